@@ -1,0 +1,102 @@
+import type { GuestMemory } from '../memory/guest-memory.ts';
+import { copyBytes } from './copy-bytes.ts';
+import type { DeviceAddressSpace } from './device-address-space.ts';
+import type { DeviceAccess, FaultCause, FaultLog } from './fault-log.ts';
+
+/** What an IOMMU does with one device address. Hot: results are fields, so that nothing is allocated. */
+export interface AddressTranslation {
+  /** Changes when a translation was removed or narrowed. */
+  readonly generation: number;
+  /**
+   * Translates one device address. Returns the guest-physical address, and sets {@link run}; or returns -1, and sets
+   * {@link cause}, and {@link run} to the bytes that the same refusal covers (at least 1).
+   */
+  translate(low: number, high: number, access: DeviceAccess): number;
+  /** Bytes from the translated address on that are contiguous and equally permitted. */
+  readonly run: number;
+  readonly cause: FaultCause;
+}
+
+/**
+ * A device address space over a translation, run by run. The part of an access before a fault has happened, as on real
+ * hardware; the part behind it has not.
+ */
+export class TranslatedAddressSpace implements DeviceAddressSpace {
+  readonly memory: GuestMemory;
+  readonly faults: FaultLog;
+  readonly #translation: AddressTranslation;
+
+  constructor(memory: GuestMemory, faults: FaultLog, translation: AddressTranslation) {
+    this.memory = memory;
+    this.faults = faults;
+    this.#translation = translation;
+  }
+
+  get generation(): number {
+    return this.#translation.generation;
+  }
+
+  read(low: number, high: number, target: Uint8Array, at: number, length: number): boolean {
+    for (let done = 0; done < length; ) {
+      const run = this.#translate(low, high, done, length, 'read');
+      if (run < 0) {
+        target.fill(0, at + done, at + length);
+        return false;
+      }
+      copyBytes(target, at + done, this.memory.u8, this.#address, run);
+      done += run;
+    }
+    return true;
+  }
+
+  write(low: number, high: number, source: Uint8Array, at: number, length: number): boolean {
+    for (let done = 0; done < length; ) {
+      const run = this.#translate(low, high, done, length, 'write');
+      if (run < 0) return false;
+      copyBytes(this.memory.u8, this.#address, source, at + done, run);
+      done += run;
+    }
+    return true;
+  }
+
+  borrow(low: number, high: number, length: number, access: DeviceAccess): number {
+    let start = -1;
+    for (let done = 0; done < length; ) {
+      const run = this.#translate(low, high, done, length, access);
+      if (run < 0) return -1;
+      if (start < 0) start = this.#address;
+      else if (this.#address !== start + done) {
+        this.#fault(low, high, done, length - done, access, 'not-contiguous');
+        return -1;
+      }
+      done += run;
+    }
+    return start;
+  }
+
+  #address = 0;
+
+  /** Translates the byte at `done` of an access. Returns how many bytes from there can be touched, or -1 after a fault. */
+  #translate(low: number, high: number, done: number, length: number, access: DeviceAccess): number {
+    const sum = low + done;
+    const carriedHigh = sum >= 0x1_0000_0000 ? (high + 1) >>> 0 : high;
+    const address = this.#translation.translate(sum >>> 0, carriedHigh, access);
+    const left = length - done;
+    if (address < 0) {
+      this.#fault(low, high, done, left, access, this.#translation.cause);
+      return -1;
+    }
+    const run = this.#translation.run < left ? this.#translation.run : left;
+    if (!this.memory.contains(address, run)) {
+      this.#fault(low, high, done, left, access, 'outside-memory');
+      return -1;
+    }
+    this.#address = address;
+    return run;
+  }
+
+  #fault(low: number, high: number, done: number, length: number, access: DeviceAccess, cause: FaultCause): void {
+    const address = BigInt.asUintN(64, (BigInt(high) << 32n) + BigInt(low) + BigInt(done));
+    this.faults.record({ address, length, access, cause });
+  }
+}

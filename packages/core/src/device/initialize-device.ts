@@ -1,0 +1,94 @@
+import { DeviceError, isCodedError } from '../errors/coded-error.ts';
+import { unmetDependency } from '../features/feature-dependencies.ts';
+import type { FeatureSet } from '../features/feature-set.ts';
+import { featureName } from '../features/feature-name.ts';
+import { negotiate } from '../negotiation/negotiate.ts';
+import type { NegotiationResult, NegotiationRule, Refusal } from '../negotiation/negotiation.ts';
+import type { DriverPrivilege, PlatformTraits } from '../negotiation/platform-traits.ts';
+import { DeviceStatus, statusNames } from './device-status.ts';
+import { resetDevice } from './reset-device.ts';
+import type { Transport } from './transport.ts';
+
+export interface InitializationOptions {
+  readonly supported: FeatureSet;
+  readonly traits: PlatformTraits;
+  readonly rules: readonly NegotiationRule[];
+  readonly privilege: DriverPrivilege;
+}
+
+/**
+ * Brings a device to FEATURES_OK: reset, ACKNOWLEDGE, DRIVER, features, FEATURES_OK, and reads it back (specification 1.4
+ * section 3.1.1); on the legacy interface without the last two (section 3.1.2). After any refusal the status is FAILED.
+ * The driver then sets up its queues and calls {@link startDevice}.
+ */
+export function initializeDevice(transport: Transport, options: InitializationOptions): NegotiationResult {
+  resetDevice(transport);
+  addStatus(transport, DeviceStatus.Acknowledge);
+  addStatus(transport, DeviceStatus.Driver);
+  const result = negotiate(
+    {
+      deviceType: transport.deviceType,
+      interface: transport.interface,
+      offered: transport.readDeviceFeatures(),
+      supported: options.supported,
+      carries: transport.carries,
+      traits: options.traits,
+      privilege: options.privilege,
+    },
+    options.rules,
+  );
+  if (result.refusal !== undefined) {
+    addStatus(transport, DeviceStatus.Failed);
+    return result;
+  }
+  const unmet = unmetDependency(result.accepted, transport.deviceType);
+  if (unmet !== undefined) {
+    addStatus(transport, DeviceStatus.Failed);
+    const name = featureName(unmet.feature, transport.deviceType);
+    return refused(result, 'EINVAL', `a platform rule accepted ${name} without what it requires`, unmet.source);
+  }
+  transport.writeDriverFeatures(result.accepted);
+  if (transport.interface === 'legacy') return result;
+  addStatus(transport, DeviceStatus.FeaturesOk);
+  const status = transport.readStatus();
+  if ((status & DeviceStatus.FeaturesOk) !== 0) return result;
+  addStatus(transport, DeviceStatus.Failed);
+  return refused(
+    result,
+    'ENODEV',
+    `the device refuses the features: it cleared FEATURES_OK (status ${statusNames(status)})`,
+    'virtio 1.4 §3.1.1 step 6; Linux virtio_features_ok',
+  );
+}
+
+/** Lets the device go: its queues are set up. Sets DRIVER_OK. */
+export function startDevice(transport: Transport): void {
+  addStatus(transport, DeviceStatus.DriverOk);
+}
+
+/** Gives up on a device: sets FAILED, and never hides the reason why by a device that is gone too. */
+export function failDevice(transport: Transport): void {
+  try {
+    addStatus(transport, DeviceStatus.Failed);
+  } catch (error) {
+    if (!isCodedError(error)) throw error;
+  }
+}
+
+/** Throws {@link DeviceError} `ERR_DEVICE_NEEDS_RESET` when the device reported an error it cannot recover from. */
+export function checkDevice(transport: Transport): void {
+  const status = transport.readStatus();
+  if ((status & DeviceStatus.NeedsReset) === 0) return;
+  throw new DeviceError('ERR_DEVICE_NEEDS_RESET', `the device entered an error state: status ${statusNames(status)}`);
+}
+
+/** Status bits are only ever added, except by reset. Section 2.1.1. */
+function addStatus(transport: Transport, bit: number): void {
+  transport.writeStatus(transport.readStatus() | bit);
+}
+
+function refused(result: NegotiationResult, code: string, reason: string, source: string): NegotiationResult {
+  const refusal: Refusal = { code, rule: 'features-ok-read-back', reason, source };
+  const trace = [...result.trace, { rule: refusal.rule, source, says: [`refuses: ${reason}`] }];
+  return { ...result, accepted: result.accepted.minus(result.accepted), refusal, path: undefined, trace };
+}

@@ -1,0 +1,46 @@
+import type { FeatureSet } from '../features/feature-set.ts';
+import type { QueueAddresses } from '../queue/virtqueue.ts';
+
+/** The interface a driver uses: the one of specification 1.0 and later, or the one before it. Section 2.2.3. */
+export type DeviceInterface = 'modern' | 'legacy';
+
+/** What ended a wait: the device notified, time ran out, or the device is gone for good. */
+export type WaitResult = 'notified' | 'timeout' | 'lost';
+
+/**
+ * How a driver reaches a device's registers: in this process, over vhost-user, over PCI. Synchronous; every wait is bounded.
+ * A transport whose device is gone throws {@link DeviceError} `ERR_DEVICE_LOST` from every method but `wait` and `dispose`.
+ */
+export interface Transport {
+  readonly interface: DeviceInterface;
+  /** As profiles name it: `block`. */
+  readonly deviceType: string;
+  /** Feature bits this transport can carry. Bits above 31 do not exist on the legacy interface. */
+  readonly carries: FeatureSet;
+  readonly queueCount: number;
+
+  readDeviceFeatures(): FeatureSet;
+  writeDriverFeatures(features: FeatureSet): void;
+
+  readStatus(): number;
+  /** Writes the status; 0 resets the device. */
+  writeStatus(status: number): void;
+
+  /** Entries: the most the device supports, or on the legacy interface the only possible size. 0 when there is no such queue. */
+  maxQueueSize(queue: number): number;
+  enableQueue(queue: number, addresses: QueueAddresses): void;
+
+  /** Sends an available buffer notification. Hot. */
+  notify(queue: number): void;
+
+  /** Waits for a used buffer or configuration change notification; returns at once where one is pending. */
+  wait(timeoutMs: number): WaitResult;
+
+  /** Changes whenever the configuration changed. Constant 0 on the legacy interface. */
+  configGeneration(): number;
+  /** Reads device configuration from byte `offset` on. */
+  readConfig(offset: number, target: Uint8Array): void;
+  writeConfig(offset: number, source: Uint8Array): void;
+
+  dispose(): void;
+}

@@ -1,0 +1,73 @@
+import type { DmaDirection } from './dma-direction.ts';
+
+/**
+ * The live mappings of one {@link DmaMapping}: hands out single-use ids and remembers, privately, what each stands for.
+ * An id is `slot + generation * capacity`, so an id used twice is told from the slot's next owner. Hot: no allocation.
+ */
+export class MappingTable {
+  readonly capacity: number;
+  readonly address: Float64Array;
+  readonly length: Uint32Array;
+  readonly direction: Uint8Array;
+  /** A word for the owner's own use, such as a bounce slot or a table index. */
+  readonly tag: Float64Array;
+  readonly #id: Int32Array;
+  readonly #free: Uint32Array;
+  #freeCount: number;
+  readonly #generations: number;
+
+  constructor(capacity: number) {
+    if (!Number.isInteger(capacity) || capacity < 1 || capacity > 0x10_0000) {
+      throw new RangeError(`a mapping table holds 1 to ${0x10_0000} mappings, not ${capacity}`);
+    }
+    this.capacity = capacity;
+    this.address = new Float64Array(capacity);
+    this.length = new Uint32Array(capacity);
+    this.direction = new Uint8Array(capacity);
+    this.tag = new Float64Array(capacity);
+    this.#id = new Int32Array(capacity).fill(-1);
+    this.#free = new Uint32Array(capacity);
+    for (let i = 0; i < capacity; i++) this.#free[i] = capacity - 1 - i;
+    this.#freeCount = capacity;
+    this.#generations = Math.floor(0x7fff_ffff / capacity);
+    this.#nextGeneration = new Uint32Array(capacity);
+  }
+
+  readonly #nextGeneration: Uint32Array;
+
+  get live(): number {
+    return this.capacity - this.#freeCount;
+  }
+
+  /** Takes a slot and returns its id, or -1 when the table is full. */
+  open(address: number, length: number, direction: DmaDirection): number {
+    if (this.#freeCount === 0) return -1;
+    const slot = this.#free[--this.#freeCount]!;
+    const generation = this.#nextGeneration[slot]!;
+    this.#nextGeneration[slot] = generation + 1 === this.#generations ? 0 : generation + 1;
+    const id = slot + generation * this.capacity;
+    this.#id[slot] = id;
+    this.address[slot] = address;
+    this.length[slot] = length;
+    this.direction[slot] = direction;
+    return id;
+  }
+
+  /** The slot of a live id. Throws `RangeError` for one that was never given or was already given back. */
+  slotOf(id: number): number {
+    const slot = id % this.capacity;
+    if (!(id >= 0) || this.#id[slot] !== id) throw new RangeError(`mapping ${id} is not live`);
+    return slot;
+  }
+
+  /** Frees a slot; its id is never valid again. */
+  close(slot: number): void {
+    this.#id[slot] = -1;
+    this.#free[this.#freeCount++] = slot;
+  }
+
+  /** The ids that are live. Cold. */
+  *liveIds(): Generator<number> {
+    for (const id of this.#id) if (id >= 0) yield id;
+  }
+}

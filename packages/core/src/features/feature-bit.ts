@@ -1,0 +1,64 @@
+/**
+ * Feature bit numbers with the spelling of the specification (1.4 sections 5 and 6), so that they can be searched for
+ * there and in Linux. A profile writes the same names without `VIRTIO_` and `F_`: `VERSION_1`, `RING_EVENT_IDX`, `BLK_FLUSH`.
+ */
+
+/** Transitional: the device notifies when the ring runs empty even if suppressed. Section 6.3. */
+export const VIRTIO_F_NOTIFY_ON_EMPTY = 24;
+/** Transitional: the device accepts any descriptor layout. Section 6.3. */
+export const VIRTIO_F_ANY_LAYOUT = 27;
+/** Descriptors may refer to a table of descriptors. Section 6. */
+export const VIRTIO_RING_F_INDIRECT_DESC = 28;
+/** used_event and avail_event are in use. Section 6. */
+export const VIRTIO_RING_F_EVENT_IDX = 29;
+/** The device follows specification 1.0 or later. Section 6. */
+export const VIRTIO_F_VERSION_1 = 32;
+/** The device's access to memory is limited or translated by the platform. Section 6; named IOMMU_PLATFORM until 2018. */
+export const VIRTIO_F_ACCESS_PLATFORM = 33;
+/** The packed virtqueue layout. Section 6. */
+export const VIRTIO_F_RING_PACKED = 34;
+/** The device uses buffers in the order in which they were made available. Section 6. */
+export const VIRTIO_F_IN_ORDER = 35;
+/** Memory accesses are ordered as the platform describes, not only between processors. Section 6. */
+export const VIRTIO_F_ORDER_PLATFORM = 36;
+/** Single root I/O virtualisation. Section 6. */
+export const VIRTIO_F_SR_IOV = 37;
+/** Available buffer notifications carry extra data. Section 6. */
+export const VIRTIO_F_NOTIFICATION_DATA = 38;
+/** The notification carries a value that the device chose. Section 6. */
+export const VIRTIO_F_NOTIF_CONFIG_DATA = 39;
+/** Queues can be reset one by one. Section 6. */
+export const VIRTIO_F_RING_RESET = 40;
+/** Administration virtqueues. Section 6. */
+export const VIRTIO_F_ADMIN_VQ = 41;
+/** The device can be suspended. Section 6, new in 1.4. */
+export const VIRTIO_F_SUSPEND = 43;
+
+/** Largest size of a single segment is in `size_max`. Section 5.2.3. */
+export const VIRTIO_BLK_F_SIZE_MAX = 1;
+/** Largest number of segments in a request is in `seg_max`. Section 5.2.3. */
+export const VIRTIO_BLK_F_SEG_MAX = 2;
+/** Disk-style geometry in `geometry`. Section 5.2.3. */
+export const VIRTIO_BLK_F_GEOMETRY = 4;
+/** The device is read-only. Section 5.2.3. */
+export const VIRTIO_BLK_F_RO = 5;
+/** Block size in `blk_size`. Section 5.2.3. */
+export const VIRTIO_BLK_F_BLK_SIZE = 6;
+/** Legacy: SCSI passthrough. Section 5.2.3.1. */
+export const VIRTIO_BLK_F_SCSI = 7;
+/** The flush command. Section 5.2.3. */
+export const VIRTIO_BLK_F_FLUSH = 9;
+/** Optimal I/O alignment in `topology`. Section 5.2.3. */
+export const VIRTIO_BLK_F_TOPOLOGY = 10;
+/** The cache can be toggled between writeback and writethrough. Section 5.2.3. */
+export const VIRTIO_BLK_F_CONFIG_WCE = 11;
+/** Several request queues. Section 5.2.3. */
+export const VIRTIO_BLK_F_MQ = 12;
+/** The discard command. Section 5.2.3. */
+export const VIRTIO_BLK_F_DISCARD = 13;
+/** The write zeroes command. Section 5.2.3. */
+export const VIRTIO_BLK_F_WRITE_ZEROES = 14;
+
+/** The two features proposed in 2019 and never standardised have no number; these are our defaults, in the reserved range. */
+export const EXPERIMENTAL_NO_TRANSLATION = 44;
+export const EXPERIMENTAL_IDENTITY_ADDRESS = 45;

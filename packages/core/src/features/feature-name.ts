@@ -1,0 +1,61 @@
+import * as bits from './feature-bit.ts';
+
+const RESERVED: ReadonlyMap<number, string> = new Map([
+  [bits.VIRTIO_F_NOTIFY_ON_EMPTY, 'NOTIFY_ON_EMPTY'],
+  [bits.VIRTIO_F_ANY_LAYOUT, 'ANY_LAYOUT'],
+  [bits.VIRTIO_RING_F_INDIRECT_DESC, 'RING_INDIRECT_DESC'],
+  [bits.VIRTIO_RING_F_EVENT_IDX, 'RING_EVENT_IDX'],
+  [bits.VIRTIO_F_VERSION_1, 'VERSION_1'],
+  [bits.VIRTIO_F_ACCESS_PLATFORM, 'ACCESS_PLATFORM'],
+  [bits.VIRTIO_F_RING_PACKED, 'RING_PACKED'],
+  [bits.VIRTIO_F_IN_ORDER, 'IN_ORDER'],
+  [bits.VIRTIO_F_ORDER_PLATFORM, 'ORDER_PLATFORM'],
+  [bits.VIRTIO_F_SR_IOV, 'SR_IOV'],
+  [bits.VIRTIO_F_NOTIFICATION_DATA, 'NOTIFICATION_DATA'],
+  [bits.VIRTIO_F_NOTIF_CONFIG_DATA, 'NOTIF_CONFIG_DATA'],
+  [bits.VIRTIO_F_RING_RESET, 'RING_RESET'],
+  [bits.VIRTIO_F_ADMIN_VQ, 'ADMIN_VQ'],
+  [bits.VIRTIO_F_SUSPEND, 'SUSPEND'],
+  [bits.EXPERIMENTAL_NO_TRANSLATION, 'ACCESS_PLATFORM_NO_TRANSLATION'],
+  [bits.EXPERIMENTAL_IDENTITY_ADDRESS, 'ACCESS_PLATFORM_IDENTITY_ADDRESS'],
+]);
+
+const DEVICE: Readonly<Record<string, ReadonlyMap<number, string>>> = {
+  block: new Map([
+    [bits.VIRTIO_BLK_F_SIZE_MAX, 'BLK_SIZE_MAX'],
+    [bits.VIRTIO_BLK_F_SEG_MAX, 'BLK_SEG_MAX'],
+    [bits.VIRTIO_BLK_F_GEOMETRY, 'BLK_GEOMETRY'],
+    [bits.VIRTIO_BLK_F_RO, 'BLK_RO'],
+    [bits.VIRTIO_BLK_F_BLK_SIZE, 'BLK_BLK_SIZE'],
+    [bits.VIRTIO_BLK_F_SCSI, 'BLK_SCSI'],
+    [bits.VIRTIO_BLK_F_FLUSH, 'BLK_FLUSH'],
+    [bits.VIRTIO_BLK_F_TOPOLOGY, 'BLK_TOPOLOGY'],
+    [bits.VIRTIO_BLK_F_CONFIG_WCE, 'BLK_CONFIG_WCE'],
+    [bits.VIRTIO_BLK_F_MQ, 'BLK_MQ'],
+    [bits.VIRTIO_BLK_F_DISCARD, 'BLK_DISCARD'],
+    [bits.VIRTIO_BLK_F_WRITE_ZEROES, 'BLK_WRITE_ZEROES'],
+  ]),
+};
+
+/** Names a feature bit as profiles and reports write it; a bit nobody named is `BIT_<n>`. */
+export function featureName(bit: number, deviceType: string): string {
+  return RESERVED.get(bit) ?? DEVICE[deviceType]?.get(bit) ?? `BIT_${bit}`;
+}
+
+/** Finds the bit of a name written in a profile, or `undefined`. `BIT_<n>` names any bit from 0 to 127. */
+export function featureBit(name: string, deviceType: string): number | undefined {
+  for (const table of [RESERVED, DEVICE[deviceType]]) {
+    for (const [bit, known] of table ?? []) if (known === name) return bit;
+  }
+  const numbered = /^BIT_(\d{1,3})$/.exec(name);
+  const bit = numbered === null ? NaN : Number(numbered[1]);
+  return bit <= 127 ? bit : undefined;
+}
+
+/** Every name a profile may write for a device of this type, in bit order. */
+export function featureNames(deviceType: string): string[] {
+  return [...(DEVICE[deviceType]?.values() ?? []), ...RESERVED.values()];
+}
+
+/** The device types whose feature names are known. */
+export const DEVICE_TYPES: readonly string[] = Object.keys(DEVICE);

@@ -1,0 +1,52 @@
+import { RangeAllocator } from './range-allocator.ts';
+
+/** Bytes of a page, the unit in which machines share, convert and translate guest memory. */
+export const PAGE_SIZE = 4096;
+
+/**
+ * The guest's memory as its driver sees it: one run of bytes from guest-physical address 0, and typed views of all of it.
+ * Shared ring fields are accessed through the views of their own width, so that a polling peer never sees them torn.
+ * Page 0 is never allocated: a legacy queue at page frame 0 means "no queue".
+ */
+export class GuestMemory {
+  readonly buffer: ArrayBufferLike;
+  readonly size: number;
+  readonly u8: Uint8Array;
+  readonly u16: Uint16Array;
+  readonly u32: Uint32Array;
+  readonly #allocator: RangeAllocator;
+
+  /** Wraps `buffer`, whose length is a multiple of {@link PAGE_SIZE}. The buffer stays its owner's. */
+  constructor(buffer: ArrayBufferLike) {
+    if (buffer.byteLength === 0 || buffer.byteLength % PAGE_SIZE !== 0) {
+      throw new RangeError(`guest memory is a multiple of ${PAGE_SIZE} bytes, not ${buffer.byteLength}`);
+    }
+    this.buffer = buffer;
+    this.size = buffer.byteLength;
+    this.u8 = new Uint8Array(buffer);
+    this.u16 = new Uint16Array(buffer);
+    this.u32 = new Uint32Array(buffer);
+    this.#allocator = new RangeAllocator('guest memory', PAGE_SIZE, buffer.byteLength - PAGE_SIZE);
+  }
+
+  /** Bytes allocated and not given back. */
+  get allocated(): number {
+    return this.#allocator.taken;
+  }
+
+  /** Whether `[address, address + length)` lies inside. */
+  contains(address: number, length: number): boolean {
+    return address >= 0 && length >= 0 && address + length <= this.size;
+  }
+
+  /** Allocates `length` bytes, zeroed. Throws {@link DmaError} `ERR_DMA_EXHAUSTED`. */
+  allocate(length: number, alignment: number = PAGE_SIZE): number {
+    const address = this.#allocator.allocate(length, alignment);
+    this.u8.fill(0, address, address + length);
+    return address;
+  }
+
+  free(address: number): void {
+    this.#allocator.free(address);
+  }
+}

@@ -1,0 +1,78 @@
+import { DmaError } from '../errors/coded-error.ts';
+
+interface FreeRun {
+  address: number;
+  length: number;
+}
+
+/**
+ * First-fit allocation of address ranges: guest memory, I/O virtual addresses. Not for the hot path.
+ * Runs are kept in address order and merged when given back, so nothing leaks to fragmentation bookkeeping.
+ */
+export class RangeAllocator {
+  readonly #free: FreeRun[];
+  readonly #taken = new Map<number, number>();
+  readonly #what: string;
+
+  /** Hands out `[base, base + length)`; `what` names the space in errors. */
+  constructor(what: string, base: number, length: number) {
+    this.#what = what;
+    this.#free = length > 0 ? [{ address: base, length }] : [];
+  }
+
+  /** Bytes taken and not given back. */
+  get taken(): number {
+    let sum = 0;
+    for (const length of this.#taken.values()) sum += length;
+    return sum;
+  }
+
+  /** Takes `length` bytes at a multiple of `alignment`, or returns -1 when no run is large enough. */
+  tryAllocate(length: number, alignment: number): number {
+    if (!(length > 0) || !Number.isInteger(length)) throw new RangeError(`cannot allocate ${length} bytes`);
+    for (let i = 0; i < this.#free.length; i++) {
+      const run = this.#free[i]!;
+      const address = Math.ceil(run.address / alignment) * alignment;
+      const before = address - run.address;
+      if (before + length > run.length) continue;
+      const after = run.length - before - length;
+      const pieces: FreeRun[] = [];
+      if (before > 0) pieces.push({ address: run.address, length: before });
+      if (after > 0) pieces.push({ address: address + length, length: after });
+      this.#free.splice(i, 1, ...pieces);
+      this.#taken.set(address, length);
+      return address;
+    }
+    return -1;
+  }
+
+  /** Takes `length` bytes at a multiple of `alignment`. Throws {@link DmaError} `ERR_DMA_EXHAUSTED`. */
+  allocate(length: number, alignment: number): number {
+    const address = this.tryAllocate(length, alignment);
+    if (address >= 0) return address;
+    const largest = this.#free.reduce((most, run) => Math.max(most, run.length), 0);
+    throw new DmaError('ERR_DMA_EXHAUSTED', `${this.#what}: no room for ${length} bytes; the largest free run is ${largest} bytes`, {
+      hint: `enlarge it in the profile, or ask for less (a smaller queue or depth)`,
+    });
+  }
+
+  /** Gives back what `allocate` returned. Throws `RangeError` for anything else. */
+  free(address: number): void {
+    const length = this.#taken.get(address);
+    if (length === undefined) throw new RangeError(`${this.#what}: 0x${address.toString(16)} was not allocated`);
+    this.#taken.delete(address);
+    let at = this.#free.findIndex((run) => run.address > address);
+    if (at < 0) at = this.#free.length;
+    this.#free.splice(at, 0, { address, length });
+    this.#mergeWithNext(at);
+    if (at > 0) this.#mergeWithNext(at - 1);
+  }
+
+  #mergeWithNext(at: number): void {
+    const run = this.#free[at]!;
+    const next = this.#free[at + 1];
+    if (next === undefined || run.address + run.length !== next.address) return;
+    run.length += next.length;
+    this.#free.splice(at + 1, 1);
+  }
+}

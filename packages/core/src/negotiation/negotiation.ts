@@ -1,0 +1,161 @@
+import type { DeviceInterface } from '../device/transport.ts';
+import type { DmaPath } from '../dma/dma-path.ts';
+import { featureName } from '../features/feature-name.ts';
+import { FeatureSet } from '../features/feature-set.ts';
+import type { DriverPrivilege, PlatformTraits } from './platform-traits.ts';
+
+/** What negotiation is told. Nothing else decides. */
+export interface NegotiationInput {
+  readonly deviceType: string;
+  readonly interface: DeviceInterface;
+  /** What the device offers. */
+  readonly offered: FeatureSet;
+  /** What this driver understands: ring features and those of the device type. */
+  readonly supported: FeatureSet;
+  /** What the transport can carry. */
+  readonly carries: FeatureSet;
+  readonly traits: PlatformTraits;
+  readonly privilege: DriverPrivilege;
+}
+
+/** A refusal: the device is not used. `code` is the errno a kernel would give. */
+export interface Refusal {
+  readonly code: string;
+  readonly rule: string;
+  readonly reason: string;
+  readonly source: string;
+}
+
+/** What became of one offered feature, and the rule that decided it. */
+export interface FeatureDecision {
+  readonly feature: number;
+  readonly name: string;
+  readonly outcome: 'accepted' | 'declined';
+  readonly rule: string;
+  readonly source: string;
+  readonly reason: string;
+}
+
+/** What one rule saw and did, in order; what `explain` prints. */
+export interface RuleTrace {
+  readonly rule: string;
+  readonly source: string;
+  readonly says: readonly string[];
+}
+
+export interface NegotiationResult {
+  readonly offered: FeatureSet;
+  readonly accepted: FeatureSet;
+  readonly decisions: readonly FeatureDecision[];
+  readonly refusal: Refusal | undefined;
+  /** `undefined` after a refusal. */
+  readonly path: DmaPath | undefined;
+  readonly trace: readonly RuleTrace[];
+}
+
+/** The steps of negotiation, in order; each rule belongs to one. Reference: Linux `virtio_dev_probe`, `virtio_features_ok`. */
+export const NEGOTIATION_STAGES = ['interface', 'hand-over', 'candidates', 'restricted-memory', 'access', 'path'] as const;
+export type NegotiationStage = (typeof NEGOTIATION_STAGES)[number];
+
+/**
+ * One named step of negotiation with its source. It looks at the negotiation so far and accepts, declines or refuses, and
+ * says why. Platforms contribute rules; inside a stage they run after the core's.
+ */
+export interface NegotiationRule {
+  /** In words with hyphens, unique. */
+  readonly name: string;
+  /** Where it comes from: a specification section, a kernel function, a mail. */
+  readonly source: string;
+  readonly stage: NegotiationStage;
+  apply(negotiation: Negotiation): void;
+}
+
+/** A negotiation under way. Rules change it only through these methods, so that every decision names its rule. */
+export class Negotiation {
+  readonly input: NegotiationInput;
+  readonly trace: RuleTrace[] = [];
+  readonly #decisions = new Map<number, FeatureDecision>();
+  #rule: NegotiationRule | undefined;
+  #says: string[] = [];
+  #refusal: Refusal | undefined;
+  #path: DmaPath | undefined;
+
+  constructor(input: NegotiationInput) {
+    this.input = input;
+  }
+
+  /** Offered bits that no rule has declined. */
+  get candidates(): FeatureSet {
+    let set = this.input.offered;
+    for (const decision of this.#decisions.values()) if (decision.outcome === 'declined') set = set.without(decision.feature);
+    return set;
+  }
+
+  get accepted(): FeatureSet {
+    let set = FeatureSet.EMPTY;
+    for (const decision of this.#decisions.values()) if (decision.outcome === 'accepted') set = set.with(decision.feature);
+    return set;
+  }
+
+  get refusal(): Refusal | undefined {
+    return this.#refusal;
+  }
+
+  accept(feature: number, reason: string): void {
+    if (!this.candidates.has(feature)) throw new TypeError(`${this.#name(feature)} is not there to accept`);
+    this.#decide(feature, 'accepted', reason);
+  }
+
+  /** Declines a feature, also one an earlier rule accepted. */
+  decline(feature: number, reason: string): void {
+    if (this.input.offered.has(feature)) this.#decide(feature, 'declined', reason);
+  }
+
+  /** Refuses the device. The first refusal stands. */
+  refuse(code: string, reason: string): void {
+    this.#says.push(`refuses: ${reason}`);
+    this.#refusal ??= { code, rule: this.#rule!.name, source: this.#rule!.source, reason };
+  }
+
+  choosePath(path: DmaPath, reason: string): void {
+    this.#path = path;
+    this.#says.push(`path ${path}: ${reason}`);
+  }
+
+  /** Notes what a rule saw without deciding anything. */
+  note(text: string): void {
+    this.#says.push(text);
+  }
+
+  /** Runs one rule; nothing runs after a refusal. */
+  run(rule: NegotiationRule): void {
+    if (this.#refusal !== undefined) return;
+    this.#rule = rule;
+    this.#says = [];
+    rule.apply(this);
+    this.trace.push({ rule: rule.name, source: rule.source, says: this.#says });
+  }
+
+  result(): NegotiationResult {
+    const refused = this.#refusal !== undefined;
+    return {
+      offered: this.input.offered,
+      accepted: refused ? FeatureSet.EMPTY : this.accepted,
+      decisions: [...this.#decisions.values()].toSorted((a, b) => a.feature - b.feature),
+      refusal: this.#refusal,
+      path: refused ? undefined : this.#path,
+      trace: this.trace,
+    };
+  }
+
+  #decide(feature: number, outcome: 'accepted' | 'declined', reason: string): void {
+    const { name: rule, source } = this.#rule!;
+    const name = this.#name(feature);
+    this.#decisions.set(feature, { feature, name, outcome, rule, source, reason });
+    this.#says.push(`${outcome} ${name}: ${reason}`);
+  }
+
+  #name(feature: number): string {
+    return featureName(feature, this.input.deviceType);
+  }
+}

@@ -1,0 +1,51 @@
+import type { FaultLog } from '../address-space/fault-log.ts';
+import type { Transport } from '../device/transport.ts';
+import type { FeatureSet } from '../features/feature-set.ts';
+import type { GuestMemory } from '../memory/guest-memory.ts';
+import type { FacilityToken, SimulatedHardware } from './plugin.ts';
+
+/** The device a profile asks for, as a machine gets it. */
+export interface DeviceDescription {
+  /** `block`. */
+  readonly type: string;
+  /** Which interfaces the device has. A transitional device has both. */
+  readonly interface: 'modern' | 'transitional' | 'legacy';
+  /** Which of them the driver uses. */
+  readonly driverInterface: 'modern' | 'legacy';
+  /** What it offers; `undefined` leaves it to the device. */
+  readonly offers: FeatureSet | undefined;
+  /** The rest of the profile's `device` section, as the device type defines it. */
+  readonly settings: unknown;
+}
+
+/** What a machine is asked to boot. */
+export interface MachineRequest {
+  /** Bytes of guest memory. */
+  readonly memory: number;
+  readonly device: DeviceDescription;
+  /** What the platform will ask for. */
+  readonly needs: readonly FacilityToken[];
+  /** Builds the platform's hardware in software; `undefined` when the plugin has none. */
+  readonly simulate: ((memory: GuestMemory) => SimulatedHardware) | undefined;
+  /** Folder that relative paths in the profile are resolved against. */
+  readonly baseDirectory: string;
+}
+
+/** What is really underneath and enforces the rules. */
+export interface Machine {
+  /** As reports name it: `simulated`. */
+  readonly name: string;
+  /** Starts it. Throws a coded error, and then nothing is left running. */
+  boot(): Promise<BootedMachine>;
+}
+
+/** A running machine. */
+export interface BootedMachine {
+  readonly memory: GuestMemory;
+  readonly transport: Transport;
+  readonly facilities: ReadonlyMap<FacilityToken, unknown>;
+  /** What the device did that the platform does not allow, as far as this machine can see it. */
+  readonly faults: FaultLog;
+  /** Ends everything that was started, on every way out. Never throws. */
+  dispose(): Promise<void>;
+}

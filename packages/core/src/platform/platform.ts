@@ -1,0 +1,34 @@
+import type { DmaMapping } from '../dma/dma-mapping.ts';
+import type { DmaPath } from '../dma/dma-path.ts';
+import type { NegotiationRule } from '../negotiation/negotiation.ts';
+import type { PlatformTraits } from '../negotiation/platform-traits.ts';
+import type { ByteOrder } from '../queue/byte-order.ts';
+
+/** What a queue asks of its mapping. */
+export interface MappingRequest {
+  readonly queue: number;
+  /** How many mappings can live at once: the segments the queue can hold. */
+  readonly capacity: number;
+}
+
+/**
+ * The rules a driver lives under: facts, rules of negotiation, and mappings. Platform code is met at exactly two places, map
+ * and unmap on the driver's side; the device's side is the machine's.
+ */
+export interface Platform {
+  /** As reports name it: `pseries`. */
+  readonly name: string;
+  readonly traits: PlatformTraits;
+  readonly rules: readonly NegotiationRule[];
+  /** Byte order of a legacy ring: the guest's own. */
+  readonly guestByteOrder: ByteOrder;
+
+  /**
+   * Opens the mapping of one queue for the path that negotiation chose: the mapped path of {@link traits}. Never called
+   * for `physical`. Throws {@link DmaError}.
+   */
+  openMapping(path: DmaPath, request: MappingRequest): DmaMapping;
+
+  /** Gives back what the platform holds from the machine. After every mapping was disposed. */
+  dispose(): void;
+}

@@ -1,0 +1,79 @@
+import type { DependencyContainer, InjectionToken } from 'tsyringe';
+import type { AddressSpaceBlueprint } from '../address-space/device-address-space.ts';
+import type { GuestMemory } from '../memory/guest-memory.ts';
+import type { OptionsSchema } from './options-schema.ts';
+
+/** The version of both plugin contracts. A plugin that names another is refused: `ERR_PLUGIN_API_VERSION`. */
+export const PLUGIN_API_VERSION = 1;
+
+/** The container as a plugin sees it: it may bind and not resolve, so that `register` cannot become a service locator. */
+export type PluginRegistrar = Pick<DependencyContainer, 'register' | 'registerInstance' | 'registerSingleton'>;
+
+/**
+ * What a platform's code calls to program the hardware: a TCE table, memory conversion, a VFIO container. The platform's
+ * package defines the interface and the token; machines provide it.
+ */
+export type FacilityToken = symbol;
+
+/** The name of a facility in messages: the description of its token. */
+export function facilityName(token: FacilityToken): string {
+  return token.description ?? 'a facility without a name';
+}
+
+/** A platform's hardware in software: the facility the driver's side programs, and what a device then reaches. */
+export interface SimulatedHardware {
+  readonly facilities: ReadonlyMap<FacilityToken, unknown>;
+  /** The address space of a device, by whether it *offers* ACCESS_PLATFORM. */
+  addressSpace(offersAccessPlatform: boolean): AddressSpaceBlueprint;
+}
+
+/** A platform, as the default export of its package: `export default definePlatformPlugin({ ... })`. */
+export interface PlatformPlugin<Options = unknown> {
+  readonly kind: 'platform';
+  /** Short, as it appears in reports and errors: `pseries`. */
+  readonly name: string;
+  readonly apiVersion: number;
+  readonly options: OptionsSchema<Options>;
+  /** What a machine has to provide. */
+  readonly needs: readonly FacilityToken[];
+  /** Binds {@link PLATFORM}. The container already has GUEST_MEMORY and the facilities. No I/O here. */
+  register(container: PluginRegistrar, options: Options): void;
+  /** The hardware in software. A plugin without it runs only on real machines. */
+  simulate?(memory: GuestMemory, options: Options): SimulatedHardware;
+}
+
+/** A machine, as the default export of its package: `export default defineMachinePlugin({ ... })`. */
+export interface MachinePlugin<Options = unknown> {
+  readonly kind: 'machine';
+  readonly name: string;
+  readonly apiVersion: number;
+  readonly options: OptionsSchema<Options>;
+  /** The facilities of its own, or `simulated` when it takes them from the platform's `simulate`. */
+  readonly provides: readonly FacilityToken[] | 'simulated';
+  /** What is missing on this computer to boot it, with what to install; empty when nothing is. */
+  missing(): Promise<readonly MissingRequirement[]>;
+  /** Binds {@link MACHINE}. The container already has MACHINE_REQUEST. No I/O here. */
+  register(container: PluginRegistrar, options: Options): void;
+}
+
+/** Something a machine needs that is not installed. */
+export interface MissingRequirement {
+  readonly what: string;
+  /** What to do, such as a command that installs it. */
+  readonly fix: string;
+}
+
+/** Infers the options' type from the schema. */
+export function definePlatformPlugin<Options>(plugin: PlatformPlugin<Options>): PlatformPlugin<Options> {
+  return plugin;
+}
+
+/** Infers the options' type from the schema. */
+export function defineMachinePlugin<Options>(plugin: MachinePlugin<Options>): MachinePlugin<Options> {
+  return plugin;
+}
+
+/** A token that a compiler can check against the parameter it is injected into. */
+export function token<T>(name: string): InjectionToken<T> {
+  return Symbol.for(`@virtio-platform/core:${name}`);
+}

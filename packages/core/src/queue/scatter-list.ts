@@ -1,0 +1,86 @@
+import type { DmaRegion } from '../dma/dma-region.ts';
+
+/**
+ * The segments of one request, filled again and again by a driver and read by `Virtqueue.add`: device-readable segments
+ * first, then device-writable ones (specification 1.4 section 2.7.4.2). A segment is either a buffer, mapped by the queue and
+ * unmapped when it comes back, or a part of a premapped region. Hot: no allocation after construction.
+ */
+export class ScatterList {
+  readonly capacity: number;
+  /** Guest-physical address of each segment. */
+  readonly address: Float64Array;
+  readonly length: Uint32Array;
+  /** Device addresses of premapped segments: low and high word. */
+  readonly words: Uint32Array;
+  /** 1 where the segment is part of a premapped region. */
+  readonly premapped: Uint8Array;
+  #count = 0;
+  #readable = 0;
+
+  /** `capacity` is the largest number of segments in a request. */
+  constructor(capacity: number) {
+    this.capacity = capacity;
+    this.address = new Float64Array(capacity);
+    this.length = new Uint32Array(capacity);
+    this.words = new Uint32Array(capacity * 2);
+    this.premapped = new Uint8Array(capacity);
+  }
+
+  get count(): number {
+    return this.#count;
+  }
+
+  /** How many segments, from the first, the device only reads. */
+  get readable(): number {
+    return this.#readable;
+  }
+
+  clear(): void {
+    this.#count = 0;
+    this.#readable = 0;
+  }
+
+  /** Appends a buffer that the device reads. */
+  addReadable(address: number, length: number): void {
+    this.#append(address, length, 0);
+    this.#markReadable();
+  }
+
+  /** Appends a buffer that the device writes. */
+  addWritable(address: number, length: number): void {
+    this.#append(address, length, 0);
+  }
+
+  /** Appends part of a region that the device reads. */
+  addReadableRegion(region: DmaRegion, offset: number, length: number): void {
+    this.#appendRegion(region, offset, length);
+    this.#markReadable();
+  }
+
+  /** Appends part of a region that the device writes. */
+  addWritableRegion(region: DmaRegion, offset: number, length: number): void {
+    this.#appendRegion(region, offset, length);
+  }
+
+  #append(address: number, length: number, premapped: 0 | 1): void {
+    if (this.#count === this.capacity) throw new RangeError(`a request has at most ${this.capacity} segments here`);
+    if (!(length > 0)) throw new RangeError(`a segment has at least one byte, not ${length}`);
+    this.address[this.#count] = address;
+    this.length[this.#count] = length;
+    this.premapped[this.#count] = premapped;
+    this.#count++;
+  }
+
+  #appendRegion(region: DmaRegion, offset: number, length: number): void {
+    if (!(offset >= 0) || offset + length > region.length) {
+      throw new RangeError(`bytes ${offset}..${offset + length} are outside a region of ${region.length} bytes`);
+    }
+    this.#append(region.address + offset, length, 1);
+    region.writeDeviceAddress(offset, this.words, (this.#count - 1) * 2);
+  }
+
+  #markReadable(): void {
+    if (this.#readable !== this.#count - 1) throw new TypeError('device-readable segments come before device-writable ones');
+    this.#readable = this.#count;
+  }
+}

@@ -1,0 +1,212 @@
+import type { DeviceAddressSpace } from '../address-space/device-address-space.ts';
+import type { BrokenCode, BrokenReason } from './broken-reason.ts';
+import type { ByteOrder } from './byte-order.ts';
+import type { DescriptorChain } from './descriptor-chain.ts';
+import { openDescriptorTable, type DescriptorTable } from './descriptor-table.ts';
+import type { DeviceQueue } from './device-queue.ts';
+import { needsNotification, VIRTQ_AVAIL_F_NO_INTERRUPT, VIRTQ_USED_F_NO_NOTIFY } from './notification.ts';
+import { openSplitRing } from './open-split-ring.ts';
+import { DESCRIPTOR_SIZE, VIRTQ_DESC_F_INDIRECT, VIRTQ_DESC_F_NEXT, VIRTQ_DESC_F_WRITE } from './split-layout.ts';
+import type { SplitRing } from './split-ring.ts';
+import type { QueueAddresses } from './virtqueue.ts';
+
+export interface SplitDeviceQueueOptions {
+  readonly addresses: QueueAddresses;
+  readonly eventIdx: boolean;
+  /** Whether INDIRECT_DESC was negotiated. */
+  readonly indirect: boolean;
+  readonly byteOrder: ByteOrder;
+}
+
+/**
+ * The device's end of a split virtqueue (specification 1.4 section 2.7). Believes nothing of the driver: every index is
+ * checked, every walk is bounded by the queue size, every field is read once, and an indirect table is copied before use.
+ */
+export class SplitDeviceQueue implements DeviceQueue {
+  readonly size: number;
+  readonly #space: DeviceAddressSpace;
+  readonly #options: SplitDeviceQueueOptions;
+  readonly #isInFlight: Uint8Array;
+  readonly #tableBytes: Uint8Array;
+  readonly #table: DescriptorTable;
+  #ring: SplitRing | undefined;
+  #descriptors: DescriptorTable | undefined;
+  #generation = -1;
+  #lastAvailIdx = 0;
+  #availIdx = 0;
+  #usedIdx = 0;
+  #flushedIdx = 0;
+  #inFlight = 0;
+  #broken: BrokenReason | undefined;
+
+  /** Throws `RangeError` for a size or an address that section 2.7.1 forbids. */
+  constructor(space: DeviceAddressSpace, options: SplitDeviceQueueOptions) {
+    const { size, words } = options.addresses;
+    if (!(size >= 1) || size > 32768 || (size & (size - 1)) !== 0) throw new RangeError(`queue size ${size} is no power of two`);
+    if (words[0]! % 16 !== 0 || words[2]! % 2 !== 0 || words[4]! % 4 !== 0) throw new RangeError('a queue area is misaligned');
+    this.size = size;
+    this.#space = space;
+    this.#options = options;
+    this.#isInFlight = new Uint8Array(size);
+    const table = new ArrayBuffer(size * DESCRIPTOR_SIZE);
+    this.#tableBytes = new Uint8Array(table);
+    this.#table = openDescriptorTable(
+      options.byteOrder,
+      { u16: new Uint16Array(table), u32: new Uint32Array(table) },
+      0,
+    );
+  }
+
+  get broken(): BrokenReason | undefined {
+    return this.#broken;
+  }
+
+  get inFlight(): number {
+    return this.#inFlight;
+  }
+
+  pop(chain: DescriptorChain): boolean {
+    const ring = this.#reach();
+    if (ring === undefined) return false;
+    if (this.#availIdx === this.#lastAvailIdx && !this.#readAvailIdx(ring)) return false;
+    const head = ring.availEntry(this.#lastAvailIdx & (this.size - 1));
+    if (head >= this.size) return this.#break('descriptor-index-out-of-range', `available entry ${head} in a queue of ${this.size}`);
+    if (this.#isInFlight[head] === 1) return this.#break('descriptor-already-in-flight', `descriptor ${head} is in flight`);
+    chain.clear(head);
+    if (!this.#walk(chain, head)) return false;
+    this.#lastAvailIdx = (this.#lastAvailIdx + 1) & 0xffff;
+    this.#isInFlight[head] = 1;
+    this.#inFlight++;
+    return true;
+  }
+
+  push(head: number, written: number): void {
+    if (this.#isInFlight[head] !== 1) throw new RangeError(`descriptor ${head} is not in flight`);
+    this.#isInFlight[head] = 0;
+    this.#inFlight--;
+    const ring = this.#reach();
+    if (ring === undefined) return;
+    ring.writeUsedElement(this.#usedIdx & (this.size - 1), head, written);
+    this.#usedIdx = (this.#usedIdx + 1) & 0xffff;
+  }
+
+  flush(): boolean {
+    const previous = this.#flushedIdx;
+    const current = this.#usedIdx;
+    if (current === previous) return false;
+    const ring = this.#reach();
+    if (ring === undefined) return false;
+    ring.publishUsedIdx(current);
+    this.#flushedIdx = current;
+    if (this.#options.eventIdx) return needsNotification(ring.usedEvent(), current, previous);
+    return (ring.availFlags() & VIRTQ_AVAIL_F_NO_INTERRUPT) === 0;
+  }
+
+  enableNotifications(): boolean {
+    const ring = this.#reach();
+    if (ring === undefined) return true;
+    if (this.#options.eventIdx) ring.writeAvailEvent(this.#lastAvailIdx);
+    else ring.writeUsedFlags(0);
+    return ring.availIdx() === this.#lastAvailIdx;
+  }
+
+  /** With EVENT_IDX the flag must stay 0 (section 2.7.10.2): the event index simply stays behind. */
+  disableNotifications(): void {
+    if (!this.#options.eventIdx) this.#reach()?.writeUsedFlags(VIRTQ_USED_F_NO_NOTIFY);
+  }
+
+  /** The rings, found anew through the address space whenever a translation was taken away. */
+  #reach(): SplitRing | undefined {
+    if (this.#broken !== undefined) return undefined;
+    const generation = this.#space.generation;
+    if (generation === this.#generation) return this.#ring;
+    const { words } = this.#options.addresses;
+    const descriptor = this.#space.borrow(words[0]!, words[1]!, this.size * DESCRIPTOR_SIZE, 'read');
+    const driver = this.#space.borrow(words[2]!, words[3]!, 6 + 2 * this.size, 'read');
+    const device = this.#space.borrow(words[4]!, words[5]!, 6 + 8 * this.size, 'write');
+    if (descriptor < 0 || driver < 0 || device < 0) {
+      this.#break('ring-unreachable', 'the rings are not reachable');
+      return undefined;
+    }
+    const { byteOrder } = this.#options;
+    this.#descriptors = openDescriptorTable(byteOrder, this.#space.memory, descriptor);
+    this.#ring = openSplitRing(byteOrder, this.#space.memory, driver, device, this.size);
+    this.#generation = generation;
+    return this.#ring;
+  }
+
+  #readAvailIdx(ring: SplitRing): boolean {
+    const idx = ring.availIdx();
+    const arrived = (idx - this.#lastAvailIdx) & 0xffff;
+    if (arrived > this.size - this.#inFlight) {
+      return this.#break('available-index-out-of-range', `avail.idx ${idx} after ${this.#lastAvailIdx}, ${this.#inFlight} in flight`);
+    }
+    this.#availIdx = idx;
+    return arrived > 0;
+  }
+
+  /** Copies a chain, direct descriptors first, then at most one indirect table. */
+  #walk(chain: DescriptorChain, head: number): boolean {
+    const descriptors = this.#descriptors!;
+    for (let index = head; ; ) {
+      const flags = descriptors.flags(index);
+      if ((flags & VIRTQ_DESC_F_INDIRECT) !== 0) {
+        if (!this.#options.indirect || (flags & VIRTQ_DESC_F_NEXT) !== 0) {
+          return this.#break('indirect-table-invalid', `descriptor ${index} has flags 0x${flags.toString(16)}`);
+        }
+        return this.#walkTable(chain, descriptors.low(index), descriptors.high(index), descriptors.length(index));
+      }
+      if (!this.#append(chain, descriptors, index, flags)) return false;
+      if ((flags & VIRTQ_DESC_F_NEXT) === 0) return true;
+      index = descriptors.next(index);
+      if (index >= this.size) return this.#break('descriptor-index-out-of-range', `next ${index} in a queue of ${this.size}`);
+    }
+  }
+
+  #walkTable(chain: DescriptorChain, low: number, high: number, bytes: number): boolean {
+    const entries = bytes / DESCRIPTOR_SIZE;
+    if (!Number.isInteger(entries) || entries === 0 || entries > this.size) {
+      return this.#break('indirect-table-invalid', `a table of ${bytes} bytes in a queue of ${this.size}`);
+    }
+    if (!this.#space.read(low, high, this.#tableBytes, 0, bytes)) {
+      return this.#break('ring-unreachable', 'an indirect table is not reachable');
+    }
+    for (let index = 0, seen = 0; ; seen++) {
+      if (seen === entries) return this.#break('descriptor-chain-too-long', `an indirect table of ${entries} loops`);
+      const flags = this.#table.flags(index);
+      if ((flags & VIRTQ_DESC_F_INDIRECT) !== 0) return this.#break('indirect-table-invalid', 'a table refers to a table');
+      if (!this.#append(chain, this.#table, index, flags)) return false;
+      if ((flags & VIRTQ_DESC_F_NEXT) === 0) return true;
+      index = this.#table.next(index);
+      if (index >= entries) return this.#break('descriptor-index-out-of-range', `next ${index} in a table of ${entries}`);
+    }
+  }
+
+  #append(chain: DescriptorChain, table: DescriptorTable, index: number, flags: number): boolean {
+    const at = chain.count;
+    if (at === this.size) return this.#break('descriptor-chain-too-long', `more than ${this.size} descriptors`);
+    const low = table.low(index);
+    const high = table.high(index);
+    const length = table.length(index);
+    chain.low[at] = low;
+    chain.high[at] = high;
+    chain.length[at] = length;
+    chain.count = at + 1;
+    if ((flags & VIRTQ_DESC_F_WRITE) !== 0) chain.writableBytes += length;
+    else if (chain.readable !== at) return this.#break('descriptor-order-invalid', 'a readable descriptor follows a writable one');
+    else {
+      chain.readable = at + 1;
+      chain.readableBytes += length;
+    }
+    const wraps = high === 0xffff_ffff && low + length > 0x1_0000_0000;
+    if (length === 0 || wraps || chain.readableBytes + chain.writableBytes > 0x1_0000_0000) {
+      return this.#break('descriptor-length-invalid', `descriptor ${index} of ${length} bytes`);
+    }
+    return true;
+  }
+
+  #break(code: BrokenCode, detail: string): false {
+    this.#broken = { code, detail };
+    return false;
+  }
+}

@@ -1,0 +1,48 @@
+/** This marks a buffer as continuing via the `next` field. Specification 1.4 section 2.7.5. */
+export const VIRTQ_DESC_F_NEXT = 1;
+/** This marks a buffer as device write-only (otherwise device read-only). */
+export const VIRTQ_DESC_F_WRITE = 2;
+/** This means the buffer contains a table of descriptors. */
+export const VIRTQ_DESC_F_INDIRECT = 4;
+/** Bytes of one descriptor: le64 addr, le32 len, le16 flags, le16 next. */
+export const DESCRIPTOR_SIZE = 16;
+
+/** Page size of the legacy PCI interface, and the unit of its queue address register. Section 4.1.5.1.3. */
+export const LEGACY_QUEUE_ALIGN = 4096;
+
+/** Sizes and offsets of the three areas of a split virtqueue, in bytes. Specification 1.4 sections 2.7 and 2.7.2. */
+export interface SplitLayout {
+  readonly descriptorBytes: number;
+  readonly driverBytes: number;
+  readonly deviceBytes: number;
+  /** Offsets inside one allocation that holds all three. */
+  readonly driverOffset: number;
+  readonly deviceOffset: number;
+  readonly totalBytes: number;
+  /** What the allocation is aligned to. */
+  readonly alignment: number;
+}
+
+/** Lays out a queue of `size` entries. `queueAlign` is 4096 on the legacy interface, where the driver cannot choose, and 4 otherwise. */
+export function splitLayout(size: number, queueAlign: number): SplitLayout {
+  if (!Number.isInteger(size) || size < 1 || size > 32768 || (size & (size - 1)) !== 0) {
+    throw new RangeError(`a split virtqueue has a power of two of entries, 1 to 32768, not ${size}`);
+  }
+  const descriptorBytes = DESCRIPTOR_SIZE * size;
+  const driverBytes = 6 + 2 * size;
+  const deviceBytes = 6 + 8 * size;
+  const deviceOffset = alignUp(descriptorBytes + driverBytes, queueAlign);
+  return {
+    descriptorBytes,
+    driverBytes,
+    deviceBytes,
+    driverOffset: descriptorBytes,
+    deviceOffset,
+    totalBytes: alignUp(deviceOffset + deviceBytes, queueAlign),
+    alignment: Math.max(DESCRIPTOR_SIZE, queueAlign),
+  };
+}
+
+function alignUp(value: number, alignment: number): number {
+  return Math.ceil(value / alignment) * alignment;
+}

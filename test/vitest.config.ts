@@ -1,0 +1,19 @@
+import { fileURLToPath } from 'node:url';
+import { defaultServerConditions } from 'vite';
+import { defineConfig } from 'vitest/config';
+
+/** Tests run from TypeScript source, without a build: one export condition selects `src`. */
+const SOURCE = '@virtio-platform/source';
+
+export default defineConfig({
+  root: fileURLToPath(new URL('..', import.meta.url)),
+  ssr: { resolve: { conditions: [SOURCE, ...defaultServerConditions] } },
+  test: {
+    setupFiles: ['reflect-metadata'],
+    execArgv: [`--conditions=${SOURCE}`],
+    projects: [
+      { extends: true, test: { name: 'unit', include: ['packages/*/test/**/*.test.ts'] } },
+      { extends: true, test: { name: 'system', include: ['test/**/*.test.ts'], testTimeout: 120_000 } },
+    ],
+  },
+});
