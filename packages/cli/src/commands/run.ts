@@ -1,0 +1,54 @@
+import { resolve } from 'node:path';
+import { loadProfile, type Profile } from '@virtio-platform/profile';
+import { isAsExpected, runProfile, type RunReport } from '@virtio-platform/runner';
+import { ExitStatus, worstStatus } from '../exit-status.ts';
+import { printError } from '../print-error.ts';
+import { ProgressLine } from '../progress-line.ts';
+import { printRunTable } from '../run-table.ts';
+import { embeddedProfiles } from '../shipped-profiles.ts';
+import type { Terminal } from '../terminal.ts';
+
+/** `run [profile...]`: all profiles are checked before the first one runs. */
+export async function runCommand(terminal: Terminal, files: readonly string[], asJson: boolean): Promise<ExitStatus> {
+  const startedAt = performance.now();
+  const paths = files.length > 0 ? files.map((file) => resolve(terminal.cwd, file)) : embeddedProfiles();
+  const { profiles, status: loaded } = await loadAll(terminal, paths, asJson);
+  if (loaded !== ExitStatus.AsExpected) return loaded;
+
+  const reports: RunReport[] = [];
+  let status: ExitStatus = ExitStatus.AsExpected;
+  for (const profile of profiles) {
+    const progress = new ProgressLine(terminal);
+    try {
+      const onProgress = (done: number, total: number): void => progress.show(profile.name, done, total);
+      const report = await runProfile(profile, { onProgress });
+      reports.push(report);
+      if (!isAsExpected(report)) status = worstStatus(status, ExitStatus.Differed);
+    } catch (error) {
+      status = worstStatus(status, printError(terminal, error, asJson));
+    } finally {
+      progress.clear();
+    }
+  }
+  if (asJson) terminal.printJson(reports);
+  else if (reports.length > 0) printRunTable(terminal, reports, performance.now() - startedAt);
+  return status;
+}
+
+/** Loads every profile and prints what is wrong with each that is. */
+async function loadAll(
+  terminal: Terminal,
+  paths: readonly string[],
+  asJson: boolean,
+): Promise<{ profiles: Profile[]; status: ExitStatus }> {
+  const profiles: Profile[] = [];
+  let status: ExitStatus = ExitStatus.AsExpected;
+  for (const path of paths) {
+    try {
+      profiles.push(await loadProfile(path));
+    } catch (error) {
+      status = worstStatus(status, printError(terminal, error, asJson));
+    }
+  }
+  return { profiles, status };
+}

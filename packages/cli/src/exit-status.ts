@@ -1,0 +1,31 @@
+import { isCodedError } from '@virtio-platform/core';
+
+/** What the command's exit status says. */
+export const ExitStatus = {
+  AsExpected: 0,
+  /** A run differed from what was expected, or faulted. */
+  Differed: 1,
+  /** Wrong usage, or a bad profile or plugin. */
+  Usage: 2,
+  /** Something the profile needs is not installed here. */
+  Missing: 3,
+} as const;
+export type ExitStatus = (typeof ExitStatus)[keyof typeof ExitStatus];
+
+/** The exit status of an error; anything without a code is a bug of ours and is thrown on. */
+export function exitStatusOf(error: unknown): ExitStatus {
+  if (!isCodedError(error)) throw error;
+  if (error.code === 'ERR_MACHINE_MISSING') return ExitStatus.Missing;
+  return /^ERR_(PROFILE|PLUGIN|USAGE)/.test(error.code) ? ExitStatus.Usage : ExitStatus.Differed;
+}
+
+/** Of several, the one to exit with: wrong usage before a missing installation before a difference. */
+export function worstStatus(a: ExitStatus, b: ExitStatus): ExitStatus {
+  const order: readonly ExitStatus[] = [
+    ExitStatus.AsExpected,
+    ExitStatus.Differed,
+    ExitStatus.Missing,
+    ExitStatus.Usage,
+  ];
+  return order.indexOf(a) >= order.indexOf(b) ? a : b;
+}

@@ -1,0 +1,8 @@
+/**
+ * The command `virtio-platform`, as a function.
+ *
+ * @packageDocumentation
+ */
+export * from './command-line.ts';
+export * from './exit-status.ts';
+export * from './terminal.ts';

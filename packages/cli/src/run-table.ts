@@ -1,0 +1,96 @@
+import { isAsExpected, type RunReport } from '@virtio-platform/runner';
+import Table from 'cli-table3';
+import type { Terminal } from './terminal.ts';
+
+/** Prints the runs as a table for people, then what differed, then one line that sums up. */
+export function printRunTable(terminal: Terminal, reports: readonly RunReport[], durationMs: number): void {
+  const { bold, dim } = terminal.colors;
+  const head = ['profile', 'platform', 'features accepted', 'path', 'requests', 'bounced', 'mappings', 'faults', 'result'];
+  const rows = reports.map((report) => row(terminal, report));
+  const table = new Table({
+    head: head.map((title) => bold(title)),
+    chars: RULES,
+    style: { head: [], border: [], 'padding-left': 0, 'padding-right': 2 },
+    colWidths: [null, null, featureWidth(terminal.columns, reports), null, null, null, null, null, null],
+    colAligns: ['left', 'left', 'left', 'left', 'right', 'right', 'right', 'right', 'left'],
+    wordWrap: true,
+  });
+  table.push(...rows);
+  terminal.print(table.toString());
+  for (const report of reports) printDifferences(terminal, report);
+  const good = reports.filter(isAsExpected).length;
+  const requests = reports.reduce((sum, report) => sum + report.workload.requests, 0);
+  terminal.print('');
+  terminal.print(
+    `${good} of ${reports.length} runs as expected, ${requests.toLocaleString('en')} requests ${dim(`in ${(durationMs / 1000).toFixed(1)} s`)}`,
+  );
+}
+
+const RULES = {
+  top: '',
+  'top-mid': '',
+  'top-left': '',
+  'top-right': '',
+  bottom: '',
+  'bottom-mid': '',
+  'bottom-left': '',
+  'bottom-right': '',
+  left: '',
+  'left-mid': '',
+  mid: '',
+  'mid-mid': '',
+  right: '',
+  'right-mid': '',
+  middle: '',
+};
+
+/** What the other columns leave of the line; at least the longest name. */
+function featureWidth(columns: number, reports: readonly RunReport[]): number {
+  const profile = Math.max(7, ...reports.map(({ profile }) => profile.length));
+  const longest = Math.max(17, ...reports.flatMap(({ features }) => features.accepted.map((name) => name.length)));
+  return Math.max(longest + 2, columns - profile - 90);
+}
+
+function row(terminal: Terminal, report: RunReport): string[] {
+  const { green, red, dim } = terminal.colors;
+  const result = isAsExpected(report) ? green(resultOf(report)) : red(resultOf(report));
+  return [
+    report.profile,
+    report.platform,
+    report.features.accepted.join(' ') || dim('none'),
+    report.path ?? dim('none'),
+    report.workload.requests.toLocaleString('en'),
+    bytes(report.dma.bytesBounced),
+    report.dma.maps.toLocaleString('en'),
+    report.faults.length === 0 ? '0' : red(String(report.faults.length)),
+    `${result} ${dim(`${report.durationMs} ms`)}`,
+  ];
+}
+
+function resultOf(report: RunReport): string {
+  if (report.outcome === 'refused') return `refused ${report.refusal?.code ?? ''}`;
+  if (report.outcome === 'failed') return 'failed';
+  return report.workload.verified ? 'verified' : 'not verified';
+}
+
+function printDifferences(terminal: Terminal, report: RunReport): void {
+  const { red, dim, bold } = terminal.colors;
+  if (isAsExpected(report) && report.faults.length === 0) return;
+  terminal.print(`\n${bold(report.profile)}`);
+  for (const difference of report.differences) terminal.print(`  ${red('differs')} ${difference}`);
+  if (report.refusal !== null) terminal.print(`  refused by ${report.refusal.rule}: ${report.refusal.reason}`);
+  if (report.failure !== null) {
+    terminal.print(`  ${report.failure.message} ${dim(`[${report.failure.code}]`)}`);
+    if (report.failure.hint !== null) terminal.print(`  ${dim(report.failure.hint)}`);
+  }
+  for (const { access, address, length, cause } of report.faults.slice(0, 5)) {
+    terminal.print(`  fault: ${access} of ${length} bytes at ${address}: ${cause}`);
+  }
+  if (report.faults.length > 5) terminal.print(dim(`  and ${report.faults.length - 5} more faults`));
+}
+
+function bytes(count: number): string {
+  if (count < 1024) return String(count);
+  if (count < 1024 * 1024) return `${(count / 1024).toFixed(1)} KiB`;
+  return `${(count / 1024 / 1024).toFixed(1)} MiB`;
+}

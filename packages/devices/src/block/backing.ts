@@ -1,0 +1,84 @@
+import { closeSync, constants, fstatSync, fsyncSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs';
+import { copyBytes } from '@virtio-platform/core';
+
+/** Where a block device keeps its bytes. Ranges were checked by its caller. */
+export interface BlockBacking {
+  /** Bytes. */
+  readonly capacity: number;
+  read(offset: number, target: Uint8Array, at: number, length: number): void;
+  write(offset: number, source: Uint8Array, at: number, length: number): void;
+  flush(): void;
+  dispose(): void;
+}
+
+const CHUNK = 0x1_0000;
+
+/** Keeps chunks of 64 KiB once they were written; the rest reads as zero. */
+export class SparseBacking implements BlockBacking {
+  readonly capacity: number;
+  readonly #chunks = new Map<number, Uint8Array>();
+
+  constructor(capacity: number) {
+    this.capacity = capacity;
+  }
+
+  read(offset: number, target: Uint8Array, at: number, length: number): void {
+    for (let done = 0; done < length; ) {
+      const inChunk = (offset + done) % CHUNK;
+      const run = Math.min(length - done, CHUNK - inChunk);
+      const chunk = this.#chunks.get((offset + done - inChunk) / CHUNK);
+      if (chunk === undefined) target.fill(0, at + done, at + done + run);
+      else copyBytes(target, at + done, chunk, inChunk, run);
+      done += run;
+    }
+  }
+
+  write(offset: number, source: Uint8Array, at: number, length: number): void {
+    for (let done = 0; done < length; ) {
+      const inChunk = (offset + done) % CHUNK;
+      const run = Math.min(length - done, CHUNK - inChunk);
+      const index = (offset + done - inChunk) / CHUNK;
+      let chunk = this.#chunks.get(index);
+      if (chunk === undefined) this.#chunks.set(index, (chunk = new Uint8Array(CHUNK)));
+      copyBytes(chunk, inChunk, source, at + done, run);
+      done += run;
+    }
+  }
+
+  flush(): void {}
+
+  dispose(): void {
+    this.#chunks.clear();
+  }
+}
+
+/** Keeps the bytes in a raw image file, created or grown to the capacity. */
+export class FileBacking implements BlockBacking {
+  readonly capacity: number;
+  readonly #descriptor: number;
+
+  constructor(path: string, capacity: number, readOnly: boolean) {
+    this.capacity = capacity;
+    this.#descriptor = openSync(path, readOnly ? constants.O_RDONLY : constants.O_RDWR | constants.O_CREAT, 0o644);
+    if (!readOnly && fstatSync(this.#descriptor).size < capacity) ftruncateSync(this.#descriptor, capacity);
+  }
+
+  read(offset: number, target: Uint8Array, at: number, length: number): void {
+    const read = readSync(this.#descriptor, target, at, length, offset);
+    target.fill(0, at + read, at + length);
+  }
+
+  write(offset: number, source: Uint8Array, at: number, length: number): void {
+    for (let done = 0; done < length; ) {
+      done += writeSync(this.#descriptor, source, at + done, length - done, offset + done);
+    }
+  }
+
+  flush(): void {
+    fsyncSync(this.#descriptor);
+  }
+
+  dispose(): void {
+    closeSync(this.#descriptor);
+  }
+}

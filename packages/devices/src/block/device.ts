@@ -1,0 +1,176 @@
+import {
+  FeatureSet,
+  VIRTIO_BLK_F_BLK_SIZE,
+  VIRTIO_BLK_F_FLUSH,
+  VIRTIO_BLK_F_RO,
+  VIRTIO_BLK_F_SEG_MAX,
+  type ByteOrder,
+  type DescriptorChain,
+  type DeviceAddressSpace,
+} from '@virtio-platform/core';
+import type { DeviceModel } from '../device-model.ts';
+import type { BlockBacking } from './backing.ts';
+import {
+  BLOCK_CONFIG,
+  BLOCK_HEADER_SIZE,
+  BLOCK_ID_SIZE,
+  SECTOR_SIZE,
+  VIRTIO_BLK_S_IOERR,
+  VIRTIO_BLK_S_OK,
+  VIRTIO_BLK_S_UNSUPP,
+  VIRTIO_BLK_T_FLUSH,
+  VIRTIO_BLK_T_GET_ID,
+  VIRTIO_BLK_T_IN,
+  VIRTIO_BLK_T_OUT,
+} from './layout.ts';
+
+export interface BlockDeviceOptions {
+  readonly readOnly: boolean;
+  /** At most 20 bytes of ASCII. */
+  readonly serial: string;
+  /** Largest size of the request queue, in entries. */
+  readonly queueSize: number;
+  /** Of configuration and request headers: the guest's own on the legacy interface. */
+  readonly byteOrder: ByteOrder;
+}
+
+/** How much of a request is copied at once. */
+const SCRATCH_SIZE = 0x1_0000;
+
+/**
+ * The device half of a block device (specification 1.4 section 5.2): read, write, flush, get-id. Accepts any framing of a
+ * request. A request of which part cannot be reached fails with IOERR, and what it would have written to the disk is dropped.
+ */
+export class BlockDevice implements DeviceModel {
+  readonly type = 'block';
+  readonly features: FeatureSet;
+  readonly queueSizes: readonly number[];
+  readonly config: Uint8Array = new Uint8Array(BLOCK_CONFIG.size);
+  readonly #backing: BlockBacking;
+  readonly #options: BlockDeviceOptions;
+  readonly #littleEndian: boolean;
+  readonly #identity: Uint8Array = new Uint8Array(BLOCK_ID_SIZE);
+  readonly #header: Uint8Array = new Uint8Array(BLOCK_HEADER_SIZE);
+  readonly #headerView: DataView = new DataView(this.#header.buffer);
+  readonly #status: Uint8Array = new Uint8Array(1);
+  readonly #scratch: Uint8Array = new Uint8Array(SCRATCH_SIZE);
+
+  /** Owns `backing`. */
+  constructor(backing: BlockBacking, options: BlockDeviceOptions) {
+    this.#backing = backing;
+    this.#options = options;
+    this.#littleEndian = options.byteOrder === 'little';
+    const always = FeatureSet.of(VIRTIO_BLK_F_SEG_MAX, VIRTIO_BLK_F_BLK_SIZE, VIRTIO_BLK_F_FLUSH);
+    this.features = options.readOnly ? always.with(VIRTIO_BLK_F_RO) : always;
+    this.queueSizes = [options.queueSize];
+    const view = new DataView(this.config.buffer);
+    view.setBigUint64(BLOCK_CONFIG.capacity, BigInt(backing.capacity / SECTOR_SIZE), this.#littleEndian);
+    view.setUint32(BLOCK_CONFIG.segMax, Math.max(1, options.queueSize - 2), this.#littleEndian);
+    view.setUint32(BLOCK_CONFIG.blkSize, SECTOR_SIZE, this.#littleEndian);
+    this.#identity.set(new TextEncoder().encode(options.serial).subarray(0, BLOCK_ID_SIZE));
+  }
+
+  /** Nothing in a block device's configuration is writable here. */
+  writeConfig(_offset: number, _source: Uint8Array): void {}
+
+  start(_accepted: FeatureSet): void {}
+
+  process(_queue: number, chain: DescriptorChain, space: DeviceAddressSpace): number {
+    if (chain.writableBytes === 0) return 0;
+    const ok = chain.readableBytes >= BLOCK_HEADER_SIZE && this.#gather(chain, space, 0, this.#header, BLOCK_HEADER_SIZE);
+    const status = ok ? this.#execute(chain, space) : VIRTIO_BLK_S_IOERR;
+    this.#status[0] = status;
+    this.#scatter(chain, space, chain.writableBytes - 1, this.#status, 1);
+    return status === VIRTIO_BLK_S_OK || chain.writableBytes === 1 ? chain.writableBytes : 0;
+  }
+
+  dispose(): void {
+    this.#backing.dispose();
+  }
+
+  #execute(chain: DescriptorChain, space: DeviceAddressSpace): number {
+    const type = this.#headerView.getUint32(0, this.#littleEndian);
+    const low = this.#headerView.getUint32(this.#littleEndian ? 8 : 12, this.#littleEndian);
+    const high = this.#headerView.getUint32(this.#littleEndian ? 12 : 8, this.#littleEndian);
+    const offset = (high * 0x1_0000_0000 + low) * SECTOR_SIZE;
+    const dataIn = chain.writableBytes - 1;
+    const dataOut = chain.readableBytes - BLOCK_HEADER_SIZE;
+    switch (type) {
+      case VIRTIO_BLK_T_IN:
+        return this.#inRange(offset, dataIn) ? this.#readBlocks(chain, space, offset, dataIn) : VIRTIO_BLK_S_IOERR;
+      case VIRTIO_BLK_T_OUT:
+        if (this.#options.readOnly || !this.#inRange(offset, dataOut)) return VIRTIO_BLK_S_IOERR;
+        return this.#writeBlocks(chain, space, offset, dataOut);
+      case VIRTIO_BLK_T_FLUSH:
+        this.#backing.flush();
+        return VIRTIO_BLK_S_OK;
+      case VIRTIO_BLK_T_GET_ID:
+        if (dataIn < BLOCK_ID_SIZE) return VIRTIO_BLK_S_IOERR;
+        return this.#scatter(chain, space, 0, this.#identity, BLOCK_ID_SIZE) ? VIRTIO_BLK_S_OK : VIRTIO_BLK_S_IOERR;
+      default:
+        return VIRTIO_BLK_S_UNSUPP;
+    }
+  }
+
+  #inRange(offset: number, length: number): boolean {
+    return length % SECTOR_SIZE === 0 && offset + length <= this.#backing.capacity;
+  }
+
+  #readBlocks(chain: DescriptorChain, space: DeviceAddressSpace, offset: number, length: number): number {
+    for (let done = 0; done < length; ) {
+      const run = Math.min(length - done, SCRATCH_SIZE);
+      this.#backing.read(offset + done, this.#scratch, 0, run);
+      if (!this.#scatter(chain, space, done, this.#scratch, run)) return VIRTIO_BLK_S_IOERR;
+      done += run;
+    }
+    return VIRTIO_BLK_S_OK;
+  }
+
+  #writeBlocks(chain: DescriptorChain, space: DeviceAddressSpace, offset: number, length: number): number {
+    for (let done = 0; done < length; ) {
+      const run = Math.min(length - done, SCRATCH_SIZE);
+      if (!this.#gather(chain, space, BLOCK_HEADER_SIZE + done, this.#scratch, run)) return VIRTIO_BLK_S_IOERR;
+      this.#backing.write(offset + done, this.#scratch, 0, run);
+      done += run;
+    }
+    return VIRTIO_BLK_S_OK;
+  }
+
+  /** Reads `length` bytes of the readable part, from its byte `skip` on. */
+  #gather(chain: DescriptorChain, space: DeviceAddressSpace, skip: number, target: Uint8Array, length: number): boolean {
+    let done = 0;
+    for (let i = 0; i < chain.readable && done < length; i++) {
+      const segment = chain.length[i]!;
+      if (skip >= segment) {
+        skip -= segment;
+        continue;
+      }
+      const run = Math.min(segment - skip, length - done);
+      const low = chain.low[i]! + skip;
+      const carry = low >= 0x1_0000_0000 ? 1 : 0;
+      if (!space.read(low >>> 0, (chain.high[i]! + carry) >>> 0, target, done, run)) return false;
+      done += run;
+      skip = 0;
+    }
+    return done === length;
+  }
+
+  /** Writes `length` bytes into the writable part, from its byte `skip` on. */
+  #scatter(chain: DescriptorChain, space: DeviceAddressSpace, skip: number, source: Uint8Array, length: number): boolean {
+    let done = 0;
+    for (let i = chain.readable; i < chain.count && done < length; i++) {
+      const segment = chain.length[i]!;
+      if (skip >= segment) {
+        skip -= segment;
+        continue;
+      }
+      const run = Math.min(segment - skip, length - done);
+      const low = chain.low[i]! + skip;
+      const carry = low >= 0x1_0000_0000 ? 1 : 0;
+      if (!space.write(low >>> 0, (chain.high[i]! + carry) >>> 0, source, done, run)) return false;
+      done += run;
+      skip = 0;
+    }
+    return done === length;
+  }
+}

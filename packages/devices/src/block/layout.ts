@@ -1,0 +1,27 @@
+/** Request types. Specification 1.4 section 5.2.6. */
+export const VIRTIO_BLK_T_IN = 0;
+export const VIRTIO_BLK_T_OUT = 1;
+export const VIRTIO_BLK_T_FLUSH = 4;
+export const VIRTIO_BLK_T_GET_ID = 8;
+
+/** What the device writes to the last byte of a request. */
+export const VIRTIO_BLK_S_OK = 0;
+export const VIRTIO_BLK_S_IOERR = 1;
+export const VIRTIO_BLK_S_UNSUPP = 2;
+
+/** The unit of capacity and of request positions, whatever the block size is. */
+export const SECTOR_SIZE = 512;
+/** le32 type, le32 reserved, le64 sector. */
+export const BLOCK_HEADER_SIZE = 16;
+/** Bytes of the answer to GET_ID; shorter ones end with a zero. */
+export const BLOCK_ID_SIZE = 20;
+
+/** Offsets in device configuration. Section 5.2.4. */
+export const BLOCK_CONFIG = {
+  capacity: 0,
+  sizeMax: 8,
+  segMax: 12,
+  blkSize: 20,
+  writeback: 32,
+  size: 60,
+} as const;

@@ -1,0 +1,73 @@
+import {
+  DeviceError,
+  FeatureSet,
+  VIRTIO_F_ACCESS_PLATFORM,
+  VIRTIO_F_VERSION_1,
+  VIRTIO_RING_F_EVENT_IDX,
+  VIRTIO_RING_F_INDIRECT_DESC,
+  VIRTIO_F_ANY_LAYOUT,
+  type AddressSpaceBlueprint,
+  type ByteOrder,
+  type DeviceDescription,
+  type SimulatedHardware,
+} from '@virtio-platform/core';
+import type { SimulatedOptions } from './options.ts';
+
+/** Ring features that the simulated device implements, besides those of the device type. */
+const RING_FEATURES = FeatureSet.of(VIRTIO_RING_F_INDIRECT_DESC, VIRTIO_RING_F_EVENT_IDX);
+const LOW_32 = new FeatureSet(0xffff_ffffn);
+
+/** Everything that makes a device, here or in a worker: plain data but for the blueprint's `open`. */
+export interface DeviceSetup {
+  readonly type: string;
+  readonly settings: unknown;
+  readonly interface: 'modern' | 'legacy';
+  readonly byteOrder: ByteOrder;
+  /** `undefined` offers what the device half and the ring implement. */
+  readonly offers: bigint | undefined;
+  readonly carries: bigint;
+  readonly onFault: SimulatedOptions['onFault'];
+  readonly rogue: SimulatedOptions['rogue'];
+}
+
+/**
+ * Derives the device from the profile's description, the platform's hardware and this machine's options. Throws
+ * {@link DeviceError} `ERR_DEVICE_IMPOSSIBLE` for a device that cannot exist, as QEMU does when it is plugged.
+ */
+export function deviceSetup(
+  description: DeviceDescription,
+  hardware: SimulatedHardware,
+  options: SimulatedOptions,
+): DeviceSetup {
+  const isLegacy = description.driverInterface === 'legacy';
+  if (description.interface !== 'modern' && description.offers?.has(VIRTIO_F_ACCESS_PLATFORM) === true) {
+    throw new DeviceError('ERR_DEVICE_IMPOSSIBLE', `a ${description.interface} device cannot offer ACCESS_PLATFORM: bit 33 does not exist there`, {
+      hint: 'set device.interface: modern, or leave ACCESS_PLATFORM out of device.offers',
+    });
+  }
+  return {
+    type: description.type,
+    settings: description.settings,
+    interface: description.driverInterface,
+    byteOrder: isLegacy ? (hardware.guestByteOrder ?? 'little') : 'little',
+    offers: description.offers?.bits,
+    carries: isLegacy ? LOW_32.bits : (1n << 128n) - 1n,
+    onFault: options.onFault,
+    rogue: options.rogue,
+  };
+}
+
+/** What the device offers on the interface in use. Legacy and transitional devices cannot offer ACCESS_PLATFORM there at all. */
+export function offeredFeatures(setup: DeviceSetup, modelFeatures: FeatureSet): FeatureSet {
+  const all =
+    setup.offers === undefined
+      ? new FeatureSet(modelFeatures.bits | RING_FEATURES.bits).with(VIRTIO_F_ANY_LAYOUT).with(VIRTIO_F_VERSION_1)
+      : new FeatureSet(setup.offers);
+  const modern = setup.interface === 'legacy' ? all : all.without(VIRTIO_F_ANY_LAYOUT);
+  return modern.and(new FeatureSet(setup.carries));
+}
+
+/** Binds the address space by what the device offers, before any driver has said a word. */
+export function boundAddressSpace(hardware: SimulatedHardware, offers: FeatureSet): AddressSpaceBlueprint {
+  return hardware.addressSpace(offers.has(VIRTIO_F_ACCESS_PLATFORM));
+}

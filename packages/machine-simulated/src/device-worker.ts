@@ -1,0 +1,91 @@
+import 'reflect-metadata';
+import { parentPort, workerData } from 'node:worker_threads';
+import { FaultLog, GuestMemory, type OpenAddressSpace } from '@virtio-platform/core';
+import { createDevice } from '@virtio-platform/devices';
+import { offeredFeatures, type DeviceSetup } from './device-setup.ts';
+import { Command, Mailbox, readFeatureWords, writeFeatureWords } from './mailbox.ts';
+import { SimulatedDevice } from './simulated-device.ts';
+
+/** What the driver's thread gives to this one. */
+export interface DeviceWorkerData {
+  readonly memory: SharedArrayBuffer;
+  readonly mailbox: SharedArrayBuffer;
+  readonly setup: DeviceSetup;
+  readonly addressSpace: { readonly module: string; readonly state: unknown };
+}
+
+/** What it answers once the device is there. */
+export interface DeviceWorkerReady {
+  readonly deviceType: string;
+  readonly queueCount: number;
+}
+
+/** How long the device sleeps at most before it looks whether it is still wanted. */
+const NAP_MS = 1000;
+
+const input = workerData as DeviceWorkerData;
+const mailbox = new Mailbox(input.mailbox);
+const faults = new FaultLog(() => mailbox.countFault());
+const { openAddressSpace } = (await import(input.addressSpace.module)) as { openAddressSpace: OpenAddressSpace };
+const space = openAddressSpace(new GuestMemory(input.memory), faults, input.addressSpace.state);
+const model = createDevice(input.setup.type, input.setup.settings, input.setup.byteOrder);
+const offers = offeredFeatures(input.setup, model.features);
+const device = new SimulatedDevice(model, space, { ...input.setup, offers });
+
+const ready: DeviceWorkerReady = { deviceType: model.type, queueCount: model.queueSizes.length };
+parentPort!.postMessage(ready);
+for (let seen = 0, isWanted = true; isWanted; ) {
+  const command = mailbox.command;
+  if (command !== undefined) {
+    isWanted = execute(command);
+    mailbox.answer();
+    continue;
+  }
+  const doorbells = mailbox.takeDoorbells();
+  for (let queue = 0; queue < model.queueSizes.length; queue++) if ((doorbells & (1 << queue)) !== 0) device.run(queue);
+  if (device.takeNotification()) mailbox.interrupt();
+  if (doorbells === 0) seen = mailbox.sleep(seen, NAP_MS);
+}
+device.dispose();
+
+/** Carries out one command. Returns whether the device is still wanted. */
+function execute(command: Command): boolean {
+  const { words, data } = mailbox;
+  switch (command) {
+    case Command.ReadFeatures:
+      writeFeatureWords(device.features, words);
+      return true;
+    case Command.WriteFeatures:
+      device.writeFeatures(readFeatureWords(words));
+      return true;
+    case Command.ReadStatus:
+      words[0] = device.status;
+      return true;
+    case Command.WriteStatus:
+      device.writeStatus(words[0]!);
+      return true;
+    case Command.MaxQueueSize:
+      words[0] = device.maxQueueSize(words[0]!);
+      return true;
+    case Command.EnableQueue:
+      device.enableQueue(words[0]!, { size: words[1]!, words: words.slice(2, 8) });
+      return true;
+    case Command.ReadConfig:
+      for (let i = 0, offset = words[0]!; i < words[1]!; i++) data[i] = model.config[offset + i] ?? 0;
+      return true;
+    case Command.WriteConfig:
+      model.writeConfig(words[0]!, data.slice(0, words[1]!));
+      return true;
+    case Command.ReadFaults:
+      words[0] = new TextEncoder().encodeInto(faultsAsJson(), data).written;
+      return true;
+    case Command.Exit:
+      return false;
+  }
+}
+
+/** As many of the recorded faults as the mailbox holds. */
+function faultsAsJson(): string {
+  const entries = faults.entries.map((fault) => ({ ...fault, address: fault.address.toString() }));
+  return JSON.stringify(entries);
+}

@@ -1,0 +1,28 @@
+/**
+ * The embedded machine: memory, enforcement and device in this process, or the device in a worker.
+ *
+ * @packageDocumentation
+ */
+import { defineMachinePlugin, MACHINE, PLUGIN_API_VERSION, type MachinePlugin } from '@virtio-platform/core';
+import { simulatedOptionsSchema, type SimulatedOptions } from './options.ts';
+import { SIMULATED_OPTIONS, SimulatedMachine } from './simulated-machine.ts';
+
+export { simulatedOptionsSchema, type SimulatedOptions } from './options.ts';
+export { SIMULATED_OPTIONS, SimulatedMachine } from './simulated-machine.ts';
+export { SimulatedDevice, type SimulatedDeviceOptions } from './simulated-device.ts';
+export { InProcessTransport } from './in-process-transport.ts';
+
+const plugin: MachinePlugin<SimulatedOptions> = defineMachinePlugin({
+  kind: 'machine',
+  name: 'simulated',
+  apiVersion: PLUGIN_API_VERSION,
+  options: simulatedOptionsSchema,
+  provides: 'simulated',
+  missing: async () => [],
+  register(container, options) {
+    container.register(SIMULATED_OPTIONS, { useValue: options });
+    container.registerSingleton(MACHINE, SimulatedMachine);
+  },
+});
+
+export default plugin;

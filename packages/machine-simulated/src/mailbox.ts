@@ -1,0 +1,124 @@
+import { FeatureSet } from '@virtio-platform/core';
+
+/** What the driver's thread asks of the device's. */
+export const Command = {
+  ReadFeatures: 1,
+  WriteFeatures: 2,
+  ReadStatus: 3,
+  WriteStatus: 4,
+  MaxQueueSize: 5,
+  EnableQueue: 6,
+  ReadConfig: 7,
+  WriteConfig: 8,
+  ReadFaults: 9,
+  Exit: 10,
+} as const;
+export type Command = (typeof Command)[keyof typeof Command];
+
+/** Indices of 32-bit words. */
+const WAKE = 0;
+const ASKED = 1;
+const ANSWERED = 2;
+const COMMAND = 3;
+const INTERRUPTS = 4;
+const NOTIFIED = 5;
+const FAULTS = 6;
+const WORDS = 8;
+const DATA_OFFSET = 128;
+const DATA_SIZE = 0x1_0000;
+
+/**
+ * Registers between two threads, in shared memory: one command at a time from the driver's side, doorbells, and interrupts
+ * from the device's. Every wait is bounded.
+ */
+export class Mailbox {
+  readonly buffer: SharedArrayBuffer;
+  /** Arguments and results: 16 words. */
+  readonly words: Uint32Array;
+  readonly data: Uint8Array;
+  readonly #i32: Int32Array;
+
+  constructor(buffer: SharedArrayBuffer = new SharedArrayBuffer(DATA_OFFSET + DATA_SIZE)) {
+    this.buffer = buffer;
+    this.#i32 = new Int32Array(buffer, 0, DATA_OFFSET / 4);
+    this.words = new Uint32Array(buffer, WORDS * 4, 16);
+    this.data = new Uint8Array(buffer, DATA_OFFSET, DATA_SIZE);
+  }
+
+  /** Driver's side: gives a command and waits for its answer in `words` and `data`. Returns false when none came in time. */
+  ask(command: Command, timeoutMs: number): boolean {
+    const answered = Atomics.load(this.#i32, ANSWERED);
+    Atomics.store(this.#i32, COMMAND, command);
+    Atomics.add(this.#i32, ASKED, 1);
+    this.#wake();
+    return Atomics.wait(this.#i32, ANSWERED, answered, timeoutMs) !== 'timed-out';
+  }
+
+  /** Driver's side: rings the doorbell of a queue (0 to 31). */
+  ring(queue: number): void {
+    Atomics.or(this.#i32, NOTIFIED, 1 << queue);
+    this.#wake();
+  }
+
+  /** Driver's side: waits until the number of interrupts is no longer `seen`, and returns it. */
+  waitForInterrupt(seen: number, timeoutMs: number): number {
+    Atomics.wait(this.#i32, INTERRUPTS, seen, timeoutMs);
+    return Atomics.load(this.#i32, INTERRUPTS);
+  }
+
+  /** Faults the device's side has recorded so far. */
+  get faultCount(): number {
+    return Atomics.load(this.#i32, FAULTS);
+  }
+
+  /** Device's side. */
+  countFault(): void {
+    Atomics.add(this.#i32, FAULTS, 1);
+  }
+
+  /** Device's side: sends a used buffer or configuration change notification. */
+  interrupt(): void {
+    Atomics.add(this.#i32, INTERRUPTS, 1);
+    Atomics.notify(this.#i32, INTERRUPTS);
+  }
+
+  /** Device's side: the command not answered yet, if there is one. */
+  get command(): Command | undefined {
+    if (Atomics.load(this.#i32, ASKED) === Atomics.load(this.#i32, ANSWERED)) return undefined;
+    return Atomics.load(this.#i32, COMMAND) as Command;
+  }
+
+  /** Device's side. */
+  answer(): void {
+    Atomics.add(this.#i32, ANSWERED, 1);
+    Atomics.notify(this.#i32, ANSWERED);
+  }
+
+  /** Device's side: takes the doorbells rung since, as a bit mask of queues. */
+  takeDoorbells(): number {
+    return Atomics.exchange(this.#i32, NOTIFIED, 0);
+  }
+
+  /** Device's side: sleeps until something happened since `seen`, and returns the new count. */
+  sleep(seen: number, timeoutMs: number): number {
+    Atomics.wait(this.#i32, WAKE, seen, timeoutMs);
+    return Atomics.load(this.#i32, WAKE);
+  }
+
+  #wake(): void {
+    Atomics.add(this.#i32, WAKE, 1);
+    Atomics.notify(this.#i32, WAKE);
+  }
+}
+
+/** Puts a feature set into four words. */
+export function writeFeatureWords(features: FeatureSet, words: Uint32Array): void {
+  for (let i = 0; i < 4; i++) words[i] = Number((features.bits >> BigInt(32 * i)) & 0xffff_ffffn);
+}
+
+/** Reads a feature set from four words. */
+export function readFeatureWords(words: Uint32Array): FeatureSet {
+  let bits = 0n;
+  for (let i = 3; i >= 0; i--) bits = (bits << 32n) | BigInt(words[i]!);
+  return new FeatureSet(bits);
+}

@@ -1,0 +1,171 @@
+import {
+  DescriptorChain,
+  DeviceStatus,
+  FeatureSet,
+  PAGE_SIZE,
+  SplitDeviceQueue,
+  unmetDependency,
+  VIRTIO_F_ACCESS_PLATFORM,
+  VIRTIO_F_VERSION_1,
+  VIRTIO_RING_F_EVENT_IDX,
+  VIRTIO_RING_F_INDIRECT_DESC,
+  type ByteOrder,
+  type DeviceAddressSpace,
+  type DeviceInterface,
+  type DeviceQueue,
+  type QueueAddresses,
+} from '@virtio-platform/core';
+import type { DeviceModel } from '@virtio-platform/devices';
+import type { RogueAccess, SimulatedOptions } from './options.ts';
+
+export interface SimulatedDeviceOptions {
+  /** The interface the driver uses. */
+  readonly interface: DeviceInterface;
+  readonly offers: FeatureSet;
+  readonly byteOrder: ByteOrder;
+  readonly onFault: SimulatedOptions['onFault'];
+  readonly rogue: readonly RogueAccess[];
+}
+
+interface EnabledQueue {
+  readonly queue: DeviceQueue;
+  readonly chain: DescriptorChain;
+}
+
+/**
+ * The registers of a virtio device and its queues, around a device half. Accepts a driver's feature set only when it may
+ * (specification 1.4 section 2.2.2): no unoffered bit, no unmet dependency, and ACCESS_PLATFORM where it is offered, as QEMU
+ * demands. Its address space was bound by what it offers, and nothing a driver does changes that.
+ */
+export class SimulatedDevice {
+  readonly model: DeviceModel;
+  readonly #options: SimulatedDeviceOptions;
+  readonly #space: DeviceAddressSpace;
+  readonly #queues = new Map<number, EnabledQueue>();
+  readonly #rogueBytes = new Uint8Array(PAGE_SIZE).fill(0xa5);
+  #accepted = FeatureSet.EMPTY;
+  #status = 0;
+  #handled = 0;
+  #notify = false;
+
+  /** Owns `model`. */
+  constructor(model: DeviceModel, space: DeviceAddressSpace, options: SimulatedDeviceOptions) {
+    this.model = model;
+    this.#space = space;
+    this.#options = options;
+  }
+
+  get features(): FeatureSet {
+    return this.#options.offers;
+  }
+
+  get status(): number {
+    return this.#status;
+  }
+
+  /** Whether a used buffer or configuration change notification was sent since the last call. */
+  takeNotification(): boolean {
+    const notify = this.#notify;
+    this.#notify = false;
+    return notify;
+  }
+
+  /** Ignored after FEATURES_OK: features change only through a reset (section 2.2). */
+  writeFeatures(features: FeatureSet): void {
+    if ((this.#status & DeviceStatus.FeaturesOk) === 0) this.#accepted = features;
+  }
+
+  writeStatus(status: number): void {
+    if (status === 0) return this.#reset();
+    const set = status & ~this.#status;
+    this.#status |= status & ~(DeviceStatus.FeaturesOk | DeviceStatus.DriverOk | DeviceStatus.NeedsReset);
+    if ((set & DeviceStatus.FeaturesOk) !== 0 && this.#mayAccept()) this.#status |= DeviceStatus.FeaturesOk;
+    if ((set & DeviceStatus.DriverOk) !== 0 && this.#mayAccept()) {
+      this.#status |= DeviceStatus.DriverOk;
+      this.model.start(this.#accepted);
+    }
+  }
+
+  maxQueueSize(queue: number): number {
+    return this.model.queueSizes[queue] ?? 0;
+  }
+
+  /** A queue that may not be enabled stays off, and the device asks for a reset. */
+  enableQueue(index: number, addresses: QueueAddresses): void {
+    try {
+      if (addresses.size > this.maxQueueSize(index)) throw new RangeError(`queue ${index} has no ${addresses.size} entries`);
+      const queue = new SplitDeviceQueue(this.#space, {
+        addresses,
+        eventIdx: this.#accepted.has(VIRTIO_RING_F_EVENT_IDX),
+        indirect: this.#accepted.has(VIRTIO_RING_F_INDIRECT_DESC),
+        byteOrder: this.#options.byteOrder,
+      });
+      this.#queues.set(index, { queue, chain: new DescriptorChain(addresses.size) });
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      this.#fail();
+    }
+  }
+
+  /** Handles everything available on one queue. The driver can add no more than the queue holds meanwhile, so this ends. */
+  run(index: number): void {
+    const enabled = this.#queues.get(index);
+    if (enabled === undefined || !this.#isLive()) return;
+    const { queue, chain } = enabled;
+    do {
+      queue.disableNotifications();
+      for (let budget = queue.size; budget > 0 && queue.pop(chain); budget--) {
+        const faults = this.#space.faults.count;
+        const written = this.model.process(index, chain, this.#space);
+        if (this.#options.rogue.length > 0) this.#misbehave();
+        queue.push(chain.head, written);
+        if (this.#space.faults.count !== faults && this.#options.onFault === 'needs-reset') return this.#fail();
+      }
+      if (queue.flush()) this.#notify = true;
+    } while (!queue.enableNotifications());
+    if (queue.broken !== undefined) this.#fail();
+  }
+
+  dispose(): void {
+    this.model.dispose();
+  }
+
+  #reset(): void {
+    this.#queues.clear();
+    this.#status = 0;
+    this.#accepted = FeatureSet.EMPTY;
+    this.#notify = false;
+  }
+
+  /** A legacy device may be used before DRIVER_OK (section 3.1.2). */
+  #isLive(): boolean {
+    if ((this.#status & DeviceStatus.NeedsReset) !== 0) return false;
+    return this.#options.interface === 'legacy' || (this.#status & DeviceStatus.DriverOk) !== 0;
+  }
+
+  #mayAccept(): boolean {
+    const { offers } = this.#options;
+    if (this.#accepted.minus(offers).bits !== 0n) return false;
+    if (unmetDependency(this.#accepted, this.model.type) !== undefined) return false;
+    if (this.#options.interface === 'legacy') return true;
+    if (offers.has(VIRTIO_F_ACCESS_PLATFORM) && !this.#accepted.has(VIRTIO_F_ACCESS_PLATFORM)) return false;
+    return this.#accepted.has(VIRTIO_F_VERSION_1);
+  }
+
+  /** The error state of section 2.1.2. A legacy driver knows no such status: the device falls silent. */
+  #fail(): void {
+    this.#status |= DeviceStatus.NeedsReset;
+    this.#notify = true;
+  }
+
+  #misbehave(): void {
+    this.#handled++;
+    for (const { after, access, address, length } of this.#options.rogue) {
+      if (after !== this.#handled) continue;
+      const low = Number(address & 0xffff_ffffn);
+      const high = Number(address >> 32n);
+      if (access === 'read') this.#space.read(low, high, new Uint8Array(length), 0, length);
+      else this.#space.write(low, high, this.#rogueBytes, 0, length);
+    }
+  }
+}

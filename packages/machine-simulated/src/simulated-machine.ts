@@ -1,0 +1,78 @@
+import {
+  CodedError,
+  FaultLog,
+  FeatureSet,
+  GuestMemory,
+  inject,
+  MACHINE_REQUEST,
+  type AddressSpaceBlueprint,
+  type BootedMachine,
+  type Machine,
+  type MachineRequest,
+  type Transport,
+} from '@virtio-platform/core';
+import { createDevice } from '@virtio-platform/devices';
+import { injectable, type InjectionToken } from 'tsyringe';
+import { boundAddressSpace, deviceSetup, offeredFeatures, type DeviceSetup } from './device-setup.ts';
+import { InProcessTransport } from './in-process-transport.ts';
+import type { SimulatedOptions } from './options.ts';
+import { SimulatedDevice } from './simulated-device.ts';
+import { openWorkerTransport } from './worker-transport.ts';
+
+export const SIMULATED_OPTIONS: InjectionToken<SimulatedOptions> = Symbol.for(
+  '@virtio-platform/machine-simulated:Options',
+);
+
+/**
+ * The embedded machine: guest memory, the platform's hardware in software, and a device that reaches memory only through it.
+ * Needs nothing installed.
+ */
+@injectable()
+export class SimulatedMachine implements Machine {
+  readonly name = 'simulated';
+  readonly #request: MachineRequest;
+  readonly #options: SimulatedOptions;
+
+  constructor(@inject(MACHINE_REQUEST) request: MachineRequest, @inject(SIMULATED_OPTIONS) options: SimulatedOptions) {
+    this.#request = request;
+    this.#options = options;
+  }
+
+  async boot(): Promise<BootedMachine> {
+    const { device: description, simulate } = this.#request;
+    if (simulate === undefined) {
+      throw new CodedError('ERR_PLUGIN_FACILITY', 'the platform has no hardware in software', {
+        hint: 'run it on a real machine, or give its plugin a `simulate`',
+      });
+    }
+    const memory = new GuestMemory(new SharedArrayBuffer(this.#request.memory));
+    const hardware = simulate(memory);
+    const setup = deviceSetup(description, hardware, this.#options);
+    const faults = new FaultLog();
+    const bind = (offers: FeatureSet): AddressSpaceBlueprint => boundAddressSpace(hardware, offers);
+    const { facilities } = hardware;
+    if (this.#options.device === 'worker') {
+      const transport = await openWorkerTransport(memory, faults, setup, bind);
+      return { memory, transport, faults, facilities, dispose: () => transport.ended() };
+    }
+    const transport = openInProcess(memory, faults, setup, bind);
+    return { memory, transport, faults, facilities, dispose: async () => transport.dispose() };
+  }
+}
+
+function openInProcess(
+  memory: GuestMemory,
+  faults: FaultLog,
+  setup: DeviceSetup,
+  bind: (offers: FeatureSet) => AddressSpaceBlueprint,
+): Transport {
+  const model = createDevice(setup.type, setup.settings, setup.byteOrder);
+  const offers = offeredFeatures(setup, model.features);
+  const blueprint = bind(offers);
+  const space = blueprint.open(memory, faults, blueprint.state);
+  return new InProcessTransport(
+    new SimulatedDevice(model, space, { ...setup, offers }),
+    setup.interface,
+    new FeatureSet(setup.carries),
+  );
+}

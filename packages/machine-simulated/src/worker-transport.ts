@@ -1,0 +1,200 @@
+import { createRequire } from 'node:module';
+import { pathToFileURL } from 'node:url';
+import { Worker } from 'node:worker_threads';
+import {
+  CodedError,
+  DeviceError,
+  FeatureSet,
+  type AddressSpaceBlueprint,
+  type DeviceFault,
+  type DeviceInterface,
+  type FaultLog,
+  type GuestMemory,
+  type QueueAddresses,
+  type Transport,
+  type WaitResult,
+} from '@virtio-platform/core';
+import { createDevice } from '@virtio-platform/devices';
+import { offeredFeatures, type DeviceSetup } from './device-setup.ts';
+import type { DeviceWorkerData, DeviceWorkerReady } from './device-worker.ts';
+import { legacyAddresses } from './legacy-addresses.ts';
+import { Command, Mailbox, readFeatureWords, writeFeatureWords } from './mailbox.ts';
+
+/** How long the device's thread may take for one command. */
+const COMMAND_TIMEOUT_MS = 5000;
+
+/** The transport to a device in a worker thread. The memory is shared; registers go through a {@link Mailbox}. */
+export class WorkerTransport implements Transport {
+  readonly interface: DeviceInterface;
+  readonly deviceType: string;
+  readonly carries: FeatureSet;
+  readonly queueCount: number;
+  readonly #mailbox: Mailbox;
+  readonly #faults: FaultLog;
+  readonly #worker: Worker;
+  #interrupts = 0;
+  #isLost = false;
+
+  /** Owns `worker`, which runs and answered `ready`. */
+  constructor(worker: Worker, mailbox: Mailbox, faults: FaultLog, setup: DeviceSetup, ready: DeviceWorkerReady) {
+    this.#worker = worker;
+    this.#mailbox = mailbox;
+    this.#faults = faults;
+    this.interface = setup.interface;
+    this.carries = new FeatureSet(setup.carries);
+    this.deviceType = ready.deviceType;
+    this.queueCount = ready.queueCount;
+  }
+
+  readDeviceFeatures(): FeatureSet {
+    this.#ask(Command.ReadFeatures);
+    return readFeatureWords(this.#mailbox.words);
+  }
+
+  writeDriverFeatures(features: FeatureSet): void {
+    writeFeatureWords(features, this.#mailbox.words);
+    this.#ask(Command.WriteFeatures);
+  }
+
+  readStatus(): number {
+    this.#ask(Command.ReadStatus);
+    const status = this.#mailbox.words[0]!;
+    this.#collectFaults();
+    return status;
+  }
+
+  writeStatus(status: number): void {
+    this.#mailbox.words[0] = status;
+    this.#ask(Command.WriteStatus);
+  }
+
+  maxQueueSize(queue: number): number {
+    this.#mailbox.words[0] = queue;
+    this.#ask(Command.MaxQueueSize);
+    return this.#mailbox.words[0];
+  }
+
+  enableQueue(queue: number, addresses: QueueAddresses): void {
+    const { size, words } = this.interface === 'legacy' ? legacyAddresses(addresses) : addresses;
+    this.#mailbox.words[0] = queue;
+    this.#mailbox.words[1] = size;
+    this.#mailbox.words.set(words, 2);
+    this.#ask(Command.EnableQueue);
+  }
+
+  notify(queue: number): void {
+    this.#mailbox.ring(queue);
+  }
+
+  wait(timeoutMs: number): WaitResult {
+    if (this.#isLost) return 'lost';
+    const interrupts = this.#mailbox.waitForInterrupt(this.#interrupts, timeoutMs);
+    if (interrupts === this.#interrupts) return 'timeout';
+    this.#interrupts = interrupts;
+    return 'notified';
+  }
+
+  configGeneration(): number {
+    return 0;
+  }
+
+  readConfig(offset: number, target: Uint8Array): void {
+    this.#mailbox.words[0] = offset;
+    this.#mailbox.words[1] = target.length;
+    this.#ask(Command.ReadConfig);
+    target.set(this.#mailbox.data.subarray(0, target.length));
+  }
+
+  writeConfig(offset: number, source: Uint8Array): void {
+    this.#mailbox.words[0] = offset;
+    this.#mailbox.words[1] = source.length;
+    this.#mailbox.data.set(source);
+    this.#ask(Command.WriteConfig);
+  }
+
+  /** Asks the thread to end. {@link ended} tells when it did. */
+  dispose(): void {
+    if (this.#isLost) return;
+    this.#isLost = true;
+    this.#mailbox.ask(Command.Exit, COMMAND_TIMEOUT_MS);
+  }
+
+  /** Ends the thread, also one that no longer answers. */
+  async ended(): Promise<void> {
+    this.dispose();
+    await this.#worker.terminate();
+  }
+
+  #ask(command: Command): void {
+    if (!this.#isLost && this.#mailbox.ask(command, COMMAND_TIMEOUT_MS)) return;
+    this.#isLost = true;
+    throw new DeviceError('ERR_DEVICE_LOST', `the device's thread did not answer in ${COMMAND_TIMEOUT_MS} ms`);
+  }
+
+  #collectFaults(): void {
+    if (this.#mailbox.faultCount === this.#faults.count) return;
+    this.#ask(Command.ReadFaults);
+    const text = new TextDecoder().decode(this.#mailbox.data.slice(0, this.#mailbox.words[0]));
+    const entries = JSON.parse(text) as (Omit<DeviceFault, 'address'> & { address: string })[];
+    for (const entry of entries.slice(this.#faults.count)) {
+      this.#faults.record({ ...entry, address: BigInt(entry.address) });
+    }
+  }
+}
+
+/** Starts the device's thread. Rejects with a coded error when the device cannot be made there; then no thread is left. */
+export async function openWorkerTransport(
+  memory: GuestMemory,
+  faults: FaultLog,
+  setup: DeviceSetup,
+  bind: (offers: FeatureSet) => AddressSpaceBlueprint,
+): Promise<WorkerTransport> {
+  const blueprint = bind(offersOf(setup));
+  if (blueprint.module === undefined) {
+    throw new CodedError('ERR_PLUGIN_FACILITY', "the platform's address space cannot be opened in another thread", {
+      hint: 'set machine.device: same-thread, or give the blueprint a `module`',
+    });
+  }
+  const mailbox = new Mailbox();
+  const workerData: DeviceWorkerData = {
+    memory: memory.buffer as SharedArrayBuffer,
+    mailbox: mailbox.buffer,
+    setup,
+    addressSpace: { module: blueprint.module, state: blueprint.state },
+  };
+  const worker = new Worker(workerModule(), { workerData, execArgv: workerArguments() });
+  try {
+    const ready = await new Promise<DeviceWorkerReady>((resolve, reject) => {
+      worker.once('message', resolve);
+      worker.once('error', reject);
+      worker.once('exit', (code) => reject(new Error(`the thread ended with ${code}`)));
+    });
+    worker.removeAllListeners();
+    worker.on('error', () => {});
+    return new WorkerTransport(worker, mailbox, faults, setup, ready);
+  } catch (error) {
+    await worker.terminate();
+    throw new DeviceError('ERR_DEVICE_LOST', "the device's thread did not start", { cause: error });
+  }
+}
+
+/** What the device will offer, found out without opening its backing. */
+function offersOf(setup: DeviceSetup): FeatureSet {
+  const settings = { ...(setup.settings as object), image: undefined };
+  const model = createDevice(setup.type, settings, setup.byteOrder);
+  const offers = offeredFeatures(setup, model.features);
+  model.dispose();
+  return offers;
+}
+
+/** The worker's module, beside this one and in the same language. */
+function workerModule(): URL {
+  return new URL(import.meta.url.endsWith('.ts') ? './device-worker.ts' : './device-worker.js', import.meta.url);
+}
+
+/** From source, the thread needs the same loader as the process that runs source. */
+function workerArguments(): string[] {
+  if (!import.meta.url.endsWith('.ts')) return process.execArgv;
+  const loader = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href;
+  return [...process.execArgv.filter((argument) => argument.startsWith('--conditions')), '--import', loader];
+}

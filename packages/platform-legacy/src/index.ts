@@ -1,0 +1,38 @@
+/**
+ * No IOMMU: physical addresses, legacy and transitional devices, guest-endian rings.
+ *
+ * @packageDocumentation
+ */
+import {
+  definePlatformPlugin,
+  PHYSICAL_ADDRESS_SPACE,
+  PLATFORM,
+  PLUGIN_API_VERSION,
+  type PlatformPlugin,
+} from '@virtio-platform/core';
+import { LEGACY_OPTIONS, LegacyPlatform } from './legacy-platform.ts';
+import { legacyOptionsSchema, type LegacyOptions } from './options.ts';
+
+export { LEGACY_OPTIONS, LegacyPlatform } from './legacy-platform.ts';
+export { legacyOptionsSchema, type LegacyOptions } from './options.ts';
+
+const plugin: PlatformPlugin<LegacyOptions> = definePlatformPlugin({
+  kind: 'platform',
+  name: 'legacy',
+  apiVersion: PLUGIN_API_VERSION,
+  options: legacyOptionsSchema,
+  needs: [],
+  register(container, options) {
+    container.register(LEGACY_OPTIONS, { useValue: options });
+    container.registerSingleton(PLATFORM, LegacyPlatform);
+  },
+  simulate(_memory, options) {
+    return {
+      facilities: new Map(),
+      guestByteOrder: options.guestEndian,
+      addressSpace: () => PHYSICAL_ADDRESS_SPACE,
+    };
+  },
+});
+
+export default plugin;

@@ -1,0 +1,56 @@
+import {
+  DirectDmaMapping,
+  GUEST_MEMORY,
+  inject,
+  probeIdentity,
+  type ByteOrder,
+  type DmaMapping,
+  type DmaPath,
+  type GuestMemory,
+  type MappingRequest,
+  type NegotiationRule,
+  type Platform,
+  type PlatformTraits,
+} from '@virtio-platform/core';
+import { injectable, type InjectionToken } from 'tsyringe';
+import { legacyRules } from './legacy-rules.ts';
+import type { LegacyOptions } from './options.ts';
+
+export const LEGACY_OPTIONS: InjectionToken<LegacyOptions> = Symbol.for('@virtio-platform/platform-legacy:Options');
+
+/**
+ * A guest without any IOMMU: a device address is a physical address, whoever asks. A device that offers ACCESS_PLATFORM here
+ * only asks the platform, which answers with the same address.
+ */
+@injectable()
+export class LegacyPlatform implements Platform {
+  readonly name = 'legacy';
+  readonly traits: PlatformTraits;
+  readonly rules: readonly NegotiationRule[];
+  readonly guestByteOrder: ByteOrder;
+  readonly #memory: GuestMemory;
+
+  constructor(@inject(LEGACY_OPTIONS) options: LegacyOptions, @inject(GUEST_MEMORY) memory: GuestMemory) {
+    this.#memory = memory;
+    this.guestByteOrder = options.guestEndian;
+    this.rules = legacyRules(options);
+    this.traits = {
+      restrictedMemory: false,
+      isolates: false,
+      mappedPath: 'identity',
+      identityVerified: this.#probe(),
+      addressMeaning: 'no IOMMU: the platform gives the guest-physical address, probed with one page',
+    };
+  }
+
+  openMapping(_path: DmaPath, request: MappingRequest): DmaMapping {
+    return new DirectDmaMapping(this.#memory, { path: 'identity', capacity: request.capacity });
+  }
+
+  dispose(): void {}
+
+  #probe(): boolean {
+    const mapping = new DirectDmaMapping(this.#memory, { path: 'identity', capacity: 1 });
+    return probeIdentity(mapping, this.#memory);
+  }
+}

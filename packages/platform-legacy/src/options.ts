@@ -1,0 +1,15 @@
+import { z } from 'zod';
+
+/** The `platform` section of a profile that uses this plugin. */
+export const legacyOptionsSchema = z.strictObject({
+  guestEndian: z
+    .enum(['little', 'big'])
+    .default('little')
+    .describe('Byte order of the guest, and so of the rings of a legacy device.'),
+  allowUnsafeNoIommu: z
+    .boolean()
+    .default(false)
+    .describe('Allows driver.privilege process-noiommu: a process that can make the device reach all of memory.'),
+});
+
+export type LegacyOptions = z.output<typeof legacyOptionsSchema>;

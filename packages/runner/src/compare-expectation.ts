@@ -1,0 +1,42 @@
+import type { ExpectSection } from '@virtio-platform/profile';
+import type { RunReport } from './report.ts';
+
+/**
+ * Says where a run differs from what its profile expects, one sentence each; nothing when it does not. What a profile leaves
+ * out is expected to go well: completed and verified, no fault, nothing left mapped.
+ */
+export function compareExpectation(report: Omit<RunReport, 'differences'>, expect: ExpectSection): string[] {
+  const differences: string[] = [];
+  const compare = (what: string, expected: unknown, was: unknown): void => {
+    if (expected !== was) differences.push(`${what}: expected ${String(expected)}, was ${String(was)}`);
+  };
+  const outcome = expect.outcome ?? (expect.refusal === undefined ? 'completed' : 'refused');
+  compare('outcome', outcome, report.outcome);
+  if (expect.refusal !== undefined) compare('refusal', expect.refusal, report.refusal?.code ?? 'none');
+  if (outcome !== 'refused') compareNegotiation(report, expect, differences, compare);
+  compare('faults', expect.faults ?? 0, report.faults.length);
+  compare('live mappings after reset', 0, report.dma.live);
+  if (report.outcome === 'completed') compare('verified', true, report.workload.verified);
+  return differences;
+}
+
+/** A refused device has neither features nor a path, so what a base profile expects of them does not count. */
+function compareNegotiation(
+  report: Omit<RunReport, 'differences'>,
+  expect: ExpectSection,
+  differences: string[],
+  compare: (what: string, expected: unknown, was: unknown) => void,
+): void {
+  if (expect.path !== undefined) compare('path', expect.path, report.path ?? 'none');
+  if (expect.accepted !== undefined) compareSets('accepted', expect.accepted, report.features.accepted, differences);
+  if (expect.declined === undefined) return;
+  const declined = report.features.declined.map(({ feature }) => feature);
+  compareSets('declined', expect.declined, declined, differences);
+}
+
+function compareSets(what: string, expected: readonly string[], was: readonly string[], differences: string[]): void {
+  const missing = expected.filter((name) => !was.includes(name));
+  const extra = was.filter((name) => !expected.includes(name));
+  if (missing.length > 0) differences.push(`${what}: ${missing.join(', ')} expected and not there`);
+  if (extra.length > 0) differences.push(`${what}: ${extra.join(', ')} not expected`);
+}

@@ -1,0 +1,12 @@
+/**
+ * Boots, negotiates, runs the workload, verifies, reports.
+ *
+ * @packageDocumentation
+ */
+export * from './block-pattern.ts';
+export * from './compare-expectation.ts';
+export * from './device-session.ts';
+export * from './explain-profile.ts';
+export * from './report.ts';
+export * from './run-profile.ts';
+export * from './write-read-verify.ts';

@@ -1,0 +1,47 @@
+/** What one run showed; the object that `run --json` prints. Stable: fields are added, never changed. */
+export interface RunReport {
+  readonly profile: string;
+  readonly platform: string;
+  readonly machine: string;
+  readonly device: string;
+  readonly features: {
+    readonly offered: readonly string[];
+    readonly accepted: readonly string[];
+    readonly declined: readonly { readonly feature: string; readonly rule: string; readonly reason: string }[];
+  };
+  /** `null` after a refusal, or when the run failed before. */
+  readonly path: string | null;
+  readonly outcome: 'completed' | 'refused' | 'failed';
+  readonly refusal: { readonly code: string; readonly rule: string; readonly reason: string } | null;
+  /** Why the run failed; `null` otherwise. */
+  readonly failure: { readonly code: string; readonly message: string; readonly hint: string | null } | null;
+  readonly workload: WorkloadReport;
+  /** After the device was reset: `live` counts what was not given back. */
+  readonly dma: { readonly maps: number; readonly unmaps: number; readonly bytesBounced: number; readonly live: number };
+  /** What the device did that the platform does not allow, in order; the first 256. Addresses are hexadecimal. */
+  readonly faults: readonly {
+    readonly address: string;
+    readonly length: number;
+    readonly access: string;
+    readonly cause: string;
+  }[];
+  /** Findings of the DMA sanitizer. Empty: it is not part of this version. */
+  readonly findings: readonly never[];
+  /** Where the run differs from the profile's `expect`, one sentence each. */
+  readonly differences: readonly string[];
+  readonly durationMs: number;
+}
+
+export interface WorkloadReport {
+  readonly requests: number;
+  /** Data moved, in both directions. */
+  readonly bytes: number;
+  readonly errors: number;
+  /** Everything written was read back and was the same. */
+  readonly verified: boolean;
+}
+
+/** Whether the run is as it should be: what was expected happened, and where nothing was expected, it completed without a fault. */
+export function isAsExpected(report: RunReport): boolean {
+  return report.differences.length === 0;
+}

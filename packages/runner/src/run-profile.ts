@@ -1,0 +1,109 @@
+import { FaultLog, isCodedError, type DeviceFault, type NegotiationResult } from '@virtio-platform/core';
+import { composeRun, type ComposedRun, type Profile } from '@virtio-platform/profile';
+import { compareExpectation } from './compare-expectation.ts';
+import { DeviceSession } from './device-session.ts';
+import type { RunReport, WorkloadReport } from './report.ts';
+import { WriteReadVerify } from './write-read-verify.ts';
+
+export interface RunOptions {
+  /** Called a few times a second while requests complete. */
+  readonly onProgress?: (done: number, total: number) => void;
+}
+
+const NO_WORK: WorkloadReport = { requests: 0, bytes: 0, errors: 0, verified: false };
+
+/**
+ * Runs a profile: compose, negotiate, run the workload, reset, report. A device that fails is a report with outcome `failed`;
+ * a profile, plugin or installation that is wrong throws its coded error. Whatever was started is ended on every way out.
+ */
+export async function runProfile(profile: Profile, options: RunOptions = {}): Promise<RunReport> {
+  const startedAt = performance.now();
+  const state: RunState = { workload: NO_WORK, dma: { maps: 0, unmaps: 0, bytesBounced: 0, live: 0 } };
+  let run: ComposedRun | undefined;
+  try {
+    run = await composeRun(profile);
+    await drive(run, state, options.onProgress ?? (() => {}));
+  } catch (error) {
+    if (!isCodedError(error) || /^ERR_(PROFILE|PLUGIN|MACHINE_MISSING)/.test(error.code)) throw error;
+    state.failure = { code: error.code, message: error.message, hint: error.hint ?? null };
+  } finally {
+    state.faults = [...(run?.machine.faults.entries ?? [])];
+    await run?.dispose();
+  }
+  const report = describe(profile, run, state, performance.now() - startedAt);
+  return { ...report, differences: compareExpectation(report, profile.expect) };
+}
+
+interface RunState {
+  negotiation?: NegotiationResult;
+  workload: WorkloadReport;
+  dma: RunReport['dma'];
+  failure?: NonNullable<RunReport['failure']>;
+  faults?: DeviceFault[];
+}
+
+async function drive(
+  run: ComposedRun,
+  state: RunState,
+  onProgress: (done: number, total: number) => void,
+): Promise<void> {
+  const { profile, machine } = run;
+  const session = new DeviceSession(run);
+  state.negotiation = session.negotiation;
+  let workload: WriteReadVerify | undefined;
+  try {
+    if (session.negotiation.refusal !== undefined) return;
+    const driver = session.start();
+    workload = new WriteReadVerify(
+      {
+        memory: machine.memory,
+        transport: machine.transport,
+        queue: session.queue,
+        driver,
+        capacity: session.capacity,
+        timeoutMs: profile.driver.timeoutMs,
+        onProgress,
+      },
+      profile.workload,
+    );
+    await workload.run();
+  } finally {
+    if (workload !== undefined) state.workload = workload.report;
+    session.end();
+    state.dma = session.dma;
+    session.dispose();
+  }
+}
+
+function describe(
+  profile: Profile,
+  run: ComposedRun | undefined,
+  state: RunState,
+  durationMs: number,
+): Omit<RunReport, 'differences'> {
+  const { negotiation } = state;
+  const refusal = negotiation?.refusal;
+  const type = profile.device.type;
+  return {
+    profile: profile.name,
+    platform: run?.platformName ?? profile.platform.use,
+    machine: run?.machineName ?? profile.machine.use,
+    device: type,
+    features: {
+      offered: negotiation?.offered.names(type) ?? [],
+      accepted: negotiation?.accepted.names(type) ?? [],
+      declined: (negotiation?.decisions ?? [])
+        .filter(({ outcome }) => outcome === 'declined')
+        .map(({ name, rule, reason }) => ({ feature: name, rule, reason })),
+    },
+    path: negotiation?.path ?? null,
+    outcome: state.failure !== undefined ? 'failed' : refusal !== undefined ? 'refused' : 'completed',
+    refusal: refusal === undefined ? null : { code: refusal.code, rule: refusal.rule, reason: refusal.reason },
+    failure: state.failure ?? null,
+    workload: state.workload,
+    dma: state.dma,
+    faults: (state.faults ?? []).slice(0, FaultLog.LIMIT).map((fault) => ({ ...fault, address: `0x${fault.address.toString(16)}` })),
+    findings: [],
+    durationMs: Math.round(durationMs),
+  };
+}
