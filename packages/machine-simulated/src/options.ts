@@ -1,5 +1,20 @@
 import { z } from 'zod';
 
+/** An access that the device makes on its own, after it handled `after` buffers. */
+export interface RogueAccess {
+  readonly after: number;
+  readonly access: 'read' | 'write';
+  readonly address: bigint;
+  readonly length: number;
+}
+
+/** The `machine` section of a profile that uses this plugin, without `memory`. */
+export interface SimulatedOptions {
+  readonly device: 'same-thread' | 'worker';
+  readonly onFault: 'needs-reset' | 'io-error' | 'silent';
+  readonly rogue: readonly RogueAccess[];
+}
+
 const rogueSchema = z.strictObject({
   after: z.number().int().min(1).describe('The device misbehaves after it handled this many buffers.'),
   access: z.enum(['read', 'write']).describe('What it does.'),
@@ -10,8 +25,7 @@ const rogueSchema = z.strictObject({
   length: z.number().int().min(1).max(4096).default(64).describe('Bytes.'),
 });
 
-/** The `machine` section of a profile that uses this plugin, without `memory`. */
-export const simulatedOptionsSchema = z.strictObject({
+export const simulatedOptionsSchema: z.ZodType<SimulatedOptions> = z.strictObject({
   device: z
     .enum(['same-thread', 'worker'])
     .default('same-thread')
@@ -28,6 +42,3 @@ export const simulatedOptionsSchema = z.strictObject({
     .default([])
     .describe('Accesses the device makes on its own, to see what the platform lets it reach.'),
 });
-
-export type SimulatedOptions = z.output<typeof simulatedOptionsSchema>;
-export type RogueAccess = SimulatedOptions['rogue'][number];

@@ -162,7 +162,7 @@ export async function openWorkerTransport(
     setup,
     addressSpace: { module: blueprint.module, state: blueprint.state },
   };
-  const worker = new Worker(workerModule(), { workerData, execArgv: workerArguments() });
+  const worker = startWorker(workerData);
   try {
     const ready = await new Promise<DeviceWorkerReady>((resolve, reject) => {
       worker.once('message', resolve);
@@ -187,14 +187,12 @@ function offersOf(setup: DeviceSetup): FeatureSet {
   return offers;
 }
 
-/** The worker's module, beside this one and in the same language. */
-function workerModule(): URL {
-  return new URL(import.meta.url.endsWith('.ts') ? './device-worker.ts' : './device-worker.js', import.meta.url);
-}
-
-/** From source, the thread needs the same loader as the process that runs source. */
-function workerArguments(): string[] {
-  if (!import.meta.url.endsWith('.ts')) return process.execArgv;
-  const loader = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href;
-  return [...process.execArgv.filter((argument) => argument.startsWith('--conditions')), '--import', loader];
+/** Starts the worker's module, beside this one. From source its thread needs the same loader as the process that runs source. */
+function startWorker(workerData: DeviceWorkerData): Worker {
+  if (!import.meta.url.endsWith('.ts')) return new Worker(new URL('./device-worker.js', import.meta.url), { workerData });
+  // `require` resolves to the loader's CommonJS half; a thread needs the other one, beside it.
+  const loader = new URL('index.mjs', pathToFileURL(createRequire(import.meta.url).resolve('tsx/esm/api'))).href;
+  const module = new URL('./device-worker.ts', import.meta.url).href;
+  const start = `import('${loader}').then((tsx) => { tsx.register(); return import('${module}'); })`;
+  return new Worker(start, { eval: true, workerData, execArgv: ['--conditions=@virtio-platform/source'] });
 }

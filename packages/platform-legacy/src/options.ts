@@ -1,7 +1,12 @@
 import { z } from 'zod';
 
 /** The `platform` section of a profile that uses this plugin. */
-export const legacyOptionsSchema = z.strictObject({
+export interface LegacyOptions {
+  readonly guestEndian: 'little' | 'big';
+  readonly allowUnsafeNoIommu: boolean;
+}
+
+export const legacyOptionsSchema: z.ZodType<LegacyOptions> = z.strictObject({
   guestEndian: z
     .enum(['little', 'big'])
     .default('little')
@@ -11,5 +16,3 @@ export const legacyOptionsSchema = z.strictObject({
     .default(false)
     .describe('Allows driver.privilege process-noiommu: a process that can make the device reach all of memory.'),
 });
-
-export type LegacyOptions = z.output<typeof legacyOptionsSchema>;

@@ -1,6 +1,6 @@
 import { DeviceError, isCodedError } from '../errors/coded-error.ts';
 import { unmetDependency } from '../features/feature-dependencies.ts';
-import type { FeatureSet } from '../features/feature-set.ts';
+import { FeatureSet } from '../features/feature-set.ts';
 import { featureName } from '../features/feature-name.ts';
 import { negotiate } from '../negotiation/negotiate.ts';
 import type { NegotiationResult, NegotiationRule, Refusal } from '../negotiation/negotiation.ts';
@@ -45,7 +45,12 @@ export function initializeDevice(transport: Transport, options: InitializationOp
   if (unmet !== undefined) {
     addStatus(transport, DeviceStatus.Failed);
     const name = featureName(unmet.feature, transport.deviceType);
-    return refused(result, 'EINVAL', `a platform rule accepted ${name} without what it requires`, unmet.source);
+    return refused(result, {
+      code: 'EINVAL',
+      rule: 'dependencies-closed',
+      reason: `a platform rule left ${name} accepted without what it requires`,
+      source: unmet.source,
+    });
   }
   transport.writeDriverFeatures(result.accepted);
   if (transport.interface === 'legacy') return result;
@@ -53,12 +58,12 @@ export function initializeDevice(transport: Transport, options: InitializationOp
   const status = transport.readStatus();
   if ((status & DeviceStatus.FeaturesOk) !== 0) return result;
   addStatus(transport, DeviceStatus.Failed);
-  return refused(
-    result,
-    'ENODEV',
-    `the device refuses the features: it cleared FEATURES_OK (status ${statusNames(status)})`,
-    'virtio 1.4 §3.1.1 step 6; Linux virtio_features_ok',
-  );
+  return refused(result, {
+    code: 'ENODEV',
+    rule: 'features-ok-read-back',
+    reason: `the device refuses the features: it cleared FEATURES_OK (status ${statusNames(status)})`,
+    source: 'virtio 1.4 §3.1.1 step 6; Linux virtio_features_ok',
+  });
 }
 
 /** Lets the device go: its queues are set up. Sets DRIVER_OK. */
@@ -87,8 +92,8 @@ function addStatus(transport: Transport, bit: number): void {
   transport.writeStatus(transport.readStatus() | bit);
 }
 
-function refused(result: NegotiationResult, code: string, reason: string, source: string): NegotiationResult {
-  const refusal: Refusal = { code, rule: 'features-ok-read-back', reason, source };
-  const trace = [...result.trace, { rule: refusal.rule, source, says: [`refuses: ${reason}`] }];
-  return { ...result, accepted: result.accepted.minus(result.accepted), refusal, path: undefined, trace };
+function refused(result: NegotiationResult, refusal: Refusal): NegotiationResult {
+  const { rule, source, reason } = refusal;
+  const trace = [...result.trace, { rule, source, says: [`refuses: ${reason}`] }];
+  return { ...result, accepted: FeatureSet.EMPTY, refusal, path: undefined, trace };
 }

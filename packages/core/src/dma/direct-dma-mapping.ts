@@ -22,6 +22,8 @@ export interface DirectDmaMappingOptions {
   /** First guest-physical address the device cannot reach. All of memory unless given. */
   readonly limit?: number;
   readonly barriers?: 'smp' | 'platform';
+  /** Where coherent memory comes from; guest memory unless given. An encrypted guest shares what it allocates with the device. */
+  readonly coherent?: Pick<GuestMemory, 'allocate' | 'free'>;
 }
 
 /**
@@ -32,7 +34,7 @@ export class DirectDmaMapping implements DmaMapping {
   readonly path: DmaPath;
   readonly limits: DmaLimits;
   readonly barriers: 'smp' | 'platform';
-  readonly #memory: GuestMemory;
+  readonly #coherent: Pick<GuestMemory, 'allocate' | 'free'>;
   readonly #limit: number;
   readonly #offsetLow: number;
   readonly #offsetHigh: number;
@@ -43,7 +45,7 @@ export class DirectDmaMapping implements DmaMapping {
 
   constructor(memory: GuestMemory, options: DirectDmaMappingOptions) {
     const offset = options.offset ?? 0n;
-    this.#memory = memory;
+    this.#coherent = options.coherent ?? memory;
     this.#limit = Math.min(options.limit ?? memory.size, memory.size);
     this.#offsetLow = Number(offset & 0xffff_ffffn);
     this.#offsetHigh = Number(offset >> 32n);
@@ -94,12 +96,12 @@ export class DirectDmaMapping implements DmaMapping {
   }
 
   allocateCoherent(length: number, alignment: number): DmaRegion {
-    const address = this.#memory.allocate(length, alignment);
+    const address = this.#coherent.allocate(length, alignment);
     if (address + length > this.#limit) {
-      this.#memory.free(address);
+      this.#coherent.free(address);
       throw new DmaError('ERR_DMA_EXHAUSTED', `no memory below 0x${this.#limit.toString(16)} is left for ${length} bytes`);
     }
-    return this.#open(address, length, Direction.Bidirectional, () => this.#memory.free(address));
+    return this.#open(address, length, Direction.Bidirectional, () => this.#coherent.free(address));
   }
 
   dispose(): void {

@@ -30,6 +30,7 @@ export class RangeAllocator {
   /** Takes `length` bytes at a multiple of `alignment`, or returns -1 when no run is large enough. */
   tryAllocate(length: number, alignment: number): number {
     if (!(length > 0) || !Number.isInteger(length)) throw new RangeError(`cannot allocate ${length} bytes`);
+    if (!(alignment > 0) || !Number.isInteger(alignment)) throw new RangeError(`cannot align to ${alignment} bytes`);
     for (let i = 0; i < this.#free.length; i++) {
       const run = this.#free[i]!;
       const address = Math.ceil(run.address / alignment) * alignment;

@@ -17,8 +17,11 @@ export const CORE_RULES: readonly NegotiationRule[] = [
     apply(negotiation) {
       const { input } = negotiation;
       if (input.interface === 'legacy') negotiation.note('legacy interface: 32 feature bits, no FEATURES_OK');
-      else if (input.offered.has(VIRTIO_F_VERSION_1)) negotiation.note('modern interface with VERSION_1');
-      else negotiation.refuse('EINVAL', 'the device uses the modern interface but does not offer VERSION_1');
+      else if (!input.offered.has(VIRTIO_F_VERSION_1)) {
+        negotiation.refuse('EINVAL', 'the device uses the modern interface but does not offer VERSION_1');
+      } else if (!input.supported.has(VIRTIO_F_VERSION_1) || !input.carries.has(VIRTIO_F_VERSION_1)) {
+        negotiation.refuse('EINVAL', 'the modern interface is used by a driver or transport that cannot accept VERSION_1');
+      } else negotiation.note('modern interface with VERSION_1');
     },
   },
   {
@@ -134,6 +137,9 @@ export const CORE_RULES: readonly NegotiationRule[] = [
     apply(negotiation) {
       const { traits } = negotiation.input;
       if (!negotiation.accepted.has(VIRTIO_F_ACCESS_PLATFORM)) {
+        if (negotiation.input.offered.has(VIRTIO_F_ACCESS_PLATFORM)) {
+          return negotiation.refuse('ENODEV', 'the device offers ACCESS_PLATFORM and a platform rule declined it; its addresses would be read in the wrong space');
+        }
         return negotiation.choosePath('physical', 'guest-physical addresses, not translated further; the platform is not consulted');
       }
       if (traits.mappedPath === 'identity' && traits.identityVerified !== true) {

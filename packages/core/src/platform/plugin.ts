@@ -1,6 +1,7 @@
 import type { DependencyContainer, InjectionToken } from 'tsyringe';
 import type { AddressSpaceBlueprint } from '../address-space/device-address-space.ts';
 import type { GuestMemory } from '../memory/guest-memory.ts';
+import type { ByteOrder } from '../queue/byte-order.ts';
 import type { OptionsSchema } from './options-schema.ts';
 
 /** The version of both plugin contracts. A plugin that names another is refused: `ERR_PLUGIN_API_VERSION`. */
@@ -23,6 +24,8 @@ export function facilityName(token: FacilityToken): string {
 /** A platform's hardware in software: the facility the driver's side programs, and what a device then reaches. */
 export interface SimulatedHardware {
   readonly facilities: ReadonlyMap<FacilityToken, unknown>;
+  /** Byte order of the guest, which a legacy device has to know. Little-endian unless given. */
+  readonly guestByteOrder?: ByteOrder;
   /** The address space of a device, by whether it *offers* ACCESS_PLATFORM. */
   addressSpace(offersAccessPlatform: boolean): AddressSpaceBlueprint;
 }
@@ -50,8 +53,8 @@ export interface MachinePlugin<Options = unknown> {
   readonly options: OptionsSchema<Options>;
   /** The facilities of its own, or `simulated` when it takes them from the platform's `simulate`. */
   readonly provides: readonly FacilityToken[] | 'simulated';
-  /** What is missing on this computer to boot it, with what to install; empty when nothing is. */
-  missing(): Promise<readonly MissingRequirement[]>;
+  /** What is missing on this computer to boot it with these options, with what to install; empty when nothing is. */
+  missing(options: Options): Promise<readonly MissingRequirement[]>;
   /** Binds {@link MACHINE}. The container already has MACHINE_REQUEST. No I/O here. */
   register(container: PluginRegistrar, options: Options): void;
 }

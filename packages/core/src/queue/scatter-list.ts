@@ -1,5 +1,8 @@
 import type { DmaRegion } from '../dma/dma-region.ts';
 
+/** All that a used length can express; a chain describes no more than 2^32 bytes. Section 2.7.5.2. */
+const MAX_REQUEST_BYTES = 0xffff_ffff;
+
 /**
  * The segments of one request, filled again and again by a driver and read by `Virtqueue.add`: device-readable segments
  * first, then device-writable ones (specification 1.4 section 2.7.4.2). A segment is either a buffer, mapped by the queue and
@@ -16,6 +19,7 @@ export class ScatterList {
   readonly premapped: Uint8Array;
   #count = 0;
   #readable = 0;
+  #bytes = 0;
 
   /** `capacity` is the largest number of segments in a request. */
   constructor(capacity: number) {
@@ -38,6 +42,7 @@ export class ScatterList {
   clear(): void {
     this.#count = 0;
     this.#readable = 0;
+    this.#bytes = 0;
   }
 
   /** Appends a buffer that the device reads. */
@@ -65,9 +70,13 @@ export class ScatterList {
   #append(address: number, length: number, premapped: 0 | 1): void {
     if (this.#count === this.capacity) throw new RangeError(`a request has at most ${this.capacity} segments here`);
     if (!(length > 0)) throw new RangeError(`a segment has at least one byte, not ${length}`);
+    if (this.#bytes + length > MAX_REQUEST_BYTES) {
+      throw new RangeError(`a request has at most ${MAX_REQUEST_BYTES} bytes; ${length} more than ${this.#bytes} are too many`);
+    }
     this.address[this.#count] = address;
     this.length[this.#count] = length;
     this.premapped[this.#count] = premapped;
+    this.#bytes += length;
     this.#count++;
   }
 

@@ -32,6 +32,9 @@ export class SplitDeviceQueue implements DeviceQueue {
   #ring: SplitRing | undefined;
   #descriptors: DescriptorTable | undefined;
   #generation = -1;
+  #descriptorAt = -1;
+  #driverAt = -1;
+  #deviceAt = -1;
   #lastAvailIdx = 0;
   #availIdx = 0;
   #usedIdx = 0;
@@ -128,11 +131,20 @@ export class SplitDeviceQueue implements DeviceQueue {
       this.#break('ring-unreachable', 'the rings are not reachable');
       return undefined;
     }
+    this.#generation = generation;
+    if (this.#descriptorAt !== descriptor || this.#driverAt !== driver || this.#deviceAt !== device) {
+      this.#openRing(descriptor, driver, device);
+    }
+    return this.#ring;
+  }
+
+  #openRing(descriptor: number, driver: number, device: number): void {
     const { byteOrder } = this.#options;
     this.#descriptors = openDescriptorTable(byteOrder, this.#space.memory, descriptor);
     this.#ring = openSplitRing(byteOrder, this.#space.memory, driver, device, this.size);
-    this.#generation = generation;
-    return this.#ring;
+    this.#descriptorAt = descriptor;
+    this.#driverAt = driver;
+    this.#deviceAt = device;
   }
 
   #readAvailIdx(ring: SplitRing): boolean {

@@ -63,8 +63,10 @@ export class SplitVirtqueue implements Virtqueue {
   /** By head: segments of the buffer, 0 while the descriptor is no head; and whether they are in its indirect table. */
   readonly #segments: Uint16Array;
   readonly #isIndirect: Uint8Array;
-  /** By head: bytes the device may write. Can exceed 32 bits before it is refused. */
-  readonly #writable: Float64Array;
+  /** By head: bytes the device may write. */
+  readonly #writable: Uint32Array;
+  /** By head: what `#availIdx` was when the buffer was added. */
+  readonly #addedAt: Int32Array;
   /** By descriptor, then by indirect entry: mapping id, length, and whether the device writes it. */
   readonly #mapped: Int32Array;
   readonly #length: Uint32Array;
@@ -73,6 +75,7 @@ export class SplitVirtqueue implements Virtqueue {
 
   #freeHead = 0;
   #freeCount: number;
+  /** These two run free in 32 bits, so that an old buffer is told from one not shown yet; the ring holds their low 16. */
   #availIdx = 0;
   #publishedIdx = 0;
   #lastUsedIdx = 0;
@@ -88,12 +91,13 @@ export class SplitVirtqueue implements Virtqueue {
     this.#mapping = mapping;
     this.#eventIdx = options.eventIdx;
     this.#usedLength = options.usedLength;
-    this.#tableEntries = indirect;
+    // A chain is no longer than the queue, not even through a table (section 2.7.5.3.1).
+    this.#tableEntries = Math.min(indirect, size);
 
     this.#ringRegion = mapping.allocateCoherent(layout.totalBytes, layout.alignment);
     try {
-      this.#tableRegion =
-        indirect > 0 ? mapping.allocateCoherent(size * indirect * DESCRIPTOR_SIZE, DESCRIPTOR_SIZE) : undefined;
+      const tableBytes = size * this.#tableEntries * DESCRIPTOR_SIZE;
+      this.#tableRegion = tableBytes > 0 ? mapping.allocateCoherent(tableBytes, DESCRIPTOR_SIZE) : undefined;
     } catch (error) {
       this.#ringRegion.release();
       throw error;
@@ -111,11 +115,12 @@ export class SplitVirtqueue implements Virtqueue {
     ring.writeDeviceAddress(layout.deviceOffset, words, 4);
     this.addresses = { size, words };
 
-    const entries = size * (1 + indirect);
+    const entries = size * (1 + this.#tableEntries);
     this.#next = new Uint16Array(size);
     this.#segments = new Uint16Array(size);
     this.#isIndirect = new Uint8Array(size);
-    this.#writable = new Float64Array(size);
+    this.#writable = new Uint32Array(size);
+    this.#addedAt = new Int32Array(size);
     this.#mapped = new Int32Array(entries).fill(NOT_MAPPED);
     this.#length = new Uint32Array(entries);
     this.#isWritable = new Uint8Array(entries);
@@ -150,8 +155,9 @@ export class SplitVirtqueue implements Virtqueue {
     this.#segments[head] = count;
     this.#isIndirect[head] = useTable ? 1 : 0;
     this.#outstanding++;
+    this.#addedAt[head] = this.#availIdx;
     this.#ring.writeAvailEntry(this.#availIdx & (this.size - 1), head);
-    this.#availIdx = (this.#availIdx + 1) & 0xffff;
+    this.#availIdx = (this.#availIdx + 1) | 0;
     return head;
   }
 
@@ -159,7 +165,7 @@ export class SplitVirtqueue implements Virtqueue {
     const previous = this.#publishedIdx;
     const current = this.#availIdx;
     if (current === previous || this.#broken !== undefined) return false;
-    this.#ring.publishAvailIdx(current);
+    this.#ring.publishAvailIdx(current & 0xffff);
     this.#publishedIdx = current;
     if (this.#eventIdx) return needsNotification(this.#ring.availEvent(), current, previous);
     return (this.#ring.usedFlags() & VIRTQ_USED_F_NO_NOTIFY) === 0;
@@ -292,12 +298,15 @@ export class SplitVirtqueue implements Virtqueue {
 
   /** Buffers the device may return: those published, not those only added. */
   #published(): number {
-    return this.#outstanding - ((this.#availIdx - this.#publishedIdx) & 0xffff);
+    return this.#outstanding - ((this.#availIdx - this.#publishedIdx) | 0);
   }
 
   #complete(id: number, length: number, batch: UsedBatch): boolean {
     if (id >= this.size) return this.#break('used-id-out-of-range', `used id ${id} in a queue of ${this.size}`);
     if (this.#segments[id] === NOT_A_HEAD) return this.#break('used-id-not-outstanding', `used id ${id} is not outstanding`);
+    if (((this.#addedAt[id]! - this.#publishedIdx) | 0) >= 0) {
+      return this.#break('used-id-not-outstanding', `used id ${id} was not made available yet`);
+    }
     const writable = this.#writable[id]!;
     let written = length;
     if (this.#usedLength === 'ignore') written = writable;

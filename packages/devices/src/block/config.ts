@@ -27,7 +27,7 @@ export function readBlockConfig(transport: Transport, accepted: FeatureSet, byte
   const littleEndian = byteOrder === 'little';
   const config = readDeviceConfig(transport, 0, BLOCK_CONFIG.blkSize + 4);
   const sectors = config.getBigUint64(BLOCK_CONFIG.capacity, littleEndian);
-  const limit = BigInt(Number.MAX_SAFE_INTEGER / SECTOR_SIZE);
+  const limit = BigInt(Math.floor(Number.MAX_SAFE_INTEGER / SECTOR_SIZE));
   const sizeMax = accepted.has(VIRTIO_BLK_F_SIZE_MAX) ? config.getUint32(BLOCK_CONFIG.sizeMax, littleEndian) : 0;
   const segMax = accepted.has(VIRTIO_BLK_F_SEG_MAX) ? config.getUint32(BLOCK_CONFIG.segMax, littleEndian) : 1;
   const blockSize = accepted.has(VIRTIO_BLK_F_BLK_SIZE) ? config.getUint32(BLOCK_CONFIG.blkSize, littleEndian) : 0;

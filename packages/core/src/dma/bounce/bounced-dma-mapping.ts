@@ -58,13 +58,13 @@ export class BouncedDmaMapping implements DmaMapping {
   }
 
   get statistics(): DmaStatistics {
+    // Regions are counted where their twins are: in the inner mapping.
     const inner = this.#inner.statistics;
-    const live = this.#table.live + this.#regions.size;
     return {
       maps: this.#maps + inner.maps,
       unmaps: this.#unmaps + inner.unmaps,
       bytesBounced: this.#bytesBounced,
-      live: live + inner.live,
+      live: this.#table.live + inner.live,
     };
   }
 
@@ -125,13 +125,11 @@ export class BouncedDmaMapping implements DmaMapping {
       (to, from, bytes) => this.#copy(to, from, bytes),
       () => {
         if (!this.#regions.delete(region)) throw new RangeError('this DMA region was already released');
-        this.#unmaps++;
         twin.release();
       },
     );
     this.#copy(twin.address, address, length);
     this.#regions.add(region);
-    this.#maps++;
     return region;
   }
 

@@ -1,0 +1,20 @@
+import { FeatureSet, readDeviceConfig } from '@virtio-platform/core';
+import { describe, expect, it } from 'vitest';
+import { RegisterTransport } from '../register-transport.ts';
+
+describe('readDeviceConfig', () => {
+  it('reads the bytes at the offset', () => {
+    const transport = new RegisterTransport({ offered: FeatureSet.EMPTY });
+    expect(readDeviceConfig(transport, 4, 4).getUint32(0, true)).toBe(0x08070605);
+  });
+
+  it('reads again until the generation stayed the same', () => {
+    const transport = new RegisterTransport({ offered: FeatureSet.EMPTY, unstableReads: 7 });
+    expect(readDeviceConfig(transport, 0, 1).getUint8(0)).toBe(1 + 7);
+  });
+
+  it('gives up on a configuration that never holds still', () => {
+    const transport = new RegisterTransport({ offered: FeatureSet.EMPTY, unstableReads: Infinity });
+    expect(() => readDeviceConfig(transport, 0, 4)).toThrow(expect.objectContaining({ code: 'ERR_DEVICE_CONFIG_UNSTABLE' }));
+  });
+});

@@ -1,0 +1,50 @@
+import { DEVICE_TYPES, featureBit, featureName, featureNames } from '@virtio-platform/core';
+import { describe, expect, it } from 'vitest';
+
+describe('feature names', () => {
+  it('name the bits of the specification', () => {
+    const known: [number, string][] = [
+      [9, 'BLK_FLUSH'],
+      [24, 'NOTIFY_ON_EMPTY'],
+      [27, 'ANY_LAYOUT'],
+      [28, 'RING_INDIRECT_DESC'],
+      [29, 'RING_EVENT_IDX'],
+      [32, 'VERSION_1'],
+      [33, 'ACCESS_PLATFORM'],
+      [34, 'RING_PACKED'],
+      [35, 'IN_ORDER'],
+      [36, 'ORDER_PLATFORM'],
+      [37, 'SR_IOV'],
+      [38, 'NOTIFICATION_DATA'],
+      [39, 'NOTIF_CONFIG_DATA'],
+      [40, 'RING_RESET'],
+      [41, 'ADMIN_VQ'],
+      [43, 'SUSPEND'],
+    ];
+    for (const [bit, name] of known) expect(featureName(bit, 'block')).toBe(name);
+  });
+
+  it('lead back to their bits, all different', () => {
+    for (const type of [...DEVICE_TYPES, 'unknown']) {
+      const names = featureNames(type);
+      expect(new Set(names).size).toBe(names.length);
+      const bits = names.map((name) => featureBit(name, type)!);
+      expect(bits).toEqual(bits.toSorted((a, b) => a - b));
+      expect(bits.map((bit) => featureName(bit, type))).toEqual(names);
+    }
+  });
+
+  it('reach any bit by number', () => {
+    expect(featureBit('BIT_0', 'block')).toBe(0);
+    expect(featureBit('BIT_127', 'block')).toBe(127);
+    expect(featureName(77, 'block')).toBe('BIT_77');
+  });
+
+  it.each(['BIT_128', 'BIT_', 'BIT_-1', 'version_1', '', 'BLK_FLUSH '])('do not include %j', (name) => {
+    expect(featureBit(name, 'block')).toBeUndefined();
+  });
+
+  it('keep the bits of one device type from another', () => {
+    expect(featureBit('BLK_FLUSH', 'network')).toBeUndefined();
+  });
+});

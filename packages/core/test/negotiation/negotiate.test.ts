@@ -1,0 +1,304 @@
+import {
+  CORE_RULES,
+  EXPERIMENTAL_IDENTITY_ADDRESS,
+  EXPERIMENTAL_NO_TRANSLATION,
+  featureDependencies,
+  FeatureSet,
+  negotiate,
+  NEGOTIATION_STAGES,
+  VIRTIO_BLK_F_CONFIG_WCE,
+  VIRTIO_BLK_F_FLUSH,
+  VIRTIO_F_ACCESS_PLATFORM,
+  VIRTIO_F_RING_PACKED,
+  VIRTIO_F_VERSION_1,
+  VIRTIO_RING_F_EVENT_IDX,
+  type NegotiationInput,
+  type NegotiationRule,
+  type PlatformTraits,
+} from '@virtio-platform/core';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+
+const MODERN = new FeatureSet((1n << 64n) - 1n);
+const LEGACY = new FeatureSet((1n << 32n) - 1n);
+const MODERN_OFFER = FeatureSet.of(VIRTIO_F_VERSION_1, VIRTIO_F_ACCESS_PLATFORM, VIRTIO_RING_F_EVENT_IDX);
+
+const TRAITS: PlatformTraits = {
+  restrictedMemory: false,
+  isolates: true,
+  mappedPath: 'translated',
+  identityVerified: undefined,
+  addressMeaning: 'an address that the platform chose',
+};
+
+function input(changes: Partial<NegotiationInput> = {}): NegotiationInput {
+  return {
+    deviceType: 'block',
+    interface: 'modern',
+    offered: MODERN_OFFER,
+    supported: MODERN,
+    carries: MODERN,
+    traits: TRAITS,
+    privilege: 'kernel',
+    ...changes,
+  };
+}
+
+describe('negotiate', () => {
+  it('accepts what is offered, supported and carried, and takes the path of the platform', () => {
+    const result = negotiate(input(), []);
+    expect(result.refusal).toBeUndefined();
+    expect(result.accepted.equals(MODERN_OFFER)).toBe(true);
+    expect(result.path).toBe('translated');
+  });
+
+  it('gives every offered feature one outcome, with the rule and the source that decided it', () => {
+    const offered = MODERN_OFFER.with(EXPERIMENTAL_IDENTITY_ADDRESS).with(VIRTIO_F_RING_PACKED).with(VIRTIO_BLK_F_CONFIG_WCE);
+    const result = negotiate(input({ offered, supported: MODERN.without(VIRTIO_F_RING_PACKED) }), []);
+    expect(result.decisions.map(({ name, outcome, rule }) => [name, outcome, rule])).toEqual([
+      ['BLK_CONFIG_WCE', 'declined', 'dependencies-closed'],
+      ['RING_EVENT_IDX', 'accepted', 'accept-the-rest'],
+      ['VERSION_1', 'accepted', 'accept-the-rest'],
+      ['ACCESS_PLATFORM', 'accepted', 'access-platform-if-offered'],
+      ['RING_PACKED', 'declined', 'driver-supports'],
+      ['ACCESS_PLATFORM_IDENTITY_ADDRESS', 'declined', 'experimental-off'],
+    ]);
+    const sources = new Map(CORE_RULES.map(({ name, source }) => [name, source]));
+    for (const { rule, source, reason } of result.decisions) {
+      expect(source).toBe(sources.get(rule));
+      expect(reason).not.toHaveLength(0);
+    }
+  });
+
+  it('traces every rule in the order of the stages, the platform behind the core', () => {
+    const rules = NEGOTIATION_STAGES.map(
+      (stage): NegotiationRule => ({ name: `platform-${stage}`, source: 'test', stage, apply: (n) => n.note(stage) }),
+    );
+    const ran = negotiate(input(), rules.toReversed()).trace.map(({ rule }) => rule);
+    const expected = NEGOTIATION_STAGES.flatMap((stage) => [
+      ...CORE_RULES.filter((rule) => rule.stage === stage).map(({ name }) => name),
+      `platform-${stage}`,
+    ]);
+    expect(ran).toEqual(expected);
+  });
+
+  it('runs nothing after a refusal, and then accepts nothing', () => {
+    const refuses: NegotiationRule = {
+      name: 'says-no',
+      source: 'test',
+      stage: 'hand-over',
+      apply: (negotiation) => negotiation.refuse('EPERM', 'because'),
+    };
+    const result = negotiate(input(), [refuses]);
+    expect(result.refusal).toEqual({ code: 'EPERM', rule: 'says-no', source: 'test', reason: 'because' });
+    expect(result.accepted.equals(FeatureSet.EMPTY)).toBe(true);
+    expect(result.path).toBeUndefined();
+    expect(result.trace.at(-1)).toMatchObject({ rule: 'says-no', says: ['refuses: because'] });
+  });
+
+  it('passes physical addresses to a device that does not offer ACCESS_PLATFORM, whatever the platform', () => {
+    const offered = FeatureSet.of(VIRTIO_F_VERSION_1);
+    expect(negotiate(input({ offered }), []).path).toBe('physical');
+  });
+
+  it('passes physical addresses on the legacy interface', () => {
+    const offered = FeatureSet.of(VIRTIO_RING_F_EVENT_IDX);
+    const result = negotiate(input({ interface: 'legacy', offered, carries: LEGACY }), []);
+    expect(result.refusal).toBeUndefined();
+    expect(result.path).toBe('physical');
+  });
+
+  const refusals: [string, Partial<NegotiationInput>, string, string][] = [
+    ['A10 a modern device without VERSION_1', { offered: FeatureSet.EMPTY }, 'EINVAL', 'modern-needs-version-1'],
+    ['a modern driver without VERSION_1', { supported: MODERN.without(VIRTIO_F_VERSION_1) }, 'EINVAL', 'modern-needs-version-1'],
+    ['A4 a driver without ACCESS_PLATFORM', { supported: MODERN.without(VIRTIO_F_ACCESS_PLATFORM) }, 'ENODEV', 'access-platform-if-offered'],
+    ['A5 ACCESS_PLATFORM on the legacy interface', { interface: 'legacy', carries: LEGACY }, 'ENODEV', 'access-platform-if-offered'],
+    [
+      'C2 restricted memory without ACCESS_PLATFORM',
+      { offered: FeatureSet.of(VIRTIO_F_VERSION_1), traits: { ...TRAITS, restrictedMemory: true } },
+      'ENODEV',
+      'restricted-memory-needs-access-platform',
+    ],
+    [
+      'C3 restricted memory on the legacy interface',
+      { interface: 'legacy', carries: LEGACY, offered: FeatureSet.EMPTY, traits: { ...TRAITS, restrictedMemory: true } },
+      'ENODEV',
+      'restricted-memory-needs-access-platform',
+    ],
+    [
+      'C11 restricted memory with no-translation only',
+      { offered: FeatureSet.of(VIRTIO_F_VERSION_1, EXPERIMENTAL_NO_TRANSLATION), traits: { ...TRAITS, restrictedMemory: true } },
+      'ENODEV',
+      'restricted-memory-needs-access-platform',
+    ],
+    [
+      'I2 a process and a device that bypasses the IOMMU',
+      { privilege: 'process', offered: FeatureSet.of(VIRTIO_F_VERSION_1) },
+      'EPERM',
+      'unprivileged-needs-isolation',
+    ],
+    ['a process and a platform that confines nothing', { privilege: 'process', traits: { ...TRAITS, isolates: false } }, 'EPERM', 'unprivileged-needs-isolation'],
+    [
+      'I6 a process and a device that offers no-translation',
+      { privilege: 'process', offered: MODERN_OFFER.with(EXPERIMENTAL_NO_TRANSLATION) },
+      'EPERM',
+      'unprivileged-never-untranslated',
+    ],
+    [
+      'an identity that was never looked at',
+      { traits: { ...TRAITS, mappedPath: 'identity', identityVerified: undefined } },
+      'EINVAL',
+      'path-follows-access-platform',
+    ],
+    [
+      'an identity that the probe did not find',
+      { traits: { ...TRAITS, mappedPath: 'identity', identityVerified: false } },
+      'EINVAL',
+      'path-follows-access-platform',
+    ],
+  ];
+
+  it.each(refusals)('refuses %s', (_case, changes, code, rule) => {
+    const result = negotiate(input(changes), []);
+    expect(result.refusal).toMatchObject({ code, rule });
+    expect(result.refusal?.source).toBe(CORE_RULES.find(({ name }) => name === rule)?.source);
+  });
+
+  it('refuses when a platform rule takes ACCESS_PLATFORM back after it was accepted', () => {
+    const declines: NegotiationRule = {
+      name: 'declines-late',
+      source: 'test',
+      stage: 'access',
+      apply: (negotiation) => negotiation.decline(VIRTIO_F_ACCESS_PLATFORM, 'no'),
+    };
+    expect(negotiate(input(), [declines]).refusal).toMatchObject({ code: 'ENODEV', rule: 'path-follows-access-platform' });
+  });
+
+  it('names every stuck point of a dependency chain in the order it is found', () => {
+    const offered = FeatureSet.of(VIRTIO_F_VERSION_1, VIRTIO_BLK_F_FLUSH, VIRTIO_BLK_F_CONFIG_WCE);
+    const result = negotiate(input({ offered, supported: MODERN.without(VIRTIO_BLK_F_FLUSH) }), []);
+    expect(result.decisions.find(({ name }) => name === 'BLK_CONFIG_WCE')?.reason).toContain('BLK_FLUSH');
+  });
+
+  it('throws TypeError when a rule accepts what is not there to accept', () => {
+    const accepts: NegotiationRule = {
+      name: 'accepts-nothing',
+      source: 'test',
+      stage: 'access',
+      apply: (negotiation) => negotiation.accept(99, 'why not'),
+    };
+    expect(() => negotiate(input(), [accepts])).toThrow(TypeError);
+  });
+});
+
+/** Sets that hold the bits that matter often, and any others sometimes. */
+const anyFeatures = fc
+  .tuple(fc.bigInt({ min: 0n, max: (1n << 46n) - 1n }), fc.subarray([9, 11, 28, 29, 32, 33, 34, 44, 45]), fc.boolean())
+  .map(([any, known, sparse]) => {
+    const chosen = FeatureSet.of(...known);
+    return sparse ? chosen : new FeatureSet(any | chosen.bits);
+  });
+
+const anyTraits = fc.record({
+  restrictedMemory: fc.boolean(),
+  isolates: fc.boolean(),
+  mappedPath: fc.constantFrom('identity', 'linear', 'translated', 'bounced', 'bounced+linear'),
+  identityVerified: fc.constantFrom(true, false, undefined),
+  addressMeaning: fc.constant('any'),
+});
+
+const anyInput = fc.record({
+  deviceType: fc.constantFrom('block', 'network'),
+  interface: fc.constantFrom('modern', 'legacy'),
+  offered: anyFeatures,
+  supported: fc.oneof(anyFeatures, fc.constant(MODERN)),
+  carries: fc.constantFrom(MODERN, LEGACY),
+  traits: anyTraits,
+  privilege: fc.constantFrom('kernel', 'process', 'process-noiommu'),
+});
+
+/** Platform rules that decline anything at any stage: whatever they do, the invariants hold. */
+const anyRules = fc.array(
+  fc
+    .record({
+      stage: fc.constantFrom(...NEGOTIATION_STAGES.filter((stage) => stage !== 'path')),
+      feature: fc.constantFrom(9, 11, 29, 33, 34),
+    })
+    .map(({ stage, feature }): NegotiationRule => ({
+      name: `declines-${feature}-at-${stage}`,
+      source: 'test',
+      stage,
+      apply: (negotiation) => negotiation.decline(feature, 'test'),
+    })),
+  { maxLength: 3 },
+);
+
+describe('negotiate, for any input', () => {
+  const check = (body: (input: NegotiationInput, rules: readonly NegotiationRule[]) => void): void =>
+    fc.assert(fc.property(anyInput, anyRules, body), { numRuns: 500 });
+
+  it('accepts only what is offered, supported and carried', () => {
+    check((given, rules) => {
+      const { accepted } = negotiate(given, rules);
+      expect(accepted.minus(given.offered.and(given.supported).and(given.carries)).bits).toBe(0n);
+    });
+  });
+
+  it('accepts no feature without the ones it requires, as long as only the core decides', () => {
+    check((given) => {
+      const { accepted } = negotiate(given, []);
+      for (const { feature, requires } of featureDependencies(given.deviceType)) {
+        expect(accepted.has(feature) && !accepted.has(requires)).toBe(false);
+      }
+    });
+  });
+
+  it('decides every offered feature unless it refuses', () => {
+    check((given, rules) => {
+      const result = negotiate(given, rules);
+      const decided = FeatureSet.of(...result.decisions.map(({ feature }) => feature));
+      expect(decided.minus(given.offered).bits).toBe(0n);
+      if (result.refusal === undefined) expect(decided.equals(given.offered)).toBe(true);
+    });
+  });
+
+  it('says the same thing twice', () => {
+    check((given, rules) => {
+      expect(negotiate(given, rules)).toEqual(negotiate(given, rules));
+    });
+  });
+
+  it('takes the physical path if and only if ACCESS_PLATFORM is not accepted', () => {
+    check((given, rules) => {
+      const { refusal, path, accepted } = negotiate(given, rules);
+      if (refusal === undefined) expect(path === 'physical').toBe(!accepted.has(VIRTIO_F_ACCESS_PLATFORM));
+      else expect(path).toBeUndefined();
+    });
+  });
+
+  it('never uses restricted memory without VERSION_1 and ACCESS_PLATFORM', () => {
+    check((given, rules) => {
+      const { refusal, accepted } = negotiate(given, rules);
+      if (!given.traits.restrictedMemory || refusal !== undefined) return;
+      expect(accepted.has(VIRTIO_F_VERSION_1) && accepted.has(VIRTIO_F_ACCESS_PLATFORM)).toBe(true);
+    });
+  });
+
+  it('never lets an unprivileged driver pass physical addresses, nor one that the device leaves untranslated', () => {
+    check((given, rules) => {
+      const { refusal, path } = negotiate(given, rules);
+      if (given.privilege !== 'process' || refusal !== undefined) return;
+      expect(path).not.toBe('physical');
+      expect(given.traits.isolates).toBe(true);
+      expect(given.offered.has(EXPERIMENTAL_NO_TRANSLATION)).toBe(false);
+    });
+  });
+
+  it('never takes an unverified identity, and never an experimental bit', () => {
+    check((given, rules) => {
+      const { path, accepted } = negotiate(given, rules);
+      if (path === 'identity') expect(given.traits.identityVerified).toBe(true);
+      expect(accepted.has(EXPERIMENTAL_NO_TRANSLATION) || accepted.has(EXPERIMENTAL_IDENTITY_ADDRESS)).toBe(false);
+    });
+  });
+});

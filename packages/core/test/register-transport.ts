@@ -1,0 +1,121 @@
+import {
+  DeviceStatus,
+  FeatureSet,
+  type DeviceInterface,
+  type QueueAddresses,
+  type Transport,
+  type WaitResult,
+} from '@virtio-platform/core';
+
+export interface RegisterTransportOptions {
+  readonly offered: FeatureSet;
+  readonly interface?: DeviceInterface;
+  readonly deviceType?: string;
+  /** How often status is read after the reset of a device in use before it reads 0. */
+  readonly slowReset?: number;
+  /** Features without which the device clears FEATURES_OK. */
+  readonly demands?: FeatureSet;
+  /** How many configuration reads find the configuration changing under them. */
+  readonly unstableReads?: number;
+  readonly configBytes?: number;
+}
+
+const MODERN_BITS = (1n << 64n) - 1n;
+const LEGACY_BITS = (1n << 32n) - 1n;
+
+/** The registers of a small device: no queue processing, all of the status, feature and configuration rules. Keeps a log of writes. */
+export class RegisterTransport implements Transport {
+  readonly interface: DeviceInterface;
+  readonly deviceType: string;
+  readonly carries: FeatureSet;
+  readonly queueCount = 2;
+  /** Every register write, in order. */
+  readonly log: string[] = [];
+  /** Bits the device sets by itself. */
+  deviceStatus = 0;
+  driverFeatures: FeatureSet = FeatureSet.EMPTY;
+  readonly config: Uint8Array;
+  readonly #options: RegisterTransportOptions;
+  #status = 0;
+  #resetReads = 0;
+  #generation = 0;
+  #unstableReads: number;
+
+  constructor(options: RegisterTransportOptions) {
+    this.#options = options;
+    this.interface = options.interface ?? 'modern';
+    this.deviceType = options.deviceType ?? 'block';
+    this.carries = new FeatureSet(this.interface === 'modern' ? MODERN_BITS : LEGACY_BITS);
+    this.config = Uint8Array.from({ length: options.configBytes ?? 16 }, (_, i) => i + 1);
+    this.#unstableReads = options.unstableReads ?? 0;
+  }
+
+  readDeviceFeatures(): FeatureSet {
+    return this.#options.offered;
+  }
+
+  writeDriverFeatures(features: FeatureSet): void {
+    this.log.push(`features ${features.names(this.deviceType).join('|')}`);
+    this.driverFeatures = features;
+  }
+
+  readStatus(): number {
+    if (this.#resetReads > 0 && --this.#resetReads === 0) this.#status = 0;
+    return this.#status | this.deviceStatus;
+  }
+
+  writeStatus(status: number): void {
+    this.log.push(`status ${status}`);
+    if (status === 0) {
+      this.deviceStatus = 0;
+      this.driverFeatures = FeatureSet.EMPTY;
+      this.#resetReads = this.#status === 0 ? 0 : (this.#options.slowReset ?? 0);
+      if (this.#resetReads === 0) this.#status = 0;
+      return;
+    }
+    const isRefused = (status & DeviceStatus.FeaturesOk) !== 0 && !this.#takesFeatures();
+    this.#status = isRefused ? status & ~DeviceStatus.FeaturesOk : status;
+  }
+
+  maxQueueSize(queue: number): number {
+    return queue < this.queueCount ? 256 : 0;
+  }
+
+  enableQueue(queue: number, addresses: QueueAddresses): void {
+    this.log.push(`queue ${queue} of ${addresses.size}`);
+  }
+
+  notify(queue: number): void {
+    this.log.push(`notify ${queue}`);
+  }
+
+  wait(timeoutMs: number): WaitResult {
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, timeoutMs);
+    return 'timeout';
+  }
+
+  configGeneration(): number {
+    return this.#generation;
+  }
+
+  readConfig(offset: number, target: Uint8Array): void {
+    for (let i = 0; i < target.length; i++) target[i] = this.config[offset + i] ?? 0;
+    if (this.#unstableReads === 0) return;
+    this.#unstableReads--;
+    this.#generation++;
+    this.config[0] = (this.config[0]! + 1) & 0xff;
+  }
+
+  writeConfig(offset: number, source: Uint8Array): void {
+    this.config.set(source, offset);
+    this.#generation++;
+  }
+
+  dispose(): void {}
+
+  #takesFeatures(): boolean {
+    const { offered, demands } = this.#options;
+    const takes = this.driverFeatures.minus(offered).equals(FeatureSet.EMPTY);
+    return takes && (demands ?? FeatureSet.EMPTY).minus(this.driverFeatures).equals(FeatureSet.EMPTY);
+  }
+}

@@ -1,0 +1,123 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import {
+  FileBacking,
+  SparseBacking,
+  VIRTIO_BLK_S_IOERR,
+  VIRTIO_BLK_S_OK,
+  VIRTIO_BLK_S_UNSUPP,
+  VIRTIO_BLK_T_FLUSH,
+  VIRTIO_BLK_T_GET_ID,
+  VIRTIO_BLK_T_IN,
+  VIRTIO_BLK_T_OUT,
+} from '@virtio-platform/devices';
+import { describe, expect, it } from 'vitest';
+import { BlockLoop } from './block-loop.ts';
+
+const MIB = 1024 * 1024;
+
+function pattern(length: number, seed: number): Uint8Array {
+  return Uint8Array.from({ length }, (_, i) => (i * 31 + seed) & 0xff);
+}
+
+describe.each([
+  ['little', 'premapped'],
+  ['little', 'streaming'],
+  ['big', 'premapped'],
+  ['big', 'streaming'],
+] as const)('a block device, %s-endian, %s', (byteOrder, buffers) => {
+  it('reads back what was written, across chunks of the backing', () => {
+    const loop = new BlockLoop(new SparseBacking(MIB), { byteOrder, buffers });
+    const sector = 0x1_0000 / 512 - 4;
+    expect(loop.request(VIRTIO_BLK_T_OUT, sector, 4096, pattern(4096, 3))).toBe(VIRTIO_BLK_S_OK);
+    expect(loop.request(VIRTIO_BLK_T_IN, 0, 4096, pattern(4096, 9))).toBe(VIRTIO_BLK_S_OK);
+    expect(loop.data(4096)).toEqual(new Uint8Array(4096));
+    expect(loop.request(VIRTIO_BLK_T_IN, sector, 4096)).toBe(VIRTIO_BLK_S_OK);
+    expect(loop.data(4096)).toEqual(pattern(4096, 3));
+    loop.dispose();
+    expect(loop.mapping.statistics.live).toBe(0);
+    expect(loop.memory.allocated).toBe(0);
+    expect(loop.faults.count).toBe(0);
+  });
+
+  it('tells its serial number', () => {
+    const loop = new BlockLoop(new SparseBacking(MIB), { byteOrder, buffers });
+    expect(loop.request(VIRTIO_BLK_T_GET_ID, 0, 0)).toBe(VIRTIO_BLK_S_OK);
+    expect(new TextDecoder().decode(loop.data(8))).toBe('serial-1');
+    loop.dispose();
+  });
+
+  it('flushes, and refuses a type it does not know', () => {
+    const loop = new BlockLoop(new SparseBacking(MIB), { byteOrder, buffers });
+    expect(loop.request(VIRTIO_BLK_T_FLUSH, 0, 0)).toBe(VIRTIO_BLK_S_OK);
+    expect(loop.request(0x7777, 0, 0)).toBe(VIRTIO_BLK_S_UNSUPP);
+    loop.dispose();
+  });
+});
+
+describe('BlockDevice', () => {
+  it('fails a request beyond its end and leaves the backing alone', () => {
+    const backing = new SparseBacking(MIB);
+    const loop = new BlockLoop(backing);
+    expect(loop.request(VIRTIO_BLK_T_OUT, MIB / 512 - 4, 4096, pattern(4096, 1))).toBe(VIRTIO_BLK_S_IOERR);
+    expect(loop.request(VIRTIO_BLK_T_IN, 2 ** 40, 4096)).toBe(VIRTIO_BLK_S_IOERR);
+    const last = new Uint8Array(2048);
+    backing.read(MIB - 2048, last, 0, 2048);
+    expect(last).toEqual(new Uint8Array(2048));
+    loop.dispose();
+  });
+
+  it('fails writes where it is read-only', () => {
+    const loop = new BlockLoop(new SparseBacking(MIB), { readOnly: true });
+    expect(loop.request(VIRTIO_BLK_T_OUT, 0, 512, pattern(512, 1))).toBe(VIRTIO_BLK_S_IOERR);
+    expect(loop.request(VIRTIO_BLK_T_IN, 0, 512)).toBe(VIRTIO_BLK_S_OK);
+    loop.dispose();
+  });
+
+  it('keeps its bytes in an image file', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'virtio-platform-'));
+    try {
+      const path = join(folder, 'disk.img');
+      const loop = new BlockLoop(new FileBacking(path, MIB, false));
+      loop.request(VIRTIO_BLK_T_OUT, 8, 4096, pattern(4096, 5));
+      loop.dispose();
+      const image = readFileSync(path);
+      expect(image.length).toBe(MIB);
+      expect(new Uint8Array(image.subarray(4096, 8192))).toEqual(pattern(4096, 5));
+      expect(image.subarray(0, 4096).every((byte) => byte === 0)).toBe(true);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+});
+
+describe('BlockDriver', () => {
+  it('splits data into segments that the device takes', () => {
+    const loop = new BlockLoop(new SparseBacking(MIB), { sizeMax: 1024, maxBytes: 4096 });
+    expect(loop.request(VIRTIO_BLK_T_OUT, 0, 4096, pattern(4096, 8))).toBe(VIRTIO_BLK_S_OK);
+    expect(loop.request(VIRTIO_BLK_T_IN, 0, 4096)).toBe(VIRTIO_BLK_S_OK);
+    expect(loop.data(4096)).toEqual(pattern(4096, 8));
+    loop.dispose();
+  });
+
+  it('refuses requests that need more segments than the device takes', () => {
+    expect(() => new BlockLoop(new SparseBacking(MIB), { sizeMax: 512, maxBytes: 64 * 1024 })).toThrow(RangeError);
+  });
+
+  it('keeps as many requests in flight as it has slots', () => {
+    const loop = new BlockLoop(new SparseBacking(MIB), { depth: 3 });
+    const slots = [loop.driver.take(), loop.driver.take(), loop.driver.take()];
+    expect(loop.driver.take()).toBe(-1);
+    for (const slot of slots) expect(loop.driver.submit(slot, VIRTIO_BLK_T_IN, 0, 512)).toBe(0);
+    expect(loop.driver.inFlight).toBe(3);
+    expect(loop.run()).toBe(3);
+    expect([...loop.driver.completedSlots.subarray(0, 3)].toSorted()).toEqual([...slots].toSorted());
+    loop.dispose();
+  });
+
+  it('gives back everything when its buffers do not fit', () => {
+    const backing = new SparseBacking(MIB);
+    expect(() => new BlockLoop(backing, { depth: 64, maxBytes: 1024 * 1024 })).toThrow(/no room/);
+  });
+});

@@ -1,0 +1,184 @@
+import {
+  DeviceStatus,
+  FeatureSet,
+  initializeDevice,
+  PHYSICAL_ADDRESS_SPACE,
+  SplitVirtqueue,
+  DirectDmaMapping,
+  startDevice,
+  VIRTIO_BLK_F_SEG_MAX,
+  VIRTIO_F_ACCESS_PLATFORM,
+  VIRTIO_F_VERSION_1,
+  VIRTIO_RING_F_EVENT_IDX,
+  VIRTIO_RING_F_INDIRECT_DESC,
+  type BootedMachine,
+  type NegotiationResult,
+} from '@virtio-platform/core';
+import { BlockDriver, readBlockConfig, VIRTIO_BLK_T_IN, VIRTIO_BLK_T_OUT } from '@virtio-platform/devices';
+import { SimulatedMachine, type SimulatedOptions } from '@virtio-platform/machine-simulated';
+import { afterEach, describe, expect, it } from 'vitest';
+
+const OFFERS = FeatureSet.of(
+  VIRTIO_F_VERSION_1,
+  VIRTIO_F_ACCESS_PLATFORM,
+  VIRTIO_RING_F_EVENT_IDX,
+  VIRTIO_RING_F_INDIRECT_DESC,
+  VIRTIO_BLK_F_SEG_MAX,
+);
+
+let machine: BootedMachine | undefined;
+afterEach(async () => {
+  await machine?.dispose();
+  machine = undefined;
+});
+
+async function boot(options: Partial<SimulatedOptions> = {}, offers: FeatureSet = OFFERS): Promise<BootedMachine> {
+  const request = {
+    memory: 4 * 1024 * 1024,
+    device: {
+      type: 'block',
+      interface: 'modern',
+      driverInterface: 'modern',
+      offers,
+      settings: { capacity: 1024 * 1024, image: undefined, readOnly: false, serial: 'x' },
+    },
+    needs: [],
+    simulate: () => ({ facilities: new Map(), addressSpace: () => PHYSICAL_ADDRESS_SPACE }),
+    baseDirectory: '.',
+  } as const;
+  machine = await new SimulatedMachine(request, { device: 'same-thread', onFault: 'needs-reset', rogue: [], ...options }).boot();
+  return machine;
+}
+
+function negotiate({ transport }: BootedMachine): NegotiationResult {
+  return initializeDevice(transport, {
+    supported: OFFERS,
+    traits: { restrictedMemory: false, isolates: false, mappedPath: 'identity', identityVerified: true, addressMeaning: '' },
+    rules: [],
+    privilege: 'kernel',
+  });
+}
+
+/** Brings the device up and writes and reads one block; returns the status of both. */
+function writeAndRead({ transport, memory }: BootedMachine): number[] {
+  const { accepted } = negotiate(machine!);
+  const mapping = new DirectDmaMapping(memory, { path: 'identity', capacity: 1024 });
+  const queue = new SplitVirtqueue(memory, mapping, {
+    index: 0,
+    size: 16,
+    eventIdx: true,
+    indirect: 8,
+    legacyLayout: false,
+    byteOrder: 'little',
+    usedLength: 'strict',
+  });
+  const config = readBlockConfig(transport, accepted, 'little');
+  expect(config.capacity).toBe(1024 * 1024);
+  const driver = new BlockDriver(memory, queue, mapping, config, {
+    depth: 2,
+    maxBytes: 4096,
+    buffers: 'streaming',
+    byteOrder: 'little',
+  });
+  transport.enableQueue(0, queue.addresses);
+  startDevice(transport);
+  const statuses: number[] = [];
+  for (const type of [VIRTIO_BLK_T_OUT, VIRTIO_BLK_T_IN]) {
+    const slot = driver.take();
+    memory.u8.fill(type === VIRTIO_BLK_T_OUT ? 0x5a : 0, driver.dataAddress(slot), driver.dataAddress(slot) + 4096);
+    driver.submit(slot, type, 8, 4096);
+    if (driver.publish()) transport.notify(0);
+    for (let i = 0; i < 100 && driver.inFlight > 0; i++) {
+      if (driver.poll() > 0) statuses.push(driver.completedStatus[0]!);
+      else if (queue.enableNotifications()) transport.wait(50);
+    }
+    if (type === VIRTIO_BLK_T_IN) expect(memory.u8[driver.dataAddress(slot) + 4095]).toBe(0x5a);
+    driver.give(slot);
+  }
+  return statuses;
+}
+
+describe.each(['same-thread', 'worker'] as const)('the embedded machine, device in %s', (device) => {
+  it('does block I/O', async () => {
+    expect(writeAndRead(await boot({ device }))).toEqual([0, 0]);
+  });
+
+  it('clears FEATURES_OK for a driver that leaves ACCESS_PLATFORM out', async () => {
+    const { transport } = await boot({ device });
+    transport.writeStatus(DeviceStatus.Acknowledge | DeviceStatus.Driver);
+    transport.writeDriverFeatures(OFFERS.without(VIRTIO_F_ACCESS_PLATFORM));
+    transport.writeStatus(transport.readStatus() | DeviceStatus.FeaturesOk);
+    expect(transport.readStatus() & DeviceStatus.FeaturesOk).toBe(0);
+  });
+
+  it('does not start for a driver that skips FEATURES_OK', async () => {
+    const { transport } = await boot({ device });
+    transport.writeDriverFeatures(FeatureSet.EMPTY);
+    transport.writeStatus(DeviceStatus.Acknowledge | DeviceStatus.Driver | DeviceStatus.DriverOk);
+    expect(transport.readStatus() & DeviceStatus.DriverOk).toBe(0);
+  });
+
+  it('clears FEATURES_OK for a feature that it does not offer', async () => {
+    const { transport } = await boot({ device });
+    transport.writeDriverFeatures(OFFERS.with(100));
+    transport.writeStatus(DeviceStatus.Acknowledge | DeviceStatus.Driver | DeviceStatus.FeaturesOk);
+    expect(transport.readStatus() & DeviceStatus.FeaturesOk).toBe(0);
+  });
+
+  it('negotiates the same after a reset', async () => {
+    const booted = await boot({ device });
+    const first = negotiate(booted).accepted;
+    expect(negotiate(booted).accepted.equals(first)).toBe(true);
+    expect(first.equals(OFFERS)).toBe(true);
+  });
+
+  it('asks for a reset when a queue is not as it may be', async () => {
+    const { transport } = await boot({ device });
+    transport.enableQueue(0, { size: 3, words: new Uint32Array(6) });
+    expect(transport.readStatus() & DeviceStatus.NeedsReset).toBe(DeviceStatus.NeedsReset);
+  });
+
+  it('records what a rogue device does beyond memory, and changes nothing', async () => {
+    const rogue = [{ after: 1, access: 'write', address: 0xffff_0000_0000n, length: 64 }] as const;
+    const booted = await boot({ device, rogue, onFault: 'silent' });
+    expect(writeAndRead(booted)).toEqual([0, 0]);
+    booted.transport.readStatus();
+    expect(booted.faults.entries).toEqual([
+      { address: 0xffff_0000_0000n, length: 64, access: 'write', cause: 'outside-memory' },
+    ]);
+  });
+});
+
+describe('the embedded machine', () => {
+  it('refuses a transitional device that offers ACCESS_PLATFORM', async () => {
+    const request = {
+      memory: 1024 * 1024,
+      device: { type: 'block', interface: 'transitional', driverInterface: 'legacy', offers: OFFERS, settings: {} },
+      needs: [],
+      simulate: () => ({ facilities: new Map(), addressSpace: () => PHYSICAL_ADDRESS_SPACE }),
+      baseDirectory: '.',
+    } as const;
+    const unbooted = new SimulatedMachine(request, { device: 'same-thread', onFault: 'silent', rogue: [] });
+    await expect(unbooted.boot()).rejects.toMatchObject({ code: 'ERR_DEVICE_IMPOSSIBLE' });
+  });
+
+  it('leaves no thread behind when the device cannot be made there', async () => {
+    const before = process.getActiveResourcesInfo().length;
+    const request = {
+      memory: 1024 * 1024,
+      device: {
+        type: 'block',
+        interface: 'modern',
+        driverInterface: 'modern',
+        offers: OFFERS,
+        settings: { capacity: 512, image: '/nonexistent/folder/disk.img', readOnly: false, serial: '' },
+      },
+      needs: [],
+      simulate: () => ({ facilities: new Map(), addressSpace: () => PHYSICAL_ADDRESS_SPACE }),
+      baseDirectory: '.',
+    } as const;
+    const unbooted = new SimulatedMachine(request, { device: 'worker', onFault: 'silent', rogue: [] });
+    await expect(unbooted.boot()).rejects.toMatchObject({ code: 'ERR_DEVICE_LOST' });
+    expect(process.getActiveResourcesInfo().length).toBeLessThanOrEqual(before + 1);
+  });
+});

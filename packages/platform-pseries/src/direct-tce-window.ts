@@ -1,0 +1,62 @@
+import { DirectDmaMapping, probeIdentity, type DmaMapping, type GuestMemory } from '@virtio-platform/core';
+import { windowError } from './open-ddw-window.ts';
+import { H_SUCCESS, TCE_LIST_ENTRIES, TCE_READ, TCE_WRITE } from './tce-facility.ts';
+import type { TceWindow } from './tce-window.ts';
+
+const READ_WRITE = TCE_READ | TCE_WRITE;
+
+/**
+ * A window whose table is written once: page i of guest memory at bus page i. The device then reaches all of it, in both
+ * directions, and mapping a buffer costs an addition. Identity where the window begins at bus address 0, linear elsewhere.
+ */
+export class DirectTceWindow {
+  readonly #memory: GuestMemory;
+  readonly #table: TceWindow;
+  readonly #path: 'identity' | 'linear';
+  readonly #pages: number;
+
+  private constructor(memory: GuestMemory, table: TceWindow, path: 'identity' | 'linear') {
+    this.#memory = memory;
+    this.#table = table;
+    this.#path = path;
+    // A last page that memory fills in part is mapped whole: nothing lies behind the end of memory.
+    this.#pages = Math.min(table.pages, Math.ceil(memory.size / table.pageSize));
+  }
+
+  /** Writes the table. Throws {@link DmaError} `ERR_DMA_WINDOW`, and then no entry is left behind. */
+  static open(memory: GuestMemory, table: TceWindow, path: 'identity' | 'linear'): DirectTceWindow {
+    const opened = new DirectTceWindow(memory, table, path);
+    const status = table.put(0, opened.#pages, 0, READ_WRITE);
+    if (status === H_SUCCESS) return opened;
+    opened.clear();
+    throw windowError(
+      `H_PUT_TCE_INDIRECT answers ${status} while all of memory is mapped`,
+      'use window.mapping: dynamic, which maps only what is in use',
+    );
+  }
+
+  /** Opens the mapping of one queue. */
+  openMapping(capacity: number): DmaMapping {
+    return new DirectDmaMapping(this.#memory, {
+      path: this.#path,
+      capacity,
+      offset: this.#table.window.base,
+      limit: this.#pages * this.#table.pageSize,
+    });
+  }
+
+  /** Compares: the address that a mapping gives with the physical one, and what the table says, an entry of each list. */
+  isIdentity(): boolean {
+    const mapping = this.openMapping(1);
+    if (!probeIdentity(mapping, this.#memory)) return false;
+    for (let page = 0; page < this.#pages; page += TCE_LIST_ENTRIES) {
+      if (!this.#table.pointsAt(page, page * this.#table.pageSize, READ_WRITE)) return false;
+    }
+    return true;
+  }
+
+  /** Takes every page back. */
+  clear(): void {
+    this.#table.clear(0, this.#pages);
+  }
+}

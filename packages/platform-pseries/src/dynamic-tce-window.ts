@@ -1,0 +1,66 @@
+import { DMA_NO_SPACE, DMA_TOO_LARGE, DMA_UNREACHABLE, DmaDirection } from '@virtio-platform/core';
+import { BusPageAllocator } from './bus-page-allocator.ts';
+import { H_NOT_ENOUGH_RESOURCES, H_SUCCESS, TCE_READ, TCE_WRITE } from './tce-facility.ts';
+import type { TceWindow } from './tce-window.ts';
+
+/**
+ * A window in which every mapping gets bus pages of its own. One per device: all its queues share the window, so the
+ * record of taken pages is here and not in their mappings. Hot: no allocation.
+ */
+export class DynamicTceWindow {
+  readonly table: TceWindow;
+  readonly #busPages: BusPageAllocator;
+
+  constructor(table: TceWindow) {
+    this.table = table;
+    this.#busPages = new BusPageAllocator(table.pages);
+  }
+
+  /** Bus pages in use, and those that could not be taken back. */
+  get takenPages(): number {
+    return this.#busPages.takenCount;
+  }
+
+  /**
+   * Points free bus pages at guest memory. Returns the offset of the first byte in the window, whose distance from the start
+   * of its page is the buffer's own; or a negative DMA_* reason, and then no entry is left behind.
+   */
+  map(address: number, length: number, direction: DmaDirection, alignment: number): number {
+    const { pageSize, pages } = this.table;
+    const inPage = address & (pageSize - 1);
+    const count = Math.ceil((inPage + length) / pageSize);
+    if (count > pages) return DMA_TOO_LARGE;
+    const page = this.#busPages.take(count, alignment > pageSize ? alignment / pageSize : 1);
+    if (page < 0) return DMA_NO_SPACE;
+    const status = this.table.put(page, count, address - inPage, permissionOf(direction));
+    if (status === H_SUCCESS) return page * pageSize + inPage;
+    this.#release(page, count);
+    // Only this one is transient. On any other Linux prints "tce_build_pSeriesLP: plpar_tce_put failed" and hands out an
+    // address without a translation, so the fault comes later, at the device, where nobody can tell why. It fails here.
+    return status === H_NOT_ENOUGH_RESOURCES ? DMA_NO_SPACE : DMA_UNREACHABLE;
+  }
+
+  /** Takes back what `map` gave for the same length. Returns false when the hypervisor refused. */
+  unmap(offset: number, length: number): boolean {
+    const { pageSize } = this.table;
+    const inPage = offset & (pageSize - 1);
+    return this.#release((offset - inPage) / pageSize, Math.ceil((inPage + length) / pageSize));
+  }
+
+  /** Bus pages whose entries could not be cleared are never given out again: the device may still reach through them. */
+  #release(page: number, count: number): boolean {
+    if (this.table.clear(page, count) !== H_SUCCESS) return false;
+    this.#busPages.give(page, count);
+    return true;
+  }
+}
+
+/**
+ * Exactly what the device may do. Linux (`tce_build_pSeriesLP`) adds READ to everything it may write, so there a device can
+ * read what it should only fill.
+ */
+function permissionOf(direction: DmaDirection): number {
+  if (direction === DmaDirection.ToDevice) return TCE_READ;
+  if (direction === DmaDirection.FromDevice) return TCE_WRITE;
+  return TCE_READ | TCE_WRITE;
+}

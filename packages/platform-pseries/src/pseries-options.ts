@@ -1,0 +1,91 @@
+import type { ByteOrder } from '@virtio-platform/core';
+import { z } from 'zod';
+import { byteSizeSchema, formatByteSize } from './byte-size.ts';
+
+export type WindowKind = 'default' | 'ddw';
+export type WindowMapping = 'identity' | 'dynamic' | 'linear';
+
+/** The window as it will be used: defaults filled in, and a combination that exists. */
+export interface WindowOptions {
+  readonly kind: WindowKind;
+  readonly mapping: WindowMapping;
+  /** Bytes. */
+  readonly pageSize: number;
+}
+
+export interface PseriesOptions {
+  readonly window: WindowOptions;
+  readonly guestEndian: ByteOrder;
+  /** Bytes of the simulated default window. */
+  readonly defaultWindowSize: number;
+}
+
+/** Bytes of a page of the default window; sPAPR fixes it. */
+const DEFAULT_WINDOW_PAGE = 4096;
+const DDW_PAGES: readonly number[] = [2 ** 12, 2 ** 16, 2 ** 21, 2 ** 24];
+const MAPPINGS: Readonly<Record<WindowKind, readonly [WindowMapping, WindowMapping]>> = {
+  default: ['dynamic', 'identity'],
+  ddw: ['linear', 'dynamic'],
+};
+
+const windowSchema = z
+  .strictObject({
+    kind: z
+      .enum(['default', 'ddw'])
+      .default('ddw')
+      .describe(
+        'default: the 32-bit window at bus address 0 that is always there. ddw: a 64-bit window that the guest asks for.',
+      ),
+    mapping: z
+      .enum(['identity', 'dynamic', 'linear'])
+      .optional()
+      .describe(
+        'dynamic: each mapping gets bus pages of its own. identity (kind default): TCE i points at page i. linear (kind ddw): all of memory at 2^59 + its address. By default dynamic for kind default, linear for kind ddw.',
+      ),
+    pageSize: byteSizeSchema
+      .optional()
+      .describe(
+        'Bytes that one TCE translates: 4KiB, 64KiB, 2MiB or 16MiB. By default 4KiB for kind default (fixed there), 64KiB for kind ddw.',
+      ),
+  })
+  .transform((window, context): WindowOptions => {
+    const { kind } = window;
+    const mapping = window.mapping ?? MAPPINGS[kind][0];
+    const pageSize = window.pageSize ?? (kind === 'default' ? DEFAULT_WINDOW_PAGE : 2 ** 16);
+    for (const [path, message] of impossible({ kind, mapping, pageSize })) {
+      context.addIssue({ code: 'custom', path: [path], message, input: window });
+    }
+    return { kind, mapping, pageSize };
+  });
+
+/** The `platform` section of a profile that uses this plugin. */
+export const pseriesOptionsSchema: z.ZodType<PseriesOptions> = z.strictObject({
+  window: windowSchema.prefault({}).describe('The DMA window that buffers are mapped in.'),
+  guestEndian: z
+    .enum(['little', 'big'])
+    .default('little')
+    .describe('Byte order of the guest, and so of the rings of a legacy device.'),
+  defaultWindowSize: byteSizeSchema
+    .default(2 ** 30)
+    .refine((bytes) => bytes % DEFAULT_WINDOW_PAGE === 0 && bytes >= 2 * DEFAULT_WINDOW_PAGE && bytes <= 2 ** 32, {
+      error: 'the default window is 8KiB to 4GiB, in pages of 4KiB',
+    })
+    .describe('Size of the default window on the simulated machine. Small values show what happens when it is full.'),
+});
+
+/** Which keys cannot go together, and what is possible instead. */
+function* impossible({ kind, mapping, pageSize }: WindowOptions): Generator<['mapping' | 'pageSize', string]> {
+  if (!MAPPINGS[kind].includes(mapping)) {
+    yield [
+      'mapping',
+      mapping === 'identity'
+        ? 'a ddw window starts at 2^59, so it cannot be the identity: use linear or dynamic, or kind: default'
+        : 'the default window is too small for all of memory: use dynamic or identity, or kind: ddw',
+    ];
+  }
+  if (kind === 'default' && pageSize !== DEFAULT_WINDOW_PAGE) {
+    yield ['pageSize', 'pages of the default window are always 4KiB: leave pageSize out, or use kind: ddw'];
+  } else if (!DDW_PAGES.includes(pageSize)) {
+    yield ['pageSize', `a page has ${DDW_PAGES.map(formatByteSize).join(', ')}, not ${formatByteSize(pageSize)}`];
+  }
+}

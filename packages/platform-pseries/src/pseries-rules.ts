@@ -1,0 +1,20 @@
+import { VIRTIO_F_ACCESS_PLATFORM, type NegotiationRule } from '@virtio-platform/core';
+
+/** What a POWER guest adds to negotiation. Nothing here decides: core's rules do, and these say what it means. */
+export const PSERIES_RULES: readonly NegotiationRule[] = [
+  {
+    name: 'pseries-plain-device-ignores-tces',
+    source:
+      'QEMU virtio_bus_device_plugged: without iommu_platform the device gets address_space_memory; Linux vring_use_map_api',
+    stage: 'access',
+    apply(negotiation) {
+      if (negotiation.input.offered.has(VIRTIO_F_ACCESS_PLATFORM)) {
+        negotiation.note('the device offers ACCESS_PLATFORM: its accesses go through the TCE tables');
+      } else {
+        negotiation.note(
+          'the device does not offer ACCESS_PLATFORM: it ignores the TCE tables and reaches system memory, so a bus address would be read as a physical one',
+        );
+      }
+    },
+  },
+];

@@ -1,0 +1,84 @@
+import { describe, expect, it } from 'vitest';
+import { z } from 'zod';
+import { pseriesOptionsSchema } from '../src/index.ts';
+
+function issuesOf(options: unknown): { path: string; message: string }[] {
+  const result = pseriesOptionsSchema.safeParse(options);
+  return (result.error?.issues ?? []).map(({ path, message }) => ({ path: path.join('.'), message }));
+}
+
+describe('the options of pseries', () => {
+  it('have a linear 64-bit window of 64 KiB pages unless told otherwise', () => {
+    expect(pseriesOptionsSchema.parse({})).toEqual({
+      window: { kind: 'ddw', mapping: 'linear', pageSize: 65536 },
+      guestEndian: 'little',
+      defaultWindowSize: 2 ** 30,
+    });
+  });
+
+  it('map the default window dynamically in 4 KiB pages unless told otherwise', () => {
+    const { window } = pseriesOptionsSchema.parse({ window: { kind: 'default' } });
+    expect(window).toEqual({ kind: 'default', mapping: 'dynamic', pageSize: 4096 });
+  });
+
+  it.each([
+    ['4KiB', 4096],
+    ['64KiB', 65536],
+    ['2MiB', 2 ** 21],
+    ['16 MiB', 2 ** 24],
+    [65536, 65536],
+    [65536n, 65536],
+  ])('take %s as a page size', (pageSize, bytes) => {
+    expect(pseriesOptionsSchema.parse({ window: { pageSize } }).window.pageSize).toBe(bytes);
+  });
+
+  it.each([
+    [{ kind: 'default', mapping: 'linear' }, 'window.mapping', /use dynamic or identity, or kind: ddw/],
+    [{ kind: 'ddw', mapping: 'identity' }, 'window.mapping', /use linear or dynamic, or kind: default/],
+    [{ kind: 'default', pageSize: '64KiB' }, 'window.pageSize', /always 4KiB/],
+    [{ pageSize: '8KiB' }, 'window.pageSize', /4KiB, 64KiB, 2MiB, 16MiB, not 8KiB/],
+    [{ pageSize: '64KB' }, 'window.pageSize', /text such as 64KiB/],
+    [{ pageSize: 4096.5 }, 'window.pageSize', /a number of bytes/],
+    [{ pageSize: true }, 'window.pageSize', /a number of bytes/],
+  ])('refuse the window %j at the offending key', (window, path, message) => {
+    expect(issuesOf({ window })).toEqual([{ path, message: expect.stringMatching(message) }]);
+  });
+
+  it('name both keys of a window that is wrong twice', () => {
+    const issues = issuesOf({ window: { kind: 'default', mapping: 'linear', pageSize: '16MiB' } });
+    expect(issues.map(({ path }) => path)).toEqual(['window.mapping', 'window.pageSize']);
+  });
+
+  it('refuse unknown keys, and a default window that 32 bits cannot address', () => {
+    expect(issuesOf({ windows: {} })[0]?.message).toContain('windows');
+    expect(issuesOf({ defaultWindowSize: '8GiB' })).toEqual([
+      { path: 'defaultWindowSize', message: 'the default window is 8KiB to 4GiB, in pages of 4KiB' },
+    ]);
+  });
+
+  it('are described for editors, every one of them', () => {
+    const schema = z.toJSONSchema(pseriesOptionsSchema, { target: 'draft-7', io: 'input', unrepresentable: 'any' });
+    const size = [
+      { type: 'integer', minimum: 1 },
+      { type: 'string', pattern: expect.any(String) },
+    ];
+    const description = expect.stringMatching(/\.$/);
+    expect(schema).toMatchObject({
+      additionalProperties: false,
+      properties: {
+        window: {
+          description,
+          additionalProperties: false,
+          properties: {
+            kind: { description, enum: ['default', 'ddw'] },
+            mapping: { description, enum: ['identity', 'dynamic', 'linear'] },
+            pageSize: { description, anyOf: size },
+          },
+        },
+        guestEndian: { description, enum: ['little', 'big'] },
+        defaultWindowSize: { description, anyOf: size },
+      },
+    });
+    expect(schema).not.toHaveProperty('required');
+  });
+});

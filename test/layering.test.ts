@@ -1,0 +1,112 @@
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
+const PREFIX = '@virtio-platform/';
+
+/** Who may import whom: the rule of the house, written once more so that a change of it is seen. */
+const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
+  core: [],
+  devices: ['core'],
+  host: ['core'],
+  'platform-legacy': ['core'],
+  'platform-pseries': ['core'],
+  'platform-sev': ['core'],
+  'platform-vfio': ['core'],
+  'machine-simulated': ['core', 'devices'],
+  'machine-vhost-user': ['core', 'host', 'platform-pseries', 'platform-sev', 'platform-vfio'],
+  profile: ['core'],
+  runner: ['core', 'devices', 'profile'],
+  cli: ['core', 'profile', 'runner'],
+  conformance: ['core', 'devices'],
+  bench: ['core', 'conformance'],
+};
+
+const packages = readdirSync(join(ROOT, 'packages'));
+
+function sources(folder: string): string[] {
+  return readdirSync(folder, { withFileTypes: true, recursive: true })
+    .filter((entry) => entry.isFile() && entry.name.endsWith('.ts'))
+    .map((entry) => join(entry.parentPath, entry.name));
+}
+
+/** Our packages that the sources of one import, also by `import()` and in types. */
+function imported(name: string): Set<string> {
+  const found = new Set<string>();
+  for (const file of sources(join(ROOT, 'packages', name, 'src'))) {
+    const text = readFileSync(file, 'utf8').replace(/\/\*\*[\s\S]*?\*\//g, '');
+    for (const [, other] of text.matchAll(/(?:from|import\()\s*['"]@virtio-platform\/([a-z-]+)['"]/g)) found.add(other!);
+  }
+  return found;
+}
+
+function readJson<T>(...path: string[]): T {
+  return JSON.parse(readFileSync(join(ROOT, ...path), 'utf8')) as T;
+}
+
+describe('layering', () => {
+  it('has a rule for every package', () => {
+    expect(packages.toSorted()).toEqual(Object.keys(MAY_IMPORT).toSorted());
+  });
+
+  it.each(packages)('%s imports only what it may', (name) => {
+    expect([...imported(name)].filter((other) => !MAY_IMPORT[name]!.includes(other))).toEqual([]);
+  });
+
+  it.each(packages)('%s references just the packages it may import', (name) => {
+    const { references } = readJson<{ references: { path: string }[] }>('packages', name, 'tsconfig.json');
+    expect(references.map(({ path }) => path.replace('../', '')).toSorted()).toEqual(MAY_IMPORT[name]!.toSorted());
+  });
+
+  it.each(packages)('%s depends on what it imports', (name) => {
+    const { dependencies = {}, peerDependencies = {} } = readJson<{
+      dependencies?: Record<string, string>;
+      peerDependencies?: Record<string, string>;
+    }>('packages', name, 'package.json');
+    const declared = [...Object.keys(dependencies), ...Object.keys(peerDependencies)];
+    expect([...imported(name)].filter((other) => !declared.includes(PREFIX + other))).toEqual([]);
+  });
+
+  it('keeps the container in the core’s platform folder', () => {
+    const users = sources(join(ROOT, 'packages/core/src')).filter((file) => /from 'tsyringe'/.test(readFileSync(file, 'utf8')));
+    expect(users.filter((file) => !file.includes(join('core', 'src', 'platform')))).toEqual([]);
+    expect(users.length).toBeGreaterThan(0);
+  });
+
+  it('gives the core no dependency but the container', () => {
+    const core = readJson<{ dependencies?: object; peerDependencies: object }>('packages/core/package.json');
+    expect(Object.keys(core.dependencies ?? {})).toEqual([]);
+    expect(Object.keys(core.peerDependencies).toSorted()).toEqual(['reflect-metadata', 'tsyringe']);
+  });
+
+  it('does not compile where a platform imports another', () => {
+    const folder = mkdtempSync(join(ROOT, 'test', '.layering-'));
+    try {
+      mkdirSync(join(folder, 'src'));
+      const tsconfig = {
+        extends: '../../packages/platform-legacy/tsconfig.json',
+        compilerOptions: { rootDir: 'src', outDir: 'dist', tsBuildInfoFile: 'dist/.tsbuildinfo' },
+        include: ['src'],
+        references: [{ path: '../../packages/core' }],
+      };
+      writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify(tsconfig));
+      const compile = (source: string): string => {
+        writeFileSync(join(folder, 'src', 'index.ts'), source);
+        try {
+          return execFileSync(process.execPath, [join(ROOT, 'node_modules/typescript/bin/tsc'), '-p', folder, '--noEmit'], { encoding: 'utf8' });
+        } catch (error) {
+          return String((error as { stdout: string }).stdout);
+        }
+      };
+      // TS6059 and TS6307: the file belongs to no referenced project. A referenced one may only be not built yet (TS6305).
+      const OUTSIDE = /error TS(6059|6307)/;
+      expect(compile(`export { PAGE_SIZE } from '@virtio-platform/core';\n`)).not.toMatch(OUTSIDE);
+      expect(compile(`export { SevPlatform } from '@virtio-platform/platform-sev';\n`)).toMatch(OUTSIDE);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+});
