@@ -1,0 +1,148 @@
+import {
+  copyBytes,
+  type AddressSpaceBlueprint,
+  type DeviceAccess,
+  type DeviceAddressSpace,
+  type FaultCause,
+  type FaultLog,
+  type GuestMemory,
+} from '@virtio-platform/core';
+import { CIPHER_BLOCK, MemoryEncryption, type MemoryKeys } from './memory-encryption.ts';
+import { PageStates } from './page-states.ts';
+
+/** What the device's thread needs: shared page states, and the keys, which nothing else ever gets. */
+export interface SevAddressSpaceState {
+  readonly pages: SharedArrayBuffer;
+  readonly keys: MemoryKeys;
+}
+
+/**
+ * Encrypted memory as a device reaches it, by physical address. Nothing stops the device at a private page: it gets
+ * ciphertext, and what it writes there decrypts to garbage. So unlike behind an IOMMU an access goes on after the fault that
+ * records it: `read` returns false with ciphertext in the private part instead of zeros, `write` returns false and has
+ * corrupted the blocks it touched, and only these. There is one fault per run of private pages.
+ */
+export class SevAddressSpace implements DeviceAddressSpace {
+  readonly memory: GuestMemory;
+  readonly faults: FaultLog;
+  readonly #pages: PageStates;
+  readonly #encryption: MemoryEncryption;
+
+  constructor(memory: GuestMemory, faults: FaultLog, state: SevAddressSpaceState) {
+    this.memory = memory;
+    this.faults = faults;
+    this.#pages = new PageStates(state.pages);
+    this.#encryption = new MemoryEncryption(state.keys);
+  }
+
+  get generation(): number {
+    return this.#pages.generation;
+  }
+
+  read(low: number, high: number, target: Uint8Array, at: number, length: number): boolean {
+    const start = high * 0x1_0000_0000 + low;
+    let clean = true;
+    for (let done = 0; done < length;) {
+      const address = start + done;
+      const run = this.#runAt(address, length - done);
+      if (run === 0) {
+        this.#fault(low, high, done, length - done, 'read', 'outside-memory');
+        target.fill(0, at + done, at + length);
+        return false;
+      }
+      if (this.#pages.isShared(address)) copyBytes(target, at + done, this.memory.u8, address, run);
+      else {
+        this.#fault(low, high, done, run, 'read', 'private-page');
+        this.#readCiphertext(address, target, at + done, run);
+        clean = false;
+      }
+      done += run;
+    }
+    return clean;
+  }
+
+  write(low: number, high: number, source: Uint8Array, at: number, length: number): boolean {
+    const start = high * 0x1_0000_0000 + low;
+    let clean = true;
+    for (let done = 0; done < length;) {
+      const address = start + done;
+      const run = this.#runAt(address, length - done);
+      if (run === 0) {
+        this.#fault(low, high, done, length - done, 'write', 'outside-memory');
+        return false;
+      }
+      if (this.#pages.isShared(address)) copyBytes(this.memory.u8, address, source, at + done, run);
+      else {
+        this.#fault(low, high, done, run, 'write', 'private-page');
+        this.#corrupt(address, source, at + done, run);
+        clean = false;
+      }
+      done += run;
+    }
+    return clean;
+  }
+
+  borrow(low: number, high: number, length: number, access: DeviceAccess): number {
+    const start = high * 0x1_0000_0000 + low;
+    for (let done = 0; done < length;) {
+      const run = this.#runAt(start + done, length - done);
+      if (run === 0) {
+        this.#fault(low, high, done, length - done, access, 'outside-memory');
+        return -1;
+      }
+      if (!this.#pages.isShared(start + done)) {
+        this.#fault(low, high, done, run, access, 'private-page');
+        return -1;
+      }
+      done += run;
+    }
+    return start;
+  }
+
+  /** Bytes from `address` on, at most `length`, that are in memory and all shared or all private. */
+  #runAt(address: number, length: number): number {
+    const inside = this.memory.size - address;
+    if (!(inside > 0)) return 0;
+    return this.#pages.runAt(address, inside < length ? inside : length);
+  }
+
+  /** Reads a private range as it lies in the memory chips. */
+  #readCiphertext(address: number, target: Uint8Array, at: number, length: number): void {
+    const first = blockStart(address);
+    const raw = this.#rawBlocks(first, address + length);
+    target.set(raw.subarray(address - first, address - first + length), at);
+  }
+
+  /** Overwrites ciphertext: the guest decrypts every block that was touched to garbage, whole. */
+  #corrupt(address: number, source: Uint8Array, at: number, length: number): void {
+    const first = blockStart(address);
+    const raw = this.#rawBlocks(first, address + length);
+    raw.set(source.subarray(at, at + length), address - first);
+    this.memory.u8.set(this.#encryption.decrypt(first, raw), first);
+  }
+
+  #rawBlocks(first: number, end: number): Uint8Array {
+    const last = Math.ceil(end / CIPHER_BLOCK) * CIPHER_BLOCK;
+    return this.#encryption.encrypt(first, this.memory.u8.subarray(first, last));
+  }
+
+  #fault(low: number, high: number, done: number, length: number, access: DeviceAccess, cause: FaultCause): void {
+    const address = BigInt.asUintN(64, (BigInt(high) << 32n) + BigInt(low) + BigInt(done));
+    this.faults.record({ address, length, access, cause });
+  }
+}
+
+/** Tells how to open the address space, in this thread or in the device's. */
+export function sevAddressSpace(state: SevAddressSpaceState): AddressSpaceBlueprint {
+  return { module: import.meta.url, state, open: openAddressSpace };
+}
+
+/** Opens what {@link sevAddressSpace} described; `state` is its state, cloned. */
+export function openAddressSpace(memory: GuestMemory, faults: FaultLog, state: unknown): DeviceAddressSpace {
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- a state only ever comes from the same blueprint
+  return new SevAddressSpace(memory, faults, state as SevAddressSpaceState);
+}
+
+function blockStart(address: number): number {
+  return Math.floor(address / CIPHER_BLOCK) * CIPHER_BLOCK;
+}

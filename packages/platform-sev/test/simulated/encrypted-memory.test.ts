@@ -1,0 +1,68 @@
+import { GuestMemory, PAGE_SIZE } from '@virtio-platform/core';
+import { describe, expect, it } from 'vitest';
+import { EncryptedMemory, generateMemoryKeys, MemoryEncryption, PageStates } from '@virtio-platform/platform-sev';
+
+const PAGE = 2 * PAGE_SIZE;
+
+function boot(): { memory: GuestMemory; states: PageStates; encryption: MemoryEncryption; encrypted: EncryptedMemory } {
+  const memory = new GuestMemory(new SharedArrayBuffer(8 * PAGE_SIZE));
+  memory.u8.forEach((_, i) => (memory.u8[i] = i % 251));
+  const states = PageStates.create(memory.size);
+  const encryption = new MemoryEncryption(generateMemoryKeys());
+  return { memory, states, encryption, encrypted: new EncryptedMemory(memory, states, encryption) };
+}
+
+describe('EncryptedMemory', () => {
+  it('shows the guest the ciphertext of what a page held when it becomes shared', () => {
+    const { memory, encryption, encrypted } = boot();
+    const before = memory.u8.slice(PAGE, PAGE + PAGE_SIZE);
+    encrypted.setShared(PAGE, PAGE_SIZE);
+    const after = Buffer.from(memory.u8.slice(PAGE, PAGE + PAGE_SIZE));
+    expect(after).toEqual(Buffer.from(encryption.encrypt(PAGE, before)));
+  });
+
+  it('does not preserve what was written to a shared page when it becomes private', () => {
+    const { memory, encryption, encrypted } = boot();
+    encrypted.setShared(PAGE, PAGE_SIZE);
+    memory.u8.fill(0x77, PAGE, PAGE + PAGE_SIZE);
+    encrypted.setPrivate(PAGE, PAGE_SIZE);
+    const expected = encryption.decrypt(PAGE, new Uint8Array(PAGE_SIZE).fill(0x77));
+    expect(Buffer.from(memory.u8.slice(PAGE, PAGE + PAGE_SIZE))).toEqual(Buffer.from(expected));
+  });
+
+  it('gives untouched contents back after a round trip, because the bytes in memory never change', () => {
+    const { memory, encrypted } = boot();
+    const before = Buffer.from(memory.u8);
+    encrypted.setShared(PAGE, 3 * PAGE_SIZE);
+    expect(Buffer.from(memory.u8)).not.toEqual(before);
+    encrypted.setPrivate(PAGE, 3 * PAGE_SIZE);
+    expect(Buffer.from(memory.u8)).toEqual(before);
+  });
+
+  it('touches only the pages it converts, and those that already are as asked not at all', () => {
+    const { memory, states, encrypted } = boot();
+    encrypted.setShared(PAGE, PAGE_SIZE);
+    const before = Buffer.from(memory.u8);
+    encrypted.setShared(PAGE, PAGE_SIZE);
+    encrypted.setPrivate(PAGE + PAGE_SIZE, PAGE_SIZE);
+    expect(Buffer.from(memory.u8)).toEqual(before);
+    expect([0, 1, 2, 3].map((page) => states.isShared(page * PAGE_SIZE))).toEqual([false, false, true, false]);
+  });
+
+  it('changes the generation when a page becomes private, and only then', () => {
+    const { states, encrypted } = boot();
+    encrypted.setShared(PAGE, PAGE_SIZE);
+    expect(states.generation).toBe(0);
+    encrypted.setPrivate(PAGE, PAGE_SIZE);
+    expect(states.generation).toBe(1);
+  });
+
+  it.each([
+    ['part of a page', PAGE, 100],
+    ['a range that starts inside a page', PAGE + 16, PAGE_SIZE],
+    ['a range that ends outside memory', 7 * PAGE_SIZE, 2 * PAGE_SIZE],
+  ])('refuses to convert %s', (_what, address, length) => {
+    const { encrypted } = boot();
+    expect(() => encrypted.setShared(address, length)).toThrow(RangeError);
+  });
+});

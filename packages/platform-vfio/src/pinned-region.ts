@@ -1,0 +1,28 @@
+import type { DmaDirection, DmaRegion } from '@virtio-platform/core';
+import { writeIova } from './write-iova.ts';
+
+/** A region that is mapped at an I/O virtual address of its own. Both sides use the same memory, so syncing does nothing. */
+export class PinnedRegion implements DmaRegion {
+  readonly address: number;
+  readonly length: number;
+  readonly direction: DmaDirection;
+  readonly release: () => void;
+  readonly #iova: number;
+
+  /** `iova` is where the byte at `address` is for the device. */
+  constructor(address: number, length: number, direction: DmaDirection, iova: number, release: () => void) {
+    this.address = address;
+    this.length = length;
+    this.direction = direction;
+    this.release = release;
+    this.#iova = iova;
+  }
+
+  writeDeviceAddress(offset: number, words: Uint32Array, at: number): void {
+    writeIova(this.#iova + offset, words, at);
+  }
+
+  syncForDevice(_offset: number, _length: number): void {}
+
+  syncForCpu(_offset: number, _length: number): void {}
+}

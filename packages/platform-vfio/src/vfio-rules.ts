@@ -1,0 +1,56 @@
+import { EXPERIMENTAL_NO_TRANSLATION, VIRTIO_F_ACCESS_PLATFORM, type NegotiationRule } from '@virtio-platform/core';
+
+/**
+ * Who gets a device through VFIO, whatever the profile says the driver is. The core refuses the same devices to a driver that
+ * is a `process`; the container is one in any case. That identity-address is never accepted follows from the core too: a
+ * process cannot promise it, because it does not control all mappings of its address space.
+ */
+export const VFIO_RULES: readonly NegotiationRule[] = [
+  {
+    name: 'vfio-needs-access-platform',
+    source: 'mail: Tsirkin, 2019-07-01 (VFIO was never taught to refuse devices that bypass the IOMMU)',
+    stage: 'hand-over',
+    apply(negotiation) {
+      if (negotiation.input.offered.has(VIRTIO_F_ACCESS_PLATFORM)) return;
+      negotiation.refuse(
+        'EPERM',
+        'the device does not offer ACCESS_PLATFORM: the container cannot confine it, and it would read I/O virtual addresses as physical ones',
+      );
+    },
+  },
+  {
+    name: 'vfio-never-untranslated',
+    source: 'mail: Bauermann, 2019-06-27 (VFIO has to be forbidden on devices that advertise no-translation)',
+    stage: 'hand-over',
+    apply(negotiation) {
+      if (!negotiation.input.offered.has(EXPERIMENTAL_NO_TRANSLATION)) return;
+      negotiation.refuse(
+        'EPERM',
+        'the device offers ACCESS_PLATFORM_NO_TRANSLATION, which the process could turn on by itself in the device registers',
+      );
+    },
+  },
+  {
+    name: 'vfio-container-has-iommu',
+    source: 'Linux vfio_container_attach_group: groups with and without an IOMMU never share a container',
+    stage: 'hand-over',
+    apply(negotiation) {
+      if (negotiation.input.privilege !== 'process-noiommu') return;
+      negotiation.refuse(
+        'EPERM',
+        'this container has an IOMMU; a process without one needs the unsafe no-IOMMU mode, which cannot map memory. Set driver.privilege: process',
+      );
+    },
+  },
+  {
+    name: 'vfio-driver-is-a-process',
+    source: 'Linux Documentation/driver-api/vfio.rst: VFIO hands devices to userspace',
+    stage: 'hand-over',
+    apply(negotiation) {
+      const { privilege } = negotiation.input;
+      if (privilege === 'kernel')
+        negotiation.refuse('EINVAL', 'a driver behind VFIO is a process; set driver.privilege: process');
+      else negotiation.note('the driver is a process, and the container decides what its device reaches');
+    },
+  },
+];

@@ -1,0 +1,68 @@
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { DeviceSession, WriteReadVerify } from '@virtio-platform/runner';
+import { composeRun, loadProfile } from '@virtio-platform/profile';
+import { container, type DependencyContainer } from 'tsyringe';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { ROOT } from './command.ts';
+
+afterEach(() => {
+  vi.restoreAllMocks();
+});
+
+describe('composition', () => {
+  it.each(['pseries-dynamic', 'sev-bounce', 'vfio-streaming', 'no-iommu-identity'])(
+    'asks no container once %s is composed',
+    async (name) => {
+      const kind = Object.getPrototypeOf(container) as DependencyContainer;
+      const resolve = vi.spyOn(kind, 'resolve');
+      const profile = await loadProfile(join(ROOT, 'profiles', `${name}.yaml`));
+      const run = await composeRun(profile);
+      const composed = resolve.mock.calls.length;
+      expect(composed).toBeGreaterThanOrEqual(2);
+      try {
+        const session = new DeviceSession(run);
+        const driver = session.start();
+        const { memory, transport } = run.machine;
+        const { queue, capacity } = session;
+        const workload = new WriteReadVerify(
+          { memory, transport, queue, driver, capacity, timeoutMs: 5000, onProgress: () => {} },
+          profile.workload,
+        );
+        await workload.run();
+        session.end();
+        session.dispose();
+        expect(workload.report.verified).toBe(true);
+      } finally {
+        await run.dispose();
+      }
+      expect(resolve.mock.calls.length).toBe(composed);
+    },
+  );
+
+  it('leaves the root container empty', async () => {
+    const run = await composeRun(await loadProfile(join(ROOT, 'profiles/sev-bounce.yaml')));
+    expect((container as unknown as { _registry: { entries(): Iterable<unknown> } })._registry.entries()).toSatisfy(
+      (entries: Iterable<unknown>) => [...entries].length === 0,
+    );
+    await run.dispose();
+  });
+});
+
+describe('every injectable class', () => {
+  const packages = readdirSync(join(ROOT, 'packages')).filter((name) => /^(platform|machine)-/.test(name));
+
+  it.each(packages)('of %s has a token for each constructor parameter', async (name) => {
+    const module = (await import(pathToFileURL(join(ROOT, 'packages', name, 'src/index.ts')).href)) as Record<string, unknown>;
+    const injectables = Object.values(module).filter(
+      (value): value is new (...parameters: unknown[]) => unknown =>
+        typeof value === 'function' && Reflect.hasOwnMetadata('injectionTokens', value),
+    );
+    expect(injectables.length).toBeGreaterThanOrEqual(1);
+    for (const injectable of injectables) {
+      const tokens = Reflect.getOwnMetadata('injectionTokens', injectable) as Record<number, unknown>;
+      expect(Object.keys(tokens).length).toBe(injectable.length);
+    }
+  });
+});

@@ -1,0 +1,64 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { loadProfile } from '@virtio-platform/profile';
+import { runProfile, type RunReport } from '@virtio-platform/runner';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { reportsOf, ROOT, virtioPlatform, type CommandResult } from './command.ts';
+
+const FOLDER = join(ROOT, 'profiles');
+const embedded = readdirSync(FOLDER).filter((name) => name.endsWith('.yaml'));
+const refused = readdirSync(join(FOLDER, 'refused'));
+
+describe('the shipped profiles', () => {
+  let result: CommandResult;
+  let reports: RunReport[];
+  beforeAll(async () => {
+    result = await virtioPlatform(['run', '--json']);
+    reports = reportsOf(result);
+  });
+
+  it('are at least ten, across the four platforms', () => {
+    expect(embedded.length).toBeGreaterThanOrEqual(10);
+    expect(new Set(reports.map(({ platform }) => platform))).toEqual(new Set(['legacy', 'pseries', 'sev', 'vfio']));
+  });
+
+  it('all run when none is named, and exit 0', () => {
+    expect(result.status).toBe(0);
+    expect(reports.map(({ profile }) => `${profile}.yaml`).toSorted()).toEqual(embedded.toSorted());
+  });
+
+  it.each(embedded)('%s completes, verifies, and leaves nothing behind', (name) => {
+    const report = reports.find(({ profile }) => `${profile}.yaml` === name)!;
+    expect(report).toMatchObject({ outcome: 'completed', faults: [], findings: [], differences: [], refusal: null, failure: null });
+    expect(report.workload).toMatchObject({ errors: 0, verified: true, requests: 2000, bytes: 2000 * 4096 });
+    expect(report.dma.live).toBe(0);
+    expect(report.dma.maps).toBe(report.dma.unmaps);
+  });
+
+  it('show every path', () => {
+    const paths = new Set(reports.map(({ path }) => path));
+    for (const path of ['physical', 'identity', 'linear', 'translated', 'bounced']) expect(paths).toContain(path);
+  });
+
+  it('bounce where they say so and nowhere else', () => {
+    for (const { path, dma, workload } of reports) {
+      if (path === 'bounced') expect(dma.bytesBounced).toBeGreaterThanOrEqual(workload.bytes);
+      else expect(dma.bytesBounced).toBe(0);
+    }
+  });
+
+  it.each(embedded)('%s teaches: it has comments of more than a line', (name) => {
+    const comments = readFileSync(join(FOLDER, name), 'utf8').split('\n').filter((line) => line.startsWith('# '));
+    expect(comments.length).toBeGreaterThanOrEqual(2);
+  });
+});
+
+describe('the profiles that are refused', () => {
+  it.each(refused)('%s is refused before anything is mapped, as it expects', async (name) => {
+    const report = await runProfile(await loadProfile(join(FOLDER, 'refused', name)));
+    expect(report.outcome).toBe('refused');
+    expect(report.differences).toEqual([]);
+    expect(report.dma).toEqual({ maps: 0, unmaps: 0, bytesBounced: 0, live: 0 });
+    expect(report.refusal?.rule).toMatch(/./);
+  });
+});
