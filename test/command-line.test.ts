@@ -64,7 +64,7 @@ expect:
     expect(status).toBe(2);
     expect(stdout).toBe('');
     const places = [...stderr.matchAll(/five\.yaml:(\d+):(\d+)/g)].map(([, line, column]) => `${line}:${column}`);
-    expect(places).toEqual(['7:11', '10:23', '11:10', '12:51', '14:9']);
+    expect(places).toEqual(['7:11', '10:23', '11:10', '12:48', '14:9']);
     expect(stderr).toContain('ACCESS_PLATFORM');
     expect(stderr).toContain('layout');
   });

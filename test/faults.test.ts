@@ -35,7 +35,7 @@ describe.each(['same-thread', 'worker'])('a rogue device in %s', (device) => {
     ['pseries-dynamic.yaml', 'write', '0x3ff00000', 'unmapped'],
     ['pseries-linear.yaml', 'read', '0x1000', 'unmapped'],
     ['pseries-linear.yaml', 'write', '0x0900000000000000', 'outside-window'],
-    ['sev-bounce.yaml', 'read', '0x1000', 'private-page'],
+    ['sev-bounce.yaml', 'read', '0x1e00000', 'private-page'],
     ['sev-bounce.yaml', 'write', '0x1e00000', 'private-page'],
     ['vfio-pool.yaml', 'read', '0x40000000', 'unmapped'],
     ['vfio-pool.yaml', 'write', '0x40000000', 'unmapped'],

@@ -56,7 +56,7 @@ describe('a platform written from the documentation alone', () => {
   it('has its options checked at their place in the YAML', async () => {
     await expect(runWith((yaml) => yaml.replace('offset: 0x2000000000', 'offest: 5'), 'wrong.yaml')).rejects.toMatchObject({
       code: 'ERR_PLUGIN_OPTIONS',
-      message: expect.stringMatching(/wrong\.yaml:5:3.*unknown option offest/s),
+      message: expect.stringMatching(/wrong\.yaml:5:11.*unknown option offest/s),
     });
   });
 });

@@ -22,7 +22,7 @@ export function printRunTable(terminal: Terminal, reports: readonly RunReport[],
   const requests = reports.reduce((sum, report) => sum + report.workload.requests, 0);
   terminal.print('');
   terminal.print(
-    `${good} of ${reports.length} runs as expected, ${requests.toLocaleString('en')} requests ${dim(`in ${(durationMs / 1000).toFixed(1)} s`)}`,
+    `${good} of ${reports.length} runs as expected, ${requests.toLocaleString('en')} requests ${dim(`in ${(durationMs / 1000).toFixed(1)} s; +n counts features of the device type`)}`,
   );
 }
 
@@ -44,11 +44,21 @@ const RULES = {
   middle: '',
 };
 
-/** What the other columns leave of the line; at least the longest name. */
+/** Features of device types, which the table only counts; `--json` and `explain` name them. */
+const DEVICE_FEATURE = /^BLK_/;
+
+/** The features that decide how the ring and its addresses work, the newest bits first, without what every name shares. */
+function featureSummary({ features }: RunReport): string {
+  const names = features.accepted.filter((name) => !DEVICE_FEATURE.test(name)).toReversed();
+  const ofDevice = features.accepted.length - names.length;
+  return [...names.map((name) => name.replace('RING_', '')), ...(ofDevice > 0 ? [`+${ofDevice}`] : [])].join(' ');
+}
+
+/** What the other columns leave of a narrow terminal; all that is needed where there is room, or no terminal. */
 function featureWidth(columns: number, reports: readonly RunReport[]): number {
+  const needed = Math.max(17, ...reports.map((report) => featureSummary(report).length)) + 2;
   const profile = Math.max(7, ...reports.map(({ profile }) => profile.length));
-  const longest = Math.max(17, ...reports.flatMap(({ features }) => features.accepted.map((name) => name.length)));
-  return Math.max(longest + 2, columns - profile - 90);
+  return Math.min(needed, Math.max(20, columns - profile - 88));
 }
 
 function row(terminal: Terminal, report: RunReport): string[] {
@@ -57,7 +67,7 @@ function row(terminal: Terminal, report: RunReport): string[] {
   return [
     report.profile,
     report.platform,
-    report.features.accepted.join(' ') || dim('none'),
+    featureSummary(report) || dim('none'),
     report.path ?? dim('none'),
     report.workload.requests.toLocaleString('en'),
     bytes(report.dma.bytesBounced),

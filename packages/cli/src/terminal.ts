@@ -22,7 +22,7 @@ export class Terminal {
     const isPlain = (process.env['NO_COLOR'] ?? '') !== '';
     this.#streams = streams;
     this.cwd = streams.cwd;
-    this.columns = streams.stdout.columns ?? 140;
+    this.columns = streams.stdout.columns ?? Infinity;
     this.colors = pc.createColors(streams.stdout.isTTY === true && !isPlain);
     this.errorColors = pc.createColors(streams.stderr.isTTY === true && !isPlain);
   }

@@ -9,13 +9,16 @@ export interface SourceLocation {
 
 /** A plugin that a profile names, with its options still unchecked: only the plugin's schema knows them. */
 export interface PluginUse {
-  /** Package name, or a path relative to the profile. */
+  /** Package name, or the absolute path of what the profile names by a path relative to itself. */
   readonly use: string;
   readonly options: Readonly<Record<string, unknown>>;
   /** Where `use` stands. */
   readonly location: SourceLocation;
-  /** Where an option stands, by its path below the plugin's section; the section itself for an unknown path. */
-  locate(path: readonly PropertyKey[]): SourceLocation;
+  /**
+   * Where an option or its key stands, by its path below the plugin's section; for an unknown path the section that lacks it.
+   * That may be in a profile this one extends.
+   */
+  locate(path: readonly PropertyKey[], part?: 'value' | 'key'): SourceLocation;
 }
 
 export interface DeviceSection {
@@ -25,7 +28,7 @@ export interface DeviceSection {
   readonly offers: FeatureSet | undefined;
   /** Bytes; a multiple of 512. */
   readonly capacity: number;
-  /** Path of a raw image, resolved against the profile's folder; memory without it. */
+  /** Absolute path of a raw image, found from the folder of the file that names it; memory without it. */
   readonly image: string | undefined;
   readonly readOnly: boolean;
   /** At most 20 bytes of ASCII. */

@@ -123,6 +123,8 @@ export class WriteReadVerify {
     const left = timeoutMs - (performance.now() - since);
     const result = transport.wait(Math.max(0, Math.min(left, SLICE_MS)));
     if (result === 'lost') {
+      // The transport knows more: the last command, and what the back-end printed.
+      transport.readStatus();
       throw new DeviceError('ERR_DEVICE_LOST', `the device is gone with ${queue.outstanding} requests in flight`, {
         hint: 'see whether the back-end still runs and what it printed last',
       });

@@ -1,5 +1,7 @@
 import type { DmaDirection } from './dma-direction.ts';
 
+const MAX_CAPACITY = 0x10_0000;
+
 /**
  * The live mappings of one {@link DmaMapping}: hands out single-use ids and remembers, privately, what each stands for.
  * An id is `slot + generation * capacity`, so an id used twice is told from the slot's next owner. Hot: no allocation.
@@ -17,8 +19,8 @@ export class MappingTable {
   readonly #generations: number;
 
   constructor(capacity: number) {
-    if (!Number.isInteger(capacity) || capacity < 1 || capacity > 0x10_0000) {
-      throw new RangeError(`a mapping table holds 1 to ${0x10_0000} mappings, not ${capacity}`);
+    if (!Number.isInteger(capacity) || capacity < 1 || capacity > MAX_CAPACITY) {
+      throw new RangeError(`a mapping table holds 1 to ${MAX_CAPACITY} mappings, not ${capacity}`);
     }
     this.capacity = capacity;
     this.address = new Float64Array(capacity);

@@ -17,7 +17,7 @@ export class CodedError extends Error {
 
 /** Tells a {@link CodedError} of any installed copy by its shape. */
 export function isCodedError(value: unknown): value is CodedError {
-  return value instanceof Error && typeof (value as { code?: unknown }).code === 'string' && 'hint' in value;
+  return value instanceof Error && 'code' in value && typeof value.code === 'string' && 'hint' in value;
 }
 
 /** A plugin that cannot be used: `ERR_PLUGIN_*`. `plugin` is the name as the profile gives it. */

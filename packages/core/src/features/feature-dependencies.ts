@@ -24,18 +24,16 @@ export interface FeatureDependency {
 const ABOVE_31 = 'virtio 1.4 §4.1.4.10: bits above 31 exist only on the modern interface';
 
 const RESERVED: readonly FeatureDependency[] = [
-  ...[
-    VIRTIO_F_ACCESS_PLATFORM,
-    VIRTIO_F_RING_PACKED,
-    VIRTIO_F_IN_ORDER,
-    VIRTIO_F_ORDER_PLATFORM,
-    VIRTIO_F_NOTIFICATION_DATA,
-    VIRTIO_F_NOTIF_CONFIG_DATA,
-    VIRTIO_F_RING_RESET,
-    EXPERIMENTAL_NO_TRANSLATION,
-    EXPERIMENTAL_IDENTITY_ADDRESS,
-  ].map((feature) => ({ feature, requires: VIRTIO_F_VERSION_1, source: ABOVE_31 })),
-];
+  VIRTIO_F_ACCESS_PLATFORM,
+  VIRTIO_F_RING_PACKED,
+  VIRTIO_F_IN_ORDER,
+  VIRTIO_F_ORDER_PLATFORM,
+  VIRTIO_F_NOTIFICATION_DATA,
+  VIRTIO_F_NOTIF_CONFIG_DATA,
+  VIRTIO_F_RING_RESET,
+  EXPERIMENTAL_NO_TRANSLATION,
+  EXPERIMENTAL_IDENTITY_ADDRESS,
+].map((feature) => ({ feature, requires: VIRTIO_F_VERSION_1, source: ABOVE_31 }));
 
 const DEVICE: Readonly<Record<string, readonly FeatureDependency[]>> = {
   block: [{ feature: VIRTIO_BLK_F_CONFIG_WCE, requires: VIRTIO_BLK_F_FLUSH, source: 'virtio 1.4 §5.2.5.2' }],

@@ -9,7 +9,7 @@ import {
   type DeviceAddressSpace,
   type FaultCause,
 } from '@virtio-platform/core';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
 const PAGES = 8;
@@ -69,10 +69,17 @@ describe('PHYSICAL_ADDRESS_SPACE', () => {
     const target = new Uint8Array(16).fill(0xee);
     expect(space.read(memory.size - 6, 0, target, 0, 16)).toBe(false);
     expect(target).toEqual(Uint8Array.from([...memory.u8.subarray(-6), ...Array<number>(10).fill(0)]));
-    expect(space.faults.entries).toEqual([{ address: BigInt(memory.size), length: 10, access: 'read', cause: 'outside-memory' }]);
+    expect(space.faults.entries).toEqual([
+      { address: BigInt(memory.size), length: 10, access: 'read', cause: 'outside-memory' },
+    ]);
     expect(space.write(memory.size - 2, 0, Uint8Array.of(1, 2, 3, 4), 0, 4)).toBe(false);
     expect([...memory.u8.subarray(-2)]).toEqual([1, 2]);
-    expect(space.faults.entries[1]).toEqual({ address: BigInt(memory.size), length: 2, access: 'write', cause: 'outside-memory' });
+    expect(space.faults.entries[1]).toEqual({
+      address: BigInt(memory.size),
+      length: 2,
+      access: 'write',
+      cause: 'outside-memory',
+    });
   });
 
   it.each([
@@ -91,15 +98,27 @@ describe('PHYSICAL_ADDRESS_SPACE', () => {
 describe('TranslatedAddressSpace', () => {
   it('gathers an access from the pages it crosses', () => {
     const memory = newMemory();
-    const space = translated(memory, [[5n, 3, 'read'], [6n, 1, 'read']]);
+    const space = translated(memory, [
+      [5n, 3, 'read'],
+      [6n, 1, 'read'],
+    ]);
     const target = new Uint8Array(8);
     expect(space.read(6 * PAGE_SIZE - 4, 0, target, 0, 8)).toBe(true);
-    const expected = [...memory.u8.subarray(4 * PAGE_SIZE - 4, 4 * PAGE_SIZE), ...memory.u8.subarray(PAGE_SIZE, PAGE_SIZE + 4)];
+    const expected = [
+      ...memory.u8.subarray(4 * PAGE_SIZE - 4, 4 * PAGE_SIZE),
+      ...memory.u8.subarray(PAGE_SIZE, PAGE_SIZE + 4),
+    ];
     expect([...target]).toEqual(expected);
   });
 
   it('behaves as a byte-by-byte model, for any access', () => {
-    const pages: [bigint, number, string][] = [[0n, 2, 'read write'], [1n, 3, 'read write'], [2n, 5, 'read'], [3n, 4, 'write'], [5n, 1, 'read write']];
+    const pages: [bigint, number, string][] = [
+      [0n, 2, 'read write'],
+      [1n, 3, 'read write'],
+      [2n, 5, 'read'],
+      [3n, 4, 'write'],
+      [5n, 1, 'read write'],
+    ];
     const byNumber = new Map(pages.map(([number, page, permits]) => [Number(number), { page, permits }]));
     const access = fc.constantFrom<DeviceAccess>('read', 'write');
     fc.assert(
@@ -121,7 +140,11 @@ describe('TranslatedAddressSpace', () => {
         expect(space[kind](start, 0, bytes, 0, length)).toBe(done === length);
         expect(Buffer.compare(bytes, model)).toBe(0);
         expect(Buffer.compare(memory.u8, expected)).toBe(0);
-        const faults = space.faults.entries.map(({ address, length: refused, access }) => ({ address, refused, access }));
+        const faults = space.faults.entries.map(({ address, length: refused, access }) => ({
+          address,
+          refused,
+          access,
+        }));
         const fault = { address: BigInt(start + done), refused: length - done, access: kind };
         expect(faults).toEqual(done === length ? [] : [fault]);
       }),
@@ -129,7 +152,10 @@ describe('TranslatedAddressSpace', () => {
   });
 
   it('records the cause and the direction', () => {
-    const space = translated(newMemory(), [[1n, 1, 'read'], [2n, 2, 'write']]);
+    const space = translated(newMemory(), [
+      [1n, 1, 'read'],
+      [2n, 2, 'write'],
+    ]);
     space.write(PAGE_SIZE, 0, new Uint8Array(1), 0, 1);
     space.read(2 * PAGE_SIZE, 0, new Uint8Array(1), 0, 1);
     space.read(0, 0, new Uint8Array(1), 0, 1);
@@ -142,7 +168,10 @@ describe('TranslatedAddressSpace', () => {
 
   it('carries an access over a multiple of 2^32', () => {
     const memory = newMemory();
-    const space = translated(memory, [[0xf_ffffn, 1, 'read'], [0x10_0000n, 2, 'read']]);
+    const space = translated(memory, [
+      [0xf_ffffn, 1, 'read'],
+      [0x10_0000n, 2, 'read'],
+    ]);
     const target = new Uint8Array(2);
     expect(space.read(0xffff_ffff, 0, target, 0, 2)).toBe(true);
     expect([...target]).toEqual([memory.u8[2 * PAGE_SIZE - 1], memory.u8[2 * PAGE_SIZE]]);
@@ -155,7 +184,11 @@ describe('TranslatedAddressSpace', () => {
   });
 
   it('lends a range only where it is one run of memory', () => {
-    const space = translated(newMemory(), [[0n, 2, 'read'], [1n, 3, 'read'], [2n, 6, 'read']]);
+    const space = translated(newMemory(), [
+      [0n, 2, 'read'],
+      [1n, 3, 'read'],
+      [2n, 6, 'read'],
+    ]);
     expect(space.borrow(16, 0, 2 * PAGE_SIZE - 16, 'read')).toBe(2 * PAGE_SIZE + 16);
     expect(space.borrow(PAGE_SIZE, 0, PAGE_SIZE + 1, 'read')).toBe(-1);
     expect(space.faults.entries).toEqual([{ address: 2n * 4096n, length: 1, access: 'read', cause: 'not-contiguous' }]);

@@ -19,7 +19,13 @@ import { describe, expect, it } from 'vitest';
 import { RegisterTransport } from '../register-transport.ts';
 
 const OPTIONS: InitializationOptions = {
-  supported: FeatureSet.of(VIRTIO_F_VERSION_1, VIRTIO_F_ACCESS_PLATFORM, VIRTIO_RING_F_EVENT_IDX, VIRTIO_BLK_F_FLUSH, VIRTIO_BLK_F_CONFIG_WCE),
+  supported: FeatureSet.of(
+    VIRTIO_F_VERSION_1,
+    VIRTIO_F_ACCESS_PLATFORM,
+    VIRTIO_RING_F_EVENT_IDX,
+    VIRTIO_BLK_F_FLUSH,
+    VIRTIO_BLK_F_CONFIG_WCE,
+  ),
   traits: {
     restrictedMemory: false,
     isolates: true,
@@ -79,7 +85,9 @@ describe('initializeDevice', () => {
     const transport = new RegisterTransport({ offered: OFFER.with(VIRTIO_BLK_F_FLUSH).with(VIRTIO_BLK_F_CONFIG_WCE) });
     const result = initializeDevice(transport, {
       ...OPTIONS,
-      rules: [{ name: 'no-flush', source: 'test', stage: 'access', apply: (n) => n.decline(VIRTIO_BLK_F_FLUSH, 'test') }],
+      rules: [
+        { name: 'no-flush', source: 'test', stage: 'access', apply: (n) => n.decline(VIRTIO_BLK_F_FLUSH, 'test') },
+      ],
     });
     expect(result.refusal).toMatchObject({ code: 'EINVAL', rule: 'dependencies-closed' });
     expect(result.refusal?.reason).toContain('BLK_CONFIG_WCE');

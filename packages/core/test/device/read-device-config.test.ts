@@ -15,6 +15,8 @@ describe('readDeviceConfig', () => {
 
   it('gives up on a configuration that never holds still', () => {
     const transport = new RegisterTransport({ offered: FeatureSet.EMPTY, unstableReads: Infinity });
-    expect(() => readDeviceConfig(transport, 0, 4)).toThrow(expect.objectContaining({ code: 'ERR_DEVICE_CONFIG_UNSTABLE' }));
+    expect(() => readDeviceConfig(transport, 0, 4)).toThrow(
+      expect.objectContaining({ code: 'ERR_DEVICE_CONFIG_UNSTABLE' }),
+    );
   });
 });

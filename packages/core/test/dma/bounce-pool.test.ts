@@ -1,5 +1,5 @@
 import { BOUNCE_SEGMENT_SLOTS, BOUNCE_SLOT_SIZE, BouncePool } from '@virtio-platform/core';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
 const SEGMENT = BOUNCE_SLOT_SIZE * BOUNCE_SEGMENT_SLOTS;
@@ -17,37 +17,47 @@ describe('BouncePool', () => {
   });
 
   it('hands out runs of one segment that never overlap, and finds a run wherever there is one', () => {
-    const step = fc.oneof(fc.integer({ min: 1, max: SEGMENT }), fc.integer({ min: 1, max: 8 * BOUNCE_SLOT_SIZE }), fc.constant(0));
+    const step = fc.oneof(
+      fc.integer({ min: 1, max: SEGMENT }),
+      fc.integer({ min: 1, max: 8 * BOUNCE_SLOT_SIZE }),
+      fc.constant(0),
+    );
     fc.assert(
-      fc.property(fc.integer({ min: 1, max: 3 }), fc.array(fc.tuple(step, fc.nat(50)), { maxLength: 80 }), (segments, steps) => {
-        const pool = new BouncePool(segments * SEGMENT);
-        const owner = new Int32Array(pool.slots).fill(-1);
-        const live = new Map<number, number>();
-        let highWater = 0;
-        for (const [n, [length, which]] of steps.entries()) {
-          if (length === 0 || n % 3 === 2) {
-            const first = [...live.keys()][which % Math.max(live.size, 1)];
-            if (first === undefined) continue;
-            pool.give(first, live.get(first)!);
-            owner.fill(-1, first, first + slotsOf(live.get(first)!));
-            live.delete(first);
-          } else {
-            const first = pool.take(length);
-            const count = slotsOf(length);
-            if (first < 0) {
-              expect(hasRun(owner, count)).toBe(false);
-              continue;
+      fc.property(
+        fc.integer({ min: 1, max: 3 }),
+        fc.array(fc.tuple(step, fc.nat(50)), { maxLength: 80 }),
+        (segments, steps) => {
+          const pool = new BouncePool(segments * SEGMENT);
+          const owner = new Int32Array(pool.slots).fill(-1);
+          const live = new Map<number, number>();
+          let highWater = 0;
+          for (const [n, [length, which]] of steps.entries()) {
+            if (length === 0 || n % 3 === 2) {
+              const first = [...live.keys()][which % Math.max(live.size, 1)];
+              if (first === undefined) continue;
+              pool.give(first, live.get(first)!);
+              owner.fill(-1, first, first + slotsOf(live.get(first)!));
+              live.delete(first);
+            } else {
+              const first = pool.take(length);
+              const count = slotsOf(length);
+              if (first < 0) {
+                expect(hasRun(owner, count)).toBe(false);
+                continue;
+              }
+              expect(owner.subarray(first, first + count).every((id) => id === -1)).toBe(true);
+              expect(Math.floor(first / BOUNCE_SEGMENT_SLOTS)).toBe(
+                Math.floor((first + count - 1) / BOUNCE_SEGMENT_SLOTS),
+              );
+              owner.fill(n, first, first + count);
+              live.set(first, length);
             }
-            expect(owner.subarray(first, first + count).every((id) => id === -1)).toBe(true);
-            expect(Math.floor(first / BOUNCE_SEGMENT_SLOTS)).toBe(Math.floor((first + count - 1) / BOUNCE_SEGMENT_SLOTS));
-            owner.fill(n, first, first + count);
-            live.set(first, length);
+            const used = owner.filter((id) => id !== -1).length;
+            highWater = Math.max(highWater, used);
+            expect(pool.statistics).toMatchObject({ used, highWater });
           }
-          const used = owner.filter((id) => id !== -1).length;
-          highWater = Math.max(highWater, used);
-          expect(pool.statistics).toMatchObject({ used, highWater });
-        }
-      }),
+        },
+      ),
       { numRuns: 200 },
     );
   });

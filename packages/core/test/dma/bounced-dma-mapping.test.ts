@@ -39,15 +39,18 @@ function map({ mapping, buffer }: SetUp, length: number, direction: DmaDirection
 }
 
 describe('BouncedDmaMapping', () => {
-  it.each([ToDevice, FromDevice, Bidirectional])('fills the slot on map, also for direction %d (CVE-2022-0854)', (direction) => {
-    const set = setUp();
-    set.memory.u8.fill(0x77, set.region.address, set.region.address + POOL_BYTES);
-    set.memory.u8.fill(0x11, set.buffer, set.buffer + 100);
-    const { slot } = map(set, 100, direction);
-    expect(slot).toBe(set.region.address);
-    expect(set.memory.u8.subarray(slot, slot + 100).every((byte) => byte === 0x11)).toBe(true);
-    expect(set.memory.u8[slot + 100]).toBe(0x77);
-  });
+  it.each([ToDevice, FromDevice, Bidirectional])(
+    'fills the slot on map, also for direction %d (CVE-2022-0854)',
+    (direction) => {
+      const set = setUp();
+      set.memory.u8.fill(0x77, set.region.address, set.region.address + POOL_BYTES);
+      set.memory.u8.fill(0x11, set.buffer, set.buffer + 100);
+      const { slot } = map(set, 100, direction);
+      expect(slot).toBe(set.region.address);
+      expect(set.memory.u8.subarray(slot, slot + 100).every((byte) => byte === 0x11)).toBe(true);
+      expect(set.memory.u8[slot + 100]).toBe(0x77);
+    },
+  );
 
   it('copies back what was written and not a byte more', () => {
     const set = setUp();
@@ -101,7 +104,7 @@ describe('BouncedDmaMapping', () => {
     for (const capacity of [4, 1000]) {
       const set = setUp(capacity);
       const ids: number[] = [];
-      for (let id = 0; id >= 0; ) {
+      for (let id = 0; id >= 0;) {
         id = map(set, BOUNCE_SLOT_SIZE, ToDevice).id;
         if (id >= 0) ids.push(id);
         else expect(id).toBe(DMA_NO_SPACE);

@@ -1,5 +1,12 @@
-import { DirectDmaMapping, DMA_UNREACHABLE, DmaDirection, GuestMemory, PAGE_SIZE, probeIdentity } from '@virtio-platform/core';
-import fc from 'fast-check';
+import {
+  DirectDmaMapping,
+  DMA_UNREACHABLE,
+  DmaDirection,
+  GuestMemory,
+  PAGE_SIZE,
+  probeIdentity,
+} from '@virtio-platform/core';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
 const { ToDevice } = DmaDirection;
@@ -53,16 +60,25 @@ describe('DirectDmaMapping', () => {
     const mapping = new DirectDmaMapping(memory, { path: 'linear', capacity: 1, limit: 2 * PAGE_SIZE });
     const words = new Uint32Array(2);
     expect(mapping.map(2 * PAGE_SIZE - 1, 2, ToDevice, words, 0)).toBe(DMA_UNREACHABLE);
-    expect(() => mapping.premap(2 * PAGE_SIZE, 1, ToDevice)).toThrow(expect.objectContaining({ code: 'ERR_DMA_RANGE' }));
+    expect(() => mapping.premap(2 * PAGE_SIZE, 1, ToDevice)).toThrow(
+      expect.objectContaining({ code: 'ERR_DMA_RANGE' }),
+    );
     mapping.allocateCoherent(PAGE_SIZE, 16);
-    expect(() => mapping.allocateCoherent(PAGE_SIZE, 16)).toThrow(expect.objectContaining({ code: 'ERR_DMA_EXHAUSTED' }));
+    expect(() => mapping.allocateCoherent(PAGE_SIZE, 16)).toThrow(
+      expect.objectContaining({ code: 'ERR_DMA_EXHAUSTED' }),
+    );
     expect(memory.allocated).toBe(PAGE_SIZE);
     expect(mapping.map(2 * PAGE_SIZE - 2, 2, ToDevice, words, 0)).toBeGreaterThanOrEqual(0);
   });
 
   it('is found out by the identity probe, which leaves nothing behind', () => {
     const memory = newMemory();
-    for (const [offset, identity] of [[0n, true], [4096n, false], [DDW_OFFSET, false], [1n << 32n, false]] as const) {
+    for (const [offset, identity] of [
+      [0n, true],
+      [4096n, false],
+      [DDW_OFFSET, false],
+      [1n << 32n, false],
+    ] as const) {
       const mapping = new DirectDmaMapping(memory, { path: 'linear', capacity: 1, offset });
       expect(probeIdentity(mapping, memory)).toBe(identity);
       expect(mapping.statistics.live).toBe(0);

@@ -1,5 +1,5 @@
 import { DmaDirection, MappingTable } from '@virtio-platform/core';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
 describe('MappingTable', () => {

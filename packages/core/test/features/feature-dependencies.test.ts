@@ -18,7 +18,9 @@ describe('unmetDependency', () => {
   });
 
   it('knows ACCESS_PLATFORM to need VERSION_1', () => {
-    expect(unmetDependency(FeatureSet.of(VIRTIO_F_ACCESS_PLATFORM), 'network')).toMatchObject({ requires: VIRTIO_F_VERSION_1 });
+    expect(unmetDependency(FeatureSet.of(VIRTIO_F_ACCESS_PLATFORM), 'network')).toMatchObject({
+      requires: VIRTIO_F_VERSION_1,
+    });
   });
 
   it('applies the dependencies of a device type to that type only', () => {

@@ -1,5 +1,5 @@
 import { FeatureSet, VIRTIO_BLK_F_FLUSH, VIRTIO_F_VERSION_1 } from '@virtio-platform/core';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
 const anyBits = fc.uniqueArray(fc.integer({ min: 0, max: 127 }));

@@ -33,7 +33,14 @@ describe('GuestMemory', () => {
   it('knows what lies inside', () => {
     const memory = new GuestMemory(new ArrayBuffer(PAGE_SIZE));
     expect(memory.contains(0, PAGE_SIZE)).toBe(true);
-    for (const [address, length] of [[1, PAGE_SIZE], [-1, 1], [0, -1], [PAGE_SIZE, 1], [Number.NaN, 1], [2 ** 53, 1]] as const) {
+    for (const [address, length] of [
+      [1, PAGE_SIZE],
+      [-1, 1],
+      [0, -1],
+      [PAGE_SIZE, 1],
+      [Number.NaN, 1],
+      [2 ** 53, 1],
+    ] as const) {
       expect(memory.contains(address, length)).toBe(false);
     }
   });

@@ -1,5 +1,5 @@
 import { RangeAllocator } from '@virtio-platform/core';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
 const BASE = 4096;
@@ -10,10 +10,13 @@ interface Model {
 }
 
 class Allocate implements fc.Command<Model, RangeAllocator> {
-  constructor(
-    readonly length: number,
-    readonly alignment: number,
-  ) {}
+  readonly length: number;
+  readonly alignment: number;
+
+  constructor(length: number, alignment: number) {
+    this.length = length;
+    this.alignment = alignment;
+  }
 
   check(): boolean {
     return true;
@@ -28,7 +31,8 @@ class Allocate implements fc.Command<Model, RangeAllocator> {
     expect(address % this.alignment).toBe(0);
     expect(address).toBeGreaterThanOrEqual(BASE);
     expect(address + this.length).toBeLessThanOrEqual(BASE + LENGTH);
-    for (const [start, length] of model.taken) expect(address + this.length <= start || start + length <= address).toBe(true);
+    for (const [start, length] of model.taken)
+      expect(address + this.length <= start || start + length <= address).toBe(true);
     model.taken.set(address, this.length);
     expect(real.taken).toBe([...model.taken.values()].reduce((sum, length) => sum + length, 0));
   }
@@ -39,7 +43,11 @@ class Allocate implements fc.Command<Model, RangeAllocator> {
 }
 
 class Free implements fc.Command<Model, RangeAllocator> {
-  constructor(readonly which: number) {}
+  readonly which: number;
+
+  constructor(which: number) {
+    this.which = which;
+  }
 
   check(model: Model): boolean {
     return model.taken.size > 0;

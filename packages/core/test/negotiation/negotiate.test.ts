@@ -16,7 +16,7 @@ import {
   type NegotiationRule,
   type PlatformTraits,
 } from '@virtio-platform/core';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
 const MODERN = new FeatureSet((1n << 64n) - 1n);
@@ -53,7 +53,9 @@ describe('negotiate', () => {
   });
 
   it('gives every offered feature one outcome, with the rule and the source that decided it', () => {
-    const offered = MODERN_OFFER.with(EXPERIMENTAL_IDENTITY_ADDRESS).with(VIRTIO_F_RING_PACKED).with(VIRTIO_BLK_F_CONFIG_WCE);
+    const offered = MODERN_OFFER.with(EXPERIMENTAL_IDENTITY_ADDRESS)
+      .with(VIRTIO_F_RING_PACKED)
+      .with(VIRTIO_BLK_F_CONFIG_WCE);
     const result = negotiate(input({ offered, supported: MODERN.without(VIRTIO_F_RING_PACKED) }), []);
     expect(result.decisions.map(({ name, outcome, rule }) => [name, outcome, rule])).toEqual([
       ['BLK_CONFIG_WCE', 'declined', 'dependencies-closed'],
@@ -71,9 +73,12 @@ describe('negotiate', () => {
   });
 
   it('traces every rule in the order of the stages, the platform behind the core', () => {
-    const rules = NEGOTIATION_STAGES.map(
-      (stage): NegotiationRule => ({ name: `platform-${stage}`, source: 'test', stage, apply: (n) => n.note(stage) }),
-    );
+    const rules = NEGOTIATION_STAGES.map((stage): NegotiationRule => ({
+      name: `platform-${stage}`,
+      source: 'test',
+      stage,
+      apply: (n) => n.note(stage),
+    }));
     const ran = negotiate(input(), rules.toReversed()).trace.map(({ rule }) => rule);
     const expected = NEGOTIATION_STAGES.flatMap((stage) => [
       ...CORE_RULES.filter((rule) => rule.stage === stage).map(({ name }) => name),
@@ -110,9 +115,24 @@ describe('negotiate', () => {
 
   const refusals: [string, Partial<NegotiationInput>, string, string][] = [
     ['A10 a modern device without VERSION_1', { offered: FeatureSet.EMPTY }, 'EINVAL', 'modern-needs-version-1'],
-    ['a modern driver without VERSION_1', { supported: MODERN.without(VIRTIO_F_VERSION_1) }, 'EINVAL', 'modern-needs-version-1'],
-    ['A4 a driver without ACCESS_PLATFORM', { supported: MODERN.without(VIRTIO_F_ACCESS_PLATFORM) }, 'ENODEV', 'access-platform-if-offered'],
-    ['A5 ACCESS_PLATFORM on the legacy interface', { interface: 'legacy', carries: LEGACY }, 'ENODEV', 'access-platform-if-offered'],
+    [
+      'a modern driver without VERSION_1',
+      { supported: MODERN.without(VIRTIO_F_VERSION_1) },
+      'EINVAL',
+      'modern-needs-version-1',
+    ],
+    [
+      'A4 a driver without ACCESS_PLATFORM',
+      { supported: MODERN.without(VIRTIO_F_ACCESS_PLATFORM) },
+      'ENODEV',
+      'access-platform-if-offered',
+    ],
+    [
+      'A5 ACCESS_PLATFORM on the legacy interface',
+      { interface: 'legacy', carries: LEGACY },
+      'ENODEV',
+      'access-platform-if-offered',
+    ],
     [
       'C2 restricted memory without ACCESS_PLATFORM',
       { offered: FeatureSet.of(VIRTIO_F_VERSION_1), traits: { ...TRAITS, restrictedMemory: true } },
@@ -121,13 +141,21 @@ describe('negotiate', () => {
     ],
     [
       'C3 restricted memory on the legacy interface',
-      { interface: 'legacy', carries: LEGACY, offered: FeatureSet.EMPTY, traits: { ...TRAITS, restrictedMemory: true } },
+      {
+        interface: 'legacy',
+        carries: LEGACY,
+        offered: FeatureSet.EMPTY,
+        traits: { ...TRAITS, restrictedMemory: true },
+      },
       'ENODEV',
       'restricted-memory-needs-access-platform',
     ],
     [
       'C11 restricted memory with no-translation only',
-      { offered: FeatureSet.of(VIRTIO_F_VERSION_1, EXPERIMENTAL_NO_TRANSLATION), traits: { ...TRAITS, restrictedMemory: true } },
+      {
+        offered: FeatureSet.of(VIRTIO_F_VERSION_1, EXPERIMENTAL_NO_TRANSLATION),
+        traits: { ...TRAITS, restrictedMemory: true },
+      },
       'ENODEV',
       'restricted-memory-needs-access-platform',
     ],
@@ -137,7 +165,12 @@ describe('negotiate', () => {
       'EPERM',
       'unprivileged-needs-isolation',
     ],
-    ['a process and a platform that confines nothing', { privilege: 'process', traits: { ...TRAITS, isolates: false } }, 'EPERM', 'unprivileged-needs-isolation'],
+    [
+      'a process and a platform that confines nothing',
+      { privilege: 'process', traits: { ...TRAITS, isolates: false } },
+      'EPERM',
+      'unprivileged-needs-isolation',
+    ],
     [
       'I6 a process and a device that offers no-translation',
       { privilege: 'process', offered: MODERN_OFFER.with(EXPERIMENTAL_NO_TRANSLATION) },
@@ -171,7 +204,10 @@ describe('negotiate', () => {
       stage: 'access',
       apply: (negotiation) => negotiation.decline(VIRTIO_F_ACCESS_PLATFORM, 'no'),
     };
-    expect(negotiate(input(), [declines]).refusal).toMatchObject({ code: 'ENODEV', rule: 'path-follows-access-platform' });
+    expect(negotiate(input(), [declines]).refusal).toMatchObject({
+      code: 'ENODEV',
+      rule: 'path-follows-access-platform',
+    });
   });
 
   it('names every stuck point of a dependency chain in the order it is found', () => {
@@ -233,19 +269,20 @@ const anyRules = fc.array(
   { maxLength: 3 },
 );
 
-describe('negotiate, for any input', () => {
-  const check = (body: (input: NegotiationInput, rules: readonly NegotiationRule[]) => void): void =>
-    fc.assert(fc.property(anyInput, anyRules, body), { numRuns: 500 });
+function assertAlways(body: (input: NegotiationInput, rules: readonly NegotiationRule[]) => void): void {
+  fc.assert(fc.property(anyInput, anyRules, body), { numRuns: 500 });
+}
 
+describe('negotiate, for any input', () => {
   it('accepts only what is offered, supported and carried', () => {
-    check((given, rules) => {
+    assertAlways((given, rules) => {
       const { accepted } = negotiate(given, rules);
       expect(accepted.minus(given.offered.and(given.supported).and(given.carries)).bits).toBe(0n);
     });
   });
 
   it('accepts no feature without the ones it requires, as long as only the core decides', () => {
-    check((given) => {
+    assertAlways((given) => {
       const { accepted } = negotiate(given, []);
       for (const { feature, requires } of featureDependencies(given.deviceType)) {
         expect(accepted.has(feature) && !accepted.has(requires)).toBe(false);
@@ -254,7 +291,7 @@ describe('negotiate, for any input', () => {
   });
 
   it('decides every offered feature unless it refuses', () => {
-    check((given, rules) => {
+    assertAlways((given, rules) => {
       const result = negotiate(given, rules);
       const decided = FeatureSet.of(...result.decisions.map(({ feature }) => feature));
       expect(decided.minus(given.offered).bits).toBe(0n);
@@ -263,13 +300,13 @@ describe('negotiate, for any input', () => {
   });
 
   it('says the same thing twice', () => {
-    check((given, rules) => {
+    assertAlways((given, rules) => {
       expect(negotiate(given, rules)).toEqual(negotiate(given, rules));
     });
   });
 
   it('takes the physical path if and only if ACCESS_PLATFORM is not accepted', () => {
-    check((given, rules) => {
+    assertAlways((given, rules) => {
       const { refusal, path, accepted } = negotiate(given, rules);
       if (refusal === undefined) expect(path === 'physical').toBe(!accepted.has(VIRTIO_F_ACCESS_PLATFORM));
       else expect(path).toBeUndefined();
@@ -277,7 +314,7 @@ describe('negotiate, for any input', () => {
   });
 
   it('never uses restricted memory without VERSION_1 and ACCESS_PLATFORM', () => {
-    check((given, rules) => {
+    assertAlways((given, rules) => {
       const { refusal, accepted } = negotiate(given, rules);
       if (!given.traits.restrictedMemory || refusal !== undefined) return;
       expect(accepted.has(VIRTIO_F_VERSION_1) && accepted.has(VIRTIO_F_ACCESS_PLATFORM)).toBe(true);
@@ -285,7 +322,7 @@ describe('negotiate, for any input', () => {
   });
 
   it('never lets an unprivileged driver pass physical addresses, nor one that the device leaves untranslated', () => {
-    check((given, rules) => {
+    assertAlways((given, rules) => {
       const { refusal, path } = negotiate(given, rules);
       if (given.privilege !== 'process' || refusal !== undefined) return;
       expect(path).not.toBe('physical');
@@ -295,7 +332,7 @@ describe('negotiate, for any input', () => {
   });
 
   it('never takes an unverified identity, and never an experimental bit', () => {
-    check((given, rules) => {
+    assertAlways((given, rules) => {
       const { path, accepted } = negotiate(given, rules);
       if (path === 'identity') expect(given.traits.identityVerified).toBe(true);
       expect(accepted.has(EXPERIMENTAL_NO_TRANSLATION) || accepted.has(EXPERIMENTAL_IDENTITY_ADDRESS)).toBe(false);

@@ -7,7 +7,7 @@ import {
   VIRTQ_DESC_F_WRITE as WRITE,
   type BrokenCode,
 } from '@virtio-platform/core';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { RawDriver } from './raw-driver.ts';
 
@@ -41,7 +41,9 @@ describe('SplitDeviceQueue', () => {
     driver.publish(5);
     const chain = new DescriptorChain(8);
     expect(driver.device.pop(chain)).toBe(true);
-    expect([chain.head, chain.count, chain.readable, chain.readableBytes, chain.writableBytes]).toEqual([5, 3, 1, 16, 513]);
+    expect([chain.head, chain.count, chain.readable, chain.readableBytes, chain.writableBytes]).toEqual([
+      5, 3, 1, 16, 513,
+    ]);
     expect([...chain.low.subarray(0, 3)]).toEqual([driver.buffer, driver.buffer, driver.buffer]);
     expect(driver.device.pop(chain)).toBe(false);
     expect(driver.device.broken).toBeUndefined();
@@ -108,10 +110,23 @@ describe('SplitDeviceQueue', () => {
     [8, 4],
   ])('V28 V29 refuses a queue of %d entries whose areas are off by %d', (size, off) => {
     const { space } = new RawDriver();
-    const words = Uint32Array.of(0x1000 + (off === 8 ? 8 : 0), 0, 0x2000 + (off === 2 ? 1 : 0), 0, 0x3000 + (off === 4 ? 2 : 0), 0);
-    expect(() => new SplitDeviceQueue(space, { addresses: { size, words }, eventIdx: false, indirect: false, byteOrder: 'little' })).toThrow(
-      RangeError,
+    const words = Uint32Array.of(
+      0x1000 + (off === 8 ? 8 : 0),
+      0,
+      0x2000 + (off === 2 ? 1 : 0),
+      0,
+      0x3000 + (off === 4 ? 2 : 0),
+      0,
     );
+    expect(
+      () =>
+        new SplitDeviceQueue(space, {
+          addresses: { size, words },
+          eventIdx: false,
+          indirect: false,
+          byteOrder: 'little',
+        }),
+    ).toThrow(RangeError);
   });
 
   it('V28 breaks on a ring outside of memory', () => {
@@ -120,7 +135,9 @@ describe('SplitDeviceQueue', () => {
     const device = new SplitDeviceQueue(space, { addresses, eventIdx: false, indirect: false, byteOrder: 'little' });
     expect(device.pop(new DescriptorChain(8))).toBe(false);
     expect(device.broken?.code).toBe('ring-unreachable');
-    expect(space.faults.entries).toEqual([{ address: 1n << 32n, length: 70, access: 'write', cause: 'outside-memory' }]);
+    expect(space.faults.entries).toEqual([
+      { address: 1n << 32n, length: 70, access: 'write', cause: 'outside-memory' },
+    ]);
   });
 });
 
@@ -189,7 +206,10 @@ describe('SplitDeviceQueue against a hostile driver', () => {
     driver.publish(0);
     expect(pop(driver).lengths).toEqual([0xffff_ffff]);
     expect(driver.space.borrow(driver.buffer, 0, 0xffff_ffff, 'write')).toBe(-1);
-    expect(driver.space.faults.entries[0]).toMatchObject({ address: BigInt(driver.memory.size), cause: 'outside-memory' });
+    expect(driver.space.faults.entries[0]).toMatchObject({
+      address: BigInt(driver.memory.size),
+      cause: 'outside-memory',
+    });
   });
 
   it('V10 breaks on a range that wraps at 2^64, and takes one that ends there', () => {
@@ -265,7 +285,10 @@ describe('SplitDeviceQueue against a hostile driver', () => {
   });
 
   it('V20 breaks on a table whose next leaves it or loops, and takes one out of sequence', () => {
-    for (const [next, code] of [[3, 'descriptor-index-out-of-range'], [0, 'descriptor-chain-too-long']] as const) {
+    for (const [next, code] of [
+      [3, 'descriptor-index-out-of-range'],
+      [0, 'descriptor-chain-too-long'],
+    ] as const) {
       const driver = new RawDriver();
       driver.descriptors.write(0, driver.tableAddress, 0, 48, INDIRECT, 0);
       driver.describeInTable(0, NEXT, next);
@@ -364,28 +387,40 @@ describe('SplitDeviceQueue against a hostile driver', () => {
 
   it('never throws, hangs, leaves memory or exceeds the queue, whatever bytes are in the ring', () => {
     fc.assert(
-      fc.property(fc.uint8Array({ minLength: 8 * 16 + 22, maxLength: 8 * 16 + 22 }), fc.boolean(), fc.nat(8), (bytes, eventIdx, idx) => {
-        const driver = new RawDriver({ eventIdx });
-        driver.memory.u8.set(bytes, 4096);
-        for (let i = 0; i < 8; i++) {
-          const flags = bytes[i * 16 + 12]! & 7;
-          driver.descriptors.write(i, driver.tableAddress + (bytes[i]! & 0xf0), 0, bytes[i * 16 + 1]! & 0x7f, flags, bytes[i * 16 + 2]! % 10);
-          driver.table.write(i, bytes[i]!, 0, bytes[i * 16 + 3]!, bytes[i * 16 + 4]! & 7, bytes[i * 16 + 5]! % 10);
-          driver.ring.writeAvailEntry(i, bytes[i * 16 + 6]! % 9);
-        }
-        driver.ring.publishAvailIdx(idx);
-        const chain = new DescriptorChain(8);
-        let popped = 0;
-        while (driver.device.pop(chain)) {
-          popped++;
-          expect(chain.count).toBeGreaterThan(0);
-          expect(chain.count).toBeLessThanOrEqual(8);
-          expect(chain.readable).toBeLessThanOrEqual(chain.count);
-        }
-        expect(popped).toBeLessThanOrEqual(8);
-        expect(driver.device.inFlight).toBe(popped);
-        if (driver.device.broken === undefined) expect(popped).toBe(idx);
-      }),
+      fc.property(
+        fc.uint8Array({ minLength: 8 * 16 + 22, maxLength: 8 * 16 + 22 }),
+        fc.boolean(),
+        fc.nat(8),
+        (bytes, eventIdx, idx) => {
+          const driver = new RawDriver({ eventIdx });
+          driver.memory.u8.set(bytes, 4096);
+          for (let i = 0; i < 8; i++) {
+            const flags = bytes[i * 16 + 12]! & 7;
+            driver.descriptors.write(
+              i,
+              driver.tableAddress + (bytes[i]! & 0xf0),
+              0,
+              bytes[i * 16 + 1]! & 0x7f,
+              flags,
+              bytes[i * 16 + 2]! % 10,
+            );
+            driver.table.write(i, bytes[i]!, 0, bytes[i * 16 + 3]!, bytes[i * 16 + 4]! & 7, bytes[i * 16 + 5]! % 10);
+            driver.ring.writeAvailEntry(i, bytes[i * 16 + 6]! % 9);
+          }
+          driver.ring.publishAvailIdx(idx);
+          const chain = new DescriptorChain(8);
+          let popped = 0;
+          while (driver.device.pop(chain)) {
+            popped++;
+            expect(chain.count).toBeGreaterThan(0);
+            expect(chain.count).toBeLessThanOrEqual(8);
+            expect(chain.readable).toBeLessThanOrEqual(chain.count);
+          }
+          expect(popped).toBeLessThanOrEqual(8);
+          expect(driver.device.inFlight).toBe(popped);
+          if (driver.device.broken === undefined) expect(popped).toBe(idx);
+        },
+      ),
       { numRuns: 500 },
     );
   });

@@ -14,8 +14,16 @@ describe('splitLayout', () => {
       totalBytes: 0x3000,
       alignment: 4096,
     });
-    expect(splitLayout(128, LEGACY_QUEUE_ALIGN)).toMatchObject({ driverOffset: 0x800, deviceOffset: 0x1000, totalBytes: 0x2000 });
-    expect(splitLayout(1024, LEGACY_QUEUE_ALIGN)).toMatchObject({ driverOffset: 0x4000, deviceOffset: 0x5000, totalBytes: 0x8000 });
+    expect(splitLayout(128, LEGACY_QUEUE_ALIGN)).toMatchObject({
+      driverOffset: 0x800,
+      deviceOffset: 0x1000,
+      totalBytes: 0x2000,
+    });
+    expect(splitLayout(1024, LEGACY_QUEUE_ALIGN)).toMatchObject({
+      driverOffset: 0x4000,
+      deviceOffset: 0x5000,
+      totalBytes: 0x8000,
+    });
   });
 
   it.each(SIZES)('follows sections 2.7 and 2.7.2 for %d entries', (size) => {

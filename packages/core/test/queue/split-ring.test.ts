@@ -41,10 +41,16 @@ describe('openSplitRing', () => {
     const view = new DataView(memory.buffer);
     const little = order === 'little';
     const u16 = (at: number): number => view.getUint16(at, little);
-    expect([u16(DRIVER), u16(DRIVER + 2), u16(DRIVER + 4 + 6), u16(DRIVER + 4 + 8)]).toEqual([0x0102, 0x0304, 0x0506, 0x0708]);
+    expect([u16(DRIVER), u16(DRIVER + 2), u16(DRIVER + 4 + 6), u16(DRIVER + 4 + 8)]).toEqual([
+      0x0102, 0x0304, 0x0506, 0x0708,
+    ]);
     expect([u16(DEVICE), u16(DEVICE + 2), u16(DEVICE + 4 + 8 * SIZE)]).toEqual([0x1112, 0x1314, 0x1516]);
-    expect([view.getUint32(DEVICE + 12, little), view.getUint32(DEVICE + 16, little)]).toEqual([0x2122_2324, 0x8182_8384]);
-    expect([ring.availFlags(), ring.availIdx(), ring.availEntry(3), ring.usedEvent()]).toEqual([0x0102, 0x0304, 0x0506, 0x0708]);
+    expect([view.getUint32(DEVICE + 12, little), view.getUint32(DEVICE + 16, little)]).toEqual([
+      0x2122_2324, 0x8182_8384,
+    ]);
+    expect([ring.availFlags(), ring.availIdx(), ring.availEntry(3), ring.usedEvent()]).toEqual([
+      0x0102, 0x0304, 0x0506, 0x0708,
+    ]);
     expect([ring.usedFlags(), ring.usedIdx(), ring.usedId(1), ring.usedLength(1), ring.availEvent()]).toEqual([
       0x1112, 0x1314, 0x2122_2324, 0x8182_8384, 0x1516,
     ]);

@@ -1,0 +1,35 @@
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
+import { measureRingLoop, RING_LOOP_MAPPINGS, runTypeScript } from '@virtio-platform/bench';
+
+const TIMEOUT_MS = 60_000;
+const REQUESTS = 200_000;
+
+describe('the ring in its steady state', () => {
+  it.each(RING_LOOP_MAPPINGS)(
+    'allocates at most one byte per request over a %s mapping',
+    (mapping) => {
+      const measurements = measureRingLoop(mapping, REQUESTS, 1);
+      expect(measurements).toHaveLength(4);
+      for (const { premapped, indirect, bytesPerRequest, collections } of measurements) {
+        const loop = `premapped ${premapped}, indirect ${indirect}`;
+        expect(collections, loop).toBe(0);
+        expect(bytesPerRequest, loop).toBeLessThanOrEqual(1);
+      }
+    },
+    TIMEOUT_MS,
+  );
+});
+
+describe('measureHeapGrowth', () => {
+  it(
+    'sees one small object per request',
+    () => {
+      const printed = runTypeScript(fileURLToPath(new URL('./allocating-process.ts', import.meta.url)), []);
+      const { perRequest, collections }: { perRequest: number; collections: number } = JSON.parse(printed);
+      expect(collections).toBe(0);
+      expect(perRequest).toBeGreaterThan(8);
+    },
+    TIMEOUT_MS,
+  );
+});

@@ -1,0 +1,62 @@
+import { spawnSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
+
+const MAIN = fileURLToPath(new URL('../src/main.ts', import.meta.url));
+const TIMEOUT_MS = 60_000;
+
+/** What `--json` prints, as far as it is looked at here. */
+interface Printed {
+  readonly results: { readonly mapping: string; readonly nanosecondsPerRequest: number; readonly ratio: number }[];
+  readonly reference: { readonly direct: number; readonly indirect: number };
+}
+
+function bench(
+  parameters: string[],
+  environment: Record<string, string> = {},
+): { status: number | null; stdout: string; stderr: string } {
+  const program = ['--import=tsx', '--conditions=@virtio-platform/source', MAIN, ...parameters];
+  return spawnSync(process.execPath, program, { encoding: 'utf8', env: { ...process.env, ...environment } });
+}
+
+describe('npm run bench', () => {
+  it(
+    'prints a line for each loop, as ratio to C',
+    () => {
+      const { status, stdout, stderr } = bench(['--requests', '2000', '--samples', '2', '--json']);
+      expect(stderr).toBe('');
+      expect(status).toBe(0);
+      const { results, reference }: Printed = JSON.parse(stdout);
+      expect(results.map(({ mapping }) => mapping)).toEqual([...Array(4).fill('direct'), ...Array(4).fill('bounced')]);
+      for (const { nanosecondsPerRequest, ratio } of results) {
+        expect(nanosecondsPerRequest).toBeGreaterThan(0);
+        expect(ratio).toBeGreaterThan(0);
+      }
+      expect([reference.direct > 0, reference.indirect > 0]).toEqual([true, true]);
+    },
+    TIMEOUT_MS,
+  );
+
+  it(
+    'says so when there is no C compiler, and prints the rest',
+    () => {
+      const { status, stdout } = bench(['--requests', '500', '--samples', '1'], { CC: 'no-such-compiler' });
+      expect(status).toBe(0);
+      expect(stdout).toContain('no C compiler was found');
+      expect(stdout.match(/^(direct|bounced) /gm)).toHaveLength(8);
+    },
+    TIMEOUT_MS,
+  );
+
+  it(
+    'explains itself and ends with 2 when it is used wrongly',
+    () => {
+      for (const parameters of [['--requests', 'many'], ['--samples', '0'], ['--fast']]) {
+        const { status, stderr } = bench(parameters);
+        expect(status).toBe(2);
+        expect(stderr).toContain('usage: npm run bench');
+      }
+    },
+    TIMEOUT_MS,
+  );
+});

@@ -1,0 +1,193 @@
+import assert from 'node:assert/strict';
+import {
+  CORE_RULES,
+  DMA_PATHS,
+  facilityName,
+  FaultLog,
+  GUEST_MEMORY,
+  GuestMemory,
+  NEGOTIATION_STAGES,
+  PLATFORM,
+  PLUGIN_API_VERSION,
+  probeIdentity,
+  type DeviceAddressSpace,
+  type DmaMapping,
+  type Platform,
+  type PlatformPlugin,
+} from '@virtio-platform/core';
+import { container as rootContainer } from 'tsyringe';
+import { describeContract, type ContractCheck } from './contract-check.ts';
+import { runRingEcho } from './ring-echo.ts';
+
+export interface PlatformPluginSubject {
+  readonly plugin: PlatformPlugin;
+  /** The options as a profile would give them, before the schema. */
+  readonly options: unknown;
+  /** Bytes of guest memory to simulate with. */
+  readonly memory: number;
+}
+
+const QUEUE_SIZE = 8;
+/** Mappings that a queue of that size can hold at once, with indirect tables of 4. */
+const MAPPING_CAPACITY = QUEUE_SIZE * 4;
+
+/** The promises of a platform plugin, one by one. */
+export const PLATFORM_PLUGIN_CHECKS: readonly ContractCheck<PlatformPluginSubject>[] = [
+  {
+    name: 'says what it is',
+    run({ plugin }) {
+      assert.equal(plugin.kind, 'platform');
+      assert.match(plugin.name, /^[a-z][a-z0-9-]*$/);
+      assert.equal(plugin.apiVersion, PLUGIN_API_VERSION);
+      for (const need of plugin.needs)
+        assert.ok(typeof need === 'symbol' && need.description, 'a facility is a named symbol');
+    },
+  },
+  {
+    name: 'checks its options with a Standard Schema that refuses what it does not know',
+    async run({ plugin, options }) {
+      const { version, vendor, validate } = plugin.options['~standard'];
+      assert.equal(version, 1);
+      assert.ok(vendor.length > 0);
+      assert.equal((await validate(options)).issues, undefined, 'the given options are accepted');
+      for (const wrong of [42, 'text', { 'no such option': true }]) {
+        const { issues } = await validate(wrong);
+        assert.ok(issues !== undefined && issues.length > 0, `${JSON.stringify(wrong)} is refused`);
+      }
+    },
+  },
+  {
+    name: 'simulates every facility that it needs',
+    async run(subject) {
+      const { plugin } = subject;
+      assert.ok(plugin.simulate !== undefined, 'it has simulated hardware');
+      const { facilities } = plugin.simulate(newMemory(subject), await checkedOptions(subject));
+      for (const need of plugin.needs) assert.ok(facilities.has(need), facilityName(need));
+    },
+  },
+  {
+    name: 'binds a platform of its own name, with traits that make sense',
+    async run(subject) {
+      const { platform, dispose } = await compose(subject);
+      const { traits } = platform;
+      assert.equal(platform.name, subject.plugin.name);
+      assert.ok(DMA_PATHS.slice(1).includes(traits.mappedPath), 'physical is the path without a platform');
+      assert.ok(traits.addressMeaning.length > 0);
+      dispose();
+    },
+  },
+  {
+    name: 'names each of its rules once, with a source',
+    async run(subject) {
+      const { platform, dispose } = await compose(subject);
+      const names = [...CORE_RULES, ...platform.rules].map(({ name }) => name);
+      assert.equal(new Set(names).size, names.length, 'no name is used twice, not even one of the core');
+      for (const { name, source, stage } of platform.rules) {
+        assert.match(name, /^[a-z0-9]+(-[a-z0-9]+)*$/);
+        assert.ok(source.length > 0, `${name} has a source`);
+        assert.ok(NEGOTIATION_STAGES.includes(stage));
+      }
+      dispose();
+    },
+  },
+  {
+    name: 'opens mappings of the path that its traits state',
+    async run(subject) {
+      const { platform, openMapping, dispose } = await compose(subject);
+      const mapping = openMapping();
+      assert.equal(mapping.path, platform.traits.mappedPath);
+      assert.ok(mapping.limits.maxMappings >= MAPPING_CAPACITY, 'the requested capacity');
+      mapping.dispose();
+      dispose();
+    },
+  },
+  {
+    name: 'claims identity only where a probe finds it',
+    async run(subject) {
+      const { platform, memory, openMapping, dispose } = await compose(subject);
+      const { traits } = platform;
+      const mapping = openMapping();
+      const probed = probeIdentity(mapping, memory);
+      if (traits.mappedPath === 'identity')
+        assert.equal(traits.identityVerified, probed, 'identity is probed, not assumed');
+      else assert.notEqual(traits.identityVerified === true && !probed, true, 'a claim the probe does not bear out');
+      mapping.dispose();
+      dispose();
+    },
+  },
+  {
+    name: 'carries a ring and its buffers, without a fault and with nothing left over',
+    async run(subject) {
+      for (const indirect of [0, 4]) {
+        const { platform, memory, allocated, space, openMapping, dispose } = await compose(subject);
+        const mapping = openMapping();
+        runRingEcho(memory, mapping, space, { size: QUEUE_SIZE, requests: 64, eventIdx: indirect > 0, indirect });
+        assert.deepEqual(space.faults.entries, [], `${platform.name}: faults`);
+        mapping.dispose();
+        assert.equal(mapping.statistics.live, 0);
+        dispose();
+        assert.equal(memory.allocated, allocated, 'all guest memory is given back');
+      }
+    },
+  },
+];
+
+/** Tries a platform plugin against the whole contract, with the given options and its simulated hardware. */
+export function describePlatformPlugin<Options>(
+  plugin: PlatformPlugin<Options>,
+  settings: { readonly options?: unknown; readonly memory?: number } = {},
+): void {
+  const subject: PlatformPluginSubject = {
+    plugin,
+    options: settings.options ?? {},
+    memory: settings.memory ?? 16 * 1024 * 1024,
+  };
+  const name = `${plugin.name} with ${JSON.stringify(subject.options)} as a platform plugin`;
+  describeContract(name, PLATFORM_PLUGIN_CHECKS, async (check) => check.run(subject));
+}
+
+interface ComposedPlatform {
+  readonly platform: Platform;
+  readonly memory: GuestMemory;
+  /** Bytes of guest memory that the hardware itself has taken. */
+  readonly allocated: number;
+  /** What a device that offers ACCESS_PLATFORM sees. */
+  readonly space: DeviceAddressSpace;
+  readonly openMapping: () => DmaMapping;
+  readonly dispose: () => void;
+}
+
+/** Puts the platform over its own simulated hardware, in a container of its own, as the composition root does. */
+async function compose(subject: PlatformPluginSubject): Promise<ComposedPlatform> {
+  const { plugin } = subject;
+  const options = await checkedOptions(subject);
+  const memory = newMemory(subject);
+  assert.ok(plugin.simulate !== undefined, 'it has simulated hardware');
+  const hardware = plugin.simulate(memory, options);
+  const blueprint = hardware.addressSpace(true);
+  const space = blueprint.open(memory, new FaultLog(), blueprint.state);
+  const { allocated } = memory;
+  const container = rootContainer.createChildContainer();
+  container.registerInstance(GUEST_MEMORY, memory);
+  for (const [token, facility] of hardware.facilities) container.registerInstance(token, facility);
+  plugin.register(container, options);
+  const platform = container.resolve(PLATFORM);
+  return {
+    platform,
+    memory,
+    allocated,
+    space,
+    openMapping: () => platform.openMapping(platform.traits.mappedPath, { queue: 0, capacity: MAPPING_CAPACITY }),
+    dispose: () => platform.dispose(),
+  };
+}
+
+async function checkedOptions({ plugin, options }: PlatformPluginSubject): Promise<unknown> {
+  const result = await plugin.options['~standard'].validate(options);
+  assert.equal(result.issues, undefined, JSON.stringify(result.issues));
+  return (result as { value: unknown }).value;
+}
+
+function newMemory({ memory }: PlatformPluginSubject): GuestMemory {
+  return new GuestMemory(new SharedArrayBuffer(memory));
+}

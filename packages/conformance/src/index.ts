@@ -1,0 +1,12 @@
+/**
+ * The contract suites that the author of a plugin runs, and the fakes that tests of rings use.
+ *
+ * @packageDocumentation
+ */
+export * from './contract-check.ts';
+export * from './describe-address-space.ts';
+export * from './describe-dma-mapping.ts';
+export * from './describe-platform-plugin.ts';
+export * from './describe-transport.ts';
+export * from './poisoning-dma-mapping.ts';
+export * from './ring-echo.ts';

@@ -1,0 +1,424 @@
+import {
+  BouncedDmaMapping,
+  BouncePool,
+  DirectDmaMapping,
+  DMA_NO_SPACE,
+  FaultLog,
+  GuestMemory,
+  PAGE_SIZE,
+  PHYSICAL_ADDRESS_SPACE,
+  TranslatedAddressSpace,
+  type AddressTranslation,
+  type DmaDirection,
+  type DmaMapping,
+  type DmaRegion,
+} from '@virtio-platform/core';
+import { describe, expect, it } from 'vitest';
+import {
+  checkDmaMapping,
+  describeDmaMapping,
+  DMA_MAPPING_CHECKS,
+  findCheck,
+  PoisoningDmaMapping,
+  type DmaMappingSubject,
+} from '@virtio-platform/conformance';
+
+const CAPACITY = 16;
+const LINEAR_OFFSET = 1n << 59n;
+const POOL_BYTES = 256 * 1024;
+
+function newMemory(): GuestMemory {
+  return new GuestMemory(new ArrayBuffer(4 * 1024 * 1024));
+}
+
+/** A window over all of memory at 2^59, as a device behind a POWER host bridge sees it. */
+class LinearTranslation implements AddressTranslation {
+  readonly generation = 0;
+  readonly cause = 'outside-window';
+  run = 0;
+  readonly #size: number;
+
+  constructor(size: number) {
+    this.#size = size;
+  }
+
+  translate(low: number, high: number): number {
+    this.run = high === 0x0800_0000 ? this.#size - low : 0;
+    return this.run > 0 ? low : -1;
+  }
+}
+
+function physicalSubject(): DmaMappingSubject {
+  const memory = newMemory();
+  return {
+    memory,
+    mapping: new DirectDmaMapping(memory, { path: 'physical', capacity: CAPACITY }),
+    device: PHYSICAL_ADDRESS_SPACE.open(memory, new FaultLog(), undefined),
+    revokes: false,
+    dispose: () => {},
+  };
+}
+
+function linearSubject(): DmaMappingSubject {
+  const memory = newMemory();
+  return {
+    memory,
+    mapping: new DirectDmaMapping(memory, { path: 'linear', capacity: CAPACITY, offset: LINEAR_OFFSET }),
+    device: new TranslatedAddressSpace(memory, new FaultLog(), new LinearTranslation(memory.size)),
+    revokes: false,
+    dispose: () => {},
+  };
+}
+
+function bouncedSubject(): DmaMappingSubject {
+  const memory = newMemory();
+  const inner = new DirectDmaMapping(memory, { path: 'identity', capacity: 1 });
+  const pool = { slots: new BouncePool(POOL_BYTES), region: inner.allocateCoherent(POOL_BYTES, PAGE_SIZE) };
+  return {
+    memory,
+    mapping: new BouncedDmaMapping(memory, pool, inner, CAPACITY),
+    device: PHYSICAL_ADDRESS_SPACE.open(memory, new FaultLog(), undefined),
+    revokes: false,
+    dispose: () => {},
+  };
+}
+
+function poisoningSubject(firstAddress?: number): DmaMappingSubject {
+  const memory = newMemory();
+  const mapping = new PoisoningDmaMapping(memory, {
+    capacity: CAPACITY,
+    ...(firstAddress === undefined ? {} : { firstAddress }),
+  });
+  return { memory, mapping, device: mapping.openAddressSpace(new FaultLog()), revokes: true, dispose: () => {} };
+}
+
+describeDmaMapping('DirectDmaMapping with physical addresses', { setup: physicalSubject });
+describeDmaMapping('DirectDmaMapping at 2^59', { setup: linearSubject });
+describeDmaMapping('BouncedDmaMapping', { setup: bouncedSubject });
+describeDmaMapping('PoisoningDmaMapping', { setup: () => poisoningSubject() });
+describeDmaMapping('PoisoningDmaMapping from device address 0', { setup: () => poisoningSubject(0) });
+
+/** Passes everything on; the broken mappings below change one thing each. */
+class PassingMapping implements DmaMapping {
+  readonly inner: DmaMapping;
+
+  constructor(inner: DmaMapping) {
+    this.inner = inner;
+  }
+
+  get path(): DmaMapping['path'] {
+    return this.inner.path;
+  }
+
+  get limits(): DmaMapping['limits'] {
+    return this.inner.limits;
+  }
+
+  get statistics(): DmaMapping['statistics'] {
+    return this.inner.statistics;
+  }
+
+  get barriers(): DmaMapping['barriers'] {
+    return this.inner.barriers;
+  }
+
+  map(address: number, length: number, direction: DmaDirection, words: Uint32Array, at: number): number {
+    return this.inner.map(address, length, direction, words, at);
+  }
+
+  unmap(id: number, written: number): void {
+    this.inner.unmap(id, written);
+  }
+
+  syncForCpu(id: number, offset: number, length: number): void {
+    this.inner.syncForCpu(id, offset, length);
+  }
+
+  syncForDevice(id: number, offset: number, length: number): void {
+    this.inner.syncForDevice(id, offset, length);
+  }
+
+  premap(address: number, length: number, direction: DmaDirection): DmaRegion {
+    return this.inner.premap(address, length, direction);
+  }
+
+  allocateCoherent(length: number, alignment: number): DmaRegion {
+    return this.inner.allocateCoherent(length, alignment);
+  }
+
+  dispose(): void {
+    this.inner.dispose();
+  }
+}
+
+/** What becomes of a sound subject: a mapping that is broken, or a promise that it cannot keep. */
+type Break = (inner: DmaMapping, memory: GuestMemory) => PassingMapping | Partial<DmaMappingSubject>;
+
+/** One broken mapping for each check: the name of the check, what is wrong, and the subject that it is wrong in. */
+const BROKEN: [check: string, wrong: string, setup: () => DmaMappingSubject, breaks: Break][] = [
+  [
+    'writes a device address to the two given words and to no others',
+    'a word too many',
+    physicalSubject,
+    (inner) =>
+      new (class extends PassingMapping {
+        override map(...[address, length, direction, words, at]: Parameters<DmaMapping['map']>): number {
+          words[at + 2] = 0;
+          return super.map(address, length, direction, words, at);
+        }
+      })(inner),
+  ],
+  [
+    'refuses memory that is not there, and leaves the words untouched',
+    'writes before it looks',
+    physicalSubject,
+    (inner) =>
+      new (class extends PassingMapping {
+        override map(...[address, length, direction, words, at]: Parameters<DmaMapping['map']>): number {
+          words[at] = address;
+          return super.map(address, length, direction, words, at);
+        }
+      })(inner),
+  ],
+  [
+    'refuses a buffer beyond its largest mapping, and leaves the words untouched',
+    'states a smaller limit than it keeps',
+    physicalSubject,
+    (inner) =>
+      new (class extends PassingMapping {
+        override get limits(): DmaMapping['limits'] {
+          return { ...super.limits, maxMappingSize: 1000 };
+        }
+      })(inner),
+  ],
+  [
+    'gives every mapping an id of its own that works once',
+    'hands the slot out as the id',
+    physicalSubject,
+    (inner) =>
+      new (class extends PassingMapping {
+        #last = 0;
+        override map(...parameters: Parameters<DmaMapping['map']>): number {
+          this.#last = super.map(...parameters);
+          return this.#last < 0 ? this.#last : this.#last % CAPACITY;
+        }
+        override unmap(_id: number, written: number): void {
+          super.unmap(this.#last, written);
+        }
+      })(inner),
+  ],
+  [
+    'throws RangeError for an id that is not live',
+    'ignores what it does not know',
+    physicalSubject,
+    (inner) =>
+      new (class extends PassingMapping {
+        override syncForCpu(): void {}
+      })(inner),
+  ],
+  [
+    'counts maps, unmaps and what is live, a region as one',
+    'counts a region twice',
+    bouncedSubject,
+    (inner) =>
+      new (class extends PassingMapping {
+        #regions = 0;
+        override get statistics(): DmaMapping['statistics'] {
+          const { maps, live, ...rest } = super.statistics;
+          return { ...rest, maps: maps + this.#regions, live };
+        }
+        override premap(...parameters: Parameters<DmaMapping['premap']>): DmaRegion {
+          this.#regions++;
+          return super.premap(...parameters);
+        }
+      })(inner),
+  ],
+  [
+    'never touches memory beyond a mapping, not even for a sync range outside of it',
+    'does not look at the range',
+    physicalSubject,
+    (inner, memory) =>
+      new (class extends PassingMapping {
+        override syncForCpu(_id: number, offset: number, length: number): void {
+          memory.u8.fill(0, PAGE_SIZE + offset, PAGE_SIZE + offset + length);
+        }
+      })(inner),
+  ],
+  [
+    'leaves a buffer as it was when the device wrote nothing',
+    'copies everything back, whatever was written',
+    poisoningSubject,
+    (inner) =>
+      new (class extends PassingMapping {
+        override unmap(id: number, _written: number): void {
+          super.unmap(id, Infinity);
+        }
+      })(inner),
+  ],
+  [
+    'premaps a region that is contiguous for the device',
+    'gives every page an address of its own',
+    physicalSubject,
+    (inner) =>
+      new (class extends PassingMapping {
+        override premap(...parameters: Parameters<DmaMapping['premap']>): DmaRegion {
+          const region = super.premap(...parameters);
+          return {
+            ...region,
+            writeDeviceAddress(offset, words, at) {
+              words[at] = offset % PAGE_SIZE;
+              words[at + 1] = Math.floor(offset / PAGE_SIZE);
+            },
+          };
+        }
+      })(inner),
+  ],
+  [
+    'throws ERR_DMA_RANGE for a region outside memory',
+    'throws another error',
+    physicalSubject,
+    (inner) =>
+      new (class extends PassingMapping {
+        override premap(address: number, length: number, direction: DmaDirection): DmaRegion {
+          if (address < 0) throw new RangeError('negative');
+          return super.premap(address, length, direction);
+        }
+      })(inner),
+  ],
+  [
+    'throws RangeError when a region is released twice',
+    'lets it pass',
+    physicalSubject,
+    (inner) =>
+      new (class extends PassingMapping {
+        override allocateCoherent(length: number, alignment: number): DmaRegion {
+          const region = super.allocateCoherent(length, alignment);
+          let isReleased = false;
+          return {
+            ...region,
+            release() {
+              if (!isReleased) region.release();
+              isReleased = true;
+            },
+          };
+        }
+      })(inner),
+  ],
+  [
+    'allocates coherent memory zeroed, aligned on both sides and contiguous for the device',
+    'leaves what was there before',
+    physicalSubject,
+    (inner, memory) =>
+      new (class extends PassingMapping {
+        override allocateCoherent(length: number, alignment: number): DmaRegion {
+          const region = super.allocateCoherent(length, alignment);
+          memory.u8[region.address + length - 1] = 0xff;
+          return region;
+        }
+      })(inner),
+  ],
+  [
+    'allocates coherent memory zeroed, aligned on both sides and contiguous for the device',
+    'aligns the guest address only',
+    physicalSubject,
+    (_inner, memory) => ({
+      mapping: new DirectDmaMapping(memory, { path: 'linear', capacity: CAPACITY, offset: 256n }),
+    }),
+  ],
+  [
+    'answers exhaustion with DMA_NO_SPACE, untouched words and nothing leaked, and recovers',
+    'leaks a mapping when it is full',
+    poisoningSubject,
+    (inner) =>
+      new (class extends PassingMapping {
+        override map(...parameters: Parameters<DmaMapping['map']>): number {
+          if (this.statistics.live < 10) return super.map(...parameters);
+          super.map(...parameters);
+          return DMA_NO_SPACE;
+        }
+      })(inner),
+  ],
+  [
+    'throws ERR_DMA_EXHAUSTED when no memory is left for coherent memory, and recovers',
+    'gives a shorter region',
+    physicalSubject,
+    (inner) =>
+      new (class extends PassingMapping {
+        override allocateCoherent(length: number, alignment: number): DmaRegion {
+          return super.allocateCoherent(Math.min(length, PAGE_SIZE), alignment);
+        }
+      })(inner),
+  ],
+  [
+    'lets the device read what was mapped for it',
+    'gives an address that is off by one',
+    physicalSubject,
+    (inner) =>
+      new (class extends PassingMapping {
+        override map(...[address, length, direction, words, at]: Parameters<DmaMapping['map']>): number {
+          const id = super.map(address, length, direction, words, at);
+          words[at] = words[at]! + 1;
+          return id;
+        }
+      })(inner),
+  ],
+  [
+    'brings back what the device wrote, as many bytes as it said',
+    'brings back nothing',
+    bouncedSubject,
+    (inner) =>
+      new (class extends PassingMapping {
+        override unmap(id: number, _written: number): void {
+          super.unmap(id, 0);
+        }
+      })(inner),
+  ],
+  [
+    'shares a region after a sync, and coherent memory without one',
+    'does not sync',
+    bouncedSubject,
+    (inner) =>
+      new (class extends PassingMapping {
+        override premap(...parameters: Parameters<DmaMapping['premap']>): DmaRegion {
+          const region = super.premap(...parameters);
+          return {
+            ...region,
+            writeDeviceAddress: (offset, words, at) => region.writeDeviceAddress(offset, words, at),
+            syncForDevice: () => {},
+          };
+        }
+      })(inner),
+  ],
+  [
+    'takes the device its access with unmap and release, where it promises to',
+    'promises what physical addresses cannot keep',
+    physicalSubject,
+    () => ({ revokes: true }),
+  ],
+  [
+    'gives everything back when it is disposed with mappings and regions still live',
+    'forgets to',
+    poisoningSubject,
+    (inner) =>
+      new (class extends PassingMapping {
+        override dispose(): void {}
+      })(inner),
+  ],
+];
+
+describe('DMA_MAPPING_CHECKS', () => {
+  it.each(BROKEN)('catch in "%s" a mapping that %s', async (name, _wrong, setup, breaks) => {
+    const subject = setup();
+    const check = findCheck(DMA_MAPPING_CHECKS, name);
+    await checkDmaMapping(check, setup());
+    const change = breaks(subject.mapping, subject.memory);
+    const broken = { ...subject, ...(change instanceof PassingMapping ? { mapping: change } : change) };
+    await expect(checkDmaMapping(check, broken)).rejects.toMatchObject({ code: 'ERR_ASSERTION' });
+  });
+
+  it('are each shown to catch a broken mapping', () => {
+    expect([...new Set(BROKEN.map(([name]) => name))].toSorted()).toEqual(
+      DMA_MAPPING_CHECKS.map(({ name }) => name).toSorted(),
+    );
+  });
+});

@@ -1,0 +1,114 @@
+import { createRequire } from 'node:module';
+import { HostError } from './host-error.ts';
+
+/** Functions of the C library, by their own names. Addresses are bigints; every call returns what C returns. */
+export interface Libc {
+  memfd_create(name: string, flags: number): number;
+  ftruncate(descriptor: number, length: number): number;
+  fallocate(descriptor: number, mode: number, offset: number, length: number): number;
+  mmap(
+    address: bigint,
+    length: number,
+    protection: number,
+    flags: number,
+    descriptor: number,
+    offset: number,
+  ): bigint | null;
+  munmap(address: bigint, length: number): number;
+  eventfd(initial: number, flags: number): number;
+  /** A wrapper of write(2) that takes the value itself, so that a notification needs no buffer. */
+  eventfd_write(descriptor: number, value: number): number;
+  eventfd_read(descriptor: number, value: bigint): number;
+  poll(descriptors: bigint, count: number, timeoutMs: number): number;
+  socket(domain: number, type: number, protocol: number): number;
+  socketpair(domain: number, type: number, protocol: number, descriptors: bigint): number;
+  connect(descriptor: number, address: bigint, length: number): number;
+  sendmsg(descriptor: number, message: bigint, flags: number): number;
+  recvmsg(descriptor: number, message: bigint, flags: number): number;
+  recv(descriptor: number, buffer: bigint, length: number, flags: number): number;
+  close(descriptor: number): number;
+
+  /** Errno of the last call. Read it before anything else runs: the engine makes system calls too. */
+  errno(): number;
+  /** Takes `length` bytes from the C heap. */
+  allocate(length: number): bigint;
+  free(address: bigint): void;
+  /** The bytes at an address. Touching them after they were given back crashes the process. */
+  view(address: bigint, length: number): ArrayBuffer;
+}
+
+const PROTOTYPES = [
+  'int memfd_create(const char *name, unsigned int flags)',
+  'int ftruncate(int fd, int64_t length)',
+  'int fallocate(int fd, int mode, int64_t offset, int64_t length)',
+  'void *mmap(void *address, size_t length, int protection, int flags, int fd, int64_t offset)',
+  'int munmap(void *address, size_t length)',
+  'int eventfd(unsigned int initial, int flags)',
+  'int eventfd_write(int fd, uint64_t value)',
+  'int eventfd_read(int fd, void *value)',
+  'int poll(void *fds, unsigned long count, int timeout)',
+  'int socket(int domain, int type, int protocol)',
+  'int socketpair(int domain, int type, int protocol, void *fds)',
+  'int connect(int fd, void *address, unsigned int length)',
+  'intptr_t sendmsg(int fd, void *message, int flags)',
+  'intptr_t recvmsg(int fd, void *message, int flags)',
+  'intptr_t recv(int fd, void *buffer, size_t length, int flags)',
+  'int close(int fd)',
+];
+
+let loaded: Libc | undefined;
+
+/**
+ * The C library that this process already runs on, bound at the first call: importing this package loads nothing and fails
+ * nowhere. Structure layouts in this package are those of 64-bit little-endian Linux. Throws {@link HostError}
+ * `ERR_HOST_UNSUPPORTED` elsewhere.
+ */
+export function libc(): Libc {
+  return (loaded ??= bind());
+}
+
+/** Why this computer cannot be used through this package, or `undefined` when it can. */
+export function hostProblem(): HostError | undefined {
+  try {
+    libc();
+    return undefined;
+  } catch (error) {
+    if (error instanceof HostError) return error;
+    throw error;
+  }
+}
+
+function bind(): Libc {
+  const { platform, arch } = process;
+  if (platform !== 'linux' || (arch !== 'x64' && arch !== 'arm64')) {
+    throw new HostError(
+      'ERR_HOST_UNSUPPORTED',
+      `memory and sockets cannot be shared from here: ${platform} on ${arch}`,
+      {
+        hint: 'use 64-bit Linux on x86 or ARM, or a machine that needs no host such as the simulated one',
+      },
+    );
+  }
+  try {
+    const koffi: typeof import('koffi') = createRequire(import.meta.url)('koffi');
+    const library = koffi.load(null);
+    const functions: Record<string, unknown> = {
+      errno: () => koffi.errno(),
+      allocate: (length: number) => koffi.alloc('uint8_t', length),
+      free: (address: bigint) => koffi.free(address),
+      view: (address: bigint, length: number) => koffi.view(address, length),
+    };
+    for (const prototype of PROTOTYPES) {
+      const bound = library.func(prototype);
+      functions[bound.info.name] = bound;
+    }
+    // The one border without types: PROTOTYPES says to C what Libc says to the compiler.
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion
+    return functions as unknown as Libc;
+  } catch (cause) {
+    throw new HostError('ERR_HOST_UNSUPPORTED', 'the C library cannot be called from this process', {
+      hint: 'the dependency koffi needs its native part for this platform: reinstall the packages here',
+      cause,
+    });
+  }
+}

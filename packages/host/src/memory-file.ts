@@ -1,0 +1,48 @@
+import { libc } from './libc.ts';
+import { checked, closeDescriptor } from './system-call.ts';
+
+const MFD_CLOEXEC = 1;
+const FALLOC_FL_KEEP_SIZE = 1;
+const FALLOC_FL_PUNCH_HOLE = 2;
+
+/** A file that exists only in memory (memfd), sparse and zeroed: what is passed to another process to share memory with it. */
+export class MemoryFile {
+  readonly size: number;
+  #descriptor: number;
+
+  private constructor(descriptor: number, size: number) {
+    this.#descriptor = descriptor;
+    this.size = size;
+  }
+
+  /** `name` is what /proc shows. Throws {@link HostError}. */
+  static create(name: string, size: number): MemoryFile {
+    const descriptor = checked(libc().memfd_create(name, MFD_CLOEXEC), 'memfd_create', 'create shared memory');
+    const file = new MemoryFile(descriptor, size);
+    try {
+      checked(libc().ftruncate(descriptor, size), 'ftruncate', `make ${size} bytes of shared memory`);
+    } catch (error) {
+      file.dispose();
+      throw error;
+    }
+    return file;
+  }
+
+  /** Throws `TypeError` after `dispose`: the number may already name another file. */
+  get descriptor(): number {
+    if (this.#descriptor < 0) throw new TypeError('this memory file was closed');
+    return this.#descriptor;
+  }
+
+  /** Gives back the pages of a range; whoever has it mapped reads zeros from then on. Throws {@link HostError}. */
+  punchHole(offset: number, length: number): void {
+    const mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
+    checked(libc().fallocate(this.descriptor, mode, offset, length), 'fallocate', `free ${length} bytes`);
+  }
+
+  dispose(): void {
+    if (this.#descriptor < 0) return;
+    closeDescriptor(this.#descriptor);
+    this.#descriptor = -1;
+  }
+}

@@ -1,0 +1,21 @@
+/** What has to be undone, last first. Every step is tried, whatever the others do. */
+export class Disposal {
+  readonly #steps: (() => void | Promise<void>)[] = [];
+
+  add(step: () => void | Promise<void>): void {
+    this.#steps.push(step);
+  }
+
+  /** Never throws: there is nobody left to tell. A step runs once, however often this is called. */
+  async run(): Promise<void> {
+    for (;;) {
+      const step = this.#steps.pop();
+      if (step === undefined) return;
+      try {
+        await step();
+      } catch {
+        // What remains is still to be undone.
+      }
+    }
+  }
+}

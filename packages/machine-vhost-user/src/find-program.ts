@@ -1,0 +1,37 @@
+import { accessSync, constants, statSync } from 'node:fs';
+import { delimiter, isAbsolute, join } from 'node:path';
+import type { MissingRequirement } from '@virtio-platform/core';
+
+/** Debian packages of well-known back-ends. */
+const PACKAGES: ReadonlyMap<string, string> = new Map([
+  ['qemu-storage-daemon', 'qemu-system-common'],
+  ['virtiofsd', 'qemu-system-common'],
+]);
+
+/**
+ * Tells whether a program can be started: by its path, or by name in PATH. A path that is relative is taken as there: it is
+ * resolved only at boot.
+ */
+export function missingProgram(program: string): MissingRequirement | undefined {
+  if (program.includes('/') && !isAbsolute(program)) return undefined;
+  const folders = isAbsolute(program) ? [''] : (process.env['PATH'] ?? '').split(delimiter);
+  if (folders.some((folder) => isExecutable(folder === '' ? program : join(folder, program)))) return undefined;
+  return { what: `the program ${program}`, fix: howToInstall(program) };
+}
+
+/** What to do about a program that is not there. */
+export function howToInstall(program: string): string {
+  const found = PACKAGES.get(program.slice(program.lastIndexOf('/') + 1));
+  return found === undefined
+    ? 'install it, or give its path in machine.command'
+    : `apt-get install ${found} (Debian and Ubuntu)`;
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return statSync(path).isFile();
+  } catch {
+    return false;
+  }
+}

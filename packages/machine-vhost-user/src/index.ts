@@ -1,0 +1,40 @@
+/**
+ * A machine whose device is a real back-end in another process, reached by the vhost-user protocol: a Unix socket for
+ * messages, shared memory for rings and buffers.
+ *
+ * @packageDocumentation
+ */
+import {
+  defineMachinePlugin,
+  MACHINE,
+  PLUGIN_API_VERSION,
+  type MachinePlugin,
+  type MissingRequirement,
+} from '@virtio-platform/core';
+import { hostProblem } from '@virtio-platform/host';
+import { missingProgram } from './find-program.ts';
+import { FACILITIES } from './memory/device-memory.ts';
+import { VHOST_USER_OPTIONS, vhostUserOptionsSchema, type VhostUserOptions } from './options.ts';
+import { VhostUserMachine } from './vhost-user-machine.ts';
+
+const plugin: MachinePlugin<VhostUserOptions> = defineMachinePlugin({
+  kind: 'machine',
+  name: 'vhost-user',
+  apiVersion: PLUGIN_API_VERSION,
+  options: vhostUserOptionsSchema,
+  provides: FACILITIES,
+  async missing({ command }) {
+    const missing: MissingRequirement[] = [];
+    const problem = hostProblem();
+    if (problem !== undefined) missing.push({ what: problem.message, fix: problem.hint ?? '' });
+    const program = command === undefined ? undefined : missingProgram(command[0]!);
+    if (program !== undefined) missing.push(program);
+    return missing;
+  },
+  register(container, options) {
+    container.register(VHOST_USER_OPTIONS, { useValue: options });
+    container.registerSingleton(MACHINE, VhostUserMachine);
+  },
+});
+
+export default plugin;

@@ -1,0 +1,88 @@
+import {
+  CodedError,
+  facilityName,
+  GuestMemory,
+  VIRTIO_F_ACCESS_PLATFORM,
+  type FacilityToken,
+  type MachineRequest,
+} from '@virtio-platform/core';
+import { ConvertibleMemory, SharedMemory } from '@virtio-platform/host';
+import { TCE_FACILITY } from '@virtio-platform/platform-pseries';
+import { MEMORY_CONVERSION } from '@virtio-platform/platform-sev';
+import { VFIO_CONTAINER } from '@virtio-platform/platform-vfio';
+import type { VhostUserConnection } from '../vhost-user-connection.ts';
+import { MemoryRegions } from './memory-regions.ts';
+import { RegionMemoryConversion } from './region-memory-conversion.ts';
+import { RegionTceFacility } from './region-tce-facility.ts';
+import { RegionVfioContainer } from './region-vfio-container.ts';
+
+/** The facilities this machine provides, one at a time: each is another use of the same regions. */
+export const FACILITIES: readonly FacilityToken[] = [MEMORY_CONVERSION, TCE_FACILITY, VFIO_CONTAINER];
+
+/** What the platform allowed while no queue ran, and the back-end is to get only while one does. */
+export interface RecordedAccess {
+  /** Gives it to the back-end. Throws {@link DmaError} when it takes more regions than there are. */
+  apply(): void;
+  /** Takes it back. No queue runs and nothing is in flight. */
+  withdraw(): void;
+}
+
+/** Guest memory, and how the platform says which parts of it the back-end may reach. */
+export interface DeviceMemory {
+  readonly memory: GuestMemory;
+  readonly regions: MemoryRegions;
+  /** What the platform programs, by token. */
+  readonly facilities: ReadonlyMap<FacilityToken, unknown>;
+  /** `undefined` where every change takes effect at once. */
+  readonly recorded: RecordedAccess | undefined;
+  /** Gives the memory back. The back-end has mappings of its own. */
+  dispose(): void;
+}
+
+/** Creates guest memory behind the facility that the platform needs. Throws {@link HostError} and {@link DeviceError}. */
+export function openDeviceMemory(
+  request: MachineRequest,
+  connection: VhostUserConnection,
+  memorySlots: number,
+): DeviceMemory {
+  const [need, another] = request.needs;
+  if (another !== undefined) {
+    throw new CodedError(
+      'ERR_PLUGIN_FACILITY',
+      `vhost-user provides one facility at a time, not ${request.needs.map(facilityName).join(' and ')}`,
+      { hint: 'use the simulated machine for a platform that needs several' },
+    );
+  }
+  const backing =
+    need === MEMORY_CONVERSION ? ConvertibleMemory.create(request.memory) : SharedMemory.create(request.memory);
+  try {
+    const memory = new GuestMemory(backing.buffer);
+    const regions = new MemoryRegions(connection, backing.descriptor, memorySlots);
+    const facility = provide(need, request, backing, regions);
+    return {
+      memory,
+      regions,
+      facilities: new Map(need === undefined ? [] : [[need, facility]]),
+      recorded: facility instanceof RegionTceFacility ? facility : undefined,
+      dispose: () => backing.dispose(),
+    };
+  } catch (error) {
+    backing.dispose();
+    throw error;
+  }
+}
+
+function provide(
+  need: FacilityToken | undefined,
+  request: MachineRequest,
+  backing: SharedMemory | ConvertibleMemory,
+  regions: MemoryRegions,
+): unknown {
+  if (backing instanceof ConvertibleMemory) return new RegionMemoryConversion(backing, regions);
+  if (need === VFIO_CONTAINER) return new RegionVfioContainer(backing.size, regions);
+  const isTranslated = need === TCE_FACILITY && request.device.offers?.has(VIRTIO_F_ACCESS_PLATFORM) === true;
+  if (isTranslated) return new RegionTceFacility(backing.size, regions);
+  // No IOMMU, or a device that ignores it: a device address is a guest-physical address, and all of memory is reachable.
+  regions.add({ guestAddress: 0n, offset: 0, size: backing.size });
+  return need === TCE_FACILITY ? new RegionTceFacility(backing.size, undefined) : undefined;
+}

@@ -1,0 +1,96 @@
+/** Front-end requests by their names in the specification (QEMU docs/interop/vhost-user.rst, "Front-end message types"). */
+export const VHOST_USER_REQUESTS = {
+  GET_FEATURES: 1,
+  SET_FEATURES: 2,
+  SET_OWNER: 3,
+  SET_VRING_NUM: 8,
+  SET_VRING_ADDR: 9,
+  SET_VRING_BASE: 10,
+  GET_VRING_BASE: 11,
+  SET_VRING_KICK: 12,
+  SET_VRING_CALL: 13,
+  GET_PROTOCOL_FEATURES: 15,
+  SET_PROTOCOL_FEATURES: 16,
+  GET_QUEUE_NUM: 17,
+  SET_VRING_ENABLE: 18,
+  GET_CONFIG: 24,
+  SET_CONFIG: 25,
+  GET_MAX_MEM_SLOTS: 36,
+  ADD_MEM_REG: 37,
+  REM_MEM_REG: 38,
+} as const;
+export type RequestName = keyof typeof VHOST_USER_REQUESTS;
+
+/** u32 request, u32 flags, u32 size of the payload; in the byte order of the host, which this package has little-endian. */
+export const HEADER_BYTES = 12;
+export const VERSION = 1;
+export const VERSION_MASK = 3;
+export const FLAG_REPLY = 4;
+export const FLAG_NEED_REPLY = 8;
+
+/** Protocol features, as masks. */
+export const PROTOCOL_MQ: bigint = 1n << 0n;
+export const PROTOCOL_REPLY_ACK: bigint = 1n << 3n;
+export const PROTOCOL_CONFIG: bigint = 1n << 9n;
+export const PROTOCOL_CONFIGURE_MEM_SLOTS: bigint = 1n << 15n;
+
+/** Feature bits of the protocol among the device's: dirty page logging and protocol features. A driver never sees them. */
+export const VHOST_F_LOG_ALL = 26;
+export const VHOST_USER_F_PROTOCOL_FEATURES = 30;
+
+/** A part of guest memory that a back-end may reach, in its own words. */
+export interface RegionDescription {
+  /** What descriptors say: the device address of the first byte. */
+  readonly guestAddress: bigint;
+  readonly size: number;
+  /** What SET_VRING_ADDR says: a name for the first byte, unique among the regions. */
+  readonly userAddress: bigint;
+  /** Where it starts in the file that is passed along. */
+  readonly offset: number;
+}
+
+export function encodeU64(value: bigint): Uint8Array {
+  const bytes = new DataView(new ArrayBuffer(8));
+  bytes.setBigUint64(0, value, true);
+  return new Uint8Array(bytes.buffer);
+}
+
+/** struct vhost_vring_state. */
+export function encodeVringState(index: number, value: number): Uint8Array {
+  const bytes = new DataView(new ArrayBuffer(8));
+  bytes.setUint32(0, index, true);
+  bytes.setUint32(4, value, true);
+  return new Uint8Array(bytes.buffer);
+}
+
+/** struct vhost_vring_addr, without a log. Its order is descriptor, used, available. */
+export function encodeVringAddress(index: number, descriptor: bigint, driver: bigint, device: bigint): Uint8Array {
+  const bytes = new DataView(new ArrayBuffer(40));
+  bytes.setUint32(0, index, true);
+  bytes.setBigUint64(8, descriptor, true);
+  bytes.setBigUint64(16, device, true);
+  bytes.setBigUint64(24, driver, true);
+  return new Uint8Array(bytes.buffer);
+}
+
+/** The payload of ADD_MEM_REG and REM_MEM_REG. */
+export function encodeRegion(region: RegionDescription): Uint8Array {
+  const bytes = new DataView(new ArrayBuffer(40));
+  bytes.setBigUint64(8, region.guestAddress, true);
+  bytes.setBigUint64(16, BigInt(region.size), true);
+  bytes.setBigUint64(24, region.userAddress, true);
+  bytes.setBigUint64(32, BigInt(region.offset), true);
+  return new Uint8Array(bytes.buffer);
+}
+
+/** Bytes before the configuration itself: u32 offset, u32 size, u32 flags. */
+export const CONFIG_HEADER_BYTES = 12;
+
+/** struct vhost_user_config, written by the driver. */
+export function encodeConfig(offset: number, source: Uint8Array): Uint8Array {
+  const bytes = new DataView(new ArrayBuffer(CONFIG_HEADER_BYTES + source.length));
+  bytes.setUint32(0, offset, true);
+  bytes.setUint32(4, source.length, true);
+  new Uint8Array(bytes.buffer).set(source, CONFIG_HEADER_BYTES);
+  return new Uint8Array(bytes.buffer);
+}

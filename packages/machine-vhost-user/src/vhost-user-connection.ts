@@ -1,0 +1,151 @@
+import { DeviceError } from '@virtio-platform/core';
+import type { UnixSocket } from '@virtio-platform/host';
+import {
+  FLAG_NEED_REPLY,
+  FLAG_REPLY,
+  HEADER_BYTES,
+  VERSION,
+  VERSION_MASK,
+  VHOST_USER_REQUESTS,
+  type RequestName,
+} from './protocol.ts';
+
+export interface ConnectionOptions {
+  /** How long the back-end may take over one message. */
+  readonly replyTimeoutMs: number;
+  /** What the back-end has to say for itself, for messages: the end of its error output. */
+  readonly lastWords: () => string;
+}
+
+const EMPTY = new Uint8Array(0);
+
+/**
+ * The message channel to a back-end: framing, replies, deadlines. Nothing that comes in is believed unchecked, and after the
+ * first thing that does not fit the channel is given up: where the next message would start is then unknown.
+ */
+export class VhostUserConnection {
+  readonly #socket: UnixSocket;
+  readonly #options: ConnectionOptions;
+  readonly #header: Uint8Array = new Uint8Array(HEADER_BYTES);
+  readonly #headerView: DataView = new DataView(this.#header.buffer);
+  #acknowledges = false;
+  #loss: string | undefined;
+  #lastCommand: RequestName | undefined;
+
+  /** Takes over the socket. */
+  constructor(socket: UnixSocket, options: ConnectionOptions) {
+    this.#socket = socket;
+    this.#options = options;
+  }
+
+  /** To wait for its end. */
+  get descriptor(): number {
+    return this.#socket.descriptor;
+  }
+
+  get isLost(): boolean {
+    return this.#loss !== undefined;
+  }
+
+  /** From here on every command is answered: REPLY_ACK was negotiated. */
+  acknowledgeCommands(): void {
+    this.#acknowledges = true;
+  }
+
+  /** Throws {@link DeviceError} `ERR_DEVICE_LOST` once the back-end is gone. */
+  check(): void {
+    if (this.#loss !== undefined) throw this.#lostError();
+  }
+
+  /** Latches the back-end gone, for a reason that somebody else saw. */
+  lose(reason: string): void {
+    this.#loss ??= reason;
+  }
+
+  /**
+   * Sends a request that has an answer of its own, of `minBytes` to `maxBytes`, and returns it. Throws {@link DeviceError}
+   * `ERR_DEVICE_LOST`.
+   */
+  query(request: RequestName, payload: Uint8Array, minBytes: number, maxBytes: number = minBytes): DataView {
+    this.#send(request, payload, [], 0);
+    return this.#receive(request, minBytes, maxBytes);
+  }
+
+  /**
+   * Sends a request that only does something, and waits for its acknowledgement where that was negotiated. Descriptors stay
+   * the caller's. An acknowledgement proves little: libvhost-user answers 0 to a message it chokes on, and then closes.
+   * Throws {@link DeviceError} `ERR_DEVICE_LOST`, or `ERR_DEVICE_REFUSED`.
+   */
+  command(request: RequestName, payload: Uint8Array = EMPTY, descriptors: readonly number[] = []): void {
+    this.#lastCommand = request;
+    this.#send(request, payload, descriptors, this.#acknowledges ? FLAG_NEED_REPLY : 0);
+    if (!this.#acknowledges) return;
+    const status = this.#receive(request, 8, 8).getBigUint64(0, true);
+    if (status === 0n) return;
+    throw new DeviceError('ERR_DEVICE_REFUSED', `the vhost-user back-end answers ${status} to ${request}`, {
+      hint: this.#hint(),
+    });
+  }
+
+  /** Makes sure that the last commands did not end the connection after all. Throws {@link DeviceError} `ERR_DEVICE_LOST`. */
+  confirm(): void {
+    this.query('GET_FEATURES', EMPTY, 8);
+  }
+
+  dispose(): void {
+    this.#loss ??= 'the connection was closed';
+    this.#socket.dispose();
+  }
+
+  #send(request: RequestName, payload: Uint8Array, descriptors: readonly number[], flags: number): void {
+    this.check();
+    const message = new Uint8Array(HEADER_BYTES + payload.length);
+    const header = new DataView(message.buffer);
+    header.setUint32(0, VHOST_USER_REQUESTS[request], true);
+    header.setUint32(4, VERSION | flags, true);
+    header.setUint32(8, payload.length, true);
+    message.set(payload, HEADER_BYTES);
+    const result = this.#socket.send(message, descriptors, this.#options.replyTimeoutMs);
+    if (result === 'closed') throw this.#lostDuring(request, 'the connection is closed');
+    if (result === 'timeout')
+      throw this.#lostDuring(request, `it did not take it in ${this.#options.replyTimeoutMs} ms`);
+  }
+
+  #receive(request: RequestName, minBytes: number, maxBytes: number): DataView {
+    this.#fill(request, this.#header);
+    const id = this.#headerView.getUint32(0, true);
+    const flags = this.#headerView.getUint32(4, true);
+    const size = this.#headerView.getUint32(8, true);
+    const isReply = (flags & (VERSION_MASK | FLAG_REPLY)) === (VERSION | FLAG_REPLY);
+    if (id !== VHOST_USER_REQUESTS[request] || !isReply || size < minBytes || size > maxBytes) {
+      throw this.#lostDuring(request, `it answered with request ${id}, flags ${flags} and ${size} bytes`);
+    }
+    const payload = new Uint8Array(size);
+    this.#fill(request, payload);
+    return new DataView(payload.buffer);
+  }
+
+  #fill(request: RequestName, target: Uint8Array): void {
+    const result = this.#socket.receive(target, this.#options.replyTimeoutMs);
+    if (result === 'closed') throw this.#lostDuring(request, 'it closed the connection');
+    if (result === 'timeout') throw this.#lostDuring(request, `no answer in ${this.#options.replyTimeoutMs} ms`);
+  }
+
+  #lostDuring(request: RequestName, reason: string): DeviceError {
+    this.#loss = `${request}: ${reason}`;
+    return this.#lostError();
+  }
+
+  #lostError(): DeviceError {
+    const command = this.#lastCommand === undefined ? '' : ` (last command: ${this.#lastCommand})`;
+    const words = this.#options.lastWords();
+    const printed = words === '' ? '' : `; it printed last: ${words}`;
+    return new DeviceError('ERR_DEVICE_LOST', `the vhost-user back-end is gone: ${this.#loss}${command}${printed}`, {
+      hint: this.#hint(),
+    });
+  }
+
+  #hint(): string {
+    return 'see whether the back-end still runs and what it prints; most serve one front-end at a time';
+  }
+}

@@ -1,0 +1,138 @@
+import { resolve } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
+import {
+  CodedError,
+  FaultLog,
+  inject,
+  MACHINE_REQUEST,
+  type BootedMachine,
+  type Machine,
+  type MachineRequest,
+} from '@virtio-platform/core';
+import { hostProblem, HostError, UnixSocket } from '@virtio-platform/host';
+import { injectable } from 'tsyringe';
+import { z } from 'zod';
+import { greetBackEnd } from './back-end.ts';
+import { BackEndProcess } from './back-end-process.ts';
+import { Disposal } from './disposal.ts';
+import { openDeviceMemory } from './memory/device-memory.ts';
+import { IMAGE_PLACEHOLDER, SOCKET_PLACEHOLDER, VHOST_USER_OPTIONS, type VhostUserOptions } from './options.ts';
+import { TemporaryFolder } from './temporary-folder.ts';
+import { VhostUserConnection } from './vhost-user-connection.ts';
+import { VhostUserTransport } from './vhost-user-transport.ts';
+
+/** What a connection is refused with while nobody listens yet, or somebody else is being served. */
+const NOT_YET: readonly (string | undefined)[] = ['ENOENT', 'ECONNREFUSED', 'EAGAIN'];
+const RETRY_MS = 10;
+
+interface StartedBackEnd {
+  readonly backEnd: BackEndProcess;
+  readonly socket: string;
+}
+
+/** What a command is filled in from. A device of another type has no image. */
+const imageSettings = z.object({ capacity: z.number().int().min(0), image: z.string().optional() });
+
+/**
+ * A real back-end in another process. It reaches guest memory through the memory regions it was given and in no other way,
+ * so they enforce the platform's rules. A device address outside of them makes it drop the connection, which is a lost device
+ * and no recorded fault: the back-end tells nobody which address it was.
+ */
+@injectable()
+export class VhostUserMachine implements Machine {
+  readonly name = 'vhost-user';
+  readonly #request: MachineRequest;
+  readonly #options: VhostUserOptions;
+
+  constructor(@inject(MACHINE_REQUEST) request: MachineRequest, @inject(VHOST_USER_OPTIONS) options: VhostUserOptions) {
+    this.#request = request;
+    this.#options = options;
+  }
+
+  async boot(): Promise<BootedMachine> {
+    const problem = hostProblem();
+    if (problem !== undefined) throw problem;
+    if (this.#request.device.driverInterface === 'legacy') {
+      throw new CodedError('ERR_MACHINE_INTERFACE', 'a vhost-user back-end has no legacy interface', {
+        hint: 'use driver.interface: modern, or the simulated machine',
+      });
+    }
+    const disposal = new Disposal();
+    try {
+      return await this.#boot(disposal);
+    } catch (error) {
+      await disposal.run();
+      throw error;
+    }
+  }
+
+  async #boot(disposal: Disposal): Promise<BootedMachine> {
+    const { command, replyTimeout } = this.#options;
+    const started = command === undefined ? undefined : await this.#start(command, disposal);
+    const path = started?.socket ?? resolve(this.#request.baseDirectory, this.#options.socket!);
+    const connection = new VhostUserConnection(await this.#connect(path, started?.backEnd), {
+      replyTimeoutMs: replyTimeout,
+      lastWords: () => started?.backEnd.lastWords() ?? '',
+    });
+    disposal.add(() => connection.dispose());
+    const backEnd = greetBackEnd(connection);
+    const deviceMemory = openDeviceMemory(this.#request, connection, backEnd.memorySlots);
+    disposal.add(() => deviceMemory.dispose());
+    const transport = new VhostUserTransport(connection, deviceMemory, backEnd, this.#request.device);
+    disposal.add(() => transport.dispose());
+    const { memory, facilities } = deviceMemory;
+    return { memory, transport, facilities, faults: new FaultLog(), dispose: () => disposal.run() };
+  }
+
+  /** Starts the back-end, with a folder of its own for its socket. */
+  async #start(command: readonly string[], disposal: Disposal): Promise<StartedBackEnd> {
+    const folder = new TemporaryFolder();
+    disposal.add(() => folder.dispose());
+    const socket = folder.pathOf('socket');
+    const takesImage = command.some((argument) => argument.includes(IMAGE_PLACEHOLDER));
+    const image = takesImage ? this.#image(folder) : '';
+    const filled = command.map((argument) =>
+      argument.replaceAll(SOCKET_PLACEHOLDER, () => socket).replaceAll(IMAGE_PLACEHOLDER, () => image),
+    );
+    const backEnd = await BackEndProcess.start(filled, {
+      folder: this.#request.baseDirectory,
+      errorFile: folder.pathOf('stderr'),
+      abandon: () => folder.dispose(),
+    });
+    disposal.add(() => backEnd.end());
+    return { backEnd, socket };
+  }
+
+  /** The image of the profile, or an empty one. */
+  #image(folder: TemporaryFolder): string {
+    const { image, capacity } = imageSettings.parse(this.#request.device.settings);
+    if (image !== undefined) return resolve(this.#request.baseDirectory, image);
+    return folder.createSparseFile('image', capacity);
+  }
+
+  /** Connects, and tries again while a back-end that was started is not listening yet. */
+  async #connect(path: string, started: BackEndProcess | undefined): Promise<UnixSocket> {
+    const deadline = performance.now() + this.#options.startTimeout;
+    for (;;) {
+      try {
+        return UnixSocket.connect(path);
+      } catch (error) {
+        if (!(error instanceof HostError) || !NOT_YET.includes(error.errno)) throw error;
+        if (started === undefined && error.errno !== 'EAGAIN') throw notListening(path, error);
+        if (started?.ending !== undefined) throw started.startError(`ended with ${started.ending} before it listened`);
+        if (performance.now() > deadline) {
+          const what = `did not accept a connection in ${this.#options.startTimeout} ms`;
+          throw started?.startError(what) ?? notListening(path, error);
+        }
+      }
+      await setTimeout(RETRY_MS);
+    }
+  }
+}
+
+function notListening(path: string, cause: HostError): CodedError {
+  return new CodedError('ERR_MACHINE_START', `no vhost-user back-end accepts connections at ${path} (${cause.errno})`, {
+    hint: 'start the back-end first, or let machine.command start it; it serves one front-end at a time',
+    cause,
+  });
+}

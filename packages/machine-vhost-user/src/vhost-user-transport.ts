@@ -1,0 +1,200 @@
+import {
+  DeviceStatus,
+  FeatureSet,
+  VIRTIO_F_ACCESS_PLATFORM,
+  VIRTIO_F_ADMIN_VQ,
+  VIRTIO_F_NOTIF_CONFIG_DATA,
+  VIRTIO_F_NOTIFICATION_DATA,
+  VIRTIO_F_RING_RESET,
+  VIRTIO_F_SR_IOV,
+  VIRTIO_F_SUSPEND,
+  VIRTIO_F_VERSION_1,
+  type DeviceDescription,
+  type QueueAddresses,
+  type Transport,
+  type WaitResult,
+} from '@virtio-platform/core';
+import { EventFd, PollEvents, PollSet } from '@virtio-platform/host';
+import type { BackEnd } from './back-end.ts';
+import { readBackEndConfig, writeBackEndConfig } from './back-end-config.ts';
+import type { DeviceMemory } from './memory/device-memory.ts';
+import { encodeU64, VHOST_F_LOG_ALL, VHOST_USER_F_PROTOCOL_FEATURES } from './protocol.ts';
+import type { VhostUserConnection } from './vhost-user-connection.ts';
+import { VhostUserQueue } from './vhost-user-queue.ts';
+
+/** The protocol cannot ask a back-end for its limit. Every back-end takes this many entries, and QEMU's have no more by default. */
+const MAX_QUEUE_SIZE = 256;
+
+/** Feature bits are one 64-bit word. Left out are bits that need registers the protocol does not have, and its own. */
+const CARRIES = new FeatureSet(2n ** 64n - 1n).minus(
+  FeatureSet.of(
+    VHOST_F_LOG_ALL,
+    VHOST_USER_F_PROTOCOL_FEATURES,
+    VIRTIO_F_SR_IOV,
+    VIRTIO_F_NOTIFICATION_DATA,
+    VIRTIO_F_NOTIF_CONFIG_DATA,
+    VIRTIO_F_RING_RESET,
+    VIRTIO_F_ADMIN_VQ,
+    VIRTIO_F_SUSPEND,
+  ),
+);
+
+const SOCKET = 0;
+const CALL = 1;
+const GONE = PollEvents.PeerClosed | PollEvents.HangUp | PollEvents.Error;
+
+/**
+ * The modern interface over a vhost-user back-end. The back-end has rings and features; the device status is kept here, with
+ * the checks a device makes. ACCESS_PLATFORM is this machine's own: what a device address means is decided by the memory
+ * regions, so the driver is offered the bit where the profile says so and the back-end never hears of it (as QEMU does for a
+ * vhost back-end without IOTLB, vhost_dev_has_iommu).
+ */
+export class VhostUserTransport implements Transport {
+  readonly interface = 'modern';
+  readonly deviceType: string;
+  readonly carries: FeatureSet = CARRIES;
+  readonly queueCount: number;
+  readonly #connection: VhostUserConnection;
+  readonly #memory: DeviceMemory;
+  readonly #offered: FeatureSet;
+  readonly #queues: VhostUserQueue[] = [];
+  readonly #call: EventFd = new EventFd();
+  readonly #poll: PollSet = new PollSet(2);
+  #accepted = FeatureSet.EMPTY;
+  #status = 0;
+  /** A reset was asked for, and buffers are still in flight. */
+  #isResetting = false;
+
+  /** Shares connection and memory with the machine, which ends them. */
+  constructor(connection: VhostUserConnection, memory: DeviceMemory, backEnd: BackEnd, device: DeviceDescription) {
+    this.deviceType = device.type;
+    this.queueCount = backEnd.queueCount;
+    this.#connection = connection;
+    this.#memory = memory;
+    this.#offered = shownFeatures(backEnd.features, device.offers);
+    for (let i = 0; i < backEnd.queueCount; i++) {
+      this.#queues.push(new VhostUserQueue(i, connection, memory.memory));
+    }
+    this.#poll.set(SOCKET, connection.descriptor, PollEvents.PeerClosed);
+    this.#poll.set(CALL, this.#call.descriptor, PollEvents.Readable);
+    memory.regions.serve({
+      areIn: (region) => this.#queues.some((queue) => queue.isIn(region)),
+      move: (region, other) => {
+        for (const queue of this.#queues) if (queue.isIn(region)) queue.move(other);
+      },
+    });
+  }
+
+  readDeviceFeatures(): FeatureSet {
+    this.#connection.check();
+    return this.#offered;
+  }
+
+  writeDriverFeatures(features: FeatureSet): void {
+    this.#connection.check();
+    this.#accepted = features;
+  }
+
+  /** A reset is confirmed only once no buffer is in flight: until then the back-end may still write to memory. */
+  readStatus(): number {
+    this.#connection.check();
+    if (this.#isResetting) this.#finishReset();
+    return this.#status;
+  }
+
+  writeStatus(status: number): void {
+    this.#connection.check();
+    if (status === 0) return this.#reset();
+    const isNew = (status & ~this.#status & DeviceStatus.FeaturesOk) !== 0;
+    this.#status = isNew && !this.#takeFeatures() ? status & ~DeviceStatus.FeaturesOk : status;
+  }
+
+  maxQueueSize(queue: number): number {
+    this.#connection.check();
+    return queue < this.queueCount ? MAX_QUEUE_SIZE : 0;
+  }
+
+  enableQueue(index: number, addresses: QueueAddresses): void {
+    this.#connection.check();
+    const queue = this.#queues[index];
+    if (queue === undefined) throw new RangeError(`queue ${index} of ${this.queueCount}`);
+    if (addresses.size > MAX_QUEUE_SIZE) throw new RangeError(`queue ${index}: ${addresses.size} entries`);
+    if (queue.isRunning) throw new TypeError(`queue ${index} is enabled already`);
+    if (!this.#queues.some((other) => other.isRunning)) this.#memory.recorded?.apply();
+    queue.start(this.#memory.regions, addresses, this.#call);
+    // libvhost-user signals a call descriptor as soon as it gets it.
+    this.#call.drain();
+  }
+
+  /** Hot: no allocation. */
+  notify(index: number): void {
+    this.#connection.check();
+    this.#queues[index]!.notify();
+  }
+
+  /** A notification that is pending comes before the news that the back-end is gone: it belongs to work that was done. */
+  wait(timeoutMs: number): WaitResult {
+    if (this.#connection.isLost) return 'lost';
+    if (!this.#poll.wait(timeoutMs)) return 'timeout';
+    if (this.#poll.events(CALL) !== 0 && this.#call.drain()) return 'notified';
+    if ((this.#poll.events(SOCKET) & GONE) === 0) return 'timeout';
+    this.#connection.lose('it closed the connection');
+    return 'lost';
+  }
+
+  /** Constant: without a back-channel the back-end cannot announce a change, and one message reads all that belongs together. */
+  configGeneration(): number {
+    this.#connection.check();
+    return 0;
+  }
+
+  readConfig(offset: number, target: Uint8Array): void {
+    readBackEndConfig(this.#connection, offset, target);
+  }
+
+  writeConfig(offset: number, source: Uint8Array): void {
+    writeBackEndConfig(this.#connection, offset, source);
+  }
+
+  dispose(): void {
+    this.#connection.lose('the connection was closed');
+    for (const queue of this.#queues) queue.dispose();
+    this.#call.dispose();
+    this.#poll.dispose();
+  }
+
+  /** Checks what a device has to check before FEATURES_OK (specification 1.4 section 2.2), and tells the back-end. */
+  #takeFeatures(): boolean {
+    const accepted = this.#accepted;
+    if (accepted.minus(this.#offered).bits !== 0n || !accepted.has(VIRTIO_F_VERSION_1)) return false;
+    const isOffered = this.#offered.has(VIRTIO_F_ACCESS_PLATFORM);
+    if (isOffered && !accepted.has(VIRTIO_F_ACCESS_PLATFORM)) return false;
+    const told = accepted.without(VIRTIO_F_ACCESS_PLATFORM).with(VHOST_USER_F_PROTOCOL_FEATURES);
+    this.#connection.command('SET_FEATURES', encodeU64(told.bits));
+    return true;
+  }
+
+  #reset(): void {
+    for (const queue of this.#queues) queue.stop();
+    this.#accepted = FeatureSet.EMPTY;
+    this.#isResetting = true;
+    this.#finishReset();
+  }
+
+  #finishReset(): void {
+    if (!this.#queues.every((queue) => queue.isDrained)) return;
+    this.#isResetting = false;
+    this.#status = 0;
+    for (const queue of this.#queues) queue.forget();
+    this.#memory.recorded?.withdraw();
+    this.#call.drain();
+  }
+}
+
+/** What the driver is offered: of what the back-end has, what the profile lists; and ACCESS_PLATFORM if it lists that. */
+function shownFeatures(features: FeatureSet, offers: FeatureSet | undefined): FeatureSet {
+  const own = features.without(VIRTIO_F_ACCESS_PLATFORM);
+  if (offers === undefined) return own;
+  const shown = own.and(offers);
+  return offers.has(VIRTIO_F_ACCESS_PLATFORM) ? shown.with(VIRTIO_F_ACCESS_PLATFORM) : shown;
+}

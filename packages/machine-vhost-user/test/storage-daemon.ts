@@ -1,0 +1,78 @@
+import { execFileSync } from 'node:child_process';
+import { tmpdir } from 'node:os';
+import { FeatureSet, type BootedMachine, type FacilityToken, type MachineRequest } from '@virtio-platform/core';
+import type { VhostUserOptions } from '../src/options.ts';
+import { VhostUserMachine } from '../src/vhost-user-machine.ts';
+
+const isInstalled = ((): boolean => {
+  try {
+    execFileSync('qemu-storage-daemon', ['--version'], { stdio: 'ignore' });
+    return true;
+  } catch {
+    return false;
+  }
+})();
+
+/** Whether tests of the real back-end are skipped: never in CI, where they fail instead. */
+export const SKIP: boolean = !isInstalled && process.env['CI'] === undefined;
+if (SKIP)
+  console.warn('qemu-storage-daemon is not installed, so its tests are skipped: apt-get install qemu-system-common');
+
+/** The command of a profile that starts it. */
+export const STORAGE_DAEMON: string[] = [
+  'qemu-storage-daemon',
+  '--blockdev',
+  'driver=file,node-name=file,filename={image}',
+  '--blockdev',
+  'driver=raw,node-name=raw,file=file',
+  '--export',
+  'type=vhost-user-blk,id=export,node-name=raw,addr.type=unix,addr.path={socket},writable=on,num-queues=1',
+];
+
+export const CAPACITY = 4 << 20;
+export const MEMORY = 8 << 20;
+
+export interface BootOptions {
+  readonly needs?: readonly FacilityToken[];
+  readonly offers?: FeatureSet;
+  readonly image?: string;
+  readonly driverInterface?: 'modern' | 'legacy';
+  readonly machine?: Partial<VhostUserOptions>;
+}
+
+export function machine(options: BootOptions = {}): VhostUserMachine {
+  const request: MachineRequest = {
+    memory: MEMORY,
+    device: {
+      type: 'block',
+      interface: 'modern',
+      driverInterface: options.driverInterface ?? 'modern',
+      offers: options.offers,
+      settings: { capacity: CAPACITY, image: options.image, readOnly: false, serial: '' },
+    },
+    needs: options.needs ?? [],
+    simulate: undefined,
+    baseDirectory: tmpdir(),
+  };
+  const command = options.machine?.socket === undefined ? STORAGE_DAEMON : undefined;
+  return new VhostUserMachine(request, {
+    socket: undefined,
+    command,
+    startTimeout: 10_000,
+    replyTimeout: 5000,
+    ...options.machine,
+  });
+}
+
+/** Boots, hands over, and ends the machine on every way out. */
+export async function withMachine(
+  options: BootOptions,
+  use: (machine: BootedMachine) => void | Promise<void>,
+): Promise<void> {
+  const booted = await machine(options).boot();
+  try {
+    await use(booted);
+  } finally {
+    await booted.dispose();
+  }
+}

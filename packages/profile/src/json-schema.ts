@@ -1,0 +1,69 @@
+import type { AnyPlugin } from './check-plugin.ts';
+import { optionsJsonSchema, UNIONS, zodJsonSchema, type JsonSchema } from './options-json-schema.ts';
+import { RESERVED_KEYS, type PluginKind } from './plugin-use.ts';
+import { PROFILE_SCHEMA } from './profile-schema.ts';
+import { isRecord } from './unknown-record.ts';
+
+/** A plugin, and what profiles write to use it; one that could not be loaded adds nothing. */
+export interface NamedPlugin {
+  readonly use: string;
+  readonly plugin: AnyPlugin | undefined;
+}
+
+/**
+ * Returns the draft-07 JSON Schema of a profile for editors, with the options of the given plugins. What a base may provide is not
+ * required of a profile that extends one.
+ */
+export function profileJsonSchema(plugins: readonly NamedPlugin[]): JsonSchema {
+  const { required, properties, ...schema } = zodJsonSchema(PROFILE_SCHEMA);
+  const sections: Record<string, JsonSchema> = {};
+  const complete: Record<string, JsonSchema> = {};
+  for (const [name, section] of Object.entries(properties ?? {})) {
+    const { required: keys, ...relaxed } = isRecord(section) ? section : {};
+    sections[name] = name === 'platform' || name === 'machine' ? withPlugins(name, relaxed, plugins) : relaxed;
+    if (keys !== undefined) complete[name] = { required: keys };
+  }
+  return {
+    ...schema,
+    title: 'virtio-platform profile',
+    description: 'A platform, a machine, a device and a workload, and what is expected of a run.',
+    properties: sections,
+    ...when({ not: { required: ['extends'] } }, { required, properties: complete }),
+  };
+}
+
+/** Adds what each plugin allows beside the keys of the section itself, by the plugin that `use` names. */
+function withPlugins(kind: PluginKind, section: JsonSchema, plugins: readonly NamedPlugin[]): JsonSchema {
+  const fitting = plugins.filter(({ plugin }) => plugin?.kind === kind);
+  if (fitting.length === 0 || !isRecord(section['properties'])) return section;
+  const { use, ...others } = section['properties'];
+  // Any other name is allowed too: these are what an editor proposes.
+  const names = { anyOf: [{ enum: fitting.map((plugin) => plugin.use) }, { type: 'string' }] };
+  const proposed = isRecord(use) ? { ...use, ...names } : names;
+  const conditions = fitting.flatMap(({ use: name, plugin }) => {
+    const options = plugin && optionsJsonSchema(plugin.options);
+    // References would point into another document than the one they end up in.
+    if (options === undefined || JSON.stringify(options).includes('"$ref"')) return [];
+    const { $schema: _, ...form } = allowReserved(options, RESERVED_KEYS[kind]);
+    return [when({ properties: { use: { const: name } }, required: ['use'] }, form)];
+  });
+  return { ...section, properties: { use: proposed, ...others }, ...(conditions.length > 0 && { allOf: conditions }) };
+}
+
+/** Lets an object, or each of a union of them, have keys that are the profile's and not the plugin's. */
+function allowReserved(schema: JsonSchema, keys: readonly string[]): JsonSchema {
+  const { properties } = schema;
+  const allowed = Object.fromEntries(keys.map((key) => [key, true]));
+  const unions = UNIONS.flatMap((keyword) => {
+    const forms = schema[keyword];
+    if (!Array.isArray(forms)) return [];
+    return [[keyword, forms.map((form: unknown) => (isRecord(form) ? allowReserved(form, keys) : form))] as const];
+  });
+  const opened = isRecord(properties) ? { properties: { ...allowed, ...properties } } : {};
+  return { ...schema, ...opened, ...Object.fromEntries(unions) };
+}
+
+function when(condition: JsonSchema, consequence: JsonSchema): JsonSchema {
+  // oxlint-disable-next-line unicorn/no-thenable -- a keyword of JSON Schema; its value is no function
+  return { if: condition, then: consequence };
+}

@@ -1,0 +1,24 @@
+import type { MissingRequirement } from '@virtio-platform/core';
+import { checkPlugin, type CheckedPlugin } from './check-plugins.ts';
+import { runHook } from './plugin-hook.ts';
+import type { Profile } from './profile.ts';
+import type { ResolutionOptions } from './resolve-plugin.ts';
+
+/** Lists what the machine of a profile needs that is not installed here. Throws as loading it does. */
+export async function missingRequirements(
+  profile: Profile,
+  options: ResolutionOptions = {},
+): Promise<readonly MissingRequirement[]> {
+  return await askMachine(await checkPlugin('machine', profile.machine, options));
+}
+
+/** Asks a machine plugin what is missing. */
+export async function askMachine({
+  use,
+  plugin,
+  options,
+}: CheckedPlugin<'machine'>): Promise<readonly MissingRequirement[]> {
+  // It may depend on the options, such as the path of a program; a plugin that does not care takes no parameter.
+  const missing: (options: unknown) => Promise<readonly MissingRequirement[]> = plugin.missing.bind(plugin);
+  return await runHook('machine', use, 'missing', () => missing(options));
+}

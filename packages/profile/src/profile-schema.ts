@@ -1,0 +1,257 @@
+import {
+  DMA_PATHS,
+  DRIVER_PRIVILEGES,
+  featureBit,
+  featureName,
+  featureNames,
+  PAGE_SIZE,
+  VIRTIO_F_ACCESS_PLATFORM,
+  type DmaPath,
+  type DriverPrivilege,
+} from '@virtio-platform/core';
+import { z } from 'zod';
+import { DURATION, parseQuantity, quantityPattern, SIZE, type UnitSystem } from './quantity.ts';
+import { closest } from './suggestion.ts';
+
+/** The one device type there is; feature names depend on it. */
+export const DEVICE_TYPE = 'block';
+
+/** What a block device is addressed in. Virtio 1.4 section 5.2.4. */
+const SECTOR = 512;
+/** The largest split virtqueue. Virtio 1.4 section 2.7. */
+const MAX_QUEUE_SIZE = 32_768;
+/** Bytes of the identification string of a block device. Virtio 1.4 section 5.2.6. */
+const MAX_SERIAL = 20;
+/** A day: longer is no bound. */
+const MAX_TIMEOUT_MS = 24 * 60 * 60 * 1000;
+
+/** A profile as the schema gives it: merged, defaults filled in, places forgotten. */
+export interface CheckedProfile {
+  readonly profile: string;
+  readonly summary: string;
+  readonly platform: { readonly use: string };
+  readonly machine: { readonly use: string; readonly memory: number };
+  readonly device: {
+    readonly type: typeof DEVICE_TYPE;
+    readonly interface: 'modern' | 'transitional' | 'legacy';
+    readonly offers?: readonly string[] | undefined;
+    readonly capacity: number;
+    readonly image?: string | undefined;
+    readonly readOnly: boolean;
+    readonly serial: string;
+  };
+  readonly driver: {
+    readonly privilege: DriverPrivilege;
+    readonly interface?: 'modern' | 'legacy' | undefined;
+    readonly buffers: 'premapped' | 'streaming';
+    readonly timeout: number;
+  };
+  readonly queue: { readonly layout: 'split'; readonly size: number };
+  readonly workload: {
+    readonly kind: 'write-read-verify';
+    readonly requests: number;
+    readonly depth: number;
+    readonly blockSize: number;
+    readonly seed: number;
+  };
+  readonly expect: {
+    readonly accepted?: readonly string[];
+    readonly declined?: readonly string[];
+    readonly path?: DmaPath;
+    readonly outcome?: 'completed' | 'refused' | 'failed';
+    readonly refusal?: string;
+    readonly faults?: number;
+  };
+}
+
+/** Anything the sections of a profile are made of. */
+export type SectionName = Exclude<keyof CheckedProfile, 'profile' | 'summary'>;
+
+const platform = z.looseObject({
+  use: z.string().min(1).describe('The platform plugin: the name of its package, or a path that starts with ./ or ../'),
+});
+
+const machine = z.looseObject({
+  use: z.string().min(1).describe('The machine plugin: the name of its package, or a path that starts with ./ or ../'),
+  memory: size({ multipleOf: PAGE_SIZE, minimum: 2 * PAGE_SIZE }).meta(quantityForm(SIZE, 'Guest memory: 64MiB.')),
+});
+
+const device = z.strictObject({
+  type: z.enum([DEVICE_TYPE]).describe('The device type.'),
+  interface: z
+    .enum(['modern', 'transitional', 'legacy'])
+    .default('modern')
+    .describe('Which interfaces the device has; a transitional device has both.'),
+  offers: featureList('What the device offers; without it, all that the machine implements.').optional(),
+  capacity: size({ multipleOf: SECTOR, minimum: SECTOR })
+    .prefault('16MiB')
+    .meta(quantityForm(SIZE, 'Size of the disk: 16MiB. A multiple of 512 bytes.')),
+  image: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('A raw image file, relative to this profile; without it the disk is in memory.'),
+  readOnly: z.boolean().default(false).describe('The device refuses to be written.'),
+  serial: z
+    .string()
+    .max(MAX_SERIAL)
+    .regex(/^[\x20-\x7e]*$/, 'must be printable ASCII')
+    .default('')
+    .describe('What the device calls itself: at most 20 ASCII characters.'),
+});
+
+const driver = z.strictObject({
+  privilege: z
+    .enum(DRIVER_PRIVILEGES)
+    .default('kernel')
+    .describe('Who writes the descriptors: the kernel, or a process with or without an IOMMU that confines it.'),
+  interface: z
+    .enum(['modern', 'legacy'])
+    .optional()
+    .describe('Which interface the driver uses; modern, unless the device is legacy.'),
+  buffers: z
+    .enum(['premapped', 'streaming'])
+    .default('premapped')
+    .describe('Map buffers once for all requests, or anew for each.'),
+  timeout: quantity(DURATION, { minimum: 1, maximum: MAX_TIMEOUT_MS })
+    .prefault('5s')
+    .meta(quantityForm(DURATION, 'How long no request may complete before the device counts as stalled: 5s.')),
+});
+
+const queue = z.strictObject({
+  layout: z.enum(['split']).default('split').describe('The layout of the virtqueue.'),
+  size: z
+    .int()
+    .min(1)
+    .max(MAX_QUEUE_SIZE)
+    .refine((entries) => (entries & (entries - 1)) === 0, 'must be a power of two')
+    .default(256)
+    .describe('Entries of the virtqueue: a power of two.'),
+});
+
+const workload = z.strictObject({
+  kind: z.enum(['write-read-verify']).describe('What is done: write a pattern, read it back, compare.'),
+  requests: z.int().min(1).max(0x7fff_ffff).describe('How many requests are made in all.'),
+  depth: z.int().min(1).max(MAX_QUEUE_SIZE).describe('How many requests are in flight at once.'),
+  blockSize: size({ multipleOf: SECTOR, minimum: SECTOR }).meta(
+    quantityForm(SIZE, 'Bytes of each request: 4KiB. A multiple of 512 bytes.'),
+  ),
+  seed: z.int().min(0).max(0xffff_ffff).default(1).describe('Seed of the pattern and of the order of requests.'),
+});
+
+const expect = z.strictObject({
+  accepted: featureList('Exactly the features that end as accepted.').exactOptional(),
+  declined: featureList('Exactly the features that end as declined.').exactOptional(),
+  path: z.enum(DMA_PATHS).exactOptional().describe('How a buffer’s address reaches the device.'),
+  outcome: z.enum(['completed', 'refused', 'failed']).exactOptional().describe('How the run ends.'),
+  refusal: z
+    .string()
+    .regex(/^[A-Z][A-Z0-9_]*$/, 'must be the code of a refusal, such as ENODEV')
+    .exactOptional()
+    .describe('The code of the refusal, such as ENODEV.'),
+  faults: z.int().min(0).exactOptional().describe('How many accesses of the device the platform stops.'),
+});
+
+/** The schema of each value of each section. */
+export const SECTION_FIELDS: Readonly<Record<SectionName, Readonly<Record<string, z.ZodType>>>> = {
+  platform: platform.shape,
+  machine: machine.shape,
+  device: device.shape,
+  driver: driver.shape,
+  queue: queue.shape,
+  workload: workload.shape,
+  expect: expect.shape,
+};
+
+const schema = z.strictObject({
+  profile: z.string().min(1).max(100).describe('The name of the profile, as reports give it.'),
+  summary: z.string().default('').describe('One sentence: what this profile shows.'),
+  extends: z.string().min(1).optional().describe('Another profile to start from, relative to this one.'),
+  platform: platform.describe('The rules the driver lives under. Keys beside `use` are options of the plugin.'),
+  machine: machine.describe('What is really underneath. Keys beside `use` and `memory` are options of the plugin.'),
+  device: device.describe('The device the machine has.'),
+  driver: driver.prefault({}).describe('The driver.'),
+  queue: queue.prefault({}).describe('The virtqueue.'),
+  workload: workload.describe('What the driver does with the device.'),
+  expect: expect.prefault({}).describe('What a run has to show; a run that differs fails.'),
+});
+
+/** A whole profile, after `extends` was resolved. */
+export const PROFILE_SCHEMA: z.ZodType<CheckedProfile> = schema;
+
+/** The keys that may stand at `path`, for suggestions. */
+export function knownKeys(path: readonly PropertyKey[]): readonly string[] {
+  if (path.length === 0) return Object.keys(schema.shape);
+  const section = Object.entries(SECTION_FIELDS).find(([name]) => path.length === 1 && name === path[0]);
+  return section === undefined ? [] : Object.keys(section[1]);
+}
+
+/** Whether a checked list of feature names has ACCESS_PLATFORM. */
+export function namesAccessPlatform(features: readonly string[] | undefined): boolean {
+  return features?.includes(featureName(VIRTIO_F_ACCESS_PLATFORM, DEVICE_TYPE)) ?? false;
+}
+
+interface Limits {
+  readonly minimum: number;
+  readonly maximum?: number;
+  readonly multipleOf?: number;
+}
+
+function size(limits: Limits): z.ZodPipe<z.ZodUnknown, z.ZodTransform<number>> {
+  return quantity(SIZE, limits);
+}
+
+function quantity(system: UnitSystem, limits: Limits): z.ZodPipe<z.ZodUnknown, z.ZodTransform<number>> {
+  const { minimum, maximum = Number.MAX_SAFE_INTEGER, multipleOf = 1 } = limits;
+  return z.unknown().transform((source, context) => {
+    const quantity = parseQuantity(source, system);
+    if (quantity.value === undefined) {
+      const { message, suggestion } = quantity;
+      context.addIssue({ code: 'custom', message, params: { suggestion }, input: source });
+      return z.NEVER;
+    }
+    const { value } = quantity;
+    const unit = Object.keys(system.units)[0];
+    let message: string | undefined;
+    if (value % multipleOf !== 0) message = `must be a multiple of ${multipleOf}${unit}`;
+    else if (value < minimum) message = `must be at least ${minimum}${unit}`;
+    else if (value > maximum) message = `must be at most ${maximum}${unit}`;
+    if (message !== undefined) context.addIssue({ code: 'custom', message, input: source });
+    return value;
+  });
+}
+
+/** What an editor is told of a quantity: its schema is a function, which has no JSON form. */
+function quantityForm(system: UnitSystem, description: string): z.GlobalMeta {
+  const withUnit = { type: 'string', pattern: quantityPattern(system) };
+  const forms = system.bare === undefined ? [withUnit] : [{ type: 'integer', minimum: 0 }, withUnit];
+  return { description, anyOf: forms };
+}
+
+function featureList(description: string): z.ZodArray<z.ZodPipe<z.ZodString, z.ZodTransform<string, string>>> {
+  const feature = z
+    .string()
+    .transform((name, context) => {
+      const bit = featureBit(name, DEVICE_TYPE);
+      if (bit !== undefined) return featureName(bit, DEVICE_TYPE);
+      const names = featureNames(DEVICE_TYPE);
+      const short = name
+        .toUpperCase()
+        .replace(/^VIRTIO_/, '')
+        .replace(/^(RING|BLK)_F_/, '$1_')
+        .replace(/^F_/, '');
+      const suggestion = closest(short, names);
+      context.addIssue({
+        code: 'custom',
+        message: `must be a feature of a ${DEVICE_TYPE} device`,
+        params: { suggestion },
+        input: name,
+      });
+      return z.NEVER;
+    })
+    .meta({
+      description: 'A feature bit, in the spelling of the specification without VIRTIO_ and F_; BIT_n names any.',
+      anyOf: [{ enum: featureNames(DEVICE_TYPE) }, { pattern: '^BIT_\\d{1,3}$' }],
+    });
+  return z.array(feature).max(128).describe(description);
+}

@@ -1,0 +1,97 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import * as fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { loadProfile } from '../src/load-profile.ts';
+import { ProfileError } from '../src/profile-error.ts';
+import type { ProfileIssue } from '../src/profile-issue.ts';
+import { profileText } from './support/profile-text.ts';
+import { temporaryFolder } from './support/temporary-folder.ts';
+
+/** Pieces of YAML and of profiles, so that many of the texts get past the parser. */
+const PIECE = fc.oneof(
+  fc.constantFrom(
+    'profile',
+    'platform',
+    'machine',
+    'device',
+    'queue',
+    'workload',
+    'expect',
+    'extends',
+    'use',
+    'size',
+    'offers',
+  ),
+  fc.constantFrom(
+    ': ',
+    '\n',
+    '\n  ',
+    '- ',
+    '{',
+    '}',
+    '[',
+    ']',
+    ', ',
+    '&a ',
+    '*a',
+    '!!set ',
+    '? ',
+    '|',
+    '"',
+    "'",
+    '#',
+    '---\n',
+    '<<',
+    '\t',
+  ),
+  fc.constantFrom(
+    '0x800000000000001',
+    '4KB',
+    '.nan',
+    '-1',
+    '1e999',
+    'null',
+    'true',
+    '__proto__',
+    'constructor',
+    './x.ts',
+    'fs',
+    '.',
+  ),
+  fc.string({ maxLength: 8 }),
+);
+
+/** A right profile in which some stretch is replaced. */
+const DAMAGED = fc.tuple(fc.nat(), fc.nat(30), fc.array(PIECE, { maxLength: 6 })).map(([at, length, pieces]) => {
+  const text = profileText();
+  const start = at % text.length;
+  return text.slice(0, start) + pieces.join('') + text.slice(start + length);
+});
+
+/** Issues that a profile of this content has and that name no place in it; `undefined` for a profile that loads. */
+async function misplacedIssues(file: string, content: string): Promise<readonly ProfileIssue[] | undefined> {
+  writeFileSync(file, content);
+  try {
+    await loadProfile(file);
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof ProfileError) || error.issues.length === 0) throw error;
+    const lines = content.split('\n').length;
+    const ownIssues = error.issues.filter((issue) => issue.file === file);
+    return ownIssues.filter(({ line, column }) => !(line >= 1 && line <= lines && column >= 1));
+  }
+}
+
+describe('loadProfile', () => {
+  it('meets any text with a profile or a ProfileError that has its places', async () => {
+    const file = join(temporaryFolder({}), 'profile.yaml');
+    const pieces = fc.array(PIECE, { maxLength: 40 }).map((parts) => parts.join(''));
+    await fc.assert(
+      fc.asyncProperty(fc.oneof(fc.string(), pieces, DAMAGED), async (content) => {
+        expect((await misplacedIssues(file, content)) ?? []).toEqual([]);
+      }),
+      { numRuns: 1000 },
+    );
+  }, 60_000);
+});

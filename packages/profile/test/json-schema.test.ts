@@ -1,0 +1,76 @@
+import { describe, expect, it } from 'vitest';
+import type { AnyPlugin } from '../src/check-plugin.ts';
+import { profileJsonSchema } from '../src/json-schema.ts';
+import { isRecord } from '../src/unknown-record.ts';
+import tinyMachine from './fixtures/tiny-machine.ts';
+import tinyPlatform from './fixtures/tiny-platform.ts';
+
+const PLUGINS = [
+  { use: 'tiny', plugin: tinyPlatform },
+  { use: 'tiny-machine', plugin: tinyMachine },
+  { use: 'broken', plugin: undefined },
+];
+
+/** What stands in `schema` below these keys. */
+function at(schema: unknown, ...keys: readonly (string | number)[]): unknown {
+  return keys.reduce((value, key) => (isRecord(value) ? value[key] : undefined), schema);
+}
+
+/** Paths of all keys that have no description. */
+function undescribed(schema: unknown, path = ''): string[] {
+  const properties = at(schema, 'properties');
+  if (!isRecord(properties)) return [];
+  return Object.entries(properties).flatMap(([key, value]) => [
+    ...(isRecord(value) && typeof value['description'] === 'string' ? [] : [`${path}${key}`]),
+    ...undescribed(value, `${path}${key}.`),
+  ]);
+}
+
+describe('profileJsonSchema', () => {
+  it('is draft-07 and plain JSON', () => {
+    const schema = profileJsonSchema(PLUGINS);
+    expect(schema['$schema']).toBe('http://json-schema.org/draft-07/schema#');
+    expect(JSON.parse(JSON.stringify(schema))).toEqual(schema);
+  });
+
+  it('describes every key', () => {
+    expect(undescribed(profileJsonSchema([]))).toEqual([]);
+  });
+
+  it('knows feature names', () => {
+    const items = at(profileJsonSchema([]), 'properties', 'device', 'properties', 'offers', 'items');
+    expect(at(items, 'anyOf', 0, 'enum')).toContain('ACCESS_PLATFORM');
+    expect(at(items, 'anyOf', 0, 'enum')).toContain('BLK_FLUSH');
+  });
+
+  it('requires of a profile that extends another only what it says itself', () => {
+    const schema = profileJsonSchema([]);
+    expect(schema['required']).toBeUndefined();
+    expect(at(schema, 'properties', 'workload', 'required')).toBeUndefined();
+    expect(schema['if']).toEqual({ not: { required: ['extends'] } });
+    expect(at(schema, 'then', 'required')).toContain('workload');
+    expect(at(schema, 'then', 'properties', 'workload', 'required')).toContain('requests');
+  });
+
+  it('adds the options of each plugin where `use` names it', () => {
+    const schema = profileJsonSchema(PLUGINS);
+    const platform = at(schema, 'properties', 'platform');
+    expect(at(platform, 'properties', 'use', 'anyOf', 0, 'enum')).toEqual(['tiny']);
+    expect(at(platform, 'allOf', 0, 'if', 'properties', 'use', 'const')).toBe('tiny');
+    expect(at(platform, 'allOf', 0, 'then', 'properties', 'mode', 'enum')).toEqual(['plain', 'fancy']);
+    expect(at(platform, 'allOf', 0, 'then', 'properties', 'use')).toBe(true);
+    expect(at(platform, 'allOf', 1)).toBeUndefined();
+    const machine = at(schema, 'properties', 'machine', 'allOf', 0, 'then');
+    expect(at(machine, 'properties', 'memory')).toBe(true);
+    expect(at(machine, 'additionalProperties')).toBe(false);
+  });
+
+  it('leaves open the options of a plugin whose schema has no JSON form', () => {
+    const options: AnyPlugin['options'] = {
+      '~standard': { version: 1, vendor: 'hand', validate: (value) => ({ value }) },
+    };
+    const schema = profileJsonSchema([{ use: 'hand', plugin: { ...tinyPlatform, options } }]);
+    expect(at(schema, 'properties', 'platform', 'allOf')).toBeUndefined();
+    expect(at(schema, 'properties', 'platform', 'properties', 'use', 'anyOf', 0, 'enum')).toEqual(['hand']);
+  });
+});

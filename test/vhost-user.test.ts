@@ -1,0 +1,150 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { commandProcess, reportsOf, ROOT, virtioPlatform } from './command.ts';
+
+/** What has to be installed for these tests, and whether it is. CI installs it and must not skip them. */
+const isInstalled = ((): boolean => {
+  try {
+    execFileSync('qemu-storage-daemon', ['--version'], { stdio: 'ignore' });
+    return true;
+  } catch {
+    return false;
+  }
+})();
+const NEEDS = 'needs qemu-storage-daemon: apt-get install qemu-system-common';
+const mayRun = isInstalled || process.env['CI'] !== undefined;
+
+const FOLDER = join(ROOT, 'profiles/vhost-user');
+const BLOCK = 4096;
+const CAPACITY = 64 * 1024 * 1024;
+
+let folder: string;
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'virtio-platform-'));
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+/** What a block holds after the workload, worked out anew: xorshift32 from the mixed seed, block and round. */
+function expectedBlock(seed: number, block: number, round: number): Buffer {
+  const bytes = Buffer.alloc(BLOCK);
+  let state = seed ^ Math.imul(block + 1, 0x9e3779b1) ^ Math.imul(round + 1, 0x85ebca6b);
+  for (let i = 0; i < BLOCK; i += 4) {
+    state ^= state << 13;
+    state ^= state >>> 17;
+    state ^= state << 5;
+    bytes.writeUInt32LE(state >>> 0, i);
+  }
+  return bytes;
+}
+
+/** The round that wrote a block last: each round writes up to all blocks and reads them, in half of what is left. */
+function lastRounds(requests: number): Int32Array {
+  const blocks = CAPACITY / BLOCK;
+  const rounds = new Int32Array(blocks).fill(-1);
+  for (let left = requests, round = 0; left > 0; round++) {
+    const writes = Math.min(blocks, Math.ceil(left / 2));
+    rounds.fill(round, 0, writes);
+    left -= writes + Math.min(writes, left - writes);
+  }
+  return rounds;
+}
+
+/** Process ids of storage daemons that were started with this image. */
+function daemonsOf(image: string): string[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .filter((pid) => {
+      try {
+        const words = readFileSync(`/proc/${pid}/cmdline`, 'utf8');
+        return words.startsWith('qemu-storage-daemon') && words.includes(image);
+      } catch {
+        return false;
+      }
+    });
+}
+
+describe.skipIf(!mayRun)(`the real back-end (${NEEDS})`, () => {
+  it.each(readdirSync(FOLDER))('%s completes and verifies 100,000 requests at depth 32', async (name) => {
+    const image = join(folder, `${name}.img`);
+    const path = join(folder, name);
+    writeFileSync(path, `extends: ${join(FOLDER, name)}\nprofile: with-image\ndevice: { image: ${image} }\n`);
+    writeFileSync(image, Buffer.alloc(CAPACITY));
+    const result = await virtioPlatform(['run', path, '--json']);
+    expect(result.stderr).toBe('');
+    expect(result.status).toBe(0);
+    const [report] = reportsOf(result);
+    expect(report).toMatchObject({
+      machine: 'vhost-user',
+      outcome: 'completed',
+      differences: [],
+      faults: [],
+      workload: { requests: 100_000, errors: 0, verified: true },
+      dma: { live: 0 },
+    });
+    const bytes = readFileSync(image);
+    const wrong = [...lastRounds(100_000).entries()].filter(
+      ([block, round]) => !bytes.subarray(block * BLOCK, (block + 1) * BLOCK).equals(expectedBlock(20, block, round)),
+    );
+    expect(wrong).toEqual([]);
+    expect(daemonsOf(image)).toEqual([]);
+    rmSync(image);
+  });
+
+  it.each(['physical', 'sev', 'vfio', 'pseries-linear'])('ends clearly when it is killed under %s', async (name) => {
+    const image = join(folder, 'killed.img');
+    const path = join(folder, 'killed.yaml');
+    writeFileSync(
+      path,
+      `extends: ${join(FOLDER, `${name}.yaml`)}
+profile: killed
+device: { image: ${image} }
+workload: { requests: 50000000 }
+`,
+    );
+    writeFileSync(image, Buffer.alloc(CAPACITY));
+    const temporary = readdirSync(tmpdir()).length;
+    const { finished } = commandProcess(['run', path, '--json']);
+    const pid = await startedDaemon(image);
+    await setTimeout(500);
+    const killedAt = performance.now();
+    process.kill(pid, 'SIGKILL');
+    const result = await finished;
+    expect(performance.now() - killedAt).toBeLessThan(10_000);
+    expect(result.status).toBe(1);
+    const [report] = reportsOf(result);
+    expect(report).toMatchObject({ outcome: 'failed', failure: { code: 'ERR_DEVICE_LOST' }, dma: { live: 0 } });
+    expect(report!.workload.requests).toBeGreaterThan(0);
+    expect(daemonsOf(image)).toEqual([]);
+    expect(readdirSync(tmpdir()).length).toBeLessThanOrEqual(temporary);
+  });
+
+  it('is ended with the command that is interrupted', async () => {
+    const image = join(folder, 'interrupted.img');
+    const path = join(folder, 'interrupted.yaml');
+    writeFileSync(
+      path,
+      `extends: ${join(FOLDER, 'physical.yaml')}\nprofile: interrupted\ndevice: { image: ${image} }\nworkload: { requests: 50000000 }\n`,
+    );
+    writeFileSync(image, Buffer.alloc(CAPACITY));
+    const { process: child, finished } = commandProcess(['run', path]);
+    await startedDaemon(image);
+    await setTimeout(300);
+    child.kill('SIGINT');
+    await finished;
+    await setTimeout(300);
+    expect(daemonsOf(image)).toEqual([]);
+  });
+});
+
+async function startedDaemon(image: string): Promise<number> {
+  for (let i = 0; i < 100; i++) {
+    const [pid] = daemonsOf(image);
+    if (pid !== undefined) return Number(pid);
+    await setTimeout(100);
+  }
+  throw new Error('the storage daemon was not started');
+}
