@@ -36,6 +36,29 @@ function expectNothingLeft(ring: HostileRing): void {
   expect(ring.memory.allocated).toBe(0);
 }
 
+describe('SplitDeviceQueue over an address space that takes things back', () => {
+  it('looks for its rings anew, and breaks with a fault when they are gone', () => {
+    const ring = new HostileRing();
+    const device = new SplitDeviceQueue(ring.space, {
+      addresses: ring.queue.addresses,
+      eventIdx: false,
+      indirect: false,
+      byteOrder: 'little',
+    });
+    const chain = new DescriptorChain(8);
+    ring.send();
+    ring.send();
+    expect(device.pop(chain)).toBe(true);
+    ring.queue.dispose();
+    expect(device.pop(chain)).toBe(false);
+    expect(device.broken?.code).toBe('ring-unreachable');
+    expect(ring.space.faults.entries[0]).toMatchObject({ access: 'read', cause: 'unmapped' });
+    device.push(chain.head, 0);
+    expect(device.flush()).toBe(false);
+    expect(device.inFlight).toBe(0);
+  });
+});
+
 describe('SplitVirtqueue against a hostile device', () => {
   it.each([8, 9, 0xffff, 0x7fff_ffff, 0xffff_ffff])('D01 breaks on used id %d', (id) => {
     const ring = new HostileRing();

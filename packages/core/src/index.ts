@@ -27,6 +27,7 @@ export * from './features/feature-bit.ts';
 export * from './features/feature-dependencies.ts';
 export * from './features/feature-name.ts';
 export * from './features/feature-set.ts';
+export * from './memory/byte-size.ts';
 export * from './memory/guest-memory.ts';
 export * from './memory/range-allocator.ts';
 export * from './negotiation/core-rules.ts';

@@ -1,10 +1,15 @@
 import { MemoryFile } from './memory-file.ts';
 import { MemoryMapping } from './memory-mapping.ts';
 
+/** Bytes that are moved at once. */
+const BLOCK = 0x1_0000;
+const ZEROS = new Uint8Array(BLOCK);
+
 /**
- * Memory of which only chosen pages can be shared. It starts as anonymous memory of this process; `share` lays pages of a
- * file over a range, at the same offsets. So the operating system itself keeps whoever gets `descriptor` out of the rest:
- * those bytes are in no file. Converting loses what the pages held. One owner: it unmaps and closes exactly once.
+ * Memory of which only chosen pages can be shared. It starts as anonymous memory of this process; `share` moves pages into a
+ * file, at the same offsets, and `unshare` moves them back. So the operating system itself keeps whoever gets `descriptor`
+ * out of the rest: those bytes are in no file. What the pages hold stays, and so does `buffer`. Nobody else may write to
+ * pages while they move. One owner: it unmaps and closes exactly once.
  */
 export class ConvertibleMemory {
   readonly size: number;
@@ -38,14 +43,34 @@ export class ConvertibleMemory {
     return this.#file.descriptor;
   }
 
-  /** Replaces whole pages by zeroed ones that are in the file. Throws {@link HostError}. */
+  /** Moves whole private pages into the file: one system call, and one for each block that is not all zero. Throws {@link HostError}, and then they are still private. */
   share(offset: number, length: number): void {
-    this.#mapping.layFile(this.#file.descriptor, offset, length);
+    try {
+      for (const block of blocks(this.buffer, offset, length)) {
+        // Memory that was never used costs nothing: it stays a hole.
+        if (!isZero(block)) this.#file.write(block, block.byteOffset);
+      }
+      this.#mapping.layFile(this.#file.descriptor, offset, length);
+    } catch (error) {
+      this.#file.punchHole(offset, length);
+      throw error;
+    }
   }
 
-  /** Replaces whole pages by zeroed ones that are not, and wipes what the file had there. Throws {@link HostError}. */
+  /** Moves whole shared pages out of the file, and wipes what it had there. Throws {@link HostError}, and then they are still shared. */
   unshare(offset: number, length: number): void {
+    const moved = new Uint8Array(BLOCK);
     this.#mapping.layAnonymous(offset, length);
+    try {
+      for (const block of blocks(this.buffer, offset, length)) {
+        const content = moved.subarray(0, block.length);
+        this.#file.read(content, block.byteOffset);
+        if (!isZero(content)) block.set(content);
+      }
+    } catch (error) {
+      this.#mapping.layFile(this.#file.descriptor, offset, length);
+      throw error;
+    }
     this.#file.punchHole(offset, length);
   }
 
@@ -53,4 +78,14 @@ export class ConvertibleMemory {
     this.#file.dispose();
     this.#mapping.dispose();
   }
+}
+
+/** The parts of a range, in order; a part's `byteOffset` is its offset in memory and in the file. */
+function* blocks(buffer: ArrayBuffer, offset: number, length: number): Generator<Uint8Array> {
+  const end = offset + length;
+  for (let at = offset; at < end; at += BLOCK) yield new Uint8Array(buffer, at, Math.min(BLOCK, end - at));
+}
+
+function isZero(bytes: Uint8Array): boolean {
+  return Buffer.compare(bytes, ZEROS.subarray(0, bytes.length)) === 0;
 }

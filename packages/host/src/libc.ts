@@ -6,6 +6,9 @@ export interface Libc {
   memfd_create(name: string, flags: number): number;
   ftruncate(descriptor: number, length: number): number;
   fallocate(descriptor: number, mode: number, offset: number, length: number): number;
+  /** Writes from, or reads into, the memory of the array itself. */
+  pwrite(descriptor: number, source: Uint8Array, length: number, offset: number): number;
+  pread(descriptor: number, target: Uint8Array, length: number, offset: number): number;
   mmap(
     address: bigint,
     length: number,
@@ -41,6 +44,8 @@ const PROTOTYPES = [
   'int memfd_create(const char *name, unsigned int flags)',
   'int ftruncate(int fd, int64_t length)',
   'int fallocate(int fd, int mode, int64_t offset, int64_t length)',
+  'intptr_t pwrite(int fd, const void *source, size_t length, int64_t offset)',
+  'intptr_t pread(int fd, void *target, size_t length, int64_t offset)',
   'void *mmap(void *address, size_t length, int protection, int flags, int fd, int64_t offset)',
   'int munmap(void *address, size_t length)',
   'int eventfd(unsigned int initial, int flags)',

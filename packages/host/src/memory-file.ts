@@ -1,5 +1,5 @@
 import { libc } from './libc.ts';
-import { checked, closeDescriptor } from './system-call.ts';
+import { checked, closeDescriptor, systemCallError } from './system-call.ts';
 
 const MFD_CLOEXEC = 1;
 const FALLOC_FL_KEEP_SIZE = 1;
@@ -32,6 +32,28 @@ export class MemoryFile {
   get descriptor(): number {
     if (this.#descriptor < 0) throw new TypeError('this memory file was closed');
     return this.#descriptor;
+  }
+
+  /** Writes all of `source`, up to 1 MiB. Throws {@link HostError}. */
+  write(source: Uint8Array, offset: number): void {
+    const written = checked(
+      libc().pwrite(this.descriptor, source, source.length, offset),
+      'pwrite',
+      `write ${source.length} bytes of shared memory`,
+    );
+    // A file system that has no room for all of it says so only when it is asked for the rest.
+    if (written < source.length) throw systemCallError('pwrite', 'write all of it', 'ENOSPC');
+  }
+
+  /** Fills `target`, up to 1 MiB. Throws {@link HostError}. */
+  read(target: Uint8Array, offset: number): void {
+    const length = checked(
+      libc().pread(this.descriptor, target, target.length, offset),
+      'pread',
+      `read ${target.length} bytes of shared memory`,
+    );
+    // Whoever was passed the descriptor can shorten the file.
+    if (length < target.length) throw systemCallError('pread', 'read all of it', 'EIO');
   }
 
   /** Gives back the pages of a range; whoever has it mapped reads zeros from then on. Throws {@link HostError}. */

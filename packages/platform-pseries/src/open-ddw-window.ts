@@ -1,5 +1,4 @@
-import { DmaError } from '@virtio-platform/core';
-import { formatByteSize } from './byte-size.ts';
+import { DmaError, formatByteSize } from '@virtio-platform/core';
 import { RTAS_SUCCESS, type TceFacility } from './tce-facility.ts';
 import { TceWindow } from './tce-window.ts';
 

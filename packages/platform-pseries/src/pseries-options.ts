@@ -1,6 +1,6 @@
-import type { ByteOrder } from '@virtio-platform/core';
+import { formatByteSize, type ByteOrder } from '@virtio-platform/core';
 import { z } from 'zod';
-import { byteSizeSchema, formatByteSize } from './byte-size.ts';
+import { byteSize } from './byte-size.ts';
 
 export type WindowKind = 'default' | 'ddw';
 export type WindowMapping = 'identity' | 'dynamic' | 'linear';
@@ -42,7 +42,7 @@ const windowSchema = z
       .describe(
         'dynamic: each mapping gets bus pages of its own. identity (kind default): TCE i points at page i. linear (kind ddw): all of memory at 2^59 + its address. By default dynamic for kind default, linear for kind ddw.',
       ),
-    pageSize: byteSizeSchema
+    pageSize: byteSize
       .optional()
       .describe(
         'Bytes that one TCE translates: 4KiB, 64KiB, 2MiB or 16MiB. By default 4KiB for kind default (fixed there), 64KiB for kind ddw.',
@@ -65,7 +65,7 @@ export const pseriesOptionsSchema: z.ZodType<PseriesOptions> = z.strictObject({
     .enum(['little', 'big'])
     .default('little')
     .describe('Byte order of the guest, and so of the rings of a legacy device.'),
-  defaultWindowSize: byteSizeSchema
+  defaultWindowSize: byteSize
     .default(2 ** 30)
     .refine((bytes) => bytes % DEFAULT_WINDOW_PAGE === 0 && bytes >= 2 * DEFAULT_WINDOW_PAGE && bytes <= 2 ** 32, {
       error: 'the default window is 8KiB to 4GiB, in pages of 4KiB',

@@ -1,4 +1,5 @@
 import {
+  formatByteSize,
   GUEST_MEMORY,
   inject,
   type ByteOrder,
@@ -11,7 +12,6 @@ import {
   type PlatformTraits,
 } from '@virtio-platform/core';
 import { injectable, type InjectionToken } from 'tsyringe';
-import { formatByteSize } from './byte-size.ts';
 import { DirectTceWindow } from './direct-tce-window.ts';
 import { DynamicTceWindow } from './dynamic-tce-window.ts';
 import { openDdwWindow } from './open-ddw-window.ts';

@@ -4,6 +4,7 @@ import {
   DMA_UNREACHABLE,
   DmaDirection,
   DmaError,
+  formatByteSize,
   MappingTable,
   PAGE_SIZE,
   type DmaLimits,
@@ -12,7 +13,6 @@ import {
   type DmaStatistics,
   type GuestMemory,
 } from '@virtio-platform/core';
-import { formatByteSize } from './byte-size.ts';
 import type { DynamicTceWindow } from './dynamic-tce-window.ts';
 import { TceRegion } from './tce-region.ts';
 

@@ -60,7 +60,8 @@ function loadingProblem(cause: unknown): PluginProblem {
 }
 
 function notFoundHint(use: string, isInstalled: boolean): string {
-  if (isInstalled) return 'the `exports` of its package.json need a `default` condition, not only `import`';
+  if (isInstalled)
+    return 'its package.json has to lead to a file that is there (build it?), under the condition `default` and not only `import`';
   if (isAbsolute(use)) return 'paths are relative to the file in which they stand';
   return `npm install ${use}; a path starts with ./ or ../`;
 }

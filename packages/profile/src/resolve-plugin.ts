@@ -2,7 +2,7 @@ import { existsSync, statSync } from 'node:fs';
 import { createRequire, isBuiltin } from 'node:module';
 import { isAbsolute, join, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import { errorCode, errorMessage } from './error-code.ts';
+import { errorMessage } from './error-code.ts';
 import { readManifest } from './read-manifest.ts';
 
 /** Where plugins are looked for besides the profile that names them. */
@@ -65,12 +65,11 @@ function resolveFrom(base: string, specifier: string): Resolution {
   try {
     return { url: pathToFileURL(createRequire(pathToFileURL(base)).resolve(specifier)).href };
   } catch (error) {
-    const isInstalled = errorCode(error) !== 'MODULE_NOT_FOUND';
-    const reason = isInstalled
-      ? errorMessage(error)
-      : isAbsolute(specifier)
-        ? 'the folder has no entry'
-        : 'it is not installed';
+    const [message = ''] = errorMessage(error).split('\n', 1);
+    // Node names what it looked for: the package, or the file that the package.json leads to.
+    const isInstalled = message !== `Cannot find module '${specifier}'`;
+    const absent = isAbsolute(specifier) ? 'the folder has no entry' : 'it is not installed';
+    const reason = isInstalled ? message : absent;
     return { url: undefined, reason, isInstalled, cause: error };
   }
 }

@@ -44,7 +44,7 @@ export function placeOf(root: SourceNode, path: readonly PropertyKey[], part: 'v
     key = entry.key;
     node = entry.value;
   }
-  return key;
+  return part === 'key' ? key : node;
 }
 
 /** The value without positions, as schemas take it: whole numbers that a `number` holds exactly are numbers. */

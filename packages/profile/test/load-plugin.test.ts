@@ -102,7 +102,19 @@ describe('loadPlugin', () => {
       'node_modules/outside/a.js': JAVASCRIPT,
     });
     const error = await failure(useOf('outside', folder));
-    expect(error).toMatchObject({ code: 'ERR_PLUGIN_NOT_FOUND', hint: expect.stringContaining('`default` condition') });
+    expect(error).toMatchObject({
+      code: 'ERR_PLUGIN_NOT_FOUND',
+      hint: expect.stringContaining('the condition `default`'),
+    });
+  });
+
+  it('tells a package that was not built from one that is not installed', async () => {
+    const folder = temporaryFolder({
+      'node_modules/outside/package.json': '{ "name": "outside", "exports": { "default": "./dist/a.js" } }',
+    });
+    const error = await failure(useOf('outside', folder));
+    expect(error).toMatchObject({ code: 'ERR_PLUGIN_NOT_FOUND', hint: expect.stringContaining('build it?') });
+    expect(error.message).toContain(join('outside', 'dist', 'a.js'));
   });
 
   it('does not take a module of Node for a plugin', async () => {

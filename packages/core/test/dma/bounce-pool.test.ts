@@ -62,6 +62,21 @@ describe('BouncePool', () => {
     );
   });
 
+  it('finds the one free slot, wherever it is and wherever the search starts', () => {
+    for (const start of [0, 1, 64, 127]) {
+      const pool = new BouncePool(SEGMENT);
+      for (let slot = 0; slot < BOUNCE_SEGMENT_SLOTS; slot++) pool.take(1);
+      pool.give(start, 1);
+      pool.take(1);
+      for (let slot = 0; slot < BOUNCE_SEGMENT_SLOTS; slot++) {
+        pool.give(slot, 1);
+        expect(pool.take(1)).toBe(slot);
+        pool.give(start, 1);
+        expect(pool.take(1)).toBe(start);
+      }
+    }
+  });
+
   it('uses slots again as late as possible', () => {
     const pool = new BouncePool(SEGMENT);
     const seen = Array.from({ length: BOUNCE_SEGMENT_SLOTS }, () => {

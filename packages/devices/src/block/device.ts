@@ -138,39 +138,41 @@ export class BlockDevice implements DeviceModel {
 
   /** Reads `length` bytes of the readable part, from its byte `skip` on. */
   #gather(chain: DescriptorChain, space: DeviceAddressSpace, skip: number, target: Uint8Array, length: number): boolean {
-    let done = 0;
-    for (let i = 0; i < chain.readable && done < length; i++) {
-      const segment = chain.length[i]!;
-      if (skip >= segment) {
-        skip -= segment;
-        continue;
-      }
-      const run = Math.min(segment - skip, length - done);
-      const low = chain.low[i]! + skip;
-      const carry = low >= 0x1_0000_0000 ? 1 : 0;
-      if (!space.read(low >>> 0, (chain.high[i]! + carry) >>> 0, target, done, run)) return false;
-      done += run;
-      skip = 0;
-    }
-    return done === length;
+    return transfer(chain, space, false, skip, target, length);
   }
 
   /** Writes `length` bytes into the writable part, from its byte `skip` on. */
   #scatter(chain: DescriptorChain, space: DeviceAddressSpace, skip: number, source: Uint8Array, length: number): boolean {
-    let done = 0;
-    for (let i = chain.readable; i < chain.count && done < length; i++) {
-      const segment = chain.length[i]!;
-      if (skip >= segment) {
-        skip -= segment;
-        continue;
-      }
-      const run = Math.min(segment - skip, length - done);
-      const low = chain.low[i]! + skip;
-      const carry = low >= 0x1_0000_0000 ? 1 : 0;
-      if (!space.write(low >>> 0, (chain.high[i]! + carry) >>> 0, source, done, run)) return false;
-      done += run;
-      skip = 0;
-    }
-    return done === length;
+    return transfer(chain, space, true, skip, source, length);
   }
+}
+
+/** Moves bytes between a buffer and the readable or the writable part of a chain. Returns false where it is refused or ends. */
+function transfer(
+  chain: DescriptorChain,
+  space: DeviceAddressSpace,
+  isWrite: boolean,
+  skip: number,
+  bytes: Uint8Array,
+  length: number,
+): boolean {
+  const end = isWrite ? chain.count : chain.readable;
+  let done = 0;
+  for (let i = isWrite ? chain.readable : 0; i < end && done < length; i++) {
+    const segment = chain.length[i]!;
+    if (skip >= segment) {
+      skip -= segment;
+      continue;
+    }
+    const run = Math.min(segment - skip, length - done);
+    const low = chain.low[i]! + skip;
+    const high = (chain.high[i]! + (low >= 0x1_0000_0000 ? 1 : 0)) >>> 0;
+    const isDone = isWrite
+      ? space.write(low >>> 0, high, bytes, done, run)
+      : space.read(low >>> 0, high, bytes, done, run);
+    if (!isDone) return false;
+    done += run;
+    skip = 0;
+  }
+  return done === length;
 }
