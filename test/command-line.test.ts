@@ -22,7 +22,17 @@ describe('virtio-platform run', () => {
   it('prints a table for people, without colour where there is no terminal', async () => {
     const { status, stdout, stderr } = await virtioPlatform(['run', LINEAR]);
     expect(status).toBe(0);
-    for (const word of ['profile', 'platform', 'path', 'bounced', 'faults', 'pseries-linear', 'linear', '2,000', 'verified']) {
+    for (const word of [
+      'profile',
+      'platform',
+      'path',
+      'bounced',
+      'faults',
+      'pseries-linear',
+      'linear',
+      '2,000',
+      'verified',
+    ]) {
       expect(stdout).toContain(word);
     }
     expect(stdout).toContain('1 of 1 runs as expected');
@@ -31,7 +41,10 @@ describe('virtio-platform run', () => {
   });
 
   it('exits 1 and shows the difference where a profile expects otherwise', async () => {
-    const path = profile('wrong.yaml', `extends: ${LINEAR}\nprofile: wrong\nexpect: { path: identity, accepted: [VERSION_1] }\n`);
+    const path = profile(
+      'wrong.yaml',
+      `extends: ${LINEAR}\nprofile: wrong\nexpect: { path: identity, accepted: [VERSION_1] }\n`,
+    );
     const { status, stdout } = await virtioPlatform(['run', path]);
     expect(status).toBe(1);
     expect(stdout).toContain('path: expected identity, was linear');
@@ -110,7 +123,10 @@ describe('virtio-platform explain', () => {
     const { status, stdout } = await virtioPlatform(['explain', path]);
     expect(status).toBe(0);
     expect(stdout).toContain('refused EPERM');
-    const json = JSON.parse((await virtioPlatform(['explain', path, '--json'])).stdout) as { refusal: unknown; path: unknown };
+    const json = JSON.parse((await virtioPlatform(['explain', path, '--json'])).stdout) as {
+      refusal: unknown;
+      path: unknown;
+    };
     expect(json).toMatchObject({ refusal: { code: 'EPERM', source: expect.stringMatching(/./) }, path: null });
   });
 });
@@ -126,7 +142,9 @@ describe('virtio-platform check', () => {
     const path = profile('options.yaml', `extends: ${LINEAR}\nprofile: options\nplatform:\n  window: { kind: ddv }\n`);
     const { status, stdout } = await virtioPlatform(['check', path, '--json']);
     expect(status).toBe(2);
-    const [result] = JSON.parse(stdout) as [{ ok: boolean; error: { code: string; issues: { line: number; column: number }[] } }];
+    const [result] = JSON.parse(stdout) as [
+      { ok: boolean; error: { code: string; issues: { line: number; column: number }[] } },
+    ];
     expect(result).toMatchObject({ ok: false, error: { code: 'ERR_PLUGIN_OPTIONS' } });
     expect(result.error.issues[0]).toMatchObject({ line: 4, column: 19 });
   });
@@ -136,8 +154,12 @@ describe('virtio-platform list and schema', () => {
   it('lists profiles, platforms and machines', async () => {
     const { status, stdout } = await virtioPlatform(['list']);
     expect(status).toBe(0);
-    for (const word of ['pseries-linear', 'vhost-user-sev', 'platforms', 'legacy', 'machines', 'simulated']) expect(stdout).toContain(word);
-    const json = JSON.parse((await virtioPlatform(['list', '--json'])).stdout) as { plugins: { error: unknown }[]; profiles: unknown[] };
+    for (const word of ['pseries-linear', 'vhost-user-sev', 'platforms', 'legacy', 'machines', 'simulated'])
+      expect(stdout).toContain(word);
+    const json = JSON.parse((await virtioPlatform(['list', '--json'])).stdout) as {
+      plugins: { error: unknown }[];
+      profiles: unknown[];
+    };
     expect(json.plugins.length).toBeGreaterThanOrEqual(6);
     expect(json.plugins.map(({ error }) => error).filter((error) => error !== null)).toEqual([]);
   });

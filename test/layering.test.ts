@@ -38,13 +38,14 @@ function imported(name: string): Set<string> {
   const found = new Set<string>();
   for (const file of sources(join(ROOT, 'packages', name, 'src'))) {
     const text = readFileSync(file, 'utf8').replace(/\/\*\*[\s\S]*?\*\//g, '');
-    for (const [, other] of text.matchAll(/(?:from|import\()\s*['"]@virtio-platform\/([a-z-]+)['"]/g)) found.add(other!);
+    for (const [, other] of text.matchAll(/(?:from|import\()\s*['"]@virtio-platform\/([a-z-]+)['"]/g))
+      found.add(other!);
   }
   return found;
 }
 
-function readJson<T>(...path: string[]): T {
-  return JSON.parse(readFileSync(join(ROOT, ...path), 'utf8')) as T;
+function readJson(...path: string[]): unknown {
+  return JSON.parse(readFileSync(join(ROOT, ...path), 'utf8'));
 }
 
 describe('layering', () => {
@@ -57,27 +58,29 @@ describe('layering', () => {
   });
 
   it.each(packages)('%s references just the packages it may import', (name) => {
-    const { references } = readJson<{ references: { path: string }[] }>('packages', name, 'tsconfig.json');
+    const { references } = readJson('packages', name, 'tsconfig.json') as { references: { path: string }[] };
     expect(references.map(({ path }) => path.replace('../', '')).toSorted()).toEqual(MAY_IMPORT[name]!.toSorted());
   });
 
   it.each(packages)('%s depends on what it imports', (name) => {
-    const { dependencies = {}, peerDependencies = {} } = readJson<{
+    const { dependencies = {}, peerDependencies = {} } = readJson('packages', name, 'package.json') as {
       dependencies?: Record<string, string>;
       peerDependencies?: Record<string, string>;
-    }>('packages', name, 'package.json');
+    };
     const declared = [...Object.keys(dependencies), ...Object.keys(peerDependencies)];
     expect([...imported(name)].filter((other) => !declared.includes(PREFIX + other))).toEqual([]);
   });
 
   it('keeps the container in the core’s platform folder', () => {
-    const users = sources(join(ROOT, 'packages/core/src')).filter((file) => /from 'tsyringe'/.test(readFileSync(file, 'utf8')));
+    const users = sources(join(ROOT, 'packages/core/src')).filter((file) =>
+      /from 'tsyringe'/.test(readFileSync(file, 'utf8')),
+    );
     expect(users.filter((file) => !file.includes(join('core', 'src', 'platform')))).toEqual([]);
     expect(users.length).toBeGreaterThan(0);
   });
 
   it('gives the core no dependency but the container', () => {
-    const core = readJson<{ dependencies?: object; peerDependencies: object }>('packages/core/package.json');
+    const core = readJson('packages/core/package.json') as { dependencies?: object; peerDependencies: object };
     expect(Object.keys(core.dependencies ?? {})).toEqual([]);
     expect(Object.keys(core.peerDependencies).toSorted()).toEqual(['reflect-metadata', 'tsyringe']);
   });
@@ -96,9 +99,13 @@ describe('layering', () => {
       const compile = (source: string): string => {
         writeFileSync(join(folder, 'src', 'index.ts'), source);
         try {
-          return execFileSync(process.execPath, [join(ROOT, 'node_modules/typescript/bin/tsc'), '-p', folder, '--noEmit'], { encoding: 'utf8' });
+          return execFileSync(
+            process.execPath,
+            [join(ROOT, 'node_modules/typescript/bin/tsc'), '-p', folder, '--noEmit'],
+            { encoding: 'utf8' },
+          );
         } catch (error) {
-          return String((error as { stdout: string }).stdout);
+          return (error as { stdout: string }).stdout;
         }
       };
       // TS6059 and TS6307: the file belongs to no referenced project. A referenced one may only be not built yet (TS6305).

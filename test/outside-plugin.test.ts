@@ -13,7 +13,8 @@ let folder: string;
 beforeAll(() => {
   folder = mkdtempSync(join(ROOT, 'test', '.outside-'));
   mkdirSync(folder, { recursive: true });
-  for (const [, name, text] of PAGE.matchAll(/```\w+ file=(\S+)\n([\s\S]*?)```/g)) writeFileSync(join(folder, name!), text!);
+  for (const [, name, text] of PAGE.matchAll(/```\w+ file=(\S+)\n([\s\S]*?)```/g))
+    writeFileSync(join(folder, name!), text!);
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
@@ -44,7 +45,10 @@ describe('a platform written from the documentation alone', () => {
   });
 
   it('serves a device in a worker', async () => {
-    const report = await runWith((yaml) => yaml.replace('memory: 16MiB', 'memory: 16MiB\n  device: worker'), 'worker.yaml');
+    const report = await runWith(
+      (yaml) => yaml.replace('memory: 16MiB', 'memory: 16MiB\n  device: worker'),
+      'worker.yaml',
+    );
     expect(report).toMatchObject({ outcome: 'completed', workload: { verified: true }, faults: [] });
   });
 
@@ -54,7 +58,9 @@ describe('a platform written from the documentation alone', () => {
   });
 
   it('has its options checked at their place in the YAML', async () => {
-    await expect(runWith((yaml) => yaml.replace('offset: 0x2000000000', 'offest: 5'), 'wrong.yaml')).rejects.toMatchObject({
+    await expect(
+      runWith((yaml) => yaml.replace('offset: 0x2000000000', 'offest: 5'), 'wrong.yaml'),
+    ).rejects.toMatchObject({
       code: 'ERR_PLUGIN_OPTIONS',
       message: expect.stringMatching(/wrong\.yaml:5:11.*unknown option offest/s),
     });

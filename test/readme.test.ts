@@ -7,7 +7,10 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ROOT } from './command.ts';
 
 const README = readFileSync(join(ROOT, 'README.md'), 'utf8');
-const files = [...README.matchAll(/```yaml file=(\S+)\n([\s\S]*?)```/g)].map(([, name, text]) => ({ name: name!, text: text! }));
+const files = [...README.matchAll(/```yaml file=(\S+)\n([\s\S]*?)```/g)].map(([, name, text]) => ({
+  name: name!,
+  text: text!,
+}));
 
 let folder: string;
 beforeAll(() => {
@@ -25,6 +28,7 @@ describe('the README', () => {
 
   it('shows the profiles that are shipped', () => {
     const shown = README.slice(README.indexOf('```text'), README.indexOf('runs as expected'));
-    for (const name of ['legacy-device', 'pseries-linear', 'sev-bounce', 'vfio-pool', 'vfio-worker']) expect(shown).toContain(name);
+    for (const name of ['legacy-device', 'pseries-linear', 'sev-bounce', 'vfio-pool', 'vfio-worker'])
+      expect(shown).toContain(name);
   });
 });

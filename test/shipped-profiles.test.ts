@@ -29,7 +29,14 @@ describe('the shipped profiles', () => {
 
   it.each(embedded)('%s completes, verifies, and leaves nothing behind', (name) => {
     const report = reports.find(({ profile }) => `${profile}.yaml` === name)!;
-    expect(report).toMatchObject({ outcome: 'completed', faults: [], findings: [], differences: [], refusal: null, failure: null });
+    expect(report).toMatchObject({
+      outcome: 'completed',
+      faults: [],
+      findings: [],
+      differences: [],
+      refusal: null,
+      failure: null,
+    });
     expect(report.workload).toMatchObject({ errors: 0, verified: true, requests: 2000, bytes: 2000 * 4096 });
     expect(report.dma.live).toBe(0);
     expect(report.dma.maps).toBe(report.dma.unmaps);
@@ -48,7 +55,9 @@ describe('the shipped profiles', () => {
   });
 
   it.each(embedded)('%s teaches: it has comments of more than a line', (name) => {
-    const comments = readFileSync(join(FOLDER, name), 'utf8').split('\n').filter((line) => line.startsWith('# '));
+    const comments = readFileSync(join(FOLDER, name), 'utf8')
+      .split('\n')
+      .filter((line) => line.startsWith('# '));
     expect(comments.length).toBeGreaterThanOrEqual(2);
   });
 });

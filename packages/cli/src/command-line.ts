@@ -1,5 +1,4 @@
 import { createRequire } from 'node:module';
-import { CodedError } from '@virtio-platform/core';
 import { Command, CommanderError } from 'commander';
 import { checkCommand } from './commands/check.ts';
 import { explainCommand } from './commands/explain.ts';
@@ -31,26 +30,35 @@ export async function runCommandLine(words: readonly string[], streams: OutputSt
     .description('One virtio ring, every platform’s rules.')
     .version(version())
     .showHelpAfterError('(virtio-platform --help lists the commands)')
-    .configureOutput({ writeOut: (text) => terminal.print(text.trimEnd()), writeErr: (text) => terminal.printError(text.trimEnd()) })
+    .configureOutput({
+      writeOut: (text) => terminal.print(text.trimEnd()),
+      writeErr: (text) => terminal.printError(text.trimEnd()),
+    })
     .exitOverride();
   program
     .command('run')
     .description('runs profiles; without one, the shipped ones that need nothing installed')
     .argument('[profile...]', 'YAML files')
     .option('--json', 'prints an array of reports')
-    .action((files: string[], options: JsonOption) => run(options.json, () => runCommand(terminal, files, options.json === true)));
+    .action((files: string[], options: JsonOption) =>
+      run(options.json, () => runCommand(terminal, files, options.json === true)),
+    );
   program
     .command('explain')
     .description('says why each feature was accepted, declined or refused, and which path the addresses take')
     .argument('<profile>', 'YAML file')
     .option('--json', 'prints an object')
-    .action((file: string, options: JsonOption) => run(options.json, () => explainCommand(terminal, file, options.json === true)));
+    .action((file: string, options: JsonOption) =>
+      run(options.json, () => explainCommand(terminal, file, options.json === true)),
+    );
   program
     .command('check')
     .description('validates profiles and says where they are wrong')
     .argument('<profile...>', 'YAML files')
     .option('--json', 'prints an array of results')
-    .action((files: string[], options: JsonOption) => run(options.json, () => checkCommand(terminal, files, options.json === true)));
+    .action((files: string[], options: JsonOption) =>
+      run(options.json, () => checkCommand(terminal, files, options.json === true)),
+    );
   program
     .command('list')
     .description('lists profiles, plugins and machines, and what is missing to run them here')
@@ -71,7 +79,7 @@ export async function runCommandLine(words: readonly string[], streams: OutputSt
 }
 
 function version(): string {
-  const { version: text } = createRequire(import.meta.url)('../package.json') as { version?: string };
-  if (text === undefined) throw new CodedError('ERR_USAGE', 'this installation has no version');
-  return text;
+  const manifest: unknown = createRequire(import.meta.url)('../package.json');
+  const isManifest = typeof manifest === 'object' && manifest !== null && 'version' in manifest;
+  return isManifest ? String(manifest.version) : 'unknown';
 }

@@ -8,7 +8,7 @@ export function printError(terminal: Terminal, error: unknown, asJson: boolean):
   if (!isCodedError(error)) return status;
   if (asJson) {
     const { code, message, hint } = error;
-    const issues = (error as { issues?: unknown }).issues;
+    const issues = 'issues' in error ? error.issues : [];
     terminal.printError(JSON.stringify({ error: { code, message, hint: hint ?? null, issues } }));
     return status;
   }

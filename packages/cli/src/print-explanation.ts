@@ -5,7 +5,9 @@ import type { Terminal } from './terminal.ts';
 export function printExplanation(terminal: Terminal, explanation: Explanation): void {
   const { bold, dim, green, red, yellow } = terminal.colors;
   const { profile, platform, machine, interface: deviceInterface, privilege } = explanation;
-  terminal.print(`${bold(profile)}  ${platform} on ${machine}, ${deviceInterface} interface, driver privilege ${privilege}\n`);
+  terminal.print(
+    `${bold(profile)}  ${platform} on ${machine}, ${deviceInterface} interface, driver privilege ${privilege}\n`,
+  );
   for (const { rule, source, says } of explanation.rules) {
     terminal.print(`${bold(rule)}  ${dim(source)}`);
     for (const said of says) terminal.print(`  ${said.startsWith('refuses') ? red(said) : said}`);

@@ -17,7 +17,9 @@ export class ProgressLine {
     if (!this.#terminal.showsProgress || performance.now() - this.#startedAt < QUIET_MS) return;
     this.#isShown = true;
     const percent = Math.floor((done / total) * 100);
-    this.#terminal.showLine(`${what}  ${done.toLocaleString('en')} of ${total.toLocaleString('en')} requests (${percent} %)`);
+    this.#terminal.showLine(
+      `${what}  ${done.toLocaleString('en')} of ${total.toLocaleString('en')} requests (${percent} %)`,
+    );
   }
 
   clear(): void {

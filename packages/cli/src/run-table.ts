@@ -5,7 +5,17 @@ import type { Terminal } from './terminal.ts';
 /** Prints the runs as a table for people, then what differed, then one line that sums up. */
 export function printRunTable(terminal: Terminal, reports: readonly RunReport[], durationMs: number): void {
   const { bold, dim } = terminal.colors;
-  const head = ['profile', 'platform', 'features accepted', 'path', 'requests', 'bounced', 'mappings', 'faults', 'result'];
+  const head = [
+    'profile',
+    'platform',
+    'features accepted',
+    'path',
+    'requests',
+    'bounced',
+    'mappings',
+    'faults',
+    'result',
+  ];
   const rows = reports.map((report) => row(terminal, report));
   const table = new Table({
     head: head.map((title) => bold(title)),

@@ -13,19 +13,21 @@ export interface BlockSettings {
   readonly serial: string;
 }
 
-/** Device types this package has, with the settings of each. */
-export interface DeviceSettings {
-  readonly block: BlockSettings;
-}
-
 /** Queue size that every device model supports at most, as QEMU's. */
 const MAX_QUEUE_SIZE = 1024;
 
-/** Makes the device half of a type. Throws `RangeError` for a type that this package does not have. */
+/** Makes the device half of a type. Throws `RangeError` for a type that this package does not have, `TypeError` for settings that are not its own. */
 export function createDevice(type: string, settings: unknown, byteOrder: ByteOrder): DeviceModel {
   if (type !== 'block') throw new RangeError(`there is no device half for type ${type}`);
-  // The profile's schema for this type has checked the settings.
-  const { capacity, image, readOnly, serial } = settings as DeviceSettings['block'];
+  if (!isBlockSettings(settings)) throw new TypeError('a block device needs capacity, readOnly and serial');
+  const { capacity, image, readOnly, serial } = settings;
   const backing = image === undefined ? new SparseBacking(capacity) : new FileBacking(image, capacity, readOnly);
   return new BlockDevice(backing, { readOnly, serial, queueSize: MAX_QUEUE_SIZE, byteOrder });
+}
+
+function isBlockSettings(value: unknown): value is BlockSettings {
+  if (typeof value !== 'object' || value === null) return false;
+  const { capacity, image, readOnly, serial } = value as Partial<Record<keyof BlockSettings, unknown>>;
+  const hasImage = image === undefined || typeof image === 'string';
+  return Number.isSafeInteger(capacity) && hasImage && typeof readOnly === 'boolean' && typeof serial === 'string';
 }

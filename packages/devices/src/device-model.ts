@@ -21,4 +21,3 @@ export interface DeviceModel {
   process(queue: number, chain: DescriptorChain, space: DeviceAddressSpace): number;
   dispose(): void;
 }
-

@@ -1,3 +1,4 @@
+import { PAGE_SIZE } from '@virtio-platform/core';
 import { MemoryFile } from './memory-file.ts';
 import { MemoryMapping } from './memory-mapping.ts';
 
@@ -43,8 +44,9 @@ export class ConvertibleMemory {
     return this.#file.descriptor;
   }
 
-  /** Moves whole private pages into the file: one system call, and one for each block that is not all zero. Throws {@link HostError}, and then they are still private. */
+  /** Moves whole private pages into the file. Throws {@link HostError}, and then they are still private. */
   share(offset: number, length: number): void {
+    this.#check(offset, length);
     try {
       for (const block of blocks(this.buffer, offset, length)) {
         // Memory that was never used costs nothing: it stays a hole.
@@ -59,6 +61,7 @@ export class ConvertibleMemory {
 
   /** Moves whole shared pages out of the file, and wipes what it had there. Throws {@link HostError}, and then they are still shared. */
   unshare(offset: number, length: number): void {
+    this.#check(offset, length);
     const moved = new Uint8Array(BLOCK);
     this.#mapping.layAnonymous(offset, length);
     try {
@@ -77,6 +80,13 @@ export class ConvertibleMemory {
   dispose(): void {
     this.#file.dispose();
     this.#mapping.dispose();
+  }
+
+  /** Before anything moves: half a page would take the other half along. */
+  #check(offset: number, length: number): void {
+    const isPages = offset % PAGE_SIZE === 0 && length % PAGE_SIZE === 0;
+    if (isPages && offset >= 0 && length > 0 && offset + length <= this.size) return;
+    throw new RangeError(`bytes ${offset}..${offset + length} are not whole pages of ${this.size} bytes of memory`);
   }
 }
 

@@ -5,6 +5,8 @@ import { HostError } from './host-error.ts';
 export interface Libc {
   memfd_create(name: string, flags: number): number;
   ftruncate(descriptor: number, length: number): number;
+  /** For commands whose argument is a number. */
+  fcntl(descriptor: number, command: number, argument: number): number;
   fallocate(descriptor: number, mode: number, offset: number, length: number): number;
   /** Writes from, or reads into, the memory of the array itself. */
   pwrite(descriptor: number, source: Uint8Array, length: number, offset: number): number;
@@ -43,6 +45,7 @@ export interface Libc {
 const PROTOTYPES = [
   'int memfd_create(const char *name, unsigned int flags)',
   'int ftruncate(int fd, int64_t length)',
+  'int fcntl(int fd, int command, int argument)',
   'int fallocate(int fd, int mode, int64_t offset, int64_t length)',
   'intptr_t pwrite(int fd, const void *source, size_t length, int64_t offset)',
   'intptr_t pread(int fd, void *target, size_t length, int64_t offset)',

@@ -2,10 +2,17 @@ import { libc } from './libc.ts';
 import { checked, closeDescriptor, systemCallError } from './system-call.ts';
 
 const MFD_CLOEXEC = 1;
+const MFD_ALLOW_SEALING = 2;
+const F_ADD_SEALS = 1033;
+/** F_SEAL_SEAL, F_SEAL_SHRINK, F_SEAL_GROW. */
+const SIZE_SEALS = 1 | 2 | 4;
 const FALLOC_FL_KEEP_SIZE = 1;
 const FALLOC_FL_PUNCH_HOLE = 2;
 
-/** A file that exists only in memory (memfd), sparse and zeroed: what is passed to another process to share memory with it. */
+/**
+ * A file that exists only in memory (memfd), sparse and zeroed: what is passed to another process to share memory with it.
+ * Nobody can change its size, so the other process cannot make this one crash where it has the file mapped.
+ */
 export class MemoryFile {
   readonly size: number;
   #descriptor: number;
@@ -17,10 +24,12 @@ export class MemoryFile {
 
   /** `name` is what /proc shows. Throws {@link HostError}. */
   static create(name: string, size: number): MemoryFile {
-    const descriptor = checked(libc().memfd_create(name, MFD_CLOEXEC), 'memfd_create', 'create shared memory');
+    const flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
+    const descriptor = checked(libc().memfd_create(name, flags), 'memfd_create', 'create shared memory');
     const file = new MemoryFile(descriptor, size);
     try {
       checked(libc().ftruncate(descriptor, size), 'ftruncate', `make ${size} bytes of shared memory`);
+      checked(libc().fcntl(descriptor, F_ADD_SEALS, SIZE_SEALS), 'fcntl', 'fix the size of shared memory');
     } catch (error) {
       file.dispose();
       throw error;
@@ -41,7 +50,7 @@ export class MemoryFile {
       'pwrite',
       `write ${source.length} bytes of shared memory`,
     );
-    // A file system that has no room for all of it says so only when it is asked for the rest.
+    // Where there is no room for all of it, the call says so only when it is asked for the rest.
     if (written < source.length) throw systemCallError('pwrite', 'write all of it', 'ENOSPC');
   }
 
@@ -52,8 +61,7 @@ export class MemoryFile {
       'pread',
       `read ${target.length} bytes of shared memory`,
     );
-    // Whoever was passed the descriptor can shorten the file.
-    if (length < target.length) throw systemCallError('pread', 'read all of it', 'EIO');
+    if (length < target.length) throw new RangeError(`bytes from ${offset} on end after ${length}`);
   }
 
   /** Gives back the pages of a range; whoever has it mapped reads zeros from then on. Throws {@link HostError}. */

@@ -41,9 +41,13 @@ export function deviceSetup(
 ): DeviceSetup {
   const isLegacy = description.driverInterface === 'legacy';
   if (description.interface !== 'modern' && description.offers?.has(VIRTIO_F_ACCESS_PLATFORM) === true) {
-    throw new DeviceError('ERR_DEVICE_IMPOSSIBLE', `a ${description.interface} device cannot offer ACCESS_PLATFORM: bit 33 does not exist there`, {
-      hint: 'set device.interface: modern, or leave ACCESS_PLATFORM out of device.offers',
-    });
+    throw new DeviceError(
+      'ERR_DEVICE_IMPOSSIBLE',
+      `a ${description.interface} device cannot offer ACCESS_PLATFORM: bit 33 does not exist there`,
+      {
+        hint: 'set device.interface: modern, or leave ACCESS_PLATFORM out of device.offers',
+      },
+    );
   }
   return {
     type: description.type,

@@ -23,9 +23,11 @@ export interface DeviceWorkerReady {
 /** How long the device sleeps at most before it looks whether it is still wanted. */
 const NAP_MS = 1000;
 
+// oxlint-disable-next-line typescript/no-unsafe-type-assertion -- only `openWorkerTransport` starts this module
 const input = workerData as DeviceWorkerData;
 const mailbox = new Mailbox(input.mailbox);
 const faults = new FaultLog(() => mailbox.countFault());
+// oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the contract of a blueprint's module; a wrong one fails to start
 const { openAddressSpace } = (await import(input.addressSpace.module)) as { openAddressSpace: OpenAddressSpace };
 const space = openAddressSpace(new GuestMemory(input.memory), faults, input.addressSpace.state);
 const model = createDevice(input.setup.type, input.setup.settings, input.setup.byteOrder);
@@ -34,7 +36,7 @@ const device = new SimulatedDevice(model, space, { ...input.setup, offers });
 
 const ready: DeviceWorkerReady = { deviceType: model.type, queueCount: model.queueSizes.length };
 parentPort!.postMessage(ready);
-for (let seen = 0, isWanted = true; isWanted; ) {
+for (let seen = 0, isWanted = true; isWanted;) {
   const command = mailbox.command;
   if (command !== undefined) {
     isWanted = execute(command);
@@ -81,6 +83,8 @@ function execute(command: Command): boolean {
       return true;
     case Command.Exit:
       return false;
+    default:
+      return true;
   }
 }
 

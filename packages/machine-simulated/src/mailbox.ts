@@ -85,6 +85,7 @@ export class Mailbox {
   /** Device's side: the command not answered yet, if there is one. */
   get command(): Command | undefined {
     if (Atomics.load(this.#i32, ASKED) === Atomics.load(this.#i32, ANSWERED)) return undefined;
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- only `ask` writes this word
     return Atomics.load(this.#i32, COMMAND) as Command;
   }
 

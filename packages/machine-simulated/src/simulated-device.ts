@@ -93,7 +93,8 @@ export class SimulatedDevice {
   /** A queue that may not be enabled stays off, and the device asks for a reset. */
   enableQueue(index: number, addresses: QueueAddresses): void {
     try {
-      if (addresses.size > this.maxQueueSize(index)) throw new RangeError(`queue ${index} has no ${addresses.size} entries`);
+      if (addresses.size > this.maxQueueSize(index))
+        throw new RangeError(`queue ${index} has no ${addresses.size} entries`);
       const queue = new SplitDeviceQueue(this.#space, {
         addresses,
         eventIdx: this.#accepted.has(VIRTIO_RING_F_EVENT_IDX),

@@ -135,6 +135,7 @@ export class WorkerTransport implements Transport {
     if (this.#mailbox.faultCount === this.#faults.count) return;
     this.#ask(Command.ReadFaults);
     const text = new TextDecoder().decode(this.#mailbox.data.slice(0, this.#mailbox.words[0]));
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- written by our own thread
     const entries = JSON.parse(text) as (Omit<DeviceFault, 'address'> & { address: string })[];
     for (const entry of entries.slice(this.#faults.count)) {
       this.#faults.record({ ...entry, address: BigInt(entry.address) });
@@ -157,6 +158,7 @@ export async function openWorkerTransport(
   }
   const mailbox = new Mailbox();
   const workerData: DeviceWorkerData = {
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the machine made it
     memory: memory.buffer as SharedArrayBuffer,
     mailbox: mailbox.buffer,
     setup,
@@ -180,7 +182,7 @@ export async function openWorkerTransport(
 
 /** What the device will offer, found out without opening its backing. */
 function offersOf(setup: DeviceSetup): FeatureSet {
-  const settings = { ...(setup.settings as object), image: undefined };
+  const settings = Object.assign({}, setup.settings, { image: undefined });
   const model = createDevice(setup.type, settings, setup.byteOrder);
   const offers = offeredFeatures(setup, model.features);
   model.dispose();
@@ -189,7 +191,8 @@ function offersOf(setup: DeviceSetup): FeatureSet {
 
 /** Starts the worker's module, beside this one. From source its thread needs the same loader as the process that runs source. */
 function startWorker(workerData: DeviceWorkerData): Worker {
-  if (!import.meta.url.endsWith('.ts')) return new Worker(new URL('./device-worker.js', import.meta.url), { workerData });
+  if (!import.meta.url.endsWith('.ts'))
+    return new Worker(new URL('./device-worker.js', import.meta.url), { workerData });
   // `require` resolves to the loader's CommonJS half; a thread needs the other one, beside it.
   const loader = new URL('index.mjs', pathToFileURL(createRequire(import.meta.url).resolve('tsx/esm/api'))).href;
   const module = new URL('./device-worker.ts', import.meta.url).href;

@@ -46,14 +46,25 @@ async function boot(options: Partial<SimulatedOptions> = {}, offers: FeatureSet 
     simulate: () => ({ facilities: new Map(), addressSpace: () => PHYSICAL_ADDRESS_SPACE }),
     baseDirectory: '.',
   } as const;
-  machine = await new SimulatedMachine(request, { device: 'same-thread', onFault: 'needs-reset', rogue: [], ...options }).boot();
+  machine = await new SimulatedMachine(request, {
+    device: 'same-thread',
+    onFault: 'needs-reset',
+    rogue: [],
+    ...options,
+  }).boot();
   return machine;
 }
 
 function negotiate({ transport }: BootedMachine): NegotiationResult {
   return initializeDevice(transport, {
     supported: OFFERS,
-    traits: { restrictedMemory: false, isolates: false, mappedPath: 'identity', identityVerified: true, addressMeaning: '' },
+    traits: {
+      restrictedMemory: false,
+      isolates: false,
+      mappedPath: 'identity',
+      identityVerified: true,
+      addressMeaning: '',
+    },
     rules: [],
     privilege: 'kernel',
   });

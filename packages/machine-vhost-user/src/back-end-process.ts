@@ -1,29 +1,25 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync } from 'node:fs';
 import { setTimeout } from 'node:timers/promises';
 import { CodedError } from '@virtio-platform/core';
+import { ErrorOutput } from './error-output.ts';
 import { howToInstall } from './find-program.ts';
 
 /** How long the program may take to end after SIGTERM, and again after SIGKILL. */
 const END_TIMEOUT_MS = 2000;
-/** How much of what it printed last is kept for messages. */
-const LAST_WORDS_BYTES = 4096;
 
-/**
- * A back-end that this process started, and ends: by its own process id, on every way out. Its error output goes to a file,
- * so that it can be read while this process waits in a system call, and the program never waits for a reader.
- */
+/** A back-end that this process started, and ends: by its own process id, on every way out. */
 export class BackEndProcess {
   readonly #child: ChildProcess;
   readonly #program: string;
-  readonly #errorFile: string;
+  readonly #errors: ErrorOutput;
   readonly #onExit: () => void;
 
-  private constructor(child: ChildProcess, program: string, errorFile: string, onExit: () => void) {
+  private constructor(child: ChildProcess, program: string, errors: ErrorOutput, onExit: () => void) {
     this.#child = child;
     this.#program = program;
-    this.#errorFile = errorFile;
+    this.#errors = errors;
     this.#onExit = onExit;
     process.once('exit', onExit);
   }
@@ -37,22 +33,24 @@ export class BackEndProcess {
     options: { readonly folder: string; readonly errorFile: string; readonly abandon: () => void },
   ): Promise<BackEndProcess> {
     const program = command[0]!;
-    const errors = openSync(options.errorFile, 'a', 0o600);
+    const errors = new ErrorOutput(options.errorFile);
+    const errorFile = errors.open();
     try {
-      const child = spawn(program, command.slice(1), { cwd: options.folder, stdio: ['ignore', 'ignore', errors] });
+      const child = spawn(program, command.slice(1), { cwd: options.folder, stdio: ['ignore', 'ignore', errorFile] });
       // It must not keep this process running by itself.
       child.unref();
       await once(child, 'spawn');
       // A signal that cannot be sent is reported here too; `ending` tells what counts.
       child.on('error', () => {});
-      return new BackEndProcess(child, program, options.errorFile, () => {
+      return new BackEndProcess(child, program, errors, () => {
         child.kill('SIGKILL');
         options.abandon();
       });
     } catch (cause) {
+      errors.dispose();
       throw startError(program, cause);
     } finally {
-      closeSync(errors);
+      closeSync(errorFile);
     }
   }
 
@@ -65,19 +63,7 @@ export class BackEndProcess {
 
   /** The end of what it printed to its error output. */
   lastWords(): string {
-    try {
-      const file = openSync(this.#errorFile, 'r');
-      try {
-        const { size } = fstatSync(file);
-        const bytes = Buffer.alloc(Math.min(size, LAST_WORDS_BYTES));
-        const length = readSync(file, bytes, 0, bytes.length, size - bytes.length);
-        return bytes.toString('utf8', 0, length).trim();
-      } finally {
-        closeSync(file);
-      }
-    } catch {
-      return '';
-    }
+    return this.#errors.lastWords();
   }
 
   /** The error for a program that did not get as far as a connection. */
@@ -101,6 +87,7 @@ export class BackEndProcess {
       await exit.catch(() => {});
     }
     process.removeListener('exit', this.#onExit);
+    this.#errors.dispose();
   }
 }
 

@@ -17,6 +17,9 @@ import { FACILITIES } from './memory/device-memory.ts';
 import { VHOST_USER_OPTIONS, vhostUserOptionsSchema, type VhostUserOptions } from './options.ts';
 import { VhostUserMachine } from './vhost-user-machine.ts';
 
+export { VHOST_USER_OPTIONS, vhostUserOptionsSchema, type VhostUserOptions } from './options.ts';
+export { VhostUserMachine } from './vhost-user-machine.ts';
+
 const plugin: MachinePlugin<VhostUserOptions> = defineMachinePlugin({
   kind: 'machine',
   name: 'vhost-user',

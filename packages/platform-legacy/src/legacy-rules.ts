@@ -12,7 +12,9 @@ export function legacyRules(options: LegacyOptions): readonly NegotiationRule[] 
         const { input } = negotiation;
         if (input.interface !== 'legacy') return;
         const kind = input.offered.has(VIRTIO_F_VERSION_1) ? 'a transitional' : 'a legacy';
-        negotiation.note(`${kind} device: contiguous ring, ${options.guestEndian}-endian, addressed by page frame number`);
+        negotiation.note(
+          `${kind} device: contiguous ring, ${options.guestEndian}-endian, addressed by page frame number`,
+        );
       },
     },
     {
@@ -21,8 +23,13 @@ export function legacyRules(options: LegacyOptions): readonly NegotiationRule[] 
       stage: 'hand-over',
       apply(negotiation) {
         if (negotiation.input.privilege !== 'process-noiommu') return;
-        if (options.allowUnsafeNoIommu) negotiation.note('the profile allows it: this process is as powerful as the kernel');
-        else negotiation.refuse('EPERM', 'a process without an IOMMU can reach all of memory; platform.allowUnsafeNoIommu: true allows it');
+        if (options.allowUnsafeNoIommu)
+          negotiation.note('the profile allows it: this process is as powerful as the kernel');
+        else
+          negotiation.refuse(
+            'EPERM',
+            'a process without an IOMMU can reach all of memory; platform.allowUnsafeNoIommu: true allows it',
+          );
       },
     },
     {
@@ -32,7 +39,8 @@ export function legacyRules(options: LegacyOptions): readonly NegotiationRule[] 
       apply(negotiation) {
         const { accepted, input } = negotiation;
         if (accepted.has(VIRTIO_F_ANY_LAYOUT)) negotiation.note('requests may be framed in any way');
-        else if (input.interface === 'legacy') negotiation.note('without ANY_LAYOUT: header, data and status in descriptors of their own');
+        else if (input.interface === 'legacy')
+          negotiation.note('without ANY_LAYOUT: header, data and status in descriptors of their own');
       },
     },
   ];

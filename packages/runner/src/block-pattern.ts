@@ -2,7 +2,14 @@
  * Fills `length` bytes (a multiple of 4) at `address` with a pattern that no other block, round or seed has: xorshift32 from
  * a mixed state. Hot: no allocation.
  */
-export function fillPattern(u32: Uint32Array, address: number, length: number, seed: number, block: number, round: number): void {
+export function fillPattern(
+  u32: Uint32Array,
+  address: number,
+  length: number,
+  seed: number,
+  block: number,
+  round: number,
+): void {
   let state = mix(seed, block, round);
   for (let i = address / 4, end = (address + length) / 4; i < end; i++) {
     state = step(state);

@@ -46,7 +46,11 @@ export async function explainProfile(profile: Profile): Promise<Explanation> {
       })),
       path: negotiation.path ?? null,
       addressMeaning:
-        negotiation.path === undefined ? null : isPhysical ? 'guest-physical, not translated further' : run.platform.traits.addressMeaning,
+        negotiation.path === undefined
+          ? null
+          : isPhysical
+            ? 'guest-physical, not translated further'
+            : run.platform.traits.addressMeaning,
       refusal: negotiation.refusal ?? null,
     };
   } finally {

@@ -17,7 +17,12 @@ export interface RunReport {
   readonly failure: { readonly code: string; readonly message: string; readonly hint: string | null } | null;
   readonly workload: WorkloadReport;
   /** After the device was reset: `live` counts what was not given back. */
-  readonly dma: { readonly maps: number; readonly unmaps: number; readonly bytesBounced: number; readonly live: number };
+  readonly dma: {
+    readonly maps: number;
+    readonly unmaps: number;
+    readonly bytesBounced: number;
+    readonly live: number;
+  };
   /** What the device did that the platform does not allow, in order; the first 256. Addresses are hexadecimal. */
   readonly faults: readonly {
     readonly address: string;

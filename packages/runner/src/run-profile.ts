@@ -102,7 +102,9 @@ function describe(
     failure: state.failure ?? null,
     workload: state.workload,
     dma: state.dma,
-    faults: (state.faults ?? []).slice(0, FaultLog.LIMIT).map((fault) => ({ ...fault, address: `0x${fault.address.toString(16)}` })),
+    faults: (state.faults ?? [])
+      .slice(0, FaultLog.LIMIT)
+      .map((fault) => ({ ...fault, address: `0x${fault.address.toString(16)}` })),
     findings: [],
     durationMs: Math.round(durationMs),
   };

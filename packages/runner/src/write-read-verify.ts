@@ -43,13 +43,22 @@ export class WriteReadVerify {
   /** What was done so far; `verified` only once everything was. */
   get report(): WorkloadReport {
     const done = this.#completed === this.#section.requests;
-    return { requests: this.#completed, bytes: this.#bytes, errors: this.#errors, verified: done && this.#errors === 0 };
+    return {
+      requests: this.#completed,
+      bytes: this.#bytes,
+      errors: this.#errors,
+      verified: done && this.#errors === 0,
+    };
   }
 
   /** Throws {@link DeviceError} when the device stalls, lies or is gone. */
   async run(): Promise<void> {
     const blocks = Math.floor(this.#context.capacity / this.#section.blockSize);
-    if (blocks === 0) throw new DeviceError('ERR_DEVICE_TOO_SMALL', `the device has ${this.#context.capacity} bytes, less than one block of the workload`);
+    if (blocks === 0)
+      throw new DeviceError(
+        'ERR_DEVICE_TOO_SMALL',
+        `the device has ${this.#context.capacity} bytes, less than one block of the workload`,
+      );
     this.#sliceEnd = this.#lastProgress = performance.now();
     for (let left = this.#section.requests, round = 0; left > 0; round++) {
       const writes = Math.min(blocks, Math.ceil(left / 2));
@@ -64,7 +73,7 @@ export class WriteReadVerify {
   async #phase(type: number, count: number, round: number, first: number, step: number): Promise<void> {
     const { driver, queue, transport } = this.#context;
     let waitingSince = -1;
-    for (let next = 0, done = 0; done < count; ) {
+    for (let next = 0, done = 0; done < count;) {
       while (next < count && this.#submit(type, first + next * step, round)) next++;
       if (driver.publish()) transport.notify(queue.index);
       const came = this.#collect(type, round);
@@ -119,7 +128,8 @@ export class WriteReadVerify {
   /** Waits for the device, and finds out what is wrong when nothing comes. */
   #wait(since: number): void {
     const { transport, queue, timeoutMs } = this.#context;
-    if (queue.broken !== undefined) throw new DeviceError('ERR_QUEUE_BROKEN', `${queue.broken.code}: ${queue.broken.detail}`);
+    if (queue.broken !== undefined)
+      throw new DeviceError('ERR_QUEUE_BROKEN', `${queue.broken.code}: ${queue.broken.detail}`);
     const left = timeoutMs - (performance.now() - since);
     const result = transport.wait(Math.max(0, Math.min(left, SLICE_MS)));
     if (result === 'lost') {
@@ -132,7 +142,10 @@ export class WriteReadVerify {
     if (result === 'notified') return;
     checkDevice(transport);
     if (left > 0) return;
-    throw new DeviceError('ERR_DEVICE_STALLED', `no request completed in ${timeoutMs} ms, ${queue.outstanding} are in flight`);
+    throw new DeviceError(
+      'ERR_DEVICE_STALLED',
+      `no request completed in ${timeoutMs} ms, ${queue.outstanding} are in flight`,
+    );
   }
 
   async #breathe(): Promise<void> {

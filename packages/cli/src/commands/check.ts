@@ -20,7 +20,7 @@ export async function checkCommand(terminal: Terminal, files: readonly string[],
       else if (isCodedError(error)) {
         status = worstStatus(status, exitStatusOf(error));
         const { code, message, hint } = error;
-        const issues = (error as { issues?: unknown }).issues ?? [];
+        const issues = 'issues' in error ? error.issues : [];
         results.push({ file, profile: null, ok: false, error: { code, message, hint: hint ?? null, issues } });
       } else throw error;
     }

@@ -37,7 +37,7 @@ export class TranslatedAddressSpace implements DeviceAddressSpace {
   }
 
   read(low: number, high: number, target: Uint8Array, at: number, length: number): boolean {
-    for (let done = 0; done < length; ) {
+    for (let done = 0; done < length;) {
       const run = this.#translate(low, high, done, length, 'read');
       if (run < 0) {
         target.fill(0, at + done, at + length);
@@ -50,7 +50,7 @@ export class TranslatedAddressSpace implements DeviceAddressSpace {
   }
 
   write(low: number, high: number, source: Uint8Array, at: number, length: number): boolean {
-    for (let done = 0; done < length; ) {
+    for (let done = 0; done < length;) {
       const run = this.#translate(low, high, done, length, 'write');
       if (run < 0) return false;
       copyBytes(this.memory.u8, this.#address, source, at + done, run);
@@ -61,7 +61,7 @@ export class TranslatedAddressSpace implements DeviceAddressSpace {
 
   borrow(low: number, high: number, length: number, access: DeviceAccess): number {
     let start = -1;
-    for (let done = 0; done < length; ) {
+    for (let done = 0; done < length;) {
       const run = this.#translate(low, high, done, length, access);
       if (run < 0) return -1;
       if (start < 0) start = this.#address;

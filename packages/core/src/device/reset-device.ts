@@ -15,7 +15,10 @@ export function resetDevice(transport: Transport, timeoutMs: number = RESET_TIME
     const status = transport.readStatus();
     if (status === 0) return;
     if (performance.now() > deadline) {
-      throw new DeviceError('ERR_DEVICE_RESET_TIMEOUT', `the device did not confirm a reset in ${timeoutMs} ms; status ${statusNames(status)}`);
+      throw new DeviceError(
+        'ERR_DEVICE_RESET_TIMEOUT',
+        `the device did not confirm a reset in ${timeoutMs} ms; status ${statusNames(status)}`,
+      );
     }
     transport.wait(1);
   }

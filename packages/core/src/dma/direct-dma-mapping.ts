@@ -2,13 +2,7 @@ import { DmaError } from '../errors/coded-error.ts';
 import type { GuestMemory } from '../memory/guest-memory.ts';
 import type { DmaDirection } from './dma-direction.ts';
 import { DmaDirection as Direction } from './dma-direction.ts';
-import {
-  DMA_NO_SPACE,
-  DMA_UNREACHABLE,
-  type DmaLimits,
-  type DmaMapping,
-  type DmaStatistics,
-} from './dma-mapping.ts';
+import { DMA_NO_SPACE, DMA_UNREACHABLE, type DmaLimits, type DmaMapping, type DmaStatistics } from './dma-mapping.ts';
 import type { DmaPath } from './dma-path.ts';
 import type { DmaRegion } from './dma-region.ts';
 import { MappingTable } from './mapping-table.ts';
@@ -90,7 +84,10 @@ export class DirectDmaMapping implements DmaMapping {
 
   premap(address: number, length: number, direction: DmaDirection): DmaRegion {
     if (!(address >= 0) || !(length > 0) || address + length > this.#limit) {
-      throw new DmaError('ERR_DMA_RANGE', `cannot map ${length} bytes at 0x${address.toString(16)}: outside what the device reaches`);
+      throw new DmaError(
+        'ERR_DMA_RANGE',
+        `cannot map ${length} bytes at 0x${address.toString(16)}: outside what the device reaches`,
+      );
     }
     return this.#open(address, length, direction, () => {});
   }
@@ -99,7 +96,10 @@ export class DirectDmaMapping implements DmaMapping {
     const address = this.#coherent.allocate(length, alignment);
     if (address + length > this.#limit) {
       this.#coherent.free(address);
-      throw new DmaError('ERR_DMA_EXHAUSTED', `no memory below 0x${this.#limit.toString(16)} is left for ${length} bytes`);
+      throw new DmaError(
+        'ERR_DMA_EXHAUSTED',
+        `no memory below 0x${this.#limit.toString(16)} is left for ${length} bytes`,
+      );
     }
     return this.#open(address, length, Direction.Bidirectional, () => this.#coherent.free(address));
   }

@@ -46,5 +46,7 @@ export function featureDependencies(deviceType: string): readonly FeatureDepende
 
 /** The first dependency that `features` does not meet, or `undefined` when the set is closed. */
 export function unmetDependency(features: FeatureSet, deviceType: string): FeatureDependency | undefined {
-  return featureDependencies(deviceType).find(({ feature, requires }) => features.has(feature) && !features.has(requires));
+  return featureDependencies(deviceType).find(
+    ({ feature, requires }) => features.has(feature) && !features.has(requires),
+  );
 }

@@ -16,6 +16,6 @@ export function parseByteSize(value: unknown): number | undefined {
 
 /** Writes a size as profiles do, in the largest unit that divides it: `64KiB`. */
 export function formatByteSize(bytes: number): string {
-  const unit = Object.keys(UNITS).find((name) => bytes % UNITS[name]! === 0) ?? 'B';
+  const unit = Object.keys(UNITS).find((name) => bytes % (UNITS[name] ?? 1) === 0) ?? 'B';
   return `${bytes / UNITS[unit]!}${unit}`;
 }

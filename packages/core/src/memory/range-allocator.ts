@@ -52,9 +52,13 @@ export class RangeAllocator {
     const address = this.tryAllocate(length, alignment);
     if (address >= 0) return address;
     const largest = this.#free.reduce((most, run) => Math.max(most, run.length), 0);
-    throw new DmaError('ERR_DMA_EXHAUSTED', `${this.#what}: no room for ${length} bytes; the largest free run is ${largest} bytes`, {
-      hint: `enlarge it in the profile, or ask for less (a smaller queue or depth)`,
-    });
+    throw new DmaError(
+      'ERR_DMA_EXHAUSTED',
+      `${this.#what}: no room for ${length} bytes; the largest free run is ${largest} bytes`,
+      {
+        hint: `enlarge it in the profile, or ask for less (a smaller queue or depth)`,
+      },
+    );
   }
 
   /** Gives back what `allocate` returned. Throws `RangeError` for anything else. */

@@ -20,7 +20,10 @@ export const CORE_RULES: readonly NegotiationRule[] = [
       else if (!input.offered.has(VIRTIO_F_VERSION_1)) {
         negotiation.refuse('EINVAL', 'the device uses the modern interface but does not offer VERSION_1');
       } else if (!input.supported.has(VIRTIO_F_VERSION_1) || !input.carries.has(VIRTIO_F_VERSION_1)) {
-        negotiation.refuse('EINVAL', 'the modern interface is used by a driver or transport that cannot accept VERSION_1');
+        negotiation.refuse(
+          'EINVAL',
+          'the modern interface is used by a driver or transport that cannot accept VERSION_1',
+        );
       } else negotiation.note('modern interface with VERSION_1');
     },
   },
@@ -32,7 +35,10 @@ export const CORE_RULES: readonly NegotiationRule[] = [
       const { offered, privilege, traits } = negotiation.input;
       if (privilege !== 'process') return negotiation.note(`driver privilege ${privilege}`);
       if (!offered.has(VIRTIO_F_ACCESS_PLATFORM)) {
-        negotiation.refuse('EPERM', 'the device does not offer ACCESS_PLATFORM, so its accesses bypass the IOMMU: an unprivileged driver could reach all of memory');
+        negotiation.refuse(
+          'EPERM',
+          'the device does not offer ACCESS_PLATFORM, so its accesses bypass the IOMMU: an unprivileged driver could reach all of memory',
+        );
       } else if (!traits.isolates) {
         negotiation.refuse('EPERM', 'no IOMMU confines the device: an unprivileged driver could reach all of memory');
       } else negotiation.note('unprivileged driver, and an IOMMU confines the device');
@@ -45,7 +51,10 @@ export const CORE_RULES: readonly NegotiationRule[] = [
     apply(negotiation) {
       const { offered, privilege } = negotiation.input;
       if (privilege === 'kernel' || !offered.has(EXPERIMENTAL_NO_TRANSLATION)) return;
-      negotiation.refuse('EPERM', 'the device offers ACCESS_PLATFORM_NO_TRANSLATION, which the driver could turn on by itself in the device registers');
+      negotiation.refuse(
+        'EPERM',
+        'the device offers ACCESS_PLATFORM_NO_TRANSLATION, which the driver could turn on by itself in the device registers',
+      );
     },
   },
   {
@@ -85,7 +94,7 @@ export const CORE_RULES: readonly NegotiationRule[] = [
     apply(negotiation) {
       const { deviceType } = negotiation.input;
       const dependencies = featureDependencies(deviceType);
-      for (let declined = true; declined; ) {
+      for (let declined = true; declined;) {
         declined = false;
         for (const { feature, requires, source } of dependencies) {
           const { candidates } = negotiation;
@@ -117,7 +126,10 @@ export const CORE_RULES: readonly NegotiationRule[] = [
       if (negotiation.candidates.has(VIRTIO_F_ACCESS_PLATFORM)) {
         negotiation.accept(VIRTIO_F_ACCESS_PLATFORM, 'offered: the platform decides what an address means');
       } else if (negotiation.input.offered.has(VIRTIO_F_ACCESS_PLATFORM)) {
-        negotiation.refuse('ENODEV', 'the device offers ACCESS_PLATFORM and this driver cannot accept it; its addresses would be read in the wrong space');
+        negotiation.refuse(
+          'ENODEV',
+          'the device offers ACCESS_PLATFORM and this driver cannot accept it; its addresses would be read in the wrong space',
+        );
       } else negotiation.note('not offered: only physical addresses may be passed');
     },
   },
@@ -132,18 +144,28 @@ export const CORE_RULES: readonly NegotiationRule[] = [
   },
   {
     name: 'path-follows-access-platform',
-    source: 'virtio 1.4 §6.1: without ACCESS_PLATFORM the driver passes only physical addresses; Linux vring_use_map_api',
+    source:
+      'virtio 1.4 §6.1: without ACCESS_PLATFORM the driver passes only physical addresses; Linux vring_use_map_api',
     stage: 'path',
     apply(negotiation) {
       const { traits } = negotiation.input;
       if (!negotiation.accepted.has(VIRTIO_F_ACCESS_PLATFORM)) {
         if (negotiation.input.offered.has(VIRTIO_F_ACCESS_PLATFORM)) {
-          return negotiation.refuse('ENODEV', 'the device offers ACCESS_PLATFORM and a platform rule declined it; its addresses would be read in the wrong space');
+          return negotiation.refuse(
+            'ENODEV',
+            'the device offers ACCESS_PLATFORM and a platform rule declined it; its addresses would be read in the wrong space',
+          );
         }
-        return negotiation.choosePath('physical', 'guest-physical addresses, not translated further; the platform is not consulted');
+        return negotiation.choosePath(
+          'physical',
+          'guest-physical addresses, not translated further; the platform is not consulted',
+        );
       }
       if (traits.mappedPath === 'identity' && traits.identityVerified !== true) {
-        return negotiation.refuse('EINVAL', 'identity was claimed and the probe found a device address that is not the physical address');
+        return negotiation.refuse(
+          'EINVAL',
+          'identity was claimed and the probe found a device address that is not the physical address',
+        );
       }
       negotiation.choosePath(traits.mappedPath, traits.addressMeaning);
     },

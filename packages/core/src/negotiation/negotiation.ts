@@ -54,7 +54,14 @@ export interface NegotiationResult {
 }
 
 /** The steps of negotiation, in order; each rule belongs to one. Reference: Linux `virtio_dev_probe`, `virtio_features_ok`. */
-export const NEGOTIATION_STAGES = ['interface', 'hand-over', 'candidates', 'restricted-memory', 'access', 'path'] as const;
+export const NEGOTIATION_STAGES = [
+  'interface',
+  'hand-over',
+  'candidates',
+  'restricted-memory',
+  'access',
+  'path',
+] as const;
 export type NegotiationStage = (typeof NEGOTIATION_STAGES)[number];
 
 /**
@@ -87,13 +94,15 @@ export class Negotiation {
   /** Offered bits that no rule has declined. */
   get candidates(): FeatureSet {
     let set = this.input.offered;
-    for (const decision of this.#decisions.values()) if (decision.outcome === 'declined') set = set.without(decision.feature);
+    for (const decision of this.#decisions.values())
+      if (decision.outcome === 'declined') set = set.without(decision.feature);
     return set;
   }
 
   get accepted(): FeatureSet {
     let set = FeatureSet.EMPTY;
-    for (const decision of this.#decisions.values()) if (decision.outcome === 'accepted') set = set.with(decision.feature);
+    for (const decision of this.#decisions.values())
+      if (decision.outcome === 'accepted') set = set.with(decision.feature);
     return set;
   }
 

@@ -71,7 +71,9 @@ export class ScatterList {
     if (this.#count === this.capacity) throw new RangeError(`a request has at most ${this.capacity} segments here`);
     if (!(length > 0)) throw new RangeError(`a segment has at least one byte, not ${length}`);
     if (this.#bytes + length > MAX_REQUEST_BYTES) {
-      throw new RangeError(`a request has at most ${MAX_REQUEST_BYTES} bytes; ${length} more than ${this.#bytes} are too many`);
+      throw new RangeError(
+        `a request has at most ${MAX_REQUEST_BYTES} bytes; ${length} more than ${this.#bytes} are too many`,
+      );
     }
     this.address[this.#count] = address;
     this.length[this.#count] = length;
@@ -89,7 +91,8 @@ export class ScatterList {
   }
 
   #markReadable(): void {
-    if (this.#readable !== this.#count - 1) throw new TypeError('device-readable segments come before device-writable ones');
+    if (this.#readable !== this.#count - 1)
+      throw new TypeError('device-readable segments come before device-writable ones');
     this.#readable = this.#count;
   }
 }

@@ -45,8 +45,10 @@ export class SplitDeviceQueue implements DeviceQueue {
   /** Throws `RangeError` for a size or an address that section 2.7.1 forbids. */
   constructor(space: DeviceAddressSpace, options: SplitDeviceQueueOptions) {
     const { size, words } = options.addresses;
-    if (!(size >= 1) || size > 32768 || (size & (size - 1)) !== 0) throw new RangeError(`queue size ${size} is no power of two`);
-    if (words[0]! % 16 !== 0 || words[2]! % 2 !== 0 || words[4]! % 4 !== 0) throw new RangeError('a queue area is misaligned');
+    if (!(size >= 1) || size > 32768 || (size & (size - 1)) !== 0)
+      throw new RangeError(`queue size ${size} is no power of two`);
+    if (words[0]! % 16 !== 0 || words[2]! % 2 !== 0 || words[4]! % 4 !== 0)
+      throw new RangeError('a queue area is misaligned');
     this.size = size;
     this.#space = space;
     this.#options = options;
@@ -73,8 +75,10 @@ export class SplitDeviceQueue implements DeviceQueue {
     if (ring === undefined) return false;
     if (this.#availIdx === this.#lastAvailIdx && !this.#readAvailIdx(ring)) return false;
     const head = ring.availEntry(this.#lastAvailIdx & (this.size - 1));
-    if (head >= this.size) return this.#break('descriptor-index-out-of-range', `available entry ${head} in a queue of ${this.size}`);
-    if (this.#isInFlight[head] === 1) return this.#break('descriptor-already-in-flight', `descriptor ${head} is in flight`);
+    if (head >= this.size)
+      return this.#break('descriptor-index-out-of-range', `available entry ${head} in a queue of ${this.size}`);
+    if (this.#isInFlight[head] === 1)
+      return this.#break('descriptor-already-in-flight', `descriptor ${head} is in flight`);
     chain.clear(head);
     if (!this.#walk(chain, head)) return false;
     this.#lastAvailIdx = (this.#lastAvailIdx + 1) & 0xffff;
@@ -151,7 +155,10 @@ export class SplitDeviceQueue implements DeviceQueue {
     const idx = ring.availIdx();
     const arrived = (idx - this.#lastAvailIdx) & 0xffff;
     if (arrived > this.size - this.#inFlight) {
-      return this.#break('available-index-out-of-range', `avail.idx ${idx} after ${this.#lastAvailIdx}, ${this.#inFlight} in flight`);
+      return this.#break(
+        'available-index-out-of-range',
+        `avail.idx ${idx} after ${this.#lastAvailIdx}, ${this.#inFlight} in flight`,
+      );
     }
     this.#availIdx = idx;
     return arrived > 0;
@@ -160,7 +167,7 @@ export class SplitDeviceQueue implements DeviceQueue {
   /** Copies a chain, direct descriptors first, then at most one indirect table. */
   #walk(chain: DescriptorChain, head: number): boolean {
     const descriptors = this.#descriptors!;
-    for (let index = head; ; ) {
+    for (let index = head; ;) {
       const flags = descriptors.flags(index);
       if ((flags & VIRTQ_DESC_F_INDIRECT) !== 0) {
         if (!this.#options.indirect || (flags & VIRTQ_DESC_F_NEXT) !== 0) {
@@ -171,7 +178,8 @@ export class SplitDeviceQueue implements DeviceQueue {
       if (!this.#append(chain, descriptors, index, flags)) return false;
       if ((flags & VIRTQ_DESC_F_NEXT) === 0) return true;
       index = descriptors.next(index);
-      if (index >= this.size) return this.#break('descriptor-index-out-of-range', `next ${index} in a queue of ${this.size}`);
+      if (index >= this.size)
+        return this.#break('descriptor-index-out-of-range', `next ${index} in a queue of ${this.size}`);
     }
   }
 
@@ -186,11 +194,13 @@ export class SplitDeviceQueue implements DeviceQueue {
     for (let index = 0, seen = 0; ; seen++) {
       if (seen === entries) return this.#break('descriptor-chain-too-long', `an indirect table of ${entries} loops`);
       const flags = this.#table.flags(index);
-      if ((flags & VIRTQ_DESC_F_INDIRECT) !== 0) return this.#break('indirect-table-invalid', 'a table refers to a table');
+      if ((flags & VIRTQ_DESC_F_INDIRECT) !== 0)
+        return this.#break('indirect-table-invalid', 'a table refers to a table');
       if (!this.#append(chain, this.#table, index, flags)) return false;
       if ((flags & VIRTQ_DESC_F_NEXT) === 0) return true;
       index = this.#table.next(index);
-      if (index >= entries) return this.#break('descriptor-index-out-of-range', `next ${index} in a table of ${entries}`);
+      if (index >= entries)
+        return this.#break('descriptor-index-out-of-range', `next ${index} in a table of ${entries}`);
     }
   }
 
@@ -205,7 +215,8 @@ export class SplitDeviceQueue implements DeviceQueue {
     chain.length[at] = length;
     chain.count = at + 1;
     if ((flags & VIRTQ_DESC_F_WRITE) !== 0) chain.writableBytes += length;
-    else if (chain.readable !== at) return this.#break('descriptor-order-invalid', 'a readable descriptor follows a writable one');
+    else if (chain.readable !== at)
+      return this.#break('descriptor-order-invalid', 'a readable descriptor follows a writable one');
     else {
       chain.readable = at + 1;
       chain.readableBytes += length;

@@ -107,8 +107,7 @@ export class SplitVirtqueue implements Virtqueue {
     const device = ring.address + layout.deviceOffset;
     this.#ring = openSplitRing(options.byteOrder, memory, driver, device, size);
     this.#descriptors = openDescriptorTable(options.byteOrder, memory, ring.address);
-    this.#tables =
-      this.#tableRegion && openDescriptorTable(options.byteOrder, memory, this.#tableRegion.address);
+    this.#tables = this.#tableRegion && openDescriptorTable(options.byteOrder, memory, this.#tableRegion.address);
     const words = new Uint32Array(6);
     ring.writeDeviceAddress(0, words, 0);
     ring.writeDeviceAddress(layout.driverOffset, words, 2);
@@ -146,7 +145,9 @@ export class SplitVirtqueue implements Virtqueue {
     if (count === 0) throw new TypeError('a request has at least one segment');
     const useTable = count > 1 && count <= this.#tableEntries;
     if (!useTable && count > this.size) {
-      throw new RangeError(`queue ${this.index}: a request of ${count} segments does not fit in ${this.size} descriptors`);
+      throw new RangeError(
+        `queue ${this.index}: a request of ${count} segments does not fit in ${this.size} descriptors`,
+      );
     }
     if (this.#freeCount < (useTable ? 1 : count)) return QUEUE_FULL;
     const head = this.#freeHead;
@@ -177,7 +178,10 @@ export class SplitVirtqueue implements Virtqueue {
     const usedIdx = this.#ring.usedIdx();
     const arrived = (usedIdx - this.#lastUsedIdx) & 0xffff;
     if (arrived > this.#published()) {
-      this.#break('used-index-out-of-range', `used.idx ${usedIdx} after ${this.#lastUsedIdx}, ${this.#published()} outstanding`);
+      this.#break(
+        'used-index-out-of-range',
+        `used.idx ${usedIdx} after ${this.#lastUsedIdx}, ${this.#published()} outstanding`,
+      );
       return 0;
     }
     const take = arrived < batch.capacity ? arrived : batch.capacity;
@@ -303,7 +307,8 @@ export class SplitVirtqueue implements Virtqueue {
 
   #complete(id: number, length: number, batch: UsedBatch): boolean {
     if (id >= this.size) return this.#break('used-id-out-of-range', `used id ${id} in a queue of ${this.size}`);
-    if (this.#segments[id] === NOT_A_HEAD) return this.#break('used-id-not-outstanding', `used id ${id} is not outstanding`);
+    if (this.#segments[id] === NOT_A_HEAD)
+      return this.#break('used-id-not-outstanding', `used id ${id} is not outstanding`);
     if (((this.#addedAt[id]! - this.#publishedIdx) | 0) >= 0) {
       return this.#break('used-id-not-outstanding', `used id ${id} was not made available yet`);
     }
@@ -312,7 +317,10 @@ export class SplitVirtqueue implements Virtqueue {
     if (this.#usedLength === 'ignore') written = writable;
     else if (length > writable) {
       if (this.#usedLength === 'strict') {
-        return this.#break('used-length-too-large', `${length} bytes written to buffer ${id}, which has room for ${writable}`);
+        return this.#break(
+          'used-length-too-large',
+          `${length} bytes written to buffer ${id}, which has room for ${writable}`,
+        );
       }
       written = writable;
     }

@@ -14,9 +14,12 @@ describe('parseByteSize', () => {
     expect(parseByteSize(value)).toBe(bytes);
   });
 
-  it.each([0, -1, 1.5, '', '4', '4KB', '4 KiB', '0KiB', '9999999999GiB', null, {}, true])('does not take %j', (value) => {
-    expect(parseByteSize(value)).toBeUndefined();
-  });
+  it.each([0, -1, 1.5, '', '4', '4KB', '4 KiB', '0KiB', '9999999999GiB', null, {}, true])(
+    'does not take %j',
+    (value) => {
+      expect(parseByteSize(value)).toBeUndefined();
+    },
+  );
 
   it('reads back what formatByteSize writes', () => {
     fc.assert(

@@ -23,7 +23,7 @@ export class SparseBacking implements BlockBacking {
   }
 
   read(offset: number, target: Uint8Array, at: number, length: number): void {
-    for (let done = 0; done < length; ) {
+    for (let done = 0; done < length;) {
       const inChunk = (offset + done) % CHUNK;
       const run = Math.min(length - done, CHUNK - inChunk);
       const chunk = this.#chunks.get((offset + done - inChunk) / CHUNK);
@@ -34,7 +34,7 @@ export class SparseBacking implements BlockBacking {
   }
 
   write(offset: number, source: Uint8Array, at: number, length: number): void {
-    for (let done = 0; done < length; ) {
+    for (let done = 0; done < length;) {
       const inChunk = (offset + done) % CHUNK;
       const run = Math.min(length - done, CHUNK - inChunk);
       const index = (offset + done - inChunk) / CHUNK;
@@ -69,7 +69,7 @@ export class FileBacking implements BlockBacking {
   }
 
   write(offset: number, source: Uint8Array, at: number, length: number): void {
-    for (let done = 0; done < length; ) {
+    for (let done = 0; done < length;) {
       done += writeSync(this.#descriptor, source, at + done, length - done, offset + done);
     }
   }

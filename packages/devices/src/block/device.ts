@@ -77,7 +77,8 @@ export class BlockDevice implements DeviceModel {
 
   process(_queue: number, chain: DescriptorChain, space: DeviceAddressSpace): number {
     if (chain.writableBytes === 0) return 0;
-    const ok = chain.readableBytes >= BLOCK_HEADER_SIZE && this.#gather(chain, space, 0, this.#header, BLOCK_HEADER_SIZE);
+    const ok =
+      chain.readableBytes >= BLOCK_HEADER_SIZE && this.#gather(chain, space, 0, this.#header, BLOCK_HEADER_SIZE);
     const status = ok ? this.#execute(chain, space) : VIRTIO_BLK_S_IOERR;
     this.#status[0] = status;
     this.#scatter(chain, space, chain.writableBytes - 1, this.#status, 1);
@@ -117,7 +118,7 @@ export class BlockDevice implements DeviceModel {
   }
 
   #readBlocks(chain: DescriptorChain, space: DeviceAddressSpace, offset: number, length: number): number {
-    for (let done = 0; done < length; ) {
+    for (let done = 0; done < length;) {
       const run = Math.min(length - done, SCRATCH_SIZE);
       this.#backing.read(offset + done, this.#scratch, 0, run);
       if (!this.#scatter(chain, space, done, this.#scratch, run)) return VIRTIO_BLK_S_IOERR;
@@ -127,7 +128,7 @@ export class BlockDevice implements DeviceModel {
   }
 
   #writeBlocks(chain: DescriptorChain, space: DeviceAddressSpace, offset: number, length: number): number {
-    for (let done = 0; done < length; ) {
+    for (let done = 0; done < length;) {
       const run = Math.min(length - done, SCRATCH_SIZE);
       if (!this.#gather(chain, space, BLOCK_HEADER_SIZE + done, this.#scratch, run)) return VIRTIO_BLK_S_IOERR;
       this.#backing.write(offset + done, this.#scratch, 0, run);
@@ -137,12 +138,24 @@ export class BlockDevice implements DeviceModel {
   }
 
   /** Reads `length` bytes of the readable part, from its byte `skip` on. */
-  #gather(chain: DescriptorChain, space: DeviceAddressSpace, skip: number, target: Uint8Array, length: number): boolean {
+  #gather(
+    chain: DescriptorChain,
+    space: DeviceAddressSpace,
+    skip: number,
+    target: Uint8Array,
+    length: number,
+  ): boolean {
     return transfer(chain, space, false, skip, target, length);
   }
 
   /** Writes `length` bytes into the writable part, from its byte `skip` on. */
-  #scatter(chain: DescriptorChain, space: DeviceAddressSpace, skip: number, source: Uint8Array, length: number): boolean {
+  #scatter(
+    chain: DescriptorChain,
+    space: DeviceAddressSpace,
+    skip: number,
+    source: Uint8Array,
+    length: number,
+  ): boolean {
     return transfer(chain, space, true, skip, source, length);
   }
 }

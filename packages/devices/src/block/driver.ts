@@ -67,7 +67,9 @@ export class BlockDriver {
   readonly #statuses: number;
   readonly #data: number;
   /** The same three mapped once, or `undefined` where each request maps them. */
-  readonly #regions: { readonly headers: DmaRegion; readonly statuses: DmaRegion; readonly data: DmaRegion } | undefined;
+  readonly #regions:
+    | { readonly headers: DmaRegion; readonly statuses: DmaRegion; readonly data: DmaRegion }
+    | undefined;
   readonly #slotOf: Uint16Array;
   readonly #type: Uint32Array;
   readonly #length: Uint32Array;
@@ -87,7 +89,8 @@ export class BlockDriver {
   ) {
     const { depth, maxBytes } = options;
     if (!(depth >= 1) || depth > queue.size) throw new RangeError(`depth ${depth} in a queue of ${queue.size}`);
-    if (!(maxBytes >= SECTOR_SIZE) || maxBytes % SECTOR_SIZE !== 0) throw new RangeError(`requests of ${maxBytes} bytes`);
+    if (!(maxBytes >= SECTOR_SIZE) || maxBytes % SECTOR_SIZE !== 0)
+      throw new RangeError(`requests of ${maxBytes} bytes`);
     this.depth = depth;
     this.maxBytes = maxBytes;
     this.#memory = memory;
@@ -96,7 +99,10 @@ export class BlockDriver {
     this.#headerView = new DataView(memory.buffer);
     this.#segment = Math.min(maxBytes, config.sizeMax, mapping.limits.maxMappingSize);
     const segments = Math.ceil(maxBytes / this.#segment);
-    if (segments > config.segMax) throw new RangeError(`requests of ${maxBytes} bytes take ${segments} segments; the device allows ${config.segMax}`);
+    if (segments > config.segMax)
+      throw new RangeError(
+        `requests of ${maxBytes} bytes take ${segments} segments; the device allows ${config.segMax}`,
+      );
     this.#list = new ScatterList(segments + 2);
     this.#batch = new UsedBatch(Math.min(depth, 64));
     this.#slotOf = new Uint16Array(queue.size);
@@ -109,15 +115,26 @@ export class BlockDriver {
 
     const allocated: number[] = [];
     const premapped: DmaRegion[] = [];
+    const allocate = (bytes: number): number => {
+      const address = memory.allocate(pages(bytes));
+      allocated.push(address);
+      return address;
+    };
+    const premap = (address: number, bytes: number, direction: DmaDirection): DmaRegion => {
+      const region = mapping.premap(address, pages(bytes), direction);
+      premapped.push(region);
+      return region;
+    };
     try {
-      for (const bytes of [BLOCK_HEADER_SIZE, 1, maxBytes]) allocated.push(memory.allocate(pages(depth * bytes)));
-      [this.#headers, this.#statuses, this.#data] = allocated as [number, number, number];
+      this.#headers = allocate(depth * BLOCK_HEADER_SIZE);
+      this.#statuses = allocate(depth);
+      this.#data = allocate(depth * maxBytes);
       if (options.buffers === 'premapped') {
-        premapped.push(mapping.premap(this.#headers, pages(depth * BLOCK_HEADER_SIZE), DmaDirection.ToDevice));
-        premapped.push(mapping.premap(this.#statuses, pages(depth), DmaDirection.Bidirectional));
-        premapped.push(mapping.premap(this.#data, pages(depth * maxBytes), DmaDirection.Bidirectional));
-        const [headers, statuses, data] = premapped as [DmaRegion, DmaRegion, DmaRegion];
-        this.#regions = { headers, statuses, data };
+        this.#regions = {
+          headers: premap(this.#headers, depth * BLOCK_HEADER_SIZE, DmaDirection.ToDevice),
+          statuses: premap(this.#statuses, depth, DmaDirection.Bidirectional),
+          data: premap(this.#data, depth * maxBytes, DmaDirection.Bidirectional),
+        };
       }
     } catch (error) {
       for (const region of premapped) region.release();
@@ -153,7 +170,8 @@ export class BlockDriver {
   submit(slot: number, type: number, sector: number, length: number): number {
     const hasData = type === VIRTIO_BLK_T_IN || type === VIRTIO_BLK_T_OUT;
     const bytes = hasData ? length : type === VIRTIO_BLK_T_GET_ID ? BLOCK_ID_SIZE : 0;
-    if (bytes > this.maxBytes) throw new RangeError(`a request of ${bytes} bytes; the driver was made for ${this.maxBytes}`);
+    if (bytes > this.maxBytes)
+      throw new RangeError(`a request of ${bytes} bytes; the driver was made for ${this.maxBytes}`);
     const header = this.#headers + slot * BLOCK_HEADER_SIZE;
     this.#writeHeader(header, type, sector);
     this.#memory.u8[this.#statuses + slot] = NO_STATUS;

@@ -112,7 +112,7 @@ describe('BlockDriver', () => {
     for (const slot of slots) expect(loop.driver.submit(slot, VIRTIO_BLK_T_IN, 0, 512)).toBe(0);
     expect(loop.driver.inFlight).toBe(3);
     expect(loop.run()).toBe(3);
-    expect([...loop.driver.completedSlots.subarray(0, 3)].toSorted()).toEqual([...slots].toSorted());
+    expect(new Set(loop.driver.completedSlots.subarray(0, 3))).toEqual(new Set(slots));
     loop.dispose();
   });
 

@@ -6,7 +6,7 @@ import {
   type FacilityToken,
   type MachineRequest,
 } from '@virtio-platform/core';
-import { ConvertibleMemory, SharedMemory } from '@virtio-platform/host';
+import { ConvertibleMemory } from '@virtio-platform/host';
 import { TCE_FACILITY } from '@virtio-platform/platform-pseries';
 import { MEMORY_CONVERSION } from '@virtio-platform/platform-sev';
 import { VFIO_CONTAINER } from '@virtio-platform/platform-vfio';
@@ -15,6 +15,7 @@ import { MemoryRegions } from './memory-regions.ts';
 import { RegionMemoryConversion } from './region-memory-conversion.ts';
 import { RegionTceFacility } from './region-tce-facility.ts';
 import { RegionVfioContainer } from './region-vfio-container.ts';
+import { SharedPages } from './shared-pages.ts';
 
 /** The facilities this machine provides, one at a time: each is another use of the same regions. */
 export const FACILITIES: readonly FacilityToken[] = [MEMORY_CONVERSION, TCE_FACILITY, VFIO_CONTAINER];
@@ -53,12 +54,11 @@ export function openDeviceMemory(
       { hint: 'use the simulated machine for a platform that needs several' },
     );
   }
-  const backing =
-    need === MEMORY_CONVERSION ? ConvertibleMemory.create(request.memory) : SharedMemory.create(request.memory);
+  const backing = ConvertibleMemory.create(request.memory);
   try {
     const memory = new GuestMemory(backing.buffer);
-    const regions = new MemoryRegions(connection, backing.descriptor, memorySlots);
-    const facility = provide(need, request, backing, regions);
+    const regions = new MemoryRegions(connection, new SharedPages(backing), memorySlots);
+    const facility = provide(need, request, memory, regions);
     return {
       memory,
       regions,
@@ -75,14 +75,14 @@ export function openDeviceMemory(
 function provide(
   need: FacilityToken | undefined,
   request: MachineRequest,
-  backing: SharedMemory | ConvertibleMemory,
+  memory: GuestMemory,
   regions: MemoryRegions,
 ): unknown {
-  if (backing instanceof ConvertibleMemory) return new RegionMemoryConversion(backing, regions);
-  if (need === VFIO_CONTAINER) return new RegionVfioContainer(backing.size, regions);
+  if (need === MEMORY_CONVERSION) return new RegionMemoryConversion(memory, regions);
+  if (need === VFIO_CONTAINER) return new RegionVfioContainer(memory.size, regions);
   const isTranslated = need === TCE_FACILITY && request.device.offers?.has(VIRTIO_F_ACCESS_PLATFORM) === true;
-  if (isTranslated) return new RegionTceFacility(backing.size, regions);
+  if (isTranslated) return new RegionTceFacility(memory.size, regions);
   // No IOMMU, or a device that ignores it: a device address is a guest-physical address, and all of memory is reachable.
-  regions.add({ guestAddress: 0n, offset: 0, size: backing.size });
-  return need === TCE_FACILITY ? new RegionTceFacility(backing.size, undefined) : undefined;
+  regions.add({ guestAddress: 0n, offset: 0, size: memory.size });
+  return need === TCE_FACILITY ? new RegionTceFacility(memory.size, undefined) : undefined;
 }

@@ -2,13 +2,11 @@ import { PAGE_SIZE } from '@virtio-platform/core';
 import { MemoryFile } from '@virtio-platform/host';
 import { encodeRegion, type RegionDescription } from '../protocol.ts';
 import type { VhostUserConnection } from '../vhost-user-connection.ts';
+import type { PageRange, SharedPages } from './shared-pages.ts';
 
-/** A part of guest memory to be made reachable: `size` bytes from `offset` on, at a device address. */
-export interface RegionRequest {
+/** Pages of guest memory to be made reachable at a device address. */
+export interface RegionRequest extends PageRange {
   readonly guestAddress: bigint;
-  /** Guest-physical address, and offset in the file. */
-  readonly offset: number;
-  readonly size: number;
 }
 
 /** A region that the back-end has. */
@@ -32,12 +30,14 @@ const PLACEHOLDER_ADDRESS = 0xffff_ffff_0000_0000n;
 
 /**
  * What the back-end can reach: the regions of guest memory it was given, by device address. They are what enforces a
- * platform's rules here, as an IOMMU does elsewhere. A region has no permissions: the back-end maps all of it readable and
- * writable. Once the back-end is gone it reaches nothing, so taking a region back then always succeeds.
+ * platform's rules here, as an IOMMU does elsewhere; and so that they bind a back-end that is not honest too, a page is in the
+ * file that comes with a region only as long as a region covers it: from before the back-end gets the region until after it
+ * lost it. A region has no permissions: the back-end maps all of it readable and writable. Once the back-end is gone it
+ * reaches nothing, so taking a region back then needs no answer of it.
  */
 export class MemoryRegions {
   readonly #connection: VhostUserConnection;
-  readonly #descriptor: number;
+  readonly #pages: SharedPages;
   readonly #slots: number;
   readonly #regions: MemoryRegion[] = [];
   #nextUserAddress = FIRST_USER_ADDRESS;
@@ -45,10 +45,10 @@ export class MemoryRegions {
   /** A page that is no guest memory, for rings to lie in while there is no region. */
   #placeholder: MemoryRegion | undefined;
 
-  /** `descriptor` names the file with guest memory; it stays its owner's. `slots` is how many regions the back-end takes. */
-  constructor(connection: VhostUserConnection, descriptor: number, slots: number) {
+  /** `slots` is how many regions the back-end takes. Nobody else holds `pages`. */
+  constructor(connection: VhostUserConnection, pages: SharedPages, slots: number) {
     this.#connection = connection;
-    this.#descriptor = descriptor;
+    this.#pages = pages;
     this.#slots = slots;
   }
 
@@ -74,14 +74,22 @@ export class MemoryRegions {
     return this.#regions.find((region) => region.guestAddress <= address && end <= endOf(region));
   }
 
-  /** Gives the back-end a region. Returns false when it takes no more. Throws {@link DeviceError}. */
+  /** Gives the back-end a region. Returns false when it takes no more. Throws {@link DeviceError} and {@link HostError}. */
   add(request: RegionRequest): boolean {
     const { guestAddress, offset, size } = request;
     if (size % PAGE_SIZE !== 0 || offset % PAGE_SIZE !== 0 || guestAddress % BigInt(PAGE_SIZE) !== 0n || size <= 0) {
       throw new RangeError(`a memory region is whole pages, not ${size} bytes at 0x${guestAddress.toString(16)}`);
     }
     if (this.available === 0) return false;
-    const region = this.#send(request, this.#descriptor);
+    this.#connection.check();
+    this.#pages.hold(request);
+    let region: MemoryRegion;
+    try {
+      region = this.#send(request, this.#pages.descriptor);
+    } catch (error) {
+      this.#pages.release(request);
+      throw error;
+    }
     this.#regions.push(region);
     this.#removePlaceholder(region);
     return true;
@@ -98,26 +106,42 @@ export class MemoryRegions {
       }
     }
     this.#regions.splice(this.#regions.indexOf(region), 1);
+    this.#pages.release(region);
   }
 
   /**
    * Takes back what is in `[start, end)`, keeps the parts of regions that stick out of it, and gives `additions`. Returns
    * false, and has done nothing, where this would take more regions than the back-end has. Between taking and giving back,
-   * the parts that stick out are unreachable: nothing may be in flight there.
+   * the parts that stick out are unreachable: nothing may be in flight there. Throws {@link DeviceError}, and
+   * {@link HostError} before anything changed.
    */
   replace(start: bigint, end: bigint, additions: readonly RegionRequest[]): boolean {
     const taken = this.overlapping(start, end);
     const kept = taken.flatMap((region) => outside(region, start, end));
-    if (kept.length + additions.length > this.available + taken.length) return false;
-    for (const region of taken) this.remove(region);
-    if (additions.length === 0 && this.#connection.isLost) return true;
-    for (const request of [...kept, ...additions]) this.add(request);
+    const given = [...kept, ...additions];
+    if (given.length > this.available + taken.length) return false;
+    this.#whileHeld(given, () => {
+      for (const region of taken) this.remove(region);
+      if (additions.length === 0 && this.#connection.isLost) return;
+      for (const request of given) this.add(request);
+    });
     return true;
   }
 
   /** Takes everything back. */
   clear(): void {
     for (let last = this.#regions.at(-1); last !== undefined; last = this.#regions.at(-1)) this.remove(last);
+  }
+
+  /** Pages that are in a region before and after an exchange stay where they are. */
+  #whileHeld(ranges: readonly PageRange[], exchange: () => void): void {
+    let held = 0;
+    try {
+      for (; held < ranges.length; held++) this.#pages.hold(ranges[held]!);
+      exchange();
+    } finally {
+      while (held > 0) this.#pages.release(ranges[--held]!);
+    }
   }
 
   #send(request: RegionRequest, descriptor: number): MemoryRegion {

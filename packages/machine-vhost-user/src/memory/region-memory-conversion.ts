@@ -1,19 +1,18 @@
-import { PAGE_SIZE } from '@virtio-platform/core';
-import type { ConvertibleMemory } from '@virtio-platform/host';
+import { PAGE_SIZE, type GuestMemory } from '@virtio-platform/core';
 import type { MemoryConversion } from '@virtio-platform/platform-sev';
 import type { MemoryRegions } from './memory-regions.ts';
 
 /**
- * Private memory enforced by the operating system: only shared pages are in the file that the back-end gets, and each shared
- * range is a region at its guest-physical address. A private page is anonymous memory of this process, out of reach for the
- * back-end even if it maps the whole file. Pages are zero after a conversion.
+ * Private memory enforced by the operating system: each shared range is a region at its guest-physical address, and a page
+ * that is in no region is in no file. Pages are zero after a conversion: what was private is never seen in shared memory, nor
+ * what the back-end wrote in private memory.
  */
 export class RegionMemoryConversion implements MemoryConversion {
-  readonly #backing: ConvertibleMemory;
+  readonly #memory: GuestMemory;
   readonly #regions: MemoryRegions;
 
-  constructor(backing: ConvertibleMemory, regions: MemoryRegions) {
-    this.#backing = backing;
+  constructor(memory: GuestMemory, regions: MemoryRegions) {
+    this.#memory = memory;
     this.#regions = regions;
   }
 
@@ -22,7 +21,7 @@ export class RegionMemoryConversion implements MemoryConversion {
     const gaps = this.#privateParts(address, length);
     if (gaps.length > this.#regions.available) return false;
     for (const { start, size } of gaps) {
-      this.#backing.share(start, size);
+      this.#memory.u8.fill(0, start, start + size);
       this.#regions.add({ guestAddress: BigInt(start), offset: start, size });
     }
     return true;
@@ -31,10 +30,8 @@ export class RegionMemoryConversion implements MemoryConversion {
   /** Returns false when a range in the middle of a region would take one more than there are; nothing was converted then. */
   setPrivate(address: number, length: number): boolean {
     this.#check(address, length);
-    const end = BigInt(address + length);
-    // The back-end loses its mapping first: afterwards the pages are wiped under it.
-    if (!this.#regions.replace(BigInt(address), end, [])) return false;
-    this.#backing.unshare(address, length);
+    if (!this.#regions.replace(BigInt(address), BigInt(address + length), [])) return false;
+    this.#memory.u8.fill(0, address, address + length);
     return true;
   }
 
@@ -53,7 +50,7 @@ export class RegionMemoryConversion implements MemoryConversion {
 
   #check(address: number, length: number): void {
     const isPages = address % PAGE_SIZE === 0 && length % PAGE_SIZE === 0 && length > 0;
-    if (isPages && address >= 0 && address + length <= this.#backing.size) return;
+    if (isPages && address >= 0 && address + length <= this.#memory.size) return;
     throw new RangeError(
       `cannot convert ${length} bytes at 0x${address.toString(16)}: not whole pages of guest memory`,
     );

@@ -55,7 +55,12 @@ export class RegionTceFacility implements TceFacility {
         { hint: 'map larger buffers, fewer times: driver.buffers: premapped, or a window that maps all of memory' },
       );
     }
-    for (const run of runs) this.#regions.add(run);
+    try {
+      for (const run of runs) this.#regions.add(run);
+    } catch (error) {
+      this.#regions.clear();
+      throw error;
+    }
     this.#isApplied = true;
   }
 
@@ -130,17 +135,23 @@ export class RegionTceFacility implements TceFacility {
     const fit = Math.min(count, table.entries - index);
     const saved = this.#isApplied ? table.save(index, fit) : undefined;
     for (let i = 0; i < fit; i++) write(table, index + i, i);
-    if (saved !== undefined && !this.#show(table, index, fit)) {
-      table.restore(index, saved);
-      return H_NOT_ENOUGH_RESOURCES;
-    }
+    if (saved !== undefined && !this.#show(table, index, fit, saved)) return H_NOT_ENOUGH_RESOURCES;
     return fit === count ? H_SUCCESS : H_PARAMETER;
   }
 
-  /** Replaces the regions of a range of bus addresses by the runs its entries make. Returns false when they are too many. */
-  #show(table: TceTable, index: number, count: number): boolean {
+  /**
+   * Replaces the regions of a range of bus addresses by the runs its entries make. Returns false when they are too many.
+   * Where the back-end does not see the entries they are again what was `saved`.
+   */
+  #show(table: TceTable, index: number, count: number, saved: Uint32Array): boolean {
     const runs = table.runs(index, count, this.#memorySize);
-    return this.#regions!.replace(table.busAddress(index), table.busAddress(index + count), runs);
+    let isShown = false;
+    try {
+      isShown = this.#regions!.replace(table.busAddress(index), table.busAddress(index + count), runs);
+    } finally {
+      if (!isShown) table.restore(index, saved);
+    }
+    return isShown;
   }
 
   #table(liobn: number): TceTable | undefined {

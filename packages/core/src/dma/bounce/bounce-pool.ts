@@ -43,7 +43,7 @@ export class BouncePool {
     const wanted = slotsOf(length);
     if (wanted > BOUNCE_SEGMENT_SLOTS) return -1;
     let slot = this.#next;
-    for (let seen = 0; seen < this.slots; ) {
+    for (let seen = 0; seen < this.slots;) {
       if (slot === this.slots) slot = 0;
       const left = BOUNCE_SEGMENT_SLOTS - (slot % BOUNCE_SEGMENT_SLOTS);
       if (left < wanted) {

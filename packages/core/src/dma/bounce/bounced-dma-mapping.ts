@@ -114,7 +114,10 @@ export class BouncedDmaMapping implements DmaMapping {
   /** The region gets a shared twin of its own, not slots: it lives long, and has to be contiguous beyond 256 KiB. */
   premap(address: number, length: number, direction: DmaDirection): DmaRegion {
     if (!this.#memory.contains(address, length) || !(length > 0)) {
-      throw new DmaError('ERR_DMA_RANGE', `cannot map ${length} bytes at 0x${address.toString(16)}: outside guest memory`);
+      throw new DmaError(
+        'ERR_DMA_RANGE',
+        `cannot map ${length} bytes at 0x${address.toString(16)}: outside guest memory`,
+      );
     }
     const twin = this.#inner.allocateCoherent(length, BOUNCE_SLOT_SIZE);
     const region = new BouncedRegion(
@@ -146,7 +149,9 @@ export class BouncedDmaMapping implements DmaMapping {
   #checkedSlot(id: number, offset: number, length: number): number {
     const slot = this.#table.slotOf(id);
     if (!(offset >= 0) || !(length >= 0) || offset + length > this.#table.length[slot]!) {
-      throw new RangeError(`bytes ${offset}..${offset + length} are outside mapping ${id} of ${this.#table.length[slot]} bytes`);
+      throw new RangeError(
+        `bytes ${offset}..${offset + length} are outside mapping ${id} of ${this.#table.length[slot]} bytes`,
+      );
     }
     return slot;
   }
