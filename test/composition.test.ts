@@ -44,8 +44,10 @@ describe('composition', () => {
 
   it('leaves the root container empty', async () => {
     const run = await composeRun(await loadProfile(join(ROOT, 'profiles/sev-bounce.yaml')));
-    for (const token of [PLATFORM, MACHINE, GUEST_MEMORY, MACHINE_REQUEST])
-      expect(container.isRegistered(token)).toBe(false);
+    expect(container.isRegistered(PLATFORM)).toBe(false);
+    expect(container.isRegistered(MACHINE)).toBe(false);
+    expect(container.isRegistered(GUEST_MEMORY)).toBe(false);
+    expect(container.isRegistered(MACHINE_REQUEST)).toBe(false);
     await run.dispose();
   });
 });

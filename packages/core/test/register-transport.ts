@@ -95,7 +95,7 @@ export class RegisterTransport implements Transport {
   }
 
   configGeneration(): number {
-    return this.#generation;
+    return this.interface === 'legacy' ? 0 : this.#generation;
   }
 
   readConfig(offset: number, target: Uint8Array): void {

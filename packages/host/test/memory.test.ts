@@ -1,4 +1,4 @@
-import { readdirSync } from 'node:fs';
+import { closeSync, fstatSync, ftruncateSync, readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { ConvertibleMemory, HostError, MemoryFile, MemoryMapping, SharedMemory } from '../src/index.ts';
 
@@ -63,7 +63,7 @@ describe('ConvertibleMemory', () => {
     const seen = new Uint8Array(peer.buffer);
     bytes.fill(0x11);
     memory.share(PAGE, 2 * PAGE);
-    expect(bytes[PAGE]).toBe(0);
+    expect([seen[0], seen[PAGE], seen[3 * PAGE - 1], seen[3 * PAGE]]).toEqual([0, 0x11, 0x11, 0]);
     bytes.fill(0x22, PAGE, 3 * PAGE);
     expect([seen[0], seen[PAGE], seen[3 * PAGE - 1], seen[3 * PAGE]]).toEqual([0, 0x22, 0x22, 0]);
     expect([bytes[PAGE - 1], bytes[3 * PAGE]]).toEqual([0x11, 0x11]);
@@ -73,20 +73,99 @@ describe('ConvertibleMemory', () => {
     memory.dispose();
   });
 
-  it('wipes what the file held when pages become private again', () => {
-    const memory = ConvertibleMemory.create(2 * PAGE);
-    const peer = MemoryMapping.ofFile(memory.descriptor, 2 * PAGE);
+  it('moves pages out of the file again with what they hold, and wipes it there', () => {
+    const memory = ConvertibleMemory.create(4 * PAGE);
     const bytes = new Uint8Array(memory.buffer);
-    memory.share(0, PAGE);
-    bytes.fill(0x44, 0, PAGE);
-    memory.unshare(0, PAGE);
-    expect(new Uint8Array(peer.buffer).every((byte) => byte === 0)).toBe(true);
-    bytes.fill(0x55, 0, PAGE);
-    expect(new Uint8Array(peer.buffer)[0]).toBe(0);
-    peer.dispose();
+    memory.share(0, 3 * PAGE);
+    for (let page = 0; page < 4; page++) bytes.fill(page + 1, page * PAGE, (page + 1) * PAGE);
+    memory.unshare(PAGE, PAGE);
+    expect([0, 1, 2, 3].map((page) => bytes[page * PAGE + 7])).toEqual([1, 2, 3, 4]);
+    const file = readFileSync(`/proc/self/fd/${memory.descriptor}`);
+    expect([0, 1, 2, 3].map((page) => file[page * PAGE + 7])).toEqual([1, 0, 3, 0]);
+    bytes.fill(0x55, PAGE, 2 * PAGE);
+    expect(readFileSync(`/proc/self/fd/${memory.descriptor}`).includes(0x55)).toBe(false);
+    memory.dispose();
+  });
+
+  it('takes memory only for what was used', () => {
+    const memory = ConvertibleMemory.create(16 << 20);
+    new Uint8Array(memory.buffer)[5 << 20] = 1;
+    memory.share(0, 16 << 20);
+    expect(fstatSync(memory.descriptor).blocks * 512).toBeLessThanOrEqual(1 << 16);
+    memory.unshare(0, 16 << 20);
+    expect(fstatSync(memory.descriptor).blocks).toBe(0);
+    expect(new Uint8Array(memory.buffer)[5 << 20]).toBe(1);
+    memory.dispose();
+  });
+
+  it('does not wear out the address space, however often pages are converted', () => {
+    const pages = 256;
+    const memory = ConvertibleMemory.create(pages * PAGE);
+    const bytes = new Uint8Array(memory.buffer);
+    for (let page = 0; page < pages; page++) bytes[page * PAGE] = page;
+    const before = mappings();
+    for (let round = 0; round < 8; round++) {
+      // Odd steps reach every page, in another order each time.
+      for (let i = 0; i < pages; i++) memory.share(((i * (2 * round + 77)) % pages) * PAGE, PAGE);
+      expect(mappings()).toBeLessThan(before + 10);
+      for (let i = 0; i < pages; i++) memory.unshare(((i * (2 * round + 33)) % pages) * PAGE, PAGE);
+      expect(mappings()).toBeLessThan(before + 10);
+    }
+    for (let page = 0; page < pages; page++) expect(bytes[page * PAGE]).toBe(page);
+    memory.dispose();
+  });
+
+  it('leaves pages private, with what they hold, when they cannot be shared', () => {
+    const memory = ConvertibleMemory.create(2 * PAGE);
+    const bytes = new Uint8Array(memory.buffer);
+    bytes.fill(0x66);
+    closeSync(memory.descriptor);
+    expect(failure(() => memory.share(0, PAGE))).toMatchObject({
+      code: 'ERR_SYSCALL',
+      syscall: 'pwrite',
+      errno: 'EBADF',
+    });
+    expect(bytes.every((byte) => byte === 0x66)).toBe(true);
+    memory.dispose();
+  });
+
+  it('converts whole pages of its own only', () => {
+    const memory = ConvertibleMemory.create(2 * PAGE);
+    new Uint8Array(memory.buffer).fill(0x77);
+    for (const [offset, length] of [
+      [1, PAGE],
+      [0, 100],
+      [-PAGE, PAGE],
+      [PAGE, 2 * PAGE],
+      [0, 0],
+      [Number.NaN, PAGE],
+    ] as const) {
+      expect(() => memory.share(offset, length)).toThrow(RangeError);
+      expect(() => memory.unshare(offset, length)).toThrow(RangeError);
+    }
+    expect(readFileSync(`/proc/self/fd/${memory.descriptor}`).includes(0x77)).toBe(false);
     memory.dispose();
   });
 });
+
+describe('MemoryFile', () => {
+  it('keeps its size, whoever has its descriptor', () => {
+    const file = MemoryFile.create('test', 2 * PAGE);
+    expect(() => ftruncateSync(file.descriptor, PAGE)).toThrow('EPERM');
+    expect(() => ftruncateSync(file.descriptor, 3 * PAGE)).toThrow('EPERM');
+    file.write(Uint8Array.of(1, 2, 3), PAGE);
+    const bytes = new Uint8Array(4);
+    file.read(bytes, PAGE);
+    expect([...bytes]).toEqual([1, 2, 3, 0]);
+    expect(() => file.read(bytes, 2 * PAGE - 1)).toThrow(RangeError);
+    file.dispose();
+  });
+});
+
+/** How many runs of addresses the kernel keeps for this process that are guest memory or beside it. */
+function mappings(): number {
+  return readFileSync('/proc/self/maps', 'utf8').split('\n').length;
+}
 
 function failure(action: () => unknown): unknown {
   try {

@@ -76,7 +76,7 @@ function execute(command: Command): boolean {
       for (let i = 0, offset = words[0]!; i < words[1]!; i++) data[i] = model.config[offset + i] ?? 0;
       return true;
     case Command.WriteConfig:
-      model.writeConfig(words[0]!, data.slice(0, words[1]!));
+      model.writeConfig(words[0]!, data.slice(0, words[1]));
       return true;
     case Command.ReadFaults:
       words[0] = new TextEncoder().encodeInto(faultsAsJson(), data).written;

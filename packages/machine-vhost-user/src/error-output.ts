@@ -12,19 +12,20 @@ const TRIM_INTERVAL_MS = 500;
  */
 export class ErrorOutput {
   readonly #path: string;
-  readonly #timer: NodeJS.Timeout;
+  #timer: NodeJS.Timeout | undefined;
   /** The end of what was in the file when it was emptied. */
   #kept: Buffer = Buffer.alloc(0);
 
   /** The file is in a folder of the caller's, who removes it. */
   constructor(path: string) {
     this.#path = path;
-    this.#timer = setInterval(() => this.#trim(), TRIM_INTERVAL_MS).unref();
   }
 
   /** Opens the file for the program. It appends, and so begins at the start again when the file was emptied. The caller closes it. */
   open(): number {
-    return openSync(this.#path, 'a', 0o600);
+    const file = openSync(this.#path, 'a', 0o600);
+    this.#timer ??= setInterval(() => this.#trim(), TRIM_INTERVAL_MS).unref();
+    return file;
   }
 
   /** The end of what was printed. */

@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { FeatureSet, type BootedMachine, type FacilityToken, type MachineRequest } from '@virtio-platform/core';
 import type { VhostUserOptions } from '../src/options.ts';
@@ -75,4 +76,18 @@ export async function withMachine(
   } finally {
     await booted.dispose();
   }
+}
+
+/** Everything that is in the one file that the only machine of this process passes to its back-end. */
+export function sharedFile(): Buffer {
+  const [file, ...others] = readdirSync('/proc/self/fd').filter((name) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${name}`).startsWith('/memfd:virtio-platform');
+    } catch {
+      // It was the descriptor that read the folder.
+      return false;
+    }
+  });
+  if (file === undefined || others.length > 0) throw new Error(`${others.length + 1} files of guest memory, or none`);
+  return readFileSync(`/proc/self/fd/${file}`);
 }

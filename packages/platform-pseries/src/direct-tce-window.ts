@@ -42,6 +42,7 @@ export class DirectTceWindow {
       capacity,
       offset: this.#table.window.base,
       limit: this.#pages * this.#table.pageSize,
+      addressBits: this.#path === 'identity' ? 32 : 64,
     });
   }
 

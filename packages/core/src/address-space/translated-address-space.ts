@@ -87,6 +87,8 @@ export class TranslatedAddressSpace implements DeviceAddressSpace {
       return -1;
     }
     const run = this.#translation.run < left ? this.#translation.run : left;
+    // A platform's mistake, and one that would never end.
+    if (!(run > 0)) throw new TypeError(`a translation answered with a run of ${run} bytes`);
     if (!this.memory.contains(address, run)) {
       this.#fault(low, high, done, left, access, 'outside-memory');
       return -1;

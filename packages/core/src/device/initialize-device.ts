@@ -25,18 +25,7 @@ export function initializeDevice(transport: Transport, options: InitializationOp
   resetDevice(transport);
   addStatus(transport, DeviceStatus.Acknowledge);
   addStatus(transport, DeviceStatus.Driver);
-  const result = negotiate(
-    {
-      deviceType: transport.deviceType,
-      interface: transport.interface,
-      offered: transport.readDeviceFeatures(),
-      supported: options.supported,
-      carries: transport.carries,
-      traits: options.traits,
-      privilege: options.privilege,
-    },
-    options.rules,
-  );
+  const result = negotiateOrFail(transport, options);
   if (result.refusal !== undefined) {
     addStatus(transport, DeviceStatus.Failed);
     return result;
@@ -64,6 +53,19 @@ export function initializeDevice(transport: Transport, options: InitializationOp
     reason: `the device refuses the features: it cleared FEATURES_OK (status ${statusNames(status)})`,
     source: 'virtio 1.4 §3.1.1 step 6; Linux virtio_features_ok',
   });
+}
+
+/** A platform rule that throws is a bug in its plugin, and still leaves the device FAILED. */
+function negotiateOrFail(transport: Transport, options: InitializationOptions): NegotiationResult {
+  const { supported, traits, rules, privilege } = options;
+  const { deviceType, interface: deviceInterface, carries } = transport;
+  const offered = transport.readDeviceFeatures();
+  try {
+    return negotiate({ deviceType, interface: deviceInterface, offered, supported, carries, traits, privilege }, rules);
+  } catch (error) {
+    failDevice(transport);
+    throw error;
+  }
 }
 
 /** Lets the device go: its queues are set up. Sets DRIVER_OK. */

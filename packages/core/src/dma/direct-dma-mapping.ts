@@ -16,6 +16,8 @@ export interface DirectDmaMappingOptions {
   /** First guest-physical address the device cannot reach. All of memory unless given. */
   readonly limit?: number;
   readonly barriers?: 'smp' | 'platform';
+  /** Width of a device address; 64 unless given. */
+  readonly addressBits?: number;
   /** Where coherent memory comes from; guest memory unless given. An encrypted guest shares what it allocates with the device. */
   readonly coherent?: Pick<GuestMemory, 'allocate' | 'free'>;
 }
@@ -47,7 +49,7 @@ export class DirectDmaMapping implements DmaMapping {
     this.path = options.path;
     this.barriers = options.barriers ?? 'smp';
     this.limits = {
-      addressBits: 64,
+      addressBits: options.addressBits ?? 64,
       maxMappingSize: Infinity,
       alignment: 1,
       boundary: Infinity,
@@ -74,12 +76,12 @@ export class DirectDmaMapping implements DmaMapping {
     this.#unmaps++;
   }
 
-  syncForCpu(id: number, _offset: number, _length: number): void {
-    this.#table.slotOf(id);
+  syncForCpu(id: number, offset: number, length: number): void {
+    this.#table.checkedSlot(id, offset, length);
   }
 
-  syncForDevice(id: number, _offset: number, _length: number): void {
-    this.#table.slotOf(id);
+  syncForDevice(id: number, offset: number, length: number): void {
+    this.#table.checkedSlot(id, offset, length);
   }
 
   premap(address: number, length: number, direction: DmaDirection): DmaRegion {

@@ -62,6 +62,13 @@ export class MappingTable {
     return slot;
   }
 
+  /** The slot of a live id, of which a sync names part. Throws `RangeError` also for bytes outside of the mapping. */
+  checkedSlot(id: number, offset: number, length: number): number {
+    const slot = this.slotOf(id);
+    if (offset >= 0 && length >= 0 && offset + length <= this.length[slot]!) return slot;
+    throw new RangeError(`bytes ${offset}..${offset + length} are outside mapping ${id} of ${this.length[slot]} bytes`);
+  }
+
   /** Frees a slot; its id is never valid again. */
   close(slot: number): void {
     this.#id[slot] = -1;

@@ -9,7 +9,10 @@ import {
   VIRTIO_F_NOTIF_CONFIG_DATA,
   VIRTIO_F_ORDER_PLATFORM,
   VIRTIO_F_RING_PACKED,
+  VIRTIO_F_ADMIN_VQ,
   VIRTIO_F_RING_RESET,
+  VIRTIO_F_SR_IOV,
+  VIRTIO_F_SUSPEND,
   VIRTIO_F_VERSION_1,
 } from './feature-bit.ts';
 import type { FeatureSet } from './feature-set.ts';
@@ -31,6 +34,9 @@ const RESERVED: readonly FeatureDependency[] = [
   VIRTIO_F_NOTIFICATION_DATA,
   VIRTIO_F_NOTIF_CONFIG_DATA,
   VIRTIO_F_RING_RESET,
+  VIRTIO_F_SR_IOV,
+  VIRTIO_F_ADMIN_VQ,
+  VIRTIO_F_SUSPEND,
   EXPERIMENTAL_NO_TRANSLATION,
   EXPERIMENTAL_IDENTITY_ADDRESS,
 ].map((feature) => ({ feature, requires: VIRTIO_F_VERSION_1, source: ABOVE_31 }));

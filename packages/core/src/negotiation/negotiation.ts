@@ -66,7 +66,7 @@ export type NegotiationStage = (typeof NEGOTIATION_STAGES)[number];
 
 /**
  * One named step of negotiation with its source. It looks at the negotiation so far and accepts, declines or refuses, and
- * says why. Platforms contribute rules; inside a stage they run after the core's.
+ * says why. Platforms contribute rules to every stage but `path`; inside a stage they run after the core's.
  */
 export interface NegotiationRule {
   /** In words with hyphens, unique. */
@@ -74,6 +74,7 @@ export interface NegotiationRule {
   /** Where it comes from: a specification section, a kernel function, a mail. */
   readonly source: string;
   readonly stage: NegotiationStage;
+  /** Must not throw: what stops a device is a refusal. */
   apply(negotiation: Negotiation): void;
 }
 

@@ -213,3 +213,13 @@ describe('FaultLog', () => {
     expect([log.count, heard]).toEqual([1000, 1000]);
   });
 });
+
+describe('TranslatedAddressSpace over a translation with a bug', () => {
+  it('throws rather than loop where a run has no bytes', () => {
+    const memory = newMemory();
+    const stuck: AddressTranslation = { generation: 0, run: 0, cause: 'unmapped', translate: () => 0 };
+    const space = new TranslatedAddressSpace(memory, new FaultLog(), stuck);
+    expect(() => space.read(0, 0, new Uint8Array(8), 0, 8)).toThrow(TypeError);
+    expect(() => space.borrow(0, 0, 8, 'read')).toThrow(TypeError);
+  });
+});

@@ -69,6 +69,16 @@ describe('initializeDevice', () => {
     expect(transport.log).toEqual(['status 0', 'status 1', 'status 3', 'status 131']);
   });
 
+  it('sets FAILED when a platform rule throws, and lets the error through', () => {
+    const transport = new RegisterTransport({ offered: OFFER });
+    const apply = (): void => {
+      throw new TypeError('a bug in a rule');
+    };
+    const rules = [{ name: 'buggy', source: 'test', stage: 'access', apply }] as const;
+    expect(() => initializeDevice(transport, { ...OPTIONS, rules })).toThrow('a bug in a rule');
+    expect(transport.log).toEqual(['status 0', 'status 1', 'status 3', 'status 131']);
+  });
+
   it('reads FEATURES_OK back, and refuses and sets FAILED when the device cleared it', () => {
     const transport = new RegisterTransport({ offered: OFFER, demands: FeatureSet.of(VIRTIO_F_RING_PACKED) });
     const result = initializeDevice(transport, OPTIONS);

@@ -13,6 +13,11 @@ describe('readDeviceConfig', () => {
     expect(readDeviceConfig(transport, 0, 1).getUint8(0)).toBe(1 + 7);
   });
 
+  it('reads until two reads are equal on the legacy interface, which has no generation', () => {
+    const transport = new RegisterTransport({ interface: 'legacy', offered: FeatureSet.EMPTY, unstableReads: 3 });
+    expect(readDeviceConfig(transport, 0, 1).getUint8(0)).toBe(1 + 3);
+  });
+
   it('gives up on a configuration that never holds still', () => {
     const transport = new RegisterTransport({ offered: FeatureSet.EMPTY, unstableReads: Infinity });
     expect(() => readDeviceConfig(transport, 0, 4)).toThrow(

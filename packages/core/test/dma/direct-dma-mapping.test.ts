@@ -86,3 +86,18 @@ describe('DirectDmaMapping', () => {
     expect(memory.allocated).toBe(0);
   });
 });
+
+describe('syncing part of a direct mapping', () => {
+  it.each(['syncForCpu', 'syncForDevice'] as const)(
+    'is refused by %s outside of the mapping, and for a stale id',
+    (sync) => {
+      const memory = new GuestMemory(new ArrayBuffer(4 * 4096));
+      const mapping = new DirectDmaMapping(memory, { path: 'physical', capacity: 4 });
+      const id = mapping.map(4096, 100, DmaDirection.Bidirectional, new Uint32Array(2), 0);
+      expect(() => mapping[sync](id, 0, 100)).not.toThrow();
+      expect(() => mapping[sync](id, 1, 100)).toThrow(RangeError);
+      mapping.unmap(id, 0);
+      expect(() => mapping[sync](id, 0, 1)).toThrow(RangeError);
+    },
+  );
+});

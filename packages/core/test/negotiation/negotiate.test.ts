@@ -73,7 +73,8 @@ describe('negotiate', () => {
   });
 
   it('traces every rule in the order of the stages, the platform behind the core', () => {
-    const rules = NEGOTIATION_STAGES.map((stage): NegotiationRule => ({
+    const open = NEGOTIATION_STAGES.filter((stage) => stage !== 'path');
+    const rules = open.map((stage): NegotiationRule => ({
       name: `platform-${stage}`,
       source: 'test',
       stage,
@@ -82,9 +83,14 @@ describe('negotiate', () => {
     const ran = negotiate(input(), rules.toReversed()).trace.map(({ rule }) => rule);
     const expected = NEGOTIATION_STAGES.flatMap((stage) => [
       ...CORE_RULES.filter((rule) => rule.stage === stage).map(({ name }) => name),
-      `platform-${stage}`,
+      ...(open.some((name) => name === stage) ? [`platform-${stage}`] : []),
     ]);
     expect(ran).toEqual(expected);
+  });
+
+  it('lets no platform decide the path', () => {
+    const meddles: NegotiationRule = { name: 'my-path', source: 'test', stage: 'path', apply: () => {} };
+    expect(() => negotiate(input(), [meddles])).toThrow(/my-path/);
   });
 
   it('runs nothing after a refusal, and then accepts nothing', () => {

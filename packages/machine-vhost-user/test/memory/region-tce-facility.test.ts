@@ -19,7 +19,7 @@ import {
 import { describe, expect, it } from 'vitest';
 import { RegionTceFacility } from '../../src/memory/region-tce-facility.ts';
 import { BlockRing, READ, WRITE } from '../block-ring.ts';
-import { MEMORY, SKIP, withMachine } from '../storage-daemon.ts';
+import { MEMORY, sharedFile, SKIP, withMachine } from '../storage-daemon.ts';
 
 const OPTIONS = { needs: [TCE_FACILITY], offers: FeatureSet.of(VIRTIO_F_VERSION_1, VIRTIO_F_ACCESS_PLATFORM) };
 const PAGE = 4096;
@@ -43,6 +43,15 @@ function mapAll(tables: TceFacility, window: DmaWindow, bytes: number): void {
     for (let i = 0; i < count; i++) list[2 * i] = (at + i * pageSize) | 3;
     expect(tables.putTceIndirect(window.liobn, at, high, list, count)).toBe(H_SUCCESS);
   }
+}
+
+/** Where the pages are that have a text in them. */
+function pagesOf(bytes: Buffer, text: string): number[] {
+  const pages: number[] = [];
+  for (let page = 0; page < bytes.length; page += PAGE) {
+    if (bytes.subarray(page, page + PAGE).includes(text)) pages.push(page);
+  }
+  return pages;
 }
 
 describe.skipIf(SKIP)('RegionTceFacility with qemu-storage-daemon', () => {
@@ -138,6 +147,46 @@ describe.skipIf(SKIP)('RegionTceFacility with qemu-storage-daemon', () => {
       for (let page = 0; page < 64; page++) tce(machine).putTce(DEFAULT, 0x200_0000 + page * PAGE, 0, 0x10_0003, 0);
       const mapping = new DirectDmaMapping(machine.memory, { path: 'identity', capacity: 64 });
       expect(() => new BlockRing(machine, mapping)).toThrow(expect.objectContaining({ code: 'ERR_DMA_EXHAUSTED' }));
+    }));
+
+  it('has in the file that the back-end gets what entries permit while a queue runs, and nothing else', () =>
+    withMachine(OPTIONS, (machine) => {
+      const { memory } = machine;
+      const tables = tce(machine);
+      const data = 4 << 20;
+      const out = Buffer.from(memory.buffer as ArrayBuffer, 1 << 20);
+      out.fill('keep out');
+      const before = Buffer.from(out);
+      mapAll(tables, tables.defaultWindow, 1 << 20);
+      const ring = new BlockRing(machine, new DirectDmaMapping(memory, { path: 'identity', capacity: 64 }));
+      expect(sharedFile().includes('out')).toBe(false);
+      // Three pages at two bus addresses each; then the first goes at one of them, and all of them do at the other.
+      const list = Uint32Array.of(data | 3, 0, (data + PAGE) | 3, 0, (data + 2 * PAGE) | 1, 0);
+      expect(tables.putTceIndirect(DEFAULT, data, 0, list, 3)).toBe(H_SUCCESS);
+      expect(tables.putTceIndirect(DEFAULT, 0x100_0000, 0, list, 3)).toBe(H_SUCCESS);
+      expect(tables.putTce(DEFAULT, data, 0, 0, 0)).toBe(H_SUCCESS);
+      expect(pagesOf(sharedFile(), 'out')).toEqual([data, data + PAGE, data + 2 * PAGE]);
+      expect(tables.stuffTce(DEFAULT, 0x100_0000, 0, 0, 0, 3)).toBe(H_SUCCESS);
+      expect(pagesOf(sharedFile(), 'out')).toEqual([data + PAGE, data + 2 * PAGE]);
+      expect(ring.request(WRITE, 0, data + PAGE, 2 * PAGE)).toBe(0);
+      ring.end();
+      expect(sharedFile().every((byte) => byte === 0)).toBe(true);
+      expect(out.equals(before)).toBe(true);
+    }));
+
+  it('shares nothing for a call that it has no resources for', () =>
+    withMachine(OPTIONS, (machine) => {
+      const { memory } = machine;
+      const tables = tce(machine);
+      const data = 2 << 20;
+      Buffer.from(memory.buffer as ArrayBuffer, 1 << 20).fill('keep out');
+      mapAll(tables, tables.defaultWindow, 1 << 20);
+      const ring = new BlockRing(machine, new DirectDmaMapping(memory, { path: 'identity', capacity: 64 }));
+      const list = new Uint32Array(2 * 64);
+      for (let i = 0; i < 64; i += 2) list[2 * i] = (data + i * PAGE) | 3;
+      expect(tables.putTceIndirect(DEFAULT, data, 0, list, 64)).toBe(H_NOT_ENOUGH_RESOURCES);
+      expect(sharedFile().includes('out')).toBe(false);
+      ring.end();
     }));
 });
 

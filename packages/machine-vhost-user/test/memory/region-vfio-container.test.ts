@@ -8,7 +8,7 @@ import {
 import { EEXIST, EFAULT, EINVAL, ENOSPC, VFIO_CONTAINER, type VfioContainer } from '@virtio-platform/platform-vfio';
 import { describe, expect, it } from 'vitest';
 import { BlockRing, READ, WRITE } from '../block-ring.ts';
-import { MEMORY, SKIP, withMachine } from '../storage-daemon.ts';
+import { MEMORY, sharedFile, SKIP, withMachine } from '../storage-daemon.ts';
 
 const OPTIONS = { needs: [VFIO_CONTAINER], offers: FeatureSet.of(VIRTIO_F_VERSION_1, VIRTIO_F_ACCESS_PLATFORM) };
 const PAGE = 4096;
@@ -18,6 +18,11 @@ function container(machine: BootedMachine): VfioContainer {
   // The token says which interface it is.
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion
   return machine.facilities.get(VFIO_CONTAINER) as VfioContainer;
+}
+
+/** Fills pages with bytes that are nowhere else. */
+function fill(machine: BootedMachine, address: number, length: number, text: string): void {
+  Buffer.from(machine.memory.buffer as ArrayBuffer, address, length).fill(text);
 }
 
 describe.skipIf(SKIP)('RegionVfioContainer with qemu-storage-daemon', () => {
@@ -137,5 +142,76 @@ describe.skipIf(SKIP)('RegionVfioContainer with qemu-storage-daemon', () => {
       ring.submit(READ, 0, memory.allocate(512), 512);
       expect(ring.finish(100)).toBe('timeout');
       expect(transport.readStatus()).not.toBe(0);
+    }));
+
+  it('has in the file that the back-end gets what is mapped, as it was, and nothing else', () =>
+    withMachine(OPTIONS, (machine) => {
+      const { memory } = machine;
+      const pool = 2 << 20;
+      fill(machine, 0, MEMORY, 'keep out');
+      fill(machine, pool, 1 << 20, 'come in!');
+      const before = Buffer.from(memory.u8);
+      expect(container(machine).mapDma(pool, 0x1_0000_0000, 1 << 20, READ_WRITE)).toBe(0);
+      const file = sharedFile();
+      expect(file.includes('out')).toBe(false);
+      expect(file.subarray(pool, pool + (1 << 20)).equals(before.subarray(pool, pool + (1 << 20)))).toBe(true);
+      expect(before.equals(memory.u8)).toBe(true);
+      expect(container(machine).unmapDma(0x1_0000_0000, 1 << 20)).toBe(1 << 20);
+      expect(sharedFile().every((byte) => byte === 0)).toBe(true);
+      expect(before.equals(memory.u8)).toBe(true);
+    }));
+
+  it('shares nothing for a mapping that is refused', () =>
+    withMachine(OPTIONS, (machine) => {
+      const vfio = container(machine);
+      fill(machine, 0, MEMORY, 'keep out');
+      for (let i = 0; i < 32; i++) expect(vfio.mapDma(PAGE, i * PAGE, PAGE, READ_WRITE)).toBe(0);
+      expect(vfio.mapDma(2 << 20, 0x1000_0000, PAGE, READ_WRITE)).toBe(ENOSPC);
+      expect(vfio.mapDma(2 << 20, PAGE, PAGE, READ_WRITE)).toBe(EEXIST);
+      expect(sharedFile().lastIndexOf('out')).toBe(2 * PAGE - 3);
+    }));
+
+  it('shares a page that is mapped twice until the second mapping is gone', () =>
+    withMachine(OPTIONS, (machine) => {
+      const { memory } = machine;
+      const vfio = container(machine);
+      const [first, second] = [0x1_0000_0000, 0x2_0000_0000];
+      expect(vfio.mapDma(0, first, 1 << 20, READ_WRITE)).toBe(0);
+      const data = 4 << 20;
+      fill(machine, data - PAGE, 4 * PAGE, 'neighbour');
+      fill(machine, data, 2 * PAGE, 'twice mapped');
+      expect(vfio.mapDma(data, second, 2 * PAGE, READ_WRITE)).toBe(0);
+      expect(vfio.mapDma(data + PAGE, first + data + PAGE, PAGE, READ_WRITE)).toBe(0);
+      expect(vfio.unmapDma(second, 2 * PAGE)).toBe(2 * PAGE);
+      const file = sharedFile();
+      expect(file.subarray(data, data + PAGE).every((byte) => byte === 0)).toBe(true);
+      expect(file.includes('twice mapped', data + PAGE)).toBe(true);
+      expect(file.includes('neighbour')).toBe(false);
+      // The device still reaches what is still mapped.
+      const offset = BigInt(first);
+      const ring = new BlockRing(machine, new DirectDmaMapping(memory, { path: 'linear', capacity: 64, offset }));
+      expect(ring.request(WRITE, 0, data + PAGE, PAGE)).toBe(0);
+      expect(vfio.unmapDma(first + data + PAGE, PAGE)).toBe(PAGE);
+      expect(sharedFile().includes('twice mapped')).toBe(false);
+      const kept = Buffer.from(memory.u8.subarray(data, data + 2 * PAGE));
+      expect(kept.equals(Buffer.alloc(2 * PAGE, 'twice mapped'))).toBe(true);
+      ring.end();
+    }));
+
+  it('takes pages back, with what they hold, from a back-end that is gone', () =>
+    withMachine(OPTIONS, (machine) => {
+      const { memory } = machine;
+      expect(container(machine).mapDma(0, 0, 1 << 20, READ_WRITE)).toBe(0);
+      const ring = new BlockRing(machine, new DirectDmaMapping(memory, { path: 'identity', capacity: 64 }));
+      ring.submit(READ, 0, 6 << 20, PAGE);
+      expect(ring.finish()).toBe('lost');
+      const before = Buffer.from(memory.u8);
+      expect(container(machine).unmapDma(0, 1 << 20)).toBe(1 << 20);
+      expect(sharedFile().every((byte) => byte === 0)).toBe(true);
+      expect(before.equals(memory.u8)).toBe(true);
+      expect(() => container(machine).mapDma(0, 0, PAGE, READ_WRITE)).toThrow(
+        expect.objectContaining({ code: 'ERR_DEVICE_LOST' }),
+      );
+      expect(sharedFile().every((byte) => byte === 0)).toBe(true);
     }));
 });

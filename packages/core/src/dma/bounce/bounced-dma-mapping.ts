@@ -100,13 +100,13 @@ export class BouncedDmaMapping implements DmaMapping {
   }
 
   syncForCpu(id: number, offset: number, length: number): void {
-    const slot = this.#checkedSlot(id, offset, length);
+    const slot = this.#table.checkedSlot(id, offset, length);
     if (this.#table.direction[slot] === DmaDirection.ToDevice) return;
     this.#copy(this.#table.address[slot]! + offset, this.#poolRegion.address + this.#table.tag[slot]! + offset, length);
   }
 
   syncForDevice(id: number, offset: number, length: number): void {
-    const slot = this.#checkedSlot(id, offset, length);
+    const slot = this.#table.checkedSlot(id, offset, length);
     if (this.#table.direction[slot] === DmaDirection.FromDevice) return;
     this.#copy(this.#poolRegion.address + this.#table.tag[slot]! + offset, this.#table.address[slot]! + offset, length);
   }
@@ -144,16 +144,6 @@ export class BouncedDmaMapping implements DmaMapping {
     for (const id of this.#table.liveIds()) this.unmap(id, 0);
     for (const region of this.#regions) region.release();
     this.#inner.dispose();
-  }
-
-  #checkedSlot(id: number, offset: number, length: number): number {
-    const slot = this.#table.slotOf(id);
-    if (!(offset >= 0) || !(length >= 0) || offset + length > this.#table.length[slot]!) {
-      throw new RangeError(
-        `bytes ${offset}..${offset + length} are outside mapping ${id} of ${this.#table.length[slot]} bytes`,
-      );
-    }
-    return slot;
   }
 
   #copy(to: number, from: number, length: number): void {

@@ -1,0 +1,29 @@
+import { closeSync, mkdtempSync, rmSync, statSync, writeSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { ErrorOutput } from '../src/error-output.ts';
+
+describe('ErrorOutput', () => {
+  it('keeps the file small and the last words, however much is printed', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'virtio-platform-test-'));
+    const path = join(folder, 'stderr');
+    const output = new ErrorOutput(path);
+    const file = output.open();
+    try {
+      expect(output.lastWords()).toBe('');
+      writeSync(file, `${'line\n'.repeat(50_000)}almost the end\n`);
+      expect(statSync(path).size).toBeGreaterThan(200_000);
+      await expect.poll(() => statSync(path).size, { timeout: 5000 }).toBe(0);
+      writeSync(file, 'the end\n');
+      expect(statSync(path).size).toBe(8);
+      expect(output.lastWords()).toMatch(/line\nalmost the end\nthe end$/);
+      expect(output.lastWords().length).toBeLessThanOrEqual(4096);
+    } finally {
+      closeSync(file);
+      output.dispose();
+      rmSync(folder, { recursive: true });
+    }
+    expect(output.lastWords()).toContain('almost the end');
+  });
+});
