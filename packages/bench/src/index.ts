@@ -5,5 +5,6 @@
  */
 export * from './c-reference.ts';
 export * from './heap-growth.ts';
+export * from './measured-platforms.ts';
 export * from './measure-ring-loop.ts';
 export * from './ring-loop.ts';

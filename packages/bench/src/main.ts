@@ -2,14 +2,16 @@ import 'reflect-metadata';
 import { parseArgs } from 'node:util';
 import { measureReference, type ReferenceMeasurement } from './c-reference.ts';
 import { measureRingLoop } from './measure-ring-loop.ts';
-import { DEPTH, QUEUE_SIZE, RING_LOOP_MAPPINGS } from './ring-loop.ts';
+import { MEASURED_PLATFORMS } from './measured-platforms.ts';
+import { DEPTH, QUEUE_SIZE } from './ring-loop.ts';
 
 const USAGE = `usage: npm run bench -- [--requests <per sample>] [--samples <number>] [--json]
 Measures the split ring's steady state, both ends in one thread, against the same loop in C.`;
 
 /** One line of the result. */
 interface BenchResult {
-  readonly mapping: string;
+  /** Whose mapping the queue uses. */
+  readonly platform: string;
   readonly buffers: 'mapped' | 'premapped';
   readonly descriptors: 'direct' | 'indirect';
   /** Median. */
@@ -27,12 +29,12 @@ function main(): number {
   }
   const { requests, samples, json } = settings;
   const reference = measureReference(requests, samples);
-  const results = RING_LOOP_MAPPINGS.flatMap((mapping) =>
-    measureRingLoop(mapping, requests, samples).map(
+  const results = [...MEASURED_PLATFORMS.keys()].flatMap((platform) =>
+    measureRingLoop(platform, requests, samples).map(
       ({ premapped, indirect, nanosecondsPerRequest, bytesPerRequest }): BenchResult => {
         const median = medianOf(nanosecondsPerRequest);
         return {
-          mapping,
+          platform,
           buffers: premapped ? 'premapped' : 'mapped',
           descriptors: indirect ? 'indirect' : 'direct',
           nanosecondsPerRequest: median,
@@ -87,9 +89,9 @@ function toTable(
   results: readonly BenchResult[],
 ): string {
   const rows = [
-    ['mapping', 'buffers', 'descriptors', 'ns/request', 'bytes/request', 'times C'],
+    ['platform', 'buffers', 'descriptors', 'ns/request', 'bytes/request', 'times C'],
     ...results.map((row) => [
-      row.mapping,
+      row.platform,
       row.buffers,
       row.descriptors,
       row.nanosecondsPerRequest.toFixed(0),

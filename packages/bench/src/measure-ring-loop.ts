@@ -1,19 +1,14 @@
 import { fileURLToPath } from 'node:url';
 import { runChecked } from './c-reference.ts';
 import type { RingLoopMeasurement } from './ring-loop-process.ts';
-import type { RingLoopOptions } from './ring-loop.ts';
 
 /** A young generation that holds all a measurement could allocate, so that nothing is collected while it runs. */
 const YOUNG_GENERATION_MIB = 64;
 
-/** Measures every loop of one mapping in a process of its own, so that one mapping class is all its call sites ever see. */
-export function measureRingLoop(
-  mapping: RingLoopOptions['mapping'],
-  requests: number,
-  samples: number,
-): readonly RingLoopMeasurement[] {
+/** Measures every loop over one of the {@link MEASURED_PLATFORMS} in a process of its own, so that one mapping class is all its call sites ever see. */
+export function measureRingLoop(platform: string, requests: number, samples: number): readonly RingLoopMeasurement[] {
   const program = fileURLToPath(new URL('./ring-loop-process.ts', import.meta.url));
-  const printed = runTypeScript(program, [mapping, `${requests}`, `${samples}`]);
+  const printed = runTypeScript(program, [platform, `${requests}`, `${samples}`]);
   const measurements: RingLoopMeasurement[] = JSON.parse(printed);
   return measurements;
 }

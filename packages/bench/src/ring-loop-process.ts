@@ -1,6 +1,6 @@
 import 'reflect-metadata';
 import { measureHeapGrowth } from './heap-growth.ts';
-import { RING_LOOP_MAPPINGS, RingLoop, type RingLoopOptions } from './ring-loop.ts';
+import { RingLoop, type RingLoopOptions } from './ring-loop.ts';
 
 /** What one process measured of one loop. It prints an array of these as JSON. */
 export interface RingLoopMeasurement extends RingLoopOptions {
@@ -37,15 +37,11 @@ async function measure(options: RingLoopOptions, requests: number, samples: numb
   };
 }
 
-const [mappingName, requests, samples] = process.argv.slice(2);
-const mapping = RING_LOOP_MAPPINGS.find((name) => name === mappingName);
-if (mapping === undefined) {
-  throw new RangeError(`no mapping is named ${mappingName}; there are ${RING_LOOP_MAPPINGS.join(', ')}`);
-}
+const [platform = '', requests, samples] = process.argv.slice(2);
 const measurements: RingLoopMeasurement[] = [];
 for (const premapped of BOTH) {
   for (const indirect of BOTH) {
-    measurements.push(await measure({ mapping, premapped, indirect }, Number(requests), Number(samples)));
+    measurements.push(await measure({ platform, premapped, indirect }, Number(requests), Number(samples)));
   }
 }
 process.stdout.write(JSON.stringify(measurements));

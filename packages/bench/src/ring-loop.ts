@@ -1,15 +1,8 @@
 import {
-  BOUNCE_SEGMENT_SLOTS,
-  BOUNCE_SLOT_SIZE,
-  BouncedDmaMapping,
-  BouncePool,
   DescriptorChain,
-  DirectDmaMapping,
   DmaDirection,
-  FaultLog,
   GuestMemory,
   PAGE_SIZE,
-  PHYSICAL_ADDRESS_SPACE,
   ScatterList,
   SplitDeviceQueue,
   SplitVirtqueue,
@@ -19,12 +12,11 @@ import {
   type DmaRegion,
   type Virtqueue,
 } from '@virtio-platform/core';
-
-/** The mappings that are measured, each in a process of its own so that its call sites see one class. */
-export const RING_LOOP_MAPPINGS = ['direct', 'bounced'] as const;
+import { MEASURED_PLATFORMS } from './measured-platforms.ts';
 
 export interface RingLoopOptions {
-  readonly mapping: (typeof RING_LOOP_MAPPINGS)[number];
+  /** A name in {@link MEASURED_PLATFORMS}. */
+  readonly platform: string;
   /** Whether the buffers lie in a region mapped once, or are mapped and unmapped with each request. */
   readonly premapped: boolean;
   /** Whether each request is one descriptor that refers to a table, or three of the ring's own. */
@@ -55,7 +47,10 @@ export class RingLoop {
   constructor(options: RingLoopOptions) {
     const memory = new GuestMemory(new SharedArrayBuffer(8 * 1024 * 1024));
     const indirect = options.indirect ? SEGMENTS : 0;
-    this.mapping = openMapping(memory, options.mapping);
+    const open = MEASURED_PLATFORMS.get(options.platform);
+    if (open === undefined) throw new RangeError(`no platform is named ${options.platform}`);
+    const { mapping, space } = open(memory, DEPTH * SEGMENTS);
+    this.mapping = mapping;
     this.#premapped = options.premapped;
     this.#buffer = memory.allocate(PAGE_SIZE);
     this.#region = this.mapping.premap(this.#buffer, PAGE_SIZE, DmaDirection.Bidirectional);
@@ -68,7 +63,6 @@ export class RingLoop {
       legacyLayout: false,
       usedLength: 'strict',
     });
-    const space = PHYSICAL_ADDRESS_SPACE.open(memory, new FaultLog(), PHYSICAL_ADDRESS_SPACE.state);
     this.#queue = queue;
     this.#device = new SplitDeviceQueue(space, { ...shared, addresses: queue.addresses, indirect: options.indirect });
   }
@@ -107,13 +101,4 @@ export class RingLoop {
       list.addWritable(this.#buffer + HEADER_BYTES + DATA_BYTES, STATUS_BYTES);
     }
   }
-}
-
-function openMapping(memory: GuestMemory, kind: RingLoopOptions['mapping']): DmaMapping {
-  const capacity = DEPTH * SEGMENTS;
-  const direct = new DirectDmaMapping(memory, { path: 'identity', capacity });
-  if (kind === 'direct') return direct;
-  const poolBytes = BOUNCE_SEGMENT_SLOTS * BOUNCE_SLOT_SIZE * 4;
-  const pool = { slots: new BouncePool(poolBytes), region: direct.allocateCoherent(poolBytes, PAGE_SIZE) };
-  return new BouncedDmaMapping(memory, pool, direct, capacity);
 }

@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { MEASURED_PLATFORMS } from '@virtio-platform/bench';
 import { describe, expect, it } from 'vitest';
 
 const MAIN = fileURLToPath(new URL('../src/main.ts', import.meta.url));
@@ -7,7 +8,7 @@ const TIMEOUT_MS = 60_000;
 
 /** What `--json` prints, as far as it is looked at here. */
 interface Printed {
-  readonly results: { readonly mapping: string; readonly nanosecondsPerRequest: number; readonly ratio: number }[];
+  readonly results: { readonly platform: string; readonly nanosecondsPerRequest: number; readonly ratio: number }[];
   readonly reference: { readonly direct: number; readonly indirect: number };
 }
 
@@ -27,7 +28,9 @@ describe('npm run bench', () => {
       expect(stderr).toBe('');
       expect(status).toBe(0);
       const { results, reference }: Printed = JSON.parse(stdout);
-      expect(results.map(({ mapping }) => mapping)).toEqual([...Array(4).fill('direct'), ...Array(4).fill('bounced')]);
+      expect(results.map(({ platform }) => platform)).toEqual(
+        [...MEASURED_PLATFORMS.keys()].flatMap((name) => Array<string>(4).fill(name)),
+      );
       for (const { nanosecondsPerRequest, ratio } of results) {
         expect(nanosecondsPerRequest).toBeGreaterThan(0);
         expect(ratio).toBeGreaterThan(0);
@@ -43,7 +46,7 @@ describe('npm run bench', () => {
       const { status, stdout } = bench(['--requests', '500', '--samples', '1'], { CC: 'no-such-compiler' });
       expect(status).toBe(0);
       expect(stdout).toContain('no C compiler was found');
-      expect(stdout.match(/^(direct|bounced) /gm)).toHaveLength(8);
+      expect(stdout.match(/^(legacy|pseries-\w+|sev|vfio) /gm)).toHaveLength(4 * MEASURED_PLATFORMS.size);
     },
     TIMEOUT_MS,
   );

@@ -16,7 +16,7 @@ export type ExitStatus = (typeof ExitStatus)[keyof typeof ExitStatus];
 export function exitStatusOf(error: unknown): ExitStatus {
   if (!isCodedError(error)) throw error;
   if (error.code === 'ERR_MACHINE_MISSING') return ExitStatus.Missing;
-  return /^ERR_(PROFILE|PLUGIN|USAGE)/.test(error.code) ? ExitStatus.Usage : ExitStatus.Differed;
+  return /^ERR_(PROFILE|PLUGIN)/.test(error.code) ? ExitStatus.Usage : ExitStatus.Differed;
 }
 
 /** Of several, the one to exit with: wrong usage before a missing installation before a difference. */

@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 
-const PACKAGES = fileURLToPath(new URL('../..', import.meta.url));
+const PACKAGES = fileURLToPath(new URL('../packages', import.meta.url));
 
 /** Codes of Node that the source compares with. */
 const OF_NODE = new Set(['ERR_UNKNOWN_FILE_EXTENSION']);
