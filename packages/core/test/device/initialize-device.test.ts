@@ -38,6 +38,11 @@ const OPTIONS: InitializationOptions = {
 };
 const OFFER = FeatureSet.of(VIRTIO_F_VERSION_1, VIRTIO_F_ACCESS_PLATFORM, VIRTIO_F_RING_PACKED);
 
+/** A bug in a rule. */
+function apply(): void {
+  throw new TypeError('a bug in a rule');
+}
+
 describe('initializeDevice', () => {
   it('goes through the steps of section 3.1.1 in order', () => {
     const transport = new RegisterTransport({ offered: OFFER });
@@ -71,9 +76,6 @@ describe('initializeDevice', () => {
 
   it('sets FAILED when a platform rule throws, and lets the error through', () => {
     const transport = new RegisterTransport({ offered: OFFER });
-    const apply = (): void => {
-      throw new TypeError('a bug in a rule');
-    };
     const rules = [{ name: 'buggy', source: 'test', stage: 'access', apply }] as const;
     expect(() => initializeDevice(transport, { ...OPTIONS, rules })).toThrow('a bug in a rule');
     expect(transport.log).toEqual(['status 0', 'status 1', 'status 3', 'status 131']);
