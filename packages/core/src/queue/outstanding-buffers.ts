@@ -1,0 +1,191 @@
+import { DmaDirection } from '../dma/dma-direction.ts';
+import type { DmaMapping } from '../dma/dma-mapping.ts';
+import type { ScatterList } from './scatter-list.ts';
+
+/** No segment is mapped here: it is premapped, or there is none. */
+const NOT_MAPPED = -1;
+/** The head of no outstanding buffer. */
+const NOT_A_HEAD = 0;
+
+/**
+ * A driver's private memory of what it gave to the device, for either layout: which buffers are outstanding, their segments,
+ * and how each is mapped. Nothing of it is ever read back from shared memory.
+ *
+ * A buffer takes entries from a free list: one for each segment, or one in all when its segments are in an indirect table.
+ * Its first entry is its head: the descriptor index of a split ring, the buffer id of a packed one. Hot: no allocation.
+ */
+export class OutstandingBuffers {
+  /** Device address of the segment mapped last: low and high word. */
+  readonly words: Uint32Array = new Uint32Array(2);
+  readonly #size: number;
+  readonly #tableEntries: number;
+  readonly #mapping: DmaMapping;
+  /** By entry: the next one of the buffer or of the free list. */
+  readonly #next: Uint16Array;
+  /** By head: segments of the buffer, 0 while the entry is no head; and whether they are in its indirect table. */
+  readonly #segments: Uint16Array;
+  readonly #isIndirect: Uint8Array;
+  /** By head: bytes the device may write. */
+  readonly #writable: Uint32Array;
+  /** By head: how many buffers had been added before, free-running in 32 bits. */
+  readonly #addedAt: Int32Array;
+  /** By entry, then by table entry: mapping id, length, and whether the device writes it. */
+  readonly #mapped: Int32Array;
+  readonly #length: Uint32Array;
+  readonly #isWritable: Uint8Array;
+  #freeHead = 0;
+  #free: number;
+  #count = 0;
+  #added = 0;
+
+  /** `size` entries, each with a table of `tableEntries`. The mapping stays the caller's. */
+  constructor(mapping: DmaMapping, size: number, tableEntries: number) {
+    const entries = size * (1 + tableEntries);
+    this.#mapping = mapping;
+    this.#size = size;
+    this.#tableEntries = tableEntries;
+    this.#next = Uint16Array.from({ length: size }, (_, i) => (i + 1) % size);
+    this.#segments = new Uint16Array(size);
+    this.#isIndirect = new Uint8Array(size);
+    this.#writable = new Uint32Array(size);
+    this.#addedAt = new Int32Array(size);
+    this.#mapped = new Int32Array(entries).fill(NOT_MAPPED);
+    this.#length = new Uint32Array(entries);
+    this.#isWritable = new Uint8Array(entries);
+    this.#free = size;
+  }
+
+  /** Buffers outstanding. */
+  get count(): number {
+    return this.#count;
+  }
+
+  /** Entries that no buffer has. */
+  get free(): number {
+    return this.#free;
+  }
+
+  /** Buffers added so far, free-running in 32 bits. */
+  get added(): number {
+    return this.#added;
+  }
+
+  /** The head that the next buffer gets. */
+  get nextHead(): number {
+    return this.#freeHead;
+  }
+
+  /** The entry behind one of a buffer, or behind a free one. */
+  entryAfter(entry: number): number {
+    return this.#next[entry]!;
+  }
+
+  /** Where segment `i` of a buffer in its indirect table is remembered. */
+  tableEntry(head: number, i: number): number {
+    return this.#size + head * this.#tableEntries + i;
+  }
+
+  /** Maps segment `i` of a request, remembers it at `entry`, and puts its address in {@link words}. Returns a negative reason where that fails. */
+  map(list: ScatterList, i: number, entry: number): number {
+    const isWritable = i >= list.readable ? 1 : 0;
+    this.#length[entry] = list.length[i]!;
+    this.#isWritable[entry] = isWritable;
+    if (list.premapped[i] === 1) {
+      this.words[0] = list.words[i * 2]!;
+      this.words[1] = list.words[i * 2 + 1]!;
+      this.#mapped[entry] = NOT_MAPPED;
+      return 0;
+    }
+    const direction = isWritable === 1 ? DmaDirection.FromDevice : DmaDirection.ToDevice;
+    const id = this.#mapping.map(list.address[i]!, list.length[i]!, direction, this.words, 0);
+    if (id >= 0) this.#mapped[entry] = id;
+    return id;
+  }
+
+  /** Takes back the first `count` segments of a request that could not be mapped whole. Nothing has changed then. */
+  undo(count: number, isIndirect: boolean): void {
+    this.#unmap(this.#freeHead, count, isIndirect, 0);
+  }
+
+  /** Makes the request at {@link nextHead} outstanding and returns its head. Every segment is mapped. */
+  add(list: ScatterList, isIndirect: boolean): number {
+    const head = this.#freeHead;
+    const count = list.count;
+    const entries = isIndirect ? 1 : count;
+    let writable = 0;
+    for (let i = list.readable; i < count; i++) writable += list.length[i]!;
+    let behind = head;
+    for (let i = 0; i < entries; i++) behind = this.#next[behind]!;
+    this.#segments[head] = count;
+    this.#isIndirect[head] = isIndirect ? 1 : 0;
+    this.#writable[head] = writable;
+    this.#addedAt[head] = this.#added;
+    this.#added = (this.#added + 1) | 0;
+    this.#freeHead = behind;
+    this.#free -= entries;
+    this.#count++;
+    return head;
+  }
+
+  /** Whether `head` is that of an outstanding buffer, added before `published` buffers had been. */
+  isOutstanding(head: number, published: number): boolean {
+    return this.#segments[head] !== NOT_A_HEAD && ((this.#addedAt[head]! - published) | 0) < 0;
+  }
+
+  /** Entries of an outstanding buffer: what it takes of a packed ring. */
+  entriesOf(head: number): number {
+    return this.#isIndirect[head] === 1 ? 1 : this.#segments[head]!;
+  }
+
+  /** Bytes the device may write to an outstanding buffer. */
+  writableOf(head: number): number {
+    return this.#writable[head]!;
+  }
+
+  /** Unmaps a buffer of which `written` bytes were written, and frees its entries. */
+  remove(head: number, written: number): void {
+    const isIndirect = this.#isIndirect[head] === 1;
+    const last = this.#unmap(head, this.#segments[head]!, isIndirect, written);
+    this.#free += this.entriesOf(head);
+    this.#segments[head] = NOT_A_HEAD;
+    this.#next[last] = this.#freeHead;
+    this.#freeHead = head;
+    this.#count--;
+  }
+
+  /** Removes all, nothing written, and returns their heads. Cold. */
+  removeAll(): number[] {
+    const heads: number[] = [];
+    for (let head = 0; head < this.#size; head++) if (this.#segments[head] !== NOT_A_HEAD) heads.push(head);
+    for (const head of heads) this.remove(head, 0);
+    this.#added = 0;
+    return heads;
+  }
+
+  /** Unmaps `count` segments of a buffer and returns its last entry. Written bytes fill the writable segments in order. */
+  #unmap(head: number, count: number, isIndirect: boolean, written: number): number {
+    if (isIndirect) {
+      for (let i = 0, entry = this.tableEntry(head, 0); i < count; i++) written = this.#unmapEntry(entry + i, written);
+      return head;
+    }
+    let last = head;
+    for (let i = 0, entry = head; i < count; i++) {
+      written = this.#unmapEntry(entry, written);
+      last = entry;
+      entry = this.#next[entry]!;
+    }
+    return last;
+  }
+
+  /** Unmaps one segment and returns how many written bytes are left for the ones behind it. */
+  #unmapEntry(entry: number, written: number): number {
+    const length = this.#length[entry]!;
+    const here = this.#isWritable[entry] === 0 ? 0 : written < length ? written : length;
+    const id = this.#mapped[entry]!;
+    if (id !== NOT_MAPPED) {
+      this.#mapped[entry] = NOT_MAPPED;
+      this.#mapping.unmap(id, here);
+    }
+    return written - here;
+  }
+}
