@@ -18,6 +18,8 @@ export type BrokenCode =
   | 'available-index-out-of-range'
   /** An available entry or a `next` field names a descriptor beyond the queue or the table. */
   | 'descriptor-index-out-of-range'
+  /** A descriptor inside a list of a packed ring is not available, though the first one is. */
+  | 'descriptor-not-available'
   /** A chain is longer than the queue, so it loops. */
   | 'descriptor-chain-too-long'
   /** A chain describes more than 2^32 bytes, or a range that wraps. */

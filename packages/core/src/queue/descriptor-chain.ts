@@ -1,3 +1,5 @@
+import type { BrokenCode } from './broken-reason.ts';
+
 /**
  * One buffer as the device sees it, filled by `DeviceQueue.pop` and reused: device-readable segments first, then
  * device-writable ones, each a device address in two words and a length. A private copy: rewriting the descriptors in shared
@@ -30,5 +32,28 @@ export class DescriptorChain {
     this.readable = 0;
     this.readableBytes = 0;
     this.writableBytes = 0;
+  }
+
+  /**
+   * Appends a segment. Returns why a driver may not make such a chain (sections 2.7.4.2 and 2.7.5.2), or `undefined`; `limit` is
+   * the queue size.
+   */
+  append(low: number, high: number, length: number, isWritable: boolean, limit: number): BrokenCode | undefined {
+    const at = this.count;
+    if (at === limit) return 'descriptor-chain-too-long';
+    if (isWritable) this.writableBytes += length;
+    else if (this.readable !== at) return 'descriptor-order-invalid';
+    else {
+      this.readable = at + 1;
+      this.readableBytes += length;
+    }
+    const wraps = high === 0xffff_ffff && low + length > 0x1_0000_0000;
+    const isTooLong = this.readableBytes + this.writableBytes > 0x1_0000_0000;
+    if (length === 0 || wraps || isTooLong) return 'descriptor-length-invalid';
+    this.low[at] = low;
+    this.high[at] = high;
+    this.length[at] = length;
+    this.count = at + 1;
+    return undefined;
   }
 }

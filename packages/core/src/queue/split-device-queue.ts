@@ -205,27 +205,10 @@ export class SplitDeviceQueue implements DeviceQueue {
   }
 
   #append(chain: DescriptorChain, table: DescriptorTable, index: number, flags: number): boolean {
-    const at = chain.count;
-    if (at === this.size) return this.#break('descriptor-chain-too-long', `more than ${this.size} descriptors`);
-    const low = table.low(index);
-    const high = table.high(index);
     const length = table.length(index);
-    chain.low[at] = low;
-    chain.high[at] = high;
-    chain.length[at] = length;
-    chain.count = at + 1;
-    if ((flags & VIRTQ_DESC_F_WRITE) !== 0) chain.writableBytes += length;
-    else if (chain.readable !== at)
-      return this.#break('descriptor-order-invalid', 'a readable descriptor follows a writable one');
-    else {
-      chain.readable = at + 1;
-      chain.readableBytes += length;
-    }
-    const wraps = high === 0xffff_ffff && low + length > 0x1_0000_0000;
-    if (length === 0 || wraps || chain.readableBytes + chain.writableBytes > 0x1_0000_0000) {
-      return this.#break('descriptor-length-invalid', `descriptor ${index} of ${length} bytes`);
-    }
-    return true;
+    const isWritable = (flags & VIRTQ_DESC_F_WRITE) !== 0;
+    const problem = chain.append(table.low(index), table.high(index), length, isWritable, this.size);
+    return problem === undefined || this.#break(problem, `descriptor ${index} of ${length} bytes, segment ${chain.count}`);
   }
 
   #break(code: BrokenCode, detail: string): false {

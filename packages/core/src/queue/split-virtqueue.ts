@@ -18,7 +18,7 @@ import {
 } from './split-layout.ts';
 import type { SplitRing } from './split-ring.ts';
 import type { UsedBatch } from './used-batch.ts';
-import { QUEUE_BROKEN, QUEUE_FULL, type QueueAddresses, type UsedLengthPolicy, type Virtqueue } from './virtqueue.ts';
+import { acceptedLength, QUEUE_BROKEN, QUEUE_FULL, type QueueAddresses, type UsedLengthPolicy, type Virtqueue } from './virtqueue.ts';
 
 export interface SplitVirtqueueOptions {
   readonly index: number;
@@ -241,16 +241,9 @@ export class SplitVirtqueue implements Virtqueue {
       return this.#break('used-id-not-outstanding', `used id ${id} is not outstanding`);
     }
     const writable = this.#buffers.writableOf(id);
-    let written = length;
-    if (this.#usedLength === 'ignore') written = writable;
-    else if (length > writable) {
-      if (this.#usedLength === 'strict') {
-        return this.#break(
-          'used-length-too-large',
-          `${length} bytes written to buffer ${id}, which has room for ${writable}`,
-        );
-      }
-      written = writable;
+    const written = acceptedLength(this.#usedLength, length, writable);
+    if (written < 0) {
+      return this.#break('used-length-too-large', `${length} bytes written to buffer ${id}, which has room for ${writable}`);
     }
     this.#buffers.remove(id, written);
     batch.ids[batch.count] = id;

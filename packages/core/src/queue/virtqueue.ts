@@ -14,6 +14,13 @@ export const QUEUE_BROKEN = -17;
  */
 export type UsedLengthPolicy = 'strict' | 'clamp' | 'ignore';
 
+/** How many of `length` bytes count for a buffer with room for `writable`, or -1 where the claim breaks the queue. Hot. */
+export function acceptedLength(policy: UsedLengthPolicy, length: number, writable: number): number {
+  if (policy === 'ignore') return writable;
+  if (length <= writable) return length;
+  return policy === 'strict' ? -1 : writable;
+}
+
 /** Where the parts of a queue are, as device addresses in two words each; what a transport tells the device. */
 export interface QueueAddresses {
   readonly size: number;

@@ -1,0 +1,262 @@
+import type { DmaMapping, DmaStatistics } from '../dma/dma-mapping.ts';
+import type { DmaRegion } from '../dma/dma-region.ts';
+import type { GuestMemory } from '../memory/guest-memory.ts';
+import type { BrokenCode, BrokenReason } from './broken-reason.ts';
+import { openDescriptorTable, type DescriptorTable } from './descriptor-table.ts';
+import { packedNeedsNotification } from './notification.ts';
+import { OutstandingBuffers } from './outstanding-buffers.ts';
+import {
+  advance,
+  availableFlags,
+  FIRST_POSITION,
+  isUsed,
+  packedLayout,
+  RING_EVENT_FLAGS_DESC,
+  RING_EVENT_FLAGS_DISABLE,
+  RING_EVENT_FLAGS_ENABLE,
+  slotOf,
+} from './packed-layout.ts';
+import { PackedRing } from './packed-ring.ts';
+import type { ScatterList } from './scatter-list.ts';
+import { DESCRIPTOR_SIZE, VIRTQ_DESC_F_INDIRECT, VIRTQ_DESC_F_NEXT, VIRTQ_DESC_F_WRITE } from './split-layout.ts';
+import type { UsedBatch } from './used-batch.ts';
+import { acceptedLength, QUEUE_BROKEN, QUEUE_FULL, type QueueAddresses, type UsedLengthPolicy, type Virtqueue } from './virtqueue.ts';
+
+export interface PackedVirtqueueOptions {
+  readonly index: number;
+  /** Entries: 1 to 32768. */
+  readonly size: number;
+  readonly eventIdx: boolean;
+  /** Entries of each indirect table, or 0 when INDIRECT_DESC was not negotiated. */
+  readonly indirect: number;
+  readonly usedLength: UsedLengthPolicy;
+}
+
+/**
+ * The driver's end of a packed virtqueue (specification 1.4 section 2.8).
+ *
+ * A slot of the ring is the driver's or the device's, and which is only told by its flags, so what was given away is kept in
+ * {@link OutstandingBuffers}: how many slots a used buffer frees is never read from the ring. The flags of the first buffer
+ * added since the last `publish` are written last: the device stops there until then, however many buffers follow.
+ */
+export class PackedVirtqueue implements Virtqueue {
+  readonly index: number;
+  readonly size: number;
+  readonly addresses: QueueAddresses;
+  readonly #memory: GuestMemory;
+  readonly #mapping: DmaMapping;
+  readonly #ring: PackedRing;
+  readonly #ringRegion: DmaRegion;
+  readonly #tables: DescriptorTable | undefined;
+  readonly #tableRegion: DmaRegion | undefined;
+  readonly #tableEntries: number;
+  readonly #eventIdx: boolean;
+  readonly #usedLength: UsedLengthPolicy;
+  readonly #buffers: OutstandingBuffers;
+
+  #availPosition = FIRST_POSITION;
+  #usedPosition = FIRST_POSITION;
+  /** Slots made ready since the last `publish`, and the flags of the first of them, which are still held back. */
+  #readySlots = 0;
+  #heldSlot = 0;
+  #heldFlags = 0;
+  /** Of {@link OutstandingBuffers.added}. */
+  #published = 0;
+  #broken: BrokenReason | undefined;
+
+  /** Allocates the ring through `mapping`, which stays the caller's. Throws {@link DmaError} when there is no memory for it. */
+  constructor(memory: GuestMemory, mapping: DmaMapping, options: PackedVirtqueueOptions) {
+    const { index, size, indirect } = options;
+    const layout = packedLayout(size);
+    this.index = index;
+    this.size = size;
+    this.#memory = memory;
+    this.#mapping = mapping;
+    this.#eventIdx = options.eventIdx;
+    this.#usedLength = options.usedLength;
+    this.#tableEntries = Math.min(indirect, size);
+
+    this.#ringRegion = mapping.allocateCoherent(layout.totalBytes, layout.alignment);
+    try {
+      const tableBytes = size * this.#tableEntries * DESCRIPTOR_SIZE;
+      this.#tableRegion = tableBytes > 0 ? mapping.allocateCoherent(tableBytes, DESCRIPTOR_SIZE) : undefined;
+    } catch (error) {
+      this.#ringRegion.release();
+      throw error;
+    }
+    const { address } = this.#ringRegion;
+    this.#ring = new PackedRing(memory, address, address + layout.driverOffset, address + layout.deviceOffset);
+    this.#tables = this.#tableRegion && openDescriptorTable('little', memory, this.#tableRegion.address);
+    const words = new Uint32Array(6);
+    this.#ringRegion.writeDeviceAddress(0, words, 0);
+    this.#ringRegion.writeDeviceAddress(layout.driverOffset, words, 2);
+    this.#ringRegion.writeDeviceAddress(layout.deviceOffset, words, 4);
+    this.addresses = { size, words };
+    this.#buffers = new OutstandingBuffers(mapping, size, this.#tableEntries);
+  }
+
+  get outstanding(): number {
+    return this.#buffers.count;
+  }
+
+  get broken(): BrokenReason | undefined {
+    return this.#broken;
+  }
+
+  get dma(): DmaStatistics {
+    return this.#mapping.statistics;
+  }
+
+  add(list: ScatterList): number {
+    if (this.#broken !== undefined) return QUEUE_BROKEN;
+    const count = list.count;
+    if (count === 0) throw new TypeError('a request has at least one segment');
+    const useTable = count > 1 && count <= this.#tableEntries;
+    if (!useTable && count > this.size) {
+      throw new RangeError(`queue ${this.index}: a request of ${count} segments does not fit in ${this.size} descriptors`);
+    }
+    if (this.#buffers.free < (useTable ? 1 : count)) return QUEUE_FULL;
+    const failure = useTable ? this.#describeInTable(list) : this.#describe(list);
+    if (failure < 0) return failure;
+    this.#makeReady(list, useTable);
+    return this.#buffers.add(list, useTable);
+  }
+
+  publish(): boolean {
+    const moved = this.#readySlots;
+    if (moved === 0 || this.#broken !== undefined) return false;
+    this.#ring.publishFlags(this.#heldSlot, this.#heldFlags);
+    this.#readySlots = 0;
+    this.#published = this.#buffers.added;
+    return packedNeedsNotification(this.#ring.deviceEvent(), this.#availPosition, moved, this.size, this.#eventIdx);
+  }
+
+  takeUsed(batch: UsedBatch): number {
+    batch.count = 0;
+    while (batch.count < batch.capacity && this.#broken === undefined) {
+      const slot = slotOf(this.#usedPosition);
+      const flags = this.#ring.flags(slot);
+      if (!isUsed(flags, this.#usedPosition)) break;
+      // The length means something only where the device says that it wrote (section 2.8.3).
+      const written = (flags & VIRTQ_DESC_F_WRITE) === 0 ? 0 : this.#ring.length(slot);
+      this.#complete(this.#ring.id(slot), written, batch);
+    }
+    return batch.count;
+  }
+
+  enableNotifications(): boolean {
+    if (this.#eventIdx) this.#ring.writeDriverEvent(this.#usedPosition, RING_EVENT_FLAGS_DESC);
+    else this.#ring.writeDriverEvent(0, RING_EVENT_FLAGS_ENABLE);
+    return !isUsed(this.#ring.flags(slotOf(this.#usedPosition)), this.#usedPosition);
+  }
+
+  disableNotifications(): void {
+    this.#ring.writeDriverEvent(0, RING_EVENT_FLAGS_DISABLE);
+  }
+
+  markBroken(reason: BrokenReason): void {
+    this.#broken ??= reason;
+  }
+
+  reset(): number[] {
+    const returned = this.#buffers.removeAll();
+    const { address, length } = this.#ringRegion;
+    this.#memory.u8.fill(0, address, address + length);
+    this.#availPosition = FIRST_POSITION;
+    this.#usedPosition = FIRST_POSITION;
+    this.#readySlots = 0;
+    this.#published = 0;
+    this.#broken = undefined;
+    return returned;
+  }
+
+  dispose(): void {
+    this.reset();
+    this.#tableRegion?.release();
+    this.#ringRegion.release();
+  }
+
+  /** Writes all of a list but its flags, so that on a failed mapping nothing has changed for the device. */
+  #describe(list: ScatterList): number {
+    const buffers = this.#buffers;
+    const { words } = buffers;
+    const id = buffers.nextHead;
+    for (let i = 0, entry = id, position = this.#availPosition; i < list.count; i++) {
+      const failure = buffers.map(list, i, entry);
+      if (failure < 0) {
+        buffers.undo(i, false);
+        return failure;
+      }
+      this.#ring.writeDescriptor(slotOf(position), words[0]!, words[1]!, list.length[i]!, id);
+      entry = buffers.entryAfter(entry);
+      position = advance(position, 1, this.size);
+    }
+    return 0;
+  }
+
+  /** Writes the buffer's own indirect table, in which only WRITE means anything, and one descriptor that refers to it. */
+  #describeInTable(list: ScatterList): number {
+    const buffers = this.#buffers;
+    const { words } = buffers;
+    const id = buffers.nextHead;
+    const first = id * this.#tableEntries;
+    for (let i = 0; i < list.count; i++) {
+      const failure = buffers.map(list, i, buffers.tableEntry(id, i));
+      if (failure < 0) {
+        buffers.undo(i, true);
+        return failure;
+      }
+      // Where a split descriptor has flags and next, a packed one has id and flags (section 2.8.13).
+      const flags = i >= list.readable ? VIRTQ_DESC_F_WRITE : 0;
+      this.#tables!.write(first + i, words[0]!, words[1]!, list.length[i]!, 0, flags);
+    }
+    this.#tableRegion!.writeDeviceAddress(first * DESCRIPTOR_SIZE, words, 0);
+    const slot = slotOf(this.#availPosition);
+    this.#ring.writeDescriptor(slot, words[0]!, words[1]!, list.count * DESCRIPTOR_SIZE, id);
+    return 0;
+  }
+
+  /** Writes the flags of a list that was described, the first slot's last, and holds those back until `publish` if nothing else does. */
+  #makeReady(list: ScatterList, useTable: boolean): void {
+    const slots = useTable ? 1 : list.count;
+    const first = this.#availPosition;
+    let position = advance(first, 1, this.size);
+    for (let i = 1; i < slots; i++) {
+      this.#ring.writeFlags(slotOf(position), listFlags(list, i) | availableFlags(position));
+      position = advance(position, 1, this.size);
+    }
+    const flags = (useTable ? VIRTQ_DESC_F_INDIRECT : listFlags(list, 0)) | availableFlags(first);
+    if (this.#readySlots === 0) {
+      this.#heldSlot = slotOf(first);
+      this.#heldFlags = flags;
+    } else this.#ring.writeFlags(slotOf(first), flags);
+    this.#availPosition = position;
+    this.#readySlots += slots;
+  }
+
+  #complete(id: number, length: number, batch: UsedBatch): void {
+    if (id >= this.size) return this.#break('used-id-out-of-range', `used id ${id} in a queue of ${this.size}`);
+    if (!this.#buffers.isOutstanding(id, this.#published)) {
+      return this.#break('used-id-not-outstanding', `used id ${id} is not outstanding`);
+    }
+    const writable = this.#buffers.writableOf(id);
+    const written = acceptedLength(this.#usedLength, length, writable);
+    if (written < 0) {
+      return this.#break('used-length-too-large', `${length} bytes written to buffer ${id}, which has room for ${writable}`);
+    }
+    this.#usedPosition = advance(this.#usedPosition, this.#buffers.entriesOf(id), this.size);
+    this.#buffers.remove(id, written);
+    batch.ids[batch.count] = id;
+    batch.written[batch.count] = written;
+    batch.count++;
+  }
+
+  #break(code: BrokenCode, detail: string): void {
+    this.#broken = { code, detail: `queue ${this.index}: ${detail}` };
+  }
+}
+
+/** The flags of segment `i` of a list in the ring itself, without those that make it available. */
+function listFlags(list: ScatterList, i: number): number {
+  return (i >= list.readable ? VIRTQ_DESC_F_WRITE : 0) | (i === list.count - 1 ? 0 : VIRTQ_DESC_F_NEXT);
+}
