@@ -59,6 +59,84 @@ export const VIRTIO_BLK_F_DISCARD = 13;
 /** The write zeroes command. Section 5.2.3. */
 export const VIRTIO_BLK_F_WRITE_ZEROES = 14;
 
+/** The driver hands packets with partial checksums to the device. Section 5.1.3. */
+export const VIRTIO_NET_F_CSUM = 0;
+/** The driver takes packets with partial checksums. Section 5.1.3. */
+export const VIRTIO_NET_F_GUEST_CSUM = 1;
+/** Offloads of the receiving side change at run time. Section 5.1.3. */
+export const VIRTIO_NET_F_CTRL_GUEST_OFFLOADS = 2;
+/** The largest packet is in `mtu`. Section 5.1.3. */
+export const VIRTIO_NET_F_MTU = 3;
+/** The address is in `mac`. Section 5.1.3. */
+export const VIRTIO_NET_F_MAC = 5;
+/** Legacy: any segmentation offload, in both directions. Section 5.1.3.2. */
+export const VIRTIO_NET_F_GSO = 6;
+/** The driver takes TSOv4 packets. Section 5.1.3. */
+export const VIRTIO_NET_F_GUEST_TSO4 = 7;
+/** The driver takes TSOv6 packets. Section 5.1.3. */
+export const VIRTIO_NET_F_GUEST_TSO6 = 8;
+/** The driver takes TSO packets with ECN. Section 5.1.3. */
+export const VIRTIO_NET_F_GUEST_ECN = 9;
+/** The driver takes UFO packets. Section 5.1.3. */
+export const VIRTIO_NET_F_GUEST_UFO = 10;
+/** The device takes TSOv4 packets. Section 5.1.3. */
+export const VIRTIO_NET_F_HOST_TSO4 = 11;
+/** The device takes TSOv6 packets. Section 5.1.3. */
+export const VIRTIO_NET_F_HOST_TSO6 = 12;
+/** The device takes TSO packets with ECN. Section 5.1.3. */
+export const VIRTIO_NET_F_HOST_ECN = 13;
+/** The device takes UFO packets. Section 5.1.3. */
+export const VIRTIO_NET_F_HOST_UFO = 14;
+/** A packet may be spread over several receive buffers. Section 5.1.3. */
+export const VIRTIO_NET_F_MRG_RXBUF = 15;
+/** The state of the link is in `status`. Section 5.1.3. */
+export const VIRTIO_NET_F_STATUS = 16;
+/** The control virtqueue. Section 5.1.3. */
+export const VIRTIO_NET_F_CTRL_VQ = 17;
+/** Receive modes, over the control virtqueue. Section 5.1.3. */
+export const VIRTIO_NET_F_CTRL_RX = 18;
+/** VLAN filtering, over the control virtqueue. Section 5.1.3. */
+export const VIRTIO_NET_F_CTRL_VLAN = 19;
+/** More receive modes, over the control virtqueue. Section 5.1.3. */
+export const VIRTIO_NET_F_CTRL_RX_EXTRA = 20;
+/** The device asks for gratuitous packets. Section 5.1.3. */
+export const VIRTIO_NET_F_GUEST_ANNOUNCE = 21;
+/** Several pairs of receive and transmit queues. Section 5.1.3. */
+export const VIRTIO_NET_F_MQ = 22;
+/** The address is set over the control virtqueue. Section 5.1.3. */
+export const VIRTIO_NET_F_CTRL_MAC_ADDR = 23;
+/** Hashes of encapsulated packets. Section 5.1.3. */
+export const VIRTIO_NET_F_HASH_TUNNEL = 51;
+/** Notifications of each queue are coalesced by its own rule. Section 5.1.3. */
+export const VIRTIO_NET_F_VQ_NOTF_COAL = 52;
+/** Notifications are coalesced. Section 5.1.3. */
+export const VIRTIO_NET_F_NOTF_COAL = 53;
+/** The driver takes USOv4 packets. Section 5.1.3. */
+export const VIRTIO_NET_F_GUEST_USO4 = 54;
+/** The driver takes USOv6 packets. Section 5.1.3. */
+export const VIRTIO_NET_F_GUEST_USO6 = 55;
+/** The device takes USO packets. Section 5.1.3. */
+export const VIRTIO_NET_F_HOST_USO = 56;
+/** Received packets come with their hash. Section 5.1.3. */
+export const VIRTIO_NET_F_HASH_REPORT = 57;
+/** The driver gives the exact length of headers. Section 5.1.3. */
+export const VIRTIO_NET_F_GUEST_HDRLEN = 59;
+/** Receive-side scaling. Section 5.1.3. */
+export const VIRTIO_NET_F_RSS = 60;
+/** The device gives the number of coalesced segments. Section 5.1.3. */
+export const VIRTIO_NET_F_RSC_EXT = 61;
+/** The device stands in for another with the same address. Section 5.1.3. */
+export const VIRTIO_NET_F_STANDBY = 62;
+/** Speed and duplex are in the configuration. Section 5.1.3. */
+export const VIRTIO_NET_F_SPEED_DUPLEX = 63;
+
+/** The size of the console is in `cols` and `rows`. Section 5.3.3. */
+export const VIRTIO_CONSOLE_F_SIZE = 0;
+/** Several ports, and control virtqueues for them. Section 5.3.3. */
+export const VIRTIO_CONSOLE_F_MULTIPORT = 1;
+/** Characters can be written to `emerg_wr` before anything else works. Section 5.3.3. */
+export const VIRTIO_CONSOLE_F_EMERG_WRITE = 2;
+
 /** The two features proposed in 2019 and never standardised have no number; these are our defaults, in the reserved range. */
 export const EXPERIMENTAL_NO_TRANSLATION = 44;
 export const EXPERIMENTAL_IDENTITY_ADDRESS = 45;

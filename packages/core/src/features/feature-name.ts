@@ -35,6 +35,49 @@ const DEVICE: Readonly<Record<string, ReadonlyMap<number, string>>> = {
     [bits.VIRTIO_BLK_F_DISCARD, 'BLK_DISCARD'],
     [bits.VIRTIO_BLK_F_WRITE_ZEROES, 'BLK_WRITE_ZEROES'],
   ]),
+  net: new Map([
+    [bits.VIRTIO_NET_F_CSUM, 'NET_CSUM'],
+    [bits.VIRTIO_NET_F_GUEST_CSUM, 'NET_GUEST_CSUM'],
+    [bits.VIRTIO_NET_F_CTRL_GUEST_OFFLOADS, 'NET_CTRL_GUEST_OFFLOADS'],
+    [bits.VIRTIO_NET_F_MTU, 'NET_MTU'],
+    [bits.VIRTIO_NET_F_MAC, 'NET_MAC'],
+    [bits.VIRTIO_NET_F_GSO, 'NET_GSO'],
+    [bits.VIRTIO_NET_F_GUEST_TSO4, 'NET_GUEST_TSO4'],
+    [bits.VIRTIO_NET_F_GUEST_TSO6, 'NET_GUEST_TSO6'],
+    [bits.VIRTIO_NET_F_GUEST_ECN, 'NET_GUEST_ECN'],
+    [bits.VIRTIO_NET_F_GUEST_UFO, 'NET_GUEST_UFO'],
+    [bits.VIRTIO_NET_F_HOST_TSO4, 'NET_HOST_TSO4'],
+    [bits.VIRTIO_NET_F_HOST_TSO6, 'NET_HOST_TSO6'],
+    [bits.VIRTIO_NET_F_HOST_ECN, 'NET_HOST_ECN'],
+    [bits.VIRTIO_NET_F_HOST_UFO, 'NET_HOST_UFO'],
+    [bits.VIRTIO_NET_F_MRG_RXBUF, 'NET_MRG_RXBUF'],
+    [bits.VIRTIO_NET_F_STATUS, 'NET_STATUS'],
+    [bits.VIRTIO_NET_F_CTRL_VQ, 'NET_CTRL_VQ'],
+    [bits.VIRTIO_NET_F_CTRL_RX, 'NET_CTRL_RX'],
+    [bits.VIRTIO_NET_F_CTRL_VLAN, 'NET_CTRL_VLAN'],
+    [bits.VIRTIO_NET_F_CTRL_RX_EXTRA, 'NET_CTRL_RX_EXTRA'],
+    [bits.VIRTIO_NET_F_GUEST_ANNOUNCE, 'NET_GUEST_ANNOUNCE'],
+    [bits.VIRTIO_NET_F_MQ, 'NET_MQ'],
+    [bits.VIRTIO_NET_F_CTRL_MAC_ADDR, 'NET_CTRL_MAC_ADDR'],
+    [bits.VIRTIO_NET_F_HASH_TUNNEL, 'NET_HASH_TUNNEL'],
+    [bits.VIRTIO_NET_F_VQ_NOTF_COAL, 'NET_VQ_NOTF_COAL'],
+    [bits.VIRTIO_NET_F_NOTF_COAL, 'NET_NOTF_COAL'],
+    [bits.VIRTIO_NET_F_GUEST_USO4, 'NET_GUEST_USO4'],
+    [bits.VIRTIO_NET_F_GUEST_USO6, 'NET_GUEST_USO6'],
+    [bits.VIRTIO_NET_F_HOST_USO, 'NET_HOST_USO'],
+    [bits.VIRTIO_NET_F_HASH_REPORT, 'NET_HASH_REPORT'],
+    [bits.VIRTIO_NET_F_GUEST_HDRLEN, 'NET_GUEST_HDRLEN'],
+    [bits.VIRTIO_NET_F_RSS, 'NET_RSS'],
+    [bits.VIRTIO_NET_F_RSC_EXT, 'NET_RSC_EXT'],
+    [bits.VIRTIO_NET_F_STANDBY, 'NET_STANDBY'],
+    [bits.VIRTIO_NET_F_SPEED_DUPLEX, 'NET_SPEED_DUPLEX'],
+  ]),
+  console: new Map([
+    [bits.VIRTIO_CONSOLE_F_SIZE, 'CONSOLE_SIZE'],
+    [bits.VIRTIO_CONSOLE_F_MULTIPORT, 'CONSOLE_MULTIPORT'],
+    [bits.VIRTIO_CONSOLE_F_EMERG_WRITE, 'CONSOLE_EMERG_WRITE'],
+  ]),
+  entropy: new Map(),
 };
 
 /** Names a feature bit as profiles and reports write it; a bit nobody named is `BIT_<n>`. */
@@ -54,7 +97,8 @@ export function featureBit(name: string, deviceType: string): number | undefined
 
 /** Every name a profile may write for a device of this type, in bit order. */
 export function featureNames(deviceType: string): string[] {
-  return [...(DEVICE[deviceType]?.values() ?? []), ...RESERVED.values()];
+  const known = [...(DEVICE[deviceType] ?? []), ...RESERVED].toSorted(([a], [b]) => a - b);
+  return known.map(([, name]) => name);
 }
 
 /** The device types whose feature names are known. */

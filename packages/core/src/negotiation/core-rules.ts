@@ -4,7 +4,7 @@ import {
   VIRTIO_F_ACCESS_PLATFORM,
   VIRTIO_F_VERSION_1,
 } from '../features/feature-bit.ts';
-import { featureDependencies } from '../features/feature-dependencies.ts';
+import { featureDependencies, meetsDependency } from '../features/feature-dependencies.ts';
 import { featureName } from '../features/feature-name.ts';
 import type { NegotiationRule } from './negotiation.ts';
 
@@ -96,10 +96,12 @@ export const CORE_RULES: readonly NegotiationRule[] = [
       const dependencies = featureDependencies(deviceType);
       for (let declined = true; declined;) {
         declined = false;
-        for (const { feature, requires, source } of dependencies) {
-          const { candidates } = negotiation;
-          if (!candidates.has(feature) || candidates.has(requires)) continue;
-          negotiation.decline(feature, `requires ${featureName(requires, deviceType)} (${source})`);
+        for (const dependency of dependencies) {
+          if (meetsDependency(negotiation.candidates, dependency)) continue;
+          const { feature, requires, alternative, source } = dependency;
+          const needed = alternative === undefined ? [requires] : [requires, alternative];
+          const names = needed.map((bit) => featureName(bit, deviceType)).join(' or ');
+          negotiation.decline(feature, `requires ${names} (${source})`);
           declined = true;
         }
       }

@@ -18,7 +18,9 @@ export function openVirtqueue(
   mapping: DmaMapping,
   options: SplitVirtqueueOptions,
 ): Virtqueue {
-  return layout === 'packed' ? new PackedVirtqueue(memory, mapping, options) : new SplitVirtqueue(memory, mapping, options);
+  return layout === 'packed'
+    ? new PackedVirtqueue(memory, mapping, options)
+    : new SplitVirtqueue(memory, mapping, options);
 }
 
 /** Opens the device's end of a queue. Throws `RangeError` for a size or an address that its layout forbids. */

@@ -58,8 +58,10 @@ export class PackedDeviceQueue implements DeviceQueue {
   /** Throws `RangeError` for a size or an address that section 2.8.11 forbids. */
   constructor(space: DeviceAddressSpace, options: PackedDeviceQueueOptions) {
     const { size, words } = options.addresses;
-    if (!Number.isInteger(size) || size < 1 || size > 32768) throw new RangeError(`queue size ${size} is not in 1..32768`);
-    if (words[0]! % 16 !== 0 || words[2]! % 4 !== 0 || words[4]! % 4 !== 0) throw new RangeError('a queue area is misaligned');
+    if (!Number.isInteger(size) || size < 1 || size > 32768)
+      throw new RangeError(`queue size ${size} is not in 1..32768`);
+    if (words[0]! % 16 !== 0 || words[2]! % 4 !== 0 || words[4]! % 4 !== 0)
+      throw new RangeError('a queue area is misaligned');
     this.size = size;
     this.#space = space;
     this.#options = options;
@@ -83,10 +85,12 @@ export class PackedDeviceQueue implements DeviceQueue {
     const flags = ring.flags(slotOf(this.#availPosition));
     if (!isAvailable(flags, this.#availPosition)) return false;
     chain.clear(0);
-    const slots = (flags & VIRTQ_DESC_F_INDIRECT) === 0 ? this.#walk(ring, chain, flags) : this.#walkTable(ring, chain, flags);
+    const slots =
+      (flags & VIRTQ_DESC_F_INDIRECT) === 0 ? this.#walk(ring, chain, flags) : this.#walkTable(ring, chain, flags);
     if (slots === 0) return false;
     const id = ring.id(slotOf(advance(this.#availPosition, slots - 1, this.size)));
-    if (id >= this.size) return this.#break('descriptor-index-out-of-range', `buffer id ${id} in a queue of ${this.size}`);
+    if (id >= this.size)
+      return this.#break('descriptor-index-out-of-range', `buffer id ${id} in a queue of ${this.size}`);
     if (this.#slots[id] !== 0) return this.#break('descriptor-already-in-flight', `buffer id ${id} is in flight`);
     if (this.#inFlightSlots + slots > this.size) {
       return this.#break('available-index-out-of-range', `${this.#inFlightSlots} and ${slots} slots in flight`);

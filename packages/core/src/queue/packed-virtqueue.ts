@@ -20,7 +20,14 @@ import { PackedRing } from './packed-ring.ts';
 import type { ScatterList } from './scatter-list.ts';
 import { DESCRIPTOR_SIZE, VIRTQ_DESC_F_INDIRECT, VIRTQ_DESC_F_NEXT, VIRTQ_DESC_F_WRITE } from './split-layout.ts';
 import type { UsedBatch } from './used-batch.ts';
-import { acceptedLength, QUEUE_BROKEN, QUEUE_FULL, type QueueAddresses, type UsedLengthPolicy, type Virtqueue } from './virtqueue.ts';
+import {
+  acceptedLength,
+  QUEUE_BROKEN,
+  QUEUE_FULL,
+  type QueueAddresses,
+  type UsedLengthPolicy,
+  type Virtqueue,
+} from './virtqueue.ts';
 
 export interface PackedVirtqueueOptions {
   readonly index: number;
@@ -113,7 +120,9 @@ export class PackedVirtqueue implements Virtqueue {
     if (count === 0) throw new TypeError('a request has at least one segment');
     const useTable = count > 1 && count <= this.#tableEntries;
     if (!useTable && count > this.size) {
-      throw new RangeError(`queue ${this.index}: a request of ${count} segments does not fit in ${this.size} descriptors`);
+      throw new RangeError(
+        `queue ${this.index}: a request of ${count} segments does not fit in ${this.size} descriptors`,
+      );
     }
     if (this.#buffers.free < (useTable ? 1 : count)) return QUEUE_FULL;
     const failure = useTable ? this.#describeInTable(list) : this.#describe(list);
@@ -242,7 +251,10 @@ export class PackedVirtqueue implements Virtqueue {
     const writable = this.#buffers.writableOf(id);
     const written = acceptedLength(this.#usedLength, length, writable);
     if (written < 0) {
-      return this.#break('used-length-too-large', `${length} bytes written to buffer ${id}, which has room for ${writable}`);
+      return this.#break(
+        'used-length-too-large',
+        `${length} bytes written to buffer ${id}, which has room for ${writable}`,
+      );
     }
     this.#usedPosition = advance(this.#usedPosition, this.#buffers.entriesOf(id), this.size);
     this.#buffers.remove(id, written);

@@ -208,7 +208,9 @@ export class SplitDeviceQueue implements DeviceQueue {
     const length = table.length(index);
     const isWritable = (flags & VIRTQ_DESC_F_WRITE) !== 0;
     const problem = chain.append(table.low(index), table.high(index), length, isWritable, this.size);
-    return problem === undefined || this.#break(problem, `descriptor ${index} of ${length} bytes, segment ${chain.count}`);
+    return (
+      problem === undefined || this.#break(problem, `descriptor ${index} of ${length} bytes, segment ${chain.count}`)
+    );
   }
 
   #break(code: BrokenCode, detail: string): false {

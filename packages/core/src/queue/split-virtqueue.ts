@@ -18,7 +18,14 @@ import {
 } from './split-layout.ts';
 import type { SplitRing } from './split-ring.ts';
 import type { UsedBatch } from './used-batch.ts';
-import { acceptedLength, QUEUE_BROKEN, QUEUE_FULL, type QueueAddresses, type UsedLengthPolicy, type Virtqueue } from './virtqueue.ts';
+import {
+  acceptedLength,
+  QUEUE_BROKEN,
+  QUEUE_FULL,
+  type QueueAddresses,
+  type UsedLengthPolicy,
+  type Virtqueue,
+} from './virtqueue.ts';
 
 export interface SplitVirtqueueOptions {
   readonly index: number;
@@ -243,7 +250,10 @@ export class SplitVirtqueue implements Virtqueue {
     const writable = this.#buffers.writableOf(id);
     const written = acceptedLength(this.#usedLength, length, writable);
     if (written < 0) {
-      return this.#break('used-length-too-large', `${length} bytes written to buffer ${id}, which has room for ${writable}`);
+      return this.#break(
+        'used-length-too-large',
+        `${length} bytes written to buffer ${id}, which has room for ${writable}`,
+      );
     }
     this.#buffers.remove(id, written);
     batch.ids[batch.count] = id;

@@ -6,6 +6,17 @@ import {
   VIRTIO_BLK_F_FLUSH,
   VIRTIO_F_ACCESS_PLATFORM,
   VIRTIO_F_VERSION_1,
+  VIRTIO_NET_F_CSUM,
+  VIRTIO_NET_F_CTRL_RX,
+  VIRTIO_NET_F_CTRL_VQ,
+  VIRTIO_NET_F_GUEST_CSUM,
+  VIRTIO_NET_F_GUEST_TSO4,
+  VIRTIO_NET_F_HASH_REPORT,
+  VIRTIO_NET_F_HASH_TUNNEL,
+  VIRTIO_NET_F_HOST_ECN,
+  VIRTIO_NET_F_HOST_TSO4,
+  VIRTIO_NET_F_HOST_TSO6,
+  VIRTIO_NET_F_MQ,
 } from '@virtio-platform/core';
 import { describe, expect, it } from 'vitest';
 
@@ -21,6 +32,27 @@ describe('unmetDependency', () => {
     expect(unmetDependency(FeatureSet.of(VIRTIO_F_ACCESS_PLATFORM), 'network')).toMatchObject({
       requires: VIRTIO_F_VERSION_1,
     });
+  });
+
+  it.each([VIRTIO_NET_F_HOST_TSO4, VIRTIO_NET_F_HOST_TSO6])('takes bit %d as one of two that HOST_ECN needs', (tso) => {
+    const alone = FeatureSet.of(VIRTIO_NET_F_CSUM, VIRTIO_NET_F_HOST_ECN);
+    expect(unmetDependency(alone, 'net')).toMatchObject({ feature: VIRTIO_NET_F_HOST_ECN });
+    expect(unmetDependency(alone.with(tso), 'net')).toBeUndefined();
+  });
+
+  it.each([
+    ['MQ', VIRTIO_NET_F_MQ, VIRTIO_NET_F_CTRL_VQ],
+    ['CTRL_RX', VIRTIO_NET_F_CTRL_RX, VIRTIO_NET_F_CTRL_VQ],
+    ['GUEST_TSO4', VIRTIO_NET_F_GUEST_TSO4, VIRTIO_NET_F_GUEST_CSUM],
+  ])('does not take %s of a network device alone', (_name, feature, requires) => {
+    expect(unmetDependency(FeatureSet.of(feature), 'net')).toMatchObject({ feature, requires });
+    expect(unmetDependency(FeatureSet.of(feature, requires), 'net')).toBeUndefined();
+  });
+
+  it('asks for all of the several requirements of HASH_TUNNEL', () => {
+    const set = FeatureSet.of(VIRTIO_NET_F_HASH_TUNNEL, VIRTIO_NET_F_CTRL_VQ);
+    expect(unmetDependency(set, 'net')).toMatchObject({ alternative: VIRTIO_NET_F_HASH_REPORT });
+    expect(unmetDependency(set.with(VIRTIO_NET_F_HASH_REPORT), 'net')).toBeUndefined();
   });
 
   it('applies the dependencies of a device type to that type only', () => {

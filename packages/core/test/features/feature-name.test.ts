@@ -24,6 +24,18 @@ describe('feature names', () => {
     for (const [bit, name] of known) expect(featureName(bit, 'block')).toBe(name);
   });
 
+  it.each([
+    ['net', 5, 'NET_MAC'],
+    ['net', 15, 'NET_MRG_RXBUF'],
+    ['net', 22, 'NET_MQ'],
+    ['net', 60, 'NET_RSS'],
+    ['console', 0, 'CONSOLE_SIZE'],
+    ['console', 2, 'CONSOLE_EMERG_WRITE'],
+    ['entropy', 0, 'BIT_0'],
+  ])('of %s call bit %d %s', (type, bit, name) => {
+    expect(featureName(bit, type)).toBe(name);
+  });
+
   it('lead back to their bits, all different', () => {
     for (const type of [...DEVICE_TYPES, 'unknown']) {
       const names = featureNames(type);

@@ -41,7 +41,13 @@ class PackedLoop {
 
   constructor(size: number, indirect: number, eventIdx: boolean) {
     this.size = size;
-    this.queue = new PackedVirtqueue(this.memory, this.mapping, { index: 0, size, indirect, eventIdx, usedLength: 'strict' });
+    this.queue = new PackedVirtqueue(this.memory, this.mapping, {
+      index: 0,
+      size,
+      indirect,
+      eventIdx,
+      usedLength: 'strict',
+    });
     const space = PHYSICAL_ADDRESS_SPACE.open(this.memory, new FaultLog(), undefined);
     const { addresses } = this.queue;
     this.device = new PackedDeviceQueue(space, { addresses, indirect: indirect > 0, eventIdx });
@@ -102,7 +108,10 @@ class PackedLoop {
   take(): void {
     const count = this.queue.takeUsed(this.#batch);
     const expected = this.#used.splice(0, 3);
-    const taken = Array.from({ length: count }, (_, i) => ({ id: this.#batch.ids[i], written: this.#batch.written[i] }));
+    const taken = Array.from({ length: count }, (_, i) => ({
+      id: this.#batch.ids[i],
+      written: this.#batch.written[i],
+    }));
     expect(taken).toEqual(expected);
     for (const { id } of expected) this.#outstanding.delete(id);
     expect(this.queue.outstanding).toBe(this.#outstanding.size);
