@@ -46,6 +46,7 @@ export * from './queue/byte-order.ts';
 export * from './queue/descriptor-chain.ts';
 export * from './queue/descriptor-table.ts';
 export * from './queue/device-queue.ts';
+export * from './queue/in-flight-order.ts';
 export * from './queue/notification.ts';
 export * from './queue/open-split-ring.ts';
 export * from './queue/open-virtqueue.ts';

@@ -33,7 +33,11 @@ export class OutstandingBuffers {
   readonly #mapped: Int32Array;
   readonly #length: Uint32Array;
   readonly #isWritable: Uint8Array;
+  /** Heads in the order in which they were added, as a ring. Read only where buffers come back in that order. */
+  readonly #order: Uint16Array;
+  #oldest = 0;
   #freeHead = 0;
+  #freeTail: number;
   #free: number;
   #count = 0;
   #added = 0;
@@ -52,6 +56,8 @@ export class OutstandingBuffers {
     this.#mapped = new Int32Array(entries).fill(NOT_MAPPED);
     this.#length = new Uint32Array(entries);
     this.#isWritable = new Uint8Array(entries);
+    this.#order = new Uint16Array(size);
+    this.#freeTail = size - 1;
     this.#free = size;
   }
 
@@ -73,6 +79,11 @@ export class OutstandingBuffers {
   /** The head that the next buffer gets. */
   get nextHead(): number {
     return this.#freeHead;
+  }
+
+  /** The buffer added first of those outstanding. Right only while every buffer is removed in order. */
+  get oldestHead(): number {
+    return this.#order[this.#oldest]!;
   }
 
   /** The entry behind one of a buffer, or behind a free one. */
@@ -121,6 +132,8 @@ export class OutstandingBuffers {
     this.#writable[head] = writable;
     this.#addedAt[head] = this.#added;
     this.#added = (this.#added + 1) | 0;
+    const newest = this.#oldest + this.#count;
+    this.#order[newest < this.#size ? newest : newest - this.#size] = head;
     this.#freeHead = behind;
     this.#free -= entries;
     this.#count++;
@@ -146,18 +159,25 @@ export class OutstandingBuffers {
   remove(head: number, written: number): void {
     const isIndirect = this.#isIndirect[head] === 1;
     const last = this.#unmap(head, this.#segments[head]!, isIndirect, written);
+    // Freed entries go to the end of the list: they are reused as late as possible, and in order where buffers come back so.
+    if (this.#free === 0) this.#freeHead = head;
+    else this.#next[this.#freeTail] = head;
+    this.#freeTail = last;
     this.#free += this.entriesOf(head);
     this.#segments[head] = NOT_A_HEAD;
-    this.#next[last] = this.#freeHead;
-    this.#freeHead = head;
+    this.#oldest = this.#oldest + 1 === this.#size ? 0 : this.#oldest + 1;
     this.#count--;
   }
 
-  /** Removes all, nothing written, and returns their heads. Cold. */
+  /** Removes all, nothing written, and returns their heads; then everything is as after construction. Cold. */
   removeAll(): number[] {
     const heads: number[] = [];
     for (let head = 0; head < this.#size; head++) if (this.#segments[head] !== NOT_A_HEAD) heads.push(head);
     for (const head of heads) this.remove(head, 0);
+    for (let entry = 0; entry < this.#size; entry++) this.#next[entry] = (entry + 1) % this.#size;
+    this.#freeHead = 0;
+    this.#freeTail = this.#size - 1;
+    this.#oldest = 0;
     this.#added = 0;
     return heads;
   }

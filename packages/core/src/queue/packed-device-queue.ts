@@ -3,6 +3,7 @@ import type { BrokenCode, BrokenReason } from './broken-reason.ts';
 import type { DescriptorChain } from './descriptor-chain.ts';
 import { openDescriptorTable, type DescriptorTable } from './descriptor-table.ts';
 import type { DeviceQueue } from './device-queue.ts';
+import { InFlightOrder } from './in-flight-order.ts';
 import { packedNeedsNotification } from './notification.ts';
 import {
   advance,
@@ -23,6 +24,8 @@ export interface PackedDeviceQueueOptions {
   readonly eventIdx: boolean;
   /** Whether INDIRECT_DESC was negotiated. */
   readonly indirect: boolean;
+  /** Whether IN_ORDER was negotiated: buffers go back in the order in which they were popped. */
+  readonly inOrder?: boolean;
 }
 
 /**
@@ -40,6 +43,7 @@ export class PackedDeviceQueue implements DeviceQueue {
   readonly #table: DescriptorTable;
   /** By id: slots of the buffer in flight, or 0. */
   readonly #slots: Uint16Array;
+  readonly #order: InFlightOrder | undefined;
   #ring: PackedRing | undefined;
   #generation = -1;
   #descriptorAt = -1;
@@ -51,6 +55,9 @@ export class PackedDeviceQueue implements DeviceQueue {
   #pushedSlots = 0;
   #heldSlot = 0;
   #heldFlags = 0;
+  #isHolding = false;
+  /** With IN_ORDER: the used descriptor not written yet, because a later buffer may take its place. */
+  readonly #last = { id: -1, position: 0, written: 0, isFull: false };
   #inFlight = 0;
   #inFlightSlots = 0;
   #broken: BrokenReason | undefined;
@@ -66,6 +73,7 @@ export class PackedDeviceQueue implements DeviceQueue {
     this.#space = space;
     this.#options = options;
     this.#slots = new Uint16Array(size);
+    this.#order = options.inOrder === true ? new InFlightOrder(size) : undefined;
     const table = new ArrayBuffer(size * DESCRIPTOR_SIZE);
     this.#tableBytes = new Uint8Array(table);
     this.#table = openDescriptorTable('little', { u16: new Uint16Array(table), u32: new Uint32Array(table) }, 0);
@@ -99,6 +107,7 @@ export class PackedDeviceQueue implements DeviceQueue {
     this.#slots[id] = slots;
     this.#inFlight++;
     this.#inFlightSlots += slots;
+    this.#order?.add(id, chain.writableBytes);
     this.#availPosition = advance(this.#availPosition, slots, this.size);
     return true;
   }
@@ -106,18 +115,14 @@ export class PackedDeviceQueue implements DeviceQueue {
   push(id: number, written: number): void {
     const slots = this.#slots[id] ?? 0;
     if (slots === 0) throw new RangeError(`buffer id ${id} is not in flight`);
+    const isFull = this.#order?.take(id, written) ?? false;
     this.#slots[id] = 0;
     this.#inFlight--;
     this.#inFlightSlots -= slots;
     const ring = this.#reach();
     if (ring === undefined) return;
-    const slot = slotOf(this.#usedPosition);
-    const flags = usedFlags(this.#usedPosition) | (written > 0 ? VIRTQ_DESC_F_WRITE : 0);
-    ring.writeUsed(slot, id, written);
-    if (this.#pushedSlots === 0) {
-      this.#heldSlot = slot;
-      this.#heldFlags = flags;
-    } else ring.writeFlags(slot, flags);
+    if (this.#order === undefined) this.#writeUsed(ring, this.#usedPosition, id, written);
+    else this.#pushInOrder(ring, id, written, isFull);
     this.#usedPosition = advance(this.#usedPosition, slots, this.size);
     this.#pushedSlots += slots;
   }
@@ -127,7 +132,9 @@ export class PackedDeviceQueue implements DeviceQueue {
     if (moved === 0) return false;
     const ring = this.#reach();
     if (ring === undefined) return false;
+    this.#writeLast(ring);
     ring.publishFlags(this.#heldSlot, this.#heldFlags);
+    this.#isHolding = false;
     this.#pushedSlots = 0;
     return packedNeedsNotification(ring.driverEvent(), this.#usedPosition, moved, this.size, this.#options.eventIdx);
   }
@@ -142,6 +149,34 @@ export class PackedDeviceQueue implements DeviceQueue {
 
   disableNotifications(): void {
     this.#reach()?.writeDeviceEvent(0, RING_EVENT_FLAGS_DISABLE);
+  }
+
+  /** Writes a used descriptor, and holds back its flags until `flush` where it is the first since. */
+  #writeUsed(ring: PackedRing, position: number, id: number, written: number): void {
+    const slot = slotOf(position);
+    const flags = usedFlags(position) | (written > 0 ? VIRTQ_DESC_F_WRITE : 0);
+    ring.writeUsed(slot, id, written);
+    if (this.#isHolding) return ring.writeFlags(slot, flags);
+    this.#isHolding = true;
+    this.#heldSlot = slot;
+    this.#heldFlags = flags;
+  }
+
+  /** One used descriptor stands for a batch: in the slot of its first buffer, with the id of its last (section 2.8.8). */
+  #pushInOrder(ring: PackedRing, id: number, written: number, isFull: boolean): void {
+    const last = this.#last;
+    if (last.id >= 0 && !last.isFull) this.#writeLast(ring);
+    if (last.id < 0) last.position = this.#usedPosition;
+    last.id = id;
+    last.written = written;
+    last.isFull = isFull;
+  }
+
+  #writeLast(ring: PackedRing): void {
+    const last = this.#last;
+    if (last.id < 0) return;
+    this.#writeUsed(ring, last.position, last.id, last.written);
+    last.id = -1;
   }
 
   /** The ring, found anew through the address space whenever a translation was taken away. */

@@ -34,6 +34,8 @@ export interface PackedVirtqueueOptions {
   /** Entries: 1 to 32768. */
   readonly size: number;
   readonly eventIdx: boolean;
+  /** IN_ORDER was negotiated: buffers come back in the order in which they were added, several by one used descriptor. */
+  readonly inOrder?: boolean;
   /** Entries of each indirect table, or 0 when INDIRECT_DESC was not negotiated. */
   readonly indirect: number;
   readonly usedLength: UsedLengthPolicy;
@@ -58,6 +60,7 @@ export class PackedVirtqueue implements Virtqueue {
   readonly #tableRegion: DmaRegion | undefined;
   readonly #tableEntries: number;
   readonly #eventIdx: boolean;
+  readonly #inOrder: boolean;
   readonly #usedLength: UsedLengthPolicy;
   readonly #buffers: OutstandingBuffers;
 
@@ -69,6 +72,9 @@ export class PackedVirtqueue implements Virtqueue {
   #heldFlags = 0;
   /** Of {@link OutstandingBuffers.added}. */
   #published = 0;
+  /** With IN_ORDER: the last buffer of the used descriptor being taken, and how much was written to it; -1 between them. */
+  #batchEnd = -1;
+  #batchLength = 0;
   #broken: BrokenReason | undefined;
 
   /** Allocates the ring through `mapping`, which stays the caller's. Throws {@link DmaError} when there is no memory for it. */
@@ -80,6 +86,7 @@ export class PackedVirtqueue implements Virtqueue {
     this.#memory = memory;
     this.#mapping = mapping;
     this.#eventIdx = options.eventIdx;
+    this.#inOrder = options.inOrder ?? false;
     this.#usedLength = options.usedLength;
     this.#tableEntries = Math.min(indirect, size);
 
@@ -143,12 +150,17 @@ export class PackedVirtqueue implements Virtqueue {
   takeUsed(batch: UsedBatch): number {
     batch.count = 0;
     while (batch.count < batch.capacity && this.#broken === undefined) {
+      if (this.#batchEnd >= 0) {
+        this.#completeOldest(batch);
+        continue;
+      }
       const slot = slotOf(this.#usedPosition);
       const flags = this.#ring.flags(slot);
       if (!isUsed(flags, this.#usedPosition)) break;
       // The length means something only where the device says that it wrote (section 2.8.3).
       const written = (flags & VIRTQ_DESC_F_WRITE) === 0 ? 0 : this.#ring.length(slot);
-      this.#complete(this.#ring.id(slot), written, batch);
+      if (this.#inOrder) this.#beginBatch(this.#ring.id(slot), written);
+      else this.#complete(this.#ring.id(slot), written, batch);
     }
     return batch.count;
   }
@@ -156,7 +168,7 @@ export class PackedVirtqueue implements Virtqueue {
   enableNotifications(): boolean {
     if (this.#eventIdx) this.#ring.writeDriverEvent(this.#usedPosition, RING_EVENT_FLAGS_DESC);
     else this.#ring.writeDriverEvent(0, RING_EVENT_FLAGS_ENABLE);
-    return !isUsed(this.#ring.flags(slotOf(this.#usedPosition)), this.#usedPosition);
+    return this.#batchEnd < 0 && !isUsed(this.#ring.flags(slotOf(this.#usedPosition)), this.#usedPosition);
   }
 
   disableNotifications(): void {
@@ -175,6 +187,7 @@ export class PackedVirtqueue implements Virtqueue {
     this.#usedPosition = FIRST_POSITION;
     this.#readySlots = 0;
     this.#published = 0;
+    this.#batchEnd = -1;
     this.#broken = undefined;
     return returned;
   }
@@ -241,6 +254,23 @@ export class PackedVirtqueue implements Virtqueue {
     } else this.#ring.writeFlags(slotOf(first), flags);
     this.#availPosition = position;
     this.#readySlots += slots;
+  }
+
+  /** A used descriptor stands for every buffer up to the one it names (section 2.8.8). */
+  #beginBatch(id: number, written: number): void {
+    if (id >= this.size || !this.#buffers.isOutstanding(id, this.#published)) {
+      return this.#break('used-id-not-outstanding', `used id ${id} is not outstanding`);
+    }
+    this.#batchEnd = id;
+    this.#batchLength = written;
+  }
+
+  /** Takes the oldest buffer of a batch; those before its last count as completely used. */
+  #completeOldest(batch: UsedBatch): void {
+    const id = this.#buffers.oldestHead;
+    const isLast = id === this.#batchEnd;
+    if (isLast) this.#batchEnd = -1;
+    this.#complete(id, isLast ? this.#batchLength : this.#buffers.writableOf(id), batch);
   }
 
   #complete(id: number, length: number, batch: UsedBatch): void {

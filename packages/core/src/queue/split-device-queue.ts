@@ -4,6 +4,7 @@ import type { ByteOrder } from './byte-order.ts';
 import type { DescriptorChain } from './descriptor-chain.ts';
 import { openDescriptorTable, type DescriptorTable } from './descriptor-table.ts';
 import type { DeviceQueue } from './device-queue.ts';
+import { InFlightOrder } from './in-flight-order.ts';
 import { needsNotification, VIRTQ_AVAIL_F_NO_INTERRUPT, VIRTQ_USED_F_NO_NOTIFY } from './notification.ts';
 import { openSplitRing } from './open-split-ring.ts';
 import { DESCRIPTOR_SIZE, VIRTQ_DESC_F_INDIRECT, VIRTQ_DESC_F_NEXT, VIRTQ_DESC_F_WRITE } from './split-layout.ts';
@@ -15,6 +16,8 @@ export interface SplitDeviceQueueOptions {
   readonly eventIdx: boolean;
   /** Whether INDIRECT_DESC was negotiated. */
   readonly indirect: boolean;
+  /** Whether IN_ORDER was negotiated: buffers go back in the order in which they were popped. */
+  readonly inOrder?: boolean;
   readonly byteOrder: ByteOrder;
 }
 
@@ -27,6 +30,7 @@ export class SplitDeviceQueue implements DeviceQueue {
   readonly #space: DeviceAddressSpace;
   readonly #options: SplitDeviceQueueOptions;
   readonly #isInFlight: Uint8Array;
+  readonly #order: InFlightOrder | undefined;
   readonly #tableBytes: Uint8Array;
   readonly #table: DescriptorTable;
   #ring: SplitRing | undefined;
@@ -39,6 +43,8 @@ export class SplitDeviceQueue implements DeviceQueue {
   #availIdx = 0;
   #usedIdx = 0;
   #flushedIdx = 0;
+  /** With IN_ORDER: the used element not written yet, because a later buffer may take its place. */
+  readonly #last = { id: -1, idx: 0, written: 0, isFull: false };
   #inFlight = 0;
   #broken: BrokenReason | undefined;
 
@@ -53,6 +59,7 @@ export class SplitDeviceQueue implements DeviceQueue {
     this.#space = space;
     this.#options = options;
     this.#isInFlight = new Uint8Array(size);
+    this.#order = options.inOrder === true ? new InFlightOrder(size) : undefined;
     const table = new ArrayBuffer(size * DESCRIPTOR_SIZE);
     this.#tableBytes = new Uint8Array(table);
     this.#table = openDescriptorTable(
@@ -84,16 +91,19 @@ export class SplitDeviceQueue implements DeviceQueue {
     this.#lastAvailIdx = (this.#lastAvailIdx + 1) & 0xffff;
     this.#isInFlight[head] = 1;
     this.#inFlight++;
+    this.#order?.add(head, chain.writableBytes);
     return true;
   }
 
   push(head: number, written: number): void {
     if (this.#isInFlight[head] !== 1) throw new RangeError(`descriptor ${head} is not in flight`);
+    const isFull = this.#order?.take(head, written) ?? false;
     this.#isInFlight[head] = 0;
     this.#inFlight--;
     const ring = this.#reach();
     if (ring === undefined) return;
-    ring.writeUsedElement(this.#usedIdx & (this.size - 1), head, written);
+    if (this.#order === undefined) ring.writeUsedElement(this.#usedIdx & (this.size - 1), head, written);
+    else this.#pushInOrder(ring, head, written, isFull);
     this.#usedIdx = (this.#usedIdx + 1) & 0xffff;
   }
 
@@ -103,6 +113,7 @@ export class SplitDeviceQueue implements DeviceQueue {
     if (current === previous) return false;
     const ring = this.#reach();
     if (ring === undefined) return false;
+    this.#writeLast(ring);
     ring.publishUsedIdx(current);
     this.#flushedIdx = current;
     if (this.#options.eventIdx) return needsNotification(ring.usedEvent(), current, previous);
@@ -120,6 +131,23 @@ export class SplitDeviceQueue implements DeviceQueue {
   /** With EVENT_IDX the flag must stay 0 (section 2.7.10.2): the event index simply stays behind. */
   disableNotifications(): void {
     if (!this.#options.eventIdx) this.#reach()?.writeUsedFlags(VIRTQ_USED_F_NO_NOTIFY);
+  }
+
+  /** One used element stands for a batch: in the slot of its first buffer, with the id of its last (section 2.7.9). */
+  #pushInOrder(ring: SplitRing, id: number, written: number, isFull: boolean): void {
+    const last = this.#last;
+    if (last.id >= 0 && !last.isFull) this.#writeLast(ring);
+    if (last.id < 0) last.idx = this.#usedIdx;
+    last.id = id;
+    last.written = written;
+    last.isFull = isFull;
+  }
+
+  #writeLast(ring: SplitRing): void {
+    const last = this.#last;
+    if (last.id < 0) return;
+    ring.writeUsedElement(last.idx & (this.size - 1), last.id, last.written);
+    last.id = -1;
   }
 
   /** The rings, found anew through the address space whenever a translation was taken away. */

@@ -32,6 +32,8 @@ export interface SplitVirtqueueOptions {
   /** Entries: a power of two, 1 to 32768. */
   readonly size: number;
   readonly eventIdx: boolean;
+  /** IN_ORDER was negotiated: buffers come back in the order in which they were added, several by one used element. */
+  readonly inOrder?: boolean;
   /** Entries of each indirect table, or 0 when INDIRECT_DESC was not negotiated. */
   readonly indirect: number;
   /** The contiguous layout of the legacy interface, used ring aligned to 4096. */
@@ -58,6 +60,7 @@ export class SplitVirtqueue implements Virtqueue {
   readonly #tableRegion: DmaRegion | undefined;
   readonly #tableEntries: number;
   readonly #eventIdx: boolean;
+  readonly #inOrder: boolean;
   readonly #usedLength: UsedLengthPolicy;
 
   readonly #buffers: OutstandingBuffers;
@@ -65,6 +68,9 @@ export class SplitVirtqueue implements Virtqueue {
   /** These two run free in 32 bits, so that an old buffer is told from one not shown yet; the ring holds their low 16. */
   #publishedIdx = 0;
   #lastUsedIdx = 0;
+  /** With IN_ORDER: the last buffer of the used element being taken, and how much was written to it; -1 between elements. */
+  #batchEnd = -1;
+  #batchLength = 0;
   #broken: BrokenReason | undefined;
 
   /** Allocates the ring through `mapping`, which stays the caller's. Throws {@link DmaError} when there is no memory for it. */
@@ -75,6 +81,7 @@ export class SplitVirtqueue implements Virtqueue {
     this.size = size;
     this.#mapping = mapping;
     this.#eventIdx = options.eventIdx;
+    this.#inOrder = options.inOrder ?? false;
     this.#usedLength = options.usedLength;
     // A chain is no longer than the queue, not even through a table (section 2.7.5.3.1).
     this.#tableEntries = Math.min(indirect, size);
@@ -158,7 +165,10 @@ export class SplitVirtqueue implements Virtqueue {
     const take = arrived < batch.capacity ? arrived : batch.capacity;
     for (let i = 0; i < take; i++) {
       const slot = this.#lastUsedIdx & (this.size - 1);
-      if (!this.#complete(this.#ring.usedId(slot), this.#ring.usedLength(slot), batch)) break;
+      const isTaken = this.#inOrder
+        ? this.#completeInOrder(slot, arrived - i, batch)
+        : this.#complete(this.#ring.usedId(slot), this.#ring.usedLength(slot), batch);
+      if (!isTaken) break;
       this.#lastUsedIdx = (this.#lastUsedIdx + 1) & 0xffff;
     }
     return batch.count;
@@ -185,6 +195,7 @@ export class SplitVirtqueue implements Virtqueue {
     this.#clearRing();
     this.#publishedIdx = 0;
     this.#lastUsedIdx = 0;
+    this.#batchEnd = -1;
     this.#broken = undefined;
     return returned;
   }
@@ -260,6 +271,28 @@ export class SplitVirtqueue implements Virtqueue {
     batch.written[batch.count] = written;
     batch.count++;
     return true;
+  }
+
+  /**
+   * Takes the oldest buffer. A used element stands for every buffer up to the one it names; those before it count as completely
+   * used (section 2.7.9). `left` is how many buffers the device says have arrived.
+   */
+  #completeInOrder(slot: number, left: number, batch: UsedBatch): boolean {
+    if (this.#batchEnd < 0) {
+      const id = this.#ring.usedId(slot);
+      this.#batchLength = this.#ring.usedLength(slot);
+      if (id >= this.size || !this.#buffers.isOutstanding(id, this.#publishedIdx)) {
+        return this.#break('used-id-not-outstanding', `used id ${id} is not outstanding`);
+      }
+      this.#batchEnd = id;
+    }
+    const head = this.#buffers.oldestHead;
+    if (head === this.#batchEnd) {
+      this.#batchEnd = -1;
+      return this.#complete(head, this.#batchLength, batch);
+    }
+    if (left === 1) return this.#break('used-index-out-of-range', `used.idx ends before buffer ${this.#batchEnd}`);
+    return this.#complete(head, this.#buffers.writableOf(head), batch);
   }
 
   #clearRing(): void {
