@@ -171,6 +171,15 @@ export class PackedVirtqueue implements Virtqueue {
     return this.#batchEnd < 0 && !isUsed(this.#ring.flags(slotOf(this.#usedPosition)), this.#usedPosition);
   }
 
+  /** Looks again where the next used descriptor will be: the slot of the event may lie inside a list and never change. */
+  enableNotificationsDelayed(): boolean {
+    if (!this.#eventIdx) return this.enableNotifications();
+    const published = this.size - this.#buffers.free - this.#readySlots;
+    const position = advance(this.#usedPosition, Math.floor((published * 3) / 4), this.size);
+    this.#ring.writeDriverEvent(position, RING_EVENT_FLAGS_DESC);
+    return this.#batchEnd < 0 && !isUsed(this.#ring.flags(slotOf(this.#usedPosition)), this.#usedPosition);
+  }
+
   disableNotifications(): void {
     this.#ring.writeDriverEvent(0, RING_EVENT_FLAGS_DISABLE);
   }

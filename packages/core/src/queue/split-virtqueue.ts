@@ -180,6 +180,13 @@ export class SplitVirtqueue implements Virtqueue {
     return this.#ring.usedIdx() === this.#lastUsedIdx;
   }
 
+  enableNotificationsDelayed(): boolean {
+    if (!this.#eventIdx) return this.enableNotifications();
+    const most = Math.floor((this.#published() * 3) / 4);
+    this.#ring.writeUsedEvent((this.#lastUsedIdx + most) & 0xffff);
+    return ((this.#ring.usedIdx() - this.#lastUsedIdx) & 0xffff) <= most;
+  }
+
   /** With EVENT_IDX the flag must stay 0 (section 2.7.7.1); an event index just passed asks for nothing for 65535 buffers. */
   disableNotifications(): void {
     if (this.#eventIdx) this.#ring.writeUsedEvent((this.#lastUsedIdx - 1) & 0xffff);

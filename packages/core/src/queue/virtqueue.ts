@@ -61,6 +61,12 @@ export interface Virtqueue {
    * notification may never come (section 2.7.14).
    */
   enableNotifications(): boolean;
+
+  /**
+   * The same, but lets most of what is outstanding come back first: with EVENT_IDX a notification comes once three quarters of
+   * it did. Returns false if that many already arrived (in a packed ring, if any did).
+   */
+  enableNotificationsDelayed(): boolean;
   disableNotifications(): void;
 
   /** Latches the queue broken for a reason that its owner saw. */
