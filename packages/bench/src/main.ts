@@ -6,18 +6,19 @@ import { MEASURED_PLATFORMS } from './measured-platforms.ts';
 import { DEPTH, QUEUE_SIZE } from './ring-loop.ts';
 
 const USAGE = `usage: npm run bench -- [--requests <per sample>] [--samples <number>] [--json]
-Measures the split ring's steady state, both ends in one thread, against the same loop in C.`;
+Measures the ring's steady state, both ends in one thread, against a split ring's in C.`;
 
 /** One line of the result. */
 interface BenchResult {
   /** Whose mapping the queue uses. */
   readonly platform: string;
+  readonly layout: 'split' | 'packed';
   readonly buffers: 'mapped' | 'premapped';
   readonly descriptors: 'direct' | 'indirect';
   /** Median. */
   readonly nanosecondsPerRequest: number;
   readonly bytesPerRequest: number;
-  /** How many times the C reference takes; `undefined` without a C compiler. */
+  /** How many times the C reference takes, which is a split ring; `undefined` without a C compiler. */
   readonly ratio: number | undefined;
 }
 
@@ -31,10 +32,11 @@ function main(): number {
   const reference = measureReference(requests, samples);
   const results = [...MEASURED_PLATFORMS.keys()].flatMap((platform) =>
     measureRingLoop(platform, requests, samples).map(
-      ({ premapped, indirect, nanosecondsPerRequest, bytesPerRequest }): BenchResult => {
+      ({ layout, premapped, indirect, nanosecondsPerRequest, bytesPerRequest }): BenchResult => {
         const median = medianOf(nanosecondsPerRequest);
         return {
           platform,
+          layout,
           buffers: premapped ? 'premapped' : 'mapped',
           descriptors: indirect ? 'indirect' : 'direct',
           nanosecondsPerRequest: median,
@@ -89,9 +91,10 @@ function toTable(
   results: readonly BenchResult[],
 ): string {
   const rows = [
-    ['platform', 'buffers', 'descriptors', 'ns/request', 'bytes/request', 'times C'],
+    ['platform', 'layout', 'buffers', 'descriptors', 'ns/request', 'bytes/request', 'times C'],
     ...results.map((row) => [
       row.platform,
+      row.layout,
       row.buffers,
       row.descriptors,
       row.nanosecondsPerRequest.toFixed(0),
@@ -101,17 +104,17 @@ function toTable(
   ];
   if (reference !== undefined) {
     for (const kind of ['direct', 'indirect'] as const)
-      rows.push(['C', '-', kind, medianOf(reference[kind]).toFixed(0), '-', '1.0']);
+      rows.push(['C', 'split', '-', kind, medianOf(reference[kind]).toFixed(0), '-', '1.0']);
   }
   const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
   const table = rows.map((row) =>
-    row.map((cell, column) => (column < 3 ? cell.padEnd(widths[column]!) : cell.padStart(widths[column]!))).join('  '),
+    row.map((cell, column) => (column < 4 ? cell.padEnd(widths[column]!) : cell.padStart(widths[column]!))).join('  '),
   );
   const against =
     reference === undefined
       ? 'no C compiler was found, so there is nothing to compare with'
       : `compared with C (${reference.compiler}, -O2)`;
-  const heading = `Split ring of ${QUEUE_SIZE}, ${DEPTH} in flight, 3 segments a request; median of ${samples} samples of ${requests} requests; ${against}.`;
+  const heading = `Ring of ${QUEUE_SIZE}, ${DEPTH} in flight, 3 segments a request; median of ${samples} samples of ${requests} requests; ${against}.`;
   return `${heading}\n\n${table.join('\n')}\n`;
 }
 

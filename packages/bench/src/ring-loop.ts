@@ -2,14 +2,15 @@ import {
   DescriptorChain,
   DmaDirection,
   GuestMemory,
+  openDeviceQueue,
+  openVirtqueue,
   PAGE_SIZE,
   ScatterList,
-  SplitDeviceQueue,
-  SplitVirtqueue,
   UsedBatch,
   type DeviceQueue,
   type DmaMapping,
   type DmaRegion,
+  type QueueLayout,
   type Virtqueue,
 } from '@virtio-platform/core';
 import { MEASURED_PLATFORMS } from './measured-platforms.ts';
@@ -17,6 +18,7 @@ import { MEASURED_PLATFORMS } from './measured-platforms.ts';
 export interface RingLoopOptions {
   /** A name in {@link MEASURED_PLATFORMS}. */
   readonly platform: string;
+  readonly layout: QueueLayout;
   /** Whether the buffers lie in a region mapped once, or are mapped and unmapped with each request. */
   readonly premapped: boolean;
   /** Whether each request is one descriptor that refers to a table, or three of the ring's own. */
@@ -55,7 +57,7 @@ export class RingLoop {
     this.#buffer = memory.allocate(PAGE_SIZE);
     this.#region = this.mapping.premap(this.#buffer, PAGE_SIZE, DmaDirection.Bidirectional);
     const shared = { eventIdx: true, byteOrder: 'little' } as const;
-    const queue = new SplitVirtqueue(memory, this.mapping, {
+    const queue = openVirtqueue(options.layout, memory, this.mapping, {
       ...shared,
       index: 0,
       size: QUEUE_SIZE,
@@ -64,7 +66,11 @@ export class RingLoop {
       usedLength: 'strict',
     });
     this.#queue = queue;
-    this.#device = new SplitDeviceQueue(space, { ...shared, addresses: queue.addresses, indirect: options.indirect });
+    this.#device = openDeviceQueue(options.layout, space, {
+      ...shared,
+      addresses: queue.addresses,
+      indirect: options.indirect,
+    });
   }
 
   /** Sends at least `requests` requests, a whole number of rounds, and returns how many. Throws when one went missing. */
