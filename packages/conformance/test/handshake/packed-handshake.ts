@@ -1,0 +1,199 @@
+import {
+  advance,
+  availableFlags,
+  FIRST_POSITION,
+  isAvailable,
+  isUsed,
+  needsNotification,
+  packedNeedsNotification,
+  RING_EVENT_FLAGS_DESC,
+  RING_EVENT_FLAGS_DISABLE,
+  RING_EVENT_FLAGS_ENABLE,
+  slotOf,
+  usedFlags,
+  VIRTQ_DESC_F_NEXT,
+} from '@virtio-platform/core';
+import { load, store, type Access, type Operation } from './agent-system.ts';
+import { enable, show, type HandshakeFault } from './handshake.ts';
+import type { DeviceEnd, DriverEnd } from './programs.ts';
+
+export interface PackedHandshakeOptions {
+  readonly size: number;
+  readonly eventIdx: boolean;
+  /** Slots of the first buffer, of the second, and so on, over and over. */
+  readonly lists: readonly number[];
+}
+
+/** The flags of every slot, and both event suppression structures, each one word. */
+export function packedWords(size: number): Record<string, number> {
+  const slots = Array.from({ length: size }, (_, slot) => [`slot ${slot}`, 0]);
+  return { ...Object.fromEntries(slots), driverEvent: 0, deviceEvent: 0 };
+}
+
+/** Flags written since something was shown last. The first ones are held back, and shown as the last. */
+class HeldFlags {
+  slots = 0;
+  first: { readonly slot: number; readonly flags: number } | undefined;
+
+  *write(position: number, flags: number, slots: number): Operation {
+    if (this.first === undefined) this.first = { slot: slotOf(position), flags };
+    else yield store(slotWord(position), flags);
+    this.slots += slots;
+  }
+
+  /** The store that shows all of it. */
+  release(): Access {
+    const { slot, flags } = this.first!;
+    this.slots = 0;
+    this.first = undefined;
+    return store(slotWord(slot), flags);
+  }
+}
+
+/** What `PackedVirtqueue` does to shared words, in its order. */
+export class PackedDriverModel implements DriverEnd {
+  added = 0;
+  taken = 0;
+  free: number;
+  availPosition: number = FIRST_POSITION;
+  usedPosition: number = FIRST_POSITION;
+  readonly held: HeldFlags = new HeldFlags();
+  readonly #options: PackedHandshakeOptions;
+  readonly #fault: HandshakeFault | undefined;
+
+  constructor(options: PackedHandshakeOptions, fault?: HandshakeFault) {
+    this.#options = options;
+    this.#fault = fault;
+    this.free = options.size;
+  }
+
+  hasRoom(): boolean {
+    return slotsOf(this.added, this.#options) <= this.free;
+  }
+
+  *add(): Operation {
+    const { size } = this.#options;
+    const slots = slotsOf(this.added, this.#options);
+    const first = this.availPosition;
+    for (let i = 1; i < slots; i++) {
+      const position = advance(first, i, size);
+      yield store(slotWord(position), availableFlags(position) | (i < slots - 1 ? VIRTQ_DESC_F_NEXT : 0));
+    }
+    yield* this.held.write(first, availableFlags(first) | (slots > 1 ? VIRTQ_DESC_F_NEXT : 0), slots);
+    this.availPosition = advance(first, slots, size);
+    this.free -= slots;
+    this.added++;
+  }
+
+  *publish(): Operation<boolean> {
+    const moved = this.held.slots;
+    const isWanted = wants(this.availPosition, moved, this.#options, this.#fault);
+    return yield* show(this.held.release(), 'deviceEvent', isWanted, this.#fault);
+  }
+
+  *take(): Operation<boolean> {
+    if (!isUsed(yield load(slotWord(this.usedPosition)), this.usedPosition)) return false;
+    const slots = slotsOf(this.taken, this.#options);
+    this.usedPosition = advance(this.usedPosition, slots, this.#options.size);
+    this.free += slots;
+    this.taken++;
+    return true;
+  }
+
+  *enableNotifications(): Operation<boolean> {
+    const position = this.usedPosition;
+    const ask = store('driverEvent', askFor(position, this.#options, this.#fault));
+    return yield* enable(ask, slotWord(position), (flags) => !isUsed(flags, position), this.#fault);
+  }
+
+  *disableNotifications(): Operation {
+    yield store('driverEvent', eventWord(0, RING_EVENT_FLAGS_DISABLE));
+  }
+}
+
+/** What `PackedDeviceQueue` does to shared words, in its order. */
+export class PackedDeviceModel implements DeviceEnd {
+  popped = 0;
+  pushed = 0;
+  availPosition: number = FIRST_POSITION;
+  usedPosition: number = FIRST_POSITION;
+  readonly held: HeldFlags = new HeldFlags();
+  readonly #options: PackedHandshakeOptions;
+  readonly #fault: HandshakeFault | undefined;
+
+  constructor(options: PackedHandshakeOptions, fault?: HandshakeFault) {
+    this.#options = options;
+    this.#fault = fault;
+  }
+
+  *pop(): Operation<boolean> {
+    let position = this.availPosition;
+    let flags = yield load(slotWord(position));
+    if (!isAvailable(flags, position)) return false;
+    while ((flags & VIRTQ_DESC_F_NEXT) !== 0) {
+      position = advance(position, 1, this.#options.size);
+      flags = yield load(slotWord(position));
+      if (!isAvailable(flags, position)) throw new TypeError(`${slotWord(position)} of a list is not available`);
+    }
+    this.availPosition = advance(position, 1, this.#options.size);
+    this.popped++;
+    return true;
+  }
+
+  *push(): Operation {
+    const slots = slotsOf(this.pushed, this.#options);
+    yield* this.held.write(this.usedPosition, usedFlags(this.usedPosition), slots);
+    this.usedPosition = advance(this.usedPosition, slots, this.#options.size);
+    this.pushed++;
+  }
+
+  *flush(): Operation<boolean> {
+    const moved = this.held.slots;
+    if (moved === 0) return false;
+    const isWanted = wants(this.usedPosition, moved, this.#options, this.#fault);
+    return yield* show(this.held.release(), 'driverEvent', isWanted, this.#fault);
+  }
+
+  *enableNotifications(): Operation<boolean> {
+    const position = this.availPosition;
+    const ask = store('deviceEvent', askFor(position, this.#options, this.#fault));
+    return yield* enable(ask, slotWord(position), (flags) => !isAvailable(flags, position), this.#fault);
+  }
+
+  *disableNotifications(): Operation {
+    yield store('deviceEvent', eventWord(0, RING_EVENT_FLAGS_DISABLE));
+  }
+}
+
+function slotsOf(buffer: number, { lists }: PackedHandshakeOptions): number {
+  return lists[buffer % lists.length]!;
+}
+
+function slotWord(position: number): string {
+  return `slot ${slotOf(position)}`;
+}
+
+function eventWord(position: number, flags: number): number {
+  return position | (flags << 16);
+}
+
+function askFor(position: number, options: PackedHandshakeOptions, fault: HandshakeFault | undefined): number {
+  if (!options.eventIdx) return eventWord(0, RING_EVENT_FLAGS_ENABLE);
+  const event = fault === 'event one too far' ? advance(position, 1, options.size) : position;
+  return eventWord(event, RING_EVENT_FLAGS_DESC);
+}
+
+/** The test of an end that stands at `position` after `moved` slots. */
+function wants(
+  position: number,
+  moved: number,
+  { size, eventIdx }: PackedHandshakeOptions,
+  fault: HandshakeFault | undefined,
+): (event: number) => boolean {
+  return (event) => {
+    if (fault === 'no wrap' && event >>> 16 === RING_EVENT_FLAGS_DESC) {
+      return needsNotification(slotOf(event), slotOf(position), slotOf(position) - moved);
+    }
+    return packedNeedsNotification(event, position, moved, size, eventIdx);
+  };
+}

@@ -1,0 +1,164 @@
+import {
+  DescriptorChain,
+  DirectDmaMapping,
+  FaultLog,
+  GuestMemory,
+  openDeviceQueue,
+  openVirtqueue,
+  PHYSICAL_ADDRESS_SPACE,
+  ScatterList,
+  UsedBatch,
+  type DeviceQueue,
+  type QueueLayout,
+  type Virtqueue,
+} from '@virtio-platform/core';
+import { call, type Operation } from './agent-system.ts';
+import type { HandshakeFault } from './handshake.ts';
+import type { DeviceEnd, DriverEnd } from './programs.ts';
+
+export interface RingPairOptions {
+  readonly layout: QueueLayout;
+  readonly size: number;
+  readonly eventIdx: boolean;
+  /** How many buffers went there and back before: the index of a split ring wraps at 65536. */
+  readonly start: number;
+}
+
+/** Both ends of a queue as they are, over one memory and physical addresses. Every buffer has one segment. */
+export class RingPair {
+  readonly memory = new GuestMemory(new SharedArrayBuffer(0x4000));
+  readonly queue: Virtqueue;
+  readonly device: DeviceQueue;
+  readonly list = new ScatterList(1);
+  readonly chain: DescriptorChain;
+  readonly batch = new UsedBatch(1);
+
+  constructor({ layout, size, eventIdx, start }: RingPairOptions) {
+    const mapping = new DirectDmaMapping(this.memory, { path: 'physical', capacity: size });
+    this.queue = openVirtqueue(layout, this.memory, mapping, {
+      index: 0,
+      size,
+      eventIdx,
+      indirect: 0,
+      legacyLayout: false,
+      byteOrder: 'little',
+      usedLength: 'strict',
+    });
+    const space = PHYSICAL_ADDRESS_SPACE.open(this.memory, new FaultLog(), undefined);
+    const { addresses } = this.queue;
+    this.device = openDeviceQueue(layout, space, { addresses, eventIdx, indirect: false, byteOrder: 'little' });
+    this.chain = new DescriptorChain(size);
+    this.list.addReadable(0x3000, 16);
+    for (let i = 0; i < start; i++) {
+      this.queue.add(this.list);
+      this.queue.publish();
+      this.device.pop(this.chain);
+      this.device.push(this.chain.head, 0);
+      this.device.flush();
+      this.queue.takeUsed(this.batch);
+    }
+    // Both ends start awake to be told, as a new queue is.
+    this.queue.enableNotifications();
+    this.device.enableNotifications();
+  }
+
+  /** Everything that both ends share, as text. */
+  shared(): string {
+    const descriptor = this.queue.addresses.words[0]!;
+    return Buffer.from(this.memory.u8.subarray(descriptor, descriptor + 0x100)).toString('latin1');
+  }
+}
+
+/** A driver's queue, one whole operation a step. */
+export class RingDriver implements DriverEnd {
+  added = 0;
+  published = 0;
+  taken = 0;
+  readonly #pair: RingPair;
+  readonly #fault: HandshakeFault | undefined;
+
+  constructor(pair: RingPair, fault?: HandshakeFault) {
+    this.#pair = pair;
+    this.#fault = fault;
+  }
+
+  hasRoom(): boolean {
+    return this.added - this.taken < this.#pair.queue.size;
+  }
+
+  *add(): Operation {
+    yield call('add', () => this.#pair.queue.add(this.#pair.list));
+    this.added++;
+  }
+
+  *publish(): Operation<boolean> {
+    const publish = (): number => {
+      this.published = this.added;
+      return Number(this.#pair.queue.publish());
+    };
+    return (yield call('publish', publish)) === 1;
+  }
+
+  *take(): Operation<boolean> {
+    if ((yield call('takeUsed', () => this.#pair.queue.takeUsed(this.#pair.batch))) === 0) return false;
+    this.taken++;
+    return true;
+  }
+
+  *enableNotifications(): Operation<boolean> {
+    const isEmpty = yield call('enableNotifications', () => Number(this.#pair.queue.enableNotifications()));
+    return isEmpty === 1 || this.#fault === 'no re-check';
+  }
+
+  *disableNotifications(): Operation {
+    yield call('disableNotifications', () => Number(this.#pair.queue.disableNotifications()));
+  }
+}
+
+/** A device's queue, one whole operation a step. */
+export class RingDevice implements DeviceEnd {
+  popped = 0;
+  pushed = 0;
+  flushed = 0;
+  /** How many buffers it knew to be available: a split queue reads the index only when it knows of none. */
+  known = 0;
+  readonly #pair: RingPair;
+  readonly #driver: RingDriver;
+  readonly #fault: HandshakeFault | undefined;
+
+  constructor(pair: RingPair, driver: RingDriver, fault?: HandshakeFault) {
+    this.#pair = pair;
+    this.#driver = driver;
+    this.#fault = fault;
+  }
+
+  *pop(): Operation<boolean> {
+    const pop = (): number => {
+      if (this.known === this.popped) this.known = this.#driver.published;
+      return Number(this.#pair.device.pop(this.#pair.chain));
+    };
+    if ((yield call('pop', pop)) === 0) return false;
+    this.popped++;
+    return true;
+  }
+
+  *push(): Operation {
+    yield call('push', () => Number(this.#pair.device.push(this.#pair.chain.head, 0)));
+    this.pushed++;
+  }
+
+  *flush(): Operation<boolean> {
+    const isWanted = yield call('flush', () => Number(this.#pair.device.flush()));
+    this.flushed = this.pushed;
+    return isWanted === 1;
+  }
+
+  *enableNotifications(): Operation<boolean> {
+    const isEmpty = yield call('enableNotifications', () => Number(this.#pair.device.enableNotifications()));
+    return isEmpty === 1 || this.#fault === 'no re-check';
+  }
+
+  *disableNotifications(): Operation {
+    yield call('disableNotifications', () => Number(this.#pair.device.disableNotifications()));
+  }
+}
