@@ -157,6 +157,14 @@ describe('PackedVirtqueue', () => {
     expect(device.ring.flags(2)).toBe(0);
   });
 
+  it('M1 gives back what it mapped of a table that does not fit', () => {
+    const device = new RawPackedDevice({ capacity: 2, indirect: 4 });
+    const { live } = device.mapping.statistics;
+    expect(device.add(1, 2)).toBe(DMA_NO_SPACE);
+    expect(device.mapping.statistics.live).toBe(live);
+    expect(device.add(1, 1)).toBeGreaterThanOrEqual(0);
+  });
+
   it('asks for notifications by its own position, and sees what already arrived', () => {
     const device = withOne({ eventIdx: true });
     expect(device.queue.enableNotifications()).toBe(true);
