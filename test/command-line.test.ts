@@ -1,13 +1,10 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import { reportsOf, ROOT, virtioPlatform } from './command.ts';
 
-let folder: string;
-beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), 'virtio-platform-'));
-});
+const folder = mkdtempSync(join(tmpdir(), 'virtio-platform-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
 function profile(name: string, text: string): string {
@@ -16,7 +13,11 @@ function profile(name: string, text: string): string {
   return path;
 }
 
-const LINEAR = join(ROOT, 'profiles/pseries-linear.yaml');
+/** A shipped profile without its matrix: one run. */
+const LINEAR = profile(
+  'linear.yaml',
+  `extends: ${join(ROOT, 'profiles/pseries-linear.yaml')}\nmatrix: []\nexpect: { path: linear }\n`,
+);
 
 describe('virtio-platform run', () => {
   it('prints a table for people, without colour where there is no terminal', async () => {
@@ -52,6 +53,25 @@ describe('virtio-platform run', () => {
     const json = await virtioPlatform(['run', path, '--json']);
     expect(json.status).toBe(1);
     expect(reportsOf(json)[0]!.differences).toHaveLength(2);
+  });
+
+  it('runs everything that a matrix makes of a profile, and reports each run by its name', async () => {
+    const path = profile(
+      'matrix.yaml',
+      `extends: ${LINEAR}
+profile: two
+matrix:
+  - queue: { size: 64 }
+  - platform: { window: { kind: default, mapping: identity, pageSize: 4KiB } }
+    expect: { path: identity }
+`,
+    );
+    const json = await virtioPlatform(['run', path, '--json']);
+    expect(json.status).toBe(0);
+    expect(reportsOf(json).map((report) => [report.profile, report.path])).toEqual([
+      ['two [queue.size=64]', 'linear'],
+      ['two [#2]', 'identity'],
+    ]);
   });
 
   it('exits 2 and reports five mistakes at their places', async () => {
@@ -129,6 +149,17 @@ describe('virtio-platform explain', () => {
     };
     expect(json).toMatchObject({ refusal: { code: 'EPERM', source: expect.stringMatching(/./) }, path: null });
   });
+
+  it('explains each run, as an array for programs', async () => {
+    const path = profile('explained.yaml', `extends: ${LINEAR}\nprofile: sizes\nmatrix: { queue.size: [8, 16] }\n`);
+    const { status, stdout } = await virtioPlatform(['explain', path]);
+    expect(status).toBe(0);
+    expect(stdout).toMatch(
+      /^sizes \[queue\.size=8\] [^]*\npath linear: [^]*\n\nsizes \[queue\.size=16\] [^]*\npath linear: /,
+    );
+    const json = JSON.parse((await virtioPlatform(['explain', path, '--json'])).stdout) as { profile: string }[];
+    expect(json.map((explanation) => explanation.profile)).toEqual(['sizes [queue.size=8]', 'sizes [queue.size=16]']);
+  });
 });
 
 describe('virtio-platform check', () => {
@@ -147,6 +178,31 @@ describe('virtio-platform check', () => {
     ];
     expect(result).toMatchObject({ ok: false, error: { code: 'ERR_PLUGIN_OPTIONS' } });
     expect(result.error.issues[0]).toMatchObject({ line: 4, column: 19 });
+  });
+
+  it('says how many runs a profile makes', async () => {
+    const path = profile('checked.yaml', `extends: ${LINEAR}\nprofile: checked\nmatrix: { queue.size: [8, 16] }\n`);
+    const { status, stdout } = await virtioPlatform(['check', path]);
+    expect(status).toBe(0);
+    expect(stdout).toMatch(/^ok .*checked\.yaml \(2 runs\) {2}A POWER guest/);
+  });
+
+  it('checks the plugins of each run, and prints what is wrong once', async () => {
+    const path = profile(
+      'wrong-kinds.yaml',
+      `extends: ${LINEAR}
+profile: kinds
+matrix:
+  queue.size: [8, 16]
+  platform.window.kind: [ddw, ddv]
+`,
+    );
+    const { status, stdout, stderr } = await virtioPlatform(['check', path]);
+    expect(status).toBe(2);
+    expect(stdout).toBe('');
+    expect(stderr.match(/wrong-kinds\.yaml:5:31: platform\.window\.kind/g)).toHaveLength(1);
+    const json = JSON.parse((await virtioPlatform(['check', path, '--json'])).stdout) as { ok: boolean }[];
+    expect(json.map(({ ok }) => ok)).toEqual([true, false, true, false]);
   });
 });
 

@@ -1,9 +1,9 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { DeviceSession, WriteReadVerify } from '@virtio-platform/runner';
+import { DeviceSession } from '@virtio-platform/runner';
 import { GUEST_MEMORY, MACHINE, MACHINE_REQUEST, PLATFORM } from '@virtio-platform/core';
-import { composeRun, loadProfile } from '@virtio-platform/profile';
+import { composeRun, loadProfile, loadProfiles } from '@virtio-platform/profile';
 import { container, type DependencyContainer } from 'tsyringe';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { ROOT } from './command.ts';
@@ -18,23 +18,17 @@ describe('composition', () => {
     async (name) => {
       const kind = Object.getPrototypeOf(container) as DependencyContainer;
       const resolve = vi.spyOn(kind, 'resolve');
-      const profile = await loadProfile(join(ROOT, 'profiles', `${name}.yaml`));
-      const run = await composeRun(profile);
+      const profiles = await loadProfiles(join(ROOT, 'profiles', `${name}.yaml`));
+      const run = await composeRun(profiles.at(-1)!);
       const composed = resolve.mock.calls.length;
       expect(composed).toBeGreaterThanOrEqual(2);
       try {
         const session = new DeviceSession(run);
         const driver = session.start();
-        const { memory, transport } = run.machine;
-        const { queue, capacity } = session;
-        const workload = new WriteReadVerify(
-          { memory, transport, queue, driver, capacity, timeoutMs: 5000, onProgress: () => {} },
-          profile.workload,
-        );
-        await workload.run();
+        await driver.run();
         session.end();
         session.dispose();
-        expect(workload.report.verified).toBe(true);
+        expect(driver.report.verified).toBe(true);
       } finally {
         await run.dispose();
       }
@@ -43,7 +37,7 @@ describe('composition', () => {
   );
 
   it('leaves the root container empty', async () => {
-    const run = await composeRun(await loadProfile(join(ROOT, 'profiles/sev-bounce.yaml')));
+    const run = await composeRun(await loadProfile(join(ROOT, 'profiles/pseries-plain.yaml')));
     expect(container.isRegistered(PLATFORM)).toBe(false);
     expect(container.isRegistered(MACHINE)).toBe(false);
     expect(container.isRegistered(GUEST_MEMORY)).toBe(false);

@@ -19,6 +19,7 @@ async function runRogue(base: string, access: 'read' | 'write', address: string,
     path,
     `extends: ${join(ROOT, 'profiles', base)}
 profile: rogue
+matrix: []
 machine:
   device: ${device}
   onFault: silent
@@ -55,6 +56,7 @@ describe('a device that faults', () => {
       path,
       `extends: ${join(ROOT, 'profiles/vfio-pool.yaml')}
 profile: needs-reset
+matrix: []
 machine:
   rogue: [{ after: 500, access: write, address: 0x40000000 }]
 `,

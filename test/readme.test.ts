@@ -1,7 +1,7 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { loadProfile } from '@virtio-platform/profile';
+import { loadProfiles } from '@virtio-platform/profile';
 import { runProfile } from '@virtio-platform/runner';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ROOT } from './command.ts';
@@ -21,9 +21,11 @@ afterAll(() => rmSync(folder, { recursive: true }));
 
 describe('the README', () => {
   it.each(files.map(({ name }) => name))('has a profile %s that runs as it says', async (name) => {
-    const report = await runProfile(await loadProfile(join(folder, name)));
-    expect(report.differences).toEqual([]);
-    expect(report.workload.verified).toBe(true);
+    for (const profile of await loadProfiles(join(folder, name))) {
+      const report = await runProfile(profile);
+      expect([report.profile, report.differences]).toEqual([profile.name, []]);
+      expect(report.workload.verified).toBe(true);
+    }
   });
 
   it('shows the profiles that are shipped', () => {

@@ -47,7 +47,7 @@ export async function runCommandLine(words: readonly string[], streams: OutputSt
     .command('explain')
     .description('says why each feature was accepted, declined or refused, and which path the addresses take')
     .argument('<profile>', 'YAML file')
-    .option('--json', 'prints an object')
+    .option('--json', 'prints an object; an array where the profile is several runs')
     .action((file: string, options: JsonOption) =>
       run(options.json, () => explainCommand(terminal, file, options.json === true)),
     );

@@ -55,7 +55,7 @@ const RULES = {
 };
 
 /** Features of device types, which the table only counts; `--json` and `explain` name them. */
-const DEVICE_FEATURE = /^BLK_/;
+const DEVICE_FEATURE = /^(BLK|NET|CONSOLE)_/;
 
 /** The features that decide how the ring and its addresses work, the newest bits first, without what every name shares. */
 function featureSummary({ features }: RunReport): string {

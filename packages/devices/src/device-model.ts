@@ -1,5 +1,14 @@
 import type { DescriptorChain, DeviceAddressSpace, FeatureSet } from '@virtio-platform/core';
 
+/** What {@link DeviceModel.process} returns for a buffer that it keeps, to push it itself later. */
+export const KEPT = -1;
+
+/** What a device half can do with its queues beside handling one buffer. Given by whatever runs the queues. */
+export interface DeviceQueues {
+  /** Returns a buffer that `process` kept. Its chain may be pushed once. Hot. */
+  push(queue: number, head: number, written: number): void;
+}
+
 /**
  * The device half of a device type: what the hardware does with buffers once the transport is up. Runs in the caller's thread
  * or in a worker. Reaches memory only through the address space it is given.
@@ -15,9 +24,17 @@ export interface DeviceModel {
   readonly config: Uint8Array;
   /** The driver wrote configuration. Fields it may not write stay as they are. */
   writeConfig(offset: number, source: Uint8Array): void;
-  /** Features were negotiated; before the first buffer. */
+  /** Features were negotiated; before the first buffer. Whatever was left of a run before a reset is forgotten. */
   start(accepted: FeatureSet): void;
-  /** Handles one buffer of `queue` that was just popped, and returns how many bytes were written to its writable part. Hot. */
-  process(queue: number, chain: DescriptorChain, space: DeviceAddressSpace): number;
+  /**
+   * Whether it has a use for a buffer of `queue` now. What it does not want stays in the ring: that is how a device waits for
+   * data to deliver, and how it makes a driver wait that sends too fast. Changes only in `start` and `process`. Hot.
+   */
+  wants(queue: number): boolean;
+  /**
+   * Handles one buffer of `queue` that was just popped, and returns how many bytes were written to its writable part, or
+   * {@link KEPT}. The chain is reused with the next buffer of the queue, also when the buffer is kept. Hot.
+   */
+  process(queue: number, chain: DescriptorChain, space: DeviceAddressSpace, queues: DeviceQueues): number;
   dispose(): void;
 }

@@ -43,10 +43,10 @@ for (let seen = 0, isWanted = true; isWanted;) {
     mailbox.answer();
     continue;
   }
-  const doorbells = mailbox.takeDoorbells();
-  for (let queue = 0; queue < model.queueSizes.length; queue++) if ((doorbells & (1 << queue)) !== 0) device.run(queue);
+  const isRung = mailbox.takeDoorbell();
+  if (isRung) device.run();
   if (device.takeNotification()) mailbox.interrupt();
-  if (doorbells === 0) seen = mailbox.sleep(seen, NAP_MS);
+  if (!isRung) seen = mailbox.sleep(seen, NAP_MS);
 }
 device.dispose();
 

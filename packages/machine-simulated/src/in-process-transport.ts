@@ -44,8 +44,8 @@ export class InProcessTransport implements Transport {
     this.#device.enableQueue(queue, this.interface === 'legacy' ? legacyAddresses(addresses) : addresses);
   }
 
-  notify(queue: number): void {
-    this.#device.run(queue);
+  notify(_queue: number): void {
+    this.#device.run();
   }
 
   /** Nobody else makes progress in this thread: what is not pending now never comes. */

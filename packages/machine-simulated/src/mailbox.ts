@@ -54,9 +54,9 @@ export class Mailbox {
     return Atomics.wait(this.#i32, ANSWERED, answered, timeoutMs) !== 'timed-out';
   }
 
-  /** Driver's side: rings the doorbell of a queue (0 to 31). */
-  ring(queue: number): void {
-    Atomics.or(this.#i32, NOTIFIED, 1 << queue);
+  /** Driver's side: rings the doorbell, which all queues share. */
+  ring(): void {
+    Atomics.store(this.#i32, NOTIFIED, 1);
     this.#wake();
   }
 
@@ -95,9 +95,9 @@ export class Mailbox {
     Atomics.notify(this.#i32, ANSWERED);
   }
 
-  /** Device's side: takes the doorbells rung since, as a bit mask of queues. */
-  takeDoorbells(): number {
-    return Atomics.exchange(this.#i32, NOTIFIED, 0);
+  /** Device's side: whether the doorbell was rung since. */
+  takeDoorbell(): boolean {
+    return Atomics.exchange(this.#i32, NOTIFIED, 0) !== 0;
   }
 
   /** Device's side: sleeps until something happened since `seen`, and returns the new count. */

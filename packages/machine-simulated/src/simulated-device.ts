@@ -2,10 +2,12 @@ import {
   DescriptorChain,
   DeviceStatus,
   FeatureSet,
+  openDeviceQueue,
   PAGE_SIZE,
-  SplitDeviceQueue,
   unmetDependency,
   VIRTIO_F_ACCESS_PLATFORM,
+  VIRTIO_F_IN_ORDER,
+  VIRTIO_F_RING_PACKED,
   VIRTIO_F_VERSION_1,
   VIRTIO_RING_F_EVENT_IDX,
   VIRTIO_RING_F_INDIRECT_DESC,
@@ -15,7 +17,7 @@ import {
   type DeviceQueue,
   type QueueAddresses,
 } from '@virtio-platform/core';
-import type { DeviceModel } from '@virtio-platform/devices';
+import { KEPT, type DeviceModel, type DeviceQueues } from '@virtio-platform/devices';
 import type { RogueAccess, SimulatedOptions } from './options.ts';
 
 export interface SimulatedDeviceOptions {
@@ -37,11 +39,12 @@ interface EnabledQueue {
  * (specification 1.4 section 2.2.2): no unoffered bit, no unmet dependency, and ACCESS_PLATFORM where it is offered, as QEMU
  * demands. Its address space was bound by what it offers, and nothing a driver does changes that.
  */
-export class SimulatedDevice {
+export class SimulatedDevice implements DeviceQueues {
   readonly model: DeviceModel;
   readonly #options: SimulatedDeviceOptions;
   readonly #space: DeviceAddressSpace;
-  readonly #queues = new Map<number, EnabledQueue>();
+  /** By index. */
+  readonly #queues: (EnabledQueue | undefined)[] = [];
   readonly #rogueBytes = new Uint8Array(PAGE_SIZE).fill(0xa5);
   #accepted = FeatureSet.EMPTY;
   #status = 0;
@@ -95,44 +98,69 @@ export class SimulatedDevice {
     try {
       if (addresses.size > this.maxQueueSize(index))
         throw new RangeError(`queue ${index} has no ${addresses.size} entries`);
-      const queue = new SplitDeviceQueue(this.#space, {
+      const layout = this.#accepted.has(VIRTIO_F_RING_PACKED) ? 'packed' : 'split';
+      const queue = openDeviceQueue(layout, this.#space, {
         addresses,
         eventIdx: this.#accepted.has(VIRTIO_RING_F_EVENT_IDX),
         indirect: this.#accepted.has(VIRTIO_RING_F_INDIRECT_DESC),
+        inOrder: this.#accepted.has(VIRTIO_F_IN_ORDER),
         byteOrder: this.#options.byteOrder,
       });
-      this.#queues.set(index, { queue, chain: new DescriptorChain(addresses.size) });
+      this.#queues[index] = { queue, chain: new DescriptorChain(addresses.size) };
     } catch (error) {
       if (!(error instanceof RangeError)) throw error;
       this.#fail();
     }
   }
 
-  /** Handles everything available on one queue. The driver can add no more than the queue holds meanwhile, so this ends. */
-  run(index: number): void {
-    const enabled = this.#queues.get(index);
-    if (enabled === undefined || !this.#isLive()) return;
-    const { queue, chain } = enabled;
-    do {
-      queue.disableNotifications();
-      for (let budget = queue.size; budget > 0 && queue.pop(chain); budget--) {
-        const faults = this.#space.faults.count;
-        const written = this.model.process(index, chain, this.#space);
-        if (this.#options.rogue.length > 0) this.#misbehave();
-        queue.push(chain.head, written);
-        if (this.#space.faults.count !== faults && this.#options.onFault === 'needs-reset') return this.#fail();
+  /**
+   * Handles everything available that the device has a use for, on every queue: a buffer of one may make it want those of another.
+   * The driver can add no more than its queues hold meanwhile, so this ends.
+   */
+  run(): void {
+    for (let isBusy = true; isBusy;) {
+      isBusy = false;
+      for (let index = 0; index < this.#queues.length; index++) {
+        if (!this.#isLive()) return;
+        const enabled = this.#queues[index];
+        if (enabled !== undefined && this.#serve(index, enabled)) isBusy = true;
       }
-      if (queue.flush()) this.#notify = true;
-    } while (!queue.enableNotifications());
-    if (queue.broken !== undefined) this.#fail();
+    }
+  }
+
+  /** Returns a buffer that the device half kept; shown to the driver when `run` next serves its queue, with all others pushed until then. */
+  push(index: number, head: number, written: number): void {
+    this.#queues[index]?.queue.push(head, written);
   }
 
   dispose(): void {
     this.model.dispose();
   }
 
+  /** Handles what is available and wanted on one queue. Returns whether anything was. */
+  #serve(index: number, { queue, chain }: EnabledQueue): boolean {
+    let isBusy = false;
+    do {
+      queue.disableNotifications();
+      for (let budget = queue.size; budget > 0 && this.model.wants(index) && queue.pop(chain); budget--) {
+        isBusy = true;
+        const faults = this.#space.faults.count;
+        const written = this.model.process(index, chain, this.#space, this);
+        if (this.#options.rogue.length > 0) this.#misbehave();
+        if (written !== KEPT) queue.push(chain.head, written);
+        if (this.#space.faults.count !== faults && this.#options.onFault === 'needs-reset') {
+          this.#fail();
+          return isBusy;
+        }
+      }
+      if (queue.flush()) this.#notify = true;
+    } while (this.model.wants(index) && !queue.enableNotifications());
+    if (queue.broken !== undefined) this.#fail();
+    return isBusy;
+  }
+
   #reset(): void {
-    this.#queues.clear();
+    this.#queues.length = 0;
     this.#status = 0;
     this.#accepted = FeatureSet.EMPTY;
     this.#notify = false;

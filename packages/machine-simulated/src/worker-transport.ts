@@ -82,8 +82,8 @@ export class WorkerTransport implements Transport {
     this.#ask(Command.EnableQueue);
   }
 
-  notify(queue: number): void {
-    this.#mailbox.ring(queue);
+  notify(_queue: number): void {
+    this.#mailbox.ring();
   }
 
   wait(timeoutMs: number): WaitResult {

@@ -1,4 +1,6 @@
-import { PAGE_SIZE } from '@virtio-platform/core';
+import { featureBit, PAGE_SIZE } from '@virtio-platform/core';
+import { DEVICE_SETTINGS, DEVICE_WORKLOAD, type DeviceType } from './device-types.ts';
+import { DEFAULT_CAPACITY } from './device-section.ts';
 import { namesAccessPlatform, SECTION_FIELDS, type CheckedProfile, type SectionName } from './profile-schema.ts';
 import { isRecord, type UnknownRecord } from './unknown-record.ts';
 
@@ -35,6 +37,12 @@ export function findContradictions(values: ReadableValues): Contradiction[] {
   return CHECKS.flatMap((check) => check(values) ?? []);
 }
 
+/** What a block device is addressed in. Virtio 1.4 section 5.2.4. */
+const SECTOR = 512;
+/** An Ethernet header. */
+const SHORTEST_PACKET = 14;
+const LONGEST_PACKET = 65_535;
+
 type Check = (values: ReadableValues) => Contradiction | undefined;
 
 const CHECKS: readonly Check[] = [
@@ -49,21 +57,58 @@ const CHECKS: readonly Check[] = [
     }
     return undefined;
   },
-  ({ device, driver, expect }) => {
-    const isLegacy = driver.interface === 'legacy' || (driver.interface === undefined && device.interface === 'legacy');
-    if (!isLegacy || !namesAccessPlatform(expect.accepted)) return undefined;
+  (values) => {
+    if (!hasLegacyDriver(values) || !namesAccessPlatform(values.expect.accepted)) return undefined;
     const message = 'a legacy driver cannot accept ACCESS_PLATFORM: the legacy interface has no feature bits above 31';
     return { path: ['expect', 'accepted'], message };
+  },
+  (values) => {
+    if (!hasLegacyDriver(values) || values.queue.layout !== 'packed') return undefined;
+    const message = 'a legacy driver cannot use the packed layout: the legacy interface has no feature bits above 31';
+    return { path: ['queue', 'layout'], message };
+  },
+  ({ queue: { layout, size } }) => {
+    if (layout !== 'split' || size === undefined || (size & (size - 1)) === 0) return undefined;
+    return { path: ['queue', 'size'], message: `must be a power of two on the split layout, not \`${size}\`` };
   },
   ({ expect }) => {
     if (expect.path !== 'physical' || !namesAccessPlatform(expect.accepted)) return undefined;
     const message = 'physical is the path without ACCESS_PLATFORM, and expect.accepted has it';
     return { path: ['expect', 'path'], message };
   },
+  ({ device }) => {
+    const { type } = device;
+    const foreign = Object.entries(device).find(
+      ([key, value]) => type !== undefined && value !== undefined && isForeign(type, key),
+    );
+    if (foreign === undefined) return undefined;
+    return { path: ['device', foreign[0]], message: `a ${type} device has no ${foreign[0]}` };
+  },
+  ({ device, expect }) =>
+    findForeignFeature(device.type, ['device', 'offers'], device.offers) ??
+    findForeignFeature(device.type, ['expect', 'accepted'], expect.accepted) ??
+    findForeignFeature(device.type, ['expect', 'declined'], expect.declined),
+  ({ workload: { kind }, device: { type } }) => {
+    if (kind === undefined || type === undefined || DEVICE_WORKLOAD[type] === kind) return undefined;
+    return { path: ['workload', 'kind'], message: `must be ${DEVICE_WORKLOAD[type]} for a ${type} device` };
+  },
+  ({ workload: { blockSize }, device: { type } }) => {
+    if (type !== 'block' || blockSize === undefined || blockSize % SECTOR === 0) return undefined;
+    return { path: ['workload', 'blockSize'], message: `must be a multiple of ${SECTOR}B for a block device` };
+  },
+  ({ workload: { blockSize }, device: { type } }) => {
+    if (type !== 'net' || blockSize === undefined) return undefined;
+    if (blockSize >= SHORTEST_PACKET && blockSize <= LONGEST_PACKET) return undefined;
+    const message = `a packet has ${SHORTEST_PACKET} to ${LONGEST_PACKET} bytes`;
+    return { path: ['workload', 'blockSize'], message };
+  },
   ({ workload, device }) => {
     const { blockSize } = workload;
-    if (blockSize === undefined || device.capacity === undefined || blockSize <= device.capacity) return undefined;
-    const message = `a request of ${blockSize} bytes does not fit device.capacity, ${device.capacity} bytes`;
+    // Not readable is something else than not given.
+    if (device.type !== 'block' || blockSize === undefined || !('capacity' in device)) return undefined;
+    const capacity = device.capacity ?? DEFAULT_CAPACITY;
+    if (blockSize <= capacity) return undefined;
+    const message = `a request of ${blockSize} bytes does not fit device.capacity, ${capacity} bytes`;
     return { path: ['workload', 'blockSize'], message };
   },
   ({ workload: { depth, requests } }) => {
@@ -79,3 +124,22 @@ const CHECKS: readonly Check[] = [
     return { path: ['machine', 'memory'], message };
   },
 ];
+
+/** Whether a key of the device section belongs to other types only. */
+function isForeign(type: DeviceType, key: string): boolean {
+  const settings = Object.values(DEVICE_SETTINGS).flat();
+  return settings.includes(key) && !DEVICE_SETTINGS[type].includes(key);
+}
+
+function findForeignFeature(
+  type: DeviceType | undefined,
+  path: readonly [SectionName, string],
+  names: readonly string[] | undefined,
+): Contradiction | undefined {
+  const foreign = names?.find((name) => type !== undefined && featureBit(name, type) === undefined);
+  return foreign === undefined ? undefined : { path, message: `${foreign} is no feature of a ${type} device` };
+}
+
+function hasLegacyDriver({ device, driver }: ReadableValues): boolean {
+  return driver.interface === 'legacy' || (driver.interface === undefined && device.interface === 'legacy');
+}

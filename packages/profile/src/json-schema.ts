@@ -1,4 +1,5 @@
 import type { AnyPlugin } from './check-plugin.ts';
+import { matrixJsonSchema } from './matrix-json-schema.ts';
 import { optionsJsonSchema, UNIONS, zodJsonSchema, type JsonSchema } from './options-json-schema.ts';
 import { RESERVED_KEYS, type PluginKind } from './plugin-use.ts';
 import { PROFILE_SCHEMA } from './profile-schema.ts';
@@ -11,8 +12,8 @@ export interface NamedPlugin {
 }
 
 /**
- * Returns the draft-07 JSON Schema of a profile for editors, with the options of the given plugins. What a base may provide is not
- * required of a profile that extends one.
+ * Returns the draft-07 JSON Schema of a profile for editors, with the options of the given plugins. What a base or a matrix may
+ * provide is not required of a profile that has one.
  */
 export function profileJsonSchema(plugins: readonly NamedPlugin[]): JsonSchema {
   const { required, properties, ...schema } = zodJsonSchema(PROFILE_SCHEMA);
@@ -27,8 +28,11 @@ export function profileJsonSchema(plugins: readonly NamedPlugin[]): JsonSchema {
     ...schema,
     title: 'virtio-platform profile',
     description: 'A platform, a machine, a device and a workload, and what is expected of a run.',
-    properties: sections,
-    ...when({ not: { required: ['extends'] } }, { required, properties: complete }),
+    properties: { ...sections, matrix: matrixJsonSchema(sections) },
+    ...when(
+      { not: { anyOf: [{ required: ['extends'] }, { required: ['matrix'] }] } },
+      { required, properties: complete },
+    ),
   };
 }
 

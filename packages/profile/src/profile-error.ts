@@ -6,12 +6,14 @@ import { formatIssue, type ProfileIssue } from './profile-issue.ts';
 const MAX_LISTED = 100;
 
 /** The codes of a profile that cannot be used, the one that hides most of the others first. */
-const CODES = ['ERR_PROFILE_NOT_FOUND', 'ERR_PROFILE_EXTENDS', 'ERR_PROFILE_SYNTAX'] as const;
+const CODES = ['ERR_PROFILE_NOT_FOUND', 'ERR_PROFILE_EXTENDS', 'ERR_PROFILE_SYNTAX', 'ERR_PROFILE_MATRIX'] as const;
 
 const HINTS: Readonly<Record<string, string>> = {
   ERR_PROFILE_NOT_FOUND: 'give the path of a YAML file; `virtio-platform list` shows the shipped profiles',
   ERR_PROFILE_EXTENDS: 'extends takes the path of another profile, relative to the file it stands in',
   ERR_PROFILE_SYNTAX: 'correct the YAML first: what follows a syntax error is not checked',
+  ERR_PROFILE_MATRIX:
+    'load it with loadProfiles, or turn the matrix off: a profile that extends this one can say `matrix: []`',
   ERR_PROFILE_INVALID:
     '`virtio-platform schema` writes a JSON Schema with which an editor completes and checks profiles',
 };

@@ -1,25 +1,24 @@
 import {
   DMA_PATHS,
   DRIVER_PRIVILEGES,
-  featureBit,
   featureName,
-  featureNames,
   PAGE_SIZE,
   VIRTIO_F_ACCESS_PLATFORM,
   type DmaPath,
   type DriverPrivilege,
 } from '@virtio-platform/core';
 import { z } from 'zod';
+import { DEVICE_TYPES, FEATURE_NAMES, knownFeature, type DeviceType } from './device-types.ts';
 import { DURATION, parseQuantity, quantityPattern, SIZE, type UnitSystem } from './quantity.ts';
 import { closest } from './suggestion.ts';
 
-/** The one device type there is; feature names depend on it. */
-export const DEVICE_TYPE = 'block';
-
 /** What a block device is addressed in. Virtio 1.4 section 5.2.4. */
 const SECTOR = 512;
-/** The largest split virtqueue. Virtio 1.4 section 2.7. */
+/** The largest virtqueue of either layout. Virtio 1.4 sections 2.7 and 2.8. */
 const MAX_QUEUE_SIZE = 32_768;
+/** So that all queues of a network device, with the control queue, are at most 31. */
+const MAX_QUEUE_PAIRS = 15;
+const MAX_PORTS = 31;
 /** Bytes of the identification string of a block device. Virtio 1.4 section 5.2.6. */
 const MAX_SERIAL = 20;
 /** A day: longer is no bound. */
@@ -32,13 +31,19 @@ export interface CheckedProfile {
   readonly platform: { readonly use: string };
   readonly machine: { readonly use: string; readonly memory: number };
   readonly device: {
-    readonly type: typeof DEVICE_TYPE;
+    readonly type: DeviceType;
     readonly interface: 'modern' | 'transitional' | 'legacy';
     readonly offers?: readonly string[] | undefined;
-    readonly capacity: number;
+    readonly capacity?: number | undefined;
     readonly image?: string | undefined;
-    readonly readOnly: boolean;
-    readonly serial: string;
+    readonly readOnly?: boolean | undefined;
+    readonly serial?: string | undefined;
+    readonly mac?: string | undefined;
+    readonly queuePairs?: number | undefined;
+    readonly columns?: number | undefined;
+    readonly rows?: number | undefined;
+    readonly ports?: number | undefined;
+    readonly seed?: number | undefined;
   };
   readonly driver: {
     readonly privilege: DriverPrivilege;
@@ -46,9 +51,9 @@ export interface CheckedProfile {
     readonly buffers: 'premapped' | 'streaming';
     readonly timeout: number;
   };
-  readonly queue: { readonly layout: 'split'; readonly size: number };
+  readonly queue: { readonly layout: 'split' | 'packed'; readonly size: number };
   readonly workload: {
-    readonly kind: 'write-read-verify';
+    readonly kind: 'write-read-verify' | 'read' | 'echo';
     readonly requests: number;
     readonly depth: number;
     readonly blockSize: number;
@@ -77,27 +82,47 @@ const machine = z.looseObject({
 });
 
 const device = z.strictObject({
-  type: z.enum([DEVICE_TYPE]).describe('The device type.'),
+  type: z.enum(DEVICE_TYPES).describe('The device type.'),
   interface: z
     .enum(['modern', 'transitional', 'legacy'])
     .default('modern')
     .describe('Which interfaces the device has; a transitional device has both.'),
   offers: featureList('What the device offers; without it, all that the machine implements.').optional(),
-  capacity: size({ multipleOf: SECTOR, minimum: SECTOR })
-    .prefault('16MiB')
-    .meta(quantityForm(SIZE, 'Size of the disk: 16MiB. A multiple of 512 bytes.')),
+  capacity: optionalSize({ multipleOf: SECTOR, minimum: SECTOR }).meta(
+    quantityForm(SIZE, 'Block: size of the disk, a multiple of 512 bytes; without it 16MiB.'),
+  ),
   image: z
     .string()
     .min(1)
     .optional()
-    .describe('A raw image file, relative to this profile; without it the disk is in memory.'),
-  readOnly: z.boolean().default(false).describe('The device refuses to be written.'),
+    .describe('Block: a raw image file, relative to this profile; without it the disk is in memory.'),
+  readOnly: z.boolean().optional().describe('Block: the device refuses to be written.'),
   serial: z
     .string()
     .max(MAX_SERIAL)
     .regex(/^[\x20-\x7e]*$/, 'must be printable ASCII')
-    .default('')
-    .describe('What the device calls itself: at most 20 ASCII characters.'),
+    .optional()
+    .describe('Block: what the device calls itself: at most 20 ASCII characters.'),
+  mac: z
+    .string()
+    .regex(/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/i, 'must be six bytes in hexadecimal, such as 52:54:00:12:34:56')
+    .optional()
+    .describe('Net: the address, in quotes; without it "52:54:00:12:34:56".'),
+  queuePairs: z
+    .int()
+    .min(1)
+    .max(MAX_QUEUE_PAIRS)
+    .optional()
+    .describe('Net: pairs of a receive and a transmit queue, for NET_MQ; without it 1.'),
+  columns: z.int().min(1).max(0xffff).optional().describe('Console: characters in a row; without it 80.'),
+  rows: z.int().min(1).max(0xffff).optional().describe('Console: rows; without it 25.'),
+  ports: z.int().min(1).max(MAX_PORTS).optional().describe('Console: ports, for CONSOLE_MULTIPORT; without it 1.'),
+  seed: z
+    .int()
+    .min(0)
+    .max(0xffff_ffff)
+    .optional()
+    .describe('Entropy: makes the bytes the same in every run; without it they are random.'),
 });
 
 const driver = z.strictObject({
@@ -119,22 +144,25 @@ const driver = z.strictObject({
 });
 
 const queue = z.strictObject({
-  layout: z.enum(['split']).default('split').describe('The layout of the virtqueue.'),
+  layout: z.enum(['split', 'packed']).default('split').describe('The layout of the virtqueue.'),
   size: z
     .int()
     .min(1)
     .max(MAX_QUEUE_SIZE)
-    .refine((entries) => (entries & (entries - 1)) === 0, 'must be a power of two')
     .default(256)
-    .describe('Entries of the virtqueue: a power of two.'),
+    .describe('Entries of the virtqueue: on the split layout a power of two.'),
 });
 
 const workload = z.strictObject({
-  kind: z.enum(['write-read-verify']).describe('What is done: write a pattern, read it back, compare.'),
+  kind: z
+    .enum(['write-read-verify', 'read', 'echo'])
+    .describe(
+      'What is done. Block: write a pattern, read it back, compare. Entropy: read. Net and console: send, and compare what comes back.',
+    ),
   requests: z.int().min(1).max(0x7fff_ffff).describe('How many requests are made in all.'),
   depth: z.int().min(1).max(MAX_QUEUE_SIZE).describe('How many requests are in flight at once.'),
-  blockSize: size({ multipleOf: SECTOR, minimum: SECTOR }).meta(
-    quantityForm(SIZE, 'Bytes of each request: 4KiB. A multiple of 512 bytes.'),
+  blockSize: size({ minimum: 1 }).meta(
+    quantityForm(SIZE, 'Bytes of each request: 4KiB. For a block device a multiple of 512 bytes.'),
   ),
   seed: z.int().min(0).max(0xffff_ffff).default(1).describe('Seed of the pattern and of the order of requests.'),
 });
@@ -167,6 +195,12 @@ const schema = z.strictObject({
   profile: z.string().min(1).max(100).describe('The name of the profile, as reports give it.'),
   summary: z.string().default('').describe('One sentence: what this profile shows.'),
   extends: z.string().min(1).optional().describe('Another profile to start from, relative to this one.'),
+  matrix: z
+    .unknown()
+    .optional()
+    .describe(
+      'Makes several runs: every combination of the values of some paths, or one run for each part of a profile.',
+    ),
   platform: platform.describe('The rules the driver lives under. Keys beside `use` are options of the plugin.'),
   machine: machine.describe('What is really underneath. Keys beside `use` and `memory` are options of the plugin.'),
   device: device.describe('The device the machine has.'),
@@ -176,7 +210,7 @@ const schema = z.strictObject({
   expect: expect.prefault({}).describe('What a run has to show; a run that differs fails.'),
 });
 
-/** A whole profile, after `extends` was resolved. */
+/** A whole profile, after `extends` and `matrix` were resolved. */
 export const PROFILE_SCHEMA: z.ZodType<CheckedProfile> = schema;
 
 /** The keys that may stand at `path`, for suggestions. */
@@ -188,7 +222,7 @@ export function knownKeys(path: readonly PropertyKey[]): readonly string[] {
 
 /** Whether a checked list of feature names has ACCESS_PLATFORM. */
 export function namesAccessPlatform(features: readonly string[] | undefined): boolean {
-  return features?.includes(featureName(VIRTIO_F_ACCESS_PLATFORM, DEVICE_TYPE)) ?? false;
+  return features?.includes(featureName(VIRTIO_F_ACCESS_PLATFORM, '')) ?? false;
 }
 
 interface Limits {
@@ -199,6 +233,11 @@ interface Limits {
 
 function size(limits: Limits): z.ZodPipe<z.ZodUnknown, z.ZodTransform<number>> {
   return quantity(SIZE, limits);
+}
+
+/** Not `size().optional()`: a quantity takes anything, also nothing, and says itself what is wrong. */
+function optionalSize(limits: Limits): z.ZodOptional<ReturnType<typeof size>> {
+  return z.optional(size(limits));
 }
 
 function quantity(system: UnitSystem, limits: Limits): z.ZodPipe<z.ZodUnknown, z.ZodTransform<number>> {
@@ -232,18 +271,17 @@ function featureList(description: string): z.ZodArray<z.ZodPipe<z.ZodString, z.Z
   const feature = z
     .string()
     .transform((name, context) => {
-      const bit = featureBit(name, DEVICE_TYPE);
-      if (bit !== undefined) return featureName(bit, DEVICE_TYPE);
-      const names = featureNames(DEVICE_TYPE);
+      const known = knownFeature(name);
+      if (known !== undefined) return known;
       const short = name
         .toUpperCase()
         .replace(/^VIRTIO_/, '')
-        .replace(/^(RING|BLK)_F_/, '$1_')
+        .replace(/^(RING|BLK|NET|CONSOLE)_F_/, '$1_')
         .replace(/^F_/, '');
-      const suggestion = closest(short, names);
+      const suggestion = closest(short, FEATURE_NAMES);
       context.addIssue({
         code: 'custom',
-        message: `must be a feature of a ${DEVICE_TYPE} device`,
+        message: 'must be a feature',
         params: { suggestion },
         input: name,
       });
@@ -251,7 +289,7 @@ function featureList(description: string): z.ZodArray<z.ZodPipe<z.ZodString, z.Z
     })
     .meta({
       description: 'A feature bit, in the spelling of the specification without VIRTIO_ and F_; BIT_n names any.',
-      anyOf: [{ enum: featureNames(DEVICE_TYPE) }, { pattern: '^BIT_\\d{1,3}$' }],
+      anyOf: [{ enum: FEATURE_NAMES }, { pattern: '^BIT_\\d{1,3}$' }],
     });
   return z.array(feature).max(128).describe(description);
 }

@@ -21,11 +21,15 @@ export interface PluginUse {
   locate(path: readonly PropertyKey[], part?: 'value' | 'key'): SourceLocation;
 }
 
-export interface DeviceSection {
-  readonly type: 'block';
+/** What every device has. */
+interface AnyDevice {
   readonly interface: 'modern' | 'transitional' | 'legacy';
   /** `undefined` where the profile leaves it to the device. */
   readonly offers: FeatureSet | undefined;
+}
+
+export interface BlockSection extends AnyDevice {
+  readonly type: 'block';
   /** Bytes; a multiple of 512. */
   readonly capacity: number;
   /** Absolute path of a raw image, found from the folder of the file that names it; memory without it. */
@@ -34,6 +38,31 @@ export interface DeviceSection {
   /** At most 20 bytes of ASCII. */
   readonly serial: string;
 }
+
+export interface NetSection extends AnyDevice {
+  readonly type: 'net';
+  /** Six bytes in hexadecimal, with colons. */
+  readonly mac: string;
+  /** Pairs of a receive and a transmit queue, of which a driver without NET_MQ uses one. */
+  readonly queuePairs: number;
+}
+
+export interface ConsoleSection extends AnyDevice {
+  readonly type: 'console';
+  /** Characters. */
+  readonly columns: number;
+  readonly rows: number;
+  /** Of which a driver without CONSOLE_MULTIPORT uses one. */
+  readonly ports: number;
+}
+
+export interface EntropySection extends AnyDevice {
+  readonly type: 'entropy';
+  /** Makes the bytes the same in every run; `undefined` for random ones. */
+  readonly seed: number | undefined;
+}
+
+export type DeviceSection = BlockSection | NetSection | ConsoleSection | EntropySection;
 
 export interface DriverSection {
   readonly privilege: DriverPrivilege;
@@ -45,16 +74,18 @@ export interface DriverSection {
 }
 
 export interface QueueSection {
-  readonly layout: 'split';
+  readonly layout: 'split' | 'packed';
+  /** Entries, at most 32768; a power of two on the split layout. */
   readonly size: number;
 }
 
 export interface WorkloadSection {
-  readonly kind: 'write-read-verify';
+  /** Which one follows from the device type. */
+  readonly kind: 'write-read-verify' | 'read' | 'echo';
   readonly requests: number;
   /** Requests in flight at once. */
   readonly depth: number;
-  /** Bytes of each request; a multiple of 512. */
+  /** Bytes of each request; of a block device a multiple of 512. */
   readonly blockSize: number;
   readonly seed: number;
 }
@@ -70,8 +101,9 @@ export interface ExpectSection {
   readonly faults?: number;
 }
 
-/** A checked profile: every key known, every size a number of bytes, defaults filled in, `extends` resolved. */
+/** One run of a profile, checked: every key known, every size a number of bytes, defaults filled in, `extends` resolved. */
 export interface Profile {
+  /** With what tells it from the other runs, where `matrix` makes several: `mine [queue.layout=packed]`. */
   readonly name: string;
   readonly summary: string;
   /** Absolute path of the file. */

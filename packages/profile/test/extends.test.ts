@@ -43,7 +43,7 @@ queue: { size: 64 }
     });
     const profile = await loadProfile(join(folder, 'child.yaml'));
     expect(profile.machine.use).toBe(join(folder, 'base', 'machine.ts'));
-    expect(profile.device.image).toBe(join(folder, 'base', 'disk.img'));
+    expect(profile.device).toMatchObject({ image: join(folder, 'base', 'disk.img') });
   });
 
   it('replaces the whole section of another plugin', async () => {
@@ -54,7 +54,7 @@ queue: { size: 64 }
   });
 
   it('reports issues at the file and line where the value stands', async () => {
-    const child = `extends: base.yaml\nqueue: { size: 3 }\n`;
+    const child = `extends: base.yaml\nqueue: { size: 0 }\n`;
     const folder = temporaryFolder({ 'child.yaml': child, 'base.yaml': BASE.replace('4KiB', '4KB') });
     const { issues } = await checkProfile(join(folder, 'child.yaml'));
     expect(issues.map(({ file, line, path }) => [file, line, path])).toEqual([

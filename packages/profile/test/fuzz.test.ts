@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { loadProfile } from '../src/load-profile.ts';
+import { loadProfiles } from '../src/load-profile.ts';
 import { ProfileError } from '../src/profile-error.ts';
 import type { ProfileIssue } from '../src/profile-issue.ts';
 import { profileText } from './support/profile-text.ts';
@@ -19,6 +19,8 @@ const PIECE = fc.oneof(
     'workload',
     'expect',
     'extends',
+    'matrix',
+    'queue.size',
     'use',
     'size',
     'offers',
@@ -62,9 +64,14 @@ const PIECE = fc.oneof(
   fc.string({ maxLength: 8 }),
 );
 
+const MATRIX = `matrix:
+  queue.layout: [split, packed]
+  device.offers: [[VERSION_1], []]
+`;
+
 /** A right profile in which some stretch is replaced. */
 const DAMAGED = fc.tuple(fc.nat(), fc.nat(30), fc.array(PIECE, { maxLength: 6 })).map(([at, length, pieces]) => {
-  const text = profileText();
+  const text = `${profileText()}${MATRIX}`;
   const start = at % text.length;
   return text.slice(0, start) + pieces.join('') + text.slice(start + length);
 });
@@ -73,7 +80,7 @@ const DAMAGED = fc.tuple(fc.nat(), fc.nat(30), fc.array(PIECE, { maxLength: 6 })
 async function misplacedIssues(file: string, content: string): Promise<readonly ProfileIssue[] | undefined> {
   writeFileSync(file, content);
   try {
-    await loadProfile(file);
+    await loadProfiles(file);
     return undefined;
   } catch (error) {
     if (!(error instanceof ProfileError) || error.issues.length === 0) throw error;
@@ -83,7 +90,7 @@ async function misplacedIssues(file: string, content: string): Promise<readonly 
   }
 }
 
-describe('loadProfile', () => {
+describe('loadProfiles', () => {
   it('meets any text with a profile or a ProfileError that has its places', async () => {
     const file = join(temporaryFolder({}), 'profile.yaml');
     const pieces = fc.array(PIECE, { maxLength: 40 }).map((parts) => parts.join(''));

@@ -47,9 +47,23 @@ describe('profileJsonSchema', () => {
     const schema = profileJsonSchema([]);
     expect(schema['required']).toBeUndefined();
     expect(at(schema, 'properties', 'workload', 'required')).toBeUndefined();
-    expect(schema['if']).toEqual({ not: { required: ['extends'] } });
+    expect(schema['if']).toEqual({ not: { anyOf: [{ required: ['extends'] }, { required: ['matrix'] }] } });
     expect(at(schema, 'then', 'required')).toContain('workload');
     expect(at(schema, 'then', 'properties', 'workload', 'required')).toContain('requests');
+  });
+
+  it('describes both forms of a matrix by the rest of the schema', () => {
+    const schema = profileJsonSchema(PLUGINS);
+    const matrix = at(schema, 'properties', 'matrix');
+    expect(at(matrix, 'anyOf', 0, 'properties', 'queue.layout')).toEqual({
+      type: 'array',
+      minItems: 1,
+      items: { $ref: '#/properties/queue/properties/layout' },
+    });
+    expect(at(matrix, 'anyOf', 1, 'items', 'properties', 'expect')).toEqual({ $ref: '#/properties/expect' });
+    const references = Array.from(JSON.stringify(matrix).matchAll(/"#\/([^"]+)"/g), ([, path]) => path!);
+    expect(references.length).toBeGreaterThan(20);
+    for (const path of references) expect([path, at(schema, ...path.split('/'))]).not.toContain(undefined);
   });
 
   it('adds the options of each plugin where `use` names it', () => {

@@ -34,6 +34,10 @@ expect:
   faults: 0
 `;
 
+const READ = '{ kind: read, requests: 20, depth: 4, blockSize: 4KiB }';
+const ECHO = '{ kind: echo, requests: 20, depth: 4, blockSize: 1500 }';
+const LONG_PACKET = '{ kind: echo, requests: 20, depth: 4, blockSize: 64KiB }';
+
 const FIVE_MISTAKES = `profile: five-mistakes
 platform:
   use: "${fixture('tiny-platform')}"
@@ -43,7 +47,7 @@ device:
   offers: [VERSION_1, ACESS_PLATFORM]
 driver:
   privilege: kernal
-queue: { layut: split, size: 100 }
+queue: { layut: split, size: 0 }
 workload: { kind: write-read-verify, requests: 2000, depth: 32, blockSize: 4KB, seed: 7 }
 `;
 
@@ -74,7 +78,7 @@ describe('loadProfile', () => {
       expect: { path: 'linear', faults: 0 },
     });
     expect(profile.device.offers?.has(VIRTIO_F_ACCESS_PLATFORM)).toBe(true);
-    expect(profile.device.image).toBeUndefined();
+    expect(profile.device).toMatchObject({ image: undefined });
     expect(profile.platform.locate(['window', 'pages'])).toEqual({ file, line: 6, column: 20 });
     expect(profile.platform.locate(['window'], 'key')).toEqual({ file, line: 6, column: 3 });
     expect(profile.platform.locate(['absent'])).toEqual({ file, line: 4, column: 1 });
@@ -85,6 +89,11 @@ describe('loadProfile', () => {
     expect(profile.driver.interface).toBe('legacy');
   });
 
+  it.each([1, 3, 257, 32_768])('takes a packed queue of %i entries', async (size) => {
+    const profile = await loadProfile(temporaryProfile(profileText({ queue: `{ layout: packed, size: ${size} }` })));
+    expect(profile.queue).toEqual({ layout: 'packed', size });
+  });
+
   it('knows feature bits by their numbers too', async () => {
     const device = '{ type: block, offers: [BIT_32, BIT_100] }';
     const profile = await loadProfile(temporaryProfile(profileText({ device, expect: '{ accepted: [BIT_32] }' })));
@@ -92,15 +101,32 @@ describe('loadProfile', () => {
     expect(profile.expect.accepted).toEqual(['VERSION_1']);
   });
 
+  it.each([
+    ['entropy', READ, { seed: undefined }],
+    ['console', ECHO, { columns: 80, rows: 25, ports: 1 }],
+    ['net', ECHO, { mac: '52:54:00:12:34:56', queuePairs: 1 }],
+  ])('fills in the settings of a device of type %s', async (type, workload, settings) => {
+    const profile = await loadProfile(temporaryProfile(profileText({ device: `{ type: ${type} }`, workload })));
+    expect(profile.device).toEqual({ type, interface: 'modern', offers: undefined, ...settings });
+  });
+
+  it('names feature bits as the device type does', async () => {
+    const device = '{ type: net, offers: [VERSION_1, NET_MAC, BIT_15] }';
+    const text = profileText({ device, workload: ECHO, expect: '{ accepted: [BIT_5], declined: [BIT_15, NET_MQ] }' });
+    const profile = await loadProfile(temporaryProfile(text));
+    expect(profile.device.offers?.names('net')).toEqual(['NET_MAC', 'NET_MRG_RXBUF', 'VERSION_1']);
+    expect(profile.expect).toMatchObject({ accepted: ['NET_MAC'], declined: ['NET_MRG_RXBUF', 'NET_MQ'] });
+  });
+
   it('reports five mistakes in one go, each at its line and column', async () => {
     const file = temporaryProfile(FIVE_MISTAKES);
     const error = await caught(loadProfile(file), ProfileError);
     expect(error.code).toBe('ERR_PROFILE_INVALID');
     expect(error.message.split('\n').map((line) => line.replace(displayPath(file), 'p'))).toEqual([
-      'p:7:23: device.offers.1: must be a feature of a block device, not `ACESS_PLATFORM` — did you mean `ACCESS_PLATFORM`?',
+      'p:7:23: device.offers.1: must be a feature, not `ACESS_PLATFORM` — did you mean `ACCESS_PLATFORM`?',
       'p:9:14: driver.privilege: must be one of kernel, process, process-noiommu, not `kernal` — did you mean `kernel`?',
       'p:10:10: queue.layut: unknown key `layut` — did you mean `layout`?',
-      'p:10:30: queue.size: must be a power of two, not `100`',
+      'p:10:30: queue.size: must be at least 1, not `0`',
       'p:11:76: workload.blockSize: must be a size: a whole number with one of the units B, KiB, MiB, GiB, not `4KB` — did you mean `4KiB`?',
     ]);
     expect(error.issues[2]).toEqual({
@@ -178,7 +204,14 @@ describe('checkProfile', () => {
       'expect.path',
       8,
     ],
-    ['queue that is no power of two', { queue: '{ size: 257 }' }, 'queue.size', 6],
+    ['split queue that is no power of two', { queue: '{ size: 257 }' }, 'queue.size', 6],
+    ['packed queue that is too large', { queue: '{ layout: packed, size: 32769 }' }, 'queue.size', 6],
+    [
+      'legacy driver with a packed queue',
+      { device: '{ type: block, interface: legacy }', queue: '{ layout: packed }' },
+      'queue.layout',
+      6,
+    ],
     [
       'block of no whole sectors',
       { workload: '{ kind: write-read-verify, requests: 20, depth: 4, blockSize: 1000, seed: 7 }' },
@@ -204,6 +237,18 @@ describe('checkProfile', () => {
       'machine.memory',
       3,
     ],
+    [
+      'setting of another device type',
+      { device: '{ type: entropy, capacity: 16MiB }', workload: READ },
+      'device.capacity',
+      4,
+    ],
+    ['feature of another device type', { device: '{ type: block, offers: [NET_MAC] }' }, 'device.offers', 4],
+    ['expected feature of another device type', { expect: '{ declined: [CONSOLE_SIZE] }' }, 'expect.declined', 8],
+    ['workload of another device type', { workload: READ }, 'workload.kind', 7],
+    ['packet that is too long', { device: '{ type: net }', workload: LONG_PACKET }, 'workload.blockSize', 7],
+    ['address that is none', { device: '{ type: net, mac: "52:54" }', workload: ECHO }, 'device.mac', 4],
+    ['port that does not exist', { device: '{ type: console, ports: 32 }', workload: ECHO }, 'device.ports', 4],
     ['serial that is too long', { device: '{ type: block, serial: abcdefghijklmnopqrstu }' }, 'device.serial', 4],
     ['timeout without a unit', { driver: '{ timeout: 5 }' }, 'driver.timeout', 5],
     ['section that is a list', { queue: '[]' }, 'queue', 6],
@@ -252,7 +297,7 @@ describe('checkProfile', () => {
   });
 
   it('reports what stands before a syntax error together with it, and nothing that may follow from it', async () => {
-    const text = `${profileText({ queue: '{ size: 3 }' })}summary: "closed" open\nbogus: 1\n`;
+    const text = `${profileText({ queue: '{ size: 0 }' })}summary: "closed" open\nbogus: 1\n`;
     const issues = await issuesOf(text.replace('expect:', 'expcet: {}\nexpect:'));
     expect(issues.map(({ code, line }) => [code, line])).toEqual([
       ['ERR_PROFILE_INVALID', 6],
@@ -277,7 +322,7 @@ describe('checkProfile', () => {
 
   it('passes addresses of 64 bits to plugins, and small numbers as numbers', async () => {
     const platform = `{ use: ${fixture('tiny-platform')}, base: 0x800000000000001, window: { pages: 0x10 } }`;
-    const { profile } = await checkProfile(temporaryProfile(profileText({ platform })));
-    expect(profile?.platform.options).toEqual({ base: 0x800000000000001n, window: { pages: 16 } });
+    const { profiles } = await checkProfile(temporaryProfile(profileText({ platform })));
+    expect(profiles[0]?.platform.options).toEqual({ base: 0x800000000000001n, window: { pages: 16 } });
   });
 });

@@ -1,14 +1,17 @@
 import {
+  DeviceError,
   DirectDmaMapping,
   failDevice,
   FeatureSet,
   initializeDevice,
   isCodedError,
   resetDevice,
-  SplitVirtqueue,
+  openVirtqueue,
   startDevice,
   VIRTIO_F_ACCESS_PLATFORM,
   VIRTIO_F_ANY_LAYOUT,
+  VIRTIO_F_IN_ORDER,
+  VIRTIO_F_RING_PACKED,
   VIRTIO_F_VERSION_1,
   VIRTIO_RING_F_EVENT_IDX,
   VIRTIO_RING_F_INDIRECT_DESC,
@@ -16,13 +19,16 @@ import {
   type DmaMapping,
   type DmaStatistics,
   type NegotiationResult,
-  type Virtqueue,
+  type QueueLayout,
 } from '@virtio-platform/core';
-import { BLOCK_DRIVER_FEATURES, BlockDriver, readBlockConfig } from '@virtio-platform/devices';
-import type { ComposedRun } from '@virtio-platform/profile';
+import type { DriverQueue } from '@virtio-platform/devices';
+import type { ComposedRun, Profile } from '@virtio-platform/profile';
+import type { DriverHalf, DriverType } from './driver-half.ts';
+import { DRIVER_TYPES } from './drivers/driver-types.ts';
 
 /** What the ring and the path implement on the driver's side. */
 const RING_DRIVER_FEATURES = FeatureSet.of(
+  VIRTIO_F_IN_ORDER,
   VIRTIO_F_ANY_LAYOUT,
   VIRTIO_RING_F_INDIRECT_DESC,
   VIRTIO_RING_F_EVENT_IDX,
@@ -30,82 +36,68 @@ const RING_DRIVER_FEATURES = FeatureSet.of(
   VIRTIO_F_ACCESS_PLATFORM,
 );
 
-/** Everything this driver understands of a block device. */
-export const DRIVER_FEATURES: FeatureSet = new FeatureSet(RING_DRIVER_FEATURES.bits | BLOCK_DRIVER_FEATURES.bits);
+/** A profile chooses the layout by what its driver supports: a device that offers packed rings to a split driver is declined them. */
+function supportedFeatures({ queue }: Profile, { features }: DriverType): FeatureSet {
+  const supported = new FeatureSet(RING_DRIVER_FEATURES.bits | features.bits);
+  return queue.layout === 'packed' ? supported.with(VIRTIO_F_RING_PACKED) : supported;
+}
+
+/** A split ring has a power of two of entries, also where the profile asked for a packed one and the device has none. */
+function queueSize(layout: QueueLayout, most: number): number {
+  return layout === 'packed' ? most : 2 ** Math.floor(Math.log2(most));
+}
 
 /** Entries of each indirect table: a request with more segments goes into the ring itself. */
 const INDIRECT_ENTRIES = 16;
 
-const NO_DMA: DmaStatistics = { maps: 0, unmaps: 0, bytesBounced: 0, live: 0 };
-
 /**
- * A driver at work on a device: negotiated, with one queue over the mapping that negotiation chose. Ends in the one safe order:
- * reset the device, and only when it confirmed, take the memory back.
+ * A driver at work on a device: negotiated, with its queues, each over a mapping of its own on the path that negotiation chose.
+ * Ends in the one safe order: reset the device, and only when it confirmed, take the memory back.
  */
 export class DeviceSession {
   readonly negotiation: NegotiationResult;
   readonly #run: ComposedRun;
-  #mapping: DmaMapping | undefined;
-  #queue: Virtqueue | undefined;
-  #driver: BlockDriver | undefined;
-  #capacity = 0;
+  readonly #type: DriverType;
+  readonly #mappings: DmaMapping[] = [];
+  readonly #queues: DriverQueue[] = [];
+  #driver: DriverHalf | undefined;
 
   /** Negotiates. After a refusal there is nothing to start. */
   constructor(run: ComposedRun) {
     const { platform, machine, profile } = run;
     this.#run = run;
+    this.#type = DRIVER_TYPES[profile.device.type];
     this.negotiation = initializeDevice(machine.transport, {
-      supported: DRIVER_FEATURES,
+      supported: supportedFeatures(profile, this.#type),
       traits: platform.traits,
       rules: platform.rules,
       privilege: profile.driver.privilege,
     });
   }
 
-  get queue(): Virtqueue {
-    return this.#queue!;
-  }
-
-  /** Bytes of the device, once started. */
-  get capacity(): number {
-    return this.#capacity;
-  }
-
+  /** Of all queues together. */
   get dma(): DmaStatistics {
-    return this.#mapping?.statistics ?? NO_DMA;
+    const sum = { maps: 0, unmaps: 0, bytesBounced: 0, live: 0 };
+    for (const { statistics } of this.#mappings) {
+      sum.maps += statistics.maps;
+      sum.unmaps += statistics.unmaps;
+      sum.bytesBounced += statistics.bytesBounced;
+      sum.live += statistics.live;
+    }
+    return sum;
   }
 
-  /** Sets up the queue and the driver's buffers, and lets the device go. Throws a coded error; `end` is still to be called. */
-  start(): BlockDriver {
-    const { machine, profile } = this.#run;
+  /** Sets up the queues and the driver's buffers, and lets the device go. Throws a coded error; `end` is still to be called. */
+  start(onProgress: (done: number, total: number) => void = () => {}): DriverHalf {
+    const { profile, machine, platform } = this.#run;
     const { transport, memory } = machine;
     const { accepted } = this.negotiation;
     try {
-      const isLegacy = transport.interface === 'legacy';
-      const byteOrder: ByteOrder = isLegacy ? this.#run.platform.guestByteOrder : 'little';
-      const most = transport.maxQueueSize(0);
-      const size = isLegacy ? most : Math.min(profile.queue.size, most);
-      const indirect = accepted.has(VIRTIO_RING_F_INDIRECT_DESC) ? INDIRECT_ENTRIES : 0;
-      const mapping = (this.#mapping = this.#openMapping(size * Math.max(1, indirect)));
-      const queue = (this.#queue = new SplitVirtqueue(memory, mapping, {
-        index: 0,
-        size,
-        indirect,
-        eventIdx: accepted.has(VIRTIO_RING_F_EVENT_IDX),
-        legacyLayout: isLegacy,
-        byteOrder,
-        usedLength: accepted.has(VIRTIO_F_VERSION_1) ? 'strict' : 'ignore',
-      }));
-      const config = readBlockConfig(transport, accepted, byteOrder);
-      this.#capacity = config.capacity;
-      const { depth, blockSize } = profile.workload;
-      this.#driver = new BlockDriver(memory, queue, mapping, config, {
-        depth: Math.min(depth, size),
-        maxBytes: blockSize,
-        buffers: profile.driver.buffers,
-        byteOrder,
-      });
-      transport.enableQueue(0, queue.addresses);
+      const byteOrder = transport.interface === 'legacy' ? platform.guestByteOrder : 'little';
+      for (const index of this.#type.queues(transport, accepted, byteOrder)) this.#openQueue(index, byteOrder);
+      const queues = this.#queues;
+      this.#driver = this.#type.open({ profile, memory, transport, accepted, byteOrder, queues, onProgress });
+      for (const { queue } of queues) transport.enableQueue(queue.index, queue.addresses);
       startDevice(transport);
       return this.#driver;
     } catch (error) {
@@ -121,21 +113,50 @@ export class DeviceSession {
     } catch (error) {
       if (!isCodedError(error) || error.code !== 'ERR_DEVICE_LOST') throw error;
     }
-    this.#queue?.reset();
+    for (const { queue } of this.#queues) queue.reset();
     this.#driver?.dispose();
-    this.#queue?.dispose();
+    for (const { queue } of this.#queues) queue.dispose();
     this.#driver = undefined;
-    this.#queue = undefined;
+    this.#queues.length = 0;
   }
 
   /** After {@link end}, and after its statistics were read. */
   dispose(): void {
-    this.#mapping?.dispose();
+    for (const mapping of this.#mappings) mapping.dispose();
   }
 
-  #openMapping(capacity: number): DmaMapping {
+  #openQueue(index: number, byteOrder: ByteOrder): void {
+    const { machine, profile } = this.#run;
+    const { transport, memory } = machine;
+    const { accepted } = this.negotiation;
+    const isLegacy = transport.interface === 'legacy';
+    const most = transport.maxQueueSize(index);
+    if (most === 0)
+      throw new DeviceError(
+        'ERR_DEVICE_CONFIG',
+        `the device has no queue ${index}, which its features and configuration imply`,
+      );
+    const layout = accepted.has(VIRTIO_F_RING_PACKED) ? 'packed' : 'split';
+    const size = isLegacy ? most : queueSize(layout, Math.min(profile.queue.size, most));
+    const indirect = accepted.has(VIRTIO_RING_F_INDIRECT_DESC) ? INDIRECT_ENTRIES : 0;
+    const mapping = this.#openMapping(index, size * Math.max(1, indirect));
+    this.#mappings.push(mapping);
+    const queue = openVirtqueue(layout, memory, mapping, {
+      index,
+      size,
+      indirect,
+      inOrder: accepted.has(VIRTIO_F_IN_ORDER),
+      eventIdx: accepted.has(VIRTIO_RING_F_EVENT_IDX),
+      legacyLayout: isLegacy,
+      byteOrder,
+      usedLength: accepted.has(VIRTIO_F_VERSION_1) ? 'strict' : this.#type.legacyUsedLength,
+    });
+    this.#queues.push({ queue, mapping });
+  }
+
+  #openMapping(queue: number, capacity: number): DmaMapping {
     const path = this.negotiation.path!;
     if (path === 'physical') return new DirectDmaMapping(this.#run.machine.memory, { path, capacity });
-    return this.#run.platform.openMapping(path, { queue: 0, capacity });
+    return this.#run.platform.openMapping(path, { queue, capacity });
   }
 }

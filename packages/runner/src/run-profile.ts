@@ -2,8 +2,8 @@ import { FaultLog, isCodedError, type DeviceFault, type NegotiationResult } from
 import { composeRun, type ComposedRun, type Profile } from '@virtio-platform/profile';
 import { compareExpectation } from './compare-expectation.ts';
 import { DeviceSession } from './device-session.ts';
+import type { DriverHalf } from './driver-half.ts';
 import type { RunReport, WorkloadReport } from './report.ts';
-import { WriteReadVerify } from './write-read-verify.ts';
 
 export interface RunOptions {
   /** Called a few times a second while requests complete. */
@@ -47,28 +47,15 @@ async function drive(
   state: RunState,
   onProgress: (done: number, total: number) => void,
 ): Promise<void> {
-  const { profile, machine } = run;
   const session = new DeviceSession(run);
   state.negotiation = session.negotiation;
-  let workload: WriteReadVerify | undefined;
+  let driver: DriverHalf | undefined;
   try {
     if (session.negotiation.refusal !== undefined) return;
-    const driver = session.start();
-    workload = new WriteReadVerify(
-      {
-        memory: machine.memory,
-        transport: machine.transport,
-        queue: session.queue,
-        driver,
-        capacity: session.capacity,
-        timeoutMs: profile.driver.timeoutMs,
-        onProgress,
-      },
-      profile.workload,
-    );
-    await workload.run();
+    driver = session.start(onProgress);
+    await driver.run();
   } finally {
-    if (workload !== undefined) state.workload = workload.report;
+    if (driver !== undefined) state.workload = driver.report;
     session.end();
     state.dma = session.dma;
     session.dispose();

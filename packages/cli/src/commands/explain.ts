@@ -1,14 +1,24 @@
 import { resolve } from 'node:path';
-import { loadProfile } from '@virtio-platform/profile';
-import { explainProfile } from '@virtio-platform/runner';
+import { loadProfiles } from '@virtio-platform/profile';
+import { explainProfile, type Explanation } from '@virtio-platform/runner';
 import { ExitStatus } from '../exit-status.ts';
 import { printExplanation } from '../print-explanation.ts';
 import type { Terminal } from '../terminal.ts';
 
-/** `explain <profile>`: negotiates on the profile's machine and says how it came out. A refusal is an answer, not an error. */
+/** `explain <profile>`: negotiates each run on its machine and says how it came out. A refusal is an answer, not an error. */
 export async function explainCommand(terminal: Terminal, file: string, asJson: boolean): Promise<ExitStatus> {
-  const explanation = await explainProfile(await loadProfile(resolve(terminal.cwd, file)));
-  if (asJson) terminal.printJson(explanation);
-  else printExplanation(terminal, explanation);
+  const explanations: Explanation[] = [];
+  for (const profile of await loadProfiles(resolve(terminal.cwd, file))) {
+    explanations.push(await explainProfile(profile));
+  }
+  if (asJson) terminal.printJson(explanations.length === 1 ? explanations[0] : explanations);
+  else printExplanations(terminal, explanations);
   return ExitStatus.AsExpected;
+}
+
+function printExplanations(terminal: Terminal, explanations: readonly Explanation[]): void {
+  for (const [i, explanation] of explanations.entries()) {
+    if (i > 0) terminal.print('');
+    printExplanation(terminal, explanation);
+  }
 }

@@ -1,6 +1,6 @@
 import { relative } from 'node:path';
 import { isCodedError, type MissingRequirement } from '@virtio-platform/core';
-import { installedPlugins, loadProfile, missingRequirements } from '@virtio-platform/profile';
+import { installedPlugins, loadProfiles, missingRequirements, type Profile } from '@virtio-platform/profile';
 import { ExitStatus } from '../exit-status.ts';
 import { pluginBases } from '../plugin-bases.ts';
 import { shippedProfiles } from '../shipped-profiles.ts';
@@ -24,16 +24,17 @@ interface ListedPlugin {
 
 /** `list`: profiles, plugins and machines, and what is missing here. */
 export async function listCommand(terminal: Terminal, asJson: boolean): Promise<ExitStatus> {
-  const profiles = await Promise.all(shippedProfiles().map((file) => listProfile(file)));
+  const shipped = await Promise.all(shippedProfiles().map((file) => loadProfiles(file)));
+  const profiles = await Promise.all(shipped.flat().map((profile) => listProfile(profile)));
   const plugins = await listPlugins(terminal.cwd);
   if (asJson) terminal.printJson({ profiles, plugins });
   else printLists(terminal, profiles, plugins);
   return ExitStatus.AsExpected;
 }
 
-async function listProfile(file: string): Promise<ListedProfile> {
-  const profile = await loadProfile(file);
-  return { profile: profile.name, file, summary: profile.summary, missing: await missingRequirements(profile) };
+async function listProfile(profile: Profile): Promise<ListedProfile> {
+  const { name, file, summary } = profile;
+  return { profile: name, file, summary, missing: await missingRequirements(profile) };
 }
 
 async function listPlugins(cwd: string): Promise<ListedPlugin[]> {

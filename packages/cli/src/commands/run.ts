@@ -1,5 +1,5 @@
 import { resolve } from 'node:path';
-import { loadProfile, type Profile } from '@virtio-platform/profile';
+import { loadProfiles, type Profile } from '@virtio-platform/profile';
 import { isAsExpected, runProfile, type RunReport } from '@virtio-platform/runner';
 import { ExitStatus, worstStatus } from '../exit-status.ts';
 import { printError } from '../print-error.ts';
@@ -8,7 +8,7 @@ import { printRunTable } from '../run-table.ts';
 import { embeddedProfiles } from '../shipped-profiles.ts';
 import type { Terminal } from '../terminal.ts';
 
-/** `run [profile...]`: all profiles are checked before the first one runs. */
+/** `run [profile...]`: all profiles are checked, with every run of theirs, before the first one runs. */
 export async function runCommand(terminal: Terminal, files: readonly string[], asJson: boolean): Promise<ExitStatus> {
   const startedAt = performance.now();
   const paths = files.length > 0 ? files.map((file) => resolve(terminal.cwd, file)) : embeddedProfiles();
@@ -35,7 +35,7 @@ export async function runCommand(terminal: Terminal, files: readonly string[], a
   return status;
 }
 
-/** Loads every profile and prints what is wrong with each that is. */
+/** Loads the runs of every profile and prints what is wrong with each that is. */
 async function loadAll(
   terminal: Terminal,
   paths: readonly string[],
@@ -45,7 +45,7 @@ async function loadAll(
   let status: ExitStatus = ExitStatus.AsExpected;
   for (const path of paths) {
     try {
-      profiles.push(await loadProfile(path));
+      profiles.push(...(await loadProfiles(path)));
     } catch (error) {
       status = worstStatus(status, printError(terminal, error, asJson));
     }

@@ -8,6 +8,7 @@ import {
   type DescriptorChain,
   type DeviceAddressSpace,
 } from '@virtio-platform/core';
+import { readChain, writeChain } from '../chain-bytes.ts';
 import type { DeviceModel } from '../device-model.ts';
 import type { BlockBacking } from './backing.ts';
 import {
@@ -75,13 +76,18 @@ export class BlockDevice implements DeviceModel {
 
   start(_accepted: FeatureSet): void {}
 
+  /** Every request is answered at once. */
+  wants(_queue: number): boolean {
+    return true;
+  }
+
   process(_queue: number, chain: DescriptorChain, space: DeviceAddressSpace): number {
     if (chain.writableBytes === 0) return 0;
     const ok =
-      chain.readableBytes >= BLOCK_HEADER_SIZE && this.#gather(chain, space, 0, this.#header, BLOCK_HEADER_SIZE);
+      chain.readableBytes >= BLOCK_HEADER_SIZE && readChain(chain, space, 0, this.#header, 0, BLOCK_HEADER_SIZE);
     const status = ok ? this.#execute(chain, space) : VIRTIO_BLK_S_IOERR;
     this.#status[0] = status;
-    this.#scatter(chain, space, chain.writableBytes - 1, this.#status, 1);
+    writeChain(chain, space, chain.writableBytes - 1, this.#status, 0, 1);
     return status === VIRTIO_BLK_S_OK || chain.writableBytes === 1 ? chain.writableBytes : 0;
   }
 
@@ -107,7 +113,7 @@ export class BlockDevice implements DeviceModel {
         return VIRTIO_BLK_S_OK;
       case VIRTIO_BLK_T_GET_ID:
         if (dataIn < BLOCK_ID_SIZE) return VIRTIO_BLK_S_IOERR;
-        return this.#scatter(chain, space, 0, this.#identity, BLOCK_ID_SIZE) ? VIRTIO_BLK_S_OK : VIRTIO_BLK_S_IOERR;
+        return writeChain(chain, space, 0, this.#identity, 0, BLOCK_ID_SIZE) ? VIRTIO_BLK_S_OK : VIRTIO_BLK_S_IOERR;
       default:
         return VIRTIO_BLK_S_UNSUPP;
     }
@@ -121,7 +127,7 @@ export class BlockDevice implements DeviceModel {
     for (let done = 0; done < length;) {
       const run = Math.min(length - done, SCRATCH_SIZE);
       this.#backing.read(offset + done, this.#scratch, 0, run);
-      if (!this.#scatter(chain, space, done, this.#scratch, run)) return VIRTIO_BLK_S_IOERR;
+      if (!writeChain(chain, space, done, this.#scratch, 0, run)) return VIRTIO_BLK_S_IOERR;
       done += run;
     }
     return VIRTIO_BLK_S_OK;
@@ -130,62 +136,10 @@ export class BlockDevice implements DeviceModel {
   #writeBlocks(chain: DescriptorChain, space: DeviceAddressSpace, offset: number, length: number): number {
     for (let done = 0; done < length;) {
       const run = Math.min(length - done, SCRATCH_SIZE);
-      if (!this.#gather(chain, space, BLOCK_HEADER_SIZE + done, this.#scratch, run)) return VIRTIO_BLK_S_IOERR;
+      if (!readChain(chain, space, BLOCK_HEADER_SIZE + done, this.#scratch, 0, run)) return VIRTIO_BLK_S_IOERR;
       this.#backing.write(offset + done, this.#scratch, 0, run);
       done += run;
     }
     return VIRTIO_BLK_S_OK;
   }
-
-  /** Reads `length` bytes of the readable part, from its byte `skip` on. */
-  #gather(
-    chain: DescriptorChain,
-    space: DeviceAddressSpace,
-    skip: number,
-    target: Uint8Array,
-    length: number,
-  ): boolean {
-    return transfer(chain, space, false, skip, target, length);
-  }
-
-  /** Writes `length` bytes into the writable part, from its byte `skip` on. */
-  #scatter(
-    chain: DescriptorChain,
-    space: DeviceAddressSpace,
-    skip: number,
-    source: Uint8Array,
-    length: number,
-  ): boolean {
-    return transfer(chain, space, true, skip, source, length);
-  }
-}
-
-/** Moves bytes between a buffer and the readable or the writable part of a chain. Returns false where it is refused or ends. */
-function transfer(
-  chain: DescriptorChain,
-  space: DeviceAddressSpace,
-  isWrite: boolean,
-  skip: number,
-  bytes: Uint8Array,
-  length: number,
-): boolean {
-  const end = isWrite ? chain.count : chain.readable;
-  let done = 0;
-  for (let i = isWrite ? chain.readable : 0; i < end && done < length; i++) {
-    const segment = chain.length[i]!;
-    if (skip >= segment) {
-      skip -= segment;
-      continue;
-    }
-    const run = Math.min(segment - skip, length - done);
-    const low = chain.low[i]! + skip;
-    const high = (chain.high[i]! + (low >= 0x1_0000_0000 ? 1 : 0)) >>> 0;
-    const isDone = isWrite
-      ? space.write(low >>> 0, high, bytes, done, run)
-      : space.read(low >>> 0, high, bytes, done, run);
-    if (!isDone) return false;
-    done += run;
-    skip = 0;
-  }
-  return done === length;
 }

@@ -1,0 +1,179 @@
+import {
+  DmaDirection,
+  ScatterList,
+  UsedBatch,
+  type DmaMapping,
+  type DmaRegion,
+  type GuestMemory,
+  type Virtqueue,
+} from '@virtio-platform/core';
+
+export interface BufferSlotsOptions {
+  /** Buffers in flight at once; at most the queue size. */
+  readonly count: number;
+  /** Bytes of each slot that the device reads, and that it writes. One may be 0. */
+  readonly readable: number;
+  readonly writable: number;
+  /** Bytes at the start of the slot that need a descriptor of their own, as headers do on the legacy interface; 0 for none. */
+  readonly header?: number;
+  /** Map the slots once for all buffers, or for each buffer anew. */
+  readonly buffers: 'premapped' | 'streaming';
+}
+
+/** What drivers return where every slot is in use; below what `Virtqueue.add` returns. */
+export const NO_BUFFER = -32;
+
+/**
+ * Buffers of one size on one queue of a driver: `take` a slot, fill it, `submit` it, `publish`, and `poll` until it comes back.
+ * A slot has a readable part, a writable part, or both. Hot: no allocation per buffer.
+ */
+export class BufferSlots {
+  readonly queue: Virtqueue;
+  readonly count: number;
+  /** Of the last `poll`: the slots that came back, and how many bytes of their writable part the device wrote. */
+  readonly completedSlots: Uint16Array;
+  readonly completedLengths: Uint32Array;
+  readonly #memory: GuestMemory;
+  readonly #options: BufferSlotsOptions;
+  readonly #segment: number;
+  readonly #list: ScatterList;
+  readonly #batch: UsedBatch;
+  readonly #slotOf: Uint16Array;
+  readonly #free: Uint16Array;
+  #freeCount: number;
+  readonly #readable: SlotArea;
+  readonly #writable: SlotArea;
+
+  /** Throws {@link DmaError} when there is no memory for the slots; then nothing stays allocated. */
+  constructor(memory: GuestMemory, queue: Virtqueue, mapping: DmaMapping, options: BufferSlotsOptions) {
+    const { count, readable, writable } = options;
+    if (!(count >= 1) || count > queue.size) throw new RangeError(`${count} buffers in a queue of ${queue.size}`);
+    this.queue = queue;
+    this.count = count;
+    this.#memory = memory;
+    this.#options = options;
+    this.#segment = Math.min(readable + writable, mapping.limits.maxMappingSize);
+    this.#list = new ScatterList(Math.ceil(readable / this.#segment) + Math.ceil(writable / this.#segment) + 1);
+    this.#batch = new UsedBatch(Math.min(count, 64));
+    this.completedSlots = new Uint16Array(this.#batch.capacity);
+    this.completedLengths = new Uint32Array(this.#batch.capacity);
+    this.#slotOf = new Uint16Array(queue.size);
+    this.#free = Uint16Array.from({ length: count }, (_, i) => count - 1 - i);
+    this.#freeCount = count;
+    const isPremapped = options.buffers === 'premapped';
+    this.#readable = openArea(memory, isPremapped ? mapping : undefined, count * readable, DmaDirection.ToDevice);
+    try {
+      this.#writable = openArea(memory, isPremapped ? mapping : undefined, count * writable, DmaDirection.FromDevice);
+    } catch (error) {
+      closeArea(memory, this.#readable);
+      throw error;
+    }
+  }
+
+  /** Buffers submitted and not polled back. */
+  get inFlight(): number {
+    return this.queue.outstanding;
+  }
+
+  /** Takes a slot, or returns -1 when all are in use. Hot. */
+  take(): number {
+    return this.#freeCount === 0 ? -1 : this.#free[--this.#freeCount]!;
+  }
+
+  /** Gives back a slot that was taken and is not in flight. Hot. */
+  give(slot: number): void {
+    this.#free[this.#freeCount++] = slot;
+  }
+
+  /** Where the part of a slot that the device reads starts in guest memory. */
+  readableAddress(slot: number): number {
+    return this.#readable.address + slot * this.#options.readable;
+  }
+
+  /** Where the part of a slot that the device writes starts in guest memory. */
+  writableAddress(slot: number): number {
+    return this.#writable.address + slot * this.#options.writable;
+  }
+
+  /**
+   * Adds the buffer of a slot: `length` bytes of its readable part, and all of its writable one. Returns 0, or a negative reason
+   * (`QUEUE_FULL`, `DMA_NO_SPACE`, …) with the slot still the caller's: retry after the next completion. Hot.
+   */
+  submit(slot: number, length: number): number {
+    const { readable, writable, header = 0 } = this.#options;
+    if (length > readable) throw new RangeError(`${length} bytes in a slot of ${readable}`);
+    this.#list.clear();
+    this.#describe(this.#readable, slot * readable, length, readable > 0 ? header : 0, true);
+    this.#describe(this.#writable, slot * writable, writable, readable > 0 ? 0 : header, false);
+    const head = this.queue.add(this.#list);
+    if (head < 0) return head;
+    this.#slotOf[head] = slot;
+    return 0;
+  }
+
+  /** Takes back buffers and returns how many; they are in the `completed` arrays. Hot. */
+  poll(): number {
+    const came = this.queue.takeUsed(this.#batch);
+    const { region } = this.#writable;
+    for (let i = 0; i < came; i++) {
+      const slot = this.#slotOf[this.#batch.ids[i]!]!;
+      const written = this.#batch.written[i]!;
+      if (region !== undefined && written > 0) region.syncForCpu(slot * this.#options.writable, written);
+      this.completedSlots[i] = slot;
+      this.completedLengths[i] = written;
+    }
+    return came;
+  }
+
+  /** Gives back all buffers. Only after the device confirmed a reset and the queue was reset. */
+  dispose(): void {
+    closeArea(this.#memory, this.#readable);
+    closeArea(this.#memory, this.#writable);
+  }
+
+  #describe(area: SlotArea, at: number, bytes: number, header: number, isReadable: boolean): void {
+    const { region, address } = area;
+    const list = this.#list;
+    if (region !== undefined && isReadable && bytes > 0) region.syncForDevice(at, bytes);
+    for (let done = 0; done < bytes;) {
+      const run = Math.min(this.#segment, done < header ? header - done : bytes - done, bytes - done);
+      if (region === undefined) {
+        if (isReadable) list.addReadable(address + at + done, run);
+        else list.addWritable(address + at + done, run);
+      } else if (isReadable) list.addReadableRegion(region, at + done, run);
+      else list.addWritableRegion(region, at + done, run);
+      done += run;
+    }
+  }
+}
+
+/** One direction of all slots. Nothing is allocated for an empty one. */
+interface SlotArea {
+  readonly bytes: number;
+  readonly address: number;
+  /** Mapped once, or `undefined` where each buffer is mapped. */
+  readonly region: DmaRegion | undefined;
+}
+
+function openArea(
+  memory: GuestMemory,
+  mapping: DmaMapping | undefined,
+  bytes: number,
+  direction: DmaDirection,
+): SlotArea {
+  if (bytes === 0) return { bytes, address: 0, region: undefined };
+  // Whole pages, so that no other data shares a page that is mapped for the device.
+  const pages = Math.ceil(bytes / 4096) * 4096;
+  const address = memory.allocate(pages);
+  try {
+    return { bytes, address, region: mapping?.premap(address, pages, direction) };
+  } catch (error) {
+    memory.free(address);
+    throw error;
+  }
+}
+
+function closeArea(memory: GuestMemory, { bytes, address, region }: SlotArea): void {
+  region?.release();
+  if (bytes > 0) memory.free(address);
+}

@@ -1,0 +1,27 @@
+/** Offsets in device configuration. Specification 1.4 section 5.3.4. */
+export const CONSOLE_CONFIG = { columns: 0, rows: 2, maxPorts: 4, emergencyWrite: 8, size: 12 } as const;
+
+/** The queues of port 0 are 0 and 1, whatever was negotiated; with MULTIPORT these two follow. Section 5.3.2. */
+export const CONSOLE_CONTROL_RECEIVE = 2;
+export const CONSOLE_CONTROL_TRANSMIT = 3;
+
+/** le32 port, le16 event, le16 value; a name follows PORT_NAME. Section 5.3.6.2. */
+export const CONSOLE_CONTROL_SIZE = 8;
+
+/** Events of control messages. Section 5.3.6.2. */
+export const VIRTIO_CONSOLE_DEVICE_READY = 0;
+export const VIRTIO_CONSOLE_DEVICE_ADD = 1;
+export const VIRTIO_CONSOLE_DEVICE_REMOVE = 2;
+export const VIRTIO_CONSOLE_PORT_READY = 3;
+export const VIRTIO_CONSOLE_CONSOLE_PORT = 4;
+export const VIRTIO_CONSOLE_RESIZE = 5;
+export const VIRTIO_CONSOLE_PORT_OPEN = 6;
+export const VIRTIO_CONSOLE_PORT_NAME = 7;
+
+/** Most ports of a console here. */
+export const CONSOLE_MAX_PORTS = 31;
+
+/** The receive queue of a port; its transmit queue is the next. */
+export function consoleReceiveQueue(port: number): number {
+  return port === 0 ? 0 : 2 * port + 2;
+}

@@ -1,0 +1,47 @@
+import { FeatureSet, type DescriptorChain, type DeviceAddressSpace } from '@virtio-platform/core';
+import { writeChain } from '../chain-bytes.ts';
+import type { DeviceModel } from '../device-model.ts';
+import type { EntropySource } from './source.ts';
+
+/** How much of a buffer is filled at once. */
+const SCRATCH_SIZE = 0x1_0000;
+
+/**
+ * The device half of an entropy device (specification 1.4 section 5.4): fills every buffer completely. A buffer with a readable
+ * part breaks the rules of section 5.4.6.1 and comes back without a byte.
+ */
+export class EntropyDevice implements DeviceModel {
+  readonly type = 'entropy';
+  readonly features: FeatureSet = FeatureSet.EMPTY;
+  readonly queueSizes: readonly number[];
+  readonly config: Uint8Array = new Uint8Array(0);
+  readonly #source: EntropySource;
+  readonly #scratch: Uint8Array = new Uint8Array(SCRATCH_SIZE);
+
+  constructor(source: EntropySource, queueSize: number) {
+    this.#source = source;
+    this.queueSizes = [queueSize];
+  }
+
+  writeConfig(_offset: number, _source: Uint8Array): void {}
+
+  start(_accepted: FeatureSet): void {}
+
+  wants(_queue: number): boolean {
+    return true;
+  }
+
+  process(_queue: number, chain: DescriptorChain, space: DeviceAddressSpace): number {
+    if (chain.readableBytes > 0) return 0;
+    this.#source.begin();
+    for (let done = 0; done < chain.writableBytes;) {
+      const run = Math.min(chain.writableBytes - done, SCRATCH_SIZE);
+      this.#source.fill(this.#scratch, run);
+      if (!writeChain(chain, space, done, this.#scratch, 0, run)) return done;
+      done += run;
+    }
+    return chain.writableBytes;
+  }
+
+  dispose(): void {}
+}

@@ -1,0 +1,111 @@
+import { copyBytes, type GuestMemory } from '@virtio-platform/core';
+import { BufferSlots, NO_BUFFER } from './buffer-slots.ts';
+import type { DriverQueue } from './driver-queue.ts';
+
+export interface QueuePairOptions {
+  readonly receiveCount: number;
+  /** Bytes of each receive buffer, with its header. */
+  readonly receiveBytes: number;
+  readonly transmitCount: number;
+  /** Longest message in bytes, without its header. */
+  readonly transmitBytes: number;
+  /** Bytes in front of every message that is sent, all zero. */
+  readonly header: number;
+  /** Whether headers need a descriptor of their own, as on the legacy interface without ANY_LAYOUT. */
+  readonly splitsHeader: boolean;
+  readonly buffers: 'premapped' | 'streaming';
+  /** Sends an available buffer notification. */
+  readonly notify: (queue: number) => void;
+}
+
+/** A receive and a transmit queue with their buffers: what console ports and network queues have in common. Hot: no allocation per message. */
+export class QueuePair {
+  readonly #memory: GuestMemory;
+  readonly #options: QueuePairOptions;
+  readonly #receive: BufferSlots;
+  readonly #transmit: BufferSlots;
+  #came = 0;
+  #next = 0;
+
+  /** Throws {@link DmaError} when there is no memory for the buffers; then nothing stays allocated. */
+  constructor(memory: GuestMemory, receive: DriverQueue, transmit: DriverQueue, options: QueuePairOptions) {
+    const { buffers } = options;
+    const header = options.splitsHeader ? options.header : 0;
+    this.#memory = memory;
+    this.#options = options;
+    this.#receive = new BufferSlots(memory, receive.queue, receive.mapping, {
+      count: Math.min(options.receiveCount, receive.queue.size),
+      readable: 0,
+      writable: options.receiveBytes,
+      header,
+      buffers,
+    });
+    try {
+      this.#transmit = new BufferSlots(memory, transmit.queue, transmit.mapping, {
+        count: Math.min(options.transmitCount, transmit.queue.size),
+        readable: options.header + options.transmitBytes,
+        writable: 0,
+        header,
+        buffers,
+      });
+    } catch (error) {
+      this.#receive.dispose();
+      throw error;
+    }
+  }
+
+  get inFlight(): number {
+    return this.#receive.inFlight + this.#transmit.inFlight;
+  }
+
+  /** How many receive buffers there are. */
+  get receiveCount(): number {
+    return this.#receive.count;
+  }
+
+  send(source: Uint8Array, length: number): number {
+    const slot = this.#transmit.take();
+    if (slot < 0) return NO_BUFFER;
+    const { header } = this.#options;
+    const address = this.#transmit.readableAddress(slot);
+    this.#memory.u8.fill(0, address, address + header);
+    copyBytes(this.#memory.u8, address + header, source, 0, length);
+    const reason = this.#transmit.submit(slot, header + length);
+    if (reason < 0) this.#transmit.give(slot);
+    return reason;
+  }
+
+  /** Copies the next receive buffer that came back to `target` from byte `at` on, as far as there is room, and returns the number of bytes: -1 for none. */
+  receive(target: Uint8Array, at: number): number {
+    if (this.#next === this.#came) {
+      this.#came = this.#receive.poll();
+      this.#next = 0;
+      if (this.#came === 0) return -1;
+    }
+    const index = this.#next++;
+    const slot = this.#receive.completedSlots[index]!;
+    const length = Math.min(this.#receive.completedLengths[index]!, target.length - at);
+    copyBytes(target, at, this.#memory.u8, this.#receive.writableAddress(slot), length);
+    this.#receive.give(slot);
+    return length;
+  }
+
+  flush(): number {
+    const { notify } = this.#options;
+    const sent = this.#transmit.poll();
+    for (let i = 0; i < sent; i++) this.#transmit.give(this.#transmit.completedSlots[i]!);
+    for (let slot = this.#receive.take(); slot >= 0; slot = this.#receive.take()) {
+      if (this.#receive.submit(slot, 0) === 0) continue;
+      this.#receive.give(slot);
+      break;
+    }
+    if (this.#receive.queue.publish()) notify(this.#receive.queue.index);
+    if (this.#transmit.queue.publish()) notify(this.#transmit.queue.index);
+    return sent;
+  }
+
+  dispose(): void {
+    this.#receive.dispose();
+    this.#transmit.dispose();
+  }
+}

@@ -1,0 +1,114 @@
+import { FeatureSet, VIRTIO_F_VERSION_1 } from '@virtio-platform/core';
+import {
+  createDevice,
+  EntropyDevice,
+  EntropyDriver,
+  NO_BUFFER,
+  RandomSource,
+  SeededBytes,
+  SeededSource,
+  type DeviceModel,
+} from '@virtio-platform/devices';
+import { describe, expect, it } from 'vitest';
+import { DeviceLoop, hostileChain, NOTHING_LEFT } from '../device-loop.ts';
+
+const MODERN = FeatureSet.of(VIRTIO_F_VERSION_1);
+
+function seeded(counter: number, seed: number, length: number): number[] {
+  const bytes = new SeededBytes(seed);
+  bytes.begin(counter);
+  return Array.from({ length }, () => bytes.next());
+}
+
+describe('EntropyDevice', () => {
+  it('fills each buffer with what its seed and number say', () => {
+    const loop = new DeviceLoop(new EntropyDevice(new SeededSource(7), 32), MODERN);
+    expect(loop.exchange(0, [], 100)).toEqual(seeded(0, 7, 100));
+    expect(loop.exchange(0, [], 3)).toEqual([1, 0, 0]);
+    expect(loop.exchange(0, [], 70_000)).toEqual(seeded(2, 7, 70_000));
+    expect(seeded(0, 7, 100)).not.toEqual(seeded(0, 8, 100));
+    expect(loop.end()).toEqual(NOTHING_LEFT);
+  });
+
+  it('gives other bytes each time without a seed', () => {
+    const loop = new DeviceLoop(new EntropyDevice(new RandomSource(), 32), MODERN);
+    const first = loop.exchange(0, [], 64);
+    expect(first).toHaveLength(64);
+    expect(loop.exchange(0, [], 64)).not.toEqual(first);
+    expect(loop.end()).toEqual(NOTHING_LEFT);
+  });
+
+  it('gives at least one byte', () => {
+    const loop = new DeviceLoop(new EntropyDevice(new RandomSource(), 32), MODERN);
+    expect(loop.exchange(0, [], 1)).toHaveLength(1);
+    loop.end();
+  });
+
+  it('writes nothing to a buffer with a readable part', () => {
+    const loop = new DeviceLoop(new EntropyDevice(new SeededSource(7), 32), MODERN);
+    expect(loop.exchange(0, [1, 2, 3])).toEqual([]);
+    expect(loop.exchange(0, [1, 2, 3], 16)).toEqual([]);
+    expect(loop.exchange(0, [], 4)).toEqual([0, 0, 0, 0]);
+    loop.end();
+  });
+
+  it('counts only what it wrote before a fault', () => {
+    const device = new EntropyDevice(new SeededSource(7), 32);
+    const loop = new DeviceLoop(device, MODERN);
+    expect(device.process(0, hostileChain([], [[2 ** 40, 64]]), loop.space)).toBe(0);
+    expect(loop.faults.count).toBe(1);
+    loop.end();
+  });
+
+  it.each([{ seed: -1 }, { seed: 2 ** 32 }, { seed: '7' }, undefined])('is not made from %j', (settings) => {
+    expect(() => createDevice('entropy', settings, 'little')).toThrow(TypeError);
+  });
+});
+
+describe.each(['premapped', 'streaming'] as const)('EntropyDriver, %s', (buffers) => {
+  it('reads what the device gives', () => {
+    const loop = new DeviceLoop(new EntropyDevice(new SeededSource(5), 32), MODERN);
+    const [{ queue, mapping }] = loop.queues(0) as [ReturnType<typeof loop.queues>[0]];
+    const driver = new EntropyDriver(loop.memory, queue, mapping, { depth: 2, bytes: 40, buffers });
+    expect([driver.request(), driver.request(), driver.request()]).toEqual([0, 0, NO_BUFFER]);
+    expect(driver.inFlight).toBe(2);
+    driver.publish();
+    loop.serve();
+    expect(driver.poll()).toBe(2);
+    const target = new Uint8Array(40);
+    expect(driver.read(0, target)).toBe(40);
+    expect([...target]).toEqual(seeded(0, 5, 40));
+    expect(driver.read(1, target)).toBe(40);
+    expect([...target]).toEqual(seeded(1, 5, 40));
+    expect(driver.request()).toBe(0);
+    expect(loop.end(driver)).toEqual(NOTHING_LEFT);
+  });
+
+  it('shows no byte beyond the used length', () => {
+    const stingy: DeviceModel = Object.assign(new EntropyDevice(new RandomSource(), 32), {
+      process(...[, chain, space]: Parameters<DeviceModel['process']>) {
+        space.write(chain.low[0]!, chain.high[0]!, new Uint8Array(40).fill(9), 0, 40);
+        return 3;
+      },
+    });
+    const loop = new DeviceLoop(stingy, MODERN);
+    const [{ queue, mapping }] = loop.queues(0) as [ReturnType<typeof loop.queues>[0]];
+    const driver = new EntropyDriver(loop.memory, queue, mapping, { depth: 1, bytes: 40, buffers });
+    driver.request();
+    driver.publish();
+    loop.serve();
+    expect(driver.poll()).toBe(1);
+    const target = new Uint8Array(5);
+    expect(driver.read(0, target)).toBe(3);
+    expect([...target]).toEqual([9, 9, 9, 0, 0]);
+    expect(loop.end(driver)).toEqual(NOTHING_LEFT);
+  });
+
+  it('gives back everything when its buffers do not fit', () => {
+    const loop = new DeviceLoop(new EntropyDevice(new RandomSource(), 32), MODERN);
+    const [{ queue, mapping }] = loop.queues(0) as [ReturnType<typeof loop.queues>[0]];
+    const options = { depth: 32, bytes: 1024 * 1024, buffers };
+    expect(() => new EntropyDriver(loop.memory, queue, mapping, options)).toThrow(/no room/);
+    expect(loop.end()).toEqual(NOTHING_LEFT);
+  });
+});

@@ -1,0 +1,46 @@
+import { featureBit, featureName, featureNames } from '@virtio-platform/core';
+import type { DeviceSection, WorkloadSection } from './profile.ts';
+
+export type DeviceType = DeviceSection['type'];
+
+/** The device types a profile can name. */
+export const DEVICE_TYPES: readonly [DeviceType, ...DeviceType[]] = ['block', 'net', 'console', 'entropy'];
+
+/** Which keys of the `device` section belong to which type, besides those that all have. */
+export const DEVICE_SETTINGS: Readonly<Record<DeviceType, readonly string[]>> = {
+  block: ['capacity', 'image', 'readOnly', 'serial'],
+  net: ['mac', 'queuePairs'],
+  console: ['columns', 'rows', 'ports'],
+  entropy: ['seed'],
+};
+
+/** What can be done with a device of each type. */
+export const DEVICE_WORKLOAD: Readonly<Record<DeviceType, WorkloadSection['kind']>> = {
+  block: 'write-read-verify',
+  net: 'echo',
+  console: 'echo',
+  entropy: 'read',
+};
+
+/** Knows the reserved feature bits, which mean the same for every device. */
+const NO_TYPE = '';
+
+/** Every feature name a profile may use, of whatever device type. */
+export const FEATURE_NAMES: readonly string[] = [...new Set(DEVICE_TYPES.flatMap((type) => featureNames(type)))];
+
+/** Reads a feature name that may be of any device type: the short name where all types agree on it; `undefined` for no name at all. */
+export function knownFeature(name: string): string | undefined {
+  const bit = featureBit(name, NO_TYPE);
+  if (bit !== undefined) return featureName(bit, NO_TYPE);
+  return FEATURE_NAMES.includes(name) ? name : undefined;
+}
+
+/** The bits of names that {@link knownFeature} read, of which those of another type have none. */
+export function featureBits(names: readonly string[], type: DeviceType): number[] {
+  return names.flatMap((name) => featureBit(name, type) ?? []);
+}
+
+/** The same names as reports of a device of this type write them. */
+export function reportedNames(names: readonly string[], type: DeviceType): string[] {
+  return featureBits(names, type).map((bit) => featureName(bit, type));
+}

@@ -1,0 +1,29 @@
+import { VIRTIO_CONSOLE_F_MULTIPORT } from '@virtio-platform/core';
+import { CONSOLE_DRIVER_FEATURES, ConsoleDriver, consoleQueues, readConsoleConfig } from '@virtio-platform/devices';
+import type { DriverContext, DriverHalf, DriverType } from '../driver-half.ts';
+import { Echo } from '../echo.ts';
+
+export const CONSOLE_TYPE: DriverType = {
+  features: CONSOLE_DRIVER_FEATURES,
+  legacyUsedLength: 'clamp',
+  queues(transport, accepted, byteOrder) {
+    const { ports } = readConsoleConfig(transport, accepted, byteOrder);
+    return consoleQueues(ports, accepted.has(VIRTIO_CONSOLE_F_MULTIPORT));
+  },
+  open: openConsole,
+};
+
+function openConsole(context: DriverContext): DriverHalf {
+  const { profile, memory, transport, accepted, byteOrder, queues } = context;
+  const hasControl = accepted.has(VIRTIO_CONSOLE_F_MULTIPORT);
+  const driver = new ConsoleDriver(memory, queues, {
+    ports: (queues.length - (hasControl ? 2 : 0)) / 2,
+    hasControl,
+    depth: profile.workload.depth,
+    bytes: profile.workload.blockSize,
+    buffers: profile.driver.buffers,
+    byteOrder,
+    notify: (queue) => transport.notify(queue),
+  });
+  return new Echo(context, driver);
+}

@@ -1,0 +1,23 @@
+import { NET_DRIVER_FEATURES, NetDriver, netQueues, readNetConfig } from '@virtio-platform/devices';
+import type { DriverContext, DriverHalf, DriverType } from '../driver-half.ts';
+import { Echo } from '../echo.ts';
+
+export const NET_TYPE: DriverType = {
+  features: NET_DRIVER_FEATURES,
+  legacyUsedLength: 'clamp',
+  queues: (transport, accepted, byteOrder) => netQueues(readNetConfig(transport, accepted, byteOrder)),
+  open: openNet,
+};
+
+function openNet(context: DriverContext): DriverHalf {
+  const { profile, memory, transport, accepted, byteOrder, queues } = context;
+  const driver = new NetDriver(memory, queues, {
+    accepted,
+    depth: profile.workload.depth,
+    bytes: profile.workload.blockSize,
+    buffers: profile.driver.buffers,
+    byteOrder,
+    notify: (queue) => transport.notify(queue),
+  });
+  return new Echo(context, driver);
+}
