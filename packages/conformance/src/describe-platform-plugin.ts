@@ -115,13 +115,19 @@ export const PLATFORM_PLUGIN_CHECKS: readonly ContractCheck<PlatformPluginSubjec
       dispose();
     },
   },
-  {
-    name: 'carries a ring and its buffers, without a fault and with nothing left over',
-    async run(subject) {
-      for (const indirect of [0, 4]) {
+  ...(['split', 'packed'] as const).map((layout) => ({
+    name: `carries a ${layout} ring and its buffers, without a fault and with nothing left over`,
+    async run(subject: PlatformPluginSubject): Promise<void> {
+      for (const [indirect, inOrder] of [
+        [0, false],
+        [4, false],
+        [0, true],
+        [4, true],
+      ] as const) {
         const { platform, memory, allocated, space, openMapping, dispose } = await compose(subject);
         const mapping = openMapping();
-        runRingEcho(memory, mapping, space, { size: QUEUE_SIZE, requests: 64, eventIdx: indirect > 0, indirect });
+        const features = { layout, inOrder, indirect, eventIdx: indirect > 0 };
+        runRingEcho(memory, mapping, space, { ...features, size: QUEUE_SIZE, requests: 64 });
         assert.deepEqual(space.faults.entries, [], `${platform.name}: faults`);
         mapping.dispose();
         assert.equal(mapping.statistics.live, 0);
@@ -129,7 +135,7 @@ export const PLATFORM_PLUGIN_CHECKS: readonly ContractCheck<PlatformPluginSubjec
         assert.equal(memory.allocated, allocated, 'all guest memory is given back');
       }
     },
-  },
+  })),
 ];
 
 /** Tries a platform plugin against the whole contract, with the given options and its simulated hardware. */

@@ -2,16 +2,19 @@ import assert from 'node:assert/strict';
 import {
   DescriptorChain,
   DmaDirection,
+  openDeviceQueue,
+  openVirtqueue,
   ScatterList,
-  SplitDeviceQueue,
-  SplitVirtqueue,
   UsedBatch,
   type DeviceAddressSpace,
   type DmaMapping,
   type GuestMemory,
+  type QueueLayout,
 } from '@virtio-platform/core';
 
 export interface RingEchoOptions {
+  readonly layout: QueueLayout;
+  readonly inOrder: boolean;
   /** Entries of the queue. */
   readonly size: number;
   readonly requests: number;
@@ -24,7 +27,7 @@ export interface RingEchoOptions {
 const ECHO_BYTES = 517;
 
 /**
- * Sends requests through a split ring to a device that answers each with its bytes in reverse, and checks every answer: half
+ * Sends requests through a ring to a device that answers each with its bytes in reverse, and checks every answer: half
  * of the buffers are mapped per request, half lie in premapped regions. At the end nothing of it is live.
  */
 export function runRingEcho(
@@ -33,14 +36,14 @@ export function runRingEcho(
   space: DeviceAddressSpace,
   options: RingEchoOptions,
 ): void {
-  const { size, requests, eventIdx, indirect } = options;
+  const { layout, inOrder, size, requests, eventIdx, indirect } = options;
   const live = mapping.statistics.live;
   const out = memory.allocate(ECHO_BYTES);
   const back = memory.allocate(ECHO_BYTES);
   const outRegion = mapping.premap(out, ECHO_BYTES, DmaDirection.ToDevice);
   const backRegion = mapping.premap(back, ECHO_BYTES, DmaDirection.FromDevice);
-  const shared = { eventIdx, byteOrder: 'little' } as const;
-  const queue = new SplitVirtqueue(memory, mapping, {
+  const shared = { eventIdx, inOrder, byteOrder: 'little' } as const;
+  const queue = openVirtqueue(layout, memory, mapping, {
     ...shared,
     index: 0,
     size,
@@ -48,7 +51,7 @@ export function runRingEcho(
     legacyLayout: false,
     usedLength: 'strict',
   });
-  const device = new SplitDeviceQueue(space, { ...shared, addresses: queue.addresses, indirect: indirect > 0 });
+  const device = openDeviceQueue(layout, space, { ...shared, addresses: queue.addresses, indirect: indirect > 0 });
   const list = new ScatterList(2);
   const batch = new UsedBatch(1);
   const chain = new DescriptorChain(size);

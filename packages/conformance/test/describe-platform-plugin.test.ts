@@ -162,7 +162,12 @@ const BROKEN: [check: string, wrong: string, what: Wrong][] = [
     { platform: { traits: { ...traits, mappedPath: 'identity', identityVerified: true } } },
   ],
   [
-    'carries a ring and its buffers, without a fault and with nothing left over',
+    'carries a split ring and its buffers, without a fault and with nothing left over',
+    'shows the device physical addresses',
+    { hardware: { addressSpace: () => PHYSICAL_ADDRESS_SPACE } },
+  ],
+  [
+    'carries a packed ring and its buffers, without a fault and with nothing left over',
     'shows the device physical addresses',
     { hardware: { addressSpace: () => PHYSICAL_ADDRESS_SPACE } },
   ],
@@ -178,7 +183,7 @@ describe('PLATFORM_PLUGIN_CHECKS', () => {
   it('catch a platform that keeps memory of the guest', async () => {
     const check = findCheck(
       PLATFORM_PLUGIN_CHECKS,
-      'carries a ring and its buffers, without a fault and with nothing left over',
+      'carries a split ring and its buffers, without a fault and with nothing left over',
     );
     const plugin = copyingPlugin();
     let guest: GuestMemory | undefined;
