@@ -5,6 +5,7 @@ import {
   VIRTIO_F_ADMIN_VQ,
   VIRTIO_F_NOTIF_CONFIG_DATA,
   VIRTIO_F_NOTIFICATION_DATA,
+  VIRTIO_F_RING_PACKED,
   VIRTIO_F_RING_RESET,
   VIRTIO_F_SR_IOV,
   VIRTIO_F_SUSPEND,
@@ -25,11 +26,15 @@ import { VhostUserQueue } from './vhost-user-queue.ts';
 /** The protocol cannot ask a back-end for its limit. Every back-end takes this many entries, and QEMU's have no more by default. */
 const MAX_QUEUE_SIZE = 256;
 
-/** Feature bits are one 64-bit word. Left out are bits that need registers the protocol does not have, and its own. */
+/**
+ * Feature bits are one 64-bit word. Left out are the protocol's own, those that need registers it does not have, and packed rings:
+ * their base holds wrap counters, which `VhostUserQueue` does not send.
+ */
 const CARRIES = new FeatureSet(2n ** 64n - 1n).minus(
   FeatureSet.of(
     VHOST_F_LOG_ALL,
     VHOST_USER_F_PROTOCOL_FEATURES,
+    VIRTIO_F_RING_PACKED,
     VIRTIO_F_SR_IOV,
     VIRTIO_F_NOTIFICATION_DATA,
     VIRTIO_F_NOTIF_CONFIG_DATA,
