@@ -1,4 +1,5 @@
 import type { DeviceAddressSpace } from '../address-space/device-address-space.ts';
+import { BorrowedRing } from './borrowed-ring.ts';
 import type { BrokenCode, BrokenReason } from './broken-reason.ts';
 import type { DescriptorChain } from './descriptor-chain.ts';
 import { openDescriptorTable, type DescriptorTable } from './descriptor-table.ts';
@@ -12,6 +13,7 @@ import {
   RING_EVENT_FLAGS_DESC,
   RING_EVENT_FLAGS_DISABLE,
   RING_EVENT_FLAGS_ENABLE,
+  RING_EVENT_SIZE,
   slotOf,
   usedFlags,
 } from './packed-layout.ts';
@@ -39,16 +41,13 @@ export class PackedDeviceQueue implements DeviceQueue {
   readonly size: number;
   readonly #space: DeviceAddressSpace;
   readonly #options: PackedDeviceQueueOptions;
+  readonly #borrowed: BorrowedRing;
   readonly #tableBytes: Uint8Array;
   readonly #table: DescriptorTable;
   /** By id: slots of the buffer in flight, or 0. */
   readonly #slots: Uint16Array;
   readonly #order: InFlightOrder | undefined;
   #ring: PackedRing | undefined;
-  #generation = -1;
-  #descriptorAt = -1;
-  #driverAt = -1;
-  #deviceAt = -1;
   #availPosition = FIRST_POSITION;
   #usedPosition = FIRST_POSITION;
   /** Slots of what was pushed since the last `flush`, and the flags of the first of them, which are still held back. */
@@ -72,6 +71,7 @@ export class PackedDeviceQueue implements DeviceQueue {
     this.size = size;
     this.#space = space;
     this.#options = options;
+    this.#borrowed = new BorrowedRing(space, options.addresses, 'write', RING_EVENT_SIZE, RING_EVENT_SIZE);
     this.#slots = new Uint16Array(size);
     this.#order = options.inOrder === true ? new InFlightOrder(size) : undefined;
     const table = new ArrayBuffer(size * DESCRIPTOR_SIZE);
@@ -179,27 +179,16 @@ export class PackedDeviceQueue implements DeviceQueue {
     last.id = -1;
   }
 
-  /** The ring, found anew through the address space whenever a translation was taken away. */
   #reach(): PackedRing | undefined {
     if (this.#broken !== undefined) return undefined;
-    const generation = this.#space.generation;
-    if (generation === this.#generation) return this.#ring;
-    const { words } = this.#options.addresses;
-    const descriptor = this.#space.borrow(words[0]!, words[1]!, this.size * DESCRIPTOR_SIZE, 'write');
-    const driver = this.#space.borrow(words[2]!, words[3]!, 4, 'read');
-    const device = this.#space.borrow(words[4]!, words[5]!, 4, 'write');
-    if (descriptor < 0 || driver < 0 || device < 0) {
+    const result = this.#borrowed.reach();
+    if (result === 'same') return this.#ring;
+    if (result === 'unreachable') {
       this.#break('ring-unreachable', 'the ring is not reachable');
       return undefined;
     }
-    this.#generation = generation;
-    if (this.#descriptorAt !== descriptor || this.#driverAt !== driver || this.#deviceAt !== device) {
-      this.#ring = new PackedRing(this.#space.memory, descriptor, driver, device);
-      this.#descriptorAt = descriptor;
-      this.#driverAt = driver;
-      this.#deviceAt = device;
-    }
-    return this.#ring;
+    const { descriptor, driver, device } = this.#borrowed;
+    return (this.#ring = new PackedRing(this.#space.memory, descriptor, driver, device));
   }
 
   /** Copies a list of the ring's own descriptors. Returns how many slots it takes, or 0 when it broke the queue. */

@@ -11,7 +11,7 @@ export const RING_EVENT_FLAGS_DISABLE = 1;
 export const RING_EVENT_FLAGS_DESC = 2;
 
 /** Bytes of an event suppression structure: le16 offset and wrap counter, le16 flags. */
-const EVENT_SIZE = 4;
+export const RING_EVENT_SIZE = 4;
 
 /** Sizes and offsets of the three areas of a packed virtqueue, in bytes. Section 2.8.10.1. */
 export interface PackedLayout {
@@ -27,8 +27,8 @@ export function packedLayout(size: number): PackedLayout {
     throw new RangeError(`a packed virtqueue has 1 to 32768 entries, not ${size}`);
   }
   const driverOffset = DESCRIPTOR_SIZE * size;
-  const deviceOffset = driverOffset + EVENT_SIZE;
-  return { driverOffset, deviceOffset, totalBytes: deviceOffset + EVENT_SIZE, alignment: DESCRIPTOR_SIZE };
+  const deviceOffset = driverOffset + RING_EVENT_SIZE;
+  return { driverOffset, deviceOffset, totalBytes: deviceOffset + RING_EVENT_SIZE, alignment: DESCRIPTOR_SIZE };
 }
 
 /**

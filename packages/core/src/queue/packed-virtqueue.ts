@@ -1,5 +1,4 @@
 import type { DmaMapping, DmaStatistics } from '../dma/dma-mapping.ts';
-import type { DmaRegion } from '../dma/dma-region.ts';
 import type { GuestMemory } from '../memory/guest-memory.ts';
 import type { BrokenCode, BrokenReason } from './broken-reason.ts';
 import { openDescriptorTable, type DescriptorTable } from './descriptor-table.ts';
@@ -17,6 +16,7 @@ import {
   slotOf,
 } from './packed-layout.ts';
 import { PackedRing } from './packed-ring.ts';
+import { RingMemory } from './ring-memory.ts';
 import type { ScatterList } from './scatter-list.ts';
 import { DESCRIPTOR_SIZE, VIRTQ_DESC_F_INDIRECT, VIRTQ_DESC_F_NEXT, VIRTQ_DESC_F_WRITE } from './split-layout.ts';
 import type { UsedBatch } from './used-batch.ts';
@@ -52,12 +52,11 @@ export class PackedVirtqueue implements Virtqueue {
   readonly index: number;
   readonly size: number;
   readonly addresses: QueueAddresses;
-  readonly #memory: GuestMemory;
+  readonly #guest: GuestMemory;
   readonly #mapping: DmaMapping;
   readonly #ring: PackedRing;
-  readonly #ringRegion: DmaRegion;
+  readonly #memory: RingMemory;
   readonly #tables: DescriptorTable | undefined;
-  readonly #tableRegion: DmaRegion | undefined;
   readonly #tableEntries: number;
   readonly #eventIdx: boolean;
   readonly #inOrder: boolean;
@@ -83,29 +82,20 @@ export class PackedVirtqueue implements Virtqueue {
     const layout = packedLayout(size);
     this.index = index;
     this.size = size;
-    this.#memory = memory;
+    this.#guest = memory;
     this.#mapping = mapping;
     this.#eventIdx = options.eventIdx;
     this.#inOrder = options.inOrder ?? false;
     this.#usedLength = options.usedLength;
     this.#tableEntries = Math.min(indirect, size);
 
-    this.#ringRegion = mapping.allocateCoherent(layout.totalBytes, layout.alignment);
-    try {
-      const tableBytes = size * this.#tableEntries * DESCRIPTOR_SIZE;
-      this.#tableRegion = tableBytes > 0 ? mapping.allocateCoherent(tableBytes, DESCRIPTOR_SIZE) : undefined;
-    } catch (error) {
-      this.#ringRegion.release();
-      throw error;
-    }
-    const { address } = this.#ringRegion;
-    this.#ring = new PackedRing(memory, address, address + layout.driverOffset, address + layout.deviceOffset);
-    this.#tables = this.#tableRegion && openDescriptorTable('little', memory, this.#tableRegion.address);
-    const words = new Uint32Array(6);
-    this.#ringRegion.writeDeviceAddress(0, words, 0);
-    this.#ringRegion.writeDeviceAddress(layout.driverOffset, words, 2);
-    this.#ringRegion.writeDeviceAddress(layout.deviceOffset, words, 4);
-    this.addresses = { size, words };
+    this.#memory = new RingMemory(mapping, size, layout, this.#tableEntries);
+    this.addresses = this.#memory.addresses;
+    const { ring, tables } = this.#memory;
+    const driver = ring.address + layout.driverOffset;
+    const device = ring.address + layout.deviceOffset;
+    this.#ring = new PackedRing(memory, ring.address, driver, device);
+    this.#tables = tables && openDescriptorTable('little', memory, tables.address);
     this.#buffers = new OutstandingBuffers(mapping, size, this.#tableEntries);
   }
 
@@ -190,8 +180,8 @@ export class PackedVirtqueue implements Virtqueue {
 
   reset(): number[] {
     const returned = this.#buffers.removeAll();
-    const { address, length } = this.#ringRegion;
-    this.#memory.u8.fill(0, address, address + length);
+    const { address, length } = this.#memory.ring;
+    this.#guest.u8.fill(0, address, address + length);
     this.#availPosition = FIRST_POSITION;
     this.#usedPosition = FIRST_POSITION;
     this.#readySlots = 0;
@@ -203,8 +193,7 @@ export class PackedVirtqueue implements Virtqueue {
 
   dispose(): void {
     this.reset();
-    this.#tableRegion?.release();
-    this.#ringRegion.release();
+    this.#memory.release();
   }
 
   /** Writes all of a list but its flags, so that on a failed mapping nothing has changed for the device. */
@@ -241,7 +230,7 @@ export class PackedVirtqueue implements Virtqueue {
       const flags = i >= list.readable ? VIRTQ_DESC_F_WRITE : 0;
       this.#tables!.write(first + i, words[0]!, words[1]!, list.length[i]!, 0, flags);
     }
-    this.#tableRegion!.writeDeviceAddress(first * DESCRIPTOR_SIZE, words, 0);
+    this.#memory.tables!.writeDeviceAddress(first * DESCRIPTOR_SIZE, words, 0);
     const slot = slotOf(this.#availPosition);
     this.#ring.writeDescriptor(slot, words[0]!, words[1]!, list.count * DESCRIPTOR_SIZE, id);
     return 0;

@@ -1,4 +1,5 @@
 import type { DeviceAddressSpace } from '../address-space/device-address-space.ts';
+import { BorrowedRing } from './borrowed-ring.ts';
 import type { BrokenCode, BrokenReason } from './broken-reason.ts';
 import type { ByteOrder } from './byte-order.ts';
 import type { DescriptorChain } from './descriptor-chain.ts';
@@ -31,14 +32,11 @@ export class SplitDeviceQueue implements DeviceQueue {
   readonly #options: SplitDeviceQueueOptions;
   readonly #isInFlight: Uint8Array;
   readonly #order: InFlightOrder | undefined;
+  readonly #borrowed: BorrowedRing;
   readonly #tableBytes: Uint8Array;
   readonly #table: DescriptorTable;
   #ring: SplitRing | undefined;
   #descriptors: DescriptorTable | undefined;
-  #generation = -1;
-  #descriptorAt = -1;
-  #driverAt = -1;
-  #deviceAt = -1;
   #lastAvailIdx = 0;
   #availIdx = 0;
   #usedIdx = 0;
@@ -58,6 +56,7 @@ export class SplitDeviceQueue implements DeviceQueue {
     this.size = size;
     this.#space = space;
     this.#options = options;
+    this.#borrowed = new BorrowedRing(space, options.addresses, 'read', 6 + 2 * size, 6 + 8 * size);
     this.#isInFlight = new Uint8Array(size);
     this.#order = options.inOrder === true ? new InFlightOrder(size) : undefined;
     const table = new ArrayBuffer(size * DESCRIPTOR_SIZE);
@@ -150,33 +149,18 @@ export class SplitDeviceQueue implements DeviceQueue {
     last.id = -1;
   }
 
-  /** The rings, found anew through the address space whenever a translation was taken away. */
   #reach(): SplitRing | undefined {
     if (this.#broken !== undefined) return undefined;
-    const generation = this.#space.generation;
-    if (generation === this.#generation) return this.#ring;
-    const { words } = this.#options.addresses;
-    const descriptor = this.#space.borrow(words[0]!, words[1]!, this.size * DESCRIPTOR_SIZE, 'read');
-    const driver = this.#space.borrow(words[2]!, words[3]!, 6 + 2 * this.size, 'read');
-    const device = this.#space.borrow(words[4]!, words[5]!, 6 + 8 * this.size, 'write');
-    if (descriptor < 0 || driver < 0 || device < 0) {
+    const result = this.#borrowed.reach();
+    if (result === 'same') return this.#ring;
+    if (result === 'unreachable') {
       this.#break('ring-unreachable', 'the rings are not reachable');
       return undefined;
     }
-    this.#generation = generation;
-    if (this.#descriptorAt !== descriptor || this.#driverAt !== driver || this.#deviceAt !== device) {
-      this.#openRing(descriptor, driver, device);
-    }
-    return this.#ring;
-  }
-
-  #openRing(descriptor: number, driver: number, device: number): void {
+    const { descriptor, driver, device } = this.#borrowed;
     const { byteOrder } = this.#options;
     this.#descriptors = openDescriptorTable(byteOrder, this.#space.memory, descriptor);
-    this.#ring = openSplitRing(byteOrder, this.#space.memory, driver, device, this.size);
-    this.#descriptorAt = descriptor;
-    this.#driverAt = driver;
-    this.#deviceAt = device;
+    return (this.#ring = openSplitRing(byteOrder, this.#space.memory, driver, device, this.size));
   }
 
   #readAvailIdx(ring: SplitRing): boolean {

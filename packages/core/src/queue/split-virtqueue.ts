@@ -1,5 +1,4 @@
 import type { DmaMapping, DmaStatistics } from '../dma/dma-mapping.ts';
-import type { DmaRegion } from '../dma/dma-region.ts';
 import type { GuestMemory } from '../memory/guest-memory.ts';
 import type { BrokenCode, BrokenReason } from './broken-reason.ts';
 import type { ByteOrder } from './byte-order.ts';
@@ -7,6 +6,7 @@ import { openDescriptorTable, type DescriptorTable } from './descriptor-table.ts
 import { needsNotification, VIRTQ_AVAIL_F_NO_INTERRUPT, VIRTQ_USED_F_NO_NOTIFY } from './notification.ts';
 import { openSplitRing } from './open-split-ring.ts';
 import { OutstandingBuffers } from './outstanding-buffers.ts';
+import { RingMemory } from './ring-memory.ts';
 import type { ScatterList } from './scatter-list.ts';
 import {
   DESCRIPTOR_SIZE,
@@ -54,15 +54,13 @@ export class SplitVirtqueue implements Virtqueue {
   readonly addresses: QueueAddresses;
   readonly #mapping: DmaMapping;
   readonly #ring: SplitRing;
-  readonly #ringRegion: DmaRegion;
+  readonly #memory: RingMemory;
   readonly #descriptors: DescriptorTable;
   readonly #tables: DescriptorTable | undefined;
-  readonly #tableRegion: DmaRegion | undefined;
   readonly #tableEntries: number;
   readonly #eventIdx: boolean;
   readonly #inOrder: boolean;
   readonly #usedLength: UsedLengthPolicy;
-
   readonly #buffers: OutstandingBuffers;
 
   /** These two run free in 32 bits, so that an old buffer is told from one not shown yet; the ring holds their low 16. */
@@ -86,26 +84,14 @@ export class SplitVirtqueue implements Virtqueue {
     // A chain is no longer than the queue, not even through a table (section 2.7.5.3.1).
     this.#tableEntries = Math.min(indirect, size);
 
-    this.#ringRegion = mapping.allocateCoherent(layout.totalBytes, layout.alignment);
-    try {
-      const tableBytes = size * this.#tableEntries * DESCRIPTOR_SIZE;
-      this.#tableRegion = tableBytes > 0 ? mapping.allocateCoherent(tableBytes, DESCRIPTOR_SIZE) : undefined;
-    } catch (error) {
-      this.#ringRegion.release();
-      throw error;
-    }
-    const ring = this.#ringRegion;
+    this.#memory = new RingMemory(mapping, size, layout, this.#tableEntries);
+    this.addresses = this.#memory.addresses;
+    const { ring, tables } = this.#memory;
     const driver = ring.address + layout.driverOffset;
     const device = ring.address + layout.deviceOffset;
     this.#ring = openSplitRing(options.byteOrder, memory, driver, device, size);
     this.#descriptors = openDescriptorTable(options.byteOrder, memory, ring.address);
-    this.#tables = this.#tableRegion && openDescriptorTable(options.byteOrder, memory, this.#tableRegion.address);
-    const words = new Uint32Array(6);
-    ring.writeDeviceAddress(0, words, 0);
-    ring.writeDeviceAddress(layout.driverOffset, words, 2);
-    ring.writeDeviceAddress(layout.deviceOffset, words, 4);
-    this.addresses = { size, words };
-
+    this.#tables = tables && openDescriptorTable(options.byteOrder, memory, tables.address);
     this.#buffers = new OutstandingBuffers(mapping, size, this.#tableEntries);
   }
 
@@ -209,8 +195,7 @@ export class SplitVirtqueue implements Virtqueue {
 
   dispose(): void {
     this.reset();
-    this.#tableRegion?.release();
-    this.#ringRegion.release();
+    this.#memory.release();
   }
 
   /** Writes a chain into the queue's own table, along the free list. On a failed mapping nothing has changed. */
@@ -250,7 +235,7 @@ export class SplitVirtqueue implements Virtqueue {
       const flags = (i >= list.readable ? VIRTQ_DESC_F_WRITE : 0) | (isLast ? 0 : VIRTQ_DESC_F_NEXT);
       this.#tables!.write(first + i, words[0]!, words[1]!, list.length[i]!, flags, isLast ? 0 : i + 1);
     }
-    this.#tableRegion!.writeDeviceAddress(first * DESCRIPTOR_SIZE, words, 0);
+    this.#memory.tables!.writeDeviceAddress(first * DESCRIPTOR_SIZE, words, 0);
     this.#descriptors.write(head, words[0]!, words[1]!, count * DESCRIPTOR_SIZE, VIRTQ_DESC_F_INDIRECT, 0);
     return 0;
   }
