@@ -25,6 +25,7 @@ import type { DriverQueue } from '@virtio-platform/devices';
 import type { ComposedRun, Profile } from '@virtio-platform/profile';
 import type { DriverHalf, DriverType } from './driver-half.ts';
 import { DRIVER_TYPES } from './drivers/driver-types.ts';
+import type { RunReport } from './report.ts';
 
 /** What the ring and the path implement on the driver's side. */
 const RING_DRIVER_FEATURES = FeatureSet.of(
@@ -61,6 +62,7 @@ export class DeviceSession {
   readonly #mappings: DmaMapping[] = [];
   readonly #queues: DriverQueue[] = [];
   #driver: DriverHalf | undefined;
+  #ring: RunReport['queue'] = null;
 
   /** Negotiates. After a refusal there is nothing to start. */
   constructor(run: ComposedRun) {
@@ -73,6 +75,11 @@ export class DeviceSession {
       rules: platform.rules,
       privilege: profile.driver.privilege,
     });
+  }
+
+  /** Layout and size of the first queue, once started. */
+  get ring(): RunReport['queue'] {
+    return this.#ring;
   }
 
   /** Of all queues together. */
@@ -152,6 +159,7 @@ export class DeviceSession {
       usedLength: accepted.has(VIRTIO_F_VERSION_1) ? 'strict' : this.#type.legacyUsedLength,
     });
     this.#queues.push({ queue, mapping });
+    this.#ring ??= { layout, size };
   }
 
   #openMapping(queue: number, capacity: number): DmaMapping {

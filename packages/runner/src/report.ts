@@ -11,6 +11,8 @@ export interface RunReport {
   };
   /** `null` after a refusal, or when the run failed before. */
   readonly path: string | null;
+  /** The ring of the first queue; `null` where there was none. */
+  readonly queue: { readonly layout: 'split' | 'packed'; readonly size: number } | null;
   readonly outcome: 'completed' | 'refused' | 'failed';
   readonly refusal: { readonly code: string; readonly rule: string; readonly reason: string } | null;
   /** Why the run failed; `null` otherwise. */

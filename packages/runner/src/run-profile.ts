@@ -36,6 +36,7 @@ export async function runProfile(profile: Profile, options: RunOptions = {}): Pr
 
 interface RunState {
   negotiation?: NegotiationResult;
+  queue?: RunReport['queue'] | undefined;
   workload: WorkloadReport;
   dma: RunReport['dma'];
   failure?: NonNullable<RunReport['failure']>;
@@ -56,8 +57,13 @@ async function drive(
     await driver.run();
   } finally {
     if (driver !== undefined) state.workload = driver.report;
-    session.end();
-    state.dma = session.dma;
+    state.queue = session.ring;
+    try {
+      session.end();
+    } finally {
+      // A device that does not confirm its reset keeps what it has: the report says how much.
+      state.dma = session.dma;
+    }
     session.dispose();
   }
 }
@@ -84,6 +90,7 @@ function describe(
         .map(({ name, rule, reason }) => ({ feature: name, rule, reason })),
     },
     path: negotiation?.path ?? null,
+    queue: state.queue ?? null,
     outcome: state.failure !== undefined ? 'failed' : refusal !== undefined ? 'refused' : 'completed',
     refusal: refusal === undefined ? null : { code: refusal.code, rule: refusal.rule, reason: refusal.reason },
     failure: state.failure ?? null,
