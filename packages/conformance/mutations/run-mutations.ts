@@ -7,7 +7,9 @@ const CONFIG = fileURLToPath(new URL('./vitest.config.ts', import.meta.url));
 /** The tests of the rings, without those that explore for long. */
 const TESTS = [
   'packages/core/test/queue',
-  ...['hostile', 'mapping-faults', 'split-ring'].map((name) => `packages/conformance/test/${name}`),
+  ...['hostile', 'mapping-faults', 'ring-regressions', 'single-reads', 'split-ring'].map(
+    (name) => `packages/conformance/test/${name}`,
+  ),
 ];
 
 /** Runs the tests of the rings, under a mutation or without. Returns whether all passed. */

@@ -93,11 +93,12 @@ export class SimulatedDevice implements DeviceQueues {
     return this.model.queueSizes[queue] ?? 0;
   }
 
-  /** A queue that may not be enabled stays off, and the device asks for a reset. */
+  /** A queue that may not be enabled stays as it is, and the device asks for a reset: also one that is enabled already. */
   enableQueue(index: number, addresses: QueueAddresses): void {
     try {
       if (addresses.size > this.maxQueueSize(index))
         throw new RangeError(`queue ${index} has no ${addresses.size} entries`);
+      if (this.#queues[index] !== undefined) throw new RangeError(`queue ${index} is enabled already`);
       const layout = this.#accepted.has(VIRTIO_F_RING_PACKED) ? 'packed' : 'split';
       const queue = openDeviceQueue(layout, this.#space, {
         addresses,

@@ -21,7 +21,10 @@ export class BorrowedRing {
   readonly #deviceBytes: number;
   #generation = -1;
 
-  /** Split devices only read descriptors; packed ones write them. Bytes are those of the driver and the device area. */
+  /**
+   * Split devices only read descriptors; packed ones write them. Bytes are those of the driver and the device area. The addresses
+   * are copied: what was checked once is what is used.
+   */
   constructor(
     space: DeviceAddressSpace,
     addresses: QueueAddresses,
@@ -30,7 +33,7 @@ export class BorrowedRing {
     deviceBytes: number,
   ) {
     this.#space = space;
-    this.#addresses = addresses;
+    this.#addresses = { size: addresses.size, words: addresses.words.slice() };
     this.#descriptorAccess = descriptorAccess;
     this.#driverBytes = driverBytes;
     this.#deviceBytes = deviceBytes;
