@@ -8,6 +8,7 @@ export * from './describe-address-space.ts';
 export * from './describe-dma-mapping.ts';
 export * from './describe-platform-plugin.ts';
 export * from './describe-transport.ts';
+export * from './echo-device.ts';
 export * from './explore-interleavings.ts';
 export * from './fuzz-device-queue.ts';
 export * from './fuzz-rings.ts';

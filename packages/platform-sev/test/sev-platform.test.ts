@@ -10,7 +10,7 @@ import {
 } from '@virtio-platform/core';
 import { describe, expect, it } from 'vitest';
 import type { MemoryConversion } from '@virtio-platform/platform-sev';
-import { EchoDevice } from './echo-device.ts';
+import { EchoDevice } from '@virtio-platform/conformance';
 import { bootEncryptedGuest, type EncryptedGuest } from './encrypted-guest.ts';
 
 const REQUEST = { queue: 0, capacity: 64 };

@@ -8,7 +8,7 @@ import {
 } from '@virtio-platform/core';
 import { describe, expect, it } from 'vitest';
 import type { VfioOptionsInput } from '@virtio-platform/platform-vfio';
-import { EchoDevice } from './echo-device.ts';
+import { EchoDevice } from '@virtio-platform/conformance';
 import { startProcess, type UserProcess } from './user-process.ts';
 
 interface Rig extends UserProcess {
