@@ -31,10 +31,3 @@ export function readConsoleConfig(transport: Transport, accepted: FeatureSet, by
     ports: Math.max(1, Math.min(told, CONSOLE_MAX_PORTS, (transport.queueCount >> 1) - 1)),
   };
 }
-
-/** Writes a character by the configuration alone, before or after anything else works. Needs EMERG_WRITE offered, not accepted (section 5.3.5.1). */
-export function writeEmergency(transport: Transport, byteOrder: ByteOrder, character: number): void {
-  const word = new Uint8Array(4);
-  word[byteOrder === 'little' ? 0 : 3] = character;
-  transport.writeConfig(CONSOLE_CONFIG.emergencyWrite, word);
-}
