@@ -1,6 +1,12 @@
 import { DmaDirection } from '../dma/dma-direction.ts';
 import type { DmaMapping } from '../dma/dma-mapping.ts';
 import type { ScatterList } from './scatter-list.ts';
+import { QUEUE_FULL } from './virtqueue.ts';
+
+/** A request takes descriptors of the ring itself, one for each segment. */
+export const IN_RING = 0;
+/** A request takes one descriptor, which refers to the indirect table of its head. */
+export const IN_TABLE = 1;
 
 /** No segment is mapped here: it is premapped, or there is none. */
 const NOT_MAPPED = -1;
@@ -74,6 +80,20 @@ export class OutstandingBuffers {
   /** Buffers added so far, free-running in 32 bits. */
   get added(): number {
     return this.#added;
+  }
+
+  /**
+   * Where the request in `list` goes: {@link IN_TABLE}, {@link IN_RING}, or `QUEUE_FULL` for now. Throws `TypeError` or
+   * `RangeError` for one that can go nowhere: a chain is no longer than the queue, not even through a table (section 2.7.5.3.1).
+   */
+  place({ count }: ScatterList): number {
+    if (count === 0) throw new TypeError('a request has at least one segment');
+    const useTable = count > 1 && count <= this.#tableEntries;
+    if (!useTable && count > this.#size) {
+      throw new RangeError(`a request of ${count} segments does not fit in ${this.#size} descriptors`);
+    }
+    if (this.#free < (useTable ? 1 : count)) return QUEUE_FULL;
+    return useTable ? IN_TABLE : IN_RING;
   }
 
   /** The head that the next buffer gets. */

@@ -3,7 +3,7 @@ import type { GuestMemory } from '../memory/guest-memory.ts';
 import type { BrokenCode, BrokenReason } from './broken-reason.ts';
 import { openDescriptorTable, type DescriptorTable } from './descriptor-table.ts';
 import { packedNeedsNotification } from './notification.ts';
-import { OutstandingBuffers } from './outstanding-buffers.ts';
+import { IN_TABLE, OutstandingBuffers } from './outstanding-buffers.ts';
 import {
   advance,
   availableFlags,
@@ -23,7 +23,6 @@ import type { UsedBatch } from './used-batch.ts';
 import {
   acceptedLength,
   QUEUE_BROKEN,
-  QUEUE_FULL,
   type QueueAddresses,
   type UsedLengthPolicy,
   type Virtqueue,
@@ -113,15 +112,9 @@ export class PackedVirtqueue implements Virtqueue {
 
   add(list: ScatterList): number {
     if (this.#broken !== undefined) return QUEUE_BROKEN;
-    const count = list.count;
-    if (count === 0) throw new TypeError('a request has at least one segment');
-    const useTable = count > 1 && count <= this.#tableEntries;
-    if (!useTable && count > this.size) {
-      throw new RangeError(
-        `queue ${this.index}: a request of ${count} segments does not fit in ${this.size} descriptors`,
-      );
-    }
-    if (this.#buffers.free < (useTable ? 1 : count)) return QUEUE_FULL;
+    const place = this.#buffers.place(list);
+    if (place < 0) return place;
+    const useTable = place === IN_TABLE;
     const failure = useTable ? this.#describeInTable(list) : this.#describe(list);
     if (failure < 0) return failure;
     this.#makeReady(list, useTable);

@@ -5,7 +5,7 @@ import type { ByteOrder } from './byte-order.ts';
 import { openDescriptorTable, type DescriptorTable } from './descriptor-table.ts';
 import { needsNotification, VIRTQ_AVAIL_F_NO_INTERRUPT, VIRTQ_USED_F_NO_NOTIFY } from './notification.ts';
 import { openSplitRing } from './open-split-ring.ts';
-import { OutstandingBuffers } from './outstanding-buffers.ts';
+import { IN_TABLE, OutstandingBuffers } from './outstanding-buffers.ts';
 import { RingMemory } from './ring-memory.ts';
 import type { ScatterList } from './scatter-list.ts';
 import {
@@ -21,7 +21,6 @@ import type { UsedBatch } from './used-batch.ts';
 import {
   acceptedLength,
   QUEUE_BROKEN,
-  QUEUE_FULL,
   type QueueAddresses,
   type UsedLengthPolicy,
   type Virtqueue,
@@ -109,15 +108,9 @@ export class SplitVirtqueue implements Virtqueue {
 
   add(list: ScatterList): number {
     if (this.#broken !== undefined) return QUEUE_BROKEN;
-    const count = list.count;
-    if (count === 0) throw new TypeError('a request has at least one segment');
-    const useTable = count > 1 && count <= this.#tableEntries;
-    if (!useTable && count > this.size) {
-      throw new RangeError(
-        `queue ${this.index}: a request of ${count} segments does not fit in ${this.size} descriptors`,
-      );
-    }
-    if (this.#buffers.free < (useTable ? 1 : count)) return QUEUE_FULL;
+    const place = this.#buffers.place(list);
+    if (place < 0) return place;
+    const useTable = place === IN_TABLE;
     const slot = this.#buffers.added & (this.size - 1);
     const failure = useTable ? this.#describeInTable(list) : this.#describe(list);
     if (failure < 0) return failure;
