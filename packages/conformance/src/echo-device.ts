@@ -13,7 +13,7 @@ export class EchoDevice {
   }
 
   /** Serves what is available and returns how many buffers it was. Writes at most `most` bytes into each. */
-  serve(most = Infinity): number {
+  serve(most: number = Infinity): number {
     const chain = this.#chain;
     let served = 0;
     for (; this.queue.pop(chain); served++) {
