@@ -36,7 +36,7 @@ export interface PoisoningDmaMappingOptions {
  */
 export class PoisoningDmaMapping implements DmaMapping {
   readonly path = 'bounced+translated';
-  readonly barriers = 'smp';
+  readonly barrier = undefined;
   readonly limits: DmaLimits;
   readonly #memory: GuestMemory;
   readonly #table: MappingTable;

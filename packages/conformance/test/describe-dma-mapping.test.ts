@@ -118,8 +118,8 @@ class PassingMapping implements DmaMapping {
     return this.inner.statistics;
   }
 
-  get barriers(): DmaMapping['barriers'] {
-    return this.inner.barriers;
+  get barrier(): DmaMapping['barrier'] {
+    return this.inner.barrier;
   }
 
   map(address: number, length: number, direction: DmaDirection, words: Uint32Array, at: number): number {

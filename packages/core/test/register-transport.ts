@@ -13,6 +13,8 @@ export interface RegisterTransportOptions {
   readonly deviceType?: string;
   /** How often status is read after the reset of a device in use before it reads 0. */
   readonly slowReset?: number;
+  /** How often a queue that is being reset says so before it is. */
+  readonly slowQueueReset?: number;
   /** Features without which the device clears FEATURES_OK. */
   readonly demands?: FeatureSet;
   /** How many configuration reads find the configuration changing under them. */
@@ -38,6 +40,7 @@ export class RegisterTransport implements Transport {
   readonly #options: RegisterTransportOptions;
   #status = 0;
   #resetReads = 0;
+  #queueResetReads = 0;
   #generation = 0;
   #unstableReads: number;
 
@@ -85,8 +88,16 @@ export class RegisterTransport implements Transport {
     this.log.push(`queue ${queue} of ${addresses.size}`);
   }
 
-  notify(queue: number): void {
-    this.log.push(`notify ${queue}`);
+  resetQueue(queue: number): void {
+    this.log.push(`reset queue ${queue}`);
+  }
+
+  isQueueReset(_queue: number): boolean {
+    return (this.#options.slowQueueReset ?? 0) <= this.#queueResetReads++;
+  }
+
+  notify(queue: number, next: number): void {
+    this.log.push(`notify ${queue} ${next}`);
   }
 
   wait(timeoutMs: number): WaitResult {

@@ -36,5 +36,7 @@ export interface DeviceModel {
    * {@link KEPT}. The chain is reused with the next buffer of the queue, also when the buffer is kept. Hot.
    */
   process(queue: number, chain: DescriptorChain, space: DeviceAddressSpace, queues: DeviceQueues): number;
+  /** One queue was reset (RING_RESET): the buffers of it that the device kept are gone, with what they were for. */
+  forget(queue: number): void;
   dispose(): void;
 }

@@ -1,4 +1,4 @@
-import { copyBytes, type GuestMemory } from '@virtio-platform/core';
+import { copyBytes, type GuestMemory, type Virtqueue } from '@virtio-platform/core';
 import { BufferSlots, NO_BUFFER } from './buffer-slots.ts';
 import type { DriverQueue } from './driver-queue.ts';
 
@@ -15,7 +15,7 @@ export interface QueuePairOptions {
   readonly splitsHeader: boolean;
   readonly buffers: 'premapped' | 'streaming';
   /** Sends an available buffer notification. */
-  readonly notify: (queue: number) => void;
+  readonly notify: (queue: Virtqueue) => void;
 }
 
 /** A receive and a transmit queue with their buffers: what console ports and network queues have in common. Hot: no allocation per message. */
@@ -99,8 +99,8 @@ export class QueuePair {
       this.#receive.give(slot);
       break;
     }
-    if (this.#receive.queue.publish()) notify(this.#receive.queue.index);
-    if (this.#transmit.queue.publish()) notify(this.#transmit.queue.index);
+    if (this.#receive.queue.publish()) notify(this.#receive.queue);
+    if (this.#transmit.queue.publish()) notify(this.#transmit.queue);
     return sent;
   }
 

@@ -43,12 +43,19 @@ for (let seen = 0, isWanted = true; isWanted;) {
     mailbox.answer();
     continue;
   }
-  const isRung = mailbox.takeDoorbell();
-  if (isRung) device.run();
+  const isRung = mailbox.takeDoorbells();
+  if (isRung) hearDoorbells();
   if (device.takeNotification()) mailbox.interrupt();
   if (!isRung) seen = mailbox.sleep(seen, NAP_MS);
 }
 device.dispose();
+
+function hearDoorbells(): void {
+  for (let queue = 0; queue < ready.queueCount; queue++) {
+    const value = mailbox.takeDoorbell(queue);
+    if (value >= 0) device.notify(value);
+  }
+}
 
 /** Carries out one command. Returns whether the device is still wanted. */
 function execute(command: Command): boolean {
@@ -72,11 +79,20 @@ function execute(command: Command): boolean {
     case Command.EnableQueue:
       device.enableQueue(words[0]!, { size: words[1]!, words: words.slice(2, 8) });
       return true;
+    case Command.ResetQueue:
+      device.resetQueue(words[0]!);
+      return true;
+    case Command.IsQueueReset:
+      words[0] = device.isQueueReset(words[0]!) ? 1 : 0;
+      return true;
+    case Command.NotificationIdentity:
+      words[0] = device.notificationIdentity(words[0]!);
+      return true;
     case Command.ReadConfig:
       for (let i = 0, offset = words[0]!; i < words[1]!; i++) data[i] = model.config[offset + i] ?? 0;
       return true;
     case Command.WriteConfig:
-      model.writeConfig(words[0]!, data.slice(0, words[1]));
+      device.writeConfig(words[0]!, data.slice(0, words[1]));
       return true;
     case Command.ReadFaults:
       words[0] = new TextEncoder().encodeInto(faultsAsJson(), data).written;

@@ -1,4 +1,12 @@
-import type { DeviceInterface, FeatureSet, QueueAddresses, Transport, WaitResult } from '@virtio-platform/core';
+import {
+  notificationValue,
+  VIRTIO_F_NOTIFICATION_DATA,
+  type DeviceInterface,
+  type FeatureSet,
+  type QueueAddresses,
+  type Transport,
+  type WaitResult,
+} from '@virtio-platform/core';
 import { legacyAddresses } from './legacy-addresses.ts';
 import type { SimulatedDevice } from './simulated-device.ts';
 
@@ -10,6 +18,7 @@ export class InProcessTransport implements Transport {
   readonly queueCount: number;
   readonly #device: SimulatedDevice;
   readonly #config: Uint8Array;
+  #notifiesWithData = false;
 
   constructor(device: SimulatedDevice, deviceInterface: DeviceInterface, carries: FeatureSet) {
     this.#device = device;
@@ -26,6 +35,7 @@ export class InProcessTransport implements Transport {
 
   writeDriverFeatures(features: FeatureSet): void {
     this.#device.writeFeatures(features);
+    this.#notifiesWithData = features.has(VIRTIO_F_NOTIFICATION_DATA);
   }
 
   readStatus(): number {
@@ -44,8 +54,16 @@ export class InProcessTransport implements Transport {
     this.#device.enableQueue(queue, this.interface === 'legacy' ? legacyAddresses(addresses) : addresses);
   }
 
-  notify(_queue: number): void {
-    this.#device.run();
+  resetQueue(queue: number): void {
+    this.#device.resetQueue(queue);
+  }
+
+  isQueueReset(queue: number): boolean {
+    return this.#device.isQueueReset(queue);
+  }
+
+  notify(queue: number, next: number): void {
+    this.#device.notify(notificationValue(this.#device.notificationIdentity(queue), next, this.#notifiesWithData));
   }
 
   /** Nobody else makes progress in this thread: what is not pending now never comes. */
@@ -62,7 +80,7 @@ export class InProcessTransport implements Transport {
   }
 
   writeConfig(offset: number, source: Uint8Array): void {
-    this.#device.model.writeConfig(offset, source);
+    this.#device.writeConfig(offset, source);
   }
 
   dispose(): void {

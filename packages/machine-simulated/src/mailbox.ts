@@ -11,7 +11,10 @@ export const Command = {
   ReadConfig: 7,
   WriteConfig: 8,
   ReadFaults: 9,
-  Exit: 10,
+  ResetQueue: 10,
+  IsQueueReset: 11,
+  NotificationIdentity: 12,
+  Exit: 13,
 } as const;
 export type Command = (typeof Command)[keyof typeof Command];
 
@@ -24,7 +27,10 @@ const INTERRUPTS = 4;
 const NOTIFIED = 5;
 const FAULTS = 6;
 const WORDS = 8;
-const DATA_OFFSET = 128;
+/** Two words for each queue: whether its doorbell was rung, and the value written last. */
+const DOORBELLS = 32;
+const MAX_QUEUES = 64;
+const DATA_OFFSET = (DOORBELLS + 2 * MAX_QUEUES) * 4;
 const DATA_SIZE = 0x1_0000;
 
 /**
@@ -54,8 +60,11 @@ export class Mailbox {
     return Atomics.wait(this.#i32, ANSWERED, answered, timeoutMs) !== 'timed-out';
   }
 
-  /** Driver's side: rings the doorbell, which all queues share. */
-  ring(): void {
+  /** Driver's side: rings the doorbell of a queue with a value. A value that nobody took yet is replaced: it says less. */
+  ring(queue: number, value: number): void {
+    if (queue >= MAX_QUEUES) return;
+    Atomics.store(this.#i32, DOORBELLS + 2 * queue + 1, value);
+    Atomics.store(this.#i32, DOORBELLS + 2 * queue, 1);
     Atomics.store(this.#i32, NOTIFIED, 1);
     this.#wake();
   }
@@ -95,9 +104,15 @@ export class Mailbox {
     Atomics.notify(this.#i32, ANSWERED);
   }
 
-  /** Device's side: whether the doorbell was rung since. */
-  takeDoorbell(): boolean {
+  /** Device's side: whether any doorbell was rung since. */
+  takeDoorbells(): boolean {
     return Atomics.exchange(this.#i32, NOTIFIED, 0) !== 0;
+  }
+
+  /** Device's side: the value with which the doorbell of a queue was rung since, or -1. */
+  takeDoorbell(queue: number): number {
+    if (Atomics.exchange(this.#i32, DOORBELLS + 2 * queue, 0) === 0) return -1;
+    return Atomics.load(this.#i32, DOORBELLS + 2 * queue + 1) >>> 0;
   }
 
   /** Device's side: sleeps until something happened since `seen`, and returns the new count. */

@@ -2,12 +2,17 @@ import {
   DescriptorChain,
   DeviceStatus,
   FeatureSet,
+  notifiedIdentity,
   openDeviceQueue,
   PAGE_SIZE,
   unmetDependency,
   VIRTIO_F_ACCESS_PLATFORM,
   VIRTIO_F_IN_ORDER,
+  VIRTIO_F_NOTIF_CONFIG_DATA,
+  VIRTIO_F_NOTIFICATION_DATA,
   VIRTIO_F_RING_PACKED,
+  VIRTIO_F_RING_RESET,
+  VIRTIO_F_SUSPEND,
   VIRTIO_F_VERSION_1,
   VIRTIO_RING_F_EVENT_IDX,
   VIRTIO_RING_F_INDIRECT_DESC,
@@ -50,6 +55,7 @@ export class SimulatedDevice implements DeviceQueues {
   #status = 0;
   #handled = 0;
   #notify = false;
+  #lastNotification = -1;
 
   /** Owns `model`. */
   constructor(model: DeviceModel, space: DeviceAddressSpace, options: SimulatedDeviceOptions) {
@@ -73,6 +79,11 @@ export class SimulatedDevice implements DeviceQueues {
     return notify;
   }
 
+  /** What the driver notified with last, -1 since a reset: what it said of a ring with NOTIFICATION_DATA. For those who debug a driver. */
+  get lastNotification(): number {
+    return this.#lastNotification;
+  }
+
   /** Ignored after FEATURES_OK: features change only through a reset (section 2.2). */
   writeFeatures(features: FeatureSet): void {
     if ((this.#status & DeviceStatus.FeaturesOk) === 0) this.#accepted = features;
@@ -81,12 +92,10 @@ export class SimulatedDevice implements DeviceQueues {
   writeStatus(status: number): void {
     if (status === 0) return this.#reset();
     const set = status & ~this.#status;
-    this.#status |= status & ~(DeviceStatus.FeaturesOk | DeviceStatus.DriverOk | DeviceStatus.NeedsReset);
+    this.#status |= status & (DeviceStatus.Acknowledge | DeviceStatus.Driver | DeviceStatus.Failed);
     if ((set & DeviceStatus.FeaturesOk) !== 0 && this.#mayAccept()) this.#status |= DeviceStatus.FeaturesOk;
-    if ((set & DeviceStatus.DriverOk) !== 0 && this.#mayAccept()) {
-      this.#status |= DeviceStatus.DriverOk;
-      this.model.start(this.#accepted);
-    }
+    if ((set & DeviceStatus.Suspend) !== 0) this.#suspend();
+    if ((set & DeviceStatus.DriverOk) !== 0) this.#start();
   }
 
   maxQueueSize(queue: number): number {
@@ -114,6 +123,34 @@ export class SimulatedDevice implements DeviceQueues {
     }
   }
 
+  /** Ends a queue at once: it is not touched again, and its buffers are the driver's (section 2.6.1). Throws `TypeError` without RING_RESET. */
+  resetQueue(index: number): void {
+    if (!this.#accepted.has(VIRTIO_F_RING_RESET)) throw new TypeError('RING_RESET was not negotiated');
+    if (this.#queues[index] === undefined) return;
+    this.#queues[index] = undefined;
+    this.model.forget(index);
+  }
+
+  isQueueReset(index: number): boolean {
+    return this.#queues[index] === undefined;
+  }
+
+  /** What names a queue in notifications with NOTIF_CONFIG_DATA: anything but its index, so that a driver that ignores it is not heard. */
+  notificationIdentity(index: number): number {
+    return this.#accepted.has(VIRTIO_F_NOTIF_CONFIG_DATA) ? 0x4000 + 3 * index : index;
+  }
+
+  /**
+   * An available buffer notification, as {@link notificationValue} made it. One that names no queue that is enabled is ignored. What
+   * it says of the ring is for those who debug: the ring itself is what counts, and a driver that lies there gains nothing.
+   */
+  notify(value: number): void {
+    this.#lastNotification = value;
+    const identity = notifiedIdentity(value, this.#accepted.has(VIRTIO_F_NOTIFICATION_DATA));
+    const isKnown = this.#queues.some((queue, index) => queue && this.notificationIdentity(index) === identity);
+    if (isKnown) this.run();
+  }
+
   /**
    * Handles everything available that the device has a use for, on every queue: a buffer of one may make it want those of another.
    * The driver can add no more than its queues hold meanwhile, so this ends.
@@ -134,6 +171,11 @@ export class SimulatedDevice implements DeviceQueues {
     this.#queues[index]?.queue.push(head, written);
   }
 
+  /** Ignored while suspended (section 3.4). */
+  writeConfig(offset: number, source: Uint8Array): void {
+    if ((this.#status & DeviceStatus.Suspend) === 0) this.model.writeConfig(offset, source);
+  }
+
   dispose(): void {
     this.model.dispose();
   }
@@ -148,6 +190,8 @@ export class SimulatedDevice implements DeviceQueues {
         const faults = this.#space.faults.count;
         const written = this.model.process(index, chain, this.#space, this);
         if (this.#options.rogue.length > 0) this.#misbehave();
+        // Whatever a buffer made the device do, a queue that was reset meanwhile is not touched again.
+        if (this.#queues[index]?.queue !== queue) return isBusy;
         if (written !== KEPT) queue.push(chain.head, written);
         if (this.#space.faults.count !== faults && this.#options.onFault === 'needs-reset') {
           this.#fail();
@@ -165,6 +209,23 @@ export class SimulatedDevice implements DeviceQueues {
     this.#status = 0;
     this.#accepted = FeatureSet.EMPTY;
     this.#notify = false;
+    this.#lastNotification = -1;
+  }
+
+  /** Sets DRIVER_OK: of a device that was set up, or of one that was suspended, which goes on where it was. */
+  #start(): void {
+    if (!this.#mayAccept()) return;
+    const isSuspended = (this.#status & DeviceStatus.Suspend) !== 0;
+    this.#status = (this.#status & ~DeviceStatus.Suspend) | DeviceStatus.DriverOk;
+    if (isSuspended) this.run();
+    else this.model.start(this.#accepted);
+  }
+
+  /** Only a device that runs can be suspended. All that was taken from a queue is given back first, and shown (section 3.4). */
+  #suspend(): void {
+    if (!this.#accepted.has(VIRTIO_F_SUSPEND) || !this.#isLive()) return;
+    this.run();
+    if (this.#isLive()) this.#status = (this.#status & ~DeviceStatus.DriverOk) | DeviceStatus.Suspend;
   }
 
   /** A legacy device may be used before DRIVER_OK (section 3.1.2). */

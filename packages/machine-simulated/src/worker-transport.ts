@@ -5,6 +5,9 @@ import {
   CodedError,
   DeviceError,
   FeatureSet,
+  notificationValue,
+  VIRTIO_F_NOTIFICATION_DATA,
+  VIRTIO_F_RING_RESET,
   type AddressSpaceBlueprint,
   type DeviceFault,
   type DeviceInterface,
@@ -32,6 +35,9 @@ export class WorkerTransport implements Transport {
   readonly #mailbox: Mailbox;
   readonly #faults: FaultLog;
   readonly #worker: Worker;
+  /** By index, as long as the queue is enabled: what names it in notifications. */
+  readonly #identities: number[] = [];
+  #accepted = FeatureSet.EMPTY;
   #interrupts = 0;
   #isLost = false;
 
@@ -54,6 +60,7 @@ export class WorkerTransport implements Transport {
   writeDriverFeatures(features: FeatureSet): void {
     writeFeatureWords(features, this.#mailbox.words);
     this.#ask(Command.WriteFeatures);
+    this.#accepted = features;
   }
 
   readStatus(): number {
@@ -69,9 +76,7 @@ export class WorkerTransport implements Transport {
   }
 
   maxQueueSize(queue: number): number {
-    this.#mailbox.words[0] = queue;
-    this.#ask(Command.MaxQueueSize);
-    return this.#mailbox.words[0];
+    return this.#askAbout(Command.MaxQueueSize, queue);
   }
 
   enableQueue(queue: number, addresses: QueueAddresses): void {
@@ -80,10 +85,22 @@ export class WorkerTransport implements Transport {
     this.#mailbox.words[1] = size;
     this.#mailbox.words.set(words, 2);
     this.#ask(Command.EnableQueue);
+    this.#identities[queue] = this.#askAbout(Command.NotificationIdentity, queue);
   }
 
-  notify(_queue: number): void {
-    this.#mailbox.ring();
+  resetQueue(queue: number): void {
+    if (!this.#accepted.has(VIRTIO_F_RING_RESET)) throw new TypeError('RING_RESET was not negotiated');
+    this.#askAbout(Command.ResetQueue, queue);
+  }
+
+  isQueueReset(queue: number): boolean {
+    return this.#askAbout(Command.IsQueueReset, queue) === 1;
+  }
+
+  notify(queue: number, next: number): void {
+    const identity = this.#identities[queue];
+    if (identity === undefined) return;
+    this.#mailbox.ring(queue, notificationValue(identity, next, this.#accepted.has(VIRTIO_F_NOTIFICATION_DATA)));
   }
 
   wait(timeoutMs: number): WaitResult {
@@ -129,6 +146,13 @@ export class WorkerTransport implements Transport {
     if (!this.#isLost && this.#mailbox.ask(command, COMMAND_TIMEOUT_MS)) return;
     this.#isLost = true;
     throw new DeviceError('ERR_DEVICE_LOST', `the device's thread did not answer in ${COMMAND_TIMEOUT_MS} ms`);
+  }
+
+  /** A command about one queue, with the word that it answers. */
+  #askAbout(command: Command, queue: number): number {
+    this.#mailbox.words[0] = queue;
+    this.#ask(command);
+    return this.#mailbox.words[0];
   }
 
   #collectFaults(): void {

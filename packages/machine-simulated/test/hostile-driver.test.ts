@@ -104,7 +104,7 @@ class RawBlockDriver {
   /** Kicks the device until something came back, and returns how many bytes it says that it wrote. */
   finish(): number {
     const batch = new UsedBatch(8);
-    this.transport.notify(0);
+    this.transport.notify(0, 0);
     for (let tries = 0; tries < 100 && this.queue.takeUsed(batch) === 0; tries++) this.transport.wait(20);
     expect(batch.count).toBe(1);
     return batch.written[0]!;
@@ -148,12 +148,12 @@ describe.each(['same-thread', 'worker'] as const)(
       it('V31 D43 touches nothing before DRIVER_OK, however often and for whichever queue it is kicked', async () => {
         const { driver, memory } = await start();
         driver.send(VIRTIO_BLK_T_IN, ['header']);
-        for (const queue of [0, 1, 7, 0xffff, 0x7fff_ffff, -1]) driver.transport.notify(queue);
-        for (let i = 0; i < 200; i++) driver.transport.notify(0);
+        for (const queue of [0, 1, 7, 0xffff, 0x7fff_ffff, -1]) driver.transport.notify(queue, 0);
+        for (let i = 0; i < 200; i++) driver.transport.notify(0, 0);
         expect([driver.isAnswered, memory.u8[STATUS]]).toEqual([false, UNTOUCHED]);
         startDevice(driver.transport);
         expect([driver.finish(), memory.u8[STATUS]]).toEqual([SECTOR + 1, VIRTIO_BLK_S_OK]);
-        for (let i = 0; i < 200; i++) driver.transport.notify(0);
+        for (let i = 0; i < 200; i++) driver.transport.notify(0, 0);
         expect(driver.isAnswered).toBe(false);
         expect(driver.transport.readStatus() & DeviceStatus.NeedsReset).toBe(0);
       });
@@ -164,7 +164,7 @@ describe.each(['same-thread', 'worker'] as const)(
         driver.send(VIRTIO_BLK_T_IN, ['header']);
         resetDevice(driver.transport);
         const before = memory.u8.slice();
-        for (let i = 0; i < 20; i++) driver.transport.notify(0);
+        for (let i = 0; i < 20; i++) driver.transport.notify(0, 0);
         expect(driver.isAnswered).toBe(false);
         expect(Buffer.compare(memory.u8, before)).toBe(0);
         expect(driver.queue.reset()).toHaveLength(1);

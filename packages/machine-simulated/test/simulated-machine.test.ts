@@ -98,7 +98,7 @@ function writeAndRead({ transport, memory }: BootedMachine): number[] {
     const slot = driver.take();
     memory.u8.fill(type === VIRTIO_BLK_T_OUT ? 0x5a : 0, driver.dataAddress(slot), driver.dataAddress(slot) + 4096);
     driver.submit(slot, type, 8, 4096);
-    if (driver.publish()) transport.notify(0);
+    if (driver.publish()) transport.notify(0, 0);
     for (let i = 0; i < 100 && driver.inFlight > 0; i++) {
       if (driver.poll() > 0) statuses.push(driver.completedStatus[0]!);
       else if (queue.enableNotifications()) transport.wait(50);

@@ -131,8 +131,17 @@ export class VhostUserTransport implements Transport {
     this.#call.drain();
   }
 
+  /** The bit is not carried, so that nobody can have negotiated it. */
+  resetQueue(_queue: number): void {
+    throw new TypeError('RING_RESET was not negotiated');
+  }
+
+  isQueueReset(index: number): boolean {
+    return this.#queues[index]?.isRunning !== true;
+  }
+
   /** Hot: no allocation. */
-  notify(index: number): void {
+  notify(index: number, _next: number): void {
     this.#connection.check();
     this.#queues[index]!.notify();
   }

@@ -75,7 +75,7 @@ export class BlockRing {
     this.#list.addWritable(this.#status, 1);
     if (this.queue.add(this.#list) < 0) throw new Error('the request was not added');
     this.queue.publish();
-    transport.notify(0);
+    transport.notify(0, 0);
   }
 
   /** Waits for the request. Returns what ended the wait: `notified` when it came back. */

@@ -83,7 +83,7 @@ describe.skipIf(SKIP)('VhostUserMachine with qemu-storage-daemon', () => {
       });
       expect(() => transport.readStatus()).toThrow(lost);
       expect(() => transport.writeStatus(0)).toThrow(lost);
-      expect(() => transport.notify(0)).toThrow(lost);
+      expect(() => transport.notify(0, 0)).toThrow(lost);
       expect(() => transport.readConfig(0, new Uint8Array(8))).toThrow(lost);
     });
     expect({ descriptors: descriptors(), folders: folders(), children: children() }).toEqual(before);

@@ -23,7 +23,7 @@ import { TceRegion } from './tce-region.ts';
 export class TceDmaMapping implements DmaMapping {
   readonly path = 'translated';
   readonly limits: DmaLimits;
-  readonly barriers = 'smp';
+  readonly barrier = undefined;
   readonly #memory: GuestMemory;
   readonly #window: DynamicTceWindow;
   /** `tag` is the offset in the window. */

@@ -35,7 +35,7 @@ const FLAGS = [
  */
 export class VfioDmaMapping implements DmaMapping {
   readonly path: DmaPath = 'translated';
-  readonly barriers = 'smp';
+  readonly barrier = undefined;
   readonly limits: DmaLimits;
   readonly #memory: GuestMemory;
   readonly #iovas: IovaSpace;

@@ -50,7 +50,7 @@ export class ReadEntropy implements DriverHalf {
     const { requests } = profile.workload;
     for (let next = 0; this.#completed < requests;) {
       while (next < requests && this.#request()) next++;
-      if (this.#driver.publish()) transport.notify(queue.index);
+      if (this.#driver.publish()) transport.notify(queue.index, queue.nextAvailable);
       const came = this.#driver.poll();
       for (let i = 0; i < came; i++) this.#check(this.#driver.read(i, this.#bytes));
       this.#completed += came;

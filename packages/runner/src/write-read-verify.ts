@@ -66,7 +66,7 @@ export class WriteReadVerify implements DriverHalf {
     const { queue } = this.#context.queues[0]!;
     for (let next = 0, done = 0; done < count;) {
       while (next < count && this.#submit(type, first + next * step, round)) next++;
-      if (driver.publish()) this.#context.transport.notify(queue.index);
+      if (driver.publish()) this.#context.transport.notify(queue.index, queue.nextAvailable);
       const came = this.#collect(type, round);
       done += came;
       await this.#loop.turn(came, this.#completed);

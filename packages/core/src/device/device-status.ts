@@ -4,6 +4,8 @@ export const DeviceStatus = {
   Driver: 2,
   DriverOk: 4,
   FeaturesOk: 8,
+  /** Only with the feature SUSPEND; the device then clears DRIVER_OK. Section 3.4. */
+  Suspend: 16,
   NeedsReset: 64,
   Failed: 128,
 } as const;
@@ -15,6 +17,7 @@ export function statusNames(status: number): string {
     [DeviceStatus.Driver, 'DRIVER'],
     [DeviceStatus.FeaturesOk, 'FEATURES_OK'],
     [DeviceStatus.DriverOk, 'DRIVER_OK'],
+    [DeviceStatus.Suspend, 'SUSPEND'],
     [DeviceStatus.NeedsReset, 'DEVICE_NEEDS_RESET'],
     [DeviceStatus.Failed, 'FAILED'],
   ];

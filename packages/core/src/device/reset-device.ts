@@ -1,25 +1,35 @@
-import { DeviceError } from '../errors/coded-error.ts';
+import { awaitDevice, DEVICE_TIMEOUT_MS } from './await-device.ts';
 import { statusNames } from './device-status.ts';
 import type { Transport } from './transport.ts';
-
-const RESET_TIMEOUT_MS = 5000;
 
 /**
  * Resets the device and waits until it confirms by a status of 0 (specification 1.4 section 2.4.2): only then is memory the
  * driver's again. Throws {@link DeviceError} `ERR_DEVICE_RESET_TIMEOUT`.
  */
-export function resetDevice(transport: Transport, timeoutMs: number = RESET_TIMEOUT_MS): void {
+export function resetDevice(transport: Transport, timeoutMs: number = DEVICE_TIMEOUT_MS): void {
+  let status = 0;
   transport.writeStatus(0);
-  const deadline = performance.now() + timeoutMs;
-  for (;;) {
-    const status = transport.readStatus();
-    if (status === 0) return;
-    if (performance.now() > deadline) {
-      throw new DeviceError(
-        'ERR_DEVICE_RESET_TIMEOUT',
-        `the device did not confirm a reset in ${timeoutMs} ms; status ${statusNames(status)}`,
-      );
-    }
-    transport.wait(1);
-  }
+  awaitDevice(
+    transport,
+    () => (status = transport.readStatus()) === 0,
+    timeoutMs,
+    'ERR_DEVICE_RESET_TIMEOUT',
+    () => `confirm a reset (status ${statusNames(status)})`,
+  );
+}
+
+/**
+ * Resets one queue and waits until the device confirms (specification 1.4 section 2.6.1); the others go on. Only then may the
+ * driver take the queue's buffers back, and enable it again, also with another size. Needs RING_RESET. Throws
+ * {@link DeviceError} `ERR_DEVICE_RESET_TIMEOUT`.
+ */
+export function resetQueue(transport: Transport, queue: number, timeoutMs: number = DEVICE_TIMEOUT_MS): void {
+  transport.resetQueue(queue);
+  awaitDevice(
+    transport,
+    () => transport.isQueueReset(queue),
+    timeoutMs,
+    'ERR_DEVICE_RESET_TIMEOUT',
+    () => `confirm the reset of queue ${queue}`,
+  );
 }

@@ -30,8 +30,16 @@ export interface Transport {
   maxQueueSize(queue: number): number;
   enableQueue(queue: number, addresses: QueueAddresses): void;
 
-  /** Sends an available buffer notification. Hot. */
-  notify(queue: number): void;
+  /** Starts the reset of one queue. Only with RING_RESET: throws `TypeError` where that was not negotiated. */
+  resetQueue(queue: number): void;
+  /** Whether a queue is neither enabled nor still being reset (queue_enable and queue_reset both read 0, section 4.1.4.3). */
+  isQueueReset(queue: number): boolean;
+
+  /**
+   * Sends an available buffer notification. `next` is `Virtqueue.nextAvailable`, which the device is told where
+   * NOTIFICATION_DATA was negotiated. Hot.
+   */
+  notify(queue: number, next: number): void;
 
   /** Waits for a used buffer or configuration change notification; returns at once where one is pending. */
   wait(timeoutMs: number): WaitResult;

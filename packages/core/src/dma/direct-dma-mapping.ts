@@ -15,7 +15,7 @@ export interface DirectDmaMappingOptions {
   readonly offset?: bigint;
   /** First guest-physical address the device cannot reach. All of memory unless given. */
   readonly limit?: number;
-  readonly barriers?: 'smp' | 'platform';
+  readonly barrier?: DmaMapping['barrier'];
   /** Width of a device address; 64 unless given. */
   readonly addressBits?: number;
   /** Where coherent memory comes from; guest memory unless given. An encrypted guest shares what it allocates with the device. */
@@ -29,7 +29,7 @@ export interface DirectDmaMappingOptions {
 export class DirectDmaMapping implements DmaMapping {
   readonly path: DmaPath;
   readonly limits: DmaLimits;
-  readonly barriers: 'smp' | 'platform';
+  readonly barrier: DmaMapping['barrier'];
   readonly #coherent: Pick<GuestMemory, 'allocate' | 'free'>;
   readonly #limit: number;
   readonly #offsetLow: number;
@@ -47,7 +47,7 @@ export class DirectDmaMapping implements DmaMapping {
     this.#offsetHigh = Number(offset >> 32n);
     this.#table = new MappingTable(options.capacity);
     this.path = options.path;
-    this.barriers = options.barriers ?? 'smp';
+    this.barrier = options.barrier;
     this.limits = {
       addressBits: options.addressBits ?? 64,
       maxMappingSize: Infinity,

@@ -43,8 +43,12 @@ export interface DmaMapping {
   readonly path: DmaPath;
   readonly limits: DmaLimits;
   readonly statistics: DmaStatistics;
-  /** Which barriers the queue needs: between processors, or as the platform orders device accesses (ORDER_PLATFORM). */
-  readonly barriers: 'smp' | 'platform';
+  /**
+   * Orders every access before it against every one after it, as the device sees them: the barrier that ORDER_PLATFORM asks for
+   * (specification 1.4 section 6). `undefined` where sequentially consistent atomics do as much, because the other end is a
+   * processor of the same memory, or because the processor orders devices like processors. Hot: no allocation.
+   */
+  readonly barrier: (() => void) | undefined;
 
   /**
    * Maps `length` (1 or more) bytes at `address` and writes the device address to `words[at]` (low) and `words[at + 1]` (high).

@@ -1,5 +1,6 @@
 import type { BrokenReason } from './broken-reason.ts';
 import type { DescriptorChain } from './descriptor-chain.ts';
+import type { DeviceQueueState } from './device-queue-state.ts';
 
 /**
  * The device's end of a virtqueue. A driver that breaks the rules breaks the queue, once, with a typed reason; the device
@@ -23,4 +24,7 @@ export interface DeviceQueue {
   /** Asks the driver to notify about the next available buffer. Returns false if some already arrived. */
   enableNotifications(): boolean;
   disableNotifications(): void;
+
+  /** The queue as plain data, for `restoreDeviceQueue`. Throws `TypeError` while it is broken or a buffer was pushed and not flushed. */
+  save(): DeviceQueueState;
 }

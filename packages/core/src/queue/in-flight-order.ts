@@ -22,6 +22,14 @@ export class InFlightOrder {
     this.#count++;
   }
 
+  /** Ids and rooms, oldest first. Cold. */
+  entries(): { readonly id: number; readonly room: number }[] {
+    return Array.from({ length: this.#count }, (_, i) => {
+      const at = (this.#oldest + i) % this.#ids.length;
+      return { id: this.#ids[at]!, room: this.#room[at]! };
+    });
+  }
+
   /** Takes the oldest buffer, which has to be `id`, and returns whether `written` fills it. Throws `RangeError` for another. */
   take(id: number, written: number): boolean {
     if (this.#count === 0 || this.#ids[this.#oldest] !== id)

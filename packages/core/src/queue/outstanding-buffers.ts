@@ -2,6 +2,7 @@ import { DmaDirection } from '../dma/dma-direction.ts';
 import type { DmaMapping } from '../dma/dma-mapping.ts';
 import type { ScatterList } from './scatter-list.ts';
 import { QUEUE_FULL } from './virtqueue.ts';
+import type { BufferState, SegmentState, VirtqueueState } from './virtqueue-state.ts';
 
 /** A request takes descriptors of the ring itself, one for each segment. */
 export const IN_RING = 0;
@@ -200,6 +201,61 @@ export class OutstandingBuffers {
     this.#oldest = 0;
     this.#added = 0;
     return heads;
+  }
+
+  /** What `restore` needs. Cold. */
+  save(): Pick<VirtqueueState, 'added' | 'free' | 'buffers'> {
+    const free: number[] = [];
+    for (let entry = this.#freeHead; free.length < this.#free; entry = this.#next[entry]!) free.push(entry);
+    const age = (head: number): number => (this.#added - this.#addedAt[head]!) >>> 0;
+    const heads = [...this.#segments.keys()].filter((head) => this.#segments[head] !== NOT_A_HEAD);
+    const buffers = heads.toSorted((a, b) => age(b) - age(a)).map((head) => this.#saveBuffer(head));
+    return { added: this.#added >>> 0, free, buffers };
+  }
+
+  /** Takes over what another one saved, in place of what it had: nothing. Cold. */
+  restore({ added, free, buffers }: VirtqueueState): void {
+    this.#added = added | 0;
+    this.#free = free.length;
+    this.#link(free);
+    this.#freeHead = free[0] ?? 0;
+    this.#freeTail = free.at(-1) ?? 0;
+    this.#count = buffers.length;
+    this.#oldest = 0;
+    for (const [i, buffer] of buffers.entries()) {
+      this.#restoreBuffer(buffer);
+      this.#order[i] = buffer.entries[0]!;
+    }
+  }
+
+  #saveBuffer(head: number): BufferState {
+    const isIndirect = this.#isIndirect[head] === 1;
+    const entries: number[] = [];
+    for (let i = 0, entry = head; i < this.entriesOf(head); i++, entry = this.#next[entry]!) entries.push(entry);
+    const segments = Array.from({ length: this.#segments[head]! }, (_, i): SegmentState => {
+      const entry = isIndirect ? this.tableEntry(head, i) : entries[i]!;
+      return { mapped: this.#mapped[entry]!, length: this.#length[entry]!, isWritable: this.#isWritable[entry] === 1 };
+    });
+    return { entries, isIndirect, addedAt: this.#addedAt[head]! >>> 0, segments };
+  }
+
+  #restoreBuffer({ entries, isIndirect, addedAt, segments }: BufferState): void {
+    const head = entries[0]!;
+    this.#link(entries);
+    this.#segments[head] = segments.length;
+    this.#isIndirect[head] = isIndirect ? 1 : 0;
+    this.#addedAt[head] = addedAt;
+    this.#writable[head] = segments.reduce((sum, { length, isWritable }) => sum + (isWritable ? length : 0), 0);
+    for (const [i, { mapped, length, isWritable }] of segments.entries()) {
+      const entry = isIndirect ? this.tableEntry(head, i) : entries[i]!;
+      this.#mapped[entry] = mapped;
+      this.#length[entry] = length;
+      this.#isWritable[entry] = isWritable ? 1 : 0;
+    }
+  }
+
+  #link(entries: readonly number[]): void {
+    for (let i = 1; i < entries.length; i++) this.#next[entries[i - 1]!] = entries[i]!;
   }
 
   /** Unmaps `count` segments of a buffer and returns its last entry. Written bytes fill the writable segments in order. */

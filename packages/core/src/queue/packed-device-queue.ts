@@ -3,6 +3,7 @@ import { BorrowedRing } from './borrowed-ring.ts';
 import type { BrokenCode, BrokenReason } from './broken-reason.ts';
 import type { DescriptorChain } from './descriptor-chain.ts';
 import { openDescriptorTable, type DescriptorTable } from './descriptor-table.ts';
+import type { DeviceQueueState } from './device-queue-state.ts';
 import type { DeviceQueue } from './device-queue.ts';
 import { InFlightOrder } from './in-flight-order.ts';
 import { packedNeedsNotification } from './notification.ts';
@@ -17,7 +18,8 @@ import {
   slotOf,
   usedFlags,
 } from './packed-layout.ts';
-import { PackedRing } from './packed-ring.ts';
+import { openPackedRing } from './open-packed-ring.ts';
+import type { PackedRing } from './packed-ring.ts';
 import { DESCRIPTOR_SIZE, VIRTQ_DESC_F_INDIRECT, VIRTQ_DESC_F_NEXT, VIRTQ_DESC_F_WRITE } from './split-layout.ts';
 import type { QueueAddresses } from './virtqueue.ts';
 
@@ -28,6 +30,8 @@ export interface PackedDeviceQueueOptions {
   readonly indirect: boolean;
   /** Whether IN_ORDER was negotiated: buffers go back in the order in which they were popped. */
   readonly inOrder?: boolean;
+  /** The barrier to use where ORDER_PLATFORM was negotiated: `DmaMapping.barrier` of the driver's end. */
+  readonly barrier?: (() => void) | undefined;
 }
 
 /**
@@ -61,8 +65,8 @@ export class PackedDeviceQueue implements DeviceQueue {
   #inFlightSlots = 0;
   #broken: BrokenReason | undefined;
 
-  /** Throws `RangeError` for a size or an address that section 2.8.11 forbids. */
-  constructor(space: DeviceAddressSpace, options: PackedDeviceQueueOptions) {
+  /** Throws `RangeError` for a size or an address that section 2.8.11 forbids. `restored` is what another one saved, checked. */
+  constructor(space: DeviceAddressSpace, options: PackedDeviceQueueOptions, restored?: DeviceQueueState) {
     const { size, words } = options.addresses;
     if (!Number.isInteger(size) || size < 1 || size > 32768)
       throw new RangeError(`queue size ${size} is not in 1..32768`);
@@ -77,6 +81,7 @@ export class PackedDeviceQueue implements DeviceQueue {
     const table = new ArrayBuffer(size * DESCRIPTOR_SIZE);
     this.#tableBytes = new Uint8Array(table);
     this.#table = openDescriptorTable('little', { u16: new Uint16Array(table), u32: new Uint32Array(table) }, 0);
+    if (restored !== undefined) this.#restore(restored);
   }
 
   get broken(): BrokenReason | undefined {
@@ -151,6 +156,32 @@ export class PackedDeviceQueue implements DeviceQueue {
     this.#reach()?.writeDeviceEvent(0, RING_EVENT_FLAGS_DISABLE);
   }
 
+  save(): DeviceQueueState {
+    if (this.#broken !== undefined) throw new TypeError('the queue is broken');
+    if (this.#pushedSlots > 0) throw new TypeError('a buffer was pushed and not flushed');
+    const { size, words } = this.#options.addresses;
+    const ids = [...this.#slots.keys()].filter((id) => this.#slots[id] !== 0);
+    const inFlight = this.#order?.entries() ?? ids.map((id) => ({ id, room: 0 }));
+    return {
+      layout: 'packed',
+      size,
+      words: [...words],
+      used: this.#usedPosition,
+      inFlight: inFlight.map((buffer) => ({ ...buffer, slots: this.#slots[buffer.id]! })),
+    };
+  }
+
+  #restore({ used, inFlight }: DeviceQueueState): void {
+    for (const { id, slots, room } of inFlight) {
+      this.#slots[id] = slots;
+      this.#inFlightSlots += slots;
+      this.#order?.add(id, room);
+    }
+    this.#inFlight = inFlight.length;
+    this.#usedPosition = used;
+    this.#availPosition = advance(used, this.#inFlightSlots, this.size);
+  }
+
   /** Writes a used descriptor, and holds back its flags until `flush` where it is the first since. */
   #writeUsed(ring: PackedRing, position: number, id: number, written: number): void {
     const slot = slotOf(position);
@@ -188,7 +219,7 @@ export class PackedDeviceQueue implements DeviceQueue {
       return undefined;
     }
     const { descriptor, driver, device } = this.#borrowed;
-    return (this.#ring = new PackedRing(this.#space.memory, descriptor, driver, device));
+    return (this.#ring = openPackedRing(this.#space.memory, descriptor, driver, device, this.#options.barrier));
   }
 
   /** Copies a list of the ring's own descriptors. Returns how many slots it takes, or 0 when it broke the queue. */

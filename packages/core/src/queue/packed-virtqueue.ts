@@ -15,7 +15,8 @@ import {
   RING_EVENT_FLAGS_ENABLE,
   slotOf,
 } from './packed-layout.ts';
-import { PackedRing } from './packed-ring.ts';
+import { openPackedRing } from './open-packed-ring.ts';
+import type { PackedRing } from './packed-ring.ts';
 import { RingMemory } from './ring-memory.ts';
 import type { ScatterList } from './scatter-list.ts';
 import { DESCRIPTOR_SIZE, VIRTQ_DESC_F_INDIRECT, VIRTQ_DESC_F_NEXT, VIRTQ_DESC_F_WRITE } from './split-layout.ts';
@@ -27,6 +28,7 @@ import {
   type UsedLengthPolicy,
   type Virtqueue,
 } from './virtqueue.ts';
+import type { RestoredVirtqueue, VirtqueueState } from './virtqueue-state.ts';
 
 export interface PackedVirtqueueOptions {
   readonly index: number;
@@ -35,6 +37,8 @@ export interface PackedVirtqueueOptions {
   readonly eventIdx: boolean;
   /** IN_ORDER was negotiated: buffers come back in the order in which they were added, several by one used descriptor. */
   readonly inOrder?: boolean;
+  /** The barrier to use where ORDER_PLATFORM was negotiated: `DmaMapping.barrier` of the driver's end. */
+  readonly barrier?: (() => void) | undefined;
   /** Entries of each indirect table, or 0 when INDIRECT_DESC was not negotiated. */
   readonly indirect: number;
   readonly usedLength: UsedLengthPolicy;
@@ -49,20 +53,23 @@ export interface PackedVirtqueueOptions {
  */
 export class PackedVirtqueue implements Virtqueue {
   readonly index: number;
-  readonly size: number;
-  readonly addresses: QueueAddresses;
   readonly #guest: GuestMemory;
   readonly #mapping: DmaMapping;
-  readonly #ring: PackedRing;
-  readonly #memory: RingMemory;
-  readonly #tables: DescriptorTable | undefined;
-  readonly #tableEntries: number;
+  readonly #options: PackedVirtqueueOptions;
   readonly #eventIdx: boolean;
   readonly #inOrder: boolean;
   readonly #usedLength: UsedLengthPolicy;
-  readonly #buffers: OutstandingBuffers;
+  /** What depends on the size. */
+  #size!: number;
+  #memory!: RingMemory;
+  #ring!: PackedRing;
+  #tables: DescriptorTable | undefined;
+  #tableEntries!: number;
+  #buffers!: OutstandingBuffers;
 
   #availPosition = FIRST_POSITION;
+  /** Where {@link #availPosition} was at the last `publish`. */
+  #nextAvailable = FIRST_POSITION;
   #usedPosition = FIRST_POSITION;
   /** Slots made ready since the last `publish`, and the flags of the first of them, which are still held back. */
   #readySlots = 0;
@@ -75,27 +82,40 @@ export class PackedVirtqueue implements Virtqueue {
   #batchLength = 0;
   #broken: BrokenReason | undefined;
 
-  /** Allocates the ring through `mapping`, which stays the caller's. Throws {@link DmaError} when there is no memory for it. */
-  constructor(memory: GuestMemory, mapping: DmaMapping, options: PackedVirtqueueOptions) {
-    const { index, size, indirect } = options;
-    const layout = packedLayout(size);
-    this.index = index;
-    this.size = size;
+  /**
+   * Allocates the ring through `mapping`, which stays the caller's. Throws {@link DmaError} when there is no memory for it.
+   * `restored` is a queue that was saved, and its ring, which this one takes over.
+   */
+  constructor(memory: GuestMemory, mapping: DmaMapping, options: PackedVirtqueueOptions, restored?: RestoredVirtqueue) {
+    this.index = options.index;
     this.#guest = memory;
     this.#mapping = mapping;
+    this.#options = options;
     this.#eventIdx = options.eventIdx;
     this.#inOrder = options.inOrder ?? false;
     this.#usedLength = options.usedLength;
-    this.#tableEntries = Math.min(indirect, size);
+    this.#open(restored?.state.size ?? options.size, restored?.ring);
+    if (restored === undefined) return;
+    const { state } = restored;
+    this.#buffers.restore(state);
+    this.#published = this.#buffers.added;
+    this.#usedPosition = state.usedPosition;
+    this.#availPosition = advance(state.usedPosition, this.#size - this.#buffers.free, this.#size);
+    this.#nextAvailable = this.#availPosition;
+    this.#batchEnd = state.batchEnd;
+    this.#batchLength = state.batchLength;
+  }
 
-    this.#memory = new RingMemory(mapping, size, layout, this.#tableEntries);
-    this.addresses = this.#memory.addresses;
-    const { ring, tables } = this.#memory;
-    const driver = ring.address + layout.driverOffset;
-    const device = ring.address + layout.deviceOffset;
-    this.#ring = new PackedRing(memory, ring.address, driver, device);
-    this.#tables = tables && openDescriptorTable('little', memory, tables.address);
-    this.#buffers = new OutstandingBuffers(mapping, size, this.#tableEntries);
+  get size(): number {
+    return this.#size;
+  }
+
+  get addresses(): QueueAddresses {
+    return this.#memory.addresses;
+  }
+
+  get memory(): RingMemory {
+    return this.#memory;
   }
 
   get outstanding(): number {
@@ -108,6 +128,10 @@ export class PackedVirtqueue implements Virtqueue {
 
   get dma(): DmaStatistics {
     return this.#mapping.statistics;
+  }
+
+  get nextAvailable(): number {
+    return this.#nextAvailable;
   }
 
   add(list: ScatterList): number {
@@ -126,8 +150,9 @@ export class PackedVirtqueue implements Virtqueue {
     if (moved === 0 || this.#broken !== undefined) return false;
     this.#ring.publishFlags(this.#heldSlot, this.#heldFlags);
     this.#readySlots = 0;
+    this.#nextAvailable = this.#availPosition;
     this.#published = this.#buffers.added;
-    return packedNeedsNotification(this.#ring.deviceEvent(), this.#availPosition, moved, this.size, this.#eventIdx);
+    return packedNeedsNotification(this.#ring.deviceEvent(), this.#availPosition, moved, this.#size, this.#eventIdx);
   }
 
   takeUsed(batch: UsedBatch): number {
@@ -157,8 +182,8 @@ export class PackedVirtqueue implements Virtqueue {
   /** Looks again where the next used descriptor will be: the slot of the event may lie inside a list and never change. */
   enableNotificationsDelayed(): boolean {
     if (!this.#eventIdx) return this.enableNotifications();
-    const published = this.size - this.#buffers.free - this.#readySlots;
-    const position = advance(this.#usedPosition, Math.floor((published * 3) / 4), this.size);
+    const published = this.#size - this.#buffers.free - this.#readySlots;
+    const position = advance(this.#usedPosition, Math.floor((published * 3) / 4), this.#size);
     this.#ring.writeDriverEvent(position, RING_EVENT_FLAGS_DESC);
     return this.#batchEnd < 0 && !isUsed(this.#ring.flags(slotOf(this.#usedPosition)), this.#usedPosition);
   }
@@ -176,6 +201,7 @@ export class PackedVirtqueue implements Virtqueue {
     const { address, length } = this.#memory.ring;
     this.#guest.u8.fill(0, address, address + length);
     this.#availPosition = FIRST_POSITION;
+    this.#nextAvailable = FIRST_POSITION;
     this.#usedPosition = FIRST_POSITION;
     this.#readySlots = 0;
     this.#published = 0;
@@ -184,9 +210,44 @@ export class PackedVirtqueue implements Virtqueue {
     return returned;
   }
 
+  resize(size: number): void {
+    if (this.outstanding > 0) throw new TypeError(`queue ${this.index} has buffers outstanding: reset it first`);
+    const before = this.#memory;
+    this.#open(size);
+    before.release();
+  }
+
+  save(): VirtqueueState {
+    if (this.#broken !== undefined) throw new TypeError(`queue ${this.index} is broken`);
+    if (this.#readySlots > 0) throw new TypeError(`queue ${this.index} has unpublished buffers`);
+    return {
+      layout: 'packed',
+      size: this.#size,
+      tableEntries: this.#tableEntries,
+      usedPosition: this.#usedPosition,
+      batchEnd: this.#batchEnd,
+      batchLength: this.#batchLength,
+      ...this.#buffers.save(),
+    };
+  }
+
   dispose(): void {
     this.reset();
     this.#memory.release();
+  }
+
+  /** Makes everything that depends on the size, or nothing. */
+  #open(size: number, memory?: RingMemory): void {
+    const layout = packedLayout(size);
+    const tableEntries = Math.min(this.#options.indirect, size);
+    const { ring, tables } = (this.#memory = memory ?? new RingMemory(this.#mapping, size, layout, tableEntries));
+    const driver = ring.address + layout.driverOffset;
+    const device = ring.address + layout.deviceOffset;
+    this.#size = size;
+    this.#tableEntries = tableEntries;
+    this.#ring = openPackedRing(this.#guest, ring.address, driver, device, this.#options.barrier);
+    this.#tables = tables && openDescriptorTable('little', this.#guest, tables.address);
+    this.#buffers = new OutstandingBuffers(this.#mapping, size, tableEntries);
   }
 
   /** Writes all of a list but its flags, so that on a failed mapping nothing has changed for the device. */
@@ -202,7 +263,7 @@ export class PackedVirtqueue implements Virtqueue {
       }
       this.#ring.writeDescriptor(slotOf(position), words[0]!, words[1]!, list.length[i]!, id);
       entry = buffers.entryAfter(entry);
-      position = advance(position, 1, this.size);
+      position = advance(position, 1, this.#size);
     }
     return 0;
   }
@@ -233,10 +294,10 @@ export class PackedVirtqueue implements Virtqueue {
   #makeReady(list: ScatterList, useTable: boolean): void {
     const slots = useTable ? 1 : list.count;
     const first = this.#availPosition;
-    let position = advance(first, 1, this.size);
+    let position = advance(first, 1, this.#size);
     for (let i = 1; i < slots; i++) {
       this.#ring.writeFlags(slotOf(position), listFlags(list, i) | availableFlags(position));
-      position = advance(position, 1, this.size);
+      position = advance(position, 1, this.#size);
     }
     const flags = (useTable ? VIRTQ_DESC_F_INDIRECT : listFlags(list, 0)) | availableFlags(first);
     if (this.#readySlots === 0) {
@@ -249,7 +310,7 @@ export class PackedVirtqueue implements Virtqueue {
 
   /** A used descriptor stands for every buffer up to the one it names (section 2.8.8). */
   #beginBatch(id: number, written: number): void {
-    if (id >= this.size || !this.#buffers.isOutstanding(id, this.#published)) {
+    if (id >= this.#size || !this.#buffers.isOutstanding(id, this.#published)) {
       return this.#break('used-id-not-outstanding', `used id ${id} is not outstanding`);
     }
     this.#batchEnd = id;
@@ -265,7 +326,7 @@ export class PackedVirtqueue implements Virtqueue {
   }
 
   #complete(id: number, length: number, batch: UsedBatch): void {
-    if (id >= this.size) return this.#break('used-id-out-of-range', `used id ${id} in a queue of ${this.size}`);
+    if (id >= this.#size) return this.#break('used-id-out-of-range', `used id ${id} in a queue of ${this.#size}`);
     if (!this.#buffers.isOutstanding(id, this.#published)) {
       return this.#break('used-id-not-outstanding', `used id ${id} is not outstanding`);
     }
@@ -277,7 +338,7 @@ export class PackedVirtqueue implements Virtqueue {
         `${length} bytes written to buffer ${id}, which has room for ${writable}`,
       );
     }
-    this.#usedPosition = advance(this.#usedPosition, this.#buffers.entriesOf(id), this.size);
+    this.#usedPosition = advance(this.#usedPosition, this.#buffers.entriesOf(id), this.#size);
     this.#buffers.remove(id, written);
     batch.ids[batch.count] = id;
     batch.written[batch.count] = written;

@@ -4,6 +4,7 @@ import type { BrokenCode, BrokenReason } from './broken-reason.ts';
 import type { ByteOrder } from './byte-order.ts';
 import type { DescriptorChain } from './descriptor-chain.ts';
 import { openDescriptorTable, type DescriptorTable } from './descriptor-table.ts';
+import type { DeviceQueueState } from './device-queue-state.ts';
 import type { DeviceQueue } from './device-queue.ts';
 import { InFlightOrder } from './in-flight-order.ts';
 import { needsNotification, VIRTQ_AVAIL_F_NO_INTERRUPT, VIRTQ_USED_F_NO_NOTIFY } from './notification.ts';
@@ -19,6 +20,8 @@ export interface SplitDeviceQueueOptions {
   readonly indirect: boolean;
   /** Whether IN_ORDER was negotiated: buffers go back in the order in which they were popped. */
   readonly inOrder?: boolean;
+  /** The barrier to use where ORDER_PLATFORM was negotiated: `DmaMapping.barrier` of the driver's end. */
+  readonly barrier?: (() => void) | undefined;
   readonly byteOrder: ByteOrder;
 }
 
@@ -46,8 +49,8 @@ export class SplitDeviceQueue implements DeviceQueue {
   #inFlight = 0;
   #broken: BrokenReason | undefined;
 
-  /** Throws `RangeError` for a size or an address that section 2.7.1 forbids. */
-  constructor(space: DeviceAddressSpace, options: SplitDeviceQueueOptions) {
+  /** Throws `RangeError` for a size or an address that section 2.7.1 forbids. `restored` is what another one saved, checked. */
+  constructor(space: DeviceAddressSpace, options: SplitDeviceQueueOptions, restored?: DeviceQueueState) {
     const { size, words } = options.addresses;
     if (!(size >= 1) || size > 32768 || (size & (size - 1)) !== 0)
       throw new RangeError(`queue size ${size} is no power of two`);
@@ -66,6 +69,7 @@ export class SplitDeviceQueue implements DeviceQueue {
       { u16: new Uint16Array(table), u32: new Uint32Array(table) },
       0,
     );
+    if (restored !== undefined) this.#restore(restored);
   }
 
   get broken(): BrokenReason | undefined {
@@ -132,6 +136,31 @@ export class SplitDeviceQueue implements DeviceQueue {
     if (!this.#options.eventIdx) this.#reach()?.writeUsedFlags(VIRTQ_USED_F_NO_NOTIFY);
   }
 
+  save(): DeviceQueueState {
+    if (this.#broken !== undefined) throw new TypeError('the queue is broken');
+    if (this.#usedIdx !== this.#flushedIdx) throw new TypeError('a buffer was pushed and not flushed');
+    const { size, words } = this.#options.addresses;
+    const heads = [...this.#isInFlight.keys()].filter((head) => this.#isInFlight[head] === 1);
+    const inFlight = this.#order?.entries() ?? heads.map((id) => ({ id, room: 0 }));
+    return {
+      layout: 'split',
+      size,
+      words: [...words],
+      used: this.#usedIdx,
+      inFlight: inFlight.map((buffer) => ({ ...buffer, slots: 1 })),
+    };
+  }
+
+  #restore({ used, inFlight }: DeviceQueueState): void {
+    for (const { id, room } of inFlight) {
+      this.#isInFlight[id] = 1;
+      this.#order?.add(id, room);
+    }
+    this.#inFlight = inFlight.length;
+    this.#usedIdx = this.#flushedIdx = used;
+    this.#lastAvailIdx = this.#availIdx = (used + inFlight.length) & 0xffff;
+  }
+
   /** One used element stands for a batch: in the slot of its first buffer, with the id of its last (section 2.7.9). */
   #pushInOrder(ring: SplitRing, id: number, written: number, isFull: boolean): void {
     const last = this.#last;
@@ -158,9 +187,9 @@ export class SplitDeviceQueue implements DeviceQueue {
       return undefined;
     }
     const { descriptor, driver, device } = this.#borrowed;
-    const { byteOrder } = this.#options;
+    const { byteOrder, barrier } = this.#options;
     this.#descriptors = openDescriptorTable(byteOrder, this.#space.memory, descriptor);
-    return (this.#ring = openSplitRing(byteOrder, this.#space.memory, driver, device, this.size));
+    return (this.#ring = openSplitRing(byteOrder, this.#space.memory, driver, device, this.size, barrier));
   }
 
   #readAvailIdx(ring: SplitRing): boolean {

@@ -25,6 +25,7 @@ import {
   type UsedLengthPolicy,
   type Virtqueue,
 } from './virtqueue.ts';
+import type { RestoredVirtqueue, VirtqueueState } from './virtqueue-state.ts';
 
 export interface SplitVirtqueueOptions {
   readonly index: number;
@@ -33,6 +34,8 @@ export interface SplitVirtqueueOptions {
   readonly eventIdx: boolean;
   /** IN_ORDER was negotiated: buffers come back in the order in which they were added, several by one used element. */
   readonly inOrder?: boolean;
+  /** The barrier to use where ORDER_PLATFORM was negotiated: `DmaMapping.barrier` of the driver's end. */
+  readonly barrier?: (() => void) | undefined;
   /** Entries of each indirect table, or 0 when INDIRECT_DESC was not negotiated. */
   readonly indirect: number;
   /** The contiguous layout of the legacy interface, used ring aligned to 4096. */
@@ -49,18 +52,20 @@ export interface SplitVirtqueueOptions {
  */
 export class SplitVirtqueue implements Virtqueue {
   readonly index: number;
-  readonly size: number;
-  readonly addresses: QueueAddresses;
+  readonly #guest: GuestMemory;
   readonly #mapping: DmaMapping;
-  readonly #ring: SplitRing;
-  readonly #memory: RingMemory;
-  readonly #descriptors: DescriptorTable;
-  readonly #tables: DescriptorTable | undefined;
-  readonly #tableEntries: number;
+  readonly #options: SplitVirtqueueOptions;
   readonly #eventIdx: boolean;
   readonly #inOrder: boolean;
   readonly #usedLength: UsedLengthPolicy;
-  readonly #buffers: OutstandingBuffers;
+  /** What depends on the size. */
+  #size!: number;
+  #memory!: RingMemory;
+  #ring!: SplitRing;
+  #descriptors!: DescriptorTable;
+  #tables: DescriptorTable | undefined;
+  #tableEntries!: number;
+  #buffers!: OutstandingBuffers;
 
   /** These two run free in 32 bits, so that an old buffer is told from one not shown yet; the ring holds their low 16. */
   #publishedIdx = 0;
@@ -70,28 +75,38 @@ export class SplitVirtqueue implements Virtqueue {
   #batchLength = 0;
   #broken: BrokenReason | undefined;
 
-  /** Allocates the ring through `mapping`, which stays the caller's. Throws {@link DmaError} when there is no memory for it. */
-  constructor(memory: GuestMemory, mapping: DmaMapping, options: SplitVirtqueueOptions) {
-    const { index, size, indirect } = options;
-    const layout = splitLayout(size, options.legacyLayout ? LEGACY_QUEUE_ALIGN : 4);
-    this.index = index;
-    this.size = size;
+  /**
+   * Allocates the ring through `mapping`, which stays the caller's. Throws {@link DmaError} when there is no memory for it.
+   * `restored` is a queue that was saved, and its ring, which this one takes over.
+   */
+  constructor(memory: GuestMemory, mapping: DmaMapping, options: SplitVirtqueueOptions, restored?: RestoredVirtqueue) {
+    this.index = options.index;
+    this.#guest = memory;
     this.#mapping = mapping;
+    this.#options = options;
     this.#eventIdx = options.eventIdx;
     this.#inOrder = options.inOrder ?? false;
     this.#usedLength = options.usedLength;
-    // A chain is no longer than the queue, not even through a table (section 2.7.5.3.1).
-    this.#tableEntries = Math.min(indirect, size);
+    this.#open(restored?.state.size ?? options.size, restored?.ring);
+    if (restored === undefined) return;
+    const { state } = restored;
+    this.#buffers.restore(state);
+    this.#publishedIdx = this.#buffers.added;
+    this.#lastUsedIdx = (this.#buffers.added - this.#buffers.count) & 0xffff;
+    this.#batchEnd = state.batchEnd;
+    this.#batchLength = state.batchLength;
+  }
 
-    this.#memory = new RingMemory(mapping, size, layout, this.#tableEntries);
-    this.addresses = this.#memory.addresses;
-    const { ring, tables } = this.#memory;
-    const driver = ring.address + layout.driverOffset;
-    const device = ring.address + layout.deviceOffset;
-    this.#ring = openSplitRing(options.byteOrder, memory, driver, device, size);
-    this.#descriptors = openDescriptorTable(options.byteOrder, memory, ring.address);
-    this.#tables = tables && openDescriptorTable(options.byteOrder, memory, tables.address);
-    this.#buffers = new OutstandingBuffers(mapping, size, this.#tableEntries);
+  get size(): number {
+    return this.#size;
+  }
+
+  get addresses(): QueueAddresses {
+    return this.#memory.addresses;
+  }
+
+  get memory(): RingMemory {
+    return this.#memory;
   }
 
   get outstanding(): number {
@@ -106,12 +121,16 @@ export class SplitVirtqueue implements Virtqueue {
     return this.#mapping.statistics;
   }
 
+  get nextAvailable(): number {
+    return this.#publishedIdx & 0xffff;
+  }
+
   add(list: ScatterList): number {
     if (this.#broken !== undefined) return QUEUE_BROKEN;
     const place = this.#buffers.place(list);
     if (place < 0) return place;
     const useTable = place === IN_TABLE;
-    const slot = this.#buffers.added & (this.size - 1);
+    const slot = this.#buffers.added & (this.#size - 1);
     const failure = useTable ? this.#describeInTable(list) : this.#describe(list);
     if (failure < 0) return failure;
     const head = this.#buffers.add(list, useTable);
@@ -143,7 +162,7 @@ export class SplitVirtqueue implements Virtqueue {
     }
     const take = arrived < batch.capacity ? arrived : batch.capacity;
     for (let i = 0; i < take; i++) {
-      const slot = this.#lastUsedIdx & (this.size - 1);
+      const slot = this.#lastUsedIdx & (this.#size - 1);
       const isTaken = this.#inOrder
         ? this.#completeInOrder(slot, arrived - i, batch)
         : this.#complete(this.#ring.usedId(slot), this.#ring.usedLength(slot), batch);
@@ -186,9 +205,47 @@ export class SplitVirtqueue implements Virtqueue {
     return returned;
   }
 
+  resize(size: number): void {
+    if (this.outstanding > 0) throw new TypeError(`queue ${this.index} has buffers outstanding: reset it first`);
+    const before = this.#memory;
+    this.#open(size);
+    before.release();
+  }
+
+  save(): VirtqueueState {
+    if (this.#broken !== undefined) throw new TypeError(`queue ${this.index} is broken`);
+    if (this.#publishedIdx !== this.#buffers.added) throw new TypeError(`queue ${this.index} has unpublished buffers`);
+    return {
+      layout: 'split',
+      size: this.#size,
+      tableEntries: this.#tableEntries,
+      usedPosition: 0,
+      batchEnd: this.#batchEnd,
+      batchLength: this.#batchLength,
+      ...this.#buffers.save(),
+    };
+  }
+
   dispose(): void {
     this.reset();
     this.#memory.release();
+  }
+
+  /** Makes everything that depends on the size, or nothing. */
+  #open(size: number, memory?: RingMemory): void {
+    const { byteOrder, barrier, legacyLayout } = this.#options;
+    const layout = splitLayout(size, legacyLayout ? LEGACY_QUEUE_ALIGN : 4);
+    // A chain is no longer than the queue, not even through a table (section 2.7.5.3.1).
+    const tableEntries = Math.min(this.#options.indirect, size);
+    const { ring, tables } = (this.#memory = memory ?? new RingMemory(this.#mapping, size, layout, tableEntries));
+    const driver = ring.address + layout.driverOffset;
+    const device = ring.address + layout.deviceOffset;
+    this.#size = size;
+    this.#tableEntries = tableEntries;
+    this.#ring = openSplitRing(byteOrder, this.#guest, driver, device, size, barrier);
+    this.#descriptors = openDescriptorTable(byteOrder, this.#guest, ring.address);
+    this.#tables = tables && openDescriptorTable(byteOrder, this.#guest, tables.address);
+    this.#buffers = new OutstandingBuffers(this.#mapping, size, tableEntries);
   }
 
   /** Writes a chain into the queue's own table, along the free list. On a failed mapping nothing has changed. */
@@ -239,7 +296,7 @@ export class SplitVirtqueue implements Virtqueue {
   }
 
   #complete(id: number, length: number, batch: UsedBatch): boolean {
-    if (id >= this.size) return this.#break('used-id-out-of-range', `used id ${id} in a queue of ${this.size}`);
+    if (id >= this.#size) return this.#break('used-id-out-of-range', `used id ${id} in a queue of ${this.#size}`);
     if (!this.#buffers.isOutstanding(id, this.#publishedIdx)) {
       return this.#break('used-id-not-outstanding', `used id ${id} is not outstanding`);
     }
@@ -266,7 +323,7 @@ export class SplitVirtqueue implements Virtqueue {
     if (this.#batchEnd < 0) {
       const id = this.#ring.usedId(slot);
       this.#batchLength = this.#ring.usedLength(slot);
-      if (id >= this.size || !this.#buffers.isOutstanding(id, this.#publishedIdx)) {
+      if (id >= this.#size || !this.#buffers.isOutstanding(id, this.#publishedIdx)) {
         return this.#break('used-id-not-outstanding', `used id ${id} is not outstanding`);
       }
       this.#batchEnd = id;

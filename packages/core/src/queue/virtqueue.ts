@@ -1,7 +1,9 @@
 import type { DmaStatistics } from '../dma/dma-mapping.ts';
 import type { BrokenReason } from './broken-reason.ts';
 import type { ScatterList } from './scatter-list.ts';
+import type { RingMemory } from './ring-memory.ts';
 import type { UsedBatch } from './used-batch.ts';
+import type { VirtqueueState } from './virtqueue-state.ts';
 
 /** `add` found no free descriptors; retry after the next completion. Below the reasons of `DmaMapping.map`, which `add` also returns. */
 export const QUEUE_FULL = -16;
@@ -38,11 +40,18 @@ export interface Virtqueue {
   readonly index: number;
   readonly size: number;
   readonly addresses: QueueAddresses;
+  /** The ring's memory, which `dispose` gives back. */
+  readonly memory: RingMemory;
   /** Buffers added and not taken back. */
   readonly outstanding: number;
   /** Why the queue is broken, or `undefined` while it works. */
   readonly broken: BrokenReason | undefined;
   readonly dma: DmaStatistics;
+  /**
+   * Where the next buffer will be made available, in 16 bits: the available index of a split ring, the slot of a packed one with
+   * its wrap counter in bit 15. What a notification carries with NOTIFICATION_DATA (section 2.9).
+   */
+  readonly nextAvailable: number;
 
   /** Adds one request. Returns its id (0 to size - 1, reused after `takeUsed` returned it), or a negative reason. Hot. */
   add(list: ScatterList): number;
@@ -77,6 +86,19 @@ export interface Virtqueue {
    * is the device's. The queue starts anew, as after construction.
    */
   reset(): number[];
+
+  /**
+   * Changes the number of entries, and with it {@link size} and {@link addresses}: after `reset`, before the queue is enabled again
+   * (RING_RESET, section 2.6.1.2). Throws `TypeError` while a buffer is outstanding, `RangeError` for a size the layout forbids,
+   * and {@link DmaError} when there is no memory; then the queue keeps the size it had.
+   */
+  resize(size: number): void;
+
+  /**
+   * The queue as plain data, for `restoreVirtqueue`: while the device is suspended, or before another program takes the driver
+   * over. Throws `TypeError` while the queue is broken or a buffer was added and not published.
+   */
+  save(): VirtqueueState;
 
   /** Gives back the ring's memory. Only after the device confirmed a reset. */
   dispose(): void;

@@ -76,6 +76,9 @@ export class BlockDevice implements DeviceModel {
 
   start(_accepted: FeatureSet): void {}
 
+  /** It keeps no buffers. */
+  forget(_queue: number): void {}
+
   /** Every request is answered at once. */
   wants(_queue: number): boolean {
     return true;

@@ -115,6 +115,10 @@ export class ConsoleDevice implements DeviceModel {
     return isReceive(queue) ? port.deliver(chain, space, queues) : port.take(chain, space);
   }
 
+  forget(queue: number): void {
+    if (!isReceive(queue) && queue !== CONSOLE_CONTROL_TRANSMIT) this.#portOf(queue).forget();
+  }
+
   dispose(): void {}
 
   #portOf(queue: number): EchoPort {

@@ -5,6 +5,7 @@ import {
   VIRTIO_CONSOLE_F_SIZE,
   type ByteOrder,
   type GuestMemory,
+  type Virtqueue,
 } from '@virtio-platform/core';
 import type { DriverQueue } from '../driver-queue.ts';
 import type { MessageDriver, MessageLink } from '../message-link.ts';
@@ -39,7 +40,7 @@ export interface ConsoleDriverOptions {
   /** Of control messages: the guest's own on the legacy interface. */
   readonly byteOrder: ByteOrder;
   /** Sends an available buffer notification. */
-  readonly notify: (queue: number) => void;
+  readonly notify: (queue: Virtqueue) => void;
 }
 
 /** A control message with a name; longer ones are cut, and say nothing that this driver needs. */

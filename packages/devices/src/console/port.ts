@@ -44,6 +44,11 @@ export class EchoPort {
     this.#keptDone = -1;
   }
 
+  /** The transmit buffer that was kept is the driver's again; what was not taken of it is lost. */
+  forget(): void {
+    this.#keptDone = -1;
+  }
+
   /** Takes a transmit buffer. */
   take(chain: DescriptorChain, space: DeviceAddressSpace): number {
     const run = Math.min(this.#backlog.room, chain.readableBytes);

@@ -27,6 +27,9 @@ export class EntropyDevice implements DeviceModel {
 
   start(_accepted: FeatureSet): void {}
 
+  /** It keeps no buffers. */
+  forget(_queue: number): void {}
+
   wants(_queue: number): boolean {
     return true;
   }

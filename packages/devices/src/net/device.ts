@@ -95,6 +95,10 @@ export class NetDevice implements DeviceModel {
     return queue % 2 === 0 ? pair.deliver(chain, space, this.#format, queues) : pair.take(chain, space, this.#format);
   }
 
+  forget(queue: number): void {
+    if (queue !== this.#controlQueue && queue % 2 === 0) this.#pairs[queue >> 1]!.forget();
+  }
+
   dispose(): void {}
 
   #formatFor(accepted: FeatureSet): PacketFormat {

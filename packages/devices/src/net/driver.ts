@@ -9,6 +9,7 @@ import {
   VIRTIO_NET_F_STATUS,
   type ByteOrder,
   type GuestMemory,
+  type Virtqueue,
 } from '@virtio-platform/core';
 import { BufferSlots } from '../buffer-slots.ts';
 import type { DriverQueue } from '../driver-queue.ts';
@@ -44,7 +45,7 @@ export interface NetDriverOptions {
   /** Of headers and commands: the guest's own on the legacy interface. */
   readonly byteOrder: ByteOrder;
   /** Sends an available buffer notification. */
-  readonly notify: (queue: number) => void;
+  readonly notify: (queue: Virtqueue) => void;
 }
 
 /** The indices of the queues of a network device, those of each pair together and the control queue last. Section 5.1.2. */
@@ -139,7 +140,7 @@ export class NetDriver implements MessageDriver {
       return 0;
     }
     this.#isAsked = true;
-    if (control.queue.publish()) this.#options.notify(control.queue.index);
+    if (control.queue.publish()) this.#options.notify(control.queue);
     return 1;
   }
 }

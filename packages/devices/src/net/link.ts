@@ -1,4 +1,4 @@
-import type { ByteOrder, GuestMemory } from '@virtio-platform/core';
+import type { ByteOrder, GuestMemory, Virtqueue } from '@virtio-platform/core';
 import type { DriverQueue } from '../driver-queue.ts';
 import type { MessageLink } from '../message-link.ts';
 import { QueuePair } from '../queue-pair.ts';
@@ -16,7 +16,7 @@ export interface NetLinkOptions {
   readonly splitsHeader: boolean;
   readonly buffers: 'premapped' | 'streaming';
   readonly byteOrder: ByteOrder;
-  readonly notify: (queue: number) => void;
+  readonly notify: (queue: Virtqueue) => void;
 }
 
 /** The driver's side of one pair of network queues: packets, put together from the receive buffers that each was spread over. */

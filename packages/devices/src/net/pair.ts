@@ -64,6 +64,14 @@ export class LoopbackPair {
     this.reset();
   }
 
+  /** The receive buffers that were kept are the driver's again: the packet that was in them is lost. */
+  forget(): void {
+    if (this.#kept === 0) return;
+    this.#bytes.drop(this.#lengths[this.#first]!);
+    this.#kept = 0;
+    this.#shift();
+  }
+
   /** Takes a packet. One without a whole header, of no length, too long or not readable is dropped. */
   take(chain: DescriptorChain, space: DeviceAddressSpace, { header }: PacketFormat): number {
     const length = chain.readableBytes - header;

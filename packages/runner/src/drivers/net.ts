@@ -17,7 +17,7 @@ function openNet(context: DriverContext): DriverHalf {
     bytes: profile.workload.blockSize,
     buffers: profile.driver.buffers,
     byteOrder,
-    notify: (queue) => transport.notify(queue),
+    notify: (queue) => transport.notify(queue.index, queue.nextAvailable),
   });
   return new Echo(context, driver);
 }

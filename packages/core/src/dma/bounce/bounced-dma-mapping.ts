@@ -30,7 +30,7 @@ export interface SharedBouncePool {
 export class BouncedDmaMapping implements DmaMapping {
   readonly path: DmaPath;
   readonly limits: DmaLimits;
-  readonly barriers: 'smp' | 'platform';
+  readonly barrier: (() => void) | undefined;
   readonly #memory: GuestMemory;
   readonly #pool: BouncePool;
   readonly #poolRegion: DmaRegion;
@@ -49,7 +49,7 @@ export class BouncedDmaMapping implements DmaMapping {
     this.#inner = inner;
     this.#table = new MappingTable(capacity);
     this.path = bouncedPath(inner.path);
-    this.barriers = inner.barriers;
+    this.barrier = inner.barrier;
     this.limits = {
       ...inner.limits,
       maxMappingSize: BOUNCE_SLOT_SIZE * BOUNCE_SEGMENT_SLOTS,
