@@ -38,7 +38,7 @@ export class BufferSlots {
   readonly #segment: number;
   readonly #list: ScatterList;
   readonly #batch: UsedBatch;
-  readonly #slotOf: Uint16Array;
+  #slotOf: Uint16Array;
   readonly #free: Uint16Array;
   #freeCount: number;
   readonly #readable: SlotArea;
@@ -123,6 +123,16 @@ export class BufferSlots {
       this.completedLengths[i] = written;
     }
     return came;
+  }
+
+  /**
+   * The slots of buffers that a reset of the queue took back, by the ids that it returned: the caller's again, as after a failed
+   * `submit`. The queue may have another size since.
+   */
+  recover(ids: readonly number[]): number[] {
+    const slots = ids.map((id) => this.#slotOf[id]!);
+    this.#slotOf = new Uint16Array(this.queue.size);
+    return slots;
   }
 
   /** Gives back all buffers. Only after the device confirmed a reset and the queue was reset. */

@@ -1,6 +1,7 @@
 import { featureBit, PAGE_SIZE } from '@virtio-platform/core';
-import { DEVICE_SETTINGS, DEVICE_WORKLOAD, type DeviceType } from './device-types.ts';
+import { DEVICE_SETTINGS, DEVICE_WORKLOADS, REPEATABLE_TYPES, type DeviceType } from './device-types.ts';
 import { DEFAULT_CAPACITY } from './device-section.ts';
+import type { Interruption } from './profile.ts';
 import { namesAccessPlatform, SECTION_FIELDS, type CheckedProfile, type SectionName } from './profile-schema.ts';
 import { isRecord, type UnknownRecord } from './unknown-record.ts';
 
@@ -89,8 +90,13 @@ const CHECKS: readonly Check[] = [
     findForeignFeature(device.type, ['expect', 'accepted'], expect.accepted) ??
     findForeignFeature(device.type, ['expect', 'declined'], expect.declined),
   ({ workload: { kind }, device: { type } }) => {
-    if (kind === undefined || type === undefined || DEVICE_WORKLOAD[type] === kind) return undefined;
-    return { path: ['workload', 'kind'], message: `must be ${DEVICE_WORKLOAD[type]} for a ${type} device` };
+    if (kind === undefined || type === undefined || DEVICE_WORKLOADS[type].includes(kind)) return undefined;
+    const kinds = DEVICE_WORKLOADS[type].join(' or ');
+    return { path: ['workload', 'kind'], message: `must be ${kinds} for a ${type} device` };
+  },
+  ({ workload: { interruptions = [] }, device, queue }) => {
+    const problem = interruptions.map((each) => findInterruptionProblem(each, device, queue.layout)).find(Boolean);
+    return problem === undefined ? undefined : { path: ['workload', 'interruptions'], message: problem };
   },
   ({ workload: { blockSize }, device: { type } }) => {
     if (type !== 'block' || blockSize === undefined || blockSize % SECTOR === 0) return undefined;
@@ -124,6 +130,23 @@ const CHECKS: readonly Check[] = [
     return { path: ['machine', 'memory'], message };
   },
 ];
+
+/** Why a device or its queues cannot be interrupted so. */
+function findInterruptionProblem(
+  interruption: Interruption,
+  { type, offers }: ReadableValues['device'],
+  layout: 'split' | 'packed' | undefined,
+): string | undefined {
+  const { after, do: what, size } = interruption;
+  const needed = what === 'suspend' ? 'SUSPEND' : 'RING_RESET';
+  const where = `${what} after ${after}`;
+  if (offers !== undefined && !offers.includes(needed)) return `${where}: device.offers has no ${needed}`;
+  if (what === 'suspend') return size === undefined ? undefined : `${where}: only reset-queues has a size`;
+  if (type !== undefined && !REPEATABLE_TYPES.includes(type))
+    return `${where}: the messages of a ${type} device that are in flight would be lost`;
+  const isPossible = size === undefined || layout !== 'split' || (size & (size - 1)) === 0;
+  return isPossible ? undefined : `${where}: a split queue has a power of two of entries, not ${size}`;
+}
 
 /** Whether a key of the device section belongs to other types only. */
 function isForeign(type: DeviceType, key: string): boolean {

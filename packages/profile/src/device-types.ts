@@ -15,12 +15,15 @@ export const DEVICE_SETTINGS: Readonly<Record<DeviceType, readonly string[]>> = 
 };
 
 /** What can be done with a device of each type. */
-export const DEVICE_WORKLOAD: Readonly<Record<DeviceType, WorkloadSection['kind']>> = {
-  block: 'write-read-verify',
-  net: 'echo',
-  console: 'echo',
-  entropy: 'read',
+export const DEVICE_WORKLOADS: Readonly<Record<DeviceType, readonly WorkloadSection['kind'][]>> = {
+  block: ['write-read-verify'],
+  net: ['echo', 'stream'],
+  console: ['echo', 'stream'],
+  entropy: ['read'],
 };
+
+/** The types whose requests can be done again after a queue reset took them back; a message of the others is lost. */
+export const REPEATABLE_TYPES: readonly DeviceType[] = ['block', 'entropy'];
 
 /** Knows the reserved feature bits, which mean the same for every device. */
 const NO_TYPE = '';

@@ -10,6 +10,7 @@ import {
 import { z } from 'zod';
 import { DEVICE_TYPES, FEATURE_NAMES, knownFeature, type DeviceType } from './device-types.ts';
 import { DURATION, parseQuantity, quantityPattern, SIZE, type UnitSystem } from './quantity.ts';
+import type { Interruption, WorkloadSection } from './profile.ts';
 import { closest } from './suggestion.ts';
 
 /** What a block device is addressed in. Virtio 1.4 section 5.2.4. */
@@ -53,11 +54,12 @@ export interface CheckedProfile {
   };
   readonly queue: { readonly layout: 'split' | 'packed'; readonly size: number };
   readonly workload: {
-    readonly kind: 'write-read-verify' | 'read' | 'echo';
+    readonly kind: WorkloadSection['kind'];
     readonly requests: number;
     readonly depth: number;
     readonly blockSize: number;
     readonly seed: number;
+    readonly interruptions: readonly Interruption[];
   };
   readonly expect: {
     readonly accepted?: readonly string[];
@@ -153,11 +155,26 @@ const queue = z.strictObject({
     .describe('Entries of the virtqueue: on the split layout a power of two.'),
 });
 
+const interruption = z.strictObject({
+  after: z.int().min(1).max(0x7fff_ffff).describe('Once so many requests were completed.'),
+  do: z
+    .enum(['reset-queues', 'suspend'])
+    .describe(
+      'reset-queues (needs RING_RESET): reset every queue, do again what was in flight. suspend (needs SUSPEND): suspend and resume the device.',
+    ),
+  size: z
+    .int()
+    .min(1)
+    .max(MAX_QUEUE_SIZE)
+    .optional()
+    .describe('With reset-queues: how many entries the queues have from then on.'),
+});
+
 const workload = z.strictObject({
   kind: z
-    .enum(['write-read-verify', 'read', 'echo'])
+    .enum(['write-read-verify', 'read', 'echo', 'stream'])
     .describe(
-      'What is done. Block: write a pattern, read it back, compare. Entropy: read. Net and console: send, and compare what comes back.',
+      'What is done. Block: write a pattern, read it back, compare. Entropy: read. Net and console: echo or stream, send messages of one length or of all lengths up to it, and compare what comes back.',
     ),
   requests: z.int().min(1).max(0x7fff_ffff).describe('How many requests are made in all.'),
   depth: z.int().min(1).max(MAX_QUEUE_SIZE).describe('How many requests are in flight at once.'),
@@ -165,6 +182,11 @@ const workload = z.strictObject({
     quantityForm(SIZE, 'Bytes of each request: 4KiB. For a block device a multiple of 512 bytes.'),
   ),
   seed: z.int().min(0).max(0xffff_ffff).default(1).describe('Seed of the pattern and of the order of requests.'),
+  interruptions: z
+    .array(interruption)
+    .max(1000)
+    .default([])
+    .describe('What is done to the device in the middle of it: [{ after: 500, do: reset-queues, size: 64 }].'),
 });
 
 const expect = z.strictObject({

@@ -79,15 +79,27 @@ export interface QueueSection {
   readonly size: number;
 }
 
+/** Something done to the device in the middle of a workload. */
+export interface Interruption {
+  /** Once so many requests were completed. */
+  readonly after: number;
+  /** `reset-queues` needs RING_RESET, and what was in flight is done again; `suspend` needs SUSPEND. */
+  readonly do: 'reset-queues' | 'suspend';
+  /** With `reset-queues`: entries that the queues then have; `undefined` leaves them as they are. */
+  readonly size?: number | undefined;
+}
+
 export interface WorkloadSection {
-  /** Which one follows from the device type. */
-  readonly kind: 'write-read-verify' | 'read' | 'echo';
+  /** One of those that its device type has. */
+  readonly kind: 'write-read-verify' | 'read' | 'echo' | 'stream';
   readonly requests: number;
   /** Requests in flight at once. */
   readonly depth: number;
   /** Bytes of each request; of a block device a multiple of 512. */
   readonly blockSize: number;
   readonly seed: number;
+  /** In the order in which they come. */
+  readonly interruptions: readonly Interruption[];
 }
 
 /** What a run has to show; anything left out is not compared. */

@@ -11,7 +11,12 @@ import {
   VIRTIO_F_ACCESS_PLATFORM,
   VIRTIO_F_ANY_LAYOUT,
   VIRTIO_F_IN_ORDER,
+  VIRTIO_F_NOTIF_CONFIG_DATA,
+  VIRTIO_F_NOTIFICATION_DATA,
+  VIRTIO_F_ORDER_PLATFORM,
   VIRTIO_F_RING_PACKED,
+  VIRTIO_F_RING_RESET,
+  VIRTIO_F_SUSPEND,
   VIRTIO_F_VERSION_1,
   VIRTIO_RING_F_EVENT_IDX,
   VIRTIO_RING_F_INDIRECT_DESC,
@@ -35,6 +40,11 @@ const RING_DRIVER_FEATURES = FeatureSet.of(
   VIRTIO_RING_F_EVENT_IDX,
   VIRTIO_F_VERSION_1,
   VIRTIO_F_ACCESS_PLATFORM,
+  VIRTIO_F_ORDER_PLATFORM,
+  VIRTIO_F_NOTIFICATION_DATA,
+  VIRTIO_F_NOTIF_CONFIG_DATA,
+  VIRTIO_F_RING_RESET,
+  VIRTIO_F_SUSPEND,
 );
 
 /** A profile chooses the layout by what its driver supports: a device that offers packed rings to a split driver is declined them. */
@@ -146,13 +156,15 @@ export class DeviceSession {
     const layout = accepted.has(VIRTIO_F_RING_PACKED) ? 'packed' : 'split';
     const size = isLegacy ? most : queueSize(layout, Math.min(profile.queue.size, most));
     const indirect = accepted.has(VIRTIO_RING_F_INDIRECT_DESC) ? INDIRECT_ENTRIES : 0;
-    const mapping = this.#openMapping(index, size * Math.max(1, indirect));
+    const sizes = profile.workload.interruptions.map((interruption) => Math.min(interruption.size ?? size, most));
+    const mapping = this.#openMapping(index, Math.max(size, ...sizes) * Math.max(1, indirect));
     this.#mappings.push(mapping);
     const queue = openVirtqueue(layout, memory, mapping, {
       index,
       size,
       indirect,
       inOrder: accepted.has(VIRTIO_F_IN_ORDER),
+      barrier: accepted.has(VIRTIO_F_ORDER_PLATFORM) ? mapping.barrier : undefined,
       eventIdx: accepted.has(VIRTIO_RING_F_EVENT_IDX),
       legacyLayout: isLegacy,
       byteOrder,

@@ -2,16 +2,22 @@ import { NO_BUFFER, type MessageDriver, type MessageLink } from '@virtio-platfor
 import { fillPattern } from './block-pattern.ts';
 import type { DriverContext, DriverHalf } from './driver-half.ts';
 import type { WorkloadReport } from './report.ts';
+import { Interruptions } from './interruptions.ts';
 import { WorkLoop } from './work-loop.ts';
+
+/** An Ethernet header: no packet is shorter. */
+const SHORTEST_FRAME = 14;
 
 /**
  * Sends patterns on every link of a driver and verifies that each link gives back exactly what was sent there, in order: as whole
- * messages where the link keeps them apart, as one stream otherwise. A request is a message there and back.
+ * messages where the link keeps them apart, as one stream otherwise. A request is a message there and back. An `echo` has messages
+ * of one length, a `stream` of every length up to it.
  */
 export class Echo implements DriverHalf {
   readonly #context: DriverContext;
   readonly #driver: MessageDriver;
   readonly #loop: WorkLoop;
+  readonly #interruptions: Interruptions;
   /** What comes or goes just now. */
   readonly #words: Uint32Array;
   readonly #message: Uint8Array;
@@ -19,6 +25,7 @@ export class Echo implements DriverHalf {
   #links: readonly LinkProgress[] = [];
   #completed = 0;
   #errors = 0;
+  #bytes = 0;
 
   /** Owns `driver`. */
   constructor(context: DriverContext, driver: MessageDriver) {
@@ -26,6 +33,7 @@ export class Echo implements DriverHalf {
     this.#context = context;
     this.#driver = driver;
     this.#loop = new WorkLoop(context);
+    this.#interruptions = new Interruptions(context, () => {});
     this.#words = new Uint32Array(Math.ceil(blockSize / 4));
     this.#message = new Uint8Array(this.#words.buffer);
     // One byte more than a message, to see one that is longer.
@@ -33,12 +41,13 @@ export class Echo implements DriverHalf {
   }
 
   get report(): WorkloadReport {
-    const { requests, blockSize } = this.#context.profile.workload;
     return {
       requests: this.#completed,
-      bytes: 2 * blockSize * (this.#completed - this.#errors),
+      bytes: 2 * this.#bytes,
       errors: this.#errors,
-      verified: this.#completed === requests && this.#errors === 0,
+      verified: this.#completed === this.#context.profile.workload.requests && this.#errors === 0,
+      interruptions: this.#interruptions.count,
+      repeated: 0,
     };
   }
 
@@ -50,6 +59,7 @@ export class Echo implements DriverHalf {
     const most = Math.max(1, Math.floor(depth / this.#links.length));
     for (let sent = 0; this.#completed < requests;) {
       let progress = 0;
+      this.#interruptions.check(this.#completed);
       for (const link of this.#links) {
         while (sent < requests && link.sent - link.returned < most && this.#send(link)) sent++;
         progress += link.link.flush() + this.#receive(link);
@@ -63,9 +73,7 @@ export class Echo implements DriverHalf {
   }
 
   #send(link: LinkProgress): boolean {
-    const { blockSize } = this.#context.profile.workload;
-    this.#fill(link, link.sent);
-    const reason = link.link.send(this.#message, blockSize);
+    const reason = link.link.send(this.#message, this.#fill(link, link.sent));
     if (reason === 0) link.sent++;
     else if (reason !== NO_BUFFER && link.link.inFlight === 0) this.#loop.failedToAdd(reason);
     return reason === 0;
@@ -83,35 +91,39 @@ export class Echo implements DriverHalf {
   }
 
   #checkMessage(link: LinkProgress, length: number): void {
-    const { blockSize } = this.#context.profile.workload;
-    this.#fill(link, link.returned);
-    this.#complete(link, length === blockSize && this.#isSame(0, 0, length));
+    const sent = this.#fill(link, link.returned);
+    this.#complete(link, sent, length === sent && this.#isSame(0, 0, length));
   }
 
   /** A piece of the stream may hold the end of one message and the start of the next. */
   #checkStream(link: LinkProgress, length: number): void {
-    const { blockSize } = this.#context.profile.workload;
     for (let done = 0; done < length;) {
-      const run = Math.min(length - done, blockSize - link.offset);
-      this.#fill(link, link.returned);
+      const sent = this.#fill(link, link.returned);
+      const run = Math.min(length - done, sent - link.offset);
       if (!this.#isSame(done, link.offset, run)) link.isWrong = true;
       done += run;
       link.offset += run;
-      if (link.offset === blockSize) this.#complete(link, !link.isWrong);
+      if (link.offset === sent) this.#complete(link, sent, !link.isWrong);
     }
   }
 
   /** A link that gives back more than it was sent is wrong, whatever that is. */
-  #complete(link: LinkProgress, isRight: boolean): void {
+  #complete(link: LinkProgress, length: number, isRight: boolean): void {
     if (!isRight || link.returned >= link.sent) this.#errors++;
+    else this.#bytes += length;
     link.returned++;
     link.offset = 0;
     link.isWrong = false;
     this.#completed++;
   }
 
-  #fill(link: LinkProgress, message: number): void {
-    fillPattern(this.#words, 0, this.#words.byteLength, this.#context.profile.workload.seed, message, link.index);
+  /** Makes a message anew and returns its length. The length of one in a stream follows from its own first bytes. */
+  #fill(link: LinkProgress, message: number): number {
+    const { kind, blockSize, seed } = this.#context.profile.workload;
+    fillPattern(this.#words, 0, this.#words.byteLength, seed, message, link.index);
+    if (kind === 'echo') return blockSize;
+    const least = link.link.isFramed ? SHORTEST_FRAME : 1;
+    return least + (this.#words[0]! % (blockSize - least + 1));
   }
 
   #isSame(at: number, offset: number, length: number): boolean {

@@ -1,5 +1,6 @@
 import { SeededBytes, NO_BUFFER, type EntropyDriver } from '@virtio-platform/devices';
 import type { DriverContext, DriverHalf } from './driver-half.ts';
+import { Interruptions } from './interruptions.ts';
 import type { WorkloadReport } from './report.ts';
 import { WorkLoop } from './work-loop.ts';
 
@@ -14,10 +15,14 @@ export class ReadEntropy implements DriverHalf {
   readonly #context: DriverContext;
   readonly #driver: EntropyDriver;
   readonly #loop: WorkLoop;
+  readonly #interruptions: Interruptions;
   readonly #bytes: Uint8Array;
   readonly #expected: SeededBytes | undefined;
   /** One for each number of a buffer that came. */
   readonly #seen: Uint8Array;
+  /** Requests that a queue reset took back, to be made again. */
+  #again = 0;
+  #repeated = 0;
   #completed = 0;
   #errors = 0;
   #bytesRead = 0;
@@ -31,7 +36,13 @@ export class ReadEntropy implements DriverHalf {
     this.#bytes = new Uint8Array(workload.blockSize);
     const seed = device.type === 'entropy' ? device.seed : undefined;
     this.#expected = seed === undefined ? undefined : new SeededBytes(seed);
-    this.#seen = new Uint8Array(workload.requests);
+    // A request that was taken back may have got its number all the same.
+    this.#seen = new Uint8Array(workload.requests + workload.interruptions.length * workload.depth);
+    this.#interruptions = new Interruptions(context, (_queue, ids) => {
+      driver.recover(ids);
+      this.#again += ids.length;
+      this.#repeated += ids.length;
+    });
   }
 
   get report(): WorkloadReport {
@@ -41,6 +52,8 @@ export class ReadEntropy implements DriverHalf {
       bytes: this.#bytesRead,
       errors: this.#errors,
       verified: done && this.#errors === 0,
+      interruptions: this.#interruptions.count,
+      repeated: this.#repeated,
     };
   }
 
@@ -49,8 +62,12 @@ export class ReadEntropy implements DriverHalf {
     const { queue } = this.#context.queues[0]!;
     const { requests } = profile.workload;
     for (let next = 0; this.#completed < requests;) {
+      next -= this.#again;
+      this.#again = 0;
       while (next < requests && this.#request()) next++;
-      if (this.#driver.publish()) transport.notify(queue.index, queue.nextAvailable);
+      const isWanted = this.#driver.publish();
+      this.#interruptions.check(this.#completed);
+      if (isWanted) transport.notify(queue.index, queue.nextAvailable);
       const came = this.#driver.poll();
       for (let i = 0; i < came; i++) this.#check(this.#driver.read(i, this.#bytes));
       this.#completed += came;

@@ -46,6 +46,10 @@ export interface WorkloadReport {
   readonly errors: number;
   /** Everything written was read back and was the same. */
   readonly verified: boolean;
+  /** How often the profile had the device suspended or its queues reset. */
+  readonly interruptions: number;
+  /** Requests that a queue reset took back, and that were made again. */
+  readonly repeated: number;
 }
 
 /** Whether the run is as it should be: what was expected happened, and where nothing was expected, it completed without a fault. */

@@ -10,7 +10,14 @@ export interface RunOptions {
   readonly onProgress?: (done: number, total: number) => void;
 }
 
-const NO_WORK: WorkloadReport = { requests: 0, bytes: 0, errors: 0, verified: false };
+const NO_WORK: WorkloadReport = {
+  requests: 0,
+  bytes: 0,
+  errors: 0,
+  verified: false,
+  interruptions: 0,
+  repeated: 0,
+};
 
 /**
  * Runs a profile: compose, negotiate, run the workload, reset, report. A device that fails is a report with outcome `failed`;

@@ -2,6 +2,7 @@ import { DeviceError } from '@virtio-platform/core';
 import { VIRTIO_BLK_T_IN, VIRTIO_BLK_T_OUT, SECTOR_SIZE, type BlockDriver } from '@virtio-platform/devices';
 import { fillPattern, matchesPattern } from './block-pattern.ts';
 import type { DriverContext, DriverHalf } from './driver-half.ts';
+import { Interruptions } from './interruptions.ts';
 import type { WorkloadReport } from './report.ts';
 import { WorkLoop } from './work-loop.ts';
 
@@ -14,7 +15,11 @@ export class WriteReadVerify implements DriverHalf {
   readonly #driver: BlockDriver;
   readonly #capacity: number;
   readonly #loop: WorkLoop;
+  readonly #interruptions: Interruptions;
   readonly #block: Float64Array;
+  /** Blocks whose requests a queue reset took back, to be done again. */
+  readonly #again: number[] = [];
+  #repeated = 0;
   #completed = 0;
   #errors = 0;
   #bytes = 0;
@@ -26,6 +31,7 @@ export class WriteReadVerify implements DriverHalf {
     this.#capacity = capacity;
     this.#loop = new WorkLoop(context);
     this.#block = new Float64Array(driver.depth);
+    this.#interruptions = new Interruptions(context, (_queue, ids) => this.#recover(ids));
   }
 
   /** What was done so far; `verified` only once everything was. */
@@ -36,6 +42,8 @@ export class WriteReadVerify implements DriverHalf {
       bytes: this.#bytes,
       errors: this.#errors,
       verified: done && this.#errors === 0,
+      interruptions: this.#interruptions.count,
+      repeated: this.#repeated,
     };
   }
 
@@ -65,8 +73,11 @@ export class WriteReadVerify implements DriverHalf {
     const driver = this.#driver;
     const { queue } = this.#context.queues[0]!;
     for (let next = 0, done = 0; done < count;) {
+      while (this.#again.length > 0 && this.#submit(type, this.#again.at(-1)!, round)) this.#again.pop();
       while (next < count && this.#submit(type, first + next * step, round)) next++;
-      if (driver.publish()) this.#context.transport.notify(queue.index, queue.nextAvailable);
+      const isWanted = driver.publish();
+      this.#interruptions.check(this.#completed);
+      if (isWanted) this.#context.transport.notify(queue.index, queue.nextAvailable);
       const came = this.#collect(type, round);
       done += came;
       await this.#loop.turn(came, this.#completed);
@@ -88,6 +99,14 @@ export class WriteReadVerify implements DriverHalf {
     driver.give(slot);
     if (driver.inFlight === 0) this.#loop.failedToAdd(reason);
     return false;
+  }
+
+  #recover(ids: readonly number[]): void {
+    for (const slot of this.#driver.recover(ids)) {
+      this.#again.push(this.#block[slot]!);
+      this.#driver.give(slot);
+    }
+    this.#repeated += ids.length;
   }
 
   #collect(type: number, round: number): number {

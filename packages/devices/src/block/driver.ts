@@ -70,7 +70,7 @@ export class BlockDriver {
   readonly #regions:
     | { readonly headers: DmaRegion; readonly statuses: DmaRegion; readonly data: DmaRegion }
     | undefined;
-  readonly #slotOf: Uint16Array;
+  #slotOf: Uint16Array;
   readonly #type: Uint32Array;
   readonly #length: Uint32Array;
   readonly #free: Uint16Array;
@@ -202,6 +202,16 @@ export class BlockDriver {
       this.completedStatus[i] = this.#finish(slot, this.#batch.written[i]!);
     }
     return count;
+  }
+
+  /**
+   * The slots of requests that a reset of the queue took back, by the ids that it returned: the caller's again, to be submitted
+   * anew or given back. The queue may have another size since.
+   */
+  recover(ids: readonly number[]): number[] {
+    const slots = ids.map((id) => this.#slotOf[id]!);
+    this.#slotOf = new Uint16Array(this.#queue.size);
+    return slots;
   }
 
   /** Gives back all buffers. Only after the device confirmed a reset and the queue was reset. */

@@ -64,6 +64,11 @@ export class EntropyDriver {
     return length;
   }
 
+  /** Takes back requests that a reset of the queue returned, by their ids: they are to be made again. */
+  recover(ids: readonly number[]): void {
+    for (const slot of this.#slots.recover(ids)) this.#slots.give(slot);
+  }
+
   /** Gives back all buffers. Only after the device confirmed a reset and the queue was reset. */
   dispose(): void {
     this.#slots.dispose();

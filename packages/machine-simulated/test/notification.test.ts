@@ -1,0 +1,93 @@
+import {
+  DeviceStatus,
+  DirectDmaMapping,
+  FaultLog,
+  FeatureSet,
+  GuestMemory,
+  openVirtqueue,
+  PHYSICAL_ADDRESS_SPACE,
+  ScatterList,
+  VIRTIO_F_NOTIF_CONFIG_DATA,
+  VIRTIO_F_NOTIFICATION_DATA,
+  VIRTIO_F_RING_PACKED,
+  VIRTIO_F_VERSION_1,
+  type QueueLayout,
+} from '@virtio-platform/core';
+import { createDevice } from '@virtio-platform/devices';
+import { InProcessTransport, SimulatedDevice } from '@virtio-platform/machine-simulated';
+import { describe, expect, it } from 'vitest';
+
+/** An entropy device whose queue is enabled with these features, and one request to be told of. */
+function deviceWithRequest(
+  layout: QueueLayout,
+  ...features: number[]
+): { device: SimulatedDevice; notify: () => void } {
+  const memory = new GuestMemory(new SharedArrayBuffer(0x1_0000));
+  const space = PHYSICAL_ADDRESS_SPACE.open(memory, new FaultLog(), undefined);
+  const bits = FeatureSet.of(VIRTIO_F_VERSION_1, ...features, ...(layout === 'packed' ? [VIRTIO_F_RING_PACKED] : []));
+  const device = new SimulatedDevice(createDevice('entropy', { seed: 1 }, 'little'), space, {
+    interface: 'modern',
+    offers: bits,
+    byteOrder: 'little',
+    onFault: 'needs-reset',
+    rogue: [],
+  });
+  const transport = new InProcessTransport(device, 'modern', bits);
+  transport.writeStatus(DeviceStatus.Acknowledge | DeviceStatus.Driver);
+  transport.writeDriverFeatures(bits);
+  transport.writeStatus(transport.readStatus() | DeviceStatus.FeaturesOk);
+  const mapping = new DirectDmaMapping(memory, { path: 'physical', capacity: 8 });
+  const options = { index: 0, size: 4, eventIdx: false, indirect: 0, legacyLayout: false } as const;
+  const queue = openVirtqueue(layout, memory, mapping, { ...options, byteOrder: 'little', usedLength: 'strict' });
+  transport.enableQueue(0, queue.addresses);
+  transport.writeStatus(transport.readStatus() | DeviceStatus.DriverOk);
+  return {
+    device,
+    notify() {
+      const list = new ScatterList(1);
+      list.addWritable(0x8000, 16);
+      queue.add(list);
+      queue.publish();
+      transport.notify(queue.index, queue.nextAvailable);
+    },
+  };
+}
+
+describe('what a driver notifies with', () => {
+  it.each(['split', 'packed'] as const)('is the index of the queue without either feature: %s', (layout) => {
+    const { device, notify } = deviceWithRequest(layout);
+    expect(device.lastNotification).toBe(-1);
+    notify();
+    expect(device.lastNotification).toBe(0);
+  });
+
+  it('has the available index of a split ring above the index of the queue', () => {
+    const { device, notify } = deviceWithRequest('split', VIRTIO_F_NOTIFICATION_DATA);
+    notify();
+    notify();
+    expect(device.lastNotification).toBe(0x0002_0000);
+  });
+
+  it('has slot and wrap counter of a packed ring above the name that the device chose', () => {
+    const both = [VIRTIO_F_NOTIFICATION_DATA, VIRTIO_F_NOTIF_CONFIG_DATA];
+    const { device, notify } = deviceWithRequest('packed', ...both);
+    notify();
+    const name = device.notificationIdentity(0);
+    expect(name).not.toBe(0);
+    expect(device.lastNotification).toBe(0x8001_0000 + name);
+  });
+
+  it('V35 is ignored where it names no queue, or says more than was negotiated', () => {
+    for (const features of [[], [VIRTIO_F_NOTIFICATION_DATA], [VIRTIO_F_NOTIF_CONFIG_DATA]]) {
+      const { device, notify } = deviceWithRequest('split', ...features);
+      const names = features.includes(VIRTIO_F_NOTIF_CONFIG_DATA) ? [0, 1] : [1, device.notificationIdentity(0) + 1];
+      const tooMuch = features.length === 0 ? [0x1_0000, 0x8000_0000] : [];
+      for (const value of [...names, ...tooMuch, -1, 0xffff]) {
+        device.notify(value);
+        expect(device.takeNotification()).toBe(false);
+      }
+      notify();
+      expect(device.takeNotification()).toBe(true);
+    }
+  });
+});
