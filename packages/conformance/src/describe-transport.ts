@@ -108,6 +108,21 @@ export const TRANSPORT_CHECKS: readonly ContractCheck<TransportSubject>[] = [
     },
   },
   {
+    name: 'has no queue enabled after a reset, and none that is not there',
+    run({ transport }) {
+      resetDevice(transport, RESET_TIMEOUT_MS);
+      for (let queue = 0; queue <= transport.queueCount; queue++)
+        assert.ok(transport.isQueueReset(queue), `queue ${queue}`);
+    },
+  },
+  {
+    name: 'resets no queue unless RING_RESET was negotiated',
+    run({ transport }) {
+      resetDevice(transport, RESET_TIMEOUT_MS);
+      assert.throws(() => transport.resetQueue(0), TypeError);
+    },
+  },
+  {
     name: 'ends a wait in time when nothing happens',
     run({ transport }) {
       resetDevice(transport, RESET_TIMEOUT_MS);

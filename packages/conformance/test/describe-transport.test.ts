@@ -2,6 +2,7 @@ import {
   DeviceStatus,
   FeatureSet,
   VIRTIO_F_RING_PACKED,
+  VIRTIO_F_RING_RESET,
   VIRTIO_F_VERSION_1,
   VIRTIO_RING_F_EVENT_IDX,
 } from '@virtio-platform/core';
@@ -71,6 +72,16 @@ const BROKEN: [check: string, wrong: string, setup: () => RegisterTransport][] =
     'keeps its configuration generation while nothing changes',
     'counts reads',
     () => new RegisterTransport({ ...MODERN, unstableReads: Infinity }),
+  ],
+  [
+    'has no queue enabled after a reset, and none that is not there',
+    'never ends a queue',
+    () => new RegisterTransport({ ...MODERN, slowQueueReset: Infinity }),
+  ],
+  [
+    'resets no queue unless RING_RESET was negotiated',
+    'resets it all the same',
+    () => new RegisterTransport({ ...MODERN, offered: MODERN.offered.with(VIRTIO_F_RING_RESET) }),
   ],
   [
     'names a possible size for each queue and 0 for one that is not there',

@@ -1,6 +1,7 @@
 import {
   DeviceStatus,
   FeatureSet,
+  VIRTIO_F_RING_RESET,
   type DeviceInterface,
   type QueueAddresses,
   type Transport,
@@ -89,6 +90,7 @@ export class RegisterTransport implements Transport {
   }
 
   resetQueue(queue: number): void {
+    if (!this.#options.offered.has(VIRTIO_F_RING_RESET)) throw new TypeError('RING_RESET was not negotiated');
     this.log.push(`reset queue ${queue}`);
   }
 

@@ -7,6 +7,7 @@ import {
   type GuestMemory,
   type Virtqueue,
 } from '@virtio-platform/core';
+import { checkQueueSize } from './check-queue-size.ts';
 
 export interface BufferSlotsOptions {
   /** Buffers in flight at once; at most the queue size. */
@@ -44,7 +45,7 @@ export class BufferSlots {
   readonly #readable: SlotArea;
   readonly #writable: SlotArea;
 
-  /** Throws {@link DmaError} when there is no memory for the slots; then nothing stays allocated. */
+  /** Throws {@link DmaError} when there is no memory for the slots, {@link DeviceError} `ERR_QUEUE_TOO_SMALL`; then nothing stays allocated. */
   constructor(memory: GuestMemory, queue: Virtqueue, mapping: DmaMapping, options: BufferSlotsOptions) {
     const { count, readable, writable } = options;
     if (!(count >= 1) || count > queue.size) throw new RangeError(`${count} buffers in a queue of ${queue.size}`);
@@ -53,7 +54,9 @@ export class BufferSlots {
     this.#memory = memory;
     this.#options = options;
     this.#segment = Math.min(readable + writable, mapping.limits.maxMappingSize);
-    this.#list = new ScatterList(Math.ceil(readable / this.#segment) + Math.ceil(writable / this.#segment) + 1);
+    const headers = (options.header ?? 0) > 0 ? 1 : 0;
+    this.#list = new ScatterList(Math.ceil(readable / this.#segment) + Math.ceil(writable / this.#segment) + headers);
+    checkQueueSize(queue, this.#list.capacity);
     this.#batch = new UsedBatch(Math.min(count, 64));
     this.completedSlots = new Uint16Array(this.#batch.capacity);
     this.completedLengths = new Uint32Array(this.#batch.capacity);
@@ -127,9 +130,10 @@ export class BufferSlots {
 
   /**
    * The slots of buffers that a reset of the queue took back, by the ids that it returned: the caller's again, as after a failed
-   * `submit`. The queue may have another size since.
+   * `submit`. The queue may have another size since: throws {@link DeviceError} `ERR_QUEUE_TOO_SMALL`.
    */
   recover(ids: readonly number[]): number[] {
+    checkQueueSize(this.queue, this.#list.capacity);
     const slots = ids.map((id) => this.#slotOf[id]!);
     this.#slotOf = new Uint16Array(this.queue.size);
     return slots;

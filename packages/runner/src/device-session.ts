@@ -30,6 +30,7 @@ import type { DriverQueue } from '@virtio-platform/devices';
 import type { ComposedRun, Profile } from '@virtio-platform/profile';
 import type { DriverHalf, DriverType } from './driver-half.ts';
 import { DRIVER_TYPES } from './drivers/driver-types.ts';
+import { checkInterruptions } from './interruptions.ts';
 import type { RunReport } from './report.ts';
 
 /** What the ring and the path implement on the driver's side. */
@@ -110,6 +111,7 @@ export class DeviceSession {
     const { transport, memory } = machine;
     const { accepted } = this.negotiation;
     try {
+      checkInterruptions(profile, accepted);
       const byteOrder = transport.interface === 'legacy' ? platform.guestByteOrder : 'little';
       for (const index of this.#type.queues(transport, accepted, byteOrder)) this.#openQueue(index, byteOrder);
       const queues = this.#queues;

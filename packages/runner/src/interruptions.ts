@@ -6,9 +6,22 @@ import {
   suspendDevice,
   VIRTIO_F_RING_RESET,
   VIRTIO_F_SUSPEND,
+  type FeatureSet,
 } from '@virtio-platform/core';
-import type { Interruption } from '@virtio-platform/profile';
+import type { Interruption, Profile } from '@virtio-platform/profile';
 import type { DriverContext } from './driver-half.ts';
+
+/** Throws {@link DeviceError} `ERR_FEATURE_REQUIRED` unless all that a profile interrupts its workload with was negotiated. */
+export function checkInterruptions({ workload, device }: Profile, accepted: FeatureSet): void {
+  for (const { do: what } of workload.interruptions) {
+    const feature = what === 'suspend' ? VIRTIO_F_SUSPEND : VIRTIO_F_RING_RESET;
+    if (accepted.has(feature)) continue;
+    const name = featureName(feature, device.type);
+    throw new DeviceError('ERR_FEATURE_REQUIRED', `workload.interruptions: ${what} needs ${name}`, {
+      hint: `let the device offer ${name}, or leave the interruption out`,
+    });
+  }
+}
 
 /** What a workload gets back: the ids of the buffers that the reset of one of its queues returned. */
 export type Recover = (queue: number, ids: readonly number[]) => void;
@@ -23,19 +36,10 @@ export class Interruptions {
   readonly #recover: Recover;
   #done = 0;
 
-  /** Throws {@link DeviceError} `ERR_FEATURE_REQUIRED` for what was not negotiated. */
   constructor(context: DriverContext, recover: Recover) {
     this.#context = context;
     this.#recover = recover;
     this.#due = context.profile.workload.interruptions.toSorted((a, b) => a.after - b.after);
-    for (const { do: what } of this.#due) {
-      const feature = what === 'suspend' ? VIRTIO_F_SUSPEND : VIRTIO_F_RING_RESET;
-      if (context.accepted.has(feature)) continue;
-      const name = featureName(feature, context.transport.deviceType);
-      throw new DeviceError('ERR_FEATURE_REQUIRED', `workload.interruptions: ${what} needs ${name}`, {
-        hint: `let the device offer ${name}, or leave the interruption out`,
-      });
-    }
   }
 
   /** How many there were so far. */

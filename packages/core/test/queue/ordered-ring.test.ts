@@ -18,7 +18,7 @@ interface Traced {
   readonly queue: Virtqueue;
   readonly device: DeviceQueue;
   /** Runs an operation and returns its ordered accesses and barriers, in order: `|` is a barrier. */
-  trace(operation: () => unknown): string;
+  readonly trace: (operation: () => unknown) => string;
 }
 
 /** Both ends of a ring whose mapping has a barrier. */

@@ -58,8 +58,8 @@ interface AnyBuffer {
 }
 type Change = (state: AnyState) => object;
 interface Saved {
-  restoreDriver(change: Change): unknown;
-  restoreDevice(change: Change): unknown;
+  readonly restoreDriver: (change: Change) => unknown;
+  readonly restoreDevice: (change: Change) => unknown;
 }
 
 /** The same state with its first buffer changed. */
@@ -102,6 +102,9 @@ const WRONG_DRIVERS: Readonly<Record<string, Change>> = {
   'in the middle of a batch that nobody has': () => ({ batchEnd: 7 }),
 };
 
+/** As if another buffer had been added and come back since. */
+const OLDER: Change = ({ added }) => ({ added: added + 1 });
+
 const WRONG_DEVICES: Readonly<Record<string, Change>> = {
   'of no layout': () => ({ layout: undefined }),
   'of no size': () => ({ size: 65_536 }),
@@ -137,9 +140,8 @@ describe.each(['split', 'packed'] as const)('a saved %s queue', (layout) => {
   });
 
   it('is no driver’s end with IN_ORDER unless the device has what was added last', () => {
-    const older: Change = ({ added }) => ({ added: added + 1 });
-    expect(() => saved(layout).restoreDriver(older)).not.toThrow();
-    expect(() => saved(layout, true).restoreDriver(older)).toThrow(unusable);
+    expect(() => saved(layout).restoreDriver(OLDER)).not.toThrow();
+    expect(() => saved(layout, true).restoreDriver(OLDER)).toThrow(unusable);
   });
 
   it('is no driver’s end over a mapping that has less mapped', () => {

@@ -14,6 +14,7 @@ import {
   type GuestMemory,
   type Virtqueue,
 } from '@virtio-platform/core';
+import { checkQueueSize } from '../check-queue-size.ts';
 import type { BlockConfig } from './config.ts';
 import {
   BLOCK_HEADER_SIZE,
@@ -79,7 +80,7 @@ export class BlockDriver {
   readonly completedSlots: Uint16Array;
   readonly completedStatus: Uint8Array;
 
-  /** Throws {@link DmaError} when there is no memory for the buffers; then nothing stays allocated. */
+  /** Throws {@link DmaError} when there is no memory for the buffers, {@link DeviceError} `ERR_QUEUE_TOO_SMALL`; then nothing stays allocated. */
   constructor(
     memory: GuestMemory,
     queue: Virtqueue,
@@ -103,6 +104,7 @@ export class BlockDriver {
       throw new RangeError(
         `requests of ${maxBytes} bytes take ${segments} segments; the device allows ${config.segMax}`,
       );
+    checkQueueSize(queue, segments + 2);
     this.#list = new ScatterList(segments + 2);
     this.#batch = new UsedBatch(Math.min(depth, 64));
     this.#slotOf = new Uint16Array(queue.size);
@@ -206,9 +208,10 @@ export class BlockDriver {
 
   /**
    * The slots of requests that a reset of the queue took back, by the ids that it returned: the caller's again, to be submitted
-   * anew or given back. The queue may have another size since.
+   * anew or given back. The queue may have another size since: throws {@link DeviceError} `ERR_QUEUE_TOO_SMALL`.
    */
   recover(ids: readonly number[]): number[] {
+    checkQueueSize(this.#queue, this.#list.capacity);
     const slots = ids.map((id) => this.#slotOf[id]!);
     this.#slotOf = new Uint16Array(this.#queue.size);
     return slots;
