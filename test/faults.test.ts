@@ -22,7 +22,7 @@ profile: rogue
 matrix: []
 machine:
   device: ${device}
-  onFault: silent
+  onFault: zeros
   rogue: [{ after: 500, access: ${access}, address: ${address}, length: 64 }]
 expect: { faults: 1 }
 `,
@@ -50,21 +50,42 @@ describe.each(['same-thread', 'worker'])('a rogue device in %s', (device) => {
 });
 
 describe('a device that faults', () => {
-  it('asks for a reset where the machine says so, and the run fails clearly', async () => {
-    const path = join(folder, 'needs-reset.yaml');
+  it.each([
+    ['needs-reset', 'ERR_DEVICE_NEEDS_RESET'],
+    ['freeze', 'ERR_DEVICE_FROZEN'],
+    ['connection-loss', 'ERR_DEVICE_LOST'],
+    ['stall', 'ERR_DEVICE_STALLED'],
+  ])('fails the run clearly, with nothing left behind: %s', async (onFault, code) => {
+    const path = join(folder, 'fails.yaml');
     writeFileSync(
       path,
-      `extends: ${join(ROOT, 'profiles/vfio-pool.yaml')}
-profile: needs-reset
+      `extends: ${join(ROOT, 'profiles/vfio-streaming.yaml')}
+profile: fails
 matrix: []
+driver: { timeout: 200ms }
 machine:
+  onFault: ${onFault}
   rogue: [{ after: 500, access: write, address: 0x40000000 }]
 `,
     );
     const report = await runProfile(await loadProfile(path));
-    expect(report.outcome).toBe('failed');
-    expect(report.failure?.code).toBe('ERR_DEVICE_NEEDS_RESET');
-    expect(report.dma.live).toBe(0);
-    expect(report.faults).toHaveLength(1);
+    expect([report.outcome, report.failure?.code]).toEqual(['failed', code]);
+    expect([report.dma.live, report.faults.length]).toEqual([0, 1]);
+  });
+
+  it.each(['zeros', 'silent', 'io-error'])('goes on where its own request was not meant: %s', async (onFault) => {
+    const path = join(folder, 'goes-on.yaml');
+    writeFileSync(
+      path,
+      `extends: ${join(ROOT, 'profiles/vfio-pool.yaml')}
+profile: goes-on
+matrix: []
+machine:
+  onFault: ${onFault}
+  rogue: [{ after: 500, access: write, address: 0x40000000 }]
+expect: { faults: 1 }
+`,
+    );
+    expect((await runProfile(await loadProfile(path))).differences).toEqual([]);
   });
 });

@@ -18,6 +18,7 @@ import {
   type DeviceDescription,
   type SimulatedHardware,
 } from '@virtio-platform/core';
+import type { FaultConsequence } from './fault-consequence.ts';
 import type { SimulatedOptions } from './options.ts';
 
 /** Ring features that the simulated device implements, besides those of the device type. */
@@ -43,7 +44,7 @@ export interface DeviceSetup {
   /** `undefined` offers what the device half and the ring implement. */
   readonly offers: bigint | undefined;
   readonly carries: bigint;
-  readonly onFault: SimulatedOptions['onFault'];
+  readonly onFault: FaultConsequence;
   readonly rogue: SimulatedOptions['rogue'];
 }
 

@@ -36,7 +36,7 @@ const device = new SimulatedDevice(model, space, { ...input.setup, offers });
 
 const ready: DeviceWorkerReady = { deviceType: model.type, queueCount: model.queueSizes.length };
 parentPort!.postMessage(ready);
-for (let seen = 0, isWanted = true; isWanted;) {
+for (let seen = 0, isWanted = true; isWanted && !device.isLost;) {
   const command = mailbox.command;
   if (command !== undefined) {
     isWanted = execute(command);
@@ -49,6 +49,7 @@ for (let seen = 0, isWanted = true; isWanted;) {
   if (!isRung) seen = mailbox.sleep(seen, NAP_MS);
 }
 device.dispose();
+if (device.isLost) mailbox.leave(faultsAsJson());
 
 function hearDoorbells(): void {
   for (let queue = 0; queue < ready.queueCount; queue++) {
@@ -89,7 +90,7 @@ function execute(command: Command): boolean {
       words[0] = device.notificationIdentity(words[0]!);
       return true;
     case Command.ReadConfig:
-      for (let i = 0, offset = words[0]!; i < words[1]!; i++) data[i] = model.config[offset + i] ?? 0;
+      device.readConfig(words[0]!, data.subarray(0, words[1]));
       return true;
     case Command.WriteConfig:
       device.writeConfig(words[0]!, data.slice(0, words[1]));

@@ -1,4 +1,5 @@
 import {
+  DeviceError,
   notificationValue,
   VIRTIO_F_NOTIFICATION_DATA,
   type DeviceInterface,
@@ -16,17 +17,15 @@ export class InProcessTransport implements Transport {
   readonly deviceType: string;
   readonly carries: FeatureSet;
   readonly queueCount: number;
-  readonly #device: SimulatedDevice;
-  readonly #config: Uint8Array;
+  readonly #simulated: SimulatedDevice;
   #notifiesWithData = false;
 
   constructor(device: SimulatedDevice, deviceInterface: DeviceInterface, carries: FeatureSet) {
-    this.#device = device;
+    this.#simulated = device;
     this.interface = deviceInterface;
     this.deviceType = device.model.type;
     this.carries = carries;
     this.queueCount = device.model.queueSizes.length;
-    this.#config = device.model.config;
   }
 
   readDeviceFeatures(): FeatureSet {
@@ -68,7 +67,8 @@ export class InProcessTransport implements Transport {
 
   /** Nobody else makes progress in this thread: what is not pending now never comes. */
   wait(_timeoutMs: number): WaitResult {
-    return this.#device.takeNotification() ? 'notified' : 'timeout';
+    if (this.#simulated.takeNotification()) return 'notified';
+    return this.#simulated.isLost ? 'lost' : 'timeout';
   }
 
   configGeneration(): number {
@@ -76,7 +76,7 @@ export class InProcessTransport implements Transport {
   }
 
   readConfig(offset: number, target: Uint8Array): void {
-    for (let i = 0; i < target.length; i++) target[i] = this.#config[offset + i] ?? 0;
+    this.#device.readConfig(offset, target);
   }
 
   writeConfig(offset: number, source: Uint8Array): void {
@@ -84,6 +84,14 @@ export class InProcessTransport implements Transport {
   }
 
   dispose(): void {
-    this.#device.dispose();
+    this.#simulated.dispose();
+  }
+
+  /** The device, as long as it is there. */
+  get #device(): SimulatedDevice {
+    if (!this.#simulated.isLost) return this.#simulated;
+    throw new DeviceError('ERR_DEVICE_LOST', 'the device is gone: an access of it was stopped, and it ended', {
+      hint: 'look at the faults of the report; machine.onFault says what a device does after one',
+    });
   }
 }

@@ -26,12 +26,15 @@ const COMMAND = 3;
 const INTERRUPTS = 4;
 const NOTIFIED = 5;
 const FAULTS = 6;
+const GONE = 7;
 const WORDS = 8;
 /** Two words for each queue: whether its doorbell was rung, and the value written last. */
 const DOORBELLS = 32;
 const MAX_QUEUES = 64;
 const DATA_OFFSET = (DOORBELLS + 2 * MAX_QUEUES) * 4;
 const DATA_SIZE = 0x1_0000;
+/** What the device's side leaves behind when it is gone, beside the words of a command that may be on its way. */
+const LAST_WORDS_OFFSET = DATA_OFFSET + DATA_SIZE;
 
 /**
  * Registers between two threads, in shared memory: one command at a time from the driver's side, doorbells, and interrupts
@@ -43,21 +46,42 @@ export class Mailbox {
   readonly words: Uint32Array;
   readonly data: Uint8Array;
   readonly #i32: Int32Array;
+  readonly #lastWords: Uint8Array;
 
-  constructor(buffer: SharedArrayBuffer = new SharedArrayBuffer(DATA_OFFSET + DATA_SIZE)) {
+  constructor(buffer: SharedArrayBuffer = new SharedArrayBuffer(LAST_WORDS_OFFSET + DATA_SIZE)) {
     this.buffer = buffer;
     this.#i32 = new Int32Array(buffer, 0, DATA_OFFSET / 4);
     this.words = new Uint32Array(buffer, WORDS * 4, 16);
     this.data = new Uint8Array(buffer, DATA_OFFSET, DATA_SIZE);
+    this.#lastWords = new Uint8Array(buffer, LAST_WORDS_OFFSET, DATA_SIZE);
   }
 
-  /** Driver's side: gives a command and waits for its answer in `words` and `data`. Returns false when none came in time. */
+  /** Driver's side: gives a command and waits for its answer in `words` and `data`. Returns false when none came in time, or ever will. */
   ask(command: Command, timeoutMs: number): boolean {
+    if (this.isGone) return false;
     const answered = Atomics.load(this.#i32, ANSWERED);
     Atomics.store(this.#i32, COMMAND, command);
     Atomics.add(this.#i32, ASKED, 1);
     this.#wake();
-    return Atomics.wait(this.#i32, ANSWERED, answered, timeoutMs) !== 'timed-out';
+    return Atomics.wait(this.#i32, ANSWERED, answered, timeoutMs) !== 'timed-out' && !this.isGone;
+  }
+
+  /** Whether the device's side left for good. */
+  get isGone(): boolean {
+    return Atomics.load(this.#i32, GONE) !== 0;
+  }
+
+  /** What it left behind. */
+  get lastWords(): Uint8Array {
+    return this.#lastWords.subarray(0, Atomics.load(this.#i32, GONE) - 1);
+  }
+
+  /** Device's side: ends everything, and leaves behind as much of `lastWords` as there is room for. Whoever waits is told. */
+  leave(lastWords: string): void {
+    const { written } = new TextEncoder().encodeInto(lastWords, this.#lastWords);
+    Atomics.store(this.#i32, GONE, written + 1);
+    this.answer();
+    this.interrupt();
   }
 
   /** Driver's side: rings the doorbell of a queue with a value. A value that nobody took yet is replaced: it says less. */

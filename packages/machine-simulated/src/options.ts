@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { FAULT_CONSEQUENCES, type FaultConsequence } from './fault-consequence.ts';
 
 /** An access that the device makes on its own, after it handled `after` buffers. */
 export interface RogueAccess {
@@ -11,7 +12,7 @@ export interface RogueAccess {
 /** The `machine` section of a profile that uses this plugin, without `memory`. */
 export interface SimulatedOptions {
   readonly device: 'same-thread' | 'worker';
-  readonly onFault: 'needs-reset' | 'io-error' | 'silent';
+  readonly onFault: FaultConsequence;
   readonly rogue: readonly RogueAccess[];
 }
 
@@ -31,10 +32,10 @@ export const simulatedOptionsSchema: z.ZodType<SimulatedOptions> = z.strictObjec
     .default('same-thread')
     .describe('Where the device runs: in the driver’s thread, or in a worker over shared memory.'),
   onFault: z
-    .enum(['needs-reset', 'io-error', 'silent'])
+    .enum(FAULT_CONSEQUENCES)
     .default('needs-reset')
     .describe(
-      'What a device does after an access that the platform stopped: ask for a reset, fail the request, or nothing, as QEMU does.',
+      'What a device does after an access that the platform stopped: ask for a reset, fail the request, read zeros and go on (QEMU), read all ones and go on, wait for ever (DPDK), be gone (libvhost-user), or freeze until it is reset (EEH).',
     ),
   rogue: z
     .array(rogueSchema)

@@ -23,16 +23,20 @@ import {
   type QueueAddresses,
 } from '@virtio-platform/core';
 import { KEPT, type DeviceModel, type DeviceQueues } from '@virtio-platform/devices';
-import type { RogueAccess, SimulatedOptions } from './options.ts';
+import { HeedlessAddressSpace, isUnnoticed, type FaultConsequence } from './fault-consequence.ts';
+import type { RogueAccess } from './options.ts';
 
 export interface SimulatedDeviceOptions {
   /** The interface the driver uses. */
   readonly interface: DeviceInterface;
   readonly offers: FeatureSet;
   readonly byteOrder: ByteOrder;
-  readonly onFault: SimulatedOptions['onFault'];
+  readonly onFault: FaultConsequence;
   readonly rogue: readonly RogueAccess[];
 }
+
+/** What every register of a frozen device reads as. */
+const FROZEN = 0xff;
 
 interface EnabledQueue {
   readonly queue: DeviceQueue;
@@ -50,17 +54,22 @@ export class SimulatedDevice implements DeviceQueues {
   readonly #space: DeviceAddressSpace;
   /** By index. */
   readonly #queues: (EnabledQueue | undefined)[] = [];
+  /** Queues that wait for ever. */
+  readonly #stalled = new Set<number>();
   readonly #rogueBytes = new Uint8Array(PAGE_SIZE).fill(0xa5);
   #accepted = FeatureSet.EMPTY;
   #status = 0;
   #handled = 0;
   #notify = false;
   #lastNotification = -1;
+  #isFrozen = false;
+  #isLost = false;
 
   /** Owns `model`. */
   constructor(model: DeviceModel, space: DeviceAddressSpace, options: SimulatedDeviceOptions) {
+    const { onFault } = options;
     this.model = model;
-    this.#space = space;
+    this.#space = isUnnoticed(onFault) ? new HeedlessAddressSpace(space, onFault === 'zeros' ? 0 : 0xff) : space;
     this.#options = options;
   }
 
@@ -69,7 +78,12 @@ export class SimulatedDevice implements DeviceQueues {
   }
 
   get status(): number {
-    return this.#status;
+    return this.#isFrozen ? FROZEN : this.#status;
+  }
+
+  /** Whether it is gone for good: whoever reaches its registers has to say so. */
+  get isLost(): boolean {
+    return this.#isLost;
   }
 
   /** Whether a used buffer or configuration change notification was sent since the last call. */
@@ -91,6 +105,7 @@ export class SimulatedDevice implements DeviceQueues {
 
   writeStatus(status: number): void {
     if (status === 0) return this.#reset();
+    if (this.#isFrozen) return;
     const set = status & ~this.#status;
     this.#status |= status & (DeviceStatus.Acknowledge | DeviceStatus.Driver | DeviceStatus.Failed);
     if ((set & DeviceStatus.FeaturesOk) !== 0 && this.#mayAccept()) this.#status |= DeviceStatus.FeaturesOk;
@@ -128,6 +143,7 @@ export class SimulatedDevice implements DeviceQueues {
     if (!this.#accepted.has(VIRTIO_F_RING_RESET)) throw new TypeError('RING_RESET was not negotiated');
     if (this.#queues[index] === undefined) return;
     this.#queues[index] = undefined;
+    this.#stalled.delete(index);
     this.model.forget(index);
   }
 
@@ -161,7 +177,7 @@ export class SimulatedDevice implements DeviceQueues {
       for (let index = 0; index < this.#queues.length; index++) {
         if (!this.#isLive()) return;
         const enabled = this.#queues[index];
-        if (enabled !== undefined && this.#serve(index, enabled)) isBusy = true;
+        if (enabled !== undefined && !this.#stalled.has(index) && this.#serve(index, enabled)) isBusy = true;
       }
     }
   }
@@ -171,9 +187,14 @@ export class SimulatedDevice implements DeviceQueues {
     this.#queues[index]?.queue.push(head, written);
   }
 
+  readConfig(offset: number, target: Uint8Array): void {
+    const { config } = this.model;
+    for (let i = 0; i < target.length; i++) target[i] = this.#isFrozen ? FROZEN : (config[offset + i] ?? 0);
+  }
+
   /** Ignored while suspended (section 3.4). */
   writeConfig(offset: number, source: Uint8Array): void {
-    if ((this.#status & DeviceStatus.Suspend) === 0) this.model.writeConfig(offset, source);
+    if (!this.#isFrozen && (this.#status & DeviceStatus.Suspend) === 0) this.model.writeConfig(offset, source);
   }
 
   dispose(): void {
@@ -192,19 +213,39 @@ export class SimulatedDevice implements DeviceQueues {
         if (this.#options.rogue.length > 0) this.#misbehave();
         // Whatever a buffer made the device do, a queue that was reset meanwhile is not touched again.
         if (this.#queues[index]?.queue !== queue) return isBusy;
+        if (this.#space.faults.count !== faults && this.#suffer(index)) return isBusy;
         if (written !== KEPT) queue.push(chain.head, written);
-        if (this.#space.faults.count !== faults && this.#options.onFault === 'needs-reset') {
-          this.#fail();
-          return isBusy;
-        }
       }
       if (queue.flush()) this.#notify = true;
     } while (this.model.wants(index) && !queue.enableNotifications());
-    if (queue.broken !== undefined) this.#fail();
+    if (queue.broken?.code === 'ring-unreachable') this.#suffer(index);
+    else if (queue.broken !== undefined) this.#fail();
     return isBusy;
   }
 
+  /** A fault has its consequence. Returns whether the device does not go on with the queue. */
+  #suffer(index: number): boolean {
+    switch (this.#options.onFault) {
+      case 'needs-reset':
+        this.#fail();
+        return true;
+      case 'stall':
+        this.#stalled.add(index);
+        return true;
+      case 'connection-loss':
+        this.#isLost = true;
+        return true;
+      case 'freeze':
+        this.#isFrozen = true;
+        return true;
+      default:
+        return false;
+    }
+  }
+
   #reset(): void {
+    this.#isFrozen = false;
+    this.#stalled.clear();
     this.#queues.length = 0;
     this.#status = 0;
     this.#accepted = FeatureSet.EMPTY;
@@ -230,7 +271,7 @@ export class SimulatedDevice implements DeviceQueues {
 
   /** A legacy device may be used before DRIVER_OK (section 3.1.2). */
   #isLive(): boolean {
-    if ((this.#status & DeviceStatus.NeedsReset) !== 0) return false;
+    if (this.#isFrozen || this.#isLost || (this.#status & DeviceStatus.NeedsReset) !== 0) return false;
     return this.#options.interface === 'legacy' || (this.#status & DeviceStatus.DriverOk) !== 0;
   }
 

@@ -106,6 +106,7 @@ export class WorkerTransport implements Transport {
   wait(timeoutMs: number): WaitResult {
     if (this.#isLost) return 'lost';
     const interrupts = this.#mailbox.waitForInterrupt(this.#interrupts, timeoutMs);
+    if (this.#mailbox.isGone) return this.#lose();
     if (interrupts === this.#interrupts) return 'timeout';
     this.#interrupts = interrupts;
     return 'notified';
@@ -144,8 +145,20 @@ export class WorkerTransport implements Transport {
 
   #ask(command: Command): void {
     if (!this.#isLost && this.#mailbox.ask(command, COMMAND_TIMEOUT_MS)) return;
+    this.#lose();
+    const why = this.#mailbox.isGone
+      ? 'ended after an access was stopped'
+      : `did not answer in ${COMMAND_TIMEOUT_MS} ms`;
+    throw new DeviceError('ERR_DEVICE_LOST', `the device's thread ${why}`, {
+      hint: 'look at the faults of the report; machine.onFault says what a device does after one',
+    });
+  }
+
+  /** The device is gone; what it recorded is still there. */
+  #lose(): 'lost' {
+    if (!this.#isLost && this.#mailbox.isGone) this.#recordFaults(this.#mailbox.lastWords);
     this.#isLost = true;
-    throw new DeviceError('ERR_DEVICE_LOST', `the device's thread did not answer in ${COMMAND_TIMEOUT_MS} ms`);
+    return 'lost';
   }
 
   /** A command about one queue, with the word that it answers. */
@@ -158,9 +171,14 @@ export class WorkerTransport implements Transport {
   #collectFaults(): void {
     if (this.#mailbox.faultCount === this.#faults.count) return;
     this.#ask(Command.ReadFaults);
-    const text = new TextDecoder().decode(this.#mailbox.data.slice(0, this.#mailbox.words[0]));
+    this.#recordFaults(this.#mailbox.data.subarray(0, this.#mailbox.words[0]));
+  }
+
+  #recordFaults(json: Uint8Array): void {
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- written by our own thread
-    const entries = JSON.parse(text) as (Omit<DeviceFault, 'address'> & { address: string })[];
+    const entries = JSON.parse(new TextDecoder().decode(json.slice())) as (Omit<DeviceFault, 'address'> & {
+      address: string;
+    })[];
     for (const entry of entries.slice(this.#faults.count)) {
       this.#faults.record({ ...entry, address: BigInt(entry.address) });
     }

@@ -82,9 +82,24 @@ export function failDevice(transport: Transport): void {
   }
 }
 
-/** Throws {@link DeviceError} `ERR_DEVICE_NEEDS_RESET` when the device reported an error it cannot recover from. */
+/** What a bus answers for a device that is frozen or unplugged: all ones, a status that no device has. */
+const NOBODY = 0xff;
+
+/**
+ * Throws {@link DeviceError} `ERR_DEVICE_NEEDS_RESET` when the device reported an error it cannot recover from, and
+ * `ERR_DEVICE_FROZEN` when its registers read as all ones.
+ */
 export function checkDevice(transport: Transport): void {
   const status = transport.readStatus();
+  if (status === NOBODY) {
+    throw new DeviceError(
+      'ERR_DEVICE_FROZEN',
+      'the status of the device reads as all ones: it is frozen, or not there',
+      {
+        hint: 'reset it; after an access that was stopped, POWER freezes a device until then (EEH)',
+      },
+    );
+  }
   if ((status & DeviceStatus.NeedsReset) === 0) return;
   throw new DeviceError('ERR_DEVICE_NEEDS_RESET', `the device entered an error state: status ${statusNames(status)}`);
 }

@@ -1,0 +1,179 @@
+import {
+  checkDevice,
+  DeviceStatus,
+  DirectDmaMapping,
+  FeatureSet,
+  openVirtqueue,
+  PHYSICAL_ADDRESS_SPACE,
+  resetDevice,
+  ScatterList,
+  startDevice,
+  UsedBatch,
+  VIRTIO_F_VERSION_1,
+  type BootedMachine,
+  type Virtqueue,
+} from '@virtio-platform/core';
+import { VIRTIO_BLK_S_IOERR, VIRTIO_BLK_S_OK, VIRTIO_BLK_T_IN, VIRTIO_BLK_T_OUT } from '@virtio-platform/devices';
+import { SimulatedMachine, type SimulatedOptions } from '@virtio-platform/machine-simulated';
+import { afterEach, describe, expect, it } from 'vitest';
+
+const MEMORY = 4 * 1024 * 1024;
+const HEADER = 0x10_0000;
+const DATA = 0x10_1000;
+const STATUS = 0x10_2000;
+const SECTOR = 512;
+const UNTOUCHED = 0x77;
+
+let machine: BootedMachine | undefined;
+afterEach(async () => {
+  await machine?.dispose();
+  machine = undefined;
+});
+
+/** A driver whose descriptors may point where there is no memory: the ring does not look, the device is stopped there. */
+class AstrayDriver {
+  readonly machine: BootedMachine;
+  queue!: Virtqueue;
+
+  constructor(booted: BootedMachine) {
+    this.machine = booted;
+    this.start();
+  }
+
+  start(): void {
+    const { transport, memory } = this.machine;
+    resetDevice(transport);
+    transport.writeStatus(DeviceStatus.Acknowledge | DeviceStatus.Driver);
+    transport.writeDriverFeatures(FeatureSet.of(VIRTIO_F_VERSION_1));
+    transport.writeStatus(transport.readStatus() | DeviceStatus.FeaturesOk);
+    const mapping = new DirectDmaMapping(memory, { path: 'physical', capacity: 64 });
+    this.queue = openVirtqueue('split', memory, mapping, {
+      index: 0,
+      size: 8,
+      eventIdx: false,
+      indirect: 0,
+      legacyLayout: false,
+      byteOrder: 'little',
+      usedLength: 'strict',
+    });
+    transport.enableQueue(0, this.queue.addresses);
+    startDevice(transport);
+  }
+
+  /** Sends a request for the first sector with its data at `address`, and returns its status once it is back, -1 if it never is. */
+  request(type: number, address: number): number {
+    const { memory, transport } = this.machine;
+    memory.u32.set([type, 0, 0, 0], HEADER / 4);
+    memory.u8[STATUS] = UNTOUCHED;
+    const list = new ScatterList(3);
+    list.addReadable(HEADER, 16);
+    // As if it had been mapped there: a mapping would not let it through.
+    const isRead = type === VIRTIO_BLK_T_IN;
+    if (isRead) list.addWritable(DATA, SECTOR);
+    else list.addReadable(DATA, SECTOR);
+    list.premapped[1] = 1;
+    list.words.set([address, 0], 2);
+    list.addWritable(STATUS, 1);
+    expect(this.queue.add(list)).toBeGreaterThanOrEqual(0);
+    this.queue.publish();
+    transport.notify(0, this.queue.nextAvailable);
+    const batch = new UsedBatch(1);
+    for (let tries = 0; tries < 20 && this.queue.takeUsed(batch) === 0; tries++) transport.wait(20);
+    return batch.count === 0 ? -1 : memory.u8[STATUS];
+  }
+}
+
+async function boot(device: SimulatedOptions['device'], onFault: SimulatedOptions['onFault']): Promise<AstrayDriver> {
+  const request = {
+    memory: MEMORY,
+    device: {
+      type: 'block',
+      interface: 'modern',
+      driverInterface: 'modern',
+      offers: FeatureSet.of(VIRTIO_F_VERSION_1),
+      settings: { capacity: 1024 * 1024, image: undefined, readOnly: false, serial: 'x' },
+    },
+    needs: [],
+    simulate: () => ({ facilities: new Map(), addressSpace: () => PHYSICAL_ADDRESS_SPACE }),
+    baseDirectory: '.',
+  } as const;
+  machine = await new SimulatedMachine(request, { device, onFault, rogue: [] }).boot();
+  return new AstrayDriver(machine);
+}
+
+/** What the first sector has on disk. */
+function sector(driver: AstrayDriver): number | undefined {
+  driver.machine.memory.u8.fill(0x55, DATA, DATA + SECTOR);
+  expect(driver.request(VIRTIO_BLK_T_IN, DATA)).toBe(VIRTIO_BLK_S_OK);
+  return driver.machine.memory.u8[DATA];
+}
+
+describe.each(['same-thread', 'worker'] as const)('a device in %s that is stopped at an access', (device) => {
+  it.each([
+    ['zeros', 0],
+    ['silent', 0xff],
+  ] as const)('seems to have done it, and has %s on disk', async (onFault, filler) => {
+    const driver = await boot(device, onFault);
+    driver.machine.memory.u8.fill(0x11, DATA, DATA + SECTOR);
+    expect(driver.request(VIRTIO_BLK_T_OUT, DATA)).toBe(VIRTIO_BLK_S_OK);
+    expect(driver.request(VIRTIO_BLK_T_OUT, MEMORY)).toBe(VIRTIO_BLK_S_OK);
+    expect(sector(driver)).toBe(filler);
+    expect(driver.request(VIRTIO_BLK_T_IN, MEMORY)).toBe(VIRTIO_BLK_S_OK);
+    expect(driver.machine.transport.readStatus() & DeviceStatus.NeedsReset).toBe(0);
+    expect(driver.machine.faults.entries.map(({ access }) => access)).toEqual(['read', 'write']);
+  });
+
+  it('fails the request with io-error, and keeps the disk', async () => {
+    const driver = await boot(device, 'io-error');
+    driver.machine.memory.u8.fill(0x11, DATA, DATA + SECTOR);
+    expect(driver.request(VIRTIO_BLK_T_OUT, DATA)).toBe(VIRTIO_BLK_S_OK);
+    expect(driver.request(VIRTIO_BLK_T_OUT, MEMORY)).toBe(VIRTIO_BLK_S_IOERR);
+    expect(sector(driver)).toBe(0x11);
+  });
+
+  it('asks for a reset with needs-reset, and does nothing until then', async () => {
+    const driver = await boot(device, 'needs-reset');
+    expect(driver.request(VIRTIO_BLK_T_IN, MEMORY)).toBe(-1);
+    expect(() => checkDevice(driver.machine.transport)).toThrow(
+      expect.objectContaining({ code: 'ERR_DEVICE_NEEDS_RESET' }),
+    );
+    driver.start();
+    expect(sector(driver)).toBe(0);
+  });
+
+  it('never answers with stall, and says nothing of it', async () => {
+    const driver = await boot(device, 'stall');
+    expect(driver.request(VIRTIO_BLK_T_IN, MEMORY)).toBe(-1);
+    expect(() => checkDevice(driver.machine.transport)).not.toThrow();
+    driver.start();
+    expect(sector(driver)).toBe(0);
+  });
+
+  it('is gone with connection-loss, and what it recorded is not', async () => {
+    const driver = await boot(device, 'connection-loss');
+    const { transport, faults } = driver.machine;
+    expect(driver.request(VIRTIO_BLK_T_IN, MEMORY)).toBe(-1);
+    expect(transport.wait(20)).toBe('lost');
+    const lost: unknown = expect.objectContaining({ code: 'ERR_DEVICE_LOST' });
+    expect(() => transport.readStatus()).toThrow(lost);
+    expect(() => resetDevice(transport)).toThrow(lost);
+    expect(() => transport.readConfig(0, new Uint8Array(8))).toThrow(lost);
+    expect(faults.entries).toMatchObject([{ address: BigInt(MEMORY), access: 'write', cause: 'outside-memory' }]);
+  });
+
+  it('reads as all ones with freeze, and works again after a reset', async () => {
+    const driver = await boot(device, 'freeze');
+    const { transport } = driver.machine;
+    expect(driver.request(VIRTIO_BLK_T_IN, MEMORY)).toBe(-1);
+    expect(() => checkDevice(transport)).toThrow(expect.objectContaining({ code: 'ERR_DEVICE_FROZEN' }));
+    const config = new Uint8Array(8);
+    transport.readConfig(0, config);
+    expect(config.every((byte) => byte === 0xff)).toBe(true);
+    transport.writeStatus(DeviceStatus.Acknowledge);
+    expect(transport.readStatus()).toBe(0xff);
+    driver.start();
+    expect(sector(driver)).toBe(0);
+    transport.readConfig(0, config);
+    expect(config[0]).toBe(0);
+  });
+});
