@@ -2,6 +2,8 @@ import {
   BouncedDmaMapping,
   BouncePool,
   DirectDmaMapping,
+  FailingDmaMapping,
+  FailurePlan,
   DMA_NO_SPACE,
   FaultLog,
   GuestMemory,
@@ -95,6 +97,13 @@ function poisoningSubject(firstAddress?: number): DmaMappingSubject {
 describeDmaMapping('DirectDmaMapping with physical addresses', { setup: physicalSubject });
 describeDmaMapping('DirectDmaMapping at 2^59', { setup: linearSubject });
 describeDmaMapping('BouncedDmaMapping', { setup: bouncedSubject });
+describeDmaMapping('FailingDmaMapping in which nothing is to fail', {
+  setup: () => {
+    const subject = bouncedSubject();
+    const never = { map: new FailurePlan(), region: new FailurePlan() };
+    return { ...subject, mapping: new FailingDmaMapping(subject.mapping, never) };
+  },
+});
 describeDmaMapping('PoisoningDmaMapping', { setup: () => poisoningSubject() });
 describeDmaMapping('PoisoningDmaMapping from device address 0', { setup: () => poisoningSubject(0) });
 

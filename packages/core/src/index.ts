@@ -25,6 +25,8 @@ export * from './dma/dma-region.ts';
 export * from './dma/mapping-table.ts';
 export * from './dma/probe-identity.ts';
 export * from './errors/coded-error.ts';
+export * from './failure/failing-dma-mapping.ts';
+export * from './failure/failure-plan.ts';
 export * from './features/feature-bit.ts';
 export * from './features/feature-dependencies.ts';
 export * from './features/feature-name.ts';

@@ -82,6 +82,7 @@ function buildProfile(file: string, name: string, root: MapNode, checked: Checke
     },
     queue: checked.queue,
     workload: checked.workload,
+    failures: checked.failures,
     expect: {
       ...expect,
       ...(expect.accepted && { accepted: reportedNames(expect.accepted, device.type) }),

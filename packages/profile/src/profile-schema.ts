@@ -10,7 +10,7 @@ import {
 import { z } from 'zod';
 import { DEVICE_TYPES, FEATURE_NAMES, knownFeature, type DeviceType } from './device-types.ts';
 import { DURATION, parseQuantity, quantityPattern, SIZE, type UnitSystem } from './quantity.ts';
-import type { Interruption, WorkloadSection } from './profile.ts';
+import type { FailuresSection, Interruption, WorkloadSection } from './profile.ts';
 import { closest } from './suggestion.ts';
 
 /** What a block device is addressed in. Virtio 1.4 section 5.2.4. */
@@ -61,6 +61,7 @@ export interface CheckedProfile {
     readonly seed: number;
     readonly interruptions: readonly Interruption[];
   };
+  readonly failures: FailuresSection;
   readonly expect: {
     readonly accepted?: readonly string[];
     readonly declined?: readonly string[];
@@ -189,6 +190,20 @@ const workload = z.strictObject({
     .describe('What is done to the device in the middle of it: [{ after: 500, do: reset-queues, size: 64 }].'),
 });
 
+const failureSchedule = z
+  .strictObject({
+    nth: z.array(z.int().min(1)).max(1000).exactOptional().describe('At these times, counted from 1.'),
+    every: z.int().min(1).exactOptional().describe('Every so many times.'),
+    rate: z.number().min(0).max(1).exactOptional().describe('At random, with this probability: 0.01.'),
+    seed: z.int().min(1).max(0xffff_ffff).exactOptional().describe('Of the random numbers; without it 1.'),
+  })
+  .prefault({});
+
+const failures = z.strictObject({
+  map: failureSchedule.describe('Mappings of single buffers fail, as if there were no room: { every: 100 }.'),
+  region: failureSchedule.describe('Regions fail: pools that are mapped once, rings, tables.'),
+});
+
 const expect = z.strictObject({
   accepted: featureList('Exactly the features that end as accepted.').exactOptional(),
   declined: featureList('Exactly the features that end as declined.').exactOptional(),
@@ -210,6 +225,7 @@ export const SECTION_FIELDS: Readonly<Record<SectionName, Readonly<Record<string
   driver: driver.shape,
   queue: queue.shape,
   workload: workload.shape,
+  failures: failures.shape,
   expect: expect.shape,
 };
 
@@ -229,6 +245,7 @@ const schema = z.strictObject({
   driver: driver.prefault({}).describe('The driver.'),
   queue: queue.prefault({}).describe('The virtqueue.'),
   workload: workload.describe('What the driver does with the device.'),
+  failures: failures.prefault({}).describe('What fails on purpose on the driver’s side.'),
   expect: expect.prefault({}).describe('What a run has to show; a run that differs fails.'),
 });
 

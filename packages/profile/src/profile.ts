@@ -1,4 +1,4 @@
-import type { DmaPath, DriverPrivilege, FeatureSet } from '@virtio-platform/core';
+import type { DmaPath, DriverPrivilege, FailureSchedule, FeatureSet } from '@virtio-platform/core';
 
 /** Where something stands in a profile: file as given, line and column from 1. */
 export interface SourceLocation {
@@ -102,6 +102,14 @@ export interface WorkloadSection {
   readonly interruptions: readonly Interruption[];
 }
 
+/** What fails on purpose on the driver's side. What the hardware refuses is an option of the platform. */
+export interface FailuresSection {
+  /** Mappings of single buffers. */
+  readonly map: FailureSchedule;
+  /** Regions: pools that are mapped once, rings, tables. */
+  readonly region: FailureSchedule;
+}
+
 /** What a run has to show; anything left out is not compared. */
 export interface ExpectSection {
   readonly accepted?: readonly string[];
@@ -129,5 +137,6 @@ export interface Profile {
   readonly driver: DriverSection;
   readonly queue: QueueSection;
   readonly workload: WorkloadSection;
+  readonly failures: FailuresSection;
   readonly expect: ExpectSection;
 }

@@ -1,7 +1,9 @@
 import {
   DeviceError,
   DirectDmaMapping,
+  FailingDmaMapping,
   failDevice,
+  FailurePlan,
   FeatureSet,
   initializeDevice,
   isCodedError,
@@ -21,6 +23,7 @@ import {
   VIRTIO_RING_F_EVENT_IDX,
   VIRTIO_RING_F_INDIRECT_DESC,
   type ByteOrder,
+  type DmaFailures,
   type DmaMapping,
   type DmaStatistics,
   type NegotiationResult,
@@ -72,6 +75,8 @@ export class DeviceSession {
   readonly #type: DriverType;
   readonly #mappings: DmaMapping[] = [];
   readonly #queues: DriverQueue[] = [];
+  /** Of all queues together; `undefined` where nothing fails on purpose. */
+  readonly #failures: DmaFailures | undefined;
   #driver: DriverHalf | undefined;
   #ring: RunReport['queue'] = null;
 
@@ -80,6 +85,9 @@ export class DeviceSession {
     const { platform, machine, profile } = run;
     this.#run = run;
     this.#type = DRIVER_TYPES[profile.device.type];
+    const { map, region } = profile.failures;
+    const isSet = Object.keys({ ...map, ...region }).length > 0;
+    this.#failures = isSet ? { map: new FailurePlan(map), region: new FailurePlan(region) } : undefined;
     this.negotiation = initializeDevice(machine.transport, {
       supported: supportedFeatures(profile, this.#type),
       traits: platform.traits,
@@ -91,6 +99,11 @@ export class DeviceSession {
   /** Layout and size of the first queue, once started. */
   get ring(): RunReport['queue'] {
     return this.#ring;
+  }
+
+  /** How often something failed because the profile asks for it. */
+  get injected(): number {
+    return this.#failures === undefined ? 0 : this.#failures.map.failed + this.#failures.region.failed;
   }
 
   /** Of all queues together. */
@@ -176,7 +189,13 @@ export class DeviceSession {
     this.#ring ??= { layout, size };
   }
 
+  /** Opens the mapping of a queue, with what the profile lets fail. */
   #openMapping(queue: number, capacity: number): DmaMapping {
+    const mapping = this.#openPath(queue, capacity);
+    return this.#failures === undefined ? mapping : new FailingDmaMapping(mapping, this.#failures);
+  }
+
+  #openPath(queue: number, capacity: number): DmaMapping {
     const path = this.negotiation.path!;
     if (path === 'physical') return new DirectDmaMapping(this.#run.machine.memory, { path, capacity });
     return this.#run.platform.openMapping(path, { queue, capacity });

@@ -25,6 +25,8 @@ export interface RunReport {
     readonly bytesBounced: number;
     readonly live: number;
   };
+  /** How often something failed because the profile's `failures` ask for it. */
+  readonly injected: number;
   /** What the device did that the platform does not allow, in order; the first 256. Addresses are hexadecimal. */
   readonly faults: readonly {
     readonly address: string;

@@ -25,7 +25,7 @@ const NO_WORK: WorkloadReport = {
  */
 export async function runProfile(profile: Profile, options: RunOptions = {}): Promise<RunReport> {
   const startedAt = performance.now();
-  const state: RunState = { workload: NO_WORK, dma: { maps: 0, unmaps: 0, bytesBounced: 0, live: 0 } };
+  const state: RunState = { workload: NO_WORK, dma: { maps: 0, unmaps: 0, bytesBounced: 0, live: 0 }, injected: 0 };
   let run: ComposedRun | undefined;
   try {
     run = await composeRun(profile);
@@ -46,6 +46,7 @@ interface RunState {
   queue?: RunReport['queue'] | undefined;
   workload: WorkloadReport;
   dma: RunReport['dma'];
+  injected: number;
   failure?: NonNullable<RunReport['failure']>;
   faults?: DeviceFault[];
 }
@@ -70,6 +71,7 @@ async function drive(
     } finally {
       // A device that does not confirm its reset keeps what it has: the report says how much.
       state.dma = session.dma;
+      state.injected = session.injected;
     }
     session.dispose();
   }
@@ -103,6 +105,7 @@ function describe(
     failure: state.failure ?? null,
     workload: state.workload,
     dma: state.dma,
+    injected: state.injected,
     faults: (state.faults ?? [])
       .slice(0, FaultLog.LIMIT)
       .map((fault) => ({ ...fault, address: `0x${fault.address.toString(16)}` })),

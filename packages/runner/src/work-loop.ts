@@ -4,6 +4,8 @@ import type { DriverContext } from './driver-half.ts';
 
 /** How long a workload runs before it lets timers and signals through. */
 const SLICE_MS = 50;
+/** How often in a row a buffer may not be mappable while nothing is in flight that could change it: failures on purpose are no state. */
+const MAX_FAILURES = 64;
 
 /**
  * What every workload does around its requests: wait for the device without missing a notification, give up when it does nothing
@@ -13,6 +15,8 @@ export class WorkLoop {
   readonly #context: DriverContext;
   readonly #queues: readonly Virtqueue[];
   #waitingSince = -1;
+  #failuresInRow = 0;
+  #isRetrying = false;
   #lastProgress: number;
   #sliceEnd: number;
 
@@ -27,17 +31,25 @@ export class WorkLoop {
    * was nothing. Throws {@link DeviceError} when the device stalls, lies or is gone.
    */
   async turn(progress: number, completed: number): Promise<void> {
-    if (progress > 0) this.#waitingSince = -1;
-    else {
+    if (progress > 0) {
+      this.#waitingSince = -1;
+      this.#failuresInRow = 0;
+    } else {
       for (const queue of this.#queues) throwIfBroken(queue);
-      if (this.#enableNotifications()) this.#wait();
+      if (!this.#isRetrying && this.#enableNotifications()) this.#wait();
     }
+    this.#isRetrying = false;
     if (performance.now() > this.#sliceEnd) await this.#breathe(completed);
   }
 
-  /** Throws because a buffer could not be added, and nothing that is in flight can change that. `reason` is what `add` returned. */
-  failedToAdd(reason: number): never {
+  /**
+   * A buffer could not be added, and nothing that is in flight can change that: tried again at once, a few times. `reason` is what
+   * `add` returned. Throws {@link DeviceError} when it stays so.
+   */
+  failedToAdd(reason: number): void {
     for (const queue of this.#queues) throwIfBroken(queue);
+    this.#isRetrying = true;
+    if (++this.#failuresInRow < MAX_FAILURES) return;
     throw new DeviceError('ERR_DMA_EXHAUSTED', `not even one request can be mapped (reason ${reason})`, {
       hint: 'give the platform a larger window or pool, or ask for smaller blocks',
     });
