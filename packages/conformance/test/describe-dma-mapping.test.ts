@@ -75,7 +75,7 @@ function linearSubject(): DmaMappingSubject {
 function bouncedSubject(): DmaMappingSubject {
   const memory = newMemory();
   const inner = new DirectDmaMapping(memory, { path: 'identity', capacity: 1 });
-  const pool = { slots: new BouncePool(POOL_BYTES), region: inner.allocateCoherent(POOL_BYTES, PAGE_SIZE) };
+  const pool = { slots: new BouncePool({ bytes: POOL_BYTES }), region: inner.allocateCoherent(POOL_BYTES, PAGE_SIZE) };
   return {
     memory,
     mapping: new BouncedDmaMapping(memory, pool, inner, CAPACITY),

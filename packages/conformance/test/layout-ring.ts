@@ -47,7 +47,7 @@ export class LayoutRing {
   readonly mapping: DmaMapping;
   /** The mapping, when it is one that can be told to fail. */
   readonly poisoning: PoisoningDmaMapping | undefined;
-  readonly pool = new BouncePool(POOL_BYTES);
+  readonly pool = new BouncePool({ bytes: POOL_BYTES });
   readonly space: DeviceAddressSpace;
   readonly queue: Virtqueue;
   readonly device: DeviceQueue;

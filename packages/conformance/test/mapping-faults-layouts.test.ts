@@ -12,7 +12,7 @@ describe.each(['split', 'packed'] as const)('the driver of a %s ring over a mapp
       const id = ring.send();
       expect(ring.device.pop(ring.chain)).toBe(true);
       const taken: number[] = [];
-      for (let slot = ring.pool.take(1); slot >= 0; slot = ring.pool.take(1)) taken.push(slot);
+      for (let slot = ring.pool.take(0, 1, 0); slot >= 0; slot = ring.pool.take(0, 1, 0)) taken.push(slot);
       const used = ring.pool.statistics.used;
       for (let tries = 0; tries < 3; tries++) expect(ring.send()).toBe(DMA_NO_SPACE);
       ring.pool.give(taken.pop()!, 1);

@@ -78,7 +78,7 @@ export class SevPlatform implements Platform {
   /** Shares the pool with the device, once, when the first queue needs it. */
   #openPool(): SharedBouncePool {
     this.#pool ??= {
-      slots: new BouncePool(this.#poolBytes),
+      slots: new BouncePool({ bytes: this.#poolBytes }),
       region: this.#poolMapping.allocateCoherent(this.#poolBytes, PAGE_SIZE),
     };
     return this.#pool;

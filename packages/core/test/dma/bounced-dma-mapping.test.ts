@@ -27,7 +27,7 @@ interface SetUp {
 function setUp(capacity = 8): SetUp {
   const memory = new GuestMemory(new ArrayBuffer(1024 * 1024));
   const inner = new DirectDmaMapping(memory, { path: 'identity', capacity });
-  const pool = new BouncePool(POOL_BYTES);
+  const pool = new BouncePool({ bytes: POOL_BYTES });
   const region = inner.allocateCoherent(POOL_BYTES, PAGE_SIZE);
   const mapping = new BouncedDmaMapping(memory, { slots: pool, region }, inner, capacity);
   return { memory, mapping, pool, region, buffer: memory.allocate(PAGE_SIZE) };
@@ -149,7 +149,10 @@ describe('BouncedDmaMapping', () => {
   ] as const)('names its path over %s', (path, bounced) => {
     const memory = new GuestMemory(new ArrayBuffer(1024 * 1024));
     const inner = new DirectDmaMapping(memory, { path, capacity: 1 });
-    const pool = { slots: new BouncePool(POOL_BYTES), region: inner.allocateCoherent(POOL_BYTES, PAGE_SIZE) };
+    const pool = {
+      slots: new BouncePool({ bytes: POOL_BYTES }),
+      region: inner.allocateCoherent(POOL_BYTES, PAGE_SIZE),
+    };
     expect(new BouncedDmaMapping(memory, pool, inner, 1).path).toBe(bounced);
   });
 });

@@ -2,6 +2,26 @@
 export const BOUNCE_SLOT_SIZE = 2048;
 export const BOUNCE_SEGMENT_SLOTS = 128;
 
+const SEGMENT_SIZE = BOUNCE_SLOT_SIZE * BOUNCE_SEGMENT_SLOTS;
+const IN_SLOT = BOUNCE_SLOT_SIZE - 1;
+const PAGE_SIZE = 4096;
+
+export interface BouncePoolOptions {
+  /** Bytes: a multiple of the 256 KiB segment for each area. */
+  readonly bytes: number;
+  /** Device address of its first byte, below 2^53; a multiple of 4 KiB. What alignment and boundary are about. Without it 0. */
+  readonly base?: number;
+  /**
+   * Parts that are searched one after the other, beginning with the one that whoever takes asks for; Linux has one for each
+   * processor, so that they do not wait for each other. A power of two; without it 1.
+   */
+  readonly areas?: number;
+  /** Low bits of its address that a buffer keeps in its slot, such as 0xfff: `dma_get_min_align_mask`. Without it 0. */
+  readonly minAlignMask?: number;
+  /** No buffer's slots cross a multiple of this: `dma_get_seg_boundary` and one. A power of two; without it Infinity. */
+  readonly boundary?: number;
+}
+
 /** What {@link BouncePool} counts. Sizes in slots. */
 export interface BouncePoolStatistics {
   readonly slots: number;
@@ -12,71 +32,126 @@ export interface BouncePoolStatistics {
 }
 
 /**
- * Slots of shared memory that buffers are copied through; Linux calls it swiotlb. A buffer takes consecutive slots of one
- * segment. The search starts behind the last hit, so slots are reused as late as possible. Private state only: nothing here
- * is ever read from the shared memory itself. Hot: no allocation.
+ * Slots of shared memory that buffers are copied through; Linux calls it swiotlb (`swiotlb_search_pool_area`). A buffer takes
+ * consecutive slots of one segment. The search starts behind the last hit of its area, so slots are reused as late as possible.
+ * Private state only: nothing here is ever read from the shared memory itself. Hot: no allocation.
  */
 export class BouncePool {
   readonly slots: number;
+  /** Longest buffer: what a segment has left when an unlucky address costs the most padding. */
+  readonly maxMappingSize: number;
+  readonly #base: number;
+  readonly #areas: number;
+  readonly #areaSlots: number;
+  readonly #minAlignMask: number;
+  readonly #boundary: number;
   readonly #used: Uint8Array;
+  /** By area: where the next search starts. */
+  readonly #next: Uint32Array;
   #inUse = 0;
   #highWater = 0;
   #exhausted = 0;
-  #next = 0;
 
-  /** `bytes` is a multiple of the 256 KiB segment. */
-  constructor(bytes: number) {
-    const segment = BOUNCE_SLOT_SIZE * BOUNCE_SEGMENT_SLOTS;
-    if (!(bytes >= segment) || bytes % segment !== 0) {
-      throw new RangeError(`a bounce pool is a multiple of ${segment} bytes, not ${bytes}`);
+  /** Throws `RangeError` for options that do not fit together. */
+  constructor(options: BouncePoolOptions) {
+    const { bytes, base = 0, areas = 1, minAlignMask = 0, boundary = Infinity } = options;
+    if (!isPowerOfTwo(areas)) throw new RangeError(`${areas} areas are no power of two`);
+    if (!(bytes >= SEGMENT_SIZE) || bytes % (SEGMENT_SIZE * areas) !== 0) {
+      throw new RangeError(
+        `a bounce pool of ${areas} areas is a multiple of ${SEGMENT_SIZE * areas} bytes, not ${bytes}`,
+      );
     }
+    if (base % PAGE_SIZE !== 0) throw new RangeError('a bounce pool starts at a page');
+    if (!isPowerOfTwo(minAlignMask + 1) || minAlignMask >= SEGMENT_SIZE / 2)
+      throw new RangeError(`0x${minAlignMask.toString(16)} is no mask of the low bits of an address, or of too many`);
+    if (boundary !== Infinity && (!isPowerOfTwo(boundary) || boundary < PAGE_SIZE))
+      throw new RangeError(`a boundary of ${boundary} bytes is no power of two of at least ${PAGE_SIZE}`);
     this.slots = bytes / BOUNCE_SLOT_SIZE;
+    const padding = Math.ceil(minAlignMask / BOUNCE_SLOT_SIZE) * BOUNCE_SLOT_SIZE;
+    this.maxMappingSize = Math.min(SEGMENT_SIZE, boundary) - padding;
+    this.#base = base;
+    this.#areas = areas;
+    this.#areaSlots = this.slots / areas;
+    this.#minAlignMask = minAlignMask;
+    this.#boundary = boundary;
     this.#used = new Uint8Array(this.slots);
+    this.#next = Uint32Array.from({ length: areas }, (_, area) => area * this.#areaSlots);
   }
 
   get statistics(): BouncePoolStatistics {
     return { slots: this.slots, used: this.#inUse, highWater: this.#highWater, exhausted: this.#exhausted };
   }
 
-  /** Takes slots for `length` bytes. Returns the first slot, or -1 when no segment has such a run free. */
-  take(length: number): number {
-    const wanted = slotsOf(length);
-    if (wanted > BOUNCE_SEGMENT_SLOTS) return -1;
-    let slot = this.#next;
-    for (let seen = 0; seen < this.slots;) {
-      if (slot === this.slots) slot = 0;
-      const left = BOUNCE_SEGMENT_SLOTS - (slot % BOUNCE_SEGMENT_SLOTS);
-      if (left < wanted) {
-        slot += left;
-        seen += left;
-        continue;
-      }
-      let run = 0;
-      while (run < wanted && this.#used[slot + run] === 0) run++;
-      if (run === wanted) return this.#claim(slot, wanted);
-      slot += run + 1;
-      seen += run + 1;
+  /**
+   * Takes slots for the `length` bytes of a buffer at `address`, from area `hint` (any number) on. Returns where in the pool its copy
+   * goes, in bytes, or -1 when there is no room.
+   */
+  take(address: number, length: number, hint: number): number {
+    const offset = address & this.#minAlignMask & IN_SLOT;
+    const count = slotsOf(offset + length);
+    if (count > BOUNCE_SEGMENT_SLOTS) return -1;
+    // Bits above the slot that a buffer keeps of its address; where it keeps none, whole pages start at a page.
+    const isPages = this.#minAlignMask === 0 && length >= PAGE_SIZE;
+    const mask = isPages ? PAGE_SIZE - 1 : this.#minAlignMask & ~IN_SLOT;
+    const bits = isPages ? 0 : address & mask;
+    for (let i = 0; i < this.#areas; i++) {
+      const area = (hint + i) & (this.#areas - 1);
+      const slot = this.#search(area, count, mask, bits);
+      if (slot >= 0) return slot * BOUNCE_SLOT_SIZE + offset;
     }
     this.#exhausted++;
     return -1;
   }
 
   /** Gives back what `take` returned for the same length. */
-  give(slot: number, length: number): void {
-    const count = slotsOf(length);
+  give(at: number, length: number): void {
+    const slot = Math.floor(at / BOUNCE_SLOT_SIZE);
+    const count = slotsOf((at & IN_SLOT) + length);
     this.#used.fill(0, slot, slot + count);
     this.#inUse -= count;
   }
 
-  #claim(slot: number, count: number): number {
+  /** Finds and claims a run of slots in one area, the first of which has these `bits` under `mask` in its address. */
+  #search(area: number, count: number, mask: number, bits: number): number {
+    const first = area * this.#areaSlots;
+    const end = first + this.#areaSlots;
+    let slot = this.#next[area]!;
+    for (let seen = 0; seen < this.#areaSlots;) {
+      if (slot === end) slot = first;
+      const step = this.#misfit(slot, count, mask, bits);
+      if (step === 0) return this.#claim(area, slot, count);
+      // A step never leaves the segment, so neither does it leave the area.
+      slot += step;
+      seen += step;
+    }
+    return -1;
+  }
+
+  /** How many slots to go on from one at which a buffer cannot be; 0 where it can. */
+  #misfit(slot: number, count: number, mask: number, bits: number): number {
+    const left = BOUNCE_SEGMENT_SLOTS - (slot % BOUNCE_SEGMENT_SLOTS);
+    if (left < count) return left;
+    const at = this.#base + slot * BOUNCE_SLOT_SIZE;
+    if ((at & mask) !== bits) return 1;
+    const last = at + count * BOUNCE_SLOT_SIZE - 1;
+    if (Math.floor(at / this.#boundary) !== Math.floor(last / this.#boundary)) return 1;
+    for (let run = 0; run < count; run++) if (this.#used[slot + run] !== 0) return run + 1;
+    return 0;
+  }
+
+  #claim(area: number, slot: number, count: number): number {
     this.#used.fill(1, slot, slot + count);
     this.#inUse += count;
     if (this.#inUse > this.#highWater) this.#highWater = this.#inUse;
-    this.#next = slot + count;
+    this.#next[area] = slot + count;
     return slot;
   }
 }
 
-function slotsOf(length: number): number {
-  return Math.ceil(length / BOUNCE_SLOT_SIZE);
+function slotsOf(bytes: number): number {
+  return Math.ceil(bytes / BOUNCE_SLOT_SIZE);
+}
+
+function isPowerOfTwo(value: number): boolean {
+  return Number.isInteger(value) && value >= 1 && Number.isInteger(Math.log2(value));
 }

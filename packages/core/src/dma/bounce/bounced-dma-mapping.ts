@@ -12,7 +12,7 @@ import {
 import type { DmaPath } from '../dma-path.ts';
 import type { DmaRegion } from '../dma-region.ts';
 import { MappingTable } from '../mapping-table.ts';
-import { BOUNCE_SEGMENT_SLOTS, BOUNCE_SLOT_SIZE, type BouncePool } from './bounce-pool.ts';
+import { BOUNCE_SLOT_SIZE, type BouncePool } from './bounce-pool.ts';
 
 /** A pool of slots and where it lies: `region` is the pool's memory, shared with the device and mapped once. */
 export interface SharedBouncePool {
@@ -35,24 +35,29 @@ export class BouncedDmaMapping implements DmaMapping {
   readonly #pool: BouncePool;
   readonly #poolRegion: DmaRegion;
   readonly #inner: DmaMapping;
+  readonly #area: number;
   readonly #table: MappingTable;
   readonly #regions = new Set<BouncedRegion>();
   #maps = 0;
   #unmaps = 0;
   #bytesBounced = 0;
 
-  /** `inner` allocates shared memory and gives it device addresses; it stays this mapping's to dispose. */
-  constructor(memory: GuestMemory, pool: SharedBouncePool, inner: DmaMapping, capacity: number) {
+  /**
+   * `inner` allocates shared memory and gives it device addresses; it stays this mapping's to dispose. `area` is where in the pool it
+   * looks for slots first: another one for every queue, so that each finds its own.
+   */
+  constructor(memory: GuestMemory, pool: SharedBouncePool, inner: DmaMapping, capacity: number, area = 0) {
     this.#memory = memory;
     this.#pool = pool.slots;
     this.#poolRegion = pool.region;
     this.#inner = inner;
+    this.#area = area;
     this.#table = new MappingTable(capacity);
     this.path = bouncedPath(inner.path);
     this.barrier = inner.barrier;
     this.limits = {
       ...inner.limits,
-      maxMappingSize: BOUNCE_SLOT_SIZE * BOUNCE_SEGMENT_SLOTS,
+      maxMappingSize: pool.slots.maxMappingSize,
       maxMappings: capacity,
     };
   }
@@ -71,14 +76,13 @@ export class BouncedDmaMapping implements DmaMapping {
   map(address: number, length: number, direction: DmaDirection, words: Uint32Array, at: number): number {
     if (!this.#memory.contains(address, length)) return DMA_UNREACHABLE;
     if (length > this.limits.maxMappingSize) return DMA_TOO_LARGE;
-    const slot = this.#pool.take(length);
-    if (slot < 0) return DMA_NO_SPACE;
+    const offset = this.#pool.take(address, length, this.#area);
+    if (offset < 0) return DMA_NO_SPACE;
     const id = this.#table.open(address, length, direction);
     if (id < 0) {
-      this.#pool.give(slot, length);
+      this.#pool.give(offset, length);
       return DMA_NO_SPACE;
     }
-    const offset = slot * BOUNCE_SLOT_SIZE;
     this.#table.tag[id % this.#table.capacity] = offset;
     this.#maps++;
     this.#copy(this.#poolRegion.address + offset, address, length);
@@ -94,7 +98,7 @@ export class BouncedDmaMapping implements DmaMapping {
     if (this.#table.direction[slot] !== DmaDirection.ToDevice && brought > 0) {
       this.#copy(this.#table.address[slot]!, this.#poolRegion.address + offset, brought);
     }
-    this.#pool.give(offset / BOUNCE_SLOT_SIZE, length);
+    this.#pool.give(offset, length);
     this.#table.close(slot);
     this.#unmaps++;
   }
