@@ -3,10 +3,10 @@ import {
   ScatterList,
   UsedBatch,
   type DmaMapping,
-  type DmaRegion,
   type GuestMemory,
   type Virtqueue,
 } from '@virtio-platform/core';
+import { openBufferArea, type BufferArea, type BufferMapping } from './buffer-mapping.ts';
 import { checkQueueSize } from './check-queue-size.ts';
 
 export interface BufferSlotsOptions {
@@ -17,8 +17,7 @@ export interface BufferSlotsOptions {
   readonly writable: number;
   /** Bytes at the start of the slot that need a descriptor of their own, as headers do on the legacy interface; 0 for none. */
   readonly header?: number;
-  /** Map the slots once for all buffers, or for each buffer anew. */
-  readonly buffers: 'premapped' | 'streaming';
+  readonly buffers: BufferMapping;
 }
 
 /** What drivers return where every slot is in use; below what `Virtqueue.add` returns. */
@@ -34,7 +33,6 @@ export class BufferSlots {
   /** Of the last `poll`: the slots that came back, and how many bytes of their writable part the device wrote. */
   readonly completedSlots: Uint16Array;
   readonly completedLengths: Uint32Array;
-  readonly #memory: GuestMemory;
   readonly #options: BufferSlotsOptions;
   readonly #segment: number;
   readonly #list: ScatterList;
@@ -42,8 +40,8 @@ export class BufferSlots {
   #slotOf: Uint16Array;
   readonly #free: Uint16Array;
   #freeCount: number;
-  readonly #readable: SlotArea;
-  readonly #writable: SlotArea;
+  readonly #readable: BufferArea;
+  readonly #writable: BufferArea;
 
   /** Throws {@link DmaError} when there is no memory for the slots, {@link DeviceError} `ERR_QUEUE_TOO_SMALL`; then nothing stays allocated. */
   constructor(memory: GuestMemory, queue: Virtqueue, mapping: DmaMapping, options: BufferSlotsOptions) {
@@ -51,7 +49,6 @@ export class BufferSlots {
     if (!(count >= 1) || count > queue.size) throw new RangeError(`${count} buffers in a queue of ${queue.size}`);
     this.queue = queue;
     this.count = count;
-    this.#memory = memory;
     this.#options = options;
     this.#segment = Math.min(readable + writable, mapping.limits.maxMappingSize);
     const headers = (options.header ?? 0) > 0 ? 1 : 0;
@@ -63,12 +60,12 @@ export class BufferSlots {
     this.#slotOf = new Uint16Array(queue.size);
     this.#free = Uint16Array.from({ length: count }, (_, i) => count - 1 - i);
     this.#freeCount = count;
-    const isPremapped = options.buffers === 'premapped';
-    this.#readable = openArea(memory, isPremapped ? mapping : undefined, count * readable, DmaDirection.ToDevice);
+    const { buffers } = options;
+    this.#readable = openBufferArea(memory, mapping, count * readable, DmaDirection.ToDevice, buffers);
     try {
-      this.#writable = openArea(memory, isPremapped ? mapping : undefined, count * writable, DmaDirection.FromDevice);
+      this.#writable = openBufferArea(memory, mapping, count * writable, DmaDirection.FromDevice, buffers);
     } catch (error) {
-      closeArea(memory, this.#readable);
+      this.#readable.release();
       throw error;
     }
   }
@@ -141,11 +138,11 @@ export class BufferSlots {
 
   /** Gives back all buffers. Only after the device confirmed a reset and the queue was reset. */
   dispose(): void {
-    closeArea(this.#memory, this.#readable);
-    closeArea(this.#memory, this.#writable);
+    this.#readable.release();
+    this.#writable.release();
   }
 
-  #describe(area: SlotArea, at: number, bytes: number, header: number, isReadable: boolean): void {
+  #describe(area: BufferArea, at: number, bytes: number, header: number, isReadable: boolean): void {
     const { region, address } = area;
     const list = this.#list;
     if (region !== undefined && isReadable && bytes > 0) region.syncForDevice(at, bytes);
@@ -159,35 +156,4 @@ export class BufferSlots {
       done += run;
     }
   }
-}
-
-/** One direction of all slots. Nothing is allocated for an empty one. */
-interface SlotArea {
-  readonly bytes: number;
-  readonly address: number;
-  /** Mapped once, or `undefined` where each buffer is mapped. */
-  readonly region: DmaRegion | undefined;
-}
-
-function openArea(
-  memory: GuestMemory,
-  mapping: DmaMapping | undefined,
-  bytes: number,
-  direction: DmaDirection,
-): SlotArea {
-  if (bytes === 0) return { bytes, address: 0, region: undefined };
-  // Whole pages, so that no other data shares a page that is mapped for the device.
-  const pages = Math.ceil(bytes / 4096) * 4096;
-  const address = memory.allocate(pages);
-  try {
-    return { bytes, address, region: mapping?.premap(address, pages, direction) };
-  } catch (error) {
-    memory.free(address);
-    throw error;
-  }
-}
-
-function closeArea(memory: GuestMemory, { bytes, address, region }: SlotArea): void {
-  region?.release();
-  if (bytes > 0) memory.free(address);
 }

@@ -8,6 +8,7 @@ export * from './block/config.ts';
 export * from './block/device.ts';
 export * from './block/driver.ts';
 export * from './block/layout.ts';
+export * from './buffer-mapping.ts';
 export * from './buffer-slots.ts';
 export * from './console/config.ts';
 export * from './console/device.ts';

@@ -1,4 +1,5 @@
 import { copyBytes, type GuestMemory, type Virtqueue } from '@virtio-platform/core';
+import type { BufferMapping } from './buffer-mapping.ts';
 import { BufferSlots, NO_BUFFER } from './buffer-slots.ts';
 import type { DriverQueue } from './driver-queue.ts';
 
@@ -13,7 +14,7 @@ export interface QueuePairOptions {
   readonly header: number;
   /** Whether headers need a descriptor of their own, as on the legacy interface without ANY_LAYOUT. */
   readonly splitsHeader: boolean;
-  readonly buffers: 'premapped' | 'streaming';
+  readonly buffers: BufferMapping;
   /** Sends an available buffer notification. */
   readonly notify: (queue: Virtqueue) => void;
 }

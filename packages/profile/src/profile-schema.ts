@@ -49,7 +49,7 @@ export interface CheckedProfile {
   readonly driver: {
     readonly privilege: DriverPrivilege;
     readonly interface?: 'modern' | 'legacy' | undefined;
-    readonly buffers: 'premapped' | 'streaming';
+    readonly buffers: 'premapped' | 'streaming' | 'coherent';
     readonly timeout: number;
   };
   readonly queue: { readonly layout: 'split' | 'packed'; readonly size: number };
@@ -138,9 +138,11 @@ const driver = z.strictObject({
     .optional()
     .describe('Which interface the driver uses; modern, unless the device is legacy.'),
   buffers: z
-    .enum(['premapped', 'streaming'])
+    .enum(['premapped', 'streaming', 'coherent'])
     .default('premapped')
-    .describe('Map buffers once for all requests, or anew for each.'),
+    .describe(
+      'Map buffers once for all requests, or anew for each, or have them in memory that both sides see at once.',
+    ),
   timeout: quantity(DURATION, { minimum: 1, maximum: MAX_TIMEOUT_MS })
     .prefault('5s')
     .meta(quantityForm(DURATION, 'How long no request may complete before the device counts as stalled: 5s.')),

@@ -67,8 +67,8 @@ export type DeviceSection = BlockSection | NetSection | ConsoleSection | Entropy
 export interface DriverSection {
   readonly privilege: DriverPrivilege;
   readonly interface: 'modern' | 'legacy';
-  /** Map buffers once for all requests, or each request anew. */
-  readonly buffers: 'premapped' | 'streaming';
+  /** Map buffers once for all requests, or each request anew, or have them in memory that both sides see at once. */
+  readonly buffers: 'premapped' | 'streaming' | 'coherent';
   /** How long no request may complete before the device counts as stalled. */
   readonly timeoutMs: number;
 }

@@ -14,6 +14,7 @@ import {
   type GuestMemory,
   type Virtqueue,
 } from '@virtio-platform/core';
+import { openBufferArea, type BufferArea, type BufferMapping } from '../buffer-mapping.ts';
 import { checkQueueSize } from '../check-queue-size.ts';
 import type { BlockConfig } from './config.ts';
 import {
@@ -40,8 +41,7 @@ export interface BlockDriverOptions {
   readonly depth: number;
   /** Longest request in bytes; a multiple of 512. */
   readonly maxBytes: number;
-  /** Map the buffers once for all requests, or for each request anew. */
-  readonly buffers: 'premapped' | 'streaming';
+  readonly buffers: BufferMapping;
   /** Of request headers: the guest's own on the legacy interface. */
   readonly byteOrder: ByteOrder;
 }
@@ -64,13 +64,9 @@ export class BlockDriver {
   readonly #list: ScatterList;
   readonly #batch: UsedBatch;
   readonly #segment: number;
-  readonly #headers: number;
-  readonly #statuses: number;
-  readonly #data: number;
-  /** The same three mapped once, or `undefined` where each request maps them. */
-  readonly #regions:
-    | { readonly headers: DmaRegion; readonly statuses: DmaRegion; readonly data: DmaRegion }
-    | undefined;
+  readonly #headers: BufferArea;
+  readonly #statuses: BufferArea;
+  readonly #data: BufferArea;
   #slotOf: Uint16Array;
   readonly #type: Uint32Array;
   readonly #length: Uint32Array;
@@ -115,32 +111,18 @@ export class BlockDriver {
     this.completedSlots = new Uint16Array(this.#batch.capacity);
     this.completedStatus = new Uint8Array(this.#batch.capacity);
 
-    const allocated: number[] = [];
-    const premapped: DmaRegion[] = [];
-    const allocate = (bytes: number): number => {
-      const address = memory.allocate(pages(bytes));
-      allocated.push(address);
-      return address;
-    };
-    const premap = (address: number, bytes: number, direction: DmaDirection): DmaRegion => {
-      const region = mapping.premap(address, pages(bytes), direction);
-      premapped.push(region);
-      return region;
+    const areas: BufferArea[] = [];
+    const open = (bytes: number, direction: DmaDirection): BufferArea => {
+      const area = openBufferArea(memory, mapping, bytes, direction, options.buffers);
+      areas.push(area);
+      return area;
     };
     try {
-      this.#headers = allocate(depth * BLOCK_HEADER_SIZE);
-      this.#statuses = allocate(depth);
-      this.#data = allocate(depth * maxBytes);
-      if (options.buffers === 'premapped') {
-        this.#regions = {
-          headers: premap(this.#headers, depth * BLOCK_HEADER_SIZE, DmaDirection.ToDevice),
-          statuses: premap(this.#statuses, depth, DmaDirection.Bidirectional),
-          data: premap(this.#data, depth * maxBytes, DmaDirection.Bidirectional),
-        };
-      }
+      this.#headers = open(depth * BLOCK_HEADER_SIZE, DmaDirection.ToDevice);
+      this.#statuses = open(depth, DmaDirection.Bidirectional);
+      this.#data = open(depth * maxBytes, DmaDirection.Bidirectional);
     } catch (error) {
-      for (const region of premapped) region.release();
-      for (const address of allocated) memory.free(address);
+      for (const area of areas) area.release();
       throw error;
     }
   }
@@ -162,7 +144,7 @@ export class BlockDriver {
 
   /** Where the data of a slot starts in guest memory; {@link maxBytes} long. */
   dataAddress(slot: number): number {
-    return this.#data + slot * this.maxBytes;
+    return this.#data.address + slot * this.maxBytes;
   }
 
   /**
@@ -174,14 +156,14 @@ export class BlockDriver {
     const bytes = hasData ? length : type === VIRTIO_BLK_T_GET_ID ? BLOCK_ID_SIZE : 0;
     if (bytes > this.maxBytes)
       throw new RangeError(`a request of ${bytes} bytes; the driver was made for ${this.maxBytes}`);
-    const header = this.#headers + slot * BLOCK_HEADER_SIZE;
+    const header = this.#headers.address + slot * BLOCK_HEADER_SIZE;
     this.#writeHeader(header, type, sector);
-    this.#memory.u8[this.#statuses + slot] = NO_STATUS;
+    this.#memory.u8[this.#statuses.address + slot] = NO_STATUS;
     const list = this.#list;
     list.clear();
     const isWrite = type === VIRTIO_BLK_T_OUT;
-    if (this.#regions === undefined) this.#describe(slot, header, bytes, isWrite);
-    else this.#describePremapped(slot, bytes, isWrite);
+    if (this.#data.region === undefined) this.#describe(slot, header, bytes, isWrite);
+    else this.#describePremapped(slot, this.#data.region, bytes, isWrite);
     const head = this.#queue.add(list);
     if (head < 0) return head;
     this.#slotOf[head] = slot;
@@ -219,12 +201,7 @@ export class BlockDriver {
 
   /** Gives back all buffers. Only after the device confirmed a reset and the queue was reset. */
   dispose(): void {
-    if (this.#regions !== undefined) {
-      this.#regions.headers.release();
-      this.#regions.statuses.release();
-      this.#regions.data.release();
-    }
-    for (const address of [this.#headers, this.#statuses, this.#data]) this.#memory.free(address);
+    for (const area of [this.#headers, this.#statuses, this.#data]) area.release();
   }
 
   #writeHeader(at: number, type: number, sector: number): void {
@@ -239,18 +216,19 @@ export class BlockDriver {
   #describe(slot: number, header: number, bytes: number, isWrite: boolean): void {
     const list = this.#list;
     list.addReadable(header, BLOCK_HEADER_SIZE);
-    const data = this.#data + slot * this.maxBytes;
+    const data = this.dataAddress(slot);
     for (let done = 0; done < bytes; done += this.#segment) {
       const run = Math.min(this.#segment, bytes - done);
       if (isWrite) list.addReadable(data + done, run);
       else list.addWritable(data + done, run);
     }
-    list.addWritable(this.#statuses + slot, 1);
+    list.addWritable(this.#statuses.address + slot, 1);
   }
 
-  #describePremapped(slot: number, bytes: number, isWrite: boolean): void {
+  #describePremapped(slot: number, data: DmaRegion, bytes: number, isWrite: boolean): void {
     const list = this.#list;
-    const { headers, data, statuses } = this.#regions!;
+    const headers = this.#headers.region!;
+    const statuses = this.#statuses.region!;
     headers.syncForDevice(slot * BLOCK_HEADER_SIZE, BLOCK_HEADER_SIZE);
     statuses.syncForDevice(slot, 1);
     const at = slot * this.maxBytes;
@@ -267,16 +245,9 @@ export class BlockDriver {
   /** The status of a request that came back: an error also when the device wrote less than it had to. */
   #finish(slot: number, written: number): number {
     const bytes = this.#type[slot] === VIRTIO_BLK_T_OUT ? 0 : this.#length[slot]!;
-    if (this.#regions !== undefined) {
-      this.#regions.statuses.syncForCpu(slot, 1);
-      if (bytes > 0) this.#regions.data.syncForCpu(slot * this.maxBytes, bytes < written ? bytes : written);
-    }
-    const status = this.#memory.u8[this.#statuses + slot]!;
+    this.#statuses.region?.syncForCpu(slot, 1);
+    if (bytes > 0) this.#data.region?.syncForCpu(slot * this.maxBytes, bytes < written ? bytes : written);
+    const status = this.#memory.u8[this.#statuses.address + slot]!;
     return status === NO_STATUS || (status === 0 && written < bytes + 1) ? VIRTIO_BLK_S_IOERR : status;
   }
-}
-
-/** Whole pages, so that no other data shares a page that is mapped for the device. */
-function pages(bytes: number): number {
-  return Math.ceil(bytes / 4096) * 4096;
 }

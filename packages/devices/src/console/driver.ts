@@ -7,6 +7,7 @@ import {
   type GuestMemory,
   type Virtqueue,
 } from '@virtio-platform/core';
+import type { BufferMapping } from '../buffer-mapping.ts';
 import type { DriverQueue } from '../driver-queue.ts';
 import type { MessageDriver, MessageLink } from '../message-link.ts';
 import { QueuePair } from '../queue-pair.ts';
@@ -36,7 +37,7 @@ export interface ConsoleDriverOptions {
   readonly depth: number;
   /** Longest message in bytes. */
   readonly bytes: number;
-  readonly buffers: 'premapped' | 'streaming';
+  readonly buffers: BufferMapping;
   /** Of control messages: the guest's own on the legacy interface. */
   readonly byteOrder: ByteOrder;
   /** Sends an available buffer notification. */

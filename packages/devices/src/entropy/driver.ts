@@ -1,4 +1,5 @@
 import { copyBytes, FeatureSet, type DmaMapping, type GuestMemory, type Virtqueue } from '@virtio-platform/core';
+import type { BufferMapping } from '../buffer-mapping.ts';
 import { BufferSlots, NO_BUFFER } from '../buffer-slots.ts';
 
 /** An entropy device has no features of its own. */
@@ -9,7 +10,7 @@ export interface EntropyDriverOptions {
   readonly depth: number;
   /** Bytes of each request. */
   readonly bytes: number;
-  readonly buffers: 'premapped' | 'streaming';
+  readonly buffers: BufferMapping;
 }
 
 /**

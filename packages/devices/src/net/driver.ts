@@ -11,6 +11,7 @@ import {
   type GuestMemory,
   type Virtqueue,
 } from '@virtio-platform/core';
+import type { BufferMapping } from '../buffer-mapping.ts';
 import { BufferSlots } from '../buffer-slots.ts';
 import type { DriverQueue } from '../driver-queue.ts';
 import type { MessageDriver, MessageLink } from '../message-link.ts';
@@ -41,7 +42,7 @@ export interface NetDriverOptions {
   readonly depth: number;
   /** Longest packet in bytes, without its header. */
   readonly bytes: number;
-  readonly buffers: 'premapped' | 'streaming';
+  readonly buffers: BufferMapping;
   /** Of headers and commands: the guest's own on the legacy interface. */
   readonly byteOrder: ByteOrder;
   /** Sends an available buffer notification. */

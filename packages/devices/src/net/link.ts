@@ -1,4 +1,5 @@
 import type { ByteOrder, GuestMemory, Virtqueue } from '@virtio-platform/core';
+import type { BufferMapping } from '../buffer-mapping.ts';
 import type { DriverQueue } from '../driver-queue.ts';
 import type { MessageLink } from '../message-link.ts';
 import { QueuePair } from '../queue-pair.ts';
@@ -14,7 +15,7 @@ export interface NetLinkOptions {
   /** Whether MRG_RXBUF was accepted. */
   readonly isMerged: boolean;
   readonly splitsHeader: boolean;
-  readonly buffers: 'premapped' | 'streaming';
+  readonly buffers: BufferMapping;
   readonly byteOrder: ByteOrder;
   readonly notify: (queue: Virtqueue) => void;
 }

@@ -1,0 +1,48 @@
+import { PAGE_SIZE, type DmaDirection, type DmaMapping, type DmaRegion, type GuestMemory } from '@virtio-platform/core';
+
+/**
+ * How a driver's buffers are there for the device: mapped once for all requests, mapped anew for each, or in coherent memory, which
+ * both sides see at once: where the others are copied, nothing is.
+ */
+export const BUFFER_MAPPINGS = ['premapped', 'streaming', 'coherent'] as const;
+export type BufferMapping = (typeof BUFFER_MAPPINGS)[number];
+
+/** Memory for buffers of one kind. */
+export interface BufferArea {
+  /** Guest-physical address. */
+  readonly address: number;
+  /** Where the device sees it, `undefined` where each buffer is mapped by itself. */
+  readonly region: DmaRegion | undefined;
+  /** Gives everything back; only after the device stopped using it. */
+  readonly release: () => void;
+}
+
+/** Allocates an area of at least `bytes` (0 for none at all). Throws {@link DmaError}, and then nothing stays allocated. */
+export function openBufferArea(
+  memory: GuestMemory,
+  mapping: DmaMapping,
+  bytes: number,
+  direction: DmaDirection,
+  buffers: BufferMapping,
+): BufferArea {
+  if (bytes === 0) return { address: 0, region: undefined, release: () => {} };
+  // Whole pages, so that no other data shares a page that is mapped for the device.
+  const length = Math.ceil(bytes / PAGE_SIZE) * PAGE_SIZE;
+  if (buffers === 'coherent') {
+    const region = mapping.allocateCoherent(length, PAGE_SIZE);
+    return { address: region.address, region, release: () => region.release() };
+  }
+  const address = memory.allocate(length);
+  if (buffers === 'streaming') return { address, region: undefined, release: () => memory.free(address) };
+  try {
+    const region = mapping.premap(address, length, direction);
+    const release = (): void => {
+      region.release();
+      memory.free(address);
+    };
+    return { address, region, release };
+  } catch (error) {
+    memory.free(address);
+    throw error;
+  }
+}
