@@ -44,7 +44,7 @@ export class RingVectorReplay {
   readonly #chain: DescriptorChain;
 
   constructor(configuration: RingVectorConfiguration) {
-    const { layout, size, eventIdx, indirect, byteOrder } = configuration;
+    const { layout, size, eventIdx, inOrder, indirect, byteOrder } = configuration;
     const allocated: number[] = [];
     const mapping = new DirectDmaMapping(this.#memory, {
       path: 'physical',
@@ -61,7 +61,13 @@ export class RingVectorReplay {
     this.#queue = openVirtqueue(layout, this.#memory, mapping, { ...configuration, index: 0, usedLength: 'strict' });
     const space = PHYSICAL_ADDRESS_SPACE.open(this.#memory, new FaultLog(), undefined);
     const { addresses } = this.#queue;
-    this.#device = openDeviceQueue(layout, space, { addresses, eventIdx, indirect: indirect > 0, byteOrder });
+    this.#device = openDeviceQueue(layout, space, {
+      addresses,
+      eventIdx,
+      inOrder,
+      indirect: indirect > 0,
+      byteOrder,
+    });
     this.#list = new ScatterList(size);
     this.#chain = new DescriptorChain(size);
     const [descriptor, driver, device] = areaBytes(configuration);

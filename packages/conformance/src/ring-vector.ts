@@ -16,6 +16,8 @@ export interface RingVectorConfiguration {
   readonly byteOrder: ByteOrder;
   /** Whether RING_EVENT_IDX was negotiated. */
   readonly eventIdx: boolean;
+  /** Whether IN_ORDER was negotiated: one used entry may stand for several buffers. */
+  readonly inOrder: boolean;
   /** Entries of each indirect table, or 0 when INDIRECT_DESC was not negotiated. */
   readonly indirect: number;
   /** Split only: one contiguous queue whose device area is aligned to 4096, as on the legacy interface. */

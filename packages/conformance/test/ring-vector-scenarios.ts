@@ -17,6 +17,7 @@ const SPLIT: RingVectorConfiguration = {
   size: 4,
   byteOrder: 'little',
   eventIdx: false,
+  inOrder: false,
   indirect: 0,
   legacyLayout: false,
 };
@@ -94,6 +95,24 @@ function playIndexWrap(perform: Perform): void {
   playRequests(perform, 3);
 }
 
+/** Buffers that come back in order: filled ones with the one behind them in one used entry, others in one of their own. */
+function playInOrder(perform: Perform): void {
+  for (const written of [
+    [1514, 1514, 60],
+    [0, 1514],
+    [1514, 1513, 1514],
+  ]) {
+    const ids = written.map(() => perform({ end: 'driver', name: 'add', segments: RECEIVE }).id!);
+    perform({ end: 'driver', name: 'publish' });
+    for (const _ of ids) perform({ end: 'device', name: 'pop' });
+    for (const [i, id] of ids.entries()) perform({ end: 'device', name: 'push', id, written: written[i]! });
+    perform({ end: 'device', name: 'flush' });
+    perform({ end: 'driver', name: 'takeUsed', max: 2 });
+    perform({ end: 'driver', name: 'takeUsed', max: 4 });
+    perform({ end: 'driver', name: 'enableNotifications' });
+  }
+}
+
 /** By the name of its file in `vectors`. */
 export const RING_VECTOR_SCENARIOS: Readonly<Record<string, RingVectorScenario>> = {
   'split-smallest': {
@@ -120,6 +139,11 @@ export const RING_VECTOR_SCENARIOS: Readonly<Record<string, RingVectorScenario>>
     description: 'Every operation on a split queue of four, requests of several segments in indirect tables.',
     configuration: { ...SPLIT, eventIdx: true, indirect: 2 },
     play: playAll,
+  },
+  'split-in-order': {
+    description: 'Buffers that come back in order on a split queue of four, several by one used element.',
+    configuration: { ...SPLIT, eventIdx: true, inOrder: true },
+    play: playInOrder,
   },
   'split-index-wrap': {
     description: 'The available and used index of a split queue of four from 65534 over the wrap.',
@@ -151,6 +175,11 @@ export const RING_VECTOR_SCENARIOS: Readonly<Record<string, RingVectorScenario>>
     description: 'Every operation on a packed queue of three that suppresses notifications by event positions.',
     configuration: { ...PACKED, eventIdx: true },
     play: playAll,
+  },
+  'packed-in-order': {
+    description: 'Buffers that come back in order on a packed queue of three, several by one used descriptor.',
+    configuration: { ...PACKED, eventIdx: true, inOrder: true },
+    play: playInOrder,
   },
   'packed-indirect': {
     description: 'Every operation on a packed queue of three, requests of several segments in indirect tables.',
