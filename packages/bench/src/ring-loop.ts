@@ -14,6 +14,7 @@ import {
   type Virtqueue,
 } from '@virtio-platform/core';
 import { MEASURED_PLATFORMS } from './measured-platforms.ts';
+import { DATA_BYTES, DEPTH, HEADER_BYTES, listRequest, QUEUE_SIZE, SEGMENTS, STATUS_BYTES } from './ring-shape.ts';
 
 export interface RingLoopOptions {
   /** A name in {@link MEASURED_PLATFORMS}. */
@@ -24,15 +25,6 @@ export interface RingLoopOptions {
   /** Whether each request is one descriptor that refers to a table, or three of the ring's own. */
   readonly indirect: boolean;
 }
-
-/** Entries of the queue, and requests in flight: the C reference has the same. */
-export const QUEUE_SIZE = 256;
-export const DEPTH = 32;
-/** Segments of a request, as a block write has them: header, data, status. Bytes. */
-const HEADER_BYTES = 16;
-const DATA_BYTES = 512;
-const STATUS_BYTES = 1;
-const SEGMENTS = 3;
 
 /** The ring in its steady state, both ends in one thread: the driver fills the queue, the device empties it, the driver takes all back. */
 export class RingLoop {
@@ -73,14 +65,8 @@ export class RingLoop {
     });
   }
 
-  /** Sends at least `requests` requests, a whole number of rounds, and returns how many. Throws when one went missing. */
-  run(requests: number): number {
-    let done = 0;
-    while (done < requests) done += this.#round();
-    return done;
-  }
-
-  #round(): number {
+  /** Sends a round of requests and returns how many. Throws when one went missing. */
+  round(): number {
     for (let i = 0; i < DEPTH; i++) {
       this.#fill();
       if (this.#queue.add(this.#list) < 0) throw new RangeError('the queue is full');
@@ -95,13 +81,11 @@ export class RingLoop {
 
   #fill(): void {
     const list = this.#list;
-    list.clear();
     if (this.#premapped) {
       this.#region.syncForDevice(0, HEADER_BYTES + DATA_BYTES);
-      list.addReadableRegion(this.#region, 0, HEADER_BYTES);
-      list.addReadableRegion(this.#region, HEADER_BYTES, DATA_BYTES);
-      list.addWritableRegion(this.#region, HEADER_BYTES + DATA_BYTES, STATUS_BYTES);
+      listRequest(list, this.#region, SEGMENTS);
     } else {
+      list.clear();
       list.addReadable(this.#buffer, HEADER_BYTES);
       list.addReadable(this.#buffer + HEADER_BYTES, DATA_BYTES);
       list.addWritable(this.#buffer + HEADER_BYTES + DATA_BYTES, STATUS_BYTES);

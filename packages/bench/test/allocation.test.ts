@@ -1,6 +1,14 @@
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import { MEASURED_PLATFORMS, measureRingLoop, runTypeScript } from '@virtio-platform/bench';
+import {
+  MEASURED_PLATFORMS,
+  measureRingEnd,
+  measureRingLoop,
+  measureTwoThreads,
+  RING_ENDS,
+  runTypeScript,
+  TWO_THREADS,
+} from '@virtio-platform/bench';
 
 const TIMEOUT_MS = 60_000;
 const REQUESTS = 200_000;
@@ -17,6 +25,31 @@ describe('the ring in its steady state', () => {
         expect(collections, loop).toBe(0);
         expect(bytesPerRequest, loop).toBeLessThanOrEqual(1);
       }
+    },
+    TIMEOUT_MS,
+  );
+
+  it.each(RING_ENDS)(
+    'allocates at most one byte per request: $layout $end end, descriptors: $descriptors',
+    (options) => {
+      const measured = measureRingEnd(options, REQUESTS / SAMPLES, SAMPLES);
+      expect(measured).toMatchObject(options);
+      expect(measured.collections).toBe(0);
+      expect(measured.bytesPerRequest).toBeLessThanOrEqual(1);
+      expect(measured.nanosecondsPerRequest).toHaveLength(SAMPLES);
+      expect(measured.peerNanosecondsPerRequest).toHaveLength(SAMPLES);
+    },
+    TIMEOUT_MS,
+  );
+
+  it.each(TWO_THREADS)(
+    'allocates at most one byte per request between two threads: $layout, descriptors: $descriptors',
+    (options) => {
+      const measured = measureTwoThreads(options, REQUESTS / SAMPLES, SAMPLES);
+      expect(measured).toMatchObject(options);
+      expect(measured.collections).toBe(0);
+      expect(measured.bytesPerRequest).toBeLessThanOrEqual(1);
+      expect(measured.nanosecondsPerRequest).toHaveLength(SAMPLES);
     },
     TIMEOUT_MS,
   );

@@ -1,29 +1,15 @@
-/*
- * The yardstick of `npm run bench`: both ends of a split virtqueue in C, with the work and the checks of the ring loop in
- * ring-loop.ts. Queue of 256, 32 requests in flight, three segments each, EVENT_IDX, one thread.
- *
- * usage: split-ring <requests> <samples> <indirect: 0 or 1>; prints nanoseconds per request, one sample a line.
- */
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
-
-enum { SIZE = 256, DEPTH = 32, SEGMENTS = 3, NEXT = 1, WRITE = 2, INDIRECT = 4 };
+/* Both ends of a split ring, written from the specification, with the checks that the TypeScript ring makes. */
+#include "ring.h"
 
 struct descriptor { uint64_t address; uint32_t length; uint16_t flags, next; };
 struct used_element { uint32_t id, length; };
-struct segment { uint64_t address; uint32_t length; int writable; };
 
 /* Shared with the other end: each field is stored once and loaded once. */
 static struct descriptor *descriptors, *tables;
 static struct { uint16_t flags, idx, ring[SIZE], used_event; } *avail;
 static struct { uint16_t flags, idx; struct used_element ring[SIZE]; uint16_t avail_event; } *used;
 
-/* The driver's own: nothing it wrote is read back. */
-static uint16_t next_free[SIZE], segments_of[SIZE], free_head, free_count = SIZE;
-static uint32_t writable_of[SIZE];
+/* The driver's own. */
 static uint16_t avail_idx, published_idx, last_used_idx;
 static int indirect;
 
@@ -33,15 +19,13 @@ static struct descriptor copied[SIZE];
 static uint16_t last_avail_idx, seen_avail_idx, used_idx, flushed_idx;
 static unsigned flying;
 
-static void fail(const char *what)
+static void open_split_ring(void)
 {
-	fprintf(stderr, "split-ring: %s\n", what);
-	exit(1);
-}
-
-static int needs_notification(uint16_t event, uint16_t current, uint16_t previous)
-{
-	return (uint16_t)(current - event - 1) < (uint16_t)(current - previous);
+	descriptors = allocate(SIZE * sizeof *descriptors);
+	tables = allocate(SIZE * SEGMENTS * sizeof *tables);
+	avail = allocate(sizeof *avail);
+	used = allocate(sizeof *used);
+	fill_free_list();
 }
 
 static struct descriptor describe(const struct segment *segment, int is_last, uint16_t next)
@@ -50,7 +34,7 @@ static struct descriptor describe(const struct segment *segment, int is_last, ui
 	return (struct descriptor){ segment->address, segment->length, flags, is_last ? 0 : next };
 }
 
-__attribute__((noinline)) static int add(const struct segment *list, unsigned count)
+__attribute__((noinline)) static int split_add(const struct segment *list, unsigned count)
 {
 	uint16_t head = free_head, at = head;
 	uint32_t writable = 0;
@@ -72,15 +56,12 @@ __attribute__((noinline)) static int add(const struct segment *list, unsigned co
 		descriptors[head] = (struct descriptor){ table, count * 16, INDIRECT, 0 };
 		at = next_free[head];
 	}
-	free_head = at;
-	free_count -= indirect ? 1 : count;
-	segments_of[head] = (uint16_t)count;
-	writable_of[head] = writable;
+	take_entries(at, indirect ? 1 : count, count, writable);
 	avail->ring[avail_idx++ & (SIZE - 1)] = head;
 	return head;
 }
 
-__attribute__((noinline)) static int publish(void)
+__attribute__((noinline)) static int split_publish(void)
 {
 	uint16_t previous = published_idx;
 
@@ -90,7 +71,7 @@ __attribute__((noinline)) static int publish(void)
 }
 
 /* Copies one chain; returns its head or -1. */
-__attribute__((noinline)) static int pop(uint32_t *writable)
+__attribute__((noinline)) static int split_pop(uint32_t *writable)
 {
 	struct descriptor *table = descriptors;
 	unsigned entries = SIZE, count = 0;
@@ -136,14 +117,14 @@ __attribute__((noinline)) static int pop(uint32_t *writable)
 	return head;
 }
 
-__attribute__((noinline)) static void push(unsigned head, uint32_t written)
+__attribute__((noinline)) static void split_push(unsigned head, uint32_t written)
 {
 	in_flight[head] = 0;
 	flying--;
 	used->ring[used_idx++ & (SIZE - 1)] = (struct used_element){ head, written };
 }
 
-__attribute__((noinline)) static int flush(void)
+__attribute__((noinline)) static int split_flush(void)
 {
 	uint16_t previous = flushed_idx;
 
@@ -152,7 +133,7 @@ __attribute__((noinline)) static int flush(void)
 	return needs_notification(__atomic_load_n(&avail->used_event, __ATOMIC_SEQ_CST), used_idx, previous);
 }
 
-__attribute__((noinline)) static unsigned take_used(unsigned outstanding)
+__attribute__((noinline)) static unsigned split_take_used(unsigned outstanding)
 {
 	uint16_t idx = __atomic_load_n(&used->idx, __ATOMIC_SEQ_CST);
 	unsigned arrived = (uint16_t)(idx - last_used_idx);
@@ -161,80 +142,7 @@ __attribute__((noinline)) static unsigned take_used(unsigned outstanding)
 		fail("used.idx out of range");
 	for (unsigned i = 0; i < arrived; i++) {
 		struct used_element element = used->ring[last_used_idx++ & (SIZE - 1)];
-		uint16_t tail, count;
-		if (element.id >= SIZE || segments_of[element.id] == 0 || element.length > writable_of[element.id])
-			fail("bad used element");
-		count = indirect ? 1 : segments_of[element.id];
-		segments_of[element.id] = 0;
-		tail = (uint16_t)element.id;
-		for (unsigned k = 1; k < count; k++)
-			tail = next_free[tail];
-		next_free[tail] = free_head;
-		free_head = (uint16_t)element.id;
-		free_count += count;
+		give_back(element.id, element.length);
 	}
 	return arrived;
-}
-
-static double now(void)
-{
-	struct timespec time;
-
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return (double)time.tv_sec * 1e9 + (double)time.tv_nsec;
-}
-
-static unsigned long run(unsigned long requests, const struct segment *list)
-{
-	unsigned long done = 0;
-
-	while (done < requests) {
-		uint32_t writable;
-		int head;
-		for (unsigned i = 0; i < DEPTH; i++)
-			if (add(list, SEGMENTS) < 0)
-				fail("the queue is full");
-		publish();
-		while ((head = pop(&writable)) >= 0)
-			push((unsigned)head, writable);
-		flush();
-		if (take_used(DEPTH) != DEPTH)
-			fail("requests went missing");
-		done += DEPTH;
-	}
-	return done;
-}
-
-int main(int argc, char **argv)
-{
-	static char buffer[4096];
-	struct segment list[SEGMENTS] = {
-		{ (uint64_t)(uintptr_t)buffer, 16, 0 },
-		{ (uint64_t)(uintptr_t)buffer + 16, 512, 0 },
-		{ (uint64_t)(uintptr_t)buffer + 528, 1, 1 },
-	};
-	unsigned long requests, samples;
-
-	if (argc != 4) {
-		fprintf(stderr, "usage: split-ring <requests> <samples> <indirect: 0 or 1>\n");
-		return 2;
-	}
-	requests = strtoul(argv[1], NULL, 10);
-	samples = strtoul(argv[2], NULL, 10);
-	indirect = argv[3][0] == '1';
-	descriptors = calloc(SIZE, sizeof *descriptors);
-	tables = calloc(SIZE * SEGMENTS, sizeof *tables);
-	avail = calloc(1, sizeof *avail);
-	used = calloc(1, sizeof *used);
-	if (!descriptors || !tables || !avail || !used)
-		fail("no memory");
-	for (unsigned i = 0; i < SIZE; i++)
-		next_free[i] = (uint16_t)((i + 1) % SIZE);
-	run(requests, list);
-	for (unsigned long i = 0; i < samples; i++) {
-		double start = now();
-		unsigned long sent = run(requests, list);
-		printf("%.3f\n", (now() - start) / (double)sent);
-	}
-	return 0;
 }

@@ -1,0 +1,59 @@
+import { measure } from 'mitata';
+import { measureHeapGrowth } from './heap-growth.ts';
+import { DEPTH } from './ring-shape.ts';
+
+export interface RoundsMeasurement {
+  /** Nanoseconds of each sample, ascending. */
+  readonly nanosecondsPerRequest: readonly number[];
+  /** Heap growth of the sample that grew least: what every request costs, and not what the compiler needed once in a while. */
+  readonly bytesPerRequest: number;
+  /** Garbage collections while the heap was measured. More than 0 make `bytesPerRequest` worthless. */
+  readonly collections: number;
+}
+
+/** Enough for the compiler to have done its work before anything counts; a trial with few requests needs none. */
+const WARM_UP_REQUESTS = 100_000;
+
+/** Requests that {@link measureRounds} does before it measures, at least. */
+export function warmUpRequests(requests: number): number {
+  return Math.min(WARM_UP_REQUESTS, 10 * requests);
+}
+
+/** Measures `round`, which does {@link DEPTH} requests: first the heap, then the time, each `samples` times over `requests`. */
+export async function measureRounds(round: () => void, requests: number, samples: number): Promise<RoundsMeasurement> {
+  const rounds = Math.ceil(requests / DEPTH);
+  for (let done = 0; done < warmUpRequests(requests); done += DEPTH) round();
+  const growth = await measureHeapSamples(() => {
+    for (let i = 0; i < rounds; i++) round();
+  }, samples);
+  // As many samples as asked for, of as many rounds each; two more at both ends are left out of what is returned.
+  const { samples: nanoseconds } = await measure(round, {
+    min_samples: samples + 4,
+    samples_threshold: samples,
+    min_cpu_time: 0,
+    batch_samples: rounds,
+    batch_unroll: 1,
+    batch_threshold: Infinity,
+    warmup_threshold: Infinity,
+  });
+  return {
+    nanosecondsPerRequest: nanoseconds.map((time) => time / DEPTH),
+    bytesPerRequest: growth.bytes / (rounds * DEPTH),
+    collections: growth.collections,
+  };
+}
+
+/** The growth of the heap while `run` ran, of the time it grew least; and the collections of all `samples` times. */
+export async function measureHeapSamples(
+  run: () => void,
+  samples: number,
+): Promise<{ readonly bytes: number; readonly collections: number }> {
+  let bytes = Infinity;
+  let collections = 0;
+  for (let i = 0; i < samples; i++) {
+    const growth = await measureHeapGrowth(run);
+    bytes = Math.min(bytes, growth.bytes);
+    collections += growth.collections;
+  }
+  return { bytes, collections };
+}

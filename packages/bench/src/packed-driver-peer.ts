@@ -1,0 +1,58 @@
+import {
+  advance,
+  availableFlags,
+  FIRST_POSITION,
+  PAGE_SIZE,
+  slotOf,
+  type GuestMemory,
+  type QueueAddresses,
+} from '@virtio-platform/core';
+import type { RequestSegment } from './request-segments.ts';
+import { DEPTH, QUEUE_SIZE } from './ring-shape.ts';
+
+/**
+ * Plays the driver of a packed ring for a device's end that is measured: writes the ring's words itself, the flags of the first
+ * list last. Used descriptors take the place of those before, so it writes every list anew. Device addresses are physical.
+ */
+export class PackedDriverPeer {
+  readonly addresses: QueueAddresses;
+  readonly #u16: Uint16Array;
+  readonly #u32: Uint32Array;
+  readonly #ring: number;
+  readonly #count: number;
+  readonly #address: Uint32Array;
+  readonly #length: Uint32Array;
+  readonly #flags: Uint16Array;
+  #position = FIRST_POSITION;
+
+  constructor(memory: GuestMemory, segments: readonly RequestSegment[]) {
+    this.#ring = memory.allocate(2 * PAGE_SIZE);
+    const events = memory.allocate(PAGE_SIZE);
+    this.addresses = { size: QUEUE_SIZE, words: Uint32Array.of(this.#ring, 0, events, 0, events + 4, 0) };
+    this.#u16 = memory.u16;
+    this.#u32 = memory.u32;
+    this.#count = segments.length;
+    this.#address = Uint32Array.from(segments, ({ address }) => address);
+    this.#length = Uint32Array.from(segments, ({ length }) => length);
+    this.#flags = Uint16Array.from(segments, ({ flags }) => flags);
+  }
+
+  /** Makes {@link DEPTH} lists available. */
+  turn(): void {
+    const first = this.#position;
+    const ids = this.#ring / 2 + 6;
+    for (let i = 0; i < DEPTH; i++) {
+      for (let k = 0; k < this.#count; k++) {
+        const slot = slotOf(this.#position);
+        const at = this.#ring / 4 + slot * 4;
+        this.#u32[at] = this.#address[k]!;
+        this.#u32[at + 1] = 0;
+        this.#u32[at + 2] = this.#length[k]!;
+        this.#u16[ids + slot * 8] = i;
+        if (i + k > 0) this.#u16[ids + slot * 8 + 1] = this.#flags[k]! | availableFlags(this.#position);
+        this.#position = advance(this.#position, 1, QUEUE_SIZE);
+      }
+    }
+    Atomics.store(this.#u16, ids + slotOf(first) * 8 + 1, this.#flags[0]! | availableFlags(first));
+  }
+}

@@ -1,0 +1,25 @@
+import type { DmaRegion, QueueLayout, ScatterList } from '@virtio-platform/core';
+
+/** Entries of the queue, and requests in flight: the C references have the same. */
+export const QUEUE_SIZE = 256;
+export const DEPTH = 32;
+export const LAYOUTS: readonly QueueLayout[] = ['split', 'packed'];
+
+/** Segments of a request as a block write has them: header, data, status. Bytes. */
+export const HEADER_BYTES = 16;
+export const DATA_BYTES = 512;
+export const STATUS_BYTES = 1;
+export const SEGMENTS = 3;
+
+/** Descriptors of a request where one end or two threads are measured: one that the device writes, or those of a block write. */
+export type DescriptorCount = 1 | 3;
+export const DESCRIPTOR_COUNTS: readonly DescriptorCount[] = [1, 3];
+
+/** Lists a request of so many descriptors in a premapped region of at least 529 bytes. */
+export function listRequest(list: ScatterList, region: DmaRegion, descriptors: DescriptorCount): void {
+  list.clear();
+  if (descriptors === 1) return list.addWritableRegion(region, 0, DATA_BYTES);
+  list.addReadableRegion(region, 0, HEADER_BYTES);
+  list.addReadableRegion(region, HEADER_BYTES, DATA_BYTES);
+  list.addWritableRegion(region, HEADER_BYTES + DATA_BYTES, STATUS_BYTES);
+}
