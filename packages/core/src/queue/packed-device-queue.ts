@@ -234,7 +234,7 @@ export class PackedDeviceQueue implements DeviceQueue {
         return 0;
       }
       position = advance(position, 1, this.size);
-      flags = ring.flags(slotOf(position));
+      flags = ring.flagsBehind(slotOf(position));
       // The driver makes a list available from its end (section 2.8.17): all of it is, once the first one is.
       if (!isAvailable(flags, position)) {
         this.#break('descriptor-not-available', `slot ${slotOf(position)} of a list has flags 0x${flags.toString(16)}`);

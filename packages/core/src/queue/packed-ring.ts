@@ -51,6 +51,11 @@ export class PackedRing {
     return Atomics.load(this.#u16, this.#id + slot * 8 + 1);
   }
 
+  /** The flags inside a list. Not ordered: the list became available with the flags of its first slot, whose load was. */
+  flagsBehind(slot: number): number {
+    return this.#u16[this.#id + slot * 8 + 1]!;
+  }
+
   low(slot: number): number {
     return this.#u32[this.#address + slot * 4]!;
   }
