@@ -60,7 +60,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'an unpublished buffer may come back',
     file: buffers,
-    from: '&& ((this.#addedAt[head]! - published) | 0) < 0',
+    from: '&& ((this.#heads[at + ADDED_AT]! - published) | 0) < 0',
     to: '',
   },
   { name: 'M1 a failed mapping is not undone', file: split, from: 'buffers.undo(i, false);', to: '' },
@@ -71,8 +71,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'D19 written bytes are taken from readable segments',
     file: buffers,
-    from: 'const here = this.#isWritable[entry] === 0 ? 0 : written < length ? written : length;',
-    to: 'const here = written < length ? written : length;',
+    from: 'this.#room[entry] = isWritable ? length : 0;',
+    to: 'this.#room[entry] = length;',
   },
   {
     name: 'a reset forgets what is outstanding',

@@ -14,6 +14,22 @@ const NOT_MAPPED = -1;
 /** The head of no outstanding buffer. */
 const NOT_A_HEAD = 0;
 
+/** What is remembered by head is words of one array: an array for each would be one more to look up and to check. */
+const HEAD_WORDS = 8;
+/** Segments of the buffer, {@link NOT_A_HEAD} while the entry is no head. */
+const SEGMENTS = 0;
+/** Entries it takes, and the last of them. */
+const ENTRIES = 1;
+const LAST = 2;
+/** Bytes the device may write. */
+const WRITABLE = 3;
+/** How many buffers had been added before, free-running in 32 bits. */
+const ADDED_AT = 4;
+/** Whether its segments are in its indirect table. */
+const IS_INDIRECT = 5;
+/** Segments mapped with it: those that are not premapped. Where there are none, nothing has to be unmapped. */
+const MAPPED = 6;
+
 /**
  * A driver's private memory of what it gave to the device, for either layout: which buffers are outstanding, their segments,
  * and how each is mapped. Nothing of it is ever read back from shared memory.
@@ -29,17 +45,11 @@ export class OutstandingBuffers {
   readonly #mapping: DmaMapping;
   /** By entry: the next one of the buffer or of the free list. */
   readonly #next: Uint16Array;
-  /** By head: segments of the buffer, 0 while the entry is no head; and whether they are in its indirect table. */
-  readonly #segments: Uint16Array;
-  readonly #isIndirect: Uint8Array;
-  /** By head: bytes the device may write. */
-  readonly #writable: Uint32Array;
-  /** By head: how many buffers had been added before, free-running in 32 bits. */
-  readonly #addedAt: Int32Array;
-  /** By entry, then by table entry: mapping id, length, and whether the device writes it. */
+  /** By head, {@link HEAD_WORDS} apart. */
+  readonly #heads: Uint32Array;
+  /** By entry, then by table entry: mapping id, and bytes the device may write there. */
   readonly #mapped: Int32Array;
-  readonly #length: Uint32Array;
-  readonly #isWritable: Uint8Array;
+  readonly #room: Uint32Array;
   /** Heads in the order in which they were added, as a ring. Read only where buffers come back in that order. */
   readonly #order: Uint16Array;
   #oldest = 0;
@@ -48,6 +58,8 @@ export class OutstandingBuffers {
   #free: number;
   #count = 0;
   #added = 0;
+  /** Segments mapped of the request that is being described. */
+  #mappedSegments = 0;
 
   /** `size` entries, each with a table of `tableEntries`. The mapping stays the caller's. */
   constructor(mapping: DmaMapping, size: number, tableEntries: number) {
@@ -56,13 +68,9 @@ export class OutstandingBuffers {
     this.#size = size;
     this.#tableEntries = tableEntries;
     this.#next = Uint16Array.from({ length: size }, (_, i) => (i + 1) % size);
-    this.#segments = new Uint16Array(size);
-    this.#isIndirect = new Uint8Array(size);
-    this.#writable = new Uint32Array(size);
-    this.#addedAt = new Int32Array(size);
+    this.#heads = new Uint32Array(size * HEAD_WORDS);
     this.#mapped = new Int32Array(entries).fill(NOT_MAPPED);
-    this.#length = new Uint32Array(entries);
-    this.#isWritable = new Uint8Array(entries);
+    this.#room = new Uint32Array(entries);
     this.#order = new Uint16Array(size);
     this.#freeTail = size - 1;
     this.#free = size;
@@ -119,24 +127,26 @@ export class OutstandingBuffers {
 
   /** Maps segment `i` of a request, remembers it at `entry`, and puts its address in {@link words}. Returns a negative reason where that fails. */
   map(list: ScatterList, i: number, entry: number): number {
-    const isWritable = i >= list.readable ? 1 : 0;
-    this.#length[entry] = list.length[i]!;
-    this.#isWritable[entry] = isWritable;
+    const isWritable = i >= list.readable;
+    const length = list.length[i]!;
+    this.#room[entry] = isWritable ? length : 0;
     if (list.premapped[i] === 1) {
       this.words[0] = list.words[i * 2]!;
       this.words[1] = list.words[i * 2 + 1]!;
-      this.#mapped[entry] = NOT_MAPPED;
       return 0;
     }
-    const direction = isWritable === 1 ? DmaDirection.FromDevice : DmaDirection.ToDevice;
-    const id = this.#mapping.map(list.address[i]!, list.length[i]!, direction, this.words, 0);
-    if (id >= 0) this.#mapped[entry] = id;
+    const direction = isWritable ? DmaDirection.FromDevice : DmaDirection.ToDevice;
+    const id = this.#mapping.map(list.address[i]!, length, direction, this.words, 0);
+    if (id < 0) return id;
+    this.#mapped[entry] = id;
+    this.#mappedSegments++;
     return id;
   }
 
   /** Takes back the first `count` segments of a request that could not be mapped whole. Nothing has changed then. */
   undo(count: number, isIndirect: boolean): void {
     this.#unmap(this.#freeHead, count, isIndirect, 0);
+    this.#mappedSegments = 0;
   }
 
   /** Makes the request at {@link nextHead} outstanding and returns its head. Every segment is mapped. */
@@ -146,16 +156,21 @@ export class OutstandingBuffers {
     const entries = isIndirect ? 1 : count;
     let writable = 0;
     for (let i = list.readable; i < count; i++) writable += list.length[i]!;
-    let behind = head;
-    for (let i = 0; i < entries; i++) behind = this.#next[behind]!;
-    this.#segments[head] = count;
-    this.#isIndirect[head] = isIndirect ? 1 : 0;
-    this.#writable[head] = writable;
-    this.#addedAt[head] = this.#added;
+    let last = head;
+    for (let i = 1; i < entries; i++) last = this.#next[last]!;
+    const at = head * HEAD_WORDS;
+    this.#heads[at + SEGMENTS] = count;
+    this.#heads[at + ENTRIES] = entries;
+    this.#heads[at + LAST] = last;
+    this.#heads[at + WRITABLE] = writable;
+    this.#heads[at + ADDED_AT] = this.#added;
+    this.#heads[at + IS_INDIRECT] = isIndirect ? 1 : 0;
+    this.#heads[at + MAPPED] = this.#mappedSegments;
+    this.#mappedSegments = 0;
     this.#added = (this.#added + 1) | 0;
     const newest = this.#oldest + this.#count;
     this.#order[newest < this.#size ? newest : newest - this.#size] = head;
-    this.#freeHead = behind;
+    this.#freeHead = this.#next[last]!;
     this.#free -= entries;
     this.#count++;
     return head;
@@ -163,37 +178,38 @@ export class OutstandingBuffers {
 
   /** Whether `head` is that of an outstanding buffer, added before `published` buffers had been. */
   isOutstanding(head: number, published: number): boolean {
-    return this.#segments[head] !== NOT_A_HEAD && ((this.#addedAt[head]! - published) | 0) < 0;
+    const at = head * HEAD_WORDS;
+    return this.#heads[at + SEGMENTS] !== NOT_A_HEAD && ((this.#heads[at + ADDED_AT]! - published) | 0) < 0;
   }
 
   /** Entries of an outstanding buffer: what it takes of a packed ring. */
   entriesOf(head: number): number {
-    return this.#isIndirect[head] === 1 ? 1 : this.#segments[head]!;
+    return this.#heads[head * HEAD_WORDS + ENTRIES]!;
   }
 
   /** Bytes the device may write to an outstanding buffer. */
   writableOf(head: number): number {
-    return this.#writable[head]!;
+    return this.#heads[head * HEAD_WORDS + WRITABLE]!;
   }
 
   /** Unmaps a buffer of which `written` bytes were written, and frees its entries. */
   remove(head: number, written: number): void {
-    const isIndirect = this.#isIndirect[head] === 1;
-    const last = this.#unmap(head, this.#segments[head]!, isIndirect, written);
+    const at = head * HEAD_WORDS;
+    const segments = this.#heads[at + SEGMENTS]!;
+    if (this.#heads[at + MAPPED] !== 0) this.#unmap(head, segments, this.#heads[at + IS_INDIRECT] === 1, written);
     // Freed entries go to the end of the list: they are reused as late as possible, and in order where buffers come back so.
     if (this.#free === 0) this.#freeHead = head;
     else this.#next[this.#freeTail] = head;
-    this.#freeTail = last;
-    this.#free += this.entriesOf(head);
-    this.#segments[head] = NOT_A_HEAD;
+    this.#freeTail = this.#heads[at + LAST]!;
+    this.#free += this.#heads[at + ENTRIES]!;
+    this.#heads[at + SEGMENTS] = NOT_A_HEAD;
     this.#oldest = this.#oldest + 1 === this.#size ? 0 : this.#oldest + 1;
     this.#count--;
   }
 
   /** Removes all, nothing written, and returns their heads; then everything is as after construction. Cold. */
   removeAll(): number[] {
-    const heads: number[] = [];
-    for (let head = 0; head < this.#size; head++) if (this.#segments[head] !== NOT_A_HEAD) heads.push(head);
+    const heads = this.#liveHeads();
     for (const head of heads) this.remove(head, 0);
     for (let entry = 0; entry < this.#size; entry++) this.#next[entry] = (entry + 1) % this.#size;
     this.#freeHead = 0;
@@ -207,10 +223,9 @@ export class OutstandingBuffers {
   save(): Pick<VirtqueueState, 'added' | 'free' | 'buffers'> {
     const free: number[] = [];
     for (let entry = this.#freeHead; free.length < this.#free; entry = this.#next[entry]!) free.push(entry);
-    const age = (head: number): number => (this.#added - this.#addedAt[head]!) >>> 0;
-    const heads = [...this.#segments.keys()].filter((head) => this.#segments[head] !== NOT_A_HEAD);
-    const buffers = heads.toSorted((a, b) => age(b) - age(a)).map((head) => this.#saveBuffer(head));
-    return { added: this.#added >>> 0, free, buffers };
+    const age = (head: number): number => (this.#added - this.#heads[head * HEAD_WORDS + ADDED_AT]!) >>> 0;
+    const buffers = this.#liveHeads().toSorted((a, b) => age(b) - age(a));
+    return { added: this.#added >>> 0, free, buffers: buffers.map((head) => this.#saveBuffer(head)) };
   }
 
   /** Takes over what another one saved, in place of what it had: nothing. Cold. */
@@ -229,54 +244,58 @@ export class OutstandingBuffers {
   }
 
   #saveBuffer(head: number): BufferState {
-    const isIndirect = this.#isIndirect[head] === 1;
+    const at = head * HEAD_WORDS;
+    const isIndirect = this.#heads[at + IS_INDIRECT] === 1;
     const entries: number[] = [];
     for (let i = 0, entry = head; i < this.entriesOf(head); i++, entry = this.#next[entry]!) entries.push(entry);
-    const segments = Array.from({ length: this.#segments[head]! }, (_, i): SegmentState => {
+    const segments = Array.from({ length: this.#heads[at + SEGMENTS]! }, (_, i): SegmentState => {
       const entry = isIndirect ? this.tableEntry(head, i) : entries[i]!;
-      return { mapped: this.#mapped[entry]!, length: this.#length[entry]!, isWritable: this.#isWritable[entry] === 1 };
+      return { mapped: this.#mapped[entry]!, room: this.#room[entry]! };
     });
-    return { entries, isIndirect, addedAt: this.#addedAt[head]! >>> 0, segments };
+    return { entries, isIndirect, addedAt: this.#heads[at + ADDED_AT]!, segments };
   }
 
   #restoreBuffer({ entries, isIndirect, addedAt, segments }: BufferState): void {
     const head = entries[0]!;
+    const at = head * HEAD_WORDS;
     this.#link(entries);
-    this.#segments[head] = segments.length;
-    this.#isIndirect[head] = isIndirect ? 1 : 0;
-    this.#addedAt[head] = addedAt;
-    this.#writable[head] = segments.reduce((sum, { length, isWritable }) => sum + (isWritable ? length : 0), 0);
-    for (const [i, { mapped, length, isWritable }] of segments.entries()) {
+    this.#heads[at + SEGMENTS] = segments.length;
+    this.#heads[at + ENTRIES] = entries.length;
+    this.#heads[at + LAST] = entries.at(-1)!;
+    this.#heads[at + WRITABLE] = segments.reduce((sum, { room }) => sum + room, 0);
+    this.#heads[at + ADDED_AT] = addedAt;
+    this.#heads[at + IS_INDIRECT] = isIndirect ? 1 : 0;
+    this.#heads[at + MAPPED] = segments.filter(({ mapped }) => mapped !== NOT_MAPPED).length;
+    for (const [i, { mapped, room }] of segments.entries()) {
       const entry = isIndirect ? this.tableEntry(head, i) : entries[i]!;
       this.#mapped[entry] = mapped;
-      this.#length[entry] = length;
-      this.#isWritable[entry] = isWritable ? 1 : 0;
+      this.#room[entry] = room;
     }
+  }
+
+  /** Entries that are the head of an outstanding buffer, ascending. */
+  #liveHeads(): number[] {
+    const isHead = (entry: number): boolean => this.#heads[entry * HEAD_WORDS + SEGMENTS] !== NOT_A_HEAD;
+    return Array.from({ length: this.#size }, (_, entry) => entry).filter(isHead);
   }
 
   #link(entries: readonly number[]): void {
     for (let i = 1; i < entries.length; i++) this.#next[entries[i - 1]!] = entries[i]!;
   }
 
-  /** Unmaps `count` segments of a buffer and returns its last entry. Written bytes fill the writable segments in order. */
-  #unmap(head: number, count: number, isIndirect: boolean, written: number): number {
-    if (isIndirect) {
-      for (let i = 0, entry = this.tableEntry(head, 0); i < count; i++) written = this.#unmapEntry(entry + i, written);
-      return head;
-    }
-    let last = head;
-    for (let i = 0, entry = head; i < count; i++) {
+  /** Unmaps `count` segments of a buffer. Written bytes fill the writable segments in order. */
+  #unmap(head: number, count: number, isIndirect: boolean, written: number): void {
+    let entry = isIndirect ? this.tableEntry(head, 0) : head;
+    for (let i = 0; i < count; i++) {
       written = this.#unmapEntry(entry, written);
-      last = entry;
-      entry = this.#next[entry]!;
+      entry = isIndirect ? entry + 1 : this.#next[entry]!;
     }
-    return last;
   }
 
   /** Unmaps one segment and returns how many written bytes are left for the ones behind it. */
   #unmapEntry(entry: number, written: number): number {
-    const length = this.#length[entry]!;
-    const here = this.#isWritable[entry] === 0 ? 0 : written < length ? written : length;
+    const room = this.#room[entry]!;
+    const here = written < room ? written : room;
     const id = this.#mapped[entry]!;
     if (id !== NOT_MAPPED) {
       this.#mapped[entry] = NOT_MAPPED;

@@ -5,9 +5,8 @@ import type { RingMemory } from './ring-memory.ts';
 export interface SegmentState {
   /** Id that `DmaMapping.map` gave, -1 for one that was premapped. */
   readonly mapped: number;
-  /** Bytes. */
-  readonly length: number;
-  readonly isWritable: boolean;
+  /** Bytes the device may write there, 0 for a segment that it reads. */
+  readonly room: number;
 }
 
 /** A buffer that the device has. */
@@ -95,20 +94,17 @@ function checkBuffer(value: unknown, size: number, tableEntries: number): Buffer
   const segments = demandList(record['segments'], isIndirect ? tableEntries : size, 'segments').map(checkSegment);
   demand(segments.length > 0, 'a buffer has no segments');
   demand(entries.length === (isIndirect ? 1 : segments.length), 'a buffer has other entries than it needs');
-  const firstWritable = segments.findIndex((segment) => segment.isWritable);
-  const isInOrder = segments.every((segment, i) => segment.isWritable === (firstWritable >= 0 && i >= firstWritable));
+  const firstWritable = segments.findIndex(({ room }) => room > 0);
+  const isInOrder = segments.every(({ room }, i) => room > 0 === (firstWritable >= 0 && i >= firstWritable));
   demand(isInOrder, 'a buffer has a readable segment behind a writable one');
   return { entries, isIndirect, segments, addedAt: demandInteger(record['addedAt'], 0, WORD, 'addedAt') };
 }
 
 function checkSegment(value: unknown): SegmentState {
   const record = demandRecord(value, 'a segment');
-  const { isWritable } = record;
-  demand(typeof isWritable === 'boolean', 'isWritable is neither true nor false');
   return {
     mapped: demandInteger(record['mapped'], -1, 0x7fff_ffff, 'a mapping'),
-    length: demandInteger(record['length'], 1, WORD, 'a length'),
-    isWritable,
+    room: demandInteger(record['room'], 0, WORD, 'room'),
   };
 }
 

@@ -54,7 +54,7 @@ interface AnyBuffer {
   entries: number[];
   addedAt: number;
   isIndirect: boolean;
-  segments: { mapped: number; length: number; isWritable: boolean }[];
+  segments: { mapped: number; room: number }[];
 }
 type Change = (state: AnyState) => object;
 interface Saved {
@@ -93,10 +93,9 @@ const WRONG_DRIVERS: Readonly<Record<string, Change>> = {
   'with two buffers in one mapping': ({ buffers }) => ({
     buffers: [buffers[0], { ...buffers[1]!, segments: buffers[0]!.segments }],
   }),
-  'with a segment of no bytes': (state) => segment(state, { length: 0 }),
-  'with a segment of more than 4 GiB': (state) => segment(state, { length: 0x1_0000_0000 }),
+  'with a segment of more than 4 GiB': (state) => segment(state, { room: 0x1_0000_0000 }),
   'with a readable segment last': (state) => first(state, ({ segments }) => ({ segments: segments.toReversed() })),
-  'with a segment of no direction': (state) => segment(state, { isWritable: 'yes' }),
+  'with a segment of no size': (state) => segment(state, { room: 'some' }),
   'with a mapping of no number': (state) => segment(state, { mapped: -2 }),
   'in the middle of a batch without IN_ORDER': () => ({ batchEnd: 0 }),
   'in the middle of a batch that nobody has': () => ({ batchEnd: 7 }),
