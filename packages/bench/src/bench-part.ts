@@ -37,6 +37,11 @@ export function noiseOf(samples: readonly number[]): number {
   return (quartile(0.75) - quartile(0.25)) / 2 / medianOf(samples);
 }
 
+/** The best sample: what it costs where nothing else wanted the core. */
+export function leastOf(samples: readonly number[]): number {
+  return samples.reduce((least, sample) => Math.min(least, sample));
+}
+
 export function medianOf(samples: readonly number[]): number {
   const sorted = samples.toSorted((a, b) => a - b);
   const middle = sorted.length >> 1;

@@ -59,7 +59,7 @@ function headingOf({ requests, samples }: Settings, reference: CReference | unde
     reference === undefined
       ? 'No C compiler was found, so there is nothing to compare with.'
       : `Compared with C (${reference.compiler}, -O2).`;
-  return `Ring of ${QUEUE_SIZE}, ${DEPTH} in flight, ${cores} cores; medians of ${samples} samples of ${requests} requests. ${against}`;
+  return `Ring of ${QUEUE_SIZE}, ${DEPTH} in flight, ${cores} cores; ${samples} samples of ${requests} requests. ${against}`;
 }
 
 function readSettings(): Settings | undefined {
@@ -67,8 +67,8 @@ function readSettings(): Settings | undefined {
     const { values, positionals } = parseArgs({
       allowPositionals: true,
       options: {
-        requests: { type: 'string', default: '1000000' },
-        samples: { type: 'string', default: '7' },
+        requests: { type: 'string', default: '20000' },
+        samples: { type: 'string', default: '200' },
         json: { type: 'boolean', default: false },
       },
     });

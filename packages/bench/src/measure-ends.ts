@@ -1,16 +1,18 @@
-import { formatRatio, medianOf, noiseOf, type BenchSettings, type BenchTable } from './bench-part.ts';
+import { formatRatio, leastOf, medianOf, noiseOf, type BenchSettings, type BenchTable } from './bench-part.ts';
 import type { CReference } from './c-reference.ts';
 import { measureRingEnd } from './measure-in-process.ts';
 import { RING_ENDS, type RingEndOptions } from './ring-end.ts';
 
 interface EndResult extends RingEndOptions {
-  /** Median of the end with the loop at the other one, less the median of that loop alone. */
+  /** Best sample of the end with the loop at the other one, less the best one of that loop alone. */
   readonly nanosecondsPerRequest: number;
-  readonly wholeNanosecondsPerRequest: number;
+  /** The same of medians. */
+  readonly medianNanosecondsPerRequest: number;
+  /** Best sample of the loop alone. */
   readonly peerNanosecondsPerRequest: number;
   readonly noise: number;
   readonly bytesPerRequest: number;
-  /** The same end in C, less its own loop; `undefined` without a C compiler. */
+  /** Best of the same end in C, less its own loop; `undefined` without a C compiler. */
   readonly referenceNanosecondsPerRequest: number | undefined;
   readonly ratio: number | undefined;
 }
@@ -20,30 +22,31 @@ export function measureEnds(reference: CReference | undefined, { requests, sampl
   const results = RING_ENDS.map((options): EndResult => {
     const inC = reference?.measureEnd(options, requests, samples);
     const measured = measureRingEnd(options, requests, samples);
-    const whole = medianOf(measured.nanosecondsPerRequest);
-    const peer = medianOf(measured.peerNanosecondsPerRequest);
-    const own = inC && medianOf(inC.whole) - medianOf(inC.peer);
+    const best = leastOf(measured.nanosecondsPerRequest) - leastOf(measured.peerNanosecondsPerRequest);
+    const own = inC && leastOf(inC.whole) - leastOf(inC.peer);
     return {
       ...options,
-      nanosecondsPerRequest: whole - peer,
-      wholeNanosecondsPerRequest: whole,
-      peerNanosecondsPerRequest: peer,
+      nanosecondsPerRequest: best,
+      medianNanosecondsPerRequest:
+        medianOf(measured.nanosecondsPerRequest) - medianOf(measured.peerNanosecondsPerRequest),
+      peerNanosecondsPerRequest: leastOf(measured.peerNanosecondsPerRequest),
       noise: noiseOf(measured.nanosecondsPerRequest),
       bytesPerRequest: measured.bytesPerRequest,
       referenceNanosecondsPerRequest: own,
-      ratio: own && (whole - peer) / own,
+      ratio: own && best / own,
     };
   });
   return {
     heading:
-      'One end of the ring, one thread: nanoseconds a request, without those of the loop that plays the other end.',
-    columns: ['layout', 'end', 'descriptors', 'ns/request', 'noise', 'loop', 'bytes/request', 'C', 'times C'],
+      'One end of the ring, one thread: nanoseconds a request, without those of the loop that plays the other end; C and ratio of the best.',
+    columns: ['layout', 'end', 'descriptors', 'best ns', 'median', 'noise', 'loop', 'bytes/request', 'C', 'times C'],
     named: 3,
     rows: results.map((row) => [
       row.layout,
       row.end,
       `${row.descriptors}`,
       row.nanosecondsPerRequest.toFixed(1),
+      row.medianNanosecondsPerRequest.toFixed(1),
       `${(row.noise * 100).toFixed(0)} %`,
       row.peerNanosecondsPerRequest.toFixed(1),
       row.bytesPerRequest.toFixed(2),

@@ -14,22 +14,25 @@ export interface RoundsMeasurement {
 /** Enough for the compiler to have done its work before anything counts; a trial with few requests needs none. */
 const WARM_UP_REQUESTS = 100_000;
 
+/** Times the heap is measured at most: each needs a collection before it. */
+const HEAP_SAMPLES = 5;
+
 /** Requests that {@link measureRounds} does before it measures, at least. */
 export function warmUpRequests(requests: number): number {
   return Math.min(WARM_UP_REQUESTS, 10 * requests);
 }
 
-/** Measures `round`, which does {@link DEPTH} requests: first the heap, then the time, each `samples` times over `requests`. */
+/** Measures `round`, which does {@link DEPTH} requests: first the heap, then the time `samples` times over `requests`. */
 export async function measureRounds(round: () => void, requests: number, samples: number): Promise<RoundsMeasurement> {
   const rounds = Math.ceil(requests / DEPTH);
   for (let done = 0; done < warmUpRequests(requests); done += DEPTH) round();
   const growth = await measureHeapSamples(() => {
     for (let i = 0; i < rounds; i++) round();
   }, samples);
-  // As many samples as asked for, of as many rounds each; two more at both ends are left out of what is returned.
+  // As many samples as asked for, of as many rounds each, and none left out.
   const { samples: nanoseconds } = await measure(round, {
-    min_samples: samples + 4,
-    samples_threshold: samples,
+    min_samples: samples,
+    samples_threshold: Infinity,
     min_cpu_time: 0,
     batch_samples: rounds,
     batch_unroll: 1,
@@ -43,14 +46,14 @@ export async function measureRounds(round: () => void, requests: number, samples
   };
 }
 
-/** The growth of the heap while `run` ran, of the time it grew least; and the collections of all `samples` times. */
+/** The growth of the heap while `run` ran, of the time it grew least; and the collections of all times. */
 export async function measureHeapSamples(
   run: () => void,
   samples: number,
 ): Promise<{ readonly bytes: number; readonly collections: number }> {
   let bytes = Infinity;
   let collections = 0;
-  for (let i = 0; i < samples; i++) {
+  for (let i = 0; i < samples && i < HEAP_SAMPLES; i++) {
     const growth = await measureHeapGrowth(run);
     bytes = Math.min(bytes, growth.bytes);
     collections += growth.collections;
