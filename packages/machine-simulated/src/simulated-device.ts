@@ -202,7 +202,8 @@ export class SimulatedDevice implements DeviceQueues {
   }
 
   /** Handles what is available and wanted on one queue. Returns whether anything was. */
-  #serve(index: number, { queue, chain }: EnabledQueue): boolean {
+  #serve(index: number, enabled: EnabledQueue): boolean {
+    const { queue, chain } = enabled;
     let isBusy = false;
     do {
       queue.disableNotifications();
@@ -210,6 +211,8 @@ export class SimulatedDevice implements DeviceQueues {
         isBusy = true;
         const faults = this.#space.faults.count;
         const written = this.model.process(index, chain, this.#space, this);
+        // Reset from inside, by what it wrote: a queue is not touched after that (section 2.4.1).
+        if (this.#queues[index] !== enabled) return isBusy;
         if (this.#options.rogue.length > 0) this.#misbehave();
         // Whatever a buffer made the device do, a queue that was reset meanwhile is not touched again.
         if (this.#queues[index]?.queue !== queue) return isBusy;
