@@ -169,7 +169,12 @@ export class DeviceSession {
         `the device has no queue ${index}, which its features and configuration imply`,
       );
     const layout = accepted.has(VIRTIO_F_RING_PACKED) ? 'packed' : 'split';
-    const size = isLegacy ? most : queueSize(layout, Math.min(profile.queue.size, most));
+    const size = queueSize(layout, isLegacy ? Math.min(most, 32768) : Math.min(profile.queue.size, most));
+    if (isLegacy && size !== most)
+      throw new DeviceError(
+        'ERR_DEVICE_CONFIG',
+        `the device says that queue ${index} has ${most} entries; a legacy queue has a power of two of them, at most 32768`,
+      );
     const indirect = accepted.has(VIRTIO_RING_F_INDIRECT_DESC) ? INDIRECT_ENTRIES : 0;
     const sizes = profile.workload.interruptions.map((interruption) => Math.min(interruption.size ?? size, most));
     const mapping = this.#openMapping(index, Math.max(size, ...sizes) * Math.max(1, indirect));

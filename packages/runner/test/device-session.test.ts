@@ -1,0 +1,138 @@
+import {
+  DmaError,
+  FeatureSet,
+  GuestMemory,
+  FaultLog,
+  VIRTIO_F_RING_PACKED,
+  VIRTIO_F_VERSION_1,
+  type DeviceInterface,
+} from '@virtio-platform/core';
+import type { ComposedRun } from '@virtio-platform/profile';
+import { DeviceSession } from '@virtio-platform/runner';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { RegisterTransport } from '../../core/test/register-transport.ts';
+
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+/** A block device that gives these for the size of its queue, one after the other, and then the last for ever. */
+class SizingTransport extends RegisterTransport {
+  readonly #sizes: readonly number[];
+  reads = 0;
+
+  constructor(sizes: readonly number[], deviceInterface: DeviceInterface, isPacked: boolean, slowReset: number) {
+    const version = FeatureSet.of(VIRTIO_F_VERSION_1);
+    const offered = isPacked ? version.with(VIRTIO_F_RING_PACKED) : version;
+    super({
+      offered: deviceInterface === 'legacy' ? FeatureSet.EMPTY : offered,
+      interface: deviceInterface,
+      configBytes: 64,
+      slowReset,
+    });
+    this.#sizes = sizes;
+    this.config.fill(0);
+    new DataView(this.config.buffer).setBigUint64(0, 2048n, true);
+  }
+
+  override maxQueueSize(_queue: number): number {
+    return this.#sizes[Math.min(this.reads++, this.#sizes.length - 1)]!;
+  }
+}
+
+interface Session {
+  readonly session: DeviceSession;
+  readonly transport: SizingTransport;
+  readonly memory: GuestMemory;
+}
+
+function open(
+  layout: 'split' | 'packed',
+  sizes: readonly number[],
+  { deviceInterface = 'modern', slowReset = 0 }: { deviceInterface?: DeviceInterface; slowReset?: number } = {},
+): Session {
+  const memory = new GuestMemory(new SharedArrayBuffer(4 << 20));
+  const transport = new SizingTransport(sizes, deviceInterface, layout === 'packed', slowReset);
+  const run = {
+    profile: {
+      device: { type: 'block' },
+      driver: { privilege: 'kernel', buffers: 'streaming', timeoutMs: 50 },
+      queue: { layout, size: 64 },
+      workload: { kind: 'write-read-verify', requests: 1, depth: 1, blockSize: 512, seed: 1 },
+    },
+    machine: { memory, transport, faults: new FaultLog() },
+    platform: {
+      traits: {
+        restrictedMemory: false,
+        isolates: false,
+        mappedPath: 'identity',
+        identityVerified: true,
+        addressMeaning: '',
+      },
+      rules: [],
+      guestByteOrder: 'little',
+      openMapping: () => {
+        throw new DmaError('ERR_DMA_RANGE', 'nothing is mapped on the physical path');
+      },
+    },
+  };
+  return { session: new DeviceSession(run as unknown as ComposedRun), transport, memory };
+}
+
+describe.each(['split', 'packed'] as const)('a session over a %s ring with a device that lies', (layout) => {
+  it.each([
+    [[65_535], 64],
+    [[64], 64],
+    [[100], 64],
+    [[33], layout === 'split' ? 32 : 33],
+    [[3], layout === 'split' ? 2 : 3],
+    [[1], 1],
+    [[8, 65_535, 0], 8],
+    [[65_535, 8], 64],
+  ])('D44 makes a queue that both can have of a size of %j', (sizes, size) => {
+    const { session, transport, memory } = open(layout, sizes);
+    session.start();
+    expect([session.ring, transport.reads]).toEqual([{ layout, size }, 1]);
+    expect(transport.log).toContain(`queue 0 of ${size}`);
+    session.end();
+    expect([session.dma.live, memory.allocated]).toEqual([0, 0]);
+    session.dispose();
+  });
+
+  it('D44 refuses a device without the queue that it has to have, and keeps nothing', () => {
+    const { session, memory } = open(layout, [0]);
+    expect(() => session.start()).toThrow(expect.objectContaining({ code: 'ERR_DEVICE_CONFIG' }));
+    session.end();
+    expect([session.dma.live, memory.allocated]).toEqual([0, 0]);
+  });
+
+  it('D45 M7 gives nothing back to its owner while a reset is not confirmed', () => {
+    const { session, transport, memory } = open(layout, [8], { slowReset: Infinity });
+    session.start();
+    const held = { live: session.dma.live, allocated: memory.allocated };
+    expect(held.live).toBeGreaterThan(0);
+    vi.useFakeTimers({ toFake: ['performance'] });
+    transport.wait = (timeoutMs) => {
+      vi.advanceTimersByTime(timeoutMs);
+      return 'timeout';
+    };
+    expect(() => session.end()).toThrow(expect.objectContaining({ code: 'ERR_DEVICE_RESET_TIMEOUT' }));
+    expect({ live: session.dma.live, allocated: memory.allocated }).toEqual(held);
+  });
+});
+
+describe('a session over the split ring of a legacy device, which alone says how long it is', () => {
+  it.each([0, 3, 65_535, 65_536])('D44 refuses a queue of %d entries, and keeps nothing', (size) => {
+    const { session, memory } = open('split', [size], { deviceInterface: 'legacy' });
+    expect(() => session.start()).toThrow(expect.objectContaining({ code: 'ERR_DEVICE_CONFIG' }));
+    session.end();
+    expect([session.dma.live, memory.allocated]).toEqual([0, 0]);
+  });
+
+  it('D44 takes the size that it has to take', () => {
+    const { session } = open('split', [256], { deviceInterface: 'legacy' });
+    session.start();
+    expect(session.ring).toEqual({ layout: 'split', size: 256 });
+    session.end();
+  });
+});
