@@ -50,6 +50,16 @@ async function boot(device: 'same-thread' | 'worker', isLegacy = false): Promise
   return machine;
 }
 
+/** Brings the device up to where its queues can be enabled. */
+function negotiate(transport: Transport, layout: QueueLayout): void {
+  resetDevice(transport);
+  const features = FeatureSet.of(VIRTIO_F_VERSION_1);
+  transport.writeStatus(DeviceStatus.Acknowledge | DeviceStatus.Driver);
+  transport.writeDriverFeatures(layout === 'packed' ? features.with(VIRTIO_F_RING_PACKED) : features);
+  transport.writeStatus(transport.readStatus() | DeviceStatus.FeaturesOk);
+  expect(transport.readStatus() & DeviceStatus.FeaturesOk).toBe(DeviceStatus.FeaturesOk);
+}
+
 /** A driver that frames its block requests as it likes. */
 class RawBlockDriver {
   readonly transport: Transport;
@@ -61,12 +71,7 @@ class RawBlockDriver {
     const { transport, memory } = booted;
     this.#machine = booted;
     this.transport = transport;
-    resetDevice(transport);
-    const features = FeatureSet.of(VIRTIO_F_VERSION_1);
-    transport.writeStatus(DeviceStatus.Acknowledge | DeviceStatus.Driver);
-    transport.writeDriverFeatures(layout === 'packed' ? features.with(VIRTIO_F_RING_PACKED) : features);
-    transport.writeStatus(transport.readStatus() | DeviceStatus.FeaturesOk);
-    expect(transport.readStatus() & DeviceStatus.FeaturesOk).toBe(DeviceStatus.FeaturesOk);
+    negotiate(transport, layout);
     const mapping = new DirectDmaMapping(memory, { path: 'physical', capacity: 64 });
     this.queue = openVirtqueue(layout, memory, mapping, {
       index: 0,
@@ -190,21 +195,33 @@ describe.each(['same-thread', 'worker'] as const)(
       });
 
       it('V30 asks for a reset over a queue that is enabled again, and leaves the one it has alone', async () => {
-        const { driver } = await start();
-        const { words } = driver.queue.addresses;
-        const elsewhere = words.map((word) => (word === 0 ? 0 : word + 0x1000));
-        driver.transport.enableQueue(0, { size: driver.queue.size, words: elsewhere });
-        expect(driver.transport.readStatus() & DeviceStatus.NeedsReset).toBe(DeviceStatus.NeedsReset);
+        for (const size of [8, 4]) {
+          const { driver, memory } = await start();
+          startDevice(driver.transport);
+          const elsewhere = driver.queue.addresses.words.map((word, i) => (i % 2 === 0 ? word + 0x8000 : word));
+          driver.send(VIRTIO_BLK_T_IN, ['header']);
+          const before = memory.u8.slice();
+          driver.transport.enableQueue(0, { size, words: elsewhere });
+          expect(driver.transport.readStatus() & DeviceStatus.NeedsReset).toBe(DeviceStatus.NeedsReset);
+          for (let i = 0; i < 20; i++) driver.transport.notify(0);
+          expect(driver.isAnswered).toBe(false);
+          expect(Buffer.compare(memory.u8, before)).toBe(0);
+          await machine?.dispose();
+        }
       });
 
-      it.each([0, 9999, 65_536])('V29 D44 asks for a reset over a queue of %d entries', async (size) => {
-        const { driver } = await start();
-        driver.transport.enableQueue(0, { size, words: driver.queue.addresses.words });
-        expect(driver.transport.readStatus() & DeviceStatus.NeedsReset).toBe(DeviceStatus.NeedsReset);
+      it.each([0, 2048, 9999, 65_536])('V29 D44 asks for a reset over a queue of %d entries', async (size) => {
+        const { transport } = await boot(device);
+        negotiate(transport, layout);
+        transport.enableQueue(0, { size, words: Uint32Array.of(0x1_0000, 0, 0x8_0000, 0, 0x10_0000, 0) });
+        expect(transport.readStatus() & DeviceStatus.NeedsReset).toBe(DeviceStatus.NeedsReset);
+        negotiate(transport, layout);
+        transport.enableQueue(0, { size: 8, words: Uint32Array.of(0x1_0000, 0, 0x8_0000, 0, 0x10_0000, 0) });
+        expect(transport.readStatus() & DeviceStatus.NeedsReset).toBe(0);
       });
     });
 
-    it('M6 refuses a legacy queue that no 32-bit page frame number can tell of', async () => {
+    it('M6 refuses a legacy split queue that no 32-bit page frame number can tell of', async () => {
       const { transport } = await boot(device, true);
       for (const words of [
         [0, 0x1000, 128, 0x1000, 0x1000, 0x1000],
