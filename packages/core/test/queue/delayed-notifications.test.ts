@@ -59,6 +59,15 @@ describe.each(['split', 'packed'] as const)('enableNotificationsDelayed on a %s 
     expect(queue.enableNotificationsDelayed()).toBe(false);
   });
 
+  it('R-02 says so when as many are back as it would wait for, though a list hides the place of its event', () => {
+    // Two buffers of four slots: in a packed ring the event is at slot 6, which stays as it is in the middle of the second.
+    const { queue, device, ids } = popped(layout, 4);
+    for (const id of ids) use(device, id);
+    expect(queue.enableNotificationsDelayed()).toBe(false);
+    expect(queue.takeUsed(new UsedBatch(2))).toBe(2);
+    expect(queue.enableNotificationsDelayed()).toBe(true);
+  });
+
   it('R-02 looks at the place that changes next, not inside a list', () => {
     const { queue, device, ids } = popped(layout, 2);
     use(device, ids[0]!);

@@ -15,6 +15,7 @@ import {
 import { describe, expect, it } from 'vitest';
 import { LayoutDriver } from './layout-driver.ts';
 
+const PLAIN = { eventIdx: false, indirect: true, byteOrder: 'little' } as const;
 const WRITE = VIRTQ_DESC_F_WRITE;
 const INDIRECT = VIRTQ_DESC_F_INDIRECT;
 
@@ -51,18 +52,57 @@ describe.each(['split', 'packed'] as const)('the device of a %s ring against a h
     expect(driver.device.broken).toBeUndefined();
   });
 
-  it('V27 survives a buffer that is the ring itself', () => {
-    for (const fill of [0, 0x01, 0x55, 0x80, 0xff]) {
-      const driver = new LayoutDriver(layout);
-      driver.offer(0, [{ address: driver.descriptors, length: driver.bytes, flags: WRITE }]);
-      expect(driver.pop()).toBe(true);
-      const bytes = new Uint8Array(driver.bytes).fill(fill);
-      expect(driver.space.write(driver.chain.low[0]!, 0, bytes, 0, driver.bytes)).toBe(true);
-      driver.device.push(driver.chain.head, driver.bytes);
-      driver.device.flush();
+  // What is left of a packed ring is read by its flags, and of a split one by its index, which no fill leaves where it was.
+  it.each([
+    [0, undefined],
+    [0x0101, undefined],
+    [0xffff, undefined],
+    [0x0080, 'descriptor-index-out-of-range'],
+    [0x0083, 'descriptor-not-available'],
+    [0x0084, 'indirect-table-invalid'],
+  ])('V27 survives a buffer that is the ring itself, filled with 0x%x', (fill, packedCode) => {
+    const driver = new LayoutDriver(layout);
+    driver.offer(0, [{ address: driver.descriptors, length: driver.bytes, flags: WRITE }]);
+    expect(driver.pop()).toBe(true);
+    const bytes = new Uint8Array(Uint16Array.from({ length: driver.bytes / 2 }, () => fill).buffer);
+    expect(driver.space.write(driver.chain.low[0]!, 0, bytes, 0, driver.bytes)).toBe(true);
+    driver.device.push(driver.chain.head, driver.bytes);
+    driver.device.flush();
+    expect([driver.pop(), driver.pop(), driver.device.inFlight]).toEqual([false, false, 0]);
+    expect(driver.device.broken?.code).toBe(layout === 'split' ? 'available-index-out-of-range' : packedCode);
+  });
+
+  it('V28 breaks on an area outside of memory, whichever it is, and touches nothing', () => {
+    for (const area of [0, 2, 4]) {
+      const { memory, space, chain } = new LayoutDriver(layout);
+      const before = memory.u8.slice();
+      const words = Uint32Array.of(0x4000, 0, 0x6000, 0, 0x8000, 0);
+      words[area + 1] = 1;
+      const device = openDeviceQueue(layout, space, { ...PLAIN, addresses: { size: 8, words } });
+      expect([device.pop(chain), device.broken?.code, device.pop(chain)]).toEqual([false, 'ring-unreachable', false]);
+      expect(space.faults.entries).toMatchObject([{ address: (1n << 32n) + BigInt(words[area]!) }]);
+      expect([device.flush(), Buffer.compare(memory.u8, before)]).toEqual([false, 0]);
+    }
+  });
+
+  it('V28 takes areas at 0 and areas that overlap as they are, and does bounded work over what that makes of them', () => {
+    for (const [at, bytes] of [
+      [0, 0],
+      [0x4000, 0],
+      [0x4000, 0xff],
+      [0x4000, 0x81],
+    ] as const) {
+      const { memory, space, chain } = new LayoutDriver(layout);
+      memory.u8.fill(bytes, at, at + 256);
+      const words = Uint32Array.of(at, 0, at, 0, at, 0);
+      const device = openDeviceQueue(layout, space, { ...PLAIN, addresses: { size: 8, words } });
       let popped = 0;
-      while (driver.pop()) expect(++popped).toBeLessThanOrEqual(driver.size);
-      expect(driver.device.inFlight).toBe(popped);
+      for (; device.pop(chain); device.push(chain.head, 1)) expect(++popped).toBeLessThanOrEqual(8);
+      device.flush();
+      expect([popped, device.inFlight]).toEqual([0, 0]);
+      // In a packed ring both flags are set or neither is: nothing is available.
+      const isBroken = layout === 'split' && bytes > 0;
+      expect(device.broken?.code).toBe(isBroken ? 'available-index-out-of-range' : undefined);
     }
   });
 
@@ -76,6 +116,7 @@ describe.each(['split', 'packed'] as const)('the device of a %s ring against a h
       driver.device.push(driver.chain.head, 1);
       driver.device.flush();
       expect(driver.device.flush()).toBe(false);
+      expect([driver.takeUsed(), driver.takeUsed()]).toEqual([[round % 8, 1], undefined]);
     }
     expect([driver.device.broken, driver.device.inFlight]).toEqual([undefined, 0]);
   });
@@ -154,8 +195,7 @@ describe.each(['split', 'packed'] as const)('the device of a %s ring against a h
     const first = new LayoutDriver(layout === 'split' ? 'packed' : 'split');
     for (let i = 0; i < 8; i++) first.offer(i, [{ flags: WRITE }]);
     const words = Uint32Array.of(first.descriptors, 0, first.driverArea & ~3, 0, first.deviceArea & ~3, 0);
-    const options = { eventIdx: false, indirect: true, byteOrder: 'little' } as const;
-    const device = openDeviceQueue(layout, first.space, { ...options, addresses: { size: 8, words } });
+    const device = openDeviceQueue(layout, first.space, { ...PLAIN, addresses: { size: 8, words } });
     let popped = 0;
     while (device.pop(first.chain)) expect(++popped).toBeLessThanOrEqual(8);
     expect(device.inFlight).toBe(popped);
@@ -181,8 +221,7 @@ describe.each(['split', 'packed'] as const)('the device of a %s ring against a h
     const driver = new LayoutDriver(layout, { memory, space });
     const at = (device: number): number => space.borrow(device, 0, 4, 'write');
     const words = Uint32Array.of(0x4000, 0, 0x6000, 0, 0x8000, 0);
-    const shared = { eventIdx: false, indirect: true, byteOrder: 'little' } as const;
-    const device = openDeviceQueue(layout, space, { ...shared, addresses: { size: 8, words } });
+    const device = openDeviceQueue(layout, space, { ...PLAIN, addresses: { size: 8, words } });
     expect([at(0x4000), at(0x6000), at(0x8000)]).toEqual([0x4000, 0x6000, 0x8000]);
     const put = (address: number, fields: readonly number[]): void => {
       for (const [i, field] of fields.entries()) memory.u32[at(address + i * 4) / 4] = field;
@@ -201,7 +240,7 @@ describe.each(['split', 'packed'] as const)('the device of a %s ring against a h
     expect(device.pop(driver.chain), device.broken?.detail).toBe(true);
     expect([...driver.chain.length.subarray(0, 3)]).toEqual([1, 2, 3]);
     expect([...driver.chain.low.subarray(0, 3)]).toEqual([0x1000, 0x2000, 0x3000]);
-    const gone = openDeviceQueue(layout, space, { ...shared, addresses: { size: 8, words } });
+    const gone = openDeviceQueue(layout, space, { ...PLAIN, addresses: { size: 8, words } });
     offer(63 * PAGE_SIZE + PAGE_SIZE - 24);
     expect(gone.pop(driver.chain)).toBe(false);
     expect([gone.broken?.code, space.faults.entries[0]?.address]).toEqual(['ring-unreachable', BigInt(64 * PAGE_SIZE)]);
@@ -245,7 +284,7 @@ function passesEvent(event: number, position: number, moved: number, size: numbe
 
 describe('packedNeedsNotification', () => {
   it.each([1, 2, 3, 7, 32768])(
-    'D24 D25 D36 V34 asks exactly when the event was passed, across the wrap, in a queue of %d',
+    'D24 D25 D36 V34 R-15 asks exactly when the event was passed, across the wrap, in a queue of %d',
     (size) => {
       const slots = size > 8 ? [0, 1, size - 1] : Array.from({ length: size }, (_, i) => i);
       const places = slots.flatMap((slot) => [slot, slot | 0x8000]);

@@ -2,6 +2,7 @@ import {
   DescriptorChain,
   DirectDmaMapping,
   FaultLog,
+  FIRST_POSITION,
   GuestMemory,
   InFlightOrder,
   LittleEndianSplitRing,
@@ -11,6 +12,8 @@ import {
   PHYSICAL_ADDRESS_SPACE,
   ScatterList,
   UsedBatch,
+  usedFlags,
+  VIRTQ_DESC_F_WRITE,
   type DeviceQueue,
   type QueueLayout,
   type Virtqueue,
@@ -126,27 +129,69 @@ describe('IN_ORDER on the wire', () => {
   });
 });
 
-describe('IN_ORDER with a hostile device', () => {
-  it('D39 D41 breaks over an element that names what is not outstanding', () => {
-    for (const id of [7, 8, 0xffff_ffff]) {
-      const ends = popped('split', 2);
-      splitRing(ends).writeUsedElement(0, id, 1);
-      splitRing(ends).publishUsedIdx(2);
-      expect(take(ends.queue)).toEqual([]);
-      expect(ends.queue.broken?.code).toBe('used-id-not-outstanding');
-    }
+/** Says as a device that the batch from buffer `first` on ends with `id`, `count` buffers later, true or not. */
+function answer(ends: Ends, layout: QueueLayout, first: number, id: number, count: number, written = 1): void {
+  if (layout === 'split') {
+    splitRing(ends).writeUsedElement(first, id, written);
+    splitRing(ends).publishUsedIdx(first + count);
+    return;
+  }
+  packedRing(ends).writeUsed(first, id, written);
+  packedRing(ends).publishFlags(first, usedFlags(FIRST_POSITION) | VIRTQ_DESC_F_WRITE);
+}
+
+describe.each(['split', 'packed'] as const)('IN_ORDER on a %s ring with a hostile device', (layout) => {
+  it.each([7, 8, 0xffff])('D39 breaks over a batch that ends with %d, which is not outstanding', (id) => {
+    const ends = popped(layout, 2);
+    answer(ends, layout, 0, id, 2);
+    expect(take(ends.queue)).toEqual([]);
+    expect([ends.queue.broken?.code, ends.queue.outstanding]).toEqual(['used-id-not-outstanding', 2]);
   });
 
-  it('D40 takes an element that skips over everything, and breaks where the index does not go as far', () => {
-    const whole = popped('split', 4);
-    splitRing(whole).writeUsedElement(0, whole.ids[3]!, 1);
-    splitRing(whole).publishUsedIdx(4);
-    expect(take(whole.queue)).toHaveLength(4);
-    const short = popped('split', 4);
-    splitRing(short).writeUsedElement(0, short.ids[3]!, 1);
-    splitRing(short).publishUsedIdx(2);
-    expect(take(short.queue).length).toBeLessThanOrEqual(1);
-    expect(short.queue.broken?.code).toBe('used-index-out-of-range');
+  it('D39 D41 breaks over a batch that ends behind where it starts', () => {
+    const ends = popped(layout, 4);
+    answer(ends, layout, 0, ends.ids[2]!, 3);
+    expect(take(ends.queue)).toHaveLength(3);
+    answer(ends, layout, 3, ends.ids[1]!, 1);
+    expect(take(ends.queue)).toEqual([]);
+    expect([ends.queue.broken?.code, ends.queue.outstanding]).toEqual(['used-id-not-outstanding', 1]);
+  });
+
+  it('D40 takes a batch of everything, and not one more', () => {
+    const ends = popped(layout, 4);
+    answer(ends, layout, 0, ends.ids[3]!, 4);
+    expect(take(ends.queue)).toEqual(ends.ids.map((id, i) => [id, i === 3 ? 1 : ROOM]));
+    answer(ends, layout, 4, 4, 1);
+    expect(take(ends.queue)).toEqual([]);
+    expect(ends.queue.broken).toBeDefined();
+  });
+
+  it('D41 never returns a buffer before those in front of it', () => {
+    const ends = popped(layout, 2);
+    answer(ends, layout, 0, ends.ids[1]!, layout === 'split' ? 2 : 1);
+    expect(take(ends.queue)).toEqual([
+      [ends.ids[0], ROOM],
+      [ends.ids[1], 1],
+    ]);
+    answer(ends, layout, 2, ends.ids[0]!, 1);
+    expect(take(ends.queue)).toEqual([]);
+    expect(ends.queue.broken).toBeDefined();
+  });
+
+  it('D42 breaks over a batch whose last buffer is said to have more than it has room for', () => {
+    const ends = popped(layout, 2);
+    answer(ends, layout, 0, ends.ids[1]!, 2, ROOM + 1);
+    expect(take(ends.queue)).toEqual([[ends.ids[0], ROOM]]);
+    expect(ends.queue.broken?.code).toBe('used-length-too-large');
+  });
+});
+
+describe('IN_ORDER on a split ring whose index does not go as far as its batch', () => {
+  it('D40 breaks where the index ends', () => {
+    const ends = popped('split', 4);
+    answer(ends, 'split', 0, ends.ids[3]!, 2);
+    expect(take(ends.queue)).toEqual([[ends.ids[0], ROOM]]);
+    expect(ends.queue.broken?.code).toBe('used-index-out-of-range');
   });
 });
 

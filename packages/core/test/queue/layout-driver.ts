@@ -5,6 +5,7 @@ import {
   FaultLog,
   FIRST_POSITION,
   GuestMemory,
+  isUsed,
   openDescriptorTable,
   openDeviceQueue,
   openSplitRing,
@@ -53,6 +54,8 @@ export class LayoutDriver {
   readonly buffer: number;
   #availIdx = 0;
   #position = FIRST_POSITION;
+  #usedIdx = 0;
+  #usedPosition = FIRST_POSITION;
 
   constructor(layout: QueueLayout, options: LayoutDriverOptions = {}) {
     const { size = 8, eventIdx = false, inOrder = false } = options;
@@ -107,6 +110,22 @@ export class LayoutDriver {
 
   pop(): boolean {
     return this.device.pop(this.chain);
+  }
+
+  /** Takes what the device returned next, believing it: id and bytes, or `undefined`. A packed ring goes on by one slot. */
+  takeUsed(): [id: number, written: number] | undefined {
+    if (this.layout === 'packed') {
+      const ring = new PackedRing(this.memory, this.descriptors, this.driverArea, this.deviceArea);
+      const slot = slotOf(this.#usedPosition);
+      if (!isUsed(ring.flags(slot), this.#usedPosition)) return undefined;
+      this.#usedPosition = advance(this.#usedPosition, 1, this.size);
+      return [ring.id(slot), ring.length(slot)];
+    }
+    const ring = openSplitRing('little', this.memory, this.driverArea, this.deviceArea, this.size);
+    if (ring.usedIdx() === this.#usedIdx) return undefined;
+    const slot = this.#usedIdx & (this.size - 1);
+    this.#usedIdx = (this.#usedIdx + 1) & 0xffff;
+    return [ring.usedId(slot), ring.usedLength(slot)];
   }
 
   /** Writes the event by which the driver asks to be told, anything it likes. */

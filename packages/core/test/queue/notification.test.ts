@@ -7,7 +7,7 @@ function writesEvent(event: number, current: number, previous: number): boolean 
   return false;
 }
 
-describe('needsNotification', () => {
+describe('needsNotification, for a split ring', () => {
   it('asks exactly when the event index was passed, for all small indices', () => {
     for (let previous = 0; previous < 24; previous++) {
       for (let current = previous; current < previous + 24; current++) {

@@ -104,12 +104,24 @@ describe('PackedDeviceQueue with a hostile driver', () => {
     expect([driver.chain.count, driver.chain.readable, driver.chain.head]).toEqual([3, 1, 2]);
   });
 
-  it('V08 V09 V10 V11 refuses lengths that cannot be', () => {
+  it('V08 refuses a descriptor without bytes, also in a list', () => {
     expectBroken(new RawPackedDriver().offer({ length: 0 }), 'descriptor-length-invalid');
-    expectBroken(
-      new RawPackedDriver().offer({ address: 0xffff_fff0, high: 0xffff_ffff, length: 17 }),
-      'descriptor-length-invalid',
-    );
+    expectBroken(new RawPackedDriver().offer({ flags: NEXT }).offer({ length: 0 }), 'descriptor-length-invalid');
+  });
+
+  it('V09 takes a descriptor of 2^32 - 1 bytes as it is', () => {
+    const driver = new RawPackedDriver().offer({ length: 0xffff_ffff, flags: WRITE });
+    expect(driver.pop()).toBe(true);
+    expect([driver.chain.length[0], driver.chain.writableBytes]).toEqual([0xffff_ffff, 0xffff_ffff]);
+  });
+
+  it('V10 refuses a range that wraps at 2^64, and takes one that ends there', () => {
+    const at = { address: 0xffff_fff0, high: 0xffff_ffff };
+    expect(new RawPackedDriver().offer({ ...at, length: 16 }).pop()).toBe(true);
+    expectBroken(new RawPackedDriver().offer({ ...at, length: 17 }), 'descriptor-length-invalid');
+  });
+
+  it('V11 refuses a list of more than 2^32 bytes', () => {
     const long = new RawPackedDriver();
     long.offer({ length: 0xffff_ffff, flags: NEXT }).offer({ length: 2 });
     expectBroken(long, 'descriptor-length-invalid');
@@ -163,7 +175,7 @@ describe('PackedDeviceQueue with a hostile driver', () => {
       expect(() => open(4, words)).toThrow(RangeError);
   });
 
-  it('V38 V39 refuses a list of which a part is not available', () => {
+  it('V38 V39 R-15 refuses a list of which a part is not available', () => {
     expectBroken(new RawPackedDriver().offer({ flags: NEXT }), 'descriptor-not-available');
     expectBroken(new RawPackedDriver().offer({ flags: NEXT }).offer({ mark: 0 }), 'descriptor-not-available');
   });
@@ -211,6 +223,37 @@ describe('PackedDeviceQueue with a hostile driver', () => {
     expect([driver.chain.count, driver.chain.readable, driver.chain.head]).toEqual([2, 1, 3]);
   });
 
+  it('V46 does not end a table where a split ring would', () => {
+    const driver = new RawPackedDriver().entry(0, BUFFER, 8, 0, 0).entry(1, BUFFER + 8, 8, 0, 0);
+    driver.offer({ flags: INDIRECT, address: TABLE, length: 32 });
+    expect([driver.pop(), driver.chain.count]).toEqual([true, 2]);
+  });
+
+  it('V46 reads a table in the format of a split ring by its own rules, in which next are the flags', () => {
+    // Three readable entries: flags NEXT, next 1, 2 and 0. As flags, 2 says that the device may write.
+    const driver = new RawPackedDriver()
+      .entry(0, BUFFER, 8, NEXT, 1)
+      .entry(1, BUFFER + 8, 8, NEXT, 2)
+      .entry(2, BUFFER + 16, 8, 0, 0);
+    driver.offer({ flags: INDIRECT, address: TABLE, length: 48 });
+    expectBroken(driver, 'descriptor-order-invalid');
+  });
+
+  it.each([1, 3])('V48 goes round a queue of %d, with lists of one and of exactly the queue', (size) => {
+    const driver = new RawPackedDriver(size);
+    for (let lap = 0; lap < 6; lap++) {
+      const slots = lap % 2 === 0 ? size : 1;
+      for (let i = 0; i < slots; i++) driver.offer({ flags: i < slots - 1 ? NEXT : WRITE, length: lap + 1 });
+      expect([driver.pop(), driver.chain.count, driver.chain.length[0]]).toEqual([true, slots, lap + 1]);
+      expect(driver.pop()).toBe(false);
+      driver.device.push(0, 1);
+      driver.device.flush();
+    }
+    expect([driver.device.broken, driver.device.inFlight]).toEqual([undefined, 0]);
+    const behind = DESCRIPTORS + size * 16;
+    expect(driver.memory.u8.subarray(behind, behind + 16).every((byte) => byte === 0)).toBe(true);
+  });
+
   it('V37 has no more slots in flight than the queue has, though a driver offers them again', () => {
     const driver = new RawPackedDriver(2).offer({ id: 0, flags: NEXT }).offer({ id: 0 });
     expect(driver.pop()).toBe(true);
@@ -224,7 +267,7 @@ describe('PackedDeviceQueue with a hostile driver', () => {
     ['the other lap', 0 | (RING_EVENT_FLAGS_DESC << 16), false],
     ['the slot just used', 0x8000 | (RING_EVENT_FLAGS_DESC << 16), true],
     ['never', 1 << 16, false],
-  ])('V47 decides about a notification where the event structure says %s', (_, event, notifies) => {
+  ])('V47 R-15 decides about a notification where the event structure says %s', (_, event, notifies) => {
     const driver = new RawPackedDriver(4, { eventIdx: true }).offer();
     expect(driver.pop()).toBe(true);
     Atomics.store(driver.memory.u32, DRIVER / 4, event);

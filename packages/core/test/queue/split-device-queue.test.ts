@@ -11,11 +11,12 @@ import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { RawDriver } from './raw-driver.ts';
 
-/** Pops once and expects the queue to break with that reason, for good. */
+/** Pops once and expects the queue to break with that reason, for good, after no more work than the queue is long. */
 function expectBroken(driver: RawDriver, code: BrokenCode): void {
   const chain = new DescriptorChain(driver.size);
   expect(driver.device.pop(chain)).toBe(false);
   expect(driver.device.broken?.code).toBe(code);
+  expect(chain.count).toBeLessThanOrEqual(driver.size);
   const reason = driver.device.broken;
   driver.describe(0, 0);
   driver.publish(0);
@@ -294,6 +295,7 @@ describe('SplitDeviceQueue against a hostile driver', () => {
       driver.describeInTable(0, NEXT, next);
       driver.publish(0);
       expectBroken(driver, code);
+      expect(driver.device.broken?.detail).toContain(next === 0 ? 'an indirect table of 3' : 'a table of 3');
     }
     const driver = new RawDriver();
     driver.descriptors.write(0, driver.tableAddress, 0, 48, INDIRECT, 0);
@@ -320,6 +322,15 @@ describe('SplitDeviceQueue against a hostile driver', () => {
     driver.describeInTable(1, WRITE, 0, 7);
     driver.publish(0);
     expect(pop(driver)).toMatchObject({ readable: 2, lengths: [5, 6, 7] });
+  });
+
+  it('V22 breaks on a second table behind the first', () => {
+    const driver = new RawDriver();
+    driver.descriptors.write(0, driver.tableAddress, 0, 16, INDIRECT | NEXT, 1);
+    driver.descriptors.write(1, driver.tableAddress + 16, 0, 16, INDIRECT, 0);
+    for (const entry of [0, 1]) driver.describeInTable(entry, 0);
+    driver.publish(0);
+    expectBroken(driver, 'indirect-table-invalid');
   });
 
   it('V23 ignores WRITE on the descriptor that refers to a table', () => {
