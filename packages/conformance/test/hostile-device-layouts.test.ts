@@ -36,9 +36,10 @@ describe.each(['split', 'packed'] as const)('the driver of a %s ring against a h
     const first = ring.send();
     ring.answer(first, 5, 2);
     expect(ring.take()).toEqual([[first, 5]]);
-    expect(ring.send()).toBe(first);
-    ring.answer(first, 6, 2);
-    expect(ring.take()).toEqual([[first, 6]]);
+    // The request that has it now has more room, so that the two are told apart.
+    expect(ring.send(0, 2)).toBe(first);
+    ring.answer(first, SEGMENT + 6, 2);
+    expect(ring.take()).toEqual([[first, SEGMENT + 6]]);
     ring.answer(first, 7, 2);
     expect(ring.take()).toEqual([]);
     expect(ring.queue.broken).toBeDefined();
@@ -98,15 +99,65 @@ describe.each(['split', 'packed'] as const)('the driver of a %s ring against a h
   it('D23 loses a kick and nothing else over a poisoned event', () => {
     const ring = open({ eventIdx: true });
     const [, , device] = ring.areas();
-    if (layout === 'split') Atomics.store(ring.memory.u16, device / 2 + 2 + 4 * 8, 0x8000);
-    else Atomics.store(ring.memory.u32, device / 4, 0x7abc | (RING_EVENT_FLAGS_DESC << 16));
-    const id = ring.add();
-    expect(ring.queue.publish()).toBe(false);
-    expect(ring.device.pop(ring.chain)).toBe(true);
-    ring.answer(id, 3, 2);
-    expect(ring.take()).toEqual([[id, 3]]);
+    for (const event of [0x7abc, 0x4000, 0x7fff, 0x0100, 0x7abd]) {
+      if (layout === 'split') Atomics.store(ring.memory.u16, device / 2 + 2 + 4 * 8, event);
+      else Atomics.store(ring.memory.u32, device / 4, event | (RING_EVENT_FLAGS_DESC << 16));
+      const id = ring.add();
+      expect(ring.queue.publish()).toBe(false);
+      expect([ring.device.pop(ring.chain), ring.chain.head]).toEqual([true, id]);
+      ring.device.push(id, 3);
+      ring.device.flush();
+      expect(ring.take()).toEqual([[id, 3]]);
+    }
     expect(ring.queue.broken).toBeUndefined();
   });
+
+  /** Overwrites one field of every descriptor in the ring with each of these values. */
+  const OVERWRITES: readonly [string, offset: number, bytes: 2 | 4, values: readonly number[]][] = [
+    ['D15 the address', 0, 4, [0, 0x1000, 0xffff_ffff]],
+    ['D15 the high half of the address', 4, 4, [0, 0xffff_ffff]],
+    ['D16 the length', 8, 4, [0, 8, 0xffff_ffff]],
+    ['D17 the flags', layout === 'split' ? 12 : 14, 2, [0, 1, 2, 3, 4, 7]],
+    [layout === 'split' ? 'D18 next' : 'the id', layout === 'split' ? 14 : 12, 2, [0, 1, 2, 7, 8, 0xffff]],
+  ];
+
+  it.each(OVERWRITES)('%s overwritten in flight, in every descriptor, changes nothing', (_, offset, bytes, values) => {
+    for (const value of values) {
+      const ring = open();
+      const ids = [ring.send(), ring.send()];
+      expect([ring.device.pop(ring.chain), ring.fill(1, 0xaa)]).toEqual([true, true]);
+      const [descriptor] = ring.areas();
+      for (let slot = 0; slot < 8; slot++) {
+        const at = descriptor + slot * 16 + offset;
+        if (bytes === 4) ring.memory.u32[at / 4] = value;
+        else ring.memory.u16[at / 2] = value;
+      }
+      ring.answer(ids[0]!, 50, 2);
+      expect(ring.take(1), ring.queue.broken?.detail).toEqual([[ids[0], 50]]);
+      expect(ring.received()).toEqual(filled(0xaa, 50));
+      ring.answer(ids[1]!, 7, 2);
+      expect(ring.take(1), ring.queue.broken?.detail).toEqual([[ids[1], 7]]);
+      expect(ring.mapping.statistics.live).toBe(ring.idle.live);
+    }
+  });
+
+  it.each([0, 0xff])(
+    'D20 a table and the descriptor of it overwritten in flight with bytes of %d changes nothing',
+    (byte) => {
+      const ring = open({ indirect: 4 });
+      const id = ring.send(1, 2);
+      expect([ring.device.pop(ring.chain), ring.fill(1, 0xaa)]).toEqual([true, true]);
+      const [descriptor] = ring.areas();
+      const { u8, u32 } = ring.memory;
+      const table = ring.space.borrow(u32[descriptor / 4]!, u32[descriptor / 4 + 1]!, 48, 'write');
+      u8.fill(byte, table, table + 48);
+      u8.fill(byte, descriptor, descriptor + 8 * 16);
+      ring.answer(id, 50, 1);
+      expect(ring.take(1), ring.queue.broken?.detail).toEqual([[id, 50]]);
+      expect(ring.received()).toEqual(filled(0xaa, 50));
+      expect(ring.mapping.statistics.live).toBe(ring.idle.live);
+    },
+  );
 
   it('D43 does nothing in a storm of interrupts over an empty ring: before the first buffer, with one out, after a reset', () => {
     const ring = open();
@@ -114,6 +165,8 @@ describe.each(['split', 'packed'] as const)('the driver of a %s ring against a h
       for (let i = 0; i < 1000; i++) expect(ring.take()).toEqual([]);
     };
     storm();
+    ring.answer(ring.send(), 1, 2);
+    expect(ring.take()).toHaveLength(1);
     ring.add();
     storm();
     ring.queue.publish();
@@ -177,5 +230,27 @@ describe.each(['split', 'packed'] as const)('the driver of a %s ring against a h
     expect(ring.mapping.statistics.bytesBounced - before).toBe(40);
     ring.fill(1, 0xee, 2048);
     expect(ring.received()).toEqual(filled(0xaa, 40));
+  });
+});
+
+describe('the driver of a packed ring against a hostile device', () => {
+  it('D37 skips a list of its own length, whatever the device makes of the slots behind its first', () => {
+    for (const flags of [0, 0x8081, 0x8083, 0x80, 0xffff]) {
+      const ring = new LayoutRing('packed');
+      const [long, short] = [ring.send(1, 2), ring.send(0, 1)];
+      const [descriptor] = ring.areas();
+      for (const slot of [1, 2]) {
+        const at = descriptor + slot * 16;
+        ring.memory.u8.fill(0xee, at, at + 14);
+        ring.memory.u16[at / 2 + 7] = flags;
+      }
+      ring.answer(long, SEGMENT, 3);
+      ring.answer(short, 1, 1);
+      expect(ring.take()).toEqual([
+        [long, SEGMENT],
+        [short, 1],
+      ]);
+      expect([ring.queue.outstanding, ring.mapping.statistics.live]).toEqual([0, ring.idle.live]);
+    }
   });
 });

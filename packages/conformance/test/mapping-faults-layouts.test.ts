@@ -1,8 +1,18 @@
-import { DMA_NO_SPACE, DMA_TOO_LARGE, PAGE_SIZE, QUEUE_FULL, ScatterList } from '@virtio-platform/core';
+import {
+  DirectDmaMapping,
+  DMA_NO_SPACE,
+  DMA_TOO_LARGE,
+  GuestMemory,
+  openVirtqueue,
+  PAGE_SIZE,
+  QUEUE_FULL,
+  ScatterList,
+} from '@virtio-platform/core';
 import { describe, expect, it } from 'vitest';
 import { LayoutRing, POOL_BYTES, SEGMENT } from './layout-ring.ts';
 
 const TOO_LONG = POOL_BYTES + 1;
+const PLAIN = { eventIdx: false, indirect: 0, legacyLayout: false, byteOrder: 'little' } as const;
 
 describe.each(['split', 'packed'] as const)('the driver of a %s ring over a mapping that has limits', (layout) => {
   it.each([0, 4])(
@@ -64,6 +74,26 @@ describe.each(['split', 'packed'] as const)('the driver of a %s ring over a mapp
       }
     },
   );
+
+  it('M5 takes device address 0 for one like any other: of a buffer, which is unmapped once', () => {
+    const memory = new GuestMemory(new SharedArrayBuffer(1 << 20));
+    const buffer = memory.allocate(PAGE_SIZE);
+    const offset = BigInt.asUintN(64, -BigInt(buffer));
+    const mapping = new DirectDmaMapping(memory, { path: 'linear', capacity: 8, offset });
+    const queue = openVirtqueue(layout, memory, mapping, { ...PLAIN, index: 0, size: 8, usedLength: 'strict' });
+    const idle = mapping.statistics.live;
+    const list = new ScatterList(2);
+    list.addReadable(buffer, 16);
+    list.addWritable(buffer, 16);
+    const ring = (queue.addresses.words[0]! + buffer) / 4;
+    for (let lap = 0; lap < 3; lap++) {
+      expect([queue.add(list), queue.publish()]).toEqual([0, true]);
+      expect([...memory.u32.subarray(ring, ring + 3)]).toEqual([0, 0, 16]);
+      expect(mapping.statistics.live).toBe(idle + 2);
+      expect(queue.reset()).toEqual([0]);
+      expect(mapping.statistics.live).toBe(idle);
+    }
+  });
 
   it('M8 gives every mapping back once, though the device names its buffer again', () => {
     const ring = new LayoutRing(layout);

@@ -11,9 +11,12 @@ import {
   VIRTQ_DESC_F_INDIRECT,
   VIRTQ_DESC_F_NEXT,
   VIRTQ_DESC_F_WRITE,
+  type Virtqueue,
 } from '@virtio-platform/core';
 import { describe, expect, it } from 'vitest';
 import { LayoutRing, SEGMENT } from './layout-ring.ts';
+
+const PLAIN = { eventIdx: false, legacyLayout: false, byteOrder: 'little' } as const;
 
 // Bugs that the ring of Linux had. are with the places that they are about.
 describe.each(['split', 'packed'] as const)('historic bugs, on a %s ring', (layout) => {
@@ -96,6 +99,33 @@ describe.each(['split', 'packed'] as const)('historic bugs, on a %s ring', (layo
       expect([ring.mapping.statistics.live, ring.memory.allocated]).toEqual([0, 0]);
     },
   );
+
+  it('R-12 a queue is resized with nothing left mapped, and where the new size has no memory that is an error', () => {
+    const ring = new LayoutRing(layout, { indirect: 4 });
+    ring.send(1, 2);
+    ring.send();
+    ring.queue.reset();
+    ring.queue.dispose();
+    const idle = [ring.mapping.statistics.live, ring.memory.allocated];
+    expect(idle[0]).toBe(0);
+    const resize = (size: number): Virtqueue =>
+      openVirtqueue(layout, ring.memory, ring.mapping, {
+        ...PLAIN,
+        index: 0,
+        size,
+        indirect: 16,
+        usedLength: 'strict',
+      });
+    expect(() => resize(32768)).toThrow(expect.objectContaining({ code: 'ERR_DMA_EXHAUSTED' }));
+    expect(() => resize(0)).toThrow(RangeError);
+    expect([ring.mapping.statistics.live, ring.memory.allocated]).toEqual(idle);
+    const queue = resize(16);
+    const list = new ScatterList(1);
+    list.addWritable(ring.buffer, SEGMENT);
+    for (let i = 0; i < 16; i++) expect(queue.add(list)).toBe(i);
+    queue.dispose();
+    expect([ring.mapping.statistics.live, ring.memory.allocated]).toEqual(idle);
+  });
 
   it('R-12 R-13 a ring that was reset shows neither end anything of what was in it', () => {
     const ring = new LayoutRing(layout);

@@ -169,6 +169,26 @@ describe.each(COMBINATIONS)(
   },
 );
 
+describe('the event structures of a packed ring', () => {
+  it('D36 V47 are read in one access each, so that a place is never seen without its lap', () => {
+    const ring = new FickleRing({ layout: 'packed', indirect: 0, eventIdx: true, inOrder: false });
+    const readsIn = (start: number, operation: () => void): FieldAccess[] =>
+      ring.fickle
+        .record(operation)
+        .filter(({ kind, offset }) => kind === 'read' && offset >= start && offset < start + 4);
+    for (let lap = 0; lap < 3; lap++) {
+      const id = ring.add();
+      const publish = readsIn(ring.deviceArea, () => ring.queue.publish());
+      expect(publish).toEqual([{ kind: 'read', offset: ring.deviceArea, isOrdered: true }]);
+      ring.fickle.record(() => expect(ring.device.pop(ring.chain)).toBe(true));
+      ring.fickle.record(() => ring.device.push(id, 1));
+      const flush = readsIn(ring.driver, () => ring.device.flush());
+      expect(flush).toEqual([{ kind: 'read', offset: ring.driver, isOrdered: true }]);
+      ring.fickle.record(() => expect(ring.take()).toEqual([[id, 1]]));
+    }
+  });
+});
+
 describe('the place in a packed ring', () => {
   it.each([1, 2, 3, 5])('D38 R-03 is one word, never beyond the queue of %d, on every lap', (size) => {
     const fickle = new FickleMemory(0x1_0000);
