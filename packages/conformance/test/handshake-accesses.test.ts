@@ -39,6 +39,10 @@ const DRIVER_ENABLES: Step = {
   real: ({ queue }) => queue.enableNotifications(),
   model: (driver) => driver.enableNotifications(),
 };
+const DRIVER_ENABLES_DELAYED: Step = {
+  real: ({ queue }) => queue.enableNotificationsDelayed(),
+  model: (driver) => driver.enableNotificationsDelayed(),
+};
 const DRIVER_DISABLES: Step = {
   real: ({ queue }) => {
     queue.disableNotifications();
@@ -89,9 +93,28 @@ const LAP: readonly Step[] = [
   TAKE,
   TAKE,
 ];
+/** Two buffers in one batch, taken one by one, and asked for with delay before, between and behind. */
+const BATCH: readonly Step[] = [
+  ADD,
+  ADD,
+  PUBLISH,
+  DRIVER_ENABLES_DELAYED,
+  POP,
+  PUSH,
+  POP,
+  PUSH,
+  FLUSH,
+  DRIVER_ENABLES_DELAYED,
+  TAKE,
+  TAKE,
+  TAKE,
+  DRIVER_ENABLES_DELAYED,
+];
 const STEPS: readonly Step[] = [
   ...LAP,
+  ...BATCH,
   ...LAP,
+  ...BATCH,
   ...LAP,
   DRIVER_DISABLES,
   DEVICE_DISABLES,
@@ -106,10 +129,11 @@ const STEPS: readonly Step[] = [
 function models(
   layout: QueueLayout,
   eventIdx: boolean,
+  inOrder: boolean,
   fault: HandshakeFault | undefined,
 ): [DriverEnd, DeviceEnd, Record<string, number>] {
   if (layout === 'packed') {
-    const options = { size: SIZE, eventIdx, lists: [1] };
+    const options = { size: SIZE, eventIdx, inOrder, lists: [1] };
     return [new PackedDriverModel(options, fault), new PackedDeviceModel(options, fault), packedWords(SIZE)];
   }
   const options = { size: SIZE, eventIdx, start: START };
@@ -120,10 +144,11 @@ function models(
 function recordBoth(
   layout: QueueLayout,
   eventIdx: boolean,
+  inOrder: boolean,
   fault?: HandshakeFault,
 ): [real: Recorded[], model: Recorded[]] {
-  const pair = new RingPair({ layout, size: SIZE, eventIdx, start: layout === 'split' ? START : 0 });
-  const [driver, device, words] = models(layout, eventIdx, fault);
+  const pair = new RingPair({ layout, size: SIZE, eventIdx, inOrder, start: layout === 'split' ? START : 0 });
+  const [driver, device, words] = models(layout, eventIdx, inOrder, fault);
   // A new pair has asked for notifications already.
   for (const step of [DRIVER_ENABLES, DEVICE_ENABLES]) recordModel(words, step.model(driver, device));
   const real = STEPS.map((step) => recordReal(layout, pair, () => step.real(pair)));
@@ -132,10 +157,15 @@ function recordBoth(
 }
 
 describe.each(['split', 'packed'] as const)('the model of a %s handshake', (layout) => {
-  it.each([false, true])(
-    'makes the accesses of the queues in their order, and decides the same; event index %s',
-    (eventIdx) => {
-      const [real, model] = recordBoth(layout, eventIdx);
+  it.each([
+    [false, false],
+    [true, false],
+    [false, true],
+    [true, true],
+  ])(
+    'makes the accesses of the queues in their order, and decides the same; event index %s, in order %s',
+    (eventIdx, inOrder) => {
+      const [real, model] = recordBoth(layout, eventIdx, inOrder);
       expect(model).toEqual(real);
       expect(real.flatMap(({ accesses }) => accesses).length).toBeGreaterThan(40);
     },
@@ -143,7 +173,7 @@ describe.each(['split', 'packed'] as const)('the model of a %s handshake', (layo
 
   it('is told from one with its accesses in another order, or one too few', () => {
     for (const fault of ['event after re-check', 'no re-check'] as const) {
-      const [real, model] = recordBoth(layout, true, fault);
+      const [real, model] = recordBoth(layout, true, false, fault);
       expect(model).not.toEqual(real);
     }
   });

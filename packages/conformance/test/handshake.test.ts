@@ -1,78 +1,8 @@
-import { exploreInterleavings, type Exploration } from '@virtio-platform/conformance';
 import { describe, expect, it } from 'vitest';
-import { AgentSystem } from './handshake/agent-system.ts';
-import { EVENT_INDEX_FAULTS, ORDER_FAULTS, type HandshakeFault } from './handshake/handshake.ts';
-import { PackedDeviceModel, PackedDriverModel, packedWords } from './handshake/packed-handshake.ts';
-import { runDevice, runDriver, type DeviceEnd, type DriverEnd, type ProgramOptions } from './handshake/programs.ts';
-import { RingDevice, RingDriver, RingPair, type RingPairOptions } from './handshake/ring-ends.ts';
-import { SplitDeviceModel, SplitDriverModel, splitWords } from './handshake/split-handshake.ts';
+import { BEFORE_WRAP, explorePacked, exploreRing, exploreSplit } from './handshake/explore-handshake.ts';
+import { EVENT_INDEX_FAULTS, ORDER_FAULTS } from './handshake/handshake.ts';
 
-/** Longer than any schedule of these few buffers. */
-const MAX_STEPS = 500;
 const TIMEOUT_MS = 60_000;
-/** The last split index before the wrap but one, so that the second buffer of three lies behind it. */
-const BEFORE_WRAP = 65534;
-
-interface Handshake extends ProgramOptions {
-  readonly eventIdx: boolean;
-  readonly size: number;
-}
-
-interface Faults {
-  readonly driver?: HandshakeFault;
-  readonly device?: HandshakeFault;
-}
-
-interface Ends {
-  readonly driver: DriverEnd;
-  readonly device: DeviceEnd;
-  readonly words: Record<string, number>;
-  readonly outside?: () => string;
-}
-
-function explore(options: ProgramOptions, open: () => Ends): Exploration {
-  const { buffers } = options;
-  const start = (): AgentSystem => {
-    const { driver, device, ...shared } = open();
-    return new AgentSystem({
-      ...shared,
-      driver: runDriver(driver, options),
-      device: runDevice(device, options),
-      unfinished: () =>
-        driver.taken < buffers ? `both ends sleep, ${driver.taken} of ${buffers} buffers came back` : undefined,
-    });
-  };
-  return exploreInterleavings(start, { maxSteps: MAX_STEPS });
-}
-
-/** A split ring whose indices start at `start`. */
-function exploreSplit(handshake: Handshake, start: number, faults: Faults = {}): Exploration {
-  const options = { ...handshake, start };
-  return explore(handshake, () => ({
-    words: splitWords(start),
-    driver: new SplitDriverModel(options, faults.driver),
-    device: new SplitDeviceModel(options, faults.device),
-  }));
-}
-
-/** A packed ring whose buffers take `lists` slots, over and over. */
-function explorePacked(handshake: Handshake, lists: readonly number[], faults: Faults = {}): Exploration {
-  const options = { ...handshake, lists };
-  return explore(handshake, () => ({
-    words: packedWords(handshake.size),
-    driver: new PackedDriverModel(options, faults.driver),
-    device: new PackedDeviceModel(options, faults.device),
-  }));
-}
-
-/** Both ends as they are, one whole operation a step. */
-function exploreRing(options: RingPairOptions & ProgramOptions, faults: Faults = {}): Exploration {
-  return explore(options, () => {
-    const pair = new RingPair(options);
-    const driver = new RingDriver(pair, faults.driver);
-    return { words: {}, outside: () => pair.shared(), driver, device: new RingDevice(pair, driver, faults.device) };
-  });
-}
 
 /** With flags, a side that never asks for silence can lose nothing; with an event index it can. */
 const MODES = [

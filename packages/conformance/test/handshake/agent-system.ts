@@ -4,7 +4,8 @@ import type { InterleavedSystem } from '@virtio-platform/conformance';
 export type Access =
   /** A load waits until the agent's own earlier store is in memory, as behind a full barrier, unless it is `isEarly`. */
   | { readonly kind: 'load'; readonly word: string; readonly isEarly: boolean }
-  | { readonly kind: 'store'; readonly word: string; readonly value: number }
+  /** A plain one is of a word that the other agent does not look at yet. */
+  | { readonly kind: 'store'; readonly word: string; readonly value: number; readonly isPlain: boolean }
   /** Something done as a whole, by code that shares its memory with the other agent. */
   | { readonly kind: 'call'; readonly name: string; readonly run: () => number }
   /** Either of these; the program gets the index. */
@@ -19,7 +20,12 @@ export type Access =
 export type Operation<Result = void> = Generator<Access, Result, number>;
 
 export const load = (word: string, isEarly = false): Access => ({ kind: 'load', word, isEarly });
-export const store = (word: string, value: number): Access => ({ kind: 'store', word, value });
+export const store = (word: string, value: number, isPlain = false): Access => ({
+  kind: 'store',
+  word,
+  value,
+  isPlain,
+});
 export const call = (name: string, run: () => number): Access => ({ kind: 'call', name, run });
 export const choose = (...between: string[]): Access => ({ kind: 'choose', between });
 export const notify: Access = { kind: 'notify' };

@@ -13,7 +13,11 @@ export type HandshakeFault =
   /** Decides by comparing places as numbers, as if they never wrapped. */
   | 'no wrap'
   /** Asks for the place behind the one it waits for. */
-  | 'event one too far';
+  | 'event one too far'
+  /** Looks again where its delayed event is, which may be inside a list or a batch and never change. */
+  | 're-check at the event'
+  /** Counts the one used entry of a batch, not the buffers that it stands for. */
+  | 'a batch counts once';
 
 /** All that any end can have, and those that take an event index to have. */
 export const ORDER_FAULTS: readonly HandshakeFault[] = [

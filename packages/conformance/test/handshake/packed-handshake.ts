@@ -20,11 +20,16 @@ import type { DeviceEnd, DriverEnd } from './programs.ts';
 export interface PackedHandshakeOptions {
   readonly size: number;
   readonly eventIdx: boolean;
+  /** Whether one used descriptor stands for a batch: of all that was returned since something was shown. */
+  readonly inOrder?: boolean;
   /** Slots of the first buffer, of the second, and so on, over and over. */
   readonly lists: readonly number[];
 }
 
-/** The flags of every slot, and both event suppression structures, each one word. */
+/**
+ * The flags of every slot, and both event suppression structures, each one word. With IN_ORDER the word of a used slot has, above
+ * its flags, how many buffers it stands for: in a real ring that is told by the id, which is there before the flags are.
+ */
 export function packedWords(size: number): Record<string, number> {
   const slots = Array.from({ length: size }, (_, slot) => [`slot ${slot}`, 0]);
   return { ...Object.fromEntries(slots), driverEvent: 0, deviceEvent: 0 };
@@ -34,19 +39,30 @@ export function packedWords(size: number): Record<string, number> {
 class HeldFlags {
   slots = 0;
   first: { readonly slot: number; readonly flags: number } | undefined;
+  /** With IN_ORDER: how many buffers the first flags stand for. */
+  batch = 0;
 
   *write(position: number, flags: number, slots: number): Operation {
     if (this.first === undefined) this.first = { slot: slotOf(position), flags };
-    else yield store(slotWord(position), flags);
+    else yield store(slotWord(position), flags, true);
+    this.slots += slots;
+  }
+
+  /** Makes the first flags stand for one buffer more. */
+  extend(position: number, flags: number, slots: number): void {
+    this.first ??= { slot: slotOf(position), flags };
+    this.batch++;
     this.slots += slots;
   }
 
   /** The store that shows all of it. */
   release(): Access {
     const { slot, flags } = this.first!;
+    const word = flags | (this.batch << 16);
     this.slots = 0;
+    this.batch = 0;
     this.first = undefined;
-    return store(slotWord(slot), flags);
+    return store(slotWord(slot), word);
   }
 }
 
@@ -55,6 +71,8 @@ export class PackedDriverModel implements DriverEnd {
   added = 0;
   taken = 0;
   free: number;
+  /** Buffers of the batch that is being taken. */
+  left = 0;
   availPosition: number = FIRST_POSITION;
   usedPosition: number = FIRST_POSITION;
   readonly held: HeldFlags = new HeldFlags();
@@ -77,7 +95,7 @@ export class PackedDriverModel implements DriverEnd {
     const first = this.availPosition;
     for (let i = 1; i < slots; i++) {
       const position = advance(first, i, size);
-      yield store(slotWord(position), availableFlags(position) | (i < slots - 1 ? VIRTQ_DESC_F_NEXT : 0));
+      yield store(slotWord(position), availableFlags(position) | (i < slots - 1 ? VIRTQ_DESC_F_NEXT : 0), true);
     }
     yield* this.held.write(first, availableFlags(first) | (slots > 1 ? VIRTQ_DESC_F_NEXT : 0), slots);
     this.availPosition = advance(first, slots, size);
@@ -92,7 +110,12 @@ export class PackedDriverModel implements DriverEnd {
   }
 
   *take(): Operation<boolean> {
-    if (!isUsed(yield load(slotWord(this.usedPosition)), this.usedPosition)) return false;
+    if (this.left === 0) {
+      const word = yield load(slotWord(this.usedPosition));
+      if (!isUsed(word, this.usedPosition)) return false;
+      this.left = this.#options.inOrder === true ? word >>> 16 : 1;
+    }
+    this.left--;
     const slots = slotsOf(this.taken, this.#options);
     this.usedPosition = advance(this.usedPosition, slots, this.#options.size);
     this.free += slots;
@@ -103,6 +126,16 @@ export class PackedDriverModel implements DriverEnd {
   *enableNotifications(): Operation<boolean> {
     const position = this.usedPosition;
     const ask = store('driverEvent', askFor(position, this.#options, this.#fault));
+    return yield* enable(ask, slotWord(position), (flags) => !isUsed(flags, position), this.#fault);
+  }
+
+  *enableNotificationsDelayed(): Operation<boolean> {
+    const { size, eventIdx } = this.#options;
+    if (!eventIdx) return yield* this.enableNotifications();
+    const most = Math.floor(((size - this.free - this.held.slots) * 3) / 4);
+    const event = advance(this.usedPosition, most, size);
+    const ask = store('driverEvent', askFor(event, this.#options, this.#fault));
+    const position = this.#fault === 're-check at the event' ? event : this.usedPosition;
     return yield* enable(ask, slotWord(position), (flags) => !isUsed(flags, position), this.#fault);
   }
 
@@ -142,14 +175,15 @@ export class PackedDeviceModel implements DeviceEnd {
 
   *push(): Operation {
     const slots = slotsOf(this.pushed, this.#options);
-    yield* this.held.write(this.usedPosition, usedFlags(this.usedPosition), slots);
+    if (this.#options.inOrder === true) this.held.extend(this.usedPosition, usedFlags(this.usedPosition), slots);
+    else yield* this.held.write(this.usedPosition, usedFlags(this.usedPosition), slots);
     this.usedPosition = advance(this.usedPosition, slots, this.#options.size);
     this.pushed++;
   }
 
   *flush(): Operation<boolean> {
-    const moved = this.held.slots;
-    if (moved === 0) return false;
+    if (this.held.slots === 0) return false;
+    const moved = this.#fault === 'a batch counts once' ? 1 : this.held.slots;
     const isWanted = wants(this.usedPosition, moved, this.#options, this.#fault);
     return yield* show(this.held.release(), 'driverEvent', isWanted, this.#fault);
   }

@@ -11,6 +11,7 @@ export interface DriverEnd {
   /** Takes one buffer back. Returns false when there is none. */
   take(): Operation<boolean>;
   enableNotifications(): Operation<boolean>;
+  enableNotificationsDelayed(): Operation<boolean>;
   disableNotifications(): Operation;
 }
 
@@ -29,6 +30,8 @@ export interface ProgramOptions {
   readonly buffers: number;
   /** Whether both ends ask for silence while they are awake. */
   readonly isQuiet: boolean;
+  /** Whether the driver asks to be told only when most of what is outstanding is back. */
+  readonly isDelayed?: boolean;
 }
 
 /**
@@ -48,7 +51,7 @@ export function* runDriver(end: DriverEnd, options: ProgramOptions): Operation {
       yield checkpoint('take', end);
       if (options.isQuiet) yield* end.disableNotifications();
       while (yield* end.take()) yield checkpoint('taken', end);
-    } while (!(yield* end.enableNotifications()));
+    } while (!(yield* options.isDelayed === true ? end.enableNotificationsDelayed() : end.enableNotifications()));
     if (end.taken === options.buffers) return;
     if (canAdd()) continue;
     yield sleep;

@@ -40,7 +40,9 @@ export function recordModel(words: Record<string, number>, operation: Operation<
     const access = step.value;
     if (access.kind === 'load') accesses.push(`loads ${access.word}`);
     if (access.kind === 'store') {
-      accesses.push(`stores ${access.value} to ${access.word}`);
+      // A model keeps the size of a batch above the flags of its slot.
+      const value = access.word.startsWith('slot') ? access.value & 0xffff : access.value;
+      if (!access.isPlain) accesses.push(`stores ${value} to ${access.word}`);
       words[access.word] = access.value;
     }
     step = operation.next(access.kind === 'load' ? words[access.word]! : 0);

@@ -20,6 +20,7 @@ export interface RingPairOptions {
   readonly layout: QueueLayout;
   readonly size: number;
   readonly eventIdx: boolean;
+  readonly inOrder?: boolean;
   /** How many buffers went there and back before: the index of a split ring wraps at 65536. */
   readonly start: number;
 }
@@ -33,12 +34,13 @@ export class RingPair {
   readonly chain: DescriptorChain;
   readonly batch = new UsedBatch(1);
 
-  constructor({ layout, size, eventIdx, start }: RingPairOptions) {
+  constructor({ layout, size, eventIdx, inOrder = false, start }: RingPairOptions) {
     const mapping = new DirectDmaMapping(this.memory, { path: 'physical', capacity: size });
     this.queue = openVirtqueue(layout, this.memory, mapping, {
       index: 0,
       size,
       eventIdx,
+      inOrder,
       indirect: 0,
       legacyLayout: false,
       byteOrder: 'little',
@@ -46,7 +48,13 @@ export class RingPair {
     });
     const space = PHYSICAL_ADDRESS_SPACE.open(this.memory, new FaultLog(), undefined);
     const { addresses } = this.queue;
-    this.device = openDeviceQueue(layout, space, { addresses, eventIdx, indirect: false, byteOrder: 'little' });
+    this.device = openDeviceQueue(layout, space, {
+      addresses,
+      eventIdx,
+      inOrder,
+      indirect: false,
+      byteOrder: 'little',
+    });
     this.chain = new DescriptorChain(size);
     this.list.addReadable(0x3000, 16);
     for (let i = 0; i < start; i++) {
@@ -108,6 +116,11 @@ export class RingDriver implements DriverEnd {
   *enableNotifications(): Operation<boolean> {
     const isEmpty = yield call('enableNotifications', () => Number(this.#pair.queue.enableNotifications()));
     return isEmpty === 1 || this.#fault === 'no re-check';
+  }
+
+  *enableNotificationsDelayed(): Operation<boolean> {
+    const enable = (): number => Number(this.#pair.queue.enableNotificationsDelayed());
+    return (yield call('enableNotificationsDelayed', enable)) === 1 || this.#fault === 'no re-check';
   }
 
   *disableNotifications(): Operation {

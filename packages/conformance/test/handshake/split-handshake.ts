@@ -66,6 +66,15 @@ export class SplitDriverModel implements DriverEnd {
     return yield* enable(ask, 'usedIdx', (usedIdx) => usedIdx === next, this.#fault);
   }
 
+  *enableNotificationsDelayed(): Operation<boolean> {
+    if (!this.#options.eventIdx) return yield* this.enableNotifications();
+    const next = this.#index(this.taken);
+    const most = Math.floor(((this.published - this.taken) * 3) / 4);
+    const event = this.#index(this.taken + most + (this.#fault === 'event one too far' ? 1 : 0));
+    const isEmpty = (usedIdx: number): boolean => ((usedIdx - next) & 0xffff) <= most;
+    return yield* enable(store('usedEvent', event), 'usedIdx', isEmpty, this.#fault);
+  }
+
   *disableNotifications(): Operation {
     if (this.#options.eventIdx) yield store('usedEvent', this.#index(this.taken - 1));
     else yield store('availFlags', VIRTQ_AVAIL_F_NO_INTERRUPT);
@@ -107,7 +116,8 @@ export class SplitDeviceModel implements DeviceEnd {
 
   *flush(): Operation<boolean> {
     if (this.flushed === this.pushed) return false;
-    const previous = this.#index(this.flushed);
+    const isOnce = this.#fault === 'a batch counts once';
+    const previous = this.#index(isOnce ? this.pushed - 1 : this.flushed);
     const current = this.#index(this.pushed);
     this.flushed = this.pushed;
     const publish = store('usedIdx', current);
