@@ -13,6 +13,7 @@ export * from './explore-interleavings.ts';
 export * from './fuzz-device-queue.ts';
 export * from './fuzz-rings.ts';
 export * from './fuzz-virtqueue.ts';
+export * from './hostile-cases.ts';
 export * from './poisoning-dma-mapping.ts';
 export * from './random.ts';
 export * from './ring-echo.ts';

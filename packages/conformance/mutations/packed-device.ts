@@ -1,0 +1,168 @@
+import { mutationsOf, type Mutation } from './mutation.ts';
+
+/** Of the device's end of a packed ring. */
+export const PACKED_DEVICE: readonly Mutation[] = mutationsOf('core/src/queue/packed-device-queue.ts', [
+  {
+    name: 'takes a table that was not negotiated',
+    cases: ['V15'],
+    from: 'const isValid = this.#options.indirect && ',
+    to: 'const isValid = ',
+  },
+  {
+    name: 'follows a table in a table',
+    cases: ['V16', 'V45'],
+    from: 'for (let i = 0; i < entries; i++) {',
+    to: `for (let i = 0; i < entries; i++) {
+      if ((table.next(i) & VIRTQ_DESC_F_INDIRECT) !== 0) return this.#walkTable(ring, chain, flags);`,
+  },
+  {
+    name: 'takes a table of any length',
+    cases: ['V18'],
+    from: '!Number.isInteger(entries) || entries === 0 ||',
+    to: '',
+  },
+  {
+    name: 'goes on with a table that it could not read',
+    cases: ['V19', 'R-07'],
+    from: 'if (!this.#space.read(ring.low(slot), ring.high(slot), this.#tableBytes, 0, bytes)) {',
+    to: 'if (this.#space.read(ring.low(slot), ring.high(slot), this.#tableBytes, 0, bytes) === undefined) {',
+  },
+  {
+    name: 'writes to a table',
+    cases: ['V49'],
+    from: 'for (let i = 0; i < entries; i++) {',
+    to: 'this.#space.write(ring.low(slot), ring.high(slot), new Uint8Array(bytes), 0, bytes);\n    for (let i = 0; i < entries; i++) {',
+  },
+  {
+    name: 'takes a table longer than the queue',
+    cases: ['V21'],
+    from: 'entries === 0 || entries > this.size',
+    to: 'entries === 0',
+  },
+  {
+    name: 'bounds a table by the queue',
+    cases: ['R-06', 'V21'],
+    from: 'for (let i = 0; i < entries; i++) {',
+    to: 'for (let i = 0; i < this.size; i++) {',
+  },
+  {
+    name: 'refuses WRITE on the descriptor of a table',
+    cases: ['V23'],
+    from: '(flags & VIRTQ_DESC_F_NEXT) === 0;\n',
+    to: '(flags & (VIRTQ_DESC_F_NEXT | VIRTQ_DESC_F_WRITE)) === 0;\n',
+  },
+  {
+    name: 'reads flags twice',
+    cases: ['V26'],
+    from: 'if ((flags & VIRTQ_DESC_F_NEXT) === 0) return slots;',
+    to: 'if ((ring.flags(slot) & VIRTQ_DESC_F_NEXT) === 0) return slots;',
+  },
+  {
+    name: 'takes areas that are misaligned',
+    cases: ['V28'],
+    from: 'if (words[0]! % 16 !== 0 || words[2]! % 4 !== 0 || words[4]! % 4 !== 0)',
+    to: 'if (words[0]! < 0)',
+  },
+  {
+    name: 'takes a queue of any size',
+    cases: ['V29'],
+    from: 'if (!Number.isInteger(size) || size < 1 || size > 32768)',
+    to: 'if (!Number.isInteger(size) || size < 0)',
+  },
+  {
+    name: 'goes where the event index says',
+    cases: ['V32'],
+    from: 'this.#pushedSlots = 0;\n    return',
+    to: 'this.#pushedSlots = 0;\n    if (this.#options.eventIdx) this.#usedPosition = ring.driverEvent() & 0xffff;\n    return',
+  },
+  {
+    name: 'makes used flags out of those in the ring',
+    cases: ['V33'],
+    from: 'ring.publishFlags(this.#heldSlot, this.#heldFlags);',
+    to: 'ring.publishFlags(this.#heldSlot, (ring.flags(this.#heldSlot) & 0x7f7f) | (this.#heldFlags & 0x8080));',
+  },
+  {
+    name: 'relies on ids that are in order',
+    cases: ['V36'],
+    from: 'chain.head = id;',
+    to: 'chain.head = this.#order === undefined ? id : this.#inFlight;',
+  },
+  {
+    name: 'has more in flight than the queue',
+    cases: ['V37'],
+    from: 'if (this.#inFlightSlots + slots > this.size) {',
+    to: 'if (this.#inFlightSlots + slots > 0xffff) {',
+  },
+  {
+    name: 'takes a list of which a part is missing',
+    cases: ['V38', 'V39', 'R-15'],
+    from: 'if (!isAvailable(flags, position)) {',
+    to: 'if (flags === 0x12345) {',
+  },
+  {
+    name: 'takes an id beyond the queue',
+    cases: ['V27', 'V42'],
+    from: 'if (id >= this.size)',
+    to: 'if (id > 0xffffff)',
+  },
+  {
+    name: 'takes an id twice',
+    cases: ['V42'],
+    from: 'if (this.#slots[id] !== 0)',
+    to: 'if (this.#slots[id] === 0xffff)',
+  },
+  {
+    name: 'takes the id of a list from its first descriptor',
+    cases: ['V38', 'V42', 'R-15'],
+    from: 'const id = ring.id(slotOf(advance(this.#availPosition, slots - 1, this.size)));',
+    to: 'const id = ring.id(slotOf(this.#availPosition));',
+  },
+  {
+    name: 'lets a list go round its queue',
+    cases: ['V43', 'V48'],
+    from: 'if (slots === this.size) {',
+    to: 'if (slots === 0x1_0000) {',
+  },
+  {
+    name: 'takes a table in a list',
+    cases: ['V44'],
+    from: "if ((flags & VIRTQ_DESC_F_INDIRECT) !== 0) {\n        this.#break('indirect-table-invalid', 'a table in a list of descriptors');\n        return 0;\n      }",
+    to: '',
+  },
+  {
+    name: 'takes INDIRECT with NEXT',
+    cases: ['V44'],
+    from: 'this.#options.indirect && (flags & VIRTQ_DESC_F_NEXT) === 0;',
+    to: 'this.#options.indirect;',
+  },
+  {
+    name: 'ends a table at the first entry without NEXT',
+    cases: ['V46'],
+    from: 'table.next(i))) return 0;',
+    to: 'table.next(i))) return 0;\n      if ((table.next(i) & VIRTQ_DESC_F_NEXT) === 0) break;',
+  },
+  {
+    name: 'reads a table in the format of a split ring',
+    cases: ['V46', 'V23', 'V45'],
+    from: 'table.next(i))) return 0;',
+    to: 'table.flags(i))) return 0;',
+  },
+  {
+    name: 'notifies about every buffer',
+    cases: ['R-10'],
+    from: 'return packedNeedsNotification(ring.driverEvent(), this.#usedPosition, moved, this.size, this.#options.eventIdx);',
+    to: 'return true;',
+  },
+  {
+    name: 'shows the first buffer of a batch too early',
+    cases: [],
+    from: 'if (this.#isHolding) return ring.writeFlags(slot, flags);',
+    to: 'return ring.writeFlags(slot, flags);',
+  },
+  {
+    name: 'loses WRITE in a used descriptor',
+    cases: ['R-15'],
+    from: 'usedFlags(position) | (written > 0 ? VIRTQ_DESC_F_WRITE : 0);',
+    to: 'usedFlags(position);',
+  },
+]);

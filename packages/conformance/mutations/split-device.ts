@@ -1,0 +1,139 @@
+import { mutationsOf, type Mutation } from './mutation.ts';
+
+/** Of the device's end of a split ring. */
+export const SPLIT_DEVICE: readonly Mutation[] = mutationsOf('core/src/queue/split-device-queue.ts', [
+  {
+    name: 'lets avail.idx go anywhere',
+    cases: ['V01', 'V02', 'V27'],
+    from: 'if (arrived > this.size - this.#inFlight) {',
+    to: 'if (arrived > 0xffff) {',
+  },
+  {
+    name: 'has more in flight than the queue',
+    cases: ['V37'],
+    from: 'if (arrived > this.size - this.#inFlight) {',
+    to: 'if (arrived > this.size) {',
+  },
+  { name: 'takes a head beyond the queue', cases: ['V03'], from: 'if (head >= this.size)', to: 'if (head > 0xffffff)' },
+  { name: 'follows next anywhere', cases: ['V04'], from: 'if (index >= this.size)', to: 'if (index > 0xffffff)' },
+  {
+    name: 'takes a table that was not negotiated',
+    cases: ['V15'],
+    from: '!this.#options.indirect ||',
+    to: '',
+  },
+  {
+    name: 'takes a table in a table',
+    cases: ['V16'],
+    from: "if ((flags & VIRTQ_DESC_F_INDIRECT) !== 0)\n        return this.#break('indirect-table-invalid', 'a table refers to a table');",
+    to: '',
+  },
+  {
+    name: 'takes INDIRECT with NEXT',
+    cases: ['V17', 'V22'],
+    from: '|| (flags & VIRTQ_DESC_F_NEXT) !== 0) {',
+    to: ') {',
+  },
+  {
+    name: 'takes a table at the head of a chain only',
+    cases: ['V22'],
+    from: '|| (flags & VIRTQ_DESC_F_NEXT) !== 0) {',
+    to: '|| (flags & VIRTQ_DESC_F_NEXT) !== 0 || index !== head) {',
+  },
+  {
+    name: 'refuses WRITE on the descriptor of a table',
+    cases: ['V23'],
+    from: '|| (flags & VIRTQ_DESC_F_NEXT) !== 0) {',
+    to: '|| (flags & (VIRTQ_DESC_F_NEXT | VIRTQ_DESC_F_WRITE)) !== 0) {',
+  },
+  {
+    name: 'takes a table of any length',
+    cases: ['V18'],
+    from: '!Number.isInteger(entries) || entries === 0 ||',
+    to: '',
+  },
+  {
+    name: 'goes on with a table that it could not read',
+    cases: ['V19', 'R-07'],
+    from: 'if (!this.#space.read(low, high, this.#tableBytes, 0, bytes)) {',
+    to: 'if (this.#space.read(low, high, this.#tableBytes, 0, bytes) === undefined) {',
+  },
+  {
+    name: 'writes to a table',
+    cases: ['V49'],
+    from: 'for (let index = 0, seen = 0; ; seen++) {',
+    to: 'this.#space.write(low, high, new Uint8Array(bytes), 0, bytes);\n    for (let index = 0, seen = 0; ; seen++) {',
+  },
+  {
+    name: 'follows next out of a table',
+    cases: ['V20', 'V21', 'R-06'],
+    from: 'if (index >= entries)',
+    to: 'if (index >= this.size)',
+  },
+  {
+    name: 'reads a table in sequence',
+    cases: ['V20'],
+    from: 'index = this.#table.next(index);',
+    to: 'index++;',
+  },
+  {
+    name: 'bounds a table that loops by the queue',
+    cases: ['V20'],
+    from: 'if (seen === entries) return',
+    to: 'if (seen === 0x1_0000) return',
+  },
+  {
+    name: 'takes a table longer than the queue',
+    cases: ['V21'],
+    from: 'entries === 0 || entries > this.size',
+    to: 'entries === 0',
+  },
+  {
+    name: 'takes a head twice',
+    cases: ['V24', 'V25'],
+    from: 'if (this.#isInFlight[head] === 1)',
+    to: 'if (this.#isInFlight[head] === 7)',
+  },
+  {
+    name: 'reads flags twice',
+    cases: ['V26'],
+    from: 'if ((flags & VIRTQ_DESC_F_NEXT) === 0) return true;\n      index = descriptors.next(index);',
+    to: 'if ((descriptors.flags(index) & VIRTQ_DESC_F_NEXT) === 0) return true;\n      index = descriptors.next(index);',
+  },
+  {
+    name: 'takes areas that are misaligned',
+    cases: ['V28'],
+    from: 'if (words[0]! % 16 !== 0 || words[2]! % 2 !== 0 || words[4]! % 4 !== 0)',
+    to: 'if (words[0]! < 0)',
+  },
+  {
+    name: 'takes a queue of any size',
+    cases: ['V29'],
+    from: '(size & (size - 1)) !== 0)',
+    to: 'size < 0)',
+  },
+  {
+    name: 'goes where the event index says',
+    cases: ['V32'],
+    from: 'this.#flushedIdx = current;',
+    to: 'this.#flushedIdx = this.#options.eventIdx ? ring.usedEvent() : current;',
+  },
+  {
+    name: 'reads used.idx back',
+    cases: ['V33'],
+    from: 'this.#usedIdx = (this.#usedIdx + 1) & 0xffff;',
+    to: 'this.#usedIdx = (ring.usedIdx() + 1) & 0xffff;',
+  },
+  {
+    name: 'relies on descriptors that are in order',
+    cases: ['V36'],
+    from: 'index = descriptors.next(index);',
+    to: 'index = this.#order === undefined ? descriptors.next(index) : (index + 1) % this.size;',
+  },
+  {
+    name: 'notifies about every buffer',
+    cases: ['R-10'],
+    from: 'return needsNotification(ring.usedEvent(), current, previous);',
+    to: 'return true;',
+  },
+]);
