@@ -56,7 +56,7 @@ function isFound({ cases }: Mutation, { tests }: TestRun): boolean {
 
 /**
  * Tries each mutation, or those given by their place in the list or by a case, and prints which were found. One that survives is
- * a test that is missing. At the end it wants every case seen to fail on each of its layouts.
+ * a test that is missing. At the end it wants every case, or those given, seen to fail on each of its layouts.
  */
 async function main(words: readonly string[]): Promise<number> {
   const chosen = [...MUTATIONS.entries()].filter(
@@ -78,10 +78,11 @@ async function main(words: readonly string[]): Promise<number> {
       const verdict = isFound(mutation, run) ? 'found   ' : 'SURVIVED';
       process.stdout.write(`${verdict} ${at} ${mutation.file} ${mutation.name} (${failed.join(', ')})\n`);
     }
-    const unseen = places.filter(({ name }) => !seen.has(name));
+    const wanted = words.length === 0 ? places : placesOf(words);
+    const unseen = wanted.filter(({ name }) => !seen.has(name));
     for (const { name } of unseen) process.stdout.write(`NEVER SEEN TO FAIL ${name}\n`);
     process.stdout.write(`${found} of ${chosen.length} mutations found\n`);
-    process.stdout.write(`${seen.size} of ${places.length} cases, by layout, were seen to fail\n`);
+    process.stdout.write(`${wanted.length - unseen.length} of ${wanted.length} cases, by layout, were seen to fail\n`);
     return wrong.length === 0 && found === chosen.length && unseen.length === 0 ? 0 : 1;
   } finally {
     await bench.close();

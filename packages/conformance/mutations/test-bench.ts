@@ -44,6 +44,8 @@ export class TestBench {
         include: ['packages/*/test/**/*.test.ts'],
         setupFiles: ['reflect-metadata'],
         pool: 'threads',
+        // One import of the sources serves all files of a run. The next run has other workers, and so other sources.
+        isolate: false,
         execArgv: [`--conditions=${SOURCE}`],
       },
       { ssr: { resolve: { conditions: [SOURCE, ...defaultServerConditions] } }, plugins: [mutate(applied)] },
