@@ -11,8 +11,8 @@ const mapping: readonly Mutation[] = [
     {
       name: 'throws when the pool is used up',
       cases: ['M2'],
-      from: 'if (slot < 0) return DMA_NO_SPACE;',
-      to: "if (slot < 0) throw new RangeError('the pool is used up');",
+      from: 'if (offset < 0) return DMA_NO_SPACE;',
+      to: "if (offset < 0) throw new RangeError('the pool is used up');",
     },
     {
       name: 'does not look at the longest mapping',
@@ -59,8 +59,8 @@ const device: readonly Mutation[] = [
     {
       name: 'takes a reset for confirmed that is not',
       cases: ['D45'],
-      from: 'if (status === 0) return;',
-      to: 'if (status >= 0) return;',
+      from: 'transport.readStatus()) === 0,',
+      to: 'transport.readStatus()) >= 0,',
     },
   ]),
   ...mutationsOf('devices/src/block/device.ts', [
@@ -77,7 +77,65 @@ const device: readonly Mutation[] = [
       to: '',
     },
   ]),
+  ...mutationsOf('core/src/queue/notification-data.ts', [
+    {
+      name: 'hears a value with a high half that was not negotiated',
+      cases: ['V35'],
+      from: 'value <= 0xffff ? value : -1',
+      to: 'value & 0xffff',
+    },
+  ]),
+  ...mutationsOf('core/src/device/await-device.ts', [
+    {
+      name: 'waits for ever',
+      cases: ['D45', 'V50'],
+      from: 'if (performance.now() > deadline) throw',
+      to: 'if (performance.now() > deadline) return;\n    if (deadline < 0) throw',
+    },
+  ]),
   ...mutationsOf('machine-simulated/src/simulated-device.ts', [
+    {
+      name: 'believes what a notification says of the ring',
+      cases: ['V35'],
+      from: 'if (isKnown) this.run();',
+      to: 'if (isKnown && value >>> 16 === 1) this.run();',
+    },
+    {
+      name: 'goes on with a queue that was reset alone',
+      cases: ['V50'],
+      from: 'this.#queues[index] = undefined;',
+      to: '',
+    },
+    {
+      name: 'resets a queue without the feature',
+      cases: ['V50'],
+      from: "if (!this.#accepted.has(VIRTIO_F_RING_RESET)) throw new TypeError('RING_RESET was not negotiated');",
+      to: '',
+    },
+    {
+      name: 'resets all queues when one is to be',
+      cases: ['V50'],
+      from: 'this.#queues[index] = undefined;',
+      to: 'this.#queues.length = 0;',
+    },
+    {
+      name: 'is suspended without the feature',
+      cases: ['V52'],
+      from: 'if (!this.#accepted.has(VIRTIO_F_SUSPEND) || !this.#isLive()) return;',
+      to: '',
+    },
+    {
+      name: 'works while it is suspended',
+      cases: ['V52'],
+      from: 'this.#status = (this.#status & ~DeviceStatus.DriverOk) | DeviceStatus.Suspend;',
+      to: 'this.#status |= DeviceStatus.Suspend;',
+    },
+    {
+      name: 'starts anew when it is resumed',
+      cases: ['V52'],
+      from: 'if (isSuspended) this.run();\n    else this.model',
+      to: 'this.model',
+    },
     {
       name: 'enables a queue that is longer than it has',
       cases: ['V29', 'D44'],

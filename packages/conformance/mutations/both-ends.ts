@@ -4,32 +4,32 @@ const outstanding: readonly Mutation[] = mutationsOf('core/src/queue/outstanding
   {
     name: 'takes a buffer back that was not published',
     cases: ['D03'],
-    from: '&& ((this.#addedAt[head]! - published) | 0) < 0',
+    from: '&& ((this.#heads[at + ADDED_AT]! - published) | 0) < 0',
     to: '',
   },
   {
     name: 'remembers a buffer after it came back',
     cases: ['D04', 'M8'],
-    from: 'this.#segments[head] = NOT_A_HEAD;\n    this.#oldest',
+    from: 'this.#heads[at + SEGMENTS] = NOT_A_HEAD;\n    this.#oldest',
     to: 'this.#oldest',
   },
   {
     name: 'keeps the room of the first buffer that had an id',
     cases: ['D06'],
-    from: 'this.#writable[head] = writable;',
-    to: 'this.#writable[head] ||= writable;',
+    from: 'this.#heads[at + WRITABLE] = writable;',
+    to: 'this.#heads[at + WRITABLE] ||= writable;',
   },
   {
     name: 'takes a whole segment for written',
     cases: ['D13', 'D46'],
-    from: '? 0 : written < length ? written : length;',
-    to: '? 0 : length;',
+    from: 'const here = written < room ? written : room;',
+    to: 'const here = room;',
   },
   {
     name: 'takes written bytes from readable segments',
     cases: ['D19', 'R-05'],
-    from: 'const here = this.#isWritable[entry] === 0 ? 0 : written < length ? written : length;',
-    to: 'const here = written < length ? written : length;',
+    from: 'this.#room[entry] = isWritable ? length : 0;',
+    to: 'this.#room[entry] = length;',
   },
   {
     name: 'leaves a buffer mapped that came back',
@@ -46,23 +46,23 @@ const outstanding: readonly Mutation[] = mutationsOf('core/src/queue/outstanding
   {
     name: 'takes neighbours in memory for neighbours in the view of the device',
     cases: ['M4'],
-    from: 'const id = this.#mapping.map(list.address[i]!, list.length[i]!, direction, this.words, 0);',
+    from: 'const id = this.#mapping.map(list.address[i]!, length, direction, this.words, 0);',
     to: `const low = this.words[0]!;
-    const id = this.#mapping.map(list.address[i]!, list.length[i]!, direction, this.words, 0);
+    const id = this.#mapping.map(list.address[i]!, length, direction, this.words, 0);
     const isNeighbour = i > 0 && list.address[i - 1]! + list.length[i - 1]! === list.address[i];
     if (isNeighbour) this.words[0] = low + list.length[i - 1]!;`,
   },
   {
     name: 'takes device address 0 for "not mapped"',
     cases: ['M5'],
-    from: 'if (id >= 0) this.#mapped[entry] = id;',
-    to: 'if (id >= 0) this.#mapped[entry] = (this.words[0]! | this.words[1]!) === 0 ? NOT_MAPPED : id;',
+    from: 'this.#mapped[entry] = id;\n    this.#mappedSegments',
+    to: 'this.#mapped[entry] = (this.words[0]! | this.words[1]!) === 0 ? NOT_MAPPED : id;\n    this.#mappedSegments',
   },
   {
     name: 'leaves the segments in a table mapped',
     cases: ['R-14'],
-    from: 'if (isIndirect) {\n      for',
-    to: 'if (isIndirect) {\n      if (count > 0) return head;\n      for',
+    from: 'let entry = isIndirect ? this.tableEntry(head, 0) : head;',
+    to: 'if (isIndirect) return;\n    let entry = head;',
   },
   {
     name: 'maps what is premapped',

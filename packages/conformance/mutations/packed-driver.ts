@@ -5,7 +5,7 @@ export const PACKED_DRIVER: readonly Mutation[] = mutationsOf('core/src/queue/pa
   {
     name: 'takes an id beyond the queue',
     cases: ['D01', 'D30'],
-    from: 'if (id >= this.size) return',
+    from: 'if (id >= this.#size) return',
     to: 'if (id > 0xffffff) return',
   },
   {
@@ -30,25 +30,25 @@ export const PACKED_DRIVER: readonly Mutation[] = mutationsOf('core/src/queue/pa
     name: 'reads the length of the last segment in the ring',
     cases: ['D16'],
     from: 'const writable = this.#buffers.writableOf(id);',
-    to: 'const writable = this.#ring.length(slotOf(advance(this.#usedPosition, this.#buffers.entriesOf(id) - 1, this.size)));',
+    to: 'const writable = this.#ring.length(slotOf(advance(this.#usedPosition, this.#buffers.entriesOf(id) - 1, this.#size)));',
   },
   {
     name: 'walks a list for as long as the ring says NEXT',
     cases: ['D17', 'D37'],
-    from: 'advance(this.#usedPosition, this.#buffers.entriesOf(id), this.size)',
+    from: 'advance(this.#usedPosition, this.#buffers.entriesOf(id), this.#size)',
     to: `advance(
       this.#usedPosition,
       this.#buffers.entriesOf(id) +
-        (this.#ring.flags(slotOf(advance(this.#usedPosition, this.#buffers.entriesOf(id) - 1, this.size))) &
+        (this.#ring.flags(slotOf(advance(this.#usedPosition, this.#buffers.entriesOf(id) - 1, this.#size))) &
           VIRTQ_DESC_F_NEXT),
-      this.size,
+      this.#size,
     )`,
   },
   {
     name: 'finds in the ring which segment may be written',
     cases: ['D19'],
     from: 'const writable = this.#buffers.writableOf(id);',
-    to: `const tail = slotOf(advance(this.#usedPosition, this.#buffers.entriesOf(id) - 1, this.size));
+    to: `const tail = slotOf(advance(this.#usedPosition, this.#buffers.entriesOf(id) - 1, this.#size));
     const writable = (this.#ring.flags(tail) & VIRTQ_DESC_F_WRITE) === 0 ? 0 : this.#buffers.writableOf(id);`,
   },
   {
@@ -66,8 +66,8 @@ export const PACKED_DRIVER: readonly Mutation[] = mutationsOf('core/src/queue/pa
   {
     name: 'believes that what the device wants to hear of is where it stands',
     cases: ['D23'],
-    from: 'this.#published = this.#buffers.added;',
-    to: 'this.#published = this.#buffers.added;\n    if (this.#eventIdx) this.#availPosition = this.#ring.deviceEvent() & 0xffff;',
+    from: 'this.#published = this.#buffers.added;\n    return',
+    to: 'this.#published = this.#buffers.added;\n    if (this.#eventIdx) this.#availPosition = this.#ring.deviceEvent() & 0xffff;\n    return',
   },
   {
     name: 'reads flags twice',
@@ -78,8 +78,8 @@ export const PACKED_DRIVER: readonly Mutation[] = mutationsOf('core/src/queue/pa
   {
     name: 'skips one slot for every buffer',
     cases: ['D31'],
-    from: 'advance(this.#usedPosition, this.#buffers.entriesOf(id), this.size)',
-    to: 'advance(this.#usedPosition, 1, this.size)',
+    from: 'advance(this.#usedPosition, this.#buffers.entriesOf(id), this.#size)',
+    to: 'advance(this.#usedPosition, 1, this.#size)',
   },
   {
     name: 'believes a length without WRITE',
@@ -90,8 +90,8 @@ export const PACKED_DRIVER: readonly Mutation[] = mutationsOf('core/src/queue/pa
   {
     name: 'takes NEXT in a used descriptor for another slot',
     cases: ['D35'],
-    from: 'advance(this.#usedPosition, this.#buffers.entriesOf(id), this.size)',
-    to: 'advance(this.#usedPosition, this.#buffers.entriesOf(id) + (this.#ring.flags(slotOf(this.#usedPosition)) & 1), this.size)',
+    from: 'advance(this.#usedPosition, this.#buffers.entriesOf(id), this.#size)',
+    to: 'advance(this.#usedPosition, this.#buffers.entriesOf(id) + (this.#ring.flags(slotOf(this.#usedPosition)) & 1), this.#size)',
   },
   {
     name: 'shows the first buffer of a batch too early',
@@ -102,14 +102,14 @@ export const PACKED_DRIVER: readonly Mutation[] = mutationsOf('core/src/queue/pa
   {
     name: 'takes a batch that ends with what is not outstanding',
     cases: ['D39'],
-    from: 'if (id >= this.size || !this.#buffers.isOutstanding(id, this.#published)) {',
+    from: 'if (id >= this.#size || !this.#buffers.isOutstanding(id, this.#published)) {',
     to: 'if (id > 0xffffff) {',
   },
   {
     name: 'takes buffers of IN_ORDER in any order',
     cases: ['D40', 'D41'],
     from: 'if (this.#inOrder) this.#beginBatch',
-    to: 'if (this.size < 0) this.#beginBatch',
+    to: 'if (this.#size < 0) this.#beginBatch',
   },
   {
     name: 'takes skipped buffers for empty',
@@ -146,8 +146,8 @@ export const PACKED_DRIVER: readonly Mutation[] = mutationsOf('core/src/queue/pa
   {
     name: 'stays where it was over a reset',
     cases: ['R-12', 'R-13'],
-    from: 'this.#availPosition = FIRST_POSITION;\n    this.#usedPosition',
-    to: 'this.#usedPosition',
+    from: 'this.#availPosition = FIRST_POSITION;\n    this.#nextAvailable',
+    to: 'this.#nextAvailable',
   },
   {
     name: 'keeps the ring as it was over a reset',
@@ -159,6 +159,6 @@ export const PACKED_DRIVER: readonly Mutation[] = mutationsOf('core/src/queue/pa
     name: 'looks for the id of a list in its own last slot',
     cases: ['R-15'],
     from: 'else this.#complete(this.#ring.id(slot), written, batch);',
-    to: 'else this.#complete(this.#ring.id(slotOf(advance(this.#usedPosition, 1, this.size))), written, batch);',
+    to: 'else this.#complete(this.#ring.id(slotOf(advance(this.#usedPosition, 1, this.#size))), written, batch);',
   },
 ]);

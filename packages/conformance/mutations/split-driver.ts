@@ -5,7 +5,7 @@ export const SPLIT_DRIVER: readonly Mutation[] = mutationsOf('core/src/queue/spl
   {
     name: 'takes an id beyond the queue',
     cases: ['D01'],
-    from: 'if (id >= this.size) return',
+    from: 'if (id >= this.#size) return',
     to: 'if (id > 0xffffff) return',
   },
   {
@@ -43,11 +43,11 @@ export const SPLIT_DRIVER: readonly Mutation[] = mutationsOf('core/src/queue/spl
     cases: ['D16', 'D17', 'D18', 'D19'],
     from: 'const writable = this.#buffers.writableOf(id);',
     to: `let writable = 0;
-    for (let at = id, left = this.size; left > 0; left--) {
+    for (let at = id, left = this.#size; left > 0; left--) {
       const flags = this.#descriptors.flags(at);
       if ((flags & VIRTQ_DESC_F_WRITE) !== 0) writable += this.#descriptors.length(at);
       if ((flags & VIRTQ_DESC_F_NEXT) === 0) break;
-      at = this.#descriptors.next(at) % this.size;
+      at = this.#descriptors.next(at) % this.#size;
     }`,
   },
   {
@@ -89,7 +89,7 @@ export const SPLIT_DRIVER: readonly Mutation[] = mutationsOf('core/src/queue/spl
   {
     name: 'takes a batch that ends with what is not outstanding',
     cases: ['D39'],
-    from: 'if (id >= this.size || !this.#buffers.isOutstanding(id, this.#publishedIdx)) {',
+    from: 'if (id >= this.#size || !this.#buffers.isOutstanding(id, this.#publishedIdx)) {',
     to: 'if (id > 0xffffff) {',
   },
   {
@@ -102,7 +102,7 @@ export const SPLIT_DRIVER: readonly Mutation[] = mutationsOf('core/src/queue/spl
     name: 'takes buffers of IN_ORDER in any order',
     cases: ['D41'],
     from: 'const isTaken = this.#inOrder',
-    to: 'const isTaken = this.size < 0',
+    to: 'const isTaken = this.#size < 0',
   },
   {
     name: 'takes skipped buffers for empty',

@@ -4,7 +4,7 @@ import { HOSTILE_CASES } from '@virtio-platform/conformance';
 import { describe, expect, it } from 'vitest';
 import { casesWithoutTest } from '../mutations/case-tests.ts';
 import { applyMutation } from '../mutations/mutation.ts';
-import { MUTATIONS, NOT_BUILT } from '../mutations/mutations.ts';
+import { MUTATIONS } from '../mutations/mutations.ts';
 
 const PACKAGES = fileURLToPath(new URL('../../', import.meta.url));
 const NUMBERS = HOSTILE_CASES.map(({ number }) => number);
@@ -19,12 +19,12 @@ describe('the catalogue of hostile cases', () => {
   });
 
   it('has a test named by each number', () => {
-    expect(casesWithoutTest(NUMBERS)).toEqual(NOT_BUILT);
+    expect(casesWithoutTest(NUMBERS)).toEqual([]);
   });
 
   it('has a mutation for each number, and no mutation is for a number that it does not have', () => {
     const mutated = new Set(MUTATIONS.flatMap(({ cases }) => cases));
-    expect(NUMBERS.filter((number) => !mutated.has(number))).toEqual(NOT_BUILT);
+    expect(NUMBERS.filter((number) => !mutated.has(number))).toEqual([]);
     expect([...mutated].filter((number) => !NUMBERS.includes(number))).toEqual([]);
   });
 });

@@ -214,8 +214,6 @@ export class SimulatedDevice implements DeviceQueues {
         // Reset from inside, by what it wrote: a queue is not touched after that (section 2.4.1).
         if (this.#queues[index] !== enabled) return isBusy;
         if (this.#options.rogue.length > 0) this.#misbehave();
-        // Whatever a buffer made the device do, a queue that was reset meanwhile is not touched again.
-        if (this.#queues[index]?.queue !== queue) return isBusy;
         if (this.#space.faults.count !== faults && this.#suffer(index)) return isBusy;
         if (written !== KEPT) queue.push(chain.head, written);
       }

@@ -204,7 +204,7 @@ describe.each(['same-thread', 'worker'] as const)(
           const before = memory.u8.slice();
           driver.transport.enableQueue(0, { size, words: elsewhere });
           expect(driver.transport.readStatus() & DeviceStatus.NeedsReset).toBe(DeviceStatus.NeedsReset);
-          for (let i = 0; i < 5; i++) driver.transport.notify(0);
+          for (let i = 0; i < 5; i++) driver.transport.notify(0, 0);
           expect(driver.isAnswered).toBe(false);
           expect(Buffer.compare(memory.u8, before)).toBe(0);
         },

@@ -43,6 +43,8 @@ class ReentrantModel implements DeviceModel {
     return 1;
   }
 
+  forget(_queue: number): void {}
+
   dispose(): void {}
 }
 
