@@ -4,6 +4,7 @@
  * @packageDocumentation
  */
 export * from './address-space/copy-bytes.ts';
+export * from './address-space/covers-memory-one-to-one.ts';
 export * from './address-space/device-address-space.ts';
 export * from './address-space/fault-log.ts';
 export { PHYSICAL_ADDRESS_SPACE } from './address-space/physical-address-space.ts';
@@ -23,16 +24,23 @@ export * from './dma/dma-region.ts';
 export * from './dma/mapping-table.ts';
 export * from './dma/probe-identity.ts';
 export * from './errors/coded-error.ts';
+export * from './features/experimental-bits.ts';
 export * from './features/feature-bit.ts';
 export * from './features/feature-dependencies.ts';
 export * from './features/feature-name.ts';
+export * from './features/feature-range.ts';
 export * from './features/feature-set.ts';
+export * from './features/transport-limits.ts';
 export * from './memory/byte-size.ts';
 export * from './memory/guest-memory.ts';
+export * from './memory/memory-conversion.ts';
+export * from './memory/page-states.ts';
 export * from './memory/range-allocator.ts';
+export * from './memory/shared-memory.ts';
 export * from './negotiation/core-rules.ts';
 export * from './negotiation/negotiate.ts';
 export * from './negotiation/negotiation.ts';
+export * from './negotiation/negotiation-policy.ts';
 export * from './negotiation/platform-traits.ts';
 export * from './platform/inject.ts';
 export * from './platform/machine.ts';

@@ -1,6 +1,7 @@
 import {
   DeviceError,
   FeatureSet,
+  transportCarries,
   VIRTIO_F_ACCESS_PLATFORM,
   VIRTIO_F_RING_PACKED,
   VIRTIO_F_VERSION_1,
@@ -10,13 +11,14 @@ import {
   type AddressSpaceBlueprint,
   type ByteOrder,
   type DeviceDescription,
+  type DriverPrivilege,
+  type ExperimentalBits,
   type SimulatedHardware,
 } from '@virtio-platform/core';
 import type { SimulatedOptions } from './options.ts';
 
 /** Ring features that the simulated device implements, besides those of the device type. */
 const RING_FEATURES = FeatureSet.of(VIRTIO_RING_F_INDIRECT_DESC, VIRTIO_RING_F_EVENT_IDX, VIRTIO_F_RING_PACKED);
-const LOW_32 = new FeatureSet(0xffff_ffffn);
 
 /** Everything that makes a device, here or in a worker: plain data but for the blueprint's `open`. */
 export interface DeviceSetup {
@@ -29,6 +31,9 @@ export interface DeviceSetup {
   readonly carries: bigint;
   readonly onFault: SimulatedOptions['onFault'];
   readonly rogue: SimulatedOptions['rogue'];
+  readonly demands: bigint;
+  readonly driverPrivilege: DriverPrivilege;
+  readonly experimental: ExperimentalBits | undefined;
 }
 
 /**
@@ -56,9 +61,12 @@ export function deviceSetup(
     interface: description.driverInterface,
     byteOrder: isLegacy ? (hardware.guestByteOrder ?? 'little') : 'little',
     offers: description.offers?.bits,
-    carries: isLegacy ? LOW_32.bits : (1n << 128n) - 1n,
+    carries: transportCarries(isLegacy ? 'legacy' : options.transport).bits,
     onFault: options.onFault,
     rogue: options.rogue,
+    demands: options.demands,
+    driverPrivilege: description.driverPrivilege ?? 'kernel',
+    experimental: description.experimental,
   };
 }
 
@@ -69,7 +77,7 @@ export function offeredFeatures(setup: DeviceSetup, modelFeatures: FeatureSet): 
       ? new FeatureSet(modelFeatures.bits | RING_FEATURES.bits).with(VIRTIO_F_ANY_LAYOUT).with(VIRTIO_F_VERSION_1)
       : new FeatureSet(setup.offers);
   const modern = setup.interface === 'legacy' ? all : all.without(VIRTIO_F_ANY_LAYOUT);
-  return modern.and(new FeatureSet(setup.carries));
+  return setup.interface === 'legacy' ? modern.and(new FeatureSet(setup.carries)) : modern;
 }
 
 /** Binds the address space by what the device offers, before any driver has said a word. */

@@ -5,6 +5,8 @@ import {
   GUEST_MEMORY,
   inject,
   PAGE_SIZE,
+  probeCoherentIdentity,
+  SharedMemory,
   type ByteOrder,
   type DmaMapping,
   type DmaPath,
@@ -18,8 +20,7 @@ import {
 import { injectable, type InjectionToken } from 'tsyringe';
 import { MEMORY_CONVERSION, type MemoryConversion } from './memory-conversion.ts';
 import type { SevOptions } from './options.ts';
-import { SEV_RULES } from './sev-rules.ts';
-import { SharedMemory } from './shared-memory.ts';
+import { sevRules } from './sev-rules.ts';
 
 export const SEV_OPTIONS: InjectionToken<SevOptions> = Symbol.for('@virtio-platform/platform-sev:Options');
 
@@ -30,15 +31,9 @@ export const SEV_OPTIONS: InjectionToken<SevOptions> = Symbol.for('@virtio-platf
 @injectable()
 export class SevPlatform implements Platform {
   readonly name = 'sev';
-  readonly rules: readonly NegotiationRule[] = SEV_RULES;
+  readonly rules: readonly NegotiationRule[];
   readonly guestByteOrder: ByteOrder = 'little';
-  readonly traits: PlatformTraits = {
-    restrictedMemory: true,
-    isolates: false,
-    mappedPath: 'bounced',
-    identityVerified: undefined,
-    addressMeaning: 'the physical address of a page shared with the device: buffers are copied through a shared pool',
-  };
+  readonly traits: PlatformTraits;
   readonly #memory: GuestMemory;
   readonly #poolBytes: number;
   readonly #shared: SharedMemory;
@@ -55,6 +50,18 @@ export class SevPlatform implements Platform {
     this.#poolBytes = options.pool;
     this.#shared = new SharedMemory(memory, conversion);
     this.#poolMapping = this.#openShared();
+    this.rules = sevRules(options);
+    const probe = (): boolean => !options.emulatedIommu && probeCoherentIdentity(this.#poolMapping);
+    this.traits = {
+      restrictedMemory: true,
+      isolates: false,
+      mappedPath: options.emulatedIommu ? 'translated' : 'bounced',
+      identityVerified: undefined,
+      addressMeaning: 'the physical address of a page shared with the device: buffers are copied through a shared pool',
+      get bounceIsPhysical() {
+        return probe();
+      },
+    };
   }
 
   /** Bytes of guest memory that were given up because the host refused to convert them. */

@@ -1,4 +1,5 @@
 import {
+  DEFAULT_POLICY,
   DMA_PATHS,
   DRIVER_PRIVILEGES,
   featureName,
@@ -6,6 +7,7 @@ import {
   VIRTIO_F_ACCESS_PLATFORM,
   type DmaPath,
   type DriverPrivilege,
+  type NegotiationPolicy,
 } from '@virtio-platform/core';
 import { z } from 'zod';
 import { DEVICE_TYPES, FEATURE_NAMES, knownFeature, type DeviceType } from './device-types.ts';
@@ -50,6 +52,13 @@ export interface CheckedProfile {
     readonly interface?: 'modern' | 'legacy' | undefined;
     readonly buffers: 'premapped' | 'streaming';
     readonly timeout: number;
+    readonly lacks?: readonly string[] | undefined;
+    readonly clears?: readonly string[] | undefined;
+    readonly forces?: readonly string[] | undefined;
+  };
+  readonly policy: Omit<NegotiationPolicy, 'bits'> & {
+    readonly noTranslationBit: number;
+    readonly identityAddressBit: number;
   };
   readonly queue: { readonly layout: 'split' | 'packed'; readonly size: number };
   readonly workload: {
@@ -65,6 +74,7 @@ export interface CheckedProfile {
     readonly path?: DmaPath;
     readonly outcome?: 'completed' | 'refused' | 'failed';
     readonly refusal?: string;
+    readonly failure?: string;
     readonly faults?: number;
   };
 }
@@ -141,6 +151,48 @@ const driver = z.strictObject({
   timeout: quantity(DURATION, { minimum: 1, maximum: MAX_TIMEOUT_MS })
     .prefault('5s')
     .meta(quantityForm(DURATION, 'How long no request may complete before the device counts as stalled: 5s.')),
+  lacks: featureList('Features that this driver does not know, as an old one.').optional(),
+  clears: featureList(
+    'Features that the driver takes back at the end, as that of the balloon does with ACCESS_PLATFORM.',
+  ).optional(),
+  forces: featureList(
+    'A hostile driver: writes exactly these features, whatever the rules say, and passes physical addresses.',
+  ).optional(),
+});
+
+/** The range that virtio 1.4 section 2.2 reserves for future extensions. */
+const experimentalBit = z.int().min(44).max(49);
+const policySwitch = (name: Exclude<keyof NegotiationPolicy, 'bits'>): z.ZodDefault<z.ZodBoolean> =>
+  z.boolean().default(DEFAULT_POLICY[name]);
+
+const policy = z.strictObject({
+  experimental: policySwitch('experimental').describe(
+    'Turns on ACCESS_PLATFORM_NO_TRANSLATION and ACCESS_PLATFORM_IDENTITY_ADDRESS, proposed in 2019 and never standardised.',
+  ),
+  noTranslationBit: experimentalBit
+    .default(DEFAULT_POLICY.bits.noTranslation)
+    .describe('The number of ACCESS_PLATFORM_NO_TRANSLATION, 44 to 49: none was ever assigned.'),
+  identityAddressBit: experimentalBit
+    .default(DEFAULT_POLICY.bits.identityAddress)
+    .describe('The number of ACCESS_PLATFORM_IDENTITY_ADDRESS, 44 to 49.'),
+  strict: policySwitch('strict').describe('Refuse also where Linux goes on and the device fails later.'),
+  allowLegacy: policySwitch('allowLegacy').describe('Use devices over the legacy interface.'),
+  allowUnflaggedBounce: policySwitch('allowUnflaggedBounce').describe(
+    'Bounce also for a device without ACCESS_PLATFORM, where a slot has its physical address: the rejected patch of 2019.',
+  ),
+  noTranslationSatisfiesRestricted: policySwitch('noTranslationSatisfiesRestricted').describe(
+    'Take no-translation for all that ACCESS_PLATFORM says of restricted memory.',
+  ),
+  hardenRing: policySwitch('hardenRing').describe('In restricted memory, no packed rings and no indirect descriptors.'),
+  allowUnsafeNoIommu: policySwitch('allowUnsafeNoIommu').describe(
+    'Allows driver.privilege process-noiommu: a process that can make the device reach all of memory.',
+  ),
+  allowUnsafeInterrupts: policySwitch('allowUnsafeInterrupts').describe(
+    'Let a process have a device whose interrupts are not remapped.',
+  ),
+  probeUnflagged: policySwitch('probeUnflagged').describe(
+    'Refuse a device without ACCESS_PLATFORM where the platform’s addresses are not physical, as Windows drivers do.',
+  ),
 });
 
 const queue = z.strictObject({
@@ -177,6 +229,11 @@ const expect = z.strictObject({
     .regex(/^[A-Z][A-Z0-9_]*$/, 'must be the code of a refusal, such as ENODEV')
     .exactOptional()
     .describe('The code of the refusal, such as ENODEV.'),
+  failure: z
+    .string()
+    .regex(/^ERR_[A-Z_]+$/, 'must be the code of an error, such as ERR_DEVICE_NEEDS_RESET')
+    .exactOptional()
+    .describe('The code of the error that the run fails with.'),
   faults: z.int().min(0).exactOptional().describe('How many accesses of the device the platform stops.'),
 });
 
@@ -186,6 +243,7 @@ export const SECTION_FIELDS: Readonly<Record<SectionName, Readonly<Record<string
   machine: machine.shape,
   device: device.shape,
   driver: driver.shape,
+  policy: policy.shape,
   queue: queue.shape,
   workload: workload.shape,
   expect: expect.shape,
@@ -205,6 +263,7 @@ const schema = z.strictObject({
   machine: machine.describe('What is really underneath. Keys beside `use` and `memory` are options of the plugin.'),
   device: device.describe('The device the machine has.'),
   driver: driver.prefault({}).describe('The driver.'),
+  policy: policy.prefault({}).describe('What was decided beforehand about the disputed questions of negotiation.'),
   queue: queue.prefault({}).describe('The virtqueue.'),
   workload: workload.describe('What the driver does with the device.'),
   expect: expect.prefault({}).describe('What a run has to show; a run that differs fails.'),

@@ -1,7 +1,6 @@
 import {
   CORE_RULES,
-  EXPERIMENTAL_IDENTITY_ADDRESS,
-  EXPERIMENTAL_NO_TRANSLATION,
+  EXPERIMENTAL_BITS,
   featureDependencies,
   FeatureSet,
   negotiate,
@@ -19,6 +18,7 @@ import {
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
+const { noTranslation: NT, identityAddress: IDA } = EXPERIMENTAL_BITS;
 const MODERN = new FeatureSet((1n << 64n) - 1n);
 const LEGACY = new FeatureSet((1n << 32n) - 1n);
 const MODERN_OFFER = FeatureSet.of(VIRTIO_F_VERSION_1, VIRTIO_F_ACCESS_PLATFORM, VIRTIO_RING_F_EVENT_IDX);
@@ -53,9 +53,7 @@ describe('negotiate', () => {
   });
 
   it('gives every offered feature one outcome, with the rule and the source that decided it', () => {
-    const offered = MODERN_OFFER.with(EXPERIMENTAL_IDENTITY_ADDRESS)
-      .with(VIRTIO_F_RING_PACKED)
-      .with(VIRTIO_BLK_F_CONFIG_WCE);
+    const offered = MODERN_OFFER.with(IDA).with(VIRTIO_F_RING_PACKED).with(VIRTIO_BLK_F_CONFIG_WCE);
     const result = negotiate(input({ offered, supported: MODERN.without(VIRTIO_F_RING_PACKED) }), []);
     expect(result.decisions.map(({ name, outcome, rule }) => [name, outcome, rule])).toEqual([
       ['BLK_CONFIG_WCE', 'declined', 'dependencies-closed'],
@@ -101,7 +99,7 @@ describe('negotiate', () => {
       apply: (negotiation) => negotiation.refuse('EPERM', 'because'),
     };
     const result = negotiate(input(), [refuses]);
-    expect(result.refusal).toEqual({ code: 'EPERM', rule: 'says-no', source: 'test', reason: 'because' });
+    expect(result.refusal).toEqual({ code: 'EPERM', rule: 'says-no', source: 'test', reason: 'because', change: {} });
     expect(result.accepted.equals(FeatureSet.EMPTY)).toBe(true);
     expect(result.path).toBeUndefined();
     expect(result.trace.at(-1)).toMatchObject({ rule: 'says-no', says: ['refuses: because'] });
@@ -159,7 +157,7 @@ describe('negotiate', () => {
     [
       'C11 restricted memory with no-translation only',
       {
-        offered: FeatureSet.of(VIRTIO_F_VERSION_1, EXPERIMENTAL_NO_TRANSLATION),
+        offered: FeatureSet.of(VIRTIO_F_VERSION_1, NT),
         traits: { ...TRAITS, restrictedMemory: true },
       },
       'ENODEV',
@@ -179,7 +177,7 @@ describe('negotiate', () => {
     ],
     [
       'I6 a process and a device that offers no-translation',
-      { privilege: 'process', offered: MODERN_OFFER.with(EXPERIMENTAL_NO_TRANSLATION) },
+      { privilege: 'process', offered: MODERN_OFFER.with(NT) },
       'EPERM',
       'unprivileged-never-untranslated',
     ],
@@ -333,7 +331,7 @@ describe('negotiate, for any input', () => {
       if (given.privilege !== 'process' || refusal !== undefined) return;
       expect(path).not.toBe('physical');
       expect(given.traits.isolates).toBe(true);
-      expect(given.offered.has(EXPERIMENTAL_NO_TRANSLATION)).toBe(false);
+      expect(given.offered.has(NT)).toBe(false);
     });
   });
 
@@ -341,7 +339,7 @@ describe('negotiate, for any input', () => {
     assertAlways((given, rules) => {
       const { path, accepted } = negotiate(given, rules);
       if (path === 'identity') expect(given.traits.identityVerified).toBe(true);
-      expect(accepted.has(EXPERIMENTAL_NO_TRANSLATION) || accepted.has(EXPERIMENTAL_IDENTITY_ADDRESS)).toBe(false);
+      expect(accepted.has(NT) || accepted.has(IDA)).toBe(false);
     });
   });
 });
