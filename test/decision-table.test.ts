@@ -22,6 +22,11 @@ function named(rows: readonly DecisionRow[]): (readonly [string, DecisionRow])[]
   return rows.map((row) => [decisionRowName(row), row] as const);
 }
 
+/** A row's number, with its case where it has several. */
+function observationKey({ id, case: which }: DecisionRow): string {
+  return which === undefined ? id : `${id} ${which}`;
+}
+
 const embedded = table.rows.filter((row) => embeddedPlatform(row, table) !== undefined);
 const observed = table.rows.filter(({ kind }) => kind === 'observed');
 const shipped = Object.entries(table.platforms).filter(([, { profile }]) => profile !== undefined);
@@ -72,8 +77,4 @@ describe('what the decision table says of more than negotiation', () => {
     const seen = await OBSERVATIONS[observationKey(row)]!({ row, table, folder });
     expect(outcomeDifference(row.outcome, seen)).toBeUndefined();
   });
-
-  function observationKey({ id, case: which }: DecisionRow): string {
-    return which === undefined ? id : `${id} ${which}`;
-  }
 });

@@ -326,7 +326,8 @@ function quantityForm(system: UnitSystem, description: string): z.GlobalMeta {
   return { description, anyOf: forms };
 }
 
-function featureList(description: string): z.ZodArray<z.ZodPipe<z.ZodString, z.ZodTransform<string, string>>> {
+/** The schema of a list of features, which may be of any device type. */
+export function featureList(description: string): z.ZodArray<z.ZodPipe<z.ZodString, z.ZodTransform<string, string>>> {
   const feature = z
     .string()
     .transform((name, context) => {

@@ -9,6 +9,7 @@ export * from './device-session.ts';
 export * from './driver-half.ts';
 export * from './echo.ts';
 export * from './explain-profile.ts';
+export * from './negotiation-matrix.ts';
 export * from './read-entropy.ts';
 export * from './report.ts';
 export * from './run-profile.ts';

@@ -16,11 +16,6 @@ export function simulatePseries(memory: GuestMemory, options: PseriesOptions): S
   const pages = secure ? PageStates.create(memory.size) : undefined;
   const ultravisor = pages && new SimulatedUltravisor(memory, pages);
   const tables = new SimulatedTceTables({ memorySize: memory.size, defaultWindowSize, ultravisor });
-  const blueprint = (state: PseriesAddressSpaceState): AddressSpaceBlueprint => ({
-    module: ADDRESS_SPACE_MODULE,
-    state,
-    open: openAddressSpace,
-  });
   const translated = blueprint({ tables: tables.state, pages: pages?.buffer });
   const ignoring = blueprint({ tables: undefined, pages: pages?.buffer });
   return {
@@ -28,4 +23,8 @@ export function simulatePseries(memory: GuestMemory, options: PseriesOptions): S
     guestByteOrder: guestEndian,
     addressSpace: (offersAccessPlatform) => (offersAccessPlatform ? translated : ignoring),
   };
+}
+
+function blueprint(state: PseriesAddressSpaceState): AddressSpaceBlueprint {
+  return { module: ADDRESS_SPACE_MODULE, state, open: openAddressSpace };
 }
