@@ -1,4 +1,11 @@
-import { featureBit, FeatureSet, negotiate, transportCarries, type NegotiationResult } from '@virtio-platform/core';
+import {
+  featureBit,
+  FeatureSet,
+  negotiate,
+  transportCarries,
+  type NegotiationResult,
+  type Refusal,
+} from '@virtio-platform/core';
 import { composeRun, type ComposedRun, type Offer, type Profile } from '@virtio-platform/profile';
 import { supportedFeatures } from './device-session.ts';
 import { DRIVER_TYPES } from './drivers/driver-types.ts';
@@ -10,9 +17,11 @@ export interface MatrixCell {
   readonly accepted: readonly string[];
   readonly declined: readonly { readonly feature: string; readonly rule: string; readonly reason: string }[];
   readonly path: string | null;
-  readonly refusal: NegotiationResult['refusal'] | null;
+  readonly refusal: Refusal | null;
   /** The rule that decided: who refused, or what ACCESS_PLATFORM or its absence came to. */
   readonly rule: string;
+  /** Where that rule comes from. */
+  readonly source: string;
 }
 
 /** One platform, as a profile describes it and its driver. */
@@ -101,14 +110,18 @@ function cellOf({ profile, platform }: ComposedRun, { name, interface: deviceInt
       .map(({ name: feature, rule, reason }) => ({ feature, rule, reason })),
     path: result.path ?? null,
     refusal: result.refusal ?? null,
-    rule: result.refusal?.rule ?? decidingRule(result),
+    ...decidingRule(result),
   };
 }
 
 /** What an address means was decided with ACCESS_PLATFORM where it is accepted, and by the path's rule where it is not. */
-function decidingRule({ decisions, trace }: NegotiationResult): string {
+function decidingRule({ decisions, trace, refusal }: NegotiationResult): {
+  readonly rule: string;
+  readonly source: string;
+} {
   const access = decisions.find(({ name, outcome }) => name === 'ACCESS_PLATFORM' && outcome === 'accepted');
-  return access?.rule ?? trace.at(-1)!.rule;
+  const { rule, source } = refusal ?? access ?? trace.at(-1)!;
+  return { rule, source };
 }
 
 function offer(name: string, features: readonly string[], deviceInterface: Offer['interface'] = 'modern'): Offer {
