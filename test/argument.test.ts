@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { loadProfiles } from '@virtio-platform/profile';
 import { isAsExpected, runProfile } from '@virtio-platform/runner';
 import { describe, expect, it } from 'vitest';
-import { ROOT, virtioPlatform } from './command.ts';
+import { commandHere, ROOT } from './command.ts';
 
 const FOLDER = join(ROOT, 'profiles/argument');
 const files = readdirSync(FOLDER).toSorted();
@@ -33,7 +33,7 @@ describe('the profiles that walk through the argument', () => {
 
 describe('explain, for a device that offers both to an unprivileged driver on pseries', () => {
   it('refuses by the rule and with the source that the decision table gives, and says what would have to change', async () => {
-    const { status, stdout } = await virtioPlatform(['explain', UNPRIVILEGED]);
+    const { status, stdout } = await commandHere(['explain', UNPRIVILEGED]);
     expect(status).toBe(0);
     const [first] = stdout.split('\n\n09-unprivileged-driver', 1);
     expect(first).toContain('refused EPERM by unprivileged-never-untranslated');
@@ -42,7 +42,7 @@ describe('explain, for a device that offers both to an unprivileged driver on ps
   });
 
   it('says the same as JSON', async () => {
-    const { stdout } = await virtioPlatform(['explain', UNPRIVILEGED, '--json']);
+    const { stdout } = await commandHere(['explain', UNPRIVILEGED, '--json']);
     const [explanation] = JSON.parse(stdout) as { rules: { rule: string }[]; refusal: object; path: null }[];
     expect(explanation).toMatchObject({
       platform: 'pseries',

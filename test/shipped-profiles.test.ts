@@ -16,7 +16,7 @@ describe('the shipped profiles', () => {
   beforeAll(async () => {
     result = await virtioPlatform(['run', '--json']);
     reports = reportsOf(result);
-  });
+  }, 120_000);
 
   it('are at least ten, across the four platforms', () => {
     expect(embedded.length).toBeGreaterThanOrEqual(10);

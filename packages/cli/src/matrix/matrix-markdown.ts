@@ -2,7 +2,6 @@ import { cellText, ruleNumber, type MatrixView } from './matrix-view.ts';
 
 /** The matrix as a table of Markdown; with `showRules` followed by the rules that its cells name by number. */
 export function matrixMarkdown(view: MatrixView, showRules: boolean): string {
-  const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
   const head = ['offer', ...view.platforms.map(({ profile }) => escape(profile))];
   const rows = view.offers.map(({ name, cells }) => [
     escape(name),
@@ -14,6 +13,10 @@ export function matrixMarkdown(view: MatrixView, showRules: boolean): string {
   const legend = view.rules.map(({ rule, source }, i) => `${i + 1}. \`${rule}\`: ${escape(source)}`);
   const table = [line(head), line(head.map(() => '---')), ...rows.map(line)];
   return [...table, ...(showRules ? ['', ...legend] : [])].join('\n');
+}
+
+function line(cells: readonly string[]): string {
+  return `| ${cells.join(' | ')} |`;
 }
 
 /** What would end a cell or be read as markup. */

@@ -9,7 +9,7 @@ form { display: flex; flex-wrap: wrap; gap: 1rem; align-items: baseline; margin-
 input, select { font: inherit; padding: .2rem .4rem; }
 #text { width: 22rem; max-width: 60vw; }
 output { color: var(--faint); }
-.scroll { overflow: auto; width: fit-content; max-width: 100%; max-height: 82vh; border: 1px solid var(--line); }
+.scroll { overflow: auto; width: fit-content; max-width: 100%; width: fit-content; max-width: 100%; max-height: 82vh; border: 1px solid var(--line); }
 table { border-collapse: separate; border-spacing: 0; }
 th, td { border: 0 solid var(--line); border-width: 0 1px 1px 0; padding: .3rem .55rem; text-align: left; vertical-align: top; }
 th { background: var(--page); white-space: nowrap; }

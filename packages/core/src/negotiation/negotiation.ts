@@ -78,13 +78,17 @@ export const NEGOTIATION_STAGES = [
   'restricted-memory',
   'access',
   'validate',
+  'verify',
   'path',
 ] as const;
 export type NegotiationStage = (typeof NEGOTIATION_STAGES)[number];
 
+/** Stages in which only the core's rules run: nothing changes any more. */
+export const CLOSED_STAGES: readonly NegotiationStage[] = ['verify', 'path'];
+
 /**
  * One named step of negotiation with its source. It looks at the negotiation so far and accepts, declines or refuses, and
- * says why. Platforms contribute rules to every stage but `path`; inside a stage they run after the core's.
+ * says why. Platforms contribute rules to every stage but the last two; inside a stage they run after the core's.
  */
 export interface NegotiationRule {
   /** In words with hyphens, unique. */

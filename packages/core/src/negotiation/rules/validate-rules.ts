@@ -1,10 +1,14 @@
 import { isContradictory } from '../../features/experimental-bits.ts';
+import { VIRTIO_F_VERSION_1 } from '../../features/feature-bit.ts';
 import { unmetDependency } from '../../features/feature-dependencies.ts';
 import { FeatureSet } from '../../features/feature-set.ts';
 import type { NegotiationRule } from '../negotiation.ts';
 import { passRestrictedMemory } from './restricted-memory-rule.ts';
 
-/** The last word of the device type's driver, which may only take back; then everything that must hold is looked at again. */
+/**
+ * The last word of the device type's driver, which may only take back; then, when nobody may change anything any more, what must
+ * hold is looked at again.
+ */
 export const VALIDATE_RULES: readonly NegotiationRule[] = [
   {
     name: 'driver-takes-back',
@@ -20,15 +24,20 @@ export const VALIDATE_RULES: readonly NegotiationRule[] = [
   {
     name: 'restricted-memory-once-more',
     source: 'Linux virtio_features_ok, which runs after validate',
-    stage: 'validate',
+    stage: 'verify',
     apply: (negotiation) => passRestrictedMemory(negotiation, negotiation.accepted),
   },
   {
     name: 'accepted-set-is-valid',
     source: 'virtio 1.4 §2.2.1; mail: Bauermann, 2019-04-17; Tsirkin, 2019-07-01',
-    stage: 'validate',
+    stage: 'verify',
     apply(negotiation) {
       const { accepted, input, policy } = negotiation;
+      if (input.interface === 'modern' && !accepted.has(VIRTIO_F_VERSION_1)) {
+        return negotiation.refuse('EINVAL', 'VERSION_1 was taken back, and the modern interface needs it', {
+          driver: 'keep VERSION_1',
+        });
+      }
       const unmet = unmetDependency(accepted, input.deviceType, policy.bits);
       if (unmet !== undefined) {
         const name = negotiation.name(unmet.feature);
