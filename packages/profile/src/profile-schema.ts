@@ -1,5 +1,4 @@
 import {
-  DEFAULT_POLICY,
   DMA_PATHS,
   DRIVER_PRIVILEGES,
   featureName,
@@ -7,10 +6,10 @@ import {
   VIRTIO_F_ACCESS_PLATFORM,
   type DmaPath,
   type DriverPrivilege,
-  type NegotiationPolicy,
 } from '@virtio-platform/core';
 import { z } from 'zod';
 import { DEVICE_TYPES, FEATURE_NAMES, knownFeature, type DeviceType } from './device-types.ts';
+import { POLICY_SECTION, type CheckedPolicy } from './policy-section.ts';
 import { DURATION, parseQuantity, quantityPattern, SIZE, type UnitSystem } from './quantity.ts';
 import { closest } from './suggestion.ts';
 
@@ -56,10 +55,7 @@ export interface CheckedProfile {
     readonly clears?: readonly string[] | undefined;
     readonly forces?: readonly string[] | undefined;
   };
-  readonly policy: Omit<NegotiationPolicy, 'bits'> & {
-    readonly noTranslationBit: number;
-    readonly identityAddressBit: number;
-  };
+  readonly policy: CheckedPolicy;
   readonly queue: { readonly layout: 'split' | 'packed'; readonly size: number };
   readonly workload: {
     readonly kind: 'write-read-verify' | 'read' | 'echo';
@@ -160,41 +156,6 @@ const driver = z.strictObject({
   ).optional(),
 });
 
-/** The range that virtio 1.4 section 2.2 reserves for future extensions. */
-const experimentalBit = z.int().min(44).max(49);
-const policySwitch = (name: Exclude<keyof NegotiationPolicy, 'bits'>): z.ZodDefault<z.ZodBoolean> =>
-  z.boolean().default(DEFAULT_POLICY[name]);
-
-const policy = z.strictObject({
-  experimental: policySwitch('experimental').describe(
-    'Turns on ACCESS_PLATFORM_NO_TRANSLATION and ACCESS_PLATFORM_IDENTITY_ADDRESS, proposed in 2019 and never standardised.',
-  ),
-  noTranslationBit: experimentalBit
-    .default(DEFAULT_POLICY.bits.noTranslation)
-    .describe('The number of ACCESS_PLATFORM_NO_TRANSLATION, 44 to 49: none was ever assigned.'),
-  identityAddressBit: experimentalBit
-    .default(DEFAULT_POLICY.bits.identityAddress)
-    .describe('The number of ACCESS_PLATFORM_IDENTITY_ADDRESS, 44 to 49.'),
-  strict: policySwitch('strict').describe('Refuse also where Linux goes on and the device fails later.'),
-  allowLegacy: policySwitch('allowLegacy').describe('Use devices over the legacy interface.'),
-  allowUnflaggedBounce: policySwitch('allowUnflaggedBounce').describe(
-    'Bounce also for a device without ACCESS_PLATFORM, where a slot has its physical address: the rejected patch of 2019.',
-  ),
-  noTranslationSatisfiesRestricted: policySwitch('noTranslationSatisfiesRestricted').describe(
-    'Take no-translation for all that ACCESS_PLATFORM says of restricted memory.',
-  ),
-  hardenRing: policySwitch('hardenRing').describe('In restricted memory, no packed rings and no indirect descriptors.'),
-  allowUnsafeNoIommu: policySwitch('allowUnsafeNoIommu').describe(
-    'Allows driver.privilege process-noiommu: a process that can make the device reach all of memory.',
-  ),
-  allowUnsafeInterrupts: policySwitch('allowUnsafeInterrupts').describe(
-    'Let a process have a device whose interrupts are not remapped.',
-  ),
-  probeUnflagged: policySwitch('probeUnflagged').describe(
-    'Refuse a device without ACCESS_PLATFORM where the platform’s addresses are not physical, as Windows drivers do.',
-  ),
-});
-
 const queue = z.strictObject({
   layout: z.enum(['split', 'packed']).default('split').describe('The layout of the virtqueue.'),
   size: z
@@ -243,7 +204,7 @@ export const SECTION_FIELDS: Readonly<Record<SectionName, Readonly<Record<string
   machine: machine.shape,
   device: device.shape,
   driver: driver.shape,
-  policy: policy.shape,
+  policy: POLICY_SECTION.shape,
   queue: queue.shape,
   workload: workload.shape,
   expect: expect.shape,
@@ -263,7 +224,9 @@ const schema = z.strictObject({
   machine: machine.describe('What is really underneath. Keys beside `use` and `memory` are options of the plugin.'),
   device: device.describe('The device the machine has.'),
   driver: driver.prefault({}).describe('The driver.'),
-  policy: policy.prefault({}).describe('What was decided beforehand about the disputed questions of negotiation.'),
+  policy: POLICY_SECTION.prefault({}).describe(
+    'What was decided beforehand about the disputed questions of negotiation.',
+  ),
   queue: queue.prefault({}).describe('The virtqueue.'),
   workload: workload.describe('What the driver does with the device.'),
   expect: expect.prefault({}).describe('What a run has to show; a run that differs fails.'),

@@ -116,11 +116,6 @@ export function featureNames(deviceType: string): string[] {
   return tables.toSorted(([a], [b]) => a - b).map(([, name]) => name);
 }
 
-/** Whether the specification describes this reserved bit: one of sections 6 and 6.3. */
-export function isReservedFeature(bit: number): boolean {
-  return RESERVED.has(bit);
-}
-
 /** The device types whose feature names are known. */
 export const DEVICE_TYPES: readonly string[] = Object.keys(DEVICE);
 
