@@ -49,8 +49,11 @@ describe('the decision table', () => {
   });
 
   it('has exactly the row fail whose outcome is changed', () => {
-    for (const [, row] of negotiated) {
-      const changed = negotiated.map(([, other]) => (other === row ? { ...row, outcome: otherOutcome(row) } : other));
+    // One that fails as it stands is told by its own test.
+    const sound = negotiated.filter(([, row]) => differenceOf(row) === undefined);
+    expect(sound.length).toBeGreaterThan(80);
+    for (const [, row] of sound) {
+      const changed = sound.map(([, other]) => (other === row ? { ...row, outcome: otherOutcome(row) } : other));
       const failing = changed.filter((other) => differenceOf(other) !== undefined);
       expect(failing.map(decisionRowName)).toEqual([decisionRowName(row)]);
     }
