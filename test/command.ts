@@ -1,6 +1,8 @@
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
+import { Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
+import { runCommandLine } from '@virtio-platform/cli';
 import type { RunReport } from '@virtio-platform/runner';
 
 export const ROOT: string = fileURLToPath(new URL('..', import.meta.url));
@@ -16,7 +18,24 @@ export function virtioPlatform(words: readonly string[], environment: NodeJS.Pro
   return commandProcess(words, environment).finished;
 }
 
-/** The same, with the process at hand while it runs. */
+/** Runs the command in this process: for what does not depend on one of its own. */
+export async function commandHere(words: readonly string[], cwd: string = ROOT): Promise<CommandResult> {
+  const [stdout, stderr] = [new CollectedText(), new CollectedText()];
+  const status = await runCommandLine(words, { stdout, stderr, cwd });
+  return { status, stdout: stdout.text, stderr: stderr.text };
+}
+
+/** A stream that keeps what is written to it. */
+class CollectedText extends Writable {
+  text = '';
+
+  override _write(chunk: unknown, _encoding: string, done: () => void): void {
+    this.text += String(chunk);
+    done();
+  }
+}
+
+/** Runs the command in a process of its own, which is at hand while it runs. */
 export function commandProcess(
   words: readonly string[],
   environment: NodeJS.ProcessEnv = {},

@@ -16,7 +16,7 @@ describe('the shipped profiles', () => {
   beforeAll(async () => {
     result = await virtioPlatform(['run', '--json']);
     reports = reportsOf(result);
-  });
+  }, 120_000);
 
   it('are at least ten, across the four platforms', () => {
     expect(embedded.length).toBeGreaterThanOrEqual(10);
@@ -59,7 +59,7 @@ describe('the shipped profiles', () => {
 
   it('bounce where they say so and nowhere else', () => {
     for (const { path, dma, workload } of reports) {
-      if (path === 'bounced') expect(dma.bytesBounced).toBeGreaterThanOrEqual(workload.bytes);
+      if (path?.startsWith('bounced') === true) expect(dma.bytesBounced).toBeGreaterThanOrEqual(workload.bytes);
       else expect(dma.bytesBounced).toBe(0);
     }
   });

@@ -1,8 +1,9 @@
 import { createRequire } from 'node:module';
-import { Command, CommanderError } from 'commander';
+import { Command, CommanderError, Option } from 'commander';
 import { checkCommand } from './commands/check.ts';
 import { explainCommand } from './commands/explain.ts';
 import { listCommand } from './commands/list.ts';
+import { MATRIX_FORMATS, matrixCommand, type MatrixOptions } from './commands/matrix.ts';
 import { runCommand } from './commands/run.ts';
 import { schemaCommand } from './commands/schema.ts';
 import { ExitStatus } from './exit-status.ts';
@@ -50,6 +51,18 @@ export async function runCommandLine(words: readonly string[], streams: OutputSt
     .option('--json', 'prints an object; an array where the profile is several runs')
     .action((file: string, options: JsonOption) =>
       run(options.json, () => explainCommand(terminal, file, options.json === true)),
+    );
+  program
+    .command('matrix')
+    .description('prints what each offer of a device comes to under each platform')
+    .argument('[profile...]', 'YAML files; without one, the platforms that are shipped')
+    .option('--offers <file>', 'YAML file: names, and lists of features')
+    .addOption(new Option('--format <format>', 'how to print it').choices(MATRIX_FORMATS).default('table'))
+    .option('--rules', 'names the rule that decided each cell')
+    .option('--experimental', 'turns the two features of 2019 on')
+    .option('--json', 'prints an array with an object for each platform')
+    .action((files: string[], options: MatrixOptions) =>
+      run(options.json, () => matrixCommand(terminal, files, options)),
     );
   program
     .command('check')

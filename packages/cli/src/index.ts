@@ -5,4 +5,5 @@
  */
 export * from './command-line.ts';
 export * from './exit-status.ts';
+export * from './shipped-profiles.ts';
 export * from './terminal.ts';

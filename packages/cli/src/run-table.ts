@@ -1,5 +1,5 @@
 import { isAsExpected, type RunReport } from '@virtio-platform/runner';
-import Table from 'cli-table3';
+import { plainTable } from './plain-table.ts';
 import type { Terminal } from './terminal.ts';
 
 /** Prints the runs as a table for people, then what differed, then one line that sums up. */
@@ -17,10 +17,8 @@ export function printRunTable(terminal: Terminal, reports: readonly RunReport[],
     'result',
   ];
   const rows = reports.map((report) => row(terminal, report));
-  const table = new Table({
-    head: head.map((title) => bold(title)),
-    chars: RULES,
-    style: { head: [], border: [], 'padding-left': 0, 'padding-right': 2 },
+  const titles = head.map((title) => bold(title));
+  const table = plainTable(titles, {
     colWidths: [null, null, featureWidth(terminal.columns, reports), null, null, null, null, null, null],
     colAligns: ['left', 'left', 'left', 'left', 'right', 'right', 'right', 'right', 'left'],
     wordWrap: true,
@@ -35,24 +33,6 @@ export function printRunTable(terminal: Terminal, reports: readonly RunReport[],
     `${good} of ${reports.length} runs as expected, ${requests.toLocaleString('en')} requests ${dim(`in ${(durationMs / 1000).toFixed(1)} s; +n counts the features that are not shown`)}`,
   );
 }
-
-const RULES = {
-  top: '',
-  'top-mid': '',
-  'top-left': '',
-  'top-right': '',
-  bottom: '',
-  'bottom-mid': '',
-  'bottom-left': '',
-  'bottom-right': '',
-  left: '',
-  'left-mid': '',
-  mid: '',
-  'mid-mid': '',
-  right: '',
-  'right-mid': '',
-  middle: '',
-};
 
 /** Features that decide how a ring and its addresses work, the ones that decide most first. */
 const TELLING_FEATURES = [

@@ -13,7 +13,24 @@ export function embeddedProfiles(): string[] {
   return profilesIn(shippedFolder());
 }
 
-/** All shipped profiles; those in a folder of their own need a real machine. */
+/** Of the shipped profiles, one for each platform, and for each way in which it maps. */
+const PLATFORMS: readonly string[] = [
+  'no-iommu-identity.yaml',
+  'pseries-identity.yaml',
+  'pseries-linear.yaml',
+  'pseries-dynamic.yaml',
+  'pseries-secure.yaml',
+  'sev-bounce.yaml',
+  'vfio-pool.yaml',
+  'argument/09-unprivileged-driver.yaml',
+];
+
+/** The profiles that stand for the platforms. */
+export function shippedPlatforms(): string[] {
+  return PLATFORMS.map((name) => join(shippedFolder(), name));
+}
+
+/** All shipped profiles: also those that need a real machine, that show a refusal, or that walk through the argument. */
 export function shippedProfiles(): string[] {
   const root = shippedFolder();
   const folders = readdirSync(root, { withFileTypes: true }).filter((entry) => entry.isDirectory());

@@ -4,6 +4,8 @@
  * @packageDocumentation
  */
 export * from './contract-check.ts';
+export * from './decide-row.ts';
+export * from './decision-table.ts';
 export * from './describe-address-space.ts';
 export * from './describe-dma-mapping.ts';
 export * from './describe-platform-plugin.ts';

@@ -1,6 +1,7 @@
 import {
   DeviceError,
   FeatureSet,
+  transportCarries,
   VIRTIO_F_ACCESS_PLATFORM,
   VIRTIO_F_IN_ORDER,
   VIRTIO_F_NOTIF_CONFIG_DATA,
@@ -16,6 +17,8 @@ import {
   type AddressSpaceBlueprint,
   type ByteOrder,
   type DeviceDescription,
+  type DriverPrivilege,
+  type ExperimentalBits,
   type SimulatedHardware,
 } from '@virtio-platform/core';
 import type { FaultConsequence } from './fault-consequence.ts';
@@ -33,7 +36,6 @@ const RING_FEATURES = FeatureSet.of(
   VIRTIO_F_RING_RESET,
   VIRTIO_F_SUSPEND,
 );
-const LOW_32 = new FeatureSet(0xffff_ffffn);
 
 /** Everything that makes a device, here or in a worker: plain data but for the blueprint's `open`. */
 export interface DeviceSetup {
@@ -46,6 +48,9 @@ export interface DeviceSetup {
   readonly carries: bigint;
   readonly onFault: FaultConsequence;
   readonly rogue: SimulatedOptions['rogue'];
+  readonly demands: bigint;
+  readonly driverPrivilege: DriverPrivilege;
+  readonly experimental: ExperimentalBits | undefined;
 }
 
 /**
@@ -73,9 +78,12 @@ export function deviceSetup(
     interface: description.driverInterface,
     byteOrder: isLegacy ? (hardware.guestByteOrder ?? 'little') : 'little',
     offers: description.offers?.bits,
-    carries: isLegacy ? LOW_32.bits : (1n << 128n) - 1n,
+    carries: transportCarries(isLegacy ? 'legacy' : options.transport).bits,
     onFault: options.onFault,
     rogue: options.rogue,
+    demands: options.demands,
+    driverPrivilege: description.driverPrivilege ?? 'kernel',
+    experimental: description.experimental,
   };
 }
 
@@ -86,7 +94,7 @@ export function offeredFeatures(setup: DeviceSetup, modelFeatures: FeatureSet): 
       ? new FeatureSet(modelFeatures.bits | RING_FEATURES.bits).with(VIRTIO_F_ANY_LAYOUT).with(VIRTIO_F_VERSION_1)
       : new FeatureSet(setup.offers);
   const modern = setup.interface === 'legacy' ? all : all.without(VIRTIO_F_ANY_LAYOUT);
-  return modern.and(new FeatureSet(setup.carries));
+  return setup.interface === 'legacy' ? modern.and(new FeatureSet(setup.carries)) : modern;
 }
 
 /** Binds the address space by what the device offers, before any driver has said a word. */

@@ -1,6 +1,6 @@
 import 'reflect-metadata';
 import { parentPort, workerData } from 'node:worker_threads';
-import { FaultLog, GuestMemory, type OpenAddressSpace } from '@virtio-platform/core';
+import { coversMemoryOneToOne, FaultLog, GuestMemory, type OpenAddressSpace } from '@virtio-platform/core';
 import { createDevice } from '@virtio-platform/devices';
 import { offeredFeatures, type DeviceSetup } from './device-setup.ts';
 import { Command, Mailbox, readFeatureWords, writeFeatureWords } from './mailbox.ts';
@@ -32,7 +32,9 @@ const { openAddressSpace } = (await import(input.addressSpace.module)) as { open
 const space = openAddressSpace(new GuestMemory(input.memory), faults, input.addressSpace.state);
 const model = createDevice(input.setup.type, input.setup.settings, input.setup.byteOrder);
 const offers = offeredFeatures(input.setup, model.features);
-const device = new SimulatedDevice(model, space, { ...input.setup, offers });
+const probe = openAddressSpace(space.memory, new FaultLog(), input.addressSpace.state);
+const isOneToOne = (): boolean => coversMemoryOneToOne(probe);
+const device = new SimulatedDevice(model, space, { ...input.setup, offers, isOneToOne });
 
 const ready: DeviceWorkerReady = { deviceType: model.type, queueCount: model.queueSizes.length };
 parentPort!.postMessage(ready);

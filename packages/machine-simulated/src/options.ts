@@ -1,3 +1,4 @@
+import { FeatureSet, featureBit, TRANSPORT_KINDS, type TransportKind } from '@virtio-platform/core';
 import { z } from 'zod';
 import { FAULT_CONSEQUENCES, type FaultConsequence } from './fault-consequence.ts';
 
@@ -14,6 +15,10 @@ export interface SimulatedOptions {
   readonly device: 'same-thread' | 'worker';
   readonly onFault: FaultConsequence;
   readonly rogue: readonly RogueAccess[];
+  /** How the driver reaches the registers of a modern device, as far as features depend on it. */
+  readonly transport: Exclude<TransportKind, 'legacy'>;
+  /** Bits without which the device does not work, besides ACCESS_PLATFORM where it is offered. */
+  readonly demands: bigint;
 }
 
 const rogueSchema = z.strictObject({
@@ -42,4 +47,21 @@ export const simulatedOptionsSchema: z.ZodType<SimulatedOptions> = z.strictObjec
     .max(64)
     .default([])
     .describe('Accesses the device makes on its own, to see what the platform lets it reach.'),
+  transport: z
+    .enum(TRANSPORT_KINDS)
+    .exclude(['legacy'])
+    .default('pci')
+    .describe('How the driver reaches a modern device: some features do not exist on mmio and channel-io.'),
+  demands: z
+    .array(
+      z.string().refine(isReserved, { error: 'must be a feature that is no device type’s, such as ORDER_PLATFORM' }),
+    )
+    .max(128)
+    .default([])
+    .transform((names) => FeatureSet.of(...names.flatMap((name) => featureBit(name, '') ?? [])).bits)
+    .describe('Features without which the device clears FEATURES_OK, such as ORDER_PLATFORM.'),
 });
+
+function isReserved(name: string): boolean {
+  return featureBit(name, '') !== undefined;
+}

@@ -2,6 +2,7 @@ import {
   DescriptorChain,
   DeviceStatus,
   FeatureSet,
+  isContradictory,
   notifiedIdentity,
   openDeviceQueue,
   PAGE_SIZE,
@@ -20,6 +21,8 @@ import {
   type DeviceAddressSpace,
   type DeviceInterface,
   type DeviceQueue,
+  type DriverPrivilege,
+  type ExperimentalBits,
   type QueueAddresses,
 } from '@virtio-platform/core';
 import { KEPT, type DeviceModel, type DeviceQueues } from '@virtio-platform/devices';
@@ -33,6 +36,14 @@ export interface SimulatedDeviceOptions {
   readonly byteOrder: ByteOrder;
   readonly onFault: FaultConsequence;
   readonly rogue: readonly RogueAccess[];
+  /** Bits without which it does not work. */
+  readonly demands: bigint;
+  /** Who its host handed it to. */
+  readonly driverPrivilege: DriverPrivilege;
+  /** The numbers of the two features of 2019, where it knows them. */
+  readonly experimental: ExperimentalBits | undefined;
+  /** Looks whether the device reaches all of memory at its physical addresses. */
+  readonly isOneToOne: () => boolean;
 }
 
 /** What every register of a frozen device reads as. */
@@ -59,6 +70,8 @@ export class SimulatedDevice implements DeviceQueues {
   readonly #rogueBytes = new Uint8Array(PAGE_SIZE).fill(0xa5);
   #accepted = FeatureSet.EMPTY;
   #status = 0;
+  /** Generation of the translations that the driver promised not to change; -1 while it promised nothing. */
+  #frozenAt = -1;
   #handled = 0;
   #notify = false;
   #lastNotification = -1;
@@ -108,7 +121,10 @@ export class SimulatedDevice implements DeviceQueues {
     if (this.#isFrozen) return;
     const set = status & ~this.#status;
     this.#status |= status & (DeviceStatus.Acknowledge | DeviceStatus.Driver | DeviceStatus.Failed);
-    if ((set & DeviceStatus.FeaturesOk) !== 0 && this.#mayAccept()) this.#status |= DeviceStatus.FeaturesOk;
+    if ((set & DeviceStatus.FeaturesOk) !== 0 && this.#mayAccept()) {
+      this.#status |= DeviceStatus.FeaturesOk;
+      this.#freeze();
+    }
     if ((set & DeviceStatus.Suspend) !== 0) this.#suspend();
     if ((set & DeviceStatus.DriverOk) !== 0) this.#start();
   }
@@ -172,6 +188,7 @@ export class SimulatedDevice implements DeviceQueues {
    * The driver can add no more than its queues hold meanwhile, so this ends.
    */
   run(): void {
+    if (this.#frozenAt >= 0 && this.#space.generation !== this.#frozenAt) return this.#fail();
     for (let isBusy = true; isBusy;) {
       isBusy = false;
       for (let index = 0; index < this.#queues.length; index++) {
@@ -245,6 +262,8 @@ export class SimulatedDevice implements DeviceQueues {
   }
 
   #reset(): void {
+    if (this.#frozenAt >= 0) this.#space.freeze?.(false);
+    this.#frozenAt = -1;
     this.#isFrozen = false;
     this.#stalled.clear();
     this.#queues.length = 0;
@@ -256,7 +275,7 @@ export class SimulatedDevice implements DeviceQueues {
 
   /** Sets DRIVER_OK: of a device that was set up, or of one that was suspended, which goes on where it was. */
   #start(): void {
-    if (!this.#mayAccept()) return;
+    if (!this.#mayStart()) return;
     const isSuspended = (this.#status & DeviceStatus.Suspend) !== 0;
     this.#status = (this.#status & ~DeviceStatus.Suspend) | DeviceStatus.DriverOk;
     if (isSuspended) this.run();
@@ -276,13 +295,39 @@ export class SimulatedDevice implements DeviceQueues {
     return this.#options.interface === 'legacy' || (this.#status & DeviceStatus.DriverOk) !== 0;
   }
 
+  /** A modern driver that skips FEATURES_OK has shown nothing of what it accepts. */
+  #mayStart(): boolean {
+    const isConfirmed = this.#options.interface === 'legacy' || (this.#status & DeviceStatus.FeaturesOk) !== 0;
+    return isConfirmed && this.#mayAccept();
+  }
+
   #mayAccept(): boolean {
-    const { offers } = this.#options;
-    if (this.#accepted.minus(offers).bits !== 0n) return false;
-    if (unmetDependency(this.#accepted, this.model.type) !== undefined) return false;
+    const { offers, demands, experimental } = this.#options;
+    if (this.#accepted.minus(offers).bits !== 0n || (demands & ~this.#accepted.bits) !== 0n) return false;
+    if (unmetDependency(this.#accepted, this.model.type, experimental) !== undefined) return false;
+    if (experimental !== undefined && !this.#mayAcceptExperimental(experimental)) return false;
     if (this.#options.interface === 'legacy') return true;
     if (offers.has(VIRTIO_F_ACCESS_PLATFORM) && !this.#accepted.has(VIRTIO_F_ACCESS_PLATFORM)) return false;
     return this.#accepted.has(VIRTIO_F_VERSION_1);
+  }
+
+  /**
+   * The device's own half of the two features of 2019. It trusts no promise of a driver: an unprivileged one gets neither, and
+   * identity is looked at.
+   */
+  #mayAcceptExperimental(bits: ExperimentalBits): boolean {
+    const isIdentity = this.#accepted.has(bits.identityAddress);
+    if (!isIdentity && !this.#accepted.has(bits.noTranslation)) return true;
+    if (isContradictory(this.#accepted, bits) || this.#options.driverPrivilege !== 'kernel') return false;
+    return !isIdentity || this.#options.isOneToOne();
+  }
+
+  /** Holds the driver to its promise of identity, from FEATURES_OK until reset. */
+  #freeze(): void {
+    const { experimental } = this.#options;
+    if (experimental === undefined || !this.#accepted.has(experimental.identityAddress)) return;
+    this.#space.freeze?.(true);
+    this.#frozenAt = this.#space.generation;
   }
 
   /** The error state of section 2.1.2. A legacy driver knows no such status: the device falls silent. */

@@ -1,5 +1,6 @@
 import {
   CodedError,
+  coversMemoryOneToOne,
   FaultLog,
   FeatureSet,
   GuestMemory,
@@ -70,9 +71,8 @@ function openInProcess(
   const offers = offeredFeatures(setup, model.features);
   const blueprint = bind(offers);
   const space = blueprint.open(memory, faults, blueprint.state);
-  return new InProcessTransport(
-    new SimulatedDevice(model, space, { ...setup, offers }),
-    setup.interface,
-    new FeatureSet(setup.carries),
-  );
+  // Looking is no access: it has a fault log of its own.
+  const isOneToOne = (): boolean => coversMemoryOneToOne(blueprint.open(memory, new FaultLog(), blueprint.state));
+  const device = new SimulatedDevice(model, space, { ...setup, offers, isOneToOne });
+  return new InProcessTransport(device, setup.interface, new FeatureSet(setup.carries));
 }

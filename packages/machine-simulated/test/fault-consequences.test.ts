@@ -97,7 +97,13 @@ async function boot(device: SimulatedOptions['device'], onFault: SimulatedOption
     simulate: () => ({ facilities: new Map(), addressSpace: () => PHYSICAL_ADDRESS_SPACE }),
     baseDirectory: '.',
   } as const;
-  machine = await new SimulatedMachine(request, { device, onFault, rogue: [] }).boot();
+  machine = await new SimulatedMachine(request, {
+    device,
+    onFault,
+    rogue: [],
+    transport: 'pci',
+    demands: 0n,
+  }).boot();
   return new AstrayDriver(machine);
 }
 

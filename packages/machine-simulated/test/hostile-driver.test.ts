@@ -46,7 +46,13 @@ async function boot(device: 'same-thread' | 'worker', isLegacy = false): Promise
     simulate: () => ({ facilities: new Map(), addressSpace: () => PHYSICAL_ADDRESS_SPACE }),
     baseDirectory: '.',
   } as const;
-  machine = await new SimulatedMachine(request, { device, onFault: 'needs-reset', rogue: [] }).boot();
+  machine = await new SimulatedMachine(request, {
+    device,
+    onFault: 'needs-reset',
+    rogue: [],
+    transport: 'pci',
+    demands: 0n,
+  }).boot();
   return machine;
 }
 

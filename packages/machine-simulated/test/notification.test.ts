@@ -31,6 +31,10 @@ function deviceWithRequest(
     byteOrder: 'little',
     onFault: 'needs-reset',
     rogue: [],
+    demands: 0n,
+    driverPrivilege: 'kernel',
+    experimental: undefined,
+    isOneToOne: () => true,
   });
   const transport = new InProcessTransport(device, 'modern', bits);
   transport.writeStatus(DeviceStatus.Acknowledge | DeviceStatus.Driver);

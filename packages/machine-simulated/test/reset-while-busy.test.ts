@@ -60,6 +60,10 @@ function start(layout: QueueLayout) {
     byteOrder: 'little',
     onFault: 'needs-reset',
     rogue: [],
+    demands: 0n,
+    driverPrivilege: 'kernel',
+    experimental: undefined,
+    isOneToOne: () => true,
   });
   const mapping = new DirectDmaMapping(memory, { path: 'physical', capacity: 64 });
   const queue = openVirtqueue(layout, memory, mapping, {

@@ -50,6 +50,8 @@ async function boot(options: Partial<SimulatedOptions> = {}, offers: FeatureSet 
     device: 'same-thread',
     onFault: 'needs-reset',
     rogue: [],
+    transport: 'pci',
+    demands: 0n,
     ...options,
   }).boot();
   return machine;
@@ -169,7 +171,13 @@ describe('the embedded machine', () => {
       simulate: () => ({ facilities: new Map(), addressSpace: () => PHYSICAL_ADDRESS_SPACE }),
       baseDirectory: '.',
     } as const;
-    const unbooted = new SimulatedMachine(request, { device: 'same-thread', onFault: 'silent', rogue: [] });
+    const unbooted = new SimulatedMachine(request, {
+      device: 'same-thread',
+      onFault: 'silent',
+      rogue: [],
+      transport: 'pci',
+      demands: 0n,
+    });
     await expect(unbooted.boot()).rejects.toMatchObject({ code: 'ERR_DEVICE_IMPOSSIBLE' });
   });
 
@@ -188,7 +196,13 @@ describe('the embedded machine', () => {
       simulate: () => ({ facilities: new Map(), addressSpace: () => PHYSICAL_ADDRESS_SPACE }),
       baseDirectory: '.',
     } as const;
-    const unbooted = new SimulatedMachine(request, { device: 'worker', onFault: 'silent', rogue: [] });
+    const unbooted = new SimulatedMachine(request, {
+      device: 'worker',
+      onFault: 'silent',
+      rogue: [],
+      transport: 'pci',
+      demands: 0n,
+    });
     await expect(unbooted.boot()).rejects.toMatchObject({ code: 'ERR_DEVICE_LOST' });
     expect(process.getActiveResourcesInfo().length).toBeLessThanOrEqual(before + 1);
   });

@@ -39,6 +39,7 @@ export class LegacyPlatform implements Platform {
       isolates: false,
       mappedPath: 'identity',
       identityVerified: this.#probe(),
+      reachesAllMemory: true,
       addressMeaning: 'no IOMMU: the platform gives the guest-physical address, probed with one page',
     };
   }

@@ -10,26 +10,11 @@ export function legacyRules(options: LegacyOptions): readonly NegotiationRule[] 
       stage: 'interface',
       apply(negotiation) {
         const { input } = negotiation;
-        if (input.interface !== 'legacy') return;
+        if (input.interface !== 'legacy') return negotiation.note('the driver uses the modern interface');
         const kind = input.offered.has(VIRTIO_F_VERSION_1) ? 'a transitional' : 'a legacy';
         negotiation.note(
           `${kind} device: contiguous ring, ${options.guestEndian}-endian, addressed by page frame number`,
         );
-      },
-    },
-    {
-      name: 'no-iommu-process-is-unsafe',
-      source: 'Linux vfio_noiommu: enable_unsafe_noiommu_mode and CAP_SYS_RAWIO',
-      stage: 'hand-over',
-      apply(negotiation) {
-        if (negotiation.input.privilege !== 'process-noiommu') return;
-        if (options.allowUnsafeNoIommu)
-          negotiation.note('the profile allows it: this process is as powerful as the kernel');
-        else
-          negotiation.refuse(
-            'EPERM',
-            'a process without an IOMMU can reach all of memory; platform.allowUnsafeNoIommu: true allows it',
-          );
       },
     },
     {
@@ -41,6 +26,7 @@ export function legacyRules(options: LegacyOptions): readonly NegotiationRule[] 
         if (accepted.has(VIRTIO_F_ANY_LAYOUT)) negotiation.note('requests may be framed in any way');
         else if (input.interface === 'legacy')
           negotiation.note('without ANY_LAYOUT: header, data and status in descriptors of their own');
+        else negotiation.note('modern devices take any layout');
       },
     },
   ];

@@ -3,7 +3,6 @@ import { z } from 'zod';
 /** The `platform` section of a profile that uses this plugin. */
 export interface LegacyOptions {
   readonly guestEndian: 'little' | 'big';
-  readonly allowUnsafeNoIommu: boolean;
 }
 
 export const legacyOptionsSchema: z.ZodType<LegacyOptions> = z.strictObject({
@@ -11,8 +10,4 @@ export const legacyOptionsSchema: z.ZodType<LegacyOptions> = z.strictObject({
     .enum(['little', 'big'])
     .default('little')
     .describe('Byte order of the guest, and so of the rings of a legacy device.'),
-  allowUnsafeNoIommu: z
-    .boolean()
-    .default(false)
-    .describe('Allows driver.privilege process-noiommu: a process that can make the device reach all of memory.'),
 });

@@ -35,11 +35,17 @@ export class DirectTceWindow {
     );
   }
 
-  /** Opens the mapping of one queue. */
-  openMapping(capacity: number): DmaMapping {
+  /** Whether all of guest memory is in it. */
+  get reachesAllMemory(): boolean {
+    return this.#pages * this.#table.pageSize >= this.#memory.size;
+  }
+
+  /** Opens the mapping of one queue; coherent memory is guest memory unless given. */
+  openMapping(capacity: number, coherent: Pick<GuestMemory, 'allocate' | 'free'> = this.#memory): DmaMapping {
     return new DirectDmaMapping(this.#memory, {
       path: this.#path,
       capacity,
+      coherent,
       offset: this.#table.window.base,
       limit: this.#pages * this.#table.pageSize,
       addressBits: this.#path === 'identity' ? 32 : 64,

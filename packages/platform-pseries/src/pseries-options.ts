@@ -1,4 +1,4 @@
-import { formatByteSize, type ByteOrder } from '@virtio-platform/core';
+import { BOUNCE_SEGMENT_SLOTS, BOUNCE_SLOT_SIZE, formatByteSize, type ByteOrder } from '@virtio-platform/core';
 import { z } from 'zod';
 import { byteSize } from './byte-size.ts';
 
@@ -16,10 +16,16 @@ export interface WindowOptions {
 export interface PseriesOptions {
   readonly window: WindowOptions;
   readonly guestEndian: ByteOrder;
+  /** Whether the guest is protected from its hypervisor (PEF): devices see only pages that it shared. */
+  readonly secure: boolean;
+  /** Bytes of the bounce pool of a secure guest. */
+  readonly pool: number;
   /** Bytes of the simulated default window. */
   readonly defaultWindowSize: number;
 }
 
+const SEGMENT = BOUNCE_SLOT_SIZE * BOUNCE_SEGMENT_SLOTS;
+const LARGEST_POOL = 2 ** 30;
 /** Bytes of a page of the default window; sPAPR fixes it. */
 const DEFAULT_WINDOW_PAGE = 4096;
 const DDW_PAGES: readonly number[] = [2 ** 12, 2 ** 16, 2 ** 21, 2 ** 24];
@@ -65,6 +71,16 @@ export const pseriesOptionsSchema: z.ZodType<PseriesOptions> = z.strictObject({
     .enum(['little', 'big'])
     .default('little')
     .describe('Byte order of the guest, and so of the rings of a legacy device.'),
+  secure: z
+    .boolean()
+    .default(false)
+    .describe('A guest protected from its hypervisor (PEF): buffers are copied through pages that it shares.'),
+  pool: byteSize
+    .default(2 ** 20)
+    .refine((bytes) => bytes % SEGMENT === 0 && bytes <= LARGEST_POOL, {
+      error: 'a bounce pool is a multiple of 256KiB, and at most 1GiB',
+    })
+    .describe('Shared memory of a secure guest that buffers are copied through: a multiple of 256KiB. Default 1MiB.'),
   defaultWindowSize: byteSize
     .default(2 ** 30)
     .refine((bytes) => bytes % DEFAULT_WINDOW_PAGE === 0 && bytes >= 2 * DEFAULT_WINDOW_PAGE && bytes <= 2 ** 32, {

@@ -1,7 +1,13 @@
 import {
+  BouncedMappings,
+  CodedError,
+  DirectDmaMapping,
   formatByteSize,
   GUEST_MEMORY,
   inject,
+  isCodedError,
+  probeCoherentIdentity,
+  SharedMemory,
   type ByteOrder,
   type DmaMapping,
   type DmaPath,
@@ -12,47 +18,39 @@ import {
   type PlatformTraits,
 } from '@virtio-platform/core';
 import { injectable, type InjectionToken } from 'tsyringe';
-import { DirectTceWindow } from './direct-tce-window.ts';
-import { DynamicTceWindow } from './dynamic-tce-window.ts';
-import { openDdwWindow } from './open-ddw-window.ts';
+import { openWindow, windowPath, type OpenedWindow } from './opened-window.ts';
 import type { PseriesOptions, WindowOptions } from './pseries-options.ts';
-import { PSERIES_RULES } from './pseries-rules.ts';
+import { pseriesRules } from './pseries-rules.ts';
 import { TCE_FACILITY, type TceFacility } from './tce-facility.ts';
-import { TceDmaMapping } from './tce-dma-mapping.ts';
-import { TceWindow } from './tce-window.ts';
 
 export const PSERIES_OPTIONS: InjectionToken<PseriesOptions> = Symbol.for('@virtio-platform/platform-pseries:Options');
 
 const TCE: InjectionToken<TceFacility> = TCE_FACILITY;
 
-/**
- * How large a dynamic 64-bit window is: 2 GiB, because offsets beyond 2^31 are numbers that the engine allocates, which would
- * cost the hot path a few bytes for each mapping; but with large pages as many as a deep queue needs.
- */
-const DYNAMIC_BYTES = 2 ** 31;
-const DYNAMIC_PAGES_AT_LEAST = 2 ** 12;
-
-/** The window that all queues share: how they map in it, and how it is given back. */
-interface OpenedWindow {
-  openMapping(capacity: number): DmaMapping;
-  close(): void;
-}
+/** The path of bouncing in front of a window. */
+const BOUNCED_PATHS = { identity: 'bounced', linear: 'bounced+linear', translated: 'bounced+translated' } as const;
 
 /**
  * A POWER guest behind a paravirtual IOMMU: what a device that offers ACCESS_PLATFORM reaches is written in TCE tables, by
  * hypercalls. The window is opened with the first need for it, so that a device which ignores the tables leaves no trace in them.
+ * A secure guest copies buffers through pages that it shared: in front of the window, or for a device that ignores the tables
+ * at their physical addresses.
  */
 @injectable()
 export class PseriesPlatform implements Platform {
   readonly name = 'pseries';
-  readonly rules: readonly NegotiationRule[] = PSERIES_RULES;
+  readonly rules: readonly NegotiationRule[];
   readonly guestByteOrder: ByteOrder;
   readonly #options: WindowOptions;
   readonly #memory: GuestMemory;
   readonly #facility: TceFacility;
+  readonly #mappedPath: Exclude<DmaPath, 'physical'>;
+  /** Memory that a secure guest shares; `undefined` in any other. */
+  readonly #shared: SharedMemory | undefined;
+  readonly #bounced: BouncedMappings | undefined;
+  readonly #unflagged: BouncedMappings | undefined;
   #traits: PlatformTraits | undefined;
   #window: OpenedWindow | undefined;
-  #identityVerified: boolean | undefined;
   #isDisposed = false;
 
   constructor(
@@ -64,95 +62,111 @@ export class PseriesPlatform implements Platform {
     this.#memory = memory;
     this.#facility = facility;
     this.guestByteOrder = options.guestEndian;
+    this.rules = pseriesRules(options);
+    const path = windowPath(options.window);
+    this.#mappedPath = options.secure ? BOUNCED_PATHS[path] : path;
+    if (!options.secure) return;
+    if (facility.ultravisor === undefined) {
+      throw new CodedError(
+        'ERR_PLUGIN_FACILITY',
+        'pseries: this machine has no ultravisor, which a secure guest needs',
+        {
+          hint: 'use @virtio-platform/machine-simulated, or platform.secure: false',
+        },
+      );
+    }
+    const shared = new SharedMemory(memory, facility.ultravisor);
+    this.#shared = shared;
+    this.#bounced = new BouncedMappings(memory, options.pool, () => this.#open().openMapping(1, shared));
+    this.#unflagged = new BouncedMappings(memory, options.pool, () => this.#openPhysical());
   }
 
   /** Read for the first time, this opens the window if it is to be the identity: a table has to exist to be probed. */
   get traits(): PlatformTraits {
-    if (this.#traits !== undefined) return this.#traits;
-    if (this.#options.mapping === 'identity') this.#open();
-    this.#traits = {
-      restrictedMemory: false,
-      isolates: true,
-      mappedPath: mappedPath(this.#options),
-      identityVerified: this.#identityVerified,
-      addressMeaning: addressMeaning(this.#options),
-    };
+    this.#traits ??= this.#stateTraits();
     return this.#traits;
   }
 
+  /** Bounces at physical addresses for a path that has no part in the window's. */
   openMapping(path: DmaPath, request: MappingRequest): DmaMapping {
-    const mapped = mappedPath(this.#options);
-    if (path !== mapped) throw new TypeError(`pseries maps ${mapped} with these options, not ${path}`);
+    if (path === 'bounced' && this.#unflagged !== undefined && this.#mappedPath !== 'bounced')
+      return this.#unflagged.openMapping(request.capacity);
+    if (path !== this.#mappedPath)
+      throw new TypeError(`pseries maps ${this.#mappedPath} with these options, not ${path}`);
+    if (this.#bounced !== undefined) return this.#bounced.openMapping(request.capacity);
     return this.#open().openMapping(request.capacity);
   }
 
   dispose(): void {
     this.#isDisposed = true;
+    this.#bounced?.dispose();
+    this.#unflagged?.dispose();
     this.#window?.close();
     this.#window = undefined;
   }
 
-  #open(): OpenedWindow {
-    if (this.#isDisposed) throw new TypeError('this pseries platform was disposed');
-    this.#window ??= this.#openWindow();
-    return this.#window;
-  }
-
-  #openWindow(): OpenedWindow {
-    const { kind, mapping, pageSize } = this.#options;
-    if (mapping === 'identity') return this.#openIdentity();
-    if (mapping === 'linear') return this.#openLinear();
-    const mostPages = Math.max(DYNAMIC_PAGES_AT_LEAST, DYNAMIC_BYTES / pageSize);
-    const table = kind === 'ddw' ? this.#openDdw({ mostPages }) : this.#defaultWindow();
-    const window = new DynamicTceWindow(table);
+  #stateTraits(): PlatformTraits {
+    const isSecure = this.#shared !== undefined;
+    if (this.#options.mapping === 'identity') this.#open();
+    const probeWindow = (): boolean | undefined => this.#probeWindow();
+    const probeBounce = (): boolean => isSecure && probeCoherentIdentity(this.#openPhysical());
     return {
-      openMapping: (capacity) => new TceDmaMapping(this.#memory, window, capacity),
-      close: () => (kind === 'ddw' ? this.#remove(table) : undefined),
+      restrictedMemory: isSecure,
+      restrictedUnchecked: isSecure,
+      // Through the other windows a device reaches all of memory.
+      isolates: this.#options.mapping === 'dynamic',
+      mappedPath: this.#mappedPath,
+      addressMeaning: addressMeaning(this.#options, isSecure),
+      reachesAllMemory: this.#window?.reachesAllMemory ?? false,
+      get identityVerified() {
+        return probeWindow();
+      },
+      get bounceIsPhysical() {
+        return probeBounce();
+      },
     };
   }
 
-  #openIdentity(): OpenedWindow {
-    const window = DirectTceWindow.open(this.#memory, this.#defaultWindow(), 'identity');
-    this.#identityVerified = window.isIdentity();
-    return { openMapping: (capacity) => window.openMapping(capacity), close: () => window.clear() };
-  }
-
-  #openLinear(): OpenedWindow {
-    const table = this.#openDdw({ bytes: this.#memory.size });
+  /**
+   * Looks whether the window's addresses are physical ones. Opens it for that, and closes it again if nobody uses it; `undefined`
+   * where there is none to look at.
+   */
+  #probeWindow(): boolean | undefined {
+    const wasOpen = this.#window !== undefined;
     try {
-      const window = DirectTceWindow.open(this.#memory, table, 'linear');
-      return { openMapping: (capacity) => window.openMapping(capacity), close: () => this.#remove(table) };
+      return this.#open().isIdentity();
     } catch (error) {
-      this.#remove(table);
-      throw error;
+      if (!isCodedError(error)) throw error;
+      return undefined;
+    } finally {
+      if (!wasOpen) {
+        this.#window?.close();
+        this.#window = undefined;
+      }
     }
   }
 
-  #defaultWindow(): TceWindow {
-    return new TceWindow(this.#facility, this.#facility.defaultWindow);
+  #open(): OpenedWindow {
+    if (this.#isDisposed) throw new TypeError('this pseries platform was disposed');
+    this.#window ??= openWindow(this.#facility, this.#memory, this.#options);
+    return this.#window;
   }
 
-  #openDdw(size: { readonly bytes: number } | { readonly mostPages: number }): TceWindow {
-    return openDdwWindow(this.#facility, this.#options.pageSize, size);
-  }
-
-  /** Not checked: a machine that does not take its window back is about to end, and the window with it. */
-  #remove(table: TceWindow): void {
-    this.#facility.removeWindow(table.window.liobn);
+  /** What a secure guest shares, at its physical addresses: the tables are not consulted. */
+  #openPhysical(): DmaMapping {
+    return new DirectDmaMapping(this.#memory, { path: 'identity', capacity: 1, coherent: this.#shared! });
   }
 }
 
-function mappedPath({ mapping }: WindowOptions): 'identity' | 'linear' | 'translated' {
-  return mapping === 'dynamic' ? 'translated' : mapping;
-}
-
-function addressMeaning({ kind, mapping, pageSize }: WindowOptions): string {
+function addressMeaning({ kind, mapping, pageSize }: WindowOptions, isSecure: boolean): string {
+  const what = isSecure ? 'slot of the shared bounce pool' : 'buffer';
   if (mapping === 'identity')
-    return 'a bus address is the physical address: entry i of the TCE table points at page i, which was probed';
+    return `the bus address of a ${what} is its physical address: entry i of the TCE table points at page i, which was probed`;
   const pages = formatByteSize(pageSize);
   if (mapping === 'linear') {
-    return `a bus address is the physical address plus the base of the 64-bit window (2^59), which maps all of memory in pages of ${pages}`;
+    return `the bus address of a ${what} is its physical address plus the base of the 64-bit window (2^59), which maps all of memory in pages of ${pages}`;
   }
   const window = kind === 'default' ? 'default 32-bit' : '64-bit';
+  if (isSecure) return `the bounce pool is shared and mapped in the ${window} window; a bus address is that of a slot`;
   return `each buffer gets bus pages of its own in the ${window} window, with a TCE of exactly its permissions for each page of ${pages}`;
 }

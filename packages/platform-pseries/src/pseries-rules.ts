@@ -1,20 +1,34 @@
 import { VIRTIO_F_ACCESS_PLATFORM, type NegotiationRule } from '@virtio-platform/core';
 
 /** What a POWER guest adds to negotiation. Nothing here decides: core's rules do, and these say what it means. */
-export const PSERIES_RULES: readonly NegotiationRule[] = [
-  {
-    name: 'pseries-plain-device-ignores-tces',
-    source:
-      'QEMU virtio_bus_device_plugged: without iommu_platform the device gets address_space_memory; Linux vring_use_map_api',
-    stage: 'access',
-    apply(negotiation) {
-      if (negotiation.input.offered.has(VIRTIO_F_ACCESS_PLATFORM)) {
-        negotiation.note('the device offers ACCESS_PLATFORM: its accesses go through the TCE tables');
-      } else {
+export function pseriesRules({ secure }: { readonly secure: boolean }): readonly NegotiationRule[] {
+  return [
+    {
+      name: 'pseries-secure-guest-shares-pages',
+      source: 'Linux arch/powerpc/platforms/pseries/svm.c: bouncing is forced, and its pool is shared by an ultracall',
+      stage: 'restricted-memory',
+      apply(negotiation) {
         negotiation.note(
-          'the device does not offer ACCESS_PLATFORM: it ignores the TCE tables and reaches system memory, so a bus address would be read as a physical one',
+          secure
+            ? 'the ultravisor denies devices every page that was not shared; buffers are copied through shared ones'
+            : 'not a secure guest: devices may see every page',
         );
-      }
+      },
     },
-  },
-];
+    {
+      name: 'pseries-plain-device-ignores-tces',
+      source:
+        'QEMU virtio_bus_device_plugged: without iommu_platform the device gets address_space_memory; Linux vring_use_map_api',
+      stage: 'access',
+      apply(negotiation) {
+        if (negotiation.input.offered.has(VIRTIO_F_ACCESS_PLATFORM)) {
+          negotiation.note('the device offers ACCESS_PLATFORM: its accesses go through the TCE tables');
+        } else {
+          negotiation.note(
+            'the device does not offer ACCESS_PLATFORM: it ignores the TCE tables and reaches system memory, so a bus address would be read as a physical one',
+          );
+        }
+      },
+    },
+  ];
+}

@@ -25,6 +25,7 @@ export class TceDmaMapping implements DmaMapping {
   readonly limits: DmaLimits;
   readonly barrier = undefined;
   readonly #memory: GuestMemory;
+  readonly #coherent: Pick<GuestMemory, 'allocate' | 'free'>;
   readonly #window: DynamicTceWindow;
   /** `tag` is the offset in the window. */
   readonly #table: MappingTable;
@@ -34,10 +35,16 @@ export class TceDmaMapping implements DmaMapping {
   /** Given back by their owners, and the hypervisor did not take them: they count as live for ever. */
   #stuck = 0;
 
-  /** `capacity` is how many mappings can live at once. The window stays its owner's. */
-  constructor(memory: GuestMemory, window: DynamicTceWindow, capacity: number) {
+  /** `capacity` is how many mappings can live at once. The window stays its owner's, and so does `coherent`. */
+  constructor(
+    memory: GuestMemory,
+    window: DynamicTceWindow,
+    capacity: number,
+    coherent: Pick<GuestMemory, 'allocate' | 'free'> = memory,
+  ) {
     const { pageSize, window: dmaWindow } = window.table;
     this.#memory = memory;
+    this.#coherent = coherent;
     this.#window = window;
     this.#table = new MappingTable(capacity);
     this.limits = {
@@ -95,8 +102,8 @@ export class TceDmaMapping implements DmaMapping {
   /** Takes whole pages of guest memory, so that with 4 KiB pages in the window the device reaches nothing beside the region. */
   allocateCoherent(length: number, alignment: number): DmaRegion {
     const bytes = Math.ceil(length / PAGE_SIZE) * PAGE_SIZE;
-    const address = this.#memory.allocate(bytes, Math.max(alignment, PAGE_SIZE));
-    const free = (): void => this.#memory.free(address);
+    const address = this.#coherent.allocate(bytes, Math.max(alignment, PAGE_SIZE));
+    const free = (): void => this.#coherent.free(address);
     try {
       return this.#openRegion(address, length, DmaDirection.Bidirectional, alignment, free);
     } catch (error) {

@@ -1,10 +1,12 @@
-import type { FacilityToken } from '@virtio-platform/core';
+import type { FacilityToken, MemoryConversion } from '@virtio-platform/core';
 
 /** Return codes of hypercalls (sPAPR; Linux asm/hvcall.h). */
 export const H_SUCCESS = 0;
 export const H_HARDWARE = -1;
 export const H_FUNCTION = -2;
 export const H_PARAMETER = -4;
+/** Ours for tables that a device relies on as they are: no standard has such a thing. */
+export const H_PERMISSION = -11;
 export const H_NOT_ENOUGH_RESOURCES = -44;
 
 /** Return codes of RTAS calls. */
@@ -47,6 +49,8 @@ export interface WindowQuery {
  */
 export interface TceFacility {
   readonly defaultWindow: DmaWindow;
+  /** Shares pages of a secure guest with the hypervisor (`uv_share_page`); `undefined` where there is no ultravisor. */
+  readonly ultravisor?: MemoryConversion | undefined;
   putTce(liobn: number, iobaLow: number, iobaHigh: number, tceLow: number, tceHigh: number): number;
   /** `list` holds low and high words of `count` (1 to 512) entries; entries before a failing one stay applied. */
   putTceIndirect(liobn: number, iobaLow: number, iobaHigh: number, list: Uint32Array, count: number): number;

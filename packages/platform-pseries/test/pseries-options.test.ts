@@ -12,6 +12,8 @@ describe('the options of pseries', () => {
     expect(pseriesOptionsSchema.parse({})).toEqual({
       window: { kind: 'ddw', mapping: 'linear', pageSize: 65536 },
       guestEndian: 'little',
+      secure: false,
+      pool: 2 ** 20,
       defaultWindowSize: 2 ** 30,
     });
   });
@@ -75,6 +77,8 @@ describe('the options of pseries', () => {
           },
         },
         guestEndian: { description, enum: ['little', 'big'] },
+        secure: { description, type: 'boolean', default: false },
+        pool: { description, anyOf: size },
         defaultWindowSize: { description, anyOf: size },
       },
     });

@@ -80,7 +80,8 @@ describe('the traits of PseriesPlatform', () => {
     const { platform, tables } = openBench(IDENTITY);
     expect(permission(tables, 5)).toBe(0);
     expect(platform.traits).toMatchObject({
-      isolates: true,
+      isolates: false,
+      reachesAllMemory: true,
       restrictedMemory: false,
       mappedPath: 'identity',
       identityVerified: true,
@@ -113,7 +114,7 @@ describe('the traits of PseriesPlatform', () => {
     [{ kind: 'default' }, 'translated', /default 32-bit window.*4KiB/],
   ])('of %j program nothing and say what an address means', (window, mappedPath, meaning) => {
     const { platform, tables } = openBench(window);
-    expect(platform.traits).toMatchObject({ mappedPath, identityVerified: undefined });
+    expect(platform.traits).toMatchObject({ mappedPath, identityVerified: false });
     expect(platform.traits.addressMeaning).toMatch(meaning);
     expect(tables.queryWindows().available).toBe(1);
   });

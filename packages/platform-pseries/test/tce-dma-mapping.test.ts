@@ -46,7 +46,7 @@ function openBench({ pages = 16, ddw = false, capacity = 64 } = {}): Bench {
     window,
     faults,
     mapping: new TceDmaMapping(memory, window, capacity),
-    space: openAddressSpace(memory, faults, tables.state),
+    space: openAddressSpace(memory, faults, { tables: tables.state, pages: undefined }),
     words: new Uint32Array(2),
   };
 }

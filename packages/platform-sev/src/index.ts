@@ -12,10 +12,9 @@ import { simulateSev } from './simulated/simulate-sev.ts';
 export * from './memory-conversion.ts';
 export { sevOptionsSchema, type SevOptions, type SevOptionsInput } from './options.ts';
 export { SEV_OPTIONS, SevPlatform } from './sev-platform.ts';
-export { SEV_RULES } from './sev-rules.ts';
+export { sevRules } from './sev-rules.ts';
 export { EncryptedMemory } from './simulated/encrypted-memory.ts';
 export { generateMemoryKeys, MemoryEncryption, type MemoryKeys } from './simulated/memory-encryption.ts';
-export { PageStates } from './simulated/page-states.ts';
 export { SevAddressSpace, sevAddressSpace, type SevAddressSpaceState } from './simulated/sev-address-space.ts';
 export { simulateSev } from './simulated/simulate-sev.ts';
 

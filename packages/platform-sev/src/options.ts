@@ -9,11 +9,14 @@ const LARGEST_POOL = 2 ** 30;
 export interface SevOptions {
   /** Bytes of the bounce pool. */
   readonly pool: number;
+  /** Whether the guest was given an emulated IOMMU, which no encrypted guest supports. */
+  readonly emulatedIommu: boolean;
 }
 
 /** What a profile may write for {@link SevOptions}. */
 export interface SevOptionsInput {
   readonly pool?: number | string | undefined;
+  readonly emulatedIommu?: boolean | undefined;
 }
 
 export const sevOptionsSchema: z.ZodType<SevOptions, SevOptionsInput> = z.strictObject({
@@ -23,4 +26,8 @@ export const sevOptionsSchema: z.ZodType<SevOptions, SevOptionsInput> = z.strict
     })
     .prefault('1MiB')
     .describe('Shared memory that buffers are copied through: a multiple of 256KiB, at most 1GiB. Default 1MiB.'),
+  emulatedIommu: z
+    .boolean()
+    .default(false)
+    .describe('Gives the guest an emulated IOMMU, which an encrypted guest does not support: devices are refused.'),
 });

@@ -1,10 +1,10 @@
 import {
-  BouncedDmaMapping,
-  BouncePool,
+  BouncedMappings,
   DirectDmaMapping,
   GUEST_MEMORY,
   inject,
-  PAGE_SIZE,
+  probeCoherentIdentity,
+  SharedMemory,
   type ByteOrder,
   type DmaMapping,
   type DmaPath,
@@ -13,13 +13,11 @@ import {
   type NegotiationRule,
   type Platform,
   type PlatformTraits,
-  type SharedBouncePool,
 } from '@virtio-platform/core';
 import { injectable, type InjectionToken } from 'tsyringe';
 import { MEMORY_CONVERSION, type MemoryConversion } from './memory-conversion.ts';
 import type { SevOptions } from './options.ts';
-import { SEV_RULES } from './sev-rules.ts';
-import { SharedMemory } from './shared-memory.ts';
+import { sevRules } from './sev-rules.ts';
 
 export const SEV_OPTIONS: InjectionToken<SevOptions> = Symbol.for('@virtio-platform/platform-sev:Options');
 
@@ -30,31 +28,33 @@ export const SEV_OPTIONS: InjectionToken<SevOptions> = Symbol.for('@virtio-platf
 @injectable()
 export class SevPlatform implements Platform {
   readonly name = 'sev';
-  readonly rules: readonly NegotiationRule[] = SEV_RULES;
+  readonly rules: readonly NegotiationRule[];
   readonly guestByteOrder: ByteOrder = 'little';
-  readonly traits: PlatformTraits = {
-    restrictedMemory: true,
-    isolates: false,
-    mappedPath: 'bounced',
-    identityVerified: undefined,
-    addressMeaning: 'the physical address of a page shared with the device: buffers are copied through a shared pool',
-  };
-  readonly #memory: GuestMemory;
-  readonly #poolBytes: number;
+  readonly traits: PlatformTraits;
   readonly #shared: SharedMemory;
-  readonly #poolMapping: DirectDmaMapping;
-  readonly #mappings: DmaMapping[] = [];
-  #pool: SharedBouncePool | undefined;
+  readonly #bounced: BouncedMappings;
 
   constructor(
     @inject(SEV_OPTIONS) options: SevOptions,
     @inject(GUEST_MEMORY) memory: GuestMemory,
     @inject<MemoryConversion>(MEMORY_CONVERSION) conversion: MemoryConversion,
   ) {
-    this.#memory = memory;
-    this.#poolBytes = options.pool;
-    this.#shared = new SharedMemory(memory, conversion);
-    this.#poolMapping = this.#openShared();
+    const shared = new SharedMemory(memory, conversion);
+    const openShared = (): DmaMapping =>
+      new DirectDmaMapping(memory, { path: 'identity', capacity: 1, coherent: shared });
+    this.#shared = shared;
+    this.#bounced = new BouncedMappings(memory, options.pool, openShared);
+    this.rules = sevRules(options);
+    this.traits = {
+      restrictedMemory: true,
+      isolates: false,
+      mappedPath: options.emulatedIommu ? 'translated' : 'bounced',
+      identityVerified: undefined,
+      addressMeaning: 'the physical address of a page shared with the device: buffers are copied through a shared pool',
+      get bounceIsPhysical() {
+        return !options.emulatedIommu && probeCoherentIdentity(openShared());
+      },
+    };
   }
 
   /** Bytes of guest memory that were given up because the host refused to convert them. */
@@ -63,29 +63,10 @@ export class SevPlatform implements Platform {
   }
 
   openMapping(_path: DmaPath, request: MappingRequest): DmaMapping {
-    const mapping = new BouncedDmaMapping(this.#memory, this.#openPool(), this.#openShared(), request.capacity);
-    this.#mappings.push(mapping);
-    return mapping;
+    return this.#bounced.openMapping(request.capacity);
   }
 
-  /** Disposes the mappings before the pool: what they still hold lies in it. */
   dispose(): void {
-    for (const mapping of this.#mappings) mapping.dispose();
-    this.#poolMapping.dispose();
-    this.#pool = undefined;
-  }
-
-  /** Shares the pool with the device, once, when the first queue needs it. */
-  #openPool(): SharedBouncePool {
-    this.#pool ??= {
-      slots: new BouncePool({ bytes: this.#poolBytes }),
-      region: this.#poolMapping.allocateCoherent(this.#poolBytes, PAGE_SIZE),
-    };
-    return this.#pool;
-  }
-
-  /** Only its regions are used, and nothing is mapped by buffer: an address that was never shared is of no use to the device. */
-  #openShared(): DirectDmaMapping {
-    return new DirectDmaMapping(this.#memory, { path: 'identity', capacity: 1, coherent: this.#shared });
+    this.#bounced.dispose();
   }
 }

@@ -1,35 +1,23 @@
 import { VIRTIO_F_ACCESS_PLATFORM, type NegotiationRule } from '@virtio-platform/core';
+import type { SevOptions } from './options.ts';
 
 /**
- * What encrypted memory adds to negotiation. That a device without VERSION_1 and ACCESS_PLATFORM is refused is the core's own
- * rule, which follows from the trait `restrictedMemory`.
+ * What encrypted memory adds to negotiation. That a device without VERSION_1 and ACCESS_PLATFORM is refused, and a process too,
+ * are the core's own rules, which follow from the trait `restrictedMemory`.
  */
-export const SEV_RULES: readonly NegotiationRule[] = [
-  {
-    // A stage earlier than the core's hand-over rules: they would say EPERM, as if another device or driver could help,
-    // where what is missing is the IOMMU itself.
-    name: 'encrypted-guest-has-no-iommu',
-    source: 'mail: Lendacky, 2020 (an emulated IOMMU is not supported in an SEV guest)',
-    stage: 'interface',
-    apply(negotiation) {
-      const { offered, privilege } = negotiation.input;
-      if (privilege !== 'process' || !offered.has(VIRTIO_F_ACCESS_PLATFORM)) return;
-      negotiation.refuse(
-        'ENOTSUP',
-        'an encrypted guest has no IOMMU that could confine the device; set driver.privilege: kernel',
-      );
+export function sevRules({ emulatedIommu }: SevOptions): readonly NegotiationRule[] {
+  return [
+    {
+      name: 'encrypted-guest-has-no-emulated-iommu',
+      source: 'mail: Lendacky, 2020 (an emulated IOMMU is not supported in an SEV guest)',
+      stage: 'restricted-memory',
+      apply(negotiation) {
+        if (!emulatedIommu) return negotiation.note('no emulated IOMMU');
+        if (!negotiation.input.offered.has(VIRTIO_F_ACCESS_PLATFORM)) return negotiation.note('the device bypasses it');
+        negotiation.refuse('ENOTSUP', 'the emulated IOMMU of this guest would map private pages', {
+          platform: 'emulatedIommu: false',
+        });
+      },
     },
-  },
-  {
-    name: 'process-cannot-share-pages',
-    source: 'Linux set_memory_decrypted: only the kernel converts pages',
-    stage: 'hand-over',
-    apply(negotiation) {
-      if (negotiation.input.privilege !== 'process-noiommu') return;
-      negotiation.refuse(
-        'ENODEV',
-        'a process can neither share pages with the device nor bounce; set driver.privilege: kernel',
-      );
-    },
-  },
-];
+  ];
+}

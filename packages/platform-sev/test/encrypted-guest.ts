@@ -19,7 +19,7 @@ export interface EncryptedGuest {
 
 /** Boots a guest as a machine does. `host` may stand between the guest and the hardware. */
 export function bootEncryptedGuest(
-  options: SevOptions = { pool: 256 * 1024 },
+  options: SevOptions = { pool: 256 * 1024, emulatedIommu: false },
   host: (hardware: MemoryConversion) => MemoryConversion = (hardware) => hardware,
 ): EncryptedGuest {
   const memory = new GuestMemory(new SharedArrayBuffer(2 ** 20));

@@ -1,5 +1,5 @@
 import {
-  EXPERIMENTAL_NO_TRANSLATION,
+  EXPERIMENTAL_BITS,
   FeatureSet,
   negotiate,
   VIRTIO_F_ACCESS_PLATFORM,
@@ -44,14 +44,14 @@ describe('negotiation in an encrypted guest', () => {
     ['a legacy device', [29], 'kernel', 'ENODEV', 'restricted-memory-needs-access-platform'],
     [
       'a device that offers only no-translation',
-      [V1, EXPERIMENTAL_NO_TRANSLATION],
+      [V1, EXPERIMENTAL_BITS.noTranslation],
       'kernel',
       'ENODEV',
       'restricted-memory-needs-access-platform',
     ],
-    ['an unprivileged process', [V1, AP], 'process', 'ENOTSUP', 'encrypted-guest-has-no-iommu'],
+    ['an unprivileged process', [V1, AP], 'process', 'ENOTSUP', 'restricted-guest-confines-nothing'],
     ['an unprivileged process without ACCESS_PLATFORM', [V1], 'process', 'EPERM', 'unprivileged-needs-isolation'],
-    ['a process without an IOMMU', [V1, AP], 'process-noiommu', 'ENODEV', 'process-cannot-share-pages'],
+    ['a process without an IOMMU', [V1, AP], 'process-noiommu', 'ENODEV', 'no-iommu-process-cannot-share-pages'],
   ] as const)('refuses %s', (_what, offered, privilege, code, rule) => {
     const result = negotiateSev(offered, privilege);
     expect(result.refusal).toMatchObject({ code, rule });

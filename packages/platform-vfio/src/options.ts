@@ -9,6 +9,8 @@ const DEFAULT_ENTRY_LIMIT = 65535;
 export interface VfioOptions {
   /** First I/O virtual address to use; without it the container's first, which can be 0. */
   readonly iovaStart?: number | undefined;
+  /** Whether interrupts of the device are remapped, so that it can raise only its own. */
+  readonly interruptRemapping: boolean;
   /** Of the simulated container: bytes the process may pin. */
   readonly memoryLockLimit: number;
   /** Of the simulated container: mappings it can hold. */
@@ -20,6 +22,7 @@ export interface VfioOptions {
 /** What a profile may write for {@link VfioOptions}. */
 export interface VfioOptionsInput {
   readonly iovaStart?: number | bigint | undefined;
+  readonly interruptRemapping?: boolean | undefined;
   readonly memoryLockLimit?: number | string | undefined;
   readonly entryLimit?: number | undefined;
   readonly addressWidth?: 39 | 48 | undefined;
@@ -35,6 +38,12 @@ export const vfioOptionsSchema: z.ZodType<VfioOptions, VfioOptionsInput> = z.str
     .meta({ anyOf: [{ type: 'integer', minimum: 0, multipleOf: PAGE_SIZE }] })
     .optional()
     .describe('First I/O virtual address to use, such as 0x100000000. By default the first of the container, often 0.'),
+  interruptRemapping: z
+    .boolean()
+    .default(true)
+    .describe(
+      'Whether the IOMMU remaps interrupts. Without it the device is refused, unless policy.allowUnsafeInterrupts.',
+    ),
   memoryLockLimit: byteSize
     .prefault('8MiB')
     .describe(

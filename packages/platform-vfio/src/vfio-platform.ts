@@ -28,13 +28,7 @@ export class VfioPlatform implements Platform {
   readonly name = 'vfio';
   readonly rules: readonly NegotiationRule[] = VFIO_RULES;
   readonly guestByteOrder: ByteOrder = 'little';
-  readonly traits: PlatformTraits = {
-    restrictedMemory: false,
-    isolates: true,
-    mappedPath: 'translated',
-    identityVerified: undefined,
-    addressMeaning: 'an I/O virtual address that this process chose and mapped in its container',
-  };
+  readonly traits: PlatformTraits;
   readonly #memory: GuestMemory;
   readonly #container: VfioContainer;
   readonly #iovaStart: number;
@@ -49,6 +43,14 @@ export class VfioPlatform implements Platform {
     this.#memory = memory;
     this.#container = container;
     this.#iovaStart = options.iovaStart ?? 0;
+    this.traits = {
+      restrictedMemory: false,
+      isolates: true,
+      mappedPath: 'translated',
+      identityVerified: undefined,
+      addressMeaning: 'an I/O virtual address that this process chose and mapped in its container',
+      interruptsExposed: !options.interruptRemapping,
+    };
   }
 
   /** Bytes mapped for the device, as the memory-lock limit counts them. */

@@ -1,4 +1,4 @@
-import { EXPERIMENTAL_NO_TRANSLATION, VIRTIO_F_ACCESS_PLATFORM, type NegotiationRule } from '@virtio-platform/core';
+import { VIRTIO_F_ACCESS_PLATFORM, type NegotiationRule } from '@virtio-platform/core';
 
 /**
  * Who gets a device through VFIO, whatever the profile says the driver is. The core refuses the same devices to a driver that
@@ -11,10 +11,12 @@ export const VFIO_RULES: readonly NegotiationRule[] = [
     source: 'mail: Tsirkin, 2019-07-01 (VFIO was never taught to refuse devices that bypass the IOMMU)',
     stage: 'hand-over',
     apply(negotiation) {
-      if (negotiation.input.offered.has(VIRTIO_F_ACCESS_PLATFORM)) return;
+      if (negotiation.input.offered.has(VIRTIO_F_ACCESS_PLATFORM))
+        return negotiation.note('the container confines the device');
       negotiation.refuse(
         'EPERM',
         'the device does not offer ACCESS_PLATFORM: the container cannot confine it, and it would read I/O virtual addresses as physical ones',
+        { device: 'offer ACCESS_PLATFORM' },
       );
     },
   },
@@ -23,22 +25,12 @@ export const VFIO_RULES: readonly NegotiationRule[] = [
     source: 'mail: Bauermann, 2019-06-27 (VFIO has to be forbidden on devices that advertise no-translation)',
     stage: 'hand-over',
     apply(negotiation) {
-      if (!negotiation.input.offered.has(EXPERIMENTAL_NO_TRANSLATION)) return;
+      if (!negotiation.input.offered.has(negotiation.policy.bits.noTranslation))
+        return negotiation.note('the device cannot be told to skip translation');
       negotiation.refuse(
         'EPERM',
         'the device offers ACCESS_PLATFORM_NO_TRANSLATION, which the process could turn on by itself in the device registers',
-      );
-    },
-  },
-  {
-    name: 'vfio-container-has-iommu',
-    source: 'Linux vfio_container_attach_group: groups with and without an IOMMU never share a container',
-    stage: 'hand-over',
-    apply(negotiation) {
-      if (negotiation.input.privilege !== 'process-noiommu') return;
-      negotiation.refuse(
-        'EPERM',
-        'this container has an IOMMU; a process without one needs the unsafe no-IOMMU mode, which cannot map memory. Set driver.privilege: process',
+        { device: 'do not offer ACCESS_PLATFORM_NO_TRANSLATION' },
       );
     },
   },
@@ -49,7 +41,9 @@ export const VFIO_RULES: readonly NegotiationRule[] = [
     apply(negotiation) {
       const { privilege } = negotiation.input;
       if (privilege === 'kernel')
-        negotiation.refuse('EINVAL', 'a driver behind VFIO is a process; set driver.privilege: process');
+        negotiation.refuse('EINVAL', 'a driver behind VFIO is a process, and not the kernel', {
+          driver: 'driver.privilege: process',
+        });
       else negotiation.note('the driver is a process, and the container decides what its device reaches');
     },
   },

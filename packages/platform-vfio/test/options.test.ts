@@ -4,7 +4,12 @@ import { vfioOptionsSchema } from '@virtio-platform/platform-vfio';
 
 describe('vfioOptionsSchema', () => {
   it('has defaults', () => {
-    expect(vfioOptionsSchema.parse({})).toEqual({ memoryLockLimit: 8 * 2 ** 20, entryLimit: 65535, addressWidth: 39 });
+    expect(vfioOptionsSchema.parse({})).toEqual({
+      interruptRemapping: true,
+      memoryLockLimit: 8 * 2 ** 20,
+      entryLimit: 65535,
+      addressWidth: 39,
+    });
   });
 
   it.each([0, 0x1_0000_0000, 0x1_0000_0000n])('starts at %s', (iovaStart) => {

@@ -2,8 +2,10 @@ import { resolve } from 'node:path';
 import { findContradictions, readableValues } from './cross-checks.ts';
 import { deviceSection } from './device-section.ts';
 import { reportedNames } from './device-types.ts';
+import { driverSection } from './driver-section.ts';
 import type { ProfileRun } from './expand-matrix.ts';
 import { pluginUse } from './plugin-use.ts';
+import { policySection } from './policy-section.ts';
 import type { Profile } from './profile.ts';
 import { issueAt, type ProfileIssue } from './profile-issue.ts';
 import { knownKeys, PROFILE_SCHEMA, type CheckedProfile } from './profile-schema.ts';
@@ -62,7 +64,8 @@ export function checkRun({ root, label }: ProfileRun, reading: Reading): RunChec
 }
 
 function buildProfile(file: string, name: string, root: MapNode, checked: CheckedProfile): Profile {
-  const { device, driver, expect } = checked;
+  const { device, expect } = checked;
+  const policy = policySection(checked.policy);
   return {
     name,
     summary: checked.summary,
@@ -71,22 +74,18 @@ function buildProfile(file: string, name: string, root: MapNode, checked: Checke
     platform: pluginUse(root, 'platform')!,
     machine: pluginUse(root, 'machine')!,
     memory: checked.machine.memory,
-    device: deviceSection(device, (image) =>
+    device: deviceSection(device, policy.bits, (image) =>
       resolve(resolveBeside(placeOf(root, ['device', 'image']).location, image)),
     ),
-    driver: {
-      privilege: driver.privilege,
-      interface: driver.interface ?? (device.interface === 'legacy' ? 'legacy' : 'modern'),
-      buffers: driver.buffers,
-      timeoutMs: driver.timeout,
-    },
+    driver: driverSection(checked, policy.bits),
+    policy,
     queue: checked.queue,
     workload: checked.workload,
     failures: checked.failures,
     expect: {
       ...expect,
-      ...(expect.accepted && { accepted: reportedNames(expect.accepted, device.type) }),
-      ...(expect.declined && { declined: reportedNames(expect.declined, device.type) }),
+      ...(expect.accepted && { accepted: reportedNames(expect.accepted, device.type, policy.bits) }),
+      ...(expect.declined && { declined: reportedNames(expect.declined, device.type, policy.bits) }),
     },
   };
 }

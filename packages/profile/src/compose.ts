@@ -87,7 +87,15 @@ function machineRequest({ use, plugin, options }: CheckedPlugin<'platform'>, pro
   const { type, interface: deviceInterface, offers, ...settings } = profile.device;
   return {
     memory: profile.memory,
-    device: { type, interface: deviceInterface, driverInterface: profile.driver.interface, offers, settings },
+    device: {
+      type,
+      interface: deviceInterface,
+      driverInterface: profile.driver.interface,
+      offers,
+      driverPrivilege: profile.driver.privilege,
+      experimental: profile.policy.experimental ? profile.policy.bits : undefined,
+      settings,
+    },
     needs: plugin.needs,
     simulate:
       plugin.simulate === undefined

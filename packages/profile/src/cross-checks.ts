@@ -72,8 +72,26 @@ const CHECKS: readonly Check[] = [
     if (layout !== 'split' || size === undefined || (size & (size - 1)) === 0) return undefined;
     return { path: ['queue', 'size'], message: `must be a power of two on the split layout, not \`${size}\`` };
   },
-  ({ expect }) => {
+  ({ policy: { noTranslationBit, identityAddressBit } }) => {
+    if (noTranslationBit === undefined || noTranslationBit !== identityAddressBit) return undefined;
+    return { path: ['policy', 'identityAddressBit'], message: 'must be another bit than noTranslationBit' };
+  },
+  ({ device, driver: { forces, lacks, clears }, expect }) => {
+    if (forces === undefined) return undefined;
+    const idle = lacks === undefined ? clears && 'clears' : 'lacks';
+    if (idle !== undefined)
+      return { path: ['driver', idle], message: 'a driver that forces features negotiates nothing' };
+    if (device.interface === undefined || device.interface === 'modern' || expect.outcome === 'refused')
+      return undefined;
+    return {
+      path: ['driver', 'forces'],
+      message: 'only a modern device can refuse features, so nothing would be seen',
+    };
+  },
+  ({ expect, driver }) => {
     if (expect.path !== 'physical' || !namesAccessPlatform(expect.accepted)) return undefined;
+    // Neither asks the platform: the one because it may not, the other because it will not.
+    if (driver.privilege === 'process-noiommu' || driver.forces !== undefined) return undefined;
     const message = 'physical is the path without ACCESS_PLATFORM, and expect.accepted has it';
     return { path: ['expect', 'path'], message };
   },
@@ -85,8 +103,11 @@ const CHECKS: readonly Check[] = [
     if (foreign === undefined) return undefined;
     return { path: ['device', foreign[0]], message: `a ${type} device has no ${foreign[0]}` };
   },
-  ({ device, expect }) =>
+  ({ device, driver, expect }) =>
     findForeignFeature(device.type, ['device', 'offers'], device.offers) ??
+    findForeignFeature(device.type, ['driver', 'lacks'], driver.lacks) ??
+    findForeignFeature(device.type, ['driver', 'clears'], driver.clears) ??
+    findForeignFeature(device.type, ['driver', 'forces'], driver.forces) ??
     findForeignFeature(device.type, ['expect', 'accepted'], expect.accepted) ??
     findForeignFeature(device.type, ['expect', 'declined'], expect.declined),
   ({ workload: { kind }, device: { type } }) => {

@@ -1,4 +1,4 @@
-import { FeatureSet } from '@virtio-platform/core';
+import { FeatureSet, type ExperimentalBits } from '@virtio-platform/core';
 import { featureBits } from './device-types.ts';
 import type { DeviceSection } from './profile.ts';
 import type { CheckedProfile } from './profile-schema.ts';
@@ -11,10 +11,11 @@ const DEFAULT_MAC = '52:54:00:12:34:56';
 /** Fills in what the profile leaves to each device type. `resolveImage` finds the path of an image. */
 export function deviceSection(
   checked: CheckedProfile['device'],
+  experimental: ExperimentalBits,
   resolveImage: (image: string) => string,
 ): DeviceSection {
   const { type } = checked;
-  const offers = checked.offers && FeatureSet.of(...featureBits(checked.offers, type));
+  const offers = checked.offers && FeatureSet.of(...featureBits(checked.offers, type, experimental));
   const common = { interface: checked.interface, offers };
   switch (type) {
     case 'block': {

@@ -1,4 +1,4 @@
-import { featureBit, featureName, featureNames } from '@virtio-platform/core';
+import { featureBit, featureName, featureNames, type ExperimentalBits } from '@virtio-platform/core';
 import type { DeviceSection, WorkloadSection } from './profile.ts';
 
 export type DeviceType = DeviceSection['type'];
@@ -39,11 +39,11 @@ export function knownFeature(name: string): string | undefined {
 }
 
 /** The bits of names that {@link knownFeature} read, of which those of another type have none. */
-export function featureBits(names: readonly string[], type: DeviceType): number[] {
-  return names.flatMap((name) => featureBit(name, type) ?? []);
+export function featureBits(names: readonly string[], type: DeviceType, experimental: ExperimentalBits): number[] {
+  return names.flatMap((name) => featureBit(name, type, experimental) ?? []);
 }
 
 /** The same names as reports of a device of this type write them. */
-export function reportedNames(names: readonly string[], type: DeviceType): string[] {
-  return featureBits(names, type).map((bit) => featureName(bit, type));
+export function reportedNames(names: readonly string[], type: DeviceType, experimental: ExperimentalBits): string[] {
+  return featureBits(names, type, experimental).map((bit) => featureName(bit, type, experimental));
 }

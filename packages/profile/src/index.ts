@@ -10,6 +10,7 @@ export * from './display-path.ts';
 export * from './installed-plugins.ts';
 export * from './json-schema.ts';
 export { loadPlugin } from './load-plugin.ts';
+export * from './load-offers.ts';
 export * from './load-profile.ts';
 export { LocatedPluginError } from './located-plugin-error.ts';
 export * from './machine-missing-error.ts';

@@ -9,6 +9,7 @@ import {
 } from '@virtio-platform/core';
 import { z } from 'zod';
 import { DEVICE_TYPES, FEATURE_NAMES, knownFeature, type DeviceType } from './device-types.ts';
+import { POLICY_SECTION, type CheckedPolicy } from './policy-section.ts';
 import { DURATION, parseQuantity, quantityPattern, SIZE, type UnitSystem } from './quantity.ts';
 import type { FailuresSection, Interruption, WorkloadSection } from './profile.ts';
 import { closest } from './suggestion.ts';
@@ -51,7 +52,11 @@ export interface CheckedProfile {
     readonly interface?: 'modern' | 'legacy' | undefined;
     readonly buffers: 'premapped' | 'streaming' | 'coherent';
     readonly timeout: number;
+    readonly lacks?: readonly string[] | undefined;
+    readonly clears?: readonly string[] | undefined;
+    readonly forces?: readonly string[] | undefined;
   };
+  readonly policy: CheckedPolicy;
   readonly queue: { readonly layout: 'split' | 'packed'; readonly size: number };
   readonly workload: {
     readonly kind: WorkloadSection['kind'];
@@ -68,6 +73,7 @@ export interface CheckedProfile {
     readonly path?: DmaPath;
     readonly outcome?: 'completed' | 'refused' | 'failed';
     readonly refusal?: string;
+    readonly failure?: string;
     readonly faults?: number;
   };
 }
@@ -146,6 +152,13 @@ const driver = z.strictObject({
   timeout: quantity(DURATION, { minimum: 1, maximum: MAX_TIMEOUT_MS })
     .prefault('5s')
     .meta(quantityForm(DURATION, 'How long no request may complete before the device counts as stalled: 5s.')),
+  lacks: featureList('Features that this driver does not know, as an old one.').optional(),
+  clears: featureList(
+    'Features that the driver takes back at the end, as that of the balloon does with ACCESS_PLATFORM.',
+  ).optional(),
+  forces: featureList(
+    'A hostile driver: writes exactly these features, whatever the rules say, and passes physical addresses.',
+  ).optional(),
 });
 
 const queue = z.strictObject({
@@ -216,6 +229,11 @@ const expect = z.strictObject({
     .regex(/^[A-Z][A-Z0-9_]*$/, 'must be the code of a refusal, such as ENODEV')
     .exactOptional()
     .describe('The code of the refusal, such as ENODEV.'),
+  failure: z
+    .string()
+    .regex(/^ERR_[A-Z_]+$/, 'must be the code of an error, such as ERR_DEVICE_NEEDS_RESET')
+    .exactOptional()
+    .describe('The code of the error that the run fails with.'),
   faults: z.int().min(0).exactOptional().describe('How many accesses of the device the platform stops.'),
 });
 
@@ -225,6 +243,7 @@ export const SECTION_FIELDS: Readonly<Record<SectionName, Readonly<Record<string
   machine: machine.shape,
   device: device.shape,
   driver: driver.shape,
+  policy: POLICY_SECTION.shape,
   queue: queue.shape,
   workload: workload.shape,
   failures: failures.shape,
@@ -245,6 +264,9 @@ const schema = z.strictObject({
   machine: machine.describe('What is really underneath. Keys beside `use` and `memory` are options of the plugin.'),
   device: device.describe('The device the machine has.'),
   driver: driver.prefault({}).describe('The driver.'),
+  policy: POLICY_SECTION.prefault({}).describe(
+    'What was decided beforehand about the disputed questions of negotiation.',
+  ),
   queue: queue.prefault({}).describe('The virtqueue.'),
   workload: workload.describe('What the driver does with the device.'),
   failures: failures.prefault({}).describe('What fails on purpose on the driver’s side.'),
@@ -308,7 +330,8 @@ function quantityForm(system: UnitSystem, description: string): z.GlobalMeta {
   return { description, anyOf: forms };
 }
 
-function featureList(description: string): z.ZodArray<z.ZodPipe<z.ZodString, z.ZodTransform<string, string>>> {
+/** The schema of a list of features, which may be of any device type. */
+export function featureList(description: string): z.ZodArray<z.ZodPipe<z.ZodString, z.ZodTransform<string, string>>> {
   const feature = z
     .string()
     .transform((name, context) => {

@@ -1,4 +1,4 @@
-import type { DmaPath, DriverPrivilege, FailureSchedule, FeatureSet } from '@virtio-platform/core';
+import type { DmaPath, DriverPrivilege, FailureSchedule, FeatureSet, NegotiationPolicy } from '@virtio-platform/core';
 
 /** Where something stands in a profile: file as given, line and column from 1. */
 export interface SourceLocation {
@@ -71,6 +71,12 @@ export interface DriverSection {
   readonly buffers: 'premapped' | 'streaming' | 'coherent';
   /** How long no request may complete before the device counts as stalled. */
   readonly timeoutMs: number;
+  /** What this driver does not know, as an old one. */
+  readonly lacks: FeatureSet;
+  /** What it takes back just before it writes the rest. */
+  readonly clears: FeatureSet;
+  /** What it writes whatever the rules say: a hostile driver, which then passes physical addresses. */
+  readonly forces: FeatureSet | undefined;
 }
 
 export interface QueueSection {
@@ -118,6 +124,8 @@ export interface ExpectSection {
   readonly outcome?: 'completed' | 'refused' | 'failed';
   /** Code of a refusal, such as ENODEV. */
   readonly refusal?: string;
+  /** Code of the error that a run failed with, such as ERR_DEVICE_NEEDS_RESET. */
+  readonly failure?: string;
   readonly faults?: number;
 }
 
@@ -135,6 +143,7 @@ export interface Profile {
   readonly memory: number;
   readonly device: DeviceSection;
   readonly driver: DriverSection;
+  readonly policy: NegotiationPolicy;
   readonly queue: QueueSection;
   readonly workload: WorkloadSection;
   readonly failures: FailuresSection;

@@ -10,9 +10,11 @@ export function compareExpectation(report: Omit<RunReport, 'differences'>, expec
   const compare = (what: string, expected: unknown, was: unknown): void => {
     if (expected !== was) differences.push(`${what}: expected ${String(expected)}, was ${String(was)}`);
   };
-  const outcome = expect.outcome ?? (expect.refusal === undefined ? 'completed' : 'refused');
+  const otherwise = expect.failure === undefined ? 'completed' : 'failed';
+  const outcome = expect.outcome ?? (expect.refusal === undefined ? otherwise : 'refused');
   compare('outcome', outcome, report.outcome);
   if (expect.refusal !== undefined) compare('refusal', expect.refusal, report.refusal?.code ?? 'none');
+  if (expect.failure !== undefined) compare('failure', expect.failure, report.failure?.code ?? 'none');
   if (outcome !== 'refused') compareNegotiation(report, expect, differences, compare);
   compare('faults', expect.faults ?? 0, report.faults.length);
   compare('live mappings after reset', 0, report.dma.live);

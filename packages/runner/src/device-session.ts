@@ -33,6 +33,7 @@ import type { DriverQueue } from '@virtio-platform/devices';
 import type { ComposedRun, Profile } from '@virtio-platform/profile';
 import type { DriverHalf, DriverType } from './driver-half.ts';
 import { DRIVER_TYPES } from './drivers/driver-types.ts';
+import { forceFeatures } from './force-features.ts';
 import { checkInterruptions } from './interruptions.ts';
 import type { RunReport } from './report.ts';
 
@@ -52,9 +53,12 @@ const RING_DRIVER_FEATURES = FeatureSet.of(
 );
 
 /** A profile chooses the layout by what its driver supports: a device that offers packed rings to a split driver is declined them. */
-function supportedFeatures({ queue }: Profile, { features }: DriverType): FeatureSet {
-  const supported = new FeatureSet(RING_DRIVER_FEATURES.bits | features.bits);
-  return queue.layout === 'packed' ? supported.with(VIRTIO_F_RING_PACKED) : supported;
+export function supportedFeatures({ queue, policy, driver }: Profile, { features }: DriverType): FeatureSet {
+  const { experimental, bits } = policy;
+  let supported = new FeatureSet(RING_DRIVER_FEATURES.bits | features.bits);
+  if (queue.layout === 'packed') supported = supported.with(VIRTIO_F_RING_PACKED);
+  if (experimental) supported = supported.with(bits.noTranslation).with(bits.identityAddress);
+  return supported.minus(driver.lacks);
 }
 
 /** A split ring has a power of two of entries, also where the profile asked for a packed one and the device has none. */
@@ -88,12 +92,18 @@ export class DeviceSession {
     const { map, region } = profile.failures;
     const isSet = Object.keys({ ...map, ...region }).length > 0;
     this.#failures = isSet ? { map: new FailurePlan(map), region: new FailurePlan(region) } : undefined;
-    this.negotiation = initializeDevice(machine.transport, {
-      supported: supportedFeatures(profile, this.#type),
-      traits: platform.traits,
-      rules: platform.rules,
-      privilege: profile.driver.privilege,
-    });
+    const { forces } = profile.driver;
+    this.negotiation =
+      forces === undefined
+        ? initializeDevice(machine.transport, {
+            supported: supportedFeatures(profile, this.#type),
+            traits: platform.traits,
+            rules: platform.rules,
+            privilege: profile.driver.privilege,
+            policy: profile.policy,
+            clears: profile.driver.clears,
+          })
+        : forceFeatures(machine.transport, forces);
   }
 
   /** Layout and size of the first queue, once started. */

@@ -1,4 +1,4 @@
-import { type NegotiationResult } from '@virtio-platform/core';
+import { VIRTIO_F_ACCESS_PLATFORM, type NegotiationResult, type PlatformTraits } from '@virtio-platform/core';
 import { composeRun, type Profile } from '@virtio-platform/profile';
 import { DeviceSession } from './device-session.ts';
 
@@ -9,6 +9,7 @@ export interface Explanation {
   readonly machine: string;
   readonly interface: string;
   readonly privilege: string;
+  readonly offered: readonly string[];
   readonly rules: readonly { readonly rule: string; readonly source: string; readonly says: readonly string[] }[];
   readonly features: readonly {
     readonly feature: string;
@@ -29,13 +30,13 @@ export async function explainProfile(profile: Profile): Promise<Explanation> {
     const session = new DeviceSession(run);
     const { negotiation } = session;
     session.end();
-    const isPhysical = negotiation.path === 'physical';
     return {
       profile: profile.name,
       platform: run.platformName,
       machine: run.machineName,
       interface: run.machine.transport.interface,
       privilege: profile.driver.privilege,
+      offered: negotiation.offered.names(profile.device.type, profile.policy.bits),
       rules: negotiation.trace,
       features: negotiation.decisions.map(({ name, outcome, rule, source, reason }) => ({
         feature: name,
@@ -45,15 +46,18 @@ export async function explainProfile(profile: Profile): Promise<Explanation> {
         reason,
       })),
       path: negotiation.path ?? null,
-      addressMeaning:
-        negotiation.path === undefined
-          ? null
-          : isPhysical
-            ? 'guest-physical, not translated further'
-            : run.platform.traits.addressMeaning,
+      addressMeaning: addressMeaning(negotiation, run.platform.traits),
       refusal: negotiation.refusal ?? null,
     };
   } finally {
     await run.dispose();
   }
+}
+
+/** The meaning of an address is the platform's to say only where it is asked. */
+function addressMeaning({ path, accepted }: NegotiationResult, traits: PlatformTraits): string | null {
+  if (path === undefined) return null;
+  if (path === 'physical') return 'guest-physical, not translated further';
+  if (accepted.has(VIRTIO_F_ACCESS_PLATFORM)) return traits.addressMeaning;
+  return 'the guest-physical address of a shared slot that the buffer is copied through';
 }

@@ -10,6 +10,7 @@ export * from './driver-half.ts';
 export * from './echo.ts';
 export * from './explain-profile.ts';
 export * from './interruptions.ts';
+export * from './negotiation-matrix.ts';
 export * from './read-entropy.ts';
 export * from './report.ts';
 export * from './run-profile.ts';

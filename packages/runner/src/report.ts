@@ -1,3 +1,5 @@
+import type { RequiredChange } from '@virtio-platform/core';
+
 /** What one run showed; the object that `run --json` prints. Stable: fields are added, never changed. */
 export interface RunReport {
   readonly profile: string;
@@ -14,7 +16,13 @@ export interface RunReport {
   /** The ring of the first queue; `null` where there was none. */
   readonly queue: { readonly layout: 'split' | 'packed'; readonly size: number } | null;
   readonly outcome: 'completed' | 'refused' | 'failed';
-  readonly refusal: { readonly code: string; readonly rule: string; readonly reason: string } | null;
+  readonly refusal: {
+    readonly code: string;
+    readonly rule: string;
+    readonly reason: string;
+    /** What would have to be otherwise, by who could change it. */
+    readonly change: RequiredChange;
+  } | null;
   /** Why the run failed; `null` otherwise. */
   readonly failure: { readonly code: string; readonly message: string; readonly hint: string | null } | null;
   readonly workload: WorkloadReport;

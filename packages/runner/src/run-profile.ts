@@ -1,4 +1,4 @@
-import { FaultLog, isCodedError, type DeviceFault, type NegotiationResult } from '@virtio-platform/core';
+import { FaultLog, isCodedError, type DeviceFault, type NegotiationResult, type Refusal } from '@virtio-platform/core';
 import { composeRun, type ComposedRun, type Profile } from '@virtio-platform/profile';
 import { compareExpectation } from './compare-expectation.ts';
 import { DeviceSession } from './device-session.ts';
@@ -39,6 +39,12 @@ export async function runProfile(profile: Profile, options: RunOptions = {}): Pr
   }
   const report = describe(profile, run, state, performance.now() - startedAt);
   return { ...report, differences: compareExpectation(report, profile.expect) };
+}
+
+function reportRefusal(refusal: Refusal | undefined): RunReport['refusal'] {
+  if (refusal === undefined) return null;
+  const { code, rule, reason, change } = refusal;
+  return { code, rule, reason, change };
 }
 
 interface RunState {
@@ -86,14 +92,15 @@ function describe(
   const { negotiation } = state;
   const refusal = negotiation?.refusal;
   const type = profile.device.type;
+  const { bits } = profile.policy;
   return {
     profile: profile.name,
     platform: run?.platformName ?? profile.platform.use,
     machine: run?.machineName ?? profile.machine.use,
     device: type,
     features: {
-      offered: negotiation?.offered.names(type) ?? [],
-      accepted: negotiation?.accepted.names(type) ?? [],
+      offered: negotiation?.offered.names(type, bits) ?? [],
+      accepted: negotiation?.accepted.names(type, bits) ?? [],
       declined: (negotiation?.decisions ?? [])
         .filter(({ outcome }) => outcome === 'declined')
         .map(({ name, rule, reason }) => ({ feature: name, rule, reason })),
@@ -101,7 +108,7 @@ function describe(
     path: negotiation?.path ?? null,
     queue: state.queue ?? null,
     outcome: state.failure !== undefined ? 'failed' : refusal !== undefined ? 'refused' : 'completed',
-    refusal: refusal === undefined ? null : { code: refusal.code, rule: refusal.rule, reason: refusal.reason },
+    refusal: reportRefusal(refusal),
     failure: state.failure ?? null,
     workload: state.workload,
     dma: state.dma,

@@ -24,6 +24,12 @@ export interface DeviceAddressSpace {
 
   /** Finds a range that is one run of memory and gives its offset in {@link memory}, or -1 after a fault. */
   borrow(low: number, high: number, length: number, access: DeviceAccess): number;
+
+  /**
+   * Tells the platform whether the device relies on its translations as they are: while it does, changes fail (mail: Tsirkin,
+   * 2019-07-01). A platform that has nothing to translate, or cannot hold still, leaves it out.
+   */
+  freeze?(isFrozen: boolean): void;
 }
 
 /**

@@ -13,6 +13,8 @@ export type FaultCause =
   | 'outside-memory'
   /** The page is private to the guest: a read sees ciphertext, a write corrupts. */
   | 'private-page'
+  /** The page is private to the guest, and its guardian denies it: nothing is read and nothing changes. */
+  | 'access-denied'
   /** A ring that is not one run of memory; this device needs it so. */
   | 'not-contiguous';
 

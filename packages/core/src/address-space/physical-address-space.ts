@@ -4,7 +4,7 @@ import type { DeviceAccess, FaultCause, FaultLog } from './fault-log.ts';
 import { TranslatedAddressSpace, type AddressTranslation } from './translated-address-space.ts';
 
 /** Device addresses are guest-physical addresses, and all of guest memory is reachable: no IOMMU, or a device that ignores it. */
-class PhysicalTranslation implements AddressTranslation {
+export class PhysicalTranslation implements AddressTranslation {
   readonly generation = 0;
   readonly cause: FaultCause = 'outside-memory';
   run = 0;

@@ -15,6 +15,8 @@ export interface AddressTranslation {
   /** Bytes from the translated address on that are contiguous and equally permitted. */
   readonly run: number;
   readonly cause: FaultCause;
+  /** See {@link DeviceAddressSpace.freeze}. */
+  freeze?(isFrozen: boolean): void;
 }
 
 /**
@@ -72,6 +74,10 @@ export class TranslatedAddressSpace implements DeviceAddressSpace {
       done += run;
     }
     return start;
+  }
+
+  freeze(isFrozen: boolean): void {
+    this.#translation.freeze?.(isFrozen);
   }
 
   #address = 0;

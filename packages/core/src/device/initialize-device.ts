@@ -1,19 +1,17 @@
 import { DeviceError, isCodedError } from '../errors/coded-error.ts';
-import { unmetDependency } from '../features/feature-dependencies.ts';
 import { FeatureSet } from '../features/feature-set.ts';
-import { featureName } from '../features/feature-name.ts';
 import { negotiate } from '../negotiation/negotiate.ts';
-import type { NegotiationResult, NegotiationRule, Refusal } from '../negotiation/negotiation.ts';
-import type { DriverPrivilege, PlatformTraits } from '../negotiation/platform-traits.ts';
+import type { NegotiationInput, NegotiationResult, NegotiationRule, Refusal } from '../negotiation/negotiation.ts';
 import { DeviceStatus, statusNames } from './device-status.ts';
 import { resetDevice } from './reset-device.ts';
 import type { Transport } from './transport.ts';
 
-export interface InitializationOptions {
-  readonly supported: FeatureSet;
-  readonly traits: PlatformTraits;
+/** What a driver brings to negotiation; the rest is read from the device. */
+export interface InitializationOptions extends Omit<
+  NegotiationInput,
+  'deviceType' | 'interface' | 'offered' | 'carries'
+> {
   readonly rules: readonly NegotiationRule[];
-  readonly privilege: DriverPrivilege;
 }
 
 /**
@@ -22,25 +20,22 @@ export interface InitializationOptions {
  * The driver then sets up its queues and calls {@link startDevice}.
  */
 export function initializeDevice(transport: Transport, options: InitializationOptions): NegotiationResult {
+  greetDevice(transport);
+  const result = negotiateOrFail(transport, options);
+  if (result.refusal === undefined) return confirmFeatures(transport, result);
+  addStatus(transport, DeviceStatus.Failed);
+  return result;
+}
+
+/** Resets a device and sets ACKNOWLEDGE and DRIVER: the steps before negotiation. */
+export function greetDevice(transport: Transport): void {
   resetDevice(transport);
   addStatus(transport, DeviceStatus.Acknowledge);
   addStatus(transport, DeviceStatus.Driver);
-  const result = negotiateOrFail(transport, options);
-  if (result.refusal !== undefined) {
-    addStatus(transport, DeviceStatus.Failed);
-    return result;
-  }
-  const unmet = unmetDependency(result.accepted, transport.deviceType);
-  if (unmet !== undefined) {
-    addStatus(transport, DeviceStatus.Failed);
-    const name = featureName(unmet.feature, transport.deviceType);
-    return refused(result, {
-      code: 'EINVAL',
-      rule: 'dependencies-closed',
-      reason: `a platform rule left ${name} accepted without what it requires`,
-      source: unmet.source,
-    });
-  }
+}
+
+/** Writes what was accepted, sets FEATURES_OK and reads it back. A device that clears it refuses, and gets FAILED. */
+export function confirmFeatures(transport: Transport, result: NegotiationResult): NegotiationResult {
   transport.writeDriverFeatures(result.accepted);
   if (transport.interface === 'legacy') return result;
   addStatus(transport, DeviceStatus.FeaturesOk);
@@ -52,16 +47,17 @@ export function initializeDevice(transport: Transport, options: InitializationOp
     rule: 'features-ok-read-back',
     reason: `the device refuses the features: it cleared FEATURES_OK (status ${statusNames(status)})`,
     source: 'virtio 1.4 §3.1.1 step 6; Linux virtio_features_ok',
+    change: { driver: 'accept a set that the device can work with', device: 'work with any valid subset of its offer' },
   });
 }
 
 /** A platform rule that throws is a bug in its plugin, and still leaves the device FAILED. */
 function negotiateOrFail(transport: Transport, options: InitializationOptions): NegotiationResult {
-  const { supported, traits, rules, privilege } = options;
+  const { rules, ...driver } = options;
   const { deviceType, interface: deviceInterface, carries } = transport;
   const offered = transport.readDeviceFeatures();
   try {
-    return negotiate({ deviceType, interface: deviceInterface, offered, supported, carries, traits, privilege }, rules);
+    return negotiate({ ...driver, deviceType, interface: deviceInterface, offered, carries }, rules);
   } catch (error) {
     failDevice(transport);
     throw error;

@@ -1,3 +1,4 @@
+import { isCodedError } from '../errors/coded-error.ts';
 import { PAGE_SIZE, type GuestMemory } from '../memory/guest-memory.ts';
 import { DmaDirection } from './dma-direction.ts';
 import type { DmaMapping } from './dma-mapping.ts';
@@ -17,5 +18,19 @@ export function probeIdentity(mapping: DmaMapping, memory: GuestMemory): boolean
     return words[0]! + words[1]! * 0x1_0000_0000 === page;
   } finally {
     memory.free(page);
+  }
+}
+
+/** The same of memory that the mapping allocates itself: what the slots of a bounce pool are. `false` where it has none left. */
+export function probeCoherentIdentity(mapping: DmaMapping): boolean {
+  const words = new Uint32Array(2);
+  try {
+    const region = mapping.allocateCoherent(PAGE_SIZE, PAGE_SIZE);
+    region.writeDeviceAddress(0, words, 0);
+    region.release();
+    return words[0]! + words[1]! * 0x1_0000_0000 === region.address;
+  } catch (error) {
+    if (!isCodedError(error)) throw error;
+    return false;
   }
 }

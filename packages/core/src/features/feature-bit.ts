@@ -129,6 +129,16 @@ export const VIRTIO_NET_F_RSC_EXT = 61;
 export const VIRTIO_NET_F_STANDBY = 62;
 /** Speed and duplex are in the configuration. Section 5.1.3. */
 export const VIRTIO_NET_F_SPEED_DUPLEX = 63;
+/** Several contexts of receive-side scaling. Section 5.1.3. */
+export const VIRTIO_NET_F_RSS_CONTEXT = 64;
+/** The driver takes GSO packets inside a UDP tunnel. Section 5.1.3. */
+export const VIRTIO_NET_F_GUEST_UDP_TUNNEL_GSO = 65;
+/** The same with partial checksums of the outer header. Section 5.1.3. */
+export const VIRTIO_NET_F_GUEST_UDP_TUNNEL_GSO_CSUM = 66;
+/** The device takes GSO packets inside a UDP tunnel. Section 5.1.3. */
+export const VIRTIO_NET_F_HOST_UDP_TUNNEL_GSO = 67;
+/** The same with partial checksums of the outer header. Section 5.1.3. */
+export const VIRTIO_NET_F_HOST_UDP_TUNNEL_GSO_CSUM = 68;
 
 /** The size of the console is in `cols` and `rows`. Section 5.3.3. */
 export const VIRTIO_CONSOLE_F_SIZE = 0;
@@ -136,7 +146,3 @@ export const VIRTIO_CONSOLE_F_SIZE = 0;
 export const VIRTIO_CONSOLE_F_MULTIPORT = 1;
 /** Characters can be written to `emerg_wr` before anything else works. Section 5.3.3. */
 export const VIRTIO_CONSOLE_F_EMERG_WRITE = 2;
-
-/** The two features proposed in 2019 and never standardised have no number; these are our defaults, in the reserved range. */
-export const EXPERIMENTAL_NO_TRANSLATION = 44;
-export const EXPERIMENTAL_IDENTITY_ADDRESS = 45;

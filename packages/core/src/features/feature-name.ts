@@ -1,4 +1,8 @@
+import { EXPERIMENTAL_BITS, type ExperimentalBits } from './experimental-bits.ts';
 import * as bits from './feature-bit.ts';
+
+const NO_TRANSLATION = 'ACCESS_PLATFORM_NO_TRANSLATION';
+const IDENTITY_ADDRESS = 'ACCESS_PLATFORM_IDENTITY_ADDRESS';
 
 const RESERVED: ReadonlyMap<number, string> = new Map([
   [bits.VIRTIO_F_NOTIFY_ON_EMPTY, 'NOTIFY_ON_EMPTY'],
@@ -16,8 +20,6 @@ const RESERVED: ReadonlyMap<number, string> = new Map([
   [bits.VIRTIO_F_RING_RESET, 'RING_RESET'],
   [bits.VIRTIO_F_ADMIN_VQ, 'ADMIN_VQ'],
   [bits.VIRTIO_F_SUSPEND, 'SUSPEND'],
-  [bits.EXPERIMENTAL_NO_TRANSLATION, 'ACCESS_PLATFORM_NO_TRANSLATION'],
-  [bits.EXPERIMENTAL_IDENTITY_ADDRESS, 'ACCESS_PLATFORM_IDENTITY_ADDRESS'],
 ]);
 
 const DEVICE: Readonly<Record<string, ReadonlyMap<number, string>>> = {
@@ -71,6 +73,11 @@ const DEVICE: Readonly<Record<string, ReadonlyMap<number, string>>> = {
     [bits.VIRTIO_NET_F_RSC_EXT, 'NET_RSC_EXT'],
     [bits.VIRTIO_NET_F_STANDBY, 'NET_STANDBY'],
     [bits.VIRTIO_NET_F_SPEED_DUPLEX, 'NET_SPEED_DUPLEX'],
+    [bits.VIRTIO_NET_F_RSS_CONTEXT, 'NET_RSS_CONTEXT'],
+    [bits.VIRTIO_NET_F_GUEST_UDP_TUNNEL_GSO, 'NET_GUEST_UDP_TUNNEL_GSO'],
+    [bits.VIRTIO_NET_F_GUEST_UDP_TUNNEL_GSO_CSUM, 'NET_GUEST_UDP_TUNNEL_GSO_CSUM'],
+    [bits.VIRTIO_NET_F_HOST_UDP_TUNNEL_GSO, 'NET_HOST_UDP_TUNNEL_GSO'],
+    [bits.VIRTIO_NET_F_HOST_UDP_TUNNEL_GSO_CSUM, 'NET_HOST_UDP_TUNNEL_GSO_CSUM'],
   ]),
   console: new Map([
     [bits.VIRTIO_CONSOLE_F_SIZE, 'CONSOLE_SIZE'],
@@ -81,13 +88,21 @@ const DEVICE: Readonly<Record<string, ReadonlyMap<number, string>>> = {
 };
 
 /** Names a feature bit as profiles and reports write it; a bit nobody named is `BIT_<n>`. */
-export function featureName(bit: number, deviceType: string): string {
-  return RESERVED.get(bit) ?? DEVICE[deviceType]?.get(bit) ?? `BIT_${bit}`;
+export function featureName(
+  bit: number,
+  deviceType: string,
+  experimental: ExperimentalBits = EXPERIMENTAL_BITS,
+): string {
+  return experimentalNames(experimental).get(bit) ?? RESERVED.get(bit) ?? DEVICE[deviceType]?.get(bit) ?? `BIT_${bit}`;
 }
 
 /** Finds the bit of a name written in a profile, or `undefined`. `BIT_<n>` names any bit from 0 to 127. */
-export function featureBit(name: string, deviceType: string): number | undefined {
-  for (const table of [RESERVED, DEVICE[deviceType]]) {
+export function featureBit(
+  name: string,
+  deviceType: string,
+  experimental: ExperimentalBits = EXPERIMENTAL_BITS,
+): number | undefined {
+  for (const table of [experimentalNames(experimental), RESERVED, DEVICE[deviceType]]) {
     for (const [bit, known] of table ?? []) if (known === name) return bit;
   }
   const numbered = /^BIT_(\d{1,3})$/.exec(name);
@@ -97,9 +112,16 @@ export function featureBit(name: string, deviceType: string): number | undefined
 
 /** Every name a profile may write for a device of this type, in bit order. */
 export function featureNames(deviceType: string): string[] {
-  const known = [...(DEVICE[deviceType] ?? []), ...RESERVED].toSorted(([a], [b]) => a - b);
-  return known.map(([, name]) => name);
+  const tables = [...(DEVICE[deviceType] ?? []), ...RESERVED, ...experimentalNames(EXPERIMENTAL_BITS)];
+  return tables.toSorted(([a], [b]) => a - b).map(([, name]) => name);
 }
 
 /** The device types whose feature names are known. */
 export const DEVICE_TYPES: readonly string[] = Object.keys(DEVICE);
+
+function experimentalNames({ noTranslation, identityAddress }: ExperimentalBits): ReadonlyMap<number, string> {
+  return new Map([
+    [noTranslation, NO_TRANSLATION],
+    [identityAddress, IDENTITY_ADDRESS],
+  ]);
+}

@@ -1,3 +1,4 @@
+import { EXPERIMENTAL_BITS, type ExperimentalBits } from './experimental-bits.ts';
 import { featureName } from './feature-name.ts';
 
 /** An immutable set of feature bits (0 to 127), held as one bigint. Cold path only: queues take their features once, as booleans. */
@@ -44,8 +45,8 @@ export class FeatureSet {
     for (let rest = this.bits, bit = 0; rest !== 0n; rest >>= 1n, bit++) if ((rest & 1n) !== 0n) yield bit;
   }
 
-  names(deviceType: string): string[] {
-    return [...this].map((bit) => featureName(bit, deviceType));
+  names(deviceType: string, experimental: ExperimentalBits = EXPERIMENTAL_BITS): string[] {
+    return [...this].map((bit) => featureName(bit, deviceType, experimental));
   }
 }
 

@@ -2,6 +2,7 @@ import type { DeviceInterface } from '../device/transport.ts';
 import type { DmaPath } from '../dma/dma-path.ts';
 import { featureName } from '../features/feature-name.ts';
 import { FeatureSet } from '../features/feature-set.ts';
+import { DEFAULT_POLICY, type NegotiationPolicy } from './negotiation-policy.ts';
 import type { DriverPrivilege, PlatformTraits } from './platform-traits.ts';
 
 /** What negotiation is told. Nothing else decides. */
@@ -16,6 +17,21 @@ export interface NegotiationInput {
   readonly carries: FeatureSet;
   readonly traits: PlatformTraits;
   readonly privilege: DriverPrivilege;
+  /** {@link DEFAULT_POLICY} unless given. */
+  readonly policy?: NegotiationPolicy | undefined;
+  /** What the driver of the device type takes back at the end, as that of the balloon does with ACCESS_PLATFORM. */
+  readonly clears?: FeatureSet | undefined;
+  /** Width of the addresses that the device can take; 64 unless given. */
+  readonly addressBits?: number | undefined;
+}
+
+/** What would have to be otherwise for the device to be used, by who could change it. Any one of them is enough. */
+export interface RequiredChange {
+  readonly device?: string;
+  readonly driver?: string;
+  readonly platform?: string;
+  /** A switch of {@link NegotiationPolicy}. */
+  readonly policy?: string;
 }
 
 /** A refusal: the device is not used. `code` is the errno a kernel would give. */
@@ -24,6 +40,7 @@ export interface Refusal {
   readonly rule: string;
   readonly reason: string;
   readonly source: string;
+  readonly change: RequiredChange;
 }
 
 /** What became of one offered feature, and the rule that decided it. */
@@ -60,13 +77,18 @@ export const NEGOTIATION_STAGES = [
   'candidates',
   'restricted-memory',
   'access',
+  'validate',
+  'verify',
   'path',
 ] as const;
 export type NegotiationStage = (typeof NEGOTIATION_STAGES)[number];
 
+/** Stages in which only the core's rules run: nothing changes any more. */
+export const CLOSED_STAGES: readonly NegotiationStage[] = ['verify', 'path'];
+
 /**
  * One named step of negotiation with its source. It looks at the negotiation so far and accepts, declines or refuses, and
- * says why. Platforms contribute rules to every stage but `path`; inside a stage they run after the core's.
+ * says why. Platforms contribute rules to every stage but the last two; inside a stage they run after the core's.
  */
 export interface NegotiationRule {
   /** In words with hyphens, unique. */
@@ -81,6 +103,7 @@ export interface NegotiationRule {
 /** A negotiation under way. Rules change it only through these methods, so that every decision names its rule. */
 export class Negotiation {
   readonly input: NegotiationInput;
+  readonly policy: NegotiationPolicy;
   readonly trace: RuleTrace[] = [];
   readonly #decisions = new Map<number, FeatureDecision>();
   #rule: NegotiationRule | undefined;
@@ -90,6 +113,7 @@ export class Negotiation {
 
   constructor(input: NegotiationInput) {
     this.input = input;
+    this.policy = input.policy ?? DEFAULT_POLICY;
   }
 
   /** Offered bits that no rule has declined. */
@@ -112,7 +136,7 @@ export class Negotiation {
   }
 
   accept(feature: number, reason: string): void {
-    if (!this.candidates.has(feature)) throw new TypeError(`${this.#name(feature)} is not there to accept`);
+    if (!this.candidates.has(feature)) throw new TypeError(`${this.name(feature)} is not there to accept`);
     this.#decide(feature, 'accepted', reason);
   }
 
@@ -121,10 +145,10 @@ export class Negotiation {
     if (this.input.offered.has(feature)) this.#decide(feature, 'declined', reason);
   }
 
-  /** Refuses the device. The first refusal stands. */
-  refuse(code: string, reason: string): void {
+  /** Refuses the device, and says what would have to change. The first refusal stands. */
+  refuse(code: string, reason: string, change: RequiredChange = {}): void {
     this.#says.push(`refuses: ${reason}`);
-    this.#refusal ??= { code, rule: this.#rule!.name, source: this.#rule!.source, reason };
+    this.#refusal ??= { code, rule: this.#rule!.name, source: this.#rule!.source, reason, change };
   }
 
   choosePath(path: DmaPath, reason: string): void {
@@ -135,6 +159,11 @@ export class Negotiation {
   /** Notes what a rule saw without deciding anything. */
   note(text: string): void {
     this.#says.push(text);
+  }
+
+  /** Names a feature bit as this device's profiles do. */
+  name(feature: number): string {
+    return featureName(feature, this.input.deviceType, this.policy.bits);
   }
 
   /** Runs one rule; nothing runs after a refusal. */
@@ -160,12 +189,8 @@ export class Negotiation {
 
   #decide(feature: number, outcome: 'accepted' | 'declined', reason: string): void {
     const { name: rule, source } = this.#rule!;
-    const name = this.#name(feature);
+    const name = this.name(feature);
     this.#decisions.set(feature, { feature, name, outcome, rule, source, reason });
     this.#says.push(`${outcome} ${name}: ${reason}`);
-  }
-
-  #name(feature: number): string {
-    return featureName(feature, this.input.deviceType);
   }
 }

@@ -7,11 +7,14 @@ import type { DmaPath } from '../dma/dma-path.ts';
 export const DRIVER_PRIVILEGES = ['kernel', 'process', 'process-noiommu'] as const;
 export type DriverPrivilege = (typeof DRIVER_PRIVILEGES)[number];
 
-/** What the platform says of itself to negotiation. Facts, found out before; negotiation decides. */
+/**
+ * What the platform says of itself to negotiation. Facts, found out before or when they are read; negotiation decides. Those
+ * that may be left out are `false` then.
+ */
 export interface PlatformTraits {
   /** Memory is encrypted or protected: a device reaches only what was shared with it. */
   readonly restrictedMemory: boolean;
-  /** An IOMMU stands before devices that offer ACCESS_PLATFORM, and confines them. */
+  /** An IOMMU stands before devices that offer ACCESS_PLATFORM, and lets each reach only what was mapped for it. */
   readonly isolates: boolean;
   /** The path of a device that accepts ACCESS_PLATFORM. */
   readonly mappedPath: Exclude<DmaPath, 'physical'>;
@@ -19,4 +22,18 @@ export interface PlatformTraits {
   readonly identityVerified: boolean | undefined;
   /** One sentence for `explain`: what an address means on the mapped path. */
   readonly addressMeaning: string;
+  /** The verified identity holds for all of guest memory: what identity-address promises. */
+  readonly reachesAllMemory?: boolean;
+  /** The device address of a shared bounce slot was compared with its physical address and found equal. */
+  readonly bounceIsPhysical?: boolean;
+  /** Memory is restricted, and Linux does not check on this platform that the device knows. */
+  readonly restrictedUnchecked?: boolean;
+  /** A real IOMMU that no device bypasses, whatever it offers. */
+  readonly confinesEveryDevice?: boolean;
+  /** The kernel asks the platform also for devices without ACCESS_PLATFORM: Xen. */
+  readonly mapsUnflagged?: boolean;
+  /** Interrupts of a confined device are not remapped, so that it could raise any. */
+  readonly interruptsExposed?: boolean;
+  /** Width that device addresses on the mapped path need, if it is more than some devices have. */
+  readonly addressBits?: number;
 }

@@ -1,7 +1,9 @@
 import type { FaultLog } from '../address-space/fault-log.ts';
 import type { Transport } from '../device/transport.ts';
+import type { ExperimentalBits } from '../features/experimental-bits.ts';
 import type { FeatureSet } from '../features/feature-set.ts';
 import type { GuestMemory } from '../memory/guest-memory.ts';
+import type { DriverPrivilege } from '../negotiation/platform-traits.ts';
 import type { FacilityToken, SimulatedHardware } from './plugin.ts';
 
 /** The device a profile asks for, as a machine gets it. */
@@ -14,6 +16,10 @@ export interface DeviceDescription {
   readonly driverInterface: 'modern' | 'legacy';
   /** What it offers; `undefined` leaves it to the device. */
   readonly offers: FeatureSet | undefined;
+  /** Who the device is handed to, as its host knows; `kernel` unless given. No driver can change it. */
+  readonly driverPrivilege?: DriverPrivilege;
+  /** The numbers of the two features of 2019, where the device knows them. */
+  readonly experimental?: ExperimentalBits | undefined;
   /** The rest of the profile's `device` section, as the device type defines it. */
   readonly settings: unknown;
 }

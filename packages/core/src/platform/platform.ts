@@ -24,8 +24,9 @@ export interface Platform {
   readonly guestByteOrder: ByteOrder;
 
   /**
-   * Opens the mapping of one queue for the path that negotiation chose: the mapped path of {@link traits}. Never called
-   * for `physical`. Throws {@link DmaError}.
+   * Opens the mapping of one queue for the path that negotiation chose: the mapped path of {@link traits}, or `bounced` where
+   * memory is restricted and the device takes the physical addresses of slots. Never called for `physical`. Throws
+   * {@link DmaError}.
    */
   openMapping(path: DmaPath, request: MappingRequest): DmaMapping;
 

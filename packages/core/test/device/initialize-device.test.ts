@@ -101,7 +101,7 @@ describe('initializeDevice', () => {
         { name: 'no-flush', source: 'test', stage: 'access', apply: (n) => n.decline(VIRTIO_BLK_F_FLUSH, 'test') },
       ],
     });
-    expect(result.refusal).toMatchObject({ code: 'EINVAL', rule: 'dependencies-closed' });
+    expect(result.refusal).toMatchObject({ code: 'EINVAL', rule: 'accepted-set-is-valid' });
     expect(result.refusal?.reason).toContain('BLK_CONFIG_WCE');
     expect(transport.log.some((line) => line.startsWith('features'))).toBe(false);
     expect(transport.readStatus() & DeviceStatus.Failed).not.toBe(0);

@@ -24,7 +24,10 @@ describe('unmetDependency', () => {
   it('finds each dependency that is left out, with its source', () => {
     for (const dependency of featureDependencies('block')) {
       expect(unmetDependency(FeatureSet.of(dependency.feature), 'block')?.source).not.toHaveLength(0);
-      expect(unmetDependency(FeatureSet.of(dependency.feature, dependency.requires), 'block')).toBeUndefined();
+      const met = featureDependencies('block')
+        .filter(({ feature }) => feature === dependency.feature)
+        .map(({ requires }) => requires);
+      expect(unmetDependency(FeatureSet.of(dependency.feature, VIRTIO_F_VERSION_1, ...met), 'block')).toBeUndefined();
     }
   });
 

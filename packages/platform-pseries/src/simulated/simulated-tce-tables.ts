@@ -1,5 +1,7 @@
+import type { MemoryConversion } from '@virtio-platform/core';
 import {
   H_PARAMETER,
+  H_PERMISSION,
   H_SUCCESS,
   RTAS_HARDWARE_ERROR,
   RTAS_PARAMETER_ERROR,
@@ -16,6 +18,7 @@ import {
   BASE_HIGH,
   BASE_LOW,
   ENTRIES,
+  FROZEN,
   GENERATION,
   PAGE_SHIFT,
   WINDOW_COUNT,
@@ -43,14 +46,20 @@ const LEAST_ENTRIES = 2 ** 18;
 export class SimulatedTceTables implements TceFacility {
   readonly defaultWindow: DmaWindow;
   readonly state: TceTableState;
+  readonly ultravisor: MemoryConversion | undefined;
   readonly #registers: Uint32Array;
   readonly #tables: readonly Uint32Array[];
   readonly #mostEntries: number;
   /** Which windows are the default one, as it was at reset: not any window that happens to be at its address. */
   readonly #isDefault: boolean[] = [];
 
-  constructor(options: { readonly memorySize: number; readonly defaultWindowSize: number }) {
+  constructor(options: {
+    readonly memorySize: number;
+    readonly defaultWindowSize: number;
+    readonly ultravisor?: MemoryConversion | undefined;
+  }) {
     const { memorySize, defaultWindowSize } = options;
+    this.ultravisor = options.ultravisor;
     const defaultEntries = Math.floor(defaultWindowSize / 2 ** DEFAULT_PAGE_SHIFT);
     if (!(defaultEntries >= 1) || defaultEntries > MOST_ENTRIES) {
       throw new RangeError(`a default window of ${defaultWindowSize} bytes has no table here`);
@@ -70,6 +79,7 @@ export class SimulatedTceTables implements TceFacility {
   }
 
   putTce(liobn: number, iobaLow: number, iobaHigh: number, tceLow: number, tceHigh: number): number {
+    if (this.#isFrozen) return H_PERMISSION;
     const window = liobn - FIRST_LIOBN;
     const index = this.#indexOf(window, iobaLow, iobaHigh);
     if (index < 0) return H_PARAMETER;
@@ -78,6 +88,7 @@ export class SimulatedTceTables implements TceFacility {
   }
 
   putTceIndirect(liobn: number, iobaLow: number, iobaHigh: number, list: Uint32Array, count: number): number {
+    if (this.#isFrozen) return H_PERMISSION;
     if (!(count >= 1) || count > TCE_LIST_ENTRIES || list.length < 2 * count) return H_PARAMETER;
     const window = liobn - FIRST_LIOBN;
     const index = this.#indexOf(window, iobaLow, iobaHigh);
@@ -92,6 +103,7 @@ export class SimulatedTceTables implements TceFacility {
   }
 
   stuffTce(liobn: number, iobaLow: number, iobaHigh: number, tceLow: number, tceHigh: number, count: number): number {
+    if (this.#isFrozen) return H_PERMISSION;
     const window = liobn - FIRST_LIOBN;
     const index = this.#indexOf(window, iobaLow, iobaHigh);
     if (index < 0 || !(count >= 1) || count > this.#entriesOf(window)) return H_PARAMETER;
@@ -121,6 +133,7 @@ export class SimulatedTceTables implements TceFacility {
   }
 
   createWindow(pageShift: number, windowShift: number): { readonly status: number; readonly window?: DmaWindow } {
+    if (this.#isFrozen) return { status: RTAS_HARDWARE_ERROR };
     if (!PAGE_SHIFTS.includes(pageShift) || !(windowShift >= pageShift)) return { status: RTAS_PARAMETER_ERROR };
     const entries = 2 ** (windowShift - pageShift);
     const free = this.#entriesOf(0) === 0 ? 0 : this.#entriesOf(1) === 0 ? 1 : -1;
@@ -137,6 +150,7 @@ export class SimulatedTceTables implements TceFacility {
 
   /** Removing the last window brings the default one back, unless it was the default one. */
   removeWindow(liobn: number): number {
+    if (this.#isFrozen) return RTAS_HARDWARE_ERROR;
     const window = liobn - FIRST_LIOBN;
     const entries = this.#entriesOf(window);
     if (entries === 0) return RTAS_PARAMETER_ERROR;
@@ -146,6 +160,11 @@ export class SimulatedTceTables implements TceFacility {
     this.#nextGeneration();
     if (this.#activeWindows() === 0 && !wasDefault) this.#enableDefault();
     return RTAS_SUCCESS;
+  }
+
+  /** A device relies on the tables as they are: nothing changes until its reset. */
+  get #isFrozen(): boolean {
+    return Atomics.load(this.#registers, FROZEN) !== 0;
   }
 
   #enableDefault(): void {

@@ -2,7 +2,7 @@
  * The simulated tables as both threads see them: structured-cloneable, and all of it shared memory.
  *
  * `registers` holds a generation, then for each window its number of entries (0 while there is no such window), page shift,
- * and base address as low and high word. `tables` has an arena for each window, two words an entry, low and high.
+ * and base address as low and high word; at the end whether all of it is frozen. `tables` has an arena for each window, two words an entry, low and high.
  */
 export interface TceTableState {
   readonly registers: SharedArrayBuffer;
@@ -26,9 +26,12 @@ export function windowRegister(window: number): number {
   return 1 + window * REGISTERS_PER_WINDOW;
 }
 
+/** Register that is not 0 while the tables must not change. */
+export const FROZEN: number = windowRegister(WINDOW_COUNT);
+
 /** Allocates state with no window in it. */
 export function allocateTceTables(entriesPerWindow: number): TceTableState {
-  const registers = new SharedArrayBuffer(windowRegister(WINDOW_COUNT) * 4);
+  const registers = new SharedArrayBuffer((FROZEN + 1) * 4);
   const tables = Array.from({ length: WINDOW_COUNT }, () => new SharedArrayBuffer(entriesPerWindow * 8));
   return { registers, tables };
 }

@@ -4,6 +4,7 @@ import {
   BASE_HIGH,
   BASE_LOW,
   ENTRIES,
+  FROZEN,
   GENERATION,
   PAGE_SHIFT,
   WINDOW_COUNT,
@@ -45,6 +46,10 @@ export class TceTranslation implements AddressTranslation {
     this.cause = 'outside-window';
     this.run = SMALLEST_PAGE - (low % SMALLEST_PAGE);
     return -1;
+  }
+
+  freeze(isFrozen: boolean): void {
+    Atomics.store(this.#registers, FROZEN, isFrozen ? 1 : 0);
   }
 
   #translateInPage(table: Uint32Array, page: number, inPage: number, pageSize: number, access: DeviceAccess): number {

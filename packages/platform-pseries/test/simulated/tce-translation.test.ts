@@ -18,7 +18,8 @@ function openBench(): Bench {
   const tables = new SimulatedTceTables({ memorySize: memory.size, defaultWindowSize: 0x1_0000 });
   const faults = new FaultLog();
   // A clone shares the tables, as the copy that a worker gets does.
-  return { memory, tables, faults, space: openAddressSpace(memory, faults, structuredClone(tables.state)) };
+  const state = structuredClone({ tables: tables.state, pages: undefined });
+  return { memory, tables, faults, space: openAddressSpace(memory, faults, state) };
 }
 
 describe('the address space behind simulated TCE tables', () => {
@@ -102,7 +103,7 @@ describe('the address space behind simulated TCE tables', () => {
 
   it('refuses a state that is not its own', () => {
     const { memory, faults } = openBench();
-    expect(() => openAddressSpace(memory, faults, { tables: [] })).toThrow(TypeError);
+    expect(() => openAddressSpace(memory, faults, { tables: [], pages: undefined })).toThrow(TypeError);
   });
 });
 

@@ -1,7 +1,6 @@
-import { PAGE_SIZE, type GuestMemory } from '@virtio-platform/core';
+import { PAGE_SIZE, type GuestMemory, type PageStates } from '@virtio-platform/core';
 import type { MemoryConversion } from '../memory-conversion.ts';
 import type { MemoryEncryption } from './memory-encryption.ts';
-import type { PageStates } from './page-states.ts';
 
 /**
  * The guest's side of encrypted memory in software. Guest memory holds what the *guest* sees: plaintext of private pages, the

@@ -1,5 +1,6 @@
 import {
   copyBytes,
+  PageStates,
   type AddressSpaceBlueprint,
   type DeviceAccess,
   type DeviceAddressSpace,
@@ -8,7 +9,6 @@ import {
   type GuestMemory,
 } from '@virtio-platform/core';
 import { CIPHER_BLOCK, MemoryEncryption, type MemoryKeys } from './memory-encryption.ts';
-import { PageStates } from './page-states.ts';
 
 /** What the device's thread needs: shared page states, and the keys, which nothing else ever gets. */
 export interface SevAddressSpaceState {

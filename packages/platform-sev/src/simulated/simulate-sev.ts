@@ -1,8 +1,7 @@
-import type { GuestMemory, SimulatedHardware } from '@virtio-platform/core';
+import { PageStates, type GuestMemory, type SimulatedHardware } from '@virtio-platform/core';
 import { MEMORY_CONVERSION } from '../memory-conversion.ts';
 import { EncryptedMemory } from './encrypted-memory.ts';
 import { generateMemoryKeys, MemoryEncryption } from './memory-encryption.ts';
-import { PageStates } from './page-states.ts';
 import { sevAddressSpace } from './sev-address-space.ts';
 
 /**

@@ -1,6 +1,6 @@
-import { GuestMemory, PAGE_SIZE } from '@virtio-platform/core';
+import { GuestMemory, PAGE_SIZE, PageStates } from '@virtio-platform/core';
 import { describe, expect, it } from 'vitest';
-import { EncryptedMemory, generateMemoryKeys, MemoryEncryption, PageStates } from '@virtio-platform/platform-sev';
+import { EncryptedMemory, generateMemoryKeys, MemoryEncryption } from '@virtio-platform/platform-sev';
 
 const PAGE = 2 * PAGE_SIZE;
 

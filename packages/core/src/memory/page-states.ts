@@ -1,4 +1,4 @@
-import { PAGE_SIZE } from '@virtio-platform/core';
+import { PAGE_SIZE } from './guest-memory.ts';
 
 /** Bytes before the states: the generation. */
 const HEADER = 4;

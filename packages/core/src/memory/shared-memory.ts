@@ -1,4 +1,5 @@
-import { DmaError, PAGE_SIZE, type GuestMemory } from '@virtio-platform/core';
+import { DmaError } from '../errors/coded-error.ts';
+import { PAGE_SIZE, type GuestMemory } from './guest-memory.ts';
 import type { MemoryConversion } from './memory-conversion.ts';
 
 /**

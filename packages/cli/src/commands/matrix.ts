@@ -1,0 +1,56 @@
+import { resolve } from 'node:path';
+import { loadOffers, loadProfiles, type Profile } from '@virtio-platform/profile';
+import { DEFAULT_OFFERS, negotiationMatrix } from '@virtio-platform/runner';
+import { ExitStatus } from '../exit-status.ts';
+import { matrixCsv } from '../matrix/matrix-csv.ts';
+import { matrixHtml } from '../matrix/matrix-html.ts';
+import { matrixMarkdown } from '../matrix/matrix-markdown.ts';
+import { matrixView } from '../matrix/matrix-view.ts';
+import { printMatrixTable } from '../matrix/print-matrix-table.ts';
+import { shippedPlatforms } from '../shipped-profiles.ts';
+import type { Terminal } from '../terminal.ts';
+
+export const MATRIX_FORMATS = ['table', 'markdown', 'csv', 'html'] as const;
+
+export interface MatrixOptions {
+  /** A file of offers; sixteen of ours without it. */
+  readonly offers?: string;
+  readonly format: (typeof MATRIX_FORMATS)[number];
+  /** Shows which rule decided each cell. */
+  readonly rules?: boolean;
+  /** Turns the experimental features on, whatever the profiles say. */
+  readonly experimental?: boolean;
+  readonly json?: boolean;
+}
+
+/** `matrix [profile...]`: what each offer comes to under each platform. A refusal is an answer, not an error. */
+export async function matrixCommand(
+  terminal: Terminal,
+  files: readonly string[],
+  options: MatrixOptions,
+): Promise<ExitStatus> {
+  const offers =
+    options.offers === undefined ? DEFAULT_OFFERS : await loadOffers(resolve(terminal.cwd, options.offers));
+  const paths = files.length > 0 ? files.map((file) => resolve(terminal.cwd, file)) : shippedPlatforms();
+  const loaded = await Promise.all(paths.map((path) => loadProfiles(path)));
+  // Without a profile named, one run for each platform: the others differ in what does not matter here.
+  const profiles = files.length > 0 ? loaded.flat() : loaded.map(([first]) => ({ ...first!, name: baseName(first!) }));
+  const rows = await negotiationMatrix(options.experimental === true ? profiles.map(experiment) : profiles, offers);
+  const view = matrixView(rows);
+  const showRules = options.rules === true;
+  if (options.json === true) terminal.printJson(rows);
+  else if (options.format === 'html') terminal.print(matrixHtml(view));
+  else if (options.format === 'csv') terminal.print(matrixCsv(rows));
+  else if (options.format === 'markdown') terminal.print(matrixMarkdown(view, showRules));
+  else printMatrixTable(terminal, view, showRules);
+  return ExitStatus.AsExpected;
+}
+
+function experiment(profile: Profile): Profile {
+  return { ...profile, policy: { ...profile.policy, experimental: true } };
+}
+
+/** A run's name without what tells it from the others of its profile. */
+function baseName({ name }: Profile): string {
+  return name.split(' [', 1)[0]!;
+}

@@ -1,0 +1,100 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import type { DriverPrivilege, NegotiationPolicy, PlatformTraits, TransportKind } from '@virtio-platform/core';
+
+/** How far a statement of the table is backed: read in its source, inferred from it, proposed and never merged, or our own choice. */
+export type Backing = 'read' | 'inferred' | 'proposed' | 'choice';
+
+/** What comes of a negotiation: these features and this path, or a refusal by its code and the rule that decided. */
+export type DecisionOutcome =
+  | { readonly accepted: readonly string[]; readonly path: string }
+  | { readonly refused: string; readonly rule: string };
+
+/** A platform as rows name it. */
+export interface DecisionPlatform {
+  /** What it is, in words. */
+  readonly is: string;
+  /** What it says of itself, without the sentence for people. */
+  readonly traits: Omit<PlatformTraits, 'addressMeaning' | 'identityVerified'> & {
+    readonly identityVerified?: boolean;
+  };
+  /** The `platform` section of a profile, where this repository has the plugin. */
+  readonly profile?: Readonly<Record<string, unknown>>;
+}
+
+/** One case of the decision table. Feature names are those of profiles. */
+export interface DecisionRow {
+  /** Of the table: `B9`. Several cases may share one. */
+  readonly id: string;
+  /** Tells the cases of one row apart. */
+  readonly case?: string;
+  readonly title: string;
+  /**
+   * `negotiation`: the core's algorithm decides. `profile`: the device, or a rule of the platform, so that a whole machine is
+   * needed to see it. `observed`: no outcome of negotiation; a test does it and writes down what it saw.
+   */
+  readonly kind: 'negotiation' | 'profile' | 'observed';
+  /** Backing of what the row says of the world, and of what it says should be done. */
+  readonly facts: Backing;
+  readonly decision: Backing;
+  /** The code of the refusal is our own choice. */
+  readonly ownCode?: boolean;
+  /** Where it comes from, in our own words. */
+  readonly source: string;
+  readonly platform?: string;
+  readonly offered?: readonly string[];
+  /** `modern` unless given. */
+  readonly interface?: 'modern' | 'legacy';
+  /** `kernel` unless given. */
+  readonly privilege?: DriverPrivilege;
+  /** As in the `driver` section of a profile: what it lacks, takes back, or writes whatever the rules say. */
+  readonly driver?: Readonly<Partial<Record<'lacks' | 'clears' | 'forces', readonly string[]>>>;
+  /** Where it differs from the default. */
+  readonly policy?: Partial<Omit<NegotiationPolicy, 'bits'>>;
+  /** `block` unless given. */
+  readonly deviceType?: string;
+  /** `pci` unless given. */
+  readonly transport?: Exclude<TransportKind, 'legacy'>;
+  /** Width of the addresses that the device takes; 64 unless given. */
+  readonly addressBits?: number;
+  /** A {@link DecisionOutcome} of kind `negotiation`; otherwise what was seen, as plain data. */
+  readonly outcome: Readonly<Record<string, unknown>>;
+  /** How it runs on the embedded machine, where not by the platform's own profile; `false` where it cannot. */
+  readonly embedded?:
+    | false
+    | {
+        readonly platform?: string;
+        readonly machine?: Readonly<Record<string, unknown>>;
+        readonly device?: Readonly<Record<string, unknown>>;
+        readonly outcome?: Readonly<Record<string, unknown>>;
+      };
+  /** What the row does not show. */
+  readonly note?: string;
+}
+
+export interface DecisionTable {
+  readonly platforms: Readonly<Record<string, DecisionPlatform>>;
+  /** In the order of the table. */
+  readonly rows: readonly DecisionRow[];
+}
+
+const FOLDER = new URL('../decision-table/', import.meta.url);
+const PLATFORMS = 'platforms.json';
+
+/** Reads the published table: one file a section, and the platforms that rows name. */
+export function readDecisionTable(): DecisionTable {
+  const sections = readdirSync(FOLDER).filter((name) => name.endsWith('.json') && name !== PLATFORMS);
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- our own data, which the tests of the table read whole
+  const rows = sections.toSorted().flatMap((name) => readJson(name) as readonly DecisionRow[]);
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- as above
+  const platforms = readJson(PLATFORMS) as DecisionTable['platforms'];
+  return { platforms, rows };
+}
+
+/** A row by number and case, as tests name it. */
+export function decisionRowName({ id, case: which, title }: DecisionRow): string {
+  return which === undefined ? `${id}: ${title}` : `${id} (${which}): ${title}`;
+}
+
+function readJson(name: string): unknown {
+  return JSON.parse(readFileSync(new URL(name, FOLDER), 'utf8'));
+}

@@ -1,0 +1,59 @@
+import { isContradictory } from '../../features/experimental-bits.ts';
+import { VIRTIO_F_VERSION_1 } from '../../features/feature-bit.ts';
+import { unmetDependency } from '../../features/feature-dependencies.ts';
+import { FeatureSet } from '../../features/feature-set.ts';
+import type { NegotiationRule } from '../negotiation.ts';
+import { passRestrictedMemory } from './restricted-memory-rule.ts';
+
+/**
+ * The last word of the device type's driver, which may only take back; then, when nobody may change anything any more, what must
+ * hold is looked at again.
+ */
+export const VALIDATE_RULES: readonly NegotiationRule[] = [
+  {
+    name: 'driver-takes-back',
+    source:
+      'Linux virtio_dev_probe: a driver’s validate may clear features, as virtio_balloon does with ACCESS_PLATFORM',
+    stage: 'validate',
+    apply(negotiation) {
+      const cleared = negotiation.accepted.and(negotiation.input.clears ?? FeatureSet.EMPTY);
+      for (const feature of cleared) negotiation.decline(feature, 'the driver of this device type clears it');
+      if (cleared.bits === 0n) negotiation.note('the driver takes nothing back');
+    },
+  },
+  {
+    name: 'restricted-memory-once-more',
+    source: 'Linux virtio_features_ok, which runs after validate',
+    stage: 'verify',
+    apply: (negotiation) => passRestrictedMemory(negotiation, negotiation.accepted),
+  },
+  {
+    name: 'accepted-set-is-valid',
+    source: 'virtio 1.4 §2.2.1; mail: Bauermann, 2019-04-17; Tsirkin, 2019-07-01',
+    stage: 'verify',
+    apply(negotiation) {
+      const { accepted, input, policy } = negotiation;
+      if (input.interface === 'modern' && !accepted.has(VIRTIO_F_VERSION_1)) {
+        return negotiation.refuse('EINVAL', 'VERSION_1 was taken back, and the modern interface needs it', {
+          driver: 'keep VERSION_1',
+        });
+      }
+      const unmet = unmetDependency(accepted, input.deviceType, policy.bits);
+      if (unmet !== undefined) {
+        const name = negotiation.name(unmet.feature);
+        const needs = negotiation.name(unmet.requires);
+        negotiation.refuse('EINVAL', `${name} was left accepted without ${needs} (${unmet.source})`, {
+          platform: `a rule that declines ${needs} has to decline ${name} too`,
+        });
+      } else if (isContradictory(accepted, policy.bits)) {
+        negotiation.refuse('EINVAL', 'ACCESS_PLATFORM and ACCESS_PLATFORM_NO_TRANSLATION cannot both be accepted', {
+          platform: 'a rule may accept only one of them',
+        });
+      } else if (input.privilege !== 'kernel' && accepted.has(policy.bits.identityAddress)) {
+        negotiation.refuse('EPERM', 'a process cannot promise identity: it does not control all mappings', {
+          platform: 'no rule may accept ACCESS_PLATFORM_IDENTITY_ADDRESS for a process',
+        });
+      } else negotiation.note('everything accepted has what it requires, and nothing contradicts');
+    },
+  },
+];

@@ -1,0 +1,30 @@
+import {
+  PageStates,
+  type AddressSpaceBlueprint,
+  type GuestMemory,
+  type SimulatedHardware,
+} from '@virtio-platform/core';
+import type { PseriesOptions } from '../pseries-options.ts';
+import { TCE_FACILITY } from '../tce-facility.ts';
+import { ADDRESS_SPACE_MODULE, openAddressSpace, type PseriesAddressSpaceState } from './open-address-space.ts';
+import { SimulatedTceTables } from './simulated-tce-tables.ts';
+import { SimulatedUltravisor } from './simulated-ultravisor.ts';
+
+/** The tables of a POWER guest in software, and if it is a secure one, the ultravisor that guards its pages. */
+export function simulatePseries(memory: GuestMemory, options: PseriesOptions): SimulatedHardware {
+  const { defaultWindowSize, guestEndian, secure } = options;
+  const pages = secure ? PageStates.create(memory.size) : undefined;
+  const ultravisor = pages && new SimulatedUltravisor(memory, pages);
+  const tables = new SimulatedTceTables({ memorySize: memory.size, defaultWindowSize, ultravisor });
+  const translated = blueprint({ tables: tables.state, pages: pages?.buffer });
+  const ignoring = blueprint({ tables: undefined, pages: pages?.buffer });
+  return {
+    facilities: new Map([[TCE_FACILITY, tables]]),
+    guestByteOrder: guestEndian,
+    addressSpace: (offersAccessPlatform) => (offersAccessPlatform ? translated : ignoring),
+  };
+}
+
+function blueprint(state: PseriesAddressSpaceState): AddressSpaceBlueprint {
+  return { module: ADDRESS_SPACE_MODULE, state, open: openAddressSpace };
+}

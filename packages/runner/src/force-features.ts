@@ -1,0 +1,28 @@
+import {
+  confirmFeatures,
+  greetDevice,
+  type FeatureSet,
+  type NegotiationResult,
+  type Transport,
+} from '@virtio-platform/core';
+
+const RULE = 'hostile-driver-keeps-no-rules';
+const SOURCE =
+  'driver.forces of the profile; mail: Tsirkin, 2019-06-03 (the driver itself writes the feature registers)';
+
+/**
+ * Brings a device to FEATURES_OK as a driver that keeps no rules: it writes what it likes and goes on with physical addresses.
+ * Whatever stops it is the device, or what stands between the device and memory.
+ */
+export function forceFeatures(transport: Transport, features: FeatureSet): NegotiationResult {
+  greetDevice(transport);
+  const says = ['writes what the profile says, whatever is offered, and passes physical addresses'];
+  return confirmFeatures(transport, {
+    offered: transport.readDeviceFeatures(),
+    accepted: features,
+    decisions: [],
+    refusal: undefined,
+    path: 'physical',
+    trace: [{ rule: RULE, source: SOURCE, says }],
+  });
+}

@@ -1,0 +1,201 @@
+import {
+  DmaDirection,
+  FaultLog,
+  GuestMemory,
+  openVirtqueue,
+  PAGE_SIZE,
+  ScatterList,
+  TranslatedAddressSpace,
+  type DmaMapping,
+  type QueueLayout,
+} from '@virtio-platform/core';
+import {
+  DynamicTceWindow,
+  H_HARDWARE,
+  H_NOT_ENOUGH_RESOURCES,
+  SimulatedTceTables,
+  TceDmaMapping,
+  TceWindow,
+} from '@virtio-platform/platform-pseries';
+import { composeRun } from '@virtio-platform/profile';
+import { runProfile } from '@virtio-platform/runner';
+import { rowProfile, type RowMachine } from '../decision-row-profile.ts';
+import { mapResult, type Observation, type ObservedRow } from './observation.ts';
+
+const OFFER = ['VERSION_1', 'ACCESS_PLATFORM'];
+const MEMORY = 2 ** 20;
+
+/** A hypervisor that answers as it is told; what it does do, it does for real. */
+class MoodyTables extends SimulatedTceTables {
+  putStatus = 0;
+  clearStatus = 0;
+
+  override putTce(...call: Parameters<SimulatedTceTables['putTce']>): number {
+    return this.putStatus === 0 ? super.putTce(...call) : this.putStatus;
+  }
+
+  override putTceIndirect(...call: Parameters<SimulatedTceTables['putTceIndirect']>): number {
+    return this.putStatus === 0 ? super.putTceIndirect(...call) : this.putStatus;
+  }
+
+  override stuffTce(...call: Parameters<SimulatedTceTables['stuffTce']>): number {
+    return this.clearStatus === 0 ? super.stuffTce(...call) : this.clearStatus;
+  }
+}
+
+interface SmallWindow {
+  readonly memory: GuestMemory;
+  readonly tables: MoodyTables;
+  readonly mapping: DmaMapping;
+}
+
+/** A window of 4 KiB pages, in which each buffer is mapped. */
+function openSmallWindow(pages: number): SmallWindow {
+  const memory = new GuestMemory(new SharedArrayBuffer(MEMORY));
+  const tables = new MoodyTables({ memorySize: MEMORY, defaultWindowSize: pages * PAGE_SIZE });
+  const window = new DynamicTceWindow(new TceWindow(tables, tables.defaultWindow));
+  return { memory, tables, mapping: new TceDmaMapping(memory, window, 64) };
+}
+
+/** Adds buffers of a page to a ring in a window that has no room for all, and says what the last of them met. */
+function addUntilFull(layout: QueueLayout): string {
+  const { memory, mapping } = openSmallWindow(16);
+  const queue = openVirtqueue(layout, memory, mapping, {
+    index: 0,
+    size: 32,
+    indirect: 0,
+    inOrder: false,
+    eventIdx: false,
+    legacyLayout: false,
+    byteOrder: 'little',
+    usedLength: 'strict',
+  });
+  const list = new ScatterList(2);
+  for (;;) {
+    const { live } = mapping.statistics;
+    list.clear();
+    list.addReadable(memory.allocate(PAGE_SIZE), PAGE_SIZE);
+    list.addWritable(memory.allocate(PAGE_SIZE), PAGE_SIZE);
+    const id = queue.add(list);
+    if (id >= 0) continue;
+    // The first of the two segments may have found room.
+    return mapping.statistics.live === live ? mapResult(id) : 'left a mapping behind';
+  }
+}
+
+/** Maps until it fails, in the mapping that a platform opens, and then runs a workload that needs more at once. */
+async function fill({ row, table, folder }: ObservedRow, more: RowMachine): Promise<Readonly<Record<string, unknown>>> {
+  const offering = { ...row, offered: OFFER, driver: {} };
+  const platform = table.platforms[row.platform!]!.profile!;
+  const profile = await rowProfile(folder, offering, platform, more);
+  const streaming = { ...profile, driver: { ...profile.driver, buffers: 'streaming' as const } };
+  const run = await composeRun(streaming);
+  let id = 0;
+  try {
+    const mapping = run.platform.openMapping(run.platform.traits.mappedPath, { queue: 0, capacity: 4096 });
+    const buffer = run.machine.memory.allocate(PAGE_SIZE);
+    while (id >= 0) id = mapping.map(buffer, PAGE_SIZE, DmaDirection.ToDevice, new Uint32Array(2), 0);
+    mapping.dispose();
+  } finally {
+    await run.dispose();
+  }
+  const report = await runProfile(streaming);
+  return { map: mapResult(id), run: report.workload.verified ? 'verified' : (report.failure?.code ?? 'not verified') };
+}
+
+/** Rows about what mapping does, by number. */
+export const MAPPING_OBSERVATIONS: Readonly<Record<string, Observation>> = {
+  async B13() {
+    const { memory, mapping } = openSmallWindow(4);
+    const words = new Uint32Array(2);
+    const map = (): number => mapping.map(memory.allocate(PAGE_SIZE), PAGE_SIZE, DmaDirection.ToDevice, words, 0);
+    const ids = Array.from({ length: 4 }, map);
+    const full = mapResult(map());
+    mapping.unmap(ids[2]!, 0);
+    return { map: full, split: addUntilFull('split'), packed: addUntilFull('packed'), afterUnmap: mapResult(map()) };
+  },
+
+  C7: (observed) => fill(observed, { platform: { pool: '256KiB' }, workload: { depth: 8, blockSize: '64KiB' } }),
+
+  async C8({ row, table, folder }) {
+    const platform = table.platforms[row.platform!]!.profile!;
+    const run = await composeRun(await rowProfile(folder, { ...row, offered: OFFER }, platform));
+    try {
+      const mapping = run.platform.openMapping('bounced', { queue: 0, capacity: 4 });
+      const { maxMappingSize } = mapping.limits;
+      const buffer = run.machine.memory.allocate(2 * maxMappingSize);
+      const words = new Uint32Array(2);
+      const id = mapping.map(buffer, maxMappingSize + 1, DmaDirection.ToDevice, words, 0);
+      mapping.unmap(mapping.map(buffer, maxMappingSize, DmaDirection.ToDevice, words, 0), 0);
+      return { map: mapResult(id), maxMappingSize };
+    } finally {
+      await run.dispose();
+    }
+  },
+
+  'E3 full': (observed) =>
+    fill(observed, { platform: { defaultWindowSize: '512KiB' }, workload: { depth: 8, blockSize: '64KiB' } }),
+
+  async H8() {
+    const { memory, tables, mapping } = openSmallWindow(2);
+    const words = new Uint32Array(2);
+    const buffer = memory.allocate(PAGE_SIZE);
+    const map = (): [number, number] => [mapping.map(buffer, 16, DmaDirection.ToDevice, words, 0), words[0]!];
+    const [kept, address] = map();
+    tables.clearStatus = H_HARDWARE;
+    mapping.unmap(kept, 0);
+    tables.clearStatus = 0;
+    const { live } = mapping.statistics;
+    const addresses: number[] = [];
+    for (let [id, at] = map(); id >= 0; [id, at] = map()) addresses.push(at);
+    return { live, addressReused: addresses.includes(address) };
+  },
+
+  async I11({ row, table, folder }) {
+    const platform = table.platforms[row.platform!]!.profile!;
+    const profile = await rowProfile(folder, { ...row, offered: OFFER, privilege: 'process' }, platform);
+    const run = await composeRun(profile);
+    try {
+      const mapping = run.platform.openMapping('translated', { queue: 0, capacity: 4 });
+      const buffer = run.machine.memory.allocate(PAGE_SIZE, PAGE_SIZE * 16);
+      const words = new Uint32Array(2);
+      mapping.map(buffer, PAGE_SIZE, DmaDirection.ToDevice, words, 0);
+      const isInside = words[1] === 0 && words[0]! < 2 ** 30;
+      return { deviceAddress: isInside ? 'in the window' : 'elsewhere', isBufferAddress: words[0] === buffer };
+    } finally {
+      await run.dispose();
+    }
+  },
+
+  async J5() {
+    const memory = new GuestMemory(new SharedArrayBuffer(MEMORY));
+    const faults = new FaultLog();
+    const unattached = { generation: 0, run: 1, cause: 'unmapped' as const, translate: () => -1 };
+    const space = new TranslatedAddressSpace(memory, faults, unattached);
+    const isRefused = !space.read(0x1000, 0, new Uint8Array(4), 0, 4);
+    return { path: 'translated', access: isRefused ? faults.entries[0]!.cause : 'allowed' };
+  },
+
+  async J8() {
+    const { memory, tables, mapping } = openSmallWindow(8);
+    const queue = openVirtqueue('split', memory, mapping, {
+      index: 0,
+      size: 8,
+      indirect: 0,
+      inOrder: false,
+      eventIdx: false,
+      legacyLayout: false,
+      byteOrder: 'little',
+      usedLength: 'strict',
+    });
+    const list = new ScatterList(1);
+    list.addReadable(memory.allocate(PAGE_SIZE), 16);
+    const before = { ...mapping.statistics };
+    const add = [H_HARDWARE, H_NOT_ENOUGH_RESOURCES].map((status) => {
+      tables.putStatus = status;
+      return mapResult(queue.add(list));
+    });
+    const isSame = mapping.statistics.live === before.live && queue.outstanding === 0;
+    return { add, free: isSame ? 'as before' : 'changed' };
+  },
+};
