@@ -11,6 +11,7 @@ import {
 } from '@virtio-platform/core';
 import { H_PERMISSION, H_SUCCESS, SimulatedTceTables, TCE_FACILITY } from '@virtio-platform/platform-pseries';
 import { MEMORY_CONVERSION, simulateSev, type MemoryConversion } from '@virtio-platform/platform-sev';
+import { OPTIONS } from '../../packages/platform-sev/test/encrypted-guest.ts';
 import { composeRun, type ComposedRun } from '@virtio-platform/profile';
 import { DeviceSession, runProfile } from '@virtio-platform/runner';
 import { rowProfile, type RowMachine } from '../decision-row-profile.ts';
@@ -110,7 +111,7 @@ export const DEVICE_OBSERVATIONS: Readonly<Record<string, Observation>> = {
 
   async C12() {
     const memory = new GuestMemory(new SharedArrayBuffer(2 ** 20));
-    const hardware = simulateSev(memory);
+    const hardware = simulateSev(memory, OPTIONS);
     const conversion = hardware.facilities.get(MEMORY_CONVERSION) as MemoryConversion;
     const faults = new FaultLog();
     const blueprint = hardware.addressSpace(true);

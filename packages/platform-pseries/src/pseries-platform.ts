@@ -77,8 +77,8 @@ export class PseriesPlatform implements Platform {
     }
     const shared = new SharedMemory(memory, facility.ultravisor);
     this.#shared = shared;
-    this.#bounced = new BouncedMappings(memory, options.pool, () => this.#open().openMapping(1, shared));
-    this.#unflagged = new BouncedMappings(memory, options.pool, () => this.#openPhysical());
+    this.#bounced = new BouncedMappings(memory, { bytes: options.pool }, () => this.#open().openMapping(1, shared));
+    this.#unflagged = new BouncedMappings(memory, { bytes: options.pool }, () => this.#openPhysical());
   }
 
   /** Read for the first time, this opens the window if it is to be the identity: a table has to exist to be probed. */
@@ -90,10 +90,10 @@ export class PseriesPlatform implements Platform {
   /** Bounces at physical addresses for a path that has no part in the window's. */
   openMapping(path: DmaPath, request: MappingRequest): DmaMapping {
     if (path === 'bounced' && this.#unflagged !== undefined && this.#mappedPath !== 'bounced')
-      return this.#unflagged.openMapping(request.capacity);
+      return this.#unflagged.openMapping(request);
     if (path !== this.#mappedPath)
       throw new TypeError(`pseries maps ${this.#mappedPath} with these options, not ${path}`);
-    if (this.#bounced !== undefined) return this.#bounced.openMapping(request.capacity);
+    if (this.#bounced !== undefined) return this.#bounced.openMapping(request);
     return this.#open().openMapping(request.capacity);
   }
 

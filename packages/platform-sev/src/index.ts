@@ -10,7 +10,8 @@ import { SEV_OPTIONS, SevPlatform } from './sev-platform.ts';
 import { simulateSev } from './simulated/simulate-sev.ts';
 
 export * from './memory-conversion.ts';
-export { sevOptionsSchema, type SevOptions, type SevOptionsInput } from './options.ts';
+export { sevOptionsSchema, TECHNOLOGIES, type SevOptions, type SevOptionsInput, type Technology } from './options.ts';
+export { PoolMemory } from './pool-memory.ts';
 export { SEV_OPTIONS, SevPlatform } from './sev-platform.ts';
 export { sevRules } from './sev-rules.ts';
 export { EncryptedMemory } from './simulated/encrypted-memory.ts';
@@ -28,7 +29,7 @@ const plugin: PlatformPlugin<SevOptions> = definePlatformPlugin({
     container.register(SEV_OPTIONS, { useValue: options });
     container.registerSingleton(PLATFORM, SevPlatform);
   },
-  simulate: (memory) => simulateSev(memory),
+  simulate: simulateSev,
 });
 
 export default plugin;

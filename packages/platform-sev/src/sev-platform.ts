@@ -5,6 +5,7 @@ import {
   inject,
   probeCoherentIdentity,
   SharedMemory,
+  type BouncePoolStatistics,
   type ByteOrder,
   type DmaMapping,
   type DmaPath,
@@ -17,13 +18,14 @@ import {
 import { injectable, type InjectionToken } from 'tsyringe';
 import { MEMORY_CONVERSION, type MemoryConversion } from './memory-conversion.ts';
 import type { SevOptions } from './options.ts';
+import { PoolMemory } from './pool-memory.ts';
 import { sevRules } from './sev-rules.ts';
 
 export const SEV_OPTIONS: InjectionToken<SevOptions> = Symbol.for('@virtio-platform/platform-sev:Options');
 
 /**
- * An encrypted x86 guest: the device reaches only pages that were shared with it. Rings are shared memory; buffers stay
- * private and are copied through one pool that all queues use. A device address is the physical address of a shared page.
+ * A guest whose memory is protected from devices: encrypted, or but for one pool out of their reach. Rings are shared memory; buffers
+ * stay private and are copied through one pool that all queues use. A device address is the physical address of a shared page.
  */
 @injectable()
 export class SevPlatform implements Platform {
@@ -32,6 +34,7 @@ export class SevPlatform implements Platform {
   readonly guestByteOrder: ByteOrder = 'little';
   readonly traits: PlatformTraits;
   readonly #shared: SharedMemory;
+  readonly #restricted: PoolMemory | undefined;
   readonly #bounced: BouncedMappings;
 
   constructor(
@@ -39,18 +42,29 @@ export class SevPlatform implements Platform {
     @inject(GUEST_MEMORY) memory: GuestMemory,
     @inject<MemoryConversion>(MEMORY_CONVERSION) conversion: MemoryConversion,
   ) {
+    const { technology, pool: bytes, areas, minAlignMask, boundary } = options;
     const shared = new SharedMemory(memory, conversion);
+    // As much again as the slots, for rings.
+    const restricted = technology === 'restricted-pool' ? new PoolMemory(memory, shared, 2 * bytes) : undefined;
     const openShared = (): DmaMapping =>
-      new DirectDmaMapping(memory, { path: 'identity', capacity: 1, coherent: shared });
+      new DirectDmaMapping(memory, { path: 'identity', capacity: 1, coherent: restricted ?? shared });
     this.#shared = shared;
-    this.#bounced = new BouncedMappings(memory, options.pool, openShared);
+    this.#restricted = restricted;
+    this.#bounced = new BouncedMappings(
+      memory,
+      { bytes, areas, minAlignMask, ...(boundary !== undefined && { boundary }) },
+      openShared,
+    );
     this.rules = sevRules(options);
     this.traits = {
       restrictedMemory: true,
       isolates: false,
       mappedPath: options.emulatedIommu ? 'translated' : 'bounced',
       identityVerified: undefined,
-      addressMeaning: 'the physical address of a page shared with the device: buffers are copied through a shared pool',
+      addressMeaning:
+        restricted === undefined
+          ? 'the physical address of a page shared with the device: buffers are copied through a shared pool'
+          : 'a physical address in the one pool that the device reaches: buffers are copied through it',
       get bounceIsPhysical() {
         return !options.emulatedIommu && probeCoherentIdentity(openShared());
       },
@@ -63,10 +77,15 @@ export class SevPlatform implements Platform {
   }
 
   openMapping(_path: DmaPath, request: MappingRequest): DmaMapping {
-    return this.#bounced.openMapping(request.capacity);
+    return this.#bounced.openMapping(request);
+  }
+
+  get bouncePool(): BouncePoolStatistics | undefined {
+    return this.#bounced.poolStatistics;
   }
 
   dispose(): void {
     this.#bounced.dispose();
+    this.#restricted?.dispose();
   }
 }

@@ -17,13 +17,24 @@ export interface EncryptedGuest {
   readonly platform: SevPlatform;
 }
 
+/** What a profile gets that says nothing but the size of its pool. */
+export const OPTIONS: SevOptions = {
+  technology: 'sev',
+  pool: 256 * 1024,
+  areas: 1,
+  minAlignMask: 0,
+  emulatedIommu: false,
+  failures: { conversion: {} },
+};
+
 /** Boots a guest as a machine does. `host` may stand between the guest and the hardware. */
 export function bootEncryptedGuest(
-  options: SevOptions = { pool: 256 * 1024, emulatedIommu: false },
+  changes: Partial<SevOptions> = {},
   host: (hardware: MemoryConversion) => MemoryConversion = (hardware) => hardware,
 ): EncryptedGuest {
+  const options = { ...OPTIONS, ...changes };
   const memory = new GuestMemory(new SharedArrayBuffer(2 ** 20));
-  const hardware = simulateSev(memory);
+  const hardware = simulateSev(memory, options);
   const faults = new FaultLog();
   const blueprint = hardware.addressSpace(true);
   const run = container.createChildContainer();

@@ -10,7 +10,7 @@ describe('sevOptionsSchema', () => {
     [{ pool: '64MiB' }, 64 * 2 ** 20],
     [{ pool: '1GiB' }, 2 ** 30],
   ])('reads %o', (options, pool) => {
-    expect(sevOptionsSchema.parse(options)).toEqual({ emulatedIommu: false, pool });
+    expect(sevOptionsSchema.parse(options)).toMatchObject({ emulatedIommu: false, pool });
   });
 
   it.each([

@@ -262,7 +262,7 @@ describe('SevPlatform', () => {
   });
 
   it('says how much memory a pool would need that does not fit, and holds nothing then', () => {
-    const guest = bootEncryptedGuest({ emulatedIommu: false, pool: 2 ** 20 });
+    const guest = bootEncryptedGuest({ pool: 2 ** 20 });
     expect(() => guest.platform.openMapping('bounced', REQUEST)).toThrow(
       expect.objectContaining({ code: 'ERR_DMA_EXHAUSTED', message: expect.stringContaining('1048576 bytes') }),
     );

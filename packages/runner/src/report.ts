@@ -32,6 +32,8 @@ export interface RunReport {
     readonly unmaps: number;
     readonly bytesBounced: number;
     readonly live: number;
+    /** Slots of the pool that buffers are copied through, the most that were used at once, and how often there were none; `null` without. */
+    readonly pool: { readonly slots: number; readonly highWater: number; readonly exhausted: number } | null;
   };
   /** How often something failed because the profile's `failures` ask for it. */
   readonly injected: number;

@@ -1,4 +1,11 @@
-import { FaultLog, isCodedError, type DeviceFault, type NegotiationResult, type Refusal } from '@virtio-platform/core';
+import {
+  FaultLog,
+  isCodedError,
+  type DeviceFault,
+  type NegotiationResult,
+  type Platform,
+  type Refusal,
+} from '@virtio-platform/core';
 import { composeRun, type ComposedRun, type Profile } from '@virtio-platform/profile';
 import { compareExpectation } from './compare-expectation.ts';
 import { DeviceSession } from './device-session.ts';
@@ -25,7 +32,11 @@ const NO_WORK: WorkloadReport = {
  */
 export async function runProfile(profile: Profile, options: RunOptions = {}): Promise<RunReport> {
   const startedAt = performance.now();
-  const state: RunState = { workload: NO_WORK, dma: { maps: 0, unmaps: 0, bytesBounced: 0, live: 0 }, injected: 0 };
+  const state: RunState = {
+    workload: NO_WORK,
+    dma: { maps: 0, unmaps: 0, bytesBounced: 0, live: 0, pool: null },
+    injected: 0,
+  };
   let run: ComposedRun | undefined;
   try {
     run = await composeRun(profile);
@@ -76,11 +87,17 @@ async function drive(
       session.end();
     } finally {
       // A device that does not confirm its reset keeps what it has: the report says how much.
-      state.dma = session.dma;
+      state.dma = { ...session.dma, pool: poolOf(run.platform) };
       state.injected = session.injected;
     }
     session.dispose();
   }
+}
+
+function poolOf({ bouncePool }: Platform): RunReport['dma']['pool'] {
+  if (bouncePool === undefined) return null;
+  const { slots, highWater, exhausted } = bouncePool;
+  return { slots, highWater, exhausted };
 }
 
 function describe(

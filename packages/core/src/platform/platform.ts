@@ -2,6 +2,7 @@ import type { DmaMapping } from '../dma/dma-mapping.ts';
 import type { DmaPath } from '../dma/dma-path.ts';
 import type { NegotiationRule } from '../negotiation/negotiation.ts';
 import type { PlatformTraits } from '../negotiation/platform-traits.ts';
+import type { BouncePoolStatistics } from '../dma/bounce/bounce-pool.ts';
 import type { ByteOrder } from '../queue/byte-order.ts';
 
 /** What a queue asks of its mapping. */
@@ -29,6 +30,9 @@ export interface Platform {
    * {@link DmaError}.
    */
   openMapping(path: DmaPath, request: MappingRequest): DmaMapping;
+
+  /** What became of the slots that buffers are copied through; `undefined` while there are none. */
+  readonly bouncePool?: BouncePoolStatistics | undefined;
 
   /** Gives back what the platform holds from the machine. After every mapping was disposed. */
   dispose(): void;

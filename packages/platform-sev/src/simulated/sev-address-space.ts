@@ -8,31 +8,45 @@ import {
   type FaultLog,
   type GuestMemory,
 } from '@virtio-platform/core';
+import type { Technology } from '../options.ts';
 import { CIPHER_BLOCK, MemoryEncryption, type MemoryKeys } from './memory-encryption.ts';
 
 /** What the device's thread needs: shared page states, and the keys, which nothing else ever gets. */
 export interface SevAddressSpaceState {
   readonly pages: SharedArrayBuffer;
   readonly keys: MemoryKeys;
+  readonly technology: Technology;
 }
 
+/** Bytes that are poisoned as one: a cache line. */
+const LINE = 64;
+/** What a guest finds in a poisoned line. A real one finds nothing: it takes a machine check, which no process can be given. */
+const POISON = 0xff;
+
 /**
- * Encrypted memory as a device reaches it, by physical address. Nothing stops the device at a private page: it gets
- * ciphertext, and what it writes there decrypts to garbage. So unlike behind an IOMMU an access goes on after the fault that
- * records it: `read` returns false with ciphertext in the private part instead of zeros, `write` returns false and has
- * corrupted the blocks it touched, and only these. There is one fault per run of private pages.
+ * Protected memory as a device reaches it, by physical address. What it meets at a private page depends on the technology:
+ *
+ * - SEV: nothing stops it. It reads ciphertext, and what it writes decrypts to garbage, in the blocks it touches and only these.
+ * - SEV-SNP: it reads ciphertext, and its writes are blocked (the reverse map is checked for writes).
+ * - TDX: it reads zeros, and its writes poison the lines they touch.
+ * - A restricted pool: it reads zeros, and its writes are dropped.
+ *
+ * In each case the access goes on after the fault that records it, unlike behind an IOMMU: `read` and `write` return false. There is
+ * one fault per run of private pages.
  */
 export class SevAddressSpace implements DeviceAddressSpace {
   readonly memory: GuestMemory;
   readonly faults: FaultLog;
   readonly #pages: PageStates;
   readonly #encryption: MemoryEncryption;
+  readonly #technology: Technology;
 
   constructor(memory: GuestMemory, faults: FaultLog, state: SevAddressSpaceState) {
     this.memory = memory;
     this.faults = faults;
     this.#pages = new PageStates(state.pages);
     this.#encryption = new MemoryEncryption(state.keys);
+    this.#technology = state.technology;
   }
 
   get generation(): number {
@@ -52,8 +66,8 @@ export class SevAddressSpace implements DeviceAddressSpace {
       }
       if (this.#pages.isShared(address)) copyBytes(target, at + done, this.memory.u8, address, run);
       else {
-        this.#fault(low, high, done, run, 'read', 'private-page');
-        this.#readCiphertext(address, target, at + done, run);
+        this.#fault(low, high, done, run, 'read', this.#cause);
+        this.#readPrivate(address, target, at + done, run);
         clean = false;
       }
       done += run;
@@ -73,8 +87,8 @@ export class SevAddressSpace implements DeviceAddressSpace {
       }
       if (this.#pages.isShared(address)) copyBytes(this.memory.u8, address, source, at + done, run);
       else {
-        this.#fault(low, high, done, run, 'write', 'private-page');
-        this.#corrupt(address, source, at + done, run);
+        this.#fault(low, high, done, run, 'write', this.#cause);
+        this.#writePrivate(address, source, at + done, run);
         clean = false;
       }
       done += run;
@@ -91,12 +105,29 @@ export class SevAddressSpace implements DeviceAddressSpace {
         return -1;
       }
       if (!this.#pages.isShared(start + done)) {
-        this.#fault(low, high, done, run, access, 'private-page');
+        this.#fault(low, high, done, run, access, this.#cause);
         return -1;
       }
       done += run;
     }
     return start;
+  }
+
+  get #cause(): FaultCause {
+    return this.#technology === 'restricted-pool' ? 'access-denied' : 'private-page';
+  }
+
+  #readPrivate(address: number, target: Uint8Array, at: number, length: number): void {
+    const isVisible = this.#technology === 'sev' || this.#technology === 'snp';
+    if (isVisible) this.#readCiphertext(address, target, at, length);
+    else target.fill(0, at, at + length);
+  }
+
+  #writePrivate(address: number, source: Uint8Array, at: number, length: number): void {
+    if (this.#technology === 'sev') this.#corrupt(address, source, at, length);
+    if (this.#technology !== 'tdx') return;
+    const first = Math.floor(address / LINE) * LINE;
+    this.memory.u8.fill(POISON, first, Math.ceil((address + length) / LINE) * LINE);
   }
 
   /** Bytes from `address` on, at most `length`, that are in memory and all shared or all private. */

@@ -1,7 +1,7 @@
 import { FaultLog, GuestMemory, PAGE_SIZE } from '@virtio-platform/core';
 import { describe, expect, it } from 'vitest';
 import { simulateSev } from '@virtio-platform/platform-sev';
-import { bootEncryptedGuest, type EncryptedGuest } from '../encrypted-guest.ts';
+import { bootEncryptedGuest, OPTIONS, type EncryptedGuest } from '../encrypted-guest.ts';
 
 const SECRET = new TextEncoder().encode('what the guest keeps to itself!!');
 /** A private page between two shared ones. */
@@ -132,13 +132,13 @@ describe('SevAddressSpace', () => {
   });
 
   it('is the same for a device that does not offer ACCESS_PLATFORM', () => {
-    const hardware = simulateSev(new GuestMemory(new SharedArrayBuffer(PAGE_SIZE)));
+    const hardware = simulateSev(new GuestMemory(new SharedArrayBuffer(PAGE_SIZE)), OPTIONS);
     expect(hardware.addressSpace(false)).toBe(hardware.addressSpace(true));
   });
 
   it('opens in another thread from its module and a clone of its state', async () => {
     const memory = new GuestMemory(new SharedArrayBuffer(4 * PAGE_SIZE));
-    const hardware = simulateSev(memory);
+    const hardware = simulateSev(memory, OPTIONS);
     const { module, state, open } = hardware.addressSpace(true);
     expect(await import(module!)).toHaveProperty('openAddressSpace', open);
     const [here, there] = [state, structuredClone(state)].map((state) => open(memory, new FaultLog(), state));

@@ -1,7 +1,8 @@
 import { PAGE_SIZE, type GuestMemory } from '../../memory/guest-memory.ts';
+import type { MappingRequest } from '../../platform/platform.ts';
 import type { DmaMapping } from '../dma-mapping.ts';
 import { BouncedDmaMapping, type SharedBouncePool } from './bounced-dma-mapping.ts';
-import { BouncePool } from './bounce-pool.ts';
+import { BouncePool, type BouncePoolOptions, type BouncePoolStatistics } from './bounce-pool.ts';
 
 /**
  * The bounced mappings of one device: all of its queues copy through one pool, which is shared with the device when the first
@@ -9,7 +10,7 @@ import { BouncePool } from './bounce-pool.ts';
  */
 export class BouncedMappings {
   readonly #memory: GuestMemory;
-  readonly #poolBytes: number;
+  readonly #options: BouncePoolOptions;
   readonly #openShared: () => DmaMapping;
   readonly #mappings: DmaMapping[] = [];
   #pool: SharedBouncePool | undefined;
@@ -19,15 +20,20 @@ export class BouncedMappings {
    * `openShared` opens a mapping that allocates memory which the device sees, and gives it device addresses. Nothing is ever
    * mapped in it by buffer: an address that was not shared is of no use to the device.
    */
-  constructor(memory: GuestMemory, poolBytes: number, openShared: () => DmaMapping) {
+  constructor(memory: GuestMemory, options: Omit<BouncePoolOptions, 'base'>, openShared: () => DmaMapping) {
     this.#memory = memory;
-    this.#poolBytes = poolBytes;
+    this.#options = options;
     this.#openShared = openShared;
   }
 
-  /** Opens the mapping of one queue. Throws {@link DmaError} where the pool cannot be had. */
-  openMapping(capacity: number): DmaMapping {
-    const mapping = new BouncedDmaMapping(this.#memory, this.#openPool(), this.#openShared(), capacity);
+  /** What became of the pool's slots; `undefined` while there is none. */
+  get poolStatistics(): BouncePoolStatistics | undefined {
+    return this.#pool?.slots.statistics;
+  }
+
+  /** Opens the mapping of one queue, which looks in an area of its own first. Throws {@link DmaError} where the pool cannot be had. */
+  openMapping({ queue, capacity }: MappingRequest): DmaMapping {
+    const mapping = new BouncedDmaMapping(this.#memory, this.#openPool(), this.#openShared(), capacity, queue);
     this.#mappings.push(mapping);
     return mapping;
   }
@@ -41,11 +47,13 @@ export class BouncedMappings {
   }
 
   #openPool(): SharedBouncePool {
+    if (this.#pool !== undefined) return this.#pool;
     this.#poolMapping ??= this.#openShared();
-    this.#pool ??= {
-      slots: new BouncePool({ bytes: this.#poolBytes }),
-      region: this.#poolMapping.allocateCoherent(this.#poolBytes, PAGE_SIZE),
-    };
-    return this.#pool;
+    const region = this.#poolMapping.allocateCoherent(this.#options.bytes, PAGE_SIZE);
+    const words = new Uint32Array(2);
+    region.writeDeviceAddress(0, words, 0);
+    // What alignment and boundary depend on are low bits: the highest of an address do not matter.
+    const base = (words[1]! & 0xffff) * 0x1_0000_0000 + words[0]!;
+    return (this.#pool = { slots: new BouncePool({ ...this.#options, base }), region });
   }
 }
