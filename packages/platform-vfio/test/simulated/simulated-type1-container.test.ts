@@ -7,7 +7,7 @@ import {
   ENOMEM,
   ENOSPC,
   IoPageTable,
-  SimulatedContainer,
+  SimulatedType1Container,
   VFIO_DMA_MAP_FLAG_READ,
   VFIO_DMA_MAP_FLAG_WRITE,
   vfioOptionsSchema,
@@ -18,10 +18,12 @@ const RW = VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE;
 const PAGE = PAGE_SIZE;
 const MEMORY = 64 * PAGE;
 
-function open(input: VfioOptionsInput = {}): { container: SimulatedContainer; table: IoPageTable } {
+function open(input: VfioOptionsInput = {}): { container: SimulatedType1Container; table: IoPageTable } {
   const options = vfioOptionsSchema.parse(input);
   const table = IoPageTable.create(options.addressWidth);
-  return { container: new SimulatedContainer(new GuestMemory(new SharedArrayBuffer(MEMORY)), table, options), table };
+  const memory = new GuestMemory(new SharedArrayBuffer(MEMORY));
+  const type = options.container === 'type1' ? 'type1' : 'type1v2';
+  return { container: new SimulatedType1Container(type, memory, table, options), table };
 }
 
 /** Addresses above the reserved range, each of which takes a leaf table of its own. */
@@ -29,7 +31,7 @@ function leafTable(index: number): number {
   return 2 ** 32 + index * 2 ** 21;
 }
 
-describe('SimulatedContainer.mapDma', () => {
+describe('SimulatedType1Container.mapDma', () => {
   it.each([
     ['an unknown flag', 0, 0, PAGE, RW | 8],
     ['the flag that updates virtual addresses', 0, 0, PAGE, 4],
@@ -151,7 +153,7 @@ describe('SimulatedContainer.mapDma', () => {
   });
 });
 
-describe('SimulatedContainer.unmapDma', () => {
+describe('SimulatedType1Container.unmapDma', () => {
   it.each([
     ['an address inside a page', 16, PAGE],
     ['a size that is not whole pages', 0, 100],
