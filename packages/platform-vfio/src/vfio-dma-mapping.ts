@@ -39,7 +39,7 @@ export class VfioDmaMapping implements DmaMapping {
   #unmaps = 0;
   #isOpen = true;
 
-  /** Reserves address space for `capacity` mappings. Throws {@link DmaError} when there is not so much. */
+  /** Makes room for `capacity` mappings, or for as many as the addresses suffice. Throws {@link DmaError} for none. */
   constructor(memory: GuestMemory, iovas: IovaSpace, capacity: number) {
     this.#memory = memory;
     this.#iovas = iovas;
@@ -49,10 +49,10 @@ export class VfioDmaMapping implements DmaMapping {
     this.#slots = iovas.openSlots(this.#pagesOf(MAX_MAPPING_SIZE) + iovas.pageSize, capacity);
     this.limits = {
       addressBits: iovas.addressBits,
-      maxMappingSize: MAX_MAPPING_SIZE,
+      maxMappingSize: Math.min(MAX_MAPPING_SIZE, this.#slots.slotBytes - iovas.pageSize),
       alignment: 1,
       boundary: Infinity,
-      maxMappings: capacity,
+      maxMappings: this.#slots.count,
     };
   }
 
@@ -67,7 +67,7 @@ export class VfioDmaMapping implements DmaMapping {
 
   map(address: number, length: number, direction: DmaDirection, words: Uint32Array, at: number): number {
     if (!this.#memory.contains(address, length)) return DMA_UNREACHABLE;
-    if (length > MAX_MAPPING_SIZE) return DMA_TOO_LARGE;
+    if (length > this.limits.maxMappingSize) return DMA_TOO_LARGE;
     const id = this.#table.open(address, length, direction);
     if (id < 0) return DMA_NO_SPACE;
     const slot = id % this.#table.capacity;

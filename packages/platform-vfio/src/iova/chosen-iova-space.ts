@@ -12,6 +12,9 @@ const FLAGS = [
   VFIO_DMA_MAP_FLAG_WRITE,
 ] as const;
 
+/** A buffer can begin in one page and end in the next. */
+const LEAST_PAGES = 2;
+
 /** Addresses that the process chooses, as containers leave it to do. */
 export class ChosenIovaSpace implements IovaSpace {
   readonly pageSize: number;
@@ -63,7 +66,12 @@ export class ChosenIovaSpace implements IovaSpace {
   }
 
   openSlots(slotBytes: number, count: number): MappingSlots {
-    return new ChosenSlots(this, new IovaSlots(this.reserve(slotBytes * count, this.pageSize), slotBytes, count));
+    const largestFree = Math.max(...this.#ranges.map(({ allocator }) => allocator.largestFree));
+    // A small window has to do for pools and rings as well, and for other queues.
+    const pages = Math.floor(largestFree / 2 / this.pageSize);
+    const bytes = Math.min(slotBytes, Math.max(Math.floor(pages / count), LEAST_PAGES) * this.pageSize);
+    const many = Math.max(1, Math.min(count, Math.floor((pages * this.pageSize) / bytes)));
+    return new ChosenSlots(this, new IovaSlots(this.reserve(bytes * many, this.pageSize), bytes, many));
   }
 
   close(): void {
@@ -104,11 +112,15 @@ export class ChosenIovaSpace implements IovaSpace {
 
 /** A piece of address space for each mapping that a queue can have. */
 class ChosenSlots implements MappingSlots {
+  readonly slotBytes: number;
+  readonly count: number;
   readonly #space: ChosenIovaSpace;
   readonly #slots: IovaSlots;
   #hasLeaked = false;
 
   constructor(space: ChosenIovaSpace, slots: IovaSlots) {
+    this.slotBytes = slots.slotBytes;
+    this.count = slots.count;
     this.#space = space;
     this.#slots = slots;
   }

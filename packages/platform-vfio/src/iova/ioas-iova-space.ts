@@ -12,7 +12,7 @@ const FLAGS = [
 ] as const;
 
 /** Addresses that the kernel chooses: an I/O address space of iommufd knows which are free, so nothing is reserved beforehand. */
-export class IoasIovaSpace implements IovaSpace, MappingSlots {
+export class IoasIovaSpace implements IovaSpace {
   readonly pageSize: number;
   readonly addressBits: number;
   readonly #ioas: IommufdIoas;
@@ -51,7 +51,7 @@ export class IoasIovaSpace implements IovaSpace, MappingSlots {
   }
 
   pin(address: number, size: number, _alignment: number, direction: DmaDirection): number {
-    const iova = this.map(address, size, direction);
+    const iova = this.#map(address, size, direction);
     if (iova >= 0) return iova;
     const refused = { errno: iova, address, iova: undefined, size, pinnedBytes: this.#pinnedBytes };
     throw explainRefusal(refused, this.#ioas.info());
@@ -66,19 +66,21 @@ export class IoasIovaSpace implements IovaSpace, MappingSlots {
     return true;
   }
 
-  openSlots(_slotBytes: number, _count: number): MappingSlots {
-    return this;
+  openSlots(slotBytes: number, count: number): MappingSlots {
+    return {
+      slotBytes,
+      count,
+      map: (address, size, direction) => this.#map(address, size, direction),
+      unmap: (iova, size) => void this.unpin(iova, size),
+      close() {},
+    };
   }
 
-  map(address: number, size: number, direction: DmaDirection): number {
+  close(): void {}
+
+  #map(address: number, size: number, direction: DmaDirection): number {
     const iova = this.#ioas.map(address, 0, size, FLAGS[direction]);
     if (iova >= 0) this.#pinnedBytes += size;
     return iova;
   }
-
-  unmap(iova: number, size: number): void {
-    this.unpin(iova, size);
-  }
-
-  close(): void {}
 }

@@ -22,7 +22,10 @@ export interface IovaSpace {
   pin(address: number, size: number, alignment: number, direction: DmaDirection): number;
   /** Unmaps exactly what was pinned. Returns false when the kernel did not. */
   unpin(iova: number, size: number): boolean;
-  /** Makes room for `count` short mappings of up to `slotBytes`. Throws {@link DmaError} when there is not so much. */
+  /**
+   * Makes room for `count` short mappings of up to `slotBytes`: for smaller and then for fewer ones where addresses are scarce.
+   * Throws {@link DmaError} when there is not even room for one.
+   */
   openSlots(slotBytes: number, count: number): MappingSlots;
   /** Takes back what was done to be able to map. Everything is unmapped before. */
   close(): void;
@@ -30,6 +33,10 @@ export interface IovaSpace {
 
 /** The short mappings of one queue. */
 export interface MappingSlots {
+  /** Bytes that one mapping can have. */
+  readonly slotBytes: number;
+  /** How many can live at once. */
+  readonly count: number;
   /** Returns where, or a negated errno; ENOMEM and ENOSPC can pass. Hot: no allocation. */
   map(address: number, size: number, direction: DmaDirection): number;
   /** Unmaps exactly what was mapped. Hot: no allocation. */

@@ -1,5 +1,5 @@
 import { DmaError, formatByteSize } from '@virtio-platform/core';
-import { ENOMEM, errnoName } from '../container/errno.ts';
+import { ENOMEM, EPERM, errnoName } from '../container/errno.ts';
 import { DEFAULT_WINDOW_PAGE_SIZE, type SpaprContainer } from '../container/spapr-container.ts';
 import type { DmaWindow, RefusedMapping } from './dma-window.ts';
 import { explainRefusal, raiseMemoryLock } from './explain-refusal.ts';
@@ -69,6 +69,11 @@ export class SpaprWindow implements DmaWindow {
   }
 
   explain(refused: RefusedMapping): DmaError {
+    if (refused.errno === EPERM) {
+      return new DmaError('ERR_DMA_RANGE', `cannot map through TCEs of ${formatByteSize(this.pageSize)}: EPERM`, {
+        hint: 'the pages of this memory are smaller, and a device would reach their neighbours: use smaller pages in platform.window, or huge pages (platform.backingPageSize on the simulated machine)',
+      });
+    }
     return explainRefusal(refused, this.#container.info());
   }
 }
