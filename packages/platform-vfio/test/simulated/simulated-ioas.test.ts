@@ -49,6 +49,7 @@ describe('SimulatedIoas.map', () => {
       EOVERFLOW,
     ],
     ['EINVAL for a length inside a page', MEMORY, 16, 100, FIXED, EINVAL],
+    ['EINVAL for a length inside a page, of what is right otherwise', 0, 0, 100, FIXED, EINVAL],
     ['EINVAL for an address inside a page', MEMORY, 16, PAGE, FIXED, EINVAL],
     ['EOVERFLOW for an address that wraps, which is reserved too', 0, 2 ** 64 - PAGE, 2 * PAGE, FIXED, EOVERFLOW],
     ['EINVAL for a reserved address', 0, 0xfee0_0000, PAGE, FIXED, EINVAL],
@@ -124,6 +125,7 @@ describe('SimulatedIoas.map without a fixed address', () => {
       [0, PAGE, 2 * PAGE].map((at) => 2 ** 32 + at),
     );
     expect(ioas.map(MEMORY, 0, PAGE, RW)).toBe(ENOSPC);
+    expect(ioas.map(16, 0, PAGE, RW)).toBe(EINVAL);
     // Fixed addresses are not bound by it.
     expect(ioas.map(0, 2 ** 34, PAGE, FIXED)).toBe(2 ** 34);
     expect(ioas.allowIovas([])).toBe(0);
