@@ -10,5 +10,17 @@ describePlatformPlugin(pseries, { options: { window: { kind: 'ddw', mapping: 'dy
 describePlatformPlugin(pseries, { options: { window: { kind: 'default', mapping: 'dynamic' } } });
 describePlatformPlugin(pseries, { options: { window: { kind: 'default', mapping: 'identity' } } });
 describePlatformPlugin(sev);
-describePlatformPlugin(vfio);
-describePlatformPlugin(vfio, { options: { addressWidth: 48 } });
+for (const options of [
+  {},
+  { addressWidth: 48, reserved: [{ start: 0, size: '1MiB' }] },
+  { container: 'type1' },
+  { container: 'spapr-v1', memoryLockLimit: '1GiB' },
+  { container: 'spapr-v2', memoryLockLimit: '64MiB' },
+  { container: 'spapr-v2', memoryLockLimit: '64MiB', window: { pageSize: '64KiB' } },
+  { container: 'spapr-v2', memoryLockLimit: '64MiB', window: { pageSize: '4KiB', size: '4GiB' } },
+  { container: 'iommufd' },
+  { container: 'iommufd', iovaStart: 2 ** 32 },
+  { container: 'noiommu', unsafeNoiommuMode: true, capSysRawio: true },
+]) {
+  describePlatformPlugin(vfio, { options });
+}

@@ -17,6 +17,7 @@ import {
 } from '@virtio-platform/core';
 import { container as rootContainer } from 'tsyringe';
 import { describeContract, type ContractCheck } from './contract-check.ts';
+import { describeDmaMapping, type DmaMappingSubject } from './describe-dma-mapping.ts';
 import { runRingEcho } from './ring-echo.ts';
 
 export interface PlatformPluginSubject {
@@ -138,7 +139,7 @@ export const PLATFORM_PLUGIN_CHECKS: readonly ContractCheck<PlatformPluginSubjec
   })),
 ];
 
-/** Tries a platform plugin against the whole contract, with the given options and its simulated hardware. */
+/** Tries a platform plugin and its mapping against the whole contract, with the given options and its simulated hardware. */
 export function describePlatformPlugin<Options>(
   plugin: PlatformPlugin<Options>,
   settings: { readonly options?: unknown; readonly memory?: number } = {},
@@ -150,6 +151,14 @@ export function describePlatformPlugin<Options>(
   };
   const name = `${plugin.name} with ${JSON.stringify(subject.options)} as a platform plugin`;
   describeContract(name, PLATFORM_PLUGIN_CHECKS, async (check) => check.run(subject));
+  describeDmaMapping(`what ${name} maps with`, { setup: () => mappingSubject(subject) });
+}
+
+/** The mapping of a queue, and the device behind it. Only what is mapped one by one can be taken from the device again. */
+async function mappingSubject(subject: PlatformPluginSubject): Promise<DmaMappingSubject> {
+  const { memory, space, openMapping, dispose } = await compose(subject);
+  const mapping = openMapping();
+  return { memory, mapping, device: space, revokes: mapping.path === 'translated', dispose };
 }
 
 interface ComposedPlatform {

@@ -4,12 +4,19 @@
  * @packageDocumentation
  */
 import { definePlatformPlugin, PLATFORM, PLUGIN_API_VERSION, type PlatformPlugin } from '@virtio-platform/core';
+import { VFIO_CONTAINER } from './container/vfio-container.ts';
+import { NoiommuPlatform } from './noiommu-platform.ts';
 import { vfioOptionsSchema, type VfioOptions } from './options.ts';
 import { simulateVfio } from './simulated/simulate-vfio.ts';
-import { VFIO_CONTAINER } from './vfio-container.ts';
 import { VFIO_OPTIONS, VfioPlatform } from './vfio-platform.ts';
 
-export { IovaSpace } from './iova-space.ts';
+export * from './container/errno.ts';
+export * from './container/iommufd-ioas.ts';
+export type { NoiommuContainer } from './container/noiommu-container.ts';
+export * from './container/spapr-container.ts';
+export * from './container/type1-container.ts';
+export * from './container/vfio-container.ts';
+export { NoiommuPlatform } from './noiommu-platform.ts';
 export { vfioOptionsSchema, type VfioOptions, type VfioOptionsInput } from './options.ts';
 export { IoPageTable } from './simulated/io-page-table.ts';
 export {
@@ -18,8 +25,11 @@ export {
   type IoPageTableState,
 } from './simulated/io-page-table-translation.ts';
 export { simulateVfio } from './simulated/simulate-vfio.ts';
-export { SimulatedContainer } from './simulated/simulated-container.ts';
-export * from './vfio-container.ts';
+export { SimulatedIoas } from './simulated/simulated-ioas.ts';
+export { SimulatedNoiommuContainer } from './simulated/simulated-noiommu-container.ts';
+export { SimulatedSpaprContainer } from './simulated/simulated-spapr-container.ts';
+export { SimulatedType1Container } from './simulated/simulated-type1-container.ts';
+export { TceWindows } from './simulated/tce-windows.ts';
 export { VfioDmaMapping } from './vfio-dma-mapping.ts';
 export { VFIO_OPTIONS, VfioPlatform } from './vfio-platform.ts';
 export { VFIO_RULES } from './vfio-rules.ts';
@@ -32,7 +42,7 @@ const plugin: PlatformPlugin<VfioOptions> = definePlatformPlugin({
   needs: [VFIO_CONTAINER],
   register(container, options) {
     container.register(VFIO_OPTIONS, { useValue: options });
-    container.registerSingleton(PLATFORM, VfioPlatform);
+    container.registerSingleton(PLATFORM, options.container === 'noiommu' ? NoiommuPlatform : VfioPlatform);
   },
   simulate: simulateVfio,
 });

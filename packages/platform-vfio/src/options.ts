@@ -1,41 +1,112 @@
-import { PAGE_SIZE } from '@virtio-platform/core';
+import { formatByteSize, PAGE_SIZE } from '@virtio-platform/core';
 import { z } from 'zod';
 import { byteSize } from './byte-size.ts';
+import { CONTAINER_TYPES, type ContainerType } from './container/vfio-container.ts';
+import type { IovaRange } from './container/type1-container.ts';
+import type { WindowRequest } from './iova/spapr-window.ts';
+import { misplacedOptions } from './misplaced-options.ts';
+import { LARGEST_WINDOW } from './simulated/tce-windows.ts';
 
 /** The kernel's own default: module parameter dma_entry_limit of vfio_iommu_type1. */
 const DEFAULT_ENTRY_LIMIT = 65535;
+/** Bytes that a TCE translates, and sizes of the pages of a POWER host. */
+const POWER_PAGES: readonly number[] = [2 ** 12, 2 ** 16, 2 ** 21, 2 ** 24];
+const POWER_PAGES_EXPECTED = `a page has ${POWER_PAGES.map(formatByteSize).join(', ')}`;
 
-/** The `platform` section of a profile that uses this plugin. */
+/** The `platform` section of a profile that uses this plugin. All but the first three are of the simulated kernel. */
 export interface VfioOptions {
+  readonly container: ContainerType;
   /** First I/O virtual address to use; without it the container's first, which can be 0. */
   readonly iovaStart?: number | undefined;
+  /** Of sPAPR version 2: the window to create and use, instead of the default one. */
+  readonly window?: WindowRequest | undefined;
   /** Whether interrupts of the device are remapped, so that it can raise only its own. */
   readonly interruptRemapping: boolean;
-  /** Of the simulated container: bytes the process may pin. */
+  /** Bytes the process may pin (RLIMIT_MEMLOCK). */
   readonly memoryLockLimit: number;
-  /** Of the simulated container: mappings it can hold. */
+  /** Whether the process has CAP_IPC_LOCK, for which the limit does not count. */
+  readonly capIpcLock: boolean;
+  /** Bytes the process has locked by other means. */
+  readonly lockedByProcess: number;
+  /** Bytes other processes of the user have pinned. */
+  readonly lockedByUser: number;
+  /** Mappings the container can hold. */
   readonly entryLimit: number;
-  /** Of the simulated IOMMU: bits of an I/O virtual address. */
+  /** Bits of an I/O virtual address. */
   readonly addressWidth: 39 | 48;
+  /** Ranges that the IOMMU keeps to itself, beside that of interrupts. */
+  readonly reserved?: readonly IovaRange[] | undefined;
+  /** Bytes of the 32-bit window. */
+  readonly defaultWindowSize: number;
+  /** Bytes of the pages that the memory of the process is in. */
+  readonly backingPageSize: number;
+  /** Whether the kernel was started with enable_unsafe_noiommu_mode. */
+  readonly unsafeNoiommuMode: boolean;
+  /** Whether the process has CAP_SYS_RAWIO. */
+  readonly capSysRawio: boolean;
+}
+
+interface WindowInput {
+  readonly pageSize?: number | string | undefined;
+  readonly size?: number | string | undefined;
 }
 
 /** What a profile may write for {@link VfioOptions}. */
 export interface VfioOptionsInput {
+  readonly container?: ContainerType | undefined;
   readonly iovaStart?: number | bigint | undefined;
   readonly interruptRemapping?: boolean | undefined;
+  readonly window?: WindowInput | undefined;
   readonly memoryLockLimit?: number | string | undefined;
+  readonly capIpcLock?: boolean | undefined;
+  readonly lockedByProcess?: number | string | undefined;
+  readonly lockedByUser?: number | string | undefined;
   readonly entryLimit?: number | undefined;
   readonly addressWidth?: 39 | 48 | undefined;
+  readonly reserved?: readonly { readonly start: number | bigint; readonly size: number | string }[] | undefined;
+  readonly defaultWindowSize?: number | string | undefined;
+  readonly backingPageSize?: number | string | undefined;
+  readonly unsafeNoiommuMode?: boolean | undefined;
+  readonly capSysRawio?: boolean | undefined;
 }
 
-export const vfioOptionsSchema: z.ZodType<VfioOptions, VfioOptionsInput> = z.strictObject({
-  iovaStart: z
-    .union([z.number(), z.bigint()])
-    .transform(Number)
-    .refine((address) => address % PAGE_SIZE === 0 && address >= 0 && address < 2 ** 48, {
-      error: 'the first I/O virtual address is a multiple of 0x1000 below 2^48',
-    })
-    .meta({ anyOf: [{ type: 'integer', minimum: 0, multipleOf: PAGE_SIZE }] })
+const pageAddress = z
+  .union([z.number(), z.bigint()])
+  .transform(Number)
+  .refine((address) => address % PAGE_SIZE === 0 && address >= 0 && address < 2 ** 48, {
+    error: 'an I/O virtual address is a multiple of 0x1000 below 2^48',
+  })
+  .meta({ anyOf: [{ type: 'integer', minimum: 0, multipleOf: PAGE_SIZE }] });
+
+const powerPage = byteSize.refine((bytes) => POWER_PAGES.includes(bytes), { error: POWER_PAGES_EXPECTED });
+
+const window: z.ZodType<WindowRequest, WindowInput> = z
+  .strictObject({
+    pageSize: powerPage.prefault('64KiB').describe('Bytes that one TCE translates. Default 64KiB.'),
+    size: byteSize
+      .refine((bytes) => isPowerOfTwo(bytes) && bytes <= LARGEST_WINDOW, {
+        error: `the size of a window is a power of two, at most ${formatByteSize(LARGEST_WINDOW)}`,
+      })
+      .prefault('1GiB')
+      .describe('Bytes of bus addresses, a power of two. Default 1GiB.'),
+  })
+  .refine(({ pageSize, size }) => pageSize <= size, { error: 'a window has at least one page', path: ['size'] });
+
+const reservedRange: z.ZodType<IovaRange, NonNullable<VfioOptionsInput['reserved']>[number]> = z
+  .strictObject({
+    start: pageAddress.describe('First address, a multiple of 0x1000.'),
+    size: byteSize.refine((bytes) => bytes % PAGE_SIZE === 0, { error: 'whole pages of 4KiB' }).describe('Bytes.'),
+  })
+  .transform(({ start, size }) => ({ start, end: start + size - 1 }));
+
+const EACH_OPTION = z.strictObject({
+  container: z
+    .enum(CONTAINER_TYPES)
+    .default('type1v2')
+    .describe(
+      'How the process gets its device: type1 or type1v2 (x86, arm), spapr-v1 or spapr-v2 (POWER), iommufd (/dev/iommu), or noiommu. Default type1v2.',
+    ),
+  iovaStart: pageAddress
     .optional()
     .describe('First I/O virtual address to use, such as 0x100000000. By default the first of the container, often 0.'),
   interruptRemapping: z
@@ -44,19 +115,71 @@ export const vfioOptionsSchema: z.ZodType<VfioOptions, VfioOptionsInput> = z.str
     .describe(
       'Whether the IOMMU remaps interrupts. Without it the device is refused, unless policy.allowUnsafeInterrupts.',
     ),
+  window: window
+    .optional()
+    .describe('spapr-v2: a 64-bit window to create and use. By default the 32-bit one, in pages of 4KiB.'),
   memoryLockLimit: byteSize
     .prefault('8MiB')
     .describe(
-      'Simulated: memory the process may pin (ulimit -l). Every mapping counts, also of the same page. Default 8MiB.',
+      'Simulated: memory the process may pin (ulimit -l). type1 and iommufd count every mapping, also of the same page; spapr-v1 the whole window when it is enabled; spapr-v2 all memory when it is registered. Default 8MiB.',
     ),
+  capIpcLock: z.boolean().default(false).describe('Simulated: the process has CAP_IPC_LOCK, and no limit.'),
+  lockedByProcess: byteSize
+    .default(0)
+    .describe('Simulated, not iommufd: what the process has locked by other means, which counts too. Default none.'),
+  lockedByUser: byteSize
+    .default(0)
+    .describe('Simulated, iommufd: what other processes of the user have pinned, which counts too. Default none.'),
   entryLimit: z
     .int()
     .min(1)
     .max(DEFAULT_ENTRY_LIMIT)
     .default(DEFAULT_ENTRY_LIMIT)
-    .describe('Simulated: how many mappings the container holds (dma_entry_limit of vfio_iommu_type1). Default 65535.'),
+    .describe(
+      'Simulated, type1: how many mappings the container holds (dma_entry_limit of vfio_iommu_type1). Default 65535.',
+    ),
   addressWidth: z
     .literal([39, 48])
     .default(39)
-    .describe('Simulated: bits of an I/O virtual address, 39 or 48. Default 39.'),
+    .describe('Simulated, type1 and iommufd: bits of an I/O virtual address, 39 or 48. Default 39.'),
+  reserved: z
+    .array(reservedRange)
+    .optional()
+    .describe(
+      'Simulated, type1 and iommufd: ranges that cannot be mapped, beside 0xfee00000 to 0xfeefffff, which is for interrupts.',
+    ),
+  defaultWindowSize: byteSize
+    .prefault('1GiB')
+    .refine((bytes) => bytes <= 2 ** 32 && isPowerOfTwo(bytes) && bytes >= 2 * PAGE_SIZE, {
+      error: 'the default window has 8KiB to 4GiB, a power of two',
+    })
+    .describe('Simulated, spapr: bytes of the 32-bit window at bus address 0. Default 1GiB.'),
+  backingPageSize: powerPage
+    .prefault('64KiB')
+    .describe(
+      'Simulated, spapr: pages that the memory of the process is in. A TCE cannot translate more than one. Default 64KiB.',
+    ),
+  unsafeNoiommuMode: z
+    .boolean()
+    .default(false)
+    .describe(
+      'Simulated, noiommu: the kernel has vfio.enable_unsafe_noiommu_mode=1. Without it the device is refused.',
+    ),
+  capSysRawio: z
+    .boolean()
+    .default(false)
+    .describe('Simulated, noiommu: the process has CAP_SYS_RAWIO. Without it the device is refused.'),
 });
+
+const DEFAULTS: VfioOptions = EACH_OPTION.parse({});
+
+export const vfioOptionsSchema: z.ZodType<VfioOptions, VfioOptionsInput> = EACH_OPTION.superRefine(
+  (options, context) => {
+    for (const [key, message] of misplacedOptions(options, DEFAULTS))
+      context.addIssue({ code: 'custom', path: [key], message, input: options[key] });
+  },
+);
+
+function isPowerOfTwo(bytes: number): boolean {
+  return Number.isInteger(Math.log2(bytes));
+}

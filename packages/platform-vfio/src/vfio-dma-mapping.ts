@@ -12,24 +12,16 @@ import {
   type DmaStatistics,
   type GuestMemory,
 } from '@virtio-platform/core';
-import { IovaSlots } from './iova-slots.ts';
-import type { IovaSpace } from './iova-space.ts';
-import { PinnedRegion } from './pinned-region.ts';
-import { ENOMEM, ENOSPC, VFIO_DMA_MAP_FLAG_READ, VFIO_DMA_MAP_FLAG_WRITE } from './vfio-container.ts';
-import { writeIova } from './write-iova.ts';
+import { ENOMEM, ENOSPC } from './container/errno.ts';
+import type { IovaSpace, MappingSlots } from './iova/iova-space.ts';
+import { PinnedRegion } from './iova/pinned-region.ts';
+import { writeIova } from './iova/write-iova.ts';
 
 /** Longest buffer that one `map` takes. Each mapping has so much address space of its own, so it is not larger than needed. */
 const MAX_MAPPING_SIZE = 2 ** 20;
 
-/** What the device may do with a mapping, by {@link DmaDirection}. */
-const FLAGS = [
-  VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE,
-  VFIO_DMA_MAP_FLAG_READ,
-  VFIO_DMA_MAP_FLAG_WRITE,
-] as const;
-
 /**
- * Pins process memory and maps it at I/O virtual addresses that this process chose. Each `map` is a system call, which is why
+ * Maps process memory at I/O virtual addresses, through whatever kind of container. Each `map` is a system call, which is why
  * drivers premap. The IOMMU works in pages: everything else in the pages of a buffer becomes visible to the device with it.
  * So what this class allocates fills whole pages, and pools of buffers should begin at a page too.
  */
@@ -40,28 +32,27 @@ export class VfioDmaMapping implements DmaMapping {
   readonly #memory: GuestMemory;
   readonly #iovas: IovaSpace;
   readonly #pageSize: number;
-  readonly #slots: IovaSlots;
+  readonly #slots: MappingSlots;
   readonly #table: MappingTable;
   readonly #regions = new Set<PinnedRegion>();
   #maps = 0;
   #unmaps = 0;
   #isOpen = true;
 
-  /** Reserves address space for `capacity` mappings. Throws {@link DmaError} when there is not so much. */
+  /** Makes room for `capacity` mappings, or for as many as the addresses suffice. Throws {@link DmaError} for none. */
   constructor(memory: GuestMemory, iovas: IovaSpace, capacity: number) {
     this.#memory = memory;
     this.#iovas = iovas;
     this.#pageSize = iovas.pageSize;
     this.#table = new MappingTable(capacity);
     // One page more: a buffer need not begin at one.
-    const slotBytes = MAX_MAPPING_SIZE + iovas.pageSize;
-    this.#slots = new IovaSlots(iovas.reserve(slotBytes * capacity, iovas.pageSize), slotBytes, capacity);
+    this.#slots = iovas.openSlots(this.#pagesOf(MAX_MAPPING_SIZE) + iovas.pageSize, capacity);
     this.limits = {
       addressBits: iovas.addressBits,
-      maxMappingSize: MAX_MAPPING_SIZE,
+      maxMappingSize: Math.min(MAX_MAPPING_SIZE, this.#slots.slotBytes - iovas.pageSize),
       alignment: 1,
       boundary: Infinity,
-      maxMappings: capacity,
+      maxMappings: this.#slots.count,
     };
   }
 
@@ -76,34 +67,26 @@ export class VfioDmaMapping implements DmaMapping {
 
   map(address: number, length: number, direction: DmaDirection, words: Uint32Array, at: number): number {
     if (!this.#memory.contains(address, length)) return DMA_UNREACHABLE;
-    if (length > MAX_MAPPING_SIZE) return DMA_TOO_LARGE;
+    if (length > this.limits.maxMappingSize) return DMA_TOO_LARGE;
     const id = this.#table.open(address, length, direction);
     if (id < 0) return DMA_NO_SPACE;
     const slot = id % this.#table.capacity;
-    const iova = this.#slots.take();
+    const offset = address % this.#pageSize;
+    const iova = this.#slots.map(address - offset, this.#pagesOf(offset + length), direction);
     if (iova < 0) {
       this.#table.close(slot);
-      return DMA_NO_SPACE;
-    }
-    const offset = address % this.#pageSize;
-    const failure = this.#iovas.map(address - offset, iova, this.#pagesOf(offset + length), FLAGS[direction]);
-    if (failure < 0) {
-      this.#slots.give(iova);
-      this.#table.close(slot);
-      return failure === ENOMEM || failure === ENOSPC ? DMA_NO_SPACE : DMA_UNREACHABLE;
+      return iova === ENOMEM || iova === ENOSPC ? DMA_NO_SPACE : DMA_UNREACHABLE;
     }
     this.#table.tag[slot] = iova;
     this.#maps++;
-    writeIova(iova + offset, words, at);
+    writeIova(iova, offset, words, at);
     return id;
   }
 
   unmap(id: number, _written: number): void {
     const slot = this.#table.slotOf(id);
-    const iova = this.#table.tag[slot]!;
     const offset = this.#table.address[slot]! % this.#pageSize;
-    // An address that the kernel still maps is not used again.
-    if (this.#iovas.unmap(iova, this.#pagesOf(offset + this.#table.length[slot]!))) this.#slots.give(iova);
+    this.#slots.unmap(this.#table.tag[slot]!, this.#pagesOf(offset + this.#table.length[slot]!));
     this.#table.close(slot);
     this.#unmaps++;
   }
@@ -126,23 +109,23 @@ export class VfioDmaMapping implements DmaMapping {
     }
     const offset = address % this.#pageSize;
     const size = this.#pagesOf(offset + length);
-    const iova = this.#pin(address - offset, size, this.#pageSize, FLAGS[direction]);
-    return this.#open(address, length, direction, iova + offset, () => this.#unpin(iova, size));
+    const iova = this.#iovas.pin(address - offset, size, this.#pageSize, direction);
+    return this.#open(address, length, direction, iova, () => this.#iovas.unpin(iova, size));
   }
 
   allocateCoherent(length: number, alignment: number): DmaRegion {
-    const size = this.#pagesOf(length);
+    const size = this.#iovas.coherentBytes(length, alignment);
     const wholePages = Math.max(alignment, this.#pageSize);
     const address = this.#memory.allocate(size, wholePages);
     let iova: number;
     try {
-      iova = this.#pin(address, size, wholePages, FLAGS[DmaDirection.Bidirectional]);
+      iova = this.#iovas.pin(address, size, wholePages, DmaDirection.Bidirectional);
     } catch (error) {
       this.#memory.free(address);
       throw error;
     }
     return this.#open(address, length, DmaDirection.Bidirectional, iova, () => {
-      if (this.#unpin(iova, size)) this.#memory.free(address);
+      if (this.#iovas.unpin(iova, size)) this.#memory.free(address);
     });
   }
 
@@ -150,28 +133,13 @@ export class VfioDmaMapping implements DmaMapping {
     if (!this.#isOpen) return;
     this.#isOpen = false;
     for (const region of this.#regions) region.release();
-    const leakedBefore = this.#iovas.leakedBytes;
     for (const id of this.#table.liveIds()) this.unmap(id, 0);
-    if (this.#iovas.leakedBytes === leakedBefore) this.#iovas.giveBack(this.#slots.base);
-  }
-
-  /** Maps pages at an address of their own. Throws {@link DmaError}, and then nothing is mapped or reserved. */
-  #pin(address: number, size: number, alignment: number, flags: number): number {
-    const iova = this.#iovas.reserve(size, alignment);
-    const failure = this.#iovas.map(address, iova, size, flags);
-    if (failure === 0) return iova;
-    this.#iovas.giveBack(iova);
-    throw this.#iovas.explain(failure, address, iova, size);
-  }
-
-  #unpin(iova: number, size: number): boolean {
-    if (!this.#iovas.unmap(iova, size)) return false;
-    this.#iovas.giveBack(iova);
-    return true;
+    this.#slots.close();
   }
 
   #open(address: number, length: number, direction: DmaDirection, iova: number, unpin: () => void): DmaRegion {
-    const region = new PinnedRegion(address, length, direction, iova, () => {
+    const place = { iova, inPage: address % this.#pageSize };
+    const region = new PinnedRegion(address, length, direction, place, () => {
       if (!this.#regions.delete(region)) throw new RangeError('this DMA region was already released');
       this.#unmaps++;
       unpin();

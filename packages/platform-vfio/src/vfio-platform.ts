@@ -11,9 +11,10 @@ import {
   type PlatformTraits,
 } from '@virtio-platform/core';
 import { injectable, type InjectionToken } from 'tsyringe';
-import { IovaSpace } from './iova-space.ts';
+import { VFIO_CONTAINER, wrongContainer, type VfioContainer } from './container/vfio-container.ts';
+import type { IovaSpace } from './iova/iova-space.ts';
+import { openIovaSpace, type TranslatingContainer } from './iova/open-iova-space.ts';
 import type { VfioOptions } from './options.ts';
-import { VFIO_CONTAINER, type VfioContainer } from './vfio-container.ts';
 import { VfioDmaMapping } from './vfio-dma-mapping.ts';
 import { VFIO_RULES } from './vfio-rules.ts';
 
@@ -21,7 +22,7 @@ export const VFIO_OPTIONS: InjectionToken<VfioOptions> = Symbol.for('@virtio-pla
 
 /**
  * An unprivileged process with a device of its own: what it pins and maps in its container is what the device reaches, and
- * nothing else. A device address is an I/O virtual address that the process chose.
+ * nothing else. A device address is an I/O virtual address, which the process or the kernel chose.
  */
 @injectable()
 export class VfioPlatform implements Platform {
@@ -30,25 +31,28 @@ export class VfioPlatform implements Platform {
   readonly guestByteOrder: ByteOrder = 'little';
   readonly traits: PlatformTraits;
   readonly #memory: GuestMemory;
-  readonly #container: VfioContainer;
-  readonly #iovaStart: number;
+  readonly #container: TranslatingContainer;
+  readonly #options: VfioOptions;
   readonly #mappings: DmaMapping[] = [];
   #iovas: IovaSpace | undefined;
+  #leakedBytes = 0;
 
   constructor(
     @inject(VFIO_OPTIONS) options: VfioOptions,
     @inject(GUEST_MEMORY) memory: GuestMemory,
     @inject<VfioContainer>(VFIO_CONTAINER) container: VfioContainer,
   ) {
+    if (container.type !== options.container || container.type === 'noiommu')
+      throw wrongContainer(container, options.container);
     this.#memory = memory;
     this.#container = container;
-    this.#iovaStart = options.iovaStart ?? 0;
+    this.#options = options;
     this.traits = {
       restrictedMemory: false,
       isolates: true,
       mappedPath: 'translated',
       identityVerified: undefined,
-      addressMeaning: 'an I/O virtual address that this process chose and mapped in its container',
+      addressMeaning: 'an I/O virtual address at which this process mapped its memory, in its container',
       interruptsExposed: !options.interruptRemapping,
     };
   }
@@ -60,11 +64,11 @@ export class VfioPlatform implements Platform {
 
   /** Bytes given up because the kernel did not unmap them. */
   get leakedBytes(): number {
-    return this.#iovas?.leakedBytes ?? 0;
+    return this.#leakedBytes + (this.#iovas?.leakedBytes ?? 0);
   }
 
   openMapping(_path: DmaPath, request: MappingRequest): DmaMapping {
-    this.#iovas ??= new IovaSpace(this.#container, this.#iovaStart);
+    this.#iovas ??= this.#openIovaSpace();
     const mapping = new VfioDmaMapping(this.#memory, this.#iovas, request.capacity);
     this.#mappings.push(mapping);
     return mapping;
@@ -72,5 +76,15 @@ export class VfioPlatform implements Platform {
 
   dispose(): void {
     for (const mapping of this.#mappings) mapping.dispose();
+    this.#mappings.length = 0;
+    this.#leakedBytes += this.#iovas?.leakedBytes ?? 0;
+    this.#iovas?.close();
+    this.#iovas = undefined;
+  }
+
+  /** With the first need for it: a device that is refused leaves no trace in the container. */
+  #openIovaSpace(): IovaSpace {
+    const { iovaStart, window } = this.#options;
+    return openIovaSpace(this.#container, { iovaStart, window, memorySize: this.#memory.size });
   }
 }

@@ -6,10 +6,25 @@ describe('vfioOptionsSchema', () => {
   it('has defaults', () => {
     expect(vfioOptionsSchema.parse({})).toEqual({
       interruptRemapping: true,
+      container: 'type1v2',
       memoryLockLimit: 8 * 2 ** 20,
+      capIpcLock: false,
+      lockedByProcess: 0,
+      lockedByUser: 0,
       entryLimit: 65535,
       addressWidth: 39,
+      defaultWindowSize: 2 ** 30,
+      backingPageSize: 2 ** 16,
+      unsafeNoiommuMode: false,
+      capSysRawio: false,
     });
+  });
+
+  it('reads windows and reserved ranges, with sizes as profiles write them', () => {
+    const { window } = vfioOptionsSchema.parse({ container: 'spapr-v2', window: { size: '2GiB' } });
+    expect(window).toEqual({ pageSize: 65536, size: 2 ** 31 });
+    const { reserved } = vfioOptionsSchema.parse({ reserved: [{ start: 0x8000_0000n, size: '16MiB' }] });
+    expect(reserved).toEqual([{ start: 0x8000_0000, end: 0x80ff_ffff }]);
   });
 
   it.each([0, 0x1_0000_0000, 0x1_0000_0000n])('starts at %s', (iovaStart) => {
@@ -25,6 +40,20 @@ describe('vfioOptionsSchema', () => {
     [{ entryLimit: 65536 }, '<=65535'],
     [{ addressWidth: 40 }, '39|48'],
     [{ iova: 0 }, 'iova'],
+    [{ container: 'type2' }, 'type1v2'],
+    [{ reserved: [{ start: 100, size: '4KiB' }] }, 'multiple of 0x1000'],
+    [{ reserved: [{ start: 0, size: 100 }] }, 'whole pages'],
+    [{ container: 'spapr-v2', window: { pageSize: '8KiB' } }, '4KiB, 64KiB, 2MiB, 16MiB'],
+    [{ container: 'spapr-v2', window: { size: '3GiB' } }, 'power of two'],
+    [{ container: 'spapr-v2', window: { pageSize: '16MiB', size: '1MiB' } }, 'at least one page'],
+    [{ container: 'spapr-v1', defaultWindowSize: '8GiB' }, '8KiB to 4GiB'],
+    [{ container: 'spapr-v1', window: {} }, 'spapr-v1 has no window: leave it out, or use container spapr-v2'],
+    [
+      { container: 'iommufd', entryLimit: 10 },
+      'iommufd has no entryLimit: leave it out, or use container type1 or type1v2',
+    ],
+    [{ container: 'noiommu', iovaStart: 0 }, 'noiommu has no iovaStart'],
+    [{ capSysRawio: true }, 'type1v2 has no capSysRawio'],
   ])('refuses %o', (options, message) => {
     const result = vfioOptionsSchema.safeParse(options);
     expect(result.error?.issues[0]?.message).toContain(message);
@@ -40,8 +69,13 @@ describe('vfioOptionsSchema', () => {
         memoryLockLimit: { default: '8MiB', description: expect.any(String) },
         entryLimit: { type: 'integer', default: 65535, description: expect.any(String) },
         addressWidth: { enum: [39, 48], default: 39, description: expect.any(String) },
+        container: { enum: expect.arrayContaining(['type1v2', 'iommufd']), default: 'type1v2' },
+        window: { type: 'object', properties: { pageSize: { default: '64KiB' }, size: { default: '1GiB' } } },
+        reserved: { type: 'array', items: { required: ['start', 'size'] } },
       },
     });
     expect(schema).not.toHaveProperty('required');
+    const descriptions = Object.values(schema.properties!).map((option) => Object(option).description);
+    expect(descriptions).toEqual(descriptions.map(() => expect.any(String)));
   });
 });

@@ -7,7 +7,7 @@ import {
   type DmaMapping,
 } from '@virtio-platform/core';
 import { describe, expect, it } from 'vitest';
-import { EINVAL, ENOMEM, type VfioContainer, type VfioOptionsInput } from '@virtio-platform/platform-vfio';
+import { EINVAL, ENOMEM, type Type1Container, type VfioOptionsInput } from '@virtio-platform/platform-vfio';
 import { startProcess, type UserProcess } from './user-process.ts';
 
 const { Bidirectional, FromDevice, ToDevice } = DmaDirection;
@@ -17,7 +17,7 @@ interface Opened extends UserProcess {
   readonly words: Uint32Array;
 }
 
-function open(input?: VfioOptionsInput, kernel?: (container: VfioContainer) => VfioContainer, capacity = 8): Opened {
+function open(input?: VfioOptionsInput, kernel?: (container: Type1Container) => Type1Container, capacity = 8): Opened {
   const process = startProcess(input, kernel);
   const mapping = process.platform.openMapping('translated', { queue: 0, capacity });
   return { ...process, mapping, words: new Uint32Array(2).fill(0xdead_beef) };
@@ -95,6 +95,7 @@ describe('VfioDmaMapping.map', () => {
   it('loses no room to mappings that failed', () => {
     let refuses = true;
     const { memory, mapping, words } = open({}, (container) => ({
+      type: container.type,
       info: () => container.info(),
       mapDma: (...request) => (refuses ? ENOMEM : container.mapDma(...request)),
       unmapDma: (iova, size) => container.unmapDma(iova, size),
@@ -143,6 +144,7 @@ describe('VfioDmaMapping.map', () => {
     const { memory, mapping, words } = open();
     expect(mapping.map(memory.size - 8, 16, ToDevice, words, 0)).toBe(DMA_UNREACHABLE);
     const refused = open({}, (container) => ({
+      type: container.type,
       info: () => container.info(),
       mapDma: () => EINVAL,
       unmapDma: (iova, size) => container.unmapDma(iova, size),
@@ -161,6 +163,7 @@ describe('VfioDmaMapping.map', () => {
 
   it('never reuses an address that the kernel did not unmap', () => {
     const { memory, mapping, words, platform } = open({}, (container) => ({
+      type: container.type,
       info: () => container.info(),
       mapDma: (address, iova, size, flags) => container.mapDma(address, iova, size, flags),
       unmapDma: () => EINVAL,
@@ -247,6 +250,7 @@ describe('VfioDmaMapping.premap', () => {
 
   it('names the errno of any other refusal', () => {
     const { memory, mapping } = open({}, (container) => ({
+      type: container.type,
       info: () => container.info(),
       mapDma: () => EINVAL,
       unmapDma: (iova, size) => container.unmapDma(iova, size),
@@ -283,6 +287,7 @@ describe('VfioDmaMapping.allocateCoherent', () => {
 
   it('keeps memory that the kernel did not unmap from being used again', () => {
     const { memory, mapping, platform } = open({}, (container) => ({
+      type: container.type,
       info: () => container.info(),
       mapDma: (address, iova, size, flags) => container.mapDma(address, iova, size, flags),
       unmapDma: () => 0,

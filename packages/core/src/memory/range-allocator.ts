@@ -27,6 +27,11 @@ export class RangeAllocator {
     return sum;
   }
 
+  /** Bytes of the longest run that can be taken. */
+  get largestFree(): number {
+    return this.#free.reduce((most, run) => Math.max(most, run.length), 0);
+  }
+
   /** Takes `length` bytes at a multiple of `alignment`, or returns -1 when no run is large enough. */
   tryAllocate(length: number, alignment: number): number {
     if (!(length > 0) || !Number.isInteger(length)) throw new RangeError(`cannot allocate ${length} bytes`);
@@ -51,10 +56,9 @@ export class RangeAllocator {
   allocate(length: number, alignment: number): number {
     const address = this.tryAllocate(length, alignment);
     if (address >= 0) return address;
-    const largest = this.#free.reduce((most, run) => Math.max(most, run.length), 0);
     throw new DmaError(
       'ERR_DMA_EXHAUSTED',
-      `${this.#what}: no room for ${length} bytes; the largest free run is ${largest} bytes`,
+      `${this.#what}: no room for ${length} bytes; the largest free run is ${this.largestFree} bytes`,
       {
         hint: `enlarge it in the profile, or ask for less (a smaller queue or depth)`,
       },

@@ -100,6 +100,19 @@ describe('RangeAllocator', () => {
     );
   });
 
+  it('knows the largest free run', () => {
+    const allocator = new RangeAllocator('memory', BASE, LENGTH);
+    expect(allocator.largestFree).toBe(LENGTH);
+    const [first] = [allocator.allocate(4096, 1), allocator.allocate(4096, 1)];
+    expect(allocator.largestFree).toBe(LENGTH - 8192);
+    allocator.free(first);
+    expect(allocator.largestFree).toBe(LENGTH - 8192);
+    allocator.allocate(LENGTH - 8192, 1);
+    expect(allocator.largestFree).toBe(4096);
+    allocator.allocate(4096, 1);
+    expect(allocator.largestFree).toBe(0);
+  });
+
   it('throws ERR_DMA_EXHAUSTED with the largest free run when there is no room', () => {
     const allocator = new RangeAllocator('window', 0, 100);
     allocator.allocate(60, 1);

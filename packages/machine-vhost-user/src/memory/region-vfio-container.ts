@@ -6,19 +6,22 @@ import {
   ENOSPC,
   VFIO_DMA_MAP_FLAG_READ,
   VFIO_DMA_MAP_FLAG_WRITE,
-  type VfioContainer,
+  VFIO_DMA_UNMAP_FLAG_ALL,
+  type Type1Container,
   type VfioIommuInfo,
 } from '@virtio-platform/platform-vfio';
 import type { MemoryRegions } from './memory-regions.ts';
 
 /** A 48-bit IOMMU. Nothing of it is reserved: the back-end has no interrupt window in its address space. */
 const LAST_IOVA = 2 ** 48 - 1;
+const EVERYTHING = 2n ** 64n;
 
 /**
- * A VFIO container whose mappings are regions: an I/O virtual address is the guest address of one. Checks in the order of
+ * A VFIO container of type 1, version 2, whose mappings are regions: an I/O virtual address is the guest address of one. Checks in the order of
  * Linux `vfio_dma_do_map`. Permissions are checked but a region has none: the back-end can write what was mapped for reading.
  */
-export class RegionVfioContainer implements VfioContainer {
+export class RegionVfioContainer implements Type1Container {
+  readonly type = 'type1v2';
   readonly #memorySize: number;
   readonly #regions: MemoryRegions;
 
@@ -48,10 +51,12 @@ export class RegionVfioContainer implements VfioContainer {
     return this.#regions.add({ guestAddress: start, offset: address, size }) ? 0 : ENOSPC;
   }
 
-  unmapDma(iova: number, size: number): number {
-    if (!isPages(iova, size)) return EINVAL;
+  unmapDma(iova: number, size: number, flags = 0): number {
+    if ((flags & ~VFIO_DMA_UNMAP_FLAG_ALL) !== 0) return EINVAL;
+    const isAll = flags === VFIO_DMA_UNMAP_FLAG_ALL;
+    if (isAll ? iova !== 0 || size !== 0 : !isPages(iova, size)) return EINVAL;
     const start = BigInt(iova);
-    const end = start + BigInt(size);
+    const end = isAll ? EVERYTHING : start + BigInt(size);
     const mappings = this.#regions.overlapping(start, end);
     const isBisected = mappings.some(
       (mapping) => mapping.guestAddress < start || mapping.guestAddress + BigInt(mapping.size) > end,

@@ -5,7 +5,15 @@ import {
   VIRTIO_F_VERSION_1,
   type BootedMachine,
 } from '@virtio-platform/core';
-import { EEXIST, EFAULT, EINVAL, ENOSPC, VFIO_CONTAINER, type VfioContainer } from '@virtio-platform/platform-vfio';
+import {
+  EEXIST,
+  EFAULT,
+  EINVAL,
+  ENOSPC,
+  VFIO_CONTAINER,
+  VFIO_DMA_UNMAP_FLAG_ALL,
+  type Type1Container,
+} from '@virtio-platform/platform-vfio';
 import { describe, expect, it } from 'vitest';
 import { BlockRing, READ, WRITE } from '../block-ring.ts';
 import { MEMORY, sharedFile, SKIP, withMachine } from '../storage-daemon.ts';
@@ -14,10 +22,10 @@ const OPTIONS = { needs: [VFIO_CONTAINER], offers: FeatureSet.of(VIRTIO_F_VERSIO
 const PAGE = 4096;
 const READ_WRITE = 3;
 
-function container(machine: BootedMachine): VfioContainer {
+function container(machine: BootedMachine): Type1Container {
   // The token says which interface it is.
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion
-  return machine.facilities.get(VFIO_CONTAINER) as VfioContainer;
+  return machine.facilities.get(VFIO_CONTAINER) as Type1Container;
 }
 
 /** Fills pages with bytes that are nowhere else. */
@@ -41,6 +49,8 @@ describe.skipIf(SKIP)('RegionVfioContainer with qemu-storage-daemon', () => {
       expect(vfio.unmapDma(0x10_0000, PAGE)).toBe(EINVAL);
       expect(vfio.unmapDma(0x10_0000 - PAGE, 2 * PAGE)).toBe(EINVAL);
       expect(vfio.unmapDma(0x50_0000, PAGE)).toBe(0);
+      expect(vfio.unmapDma(0, PAGE, VFIO_DMA_UNMAP_FLAG_ALL)).toBe(EINVAL);
+      expect(vfio.unmapDma(0x10_0000, 4 * PAGE, 4)).toBe(EINVAL);
       expect(vfio.unmapDma(0, 0x100_0000)).toBe(4 * PAGE);
     }));
 
@@ -53,7 +63,7 @@ describe.skipIf(SKIP)('RegionVfioContainer with qemu-storage-daemon', () => {
       expect(vfio.mapDma(0, 0x1000_0000, PAGE, READ_WRITE)).toBe(ENOSPC);
       expect(vfio.unmapDma(2 * PAGE, PAGE)).toBe(PAGE);
       expect(vfio.mapDma(0, 0x1000_0000, PAGE, READ_WRITE)).toBe(0);
-      expect(vfio.unmapDma(0, 0x2000_0000)).toBe(32 * PAGE);
+      expect(vfio.unmapDma(0, 0, VFIO_DMA_UNMAP_FLAG_ALL)).toBe(32 * PAGE);
       expect(vfio.info().available).toBe(32);
     }));
 

@@ -1,3 +1,5 @@
+import { PAGE_SIZE } from '@virtio-platform/core';
+
 /** Entries of one table, and the 9 address bits that choose one. */
 const TABLE_ENTRIES = 512;
 const INDEX_MASK = TABLE_ENTRIES - 1;
@@ -39,7 +41,7 @@ export class IoPageTable {
     return new IoPageTable(new SharedArrayBuffer((HEADER_WORDS + MAX_TABLES * TABLE_ENTRIES) * WORD), addressWidth);
   }
 
-  /** Changes whenever a translation was removed. */
+  /** Changes with {@link invalidate}. */
   get generation(): number {
     return Atomics.load(this.#words, 0);
   }
@@ -88,6 +90,21 @@ export class IoPageTable {
     for (let level = this.#levels; level > 1; level--)
       table = Atomics.load(this.#words, wordOf(table, level, low, high)) >>> 2;
     Atomics.store(this.#words, wordOf(table, 1, low, high), 0);
+  }
+
+  /** Maps `size` bytes of memory at `address`, whole pages, or nothing: returns false when there is no memory for tables. */
+  fill(iova: number, size: number, address: number, permissions: number): boolean {
+    for (let done = 0; done < size; done += PAGE_SIZE) {
+      if (this.set(iova + done, (address + done) / PAGE_SIZE, permissions)) continue;
+      this.empty(iova, done);
+      return false;
+    }
+    return true;
+  }
+
+  /** Unmaps every page of a range. Devices go on with what they have cached until {@link invalidate}. */
+  empty(iova: number, size: number): void {
+    for (let done = 0; done < size; done += PAGE_SIZE) this.clear(iova + done);
   }
 
   /** What the kernel does after unmapping: no device goes on with a translation it has cached. */

@@ -8,18 +8,26 @@ export class PinnedRegion implements DmaRegion {
   readonly direction: DmaDirection;
   readonly release: () => void;
   readonly #iova: number;
+  readonly #inPage: number;
 
-  /** `iova` is where the byte at `address` is for the device. */
-  constructor(address: number, length: number, direction: DmaDirection, iova: number, release: () => void) {
+  /** `iova` is where the page of `address` is for the device, and `inPage` how far into it the region begins. */
+  constructor(
+    address: number,
+    length: number,
+    direction: DmaDirection,
+    place: { readonly iova: number; readonly inPage: number },
+    release: () => void,
+  ) {
     this.address = address;
     this.length = length;
     this.direction = direction;
     this.release = release;
-    this.#iova = iova;
+    this.#iova = place.iova;
+    this.#inPage = place.inPage;
   }
 
   writeDeviceAddress(offset: number, words: Uint32Array, at: number): void {
-    writeIova(this.#iova + offset, words, at);
+    writeIova(this.#iova, this.#inPage + offset, words, at);
   }
 
   syncForDevice(_offset: number, _length: number): void {}

@@ -1,0 +1,86 @@
+import { DmaError, type DmaDirection } from '@virtio-platform/core';
+import { errnoName } from '../container/errno.ts';
+import { IOMMU_IOAS_MAP_READABLE, IOMMU_IOAS_MAP_WRITEABLE, type IommufdIoas } from '../container/iommufd-ioas.ts';
+import { explainRefusal } from './explain-refusal.ts';
+import type { IovaSpace, MappingSlots } from './iova-space.ts';
+
+/** What the device may do with a mapping, by {@link DmaDirection}. */
+const FLAGS = [
+  IOMMU_IOAS_MAP_READABLE | IOMMU_IOAS_MAP_WRITEABLE,
+  IOMMU_IOAS_MAP_READABLE,
+  IOMMU_IOAS_MAP_WRITEABLE,
+] as const;
+
+/** Addresses that the kernel chooses: an I/O address space of iommufd knows which are free, so nothing is reserved beforehand. */
+export class IoasIovaSpace implements IovaSpace {
+  readonly pageSize: number;
+  readonly addressBits: number;
+  readonly #ioas: IommufdIoas;
+  #pinnedBytes = 0;
+  #leakedBytes = 0;
+
+  /** Has the kernel choose from `start` on, or anywhere. Throws {@link DmaError} `ERR_DMA_RANGE` when there is nothing there. */
+  constructor(ioas: IommufdIoas, start: number | undefined) {
+    const { alignment, iovaRanges } = ioas.info();
+    this.pageSize = alignment;
+    this.addressBits = Math.ceil(Math.log2(iovaRanges.at(-1)!.end + 1));
+    this.#ioas = ioas;
+    if (start === undefined) return;
+    const allowed = iovaRanges.flatMap((range) =>
+      range.end > start ? [{ start: Math.max(range.start, start), end: range.end }] : [],
+    );
+    const result = allowed.length === 0 ? undefined : ioas.allowIovas(allowed);
+    if (result === 0) return;
+    const why = result === undefined ? 'nothing that can be used is there' : errnoName(result);
+    throw new DmaError('ERR_DMA_RANGE', `platform.iovaStart 0x${start.toString(16)} cannot be used: ${why}`, {
+      hint: `leave iovaStart out, or choose a multiple of ${alignment} below 2^${this.addressBits}`,
+    });
+  }
+
+  get pinnedBytes(): number {
+    return this.#pinnedBytes;
+  }
+
+  get leakedBytes(): number {
+    return this.#leakedBytes;
+  }
+
+  /** The kernel aligns an address as the memory is aligned, but not beyond the size that is mapped. */
+  coherentBytes(length: number, alignment: number): number {
+    return Math.ceil(Math.max(length, alignment) / this.pageSize) * this.pageSize;
+  }
+
+  pin(address: number, size: number, _alignment: number, direction: DmaDirection): number {
+    const iova = this.#map(address, size, direction);
+    if (iova >= 0) return iova;
+    const refused = { errno: iova, address, iova: undefined, size, pinnedBytes: this.#pinnedBytes };
+    throw explainRefusal(refused, this.#ioas.info());
+  }
+
+  unpin(iova: number, size: number): boolean {
+    if (this.#ioas.unmap(iova, size) !== size) {
+      this.#leakedBytes += size;
+      return false;
+    }
+    this.#pinnedBytes -= size;
+    return true;
+  }
+
+  openSlots(slotBytes: number, count: number): MappingSlots {
+    return {
+      slotBytes,
+      count,
+      map: (address, size, direction) => this.#map(address, size, direction),
+      unmap: (iova, size) => void this.unpin(iova, size),
+      close() {},
+    };
+  }
+
+  close(): void {}
+
+  #map(address: number, size: number, direction: DmaDirection): number {
+    const iova = this.#ioas.map(address, 0, size, FLAGS[direction]);
+    if (iova >= 0) this.#pinnedBytes += size;
+    return iova;
+  }
+}

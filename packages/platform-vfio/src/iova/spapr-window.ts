@@ -1,0 +1,94 @@
+import { DmaError, formatByteSize } from '@virtio-platform/core';
+import { ENOMEM, EPERM, errnoName } from '../container/errno.ts';
+import { DEFAULT_WINDOW_PAGE_SIZE, type SpaprContainer } from '../container/spapr-container.ts';
+import type { DmaWindow, RefusedMapping } from './dma-window.ts';
+import { explainRefusal, raiseMemoryLock } from './explain-refusal.ts';
+
+/** A window of version 2 to be created: bytes of a page and of all of it. */
+export interface WindowRequest {
+  readonly pageSize: number;
+  readonly size: number;
+}
+
+interface Window extends WindowRequest {
+  readonly start: number;
+}
+
+/** How many levels the table of a created window has. One is what every host takes. */
+const TABLE_LEVELS = 1;
+
+/** One window of bus addresses, ready to be mapped in. */
+export class SpaprWindow implements DmaWindow {
+  readonly pageSize: number;
+  readonly ranges: DmaWindow['ranges'];
+  readonly close: () => void;
+  readonly #container: SpaprContainer;
+
+  private constructor(container: SpaprContainer, window: Window, close: () => void) {
+    this.pageSize = window.pageSize;
+    this.ranges = [window];
+    this.close = close;
+    this.#container = container;
+  }
+
+  /** Version 1: enables the container, which locks as much memory as the whole window could map. Throws {@link DmaError}. */
+  static enable(container: SpaprContainer): SpaprWindow {
+    const window = defaultWindow(container);
+    check(container.enable(), 'enable the container', window.size);
+    return new SpaprWindow(container, window, () => container.disable());
+  }
+
+  /**
+   * Version 2: registers all memory of the process, once, so that no mapping has to pin any more; then creates a window, or uses
+   * the default one, which the kernel creates at the first mapping. Throws {@link DmaError}, and then nothing is registered.
+   */
+  static register(container: SpaprContainer, memorySize: number, request: WindowRequest | undefined): SpaprWindow {
+    check(container.registerMemory(0, memorySize), `register ${memorySize} bytes of memory`, memorySize);
+    const unregister = (): number => container.unregisterMemory(0, memorySize);
+    if (request === undefined) return new SpaprWindow(container, defaultWindow(container), unregister);
+    try {
+      const start = container.createWindow(Math.log2(request.pageSize), request.size, TABLE_LEVELS);
+      const size = `${formatByteSize(request.size)} in pages of ${formatByteSize(request.pageSize)}`;
+      check(start, `create a window of ${size}`, memorySize + (request.size / request.pageSize) * 8);
+      return new SpaprWindow(container, { ...request, start }, () => {
+        container.removeWindow(start);
+        unregister();
+      });
+    } catch (error) {
+      unregister();
+      throw error;
+    }
+  }
+
+  map(address: number, iova: number, size: number, flags: number): number {
+    return this.#container.mapDma(address, iova, size, flags);
+  }
+
+  unmap(iova: number, size: number): boolean {
+    return this.#container.unmapDma(iova, size) === 0;
+  }
+
+  explain(refused: RefusedMapping): DmaError {
+    if (refused.errno === EPERM) {
+      return new DmaError('ERR_DMA_RANGE', `cannot map through TCEs of ${formatByteSize(this.pageSize)}: EPERM`, {
+        hint: 'the pages of this memory are smaller, and a device would reach their neighbours: use smaller pages in platform.window, or huge pages (platform.backingPageSize on the simulated machine)',
+      });
+    }
+    return explainRefusal(refused, this.#container.info());
+  }
+}
+
+function defaultWindow(container: SpaprContainer): Window {
+  return { start: 0, size: container.info().defaultWindowSize, pageSize: DEFAULT_WINDOW_PAGE_SIZE };
+}
+
+/** Throws what a step before the first mapping needed, where it was refused. `bytes` is what it locks. */
+function check(result: number, step: string, bytes: number): void {
+  if (result >= 0) return;
+  const isLocked = result === ENOMEM;
+  throw new DmaError(isLocked ? 'ERR_DMA_EXHAUSTED' : 'ERR_DMA_RANGE', `cannot ${step}: ${errnoName(result)}`, {
+    hint: isLocked
+      ? raiseMemoryLock(bytes)
+      : 'something else uses this container, or it does not have such a window; see platform.window',
+  });
+}

@@ -1,0 +1,56 @@
+import {
+  DirectDmaMapping,
+  GUEST_MEMORY,
+  inject,
+  probeIdentity,
+  type ByteOrder,
+  type DmaMapping,
+  type DmaPath,
+  type GuestMemory,
+  type MappingRequest,
+  type NegotiationRule,
+  type Platform,
+  type PlatformTraits,
+} from '@virtio-platform/core';
+import { injectable } from 'tsyringe';
+import { VFIO_CONTAINER, wrongContainer, type VfioContainer } from './container/vfio-container.ts';
+import { noiommuRules } from './noiommu-rules.ts';
+
+/**
+ * A process with a device that no IOMMU stands before: nothing can be mapped, so it finds out the physical addresses of memory
+ * that it locked (/proc/self/pagemap) and hands out those. The device reaches all of memory, and so does the process through it.
+ */
+@injectable()
+export class NoiommuPlatform implements Platform {
+  readonly name = 'vfio';
+  readonly rules: readonly NegotiationRule[];
+  readonly guestByteOrder: ByteOrder = 'little';
+  readonly traits: PlatformTraits;
+  readonly #memory: GuestMemory;
+
+  constructor(
+    @inject(GUEST_MEMORY) memory: GuestMemory,
+    @inject<VfioContainer>(VFIO_CONTAINER) container: VfioContainer,
+  ) {
+    if (container.type !== 'noiommu') throw wrongContainer(container, 'noiommu');
+    this.#memory = memory;
+    this.rules = noiommuRules(container);
+    this.traits = {
+      restrictedMemory: false,
+      isolates: false,
+      mappedPath: 'identity',
+      identityVerified: probeIdentity(this.#open(1), memory),
+      addressMeaning: 'the physical address, which the process found out by itself: nothing is mapped for it',
+    };
+  }
+
+  openMapping(_path: DmaPath, request: MappingRequest): DmaMapping {
+    return this.#open(request.capacity);
+  }
+
+  dispose(): void {}
+
+  #open(capacity: number): DmaMapping {
+    return new DirectDmaMapping(this.#memory, { path: 'identity', capacity });
+  }
+}

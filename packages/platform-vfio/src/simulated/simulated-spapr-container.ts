@@ -1,0 +1,227 @@
+import { PAGE_SIZE, type GuestMemory } from '@virtio-platform/core';
+import { EBUSY, EFAULT, EINVAL, ENOMEM, ENOSPC, ENOTTY, ENXIO, EPERM } from '../container/errno.ts';
+import { DEFAULT_WINDOW_PAGE_SIZE, type SpaprContainer, type SpaprInfo } from '../container/spapr-container.ts';
+import { VFIO_DMA_MAP_FLAG_READ, VFIO_DMA_MAP_FLAG_WRITE } from '../container/type1-container.ts';
+import type { VfioOptions } from '../options.ts';
+import { MemoryLock } from './memory-lock.ts';
+import { RegisteredMemory } from './registered-memory.ts';
+import { LARGEST_WINDOW, WINDOW_COUNT, type TceWindows } from './tce-windows.ts';
+
+const ALL_FLAGS = VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE;
+/** Where the host bridge of a PowerNV host puts its windows. */
+const WINDOW_STARTS = [0, 2 ** 59] as const;
+const PAGE_SIZES: readonly number[] = [2 ** 12, 2 ** 16, 2 ** 21, 2 ** 24];
+/** POWERNV_IOMMU_MAX_LEVELS. */
+const MOST_LEVELS = 5;
+const TCE_BYTES = 8;
+
+/**
+ * A sPAPR TCE container of either version in software, with one group attached. Refuses what Linux refuses, in the order of its
+ * checks (`tce_iommu_ioctl`, `tce_iommu_build`, `tce_iommu_create_window`). Version 1 uses the window that the host has;
+ * version 2 has none until it is needed, and charges the table of each to the memory-lock limit: that of its last level here.
+ */
+export class SimulatedSpaprContainer implements SpaprContainer {
+  readonly type: SpaprContainer['type'];
+  readonly #memory: GuestMemory;
+  readonly #windows: TceWindows;
+  readonly #lock: MemoryLock;
+  readonly #registered: RegisteredMemory;
+  readonly #defaultWindowSize: number;
+  readonly #backingPageSize: number;
+  #isEnabled = false;
+  /** Of version 2: whether it was used, so that it knows whose memory this is. */
+  #hasProcess = false;
+  #isDefaultPending: boolean;
+
+  constructor(type: SpaprContainer['type'], memory: GuestMemory, windows: TceWindows, options: VfioOptions) {
+    const { memoryLockLimit, lockedByProcess, capIpcLock } = options;
+    this.type = type;
+    this.#memory = memory;
+    this.#windows = windows;
+    this.#lock = new MemoryLock({ limit: memoryLockLimit, lockedBefore: lockedByProcess, capIpcLock });
+    this.#registered = new RegisteredMemory(memory, this.#lock);
+    this.#defaultWindowSize = options.defaultWindowSize;
+    this.#backingPageSize = options.backingPageSize;
+    this.#isDefaultPending = type === 'spapr-v2';
+    if (type === 'spapr-v1') windows.open(0, WINDOW_STARTS[0], options.defaultWindowSize, DEFAULT_WINDOW_PAGE_SIZE);
+  }
+
+  /** Bytes that count against the memory-lock limit. */
+  get lockedBytes(): number {
+    return this.#lock.lockedBytes;
+  }
+
+  info(): SpaprInfo {
+    return {
+      defaultWindowSize: this.#defaultWindowSize,
+      pageSizes: this.type === 'spapr-v2' ? PAGE_SIZES : [],
+      maxWindows: this.type === 'spapr-v2' ? WINDOW_COUNT : 1,
+      memoryLockLimit: this.#lock.limit,
+    };
+  }
+
+  enable(): number {
+    if (this.type === 'spapr-v2') return ENOTTY;
+    if (this.#isEnabled) return EBUSY;
+    if (!this.#lock.charge(this.#defaultWindowSize / PAGE_SIZE)) return ENOMEM;
+    this.#isEnabled = true;
+    return 0;
+  }
+
+  disable(): number {
+    if (this.type === 'spapr-v2') return ENOTTY;
+    if (this.#isEnabled) this.#lock.release(this.#defaultWindowSize / PAGE_SIZE);
+    this.#isEnabled = false;
+    return 0;
+  }
+
+  registerMemory(address: number, size: number): number {
+    if (this.type === 'spapr-v1') return ENOTTY;
+    this.#hasProcess = true;
+    const result = this.#registered.register(address, size);
+    if (result === 0) this.#isEnabled = true;
+    return result;
+  }
+
+  unregisterMemory(address: number, size: number): number {
+    if (this.type === 'spapr-v1') return ENOTTY;
+    if (!this.#hasProcess) return EPERM;
+    return this.#registered.unregister(address, size);
+  }
+
+  createWindow(pageShift: number, size: number, levels: number): number {
+    if (this.type === 'spapr-v1') return ENOTTY;
+    this.#hasProcess = true;
+    const created = this.#createDefaultWindow();
+    return created < 0 ? created : this.#createWindow(2 ** pageShift, size, levels);
+  }
+
+  removeWindow(start: number): number {
+    if (this.type === 'spapr-v1') return ENOTTY;
+    this.#hasProcess = true;
+    if (this.#isDefaultPending && start === 0) {
+      this.#isDefaultPending = false;
+      return 0;
+    }
+    const window = this.#find(start);
+    if (window < 0) return EINVAL;
+    this.#clear(window, this.#windows.start(window), this.#windows.size(window));
+    this.#lock.release(tablePages(this.#windows.size(window), this.#windows.pageSize(window)));
+    this.#windows.close(window);
+    return 0;
+  }
+
+  mapDma(address: number, iova: number, size: number, flags: number): number {
+    if (!this.#isEnabled) return EPERM;
+    if ((flags & ~ALL_FLAGS) !== 0) return EINVAL;
+    const created = this.#createDefaultWindow();
+    if (created < 0) return created;
+    const window = this.#find(iova);
+    if (window < 0) return ENXIO;
+    const pageSize = this.#windows.pageSize(window);
+    if (size % pageSize !== 0 || address % pageSize !== 0) return EINVAL;
+    if (flags === 0) return EINVAL;
+    if (iova % pageSize !== 0 || !this.#isInside(window, iova, size)) return EINVAL;
+    for (let done = 0; done < size; done += pageSize) {
+      const failure = this.#build(window, address + done, iova + done, flags);
+      if (failure === 0) continue;
+      this.#clear(window, iova, done);
+      return failure;
+    }
+    return 0;
+  }
+
+  unmapDma(iova: number, size: number): number {
+    if (!this.#isEnabled) return EPERM;
+    const created = this.#createDefaultWindow();
+    if (created < 0) return created;
+    const window = this.#find(iova);
+    if (window < 0) return ENXIO;
+    const pageSize = this.#windows.pageSize(window);
+    if (size % pageSize !== 0) return EINVAL;
+    if (iova % pageSize !== 0 || !this.#isInside(window, iova, size)) return EINVAL;
+    this.#clear(window, iova, size);
+    return 0;
+  }
+
+  /** The kernel creates the default window when anything needs it, and fails that then. */
+  #createDefaultWindow(): number {
+    if (!this.#isDefaultPending) return 0;
+    const start = this.#createWindow(DEFAULT_WINDOW_PAGE_SIZE, this.#defaultWindowSize, 1);
+    if (start < 0) return start;
+    this.#isDefaultPending = false;
+    return 0;
+  }
+
+  #createWindow(pageSize: number, size: number, levels: number): number {
+    const window = this.#windows.isOpen(0) ? (this.#windows.isOpen(1) ? -1 : 1) : 0;
+    if (window < 0) return ENOSPC;
+    if (!PAGE_SIZES.includes(pageSize)) return EINVAL;
+    const isTable = Number.isInteger(Math.log2(size)) && size >= pageSize && levels >= 1 && levels <= MOST_LEVELS;
+    if (!isTable) return EINVAL;
+    if (size > LARGEST_WINDOW || !this.#lock.charge(tablePages(size, pageSize))) return ENOMEM;
+    const start = WINDOW_STARTS[window === 0 ? 0 : 1];
+    this.#windows.open(window, start, size, pageSize);
+    return start;
+  }
+
+  /** Writes one TCE, over what was there. */
+  #build(window: number, address: number, iova: number, flags: number): number {
+    const pageSize = this.#windows.pageSize(window);
+    const failure = this.#use(address, pageSize);
+    if (failure !== 0) return failure;
+    this.#clear(window, iova, pageSize);
+    const at = this.#windows.tableAddress(window, this.#offset(window, iova));
+    // The flags of the ioctl are the permission bits of an entry.
+    if (this.#windows.table.fill(at, pageSize, address, flags)) return 0;
+    this.#release(address, pageSize);
+    return ENOMEM;
+  }
+
+  /** Pins the memory of one TCE, or finds it registered. A device must not reach more through it than that page. */
+  #use(address: number, size: number): number {
+    if (this.type === 'spapr-v2') {
+      if (!this.#registered.use(address, size)) return EINVAL;
+    } else if (!this.#memory.contains(address, size)) return EFAULT;
+    if (size <= this.#backingPageSize) return 0;
+    this.#release(address, size);
+    return EPERM;
+  }
+
+  #release(address: number, size: number): void {
+    if (this.type === 'spapr-v2') this.#registered.release(address, size);
+  }
+
+  #clear(window: number, iova: number, size: number): void {
+    const { table } = this.#windows;
+    const pageSize = this.#windows.pageSize(window);
+    let hasLost = false;
+    for (let done = 0; done < size; done += pageSize) {
+      const at = this.#windows.tableAddress(window, this.#offset(window, iova + done));
+      const entry = table.entry(at >>> 0, Math.floor(at / 0x1_0000_0000));
+      if (entry === 0) continue;
+      hasLost = true;
+      this.#release((entry >>> 2) * PAGE_SIZE, pageSize);
+      table.empty(at, pageSize);
+    }
+    if (hasLost) table.invalidate();
+  }
+
+  #find(iova: number): number {
+    return this.#windows.find(iova % 0x1_0000_0000, Math.floor(iova / 0x1_0000_0000));
+  }
+
+  #offset(window: number, iova: number): number {
+    return this.#windows.offset(window, iova % 0x1_0000_0000, Math.floor(iova / 0x1_0000_0000));
+  }
+
+  /** The kernel looks at the first page of a mapping only, and the host's firmware at the others. */
+  #isInside(window: number, iova: number, size: number): boolean {
+    return size >= 0 && this.#offset(window, iova) + size <= this.#windows.size(window);
+  }
+}
+
+/** Pages of the table of a window, as it is charged to the process that creates it. */
+function tablePages(size: number, pageSize: number): number {
+  return Math.ceil(((size / pageSize) * TCE_BYTES) / PAGE_SIZE);
+}

@@ -1,0 +1,100 @@
+import {
+  FeatureSet,
+  GUEST_MEMORY,
+  GuestMemory,
+  negotiate,
+  PHYSICAL_ADDRESS_SPACE,
+  PLATFORM,
+  VIRTIO_F_ACCESS_PLATFORM,
+  VIRTIO_F_VERSION_1,
+  type DriverPrivilege,
+  type NegotiationResult,
+  type Platform,
+} from '@virtio-platform/core';
+import { container as root } from 'tsyringe';
+import { describe, expect, it } from 'vitest';
+import vfio, {
+  ENOTTY,
+  NoiommuPlatform,
+  SimulatedNoiommuContainer,
+  simulateVfio,
+  VFIO_CONTAINER,
+  vfioOptionsSchema,
+  type VfioOptionsInput,
+} from '@virtio-platform/platform-vfio';
+
+const MEMORY = 2 ** 20;
+const ALLOWED = { unsafeNoiommuMode: true, capSysRawio: true };
+const EVERYTHING = new FeatureSet((1n << 64n) - 1n);
+
+function start(input: VfioOptionsInput): { platform: Platform; memory: GuestMemory; simulated: unknown } {
+  const options = vfioOptionsSchema.parse({ container: 'noiommu', ...input });
+  const memory = new GuestMemory(new SharedArrayBuffer(MEMORY));
+  const run = root.createChildContainer();
+  const hardware = simulateVfio(memory, options);
+  for (const offers of [false, true]) expect(hardware.addressSpace(offers)).toBe(PHYSICAL_ADDRESS_SPACE);
+  const simulated = hardware.facilities.get(VFIO_CONTAINER);
+  run.registerInstance(VFIO_CONTAINER, simulated);
+  run.registerInstance(GUEST_MEMORY, memory);
+  vfio.register(run, options);
+  return { platform: run.resolve(PLATFORM), memory, simulated };
+}
+
+function negotiateWith(
+  input: VfioOptionsInput,
+  privilege: DriverPrivilege,
+  offered = FeatureSet.of(VIRTIO_F_VERSION_1),
+): NegotiationResult {
+  const { traits, rules } = start(input).platform;
+  const supported = EVERYTHING;
+  return negotiate(
+    { deviceType: 'block', interface: 'modern', offered, supported, carries: supported, traits, privilege },
+    rules,
+  );
+}
+
+describe('NoiommuPlatform', () => {
+  it('gives physical addresses, probed, and maps nothing', () => {
+    const { platform, memory, simulated } = start(ALLOWED);
+    expect(platform).toBeInstanceOf(NoiommuPlatform);
+    expect(platform.traits).toMatchObject({ isolates: false, mappedPath: 'identity', identityVerified: true });
+    const mapping = platform.openMapping('identity', { queue: 0, capacity: 1 });
+    const words = new Uint32Array(2);
+    expect(mapping.map(0x5000, 100, 0, words, 0)).toBeGreaterThanOrEqual(0);
+    expect([...words]).toEqual([0x5000, 0]);
+    mapping.dispose();
+    platform.dispose();
+    expect(memory.allocated).toBe(0);
+    if (!(simulated instanceof SimulatedNoiommuContainer)) throw new TypeError('not a container of this type');
+    expect(simulated.mapDma(0, 0, 4096, 3)).toBe(ENOTTY);
+    expect(simulated.unmapDma(0, 4096)).toBe(ENOTTY);
+  });
+
+  it.each([
+    ['the mode', { capSysRawio: true }],
+    ['the capability', { unsafeNoiommuMode: true }],
+    ['both', {}],
+  ])('refuses the device with EPERM without %s', (_what, input) => {
+    expect(negotiateWith(input, 'process-noiommu').refusal).toMatchObject({
+      code: 'EPERM',
+      rule: 'vfio-noiommu-is-unsafe',
+      reason: expect.stringContaining('enable_unsafe_noiommu_mode and CAP_SYS_RAWIO'),
+    });
+  });
+
+  it('refuses an unprivileged process with EPERM, even where the mode is on: nothing isolates it', () => {
+    for (const offered of [
+      FeatureSet.of(VIRTIO_F_VERSION_1),
+      FeatureSet.of(VIRTIO_F_VERSION_1, VIRTIO_F_ACCESS_PLATFORM),
+    ])
+      expect(negotiateWith(ALLOWED, 'process', offered).refusal?.code).toBe('EPERM');
+  });
+
+  it('refuses a driver in the kernel and says what to set', () => {
+    expect(negotiateWith(ALLOWED, 'kernel').refusal).toMatchObject({
+      code: 'EINVAL',
+      rule: 'vfio-noiommu-driver-is-trusted',
+      reason: expect.stringContaining('driver.privilege: process-noiommu'),
+    });
+  });
+});
