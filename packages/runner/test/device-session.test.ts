@@ -1,4 +1,5 @@
 import {
+  DEFAULT_POLICY,
   DmaError,
   FeatureSet,
   GuestMemory,
@@ -56,9 +57,18 @@ function open(
   const run = {
     profile: {
       device: { type: 'block' },
-      driver: { privilege: 'kernel', buffers: 'streaming', timeoutMs: 50 },
+      driver: {
+        privilege: 'kernel',
+        buffers: 'streaming',
+        timeoutMs: 50,
+        lacks: FeatureSet.EMPTY,
+        clears: FeatureSet.EMPTY,
+        forces: undefined,
+      },
       queue: { layout, size: 64 },
-      workload: { kind: 'write-read-verify', requests: 1, depth: 1, blockSize: 512, seed: 1 },
+      workload: { kind: 'write-read-verify', requests: 1, depth: 1, blockSize: 512, seed: 1, interruptions: [] },
+      failures: { map: {}, region: {} },
+      policy: DEFAULT_POLICY,
     },
     machine: { memory, transport, faults: new FaultLog() },
     platform: {
@@ -85,8 +95,7 @@ describe.each(['split', 'packed'] as const)('a session over a %s ring with a dev
     [[64], 64],
     [[100], 64],
     [[33], layout === 'split' ? 32 : 33],
-    [[3], layout === 'split' ? 2 : 3],
-    [[1], 1],
+    [[layout === 'packed' ? 3 : 7], layout === 'packed' ? 3 : 4],
     [[8, 65_535, 0], 8],
     [[65_535, 8], 64],
   ])('D44 makes a queue that both can have of a size of %j', (sizes, size) => {
@@ -97,6 +106,13 @@ describe.each(['split', 'packed'] as const)('a session over a %s ring with a dev
     session.end();
     expect([session.dma.live, memory.allocated]).toEqual([0, 0]);
     session.dispose();
+  });
+
+  it.each([1, 2])('D44 refuses a queue of %d entries, in which no request fits, and keeps nothing', (size) => {
+    const { session, memory } = open(layout, [size]);
+    expect(() => session.start()).toThrow(expect.objectContaining({ code: 'ERR_QUEUE_TOO_SMALL' }));
+    session.end();
+    expect([session.dma.live, memory.allocated]).toEqual([0, 0]);
   });
 
   it('D44 refuses a device without the queue that it has to have, and keeps nothing', () => {
