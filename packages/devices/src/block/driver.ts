@@ -60,7 +60,6 @@ export class BlockDriver {
   readonly #memory: GuestMemory;
   readonly #queue: Virtqueue;
   readonly #littleEndian: boolean;
-  readonly #headerView: DataView;
   readonly #list: ScatterList;
   readonly #batch: UsedBatch;
   readonly #segment: number;
@@ -97,7 +96,6 @@ export class BlockDriver {
     this.#memory = memory;
     this.#queue = queue;
     this.#littleEndian = options.byteOrder === 'little';
-    this.#headerView = new DataView(memory.buffer);
     this.#segment = Math.min(maxBytes, config.sizeMax, mapping.limits.maxMappingSize);
     const segments = Math.ceil(maxBytes / this.#segment);
     if (segments > config.segMax)
@@ -228,7 +226,7 @@ export class BlockDriver {
   }
 
   #writeHeader(at: number, type: number, sector: number): void {
-    const view = this.#headerView;
+    const { view } = this.#memory;
     const littleEndian = this.#littleEndian;
     view.setUint32(at, type, littleEndian);
     view.setUint32(at + 4, 0, littleEndian);
