@@ -17,6 +17,7 @@ export * from './device/suspend-device.ts';
 export * from './device/transport.ts';
 export * from './dma/bounce/bounce-pool.ts';
 export * from './dma/bounce/bounced-dma-mapping.ts';
+export * from './dma/cache-line.ts';
 export * from './dma/direct-dma-mapping.ts';
 export * from './dma/dma-direction.ts';
 export * from './dma/dma-mapping.ts';

@@ -1,4 +1,5 @@
 import {
+  CACHE_LINE_SIZE,
   DmaDirection,
   ScatterList,
   UsedBatch,
@@ -37,6 +38,8 @@ export class BufferSlots {
   readonly #memory: GuestMemory;
   readonly #options: BufferSlotsOptions;
   readonly #segment: number;
+  /** Bytes from one writable part to the next: whole cache lines. */
+  readonly #writableStride: number;
   readonly #list: ScatterList;
   readonly #batch: UsedBatch;
   #slotOf: Uint16Array;
@@ -53,6 +56,7 @@ export class BufferSlots {
     this.count = count;
     this.#memory = memory;
     this.#options = options;
+    this.#writableStride = Math.ceil(writable / CACHE_LINE_SIZE) * CACHE_LINE_SIZE;
     this.#segment = Math.min(readable + writable, mapping.limits.maxMappingSize);
     const headers = (options.header ?? 0) > 0 ? 1 : 0;
     this.#list = new ScatterList(Math.ceil(readable / this.#segment) + Math.ceil(writable / this.#segment) + headers);
@@ -66,7 +70,12 @@ export class BufferSlots {
     const isPremapped = options.buffers === 'premapped';
     this.#readable = openArea(memory, isPremapped ? mapping : undefined, count * readable, DmaDirection.ToDevice);
     try {
-      this.#writable = openArea(memory, isPremapped ? mapping : undefined, count * writable, DmaDirection.FromDevice);
+      this.#writable = openArea(
+        memory,
+        isPremapped ? mapping : undefined,
+        count * this.#writableStride,
+        DmaDirection.FromDevice,
+      );
     } catch (error) {
       closeArea(memory, this.#readable);
       throw error;
@@ -95,7 +104,7 @@ export class BufferSlots {
 
   /** Where the part of a slot that the device writes starts in guest memory. */
   writableAddress(slot: number): number {
-    return this.#writable.address + slot * this.#options.writable;
+    return this.#writable.address + slot * this.#writableStride;
   }
 
   /**
@@ -107,7 +116,7 @@ export class BufferSlots {
     if (length > readable) throw new RangeError(`${length} bytes in a slot of ${readable}`);
     this.#list.clear();
     this.#describe(this.#readable, slot * readable, length, readable > 0 ? header : 0, true);
-    this.#describe(this.#writable, slot * writable, writable, readable > 0 ? 0 : header, false);
+    this.#describe(this.#writable, slot * this.#writableStride, writable, readable > 0 ? 0 : header, false);
     const head = this.queue.add(this.#list);
     if (head < 0) return head;
     this.#slotOf[head] = slot;
@@ -121,7 +130,7 @@ export class BufferSlots {
     for (let i = 0; i < came; i++) {
       const slot = this.#slotOf[this.#batch.ids[i]!]!;
       const written = this.#batch.written[i]!;
-      if (region !== undefined && written > 0) region.syncForCpu(slot * this.#options.writable, written);
+      if (region !== undefined && written > 0) region.syncForCpu(slot * this.#writableStride, written);
       this.completedSlots[i] = slot;
       this.completedLengths[i] = written;
     }

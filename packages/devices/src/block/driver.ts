@@ -1,4 +1,5 @@
 import {
+  CACHE_LINE_SIZE,
   DmaDirection,
   FeatureSet,
   ScatterList,
@@ -45,6 +46,9 @@ export interface BlockDriverOptions {
   /** Of request headers: the guest's own on the legacy interface. */
   readonly byteOrder: ByteOrder;
 }
+
+/** From one status to the next: the device writes each. */
+const STATUS_STRIDE = CACHE_LINE_SIZE;
 
 /** The status before the device wrote one; no device answers with it. */
 const NO_STATUS = 0xff;
@@ -127,12 +131,12 @@ export class BlockDriver {
     };
     try {
       this.#headers = allocate(depth * BLOCK_HEADER_SIZE);
-      this.#statuses = allocate(depth);
+      this.#statuses = allocate(depth * STATUS_STRIDE);
       this.#data = allocate(depth * maxBytes);
       if (options.buffers === 'premapped') {
         this.#regions = {
           headers: premap(this.#headers, depth * BLOCK_HEADER_SIZE, DmaDirection.ToDevice),
-          statuses: premap(this.#statuses, depth, DmaDirection.Bidirectional),
+          statuses: premap(this.#statuses, depth * STATUS_STRIDE, DmaDirection.Bidirectional),
           data: premap(this.#data, depth * maxBytes, DmaDirection.Bidirectional),
         };
       }
@@ -174,7 +178,7 @@ export class BlockDriver {
       throw new RangeError(`a request of ${bytes} bytes; the driver was made for ${this.maxBytes}`);
     const header = this.#headers + slot * BLOCK_HEADER_SIZE;
     this.#writeHeader(header, type, sector);
-    this.#memory.u8[this.#statuses + slot] = NO_STATUS;
+    this.#memory.u8[this.#statuses + slot * STATUS_STRIDE] = NO_STATUS;
     const list = this.#list;
     list.clear();
     const isWrite = type === VIRTIO_BLK_T_OUT;
@@ -243,14 +247,14 @@ export class BlockDriver {
       if (isWrite) list.addReadable(data + done, run);
       else list.addWritable(data + done, run);
     }
-    list.addWritable(this.#statuses + slot, 1);
+    list.addWritable(this.#statuses + slot * STATUS_STRIDE, 1);
   }
 
   #describePremapped(slot: number, bytes: number, isWrite: boolean): void {
     const list = this.#list;
     const { headers, data, statuses } = this.#regions!;
     headers.syncForDevice(slot * BLOCK_HEADER_SIZE, BLOCK_HEADER_SIZE);
-    statuses.syncForDevice(slot, 1);
+    statuses.syncForDevice(slot * STATUS_STRIDE, 1);
     const at = slot * this.maxBytes;
     if (isWrite) data.syncForDevice(at, bytes);
     list.addReadableRegion(headers, slot * BLOCK_HEADER_SIZE, BLOCK_HEADER_SIZE);
@@ -259,17 +263,17 @@ export class BlockDriver {
       if (isWrite) list.addReadableRegion(data, at + done, run);
       else list.addWritableRegion(data, at + done, run);
     }
-    list.addWritableRegion(statuses, slot, 1);
+    list.addWritableRegion(statuses, slot * STATUS_STRIDE, 1);
   }
 
   /** The status of a request that came back: an error also when the device wrote less than it had to. */
   #finish(slot: number, written: number): number {
     const bytes = this.#type[slot] === VIRTIO_BLK_T_OUT ? 0 : this.#length[slot]!;
     if (this.#regions !== undefined) {
-      this.#regions.statuses.syncForCpu(slot, 1);
+      this.#regions.statuses.syncForCpu(slot * STATUS_STRIDE, 1);
       if (bytes > 0) this.#regions.data.syncForCpu(slot * this.maxBytes, bytes < written ? bytes : written);
     }
-    const status = this.#memory.u8[this.#statuses + slot]!;
+    const status = this.#memory.u8[this.#statuses + slot * STATUS_STRIDE]!;
     return status === NO_STATUS || (status === 0 && written < bytes + 1) ? VIRTIO_BLK_S_IOERR : status;
   }
 }
