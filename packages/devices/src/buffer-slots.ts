@@ -18,6 +18,11 @@ export interface BufferSlotsOptions {
   readonly writable: number;
   /** Bytes at the start of the slot that need a descriptor of their own, as headers do on the legacy interface; 0 for none. */
   readonly header?: number;
+  /**
+   * Whether the writable part is zeroed before the device gets it, so that one which says that it wrote, and did not, shows nothing
+   * old. The device is to see the zeros: memory that only the device writes is not the driver's to write while it is mapped.
+   */
+  readonly wipes?: boolean;
   /** Map the slots once for all buffers, or for each buffer anew. */
   readonly buffers: 'premapped' | 'streaming';
 }
@@ -74,7 +79,7 @@ export class BufferSlots {
         memory,
         isPremapped ? mapping : undefined,
         count * this.#writableStride,
-        DmaDirection.FromDevice,
+        options.wipes === true ? DmaDirection.Bidirectional : DmaDirection.FromDevice,
       );
     } catch (error) {
       closeArea(memory, this.#readable);
@@ -114,6 +119,7 @@ export class BufferSlots {
   submit(slot: number, length: number): number {
     const { readable, writable, header = 0 } = this.#options;
     if (length > readable) throw new RangeError(`${length} bytes in a slot of ${readable}`);
+    if (this.#options.wipes === true) this.#wipe(slot);
     this.#list.clear();
     this.#describe(this.#readable, slot * readable, length, readable > 0 ? header : 0, true);
     this.#describe(this.#writable, slot * this.#writableStride, writable, readable > 0 ? 0 : header, false);
@@ -152,6 +158,13 @@ export class BufferSlots {
   dispose(): void {
     closeArea(this.#memory, this.#readable);
     closeArea(this.#memory, this.#writable);
+  }
+
+  #wipe(slot: number): void {
+    const { writable } = this.#options;
+    const address = this.writableAddress(slot);
+    this.#memory.u8.fill(0, address, address + writable);
+    this.#writable.region?.syncForDevice(slot * this.#writableStride, writable);
   }
 
   #describe(area: SlotArea, at: number, bytes: number, header: number, isReadable: boolean): void {
