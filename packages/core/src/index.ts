@@ -72,3 +72,7 @@ export * from './queue/split-virtqueue.ts';
 export * from './queue/used-batch.ts';
 export * from './queue/virtqueue-state.ts';
 export * from './queue/virtqueue.ts';
+export * from './sanitizer/dma-sanitizer.ts';
+export * from './sanitizer/finding-code.ts';
+export * from './sanitizer/finding.ts';
+export type { SanitizerOptions } from './sanitizer/sanitizer-state.ts';
