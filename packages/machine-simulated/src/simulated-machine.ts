@@ -55,7 +55,7 @@ export class SimulatedMachine implements Machine {
       const transport = await openWorkerTransport(memory, faults, setup, bind);
       return { memory, transport, faults, facilities, dispose: () => transport.ended() };
     }
-    const transport = openInProcess(memory, faults, setup, bind);
+    const transport = openInProcess(memory, faults, setup, bind, this.#request.watchDevice);
     return { memory, transport, faults, facilities, dispose: async () => transport.dispose() };
   }
 }
@@ -65,13 +65,14 @@ function openInProcess(
   faults: FaultLog,
   setup: DeviceSetup,
   bind: (offers: FeatureSet) => AddressSpaceBlueprint,
+  watch: MachineRequest['watchDevice'],
 ): Transport {
   const model = createDevice(setup.type, setup.settings, setup.byteOrder);
   const offers = offeredFeatures(setup, model.features);
   const blueprint = bind(offers);
   const space = blueprint.open(memory, faults, blueprint.state);
   return new InProcessTransport(
-    new SimulatedDevice(model, space, { ...setup, offers }),
+    new SimulatedDevice(model, watch === undefined ? space : watch(space), { ...setup, offers }),
     setup.interface,
     new FeatureSet(setup.carries),
   );

@@ -79,6 +79,7 @@ function buildProfile(file: string, name: string, root: MapNode, checked: Checke
       interface: driver.interface ?? (device.interface === 'legacy' ? 'legacy' : 'modern'),
       buffers: driver.buffers,
       timeoutMs: driver.timeout,
+      sanitize: driver.sanitize,
     },
     queue: checked.queue,
     workload: checked.workload,

@@ -51,6 +51,7 @@ export interface CheckedProfile {
     readonly interface?: 'modern' | 'legacy' | undefined;
     readonly buffers: 'premapped' | 'streaming';
     readonly timeout: number;
+    readonly sanitize: boolean;
   };
   readonly queue: { readonly layout: 'split' | 'packed'; readonly size: number };
   readonly workload: {
@@ -68,6 +69,7 @@ export interface CheckedProfile {
     readonly outcome?: 'completed' | 'refused' | 'failed';
     readonly refusal?: string;
     readonly faults?: number;
+    readonly findings?: number;
   };
 }
 
@@ -143,6 +145,10 @@ const driver = z.strictObject({
   timeout: quantity(DURATION, { minimum: 1, maximum: MAX_TIMEOUT_MS })
     .prefault('5s')
     .meta(quantityForm(DURATION, 'How long no request may complete before the device counts as stalled: 5s.')),
+  sanitize: z
+    .boolean()
+    .default(false)
+    .describe('Look for the mistakes that the driver makes with DMA, which real devices hide; much slower.'),
 });
 
 const queue = z.strictObject({
@@ -200,6 +206,11 @@ const expect = z.strictObject({
     .exactOptional()
     .describe('The code of the refusal, such as ENODEV.'),
   faults: z.int().min(0).exactOptional().describe('How many accesses of the device the platform stops.'),
+  findings: z
+    .int()
+    .min(0)
+    .exactOptional()
+    .describe('How many mistakes the DMA sanitizer finds; needs driver.sanitize.'),
 });
 
 /** The schema of each value of each section. */

@@ -71,6 +71,8 @@ export interface DriverSection {
   readonly buffers: 'premapped' | 'streaming';
   /** How long no request may complete before the device counts as stalled. */
   readonly timeoutMs: number;
+  /** Whether the DMA sanitizer looks at what the driver does. */
+  readonly sanitize: boolean;
 }
 
 export interface QueueSection {
@@ -111,6 +113,7 @@ export interface ExpectSection {
   /** Code of a refusal, such as ENODEV. */
   readonly refusal?: string;
   readonly faults?: number;
+  readonly findings?: number;
 }
 
 /** One run of a profile, checked: every key known, every size a number of bytes, defaults filled in, `extends` resolved. */

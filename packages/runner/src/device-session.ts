@@ -22,9 +22,11 @@ import {
   VIRTIO_RING_F_INDIRECT_DESC,
   type ByteOrder,
   type DmaMapping,
+  type DmaSanitizer,
   type DmaStatistics,
   type NegotiationResult,
   type QueueLayout,
+  type Transport,
 } from '@virtio-platform/core';
 import type { DriverQueue } from '@virtio-platform/devices';
 import type { ComposedRun, Profile } from '@virtio-platform/profile';
@@ -69,18 +71,25 @@ const INDIRECT_ENTRIES = 16;
 export class DeviceSession {
   readonly negotiation: NegotiationResult;
   readonly #run: ComposedRun;
+  readonly #sanitizer: DmaSanitizer | undefined;
+  readonly #transport: Transport;
   readonly #type: DriverType;
   readonly #mappings: DmaMapping[] = [];
   readonly #queues: DriverQueue[] = [];
   #driver: DriverHalf | undefined;
   #ring: RunReport['queue'] = null;
 
-  /** Negotiates. After a refusal there is nothing to start. */
-  constructor(run: ComposedRun) {
+  /**
+   * Negotiates. After a refusal there is nothing to start. With a sanitizer, the driver gets memory, mappings, queues and a transport
+   * that it looks at: here is the only place that knows of it.
+   */
+  constructor(run: ComposedRun, sanitizer?: DmaSanitizer) {
     const { platform, machine, profile } = run;
     this.#run = run;
+    this.#sanitizer = sanitizer;
+    this.#transport = sanitizer?.transport(machine.transport, profile.device.type) ?? machine.transport;
     this.#type = DRIVER_TYPES[profile.device.type];
-    this.negotiation = initializeDevice(machine.transport, {
+    this.negotiation = initializeDevice(this.#transport, {
       supported: supportedFeatures(profile, this.#type),
       traits: platform.traits,
       rules: platform.rules,
@@ -108,7 +117,8 @@ export class DeviceSession {
   /** Sets up the queues and the driver's buffers, and lets the device go. Throws a coded error; `end` is still to be called. */
   start(onProgress: (done: number, total: number) => void = () => {}): DriverHalf {
     const { profile, machine, platform } = this.#run;
-    const { transport, memory } = machine;
+    const transport = this.#transport;
+    const memory = this.#sanitizer?.memory() ?? machine.memory;
     const { accepted } = this.negotiation;
     try {
       checkInterruptions(profile, accepted);
@@ -128,7 +138,7 @@ export class DeviceSession {
   /** Resets the device and gives everything back. A device that is gone cannot confirm; its machine ends it instead. */
   end(): void {
     try {
-      resetDevice(this.#run.machine.transport);
+      resetDevice(this.#transport);
     } catch (error) {
       if (!isCodedError(error) || error.code !== 'ERR_DEVICE_LOST') throw error;
     }
@@ -146,7 +156,7 @@ export class DeviceSession {
 
   #openQueue(index: number, byteOrder: ByteOrder): void {
     const { machine, profile } = this.#run;
-    const { transport, memory } = machine;
+    const transport = this.#transport;
     const { accepted } = this.negotiation;
     const isLegacy = transport.interface === 'legacy';
     const most = transport.maxQueueSize(index);
@@ -161,7 +171,7 @@ export class DeviceSession {
     const sizes = profile.workload.interruptions.map((interruption) => Math.min(interruption.size ?? size, most));
     const mapping = this.#openMapping(index, Math.max(size, ...sizes) * Math.max(1, indirect));
     this.#mappings.push(mapping);
-    const queue = openVirtqueue(layout, memory, mapping, {
+    const opened = openVirtqueue(layout, machine.memory, mapping, {
       index,
       size,
       indirect,
@@ -172,11 +182,17 @@ export class DeviceSession {
       byteOrder,
       usedLength: accepted.has(VIRTIO_F_VERSION_1) ? 'strict' : this.#type.legacyUsedLength,
     });
+    const queue = this.#sanitizer?.queue(opened, mapping, profile.device.type) ?? opened;
     this.#queues.push({ queue, mapping });
     this.#ring ??= { layout, size };
   }
 
   #openMapping(queue: number, capacity: number): DmaMapping {
+    const mapping = this.#openPathMapping(queue, capacity);
+    return this.#sanitizer?.mapping(mapping, this.#run.profile.device.type, queue) ?? mapping;
+  }
+
+  #openPathMapping(queue: number, capacity: number): DmaMapping {
     const path = this.negotiation.path!;
     if (path === 'physical') return new DirectDmaMapping(this.#run.machine.memory, { path, capacity });
     return this.#run.platform.openMapping(path, { queue, capacity });

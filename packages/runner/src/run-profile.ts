@@ -4,6 +4,7 @@ import { compareExpectation } from './compare-expectation.ts';
 import { DeviceSession } from './device-session.ts';
 import type { DriverHalf } from './driver-half.ts';
 import type { RunReport, WorkloadReport } from './report.ts';
+import { SanitizedRun } from './sanitized-run.ts';
 
 export interface RunOptions {
   /** Called a few times a second while requests complete. */
@@ -26,10 +27,12 @@ const NO_WORK: WorkloadReport = {
 export async function runProfile(profile: Profile, options: RunOptions = {}): Promise<RunReport> {
   const startedAt = performance.now();
   const state: RunState = { workload: NO_WORK, dma: { maps: 0, unmaps: 0, bytesBounced: 0, live: 0 } };
+  const sanitized = profile.driver.sanitize ? new SanitizedRun(profile) : undefined;
   let run: ComposedRun | undefined;
   try {
-    run = await composeRun(profile);
-    await drive(run, state, options.onProgress ?? (() => {}));
+    run = await composeRun(profile, { watchDevice: sanitized?.watchDevice });
+    const session = new DeviceSession(run, sanitized?.open(run.machine.memory));
+    await drive(session, state, options.onProgress ?? (() => {}));
   } catch (error) {
     if (!isCodedError(error) || /^ERR_(PROFILE|PLUGIN|MACHINE_MISSING)/.test(error.code)) throw error;
     state.failure = { code: error.code, message: error.message, hint: error.hint ?? null };
@@ -37,7 +40,8 @@ export async function runProfile(profile: Profile, options: RunOptions = {}): Pr
     state.faults = [...(run?.machine.faults.entries ?? [])];
     await run?.dispose();
   }
-  const report = describe(profile, run, state, performance.now() - startedAt);
+  const findings = sanitized?.report ?? { findings: [], sanitizer: null };
+  const report = { ...describe(profile, run, state, performance.now() - startedAt), ...findings };
   return { ...report, differences: compareExpectation(report, profile.expect) };
 }
 
@@ -51,11 +55,10 @@ interface RunState {
 }
 
 async function drive(
-  run: ComposedRun,
+  session: DeviceSession,
   state: RunState,
   onProgress: (done: number, total: number) => void,
 ): Promise<void> {
-  const session = new DeviceSession(run);
   state.negotiation = session.negotiation;
   let driver: DriverHalf | undefined;
   try {
@@ -80,7 +83,7 @@ function describe(
   run: ComposedRun | undefined,
   state: RunState,
   durationMs: number,
-): Omit<RunReport, 'differences'> {
+): Omit<RunReport, 'differences' | 'findings' | 'sanitizer'> {
   const { negotiation } = state;
   const refusal = negotiation?.refusal;
   const type = profile.device.type;
@@ -106,7 +109,6 @@ function describe(
     faults: (state.faults ?? [])
       .slice(0, FaultLog.LIMIT)
       .map((fault) => ({ ...fault, address: `0x${fault.address.toString(16)}` })),
-    findings: [],
     durationMs: Math.round(durationMs),
   };
 }
