@@ -9,6 +9,8 @@ import { SanitizedRun } from './sanitized-run.ts';
 export interface RunOptions {
   /** Called a few times a second while requests complete. */
   readonly onProgress?: (done: number, total: number) => void;
+  /** Runs it under the DMA sanitizer, also where the profile does not say so. */
+  readonly sanitize?: boolean;
 }
 
 const NO_WORK: WorkloadReport = {
@@ -27,7 +29,7 @@ const NO_WORK: WorkloadReport = {
 export async function runProfile(profile: Profile, options: RunOptions = {}): Promise<RunReport> {
   const startedAt = performance.now();
   const state: RunState = { workload: NO_WORK, dma: { maps: 0, unmaps: 0, bytesBounced: 0, live: 0 } };
-  const sanitized = profile.driver.sanitize ? new SanitizedRun(profile) : undefined;
+  const sanitized = profile.driver.sanitize || options.sanitize === true ? new SanitizedRun(profile) : undefined;
   let run: ComposedRun | undefined;
   try {
     run = await composeRun(profile, { watchDevice: sanitized?.watchDevice });
