@@ -50,6 +50,7 @@ describe.each(PLATFORMS)('a driver on %s', (platform) => {
     const descriptor = queue.send();
     guest.memory.u8.fill(0, address + 8, address + 16);
     const finding = expectFinding(guest, 'DMA-WRITE-WHILE-MAPPED', { queue: 0, descriptor }, HERE);
+    expect(finding.addedAt[1]).toContain(HERE);
     expect(finding.buffer).toEqual({ address, length: 64, direction: 'to-device' });
   });
 

@@ -63,6 +63,7 @@ describe('a run under the sanitizer', () => {
         buffer: null,
         deviceAddress: '0x3ff00000',
         mappedAt: [],
+        addedAt: [],
         syncedAt: [],
         unmappedAt: [],
         misusedAt: expect.arrayContaining([expect.stringContaining('SimulatedDevice.#misbehave')]),

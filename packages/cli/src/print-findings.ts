@@ -22,6 +22,7 @@ function printFinding(terminal: Terminal, finding: Finding): void {
   line('buffer', placeOf(finding));
   const stacks = [
     ['mapped', finding.mappedAt],
+    ['added', finding.addedAt],
     ['synced', finding.syncedAt],
     ['unmapped', finding.unmappedAt],
     ['misused', finding.misusedAt],

@@ -61,6 +61,7 @@ export interface FindingReport {
   readonly deviceAddress: string | null;
   /** Stacks, the innermost frame of the driver first; empty where it did not happen. */
   readonly mappedAt: readonly string[];
+  readonly addedAt: readonly string[];
   readonly syncedAt: readonly string[];
   readonly unmappedAt: readonly string[];
   readonly misusedAt: readonly string[];

@@ -20,8 +20,12 @@ export interface DmaFinding {
       }
     | undefined;
   readonly deviceAddress: bigint | undefined;
-  /** Where it was mapped, last synced, unmapped, and misused: the innermost frame outside of the core first; empty where it was not. */
+  /**
+   * Where it was mapped, added to its queue, last synced, unmapped, and misused: the innermost frame outside of the core first; empty
+   * where it was not.
+   */
   readonly mappedAt: readonly string[];
+  readonly addedAt: readonly string[];
   readonly syncedAt: readonly string[];
   readonly unmappedAt: readonly string[];
   readonly misusedAt: readonly string[];

@@ -87,8 +87,11 @@ function checkOverlap(state: SanitizerState, mapping: TrackedMapping): void {
   const range = `0x${other.address.toString(16)}+${other.length}`;
   const what = `a buffer is mapped that shares ${shared} with ${range}, which is mapped already, and the device writes`;
   state.report(isFirst ? 'DMA-OVERLAP' : 'DMA-OVERLAP-LINE', what, { mapping, mappedAt: other.mappedAt });
-  if (sharing.length !== MOST_OVERLAPS) return;
-  const count = `a cache line is mapped ${sharing.length + 1} times at once`;
+  const onFirst = sharing.filter(({ address, length }) => {
+    return lineOf(address) <= first && lineOf(address + length - 1) >= first;
+  });
+  if (onFirst.length !== MOST_OVERLAPS) return;
+  const count = `a cache line is mapped ${onFirst.length + 1} times at once`;
   state.report('DMA-OVERLAP-COUNT', count, { mapping, mappedAt: other.mappedAt });
 }
 

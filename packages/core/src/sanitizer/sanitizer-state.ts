@@ -152,6 +152,7 @@ export class SanitizerState {
       buffer: bufferOf(details, mapping),
       deviceAddress: details.deviceAddress ?? deviceAddressOf(segment, mapping),
       mappedAt: (details.mappedAt ?? mapping?.mappedAt)?.frames ?? [],
+      addedAt: segment?.addedAt.frames ?? [],
       syncedAt: mapping?.syncedAt?.frames ?? [],
       unmappedAt: mapping?.unmappedAt?.frames ?? [],
       misusedAt: new CallStack().frames,
