@@ -35,6 +35,7 @@ export type PlatformName = (typeof PLATFORMS)[number];
 interface Hardware {
   readonly openMapping: (queue: number) => DmaMapping;
   readonly space: DeviceAddressSpace;
+  readonly dispose: () => void;
 }
 
 const CAPACITY = 256;
@@ -51,7 +52,7 @@ function boot<Options>(plugin: PlatformPlugin<Options>, options: Options, memory
   const space = blueprint.open(memory, new FaultLog(), structuredClone(blueprint.state));
   const openMapping = (queue: number): DmaMapping =>
     platform.openMapping(platform.traits.mappedPath, { queue, capacity: CAPACITY });
-  return { openMapping, space };
+  return { openMapping, space, dispose: () => platform.dispose() };
 }
 
 function bootPlatform(name: PlatformName, memory: GuestMemory): Hardware {
@@ -62,7 +63,7 @@ function bootPlatform(name: PlatformName, memory: GuestMemory): Hardware {
   if (name === 'sev') return boot(sev, { pool: 256 * 1024 }, memory);
   if (name === 'vfio') return boot(vfio, vfioOptionsSchema.parse({}), memory);
   const openMapping = (): DmaMapping => new DirectDmaMapping(memory, { path: 'physical', capacity: CAPACITY });
-  return { openMapping, space: PHYSICAL_ADDRESS_SPACE.open(memory, new FaultLog(), undefined) };
+  return { openMapping, space: PHYSICAL_ADDRESS_SPACE.open(memory, new FaultLog(), undefined), dispose: () => {} };
 }
 
 /** A guest under the sanitizer, for drivers that do it wrong on purpose. */
@@ -103,6 +104,11 @@ export class WrongGuest {
     const address = this.memory.allocate(length);
     for (let i = 0; i < length; i++) this.memory.u8[address + i] = i + 1;
     return address;
+  }
+
+  /** Gives back what the platform holds. After every mapping was disposed. */
+  dispose(): void {
+    this.#hardware.dispose();
   }
 
   codes(): FindingCode[] {
