@@ -14,6 +14,10 @@ interface JsonOption {
   readonly json?: boolean;
 }
 
+interface RunOptions extends JsonOption {
+  readonly sanitize?: boolean;
+}
+
 /** Runs one command line (without node and script) and returns its exit status. */
 export async function runCommandLine(words: readonly string[], streams: OutputStreams): Promise<ExitStatus> {
   const terminal = new Terminal(streams);
@@ -41,9 +45,11 @@ export async function runCommandLine(words: readonly string[], streams: OutputSt
     .description('runs profiles; without one, the shipped ones that need nothing installed')
     .argument('[profile...]', 'YAML files')
     .option('--json', 'prints an array of reports')
-    .action((files: string[], options: JsonOption) =>
-      run(options.json, () => runCommand(terminal, files, options.json === true)),
-    );
+    .option('--sanitize', 'looks for the mistakes that drivers make with DMA; much slower')
+    .action((files: string[], options: RunOptions) => {
+      const { json = false, sanitize = false } = options;
+      return run(json, () => runCommand(terminal, files, { json, sanitize }));
+    });
   program
     .command('explain')
     .description('says why each feature was accepted, declined or refused, and which path the addresses take')

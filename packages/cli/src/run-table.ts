@@ -1,5 +1,6 @@
 import { isAsExpected, type RunReport } from '@virtio-platform/runner';
 import { plainTable } from './plain-table.ts';
+import { printFindings } from './print-findings.ts';
 import type { Terminal } from './terminal.ts';
 
 /** Prints the runs as a table for people, then what differed, then one line that sums up. */
@@ -26,6 +27,11 @@ export function printRunTable(terminal: Terminal, reports: readonly RunReport[],
   table.push(...rows);
   terminal.print(table.toString());
   for (const report of reports) printDifferences(terminal, report);
+  const blind = reports.filter(({ sanitizer }) => sanitizer?.seesDevice === false).length;
+  if (blind > 0) {
+    const which = blind === 1 ? 'one run' : `${blind} runs`;
+    terminal.print(dim(`\nof ${which} the sanitizer saw only the driver: the device is not in its thread`));
+  }
   const good = reports.filter(isAsExpected).length;
   const requests = reports.reduce((sum, report) => sum + report.workload.requests, 0);
   terminal.print('');
@@ -86,7 +92,7 @@ function resultOf(report: RunReport): string {
 
 function printDifferences(terminal: Terminal, report: RunReport): void {
   const { red, dim, bold } = terminal.colors;
-  if (isAsExpected(report) && report.faults.length === 0) return;
+  if (isAsExpected(report) && report.faults.length === 0 && report.findings.length === 0) return;
   terminal.print(`\n${bold(report.profile)}`);
   for (const difference of report.differences) terminal.print(`  ${red('differs')} ${difference}`);
   if (report.refusal !== null) terminal.print(`  refused by ${report.refusal.rule}: ${report.refusal.reason}`);
@@ -98,6 +104,7 @@ function printDifferences(terminal: Terminal, report: RunReport): void {
     terminal.print(`  fault: ${access} of ${length} bytes at ${address}: ${cause}`);
   }
   if (report.faults.length > 5) terminal.print(dim(`  and ${report.faults.length - 5} more faults`));
+  printFindings(terminal, report);
 }
 
 function bytes(count: number): string {

@@ -1,4 +1,5 @@
 import {
+  CACHE_LINE_SIZE,
   DmaDirection,
   ScatterList,
   UsedBatch,
@@ -17,6 +18,11 @@ export interface BufferSlotsOptions {
   readonly writable: number;
   /** Bytes at the start of the slot that need a descriptor of their own, as headers do on the legacy interface; 0 for none. */
   readonly header?: number;
+  /**
+   * Whether the writable part is zeroed before the device gets it, so that one which says that it wrote, and did not, shows nothing
+   * old. The device is to see the zeros: memory that only the device writes is not the driver's to write while it is mapped.
+   */
+  readonly wipes?: boolean;
   readonly buffers: BufferMapping;
 }
 
@@ -33,8 +39,11 @@ export class BufferSlots {
   /** Of the last `poll`: the slots that came back, and how many bytes of their writable part the device wrote. */
   readonly completedSlots: Uint16Array;
   readonly completedLengths: Uint32Array;
+  readonly #memory: GuestMemory;
   readonly #options: BufferSlotsOptions;
   readonly #segment: number;
+  /** Bytes from one writable part to the next: whole cache lines. */
+  readonly #writableStride: number;
   readonly #list: ScatterList;
   readonly #batch: UsedBatch;
   #slotOf: Uint16Array;
@@ -49,7 +58,9 @@ export class BufferSlots {
     if (!(count >= 1) || count > queue.size) throw new RangeError(`${count} buffers in a queue of ${queue.size}`);
     this.queue = queue;
     this.count = count;
+    this.#memory = memory;
     this.#options = options;
+    this.#writableStride = Math.ceil(writable / CACHE_LINE_SIZE) * CACHE_LINE_SIZE;
     this.#segment = Math.min(readable + writable, mapping.limits.maxMappingSize);
     const headers = (options.header ?? 0) > 0 ? 1 : 0;
     this.#list = new ScatterList(Math.ceil(readable / this.#segment) + Math.ceil(writable / this.#segment) + headers);
@@ -63,7 +74,8 @@ export class BufferSlots {
     const { buffers } = options;
     this.#readable = openBufferArea(memory, mapping, count * readable, DmaDirection.ToDevice, buffers);
     try {
-      this.#writable = openBufferArea(memory, mapping, count * writable, DmaDirection.FromDevice, buffers);
+      const direction = options.wipes === true ? DmaDirection.Bidirectional : DmaDirection.FromDevice;
+      this.#writable = openBufferArea(memory, mapping, count * this.#writableStride, direction, buffers);
     } catch (error) {
       this.#readable.release();
       throw error;
@@ -92,7 +104,7 @@ export class BufferSlots {
 
   /** Where the part of a slot that the device writes starts in guest memory. */
   writableAddress(slot: number): number {
-    return this.#writable.address + slot * this.#options.writable;
+    return this.#writable.address + slot * this.#writableStride;
   }
 
   /**
@@ -102,9 +114,10 @@ export class BufferSlots {
   submit(slot: number, length: number): number {
     const { readable, writable, header = 0 } = this.#options;
     if (length > readable) throw new RangeError(`${length} bytes in a slot of ${readable}`);
+    if (this.#options.wipes === true) this.#wipe(slot);
     this.#list.clear();
     this.#describe(this.#readable, slot * readable, length, readable > 0 ? header : 0, true);
-    this.#describe(this.#writable, slot * writable, writable, readable > 0 ? 0 : header, false);
+    this.#describe(this.#writable, slot * this.#writableStride, writable, readable > 0 ? 0 : header, false);
     const head = this.queue.add(this.#list);
     if (head < 0) return head;
     this.#slotOf[head] = slot;
@@ -118,7 +131,7 @@ export class BufferSlots {
     for (let i = 0; i < came; i++) {
       const slot = this.#slotOf[this.#batch.ids[i]!]!;
       const written = this.#batch.written[i]!;
-      if (region !== undefined && written > 0) region.syncForCpu(slot * this.#options.writable, written);
+      if (region !== undefined && written > 0) region.syncForCpu(slot * this.#writableStride, written);
       this.completedSlots[i] = slot;
       this.completedLengths[i] = written;
     }
@@ -140,6 +153,13 @@ export class BufferSlots {
   dispose(): void {
     this.#readable.release();
     this.#writable.release();
+  }
+
+  #wipe(slot: number): void {
+    const { writable } = this.#options;
+    const address = this.writableAddress(slot);
+    this.#memory.u8.fill(0, address, address + writable);
+    this.#writable.region?.syncForDevice(slot * this.#writableStride, writable);
   }
 
   #describe(area: BufferArea, at: number, bytes: number, header: number, isReadable: boolean): void {

@@ -3,6 +3,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { coversMemoryOneToOne, FaultLog, GuestMemory, type OpenAddressSpace } from '@virtio-platform/core';
 import { createDevice } from '@virtio-platform/devices';
 import { offeredFeatures, type DeviceSetup } from './device-setup.ts';
+import { spaceWithConsequence } from './fault-consequence.ts';
 import { Command, Mailbox, readFeatureWords, writeFeatureWords } from './mailbox.ts';
 import { SimulatedDevice } from './simulated-device.ts';
 
@@ -34,7 +35,8 @@ const model = createDevice(input.setup.type, input.setup.settings, input.setup.b
 const offers = offeredFeatures(input.setup, model.features);
 const probe = openAddressSpace(space.memory, new FaultLog(), input.addressSpace.state);
 const isOneToOne = (): boolean => coversMemoryOneToOne(probe);
-const device = new SimulatedDevice(model, space, { ...input.setup, offers, isOneToOne });
+const seen = spaceWithConsequence(space, input.setup.onFault);
+const device = new SimulatedDevice(model, seen, { ...input.setup, offers, isOneToOne });
 
 const ready: DeviceWorkerReady = { deviceType: model.type, queueCount: model.queueSizes.length };
 parentPort!.postMessage(ready);

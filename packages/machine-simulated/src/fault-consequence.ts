@@ -19,13 +19,14 @@ export const FAULT_CONSEQUENCES = [
 ] as const;
 export type FaultConsequence = (typeof FAULT_CONSEQUENCES)[number];
 
-/** Whether a device with this consequence does not even notice a fault. */
-export function isUnnoticed(consequence: FaultConsequence): boolean {
-  return consequence === 'zeros' || consequence === 'silent';
+/** The address space as a device with this consequence has it: one that does not notice faults reads something all the same. */
+export function spaceWithConsequence(space: DeviceAddressSpace, consequence: FaultConsequence): DeviceAddressSpace {
+  if (consequence === 'zeros') return new HeedlessAddressSpace(space, 0);
+  return consequence === 'silent' ? new HeedlessAddressSpace(space, 0xff) : space;
 }
 
 /** The address space of a device that does not notice faults: they are recorded, and every access seems to have worked. */
-export class HeedlessAddressSpace implements DeviceAddressSpace {
+class HeedlessAddressSpace implements DeviceAddressSpace {
   readonly memory: GuestMemory;
   readonly faults: FaultLog;
   readonly #space: DeviceAddressSpace;
@@ -55,5 +56,9 @@ export class HeedlessAddressSpace implements DeviceAddressSpace {
 
   borrow(low: number, high: number, length: number, access: DeviceAccess): number {
     return this.#space.borrow(low, high, length, access);
+  }
+
+  freeze(isFrozen: boolean): void {
+    this.#space.freeze?.(isFrozen);
   }
 }

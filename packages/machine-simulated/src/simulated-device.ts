@@ -26,7 +26,7 @@ import {
   type QueueAddresses,
 } from '@virtio-platform/core';
 import { KEPT, type DeviceModel, type DeviceQueues } from '@virtio-platform/devices';
-import { HeedlessAddressSpace, isUnnoticed, type FaultConsequence } from './fault-consequence.ts';
+import type { FaultConsequence } from './fault-consequence.ts';
 import type { RogueAccess } from './options.ts';
 
 export interface SimulatedDeviceOptions {
@@ -78,11 +78,10 @@ export class SimulatedDevice implements DeviceQueues {
   #isFrozen = false;
   #isLost = false;
 
-  /** Owns `model`. */
+  /** Owns `model`. `space` is as {@link spaceWithConsequence} made it. */
   constructor(model: DeviceModel, space: DeviceAddressSpace, options: SimulatedDeviceOptions) {
-    const { onFault } = options;
     this.model = model;
-    this.#space = isUnnoticed(onFault) ? new HeedlessAddressSpace(space, onFault === 'zeros' ? 0 : 0xff) : space;
+    this.#space = space;
     this.#options = options;
   }
 

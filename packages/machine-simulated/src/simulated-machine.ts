@@ -15,6 +15,7 @@ import {
 import { createDevice } from '@virtio-platform/devices';
 import { injectable, type InjectionToken } from 'tsyringe';
 import { boundAddressSpace, deviceSetup, offeredFeatures, type DeviceSetup } from './device-setup.ts';
+import { spaceWithConsequence } from './fault-consequence.ts';
 import { InProcessTransport } from './in-process-transport.ts';
 import type { SimulatedOptions } from './options.ts';
 import { SimulatedDevice } from './simulated-device.ts';
@@ -56,7 +57,7 @@ export class SimulatedMachine implements Machine {
       const transport = await openWorkerTransport(memory, faults, setup, bind);
       return { memory, transport, faults, facilities, dispose: () => transport.ended() };
     }
-    const transport = openInProcess(memory, faults, setup, bind);
+    const transport = openInProcess(memory, faults, setup, bind, this.#request.watchDevice);
     return { memory, transport, faults, facilities, dispose: async () => transport.dispose() };
   }
 }
@@ -66,13 +67,18 @@ function openInProcess(
   faults: FaultLog,
   setup: DeviceSetup,
   bind: (offers: FeatureSet) => AddressSpaceBlueprint,
+  watch: MachineRequest['watchDevice'],
 ): Transport {
   const model = createDevice(setup.type, setup.settings, setup.byteOrder);
   const offers = offeredFeatures(setup, model.features);
   const blueprint = bind(offers);
-  const space = blueprint.open(memory, faults, blueprint.state);
+  const space = spaceWithConsequence(blueprint.open(memory, faults, blueprint.state), setup.onFault);
   // Looking is no access: it has a fault log of its own.
   const isOneToOne = (): boolean => coversMemoryOneToOne(blueprint.open(memory, new FaultLog(), blueprint.state));
-  const device = new SimulatedDevice(model, space, { ...setup, offers, isOneToOne });
+  const device = new SimulatedDevice(model, watch === undefined ? space : watch(space), {
+    ...setup,
+    offers,
+    isOneToOne,
+  });
   return new InProcessTransport(device, setup.interface, new FeatureSet(setup.carries));
 }

@@ -31,12 +31,17 @@ export interface ComposedRun {
   dispose(): Promise<void>;
 }
 
+export interface CompositionOptions extends ResolutionOptions {
+  /** Where a machine lets somebody look at what its device does: see {@link MachineRequest.watchDevice}. */
+  readonly watchDevice?: MachineRequest['watchDevice'];
+}
+
 /**
  * The only composition root: loads the two plugins a profile names, checks their options, and puts platform and machine
  * together in a container of their own. Throws coded errors that name the plugin and the place in the profile; then nothing
  * is left running.
  */
-export async function composeRun(profile: Profile, options: ResolutionOptions = {}): Promise<ComposedRun> {
+export async function composeRun(profile: Profile, options: CompositionOptions = {}): Promise<ComposedRun> {
   const plugins = await checkPlugins(profile, options);
   const missing = await askMachine(plugins.machine);
   if (missing.length > 0) throw new MachineMissingError(profile.machine, missing);
@@ -47,7 +52,7 @@ export async function composeRun(profile: Profile, options: ResolutionOptions = 
   let disposal: Promise<void> | undefined;
   const dispose = (): Promise<void> => (disposal ??= disposeRun(platform, machine, bindings));
   try {
-    machine = await bootMachine(bindings, plugins, profile);
+    machine = await bootMachine(bindings, plugins, profile, options.watchDevice);
     platform = await openPlatform(bindings, plugins, machine);
   } catch (error) {
     await dispose();
@@ -62,9 +67,10 @@ async function bootMachine(
   bindings: DependencyContainer,
   { platform, machine }: CheckedPlugins,
   profile: Profile,
+  watchDevice: MachineRequest['watchDevice'],
 ): Promise<BootedMachine> {
   const { use, plugin, options } = machine;
-  bindings.registerInstance(MACHINE_REQUEST, machineRequest(platform, profile));
+  bindings.registerInstance(MACHINE_REQUEST, { ...machineRequest(platform, profile), watchDevice });
   await runHook('machine', use, 'register', () => plugin.register(bindings, options));
   const unbooted = await resolveBound('machine', use, bindings, MACHINE);
   return await runHook('machine', use, 'boot', () => unbooted.boot());

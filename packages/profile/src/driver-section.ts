@@ -12,6 +12,7 @@ export function driverSection({ device, driver }: CheckedProfile, experimental: 
     interface: driver.interface ?? (device.interface === 'legacy' ? 'legacy' : 'modern'),
     buffers: driver.buffers,
     timeoutMs: driver.timeout,
+    sanitize: driver.sanitize,
     lacks: features(driver.lacks ?? []),
     clears: features(driver.clears ?? []),
     forces: driver.forces && features(driver.forces),

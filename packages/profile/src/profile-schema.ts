@@ -55,6 +55,7 @@ export interface CheckedProfile {
     readonly lacks?: readonly string[] | undefined;
     readonly clears?: readonly string[] | undefined;
     readonly forces?: readonly string[] | undefined;
+    readonly sanitize: boolean;
   };
   readonly policy: CheckedPolicy;
   readonly queue: { readonly layout: 'split' | 'packed'; readonly size: number };
@@ -75,6 +76,7 @@ export interface CheckedProfile {
     readonly refusal?: string;
     readonly failure?: string;
     readonly faults?: number;
+    readonly findings?: number;
   };
 }
 
@@ -159,6 +161,10 @@ const driver = z.strictObject({
   forces: featureList(
     'A hostile driver: writes exactly these features, whatever the rules say, and passes physical addresses.',
   ).optional(),
+  sanitize: z
+    .boolean()
+    .default(false)
+    .describe('Look for the mistakes that the driver makes with DMA, which real devices hide; much slower.'),
 });
 
 const queue = z.strictObject({
@@ -235,6 +241,11 @@ const expect = z.strictObject({
     .exactOptional()
     .describe('The code of the error that the run fails with.'),
   faults: z.int().min(0).exactOptional().describe('How many accesses of the device the platform stops.'),
+  findings: z
+    .int()
+    .min(0)
+    .exactOptional()
+    .describe('How many mistakes the DMA sanitizer finds; needs driver.sanitize.'),
 });
 
 /** The schema of each value of each section. */

@@ -77,6 +77,8 @@ export interface DriverSection {
   readonly clears: FeatureSet;
   /** What it writes whatever the rules say: a hostile driver, which then passes physical addresses. */
   readonly forces: FeatureSet | undefined;
+  /** Whether the DMA sanitizer looks at what the driver does. */
+  readonly sanitize: boolean;
 }
 
 export interface QueueSection {
@@ -127,6 +129,7 @@ export interface ExpectSection {
   /** Code of the error that a run failed with, such as ERR_DEVICE_NEEDS_RESET. */
   readonly failure?: string;
   readonly faults?: number;
+  readonly findings?: number;
 }
 
 /** One run of a profile, checked: every key known, every size a number of bytes, defaults filled in, `extends` resolved. */

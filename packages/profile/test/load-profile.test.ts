@@ -72,7 +72,7 @@ describe('loadProfile', () => {
       platform: { use: fixture('tiny-platform'), options: { window: { pages: 16 } } },
       machine: { use: fixture('tiny-machine'), options: {} },
       device: { type: 'block', interface: 'modern', capacity: 16 * 1024 ** 2, readOnly: false, serial: '' },
-      driver: { privilege: 'kernel', interface: 'modern', buffers: 'premapped', timeoutMs: 5000 },
+      driver: { privilege: 'kernel', interface: 'modern', buffers: 'premapped', timeoutMs: 5000, sanitize: false },
       queue: { layout: 'split', size: 256 },
       workload: { kind: 'write-read-verify', requests: 2000, depth: 32, blockSize: 4096, seed: 7 },
       expect: { path: 'linear', faults: 0 },

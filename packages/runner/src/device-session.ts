@@ -25,9 +25,11 @@ import {
   type ByteOrder,
   type DmaFailures,
   type DmaMapping,
+  type DmaSanitizer,
   type DmaStatistics,
   type NegotiationResult,
   type QueueLayout,
+  type Transport,
 } from '@virtio-platform/core';
 import type { DriverQueue } from '@virtio-platform/devices';
 import type { ComposedRun, Profile } from '@virtio-platform/profile';
@@ -76,6 +78,8 @@ const INDIRECT_ENTRIES = 16;
 export class DeviceSession {
   readonly negotiation: NegotiationResult;
   readonly #run: ComposedRun;
+  readonly #sanitizer: DmaSanitizer | undefined;
+  readonly #transport: Transport;
   readonly #type: DriverType;
   readonly #mappings: DmaMapping[] = [];
   readonly #queues: DriverQueue[] = [];
@@ -84,10 +88,15 @@ export class DeviceSession {
   #driver: DriverHalf | undefined;
   #ring: RunReport['queue'] = null;
 
-  /** Negotiates. After a refusal there is nothing to start. */
-  constructor(run: ComposedRun) {
+  /**
+   * Negotiates. After a refusal there is nothing to start. With a sanitizer, the driver gets memory, mappings, queues and a transport
+   * that it looks at: here is the only place that knows of it.
+   */
+  constructor(run: ComposedRun, sanitizer?: DmaSanitizer) {
     const { platform, machine, profile } = run;
     this.#run = run;
+    this.#sanitizer = sanitizer;
+    this.#transport = sanitizer?.transport(machine.transport, profile.device.type) ?? machine.transport;
     this.#type = DRIVER_TYPES[profile.device.type];
     const { map, region } = profile.failures;
     const isSet = Object.keys({ ...map, ...region }).length > 0;
@@ -95,7 +104,7 @@ export class DeviceSession {
     const { forces } = profile.driver;
     this.negotiation =
       forces === undefined
-        ? initializeDevice(machine.transport, {
+        ? initializeDevice(this.#transport, {
             supported: supportedFeatures(profile, this.#type),
             traits: platform.traits,
             rules: platform.rules,
@@ -103,7 +112,7 @@ export class DeviceSession {
             policy: profile.policy,
             clears: profile.driver.clears,
           })
-        : forceFeatures(machine.transport, forces);
+        : forceFeatures(this.#transport, forces);
   }
 
   /** Layout and size of the first queue, once started. */
@@ -114,6 +123,14 @@ export class DeviceSession {
   /** How often something failed because the profile asks for it. */
   get injected(): number {
     return this.#failures === undefined ? 0 : this.#failures.map.failed + this.#failures.region.failed;
+  }
+
+  /** Of the pool that buffers are copied through; `null` without one. */
+  get pool(): RunReport['dma']['pool'] {
+    const { bouncePool } = this.#run.platform;
+    return bouncePool === undefined
+      ? null
+      : { slots: bouncePool.slots, highWater: bouncePool.highWater, exhausted: bouncePool.exhausted };
   }
 
   /** Of all queues together. */
@@ -131,7 +148,8 @@ export class DeviceSession {
   /** Sets up the queues and the driver's buffers, and lets the device go. Throws a coded error; `end` is still to be called. */
   start(onProgress: (done: number, total: number) => void = () => {}): DriverHalf {
     const { profile, machine, platform } = this.#run;
-    const { transport, memory } = machine;
+    const transport = this.#transport;
+    const memory = this.#sanitizer?.memory() ?? machine.memory;
     const { accepted } = this.negotiation;
     try {
       checkInterruptions(profile, accepted);
@@ -151,7 +169,7 @@ export class DeviceSession {
   /** Resets the device and gives everything back. A device that is gone cannot confirm; its machine ends it instead. */
   end(): void {
     try {
-      resetDevice(this.#run.machine.transport);
+      resetDevice(this.#transport);
     } catch (error) {
       if (!isCodedError(error) || error.code !== 'ERR_DEVICE_LOST') throw error;
     }
@@ -169,7 +187,7 @@ export class DeviceSession {
 
   #openQueue(index: number, byteOrder: ByteOrder): void {
     const { machine, profile } = this.#run;
-    const { transport, memory } = machine;
+    const transport = this.#transport;
     const { accepted } = this.negotiation;
     const isLegacy = transport.interface === 'legacy';
     const most = transport.maxQueueSize(index);
@@ -189,7 +207,7 @@ export class DeviceSession {
     const sizes = profile.workload.interruptions.map((interruption) => Math.min(interruption.size ?? size, most));
     const mapping = this.#openMapping(index, Math.max(size, ...sizes) * Math.max(1, indirect));
     this.#mappings.push(mapping);
-    const queue = openVirtqueue(layout, memory, mapping, {
+    const opened = openVirtqueue(layout, machine.memory, mapping, {
       index,
       size,
       indirect,
@@ -200,6 +218,7 @@ export class DeviceSession {
       byteOrder,
       usedLength: accepted.has(VIRTIO_F_VERSION_1) ? 'strict' : this.#type.legacyUsedLength,
     });
+    const queue = this.#sanitizer?.queue(opened, mapping, profile.device.type) ?? opened;
     this.#queues.push({ queue, mapping });
     this.#ring ??= { layout, size };
   }
@@ -207,7 +226,8 @@ export class DeviceSession {
   /** Opens the mapping of a queue, with what the profile lets fail. */
   #openMapping(queue: number, capacity: number): DmaMapping {
     const mapping = this.#openPath(queue, capacity);
-    return this.#failures === undefined ? mapping : new FailingDmaMapping(mapping, this.#failures);
+    const failing = this.#failures === undefined ? mapping : new FailingDmaMapping(mapping, this.#failures);
+    return this.#sanitizer?.mapping(failing, this.#run.profile.device.type, queue) ?? failing;
   }
 
   #openPath(queue: number, capacity: number): DmaMapping {

@@ -44,11 +44,40 @@ export interface RunReport {
     readonly access: string;
     readonly cause: string;
   }[];
-  /** Findings of the DMA sanitizer. Empty: it is not part of this version. */
-  readonly findings: readonly never[];
+  /** Findings of the DMA sanitizer, in order; the first 256. Empty where it is off. */
+  readonly findings: readonly FindingReport[];
+  /** What the DMA sanitizer saw; `null` where it is off. */
+  readonly sanitizer: {
+    /** Findings in all. */
+    readonly findings: number;
+    /** Whether it saw all of the driver's accesses to memory, and the device's: those in the driver's own thread. */
+    readonly seesDriver: boolean;
+    readonly seesDevice: boolean;
+  } | null;
   /** Where the run differs from the profile's `expect`, one sentence each. */
   readonly differences: readonly string[];
   readonly durationMs: number;
+}
+
+/** A finding of the DMA sanitizer. What its code means is in `packages/core/docs/findings.md`. Addresses are hexadecimal. */
+export interface FindingReport {
+  readonly code: string;
+  /** Of the reference: `DD-05` is check 5 of Linux dma-debug, `DS-a` the first that it cannot make. */
+  readonly check: string;
+  readonly what: string;
+  readonly device: string;
+  readonly queue: number | null;
+  /** Id of the buffer in its queue. */
+  readonly descriptor: number | null;
+  readonly buffer: { readonly address: string; readonly length: number; readonly direction: string | null } | null;
+  readonly deviceAddress: string | null;
+  /** Stacks, the innermost frame of the driver first; empty where it did not happen. */
+  readonly mappedAt: readonly string[];
+  readonly addedAt: readonly string[];
+  readonly syncedAt: readonly string[];
+  readonly unmappedAt: readonly string[];
+  readonly misusedAt: readonly string[];
+  readonly hint: string;
 }
 
 export interface WorkloadReport {

@@ -1,20 +1,16 @@
-import {
-  FaultLog,
-  isCodedError,
-  type DeviceFault,
-  type NegotiationResult,
-  type Platform,
-  type Refusal,
-} from '@virtio-platform/core';
+import { FaultLog, isCodedError, type DeviceFault, type NegotiationResult, type Refusal } from '@virtio-platform/core';
 import { composeRun, type ComposedRun, type Profile } from '@virtio-platform/profile';
 import { compareExpectation } from './compare-expectation.ts';
 import { DeviceSession } from './device-session.ts';
 import type { DriverHalf } from './driver-half.ts';
 import type { RunReport, WorkloadReport } from './report.ts';
+import { SanitizedRun } from './sanitized-run.ts';
 
 export interface RunOptions {
   /** Called a few times a second while requests complete. */
   readonly onProgress?: (done: number, total: number) => void;
+  /** Runs it under the DMA sanitizer, also where the profile does not say so. */
+  readonly sanitize?: boolean;
 }
 
 const NO_WORK: WorkloadReport = {
@@ -37,10 +33,12 @@ export async function runProfile(profile: Profile, options: RunOptions = {}): Pr
     dma: { maps: 0, unmaps: 0, bytesBounced: 0, live: 0, pool: null },
     injected: 0,
   };
+  const sanitized = profile.driver.sanitize || options.sanitize === true ? new SanitizedRun(profile) : undefined;
   let run: ComposedRun | undefined;
   try {
-    run = await composeRun(profile);
-    await drive(run, state, options.onProgress ?? (() => {}));
+    run = await composeRun(profile, { watchDevice: sanitized?.watchDevice });
+    const session = new DeviceSession(run, sanitized?.open(run.machine.memory));
+    await drive(session, state, options.onProgress ?? (() => {}));
   } catch (error) {
     if (!isCodedError(error) || /^ERR_(PROFILE|PLUGIN|MACHINE_MISSING)/.test(error.code)) throw error;
     state.failure = { code: error.code, message: error.message, hint: error.hint ?? null };
@@ -48,7 +46,8 @@ export async function runProfile(profile: Profile, options: RunOptions = {}): Pr
     state.faults = [...(run?.machine.faults.entries ?? [])];
     await run?.dispose();
   }
-  const report = describe(profile, run, state, performance.now() - startedAt);
+  const findings = sanitized?.report ?? { findings: [], sanitizer: null };
+  const report = { ...describe(profile, run, state, performance.now() - startedAt), ...findings };
   return { ...report, differences: compareExpectation(report, profile.expect) };
 }
 
@@ -69,11 +68,10 @@ interface RunState {
 }
 
 async function drive(
-  run: ComposedRun,
+  session: DeviceSession,
   state: RunState,
   onProgress: (done: number, total: number) => void,
 ): Promise<void> {
-  const session = new DeviceSession(run);
   state.negotiation = session.negotiation;
   let driver: DriverHalf | undefined;
   try {
@@ -87,17 +85,11 @@ async function drive(
       session.end();
     } finally {
       // A device that does not confirm its reset keeps what it has: the report says how much.
-      state.dma = { ...session.dma, pool: poolOf(run.platform) };
+      state.dma = { ...session.dma, pool: session.pool };
       state.injected = session.injected;
     }
     session.dispose();
   }
-}
-
-function poolOf({ bouncePool }: Platform): RunReport['dma']['pool'] {
-  if (bouncePool === undefined) return null;
-  const { slots, highWater, exhausted } = bouncePool;
-  return { slots, highWater, exhausted };
 }
 
 function describe(
@@ -105,7 +97,7 @@ function describe(
   run: ComposedRun | undefined,
   state: RunState,
   durationMs: number,
-): Omit<RunReport, 'differences'> {
+): Omit<RunReport, 'differences' | 'findings' | 'sanitizer'> {
   const { negotiation } = state;
   const refusal = negotiation?.refusal;
   const type = profile.device.type;
@@ -133,7 +125,6 @@ function describe(
     faults: (state.faults ?? [])
       .slice(0, FaultLog.LIMIT)
       .map((fault) => ({ ...fault, address: `0x${fault.address.toString(16)}` })),
-    findings: [],
     durationMs: Math.round(durationMs),
   };
 }

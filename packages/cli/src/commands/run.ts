@@ -8,8 +8,18 @@ import { printRunTable } from '../run-table.ts';
 import { embeddedProfiles } from '../shipped-profiles.ts';
 import type { Terminal } from '../terminal.ts';
 
+export interface RunCommandOptions {
+  readonly json: boolean;
+  /** Whether every run is under the DMA sanitizer, also where its profile does not say so. */
+  readonly sanitize: boolean;
+}
+
 /** `run [profile...]`: all profiles are checked, with every run of theirs, before the first one runs. */
-export async function runCommand(terminal: Terminal, files: readonly string[], asJson: boolean): Promise<ExitStatus> {
+export async function runCommand(
+  terminal: Terminal,
+  files: readonly string[],
+  { json: asJson, sanitize }: RunCommandOptions,
+): Promise<ExitStatus> {
   const startedAt = performance.now();
   const paths = files.length > 0 ? files.map((file) => resolve(terminal.cwd, file)) : embeddedProfiles();
   const { profiles, status: loaded } = await loadAll(terminal, paths, asJson);
@@ -21,7 +31,7 @@ export async function runCommand(terminal: Terminal, files: readonly string[], a
     const progress = new ProgressLine(terminal);
     try {
       const onProgress = (done: number, total: number): void => progress.show(profile.name, done, total);
-      const report = await runProfile(profile, { onProgress });
+      const report = await runProfile(profile, { onProgress, sanitize });
       reports.push(report);
       if (!isAsExpected(report)) status = worstStatus(status, ExitStatus.Differed);
     } catch (error) {

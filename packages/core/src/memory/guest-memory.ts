@@ -1,4 +1,4 @@
-import { RangeAllocator } from './range-allocator.ts';
+import { RangeAllocator, type TakenRange } from './range-allocator.ts';
 
 /** Bytes of a page, the unit in which machines share, convert and translate guest memory. */
 export const PAGE_SIZE = 4096;
@@ -14,6 +14,8 @@ export class GuestMemory {
   readonly u8: Uint8Array;
   readonly u16: Uint16Array;
   readonly u32: Uint32Array;
+  /** For private fields of a byte order that is not this processor's, or that are not aligned: never for what a ring shares. */
+  readonly view: DataView;
   readonly #allocator: RangeAllocator;
 
   /** Wraps `buffer`, whose length is a multiple of {@link PAGE_SIZE}. The buffer stays its owner's. */
@@ -26,6 +28,7 @@ export class GuestMemory {
     this.u8 = new Uint8Array(buffer);
     this.u16 = new Uint16Array(buffer);
     this.u32 = new Uint32Array(buffer);
+    this.view = new DataView(buffer);
     this.#allocator = new RangeAllocator('guest memory', PAGE_SIZE, buffer.byteLength - PAGE_SIZE);
   }
 
@@ -44,6 +47,11 @@ export class GuestMemory {
     const address = this.#allocator.allocate(length, alignment);
     this.u8.fill(0, address, address + length);
     return address;
+  }
+
+  /** The allocation that `address` lies in, or `undefined` where nothing is allocated. Cold. */
+  allocationAt(address: number): TakenRange | undefined {
+    return this.#allocator.rangeAt(address);
   }
 
   free(address: number): void {

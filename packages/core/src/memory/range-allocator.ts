@@ -5,6 +5,12 @@ interface FreeRun {
   length: number;
 }
 
+/** What `allocate` handed out: its first address, and its length in bytes. */
+export interface TakenRange {
+  readonly address: number;
+  readonly length: number;
+}
+
 /**
  * First-fit allocation of address ranges: guest memory, I/O virtual addresses. Not for the hot path.
  * Runs are kept in address order and merged when given back, so nothing leaks to fragmentation bookkeeping.
@@ -63,6 +69,14 @@ export class RangeAllocator {
         hint: `enlarge it in the profile, or ask for less (a smaller queue or depth)`,
       },
     );
+  }
+
+  /** The taken range that `address` lies in. Cold. */
+  rangeAt(address: number): TakenRange | undefined {
+    for (const [start, length] of this.#taken) {
+      if (address >= start && address < start + length) return { address: start, length };
+    }
+    return undefined;
   }
 
   /** Gives back what `allocate` returned. Throws `RangeError` for anything else. */

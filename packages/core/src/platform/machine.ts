@@ -1,3 +1,4 @@
+import type { DeviceAddressSpace } from '../address-space/device-address-space.ts';
 import type { FaultLog } from '../address-space/fault-log.ts';
 import type { Transport } from '../device/transport.ts';
 import type { ExperimentalBits } from '../features/experimental-bits.ts';
@@ -33,6 +34,11 @@ export interface MachineRequest {
   readonly needs: readonly FacilityToken[];
   /** Builds the platform's hardware in software; `undefined` when the plugin has none. */
   readonly simulate: ((memory: GuestMemory) => SimulatedHardware) | undefined;
+  /**
+   * Stands between the device and its address space, where the DMA sanitizer looks at what the device does. Nothing does unless given.
+   * A machine whose device is in another thread, or is not its own, cannot call it.
+   */
+  readonly watchDevice?: ((space: DeviceAddressSpace) => DeviceAddressSpace) | undefined;
   /** Folder that relative paths in the profile are resolved against. */
   readonly baseDirectory: string;
 }

@@ -28,6 +28,16 @@ describe('GuestMemory', () => {
     const memory = new GuestMemory(new SharedArrayBuffer(PAGE_SIZE));
     memory.u32[1] = 0x0403_0201;
     expect([...memory.u8.subarray(4, 8), memory.u16[2], memory.u16[3]]).toEqual([1, 2, 3, 4, 0x0201, 0x0403]);
+    expect(memory.view.getUint32(4, true)).toBe(0x0403_0201);
+  });
+
+  it('tells which allocation an address lies in', () => {
+    const memory = new GuestMemory(new ArrayBuffer(4 * PAGE_SIZE));
+    const address = memory.allocate(100);
+    expect(memory.allocationAt(address + 99)).toEqual({ address, length: 100 });
+    expect(memory.allocationAt(address + 100)).toBeUndefined();
+    memory.free(address);
+    expect(memory.allocationAt(address)).toBeUndefined();
   });
 
   it('knows what lies inside', () => {

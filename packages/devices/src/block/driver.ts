@@ -1,4 +1,5 @@
 import {
+  CACHE_LINE_SIZE,
   DmaDirection,
   FeatureSet,
   ScatterList,
@@ -46,6 +47,9 @@ export interface BlockDriverOptions {
   readonly byteOrder: ByteOrder;
 }
 
+/** From one status to the next: the device writes each. */
+const STATUS_STRIDE = CACHE_LINE_SIZE;
+
 /** The status before the device wrote one; no device answers with it. */
 const NO_STATUS = 0xff;
 
@@ -60,7 +64,6 @@ export class BlockDriver {
   readonly #memory: GuestMemory;
   readonly #queue: Virtqueue;
   readonly #littleEndian: boolean;
-  readonly #headerView: DataView;
   readonly #list: ScatterList;
   readonly #batch: UsedBatch;
   readonly #segment: number;
@@ -93,7 +96,6 @@ export class BlockDriver {
     this.#memory = memory;
     this.#queue = queue;
     this.#littleEndian = options.byteOrder === 'little';
-    this.#headerView = new DataView(memory.buffer);
     this.#segment = Math.min(maxBytes, config.sizeMax, mapping.limits.maxMappingSize);
     const segments = Math.ceil(maxBytes / this.#segment);
     if (segments > config.segMax)
@@ -119,7 +121,7 @@ export class BlockDriver {
     };
     try {
       this.#headers = open(depth * BLOCK_HEADER_SIZE, DmaDirection.ToDevice);
-      this.#statuses = open(depth, DmaDirection.Bidirectional);
+      this.#statuses = open(depth * STATUS_STRIDE, DmaDirection.Bidirectional);
       this.#data = open(depth * maxBytes, DmaDirection.Bidirectional);
     } catch (error) {
       for (const area of areas) area.release();
@@ -158,7 +160,7 @@ export class BlockDriver {
       throw new RangeError(`a request of ${bytes} bytes; the driver was made for ${this.maxBytes}`);
     const header = this.#headers.address + slot * BLOCK_HEADER_SIZE;
     this.#writeHeader(header, type, sector);
-    this.#memory.u8[this.#statuses.address + slot] = NO_STATUS;
+    this.#memory.u8[this.#statuses.address + slot * STATUS_STRIDE] = NO_STATUS;
     const list = this.#list;
     list.clear();
     const isWrite = type === VIRTIO_BLK_T_OUT;
@@ -205,7 +207,7 @@ export class BlockDriver {
   }
 
   #writeHeader(at: number, type: number, sector: number): void {
-    const view = this.#headerView;
+    const { view } = this.#memory;
     const littleEndian = this.#littleEndian;
     view.setUint32(at, type, littleEndian);
     view.setUint32(at + 4, 0, littleEndian);
@@ -222,7 +224,7 @@ export class BlockDriver {
       if (isWrite) list.addReadable(data + done, run);
       else list.addWritable(data + done, run);
     }
-    list.addWritable(this.#statuses.address + slot, 1);
+    list.addWritable(this.#statuses.address + slot * STATUS_STRIDE, 1);
   }
 
   #describePremapped(slot: number, data: DmaRegion, bytes: number, isWrite: boolean): void {
@@ -230,7 +232,7 @@ export class BlockDriver {
     const headers = this.#headers.region!;
     const statuses = this.#statuses.region!;
     headers.syncForDevice(slot * BLOCK_HEADER_SIZE, BLOCK_HEADER_SIZE);
-    statuses.syncForDevice(slot, 1);
+    statuses.syncForDevice(slot * STATUS_STRIDE, 1);
     const at = slot * this.maxBytes;
     if (isWrite) data.syncForDevice(at, bytes);
     list.addReadableRegion(headers, slot * BLOCK_HEADER_SIZE, BLOCK_HEADER_SIZE);
@@ -239,15 +241,15 @@ export class BlockDriver {
       if (isWrite) list.addReadableRegion(data, at + done, run);
       else list.addWritableRegion(data, at + done, run);
     }
-    list.addWritableRegion(statuses, slot, 1);
+    list.addWritableRegion(statuses, slot * STATUS_STRIDE, 1);
   }
 
   /** The status of a request that came back: an error also when the device wrote less than it had to. */
   #finish(slot: number, written: number): number {
     const bytes = this.#type[slot] === VIRTIO_BLK_T_OUT ? 0 : this.#length[slot]!;
-    this.#statuses.region?.syncForCpu(slot, 1);
+    this.#statuses.region?.syncForCpu(slot * STATUS_STRIDE, 1);
     if (bytes > 0) this.#data.region?.syncForCpu(slot * this.maxBytes, bytes < written ? bytes : written);
-    const status = this.#memory.u8[this.#statuses.address + slot]!;
+    const status = this.#memory.u8[this.#statuses.address + slot * STATUS_STRIDE]!;
     return status === NO_STATUS || (status === 0 && written < bytes + 1) ? VIRTIO_BLK_S_IOERR : status;
   }
 }

@@ -26,7 +26,13 @@ export class EntropyDriver {
   constructor(memory: GuestMemory, queue: Virtqueue, mapping: DmaMapping, options: EntropyDriverOptions) {
     const { depth: count, bytes, buffers } = options;
     this.#memory = memory;
-    this.#slots = new BufferSlots(memory, queue, mapping, { count, readable: 0, writable: bytes, buffers });
+    this.#slots = new BufferSlots(memory, queue, mapping, {
+      count,
+      readable: 0,
+      writable: bytes,
+      wipes: true,
+      buffers,
+    });
     this.#bytes = bytes;
   }
 
@@ -39,8 +45,6 @@ export class EntropyDriver {
   request(): number {
     const slot = this.#slots.take();
     if (slot < 0) return NO_BUFFER;
-    const address = this.#slots.writableAddress(slot);
-    this.#memory.u8.fill(0, address, address + this.#bytes);
     const reason = this.#slots.submit(slot, 0);
     if (reason < 0) this.#slots.give(slot);
     return reason;

@@ -132,10 +132,11 @@ export class NetDriver implements MessageDriver {
   #ask(control: BufferSlots): number {
     for (const link of this.#links) link.flush();
     const slot = control.take();
-    const view = new DataView(this.#memory.buffer, control.readableAddress(slot), NET_COMMAND_SIZE + 2);
-    view.setUint8(0, VIRTIO_NET_CTRL_MQ);
-    view.setUint8(1, VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET);
-    view.setUint16(NET_COMMAND_SIZE, this.#links.length, this.#options.byteOrder === 'little');
+    const { view } = this.#memory;
+    const at = control.readableAddress(slot);
+    view.setUint8(at, VIRTIO_NET_CTRL_MQ);
+    view.setUint8(at + 1, VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET);
+    view.setUint16(at + NET_COMMAND_SIZE, this.#links.length, this.#options.byteOrder === 'little');
     if (control.submit(slot, NET_COMMAND_SIZE + 2) < 0) {
       control.give(slot);
       return 0;

@@ -1,0 +1,54 @@
+import { relative } from 'node:path';
+import type { RunReport } from '@virtio-platform/runner';
+import type { Terminal } from './terminal.ts';
+
+/** Findings, and frames of each stack, that people are shown; `--json` has more. */
+const MOST_FINDINGS = 5;
+const MOST_FRAMES = 3;
+
+type Finding = RunReport['findings'][number];
+
+/** Prints what the DMA sanitizer found in a run: what, which buffer, where it was mapped and misused, and what to do. */
+export function printFindings(terminal: Terminal, { findings, sanitizer }: RunReport): void {
+  for (const finding of findings.slice(0, MOST_FINDINGS)) printFinding(terminal, finding);
+  const more = (sanitizer?.findings ?? 0) - MOST_FINDINGS;
+  if (more > 0) terminal.print(terminal.colors.dim(`  and ${more} more findings; --json has the first 256`));
+}
+
+function printFinding(terminal: Terminal, finding: Finding): void {
+  const { red, dim, bold } = terminal.colors;
+  terminal.print(`  ${red('finding')} ${bold(finding.code)} ${finding.what} ${dim(`[${finding.check}]`)}`);
+  const line = (title: string, text: string): void => terminal.print(`    ${dim(title.padEnd(8))} ${text}`);
+  line('buffer', placeOf(finding));
+  const stacks = [
+    ['mapped', finding.mappedAt],
+    ['added', finding.addedAt],
+    ['synced', finding.syncedAt],
+    ['unmapped', finding.unmappedAt],
+    ['misused', finding.misusedAt],
+  ] as const;
+  for (const [title, frames] of stacks) {
+    for (const [i, frame] of frames.slice(0, MOST_FRAMES).entries()) line(i === 0 ? title : '', local(terminal, frame));
+  }
+  line('do', finding.hint);
+}
+
+/** The buffer, and where a device has it. */
+function placeOf({ buffer, deviceAddress, device, queue, descriptor }: Finding): string {
+  const parts = [
+    buffer && `${buffer.length} bytes at ${buffer.address}`,
+    buffer?.direction,
+    deviceAddress && `device address ${deviceAddress} of ${device}`,
+    queue !== null && `queue ${queue}`,
+    descriptor !== null && `descriptor ${descriptor}`,
+  ];
+  return parts.filter(Boolean).join(', ');
+}
+
+/** A frame with the path as the user would write it. */
+function local(terminal: Terminal, frame: string): string {
+  return frame.replace(/(?<=\(|^)\/[^()]*(?=:\d+:\d+\)?$)/, (path) => {
+    const short = relative(terminal.cwd, path);
+    return short.startsWith('..') ? path : short;
+  });
+}

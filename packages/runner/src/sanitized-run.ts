@@ -1,0 +1,49 @@
+import { DmaSanitizer, type DeviceAddressSpace, type DmaFinding, type GuestMemory } from '@virtio-platform/core';
+import type { Profile } from '@virtio-platform/profile';
+import type { FindingReport, RunReport } from './report.ts';
+
+/** The DMA sanitizer of one run: there from the moment the machine has memory, which is while it boots. */
+export class SanitizedRun {
+  readonly #profile: Profile;
+  #sanitizer: DmaSanitizer | undefined;
+
+  constructor(profile: Profile) {
+    this.#profile = profile;
+  }
+
+  /** Looks at what the device does, where the machine lets it. */
+  readonly watchDevice = (space: DeviceAddressSpace): DeviceAddressSpace =>
+    this.open(space.memory).addressSpace(space, this.#profile.device.type);
+
+  /** The sanitizer of the run, over the machine's memory. */
+  open(memory: GuestMemory): DmaSanitizer {
+    return (this.#sanitizer ??= new DmaSanitizer(memory, { name: this.#profile.name }));
+  }
+
+  /** For the report, once everything was given back. */
+  get report(): Pick<RunReport, 'findings' | 'sanitizer'> {
+    const sanitizer = this.#sanitizer;
+    if (sanitizer === undefined) return { findings: [], sanitizer: null };
+    const { findings, seesDriver, seesDevice } = sanitizer;
+    return {
+      findings: findings.entries.map(findingReport),
+      sanitizer: { findings: findings.count, seesDriver, seesDevice },
+    };
+  }
+}
+
+function findingReport(finding: DmaFinding): FindingReport {
+  const { queue, descriptor, buffer, deviceAddress } = finding;
+  return {
+    ...finding,
+    queue: queue ?? null,
+    descriptor: descriptor ?? null,
+    buffer:
+      buffer === undefined ? null : { ...buffer, address: hex(buffer.address), direction: buffer.direction ?? null },
+    deviceAddress: deviceAddress === undefined ? null : hex(deviceAddress),
+  };
+}
+
+function hex(address: number | bigint): string {
+  return `0x${address.toString(16)}`;
+}

@@ -1,0 +1,149 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { PassThrough } from 'node:stream';
+import { runCommandLine } from '@virtio-platform/cli';
+import { DmaSanitizer } from '@virtio-platform/core';
+import { loadProfile } from '@virtio-platform/profile';
+import { runProfile } from '@virtio-platform/runner';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { reportsOf, ROOT, virtioPlatform } from '../command.ts';
+
+/** A device that writes where nothing is mapped, in the middle of a right driver's work. */
+const ROGUE = `extends: ${join(ROOT, 'profiles/pseries-dynamic.yaml')}
+profile: rogue
+matrix: []
+machine:
+  onFault: silent
+  rogue: [{ after: 100, access: write, address: 0x3ff00000, length: 64 }]
+workload: { requests: 200, blockSize: 512 }
+`;
+
+let folder: string;
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'virtio-platform-'));
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+afterEach(() => {
+  vi.restoreAllMocks();
+});
+
+function profile(name: string, rest: string): string {
+  const path = join(folder, name);
+  writeFileSync(path, ROGUE + rest);
+  return path;
+}
+
+/** Runs the command in this process, and returns what it printed on a terminal, or on something else. */
+async function print(words: readonly string[], isTTY: boolean): Promise<string> {
+  const stdout = Object.assign(new PassThrough(), { isTTY, columns: 200 });
+  await runCommandLine(words, { stdout, stderr: new PassThrough(), cwd: ROOT });
+  return String(stdout.read());
+}
+
+/** Frames without line and column, which move. */
+function withoutLines(text: string): string {
+  return text.replace(/\.ts:\d+:\d+/g, '.ts');
+}
+
+describe('a run under the sanitizer', () => {
+  it('has its findings in the report, and differs', async () => {
+    const path = profile('found.yaml', 'driver: { sanitize: true }\nexpect: { faults: 1 }\n');
+    const report = await runProfile(await loadProfile(path));
+    expect(report.differences).toEqual(['findings: expected 0, was 1']);
+    expect(report.sanitizer).toEqual({ findings: 1, seesDriver: true, seesDevice: true });
+    expect(report.findings).toEqual([
+      {
+        code: 'DMA-DEVICE-UNMAPPED',
+        check: 'DS-c',
+        what: 'the device wrote 64 bytes at an address where nothing is mapped',
+        device: 'block',
+        queue: null,
+        descriptor: null,
+        buffer: null,
+        deviceAddress: '0x3ff00000',
+        mappedAt: [],
+        addedAt: [],
+        syncedAt: [],
+        unmappedAt: [],
+        misusedAt: expect.arrayContaining([expect.stringContaining('SimulatedDevice.#misbehave')]),
+        hint: expect.stringContaining('map before'),
+      },
+    ]);
+  });
+
+  it('is as expected where the profile says how many findings there are', async () => {
+    const path = profile('expected.yaml', 'driver: { sanitize: true }\nexpect: { faults: 1, findings: 1 }\n');
+    expect((await runProfile(await loadProfile(path))).differences).toEqual([]);
+  });
+
+  it('differs without the sanitizer where the profile expects findings', async () => {
+    const path = profile('off.yaml', 'expect: { faults: 1, findings: 1 }\n');
+    const report = await runProfile(await loadProfile(path));
+    expect(report.differences).toEqual(['findings: expected 1, was 0']);
+    expect(report.sanitizer).toBeNull();
+  });
+
+  it('sees only the driver where the device is in a worker', async () => {
+    const path = profile('worker.yaml', 'driver: { sanitize: true }\nexpect: { faults: 1 }\n');
+    writeFileSync(path, readFileSync(path, 'utf8').replace('onFault', 'device: worker\n  onFault'));
+    const report = await runProfile(await loadProfile(path));
+    expect(report.sanitizer).toEqual({ findings: 0, seesDriver: true, seesDevice: false });
+    expect(report.differences).toEqual([]);
+  });
+
+  it('wraps nothing where it is off', async () => {
+    const names = ['memory', 'mapping', 'queue', 'transport', 'addressSpace'] as const;
+    const spies = names.map((name) => vi.spyOn(DmaSanitizer.prototype, name));
+    const path = join(ROOT, 'profiles/pseries-plain.yaml');
+    await runProfile(await loadProfile(path));
+    for (const spy of spies) expect(spy).not.toHaveBeenCalled();
+    const { workload, ...rest } = await loadProfile(path);
+    await runProfile({ ...rest, workload: { ...workload, requests: 100 } }, { sanitize: true });
+    for (const spy of spies) expect(spy).toHaveBeenCalled();
+  });
+});
+
+describe('virtio-platform run --sanitize', () => {
+  it('exits 1 with findings, and prints them as data', async () => {
+    const path = profile('command.yaml', 'expect: { faults: 1 }\n');
+    const result = await virtioPlatform(['run', path, '--sanitize', '--json']);
+    expect(result.status).toBe(1);
+    expect(reportsOf(result)[0]!.findings.map(({ code }) => code)).toEqual(['DMA-DEVICE-UNMAPPED']);
+    expect((await virtioPlatform(['run', path])).status).toBe(0);
+  });
+
+  it('prints them for people: what, which buffer, where, and what to do, with colour on a terminal only', async () => {
+    const path = profile('people.yaml', 'expect: { faults: 1, findings: 1 }\n');
+    const text = await print(['run', path, '--sanitize'], false);
+    expect(text).toContain(
+      '\n  finding DMA-DEVICE-UNMAPPED the device wrote 64 bytes at an address where nothing is mapped [DS-c]\n',
+    );
+    expect(text).toContain('\n    buffer   device address 0x3ff00000 of block\n');
+    expect(text).toMatch(
+      /\n {4}misused {2}SimulatedDevice\.#misbehave \(packages\/machine-simulated\/src\/simulated-device\.ts:\d+:\d+\)\n/,
+    );
+    expect(text).toContain('\n    do       map before');
+    expect(text).not.toContain('\u001B[');
+    const noColor = process.env['NO_COLOR'];
+    delete process.env['NO_COLOR'];
+    const coloured = await print(['run', path, '--sanitize'], true);
+    if (noColor !== undefined) process.env['NO_COLOR'] = noColor;
+    expect(coloured).toContain('\u001B[31mfinding\u001B[39m');
+  });
+
+  it('says where it cannot see the device', async () => {
+    const path = profile('blind.yaml', 'expect: { faults: 1 }\n');
+    writeFileSync(path, readFileSync(path, 'utf8').replace('onFault', 'device: worker\n  onFault'));
+    expect(await print(['run', path, '--sanitize'], false)).toContain('of one run the sanitizer saw only the driver');
+  });
+
+  it('is what the README shows', async () => {
+    const readme = readFileSync(join(ROOT, 'README.md'), 'utf8');
+    const shown = readme.slice(readme.indexOf('  finding DMA-'));
+    const path = profile('readme.yaml', 'expect: { faults: 1 }\n');
+    const text = await print(['run', path, '--sanitize'], false);
+    const printed = text.slice(text.indexOf('  finding DMA-'), text.indexOf('\n\n', text.indexOf('  finding DMA-')));
+    expect(withoutLines(shown.slice(0, shown.indexOf('```'))).trimEnd()).toBe(withoutLines(printed));
+  });
+});

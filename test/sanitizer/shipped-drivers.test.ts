@@ -1,0 +1,56 @@
+import { execFileSync } from 'node:child_process';
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { loadProfiles, type Profile } from '@virtio-platform/profile';
+import { runProfile } from '@virtio-platform/runner';
+import { describe, expect, it } from 'vitest';
+import { ROOT } from '../command.ts';
+
+const FOLDER = join(ROOT, 'profiles');
+const runs = await runsOf(FOLDER);
+const runsOfBackEnd = await runsOf(join(FOLDER, 'vhost-user'));
+
+async function runsOf(folder: string): Promise<Profile[]> {
+  const names = readdirSync(folder).filter((name) => name.endsWith('.yaml'));
+  return (await Promise.all(names.map((name) => loadProfiles(join(folder, name))))).flat();
+}
+
+/** A real back-end, which CI installs. */
+const mayRunBackEnd = ((): boolean => {
+  try {
+    execFileSync('qemu-storage-daemon', ['--version'], { stdio: 'ignore' });
+    return true;
+  } catch {
+    return process.env['CI'] !== undefined;
+  }
+})();
+
+/** Every access of the driver is looked at, so fewer requests do: still several times round each ring. */
+function sanitized(profile: Profile, buffers: Profile['driver']['buffers']): Profile {
+  const { workload } = profile;
+  const requests = Math.min(workload.requests, Math.max(300, 4 * workload.depth));
+  return {
+    ...profile,
+    driver: { ...profile.driver, sanitize: true, buffers },
+    workload: { ...workload, requests, blockSize: Math.min(workload.blockSize, 1024) },
+  };
+}
+
+describe.each(['premapped', 'streaming'] as const)('the shipped drivers with %s buffers', (buffers) => {
+  it.each(runs)('run clean under the sanitizer in $name', async (profile) => {
+    const report = await runProfile(sanitized(profile, buffers));
+    expect(report.findings).toEqual([]);
+    expect(report.workload.verified).toBe(true);
+    const isWorker = profile.machine.options['device'] === 'worker';
+    expect(report.sanitizer).toEqual({ findings: 0, seesDriver: true, seesDevice: !isWorker });
+  });
+});
+
+describe.skipIf(!mayRunBackEnd)('the block driver on a real back-end (qemu-system-common)', () => {
+  it.each(runsOfBackEnd)('runs clean under the sanitizer in $name, which cannot see the device', async (profile) => {
+    const report = await runProfile(sanitized(profile, profile.driver.buffers));
+    expect(report.findings).toEqual([]);
+    expect(report.workload.verified).toBe(true);
+    expect(report.sanitizer).toEqual({ findings: 0, seesDriver: true, seesDevice: false });
+  });
+});

@@ -1,0 +1,185 @@
+import {
+  DescriptorChain,
+  DirectDmaMapping,
+  DmaSanitizer,
+  FaultLog,
+  FINDING_KINDS,
+  GUEST_MEMORY,
+  GuestMemory,
+  openDeviceQueue,
+  openVirtqueue,
+  PHYSICAL_ADDRESS_SPACE,
+  PLATFORM,
+  ScatterList,
+  UsedBatch,
+  type DeviceAddressSpace,
+  type DeviceQueue,
+  type DmaFinding,
+  type DmaMapping,
+  type FindingCode,
+  type PlatformPlugin,
+  type QueueLayout,
+  type SanitizerOptions,
+  type Virtqueue,
+} from '@virtio-platform/core';
+import pseries, { pseriesOptionsSchema } from '@virtio-platform/platform-pseries';
+import sev, { sevOptionsSchema } from '@virtio-platform/platform-sev';
+import vfio, { vfioOptionsSchema } from '@virtio-platform/platform-vfio';
+import { container } from 'tsyringe';
+import { expect } from 'vitest';
+
+/** One of each kind of path: physical, translated per page, bounced, translated by the process. */
+export const PLATFORMS = ['legacy', 'pseries', 'sev', 'vfio'] as const;
+export type PlatformName = (typeof PLATFORMS)[number];
+
+interface Hardware {
+  readonly openMapping: (queue: number) => DmaMapping;
+  readonly space: DeviceAddressSpace;
+  readonly dispose: () => void;
+}
+
+const CAPACITY = 256;
+const QUEUE_SIZE = 16;
+
+function boot<Options>(plugin: PlatformPlugin<Options>, options: Options, memory: GuestMemory): Hardware {
+  const hardware = plugin.simulate!(memory, options);
+  const child = container.createChildContainer();
+  child.registerInstance(GUEST_MEMORY, memory);
+  for (const [token, facility] of hardware.facilities) child.registerInstance(token, facility);
+  plugin.register(child, options);
+  const platform = child.resolve(PLATFORM);
+  const blueprint = hardware.addressSpace(true);
+  const space = blueprint.open(memory, new FaultLog(), structuredClone(blueprint.state));
+  const openMapping = (queue: number): DmaMapping =>
+    platform.openMapping(platform.traits.mappedPath, { queue, capacity: CAPACITY });
+  return { openMapping, space, dispose: () => platform.dispose() };
+}
+
+function bootPlatform(name: PlatformName, memory: GuestMemory): Hardware {
+  if (name === 'pseries') {
+    const window = { kind: 'default', mapping: 'dynamic' };
+    return boot(pseries, pseriesOptionsSchema.parse({ window }), memory);
+  }
+  if (name === 'sev') return boot(sev, sevOptionsSchema.parse({ pool: '256KiB' }), memory);
+  if (name === 'vfio') return boot(vfio, vfioOptionsSchema.parse({}), memory);
+  const openMapping = (): DmaMapping => new DirectDmaMapping(memory, { path: 'physical', capacity: CAPACITY });
+  return { openMapping, space: PHYSICAL_ADDRESS_SPACE.open(memory, new FaultLog(), undefined), dispose: () => {} };
+}
+
+/** A guest under the sanitizer, for drivers that do it wrong on purpose. */
+export class WrongGuest {
+  readonly sanitizer: DmaSanitizer;
+  /** As the driver gets it. */
+  readonly memory: GuestMemory;
+  /** The same without anybody looking. */
+  readonly raw: GuestMemory;
+  readonly space: DeviceAddressSpace;
+  readonly words: Uint32Array = new Uint32Array(2);
+  readonly #hardware: Hardware;
+
+  constructor(platform: PlatformName, options: Partial<SanitizerOptions> = {}) {
+    this.raw = new GuestMemory(new SharedArrayBuffer(4 * 2 ** 20));
+    this.#hardware = bootPlatform(platform, this.raw);
+    this.sanitizer = new DmaSanitizer(this.raw, { name: platform, ...options });
+    this.memory = this.sanitizer.memory();
+    this.space = this.sanitizer.addressSpace(this.#hardware.space, 'block');
+  }
+
+  /** The mapping of a queue; `between` stands between the platform and the sanitizer. */
+  mapping(
+    queue = 0,
+    device = 'block',
+    between: (mapping: DmaMapping) => DmaMapping = (mapping) => mapping,
+  ): DmaMapping {
+    return this.sanitizer.mapping(between(this.#hardware.openMapping(queue)), device, queue);
+  }
+
+  /** A queue over a mapping of its own, with both its ends. */
+  queue(index = 0, layout: QueueLayout = 'split', mapping: DmaMapping = this.mapping(index)): WrongQueue {
+    return new WrongQueue(this, index, layout, mapping);
+  }
+
+  /** Memory that the driver wrote, at the start of a page. */
+  written(length: number): number {
+    const address = this.memory.allocate(length);
+    for (let i = 0; i < length; i++) this.memory.u8[address + i] = i + 1;
+    return address;
+  }
+
+  /** Gives back what the platform holds. After every mapping was disposed. */
+  dispose(): void {
+    this.#hardware.dispose();
+  }
+
+  codes(): FindingCode[] {
+    return this.sanitizer.findings.entries.map(({ code }) => code);
+  }
+}
+
+/** Expects one finding, of this code, about a driver in `file`, and gives it. */
+export function expectFinding(
+  guest: WrongGuest,
+  code: FindingCode,
+  fields: Partial<DmaFinding>,
+  file: string,
+): DmaFinding {
+  expect(guest.codes()).toEqual([code]);
+  const finding = guest.sanitizer.findings.entries[0]!;
+  expect(finding).toMatchObject({ ...FINDING_KINDS[code], device: 'block', ...fields });
+  expect(finding.misusedAt[0]).toContain(file);
+  return finding;
+}
+
+/** Both ends of a queue: the driver's under the sanitizer, and a device that does what a test tells it. */
+export class WrongQueue {
+  readonly guest: WrongGuest;
+  readonly mapping: DmaMapping;
+  readonly queue: Virtqueue;
+  readonly list: ScatterList = new ScatterList(4);
+  readonly chain: DescriptorChain = new DescriptorChain(QUEUE_SIZE);
+  readonly batch: UsedBatch = new UsedBatch(QUEUE_SIZE);
+  readonly #device: DeviceQueue;
+
+  constructor(guest: WrongGuest, index: number, layout: QueueLayout, mapping: DmaMapping) {
+    this.guest = guest;
+    this.mapping = mapping;
+    const ring = { eventIdx: true, byteOrder: 'little' } as const;
+    const options = {
+      ...ring,
+      index,
+      size: QUEUE_SIZE,
+      indirect: 0,
+      legacyLayout: false,
+      usedLength: 'strict',
+    } as const;
+    this.queue = guest.sanitizer.queue(openVirtqueue(layout, guest.raw, mapping, options), mapping, 'block');
+    const { addresses } = this.queue;
+    this.#device = openDeviceQueue(layout, guest.space, { ...ring, addresses, indirect: false });
+  }
+
+  /** Adds what is in the list, and shows it to the device. Returns the id. */
+  send(): number {
+    const id = this.queue.add(this.list);
+    this.queue.publish();
+    this.list.clear();
+    return id;
+  }
+
+  /** The device takes a buffer. */
+  pop(): void {
+    expect(this.#device.pop(this.chain)).toBe(true);
+  }
+
+  /** The device writes to segment `i` of the buffer that it took. */
+  write(i: number, length: number, value = 0xdd): void {
+    const { low, high } = this.chain;
+    this.guest.space.write(low[i]!, high[i]!, new Uint8Array(length).fill(value), 0, length);
+  }
+
+  /** The device returns the buffer, and the driver takes it. */
+  complete(written: number): void {
+    this.#device.push(this.chain.head, written);
+    this.#device.flush();
+    expect(this.queue.takeUsed(this.batch)).toBe(1);
+  }
+}
