@@ -9,7 +9,15 @@ describePlatformPlugin(pseries, { options: { window: { kind: 'ddw', mapping: 'li
 describePlatformPlugin(pseries, { options: { window: { kind: 'ddw', mapping: 'dynamic' } } });
 describePlatformPlugin(pseries, { options: { window: { kind: 'default', mapping: 'dynamic' } } });
 describePlatformPlugin(pseries, { options: { window: { kind: 'default', mapping: 'identity' } } });
-describePlatformPlugin(sev);
+for (const options of [
+  {},
+  { technology: 'snp', areas: 4, pool: '2MiB' },
+  { technology: 'tdx', minAlignMask: 0xfff },
+  { technology: 'sev', pool: '512KiB', areas: 2, minAlignMask: 0x1ff, boundary: '64KiB' },
+  { technology: 'restricted-pool', pool: '1MiB' },
+]) {
+  describePlatformPlugin(sev, { options });
+}
 for (const options of [
   {},
   { addressWidth: 48, reserved: [{ start: 0, size: '1MiB' }] },

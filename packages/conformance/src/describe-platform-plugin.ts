@@ -2,11 +2,13 @@ import assert from 'node:assert/strict';
 import {
   CORE_RULES,
   DMA_PATHS,
+  DmaDirection,
   facilityName,
   FaultLog,
   GUEST_MEMORY,
   GuestMemory,
   NEGOTIATION_STAGES,
+  PAGE_SIZE,
   PLATFORM,
   PLUGIN_API_VERSION,
   probeIdentity,
@@ -116,6 +118,35 @@ export const PLATFORM_PLUGIN_CHECKS: readonly ContractCheck<PlatformPluginSubjec
       dispose();
     },
   },
+  {
+    name: 'keeps the mappings of two queues apart',
+    async run(subject) {
+      const { memory, allocated, space, openMapping, dispose } = await compose(subject);
+      const [first, second] = [openMapping(0), openMapping(1)];
+      const buffer = memory.allocate(PAGE_SIZE);
+      memory.u8.fill(0x5a, buffer, buffer + 64);
+      const words = new Uint32Array(4);
+      const ids = [
+        first.map(buffer, 64, DmaDirection.ToDevice, words, 0),
+        second.map(buffer, 64, DmaDirection.ToDevice, words, 2),
+      ];
+      assert.deepEqual([first.statistics.live, second.statistics.live], [1, 1], 'each counts what is its own');
+      first.unmap(ids[0]!, 0);
+      // A whole ring comes and goes on the first queue, and then the first queue itself.
+      const ring = { layout: 'split', inOrder: false, indirect: 0, eventIdx: false } as const;
+      runRingEcho(memory, first, space, { ...ring, size: QUEUE_SIZE, requests: 16 });
+      first.dispose();
+      const seen = new Uint8Array(64);
+      assert.ok(space.read(words[2]!, words[3]!, seen, 0, 64), 'the device still reaches what the second queue mapped');
+      assert.ok(seen.every((byte) => byte === 0x5a));
+      second.unmap(ids[1]!, 0);
+      assert.deepEqual([second.statistics.live, space.faults.count], [0, 0]);
+      second.dispose();
+      memory.free(buffer);
+      dispose();
+      assert.equal(memory.allocated, allocated, 'all guest memory is given back');
+    },
+  },
   ...(['split', 'packed'] as const).map((layout) => ({
     name: `carries a ${layout} ring and its buffers, without a fault and with nothing left over`,
     async run(subject: PlatformPluginSubject): Promise<void> {
@@ -168,7 +199,8 @@ interface ComposedPlatform {
   readonly allocated: number;
   /** What a device that offers ACCESS_PLATFORM sees. */
   readonly space: DeviceAddressSpace;
-  readonly openMapping: () => DmaMapping;
+  /** Of queue 0 if not said otherwise. */
+  readonly openMapping: (queue?: number) => DmaMapping;
   readonly dispose: () => void;
 }
 
@@ -192,7 +224,7 @@ async function compose(subject: PlatformPluginSubject): Promise<ComposedPlatform
     memory,
     allocated,
     space,
-    openMapping: () => platform.openMapping(platform.traits.mappedPath, { queue: 0, capacity: MAPPING_CAPACITY }),
+    openMapping: (queue = 0) => platform.openMapping(platform.traits.mappedPath, { queue, capacity: MAPPING_CAPACITY }),
     dispose: () => platform.dispose(),
   };
 }

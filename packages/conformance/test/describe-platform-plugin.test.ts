@@ -4,7 +4,10 @@ import {
   PHYSICAL_ADDRESS_SPACE,
   PLATFORM,
   PLUGIN_API_VERSION,
+  type AddressSpaceBlueprint,
+  type DeviceAddressSpace,
   type DmaMapping,
+  type FaultLog,
   type GuestMemory,
   type Platform,
   type PlatformPlugin,
@@ -31,6 +34,8 @@ interface Wrong {
   readonly plugin?: Partial<PlatformPlugin>;
   readonly platform?: Partial<Platform>;
   readonly hardware?: Partial<SimulatedHardware>;
+  /** All queues get one and the same mapping. */
+  readonly sharesMapping?: boolean;
 }
 
 /** The platform of the test, with something wrong in it if asked for. */
@@ -74,17 +79,20 @@ function copyingPlugin(wrong: Wrong = {}): PlatformPlugin {
       });
     },
     simulate(memory) {
-      let space = PHYSICAL_ADDRESS_SPACE;
+      const mappings: PoisoningDmaMapping[] = [];
       const controller: Controller = {
         open(capacity) {
-          mapping = new PoisoningDmaMapping(memory, { capacity });
+          const [shared] = mappings;
+          if (wrong.sharesMapping === true && shared !== undefined) return shared;
+          const firstAddress = (FIRST_HIGH_WORD + mappings.length) * 2 ** 32;
+          const mapping = new PoisoningDmaMapping(memory, { capacity, firstAddress });
+          mappings.push(mapping);
           return mapping;
         },
       };
-      let mapping: PoisoningDmaMapping | undefined;
-      space = {
+      const space: AddressSpaceBlueprint = {
         state: undefined,
-        open: (_memory, faults) => lateSpace(memory, () => mapping!.openAddressSpace(faults)),
+        open: (_memory, faults) => lateSpace(memory, faults, mappings),
       };
       return {
         facilities: new Map([[CONTROLLER, controller]]),
@@ -97,23 +105,29 @@ function copyingPlugin(wrong: Wrong = {}): PlatformPlugin {
   });
 }
 
-type Space = ReturnType<PoisoningDmaMapping['openAddressSpace']>;
+/** The high word of the device addresses of the first mapping; each mapping has one of its own. */
+const FIRST_HIGH_WORD = 256;
 
-/** The device's view of a mapping that is opened later than the device is. */
-function lateSpace(memory: GuestMemory, open: () => Space): Space {
-  let opened: Space | undefined;
-  const space = (): Space => (opened ??= open());
+/** The device's view of mappings that are opened later than the device is. */
+function lateSpace(
+  memory: GuestMemory,
+  faults: FaultLog,
+  mappings: readonly PoisoningDmaMapping[],
+): DeviceAddressSpace {
+  const opened: DeviceAddressSpace[] = [];
+  const behind = (high: number): DeviceAddressSpace => {
+    const i = high - FIRST_HIGH_WORD;
+    return (opened[i] ??= mappings[i]!.openAddressSpace(faults));
+  };
   return {
     memory,
-    get faults() {
-      return space().faults;
-    },
+    faults,
     get generation() {
-      return space().generation;
+      return mappings.reduce((sum, _mapping, i) => sum + behind(FIRST_HIGH_WORD + i).generation, mappings.length);
     },
-    read: (...parameters) => space().read(...parameters),
-    write: (...parameters) => space().write(...parameters),
-    borrow: (...parameters) => space().borrow(...parameters),
+    read: (low, high, ...rest) => behind(high).read(low, high, ...rest),
+    write: (low, high, ...rest) => behind(high).write(low, high, ...rest),
+    borrow: (low, high, ...rest) => behind(high).borrow(low, high, ...rest),
   };
 }
 
@@ -161,6 +175,7 @@ const BROKEN: [check: string, wrong: string, what: Wrong][] = [
     'takes it for granted',
     { platform: { traits: { ...traits, mappedPath: 'identity', identityVerified: true } } },
   ],
+  ['keeps the mappings of two queues apart', 'has one for all', { sharesMapping: true }],
   [
     'carries a split ring and its buffers, without a fault and with nothing left over',
     'shows the device physical addresses',
