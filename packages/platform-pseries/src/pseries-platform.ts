@@ -123,7 +123,8 @@ export class PseriesPlatform implements Platform {
       addressMeaning: addressMeaning(window, isSecure),
       reachesAllMemory: this.#window?.reachesAllMemory ?? false,
       get identityVerified() {
-        return probeWindow();
+        // Where buffers are copied no address is that of the buffer, whatever the window is.
+        return isSecure ? undefined : probeWindow();
       },
       get bounceIsPhysical() {
         return probeBounce();
