@@ -7,11 +7,12 @@ export type DdwSize = { readonly bytes: number } | { readonly mostPages: number 
 
 /**
  * Asks for a 64-bit window as Linux `enable_ddw` does: query, then create. Where the machine has no further window the default one
- * has to make room: nobody uses it, and a reset brings it back if the other cannot be had.
- * Throws {@link DmaError} `ERR_DMA_WINDOW`, and then the windows are as they were.
+ * has to make room: nobody uses it, and a reset, which leaves no other, brings it back if the new one cannot be had.
+ * Throws {@link DmaError} `ERR_DMA_WINDOW`, and then nothing was created.
  */
 export function openDdwWindow(facility: TceFacility, pageSize: number, size: DdwSize): TceWindow {
-  if (query(facility).available > 0) return createDdwWindow(facility, pageSize, size);
+  const answer = query(facility);
+  if (answer.available > 0) return createDdwWindow(facility, answer, pageSize, size);
   if (facility.resetWindows === undefined) {
     throw windowError(
       'no further 64-bit window is available',
@@ -24,15 +25,19 @@ export function openDdwWindow(facility: TceFacility, pageSize: number, size: Ddw
     throw windowError(`ibm,remove-pe-dma-window answers ${removed} for the default window`, 'use window.kind: default');
   }
   try {
-    return createDdwWindow(facility, pageSize, size);
+    return createDdwWindow(facility, query(facility), pageSize, size);
   } catch (error) {
     facility.resetWindows();
     throw error;
   }
 }
 
-function createDdwWindow(facility: TceFacility, pageSize: number, size: DdwSize): TceWindow {
-  const { available, maxEntries, pageShifts } = query(facility);
+function createDdwWindow(
+  facility: TceFacility,
+  { available, maxEntries, pageShifts }: WindowQuery,
+  pageSize: number,
+  size: DdwSize,
+): TceWindow {
   const pageShift = Math.log2(pageSize);
   if (!pageShifts.includes(pageShift)) {
     const possible = pageShifts.map((shift) => formatByteSize(2 ** shift)).join(', ');
