@@ -4,11 +4,28 @@ import pseries from '@virtio-platform/platform-pseries';
 import sev from '@virtio-platform/platform-sev';
 import vfio from '@virtio-platform/platform-vfio';
 
+/** Each way of mapping, under each hypervisor, and the machines and guests that change how a window is had. */
+const PSERIES: readonly object[] = [
+  ...['qemu', 'kvm'].flatMap((hypervisor) => [
+    { hypervisor, window: { kind: 'ddw', mapping: 'linear' } },
+    { hypervisor, window: { kind: 'ddw', mapping: 'dynamic' } },
+    { hypervisor, window: { kind: 'default', mapping: 'dynamic' } },
+    { hypervisor, window: { kind: 'default', mapping: 'identity' } },
+  ]),
+  { window: { kind: 'ddw', mapping: 'linear', pageSize: '16MiB' } },
+  { window: { kind: 'ddw', mapping: 'dynamic', pageSize: '2MiB' } },
+  { dynamicWindows: 'replace', window: { kind: 'ddw', mapping: 'linear' } },
+  { dynamicWindows: 'replace', window: { kind: 'ddw', mapping: 'dynamic' } },
+  { dynamicWindows: 'none', window: { kind: 'default' } },
+  { onHypercallError: 'linux', window: { kind: 'ddw', mapping: 'dynamic' } },
+  { guestEndian: 'big' },
+  { secure: true, pool: '256KiB', window: { kind: 'ddw', mapping: 'linear' } },
+  { secure: true, pool: '256KiB', window: { kind: 'ddw', mapping: 'dynamic' } },
+  { secure: true, pool: '256KiB', window: { kind: 'default', mapping: 'identity' } },
+];
+
 describePlatformPlugin(legacy);
-describePlatformPlugin(pseries, { options: { window: { kind: 'ddw', mapping: 'linear' } } });
-describePlatformPlugin(pseries, { options: { window: { kind: 'ddw', mapping: 'dynamic' } } });
-describePlatformPlugin(pseries, { options: { window: { kind: 'default', mapping: 'dynamic' } } });
-describePlatformPlugin(pseries, { options: { window: { kind: 'default', mapping: 'identity' } } });
+for (const options of PSERIES) describePlatformPlugin(pseries, { options });
 for (const options of [
   {},
   { technology: 'snp', areas: 4, pool: '2MiB' },

@@ -4,21 +4,36 @@ import { H_NOT_ENOUGH_RESOURCES, H_SUCCESS, TCE_READ, TCE_WRITE } from './tce-fa
 import type { TceWindow } from './tce-window.ts';
 
 /**
+ * What becomes of a hypercall that fails for another reason than H_NOT_ENOUGH_RESOURCES. `fail`: the mapping fails. `linux`: nothing.
+ * Linux prints "tce_build_pSeriesLP: plpar_tce_put failed" and hands out an address without a translation, and a page that was not
+ * taken back it gives to the next owner; so the fault comes later, at the device, where nobody can tell why.
+ */
+export type OnHypercallError = 'fail' | 'linux';
+
+/**
  * A window in which every mapping gets bus pages of its own. One per device: all its queues share the window, so the
  * record of taken pages is here and not in their mappings. Hot: no allocation.
  */
 export class DynamicTceWindow {
   readonly table: TceWindow;
+  readonly #onHypercallError: OnHypercallError;
   readonly #busPages: BusPageAllocator;
+  #status: number = H_SUCCESS;
 
-  constructor(table: TceWindow) {
+  constructor(table: TceWindow, onHypercallError: OnHypercallError = 'fail') {
     this.table = table;
+    this.#onHypercallError = onHypercallError;
     this.#busPages = new BusPageAllocator(table.pages);
   }
 
   /** Bus pages in use, and those that could not be taken back. */
   get takenPages(): number {
     return this.#busPages.takenCount;
+  }
+
+  /** What the hypervisor answered to the last `map`: H_SUCCESS also where it was not asked. */
+  get status(): number {
+    return this.#status;
   }
 
   /**
@@ -29,15 +44,16 @@ export class DynamicTceWindow {
     const { pageSize, pages } = this.table;
     const inPage = address & (pageSize - 1);
     const count = Math.ceil((inPage + length) / pageSize);
+    this.#status = H_SUCCESS;
     if (count > pages) return DMA_TOO_LARGE;
     const page = this.#busPages.take(count, alignment > pageSize ? alignment / pageSize : 1);
     if (page < 0) return DMA_NO_SPACE;
     const status = this.table.put(page, count, address - inPage, permissionOf(direction));
-    if (status === H_SUCCESS) return page * pageSize + inPage;
+    this.#status = status;
+    const isTransient = status === H_NOT_ENOUGH_RESOURCES;
+    if (status === H_SUCCESS || (this.#onHypercallError === 'linux' && !isTransient)) return page * pageSize + inPage;
     this.#release(page, count);
-    // Only this one is transient. On any other Linux prints "tce_build_pSeriesLP: plpar_tce_put failed" and hands out an
-    // address without a translation, so the fault comes later, at the device, where nobody can tell why. It fails here.
-    return status === H_NOT_ENOUGH_RESOURCES ? DMA_NO_SPACE : DMA_UNREACHABLE;
+    return isTransient ? DMA_NO_SPACE : DMA_UNREACHABLE;
   }
 
   /** Takes back what `map` gave for the same length. Returns false when the hypervisor refused. */
@@ -47,9 +63,9 @@ export class DynamicTceWindow {
     return this.#release((offset - inPage) / pageSize, Math.ceil((inPage + length) / pageSize));
   }
 
-  /** Bus pages whose entries could not be cleared are never given out again: the device may still reach through them. */
+  /** Unless told to do as Linux, bus pages whose entries could not be cleared are never given out again: the device may still reach through them. */
   #release(page: number, count: number): boolean {
-    if (this.table.clear(page, count) !== H_SUCCESS) return false;
+    if (this.table.clear(page, count) !== H_SUCCESS && this.#onHypercallError === 'fail') return false;
     this.#busPages.give(page, count);
     return true;
   }

@@ -9,12 +9,15 @@ import { PSERIES_OPTIONS, PseriesPlatform } from './pseries-platform.ts';
 import { simulatePseries } from './simulated/simulate-pseries.ts';
 import { TCE_FACILITY } from './tce-facility.ts';
 
-export { DynamicTceWindow } from './dynamic-tce-window.ts';
+export { DynamicTceWindow, type OnHypercallError } from './dynamic-tce-window.ts';
+export { FailingTceFacility } from './failing-tce-facility.ts';
+export { type PseriesFailures } from './pseries-failures.ts';
 export { pseriesOptionsSchema, type PseriesOptions, type WindowOptions } from './pseries-options.ts';
 export { PSERIES_OPTIONS, PseriesPlatform } from './pseries-platform.ts';
 export { pseriesRules } from './pseries-rules.ts';
 export { SimulatedUltravisor } from './simulated/simulated-ultravisor.ts';
-export { SimulatedTceTables } from './simulated/simulated-tce-tables.ts';
+export { type DynamicWindows, type Hypervisor } from './simulated/hypervisor.ts';
+export { SimulatedTceTables, type SimulatedTceOptions } from './simulated/simulated-tce-tables.ts';
 export { TceDmaMapping } from './tce-dma-mapping.ts';
 export * from './tce-facility.ts';
 export { TceWindow } from './tce-window.ts';

@@ -1,42 +1,62 @@
 import { DmaError, formatByteSize } from '@virtio-platform/core';
-import { RTAS_SUCCESS, type TceFacility } from './tce-facility.ts';
+import { RTAS_SUCCESS, type TceFacility, type WindowQuery } from './tce-facility.ts';
 import { TceWindow } from './tce-window.ts';
 
+/** How large a window has to be; or how large it may be, where it is as large as the machine gives. */
+export type DdwSize = { readonly bytes: number } | { readonly mostPages: number };
+
 /**
- * Asks for a 64-bit window of at least `bytes`, as Linux `enable_ddw` does: query, then create. Without `bytes` the window
- * is as large as the machine gives, up to `mostPages`. Throws {@link DmaError} `ERR_DMA_WINDOW`, and then there is none.
+ * Asks for a 64-bit window as Linux `enable_ddw` does: query, then create. Where the machine has no further window the default one
+ * has to make room: nobody uses it, and a reset, which leaves no other, brings it back if the new one cannot be had.
+ * Throws {@link DmaError} `ERR_DMA_WINDOW`, and then nothing was created.
  */
-export function openDdwWindow(
-  facility: TceFacility,
-  pageSize: number,
-  size: { readonly bytes: number } | { readonly mostPages: number },
-): TceWindow {
-  const pageShift = Math.log2(pageSize);
-  const query = facility.queryWindows();
-  if (query.status !== RTAS_SUCCESS) {
+export function openDdwWindow(facility: TceFacility, pageSize: number, size: DdwSize): TceWindow {
+  const answer = query(facility);
+  if (answer.available > 0) return createDdwWindow(facility, answer, pageSize, size);
+  if (facility.resetWindows === undefined) {
     throw windowError(
-      `ibm,query-pe-dma-window answers ${query.status}`,
-      'the machine has no 64-bit windows; use window.kind: default',
+      'no further 64-bit window is available',
+      'another owner holds it, or the machine cannot restore the default one; use window.kind: default',
     );
   }
-  if (!query.pageShifts.includes(pageShift)) {
-    const possible = query.pageShifts.map((shift) => formatByteSize(2 ** shift)).join(', ');
+  const { defaultWindow } = facility;
+  const removed = facility.removeWindow(defaultWindow.liobn);
+  if (removed !== RTAS_SUCCESS) {
+    throw windowError(`ibm,remove-pe-dma-window answers ${removed} for the default window`, 'use window.kind: default');
+  }
+  try {
+    return createDdwWindow(facility, query(facility), pageSize, size);
+  } catch (error) {
+    facility.resetWindows();
+    throw error;
+  }
+}
+
+function createDdwWindow(
+  facility: TceFacility,
+  { available, maxEntries, pageShifts }: WindowQuery,
+  pageSize: number,
+  size: DdwSize,
+): TceWindow {
+  const pageShift = Math.log2(pageSize);
+  if (!pageShifts.includes(pageShift)) {
+    const possible = pageShifts.map((shift) => formatByteSize(2 ** shift)).join(', ');
     throw windowError(
       `the machine has no windows with pages of ${formatByteSize(pageSize)}`,
       `window.pageSize can be ${possible}`,
     );
   }
-  if (query.available < 1) {
+  if (available < 1) {
     throw windowError('no further 64-bit window is available', 'another owner holds it; use window.kind: default');
   }
-  const mostShift = Math.floor(Math.log2(query.maxEntries));
+  const mostShift = Math.floor(Math.log2(maxEntries));
   const wanted =
     'bytes' in size
       ? Math.max(0, Math.ceil(Math.log2(size.bytes)) - pageShift)
       : Math.min(mostShift, Math.floor(Math.log2(size.mostPages)));
   if (wanted > mostShift) {
     throw windowError(
-      `all of memory takes ${2 ** wanted} pages of ${formatByteSize(pageSize)}, and a window has at most ${query.maxEntries}`,
+      `all of memory takes ${2 ** wanted} pages of ${formatByteSize(pageSize)}, and a window has at most ${maxEntries}`,
       'raise window.pageSize, or use window.mapping: dynamic',
     );
   }
@@ -48,6 +68,15 @@ export function openDdwWindow(
     );
   }
   return new TceWindow(facility, created.window);
+}
+
+function query(facility: TceFacility): WindowQuery {
+  const answer = facility.queryWindows();
+  if (answer.status === RTAS_SUCCESS) return answer;
+  throw windowError(
+    `ibm,query-pe-dma-window answers ${answer.status}`,
+    'the machine has no 64-bit windows; use window.kind: default',
+  );
 }
 
 /** A window that cannot be had or set up. */

@@ -2,7 +2,7 @@ import type { DmaMapping, DmaPath, GuestMemory } from '@virtio-platform/core';
 import { DirectTceWindow } from './direct-tce-window.ts';
 import { DynamicTceWindow } from './dynamic-tce-window.ts';
 import { openDdwWindow } from './open-ddw-window.ts';
-import type { WindowOptions } from './pseries-options.ts';
+import type { PseriesOptions, WindowOptions } from './pseries-options.ts';
 import { TceDmaMapping } from './tce-dma-mapping.ts';
 import type { TceFacility } from './tce-facility.ts';
 import { TceWindow } from './tce-window.ts';
@@ -33,8 +33,8 @@ export function windowPath({ mapping }: WindowOptions): Extract<DmaPath, 'identi
 }
 
 /** Opens the window that the options ask for. Throws {@link DmaError} `ERR_DMA_WINDOW`, and then nothing is left behind. */
-export function openWindow(facility: TceFacility, memory: GuestMemory, options: WindowOptions): OpenedWindow {
-  const { kind, mapping, pageSize } = options;
+export function openWindow(facility: TceFacility, memory: GuestMemory, options: PseriesOptions): OpenedWindow {
+  const { kind, mapping, pageSize } = options.window;
   // Not checked: a machine that does not take its window back is about to end, and the window with it.
   const remove = (table: TceWindow): void => void facility.removeWindow(table.window.liobn);
   const defaultWindow = (): TceWindow => new TceWindow(facility, facility.defaultWindow);
@@ -54,7 +54,7 @@ export function openWindow(facility: TceFacility, memory: GuestMemory, options: 
   }
   const mostPages = Math.max(DYNAMIC_PAGES_AT_LEAST, DYNAMIC_BYTES / pageSize);
   const table = kind === 'ddw' ? openDdwWindow(facility, pageSize, { mostPages }) : defaultWindow();
-  const window = new DynamicTceWindow(table);
+  const window = new DynamicTceWindow(table, options.onHypercallError);
   return {
     openMapping: (capacity, coherent) => new TceDmaMapping(memory, window, capacity, coherent),
     isIdentity: () => false,

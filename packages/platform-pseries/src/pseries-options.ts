@@ -1,6 +1,9 @@
 import { BOUNCE_SEGMENT_SLOTS, BOUNCE_SLOT_SIZE, formatByteSize, type ByteOrder } from '@virtio-platform/core';
 import { z } from 'zod';
 import { byteSize } from './byte-size.ts';
+import type { OnHypercallError } from './dynamic-tce-window.ts';
+import { pseriesFailuresSchema, type PseriesFailures } from './pseries-failures.ts';
+import { DYNAMIC_WINDOWS, HYPERVISORS, type DynamicWindows, type Hypervisor } from './simulated/hypervisor.ts';
 
 export type WindowKind = 'default' | 'ddw';
 export type WindowMapping = 'identity' | 'dynamic' | 'linear';
@@ -20,8 +23,14 @@ export interface PseriesOptions {
   readonly secure: boolean;
   /** Bytes of the bounce pool of a secure guest. */
   readonly pool: number;
+  readonly onHypercallError: OnHypercallError;
   /** Bytes of the simulated default window. */
   readonly defaultWindowSize: number;
+  /** Which hypervisor the simulated machine has. */
+  readonly hypervisor: Hypervisor;
+  /** Which windows the simulated machine gives besides the default one. */
+  readonly dynamicWindows: DynamicWindows;
+  readonly failures: PseriesFailures;
 }
 
 const SEGMENT = BOUNCE_SLOT_SIZE * BOUNCE_SEGMENT_SLOTS;
@@ -81,12 +90,33 @@ export const pseriesOptionsSchema: z.ZodType<PseriesOptions> = z.strictObject({
       error: 'a bounce pool is a multiple of 256KiB, and at most 1GiB',
     })
     .describe('Shared memory of a secure guest that buffers are copied through: a multiple of 256KiB. Default 1MiB.'),
+  onHypercallError: z
+    .enum(['fail', 'linux'])
+    .default('fail')
+    .describe(
+      'What becomes of a hypercall that fails for another reason than H_NOT_ENOUGH_RESOURCES. fail: the mapping fails. linux: it is only printed there, so the mapping succeeds without a translation, and the device faults later.',
+    ),
   defaultWindowSize: byteSize
     .default(2 ** 30)
     .refine((bytes) => bytes % DEFAULT_WINDOW_PAGE === 0 && bytes >= 2 * DEFAULT_WINDOW_PAGE && bytes <= 2 ** 32, {
       error: 'the default window is 8KiB to 4GiB, in pages of 4KiB',
     })
     .describe('Size of the default window on the simulated machine. Small values show what happens when it is full.'),
+  hypervisor: z
+    .enum(HYPERVISORS)
+    .default('qemu')
+    .describe(
+      'How strict the simulated hypervisor is. qemu: rounds bus addresses down, stores any entry, and leaves half done what fails half-way. kvm: checks a hypercall before it changes anything, as KVM and PowerVM.',
+    ),
+  dynamicWindows: z
+    .enum(DYNAMIC_WINDOWS)
+    .default('beside')
+    .describe(
+      'Whether the simulated machine gives 64-bit windows. beside: one beside the default window. replace: one window in all, so that the default one has to go first. none: it knows no such calls.',
+    ),
+  failures: pseriesFailuresSchema
+    .prefault({})
+    .describe('What the hypervisor, the firmware and the ultravisor refuse on purpose, and when.'),
 });
 
 /** Which keys cannot go together, and what is possible instead. */

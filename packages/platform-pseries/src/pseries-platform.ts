@@ -18,7 +18,9 @@ import {
   type PlatformTraits,
 } from '@virtio-platform/core';
 import { injectable, type InjectionToken } from 'tsyringe';
+import { FailingTceFacility } from './failing-tce-facility.ts';
 import { openWindow, windowPath, type OpenedWindow } from './opened-window.ts';
+import { refusesAny } from './pseries-failures.ts';
 import type { PseriesOptions, WindowOptions } from './pseries-options.ts';
 import { pseriesRules } from './pseries-rules.ts';
 import { TCE_FACILITY, type TceFacility } from './tce-facility.ts';
@@ -41,7 +43,7 @@ export class PseriesPlatform implements Platform {
   readonly name = 'pseries';
   readonly rules: readonly NegotiationRule[];
   readonly guestByteOrder: ByteOrder;
-  readonly #options: WindowOptions;
+  readonly #options: PseriesOptions;
   readonly #memory: GuestMemory;
   readonly #facility: TceFacility;
   readonly #mappedPath: Exclude<DmaPath, 'physical'>;
@@ -58,15 +60,16 @@ export class PseriesPlatform implements Platform {
     @inject(GUEST_MEMORY) memory: GuestMemory,
     @inject(TCE) facility: TceFacility,
   ) {
-    this.#options = options.window;
+    this.#options = options;
     this.#memory = memory;
-    this.#facility = facility;
+    this.#facility = refusesAny(options.failures) ? new FailingTceFacility(facility, options.failures) : facility;
     this.guestByteOrder = options.guestEndian;
     this.rules = pseriesRules(options);
     const path = windowPath(options.window);
     this.#mappedPath = options.secure ? BOUNCED_PATHS[path] : path;
     if (!options.secure) return;
-    if (facility.ultravisor === undefined) {
+    const { ultravisor } = this.#facility;
+    if (ultravisor === undefined) {
       throw new CodedError(
         'ERR_PLUGIN_FACILITY',
         'pseries: this machine has no ultravisor, which a secure guest needs',
@@ -75,7 +78,7 @@ export class PseriesPlatform implements Platform {
         },
       );
     }
-    const shared = new SharedMemory(memory, facility.ultravisor);
+    const shared = new SharedMemory(memory, ultravisor);
     this.#shared = shared;
     this.#bounced = new BouncedMappings(memory, { bytes: options.pool }, () => this.#open().openMapping(1, shared));
     this.#unflagged = new BouncedMappings(memory, { bytes: options.pool }, () => this.#openPhysical());
@@ -107,19 +110,21 @@ export class PseriesPlatform implements Platform {
 
   #stateTraits(): PlatformTraits {
     const isSecure = this.#shared !== undefined;
-    if (this.#options.mapping === 'identity') this.#open();
+    const { window } = this.#options;
+    if (window.mapping === 'identity') this.#open();
     const probeWindow = (): boolean | undefined => this.#probeWindow();
     const probeBounce = (): boolean => isSecure && probeCoherentIdentity(this.#openPhysical());
     return {
       restrictedMemory: isSecure,
       restrictedUnchecked: isSecure,
       // Through the other windows a device reaches all of memory.
-      isolates: this.#options.mapping === 'dynamic',
+      isolates: window.mapping === 'dynamic',
       mappedPath: this.#mappedPath,
-      addressMeaning: addressMeaning(this.#options, isSecure),
+      addressMeaning: addressMeaning(window, isSecure),
       reachesAllMemory: this.#window?.reachesAllMemory ?? false,
       get identityVerified() {
-        return probeWindow();
+        // Where buffers are copied no address is that of the buffer, whatever the window is.
+        return isSecure ? undefined : probeWindow();
       },
       get bounceIsPhysical() {
         return probeBounce();
@@ -164,7 +169,7 @@ function addressMeaning({ kind, mapping, pageSize }: WindowOptions, isSecure: bo
     return `the bus address of a ${what} is its physical address: entry i of the TCE table points at page i, which was probed`;
   const pages = formatByteSize(pageSize);
   if (mapping === 'linear') {
-    return `the bus address of a ${what} is its physical address plus the base of the 64-bit window (2^59), which maps all of memory in pages of ${pages}`;
+    return `the bus address of a ${what} is its physical address plus the base of the 64-bit window (2^59, or 0 where it takes the place of the default one), which maps all of memory in pages of ${pages}`;
   }
   const window = kind === 'default' ? 'default 32-bit' : '64-bit';
   if (isSecure) return `the bounce pool is shared and mapped in the ${window} window; a bus address is that of a slot`;

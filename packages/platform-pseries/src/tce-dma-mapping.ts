@@ -14,6 +14,7 @@ import {
   type GuestMemory,
 } from '@virtio-platform/core';
 import type { DynamicTceWindow } from './dynamic-tce-window.ts';
+import { H_SUCCESS } from './tce-facility.ts';
 import { TceRegion } from './tce-region.ts';
 
 /**
@@ -104,10 +105,12 @@ export class TceDmaMapping implements DmaMapping {
     const bytes = Math.ceil(length / PAGE_SIZE) * PAGE_SIZE;
     const address = this.#coherent.allocate(bytes, Math.max(alignment, PAGE_SIZE));
     const free = (): void => this.#coherent.free(address);
+    const taken = this.#window.takenPages;
     try {
       return this.#openRegion(address, length, DmaDirection.Bidirectional, alignment, free);
     } catch (error) {
-      free();
+      // Bus pages that were kept may still lead to it.
+      if (this.#window.takenPages === taken) free();
       throw error;
     }
   }
@@ -147,28 +150,25 @@ export class TceDmaMapping implements DmaMapping {
   #regionError(reason: number, length: number): DmaError {
     const { window, pages } = this.#window.table;
     const where = `DMA window 0x${window.base.toString(16)}+0x${window.size.toString(16)}`;
-    if (reason === DMA_NO_SPACE) {
-      const taken = this.#window.takenPages;
-      return new DmaError(
-        'ERR_DMA_EXHAUSTED',
-        `${where}: no room for ${length} bytes; ${taken} of ${pages} pages are taken`,
-        {
-          hint: 'use a window of kind ddw, or ask for less (a smaller queue or depth)',
-        },
-      );
-    }
     if (reason === DMA_TOO_LARGE) {
       const most = formatByteSize(this.limits.maxMappingSize);
       return new DmaError(
         'ERR_DMA_RANGE',
         `${where}: ${length} bytes are more than the ${most} that one mapping can have here`,
-        {
-          hint: 'use a window of kind ddw, or map it in parts',
-        },
+        { hint: 'use a window of kind ddw, or map it in parts' },
       );
     }
-    return new DmaError('ERR_DMA_RANGE', `${where}: the hypervisor refused to map ${length} bytes`, {
-      hint: 'the machine does not let this guest map this memory, or the window is gone',
-    });
+    const { status, takenPages } = this.#window;
+    if (status !== H_SUCCESS) {
+      const code = reason === DMA_NO_SPACE ? 'ERR_DMA_EXHAUSTED' : 'ERR_DMA_RANGE';
+      return new DmaError(code, `${where}: the hypervisor answers ${status} while ${length} bytes are mapped`, {
+        hint: 'the machine has no resources for it, does not let this guest map this memory, or the window is gone',
+      });
+    }
+    return new DmaError(
+      'ERR_DMA_EXHAUSTED',
+      `${where}: no room for ${length} bytes; ${takenPages} of ${pages} pages are taken`,
+      { hint: 'use a window of kind ddw, or ask for less (a smaller queue or depth)' },
+    );
   }
 }

@@ -4,9 +4,13 @@ import type { FacilityToken, MemoryConversion } from '@virtio-platform/core';
 export const H_SUCCESS = 0;
 export const H_HARDWARE = -1;
 export const H_FUNCTION = -2;
+export const H_PRIVILEGE = -3;
 export const H_PARAMETER = -4;
+export const H_NO_MEM = -9;
 /** Ours for tables that a device relies on as they are: no standard has such a thing. */
 export const H_PERMISSION = -11;
+export const H_RESOURCE = -16;
+/** The only one that Linux takes for a failure of the mapping: it undoes what it wrote, and the request is made again later. */
 export const H_NOT_ENOUGH_RESOURCES = -44;
 
 /** Return codes of RTAS calls. */
@@ -32,7 +36,7 @@ export interface DmaWindow {
   readonly pageShift: number;
 }
 
-/** What ibm,query-pe-dma-window answers. */
+/** What ibm,query-pe-dma-window answers. Only the status counts where it is not RTAS_SUCCESS. */
 export interface WindowQuery {
   readonly status: number;
   /** How many more windows can be created. */
@@ -62,6 +66,8 @@ export interface TceFacility {
   /** `windowShift` is log2 of the window's bytes. */
   createWindow(pageShift: number, windowShift: number): { readonly status: number; readonly window?: DmaWindow };
   removeWindow(liobn: number): number;
+  /** Only the default window is left, and it is empty. An extension of the calls above: `undefined` where the machine lacks it. */
+  resetWindows?(): number;
 }
 
 export const TCE_FACILITY: FacilityToken = Symbol.for('@virtio-platform/platform-pseries:TceFacility');

@@ -1,6 +1,8 @@
-import { TCE_LIST_ENTRIES, H_SUCCESS, type DmaWindow, type TceFacility } from './tce-facility.ts';
+import { H_HARDWARE, H_SUCCESS, TCE_LIST_ENTRIES, type DmaWindow, type TceFacility } from './tce-facility.ts';
 
 const WORD = 0x1_0000_0000;
+/** A page that is not taken back is lost to the window, and its memory to the guest; so it is worth asking more than once. */
+const CLEAR_ATTEMPTS = 3;
 
 /**
  * A DMA window and its table of translation control entries, by page number. Inside a window an address is an offset, a
@@ -62,8 +64,8 @@ export class TceWindow {
   }
 
   /**
-   * Takes the permissions of `count` pages away. Returns the code of a hypercall that failed, after trying all. In lists of
-   * 512 as Linux (`tce_freemulti_pSeriesLP`): a hypervisor need not do more in one call.
+   * Takes the permissions of `count` pages away. Returns the code of a hypercall that failed again and again, after trying all.
+   * In lists of 512 as Linux (`tce_freemulti_pSeriesLP`): a hypervisor need not do more in one call.
    */
   clear(page: number, count: number): number {
     const bus = this.#bus;
@@ -71,7 +73,10 @@ export class TceWindow {
     for (let done = 0; done < count; done += TCE_LIST_ENTRIES) {
       const entries = Math.min(count - done, TCE_LIST_ENTRIES);
       this.writeBusAddress((page + done) * this.pageSize, bus, 0);
-      const status = this.#facility.stuffTce(this.#liobn, bus[0]!, bus[1]!, 0, 0, entries);
+      let status = H_HARDWARE;
+      for (let attempt = 0; attempt < CLEAR_ATTEMPTS && status !== H_SUCCESS; attempt++) {
+        status = this.#facility.stuffTce(this.#liobn, bus[0]!, bus[1]!, 0, 0, entries);
+      }
       if (status !== H_SUCCESS) result = status;
     }
     return result;

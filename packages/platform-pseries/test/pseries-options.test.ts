@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { pseriesOptionsSchema } from '../src/index.ts';
+import { H_HARDWARE, H_NOT_ENOUGH_RESOURCES, pseriesOptionsSchema } from '../src/index.ts';
 
 function issuesOf(options: unknown): { path: string; message: string }[] {
   const result = pseriesOptionsSchema.safeParse(options);
@@ -14,7 +14,11 @@ describe('the options of pseries', () => {
       guestEndian: 'little',
       secure: false,
       pool: 2 ** 20,
+      onHypercallError: 'fail',
       defaultWindowSize: 2 ** 30,
+      hypervisor: 'qemu',
+      dynamicWindows: 'beside',
+      failures: { hypercall: { result: H_HARDWARE }, window: {}, share: {}, invalidation: {} },
     });
   });
 
@@ -57,6 +61,24 @@ describe('the options of pseries', () => {
     ]);
   });
 
+  it('name the code that a hypercall is refused with', () => {
+    const { failures } = pseriesOptionsSchema.parse({
+      failures: { hypercall: { every: 50, result: 'H_NOT_ENOUGH_RESOURCES' }, share: { nth: [1] } },
+    });
+    expect(failures.hypercall).toEqual({ every: 50, result: H_NOT_ENOUGH_RESOURCES });
+    expect(failures.share).toEqual({ nth: [1] });
+  });
+
+  it.each([
+    [{ hypercall: { result: 'H_SUCCESS' } }, 'failures.hypercall.result'],
+    [{ hypercall: { every: 0 } }, 'failures.hypercall.every'],
+    [{ window: { result: 'H_HARDWARE' } }, 'failures.window'],
+    [{ share: { rate: 2 } }, 'failures.share.rate'],
+    [{ invalidation: { nth: [0] } }, 'failures.invalidation.nth.0'],
+  ])('refuse the failures %j at the offending key', (failures, path) => {
+    expect(issuesOf({ failures }).map((issue) => issue.path)).toEqual([path]);
+  });
+
   it('are described for editors, every one of them', () => {
     const schema = z.toJSONSchema(pseriesOptionsSchema, { target: 'draft-7', io: 'input', unrepresentable: 'any' });
     const size = [
@@ -80,6 +102,18 @@ describe('the options of pseries', () => {
         secure: { description, type: 'boolean', default: false },
         pool: { description, anyOf: size },
         defaultWindowSize: { description, anyOf: size },
+        onHypercallError: { description, enum: ['fail', 'linux'] },
+        hypervisor: { description, enum: ['qemu', 'kvm'] },
+        dynamicWindows: { description, enum: ['beside', 'replace', 'none'] },
+        failures: {
+          description,
+          properties: {
+            hypercall: { description, properties: { every: { description, type: 'integer' } } },
+            window: { description },
+            share: { description },
+            invalidation: { description },
+          },
+        },
       },
     });
     expect(schema).not.toHaveProperty('required');

@@ -29,7 +29,7 @@ export class FailurePlan {
     this.#nth = new Set(nth);
     this.#every = every;
     this.#threshold = rate * 2 ** 32;
-    this.#state = seed === 0 ? 1 : seed | 0;
+    this.#state = scramble(seed) || 1;
   }
 
   /** How often it was asked, and how often the answer was that it fails. */
@@ -59,4 +59,12 @@ export class FailurePlan {
     this.#state = state ^= state << 5;
     return state >>> 0 < this.#threshold;
   }
+}
+
+/** A small seed would make the first number small, and the first time fail. The finalizer of MurmurHash3. */
+function scramble(seed: number): number {
+  let state = seed | 0;
+  state = Math.imul(state ^ (state >>> 16), 0x85eb_ca6b);
+  state = Math.imul(state ^ (state >>> 13), 0xc2b2_ae35);
+  return state ^ (state >>> 16);
 }

@@ -33,6 +33,12 @@ describe('FailurePlan', () => {
     expect([plan.count, plan.failed]).toEqual([7, 3]);
   });
 
+  it('does not fail at once because its seed is small', () => {
+    const seeds = Array.from({ length: 1000 }, (_, i) => i + 1);
+    const atOnce = seeds.filter((seed) => new FailurePlan({ rate: 0.01, seed }).next());
+    expect(atOnce.length).toBeLessThan(30);
+  });
+
   it.each([{ nth: [0] }, { nth: [1.5] }, { every: -1 }, { rate: -0.1 }, { rate: 1.1 }, { rate: Number.NaN }])(
     'refuses %j',
     (schedule) => {

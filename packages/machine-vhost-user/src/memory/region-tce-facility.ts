@@ -114,11 +114,21 @@ export class RegionTceFacility implements TceFacility {
   removeWindow(liobn: number): number {
     const table = this.#table(liobn);
     if (table === undefined) return RTAS_PARAMETER_ERROR;
-    this.#tables[liobn - FIRST_LIOBN] = undefined;
-    if (this.#isApplied) this.#regions?.replace(table.busAddress(0), table.busAddress(table.entries), []);
+    this.#remove(table);
     const isLast = this.#active().length === 0;
     if (isLast && table.window !== DEFAULT_WINDOW) this.#tables[0] = new TceTable(DEFAULT_WINDOW);
     return RTAS_SUCCESS;
+  }
+
+  resetWindows(): number {
+    for (const table of this.#active()) this.#remove(table);
+    this.#tables[0] = new TceTable(DEFAULT_WINDOW);
+    return RTAS_SUCCESS;
+  }
+
+  #remove(table: TceTable): void {
+    this.#tables[table.window.liobn - FIRST_LIOBN] = undefined;
+    if (this.#isApplied) this.#regions?.replace(table.busAddress(0), table.busAddress(table.entries), []);
   }
 
   /** Writes `count` entries, those that fit in the window if not all do, and lets the back-end see them. */

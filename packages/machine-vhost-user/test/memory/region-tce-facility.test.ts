@@ -232,4 +232,18 @@ describe('RegionTceFacility', () => {
     expect(tables.queryWindows().available).toBe(2);
     expect(tables.createWindow(16, 30).window).toMatchObject({ liobn: DEFAULT, base: 0n });
   });
+
+  it('has the default window and no other after a reset, and it is empty', () => {
+    const tables = new RegionTceFacility(MEMORY, undefined);
+    const words = new Uint32Array(2);
+    tables.createWindow(16, 30);
+    tables.putTce(DEFAULT, 0, 0, 3, 0);
+    tables.removeWindow(DEFAULT + 1);
+    tables.createWindow(16, 30);
+    expect(tables.resetWindows()).toBe(RTAS_SUCCESS);
+    expect(tables.getTce(DEFAULT + 1, 0, SECOND_HIGH, words)).toBe(H_PARAMETER);
+    expect(tables.getTce(DEFAULT, 0, 0, words)).toBe(H_SUCCESS);
+    expect([...words]).toEqual([0, 0]);
+    expect(tables.queryWindows().available).toBe(1);
+  });
 });

@@ -12,10 +12,17 @@ import { SimulatedUltravisor } from './simulated-ultravisor.ts';
 
 /** The tables of a POWER guest in software, and if it is a secure one, the ultravisor that guards its pages. */
 export function simulatePseries(memory: GuestMemory, options: PseriesOptions): SimulatedHardware {
-  const { defaultWindowSize, guestEndian, secure } = options;
+  const { defaultWindowSize, dynamicWindows, failures, guestEndian, hypervisor, secure } = options;
   const pages = secure ? PageStates.create(memory.size) : undefined;
   const ultravisor = pages && new SimulatedUltravisor(memory, pages);
-  const tables = new SimulatedTceTables({ memorySize: memory.size, defaultWindowSize, ultravisor });
+  const tables = new SimulatedTceTables({
+    memorySize: memory.size,
+    defaultWindowSize,
+    ultravisor,
+    hypervisor,
+    dynamicWindows,
+    lostInvalidations: failures.invalidation,
+  });
   const translated = blueprint({ tables: tables.state, pages: pages?.buffer });
   const ignoring = blueprint({ tables: undefined, pages: pages?.buffer });
   return {

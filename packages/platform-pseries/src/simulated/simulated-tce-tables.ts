@@ -1,4 +1,4 @@
-import type { MemoryConversion } from '@virtio-platform/core';
+import type { FailureSchedule, MemoryConversion } from '@virtio-platform/core';
 import {
   H_PARAMETER,
   H_PERMISSION,
@@ -13,6 +13,7 @@ import {
   type TceFacility,
   type WindowQuery,
 } from '../tce-facility.ts';
+import type { DynamicWindows, Hypervisor } from './hypervisor.ts';
 import {
   allocateTceTables,
   BASE_HIGH,
@@ -25,6 +26,7 @@ import {
   windowRegister,
   type TceTableState,
 } from './tce-table-state.ts';
+import { UnseenEntries } from './unseen-entries.ts';
 
 const WORD = 0x1_0000_0000;
 /** PCI, host bridge 0, window 0; the number of the window is added. */
@@ -39,9 +41,26 @@ const MOST_ENTRIES = 2 ** 22;
 /** So that a small guest can have a roomy window too. */
 const LEAST_ENTRIES = 2 ** 18;
 
+/** Windows at once; 0 where there are no calls for windows. */
+const WINDOW_LIMITS: Readonly<Record<DynamicWindows, number>> = { beside: WINDOW_COUNT, replace: 1, none: 0 };
+const PERMISSIONS = TCE_READ | TCE_WRITE;
+
+export interface SimulatedTceOptions {
+  /** Bytes of guest memory. */
+  readonly memorySize: number;
+  readonly defaultWindowSize: number;
+  readonly ultravisor?: MemoryConversion | undefined;
+  /** `qemu` unless given. */
+  readonly hypervisor?: Hypervisor;
+  /** `beside` unless given. */
+  readonly dynamicWindows?: DynamicWindows;
+  /** Which invalidations get lost. */
+  readonly lostInvalidations?: FailureSchedule;
+}
+
 /**
- * The paravirtual IOMMU in software, exactly as strict as QEMU (hw/ppc/spapr_iommu.c, spapr_rtas_ddw.c): a misaligned bus
- * address is rounded down, entries are stored verbatim, and a call that fails half-way has done the first half.
+ * The paravirtual IOMMU in software, as strict as QEMU (hw/ppc/spapr_iommu.c, spapr_rtas_ddw.c) or as KVM: see {@link Hypervisor}.
+ * The tables are what the device sees; the guest reads its own entries, which differ where an invalidation got lost.
  */
 export class SimulatedTceTables implements TceFacility {
   readonly defaultWindow: DmaWindow;
@@ -50,16 +69,23 @@ export class SimulatedTceTables implements TceFacility {
   readonly #registers: Uint32Array;
   readonly #tables: readonly Uint32Array[];
   readonly #mostEntries: number;
+  readonly #memorySize: number;
+  readonly #isStrict: boolean;
+  readonly #windowLimit: number;
+  readonly #unseen: UnseenEntries;
   /** Which windows are the default one, as it was at reset: not any window that happens to be at its address. */
   readonly #isDefault: boolean[] = [];
 
-  constructor(options: {
-    readonly memorySize: number;
-    readonly defaultWindowSize: number;
-    readonly ultravisor?: MemoryConversion | undefined;
-  }) {
+  /** Whether the hypercall took anything from the device that it knows of. */
+  #hasTaken = false;
+
+  constructor(options: SimulatedTceOptions) {
     const { memorySize, defaultWindowSize } = options;
     this.ultravisor = options.ultravisor;
+    this.#memorySize = memorySize;
+    this.#isStrict = options.hypervisor === 'kvm';
+    this.#windowLimit = WINDOW_LIMITS[options.dynamicWindows ?? 'beside'];
+    this.#unseen = new UnseenEntries(options.lostInvalidations);
     const defaultEntries = Math.floor(defaultWindowSize / 2 ** DEFAULT_PAGE_SHIFT);
     if (!(defaultEntries >= 1) || defaultEntries > MOST_ENTRIES) {
       throw new RangeError(`a default window of ${defaultWindowSize} bytes has no table here`);
@@ -82,23 +108,24 @@ export class SimulatedTceTables implements TceFacility {
     if (this.#isFrozen) return H_PERMISSION;
     const window = liobn - FIRST_LIOBN;
     const index = this.#indexOf(window, iobaLow, iobaHigh);
-    if (index < 0) return H_PARAMETER;
-    if (this.#store(window, index, tceLow, tceHigh)) this.#nextGeneration();
+    if (index < 0 || (this.#isStrict && !this.#isSound(window, tceLow, tceHigh))) return H_PARAMETER;
+    this.#begin();
+    this.#store(window, index, tceLow, tceHigh);
+    this.#finish();
     return H_SUCCESS;
   }
 
   putTceIndirect(liobn: number, iobaLow: number, iobaHigh: number, list: Uint32Array, count: number): number {
     if (this.#isFrozen) return H_PERMISSION;
-    if (!(count >= 1) || count > TCE_LIST_ENTRIES || list.length < 2 * count) return H_PARAMETER;
+    if (!this.#isCount(count) || count > TCE_LIST_ENTRIES || list.length < 2 * count) return H_PARAMETER;
     const window = liobn - FIRST_LIOBN;
     const index = this.#indexOf(window, iobaLow, iobaHigh);
     if (index < 0) return H_PARAMETER;
     const fit = Math.min(count, this.#entriesOf(window) - index);
-    let hasLost = false;
-    for (let i = 0; i < fit; i++) {
-      hasLost = this.#store(window, index + i, list[2 * i]!, list[2 * i + 1]!) || hasLost;
-    }
-    if (hasLost) this.#nextGeneration();
+    if (this.#isStrict && !(fit === count && this.#isSoundList(window, list, count))) return H_PARAMETER;
+    this.#begin();
+    for (let i = 0; i < fit; i++) this.#store(window, index + i, list[2 * i]!, list[2 * i + 1]!);
+    this.#finish();
     return fit === count ? H_SUCCESS : H_PARAMETER;
   }
 
@@ -106,11 +133,12 @@ export class SimulatedTceTables implements TceFacility {
     if (this.#isFrozen) return H_PERMISSION;
     const window = liobn - FIRST_LIOBN;
     const index = this.#indexOf(window, iobaLow, iobaHigh);
-    if (index < 0 || !(count >= 1) || count > this.#entriesOf(window)) return H_PARAMETER;
+    if (index < 0 || !this.#isCount(count) || count > this.#entriesOf(window)) return H_PARAMETER;
     const fit = Math.min(count, this.#entriesOf(window) - index);
-    let hasLost = false;
-    for (let i = 0; i < fit; i++) hasLost = this.#store(window, index + i, tceLow, tceHigh) || hasLost;
-    if (hasLost) this.#nextGeneration();
+    if (this.#isStrict && !(fit === count && (tceLow & PERMISSIONS) === 0)) return H_PARAMETER;
+    this.#begin();
+    for (let i = 0; i < fit; i++) this.#store(window, index + i, tceLow, tceHigh);
+    this.#finish();
     return fit === count ? H_SUCCESS : H_PARAMETER;
   }
 
@@ -118,29 +146,33 @@ export class SimulatedTceTables implements TceFacility {
     const window = liobn - FIRST_LIOBN;
     const index = this.#indexOf(window, iobaLow, iobaHigh);
     if (index < 0) return H_PARAMETER;
-    words[0] = this.#tables[window]![2 * index]!;
-    words[1] = this.#tables[window]![2 * index + 1]!;
+    const unseen = this.#unseen.get(window, index);
+    words[0] = unseen?.[0] ?? this.#tables[window]![2 * index]!;
+    words[1] = unseen?.[1] ?? this.#tables[window]![2 * index + 1]!;
     return H_SUCCESS;
   }
 
   queryWindows(): WindowQuery {
+    if (this.#windowLimit === 0) return { status: RTAS_PARAMETER_ERROR, available: 0, maxEntries: 0, pageShifts: [] };
     return {
       status: RTAS_SUCCESS,
-      available: WINDOW_COUNT - this.#activeWindows(),
+      available: Math.max(0, this.#windowLimit - this.#activeWindows()),
       maxEntries: this.#mostEntries,
       pageShifts: PAGE_SHIFTS,
     };
   }
 
   createWindow(pageShift: number, windowShift: number): { readonly status: number; readonly window?: DmaWindow } {
+    if (this.#windowLimit === 0) return { status: RTAS_PARAMETER_ERROR };
     if (this.#isFrozen) return { status: RTAS_HARDWARE_ERROR };
     if (!PAGE_SHIFTS.includes(pageShift) || !(windowShift >= pageShift)) return { status: RTAS_PARAMETER_ERROR };
     const entries = 2 ** (windowShift - pageShift);
-    const free = this.#entriesOf(0) === 0 ? 0 : this.#entriesOf(1) === 0 ? 1 : -1;
-    if (free < 0 || !(entries <= this.#mostEntries)) return { status: RTAS_HARDWARE_ERROR };
+    if (this.#activeWindows() >= this.#windowLimit || !(entries <= this.#mostEntries))
+      return { status: RTAS_HARDWARE_ERROR };
     const base = this.#activeWindows() === 0 ? DEFAULT_BASE : SECOND_BASE;
     // QEMU would put a second window at this address over the first.
     if (base === SECOND_BASE && this.#isSecondBaseTaken()) return { status: RTAS_HARDWARE_ERROR };
+    const free = this.#entriesOf(0) === 0 ? 0 : 1;
     this.#enable(free, entries, pageShift, base, false);
     return {
       status: RTAS_SUCCESS,
@@ -150,15 +182,21 @@ export class SimulatedTceTables implements TceFacility {
 
   /** Removing the last window brings the default one back, unless it was the default one. */
   removeWindow(liobn: number): number {
+    if (this.#windowLimit === 0) return RTAS_PARAMETER_ERROR;
     if (this.#isFrozen) return RTAS_HARDWARE_ERROR;
     const window = liobn - FIRST_LIOBN;
-    const entries = this.#entriesOf(window);
-    if (entries === 0) return RTAS_PARAMETER_ERROR;
+    if (this.#entriesOf(window) === 0) return RTAS_PARAMETER_ERROR;
     const wasDefault = this.#isDefault[window]!;
-    Atomics.store(this.#registers, windowRegister(window) + ENTRIES, 0);
-    this.#tables[window]!.fill(0, 0, 2 * entries);
-    this.#nextGeneration();
+    this.#disable(window);
     if (this.#activeWindows() === 0 && !wasDefault) this.#enableDefault();
+    return RTAS_SUCCESS;
+  }
+
+  resetWindows(): number {
+    if (this.#windowLimit === 0) return RTAS_PARAMETER_ERROR;
+    if (this.#isFrozen) return RTAS_HARDWARE_ERROR;
+    for (let window = 0; window < WINDOW_COUNT; window++) this.#disable(window);
+    this.#enableDefault();
     return RTAS_SUCCESS;
   }
 
@@ -182,6 +220,14 @@ export class SimulatedTceTables implements TceFacility {
     Atomics.store(this.#registers, at + ENTRIES, entries);
   }
 
+  #disable(window: number): void {
+    const entries = this.#entriesOf(window);
+    Atomics.store(this.#registers, windowRegister(window) + ENTRIES, 0);
+    this.#tables[window]!.fill(0, 0, 2 * entries);
+    this.#unseen.forget(window);
+    this.#nextGeneration();
+  }
+
   #activeWindows(): number {
     return (this.#entriesOf(0) > 0 ? 1 : 0) + (this.#entriesOf(1) > 0 ? 1 : 0);
   }
@@ -199,32 +245,64 @@ export class SimulatedTceTables implements TceFacility {
     return window === 0 || window === 1 ? this.#registers[windowRegister(window) + ENTRIES]! : 0;
   }
 
-  /** The entry that translates a bus address, or -1. */
+  /** QEMU takes no list of nothing; KVM does nothing with it. */
+  #isCount(count: number): boolean {
+    return count >= (this.#isStrict ? 0 : 1);
+  }
+
+  /** Whether an entry that gives a permission points at a page of memory, and says nothing else. */
+  #isSound(window: number, low: number, high: number): boolean {
+    if ((low & PERMISSIONS) === 0) return true;
+    const pageSize = 1 << this.#registers[windowRegister(window) + PAGE_SHIFT]!;
+    return (low & (pageSize - 1) & ~PERMISSIONS) === 0 && high * WORD + ((low & -pageSize) >>> 0) < this.#memorySize;
+  }
+
+  #isSoundList(window: number, list: Uint32Array, count: number): boolean {
+    for (let i = 0; i < count; i++) if (!this.#isSound(window, list[2 * i]!, list[2 * i + 1]!)) return false;
+    return true;
+  }
+
+  /** The entry that translates a bus address, or -1; also -1 for a bus address inside a page, where that is not rounded down. */
   #indexOf(window: number, low: number, high: number): number {
     const entries = this.#entriesOf(window);
     if (entries === 0) return -1;
     const at = windowRegister(window);
     const offset = (high - this.#registers[at + BASE_HIGH]!) * WORD + (low - this.#registers[at + BASE_LOW]!);
-    const index = Math.floor(offset / (1 << this.#registers[at + PAGE_SHIFT]!));
+    const pageSize = 1 << this.#registers[at + PAGE_SHIFT]!;
+    if (this.#isStrict && (low & (pageSize - 1)) !== 0) return -1;
+    const index = Math.floor(offset / pageSize);
     return index < entries ? Math.max(index, -1) : -1;
+  }
+
+  #begin(): void {
+    this.#hasTaken = false;
+    this.#unseen.begin();
+  }
+
+  #finish(): void {
+    if (this.#hasTaken) this.#nextGeneration();
   }
 
   /**
    * Writes an entry so that another thread never sees a permission with the wrong address: the permission is in the low word,
-   * which goes away first and comes last. Returns whether the device lost something.
+   * which goes away first and comes last. Where that takes something from the device, it has to be told, and that can get lost.
    */
-  #store(window: number, index: number, low: number, high: number): boolean {
+  #store(window: number, index: number, low: number, high: number): void {
     const table = this.#tables[window]!;
     const at = 2 * index;
     const oldLow = table[at]!;
-    const oldPermission = oldLow & (TCE_READ | TCE_WRITE);
-    const isMoved = table[at + 1] !== high || ((oldLow ^ low) & ~(TCE_READ | TCE_WRITE)) !== 0;
+    const isMoved = table[at + 1] !== high || ((oldLow ^ low) & ~PERMISSIONS) !== 0;
+    const oldPermissions = oldLow & PERMISSIONS;
+    if (oldPermissions !== 0 && (isMoved || (oldPermissions & ~low) !== 0)) {
+      if (this.#unseen.isLost()) return this.#unseen.hide(window, index, low, high);
+      this.#hasTaken = true;
+    }
+    this.#unseen.show(window, index);
     if (isMoved) {
       table[at] = 0;
       table[at + 1] = high;
     }
     table[at] = low;
-    return oldPermission !== 0 && (isMoved || (oldPermission & ~low) !== 0);
   }
 
   #nextGeneration(): void {

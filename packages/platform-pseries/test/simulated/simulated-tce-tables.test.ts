@@ -192,4 +192,58 @@ describe('the windows of SimulatedTceTables', () => {
     const second = tables.createWindow(12, 20).window!;
     expect(entry(tables, 0, DDW_HIGH, second.liobn)).toEqual([0, 0]);
   });
+
+  it('are the default one and nothing else after a reset, and it is empty', () => {
+    const tables = new SimulatedTceTables(SMALL);
+    tables.putTce(LIOBN, 0, 0, 0x5003, 0);
+    const { window } = tables.createWindow(16, 20);
+    expect(changes(tables, () => expect(tables.resetWindows()).toBe(RTAS_SUCCESS))).toBe(true);
+    expect(tables.putTce(window!.liobn, 0, DDW_HIGH, 1, 0)).toBe(H_PARAMETER);
+    expect(entry(tables, 0)).toEqual([0, 0]);
+  });
+
+  it('are none after the default one was removed last, until a reset', () => {
+    const tables = new SimulatedTceTables(SMALL);
+    const { window } = tables.createWindow(16, 20);
+    tables.removeWindow(window!.liobn);
+    tables.removeWindow(LIOBN);
+    expect(tables.queryWindows().available).toBe(2);
+    expect(tables.resetWindows()).toBe(RTAS_SUCCESS);
+    expect(tables.putTce(LIOBN, 0, 0, 1, 0)).toBe(H_SUCCESS);
+  });
+
+  it.each([4, -1, 0.5, Number.NaN])('of number %s are unknown to a removal', (number) => {
+    expect(new SimulatedTceTables(SMALL).removeWindow(LIOBN + number)).toBe(RTAS_PARAMETER_ERROR);
+  });
+
+  it.each([
+    ['4KiB', 12],
+    ['64KiB', 16],
+    ['2MiB', 21],
+    ['16MiB', 24],
+  ])('have pages of %s', (_size, pageShift) => {
+    const tables = new SimulatedTceTables({ ...SMALL, memorySize: 64 * MIB });
+    const { window } = tables.createWindow(pageShift, pageShift + 2);
+    expect(window).toMatchObject({ pageShift, size: 4 * 2 ** pageShift });
+    expect(tables.putTce(window!.liobn, 3 * 2 ** pageShift, DDW_HIGH, 3, 0)).toBe(H_SUCCESS);
+    expect(tables.putTce(window!.liobn, 4 * 2 ** pageShift, DDW_HIGH, 3, 0)).toBe(H_PARAMETER);
+  });
+
+  it('are one in all where a new one has to replace the default one', () => {
+    const tables = new SimulatedTceTables({ ...SMALL, dynamicWindows: 'replace' });
+    expect(tables.queryWindows()).toMatchObject({ status: RTAS_SUCCESS, available: 0 });
+    expect(tables.createWindow(16, 20)).toEqual({ status: RTAS_HARDWARE_ERROR });
+    tables.removeWindow(LIOBN);
+    expect(tables.createWindow(16, 20).window).toMatchObject({ liobn: LIOBN, base: 0n });
+    expect(tables.createWindow(16, 20)).toEqual({ status: RTAS_HARDWARE_ERROR });
+  });
+
+  it('are not to be had where the firmware does not know the calls', () => {
+    const tables = new SimulatedTceTables({ ...SMALL, dynamicWindows: 'none' });
+    expect(tables.queryWindows().status).toBe(RTAS_PARAMETER_ERROR);
+    expect(tables.createWindow(16, 20)).toEqual({ status: RTAS_PARAMETER_ERROR });
+    expect(tables.removeWindow(LIOBN)).toBe(RTAS_PARAMETER_ERROR);
+    expect(tables.resetWindows()).toBe(RTAS_PARAMETER_ERROR);
+    expect(tables.putTce(LIOBN, 0, 0, 1, 0)).toBe(H_SUCCESS);
+  });
 });

@@ -1,0 +1,72 @@
+import { FailurePlan, type MemoryConversion } from '@virtio-platform/core';
+import type { PseriesFailures } from './pseries-failures.ts';
+import { RTAS_HARDWARE_ERROR, type DmaWindow, type TceFacility, type WindowQuery } from './tce-facility.ts';
+
+/**
+ * A hypervisor and an ultravisor that refuse on purpose. A hypercall that is refused in the middle of a list has done the first
+ * half, as the real ones do. Whatever is not refused is the inner facility's. Hot: no allocation.
+ */
+export class FailingTceFacility implements TceFacility {
+  readonly ultravisor: MemoryConversion | undefined;
+  readonly resetWindows?: () => number;
+  readonly #inner: TceFacility;
+  readonly #hypercall: FailurePlan;
+  readonly #result: number;
+  readonly #window: FailurePlan;
+
+  constructor(inner: TceFacility, { hypercall, window, share }: PseriesFailures) {
+    this.#inner = inner;
+    this.#hypercall = new FailurePlan(hypercall);
+    this.#result = hypercall.result;
+    this.#window = new FailurePlan(window);
+    this.ultravisor = inner.ultravisor && failingConversion(inner.ultravisor, new FailurePlan(share));
+    if (inner.resetWindows === undefined) return;
+    this.resetWindows = () => (this.#window.next() ? RTAS_HARDWARE_ERROR : inner.resetWindows!());
+  }
+
+  get defaultWindow(): DmaWindow {
+    return this.#inner.defaultWindow;
+  }
+
+  putTce(liobn: number, iobaLow: number, iobaHigh: number, tceLow: number, tceHigh: number): number {
+    return this.#hypercall.next() ? this.#result : this.#inner.putTce(liobn, iobaLow, iobaHigh, tceLow, tceHigh);
+  }
+
+  putTceIndirect(liobn: number, iobaLow: number, iobaHigh: number, list: Uint32Array, count: number): number {
+    if (!this.#hypercall.next()) return this.#inner.putTceIndirect(liobn, iobaLow, iobaHigh, list, count);
+    if (count > 1) this.#inner.putTceIndirect(liobn, iobaLow, iobaHigh, list, count >>> 1);
+    return this.#result;
+  }
+
+  stuffTce(liobn: number, iobaLow: number, iobaHigh: number, tceLow: number, tceHigh: number, count: number): number {
+    if (!this.#hypercall.next()) return this.#inner.stuffTce(liobn, iobaLow, iobaHigh, tceLow, tceHigh, count);
+    if (count > 1) this.#inner.stuffTce(liobn, iobaLow, iobaHigh, tceLow, tceHigh, count >>> 1);
+    return this.#result;
+  }
+
+  /** Reading changes nothing, so nothing is learnt from its failure: it is not refused. */
+  getTce(liobn: number, iobaLow: number, iobaHigh: number, words: Uint32Array): number {
+    return this.#inner.getTce(liobn, iobaLow, iobaHigh, words);
+  }
+
+  queryWindows(): WindowQuery {
+    if (!this.#window.next()) return this.#inner.queryWindows();
+    return { status: RTAS_HARDWARE_ERROR, available: 0, maxEntries: 0, pageShifts: [] };
+  }
+
+  createWindow(pageShift: number, windowShift: number): { readonly status: number; readonly window?: DmaWindow } {
+    return this.#window.next() ? { status: RTAS_HARDWARE_ERROR } : this.#inner.createWindow(pageShift, windowShift);
+  }
+
+  removeWindow(liobn: number): number {
+    return this.#window.next() ? RTAS_HARDWARE_ERROR : this.#inner.removeWindow(liobn);
+  }
+}
+
+/** Sharing and taking back are counted as one sequence, as the ultracalls they are. */
+function failingConversion(inner: MemoryConversion, plan: FailurePlan): MemoryConversion {
+  return {
+    setShared: (address, length) => !plan.next() && inner.setShared(address, length),
+    setPrivate: (address, length) => !plan.next() && inner.setPrivate(address, length),
+  };
+}

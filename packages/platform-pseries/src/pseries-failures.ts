@@ -1,0 +1,51 @@
+import type { FailureSchedule } from '@virtio-platform/core';
+import { z } from 'zod';
+import { H_HARDWARE, H_NOT_ENOUGH_RESOURCES, H_NO_MEM, H_PARAMETER, H_RESOURCE } from './tce-facility.ts';
+
+/** What a hypercall can be refused with. */
+const HYPERCALL_RESULTS = { H_HARDWARE, H_PARAMETER, H_NO_MEM, H_RESOURCE, H_NOT_ENOUGH_RESOURCES } as const;
+
+/** What fails on purpose beneath the platform; an empty schedule never does. */
+export interface PseriesFailures {
+  /** Hypercalls that change a table. `result` is the code they are refused with. */
+  readonly hypercall: FailureSchedule & { readonly result: number };
+  /** RTAS calls for windows, refused as a hardware error. */
+  readonly window: FailureSchedule;
+  /** Ultracalls of a secure guest that share pages or take them back. */
+  readonly share: FailureSchedule;
+  /** Hypercalls that take something from the device, which goes on with what it had. */
+  readonly invalidation: FailureSchedule;
+}
+
+const times = {
+  nth: z.array(z.int().min(1)).max(1000).exactOptional().describe('At these times, counted from 1.'),
+  every: z.int().min(1).exactOptional().describe('Every so many times.'),
+  rate: z.number().min(0).max(1).exactOptional().describe('At random, with this probability: 0.01.'),
+  seed: z.int().min(1).max(0xffff_ffff).exactOptional().describe('Of the random numbers; without it 1.'),
+};
+const schedule = z.strictObject(times).prefault({});
+
+export const pseriesFailuresSchema: z.ZodType<PseriesFailures> = z.strictObject({
+  hypercall: z
+    .strictObject({
+      ...times,
+      result: z
+        .enum(['H_HARDWARE', 'H_PARAMETER', 'H_NO_MEM', 'H_RESOURCE', 'H_NOT_ENOUGH_RESOURCES'])
+        .default('H_HARDWARE')
+        .transform((name) => HYPERCALL_RESULTS[name])
+        .describe('What it is refused with. Only H_NOT_ENOUGH_RESOURCES is worth another try later.'),
+    })
+    .prefault({})
+    .describe('Hypercalls that change a TCE table are refused, in a list after the first half: { every: 50 }.'),
+  window: schedule.describe('Calls that query, create, remove or reset windows are refused as a hardware error.'),
+  share: schedule.describe('The ultravisor refuses to share pages, or to take them back.'),
+  invalidation: schedule.describe(
+    'The device is not told what was taken from it and goes on with the old entry, until it is told of a later change to it. On the simulated machine.',
+  ),
+});
+
+/** Whether anything is refused on purpose, so that a facility has to be wrapped. */
+export function refusesAny({ hypercall, window, share }: PseriesFailures): boolean {
+  const { result: _result, ...times } = hypercall;
+  return Object.keys({ ...times, ...window, ...share }).length > 0;
+}
