@@ -4,6 +4,8 @@ import {
   VIRTIO_BLK_F_FLUSH,
   VIRTIO_BLK_F_RO,
   VIRTIO_BLK_F_SEG_MAX,
+  VIRTIO_F_ANY_LAYOUT,
+  VIRTIO_F_VERSION_1,
   type ByteOrder,
   type DescriptorChain,
   type DeviceAddressSpace,
@@ -40,7 +42,7 @@ const SCRATCH_SIZE = 0x1_0000;
 
 /**
  * The device half of a block device (specification 1.4 section 5.2): read, write, flush, get-id. Accepts any framing of a
- * request. A request of which part cannot be reached fails with IOERR, and what it would have written to the disk is dropped.
+ * request, but from a legacy driver without ANY_LAYOUT only header and status in descriptors of their own (section 2.7.4.3). A request of which part cannot be reached fails with IOERR, and what it would have written to the disk is dropped.
  */
 export class BlockDevice implements DeviceModel {
   readonly type = 'block';
@@ -50,6 +52,7 @@ export class BlockDevice implements DeviceModel {
   readonly #backing: BlockBacking;
   readonly #options: BlockDeviceOptions;
   readonly #littleEndian: boolean;
+  #isFramed = false;
   readonly #identity: Uint8Array = new Uint8Array(BLOCK_ID_SIZE);
   readonly #header: Uint8Array = new Uint8Array(BLOCK_HEADER_SIZE);
   readonly #headerView: DataView = new DataView(this.#header.buffer);
@@ -74,7 +77,9 @@ export class BlockDevice implements DeviceModel {
   /** Nothing in a block device's configuration is writable here. */
   writeConfig(_offset: number, _source: Uint8Array): void {}
 
-  start(_accepted: FeatureSet): void {}
+  start(accepted: FeatureSet): void {
+    this.#isFramed = !accepted.has(VIRTIO_F_VERSION_1) && !accepted.has(VIRTIO_F_ANY_LAYOUT);
+  }
 
   /** It keeps no buffers. */
   forget(_queue: number): void {}
@@ -87,7 +92,9 @@ export class BlockDevice implements DeviceModel {
   process(_queue: number, chain: DescriptorChain, space: DeviceAddressSpace): number {
     if (chain.writableBytes === 0) return 0;
     const ok =
-      chain.readableBytes >= BLOCK_HEADER_SIZE && readChain(chain, space, 0, this.#header, 0, BLOCK_HEADER_SIZE);
+      chain.readableBytes >= BLOCK_HEADER_SIZE &&
+      (!this.#isFramed || isFramed(chain)) &&
+      readChain(chain, space, 0, this.#header, 0, BLOCK_HEADER_SIZE);
     const status = ok ? this.#execute(chain, space) : VIRTIO_BLK_S_IOERR;
     this.#status[0] = status;
     writeChain(chain, space, chain.writableBytes - 1, this.#status, 0, 1);
@@ -145,4 +152,9 @@ export class BlockDevice implements DeviceModel {
     }
     return VIRTIO_BLK_S_OK;
   }
+}
+
+/** Whether the header has the first descriptor to itself, and the status the last. */
+function isFramed({ length, count }: DescriptorChain): boolean {
+  return length[0] === BLOCK_HEADER_SIZE && length[count - 1] === 1;
 }

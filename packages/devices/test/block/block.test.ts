@@ -1,7 +1,9 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { FeatureSet, VIRTIO_F_ANY_LAYOUT, VIRTIO_F_VERSION_1 } from '@virtio-platform/core';
 import {
+  BlockDevice,
   FileBacking,
   SparseBacking,
   VIRTIO_BLK_S_IOERR,
@@ -13,6 +15,7 @@ import {
   VIRTIO_BLK_T_OUT,
 } from '@virtio-platform/devices';
 import { describe, expect, it } from 'vitest';
+import { DeviceLoop, NOTHING_LEFT, type Returned } from '../device-loop.ts';
 import { BlockLoop } from './block-loop.ts';
 
 const MIB = 1024 * 1024;
@@ -89,6 +92,30 @@ describe('BlockDevice', () => {
     } finally {
       rmSync(folder, { recursive: true });
     }
+  });
+});
+
+describe('the framing of a request', () => {
+  const header = (type: number): number[] => [type, ...Array<number>(15).fill(0)];
+  const exchange = (accepted: FeatureSet, readable: readonly number[], writable: number): Returned | undefined => {
+    const options = { readOnly: false, serial: 'serial-1', queueSize: 32, byteOrder: 'little' } as const;
+    const loop = new DeviceLoop(new BlockDevice(new SparseBacking(MIB), options), accepted);
+    const came = loop.exchange(0, readable, writable);
+    expect(loop.end()).toEqual(NOTHING_LEFT);
+    return came;
+  };
+
+  it.each([
+    ['of a modern driver', FeatureSet.of(VIRTIO_F_VERSION_1)],
+    ['of a legacy driver with ANY_LAYOUT', FeatureSet.of(VIRTIO_F_ANY_LAYOUT)],
+  ])('%s does not matter', (_whose, accepted) => {
+    expect(exchange(accepted, header(VIRTIO_BLK_T_GET_ID), 21)?.at(-1)).toBe(VIRTIO_BLK_S_OK);
+  });
+
+  it('of a legacy driver without it is header and status in descriptors of their own, or the request fails', () => {
+    expect(exchange(FeatureSet.EMPTY, header(VIRTIO_BLK_T_FLUSH), 1)).toEqual([VIRTIO_BLK_S_OK]);
+    expect(exchange(FeatureSet.EMPTY, header(VIRTIO_BLK_T_GET_ID), 21)).toEqual([]);
+    expect(exchange(FeatureSet.EMPTY, [...header(VIRTIO_BLK_T_FLUSH), 0], 1)).toEqual([VIRTIO_BLK_S_IOERR]);
   });
 });
 

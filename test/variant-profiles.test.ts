@@ -5,11 +5,11 @@ import { isAsExpected, runProfile } from '@virtio-platform/runner';
 import { describe, expect, it } from 'vitest';
 import { ROOT } from './command.ts';
 
-/** Each variant of an encrypted guest, and each way in which its pool or its host fails. */
-const FOLDER = join(ROOT, 'profiles', 'sev');
-const files = readdirSync(FOLDER).map((name) => join(FOLDER, name));
+/** Variants of a platform, and the ways in which each fails. */
+const FOLDERS = ['legacy', 'sev'].map((name) => join(ROOT, 'profiles', name));
+const files = FOLDERS.flatMap((folder) => readdirSync(folder).map((name) => join(folder, name)));
 
-describe('the profiles of sev', () => {
+describe('the profiles of legacy and sev', () => {
   it.each(files)('%s comes out as it says, with nothing left mapped', async (file) => {
     for (const profile of await loadProfiles(file)) {
       const report = await runProfile(profile);
