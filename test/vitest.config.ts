@@ -9,6 +9,8 @@ export default defineConfig({
   root: fileURLToPath(new URL('..', import.meta.url)),
   ssr: { resolve: { conditions: [SOURCE, ...defaultServerConditions] } },
   test: {
+    // Every core: without a terminal vitest leaves one idle, which is half of a small machine.
+    maxWorkers: '100%',
     setupFiles: ['reflect-metadata'],
     execArgv: [`--conditions=${SOURCE}`],
     projects: [
