@@ -1,4 +1,5 @@
 import {
+  DEFAULT_POLICY,
   FeatureSet,
   GUEST_MEMORY,
   GuestMemory,
@@ -48,7 +49,16 @@ function negotiateWith(
   const { traits, rules } = start(input).platform;
   const supported = EVERYTHING;
   return negotiate(
-    { deviceType: 'block', interface: 'modern', offered, supported, carries: supported, traits, privilege },
+    {
+      deviceType: 'block',
+      interface: 'modern',
+      offered,
+      supported,
+      carries: supported,
+      traits,
+      privilege,
+      policy: { ...DEFAULT_POLICY, allowUnsafeNoIommu: true },
+    },
     rules,
   );
 }
@@ -94,7 +104,7 @@ describe('NoiommuPlatform', () => {
     expect(negotiateWith(ALLOWED, 'kernel').refusal).toMatchObject({
       code: 'EINVAL',
       rule: 'vfio-noiommu-driver-is-trusted',
-      reason: expect.stringContaining('driver.privilege: process-noiommu'),
+      change: { driver: 'driver.privilege: process-noiommu' },
     });
   });
 });
