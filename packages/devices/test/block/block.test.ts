@@ -95,27 +95,32 @@ describe('BlockDevice', () => {
   });
 });
 
-describe('the framing of a request', () => {
-  const header = (type: number): number[] => [type, ...Array<number>(15).fill(0)];
-  const exchange = (accepted: FeatureSet, readable: readonly number[], writable: number): Returned | undefined => {
-    const options = { readOnly: false, serial: 'serial-1', queueSize: 32, byteOrder: 'little' } as const;
-    const loop = new DeviceLoop(new BlockDevice(new SparseBacking(MIB), options), accepted);
-    const came = loop.exchange(0, readable, writable);
-    expect(loop.end()).toEqual(NOTHING_LEFT);
-    return came;
-  };
+/** A request's header for sector 0, by itself. */
+function headerOf(type: number): number[] {
+  return [type, ...Array<number>(15).fill(0)];
+}
 
+/** What a device gives back for one buffer of a driver that accepted these features. */
+function exchange(accepted: FeatureSet, readable: readonly number[], writable: number): Returned | undefined {
+  const options = { readOnly: false, serial: 'serial-1', queueSize: 32, byteOrder: 'little' } as const;
+  const loop = new DeviceLoop(new BlockDevice(new SparseBacking(MIB), options), accepted);
+  const came = loop.exchange(0, readable, writable);
+  expect(loop.end()).toEqual(NOTHING_LEFT);
+  return came;
+}
+
+describe('the framing of a request', () => {
   it.each([
     ['of a modern driver', FeatureSet.of(VIRTIO_F_VERSION_1)],
     ['of a legacy driver with ANY_LAYOUT', FeatureSet.of(VIRTIO_F_ANY_LAYOUT)],
   ])('%s does not matter', (_whose, accepted) => {
-    expect(exchange(accepted, header(VIRTIO_BLK_T_GET_ID), 21)?.at(-1)).toBe(VIRTIO_BLK_S_OK);
+    expect(exchange(accepted, headerOf(VIRTIO_BLK_T_GET_ID), 21)?.at(-1)).toBe(VIRTIO_BLK_S_OK);
   });
 
   it('of a legacy driver without it is header and status in descriptors of their own, or the request fails', () => {
-    expect(exchange(FeatureSet.EMPTY, header(VIRTIO_BLK_T_FLUSH), 1)).toEqual([VIRTIO_BLK_S_OK]);
-    expect(exchange(FeatureSet.EMPTY, header(VIRTIO_BLK_T_GET_ID), 21)).toEqual([]);
-    expect(exchange(FeatureSet.EMPTY, [...header(VIRTIO_BLK_T_FLUSH), 0], 1)).toEqual([VIRTIO_BLK_S_IOERR]);
+    expect(exchange(FeatureSet.EMPTY, headerOf(VIRTIO_BLK_T_FLUSH), 1)).toEqual([VIRTIO_BLK_S_OK]);
+    expect(exchange(FeatureSet.EMPTY, headerOf(VIRTIO_BLK_T_GET_ID), 21)).toEqual([]);
+    expect(exchange(FeatureSet.EMPTY, [...headerOf(VIRTIO_BLK_T_FLUSH), 0], 1)).toEqual([VIRTIO_BLK_S_IOERR]);
   });
 });
 
