@@ -1,11 +1,7 @@
-/** What a kind of finding is: the check of the reference it answers, and what to do. `docs/findings.md` has a heading for each. */
-interface FindingKind {
-  /** `DD-01` to `DD-23` are the checks of Linux dma-debug, `DS-a` to `DS-n` those that it cannot make. */
-  readonly check: string;
-  readonly hint: string;
-}
-
-/** Every kind of finding, by its stable code. */
+/**
+ * Every kind of finding, by its stable code: the check of the reference it answers, `DD-01` to `DD-23` those of Linux dma-debug and
+ * `DS-a` to `DS-n` those that it cannot make; and what to do. `docs/findings.md` has a heading for each.
+ */
 export const FINDING_KINDS = {
   'DMA-OVERLAP': {
     check: 'DD-01',
@@ -145,6 +141,6 @@ export const FINDING_KINDS = {
     hint: 'add as writable only what is mapped for the device to write, and as readable only what it may read',
   },
   'DMA-DESCRIPTOR-LENGTH': { check: 'DS-n', hint: 'describe no more bytes than are mapped' },
-} as const satisfies Readonly<Record<string, FindingKind>>;
+} as const;
 
 export type FindingCode = keyof typeof FINDING_KINDS;
