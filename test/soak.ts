@@ -1,5 +1,6 @@
 /**
- * `npm run soak`: the profiles of `profiles/soak` one after the other, while the heap is watched. Takes minutes, so no test runs it.
+ * `npm run soak [-- name...]`: the profiles of `profiles/soak` one after the other, while the heap is watched. Takes minutes, so no test
+ * runs it.
  * Ends with 1 when a run is not as its profile expects, leaves something mapped, or keeps memory.
  */
 import 'reflect-metadata';
@@ -43,7 +44,8 @@ function kib(bytes: number): string {
 
 if (globalThis.gc === undefined) throw new Error('start node with --expose-gc, as `npm run soak` does');
 const collect = globalThis.gc;
-for (const name of readdirSync(FOLDER)) {
+const chosen = process.argv.slice(2).map((name) => `${name}.yaml`);
+for (const name of chosen.length > 0 ? chosen : readdirSync(FOLDER)) {
   for (const profile of await loadProfiles(join(FOLDER, name))) {
     const { isRight, growth, text } = await soak(profile, collect);
     const isFlat = growth <= ALLOWED_GROWTH;
