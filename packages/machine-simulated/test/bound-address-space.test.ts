@@ -12,9 +12,9 @@ import {
   type BootedMachine,
   type DriverPrivilege,
 } from '@virtio-platform/core';
-import { SimulatedMachine } from '@virtio-platform/machine-simulated';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { testMachine } from './test-machine.ts';
 
 const { noTranslation: NT, identityAddress: IDA } = EXPERIMENTAL_BITS;
 const BITS = [28, 29, VIRTIO_F_VERSION_1, VIRTIO_F_ACCESS_PLATFORM, 34, NT, IDA];
@@ -38,29 +38,19 @@ async function boot(
   driverPrivilege: DriverPrivilege = 'kernel',
 ): Promise<Booted> {
   const bound: boolean[] = [];
-  const request = {
+  const machine = testMachine({
     memory: 2 ** 20,
-    device: {
-      type: 'block',
-      interface: 'modern',
-      driverInterface: 'modern',
-      offers,
-      driverPrivilege,
-      experimental: EXPERIMENTAL_BITS,
-      settings: { capacity: 2 ** 16, image: undefined, readOnly: false, serial: '' },
-    },
-    needs: [],
+    device: { offers, driverPrivilege, experimental: EXPERIMENTAL_BITS },
     simulate: () => ({
       facilities: new Map(),
-      addressSpace(offersAccessPlatform: boolean): AddressSpaceBlueprint {
+      addressSpace(offersAccessPlatform) {
         bound.push(offersAccessPlatform);
         return offersAccessPlatform ? behindIommu : PHYSICAL_ADDRESS_SPACE;
       },
     }),
-    baseDirectory: '.',
-  } as const;
-  const options = { device: 'same-thread', onFault: 'silent', rogue: [], transport: 'pci', demands: 0n } as const;
-  return { machine: await new SimulatedMachine(request, options).boot(), bound };
+    options: { onFault: 'silent' },
+  });
+  return { machine: await machine.boot(), bound };
 }
 
 /** Writes features as any driver can, and tells whether the device took them. */

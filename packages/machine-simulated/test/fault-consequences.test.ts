@@ -4,7 +4,6 @@ import {
   DirectDmaMapping,
   FeatureSet,
   openVirtqueue,
-  PHYSICAL_ADDRESS_SPACE,
   resetDevice,
   ScatterList,
   startDevice,
@@ -14,8 +13,9 @@ import {
   type Virtqueue,
 } from '@virtio-platform/core';
 import { VIRTIO_BLK_S_IOERR, VIRTIO_BLK_S_OK, VIRTIO_BLK_T_IN, VIRTIO_BLK_T_OUT } from '@virtio-platform/devices';
-import { SimulatedMachine, type SimulatedOptions } from '@virtio-platform/machine-simulated';
+import type { SimulatedOptions } from '@virtio-platform/machine-simulated';
 import { afterEach, describe, expect, it } from 'vitest';
+import { testMachine } from './test-machine.ts';
 
 const MEMORY = 4 * 1024 * 1024;
 const HEADER = 0x10_0000;
@@ -84,26 +84,8 @@ class AstrayDriver {
 }
 
 async function boot(device: SimulatedOptions['device'], onFault: SimulatedOptions['onFault']): Promise<AstrayDriver> {
-  const request = {
-    memory: MEMORY,
-    device: {
-      type: 'block',
-      interface: 'modern',
-      driverInterface: 'modern',
-      offers: FeatureSet.of(VIRTIO_F_VERSION_1),
-      settings: { capacity: 1024 * 1024, image: undefined, readOnly: false, serial: 'x' },
-    },
-    needs: [],
-    simulate: () => ({ facilities: new Map(), addressSpace: () => PHYSICAL_ADDRESS_SPACE }),
-    baseDirectory: '.',
-  } as const;
-  machine = await new SimulatedMachine(request, {
-    device,
-    onFault,
-    rogue: [],
-    transport: 'pci',
-    demands: 0n,
-  }).boot();
+  const offers = FeatureSet.of(VIRTIO_F_VERSION_1);
+  machine = await testMachine({ memory: MEMORY, device: { offers }, options: { device, onFault } }).boot();
   return new AstrayDriver(machine);
 }
 

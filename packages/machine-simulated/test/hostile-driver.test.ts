@@ -3,7 +3,6 @@ import {
   DirectDmaMapping,
   FeatureSet,
   openVirtqueue,
-  PHYSICAL_ADDRESS_SPACE,
   resetDevice,
   ScatterList,
   startDevice,
@@ -16,8 +15,8 @@ import {
   type Virtqueue,
 } from '@virtio-platform/core';
 import { VIRTIO_BLK_S_IOERR, VIRTIO_BLK_S_OK, VIRTIO_BLK_T_IN, VIRTIO_BLK_T_OUT } from '@virtio-platform/devices';
-import { SimulatedMachine } from '@virtio-platform/machine-simulated';
 import { afterEach, describe, expect, it } from 'vitest';
+import { testMachine } from './test-machine.ts';
 
 const HEADER = 0x10_0000;
 const DATA = 0x10_1000;
@@ -33,26 +32,8 @@ afterEach(async () => {
 });
 
 async function boot(device: 'same-thread' | 'worker', isLegacy = false): Promise<BootedMachine> {
-  const request = {
-    memory: 4 * 1024 * 1024,
-    device: {
-      type: 'block',
-      interface: isLegacy ? 'transitional' : 'modern',
-      driverInterface: isLegacy ? 'legacy' : 'modern',
-      offers: undefined,
-      settings: { capacity: 1024 * 1024, image: undefined, readOnly: false, serial: 'x' },
-    },
-    needs: [],
-    simulate: () => ({ facilities: new Map(), addressSpace: () => PHYSICAL_ADDRESS_SPACE }),
-    baseDirectory: '.',
-  } as const;
-  machine = await new SimulatedMachine(request, {
-    device,
-    onFault: 'needs-reset',
-    rogue: [],
-    transport: 'pci',
-    demands: 0n,
-  }).boot();
+  const interfaces = { interface: 'transitional', driverInterface: 'legacy' } as const;
+  machine = await testMachine({ device: isLegacy ? interfaces : {}, options: { device } }).boot();
   return machine;
 }
 

@@ -3,7 +3,6 @@ import {
   DirectDmaMapping,
   FeatureSet,
   openVirtqueue,
-  PHYSICAL_ADDRESS_SPACE,
   resetDevice,
   resetQueue,
   resumeDevice,
@@ -23,8 +22,8 @@ import {
   type Transport,
   type Virtqueue,
 } from '@virtio-platform/core';
-import { SimulatedMachine } from '@virtio-platform/machine-simulated';
 import { afterEach, describe, expect, it } from 'vitest';
+import { testMachine } from './test-machine.ts';
 
 const BUFFERS = 0x20_0000;
 const RUNS = DeviceStatus.Acknowledge | DeviceStatus.Driver | DeviceStatus.FeaturesOk | DeviceStatus.DriverOk;
@@ -118,26 +117,8 @@ class LoopedDriver {
 }
 
 async function boot(device: 'same-thread' | 'worker'): Promise<BootedMachine> {
-  const request = {
-    memory: 4 * 1024 * 1024,
-    device: {
-      type: 'net',
-      interface: 'modern',
-      driverInterface: 'modern',
-      offers: undefined,
-      settings: { mac: '52:54:00:00:00:01', queuePairs: 1 },
-    },
-    needs: [],
-    simulate: () => ({ facilities: new Map(), addressSpace: () => PHYSICAL_ADDRESS_SPACE }),
-    baseDirectory: '.',
-  } as const;
-  machine = await new SimulatedMachine(request, {
-    device,
-    onFault: 'needs-reset',
-    rogue: [],
-    transport: 'pci',
-    demands: 0n,
-  }).boot();
+  const net = { type: 'net', settings: { mac: '52:54:00:00:00:01', queuePairs: 1 } } as const;
+  machine = await testMachine({ device: net, options: { device } }).boot();
   return machine;
 }
 

@@ -2,7 +2,6 @@ import {
   DeviceStatus,
   FeatureSet,
   initializeDevice,
-  PHYSICAL_ADDRESS_SPACE,
   SplitVirtqueue,
   DirectDmaMapping,
   startDevice,
@@ -15,8 +14,9 @@ import {
   type NegotiationResult,
 } from '@virtio-platform/core';
 import { BlockDriver, readBlockConfig, VIRTIO_BLK_T_IN, VIRTIO_BLK_T_OUT } from '@virtio-platform/devices';
-import { SimulatedMachine, type SimulatedOptions } from '@virtio-platform/machine-simulated';
+import type { SimulatedOptions } from '@virtio-platform/machine-simulated';
 import { afterEach, describe, expect, it } from 'vitest';
+import { testMachine } from './test-machine.ts';
 
 const OFFERS = FeatureSet.of(
   VIRTIO_F_VERSION_1,
@@ -33,27 +33,7 @@ afterEach(async () => {
 });
 
 async function boot(options: Partial<SimulatedOptions> = {}, offers: FeatureSet = OFFERS): Promise<BootedMachine> {
-  const request = {
-    memory: 4 * 1024 * 1024,
-    device: {
-      type: 'block',
-      interface: 'modern',
-      driverInterface: 'modern',
-      offers,
-      settings: { capacity: 1024 * 1024, image: undefined, readOnly: false, serial: 'x' },
-    },
-    needs: [],
-    simulate: () => ({ facilities: new Map(), addressSpace: () => PHYSICAL_ADDRESS_SPACE }),
-    baseDirectory: '.',
-  } as const;
-  machine = await new SimulatedMachine(request, {
-    device: 'same-thread',
-    onFault: 'needs-reset',
-    rogue: [],
-    transport: 'pci',
-    demands: 0n,
-    ...options,
-  }).boot();
+  machine = await testMachine({ device: { offers }, options }).boot();
   return machine;
 }
 
@@ -164,45 +144,15 @@ describe.each(['same-thread', 'worker'] as const)('the embedded machine, device 
 
 describe('the embedded machine', () => {
   it('refuses a transitional device that offers ACCESS_PLATFORM', async () => {
-    const request = {
-      memory: 1024 * 1024,
-      device: { type: 'block', interface: 'transitional', driverInterface: 'legacy', offers: OFFERS, settings: {} },
-      needs: [],
-      simulate: () => ({ facilities: new Map(), addressSpace: () => PHYSICAL_ADDRESS_SPACE }),
-      baseDirectory: '.',
-    } as const;
-    const unbooted = new SimulatedMachine(request, {
-      device: 'same-thread',
-      onFault: 'silent',
-      rogue: [],
-      transport: 'pci',
-      demands: 0n,
-    });
+    const interfaces = { interface: 'transitional', driverInterface: 'legacy' } as const;
+    const unbooted = testMachine({ device: { ...interfaces, offers: OFFERS } });
     await expect(unbooted.boot()).rejects.toMatchObject({ code: 'ERR_DEVICE_IMPOSSIBLE' });
   });
 
   it('leaves no thread behind when the device cannot be made there', async () => {
     const before = process.getActiveResourcesInfo().length;
-    const request = {
-      memory: 1024 * 1024,
-      device: {
-        type: 'block',
-        interface: 'modern',
-        driverInterface: 'modern',
-        offers: OFFERS,
-        settings: { capacity: 512, image: '/nonexistent/folder/disk.img', readOnly: false, serial: '' },
-      },
-      needs: [],
-      simulate: () => ({ facilities: new Map(), addressSpace: () => PHYSICAL_ADDRESS_SPACE }),
-      baseDirectory: '.',
-    } as const;
-    const unbooted = new SimulatedMachine(request, {
-      device: 'worker',
-      onFault: 'silent',
-      rogue: [],
-      transport: 'pci',
-      demands: 0n,
-    });
+    const settings = { capacity: 512, image: '/nonexistent/folder/disk.img', readOnly: false, serial: '' };
+    const unbooted = testMachine({ device: { offers: OFFERS, settings }, options: { device: 'worker' } });
     await expect(unbooted.boot()).rejects.toMatchObject({ code: 'ERR_DEVICE_LOST' });
     expect(process.getActiveResourcesInfo().length).toBeLessThanOrEqual(before + 1);
   });

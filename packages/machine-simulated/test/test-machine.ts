@@ -1,0 +1,30 @@
+import { PHYSICAL_ADDRESS_SPACE, type DeviceDescription, type MachineRequest } from '@virtio-platform/core';
+import { SimulatedMachine, type SimulatedOptions } from '@virtio-platform/machine-simulated';
+
+interface TestMachine extends Partial<Omit<MachineRequest, 'device'>> {
+  readonly device?: Partial<DeviceDescription>;
+  readonly options?: Partial<SimulatedOptions>;
+}
+
+/** An embedded machine without an IOMMU, not yet booted: 4 MiB, and a modern block device in this thread unless asked for otherwise. */
+export function testMachine({ device, options, ...request }: TestMachine = {}): SimulatedMachine {
+  const settings = { capacity: 1024 * 1024, image: undefined, readOnly: false, serial: 'x' };
+  const modern = {
+    type: 'block',
+    interface: 'modern',
+    driverInterface: 'modern',
+    offers: undefined,
+    settings,
+  } as const;
+  return new SimulatedMachine(
+    {
+      memory: 4 * 1024 * 1024,
+      needs: [],
+      simulate: () => ({ facilities: new Map(), addressSpace: () => PHYSICAL_ADDRESS_SPACE }),
+      baseDirectory: '.',
+      ...request,
+      device: { ...modern, ...device },
+    },
+    { device: 'same-thread', onFault: 'needs-reset', rogue: [], transport: 'pci', demands: 0n, ...options },
+  );
+}
