@@ -52,7 +52,7 @@ export class BlockDevice implements DeviceModel {
   readonly #backing: BlockBacking;
   readonly #options: BlockDeviceOptions;
   readonly #littleEndian: boolean;
-  #isFramed = false;
+  #needsFraming = false;
   readonly #identity: Uint8Array = new Uint8Array(BLOCK_ID_SIZE);
   readonly #header: Uint8Array = new Uint8Array(BLOCK_HEADER_SIZE);
   readonly #headerView: DataView = new DataView(this.#header.buffer);
@@ -78,7 +78,7 @@ export class BlockDevice implements DeviceModel {
   writeConfig(_offset: number, _source: Uint8Array): void {}
 
   start(accepted: FeatureSet): void {
-    this.#isFramed = !accepted.has(VIRTIO_F_VERSION_1) && !accepted.has(VIRTIO_F_ANY_LAYOUT);
+    this.#needsFraming = !accepted.has(VIRTIO_F_VERSION_1) && !accepted.has(VIRTIO_F_ANY_LAYOUT);
   }
 
   /** It keeps no buffers. */
@@ -93,7 +93,7 @@ export class BlockDevice implements DeviceModel {
     if (chain.writableBytes === 0) return 0;
     const ok =
       chain.readableBytes >= BLOCK_HEADER_SIZE &&
-      (!this.#isFramed || isFramed(chain)) &&
+      (!this.#needsFraming || isFramed(chain)) &&
       readChain(chain, space, 0, this.#header, 0, BLOCK_HEADER_SIZE);
     const status = ok ? this.#execute(chain, space) : VIRTIO_BLK_S_IOERR;
     this.#status[0] = status;
