@@ -12,6 +12,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   core: [],
   devices: ['core'],
   host: ['core'],
+  pci: ['core'],
   'platform-legacy': ['core'],
   'platform-pseries': ['core'],
   'platform-sev': ['core'],

@@ -1,6 +1,6 @@
 /**
- * The operating system for machines: memory that can be shared with another process, notifications, and sockets that carry
- * descriptors. Importing it loads nothing; using it needs 64-bit Linux.
+ * The operating system for machines: memory that can be shared with another process, notifications, sockets that carry
+ * descriptors, and programs that are started and ended. Importing it loads nothing; using it needs 64-bit Linux.
  *
  * ```ts
  * const memory = SharedMemory.create(1 << 20);
@@ -17,6 +17,11 @@ export { hostProblem } from './libc.ts';
 export * from './memory-file.ts';
 export * from './memory-mapping.ts';
 export * from './poll-set.ts';
+export { Disposal } from './process/disposal.ts';
+export { ErrorOutput } from './process/error-output.ts';
+export { howToInstall, missingProgram } from './process/find-program.ts';
+export { StartedProgram, type ProgramOptions } from './process/started-program.ts';
+export { TemporaryFolder } from './process/temporary-folder.ts';
 export * from './shared-memory.ts';
 export { closeDescriptor } from './system-call.ts';
 export { UnixSocket, type TransferResult } from './unix-socket.ts';

@@ -11,8 +11,7 @@ import {
   type MachinePlugin,
   type MissingRequirement,
 } from '@virtio-platform/core';
-import { hostProblem } from '@virtio-platform/host';
-import { missingProgram } from './find-program.ts';
+import { hostProblem, missingProgram } from '@virtio-platform/host';
 import { FACILITIES } from './memory/device-memory.ts';
 import { VHOST_USER_OPTIONS, vhostUserOptionsSchema, type VhostUserOptions } from './options.ts';
 import { VhostUserMachine } from './vhost-user-machine.ts';

@@ -9,15 +9,12 @@ import {
   type Machine,
   type MachineRequest,
 } from '@virtio-platform/core';
-import { hostProblem, HostError, UnixSocket } from '@virtio-platform/host';
+import { Disposal, hostProblem, HostError, StartedProgram, TemporaryFolder, UnixSocket } from '@virtio-platform/host';
 import { injectable } from 'tsyringe';
 import { z } from 'zod';
 import { greetBackEnd } from './back-end.ts';
-import { BackEndProcess } from './back-end-process.ts';
-import { Disposal } from './disposal.ts';
 import { openDeviceMemory } from './memory/device-memory.ts';
 import { IMAGE_PLACEHOLDER, SOCKET_PLACEHOLDER, VHOST_USER_OPTIONS, type VhostUserOptions } from './options.ts';
-import { TemporaryFolder } from './temporary-folder.ts';
 import { VhostUserConnection } from './vhost-user-connection.ts';
 import { VhostUserTransport } from './vhost-user-transport.ts';
 
@@ -26,7 +23,7 @@ const NOT_YET: readonly (string | undefined)[] = ['ENOENT', 'ECONNREFUSED', 'EAG
 const RETRY_MS = 10;
 
 interface StartedBackEnd {
-  readonly backEnd: BackEndProcess;
+  readonly backEnd: StartedProgram;
   readonly socket: string;
 }
 
@@ -94,7 +91,9 @@ export class VhostUserMachine implements Machine {
     const filled = command.map((argument) =>
       argument.replaceAll(SOCKET_PLACEHOLDER, () => socket).replaceAll(IMAGE_PLACEHOLDER, () => image),
     );
-    const backEnd = await BackEndProcess.start(filled, {
+    const backEnd = await StartedProgram.start(filled, {
+      role: 'back-end',
+      hint: 'machine.command has to name a program that this user may run: run it by hand and see what it says',
       folder: this.#request.baseDirectory,
       errorFile: folder.pathOf('stderr'),
       abandon: () => folder.dispose(),
@@ -111,7 +110,7 @@ export class VhostUserMachine implements Machine {
   }
 
   /** Connects, and tries again while a back-end that was started is not listening yet. */
-  async #connect(path: string, started: BackEndProcess | undefined): Promise<UnixSocket> {
+  async #connect(path: string, started: StartedProgram | undefined): Promise<UnixSocket> {
     const deadline = performance.now() + this.#options.startTimeout;
     for (;;) {
       try {

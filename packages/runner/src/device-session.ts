@@ -25,6 +25,7 @@ import {
   type ByteOrder,
   type DmaFailures,
   type DmaMapping,
+  type DmaRegion,
   type DmaSanitizer,
   type DmaStatistics,
   type NegotiationResult,
@@ -86,6 +87,8 @@ export class DeviceSession {
   /** Of all queues together; `undefined` where nothing fails on purpose. */
   readonly #failures: DmaFailures | undefined;
   #driver: DriverHalf | undefined;
+  /** Memory that the device's interrupts are written to. */
+  #messages: DmaRegion | undefined;
   #ring: RunReport['queue'] = null;
 
   /**
@@ -157,6 +160,7 @@ export class DeviceSession {
       for (const index of this.#type.queues(transport, accepted, byteOrder)) this.#openQueue(index, byteOrder);
       const queues = this.#queues;
       this.#driver = this.#type.open({ profile, memory, transport, accepted, byteOrder, queues, onProgress });
+      this.#receiveMessages();
       for (const { queue } of queues) transport.enableQueue(queue.index, queue.addresses);
       startDevice(transport);
       return this.#driver;
@@ -175,6 +179,8 @@ export class DeviceSession {
     }
     for (const { queue } of this.#queues) queue.reset();
     this.#driver?.dispose();
+    this.#messages?.release();
+    this.#messages = undefined;
     for (const { queue } of this.#queues) queue.dispose();
     this.#driver = undefined;
     this.#queues.length = 0;
@@ -183,6 +189,15 @@ export class DeviceSession {
   /** After {@link end}, and after its statistics were read. */
   dispose(): void {
     for (const mapping of this.#mappings) mapping.dispose();
+  }
+
+  /** A device that interrupts by writing to memory needs some that the platform lets it reach. */
+  #receiveMessages(): void {
+    const { interruptMessages } = this.#transport;
+    const first = this.#queues[0];
+    if (interruptMessages === undefined || first === undefined) return;
+    this.#messages = first.mapping.allocateCoherent(interruptMessages.bytes, 4);
+    interruptMessages.receiveIn(this.#messages);
   }
 
   #openQueue(index: number, byteOrder: ByteOrder): void {

@@ -1,3 +1,4 @@
+import type { DmaRegion } from '../dma/dma-region.ts';
 import type { FeatureSet } from '../features/feature-set.ts';
 import type { QueueAddresses } from '../queue/virtqueue.ts';
 
@@ -6,6 +7,17 @@ export type DeviceInterface = 'modern' | 'legacy';
 
 /** What ended a wait: the device notified, time ran out, or the device is gone for good. */
 export type WaitResult = 'notified' | 'timeout' | 'lost';
+
+/**
+ * Interrupts that a device sends as DMA writes, where nothing in the machine receives them: the driver gives them memory, which
+ * its platform maps like any other.
+ */
+export interface InterruptMessages {
+  /** Bytes that the region has to have. */
+  readonly bytes: number;
+  /** Called before the queues are enabled. The region is the device's until the next reset. */
+  receiveIn(region: DmaRegion): void;
+}
 
 /**
  * How a driver reaches a device's registers: in this process, over vhost-user, over PCI. Synchronous; every wait is bounded.
@@ -18,6 +30,8 @@ export interface Transport {
   /** Feature bits this transport can carry. Bits above 31 do not exist on the legacy interface. */
   readonly carries: FeatureSet;
   readonly queueCount: number;
+  /** `undefined` where interrupts need no memory of the driver's. */
+  readonly interruptMessages?: InterruptMessages | undefined;
 
   readDeviceFeatures(): FeatureSet;
   writeDriverFeatures(features: FeatureSet): void;

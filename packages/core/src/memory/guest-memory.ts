@@ -18,8 +18,11 @@ export class GuestMemory {
   readonly view: DataView;
   readonly #allocator: RangeAllocator;
 
-  /** Wraps `buffer`, whose length is a multiple of {@link PAGE_SIZE}. The buffer stays its owner's. */
-  constructor(buffer: ArrayBufferLike) {
+  /**
+   * Wraps `buffer`, whose length is a multiple of {@link PAGE_SIZE}. The buffer stays its owner's. Nothing is allocated below
+   * `reserved`, a multiple of the page size: where a machine has something else there, such as firmware.
+   */
+  constructor(buffer: ArrayBufferLike, reserved: number = PAGE_SIZE) {
     if (buffer.byteLength === 0 || buffer.byteLength % PAGE_SIZE !== 0) {
       throw new RangeError(`guest memory is a multiple of ${PAGE_SIZE} bytes, not ${buffer.byteLength}`);
     }
@@ -29,7 +32,7 @@ export class GuestMemory {
     this.u16 = new Uint16Array(buffer);
     this.u32 = new Uint32Array(buffer);
     this.view = new DataView(buffer);
-    this.#allocator = new RangeAllocator('guest memory', PAGE_SIZE, buffer.byteLength - PAGE_SIZE);
+    this.#allocator = new RangeAllocator('guest memory', reserved, buffer.byteLength - reserved);
   }
 
   /** Bytes allocated and not given back. */

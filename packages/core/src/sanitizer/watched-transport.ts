@@ -1,4 +1,4 @@
-import type { DeviceInterface, Transport, WaitResult } from '../device/transport.ts';
+import type { DeviceInterface, InterruptMessages, Transport, WaitResult } from '../device/transport.ts';
 import { isCodedError } from '../errors/coded-error.ts';
 import type { FeatureSet } from '../features/feature-set.ts';
 import type { QueueAddresses } from '../queue/virtqueue.ts';
@@ -10,6 +10,7 @@ export class WatchedTransport implements Transport {
   readonly deviceType: string;
   readonly carries: FeatureSet;
   readonly queueCount: number;
+  readonly interruptMessages: InterruptMessages | undefined;
   readonly #inner: Transport;
   readonly #state: SanitizerState;
   readonly #device: string;
@@ -19,6 +20,7 @@ export class WatchedTransport implements Transport {
     this.deviceType = inner.deviceType;
     this.carries = inner.carries;
     this.queueCount = inner.queueCount;
+    this.interruptMessages = inner.interruptMessages;
     this.#inner = inner;
     this.#state = state;
     this.#device = device;

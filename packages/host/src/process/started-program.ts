@@ -9,46 +9,63 @@ import { howToInstall } from './find-program.ts';
 /** How long the program may take to end after SIGTERM, and again after SIGKILL. */
 const END_TIMEOUT_MS = 2000;
 
-/** A back-end that this process started, and ends: by its own process id, on every way out. */
-export class BackEndProcess {
+export interface ProgramOptions {
+  /** What messages call it: `back-end`. */
+  readonly role: string;
+  /** What to do when it cannot be started or ends early. */
+  readonly hint: string;
+  /** The folder it runs in. */
+  readonly folder: string;
+  /** Where its error output goes. */
+  readonly errorFile: string;
+  /** Called too should this process end first. */
+  readonly abandon: () => void;
+  /** Descriptors that the program has as 3 and following. They stay the caller's too. */
+  readonly descriptors?: readonly number[];
+}
+
+/** A program that this process started, and ends: by its own process id, on every way out. */
+export class StartedProgram {
   readonly #child: ChildProcess;
   readonly #program: string;
+  readonly #options: ProgramOptions;
   readonly #errors: ErrorOutput;
   readonly #onExit: () => void;
 
-  private constructor(child: ChildProcess, program: string, errors: ErrorOutput, onExit: () => void) {
+  private constructor(child: ChildProcess, program: string, options: ProgramOptions, errors: ErrorOutput) {
     this.#child = child;
     this.#program = program;
+    this.#options = options;
     this.#errors = errors;
-    this.#onExit = onExit;
-    process.once('exit', onExit);
+    this.#onExit = () => {
+      child.kill('SIGKILL');
+      options.abandon();
+    };
+    process.once('exit', this.#onExit);
   }
 
   /**
-   * Starts a program, the first of `command`, without a shell. `abandon` is called too should this process end first. Throws `ERR_MACHINE_MISSING`
-   * when there is no such program, `ERR_MACHINE_START` when it cannot be started.
+   * Starts a program, the first of `command`, without a shell. Throws `ERR_MACHINE_MISSING` when there is no such program,
+   * `ERR_MACHINE_START` when it cannot be started.
    */
-  static async start(
-    command: readonly string[],
-    options: { readonly folder: string; readonly errorFile: string; readonly abandon: () => void },
-  ): Promise<BackEndProcess> {
+  static async start(command: readonly string[], options: ProgramOptions): Promise<StartedProgram> {
     const program = command[0]!;
     const errors = new ErrorOutput(options.errorFile);
     const errorFile = errors.open();
     try {
-      const child = spawn(program, command.slice(1), { cwd: options.folder, stdio: ['ignore', 'ignore', errorFile] });
+      const child = spawn(program, command.slice(1), {
+        cwd: options.folder,
+        stdio: ['ignore', 'ignore', errorFile, ...(options.descriptors ?? [])],
+      });
       // It must not keep this process running by itself.
       child.unref();
       await once(child, 'spawn');
       // A signal that cannot be sent is reported here too; `ending` tells what counts.
       child.on('error', () => {});
-      return new BackEndProcess(child, program, errors, () => {
-        child.kill('SIGKILL');
-        options.abandon();
-      });
+      return new StartedProgram(child, program, options, errors);
     } catch (cause) {
       errors.dispose();
-      throw startError(program, cause);
+      throw startError(program, options, cause);
     } finally {
       closeSync(errorFile);
     }
@@ -70,9 +87,8 @@ export class BackEndProcess {
   startError(what: string): CodedError {
     const words = this.lastWords();
     const printed = words === '' ? '' : `; it printed: ${words}`;
-    return new CodedError('ERR_MACHINE_START', `the back-end ${this.#program} ${what}${printed}`, {
-      hint: 'run machine.command by hand and see what it says',
-    });
+    const { role, hint } = this.#options;
+    return new CodedError('ERR_MACHINE_START', `the ${role} ${this.#program} ${what}${printed}`, { hint });
   }
 
   /** Ends it: SIGTERM, then SIGKILL. Never throws. */
@@ -91,16 +107,16 @@ export class BackEndProcess {
   }
 }
 
-function startError(program: string, cause: unknown): CodedError {
+function startError(program: string, { role, hint }: ProgramOptions, cause: unknown): CodedError {
   const code = cause instanceof Error && 'code' in cause ? cause.code : undefined;
   if (code === 'ENOENT') {
-    return new CodedError('ERR_MACHINE_MISSING', `the back-end program ${program} is not installed`, {
+    return new CodedError('ERR_MACHINE_MISSING', `the ${role} program ${program} is not installed`, {
       hint: howToInstall(program),
       cause,
     });
   }
-  return new CodedError('ERR_MACHINE_START', `the back-end program ${program} cannot be started: ${String(cause)}`, {
-    hint: 'machine.command has to name a program that this user may run',
+  return new CodedError('ERR_MACHINE_START', `the ${role} program ${program} cannot be started: ${String(cause)}`, {
+    hint,
     cause,
   });
 }

@@ -2,7 +2,7 @@ import { closeSync, ftruncateSync, mkdtempSync, openSync, rmSync } from 'node:fs
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-/** A fresh folder that only this user can enter, for what a back-end needs while it runs. Removed with everything in it. */
+/** A fresh folder that only this user can enter, for what a program needs while it runs. Removed with everything in it. */
 export class TemporaryFolder {
   readonly #path: string = mkdtempSync(join(tmpdir(), 'virtio-platform-'));
 

@@ -2,7 +2,7 @@ import { closeSync, mkdtempSync, rmSync, statSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { ErrorOutput } from '../src/error-output.ts';
+import { ErrorOutput } from '../../src/process/error-output.ts';
 
 describe('ErrorOutput', () => {
   it('keeps the file small and the last words, however much is printed', async () => {

@@ -2,10 +2,12 @@ import { accessSync, constants, statSync } from 'node:fs';
 import { delimiter, isAbsolute, join } from 'node:path';
 import type { MissingRequirement } from '@virtio-platform/core';
 
-/** Debian packages of well-known back-ends. */
+/** Debian packages of the programs that machines start. */
 const PACKAGES: ReadonlyMap<string, string> = new Map([
   ['qemu-storage-daemon', 'qemu-system-common'],
   ['virtiofsd', 'qemu-system-common'],
+  ['qemu-system-x86_64', 'qemu-system-x86'],
+  ['qemu-system-ppc64', 'qemu-system-ppc'],
 ]);
 
 /**
@@ -23,7 +25,7 @@ export function missingProgram(program: string): MissingRequirement | undefined 
 export function howToInstall(program: string): string {
   const found = PACKAGES.get(program.slice(program.lastIndexOf('/') + 1));
   return found === undefined
-    ? 'install it, or give its path in machine.command'
+    ? 'install it, or give its path in the machine section of the profile'
     : `apt-get install ${found} (Debian and Ubuntu)`;
 }
 

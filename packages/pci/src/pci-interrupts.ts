@@ -1,0 +1,20 @@
+import type { DmaRegion } from '@virtio-platform/core';
+
+/**
+ * How the interrupts of a PCI function reach its driver. Messages (MSI-X) are DMA writes of the device: where nothing in the
+ * machine receives them, the driver gives them memory of its own and looks there.
+ */
+export interface PciInterrupts {
+  /** Most vectors that can be enabled; 0 where there are no messages, and the driver asks the ISR register instead. */
+  readonly vectors: number;
+  /** Bytes that messages are received in, from the driver's memory; 0 where the machine receives them itself. */
+  readonly messageBytes: number;
+  /** Where messages are received, of {@link messageBytes}. Before {@link enable}. */
+  receiveIn(region: DmaRegion): void;
+  /** Lets the function send messages of the vectors 0 to `count` - 1. */
+  enable(count: number): void;
+  /** Waits until a message came, and takes it: true; or until the time is up. 0 only looks. */
+  wait(timeoutMs: number): boolean;
+  /** No message comes any more, and the memory for them is its owner's again. */
+  disable(): void;
+}
