@@ -14,6 +14,7 @@ export * from './convertible-memory.ts';
 export * from './event-fd.ts';
 export * from './host-error.ts';
 export { hostProblem } from './libc.ts';
+export * from './loopback.ts';
 export * from './memory-file.ts';
 export * from './memory-mapping.ts';
 export * from './poll-set.ts';

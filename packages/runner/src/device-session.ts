@@ -229,6 +229,7 @@ export class DeviceSession {
       inOrder: accepted.has(VIRTIO_F_IN_ORDER),
       barrier: accepted.has(VIRTIO_F_ORDER_PLATFORM) ? mapping.barrier : undefined,
       eventIdx: accepted.has(VIRTIO_RING_F_EVENT_IDX),
+      unmarkedLengths: transport.unmarkedLengths,
       legacyLayout: isLegacy,
       byteOrder,
       usedLength: accepted.has(VIRTIO_F_VERSION_1) ? 'strict' : this.#type.legacyUsedLength,
