@@ -1,7 +1,6 @@
 import {
   GUEST_MEMORY,
   inject,
-  isCodedError,
   type ByteOrder,
   type DmaMapping,
   type DmaPath,
@@ -33,8 +32,8 @@ const ADDRESS_MEANINGS: Readonly<Record<Domain, string>> = {
 };
 
 /**
- * The kernel of an x86 guest behind Intel VT-d. The unit is started with the first need for it, so that a device which bypasses it
- * leaves no trace; but a unit that confines every device runs from the start, for the device is behind it whatever it offers.
+ * The kernel of an x86 guest behind Intel VT-d. The unit runs as soon as there is a platform, as a kernel's does from boot: a device that is
+ * behind it reaches nothing that was not mapped, also under a driver that keeps to no rule. One that bypasses it is not touched by that.
  */
 @injectable()
 export class IntelIommuPlatform implements Platform {
@@ -42,30 +41,27 @@ export class IntelIommuPlatform implements Platform {
   readonly rules: readonly NegotiationRule[];
   readonly guestByteOrder: ByteOrder = 'little';
   readonly #options: IntelIommuOptions;
-  readonly #memory: GuestMemory;
-  readonly #facility: VtdFacility;
   readonly #mappedPath: 'translated' | 'identity';
   #traits: PlatformTraits | undefined;
   #domain: OpenedDomain | undefined;
-  #isDisposed = false;
 
+  /** Starts the unit. Throws {@link DmaError} where it cannot be, and then nothing is left behind. */
   constructor(
     @inject(INTEL_IOMMU_OPTIONS) options: IntelIommuOptions,
     @inject(GUEST_MEMORY) memory: GuestMemory,
     @inject(VTD) facility: VtdFacility,
   ) {
+    const { failures, domain } = options;
+    const unit = failsAny(failures) ? new FailingVtdFacility(facility, failures.invalidation) : facility;
     this.#options = options;
-    this.#memory = memory;
-    this.#facility = failsAny(options.failures)
-      ? new FailingVtdFacility(facility, options.failures.invalidation)
-      : facility;
     this.rules = intelIommuRules(options);
-    this.#mappedPath = options.domain === 'translated' ? 'translated' : 'identity';
+    this.#mappedPath = domain === 'translated' ? 'translated' : 'identity';
+    this.#domain = openDomain(unit, memory, options);
   }
 
-  /** Read for the first time, this starts the unit where what it says has to be looked at: an identity, or that nothing gets past. */
+  /** Read for the first time, this probes a page: what is said of addresses was looked at. */
   get traits(): PlatformTraits {
-    this.#traits ??= this.#stateTraits();
+    this.#traits ??= this.#stateTraits(this.#opened());
     return this.#traits;
   }
 
@@ -77,7 +73,7 @@ export class IntelIommuPlatform implements Platform {
   openMapping(path: DmaPath, request: MappingRequest): DmaMapping {
     if (path !== this.#mappedPath)
       throw new TypeError(`intel-iommu maps ${this.#mappedPath} with these options, not ${path}`);
-    return this.#open().openMapping(request.capacity);
+    return this.#opened().openMapping(request.capacity);
   }
 
   /**
@@ -89,49 +85,26 @@ export class IntelIommuPlatform implements Platform {
   }
 
   dispose(): void {
-    this.#isDisposed = true;
-    this.#close();
+    this.#domain?.close();
+    this.#domain = undefined;
   }
 
-  #stateTraits(): PlatformTraits {
+  #stateTraits(opened: OpenedDomain): PlatformTraits {
     const { confinesEveryDevice, domain } = this.#options;
-    if (confinesEveryDevice || domain !== 'translated') this.#open();
-    const probe = (): boolean | undefined => this.#probe();
     return {
       restrictedMemory: false,
       isolates: domain === 'translated',
       mappedPath: this.#mappedPath,
       addressMeaning: ADDRESS_MEANINGS[domain],
-      reachesAllMemory: this.#domain?.reachesAllMemory ?? false,
+      reachesAllMemory: opened.reachesAllMemory,
+      identityVerified: opened.isIdentity(),
       // Through the other domains a device that takes its addresses for physical ones is right.
       confinesEveryDevice: confinesEveryDevice && domain === 'translated',
-      get identityVerified() {
-        return probe();
-      },
     };
   }
 
-  /** Looks whether addresses are physical ones. Starts the unit for that, and stops it again if nobody uses it. */
-  #probe(): boolean | undefined {
-    const wasOpen = this.#domain !== undefined;
-    try {
-      return this.#open().isIdentity();
-    } catch (error) {
-      if (!isCodedError(error)) throw error;
-      return undefined;
-    } finally {
-      if (!wasOpen) this.#close();
-    }
-  }
-
-  #open(): OpenedDomain {
-    if (this.#isDisposed) throw new TypeError('this intel-iommu platform was disposed');
-    this.#domain ??= openDomain(this.#facility, this.#memory, this.#options);
+  #opened(): OpenedDomain {
+    if (this.#domain === undefined) throw new TypeError('this intel-iommu platform was disposed');
     return this.#domain;
-  }
-
-  #close(): void {
-    this.#domain?.close();
-    this.#domain = undefined;
   }
 }
