@@ -13,6 +13,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   devices: ['core'],
   host: ['core'],
   pci: ['core'],
+  'platform-intel-iommu': ['core'],
   'platform-legacy': ['core'],
   'platform-pseries': ['core'],
   'platform-sev': ['core'],
