@@ -1,5 +1,6 @@
 import { CodedError, facilityName, type FacilityToken, type GuestMemory } from '@virtio-platform/core';
 import { ConvertibleMemory, type SharedMemory } from '@virtio-platform/host';
+import { VTD_FACILITY } from '@virtio-platform/platform-intel-iommu';
 import { TCE_FACILITY } from '@virtio-platform/platform-pseries';
 import { MEMORY_CONVERSION } from '@virtio-platform/platform-sev';
 import { DEVICE_SLOT } from '../device-arguments.ts';
@@ -9,12 +10,13 @@ import { HypercallMailbox } from '../pseries/hypercall-mailbox.ts';
 import { QemuTceFacility } from '../pseries/qemu-tce-facility.ts';
 import { Rtas } from '../pseries/rtas.ts';
 import type { QtestConnection } from '../qtest/qtest-connection.ts';
+import { VtdRegisters } from '../x86/vtd-registers.ts';
 import type { Board } from './board.ts';
 import { PseriesBoard } from './pseries-board.ts';
 import { X86Board } from './x86-board.ts';
 
 /** The facilities that one board or another provides. */
-export const FACILITIES: readonly FacilityToken[] = [MEMORY_CONVERSION, TCE_FACILITY];
+export const FACILITIES: readonly FacilityToken[] = [MEMORY_CONVERSION, TCE_FACILITY, VTD_FACILITY];
 
 export interface OpenedBoard {
   readonly board: Board;
@@ -41,6 +43,7 @@ export function openBoard(
     board = new X86Board(options.board, qtest);
     if (backing instanceof ConvertibleMemory)
       facilities.set(MEMORY_CONVERSION, new FileMemoryConversion(memory, backing));
+    if (options.iommu === 'intel') facilities.set(VTD_FACILITY, new VtdRegisters(qtest, DEVICE_SLOT << 3));
   }
   for (const need of needs) if (!facilities.has(need)) throw lacking(options, need);
   return { board, facilities };

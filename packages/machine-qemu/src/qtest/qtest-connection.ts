@@ -53,6 +53,14 @@ export class QtestConnection {
     return value;
   }
 
+  /** Sends a command that reads 64 bits, into `words[0]` (low) and `words[1]` (high). */
+  number64(line: string, words: Uint32Array): void {
+    const answer = this.ask(line);
+    if (!/^0x[0-9a-f]{16}$/.test(answer)) this.#lose(`it answered ${JSON.stringify(answer)} to ${line}`);
+    words[0] = Number(`0x${answer.slice(10)}`);
+    words[1] = Number(answer.slice(0, 10));
+  }
+
   /** Sends a command and returns what follows `OK`, without waiting any longer than the reply timeout. */
   ask(line: string): string {
     this.send(line);
