@@ -100,7 +100,7 @@ describeDmaMapping('BouncedDmaMapping', { setup: bouncedSubject });
 describeDmaMapping('FailingDmaMapping in which nothing is to fail', {
   setup: () => {
     const subject = bouncedSubject();
-    const never = { map: new FailurePlan(), region: new FailurePlan() };
+    const never = { map: new FailurePlan(), region: new FailurePlan(), withhold: new FailurePlan() };
     return { ...subject, mapping: new FailingDmaMapping(subject.mapping, never) };
   },
 });

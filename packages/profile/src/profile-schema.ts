@@ -223,6 +223,9 @@ const failureSchedule = z
 const failures = z.strictObject({
   map: failureSchedule.describe('Mappings of single buffers fail, as if there were no room: { every: 100 }.'),
   region: failureSchedule.describe('Regions fail: pools that are mapped once, rings, tables.'),
+  withhold: failureSchedule.describe(
+    'Mappings of buffers and pools are withheld: the device is told of an address at which nothing is mapped: { nth: [5] }.',
+  ),
 });
 
 const expect = z.strictObject({

@@ -116,6 +116,8 @@ export interface FailuresSection {
   readonly map: FailureSchedule;
   /** Regions: pools that are mapped once, rings, tables. */
   readonly region: FailureSchedule;
+  /** Mappings of buffers and of pools, in one count: the device is told of an address at which nothing is mapped. */
+  readonly withhold: FailureSchedule;
 }
 
 /** What a run has to show; anything left out is not compared. */
