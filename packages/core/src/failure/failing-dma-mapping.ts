@@ -25,6 +25,7 @@ export class FailingDmaMapping implements DmaMapping {
   readonly path: DmaPath;
   readonly limits: DmaLimits;
   readonly barrier: (() => void) | undefined;
+  readonly resolve?: NonNullable<DmaMapping['resolve']>;
   readonly #inner: DmaMapping;
   readonly #failures: DmaFailures;
   /** In the high word and in the low one: the bit in which a withheld address is wrong. */
@@ -35,6 +36,7 @@ export class FailingDmaMapping implements DmaMapping {
     this.path = inner.path;
     this.limits = inner.limits;
     this.barrier = inner.barrier;
+    if (inner.resolve !== undefined) this.resolve = (low, high) => inner.resolve!(low, high);
     this.#inner = inner;
     this.#failures = failures;
     const bit = Math.min(WITHHELD_BIT, inner.limits.addressBits - 1);
