@@ -76,7 +76,9 @@ export interface CheckedProfile {
     readonly refusal?: string;
     readonly failure?: string;
     readonly faults?: number;
+    readonly recorded?: number;
     readonly findings?: number;
+    readonly verified?: boolean;
   };
 }
 
@@ -223,6 +225,9 @@ const failureSchedule = z
 const failures = z.strictObject({
   map: failureSchedule.describe('Mappings of single buffers fail, as if there were no room: { every: 100 }.'),
   region: failureSchedule.describe('Regions fail: pools that are mapped once, rings, tables.'),
+  withhold: failureSchedule.describe(
+    'Mappings of buffers and pools are withheld: the device is told of an address at which nothing is mapped: { nth: [5] }.',
+  ),
 });
 
 const expect = z.strictObject({
@@ -241,11 +246,20 @@ const expect = z.strictObject({
     .exactOptional()
     .describe('The code of the error that the run fails with.'),
   faults: z.int().min(0).exactOptional().describe('How many accesses of the device the platform stops.'),
+  recorded: z
+    .int()
+    .min(0)
+    .exactOptional()
+    .describe('How many faults the IOMMU itself has in its registers at the end; without it none.'),
   findings: z
     .int()
     .min(0)
     .exactOptional()
     .describe('How many mistakes the DMA sanitizer finds; needs driver.sanitize.'),
+  verified: z
+    .boolean()
+    .exactOptional()
+    .describe('Whether the data of a completed run is right; false where a device silently drops some.'),
 });
 
 /** The schema of each value of each section. */

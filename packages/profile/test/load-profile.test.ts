@@ -84,6 +84,16 @@ describe('loadProfile', () => {
     expect(profile.platform.locate(['absent'])).toEqual({ file, line: 4, column: 1 });
   });
 
+  it('takes a schedule for each kind of failure, and fails nothing without one', async () => {
+    const [none, some] = await Promise.all(
+      ['{}', '{ withhold: { nth: [5], every: 100 } }'].map((failures) =>
+        loadProfile(temporaryProfile(`${profileText({})}failures: ${failures}\n`)),
+      ),
+    );
+    expect(none!.failures).toEqual({ map: {}, region: {}, withhold: {} });
+    expect(some!.failures).toEqual({ map: {}, region: {}, withhold: { nth: [5], every: 100 } });
+  });
+
   it('gives a legacy device a legacy driver', async () => {
     const profile = await loadProfile(temporaryProfile(profileText({ device: '{ type: block, interface: legacy }' })));
     expect(profile.driver.interface).toBe('legacy');

@@ -101,9 +101,14 @@ export class DeviceSession {
     this.#sanitizer = sanitizer;
     this.#transport = sanitizer?.transport(machine.transport, profile.device.type) ?? machine.transport;
     this.#type = DRIVER_TYPES[profile.device.type];
-    const { map, region } = profile.failures;
-    const isSet = Object.keys({ ...map, ...region }).length > 0;
-    this.#failures = isSet ? { map: new FailurePlan(map), region: new FailurePlan(region) } : undefined;
+    const { map, region, withhold } = profile.failures;
+    if (Object.keys({ ...map, ...region, ...withhold }).length > 0) {
+      this.#failures = {
+        map: new FailurePlan(map),
+        region: new FailurePlan(region),
+        withhold: new FailurePlan(withhold),
+      };
+    }
     const { forces } = profile.driver;
     this.negotiation =
       forces === undefined
@@ -125,7 +130,9 @@ export class DeviceSession {
 
   /** How often something failed because the profile asks for it. */
   get injected(): number {
-    return this.#failures === undefined ? 0 : this.#failures.map.failed + this.#failures.region.failed;
+    if (this.#failures === undefined) return 0;
+    const { map, region, withhold } = this.#failures;
+    return map.failed + region.failed + withhold.failed;
   }
 
   /** Of the pool that buffers are copied through; `null` without one. */
