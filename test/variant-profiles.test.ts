@@ -6,10 +6,10 @@ import { describe, expect, it } from 'vitest';
 import { ROOT } from './command.ts';
 
 /** Variants of a platform, and the ways in which each fails. */
-const FOLDERS = ['legacy', 'sev'].map((name) => join(ROOT, 'profiles', name));
+const FOLDERS = ['intel-iommu', 'legacy', 'sev'].map((name) => join(ROOT, 'profiles', name));
 const files = FOLDERS.flatMap((folder) => readdirSync(folder).map((name) => join(folder, name)));
 
-describe('the profiles of legacy and sev', () => {
+describe('the profiles of intel-iommu, legacy and sev', () => {
   it.each(files)('%s comes out as it says, with nothing left mapped', async (file) => {
     for (const profile of await loadProfiles(file)) {
       const report = await runProfile(profile);
