@@ -22,6 +22,30 @@ function writes({ space }: RemappedGuest, low: number): boolean {
   return space.write(low, 0, new Uint8Array(4), 0, 4);
 }
 
+/** The page of an address, as faults have it. */
+function page(low: number): bigint {
+  return BigInt(low - (low % PAGE));
+}
+
+/** What the platform's rules say of a device with this offer. */
+function notes(options: object, ...offered: number[]): string[] {
+  const { platform } = startGuest(options);
+  const { rules, traits } = platform;
+  const all = new FeatureSet((1n << 64n) - 1n);
+  const input = {
+    deviceType: 'block',
+    interface: 'modern',
+    offered: FeatureSet.of(VIRTIO_F_VERSION_1, ...offered),
+    supported: all,
+    carries: transportCarries('pci'),
+    traits,
+    privilege: 'kernel',
+    policy: { ...DEFAULT_POLICY, strict: false },
+  } as const;
+  const { trace } = negotiate(input, rules);
+  return trace.filter(({ rule }) => rule.startsWith('vtd-')).map(({ says }) => says.join());
+}
+
 /** Puts a fault into the first register, as a unit would that has met it. */
 function recordFault({ unit }: RemappedGuest, sourceId: number, reason: number): void {
   const registers = new Uint32Array(unit.state.registers);
@@ -125,7 +149,6 @@ describe('IntelIommuPlatform.recordedFaults', () => {
     writes(guest, address - PAGE);
     reads(guest, address - 2 * PAGE);
     reads(guest, 0x1000, 0x80);
-    const page = (low: number): bigint => BigInt(low - (low % PAGE));
     expect(guest.platform.recordedFaults()).toEqual([
       {
         address: page(address),
@@ -175,7 +198,7 @@ describe('IntelIommuPlatform.recordedFaults', () => {
   it('gives them in the order in which they came, wherever the registers begin', () => {
     const guest = startGuest({ unit: { faultRecords: 3 } });
     for (const pages of [[1], [2, 3, 4], [5, 6]]) {
-      for (const page of pages) reads(guest, page * PAGE);
+      for (const number of pages) reads(guest, number * PAGE);
       expect(guest.platform.recordedFaults().map(({ address }) => Number(address) / PAGE)).toEqual(pages);
     }
   });
@@ -216,24 +239,6 @@ describe('IntelIommuPlatform.recordedFaults', () => {
 });
 
 describe('what negotiation says behind VT-d', () => {
-  const notes = (options: object, ...offered: number[]): string[] => {
-    const { platform } = startGuest(options);
-    const { rules, traits } = platform;
-    const all = new FeatureSet((1n << 64n) - 1n);
-    const input = {
-      deviceType: 'block',
-      interface: 'modern',
-      offered: FeatureSet.of(VIRTIO_F_VERSION_1, ...offered),
-      supported: all,
-      carries: transportCarries('pci'),
-      traits,
-      privilege: 'kernel',
-      policy: { ...DEFAULT_POLICY, strict: false },
-    } as const;
-    const { trace } = negotiate(input, rules);
-    return trace.filter(({ rule }) => rule.startsWith('vtd-')).map(({ says }) => says.join());
-  };
-
   it.each([
     [{}, [VIRTIO_F_ACCESS_PLATFORM], /go through the remapping unit/, /DMA domain of its own/],
     [{}, [], /bypasses the unit/, /DMA domain/],

@@ -50,6 +50,15 @@ function reason({ unit }: Bench): number {
   return last & 0xff;
 }
 
+/** Gives a command, and how much the unit says it did. */
+function invalidate({ unit }: Bench, high: number, address = 0): number {
+  unit.write64(0xf0, address, 0);
+  unit.write64(0xf8, 0, high >>> 0);
+  const answer = unit.read32(0xfc);
+  expect(answer >>> 31).toBe(0);
+  return (answer >>> 25) & 3;
+}
+
 /** Drops everything: contexts and translations. */
 function dropAll({ unit }: Bench): void {
   unit.write64(0x28, 0, 0xa000_0000);
@@ -152,15 +161,6 @@ describe('the translation cache of a simulated unit', () => {
   }
 
   const cached = (bench: Bench): boolean[] => PAGES.map((page) => writes(bench, page) >= 0);
-
-  /** Gives a command, and how much the unit says it did. */
-  function invalidate({ unit }: Bench, high: number, address = 0): number {
-    unit.write64(0xf0, address, 0);
-    unit.write64(0xf8, 0, high >>> 0);
-    const answer = unit.read32(0xfc);
-    expect(answer >>> 31).toBe(0);
-    return (answer >>> 25) & 3;
-  }
 
   it('goes on with what it has, until that is invalidated', () => {
     const bench = openCached();
