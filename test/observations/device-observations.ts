@@ -84,7 +84,7 @@ async function breakPageTables(run: ComposedRun): Promise<Readonly<Record<string
   const answer = invalidateAll();
   unit.read64(0x20, words);
   // The root table goes, and a broken unit forgets what it knew, whatever was frozen.
-  run.machine.memory.u8.fill(0, words[0]!, words[0]! + PAGE_SIZE);
+  run.machine.memory.u8.fill(0, words[0], words[0]! + PAGE_SIZE);
   new Int32Array(unit.state.cacheDomains).fill(0);
   const control = new Int32Array(unit.state.control);
   control[CONTEXT_CACHED] = 0;

@@ -1,7 +1,7 @@
 import { INTERRUPT_END, INTERRUPT_START, PAGE_SHIFT } from './vtd-registers.ts';
 
 /** Pages below 4 GiB: addresses that also a device of 32 bits can use. */
-export const PAGES_OF_4GIB = 2 ** 20;
+export const PAGES_OF_4GIB: number = 2 ** 20;
 
 /**
  * The I/O virtual pages of one domain: the highest below 4 GiB, as many as there may be, and from the top down as Linux hands them out.

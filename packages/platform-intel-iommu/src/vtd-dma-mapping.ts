@@ -75,6 +75,7 @@ export class VtdDmaMapping implements DmaMapping {
     this.#table.close(slot);
     if (this.#domain.unmap(page, count)) this.#unmaps++;
     else this.#keep(page, count, () => {});
+    if (this.#kept > 0) this.#reclaim();
   }
 
   syncForCpu(id: number, _offset: number, _length: number): void {
@@ -117,9 +118,6 @@ export class VtdDmaMapping implements DmaMapping {
   dispose(): void {
     for (const id of this.#table.liveIds()) this.unmap(id, 0);
     for (const region of this.#regions) region.release();
-    if (this.#kept === 0 || !this.#domain.reclaim()) return;
-    this.#unmaps += this.#kept;
-    this.#kept = 0;
   }
 
   #open(
@@ -134,9 +132,11 @@ export class VtdDmaMapping implements DmaMapping {
     const count = pageCount(address, length);
     const region = new MappedRegion(memory, { page, inPage: address % PAGE_SIZE }, () => {
       if (!this.#regions.delete(region)) throw new RangeError('this DMA region was already released');
-      if (!this.#domain.unmap(page, count)) return this.#keep(page, count, free);
-      this.#unmaps++;
-      free();
+      if (this.#domain.unmap(page, count)) {
+        this.#unmaps++;
+        free();
+      } else this.#keep(page, count, free);
+      if (this.#kept > 0) this.#reclaim();
     });
     this.#regions.add(region);
     this.#maps++;
@@ -146,6 +146,13 @@ export class VtdDmaMapping implements DmaMapping {
   #keep(page: number, count: number, free: () => void): void {
     this.#kept++;
     this.#domain.keep(page, count, free);
+  }
+
+  /** Once the queue has given back everything, its ring too, it is worth dropping all that the unit has cached. Cold. */
+  #reclaim(): void {
+    if (this.#table.live > 0 || this.#regions.size > 0 || !this.#domain.reclaim()) return;
+    this.#unmaps += this.#kept;
+    this.#kept = 0;
   }
 
   #regionError(reason: number, length: number): DmaError {
