@@ -18,7 +18,10 @@ export interface GuestContent {
   readonly files?: Readonly<Record<string, Uint8Array | string>>;
 }
 
-/** `poweroff -f` asks the hardware at once; on a machine that cannot, the panic of a kernel whose init ended does. */
+/**
+ * Firmware, and scripts, may leave a line without an end. `poweroff -f` asks the hardware at once; on a machine that cannot, the panic of a
+ * kernel whose init ended does.
+ */
 const INIT = `#!/bin/busybox sh
 /bin/busybox --install -s /bin
 export PATH=/bin
@@ -26,8 +29,11 @@ mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs devtmpfs /dev
 for module in /modules/*; do insmod $module || echo "cannot load $module"; done
+echo
 sh /script
-echo "${ENDED} $?"
+status=$?
+echo
+echo "${ENDED} $status"
 poweroff -f
 `;
 
