@@ -16,10 +16,11 @@ const DEVICES = [
 
 /** What the user finds out of itself and of the devices. */
 const PROGRAM = `
-import { closeSync, openSync, readFileSync, readdirSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 const status = readFileSync('/proc/self/status', 'utf8');
 const groups = readdirSync('/dev/vfio').filter((name) => name !== 'vfio');
 for (const name of ['vfio', ...groups]) closeSync(openSync('/dev/vfio/' + name, 'r+'));
+writeFileSync(process.env.TMPDIR + '/file', 'temporary');
 const field = (name) => new RegExp('^' + name + ':\\\\s+(\\\\S+)', 'm').exec(status)[1];
 const locked = /^Max locked memory +(\\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))[1];
 console.log(JSON.stringify({ uid: field('Uid'), capabilities: field('CapBnd'), groups: groups.length, locked, folder: process.cwd() }));

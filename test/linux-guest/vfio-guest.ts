@@ -68,8 +68,8 @@ function guestScript({ handOver, command, folder = '/', environment, lockedKiB, 
   return `set -e
 mkdir -p /host /dev/shm
 mount -t 9p -o trans=virtio,version=9p2000.L,msize=262144,cache=loose,ro host /host
-mount -t tmpfs -o mode=1777 tmpfs /dev/shm
 for folder in proc sys dev; do mount -o bind /$folder /host/$folder; done
+mount -t tmpfs -o mode=1777 tmpfs /host/dev/shm
 for device in ${handOver.join(' ')}; do
   path=/sys/bus/pci/devices/$device
   [ ! -e $path/driver ] || echo $device > $path/driver/unbind
