@@ -1,5 +1,9 @@
 import { DmaDirection, FailingDmaMapping, FailurePlan, PAGE_SIZE, type DmaMapping } from '@virtio-platform/core';
+import { loadProfiles } from '@virtio-platform/profile';
+import { runProfile } from '@virtio-platform/runner';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { ROOT } from '../command.ts';
 import { expectFinding, PLATFORMS, WrongGuest, type WrongQueue } from './wrong-guest.ts';
 
 const HERE = 'silent-devices.test.ts';
@@ -183,5 +187,31 @@ describe.each(PLATFORMS)('a device on %s', (platform) => {
     guest.raw.u8[used + 101]! ^= 1;
     guest.sanitizer.checkUnusedMemory();
     expect(guest.sanitizer.findings.entries[0]?.buffer).toMatchObject({ address: used + 101, length: 1 });
+  });
+});
+
+describe.each(['same-thread', 'worker'])('DS-q a rogue device in %s', (device) => {
+  it.each([
+    ['legacy-device.yaml', 0xf0_0000, 64, 64],
+    ['no-iommu-identity.yaml', 0xf0_0008, 4, 4],
+    // What a device writes to an encrypted page garbles the whole cipher block for the guest.
+    ['sev-bounce.yaml', 0x1e0_0000, 4, 16],
+    // An IOMMU stops it.
+    ['pseries-dynamic.yaml', 0x3ff0_0000, 64, 0],
+    ['vfio-pool.yaml', 0x4000_0000, 64, 0],
+  ])('that writes to unused memory in %s is found by what changed there', async (base, address, length, changed) => {
+    const [profile] = await loadProfiles(join(ROOT, 'profiles', base));
+    const { machine, driver, workload } = profile!;
+    const rogue = [{ after: 50, access: 'write', address, length }];
+    const report = await runProfile({
+      ...profile!,
+      machine: { ...machine, options: { ...machine.options, device, onFault: 'zeros', rogue } },
+      driver: { ...driver, sanitize: true },
+      workload: { ...workload, requests: 100 },
+    });
+    const outside = report.findings.filter(({ code }) => code === 'DMA-OUTSIDE-WRITTEN');
+    const seen = outside.map(({ buffer }) => [buffer?.address, buffer?.length]);
+    expect(seen).toEqual(changed === 0 ? [] : [[`0x${address.toString(16)}`, changed]]);
+    expect(report.workload.verified).toBe(true);
   });
 });
