@@ -11,7 +11,10 @@ export interface VfioGuestOptions {
   readonly devices: readonly string[];
   /** PCI addresses, such as `0000:00:03.0`, of those that the user gets. */
   readonly handOver: readonly string[];
-  /** Run on the host's own files, read-only, as an ordinary user without any capability. Its first word is an absolute path. */
+  /**
+   * Run on the host's own files, read-only, as an ordinary user without any capability. Its first word is an absolute path.
+   * What it runs has to be built: to compile TypeScript takes minutes in emulation.
+   */
   readonly command: readonly string[];
   /** Of the command: the root folder unless given. Readable for everybody, as all that the command needs. */
   readonly folder?: string;
