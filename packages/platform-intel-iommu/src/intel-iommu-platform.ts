@@ -100,6 +100,8 @@ export class IntelIommuPlatform implements Platform {
       identityVerified: opened.isIdentity(),
       // Through the other domains a device that takes its addresses for physical ones is right.
       confinesEveryDevice: confinesEveryDevice && domain === 'translated',
+      // This unit remaps addresses, and not interrupts.
+      interruptsExposed: true,
     };
   }
 

@@ -55,7 +55,16 @@ function recordFault({ unit }: RemappedGuest, sourceId: number, reason: number):
 
 describe('IntelIommuPlatform', () => {
   it.each([
-    [{}, { mappedPath: 'translated', isolates: true, identityVerified: false, reachesAllMemory: false }],
+    [
+      {},
+      {
+        mappedPath: 'translated',
+        isolates: true,
+        identityVerified: false,
+        reachesAllMemory: false,
+        interruptsExposed: true,
+      },
+    ],
     [
       { domain: 'pass-through' },
       { mappedPath: 'identity', isolates: false, identityVerified: true, reachesAllMemory: true },
