@@ -54,7 +54,7 @@ for (const options of [
   {},
   { addressWidth: 48, largePages: false },
   { aperture: '512KiB' },
-  { aperture: '4GiB', unit: { cachingMode: true, addressWidth: 39 } },
+  { aperture: '2GiB', unit: { cachingMode: true, addressWidth: 39 } },
   { failures: { invalidation: { every: 3 } } },
   { confinesEveryDevice: true },
   { domain: 'pass-through' },

@@ -25,7 +25,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   runner: ['core', 'devices', 'profile'],
   cli: ['core', 'profile', 'runner'],
   conformance: ['core', 'devices'],
-  bench: ['core', 'platform-legacy', 'platform-pseries', 'platform-sev', 'platform-vfio'],
+  bench: ['core', 'platform-intel-iommu', 'platform-legacy', 'platform-pseries', 'platform-sev', 'platform-vfio'],
 };
 
 const packages = readdirSync(join(ROOT, 'packages'));

@@ -29,7 +29,7 @@ export interface IntelIommuOptions {
   readonly domain: Domain;
   /** Bits of an I/O virtual address: 39 are three levels of page tables, 48 are four. */
   readonly addressWidth: AddressWidth;
-  /** Bytes of I/O virtual addresses that are handed out, the highest below 4 GiB. */
+  /** Bytes of I/O virtual addresses that are handed out, the highest below 2 GiB. */
   readonly aperture: number;
   readonly largePages: boolean;
   readonly onLostInvalidation: OnLostInvalidation;
@@ -39,7 +39,7 @@ export interface IntelIommuOptions {
   readonly unit: SimulatedUnitOptions;
 }
 
-const LARGEST_APERTURE = 2 ** 32;
+const LARGEST_APERTURE = 2 ** 31;
 /** A buffer can begin in one page and end in the next. */
 const LEAST_PAGES = 2;
 
@@ -88,7 +88,7 @@ export const intelIommuOptionsSchema: z.ZodType<IntelIommuOptions> = z.strictObj
       error: `an aperture is ${formatByteSize(LEAST_PAGES * PAGE_SIZE)} to ${formatByteSize(LARGEST_APERTURE)}, in pages of 4KiB`,
     })
     .describe(
-      'I/O virtual addresses that a translated domain hands out: the highest below 4GiB. Small values show what happens when it is full. Default 1GiB.',
+      'I/O virtual addresses that a translated domain hands out: the highest below 2GiB. Small values show what happens when it is full. Default 1GiB.',
     ),
   largePages: z
     .boolean()

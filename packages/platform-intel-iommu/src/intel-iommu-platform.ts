@@ -26,7 +26,7 @@ const VTD: InjectionToken<VtdFacility> = VTD_FACILITY;
 
 const ADDRESS_MEANINGS: Readonly<Record<Domain, string>> = {
   translated:
-    'each buffer gets I/O virtual pages of its own below 4 GiB, with an entry of exactly its permissions for each page',
+    'each buffer gets I/O virtual pages of its own below 2 GiB, with an entry of exactly its permissions for each page',
   'pass-through': 'the unit lets the device’s addresses through, so they are physical ones, which was probed',
   identity: 'page tables lead each address to itself, which was probed',
 };
@@ -100,6 +100,8 @@ export class IntelIommuPlatform implements Platform {
       identityVerified: opened.isIdentity(),
       // Through the other domains a device that takes its addresses for physical ones is right.
       confinesEveryDevice: confinesEveryDevice && domain === 'translated',
+      // This unit remaps addresses, and not interrupts.
+      interruptsExposed: true,
     };
   }
 

@@ -1,12 +1,13 @@
-import { INTERRUPT_END, INTERRUPT_START, PAGE_SHIFT } from './vtd-registers.ts';
-
-/** Pages below 4 GiB: addresses that also a device of 32 bits can use. */
-export const PAGES_OF_4GIB: number = 2 ** 20;
+/**
+ * Pages below 2 GiB. Devices of 32 bits could use 4 GiB, but addresses from 2^31 on are numbers that the engine allocates, which would cost
+ * the hot path of both ends some bytes for each mapping; and the addresses of interrupts are up there.
+ */
+export const IOVA_PAGES_END: number = 2 ** 19;
 
 /**
- * The I/O virtual pages of one domain: the highest below 4 GiB, as many as there may be, and from the top down as Linux hands them out.
+ * The I/O virtual pages of one domain: the highest below 2 GiB, as many as there may be, and from the top down as Linux hands them out.
  * The search goes on where the last one ended, so a page is used again as late as possible: a device that uses an address too long faults
- * instead of reaching the next owner's memory. Page 0 and those of interrupts are never given. Hot: no allocation.
+ * instead of reaching the next owner's memory. Page 0 is never given. Hot: no allocation.
  */
 export class IovaPages {
   /** First page of the range, and how many there are. */
@@ -23,17 +24,13 @@ export class IovaPages {
   #staleCount = 0;
 
   constructor(count: number) {
-    this.first = PAGES_OF_4GIB - count;
+    this.first = IOVA_PAGES_END - count;
     this.count = count;
     this.#taken = new Uint8Array(count);
     this.#stale = new Uint8Array(count);
     this.#next = count;
     if (this.first === 0) this.#taken[0] = 1;
-    const [start, end] = [INTERRUPT_START, INTERRUPT_END].map((address) =>
-      Math.max(0, Math.floor(address / 2 ** PAGE_SHIFT) - this.first),
-    );
-    this.#taken.fill(1, start, end);
-    this.longestRun = longestFreeRun(this.#taken);
+    this.longestRun = this.first === 0 ? count - 1 : count;
   }
 
   /** Pages that have an owner, and those that nobody may have any more. */
@@ -102,13 +99,4 @@ export class IovaPages {
       if (end <= from) return -1;
     }
   }
-}
-
-function longestFreeRun(taken: Uint8Array): number {
-  let longest = 0;
-  for (let page = 0, run = 0; page < taken.length; page++) {
-    run = taken[page] === 0 ? run + 1 : 0;
-    if (run > longest) longest = run;
-  }
-  return longest;
 }

@@ -51,7 +51,7 @@ interface DomainParts {
 
 /** Opens the domain that the options ask for, and starts the unit. Throws {@link DmaError}, and then nothing is left behind. */
 export function openDomain(facility: VtdFacility, memory: GuestMemory, options: IntelIommuOptions): OpenedDomain {
-  const unit = new VtdUnit(facility);
+  const unit = new VtdUnit(facility, DOMAIN_ID);
   const width = usableWidth(unit.capabilities, options);
   const parts = domainParts(memory, unit.capabilities, width, options);
   let requesters: RequesterTables | undefined;
@@ -147,7 +147,7 @@ function domainParts(
     type: TYPE_TRANSLATED,
     table,
     open: (unit) => {
-      const domain = new TranslatedDomain(unit, { id: DOMAIN_ID, table, pages }, options.onLostInvalidation);
+      const domain = new TranslatedDomain(unit, { table, pages }, options.onLostInvalidation);
       const openMapping = (capacity: number): DmaMapping => new VtdDmaMapping(memory, domain, capacity);
       return { domain, openMapping, reachesAllMemory: false, isIdentity: () => probed(openMapping(1), memory) };
     },

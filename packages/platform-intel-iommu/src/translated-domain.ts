@@ -28,17 +28,15 @@ export class TranslatedDomain {
   readonly pages: IovaPages;
   readonly #unit: VtdUnit;
   readonly #table: SecondLevelTable;
-  readonly #id: number;
   readonly #isCareful: boolean;
   readonly #kept: KeptPages[] = [];
 
   constructor(
     unit: VtdUnit,
-    parts: { readonly id: number; readonly table: SecondLevelTable; readonly pages: IovaPages },
+    parts: { readonly table: SecondLevelTable; readonly pages: IovaPages },
     onLostInvalidation: OnLostInvalidation,
   ) {
     this.#unit = unit;
-    this.#id = parts.id;
     this.#table = parts.table;
     this.pages = parts.pages;
     this.#isCareful = onLostInvalidation === 'keep';
@@ -57,11 +55,10 @@ export class TranslatedDomain {
     const frame = Math.floor(address / PAGE_SIZE);
     const count = pageCount(address, length);
     if (count > this.pages.count) return DMA_TOO_LARGE;
-    // Where large pages fit, both sides have to be at the same place in one.
-    const isLarge = count >= LARGE_PAGE && alignment <= PAGE_SIZE;
-    const page = isLarge
-      ? this.pages.take(count, LARGE_PAGE, frame % LARGE_PAGE)
-      : this.pages.take(count, alignment > PAGE_SIZE ? alignment / PAGE_SIZE : 1, 0);
+    let page = -1;
+    // Where large pages fit, both sides have to be at the same place in one; where no such run is free, small ones do.
+    if (count >= LARGE_PAGE && alignment <= PAGE_SIZE) page = this.pages.take(count, LARGE_PAGE, frame % LARGE_PAGE);
+    if (page < 0) page = this.pages.take(count, alignment > PAGE_SIZE ? alignment / PAGE_SIZE : 1, 0);
     if (page < 0) return DMA_NO_SPACE;
     if (!this.#table.map(page, count, frame, permissionOf(direction))) {
       this.pages.give(page, count);
@@ -77,7 +74,7 @@ export class TranslatedDomain {
     this.#table.unmap(page, count);
     let isConfirmed = false;
     for (let attempt = 0; attempt < ATTEMPTS && !isConfirmed; attempt++) {
-      isConfirmed = this.#unit.flushWriteBuffer() && this.#unit.invalidatePages(this.#id, page, count);
+      isConfirmed = this.#unit.flushWriteBuffer() && this.#unit.invalidatePages(page, count);
       if (!this.#isCareful) break;
     }
     if (isConfirmed) this.pages.markFresh(page, count);
@@ -127,7 +124,7 @@ export class TranslatedDomain {
   /** Makes what was mapped seen: by units with a write buffer, and by those that remember what was not mapped. */
   #isSeen(page: number, count: number): boolean {
     if (!this.#unit.flushWriteBuffer()) return false;
-    return !this.#unit.capabilities.cachingMode || this.#unit.invalidatePages(this.#id, page, count);
+    return !this.#unit.capabilities.cachingMode || this.#unit.invalidatePages(page, count);
   }
 }
 

@@ -167,10 +167,12 @@ export class VtdDmaMapping implements DmaMapping {
         },
       );
     }
-    const stale = pages.staleCount === 0 ? '' : `, ${pages.staleCount} of them for ever`;
+    const { keptBytes } = this.#domain;
+    const kept =
+      keptBytes === 0 ? '' : `, ${keptBytes / PAGE_SIZE} of them because the unit does not confirm an invalidation`;
     return new DmaError(
       'ERR_DMA_EXHAUSTED',
-      `intel-iommu: no room for ${length} bytes; ${pages.takenCount} of ${pages.count} I/O virtual pages are taken${stale}`,
+      `intel-iommu: no room for ${length} bytes; ${pages.takenCount} of ${pages.count} I/O virtual pages are taken${kept}`,
       { hint: 'raise platform.aperture or memory, or ask for less (a smaller queue or depth)' },
     );
   }

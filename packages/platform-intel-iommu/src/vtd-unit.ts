@@ -34,20 +34,27 @@ const POLLS = 1000;
 
 /**
  * A remapping unit by its registers, as the driver's side programs it: register-based invalidation, every wait bounded, and nothing
- * taken for done that the unit does not confirm. Domain ids are the caller's; none is 0, which caching mode keeps for itself.
+ * taken for done that the unit does not confirm. There is one domain behind it, of our one device.
  */
 export class VtdUnit {
   readonly capabilities: VtdCapabilities;
   readonly #facility: VtdFacility;
   readonly #words = new Uint32Array(2);
-  readonly #drain: number;
+  /**
+   * High words of the commands to the translation cache, by granularity. Made once: these numbers are too large for the engine to have them
+   * without an allocation, and a list that is not all numbers keeps those that were made.
+   */
+  readonly #iotlbCommands: readonly (number | undefined)[];
 
-  /** Throws {@link DmaError} `ERR_IOMMU_UNSUPPORTED` where there is none. */
-  constructor(facility: VtdFacility) {
+  /** `domain` is the id of the domain; not 0, which caching mode keeps for itself. Throws {@link DmaError} `ERR_IOMMU_UNSUPPORTED` where there is none. */
+  constructor(facility: VtdFacility, domain: number) {
     this.#facility = facility;
     this.capabilities = readCapabilities(facility);
     const { drainsReads, drainsWrites } = this.capabilities;
-    this.#drain = (drainsReads ? IOTLB_DRAIN_READS : 0) | (drainsWrites ? IOTLB_DRAIN_WRITES : 0);
+    const drain = (drainsReads ? IOTLB_DRAIN_READS : 0) | (drainsWrites ? IOTLB_DRAIN_WRITES : 0);
+    const command = (granularity: number): number =>
+      (IOTLB_INVALIDATE | (granularity << IOTLB_REQUEST_SHIFT) | drain | domain) >>> 0;
+    this.#iotlbCommands = [undefined, command(GLOBAL), command(DOMAIN_SELECTIVE), command(PAGE_SELECTIVE)];
   }
 
   get isTranslating(): boolean {
@@ -79,19 +86,19 @@ export class VtdUnit {
   invalidateAll(): boolean {
     const facility = this.#facility;
     facility.write64(CCMD_REG, 0, (CONTEXT_INVALIDATE | (GLOBAL << CONTEXT_REQUEST_SHIFT)) >>> 0);
-    return this.#isInvalidated(CCMD_REG, CONTEXT_ACTUAL_SHIFT, GLOBAL) && this.#invalidateIotlb(GLOBAL, 0);
+    return this.#isInvalidated(CCMD_REG, CONTEXT_ACTUAL_SHIFT, GLOBAL) && this.#invalidateIotlb(GLOBAL);
   }
 
   /**
    * Drops the cached translations of `count` pages from `page` on: of the smallest naturally aligned block around them, or of the whole
    * domain where such blocks are too large for this unit. Returns whether that was confirmed. Hot: no allocation.
    */
-  invalidatePages(domain: number, page: number, count: number): boolean {
+  invalidatePages(page: number, count: number): boolean {
     const mask = 32 - Math.clz32(page ^ (page + count - 1));
-    if (mask > this.capabilities.largestMask) return this.#invalidateIotlb(DOMAIN_SELECTIVE, domain);
+    if (mask > this.capabilities.largestMask) return this.#invalidateIotlb(DOMAIN_SELECTIVE);
     const first = page & -(1 << mask);
     this.#facility.write64(this.capabilities.invalidateAddress, ((first << PAGE_SHIFT) | mask) >>> 0, first >>> 20);
-    return this.#invalidateIotlb(PAGE_SELECTIVE, domain);
+    return this.#invalidateIotlb(PAGE_SELECTIVE);
   }
 
   /** After tables were written: what an old unit has in its write buffer becomes visible to it. Hot: no allocation. */
@@ -101,10 +108,9 @@ export class VtdUnit {
     return this.#hasStatus(WRITE_BUFFER_FLUSH, false);
   }
 
-  #invalidateIotlb(granularity: number, domain: number): boolean {
+  #invalidateIotlb(granularity: number): boolean {
     const { iotlb } = this.capabilities;
-    const command = IOTLB_INVALIDATE | (granularity << IOTLB_REQUEST_SHIFT) | this.#drain | domain;
-    this.#facility.write64(iotlb, 0, command >>> 0);
+    this.#facility.write64(iotlb, 0, this.#iotlbCommands[granularity]!);
     return this.#isInvalidated(iotlb, IOTLB_ACTUAL_SHIFT, granularity);
   }
 

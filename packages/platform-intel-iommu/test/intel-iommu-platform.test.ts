@@ -12,7 +12,7 @@ import { describe, expect, it } from 'vitest';
 import plugin, { IntelIommuPlatform, intelIommuOptionsSchema, SimulatedVtd } from '../src/index.ts';
 import { MIB, PAGE, startGuest, type RemappedGuest } from './remapped-guest.ts';
 
-const TOP = 0xffff_f000;
+const TOP = 0x7fff_f000;
 
 function reads({ space }: RemappedGuest, low: number, high = 0): boolean {
   return space.read(low, high, new Uint8Array(4), 0, 4);
@@ -55,7 +55,16 @@ function recordFault({ unit }: RemappedGuest, sourceId: number, reason: number):
 
 describe('IntelIommuPlatform', () => {
   it.each([
-    [{}, { mappedPath: 'translated', isolates: true, identityVerified: false, reachesAllMemory: false }],
+    [
+      {},
+      {
+        mappedPath: 'translated',
+        isolates: true,
+        identityVerified: false,
+        reachesAllMemory: false,
+        interruptsExposed: true,
+      },
+    ],
     [
       { domain: 'pass-through' },
       { mappedPath: 'identity', isolates: false, identityVerified: true, reachesAllMemory: true },

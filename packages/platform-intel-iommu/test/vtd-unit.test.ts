@@ -31,7 +31,7 @@ class WatchedVtd extends SimulatedVtd {
 
 function startUnit(): { facility: WatchedVtd; unit: VtdUnit } {
   const facility = new WatchedVtd(SIMULATED);
-  const unit = new VtdUnit(facility);
+  const unit = new VtdUnit(facility, 5);
   unit.start(ROOT);
   facility.writes.length = 0;
   return { facility, unit };
@@ -43,7 +43,7 @@ const answer = (actual: number): readonly [number, number] => [0, actual * 2 ** 
 describe('VtdUnit', () => {
   it('sets the root table, drops every context and translation, and only then translates', () => {
     const facility = new WatchedVtd(SIMULATED);
-    const unit = new VtdUnit(facility);
+    const unit = new VtdUnit(facility, 5);
     unit.start(ROOT);
     expect(facility.writes).toEqual([
       '38=80000000',
@@ -53,7 +53,7 @@ describe('VtdUnit', () => {
       '28=0',
       '2c=a0000000',
       'f8=0',
-      'fc=90030000',
+      'fc=90030005',
       '18=80000000',
     ]);
     expect(unit.isTranslating).toBe(true);
@@ -61,9 +61,9 @@ describe('VtdUnit', () => {
 
   it('stops what firmware left running before it starts', () => {
     const facility = new WatchedVtd(SIMULATED);
-    new VtdUnit(facility).start(0x1000);
+    new VtdUnit(facility, 5).start(0x1000);
     facility.writes.length = 0;
-    new VtdUnit(facility).start(ROOT);
+    new VtdUnit(facility, 5).start(ROOT);
     expect(facility.writes[0]).toBe('18=0');
     expect(facility.writes.at(-1)).toBe('18=80000000');
   });
@@ -83,19 +83,19 @@ describe('VtdUnit', () => {
     [0x200, 512, 'f0=200009'],
   ])('names the smallest block around page %i and %i', (page, count, address) => {
     const { facility, unit } = startUnit();
-    expect(unit.invalidatePages(1, page, count)).toBe(true);
-    expect(facility.writes).toEqual([address, 'f4=0', 'f8=0', 'fc=b0030001']);
+    expect(unit.invalidatePages(page, count)).toBe(true);
+    expect(facility.writes).toEqual([address, 'f4=0', 'f8=0', 'fc=b0030005']);
   });
 
   it('drops the domain where a block is too large, or the unit knows no pages', () => {
     const { facility, unit } = startUnit();
-    unit.invalidatePages(5, 0, 2 ** 19);
+    unit.invalidatePages(0, 2 ** 19);
     expect(facility.writes).toEqual(['f8=0', 'fc=a0030005']);
     const words = new Uint32Array(2);
     facility.read64(0x8, words);
     facility.fixed.set(0x8, [words[0]!, words[1]! & ~0x80]);
     facility.writes.length = 0;
-    new VtdUnit(facility).invalidatePages(5, 1, 1);
+    new VtdUnit(facility, 5).invalidatePages(1, 1);
     expect(facility.writes).toEqual(['f8=0', 'fc=a0030005']);
   });
 
@@ -108,13 +108,13 @@ describe('VtdUnit', () => {
   ])('takes an invalidation for what the unit answers: %s', (_name, words, expected) => {
     const { facility, unit } = startUnit();
     facility.fixed.set(0xf8, words);
-    expect(unit.invalidatePages(1, 3, 1)).toBe(expected);
+    expect(unit.invalidatePages(3, 1)).toBe(expected);
   });
 
   it('does not take less for enough: pages, where the domain was to go', () => {
     const { facility, unit } = startUnit();
     facility.fixed.set(0xf8, answer(3));
-    expect(unit.invalidatePages(1, 0, 2 ** 19)).toBe(false);
+    expect(unit.invalidatePages(0, 2 ** 19)).toBe(false);
   });
 
   it('flushes a write buffer where there is one', () => {
@@ -123,7 +123,7 @@ describe('VtdUnit', () => {
     const words = new Uint32Array(2);
     facility.read64(0x8, words);
     facility.fixed.set(0x8, [words[0]! | 0x10, words[1]!]);
-    const old = new VtdUnit(facility);
+    const old = new VtdUnit(facility, 5);
     expect([old.flushWriteBuffer(), facility.writes]).toEqual([true, ['18=88000000']]);
     facility.fixed32.set(0x1c, 0x8800_0000);
     expect(old.flushWriteBuffer()).toBe(false);
@@ -135,7 +135,7 @@ describe('VtdUnit', () => {
   ])('gives up in bounded time where the status never shows %s', (_name, register, status) => {
     const facility = new WatchedVtd(SIMULATED);
     facility.fixed32.set(register, status);
-    expect(() => new VtdUnit(facility).start(ROOT)).toThrow(
+    expect(() => new VtdUnit(facility, 5).start(ROOT)).toThrow(
       expect.objectContaining({ code: 'ERR_IOMMU_UNRESPONSIVE' }),
     );
   });
@@ -143,7 +143,7 @@ describe('VtdUnit', () => {
   it('does not start over a first invalidation that was not done', () => {
     const facility = new WatchedVtd(SIMULATED);
     facility.fixed.set(0x28, [0, 0]);
-    expect(() => new VtdUnit(facility).start(ROOT)).toThrow(/first invalidation of all caches/);
+    expect(() => new VtdUnit(facility, 5).start(ROOT)).toThrow(/first invalidation of all caches/);
     expect(facility.writes.join()).not.toContain('18=80000000');
   });
 
@@ -155,14 +155,14 @@ describe('VtdUnit', () => {
       read64: (_offset, words) => void words.fill(version),
       write64: () => {},
     };
-    expect(() => new VtdUnit(nothing)).toThrow(expect.objectContaining({ code: 'ERR_IOMMU_UNSUPPORTED' }));
+    expect(() => new VtdUnit(nothing, 5)).toThrow(expect.objectContaining({ code: 'ERR_IOMMU_UNSUPPORTED' }));
   });
 
   it('reads the capabilities of QEMU 7.2 as they are', () => {
     const facility = new WatchedVtd(SIMULATED);
     facility.fixed.set(0x8, [0x2226_0206, 0xd2_008c]);
     facility.fixed.set(0x10, [0xf42, 0]);
-    expect(new VtdUnit(facility).capabilities).toEqual({
+    expect(new VtdUnit(facility, 5).capabilities).toEqual({
       widths: [39],
       largestWidth: 39,
       needsWriteBufferFlush: false,

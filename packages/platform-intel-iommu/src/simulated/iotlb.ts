@@ -11,12 +11,12 @@ export const NOT_CACHED = -1;
 export class Iotlb {
   readonly #domains: Int32Array;
   readonly #pages: Float64Array;
-  readonly #entries: Float64Array;
+  readonly #entries: Int32Array;
 
   constructor(state: VtdState) {
     this.#domains = new Int32Array(state.cacheDomains);
     this.#pages = new Float64Array(state.cachePages);
-    this.#entries = new Float64Array(state.cacheEntries);
+    this.#entries = new Int32Array(state.cacheEntries);
   }
 
   /** The entry of a page of a domain, or {@link NOT_CACHED}. */

@@ -95,9 +95,11 @@ export class SimulatedVtd implements VtdFacility {
     return offset >= 0 && offset < REGISTER_BYTES ? Atomics.load(this.#registers, offset >>> 2) : 0;
   }
 
+  /** Not by {@link read32}: a number that large would be allocated on its way. */
   read64(offset: number, words: Uint32Array): void {
-    words[0] = this.read32(offset);
-    words[1] = this.read32(offset + 4);
+    const isRegister = offset >= 0 && offset + 4 < REGISTER_BYTES;
+    words[0] = isRegister ? Atomics.load(this.#registers, offset >>> 2) : 0;
+    words[1] = isRegister ? Atomics.load(this.#registers, (offset >>> 2) + 1) : 0;
   }
 
   /** A command is in the high word, so that is written last. */

@@ -45,7 +45,7 @@ export function allocateVtdState(sourceId: number): VtdState {
     control: new SharedArrayBuffer(CONTROL_WORDS * 4),
     cacheDomains: new SharedArrayBuffer(CACHE_PLACES * 4),
     cachePages: new SharedArrayBuffer(CACHE_PLACES * 8),
-    cacheEntries: new SharedArrayBuffer(CACHE_PLACES * 8),
+    cacheEntries: new SharedArrayBuffer(CACHE_PLACES * 4),
   };
 }
 

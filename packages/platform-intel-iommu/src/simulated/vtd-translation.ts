@@ -29,6 +29,8 @@ import { FROZEN, GENERATION, type VtdState } from './vtd-state.ts';
 const PERMISSIONS = ENTRY_READ | ENTRY_WRITE;
 const WORD = 0x1_0000_0000;
 const CACHING_MODE = 0x80;
+/** The last page frame that a cache entry has bits for. */
+const LAST_FRAME = 2 ** 29 - 1;
 
 /**
  * What a device reaches through a simulated unit, in any thread. Translations come from the cache while they are in it, and only then from
@@ -92,13 +94,14 @@ export class VtdTranslation implements AddressTranslation {
       const reason = this.#walk.walk(table, levels, low, high);
       if (reason !== 0) return this.#refuse(low, high, access, reason);
       const { frame, permissions } = this.#walk;
-      entry = permissions === 0 ? 0 : frame * 4 + permissions;
+      // No memory here has so many pages: what lies beyond is as far outside of it as the last.
+      entry = permissions === 0 ? 0 : Math.min(frame, LAST_FRAME) * 4 + permissions;
       if (permissions !== 0 || this.#cachesAbsence) this.#iotlb.fill(domain, page, entry);
       // The tables may have changed since they were read, and the invalidation been too early for this entry.
       if (generation !== this.generation) this.#iotlb.forget(page);
     }
     const needed = access === 'read' ? ENTRY_READ : ENTRY_WRITE;
-    if ((entry & needed) !== 0) return Math.floor(entry / 4) * PAGE_SIZE + (low % PAGE_SIZE);
+    if ((entry & needed) !== 0) return (entry >>> 2) * PAGE_SIZE + (low % PAGE_SIZE);
     const reason = access === 'read' ? READ_NOT_PERMITTED : WRITE_NOT_PERMITTED;
     return this.#refuse(low, high, access, reason, (entry & PERMISSIONS) !== 0);
   }

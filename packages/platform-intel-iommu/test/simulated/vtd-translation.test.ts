@@ -244,6 +244,27 @@ describe('the translation cache of a simulated unit', () => {
     }
   });
 
+  it('does not keep what was read before an invalidation that came meanwhile', () => {
+    const bench = openBench();
+    const { memory, unit, faults } = bench;
+    // Another thread invalidates while the tables are walked.
+    let isRacing = false;
+    const raced = Object.create(memory, {
+      size: { get: () => (isRacing && invalidate(bench, 0x9000_0000), memory.size) },
+      u32: { value: memory.u32 },
+      contains: { value: memory.contains.bind(memory) },
+    }) as GuestMemory;
+    const space = openAddressSpace(raced, faults, unit.state);
+    for (const races of [true, false]) {
+      isRacing = races;
+      const page = IOVA + (races ? 0 : PAGE);
+      expect(space.borrow(page, 0, 1, 'read')).toBeGreaterThan(0);
+      isRacing = false;
+      bench.put(L1 + (races ? 0 : 8), 0);
+      expect(space.borrow(page, 0, 1, 'read') < 0).toBe(races);
+    }
+  });
+
   it('has a place for two pages that take turns', () => {
     const bench = openBench();
     bench.put(L2 + 16, L1 | 3);
