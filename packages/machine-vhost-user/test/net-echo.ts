@@ -31,7 +31,7 @@ if (SKIP) {
 }
 
 /** Compiles the back-end into a folder of its own. Removing that is the caller's. */
-export function buildNetEcho(): { readonly program: string; remove(): void } {
+export function buildNetEcho(): { readonly program: string; readonly remove: () => void } {
   const folder = mkdtempSync(join(tmpdir(), 'virtio-platform-net-echo-'));
   const program = join(folder, 'net-echo');
   const remove = (): void => rmSync(folder, { recursive: true });

@@ -53,6 +53,7 @@ export async function runProfile(profile: Profile, options: RunOptions = {}): Pr
     noteFailure(state, error);
   } finally {
     state.faults = run?.machine.faults.entries ?? [];
+    explainStall(state);
     await run?.dispose();
   }
   const findings = sanitized?.report ?? { findings: [], sanitizer: null };
@@ -110,6 +111,15 @@ async function drive(
     }
     session.dispose();
   }
+}
+
+/** A device that was refused an access may wait for ever: then the first refusal says more than the time that passed. */
+function explainStall(state: RunState): void {
+  const { failure, faults: [fault] = [] } = state;
+  if (failure?.code !== 'ERR_DEVICE_STALLED' || fault === undefined) return;
+  const { access, length, address, cause } = fault;
+  const hint = `the device was refused a ${access} of ${length} bytes at 0x${address.toString(16)}: ${cause}`;
+  state.failure = { ...failure, hint };
 }
 
 function describe(

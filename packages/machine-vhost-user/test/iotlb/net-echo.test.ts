@@ -40,9 +40,9 @@ afterAll(() => remove());
 interface Driver {
   readonly machine: BootedMachine;
   readonly container: Type1Container;
-  openMapping(queue: number): DmaMapping;
+  readonly openMapping: (queue: number) => DmaMapping;
   /** Whole pages of guest memory, filled. */
-  pages(count: number, byte: number): number;
+  readonly pages: (count: number, byte: number) => number;
 }
 
 function withDriver(options: NetOptions, use: (driver: Driver) => void | Promise<void>): Promise<void> {
