@@ -26,6 +26,7 @@ const settingsOf = {
     image: z.string().optional(),
     readOnly: z.boolean(),
     serial: z.string(),
+    queues: z.number().int().min(1).default(1),
   }),
   net: z.object({ mac: z.string(), queuePairs: z.number().int().min(1) }),
   console: z.object({ ports: z.number().int().min(1).max(31) }),
@@ -40,11 +41,15 @@ export function deviceArguments(device: DeviceDescription, resources: DeviceReso
   const common = { addr: `${DEVICE_SLOT.toString(16).padStart(2, '0')}.0`, ...interfaceProperties(device) };
   switch (device.type) {
     case 'block': {
-      const { capacity, image, readOnly, serial } = settingsOf.block.parse(device.settings);
+      const { capacity, image, readOnly, serial, queues } = settingsOf.block.parse(device.settings);
       const file = { driver: 'file', filename: resources.image(image, capacity), 'read-only': readOnly };
       const disk = { driver: 'raw', 'node-name': 'disk', 'read-only': readOnly, file };
       const named = serial === '' ? {} : { serial };
-      return ['-blockdev', json(disk), ...pci('virtio-blk-pci', { drive: 'disk', ...named, ...common })];
+      return [
+        '-blockdev',
+        json(disk),
+        ...pci('virtio-blk-pci', { drive: 'disk', 'num-queues': queues, ...named, ...common }),
+      ];
     }
     case 'net': {
       const { mac, queuePairs } = settingsOf.net.parse(device.settings);

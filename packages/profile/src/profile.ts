@@ -37,6 +37,8 @@ export interface BlockSection extends AnyDevice {
   readonly readOnly: boolean;
   /** At most 20 bytes of ASCII. */
   readonly serial: string;
+  /** Request queues, of which a driver without BLK_MQ uses one. */
+  readonly queues: number;
 }
 
 export interface NetSection extends AnyDevice {
