@@ -34,6 +34,11 @@ function objects(args: readonly string[], name: string): unknown[] {
   return args.flatMap((argument, i) => (args[i - 1] === name ? [JSON.parse(argument) as unknown] : []));
 }
 
+/** The properties of a device that offers these. */
+function offered(offers: FeatureSet | undefined): unknown {
+  return objects(deviceArguments(device('entropy', {}, { offers }), resources()), '-device')[0];
+}
+
 describe('deviceArguments', () => {
   it('describes a disk in JSON, where no character of its path means anything', () => {
     const image = `/images/a,b=c "quoted" 'disk' \\ {x}\n.raw`;
@@ -86,8 +91,6 @@ describe('deviceArguments', () => {
   });
 
   it('tells QEMU which features to have, of those that it can be told', () => {
-    const offered = (offers: FeatureSet | undefined): unknown =>
-      objects(deviceArguments(device('entropy', {}, { offers }), resources()), '-device')[0];
     expect(offered(undefined)).toMatchObject({
       iommu_platform: false,
       packed: false,

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DirectDmaMapping, type BootedMachine, type DeviceDescription } from '@virtio-platform/core';
 import { MEMORY_CONVERSION } from '@virtio-platform/platform-sev';
-import { TCE_FACILITY } from '@virtio-platform/platform-pseries';
+import { H_SUCCESS, TCE_FACILITY, type TceFacility } from '@virtio-platform/platform-pseries';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { BlockRing, READ, WRITE } from '../../machine-vhost-user/test/block-ring.ts';
 import { qemuOptionsSchema, type BoardName } from '../src/options.ts';
@@ -224,6 +224,24 @@ describe.skipIf(SKIP)('QemuMachine', () => {
       expect(performance.now() - start).toBeLessThan(2000);
     });
     expect(traces()).toEqual(before);
+  });
+
+  it.each(['SIGKILL', 'SIGSTOP'])('says in bounded time that nobody makes its hypercalls after %s', async (signal) => {
+    const others = children();
+    await withMachine({ board: 'pseries', needs: [TCE_FACILITY], machine: { replyTimeout: 200 } }, (booted) => {
+      // The token says which interface it is.
+      // oxlint-disable-next-line typescript/no-unsafe-type-assertion
+      const tables = booted.facilities.get(TCE_FACILITY) as TceFacility;
+      expect(tables.putTce(tables.defaultWindow.liobn, 0, 0, 3, 0)).toBe(H_SUCCESS);
+      const [pid] = children().filter((child) => !others.includes(child));
+      process.kill(pid!, signal);
+      const start = performance.now();
+      expect(() => tables.putTce(tables.defaultWindow.liobn, 0, 0, 0, 0)).toThrow(
+        expect.objectContaining({ code: 'ERR_DEVICE_LOST' }),
+      );
+      expect(performance.now() - start).toBeLessThan(2000);
+    });
+    expect(children()).toEqual(others);
   });
 
   it('ends QEMU when the process that booted it ends without disposing', async () => {
