@@ -6,6 +6,7 @@ import { createMachineMemory } from '../src/machine-memory.ts';
 import { QEMU_OPTIONS, qemuOptionsSchema, qemuProgram } from '../src/options.ts';
 import { qemuArguments } from '../src/qemu-arguments.ts';
 import { QemuMachine } from '../src/qemu-machine.ts';
+import { buildHaltingFirmware } from '../src/x86/firmware.ts';
 
 const OPTIONS = qemuOptionsSchema.parse({ board: 'q35' });
 
@@ -106,5 +107,14 @@ describe('qemuArguments', () => {
     expect(args[args.indexOf('-m') + 1]).toBe('64M');
     expect(JSON.parse(args[args.indexOf('-object') + 1]!)).toMatchObject({ size: 64 << 20, share: true });
     expect(args[args.indexOf('-bios') + 1]).toBe('/firmware');
+  });
+});
+
+describe('buildHaltingFirmware', () => {
+  it('halts where a processor starts, and again if anything wakes it', () => {
+    const image = buildHaltingFirmware();
+    expect(image).toHaveLength(0x1_0000);
+    // hlt; jmp to the hlt.
+    expect([...image.subarray(0xfff0, 0xfff4)]).toEqual([0xf4, 0xeb, 0xfd, 0]);
   });
 });
