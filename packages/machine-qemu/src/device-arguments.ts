@@ -1,11 +1,11 @@
 import {
   CodedError,
+  FeatureSet,
   VIRTIO_F_ACCESS_PLATFORM,
   VIRTIO_F_RING_PACKED,
   VIRTIO_RING_F_EVENT_IDX,
   VIRTIO_RING_F_INDIRECT_DESC,
   type DeviceDescription,
-  type FeatureSet,
 } from '@virtio-platform/core';
 import { z } from 'zod';
 
@@ -92,7 +92,7 @@ function interfaceProperties({ interface: interfaces, offers }: DeviceDescriptio
 
 /** What QEMU's device has and the profile does not list: the driver is not shown it. */
 export function hiddenFeatures(offers: FeatureSet | undefined, all: FeatureSet): FeatureSet {
-  return offers === undefined ? all.minus(all) : all.minus(offers);
+  return offers === undefined ? FeatureSet.EMPTY : all.minus(offers);
 }
 
 function pci(driver: string, properties: Record<string, unknown>): string[] {

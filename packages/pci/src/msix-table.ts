@@ -3,6 +3,7 @@ import type { PciFunction } from './pci-function.ts';
 import { RegisterWindow } from './register-window.ts';
 
 const MSIX = 0x11;
+const CAPABILITY_BYTES = 12;
 const ENTRY_BYTES = 16;
 const ENABLE = 0x8000;
 const FUNCTION_MASK = 0x4000;
@@ -20,12 +21,13 @@ export class MsixTable {
     this.#control = capability + 2;
     this.size = (pci.readConfig(this.#control, 2) & 0x7ff) + 1;
     const place = pci.readConfig(capability + 4, 4);
-    this.#entries = new RegisterWindow(pci, 'MSI-X table', place & 7, place & ~7, this.size * ENTRY_BYTES);
+    const bar = place & 7;
+    this.#entries = new RegisterWindow(pci, 'MSI-X table', bar, place - bar, this.size * ENTRY_BYTES);
   }
 
   /** `undefined` for a function without. Throws {@link DeviceError} `ERR_DEVICE_CONFIG` where the table is not mapped. */
   static find(pci: PciFunction): MsixTable | undefined {
-    const capability = capabilities(pci).find(({ id }) => id === MSIX);
+    const capability = capabilities(pci).find(({ id, room }) => id === MSIX && room >= CAPABILITY_BYTES);
     return capability && new MsixTable(pci, capability.offset);
   }
 

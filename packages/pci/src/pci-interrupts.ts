@@ -4,8 +4,6 @@ import type { DmaRegion } from '@virtio-platform/core';
 export const CONFIG_VECTOR = 0;
 export const QUEUE_VECTOR = 1;
 export const VECTORS = 2;
-/** What a vector register reads where there is none: VIRTIO_MSI_NO_VECTOR. */
-export const NO_VECTOR = 0xffff;
 
 /**
  * How the interrupts of a PCI function reach its driver. Messages (MSI-X) are DMA writes of the device: where nothing in the

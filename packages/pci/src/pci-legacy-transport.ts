@@ -1,7 +1,6 @@
 import {
   DeviceError,
   FeatureSet,
-  isCodedError,
   legacyPageFrame,
   transportCarries,
   type InterruptMessages,
@@ -10,9 +9,9 @@ import {
   type WaitResult,
 } from '@virtio-platform/core';
 import { identifyDevice } from './device-identity.ts';
-import { awaitIsr } from './isr-status.ts';
+import { DeviceInterrupts } from './device-interrupts.ts';
 import type { PciFunction } from './pci-function.ts';
-import { CONFIG_VECTOR, NO_VECTOR, QUEUE_VECTOR, VECTORS, type PciInterrupts } from './pci-interrupts.ts';
+import { CONFIG_VECTOR, QUEUE_VECTOR, type PciInterrupts } from './pci-interrupts.ts';
 import { RegisterWindow } from './register-window.ts';
 
 /** The registers in BAR 0 (specification 1.4 section 4.1.4.10). */
@@ -44,33 +43,29 @@ export class PciLegacyTransport implements Transport {
   readonly deviceType: string;
   readonly carries: FeatureSet = transportCarries('legacy').without(BAD_FEATURE);
   readonly queueCount: number;
-  readonly #pci: PciFunction;
   readonly #registers: RegisterWindow;
-  readonly #interrupts: PciInterrupts;
+  readonly #interrupts: DeviceInterrupts;
   /** Features the driver is not shown. */
   readonly #hidden: FeatureSet;
-  #hasMessages = false;
 
   /** Throws {@link DeviceError} `ERR_DEVICE_CONFIG` for a function without this interface. */
   constructor(pci: PciFunction, interrupts: PciInterrupts, hidden: FeatureSet = FeatureSet.EMPTY) {
     const { type, isTransitional } = identifyDevice(pci);
     const bar = isTransitional ? pci.openBar(0) : undefined;
-    if (bar === undefined) {
+    if (bar === undefined || bar.size < CONFIG_WITH_MESSAGES) {
       throw new DeviceError('ERR_DEVICE_CONFIG', `${pci.name} has no legacy interface`, {
         hint: 'use driver.interface: modern, or a device with device.interface: legacy or transitional',
       });
     }
-    this.#pci = pci;
     this.deviceType = type;
     this.#registers = new RegisterWindow(pci, 'legacy registers', 0, 0, bar.size);
-    this.#interrupts = interrupts;
+    this.#interrupts = new DeviceInterrupts(pci.name, interrupts, this.#registers, ISR_STATUS);
     this.#hidden = hidden.with(BAD_FEATURE);
     this.queueCount = this.#countQueues();
   }
 
   get interruptMessages(): InterruptMessages | undefined {
-    const { messageBytes: bytes } = this.#interrupts;
-    return bytes === 0 ? undefined : { bytes, receiveIn: (region) => this.#interrupts.receiveIn(region) };
+    return this.#interrupts.messages;
   }
 
   readDeviceFeatures(): FeatureSet {
@@ -87,9 +82,7 @@ export class PciLegacyTransport implements Transport {
 
   writeStatus(status: number): void {
     this.#registers.write(DEVICE_STATUS, 1, status);
-    if (status !== 0) return;
-    this.#interrupts.disable();
-    this.#hasMessages = false;
+    if (status === 0) this.#interrupts.disable();
   }
 
   maxQueueSize(queue: number): number {
@@ -97,14 +90,15 @@ export class PciLegacyTransport implements Transport {
     return this.#registers.read(QUEUE_SIZE, 2);
   }
 
-  /** Throws {@link DmaError} for a ring that has no page frame number, and for one that this device cannot have. */
+  /** Throws {@link DmaError} for a ring that has no page frame number, and `RangeError` for one of another size than the device's. */
   enableQueue(queue: number, addresses: QueueAddresses): void {
     const frame = legacyPageFrame(addresses);
     const size = this.maxQueueSize(queue);
     if (size !== addresses.size) throw new RangeError(`queue ${queue} has ${size} entries, not ${addresses.size}`);
-    this.#enableMessages();
+    const interrupts = this.#interrupts;
+    if (interrupts.enable()) interrupts.setVector(this.#registers, CONFIG_VECTOR_REGISTER, CONFIG_VECTOR);
     this.#select(queue);
-    if (this.#hasMessages) this.#setVector(QUEUE_VECTOR_REGISTER, QUEUE_VECTOR);
+    if (interrupts.hasMessages) interrupts.setVector(this.#registers, QUEUE_VECTOR_REGISTER, QUEUE_VECTOR);
     this.#registers.write(QUEUE_ADDRESS, 4, frame);
   }
 
@@ -124,15 +118,7 @@ export class PciLegacyTransport implements Transport {
   }
 
   wait(timeoutMs: number): WaitResult {
-    try {
-      const came = this.#hasMessages
-        ? this.#interrupts.wait(timeoutMs)
-        : awaitIsr(this.#registers, ISR_STATUS, timeoutMs);
-      return came ? 'notified' : 'timeout';
-    } catch (error) {
-      if (isCodedError(error) && error.code === 'ERR_DEVICE_LOST') return 'lost';
-      throw error;
-    }
+    return this.#interrupts.wait(timeoutMs);
   }
 
   configGeneration(): number {
@@ -149,11 +135,11 @@ export class PciLegacyTransport implements Transport {
 
   /** The function stays its machine's. */
   dispose(): void {
-    this.#interrupts.disable();
+    this.#interrupts.dispose();
   }
 
   get #config(): number {
-    return this.#hasMessages ? CONFIG_WITH_MESSAGES : CONFIG;
+    return this.#interrupts.hasMessages ? CONFIG_WITH_MESSAGES : CONFIG;
   }
 
   #countQueues(): number {
@@ -164,19 +150,5 @@ export class PciLegacyTransport implements Transport {
 
   #select(queue: number): void {
     this.#registers.write(QUEUE_SELECT, 2, queue);
-  }
-
-  /** With the first queue: only then does the driver know where messages may go. */
-  #enableMessages(): void {
-    if (this.#hasMessages || this.#interrupts.vectors < VECTORS) return;
-    this.#interrupts.enable(VECTORS);
-    this.#hasMessages = true;
-    this.#setVector(CONFIG_VECTOR_REGISTER, CONFIG_VECTOR);
-  }
-
-  #setVector(register: number, vector: number): void {
-    this.#registers.write(register, 2, vector);
-    if (this.#registers.read(register, 2) !== NO_VECTOR) return;
-    throw new DeviceError('ERR_DEVICE_CONFIG', `${this.#pci.name} cannot use message vector ${vector}`);
   }
 }

@@ -1,11 +1,8 @@
 import {
   DeviceError,
   FeatureSet,
-  isCodedError,
-  notificationValue,
   transportCarries,
   VIRTIO_F_NOTIF_CONFIG_DATA,
-  VIRTIO_F_NOTIFICATION_DATA,
   VIRTIO_F_RING_RESET,
   type InterruptMessages,
   type QueueAddresses,
@@ -13,9 +10,11 @@ import {
   type WaitResult,
 } from '@virtio-platform/core';
 import { identifyDevice } from './device-identity.ts';
-import { awaitIsr } from './isr-status.ts';
+import { DeviceInterrupts } from './device-interrupts.ts';
+import { NotificationRegisters } from './notification-registers.ts';
 import type { PciFunction } from './pci-function.ts';
-import { CONFIG_VECTOR, NO_VECTOR, QUEUE_VECTOR, VECTORS, type PciInterrupts } from './pci-interrupts.ts';
+import { CONFIG_VECTOR, QUEUE_VECTOR, type PciInterrupts } from './pci-interrupts.ts';
+import type { RegisterWindow } from './register-window.ts';
 import { findVirtioRegisters, type VirtioRegisters } from './virtio-capabilities.ts';
 
 /** struct virtio_pci_common_cfg (specification 1.4 section 4.1.4.3). */
@@ -31,11 +30,15 @@ const QUEUE_SELECT = 0x16;
 const QUEUE_SIZE = 0x18;
 const QUEUE_MSIX_VECTOR = 0x1a;
 const QUEUE_ENABLE = 0x1c;
-const QUEUE_NOTIFY_OFF = 0x1e;
 /** Descriptor, driver and device area, each as low and high word. */
 const QUEUE_AREAS = 0x20;
-const QUEUE_NOTIF_CONFIG_DATA = 0x38;
 const QUEUE_RESET = 0x3a;
+
+/** Features with registers of their own, behind those that every device has, and where these end. */
+const LATER_REGISTERS: readonly (readonly [bit: number, end: number])[] = [
+  [VIRTIO_F_NOTIF_CONFIG_DATA, 0x3a],
+  [VIRTIO_F_RING_RESET, 0x3c],
+];
 
 /** Words of feature bits: 128 bits exist, and a device answers 0 for those it does not have. */
 const FEATURE_WORDS = 4;
@@ -52,34 +55,28 @@ export class PciModernTransport implements Transport {
   /** Behind most functions is QEMU. */
   readonly unmarkedLengths = true;
   readonly queueCount: number;
-  readonly #pci: PciFunction;
   readonly #registers: VirtioRegisters;
-  readonly #interrupts: PciInterrupts;
-  /** Features the driver is not shown. */
+  readonly #interrupts: DeviceInterrupts;
+  readonly #notifications: NotificationRegisters;
+  /** Features the driver is not shown: what nobody wants, and what the device offers without the registers for it. */
   readonly #hidden: FeatureSet;
-  /** By queue: where it is notified, and what it is called there. */
-  readonly #notifyAt: Uint32Array;
-  readonly #identity: Uint16Array;
   #accepted = FeatureSet.EMPTY;
-  #notifiesWithData = false;
 
   /** Throws {@link DeviceError} `ERR_DEVICE_CONFIG` for a function that is not a virtio device with a modern interface. */
   constructor(pci: PciFunction, interrupts: PciInterrupts, hidden: FeatureSet = FeatureSet.EMPTY) {
-    this.#pci = pci;
     this.deviceType = identifyDevice(pci).type;
     this.#registers = findVirtioRegisters(pci);
-    this.#interrupts = interrupts;
-    this.#hidden = hidden;
+    this.#interrupts = new DeviceInterrupts(pci.name, interrupts, this.#registers.isr, 0);
+    const { length } = this.#registers.common;
+    this.#hidden = LATER_REGISTERS.reduce((set, [bit, end]) => (end > length ? set.with(bit) : set), hidden);
     this.queueCount = this.#registers.common.read(NUM_QUEUES, 2);
     if (this.queueCount > MOST_QUEUES)
       throw new DeviceError('ERR_DEVICE_CONFIG', `${pci.name} says that it has ${this.queueCount} queues`);
-    this.#notifyAt = new Uint32Array(this.queueCount);
-    this.#identity = new Uint16Array(this.queueCount);
+    this.#notifications = new NotificationRegisters(pci.name, this.#registers, this.queueCount);
   }
 
   get interruptMessages(): InterruptMessages | undefined {
-    const { messageBytes: bytes } = this.#interrupts;
-    return bytes === 0 ? undefined : { bytes, receiveIn: (region) => this.#interrupts.receiveIn(region) };
+    return this.#interrupts.messages;
   }
 
   readDeviceFeatures(): FeatureSet {
@@ -102,7 +99,6 @@ export class PciModernTransport implements Transport {
       common.write(DRIVER_FEATURE, 4, bits);
     }
     this.#accepted = features;
-    this.#notifiesWithData = features.has(VIRTIO_F_NOTIFICATION_DATA);
   }
 
   readStatus(): number {
@@ -115,7 +111,6 @@ export class PciModernTransport implements Transport {
     if (status !== 0) return;
     this.#accepted = FeatureSet.EMPTY;
     this.#interrupts.disable();
-    this.#hasMessages = false;
   }
 
   maxQueueSize(queue: number): number {
@@ -126,11 +121,12 @@ export class PciModernTransport implements Transport {
 
   enableQueue(queue: number, { size, words }: QueueAddresses): void {
     const { common } = this.#registers;
-    this.#enableMessages();
+    const interrupts = this.#interrupts;
+    if (interrupts.enable()) interrupts.setVector(common, CONFIG_MSIX_VECTOR, CONFIG_VECTOR);
     this.#select(queue);
     common.write(QUEUE_SIZE, 2, size);
-    this.#locateNotification(queue);
-    if (this.#hasMessages) this.#setVector(QUEUE_MSIX_VECTOR, QUEUE_VECTOR);
+    this.#notifications.locateSelected(queue, this.#accepted);
+    if (interrupts.hasMessages) interrupts.setVector(common, QUEUE_MSIX_VECTOR, QUEUE_VECTOR);
     for (let word = 0; word < 6; word++) common.write(QUEUE_AREAS + 4 * word, 4, words[word]!);
     common.write(QUEUE_ENABLE, 2, 1);
   }
@@ -151,18 +147,11 @@ export class PciModernTransport implements Transport {
 
   /** Hot: no allocation. */
   notify(queue: number, next: number): void {
-    const value = notificationValue(this.#identity[queue]!, next, this.#notifiesWithData);
-    this.#registers.notify.write(this.#notifyAt[queue]!, this.#notifiesWithData ? 4 : 2, value);
+    this.#notifications.notify(queue, next);
   }
 
   wait(timeoutMs: number): WaitResult {
-    try {
-      const came = this.#hasMessages ? this.#interrupts.wait(timeoutMs) : awaitIsr(this.#registers.isr, 0, timeoutMs);
-      return came ? 'notified' : 'timeout';
-    } catch (error) {
-      if (isCodedError(error) && error.code === 'ERR_DEVICE_LOST') return 'lost';
-      throw error;
-    }
+    return this.#interrupts.wait(timeoutMs);
   }
 
   configGeneration(): number {
@@ -170,57 +159,23 @@ export class PciModernTransport implements Transport {
   }
 
   readConfig(offset: number, target: Uint8Array): void {
-    this.#device(offset, target.length)?.readBytes(offset, target);
+    this.#device(offset, target.length).readBytes(offset, target);
   }
 
   writeConfig(offset: number, source: Uint8Array): void {
-    this.#device(offset, source.length)?.writeBytes(offset, source);
+    this.#device(offset, source.length).writeBytes(offset, source);
   }
 
   /** The function stays its machine's. */
   dispose(): void {
-    this.#interrupts.disable();
+    this.#interrupts.dispose();
   }
-
-  #hasMessages = false;
 
   #select(queue: number): void {
     this.#registers.common.write(QUEUE_SELECT, 2, queue);
   }
 
-  /** Of the selected queue. */
-  #locateNotification(queue: number): void {
-    const { common, notify, notifyMultiplier } = this.#registers;
-    const at = common.read(QUEUE_NOTIFY_OFF, 2) * notifyMultiplier;
-    const bytes = this.#notifiesWithData ? 4 : 2;
-    if (at + bytes > notify.length)
-      throw new DeviceError(
-        'ERR_DEVICE_CONFIG',
-        `${this.#pci.name} has the notification register of queue ${queue} at ${at} of ${notify.length} bytes`,
-      );
-    this.#notifyAt[queue] = at;
-    this.#identity[queue] = this.#accepted.has(VIRTIO_F_NOTIF_CONFIG_DATA)
-      ? common.read(QUEUE_NOTIF_CONFIG_DATA, 2)
-      : queue;
-  }
-
-  /** With the first queue: only then does the driver know where messages may go. */
-  #enableMessages(): void {
-    if (this.#hasMessages || this.#interrupts.vectors < VECTORS) return;
-    this.#interrupts.enable(VECTORS);
-    this.#setVector(CONFIG_MSIX_VECTOR, CONFIG_VECTOR);
-    this.#hasMessages = true;
-  }
-
-  /** A device that has no resources for a vector says so by not taking it (section 4.1.5.1.2). */
-  #setVector(register: number, vector: number): void {
-    const { common } = this.#registers;
-    common.write(register, 2, vector);
-    if (common.read(register, 2) !== NO_VECTOR) return;
-    throw new DeviceError('ERR_DEVICE_CONFIG', `${this.#pci.name} cannot use message vector ${vector}`);
-  }
-
-  #device(offset: number, length: number): VirtioRegisters['device'] {
+  #device(offset: number, length: number): RegisterWindow {
     const { device } = this.#registers;
     if (device !== undefined && offset + length <= device.length) return device;
     throw new RangeError(`bytes ${offset}..${offset + length} of ${device?.length ?? 0} of device configuration`);

@@ -23,6 +23,11 @@ export class RegisterWindow {
     this.#offset = offset;
   }
 
+  /** Whether a register of `width` may be at `offset`: the bus has none across its own width. */
+  isAligned(offset: number, width: AccessWidth): boolean {
+    return (this.#offset + offset) % width === 0;
+  }
+
   read(offset: number, width: AccessWidth): number {
     this.#check(offset, width);
     return this.#bar.read(this.#offset + offset, width);

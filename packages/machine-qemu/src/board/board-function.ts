@@ -67,8 +67,9 @@ export class BoardFunction implements PciFunction {
     const kept = this.readConfig(at, 4) & (isIo ? ~3 : ~15);
     if (!is64) return kept === 0 ? 0 : -(kept | (isIo ? 0xffff_0000 : 0));
     this.writeConfig(at + 4, 4, 0xffff_ffff);
-    // A function that wants more than 4 GiB keeps fewer bits of the high word.
-    return this.readConfig(at + 4, 4) === 0xffff_ffff ? -kept : Number.MAX_SAFE_INTEGER;
+    // A function that wants 4 GiB keeps none of the low word, and one that wants more fewer bits of the high one.
+    const isBelow4GiB = kept !== 0 && this.readConfig(at + 4, 4) === 0xffff_ffff;
+    return isBelow4GiB ? -kept : Number.MAX_SAFE_INTEGER;
   }
 
   #place(at: number, address: number, is64: boolean): void {

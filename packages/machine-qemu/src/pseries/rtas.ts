@@ -16,14 +16,17 @@ export class Rtas {
     this.#qtest = qtest;
   }
 
-  /** Calls a service and returns its `outputs` cells, of which the first is the status. */
+  /** Calls a service and returns its `outputs` cells, of which the first is the status. Throws {@link DeviceError}. */
   call(name: string, cells: readonly number[], outputs: number): readonly number[] {
-    if (cells.length > MOST_CELLS || outputs > MOST_CELLS) throw new RangeError(`${name} with ${cells.length} cells`);
+    if (cells.length > MOST_CELLS || outputs > MOST_CELLS)
+      throw new RangeError(`${name} with ${cells.length} cells for ${outputs}`);
     const { view } = this.#memory;
     cells.forEach((cell, i) => view.setUint32(CELLS_ADDRESS + 4 * i, cell));
+    // A call that fails writes its status alone: nothing of the call before may be taken for an answer.
+    for (let i = 0; i < outputs; i++) view.setUint32(OUTPUTS_ADDRESS + 4 * i, 0);
     const line = `rtas ${name} ${cells.length} ${hex(CELLS_ADDRESS)} ${outputs} ${hex(OUTPUTS_ADDRESS)}`;
     const answer = this.#qtest.ask(line);
-    if (Number(answer) !== 0)
+    if (answer !== '0')
       throw new DeviceError('ERR_DEVICE_REFUSED', `QEMU does not make the RTAS call ${name}: ${answer}`);
     return Array.from({ length: outputs }, (_, i) => view.getUint32(OUTPUTS_ADDRESS + 4 * i));
   }
