@@ -141,9 +141,9 @@ describe.skipIf(!mayRun)(`the queues of QEMU's block device (${NEEDS})`, () => {
   });
 
   it('all do their part through I/O ports', async () => {
-    const legacy = await loadProfile(join(ROOT, 'profiles/qemu/legacy-block.yaml'));
-    const workload = { ...legacy.workload, requests: 2000 };
-    const seen = await watch({ ...legacy, workload, device: { ...legacy.device, queues: 4 } as Profile['device'] });
+    const [legacy] = await loadProfiles(join(ROOT, 'profiles/qemu/legacy.yaml'));
+    const workload = { ...legacy!.workload, requests: 2000 };
+    const seen = await watch({ ...legacy!, workload, device: { ...legacy!.device, queues: 4 } as Profile['device'] });
     expect(seen.report).toMatchObject({ requests: 2000, errors: 0, verified: true });
     expect(seen.notified).toHaveLength(4);
   });
