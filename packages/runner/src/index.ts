@@ -7,6 +7,7 @@ export * from './block-pattern.ts';
 export * from './compare-expectation.ts';
 export * from './device-session.ts';
 export * from './driver-half.ts';
+export { DRIVER_TYPES } from './drivers/driver-types.ts';
 export * from './echo.ts';
 export * from './explain-profile.ts';
 export * from './interruptions.ts';

@@ -1,0 +1,48 @@
+import type { FeatureCase } from './feature-cases.ts';
+import { runLinuxGuest } from './linux-guest.ts';
+
+/** What Linux made of one device. */
+export interface LinuxDevice {
+  /** On bus 0. */
+  readonly slot: number;
+  /** The device type's number (specification 1.4 section 5). */
+  readonly id: number;
+  /** The device status field. */
+  readonly status: number;
+  readonly accepted: bigint;
+}
+
+export interface LinuxDevices {
+  /** As `uname -r` says it. */
+  readonly version: string;
+  readonly devices: readonly LinuxDevice[];
+  readonly durationMs: number;
+}
+
+const MODULES = ['virtio_pci', 'virtio_blk', 'virtio_net', 'virtio-rng', 'virtio_console', 'virtio_balloon'];
+
+/** A device is below the PCI function that it is behind; its features are one character each, bit 0 first. */
+const SCRIPT = `echo "kernel $(uname -r)"
+for device in /sys/bus/virtio/devices/*; do
+  function=$(basename $(dirname $(readlink -f $device)))
+  echo "device $function $(cat $device/device) $(cat $device/status) $(cat $device/features)"
+done
+`;
+const DEVICE = /^device 0000:00:(\w\w)\.0 (0x\w{4}) (0x\w{8}) ([01]{64})$/gm;
+
+/** Boots Linux with the devices of a case, and reads which features its drivers accepted. */
+export async function readAcceptedFeatures(from: FeatureCase): Promise<LinuxDevices> {
+  const { architecture, append } = from;
+  const options = { architecture, append, arguments: from.arguments, modules: MODULES, script: SCRIPT };
+  const { console, durationMs } = await runLinuxGuest(options);
+  const version = /^kernel (\S+)$/m.exec(console)?.[1];
+  const devices = [...console.matchAll(DEVICE)].map(([, slot, id, status, features]) => ({
+    slot: parseInt(slot!, 16),
+    id: Number(id),
+    status: Number(status),
+    accepted: BigInt(`0b${features!.split('').toReversed().join('')}`),
+  }));
+  if (version === undefined || devices.length !== from.devices.length)
+    throw new Error(`Linux shows ${devices.length} of ${from.devices.length} virtio devices:\n${console}`);
+  return { version, devices: devices.toSorted((a, b) => a.slot - b.slot), durationMs };
+}

@@ -1,0 +1,82 @@
+import type { FeatureCase } from './feature-cases.ts';
+import { emulatorOf } from './guest-files.ts';
+import { pcConfiguration, pseriesConfiguration, type PciConfiguration } from './pci-configuration.ts';
+import { QtestSession } from './qtest-session.ts';
+
+const COMMAND = 0x04;
+const FIRST_BAR = 0x10;
+const CAPABILITIES = 0x34;
+const [IO_SPACE, MEMORY_SPACE] = [1, 2];
+/** Where a device is put while it is looked at, one at a time. */
+const [IO_ADDRESS, BUS_ADDRESS] = [0xc000, 0xe000_0000];
+const PSERIES_BUS_ADDRESS = 0x8000_0000;
+
+/** The capability of the common configuration: vendor specific, type 1 (specification 1.4 section 4.1.4). */
+const [VENDOR_SPECIFIC, COMMON_CONFIGURATION] = [9, 1];
+/** More than any configuration space has. */
+const MOST_CAPABILITIES = 48;
+
+/** Reads what each device of a case offers, without a driver: in the order of the case's devices. */
+export async function readOfferedFeatures(from: FeatureCase): Promise<bigint[]> {
+  return await QtestSession.use([emulatorOf(from.architecture), ...from.arguments], async (session) => {
+    const isPc = from.architecture === 'amd64';
+    const configuration = isPc ? pcConfiguration(session) : pseriesConfiguration(session);
+    const offered: bigint[] = [];
+    for (const { slot } of from.devices) {
+      offered.push(
+        from.interface === 'legacy'
+          ? await legacyFeatures(session, configuration, slot)
+          : await modernFeatures(session, configuration, slot, isPc ? BUS_ADDRESS : PSERIES_BUS_ADDRESS),
+      );
+    }
+    return offered;
+  });
+}
+
+/** The first register in I/O space (section 4.1.4.10). */
+async function legacyFeatures(session: QtestSession, configuration: PciConfiguration, slot: number): Promise<bigint> {
+  await configuration.write(slot, FIRST_BAR, IO_ADDRESS);
+  await configuration.write(slot, COMMAND, IO_SPACE);
+  const features = BigInt(await session.ask(`inl 0x${IO_ADDRESS.toString(16)}`));
+  await configuration.write(slot, COMMAND, 0);
+  return features;
+}
+
+/** Two halves, selected one after the other by the register before them (section 4.1.4.3). */
+async function modernFeatures(
+  session: QtestSession,
+  configuration: PciConfiguration,
+  slot: number,
+  busAddress: number,
+): Promise<bigint> {
+  const { bar, offset } = await findCommonConfiguration(configuration, slot);
+  // A register of 64 bits: the second half is that of the next.
+  await configuration.write(slot, FIRST_BAR + 4 * bar, busAddress);
+  await configuration.write(slot, FIRST_BAR + 4 * (bar + 1), 0);
+  await configuration.write(slot, COMMAND, MEMORY_SPACE);
+  const registers = configuration.memoryBase + busAddress + offset;
+  let features = 0n;
+  for (const half of [0, 1]) {
+    await session.writeMemory(registers, Buffer.from([half, 0, 0, 0]));
+    const word = (await session.readMemory(registers + 4, 4)).readUInt32LE();
+    features |= BigInt(word) << BigInt(32 * half);
+  }
+  await configuration.write(slot, COMMAND, 0);
+  return features;
+}
+
+async function findCommonConfiguration(
+  configuration: PciConfiguration,
+  slot: number,
+): Promise<{ readonly bar: number; readonly offset: number }> {
+  let at = (await configuration.read(slot, CAPABILITIES)) & 0xfc;
+  for (let i = 0; i < MOST_CAPABILITIES && at !== 0; i++) {
+    const header = await configuration.read(slot, at);
+    if ((header & 0xff) === VENDOR_SPECIFIC && header >>> 24 === COMMON_CONFIGURATION) {
+      const bar = (await configuration.read(slot, at + 4)) & 0xff;
+      return { bar, offset: await configuration.read(slot, at + 8) };
+    }
+    at = (header >>> 8) & 0xfc;
+  }
+  throw new Error(`the device in slot ${slot} has no modern interface`);
+}
