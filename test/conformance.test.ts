@@ -1,4 +1,5 @@
 import { describePlatformPlugin } from '@virtio-platform/conformance';
+import intelIommu from '@virtio-platform/platform-intel-iommu';
 import legacy from '@virtio-platform/platform-legacy';
 import pseries from '@virtio-platform/platform-pseries';
 import sev from '@virtio-platform/platform-sev';
@@ -48,4 +49,17 @@ for (const options of [
   { container: 'noiommu', unsafeNoiommuMode: true, capSysRawio: true },
 ]) {
   describePlatformPlugin(vfio, { options });
+}
+for (const options of [
+  {},
+  { addressWidth: 48, largePages: false },
+  { aperture: '512KiB' },
+  { aperture: '2GiB', unit: { cachingMode: true, addressWidth: 39 } },
+  { failures: { invalidation: { every: 3 } } },
+  { confinesEveryDevice: true },
+  { domain: 'pass-through' },
+  { domain: 'identity' },
+  { domain: 'identity', largePages: false, addressWidth: 48 },
+]) {
+  describePlatformPlugin(intelIommu, { options });
 }

@@ -13,17 +13,19 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   devices: ['core'],
   host: ['core'],
   pci: ['core'],
+  'platform-intel-iommu': ['core'],
   'platform-legacy': ['core'],
   'platform-pseries': ['core'],
   'platform-sev': ['core'],
   'platform-vfio': ['core'],
   'machine-simulated': ['core', 'devices'],
   'machine-vhost-user': ['core', 'host', 'platform-pseries', 'platform-sev', 'platform-vfio'],
+  'machine-qemu': ['core', 'host', 'pci', 'platform-intel-iommu', 'platform-pseries', 'platform-sev'],
   profile: ['core'],
   runner: ['core', 'devices', 'profile'],
   cli: ['core', 'profile', 'runner'],
   conformance: ['core', 'devices'],
-  bench: ['core', 'platform-legacy', 'platform-pseries', 'platform-sev', 'platform-vfio'],
+  bench: ['core', 'platform-intel-iommu', 'platform-legacy', 'platform-pseries', 'platform-sev', 'platform-vfio'],
 };
 
 const packages = readdirSync(join(ROOT, 'packages'));

@@ -6,10 +6,12 @@ import {
   type CapturedCase,
   type CapturedDevice,
 } from './linux-guest/captured-features.ts';
+import { driveDevice } from './linux-guest/drive-device.ts';
 import { FEATURE_CASES, type CaseDevice, type FeatureCase } from './linux-guest/feature-cases.ts';
 import { FEATURE_DIFFERENCES } from './linux-guest/feature-differences.ts';
 import { missingForGuest } from './linux-guest/guest-files.ts';
 import { featureSet, negotiateOffer } from './linux-guest/negotiate-offer.ts';
+import { QEMU_TESTS } from './qemu-installed.ts';
 
 const captured = readCapturedFeatures();
 
@@ -28,6 +30,10 @@ const devices = FEATURE_CASES.flatMap((from) =>
 /** Features of a type that we do not drive are nobody's difference. */
 function isCompared(feature: string, { type }: CaseDevice): boolean {
   return type !== 'balloon' || !/^BIT_1?\d$|^BIT_2[0-3]$/.test(feature);
+}
+
+function isDriven<D extends CaseDevice>(device: D): device is D & { readonly type: Exclude<D['type'], 'balloon'> } {
+  return device.type !== 'balloon';
 }
 
 /** Who alone accepts which feature, as it was seen. */
@@ -76,6 +82,20 @@ describe('what a Linux guest accepts, and what we accept of the same offer', () 
     expect(append).toBe(from.append);
     expect(devices).toMatchObject(from.devices);
   });
+});
+
+describe.skipIf(!QEMU_TESTS.mayRun)(`our driver on the devices that Linux was given (${QEMU_TESTS.needs})`, () => {
+  const driven = devices.flatMap(([name, from, device]) => (isDriven(device) ? [[name, from, device] as const] : []));
+
+  it.each(driven)(
+    'is offered the same and accepts what Linux does but for the explained: %s',
+    async (_name, from, device) => {
+      const report = await driveDevice(from, device);
+      expect([report.outcome, report.workload.verified, report.differences]).toEqual(['completed', true, []]);
+      expect(report.features.offered).toEqual(device.offered.names.filter((name) => name !== 'BIT_30'));
+      expect(differences(device, report.features.accepted)).toEqual(explained(device));
+    },
+  );
 });
 
 describe.each(FEATURE_CASES.map((from) => [from.name, from] as const))('Linux booted anew: %s', (_name, from) => {

@@ -36,7 +36,14 @@ describe('virtio-platform matrix', () => {
     const { status, stdout } = await virtioPlatform(['matrix']);
     expect(status).toBe(0);
     const lines = stdout.split('\n').filter((line) => line.trim() !== '');
-    for (const name of ['no-iommu-identity', 'pseries-linear', 'pseries-secure', 'sev-bounce', 'vfio-pool'])
+    for (const name of [
+      'no-iommu-identity',
+      'intel-iommu',
+      'pseries-linear',
+      'pseries-secure',
+      'sev-bounce',
+      'vfio-pool',
+    ])
       expect(lines[0]).toContain(name);
     expect(lines).toHaveLength(1 + 16 + 1);
     expect(stdout).toMatch(/^V1 AP NT +identity .*linear .*bounced .*EPERM +EPERM/m);
@@ -52,7 +59,7 @@ describe('virtio-platform matrix', () => {
   it('gives every cell as JSON and as a line of CSV', async () => {
     const rows = JSON.parse((await commandHere(['matrix', '--json'])).stdout) as MatrixRow[];
     const cells = rows.flatMap((row) => row.cells);
-    expect(cells).toHaveLength(8 * 16);
+    expect(cells).toHaveLength(9 * 16);
     for (const { outcome, path, refusal, rule, source } of cells) {
       expect((outcome === 'refused') === (path === null)).toBe(true);
       expect((outcome === 'refused') === (refusal !== null)).toBe(true);

@@ -9,6 +9,7 @@ import {
   type PlatformPlugin,
   type QueueLayout,
 } from '@virtio-platform/core';
+import intelIommu from '@virtio-platform/platform-intel-iommu';
 import legacy from '@virtio-platform/platform-legacy';
 import pseries from '@virtio-platform/platform-pseries';
 import sev from '@virtio-platform/platform-sev';
@@ -31,6 +32,7 @@ const PLATFORMS: readonly [string, Tracer][] = [
   ['pseries, linear', tracer(pseries, {})],
   ['pseries, dynamic', tracer(pseries, { window: { mapping: 'dynamic' } })],
   ['pseries, secure', tracer(pseries, { secure: true, pool: '256KiB' })],
+  ['intel-iommu', tracer(intelIommu, {})],
   ['sev', tracer(sev, { pool: '256KiB' })],
   ['vfio', tracer(vfio, {})],
 ];

@@ -4,21 +4,27 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { buildNetEcho, SKIP as SKIP_DPDK } from '../packages/machine-vhost-user/test/net-echo.ts';
 import { commandProcess, reportsOf, ROOT, virtioPlatform } from './command.ts';
 
 /** What has to be installed for these tests, and whether it is. CI installs it and must not skip them. */
-const isInstalled = ((): boolean => {
+const isInstalled = (program: string, ...words: string[]): boolean => {
   try {
-    execFileSync('qemu-storage-daemon', ['--version'], { stdio: 'ignore' });
+    execFileSync(program, words, { stdio: 'ignore' });
     return true;
   } catch {
-    return false;
+    return process.env['CI'] !== undefined;
   }
-})();
+};
 const NEEDS = 'needs qemu-storage-daemon: apt-get install qemu-system-common';
-const mayRun = isInstalled || process.env['CI'] !== undefined;
+const mayRun = isInstalled('qemu-storage-daemon', '--version');
+const NEEDS_DPDK = 'needs dpdk-testpmd: apt-get install dpdk-dev librte-net-vhost23 librte-mempool-ring23';
+const hasTestpmd = isInstalled('sh', '-c', 'command -v dpdk-testpmd');
 
 const FOLDER = join(ROOT, 'profiles/vhost-user');
+const PROFILES = readdirSync(FOLDER);
+const BLOCK_PROFILES = PROFILES.filter((name) => !name.startsWith('dpdk-'));
+const NET_PROFILES = PROFILES.filter((name) => name.startsWith('dpdk-'));
 const BLOCK = 4096;
 const CAPACITY = 64 * 1024 * 1024;
 
@@ -68,7 +74,7 @@ function daemonsOf(image: string): string[] {
 }
 
 describe.skipIf(!mayRun)(`the real back-end (${NEEDS})`, () => {
-  it.each(readdirSync(FOLDER))('%s completes and verifies 100,000 requests at depth 32', async (name) => {
+  it.each(BLOCK_PROFILES)('%s completes and verifies 100,000 requests at depth 32', async (name) => {
     const image = join(folder, `${name}.img`);
     const path = join(folder, name);
     writeFileSync(path, `extends: ${join(FOLDER, name)}\nprofile: with-image\ndevice: { image: ${image} }\n`);
@@ -137,6 +143,77 @@ workload: { requests: 50000000 }
     await finished;
     await setTimeout(300);
     expect(daemonsOf(image)).toEqual([]);
+  });
+});
+
+/** What every run of 20,000 packets has to show. */
+const ECHOED = {
+  machine: 'vhost-user',
+  device: 'net',
+  outcome: 'completed',
+  differences: [],
+  faults: [],
+  workload: { requests: 20_000, errors: 0, verified: true },
+  dma: { live: 0 },
+};
+
+describe.skipIf(!hasTestpmd)(`a back-end that translates, testpmd (${NEEDS_DPDK})`, () => {
+  it.each(NET_PROFILES)('%s completes and verifies 20,000 packets, split and packed', async (name) => {
+    const result = await virtioPlatform(['run', join(FOLDER, name), '--json']);
+    expect(result.stderr).toBe('');
+    const reports = reportsOf(result);
+    expect(reports).toMatchObject([
+      { ...ECHOED, queue: { layout: 'split' } },
+      { ...ECHOED, queue: { layout: 'packed' } },
+    ]);
+    expect(result.status).toBe(0);
+  });
+});
+
+describe.skipIf(SKIP_DPDK)('a back-end that asks for every page (needs gcc libc6-dev pkg-config libdpdk-dev)', () => {
+  let built: ReturnType<typeof buildNetEcho>;
+  beforeAll(() => {
+    built = buildNetEcho();
+  });
+  afterAll(() => built.remove());
+
+  /** A profile that extends a shipped one. */
+  function extended(name: string, changes: string): string {
+    const path = join(folder, 'asking.yaml');
+    const command = `[${built.program}, "{socket}"]`;
+    writeFileSync(
+      path,
+      `extends: ${join(FOLDER, name)}\nprofile: asking\nmachine: { command: ${command}, iotlb: { tell: on-miss } }\n${changes}`,
+    );
+    return path;
+  }
+
+  it.each(['dpdk-vfio.yaml', 'dpdk-pseries-dynamic.yaml'])(
+    'echoes 20,000 packets that are mapped one by one: %s',
+    async (name) => {
+      const path = extended(name, 'driver: { buffers: streaming }\nmatrix: { queue.layout: [split] }\n');
+      const result = await virtioPlatform(['run', path, '--json']);
+      expect(reportsOf(result)).toMatchObject([ECHOED]);
+      expect(result.status).toBe(0);
+    },
+  );
+
+  it('says which address a queue stalled at', async () => {
+    const strict = 'machine: { iotlb: { writeImpliesRead: false } }';
+    const path = extended('dpdk-vfio.yaml', 'driver: { timeout: 500ms }\nmatrix: { queue.layout: [split] }\n');
+    writeFileSync(join(folder, 'strict.yaml'), `extends: ${path}\nprofile: strict\n${strict}\n`);
+    const result = await virtioPlatform(['run', join(folder, 'strict.yaml'), '--json']);
+    expect(result.status).toBe(1);
+    const [report] = reportsOf(result);
+    expect(report).toMatchObject({
+      outcome: 'failed',
+      failure: {
+        code: 'ERR_DEVICE_STALLED',
+        hint: expect.stringMatching(/^the device was refused a read of 1 bytes at 0x[0-9a-f]+: read-not-permitted/),
+      },
+      faults: [{ access: 'read', cause: 'read-not-permitted' }],
+      dma: { live: 0 },
+    });
   });
 });
 

@@ -9,8 +9,10 @@ import {
   GuestMemory,
   isCodedError,
 } from '@virtio-platform/core';
+import { SimulatedVtd, VTD_FACILITY } from '@virtio-platform/platform-intel-iommu';
 import { H_PERMISSION, H_SUCCESS, SimulatedTceTables, TCE_FACILITY } from '@virtio-platform/platform-pseries';
 import { MEMORY_CONVERSION, simulateSev, type MemoryConversion } from '@virtio-platform/platform-sev';
+import { CONTEXT_CACHED, GENERATION } from '../../packages/platform-intel-iommu/src/simulated/vtd-state.ts';
 import { OPTIONS } from '../../packages/platform-sev/test/encrypted-guest.ts';
 import { composeRun, type ComposedRun } from '@virtio-platform/profile';
 import { DeviceSession, runProfile } from '@virtio-platform/runner';
@@ -67,6 +69,32 @@ async function breakPromise(run: ComposedRun): Promise<Readonly<Record<string, u
   return { hypervisor: hypercallName(answer), afterTampering: failure, afterReset: hypercallName(unmap()) };
 }
 
+/** The same behind VT-d: page tables are memory, which nobody can refuse to write; what can be refused is to look at them again. */
+async function breakPageTables(run: ComposedRun): Promise<Readonly<Record<string, unknown>>> {
+  const unit = run.machine.facilities.get(VTD_FACILITY);
+  if (!(unit instanceof SimulatedVtd)) throw new TypeError('the machine has no simulated VT-d');
+  const words = new Uint32Array(2);
+  const invalidateAll = (): string => {
+    unit.write64(0xf8, 0, 0x9000_0000);
+    unit.read64(0xf8, words);
+    return (words[1]! & 0x0600_0000) === 0 ? 'not done' : 'done';
+  };
+  const session = new DeviceSession(run);
+  const driver = session.start();
+  const answer = invalidateAll();
+  unit.read64(0x20, words);
+  // The root table goes, and a broken unit forgets what it knew, whatever was frozen.
+  run.machine.memory.u8.fill(0, words[0], words[0]! + PAGE_SIZE);
+  new Int32Array(unit.state.cacheDomains).fill(0);
+  const control = new Int32Array(unit.state.control);
+  control[CONTEXT_CACHED] = 0;
+  Atomics.add(control, GENERATION, 1);
+  const failure = await errorOf(() => driver.run());
+  session.end();
+  session.dispose();
+  return { invalidation: answer, afterTampering: failure, afterReset: invalidateAll() };
+}
+
 function hypercallName(code: number): string {
   if (code === H_SUCCESS) return 'H_SUCCESS';
   return code === H_PERMISSION ? 'H_PERMISSION' : String(code);
@@ -108,6 +136,9 @@ export const DEVICE_OBSERVATIONS: Readonly<Record<string, Observation>> = {
       { platform: 'pseries-identity', offered: [...OFFER, IDENTITY], policy: { experimental: true } },
       breakPromise,
     ),
+
+  'B12 VT-d': (observed) =>
+    withRun(observed, { offered: [...OFFER, IDENTITY], policy: { experimental: true } }, breakPageTables),
 
   async C12() {
     const memory = new GuestMemory(new SharedArrayBuffer(2 ** 20));

@@ -17,6 +17,7 @@ import {
   TceDmaMapping,
   TceWindow,
 } from '@virtio-platform/platform-pseries';
+import { IntelIommuPlatform, intelIommuOptionsSchema, SimulatedVtd } from '@virtio-platform/platform-intel-iommu';
 import { composeRun } from '@virtio-platform/profile';
 import { runProfile } from '@virtio-platform/runner';
 import { rowProfile, type RowMachine } from '../decision-row-profile.ts';
@@ -57,9 +58,17 @@ function openSmallWindow(pages: number): SmallWindow {
   return { memory, tables, mapping: new TceDmaMapping(memory, window, 64) };
 }
 
-/** Adds buffers of a page to a ring in a window that has no room for all, and says what the last of them met. */
+/** A domain behind VT-d with few I/O virtual pages. */
+function openSmallAperture(pages: number): Pick<SmallWindow, 'memory' | 'mapping'> {
+  const memory = new GuestMemory(new SharedArrayBuffer(MEMORY));
+  const options = intelIommuOptionsSchema.parse({ aperture: pages * PAGE_SIZE });
+  const platform = new IntelIommuPlatform(options, memory, new SimulatedVtd(options.unit));
+  return { memory, mapping: platform.openMapping('translated', { queue: 0, capacity: 64 }) };
+}
+
+/** Adds buffers of a page to a ring where there are no I/O virtual pages for all, and says what the last of them met. */
 function addUntilFull(layout: QueueLayout): string {
-  const { memory, mapping } = openSmallWindow(16);
+  const { memory, mapping } = openSmallAperture(16);
   const queue = openVirtqueue(layout, memory, mapping, {
     index: 0,
     size: 32,
@@ -106,7 +115,7 @@ async function fill({ row, table, folder }: ObservedRow, more: RowMachine): Prom
 /** Rows about what mapping does, by number. */
 export const MAPPING_OBSERVATIONS: Readonly<Record<string, Observation>> = {
   async B13() {
-    const { memory, mapping } = openSmallWindow(4);
+    const { memory, mapping } = openSmallAperture(4);
     const words = new Uint32Array(2);
     const map = (): number => mapping.map(memory.allocate(PAGE_SIZE), PAGE_SIZE, DmaDirection.ToDevice, words, 0);
     const ids = Array.from({ length: 4 }, map);

@@ -105,6 +105,7 @@ describe.each(PLATFORMS)('a driver on %s', (platform) => {
     }
     const descriptor = queue.send();
     queue.pop();
+    for (let i = 0; i < 3; i++) queue.write(i, 64);
     queue.complete(192);
     mapping.unmap(ids[0]!, 64);
     mapping.unmap(ids[1]!, 64);

@@ -7,6 +7,7 @@ import {
   type GuestMemory,
   type PlatformPlugin,
 } from '@virtio-platform/core';
+import intelIommu from '@virtio-platform/platform-intel-iommu';
 import legacy from '@virtio-platform/platform-legacy';
 import pseries from '@virtio-platform/platform-pseries';
 import sev from '@virtio-platform/platform-sev';
@@ -27,6 +28,7 @@ export const MEASURED_PLATFORMS: ReadonlyMap<string, Open> = new Map([
   ['pseries-linear', opening(pseries, { window: { kind: 'ddw', mapping: 'linear' } })],
   ['pseries-identity', opening(pseries, { window: { kind: 'default', mapping: 'identity' } })],
   ['pseries-dynamic', opening(pseries, { window: { kind: 'default', mapping: 'dynamic' } })],
+  ['intel-iommu', opening(intelIommu, {})],
   ['sev', opening(sev, {})],
   ['vfio', opening(vfio, {})],
 ]);

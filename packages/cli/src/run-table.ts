@@ -79,9 +79,17 @@ function row(terminal: Terminal, report: RunReport): string[] {
     report.workload.requests.toLocaleString('en'),
     bytes(report.dma.bytesBounced),
     report.dma.maps.toLocaleString('en'),
-    report.faults.length === 0 ? '0' : red(String(report.faults.length)),
+    isClean(report) ? '0' : red(faultCount(report)),
     `${result} ${dim(`${report.durationMs} ms`)}`,
   ];
+}
+
+function isClean({ faults, recorded }: RunReport): boolean {
+  return faults.length === 0 && recorded.length === 0;
+}
+
+function faultCount({ faults, recorded }: RunReport): string {
+  return recorded.length === 0 ? String(faults.length) : `${faults.length} (+${recorded.length} recorded)`;
 }
 
 function resultOf(report: RunReport): string {
@@ -92,7 +100,7 @@ function resultOf(report: RunReport): string {
 
 function printDifferences(terminal: Terminal, report: RunReport): void {
   const { red, dim, bold } = terminal.colors;
-  if (isAsExpected(report) && report.faults.length === 0 && report.findings.length === 0) return;
+  if (isAsExpected(report) && isClean(report) && report.findings.length === 0) return;
   terminal.print(`\n${bold(report.profile)}`);
   for (const difference of report.differences) terminal.print(`  ${red('differs')} ${difference}`);
   if (report.refusal !== null) terminal.print(`  refused by ${report.refusal.rule}: ${report.refusal.reason}`);
@@ -100,11 +108,20 @@ function printDifferences(terminal: Terminal, report: RunReport): void {
     terminal.print(`  ${report.failure.message} ${dim(`[${report.failure.code}]`)}`);
     if (report.failure.hint !== null) terminal.print(`  ${dim(report.failure.hint)}`);
   }
-  for (const { access, address, length, cause } of report.faults.slice(0, 5)) {
-    terminal.print(`  fault: ${access} of ${length} bytes at ${address}: ${cause}`);
-  }
-  if (report.faults.length > 5) terminal.print(dim(`  and ${report.faults.length - 5} more faults`));
+  printFaults(terminal, 'fault', report.faults);
+  printFaults(terminal, 'recorded by the IOMMU', report.recorded);
   printFindings(terminal, report);
+}
+
+const MOST_FAULTS = 5;
+
+function printFaults(terminal: Terminal, title: string, faults: RunReport['faults']): void {
+  for (const { access, address, length, cause } of faults.slice(0, MOST_FAULTS)) {
+    terminal.print(`  ${title}: ${access} of ${length} bytes at ${address}: ${cause}`);
+  }
+  if (faults.length > MOST_FAULTS) {
+    terminal.print(terminal.colors.dim(`  and ${faults.length - MOST_FAULTS} more (${title})`));
+  }
 }
 
 function bytes(count: number): string {

@@ -16,6 +16,7 @@ export function embeddedProfiles(): string[] {
 /** Of the shipped profiles, one for each platform, and for each way in which it maps. */
 const PLATFORMS: readonly string[] = [
   'no-iommu-identity.yaml',
+  'intel-iommu.yaml',
   'pseries-identity.yaml',
   'pseries-linear.yaml',
   'pseries-dynamic.yaml',

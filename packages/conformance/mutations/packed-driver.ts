@@ -84,8 +84,8 @@ export const PACKED_DRIVER: readonly Mutation[] = mutationsOf('core/src/queue/pa
   {
     name: 'believes a length without WRITE',
     cases: ['D33'],
-    from: '(flags & VIRTQ_DESC_F_WRITE) === 0 ? 0 : this.#ring.length(slot)',
-    to: 'this.#ring.length(slot)',
+    from: '(flags & VIRTQ_DESC_F_WRITE) !== 0 || this.#unmarkedLengths',
+    to: 'true',
   },
   {
     name: 'takes NEXT in a used descriptor for another slot',

@@ -330,6 +330,42 @@ export const DMA_MAPPING_CHECKS: readonly ContractCheck<DmaMappingTrial>[] = [
     },
   },
   {
+    name: 'says where its device addresses lead, where it can: to the buffer or to one copy, and nowhere once that is given back',
+    run({ memory, mapping, buffer, device, revokes }) {
+      if (mapping.resolve === undefined) return;
+      const length = 2 * PAGE_SIZE + 5;
+      const words = new Uint32Array(2);
+      const id = mapping.map(buffer + 3, length, Bidirectional, words, 0);
+      const region = mapping.premap(buffer + 4 * PAGE_SIZE, length, Bidirectional);
+      const coherent = mapping.allocateCoherent(length, 16);
+      const isCopied = mapping.path.startsWith('bounced');
+      const mapped = addressIn(words);
+      const premapped = deviceAddress((target) => region.writeDeviceAddress(0, target, 0));
+      const shared = deviceAddress((target) => coherent.writeDeviceAddress(0, target, 0));
+      for (const [from, address] of [
+        [mapped, isCopied ? undefined : buffer + 3],
+        [premapped, isCopied ? undefined : region.address],
+        [shared, coherent.address],
+      ] as const) {
+        const start = resolveAt(mapping, from);
+        assert.ok(memory.contains(start, length), `${from} leads into memory`);
+        if (address !== undefined) assert.equal(start, address);
+        for (const offset of [1, PAGE_SIZE - 3, PAGE_SIZE, length - 1]) {
+          assert.equal(resolveAt(mapping, from + BigInt(offset)), start + offset, `offset ${offset}`);
+        }
+        if (device === undefined) continue;
+        assert.ok(device.write(Number(from & 0xffff_ffffn), Number(from >> 32n), Uint8Array.of(0xc5), 0, 1));
+        assert.equal(memory.u8[start], 0xc5, 'the device reaches the same');
+      }
+      assert.equal(resolveAt(mapping, 0xffff_ffff_ffff_f000n), -1, 'an address that nobody gave out');
+      mapping.unmap(id, 0);
+      region.release();
+      coherent.release();
+      if (!revokes) return;
+      for (const from of [mapped, premapped, shared]) assert.equal(resolveAt(mapping, from), -1, 'given back');
+    },
+  },
+  {
     name: 'gives everything back when it is disposed with mappings and regions still live',
     run({ mapping, buffer }) {
       mapping.map(buffer, 512, FromDevice, new Uint32Array(2), 0);
@@ -371,7 +407,15 @@ export function describeDmaMapping(
 function deviceAddress(write: (words: Uint32Array) => void): bigint {
   const words = new Uint32Array(2);
   write(words);
+  return addressIn(words);
+}
+
+function addressIn(words: Uint32Array): bigint {
   return (BigInt(words[1]!) << 32n) | BigInt(words[0]!);
+}
+
+function resolveAt(mapping: DmaMapping, address: bigint): number {
+  return mapping.resolve!(Number(address & 0xffff_ffffn), Number(address >> 32n));
 }
 
 function fillPattern(target: Uint8Array, at: number, length: number): void {

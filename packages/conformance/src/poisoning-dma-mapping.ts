@@ -139,6 +139,10 @@ export class PoisoningDmaMapping implements DmaMapping {
     return this.#openRegion(address, address, length, DmaDirection.Bidirectional, alignment);
   }
 
+  resolve(low: number, high: number): number {
+    return this.#translation.lookUp(high * 0x1_0000_0000 + low);
+  }
+
   dispose(): void {
     for (const id of this.#table.liveIds()) this.unmap(id, 0);
     for (const region of this.#regions) region.release();
@@ -212,12 +216,22 @@ class WindowTranslation implements AddressTranslation {
 
   translate(low: number, high: number, access: DeviceAccess): number {
     const address = high * 0x1_0000_0000 + low;
-    const window = this.windows.find(({ start, length }) => address >= start && address < start + length);
+    const window = this.#windowAt(address);
     this.run = window === undefined ? 1 : window.start + window.length - address;
     if (window === undefined) return this.#refuse('unmapped');
     if (access === 'read' && window.direction === DmaDirection.FromDevice) return this.#refuse('read-not-permitted');
     if (access === 'write' && window.direction === DmaDirection.ToDevice) return this.#refuse('write-not-permitted');
     return window.copy + (address - window.start);
+  }
+
+  /** Where in guest memory an address leads, whatever for; -1 for nowhere. */
+  lookUp(address: number): number {
+    const window = this.#windowAt(address);
+    return window === undefined ? -1 : window.copy + (address - window.start);
+  }
+
+  #windowAt(address: number): Window | undefined {
+    return this.windows.find(({ start, length }) => address >= start && address < start + length);
   }
 
   #refuse(cause: FaultCause): number {

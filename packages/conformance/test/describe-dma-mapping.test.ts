@@ -100,7 +100,7 @@ describeDmaMapping('BouncedDmaMapping', { setup: bouncedSubject });
 describeDmaMapping('FailingDmaMapping in which nothing is to fail', {
   setup: () => {
     const subject = bouncedSubject();
-    const never = { map: new FailurePlan(), region: new FailurePlan() };
+    const never = { map: new FailurePlan(), region: new FailurePlan(), withhold: new FailurePlan() };
     return { ...subject, mapping: new FailingDmaMapping(subject.mapping, never) };
   },
 });
@@ -153,6 +153,10 @@ class PassingMapping implements DmaMapping {
 
   allocateCoherent(length: number, alignment: number): DmaRegion {
     return this.inner.allocateCoherent(length, alignment);
+  }
+
+  resolve(low: number, high: number): number {
+    return this.inner.resolve!(low, high);
   }
 
   dispose(): void {
@@ -403,6 +407,21 @@ const BROKEN: [check: string, wrong: string, setup: () => DmaMappingSubject, bre
     'promises what physical addresses cannot keep',
     physicalSubject,
     () => ({ revokes: true }),
+  ],
+  [
+    'says where its device addresses lead, where it can: to the buffer or to one copy, and nowhere once that is given back',
+    'remembers what it gave out, whatever became of it',
+    poisoningSubject,
+    (inner) =>
+      new (class extends PassingMapping {
+        readonly #known = new Map<number, number>();
+        override resolve(low: number, high: number): number {
+          const address = super.resolve(low, high);
+          const key = high * 2 ** 32 + low;
+          if (address >= 0) this.#known.set(key, address);
+          return address >= 0 ? address : (this.#known.get(key) ?? -1);
+        }
+      })(inner),
   ],
   [
     'gives everything back when it is disposed with mappings and regions still live',

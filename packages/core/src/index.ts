@@ -63,6 +63,7 @@ export * from './queue/descriptor-table.ts';
 export * from './queue/device-queue-state.ts';
 export * from './queue/device-queue.ts';
 export * from './queue/in-flight-order.ts';
+export * from './queue/legacy-addresses.ts';
 export * from './queue/notification-data.ts';
 export * from './queue/notification.ts';
 export * from './queue/open-packed-ring.ts';

@@ -1,6 +1,7 @@
 import type { ByteOrder } from '@virtio-platform/core';
 import { FileBacking, SparseBacking } from './block/backing.ts';
 import { BlockDevice } from './block/device.ts';
+import { BLOCK_MAX_QUEUES } from './block/layout.ts';
 import { ConsoleDevice } from './console/device.ts';
 import { CONSOLE_MAX_PORTS } from './console/layout.ts';
 import type { DeviceModel } from './device-model.ts';
@@ -17,6 +18,8 @@ export interface BlockSettings {
   readonly image: string | undefined;
   readonly readOnly: boolean;
   readonly serial: string;
+  /** 1 to 64; without it 1. */
+  readonly queues?: number | undefined;
 }
 
 /** The device section of a profile for an entropy device. */
@@ -62,10 +65,11 @@ export function createDevice(type: string, settings: unknown, byteOrder: ByteOrd
 }
 
 function createBlock(settings: unknown, byteOrder: ByteOrder): DeviceModel {
-  if (!isBlockSettings(settings)) throw new TypeError('a block device needs capacity, readOnly and serial');
-  const { capacity, image, readOnly, serial } = settings;
+  if (!isBlockSettings(settings))
+    throw new TypeError(`a block device needs capacity, readOnly and serial, and 1 to ${BLOCK_MAX_QUEUES} queues`);
+  const { capacity, image, readOnly, serial, queues = 1 } = settings;
   const backing = image === undefined ? new SparseBacking(capacity) : new FileBacking(image, capacity, readOnly);
-  return new BlockDevice(backing, { readOnly, serial, queueSize: MAX_QUEUE_SIZE, byteOrder });
+  return new BlockDevice(backing, { readOnly, serial, queues, queueSize: MAX_QUEUE_SIZE, byteOrder });
 }
 
 function createEntropy(settings: unknown): DeviceModel {
@@ -105,9 +109,11 @@ function isNetSettings(value: unknown): value is NetSettings {
 
 function isBlockSettings(value: unknown): value is BlockSettings {
   if (!isRecord(value)) return false;
-  const { capacity, image, readOnly, serial } = value;
+  const { capacity, image, readOnly, serial, queues } = value;
   const hasImage = image === undefined || typeof image === 'string';
-  return Number.isSafeInteger(capacity) && hasImage && typeof readOnly === 'boolean' && typeof serial === 'string';
+  const hasQueues = queues === undefined || isInteger(queues, 1, BLOCK_MAX_QUEUES);
+  const hasNames = typeof readOnly === 'boolean' && typeof serial === 'string';
+  return Number.isSafeInteger(capacity) && hasImage && hasQueues && hasNames;
 }
 
 function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {

@@ -47,6 +47,8 @@ export class ConvertibleMemory {
   /** Moves whole private pages into the file. Throws {@link HostError}, and then they are still private. */
   share(offset: number, length: number): void {
     this.#check(offset, length);
+    // Whoever has the descriptor may have written where nothing was shared.
+    this.#file.punchHole(offset, length);
     try {
       for (const block of blocks(this.buffer, offset, length)) {
         // Memory that was never used costs nothing: it stays a hole.

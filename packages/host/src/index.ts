@@ -15,6 +15,7 @@ export * from './device-file.ts';
 export * from './event-fd.ts';
 export * from './host-error.ts';
 export { hostProblem } from './libc.ts';
+export * from './loopback.ts';
 export * from './memory-file.ts';
 export * from './memory-lock-limit.ts';
 export * from './memory-mapping.ts';

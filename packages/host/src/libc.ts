@@ -34,6 +34,9 @@ export interface Libc {
   socket(domain: number, type: number, protocol: number): number;
   socketpair(domain: number, type: number, protocol: number, descriptors: bigint): number;
   connect(descriptor: number, address: bigint, length: number): number;
+  bind(descriptor: number, address: bigint, length: number): number;
+  getsockname(descriptor: number, address: bigint, length: bigint): number;
+  pipe2(descriptors: bigint, flags: number): number;
   sendmsg(descriptor: number, message: bigint, flags: number): number;
   recvmsg(descriptor: number, message: bigint, flags: number): number;
   recv(descriptor: number, buffer: bigint, length: number, flags: number): number;
@@ -68,6 +71,9 @@ const PROTOTYPES = [
   'int socket(int domain, int type, int protocol)',
   'int socketpair(int domain, int type, int protocol, void *fds)',
   'int connect(int fd, void *address, unsigned int length)',
+  'int bind(int fd, void *address, unsigned int length)',
+  'int getsockname(int fd, void *address, void *length)',
+  'int pipe2(void *fds, int flags)',
   'intptr_t sendmsg(int fd, void *message, int flags)',
   'intptr_t recvmsg(int fd, void *message, int flags)',
   'intptr_t recv(int fd, void *buffer, size_t length, int flags)',

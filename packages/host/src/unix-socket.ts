@@ -5,10 +5,10 @@ import { PollEvents, PollSet } from './poll-set.ts';
 import { MAX_DESCRIPTORS, SocketMessage } from './socket-message.ts';
 import { checked, closeDescriptor, lastErrno, systemCallError } from './system-call.ts';
 
-const AF_UNIX = 1;
+export const AF_UNIX = 1;
 const SOCK_STREAM_NONBLOCK_CLOEXEC = 0x8_0801;
 /** struct sockaddr_un: a 16-bit family and 108 bytes of path, the last one 0. */
-const ADDRESS_BYTES = 110;
+export const ADDRESS_BYTES = 110;
 const LONGEST_PATH = 107;
 const MSG_NOSIGNAL = 0x4000;
 const MSG_CMSG_CLOEXEC = 0x4000_0000;
@@ -113,6 +113,28 @@ export class UnixSocket {
     });
   }
 
+  /** Whether something can be received now, or the peer is gone. Throws {@link HostError}. */
+  isReadable(): boolean {
+    this.#poll.set(0, this.descriptor, PollEvents.Readable);
+    return this.#poll.wait(0);
+  }
+
+  /** Receives what is there, at least one byte, and returns how much that was. Throws {@link HostError}. */
+  receiveSome(target: Uint8Array, timeoutMs: number): number | 'closed' | 'timeout' {
+    const deadline = performance.now() + timeoutMs;
+    const room = Math.min(target.length, SocketMessage.CAPACITY);
+    for (;;) {
+      const received = libc().recv(this.descriptor, this.#message.data, room, 0);
+      if (received === 0) return 'closed';
+      if (received > 0) {
+        this.#message.read(target, 0, received);
+        return received;
+      }
+      const result = this.#afterFailure('recv', 'receive', PollEvents.Readable, deadline);
+      if (result !== 'again') return result;
+    }
+  }
+
   dispose(): void {
     if (this.#descriptor < 0) return;
     closeDescriptor(this.#descriptor);
@@ -138,7 +160,7 @@ export class UnixSocket {
   }
 
   /** Sorts out a failed transfer: waits where it would have blocked, and tells a peer that is gone from a mistake. */
-  #afterFailure(syscall: string, doing: string, events: number, deadline: number): TransferResult | 'again' {
+  #afterFailure(syscall: string, doing: string, events: number, deadline: number): 'closed' | 'timeout' | 'again' {
     const errno = lastErrno();
     if (errno === 'EINTR') return 'again';
     if (errno === 'EPIPE' || errno === 'ECONNRESET') return 'closed';

@@ -1,5 +1,6 @@
 import {
   DeviceError,
+  legacyAddresses,
   notificationValue,
   VIRTIO_F_NOTIFICATION_DATA,
   type DeviceInterface,
@@ -8,7 +9,6 @@ import {
   type Transport,
   type WaitResult,
 } from '@virtio-platform/core';
-import { legacyAddresses } from './legacy-addresses.ts';
 import type { SimulatedDevice } from './simulated-device.ts';
 
 /** Calls the device in the driver's own thread: a notification returns when the device has nothing left to do. */

@@ -5,6 +5,7 @@ import {
   CodedError,
   DeviceError,
   FeatureSet,
+  legacyAddresses,
   notificationValue,
   VIRTIO_F_NOTIFICATION_DATA,
   VIRTIO_F_RING_RESET,
@@ -20,7 +21,6 @@ import {
 import { createDevice } from '@virtio-platform/devices';
 import { offeredFeatures, type DeviceSetup } from './device-setup.ts';
 import type { DeviceWorkerData, DeviceWorkerReady } from './device-worker.ts';
-import { legacyAddresses } from './legacy-addresses.ts';
 import { Command, Mailbox, readFeatureWords, writeFeatureWords } from './mailbox.ts';
 
 /** How long the device's thread may take for one command. */

@@ -6,12 +6,19 @@ export const SOCKET_PLACEHOLDER = '{socket}';
 /** In an argument of `command`: the path of the raw image to serve. */
 export const IMAGE_PLACEHOLDER = '{image}';
 
+/** How a back-end that offers ACCESS_PLATFORM learns of translations. */
+export interface IotlbPolicy {
+  readonly tell: 'on-miss' | 'at-map';
+  readonly writeImpliesRead: boolean;
+}
+
 /** Exactly one of `socket` and `command` is given. Times are milliseconds. */
 export interface VhostUserOptions {
   readonly socket?: string | undefined;
   readonly command?: readonly string[] | undefined;
   readonly startTimeout: number;
   readonly replyTimeout: number;
+  readonly iotlb: IotlbPolicy;
 }
 
 /** The `machine` section of a profile that uses this plugin, without `memory`. */
@@ -41,6 +48,22 @@ export const vhostUserOptionsSchema: z.ZodType<VhostUserOptions> = z
       .max(600_000)
       .default(5_000)
       .describe('Milliseconds the back-end may take to answer a message.'),
+    iotlb: z
+      .strictObject({
+        tell: z
+          .enum(['on-miss', 'at-map'])
+          .default('on-miss')
+          .describe(
+            'Whether a back-end that translates is told of a page when it asks, or as soon as the page is mapped. DPDK drops a packet of a packed ring instead of waiting for the answer.',
+          ),
+        writeImpliesRead: z
+          .boolean()
+          .default(false)
+          .describe(
+            'Whether it may also read what is mapped for writing only, as behind an Intel IOMMU without zero-length reads. DPDK asks for both.',
+          ),
+      })
+      .prefault({}),
   })
   .superRefine((options, context) => {
     if ((options.socket === undefined) === (options.command === undefined)) {

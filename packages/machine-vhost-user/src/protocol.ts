@@ -3,6 +3,7 @@ export const VHOST_USER_REQUESTS = {
   GET_FEATURES: 1,
   SET_FEATURES: 2,
   SET_OWNER: 3,
+  SET_MEM_TABLE: 5,
   SET_VRING_NUM: 8,
   SET_VRING_ADDR: 9,
   SET_VRING_BASE: 10,
@@ -13,6 +14,8 @@ export const VHOST_USER_REQUESTS = {
   SET_PROTOCOL_FEATURES: 16,
   GET_QUEUE_NUM: 17,
   SET_VRING_ENABLE: 18,
+  SET_BACKEND_REQ_FD: 21,
+  IOTLB_MSG: 22,
   GET_CONFIG: 24,
   SET_CONFIG: 25,
   GET_MAX_MEM_SLOTS: 36,
@@ -31,6 +34,7 @@ export const FLAG_NEED_REPLY = 8;
 /** Protocol features, as masks. */
 export const PROTOCOL_MQ: bigint = 1n << 0n;
 export const PROTOCOL_REPLY_ACK: bigint = 1n << 3n;
+export const PROTOCOL_BACKEND_REQ: bigint = 1n << 5n;
 export const PROTOCOL_CONFIG: bigint = 1n << 9n;
 export const PROTOCOL_CONFIGURE_MEM_SLOTS: bigint = 1n << 15n;
 
@@ -81,6 +85,14 @@ export function encodeRegion(region: RegionDescription): Uint8Array {
   bytes.setBigUint64(24, region.userAddress, true);
   bytes.setBigUint64(32, BigInt(region.offset), true);
   return new Uint8Array(bytes.buffer);
+}
+
+/** The payload of SET_MEM_TABLE, with one region. */
+export function encodeMemoryTable(region: RegionDescription): Uint8Array {
+  const bytes = encodeRegion(region);
+  // What is padding in front of a region is the number of regions in front of a table.
+  bytes[0] = 1;
+  return bytes;
 }
 
 /** Bytes before the configuration itself: u32 offset, u32 size, u32 flags. */

@@ -1,5 +1,5 @@
 import { DeviceError } from '@virtio-platform/core';
-import type { UnixSocket } from '@virtio-platform/host';
+import { PollEvents, PollSet, type UnixSocket } from '@virtio-platform/host';
 import {
   FLAG_NEED_REPLY,
   FLAG_REPLY,
@@ -17,7 +17,17 @@ export interface ConnectionOptions {
   readonly lastWords: () => string;
 }
 
+/** Somebody whom the back-end may have to be answered by before it answers itself. */
+export interface Attendant {
+  /** Readable when there is something to answer. */
+  readonly descriptor: number;
+  /** Answers some of it, without waiting for a reply of the back-end. A back-end that breaks the rules is latched gone. */
+  serve(): void;
+}
+
 const EMPTY = new Uint8Array(0);
+const REPLY = 0;
+const ATTENDANT = 1;
 
 /**
  * The message channel to a back-end: framing, replies, deadlines. Nothing that comes in is believed unchecked, and after the
@@ -31,6 +41,8 @@ export class VhostUserConnection {
   #acknowledges = false;
   #loss: string | undefined;
   #lastCommand: RequestName | undefined;
+  #attendant: Attendant | undefined;
+  readonly #poll: PollSet = new PollSet(2);
 
   /** Takes over the socket. */
   constructor(socket: UnixSocket, options: ConnectionOptions) {
@@ -50,6 +62,18 @@ export class VhostUserConnection {
   /** From here on every command is answered: REPLY_ACK was negotiated. */
   acknowledgeCommands(): void {
     this.#acknowledges = true;
+  }
+
+  /** From here on `attendant` serves while an answer of the back-end is awaited. */
+  attendWith(attendant: Attendant): void {
+    this.#attendant = attendant;
+    this.#poll.set(REPLY, this.#socket.descriptor, PollEvents.Readable);
+    this.#poll.set(ATTENDANT, attendant.descriptor, PollEvents.Readable);
+  }
+
+  /** Serves what the back-end asked for so far. */
+  attend(): void {
+    this.#attendant?.serve();
   }
 
   /** Throws {@link DeviceError} `ERR_DEVICE_LOST` once the back-end is gone. */
@@ -87,6 +111,11 @@ export class VhostUserConnection {
     });
   }
 
+  /** Sends a request that has no answer and gets no acknowledgement. Throws {@link DeviceError} `ERR_DEVICE_LOST`. */
+  post(request: RequestName, payload: Uint8Array): void {
+    this.#send(request, payload, [], 0);
+  }
+
   /** Makes sure that the last commands did not end the connection after all. Throws {@link DeviceError} `ERR_DEVICE_LOST`. */
   confirm(): void {
     this.query('GET_FEATURES', EMPTY, 8);
@@ -95,6 +124,7 @@ export class VhostUserConnection {
   dispose(): void {
     this.#loss ??= 'the connection was closed';
     this.#socket.dispose();
+    this.#poll.dispose();
   }
 
   #send(request: RequestName, payload: Uint8Array, descriptors: readonly number[], flags: number): void {
@@ -112,6 +142,7 @@ export class VhostUserConnection {
   }
 
   #receive(request: RequestName, minBytes: number, maxBytes: number): DataView {
+    if (this.#attendant !== undefined) this.#awaitAnswer(this.#attendant, request);
     this.#fill(request, this.#header);
     const id = this.#headerView.getUint32(0, true);
     const flags = this.#headerView.getUint32(4, true);
@@ -125,10 +156,26 @@ export class VhostUserConnection {
     return new DataView(payload.buffer);
   }
 
+  /** Waits for an answer, which comes first when it is there: a back-end that never stops asking gains nothing by it. */
+  #awaitAnswer(attendant: Attendant, request: RequestName): void {
+    const deadline = performance.now() + this.#options.replyTimeoutMs;
+    for (;;) {
+      const left = deadline - performance.now();
+      if (left <= 0 || !this.#poll.wait(left)) throw this.#noAnswer(request);
+      if (this.#poll.events(REPLY) !== 0) return;
+      attendant.serve();
+      this.check();
+    }
+  }
+
   #fill(request: RequestName, target: Uint8Array): void {
     const result = this.#socket.receive(target, this.#options.replyTimeoutMs);
     if (result === 'closed') throw this.#lostDuring(request, 'it closed the connection');
-    if (result === 'timeout') throw this.#lostDuring(request, `no answer in ${this.#options.replyTimeoutMs} ms`);
+    if (result === 'timeout') throw this.#noAnswer(request);
+  }
+
+  #noAnswer(request: RequestName): DeviceError {
+    return this.#lostDuring(request, `no answer in ${this.#options.replyTimeoutMs} ms`);
   }
 
   #lostDuring(request: RequestName, reason: string): DeviceError {

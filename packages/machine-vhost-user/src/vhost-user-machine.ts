@@ -5,6 +5,7 @@ import {
   FaultLog,
   inject,
   MACHINE_REQUEST,
+  VIRTIO_F_ACCESS_PLATFORM,
   type BootedMachine,
   type Machine,
   type MachineRequest,
@@ -12,8 +13,9 @@ import {
 import { Disposal, hostProblem, HostError, StartedProgram, TemporaryFolder, UnixSocket } from '@virtio-platform/host';
 import { injectable } from 'tsyringe';
 import { z } from 'zod';
-import { greetBackEnd } from './back-end.ts';
-import { openDeviceMemory } from './memory/device-memory.ts';
+import { greetBackEnd, type BackEnd } from './back-end.ts';
+import { openDeviceMemory, type DeviceMemory } from './memory/device-memory.ts';
+import { openTranslatedMemory } from './memory/translated-memory.ts';
 import { IMAGE_PLACEHOLDER, SOCKET_PLACEHOLDER, VHOST_USER_OPTIONS, type VhostUserOptions } from './options.ts';
 import { VhostUserConnection } from './vhost-user-connection.ts';
 import { VhostUserTransport } from './vhost-user-transport.ts';
@@ -31,9 +33,10 @@ interface StartedBackEnd {
 const imageSettings = z.object({ capacity: z.number().int().min(0), image: z.string().optional() });
 
 /**
- * A real back-end in another process. It reaches guest memory through the memory regions it was given and in no other way,
- * so they enforce the platform's rules. A device address outside of them makes it drop the connection, which is a lost device
- * and no recorded fault: the back-end tells nobody which address it was.
+ * A real back-end in another process. One that offers ACCESS_PLATFORM asks for the translation of each page, so that the platform's
+ * hardware in software decides, and what is refused is a recorded fault. Any other reaches guest memory through the memory regions
+ * it was given and in no other way, so they enforce the platform's rules: a device address outside of them makes it drop the
+ * connection, which is a lost device and no recorded fault, because the back-end tells nobody which address it was.
  */
 @injectable()
 export class VhostUserMachine implements Machine {
@@ -72,13 +75,28 @@ export class VhostUserMachine implements Machine {
       lastWords: () => started?.backEnd.lastWords() ?? '',
     });
     disposal.add(() => connection.dispose());
-    const backEnd = greetBackEnd(connection);
-    const deviceMemory = openDeviceMemory(this.#request, connection, backEnd.memorySlots);
+    const { device, needs } = this.#request;
+    const offersPlatform = device.offers?.has(VIRTIO_F_ACCESS_PLATFORM) !== false;
+    const backEnd = greetBackEnd(connection, {
+      config: device.type !== 'net',
+      translation: offersPlatform && this.#request.simulate !== undefined,
+      parts: needs.length > 0,
+    });
+    const faults = new FaultLog();
+    const deviceMemory = this.#openMemory(connection, backEnd, faults);
     disposal.add(() => deviceMemory.dispose());
-    const transport = new VhostUserTransport(connection, deviceMemory, backEnd, this.#request.device);
+    const transport = new VhostUserTransport(connection, deviceMemory, backEnd, device);
     disposal.add(() => transport.dispose());
-    const { memory, facilities } = deviceMemory;
-    return { memory, transport, facilities, faults: new FaultLog(), dispose: () => disposal.run() };
+    const { memory, facilities, watchMapping } = deviceMemory;
+    return { memory, transport, facilities, faults, watchMapping, dispose: () => disposal.run() };
+  }
+
+  /** A back-end that translates needs the platform's hardware; any other is bound by what it is given. */
+  #openMemory(connection: VhostUserConnection, { translates, memorySlots }: BackEnd, faults: FaultLog): DeviceMemory {
+    const { simulate, memory: size } = this.#request;
+    if (!translates || simulate === undefined) return openDeviceMemory(this.#request, connection, memorySlots);
+    const { iotlb, replyTimeout: replyTimeoutMs } = this.#options;
+    return openTranslatedMemory(connection, { simulate, size, faults, iotlb, replyTimeoutMs });
   }
 
   /** Starts the back-end, with a folder of its own for its socket. */

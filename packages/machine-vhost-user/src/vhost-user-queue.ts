@@ -1,30 +1,39 @@
-import { DeviceError, splitLayout, type GuestMemory, type QueueAddresses } from '@virtio-platform/core';
+import {
+  DESCRIPTOR_SIZE,
+  DeviceError,
+  RING_EVENT_SIZE,
+  splitLayout,
+  type QueueAddresses,
+  type QueueLayout,
+} from '@virtio-platform/core';
 import { EventFd } from '@virtio-platform/host';
-import type { MemoryRegion, MemoryRegions } from './memory/memory-regions.ts';
+import type { DeviceMemory } from './memory/device-memory.ts';
+import type { MemoryRegion } from './memory/memory-regions.ts';
+import type { RingArea } from './memory/ring-area.ts';
 import { encodeU64, encodeVringAddress, encodeVringState } from './protocol.ts';
 import type { VhostUserConnection } from './vhost-user-connection.ts';
 
-/** Where one area of a ring is: the region that holds it, and how far into that. */
-interface RingArea {
-  readonly region: MemoryRegion;
-  readonly into: bigint;
-}
+/**
+ * Where a ring begins: the next available index, or of a packed ring the next available and the next used slot, 16 bits each, with
+ * the wrap counter on top.
+ */
+const FIRST: Readonly<Record<QueueLayout, number>> = { split: 0, packed: 0x8000_8000 };
 
 /** One queue of the back-end, from start to stop. Started anew after every reset: the back-end forgets its descriptors. */
 export class VhostUserQueue {
   readonly #index: number;
   readonly #connection: VhostUserConnection;
-  readonly #memory: GuestMemory;
+  readonly #memory: DeviceMemory;
   readonly #kick: EventFd = new EventFd();
   /** User addresses that the back-end knows of this ring: it remembers them when the ring is stopped. */
   #areas: readonly RingArea[] = [];
   #state: 'idle' | 'running' | 'stopped' = 'idle';
-  /** Where used.idx is among the 16-bit words of guest memory. */
-  #usedIdx = 0;
+  /** Where used.idx is among the 16-bit words of guest memory; -1 for a packed ring, which has none. */
+  #usedIdx = -1;
   /** The next available index when it was stopped; used.idx gets there once nothing is in flight. */
   #stoppedAt = 0;
 
-  constructor(index: number, connection: VhostUserConnection, memory: GuestMemory) {
+  constructor(index: number, connection: VhostUserConnection, memory: DeviceMemory) {
     this.#index = index;
     this.#connection = connection;
     this.#memory = memory;
@@ -34,31 +43,28 @@ export class VhostUserQueue {
     return this.#state === 'running';
   }
 
-  /** Whether every buffer that the back-end took before it was stopped came back. */
+  /**
+   * Whether every buffer that the back-end took before it was stopped came back. A packed ring does not show it: there the back-end
+   * is believed to be done when it stopped, as DPDK is. What is unmapped then is taken from it all the same.
+   */
   get isDrained(): boolean {
     if (this.#state !== 'stopped') return this.#state === 'idle';
-    return Atomics.load(this.#memory.u16, this.#usedIdx) === this.#stoppedAt;
+    return this.#usedIdx < 0 || Atomics.load(this.#memory.memory.u16, this.#usedIdx) === this.#stoppedAt;
   }
 
   /** Sets up the rings and lets the back-end go. Throws {@link DeviceError}. */
-  start(regions: MemoryRegions, { size, words }: QueueAddresses, call: EventFd): void {
-    const layout = splitLayout(size, 4);
-    const locate = (area: number, length: number): RingArea =>
-      this.#locate(regions, words[2 * area]!, words[2 * area + 1]!, length);
-    const descriptor = locate(0, layout.descriptorBytes);
-    const driver = locate(1, layout.driverBytes);
-    const device = locate(2, layout.deviceBytes);
+  start(layout: QueueLayout, { size, words }: QueueAddresses, call: EventFd): void {
+    const lengths = areaLengths(layout, size);
+    const locate = (area: number): RingArea => this.#locate(words[2 * area]!, words[2 * area + 1]!, lengths[area]!);
+    const [descriptor, driver, device] = [locate(0), locate(1), locate(2)];
     this.#areas = [descriptor, driver, device];
-    this.#usedIdx = (device.region.offset + Number(device.into)) / 2 + 1;
+    this.#usedIdx = layout === 'packed' ? -1 : device.offset / 2 + 1;
 
     const index = this.#index;
     const connection = this.#connection;
     connection.command('SET_VRING_NUM', encodeVringState(index, size));
-    connection.command('SET_VRING_BASE', encodeVringState(index, 0));
-    connection.command(
-      'SET_VRING_ADDR',
-      encodeVringAddress(index, userAddress(descriptor), userAddress(driver), userAddress(device)),
-    );
+    connection.command('SET_VRING_BASE', encodeVringState(index, FIRST[layout]));
+    connection.command('SET_VRING_ADDR', encodeVringAddress(index, descriptor.address, driver.address, device.address));
     // The first kick descriptor starts the ring, enabled or not.
     this.#state = 'running';
     connection.command('SET_VRING_KICK', encodeU64(BigInt(index)), [this.#kick.descriptor]);
@@ -88,9 +94,8 @@ export class VhostUserQueue {
   /** Stops the ring, and has the back-end remember it at the start of another region. Throws {@link DeviceError}. */
   move(region: MemoryRegion): void {
     this.stop();
-    const area = { region, into: 0n };
-    const address = userAddress(area);
-    this.#areas = [area];
+    const address = region.userAddress;
+    this.#areas = [{ address, offset: region.offset, region }];
     this.#connection.command('SET_VRING_ADDR', encodeVringAddress(this.#index, address, address, address));
   }
 
@@ -103,18 +108,21 @@ export class VhostUserQueue {
     this.#kick.dispose();
   }
 
-  #locate(regions: MemoryRegions, low: number, high: number, length: number): RingArea {
+  #locate(low: number, high: number, length: number): RingArea {
+    const area = this.#memory.locate(low, high, length);
+    if (area !== undefined) return area;
     const address = (BigInt(high) << 32n) | BigInt(low);
-    const region = regions.find(address, length);
-    if (region !== undefined) return { region, into: address - region.guestAddress };
     throw new DeviceError(
       'ERR_DEVICE_RING_UNREACHABLE',
-      `queue ${this.#index}: its ${length} bytes at 0x${address.toString(16)} are in no one memory region of the back-end`,
+      `queue ${this.#index}: the back-end does not reach its ${length} bytes at 0x${address.toString(16)} in one run of memory`,
       { hint: 'the platform has to map a ring for the device, in one run, before the queue is enabled' },
     );
   }
 }
 
-function userAddress({ region, into }: RingArea): bigint {
-  return region.userAddress + into;
+/** Bytes of descriptor, driver and device area. */
+function areaLengths(layout: QueueLayout, size: number): readonly number[] {
+  if (layout === 'packed') return [DESCRIPTOR_SIZE * size, RING_EVENT_SIZE, RING_EVENT_SIZE];
+  const { descriptorBytes, driverBytes, deviceBytes } = splitLayout(size, 4);
+  return [descriptorBytes, driverBytes, deviceBytes];
 }

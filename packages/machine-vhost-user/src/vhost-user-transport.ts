@@ -17,8 +17,9 @@ import {
 } from '@virtio-platform/core';
 import { EventFd, PollEvents, PollSet } from '@virtio-platform/host';
 import type { BackEnd } from './back-end.ts';
-import { readBackEndConfig, writeBackEndConfig } from './back-end-config.ts';
+import { BackEndConfig, type DeviceConfig } from './device-config.ts';
 import type { DeviceMemory } from './memory/device-memory.ts';
+import { NetFrontEnd } from './net-front-end.ts';
 import { encodeU64, VHOST_F_LOG_ALL, VHOST_USER_F_PROTOCOL_FEATURES } from './protocol.ts';
 import type { VhostUserConnection } from './vhost-user-connection.ts';
 import { VhostUserQueue } from './vhost-user-queue.ts';
@@ -26,15 +27,11 @@ import { VhostUserQueue } from './vhost-user-queue.ts';
 /** The protocol cannot ask a back-end for its limit. Every back-end takes this many entries, and QEMU's have no more by default. */
 const MAX_QUEUE_SIZE = 256;
 
-/**
- * Feature bits are one 64-bit word. Left out are the protocol's own, those that need registers it does not have, and packed rings:
- * their base holds wrap counters, which `VhostUserQueue` does not send.
- */
+/** Feature bits are one 64-bit word. Left out are the protocol's own, and those that need registers it does not have. */
 const CARRIES = new FeatureSet(2n ** 64n - 1n).minus(
   FeatureSet.of(
     VHOST_F_LOG_ALL,
     VHOST_USER_F_PROTOCOL_FEATURES,
-    VIRTIO_F_RING_PACKED,
     VIRTIO_F_SR_IOV,
     VIRTIO_F_NOTIFICATION_DATA,
     VIRTIO_F_NOTIF_CONFIG_DATA,
@@ -46,13 +43,17 @@ const CARRIES = new FeatureSet(2n ** 64n - 1n).minus(
 
 const SOCKET = 0;
 const CALL = 1;
+const BACK_CHANNEL = 2;
 const GONE = PollEvents.PeerClosed | PollEvents.HangUp | PollEvents.Error;
 
 /**
  * The modern interface over a vhost-user back-end. The back-end has rings and features; the device status is kept here, with
- * the checks a device makes. ACCESS_PLATFORM is this machine's own: what a device address means is decided by the memory
- * regions, so the driver is offered the bit where the profile says so and the back-end never hears of it (as QEMU does for a
- * vhost back-end without IOTLB, vhost_dev_has_iommu).
+ * the checks a device makes. ACCESS_PLATFORM is the back-end's where it translates. Elsewhere it is this machine's own: what a
+ * device address means is decided by the memory regions, so the driver is offered the bit where the profile says so and the
+ * back-end never hears of it (as QEMU does for a vhost back-end without IOTLB, vhost_dev_has_iommu).
+ *
+ * A back-end that translates waits for answers: they are given when the driver waits, notifies, or does anything that the back-end
+ * has to answer itself.
  */
 export class VhostUserTransport implements Transport {
   readonly interface = 'modern';
@@ -62,9 +63,12 @@ export class VhostUserTransport implements Transport {
   readonly #connection: VhostUserConnection;
   readonly #memory: DeviceMemory;
   readonly #offered: FeatureSet;
+  /** Of what is offered, the part that the back-end has. */
+  readonly #backEndFeatures: FeatureSet;
+  readonly #config: DeviceConfig;
   readonly #queues: VhostUserQueue[] = [];
   readonly #call: EventFd = new EventFd();
-  readonly #poll: PollSet = new PollSet(2);
+  readonly #poll: PollSet = new PollSet(3);
   #accepted = FeatureSet.EMPTY;
   #status = 0;
   /** A reset was asked for, and buffers are still in flight. */
@@ -73,16 +77,21 @@ export class VhostUserTransport implements Transport {
   /** Shares connection and memory with the machine, which ends them. */
   constructor(connection: VhostUserConnection, memory: DeviceMemory, backEnd: BackEnd, device: DeviceDescription) {
     this.deviceType = device.type;
-    this.queueCount = backEnd.queueCount;
     this.#connection = connection;
     this.#memory = memory;
-    this.#offered = shownFeatures(backEnd.features, device.offers);
-    for (let i = 0; i < backEnd.queueCount; i++) {
-      this.#queues.push(new VhostUserQueue(i, connection, memory.memory));
-    }
+    const front = device.type === 'net' ? new NetFrontEnd(device.settings) : undefined;
+    this.#config = front ?? new BackEndConfig(connection);
+    this.queueCount = Math.min(backEnd.queueCount, front?.queueCount ?? Infinity);
+    const features = front?.offered(backEnd.features) ?? backEnd.features;
+    this.#offered = shownFeatures(features, device.offers, backEnd.translates);
+    this.#backEndFeatures = backEnd.translates ? backEnd.features : backEnd.features.without(VIRTIO_F_ACCESS_PLATFORM);
+    for (let i = 0; i < this.queueCount; i++) this.#queues.push(new VhostUserQueue(i, connection, memory));
     this.#poll.set(SOCKET, connection.descriptor, PollEvents.PeerClosed);
     this.#poll.set(CALL, this.#call.descriptor, PollEvents.Readable);
-    memory.regions.serve({
+    if (memory.backChannel !== undefined) {
+      this.#poll.set(BACK_CHANNEL, memory.backChannel.descriptor, PollEvents.Readable);
+    }
+    memory.regions?.serve({
       areIn: (region) => this.#queues.some((queue) => queue.isIn(region)),
       move: (region, other) => {
         for (const queue of this.#queues) if (queue.isIn(region)) queue.move(other);
@@ -126,7 +135,8 @@ export class VhostUserTransport implements Transport {
     if (addresses.size > MAX_QUEUE_SIZE) throw new RangeError(`queue ${index}: ${addresses.size} entries`);
     if (queue.isRunning) throw new TypeError(`queue ${index} is enabled already`);
     if (!this.#queues.some((other) => other.isRunning)) this.#memory.recorded?.apply();
-    queue.start(this.#memory.regions, addresses, this.#call);
+    queue.start(this.#accepted.has(VIRTIO_F_RING_PACKED) ? 'packed' : 'split', addresses, this.#call);
+    this.#memory.queueStarted?.();
     // libvhost-user signals a call descriptor as soon as it gets it.
     this.#call.drain();
   }
@@ -142,32 +152,37 @@ export class VhostUserTransport implements Transport {
 
   /** Hot: no allocation. */
   notify(index: number, _next: number): void {
+    this.#memory.backChannel?.serve();
     this.#connection.check();
     this.#queues[index]!.notify();
   }
 
   /** A notification that is pending comes before the news that the back-end is gone: it belongs to work that was done. */
   wait(timeoutMs: number): WaitResult {
-    if (this.#connection.isLost) return 'lost';
-    if (!this.#poll.wait(timeoutMs)) return 'timeout';
-    if (this.#poll.events(CALL) !== 0 && this.#call.drain()) return 'notified';
-    if ((this.#poll.events(SOCKET) & GONE) === 0) return 'timeout';
-    this.#connection.lose('it closed the connection');
-    return 'lost';
+    const deadline = performance.now() + timeoutMs;
+    for (let left = timeoutMs; ; left = Math.max(0, deadline - performance.now())) {
+      if (this.#connection.isLost) return 'lost';
+      if (!this.#poll.wait(left)) return 'timeout';
+      if (this.#poll.events(CALL) !== 0 && this.#call.drain()) return 'notified';
+      if ((this.#poll.events(SOCKET) & GONE) !== 0) this.#connection.lose('it closed the connection');
+      else if (this.#poll.events(BACK_CHANNEL) === 0) return 'timeout';
+      else this.#memory.backChannel?.serve();
+      if (left === 0) return this.#connection.isLost ? 'lost' : 'timeout';
+    }
   }
 
-  /** Constant: without a back-channel the back-end cannot announce a change, and one message reads all that belongs together. */
+  /** Constant: the back-end is asked for nothing that would let it announce a change, and one message reads all that belongs together. */
   configGeneration(): number {
     this.#connection.check();
     return 0;
   }
 
   readConfig(offset: number, target: Uint8Array): void {
-    readBackEndConfig(this.#connection, offset, target);
+    this.#config.read(offset, target);
   }
 
   writeConfig(offset: number, source: Uint8Array): void {
-    writeBackEndConfig(this.#connection, offset, source);
+    this.#config.write(offset, source);
   }
 
   dispose(): void {
@@ -183,13 +198,15 @@ export class VhostUserTransport implements Transport {
     if (accepted.minus(this.#offered).bits !== 0n || !accepted.has(VIRTIO_F_VERSION_1)) return false;
     const isOffered = this.#offered.has(VIRTIO_F_ACCESS_PLATFORM);
     if (isOffered && !accepted.has(VIRTIO_F_ACCESS_PLATFORM)) return false;
-    const told = accepted.without(VIRTIO_F_ACCESS_PLATFORM).with(VHOST_USER_F_PROTOCOL_FEATURES);
+    const told = accepted.and(this.#backEndFeatures).with(VHOST_USER_F_PROTOCOL_FEATURES);
     this.#connection.command('SET_FEATURES', encodeU64(told.bits));
     return true;
   }
 
   #reset(): void {
     for (const queue of this.#queues) queue.stop();
+    // What the back-end asked for before it stopped is asked of the platform as it was then.
+    this.#memory.backChannel?.serve();
     this.#accepted = FeatureSet.EMPTY;
     this.#isResetting = true;
     this.#finishReset();
@@ -205,9 +222,9 @@ export class VhostUserTransport implements Transport {
   }
 }
 
-/** What the driver is offered: of what the back-end has, what the profile lists; and ACCESS_PLATFORM if it lists that. */
-function shownFeatures(features: FeatureSet, offers: FeatureSet | undefined): FeatureSet {
-  const own = features.without(VIRTIO_F_ACCESS_PLATFORM);
+/** What the driver is offered of `features`: what the profile lists; and ACCESS_PLATFORM if it lists that, whose ever it is. */
+function shownFeatures(features: FeatureSet, offers: FeatureSet | undefined, translates: boolean): FeatureSet {
+  const own = translates ? features : features.without(VIRTIO_F_ACCESS_PLATFORM);
   if (offers === undefined) return own;
   const shown = own.and(offers);
   return offers.has(VIRTIO_F_ACCESS_PLATFORM) ? shown.with(VIRTIO_F_ACCESS_PLATFORM) : shown;

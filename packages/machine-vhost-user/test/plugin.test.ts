@@ -2,10 +2,14 @@ import { MACHINE, MACHINE_REQUEST, type MachineRequest } from '@virtio-platform/
 import { container } from 'tsyringe';
 import { describe, expect, it } from 'vitest';
 import plugin from '../src/index.ts';
-import { VHOST_USER_OPTIONS, vhostUserOptionsSchema } from '../src/options.ts';
+import { VHOST_USER_OPTIONS, vhostUserOptionsSchema, type VhostUserOptions } from '../src/options.ts';
 import { VhostUserMachine } from '../src/vhost-user-machine.ts';
 
-const OPTIONS = { startTimeout: 1000, replyTimeout: 1000 };
+const OPTIONS: VhostUserOptions = {
+  startTimeout: 1000,
+  replyTimeout: 1000,
+  iotlb: { tell: 'on-miss', writeImpliesRead: false },
+};
 
 describe('the vhost-user plugin', () => {
   it('binds the machine', () => {
@@ -28,6 +32,7 @@ describe('the vhost-user plugin', () => {
       socket: 'x',
       startTimeout: 10_000,
       replyTimeout: 5000,
+      iotlb: { tell: 'on-miss', writeImpliesRead: false },
     });
     expect(vhostUserOptionsSchema.parse({ command: ['x', 'path={socket}'] }).command).toHaveLength(2);
   });

@@ -1,9 +1,11 @@
 import { UnixSocket } from '@virtio-platform/host';
 import { describe, expect, it } from 'vitest';
-import { greetBackEnd } from '../src/back-end.ts';
+import { greetBackEnd, type BackEndUse } from '../src/back-end.ts';
 import { VhostUserConnection } from '../src/vhost-user-connection.ts';
 
 const NOTHING = new Uint8Array(0);
+/** As of a block device under a platform that gives and takes parts of memory. */
+const BLOCK: BackEndUse = { config: true, translation: true, parts: true };
 
 /** A connection and the end of a back-end, which has written its answers in advance: both are in this thread. */
 function connect(...answers: Uint8Array[]): { connection: VhostUserConnection; backEnd: UnixSocket; end: () => void } {
@@ -82,7 +84,7 @@ describe('greetBackEnd', () => {
     ['memory regions', [reply(1, 1n << 30n), reply(15, 0x8208n), reply(3, 0n), reply(36, 0n)]],
   ])('refuses a back-end that lacks %s', (what, answers) => {
     const { connection, end } = connect(...answers);
-    expect(() => greetBackEnd(connection)).toThrow(
+    expect(() => greetBackEnd(connection, BLOCK)).toThrow(
       expect.objectContaining({ code: 'ERR_MACHINE_BACK_END', message: expect.stringContaining(what) }),
     );
     end();
@@ -91,7 +93,7 @@ describe('greetBackEnd', () => {
   it('bounds what a back-end claims to have', () => {
     const answers = [reply(1, 1n << 30n), reply(15, 0x8209n), reply(3, 0n), reply(17, 1n << 40n), reply(36, 1n << 60n)];
     const { connection, end } = connect(...answers);
-    expect(greetBackEnd(connection)).toMatchObject({ queueCount: 256, memorySlots: 512 });
+    expect(greetBackEnd(connection, BLOCK)).toMatchObject({ queueCount: 256, memorySlots: 512 });
     end();
   });
 });

@@ -3,5 +3,11 @@
  *
  * @packageDocumentation
  */
+export * from './device-identity.ts';
+export * from './msix-table.ts';
+export * from './pci-capabilities.ts';
 export * from './pci-function.ts';
 export * from './pci-interrupts.ts';
+export * from './pci-legacy-transport.ts';
+export * from './pci-modern-transport.ts';
+export * from './polled-messages.ts';

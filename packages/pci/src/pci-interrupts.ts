@@ -1,5 +1,10 @@
 import type { DmaRegion } from '@virtio-platform/core';
 
+/** What the transports use: one vector for changes of the configuration, one for all queues. */
+export const CONFIG_VECTOR = 0;
+export const QUEUE_VECTOR = 1;
+export const VECTORS = 2;
+
 /**
  * How the interrupts of a PCI function reach its driver. Messages (MSI-X) are DMA writes of the device: where nothing in the
  * machine receives them, the driver gives them memory of its own and looks there.
@@ -18,3 +23,13 @@ export interface PciInterrupts {
   /** No message comes any more, and the memory for them is its owner's again. */
   disable(): void;
 }
+
+/** A function whose messages nobody receives: its ISR register tells. */
+export const NO_MESSAGES: PciInterrupts = {
+  vectors: 0,
+  messageBytes: 0,
+  receiveIn: () => {},
+  enable: () => {},
+  wait: () => false,
+  disable: () => {},
+};

@@ -49,6 +49,7 @@ export class DirectTceWindow {
       offset: this.#table.window.base,
       limit: this.#pages * this.#table.pageSize,
       addressBits: this.#path === 'identity' ? 32 : 64,
+      resolve: (low, high) => this.#table.resolve(low, high),
     });
   }
 

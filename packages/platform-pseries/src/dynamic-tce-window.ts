@@ -20,10 +20,12 @@ export class DynamicTceWindow {
   readonly #busPages: BusPageAllocator;
   #status: number = H_SUCCESS;
 
-  constructor(table: TceWindow, onHypercallError: OnHypercallError = 'fail') {
+  /** The first `reservedPages` are never given out. */
+  constructor(table: TceWindow, onHypercallError: OnHypercallError = 'fail', reservedPages: number = 0) {
     this.table = table;
     this.#onHypercallError = onHypercallError;
     this.#busPages = new BusPageAllocator(table.pages);
+    if (reservedPages > 0) this.#busPages.take(reservedPages, 1);
   }
 
   /** Bus pages in use, and those that could not be taken back. */

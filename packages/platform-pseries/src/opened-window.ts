@@ -54,7 +54,8 @@ export function openWindow(facility: TceFacility, memory: GuestMemory, options: 
   }
   const mostPages = Math.max(DYNAMIC_PAGES_AT_LEAST, DYNAMIC_BYTES / pageSize);
   const table = kind === 'ddw' ? openDdwWindow(facility, pageSize, { mostPages }) : defaultWindow();
-  const window = new DynamicTceWindow(table, options.onHypercallError);
+  // A device may take a ring at address 0 for none, as QEMU does: Linux keeps that page to itself too (iommu_table_reserve_pages).
+  const window = new DynamicTceWindow(table, options.onHypercallError, table.window.base === 0n ? 1 : 0);
   return {
     openMapping: (capacity, coherent) => new TceDmaMapping(memory, window, capacity, coherent),
     isIdentity: () => false,

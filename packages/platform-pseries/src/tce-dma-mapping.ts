@@ -115,6 +115,10 @@ export class TceDmaMapping implements DmaMapping {
     }
   }
 
+  resolve(low: number, high: number): number {
+    return this.#window.table.resolve(low, high);
+  }
+
   dispose(): void {
     for (const id of this.#table.liveIds()) this.unmap(id, 0);
     for (const region of this.#regions) region.release();

@@ -1,4 +1,12 @@
-import { H_HARDWARE, H_SUCCESS, TCE_LIST_ENTRIES, type DmaWindow, type TceFacility } from './tce-facility.ts';
+import {
+  H_HARDWARE,
+  H_SUCCESS,
+  TCE_LIST_ENTRIES,
+  TCE_READ,
+  TCE_WRITE,
+  type DmaWindow,
+  type TceFacility,
+} from './tce-facility.ts';
 
 const WORD = 0x1_0000_0000;
 /** A page that is not taken back is lost to the window, and its memory to the guest; so it is worth asking more than once. */
@@ -84,10 +92,24 @@ export class TceWindow {
 
   /** Asks the hypervisor whether `page` points at `address` with this permission. Cold. */
   pointsAt(page: number, address: number, permission: number): boolean {
+    const tce = this.#entryOf(page);
+    return tce !== undefined && tce[0] === (address | permission) >>> 0 && tce[1] === Math.floor(address / WORD);
+  }
+
+  /** Asks the hypervisor where in guest memory a bus address leads: -1 outside of the window, and for a page without permissions. Cold. */
+  resolve(low: number, high: number): number {
+    const offset = (high - this.#baseHigh) * WORD + (low - this.#baseLow);
+    if (!(offset >= 0 && offset < this.window.size)) return -1;
+    const inPage = offset % this.pageSize;
+    const tce = this.#entryOf((offset - inPage) / this.pageSize);
+    if (tce === undefined || (tce[0]! & (TCE_READ | TCE_WRITE)) === 0) return -1;
+    return tce[1]! * WORD + ((tce[0]! & -this.pageSize) >>> 0) + inPage;
+  }
+
+  #entryOf(page: number): Uint32Array | undefined {
     const bus = this.#bus;
     const tce = new Uint32Array(2);
     this.writeBusAddress(page * this.pageSize, bus, 0);
-    const status = this.#facility.getTce(this.#liobn, bus[0]!, bus[1]!, tce);
-    return status === H_SUCCESS && tce[0] === (address | permission) >>> 0 && tce[1] === Math.floor(address / WORD);
+    return this.#facility.getTce(this.#liobn, bus[0]!, bus[1]!, tce) === H_SUCCESS ? tce : undefined;
   }
 }

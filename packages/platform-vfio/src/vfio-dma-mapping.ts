@@ -13,6 +13,7 @@ import {
   type GuestMemory,
 } from '@virtio-platform/core';
 import { ENOMEM, ENOSPC } from './container/errno.ts';
+import { iovaOffset } from './iova/iova-offset.ts';
 import type { IovaSpace, MappingSlots } from './iova/iova-space.ts';
 import { PinnedRegion } from './iova/pinned-region.ts';
 import { writeIova } from './iova/write-iova.ts';
@@ -127,6 +128,22 @@ export class VfioDmaMapping implements DmaMapping {
     return this.#open(address, length, DmaDirection.Bidirectional, iova, () => {
       if (this.#iovas.unpin(iova, size)) this.#memory.free(address);
     });
+  }
+
+  /** By what this mapping has mapped: a container does not tell what is in it. */
+  resolve(low: number, high: number): number {
+    for (const id of this.#table.liveIds()) {
+      const slot = this.#table.slotOf(id);
+      const inPage = this.#table.address[slot]! % this.#pageSize;
+      const offset = iovaOffset(this.#table.tag[slot]!, low, high);
+      if (offset >= 0 && offset < this.#pagesOf(inPage + this.#table.length[slot]!))
+        return this.#table.address[slot]! - inPage + offset;
+    }
+    for (const region of this.#regions) {
+      const offset = region.offsetOf(low, high);
+      if (offset >= 0 && offset < region.length) return region.address + offset;
+    }
+    return -1;
   }
 
   dispose(): void {

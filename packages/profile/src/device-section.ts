@@ -19,8 +19,8 @@ export function deviceSection(
   const common = { interface: checked.interface, offers };
   switch (type) {
     case 'block': {
-      const { capacity = DEFAULT_CAPACITY, image, readOnly = false, serial = '' } = checked;
-      return { type, ...common, capacity, image: image && resolveImage(image), readOnly, serial };
+      const { capacity = DEFAULT_CAPACITY, image, readOnly = false, serial = '', queues = 1 } = checked;
+      return { type, ...common, capacity, image: image && resolveImage(image), readOnly, serial, queues };
     }
     case 'net':
       return { type, ...common, mac: checked.mac ?? DEFAULT_MAC, queuePairs: checked.queuePairs ?? 1 };

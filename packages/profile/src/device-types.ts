@@ -8,7 +8,7 @@ export const DEVICE_TYPES: readonly [DeviceType, ...DeviceType[]] = ['block', 'n
 
 /** Which keys of the `device` section belong to which type, besides those that all have. */
 export const DEVICE_SETTINGS: Readonly<Record<DeviceType, readonly string[]>> = {
-  block: ['capacity', 'image', 'readOnly', 'serial'],
+  block: ['capacity', 'image', 'readOnly', 'serial', 'queues'],
   net: ['mac', 'queuePairs'],
   console: ['columns', 'rows', 'ports'],
   entropy: ['seed'],

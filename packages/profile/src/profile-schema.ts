@@ -21,6 +21,8 @@ const MAX_QUEUE_SIZE = 32_768;
 /** So that all queues of a network device, with the control queue, are at most 31. */
 const MAX_QUEUE_PAIRS = 15;
 const MAX_PORTS = 31;
+/** Of a block device. */
+const MAX_QUEUES = 64;
 /** Bytes of the identification string of a block device. Virtio 1.4 section 5.2.6. */
 const MAX_SERIAL = 20;
 /** A day: longer is no bound. */
@@ -40,6 +42,7 @@ export interface CheckedProfile {
     readonly image?: string | undefined;
     readonly readOnly?: boolean | undefined;
     readonly serial?: string | undefined;
+    readonly queues?: number | undefined;
     readonly mac?: string | undefined;
     readonly queuePairs?: number | undefined;
     readonly columns?: number | undefined;
@@ -76,7 +79,9 @@ export interface CheckedProfile {
     readonly refusal?: string;
     readonly failure?: string;
     readonly faults?: number;
+    readonly recorded?: number;
     readonly findings?: number;
+    readonly verified?: boolean;
   };
 }
 
@@ -114,6 +119,7 @@ const device = z.strictObject({
     .regex(/^[\x20-\x7e]*$/, 'must be printable ASCII')
     .optional()
     .describe('Block: what the device calls itself: at most 20 ASCII characters.'),
+  queues: z.int().min(1).max(MAX_QUEUES).optional().describe('Block: request queues, for BLK_MQ; without it 1.'),
   mac: z
     .string()
     .regex(/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/i, 'must be six bytes in hexadecimal, such as 52:54:00:12:34:56')
@@ -223,6 +229,9 @@ const failureSchedule = z
 const failures = z.strictObject({
   map: failureSchedule.describe('Mappings of single buffers fail, as if there were no room: { every: 100 }.'),
   region: failureSchedule.describe('Regions fail: pools that are mapped once, rings, tables.'),
+  withhold: failureSchedule.describe(
+    'Mappings of buffers and pools are withheld: the device is told of an address at which nothing is mapped: { nth: [5] }.',
+  ),
 });
 
 const expect = z.strictObject({
@@ -241,11 +250,20 @@ const expect = z.strictObject({
     .exactOptional()
     .describe('The code of the error that the run fails with.'),
   faults: z.int().min(0).exactOptional().describe('How many accesses of the device the platform stops.'),
+  recorded: z
+    .int()
+    .min(0)
+    .exactOptional()
+    .describe('How many faults the IOMMU itself has in its registers at the end; without it none.'),
   findings: z
     .int()
     .min(0)
     .exactOptional()
     .describe('How many mistakes the DMA sanitizer finds; needs driver.sanitize.'),
+  verified: z
+    .boolean()
+    .exactOptional()
+    .describe('Whether the data of a completed run is right; false where a device silently drops some.'),
 });
 
 /** The schema of each value of each section. */

@@ -37,6 +37,8 @@ export interface BlockSection extends AnyDevice {
   readonly readOnly: boolean;
   /** At most 20 bytes of ASCII. */
   readonly serial: string;
+  /** Request queues, of which a driver without BLK_MQ uses one. */
+  readonly queues: number;
 }
 
 export interface NetSection extends AnyDevice {
@@ -116,6 +118,8 @@ export interface FailuresSection {
   readonly map: FailureSchedule;
   /** Regions: pools that are mapped once, rings, tables. */
   readonly region: FailureSchedule;
+  /** Mappings of buffers and of pools, in one count: the device is told of an address at which nothing is mapped. */
+  readonly withhold: FailureSchedule;
 }
 
 /** What a run has to show; anything left out is not compared. */
@@ -129,7 +133,11 @@ export interface ExpectSection {
   /** Code of the error that a run failed with, such as ERR_DEVICE_NEEDS_RESET. */
   readonly failure?: string;
   readonly faults?: number;
+  /** What the IOMMU itself recorded. */
+  readonly recorded?: number;
   readonly findings?: number;
+  /** Of a run that completes: whether the data is right. */
+  readonly verified?: boolean;
 }
 
 /** One run of a profile, checked: every key known, every size a number of bytes, defaults filled in, `extends` resolved. */

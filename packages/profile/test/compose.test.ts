@@ -53,6 +53,7 @@ describe('composeRun', () => {
       capacity: 16 * 1024 * 1024,
       readOnly: false,
       serial: 'abc',
+      queues: 1,
       image: expect.stringContaining(request!.baseDirectory),
     });
     expect(request!.device.offers?.names('block')).toEqual(['VERSION_1']);

@@ -71,7 +71,7 @@ describe('loadProfile', () => {
       memory: 64 * 1024 ** 2,
       platform: { use: fixture('tiny-platform'), options: { window: { pages: 16 } } },
       machine: { use: fixture('tiny-machine'), options: {} },
-      device: { type: 'block', interface: 'modern', capacity: 16 * 1024 ** 2, readOnly: false, serial: '' },
+      device: { type: 'block', interface: 'modern', capacity: 16 * 1024 ** 2, readOnly: false, serial: '', queues: 1 },
       driver: { privilege: 'kernel', interface: 'modern', buffers: 'premapped', timeoutMs: 5000, sanitize: false },
       queue: { layout: 'split', size: 256 },
       workload: { kind: 'write-read-verify', requests: 2000, depth: 32, blockSize: 4096, seed: 7 },
@@ -82,6 +82,16 @@ describe('loadProfile', () => {
     expect(profile.platform.locate(['window', 'pages'])).toEqual({ file, line: 6, column: 20 });
     expect(profile.platform.locate(['window'], 'key')).toEqual({ file, line: 6, column: 3 });
     expect(profile.platform.locate(['absent'])).toEqual({ file, line: 4, column: 1 });
+  });
+
+  it('takes a schedule for each kind of failure, and fails nothing without one', async () => {
+    const [none, some] = await Promise.all(
+      ['{}', '{ withhold: { nth: [5], every: 100 } }'].map((failures) =>
+        loadProfile(temporaryProfile(`${profileText({})}failures: ${failures}\n`)),
+      ),
+    );
+    expect(none!.failures).toEqual({ map: {}, region: {}, withhold: {} });
+    expect(some!.failures).toEqual({ map: {}, region: {}, withhold: { nth: [5], every: 100 } });
   });
 
   it('gives a legacy device a legacy driver', async () => {
@@ -250,6 +260,9 @@ describe('checkProfile', () => {
     ['address that is none', { device: '{ type: net, mac: "52:54" }', workload: ECHO }, 'device.mac', 4],
     ['port that does not exist', { device: '{ type: console, ports: 32 }', workload: ECHO }, 'device.ports', 4],
     ['serial that is too long', { device: '{ type: block, serial: abcdefghijklmnopqrstu }' }, 'device.serial', 4],
+    ['block device without a queue', { device: '{ type: block, queues: 0 }' }, 'device.queues', 4],
+    ['block device of too many queues', { device: '{ type: block, queues: 65 }' }, 'device.queues', 4],
+    ['queue count of a network', { device: '{ type: net, queues: 2 }', workload: ECHO }, 'device.queues', 4],
     ['timeout without a unit', { driver: '{ timeout: 5 }' }, 'driver.timeout', 5],
     ['section that is a list', { queue: '[]' }, 'queue', 6],
     ['section of which nothing is written', { expect: '' }, 'expect', 8],

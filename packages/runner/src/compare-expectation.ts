@@ -3,7 +3,7 @@ import type { RunReport } from './report.ts';
 
 /**
  * Says where a run differs from what its profile expects, one sentence each; nothing when it does not. What a profile leaves
- * out is expected to go well: completed and verified, no fault, no finding, nothing left mapped.
+ * out is expected to go well: completed and verified, no fault, none recorded, no finding, nothing left mapped.
  */
 export function compareExpectation(report: Omit<RunReport, 'differences'>, expect: ExpectSection): string[] {
   const differences: string[] = [];
@@ -17,9 +17,10 @@ export function compareExpectation(report: Omit<RunReport, 'differences'>, expec
   if (expect.failure !== undefined) compare('failure', expect.failure, report.failure?.code ?? 'none');
   if (outcome !== 'refused') compareNegotiation(report, expect, differences, compare);
   compare('faults', expect.faults ?? 0, report.faults.length);
+  compare('recorded faults', expect.recorded ?? 0, report.recorded.length);
   compare('findings', expect.findings ?? 0, report.sanitizer?.findings ?? 0);
   compare('live mappings after reset', 0, report.dma.live);
-  if (report.outcome === 'completed') compare('verified', true, report.workload.verified);
+  if (report.outcome === 'completed') compare('verified', expect.verified ?? true, report.workload.verified);
   return differences;
 }
 

@@ -101,9 +101,14 @@ export class DeviceSession {
     this.#sanitizer = sanitizer;
     this.#transport = sanitizer?.transport(machine.transport, profile.device.type) ?? machine.transport;
     this.#type = DRIVER_TYPES[profile.device.type];
-    const { map, region } = profile.failures;
-    const isSet = Object.keys({ ...map, ...region }).length > 0;
-    this.#failures = isSet ? { map: new FailurePlan(map), region: new FailurePlan(region) } : undefined;
+    const { map, region, withhold } = profile.failures;
+    if (Object.keys({ ...map, ...region, ...withhold }).length > 0) {
+      this.#failures = {
+        map: new FailurePlan(map),
+        region: new FailurePlan(region),
+        withhold: new FailurePlan(withhold),
+      };
+    }
     const { forces } = profile.driver;
     this.negotiation =
       forces === undefined
@@ -125,7 +130,9 @@ export class DeviceSession {
 
   /** How often something failed because the profile asks for it. */
   get injected(): number {
-    return this.#failures === undefined ? 0 : this.#failures.map.failed + this.#failures.region.failed;
+    if (this.#failures === undefined) return 0;
+    const { map, region, withhold } = this.#failures;
+    return map.failed + region.failed + withhold.failed;
   }
 
   /** Of the pool that buffers are copied through; `null` without one. */
@@ -229,6 +236,7 @@ export class DeviceSession {
       inOrder: accepted.has(VIRTIO_F_IN_ORDER),
       barrier: accepted.has(VIRTIO_F_ORDER_PLATFORM) ? mapping.barrier : undefined,
       eventIdx: accepted.has(VIRTIO_RING_F_EVENT_IDX),
+      unmarkedLengths: transport.unmarkedLengths,
       legacyLayout: isLegacy,
       byteOrder,
       usedLength: accepted.has(VIRTIO_F_VERSION_1) ? 'strict' : this.#type.legacyUsedLength,
@@ -248,6 +256,7 @@ export class DeviceSession {
   #openPath(queue: number, capacity: number): DmaMapping {
     const path = this.negotiation.path!;
     if (path === 'physical') return new DirectDmaMapping(this.#run.machine.memory, { path, capacity });
-    return this.#run.platform.openMapping(path, { queue, capacity });
+    const mapping = this.#run.platform.openMapping(path, { queue, capacity });
+    return this.#run.machine.watchMapping?.(mapping) ?? mapping;
   }
 }

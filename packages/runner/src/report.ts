@@ -38,12 +38,9 @@ export interface RunReport {
   /** How often something failed because the profile's `failures` ask for it. */
   readonly injected: number;
   /** What the device did that the platform does not allow, in order; the first 256. Addresses are hexadecimal. */
-  readonly faults: readonly {
-    readonly address: string;
-    readonly length: number;
-    readonly access: string;
-    readonly cause: string;
-  }[];
+  readonly faults: readonly FaultReport[];
+  /** What the IOMMU itself recorded of the device, in its own registers; the first 256. Empty where it has none. */
+  readonly recorded: readonly FaultReport[];
   /** Findings of the DMA sanitizer, in order; the first 256. Empty where it is off. */
   readonly findings: readonly FindingReport[];
   /** What the DMA sanitizer saw; `null` where it is off. */
@@ -57,6 +54,14 @@ export interface RunReport {
   /** Where the run differs from the profile's `expect`, one sentence each. */
   readonly differences: readonly string[];
   readonly durationMs: number;
+}
+
+/** An access of the device that was not allowed. `address` is hexadecimal, `length` in bytes from there. */
+export interface FaultReport {
+  readonly address: string;
+  readonly length: number;
+  readonly access: string;
+  readonly cause: string;
 }
 
 /** A finding of the DMA sanitizer. What its code means is in `packages/core/docs/findings.md`. Addresses are hexadecimal. */

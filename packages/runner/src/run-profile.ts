@@ -3,7 +3,7 @@ import { composeRun, type ComposedRun, type Profile } from '@virtio-platform/pro
 import { compareExpectation } from './compare-expectation.ts';
 import { DeviceSession } from './device-session.ts';
 import type { DriverHalf } from './driver-half.ts';
-import type { RunReport, WorkloadReport } from './report.ts';
+import type { FaultReport, RunReport, WorkloadReport } from './report.ts';
 import { SanitizedRun } from './sanitized-run.ts';
 
 export interface RunOptions {
@@ -32,18 +32,28 @@ export async function runProfile(profile: Profile, options: RunOptions = {}): Pr
     workload: NO_WORK,
     dma: { maps: 0, unmaps: 0, bytesBounced: 0, live: 0, pool: null },
     injected: 0,
+    faults: [],
+    recorded: [],
   };
   const sanitized = profile.driver.sanitize || options.sanitize === true ? new SanitizedRun(profile) : undefined;
   let run: ComposedRun | undefined;
   try {
     run = await composeRun(profile, { watchDevice: sanitized?.watchDevice });
-    const session = new DeviceSession(run, sanitized?.open(run.machine.memory));
-    await drive(session, state, options.onProgress ?? (() => {}));
+    // What was recorded before the run is not its own.
+    run.platform.recordedFaults?.();
+    try {
+      const session = new DeviceSession(run, sanitized?.open(run.machine.memory));
+      await drive(session, state, options.onProgress ?? (() => {}));
+    } catch (error) {
+      noteFailure(state, error);
+    }
+    sanitized?.end();
+    state.recorded = run.platform.recordedFaults?.() ?? [];
   } catch (error) {
-    if (!isCodedError(error) || /^ERR_(PROFILE|PLUGIN|MACHINE_MISSING)/.test(error.code)) throw error;
-    state.failure = { code: error.code, message: error.message, hint: error.hint ?? null };
+    noteFailure(state, error);
   } finally {
-    state.faults = [...(run?.machine.faults.entries ?? [])];
+    state.faults = run?.machine.faults.entries ?? [];
+    explainStall(state);
     await run?.dispose();
   }
   const findings = sanitized?.report ?? { findings: [], sanitizer: null };
@@ -51,10 +61,20 @@ export async function runProfile(profile: Profile, options: RunOptions = {}): Pr
   return { ...report, differences: compareExpectation(report, profile.expect) };
 }
 
+/** What went wrong first is why the run failed. What is no failure of the device is thrown on. */
+function noteFailure(state: RunState, error: unknown): void {
+  if (!isCodedError(error) || /^ERR_(PROFILE|PLUGIN|MACHINE_MISSING)/.test(error.code)) throw error;
+  state.failure ??= { code: error.code, message: error.message, hint: error.hint ?? null };
+}
+
 function reportRefusal(refusal: Refusal | undefined): RunReport['refusal'] {
   if (refusal === undefined) return null;
   const { code, rule, reason, change } = refusal;
   return { code, rule, reason, change };
+}
+
+function reportFaults(faults: readonly DeviceFault[]): FaultReport[] {
+  return faults.slice(0, FaultLog.LIMIT).map((fault) => ({ ...fault, address: `0x${fault.address.toString(16)}` }));
 }
 
 interface RunState {
@@ -64,7 +84,8 @@ interface RunState {
   dma: RunReport['dma'];
   injected: number;
   failure?: NonNullable<RunReport['failure']>;
-  faults?: DeviceFault[];
+  faults: readonly DeviceFault[];
+  recorded: readonly DeviceFault[];
 }
 
 async function drive(
@@ -90,6 +111,15 @@ async function drive(
     }
     session.dispose();
   }
+}
+
+/** A device that was refused an access may wait for ever: then the first refusal says more than the time that passed. */
+function explainStall(state: RunState): void {
+  const { failure, faults: [fault] = [] } = state;
+  if (failure?.code !== 'ERR_DEVICE_STALLED' || fault === undefined) return;
+  const { access, length, address, cause } = fault;
+  const hint = `the device was refused a ${access} of ${length} bytes at 0x${address.toString(16)}: ${cause}`;
+  state.failure = { ...failure, hint };
 }
 
 function describe(
@@ -122,9 +152,8 @@ function describe(
     workload: state.workload,
     dma: state.dma,
     injected: state.injected,
-    faults: (state.faults ?? [])
-      .slice(0, FaultLog.LIMIT)
-      .map((fault) => ({ ...fault, address: `0x${fault.address.toString(16)}` })),
+    faults: reportFaults(state.faults),
+    recorded: reportFaults(state.recorded),
     durationMs: Math.round(durationMs),
   };
 }

@@ -17,7 +17,15 @@ export class SanitizedRun {
 
   /** The sanitizer of the run, over the machine's memory. */
   open(memory: GuestMemory): DmaSanitizer {
-    return (this.#sanitizer ??= new DmaSanitizer(memory, { name: this.#profile.name }));
+    if (this.#sanitizer !== undefined) return this.#sanitizer;
+    this.#sanitizer = new DmaSanitizer(memory, { name: this.#profile.name });
+    this.#sanitizer.fillUnusedMemory();
+    return this.#sanitizer;
+  }
+
+  /** Looks at memory that nobody had, while it is still there. */
+  end(): void {
+    this.#sanitizer?.checkUnusedMemory();
   }
 
   /** For the report, once everything was given back. */

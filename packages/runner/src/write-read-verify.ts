@@ -1,4 +1,4 @@
-import { DeviceError } from '@virtio-platform/core';
+import { DeviceError, type Transport, type Virtqueue } from '@virtio-platform/core';
 import { VIRTIO_BLK_T_IN, VIRTIO_BLK_T_OUT, SECTOR_SIZE, type BlockDriver } from '@virtio-platform/devices';
 import { fillPattern, matchesPattern } from './block-pattern.ts';
 import type { DriverContext, DriverHalf } from './driver-half.ts';
@@ -8,30 +8,31 @@ import { WorkLoop } from './work-loop.ts';
 
 /**
  * Writes a pattern through the ring and reads it back, in rounds over the device: each round writes up to all its blocks and
- * then reads them in reverse, so that no slot reads the block whose bytes it still holds. Half the requests are writes.
+ * then reads them in reverse, so that no slot reads the block whose bytes it still holds. Half the requests are writes. The queues of
+ * the device take turns.
  */
 export class WriteReadVerify implements DriverHalf {
   readonly #context: DriverContext;
-  readonly #driver: BlockDriver;
+  readonly #lanes: readonly Lane[];
   readonly #capacity: number;
   readonly #loop: WorkLoop;
   readonly #interruptions: Interruptions;
-  readonly #block: Float64Array;
   /** Blocks whose requests a queue reset took back, to be done again. */
   readonly #again: number[] = [];
+  /** Index of the lane whose turn it is. */
+  #turn = 0;
   #repeated = 0;
   #completed = 0;
   #errors = 0;
   #bytes = 0;
 
-  /** Owns `driver`. `capacity` is that of the device, in bytes. */
-  constructor(context: DriverContext, driver: BlockDriver, capacity: number) {
+  /** Owns `drivers`: one for each of the first queues. `capacity` is that of the device, in bytes. */
+  constructor(context: DriverContext, drivers: readonly BlockDriver[], capacity: number) {
     this.#context = context;
-    this.#driver = driver;
+    this.#lanes = drivers.map((driver, i) => new Lane(driver, context.queues[i]!.queue));
     this.#capacity = capacity;
     this.#loop = new WorkLoop(context);
-    this.#block = new Float64Array(driver.depth);
-    this.#interruptions = new Interruptions(context, (_queue, ids) => this.#recover(ids));
+    this.#interruptions = new Interruptions(context, (queue, ids) => this.#recover(queue, ids));
   }
 
   /** What was done so far; `verified` only once everything was. */
@@ -65,52 +66,74 @@ export class WriteReadVerify implements DriverHalf {
   }
 
   dispose(): void {
-    this.#driver.dispose();
+    for (const { driver } of this.#lanes) driver.dispose();
   }
 
   /** Runs `count` requests of one type over blocks from `first` on, and drains them. */
   async #phase(type: number, count: number, round: number, first: number, step: number): Promise<void> {
-    const driver = this.#driver;
-    const { queue } = this.#context.queues[0]!;
+    const lanes = this.#lanes;
+    const { transport } = this.#context;
     for (let next = 0, done = 0; done < count;) {
       while (this.#again.length > 0 && this.#submit(type, this.#again.at(-1)!, round)) this.#again.pop();
       while (next < count && this.#submit(type, first + next * step, round)) next++;
-      const isWanted = driver.publish();
+      for (let i = 0; i < lanes.length; i++) lanes[i]!.publish();
       this.#interruptions.check(this.#completed);
-      if (isWanted) this.#context.transport.notify(queue.index, queue.nextAvailable);
-      const came = this.#collect(type, round);
+      for (let i = 0; i < lanes.length; i++) lanes[i]!.notify(transport);
+      let came = 0;
+      for (let i = 0; i < lanes.length; i++) came += this.#collect(lanes[i]!, type, round);
       done += came;
       await this.#loop.turn(came, this.#completed);
     }
   }
 
+  /** Gives a request to the next lane that has room for it. Hot. */
   #submit(type: number, block: number, round: number): boolean {
-    const driver = this.#driver;
-    const { memory, profile } = this.#context;
-    const { blockSize, seed } = profile.workload;
-    const slot = driver.take();
-    if (slot < 0) return false;
-    const address = driver.dataAddress(slot);
-    if (type === VIRTIO_BLK_T_OUT) fillPattern(memory.u32, address, blockSize, seed, block, round);
-    else memory.u8.fill(0, address, address + blockSize);
-    this.#block[slot] = block;
-    const reason = driver.submit(slot, type, (block * blockSize) / SECTOR_SIZE, blockSize);
-    if (reason === 0) return true;
-    driver.give(slot);
-    if (driver.inFlight === 0) this.#loop.failedToAdd(reason);
+    const lanes = this.#lanes;
+    let reason = 0;
+    for (let tries = lanes.length; tries > 0; tries--) {
+      const lane = lanes[this.#turn]!;
+      this.#turn = this.#turn + 1 === lanes.length ? 0 : this.#turn + 1;
+      const result = this.#submitTo(lane, type, block, round);
+      if (result === 0) return true;
+      if (result < 0) reason = result;
+    }
+    if (reason < 0 && this.#isIdle()) this.#loop.failedToAdd(reason);
     return false;
   }
 
-  #recover(ids: readonly number[]): void {
-    for (const slot of this.#driver.recover(ids)) {
-      this.#again.push(this.#block[slot]!);
-      this.#driver.give(slot);
+  /** Whether nothing is in flight on any queue. Hot. */
+  #isIdle(): boolean {
+    for (let i = 0; i < this.#lanes.length; i++) if (this.#lanes[i]!.driver.inFlight > 0) return false;
+    return true;
+  }
+
+  /** Returns 0, a negative reason as {@link BlockDriver.submit} has it, or 1 where all slots are in use. Hot. */
+  #submitTo({ driver, blocks }: Lane, type: number, block: number, round: number): number {
+    const { memory, profile } = this.#context;
+    const { blockSize, seed } = profile.workload;
+    const slot = driver.take();
+    if (slot < 0) return 1;
+    const address = driver.dataAddress(slot);
+    if (type === VIRTIO_BLK_T_OUT) fillPattern(memory.u32, address, blockSize, seed, block, round);
+    else memory.u8.fill(0, address, address + blockSize);
+    blocks[slot] = block;
+    const reason = driver.submit(slot, type, (block * blockSize) / SECTOR_SIZE, blockSize);
+    if (reason !== 0) driver.give(slot);
+    return reason;
+  }
+
+  #recover(queue: number, ids: readonly number[]): void {
+    const lane = this.#lanes.find((candidate) => candidate.queue.index === queue);
+    if (lane === undefined) return;
+    const { driver, blocks } = lane;
+    for (const slot of driver.recover(ids)) {
+      this.#again.push(blocks[slot]!);
+      driver.give(slot);
     }
     this.#repeated += ids.length;
   }
 
-  #collect(type: number, round: number): number {
-    const driver = this.#driver;
+  #collect({ driver, blocks }: Lane, type: number, round: number): number {
     const { memory, profile } = this.#context;
     const { blockSize, seed } = profile.workload;
     const came = driver.poll();
@@ -119,12 +142,37 @@ export class WriteReadVerify implements DriverHalf {
       const isOk =
         driver.completedStatus[i] === 0 &&
         (type === VIRTIO_BLK_T_OUT ||
-          matchesPattern(memory.u32, driver.dataAddress(slot), blockSize, seed, this.#block[slot]!, round));
+          matchesPattern(memory.u32, driver.dataAddress(slot), blockSize, seed, blocks[slot]!, round));
       if (isOk) this.#bytes += blockSize;
       else this.#errors++;
       driver.give(slot);
     }
     this.#completed += came;
     return came;
+  }
+}
+
+/** One queue of the device at work. */
+class Lane {
+  readonly driver: BlockDriver;
+  readonly queue: Virtqueue;
+  /** By slot: the block its request is for. */
+  readonly blocks: Float64Array;
+  #isWanted = false;
+
+  constructor(driver: BlockDriver, queue: Virtqueue) {
+    this.driver = driver;
+    this.queue = queue;
+    this.blocks = new Float64Array(driver.depth);
+  }
+
+  /** Shows submitted requests to the device. Hot. */
+  publish(): void {
+    this.#isWanted = this.driver.publish();
+  }
+
+  /** Tells the device of what was published last, where it wants to be told. Hot. */
+  notify(transport: Transport): void {
+    if (this.#isWanted) transport.notify(this.queue.index, this.queue.nextAvailable);
   }
 }

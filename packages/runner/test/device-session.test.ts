@@ -67,7 +67,7 @@ function open(
       },
       queue: { layout, size: 64 },
       workload: { kind: 'write-read-verify', requests: 1, depth: 1, blockSize: 512, seed: 1, interruptions: [] },
-      failures: { map: {}, region: {} },
+      failures: { map: {}, region: {}, withhold: {} },
       policy: DEFAULT_POLICY,
     },
     machine: { memory, transport, faults: new FaultLog() },

@@ -16,7 +16,9 @@ export type FaultCause =
   /** The page is private to the guest, and its guardian denies it: nothing is read and nothing changes. */
   | 'access-denied'
   /** A ring that is not one run of memory; this device needs it so. */
-  | 'not-contiguous';
+  | 'not-contiguous'
+  /** The IOMMU cannot translate it for a reason of its own: tables that are not as they should be, or one that is not known here. */
+  | 'iommu-error';
 
 export interface DeviceFault {
   /** Device address of the first byte that was refused. */

@@ -30,6 +30,11 @@ export interface Transport {
   /** Feature bits this transport can carry. Bits above 31 do not exist on the legacy interface. */
   readonly carries: FeatureSet;
   readonly queueCount: number;
+  /**
+   * Whether to believe the length of a used packed descriptor that lacks WRITE, against specification 1.4 section 2.8.3: QEMU never
+   * sets it there, and Linux does not look. Not unless given.
+   */
+  readonly unmarkedLengths?: boolean | undefined;
   /** `undefined` where interrupts need no memory of the driver's. */
   readonly interruptMessages?: InterruptMessages | undefined;
 

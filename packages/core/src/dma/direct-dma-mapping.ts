@@ -7,6 +7,8 @@ import type { DmaPath } from './dma-path.ts';
 import type { DmaRegion } from './dma-region.ts';
 import { MappingTable } from './mapping-table.ts';
 
+const WORD = 0x1_0000_0000;
+
 export interface DirectDmaMappingOptions {
   readonly path: Extract<DmaPath, 'physical' | 'identity' | 'linear'>;
   /** How many mappings can live at once: at least the number of segments the queue can hold. */
@@ -20,6 +22,8 @@ export interface DirectDmaMappingOptions {
   readonly addressBits?: number;
   /** Where coherent memory comes from; guest memory unless given. An encrypted guest shares what it allocates with the device. */
   readonly coherent?: Pick<GuestMemory, 'allocate' | 'free'>;
+  /** Looks where a device address leads, where there is a table to look in; it is that constant less unless given. */
+  readonly resolve?: NonNullable<DmaMapping['resolve']>;
 }
 
 /**
@@ -34,6 +38,7 @@ export class DirectDmaMapping implements DmaMapping {
   readonly #limit: number;
   readonly #offsetLow: number;
   readonly #offsetHigh: number;
+  readonly #lookUp: DmaMapping['resolve'];
   readonly #table: MappingTable;
   readonly #regions = new Set<DirectRegion>();
   #maps = 0;
@@ -45,6 +50,7 @@ export class DirectDmaMapping implements DmaMapping {
     this.#limit = Math.min(options.limit ?? memory.size, memory.size);
     this.#offsetLow = Number(offset & 0xffff_ffffn);
     this.#offsetHigh = Number(offset >> 32n);
+    this.#lookUp = options.resolve;
     this.#table = new MappingTable(options.capacity);
     this.path = options.path;
     this.barrier = options.barrier;
@@ -106,6 +112,12 @@ export class DirectDmaMapping implements DmaMapping {
     return this.#open(address, length, Direction.Bidirectional, () => this.#coherent.free(address));
   }
 
+  resolve(low: number, high: number): number {
+    if (this.#lookUp !== undefined) return this.#lookUp(low, high);
+    const address = (high - this.#offsetHigh) * WORD + (low - this.#offsetLow);
+    return address >= 0 && address < this.#limit ? address : -1;
+  }
+
   dispose(): void {
     for (const region of this.#regions) region.release();
     for (const id of this.#table.liveIds()) this.unmap(id, 0);
@@ -165,7 +177,7 @@ function writeOffsetAddress(
   words: Uint32Array,
   at: number,
 ): void {
-  const low = (address % 0x1_0000_0000) + offsetLow;
+  const low = (address % WORD) + offsetLow;
   words[at] = low;
-  words[at + 1] = Math.floor(address / 0x1_0000_0000) + offsetHigh + (low >= 0x1_0000_0000 ? 1 : 0);
+  words[at + 1] = Math.floor(address / WORD) + offsetHigh + (low >= WORD ? 1 : 0);
 }

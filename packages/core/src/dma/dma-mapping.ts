@@ -79,6 +79,13 @@ export interface DmaMapping {
    */
   allocateCoherent(length: number, alignment: number): DmaRegion;
 
+  /**
+   * The guest-physical address that the platform's tables lead to from a device address at this moment, or -1 where they lead nowhere:
+   * also where a device may still have an old translation in a cache. Of a mapping that copies it is the copy's. `undefined` where the
+   * platform cannot tell. Cold: it may be a call to whoever has the tables.
+   */
+  resolve?(low: number, high: number): number;
+
   /** Gives back everything that is still live. The device must have been reset before. */
   dispose(): void;
 }

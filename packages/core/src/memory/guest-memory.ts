@@ -1,4 +1,4 @@
-import { RangeAllocator, type TakenRange } from './range-allocator.ts';
+import { RangeAllocator, type FreeRun, type TakenRange } from './range-allocator.ts';
 
 /** Bytes of a page, the unit in which machines share, convert and translate guest memory. */
 export const PAGE_SIZE = 4096;
@@ -38,6 +38,11 @@ export class GuestMemory {
   /** Bytes allocated and not given back. */
   get allocated(): number {
     return this.#allocator.taken;
+  }
+
+  /** What was never allocated, in address order: free, and nobody ever had it. Cold. */
+  get untouched(): readonly Readonly<FreeRun>[] {
+    return this.#allocator.untouched;
   }
 
   /** Whether `[address, address + length)` lies inside. */

@@ -1,6 +1,6 @@
 import { DmaError } from '../errors/coded-error.ts';
 
-interface FreeRun {
+export interface FreeRun {
   address: number;
   length: number;
 }
@@ -18,12 +18,14 @@ export interface TakenRange {
 export class RangeAllocator {
   readonly #free: FreeRun[];
   readonly #taken = new Map<number, number>();
+  #untouched: readonly FreeRun[];
   readonly #what: string;
 
   /** Hands out `[base, base + length)`; `what` names the space in errors. */
   constructor(what: string, base: number, length: number) {
     this.#what = what;
     this.#free = length > 0 ? [{ address: base, length }] : [];
+    this.#untouched = this.#free.map((run) => ({ ...run }));
   }
 
   /** Bytes taken and not given back. */
@@ -36,6 +38,11 @@ export class RangeAllocator {
   /** Bytes of the longest run that can be taken. */
   get largestFree(): number {
     return this.#free.reduce((most, run) => Math.max(most, run.length), 0);
+  }
+
+  /** What was never taken, in address order. */
+  get untouched(): readonly Readonly<FreeRun>[] {
+    return this.#untouched;
   }
 
   /** Takes `length` bytes at a multiple of `alignment`, or returns -1 when no run is large enough. */
@@ -53,6 +60,7 @@ export class RangeAllocator {
       if (after > 0) pieces.push({ address: address + length, length: after });
       this.#free.splice(i, 1, ...pieces);
       this.#taken.set(address, length);
+      this.#touch(address, address + length);
       return address;
     }
     return -1;
@@ -89,6 +97,16 @@ export class RangeAllocator {
     this.#free.splice(at, 0, { address, length });
     this.#mergeWithNext(at);
     if (at > 0) this.#mergeWithNext(at - 1);
+  }
+
+  #touch(start: number, end: number): void {
+    this.#untouched = this.#untouched.flatMap((run) => {
+      const runEnd = run.address + run.length;
+      if (runEnd <= start || run.address >= end) return [run];
+      const before = { address: run.address, length: start - run.address };
+      const after = { address: end, length: runEnd - end };
+      return [before, after].filter(({ length }) => length > 0);
+    });
   }
 
   #mergeWithNext(at: number): void {

@@ -1,6 +1,7 @@
 import type { DeviceAddressSpace } from '../address-space/device-address-space.ts';
 import type { FaultLog } from '../address-space/fault-log.ts';
 import type { Transport } from '../device/transport.ts';
+import type { DmaMapping } from '../dma/dma-mapping.ts';
 import type { ExperimentalBits } from '../features/experimental-bits.ts';
 import type { FeatureSet } from '../features/feature-set.ts';
 import type { GuestMemory } from '../memory/guest-memory.ts';
@@ -58,6 +59,11 @@ export interface BootedMachine {
   readonly facilities: ReadonlyMap<FacilityToken, unknown>;
   /** What the device did that the platform does not allow, as far as this machine can see it. */
   readonly faults: FaultLog;
+  /**
+   * Stands in front of the mapping of each queue, where a device has to know what is mapped before it sees an address. Whoever opens
+   * a mapping passes it through here.
+   */
+  readonly watchMapping?: ((mapping: DmaMapping) => DmaMapping) | undefined;
   /** Ends everything that was started, on every way out. Never throws. */
   dispose(): Promise<void>;
 }

@@ -1,3 +1,4 @@
+import type { DeviceFault } from '../address-space/fault-log.ts';
 import type { DmaMapping } from '../dma/dma-mapping.ts';
 import type { DmaPath } from '../dma/dma-path.ts';
 import type { NegotiationRule } from '../negotiation/negotiation.ts';
@@ -33,6 +34,12 @@ export interface Platform {
 
   /** What became of the slots that buffers are copied through; `undefined` while there are none. */
   readonly bouncePool?: BouncePoolStatistics | undefined;
+
+  /**
+   * What the IOMMU itself recorded of the device since the last call, read out of its fault registers, where it has such; cleared
+   * there. Hardware drops what it has no room for, so these need not be all. Throws a coded error where the registers are out of reach.
+   */
+  recordedFaults?(): readonly DeviceFault[];
 
   /** Gives back what the platform holds from the machine. After every mapping was disposed. */
   dispose(): void;

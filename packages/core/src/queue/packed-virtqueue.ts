@@ -42,6 +42,11 @@ export interface PackedVirtqueueOptions {
   /** Entries of each indirect table, or 0 when INDIRECT_DESC was not negotiated. */
   readonly indirect: number;
   readonly usedLength: UsedLengthPolicy;
+  /**
+   * The device gives the length of a used packed descriptor without WRITE: QEMU never sets it there, and Linux does not look. Not
+   * unless given.
+   */
+  readonly unmarkedLengths?: boolean | undefined;
 }
 
 /**
@@ -59,6 +64,7 @@ export class PackedVirtqueue implements Virtqueue {
   readonly #eventIdx: boolean;
   readonly #inOrder: boolean;
   readonly #usedLength: UsedLengthPolicy;
+  readonly #unmarkedLengths: boolean;
   /** What depends on the size. */
   #size!: number;
   #memory!: RingMemory;
@@ -94,6 +100,7 @@ export class PackedVirtqueue implements Virtqueue {
     this.#eventIdx = options.eventIdx;
     this.#inOrder = options.inOrder ?? false;
     this.#usedLength = options.usedLength;
+    this.#unmarkedLengths = options.unmarkedLengths ?? false;
     this.#open(restored?.state.size ?? options.size, restored?.ring);
     if (restored === undefined) return;
     const { state } = restored;
@@ -165,8 +172,9 @@ export class PackedVirtqueue implements Virtqueue {
       const slot = slotOf(this.#usedPosition);
       const flags = this.#ring.flags(slot);
       if (!isUsed(flags, this.#usedPosition)) break;
-      // The length means something only where the device says that it wrote (section 2.8.3).
-      const written = (flags & VIRTQ_DESC_F_WRITE) === 0 ? 0 : this.#ring.length(slot);
+      // The length means something only where the device says that it wrote (section 2.8.3), and where devices never say so.
+      const isMarked = (flags & VIRTQ_DESC_F_WRITE) !== 0 || this.#unmarkedLengths;
+      const written = isMarked ? this.#ring.length(slot) : 0;
       if (this.#inOrder) this.#beginBatch(this.#ring.id(slot), written);
       else this.#complete(this.#ring.id(slot), written, batch);
     }

@@ -42,6 +42,8 @@ export interface SplitVirtqueueOptions {
   readonly legacyLayout: boolean;
   readonly byteOrder: ByteOrder;
   readonly usedLength: UsedLengthPolicy;
+  /** See {@link Transport.unmarkedLengths}; a split ring has no such mark. */
+  readonly unmarkedLengths?: boolean | undefined;
 }
 
 /**

@@ -12,6 +12,7 @@ import { SanitizedMemory } from './sanitized-memory.ts';
 import { SanitizedVirtqueue } from './sanitized-virtqueue.ts';
 import { SanitizerState, type SanitizerOptions } from './sanitizer-state.ts';
 import type { QueueOwner } from './tracked-mapping.ts';
+import { UnusedMemory } from './unused-memory.ts';
 import { WatchedAddressSpace } from './watched-address-space.ts';
 import { WatchedTransport } from './watched-transport.ts';
 
@@ -25,6 +26,7 @@ import { WatchedTransport } from './watched-transport.ts';
 export class DmaSanitizer {
   readonly #state: SanitizerState;
   readonly #requests = new Map<QueueOwner, RequestTracker>();
+  #unused: UnusedMemory | undefined;
 
   constructor(memory: GuestMemory, options: SanitizerOptions) {
     this.#state = new SanitizerState(memory, options);
@@ -44,6 +46,25 @@ export class DmaSanitizer {
     return this.#state.seesDevice;
   }
 
+  /**
+   * Fills all memory that was never allocated, so that {@link checkUnusedMemory} sees who writes there. Before the device runs, and
+   * only where everything that the machine itself uses is allocated, or reserved.
+   */
+  fillUnusedMemory(): void {
+    const { memory, options } = this.#state;
+    this.#unused = new UnusedMemory(memory, options.seed);
+  }
+
+  /** Looks at what {@link fillUnusedMemory} filled, as far as it is still nobody's. Once the device has ended. */
+  checkUnusedMemory(): void {
+    const change = this.#unused?.compare();
+    if (change === undefined) return;
+    const { address, length, changed } = change;
+    const where = `0x${address.toString(16)}..0x${(address + length - 1).toString(16)}`;
+    const what = `${changed} bytes changed in ${where}, in memory that nobody allocated`;
+    this.#state.report('DMA-OUTSIDE-WRITTEN', what, { address, length, isHindsight: true });
+  }
+
   /** Guest memory for driver halves. Queues and mappings keep the memory that the sanitizer was made with. */
   memory(): GuestMemory {
     this.#state.seesDriver = true;
@@ -58,7 +79,7 @@ export class DmaSanitizer {
   /** A queue that was opened, or restored, over `mapping`, one of {@link mapping}. */
   queue(inner: Virtqueue, mapping: DmaMapping, device: string): Virtqueue {
     const owner = this.#state.owner(device, inner.index);
-    const requests = this.#requests.get(owner) ?? new RequestTracker(this.#state, owner, mapping.limits);
+    const requests = this.#requests.get(owner) ?? new RequestTracker(this.#state, owner, mapping);
     this.#requests.set(owner, requests);
     return new SanitizedVirtqueue(inner, this.#state, owner, requests);
   }

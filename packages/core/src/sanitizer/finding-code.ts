@@ -1,6 +1,6 @@
 /**
  * Every kind of finding, by its stable code: the check of the reference it answers, `DD-01` to `DD-23` those of Linux dma-debug and
- * `DS-a` to `DS-n` those that it cannot make; and what to do. `docs/findings.md` has a heading for each.
+ * `DS-a` to `DS-q` those that it cannot make; and what to do. `docs/findings.md` has a heading for each.
  */
 export const FINDING_KINDS = {
   'DMA-OVERLAP': {
@@ -91,6 +91,14 @@ export const FINDING_KINDS = {
     hint: 'an IOMMU lets a whole page through; put the right length in the descriptor, and nothing else in the page',
   },
   'DMA-DEVICE-DIRECTION': { check: 'DS-c', hint: 'map the buffer with the direction in which the device uses it' },
+  'DMA-DEVICE-WROTE-NOTHING': {
+    check: 'DS-p',
+    hint: 'look at the faults, and for DMA-NOT-TRANSLATED: the address leads nowhere, or the write was dropped; many devices then report success. Or the request failed',
+  },
+  'DMA-OUTSIDE-WRITTEN': {
+    check: 'DS-q',
+    hint: 'look for a device that writes what was never mapped, where the platform lets it, and for a driver that writes beside its buffers',
+  },
   'DMA-FOREIGN-MAPPING': { check: 'DS-d', hint: 'map a buffer through the mapping of the queue that it is added to' },
   'DMA-RAW-ADDRESS': {
     check: 'DS-d',
@@ -107,6 +115,10 @@ export const FINDING_KINDS = {
   'DMA-DESCRIBED-UNMAPPED': {
     check: 'DS-f',
     hint: 'map before the buffer is added, and release no region that a request uses',
+  },
+  'DMA-NOT-TRANSLATED': {
+    check: 'DS-o',
+    hint: 'map before the buffer is added, and put into its descriptor exactly what `map` or `writeDeviceAddress` wrote; many devices drop what they write there, and report success',
   },
   'DMA-FREED-WHILE-MAPPED': { check: 'DS-f', hint: 'unmap first, then free' },
   'DMA-RING-IN-USE': {

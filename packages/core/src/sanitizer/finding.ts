@@ -3,7 +3,7 @@ import type { FindingCode } from './finding-code.ts';
 /** A mistake of a driver, as data. */
 export interface DmaFinding {
   readonly code: FindingCode;
-  /** The check of the reference: `DD-01` to `DD-23` of Linux dma-debug, `DS-a` to `DS-n` beyond it. */
+  /** The check of the reference: `DD-01` to `DD-23` of Linux dma-debug, `DS-a` to `DS-q` beyond it. */
   readonly check: string;
   /** One sentence: what is wrong. */
   readonly what: string;

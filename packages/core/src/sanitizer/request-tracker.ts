@@ -1,9 +1,11 @@
-import type { DmaLimits } from '../dma/dma-mapping.ts';
+import type { DmaMapping } from '../dma/dma-mapping.ts';
 import type { ScatterList } from '../queue/scatter-list.ts';
 import { ByteFlag } from './byte-shadow.ts';
+import { Canary, LEAST_CANARY } from './canary.ts';
 import { CallStack } from './call-stack.ts';
 import { checkSegment, findMapping } from './segment-check.ts';
 import type { SanitizerState } from './sanitizer-state.ts';
+import { checkTranslation } from './translation-check.ts';
 import { NO_CHECKSUM, type QueueOwner, type TrackedSegment } from './tracked-mapping.ts';
 
 const { Owned, Stale, Shared, Fetched, Written } = ByteFlag;
@@ -12,13 +14,14 @@ const { Owned, Stale, Shared, Fetched, Written } = ByteFlag;
 export class RequestTracker {
   readonly #state: SanitizerState;
   readonly #owner: QueueOwner;
-  readonly #limits: DmaLimits;
+  readonly #mapping: DmaMapping;
   readonly #inFlight = new Map<number, TrackedSegment[]>();
 
-  constructor(state: SanitizerState, owner: QueueOwner, limits: DmaLimits) {
+  /** The mapping stays its owner's. */
+  constructor(state: SanitizerState, owner: QueueOwner, mapping: DmaMapping) {
     this.#state = state;
     this.#owner = owner;
-    this.#limits = limits;
+    this.#mapping = mapping;
   }
 
   /** A request was added, and is still what `state` says is being added. */
@@ -38,16 +41,21 @@ export class RequestTracker {
         owner: this.#owner,
         address: list.address[i]!,
         length: list.length[i]!,
+        deviceAddress: isPremapped ? deviceAddressOf(list, i) : mapping.deviceAddress,
         isWritable: i >= list.readable,
         descriptor,
         request: state.request,
         addedAt,
+        place: mapping.isBounced ? -1 : list.address[i]!,
+        canary: undefined,
         checksum: NO_CHECKSUM,
       };
       mapping.descriptor = descriptor;
       mapping.lastRequest = state.request;
       segments.push(segment);
-      checkSegment(state, segment, this.#limits, isPremapped);
+      checkSegment(state, segment, this.#mapping.limits, isPremapped);
+      this.#checkTranslation(segment);
+      this.#plantCanary(segment);
       if (isPremapped) this.#handOver(segment);
       state.mappings.addSegment(segment);
     }
@@ -62,6 +70,7 @@ export class RequestTracker {
     for (const segment of segments) {
       const here = segment.isWritable ? Math.min(left, segment.length) : 0;
       left -= here;
+      this.#collectCanary(segment, here);
       this.#state.mappings.endSegment(segment);
       // What the queue mapped for the request, it has unmapped.
       if (segment.mapping.unmappedAt === undefined) this.#takeBack(segment, here);
@@ -87,6 +96,31 @@ export class RequestTracker {
     }
   }
 
+  #checkTranslation(segment: TrackedSegment): void {
+    const mapping = this.#mapping;
+    // What is another queue's only its own mapping may know.
+    if (mapping.resolve === undefined || segment.mapping.owner !== this.#owner) return;
+    segment.place = checkTranslation(this.#state, segment, (low, high) => mapping.resolve!(low, high));
+  }
+
+  /** The device does not see the request yet: it was added, and not published. */
+  #plantCanary(segment: TrackedSegment): void {
+    const { memory, options } = this.#state;
+    const { isWritable, place, length, request, address } = segment;
+    if (!isWritable || length < LEAST_CANARY || place < 0 || !memory.contains(place, length)) return;
+    segment.canary = new Canary(memory, place, length, options.seed + Math.imul(request, 0x9e37_79b1) + address);
+  }
+
+  #collectCanary(segment: TrackedSegment, written: number): void {
+    const { canary, mapping, address, place } = segment;
+    if (canary === undefined) return;
+    // What was copied for the request was copied back.
+    const isOver = mapping.unmappedAt !== undefined;
+    if (!canary.collect(isOver ? address : place, written)) return;
+    const what = `a request came back with ${written} bytes written to a buffer, and none of them changed`;
+    this.#state.report('DMA-DEVICE-WROTE-NOTHING', what, { segment });
+  }
+
   #handOver(segment: TrackedSegment): void {
     const { shadow } = this.#state;
     const { address, length, isWritable } = segment;
@@ -107,4 +141,8 @@ export class RequestTracker {
     shadow.clear(address + written, length - written, Stale);
     shadow.set(address, written, Written | (mapping.isBounced ? 0 : Shared));
   }
+}
+
+function deviceAddressOf({ words }: ScatterList, i: number): bigint {
+  return (BigInt(words[i * 2 + 1]!) << 32n) | BigInt(words[i * 2]!);
 }

@@ -24,6 +24,7 @@ export class SanitizedDmaMapping implements DmaMapping {
   readonly path: DmaPath;
   readonly limits: DmaLimits;
   readonly barrier: (() => void) | undefined;
+  readonly resolve?: NonNullable<DmaMapping['resolve']>;
   readonly #inner: DmaMapping;
   readonly #state: SanitizerState;
   readonly #owner: QueueOwner;
@@ -40,6 +41,7 @@ export class SanitizedDmaMapping implements DmaMapping {
     this.path = inner.path;
     this.limits = inner.limits;
     this.barrier = inner.barrier;
+    if (inner.resolve !== undefined) this.resolve = (low, high) => inner.resolve!(low, high);
   }
 
   get statistics(): DmaStatistics {

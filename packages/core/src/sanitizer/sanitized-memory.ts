@@ -1,5 +1,5 @@
 import { GuestMemory } from '../memory/guest-memory.ts';
-import type { TakenRange } from '../memory/range-allocator.ts';
+import type { FreeRun, TakenRange } from '../memory/range-allocator.ts';
 import type { CpuAccessCheck } from './cpu-access-check.ts';
 import { watchedArray, watchedView } from './watched-array.ts';
 
@@ -34,6 +34,10 @@ export class SanitizedMemory extends GuestMemory {
 
   override get allocated(): number {
     return this.#inner.allocated;
+  }
+
+  override get untouched(): readonly Readonly<FreeRun>[] {
+    return this.#inner.untouched;
   }
 
   override allocationAt(address: number): TakenRange | undefined {

@@ -1,5 +1,6 @@
 import type { DmaDirection } from '../dma/dma-direction.ts';
 import { DmaDirection as Direction } from '../dma/dma-direction.ts';
+import type { Canary } from './canary.ts';
 import type { CallStack } from './call-stack.ts';
 
 const WORD = 0x1_0000_0000;
@@ -55,6 +56,8 @@ export class TrackedMapping {
   lastRequest = -1;
   /** Whether a reset of the queue took its buffer back. */
   isReset = false;
+  /** Whether it was already said that its device address does not lead to its buffer. */
+  isAstray = false;
   /** Whether it was already said that it lives too long. */
   isReported = false;
 
@@ -101,10 +104,16 @@ export interface TrackedSegment {
   readonly owner: QueueOwner;
   readonly address: number;
   readonly length: number;
+  /** As its descriptor has it. */
+  readonly deviceAddress: bigint;
   readonly isWritable: boolean;
   readonly descriptor: number;
   readonly request: number;
   readonly addedAt: CallStack;
+  /** Where the device is to write it, as far as that is known: guest-physical; -1 otherwise. */
+  place: number;
+  /** What the device is to overwrite there. */
+  canary: Canary | undefined;
   /** Of its bytes when it was added, where the device only reads them; {@link NO_CHECKSUM} where nothing is to be compared. */
   checksum: number;
 }

@@ -10,6 +10,7 @@ export class WatchedTransport implements Transport {
   readonly deviceType: string;
   readonly carries: FeatureSet;
   readonly queueCount: number;
+  readonly unmarkedLengths: boolean | undefined;
   readonly interruptMessages: InterruptMessages | undefined;
   readonly #inner: Transport;
   readonly #state: SanitizerState;
@@ -20,6 +21,7 @@ export class WatchedTransport implements Transport {
     this.deviceType = inner.deviceType;
     this.carries = inner.carries;
     this.queueCount = inner.queueCount;
+    this.unmarkedLengths = inner.unmarkedLengths;
     this.interruptMessages = inner.interruptMessages;
     this.#inner = inner;
     this.#state = state;

@@ -9,11 +9,11 @@ import {
 } from '@virtio-platform/core';
 import { describe, expect, it } from 'vitest';
 
-function open(failures: Partial<DmaFailures>): FailingDmaMapping {
+function open(failures: Partial<DmaFailures>, addressBits = 64): FailingDmaMapping {
   const memory = new GuestMemory(new SharedArrayBuffer(0x4_0000));
-  const inner = new DirectDmaMapping(memory, { path: 'physical', capacity: 16 });
+  const inner = new DirectDmaMapping(memory, { path: 'physical', capacity: 16, addressBits });
   const never = new FailurePlan();
-  return new FailingDmaMapping(inner, { map: never, region: never, ...failures });
+  return new FailingDmaMapping(inner, { map: never, region: never, withhold: never, ...failures });
 }
 
 describe('FailingDmaMapping', () => {
@@ -37,4 +37,29 @@ describe('FailingDmaMapping', () => {
     expect(() => mapping.premap(0x1000, 64, DmaDirection.ToDevice)).toThrow(exhausted);
     expect(mapping.statistics.live).toBe(0);
   });
+
+  it.each([
+    [64, 0x40_0000_1000n],
+    [39, 0x40_0000_1000n],
+    [32, 0x8000_1000n],
+  ])(
+    'withholds mappings and pools in one count: of %i bits the address is %s, and all is given back',
+    (bits, wrong) => {
+      const mapping = open({ withhold: new FailurePlan({ nth: [2, 3] }) }, bits);
+      const words = new Uint32Array(6);
+      const ring = mapping.allocateCoherent(64, 16);
+      const ids = [0, 2].map((at) => mapping.map(0x1000, 16, DmaDirection.FromDevice, words, at));
+      const pool = mapping.premap(0x0, 0x2000, DmaDirection.FromDevice);
+      pool.writeDeviceAddress(0x1000, words, 4);
+      const told = [0, 2, 4].map((at) => (BigInt(words[at + 1]!) << 32n) | BigInt(words[at]!));
+      expect(told).toEqual([0x1000n, wrong, wrong]);
+      ring.writeDeviceAddress(0, words, 0);
+      expect(words[0]).toBe(ring.address);
+      pool.syncForCpu(0, 16);
+      for (const id of ids) mapping.unmap(id, 0);
+      pool.release();
+      ring.release();
+      expect(mapping.statistics).toMatchObject({ maps: 4, unmaps: 4, live: 0 });
+    },
+  );
 });

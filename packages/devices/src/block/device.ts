@@ -2,6 +2,7 @@ import {
   FeatureSet,
   VIRTIO_BLK_F_BLK_SIZE,
   VIRTIO_BLK_F_FLUSH,
+  VIRTIO_BLK_F_MQ,
   VIRTIO_BLK_F_RO,
   VIRTIO_BLK_F_SEG_MAX,
   VIRTIO_F_ANY_LAYOUT,
@@ -31,7 +32,9 @@ export interface BlockDeviceOptions {
   readonly readOnly: boolean;
   /** At most 20 bytes of ASCII. */
   readonly serial: string;
-  /** Largest size of the request queue, in entries. */
+  /** Request queues, of which a driver without MQ uses the first. */
+  readonly queues: number;
+  /** Largest size of each, in entries. */
   readonly queueSize: number;
   /** Of configuration and request headers: the guest's own on the legacy interface. */
   readonly byteOrder: ByteOrder;
@@ -41,7 +44,8 @@ export interface BlockDeviceOptions {
 const SCRATCH_SIZE = 0x1_0000;
 
 /**
- * The device half of a block device (specification 1.4 section 5.2): read, write, flush, get-id. Accepts any framing of a
+ * The device half of a block device (specification 1.4 section 5.2): read, write, flush, get-id. All its queues
+ * are one disk. Accepts any framing of a
  * request, but from a legacy driver without ANY_LAYOUT only header and status in descriptors of their own (section 2.7.4.3). A request of which part cannot be reached fails with IOERR, and what it would have written to the disk is dropped.
  */
 export class BlockDevice implements DeviceModel {
@@ -65,12 +69,14 @@ export class BlockDevice implements DeviceModel {
     this.#options = options;
     this.#littleEndian = options.byteOrder === 'little';
     const always = FeatureSet.of(VIRTIO_BLK_F_SEG_MAX, VIRTIO_BLK_F_BLK_SIZE, VIRTIO_BLK_F_FLUSH);
-    this.features = options.readOnly ? always.with(VIRTIO_BLK_F_RO) : always;
-    this.queueSizes = [options.queueSize];
+    const single = options.readOnly ? always.with(VIRTIO_BLK_F_RO) : always;
+    this.features = options.queues > 1 ? single.with(VIRTIO_BLK_F_MQ) : single;
+    this.queueSizes = Array.from({ length: options.queues }, () => options.queueSize);
     const view = new DataView(this.config.buffer);
     view.setBigUint64(BLOCK_CONFIG.capacity, BigInt(backing.capacity / SECTOR_SIZE), this.#littleEndian);
     view.setUint32(BLOCK_CONFIG.segMax, Math.max(1, options.queueSize - 2), this.#littleEndian);
     view.setUint32(BLOCK_CONFIG.blkSize, SECTOR_SIZE, this.#littleEndian);
+    view.setUint16(BLOCK_CONFIG.numQueues, options.queues, this.#littleEndian);
     this.#identity.set(new TextEncoder().encode(options.serial).subarray(0, BLOCK_ID_SIZE));
   }
 

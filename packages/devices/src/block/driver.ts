@@ -6,6 +6,7 @@ import {
   UsedBatch,
   VIRTIO_BLK_F_BLK_SIZE,
   VIRTIO_BLK_F_FLUSH,
+  VIRTIO_BLK_F_MQ,
   VIRTIO_BLK_F_RO,
   VIRTIO_BLK_F_SEG_MAX,
   VIRTIO_BLK_F_SIZE_MAX,
@@ -35,6 +36,7 @@ export const BLOCK_DRIVER_FEATURES: FeatureSet = FeatureSet.of(
   VIRTIO_BLK_F_RO,
   VIRTIO_BLK_F_BLK_SIZE,
   VIRTIO_BLK_F_FLUSH,
+  VIRTIO_BLK_F_MQ,
 );
 
 export interface BlockDriverOptions {

@@ -13,6 +13,8 @@ export const VIRTIO_BLK_S_UNSUPP = 2;
 export const SECTOR_SIZE = 512;
 /** le32 type, le32 reserved, le64 sector. */
 export const BLOCK_HEADER_SIZE = 16;
+/** Most request queues that the halves of this package have. */
+export const BLOCK_MAX_QUEUES = 64;
 /** Bytes of the answer to GET_ID; shorter ones end with a zero. */
 export const BLOCK_ID_SIZE = 20;
 
@@ -23,5 +25,6 @@ export const BLOCK_CONFIG = {
   segMax: 12,
   blkSize: 20,
   writeback: 32,
+  numQueues: 34,
   size: 60,
 } as const;

@@ -49,6 +49,7 @@ export class BlockLoop {
       blockSize: 512,
       sizeMax: options.sizeMax ?? 0xffff_ffff,
       segMax: 62,
+      queues: 1,
     };
     this.driver = new BlockDriver(this.memory, this.queue, this.mapping, config, {
       depth: options.depth ?? 4,
@@ -59,6 +60,7 @@ export class BlockLoop {
     this.device = new BlockDevice(backing, {
       readOnly: options.readOnly ?? false,
       serial: 'serial-1',
+      queues: 1,
       queueSize: 64,
       byteOrder,
     });

@@ -1,9 +1,11 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { FeatureSet, VIRTIO_F_ANY_LAYOUT, VIRTIO_F_VERSION_1 } from '@virtio-platform/core';
+import { FeatureSet, VIRTIO_BLK_F_MQ, VIRTIO_F_ANY_LAYOUT, VIRTIO_F_VERSION_1 } from '@virtio-platform/core';
 import {
+  BLOCK_CONFIG,
   BlockDevice,
+  createDevice,
   FileBacking,
   SparseBacking,
   VIRTIO_BLK_S_IOERR,
@@ -100,9 +102,38 @@ function headerOf(type: number): number[] {
   return [type, ...Array<number>(15).fill(0)];
 }
 
+describe('a block device with several queues', () => {
+  const options = { readOnly: false, serial: 's', queues: 4, queueSize: 32, byteOrder: 'little' } as const;
+
+  it('offers MQ, and says in its configuration how many', () => {
+    const device = new BlockDevice(new SparseBacking(MIB), options);
+    expect([device.features.has(VIRTIO_BLK_F_MQ), device.queueSizes]).toEqual([true, [32, 32, 32, 32]]);
+    expect(new DataView(device.config.buffer).getUint16(BLOCK_CONFIG.numQueues, true)).toBe(4);
+    expect(new BlockDevice(new SparseBacking(MIB), { ...options, queues: 1 }).features.has(VIRTIO_BLK_F_MQ)).toBe(
+      false,
+    );
+  });
+
+  it('has one disk behind them', () => {
+    const accepted = FeatureSet.of(VIRTIO_F_VERSION_1, VIRTIO_BLK_F_MQ);
+    const loop = new DeviceLoop(new BlockDevice(new SparseBacking(MIB), options), accepted);
+    const bytes = [...pattern(512, 4)];
+    expect(loop.exchange(3, [...headerOf(VIRTIO_BLK_T_OUT), ...bytes], 1)).toEqual([VIRTIO_BLK_S_OK]);
+    for (const queue of [0, 1, 2]) {
+      expect(loop.exchange(queue, headerOf(VIRTIO_BLK_T_IN), 513)).toEqual([...bytes, VIRTIO_BLK_S_OK]);
+    }
+    expect(loop.end()).toEqual(NOTHING_LEFT);
+  });
+
+  it.each([0, 65, 1.5, '4'])('is not made with %s of them', (queues) => {
+    const settings = { capacity: MIB, readOnly: false, serial: '', queues };
+    expect(() => createDevice('block', settings, 'little')).toThrow(/1 to 64 queues/);
+  });
+});
+
 /** What a device gives back for one buffer of a driver that accepted these features. */
 function exchange(accepted: FeatureSet, readable: readonly number[], writable: number): Returned | undefined {
-  const options = { readOnly: false, serial: 'serial-1', queueSize: 32, byteOrder: 'little' } as const;
+  const options = { readOnly: false, serial: 'serial-1', queues: 1, queueSize: 32, byteOrder: 'little' } as const;
   const loop = new DeviceLoop(new BlockDevice(new SparseBacking(MIB), options), accepted);
   const came = loop.exchange(0, readable, writable);
   expect(loop.end()).toEqual(NOTHING_LEFT);

@@ -6,6 +6,7 @@ import type { MissingRequirement } from '@virtio-platform/core';
 const PACKAGES: ReadonlyMap<string, string> = new Map([
   ['qemu-storage-daemon', 'qemu-system-common'],
   ['virtiofsd', 'qemu-system-common'],
+  ['dpdk-testpmd', 'dpdk-dev librte-net-vhost23 librte-mempool-ring23'],
   ['qemu-system-x86_64', 'qemu-system-x86'],
   ['qemu-system-ppc64', 'qemu-system-ppc'],
 ]);

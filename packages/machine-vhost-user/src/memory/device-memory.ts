@@ -3,6 +3,7 @@ import {
   facilityName,
   GuestMemory,
   VIRTIO_F_ACCESS_PLATFORM,
+  type BootedMachine,
   type FacilityToken,
   type MachineRequest,
 } from '@virtio-platform/core';
@@ -10,11 +11,13 @@ import { ConvertibleMemory } from '@virtio-platform/host';
 import { TCE_FACILITY } from '@virtio-platform/platform-pseries';
 import { MEMORY_CONVERSION } from '@virtio-platform/platform-sev';
 import { VFIO_CONTAINER } from '@virtio-platform/platform-vfio';
+import type { BackChannel } from '../iotlb/back-channel.ts';
 import type { VhostUserConnection } from '../vhost-user-connection.ts';
 import { MemoryRegions } from './memory-regions.ts';
 import { RegionMemoryConversion } from './region-memory-conversion.ts';
 import { RegionTceFacility } from './region-tce-facility.ts';
 import { RegionVfioContainer } from './region-vfio-container.ts';
+import type { RingArea } from './ring-area.ts';
 import { SharedPages } from './shared-pages.ts';
 
 /** The facilities this machine provides, one at a time: each is another use of the same regions. */
@@ -31,16 +34,27 @@ export interface RecordedAccess {
 /** Guest memory, and how the platform says which parts of it the back-end may reach. */
 export interface DeviceMemory {
   readonly memory: GuestMemory;
-  readonly regions: MemoryRegions;
   /** What the platform programs, by token. */
   readonly facilities: ReadonlyMap<FacilityToken, unknown>;
+  /** The parts of memory that the back-end has; `undefined` where it asks for the translation of each address. */
+  readonly regions: MemoryRegions | undefined;
+  /** Where it asks. */
+  readonly backChannel: BackChannel | undefined;
   /** `undefined` where every change takes effect at once. */
   readonly recorded: RecordedAccess | undefined;
+  /** Called when a queue was started, where the back-end is told of what is mapped before it asks. */
+  readonly queueStarted?: (() => void) | undefined;
+  readonly watchMapping?: BootedMachine['watchMapping'];
+  /** Where `length` bytes of a ring at a device address are; `undefined` where the device does not reach them in one run. */
+  locate(low: number, high: number, length: number): RingArea | undefined;
   /** Gives the memory back. The back-end has mappings of its own. */
   dispose(): void;
 }
 
-/** Creates guest memory behind the facility that the platform needs. Throws {@link HostError} and {@link DeviceError}. */
+/**
+ * Creates guest memory behind the facility that the platform needs, for a back-end that finds every address in the regions it was
+ * given. Throws {@link HostError} and {@link DeviceError}.
+ */
 export function openDeviceMemory(
   request: MachineRequest,
   connection: VhostUserConnection,
@@ -62,8 +76,10 @@ export function openDeviceMemory(
     return {
       memory,
       regions,
+      backChannel: undefined,
       facilities: new Map(need === undefined ? [] : [[need, facility]]),
       recorded: facility instanceof RegionTceFacility ? facility : undefined,
+      locate: (low, high, length) => regions.locate(low, high, length),
       dispose: () => backing.dispose(),
     };
   } catch (error) {

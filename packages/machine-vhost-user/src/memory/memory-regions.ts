@@ -1,7 +1,8 @@
 import { PAGE_SIZE } from '@virtio-platform/core';
 import { MemoryFile } from '@virtio-platform/host';
-import { encodeRegion, type RegionDescription } from '../protocol.ts';
+import { encodeMemoryTable, encodeRegion, type RegionDescription } from '../protocol.ts';
 import type { VhostUserConnection } from '../vhost-user-connection.ts';
+import type { RingArea } from './ring-area.ts';
 import type { PageRange, SharedPages } from './shared-pages.ts';
 
 /** Pages of guest memory to be made reachable at a device address. */
@@ -39,17 +40,22 @@ export class MemoryRegions {
   readonly #connection: VhostUserConnection;
   readonly #pages: SharedPages;
   readonly #slots: number;
+  readonly #isTable: boolean;
   readonly #regions: MemoryRegion[] = [];
   #nextUserAddress = FIRST_USER_ADDRESS;
   #rings: RingPlacement | undefined;
   /** A page that is no guest memory, for rings to lie in while there is no region. */
   #placeholder: MemoryRegion | undefined;
 
-  /** `slots` is how many regions the back-end takes. Nobody else holds `pages`. */
+  /**
+   * `slots` is how many regions the back-end takes one by one. With 0 it takes a table, which here has one region that stays. Nobody
+   * else holds `pages`.
+   */
   constructor(connection: VhostUserConnection, pages: SharedPages, slots: number) {
     this.#connection = connection;
     this.#pages = pages;
-    this.#slots = slots;
+    this.#slots = Math.max(1, slots);
+    this.#isTable = slots === 0;
   }
 
   /** How many more regions the back-end takes. */
@@ -72,6 +78,15 @@ export class MemoryRegions {
   find(address: bigint, length: number): MemoryRegion | undefined {
     const end = address + BigInt(length);
     return this.#regions.find((region) => region.guestAddress <= address && end <= endOf(region));
+  }
+
+  /** Where a part of a ring is, if it is all in one region. */
+  locate(low: number, high: number, length: number): RingArea | undefined {
+    const address = (BigInt(high) << 32n) | BigInt(low);
+    const region = this.find(address, length);
+    if (region === undefined) return undefined;
+    const into = address - region.guestAddress;
+    return { address: region.userAddress + into, offset: region.offset + Number(into), region };
   }
 
   /** Gives the back-end a region. Returns false when it takes no more. Throws {@link DeviceError} and {@link HostError}. */
@@ -147,7 +162,8 @@ export class MemoryRegions {
   #send(request: RegionRequest, descriptor: number): MemoryRegion {
     const region = { ...request, userAddress: this.#nextUserAddress };
     this.#nextUserAddress += BigInt(request.size + PAGE_SIZE);
-    this.#connection.command('ADD_MEM_REG', encodeRegion(region), [descriptor]);
+    if (this.#isTable) this.#connection.command('SET_MEM_TABLE', encodeMemoryTable(region), [descriptor]);
+    else this.#connection.command('ADD_MEM_REG', encodeRegion(region), [descriptor]);
     return region;
   }
 

@@ -13,15 +13,15 @@ export interface PageRange {
  */
 export class SharedPages {
   readonly #memory: ConvertibleMemory;
-  /** How often each page is held: at most once for each region there is, and once more while regions are exchanged. */
-  readonly #holds: Uint16Array;
+  /** How often each page is held: once for each device address it is reached at, and once more while regions are exchanged. */
+  readonly #holds: Uint32Array;
   readonly #share = ({ offset, size }: PageRange): void => this.#memory.share(offset, size);
   readonly #unshare = ({ offset, size }: PageRange): void => this.#memory.unshare(offset, size);
 
   /** `memory` is all private, and stays its owner's. */
   constructor(memory: ConvertibleMemory) {
     this.#memory = memory;
-    this.#holds = new Uint16Array(memory.size / PAGE_SIZE);
+    this.#holds = new Uint32Array(memory.size / PAGE_SIZE);
   }
 
   get descriptor(): number {

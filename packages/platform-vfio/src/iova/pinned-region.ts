@@ -1,4 +1,5 @@
 import type { DmaDirection, DmaRegion } from '@virtio-platform/core';
+import { iovaOffset } from './iova-offset.ts';
 import { writeIova } from './write-iova.ts';
 
 /** A region that is mapped at an I/O virtual address of its own. Both sides use the same memory, so syncing does nothing. */
@@ -28,6 +29,11 @@ export class PinnedRegion implements DmaRegion {
 
   writeDeviceAddress(offset: number, words: Uint32Array, at: number): void {
     writeIova(this.#iova, this.#inPage + offset, words, at);
+  }
+
+  /** How many bytes behind the start of the region a device address is; negative before it. */
+  offsetOf(low: number, high: number): number {
+    return iovaOffset(this.#iova, low, high) - this.#inPage;
   }
 
   syncForDevice(_offset: number, _length: number): void {}

@@ -1,24 +1,39 @@
-import { BLOCK_DRIVER_FEATURES, BlockDriver, readBlockConfig } from '@virtio-platform/devices';
+import { BLOCK_DRIVER_FEATURES, BlockDriver, readBlockConfig, type BlockConfig } from '@virtio-platform/devices';
 import type { DriverContext, DriverHalf, DriverType } from '../driver-half.ts';
 import { WriteReadVerify } from '../write-read-verify.ts';
 
 export const BLOCK_TYPE: DriverType = {
   features: BLOCK_DRIVER_FEATURES,
   legacyUsedLength: 'ignore',
-  queues: () => [0],
+  queues: (transport, accepted, byteOrder) =>
+    Array.from({ length: readBlockConfig(transport, accepted, byteOrder).queues }, (_, index) => index),
   open: openBlock,
 };
 
 function openBlock(context: DriverContext): DriverHalf {
-  const { profile, memory, transport, accepted, byteOrder } = context;
-  const { queue, mapping } = context.queues[0]!;
-  const config = readBlockConfig(transport, accepted, byteOrder);
+  const config = readBlockConfig(context.transport, context.accepted, context.byteOrder);
+  const drivers: BlockDriver[] = [];
+  try {
+    // The depth is that of the device: with more queues than requests at once, the last queues have nothing to do.
+    const count = Math.min(context.queues.length, context.profile.workload.depth);
+    for (let lane = 0; lane < count; lane++) drivers.push(openDriver(context, config, lane, count));
+    return new WriteReadVerify(context, drivers, config.capacity);
+  } catch (error) {
+    for (const driver of drivers) driver.dispose();
+    throw error;
+  }
+}
+
+/** The driver of one queue, with its share of the requests that are in flight at once. */
+function openDriver(context: DriverContext, config: BlockConfig, lane: number, count: number): BlockDriver {
+  const { profile, memory, byteOrder } = context;
+  const { queue, mapping } = context.queues[lane]!;
   const { depth, blockSize } = profile.workload;
-  const driver = new BlockDriver(memory, queue, mapping, config, {
-    depth: Math.min(depth, queue.size),
+  const share = Math.floor(depth / count) + (lane < depth % count ? 1 : 0);
+  return new BlockDriver(memory, queue, mapping, config, {
+    depth: Math.min(share, queue.size),
     maxBytes: blockSize,
     buffers: profile.driver.buffers,
     byteOrder,
   });
-  return new WriteReadVerify(context, driver, config.capacity);
 }

@@ -31,6 +31,7 @@ export class BouncedDmaMapping implements DmaMapping {
   readonly path: DmaPath;
   readonly limits: DmaLimits;
   readonly barrier: (() => void) | undefined;
+  readonly resolve?: NonNullable<DmaMapping['resolve']>;
   readonly #memory: GuestMemory;
   readonly #pool: BouncePool;
   readonly #poolRegion: DmaRegion;
@@ -55,6 +56,7 @@ export class BouncedDmaMapping implements DmaMapping {
     this.#table = new MappingTable(capacity);
     this.path = bouncedPath(inner.path);
     this.barrier = inner.barrier;
+    if (inner.resolve !== undefined) this.resolve = (low, high) => inner.resolve!(low, high);
     this.limits = {
       ...inner.limits,
       maxMappingSize: pool.slots.maxMappingSize,

@@ -1,0 +1,44 @@
+import { FeatureSet, VIRTIO_BLK_F_MQ, VIRTIO_F_VERSION_1 } from '@virtio-platform/core';
+import { BLOCK_CONFIG, readBlockConfig } from '@virtio-platform/devices';
+import { describe, expect, it } from 'vitest';
+import { RegisterTransport } from '../../../core/test/register-transport.ts';
+
+const VERSION = FeatureSet.of(VIRTIO_F_VERSION_1);
+/** Without MQ the device need not have the field. */
+const SHORT = BLOCK_CONFIG.blkSize + 4;
+
+/** How many queues a driver uses of a device that has two and tells another number. */
+function queuesOf(told: number, byteOrder: 'little' | 'big' = 'little'): number {
+  const offered = VERSION.with(VIRTIO_BLK_F_MQ);
+  const transport = new RegisterTransport({ offered, configBytes: BLOCK_CONFIG.size });
+  new DataView(transport.config.buffer).setUint16(34, told, byteOrder === 'little');
+  return readBlockConfig(transport, offered, byteOrder).queues;
+}
+
+describe('the queues that a block driver uses', () => {
+  it.each([
+    [0, 1],
+    [1, 1],
+    [2, 2],
+    [3, 2],
+    [65_535, 2],
+  ])('of a device that has two and says %d are %d', (told, queues) => {
+    expect(queuesOf(told)).toBe(queues);
+  });
+
+  it('are told in the byte order of a legacy guest', () => {
+    expect([queuesOf(2, 'big'), queuesOf(0x0100, 'big')]).toEqual([2, 2]);
+    expect(queuesOf(1, 'big')).toBe(1);
+  });
+
+  it('are one without MQ, and the field is not read', () => {
+    const transport = new RegisterTransport({ offered: VERSION, configBytes: SHORT });
+    let end = 0;
+    const read = transport.readConfig.bind(transport);
+    transport.readConfig = (offset, target) => {
+      end = Math.max(end, offset + target.length);
+      read(offset, target);
+    };
+    expect([readBlockConfig(transport, VERSION, 'little').queues, end]).toEqual([1, SHORT]);
+  });
+});

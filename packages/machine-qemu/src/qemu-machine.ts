@@ -1,0 +1,118 @@
+import { writeFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import {
+  DeviceError,
+  FaultLog,
+  GuestMemory,
+  inject,
+  MACHINE_REQUEST,
+  transportCarries,
+  VIRTIO_F_ACCESS_PLATFORM,
+  type BootedMachine,
+  type Machine,
+  type MachineRequest,
+  type Transport,
+} from '@virtio-platform/core';
+import { Disposal, hostProblem, Loopback, TemporaryFolder } from '@virtio-platform/host';
+import {
+  NO_MESSAGES,
+  PciLegacyTransport,
+  PciModernTransport,
+  PolledMessages,
+  VECTORS,
+  type PciFunction,
+} from '@virtio-platform/pci';
+import { MEMORY_CONVERSION } from '@virtio-platform/platform-sev';
+import { injectable } from 'tsyringe';
+import { BoardFunction } from './board/board-function.ts';
+import { openBoard } from './board/open-board.ts';
+import { DEVICE_SLOT, deviceArguments, hiddenFeatures } from './device-arguments.ts';
+import { createMachineMemory, RESERVED_BYTES } from './machine-memory.ts';
+import { QEMU_OPTIONS, qemuProgram, type QemuOptions } from './options.ts';
+import { buildFirmware } from './pseries/firmware.ts';
+import { qemuArguments } from './qemu-arguments.ts';
+import { FIRST_DEVICE_DESCRIPTOR, startQemu } from './qemu-process.ts';
+import { buildHaltingFirmware } from './x86/firmware.ts';
+
+/**
+ * A machine of QEMU's, driven from outside: this process is its processor, and its device is nobody's here. What enforces the
+ * platform's rules is QEMU's own IOMMU, or of protected memory the operating system. QEMU's devices hide what was denied: a
+ * request completes as if nothing was, and no fault is seen but by an IOMMU that records them for its driver.
+ */
+@injectable()
+export class QemuMachine implements Machine {
+  readonly name = 'qemu';
+  readonly #request: MachineRequest;
+  readonly #options: QemuOptions;
+
+  constructor(@inject(MACHINE_REQUEST) request: MachineRequest, @inject(QEMU_OPTIONS) options: QemuOptions) {
+    this.#request = request;
+    this.#options = options;
+  }
+
+  async boot(): Promise<BootedMachine> {
+    const problem = hostProblem();
+    if (problem !== undefined) throw problem;
+    const disposal = new Disposal();
+    try {
+      return await this.#boot(disposal);
+    } catch (error) {
+      await disposal.run();
+      throw error;
+    }
+  }
+
+  async #boot(disposal: Disposal): Promise<BootedMachine> {
+    const { needs, device, baseDirectory } = this.#request;
+    const { board: boardName } = this.#options;
+    const folder = new TemporaryFolder();
+    disposal.add(() => folder.dispose());
+    const backing = createMachineMemory(boardName, this.#request.memory, needs.includes(MEMORY_CONVERSION));
+    disposal.add(() => backing.dispose());
+    const memory = new GuestMemory(backing.buffer, RESERVED_BYTES);
+
+    const firmware = folder.pathOf('firmware');
+    writeFileSync(firmware, boardName === 'pseries' ? buildFirmware() : buildHaltingFirmware());
+    const loopbacks: Loopback[] = [];
+    disposal.add(() => loopbacks.forEach((loopback) => loopback.dispose()));
+    const command = [
+      qemuProgram(this.#options),
+      ...qemuArguments(this.#options, this.#request.memory, firmware),
+      ...deviceArguments(device, {
+        image: (path, capacity) =>
+          path === undefined ? folder.createSparseFile('image', capacity) : resolve(baseDirectory, path),
+        loopback: (kind) =>
+          FIRST_DEVICE_DESCRIPTOR - 1 + loopbacks.push(kind === 'packets' ? Loopback.packets() : Loopback.stream()),
+      }),
+      ...this.#options.arguments,
+    ];
+    const descriptors = [backing.descriptor, ...loopbacks.map(({ descriptor }) => descriptor)];
+    const own = { folder, directory: baseDirectory, descriptors };
+    const qtest = await startQemu(command, this.#options, own, disposal);
+
+    const { board, facilities } = openBoard(this.#options, needs, memory, backing, qtest);
+    const transport = this.#openTransport(new BoardFunction(board, DEVICE_SLOT), memory);
+    disposal.add(() => transport.dispose());
+    return { memory, transport, facilities, faults: new FaultLog(), dispose: () => disposal.run() };
+  }
+
+  #openTransport(pci: PciFunction, memory: GuestMemory): Transport {
+    const { type, driverInterface, offers } = this.#request.device;
+    const isLegacy = driverInterface === 'legacy';
+    const hidden = hiddenFeatures(offers, transportCarries(isLegacy ? 'legacy' : 'pci'));
+    const interrupts = this.#canReceiveMessages() ? new PolledMessages(pci, memory, VECTORS) : NO_MESSAGES;
+    const transport = isLegacy
+      ? new PciLegacyTransport(pci, interrupts, hidden)
+      : new PciModernTransport(pci, interrupts, hidden);
+    if (transport.deviceType === type) return transport;
+    throw new DeviceError('ERR_DEVICE_CONFIG', `${pci.name} is a device of type ${transport.deviceType}, not ${type}`);
+  }
+
+  /** A device whose data bypasses the IOMMU still has its messages translated by it, and nothing is mapped for them. */
+  #canReceiveMessages(): boolean {
+    const { board, iommu, interrupts } = this.#options;
+    const hasIommu = board === 'pseries' || iommu !== 'none';
+    const isTranslated = this.#request.device.offers?.has(VIRTIO_F_ACCESS_PLATFORM) === true;
+    return interrupts === 'messages' && (!hasIommu || isTranslated);
+  }
+}

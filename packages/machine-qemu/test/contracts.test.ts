@@ -1,0 +1,76 @@
+import { describeDmaMapping, describeTransport } from '@virtio-platform/conformance';
+import { GuestMemory } from '@virtio-platform/core';
+import { NO_MESSAGES, PciLegacyTransport, PciModernTransport, type PciFunction } from '@virtio-platform/pci';
+import { PseriesPlatform, pseriesOptionsSchema } from '@virtio-platform/platform-pseries';
+import { afterAll, beforeAll, describe } from 'vitest';
+import { BoardFunction } from '../src/board/board-function.ts';
+import { openBoard } from '../src/board/open-board.ts';
+import { DEVICE_SLOT } from '../src/device-arguments.ts';
+import { RESERVED_BYTES } from '../src/machine-memory.ts';
+import type { BoardName } from '../src/options.ts';
+import { HypercallMailbox } from '../src/pseries/hypercall-mailbox.ts';
+import { QemuTceFacility } from '../src/pseries/qemu-tce-facility.ts';
+import { Rtas } from '../src/pseries/rtas.ts';
+import { SKIP, startBoard } from './installed-qemu.ts';
+
+/** struct virtio_blk_config up to the write zeroes fields, which every QEMU of the last years has. */
+const CONFIG_BYTES = 60;
+
+const DISK = { capacity: 1 << 20, readOnly: false, serial: '' };
+
+describe.skipIf(SKIP).each<[BoardName, 'modern' | 'legacy']>([
+  ['pc', 'legacy'],
+  ['pc', 'modern'],
+  ['q35', 'modern'],
+  ['pseries', 'modern'],
+])('a block device of QEMU on %s', (board, driverInterface) => {
+  let started: Awaited<ReturnType<typeof startBoard>>;
+  let pci: PciFunction;
+
+  beforeAll(async () => {
+    const device = { type: 'block', interface: driverInterface, driverInterface, offers: undefined, settings: DISK };
+    started = await startBoard(board, { device });
+    const { options, memory, backing, qtest } = started;
+    pci = new BoardFunction(openBoard(options, [], memory, backing, qtest).board, DEVICE_SLOT);
+  });
+  afterAll(() => started.dispose());
+
+  describeTransport(`by its ${driverInterface} interface`, {
+    setup: () => ({
+      transport:
+        driverInterface === 'legacy'
+          ? new PciLegacyTransport(pci, NO_MESSAGES)
+          : new PciModernTransport(pci, NO_MESSAGES),
+      configBytes: CONFIG_BYTES,
+      ignoresUnoffered: true,
+    }),
+  });
+});
+
+describe.skipIf(SKIP)('the TCE tables of QEMU', () => {
+  let started: Awaited<ReturnType<typeof startBoard>>;
+  let tables: QemuTceFacility;
+
+  beforeAll(async () => {
+    started = await startBoard('pseries');
+    const { memory, qtest } = started;
+    const mailbox = new HypercallMailbox(memory, qtest, 5000);
+    tables = new QemuTceFacility(memory, mailbox, new Rtas(memory, qtest), DEVICE_SLOT << 3);
+  });
+  afterAll(() => started.dispose());
+
+  describe.each(['default', 'ddw'])('through the %s window', (kind) => {
+    describeDmaMapping('page by page', {
+      setup() {
+        // Memory of its own for each check: the same bytes, and nothing allocated.
+        const { buffer } = started.backing;
+        new Uint8Array(buffer, RESERVED_BYTES, 1 << 20).fill(0);
+        const memory = new GuestMemory(buffer, RESERVED_BYTES);
+        const options = pseriesOptionsSchema.parse({ window: { kind, mapping: 'dynamic' } });
+        const platform = new PseriesPlatform(options, memory, tables);
+        const mapping = platform.openMapping('translated', { queue: 0, capacity: 16 });
+        return { memory, mapping, revokes: true, dispose: () => platform.dispose() };
+      },
+    });
+  });
+});

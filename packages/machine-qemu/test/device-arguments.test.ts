@@ -1,0 +1,129 @@
+import {
+  FeatureSet,
+  VIRTIO_F_ACCESS_PLATFORM,
+  VIRTIO_F_RING_PACKED,
+  VIRTIO_F_VERSION_1,
+  VIRTIO_RING_F_EVENT_IDX,
+  VIRTIO_RING_F_INDIRECT_DESC,
+  type DeviceDescription,
+} from '@virtio-platform/core';
+import { describe, expect, it } from 'vitest';
+import { deviceArguments, hiddenFeatures, type DeviceResources } from '../src/device-arguments.ts';
+
+const BLOCK = { capacity: 1 << 20, image: undefined, readOnly: false, serial: '' };
+
+function device(type: string, settings: object, more: Partial<DeviceDescription> = {}): DeviceDescription {
+  return { type, interface: 'modern', driverInterface: 'modern', offers: undefined, settings, ...more };
+}
+
+/** Resources that are only named, and what was asked for. */
+function resources(): DeviceResources & { readonly asked: unknown[] } {
+  const asked: unknown[] = [];
+  return {
+    asked,
+    image: (path, capacity) => {
+      asked.push([path, capacity]);
+      return path ?? '/tmp/empty';
+    },
+    loopback: (kind) => 4 + asked.push(kind),
+  };
+}
+
+/** The arguments behind each `name`, of which those of devices are JSON. */
+function objects(args: readonly string[], name: string): unknown[] {
+  return args.flatMap((argument, i) => (args[i - 1] === name ? [JSON.parse(argument) as unknown] : []));
+}
+
+/** The properties of a device that offers these. */
+function offered(offers: FeatureSet | undefined): unknown {
+  return objects(deviceArguments(device('entropy', {}, { offers }), resources()), '-device')[0];
+}
+
+describe('deviceArguments', () => {
+  it('describes a disk in JSON, where no character of its path means anything', () => {
+    const image = `/images/a,b=c "quoted" 'disk' \\ {x}\n.raw`;
+    const made = resources();
+    const args = deviceArguments(device('block', { ...BLOCK, image, readOnly: true, serial: 'a,b' }), made);
+    expect(made.asked).toEqual([[image, 1 << 20]]);
+    expect(objects(args, '-blockdev')).toEqual([
+      {
+        driver: 'raw',
+        'node-name': 'disk',
+        'read-only': true,
+        file: { driver: 'file', filename: image, 'read-only': true },
+      },
+    ]);
+    expect(objects(args, '-device')).toMatchObject([
+      { driver: 'virtio-blk-pci', drive: 'disk', serial: 'a,b', addr: '04.0' },
+    ]);
+  });
+
+  it('has an empty image where the profile has none', () => {
+    const made = resources();
+    deviceArguments(device('block', BLOCK), made);
+    expect(made.asked).toEqual([[undefined, 1 << 20]]);
+  });
+
+  it('gives a network and each line of a console something that gives back what is sent', () => {
+    const made = resources();
+    const net = deviceArguments(device('net', { mac: '52:54:00:12:34:56', queuePairs: 1 }), made);
+    expect(net).toContain('dgram,id=network,local.type=fd,local.str=5');
+    const lines = deviceArguments(device('console', { ports: 2 }), made);
+    expect(made.asked).toEqual(['packets', 'stream', 'stream']);
+    expect(lines.filter((argument) => argument.startsWith('pipe,'))).toEqual([
+      'pipe,id=line0,path=/proc/self/fd/6',
+      'pipe,id=line1,path=/proc/self/fd/7',
+    ]);
+    expect(objects(lines, '-device')).toMatchObject([
+      { driver: 'virtio-serial-pci', max_ports: 2 },
+      { driver: 'virtconsole', nr: 0, chardev: 'line0' },
+      { driver: 'virtconsole', nr: 1, chardev: 'line1' },
+    ]);
+  });
+
+  it.each([
+    ['modern', { 'disable-legacy': 'on', 'disable-modern': false }],
+    ['transitional', { 'disable-legacy': 'off', 'disable-modern': false }],
+    ['legacy', { 'disable-legacy': 'off', 'disable-modern': true }],
+  ] as const)('has the interfaces of a %s device', (interfaces, properties) => {
+    const args = deviceArguments(device('entropy', {}, { interface: interfaces }), resources());
+    expect(objects(args, '-device')).toMatchObject([properties]);
+  });
+
+  it('tells QEMU which features to have, of those that it can be told', () => {
+    expect(offered(undefined)).toMatchObject({
+      iommu_platform: false,
+      packed: false,
+      event_idx: true,
+      indirect_desc: true,
+    });
+    expect(offered(FeatureSet.of(VIRTIO_F_VERSION_1))).toMatchObject({ event_idx: false, indirect_desc: false });
+    const all = FeatureSet.of(
+      VIRTIO_F_ACCESS_PLATFORM,
+      VIRTIO_F_RING_PACKED,
+      VIRTIO_RING_F_EVENT_IDX,
+      VIRTIO_RING_F_INDIRECT_DESC,
+    );
+    expect(offered(all)).toMatchObject({ iommu_platform: true, packed: true, event_idx: true, indirect_desc: true });
+  });
+
+  it.each([
+    ['queue pairs', device('net', { mac: '52:54:00:12:34:56', queuePairs: 2 }), /more than one pair/],
+    ['a seed', device('entropy', { seed: 7 }), /a seed/],
+    ['a type', device('gpu', {}), /type gpu/],
+  ])('refuses what the device of QEMU does not have: %s', (_, wanted, message) => {
+    const made = resources();
+    expect(() => deviceArguments(wanted, made)).toThrow(
+      expect.objectContaining({ code: 'ERR_MACHINE_DEVICE', message: expect.stringMatching(message) }),
+    );
+    expect(made.asked).toEqual([]);
+  });
+});
+
+describe('hiddenFeatures', () => {
+  it('hides what the profile does not list, and nothing where it lists nothing', () => {
+    const all = FeatureSet.of(0, 1, VIRTIO_F_VERSION_1);
+    expect(hiddenFeatures(undefined, all).bits).toBe(0n);
+    expect([...hiddenFeatures(FeatureSet.of(1, VIRTIO_F_VERSION_1), all)]).toEqual([0]);
+  });
+});

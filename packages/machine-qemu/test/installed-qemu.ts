@@ -1,0 +1,78 @@
+import { execFileSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { GuestMemory, type DeviceDescription } from '@virtio-platform/core';
+import { Disposal, TemporaryFolder, type ConvertibleMemory, type SharedMemory } from '@virtio-platform/host';
+import { deviceArguments } from '../src/device-arguments.ts';
+import { createMachineMemory, RESERVED_BYTES } from '../src/machine-memory.ts';
+import { qemuOptionsSchema, qemuProgram, type BoardName, type QemuOptions } from '../src/options.ts';
+import { buildFirmware } from '../src/pseries/firmware.ts';
+import { qemuArguments } from '../src/qemu-arguments.ts';
+import { startQemu } from '../src/qemu-process.ts';
+import type { QtestConnection } from '../src/qtest/qtest-connection.ts';
+import { buildHaltingFirmware } from '../src/x86/firmware.ts';
+
+const isInstalled = (['pc', 'pseries'] as const).every((board) => {
+  try {
+    execFileSync(qemuProgram({ board }), ['--version'], { stdio: 'ignore' });
+    return true;
+  } catch {
+    return false;
+  }
+});
+
+/** Whether tests of the real QEMU are skipped: never in CI, where they fail instead. */
+export const SKIP: boolean = !isInstalled && process.env['CI'] === undefined;
+if (SKIP)
+  console.warn('QEMU is not installed, so its tests are skipped: apt-get install qemu-system-x86 qemu-system-ppc');
+
+/** The least memory that a board takes here. */
+export const MEMORY: Readonly<Record<BoardName, number>> = { pc: 16 << 20, q35: 16 << 20, pseries: 256 << 20 };
+
+export const ENTROPY: DeviceDescription = {
+  type: 'entropy',
+  interface: 'modern',
+  driverInterface: 'modern',
+  offers: undefined,
+  settings: {},
+};
+
+export interface StartedQemu {
+  readonly options: QemuOptions;
+  readonly qtest: QtestConnection;
+  readonly memory: GuestMemory;
+  readonly backing: ConvertibleMemory | SharedMemory;
+}
+
+/** A board without the rest of the machine, to be driven by hand. `dispose` ends it. */
+export async function startBoard(
+  board: BoardName,
+  { device = ENTROPY, isProtected = false }: { device?: DeviceDescription; isProtected?: boolean } = {},
+): Promise<StartedQemu & { dispose(): Promise<void> }> {
+  const disposal = new Disposal();
+  try {
+    const options = qemuOptionsSchema.parse({ board });
+    const folder = new TemporaryFolder();
+    disposal.add(() => folder.dispose());
+    const backing = createMachineMemory(board, MEMORY[board], isProtected);
+    disposal.add(() => backing.dispose());
+    const memory = new GuestMemory(backing.buffer, RESERVED_BYTES);
+    const firmware = folder.pathOf('firmware');
+    writeFileSync(firmware, board === 'pseries' ? buildFirmware() : buildHaltingFirmware());
+    const resources = {
+      image: (_path: string | undefined, capacity: number) => folder.createSparseFile('image', capacity),
+      loopback: () => 0,
+    };
+    const command = [
+      qemuProgram(options),
+      ...qemuArguments(options, MEMORY[board], firmware),
+      ...deviceArguments(device, resources),
+    ];
+    const own = { folder, directory: tmpdir(), descriptors: [backing.descriptor] };
+    const qtest = await startQemu(command, options, own, disposal);
+    return { options, qtest, memory, backing, dispose: () => disposal.run() };
+  } catch (error) {
+    await disposal.run();
+    throw error;
+  }
+}

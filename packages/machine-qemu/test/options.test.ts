@@ -1,0 +1,120 @@
+import { MACHINE, MACHINE_REQUEST, type MachineRequest } from '@virtio-platform/core';
+import { container } from 'tsyringe';
+import { describe, expect, it } from 'vitest';
+import plugin from '../src/index.ts';
+import { createMachineMemory } from '../src/machine-memory.ts';
+import { QEMU_OPTIONS, qemuOptionsSchema, qemuProgram } from '../src/options.ts';
+import { qemuArguments } from '../src/qemu-arguments.ts';
+import { QemuMachine } from '../src/qemu-machine.ts';
+import { buildHaltingFirmware } from '../src/x86/firmware.ts';
+
+const OPTIONS = qemuOptionsSchema.parse({ board: 'q35' });
+
+describe('the options of the plugin', () => {
+  it('need a board, and fill in the rest', () => {
+    expect(OPTIONS).toEqual({
+      board: 'q35',
+      iommu: 'none',
+      interrupts: 'messages',
+      arguments: [],
+      startTimeout: 20_000,
+      replyTimeout: 5000,
+    });
+    expect(qemuProgram({ board: 'pc' })).toBe('qemu-system-x86_64');
+    expect(qemuProgram({ board: 'pseries' })).toBe('qemu-system-ppc64');
+    expect(qemuProgram({ board: 'pc', program: '/opt/qemu' })).toBe('/opt/qemu');
+  });
+
+  it.each([
+    ['no board', {}],
+    ['a board that is not driven here', { board: 'virt' }],
+    ['an Intel IOMMU on pc', { board: 'pc', iommu: 'intel' }],
+    ['an Intel IOMMU on pseries', { board: 'pseries', iommu: 'intel' }],
+    ['an IOMMU that there is none of', { board: 'q35', iommu: 'amd' }],
+    ['another way to interrupt', { board: 'pc', interrupts: 'msi' }],
+    ['an unknown key', { board: 'pc', accel: 'kvm' }],
+    ['an empty argument', { board: 'pc', arguments: [''] }],
+    ['arguments without end', { board: 'pc', arguments: Array(65).fill('-S') }],
+    ['an argument that is no text', { board: 'pc', arguments: [7] }],
+    ['a timeout of nothing', { board: 'pc', replyTimeout: 0 }],
+    ['a timeout of hours', { board: 'pc', startTimeout: 600_001 }],
+    ['a program without a name', { board: 'pc', program: '' }],
+  ])('refuse %s', (_, options) => {
+    expect(qemuOptionsSchema.safeParse(options).success).toBe(false);
+  });
+});
+
+describe('the plugin', () => {
+  it('binds the machine', () => {
+    const request: MachineRequest = {
+      memory: 16 << 20,
+      device: { type: 'block', interface: 'modern', driverInterface: 'modern', offers: undefined, settings: {} },
+      needs: [],
+      simulate: undefined,
+      baseDirectory: '/',
+    };
+    const child = container.createChildContainer();
+    child.registerInstance(MACHINE_REQUEST, request);
+    plugin.register(child, OPTIONS);
+    expect(child.resolve(MACHINE)).toBeInstanceOf(QemuMachine);
+    expect(child.resolve(QEMU_OPTIONS)).toBe(OPTIONS);
+  });
+
+  it.each([
+    ['/nonexistent/qemu-system-x86_64', 'qemu-system-x86'],
+    ['/nonexistent/qemu-system-ppc64', 'qemu-system-ppc'],
+    ['/nonexistent/qemu', 'give its path'],
+  ])('says how to get %s', async (program, fix) => {
+    expect(await plugin.missing({ ...OPTIONS, program })).toEqual([
+      { what: `the program ${program}`, fix: expect.stringContaining(fix) },
+    ]);
+  });
+
+  it('misses nothing where the program is there', async () => {
+    expect(await plugin.missing({ ...OPTIONS, program: process.execPath })).toEqual([]);
+  });
+});
+
+describe('createMachineMemory', () => {
+  it.each([
+    ['pc', 0],
+    ['pc', 1 << 20],
+    ['pc', (16 << 20) + 4096],
+    ['pc', 2 ** 31 + 2 ** 20],
+    ['q35', 2 ** 32],
+    ['pseries', 16 << 20],
+    ['pseries', 2 ** 28 + 2 ** 20],
+    ['pseries', 2 ** 33 + 2 ** 28],
+  ] as const)('refuses %s with %d bytes, and says what it takes', (board, size) => {
+    expect(() => createMachineMemory(board, size, false)).toThrow(
+      expect.objectContaining({ code: 'ERR_MACHINE_MEMORY', hint: expect.stringContaining('a multiple of') }),
+    );
+  });
+
+  it.each([false, true])('is as large as asked, and zero (protected: %s)', (isProtected) => {
+    const memory = createMachineMemory('pc', 4 << 20, isProtected);
+    expect(memory.buffer.byteLength).toBe(4 << 20);
+    expect(new Uint8Array(memory.buffer).every((byte) => byte === 0)).toBe(true);
+    memory.dispose();
+  });
+});
+
+describe('qemuArguments', () => {
+  it('has an IOMMU only where it was asked for, and memory that came along', () => {
+    expect(qemuArguments(OPTIONS, 64 << 20, '/firmware').join(' ')).not.toContain('iommu');
+    const args = qemuArguments({ ...OPTIONS, iommu: 'intel' }, 64 << 20, '/firmware');
+    expect(args).toContain('intel-iommu,intremap=off,caching-mode=off');
+    expect(args[args.indexOf('-m') + 1]).toBe('64M');
+    expect(JSON.parse(args[args.indexOf('-object') + 1]!)).toMatchObject({ size: 64 << 20, share: true });
+    expect(args[args.indexOf('-bios') + 1]).toBe('/firmware');
+  });
+});
+
+describe('buildHaltingFirmware', () => {
+  it('halts where a processor starts, and again if anything wakes it', () => {
+    const image = buildHaltingFirmware();
+    expect(image).toHaveLength(0x1_0000);
+    // hlt; jmp to the hlt.
+    expect([...image.subarray(0xfff0, 0xfff4)]).toEqual([0xf4, 0xeb, 0xfd, 0]);
+  });
+});

@@ -1,0 +1,180 @@
+import {
+  H_PARAMETER,
+  H_SUCCESS,
+  RTAS_HARDWARE_ERROR,
+  RTAS_PARAMETER_ERROR,
+  RTAS_SUCCESS,
+} from '@virtio-platform/platform-pseries';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { DEVICE_SLOT } from '../../src/device-arguments.ts';
+import { HypercallMailbox } from '../../src/pseries/hypercall-mailbox.ts';
+import { QemuTceFacility } from '../../src/pseries/qemu-tce-facility.ts';
+import { Rtas } from '../../src/pseries/rtas.ts';
+import { SKIP, startBoard } from '../installed-qemu.ts';
+
+const PAGE = 4096;
+const DEFAULT = 0x8000_0000;
+const SECOND = 0x8000_0001;
+const SECOND_BASE = 0x0800_0000_0000_0000n;
+/** Of the default window. */
+const END = 2 ** 30;
+const ENTRIES = END / PAGE;
+const H_PUT_TCE_INDIRECT = 0x13c;
+
+describe.skipIf(SKIP)('QemuTceFacility on QEMU', () => {
+  let started: Awaited<ReturnType<typeof startBoard>>;
+  let mailbox: HypercallMailbox;
+  let tables: QemuTceFacility;
+
+  beforeAll(async () => {
+    started = await startBoard('pseries');
+    mailbox = new HypercallMailbox(started.memory, started.qtest, 5000);
+    tables = new QemuTceFacility(started.memory, mailbox, new Rtas(started.memory, started.qtest), DEVICE_SLOT << 3);
+  });
+  afterAll(() => started.dispose());
+  beforeEach(() => {
+    expect(tables.resetWindows()).toBe(RTAS_SUCCESS);
+  });
+
+  function entry(ioba: number, liobn = DEFAULT): readonly [code: number, low: number, high: number] {
+    const words = new Uint32Array(2);
+    const code = tables.getTce(liobn, ioba, 0, words);
+    return [code, words[0]!, words[1]!];
+  }
+
+  describe('H_PUT_TCE and H_GET_TCE', () => {
+    it('keep an entry as it is, the reserved bits too', () => {
+      expect(tables.putTce(DEFAULT, 0x5000, 0, 0x1234_5fff, 0x0089_abcd)).toBe(H_SUCCESS);
+      expect(entry(0x5000)).toEqual([H_SUCCESS, 0x1234_5fff, 0x0089_abcd]);
+      expect(entry(0x6000)).toEqual([H_SUCCESS, 0, 0]);
+    });
+
+    it('take an address within a page for the page', () => {
+      expect(tables.putTce(DEFAULT, 0x7123, 0, 0x8003, 0)).toBe(H_SUCCESS);
+      expect(entry(0x7fff)).toEqual([H_SUCCESS, 0x8003, 0]);
+    });
+
+    it('reach the last page of the window, and none behind', () => {
+      expect(tables.putTce(DEFAULT, END - PAGE, 0, 3, 0)).toBe(H_SUCCESS);
+      expect(tables.putTce(DEFAULT, END, 0, 3, 0)).toBe(H_PARAMETER);
+      expect(tables.putTce(DEFAULT, 0, 0x0800_0000, 3, 0)).toBe(H_PARAMETER);
+      expect(entry(END)[0]).toBe(H_PARAMETER);
+    });
+
+    it.each([SECOND, 0, 0x9000_0000, 0xffff_ffff])('know no table %i', (liobn) => {
+      expect(tables.putTce(liobn, 0, 0, 3, 0)).toBe(H_PARAMETER);
+      expect(entry(0, liobn)[0]).toBe(H_PARAMETER);
+    });
+  });
+
+  describe('H_PUT_TCE_INDIRECT', () => {
+    const list = Uint32Array.from({ length: 2 * 512 }, (_, i) => (i % 2 === 0 ? (i / 2) * PAGE + 3 : i));
+
+    it('writes a page of entries at once', () => {
+      expect(tables.putTceIndirect(DEFAULT, 0x10_0000, 0, list, 512)).toBe(H_SUCCESS);
+      expect(entry(0x10_0000)).toEqual([H_SUCCESS, 3, 1]);
+      expect(entry(0x10_0000 + 511 * PAGE)).toEqual([H_SUCCESS, 511 * PAGE + 3, 1023]);
+      expect(entry(0x10_0000 + 512 * PAGE)).toEqual([H_SUCCESS, 0, 0]);
+    });
+
+    it('leaves what it wrote before it came to the end', () => {
+      expect(tables.putTceIndirect(DEFAULT, END - 2 * PAGE, 0, list, 4)).toBe(H_PARAMETER);
+      expect(entry(END - 2 * PAGE)).toEqual([H_SUCCESS, 3, 1]);
+      expect(entry(END - PAGE)).toEqual([H_SUCCESS, PAGE + 3, 3]);
+    });
+
+    it('wants 1 to 512 entries, in a list at a page', () => {
+      expect(tables.putTceIndirect(DEFAULT, 0, 0, list, 0)).toBe(H_PARAMETER);
+      expect(() => tables.putTceIndirect(DEFAULT, 0, 0, list, 513)).toThrow(RangeError);
+      const call = (address: number, count: number): number => {
+        [DEFAULT, 0, address, count].forEach((argument, i) => mailbox.setArgument(i, argument, 0));
+        return mailbox.call(H_PUT_TCE_INDIRECT);
+      };
+      expect([call(0x20_0000, 513), call(0x20_0008, 1), call(0x20_0000, 1)]).toEqual([
+        H_PARAMETER,
+        H_PARAMETER,
+        H_SUCCESS,
+      ]);
+    });
+  });
+
+  describe('H_STUFF_TCE', () => {
+    it('writes one value many times, also one with permissions', () => {
+      expect(tables.stuffTce(DEFAULT, 0x2000, 0, 0x9003, 1, 3)).toBe(H_SUCCESS);
+      expect([0x2000, 0x4000, 0x5000].map((ioba) => entry(ioba))).toEqual([
+        [H_SUCCESS, 0x9003, 1],
+        [H_SUCCESS, 0x9003, 1],
+        [H_SUCCESS, 0, 0],
+      ]);
+    });
+
+    it('refuses none, and more than the table has', () => {
+      expect(tables.stuffTce(DEFAULT, 0, 0, 3, 0, 0)).toBe(H_PARAMETER);
+      expect(tables.stuffTce(DEFAULT, 0, 0, 3, 0, ENTRIES + 1)).toBe(H_PARAMETER);
+      expect(entry(0)).toEqual([H_SUCCESS, 0, 0]);
+      expect(tables.stuffTce(DEFAULT, 0, 0, 0, 0, ENTRIES)).toBe(H_SUCCESS);
+    });
+
+    it('leaves what it wrote before it came to the end', () => {
+      expect(tables.stuffTce(DEFAULT, END - PAGE, 0, 0x9003, 0, 2)).toBe(H_PARAMETER);
+      expect(entry(END - PAGE)).toEqual([H_SUCCESS, 0x9003, 0]);
+    });
+  });
+
+  describe('windows', () => {
+    it('are one more than the default one, of four page sizes', () => {
+      expect(tables.queryWindows()).toMatchObject({
+        status: RTAS_SUCCESS,
+        available: 1,
+        pageShifts: [12, 16, 21, 24],
+      });
+      expect(tables.queryWindows().maxEntries).toBeGreaterThanOrEqual(2 ** 18);
+    });
+
+    it('are created at 2^59, with tables of their own', () => {
+      const created = tables.createWindow(16, 31);
+      expect(created).toEqual({
+        status: RTAS_SUCCESS,
+        window: { liobn: SECOND, base: SECOND_BASE, size: 2 ** 31, pageShift: 16 },
+      });
+      expect(tables.queryWindows().available).toBe(0);
+      expect(tables.putTce(SECOND, 0x7fff_0000, 0x0800_0000, 0x1_0003, 0)).toBe(H_SUCCESS);
+      expect(tables.putTce(SECOND, 0x8000_0000, 0x0800_0000, 3, 0)).toBe(H_PARAMETER);
+      expect(tables.createWindow(16, 31)).toEqual({ status: RTAS_HARDWARE_ERROR });
+      expect(tables.removeWindow(SECOND)).toBe(RTAS_SUCCESS);
+      expect(tables.putTce(SECOND, 0, 0x0800_0000, 3, 0)).toBe(H_PARAMETER);
+      expect(tables.removeWindow(SECOND)).toBe(RTAS_PARAMETER_ERROR);
+    });
+
+    it.each([
+      ['a page size that is not offered', 25, 31],
+      ['a page size that does not exist', 13, 31],
+      ['a window smaller than a page', 24, 20],
+    ])('are refused for %s', (_, pageShift, windowShift) => {
+      expect(tables.createWindow(pageShift, windowShift)).toEqual({ status: RTAS_PARAMETER_ERROR });
+      expect(tables.queryWindows().available).toBe(1);
+    });
+
+    it('take the place of the default one once that was removed, and give it back', () => {
+      expect(tables.removeWindow(DEFAULT)).toBe(RTAS_SUCCESS);
+      expect(tables.queryWindows().available).toBe(2);
+      expect(tables.putTce(DEFAULT, 0, 0, 3, 0)).toBe(H_PARAMETER);
+      const { window } = tables.createWindow(12, 28);
+      expect(window).toMatchObject({ base: 0n });
+      expect(tables.resetWindows()).toBe(RTAS_SUCCESS);
+      expect(tables.putTce(DEFAULT, END - PAGE, 0, 3, 0)).toBe(H_SUCCESS);
+      expect(tables.createWindow(12, 28).window).toMatchObject({ base: SECOND_BASE });
+    });
+
+    it.each([0, 0x1234, 0xffff_ffff])('are not removed where there is none: %i', (liobn) => {
+      expect(tables.removeWindow(liobn)).toBe(RTAS_PARAMETER_ERROR);
+    });
+
+    it('belong to a host bridge that is there', () => {
+      const rtas = new Rtas(started.memory, started.qtest);
+      expect(rtas.call('ibm,query-pe-dma-window', [0, 0, 1], 6)[0]).toBe(0xffff_fffd);
+      const wrong = rtas.call('ibm,query-pe-dma-window', [0], 6);
+      expect(wrong).toEqual([0xffff_fffd, 0, 0, 0, 0, 0]);
+    });
+  });
+});

@@ -1,0 +1,289 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
+import { DirectDmaMapping, type BootedMachine, type DeviceDescription } from '@virtio-platform/core';
+import { MEMORY_CONVERSION } from '@virtio-platform/platform-sev';
+import { H_SUCCESS, TCE_FACILITY, type TceFacility } from '@virtio-platform/platform-pseries';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { BlockRing, READ, WRITE } from '../../machine-vhost-user/test/block-ring.ts';
+import { qemuOptionsSchema, type BoardName } from '../src/options.ts';
+import { QemuMachine } from '../src/qemu-machine.ts';
+import { MEMORY, SKIP } from './installed-qemu.ts';
+
+/** Temporary files of this test file alone: others start QEMU at the same time. */
+let temporary = '';
+
+beforeAll(() => {
+  temporary = mkdtempSync(join(tmpdir(), 'virtio-platform-test-'));
+  vi.stubEnv('TMPDIR', temporary);
+});
+afterAll(() => {
+  vi.unstubAllEnvs();
+  rmSync(temporary, { recursive: true });
+});
+
+interface MachineOptions {
+  readonly board?: BoardName;
+  readonly image?: string;
+  readonly capacity?: number;
+  readonly device?: Partial<DeviceDescription>;
+  readonly needs?: ConstructorParameters<typeof QemuMachine>[0]['needs'];
+  readonly machine?: object;
+  readonly memory?: number;
+}
+
+function machine(options: MachineOptions = {}): QemuMachine {
+  const { board = 'q35', image, capacity = 1 << 20 } = options;
+  const request = {
+    memory: options.memory ?? MEMORY[board],
+    device: {
+      type: 'block',
+      interface: 'modern' as const,
+      driverInterface: 'modern' as const,
+      offers: undefined,
+      settings: { capacity, image, readOnly: false, serial: '' },
+      ...options.device,
+    },
+    needs: options.needs ?? [],
+    simulate: undefined,
+    baseDirectory: temporary,
+  };
+  // A register that is asked, so that the small driver of these tests needs to map nothing for messages.
+  return new QemuMachine(request, qemuOptionsSchema.parse({ board, interrupts: 'isr', ...options.machine }));
+}
+
+async function withMachine(
+  options: MachineOptions,
+  use: (booted: BootedMachine) => void | Promise<void>,
+): Promise<void> {
+  const booted = await machine(options).boot();
+  try {
+    await use(booted);
+  } finally {
+    await booted.dispose();
+  }
+}
+
+function ringOf(booted: BootedMachine): BlockRing {
+  return new BlockRing(booted, new DirectDmaMapping(booted.memory, { path: 'physical', capacity: 64 }));
+}
+
+/** Process ids of the children of this process. */
+function children(): number[] {
+  return readFileSync(`/proc/self/task/${process.pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number);
+}
+
+/** Processor time of a process, in user and kernel mode (proc(5), fields 14 and 15). */
+function processorTicks(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return Number(fields[11]) + Number(fields[12]);
+}
+
+/** What a machine that is over may have left: none of it. */
+function traces(): unknown {
+  return {
+    children: children(),
+    descriptors: readdirSync('/proc/self/fd').length,
+    files: readdirSync(temporary).filter((name) => name.startsWith('virtio-platform-')),
+    listeners: process.listenerCount('exit'),
+  };
+}
+
+describe.skipIf(SKIP)('QemuMachine', () => {
+  it('serves an image whose path has every character that means something elsewhere', async () => {
+    const image = join(temporary, `a,b=c "quoted" 'disk' %d.img`);
+    writeFileSync(image, Buffer.alloc(1 << 20, 0x42));
+    await withMachine({ image }, (booted) => {
+      const ring = ringOf(booted);
+      const data = booted.memory.allocate(4096);
+      expect(ring.request(READ, 8, data, 4096)).toBe(0);
+      expect(booted.memory.u8.subarray(data, data + 4096).every((byte) => byte === 0x42)).toBe(true);
+      booted.memory.u8.fill(0x17, data, data + 4096);
+      expect(ring.request(WRITE, 8, data, 4096)).toBe(0);
+      ring.end();
+    });
+    expect(readFileSync(image).subarray(4090, 4100)).toEqual(
+      Buffer.from([...Array(6).fill(0x42), ...Array(4).fill(0x17)]),
+    );
+    expect(readFileSync(image)).toHaveLength(1 << 20);
+  });
+
+  it('leaves nothing behind, boot after boot, on each board', async () => {
+    await withMachine({}, () => {});
+    const before = traces();
+    for (const board of ['pc', 'q35', 'pseries'] as const) {
+      await withMachine({ board }, (booted) => {
+        expect(traces()).not.toEqual(before);
+        const ring = ringOf(booted);
+        expect(ring.request(READ, 0, booted.memory.allocate(512), 512)).toBe(0);
+      });
+      expect(traces()).toEqual(before);
+    }
+  });
+
+  it.each(['pc', 'pseries'] as const)('does not keep a processor busy while nothing happens on %s', async (board) => {
+    const others = children();
+    await withMachine({ board }, async () => {
+      const [pid] = children().filter((child) => !others.includes(child));
+      // The firmware looks for a while before it sleeps.
+      await setTimeout(200);
+      const before = processorTicks(pid!);
+      await setTimeout(1000);
+      // Ticks of 10 ms.
+      expect(processorTicks(pid!) - before).toBeLessThan(40);
+    });
+  });
+
+  it.each(['net', 'console'])('leaves nothing of the loopbacks of a %s', async (type) => {
+    await withMachine({}, () => {});
+    const before = traces();
+    const settings = { mac: '52:54:00:12:34:56', queuePairs: 1, ports: 3 };
+    await withMachine({ device: { type, settings } }, ({ transport }) => expect(transport.deviceType).toBe(type));
+    expect(traces()).toEqual(before);
+  });
+
+  it.each<[string, MachineOptions, string, RegExp]>([
+    ['memory that the board does not take', { memory: 4096 }, 'ERR_MACHINE_MEMORY', /does not take 4KiB/],
+    [
+      'a program that is not there',
+      { machine: { program: '/nonexistent/qemu-system-x86_64' } },
+      'ERR_MACHINE_MISSING',
+      /not installed/,
+    ],
+    ['a program that is none', { machine: { program: '/etc/passwd' } }, 'ERR_MACHINE_START', /cannot be started/],
+    [
+      'arguments that QEMU does not know',
+      { machine: { arguments: ['-frobnicate'] } },
+      'ERR_MACHINE_START',
+      /status 1.*-frobnicate: invalid option/s,
+    ],
+    ['an image that is not there', { image: 'nowhere.img' }, 'ERR_MACHINE_START', /nowhere\.img/],
+    [
+      'a program that speaks something else',
+      { machine: { program: process.execPath } },
+      'ERR_MACHINE_START',
+      /status 9/,
+    ],
+    [
+      'a QEMU that never answers',
+      { machine: { startTimeout: 300, program: '/usr/bin/yes' } },
+      'ERR_MACHINE_START',
+      /./,
+    ],
+    ['a device that QEMU has none of', { device: { type: 'gpu' } }, 'ERR_MACHINE_DEVICE', /type gpu/],
+    [
+      'a legacy driver of a modern device',
+      { device: { driverInterface: 'legacy' } },
+      'ERR_DEVICE_CONFIG',
+      /no legacy interface/,
+    ],
+    [
+      'a modern driver of a legacy device',
+      { device: { interface: 'legacy' } },
+      'ERR_DEVICE_CONFIG',
+      /no common configuration/,
+    ],
+    [
+      'a facility that the board lacks',
+      { needs: [TCE_FACILITY] },
+      'ERR_PLUGIN_FACILITY',
+      /q35 does not have .*TceFacility/,
+    ],
+    [
+      'protected memory on POWER',
+      { board: 'pseries', needs: [MEMORY_CONVERSION] },
+      'ERR_PLUGIN_FACILITY',
+      /pseries does not have .*MemoryConversion/,
+    ],
+  ])('says what is wrong and leaves nothing behind with %s', async (_, options, code, message) => {
+    await withMachine({}, () => {});
+    const before = traces();
+    const start = performance.now();
+    await expect(machine(options).boot()).rejects.toThrow(
+      expect.objectContaining({ code, message: expect.stringMatching(message) }),
+    );
+    expect(performance.now() - start).toBeLessThan(5000);
+    expect(traces()).toEqual(before);
+  });
+
+  it('says that QEMU was killed, in bounded time, and leaves nothing behind', async () => {
+    await withMachine({}, () => {});
+    const before = traces();
+    const others = children();
+    await withMachine({}, (booted) => {
+      const ring = ringOf(booted);
+      const data = booted.memory.allocate(4096);
+      expect(ring.request(READ, 0, data, 4096)).toBe(0);
+      const [pid] = children().filter((child) => !others.includes(child));
+      process.kill(pid!, 'SIGKILL');
+      const start = performance.now();
+      expect(ring.machine.transport.wait(5000)).toBe('lost');
+      expect(performance.now() - start).toBeLessThan(2000);
+      const lost = expect.objectContaining({ code: 'ERR_DEVICE_LOST' });
+      expect(() => booted.transport.readStatus()).toThrow(lost);
+      expect(() => booted.transport.notify(0, 0)).toThrow(lost);
+      expect(() => booted.transport.writeStatus(0)).toThrow(lost);
+    });
+    expect(traces()).toEqual(before);
+  });
+
+  it('gives up a QEMU that stands still in bounded time, and ends it all the same', async () => {
+    await withMachine({}, () => {});
+    const before = traces();
+    const others = children();
+    await withMachine({ machine: { replyTimeout: 2000 } }, (booted) => {
+      const [pid] = children().filter((child) => !others.includes(child));
+      process.kill(pid!, 'SIGSTOP');
+      const start = performance.now();
+      expect(() => booted.transport.readStatus()).toThrow(
+        expect.objectContaining({ code: 'ERR_DEVICE_LOST', message: expect.stringMatching(/did not answer.*2000 ms/) }),
+      );
+      expect(performance.now() - start).toBeLessThan(6000);
+    });
+    expect(traces()).toEqual(before);
+  });
+
+  it.each(['SIGKILL', 'SIGSTOP'])('says in bounded time that nobody makes its hypercalls after %s', async (signal) => {
+    const others = children();
+    await withMachine({ board: 'pseries', needs: [TCE_FACILITY], machine: { replyTimeout: 2000 } }, (booted) => {
+      // The token says which interface it is.
+      // oxlint-disable-next-line typescript/no-unsafe-type-assertion
+      const tables = booted.facilities.get(TCE_FACILITY) as TceFacility;
+      expect(tables.putTce(tables.defaultWindow.liobn, 0, 0, 3, 0)).toBe(H_SUCCESS);
+      const [pid] = children().filter((child) => !others.includes(child));
+      process.kill(pid!, signal);
+      const start = performance.now();
+      expect(() => tables.putTce(tables.defaultWindow.liobn, 0, 0, 0, 0)).toThrow(
+        expect.objectContaining({ code: 'ERR_DEVICE_LOST' }),
+      );
+      expect(performance.now() - start).toBeLessThan(6000);
+    });
+    expect(children()).toEqual(others);
+  });
+
+  it('ends QEMU when the process that booted it ends without disposing', async () => {
+    const test = JSON.stringify(new URL('installed-qemu.ts', import.meta.url).href);
+    const program = `
+      await import('reflect-metadata');
+      const { startBoard } = await import(${test});
+      await startBoard('pc');
+      const { readFileSync } = await import('node:fs');
+      console.log(readFileSync('/proc/self/task/' + process.pid + '/children', 'utf8'));
+      process.exit(0);`;
+    const child = spawn(
+      process.execPath,
+      ['--import', 'tsx', '--conditions=@virtio-platform/source', '--input-type=module', '-e', program],
+      { stdio: ['ignore', 'pipe', 'inherit'] },
+    );
+    let printed = '';
+    child.stdout.on('data', (bytes: Buffer) => (printed += bytes.toString()));
+    await once(child, 'close');
+    const pids = printed.trim().split(' ').map(Number);
+    expect(pids.length).toBeGreaterThan(0);
+    await expect.poll(() => pids.filter((pid) => existsSync(`/proc/${pid}/exe`)), { timeout: 3000 }).toEqual([]);
+  });
+});

@@ -1,0 +1,238 @@
+import {
+  DeviceError,
+  FaultLog,
+  PAGE_SIZE,
+  type AddressSpaceBlueprint,
+  type DeviceAddressSpace,
+  type GuestMemory,
+} from '@virtio-platform/core';
+import type { SharedPages } from '../memory/shared-pages.ts';
+import type { VhostUserConnection } from '../vhost-user-connection.ts';
+import { encodeIotlbMessage, IOTLB_READ, IOTLB_READ_WRITE, IOTLB_WRITE, IotlbMessageType } from './iotlb-message.ts';
+
+const WORD = 0x1_0000_0000;
+/** The number of a page of a 64-bit address is exact in a double. */
+const PAGES_PER_WORD = WORD / PAGE_SIZE;
+
+/** A page as the device reaches it: where it is in guest memory, and what the device may do there. */
+interface TranslatedPage {
+  readonly offset: number;
+  readonly permission: number;
+}
+
+export interface IotlbOptions {
+  readonly memory: GuestMemory;
+  /** How the platform's hardware translates what the device says. */
+  readonly translation: AddressSpaceBlueprint;
+  /** Takes what is refused. */
+  readonly faults: FaultLog;
+  /** Which pages of guest memory are in the file that the back-end got. Nobody else holds any. */
+  readonly pages: SharedPages;
+  /** What the memory table calls the first byte of guest memory. */
+  readonly userAddress: bigint;
+  /** Whether a page that is mapped for writing only may be read too. */
+  readonly writeImpliesRead: boolean;
+}
+
+/**
+ * The I/O translation cache of a back-end that offers ACCESS_PLATFORM, seen from the side that fills it: as QEMU in front of its
+ * emulated IOMMUs. The platform's hardware in software decides; the back-end is told of a page when it asks, and of no other, and
+ * has confirmed that it forgot one before the call that took it away returns. A page is in the file that the back-end has mapped for
+ * just as long, so that one which is not honest finds nothing of the others. Permissions bind only an honest one: what it has mapped, it
+ * has mapped for reading and writing.
+ *
+ * What is kept of the back-end's cache is never more than the platform has mapped, whatever the back-end asks for.
+ */
+export class Iotlb {
+  readonly #connection: VhostUserConnection;
+  readonly #pages: SharedPages;
+  readonly #userAddress: bigint;
+  readonly #writeImpliesRead: boolean;
+  readonly #space: DeviceAddressSpace;
+  /** The same translation, asked without leaving a trace. */
+  readonly #probe: DeviceAddressSpace;
+  /** What the back-end was told, by number of the page of I/O virtual addresses. */
+  readonly #told = new Map<number, TranslatedPage>();
+  /** Pages that the back-end is just being asked to forget. */
+  readonly #leaving = new Set<number>();
+  #generation: number;
+
+  constructor(connection: VhostUserConnection, options: IotlbOptions) {
+    const { memory, translation, faults, pages, userAddress, writeImpliesRead } = options;
+    this.#connection = connection;
+    this.#pages = pages;
+    this.#userAddress = userAddress;
+    this.#writeImpliesRead = writeImpliesRead;
+    this.#space = translation.open(memory, faults, translation.state);
+    this.#probe = translation.open(memory, new FaultLog(), translation.state);
+    this.#generation = this.#probe.generation;
+  }
+
+  /** Pages that the back-end knows. */
+  get size(): number {
+    return this.#told.size;
+  }
+
+  /** Where `length` bytes that the device reads and writes are in guest memory, if they are one run of it; else -1. */
+  locate(low: number, high: number, length: number): number {
+    const start = this.#probe.borrow(low, high, length, 'write');
+    return start === this.#probe.borrow(low, high, length, 'read') ? start : -1;
+  }
+
+  /**
+   * The back-end asks for the page of an address. It is told, unless it may not do there what it wants: then that is a fault, and
+   * there is no answer, since the protocol has none. Waits for nothing. Returns whether it was told. Throws {@link DeviceError} when
+   * the back-end is gone, and {@link HostError}.
+   */
+  miss(low: number, high: number, permission: number): boolean {
+    const start = pageOf(low);
+    const page = this.#translate(start, high);
+    const granted = permission & (page?.permission ?? 0);
+    if (page !== undefined && granted === permission) {
+      this.#tell(start, high, page);
+      return true;
+    }
+    const number = pageNumber(start, high);
+    // DPDK asks for both where it only reads, and goes on with what it was told.
+    const isContent = granted !== 0 && this.#told.has(number);
+    // What was asked before a page was taken away is no request for a page that is not mapped.
+    if (!isContent && !this.#leaving.has(number)) this.#refuse(low, high, 1, permission & ~granted);
+    return false;
+  }
+
+  /**
+   * Tells the back-end of mapped addresses before it asks, and waits until it knows. Nothing happens where they are not mapped after
+   * all. A back-end that does not confirm is given up.
+   */
+  announce(low: number, high: number, length: number): void {
+    const pages: [low: number, high: number, page: TranslatedPage][] = [];
+    const end = low + length;
+    for (let at = pageOf(low); at < end; at += PAGE_SIZE) {
+      const [pageLow, pageHigh] = [at % WORD, high + Math.floor(at / WORD)];
+      const page = this.#translate(pageLow, pageHigh);
+      const told = this.#told.get(pageNumber(pageLow, pageHigh));
+      if (page !== undefined && page.permission !== told?.permission) pages.push([pageLow, pageHigh, page]);
+    }
+    this.#exchange(() => {
+      for (const page of pages) this.#tell(...page);
+      // One that confirms anything has done what came before.
+      if (pages.length > 0) this.#connection.confirm();
+    });
+  }
+
+  /** Tells the back-end again what it was told: one that keeps translations for each queue knows none for a queue that is new. */
+  repeat(): void {
+    this.#exchange(() => {
+      for (const [number, page] of this.#told) this.#post(IotlbMessageType.Update, ...addressOf(number), page);
+      this.#connection.confirm();
+    });
+  }
+
+  /** The back-end says that an access failed. */
+  fail(low: number, high: number, length: number, permission: number): void {
+    this.#refuse(low, high, length, permission);
+  }
+
+  /**
+   * Has the back-end forget what changed since the last time, and waits until it has: to be called after every change. Once it is
+   * gone there is nothing to wait for; one that does not confirm is given up.
+   */
+  refresh(): void {
+    const { generation } = this.#probe;
+    if (generation === this.#generation) return;
+    this.#generation = generation;
+    const stale: [number: number, page: TranslatedPage][] = [];
+    for (const entry of this.#told) if (!this.#isCurrent(...entry)) stale.push(entry);
+    for (const [number] of stale) {
+      this.#told.delete(number);
+      this.#leaving.add(number);
+    }
+    stale.sort(([one], [other]) => one - other);
+    this.#exchange(() => {
+      for (let i = 0; i < stale.length;) {
+        const first = i++;
+        while (i < stale.length && stale[i]![0] === stale[i - 1]![0] + 1) i++;
+        this.#takeBack(stale[first]![0], i - first);
+      }
+      if (stale.length > 0) this.#connection.attend();
+    });
+    this.#leaving.clear();
+    for (const [, { offset }] of stale) this.#pages.release({ offset, size: PAGE_SIZE });
+  }
+
+  /** Talks to the back-end, unless it is gone, or is by that. */
+  #exchange(talk: () => void): void {
+    if (this.#connection.isLost) return;
+    try {
+      talk();
+    } catch (error) {
+      if (!(error instanceof DeviceError)) throw error;
+      this.#connection.lose(`it does not follow what is mapped: ${error.message}`);
+    }
+  }
+
+  #takeBack(number: number, count: number): void {
+    const [low, high] = addressOf(number);
+    const message = { type: IotlbMessageType.Invalidate, low, high, size: count * PAGE_SIZE };
+    this.#connection.command('IOTLB_MSG', encodeIotlbMessage(message));
+  }
+
+  #tell(low: number, high: number, page: TranslatedPage): void {
+    const number = pageNumber(low, high);
+    const told = this.#told.get(number);
+    if (told === undefined) this.#pages.hold({ offset: page.offset, size: PAGE_SIZE });
+    // An update of what is in the cache is ignored. Nothing is taken away, so nobody has to wait for the confirmation.
+    else if (told.permission !== page.permission) this.#post(IotlbMessageType.Invalidate, low, high, told);
+    this.#told.set(number, page);
+    this.#post(IotlbMessageType.Update, low, high, page);
+  }
+
+  #post(type: IotlbMessageType, low: number, high: number, { offset, permission }: TranslatedPage): void {
+    const userAddress = this.#userAddress + BigInt(offset);
+    this.#connection.post(
+      'IOTLB_MSG',
+      encodeIotlbMessage({ type, low, high, size: PAGE_SIZE, userAddress, permission }),
+    );
+  }
+
+  #translate(low: number, high: number): TranslatedPage | undefined {
+    const readable = this.#probe.borrow(low, high, PAGE_SIZE, 'read');
+    const writable = this.#probe.borrow(low, high, PAGE_SIZE, 'write');
+    if (writable >= 0 && (readable >= 0 || this.#writeImpliesRead))
+      return { offset: writable, permission: IOTLB_READ_WRITE };
+    if (writable >= 0) return { offset: writable, permission: IOTLB_WRITE };
+    return readable < 0 ? undefined : { offset: readable, permission: IOTLB_READ };
+  }
+
+  /** Whether what the back-end was told still holds. That more is permitted by now takes nothing away. */
+  #isCurrent(number: number, { offset, permission }: TranslatedPage): boolean {
+    const page = this.#translate(...addressOf(number));
+    return page?.offset === offset && (permission & ~page.permission) === 0;
+  }
+
+  /** Records why an access is refused. An address that is mapped after all was so only before, or only is now. */
+  #refuse(low: number, high: number, length: number, permission: number): void {
+    for (const [bit, access] of [
+      [IOTLB_READ, 'read'],
+      [IOTLB_WRITE, 'write'],
+    ] as const) {
+      if ((permission & bit) === 0 || this.#space.borrow(low, high, length, access) < 0) continue;
+      const address = (BigInt(high) << 32n) | BigInt(low);
+      this.#space.faults.record({ address, length, access, cause: 'unmapped' });
+    }
+  }
+}
+
+/** The address of the page that an address is in; low words. */
+function pageOf(low: number): number {
+  return low - (low % PAGE_SIZE);
+}
+
+function pageNumber(low: number, high: number): number {
+  return high * PAGES_PER_WORD + low / PAGE_SIZE;
+}
+
+/** Low and high word of the address of a page. */
+function addressOf(number: number): [low: number, high: number] {
+  return [(number % PAGES_PER_WORD) * PAGE_SIZE, Math.floor(number / PAGES_PER_WORD)];
+}

@@ -1,0 +1,91 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import {
+  FeatureSet,
+  VIRTIO_F_ACCESS_PLATFORM,
+  VIRTIO_F_RING_PACKED,
+  VIRTIO_F_VERSION_1,
+  type BootedMachine,
+  type MachineRequest,
+} from '@virtio-platform/core';
+import { simulateVfio, VFIO_CONTAINER, vfioOptionsSchema } from '@virtio-platform/platform-vfio';
+import type { IotlbPolicy, VhostUserOptions } from '../src/options.ts';
+import { VhostUserMachine } from '../src/vhost-user-machine.ts';
+
+const hasDpdk = ((): boolean => {
+  try {
+    execFileSync('pkg-config', ['--exists', 'libdpdk']);
+    execFileSync('gcc', ['--version'], { stdio: 'ignore' });
+    return true;
+  } catch {
+    return false;
+  }
+})();
+
+/** Whether tests of the real back-end are skipped: never in CI, where they fail instead. */
+export const SKIP: boolean = !hasDpdk && process.env['CI'] === undefined;
+if (SKIP) {
+  console.warn('DPDK is not installed, so its tests are skipped: apt-get install gcc libc6-dev pkg-config libdpdk-dev');
+}
+
+/** Compiles the back-end into a folder of its own. Removing that is the caller's. */
+export function buildNetEcho(): { readonly program: string; readonly remove: () => void } {
+  const folder = mkdtempSync(join(tmpdir(), 'virtio-platform-net-echo-'));
+  const program = join(folder, 'net-echo');
+  const remove = (): void => rmSync(folder, { recursive: true });
+  try {
+    const flags = execFileSync('pkg-config', ['--cflags', 'libdpdk'], { encoding: 'utf8' }).trim().split(/\s+/);
+    const source = join(import.meta.dirname, 'net-echo.c');
+    const libraries = ['-lrte_vhost', '-lrte_mbuf', '-lrte_mempool', '-lrte_eal'];
+    execFileSync('gcc', ['-O2', '-Wall', '-Wextra', '-Werror', ...flags, source, '-o', program, ...libraries]);
+  } catch (error) {
+    remove();
+    throw error;
+  }
+  return { program, remove };
+}
+
+const MEMORY: number = 4 << 20;
+
+export const OFFERS: FeatureSet = FeatureSet.of(VIRTIO_F_VERSION_1, VIRTIO_F_ACCESS_PLATFORM, VIRTIO_F_RING_PACKED);
+
+export interface NetOptions {
+  readonly iotlb?: Partial<IotlbPolicy>;
+  readonly offers?: FeatureSet | 'all';
+  readonly machine?: Partial<VhostUserOptions>;
+}
+
+/** Boots a network device on the back-end, in front of a process's container, hands over, and ends it on every way out. */
+export async function withNetDevice(
+  program: string,
+  { iotlb, offers = OFFERS, machine }: NetOptions,
+  use: (machine: BootedMachine) => void | Promise<void>,
+): Promise<void> {
+  const request: MachineRequest = {
+    memory: MEMORY,
+    device: {
+      type: 'net',
+      interface: 'modern',
+      driverInterface: 'modern',
+      offers: offers === 'all' ? undefined : offers,
+      settings: { mac: '52:54:00:12:34:56', queuePairs: 1 },
+    },
+    needs: [VFIO_CONTAINER],
+    simulate: (memory) => simulateVfio(memory, vfioOptionsSchema.parse({})),
+    baseDirectory: tmpdir(),
+  };
+  const booted = await new VhostUserMachine(request, {
+    command: [program, '{socket}'],
+    startTimeout: 20_000,
+    replyTimeout: 5000,
+    iotlb: { tell: 'on-miss', writeImpliesRead: true, ...iotlb },
+    ...machine,
+  }).boot();
+  try {
+    await use(booted);
+  } finally {
+    await booted.dispose();
+  }
+}

@@ -1,0 +1,154 @@
+import {
+  DeviceError,
+  FeatureSet,
+  legacyPageFrame,
+  transportCarries,
+  type InterruptMessages,
+  type QueueAddresses,
+  type Transport,
+  type WaitResult,
+} from '@virtio-platform/core';
+import { identifyDevice } from './device-identity.ts';
+import { DeviceInterrupts } from './device-interrupts.ts';
+import type { PciFunction } from './pci-function.ts';
+import { CONFIG_VECTOR, QUEUE_VECTOR, type PciInterrupts } from './pci-interrupts.ts';
+import { RegisterWindow } from './register-window.ts';
+
+/** The registers in BAR 0 (specification 1.4 section 4.1.4.10). */
+const DEVICE_FEATURES = 0;
+const DRIVER_FEATURES = 4;
+const QUEUE_ADDRESS = 8;
+const QUEUE_SIZE = 12;
+const QUEUE_SELECT = 14;
+const QUEUE_NOTIFY = 16;
+const DEVICE_STATUS = 18;
+const ISR_STATUS = 19;
+/** With messages enabled these come between, and device configuration behind them. */
+const CONFIG_VECTOR_REGISTER = 20;
+const QUEUE_VECTOR_REGISTER = 22;
+const CONFIG = 20;
+const CONFIG_WITH_MESSAGES = 24;
+
+/** The legacy interface does not say how many queues there are: as many as have a size. */
+const MOST_QUEUES = 64;
+/** Offered by QEMU to see who accepts everything (VIRTIO_F_BAD_FEATURE). No driver knows it. */
+const BAD_FEATURE = 30;
+
+/**
+ * The interface from before specification 1.0 of a virtio device on PCI: one block of registers, of which a queue is told by its
+ * page frame number. There is no FEATURES_OK, and no feature beyond bit 31.
+ */
+export class PciLegacyTransport implements Transport {
+  readonly interface = 'legacy';
+  readonly deviceType: string;
+  readonly carries: FeatureSet = transportCarries('legacy').without(BAD_FEATURE);
+  readonly queueCount: number;
+  readonly #registers: RegisterWindow;
+  readonly #interrupts: DeviceInterrupts;
+  /** Features the driver is not shown. */
+  readonly #hidden: FeatureSet;
+
+  /** Throws {@link DeviceError} `ERR_DEVICE_CONFIG` for a function without this interface. */
+  constructor(pci: PciFunction, interrupts: PciInterrupts, hidden: FeatureSet = FeatureSet.EMPTY) {
+    const { type, isTransitional } = identifyDevice(pci);
+    const bar = isTransitional ? pci.openBar(0) : undefined;
+    if (bar === undefined || bar.size < CONFIG_WITH_MESSAGES) {
+      throw new DeviceError('ERR_DEVICE_CONFIG', `${pci.name} has no legacy interface`, {
+        hint: 'use driver.interface: modern, or a device with device.interface: legacy or transitional',
+      });
+    }
+    this.deviceType = type;
+    this.#registers = new RegisterWindow(pci, 'legacy registers', 0, 0, bar.size);
+    this.#interrupts = new DeviceInterrupts(pci.name, interrupts, this.#registers, ISR_STATUS);
+    this.#hidden = hidden.with(BAD_FEATURE);
+    this.queueCount = this.#countQueues();
+  }
+
+  get interruptMessages(): InterruptMessages | undefined {
+    return this.#interrupts.messages;
+  }
+
+  readDeviceFeatures(): FeatureSet {
+    return new FeatureSet(BigInt(this.#registers.read(DEVICE_FEATURES, 4))).minus(this.#hidden);
+  }
+
+  writeDriverFeatures(features: FeatureSet): void {
+    this.#registers.write(DRIVER_FEATURES, 4, Number(BigInt.asUintN(32, features.bits)));
+  }
+
+  readStatus(): number {
+    return this.#registers.read(DEVICE_STATUS, 1);
+  }
+
+  writeStatus(status: number): void {
+    this.#registers.write(DEVICE_STATUS, 1, status);
+    if (status === 0) this.#interrupts.disable();
+  }
+
+  maxQueueSize(queue: number): number {
+    this.#select(queue);
+    return this.#registers.read(QUEUE_SIZE, 2);
+  }
+
+  /** Throws {@link DmaError} for a ring that has no page frame number, and `RangeError` for one of another size than the device's. */
+  enableQueue(queue: number, addresses: QueueAddresses): void {
+    const frame = legacyPageFrame(addresses);
+    const size = this.maxQueueSize(queue);
+    if (size !== addresses.size) throw new RangeError(`queue ${queue} has ${size} entries, not ${addresses.size}`);
+    const interrupts = this.#interrupts;
+    if (interrupts.enable()) interrupts.setVector(this.#registers, CONFIG_VECTOR_REGISTER, CONFIG_VECTOR);
+    this.#select(queue);
+    if (interrupts.hasMessages) interrupts.setVector(this.#registers, QUEUE_VECTOR_REGISTER, QUEUE_VECTOR);
+    this.#registers.write(QUEUE_ADDRESS, 4, frame);
+  }
+
+  /** The feature is beyond bit 31, so that nobody can have negotiated it. */
+  resetQueue(_queue: number): void {
+    throw new TypeError('RING_RESET was not negotiated');
+  }
+
+  isQueueReset(queue: number): boolean {
+    this.#select(queue);
+    return this.#registers.read(QUEUE_ADDRESS, 4) === 0;
+  }
+
+  /** Hot: no allocation. */
+  notify(queue: number, _next: number): void {
+    this.#registers.write(QUEUE_NOTIFY, 2, queue);
+  }
+
+  wait(timeoutMs: number): WaitResult {
+    return this.#interrupts.wait(timeoutMs);
+  }
+
+  configGeneration(): number {
+    return 0;
+  }
+
+  readConfig(offset: number, target: Uint8Array): void {
+    this.#registers.readBytes(this.#config + offset, target);
+  }
+
+  writeConfig(offset: number, source: Uint8Array): void {
+    this.#registers.writeBytes(this.#config + offset, source);
+  }
+
+  /** The function stays its machine's. */
+  dispose(): void {
+    this.#interrupts.dispose();
+  }
+
+  get #config(): number {
+    return this.#interrupts.hasMessages ? CONFIG_WITH_MESSAGES : CONFIG;
+  }
+
+  #countQueues(): number {
+    let count = 0;
+    while (count < MOST_QUEUES && this.maxQueueSize(count) !== 0) count++;
+    return count;
+  }
+
+  #select(queue: number): void {
+    this.#registers.write(QUEUE_SELECT, 2, queue);
+  }
+}

@@ -1,0 +1,183 @@
+import {
+  DeviceError,
+  FeatureSet,
+  transportCarries,
+  VIRTIO_F_NOTIF_CONFIG_DATA,
+  VIRTIO_F_RING_RESET,
+  type InterruptMessages,
+  type QueueAddresses,
+  type Transport,
+  type WaitResult,
+} from '@virtio-platform/core';
+import { identifyDevice } from './device-identity.ts';
+import { DeviceInterrupts } from './device-interrupts.ts';
+import { NotificationRegisters } from './notification-registers.ts';
+import type { PciFunction } from './pci-function.ts';
+import { CONFIG_VECTOR, QUEUE_VECTOR, type PciInterrupts } from './pci-interrupts.ts';
+import type { RegisterWindow } from './register-window.ts';
+import { findVirtioRegisters, type VirtioRegisters } from './virtio-capabilities.ts';
+
+/** struct virtio_pci_common_cfg (specification 1.4 section 4.1.4.3). */
+const DEVICE_FEATURE_SELECT = 0x00;
+const DEVICE_FEATURE = 0x04;
+const DRIVER_FEATURE_SELECT = 0x08;
+const DRIVER_FEATURE = 0x0c;
+const CONFIG_MSIX_VECTOR = 0x10;
+const NUM_QUEUES = 0x12;
+const DEVICE_STATUS = 0x14;
+const CONFIG_GENERATION = 0x15;
+const QUEUE_SELECT = 0x16;
+const QUEUE_SIZE = 0x18;
+const QUEUE_MSIX_VECTOR = 0x1a;
+const QUEUE_ENABLE = 0x1c;
+/** Descriptor, driver and device area, each as low and high word. */
+const QUEUE_AREAS = 0x20;
+const QUEUE_RESET = 0x3a;
+
+/** Features with registers of their own, behind those that every device has, and where these end. */
+const LATER_REGISTERS: readonly (readonly [bit: number, end: number])[] = [
+  [VIRTIO_F_NOTIF_CONFIG_DATA, 0x3a],
+  [VIRTIO_F_RING_RESET, 0x3c],
+];
+
+/** Words of feature bits: 128 bits exist, and a device answers 0 for those it does not have. */
+const FEATURE_WORDS = 4;
+const MOST_QUEUES = 1024;
+
+/**
+ * The modern interface of a virtio device on PCI (specification 1.4 section 4.1). Knows nothing of how the function is reached.
+ * Whatever the registers say is checked before it is used; none says more than what this driver does to its own device.
+ */
+export class PciModernTransport implements Transport {
+  readonly interface = 'modern';
+  readonly deviceType: string;
+  readonly carries: FeatureSet = transportCarries('pci');
+  /** Behind most functions is QEMU. */
+  readonly unmarkedLengths = true;
+  readonly queueCount: number;
+  readonly #registers: VirtioRegisters;
+  readonly #interrupts: DeviceInterrupts;
+  readonly #notifications: NotificationRegisters;
+  /** Features the driver is not shown: what nobody wants, and what the device offers without the registers for it. */
+  readonly #hidden: FeatureSet;
+  #accepted = FeatureSet.EMPTY;
+
+  /** Throws {@link DeviceError} `ERR_DEVICE_CONFIG` for a function that is not a virtio device with a modern interface. */
+  constructor(pci: PciFunction, interrupts: PciInterrupts, hidden: FeatureSet = FeatureSet.EMPTY) {
+    this.deviceType = identifyDevice(pci).type;
+    this.#registers = findVirtioRegisters(pci);
+    this.#interrupts = new DeviceInterrupts(pci.name, interrupts, this.#registers.isr, 0);
+    const { length } = this.#registers.common;
+    this.#hidden = LATER_REGISTERS.reduce((set, [bit, end]) => (end > length ? set.with(bit) : set), hidden);
+    this.queueCount = this.#registers.common.read(NUM_QUEUES, 2);
+    if (this.queueCount > MOST_QUEUES)
+      throw new DeviceError('ERR_DEVICE_CONFIG', `${pci.name} says that it has ${this.queueCount} queues`);
+    this.#notifications = new NotificationRegisters(pci.name, this.#registers, this.queueCount);
+  }
+
+  get interruptMessages(): InterruptMessages | undefined {
+    return this.#interrupts.messages;
+  }
+
+  readDeviceFeatures(): FeatureSet {
+    const { common } = this.#registers;
+    let bits = 0n;
+    for (let word = 0; word < FEATURE_WORDS; word++) {
+      common.write(DEVICE_FEATURE_SELECT, 4, word);
+      bits |= BigInt(common.read(DEVICE_FEATURE, 4)) << BigInt(32 * word);
+    }
+    return new FeatureSet(bits).minus(this.#hidden);
+  }
+
+  writeDriverFeatures(features: FeatureSet): void {
+    const { common } = this.#registers;
+    // The words behind the last that has a bit keep the 0 of reset: some devices have two only.
+    for (let word = 0; word < FEATURE_WORDS; word++) {
+      const bits = Number(BigInt.asUintN(32, features.bits >> BigInt(32 * word)));
+      if (bits === 0 && word >= 2) continue;
+      common.write(DRIVER_FEATURE_SELECT, 4, word);
+      common.write(DRIVER_FEATURE, 4, bits);
+    }
+    this.#accepted = features;
+  }
+
+  readStatus(): number {
+    return this.#registers.common.read(DEVICE_STATUS, 1);
+  }
+
+  /** A reset forgets the vectors too, so the messages end with it. */
+  writeStatus(status: number): void {
+    this.#registers.common.write(DEVICE_STATUS, 1, status);
+    if (status !== 0) return;
+    this.#accepted = FeatureSet.EMPTY;
+    this.#interrupts.disable();
+  }
+
+  maxQueueSize(queue: number): number {
+    if (queue >= this.queueCount) return 0;
+    this.#select(queue);
+    return this.#registers.common.read(QUEUE_SIZE, 2);
+  }
+
+  enableQueue(queue: number, { size, words }: QueueAddresses): void {
+    const { common } = this.#registers;
+    const interrupts = this.#interrupts;
+    if (interrupts.enable()) interrupts.setVector(common, CONFIG_MSIX_VECTOR, CONFIG_VECTOR);
+    this.#select(queue);
+    common.write(QUEUE_SIZE, 2, size);
+    this.#notifications.locateSelected(queue, this.#accepted);
+    if (interrupts.hasMessages) interrupts.setVector(common, QUEUE_MSIX_VECTOR, QUEUE_VECTOR);
+    for (let word = 0; word < 6; word++) common.write(QUEUE_AREAS + 4 * word, 4, words[word]!);
+    common.write(QUEUE_ENABLE, 2, 1);
+  }
+
+  resetQueue(queue: number): void {
+    if (!this.#accepted.has(VIRTIO_F_RING_RESET)) throw new TypeError('RING_RESET was not negotiated');
+    this.#select(queue);
+    this.#registers.common.write(QUEUE_RESET, 2, 1);
+  }
+
+  isQueueReset(queue: number): boolean {
+    if (queue >= this.queueCount) return true;
+    const { common } = this.#registers;
+    this.#select(queue);
+    const isResetting = this.#accepted.has(VIRTIO_F_RING_RESET) && common.read(QUEUE_RESET, 2) !== 0;
+    return !isResetting && common.read(QUEUE_ENABLE, 2) === 0;
+  }
+
+  /** Hot: no allocation. */
+  notify(queue: number, next: number): void {
+    this.#notifications.notify(queue, next);
+  }
+
+  wait(timeoutMs: number): WaitResult {
+    return this.#interrupts.wait(timeoutMs);
+  }
+
+  configGeneration(): number {
+    return this.#registers.common.read(CONFIG_GENERATION, 1);
+  }
+
+  readConfig(offset: number, target: Uint8Array): void {
+    this.#device(offset, target.length).readBytes(offset, target);
+  }
+
+  writeConfig(offset: number, source: Uint8Array): void {
+    this.#device(offset, source.length).writeBytes(offset, source);
+  }
+
+  /** The function stays its machine's. */
+  dispose(): void {
+    this.#interrupts.dispose();
+  }
+
+  #select(queue: number): void {
+    this.#registers.common.write(QUEUE_SELECT, 2, queue);
+  }
+
+  #device(offset: number, length: number): RegisterWindow {
+    const { device } = this.#registers;
+    if (device !== undefined && offset + length <= device.length) return device;
+    throw new RangeError(`bytes ${offset}..${offset + length} of ${device?.length ?? 0} of device configuration`);
+  }
+}

@@ -1,0 +1,218 @@
+import {
+  FeatureSet,
+  GuestMemory,
+  VIRTIO_F_NOTIF_CONFIG_DATA,
+  VIRTIO_F_NOTIFICATION_DATA,
+  VIRTIO_F_RING_PACKED,
+  VIRTIO_F_RING_RESET,
+  VIRTIO_F_VERSION_1,
+  DirectDmaMapping,
+} from '@virtio-platform/core';
+import { describeTransport } from '@virtio-platform/conformance';
+import { describe, expect, it } from 'vitest';
+import { NO_MESSAGES } from '../src/pci-interrupts.ts';
+import { PciModernTransport } from '../src/pci-modern-transport.ts';
+import { PolledMessages } from '../src/polled-messages.ts';
+import { CONFIG_BYTES, ISR, ModernDevice, type ModernDeviceOptions } from './modern-device.ts';
+
+const ADDRESSES = { size: 8, words: Uint32Array.of(0x1000, 1, 0x2000, 2, 0x3000, 3) };
+
+function open(options: ModernDeviceOptions = {}): { device: ModernDevice; transport: PciModernTransport } {
+  const device = new ModernDevice(options);
+  return { device, transport: new PciModernTransport(device, NO_MESSAGES) };
+}
+
+function withFeatures(...bits: number[]): ReturnType<typeof open> {
+  const features = FeatureSet.of(VIRTIO_F_VERSION_1, ...bits);
+  const opened = open({ features });
+  opened.transport.writeDriverFeatures(features);
+  return opened;
+}
+
+/** With messages, whose memory is at `address`. */
+function withMessages(options: ModernDeviceOptions = {}): {
+  device: ModernDevice;
+  transport: PciModernTransport;
+  memory: GuestMemory;
+  address: number;
+} {
+  const device = new ModernDevice(options);
+  const memory = new GuestMemory(new SharedArrayBuffer(0x10000));
+  const transport = new PciModernTransport(device, new PolledMessages(device, memory, 2));
+  const messages = transport.interruptMessages!;
+  const region = new DirectDmaMapping(memory, { path: 'physical', capacity: 4 }).allocateCoherent(messages.bytes, 4);
+  messages.receiveIn(region);
+  return { device, transport, memory, address: region.address };
+}
+
+describeTransport('PciModernTransport', {
+  setup: () => ({ transport: open().transport, configBytes: CONFIG_BYTES }),
+});
+
+describe('PciModernTransport', () => {
+  it('reads all feature bits, and hides those that it is told to hide', () => {
+    const features = FeatureSet.of(0, 31, VIRTIO_F_VERSION_1, VIRTIO_F_RING_PACKED, 63);
+    const device = new ModernDevice({ features });
+    expect(new PciModernTransport(device, NO_MESSAGES).readDeviceFeatures().bits).toBe(features.bits);
+    const hidden = FeatureSet.of(31, VIRTIO_F_RING_PACKED);
+    const transport = new PciModernTransport(device, NO_MESSAGES, hidden);
+    expect(transport.readDeviceFeatures().bits).toBe(FeatureSet.of(0, VIRTIO_F_VERSION_1, 63).bits);
+    transport.writeDriverFeatures(FeatureSet.of(0, VIRTIO_F_VERSION_1, 63));
+    expect(device.driverFeatures).toBe(FeatureSet.of(0, VIRTIO_F_VERSION_1, 63).bits);
+  });
+
+  it.each([
+    [0x38, []],
+    [0x3a, [VIRTIO_F_NOTIF_CONFIG_DATA]],
+    [0x3c, [VIRTIO_F_NOTIF_CONFIG_DATA, VIRTIO_F_RING_RESET]],
+  ])('hides features whose registers %d bytes do not have', (commonBytes, shown) => {
+    const features = FeatureSet.of(VIRTIO_F_VERSION_1, VIRTIO_F_NOTIF_CONFIG_DATA, VIRTIO_F_RING_RESET);
+    const offered = open({ features, commonBytes }).transport.readDeviceFeatures();
+    expect([...offered.without(VIRTIO_F_VERSION_1)]).toEqual(shown);
+  });
+
+  it('tells the device where a queue is, and then enables it', () => {
+    const { device, transport } = open();
+    expect([0, 1, 2, 3].map((queue) => transport.maxQueueSize(queue))).toEqual([16, 32, 64, 0]);
+    device.registers.log.length = 0;
+    transport.enableQueue(1, ADDRESSES);
+    expect(device.registers.log[0]).toBe('0x16=0x1/2');
+    expect(device.registers.log.at(-1)).toBe('0x1c=0x1/2');
+    expect(device.queueRegister(1, 0x18, 2)).toBe(8);
+    expect([0, 1, 2, 3, 4, 5].map((word) => device.queueRegister(1, 0x20 + 4 * word, 4))).toEqual([...ADDRESSES.words]);
+    expect(transport.isQueueReset(1)).toBe(false);
+    expect(transport.isQueueReset(0)).toBe(true);
+    transport.writeStatus(0);
+    expect(transport.isQueueReset(1)).toBe(true);
+  });
+
+  it('notifies each queue at its place', () => {
+    const { device, transport } = open({ notifyMultiplier: 16, notifyOff: (queue) => 5 - queue });
+    for (const queue of [0, 2]) transport.enableQueue(queue, ADDRESSES);
+    device.registers.log.length = 0;
+    transport.notify(0, 7);
+    transport.notify(2, 7);
+    expect(device.registers.log).toEqual(['0x350=0x0/2', '0x330=0x2/2']);
+  });
+
+  it('says with the notification where the next buffer is, and calls a queue what the device calls it', () => {
+    const withData = withFeatures(VIRTIO_F_NOTIFICATION_DATA);
+    withData.transport.enableQueue(1, ADDRESSES);
+    withData.device.registers.log.length = 0;
+    withData.transport.notify(1, 0x8003);
+    expect(withData.device.registers.log).toEqual(['0x304=0x80030001/4']);
+
+    const named = withFeatures(VIRTIO_F_NOTIF_CONFIG_DATA);
+    named.transport.enableQueue(1, ADDRESSES);
+    named.device.registers.log.length = 0;
+    named.transport.notify(1, 3);
+    expect(named.device.registers.log).toEqual(['0x304=0x701/2']);
+
+    const both = withFeatures(VIRTIO_F_NOTIFICATION_DATA, VIRTIO_F_NOTIF_CONFIG_DATA);
+    both.transport.enableQueue(1, ADDRESSES);
+    both.device.registers.log.length = 0;
+    both.transport.notify(1, 3);
+    expect(both.device.registers.log).toEqual(['0x304=0x30701/4']);
+  });
+
+  it.each<[string, ModernDeviceOptions, number[]]>([
+    ['at the end', { notifyBytes: 8, notifyOff: () => 2 }, []],
+    ['beyond the end', { notifyMultiplier: 0x8000_0000, notifyOff: () => 0xffff }, []],
+    ['half beyond the end', { notifyBytes: 2, notifyOff: () => 0 }, [VIRTIO_F_NOTIFICATION_DATA]],
+    ['across the width', { notifyMultiplier: 2, notifyOff: () => 1 }, [VIRTIO_F_NOTIFICATION_DATA]],
+  ])('enables no queue with its notification register %s', (_, options, bits) => {
+    const features = FeatureSet.of(VIRTIO_F_VERSION_1, ...bits);
+    const { device, transport } = open({ ...options, features });
+    transport.writeDriverFeatures(features);
+    const refusal = expect.objectContaining({ code: 'ERR_DEVICE_CONFIG', message: expect.stringMatching(/queue 0/) });
+    expect(() => transport.enableQueue(0, ADDRESSES)).toThrow(refusal);
+    expect(device.queueRegister(0, 0x1c, 2)).toBe(0);
+  });
+
+  it('resets one queue where that was negotiated, and waits for the device to have done so', () => {
+    const { device, transport } = withFeatures(VIRTIO_F_RING_RESET);
+    transport.enableQueue(2, ADDRESSES);
+    transport.resetQueue(2);
+    expect(device.queueRegister(2, 0x3a, 2)).toBe(1);
+    expect(transport.isQueueReset(2)).toBe(false);
+    device.setQueueRegister(2, 0x1c, 0);
+    expect(transport.isQueueReset(2)).toBe(false);
+    device.setQueueRegister(2, 0x3a, 0);
+    expect(transport.isQueueReset(2)).toBe(true);
+    transport.writeStatus(0);
+    expect(() => transport.resetQueue(2)).toThrow(TypeError);
+  });
+
+  it('reads and writes device configuration within its window only', () => {
+    const { device, transport } = open();
+    const bytes = new Uint8Array(CONFIG_BYTES);
+    transport.readConfig(0, bytes);
+    expect([...bytes]).toEqual([0x10, 0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x17]);
+    device.registers.log.length = 0;
+    transport.writeConfig(6, Uint8Array.of(9));
+    expect(device.registers.log).toEqual(['0x206=0x9/1']);
+    for (const offset of [-1, 1, 8, 0x1000]) {
+      expect(() => transport.readConfig(offset, new Uint8Array(8))).toThrow(RangeError);
+      expect(() => transport.writeConfig(offset, new Uint8Array(8))).toThrow(RangeError);
+    }
+    expect(device.registers.log).toHaveLength(1);
+  });
+
+  it('refuses a device that says it has more queues than anybody has', () => {
+    const device = new ModernDevice();
+    device.registers.poke(0x12, 2, 0xffff);
+    expect(() => new PciModernTransport(device, NO_MESSAGES)).toThrow(/65535 queues/);
+  });
+
+  it('waits by the ISR register, which reading takes back', () => {
+    const { device, transport } = open();
+    expect(transport.interruptMessages).toBeUndefined();
+    device.registers.poke(ISR, 1, 1);
+    expect([transport.wait(0), transport.wait(0)]).toEqual(['notified', 'timeout']);
+    const start = performance.now();
+    expect(transport.wait(20)).toBe('timeout');
+    expect(performance.now() - start).toBeGreaterThanOrEqual(20);
+  });
+
+  it('waits by messages from the first queue to the next reset', () => {
+    const { device, transport, memory, address } = withMessages();
+    transport.enableQueue(0, ADDRESSES);
+    transport.enableQueue(1, ADDRESSES);
+    expect(device.registers.peek(0x10, 2)).toBe(0);
+    expect([0, 1, 2].map((queue) => device.queueRegister(queue, 0x1a, 2))).toEqual([1, 1, 0xffff]);
+    device.registers.poke(ISR, 1, 1);
+    expect(transport.wait(0)).toBe('timeout');
+    memory.u32[address / 4 + 1] = 1;
+    expect([transport.wait(0), transport.wait(0)]).toEqual(['notified', 'timeout']);
+    transport.writeStatus(0);
+    expect(device.config.peek(0x42, 2) & 0x8000).toBe(0);
+    expect(transport.wait(0)).toBe('notified');
+  });
+
+  it.each([0, 1])('refuses a device that takes only %d vectors', (vectors) => {
+    const { transport } = withMessages({ vectors });
+    expect(() => transport.enableQueue(0, ADDRESSES)).toThrow(
+      expect.objectContaining({ code: 'ERR_DEVICE_CONFIG', message: expect.stringContaining(`vector ${vectors}`) }),
+    );
+  });
+
+  it('says that a device is gone: by a result where it waits, by an error elsewhere', () => {
+    const { device, transport } = open();
+    transport.enableQueue(0, ADDRESSES);
+    device.isGone = true;
+    expect(transport.wait(1000)).toBe('lost');
+    const lost = expect.objectContaining({ code: 'ERR_DEVICE_LOST' });
+    expect(() => transport.readStatus()).toThrow(lost);
+    expect(() => transport.writeStatus(0)).toThrow(lost);
+    expect(() => transport.notify(0, 0)).toThrow(lost);
+    transport.dispose();
+  });
+
+  it('is disposed of with messages on, even when the device is gone', () => {
+    const { device, transport } = withMessages();
+    transport.enableQueue(0, ADDRESSES);
+    device.isGone = true;
+    transport.dispose();
+    expect(() => transport.readStatus()).toThrow(/pulled out/);
+  });
+});

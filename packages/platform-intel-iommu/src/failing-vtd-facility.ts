@@ -1,0 +1,50 @@
+import { FailurePlan, type FailureSchedule } from '@virtio-platform/core';
+import { readCapabilities } from './vtd-capabilities.ts';
+import type { VtdFacility } from './vtd-facility.ts';
+import { GLOBAL, GRANULARITY_MASK, IOTLB_INVALIDATE, IOTLB_REQUEST_SHIFT } from './vtd-registers.ts';
+
+/**
+ * A remapping unit that does not do some invalidations of pages and domains: the command gets lost, and the register says that nothing was
+ * invalidated. So what is behind it, in software or not, goes on with the translations it has. Those of everything are let through, for
+ * without the first of them nothing works. Hot: no allocation.
+ */
+export class FailingVtdFacility implements VtdFacility {
+  readonly #inner: VtdFacility;
+  readonly #plan: FailurePlan;
+  /** Where the command is: the unit says it, and is asked with the first use. */
+  #iotlb: number | undefined;
+  /** Whether the register answers for a command that got lost. */
+  #isLost = false;
+
+  constructor(inner: VtdFacility, schedule: FailureSchedule) {
+    this.#inner = inner;
+    this.#plan = new FailurePlan(schedule);
+  }
+
+  get sourceId(): number {
+    return this.#inner.sourceId;
+  }
+
+  read32(offset: number): number {
+    return this.#inner.read32(offset);
+  }
+
+  write32(offset: number, value: number): void {
+    this.#inner.write32(offset, value);
+  }
+
+  read64(offset: number, words: Uint32Array): void {
+    if (this.#isLost && offset === this.#iotlb) words.fill(0, 0, 2);
+    else this.#inner.read64(offset, words);
+  }
+
+  write64(offset: number, low: number, high: number): void {
+    this.#iotlb ??= readCapabilities(this.#inner).iotlb;
+    if (offset === this.#iotlb && high >= IOTLB_INVALIDATE) {
+      const granularity = (high >>> IOTLB_REQUEST_SHIFT) & GRANULARITY_MASK;
+      this.#isLost = granularity !== GLOBAL && this.#plan.next();
+      if (this.#isLost) return;
+    }
+    this.#inner.write64(offset, low, high);
+  }
+}

@@ -1,0 +1,123 @@
+import { formatByteSize, PAGE_SIZE, type FailureSchedule } from '@virtio-platform/core';
+import { z } from 'zod';
+import { byteSize } from './byte-size.ts';
+import type { OnLostInvalidation } from './translated-domain.ts';
+import { ADDRESS_WIDTHS, type AddressWidth } from './vtd-capabilities.ts';
+
+/**
+ * `translated`: page tables, and each mapping gets addresses of its own. `pass-through`: the unit lets the device's addresses through.
+ * `identity`: page tables that are filled one to one, once.
+ */
+export const DOMAINS = ['translated', 'pass-through', 'identity'] as const;
+export type Domain = (typeof DOMAINS)[number];
+
+/** What fails on purpose beneath the platform; an empty schedule never does. */
+export interface IntelIommuFailures {
+  /** Invalidations of pages and of domains: the unit does not do them, and says so. */
+  readonly invalidation: FailureSchedule;
+}
+
+/** The remapping unit of the simulated machine. */
+export interface SimulatedUnitOptions {
+  readonly addressWidth: AddressWidth;
+  readonly passThrough: boolean;
+  readonly cachingMode: boolean;
+  readonly faultRecords: number;
+}
+
+export interface IntelIommuOptions {
+  readonly domain: Domain;
+  /** Bits of an I/O virtual address: 39 are three levels of page tables, 48 are four. */
+  readonly addressWidth: AddressWidth;
+  /** Bytes of I/O virtual addresses that are handed out, the highest below 2 GiB. */
+  readonly aperture: number;
+  readonly largePages: boolean;
+  readonly onLostInvalidation: OnLostInvalidation;
+  /** Whether the unit stands before devices that do not offer ACCESS_PLATFORM too. */
+  readonly confinesEveryDevice: boolean;
+  readonly failures: IntelIommuFailures;
+  readonly unit: SimulatedUnitOptions;
+}
+
+const LARGEST_APERTURE = 2 ** 31;
+/** A buffer can begin in one page and end in the next. */
+const LEAST_PAGES = 2;
+
+const schedule = z.strictObject({
+  nth: z.array(z.int().min(1)).max(1000).exactOptional().describe('At these times, counted from 1.'),
+  every: z.int().min(1).exactOptional().describe('Every so many times.'),
+  rate: z.number().min(0).max(1).exactOptional().describe('At random, with this probability: 0.01.'),
+  seed: z.int().min(1).max(0xffff_ffff).exactOptional().describe('Of the random numbers; without it 1.'),
+});
+
+const unit: z.ZodType<SimulatedUnitOptions> = z.strictObject({
+  addressWidth: z
+    .literal(ADDRESS_WIDTHS)
+    .default(48)
+    .describe('Bits of the widest address that it translates, 39 or 48. Default 48: it can do both.'),
+  passThrough: z.boolean().default(true).describe('Whether it can let a device through (ECAP.PT). Default true.'),
+  cachingMode: z
+    .boolean()
+    .default(false)
+    .describe(
+      'Whether it also remembers what is not mapped (CAP.CM), so that each map is followed by an invalidation.',
+    ),
+  faultRecords: z
+    .int()
+    .min(1)
+    .max(8)
+    .default(1)
+    .describe('How many faults it can hold until they are read. Default 1, as QEMU; further ones are lost.'),
+});
+
+/** The `platform` section of a profile that uses this plugin. */
+export const intelIommuOptionsSchema: z.ZodType<IntelIommuOptions> = z.strictObject({
+  domain: z
+    .enum(DOMAINS)
+    .default('translated')
+    .describe(
+      'translated: each mapping gets addresses of its own, and exactly its permissions. pass-through: the unit lets addresses through (iommu=pt). identity: page tables filled one to one, once. Default translated.',
+    ),
+  addressWidth: z
+    .literal(ADDRESS_WIDTHS)
+    .default(39)
+    .describe('Bits of an I/O virtual address: 39 for three levels of page tables, 48 for four. Default 39.'),
+  aperture: byteSize
+    .prefault('1GiB')
+    .refine((bytes) => bytes % PAGE_SIZE === 0 && bytes >= LEAST_PAGES * PAGE_SIZE && bytes <= LARGEST_APERTURE, {
+      error: `an aperture is ${formatByteSize(LEAST_PAGES * PAGE_SIZE)} to ${formatByteSize(LARGEST_APERTURE)}, in pages of 4KiB`,
+    })
+    .describe(
+      'I/O virtual addresses that a translated domain hands out: the highest below 2GiB. Small values show what happens when it is full. Default 1GiB.',
+    ),
+  largePages: z
+    .boolean()
+    .default(true)
+    .describe('Whether entries of 2MiB are used where both addresses allow it, and the unit has them. Default true.'),
+  onLostInvalidation: z
+    .enum(['keep', 'reuse'])
+    .default('keep')
+    .describe(
+      'What becomes of pages whose invalidation the unit does not confirm. keep: it is asked again, and then nobody gets them. reuse: nobody looks, so that the device may reach the memory of the last owner. Default keep.',
+    ),
+  confinesEveryDevice: z
+    .boolean()
+    .default(false)
+    .describe(
+      'Whether the unit stands also before a device that does not offer ACCESS_PLATFORM, as real ones do. By default such a device bypasses it, as in QEMU.',
+    ),
+  failures: z
+    .strictObject({
+      invalidation: schedule
+        .prefault({})
+        .describe('Invalidations of pages and domains that the unit does not do; it says so: { every: 50 }.'),
+    })
+    .prefault({})
+    .describe('What the unit does not do on purpose, and when.'),
+  unit: unit.prefault({}).describe('The remapping unit of the simulated machine.'),
+});
+
+/** Whether anything fails on purpose, so that a facility has to be wrapped. */
+export function failsAny({ invalidation }: IntelIommuFailures): boolean {
+  return Object.keys(invalidation).length > 0;
+}

@@ -1,0 +1,190 @@
+import { DirectDmaMapping, PAGE_SIZE, probeIdentity, type DmaMapping, type GuestMemory } from '@virtio-platform/core';
+import type { IntelIommuOptions } from './intel-iommu-options.ts';
+import { unsupported } from './iommu-error.ts';
+import { IovaPages } from './iova-pages.ts';
+import { RequesterTables } from './requester-tables.ts';
+import { SecondLevelTable } from './second-level-table.ts';
+import { takeFaults } from './take-faults.ts';
+import { TranslatedDomain } from './translated-domain.ts';
+import { levelsOf, widthCode, type AddressWidth, type VtdCapabilities } from './vtd-capabilities.ts';
+import type { VtdFacility } from './vtd-facility.ts';
+import { describeFault, type VtdFault } from './vtd-fault.ts';
+import {
+  ENTRY_READ,
+  ENTRY_WRITE,
+  INTERRUPT_START,
+  PRESENT,
+  TYPE_PASS_THROUGH,
+  TYPE_SHIFT,
+  TYPE_TRANSLATED,
+} from './vtd-registers.ts';
+import { VtdDmaMapping } from './vtd-dma-mapping.ts';
+import { VtdUnit } from './vtd-unit.ts';
+
+const READ_WRITE = ENTRY_READ | ENTRY_WRITE;
+/** Of our one device. Never 0, which caching mode uses for what is not present. */
+const DOMAIN_ID = 1;
+
+/** What the device of this run is in: how its queues map, and what of it can be seen. */
+export interface OpenedDomain {
+  openMapping(capacity: number): DmaMapping;
+  /** Looks whether addresses are physical ones: the mapping is probed, and the tables are read. */
+  isIdentity(): boolean;
+  /** Whether all of guest memory is in it, at its physical addresses. */
+  readonly reachesAllMemory: boolean;
+  readonly keptBytes: number;
+  /** What the unit recorded of our device since the last call; taken from its registers. */
+  takeFaults(): VtdFault[];
+  /** Stops translation and gives the tables back. If the unit does not confirm that it stopped they stay: it may still walk them. */
+  close(): void;
+}
+
+/** A kind of domain: what its context entry says, and what is done with it once the unit runs. */
+interface DomainParts {
+  readonly type: number;
+  readonly table: SecondLevelTable | undefined;
+  open(unit: VtdUnit): Pick<OpenedDomain, 'openMapping' | 'reachesAllMemory'> & {
+    readonly domain?: TranslatedDomain;
+    readonly isIdentity: (requesters: RequesterTables) => boolean;
+  };
+}
+
+/** Opens the domain that the options ask for, and starts the unit. Throws {@link DmaError}, and then nothing is left behind. */
+export function openDomain(facility: VtdFacility, memory: GuestMemory, options: IntelIommuOptions): OpenedDomain {
+  const unit = new VtdUnit(facility, DOMAIN_ID);
+  const width = usableWidth(unit.capabilities, options);
+  const parts = domainParts(memory, unit.capabilities, width, options);
+  let requesters: RequesterTables | undefined;
+  try {
+    requesters = new RequesterTables(memory, facility.sourceId, {
+      flags: PRESENT | (parts.type << TYPE_SHIFT),
+      table: parts.table?.root ?? 0,
+      width: widthCode(width),
+      domain: DOMAIN_ID,
+    });
+    // Faults of whoever had the unit before are not ours.
+    takeFaults(facility, unit.capabilities);
+    unit.start(requesters.root);
+  } catch (error) {
+    if (unit.stop()) {
+      requesters?.free();
+      parts.table?.free();
+    }
+    throw error;
+  }
+  return opened(facility, unit, parts, requesters);
+}
+
+function opened(facility: VtdFacility, unit: VtdUnit, parts: DomainParts, requesters: RequesterTables): OpenedDomain {
+  const { table } = parts;
+  const { openMapping, reachesAllMemory, isIdentity, domain } = parts.open(unit);
+  const isMapped = (low: number, high: number): boolean => table === undefined || table.permissions(low, high) !== 0;
+  return {
+    openMapping,
+    reachesAllMemory,
+    isIdentity: () => unit.isTranslating && isIdentity(requesters),
+    get keptBytes() {
+      return domain?.keptBytes ?? 0;
+    },
+    takeFaults: () =>
+      takeFaults(facility, unit.capabilities)
+        .filter(({ sourceId }) => sourceId === facility.sourceId)
+        .map((record) => describeFault(record, isMapped)),
+    close: () => {
+      if (!unit.stop()) return;
+      domain?.close();
+      table?.free();
+      requesters.free();
+    },
+  };
+}
+
+function domainParts(
+  memory: GuestMemory,
+  capabilities: VtdCapabilities,
+  width: AddressWidth,
+  options: IntelIommuOptions,
+): DomainParts {
+  const levels = levelsOf(width);
+  const largePages = options.largePages && capabilities.largePages;
+  // What lies at the addresses of interrupts a device can never reach.
+  const reach = Math.min(memory.size, INTERRUPT_START);
+  const direct = (capacity: number): DmaMapping =>
+    new DirectDmaMapping(memory, { path: 'identity', capacity, limit: reach });
+  const isProbed = (): boolean => probeIdentity(direct(1), memory);
+
+  if (options.domain === 'pass-through') {
+    return {
+      type: TYPE_PASS_THROUGH,
+      table: undefined,
+      open: () => ({
+        openMapping: direct,
+        reachesAllMemory: reach === memory.size,
+        isIdentity: (requesters) => isProbed() && requesters.isIntact(),
+      }),
+    };
+  }
+  if (options.domain === 'identity') {
+    const pages = reach / PAGE_SIZE;
+    const table = new SecondLevelTable(memory, { levels, pages, largePages });
+    if (!table.map(0, pages, 0, READ_WRITE)) {
+      table.free();
+      throw unsupported('there is no memory for page tables over all of memory', 'enlarge the memory of the machine');
+    }
+    return {
+      type: TYPE_TRANSLATED,
+      table,
+      open: () => ({
+        openMapping: direct,
+        reachesAllMemory: reach === memory.size,
+        isIdentity: (requesters) => isProbed() && requesters.isIntact() && isOneToOne(table, pages),
+      }),
+    };
+  }
+  const pages = new IovaPages(options.aperture / PAGE_SIZE);
+  const table = new SecondLevelTable(memory, { levels, pages: pages.first + pages.count, largePages });
+  return {
+    type: TYPE_TRANSLATED,
+    table,
+    open: (unit) => {
+      const domain = new TranslatedDomain(unit, { table, pages }, options.onLostInvalidation);
+      const openMapping = (capacity: number): DmaMapping => new VtdDmaMapping(memory, domain, capacity);
+      return { domain, openMapping, reachesAllMemory: false, isIdentity: () => probed(openMapping(1), memory) };
+    },
+  };
+}
+
+/** The width of the page tables, checked against what the unit can do. */
+function usableWidth(capabilities: VtdCapabilities, { addressWidth, domain }: IntelIommuOptions): AddressWidth {
+  const { widths, largestWidth, passThrough } = capabilities;
+  const possible = widths.filter((width) => width <= largestWidth);
+  if (domain === 'pass-through') {
+    if (!passThrough) throw unsupported('this unit has no pass-through (ECAP.PT)', 'use platform.domain: identity');
+    // The specification wants the largest here, for there are no tables that would say it.
+    const largest = possible.at(-1);
+    if (largest !== undefined) return largest;
+  }
+  if (possible.includes(addressWidth)) return addressWidth;
+  const names = possible.length === 0 ? 'none that is known here' : possible.join(' or ');
+  throw unsupported(
+    `this unit translates no addresses of ${addressWidth} bits (CAP.SAGAW, CAP.MGAW): ${names}`,
+    'change platform.addressWidth',
+  );
+}
+
+function probed(mapping: DmaMapping, memory: GuestMemory): boolean {
+  try {
+    return probeIdentity(mapping, memory);
+  } finally {
+    mapping.dispose();
+  }
+}
+
+/** Reads the tables as they are in memory. */
+function isOneToOne(table: SecondLevelTable, pages: number): boolean {
+  for (let page = 0; page < pages; page++) {
+    const low = (page * PAGE_SIZE) >>> 0;
+    if (table.resolve(low, 0) !== page * PAGE_SIZE || table.permissions(low, 0) !== READ_WRITE) return false;
+  }
+  return true;
+}

@@ -1,0 +1,74 @@
+import type { DeviceAccess } from '@virtio-platform/core';
+import {
+  FAULT_INDEX_SHIFT,
+  FAULT_OVERFLOW,
+  FAULT_PENDING,
+  FAULT_RECORDED,
+  FAULT_WAS_READ,
+  FRCD_LAST_WORD,
+  FRCD_SIZE,
+  FSTS_REG,
+} from '../vtd-registers.ts';
+import { FAULT_RECORDS } from './simulated-capabilities.ts';
+import { NEXT_FAULT, type VtdState } from './vtd-state.ts';
+
+const STATUS = FSTS_REG / 4;
+const WORDS = FRCD_SIZE / 4;
+const LAST = FRCD_LAST_WORD / 4;
+
+/**
+ * The fault recording registers, written round and round: the device's thread records, the driver's clears. While the next one is not
+ * cleared nothing is recorded, and the overflow says so; until that is cleared as well, even a free one stays empty (VT-d specification,
+ * primary fault logging).
+ */
+export class FaultRecords {
+  readonly #registers: Int32Array;
+  readonly #control: Int32Array;
+  readonly #sourceId: number;
+  readonly #count: number;
+
+  constructor(state: VtdState, count: number) {
+    this.#registers = new Int32Array(state.registers);
+    this.#control = new Int32Array(state.control);
+    this.#sourceId = state.sourceId;
+    this.#count = count;
+  }
+
+  record(low: number, high: number, access: DeviceAccess, reason: number): void {
+    const registers = this.#registers;
+    if ((Atomics.load(registers, STATUS) & FAULT_OVERFLOW) !== 0) return;
+    const next = this.#control[NEXT_FAULT]!;
+    const at = FAULT_RECORDS / 4 + next * WORDS;
+    if (Atomics.load(registers, at + LAST) < 0) {
+      Atomics.or(registers, STATUS, FAULT_OVERFLOW);
+      return;
+    }
+    registers[at] = low & ~0xfff;
+    registers[at + 1] = high;
+    registers[at + 2] = this.#sourceId;
+    Atomics.store(registers, at + LAST, FAULT_RECORDED | (access === 'read' ? FAULT_WAS_READ : 0) | reason);
+    this.#control[NEXT_FAULT] = (next + 1) % this.#count;
+    // The first that is pending has its number in the status.
+    const status = Atomics.load(registers, STATUS);
+    if ((status & FAULT_PENDING) === 0)
+      Atomics.store(registers, STATUS, (next << FAULT_INDEX_SHIFT) | FAULT_PENDING | (status & FAULT_OVERFLOW));
+  }
+
+  /** The driver cleared a record: whether any is pending follows from all of them. */
+  clear(record: number): void {
+    const registers = this.#registers;
+    Atomics.and(registers, FAULT_RECORDS / 4 + record * WORDS + LAST, ~FAULT_RECORDED);
+    for (let i = 1; i <= this.#count; i++) {
+      const other = (record + i) % this.#count;
+      if (Atomics.load(registers, FAULT_RECORDS / 4 + other * WORDS + LAST) >= 0) continue;
+      const overflow = Atomics.load(registers, STATUS) & FAULT_OVERFLOW;
+      Atomics.store(registers, STATUS, (other << FAULT_INDEX_SHIFT) | FAULT_PENDING | overflow);
+      return;
+    }
+    Atomics.and(registers, STATUS, FAULT_OVERFLOW);
+  }
+
+  clearOverflow(): void {
+    Atomics.and(this.#registers, STATUS, ~FAULT_OVERFLOW);
+  }
+}

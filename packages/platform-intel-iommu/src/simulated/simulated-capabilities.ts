@@ -1,0 +1,38 @@
+import type { SimulatedUnitOptions } from '../intel-iommu-options.ts';
+import { ADDRESS_WIDTHS, widthBit } from '../vtd-capabilities.ts';
+import { FRCD_SIZE } from '../vtd-registers.ts';
+
+/** Version 1.0, as QEMU. */
+export const VERSION = 0x10;
+/** Where QEMU has the registers without a fixed place. */
+export const INVALIDATE_ADDRESS = 0xf0;
+export const FAULT_RECORDS = 0x220;
+
+const PLACE_UNIT = 16;
+/** log2 of the number of domains, less 4, by 2: 65536. */
+const DOMAINS = 6;
+const CACHING_MODE = 0x80;
+/** In the high word: pages of 2 MiB, page-selective invalidation, and draining of writes and reads. */
+const LARGE_PAGES = 0x4;
+const PAGE_SELECTIVE = 0x80;
+const DRAIN = 0xc0_0000;
+/** log2 of the most pages that one invalidation names. */
+export const LARGEST_MASK = 18;
+const PASS_THROUGH = 0x40;
+
+/** CAP as low and high word: what QEMU 7.2 says, but for 1 GiB pages, which nobody here uses. */
+export function simulatedCap({ addressWidth, cachingMode, faultRecords }: SimulatedUnitOptions): [number, number] {
+  const widths = ADDRESS_WIDTHS.filter((width) => width <= addressWidth).reduce(
+    (bits, width) => bits | widthBit(width),
+    0,
+  );
+  const faultOffset = FAULT_RECORDS / FRCD_SIZE;
+  const low =
+    DOMAINS | (cachingMode ? CACHING_MODE : 0) | (widths << 8) | ((addressWidth - 1) << 16) | (faultOffset << 24);
+  return [low >>> 0, (LARGE_PAGES | PAGE_SELECTIVE | ((faultRecords - 1) << 8) | (LARGEST_MASK << 16) | DRAIN) >>> 0];
+}
+
+/** ECAP, whose high word is 0. */
+export function simulatedEcap({ passThrough }: SimulatedUnitOptions): number {
+  return ((INVALIDATE_ADDRESS / PLACE_UNIT) << 8) | (passThrough ? PASS_THROUGH : 0);
+}

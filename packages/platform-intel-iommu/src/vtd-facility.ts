@@ -1,0 +1,17 @@
+import type { FacilityToken } from '@virtio-platform/core';
+
+/**
+ * One remapping unit of Intel VT-d as the kernel reaches it: its registers. Everything else, root, context and page tables, is ordinary
+ * guest memory that the unit walks by itself. Offsets are those of the register file (VT-d specification, chapter 10 or 11 by revision).
+ */
+export interface VtdFacility {
+  /** Requester id of the device: bus << 8 | devfn. */
+  readonly sourceId: number;
+  read32(offset: number): number;
+  write32(offset: number, value: number): void;
+  /** Reads a 64-bit register into words[0] (low) and words[1] (high). */
+  read64(offset: number, words: Uint32Array): void;
+  write64(offset: number, low: number, high: number): void;
+}
+
+export const VTD_FACILITY: FacilityToken = Symbol.for('@virtio-platform/platform-intel-iommu:VtdFacility');

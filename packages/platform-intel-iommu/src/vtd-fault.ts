@@ -1,0 +1,80 @@
+import { PAGE_SIZE, type DeviceAccess, type DeviceFault, type FaultCause } from '@virtio-platform/core';
+import {
+  BEYOND_WIDTH,
+  CONTEXT_INVALID,
+  CONTEXT_NOT_PRESENT,
+  CONTEXT_RESERVED,
+  CONTEXT_UNREADABLE,
+  ENTRY_RESERVED,
+  READ_NOT_PERMITTED,
+  REQUEST_BLOCKED,
+  ROOT_NOT_PRESENT,
+  ROOT_RESERVED,
+  ROOT_UNREADABLE,
+  TABLE_UNREADABLE,
+  WRITE_NOT_PERMITTED,
+} from './vtd-registers.ts';
+
+/** A fault as the unit recorded it. It keeps only the page of an address, so that is what a fault is about here. */
+export interface VtdFault extends DeviceFault {
+  /** The code in the record, also one that nobody here knows. */
+  readonly reason: number;
+  /** What the code means, in words. */
+  readonly detail: string;
+}
+
+/** What reasons mean (VT-d specification, fault reason encodings of legacy mode). */
+const DETAILS: Readonly<Record<number, string>> = {
+  [ROOT_NOT_PRESENT]: 'the root entry of the bus is not present',
+  [CONTEXT_NOT_PRESENT]: 'the context entry of the device is not present',
+  [CONTEXT_INVALID]: 'the context entry of the device is not one that this unit can use',
+  [BEYOND_WIDTH]: 'the address is wider than the page tables',
+  [WRITE_NOT_PERMITTED]: 'a write, and no entry permits it',
+  [READ_NOT_PERMITTED]: 'a read, and no entry permits it',
+  [TABLE_UNREADABLE]: 'a page table is not in memory',
+  [ROOT_UNREADABLE]: 'the root table is not in memory',
+  [CONTEXT_UNREADABLE]: 'the context table is not in memory',
+  [ROOT_RESERVED]: 'reserved bits are set in a root entry',
+  [CONTEXT_RESERVED]: 'reserved bits are set in a context entry',
+  [ENTRY_RESERVED]: 'reserved bits are set in a page-table entry',
+  [REQUEST_BLOCKED]: 'a kind of request that the context entry does not allow',
+};
+
+/** What a reason says in words; a number that is not known is named. */
+export function faultDetail(reason: number): string {
+  return DETAILS[reason] ?? `reason 0x${reason.toString(16)}, which is not known`;
+}
+
+/**
+ * The cause in the words of the project. The unit has one code for "not mapped" and "not permitted": which of them it was,
+ * `isMapped` says, out of the tables. What is wrong with tables, and what is not known, is the unit's own error.
+ */
+export function faultCause(reason: number, isMapped: boolean): FaultCause {
+  if (reason === ROOT_NOT_PRESENT || reason === CONTEXT_NOT_PRESENT || reason === CONTEXT_INVALID) return 'unmapped';
+  if (reason === BEYOND_WIDTH) return 'outside-window';
+  if (reason === WRITE_NOT_PERMITTED) return isMapped ? 'write-not-permitted' : 'unmapped';
+  if (reason === READ_NOT_PERMITTED) return isMapped ? 'read-not-permitted' : 'unmapped';
+  return 'iommu-error';
+}
+
+/** A record as it was read, to be understood later, when the tables are at hand. */
+export interface FaultRecord {
+  readonly sourceId: number;
+  readonly low: number;
+  readonly high: number;
+  readonly access: DeviceAccess;
+  readonly reason: number;
+}
+
+/** Understands a record; `isMapped` looks an address up in the tables as they are. */
+export function describeFault(record: FaultRecord, isMapped: (low: number, high: number) => boolean): VtdFault {
+  const { low, high, access, reason } = record;
+  return {
+    address: (BigInt(high) << 32n) | BigInt(low),
+    length: PAGE_SIZE,
+    access,
+    cause: faultCause(reason, isMapped(low, high)),
+    reason,
+    detail: faultDetail(reason),
+  };
+}

@@ -1,0 +1,38 @@
+import { describe, expect, it } from 'vitest';
+import { intelIommuOptionsSchema } from '../src/index.ts';
+
+function issuesOf(options: unknown): { path: string; message: string }[] {
+  const result = intelIommuOptionsSchema.safeParse(options);
+  return (result.error?.issues ?? []).map(({ path, message }) => ({ path: path.join('.'), message }));
+}
+
+describe('the options of intel-iommu', () => {
+  it('are a translated domain of three levels unless told otherwise', () => {
+    expect(intelIommuOptionsSchema.parse({})).toEqual({
+      domain: 'translated',
+      addressWidth: 39,
+      aperture: 2 ** 30,
+      largePages: true,
+      onLostInvalidation: 'keep',
+      confinesEveryDevice: false,
+      failures: { invalidation: {} },
+      unit: { addressWidth: 48, passThrough: true, cachingMode: false, faultRecords: 1 },
+    });
+  });
+
+  it.each(['4KiB', '4GiB', '10000', 8193])('refuse %s as an aperture', (aperture) => {
+    expect(issuesOf({ aperture })).toEqual([{ path: 'aperture', message: expect.any(String) }]);
+  });
+
+  it.each([
+    [{ domain: 'linear' }, 'domain'],
+    [{ addressWidth: 57 }, 'addressWidth'],
+    [{ onLostInvalidation: 'ignore' }, 'onLostInvalidation'],
+    [{ unit: { faultRecords: 9 } }, 'unit.faultRecords'],
+    [{ failures: { invalidation: { every: 0 } } }, 'failures.invalidation.every'],
+    [{ failures: { translation: {} } }, 'failures'],
+    [{ strict: true }, ''],
+  ])('refuse %j at the offending key', (options, path) => {
+    expect(issuesOf(options).map((issue) => issue.path)).toEqual([path]);
+  });
+});

@@ -1,0 +1,270 @@
+import {
+  DEFAULT_POLICY,
+  DmaDirection,
+  FeatureSet,
+  GuestMemory,
+  negotiate,
+  transportCarries,
+  VIRTIO_F_ACCESS_PLATFORM,
+  VIRTIO_F_VERSION_1,
+} from '@virtio-platform/core';
+import { describe, expect, it } from 'vitest';
+import plugin, { IntelIommuPlatform, intelIommuOptionsSchema, SimulatedVtd } from '../src/index.ts';
+import { MIB, PAGE, startGuest, type RemappedGuest } from './remapped-guest.ts';
+
+const TOP = 0x7fff_f000;
+
+function reads({ space }: RemappedGuest, low: number, high = 0): boolean {
+  return space.read(low, high, new Uint8Array(4), 0, 4);
+}
+
+function writes({ space }: RemappedGuest, low: number): boolean {
+  return space.write(low, 0, new Uint8Array(4), 0, 4);
+}
+
+/** The page of an address, as faults have it. */
+function page(low: number): bigint {
+  return BigInt(low - (low % PAGE));
+}
+
+/** What the platform's rules say of a device with this offer. */
+function notes(options: object, ...offered: number[]): string[] {
+  const { platform } = startGuest(options);
+  const { rules, traits } = platform;
+  const all = new FeatureSet((1n << 64n) - 1n);
+  const input = {
+    deviceType: 'block',
+    interface: 'modern',
+    offered: FeatureSet.of(VIRTIO_F_VERSION_1, ...offered),
+    supported: all,
+    carries: transportCarries('pci'),
+    traits,
+    privilege: 'kernel',
+    policy: { ...DEFAULT_POLICY, strict: false },
+  } as const;
+  const { trace } = negotiate(input, rules);
+  return trace.filter(({ rule }) => rule.startsWith('vtd-')).map(({ says }) => says.join());
+}
+
+/** Puts a fault into the first register, as a unit would that has met it. */
+function recordFault({ unit }: RemappedGuest, sourceId: number, reason: number): void {
+  const registers = new Uint32Array(unit.state.registers);
+  registers.set([0x7000, 3, sourceId, (2 ** 31 + reason) >>> 0], 0x220 / 4);
+  registers[0x34 / 4] = 2;
+}
+
+describe('IntelIommuPlatform', () => {
+  it.each([
+    [
+      {},
+      {
+        mappedPath: 'translated',
+        isolates: true,
+        identityVerified: false,
+        reachesAllMemory: false,
+        interruptsExposed: true,
+      },
+    ],
+    [
+      { domain: 'pass-through' },
+      { mappedPath: 'identity', isolates: false, identityVerified: true, reachesAllMemory: true },
+    ],
+    [
+      { domain: 'identity' },
+      { mappedPath: 'identity', isolates: false, identityVerified: true, reachesAllMemory: true },
+    ],
+    [{ confinesEveryDevice: true }, { confinesEveryDevice: true }],
+    [{ confinesEveryDevice: true, domain: 'identity' }, { confinesEveryDevice: false }],
+  ])('states what it found with %j', (options, traits) => {
+    expect(startGuest(options).platform.traits).toMatchObject(traits);
+  });
+
+  it('translates from the start, so that a device reaches nothing that was not mapped', () => {
+    const guest = startGuest();
+    expect([guest.unit.read32(0x1c), reads(guest, 0x10_0000)]).toEqual([0xc000_0000, false]);
+  });
+
+  it('does not say identity of tables that somebody changed', () => {
+    const guest = startGuest({ domain: 'identity' });
+    const root = new Uint32Array(2);
+    guest.unit.read64(0x20, root);
+    // The context entry says another width.
+    const context = guest.memory.u32[root[0]! / 4]! & -PAGE;
+    guest.memory.u32[(context + 0x20 * 16 + 8) / 4] = 2;
+    expect(guest.platform.traits.identityVerified).toBe(false);
+  });
+
+  it('reaches all of memory one to one in an identity domain, and nothing beside', () => {
+    for (const largePages of [true, false]) {
+      const guest = startGuest({ domain: 'identity', largePages });
+      expect(guest.space.borrow(0, 0, 16 * MIB, 'write')).toBe(0);
+      expect(reads(guest, 16 * MIB)).toBe(false);
+      guest.openDirect().map(0x10_0123, 4, DmaDirection.ToDevice, guest.words, 0);
+      expect([...guest.words]).toEqual([0x10_0123, 0]);
+    }
+  });
+
+  it.each([
+    [{ addressWidth: 48, unit: { addressWidth: 39 } }, /48 bits .*: 39/],
+    [{ domain: 'pass-through', unit: { passThrough: false } }, /no pass-through/],
+  ])('refuses %j, which the unit does not have, and leaves nothing behind', (options, message) => {
+    const memory = new GuestMemory(new SharedArrayBuffer(MIB));
+    const checked = intelIommuOptionsSchema.parse(options);
+    const open = (): unknown => new IntelIommuPlatform(checked, memory, new SimulatedVtd(checked.unit));
+    expect(open).toThrow(
+      expect.objectContaining({ code: 'ERR_IOMMU_UNSUPPORTED', message: expect.stringMatching(message) }),
+    );
+    expect(memory.allocated).toBe(0);
+  });
+
+  it.each([2, 3, 4])('leaves nothing behind in memory of %i pages', (pages) => {
+    const memory = new GuestMemory(new SharedArrayBuffer(pages * PAGE));
+    const checked = intelIommuOptionsSchema.parse({ domain: 'identity' });
+    expect(() => new IntelIommuPlatform(checked, memory, new SimulatedVtd(checked.unit))).toThrow(
+      expect.objectContaining({ code: expect.stringMatching(/^ERR_(DMA|IOMMU)_/) }),
+    );
+    expect(memory.allocated).toBe(0);
+  });
+
+  it('stops translation and gives its tables back', () => {
+    const guest = startGuest();
+    guest.openMapping().allocateCoherent(PAGE, PAGE).release();
+    guest.platform.dispose();
+    expect([guest.unit.read32(0x1c), guest.memory.allocated]).toEqual([0x4000_0000, 0]);
+    expect(() => guest.openMapping()).toThrow(TypeError);
+    expect(guest.platform.recordedFaults()).toEqual([]);
+    guest.platform.dispose();
+  });
+
+  it('leaves its tables to a unit that does not say that it stopped', () => {
+    const guest = startGuest();
+    guest.unit.isDeaf = true;
+    guest.platform.dispose();
+    expect(guest.memory.allocated).toBeGreaterThan(0);
+  });
+
+  it('maps only as its domain does', () => {
+    expect(() => startGuest({ domain: 'identity' }).openMapping()).toThrow(/maps identity with these options/);
+    expect(() => startGuest().openDirect()).toThrow(/maps translated/);
+  });
+});
+
+describe('IntelIommuPlatform.recordedFaults', () => {
+  it('tells what was not mapped from what was not permitted, by the tables', () => {
+    const guest = startGuest({ unit: { faultRecords: 8 } });
+    guest.openMapping().map(0x10_0000, 16, DmaDirection.ToDevice, guest.words, 0);
+    const address = guest.words[0]!;
+    writes(guest, address + 0x10);
+    writes(guest, address - PAGE);
+    reads(guest, address - 2 * PAGE);
+    reads(guest, 0x1000, 0x80);
+    expect(guest.platform.recordedFaults()).toEqual([
+      {
+        address: page(address),
+        length: PAGE,
+        access: 'write',
+        cause: 'write-not-permitted',
+        reason: 5,
+        detail: expect.any(String),
+      },
+      {
+        address: page(address - PAGE),
+        length: PAGE,
+        access: 'write',
+        cause: 'unmapped',
+        reason: 5,
+        detail: expect.any(String),
+      },
+      {
+        address: page(address - 2 * PAGE),
+        length: PAGE,
+        access: 'read',
+        cause: 'unmapped',
+        reason: 6,
+        detail: expect.any(String),
+      },
+      {
+        address: 0x80_0000_1000n,
+        length: PAGE,
+        access: 'read',
+        cause: 'outside-window',
+        reason: 4,
+        detail: expect.any(String),
+      },
+    ]);
+  });
+
+  it('gives each once, and makes room for the next', () => {
+    const guest = startGuest();
+    reads(guest, TOP);
+    reads(guest, TOP - PAGE);
+    expect(guest.platform.recordedFaults().map(({ address }) => address)).toEqual([BigInt(TOP)]);
+    expect([guest.platform.recordedFaults(), guest.unit.read32(0x34)]).toEqual([[], 0]);
+    reads(guest, TOP - 2 * PAGE);
+    expect(guest.platform.recordedFaults()).toHaveLength(1);
+  });
+
+  it('gives them in the order in which they came, wherever the registers begin', () => {
+    const guest = startGuest({ unit: { faultRecords: 3 } });
+    for (const pages of [[1], [2, 3, 4], [5, 6]]) {
+      for (const number of pages) reads(guest, number * PAGE);
+      expect(guest.platform.recordedFaults().map(({ address }) => Number(address) / PAGE)).toEqual(pages);
+    }
+  });
+
+  it('leaves out other devices, but clears what they left', () => {
+    const guest = startGuest();
+    recordFault(guest, 0x28, 6);
+    expect(guest.platform.recordedFaults()).toEqual([]);
+    expect(guest.unit.read32(0x22c) >>> 31).toBe(0);
+  });
+
+  it.each([
+    [1, 'unmapped', /root entry/],
+    [2, 'unmapped', /context entry/],
+    [3, 'unmapped', /can use/],
+    [7, 'iommu-error', /not in memory/],
+    [0xc, 'iommu-error', /reserved bits/],
+    [0x42, 'iommu-error', /reason 0x42, which is not known/],
+  ])('understands reason %i, and says so of one that it does not know', (code, cause, detail) => {
+    const guest = startGuest();
+    recordFault(guest, 0x20, code);
+    expect(guest.platform.recordedFaults()).toEqual([
+      expect.objectContaining({ address: 0x3_0000_7000n, access: 'write', cause, reason: code }),
+    ]);
+    recordFault(guest, 0x20, code);
+    expect(guest.platform.recordedFaults()[0]!.detail).toMatch(detail);
+  });
+
+  it('does not give what was there before the unit was ours', () => {
+    const checked = intelIommuOptionsSchema.parse({});
+    const unit = new SimulatedVtd(checked.unit);
+    const registers = new Uint32Array(unit.state.registers);
+    registers.set([0x7000, 0, 0x20, 2 ** 31 + 6], 0x220 / 4);
+    registers[0x34 / 4] = 2;
+    const memory = new GuestMemory(new SharedArrayBuffer(MIB));
+    expect(new IntelIommuPlatform(checked, memory, unit).recordedFaults()).toEqual([]);
+  });
+});
+
+describe('what negotiation says behind VT-d', () => {
+  it.each([
+    [{}, [VIRTIO_F_ACCESS_PLATFORM], /go through the remapping unit/, /DMA domain of its own/],
+    [{}, [], /bypasses the unit/, /DMA domain/],
+    [{ confinesEveryDevice: true }, [], /go through the unit all the same/, /DMA domain/],
+    [{ domain: 'pass-through' }, [], /bypasses/, /pass-through domain/],
+    [{ domain: 'identity' }, [], /bypasses/, /one to one/],
+  ])('explains %j for a device that offers %j', (options, offered, ofDevice, ofDomain) => {
+    expect(notes(options, ...offered)).toEqual([expect.stringMatching(ofDevice), expect.stringMatching(ofDomain)]);
+  });
+});
+
+describe('the plugin', () => {
+  it('gives a device that does not offer ACCESS_PLATFORM physical memory, unless every device is confined', () => {
+    const memory = new GuestMemory(new SharedArrayBuffer(MIB));
+    for (const confinesEveryDevice of [false, true]) {
+      const hardware = plugin.simulate!(memory, intelIommuOptionsSchema.parse({ confinesEveryDevice }));
+      expect(hardware.addressSpace(false) === hardware.addressSpace(true)).toBe(confinesEveryDevice);
+    }
+  });
+});

@@ -1,0 +1,64 @@
+import { FaultLog, GuestMemory, type DeviceAddressSpace, type DmaMapping } from '@virtio-platform/core';
+import { IntelIommuPlatform, intelIommuOptionsSchema, SimulatedVtd } from '../src/index.ts';
+import { openAddressSpace } from '../src/simulated/open-address-space.ts';
+import type { VtdDmaMapping } from '../src/vtd-dma-mapping.ts';
+
+export const PAGE = 4096;
+export const MIB = 2 ** 20;
+
+/** A unit that does not do as it is told, once it was told so. */
+export class MoodyVtd extends SimulatedVtd {
+  /** What it does with invalidations of pages and domains: `refused` answers that nothing was done, `stuck` never answers. */
+  invalidation: 'done' | 'refused' | 'stuck' = 'done';
+  /** Ignores the command register. */
+  isDeaf = false;
+  /** Writes to the command of the translation cache. */
+  readonly commands: number[] = [];
+
+  override write32(offset: number, value: number): void {
+    if (offset === 0x18 && this.isDeaf) return;
+    const isCommand = offset === 0xfc && value >= 2 ** 31;
+    if (isCommand) this.commands.push(value);
+    if (isCommand && this.invalidation !== 'done' && ((value >>> 28) & 3) !== 1) return;
+    super.write32(offset, value);
+  }
+
+  override read64(offset: number, words: Uint32Array): void {
+    super.read64(offset, words);
+    if (offset !== 0xf8 || this.invalidation === 'done' || this.commands.length === 0) return;
+    if (((this.commands.at(-1)! >>> 28) & 3) === 1) return;
+    words[1] = this.invalidation === 'stuck' ? 2 ** 31 : 0;
+  }
+}
+
+/** A guest behind a unit in software: its kernel's side, and what a device behind the unit reaches. */
+export interface RemappedGuest {
+  readonly memory: GuestMemory;
+  readonly unit: MoodyVtd;
+  readonly platform: IntelIommuPlatform;
+  readonly space: DeviceAddressSpace;
+  readonly faults: FaultLog;
+  readonly words: Uint32Array;
+  /** Of a translated domain. */
+  openMapping(capacity?: number): VtdDmaMapping;
+  openDirect(): DmaMapping;
+}
+
+export function startGuest(options: object = {}, bytes: number = 16 * MIB): RemappedGuest {
+  const memory = new GuestMemory(new SharedArrayBuffer(bytes));
+  const checked = intelIommuOptionsSchema.parse(options);
+  const unit = new MoodyVtd(checked.unit);
+  const platform = new IntelIommuPlatform(checked, memory, unit);
+  const faults = new FaultLog();
+  return {
+    memory,
+    unit,
+    platform,
+    faults,
+    space: openAddressSpace(memory, faults, structuredClone(unit.state)),
+    words: new Uint32Array(2),
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the only class that a translated domain opens
+    openMapping: (capacity = 64) => platform.openMapping('translated', { queue: 0, capacity }) as VtdDmaMapping,
+    openDirect: () => platform.openMapping('identity', { queue: 0, capacity: 64 }),
+  };
+}

@@ -1,0 +1,56 @@
+import {
+  definePlatformPlugin,
+  DeviceError,
+  GUEST_MEMORY,
+  PLATFORM,
+  PLUGIN_API_VERSION,
+  type DeviceFault,
+  type GuestMemory,
+  type PlatformPlugin,
+} from '@virtio-platform/core';
+import legacy, { LegacyPlatform, legacyOptionsSchema } from '@virtio-platform/platform-legacy';
+import { z } from 'zod';
+
+const optionsSchema = z.strictObject({
+  recorded: z.int().min(0).default(0).describe('Faults in the registers at the end.'),
+  isGone: z.boolean().default(false).describe('The registers cannot be read at the end.'),
+});
+
+type RecordingOptions = z.output<typeof optionsSchema>;
+
+/** A platform without an IOMMU, and with the fault registers of one: what is in them is an option. One fault is there from before. */
+class RecordingPlatform extends LegacyPlatform {
+  readonly #options: RecordingOptions;
+  #isFirst = true;
+
+  constructor(memory: GuestMemory, options: RecordingOptions) {
+    super(legacyOptionsSchema.parse({}), memory);
+    this.#options = options;
+  }
+
+  recordedFaults(): readonly DeviceFault[] {
+    const { recorded, isGone } = this.#options;
+    const count = this.#isFirst ? 1 : recorded;
+    if (!this.#isFirst && isGone) throw new DeviceError('ERR_DEVICE_LOST', 'the registers are gone');
+    this.#isFirst = false;
+    return Array.from({ length: count }, (_, i) => ({
+      address: BigInt(i) << 12n,
+      length: 1,
+      access: 'write',
+      cause: 'unmapped',
+    }));
+  }
+}
+
+const plugin: PlatformPlugin<RecordingOptions> = definePlatformPlugin({
+  ...legacy,
+  name: 'recording',
+  apiVersion: PLUGIN_API_VERSION,
+  options: optionsSchema,
+  register(container, options) {
+    container.register(PLATFORM, { useFactory: (from) => new RecordingPlatform(from.resolve(GUEST_MEMORY), options) });
+  },
+  simulate: (memory) => legacy.simulate!(memory, legacyOptionsSchema.parse({})),
+});
+
+export default plugin;
