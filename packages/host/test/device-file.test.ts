@@ -66,7 +66,7 @@ describe('MemoryMapping.pinnable', () => {
   });
 
   it('maps a file from an offset on', () => {
-    writeFileSync(join(folder, 'pages'), Buffer.alloc(3 * PAGE, Buffer.alloc(PAGE, 1)));
+    writeFileSync(join(folder, 'pages'), Buffer.alloc(3 * PAGE));
     const file = DeviceFile.open(join(folder, 'pages'));
     file.write(Buffer.from([7]), 2 * PAGE);
     const mapping = MemoryMapping.ofFile(file.descriptor, PAGE, 2 * PAGE);
