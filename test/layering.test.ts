@@ -20,7 +20,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'platform-vfio': ['core'],
   'machine-simulated': ['core', 'devices'],
   'machine-vfio': ['core', 'host', 'pci', 'platform-vfio'],
-  'machine-vhost-user': ['core', 'host', 'platform-pseries', 'platform-sev', 'platform-vfio'],
+  'machine-vhost-user': ['core', 'host', 'platform-intel-iommu', 'platform-pseries', 'platform-sev', 'platform-vfio'],
   'machine-qemu': ['core', 'host', 'pci', 'platform-intel-iommu', 'platform-pseries', 'platform-sev'],
   profile: ['core'],
   runner: ['core', 'devices', 'profile'],

@@ -187,6 +187,34 @@ describe.skipIf(SKIP_DPDK)('a back-end that asks for every page (needs gcc libc6
     },
   );
 
+  it.each([
+    ['physical', 'platform-legacy', '', 'device: { offers: [VERSION_1, RING_PACKED, NET_MAC] }'],
+    ['bounced', 'platform-sev', 'pool: 1MiB', ''],
+    ['linear', 'platform-pseries', 'window: { kind: ddw, mapping: linear }', ''],
+    ['translated', 'platform-vfio', 'container: iommufd', 'driver: { privilege: process }'],
+  ])('reaches memory on the %s path of %s, in both layouts', async (path, platform, options, rest) => {
+    const file = join(folder, `${path}.yaml`);
+    writeFileSync(
+      file,
+      `extends: ${join(FOLDER, 'dpdk-pseries-dynamic.yaml')}
+profile: ${path}
+platform: { use: "@virtio-platform/${platform}", ${options} }
+machine: { command: [${built.program}, "{socket}"] }
+workload: { requests: 2000 }
+matrix: { queue.layout: [split, packed] }
+expect: { path: ${path} }
+${rest}
+`,
+    );
+    const result = await virtioPlatform(['run', file, '--json']);
+    expect(result.stderr).toBe('');
+    const echoed = { ...ECHOED, workload: { ...ECHOED.workload, requests: 2000 } };
+    expect(reportsOf(result)).toMatchObject([
+      { ...echoed, queue: { layout: 'split' } },
+      { ...echoed, queue: { layout: 'packed' } },
+    ]);
+  });
+
   it('says which address a queue stalled at', async () => {
     const strict = 'machine: { iotlb: { writeImpliesRead: false } }';
     const path = extended('dpdk-vfio.yaml', 'driver: { timeout: 500ms }\nmatrix: { queue.layout: [split] }\n');

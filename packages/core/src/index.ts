@@ -12,6 +12,7 @@ export * from './address-space/translated-address-space.ts';
 export * from './device/await-device.ts';
 export * from './device/device-status.ts';
 export * from './device/initialize-device.ts';
+export * from './device/nap.ts';
 export * from './device/read-device-config.ts';
 export * from './device/reset-device.ts';
 export * from './device/suspend-device.ts';

@@ -25,7 +25,7 @@ import {
 import { MEMORY_CONVERSION } from '@virtio-platform/platform-sev';
 import { injectable } from 'tsyringe';
 import { BoardFunction } from './board/board-function.ts';
-import { openBoard } from './board/open-board.ts';
+import { checkBoard, openBoard } from './board/open-board.ts';
 import { DEVICE_SLOT, deviceArguments, hiddenFeatures } from './device-arguments.ts';
 import { createMachineMemory, RESERVED_BYTES } from './machine-memory.ts';
 import { QEMU_OPTIONS, qemuProgram, type QemuOptions } from './options.ts';
@@ -65,6 +65,7 @@ export class QemuMachine implements Machine {
   async #boot(disposal: Disposal): Promise<BootedMachine> {
     const { needs, device, baseDirectory } = this.#request;
     const { board: boardName } = this.#options;
+    checkBoard(this.#options, needs);
     const folder = new TemporaryFolder();
     disposal.add(() => folder.dispose());
     const backing = createMachineMemory(boardName, this.#request.memory, needs.includes(MEMORY_CONVERSION));
@@ -90,7 +91,7 @@ export class QemuMachine implements Machine {
     const own = { folder, directory: baseDirectory, descriptors };
     const qtest = await startQemu(command, this.#options, own, disposal);
 
-    const { board, facilities } = openBoard(this.#options, needs, memory, backing, qtest);
+    const { board, facilities } = openBoard(this.#options, memory, backing, qtest);
     const transport = this.#openTransport(new BoardFunction(board, DEVICE_SLOT), memory);
     disposal.add(() => transport.dispose());
     return { memory, transport, facilities, faults: new FaultLog(), dispose: () => disposal.run() };

@@ -31,7 +31,7 @@ describe.skipIf(SKIP).each<[BoardName, 'modern' | 'legacy']>([
     const device = { type: 'block', interface: driverInterface, driverInterface, offers: undefined, settings: DISK };
     started = await startBoard(board, { device });
     const { options, memory, backing, qtest } = started;
-    pci = new BoardFunction(openBoard(options, [], memory, backing, qtest).board, DEVICE_SLOT);
+    pci = new BoardFunction(openBoard(options, memory, backing, qtest).board, DEVICE_SLOT);
   });
   afterAll(() => started.dispose());
 

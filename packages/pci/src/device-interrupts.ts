@@ -1,11 +1,9 @@
-import { DeviceError, isCodedError, type InterruptMessages, type WaitResult } from '@virtio-platform/core';
+import { DeviceError, isCodedError, nap, type InterruptMessages, type WaitResult } from '@virtio-platform/core';
 import { VECTORS, type PciInterrupts } from './pci-interrupts.ts';
 import type { RegisterWindow } from './register-window.ts';
 
 /** Between two looks: each is an access to the device. */
 const SLEEP_MS = 0.2;
-/** Nobody wakes it: a way to sleep for less than a timer does. */
-const BED = new Int32Array(new SharedArrayBuffer(4));
 
 /** How one virtio device reaches its driver, on either interface: by messages from the first queue on, by its ISR register before and without. */
 export class DeviceInterrupts {
@@ -81,7 +79,7 @@ export class DeviceInterrupts {
     for (;;) {
       if (this.#registers.read(this.#isr, 1) !== 0) return true;
       if (performance.now() >= deadline) return false;
-      Atomics.wait(BED, 0, 0, SLEEP_MS);
+      nap(SLEEP_MS);
     }
   }
 }

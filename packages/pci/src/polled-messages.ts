@@ -1,4 +1,4 @@
-import type { DmaRegion, GuestMemory } from '@virtio-platform/core';
+import { nap, type DmaRegion, type GuestMemory } from '@virtio-platform/core';
 import { MsixTable } from './msix-table.ts';
 import type { PciFunction } from './pci-function.ts';
 import type { PciInterrupts } from './pci-interrupts.ts';
@@ -9,8 +9,6 @@ const MESSAGE = 1;
 /** Looks before the first sleep: a device in another process often answers at once. */
 const LOOKS = 200;
 const SLEEP_MS = 0.05;
-/** Nobody wakes it: a way to sleep for less than a timer does. */
-const BED = new Int32Array(new SharedArrayBuffer(4));
 
 /**
  * Messages of a function (MSI-X) in a machine that has no processor to interrupt: each vector writes to a word of the driver's
@@ -58,7 +56,7 @@ export class PolledMessages implements PciInterrupts {
     for (let looks = 0; ; looks++) {
       if (this.#take()) return true;
       if (performance.now() >= deadline) return false;
-      if (looks >= LOOKS) Atomics.wait(BED, 0, 0, SLEEP_MS);
+      if (looks >= LOOKS) nap(SLEEP_MS);
     }
   }
 

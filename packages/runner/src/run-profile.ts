@@ -115,7 +115,10 @@ async function drive(
 
 /** A device that was refused an access may wait for ever: then the first refusal says more than the time that passed. */
 function explainStall(state: RunState): void {
-  const { failure, faults: [fault] = [] } = state;
+  const {
+    failure,
+    faults: [fault],
+  } = state;
   if (failure?.code !== 'ERR_DEVICE_STALLED' || fault === undefined) return;
   const { access, length, address, cause } = fault;
   const hint = `the device was refused a ${access} of ${length} bytes at 0x${address.toString(16)}: ${cause}`;

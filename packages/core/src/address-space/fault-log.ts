@@ -33,11 +33,19 @@ export interface DeviceFault {
 export class FaultLog {
   static readonly LIMIT = 256;
   readonly entries: DeviceFault[] = [];
+  /** Whoever opened the address space only looks where addresses lead: what is refused is no fault, and no hardware records it. */
+  readonly isOfProbe: boolean;
   readonly #listener: ((fault: DeviceFault) => void) | undefined;
   #count = 0;
 
-  constructor(listener?: (fault: DeviceFault) => void) {
+  constructor(listener?: (fault: DeviceFault) => void, isOfProbe: boolean = false) {
     this.#listener = listener;
+    this.isOfProbe = isOfProbe;
+  }
+
+  /** For an address space that is asked, and not used by a device. */
+  static ofProbe(): FaultLog {
+    return new FaultLog(undefined, true);
   }
 
   get count(): number {

@@ -24,10 +24,17 @@ export interface OpenedBoard {
   readonly facilities: ReadonlyMap<FacilityToken, unknown>;
 }
 
-/** Opens the way to PCI and to the board's IOMMU. Throws `ERR_PLUGIN_FACILITY` where the board lacks what the platform needs. */
+/** Throws `ERR_PLUGIN_FACILITY` where a board lacks what a platform needs: before anything is started. */
+export function checkBoard(options: QemuOptions, needs: readonly FacilityToken[]): void {
+  const { board, iommu } = options;
+  const onPc = iommu === 'intel' ? [MEMORY_CONVERSION, VTD_FACILITY] : [MEMORY_CONVERSION];
+  const has = board === 'pseries' ? [TCE_FACILITY] : onPc;
+  for (const need of needs) if (!has.includes(need)) throw lacking(options, need);
+}
+
+/** Opens the way to PCI and to the board's IOMMU. */
 export function openBoard(
   options: QemuOptions,
-  needs: readonly FacilityToken[],
   memory: GuestMemory,
   backing: ConvertibleMemory | SharedMemory,
   qtest: QtestConnection,
@@ -45,7 +52,6 @@ export function openBoard(
       facilities.set(MEMORY_CONVERSION, new FileMemoryConversion(memory, backing));
     if (options.iommu === 'intel') facilities.set(VTD_FACILITY, new VtdRegisters(qtest, DEVICE_SLOT << 3));
   }
-  for (const need of needs) if (!facilities.has(need)) throw lacking(options, need);
   return { board, facilities };
 }
 

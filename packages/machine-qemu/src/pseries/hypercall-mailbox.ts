@@ -1,4 +1,4 @@
-import { DeviceError, type GuestMemory } from '@virtio-platform/core';
+import { DeviceError, nap, type GuestMemory } from '@virtio-platform/core';
 import type { QtestConnection } from '../qtest/qtest-connection.ts';
 import {
   MAILBOX_ADDRESS,
@@ -14,7 +14,6 @@ const ARGUMENTS = 6;
 /** Looks before the first sleep, and how long each sleep is. */
 const LOOKS = 2000;
 const SLEEP_MS = 0.05;
-const BED = new Int32Array(new SharedArrayBuffer(4));
 
 /** Low halves of the doublewords, as 32-bit words of memory. */
 const FLAG_WORD = MAILBOX_ADDRESS / 4 + 1;
@@ -70,7 +69,7 @@ export class HypercallMailbox {
       const now = performance.now();
       if (deadline === 0) deadline = now + this.#timeoutMs;
       else if (now > deadline) this.#giveUp(opcode);
-      Atomics.wait(BED, 0, 0, SLEEP_MS);
+      nap(SLEEP_MS);
     }
   }
 

@@ -64,7 +64,7 @@ export class Iotlb {
     this.#userAddress = userAddress;
     this.#writeImpliesRead = writeImpliesRead;
     this.#space = translation.open(memory, faults, translation.state);
-    this.#probe = translation.open(memory, new FaultLog(), translation.state);
+    this.#probe = translation.open(memory, FaultLog.ofProbe(), translation.state);
     this.#generation = this.#probe.generation;
   }
 

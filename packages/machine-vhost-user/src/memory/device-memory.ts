@@ -8,6 +8,7 @@ import {
   type MachineRequest,
 } from '@virtio-platform/core';
 import { ConvertibleMemory } from '@virtio-platform/host';
+import { VTD_FACILITY } from '@virtio-platform/platform-intel-iommu';
 import { TCE_FACILITY } from '@virtio-platform/platform-pseries';
 import { MEMORY_CONVERSION } from '@virtio-platform/platform-sev';
 import { VFIO_CONTAINER } from '@virtio-platform/platform-vfio';
@@ -20,8 +21,11 @@ import { RegionVfioContainer } from './region-vfio-container.ts';
 import type { RingArea } from './ring-area.ts';
 import { SharedPages } from './shared-pages.ts';
 
-/** The facilities this machine provides, one at a time: each is another use of the same regions. */
-export const FACILITIES: readonly FacilityToken[] = [MEMORY_CONVERSION, TCE_FACILITY, VFIO_CONTAINER];
+/**
+ * The facilities this machine provides, one at a time: each is another use of the same regions. Page tables in memory are none: they
+ * take a back-end that translates.
+ */
+export const FACILITIES: readonly FacilityToken[] = [MEMORY_CONVERSION, TCE_FACILITY, VFIO_CONTAINER, VTD_FACILITY];
 
 /** What the platform allowed while no queue ran, and the back-end is to get only while one does. */
 export interface RecordedAccess {
@@ -96,6 +100,11 @@ function provide(
 ): unknown {
   if (need === MEMORY_CONVERSION) return new RegionMemoryConversion(memory, regions);
   if (need === VFIO_CONTAINER) return new RegionVfioContainer(memory.size, regions);
+  if (need === VTD_FACILITY) {
+    throw new CodedError('ERR_PLUGIN_FACILITY', 'this back-end does not offer ACCESS_PLATFORM, and VT-d translates', {
+      hint: 'use a back-end that asks for translations, such as DPDK, or the simulated machine',
+    });
+  }
   const isTranslated = need === TCE_FACILITY && request.device.offers?.has(VIRTIO_F_ACCESS_PLATFORM) === true;
   if (isTranslated) return new RegionTceFacility(memory.size, regions);
   // No IOMMU, or a device that ignores it: a device address is a guest-physical address, and all of memory is reachable.

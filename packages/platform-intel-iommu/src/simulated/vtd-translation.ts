@@ -48,8 +48,11 @@ export class VtdTranslation implements AddressTranslation {
   readonly #faults: FaultRecords;
   readonly #memorySize: number;
   readonly #cachesAbsence: boolean;
+  readonly #records: boolean;
 
-  constructor(memory: GuestMemory, state: VtdState) {
+  /** A translation that is only asked where an address leads records no fault. */
+  constructor(memory: GuestMemory, state: VtdState, records: boolean = true) {
+    this.#records = records;
     this.#registers = new Int32Array(state.registers);
     this.#control = new Int32Array(state.control);
     this.#iotlb = new Iotlb(state);
@@ -116,7 +119,7 @@ export class VtdTranslation implements AddressTranslation {
   }
 
   #refuse(low: number, high: number, access: DeviceAccess, reason: number, isMapped = false): -1 {
-    this.#faults.record(low, high, access, reason);
+    if (this.#records) this.#faults.record(low, high, access, reason);
     this.cause = faultCause(reason, isMapped);
     return -1;
   }
