@@ -53,6 +53,13 @@ describe.skipIf(missing !== undefined)(`a process without privileges behind the 
     expect(tried.filter(({ failure }) => failure !== null)).toEqual([]);
   });
 
+  it('gets a device that somebody has only when that is done', () => {
+    const again = results<{ readonly again: string }>('again').map((result) => result.again);
+    expect(again).toEqual(
+      Array.from({ length: 2 }, () => expect.stringMatching(/cannot open \/dev\/vfio\/\d+: EBUSY/)),
+    );
+  });
+
   it.each([
     ['write', /DMA Write .*Request device \[(?:0000:)?00:09\.0\] fault addr (0x[0-9a-f]+)/],
     ['read', /DMA Read .*Request device \[(?:0000:)?00:09\.0\] fault addr (0x[0-9a-f]+)/],

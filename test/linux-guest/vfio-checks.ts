@@ -21,8 +21,10 @@ async function checkContainer(device: string, type: Type1Container['type']): Pro
   try {
     const memory = ProcessMemory.create(MEMORY);
     disposal.add(() => memory.dispose());
-    const { container } = requestDevice({ device, container: type, interrupts: 'messages' }, memory, disposal);
+    const options = { device, container: type, interrupts: 'messages' } as const;
+    const { container } = requestDevice(options, memory, disposal);
     if (container.type === 'iommufd') throw new TypeError(`asked for ${type}`);
+    print({ again: tryCheck(() => requestDevice(options, memory, disposal)), type });
     for (const check of TYPE1_CONTAINER_CHECKS) {
       if (check.type !== undefined && check.type !== type) continue;
       print({ check: check.name, type, failure: tryCheck(() => check.run({ container, memorySize: MEMORY })) });
