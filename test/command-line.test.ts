@@ -213,9 +213,12 @@ describe('virtio-platform list and schema', () => {
     for (const word of ['pseries-linear', 'vhost-user-sev', 'platforms', 'legacy', 'machines', 'simulated'])
       expect(stdout).toContain(word);
     const json = JSON.parse((await virtioPlatform(['list', '--json'])).stdout) as {
-      plugins: { error: unknown }[];
+      plugins: { name: string; kind: string; error: unknown; survey: { devices: unknown[] } | null }[];
       profiles: unknown[];
     };
+    const machines = json.plugins.filter(({ kind }) => kind === 'machine');
+    expect(machines.find(({ name }) => name === 'vfio')!.survey!.devices).toBeInstanceOf(Array);
+    expect(machines.find(({ name }) => name === 'simulated')!.survey).toBeNull();
     expect(json.plugins.length).toBeGreaterThanOrEqual(6);
     expect(json.plugins.map(({ error }) => error).filter((error) => error !== null)).toEqual([]);
   });

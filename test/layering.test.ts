@@ -19,6 +19,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'platform-sev': ['core'],
   'platform-vfio': ['core'],
   'machine-simulated': ['core', 'devices'],
+  'machine-vfio': ['core', 'host', 'pci', 'platform-vfio'],
   'machine-vhost-user': ['core', 'host', 'platform-intel-iommu', 'platform-pseries', 'platform-sev', 'platform-vfio'],
   'machine-qemu': ['core', 'host', 'pci', 'platform-intel-iommu', 'platform-pseries', 'platform-sev'],
   profile: ['core'],

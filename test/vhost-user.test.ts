@@ -6,6 +6,7 @@ import { setTimeout } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { buildNetEcho, SKIP as SKIP_DPDK } from '../packages/machine-vhost-user/test/net-echo.ts';
 import { commandProcess, reportsOf, ROOT, virtioPlatform } from './command.ts';
+import { expectedBlock } from './expected-block.ts';
 
 /** What has to be installed for these tests, and whether it is. CI installs it and must not skip them. */
 const isInstalled = (program: string, ...words: string[]): boolean => {
@@ -33,19 +34,6 @@ beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'virtio-platform-'));
 });
 afterAll(() => rmSync(folder, { recursive: true }));
-
-/** What a block holds after the workload, worked out anew: xorshift32 from the mixed seed, block and round. */
-function expectedBlock(seed: number, block: number, round: number): Buffer {
-  const bytes = Buffer.alloc(BLOCK);
-  let state = seed ^ Math.imul(block + 1, 0x9e3779b1) ^ Math.imul(round + 1, 0x85ebca6b);
-  for (let i = 0; i < BLOCK; i += 4) {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    bytes.writeUInt32LE(state >>> 0, i);
-  }
-  return bytes;
-}
 
 /** The round that wrote a block last: each round writes up to all blocks and reads them, in half of what is left. */
 function lastRounds(requests: number): Int32Array {
@@ -93,7 +81,8 @@ describe.skipIf(!mayRun)(`the real back-end (${NEEDS})`, () => {
     });
     const bytes = readFileSync(image);
     const wrong = [...lastRounds(100_000).entries()].filter(
-      ([block, round]) => !bytes.subarray(block * BLOCK, (block + 1) * BLOCK).equals(expectedBlock(20, block, round)),
+      ([block, round]) =>
+        !bytes.subarray(block * BLOCK, (block + 1) * BLOCK).equals(expectedBlock(BLOCK, 20, block, round)),
     );
     expect(wrong).toEqual([]);
     expect(daemonsOf(image)).toEqual([]);

@@ -11,12 +11,15 @@
  * @packageDocumentation
  */
 export * from './convertible-memory.ts';
+export * from './device-file.ts';
 export * from './event-fd.ts';
 export * from './host-error.ts';
 export { hostProblem } from './libc.ts';
 export * from './loopback.ts';
 export * from './memory-file.ts';
+export * from './memory-lock-limit.ts';
 export * from './memory-mapping.ts';
+export * from './native-buffer.ts';
 export * from './poll-set.ts';
 export { Disposal } from './process/disposal.ts';
 export { ErrorOutput } from './process/error-output.ts';

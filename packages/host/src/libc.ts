@@ -3,6 +3,11 @@ import { HostError } from './host-error.ts';
 
 /** Functions of the C library, by their own names. Addresses are bigints; every call returns what C returns. */
 export interface Libc {
+  open(path: string, flags: number): number;
+  /** For commands whose argument is an address, or a number that is no address, as a bigint. */
+  ioctl(descriptor: number, request: number, argument: bigint): number;
+  /** Fills a struct rlimit: two 64-bit words. */
+  getrlimit(resource: number, limits: bigint): number;
   memfd_create(name: string, flags: number): number;
   ftruncate(descriptor: number, length: number): number;
   /** For commands whose argument is a number. */
@@ -19,6 +24,7 @@ export interface Libc {
     descriptor: number,
     offset: number,
   ): bigint | null;
+  mprotect(address: bigint, length: number, protection: number): number;
   munmap(address: bigint, length: number): number;
   eventfd(initial: number, flags: number): number;
   /** A wrapper of write(2) that takes the value itself, so that a notification needs no buffer. */
@@ -46,6 +52,9 @@ export interface Libc {
 }
 
 const PROTOTYPES = [
+  'int open(const char *path, int flags)',
+  'int ioctl(int fd, unsigned long request, void *argument)',
+  'int getrlimit(int resource, void *limits)',
   'int memfd_create(const char *name, unsigned int flags)',
   'int ftruncate(int fd, int64_t length)',
   'int fcntl(int fd, int command, int argument)',
@@ -53,6 +62,7 @@ const PROTOTYPES = [
   'intptr_t pwrite(int fd, const void *source, size_t length, int64_t offset)',
   'intptr_t pread(int fd, void *target, size_t length, int64_t offset)',
   'void *mmap(void *address, size_t length, int protection, int flags, int fd, int64_t offset)',
+  'int mprotect(void *address, size_t length, int protection)',
   'int munmap(void *address, size_t length)',
   'int eventfd(unsigned int initial, int flags)',
   'int eventfd_write(int fd, uint64_t value)',

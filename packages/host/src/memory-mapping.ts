@@ -1,6 +1,8 @@
+import { PAGE_SIZE } from '@virtio-platform/core';
 import { libc } from './libc.ts';
 import { checked, systemCallError } from './system-call.ts';
 
+const PROT_NONE = 0;
 const PROT_READ_WRITE = 3;
 const MAP_SHARED = 0x01;
 const MAP_PRIVATE = 0x02;
@@ -12,10 +14,13 @@ const MAP_FAILED = 0xffff_ffff_ffff_ffffn;
 export class MemoryMapping {
   readonly size: number;
   readonly #address: bigint;
+  /** Bytes behind the memory that nobody can access. */
+  readonly #guard: number;
   #buffer: ArrayBuffer | undefined;
 
-  private constructor(address: bigint, size: number) {
+  private constructor(address: bigint, size: number, guard = 0) {
     this.#address = address;
+    this.#guard = guard;
     this.size = size;
     this.#buffer = libc().view(address, size);
   }
@@ -25,9 +30,29 @@ export class MemoryMapping {
     return new MemoryMapping(map(0n, size, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), size);
   }
 
-  /** Maps the first `size` bytes of a file, shared with whoever else maps it. Throws {@link HostError}. */
-  static ofFile(descriptor: number, size: number): MemoryMapping {
-    return new MemoryMapping(map(0n, size, MAP_SHARED, descriptor, 0), size);
+  /**
+   * Maps memory for the kernel to pin, with a page behind it that nobody can access: whoever is handed a range that ends too late
+   * gets EFAULT, and not what happens to be there. It is shared memory without a file, because a page of private memory is
+   * copied when it is written to after it was pinned for reading, and then a device goes on with the old one. Throws {@link HostError}.
+   */
+  static pinnable(size: number): MemoryMapping {
+    const length = size + PAGE_SIZE;
+    const address = map(0n, length, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (libc().mprotect(address + BigInt(size), PAGE_SIZE, PROT_NONE) === 0)
+      return new MemoryMapping(address, size, PAGE_SIZE);
+    const error = systemCallError('mprotect', 'guard the end of memory');
+    libc().munmap(address, length);
+    throw error;
+  }
+
+  /** Maps `size` bytes of a file from `offset` on, shared with whoever else maps it. Throws {@link HostError}. */
+  static ofFile(descriptor: number, size: number, offset = 0): MemoryMapping {
+    return new MemoryMapping(map(0n, size, MAP_SHARED, descriptor, offset), size);
+  }
+
+  /** Where it is in this process. Throws `TypeError` after `dispose`. */
+  get address(): bigint {
+    return this.#at(0, this.size);
   }
 
   /**
@@ -53,7 +78,7 @@ export class MemoryMapping {
   dispose(): void {
     if (this.#buffer === undefined) return;
     this.#buffer = undefined;
-    checked(libc().munmap(this.#address, this.size), 'munmap', `unmap ${this.size} bytes`);
+    checked(libc().munmap(this.#address, this.size + this.#guard), 'munmap', `unmap ${this.size} bytes`);
   }
 
   /** MAP_FIXED replaces whatever is there, so what is outside must never get that far. */

@@ -16,6 +16,8 @@ export type { NoiommuContainer } from './container/noiommu-container.ts';
 export * from './container/spapr-container.ts';
 export * from './container/type1-container.ts';
 export * from './container/vfio-container.ts';
+export type { Type1ContainerCheck, Type1ContainerSubject } from './contract/type1-container-check.ts';
+export { TYPE1_CONTAINER_CHECKS } from './contract/type1-container-checks.ts';
 export { NoiommuPlatform } from './noiommu-platform.ts';
 export { vfioOptionsSchema, type VfioOptions, type VfioOptionsInput } from './options.ts';
 export { IoPageTable } from './simulated/io-page-table.ts';

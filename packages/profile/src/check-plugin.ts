@@ -60,6 +60,7 @@ const MEMBERS: Readonly<Record<PluginKind, readonly Member[]>> = {
     ...SHARED,
     ['provides', (value) => value === 'simulated' || isTokenList(value), 'a list of facility tokens, or `simulated`'],
     ['missing', isFunction, 'a function'],
+    ['survey', (value) => value === undefined || isFunction(value), 'a function, or nothing'],
   ],
 };
 

@@ -22,3 +22,4 @@ export { ProfileError } from './profile-error.ts';
 export { formatIssue, type ProfileIssue } from './profile-issue.ts';
 export { parseQuantity, SIZE, type Quantity, type UnitSystem } from './quantity.ts';
 export type { ResolutionOptions } from './resolve-plugin.ts';
+export { surveyMachine } from './survey-machine.ts';

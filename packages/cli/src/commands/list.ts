@@ -1,6 +1,13 @@
 import { relative } from 'node:path';
-import { isCodedError, type MissingRequirement } from '@virtio-platform/core';
-import { installedPlugins, loadProfiles, missingRequirements, type Profile } from '@virtio-platform/profile';
+import { isCodedError, type MachineSurvey, type MissingRequirement } from '@virtio-platform/core';
+import {
+  installedPlugins,
+  loadProfiles,
+  missingRequirements,
+  surveyMachine,
+  type InstalledPlugin,
+  type Profile,
+} from '@virtio-platform/profile';
 import { ExitStatus } from '../exit-status.ts';
 import { pluginBases } from '../plugin-bases.ts';
 import { shippedProfiles } from '../shipped-profiles.ts';
@@ -20,6 +27,8 @@ interface ListedPlugin {
   readonly package: string;
   readonly version: string;
   readonly error: string | null;
+  /** Of a machine that looks for devices: what it found here. */
+  readonly survey: MachineSurvey | null;
 }
 
 /** `list`: profiles, plugins and machines, and what is missing here. */
@@ -39,13 +48,18 @@ async function listProfile(profile: Profile): Promise<ListedProfile> {
 
 async function listPlugins(cwd: string): Promise<ListedPlugin[]> {
   const installed = await installedPlugins(pluginBases(cwd));
-  return installed.map(({ use, version, plugin, error }) => ({
-    name: plugin?.name ?? use,
-    kind: plugin?.kind ?? 'unknown',
-    package: use,
-    version,
-    error: isCodedError(error) ? error.message : null,
-  }));
+  return await Promise.all(installed.map((plugin) => listPlugin(plugin)));
+}
+
+async function listPlugin(installed: InstalledPlugin): Promise<ListedPlugin> {
+  const { use, version, plugin, error } = installed;
+  const listed = { name: plugin?.name ?? use, kind: plugin?.kind ?? 'unknown', package: use, version };
+  try {
+    return { ...listed, error: error?.message ?? null, survey: (await surveyMachine(installed)) ?? null };
+  } catch (failure) {
+    if (!isCodedError(failure)) throw failure;
+    return { ...listed, error: failure.message, survey: null };
+  }
 }
 
 function printLists(terminal: Terminal, profiles: readonly ListedProfile[], plugins: readonly ListedPlugin[]): void {
@@ -61,8 +75,22 @@ function printLists(terminal: Terminal, profiles: readonly ListedProfile[], plug
     const ofKind = plugins.filter((plugin) => plugin.kind === kind);
     if (ofKind.length === 0) continue;
     terminal.print(`\n${bold(kind === 'unknown' ? 'plugins that cannot be loaded' : `${kind}s`)}`);
-    for (const { name, package: packageName, version, error } of ofKind) {
+    for (const { name, package: packageName, version, error, survey } of ofKind) {
       terminal.print(`  ${name.padEnd(12)}  ${packageName} ${dim(version)}${error === null ? '' : `  ${red(error)}`}`);
+      if (survey !== null) printSurvey(terminal, survey);
     }
+  }
+}
+
+function printSurvey(terminal: Terminal, { devices, missing }: MachineSurvey): void {
+  const { green, yellow } = terminal.colors;
+  for (const { what, fix } of missing) terminal.print(`${''.padEnd(16)}${yellow(`${what}: ${fix}`)}`);
+  if (devices.length === 0) terminal.print(`${''.padEnd(16)}finds no device here`);
+  for (const device of devices) {
+    const details = Object.entries(device.details).map(([name, value]) => `${name} ${value}`);
+    const isReady = missing.length + device.missing.length === 0;
+    const mark = isReady ? green('ready  ') : yellow('missing');
+    terminal.print(`${''.padEnd(16)}${device.name}  ${mark}  ${[device.what, ...details].join(', ')}`);
+    for (const { what, fix } of device.missing) terminal.print(`${''.padEnd(18)}${yellow(`${what}: ${fix}`)}`);
   }
 }

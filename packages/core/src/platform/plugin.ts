@@ -55,8 +55,28 @@ export interface MachinePlugin<Options = unknown> {
   readonly provides: readonly FacilityToken[] | 'simulated';
   /** What is missing on this computer to boot it with these options, with what to install; empty when nothing is. */
   missing(options: Options): Promise<readonly MissingRequirement[]>;
+  /** What is on this computer that its options could name, for lists. A machine that brings its own device has nothing to tell. */
+  survey?(): Promise<MachineSurvey>;
   /** Binds {@link MACHINE}. The container already has MACHINE_REQUEST. No I/O here. */
   register(container: PluginRegistrar, options: Options): void;
+}
+
+/** Hardware that a machine found, and what is missing to use any of it. */
+export interface MachineSurvey {
+  readonly missing: readonly MissingRequirement[];
+  readonly devices: readonly SurveyedDevice[];
+}
+
+/** A device that options could name. */
+export interface SurveyedDevice {
+  /** As options name it: `0000:00:03.0`. */
+  readonly name: string;
+  /** What it is: `virtio block`. */
+  readonly what: string;
+  /** What else there is to know, each by a word or two: `{ 'IOMMU group': '3', driver: 'vfio-pci' }`. */
+  readonly details: Readonly<Record<string, string>>;
+  /** What is missing to use it. */
+  readonly missing: readonly MissingRequirement[];
 }
 
 /** Something a machine needs that is not installed. */

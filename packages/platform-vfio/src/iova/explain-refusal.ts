@@ -35,5 +35,6 @@ export function explainRefusal(
 /** What to do when `bytes` have to be locked and the limit is lower. */
 export function raiseMemoryLock(bytes: number): string {
   const kibibytes = Math.ceil(bytes / 1024);
-  return `raise the memory-lock limit to at least ${kibibytes}KiB (ulimit -l ${kibibytes}; platform.memoryLockLimit on the simulated machine)`;
+  const commands = `ulimit -l ${kibibytes}; where that is refused, sudo prlimit --pid $$ --memlock=${kibibytes * 1024}`;
+  return `raise the memory-lock limit to at least ${kibibytes}KiB (${commands}; platform.memoryLockLimit on the simulated machine)`;
 }

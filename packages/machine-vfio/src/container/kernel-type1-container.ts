@@ -1,0 +1,98 @@
+import { memoryLockLimit, NativeBuffer, type DeviceFile } from '@virtio-platform/host';
+import { EINVAL, ENOTTY, type Type1Container, type VfioIommuInfo } from '@virtio-platform/platform-vfio';
+import { kernelRefusal } from '../kernel/kernel-refusal.ts';
+import { findCapability, readStructure, readWord, writeWord } from '../kernel/sized-structure.ts';
+import { VFIO_IOMMU_GET_INFO, VFIO_IOMMU_MAP_DMA, VFIO_IOMMU_UNMAP_DMA } from '../kernel/vfio-requests.ts';
+import { iovaRanges } from './iova-ranges.ts';
+import { ProcessMemory } from './process-memory.ts';
+
+/** struct vfio_iommu_type1_info, and its flags. */
+const INFO_BYTES = 24;
+const INFO_PAGE_SIZE_BITS = 8;
+const INFO_FIRST_CAPABILITY = 16;
+const INFO_PAGE_SIZES = 1;
+const INFO_CAPABILITIES = 2;
+const CAPABILITY_IOVA_RANGES = 1;
+const CAPABILITY_DMA_AVAILABLE = 3;
+/** The kernel's own default, for kernels before 5.10, which do not tell. */
+const DEFAULT_ENTRY_LIMIT = 65535;
+
+/** Offsets in struct vfio_iommu_type1_dma_map. */
+const MAP_BYTES = 32;
+const MAP_ADDRESS = 8;
+const MAP_IOVA = 16;
+const MAP_SIZE = 24;
+/** Offsets in struct vfio_iommu_type1_dma_unmap. */
+const UNMAP_BYTES = 24;
+const UNMAP_IOVA = 8;
+const UNMAP_SIZE = 16;
+
+/** A container of type 1 as the kernel has it. The file stays its owner's. */
+export class KernelType1Container implements Type1Container {
+  readonly type: Type1Container['type'];
+  readonly #file: DeviceFile;
+  readonly #memory: ProcessMemory;
+  readonly #map: NativeBuffer = new NativeBuffer(MAP_BYTES);
+  readonly #unmap: NativeBuffer = new NativeBuffer(UNMAP_BYTES);
+
+  constructor(type: Type1Container['type'], file: DeviceFile, memory: ProcessMemory) {
+    this.type = type;
+    this.#file = file;
+    this.#memory = memory;
+    this.#map.bytes.setUint32(0, MAP_BYTES, true);
+    this.#unmap.bytes.setUint32(0, UNMAP_BYTES, true);
+  }
+
+  /**
+   * As the kernel tells it, but for the page at address 0: a device of QEMU's takes a ring there for none, and Linux itself gives
+   * devices no such address. Throws {@link CodedError} for a kernel that does not tell which addresses it maps (before 5.4).
+   */
+  info(): VfioIommuInfo {
+    const doing = 'ask what the IOMMU maps';
+    const info = readStructure(this.#file, VFIO_IOMMU_GET_INFO, { bytes: INFO_BYTES, doing });
+    const flags = info.getUint32(4, true);
+    const pageSize = (flags & INFO_PAGE_SIZES) === 0 ? 0 : lowestBit(info.getUint32(INFO_PAGE_SIZE_BITS, true));
+    const first = (flags & INFO_CAPABILITIES) === 0 ? 0 : info.getUint32(INFO_FIRST_CAPABILITY, true);
+    const ranges = findCapability(info, first, CAPABILITY_IOVA_RANGES, 8);
+    const usable = ranges === undefined ? [] : iovaRanges(ranges, ranges.getUint32(0, true), 8);
+    if (usable.length === 0 || pageSize === 0) throw kernelRefusal(doing, ENOTTY, 'use Linux 5.4 or later');
+    const available = findCapability(info, first, CAPABILITY_DMA_AVAILABLE, 4);
+    return {
+      pageSize,
+      iovaRanges: usable.map(({ start, end }) => ({ start: Math.max(start, pageSize), end })),
+      available: available === undefined ? DEFAULT_ENTRY_LIMIT : available.getUint32(0, true),
+      memoryLockLimit: memoryLockLimit(),
+    };
+  }
+
+  mapDma(address: number, iova: number, size: number, flags: number): number {
+    if (!ProcessMemory.isRange(address, size) || !ProcessMemory.isRange(iova, size)) return EINVAL;
+    const { bytes } = this.#map;
+    bytes.setUint32(4, flags, true);
+    writeWord(bytes, MAP_ADDRESS, this.#memory.userAddress(address));
+    writeWord(bytes, MAP_IOVA, iova);
+    writeWord(bytes, MAP_SIZE, size);
+    return this.#file.control(VFIO_IOMMU_MAP_DMA, this.#map);
+  }
+
+  unmapDma(iova: number, size: number, flags = 0): number {
+    if (!ProcessMemory.isRange(iova, size)) return EINVAL;
+    const { bytes } = this.#unmap;
+    bytes.setUint32(4, flags, true);
+    writeWord(bytes, UNMAP_IOVA, iova);
+    writeWord(bytes, UNMAP_SIZE, size);
+    const result = this.#file.control(VFIO_IOMMU_UNMAP_DMA, this.#unmap);
+    return result < 0 ? result : readWord(bytes, UNMAP_SIZE);
+  }
+
+  /** Gives back the structures. Whatever is mapped ends with the file. */
+  dispose(): void {
+    this.#map.dispose();
+    this.#unmap.dispose();
+  }
+}
+
+/** The smallest of the page sizes, each of which is its own bit. */
+function lowestBit(bits: number): number {
+  return (bits & -bits) >>> 0;
+}

@@ -1,0 +1,44 @@
+/**
+ * A real virtio device on PCI, driven by an unprivileged process: the kernel hands it out (VFIO), and an IOMMU confines it to what
+ * the process maps.
+ *
+ * @packageDocumentation
+ */
+import { defineMachinePlugin, MACHINE, PLUGIN_API_VERSION, type MachinePlugin } from '@virtio-platform/core';
+import { hostProblem } from '@virtio-platform/host';
+import { VFIO_CONTAINER } from '@virtio-platform/platform-vfio';
+import { VFIO_MACHINE_OPTIONS, vfioMachineSchema, type VfioMachineOptions } from './options.ts';
+import { missingForDevice, surveyVfio } from './survey/survey-vfio.ts';
+import { thisSystem } from './survey/system-view.ts';
+import { VfioMachine } from './vfio-machine.ts';
+
+export { ProcessMemory } from './container/process-memory.ts';
+export { requestDevice, type HandedDevice } from './request-device.ts';
+export { VFIO_MACHINE_OPTIONS, vfioMachineSchema, type VfioMachineInput, type VfioMachineOptions } from './options.ts';
+export { missingForDevice, surveyVfio } from './survey/survey-vfio.ts';
+export type { SystemView } from './survey/system-view.ts';
+export { VfioMachine } from './vfio-machine.ts';
+
+const plugin: MachinePlugin<VfioMachineOptions> = defineMachinePlugin({
+  kind: 'machine',
+  name: 'vfio',
+  apiVersion: PLUGIN_API_VERSION,
+  options: vfioMachineSchema,
+  provides: [VFIO_CONTAINER],
+  async missing({ device, container }) {
+    const problem = hostProblem();
+    if (problem !== undefined) return [{ what: problem.message, fix: problem.hint ?? '' }];
+    return missingForDevice(thisSystem(), device, container);
+  },
+  async survey() {
+    const problem = hostProblem();
+    if (problem === undefined) return surveyVfio(thisSystem());
+    return { missing: [{ what: problem.message, fix: problem.hint ?? '' }], devices: [] };
+  },
+  register(container, options) {
+    container.register(VFIO_MACHINE_OPTIONS, { useValue: options });
+    container.registerSingleton(MACHINE, VfioMachine);
+  },
+});
+
+export default plugin;

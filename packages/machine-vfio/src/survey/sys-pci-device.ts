@@ -1,0 +1,96 @@
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { basename, join } from 'node:path';
+
+const VIRTIO_VENDOR = 0x1af4;
+const FIRST_TRANSITIONAL = 0x1000;
+const FIRST_MODERN = 0x1040;
+const LAST_MODERN = 0x107f;
+/** The class of a PCI function says in its highest byte that it is a bridge. */
+const BRIDGE = 0x06;
+
+/** Virtio device types (specification 1.4 section 5), by the names that profiles use. */
+const TYPES: ReadonlyMap<number, string> = new Map([
+  [1, 'net'],
+  [2, 'block'],
+  [3, 'console'],
+  [4, 'entropy'],
+]);
+
+/** A PCI function as Linux describes it in /sys (Documentation/ABI/testing/sysfs-bus-pci). */
+export interface SysPciDevice {
+  /** `0000:00:03.0`. */
+  readonly address: string;
+  /** `undefined` where no IOMMU is in front of it. */
+  readonly group: string | undefined;
+  /** `undefined` where it is bound to none. */
+  readonly driver: string | undefined;
+  readonly isBridge: boolean;
+  /** As profiles name it, such as `block`; `undefined` for what is no virtio device. */
+  readonly virtioType: string | undefined;
+  /** Of iommufd: the name of its file below /dev/vfio/devices; `undefined` where it has none. */
+  readonly characterDevice: string | undefined;
+}
+
+const DEVICES = 'sys/bus/pci/devices';
+const GROUPS = 'sys/kernel/iommu_groups';
+
+/** Whether Linux uses an IOMMU at all. */
+export function hasIommuGroups(root: string): boolean {
+  return names(join(root, '/', GROUPS)).length > 0;
+}
+
+/** All PCI functions there are, in order; none where there is no PCI. */
+export function listPciDevices(root: string): SysPciDevice[] {
+  return names(join(root, '/', DEVICES)).map((address) => readPciDevice(root, address));
+}
+
+/** The functions of a group: they reach each other without asking the IOMMU, so they are handed out together. */
+export function listGroup(root: string, group: string): SysPciDevice[] {
+  const folder = join(root, '/', GROUPS, group, 'devices');
+  return names(folder).map((address) => readPciDevice(root, address));
+}
+
+/** Reads one; a function that is not there has no driver, no group and no type. */
+export function readPciDevice(root: string, address: string): SysPciDevice {
+  const folder = join(root, '/', DEVICES, address);
+  const [vendor, device] = [readNumber(folder, 'vendor'), readNumber(folder, 'device')];
+  const isVirtio = vendor === VIRTIO_VENDOR && device >= FIRST_TRANSITIONAL && device <= LAST_MODERN;
+  return {
+    address,
+    group: linkName(join(folder, 'iommu_group')),
+    driver: linkName(join(folder, 'driver')),
+    isBridge: readNumber(folder, 'class') >>> 16 === BRIDGE,
+    virtioType: isVirtio ? virtioType(folder, device) : undefined,
+    characterDevice: names(join(folder, 'vfio-dev'))[0],
+  };
+}
+
+function virtioType(folder: string, device: number): string {
+  const number = device >= FIRST_MODERN ? device - FIRST_MODERN : readNumber(folder, 'subsystem_device');
+  return TYPES.get(number) ?? `device ${number}`;
+}
+
+function names(folder: string): string[] {
+  try {
+    return readdirSync(folder).toSorted();
+  } catch {
+    return [];
+  }
+}
+
+/** 0 for a file that is not there or has no number. */
+function readNumber(folder: string, file: string): number {
+  try {
+    return Number(readFileSync(join(folder, file), 'utf8').trim()) || 0;
+  } catch {
+    return 0;
+  }
+}
+
+function linkName(path: string): string | undefined {
+  try {
+    return basename(readlinkSync(path));
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,93 @@
+import {
+  CodedError,
+  facilityName,
+  FaultLog,
+  GuestMemory,
+  inject,
+  MACHINE_REQUEST,
+  type BootedMachine,
+  type Machine,
+  type MachineRequest,
+} from '@virtio-platform/core';
+import { Disposal, hostProblem } from '@virtio-platform/host';
+import { NO_MESSAGES } from '@virtio-platform/pci';
+import { VFIO_CONTAINER } from '@virtio-platform/platform-vfio';
+import { injectable } from 'tsyringe';
+import { ProcessMemory } from './container/process-memory.ts';
+import { MessageInterrupts } from './device/message-interrupts.ts';
+import { VfioFunction } from './device/vfio-function.ts';
+import { requestDevice } from './request-device.ts';
+import { VFIO_MACHINE_OPTIONS, type VfioMachineOptions } from './options.ts';
+import { VfioTransport } from './vfio-transport.ts';
+
+/**
+ * A real PCI device, which the kernel hands to this process, and an IOMMU that confines it to what the platform maps in its container.
+ * Guest memory is memory of this process. What the IOMMU stops is in the kernel's log and not in the report: a container of type 1
+ * tells its process nothing.
+ */
+@injectable()
+export class VfioMachine implements Machine {
+  readonly name = 'vfio';
+  readonly #request: MachineRequest;
+  readonly #options: VfioMachineOptions;
+
+  constructor(
+    @inject(MACHINE_REQUEST) request: MachineRequest,
+    @inject(VFIO_MACHINE_OPTIONS) options: VfioMachineOptions,
+  ) {
+    this.#request = request;
+    this.#options = options;
+  }
+
+  async boot(): Promise<BootedMachine> {
+    const problem = hostProblem();
+    if (problem !== undefined) throw problem;
+    checkNeeds(this.#request);
+    const disposal = new Disposal();
+    try {
+      return this.#boot(disposal);
+    } catch (error) {
+      await disposal.run();
+      throw error;
+    }
+  }
+
+  /** Undone in reverse order: the device is quiet before its container goes, and its container before the memory. */
+  #boot(disposal: Disposal): BootedMachine {
+    const { device: name, interrupts: how } = this.#options;
+    const processMemory = ProcessMemory.create(this.#request.memory);
+    disposal.add(() => processMemory.dispose());
+    const { container, device } = requestDevice(this.#options, processMemory, disposal);
+    const pci = VfioFunction.open(device, name);
+    disposal.add(() => pci.dispose());
+    const messages = MessageInterrupts.find(device, name);
+    disposal.add(() => messages.disable());
+    const transport = new VfioTransport(pci, how === 'messages' ? messages : NO_MESSAGES, this.#request.device);
+    disposal.add(() => transport.dispose());
+    return {
+      memory: new GuestMemory(processMemory.buffer),
+      transport,
+      facilities: new Map([[VFIO_CONTAINER, container]]),
+      faults: new FaultLog(),
+      dispose: () => disposal.run(),
+    };
+  }
+}
+
+function checkNeeds({ needs, device }: MachineRequest): void {
+  const isContainer = needs.length === 1 && needs[0] === VFIO_CONTAINER;
+  if (!isContainer) {
+    const asked = needs.length === 0 ? 'nothing' : needs.map(facilityName).join(' and ');
+    throw new CodedError('ERR_PLUGIN_FACILITY', `vfio provides a VFIO container, and the platform asks for ${asked}`, {
+      hint: 'a device behind VFIO reaches only what is mapped for it: use platform-vfio',
+    });
+  }
+  if (device.driverInterface === 'modern') return;
+  throw new CodedError(
+    'ERR_MACHINE_INTERFACE',
+    'a device behind VFIO has to offer ACCESS_PLATFORM, which no legacy interface can',
+    {
+      hint: 'use driver.interface: modern',
+    },
+  );
+}

@@ -1,0 +1,31 @@
+import { PAGE_SIZE } from '@virtio-platform/core';
+import { describe, expect, it } from 'vitest';
+import { ProcessMemory } from '../../src/index.ts';
+
+describe('ProcessMemory', () => {
+  it('is at one place, and everything outside of it is in the page behind it', () => {
+    const memory = ProcessMemory.create(4 * PAGE_SIZE);
+    const start = memory.userAddress(0);
+    expect(start % PAGE_SIZE).toBe(0);
+    expect(memory.userAddress(3 * PAGE_SIZE + 7) - start).toBe(3 * PAGE_SIZE + 7);
+    for (const address of [4 * PAGE_SIZE, 5 * PAGE_SIZE, 2 ** 47, 2 ** 63])
+      expect(memory.userAddress(address) - start).toBe(4 * PAGE_SIZE);
+    expect(memory.userAddress(2 ** 40 + 16) - start).toBe(4 * PAGE_SIZE + 16);
+    memory.dispose();
+  });
+
+  it('is asked about in whole numbers of 64 bits only', () => {
+    expect(ProcessMemory.isRange(0, 2 ** 64)).toBe(true);
+    expect(ProcessMemory.isRange(2 ** 64 - PAGE_SIZE, PAGE_SIZE)).toBe(true);
+    for (const [start, size] of [
+      [-1, 1],
+      [0.5, 1],
+      [0, 0.5],
+      [Number.NaN, 1],
+      [0, Number.NaN],
+      [2 ** 64 - PAGE_SIZE, 2 * PAGE_SIZE],
+      [0, -PAGE_SIZE],
+    ] as const)
+      expect(ProcessMemory.isRange(start, size)).toBe(false);
+  });
+});

@@ -1,0 +1,82 @@
+import { readdirSync } from 'node:fs';
+import { MACHINE, MACHINE_REQUEST, type MachineRequest } from '@virtio-platform/core';
+import { VFIO_CONTAINER } from '@virtio-platform/platform-vfio';
+import { container } from 'tsyringe';
+import { describe, expect, it } from 'vitest';
+import plugin, { VfioMachine, vfioMachineSchema } from '../src/index.ts';
+
+const REQUEST: MachineRequest = {
+  memory: 1 << 20,
+  device: { type: 'block', interface: 'modern', driverInterface: 'modern', offers: undefined, settings: {} },
+  needs: [VFIO_CONTAINER],
+  simulate: undefined,
+  baseDirectory: '/',
+};
+/** No computer has a function 7 in slot 31 of bus 0xfe. */
+const OPTIONS = vfioMachineSchema.parse({ device: '0000:fe:1f.7' });
+
+function booted(request: Partial<MachineRequest>): Promise<unknown> {
+  return new VfioMachine({ ...REQUEST, ...request }, OPTIONS).boot();
+}
+
+function openFiles(): number {
+  return readdirSync('/proc/self/fd').length;
+}
+
+describe('the vfio plugin', () => {
+  it('binds the machine', () => {
+    const child = container.createChildContainer();
+    child.registerInstance(MACHINE_REQUEST, REQUEST);
+    plugin.register(child, OPTIONS);
+    expect(child.resolve(MACHINE)).toBeInstanceOf(VfioMachine);
+  });
+
+  it('says that there is no such device', async () => {
+    const missing = await plugin.missing(OPTIONS);
+    expect(missing.map(({ what }) => what)).toEqual(['there is no virtio device at 0000:fe:1f.7']);
+  });
+
+  it('looks for devices without touching any', async () => {
+    const survey = await plugin.survey!();
+    expect(survey.devices.every(({ what }) => what.startsWith('virtio '))).toBe(true);
+  });
+});
+
+describe('vfioMachineSchema', () => {
+  it('takes a PCI address, and the rest as it is usual', () => {
+    expect(OPTIONS).toEqual({ device: '0000:fe:1f.7', container: 'type1v2', interrupts: 'messages' });
+  });
+
+  it.each([
+    '00:03.0',
+    '0000:00:3.0',
+    '0000:00:03.8',
+    '0000:00:23.0',
+    '../../../etc',
+    '0000:00:03.0/..',
+    '0000:00:03.0\n',
+  ])('refuses %j, which is none', (device) => {
+    expect(vfioMachineSchema.safeParse({ device }).success).toBe(false);
+  });
+});
+
+describe('VfioMachine', () => {
+  it('is of no use to a platform that maps nothing', async () => {
+    await expect(booted({ needs: [] })).rejects.toMatchObject({ code: 'ERR_PLUGIN_FACILITY' });
+    await expect(booted({ needs: [VFIO_CONTAINER, Symbol('other')] })).rejects.toMatchObject({
+      code: 'ERR_PLUGIN_FACILITY',
+    });
+  });
+
+  it('has no legacy interface', async () => {
+    const device = { ...REQUEST.device, driverInterface: 'legacy' } as const;
+    await expect(booted({ device })).rejects.toMatchObject({ code: 'ERR_MACHINE_INTERFACE' });
+  });
+
+  it.each(['type1', 'type1v2', 'iommufd'] as const)('leaves nothing open where %s is not to be had', async (type) => {
+    const before = openFiles();
+    const machine = new VfioMachine(REQUEST, { ...OPTIONS, container: type });
+    await expect(machine.boot()).rejects.toMatchObject({ code: 'ERR_MACHINE_START', hint: expect.any(String) });
+    expect(openFiles()).toBe(before);
+  });
+});

@@ -1,0 +1,30 @@
+import { GuestMemory, PAGE_SIZE } from '@virtio-platform/core';
+import {
+  IoPageTable,
+  SimulatedType1Container,
+  TYPE1_CONTAINER_CHECKS,
+  vfioOptionsSchema,
+} from '@virtio-platform/platform-vfio';
+import { describe, expect, it } from 'vitest';
+
+const MEMORY = 2048 * PAGE_SIZE;
+
+describe.each(['type1', 'type1v2'] as const)('SimulatedType1Container of %s, as the kernel’s own', (type) => {
+  const checks = TYPE1_CONTAINER_CHECKS.filter((check) => check.type === undefined || check.type === type);
+
+  // oxlint-disable-next-line vitest/expect-expect -- a check asserts by itself
+  it.each(checks.map(({ name, run }) => [name, run] as const))('%s', (_name, run) => {
+    const options = vfioOptionsSchema.parse({ container: type, memoryLockLimit: MEMORY / 2, entryLimit: 512 });
+    const memory = new GuestMemory(new SharedArrayBuffer(MEMORY));
+    const table = IoPageTable.create(options.addressWidth);
+    run({ container: new SimulatedType1Container(type, memory, table, options), memorySize: memory.size });
+  });
+});
+
+describe('TYPE1_CONTAINER_CHECKS', () => {
+  it('have names of their own, and some for each version', () => {
+    expect(new Set(TYPE1_CONTAINER_CHECKS.map(({ name }) => name)).size).toBe(TYPE1_CONTAINER_CHECKS.length);
+    for (const type of ['type1', 'type1v2'])
+      expect(TYPE1_CONTAINER_CHECKS.filter((check) => check.type === type).length).toBeGreaterThan(4);
+  });
+});
