@@ -167,7 +167,7 @@ const device: readonly Mutation[] = [
       to: '',
     },
   ]),
-  ...mutationsOf('machine-simulated/src/legacy-addresses.ts', [
+  ...mutationsOf('core/src/queue/legacy-addresses.ts', [
     {
       name: 'cuts a page frame number to 32 bits',
       cases: ['M6'],
