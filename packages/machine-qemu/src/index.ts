@@ -13,7 +13,7 @@ import {
 } from '@virtio-platform/core';
 import { hostProblem, missingProgram } from '@virtio-platform/host';
 import { FACILITIES } from './board/open-board.ts';
-import { QEMU_OPTIONS, qemuOptionsSchema, qemuProgram, type QemuOptions } from './options.ts';
+import { BOARDS, QEMU_OPTIONS, qemuOptionsSchema, qemuProgram, type QemuOptions } from './options.ts';
 import { QemuMachine } from './qemu-machine.ts';
 
 export { QEMU_OPTIONS, qemuOptionsSchema, type QemuOptions } from './options.ts';
@@ -26,17 +26,28 @@ const plugin: MachinePlugin<QemuOptions> = defineMachinePlugin({
   options: qemuOptionsSchema,
   provides: FACILITIES,
   async missing(options) {
-    const missing: MissingRequirement[] = [];
-    const problem = hostProblem();
-    if (problem !== undefined) missing.push({ what: problem.message, fix: problem.hint ?? '' });
     const program = missingProgram(qemuProgram(options));
-    if (program !== undefined) missing.push(program);
-    return missing;
+    return program === undefined ? missingHost() : [...missingHost(), program];
+  },
+  async survey() {
+    const programs = BOARDS.map((board) => qemuProgram({ program: undefined, board }));
+    const devices = [...new Set(programs)].map((name) => {
+      const boards = BOARDS.filter((_, i) => programs[i] === name).join(', ');
+      const missing = missingProgram(name);
+      return { name, what: `QEMU's ${boards}`, details: {}, missing: missing === undefined ? [] : [missing] };
+    });
+    return { missing: missingHost(), devices };
   },
   register(container, options) {
     container.register(QEMU_OPTIONS, { useValue: options });
     container.registerSingleton(MACHINE, QemuMachine);
   },
 });
+
+/** What this computer lacks, whatever the program is. */
+function missingHost(): MissingRequirement[] {
+  const problem = hostProblem();
+  return problem === undefined ? [] : [{ what: problem.message, fix: problem.hint ?? '' }];
+}
 
 export default plugin;

@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { MACHINE, MACHINE_REQUEST, type MachineRequest } from '@virtio-platform/core';
 import { container } from 'tsyringe';
 import { describe, expect, it } from 'vitest';
@@ -72,6 +75,35 @@ describe('the plugin', () => {
 
   it('misses nothing where the program is there', async () => {
     expect(await plugin.missing({ ...OPTIONS, program: process.execPath })).toEqual([]);
+  });
+
+  it('tells for a list which programs have its boards, and which package to install where one is missing', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'virtio-platform-'));
+    const before = process.env['PATH'];
+    try {
+      symlinkSync(process.execPath, join(folder, 'qemu-system-ppc64'));
+      process.env['PATH'] = folder;
+      expect(await plugin.survey!()).toEqual({
+        missing: [],
+        devices: [
+          {
+            name: 'qemu-system-x86_64',
+            what: "QEMU's pc, q35",
+            details: {},
+            missing: [
+              {
+                what: 'the program qemu-system-x86_64',
+                fix: 'apt-get install qemu-system-x86 (Debian and Ubuntu)',
+              },
+            ],
+          },
+          { name: 'qemu-system-ppc64', what: "QEMU's pseries", details: {}, missing: [] },
+        ],
+      });
+    } finally {
+      process.env['PATH'] = before;
+      rmSync(folder, { recursive: true });
+    }
   });
 });
 
