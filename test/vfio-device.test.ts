@@ -72,9 +72,9 @@ describe.skipIf(missing !== undefined)(`a process without privileges behind the 
   });
 
   it('has only those addresses refused by the IOMMU: no run strayed', () => {
+    // One access can be reported more than once: a device may try again.
     const faults = [...guest.kernelLog.matchAll(/fault addr (0x[0-9a-f]+)/g)].map(([, address]) => address);
     expect(new Set(faults)).toEqual(new Set(results<StrayAccess>('stray').map(({ iova }) => iova)));
-    expect(faults).toHaveLength(2);
   });
 
   it.each(Object.entries(WORK))('runs %s', (name, requests) => {
