@@ -35,7 +35,7 @@ describe.skipIf(SKIP)('FileMemoryConversion with QEMU', () => {
     fill(AT, 0x22);
     fill(AT + PAGE, 0x22);
     expect([seen(AT), seen(AT + PAGE)]).toEqual(['0x22222222', '0x00000000']);
-    started.qtest.command(`write 0x${AT.toString(16)} 0x4 0xdeadbeef`);
+    started.qtest.ask(`write 0x${AT.toString(16)} 0x4 0xdeadbeef`);
     expect(started.memory.view.getUint32(AT)).toBe(0xdead_beef);
   });
 
@@ -52,12 +52,12 @@ describe.skipIf(SKIP)('FileMemoryConversion with QEMU', () => {
 
   it('never takes over what QEMU wrote where nothing was shared', () => {
     fill(AT, 0x55);
-    started.qtest.command(`write 0x${AT.toString(16)} 0x4 0xdeadbeef`);
+    started.qtest.ask(`write 0x${AT.toString(16)} 0x4 0xdeadbeef`);
     expect(started.memory.u8[AT]).toBe(0x55);
     conversion.setShared(AT, PAGE);
     expect([started.memory.view.getUint32(AT), seen(AT)]).toEqual([0, '0x00000000']);
     conversion.setPrivate(AT, PAGE);
-    started.qtest.command(`write 0x${AT.toString(16)} 0x4 0xdeadbeef`);
+    started.qtest.ask(`write 0x${AT.toString(16)} 0x4 0xdeadbeef`);
     expect(started.memory.view.getUint32(AT)).toBe(0);
   });
 

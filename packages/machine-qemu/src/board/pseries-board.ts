@@ -39,7 +39,7 @@ export class PseriesBoard implements Board {
   }
 
   writeMemory(address: number, width: AccessWidth, value: number): void {
-    this.#qtest.command(`write${WIDTH_NAMES[width]} ${hex(address)} ${hex(swap(value, width))}`);
+    this.#qtest.post(`write${WIDTH_NAMES[width]} ${hex(address)} ${hex(swap(value, width))}`);
   }
 
   /** I/O space is a part of memory here. */

@@ -41,7 +41,7 @@ export class X86Board implements Board {
   }
 
   writeMemory(address: number, width: AccessWidth, value: number): void {
-    this.#qtest.command(`write${WIDTH_NAMES[width]} ${hex(address)} ${hex(value)}`);
+    this.#qtest.post(`write${WIDTH_NAMES[width]} ${hex(address)} ${hex(value)}`);
   }
 
   readIo(address: number, width: AccessWidth): number {
@@ -49,7 +49,7 @@ export class X86Board implements Board {
   }
 
   writeIo(address: number, width: AccessWidth, value: number): void {
-    this.#qtest.command(`out${WIDTH_NAMES[width]} ${hex(address)} ${hex(value)}`);
+    this.#qtest.post(`out${WIDTH_NAMES[width]} ${hex(address)} ${hex(value)}`);
   }
 
   #select(devfn: number, offset: number): void {

@@ -5,6 +5,8 @@ import type { UnixSocket } from '@virtio-platform/host';
 const LONGEST_LINE = 4096;
 /** Reports of interrupt lines that may come before an answer. */
 const MOST_REPORTS = 1000;
+/** So that neither side's socket is ever full of what nobody reads. */
+const MOST_POSTED = 64;
 
 export interface QtestOptions {
   readonly replyTimeoutMs: number;
@@ -23,6 +25,8 @@ export class QtestConnection {
   readonly #received: Uint8Array = new Uint8Array(LONGEST_LINE);
   #length = 0;
   #lost: string | undefined;
+  /** Commands whose answers were not taken yet, in their order. */
+  readonly #posted: string[] = [];
 
   /** Owns `socket`. */
   constructor(socket: UnixSocket, options: QtestOptions) {
@@ -40,9 +44,14 @@ export class QtestConnection {
     });
   }
 
-  /** Sends a command without an answer of interest, such as `writel 0xfed90018 0x1`. */
-  command(line: string): void {
-    this.ask(line);
+  /**
+   * Sends a command without an answer of interest, such as `writel 0xfed90018 0x1`, and goes on, as a processor does that writes to a
+   * device: whether it was done is seen with the next answer that somebody waits for. QEMU does one command after the other.
+   */
+  post(line: string): void {
+    this.send(line);
+    this.#posted.push(line);
+    if (this.#posted.length === MOST_POSTED) this.#settle();
   }
 
   /** Sends a command that reads a number. */
@@ -64,6 +73,7 @@ export class QtestConnection {
   /** Sends a command and returns what follows `OK`, without waiting any longer than the reply timeout. */
   ask(line: string): string {
     this.send(line);
+    this.#settle();
     return this.answer(line);
   }
 
@@ -95,6 +105,12 @@ export class QtestConnection {
   dispose(): void {
     this.#lost ??= 'the connection was closed';
     this.#socket.dispose();
+  }
+
+  /** Takes the answers to what was posted. */
+  #settle(): void {
+    for (const line of this.#posted) this.answer(line);
+    this.#posted.length = 0;
   }
 
   #line(asked: string, deadline: number, timeoutMs: number): string {

@@ -20,7 +20,7 @@ export class VtdRegisters implements VtdFacility {
   }
 
   write32(offset: number, value: number): void {
-    this.#qtest.command(`writel ${hex(BASE + offset)} ${hex(value >>> 0)}`);
+    this.#qtest.post(`writel ${hex(BASE + offset)} ${hex(value >>> 0)}`);
   }
 
   read64(offset: number, words: Uint32Array): void {
@@ -30,6 +30,6 @@ export class VtdRegisters implements VtdFacility {
   /** In one access: writing the upper half starts what some of the registers are there for. */
   write64(offset: number, low: number, high: number): void {
     const value = `${(high >>> 0).toString(16)}${(low >>> 0).toString(16).padStart(8, '0')}`;
-    this.#qtest.command(`writeq ${hex(BASE + offset)} 0x${value}`);
+    this.#qtest.post(`writeq ${hex(BASE + offset)} 0x${value}`);
   }
 }

@@ -30,13 +30,36 @@ describe('QtestConnection', () => {
   it('sends a line and returns what follows OK', () => {
     says('OK little\nOK\nOK 0x0000000000001234\n');
     expect(qtest.ask('endianness')).toBe('little');
-    qtest.command('writel 0x1000 0x1');
+    qtest.post('writel 0x1000 0x1');
     expect(qtest.number('readl 0x1000')).toBe(0x1234);
     const sent = new Uint8Array(64);
     const length = peer.receiveSome(sent, 1000);
     expect(Buffer.from(sent.subarray(0, Number(length))).toString()).toBe(
       'endianness\nwritel 0x1000 0x1\nreadl 0x1000\n',
     );
+  });
+
+  it('posts without waiting, and takes the answers in order with the next that is waited for', () => {
+    const start = performance.now();
+    qtest.post('writel 0x0 0x1');
+    qtest.post('writel 0x4 0x2');
+    expect(performance.now() - start).toBeLessThan(REPLY_TIMEOUT_MS);
+    says('OK\nIRQ raise 1\nOK\nOK 0x3\n');
+    expect(qtest.number('readl 0x8')).toBe(3);
+    says('OK 0x4\n');
+    expect(qtest.number('readl 0xc')).toBe(4);
+  });
+
+  it('names the posted command that was refused', () => {
+    qtest.post('writel 0x0 0x1');
+    qtest.post('writel 0x4 0x2');
+    says('OK\nFAIL\nOK 0x3\n');
+    expect(() => qtest.number('readl 0x8')).toThrow(lost(/answered "FAIL" to writel 0x4 0x2/));
+  });
+
+  it('waits where too much is posted and not answered', () => {
+    for (let i = 1; i < 64; i++) qtest.post('outb 0x0 0x0');
+    expect(() => qtest.post('outb 0x0 0x1')).toThrow(lost(/did not answer outb 0x0 0x0/));
   });
 
   it('passes over interrupt lines that are reported before an answer', () => {
@@ -69,7 +92,7 @@ describe('QtestConnection', () => {
   ])('gives up a QEMU that %s', (_, answer, message) => {
     says(answer);
     expect(() => qtest.number('readl 0x0')).toThrow(lost(message));
-    expect(() => qtest.command('writel 0x0 0x0')).toThrow(lost(message));
+    expect(() => qtest.post('writel 0x0 0x0')).toThrow(lost(message));
     expect(() => qtest.check()).toThrow(lost(/it hurts/));
   });
 
