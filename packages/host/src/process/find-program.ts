@@ -1,5 +1,5 @@
 import { accessSync, constants, statSync } from 'node:fs';
-import { delimiter, isAbsolute, join } from 'node:path';
+import { delimiter, isAbsolute, join, resolve } from 'node:path';
 import type { MissingRequirement } from '@virtio-platform/core';
 
 /** Debian packages of the programs that machines start. */
@@ -12,14 +12,22 @@ const PACKAGES: ReadonlyMap<string, string> = new Map([
 ]);
 
 /**
- * Tells whether a program can be started: by its path, or by name in PATH. A path that is relative is taken as there: it is
- * resolved only at boot.
+ * The absolute path of a program that can be started: by its path, from `folder` on where that is relative, or by its name in PATH.
+ * `undefined` where there is none.
  */
+export function findProgram(program: string, folder: string): string | undefined {
+  const candidates = program.includes('/')
+    ? [resolve(folder, program)]
+    : (process.env['PATH'] ?? '').split(delimiter).map((path) => join(path, program));
+  return candidates.find(isExecutable);
+}
+
+/** Tells whether a program can be started. A path that is relative is taken as there: it is resolved only at boot. */
 export function missingProgram(program: string): MissingRequirement | undefined {
   if (program.includes('/') && !isAbsolute(program)) return undefined;
-  const folders = isAbsolute(program) ? [''] : (process.env['PATH'] ?? '').split(delimiter);
-  if (folders.some((folder) => isExecutable(folder === '' ? program : join(folder, program)))) return undefined;
-  return { what: `the program ${program}`, fix: howToInstall(program) };
+  return findProgram(program, '/') === undefined
+    ? { what: `the program ${program}`, fix: howToInstall(program) }
+    : undefined;
 }
 
 /** What to do about a program that is not there. */

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { closeSync } from 'node:fs';
 import { setTimeout } from 'node:timers/promises';
 import { CodedError } from '@virtio-platform/core';
+import { endedWithParent } from './ended-with-parent.ts';
 import { ErrorOutput } from './error-output.ts';
 import { howToInstall } from './find-program.ts';
 
@@ -24,7 +25,7 @@ export interface ProgramOptions {
   readonly descriptors?: readonly number[];
 }
 
-/** A program that this process started, and ends: by its own process id, on every way out. */
+/** A program that this process started, and ends: by its own process id, on every way out. Should this process be killed, the kernel does. */
 export class StartedProgram {
   readonly #child: ChildProcess;
   readonly #program: string;
@@ -53,7 +54,8 @@ export class StartedProgram {
     const errors = new ErrorOutput(options.errorFile);
     const errorFile = errors.open();
     try {
-      const child = spawn(program, command.slice(1), {
+      const [file, ...words] = endedWithParent(command, options.folder);
+      const child = spawn(file!, words, {
         cwd: options.folder,
         stdio: ['ignore', 'ignore', errorFile, ...(options.descriptors ?? [])],
       });

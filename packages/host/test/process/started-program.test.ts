@@ -1,0 +1,118 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { endedWithParent } from '../../src/process/ended-with-parent.ts';
+import { findProgram } from '../../src/process/find-program.ts';
+import { StartedProgram } from '../../src/process/started-program.ts';
+
+const MODULE = fileURLToPath(new URL('../../src/process/started-program.ts', import.meta.url));
+
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'virtio-platform-test-'));
+});
+afterEach(() => rmSync(folder, { recursive: true }));
+
+function isRunning(pid: number): boolean {
+  try {
+    // What ended and was not waited for is no process any more: `Z`.
+    return !/^\d+ \(.*\) Z/.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
+  } catch {
+    return false;
+  }
+}
+
+describe('findProgram', () => {
+  it('finds a program by name, by path, and from a folder on', () => {
+    writeFileSync(join(folder, 'mine'), '', { mode: 0o755 });
+    writeFileSync(join(folder, 'data'), '');
+    expect(findProgram('sh', folder)).toMatch(/^\/.*\/sh$/);
+    expect(findProgram('./mine', folder)).toBe(join(folder, 'mine'));
+    expect(findProgram(join(folder, 'mine'), '/')).toBe(join(folder, 'mine'));
+    expect(findProgram('./data', folder)).toBeUndefined();
+    expect(findProgram('mine', folder)).toBeUndefined();
+    expect(findProgram(folder, '/')).toBeUndefined();
+  });
+});
+
+describe('endedWithParent', () => {
+  it('leaves a program alone that is not there, so that its start says so', () => {
+    expect(endedWithParent(['./none', 'x'], folder)).toEqual(['./none', 'x']);
+  });
+});
+
+describe('StartedProgram', () => {
+  const options = {
+    role: 'program',
+    hint: 'none',
+    abandon: () => {},
+    get folder() {
+      return folder;
+    },
+    get errorFile() {
+      return join(folder, 'stderr');
+    },
+  };
+
+  it('runs a program with its own words and descriptors, and ends it', async () => {
+    const program = await StartedProgram.start(
+      ['sh', '-c', 'echo "$0 $1" >&2; exec sleep 60', 'a word', '--help'],
+      options,
+    );
+    await expect.poll(() => program.lastWords()).toBe('a word --help');
+    expect(program.ending).toBeUndefined();
+    await program.end();
+    expect(program.ending).toBe('SIGTERM');
+  });
+
+  it('says how a program ended', async () => {
+    const program = await StartedProgram.start(['sh', '-c', 'exit 7'], options);
+    await expect.poll(() => program.ending).toBe('status 7');
+    await program.end();
+  });
+
+  it.each([
+    ['none-such', 'ERR_MACHINE_MISSING', /none-such is not installed/],
+    ['./data', 'ERR_MACHINE_START', /cannot be started.*EACCES/],
+  ])('says that %s cannot be started', async (name, code, message) => {
+    writeFileSync(join(folder, 'data'), '');
+    await expect(StartedProgram.start([name], options)).rejects.toMatchObject({
+      code,
+      message: expect.stringMatching(message),
+    });
+  });
+
+  it('is ended by the kernel where its starter is killed', async () => {
+    const script = join(folder, 'starter.mjs');
+    writeFileSync(
+      script,
+      `const { StartedProgram } = await import(${JSON.stringify(MODULE)});
+await StartedProgram.start(['sh', '-c', 'echo $$ >pid; exec sleep 60'], {
+  role: 'program', hint: '', folder: ${JSON.stringify(folder)}, errorFile: ${JSON.stringify(join(folder, 'stderr'))}, abandon() {},
+});
+setInterval(() => {}, 1000);
+`,
+    );
+    const starter = spawn(
+      process.execPath,
+      ['--import', 'tsx', '--import', 'reflect-metadata', '--conditions=@virtio-platform/source', script],
+      {
+        cwd: fileURLToPath(new URL('../../../..', import.meta.url)),
+        stdio: 'inherit',
+      },
+    );
+    const pidFile = join(folder, 'pid');
+    await expect
+      .poll(() => (existsSync(pidFile) ? readFileSync(pidFile, 'utf8') : ''), { timeout: 20_000 })
+      .toMatch(/\d+\n/);
+    const pid = Number(readFileSync(pidFile, 'utf8'));
+    expect(isRunning(pid)).toBe(true);
+    starter.kill('SIGKILL');
+    await once(starter, 'exit');
+    await expect.poll(() => isRunning(pid), { timeout: 5000 }).toBe(false);
+  });
+});
