@@ -9,6 +9,7 @@ export class AnnouncedDmaMapping implements DmaMapping {
   readonly path: DmaPath;
   readonly limits: DmaLimits;
   readonly barrier: (() => void) | undefined;
+  readonly resolve?: NonNullable<DmaMapping['resolve']>;
   readonly #inner: DmaMapping;
   readonly #iotlb: Iotlb;
   readonly #words = new Uint32Array(2);
@@ -17,6 +18,7 @@ export class AnnouncedDmaMapping implements DmaMapping {
     this.path = inner.path;
     this.limits = inner.limits;
     this.barrier = inner.barrier;
+    if (inner.resolve !== undefined) this.resolve = (low, high) => inner.resolve!(low, high);
     this.#inner = inner;
     this.#iotlb = iotlb;
   }
