@@ -8,7 +8,6 @@ const SETPRIV = 'setpriv';
  * it is killed. `folder` is where a relative path is found. Where that cannot be had the words stay as they are.
  */
 export function endedWithParent(command: readonly string[], folder: string): readonly string[] {
-  const program = findProgram(command[0]!, folder);
-  if (program === undefined || findProgram(SETPRIV, folder) === undefined) return command;
-  return [SETPRIV, '--pdeathsig', 'KILL', '--', program, ...command.slice(1)];
+  const isThere = findProgram(command[0]!, folder) !== undefined && findProgram(SETPRIV, folder) !== undefined;
+  return isThere ? [SETPRIV, '--pdeathsig', 'KILL', '--', ...command] : command;
 }

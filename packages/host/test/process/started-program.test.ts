@@ -67,6 +67,7 @@ describe('StartedProgram', () => {
     expect(program.ending).toBeUndefined();
     await program.end();
     expect(program.ending).toBe('SIGTERM');
+    expect(endedWithParent(['sh', 'x'], folder)).toEqual(['setpriv', '--pdeathsig', 'KILL', '--', 'sh', 'x']);
   });
 
   it('says how a program ended', async () => {
