@@ -10,6 +10,7 @@ import { describe, expect, it } from 'vitest';
 import {
   EBUSY,
   EINVAL,
+  IOMMU_IOAS_MAP_FIXED_IOVA,
   SimulatedIoas,
   SimulatedSpaprContainer,
   simulateVfio,
@@ -299,6 +300,22 @@ describe('a process with an address space of iommufd', () => {
         message: expect.stringContaining('ENOSPC; no range of addresses is free'),
       }),
     );
+  });
+
+  it('takes no address that is aligned less than it asked for, as Linux without large pages chooses them', () => {
+    const { mapping, memory, platform } = open<IommufdIoas>({ container: 'iommufd' }, (ioas) => ({
+      type: ioas.type,
+      info: () => ioas.info(),
+      allowIovas: (ranges) => ioas.allowIovas(ranges),
+      map: (address, _iova, size, flags) => ioas.map(address, PAGE_SIZE, size, flags | IOMMU_IOAS_MAP_FIXED_IOVA),
+      unmap: (...request) => ioas.unmap(...request),
+    }));
+    const { allocated } = memory;
+    expect(() => mapping.allocateCoherent(PAGE_SIZE, 2 * PAGE_SIZE)).toThrow(
+      expect.objectContaining({ code: 'ERR_DMA_RANGE', message: expect.stringContaining('0x1000') }),
+    );
+    expect([memory.allocated, platform.leakedBytes]).toEqual([allocated, 0]);
+    expect(mapping.allocateCoherent(PAGE_SIZE, PAGE_SIZE).length).toBe(PAGE_SIZE);
   });
 
   it('gives up what the kernel does not unmap', () => {

@@ -29,7 +29,8 @@ export interface IommufdIoas {
   allowIovas(ranges: readonly IovaRange[]): number;
   /**
    * IOMMU_IOAS_MAP: maps `size` bytes of process memory (a byte offset into guest memory) and returns where: at `iova` with
-   * FIXED_IOVA, else at an address that the kernel chooses, never 0, aligned as the memory is, up to its size.
+   * FIXED_IOVA, else at an address that the kernel chooses, never 0. It is aligned to a page; Linux with transparent huge pages
+   * aligns it as the memory is in the process, up to the size and to 2 MiB.
    */
   map(address: number, iova: number, size: number, flags: number): number;
   /** IOMMU_IOAS_UNMAP: whole mappings only. Returns the bytes unmapped; nothing there is ENOENT. */

@@ -45,16 +45,22 @@ export class IoasIovaSpace implements IovaSpace {
     return this.#leakedBytes;
   }
 
-  /** The kernel aligns an address as the memory is aligned, but not beyond the size that is mapped. */
+  /** The kernel may align an address as the memory is aligned, but not beyond the size that is mapped. */
   coherentBytes(length: number, alignment: number): number {
     return Math.ceil(Math.max(length, alignment) / this.pageSize) * this.pageSize;
   }
 
-  pin(address: number, size: number, _alignment: number, direction: DmaDirection): number {
+  pin(address: number, size: number, alignment: number, direction: DmaDirection): number {
     const iova = this.#map(address, size, direction);
-    if (iova >= 0) return iova;
-    const refused = { errno: iova, address, iova: undefined, size, pinnedBytes: this.#pinnedBytes };
-    throw explainRefusal(refused, this.#ioas.info());
+    if (iova < 0) {
+      const refused = { errno: iova, address, iova: undefined, size, pinnedBytes: this.#pinnedBytes };
+      throw explainRefusal(refused, this.#ioas.info());
+    }
+    if (iova % alignment === 0) return iova;
+    this.unpin(iova, size);
+    throw new DmaError('ERR_DMA_RANGE', `the kernel chose 0x${iova.toString(16)}, no multiple of ${alignment}`, {
+      hint: `ask for no more than a page of ${this.pageSize}: it aligns further only as the process's memory is, and up to 2 MiB`,
+    });
   }
 
   unpin(iova: number, size: number): boolean {

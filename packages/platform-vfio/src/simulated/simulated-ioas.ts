@@ -28,6 +28,8 @@ import { PinnedMappings } from './pinned-mappings.ts';
 const PERMISSIONS = IOMMU_IOAS_MAP_READABLE | IOMMU_IOAS_MAP_WRITEABLE;
 /** Addresses and lengths have 64 bits. */
 const WRAP = 2 ** 64;
+/** A large page, for Linux with transparent huge pages; without them an address is aligned to a page only. */
+const MOST_ALIGNED = 2 ** 21;
 /** As many areas as fit the tables; iommufd itself has no limit. */
 const MOST_AREAS = 2 ** 16;
 
@@ -113,8 +115,12 @@ export class SimulatedIoas implements IommufdIoas {
     return this.#mappings.entries.overlaps(iova, iova + size) ? EEXIST : iova;
   }
 
-  /** The lowest free address that is aligned as the memory is, up to the size; never in the first page. Hot: no allocation. */
+  /**
+   * The lowest free address that is aligned as the memory is, up to the size and to a large page; never in the first page.
+   * Hot: no allocation.
+   */
   #choose(address: number, size: number): number {
+    if (size >= WRAP / 2) return EOVERFLOW;
     const alignment = Math.min(2 ** Math.ceil(Math.log2(size)), alignmentOf(address));
     if (alignment < PAGE_SIZE) return EINVAL;
     const { entries } = this.#mappings;
@@ -140,9 +146,9 @@ function alignUp(address: number, alignment: number): number {
   return Math.ceil(address / alignment) * alignment;
 }
 
-/** The largest power of two that divides an address, as far as one matters; 0 is divided by all. */
+/** The largest power of two that divides an address, up to a large page. */
 function alignmentOf(address: number): number {
   let alignment = 1;
-  while (alignment < 2 ** 40 && address % (2 * alignment) === 0) alignment *= 2;
+  while (alignment < MOST_ALIGNED && address % (2 * alignment) === 0) alignment *= 2;
   return alignment;
 }

@@ -27,10 +27,10 @@ const PAGE = PAGE_SIZE;
 const MEMORY = 64 * PAGE;
 const WRAP = 2 ** 64;
 
-function open(input: VfioOptionsInput = {}): { ioas: SimulatedIoas; table: IoPageTable } {
+function open(input: VfioOptionsInput = {}, size = MEMORY): { ioas: SimulatedIoas; table: IoPageTable } {
   const options = vfioOptionsSchema.parse({ container: 'iommufd', ...input });
   const table = IoPageTable.create(options.addressWidth);
-  return { ioas: new SimulatedIoas(new GuestMemory(new SharedArrayBuffer(MEMORY)), table, options), table };
+  return { ioas: new SimulatedIoas(new GuestMemory(new SharedArrayBuffer(size)), table, options), table };
 }
 
 describe('SimulatedIoas.map', () => {
@@ -114,6 +114,12 @@ describe('SimulatedIoas.map without a fixed address', () => {
     expect(ioas.map(0, 0, 16 * PAGE, RW)).toBe(16 * PAGE);
     expect(ioas.map(2 * PAGE, 0, 8 * PAGE, RW)).toBe(32 * PAGE);
     expect(ioas.map(16, 0, PAGE, RW)).toBe(EINVAL);
+  });
+
+  it('aligns to no more than a large page', () => {
+    const { ioas } = open({ capIpcLock: true }, 8 * 2 ** 20);
+    expect(ioas.map(0, 0, 4 * 2 ** 20, RW)).toBe(2 * 2 ** 20);
+    expect(ioas.map(0, 0, 2 ** 63, RW)).toBe(EOVERFLOW);
   });
 
   it('keeps to what it was allowed, and gives ENOSPC beyond', () => {
