@@ -2,7 +2,7 @@ import { readdirSync, readlinkSync } from 'node:fs';
 import { basename } from 'node:path';
 import { CodedError } from '@virtio-platform/core';
 import { DeviceFile, HostError, NativeBuffer, type Disposal } from '@virtio-platform/host';
-import type { IommufdIoas, Type1Container } from '@virtio-platform/platform-vfio';
+import { EBUSY, EINVAL, EPERM, type IommufdIoas, type Type1Container } from '@virtio-platform/platform-vfio';
 import { KernelIoas } from './container/kernel-ioas.ts';
 import { KernelType1Container } from './container/kernel-type1-container.ts';
 import type { ProcessMemory } from './container/process-memory.ts';
@@ -33,6 +33,12 @@ const LIST = 'see virtio-platform list, which says what is missing';
 const IN_USE = 'another process has it: it is handed to one at a time';
 const NO_REMAPPING =
   'EPERM: the IOMMU does not remap interrupts; a machine of QEMU needs -device intel-iommu,intremap=on and kernel-irqchip=split';
+/** Everybody who may use a device's file can open it: only to bind it shows that somebody has, also through its group. */
+const WHY_NOT_BOUND: ReadonlyMap<number, string> = new Map([
+  [EPERM, NO_REMAPPING],
+  [EINVAL, IN_USE],
+  [EBUSY, IN_USE],
+]);
 
 /**
  * Asks the kernel for the device, the way that the options say; nothing is mapped for it yet. What has to be undone goes to
@@ -89,12 +95,13 @@ function requestFromIommufd(address: string, memory: ProcessMemory, disposal: Di
   try {
     bind.bytes.setUint32(0, bind.size, true);
     bind.bytes.setInt32(8, iommufd.descriptor, true);
-    accepted(device.control(VFIO_DEVICE_BIND_IOMMUFD, bind), `bind ${address} to /dev/iommu`, LIST);
+    const bound = device.control(VFIO_DEVICE_BIND_IOMMUFD, bind);
+    accepted(bound, `bind ${address} to /dev/iommu`, WHY_NOT_BOUND.get(bound) ?? LIST);
     const ioas = KernelIoas.create(iommufd, memory);
     disposal.add(() => ioas.dispose());
     attach.bytes.setUint32(0, attach.size, true);
     attach.bytes.setUint32(8, ioas.id, true);
-    accepted(device.control(VFIO_DEVICE_ATTACH_IOMMUFD_PT, attach), `have an IOMMU confine ${address}`, NO_REMAPPING);
+    accepted(device.control(VFIO_DEVICE_ATTACH_IOMMUFD_PT, attach), `have an IOMMU confine ${address}`, LIST);
     return { container: ioas, device };
   } finally {
     bind.dispose();
