@@ -1,6 +1,5 @@
 import { memoryLockLimit, NativeBuffer, type DeviceFile } from '@virtio-platform/host';
 import {
-  EINVAL,
   EOVERFLOW,
   IOAS_UNMAP_ALL,
   type IoasInfo,
@@ -113,7 +112,8 @@ export class KernelIoas implements IommufdIoas {
   }
 
   map(address: number, iova: number, size: number, flags: number): number {
-    if (!ProcessMemory.isRange(address, size) || !ProcessMemory.isRange(iova, size)) return EOVERFLOW;
+    // The kernel sees another address of the memory, so it cannot find out that this one wraps.
+    if (!ProcessMemory.isRange(address, size) || !ProcessMemory.isWord(iova)) return EOVERFLOW;
     const { bytes } = this.#map;
     bytes.setUint32(4, flags, true);
     writeWord(bytes, MAP_ADDRESS, this.#memory.userAddress(address));
@@ -125,7 +125,7 @@ export class KernelIoas implements IommufdIoas {
 
   unmap(iova: number, size: number): number {
     const isAll = iova === 0 && size === IOAS_UNMAP_ALL;
-    if (!isAll && !ProcessMemory.isRange(iova, size)) return Number.isInteger(iova + size) ? EOVERFLOW : EINVAL;
+    if (!isAll && !(ProcessMemory.isWord(iova) && ProcessMemory.isWord(size))) return EOVERFLOW;
     const { bytes } = this.#unmap;
     writeWord(bytes, UNMAP_IOVA, iova);
     if (isAll) bytes.setBigUint64(UNMAP_LENGTH, 2n ** 64n - 1n, true);

@@ -26,9 +26,14 @@ export class ProcessMemory {
     return this.#mapping.buffer;
   }
 
+  /** Whether a request of the kernel's can hold a number. */
+  static isWord(value: number): boolean {
+    return Number.isInteger(value) && value >= 0 && value < WRAP;
+  }
+
   /** Whether the kernel can be asked about a range: whole numbers of 64 bits. Everything else it checks itself. */
   static isRange(start: number, size: number): boolean {
-    return Number.isInteger(start) && Number.isInteger(size) && start >= 0 && size >= 0 && start + size <= WRAP;
+    return ProcessMemory.isWord(start) && ProcessMemory.isWord(size) && start + size <= WRAP;
   }
 
   /**

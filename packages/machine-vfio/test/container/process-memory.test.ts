@@ -15,7 +15,7 @@ describe('ProcessMemory', () => {
   });
 
   it('is asked about in whole numbers of 64 bits only', () => {
-    expect(ProcessMemory.isRange(0, 2 ** 64)).toBe(true);
+    expect(ProcessMemory.isRange(0, 2 ** 63)).toBe(true);
     expect(ProcessMemory.isRange(2 ** 64 - PAGE_SIZE, PAGE_SIZE)).toBe(true);
     for (const [start, size] of [
       [-1, 1],
@@ -25,6 +25,9 @@ describe('ProcessMemory', () => {
       [0, Number.NaN],
       [2 ** 64 - PAGE_SIZE, 2 * PAGE_SIZE],
       [0, -PAGE_SIZE],
+      // As 64 bits they would be 0.
+      [0, 2 ** 64],
+      [2 ** 64, 0],
     ] as const)
       expect(ProcessMemory.isRange(start, size)).toBe(false);
   });
