@@ -26,6 +26,7 @@ export * from './dma/dma-direction.ts';
 export * from './dma/dma-mapping.ts';
 export * from './dma/dma-path.ts';
 export * from './dma/dma-region.ts';
+export * from './dma/forwarding-dma-mapping.ts';
 export * from './dma/mapping-table.ts';
 export * from './dma/probe-identity.ts';
 export * from './errors/coded-error.ts';

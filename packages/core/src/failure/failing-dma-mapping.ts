@@ -1,7 +1,7 @@
 import type { DmaDirection } from '../dma/dma-direction.ts';
-import { DMA_NO_SPACE, type DmaLimits, type DmaMapping, type DmaStatistics } from '../dma/dma-mapping.ts';
-import type { DmaPath } from '../dma/dma-path.ts';
+import { DMA_NO_SPACE, type DmaMapping } from '../dma/dma-mapping.ts';
 import type { DmaRegion } from '../dma/dma-region.ts';
+import { ForwardingDmaMapping } from '../dma/forwarding-dma-mapping.ts';
 import { DmaError } from '../errors/coded-error.ts';
 import type { FailurePlan } from './failure-plan.ts';
 
@@ -21,65 +21,36 @@ const WITHHELD_BIT = 38;
  * back as always, so that nothing leaks, but the device is told of an address at which nothing is mapped, as by a driver that forgot
  * to map. Owns what it wraps.
  */
-export class FailingDmaMapping implements DmaMapping {
-  readonly path: DmaPath;
-  readonly limits: DmaLimits;
-  readonly barrier: (() => void) | undefined;
-  readonly resolve?: NonNullable<DmaMapping['resolve']>;
-  readonly #inner: DmaMapping;
+export class FailingDmaMapping extends ForwardingDmaMapping {
   readonly #failures: DmaFailures;
   /** In the high word and in the low one: the bit in which a withheld address is wrong. */
   readonly #wrongHigh: number;
   readonly #wrongLow: number;
 
   constructor(inner: DmaMapping, failures: DmaFailures) {
-    this.path = inner.path;
-    this.limits = inner.limits;
-    this.barrier = inner.barrier;
-    if (inner.resolve !== undefined) this.resolve = (low, high) => inner.resolve!(low, high);
-    this.#inner = inner;
+    super(inner);
     this.#failures = failures;
     const bit = Math.min(WITHHELD_BIT, inner.limits.addressBits - 1);
     this.#wrongHigh = bit >= 32 ? 2 ** (bit - 32) : 0;
     this.#wrongLow = bit >= 32 ? 0 : 2 ** bit;
   }
 
-  get statistics(): DmaStatistics {
-    return this.#inner.statistics;
-  }
-
-  map(address: number, length: number, direction: DmaDirection, words: Uint32Array, at: number): number {
+  override map(address: number, length: number, direction: DmaDirection, words: Uint32Array, at: number): number {
     if (this.#failures.map.next()) return DMA_NO_SPACE;
-    const id = this.#inner.map(address, length, direction, words, at);
+    const id = super.map(address, length, direction, words, at);
     if (id >= 0 && this.#failures.withhold.next()) this.#misdirect(words, at);
     return id;
   }
 
-  unmap(id: number, written: number): void {
-    this.#inner.unmap(id, written);
-  }
-
-  syncForCpu(id: number, offset: number, length: number): void {
-    this.#inner.syncForCpu(id, offset, length);
-  }
-
-  syncForDevice(id: number, offset: number, length: number): void {
-    this.#inner.syncForDevice(id, offset, length);
-  }
-
-  premap(address: number, length: number, direction: DmaDirection): DmaRegion {
+  override premap(address: number, length: number, direction: DmaDirection): DmaRegion {
     this.#checkRegion(length);
-    const region = this.#inner.premap(address, length, direction);
+    const region = super.premap(address, length, direction);
     return this.#failures.withhold.next() ? new WithheldRegion(region, this.#misdirect) : region;
   }
 
-  allocateCoherent(length: number, alignment: number): DmaRegion {
+  override allocateCoherent(length: number, alignment: number): DmaRegion {
     this.#checkRegion(length);
-    return this.#inner.allocateCoherent(length, alignment);
-  }
-
-  dispose(): void {
-    this.#inner.dispose();
+    return super.allocateCoherent(length, alignment);
   }
 
   readonly #misdirect = (words: Uint32Array, at: number): void => {

@@ -1,60 +1,31 @@
-import type { DmaDirection, DmaLimits, DmaMapping, DmaPath, DmaRegion, DmaStatistics } from '@virtio-platform/core';
+import { ForwardingDmaMapping, type DmaDirection, type DmaMapping, type DmaRegion } from '@virtio-platform/core';
 import type { Iotlb } from './iotlb.ts';
 
 /**
  * A mapping of which a back-end hears at once, and not only when it asks: whatever the driver maps is known before the driver passes
  * the address on. Owns what it wraps. Taking back is not its business: the facility behind the mapping is watched.
  */
-export class AnnouncedDmaMapping implements DmaMapping {
-  readonly path: DmaPath;
-  readonly limits: DmaLimits;
-  readonly barrier: (() => void) | undefined;
-  readonly resolve?: NonNullable<DmaMapping['resolve']>;
-  readonly #inner: DmaMapping;
+export class AnnouncedDmaMapping extends ForwardingDmaMapping {
   readonly #iotlb: Iotlb;
   readonly #words = new Uint32Array(2);
 
   constructor(inner: DmaMapping, iotlb: Iotlb) {
-    this.path = inner.path;
-    this.limits = inner.limits;
-    this.barrier = inner.barrier;
-    if (inner.resolve !== undefined) this.resolve = (low, high) => inner.resolve!(low, high);
-    this.#inner = inner;
+    super(inner);
     this.#iotlb = iotlb;
   }
 
-  get statistics(): DmaStatistics {
-    return this.#inner.statistics;
-  }
-
-  map(address: number, length: number, direction: DmaDirection, words: Uint32Array, at: number): number {
-    const id = this.#inner.map(address, length, direction, words, at);
+  override map(address: number, length: number, direction: DmaDirection, words: Uint32Array, at: number): number {
+    const id = super.map(address, length, direction, words, at);
     if (id >= 0) this.#iotlb.announce(words[at]!, words[at + 1]!, length);
     return id;
   }
 
-  unmap(id: number, written: number): void {
-    this.#inner.unmap(id, written);
+  override premap(address: number, length: number, direction: DmaDirection): DmaRegion {
+    return this.#announced(super.premap(address, length, direction));
   }
 
-  syncForCpu(id: number, offset: number, length: number): void {
-    this.#inner.syncForCpu(id, offset, length);
-  }
-
-  syncForDevice(id: number, offset: number, length: number): void {
-    this.#inner.syncForDevice(id, offset, length);
-  }
-
-  premap(address: number, length: number, direction: DmaDirection): DmaRegion {
-    return this.#announced(this.#inner.premap(address, length, direction));
-  }
-
-  allocateCoherent(length: number, alignment: number): DmaRegion {
-    return this.#announced(this.#inner.allocateCoherent(length, alignment));
-  }
-
-  dispose(): void {
-    this.#inner.dispose();
+  override allocateCoherent(length: number, alignment: number): DmaRegion {
+    return this.#announced(super.allocateCoherent(length, alignment));
   }
 
   #announced(region: DmaRegion): DmaRegion {
