@@ -57,13 +57,7 @@ export class VhostUserMachine implements Machine {
         hint: 'use driver.interface: modern, or the simulated machine',
       });
     }
-    const disposal = new Disposal();
-    try {
-      return await this.#boot(disposal);
-    } catch (error) {
-      await disposal.run();
-      throw error;
-    }
+    return await Disposal.orNothing((disposal) => this.#boot(disposal));
   }
 
   async #boot(disposal: Disposal): Promise<BootedMachine> {
