@@ -1,6 +1,5 @@
 import {
   CodedError,
-  FeatureSet,
   VIRTIO_F_ACCESS_PLATFORM,
   VIRTIO_F_RING_PACKED,
   VIRTIO_RING_F_EVENT_IDX,
@@ -88,11 +87,6 @@ function interfaceProperties({ interface: interfaces, offers }: DeviceDescriptio
     event_idx: isOffered(VIRTIO_RING_F_EVENT_IDX, true),
     indirect_desc: isOffered(VIRTIO_RING_F_INDIRECT_DESC, true),
   };
-}
-
-/** What QEMU's device has and the profile does not list: the driver is not shown it. */
-export function hiddenFeatures(offers: FeatureSet | undefined, all: FeatureSet): FeatureSet {
-  return offers === undefined ? FeatureSet.EMPTY : all.minus(offers);
 }
 
 function pci(driver: string, properties: Record<string, unknown>): string[] {

@@ -6,7 +6,6 @@ import {
   GuestMemory,
   inject,
   MACHINE_REQUEST,
-  transportCarries,
   VIRTIO_F_ACCESS_PLATFORM,
   type BootedMachine,
   type Machine,
@@ -15,6 +14,7 @@ import {
 } from '@virtio-platform/core';
 import { Disposal, hostProblem, Loopback, TemporaryFolder } from '@virtio-platform/host';
 import {
+  hiddenFeatures,
   NO_MESSAGES,
   PciLegacyTransport,
   PciModernTransport,
@@ -26,7 +26,7 @@ import { MEMORY_CONVERSION } from '@virtio-platform/platform-sev';
 import { injectable } from 'tsyringe';
 import { BoardFunction } from './board/board-function.ts';
 import { checkBoard, openBoard } from './board/open-board.ts';
-import { DEVICE_SLOT, deviceArguments, hiddenFeatures } from './device-arguments.ts';
+import { DEVICE_SLOT, deviceArguments } from './device-arguments.ts';
 import { createMachineMemory, RESERVED_BYTES } from './machine-memory.ts';
 import { QEMU_OPTIONS, qemuProgram, type QemuOptions } from './options.ts';
 import { buildFirmware } from './pseries/firmware.ts';
@@ -53,13 +53,7 @@ export class QemuMachine implements Machine {
   async boot(): Promise<BootedMachine> {
     const problem = hostProblem();
     if (problem !== undefined) throw problem;
-    const disposal = new Disposal();
-    try {
-      return await this.#boot(disposal);
-    } catch (error) {
-      await disposal.run();
-      throw error;
-    }
+    return await Disposal.orNothing((disposal) => this.#boot(disposal));
   }
 
   async #boot(disposal: Disposal): Promise<BootedMachine> {
@@ -98,9 +92,9 @@ export class QemuMachine implements Machine {
   }
 
   #openTransport(pci: PciFunction, memory: GuestMemory): Transport {
-    const { type, driverInterface, offers } = this.#request.device;
+    const { type, driverInterface } = this.#request.device;
     const isLegacy = driverInterface === 'legacy';
-    const hidden = hiddenFeatures(offers, transportCarries(isLegacy ? 'legacy' : 'pci'));
+    const hidden = hiddenFeatures(this.#request.device, isLegacy ? 'legacy' : 'pci');
     const interrupts = this.#canReceiveMessages() ? new PolledMessages(pci, memory, VECTORS) : NO_MESSAGES;
     const transport = isLegacy
       ? new PciLegacyTransport(pci, interrupts, hidden)

@@ -8,7 +8,7 @@ import {
   type DeviceDescription,
 } from '@virtio-platform/core';
 import { describe, expect, it } from 'vitest';
-import { deviceArguments, hiddenFeatures, type DeviceResources } from '../src/device-arguments.ts';
+import { deviceArguments, type DeviceResources } from '../src/device-arguments.ts';
 
 const BLOCK = { capacity: 1 << 20, image: undefined, readOnly: false, serial: '' };
 
@@ -117,13 +117,5 @@ describe('deviceArguments', () => {
       expect.objectContaining({ code: 'ERR_MACHINE_DEVICE', message: expect.stringMatching(message) }),
     );
     expect(made.asked).toEqual([]);
-  });
-});
-
-describe('hiddenFeatures', () => {
-  it('hides what the profile does not list, and nothing where it lists nothing', () => {
-    const all = FeatureSet.of(0, 1, VIRTIO_F_VERSION_1);
-    expect(hiddenFeatures(undefined, all).bits).toBe(0n);
-    expect([...hiddenFeatures(FeatureSet.of(1, VIRTIO_F_VERSION_1), all)]).toEqual([0]);
   });
 });

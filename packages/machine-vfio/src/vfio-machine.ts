@@ -43,13 +43,7 @@ export class VfioMachine implements Machine {
     const problem = hostProblem();
     if (problem !== undefined) throw problem;
     checkNeeds(this.#request);
-    const disposal = new Disposal();
-    try {
-      return this.#boot(disposal);
-    } catch (error) {
-      await disposal.run();
-      throw error;
-    }
+    return await Disposal.orNothing((disposal) => this.#boot(disposal));
   }
 
   /** Undone in reverse order: the device is quiet before its container goes, and its container before the memory. */

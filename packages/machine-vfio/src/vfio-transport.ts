@@ -1,11 +1,5 @@
-import {
-  DeviceError,
-  FeatureSet,
-  transportCarries,
-  type DeviceDescription,
-  type QueueAddresses,
-} from '@virtio-platform/core';
-import { PciModernTransport, type PciInterrupts } from '@virtio-platform/pci';
+import { DeviceError, type DeviceDescription, type QueueAddresses } from '@virtio-platform/core';
+import { hiddenFeatures, PciModernTransport, type PciInterrupts } from '@virtio-platform/pci';
 import type { VfioFunction } from './device/vfio-function.ts';
 
 /** The modern interface of a VFIO device, which can access memory from its first queue on: one that is refused never does. */
@@ -13,10 +7,10 @@ export class VfioTransport extends PciModernTransport {
   readonly #function: VfioFunction;
 
   /** Throws {@link DeviceError} for a device that is not what the profile says. */
-  constructor(pci: VfioFunction, interrupts: PciInterrupts, { type, offers }: DeviceDescription) {
-    // What a profile does not list its driver is not shown, also where the device has it.
-    super(pci, interrupts, offers === undefined ? FeatureSet.EMPTY : transportCarries('pci').minus(offers));
+  constructor(pci: VfioFunction, interrupts: PciInterrupts, description: DeviceDescription) {
+    super(pci, interrupts, hiddenFeatures(description, 'pci'));
     this.#function = pci;
+    const { type } = description;
     if (this.deviceType === type) return;
     throw new DeviceError('ERR_DEVICE_CONFIG', `${pci.name} is of type ${this.deviceType}, not ${type}`, {
       hint: `set device.type: ${this.deviceType}, or name another device in machine.device`,

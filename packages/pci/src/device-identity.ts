@@ -27,19 +27,24 @@ export interface DeviceIdentity {
 }
 
 /**
- * Reads what a function is (specification 1.4 section 4.1.2): a modern one tells its type by its device id, one from before by
- * its subsystem. Throws {@link DeviceError} `ERR_DEVICE_CONFIG` for what is no virtio device.
+ * What the ids of a PCI function say (specification 1.4 section 4.1.2): a modern one tells its type by its device id, one from before
+ * by its subsystem. `undefined` for what is no virtio device.
  */
+export function virtioIdentity(vendor: number, device: number, subsystem: number): DeviceIdentity | undefined {
+  if (vendor !== VIRTIO_VENDOR || device < FIRST_TRANSITIONAL || device > LAST_MODERN) return undefined;
+  const isTransitional = device < FIRST_MODERN;
+  const type = isTransitional ? subsystem : device - FIRST_MODERN;
+  return { type: TYPES.get(type) ?? `device ${type}`, isTransitional };
+}
+
+/** Reads what a function is. Throws {@link DeviceError} `ERR_DEVICE_CONFIG` for what is no virtio device. */
 export function identifyDevice(pci: PciFunction): DeviceIdentity {
   const vendor = pci.readConfig(VENDOR_ID, 2);
   const device = pci.readConfig(DEVICE_ID, 2);
-  if (vendor !== VIRTIO_VENDOR || device < FIRST_TRANSITIONAL || device > LAST_MODERN) {
-    const id = `${vendor.toString(16).padStart(4, '0')}:${device.toString(16).padStart(4, '0')}`;
-    throw new DeviceError('ERR_DEVICE_CONFIG', `${pci.name} is ${id}, which is no virtio device`, {
-      hint: 'virtio devices are 1af4:1000 to 1af4:107f',
-    });
-  }
-  const isTransitional = device < FIRST_MODERN;
-  const type = isTransitional ? pci.readConfig(SUBSYSTEM_ID, 2) : device - FIRST_MODERN;
-  return { type: TYPES.get(type) ?? `device ${type}`, isTransitional };
+  const identity = virtioIdentity(vendor, device, pci.readConfig(SUBSYSTEM_ID, 2));
+  if (identity !== undefined) return identity;
+  const id = `${vendor.toString(16).padStart(4, '0')}:${device.toString(16).padStart(4, '0')}`;
+  throw new DeviceError('ERR_DEVICE_CONFIG', `${pci.name} is ${id}, which is no virtio device`, {
+    hint: 'virtio devices are 1af4:1000 to 1af4:107f',
+  });
 }

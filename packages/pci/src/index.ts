@@ -4,6 +4,7 @@
  * @packageDocumentation
  */
 export * from './device-identity.ts';
+export * from './hidden-features.ts';
 export * from './msix-table.ts';
 export * from './pci-capabilities.ts';
 export * from './pci-function.ts';

@@ -1,20 +1,9 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import { virtioIdentity } from '@virtio-platform/pci';
 
-const VIRTIO_VENDOR = 0x1af4;
-const FIRST_TRANSITIONAL = 0x1000;
-const FIRST_MODERN = 0x1040;
-const LAST_MODERN = 0x107f;
 /** The class of a PCI function says in its highest byte that it is a bridge. */
 const BRIDGE = 0x06;
-
-/** Virtio device types (specification 1.4 section 5), by the names that profiles use. */
-const TYPES: ReadonlyMap<number, string> = new Map([
-  [1, 'net'],
-  [2, 'block'],
-  [3, 'console'],
-  [4, 'entropy'],
-]);
 
 /** A PCI function as Linux describes it in /sys (Documentation/ABI/testing/sysfs-bus-pci). */
 export interface SysPciDevice {
@@ -53,21 +42,15 @@ export function listGroup(root: string, group: string): SysPciDevice[] {
 /** Reads one; a function that is not there has no driver, no group and no type. */
 export function readPciDevice(root: string, address: string): SysPciDevice {
   const folder = join(root, '/', DEVICES, address);
-  const [vendor, device] = [readNumber(folder, 'vendor'), readNumber(folder, 'device')];
-  const isVirtio = vendor === VIRTIO_VENDOR && device >= FIRST_TRANSITIONAL && device <= LAST_MODERN;
+  const [vendor, device, subsystem] = ['vendor', 'device', 'subsystem_device'].map((id) => readNumber(folder, id));
   return {
     address,
     group: linkName(join(folder, 'iommu_group')),
     driver: linkName(join(folder, 'driver')),
     isBridge: readNumber(folder, 'class') >>> 16 === BRIDGE,
-    virtioType: isVirtio ? virtioType(folder, device) : undefined,
+    virtioType: virtioIdentity(vendor!, device!, subsystem!)?.type,
     characterDevice: names(join(folder, 'vfio-dev'))[0],
   };
-}
-
-function virtioType(folder: string, device: number): string {
-  const number = device >= FIRST_MODERN ? device - FIRST_MODERN : readNumber(folder, 'subsystem_device');
-  return TYPES.get(number) ?? `device ${number}`;
 }
 
 function names(folder: string): string[] {
