@@ -4,7 +4,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
-import { DirectDmaMapping, type BootedMachine, type DeviceDescription } from '@virtio-platform/core';
+import { DirectDmaMapping, nap, type BootedMachine, type DeviceDescription } from '@virtio-platform/core';
 import { MEMORY_CONVERSION } from '@virtio-platform/platform-sev';
 import { H_SUCCESS, TCE_FACILITY, type TceFacility } from '@virtio-platform/platform-pseries';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
@@ -53,6 +53,28 @@ function machine(options: MachineOptions = {}): QemuMachine {
   };
   // A register that is asked, so that the small driver of these tests needs to map nothing for messages.
   return new QemuMachine(request, qemuOptionsSchema.parse({ board, interrupts: 'isr', ...options.machine }));
+}
+
+/** Sends a signal that stops or kills, and waits until no thread runs any more: each takes its time. */
+function signalled(pid: number, signal: string): void {
+  process.kill(pid, signal);
+  const deadline = performance.now() + 5000;
+  while (threadsOf(pid).some((state) => !'TZX'.includes(state))) {
+    expect(performance.now()).toBeLessThan(deadline);
+    nap(1);
+  }
+}
+
+/** The state of each thread of a process, a letter (proc(5)); none once it is gone. */
+function threadsOf(pid: number): string[] {
+  try {
+    return readdirSync(`/proc/${pid}/task`).flatMap((task) => {
+      const stat = readFileSync(`/proc/${pid}/task/${task}/stat`, 'utf8');
+      return stat.charAt(stat.lastIndexOf(')') + 2);
+    });
+  } catch {
+    return [];
+  }
 }
 
 async function withMachine(
@@ -237,7 +259,7 @@ describe.skipIf(SKIP)('QemuMachine', () => {
     const others = children();
     await withMachine({ machine: { replyTimeout: 2000 } }, (booted) => {
       const [pid] = children().filter((child) => !others.includes(child));
-      process.kill(pid!, 'SIGSTOP');
+      signalled(pid!, 'SIGSTOP');
       const start = performance.now();
       expect(() => booted.transport.readStatus()).toThrow(
         expect.objectContaining({ code: 'ERR_DEVICE_LOST', message: expect.stringMatching(/did not answer.*2000 ms/) }),
@@ -255,7 +277,7 @@ describe.skipIf(SKIP)('QemuMachine', () => {
       const tables = booted.facilities.get(TCE_FACILITY) as TceFacility;
       expect(tables.putTce(tables.defaultWindow.liobn, 0, 0, 3, 0)).toBe(H_SUCCESS);
       const [pid] = children().filter((child) => !others.includes(child));
-      process.kill(pid!, signal);
+      signalled(pid!, signal);
       const start = performance.now();
       expect(() => tables.putTce(tables.defaultWindow.liobn, 0, 0, 0, 0)).toThrow(
         expect.objectContaining({ code: 'ERR_DEVICE_LOST' }),
