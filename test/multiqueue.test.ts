@@ -1,4 +1,3 @@
-import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,18 +5,7 @@ import { composeRun, loadProfile, loadProfiles, type Profile } from '@virtio-pla
 import { DeviceSession, runProfile, type WorkloadReport } from '@virtio-platform/runner';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ROOT } from './command.ts';
-
-/** Whether QEMU is there. CI installs it and must not skip its tests. */
-const isInstalled = ((): boolean => {
-  try {
-    execFileSync('qemu-system-x86_64', ['--version'], { stdio: 'ignore' });
-    return true;
-  } catch {
-    return false;
-  }
-})();
-const NEEDS = 'needs qemu-system-x86_64: apt-get install qemu-system-x86';
-const mayRun = isInstalled || process.env['CI'] !== undefined;
+import { QEMU_TESTS } from './qemu-installed.ts';
 
 let folder: string;
 beforeAll(() => {
@@ -130,7 +118,7 @@ describe('four queues of a block device', () => {
   });
 });
 
-describe.skipIf(!mayRun)(`the queues of QEMU's block device (${NEEDS})`, () => {
+describe.skipIf(!QEMU_TESTS.mayRun)(`the queues of QEMU's block device (${QEMU_TESTS.needs})`, () => {
   it.each([0, 1])('all do their part: run %d of the profile', async (index) => {
     const profiles = await loadProfiles(join(ROOT, 'profiles/qemu/block-multiqueue.yaml'));
     const profile = profiles[index]!;

@@ -1,22 +1,10 @@
-import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { commandHere, commandProcess, reportsOf, ROOT, virtioPlatform, type CommandResult } from './command.ts';
-
-/** What has to be installed for these tests, and whether it is. CI installs it and must not skip them. */
-const isInstalled = ['qemu-system-x86_64', 'qemu-system-ppc64'].every((program) => {
-  try {
-    execFileSync(program, ['--version'], { stdio: 'ignore' });
-    return true;
-  } catch {
-    return false;
-  }
-});
-const NEEDS = 'needs QEMU: apt-get install qemu-system-x86 qemu-system-ppc';
-const mayRun = isInstalled || process.env['CI'] !== undefined;
+import { QEMU_TESTS } from './qemu-installed.ts';
 
 const FOLDER = join(ROOT, 'profiles/qemu');
 /** More than anybody waits for: something happens to QEMU before. */
@@ -89,7 +77,7 @@ async function interfere(
   return { ...result, took };
 }
 
-describe.skipIf(!mayRun)(`QEMU's machines (${NEEDS})`, () => {
+describe.skipIf(!QEMU_TESTS.mayRun)(`QEMU's machines (${QEMU_TESTS.needs})`, () => {
   it.each(readdirSync(FOLDER))('%s runs as it expects', { timeout: PROFILE_TIMEOUT_MS }, async (name) => {
     const { environment, left } = temporaryFolder();
     const result = await virtioPlatform(['run', join(FOLDER, name), '--json'], environment);

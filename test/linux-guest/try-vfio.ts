@@ -4,11 +4,12 @@
  * of profiles/vfio-device; without any they are run. Ends with the command's status.
  */
 import 'reflect-metadata';
-import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { bundleForGuest, guestNode } from './guest-bundle.ts';
+import { guestDisk, guestEntropy, guestNetwork } from './guest-devices.ts';
 import { runVfioGuest } from './vfio-guest.ts';
 
 const PROFILES = fileURLToPath(new URL('../../profiles/vfio-device', import.meta.url));
@@ -18,19 +19,8 @@ const TIMEOUT_MS = 600_000;
 
 /** The devices that the profiles name, at their addresses. */
 function devices(folder: string): string[] {
-  const [image, socket] = [join(folder, 'disk.img'), join(folder, 'network')];
-  writeFileSync(image, '');
-  truncateSync(image, CAPACITY);
-  const common = 'disable-legacy=on,iommu_platform=on,packed=on';
-  const network = `dgram,id=network,local.type=unix,local.path=${socket},remote.type=unix,remote.path=${socket}`;
-  const parts = [
-    ['-blockdev', `driver=file,filename=${image},node-name=disk`],
-    ['-device', `virtio-blk-pci,drive=disk,addr=3,${common}`],
-    ['-netdev', network],
-    ['-device', `virtio-net-pci,netdev=network,addr=4,romfile=,${common}`],
-    ['-device', `virtio-rng-pci,addr=5,${common}`],
-  ];
-  return parts.flat();
+  const disk = guestDisk(folder, { name: 'disk', slot: '03', bytes: CAPACITY });
+  return [...disk, ...guestNetwork(folder, '04'), ...guestEntropy('05')];
 }
 
 const folder = mkdtempSync(join(tmpdir(), 'virtio-platform-'));

@@ -1,7 +1,8 @@
-import { mkdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ROOT } from '../command.ts';
 import { bundleForGuest, guestNode } from './guest-bundle.ts';
+import { guestDisk, guestEntropy, guestNetwork } from './guest-devices.ts';
 import { runVfioGuest, type VfioGuestResult } from './vfio-guest.ts';
 
 const CAPACITY = 16 * 2 ** 20;
@@ -80,36 +81,16 @@ queue: { layout: ${layout} }
 workload: { requests: ${requests} }`;
 }
 
-/** A disk, at the slot of its name. */
-function disk(folder: string, name: DeviceName, options: string): string[] {
-  const image = join(folder, `${name}.img`);
-  writeFileSync(image, '');
-  truncateSync(image, CAPACITY);
-  const slot = DEVICE[name].slice(8, 10);
-  return [
-    '-blockdev',
-    `driver=file,filename=${image},node-name=${name}`,
-    '-device',
-    `virtio-blk-pci,drive=${name},addr=0x${slot},disable-legacy=on,packed=on,${options}`,
-  ];
+/** Of the root bus, as QEMU has it: `03`. */
+function slotOf(name: DeviceName): string {
+  return DEVICE[name].slice(8, 10);
 }
 
 function devices(folder: string): string[] {
-  const common = 'disable-legacy=on,iommu_platform=on,packed=on';
-  const socket = join(folder, 'network');
-  return [
-    ...disk(folder, 'split', 'iommu_platform=on'),
-    ...disk(folder, 'packed', 'iommu_platform=on'),
-    ...disk(folder, 'bare', 'iommu_platform=off'),
-    ...disk(folder, 'checks', 'iommu_platform=on'),
-    ...disk(folder, 'unbound', 'iommu_platform=on'),
-    '-netdev',
-    `dgram,id=network,local.type=unix,local.path=${socket},remote.type=unix,remote.path=${socket}`,
-    '-device',
-    `virtio-net-pci,netdev=network,addr=6,romfile=,${common}`,
-    '-device',
-    `virtio-rng-pci,addr=7,${common}`,
-  ];
+  const disks = (['split', 'packed', 'bare', 'checks', 'unbound'] as const).flatMap((name) =>
+    guestDisk(folder, { name, slot: slotOf(name), bytes: CAPACITY, isConfined: name !== 'bare' }),
+  );
+  return [...disks, ...guestNetwork(folder, slotOf('net')), ...guestEntropy(slotOf('entropy'))];
 }
 
 /** A shipped profile, without its variants. */
