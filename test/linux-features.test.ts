@@ -1,4 +1,4 @@
-import { DeviceStatus } from '@virtio-platform/core';
+import { DeviceStatus } from '@virtio-platform/core/device';
 import { describe, expect, it } from 'vitest';
 import {
   captureFeatures,

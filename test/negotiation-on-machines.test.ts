@@ -1,5 +1,6 @@
 import { shippedPlatforms } from '@virtio-platform/cli';
-import { DeviceStatus, featureBit, FeatureSet } from '@virtio-platform/core';
+import { DeviceStatus } from '@virtio-platform/core/device';
+import { featureBit, FeatureSet } from '@virtio-platform/core/features';
 import { composeRun, loadProfiles, type Offer, type Profile } from '@virtio-platform/profile';
 import { DEFAULT_OFFERS, DeviceSession, negotiationMatrix } from '@virtio-platform/runner';
 import { describe, expect, it } from 'vitest';

@@ -1,18 +1,10 @@
 import { closeSync, ftruncateSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import {
-  DmaDirection,
-  initializeDevice,
-  openVirtqueue,
-  PAGE_SIZE,
-  resetDevice,
-  ScatterList,
-  startDevice,
-  UsedBatch,
-  type DmaMapping,
-  type Virtqueue,
-} from '@virtio-platform/core';
+import { initializeDevice, resetDevice, startDevice } from '@virtio-platform/core/device';
+import { DmaDirection, type DmaMapping } from '@virtio-platform/core/dma';
+import { PAGE_SIZE } from '@virtio-platform/core/memory';
+import { openVirtqueue, ScatterList, UsedBatch, type Virtqueue } from '@virtio-platform/core/queue';
 import { SECTOR_SIZE, VIRTIO_BLK_T_OUT } from '@virtio-platform/devices';
 import { composeRun, loadProfiles, type ComposedRun } from '@virtio-platform/profile';
 import { DRIVER_TYPES, supportedFeatures } from '@virtio-platform/runner';

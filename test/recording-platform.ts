@@ -4,10 +4,10 @@ import {
   GUEST_MEMORY,
   PLATFORM,
   PLUGIN_API_VERSION,
-  type DeviceFault,
-  type GuestMemory,
   type PlatformPlugin,
 } from '@virtio-platform/core';
+import type { DeviceFault } from '@virtio-platform/core/address-space';
+import type { GuestMemory } from '@virtio-platform/core/memory';
 import legacy, { LegacyPlatform, legacyOptionsSchema } from '@virtio-platform/platform-legacy';
 import { z } from 'zod';
 

@@ -1,14 +1,7 @@
-import {
-  DESCRIPTOR_SIZE,
-  FaultLog,
-  GUEST_MEMORY,
-  GuestMemory,
-  openVirtqueue,
-  PLATFORM,
-  ScatterList,
-  type PlatformPlugin,
-  type QueueLayout,
-} from '@virtio-platform/core';
+import { GUEST_MEMORY, PLATFORM, type PlatformPlugin } from '@virtio-platform/core';
+import { FaultLog } from '@virtio-platform/core/address-space';
+import { GuestMemory } from '@virtio-platform/core/memory';
+import { DESCRIPTOR_SIZE, openVirtqueue, ScatterList, type QueueLayout } from '@virtio-platform/core/queue';
 import intelIommu from '@virtio-platform/platform-intel-iommu';
 import legacy from '@virtio-platform/platform-legacy';
 import pseries from '@virtio-platform/platform-pseries';

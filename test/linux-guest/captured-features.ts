@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { FeatureSet } from '@virtio-platform/core';
+import { FeatureSet } from '@virtio-platform/core/features';
 import { readAcceptedFeatures } from './accepted-features.ts';
 import type { CaseDevice, FeatureCase } from './feature-cases.ts';
 import { emulatorOf } from './guest-files.ts';

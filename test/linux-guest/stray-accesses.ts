@@ -1,4 +1,6 @@
-import { DirectDmaMapping, PAGE_SIZE, type BootedMachine } from '@virtio-platform/core';
+import type { BootedMachine } from '@virtio-platform/core';
+import { DirectDmaMapping } from '@virtio-platform/core/dma';
+import { PAGE_SIZE } from '@virtio-platform/core/memory';
 import { VfioMachine } from '@virtio-platform/machine-vfio';
 import { VFIO_CONTAINER, type Type1Container } from '@virtio-platform/platform-vfio';
 import { BlockRing, READ, WRITE } from '../../packages/machine-vhost-user/test/block-ring.ts';

@@ -1,14 +1,8 @@
-import {
-  DeviceStatus,
-  FeatureSet,
-  greetDevice,
-  PAGE_SIZE,
-  type BootedMachine,
-  type DeviceAddressSpace,
-  FaultLog,
-  GuestMemory,
-  isCodedError,
-} from '@virtio-platform/core';
+import { isCodedError, type BootedMachine } from '@virtio-platform/core';
+import { FaultLog, type DeviceAddressSpace } from '@virtio-platform/core/address-space';
+import { DeviceStatus, greetDevice } from '@virtio-platform/core/device';
+import { FeatureSet } from '@virtio-platform/core/features';
+import { PAGE_SIZE, GuestMemory } from '@virtio-platform/core/memory';
 import { SimulatedVtd, VTD_FACILITY } from '@virtio-platform/platform-intel-iommu';
 import { H_PERMISSION, H_SUCCESS, SimulatedTceTables, TCE_FACILITY } from '@virtio-platform/platform-pseries';
 import { MEMORY_CONVERSION, simulateSev, type MemoryConversion } from '@virtio-platform/platform-sev';

@@ -1,14 +1,7 @@
-import {
-  DmaDirection,
-  FaultLog,
-  GuestMemory,
-  openVirtqueue,
-  PAGE_SIZE,
-  ScatterList,
-  TranslatedAddressSpace,
-  type DmaMapping,
-  type QueueLayout,
-} from '@virtio-platform/core';
+import { FaultLog, TranslatedAddressSpace } from '@virtio-platform/core/address-space';
+import { DmaDirection, type DmaMapping } from '@virtio-platform/core/dma';
+import { GuestMemory, PAGE_SIZE } from '@virtio-platform/core/memory';
+import { openVirtqueue, ScatterList, type QueueLayout } from '@virtio-platform/core/queue';
 import {
   DynamicTceWindow,
   H_HARDWARE,

@@ -1,13 +1,7 @@
 import { decideRow, platformTraits } from '@virtio-platform/conformance';
-import {
-  DEFAULT_POLICY,
-  FeatureSet,
-  initializeDevice,
-  VIRTIO_F_ACCESS_PLATFORM,
-  VIRTIO_F_VERSION_1,
-  type NegotiationPolicy,
-  type PlatformTraits,
-} from '@virtio-platform/core';
+import { initializeDevice } from '@virtio-platform/core/device';
+import { FeatureSet, VIRTIO_F_ACCESS_PLATFORM, VIRTIO_F_VERSION_1 } from '@virtio-platform/core/features';
+import { DEFAULT_POLICY, type NegotiationPolicy, type PlatformTraits } from '@virtio-platform/core/negotiation';
 import { composeRun } from '@virtio-platform/profile';
 import * as fc from 'fast-check';
 import { rowProfile } from '../decision-row-profile.ts';

@@ -1,4 +1,4 @@
-import { DMA_NO_SPACE, DMA_UNREACHABLE, DmaDirection, type DmaMapping } from '@virtio-platform/core';
+import { DMA_NO_SPACE, DMA_UNREACHABLE, DmaDirection, type DmaMapping } from '@virtio-platform/core/dma';
 import { describe, expect, it } from 'vitest';
 import { expectFinding, PLATFORMS, WrongGuest } from './wrong-guest.ts';
 

@@ -1,4 +1,6 @@
-import { DmaDirection, FailingDmaMapping, FailurePlan, PAGE_SIZE, type DmaMapping } from '@virtio-platform/core';
+import { DmaDirection, type DmaMapping } from '@virtio-platform/core/dma';
+import { FailingDmaMapping, FailurePlan } from '@virtio-platform/core/failure';
+import { PAGE_SIZE } from '@virtio-platform/core/memory';
 import { loadProfiles } from '@virtio-platform/profile';
 import { runProfile } from '@virtio-platform/runner';
 import { join } from 'node:path';

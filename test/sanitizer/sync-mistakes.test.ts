@@ -1,4 +1,4 @@
-import { DmaDirection, type DmaMapping } from '@virtio-platform/core';
+import { DmaDirection, type DmaMapping } from '@virtio-platform/core/dma';
 import { describe, expect, it } from 'vitest';
 import { expectFinding, PLATFORMS, WrongGuest } from './wrong-guest.ts';
 

@@ -1,4 +1,4 @@
-import { DirectDmaMapping, DmaDirection } from '@virtio-platform/core';
+import { DirectDmaMapping, DmaDirection } from '@virtio-platform/core/dma';
 import { describe, expect, it } from 'vitest';
 import { expectFinding, PLATFORMS, WrongGuest } from './wrong-guest.ts';
 

@@ -1,27 +1,24 @@
+import { GUEST_MEMORY, PLATFORM, type PlatformPlugin } from '@virtio-platform/core';
+import { FaultLog, PHYSICAL_ADDRESS_SPACE, type DeviceAddressSpace } from '@virtio-platform/core/address-space';
+import { DirectDmaMapping, type DmaMapping } from '@virtio-platform/core/dma';
+import { GuestMemory } from '@virtio-platform/core/memory';
 import {
   DescriptorChain,
-  DirectDmaMapping,
-  DmaSanitizer,
-  FaultLog,
-  FINDING_KINDS,
-  GUEST_MEMORY,
-  GuestMemory,
   openDeviceQueue,
   openVirtqueue,
-  PHYSICAL_ADDRESS_SPACE,
-  PLATFORM,
   ScatterList,
   UsedBatch,
-  type DeviceAddressSpace,
   type DeviceQueue,
-  type DmaFinding,
-  type DmaMapping,
-  type FindingCode,
-  type PlatformPlugin,
   type QueueLayout,
-  type SanitizerOptions,
   type Virtqueue,
-} from '@virtio-platform/core';
+} from '@virtio-platform/core/queue';
+import {
+  DmaSanitizer,
+  FINDING_KINDS,
+  type DmaFinding,
+  type FindingCode,
+  type SanitizerOptions,
+} from '@virtio-platform/core/sanitizer';
 import pseries, { pseriesOptionsSchema } from '@virtio-platform/platform-pseries';
 import sev, { sevOptionsSchema } from '@virtio-platform/platform-sev';
 import vfio, { vfioOptionsSchema } from '@virtio-platform/platform-vfio';

@@ -1,6 +1,8 @@
 import 'reflect-metadata';
 import { parentPort, workerData } from 'node:worker_threads';
-import { DescriptorChain, FaultLog, GuestMemory, openDeviceQueue, PHYSICAL_ADDRESS_SPACE } from '@virtio-platform/core';
+import { FaultLog, PHYSICAL_ADDRESS_SPACE } from '@virtio-platform/core/address-space';
+import { GuestMemory } from '@virtio-platform/core/memory';
+import { DescriptorChain, openDeviceQueue } from '@virtio-platform/core/queue';
 import { BoundedSpin } from './bounded-spin.ts';
 import { measureHeapSamples, warmUpRequests } from './measure-rounds.ts';
 import { QUEUE_SIZE } from './ring-shape.ts';

@@ -1,14 +1,8 @@
 import 'reflect-metadata';
 import { parentPort, workerData } from 'node:worker_threads';
-import {
-  DirectDmaMapping,
-  DmaDirection,
-  GuestMemory,
-  openVirtqueue,
-  PAGE_SIZE,
-  ScatterList,
-  UsedBatch,
-} from '@virtio-platform/core';
+import { DirectDmaMapping, DmaDirection } from '@virtio-platform/core/dma';
+import { GuestMemory, PAGE_SIZE } from '@virtio-platform/core/memory';
+import { openVirtqueue, ScatterList, UsedBatch } from '@virtio-platform/core/queue';
 import { BoundedSpin } from './bounded-spin.ts';
 import { measureRounds } from './measure-rounds.ts';
 import { DEPTH, listRequest, QUEUE_SIZE, SEGMENTS } from './ring-shape.ts';

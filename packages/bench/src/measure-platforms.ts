@@ -1,4 +1,4 @@
-import type { QueueLayout } from '@virtio-platform/core';
+import type { QueueLayout } from '@virtio-platform/core/queue';
 import { formatRatio, medianOf, type BenchSettings, type BenchTable } from './bench-part.ts';
 import type { CReference } from './c-reference.ts';
 import { measureRingLoop } from './measure-in-process.ts';

@@ -1,12 +1,7 @@
-import {
-  FaultLog,
-  GUEST_MEMORY,
-  PLATFORM,
-  type DeviceAddressSpace,
-  type DmaMapping,
-  type GuestMemory,
-  type PlatformPlugin,
-} from '@virtio-platform/core';
+import { GUEST_MEMORY, PLATFORM, type PlatformPlugin } from '@virtio-platform/core';
+import { FaultLog, type DeviceAddressSpace } from '@virtio-platform/core/address-space';
+import type { DmaMapping } from '@virtio-platform/core/dma';
+import type { GuestMemory } from '@virtio-platform/core/memory';
 import intelIommu from '@virtio-platform/platform-intel-iommu';
 import legacy from '@virtio-platform/platform-legacy';
 import pseries from '@virtio-platform/platform-pseries';

@@ -1,12 +1,12 @@
+import type { GuestMemory } from '@virtio-platform/core/memory';
 import {
   advance,
   FIRST_POSITION,
   slotOf,
   usedFlags,
   VIRTQ_DESC_F_WRITE,
-  type GuestMemory,
   type QueueAddresses,
-} from '@virtio-platform/core';
+} from '@virtio-platform/core/queue';
 import { DEPTH } from './ring-shape.ts';
 
 /**

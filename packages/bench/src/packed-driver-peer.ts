@@ -1,12 +1,5 @@
-import {
-  advance,
-  availableFlags,
-  FIRST_POSITION,
-  PAGE_SIZE,
-  slotOf,
-  type GuestMemory,
-  type QueueAddresses,
-} from '@virtio-platform/core';
+import { PAGE_SIZE, type GuestMemory } from '@virtio-platform/core/memory';
+import { advance, availableFlags, FIRST_POSITION, slotOf, type QueueAddresses } from '@virtio-platform/core/queue';
 import type { RequestSegment } from './request-segments.ts';
 import { DEPTH, QUEUE_SIZE } from './ring-shape.ts';
 

@@ -1,4 +1,4 @@
-import { VIRTQ_DESC_F_NEXT, VIRTQ_DESC_F_WRITE } from '@virtio-platform/core';
+import { VIRTQ_DESC_F_NEXT, VIRTQ_DESC_F_WRITE } from '@virtio-platform/core/queue';
 import { DATA_BYTES, HEADER_BYTES, STATUS_BYTES, type DescriptorCount } from './ring-shape.ts';
 
 /** One descriptor of a request as a driver writes it, but for what makes it available. */

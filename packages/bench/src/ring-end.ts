@@ -1,19 +1,16 @@
+import { FaultLog, PHYSICAL_ADDRESS_SPACE } from '@virtio-platform/core/address-space';
+import { DirectDmaMapping, DmaDirection } from '@virtio-platform/core/dma';
+import { GuestMemory, PAGE_SIZE } from '@virtio-platform/core/memory';
 import {
   DescriptorChain,
-  DirectDmaMapping,
-  DmaDirection,
-  FaultLog,
-  GuestMemory,
   openDeviceQueue,
   openVirtqueue,
-  PAGE_SIZE,
-  PHYSICAL_ADDRESS_SPACE,
   ScatterList,
   UsedBatch,
   type DeviceQueue,
   type QueueLayout,
   type Virtqueue,
-} from '@virtio-platform/core';
+} from '@virtio-platform/core/queue';
 import { PackedDevicePeer } from './packed-device-peer.ts';
 import { PackedDriverPeer } from './packed-driver-peer.ts';
 import { requestSegments } from './request-segments.ts';

@@ -1,18 +1,15 @@
+import { DmaDirection, type DmaMapping, type DmaRegion } from '@virtio-platform/core/dma';
+import { GuestMemory, PAGE_SIZE } from '@virtio-platform/core/memory';
 import {
   DescriptorChain,
-  DmaDirection,
-  GuestMemory,
   openDeviceQueue,
   openVirtqueue,
-  PAGE_SIZE,
   ScatterList,
   UsedBatch,
   type DeviceQueue,
-  type DmaMapping,
-  type DmaRegion,
   type QueueLayout,
   type Virtqueue,
-} from '@virtio-platform/core';
+} from '@virtio-platform/core/queue';
 import { MEASURED_PLATFORMS } from './measured-platforms.ts';
 import { DATA_BYTES, DEPTH, HEADER_BYTES, listRequest, QUEUE_SIZE, SEGMENTS, STATUS_BYTES } from './ring-shape.ts';
 

@@ -1,4 +1,5 @@
-import type { DmaRegion, QueueLayout, ScatterList } from '@virtio-platform/core';
+import type { DmaRegion } from '@virtio-platform/core/dma';
+import type { QueueLayout, ScatterList } from '@virtio-platform/core/queue';
 
 /** Entries of the queue, and requests in flight: the C references have the same. */
 export const QUEUE_SIZE = 256;

@@ -1,4 +1,5 @@
-import type { GuestMemory, QueueAddresses } from '@virtio-platform/core';
+import type { GuestMemory } from '@virtio-platform/core/memory';
+import type { QueueAddresses } from '@virtio-platform/core/queue';
 import { DEPTH } from './ring-shape.ts';
 
 /**

@@ -1,4 +1,5 @@
-import { PAGE_SIZE, type GuestMemory, type QueueAddresses } from '@virtio-platform/core';
+import { PAGE_SIZE, type GuestMemory } from '@virtio-platform/core/memory';
+import type { QueueAddresses } from '@virtio-platform/core/queue';
 import { DEPTH, QUEUE_SIZE } from './ring-shape.ts';
 import type { RequestSegment } from './request-segments.ts';
 

@@ -1,4 +1,4 @@
-import type { QueueAddresses, QueueLayout } from '@virtio-platform/core';
+import type { QueueAddresses, QueueLayout } from '@virtio-platform/core/queue';
 import type { RoundsMeasurement } from './measure-rounds.ts';
 import { DESCRIPTOR_COUNTS, LAYOUTS, type DescriptorCount } from './ring-shape.ts';
 

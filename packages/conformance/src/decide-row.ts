@@ -1,12 +1,10 @@
+import { featureBit, FeatureSet, transportCarries } from '@virtio-platform/core/features';
 import {
   DEFAULT_POLICY,
-  featureBit,
-  FeatureSet,
   negotiate,
-  transportCarries,
   type NegotiationInput,
   type PlatformTraits,
-} from '@virtio-platform/core';
+} from '@virtio-platform/core/negotiation';
 import type { DecisionOutcome, DecisionPlatform, DecisionRow } from './decision-table.ts';
 
 const EVERYTHING = new FeatureSet((1n << 128n) - 1n);

@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import type { DriverPrivilege, NegotiationPolicy, PlatformTraits, TransportKind } from '@virtio-platform/core';
+import type { TransportKind } from '@virtio-platform/core/features';
+import type { DriverPrivilege, NegotiationPolicy, PlatformTraits } from '@virtio-platform/core/negotiation';
 
 /** How far a statement of the table is backed: read in its source, inferred from it, proposed and never merged, or our own choice. */
 export type Backing = 'read' | 'inferred' | 'proposed' | 'choice';

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import type { DeviceAccess, DeviceAddressSpace } from '@virtio-platform/core';
+import type { DeviceAccess, DeviceAddressSpace } from '@virtio-platform/core/address-space';
 import { describeContract, type ContractCheck } from './contract-check.ts';
 
 /** A range of device addresses and where it lies in memory. */

@@ -1,13 +1,7 @@
 import assert from 'node:assert/strict';
-import {
-  DMA_NO_SPACE,
-  DMA_UNREACHABLE,
-  DmaDirection,
-  PAGE_SIZE,
-  type DeviceAddressSpace,
-  type DmaMapping,
-  type GuestMemory,
-} from '@virtio-platform/core';
+import type { DeviceAddressSpace } from '@virtio-platform/core/address-space';
+import { DMA_NO_SPACE, DMA_UNREACHABLE, DmaDirection, type DmaMapping } from '@virtio-platform/core/dma';
+import { PAGE_SIZE, type GuestMemory } from '@virtio-platform/core/memory';
 import { describeContract, type ContractCheck } from './contract-check.ts';
 
 /** A mapping to try, fresh for each check, in memory that nothing but its set-up has allocated from. */

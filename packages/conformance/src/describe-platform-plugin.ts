@@ -1,22 +1,16 @@
 import assert from 'node:assert/strict';
 import {
-  CORE_RULES,
-  DMA_PATHS,
-  DmaDirection,
   facilityName,
-  FaultLog,
   GUEST_MEMORY,
-  GuestMemory,
-  NEGOTIATION_STAGES,
-  PAGE_SIZE,
   PLATFORM,
   PLUGIN_API_VERSION,
-  probeIdentity,
-  type DeviceAddressSpace,
-  type DmaMapping,
   type Platform,
   type PlatformPlugin,
 } from '@virtio-platform/core';
+import { FaultLog, type DeviceAddressSpace } from '@virtio-platform/core/address-space';
+import { DMA_PATHS, DmaDirection, probeIdentity, type DmaMapping } from '@virtio-platform/core/dma';
+import { GuestMemory, PAGE_SIZE } from '@virtio-platform/core/memory';
+import { CORE_RULES, NEGOTIATION_STAGES } from '@virtio-platform/core/negotiation';
 import { container as rootContainer } from 'tsyringe';
 import { describeContract, type ContractCheck } from './contract-check.ts';
 import { describeDmaMapping, type DmaMappingSubject } from './describe-dma-mapping.ts';

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { DeviceStatus, FeatureSet, VIRTIO_F_VERSION_1, resetDevice, type Transport } from '@virtio-platform/core';
+import { DeviceStatus, resetDevice, type Transport } from '@virtio-platform/core/device';
+import { FeatureSet, VIRTIO_F_VERSION_1 } from '@virtio-platform/core/features';
 import { describeContract, type ContractCheck } from './contract-check.ts';
 
 /** A transport to try, fresh for each check, with a device behind it. */

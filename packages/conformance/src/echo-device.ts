@@ -1,4 +1,5 @@
-import { DescriptorChain, SplitDeviceQueue, type DeviceAddressSpace, type QueueAddresses } from '@virtio-platform/core';
+import type { DeviceAddressSpace } from '@virtio-platform/core/address-space';
+import { DescriptorChain, SplitDeviceQueue, type QueueAddresses } from '@virtio-platform/core/queue';
 
 /** A device that writes back what it read, over the address space it is given. */
 export class EchoDevice {

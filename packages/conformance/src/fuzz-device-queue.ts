@@ -1,14 +1,7 @@
 import assert from 'node:assert/strict';
-import {
-  DescriptorChain,
-  FaultLog,
-  GuestMemory,
-  openDeviceQueue,
-  PHYSICAL_ADDRESS_SPACE,
-  type DeviceAddressSpace,
-  type DeviceQueue,
-  type QueueLayout,
-} from '@virtio-platform/core';
+import { FaultLog, PHYSICAL_ADDRESS_SPACE, type DeviceAddressSpace } from '@virtio-platform/core/address-space';
+import { GuestMemory } from '@virtio-platform/core/memory';
+import { DescriptorChain, openDeviceQueue, type DeviceQueue, type QueueLayout } from '@virtio-platform/core/queue';
 import { Random } from './random.ts';
 
 const MEMORY = 0x1_0000;

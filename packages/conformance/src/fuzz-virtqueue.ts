@@ -1,13 +1,7 @@
 import assert from 'node:assert/strict';
-import {
-  DirectDmaMapping,
-  GuestMemory,
-  openVirtqueue,
-  ScatterList,
-  UsedBatch,
-  type QueueLayout,
-  type Virtqueue,
-} from '@virtio-platform/core';
+import { DirectDmaMapping } from '@virtio-platform/core/dma';
+import { GuestMemory } from '@virtio-platform/core/memory';
+import { openVirtqueue, ScatterList, UsedBatch, type QueueLayout, type Virtqueue } from '@virtio-platform/core/queue';
 import type { FuzzOutcome } from './fuzz-device-queue.ts';
 import { Random } from './random.ts';
 

@@ -1,4 +1,4 @@
-import type { QueueLayout } from '@virtio-platform/core';
+import type { QueueLayout } from '@virtio-platform/core/queue';
 
 /** Something that a peer, or the code around a ring, can do wrong, and that an implementation has to survive. */
 export interface HostileCase {

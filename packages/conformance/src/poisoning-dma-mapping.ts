@@ -1,21 +1,23 @@
+import { DmaError } from '@virtio-platform/core';
 import {
-  DMA_NO_SPACE,
-  DMA_UNREACHABLE,
-  DmaDirection,
-  DmaError,
-  MappingTable,
   TranslatedAddressSpace,
   type AddressTranslation,
   type DeviceAccess,
   type DeviceAddressSpace,
+  type FaultCause,
+  type FaultLog,
+} from '@virtio-platform/core/address-space';
+import {
+  DMA_NO_SPACE,
+  DMA_UNREACHABLE,
+  DmaDirection,
+  MappingTable,
   type DmaLimits,
   type DmaMapping,
   type DmaRegion,
   type DmaStatistics,
-  type FaultCause,
-  type FaultLog,
-  type GuestMemory,
-} from '@virtio-platform/core';
+} from '@virtio-platform/core/dma';
+import type { GuestMemory } from '@virtio-platform/core/memory';
 
 /** What fills memory that nobody may rely on: a copy before the device wrote it, and a copy that was given back. */
 export const POISON = 0xdb;

@@ -1,16 +1,15 @@
 import assert from 'node:assert/strict';
+import type { DeviceAddressSpace } from '@virtio-platform/core/address-space';
+import { DmaDirection, type DmaMapping } from '@virtio-platform/core/dma';
+import type { GuestMemory } from '@virtio-platform/core/memory';
 import {
   DescriptorChain,
-  DmaDirection,
   openDeviceQueue,
   openVirtqueue,
   ScatterList,
   UsedBatch,
-  type DeviceAddressSpace,
-  type DmaMapping,
-  type GuestMemory,
   type QueueLayout,
-} from '@virtio-platform/core';
+} from '@virtio-platform/core/queue';
 
 export interface RingEchoOptions {
   readonly layout: QueueLayout;

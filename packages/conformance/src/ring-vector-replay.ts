@@ -1,20 +1,17 @@
+import { FaultLog, PHYSICAL_ADDRESS_SPACE } from '@virtio-platform/core/address-space';
+import { DirectDmaMapping, DmaDirection, type DmaRegion } from '@virtio-platform/core/dma';
+import { GuestMemory } from '@virtio-platform/core/memory';
 import {
   DescriptorChain,
-  DirectDmaMapping,
-  DmaDirection,
-  FaultLog,
-  GuestMemory,
   openDeviceQueue,
   openVirtqueue,
   packedLayout,
-  PHYSICAL_ADDRESS_SPACE,
   ScatterList,
   splitLayout,
   UsedBatch,
   type DeviceQueue,
-  type DmaRegion,
   type Virtqueue,
-} from '@virtio-platform/core';
+} from '@virtio-platform/core/queue';
 import type {
   RingOperation,
   RingOutcome,

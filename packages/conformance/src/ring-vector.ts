@@ -1,4 +1,4 @@
-import type { ByteOrder, QueueLayout } from '@virtio-platform/core';
+import type { ByteOrder, QueueLayout } from '@virtio-platform/core/queue';
 
 /** A golden vector: what two ends do to a queue, and the bytes of its areas after each operation. See `vectors/*.json`. */
 export interface RingVector {

@@ -6,7 +6,9 @@ import {
   readDecisionTable,
   type DecisionRow,
 } from '@virtio-platform/conformance';
-import { DMA_PATHS, isContradictory, EXPERIMENTAL_BITS, negotiate } from '@virtio-platform/core';
+import { DMA_PATHS } from '@virtio-platform/core/dma';
+import { isContradictory, EXPERIMENTAL_BITS } from '@virtio-platform/core/features';
+import { negotiate } from '@virtio-platform/core/negotiation';
 import { describe, expect, it } from 'vitest';
 import { rowInput } from '../src/decide-row.ts';
 

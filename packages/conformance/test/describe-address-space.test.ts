@@ -1,11 +1,6 @@
-import {
-  FaultLog,
-  GuestMemory,
-  PAGE_SIZE,
-  PHYSICAL_ADDRESS_SPACE,
-  DmaDirection,
-  type DeviceAddressSpace,
-} from '@virtio-platform/core';
+import { FaultLog, PHYSICAL_ADDRESS_SPACE, type DeviceAddressSpace } from '@virtio-platform/core/address-space';
+import { DmaDirection } from '@virtio-platform/core/dma';
+import { GuestMemory, PAGE_SIZE } from '@virtio-platform/core/memory';
 import { describe, expect, it } from 'vitest';
 import {
   ADDRESS_SPACE_CHECKS,

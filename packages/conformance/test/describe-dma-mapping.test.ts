@@ -1,20 +1,20 @@
 import {
-  BouncedDmaMapping,
-  BouncePool,
-  DirectDmaMapping,
-  FailingDmaMapping,
-  FailurePlan,
-  DMA_NO_SPACE,
   FaultLog,
-  GuestMemory,
-  PAGE_SIZE,
   PHYSICAL_ADDRESS_SPACE,
   TranslatedAddressSpace,
   type AddressTranslation,
+} from '@virtio-platform/core/address-space';
+import {
+  BouncedDmaMapping,
+  BouncePool,
+  DirectDmaMapping,
+  DMA_NO_SPACE,
   type DmaDirection,
   type DmaMapping,
   type DmaRegion,
-} from '@virtio-platform/core';
+} from '@virtio-platform/core/dma';
+import { FailingDmaMapping, FailurePlan } from '@virtio-platform/core/failure';
+import { GuestMemory, PAGE_SIZE } from '@virtio-platform/core/memory';
 import { describe, expect, it } from 'vitest';
 import {
   checkDmaMapping,

@@ -1,18 +1,19 @@
 import {
   definePlatformPlugin,
-  DirectDmaMapping,
-  PHYSICAL_ADDRESS_SPACE,
   PLATFORM,
   PLUGIN_API_VERSION,
-  type AddressSpaceBlueprint,
-  type DeviceAddressSpace,
-  type DmaMapping,
-  type FaultLog,
-  type GuestMemory,
   type Platform,
   type PlatformPlugin,
   type SimulatedHardware,
 } from '@virtio-platform/core';
+import {
+  PHYSICAL_ADDRESS_SPACE,
+  type AddressSpaceBlueprint,
+  type DeviceAddressSpace,
+  type FaultLog,
+} from '@virtio-platform/core/address-space';
+import { DirectDmaMapping, type DmaMapping } from '@virtio-platform/core/dma';
+import type { GuestMemory } from '@virtio-platform/core/memory';
 import { GUEST_MEMORY } from '@virtio-platform/core';
 import type { DependencyContainer } from 'tsyringe';
 import { describe, expect, it } from 'vitest';

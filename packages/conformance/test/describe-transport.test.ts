@@ -1,11 +1,11 @@
+import { DeviceStatus } from '@virtio-platform/core/device';
 import {
-  DeviceStatus,
   FeatureSet,
   VIRTIO_F_RING_PACKED,
   VIRTIO_F_RING_RESET,
   VIRTIO_F_VERSION_1,
   VIRTIO_RING_F_EVENT_IDX,
-} from '@virtio-platform/core';
+} from '@virtio-platform/core/features';
 import { describe, expect, it } from 'vitest';
 import { describeTransport, findCheck, TRANSPORT_CHECKS } from '@virtio-platform/conformance';
 import { RegisterTransport } from '../../core/test/register-transport.ts';

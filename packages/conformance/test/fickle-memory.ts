@@ -1,4 +1,4 @@
-import { GuestMemory } from '@virtio-platform/core';
+import { GuestMemory } from '@virtio-platform/core/memory';
 import { vi } from 'vitest';
 
 /** One access to a 16- or 32-bit field of the memory. */

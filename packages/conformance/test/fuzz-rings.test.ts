@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { FUZZ_TARGETS, fuzzOnce, fuzzRings, VirtqueueFuzzer } from '@virtio-platform/conformance';
-import { OutstandingBuffers } from '@virtio-platform/core';
+import { OutstandingBuffers } from '@virtio-platform/core/queue';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 
 /** Seeds worth keeping, with what each comes to: the first of every outcome, and any that ever failed. */

@@ -1,4 +1,4 @@
-import type { QueueLayout } from '@virtio-platform/core';
+import type { QueueLayout } from '@virtio-platform/core/queue';
 import { describe, expect, it } from 'vitest';
 import type { Operation } from './handshake/agent-system.ts';
 import type { HandshakeFault } from './handshake/handshake.ts';

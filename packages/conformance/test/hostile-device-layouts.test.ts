@@ -1,12 +1,12 @@
+import { DirectDmaMapping } from '@virtio-platform/core/dma';
+import { GuestMemory } from '@virtio-platform/core/memory';
 import {
-  DirectDmaMapping,
-  GuestMemory,
   openVirtqueue,
   QUEUE_BROKEN,
   RING_EVENT_FLAGS_DESC,
   VIRTQ_DESC_F_WRITE,
   type BrokenCode,
-} from '@virtio-platform/core';
+} from '@virtio-platform/core/queue';
 import { describe, expect, it } from 'vitest';
 import { LayoutRing, SEGMENT, type LayoutRingOptions } from './layout-ring.ts';
 

@@ -8,7 +8,7 @@ import {
   VIRTQ_DESC_F_NEXT,
   VIRTQ_DESC_F_WRITE,
   type BrokenCode,
-} from '@virtio-platform/core';
+} from '@virtio-platform/core/queue';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { POISON } from '@virtio-platform/conformance';

@@ -1,18 +1,16 @@
+import { FaultLog, type DeviceAddressSpace } from '@virtio-platform/core/address-space';
+import { GuestMemory, PAGE_SIZE } from '@virtio-platform/core/memory';
 import {
-  FaultLog,
-  GuestMemory,
   openDescriptorTable,
   openSplitRing,
-  PAGE_SIZE,
   ScatterList,
   splitLayout,
   SplitVirtqueue,
   UsedBatch,
   type DescriptorTable,
-  type DeviceAddressSpace,
   type SplitRing,
   type UsedLengthPolicy,
-} from '@virtio-platform/core';
+} from '@virtio-platform/core/queue';
 import { PoisoningDmaMapping } from '@virtio-platform/conformance';
 
 export interface HostileRingOptions {

@@ -1,30 +1,24 @@
+import { FaultLog, PHYSICAL_ADDRESS_SPACE, type DeviceAddressSpace } from '@virtio-platform/core/address-space';
+import { BouncedDmaMapping, BouncePool, DirectDmaMapping, type DmaMapping } from '@virtio-platform/core/dma';
+import { GuestMemory, PAGE_SIZE } from '@virtio-platform/core/memory';
 import {
   advance,
-  BouncedDmaMapping,
-  BouncePool,
   DescriptorChain,
-  DirectDmaMapping,
-  FaultLog,
   FIRST_POSITION,
-  GuestMemory,
   openDeviceQueue,
   openSplitRing,
   openVirtqueue,
   PackedRing,
-  PAGE_SIZE,
-  PHYSICAL_ADDRESS_SPACE,
   ScatterList,
   slotOf,
   UsedBatch,
   usedFlags,
   VIRTQ_DESC_F_WRITE,
-  type DeviceAddressSpace,
   type DeviceQueue,
-  type DmaMapping,
   type QueueLayout,
   type UsedLengthPolicy,
   type Virtqueue,
-} from '@virtio-platform/core';
+} from '@virtio-platform/core/queue';
 import { PoisoningDmaMapping } from '@virtio-platform/conformance';
 
 export interface LayoutRingOptions {

@@ -1,13 +1,6 @@
-import {
-  DirectDmaMapping,
-  DMA_NO_SPACE,
-  DMA_TOO_LARGE,
-  GuestMemory,
-  openVirtqueue,
-  PAGE_SIZE,
-  QUEUE_FULL,
-  ScatterList,
-} from '@virtio-platform/core';
+import { DirectDmaMapping, DMA_NO_SPACE, DMA_TOO_LARGE } from '@virtio-platform/core/dma';
+import { GuestMemory, PAGE_SIZE } from '@virtio-platform/core/memory';
+import { openVirtqueue, QUEUE_FULL, ScatterList } from '@virtio-platform/core/queue';
 import { describe, expect, it } from 'vitest';
 import { LayoutRing, POOL_BYTES, SEGMENT } from './layout-ring.ts';
 

@@ -1,4 +1,5 @@
-import { DMA_NO_SPACE, DMA_UNREACHABLE, DmaDirection, ScatterList, SplitVirtqueue } from '@virtio-platform/core';
+import { DMA_NO_SPACE, DMA_UNREACHABLE, DmaDirection } from '@virtio-platform/core/dma';
+import { ScatterList, SplitVirtqueue } from '@virtio-platform/core/queue';
 import { describe, expect, it } from 'vitest';
 import { HostileRing, SEGMENT_BYTES } from './hostile-ring.ts';
 

@@ -1,4 +1,6 @@
-import { DmaDirection, FaultLog, GuestMemory, PAGE_SIZE } from '@virtio-platform/core';
+import { FaultLog } from '@virtio-platform/core/address-space';
+import { DmaDirection } from '@virtio-platform/core/dma';
+import { GuestMemory, PAGE_SIZE } from '@virtio-platform/core/memory';
 import { describe, expect, it } from 'vitest';
 import { POISON, PoisoningDmaMapping } from '@virtio-platform/conformance';
 

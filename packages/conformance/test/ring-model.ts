@@ -1,15 +1,14 @@
+import { FaultLog, type DeviceAddressSpace } from '@virtio-platform/core/address-space';
+import { GuestMemory } from '@virtio-platform/core/memory';
 import {
   DescriptorChain,
-  FaultLog,
-  GuestMemory,
   QUEUE_FULL,
   ScatterList,
   SplitDeviceQueue,
   SplitVirtqueue,
   UsedBatch,
   type ByteOrder,
-  type DeviceAddressSpace,
-} from '@virtio-platform/core';
+} from '@virtio-platform/core/queue';
 import { expect } from 'vitest';
 import { PoisoningDmaMapping } from '@virtio-platform/conformance';
 

@@ -1,18 +1,14 @@
+import { BouncePool, DirectDmaMapping, DMA_UNREACHABLE, DmaDirection } from '@virtio-platform/core/dma';
+import { GuestMemory, PAGE_SIZE } from '@virtio-platform/core/memory';
 import {
-  BouncePool,
-  DirectDmaMapping,
-  DMA_UNREACHABLE,
-  DmaDirection,
-  GuestMemory,
   openDeviceQueue,
   openVirtqueue,
-  PAGE_SIZE,
   ScatterList,
   VIRTQ_DESC_F_INDIRECT,
   VIRTQ_DESC_F_NEXT,
   VIRTQ_DESC_F_WRITE,
   type Virtqueue,
-} from '@virtio-platform/core';
+} from '@virtio-platform/core/queue';
 import { describe, expect, it } from 'vitest';
 import { LayoutRing, SEGMENT } from './layout-ring.ts';
 

@@ -1,16 +1,15 @@
+import { FaultLog, PHYSICAL_ADDRESS_SPACE } from '@virtio-platform/core/address-space';
+import { DirectDmaMapping } from '@virtio-platform/core/dma';
 import {
   DescriptorChain,
-  DirectDmaMapping,
-  FaultLog,
   openDeviceQueue,
   openVirtqueue,
-  PHYSICAL_ADDRESS_SPACE,
   ScatterList,
   UsedBatch,
   type DeviceQueue,
   type QueueLayout,
   type Virtqueue,
-} from '@virtio-platform/core';
+} from '@virtio-platform/core/queue';
 import { describe, expect, it } from 'vitest';
 import { FickleMemory, type FieldAccess } from './fickle-memory.ts';
 

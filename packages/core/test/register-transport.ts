@@ -1,12 +1,6 @@
-import {
-  DeviceStatus,
-  FeatureSet,
-  VIRTIO_F_RING_RESET,
-  type DeviceInterface,
-  type QueueAddresses,
-  type Transport,
-  type WaitResult,
-} from '@virtio-platform/core';
+import { DeviceStatus, type DeviceInterface, type Transport, type WaitResult } from '@virtio-platform/core/device';
+import { FeatureSet, VIRTIO_F_RING_RESET } from '@virtio-platform/core/features';
+import type { QueueAddresses } from '@virtio-platform/core/queue';
 
 export interface RegisterTransportOptions {
   readonly offered: FeatureSet;

@@ -1,4 +1,5 @@
-import { PAGE_SIZE, type DmaDirection, type DmaMapping, type DmaRegion, type GuestMemory } from '@virtio-platform/core';
+import type { DmaDirection, DmaMapping, DmaRegion } from '@virtio-platform/core/dma';
+import { PAGE_SIZE, type GuestMemory } from '@virtio-platform/core/memory';
 
 /**
  * How a driver's buffers are there for the device: mapped once for all requests, mapped anew for each, or in coherent memory, which

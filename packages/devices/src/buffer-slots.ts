@@ -1,12 +1,6 @@
-import {
-  CACHE_LINE_SIZE,
-  DmaDirection,
-  ScatterList,
-  UsedBatch,
-  type DmaMapping,
-  type GuestMemory,
-  type Virtqueue,
-} from '@virtio-platform/core';
+import { CACHE_LINE_SIZE, DmaDirection, type DmaMapping } from '@virtio-platform/core/dma';
+import type { GuestMemory } from '@virtio-platform/core/memory';
+import { ScatterList, UsedBatch, type Virtqueue } from '@virtio-platform/core/queue';
 import { openBufferArea, type BufferArea, type BufferMapping } from './buffer-mapping.ts';
 import { checkQueueSize } from './check-queue-size.ts';
 

@@ -1,4 +1,5 @@
-import type { DescriptorChain, DeviceAddressSpace } from '@virtio-platform/core';
+import type { DeviceAddressSpace } from '@virtio-platform/core/address-space';
+import type { DescriptorChain } from '@virtio-platform/core/queue';
 import { readChain, writeChain } from './chain-bytes.ts';
 
 /** Bytes that a device took and has not delivered yet, first in, first out, never more than its capacity. Hot: no allocation. */

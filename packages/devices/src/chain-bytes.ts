@@ -1,4 +1,5 @@
-import type { DescriptorChain, DeviceAddressSpace } from '@virtio-platform/core';
+import type { DeviceAddressSpace } from '@virtio-platform/core/address-space';
+import type { DescriptorChain } from '@virtio-platform/core/queue';
 
 /**
  * Reads `length` bytes of the readable part of a chain, from its byte `skip` on, into `target` from byte `at` on. Returns false

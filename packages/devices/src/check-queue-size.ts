@@ -1,4 +1,5 @@
-import { DeviceError, type Virtqueue } from '@virtio-platform/core';
+import { DeviceError } from '@virtio-platform/core';
+import type { Virtqueue } from '@virtio-platform/core/queue';
 
 /**
  * Checks that a request of `segments` segments can be made at all: a chain is no longer than its queue, not even through a table

@@ -1,4 +1,4 @@
-import type { ByteOrder } from '@virtio-platform/core';
+import type { ByteOrder } from '@virtio-platform/core/queue';
 import { FileBacking, SparseBacking } from './block/backing.ts';
 import { BlockDevice } from './block/device.ts';
 import { BLOCK_MAX_QUEUES } from './block/layout.ts';

@@ -1,4 +1,6 @@
-import type { DescriptorChain, DeviceAddressSpace, FeatureSet } from '@virtio-platform/core';
+import type { DeviceAddressSpace } from '@virtio-platform/core/address-space';
+import type { FeatureSet } from '@virtio-platform/core/features';
+import type { DescriptorChain } from '@virtio-platform/core/queue';
 
 /** What {@link DeviceModel.process} returns for a buffer that it keeps, to push it itself later. */
 export const KEPT = -1;

@@ -1,4 +1,6 @@
-import { copyBytes, type GuestMemory, type Virtqueue } from '@virtio-platform/core';
+import { copyBytes } from '@virtio-platform/core/address-space';
+import type { GuestMemory } from '@virtio-platform/core/memory';
+import type { Virtqueue } from '@virtio-platform/core/queue';
 import type { BufferMapping } from './buffer-mapping.ts';
 import { BufferSlots, NO_BUFFER } from './buffer-slots.ts';
 import type { DriverQueue } from './driver-queue.ts';

@@ -1,18 +1,15 @@
+import { FaultLog, PHYSICAL_ADDRESS_SPACE, type DeviceAddressSpace } from '@virtio-platform/core/address-space';
+import { DirectDmaMapping } from '@virtio-platform/core/dma';
+import { FeatureSet, VIRTIO_F_VERSION_1 } from '@virtio-platform/core/features';
+import { GuestMemory } from '@virtio-platform/core/memory';
 import {
   DescriptorChain,
-  DirectDmaMapping,
-  FaultLog,
-  FeatureSet,
-  GuestMemory,
-  PHYSICAL_ADDRESS_SPACE,
   ScatterList,
   SplitDeviceQueue,
   SplitVirtqueue,
   UsedBatch,
-  VIRTIO_F_VERSION_1,
   type ByteOrder,
-  type DeviceAddressSpace,
-} from '@virtio-platform/core';
+} from '@virtio-platform/core/queue';
 import { KEPT, type DeviceModel, type DeviceQueues, type DriverQueue } from '@virtio-platform/devices';
 
 /** A buffer that came back: what the device wrote to it. */

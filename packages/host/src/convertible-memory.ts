@@ -1,4 +1,4 @@
-import { PAGE_SIZE } from '@virtio-platform/core';
+import { PAGE_SIZE } from '@virtio-platform/core/memory';
 import { MemoryFile } from './memory-file.ts';
 import { MemoryMapping } from './memory-mapping.ts';
 

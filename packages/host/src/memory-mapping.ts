@@ -1,4 +1,4 @@
-import { PAGE_SIZE } from '@virtio-platform/core';
+import { PAGE_SIZE } from '@virtio-platform/core/memory';
 import { libc } from './libc.ts';
 import { checked, systemCallError } from './system-call.ts';
 

@@ -1,11 +1,10 @@
+import { CodedError, type DeviceDescription } from '@virtio-platform/core';
 import {
-  CodedError,
   VIRTIO_F_ACCESS_PLATFORM,
   VIRTIO_F_RING_PACKED,
   VIRTIO_RING_F_EVENT_IDX,
   VIRTIO_RING_F_INDIRECT_DESC,
-  type DeviceDescription,
-} from '@virtio-platform/core';
+} from '@virtio-platform/core/features';
 import { z } from 'zod';
 
 /** Where the device is on the root bus. */

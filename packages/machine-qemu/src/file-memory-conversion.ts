@@ -1,4 +1,4 @@
-import { PAGE_SIZE, type GuestMemory } from '@virtio-platform/core';
+import { PAGE_SIZE, type GuestMemory } from '@virtio-platform/core/memory';
 import type { ConvertibleMemory } from '@virtio-platform/host';
 import type { MemoryConversion } from '@virtio-platform/platform-sev';
 

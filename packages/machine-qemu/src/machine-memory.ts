@@ -1,4 +1,5 @@
-import { CodedError, formatByteSize } from '@virtio-platform/core';
+import { CodedError } from '@virtio-platform/core';
+import { formatByteSize } from '@virtio-platform/core/memory';
 import { ConvertibleMemory, SharedMemory } from '@virtio-platform/host';
 import type { BoardName } from './options.ts';
 

@@ -2,16 +2,16 @@ import { writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import {
   DeviceError,
-  FaultLog,
-  GuestMemory,
   inject,
   MACHINE_REQUEST,
-  VIRTIO_F_ACCESS_PLATFORM,
   type BootedMachine,
   type Machine,
   type MachineRequest,
-  type Transport,
 } from '@virtio-platform/core';
+import { FaultLog } from '@virtio-platform/core/address-space';
+import type { Transport } from '@virtio-platform/core/device';
+import { VIRTIO_F_ACCESS_PLATFORM } from '@virtio-platform/core/features';
+import { GuestMemory } from '@virtio-platform/core/memory';
 import { Disposal, hostProblem, Loopback, TemporaryFolder } from '@virtio-platform/host';
 import {
   hiddenFeatures,

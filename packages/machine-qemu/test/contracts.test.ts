@@ -1,5 +1,5 @@
 import { describeDmaMapping, describeTransport } from '@virtio-platform/conformance';
-import { GuestMemory } from '@virtio-platform/core';
+import { GuestMemory } from '@virtio-platform/core/memory';
 import { NO_MESSAGES, PciLegacyTransport, PciModernTransport, type PciFunction } from '@virtio-platform/pci';
 import { PseriesPlatform, pseriesOptionsSchema } from '@virtio-platform/platform-pseries';
 import { afterAll, beforeAll, describe } from 'vitest';

@@ -1,3 +1,4 @@
+import type { DeviceDescription } from '@virtio-platform/core';
 import {
   FeatureSet,
   VIRTIO_F_ACCESS_PLATFORM,
@@ -5,8 +6,7 @@ import {
   VIRTIO_F_VERSION_1,
   VIRTIO_RING_F_EVENT_IDX,
   VIRTIO_RING_F_INDIRECT_DESC,
-  type DeviceDescription,
-} from '@virtio-platform/core';
+} from '@virtio-platform/core/features';
 import { describe, expect, it } from 'vitest';
 import { deviceArguments, type DeviceResources } from '../src/device-arguments.ts';
 

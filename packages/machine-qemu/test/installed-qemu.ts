@@ -1,7 +1,8 @@
 import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { GuestMemory, type DeviceDescription } from '@virtio-platform/core';
+import type { DeviceDescription } from '@virtio-platform/core';
+import { GuestMemory } from '@virtio-platform/core/memory';
 import { Disposal, TemporaryFolder, type ConvertibleMemory, type SharedMemory } from '@virtio-platform/host';
 import { deviceArguments } from '../src/device-arguments.ts';
 import { createMachineMemory, RESERVED_BYTES } from '../src/machine-memory.ts';

@@ -4,7 +4,9 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
-import { DirectDmaMapping, nap, type BootedMachine, type DeviceDescription } from '@virtio-platform/core';
+import type { BootedMachine, DeviceDescription } from '@virtio-platform/core';
+import { nap } from '@virtio-platform/core/device';
+import { DirectDmaMapping } from '@virtio-platform/core/dma';
 import { MEMORY_CONVERSION } from '@virtio-platform/platform-sev';
 import { H_SUCCESS, TCE_FACILITY, type TceFacility } from '@virtio-platform/platform-pseries';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';

@@ -1,5 +1,6 @@
+import { DeviceError, type DeviceDescription, type SimulatedHardware } from '@virtio-platform/core';
+import type { AddressSpaceBlueprint } from '@virtio-platform/core/address-space';
 import {
-  DeviceError,
   FeatureSet,
   transportCarries,
   VIRTIO_F_ACCESS_PLATFORM,
@@ -14,13 +15,10 @@ import {
   VIRTIO_RING_F_EVENT_IDX,
   VIRTIO_RING_F_INDIRECT_DESC,
   VIRTIO_F_ANY_LAYOUT,
-  type AddressSpaceBlueprint,
-  type ByteOrder,
-  type DeviceDescription,
-  type DriverPrivilege,
   type ExperimentalBits,
-  type SimulatedHardware,
-} from '@virtio-platform/core';
+} from '@virtio-platform/core/features';
+import type { DriverPrivilege } from '@virtio-platform/core/negotiation';
+import type { ByteOrder } from '@virtio-platform/core/queue';
 import type { FaultConsequence } from './fault-consequence.ts';
 import type { SimulatedOptions } from './options.ts';
 

@@ -1,6 +1,7 @@
 import 'reflect-metadata';
 import { parentPort, workerData } from 'node:worker_threads';
-import { coversMemoryOneToOne, FaultLog, GuestMemory, type OpenAddressSpace } from '@virtio-platform/core';
+import { coversMemoryOneToOne, FaultLog, type OpenAddressSpace } from '@virtio-platform/core/address-space';
+import { GuestMemory } from '@virtio-platform/core/memory';
 import { createDevice } from '@virtio-platform/devices';
 import { offeredFeatures, type DeviceSetup } from './device-setup.ts';
 import { spaceWithConsequence } from './fault-consequence.ts';

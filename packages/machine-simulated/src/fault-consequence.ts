@@ -1,4 +1,5 @@
-import type { DeviceAccess, DeviceAddressSpace, FaultLog, GuestMemory } from '@virtio-platform/core';
+import type { DeviceAccess, DeviceAddressSpace, FaultLog } from '@virtio-platform/core/address-space';
+import type { GuestMemory } from '@virtio-platform/core/memory';
 
 /** What a device does after an access that the platform stopped. Real ones differ, and most say nothing. */
 export const FAULT_CONSEQUENCES = [

@@ -1,14 +1,7 @@
-import {
-  DeviceError,
-  legacyAddresses,
-  notificationValue,
-  VIRTIO_F_NOTIFICATION_DATA,
-  type DeviceInterface,
-  type FeatureSet,
-  type QueueAddresses,
-  type Transport,
-  type WaitResult,
-} from '@virtio-platform/core';
+import { DeviceError } from '@virtio-platform/core';
+import type { DeviceInterface, Transport, WaitResult } from '@virtio-platform/core/device';
+import { VIRTIO_F_NOTIFICATION_DATA, type FeatureSet } from '@virtio-platform/core/features';
+import { legacyAddresses, notificationValue, type QueueAddresses } from '@virtio-platform/core/queue';
 import type { SimulatedDevice } from './simulated-device.ts';
 
 /** Calls the device in the driver's own thread: a notification returns when the device has nothing left to do. */

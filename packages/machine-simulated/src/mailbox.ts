@@ -1,4 +1,4 @@
-import { FeatureSet } from '@virtio-platform/core';
+import { FeatureSet } from '@virtio-platform/core/features';
 
 /** What the driver's thread asks of the device's. */
 export const Command = {

@@ -1,4 +1,4 @@
-import { FeatureSet, featureBit, TRANSPORT_KINDS, type TransportKind } from '@virtio-platform/core';
+import { FeatureSet, featureBit, TRANSPORT_KINDS, type TransportKind } from '@virtio-platform/core/features';
 import { z } from 'zod';
 import { FAULT_CONSEQUENCES, type FaultConsequence } from './fault-consequence.ts';
 

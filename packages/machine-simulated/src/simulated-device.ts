@@ -1,11 +1,8 @@
+import type { DeviceAddressSpace } from '@virtio-platform/core/address-space';
+import { DeviceStatus, type DeviceInterface } from '@virtio-platform/core/device';
 import {
-  DescriptorChain,
-  DeviceStatus,
   FeatureSet,
   isContradictory,
-  notifiedIdentity,
-  openDeviceQueue,
-  PAGE_SIZE,
   unmetDependency,
   VIRTIO_F_ACCESS_PLATFORM,
   VIRTIO_F_IN_ORDER,
@@ -17,14 +14,18 @@ import {
   VIRTIO_F_VERSION_1,
   VIRTIO_RING_F_EVENT_IDX,
   VIRTIO_RING_F_INDIRECT_DESC,
-  type ByteOrder,
-  type DeviceAddressSpace,
-  type DeviceInterface,
-  type DeviceQueue,
-  type DriverPrivilege,
   type ExperimentalBits,
+} from '@virtio-platform/core/features';
+import { PAGE_SIZE } from '@virtio-platform/core/memory';
+import type { DriverPrivilege } from '@virtio-platform/core/negotiation';
+import {
+  DescriptorChain,
+  notifiedIdentity,
+  openDeviceQueue,
+  type ByteOrder,
+  type DeviceQueue,
   type QueueAddresses,
-} from '@virtio-platform/core';
+} from '@virtio-platform/core/queue';
 import { KEPT, type DeviceModel, type DeviceQueues } from '@virtio-platform/devices';
 import type { FaultConsequence } from './fault-consequence.ts';
 import type { RogueAccess } from './options.ts';

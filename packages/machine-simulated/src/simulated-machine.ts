@@ -1,17 +1,15 @@
 import {
   CodedError,
-  coversMemoryOneToOne,
-  FaultLog,
-  FeatureSet,
-  GuestMemory,
   inject,
   MACHINE_REQUEST,
-  type AddressSpaceBlueprint,
   type BootedMachine,
   type Machine,
   type MachineRequest,
-  type Transport,
 } from '@virtio-platform/core';
+import { coversMemoryOneToOne, FaultLog, type AddressSpaceBlueprint } from '@virtio-platform/core/address-space';
+import type { Transport } from '@virtio-platform/core/device';
+import { FeatureSet } from '@virtio-platform/core/features';
+import { GuestMemory } from '@virtio-platform/core/memory';
 import { createDevice } from '@virtio-platform/devices';
 import { injectable, type InjectionToken } from 'tsyringe';
 import { boundAddressSpace, deviceSetup, offeredFeatures, type DeviceSetup } from './device-setup.ts';

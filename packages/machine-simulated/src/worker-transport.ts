@@ -1,23 +1,12 @@
 import { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';
 import { Worker } from 'node:worker_threads';
-import {
-  CodedError,
-  DeviceError,
-  FeatureSet,
-  legacyAddresses,
-  notificationValue,
-  VIRTIO_F_NOTIFICATION_DATA,
-  VIRTIO_F_RING_RESET,
-  type AddressSpaceBlueprint,
-  type DeviceFault,
-  type DeviceInterface,
-  type FaultLog,
-  type GuestMemory,
-  type QueueAddresses,
-  type Transport,
-  type WaitResult,
-} from '@virtio-platform/core';
+import { CodedError, DeviceError } from '@virtio-platform/core';
+import type { AddressSpaceBlueprint, DeviceFault, FaultLog } from '@virtio-platform/core/address-space';
+import type { DeviceInterface, Transport, WaitResult } from '@virtio-platform/core/device';
+import { FeatureSet, VIRTIO_F_NOTIFICATION_DATA, VIRTIO_F_RING_RESET } from '@virtio-platform/core/features';
+import type { GuestMemory } from '@virtio-platform/core/memory';
+import { legacyAddresses, notificationValue, type QueueAddresses } from '@virtio-platform/core/queue';
 import { createDevice } from '@virtio-platform/devices';
 import { offeredFeatures, type DeviceSetup } from './device-setup.ts';
 import type { DeviceWorkerData, DeviceWorkerReady } from './device-worker.ts';

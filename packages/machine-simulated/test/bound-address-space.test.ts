@@ -1,17 +1,17 @@
+import type { BootedMachine } from '@virtio-platform/core';
 import {
-  DeviceStatus,
+  PHYSICAL_ADDRESS_SPACE,
+  TranslatedAddressSpace,
+  type AddressSpaceBlueprint,
+} from '@virtio-platform/core/address-space';
+import { DeviceStatus, greetDevice, startDevice } from '@virtio-platform/core/device';
+import {
   EXPERIMENTAL_BITS,
   FeatureSet,
-  greetDevice,
-  PHYSICAL_ADDRESS_SPACE,
-  startDevice,
-  TranslatedAddressSpace,
   VIRTIO_F_ACCESS_PLATFORM,
   VIRTIO_F_VERSION_1,
-  type AddressSpaceBlueprint,
-  type BootedMachine,
-  type DriverPrivilege,
-} from '@virtio-platform/core';
+} from '@virtio-platform/core/features';
+import type { DriverPrivilege } from '@virtio-platform/core/negotiation';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { testMachine } from './test-machine.ts';

@@ -1,17 +1,8 @@
-import {
-  checkDevice,
-  DeviceStatus,
-  DirectDmaMapping,
-  FeatureSet,
-  openVirtqueue,
-  resetDevice,
-  ScatterList,
-  startDevice,
-  UsedBatch,
-  VIRTIO_F_VERSION_1,
-  type BootedMachine,
-  type Virtqueue,
-} from '@virtio-platform/core';
+import type { BootedMachine } from '@virtio-platform/core';
+import { checkDevice, DeviceStatus, resetDevice, startDevice } from '@virtio-platform/core/device';
+import { DirectDmaMapping } from '@virtio-platform/core/dma';
+import { FeatureSet, VIRTIO_F_VERSION_1 } from '@virtio-platform/core/features';
+import { openVirtqueue, ScatterList, UsedBatch, type Virtqueue } from '@virtio-platform/core/queue';
 import { VIRTIO_BLK_S_IOERR, VIRTIO_BLK_S_OK, VIRTIO_BLK_T_IN, VIRTIO_BLK_T_OUT } from '@virtio-platform/devices';
 import type { SimulatedOptions } from '@virtio-platform/machine-simulated';
 import { afterEach, describe, expect, it } from 'vitest';

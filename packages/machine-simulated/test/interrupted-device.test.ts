@@ -1,15 +1,16 @@
+import type { BootedMachine } from '@virtio-platform/core';
 import {
   DeviceStatus,
-  DirectDmaMapping,
-  FeatureSet,
-  openVirtqueue,
   resetDevice,
   resetQueue,
   resumeDevice,
-  ScatterList,
   startDevice,
   suspendDevice,
-  UsedBatch,
+  type Transport,
+} from '@virtio-platform/core/device';
+import { DirectDmaMapping } from '@virtio-platform/core/dma';
+import {
+  FeatureSet,
   VIRTIO_F_IN_ORDER,
   VIRTIO_F_NOTIF_CONFIG_DATA,
   VIRTIO_F_NOTIFICATION_DATA,
@@ -17,11 +18,8 @@ import {
   VIRTIO_F_RING_RESET,
   VIRTIO_F_SUSPEND,
   VIRTIO_F_VERSION_1,
-  type BootedMachine,
-  type QueueLayout,
-  type Transport,
-  type Virtqueue,
-} from '@virtio-platform/core';
+} from '@virtio-platform/core/features';
+import { openVirtqueue, ScatterList, UsedBatch, type QueueLayout, type Virtqueue } from '@virtio-platform/core/queue';
 import { afterEach, describe, expect, it } from 'vitest';
 import { testMachine } from './test-machine.ts';
 

@@ -1,18 +1,15 @@
+import { FaultLog, PHYSICAL_ADDRESS_SPACE } from '@virtio-platform/core/address-space';
+import { DeviceStatus } from '@virtio-platform/core/device';
+import { DirectDmaMapping } from '@virtio-platform/core/dma';
 import {
-  DeviceStatus,
-  DirectDmaMapping,
-  FaultLog,
   FeatureSet,
-  GuestMemory,
-  openVirtqueue,
-  PHYSICAL_ADDRESS_SPACE,
-  ScatterList,
   VIRTIO_F_NOTIF_CONFIG_DATA,
   VIRTIO_F_NOTIFICATION_DATA,
   VIRTIO_F_RING_PACKED,
   VIRTIO_F_VERSION_1,
-  type QueueLayout,
-} from '@virtio-platform/core';
+} from '@virtio-platform/core/features';
+import { GuestMemory } from '@virtio-platform/core/memory';
+import { openVirtqueue, ScatterList, type QueueLayout } from '@virtio-platform/core/queue';
 import { createDevice } from '@virtio-platform/devices';
 import { InProcessTransport, SimulatedDevice } from '@virtio-platform/machine-simulated';
 import { describe, expect, it } from 'vitest';

@@ -1,19 +1,9 @@
-import {
-  DescriptorChain,
-  DeviceStatus,
-  DirectDmaMapping,
-  FaultLog,
-  FeatureSet,
-  GuestMemory,
-  openVirtqueue,
-  PHYSICAL_ADDRESS_SPACE,
-  ScatterList,
-  UsedBatch,
-  VIRTIO_F_RING_PACKED,
-  VIRTIO_F_VERSION_1,
-  type DeviceAddressSpace,
-  type QueueLayout,
-} from '@virtio-platform/core';
+import { FaultLog, PHYSICAL_ADDRESS_SPACE, type DeviceAddressSpace } from '@virtio-platform/core/address-space';
+import { DeviceStatus } from '@virtio-platform/core/device';
+import { DirectDmaMapping } from '@virtio-platform/core/dma';
+import { FeatureSet, VIRTIO_F_RING_PACKED, VIRTIO_F_VERSION_1 } from '@virtio-platform/core/features';
+import { GuestMemory } from '@virtio-platform/core/memory';
+import { DescriptorChain, openVirtqueue, ScatterList, UsedBatch, type QueueLayout } from '@virtio-platform/core/queue';
 import type { DeviceModel } from '@virtio-platform/devices';
 import { SimulatedDevice } from '@virtio-platform/machine-simulated';
 import { describe, expect, it } from 'vitest';

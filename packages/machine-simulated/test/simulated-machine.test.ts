@@ -1,18 +1,16 @@
+import type { BootedMachine } from '@virtio-platform/core';
+import { DeviceStatus, initializeDevice, startDevice } from '@virtio-platform/core/device';
+import { DirectDmaMapping } from '@virtio-platform/core/dma';
 import {
-  DeviceStatus,
   FeatureSet,
-  initializeDevice,
-  SplitVirtqueue,
-  DirectDmaMapping,
-  startDevice,
   VIRTIO_BLK_F_SEG_MAX,
   VIRTIO_F_ACCESS_PLATFORM,
   VIRTIO_F_VERSION_1,
   VIRTIO_RING_F_EVENT_IDX,
   VIRTIO_RING_F_INDIRECT_DESC,
-  type BootedMachine,
-  type NegotiationResult,
-} from '@virtio-platform/core';
+} from '@virtio-platform/core/features';
+import type { NegotiationResult } from '@virtio-platform/core/negotiation';
+import { SplitVirtqueue } from '@virtio-platform/core/queue';
 import { BlockDriver, readBlockConfig, VIRTIO_BLK_T_IN, VIRTIO_BLK_T_OUT } from '@virtio-platform/devices';
 import type { SimulatedOptions } from '@virtio-platform/machine-simulated';
 import { afterEach, describe, expect, it } from 'vitest';

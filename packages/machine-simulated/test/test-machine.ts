@@ -1,4 +1,5 @@
-import { PHYSICAL_ADDRESS_SPACE, type DeviceDescription, type MachineRequest } from '@virtio-platform/core';
+import type { DeviceDescription, MachineRequest } from '@virtio-platform/core';
+import { PHYSICAL_ADDRESS_SPACE } from '@virtio-platform/core/address-space';
 import { SimulatedMachine, type SimulatedOptions } from '@virtio-platform/machine-simulated';
 
 interface TestMachine extends Partial<Omit<MachineRequest, 'device'>> {

@@ -1,14 +1,14 @@
 import {
   CodedError,
   facilityName,
-  FaultLog,
-  GuestMemory,
   inject,
   MACHINE_REQUEST,
   type BootedMachine,
   type Machine,
   type MachineRequest,
 } from '@virtio-platform/core';
+import { FaultLog } from '@virtio-platform/core/address-space';
+import { GuestMemory } from '@virtio-platform/core/memory';
 import { Disposal, hostProblem } from '@virtio-platform/host';
 import { NO_MESSAGES } from '@virtio-platform/pci';
 import { VFIO_CONTAINER } from '@virtio-platform/platform-vfio';

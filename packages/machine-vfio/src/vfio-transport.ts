@@ -1,4 +1,5 @@
-import { DeviceError, type DeviceDescription, type QueueAddresses } from '@virtio-platform/core';
+import { DeviceError, type DeviceDescription } from '@virtio-platform/core';
+import type { QueueAddresses } from '@virtio-platform/core/queue';
 import { hiddenFeatures, PciModernTransport, type PciInterrupts } from '@virtio-platform/pci';
 import type { VfioFunction } from './device/vfio-function.ts';
 

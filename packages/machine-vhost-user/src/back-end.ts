@@ -1,4 +1,5 @@
-import { CodedError, FeatureSet, VIRTIO_F_ACCESS_PLATFORM } from '@virtio-platform/core';
+import { CodedError } from '@virtio-platform/core';
+import { FeatureSet, VIRTIO_F_ACCESS_PLATFORM } from '@virtio-platform/core/features';
 import {
   encodeU64,
   PROTOCOL_BACKEND_REQ,

@@ -16,7 +16,7 @@ import {
   VIRTIO_NET_F_SPEED_DUPLEX,
   VIRTIO_NET_F_STATUS,
   VIRTIO_NET_F_VQ_NOTF_COAL,
-} from '@virtio-platform/core';
+} from '@virtio-platform/core/features';
 import { z } from 'zod';
 import type { DeviceConfig } from './device-config.ts';
 

@@ -2,14 +2,14 @@ import { resolve } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import {
   CodedError,
-  FaultLog,
   inject,
   MACHINE_REQUEST,
-  VIRTIO_F_ACCESS_PLATFORM,
   type BootedMachine,
   type Machine,
   type MachineRequest,
 } from '@virtio-platform/core';
+import { FaultLog } from '@virtio-platform/core/address-space';
+import { VIRTIO_F_ACCESS_PLATFORM } from '@virtio-platform/core/features';
 import { Disposal, hostProblem, HostError, StartedProgram, TemporaryFolder, UnixSocket } from '@virtio-platform/host';
 import { injectable } from 'tsyringe';
 import { z } from 'zod';

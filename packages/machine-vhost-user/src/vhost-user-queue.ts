@@ -1,11 +1,11 @@
+import { DeviceError } from '@virtio-platform/core';
 import {
   DESCRIPTOR_SIZE,
-  DeviceError,
   RING_EVENT_SIZE,
   splitLayout,
   type QueueAddresses,
   type QueueLayout,
-} from '@virtio-platform/core';
+} from '@virtio-platform/core/queue';
 import { EventFd } from '@virtio-platform/host';
 import type { DeviceMemory } from './memory/device-memory.ts';
 import type { MemoryRegion } from './memory/memory-regions.ts';

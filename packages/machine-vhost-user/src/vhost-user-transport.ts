@@ -1,5 +1,6 @@
+import type { DeviceDescription } from '@virtio-platform/core';
+import { DeviceStatus, type Transport, type WaitResult } from '@virtio-platform/core/device';
 import {
-  DeviceStatus,
   FeatureSet,
   VIRTIO_F_ACCESS_PLATFORM,
   VIRTIO_F_ADMIN_VQ,
@@ -10,11 +11,8 @@ import {
   VIRTIO_F_SR_IOV,
   VIRTIO_F_SUSPEND,
   VIRTIO_F_VERSION_1,
-  type DeviceDescription,
-  type QueueAddresses,
-  type Transport,
-  type WaitResult,
-} from '@virtio-platform/core';
+} from '@virtio-platform/core/features';
+import type { QueueAddresses } from '@virtio-platform/core/queue';
 import { EventFd, PollEvents, PollSet } from '@virtio-platform/host';
 import type { BackEnd } from './back-end.ts';
 import { BackEndConfig, type DeviceConfig } from './device-config.ts';

@@ -1,18 +1,14 @@
+import type { BootedMachine } from '@virtio-platform/core';
+import { DeviceStatus, resetDevice, type WaitResult } from '@virtio-platform/core/device';
+import type { DmaMapping } from '@virtio-platform/core/dma';
 import {
-  DeviceStatus,
   FeatureSet,
-  resetDevice,
-  ScatterList,
-  SplitVirtqueue,
-  UsedBatch,
   VIRTIO_F_ACCESS_PLATFORM,
   VIRTIO_F_VERSION_1,
   VIRTIO_RING_F_EVENT_IDX,
   VIRTIO_RING_F_INDIRECT_DESC,
-  type BootedMachine,
-  type DmaMapping,
-  type WaitResult,
-} from '@virtio-platform/core';
+} from '@virtio-platform/core/features';
+import { ScatterList, SplitVirtqueue, UsedBatch } from '@virtio-platform/core/queue';
 
 export const SECTOR = 512;
 export const READ = 0;

@@ -2,14 +2,13 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { BootedMachine, MachineRequest } from '@virtio-platform/core';
 import {
   FeatureSet,
   VIRTIO_F_ACCESS_PLATFORM,
   VIRTIO_F_RING_PACKED,
   VIRTIO_F_VERSION_1,
-  type BootedMachine,
-  type MachineRequest,
-} from '@virtio-platform/core';
+} from '@virtio-platform/core/features';
 import { simulateVfio, VFIO_CONTAINER, vfioOptionsSchema } from '@virtio-platform/platform-vfio';
 import type { IotlbPolicy, VhostUserOptions } from '../src/options.ts';
 import { VhostUserMachine } from '../src/vhost-user-machine.ts';

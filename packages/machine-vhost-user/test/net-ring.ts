@@ -1,19 +1,8 @@
-import {
-  DeviceStatus,
-  DmaDirection,
-  openVirtqueue,
-  resetDevice,
-  ScatterList,
-  UsedBatch,
-  VIRTIO_F_RING_PACKED,
-  type BootedMachine,
-  type DmaMapping,
-  type DmaRegion,
-  type FeatureSet,
-  type QueueLayout,
-  type Virtqueue,
-  type WaitResult,
-} from '@virtio-platform/core';
+import type { BootedMachine } from '@virtio-platform/core';
+import { DeviceStatus, resetDevice, type WaitResult } from '@virtio-platform/core/device';
+import { DmaDirection, type DmaMapping, type DmaRegion } from '@virtio-platform/core/dma';
+import { VIRTIO_F_RING_PACKED, type FeatureSet } from '@virtio-platform/core/features';
+import { openVirtqueue, ScatterList, UsedBatch, type QueueLayout, type Virtqueue } from '@virtio-platform/core/queue';
 
 const RECEIVE = 0;
 const TRANSMIT = 1;

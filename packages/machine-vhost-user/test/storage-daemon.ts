@@ -1,7 +1,8 @@
 import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { FeatureSet, type BootedMachine, type FacilityToken, type MachineRequest } from '@virtio-platform/core';
+import type { BootedMachine, FacilityToken, MachineRequest } from '@virtio-platform/core';
+import { FeatureSet } from '@virtio-platform/core/features';
 import type { VhostUserOptions } from '../src/options.ts';
 import { VhostUserMachine } from '../src/vhost-user-machine.ts';
 

@@ -1,11 +1,11 @@
 import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { BootedMachine } from '@virtio-platform/core';
+import { DeviceStatus, resetDevice } from '@virtio-platform/core/device';
+import { DirectDmaMapping } from '@virtio-platform/core/dma';
 import {
-  DeviceStatus,
-  DirectDmaMapping,
   FeatureSet,
-  resetDevice,
   VIRTIO_BLK_F_FLUSH,
   VIRTIO_BLK_F_RO,
   VIRTIO_F_ACCESS_PLATFORM,
@@ -13,9 +13,8 @@ import {
   VIRTIO_F_VERSION_1,
   VIRTIO_RING_F_EVENT_IDX,
   VIRTIO_RING_F_INDIRECT_DESC,
-  type BootedMachine,
-  type GuestMemory,
-} from '@virtio-platform/core';
+} from '@virtio-platform/core/features';
+import type { GuestMemory } from '@virtio-platform/core/memory';
 import { describe, expect, it } from 'vitest';
 import { BlockRing, READ, SECTOR, WRITE } from './block-ring.ts';
 import { CAPACITY, SKIP, withMachine } from './storage-daemon.ts';

@@ -1,4 +1,5 @@
-import { DeviceError, isCodedError, nap, type InterruptMessages, type WaitResult } from '@virtio-platform/core';
+import { DeviceError, isCodedError } from '@virtio-platform/core';
+import { nap, type InterruptMessages, type WaitResult } from '@virtio-platform/core/device';
 import { VECTORS, type PciInterrupts } from './pci-interrupts.ts';
 import type { RegisterWindow } from './register-window.ts';
 

@@ -1,4 +1,5 @@
-import { FeatureSet, transportCarries, type DeviceDescription, type TransportKind } from '@virtio-platform/core';
+import type { DeviceDescription } from '@virtio-platform/core';
+import { FeatureSet, transportCarries, type TransportKind } from '@virtio-platform/core/features';
 
 /** What the driver of a device is not shown although the device may have it: whatever its profile does not list, if that lists anything. */
 export function hiddenFeatures({ offers }: DeviceDescription, transport: TransportKind): FeatureSet {

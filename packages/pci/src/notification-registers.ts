@@ -1,10 +1,10 @@
+import { DeviceError } from '@virtio-platform/core';
 import {
-  DeviceError,
-  notificationValue,
   VIRTIO_F_NOTIF_CONFIG_DATA,
   VIRTIO_F_NOTIFICATION_DATA,
   type FeatureSet,
-} from '@virtio-platform/core';
+} from '@virtio-platform/core/features';
+import { notificationValue } from '@virtio-platform/core/queue';
 import type { VirtioRegisters } from './virtio-capabilities.ts';
 
 /** Of the selected queue, in the common configuration. */

@@ -1,4 +1,4 @@
-import type { DmaRegion } from '@virtio-platform/core';
+import type { DmaRegion } from '@virtio-platform/core/dma';
 
 /** What the transports use: one vector for changes of the configuration, one for all queues. */
 export const CONFIG_VECTOR = 0;

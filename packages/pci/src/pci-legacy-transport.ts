@@ -1,13 +1,7 @@
-import {
-  DeviceError,
-  FeatureSet,
-  legacyPageFrame,
-  transportCarries,
-  type InterruptMessages,
-  type QueueAddresses,
-  type Transport,
-  type WaitResult,
-} from '@virtio-platform/core';
+import { DeviceError } from '@virtio-platform/core';
+import type { InterruptMessages, Transport, WaitResult } from '@virtio-platform/core/device';
+import { FeatureSet, transportCarries } from '@virtio-platform/core/features';
+import { legacyPageFrame, type QueueAddresses } from '@virtio-platform/core/queue';
 import { identifyDevice } from './device-identity.ts';
 import { DeviceInterrupts } from './device-interrupts.ts';
 import type { PciFunction } from './pci-function.ts';

@@ -1,14 +1,12 @@
+import { DeviceError } from '@virtio-platform/core';
+import type { InterruptMessages, Transport, WaitResult } from '@virtio-platform/core/device';
 import {
-  DeviceError,
   FeatureSet,
   transportCarries,
   VIRTIO_F_NOTIF_CONFIG_DATA,
   VIRTIO_F_RING_RESET,
-  type InterruptMessages,
-  type QueueAddresses,
-  type Transport,
-  type WaitResult,
-} from '@virtio-platform/core';
+} from '@virtio-platform/core/features';
+import type { QueueAddresses } from '@virtio-platform/core/queue';
 import { identifyDevice } from './device-identity.ts';
 import { DeviceInterrupts } from './device-interrupts.ts';
 import { NotificationRegisters } from './notification-registers.ts';

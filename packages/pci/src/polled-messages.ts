@@ -1,4 +1,6 @@
-import { nap, type DmaRegion, type GuestMemory } from '@virtio-platform/core';
+import { nap } from '@virtio-platform/core/device';
+import type { DmaRegion } from '@virtio-platform/core/dma';
+import type { GuestMemory } from '@virtio-platform/core/memory';
 import { MsixTable } from './msix-table.ts';
 import type { PciFunction } from './pci-function.ts';
 import type { PciInterrupts } from './pci-interrupts.ts';

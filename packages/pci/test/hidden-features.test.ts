@@ -1,4 +1,5 @@
-import { FeatureSet, VIRTIO_F_RING_RESET, VIRTIO_F_VERSION_1, type DeviceDescription } from '@virtio-platform/core';
+import type { DeviceDescription } from '@virtio-platform/core';
+import { FeatureSet, VIRTIO_F_RING_RESET, VIRTIO_F_VERSION_1 } from '@virtio-platform/core/features';
 import { describe, expect, it } from 'vitest';
 import { hiddenFeatures } from '../src/hidden-features.ts';
 

@@ -1,4 +1,4 @@
-import { FeatureSet, VIRTIO_RING_F_EVENT_IDX } from '@virtio-platform/core';
+import { FeatureSet, VIRTIO_RING_F_EVENT_IDX } from '@virtio-platform/core/features';
 import { RegisterFile, SoftwareFunction } from './register-file.ts';
 
 export const QUEUE_SIZES: readonly number[] = [256, 64];

@@ -1,4 +1,4 @@
-import { FeatureSet, VIRTIO_F_VERSION_1 } from '@virtio-platform/core';
+import { FeatureSet, VIRTIO_F_VERSION_1 } from '@virtio-platform/core/features';
 import { RegisterFile, SoftwareFunction } from './register-file.ts';
 
 const COMMON = 0;

@@ -1,12 +1,12 @@
+import { DirectDmaMapping } from '@virtio-platform/core/dma';
 import {
-  DirectDmaMapping,
   FeatureSet,
-  GuestMemory,
   VIRTIO_F_VERSION_1,
   VIRTIO_RING_F_EVENT_IDX,
   VIRTIO_RING_F_INDIRECT_DESC,
-  type QueueAddresses,
-} from '@virtio-platform/core';
+} from '@virtio-platform/core/features';
+import { GuestMemory } from '@virtio-platform/core/memory';
+import type { QueueAddresses } from '@virtio-platform/core/queue';
 import { describeTransport } from '@virtio-platform/conformance';
 import { describe, expect, it } from 'vitest';
 import { NO_MESSAGES } from '../src/pci-interrupts.ts';

@@ -1,13 +1,13 @@
+import { DirectDmaMapping } from '@virtio-platform/core/dma';
 import {
   FeatureSet,
-  GuestMemory,
   VIRTIO_F_NOTIF_CONFIG_DATA,
   VIRTIO_F_NOTIFICATION_DATA,
   VIRTIO_F_RING_PACKED,
   VIRTIO_F_RING_RESET,
   VIRTIO_F_VERSION_1,
-  DirectDmaMapping,
-} from '@virtio-platform/core';
+} from '@virtio-platform/core/features';
+import { GuestMemory } from '@virtio-platform/core/memory';
 import { describeTransport } from '@virtio-platform/conformance';
 import { describe, expect, it } from 'vitest';
 import { NO_MESSAGES } from '../src/pci-interrupts.ts';

@@ -1,4 +1,5 @@
-import { DirectDmaMapping, GuestMemory, type DmaRegion } from '@virtio-platform/core';
+import { DirectDmaMapping, type DmaRegion } from '@virtio-platform/core/dma';
+import { GuestMemory } from '@virtio-platform/core/memory';
 import { describe, expect, it } from 'vitest';
 import { PolledMessages } from '../src/polled-messages.ts';
 import { RegisterFile, SoftwareFunction } from './register-file.ts';

@@ -1,4 +1,4 @@
-import { FailurePlan, type FailureSchedule } from '@virtio-platform/core';
+import { FailurePlan, type FailureSchedule } from '@virtio-platform/core/failure';
 import { readCapabilities } from './vtd-capabilities.ts';
 import type { VtdFacility } from './vtd-facility.ts';
 import { GLOBAL, GRANULARITY_MASK, IOTLB_INVALIDATE, IOTLB_REQUEST_SHIFT } from './vtd-registers.ts';

@@ -1,4 +1,5 @@
-import { formatByteSize, PAGE_SIZE, type FailureSchedule } from '@virtio-platform/core';
+import type { FailureSchedule } from '@virtio-platform/core/failure';
+import { formatByteSize, PAGE_SIZE } from '@virtio-platform/core/memory';
 import { z } from 'zod';
 import { byteSize } from './byte-size.ts';
 import type { OnLostInvalidation } from './translated-domain.ts';

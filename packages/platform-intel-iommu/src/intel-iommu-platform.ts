@@ -1,15 +1,8 @@
-import {
-  GUEST_MEMORY,
-  inject,
-  type ByteOrder,
-  type DmaMapping,
-  type DmaPath,
-  type GuestMemory,
-  type MappingRequest,
-  type NegotiationRule,
-  type Platform,
-  type PlatformTraits,
-} from '@virtio-platform/core';
+import { GUEST_MEMORY, inject, type MappingRequest, type Platform } from '@virtio-platform/core';
+import type { DmaMapping, DmaPath } from '@virtio-platform/core/dma';
+import type { GuestMemory } from '@virtio-platform/core/memory';
+import type { NegotiationRule, PlatformTraits } from '@virtio-platform/core/negotiation';
+import type { ByteOrder } from '@virtio-platform/core/queue';
 import { injectable, type InjectionToken } from 'tsyringe';
 import { FailingVtdFacility } from './failing-vtd-facility.ts';
 import { failsAny, type Domain, type IntelIommuOptions } from './intel-iommu-options.ts';

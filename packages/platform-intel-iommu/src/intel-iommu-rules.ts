@@ -1,4 +1,5 @@
-import { VIRTIO_F_ACCESS_PLATFORM, type NegotiationRule } from '@virtio-platform/core';
+import { VIRTIO_F_ACCESS_PLATFORM } from '@virtio-platform/core/features';
+import type { NegotiationRule } from '@virtio-platform/core/negotiation';
 import type { IntelIommuOptions } from './intel-iommu-options.ts';
 
 /** What an x86 guest behind VT-d adds to negotiation. Nothing here decides: core's rules do, and these say what it means. */

@@ -1,4 +1,4 @@
-import type { DmaDirection, DmaRegion } from '@virtio-platform/core';
+import type { DmaDirection, DmaRegion } from '@virtio-platform/core/dma';
 import { writeIova } from './write-iova.ts';
 
 /** Memory mapped for long at consecutive I/O virtual pages. Both sides see the same memory, so there is nothing to sync. */

@@ -1,4 +1,5 @@
-import { DirectDmaMapping, PAGE_SIZE, probeIdentity, type DmaMapping, type GuestMemory } from '@virtio-platform/core';
+import { DirectDmaMapping, probeIdentity, type DmaMapping } from '@virtio-platform/core/dma';
+import { PAGE_SIZE, type GuestMemory } from '@virtio-platform/core/memory';
 import type { IntelIommuOptions } from './intel-iommu-options.ts';
 import { unsupported } from './iommu-error.ts';
 import { IovaPages } from './iova-pages.ts';

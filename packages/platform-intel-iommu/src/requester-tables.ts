@@ -1,4 +1,4 @@
-import { PAGE_SIZE, type GuestMemory } from '@virtio-platform/core';
+import { PAGE_SIZE, type GuestMemory } from '@virtio-platform/core/memory';
 import { CONTEXT_WORDS, PRESENT } from './vtd-registers.ts';
 
 const WORD = 0x1_0000_0000;

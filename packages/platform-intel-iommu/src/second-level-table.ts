@@ -1,4 +1,5 @@
-import { isCodedError, PAGE_SIZE, type GuestMemory } from '@virtio-platform/core';
+import { isCodedError } from '@virtio-platform/core';
+import { PAGE_SIZE, type GuestMemory } from '@virtio-platform/core/memory';
 import {
   ENTRY_LARGE,
   ENTRY_READ,

@@ -1,4 +1,5 @@
-import { DMA_NO_SPACE, DMA_TOO_LARGE, DmaDirection, PAGE_SIZE } from '@virtio-platform/core';
+import { DMA_NO_SPACE, DMA_TOO_LARGE, DmaDirection } from '@virtio-platform/core/dma';
+import { PAGE_SIZE } from '@virtio-platform/core/memory';
 import type { IovaPages } from './iova-pages.ts';
 import type { SecondLevelTable } from './second-level-table.ts';
 import { ENTRY_READ, ENTRY_WRITE, LARGE_PAGE } from './vtd-registers.ts';

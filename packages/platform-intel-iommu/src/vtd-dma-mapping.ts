@@ -1,18 +1,16 @@
+import { DmaError } from '@virtio-platform/core';
 import {
   DMA_NO_SPACE,
   DMA_TOO_LARGE,
   DMA_UNREACHABLE,
   DmaDirection,
-  DmaError,
-  formatByteSize,
   MappingTable,
-  PAGE_SIZE,
   type DmaLimits,
   type DmaMapping,
   type DmaRegion,
   type DmaStatistics,
-  type GuestMemory,
-} from '@virtio-platform/core';
+} from '@virtio-platform/core/dma';
+import { formatByteSize, PAGE_SIZE, type GuestMemory } from '@virtio-platform/core/memory';
 import { MappedRegion } from './mapped-region.ts';
 import { pageCount, type TranslatedDomain } from './translated-domain.ts';
 import { writeIova } from './write-iova.ts';

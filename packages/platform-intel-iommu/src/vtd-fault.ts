@@ -1,4 +1,5 @@
-import { PAGE_SIZE, type DeviceAccess, type DeviceFault, type FaultCause } from '@virtio-platform/core';
+import type { DeviceAccess, DeviceFault, FaultCause } from '@virtio-platform/core/address-space';
+import { PAGE_SIZE } from '@virtio-platform/core/memory';
 import {
   BEYOND_WIDTH,
   CONTEXT_INVALID,

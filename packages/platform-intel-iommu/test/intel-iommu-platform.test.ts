@@ -1,13 +1,12 @@
+import { DmaDirection } from '@virtio-platform/core/dma';
 import {
-  DEFAULT_POLICY,
-  DmaDirection,
   FeatureSet,
-  GuestMemory,
-  negotiate,
   transportCarries,
   VIRTIO_F_ACCESS_PLATFORM,
   VIRTIO_F_VERSION_1,
-} from '@virtio-platform/core';
+} from '@virtio-platform/core/features';
+import { GuestMemory } from '@virtio-platform/core/memory';
+import { DEFAULT_POLICY, negotiate } from '@virtio-platform/core/negotiation';
 import { describe, expect, it } from 'vitest';
 import plugin, { IntelIommuPlatform, intelIommuOptionsSchema, SimulatedVtd } from '../src/index.ts';
 import { MIB, PAGE, startGuest, type RemappedGuest } from './remapped-guest.ts';

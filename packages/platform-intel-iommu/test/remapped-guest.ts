@@ -1,4 +1,6 @@
-import { FaultLog, GuestMemory, type DeviceAddressSpace, type DmaMapping } from '@virtio-platform/core';
+import { FaultLog, type DeviceAddressSpace } from '@virtio-platform/core/address-space';
+import type { DmaMapping } from '@virtio-platform/core/dma';
+import { GuestMemory } from '@virtio-platform/core/memory';
 import { IntelIommuPlatform, intelIommuOptionsSchema, SimulatedVtd } from '../src/index.ts';
 import { openAddressSpace } from '../src/simulated/open-address-space.ts';
 import type { VtdDmaMapping } from '../src/vtd-dma-mapping.ts';

@@ -1,4 +1,4 @@
-import { GuestMemory } from '@virtio-platform/core';
+import { GuestMemory } from '@virtio-platform/core/memory';
 import { describe, expect, it } from 'vitest';
 import { SecondLevelTable } from '../src/second-level-table.ts';
 import { MIB, PAGE } from './remapped-guest.ts';

@@ -1,4 +1,5 @@
-import { DMA_NO_SPACE, DmaDirection, PAGE_SIZE } from '@virtio-platform/core';
+import { DMA_NO_SPACE, DmaDirection } from '@virtio-platform/core/dma';
+import { PAGE_SIZE } from '@virtio-platform/core/memory';
 import { describe, expect, it } from 'vitest';
 import { MIB, PAGE, startGuest, type RemappedGuest } from './remapped-guest.ts';
 

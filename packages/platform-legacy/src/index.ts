@@ -3,13 +3,8 @@
  *
  * @packageDocumentation
  */
-import {
-  definePlatformPlugin,
-  PHYSICAL_ADDRESS_SPACE,
-  PLATFORM,
-  PLUGIN_API_VERSION,
-  type PlatformPlugin,
-} from '@virtio-platform/core';
+import { definePlatformPlugin, PLATFORM, PLUGIN_API_VERSION, type PlatformPlugin } from '@virtio-platform/core';
+import { PHYSICAL_ADDRESS_SPACE } from '@virtio-platform/core/address-space';
 import { LEGACY_OPTIONS, LegacyPlatform } from './legacy-platform.ts';
 import { legacyOptionsSchema, type LegacyOptions } from './options.ts';
 

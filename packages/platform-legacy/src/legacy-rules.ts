@@ -1,4 +1,5 @@
-import { VIRTIO_F_ANY_LAYOUT, VIRTIO_F_VERSION_1, type NegotiationRule } from '@virtio-platform/core';
+import { VIRTIO_F_ANY_LAYOUT, VIRTIO_F_VERSION_1 } from '@virtio-platform/core/features';
+import type { NegotiationRule } from '@virtio-platform/core/negotiation';
 import type { LegacyOptions } from './options.ts';
 
 /** What a platform without an IOMMU adds to negotiation. */

@@ -1,4 +1,5 @@
-import { DirectDmaMapping, probeIdentity, type DmaMapping, type GuestMemory } from '@virtio-platform/core';
+import { DirectDmaMapping, probeIdentity, type DmaMapping } from '@virtio-platform/core/dma';
+import type { GuestMemory } from '@virtio-platform/core/memory';
 import { windowError } from './open-ddw-window.ts';
 import { H_SUCCESS, TCE_LIST_ENTRIES, TCE_READ, TCE_WRITE } from './tce-facility.ts';
 import type { TceWindow } from './tce-window.ts';

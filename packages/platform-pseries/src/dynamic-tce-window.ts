@@ -1,4 +1,4 @@
-import { DMA_NO_SPACE, DMA_TOO_LARGE, DMA_UNREACHABLE, DmaDirection } from '@virtio-platform/core';
+import { DMA_NO_SPACE, DMA_TOO_LARGE, DMA_UNREACHABLE, DmaDirection } from '@virtio-platform/core/dma';
 import { BusPageAllocator } from './bus-page-allocator.ts';
 import { H_NOT_ENOUGH_RESOURCES, H_SUCCESS, TCE_READ, TCE_WRITE } from './tce-facility.ts';
 import type { TceWindow } from './tce-window.ts';

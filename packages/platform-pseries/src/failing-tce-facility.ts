@@ -1,4 +1,5 @@
-import { FailurePlan, type MemoryConversion } from '@virtio-platform/core';
+import { FailurePlan } from '@virtio-platform/core/failure';
+import type { MemoryConversion } from '@virtio-platform/core/memory';
 import type { PseriesFailures } from './pseries-failures.ts';
 import { RTAS_HARDWARE_ERROR, type DmaWindow, type TceFacility, type WindowQuery } from './tce-facility.ts';
 

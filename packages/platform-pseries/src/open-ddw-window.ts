@@ -1,4 +1,5 @@
-import { DmaError, formatByteSize } from '@virtio-platform/core';
+import { DmaError } from '@virtio-platform/core';
+import { formatByteSize } from '@virtio-platform/core/memory';
 import { RTAS_SUCCESS, type TceFacility, type WindowQuery } from './tce-facility.ts';
 import { TceWindow } from './tce-window.ts';
 

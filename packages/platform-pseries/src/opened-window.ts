@@ -1,4 +1,5 @@
-import type { DmaMapping, DmaPath, GuestMemory } from '@virtio-platform/core';
+import type { DmaMapping, DmaPath } from '@virtio-platform/core/dma';
+import type { GuestMemory } from '@virtio-platform/core/memory';
 import { DirectTceWindow } from './direct-tce-window.ts';
 import { DynamicTceWindow } from './dynamic-tce-window.ts';
 import { openDdwWindow } from './open-ddw-window.ts';

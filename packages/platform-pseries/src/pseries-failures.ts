@@ -1,4 +1,4 @@
-import type { FailureSchedule } from '@virtio-platform/core';
+import type { FailureSchedule } from '@virtio-platform/core/failure';
 import { z } from 'zod';
 import { H_HARDWARE, H_NOT_ENOUGH_RESOURCES, H_NO_MEM, H_PARAMETER, H_RESOURCE } from './tce-facility.ts';
 

@@ -1,4 +1,6 @@
-import { BOUNCE_SEGMENT_SLOTS, BOUNCE_SLOT_SIZE, formatByteSize, type ByteOrder } from '@virtio-platform/core';
+import { BOUNCE_SEGMENT_SLOTS, BOUNCE_SLOT_SIZE } from '@virtio-platform/core/dma';
+import { formatByteSize } from '@virtio-platform/core/memory';
+import type { ByteOrder } from '@virtio-platform/core/queue';
 import { z } from 'zod';
 import { byteSize } from './byte-size.ts';
 import type { OnHypercallError } from './dynamic-tce-window.ts';

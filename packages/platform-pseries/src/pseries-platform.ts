@@ -1,22 +1,21 @@
 import {
-  BouncedMappings,
   CodedError,
-  DirectDmaMapping,
-  formatByteSize,
   GUEST_MEMORY,
   inject,
   isCodedError,
+  type MappingRequest,
+  type Platform,
+} from '@virtio-platform/core';
+import {
+  BouncedMappings,
+  DirectDmaMapping,
   probeCoherentIdentity,
-  SharedMemory,
-  type ByteOrder,
   type DmaMapping,
   type DmaPath,
-  type GuestMemory,
-  type MappingRequest,
-  type NegotiationRule,
-  type Platform,
-  type PlatformTraits,
-} from '@virtio-platform/core';
+} from '@virtio-platform/core/dma';
+import { formatByteSize, SharedMemory, type GuestMemory } from '@virtio-platform/core/memory';
+import type { NegotiationRule, PlatformTraits } from '@virtio-platform/core/negotiation';
+import type { ByteOrder } from '@virtio-platform/core/queue';
 import { injectable, type InjectionToken } from 'tsyringe';
 import { FailingTceFacility } from './failing-tce-facility.ts';
 import { openWindow, windowPath, type OpenedWindow } from './opened-window.ts';

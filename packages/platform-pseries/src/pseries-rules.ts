@@ -1,4 +1,5 @@
-import { VIRTIO_F_ACCESS_PLATFORM, type NegotiationRule } from '@virtio-platform/core';
+import { VIRTIO_F_ACCESS_PLATFORM } from '@virtio-platform/core/features';
+import type { NegotiationRule } from '@virtio-platform/core/negotiation';
 
 /** What a POWER guest adds to negotiation. Nothing here decides: core's rules do, and these say what it means. */
 export function pseriesRules({ secure }: { readonly secure: boolean }): readonly NegotiationRule[] {

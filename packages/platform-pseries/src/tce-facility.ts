@@ -1,4 +1,5 @@
-import type { FacilityToken, MemoryConversion } from '@virtio-platform/core';
+import type { FacilityToken } from '@virtio-platform/core';
+import type { MemoryConversion } from '@virtio-platform/core/memory';
 
 /** Return codes of hypercalls (sPAPR; Linux asm/hvcall.h). */
 export const H_SUCCESS = 0;

@@ -1,4 +1,4 @@
-import type { DmaDirection, DmaRegion } from '@virtio-platform/core';
+import type { DmaDirection, DmaRegion } from '@virtio-platform/core/dma';
 import type { TceWindow } from './tce-window.ts';
 
 /** Memory mapped for long at consecutive bus pages. Both sides see the same memory, so there is nothing to sync. */

@@ -1,4 +1,4 @@
-import { GuestMemory, PageStates } from '@virtio-platform/core';
+import { GuestMemory, PageStates } from '@virtio-platform/core/memory';
 import { describe, expect, it } from 'vitest';
 import {
   FailingTceFacility,

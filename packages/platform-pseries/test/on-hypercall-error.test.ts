@@ -1,4 +1,6 @@
-import { DMA_NO_SPACE, DMA_UNREACHABLE, DmaDirection, FaultLog, GuestMemory } from '@virtio-platform/core';
+import { FaultLog } from '@virtio-platform/core/address-space';
+import { DMA_NO_SPACE, DMA_UNREACHABLE, DmaDirection } from '@virtio-platform/core/dma';
+import { GuestMemory } from '@virtio-platform/core/memory';
 import { describe, expect, it } from 'vitest';
 import {
   DynamicTceWindow,

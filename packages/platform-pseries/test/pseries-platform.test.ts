@@ -1,17 +1,8 @@
-import {
-  DmaDirection,
-  FeatureSet,
-  GUEST_MEMORY,
-  GuestMemory,
-  negotiate,
-  PLATFORM,
-  PLUGIN_API_VERSION,
-  probeIdentity,
-  VIRTIO_F_ACCESS_PLATFORM,
-  VIRTIO_F_VERSION_1,
-  type NegotiationResult,
-  type Platform,
-} from '@virtio-platform/core';
+import { GUEST_MEMORY, PLATFORM, PLUGIN_API_VERSION, type Platform } from '@virtio-platform/core';
+import { DmaDirection, probeIdentity } from '@virtio-platform/core/dma';
+import { FeatureSet, VIRTIO_F_ACCESS_PLATFORM, VIRTIO_F_VERSION_1 } from '@virtio-platform/core/features';
+import { GuestMemory } from '@virtio-platform/core/memory';
+import { negotiate, type NegotiationResult } from '@virtio-platform/core/negotiation';
 import { container } from 'tsyringe';
 import { describe, expect, it } from 'vitest';
 import plugin, {

@@ -1,18 +1,8 @@
-import {
-  DescriptorChain,
-  DmaDirection,
-  FaultLog,
-  GUEST_MEMORY,
-  GuestMemory,
-  PLATFORM,
-  ScatterList,
-  SplitDeviceQueue,
-  SplitVirtqueue,
-  UsedBatch,
-  type DeviceAddressSpace,
-  type DmaMapping,
-  type Platform,
-} from '@virtio-platform/core';
+import { GUEST_MEMORY, PLATFORM, type Platform } from '@virtio-platform/core';
+import { FaultLog, type DeviceAddressSpace } from '@virtio-platform/core/address-space';
+import { DmaDirection, type DmaMapping } from '@virtio-platform/core/dma';
+import { GuestMemory } from '@virtio-platform/core/memory';
+import { DescriptorChain, ScatterList, SplitDeviceQueue, SplitVirtqueue, UsedBatch } from '@virtio-platform/core/queue';
 import { container } from 'tsyringe';
 import { describe, expect, it } from 'vitest';
 import plugin, { pseriesOptionsSchema, TCE_FACILITY } from '../src/index.ts';

@@ -1,11 +1,6 @@
-import {
-  coversMemoryOneToOne,
-  DmaDirection,
-  FaultLog,
-  GuestMemory,
-  type DeviceAddressSpace,
-  type DmaPath,
-} from '@virtio-platform/core';
+import { coversMemoryOneToOne, FaultLog, type DeviceAddressSpace } from '@virtio-platform/core/address-space';
+import { DmaDirection, type DmaPath } from '@virtio-platform/core/dma';
+import { GuestMemory } from '@virtio-platform/core/memory';
 import { describe, expect, it } from 'vitest';
 import {
   PseriesPlatform,

@@ -1,4 +1,5 @@
-import { BOUNCE_SEGMENT_SLOTS, BOUNCE_SLOT_SIZE, type FailureSchedule } from '@virtio-platform/core';
+import { BOUNCE_SEGMENT_SLOTS, BOUNCE_SLOT_SIZE } from '@virtio-platform/core/dma';
+import type { FailureSchedule } from '@virtio-platform/core/failure';
 import { z } from 'zod';
 import { byteSize } from './byte-size.ts';
 

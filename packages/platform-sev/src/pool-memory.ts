@@ -1,4 +1,5 @@
-import { DmaError, PAGE_SIZE, RangeAllocator, type GuestMemory, type SharedMemory } from '@virtio-platform/core';
+import { DmaError } from '@virtio-platform/core';
+import { PAGE_SIZE, RangeAllocator, type GuestMemory, type SharedMemory } from '@virtio-platform/core/memory';
 
 /**
  * Memory for everything that a device may reach, where that is one range: rings and the bounce slots come from the same pool, as in

@@ -1,20 +1,15 @@
+import { GUEST_MEMORY, inject, type MappingRequest, type Platform } from '@virtio-platform/core';
 import {
   BouncedMappings,
   DirectDmaMapping,
-  GUEST_MEMORY,
-  inject,
   probeCoherentIdentity,
-  SharedMemory,
   type BouncePoolStatistics,
-  type ByteOrder,
   type DmaMapping,
   type DmaPath,
-  type GuestMemory,
-  type MappingRequest,
-  type NegotiationRule,
-  type Platform,
-  type PlatformTraits,
-} from '@virtio-platform/core';
+} from '@virtio-platform/core/dma';
+import { SharedMemory, type GuestMemory } from '@virtio-platform/core/memory';
+import type { NegotiationRule, PlatformTraits } from '@virtio-platform/core/negotiation';
+import type { ByteOrder } from '@virtio-platform/core/queue';
 import { injectable, type InjectionToken } from 'tsyringe';
 import { MEMORY_CONVERSION, type MemoryConversion } from './memory-conversion.ts';
 import type { SevOptions } from './options.ts';

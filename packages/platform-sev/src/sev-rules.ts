@@ -1,4 +1,5 @@
-import { VIRTIO_F_ACCESS_PLATFORM, type NegotiationRule } from '@virtio-platform/core';
+import { VIRTIO_F_ACCESS_PLATFORM } from '@virtio-platform/core/features';
+import type { NegotiationRule } from '@virtio-platform/core/negotiation';
 import type { SevOptions } from './options.ts';
 
 /**

@@ -1,4 +1,6 @@
-import { FaultLog, GUEST_MEMORY, GuestMemory, PLATFORM, type DeviceAddressSpace } from '@virtio-platform/core';
+import { GUEST_MEMORY, PLATFORM } from '@virtio-platform/core';
+import { FaultLog, type DeviceAddressSpace } from '@virtio-platform/core/address-space';
+import { GuestMemory } from '@virtio-platform/core/memory';
 import { container } from 'tsyringe';
 import sev, {
   MEMORY_CONVERSION,

@@ -1,13 +1,6 @@
-import {
-  DMA_NO_SPACE,
-  DMA_TOO_LARGE,
-  DmaDirection,
-  PAGE_SIZE,
-  ScatterList,
-  SplitVirtqueue,
-  UsedBatch,
-  type DmaMapping,
-} from '@virtio-platform/core';
+import { DMA_NO_SPACE, DMA_TOO_LARGE, DmaDirection, type DmaMapping } from '@virtio-platform/core/dma';
+import { PAGE_SIZE } from '@virtio-platform/core/memory';
+import { ScatterList, SplitVirtqueue, UsedBatch } from '@virtio-platform/core/queue';
 import { describe, expect, it } from 'vitest';
 import type { MemoryConversion } from '@virtio-platform/platform-sev';
 import { EchoDevice } from '@virtio-platform/conformance';

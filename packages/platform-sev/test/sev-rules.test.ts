@@ -1,12 +1,10 @@
 import {
   EXPERIMENTAL_BITS,
   FeatureSet,
-  negotiate,
   VIRTIO_F_ACCESS_PLATFORM,
   VIRTIO_F_VERSION_1,
-  type DriverPrivilege,
-  type NegotiationResult,
-} from '@virtio-platform/core';
+} from '@virtio-platform/core/features';
+import { negotiate, type DriverPrivilege, type NegotiationResult } from '@virtio-platform/core/negotiation';
 import { describe, expect, it } from 'vitest';
 import { bootEncryptedGuest } from './encrypted-guest.ts';
 

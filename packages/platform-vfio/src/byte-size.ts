@@ -1,4 +1,4 @@
-import { BYTE_SIZE_EXPECTED, BYTE_SIZE_PATTERN, parseByteSize } from '@virtio-platform/core';
+import { BYTE_SIZE_EXPECTED, BYTE_SIZE_PATTERN, parseByteSize } from '@virtio-platform/core/memory';
 import { z } from 'zod';
 
 /** A size as profiles write it. The output is bytes; what editors are told is stated by hand, for JSON Schema cannot carry code. */

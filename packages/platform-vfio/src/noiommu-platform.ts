@@ -1,17 +1,8 @@
-import {
-  DirectDmaMapping,
-  GUEST_MEMORY,
-  inject,
-  probeIdentity,
-  type ByteOrder,
-  type DmaMapping,
-  type DmaPath,
-  type GuestMemory,
-  type MappingRequest,
-  type NegotiationRule,
-  type Platform,
-  type PlatformTraits,
-} from '@virtio-platform/core';
+import { GUEST_MEMORY, inject, type MappingRequest, type Platform } from '@virtio-platform/core';
+import { DirectDmaMapping, probeIdentity, type DmaMapping, type DmaPath } from '@virtio-platform/core/dma';
+import type { GuestMemory } from '@virtio-platform/core/memory';
+import type { NegotiationRule, PlatformTraits } from '@virtio-platform/core/negotiation';
+import type { ByteOrder } from '@virtio-platform/core/queue';
 import { injectable } from 'tsyringe';
 import { VFIO_CONTAINER, wrongContainer, type VfioContainer } from './container/vfio-container.ts';
 import { noiommuRules } from './noiommu-rules.ts';

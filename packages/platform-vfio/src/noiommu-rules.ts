@@ -1,4 +1,4 @@
-import type { NegotiationRule } from '@virtio-platform/core';
+import type { NegotiationRule } from '@virtio-platform/core/negotiation';
 import { errnoName } from './container/errno.ts';
 import type { NoiommuContainer } from './container/noiommu-container.ts';
 

@@ -1,4 +1,4 @@
-import { formatByteSize, PAGE_SIZE } from '@virtio-platform/core';
+import { formatByteSize, PAGE_SIZE } from '@virtio-platform/core/memory';
 import { z } from 'zod';
 import { byteSize } from './byte-size.ts';
 import { CONTAINER_TYPES, type ContainerType } from './container/vfio-container.ts';

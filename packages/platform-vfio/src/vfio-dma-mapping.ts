@@ -1,17 +1,17 @@
+import { DmaError } from '@virtio-platform/core';
 import {
   DMA_NO_SPACE,
   DMA_TOO_LARGE,
   DMA_UNREACHABLE,
   DmaDirection,
-  DmaError,
   MappingTable,
   type DmaLimits,
   type DmaMapping,
   type DmaPath,
   type DmaRegion,
   type DmaStatistics,
-  type GuestMemory,
-} from '@virtio-platform/core';
+} from '@virtio-platform/core/dma';
+import type { GuestMemory } from '@virtio-platform/core/memory';
 import { ENOMEM, ENOSPC } from './container/errno.ts';
 import { iovaOffset } from './iova/iova-offset.ts';
 import type { IovaSpace, MappingSlots } from './iova/iova-space.ts';

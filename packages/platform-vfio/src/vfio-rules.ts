@@ -1,4 +1,5 @@
-import { VIRTIO_F_ACCESS_PLATFORM, type NegotiationRule } from '@virtio-platform/core';
+import { VIRTIO_F_ACCESS_PLATFORM } from '@virtio-platform/core/features';
+import type { NegotiationRule } from '@virtio-platform/core/negotiation';
 
 /**
  * Who gets a device through VFIO, whatever the profile says the driver is. The core refuses the same devices to a driver that

@@ -1,17 +1,13 @@
+import { GUEST_MEMORY, PLATFORM, type Platform } from '@virtio-platform/core';
+import { PHYSICAL_ADDRESS_SPACE } from '@virtio-platform/core/address-space';
+import { FeatureSet, VIRTIO_F_ACCESS_PLATFORM, VIRTIO_F_VERSION_1 } from '@virtio-platform/core/features';
+import { GuestMemory } from '@virtio-platform/core/memory';
 import {
   DEFAULT_POLICY,
-  FeatureSet,
-  GUEST_MEMORY,
-  GuestMemory,
   negotiate,
-  PHYSICAL_ADDRESS_SPACE,
-  PLATFORM,
-  VIRTIO_F_ACCESS_PLATFORM,
-  VIRTIO_F_VERSION_1,
   type DriverPrivilege,
   type NegotiationResult,
-  type Platform,
-} from '@virtio-platform/core';
+} from '@virtio-platform/core/negotiation';
 import { container as root } from 'tsyringe';
 import { describe, expect, it } from 'vitest';
 import vfio, {

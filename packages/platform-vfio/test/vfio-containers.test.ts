@@ -1,11 +1,5 @@
-import {
-  DMA_NO_SPACE,
-  DMA_UNREACHABLE,
-  DmaDirection,
-  GuestMemory,
-  PAGE_SIZE,
-  type DmaMapping,
-} from '@virtio-platform/core';
+import { DMA_NO_SPACE, DMA_UNREACHABLE, DmaDirection, type DmaMapping } from '@virtio-platform/core/dma';
+import { GuestMemory, PAGE_SIZE } from '@virtio-platform/core/memory';
 import { describe, expect, it } from 'vitest';
 import {
   EBUSY,

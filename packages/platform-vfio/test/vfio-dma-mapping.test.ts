@@ -1,11 +1,5 @@
-import {
-  DMA_NO_SPACE,
-  DMA_TOO_LARGE,
-  DMA_UNREACHABLE,
-  DmaDirection,
-  PAGE_SIZE,
-  type DmaMapping,
-} from '@virtio-platform/core';
+import { DMA_NO_SPACE, DMA_TOO_LARGE, DMA_UNREACHABLE, DmaDirection, type DmaMapping } from '@virtio-platform/core/dma';
+import { PAGE_SIZE } from '@virtio-platform/core/memory';
 import { describe, expect, it } from 'vitest';
 import { EINVAL, ENOMEM, type Type1Container, type VfioOptionsInput } from '@virtio-platform/platform-vfio';
 import { startProcess, type UserProcess } from './user-process.ts';

@@ -1,11 +1,5 @@
-import {
-  DMA_NO_SPACE,
-  DmaDirection,
-  ScatterList,
-  SplitVirtqueue,
-  UsedBatch,
-  type DmaMapping,
-} from '@virtio-platform/core';
+import { DMA_NO_SPACE, DmaDirection, type DmaMapping } from '@virtio-platform/core/dma';
+import { ScatterList, SplitVirtqueue, UsedBatch } from '@virtio-platform/core/queue';
 import { describe, expect, it } from 'vitest';
 import type { VfioOptionsInput } from '@virtio-platform/platform-vfio';
 import { EchoDevice } from '@virtio-platform/conformance';

@@ -1,13 +1,15 @@
 import {
-  DRIVER_PRIVILEGES,
   EXPERIMENTAL_BITS,
   FeatureSet,
-  negotiate,
   VIRTIO_F_ACCESS_PLATFORM,
   VIRTIO_F_VERSION_1,
+} from '@virtio-platform/core/features';
+import {
+  DRIVER_PRIVILEGES,
+  negotiate,
   type DriverPrivilege,
   type NegotiationResult,
-} from '@virtio-platform/core';
+} from '@virtio-platform/core/negotiation';
 import { describe, expect, it } from 'vitest';
 import { startProcess } from './user-process.ts';
 

@@ -1,4 +1,5 @@
-import { featureBit, PAGE_SIZE } from '@virtio-platform/core';
+import { featureBit } from '@virtio-platform/core/features';
+import { PAGE_SIZE } from '@virtio-platform/core/memory';
 import { DEVICE_SETTINGS, DEVICE_WORKLOADS, REPEATABLE_TYPES, type DeviceType } from './device-types.ts';
 import { DEFAULT_CAPACITY } from './device-section.ts';
 import type { Interruption } from './profile.ts';

@@ -1,4 +1,4 @@
-import { featureBit, featureName, featureNames, type ExperimentalBits } from '@virtio-platform/core';
+import { featureBit, featureName, featureNames, type ExperimentalBits } from '@virtio-platform/core/features';
 import type { DeviceSection, WorkloadSection } from './profile.ts';
 
 export type DeviceType = DeviceSection['type'];

@@ -1,4 +1,4 @@
-import { FeatureSet, type ExperimentalBits } from '@virtio-platform/core';
+import { FeatureSet, type ExperimentalBits } from '@virtio-platform/core/features';
 import { featureBits } from './device-types.ts';
 import type { DriverSection } from './profile.ts';
 import type { CheckedProfile } from './profile-schema.ts';

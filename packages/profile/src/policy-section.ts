@@ -1,4 +1,4 @@
-import { DEFAULT_POLICY, type NegotiationPolicy } from '@virtio-platform/core';
+import { DEFAULT_POLICY, type NegotiationPolicy } from '@virtio-platform/core/negotiation';
 import { z } from 'zod';
 
 type PolicySwitch = Exclude<keyof NegotiationPolicy, 'bits'>;

@@ -1,12 +1,7 @@
-import {
-  DMA_PATHS,
-  DRIVER_PRIVILEGES,
-  featureName,
-  PAGE_SIZE,
-  VIRTIO_F_ACCESS_PLATFORM,
-  type DmaPath,
-  type DriverPrivilege,
-} from '@virtio-platform/core';
+import { DMA_PATHS, type DmaPath } from '@virtio-platform/core/dma';
+import { featureName, VIRTIO_F_ACCESS_PLATFORM } from '@virtio-platform/core/features';
+import { PAGE_SIZE } from '@virtio-platform/core/memory';
+import { DRIVER_PRIVILEGES, type DriverPrivilege } from '@virtio-platform/core/negotiation';
 import { z } from 'zod';
 import { DEVICE_TYPES, FEATURE_NAMES, knownFeature, type DeviceType } from './device-types.ts';
 import { POLICY_SECTION, type CheckedPolicy } from './policy-section.ts';

@@ -1,4 +1,7 @@
-import type { DmaPath, DriverPrivilege, FailureSchedule, FeatureSet, NegotiationPolicy } from '@virtio-platform/core';
+import type { DmaPath } from '@virtio-platform/core/dma';
+import type { FailureSchedule } from '@virtio-platform/core/failure';
+import type { FeatureSet } from '@virtio-platform/core/features';
+import type { DriverPrivilege, NegotiationPolicy } from '@virtio-platform/core/negotiation';
 
 /** Where something stands in a profile: file as given, line and column from 1. */
 export interface SourceLocation {

@@ -1,4 +1,5 @@
-import { CodedError, FaultLog, GUEST_MEMORY, MACHINE, PLATFORM } from '@virtio-platform/core';
+import { CodedError, GUEST_MEMORY, MACHINE, PLATFORM } from '@virtio-platform/core';
+import { FaultLog } from '@virtio-platform/core/address-space';
 import { container, type InjectionToken } from 'tsyringe';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { composeRun, type ComposedRun } from '../src/compose.ts';

@@ -1,4 +1,5 @@
-import { DEFAULT_POLICY, FeatureSet, VIRTIO_F_ACCESS_PLATFORM, VIRTIO_F_VERSION_1 } from '@virtio-platform/core';
+import { FeatureSet, VIRTIO_F_ACCESS_PLATFORM, VIRTIO_F_VERSION_1 } from '@virtio-platform/core/features';
+import { DEFAULT_POLICY } from '@virtio-platform/core/negotiation';
 import { describe, expect, it } from 'vitest';
 import { checkProfile, loadProfile } from '../src/load-profile.ts';
 import { profileText, type ProfileLines } from './support/profile-text.ts';

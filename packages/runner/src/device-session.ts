@@ -1,15 +1,9 @@
+import { DeviceError, isCodedError } from '@virtio-platform/core';
+import { failDevice, initializeDevice, resetDevice, startDevice, type Transport } from '@virtio-platform/core/device';
+import { DirectDmaMapping, type DmaMapping, type DmaRegion, type DmaStatistics } from '@virtio-platform/core/dma';
+import { FailingDmaMapping, FailurePlan, type DmaFailures } from '@virtio-platform/core/failure';
 import {
-  DeviceError,
-  DirectDmaMapping,
-  FailingDmaMapping,
-  failDevice,
-  FailurePlan,
   FeatureSet,
-  initializeDevice,
-  isCodedError,
-  resetDevice,
-  openVirtqueue,
-  startDevice,
   VIRTIO_F_ACCESS_PLATFORM,
   VIRTIO_F_ANY_LAYOUT,
   VIRTIO_F_IN_ORDER,
@@ -22,16 +16,10 @@ import {
   VIRTIO_F_VERSION_1,
   VIRTIO_RING_F_EVENT_IDX,
   VIRTIO_RING_F_INDIRECT_DESC,
-  type ByteOrder,
-  type DmaFailures,
-  type DmaMapping,
-  type DmaRegion,
-  type DmaSanitizer,
-  type DmaStatistics,
-  type NegotiationResult,
-  type QueueLayout,
-  type Transport,
-} from '@virtio-platform/core';
+} from '@virtio-platform/core/features';
+import type { NegotiationResult } from '@virtio-platform/core/negotiation';
+import { openVirtqueue, type ByteOrder, type QueueLayout } from '@virtio-platform/core/queue';
+import type { DmaSanitizer } from '@virtio-platform/core/sanitizer';
 import type { DriverQueue } from '@virtio-platform/devices';
 import type { ComposedRun, Profile } from '@virtio-platform/profile';
 import type { DriverHalf, DriverType } from './driver-half.ts';

@@ -1,4 +1,7 @@
-import type { ByteOrder, FeatureSet, GuestMemory, Transport, UsedLengthPolicy } from '@virtio-platform/core';
+import type { Transport } from '@virtio-platform/core/device';
+import type { FeatureSet } from '@virtio-platform/core/features';
+import type { GuestMemory } from '@virtio-platform/core/memory';
+import type { ByteOrder, UsedLengthPolicy } from '@virtio-platform/core/queue';
 import type { DriverQueue } from '@virtio-platform/devices';
 import type { Profile } from '@virtio-platform/profile';
 import type { WorkloadReport } from './report.ts';

@@ -1,4 +1,5 @@
-import { VIRTIO_F_ACCESS_PLATFORM, type NegotiationResult, type PlatformTraits } from '@virtio-platform/core';
+import { VIRTIO_F_ACCESS_PLATFORM } from '@virtio-platform/core/features';
+import type { NegotiationResult, PlatformTraits } from '@virtio-platform/core/negotiation';
 import { composeRun, type Profile } from '@virtio-platform/profile';
 import { DeviceSession } from './device-session.ts';
 

@@ -1,10 +1,6 @@
-import {
-  confirmFeatures,
-  greetDevice,
-  type FeatureSet,
-  type NegotiationResult,
-  type Transport,
-} from '@virtio-platform/core';
+import { confirmFeatures, greetDevice, type Transport } from '@virtio-platform/core/device';
+import type { FeatureSet } from '@virtio-platform/core/features';
+import type { NegotiationResult } from '@virtio-platform/core/negotiation';
 
 const RULE = 'hostile-driver-keeps-no-rules';
 const SOURCE =

@@ -1,13 +1,6 @@
-import {
-  DeviceError,
-  featureName,
-  resetQueue,
-  resumeDevice,
-  suspendDevice,
-  VIRTIO_F_RING_RESET,
-  VIRTIO_F_SUSPEND,
-  type FeatureSet,
-} from '@virtio-platform/core';
+import { DeviceError } from '@virtio-platform/core';
+import { resetQueue, resumeDevice, suspendDevice } from '@virtio-platform/core/device';
+import { featureName, VIRTIO_F_RING_RESET, VIRTIO_F_SUSPEND, type FeatureSet } from '@virtio-platform/core/features';
 import type { Interruption, Profile } from '@virtio-platform/profile';
 import type { DriverContext } from './driver-half.ts';
 

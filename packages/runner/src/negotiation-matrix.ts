@@ -1,11 +1,5 @@
-import {
-  featureBit,
-  FeatureSet,
-  negotiate,
-  transportCarries,
-  type NegotiationResult,
-  type Refusal,
-} from '@virtio-platform/core';
+import { featureBit, FeatureSet, transportCarries } from '@virtio-platform/core/features';
+import { negotiate, type NegotiationResult, type Refusal } from '@virtio-platform/core/negotiation';
 import { composeRun, type ComposedRun, type Offer, type Profile } from '@virtio-platform/profile';
 import { supportedFeatures } from './device-session.ts';
 import { DRIVER_TYPES } from './drivers/driver-types.ts';

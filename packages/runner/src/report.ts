@@ -1,4 +1,4 @@
-import type { RequiredChange } from '@virtio-platform/core';
+import type { RequiredChange } from '@virtio-platform/core/negotiation';
 
 /** What one run showed; the object that `run --json` prints. Stable: fields are added, never changed. */
 export interface RunReport {

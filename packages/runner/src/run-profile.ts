@@ -1,4 +1,6 @@
-import { FaultLog, isCodedError, type DeviceFault, type NegotiationResult, type Refusal } from '@virtio-platform/core';
+import { isCodedError } from '@virtio-platform/core';
+import { FaultLog, type DeviceFault } from '@virtio-platform/core/address-space';
+import type { NegotiationResult, Refusal } from '@virtio-platform/core/negotiation';
 import { composeRun, type ComposedRun, type Profile } from '@virtio-platform/profile';
 import { compareExpectation } from './compare-expectation.ts';
 import { DeviceSession } from './device-session.ts';

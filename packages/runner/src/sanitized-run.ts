@@ -1,4 +1,6 @@
-import { DmaSanitizer, type DeviceAddressSpace, type DmaFinding, type GuestMemory } from '@virtio-platform/core';
+import type { DeviceAddressSpace } from '@virtio-platform/core/address-space';
+import type { GuestMemory } from '@virtio-platform/core/memory';
+import { DmaSanitizer, type DmaFinding } from '@virtio-platform/core/sanitizer';
 import type { Profile } from '@virtio-platform/profile';
 import type { FindingReport, RunReport } from './report.ts';
 

@@ -1,5 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
-import { checkDevice, DeviceError, type Virtqueue } from '@virtio-platform/core';
+import { DeviceError } from '@virtio-platform/core';
+import { checkDevice } from '@virtio-platform/core/device';
+import type { Virtqueue } from '@virtio-platform/core/queue';
 import type { DriverContext } from './driver-half.ts';
 
 /** How long a workload runs before it lets timers and signals through. */

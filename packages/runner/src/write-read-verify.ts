@@ -1,4 +1,6 @@
-import { DeviceError, type Transport, type Virtqueue } from '@virtio-platform/core';
+import { DeviceError } from '@virtio-platform/core';
+import type { Transport } from '@virtio-platform/core/device';
+import type { Virtqueue } from '@virtio-platform/core/queue';
 import { VIRTIO_BLK_T_IN, VIRTIO_BLK_T_OUT, SECTOR_SIZE, type BlockDriver } from '@virtio-platform/devices';
 import { fillPattern, matchesPattern } from './block-pattern.ts';
 import type { DriverContext, DriverHalf } from './driver-half.ts';

@@ -1,13 +1,9 @@
-import {
-  DEFAULT_POLICY,
-  DmaError,
-  FeatureSet,
-  GuestMemory,
-  FaultLog,
-  VIRTIO_F_RING_PACKED,
-  VIRTIO_F_VERSION_1,
-  type DeviceInterface,
-} from '@virtio-platform/core';
+import { DmaError } from '@virtio-platform/core';
+import { FaultLog } from '@virtio-platform/core/address-space';
+import type { DeviceInterface } from '@virtio-platform/core/device';
+import { FeatureSet, VIRTIO_F_RING_PACKED, VIRTIO_F_VERSION_1 } from '@virtio-platform/core/features';
+import { GuestMemory } from '@virtio-platform/core/memory';
+import { DEFAULT_POLICY } from '@virtio-platform/core/negotiation';
 import type { ComposedRun } from '@virtio-platform/profile';
 import { DeviceSession } from '@virtio-platform/runner';
 import { afterEach, describe, expect, it, vi } from 'vitest';

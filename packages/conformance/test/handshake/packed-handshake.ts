@@ -12,7 +12,7 @@ import {
   slotOf,
   usedFlags,
   VIRTQ_DESC_F_NEXT,
-} from '@virtio-platform/core';
+} from '@virtio-platform/core/queue';
 import { load, store, type Access, type Operation } from './agent-system.ts';
 import { enable, show, type HandshakeFault } from './handshake.ts';
 import type { DeviceEnd, DriverEnd } from './programs.ts';

@@ -1,4 +1,4 @@
-import type { QueueLayout } from '@virtio-platform/core';
+import type { QueueLayout } from '@virtio-platform/core/queue';
 import { vi } from 'vitest';
 import type { Operation } from './agent-system.ts';
 import type { RingPair } from './ring-ends.ts';

@@ -1,17 +1,16 @@
+import { FaultLog, PHYSICAL_ADDRESS_SPACE } from '@virtio-platform/core/address-space';
+import { DirectDmaMapping } from '@virtio-platform/core/dma';
+import { GuestMemory } from '@virtio-platform/core/memory';
 import {
   DescriptorChain,
-  DirectDmaMapping,
-  FaultLog,
-  GuestMemory,
   openDeviceQueue,
   openVirtqueue,
-  PHYSICAL_ADDRESS_SPACE,
   ScatterList,
   UsedBatch,
   type DeviceQueue,
   type QueueLayout,
   type Virtqueue,
-} from '@virtio-platform/core';
+} from '@virtio-platform/core/queue';
 import { call, type Operation } from './agent-system.ts';
 import type { HandshakeFault } from './handshake.ts';
 import type { DeviceEnd, DriverEnd } from './programs.ts';

@@ -1,4 +1,4 @@
-import { needsNotification, VIRTQ_AVAIL_F_NO_INTERRUPT, VIRTQ_USED_F_NO_NOTIFY } from '@virtio-platform/core';
+import { needsNotification, VIRTQ_AVAIL_F_NO_INTERRUPT, VIRTQ_USED_F_NO_NOTIFY } from '@virtio-platform/core/queue';
 import { load, store, type Operation } from './agent-system.ts';
 import { enable, show, type HandshakeFault } from './handshake.ts';
 import type { DeviceEnd, DriverEnd } from './programs.ts';

@@ -37,6 +37,11 @@ export interface PlatformPlugin<Options = unknown> {
   readonly name: string;
   readonly apiVersion: number;
   readonly options: OptionsSchema<Options>;
+  /**
+   * Options that the release before this one named otherwise: old name to new name, dotted below a section (`iotlb.tell`). A profile
+   * with an old name is read as if it had the new one, with a warning.
+   */
+  readonly renamedOptions?: Readonly<Record<string, string>>;
   /** What a machine has to provide. */
   readonly needs: readonly FacilityToken[];
   /** Binds {@link PLATFORM}. The container already has GUEST_MEMORY and the facilities. No I/O here. */
@@ -51,6 +56,11 @@ export interface MachinePlugin<Options = unknown> {
   readonly name: string;
   readonly apiVersion: number;
   readonly options: OptionsSchema<Options>;
+  /**
+   * Options that the release before this one named otherwise: old name to new name, dotted below a section (`iotlb.tell`). A profile
+   * with an old name is read as if it had the new one, with a warning.
+   */
+  readonly renamedOptions?: Readonly<Record<string, string>>;
   /** The facilities of its own, or `simulated` when it takes them from the platform's `simulate`. */
   readonly provides: readonly FacilityToken[] | 'simulated';
   /** What is missing on this computer to boot it with these options, with what to install; empty when nothing is. */

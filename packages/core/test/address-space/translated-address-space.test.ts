@@ -1,14 +1,13 @@
 import {
   FaultLog,
-  GuestMemory,
-  PAGE_SIZE,
   PHYSICAL_ADDRESS_SPACE,
   TranslatedAddressSpace,
   type AddressTranslation,
   type DeviceAccess,
   type DeviceAddressSpace,
   type FaultCause,
-} from '@virtio-platform/core';
+} from '@virtio-platform/core/address-space';
+import { GuestMemory, PAGE_SIZE } from '@virtio-platform/core/memory';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 

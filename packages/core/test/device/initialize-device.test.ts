@@ -2,19 +2,21 @@ import {
   checkDevice,
   DeviceStatus,
   failDevice,
-  FeatureSet,
   initializeDevice,
   resetDevice,
   startDevice,
   statusNames,
+  type InitializationOptions,
+} from '@virtio-platform/core/device';
+import {
+  FeatureSet,
   VIRTIO_BLK_F_CONFIG_WCE,
   VIRTIO_BLK_F_FLUSH,
   VIRTIO_F_ACCESS_PLATFORM,
   VIRTIO_F_RING_PACKED,
   VIRTIO_F_VERSION_1,
   VIRTIO_RING_F_EVENT_IDX,
-  type InitializationOptions,
-} from '@virtio-platform/core';
+} from '@virtio-platform/core/features';
 import { describe, expect, it } from 'vitest';
 import { RegisterTransport } from '../register-transport.ts';
 

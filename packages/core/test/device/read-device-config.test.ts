@@ -1,4 +1,5 @@
-import { FeatureSet, readDeviceConfig } from '@virtio-platform/core';
+import { readDeviceConfig } from '@virtio-platform/core/device';
+import { FeatureSet } from '@virtio-platform/core/features';
 import { describe, expect, it } from 'vitest';
 import { RegisterTransport } from '../register-transport.ts';
 

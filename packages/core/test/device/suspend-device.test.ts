@@ -1,13 +1,5 @@
-import {
-  DeviceStatus,
-  FeatureSet,
-  resetQueue,
-  resumeDevice,
-  suspendDevice,
-  VIRTIO_F_RING_RESET,
-  VIRTIO_F_SUSPEND,
-  VIRTIO_F_VERSION_1,
-} from '@virtio-platform/core';
+import { DeviceStatus, resetQueue, resumeDevice, suspendDevice } from '@virtio-platform/core/device';
+import { FeatureSet, VIRTIO_F_RING_RESET, VIRTIO_F_SUSPEND, VIRTIO_F_VERSION_1 } from '@virtio-platform/core/features';
 import { describe, expect, it } from 'vitest';
 import { RegisterTransport } from '../register-transport.ts';
 

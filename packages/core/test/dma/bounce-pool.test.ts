@@ -1,4 +1,4 @@
-import { BOUNCE_SEGMENT_SLOTS, BOUNCE_SLOT_SIZE, BouncePool } from '@virtio-platform/core';
+import { BOUNCE_SEGMENT_SLOTS, BOUNCE_SLOT_SIZE, BouncePool } from '@virtio-platform/core/dma';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 

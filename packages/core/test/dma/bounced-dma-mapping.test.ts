@@ -6,10 +6,9 @@ import {
   DMA_NO_SPACE,
   DMA_TOO_LARGE,
   DmaDirection,
-  GuestMemory,
-  PAGE_SIZE,
   type DmaRegion,
-} from '@virtio-platform/core';
+} from '@virtio-platform/core/dma';
+import { GuestMemory, PAGE_SIZE } from '@virtio-platform/core/memory';
 import { describe, expect, it } from 'vitest';
 
 const { Bidirectional, FromDevice, ToDevice } = DmaDirection;

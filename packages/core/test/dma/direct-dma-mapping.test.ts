@@ -1,11 +1,5 @@
-import {
-  DirectDmaMapping,
-  DMA_UNREACHABLE,
-  DmaDirection,
-  GuestMemory,
-  PAGE_SIZE,
-  probeIdentity,
-} from '@virtio-platform/core';
+import { DirectDmaMapping, DMA_UNREACHABLE, DmaDirection, probeIdentity } from '@virtio-platform/core/dma';
+import { GuestMemory, PAGE_SIZE } from '@virtio-platform/core/memory';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 

@@ -1,4 +1,4 @@
-import { DmaDirection, MappingTable } from '@virtio-platform/core';
+import { DmaDirection, MappingTable } from '@virtio-platform/core/dma';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 

@@ -1,12 +1,6 @@
-import {
-  DirectDmaMapping,
-  DMA_NO_SPACE,
-  DmaDirection,
-  FailingDmaMapping,
-  FailurePlan,
-  GuestMemory,
-  type DmaFailures,
-} from '@virtio-platform/core';
+import { DirectDmaMapping, DMA_NO_SPACE, DmaDirection } from '@virtio-platform/core/dma';
+import { FailingDmaMapping, FailurePlan, type DmaFailures } from '@virtio-platform/core/failure';
+import { GuestMemory } from '@virtio-platform/core/memory';
 import { describe, expect, it } from 'vitest';
 
 function open(failures: Partial<DmaFailures>, addressBits = 64): FailingDmaMapping {

@@ -1,4 +1,4 @@
-import { FailurePlan } from '@virtio-platform/core';
+import { FailurePlan } from '@virtio-platform/core/failure';
 import { describe, expect, it } from 'vitest';
 
 function failuresOf(plan: FailurePlan, times: number): number[] {

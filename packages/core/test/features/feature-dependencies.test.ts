@@ -17,7 +17,7 @@ import {
   VIRTIO_NET_F_HOST_TSO4,
   VIRTIO_NET_F_HOST_TSO6,
   VIRTIO_NET_F_MQ,
-} from '@virtio-platform/core';
+} from '@virtio-platform/core/features';
 import { describe, expect, it } from 'vitest';
 
 describe('unmetDependency', () => {

@@ -1,4 +1,4 @@
-import { DEVICE_TYPES, featureBit, featureName, featureNames } from '@virtio-platform/core';
+import { DEVICE_TYPES, featureBit, featureName, featureNames } from '@virtio-platform/core/features';
 import { describe, expect, it } from 'vitest';
 
 describe('feature names', () => {

@@ -1,4 +1,4 @@
-import { FeatureSet, VIRTIO_BLK_F_FLUSH, VIRTIO_F_VERSION_1 } from '@virtio-platform/core';
+import { FeatureSet, VIRTIO_BLK_F_FLUSH, VIRTIO_F_VERSION_1 } from '@virtio-platform/core/features';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 

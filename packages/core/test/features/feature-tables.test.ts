@@ -15,7 +15,7 @@ import {
   VIRTIO_F_RING_RESET,
   VIRTIO_F_SR_IOV,
   VIRTIO_F_VERSION_1,
-} from '@virtio-platform/core';
+} from '@virtio-platform/core/features';
 import { describe, expect, it } from 'vitest';
 
 describe('the ranges of feature bits', () => {

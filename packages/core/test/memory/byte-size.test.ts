@@ -1,4 +1,4 @@
-import { formatByteSize, parseByteSize } from '@virtio-platform/core';
+import { formatByteSize, parseByteSize } from '@virtio-platform/core/memory';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 

@@ -1,4 +1,4 @@
-import { GuestMemory, PAGE_SIZE } from '@virtio-platform/core';
+import { GuestMemory, PAGE_SIZE } from '@virtio-platform/core/memory';
 import { describe, expect, it } from 'vitest';
 
 describe('GuestMemory', () => {

@@ -1,4 +1,4 @@
-import { RangeAllocator } from '@virtio-platform/core';
+import { RangeAllocator } from '@virtio-platform/core/memory';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 

@@ -1,14 +1,13 @@
+import { EXPERIMENTAL_BITS, FeatureSet } from '@virtio-platform/core/features';
 import {
   CLOSED_STAGES,
   DEFAULT_POLICY,
-  EXPERIMENTAL_BITS,
-  FeatureSet,
   NEGOTIATION_STAGES,
   type NegotiationInput,
   type NegotiationPolicy,
   type NegotiationRule,
   type PlatformTraits,
-} from '@virtio-platform/core';
+} from '@virtio-platform/core/negotiation';
 import * as fc from 'fast-check';
 
 export const MODERN: FeatureSet = new FeatureSet((1n << 128n) - 1n);

@@ -1,20 +1,22 @@
 import {
-  CLOSED_STAGES,
-  CORE_RULES,
   EXPERIMENTAL_BITS,
   FeatureSet,
-  negotiate,
-  NEGOTIATION_STAGES,
   VIRTIO_BLK_F_CONFIG_WCE,
   VIRTIO_BLK_F_FLUSH,
   VIRTIO_F_ACCESS_PLATFORM,
   VIRTIO_F_RING_PACKED,
   VIRTIO_F_VERSION_1,
   VIRTIO_RING_F_EVENT_IDX,
+} from '@virtio-platform/core/features';
+import {
+  CLOSED_STAGES,
+  CORE_RULES,
+  negotiate,
+  NEGOTIATION_STAGES,
   type NegotiationInput,
   type NegotiationRule,
   type PlatformTraits,
-} from '@virtio-platform/core';
+} from '@virtio-platform/core/negotiation';
 import { describe, expect, it } from 'vitest';
 
 const { noTranslation: NT, identityAddress: IDA } = EXPERIMENTAL_BITS;

@@ -1,18 +1,19 @@
+import { DeviceStatus, initializeDevice } from '@virtio-platform/core/device';
 import {
-  DeviceStatus,
   featureDependencies,
   FeatureSet,
   featureRange,
-  initializeDevice,
   isContradictory,
   meetsDependency,
-  negotiate,
   VIRTIO_F_ACCESS_PLATFORM,
   VIRTIO_F_VERSION_1,
+} from '@virtio-platform/core/features';
+import {
+  negotiate,
   type NegotiationInput,
   type NegotiationResult,
   type NegotiationRule,
-} from '@virtio-platform/core';
+} from '@virtio-platform/core/negotiation';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { RegisterTransport } from '../register-transport.ts';

@@ -1,4 +1,6 @@
-import { BorrowedRing, FaultLog, GuestMemory, PHYSICAL_ADDRESS_SPACE } from '@virtio-platform/core';
+import { FaultLog, PHYSICAL_ADDRESS_SPACE } from '@virtio-platform/core/address-space';
+import { GuestMemory } from '@virtio-platform/core/memory';
+import { BorrowedRing } from '@virtio-platform/core/queue';
 import { describe, expect, it } from 'vitest';
 
 describe('BorrowedRing', () => {

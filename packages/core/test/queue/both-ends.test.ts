@@ -1,18 +1,17 @@
+import { FaultLog, PHYSICAL_ADDRESS_SPACE } from '@virtio-platform/core/address-space';
+import { DirectDmaMapping } from '@virtio-platform/core/dma';
+import { GuestMemory } from '@virtio-platform/core/memory';
 import {
   DescriptorChain,
-  DirectDmaMapping,
-  FaultLog,
-  GuestMemory,
   openDeviceQueue,
   openVirtqueue,
-  PHYSICAL_ADDRESS_SPACE,
   QUEUE_FULL,
   ScatterList,
   UsedBatch,
   type DeviceQueue,
   type QueueLayout,
   type Virtqueue,
-} from '@virtio-platform/core';
+} from '@virtio-platform/core/queue';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 

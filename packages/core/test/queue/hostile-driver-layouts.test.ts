@@ -1,17 +1,18 @@
 import {
   FaultLog,
-  GuestMemory,
+  TranslatedAddressSpace,
+  type AddressTranslation,
+  type DeviceAccess,
+} from '@virtio-platform/core/address-space';
+import { GuestMemory, PAGE_SIZE } from '@virtio-platform/core/memory';
+import {
   openDeviceQueue,
   packedNeedsNotification,
-  PAGE_SIZE,
-  TranslatedAddressSpace,
   VIRTQ_DESC_F_AVAIL,
   VIRTQ_DESC_F_INDIRECT,
   VIRTQ_DESC_F_NEXT,
   VIRTQ_DESC_F_WRITE,
-  type AddressTranslation,
-  type DeviceAccess,
-} from '@virtio-platform/core';
+} from '@virtio-platform/core/queue';
 import { describe, expect, it } from 'vitest';
 import { LayoutDriver } from './layout-driver.ts';
 

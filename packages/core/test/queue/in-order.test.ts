@@ -1,15 +1,14 @@
+import { FaultLog, PHYSICAL_ADDRESS_SPACE } from '@virtio-platform/core/address-space';
+import { DirectDmaMapping } from '@virtio-platform/core/dma';
+import { GuestMemory } from '@virtio-platform/core/memory';
 import {
   DescriptorChain,
-  DirectDmaMapping,
-  FaultLog,
   FIRST_POSITION,
-  GuestMemory,
   InFlightOrder,
   LittleEndianSplitRing,
   openDeviceQueue,
   openVirtqueue,
   PackedRing,
-  PHYSICAL_ADDRESS_SPACE,
   ScatterList,
   UsedBatch,
   usedFlags,
@@ -17,7 +16,7 @@ import {
   type DeviceQueue,
   type QueueLayout,
   type Virtqueue,
-} from '@virtio-platform/core';
+} from '@virtio-platform/core/queue';
 import { describe, expect, it } from 'vitest';
 
 const SIZE = 8;

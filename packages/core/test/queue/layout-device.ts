@@ -1,13 +1,12 @@
+import { FaultLog, PHYSICAL_ADDRESS_SPACE } from '@virtio-platform/core/address-space';
+import type { GuestMemory } from '@virtio-platform/core/memory';
 import {
   DescriptorChain,
-  FaultLog,
   openDeviceQueue,
-  PHYSICAL_ADDRESS_SPACE,
   type DeviceQueue,
-  type GuestMemory,
   type QueueAddresses,
   type QueueLayout,
-} from '@virtio-platform/core';
+} from '@virtio-platform/core/queue';
 
 export interface LayoutDeviceOptions {
   readonly eventIdx?: boolean;

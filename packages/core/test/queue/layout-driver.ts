@@ -1,25 +1,22 @@
+import { FaultLog, PHYSICAL_ADDRESS_SPACE, type DeviceAddressSpace } from '@virtio-platform/core/address-space';
+import { GuestMemory, PAGE_SIZE } from '@virtio-platform/core/memory';
 import {
   advance,
   availableFlags,
   DescriptorChain,
-  FaultLog,
   FIRST_POSITION,
-  GuestMemory,
   isUsed,
   openDescriptorTable,
   openDeviceQueue,
   openSplitRing,
   PackedRing,
   packedLayout,
-  PAGE_SIZE,
-  PHYSICAL_ADDRESS_SPACE,
   slotOf,
   splitLayout,
   VIRTQ_DESC_F_NEXT,
-  type DeviceAddressSpace,
   type DeviceQueue,
   type QueueLayout,
-} from '@virtio-platform/core';
+} from '@virtio-platform/core/queue';
 
 export interface LayoutDriverOptions {
   readonly size?: number;

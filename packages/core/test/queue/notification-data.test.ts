@@ -1,6 +1,6 @@
+import { DirectDmaMapping } from '@virtio-platform/core/dma';
+import { GuestMemory } from '@virtio-platform/core/memory';
 import {
-  DirectDmaMapping,
-  GuestMemory,
   notificationValue,
   notifiedIdentity,
   openVirtqueue,
@@ -8,7 +8,7 @@ import {
   UsedBatch,
   type QueueLayout,
   type Virtqueue,
-} from '@virtio-platform/core';
+} from '@virtio-platform/core/queue';
 import { describe, expect, it } from 'vitest';
 import { LayoutDevice } from './layout-device.ts';
 

@@ -1,4 +1,4 @@
-import { needsNotification } from '@virtio-platform/core';
+import { needsNotification } from '@virtio-platform/core/queue';
 import { describe, expect, it } from 'vitest';
 
 /** The rule of section 2.7.7.2 word by word: some index written since has the value that was asked for. */

@@ -1,14 +1,13 @@
+import { FaultLog, PHYSICAL_ADDRESS_SPACE } from '@virtio-platform/core/address-space';
+import { GuestMemory } from '@virtio-platform/core/memory';
 import {
   advance,
   availableFlags,
   DescriptorChain,
-  FaultLog,
   FIRST_POSITION,
-  GuestMemory,
   isUsed,
   PackedDeviceQueue,
   PackedRing,
-  PHYSICAL_ADDRESS_SPACE,
   RING_EVENT_FLAGS_DESC,
   slotOf,
   VIRTQ_DESC_F_AVAIL,
@@ -16,7 +15,7 @@ import {
   VIRTQ_DESC_F_NEXT,
   VIRTQ_DESC_F_USED,
   VIRTQ_DESC_F_WRITE,
-} from '@virtio-platform/core';
+} from '@virtio-platform/core/queue';
 import { describe, expect, it } from 'vitest';
 
 const DESCRIPTORS = 0x1000;

@@ -7,7 +7,7 @@ import {
   packedLayout,
   slotOf,
   usedFlags,
-} from '@virtio-platform/core';
+} from '@virtio-platform/core/queue';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 

@@ -1,9 +1,8 @@
+import { DirectDmaMapping, DMA_NO_SPACE } from '@virtio-platform/core/dma';
+import { GuestMemory } from '@virtio-platform/core/memory';
 import {
   advance,
-  DirectDmaMapping,
-  DMA_NO_SPACE,
   FIRST_POSITION,
-  GuestMemory,
   PackedRing,
   PackedVirtqueue,
   QUEUE_BROKEN,
@@ -18,7 +17,7 @@ import {
   VIRTQ_DESC_F_NEXT,
   VIRTQ_DESC_F_WRITE,
   type UsedLengthPolicy,
-} from '@virtio-platform/core';
+} from '@virtio-platform/core/queue';
 import { describe, expect, it } from 'vitest';
 
 const BUFFER = 0x8000;

@@ -1,16 +1,15 @@
+import { FaultLog, PHYSICAL_ADDRESS_SPACE } from '@virtio-platform/core/address-space';
+import { DirectDmaMapping } from '@virtio-platform/core/dma';
+import { GuestMemory } from '@virtio-platform/core/memory';
 import {
-  DirectDmaMapping,
-  FaultLog,
-  GuestMemory,
   openDeviceQueue,
   openVirtqueue,
   DescriptorChain,
-  PHYSICAL_ADDRESS_SPACE,
   restoreDeviceQueue,
   restoreVirtqueue,
   ScatterList,
   type QueueLayout,
-} from '@virtio-platform/core';
+} from '@virtio-platform/core/queue';
 import { describe, expect, it } from 'vitest';
 
 const unusable: unknown = expect.objectContaining({ code: 'ERR_QUEUE_STATE' });

@@ -1,17 +1,14 @@
+import { FaultLog, PHYSICAL_ADDRESS_SPACE, type DeviceAddressSpace } from '@virtio-platform/core/address-space';
+import { GuestMemory, PAGE_SIZE } from '@virtio-platform/core/memory';
 import {
-  FaultLog,
-  GuestMemory,
   openDescriptorTable,
   openSplitRing,
-  PAGE_SIZE,
-  PHYSICAL_ADDRESS_SPACE,
   SplitDeviceQueue,
   splitLayout,
   type ByteOrder,
   type DescriptorTable,
-  type DeviceAddressSpace,
   type SplitRing,
-} from '@virtio-platform/core';
+} from '@virtio-platform/core/queue';
 
 export interface RawDriverOptions {
   readonly size?: number;

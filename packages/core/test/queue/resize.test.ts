@@ -1,14 +1,13 @@
+import { DirectDmaMapping } from '@virtio-platform/core/dma';
+import { GuestMemory, PAGE_SIZE } from '@virtio-platform/core/memory';
 import {
-  DirectDmaMapping,
-  GuestMemory,
   openVirtqueue,
-  PAGE_SIZE,
   QUEUE_FULL,
   ScatterList,
   UsedBatch,
   type QueueLayout,
   type Virtqueue,
-} from '@virtio-platform/core';
+} from '@virtio-platform/core/queue';
 import { describe, expect, it } from 'vitest';
 import { LayoutDevice } from './layout-device.ts';
 

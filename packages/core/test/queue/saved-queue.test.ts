@@ -1,22 +1,20 @@
 import assert from 'node:assert/strict';
+import { FaultLog, PHYSICAL_ADDRESS_SPACE, type DeviceAddressSpace } from '@virtio-platform/core/address-space';
+import { DirectDmaMapping } from '@virtio-platform/core/dma';
+import { GuestMemory } from '@virtio-platform/core/memory';
 import {
   DescriptorChain,
-  DirectDmaMapping,
-  FaultLog,
-  GuestMemory,
   openDeviceQueue,
   openVirtqueue,
-  PHYSICAL_ADDRESS_SPACE,
   QUEUE_FULL,
   restoreDeviceQueue,
   restoreVirtqueue,
   ScatterList,
   UsedBatch,
-  type DeviceAddressSpace,
   type DeviceQueue,
   type QueueLayout,
   type Virtqueue,
-} from '@virtio-platform/core';
+} from '@virtio-platform/core/queue';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 

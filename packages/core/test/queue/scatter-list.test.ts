@@ -1,4 +1,6 @@
-import { DirectDmaMapping, DmaDirection, GuestMemory, PAGE_SIZE, ScatterList } from '@virtio-platform/core';
+import { DirectDmaMapping, DmaDirection } from '@virtio-platform/core/dma';
+import { GuestMemory, PAGE_SIZE } from '@virtio-platform/core/memory';
+import { ScatterList } from '@virtio-platform/core/queue';
 import { describe, expect, it } from 'vitest';
 
 describe('ScatterList', () => {

@@ -6,7 +6,7 @@ import {
   VIRTQ_DESC_F_NEXT as NEXT,
   VIRTQ_DESC_F_WRITE as WRITE,
   type BrokenCode,
-} from '@virtio-platform/core';
+} from '@virtio-platform/core/queue';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { RawDriver } from './raw-driver.ts';

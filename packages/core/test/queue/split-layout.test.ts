@@ -1,4 +1,4 @@
-import { LEGACY_QUEUE_ALIGN, splitLayout } from '@virtio-platform/core';
+import { LEGACY_QUEUE_ALIGN, splitLayout } from '@virtio-platform/core/queue';
 import { describe, expect, it } from 'vitest';
 
 const SIZES = Array.from({ length: 16 }, (_, shift) => 2 ** shift);

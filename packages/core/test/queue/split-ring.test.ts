@@ -1,4 +1,5 @@
-import { GuestMemory, openDescriptorTable, openSplitRing, PAGE_SIZE, swap16, swap32 } from '@virtio-platform/core';
+import { GuestMemory, PAGE_SIZE } from '@virtio-platform/core/memory';
+import { openDescriptorTable, openSplitRing, swap16, swap32 } from '@virtio-platform/core/queue';
 import { describe, expect, it } from 'vitest';
 
 const SIZE = 4;

@@ -1,18 +1,15 @@
+import { FaultLog, PHYSICAL_ADDRESS_SPACE } from '@virtio-platform/core/address-space';
+import { DirectDmaMapping, DmaDirection } from '@virtio-platform/core/dma';
+import { GuestMemory, PAGE_SIZE } from '@virtio-platform/core/memory';
 import {
   DescriptorChain,
-  DirectDmaMapping,
-  DmaDirection,
-  FaultLog,
-  GuestMemory,
-  PAGE_SIZE,
-  PHYSICAL_ADDRESS_SPACE,
   QUEUE_FULL,
   ScatterList,
   SplitDeviceQueue,
   SplitVirtqueue,
   UsedBatch,
   type SplitVirtqueueOptions,
-} from '@virtio-platform/core';
+} from '@virtio-platform/core/queue';
 import { describe, expect, it } from 'vitest';
 
 const OPTIONS: SplitVirtqueueOptions = {

@@ -1,4 +1,4 @@
-import { GuestMemory } from '@virtio-platform/core';
+import { GuestMemory } from '@virtio-platform/core/memory';
 import { describe, expect, it } from 'vitest';
 import { Canary } from '../../src/sanitizer/canary.ts';
 

@@ -1,4 +1,4 @@
-import { GuestMemory } from '@virtio-platform/core';
+import { GuestMemory } from '@virtio-platform/core/memory';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { UnusedMemory } from '../../src/sanitizer/unused-memory.ts';

@@ -1,5 +1,5 @@
 import { closeSync, constants, fstatSync, fsyncSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs';
-import { copyBytes } from '@virtio-platform/core';
+import { copyBytes } from '@virtio-platform/core/address-space';
 
 /** Where a block device keeps its bytes. Ranges were checked by its caller. */
 export interface BlockBacking {

@@ -1,14 +1,13 @@
+import { readDeviceConfig, type Transport } from '@virtio-platform/core/device';
 import {
-  readDeviceConfig,
   VIRTIO_BLK_F_BLK_SIZE,
   VIRTIO_BLK_F_MQ,
   VIRTIO_BLK_F_RO,
   VIRTIO_BLK_F_SEG_MAX,
   VIRTIO_BLK_F_SIZE_MAX,
-  type ByteOrder,
   type FeatureSet,
-  type Transport,
-} from '@virtio-platform/core';
+} from '@virtio-platform/core/features';
+import type { ByteOrder } from '@virtio-platform/core/queue';
 import { BLOCK_CONFIG, BLOCK_MAX_QUEUES, SECTOR_SIZE } from './layout.ts';
 
 /** What a block driver has to know of its device; fields without their feature have defaults. */

@@ -1,3 +1,4 @@
+import type { DeviceAddressSpace } from '@virtio-platform/core/address-space';
 import {
   FeatureSet,
   VIRTIO_BLK_F_BLK_SIZE,
@@ -7,10 +8,8 @@ import {
   VIRTIO_BLK_F_SEG_MAX,
   VIRTIO_F_ANY_LAYOUT,
   VIRTIO_F_VERSION_1,
-  type ByteOrder,
-  type DescriptorChain,
-  type DeviceAddressSpace,
-} from '@virtio-platform/core';
+} from '@virtio-platform/core/features';
+import type { ByteOrder, DescriptorChain } from '@virtio-platform/core/queue';
 import { readChain, writeChain } from '../chain-bytes.ts';
 import type { DeviceModel } from '../device-model.ts';
 import type { BlockBacking } from './backing.ts';

@@ -1,21 +1,15 @@
+import { CACHE_LINE_SIZE, DmaDirection, type DmaMapping, type DmaRegion } from '@virtio-platform/core/dma';
 import {
-  CACHE_LINE_SIZE,
-  DmaDirection,
   FeatureSet,
-  ScatterList,
-  UsedBatch,
   VIRTIO_BLK_F_BLK_SIZE,
   VIRTIO_BLK_F_FLUSH,
   VIRTIO_BLK_F_MQ,
   VIRTIO_BLK_F_RO,
   VIRTIO_BLK_F_SEG_MAX,
   VIRTIO_BLK_F_SIZE_MAX,
-  type ByteOrder,
-  type DmaMapping,
-  type DmaRegion,
-  type GuestMemory,
-  type Virtqueue,
-} from '@virtio-platform/core';
+} from '@virtio-platform/core/features';
+import type { GuestMemory } from '@virtio-platform/core/memory';
+import { ScatterList, UsedBatch, type ByteOrder, type Virtqueue } from '@virtio-platform/core/queue';
 import { openBufferArea, type BufferArea, type BufferMapping } from '../buffer-mapping.ts';
 import { checkQueueSize } from '../check-queue-size.ts';
 import type { BlockConfig } from './config.ts';

@@ -1,11 +1,6 @@
-import {
-  readDeviceConfig,
-  VIRTIO_CONSOLE_F_MULTIPORT,
-  VIRTIO_CONSOLE_F_SIZE,
-  type ByteOrder,
-  type FeatureSet,
-  type Transport,
-} from '@virtio-platform/core';
+import { readDeviceConfig, type Transport } from '@virtio-platform/core/device';
+import { VIRTIO_CONSOLE_F_MULTIPORT, VIRTIO_CONSOLE_F_SIZE, type FeatureSet } from '@virtio-platform/core/features';
+import type { ByteOrder } from '@virtio-platform/core/queue';
 import { CONSOLE_CONFIG, CONSOLE_MAX_PORTS } from './layout.ts';
 
 /** What a console driver has to know of its device; fields without their feature have defaults. */

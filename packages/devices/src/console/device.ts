@@ -1,12 +1,11 @@
+import type { DeviceAddressSpace } from '@virtio-platform/core/address-space';
 import {
   FeatureSet,
   VIRTIO_CONSOLE_F_EMERG_WRITE,
   VIRTIO_CONSOLE_F_MULTIPORT,
   VIRTIO_CONSOLE_F_SIZE,
-  type ByteOrder,
-  type DescriptorChain,
-  type DeviceAddressSpace,
-} from '@virtio-platform/core';
+} from '@virtio-platform/core/features';
+import type { ByteOrder, DescriptorChain } from '@virtio-platform/core/queue';
 import { readChain, writeChain } from '../chain-bytes.ts';
 import type { DeviceModel, DeviceQueues } from '../device-model.ts';
 import {

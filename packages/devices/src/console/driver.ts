@@ -3,10 +3,9 @@ import {
   VIRTIO_CONSOLE_F_EMERG_WRITE,
   VIRTIO_CONSOLE_F_MULTIPORT,
   VIRTIO_CONSOLE_F_SIZE,
-  type ByteOrder,
-  type GuestMemory,
-  type Virtqueue,
-} from '@virtio-platform/core';
+} from '@virtio-platform/core/features';
+import type { GuestMemory } from '@virtio-platform/core/memory';
+import type { ByteOrder, Virtqueue } from '@virtio-platform/core/queue';
 import type { BufferMapping } from '../buffer-mapping.ts';
 import type { DriverQueue } from '../driver-queue.ts';
 import type { MessageDriver, MessageLink } from '../message-link.ts';

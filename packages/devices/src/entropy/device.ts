@@ -1,4 +1,6 @@
-import { FeatureSet, type DescriptorChain, type DeviceAddressSpace } from '@virtio-platform/core';
+import type { DeviceAddressSpace } from '@virtio-platform/core/address-space';
+import { FeatureSet } from '@virtio-platform/core/features';
+import type { DescriptorChain } from '@virtio-platform/core/queue';
 import { writeChain } from '../chain-bytes.ts';
 import type { DeviceModel } from '../device-model.ts';
 import type { EntropySource } from './source.ts';

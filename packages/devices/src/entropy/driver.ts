@@ -1,4 +1,8 @@
-import { copyBytes, FeatureSet, type DmaMapping, type GuestMemory, type Virtqueue } from '@virtio-platform/core';
+import { copyBytes } from '@virtio-platform/core/address-space';
+import type { DmaMapping } from '@virtio-platform/core/dma';
+import { FeatureSet } from '@virtio-platform/core/features';
+import type { GuestMemory } from '@virtio-platform/core/memory';
+import type { Virtqueue } from '@virtio-platform/core/queue';
 import type { BufferMapping } from '../buffer-mapping.ts';
 import { BufferSlots, NO_BUFFER } from '../buffer-slots.ts';
 

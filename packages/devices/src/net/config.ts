@@ -1,13 +1,12 @@
+import { readDeviceConfig, type Transport } from '@virtio-platform/core/device';
 import {
-  readDeviceConfig,
   VIRTIO_NET_F_CTRL_VQ,
   VIRTIO_NET_F_MAC,
   VIRTIO_NET_F_MQ,
   VIRTIO_NET_F_STATUS,
-  type ByteOrder,
   type FeatureSet,
-  type Transport,
-} from '@virtio-platform/core';
+} from '@virtio-platform/core/features';
+import type { ByteOrder } from '@virtio-platform/core/queue';
 import { NET_CONFIG, NET_MAX_QUEUE_PAIRS, VIRTIO_NET_S_LINK_UP } from './layout.ts';
 
 /** What a network driver has to know of its device; fields without their feature have defaults. */

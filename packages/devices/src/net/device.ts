@@ -1,3 +1,4 @@
+import type { DeviceAddressSpace } from '@virtio-platform/core/address-space';
 import {
   FeatureSet,
   VIRTIO_F_VERSION_1,
@@ -6,10 +7,8 @@ import {
   VIRTIO_NET_F_MQ,
   VIRTIO_NET_F_MRG_RXBUF,
   VIRTIO_NET_F_STATUS,
-  type ByteOrder,
-  type DescriptorChain,
-  type DeviceAddressSpace,
-} from '@virtio-platform/core';
+} from '@virtio-platform/core/features';
+import type { ByteOrder, DescriptorChain } from '@virtio-platform/core/queue';
 import { readChain, writeChain } from '../chain-bytes.ts';
 import type { DeviceModel, DeviceQueues } from '../device-model.ts';
 import {

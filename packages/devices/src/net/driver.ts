@@ -7,10 +7,9 @@ import {
   VIRTIO_NET_F_MQ,
   VIRTIO_NET_F_MRG_RXBUF,
   VIRTIO_NET_F_STATUS,
-  type ByteOrder,
-  type GuestMemory,
-  type Virtqueue,
-} from '@virtio-platform/core';
+} from '@virtio-platform/core/features';
+import type { GuestMemory } from '@virtio-platform/core/memory';
+import type { ByteOrder, Virtqueue } from '@virtio-platform/core/queue';
 import type { BufferMapping } from '../buffer-mapping.ts';
 import { BufferSlots } from '../buffer-slots.ts';
 import type { DriverQueue } from '../driver-queue.ts';

@@ -1,4 +1,5 @@
-import type { ByteOrder, GuestMemory, Virtqueue } from '@virtio-platform/core';
+import type { GuestMemory } from '@virtio-platform/core/memory';
+import type { ByteOrder, Virtqueue } from '@virtio-platform/core/queue';
 import type { BufferMapping } from '../buffer-mapping.ts';
 import type { DriverQueue } from '../driver-queue.ts';
 import type { MessageLink } from '../message-link.ts';

@@ -1,4 +1,5 @@
-import { DescriptorChain, type DeviceAddressSpace } from '@virtio-platform/core';
+import type { DeviceAddressSpace } from '@virtio-platform/core/address-space';
+import { DescriptorChain } from '@virtio-platform/core/queue';
 import { ByteBacklog } from '../byte-backlog.ts';
 import { copyChain, writeChain } from '../chain-bytes.ts';
 import { KEPT, type DeviceQueues } from '../device-model.ts';

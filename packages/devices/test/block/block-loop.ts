@@ -1,14 +1,7 @@
-import {
-  DirectDmaMapping,
-  DescriptorChain,
-  FaultLog,
-  GuestMemory,
-  PHYSICAL_ADDRESS_SPACE,
-  SplitDeviceQueue,
-  SplitVirtqueue,
-  type ByteOrder,
-  type DmaMapping,
-} from '@virtio-platform/core';
+import { FaultLog, PHYSICAL_ADDRESS_SPACE } from '@virtio-platform/core/address-space';
+import { DirectDmaMapping, type DmaMapping } from '@virtio-platform/core/dma';
+import { GuestMemory } from '@virtio-platform/core/memory';
+import { DescriptorChain, SplitDeviceQueue, SplitVirtqueue, type ByteOrder } from '@virtio-platform/core/queue';
 import { BlockDevice, BlockDriver, type BlockBacking, type BlockConfig } from '@virtio-platform/devices';
 
 export interface BlockLoopOptions {

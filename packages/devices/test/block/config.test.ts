@@ -1,4 +1,4 @@
-import { FeatureSet, VIRTIO_BLK_F_MQ, VIRTIO_F_VERSION_1 } from '@virtio-platform/core';
+import { FeatureSet, VIRTIO_BLK_F_MQ, VIRTIO_F_VERSION_1 } from '@virtio-platform/core/features';
 import { BLOCK_CONFIG, readBlockConfig } from '@virtio-platform/devices';
 import { describe, expect, it } from 'vitest';
 import { RegisterTransport } from '../../../core/test/register-transport.ts';

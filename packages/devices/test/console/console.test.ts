@@ -1,4 +1,5 @@
-import { FeatureSet, VIRTIO_CONSOLE_F_MULTIPORT, VIRTIO_F_VERSION_1, type ByteOrder } from '@virtio-platform/core';
+import { FeatureSet, VIRTIO_CONSOLE_F_MULTIPORT, VIRTIO_F_VERSION_1 } from '@virtio-platform/core/features';
+import type { ByteOrder } from '@virtio-platform/core/queue';
 import {
   ConsoleDevice,
   ConsoleDriver,

@@ -1,4 +1,5 @@
-import { CodedError, facilityName, type FacilityToken, type GuestMemory } from '@virtio-platform/core';
+import { CodedError, facilityName, type FacilityToken } from '@virtio-platform/core';
+import type { GuestMemory } from '@virtio-platform/core/memory';
 import { ConvertibleMemory, type SharedMemory } from '@virtio-platform/host';
 import { VTD_FACILITY } from '@virtio-platform/platform-intel-iommu';
 import { TCE_FACILITY } from '@virtio-platform/platform-pseries';

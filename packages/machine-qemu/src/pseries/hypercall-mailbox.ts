@@ -1,4 +1,6 @@
-import { DeviceError, nap, type GuestMemory } from '@virtio-platform/core';
+import { DeviceError } from '@virtio-platform/core';
+import { nap } from '@virtio-platform/core/device';
+import type { GuestMemory } from '@virtio-platform/core/memory';
 import type { QtestConnection } from '../qtest/qtest-connection.ts';
 import {
   MAILBOX_ADDRESS,

@@ -1,4 +1,4 @@
-import type { GuestMemory } from '@virtio-platform/core';
+import type { GuestMemory } from '@virtio-platform/core/memory';
 import {
   RTAS_SUCCESS,
   TCE_LIST_ENTRIES,

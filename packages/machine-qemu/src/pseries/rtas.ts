@@ -1,4 +1,5 @@
-import { DeviceError, type GuestMemory } from '@virtio-platform/core';
+import { DeviceError } from '@virtio-platform/core';
+import type { GuestMemory } from '@virtio-platform/core/memory';
 import { hex, type QtestConnection } from '../qtest/qtest-connection.ts';
 
 /** Where the cells of a call are, in memory that the driver is not given. */

@@ -1,4 +1,4 @@
-import { PAGE_SIZE } from '@virtio-platform/core';
+import { PAGE_SIZE } from '@virtio-platform/core/memory';
 import { MemoryMapping } from '@virtio-platform/host';
 
 /** Addresses and sizes of the kernel's requests have 64 bits. */

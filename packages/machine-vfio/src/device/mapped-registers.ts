@@ -1,4 +1,4 @@
-import { PAGE_SIZE } from '@virtio-platform/core';
+import { PAGE_SIZE } from '@virtio-platform/core/memory';
 import { MemoryMapping, type DeviceFile } from '@virtio-platform/host';
 import type { AccessWidth } from '@virtio-platform/pci';
 import type { RegionLayout } from './device-region.ts';

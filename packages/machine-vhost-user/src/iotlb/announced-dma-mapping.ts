@@ -1,4 +1,4 @@
-import { ForwardingDmaMapping, type DmaDirection, type DmaMapping, type DmaRegion } from '@virtio-platform/core';
+import { ForwardingDmaMapping, type DmaDirection, type DmaMapping, type DmaRegion } from '@virtio-platform/core/dma';
 import type { Iotlb } from './iotlb.ts';
 
 /**

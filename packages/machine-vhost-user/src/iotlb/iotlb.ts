@@ -1,11 +1,6 @@
-import {
-  DeviceError,
-  FaultLog,
-  PAGE_SIZE,
-  type AddressSpaceBlueprint,
-  type DeviceAddressSpace,
-  type GuestMemory,
-} from '@virtio-platform/core';
+import { DeviceError } from '@virtio-platform/core';
+import { FaultLog, type AddressSpaceBlueprint, type DeviceAddressSpace } from '@virtio-platform/core/address-space';
+import { PAGE_SIZE, type GuestMemory } from '@virtio-platform/core/memory';
 import type { SharedPages } from '../memory/shared-pages.ts';
 import type { VhostUserConnection } from '../vhost-user-connection.ts';
 import { encodeIotlbMessage, IOTLB_READ, IOTLB_READ_WRITE, IOTLB_WRITE, IotlbMessageType } from './iotlb-message.ts';

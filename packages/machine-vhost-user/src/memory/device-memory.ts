@@ -1,12 +1,12 @@
 import {
   CodedError,
   facilityName,
-  GuestMemory,
-  VIRTIO_F_ACCESS_PLATFORM,
   type BootedMachine,
   type FacilityToken,
   type MachineRequest,
 } from '@virtio-platform/core';
+import { VIRTIO_F_ACCESS_PLATFORM } from '@virtio-platform/core/features';
+import { GuestMemory } from '@virtio-platform/core/memory';
 import { ConvertibleMemory } from '@virtio-platform/host';
 import { VTD_FACILITY } from '@virtio-platform/platform-intel-iommu';
 import { TCE_FACILITY } from '@virtio-platform/platform-pseries';

@@ -1,4 +1,4 @@
-import { PAGE_SIZE } from '@virtio-platform/core';
+import { PAGE_SIZE } from '@virtio-platform/core/memory';
 import { MemoryFile } from '@virtio-platform/host';
 import { encodeMemoryTable, encodeRegion, type RegionDescription } from '../protocol.ts';
 import type { VhostUserConnection } from '../vhost-user-connection.ts';

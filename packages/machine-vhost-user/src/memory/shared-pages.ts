@@ -1,4 +1,4 @@
-import { PAGE_SIZE } from '@virtio-platform/core';
+import { PAGE_SIZE } from '@virtio-platform/core/memory';
 import type { ConvertibleMemory } from '@virtio-platform/host';
 
 /** Whole pages of guest memory: `size` bytes from the guest-physical address `offset` on, which is their offset in the file too. */

@@ -1,4 +1,6 @@
-import { GuestMemory, type FacilityToken, type FaultLog, type MachineRequest } from '@virtio-platform/core';
+import type { FacilityToken, MachineRequest } from '@virtio-platform/core';
+import type { FaultLog } from '@virtio-platform/core/address-space';
+import { GuestMemory } from '@virtio-platform/core/memory';
 import { ConvertibleMemory } from '@virtio-platform/host';
 import { AnnouncedDmaMapping } from '../iotlb/announced-dma-mapping.ts';
 import { BackChannel } from '../iotlb/back-channel.ts';

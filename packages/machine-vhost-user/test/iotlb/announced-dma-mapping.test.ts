@@ -1,4 +1,4 @@
-import { DirectDmaMapping, DmaDirection } from '@virtio-platform/core';
+import { DirectDmaMapping, DmaDirection } from '@virtio-platform/core/dma';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { AnnouncedDmaMapping } from '../../src/iotlb/announced-dma-mapping.ts';
 import { LyingBackEnd } from './lying-back-end.ts';

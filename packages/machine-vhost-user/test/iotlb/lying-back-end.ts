@@ -1,5 +1,6 @@
 import { closeSync, readSync, writeSync } from 'node:fs';
-import { FaultLog, GuestMemory } from '@virtio-platform/core';
+import { FaultLog } from '@virtio-platform/core/address-space';
+import { GuestMemory } from '@virtio-platform/core/memory';
 import { ConvertibleMemory, UnixSocket } from '@virtio-platform/host';
 import { simulateVfio, VFIO_CONTAINER, vfioOptionsSchema, type Type1Container } from '@virtio-platform/platform-vfio';
 import { BackChannel } from '../../src/iotlb/back-channel.ts';

@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
+import type { BootedMachine } from '@virtio-platform/core';
+import { resetDevice } from '@virtio-platform/core/device';
+import { DmaDirection, type DmaMapping, type DmaRegion } from '@virtio-platform/core/dma';
 import {
-  DmaDirection,
-  resetDevice,
   VIRTIO_F_ACCESS_PLATFORM,
   VIRTIO_F_RING_PACKED,
   VIRTIO_F_VERSION_1,
@@ -9,10 +10,7 @@ import {
   VIRTIO_NET_F_MAC,
   VIRTIO_NET_F_MQ,
   VIRTIO_NET_F_MRG_RXBUF,
-  type BootedMachine,
-  type DmaMapping,
-  type DmaRegion,
-} from '@virtio-platform/core';
+} from '@virtio-platform/core/features';
 import { VFIO_CONTAINER, VfioPlatform, vfioOptionsSchema, type Type1Container } from '@virtio-platform/platform-vfio';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { buildNetEcho, OFFERS, SKIP, withNetDevice, type NetOptions } from '../net-echo.ts';

@@ -1,10 +1,6 @@
-import {
-  DirectDmaMapping,
-  FeatureSet,
-  VIRTIO_F_ACCESS_PLATFORM,
-  VIRTIO_F_VERSION_1,
-  type BootedMachine,
-} from '@virtio-platform/core';
+import type { BootedMachine } from '@virtio-platform/core';
+import { DirectDmaMapping } from '@virtio-platform/core/dma';
+import { FeatureSet, VIRTIO_F_ACCESS_PLATFORM, VIRTIO_F_VERSION_1 } from '@virtio-platform/core/features';
 import {
   EEXIST,
   EFAULT,

@@ -1,4 +1,4 @@
-import type { GuestMemory } from '@virtio-platform/core';
+import type { GuestMemory } from '@virtio-platform/core/memory';
 import { widthCode, type AddressWidth } from '../vtd-capabilities.ts';
 import {
   CONTEXT_INVALID,

@@ -1,4 +1,4 @@
-import type { DeviceAccess } from '@virtio-platform/core';
+import type { DeviceAccess } from '@virtio-platform/core/address-space';
 import {
   FAULT_INDEX_SHIFT,
   FAULT_OVERFLOW,

@@ -1,9 +1,5 @@
-import {
-  TranslatedAddressSpace,
-  type DeviceAddressSpace,
-  type FaultLog,
-  type GuestMemory,
-} from '@virtio-platform/core';
+import { TranslatedAddressSpace, type DeviceAddressSpace, type FaultLog } from '@virtio-platform/core/address-space';
+import type { GuestMemory } from '@virtio-platform/core/memory';
 import { isVtdState } from './vtd-state.ts';
 import { VtdTranslation } from './vtd-translation.ts';
 

@@ -1,4 +1,4 @@
-import type { GuestMemory } from '@virtio-platform/core';
+import type { GuestMemory } from '@virtio-platform/core/memory';
 import { ENTRY_LARGE, ENTRY_READ, ENTRY_RESERVED, ENTRY_WRITE, TABLE_UNREADABLE } from '../vtd-registers.ts';
 
 const WORD = 0x1_0000_0000;

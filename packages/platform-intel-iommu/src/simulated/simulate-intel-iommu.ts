@@ -1,4 +1,6 @@
-import { PHYSICAL_ADDRESS_SPACE, type GuestMemory, type SimulatedHardware } from '@virtio-platform/core';
+import type { SimulatedHardware } from '@virtio-platform/core';
+import { PHYSICAL_ADDRESS_SPACE } from '@virtio-platform/core/address-space';
+import type { GuestMemory } from '@virtio-platform/core/memory';
 import type { IntelIommuOptions } from '../intel-iommu-options.ts';
 import { VTD_FACILITY } from '../vtd-facility.ts';
 import { ADDRESS_SPACE_MODULE, openAddressSpace } from './open-address-space.ts';

@@ -1,10 +1,5 @@
-import {
-  PAGE_SIZE,
-  type AddressTranslation,
-  type DeviceAccess,
-  type FaultCause,
-  type GuestMemory,
-} from '@virtio-platform/core';
+import type { AddressTranslation, DeviceAccess, FaultCause } from '@virtio-platform/core/address-space';
+import { PAGE_SIZE, type GuestMemory } from '@virtio-platform/core/memory';
 import { readCapabilities } from '../vtd-capabilities.ts';
 import { faultCause } from '../vtd-fault.ts';
 import {

@@ -1,5 +1,6 @@
 import { describeAddressSpace } from '@virtio-platform/conformance';
-import { FaultLog, GuestMemory, type DeviceAddressSpace } from '@virtio-platform/core';
+import { FaultLog, type DeviceAddressSpace } from '@virtio-platform/core/address-space';
+import { GuestMemory } from '@virtio-platform/core/memory';
 import { describe, expect, it } from 'vitest';
 import { intelIommuOptionsSchema, SimulatedVtd } from '../../src/index.ts';
 import { openAddressSpace } from '../../src/simulated/open-address-space.ts';

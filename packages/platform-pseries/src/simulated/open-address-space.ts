@@ -1,11 +1,10 @@
 import {
-  PageStates,
   PhysicalTranslation,
   TranslatedAddressSpace,
   type DeviceAddressSpace,
   type FaultLog,
-  type GuestMemory,
-} from '@virtio-platform/core';
+} from '@virtio-platform/core/address-space';
+import { PageStates, type GuestMemory } from '@virtio-platform/core/memory';
 import { ProtectedTranslation } from './protected-translation.ts';
 import { isTceTableState, type TceTableState } from './tce-table-state.ts';
 import { TceTranslation } from './tce-translation.ts';

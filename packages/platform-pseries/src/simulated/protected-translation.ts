@@ -1,10 +1,5 @@
-import {
-  PAGE_SIZE,
-  type AddressTranslation,
-  type DeviceAccess,
-  type FaultCause,
-  type PageStates,
-} from '@virtio-platform/core';
+import type { AddressTranslation, DeviceAccess, FaultCause } from '@virtio-platform/core/address-space';
+import { PAGE_SIZE, type PageStates } from '@virtio-platform/core/memory';
 
 /**
  * A secure guest's memory behind a translation: the ultravisor denies every access to a page that was not shared, wherever the

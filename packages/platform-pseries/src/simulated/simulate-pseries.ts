@@ -1,9 +1,6 @@
-import {
-  PageStates,
-  type AddressSpaceBlueprint,
-  type GuestMemory,
-  type SimulatedHardware,
-} from '@virtio-platform/core';
+import type { SimulatedHardware } from '@virtio-platform/core';
+import type { AddressSpaceBlueprint } from '@virtio-platform/core/address-space';
+import { PageStates, type GuestMemory } from '@virtio-platform/core/memory';
 import type { PseriesOptions } from '../pseries-options.ts';
 import { TCE_FACILITY } from '../tce-facility.ts';
 import { ADDRESS_SPACE_MODULE, openAddressSpace, type PseriesAddressSpaceState } from './open-address-space.ts';

@@ -1,4 +1,5 @@
-import type { FailureSchedule, MemoryConversion } from '@virtio-platform/core';
+import type { FailureSchedule } from '@virtio-platform/core/failure';
+import type { MemoryConversion } from '@virtio-platform/core/memory';
 import {
   H_PARAMETER,
   H_PERMISSION,

@@ -1,4 +1,4 @@
-import { PAGE_SIZE, type GuestMemory, type MemoryConversion, type PageStates } from '@virtio-platform/core';
+import { PAGE_SIZE, type GuestMemory, type MemoryConversion, type PageStates } from '@virtio-platform/core/memory';
 
 /** The ultravisor of a secure guest in software: keeps who sees which page. A page that changes sides begins empty. */
 export class SimulatedUltravisor implements MemoryConversion {

@@ -1,4 +1,4 @@
-import type { AddressTranslation, DeviceAccess, FaultCause } from '@virtio-platform/core';
+import type { AddressTranslation, DeviceAccess, FaultCause } from '@virtio-platform/core/address-space';
 import { TCE_READ, TCE_WRITE } from '../tce-facility.ts';
 import {
   BASE_HIGH,

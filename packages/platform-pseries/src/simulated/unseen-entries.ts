@@ -1,4 +1,4 @@
-import { FailurePlan, type FailureSchedule } from '@virtio-platform/core';
+import { FailurePlan, type FailureSchedule } from '@virtio-platform/core/failure';
 
 /** More than a table has. */
 const ENTRIES_AT_MOST = 2 ** 24;

@@ -1,4 +1,6 @@
-import { FaultLog, GuestMemory, type DeviceAddressSpace, type FailureSchedule } from '@virtio-platform/core';
+import { FaultLog, type DeviceAddressSpace } from '@virtio-platform/core/address-space';
+import type { FailureSchedule } from '@virtio-platform/core/failure';
+import { GuestMemory } from '@virtio-platform/core/memory';
 import { describe, expect, it } from 'vitest';
 import { H_SUCCESS, SimulatedTceTables } from '../../src/index.ts';
 import { openAddressSpace } from '../../src/simulated/open-address-space.ts';

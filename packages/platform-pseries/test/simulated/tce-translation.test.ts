@@ -1,4 +1,5 @@
-import { FaultLog, GuestMemory, type DeviceAddressSpace } from '@virtio-platform/core';
+import { FaultLog, type DeviceAddressSpace } from '@virtio-platform/core/address-space';
+import { GuestMemory } from '@virtio-platform/core/memory';
 import { describe, expect, it } from 'vitest';
 import plugin, { pseriesOptionsSchema, SimulatedTceTables, TCE_READ, TCE_WRITE } from '../../src/index.ts';
 import { openAddressSpace } from '../../src/simulated/open-address-space.ts';

@@ -1,4 +1,4 @@
-import { PAGE_SIZE, type GuestMemory, type PageStates } from '@virtio-platform/core';
+import { PAGE_SIZE, type GuestMemory, type PageStates } from '@virtio-platform/core/memory';
 import type { MemoryConversion } from '../memory-conversion.ts';
 import type { MemoryEncryption } from './memory-encryption.ts';
 

@@ -1,4 +1,4 @@
-import type { PageStates } from '@virtio-platform/core';
+import type { PageStates } from '@virtio-platform/core/memory';
 import type { MemoryConversion } from '../memory-conversion.ts';
 
 /** Pages that a device may reach or not, without encryption: what a restricted-dma-pool is behind its firewall. */

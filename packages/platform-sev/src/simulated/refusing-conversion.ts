@@ -1,4 +1,5 @@
-import { FailurePlan, PAGE_SIZE, type FailureSchedule } from '@virtio-platform/core';
+import { FailurePlan, type FailureSchedule } from '@virtio-platform/core/failure';
+import { PAGE_SIZE } from '@virtio-platform/core/memory';
 import type { MemoryConversion } from '../memory-conversion.ts';
 
 /**

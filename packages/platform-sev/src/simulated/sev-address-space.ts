@@ -1,13 +1,12 @@
 import {
   copyBytes,
-  PageStates,
   type AddressSpaceBlueprint,
   type DeviceAccess,
   type DeviceAddressSpace,
   type FaultCause,
   type FaultLog,
-  type GuestMemory,
-} from '@virtio-platform/core';
+} from '@virtio-platform/core/address-space';
+import { PageStates, type GuestMemory } from '@virtio-platform/core/memory';
 import type { Technology } from '../options.ts';
 import { CIPHER_BLOCK, MemoryEncryption, type MemoryKeys } from './memory-encryption.ts';
 

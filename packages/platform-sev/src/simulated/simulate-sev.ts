@@ -1,4 +1,5 @@
-import { PAGE_SIZE, PageStates, type GuestMemory, type SimulatedHardware } from '@virtio-platform/core';
+import type { SimulatedHardware } from '@virtio-platform/core';
+import { PAGE_SIZE, PageStates, type GuestMemory } from '@virtio-platform/core/memory';
 import { MEMORY_CONVERSION } from '../memory-conversion.ts';
 import type { SevOptions } from '../options.ts';
 import { EncryptedMemory } from './encrypted-memory.ts';

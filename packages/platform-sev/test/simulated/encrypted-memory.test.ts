@@ -1,4 +1,4 @@
-import { GuestMemory, PAGE_SIZE, PageStates } from '@virtio-platform/core';
+import { GuestMemory, PAGE_SIZE, PageStates } from '@virtio-platform/core/memory';
 import { describe, expect, it } from 'vitest';
 import { EncryptedMemory, generateMemoryKeys, MemoryEncryption } from '@virtio-platform/platform-sev';
 

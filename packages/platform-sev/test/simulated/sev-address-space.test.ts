@@ -1,4 +1,5 @@
-import { FaultLog, GuestMemory, PAGE_SIZE } from '@virtio-platform/core';
+import { FaultLog } from '@virtio-platform/core/address-space';
+import { GuestMemory, PAGE_SIZE } from '@virtio-platform/core/memory';
 import { describe, expect, it } from 'vitest';
 import { simulateSev } from '@virtio-platform/platform-sev';
 import { bootEncryptedGuest, OPTIONS, type EncryptedGuest } from '../encrypted-guest.ts';

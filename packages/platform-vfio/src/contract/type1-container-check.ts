@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { PAGE_SIZE } from '@virtio-platform/core';
+import { PAGE_SIZE } from '@virtio-platform/core/memory';
 import { errnoName } from '../container/errno.ts';
 import { VFIO_DMA_MAP_FLAG_READ, VFIO_DMA_MAP_FLAG_WRITE, type Type1Container } from '../container/type1-container.ts';
 

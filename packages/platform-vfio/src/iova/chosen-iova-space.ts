@@ -1,4 +1,6 @@
-import { DmaError, RangeAllocator, type DmaDirection } from '@virtio-platform/core';
+import { DmaError } from '@virtio-platform/core';
+import type { DmaDirection } from '@virtio-platform/core/dma';
+import { RangeAllocator } from '@virtio-platform/core/memory';
 import { ENOSPC } from '../container/errno.ts';
 import { VFIO_DMA_MAP_FLAG_READ, VFIO_DMA_MAP_FLAG_WRITE } from '../container/type1-container.ts';
 import type { DmaWindow } from './dma-window.ts';

@@ -1,4 +1,5 @@
-import { DmaError, type DmaDirection } from '@virtio-platform/core';
+import { DmaError } from '@virtio-platform/core';
+import type { DmaDirection } from '@virtio-platform/core/dma';
 import { errnoName } from '../container/errno.ts';
 import { IOMMU_IOAS_MAP_READABLE, IOMMU_IOAS_MAP_WRITEABLE, type IommufdIoas } from '../container/iommufd-ioas.ts';
 import { explainRefusal } from './explain-refusal.ts';

@@ -1,4 +1,4 @@
-import type { DmaDirection } from '@virtio-platform/core';
+import type { DmaDirection } from '@virtio-platform/core/dma';
 
 /**
  * The I/O virtual addresses of one process, which all its queues share: who chooses them, what it takes to map there, and how

@@ -1,4 +1,4 @@
-import type { DmaDirection, DmaRegion } from '@virtio-platform/core';
+import type { DmaDirection, DmaRegion } from '@virtio-platform/core/dma';
 import { iovaOffset } from './iova-offset.ts';
 import { writeIova } from './write-iova.ts';
 

@@ -1,4 +1,5 @@
-import { DmaError, formatByteSize } from '@virtio-platform/core';
+import { DmaError } from '@virtio-platform/core';
+import { formatByteSize } from '@virtio-platform/core/memory';
 import { ENOMEM, EPERM, errnoName } from '../container/errno.ts';
 import { DEFAULT_WINDOW_PAGE_SIZE, type SpaprContainer } from '../container/spapr-container.ts';
 import type { DmaWindow, RefusedMapping } from './dma-window.ts';

@@ -1,5 +1,4 @@
 import {
-  PAGE_SIZE,
   TranslatedAddressSpace,
   type AddressSpaceBlueprint,
   type AddressTranslation,
@@ -7,8 +6,8 @@ import {
   type DeviceAddressSpace,
   type FaultCause,
   type FaultLog,
-  type GuestMemory,
-} from '@virtio-platform/core';
+} from '@virtio-platform/core/address-space';
+import { PAGE_SIZE, type GuestMemory } from '@virtio-platform/core/memory';
 import { ENTRY_READ, ENTRY_WRITE, IoPageTable } from './io-page-table.ts';
 
 /** What the device's thread needs to walk the same table. */

@@ -1,4 +1,4 @@
-import { PAGE_SIZE } from '@virtio-platform/core';
+import { PAGE_SIZE } from '@virtio-platform/core/memory';
 
 /** Entries of one table, and the 9 address bits that choose one. */
 const TABLE_ENTRIES = 512;

@@ -1,4 +1,4 @@
-import { PAGE_SIZE } from '@virtio-platform/core';
+import { PAGE_SIZE } from '@virtio-platform/core/memory';
 
 export interface MemoryLockOptions {
   /** RLIMIT_MEMLOCK in bytes. */

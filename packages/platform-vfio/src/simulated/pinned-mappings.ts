@@ -1,4 +1,4 @@
-import { PAGE_SIZE } from '@virtio-platform/core';
+import { PAGE_SIZE } from '@virtio-platform/core/memory';
 import { DmaEntries } from './dma-entries.ts';
 import type { IoPageTable } from './io-page-table.ts';
 import type { MemoryLock } from './memory-lock.ts';

@@ -1,4 +1,4 @@
-import { PAGE_SIZE, type GuestMemory } from '@virtio-platform/core';
+import { PAGE_SIZE, type GuestMemory } from '@virtio-platform/core/memory';
 import { EBUSY, EFAULT, EINVAL, ENOENT, ENOMEM } from '../container/errno.ts';
 import type { MemoryLock } from './memory-lock.ts';
 

@@ -1,9 +1,6 @@
-import {
-  PHYSICAL_ADDRESS_SPACE,
-  type AddressSpaceBlueprint,
-  type GuestMemory,
-  type SimulatedHardware,
-} from '@virtio-platform/core';
+import type { SimulatedHardware } from '@virtio-platform/core';
+import { PHYSICAL_ADDRESS_SPACE, type AddressSpaceBlueprint } from '@virtio-platform/core/address-space';
+import type { GuestMemory } from '@virtio-platform/core/memory';
 import { VFIO_CONTAINER, type VfioContainer } from '../container/vfio-container.ts';
 import type { VfioOptions } from '../options.ts';
 import { IoPageTable } from './io-page-table.ts';

@@ -1,4 +1,4 @@
-import { PAGE_SIZE, type GuestMemory } from '@virtio-platform/core';
+import { PAGE_SIZE, type GuestMemory } from '@virtio-platform/core/memory';
 import {
   EADDRINUSE,
   EEXIST,

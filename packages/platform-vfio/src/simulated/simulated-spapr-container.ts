@@ -1,4 +1,4 @@
-import { PAGE_SIZE, type GuestMemory } from '@virtio-platform/core';
+import { PAGE_SIZE, type GuestMemory } from '@virtio-platform/core/memory';
 import { EBUSY, EFAULT, EINVAL, ENOMEM, ENOSPC, ENOTTY, ENXIO, EPERM } from '../container/errno.ts';
 import { DEFAULT_WINDOW_PAGE_SIZE, type SpaprContainer, type SpaprInfo } from '../container/spapr-container.ts';
 import { VFIO_DMA_MAP_FLAG_READ, VFIO_DMA_MAP_FLAG_WRITE } from '../container/type1-container.ts';

@@ -1,4 +1,4 @@
-import { PAGE_SIZE, type GuestMemory } from '@virtio-platform/core';
+import { PAGE_SIZE, type GuestMemory } from '@virtio-platform/core/memory';
 import { EEXIST, EFAULT, EINVAL, ENOMEM, ENOSPC } from '../container/errno.ts';
 import {
   VFIO_DMA_MAP_FLAG_READ,

@@ -1,5 +1,4 @@
 import {
-  PAGE_SIZE,
   TranslatedAddressSpace,
   type AddressSpaceBlueprint,
   type AddressTranslation,
@@ -7,8 +6,8 @@ import {
   type DeviceAddressSpace,
   type FaultCause,
   type FaultLog,
-  type GuestMemory,
-} from '@virtio-platform/core';
+} from '@virtio-platform/core/address-space';
+import { PAGE_SIZE, type GuestMemory } from '@virtio-platform/core/memory';
 import { IoPageTableTranslation } from './io-page-table-translation.ts';
 import { TceWindows, type TceWindowsState } from './tce-windows.ts';
 

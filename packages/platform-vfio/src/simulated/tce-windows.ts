@@ -1,4 +1,4 @@
-import { PAGE_SIZE } from '@virtio-platform/core';
+import { PAGE_SIZE } from '@virtio-platform/core/memory';
 import { IoPageTable } from './io-page-table.ts';
 import type { IoPageTableState } from './io-page-table-translation.ts';
 

@@ -1,4 +1,5 @@
-import { FaultLog, GuestMemory, PAGE_SIZE, PHYSICAL_ADDRESS_SPACE } from '@virtio-platform/core';
+import { FaultLog, PHYSICAL_ADDRESS_SPACE } from '@virtio-platform/core/address-space';
+import { GuestMemory, PAGE_SIZE } from '@virtio-platform/core/memory';
 import { describe, expect, it } from 'vitest';
 import {
   IoPageTable,

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { GuestMemory, PAGE_SIZE } from '@virtio-platform/core';
+import { GuestMemory, PAGE_SIZE } from '@virtio-platform/core/memory';
 import { describe, expect, it } from 'vitest';
 import {
   EADDRINUSE,

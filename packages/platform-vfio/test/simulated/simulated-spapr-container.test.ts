@@ -1,4 +1,5 @@
-import { FaultLog, GuestMemory, PAGE_SIZE, type DeviceAddressSpace } from '@virtio-platform/core';
+import { FaultLog, type DeviceAddressSpace } from '@virtio-platform/core/address-space';
+import { GuestMemory, PAGE_SIZE } from '@virtio-platform/core/memory';
 import { describe, expect, it } from 'vitest';
 import {
   EBUSY,

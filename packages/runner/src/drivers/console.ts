@@ -1,4 +1,4 @@
-import { VIRTIO_CONSOLE_F_MULTIPORT } from '@virtio-platform/core';
+import { VIRTIO_CONSOLE_F_MULTIPORT } from '@virtio-platform/core/features';
 import { CONSOLE_DRIVER_FEATURES, ConsoleDriver, consoleQueues, readConsoleConfig } from '@virtio-platform/devices';
 import type { DriverContext, DriverHalf, DriverType } from '../driver-half.ts';
 import { Echo } from '../echo.ts';

@@ -1,0 +1,7 @@
+/** Guest memory, allocators and byte sizes. @packageDocumentation */
+export * from './byte-size.ts';
+export * from './guest-memory.ts';
+export * from './memory-conversion.ts';
+export * from './page-states.ts';
+export * from './range-allocator.ts';
+export * from './shared-memory.ts';
