@@ -46,7 +46,7 @@ export function longLines({ path, text }: HouseFile): string[] {
     const isOutput = block === '' || block === 'text';
     const isExcepted = isMarkdown && (line.startsWith('|') || isOutput);
     const isLink = /^[\s*/#-]*(?:\[[^\]]*\])?[(<]?https?:\S+$/.test(line);
-    const length = [...line].length;
+    const length = line.length;
     if (length <= LONGEST_LINE || isExcepted || isLink) return [];
     return [`${path}:${index + 1}: ${length} characters`];
   });
