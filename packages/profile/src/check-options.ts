@@ -4,6 +4,7 @@ import { LocatedPluginError } from './located-plugin-error.ts';
 import { optionsJsonSchema, schemaKeys } from './options-json-schema.ts';
 import { runHook } from './plugin-hook.ts';
 import type { PluginUse } from './profile.ts';
+import { renameOptions } from './renamed-options.ts';
 import { translateIssues, type CheckedSource, type RawIssue } from './translate-issues.ts';
 import { isRecord } from './unknown-record.ts';
 
@@ -12,15 +13,17 @@ import { isRecord } from './unknown-record.ts';
  * {@link LocatedPluginError} `ERR_PLUGIN_OPTIONS` with every option that is wrong.
  */
 export async function checkOptions(plugin: AnyPlugin, use: PluginUse): Promise<unknown> {
-  const result = await runHook(plugin.kind, use, 'options', () => plugin.options['~standard'].validate(use.options));
+  const { options, warnings, sourcePath } = renameOptions(use, plugin.renamedOptions);
+  for (const warning of warnings) process.emitWarning(warning, 'DeprecationWarning');
+  const result = await runHook(plugin.kind, use, 'options', () => plugin.options['~standard'].validate(options));
   if (result.issues === undefined) return deepFreeze(result.value);
   const schema = optionsJsonSchema(plugin.options);
   const source: CheckedSource = {
     prefix: [plugin.kind],
-    valueAt: (path) => valueAt(use.options, path),
+    valueAt: (path) => valueAt(options, path),
     placeOf: (path, part) => {
-      const text = scalarText(part === 'key' ? path.at(-1) : valueAt(use.options, path));
-      return { location: use.locate(path, part), text };
+      const text = scalarText(part === 'key' ? path.at(-1) : valueAt(options, path));
+      return { location: use.locate(sourcePath(path), part), text };
     },
     knownKeys: (path) => (schema === undefined ? [] : schemaKeys(schema, path)),
   };
