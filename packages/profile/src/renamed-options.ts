@@ -7,7 +7,7 @@ export interface RenamedOptions {
   /** One line for each old name in use: file, line, column, the old name, the new name. */
   readonly warnings: readonly string[];
   /** The path of an option in the source: the old path where the profile has the old name. */
-  sourcePath(path: readonly PropertyKey[]): readonly PropertyKey[];
+  readonly sourcePath: (path: readonly PropertyKey[]) => readonly PropertyKey[];
 }
 
 /**
