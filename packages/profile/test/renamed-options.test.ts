@@ -7,7 +7,7 @@ const RENAMED = { 'iotlb.tell': 'iotlb.fill', messages: 'msix' };
 function use(options: Record<string, unknown>): PluginUse {
   const location = { file: 'p.yaml', line: 1, column: 1 };
   const locate = (path: readonly PropertyKey[]): typeof location => ({ ...location, line: 10 + path.length });
-  return { use: 'made', location, options, locate } as unknown as PluginUse;
+  return { use: 'made', location, options, locate };
 }
 
 describe('renamed options', () => {
