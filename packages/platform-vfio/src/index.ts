@@ -11,24 +11,22 @@ import { simulateVfio } from './simulated/simulate-vfio.ts';
 import { VFIO_OPTIONS, VfioPlatform } from './vfio-platform.ts';
 
 export * from './container/errno.ts';
-export * from './container/iommufd-ioas.ts';
-export type { NoiommuContainer } from './container/noiommu-container.ts';
-export * from './container/spapr-container.ts';
-export * from './container/type1-container.ts';
 export * from './container/vfio-container.ts';
-export type { Type1ContainerCheck, Type1ContainerSubject } from './contract/type1-container-check.ts';
-export { TYPE1_CONTAINER_CHECKS } from './contract/type1-container-checks.ts';
+export {
+  TYPE1_CONTAINER_CHECKS,
+  type Type1ContainerCheck,
+  type Type1ContainerSubject,
+} from './contract/type1-container-checks.ts';
 export { NoiommuPlatform } from './noiommu-platform.ts';
 export { vfioOptionsSchema, type VfioOptions, type VfioOptionsInput } from './options.ts';
-export { IoPageTable } from './simulated/io-page-table.ts';
 export {
+  IoPageTable,
   IoPageTableTranslation,
   translatedAddressSpace,
   type IoPageTableState,
-} from './simulated/io-page-table-translation.ts';
-export { simulateVfio } from './simulated/simulate-vfio.ts';
+} from './simulated/io-page-table.ts';
+export { SimulatedNoiommuContainer, simulateVfio } from './simulated/simulate-vfio.ts';
 export { SimulatedIoas } from './simulated/simulated-ioas.ts';
-export { SimulatedNoiommuContainer } from './simulated/simulated-noiommu-container.ts';
 export { SimulatedSpaprContainer } from './simulated/simulated-spapr-container.ts';
 export { SimulatedType1Container } from './simulated/simulated-type1-container.ts';
 export { TceWindows } from './simulated/tce-windows.ts';

@@ -5,11 +5,11 @@ import type { NegotiationRule, PlatformTraits } from '@virtio-platform/core/nego
 import type { ByteOrder } from '@virtio-platform/core/queue';
 import { injectable } from 'tsyringe';
 import { VFIO_CONTAINER, wrongContainer, type VfioContainer } from './container/vfio-container.ts';
-import { noiommuRules } from './noiommu-rules.ts';
-
+import { noiommuRules } from './vfio-rules.ts';
 /**
- * A process with a device that no IOMMU stands before: nothing can be mapped, so it finds out the physical addresses of memory
- * that it locked (/proc/self/pagemap) and hands out those. The device reaches all of memory, and so does the process through it.
+ * A process whose device has no IOMMU in front of it. It cannot map memory, so it reads the physical addresses of the
+ * memory that it locked from /proc/self/pagemap and gives these to the device. The device reaches all of memory, and
+ * through it so does the process.
  */
 @injectable()
 export class NoiommuPlatform implements Platform {
@@ -31,7 +31,7 @@ export class NoiommuPlatform implements Platform {
       isolates: false,
       mappedPath: 'identity',
       identityVerified: probeIdentity(this.#open(1), memory),
-      addressMeaning: 'the physical address, which the process found out by itself: nothing is mapped for it',
+      addressMeaning: 'the physical address, which the process found by itself: there is no IOMMU to map it',
     };
   }
 

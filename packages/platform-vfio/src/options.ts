@@ -1,12 +1,10 @@
 import { formatByteSize, PAGE_SIZE } from '@virtio-platform/core/memory';
 import { z } from 'zod';
 import { byteSize } from './byte-size.ts';
-import { CONTAINER_TYPES, type ContainerType } from './container/vfio-container.ts';
-import type { IovaRange } from './container/type1-container.ts';
+import { CONTAINER_TYPES, type ContainerType, type IovaRange } from './container/vfio-container.ts';
 import type { WindowRequest } from './iova/spapr-window.ts';
 import { misplacedOptions } from './misplaced-options.ts';
 import { LARGEST_WINDOW } from './simulated/tce-windows.ts';
-
 /** The kernel's own default: module parameter dma_entry_limit of vfio_iommu_type1. */
 const DEFAULT_ENTRY_LIMIT = 65535;
 /** Bytes that a TCE translates, and sizes of the pages of a POWER host. */

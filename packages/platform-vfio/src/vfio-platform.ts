@@ -11,11 +11,12 @@ import type { VfioOptions } from './options.ts';
 import { VfioDmaMapping } from './vfio-dma-mapping.ts';
 import { VFIO_RULES } from './vfio-rules.ts';
 
+/** The checked options of this platform, as the container of a run has them. */
 export const VFIO_OPTIONS: InjectionToken<VfioOptions> = Symbol.for('@virtio-platform/platform-vfio:Options');
 
 /**
- * An unprivileged process with a device of its own: what it pins and maps in its container is what the device reaches, and
- * nothing else. A device address is an I/O virtual address, which the process or the kernel chose.
+ * An unprivileged process with a device of its own. The device reaches only memory that the process pinned and mapped
+ * in its container. A device address is an I/O virtual address, which the process or the kernel chose.
  */
 @injectable()
 export class VfioPlatform implements Platform {
@@ -55,7 +56,7 @@ export class VfioPlatform implements Platform {
     return this.#iovas?.pinnedBytes ?? 0;
   }
 
-  /** Bytes given up because the kernel did not unmap them. */
+  /** Bytes that stay unusable because the kernel did not unmap them. */
   get leakedBytes(): number {
     return this.#leakedBytes + (this.#iovas?.leakedBytes ?? 0);
   }
@@ -75,7 +76,7 @@ export class VfioPlatform implements Platform {
     this.#iovas = undefined;
   }
 
-  /** With the first need for it: a device that is refused leaves no trace in the container. */
+  /** Called for the first mapping, so that a device that negotiation refuses leaves the container unchanged. */
   #openIovaSpace(): IovaSpace {
     const { iovaStart, window } = this.#options;
     return openIovaSpace(this.#container, { iovaStart, window, memorySize: this.#memory.size });

@@ -1,10 +1,13 @@
 import { VIRTIO_F_ACCESS_PLATFORM } from '@virtio-platform/core/features';
 import type { NegotiationRule } from '@virtio-platform/core/negotiation';
+import { errnoName } from './container/errno.ts';
+import type { NoiommuContainer } from './container/vfio-container.ts';
 
 /**
- * Who gets a device through VFIO, whatever the profile says the driver is. The core refuses the same devices to a driver that
- * is a `process`; the container is one in any case. That identity-address is never accepted follows from the core too: a
- * process cannot promise it, because it does not control all mappings of its address space.
+ * The negotiation rules of a VFIO container that translates. They apply whatever `driver.privilege` the profile has,
+ * while the core refuses the same devices only to a driver with privilege `process`. The core also keeps
+ * identity-address from such a driver: a process cannot promise it, because it does not control all mappings of its
+ * address space.
  */
 export const VFIO_RULES: readonly NegotiationRule[] = [
   {
@@ -49,3 +52,41 @@ export const VFIO_RULES: readonly NegotiationRule[] = [
     },
   },
 ];
+
+/**
+ * The negotiation rules of a no-IOMMU container. They accept every device: it uses physical addresses whatever it
+ * offers.
+ */
+export function noiommuRules(container: NoiommuContainer): readonly NegotiationRule[] {
+  return [
+    {
+      name: 'vfio-noiommu-driver-is-trusted',
+      source: 'Linux vfio_noiommu_ops: a type of container of its own, which no process uses by accident',
+      stage: 'hand-over',
+      apply(negotiation) {
+        const { privilege } = negotiation.input;
+        if (privilege === 'process-noiommu')
+          return negotiation.note('the driver is a process that declares that it has no IOMMU');
+        // The core refuses a plain `process`, because nothing isolates it here.
+        negotiation.refuse('EINVAL', `a driver of this container is a process without an IOMMU, not ${privilege}`, {
+          driver: 'driver.privilege: process-noiommu',
+        });
+      },
+    },
+    {
+      name: 'vfio-noiommu-is-unsafe',
+      source: 'Linux vfio_noiommu_open, vfio_container_attach_group: enable_unsafe_noiommu_mode and CAP_SYS_RAWIO',
+      stage: 'hand-over',
+      apply(negotiation) {
+        const result = container.attach();
+        if (result === 0)
+          return negotiation.note('the kernel is configured to hand out devices without an IOMMU, which taints it');
+        negotiation.refuse(
+          errnoName(result),
+          'without an IOMMU the process reaches all of memory, so it needs enable_unsafe_noiommu_mode and CAP_SYS_RAWIO',
+          { platform: 'unsafeNoiommuMode: true and capSysRawio: true' },
+        );
+      },
+    },
+  ];
+}

@@ -1,32 +1,50 @@
 import assert from 'node:assert/strict';
-import { EEXIST, EFAULT, EINVAL, ENOMEM, ENOSPC } from '../container/errno.ts';
+import { PAGE_SIZE } from '@virtio-platform/core/memory';
+import { EEXIST, EFAULT, EINVAL, ENOMEM, ENOSPC, errnoName } from '../container/errno.ts';
 import {
   VFIO_DMA_MAP_FLAG_READ,
   VFIO_DMA_MAP_FLAG_WRITE,
   VFIO_DMA_UNMAP_FLAG_ALL,
   type Type1Container,
-} from '../container/type1-container.ts';
-import {
-  expectResult,
-  PAGE,
-  READ_WRITE,
-  WRAP,
-  type Type1ContainerCheck,
-  type Type1ContainerSubject,
-} from './type1-container-check.ts';
-import { TYPE1_UNMAP_CHECKS } from './type1-unmap-checks.ts';
+} from '../container/vfio-container.ts';
+
+/**
+ * A container to check, without mappings. It has a memory-lock limit below the memory of its process, a limit of at
+ * most 4096 mappings, and a reserved range in the middle of its I/O virtual addresses.
+ */
+export interface Type1ContainerSubject {
+  readonly container: Type1Container;
+  /** Bytes of the process's memory: 64 pages or more. */
+  readonly memorySize: number;
+}
+
+/**
+ * One rule of the kernel's containers. `run` throws an assertion error when the container breaks it; `name` completes
+ * "it ...".
+ */
+export interface Type1ContainerCheck {
+  readonly name: string;
+  /** The version that the rule is about; without it both. */
+  readonly type?: Type1Container['type'];
+  readonly run: (subject: Type1ContainerSubject) => void;
+}
+
+const PAGE = PAGE_SIZE;
+const READ_WRITE = VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE;
+/** Addresses and sizes have 64 bits. */
+const WRAP = 2 ** 64;
 
 type MapRequest = readonly [what: string, address: number, iova: number, size: number, flags?: number];
 
 /** Each is refused with EINVAL, whatever the container holds. */
-const INVALID: readonly MapRequest[] = [
+const INVALID_MAPPINGS: readonly MapRequest[] = [
   ['an unknown flag', 0, 0, PAGE, READ_WRITE | 8],
   ['neither read nor write', 0, 0, PAGE, 0],
   ['no bytes', 0, 0, 0],
   ['a size that is not whole pages', 0, 0, PAGE + 1],
   ['an I/O virtual address inside a page', 0, 16, PAGE],
   ['memory inside a page', 16, 0, PAGE],
-  ['addresses that are no numbers', Number.NaN, 0, PAGE],
+  ['addresses that are not numbers', Number.NaN, 0, PAGE],
   ['an I/O virtual address that wraps', 0, WRAP - PAGE, 2 * PAGE],
   ['memory that wraps', WRAP - PAGE, 0, 2 * PAGE],
   ['a negative I/O virtual address', 0, -PAGE, PAGE],
@@ -42,12 +60,125 @@ const OVERLAPS: readonly MapRequest[] = [
   ['a range around it', 0, 2 * PAGE, 10 * PAGE],
 ];
 
+type Unmapping = readonly [what: string, iova: number, size: number, pages?: number];
+
+/** Each is refused with EINVAL and unmaps nothing. */
+const INVALID_UNMAPPINGS: readonly Unmapping[] = [
+  ['an address inside a page', 16, PAGE],
+  ['a size that is not whole pages', 4 * PAGE, 100],
+  ['no bytes', 4 * PAGE, 0],
+  ['a range that wraps', WRAP - PAGE, 2 * PAGE],
+  ['an address that is not a number', Number.NaN, PAGE],
+];
+
+/** Ranges that bisect a mapping: version 2 then unmaps nothing. */
+const HALVES: readonly Unmapping[] = [
+  ['begins inside', 5 * PAGE, 3 * PAGE],
+  ['ends inside', 4 * PAGE, 3 * PAGE],
+  ['lies inside', 5 * PAGE, PAGE],
+  ['begins inside and covers the next', 5 * PAGE, 20 * PAGE],
+  ['covers the one before and ends inside', 0, 11 * PAGE],
+];
+
+/** Version 1 unmaps nothing for a range that begins inside a mapping, and reports success. */
+const OLD_MISSES: readonly Unmapping[] = [
+  ['begins inside', 5 * PAGE, PAGE],
+  ['begins inside and covers the next', 5 * PAGE, 20 * PAGE],
+  ['begins at the last page of', 7 * PAGE, PAGE],
+];
+
+/** Version 1 unmaps each mapping whose first page is in the range. */
+const OLD_HITS: readonly Unmapping[] = [
+  ['its first page', 4 * PAGE, PAGE, 4],
+  ['a range over its start', 3 * PAGE, 2 * PAGE, 4],
+  ['a range that ends inside the second', 0, 11 * PAGE, 6],
+];
+
+/** The checks of VFIO_IOMMU_UNMAP_DMA. */
+const UNMAP_CHECKS: readonly Type1ContainerCheck[] = [
+  ...INVALID_UNMAPPINGS.map(([what, iova, size]): Type1ContainerCheck => ({
+    name: `gives EINVAL for unmapping ${what}`,
+    run({ container }) {
+      mapTwo(container);
+      expectResult(container.unmapDma(iova, size), EINVAL, what);
+      expectMapped(container, true, true);
+    },
+  })),
+  ...HALVES.map(([what, iova, size]): Type1ContainerCheck => ({
+    name: `gives EINVAL for unmapping a range that ${what} a mapping, and unmaps nothing`,
+    type: 'type1v2',
+    run({ container }) {
+      mapTwo(container);
+      expectResult(container.unmapDma(iova, size), EINVAL, what);
+      expectMapped(container, true, true);
+    },
+  })),
+  ...OLD_MISSES.map(([what, iova, size]): Type1ContainerCheck => ({
+    name: `succeeds with 0 for unmapping a range that ${what} a mapping, and unmaps nothing`,
+    type: 'type1',
+    run({ container }) {
+      mapTwo(container);
+      expectResult(container.unmapDma(iova, size), 0, what);
+      expectMapped(container, true, true);
+    },
+  })),
+  ...OLD_HITS.map(([what, iova, size, pages]): Type1ContainerCheck => ({
+    name: `unmaps a whole mapping by ${what}`,
+    type: 'type1',
+    run({ container }) {
+      mapTwo(container);
+      expectResult(container.unmapDma(iova, size), pages! * PAGE, what);
+      expectMapped(container, false, pages === 4);
+    },
+  })),
+  {
+    name: 'unmaps several whole mappings, and the holes between them',
+    run({ container }) {
+      mapTwo(container);
+      const { available } = container.info();
+      expectResult(container.unmapDma(3 * PAGE, 20 * PAGE), 6 * PAGE, 'both');
+      assert.equal(container.info().available, available + 2);
+      expectMapped(container, false, false);
+    },
+  },
+  {
+    name: 'unmaps one mapping and keeps the other',
+    run({ container }) {
+      mapTwo(container);
+      expectResult(container.unmapDma(10 * PAGE, 2 * PAGE), 2 * PAGE, 'the second');
+      expectMapped(container, true, false);
+    },
+  },
+  {
+    name: 'gives 0 for unmapping where nothing is mapped',
+    run({ container }) {
+      expectResult(container.unmapDma(0, 2 ** 31), 0, 'nothing');
+      mapTwo(container);
+      expectResult(container.unmapDma(0, 4 * PAGE), 0, 'before it');
+      expectResult(container.unmapDma(8 * PAGE, 2 * PAGE), 0, 'between them');
+      expectMapped(container, true, true);
+    },
+  },
+  {
+    name: 'unmaps everything with UNMAP_ALL, which takes address 0 and size 0',
+    run({ container }) {
+      mapTwo(container);
+      expectResult(container.unmapDma(PAGE, 0, VFIO_DMA_UNMAP_FLAG_ALL), EINVAL, 'an address');
+      expectResult(container.unmapDma(0, PAGE, VFIO_DMA_UNMAP_FLAG_ALL), EINVAL, 'a size');
+      expectResult(container.unmapDma(0, 0, VFIO_DMA_UNMAP_FLAG_ALL), 6 * PAGE, 'all');
+      expectResult(container.unmapDma(0, 0, VFIO_DMA_UNMAP_FLAG_ALL), 0, 'none');
+      expectMapped(container, false, false);
+    },
+  },
+];
+
 /**
- * What Linux does with a container of type 1, in the order of its checks (`vfio_dma_do_map`, `vfio_dma_do_unmap`). The kernel's own
- * container and the simulated one are held to the same list, which needs no test framework, so that it can run where there is none.
+ * The rules of a Linux container of type 1, in the order of the kernel's checks (`vfio_dma_do_map`,
+ * `vfio_dma_do_unmap`). Both the kernel's own container and the simulated one must pass. The list needs no test
+ * framework, so it also runs inside an emulated machine.
  */
 export const TYPE1_CONTAINER_CHECKS: readonly Type1ContainerCheck[] = [
-  ...INVALID.map(([what, address, iova, size, flags = READ_WRITE]): Type1ContainerCheck => ({
+  ...INVALID_MAPPINGS.map(([what, address, iova, size, flags = READ_WRITE]): Type1ContainerCheck => ({
     name: `gives EINVAL for ${what}`,
     run({ container }) {
       const { available } = container.info();
@@ -65,7 +196,7 @@ export const TYPE1_CONTAINER_CHECKS: readonly Type1ContainerCheck[] = [
     },
   })),
   {
-    name: 'tells what it maps, and how much more',
+    name: 'reports its page size, its ranges in order, and how many more mappings fit',
     run({ container }) {
       const before = container.info();
       assert.equal(before.pageSize, PAGE);
@@ -82,7 +213,7 @@ export const TYPE1_CONTAINER_CHECKS: readonly Type1ContainerCheck[] = [
     },
   },
   {
-    name: 'maps right up to a reserved range, right behind it, and to the end',
+    name: 'maps up to a reserved range, directly behind it, and up to the last address',
     run({ container }) {
       const [before, behind, last] = rangesOf(container);
       for (const iova of [before.end + 1 - PAGE, behind.start, last.end + 1 - PAGE])
@@ -90,7 +221,7 @@ export const TYPE1_CONTAINER_CHECKS: readonly Type1ContainerCheck[] = [
     },
   },
   {
-    name: 'gives EINVAL for what is reserved, and for what lies beyond the end',
+    name: 'gives EINVAL for reserved addresses, and for addresses beyond the last one',
     run({ container }) {
       const [before, behind, last] = rangesOf(container);
       for (const [what, iova, size] of [
@@ -106,7 +237,7 @@ export const TYPE1_CONTAINER_CHECKS: readonly Type1ContainerCheck[] = [
     },
   },
   {
-    name: 'gives EFAULT for what is not memory of the process, and keeps nothing of it',
+    name: 'gives EFAULT for memory outside the process, and leaves nothing mapped or locked',
     run({ container, memorySize }) {
       expectResult(container.mapDma(memorySize, 0, PAGE, READ_WRITE), EFAULT, 'behind the end');
       expectResult(container.mapDma(memorySize - PAGE, 0, 3 * PAGE, READ_WRITE), EFAULT, 'over the end');
@@ -117,7 +248,7 @@ export const TYPE1_CONTAINER_CHECKS: readonly Type1ContainerCheck[] = [
     },
   },
   {
-    name: 'gives ENOMEM beyond the memory-lock limit, and keeps nothing of it',
+    name: 'gives ENOMEM beyond the memory-lock limit, and leaves nothing mapped or locked',
     run(subject) {
       const { container } = subject;
       const limit = lockLimit(subject);
@@ -130,7 +261,7 @@ export const TYPE1_CONTAINER_CHECKS: readonly Type1ContainerCheck[] = [
     },
   },
   {
-    name: 'counts memory that is mapped twice twice',
+    name: 'counts a page once for each of its mappings',
     run(subject) {
       const { container } = subject;
       const half = Math.ceil(lockLimit(subject) / PAGE / 2) * PAGE;
@@ -139,7 +270,7 @@ export const TYPE1_CONTAINER_CHECKS: readonly Type1ContainerCheck[] = [
     },
   },
   {
-    name: 'finds out page by page whether it is missing or too many',
+    name: 'checks page by page: EFAULT or ENOMEM, whichever comes first',
     run(subject) {
       const { container, memorySize } = subject;
       fillLock(subject, lockLimit(subject) - PAGE);
@@ -148,7 +279,7 @@ export const TYPE1_CONTAINER_CHECKS: readonly Type1ContainerCheck[] = [
     },
   },
   {
-    name: 'gives ENOSPC when it holds as many mappings as it may',
+    name: 'gives ENOSPC at its limit of mappings',
     run({ container }) {
       const { available } = container.info();
       assert.ok(available <= 4096, `${available} mappings are too many to try`);
@@ -156,7 +287,7 @@ export const TYPE1_CONTAINER_CHECKS: readonly Type1ContainerCheck[] = [
       for (let i = 0; i < available; i++) expectResult(container.mapDma(0, i * 2 * PAGE, PAGE, READ_WRITE), 0, `${i}`);
       assert.equal(container.info().available, 0);
       expectResult(container.mapDma(0, behind, PAGE, READ_WRITE), ENOSPC, 'one more');
-      // The order of the checks: what is there already, how many, what is reserved.
+      // The order of the checks: overlap, number of mappings, reserved ranges.
       expectResult(container.mapDma(0, 0, PAGE, READ_WRITE), EEXIST, 'one that is there');
       const [before] = rangesOf(container);
       expectResult(container.mapDma(0, before.end + 1, PAGE, READ_WRITE), ENOSPC, 'a reserved one');
@@ -166,27 +297,51 @@ export const TYPE1_CONTAINER_CHECKS: readonly Type1ContainerCheck[] = [
       expectResult(container.unmapDma(0, 0, VFIO_DMA_UNMAP_FLAG_ALL), available * PAGE, 'all');
     },
   },
-  ...TYPE1_UNMAP_CHECKS,
+  ...UNMAP_CHECKS,
 ];
 
 type Ranges = ReturnType<Type1Container['info']>['iovaRanges'];
 
-/** The ranges before and behind the first reserved one, and the last. */
+/** The range before the first reserved range, the range behind it, and the last range. */
 function rangesOf(container: Type1Container): readonly [Ranges[number], Ranges[number], Ranges[number]] {
   const { iovaRanges } = container.info();
   const [before, behind] = iovaRanges;
-  assert.ok(before !== undefined && behind !== undefined, 'a container to try has a reserved range in the middle');
+  assert.ok(before !== undefined && behind !== undefined, 'the container to check has a reserved range in the middle');
   return [before, behind, iovaRanges.at(-1)!];
 }
 
-/** Whole pages that the process may lock. */
+/** Bytes of whole pages that the process may lock. */
 function lockLimit({ container, memorySize }: Type1ContainerSubject): number {
   const { memoryLockLimit = Infinity } = container.info();
-  assert.ok(memoryLockLimit < memorySize, 'a container to try has a memory-lock limit below the memory of its process');
+  assert.ok(
+    memoryLockLimit < memorySize,
+    'the container to check has a memory-lock limit below the memory of its process',
+  );
   return Math.floor(memoryLockLimit / PAGE) * PAGE;
 }
 
-/** Maps memory far from everything else, which has to succeed. */
+/** Maps memory far from all other mappings, which must succeed. */
 function fillLock({ container }: Type1ContainerSubject, bytes: number): void {
   expectResult(container.mapDma(0, 2 ** 32, bytes, READ_WRITE), 0, `${bytes} bytes up to the memory-lock limit`);
+}
+
+/** Two mappings: pages 4 to 7, and pages 10 and 11. */
+function mapTwo(container: Type1Container): void {
+  expectResult(container.mapDma(0, 4 * PAGE, 4 * PAGE, READ_WRITE), 0, 'the first mapping');
+  expectResult(container.mapDma(0, 10 * PAGE, 2 * PAGE, READ_WRITE), 0, 'the second mapping');
+}
+
+/** Checks which of the two mappings still exist. */
+function expectMapped(container: Type1Container, first: boolean, second: boolean): void {
+  expectResult(container.mapDma(0, 4 * PAGE, PAGE, READ_WRITE), first ? EEXIST : 0, 'the first mapping afterwards');
+  expectResult(container.mapDma(0, 11 * PAGE, PAGE, READ_WRITE), second ? EEXIST : 0, 'the second mapping afterwards');
+}
+
+/** Compares results, and shows negated errnos by their names. */
+function expectResult(actual: number, expected: number, what: string): void {
+  assert.equal(resultText(actual), resultText(expected), what);
+}
+
+function resultText(result: number): string {
+  return result < 0 ? errnoName(result) : String(result);
 }

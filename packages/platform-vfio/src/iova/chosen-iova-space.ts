@@ -2,9 +2,8 @@ import { DmaError } from '@virtio-platform/core';
 import type { DmaDirection } from '@virtio-platform/core/dma';
 import { RangeAllocator } from '@virtio-platform/core/memory';
 import { ENOSPC } from '../container/errno.ts';
-import { VFIO_DMA_MAP_FLAG_READ, VFIO_DMA_MAP_FLAG_WRITE } from '../container/type1-container.ts';
-import type { DmaWindow } from './dma-window.ts';
-import { IovaSlots } from './iova-slots.ts';
+import { VFIO_DMA_MAP_FLAG_READ, VFIO_DMA_MAP_FLAG_WRITE } from '../container/vfio-container.ts';
+import type { IovaWindow } from './iova-window.ts';
 import type { IovaSpace, MappingSlots } from './iova-space.ts';
 
 /** What the device may do with a mapping, by {@link DmaDirection}. */
@@ -14,20 +13,20 @@ const FLAGS = [
   VFIO_DMA_MAP_FLAG_WRITE,
 ] as const;
 
-/** A buffer can begin in one page and end in the next. */
+/** Least pages of a slot: a buffer can begin in one page and end in the next. */
 const LEAST_PAGES = 2;
 
-/** Addresses that the process chooses, as containers leave it to do. */
+/** I/O virtual addresses that the process chooses, as VFIO containers require. */
 export class ChosenIovaSpace implements IovaSpace {
   readonly pageSize: number;
   readonly addressBits: number;
-  readonly #window: DmaWindow;
+  readonly #window: IovaWindow;
   readonly #ranges: readonly { readonly end: number; readonly allocator: RangeAllocator }[];
   #pinnedBytes = 0;
   #leakedBytes = 0;
 
-  /** Uses addresses from `start` on, or all. Throws {@link DmaError} `ERR_DMA_RANGE` when the window has none there. */
-  constructor(window: DmaWindow, start = 0) {
+  /** Uses addresses from `start` on. Throws {@link DmaError} `ERR_DMA_RANGE` when the window has none there. */
+  constructor(window: IovaWindow, start = 0) {
     const { pageSize, ranges } = window;
     const usable = ranges.filter((range) => range.start + range.size > start);
     if (usable.length === 0 || start % pageSize !== 0) throw startError(start, window);
@@ -69,7 +68,7 @@ export class ChosenIovaSpace implements IovaSpace {
 
   openSlots(slotBytes: number, count: number): MappingSlots {
     const largestFree = Math.max(...this.#ranges.map(({ allocator }) => allocator.largestFree));
-    // A small window has to do for pools and rings as well, and for other queues.
+    // Half of a small window stays free for pools, rings and other queues.
     const pages = Math.floor(largestFree / 2 / this.pageSize);
     const bytes = Math.min(slotBytes, Math.max(Math.floor(pages / count), LEAST_PAGES) * this.pageSize);
     const many = Math.max(1, Math.min(count, Math.floor((pages * this.pageSize) / bytes)));
@@ -80,28 +79,29 @@ export class ChosenIovaSpace implements IovaSpace {
     this.#window.close();
   }
 
-  /** Takes `size` bytes of address space; nothing is mapped there. Throws {@link DmaError} `ERR_DMA_EXHAUSTED`. */
+  /** Reserves `size` bytes of address space without mapping. Throws {@link DmaError} `ERR_DMA_EXHAUSTED`. */
   reserve(size: number, alignment: number): number {
     for (const { allocator } of this.#ranges) {
       const iova = allocator.tryAllocate(size, alignment);
       if (iova >= 0) return iova;
     }
-    // Fails again, and says by how much.
+    // Throws the error, which says how much is missing.
     return this.#ranges.at(-1)!.allocator.allocate(size, alignment);
   }
 
+  /** Frees addresses that {@link reserve} returned. */
   giveBack(iova: number): void {
     this.#ranges.find(({ end }) => iova < end)!.allocator.free(iova);
   }
 
-  /** Maps at a reserved address. Returns 0 or a negated errno. Hot: no allocation. */
+  /** Maps at reserved addresses. Returns 0 or a negated errno. Hot: no allocation. */
   map(address: number, iova: number, size: number, direction: DmaDirection): number {
     const result = this.#window.map(address, iova, size, FLAGS[direction]);
     if (result === 0) this.#pinnedBytes += size;
     return result;
   }
 
-  /** Unmaps exactly what was mapped. Hot: no allocation. */
+  /** Unmaps exactly one mapping; returns false when the kernel did not unmap it. Hot: no allocation. */
   unmap(iova: number, size: number): boolean {
     if (!this.#window.unmap(iova, size)) {
       this.#leakedBytes += size;
@@ -112,7 +112,7 @@ export class ChosenIovaSpace implements IovaSpace {
   }
 }
 
-/** A piece of address space for each mapping that a queue can have. */
+/** One slot of address space for each mapping that a queue can have. */
 class ChosenSlots implements MappingSlots {
   readonly slotBytes: number;
   readonly count: number;
@@ -137,7 +137,7 @@ class ChosenSlots implements MappingSlots {
   }
 
   unmap(iova: number, size: number): void {
-    // An address that the kernel still maps is not used again.
+    // The kernel still maps this address, so it is not used again.
     if (this.#space.unmap(iova, size)) this.#slots.give(iova);
     else this.#hasLeaked = true;
   }
@@ -147,7 +147,7 @@ class ChosenSlots implements MappingSlots {
   }
 }
 
-function startError(start: number, { ranges, pageSize }: DmaWindow): DmaError {
+function startError(start: number, { ranges, pageSize }: IovaWindow): DmaError {
   const usable = ranges
     .map((range) => `0x${range.start.toString(16)}..0x${lastAddress(range).toString(16)}`)
     .join(', ');
@@ -160,7 +160,46 @@ function startError(start: number, { ranges, pageSize }: DmaWindow): DmaError {
   );
 }
 
-/** Exact also above 2^53. */
-function lastAddress({ start, size }: DmaWindow['ranges'][number]): bigint {
+/** Last address of a range, exact also above 2^53. */
+function lastAddress({ start, size }: IovaWindow['ranges'][number]): bigint {
   return BigInt(start) + BigInt(size) - 1n;
+}
+
+/**
+ * A ring of equal slots of I/O virtual address space, one for each mapping that can exist at the same time. A slot is
+ * reused only after all others: a device that still uses an old address then faults there, and does not reach the next
+ * request. Hot: no allocation.
+ */
+export class IovaSlots {
+  readonly base: number;
+  readonly slotBytes: number;
+  /** Number of slots. */
+  readonly count: number;
+  readonly #ring: Uint32Array;
+  #first = 0;
+  #free: number;
+
+  constructor(base: number, slotBytes: number, count: number) {
+    this.base = base;
+    this.slotBytes = slotBytes;
+    this.#ring = new Uint32Array(count);
+    for (let i = 0; i < count; i++) this.#ring[i] = i;
+    this.count = count;
+    this.#free = count;
+  }
+
+  /** Takes the slot that was unused longest and returns its address, or -1 when none is free. */
+  take(): number {
+    if (this.#free === 0) return -1;
+    const slot = this.#ring[this.#first]!;
+    this.#first = this.#first + 1 === this.#ring.length ? 0 : this.#first + 1;
+    this.#free--;
+    return this.base + slot * this.slotBytes;
+  }
+
+  /** Frees the slot at an address that `take` returned; all other free slots are taken before it. */
+  give(iova: number): void {
+    this.#ring[(this.#first + this.#free) % this.#ring.length] = (iova - this.base) / this.slotBytes;
+    this.#free++;
+  }
 }

@@ -1,10 +1,9 @@
 import { DmaError } from '@virtio-platform/core';
 import type { DmaDirection } from '@virtio-platform/core/dma';
 import { errnoName } from '../container/errno.ts';
-import { IOMMU_IOAS_MAP_READABLE, IOMMU_IOAS_MAP_WRITEABLE, type IommufdIoas } from '../container/iommufd-ioas.ts';
-import { explainRefusal } from './explain-refusal.ts';
+import { IOMMU_IOAS_MAP_READABLE, IOMMU_IOAS_MAP_WRITEABLE, type IommufdIoas } from '../container/vfio-container.ts';
+import { explainRefusal } from './iova-window.ts';
 import type { IovaSpace, MappingSlots } from './iova-space.ts';
-
 /** What the device may do with a mapping, by {@link DmaDirection}. */
 const FLAGS = [
   IOMMU_IOAS_MAP_READABLE | IOMMU_IOAS_MAP_WRITEABLE,
@@ -12,7 +11,7 @@ const FLAGS = [
   IOMMU_IOAS_MAP_WRITEABLE,
 ] as const;
 
-/** Addresses that the kernel chooses: an I/O address space of iommufd knows which are free, so nothing is reserved beforehand. */
+/** I/O virtual addresses that the kernel chooses: iommufd knows which are free, so the process reserves none. */
 export class IoasIovaSpace implements IovaSpace {
   readonly pageSize: number;
   readonly addressBits: number;
@@ -20,7 +19,10 @@ export class IoasIovaSpace implements IovaSpace {
   #pinnedBytes = 0;
   #leakedBytes = 0;
 
-  /** Has the kernel choose from `start` on, or anywhere. Throws {@link DmaError} `ERR_DMA_RANGE` when there is nothing there. */
+  /**
+   * Lets the kernel choose addresses from `start` on, or anywhere without it. Throws {@link DmaError} `ERR_DMA_RANGE`
+   * when no usable address is there.
+   */
   constructor(ioas: IommufdIoas, start: number | undefined) {
     const { alignment, iovaRanges } = ioas.info();
     this.pageSize = alignment;
@@ -32,7 +34,7 @@ export class IoasIovaSpace implements IovaSpace {
     );
     const result = allowed.length === 0 ? undefined : ioas.allowIovas(allowed);
     if (result === 0) return;
-    const why = result === undefined ? 'nothing that can be used is there' : errnoName(result);
+    const why = result === undefined ? 'the container has no usable addresses there' : errnoName(result);
     throw new DmaError('ERR_DMA_RANGE', `platform.iovaStart 0x${start.toString(16)} cannot be used: ${why}`, {
       hint: `leave iovaStart out, or choose a multiple of ${alignment} below 2^${this.addressBits}`,
     });
@@ -46,7 +48,7 @@ export class IoasIovaSpace implements IovaSpace {
     return this.#leakedBytes;
   }
 
-  /** The kernel may align an address as the memory is aligned, but not beyond the size that is mapped. */
+  /** The kernel aligns an address at most as the memory is aligned, and at most to the size that is mapped. */
   coherentBytes(length: number, alignment: number): number {
     return Math.ceil(Math.max(length, alignment) / this.pageSize) * this.pageSize;
   }
@@ -59,9 +61,15 @@ export class IoasIovaSpace implements IovaSpace {
     }
     if (iova % alignment === 0) return iova;
     this.unpin(iova, size);
-    throw new DmaError('ERR_DMA_RANGE', `the kernel chose 0x${iova.toString(16)}, no multiple of ${alignment}`, {
-      hint: `ask for no more than a page of ${this.pageSize}: it aligns further only as the process's memory is, and up to 2 MiB`,
-    });
+    throw new DmaError(
+      'ERR_DMA_RANGE',
+      `the kernel chose 0x${iova.toString(16)}, which is not a multiple of ${alignment}`,
+      {
+        hint:
+          `request an alignment of at most one page of ${this.pageSize}: the kernel aligns further only as the memory of ` +
+          `the process is aligned, and up to 2 MiB`,
+      },
+    );
   }
 
   unpin(iova: number, size: number): boolean {

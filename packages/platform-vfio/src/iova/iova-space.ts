@@ -1,46 +1,49 @@
 import type { DmaDirection } from '@virtio-platform/core/dma';
 
 /**
- * The I/O virtual addresses of one process, which all its queues share: who chooses them, what it takes to map there, and how
- * much is pinned. Memory, addresses and sizes are whole pages of {@link pageSize}.
+ * The I/O virtual addresses of one process, which all its queues share. An implementation chooses the addresses, maps
+ * and unmaps there, and counts what is pinned. Memory, addresses and sizes are whole pages of {@link pageSize}.
  */
 export interface IovaSpace {
   /** Bytes of an IOMMU page. */
   readonly pageSize: number;
   readonly addressBits: number;
-  /** Bytes mapped, each mapping counted. */
+  /** Bytes mapped; a page that is mapped twice counts twice. */
   readonly pinnedBytes: number;
-  /** Bytes given up because the kernel did not unmap them: neither memory nor addresses can be used again. */
+  /** Bytes that the kernel did not unmap: neither this memory nor its addresses are used again. */
   readonly leakedBytes: number;
 
-  /** How many bytes of memory to take for `length` coherent ones, so that their I/O virtual address can be aligned too. */
+  /** Bytes of memory to allocate for `length` coherent bytes, so that their I/O virtual address can be aligned too. */
   coherentBytes(length: number, alignment: number): number;
   /**
-   * Maps for long and returns where. `address` and the result are multiples of `alignment`. Throws {@link DmaError}, and then
-   * nothing is mapped.
+   * Maps long-lived memory and returns its I/O virtual address. `address` and the result are multiples of `alignment`.
+   * Throws {@link DmaError}, and then nothing is mapped.
    */
   pin(address: number, size: number, alignment: number, direction: DmaDirection): number;
-  /** Unmaps exactly what was pinned. Returns false when the kernel did not. */
+  /** Unmaps exactly one pinned range. Returns false when the kernel did not unmap it. */
   unpin(iova: number, size: number): boolean;
   /**
-   * Makes room for `count` short mappings of up to `slotBytes`: for smaller and then for fewer ones where addresses are scarce.
-   * Throws {@link DmaError} when there is not even room for one.
+   * Reserves addresses for `count` short-lived mappings of up to `slotBytes`: for smaller and then for fewer ones where
+   * addresses are scarce. Throws {@link DmaError} when there are too few addresses for one.
    */
   openSlots(slotBytes: number, count: number): MappingSlots;
-  /** Takes back what was done to be able to map. Everything is unmapped before. */
+  /** Undoes the steps that opening took. The caller has unmapped everything before. */
   close(): void;
 }
 
-/** The short mappings of one queue. */
+/** The addresses for the short-lived mappings of one queue. */
 export interface MappingSlots {
-  /** Bytes that one mapping can have. */
+  /** Largest mapping, in bytes. */
   readonly slotBytes: number;
-  /** How many can live at once. */
+  /** How many mappings can exist at the same time. */
   readonly count: number;
-  /** Returns where, or a negated errno; ENOMEM and ENOSPC can pass. Hot: no allocation. */
+  /**
+   * Returns the I/O virtual address, or a negated errno. After ENOMEM or ENOSPC a later attempt can succeed. Hot: no
+   * allocation.
+   */
   map(address: number, size: number, direction: DmaDirection): number;
-  /** Unmaps exactly what was mapped. Hot: no allocation. */
+  /** Unmaps exactly one mapping. Hot: no allocation. */
   unmap(iova: number, size: number): void;
-  /** Everything is unmapped before. */
+  /** Frees the addresses. The caller has unmapped everything before. */
   close(): void;
 }

@@ -1,25 +1,23 @@
 import { ChosenIovaSpace } from './chosen-iova-space.ts';
-import type { IommufdIoas } from '../container/iommufd-ioas.ts';
-import type { SpaprContainer } from '../container/spapr-container.ts';
-import type { Type1Container } from '../container/type1-container.ts';
-import type { DmaWindow } from './dma-window.ts';
+import type { IommufdIoas, SpaprContainer, Type1Container } from '../container/vfio-container.ts';
+import { Type1Window, type IovaWindow } from './iova-window.ts';
 import { IoasIovaSpace } from './ioas-iova-space.ts';
 import type { IovaSpace } from './iova-space.ts';
 import { SpaprWindow, type WindowRequest } from './spapr-window.ts';
-import { Type1Window } from './type1-window.ts';
-
-/** Everything that translates. */
+/** A container with an IOMMU. */
 export type TranslatingContainer = Type1Container | SpaprContainer | IommufdIoas;
 
+/** What the profile and the machine say about the I/O virtual addresses to use. */
 export interface IovaSpaceRequest {
+  /** First address to use; `undefined` for the container's first. */
   readonly iovaStart: number | undefined;
-  /** Of sPAPR version 2: the window to create. `undefined` for the default one. */
+  /** sPAPR version 2: the window to create; `undefined` for the default one. */
   readonly window: WindowRequest | undefined;
   /** Bytes of the process's memory. */
   readonly memorySize: number;
 }
 
-/** Does what a process has to do with this kind of container before it can map. Throws {@link DmaError}. */
+/** Takes the steps that this kind of container requires before a process can map. Throws {@link DmaError}. */
 export function openIovaSpace(container: TranslatingContainer, request: IovaSpaceRequest): IovaSpace {
   const { iovaStart, window, memorySize } = request;
   switch (container.type) {
@@ -34,7 +32,7 @@ export function openIovaSpace(container: TranslatingContainer, request: IovaSpac
   }
 }
 
-function openChosen(window: DmaWindow, start: number | undefined): IovaSpace {
+function openChosen(window: IovaWindow, start: number | undefined): IovaSpace {
   try {
     return new ChosenIovaSpace(window, start);
   } catch (error) {

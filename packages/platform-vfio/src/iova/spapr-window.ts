@@ -1,11 +1,9 @@
 import { DmaError } from '@virtio-platform/core';
 import { formatByteSize } from '@virtio-platform/core/memory';
 import { ENOMEM, EPERM, errnoName } from '../container/errno.ts';
-import { DEFAULT_WINDOW_PAGE_SIZE, type SpaprContainer } from '../container/spapr-container.ts';
-import type { DmaWindow, RefusedMapping } from './dma-window.ts';
-import { explainRefusal, raiseMemoryLock } from './explain-refusal.ts';
-
-/** A window of version 2 to be created: bytes of a page and of all of it. */
+import { DEFAULT_WINDOW_PAGE_SIZE, type SpaprContainer } from '../container/vfio-container.ts';
+import { explainRefusal, raiseMemoryLock, type IovaWindow, type RefusedMapping } from './iova-window.ts';
+/** A window of version 2 to be created: bytes that one TCE translates, and bytes of the whole window. */
 export interface WindowRequest {
   readonly pageSize: number;
   readonly size: number;
@@ -15,13 +13,13 @@ interface Window extends WindowRequest {
   readonly start: number;
 }
 
-/** How many levels the table of a created window has. One is what every host takes. */
+/** Levels of the table of a created window. Every host supports one. */
 const TABLE_LEVELS = 1;
 
-/** One window of bus addresses, ready to be mapped in. */
-export class SpaprWindow implements DmaWindow {
+/** One window of bus addresses, after the steps that its container requires before mapping. */
+export class SpaprWindow implements IovaWindow {
   readonly pageSize: number;
-  readonly ranges: DmaWindow['ranges'];
+  readonly ranges: IovaWindow['ranges'];
   readonly close: () => void;
   readonly #container: SpaprContainer;
 
@@ -32,7 +30,10 @@ export class SpaprWindow implements DmaWindow {
     this.#container = container;
   }
 
-  /** Version 1: enables the container, which locks as much memory as the whole window could map. Throws {@link DmaError}. */
+  /**
+   * Version 1: enables the container, which accounts as much locked memory as the whole window can map. Throws {@link
+   * DmaError}.
+   */
   static enable(container: SpaprContainer): SpaprWindow {
     const window = defaultWindow(container);
     check(container.enable(), 'enable the container', window.size);
@@ -40,8 +41,9 @@ export class SpaprWindow implements DmaWindow {
   }
 
   /**
-   * Version 2: registers all memory of the process, once, so that no mapping has to pin any more; then creates a window, or uses
-   * the default one, which the kernel creates at the first mapping. Throws {@link DmaError}, and then nothing is registered.
+   * Version 2: registers all memory of the process once, so that mappings pin nothing themselves; then creates a
+   * window, or uses the default one, which the kernel creates at the first mapping. Throws {@link DmaError}, and then
+   * nothing is registered.
    */
   static register(container: SpaprContainer, memorySize: number, request: WindowRequest | undefined): SpaprWindow {
     check(container.registerMemory(0, memorySize), `register ${memorySize} bytes of memory`, memorySize);
@@ -72,7 +74,9 @@ export class SpaprWindow implements DmaWindow {
   explain(refused: RefusedMapping): DmaError {
     if (refused.errno === EPERM) {
       return new DmaError('ERR_DMA_RANGE', `cannot map through TCEs of ${formatByteSize(this.pageSize)}: EPERM`, {
-        hint: 'the pages of this memory are smaller, and a device would reach their neighbours: use smaller pages in platform.window, or huge pages (platform.backingPageSize on the simulated machine)',
+        hint:
+          'the pages of this memory are smaller, and a device would reach their neighbours: use smaller pages in ' +
+          'platform.window, or huge pages (platform.backingPageSize on the simulated machine)',
       });
     }
     return explainRefusal(refused, this.#container.info());
@@ -83,7 +87,7 @@ function defaultWindow(container: SpaprContainer): Window {
   return { start: 0, size: container.info().defaultWindowSize, pageSize: DEFAULT_WINDOW_PAGE_SIZE };
 }
 
-/** Throws what a step before the first mapping needed, where it was refused. `bytes` is what it locks. */
+/** Throws where the kernel refused a step before the first mapping. `bytes` is the memory that the step locks. */
 function check(result: number, step: string, bytes: number): void {
   if (result >= 0) return;
   const isLocked = result === ENOMEM;

@@ -1,5 +1,13 @@
-import { PAGE_SIZE } from '@virtio-platform/core/memory';
-
+import { PAGE_SIZE, type GuestMemory } from '@virtio-platform/core/memory';
+import {
+  TranslatedAddressSpace,
+  type AddressSpaceBlueprint,
+  type AddressTranslation,
+  type DeviceAccess,
+  type DeviceAddressSpace,
+  type FaultCause,
+  type FaultLog,
+} from '@virtio-platform/core/address-space';
 /** Entries of one table, and the 9 address bits that choose one. */
 const TABLE_ENTRIES = 512;
 const INDEX_MASK = TABLE_ENTRIES - 1;
@@ -7,28 +15,30 @@ const INDEX_MASK = TABLE_ENTRIES - 1;
 const HEADER_WORDS = 1;
 const WORD = 4;
 
-/** Bits of a leaf: the device may read, the device may write. As in VT-d second-level entries. */
+/** Bit 0 of a leaf, as in VT-d second-level entries: the device may read. */
 export const ENTRY_READ = 1;
+/** Bit 1 of a leaf, as in VT-d second-level entries: the device may write. */
 export const ENTRY_WRITE = 2;
 
-/** Tables there is room for: one covers 2 MiB of I/O virtual addresses. */
+/** How many tables fit in the buffer: one of the last level covers 2 MiB of I/O virtual addresses. */
 export const MAX_TABLES = 16384;
 
 /**
- * A second-level I/O page table as the IOMMU walks it: 512 entries a table, 4 KiB pages, three levels for 39 address bits and
- * four for 48. It lies in shared memory, so that a device in another thread walks the same table. An entry is one 32-bit word
- * (page frame or table number, shifted by 2, and the permissions), so it is never seen half written; 0 is not present.
- * Tables are never freed: a walk that is under way never ends in a table that now belongs to another address.
+ * A second-level I/O page table as the IOMMU walks it: 512 entries a table, 4 KiB pages, three levels for 39 address
+ * bits and four for 48. It is in shared memory, so that a device in another thread walks the same table. An entry is
+ * one 32-bit word (page frame or table number, shifted by 2, and the permissions), so a walk never reads a half-written
+ * entry; 0 is not present. Tables are never freed, so a concurrent walk never ends in a table that was reused for
+ * another address.
  */
 export class IoPageTable {
   readonly buffer: SharedArrayBuffer;
   readonly addressWidth: number;
   readonly #words: Uint32Array;
   readonly #levels: number;
-  /** Only whoever made the table adds to it. */
+  /** Tables in use. Only the thread that created the table adds to it. */
   #tables = 1;
 
-  /** Opens a table that another thread made. */
+  /** Opens a table that another thread created. */
   constructor(buffer: SharedArrayBuffer, addressWidth: number) {
     this.buffer = buffer;
     this.addressWidth = addressWidth;
@@ -36,17 +46,17 @@ export class IoPageTable {
     this.#levels = (addressWidth - 12) / 9;
   }
 
-  /** Makes an empty table. The memory is not touched, and so not used, before it is needed. */
+  /** Creates an empty table. The operating system provides a page of the buffer when it is first touched. */
   static create(addressWidth: 39 | 48): IoPageTable {
     return new IoPageTable(new SharedArrayBuffer((HEADER_WORDS + MAX_TABLES * TABLE_ENTRIES) * WORD), addressWidth);
   }
 
-  /** Changes with {@link invalidate}. */
+  /** Changes with each {@link invalidate}. */
   get generation(): number {
     return Atomics.load(this.#words, 0);
   }
 
-  /** Whether an address lies in what the IOMMU translates. Hot: no allocation. */
+  /** Whether the IOMMU translates addresses with this high word. Hot: no allocation. */
   covers(high: number): boolean {
     return high < 2 ** (this.addressWidth - 32);
   }
@@ -62,7 +72,7 @@ export class IoPageTable {
     return Atomics.load(this.#words, wordOf(table, 1, low, high));
   }
 
-  /** Maps one page. Returns false when there is no memory for another table. */
+  /** Maps one page. Returns false when it takes a table more than {@link MAX_TABLES}. */
   set(iova: number, pageFrame: number, permissions: number): boolean {
     const low = iova >>> 0;
     const high = Math.floor(iova / 0x1_0000_0000);
@@ -92,7 +102,10 @@ export class IoPageTable {
     Atomics.store(this.#words, wordOf(table, 1, low, high), 0);
   }
 
-  /** Maps `size` bytes of memory at `address`, whole pages, or nothing: returns false when there is no memory for tables. */
+  /**
+   * Maps `size` bytes of memory at `address`, whole pages. Returns false, and maps nothing, when there are too few
+   * tables.
+   */
   fill(iova: number, size: number, address: number, permissions: number): boolean {
     for (let done = 0; done < size; done += PAGE_SIZE) {
       if (this.set(iova + done, (address + done) / PAGE_SIZE, permissions)) continue;
@@ -102,18 +115,68 @@ export class IoPageTable {
     return true;
   }
 
-  /** Unmaps every page of a range. Devices go on with what they have cached until {@link invalidate}. */
+  /** Unmaps every page of a range. Devices use cached translations until {@link invalidate}. */
   empty(iova: number, size: number): void {
     for (let done = 0; done < size; done += PAGE_SIZE) this.clear(iova + done);
   }
 
-  /** What the kernel does after unmapping: no device goes on with a translation it has cached. */
+  /** What the kernel does after unmapping: devices drop their cached translations. */
   invalidate(): void {
     Atomics.add(this.#words, 0, 1);
   }
 }
 
-/** Where in the buffer the entry of an address is, in one table of one level (1 holds the leaves). */
+/** What the device's thread needs to walk the same table. Structured-cloneable. */
+export interface IoPageTableState {
+  readonly buffer: SharedArrayBuffer;
+  readonly addressWidth: number;
+}
+
+/** The IOMMU in front of a device: walks the table for every page of an access. Hot: no allocation. */
+export class IoPageTableTranslation implements AddressTranslation {
+  run = 0;
+  cause: FaultCause = 'unmapped';
+  readonly #table: IoPageTable;
+
+  constructor(table: IoPageTable) {
+    this.#table = table;
+  }
+
+  get generation(): number {
+    return this.#table.generation;
+  }
+
+  translate(low: number, high: number, access: DeviceAccess): number {
+    const offset = low % PAGE_SIZE;
+    this.run = PAGE_SIZE - offset;
+    if (!this.#table.covers(high)) return this.#refuse('outside-window');
+    const entry = this.#table.entry(low, high);
+    if (entry === 0) return this.#refuse('unmapped');
+    if (access === 'read' && (entry & ENTRY_READ) === 0) return this.#refuse('read-not-permitted');
+    if (access === 'write' && (entry & ENTRY_WRITE) === 0) return this.#refuse('write-not-permitted');
+    return (entry >>> 2) * PAGE_SIZE + offset;
+  }
+
+  #refuse(cause: FaultCause): -1 {
+    this.cause = cause;
+    return -1;
+  }
+}
+
+/** Describes how to open the address space of a device behind this IOMMU, in this thread or in the device's. */
+export function translatedAddressSpace(table: IoPageTable): AddressSpaceBlueprint {
+  const state: IoPageTableState = { buffer: table.buffer, addressWidth: table.addressWidth };
+  return { module: import.meta.url, state, open: openAddressSpace };
+}
+
+/** Opens what {@link translatedAddressSpace} described; `state` is its state, cloned. */
+export function openAddressSpace(memory: GuestMemory, faults: FaultLog, state: unknown): DeviceAddressSpace {
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- a state always comes from the same blueprint
+  const { buffer, addressWidth } = state as IoPageTableState;
+  return new TranslatedAddressSpace(memory, faults, new IoPageTableTranslation(new IoPageTable(buffer, addressWidth)));
+}
+
+/** Index of the word that holds the entry of an address, in one table of one level (1 holds the leaves). */
 function wordOf(table: number, level: number, low: number, high: number): number {
   return HEADER_WORDS + table * TABLE_ENTRIES + indexAt(level, low, high);
 }

@@ -1,17 +1,19 @@
-import { PAGE_SIZE } from '@virtio-platform/core/memory';
+import { PAGE_SIZE, type GuestMemory } from '@virtio-platform/core/memory';
+import { EBUSY, EFAULT, EINVAL, ENOENT, ENOMEM } from '../container/errno.ts';
 
+/** The memory-lock limit of a simulated process. */
 export interface MemoryLockOptions {
   /** RLIMIT_MEMLOCK in bytes. */
   readonly limit: number;
-  /** Bytes that count against the limit already, locked by others or by other means. */
+  /** Bytes that count against the limit already, locked by other processes or by other means. */
   readonly lockedBefore: number;
-  /** CAP_IPC_LOCK: the limit does not count. */
+  /** CAP_IPC_LOCK: the limit does not apply. */
   readonly capIpcLock: boolean;
 }
 
 /** What the kernel counts against the memory-lock limit for one container, in pages. */
 export class MemoryLock {
-  /** The limit as messages give it; `undefined` where none counts. */
+  /** The limit in bytes, for messages; `undefined` where none applies. */
   readonly limit: number | undefined;
   readonly #mostPages: number;
   #pages = 0;
@@ -27,7 +29,7 @@ export class MemoryLock {
     return this.#pages * PAGE_SIZE;
   }
 
-  /** How many pages more can be locked. */
+  /** How many more pages can be locked. */
   get lockable(): number {
     return this.#mostPages - this.#pages;
   }
@@ -42,4 +44,87 @@ export class MemoryLock {
   release(pages: number): void {
     this.#pages -= pages;
   }
+}
+
+/** A registered range: pinned and accounted once, however often it is mapped. */
+interface Registration {
+  readonly address: number;
+  readonly size: number;
+  /** TCEs that point into it. */
+  mapped: number;
+}
+
+/** Addresses and sizes of the ioctls have 64 bits. */
+const WRAP = 2 ** 64;
+
+/**
+ * The memory that a container of sPAPR version 2 may map (`tce_iommu_register_pages`, `mm_iommu_do_alloc`). Registered
+ * memory counts against the memory-lock limit.
+ */
+export class RegisteredMemory {
+  readonly #memory: GuestMemory;
+  readonly #lock: MemoryLock;
+  readonly #registrations: Registration[] = [];
+
+  constructor(memory: GuestMemory, lock: MemoryLock) {
+    this.#memory = memory;
+    this.#lock = lock;
+  }
+
+  /** Registers whole pages. Returns 0, or EINVAL, EBUSY (this range is registered already), ENOMEM, EFAULT. */
+  register(address: number, size: number): number {
+    if (!arePages(address, size) || address + size > WRAP) return EINVAL;
+    if (this.#findExact(address, size) !== undefined) return EBUSY;
+    const pages = size / PAGE_SIZE;
+    // The order of the kernel: account, then pin, then look for overlaps.
+    if (!this.#lock.charge(pages)) return ENOMEM;
+    const failure = this.#memory.contains(address, size) ? 0 : EFAULT;
+    const isOverlapping = this.#registrations.some(
+      (other) => other.address < address + size && address < other.address + other.size,
+    );
+    if (failure < 0 || isOverlapping) {
+      this.#lock.release(pages);
+      return failure < 0 ? failure : EINVAL;
+    }
+    this.#registrations.push({ address, size, mapped: 0 });
+    return 0;
+  }
+
+  /** Takes exactly one range that was registered. Returns 0, or EINVAL, ENOENT, EBUSY (TCEs still point into it). */
+  unregister(address: number, size: number): number {
+    if (!arePages(address, size)) return EINVAL;
+    const registration = this.#findExact(address, size);
+    if (registration === undefined) return ENOENT;
+    if (registration.mapped > 0) return EBUSY;
+    this.#registrations.splice(this.#registrations.indexOf(registration), 1);
+    this.#lock.release(size / PAGE_SIZE);
+    return 0;
+  }
+
+  /** Counts a TCE for memory inside one registration. Returns false, and counts nothing, for any other memory. */
+  use(address: number, size: number): boolean {
+    const registration = this.#findAround(address, size);
+    if (registration === undefined) return false;
+    registration.mapped++;
+    return true;
+  }
+
+  /** Takes back the count of one {@link use}. */
+  release(address: number, size: number): void {
+    this.#findAround(address, size)!.mapped--;
+  }
+
+  #findExact(address: number, size: number): Registration | undefined {
+    return this.#registrations.find((other) => other.address === address && other.size === size);
+  }
+
+  #findAround(address: number, size: number): Registration | undefined {
+    return this.#registrations.find(
+      (other) => other.address <= address && address + size <= other.address + other.size,
+    );
+  }
+}
+
+function arePages(address: number, size: number): boolean {
+  return address % PAGE_SIZE === 0 && size % PAGE_SIZE === 0 && size > 0;
 }

@@ -1,24 +1,25 @@
 import type { SimulatedHardware } from '@virtio-platform/core';
 import { PHYSICAL_ADDRESS_SPACE, type AddressSpaceBlueprint } from '@virtio-platform/core/address-space';
 import type { GuestMemory } from '@virtio-platform/core/memory';
-import { VFIO_CONTAINER, type VfioContainer } from '../container/vfio-container.ts';
+import { ENOTTY, EPERM } from '../container/errno.ts';
+import { VFIO_CONTAINER, type NoiommuContainer, type VfioContainer } from '../container/vfio-container.ts';
 import type { VfioOptions } from '../options.ts';
-import { IoPageTable } from './io-page-table.ts';
-import { translatedAddressSpace } from './io-page-table-translation.ts';
+import { IoPageTable, translatedAddressSpace } from './io-page-table.ts';
 import { SimulatedIoas } from './simulated-ioas.ts';
-import { SimulatedNoiommuContainer } from './simulated-noiommu-container.ts';
 import { SimulatedSpaprContainer } from './simulated-spapr-container.ts';
 import { SimulatedType1Container } from './simulated-type1-container.ts';
-import { windowedAddressSpace } from './tce-window-translation.ts';
-import { TceWindows } from './tce-windows.ts';
+import { TceWindows, windowedAddressSpace } from './tce-windows.ts';
 
 interface SimulatedVfio {
   readonly container: VfioContainer;
-  /** What a device reaches that the IOMMU stands before. */
+  /** The address space of a device behind the IOMMU. */
   readonly translated: AddressSpaceBlueprint;
 }
 
-/** A container and the IOMMU it programs. A device that does not offer ACCESS_PLATFORM bypasses the IOMMU, as QEMU's do. */
+/**
+ * Simulates a container and the IOMMU that it programs. A device that does not offer ACCESS_PLATFORM bypasses the
+ * IOMMU, as QEMU's devices do.
+ */
 export function simulateVfio(memory: GuestMemory, options: VfioOptions): SimulatedHardware {
   const { container, translated } = simulateContainer(memory, options);
   return {
@@ -42,4 +43,26 @@ function simulateContainer(memory: GuestMemory, options: VfioOptions): Simulated
       ? new SimulatedIoas(memory, table, options)
       : new SimulatedType1Container(type, memory, table, options);
   return { container, translated: translatedAddressSpace(table) };
+}
+
+/** A simulated no-IOMMU container (`vfio_noiommu_open`, `vfio_container_attach_group`). */
+export class SimulatedNoiommuContainer implements NoiommuContainer {
+  readonly type = 'noiommu';
+  readonly #isAllowed: boolean;
+
+  constructor({ unsafeNoiommuMode, capSysRawio }: VfioOptions) {
+    this.#isAllowed = unsafeNoiommuMode && capSysRawio;
+  }
+
+  attach(): number {
+    return this.#isAllowed ? 0 : EPERM;
+  }
+
+  mapDma(_address: number, _iova: number, _size: number, _flags: number): number {
+    return ENOTTY;
+  }
+
+  unmapDma(_iova: number, _size: number, _flags?: number): number {
+    return ENOTTY;
+  }
 }

@@ -17,25 +17,23 @@ import {
   IOMMU_IOAS_MAP_WRITEABLE,
   type IoasInfo,
   type IommufdIoas,
-} from '../container/iommufd-ioas.ts';
-import type { IovaRange } from '../container/type1-container.ts';
+  type IovaRange,
+} from '../container/vfio-container.ts';
 import type { VfioOptions } from '../options.ts';
 import { ENTRY_READ, ENTRY_WRITE, type IoPageTable } from './io-page-table.ts';
-import { IovaAperture } from './iova-aperture.ts';
+import { IovaAperture, PinnedMappings } from './pinned-mappings.ts';
 import { MemoryLock } from './memory-lock.ts';
-import { PinnedMappings } from './pinned-mappings.ts';
-
 const PERMISSIONS = IOMMU_IOAS_MAP_READABLE | IOMMU_IOAS_MAP_WRITEABLE;
 /** Addresses and lengths have 64 bits. */
 const WRAP = 2 ** 64;
 /** A large page, for Linux with transparent huge pages; without them an address is aligned to a page only. */
 const MOST_ALIGNED = 2 ** 21;
-/** As many areas as fit the tables; iommufd itself has no limit. */
+/** Limit of mappings of this simulation; iommufd itself has none. */
 const MOST_AREAS = 2 ** 16;
 
 /**
- * An I/O address space of iommufd in software, attached to one device. Refuses what Linux refuses, in the order of its checks
- * (`iommufd_ioas_map`, `iopt_map_user_pages`, `iopt_unmap_iova`).
+ * A simulated I/O address space of iommufd, attached to one device. Refuses what Linux refuses, in the order of the
+ * kernel's checks (`iommufd_ioas_map`, `iopt_map_user_pages`, `iopt_unmap_iova`).
  */
 export class SimulatedIoas implements IommufdIoas {
   readonly type = 'iommufd';
@@ -43,7 +41,7 @@ export class SimulatedIoas implements IommufdIoas {
   readonly #mappings: PinnedMappings;
   readonly #aperture: IovaAperture;
   readonly #lock: MemoryLock;
-  /** Where addresses are chosen. */
+  /** The addresses among which the kernel chooses. */
   #allowed: readonly IovaRange[];
 
   constructor(memory: GuestMemory, table: IoPageTable, options: VfioOptions) {
@@ -55,7 +53,7 @@ export class SimulatedIoas implements IommufdIoas {
     this.#allowed = this.#aperture.ranges;
   }
 
-  /** Bytes that count against the memory-lock limit of the user: those of every mapping, also of the same page. */
+  /** Bytes that count against the memory-lock limit of the user; a page that is mapped twice counts twice. */
   get lockedBytes(): number {
     return this.#lock.lockedBytes;
   }
@@ -84,7 +82,7 @@ export class SimulatedIoas implements IommufdIoas {
     if (place < 0) return place;
     if (address % PAGE_SIZE !== 0) return EINVAL;
     if (!this.#memory.contains(address, size)) return EFAULT;
-    // Accounted when all pages are pinned: that one is missing is found out before that they are too many.
+    // The kernel accounts after it pinned all pages, so EFAULT for a missing page comes before ENOMEM.
     const isFull = this.#mappings.entries.count === MOST_AREAS;
     return !isFull && this.#mappings.add(address, place, size, permissionsOf(flags)) ? place : ENOMEM;
   }
@@ -103,7 +101,7 @@ export class SimulatedIoas implements IommufdIoas {
       isBisected = entries.start(behind) < iova || entries.end(behind) > end;
       if (isBisected) break;
     }
-    // Those before one that is not whole are gone all the same.
+    // The kernel has already unmapped those before the one that is bisected.
     const unmapped = this.#mappings.remove(first, behind - first);
     return isBisected || unmapped === 0 ? ENOENT : unmapped;
   }
@@ -116,8 +114,8 @@ export class SimulatedIoas implements IommufdIoas {
   }
 
   /**
-   * The lowest free address that is aligned as the memory is, up to the size and to a large page; never in the first page.
-   * Hot: no allocation.
+   * The lowest free address that is aligned as the memory is aligned, up to the size and to a large page; never in the
+   * first page. Hot: no allocation.
    */
   #choose(address: number, size: number): number {
     if (size >= WRAP / 2) return EOVERFLOW;
@@ -129,7 +127,7 @@ export class SimulatedIoas implements IommufdIoas {
       let iova = alignUp(Math.max(start, PAGE_SIZE), alignment);
       for (let next = entries.indexAt(iova); iova + size - 1 <= end; next++) {
         if (next === entries.count || entries.start(next) >= iova + size) return iova;
-        // Aligning may have led behind this one already.
+        // Alignment may already have moved the address behind this mapping.
         iova = Math.max(iova, alignUp(entries.end(next), alignment));
       }
     }

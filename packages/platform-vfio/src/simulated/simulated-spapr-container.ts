@@ -1,14 +1,17 @@
 import { PAGE_SIZE, type GuestMemory } from '@virtio-platform/core/memory';
 import { EBUSY, EFAULT, EINVAL, ENOMEM, ENOSPC, ENOTTY, ENXIO, EPERM } from '../container/errno.ts';
-import { DEFAULT_WINDOW_PAGE_SIZE, type SpaprContainer, type SpaprInfo } from '../container/spapr-container.ts';
-import { VFIO_DMA_MAP_FLAG_READ, VFIO_DMA_MAP_FLAG_WRITE } from '../container/type1-container.ts';
+import {
+  DEFAULT_WINDOW_PAGE_SIZE,
+  VFIO_DMA_MAP_FLAG_READ,
+  VFIO_DMA_MAP_FLAG_WRITE,
+  type SpaprContainer,
+  type SpaprInfo,
+} from '../container/vfio-container.ts';
 import type { VfioOptions } from '../options.ts';
-import { MemoryLock } from './memory-lock.ts';
-import { RegisteredMemory } from './registered-memory.ts';
+import { MemoryLock, RegisteredMemory } from './memory-lock.ts';
 import { LARGEST_WINDOW, WINDOW_COUNT, type TceWindows } from './tce-windows.ts';
-
 const ALL_FLAGS = VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE;
-/** Where the host bridge of a PowerNV host puts its windows. */
+/** First bus addresses of the windows of a PowerNV host bridge. */
 const WINDOW_STARTS = [0, 2 ** 59] as const;
 const PAGE_SIZES: readonly number[] = [2 ** 12, 2 ** 16, 2 ** 21, 2 ** 24];
 /** POWERNV_IOMMU_MAX_LEVELS. */
@@ -16,9 +19,10 @@ const MOST_LEVELS = 5;
 const TCE_BYTES = 8;
 
 /**
- * A sPAPR TCE container of either version in software, with one group attached. Refuses what Linux refuses, in the order of its
- * checks (`tce_iommu_ioctl`, `tce_iommu_build`, `tce_iommu_create_window`). Version 1 uses the window that the host has;
- * version 2 has none until it is needed, and charges the table of each to the memory-lock limit: that of its last level here.
+ * A simulated sPAPR TCE container of either version, with one group attached. Refuses what Linux refuses, in the order
+ * of the kernel's checks (`tce_iommu_ioctl`, `tce_iommu_build`, `tce_iommu_create_window`). Version 1 uses the window
+ * that the host has. Version 2 creates a window when it is needed, and charges its table to the memory-lock limit; this
+ * simulation charges the last level.
  */
 export class SimulatedSpaprContainer implements SpaprContainer {
   readonly type: SpaprContainer['type'];
@@ -29,7 +33,7 @@ export class SimulatedSpaprContainer implements SpaprContainer {
   readonly #defaultWindowSize: number;
   readonly #backingPageSize: number;
   #isEnabled = false;
-  /** Of version 2: whether it was used, so that it knows whose memory this is. */
+  /** Version 2: whether an ioctl was made, from which the kernel knows the process whose memory it accounts. */
   #hasProcess = false;
   #isDefaultPending: boolean;
 
@@ -144,7 +148,7 @@ export class SimulatedSpaprContainer implements SpaprContainer {
     return 0;
   }
 
-  /** The kernel creates the default window when anything needs it, and fails that then. */
+  /** The kernel creates the default window in the first ioctl that needs it, and fails that ioctl when it cannot. */
   #createDefaultWindow(): number {
     if (!this.#isDefaultPending) return 0;
     const start = this.#createWindow(DEFAULT_WINDOW_PAGE_SIZE, this.#defaultWindowSize, 1);
@@ -165,7 +169,7 @@ export class SimulatedSpaprContainer implements SpaprContainer {
     return start;
   }
 
-  /** Writes one TCE, over what was there. */
+  /** Writes one TCE, and replaces the existing one. */
   #build(window: number, address: number, iova: number, flags: number): number {
     const pageSize = this.#windows.pageSize(window);
     const failure = this.#use(address, pageSize);
@@ -178,7 +182,10 @@ export class SimulatedSpaprContainer implements SpaprContainer {
     return ENOMEM;
   }
 
-  /** Pins the memory of one TCE, or finds it registered. A device must not reach more through it than that page. */
+  /**
+   * Version 1 pins the memory of one TCE; version 2 finds it registered. EPERM where the TCE's page is larger than the
+   * page of the memory: the device would reach more than that page.
+   */
   #use(address: number, size: number): number {
     if (this.type === 'spapr-v2') {
       if (!this.#registered.use(address, size)) return EINVAL;
@@ -215,7 +222,7 @@ export class SimulatedSpaprContainer implements SpaprContainer {
     return this.#windows.offset(window, iova % 0x1_0000_0000, Math.floor(iova / 0x1_0000_0000));
   }
 
-  /** The kernel looks at the first page of a mapping only, and the host's firmware at the others. */
+  /** The kernel checks the first page of a mapping only; the host's firmware checks the others. */
   #isInside(window: number, iova: number, size: number): boolean {
     return size >= 0 && this.#offset(window, iova) + size <= this.#windows.size(window);
   }

@@ -6,20 +6,19 @@ import {
   VFIO_DMA_UNMAP_FLAG_ALL,
   type Type1Container,
   type VfioIommuInfo,
-} from '../container/type1-container.ts';
+} from '../container/vfio-container.ts';
 import type { VfioOptions } from '../options.ts';
 import type { IoPageTable } from './io-page-table.ts';
-import { IovaAperture } from './iova-aperture.ts';
+import { IovaAperture, PinnedMappings } from './pinned-mappings.ts';
 import { MemoryLock } from './memory-lock.ts';
-import { PinnedMappings } from './pinned-mappings.ts';
 
 const ALL_FLAGS = VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE;
 /** Addresses and sizes of the ioctls have 64 bits. */
 const WRAP = 2 ** 64;
 
 /**
- * A type 1 container of either version in software. Refuses what Linux refuses, in the order of its checks (`vfio_dma_do_map`,
- * `vfio_dma_do_unmap`), and programs an I/O page table that a device is translated by.
+ * A simulated type 1 container of either version. Refuses what Linux refuses, in the order of the kernel's checks
+ * (`vfio_dma_do_map`, `vfio_dma_do_unmap`), and programs the I/O page table that translates for the device.
  */
 export class SimulatedType1Container implements Type1Container {
   readonly type: Type1Container['type'];
@@ -39,7 +38,7 @@ export class SimulatedType1Container implements Type1Container {
     this.#mappings = new PinnedMappings(table, this.#lock, entryLimit);
   }
 
-  /** Bytes that count against the memory-lock limit: those of every mapping, also of the same page. */
+  /** Bytes that count against the memory-lock limit; a page that is mapped twice counts twice. */
   get lockedBytes(): number {
     return this.#lock.lockedBytes;
   }
@@ -76,15 +75,17 @@ export class SimulatedType1Container implements Type1Container {
     let behind = first;
     for (; behind < entries.count && entries.start(behind) < end; behind++) {
       const isBisected = entries.start(behind) < iova || entries.end(behind) > end;
-      // Version 2 unmaps a mapping whole or not at all, and then nothing.
+      // Version 2 unmaps nothing when the range bisects a mapping.
       if (isBisected && this.type === 'type1v2') return EINVAL;
-      // Version 1 stops at a mapping that begins before the range, and takes all of one that ends behind it.
+      // Version 1 stops at a mapping that begins before the range, and unmaps all of one that ends behind it.
       if (entries.start(behind) < iova) return 0;
     }
     return this.#mappings.remove(first, behind - first);
   }
 
-  /** Pages are pinned one by one, and whichever comes first is told: one that is not there, or one too many. */
+  /**
+   * The kernel pins page by page and returns the first failure: whether a missing page comes before one over the limit.
+   */
   #isFirstMissing(address: number, pages: number): boolean {
     const present = address >= 0 && address < this.#memory.size ? (this.#memory.size - address) / PAGE_SIZE : 0;
     return present < pages && present <= this.#lock.lockable;

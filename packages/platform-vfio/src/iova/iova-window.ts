@@ -1,0 +1,102 @@
+import { DmaError } from '@virtio-platform/core';
+import { ENOMEM, ENOSPC, errnoName } from '../container/errno.ts';
+import type { Type1Container } from '../container/vfio-container.ts';
+
+/** A mapping that the kernel refused. */
+export interface RefusedMapping {
+  readonly errno: number;
+  readonly address: number;
+  /** The requested I/O virtual address; `undefined` when the kernel was to choose it. */
+  readonly iova: number | undefined;
+  readonly size: number;
+  /** Bytes that this process has mapped already. */
+  readonly pinnedBytes: number;
+}
+
+/**
+ * I/O virtual addresses at which the process can map, after the steps that its kind of container requires before
+ * mapping.
+ */
+export interface IovaWindow {
+  readonly pageSize: number;
+  /** First address and bytes of each range, in ascending order. */
+  readonly ranges: readonly { readonly start: number; readonly size: number }[];
+  /** Returns 0 or a negated errno. Hot: no allocation. */
+  map(address: number, iova: number, size: number, flags: number): number;
+  /** Unmaps exactly one mapping; returns false when the kernel did not unmap it. Hot: no allocation. */
+  unmap(iova: number, size: number): boolean;
+  /** The error for a refused mapping: what it needed, what the limit is, and what to do. */
+  explain(refused: RefusedMapping): DmaError;
+  /** Undoes the steps that opening took. */
+  close(): void;
+}
+
+/** All I/O virtual addresses of an IOMMU of type 1. Such a container requires no step before mapping. */
+export class Type1Window implements IovaWindow {
+  readonly pageSize: number;
+  readonly ranges: IovaWindow['ranges'];
+  readonly #container: Type1Container;
+
+  constructor(container: Type1Container) {
+    const { pageSize, iovaRanges } = container.info();
+    this.pageSize = pageSize;
+    this.ranges = iovaRanges.map(({ start, end }) => ({ start, size: end + 1 - start }));
+    this.#container = container;
+  }
+
+  map(address: number, iova: number, size: number, flags: number): number {
+    return this.#container.mapDma(address, iova, size, flags);
+  }
+
+  unmap(iova: number, size: number): boolean {
+    return this.#container.unmapDma(iova, size) === size;
+  }
+
+  explain(refused: RefusedMapping): DmaError {
+    return explainRefusal(refused, this.#container.info());
+  }
+
+  close(): void {}
+}
+
+/**
+ * The error for a refused mapping, with what to do about it where that is known. `memoryLockLimit` in bytes,
+ * `available` in mappings, as the container's `info()` has them.
+ */
+export function explainRefusal(
+  refused: RefusedMapping,
+  { memoryLockLimit, available }: { readonly memoryLockLimit: number | undefined; readonly available?: number },
+): DmaError {
+  const { errno, address, iova, size, pinnedBytes } = refused;
+  const where = iova === undefined ? 'an I/O virtual address' : `I/O virtual address 0x${iova.toString(16)}`;
+  const what = `cannot map ${size} bytes at 0x${address.toString(16)} to ${where}: ${errnoName(errno)}`;
+  if (errno === ENOMEM) {
+    const limit =
+      memoryLockLimit === undefined ? 'and the kernel has no memory for it' : `of the ${memoryLockLimit} that may be`;
+    return new DmaError('ERR_DMA_EXHAUSTED', `${what}; ${pinnedBytes} bytes are pinned, ${limit}`, {
+      hint: `${raiseMemoryLock(pinnedBytes + size)}, or use smaller buffers and queues`,
+    });
+  }
+  if (errno === ENOSPC && available !== undefined) {
+    return new DmaError('ERR_DMA_EXHAUSTED', `${what}; the container takes ${available} more mappings`, {
+      hint:
+        'raise dma_entry_limit of vfio_iommu_type1 (platform.entryLimit on the simulated machine), or map fewer, ' +
+        'larger buffers',
+    });
+  }
+  if (errno === ENOSPC) {
+    return new DmaError('ERR_DMA_EXHAUSTED', `${what}; no range of addresses is free for it`, {
+      hint: 'map less at a time, or reserve less (platform.reserved, platform.iovaStart)',
+    });
+  }
+  return new DmaError('ERR_DMA_RANGE', what, {
+    hint: 'the memory lies outside the process, or something else uses these I/O virtual addresses',
+  });
+}
+
+/** The hint for a memory-lock limit below the `bytes` that have to be locked. */
+export function raiseMemoryLock(bytes: number): string {
+  const kibibytes = Math.ceil(bytes / 1024);
+  const commands = `ulimit -l ${kibibytes}; where that is refused, sudo prlimit --pid $$ --memlock=${kibibytes * 1024}`;
+  return `raise the memory-lock limit to at least ${kibibytes}KiB (${commands}; platform.memoryLockLimit on the simulated machine)`;
+}
