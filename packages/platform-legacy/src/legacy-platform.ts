@@ -1,17 +1,18 @@
 import { GUEST_MEMORY, inject, type MappingRequest, type Platform } from '@virtio-platform/core';
 import { DirectDmaMapping, probeIdentity, type DmaMapping, type DmaPath } from '@virtio-platform/core/dma';
+import { VIRTIO_F_ANY_LAYOUT, VIRTIO_F_VERSION_1 } from '@virtio-platform/core/features';
 import type { GuestMemory } from '@virtio-platform/core/memory';
 import type { NegotiationRule, PlatformTraits } from '@virtio-platform/core/negotiation';
 import type { ByteOrder } from '@virtio-platform/core/queue';
 import { injectable, type InjectionToken } from 'tsyringe';
-import { legacyRules } from './legacy-rules.ts';
 import type { LegacyOptions } from './options.ts';
 
+/** The checked options of this platform, as the container of a run has them. */
 export const LEGACY_OPTIONS: InjectionToken<LegacyOptions> = Symbol.for('@virtio-platform/platform-legacy:Options');
 
 /**
- * A guest without any IOMMU: a device address is a physical address, whoever asks. A device that offers ACCESS_PLATFORM here
- * only asks the platform, which answers with the same address.
+ * A guest without an IOMMU: every device address is a physical address. Also for a device that offers ACCESS_PLATFORM
+ * the platform maps each address to itself.
  */
 @injectable()
 export class LegacyPlatform implements Platform {
@@ -45,4 +46,35 @@ export class LegacyPlatform implements Platform {
     const mapping = new DirectDmaMapping(this.#memory, { path: 'identity', capacity: 1 });
     return probeIdentity(mapping, this.#memory);
   }
+}
+
+/** The negotiation rules of a platform without an IOMMU. */
+function legacyRules(options: LegacyOptions): readonly NegotiationRule[] {
+  return [
+    {
+      name: 'transitional-detects-legacy',
+      source: 'virtio 1.4 §2.2.3: a transitional driver knows a legacy device by VERSION_1 not being offered',
+      stage: 'interface',
+      apply(negotiation) {
+        const { input } = negotiation;
+        if (input.interface !== 'legacy') return negotiation.note('the driver uses the modern interface');
+        const kind = input.offered.has(VIRTIO_F_VERSION_1) ? 'a transitional' : 'a legacy';
+        negotiation.note(
+          `${kind} device: contiguous ring, ${options.guestEndian}-endian, addressed by page frame number`,
+        );
+      },
+    },
+    {
+      name: 'any-layout-if-offered',
+      source: 'virtio 1.4 §6.3: a transitional driver accepts ANY_LAYOUT where it is offered',
+      stage: 'access',
+      apply(negotiation) {
+        const { accepted, input } = negotiation;
+        if (accepted.has(VIRTIO_F_ANY_LAYOUT)) negotiation.note('requests may be framed in any way');
+        else if (input.interface === 'legacy')
+          negotiation.note('without ANY_LAYOUT: header, data and status in descriptors of their own');
+        else negotiation.note('modern devices take any layout');
+      },
+    },
+  ];
 }

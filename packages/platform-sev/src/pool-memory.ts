@@ -2,8 +2,8 @@ import { DmaError } from '@virtio-platform/core';
 import { PAGE_SIZE, RangeAllocator, type GuestMemory, type SharedMemory } from '@virtio-platform/core/memory';
 
 /**
- * Memory for everything that a device may reach, where that is one range: rings and the bounce slots come from the same pool, as in
- * Linux with a restricted-dma-pool (`swiotlb_alloc`). The range is taken when it is first needed.
+ * The one range of memory that a device may reach: rings and bounce slots come from this pool, as in Linux with a
+ * restricted-dma-pool (`swiotlb_alloc`). The range is allocated when it is first needed.
  */
 export class PoolMemory {
   readonly #memory: GuestMemory;
@@ -12,7 +12,7 @@ export class PoolMemory {
   #base = -1;
   #allocator: RangeAllocator | undefined;
 
-  /** `shared` lets the device reach the range, of `bytes`. */
+  /** The range has `bytes` and is allocated from `shared`, which makes it reachable for the device. */
   constructor(memory: GuestMemory, shared: SharedMemory, bytes: number) {
     this.#memory = memory;
     this.#shared = shared;
@@ -36,7 +36,7 @@ export class PoolMemory {
     this.#allocator?.free(address);
   }
 
-  /** Takes the range away from the device again. */
+  /** Frees the range, so that the device no longer reaches it. */
   dispose(): void {
     if (this.#allocator !== undefined) this.#shared.free(this.#base);
     this.#allocator = undefined;

@@ -1,4 +1,4 @@
-import { GUEST_MEMORY, inject, type MappingRequest, type Platform } from '@virtio-platform/core';
+import { GUEST_MEMORY, inject, type FacilityToken, type MappingRequest, type Platform } from '@virtio-platform/core';
 import {
   BouncedMappings,
   DirectDmaMapping,
@@ -7,20 +7,29 @@ import {
   type DmaMapping,
   type DmaPath,
 } from '@virtio-platform/core/dma';
-import { SharedMemory, type GuestMemory } from '@virtio-platform/core/memory';
+import { VIRTIO_F_ACCESS_PLATFORM } from '@virtio-platform/core/features';
+import { SharedMemory, type GuestMemory, type MemoryConversion } from '@virtio-platform/core/memory';
 import type { NegotiationRule, PlatformTraits } from '@virtio-platform/core/negotiation';
 import type { ByteOrder } from '@virtio-platform/core/queue';
 import { injectable, type InjectionToken } from 'tsyringe';
-import { MEMORY_CONVERSION, type MemoryConversion } from './memory-conversion.ts';
 import type { SevOptions } from './options.ts';
 import { PoolMemory } from './pool-memory.ts';
-import { sevRules } from './sev-rules.ts';
 
+export type { MemoryConversion };
+
+/**
+ * The facility that this platform needs of a machine: a {@link MemoryConversion}, which converts pages between
+ * encrypted with the guest's key and plain.
+ */
+export const MEMORY_CONVERSION: FacilityToken = Symbol.for('@virtio-platform/platform-sev:MemoryConversion');
+
+/** The checked options of this platform, as the container of a run has them. */
 export const SEV_OPTIONS: InjectionToken<SevOptions> = Symbol.for('@virtio-platform/platform-sev:Options');
 
 /**
- * A guest whose memory is protected from devices: encrypted, or but for one pool out of their reach. Rings are shared memory; buffers
- * stay private and are copied through one pool that all queues use. A device address is the physical address of a shared page.
+ * A guest whose memory is protected from devices: either encrypted, or out of their reach except for one pool. Rings
+ * are in shared memory. Buffers stay private and are copied through one pool that all queues use. A device address is
+ * the physical address of a shared page.
  */
 @injectable()
 export class SevPlatform implements Platform {
@@ -39,7 +48,7 @@ export class SevPlatform implements Platform {
   ) {
     const { technology, pool: bytes, areas, minAlignMask, boundary } = options;
     const shared = new SharedMemory(memory, conversion);
-    // As much again as the slots, for rings.
+    // Half is for the slots, the other half for rings.
     const restricted = technology === 'restricted-pool' ? new PoolMemory(memory, shared, 2 * bytes) : undefined;
     const openShared = (): DmaMapping =>
       new DirectDmaMapping(memory, { path: 'identity', capacity: 1, coherent: restricted ?? shared });
@@ -66,7 +75,7 @@ export class SevPlatform implements Platform {
     };
   }
 
-  /** Bytes of guest memory that were given up because the host refused to convert them. */
+  /** Bytes of guest memory that stay unusable because the host refused to convert them. */
   get leakedBytes(): number {
     return this.#shared.leakedBytes;
   }
@@ -83,4 +92,25 @@ export class SevPlatform implements Platform {
     this.#bounced.dispose();
     this.#restricted?.dispose();
   }
+}
+
+/**
+ * The negotiation rules of encrypted memory. The core's own rules, by the trait `restrictedMemory`, refuse a device
+ * without VERSION_1 and ACCESS_PLATFORM, and a driver that is a process.
+ */
+export function sevRules({ emulatedIommu }: SevOptions): readonly NegotiationRule[] {
+  return [
+    {
+      name: 'encrypted-guest-has-no-emulated-iommu',
+      source: 'mail: Lendacky, 2020 (an emulated IOMMU is not supported in an SEV guest)',
+      stage: 'restricted-memory',
+      apply(negotiation) {
+        if (!emulatedIommu) return negotiation.note('no emulated IOMMU');
+        if (!negotiation.input.offered.has(VIRTIO_F_ACCESS_PLATFORM)) return negotiation.note('the device bypasses it');
+        negotiation.refuse('ENOTSUP', 'the emulated IOMMU of this guest would map private pages', {
+          platform: 'emulatedIommu: false',
+        });
+      },
+    },
+  ];
 }

@@ -8,29 +8,31 @@ import {
 } from '@virtio-platform/core/address-space';
 import { PageStates, type GuestMemory } from '@virtio-platform/core/memory';
 import type { Technology } from '../options.ts';
-import { CIPHER_BLOCK, MemoryEncryption, type MemoryKeys } from './memory-encryption.ts';
-
-/** What the device's thread needs: shared page states, and the keys, which nothing else ever gets. */
+import { CIPHER_BLOCK, MemoryEncryption, type MemoryKeys } from './encrypted-memory.ts';
+/** What the device's thread needs: the shared page states, and the keys, which only device threads get. */
 export interface SevAddressSpaceState {
   readonly pages: SharedArrayBuffer;
   readonly keys: MemoryKeys;
   readonly technology: Technology;
 }
 
-/** Bytes that are poisoned as one: a cache line. */
+/** Bytes that one write poisons: a cache line. */
 const LINE = 64;
-/** What a guest finds in a poisoned line. A real one finds nothing: it takes a machine check, which no process can be given. */
+/**
+ * The bytes of a poisoned line. A real guest that reads one takes a machine check, which this process cannot simulate.
+ */
 const POISON = 0xff;
 
 /**
- * Protected memory as a device reaches it, by physical address. What it meets at a private page depends on the technology:
+ * Protected memory as a device accesses it, by physical address. The effect at a private page depends on the
+ * technology:
  *
- * - SEV: nothing stops it. It reads ciphertext, and what it writes decrypts to garbage, in the blocks it touches and only these.
- * - SEV-SNP: it reads ciphertext, and its writes are blocked (the reverse map is checked for writes).
- * - TDX: it reads zeros, and its writes poison the lines they touch.
- * - A restricted pool: it reads zeros, and its writes are dropped.
+ * - SEV: the device reads ciphertext, and its writes decrypt to garbage, in the blocks that they touch.
+ * - SEV-SNP: the device reads ciphertext, and its writes are blocked (the reverse map is checked for writes).
+ * - TDX: the device reads zeros, and its writes poison the lines they touch.
+ * - A restricted pool: the device reads zeros, and its writes are dropped.
  *
- * In each case the access goes on after the fault that records it, unlike behind an IOMMU: `read` and `write` return false. There is
+ * Unlike behind an IOMMU, the access goes on after the recorded fault; `read` and `write` then return false. There is
  * one fault per run of private pages.
  */
 export class SevAddressSpace implements DeviceAddressSpace {
@@ -136,14 +138,14 @@ export class SevAddressSpace implements DeviceAddressSpace {
     return this.#pages.runAt(address, inside < length ? inside : length);
   }
 
-  /** Reads a private range as it lies in the memory chips. */
+  /** Reads the bytes of a private range in the memory chips. */
   #readCiphertext(address: number, target: Uint8Array, at: number, length: number): void {
     const first = blockStart(address);
     const raw = this.#rawBlocks(first, address + length);
     target.set(raw.subarray(address - first, address - first + length), at);
   }
 
-  /** Overwrites ciphertext: the guest decrypts every block that was touched to garbage, whole. */
+  /** Overwrites ciphertext: the guest then decrypts every touched block, as a whole, to garbage. */
   #corrupt(address: number, source: Uint8Array, at: number, length: number): void {
     const first = blockStart(address);
     const raw = this.#rawBlocks(first, address + length);
@@ -162,14 +164,14 @@ export class SevAddressSpace implements DeviceAddressSpace {
   }
 }
 
-/** Tells how to open the address space, in this thread or in the device's. */
+/** Describes how to open the address space, in this thread or in the device's. */
 export function sevAddressSpace(state: SevAddressSpaceState): AddressSpaceBlueprint {
   return { module: import.meta.url, state, open: openAddressSpace };
 }
 
 /** Opens what {@link sevAddressSpace} described; `state` is its state, cloned. */
 export function openAddressSpace(memory: GuestMemory, faults: FaultLog, state: unknown): DeviceAddressSpace {
-  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- a state only ever comes from the same blueprint
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- a state always comes from the same blueprint
   return new SevAddressSpace(memory, faults, state as SevAddressSpaceState);
 }
 
