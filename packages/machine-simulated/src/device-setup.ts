@@ -85,7 +85,10 @@ export function deviceSetup(
   };
 }
 
-/** What the device offers on the interface in use. Legacy and transitional devices cannot offer ACCESS_PLATFORM there at all. */
+/**
+ * What the device offers on the interface in use. Legacy and transitional devices cannot offer ACCESS_PLATFORM there at
+ * all.
+ */
 export function offeredFeatures(setup: DeviceSetup, modelFeatures: FeatureSet): FeatureSet {
   const all =
     setup.offers === undefined

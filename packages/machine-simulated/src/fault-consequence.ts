@@ -20,14 +20,14 @@ export const FAULT_CONSEQUENCES = [
 ] as const;
 export type FaultConsequence = (typeof FAULT_CONSEQUENCES)[number];
 
-/** The address space as a device with this consequence has it: one that does not notice faults reads something all the same. */
+/** The address space of a device with this consequence: a device that ignores faults still reads filler bytes. */
 export function spaceWithConsequence(space: DeviceAddressSpace, consequence: FaultConsequence): DeviceAddressSpace {
-  if (consequence === 'zeros') return new HeedlessAddressSpace(space, 0);
-  return consequence === 'silent' ? new HeedlessAddressSpace(space, 0xff) : space;
+  if (consequence === 'zeros') return new FaultIgnoringAddressSpace(space, 0);
+  return consequence === 'silent' ? new FaultIgnoringAddressSpace(space, 0xff) : space;
 }
 
-/** The address space of a device that does not notice faults: they are recorded, and every access seems to have worked. */
-class HeedlessAddressSpace implements DeviceAddressSpace {
+/** The address space of a device that ignores faults: they are recorded, and every access reports success. */
+class FaultIgnoringAddressSpace implements DeviceAddressSpace {
   readonly memory: GuestMemory;
   readonly faults: FaultLog;
   readonly #space: DeviceAddressSpace;

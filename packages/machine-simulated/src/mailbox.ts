@@ -33,12 +33,12 @@ const DOORBELLS = 32;
 const MAX_QUEUES = 64;
 const DATA_OFFSET = (DOORBELLS + 2 * MAX_QUEUES) * 4;
 const DATA_SIZE = 0x1_0000;
-/** What the device's side leaves behind when it is gone, beside the words of a command that may be on its way. */
-const LAST_WORDS_OFFSET = DATA_OFFSET + DATA_SIZE;
+/** Where the device's side stores its faults when it leaves; apart from the words of a command that may be pending. */
+const FINAL_FAULTS_OFFSET = DATA_OFFSET + DATA_SIZE;
 
 /**
- * Registers between two threads, in shared memory: one command at a time from the driver's side, doorbells, and interrupts
- * from the device's. Every wait is bounded.
+ * Registers between two threads, in shared memory: one command at a time from the driver's side, doorbells, and
+ * interrupts from the device's. Every wait is bounded.
  */
 export class Mailbox {
   readonly buffer: SharedArrayBuffer;
@@ -46,17 +46,20 @@ export class Mailbox {
   readonly words: Uint32Array;
   readonly data: Uint8Array;
   readonly #i32: Int32Array;
-  readonly #lastWords: Uint8Array;
+  readonly #finalFaults: Uint8Array;
 
-  constructor(buffer: SharedArrayBuffer = new SharedArrayBuffer(LAST_WORDS_OFFSET + DATA_SIZE)) {
+  constructor(buffer: SharedArrayBuffer = new SharedArrayBuffer(FINAL_FAULTS_OFFSET + DATA_SIZE)) {
     this.buffer = buffer;
     this.#i32 = new Int32Array(buffer, 0, DATA_OFFSET / 4);
     this.words = new Uint32Array(buffer, WORDS * 4, 16);
     this.data = new Uint8Array(buffer, DATA_OFFSET, DATA_SIZE);
-    this.#lastWords = new Uint8Array(buffer, LAST_WORDS_OFFSET, DATA_SIZE);
+    this.#finalFaults = new Uint8Array(buffer, FINAL_FAULTS_OFFSET, DATA_SIZE);
   }
 
-  /** Driver's side: gives a command and waits for its answer in `words` and `data`. Returns false when none came in time, or ever will. */
+  /**
+   * Driver's side: gives a command and waits for its answer in `words` and `data`. Returns false when none came in
+   * time, or ever will.
+   */
   ask(command: Command, timeoutMs: number): boolean {
     if (this.isGone) return false;
     const answered = Atomics.load(this.#i32, ANSWERED);
@@ -71,20 +74,22 @@ export class Mailbox {
     return Atomics.load(this.#i32, GONE) !== 0;
   }
 
-  /** What it left behind. */
-  get lastWords(): Uint8Array {
-    return this.#lastWords.subarray(0, Atomics.load(this.#i32, GONE) - 1);
+  /** The faults that the device's side recorded, as JSON, when it left. */
+  get finalFaults(): Uint8Array {
+    return this.#finalFaults.subarray(0, Atomics.load(this.#i32, GONE) - 1);
   }
 
-  /** Device's side: ends everything, and leaves behind as much of `lastWords` as there is room for. Whoever waits is told. */
-  leave(lastWords: string): void {
-    const { written } = new TextEncoder().encodeInto(lastWords, this.#lastWords);
+  /** Device's side: leaves for good, stores as much of `finalFaults` as fits, and wakes the driver's side. */
+  leave(finalFaults: string): void {
+    const { written } = new TextEncoder().encodeInto(finalFaults, this.#finalFaults);
     Atomics.store(this.#i32, GONE, written + 1);
     this.answer();
     this.interrupt();
   }
 
-  /** Driver's side: rings the doorbell of a queue with a value. A value that nobody took yet is replaced: it says less. */
+  /**
+   * Driver's side: rings the doorbell of a queue with a value. A value that nobody took yet is replaced: it says less.
+   */
   ring(queue: number, value: number): void {
     if (queue >= MAX_QUEUES) return;
     Atomics.store(this.#i32, DOORBELLS + 2 * queue + 1, value);

@@ -56,9 +56,9 @@ interface EnabledQueue {
 }
 
 /**
- * The registers of a virtio device and its queues, around a device half. Accepts a driver's feature set only when it may
- * (specification 1.4 section 2.2.2): no unoffered bit, no unmet dependency, and ACCESS_PLATFORM where it is offered, as QEMU
- * demands. Its address space was bound by what it offers, and nothing a driver does changes that.
+ * The registers of a virtio device and its queues, around a device half. Accepts a driver's feature set only when it
+ * may (specification 1.4 section 2.2.2): no unoffered bit, no unmet dependency, and ACCESS_PLATFORM where it is
+ * offered, as QEMU demands. Its address space was bound by what it offers, and nothing a driver does changes that.
  */
 export class SimulatedDevice implements DeviceQueues {
   readonly model: DeviceModel;
@@ -106,7 +106,10 @@ export class SimulatedDevice implements DeviceQueues {
     return notify;
   }
 
-  /** What the driver notified with last, -1 since a reset: what it said of a ring with NOTIFICATION_DATA. For those who debug a driver. */
+  /**
+   * What the driver notified with last, -1 since a reset: what it said of a ring with NOTIFICATION_DATA. For those who
+   * debug a driver.
+   */
   get lastNotification(): number {
     return this.#lastNotification;
   }
@@ -133,7 +136,9 @@ export class SimulatedDevice implements DeviceQueues {
     return this.model.queueSizes[queue] ?? 0;
   }
 
-  /** A queue that may not be enabled stays as it is, and the device asks for a reset: also one that is enabled already. */
+  /**
+   * A queue that may not be enabled stays as it is, and the device asks for a reset: also one that is enabled already.
+   */
   enableQueue(index: number, addresses: QueueAddresses): void {
     try {
       if (addresses.size > this.maxQueueSize(index))
@@ -154,7 +159,10 @@ export class SimulatedDevice implements DeviceQueues {
     }
   }
 
-  /** Ends a queue at once: it is not touched again, and its buffers are the driver's (section 2.6.1). Throws `TypeError` without RING_RESET. */
+  /**
+   * Ends a queue at once: it is not touched again, and its buffers are the driver's (section 2.6.1). Throws `TypeError`
+   * without RING_RESET.
+   */
   resetQueue(index: number): void {
     if (!this.#accepted.has(VIRTIO_F_RING_RESET)) throw new TypeError('RING_RESET was not negotiated');
     if (this.#queues[index] === undefined) return;
@@ -167,14 +175,18 @@ export class SimulatedDevice implements DeviceQueues {
     return this.#queues[index] === undefined;
   }
 
-  /** What names a queue in notifications with NOTIF_CONFIG_DATA: anything but its index, so that a driver that ignores it is not heard. */
+  /**
+   * What names a queue in notifications with NOTIF_CONFIG_DATA: anything but its index, so that a driver that ignores
+   * it is not heard.
+   */
   notificationIdentity(index: number): number {
     return this.#accepted.has(VIRTIO_F_NOTIF_CONFIG_DATA) ? 0x4000 + 3 * index : index;
   }
 
   /**
-   * An available buffer notification, as {@link notificationValue} made it. One that names no queue that is enabled is ignored. What
-   * it says of the ring is for those who debug: the ring itself is what counts, and a driver that lies there gains nothing.
+   * An available buffer notification, as {@link notificationValue} made it. One that names no queue that is enabled is
+   * ignored. What it says of the ring is for those who debug: the ring itself is what counts, and a driver that lies
+   * there gains nothing.
    */
   notify(value: number): void {
     this.#lastNotification = value;
@@ -184,8 +196,8 @@ export class SimulatedDevice implements DeviceQueues {
   }
 
   /**
-   * Handles everything available that the device has a use for, on every queue: a buffer of one may make it want those of another.
-   * The driver can add no more than its queues hold meanwhile, so this ends.
+   * Handles everything available that the device has a use for, on every queue: a buffer of one may make it want those
+   * of another. The driver can add no more than its queues hold meanwhile, so this ends.
    */
   run(): void {
     if (this.#frozenAt >= 0 && this.#space.generation !== this.#frozenAt) return this.#fail();
@@ -199,7 +211,10 @@ export class SimulatedDevice implements DeviceQueues {
     }
   }
 
-  /** Returns a buffer that the device half kept; shown to the driver when `run` next serves its queue, with all others pushed until then. */
+  /**
+   * Returns a buffer that the device half kept; shown to the driver when `run` next serves its queue, with all others
+   * pushed until then.
+   */
   push(index: number, head: number, written: number): void {
     this.#queues[index]?.queue.push(head, written);
   }
@@ -230,19 +245,19 @@ export class SimulatedDevice implements DeviceQueues {
         const written = this.model.process(index, chain, this.#space, this);
         // Reset from inside, by what it wrote: a queue is not touched after that (section 2.4.1).
         if (this.#queues[index] !== enabled) return isBusy;
-        if (this.#options.rogue.length > 0) this.#misbehave();
-        if (this.#space.faults.count !== faults && this.#suffer(index)) return isBusy;
+        if (this.#options.rogue.length > 0) this.#makeRogueAccesses();
+        if (this.#space.faults.count !== faults && this.#applyConsequence(index)) return isBusy;
         if (written !== KEPT) queue.push(chain.head, written);
       }
       if (queue.flush()) this.#notify = true;
     } while (this.model.wants(index) && !queue.enableNotifications());
-    if (queue.broken?.code === 'ring-unreachable') this.#suffer(index);
+    if (queue.broken?.code === 'ring-unreachable') this.#applyConsequence(index);
     else if (queue.broken !== undefined) this.#fail();
     return isBusy;
   }
 
-  /** A fault has its consequence. Returns whether the device does not go on with the queue. */
-  #suffer(index: number): boolean {
+  /** Applies `onFault` after a fault. Returns whether the device stops serving the queue. */
+  #applyConsequence(index: number): boolean {
     switch (this.#options.onFault) {
       case 'needs-reset':
         this.#fail();
@@ -282,7 +297,10 @@ export class SimulatedDevice implements DeviceQueues {
     else this.model.start(this.#accepted);
   }
 
-  /** Only a device that runs can be suspended. All that was taken from a queue is given back first, and shown (section 3.4). */
+  /**
+   * Only a device that runs can be suspended. All that was taken from a queue is given back first, and shown (section
+   * 3.4).
+   */
   #suspend(): void {
     if (!this.#accepted.has(VIRTIO_F_SUSPEND) || !this.#isLive()) return;
     this.run();
@@ -312,8 +330,8 @@ export class SimulatedDevice implements DeviceQueues {
   }
 
   /**
-   * The device's own half of the two features of 2019. It trusts no promise of a driver: an unprivileged one gets neither, and
-   * identity is looked at.
+   * The device's own half of the two features of 2019. It trusts no promise of a driver: an unprivileged one gets
+   * neither, and identity is looked at.
    */
   #mayAcceptExperimental(bits: ExperimentalBits): boolean {
     const isIdentity = this.#accepted.has(bits.identityAddress);
@@ -336,7 +354,8 @@ export class SimulatedDevice implements DeviceQueues {
     this.#notify = true;
   }
 
-  #misbehave(): void {
+  /** Makes the accesses that `rogue` schedules after this many buffers. */
+  #makeRogueAccesses(): void {
     this.#handled++;
     for (const { after, access, address, length } of this.#options.rogue) {
       if (after !== this.#handled) continue;

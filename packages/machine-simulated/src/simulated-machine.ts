@@ -24,8 +24,8 @@ export const SIMULATED_OPTIONS: InjectionToken<SimulatedOptions> = Symbol.for(
 );
 
 /**
- * The embedded machine: guest memory, the platform's hardware in software, and a device that reaches memory only through it.
- * Needs nothing installed.
+ * The embedded machine: guest memory, the platform's hardware in software, and a device that reaches memory only
+ * through it. Needs nothing installed.
  */
 @injectable()
 export class SimulatedMachine implements Machine {

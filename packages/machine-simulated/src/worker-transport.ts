@@ -145,7 +145,7 @@ export class WorkerTransport implements Transport {
 
   /** The device is gone; what it recorded is still there. */
   #lose(): 'lost' {
-    if (!this.#isLost && this.#mailbox.isGone) this.#recordFaults(this.#mailbox.lastWords);
+    if (!this.#isLost && this.#mailbox.isGone) this.#recordFaults(this.#mailbox.finalFaults);
     this.#isLost = true;
     return 'lost';
   }
@@ -174,7 +174,9 @@ export class WorkerTransport implements Transport {
   }
 }
 
-/** Starts the device's thread. Rejects with a coded error when the device cannot be made there; then no thread is left. */
+/**
+ * Starts the device's thread. Rejects with a coded error when the device cannot be made there; then no thread is left.
+ */
 export async function openWorkerTransport(
   memory: GuestMemory,
   faults: FaultLog,
@@ -220,7 +222,10 @@ function offersOf(setup: DeviceSetup): FeatureSet {
   return offers;
 }
 
-/** Starts the worker's module, beside this one. From source its thread needs the same loader as the process that runs source. */
+/**
+ * Starts the worker's module, beside this one. From source its thread needs the same loader as the process that runs
+ * source.
+ */
 function startWorker(workerData: DeviceWorkerData): Worker {
   if (!import.meta.url.endsWith('.ts'))
     return new Worker(new URL('./device-worker.js', import.meta.url), { workerData });
