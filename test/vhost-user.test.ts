@@ -172,7 +172,7 @@ describe.skipIf(SKIP_DPDK)('a back-end that asks for every page (needs gcc libc6
     const command = `[${built.program}, "{socket}"]`;
     writeFileSync(
       path,
-      `extends: ${join(FOLDER, name)}\nprofile: asking\nmachine: { command: ${command}, iotlb: { tell: on-miss } }\n${changes}`,
+      `extends: ${join(FOLDER, name)}\nprofile: asking\nmachine: { command: ${command}, iotlb: { fill: on-miss } }\n${changes}`,
     );
     return path;
   }

@@ -53,10 +53,10 @@ type ProtocolFeature = keyof typeof PROTOCOL;
 const INTERNAL_FEATURES = FeatureSet.of(VHOST_F_LOG_ALL, VHOST_USER_F_PROTOCOL_FEATURES);
 
 /**
- * Opens the conversation with a back-end: owner, features, protocol features. Throws `ERR_MACHINE_BACK_END` for one that lacks
- * what it is needed for, and `ERR_DEVICE_LOST`.
+ * Opens the conversation with a back-end: owner, features, protocol features. Throws `ERR_MACHINE_BACK_END` for one
+ * that lacks what it is needed for, and `ERR_DEVICE_LOST`.
  */
-export function greetBackEnd(connection: VhostUserConnection, use: BackEndUse): BackEnd {
+export function negotiateProtocol(connection: VhostUserConnection, use: BackEndUse): BackEnd {
   const ask = (request: 'GET_FEATURES' | 'GET_PROTOCOL_FEATURES' | 'GET_QUEUE_NUM' | 'GET_MAX_MEM_SLOTS'): bigint =>
     connection.query(request, new Uint8Array(0), 8).getBigUint64(0, true);
   const features = new FeatureSet(ask('GET_FEATURES'));

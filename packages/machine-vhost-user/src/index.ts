@@ -25,6 +25,7 @@ const plugin: MachinePlugin<VhostUserOptions> = defineMachinePlugin({
   apiVersion: PLUGIN_API_VERSION,
   options: vhostUserOptionsSchema,
   provides: FACILITIES,
+  renamedOptions: { 'iotlb.tell': 'iotlb.fill' },
   async missing({ command }) {
     const missing: MissingRequirement[] = [];
     const problem = hostProblem();

@@ -29,8 +29,8 @@ const STATUS = 6;
 const VIRTIO_NET_S_LINK_UP = 1;
 
 /**
- * Features that a back-end may name although the front-end has to have them (DPDK does, for QEMU's sake): they need a control queue, or
- * a field of the configuration, and this machine has neither. Section 5.1.3.
+ * Features that a back-end may name although the front-end has to have them (DPDK does, for QEMU's sake): they need a
+ * control queue, or a field of the configuration, and this machine has neither. Section 5.1.3.
  */
 const NOT_HERE = FeatureSet.of(
   VIRTIO_NET_F_CTRL_GUEST_OFFLOADS,
@@ -50,8 +50,8 @@ const NOT_HERE = FeatureSet.of(
 );
 
 /**
- * What this machine itself plays of a network device: a back-end has the packets and nothing else. Its address is the profile's, and
- * its link is always up.
+ * What this machine itself plays of a network device: a back-end has the packets and nothing else. Its address is the
+ * profile's, and its link is always up.
  */
 export class NetFrontEnd implements DeviceConfig {
   /** Added to what the back-end offers, and never told it. */

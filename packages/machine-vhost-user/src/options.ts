@@ -8,7 +8,8 @@ export const IMAGE_PLACEHOLDER = '{image}';
 
 /** How a back-end that offers ACCESS_PLATFORM learns of translations. */
 export interface IotlbPolicy {
-  readonly tell: 'on-miss' | 'at-map';
+  /** When: at the back-end's request, or as soon as the driver maps a page. */
+  readonly fill: 'on-miss' | 'at-map';
   readonly writeImpliesRead: boolean;
 }
 
@@ -50,7 +51,7 @@ export const vhostUserOptionsSchema: z.ZodType<VhostUserOptions> = z
       .describe('Milliseconds the back-end may take to answer a message.'),
     iotlb: z
       .strictObject({
-        tell: z
+        fill: z
           .enum(['on-miss', 'at-map'])
           .default('on-miss')
           .describe(

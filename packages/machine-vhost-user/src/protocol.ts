@@ -1,4 +1,6 @@
-/** Front-end requests by their names in the specification (QEMU docs/interop/vhost-user.rst, "Front-end message types"). */
+/**
+ * Front-end requests by their names in the specification (QEMU docs/interop/vhost-user.rst, "Front-end message types").
+ */
 export const VHOST_USER_REQUESTS = {
   GET_FEATURES: 1,
   SET_FEATURES: 2,
@@ -24,7 +26,9 @@ export const VHOST_USER_REQUESTS = {
 } as const;
 export type RequestName = keyof typeof VHOST_USER_REQUESTS;
 
-/** u32 request, u32 flags, u32 size of the payload; in the byte order of the host, which this package has little-endian. */
+/**
+ * u32 request, u32 flags, u32 size of the payload; in the byte order of the host, which this package has little-endian.
+ */
 export const HEADER_BYTES = 12;
 export const VERSION = 1;
 export const VERSION_MASK = 3;
@@ -38,7 +42,9 @@ export const PROTOCOL_BACKEND_REQ: bigint = 1n << 5n;
 export const PROTOCOL_CONFIG: bigint = 1n << 9n;
 export const PROTOCOL_CONFIGURE_MEM_SLOTS: bigint = 1n << 15n;
 
-/** Feature bits of the protocol among the device's: dirty page logging and protocol features. A driver never sees them. */
+/**
+ * Feature bits of the protocol among the device's: dirty page logging and protocol features. A driver never sees them.
+ */
 export const VHOST_F_LOG_ALL = 26;
 export const VHOST_USER_F_PROTOCOL_FEATURES = 30;
 
@@ -104,5 +110,43 @@ export function encodeConfig(offset: number, source: Uint8Array): Uint8Array {
   bytes.setUint32(0, offset, true);
   bytes.setUint32(4, source.length, true);
   new Uint8Array(bytes.buffer).set(source, CONFIG_HEADER_BYTES);
+  return new Uint8Array(bytes.buffer);
+}
+
+/**
+ * Bytes of struct vhost_iotlb_msg: u64 iova, size, uaddr; u8 perm, type; padded (QEMU docs/interop/vhost-user.rst, "An
+ * IOTLB message").
+ */
+export const IOTLB_MESSAGE_BYTES = 32;
+
+/** Kinds of message. The back-end sends the first and the last, the front-end the others. */
+export const IotlbMessageType = { Miss: 1, Update: 2, Invalidate: 3, AccessFail: 4 } as const;
+export type IotlbMessageType = (typeof IotlbMessageType)[keyof typeof IotlbMessageType];
+
+/** Bits of `perm`: the device reads, the device writes. */
+export const IOTLB_READ = 1;
+export const IOTLB_WRITE = 2;
+export const IOTLB_READ_WRITE = 3;
+
+/** What a front-end says of a run of I/O virtual addresses. */
+export interface IotlbMessage {
+  readonly type: IotlbMessageType;
+  /** First address, as low and high word. */
+  readonly low: number;
+  readonly high: number;
+  readonly size: number;
+  /** Where it is in the front-end's memory, as the memory table names it. */
+  readonly userAddress?: bigint;
+  readonly permission?: number;
+}
+
+export function encodeIotlbMessage({ type, low, high, size, userAddress, permission }: IotlbMessage): Uint8Array {
+  const bytes = new DataView(new ArrayBuffer(IOTLB_MESSAGE_BYTES));
+  bytes.setUint32(0, low, true);
+  bytes.setUint32(4, high, true);
+  bytes.setBigUint64(8, BigInt(size), true);
+  bytes.setBigUint64(16, userAddress ?? 0n, true);
+  bytes.setUint8(24, permission ?? 0);
+  bytes.setUint8(25, type);
   return new Uint8Array(bytes.buffer);
 }

@@ -10,28 +10,32 @@ import {
   type RequestName,
 } from './protocol.ts';
 
+/** How a connection treats its back-end. */
 export interface ConnectionOptions {
   /** How long the back-end may take over one message. */
   readonly replyTimeoutMs: number;
-  /** What the back-end has to say for itself, for messages: the end of its error output. */
-  readonly lastWords: () => string;
+  /** The end of the back-end's error output, for messages. */
+  readonly stderrTail: () => string;
 }
 
-/** Somebody whom the back-end may have to be answered by before it answers itself. */
-export interface Attendant {
-  /** Readable when there is something to answer. */
+/** Answers requests that the back-end sends while the front-end waits for its reply. */
+export interface BackEndRequestHandler {
+  /** Readable when a request is pending. */
   readonly descriptor: number;
-  /** Answers some of it, without waiting for a reply of the back-end. A back-end that breaks the rules is latched gone. */
+  /**
+   * Answers pending requests without waiting for a reply of the back-end. Marks a back-end that breaks the protocol as
+   * lost.
+   */
   serve(): void;
 }
 
 const EMPTY = new Uint8Array(0);
 const REPLY = 0;
-const ATTENDANT = 1;
+const REQUEST = 1;
 
 /**
- * The message channel to a back-end: framing, replies, deadlines. Nothing that comes in is believed unchecked, and after the
- * first thing that does not fit the channel is given up: where the next message would start is then unknown.
+ * The message channel to a back-end: framing, replies, deadlines. Nothing that comes in is believed unchecked, and
+ * after the first thing that does not fit the channel is given up: where the next message would start is then unknown.
  */
 export class VhostUserConnection {
   readonly #socket: UnixSocket;
@@ -41,7 +45,7 @@ export class VhostUserConnection {
   #acknowledges = false;
   #loss: string | undefined;
   #lastCommand: RequestName | undefined;
-  #attendant: Attendant | undefined;
+  #requestHandler: BackEndRequestHandler | undefined;
   readonly #poll: PollSet = new PollSet(2);
 
   /** Takes over the socket. */
@@ -64,16 +68,16 @@ export class VhostUserConnection {
     this.#acknowledges = true;
   }
 
-  /** From here on `attendant` serves while an answer of the back-end is awaited. */
-  attendWith(attendant: Attendant): void {
-    this.#attendant = attendant;
+  /** From here on `handler` serves while an answer of the back-end is awaited. */
+  serveRequestsWith(handler: BackEndRequestHandler): void {
+    this.#requestHandler = handler;
     this.#poll.set(REPLY, this.#socket.descriptor, PollEvents.Readable);
-    this.#poll.set(ATTENDANT, attendant.descriptor, PollEvents.Readable);
+    this.#poll.set(REQUEST, handler.descriptor, PollEvents.Readable);
   }
 
   /** Serves what the back-end asked for so far. */
-  attend(): void {
-    this.#attendant?.serve();
+  serveRequests(): void {
+    this.#requestHandler?.serve();
   }
 
   /** Throws {@link DeviceError} `ERR_DEVICE_LOST` once the back-end is gone. */
@@ -81,14 +85,14 @@ export class VhostUserConnection {
     if (this.#loss !== undefined) throw this.#lostError();
   }
 
-  /** Latches the back-end gone, for a reason that somebody else saw. */
+  /** Marks the back-end as lost, for a reason that the caller found. The first reason stays. */
   lose(reason: string): void {
     this.#loss ??= reason;
   }
 
   /**
-   * Sends a request that has an answer of its own, of `minBytes` to `maxBytes`, and returns it. Throws {@link DeviceError}
-   * `ERR_DEVICE_LOST`.
+   * Sends a request that has an answer of its own, of `minBytes` to `maxBytes`, and returns it. Throws {@link
+   * DeviceError} `ERR_DEVICE_LOST`.
    */
   query(request: RequestName, payload: Uint8Array, minBytes: number, maxBytes: number = minBytes): DataView {
     this.#send(request, payload, [], 0);
@@ -96,9 +100,9 @@ export class VhostUserConnection {
   }
 
   /**
-   * Sends a request that only does something, and waits for its acknowledgement where that was negotiated. Descriptors stay
-   * the caller's. An acknowledgement proves little: libvhost-user answers 0 to a message it chokes on, and then closes.
-   * Throws {@link DeviceError} `ERR_DEVICE_LOST`, or `ERR_DEVICE_REFUSED`.
+   * Sends a request that only does something, and waits for its acknowledgement where that was negotiated. Descriptors
+   * stay the caller's. An acknowledgement proves little: libvhost-user answers 0 to a message it chokes on, and then
+   * closes. Throws {@link DeviceError} `ERR_DEVICE_LOST`, or `ERR_DEVICE_REFUSED`.
    */
   command(request: RequestName, payload: Uint8Array = EMPTY, descriptors: readonly number[] = []): void {
     this.#lastCommand = request;
@@ -116,7 +120,10 @@ export class VhostUserConnection {
     this.#send(request, payload, [], 0);
   }
 
-  /** Makes sure that the last commands did not end the connection after all. Throws {@link DeviceError} `ERR_DEVICE_LOST`. */
+  /**
+   * Makes sure that the last commands did not end the connection after all. Throws {@link DeviceError}
+   * `ERR_DEVICE_LOST`.
+   */
   confirm(): void {
     this.query('GET_FEATURES', EMPTY, 8);
   }
@@ -142,7 +149,7 @@ export class VhostUserConnection {
   }
 
   #receive(request: RequestName, minBytes: number, maxBytes: number): DataView {
-    if (this.#attendant !== undefined) this.#awaitAnswer(this.#attendant, request);
+    if (this.#requestHandler !== undefined) this.#awaitAnswer(this.#requestHandler, request);
     this.#fill(request, this.#header);
     const id = this.#headerView.getUint32(0, true);
     const flags = this.#headerView.getUint32(4, true);
@@ -156,14 +163,16 @@ export class VhostUserConnection {
     return new DataView(payload.buffer);
   }
 
-  /** Waits for an answer, which comes first when it is there: a back-end that never stops asking gains nothing by it. */
-  #awaitAnswer(attendant: Attendant, request: RequestName): void {
+  /**
+   * Waits for an answer, which comes first when it is there: a back-end that never stops asking gains nothing by it.
+   */
+  #awaitAnswer(handler: BackEndRequestHandler, request: RequestName): void {
     const deadline = performance.now() + this.#options.replyTimeoutMs;
     for (;;) {
       const left = deadline - performance.now();
       if (left <= 0 || !this.#poll.wait(left)) throw this.#noAnswer(request);
       if (this.#poll.events(REPLY) !== 0) return;
-      attendant.serve();
+      handler.serve();
       this.check();
     }
   }
@@ -185,7 +194,7 @@ export class VhostUserConnection {
 
   #lostError(): DeviceError {
     const command = this.#lastCommand === undefined ? '' : ` (last command: ${this.#lastCommand})`;
-    const words = this.#options.lastWords();
+    const words = this.#options.stderrTail();
     const printed = words === '' ? '' : `; it printed last: ${words}`;
     return new DeviceError('ERR_DEVICE_LOST', `the vhost-user back-end is gone: ${this.#loss}${command}${printed}`, {
       hint: this.#hint(),

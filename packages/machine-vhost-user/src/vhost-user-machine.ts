@@ -13,11 +13,13 @@ import { VIRTIO_F_ACCESS_PLATFORM } from '@virtio-platform/core/features';
 import { Disposal, hostProblem, HostError, StartedProgram, TemporaryFolder, UnixSocket } from '@virtio-platform/host';
 import { injectable } from 'tsyringe';
 import { z } from 'zod';
-import { greetBackEnd, type BackEnd } from './back-end.ts';
+import { negotiateProtocol, type BackEnd } from './back-end.ts';
 import { openDeviceMemory, type DeviceMemory } from './memory/device-memory.ts';
 import { openTranslatedMemory } from './memory/translated-memory.ts';
+import { NetFrontEnd } from './net-front-end.ts';
 import { IMAGE_PLACEHOLDER, SOCKET_PLACEHOLDER, VHOST_USER_OPTIONS, type VhostUserOptions } from './options.ts';
 import { VhostUserConnection } from './vhost-user-connection.ts';
+import { VhostUserQueue } from './vhost-user-queue.ts';
 import { VhostUserTransport } from './vhost-user-transport.ts';
 
 /** What a connection is refused with while nobody listens yet, or somebody else is being served. */
@@ -33,10 +35,11 @@ interface StartedBackEnd {
 const imageSettings = z.object({ capacity: z.number().int().min(0), image: z.string().optional() });
 
 /**
- * A real back-end in another process. One that offers ACCESS_PLATFORM asks for the translation of each page, so that the platform's
- * hardware in software decides, and what is refused is a recorded fault. Any other reaches guest memory through the memory regions
- * it was given and in no other way, so they enforce the platform's rules: a device address outside of them makes it drop the
- * connection, which is a lost device and no recorded fault, because the back-end tells nobody which address it was.
+ * A real back-end in another process. One that offers ACCESS_PLATFORM asks for the translation of each page, so that
+ * the platform's hardware in software decides, and what is refused is a recorded fault. Any other reaches guest memory
+ * through the memory regions it was given and in no other way, so they enforce the platform's rules: a device address
+ * outside of them makes it drop the connection, which is a lost device and no recorded fault, because the back-end
+ * tells nobody which address it was.
  */
 @injectable()
 export class VhostUserMachine implements Machine {
@@ -66,29 +69,41 @@ export class VhostUserMachine implements Machine {
     const path = started?.socket ?? resolve(this.#request.baseDirectory, this.#options.socket!);
     const connection = new VhostUserConnection(await this.#connect(path, started?.backEnd), {
       replyTimeoutMs: replyTimeout,
-      lastWords: () => started?.backEnd.lastWords() ?? '',
+      stderrTail: () => started?.backEnd.lastWords() ?? '',
     });
     disposal.add(() => connection.dispose());
     const { device, needs } = this.#request;
     const offersPlatform = device.offers?.has(VIRTIO_F_ACCESS_PLATFORM) !== false;
-    const backEnd = greetBackEnd(connection, {
+    const backEnd = negotiateProtocol(connection, {
       config: device.type !== 'net',
       translation: offersPlatform && this.#request.simulate !== undefined,
       parts: needs.length > 0,
     });
     const faults = new FaultLog();
-    const deviceMemory = this.#openMemory(connection, backEnd, faults);
-    disposal.add(() => deviceMemory.dispose());
-    const transport = new VhostUserTransport(connection, deviceMemory, backEnd, device);
+    const frontEnd = device.type === 'net' ? new NetFrontEnd(device.settings) : undefined;
+    const queues: VhostUserQueue[] = [];
+    disposal.add(() => {
+      for (const queue of queues) queue.dispose();
+    });
+    const queueCount = Math.min(backEnd.queueCount, frontEnd?.queueCount ?? Infinity);
+    while (queues.length < queueCount) queues.push(new VhostUserQueue(queues.length, connection));
+    const memory = this.#openMemory(connection, backEnd, faults, queues);
+    disposal.add(() => memory.dispose());
+    const transport = new VhostUserTransport(connection, { memory, queues, frontEnd, backEnd, device });
     disposal.add(() => transport.dispose());
-    const { memory, facilities, watchMapping } = deviceMemory;
-    return { memory, transport, facilities, faults, watchMapping, dispose: () => disposal.run() };
+    const { facilities, watchMapping } = memory;
+    return { memory: memory.memory, transport, facilities, faults, watchMapping, dispose: () => disposal.run() };
   }
 
   /** A back-end that translates needs the platform's hardware; any other is bound by what it is given. */
-  #openMemory(connection: VhostUserConnection, { translates, memorySlots }: BackEnd, faults: FaultLog): DeviceMemory {
+  #openMemory(
+    connection: VhostUserConnection,
+    { translates, memorySlots }: BackEnd,
+    faults: FaultLog,
+    queues: readonly VhostUserQueue[],
+  ): DeviceMemory {
     const { simulate, memory: size } = this.#request;
-    if (!translates || simulate === undefined) return openDeviceMemory(this.#request, connection, memorySlots);
+    if (!translates || simulate === undefined) return openDeviceMemory(this.#request, connection, memorySlots, queues);
     const { iotlb, replyTimeout: replyTimeoutMs } = this.#options;
     return openTranslatedMemory(connection, { simulate, size, faults, iotlb, replyTimeoutMs });
   }

@@ -8,35 +8,35 @@ import {
 } from '@virtio-platform/core/queue';
 import { EventFd } from '@virtio-platform/host';
 import type { DeviceMemory } from './memory/device-memory.ts';
-import type { MemoryRegion } from './memory/memory-regions.ts';
-import type { RingArea } from './memory/ring-area.ts';
+import type { MemoryRegion, PlacedRing, RingArea } from './memory/memory-regions.ts';
 import { encodeU64, encodeVringAddress, encodeVringState } from './protocol.ts';
 import type { VhostUserConnection } from './vhost-user-connection.ts';
-
 /**
- * Where a ring begins: the next available index, or of a packed ring the next available and the next used slot, 16 bits each, with
- * the wrap counter on top.
+ * Where a ring begins: the next available index, or of a packed ring the next available and the next used slot, 16 bits
+ * each, with the wrap counter on top.
  */
 const FIRST: Readonly<Record<QueueLayout, number>> = { split: 0, packed: 0x8000_8000 };
 
-/** One queue of the back-end, from start to stop. Started anew after every reset: the back-end forgets its descriptors. */
-export class VhostUserQueue {
+/**
+ * One queue of the back-end. It is started again after every reset, because the back-end forgets its descriptors then.
+ */
+export class VhostUserQueue implements PlacedRing {
   readonly #index: number;
   readonly #connection: VhostUserConnection;
-  readonly #memory: DeviceMemory;
   readonly #kick: EventFd = new EventFd();
-  /** User addresses that the back-end knows of this ring: it remembers them when the ring is stopped. */
+  /** The areas of the ring as the back-end remembers them, also after the ring was stopped. */
   #areas: readonly RingArea[] = [];
   #state: 'idle' | 'running' | 'stopped' = 'idle';
+  /** Guest memory as 16-bit words, once the ring was started. */
+  #words: Uint16Array | undefined;
   /** Where used.idx is among the 16-bit words of guest memory; -1 for a packed ring, which has none. */
   #usedIdx = -1;
   /** The next available index when it was stopped; used.idx gets there once nothing is in flight. */
   #stoppedAt = 0;
 
-  constructor(index: number, connection: VhostUserConnection, memory: DeviceMemory) {
+  constructor(index: number, connection: VhostUserConnection) {
     this.#index = index;
     this.#connection = connection;
-    this.#memory = memory;
   }
 
   get isRunning(): boolean {
@@ -44,20 +44,26 @@ export class VhostUserQueue {
   }
 
   /**
-   * Whether every buffer that the back-end took before it was stopped came back. A packed ring does not show it: there the back-end
-   * is believed to be done when it stopped, as DPDK is. What is unmapped then is taken from it all the same.
+   * Whether every buffer that the back-end took before it was stopped came back. A packed ring does not show it: there
+   * the back-end is believed to be done when it stopped, as DPDK is. What is unmapped then is taken from it all the
+   * same.
    */
   get isDrained(): boolean {
     if (this.#state !== 'stopped') return this.#state === 'idle';
-    return this.#usedIdx < 0 || Atomics.load(this.#memory.memory.u16, this.#usedIdx) === this.#stoppedAt;
+    return this.#usedIdx < 0 || Atomics.load(this.#words!, this.#usedIdx) === this.#stoppedAt;
   }
 
-  /** Sets up the rings and lets the back-end go. Throws {@link DeviceError}. */
-  start(layout: QueueLayout, { size, words }: QueueAddresses, call: EventFd): void {
+  /**
+   * Gives the back-end the ring in `memory` and starts it. The back-end notifies through `call`. Throws {@link
+   * DeviceError}.
+   */
+  start(layout: QueueLayout, { size, words }: QueueAddresses, call: EventFd, memory: DeviceMemory): void {
     const lengths = areaLengths(layout, size);
-    const locate = (area: number): RingArea => this.#locate(words[2 * area]!, words[2 * area + 1]!, lengths[area]!);
+    const locate = (area: number): RingArea =>
+      this.#locate(memory, words[2 * area]!, words[2 * area + 1]!, lengths[area]!);
     const [descriptor, driver, device] = [locate(0), locate(1), locate(2)];
     this.#areas = [descriptor, driver, device];
+    this.#words = memory.memory.u16;
     this.#usedIdx = layout === 'packed' ? -1 : device.offset / 2 + 1;
 
     const index = this.#index;
@@ -86,12 +92,10 @@ export class VhostUserQueue {
     this.#state = 'idle';
   }
 
-  /** Whether the back-end knows this ring, running or not, to lie in a region. */
   isIn(region: MemoryRegion): boolean {
     return this.#areas.some((area) => area.region === region);
   }
 
-  /** Stops the ring, and has the back-end remember it at the start of another region. Throws {@link DeviceError}. */
   move(region: MemoryRegion): void {
     this.stop();
     const address = region.userAddress;
@@ -108,8 +112,8 @@ export class VhostUserQueue {
     this.#kick.dispose();
   }
 
-  #locate(low: number, high: number, length: number): RingArea {
-    const area = this.#memory.locate(low, high, length);
+  #locate(memory: DeviceMemory, low: number, high: number, length: number): RingArea {
+    const area = memory.locate(low, high, length);
     if (area !== undefined) return area;
     const address = (BigInt(high) << 32n) | BigInt(low);
     throw new DeviceError(

@@ -17,15 +17,30 @@ import { EventFd, PollEvents, PollSet } from '@virtio-platform/host';
 import type { BackEnd } from './back-end.ts';
 import { BackEndConfig, type DeviceConfig } from './device-config.ts';
 import type { DeviceMemory } from './memory/device-memory.ts';
-import { NetFrontEnd } from './net-front-end.ts';
+import type { NetFrontEnd } from './net-front-end.ts';
 import { encodeU64, VHOST_F_LOG_ALL, VHOST_USER_F_PROTOCOL_FEATURES } from './protocol.ts';
 import type { VhostUserConnection } from './vhost-user-connection.ts';
-import { VhostUserQueue } from './vhost-user-queue.ts';
+import type { VhostUserQueue } from './vhost-user-queue.ts';
 
-/** The protocol cannot ask a back-end for its limit. Every back-end takes this many entries, and QEMU's have no more by default. */
+/** What the machine made before the transport. */
+export interface TransportParts {
+  readonly memory: DeviceMemory;
+  readonly queues: readonly VhostUserQueue[];
+  /** The parts of a network device that the front-end has; `undefined` for other devices. */
+  readonly frontEnd: NetFrontEnd | undefined;
+  readonly backEnd: BackEnd;
+  readonly device: DeviceDescription;
+}
+
+/**
+ * The protocol cannot ask a back-end for its limit. Every back-end takes this many entries, and QEMU's have no more by
+ * default.
+ */
 const MAX_QUEUE_SIZE = 256;
 
-/** Feature bits are one 64-bit word. Left out are the protocol's own, and those that need registers it does not have. */
+/**
+ * Feature bits are one 64-bit word. Left out are the protocol's own, and those that need registers it does not have.
+ */
 const CARRIES = new FeatureSet(2n ** 64n - 1n).minus(
   FeatureSet.of(
     VHOST_F_LOG_ALL,
@@ -45,13 +60,13 @@ const BACK_CHANNEL = 2;
 const GONE = PollEvents.PeerClosed | PollEvents.HangUp | PollEvents.Error;
 
 /**
- * The modern interface over a vhost-user back-end. The back-end has rings and features; the device status is kept here, with
- * the checks a device makes. ACCESS_PLATFORM is the back-end's where it translates. Elsewhere it is this machine's own: what a
- * device address means is decided by the memory regions, so the driver is offered the bit where the profile says so and the
- * back-end never hears of it (as QEMU does for a vhost back-end without IOTLB, vhost_dev_has_iommu).
+ * The modern interface over a vhost-user back-end. The back-end has rings and features; the device status is kept here,
+ * with the checks a device makes. ACCESS_PLATFORM is the back-end's where it translates. Elsewhere it is this machine's
+ * own: what a device address means is decided by the memory regions, so the driver is offered the bit where the profile
+ * says so and the back-end never hears of it (as QEMU does for a vhost back-end without IOTLB, vhost_dev_has_iommu).
  *
- * A back-end that translates waits for answers: they are given when the driver waits, notifies, or does anything that the back-end
- * has to answer itself.
+ * A back-end that translates waits for answers: they are given when the driver waits, notifies, or does anything that
+ * the back-end has to answer itself.
  */
 export class VhostUserTransport implements Transport {
   readonly interface = 'modern';
@@ -64,7 +79,7 @@ export class VhostUserTransport implements Transport {
   /** Of what is offered, the part that the back-end has. */
   readonly #backEndFeatures: FeatureSet;
   readonly #config: DeviceConfig;
-  readonly #queues: VhostUserQueue[] = [];
+  readonly #queues: readonly VhostUserQueue[];
   readonly #call: EventFd = new EventFd();
   readonly #poll: PollSet = new PollSet(3);
   #accepted = FeatureSet.EMPTY;
@@ -72,29 +87,22 @@ export class VhostUserTransport implements Transport {
   /** A reset was asked for, and buffers are still in flight. */
   #isResetting = false;
 
-  /** Shares connection and memory with the machine, which ends them. */
-  constructor(connection: VhostUserConnection, memory: DeviceMemory, backEnd: BackEnd, device: DeviceDescription) {
+  /** Connection, memory and queues stay the machine's. */
+  constructor(connection: VhostUserConnection, { memory, queues, frontEnd, backEnd, device }: TransportParts) {
     this.deviceType = device.type;
     this.#connection = connection;
     this.#memory = memory;
-    const front = device.type === 'net' ? new NetFrontEnd(device.settings) : undefined;
-    this.#config = front ?? new BackEndConfig(connection);
-    this.queueCount = Math.min(backEnd.queueCount, front?.queueCount ?? Infinity);
-    const features = front?.offered(backEnd.features) ?? backEnd.features;
+    this.#config = frontEnd ?? new BackEndConfig(connection);
+    this.#queues = queues;
+    this.queueCount = queues.length;
+    const features = frontEnd?.offered(backEnd.features) ?? backEnd.features;
     this.#offered = shownFeatures(features, device.offers, backEnd.translates);
     this.#backEndFeatures = backEnd.translates ? backEnd.features : backEnd.features.without(VIRTIO_F_ACCESS_PLATFORM);
-    for (let i = 0; i < this.queueCount; i++) this.#queues.push(new VhostUserQueue(i, connection, memory));
     this.#poll.set(SOCKET, connection.descriptor, PollEvents.PeerClosed);
     this.#poll.set(CALL, this.#call.descriptor, PollEvents.Readable);
     if (memory.backChannel !== undefined) {
       this.#poll.set(BACK_CHANNEL, memory.backChannel.descriptor, PollEvents.Readable);
     }
-    memory.regions?.serve({
-      areIn: (region) => this.#queues.some((queue) => queue.isIn(region)),
-      move: (region, other) => {
-        for (const queue of this.#queues) if (queue.isIn(region)) queue.move(other);
-      },
-    });
   }
 
   readDeviceFeatures(): FeatureSet {
@@ -133,7 +141,7 @@ export class VhostUserTransport implements Transport {
     if (addresses.size > MAX_QUEUE_SIZE) throw new RangeError(`queue ${index}: ${addresses.size} entries`);
     if (queue.isRunning) throw new TypeError(`queue ${index} is enabled already`);
     if (!this.#queues.some((other) => other.isRunning)) this.#memory.recorded?.apply();
-    queue.start(this.#accepted.has(VIRTIO_F_RING_PACKED) ? 'packed' : 'split', addresses, this.#call);
+    queue.start(this.#accepted.has(VIRTIO_F_RING_PACKED) ? 'packed' : 'split', addresses, this.#call, this.#memory);
     this.#memory.queueStarted?.();
     // libvhost-user signals a call descriptor as soon as it gets it.
     this.#call.drain();
@@ -155,7 +163,9 @@ export class VhostUserTransport implements Transport {
     this.#queues[index]!.notify();
   }
 
-  /** A notification that is pending comes before the news that the back-end is gone: it belongs to work that was done. */
+  /**
+   * A notification that is pending comes before the news that the back-end is gone: it belongs to work that was done.
+   */
   wait(timeoutMs: number): WaitResult {
     const deadline = performance.now() + timeoutMs;
     for (let left = timeoutMs; ; left = Math.max(0, deadline - performance.now())) {
@@ -169,7 +179,10 @@ export class VhostUserTransport implements Transport {
     }
   }
 
-  /** Constant: the back-end is asked for nothing that would let it announce a change, and one message reads all that belongs together. */
+  /**
+   * Constant: the back-end is asked for nothing that would let it announce a change, and one message reads all that
+   * belongs together.
+   */
   configGeneration(): number {
     this.#connection.check();
     return 0;
@@ -185,7 +198,6 @@ export class VhostUserTransport implements Transport {
 
   dispose(): void {
     this.#connection.lose('the connection was closed');
-    for (const queue of this.#queues) queue.dispose();
     this.#call.dispose();
     this.#poll.dispose();
   }
@@ -220,7 +232,10 @@ export class VhostUserTransport implements Transport {
   }
 }
 
-/** What the driver is offered of `features`: what the profile lists; and ACCESS_PLATFORM if it lists that, whose ever it is. */
+/**
+ * What the driver is offered of `features`: what the profile lists; and ACCESS_PLATFORM if it lists that, whose ever it
+ * is.
+ */
 function shownFeatures(features: FeatureSet, offers: FeatureSet | undefined, translates: boolean): FeatureSet {
   const own = translates ? features : features.without(VIRTIO_F_ACCESS_PLATFORM);
   if (offers === undefined) return own;

@@ -79,7 +79,7 @@ export async function withNetDevice(
     command: [program, '{socket}'],
     startTimeout: 20_000,
     replyTimeout: 5000,
-    iotlb: { tell: 'on-miss', writeImpliesRead: true, ...iotlb },
+    iotlb: { fill: 'on-miss', writeImpliesRead: true, ...iotlb },
     ...machine,
   }).boot();
   try {

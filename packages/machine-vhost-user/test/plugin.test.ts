@@ -8,7 +8,7 @@ import { VhostUserMachine } from '../src/vhost-user-machine.ts';
 const OPTIONS: VhostUserOptions = {
   startTimeout: 1000,
   replyTimeout: 1000,
-  iotlb: { tell: 'on-miss', writeImpliesRead: false },
+  iotlb: { fill: 'on-miss', writeImpliesRead: false },
 };
 
 describe('the vhost-user plugin', () => {
@@ -32,7 +32,7 @@ describe('the vhost-user plugin', () => {
       socket: 'x',
       startTimeout: 10_000,
       replyTimeout: 5000,
-      iotlb: { tell: 'on-miss', writeImpliesRead: false },
+      iotlb: { fill: 'on-miss', writeImpliesRead: false },
     });
     expect(vhostUserOptionsSchema.parse({ command: ['x', 'path={socket}'] }).command).toHaveLength(2);
   });

@@ -62,7 +62,7 @@ export function machine(options: BootOptions = {}): VhostUserMachine {
     command,
     startTimeout: 10_000,
     replyTimeout: 5000,
-    iotlb: { tell: 'on-miss', writeImpliesRead: false },
+    iotlb: { fill: 'on-miss', writeImpliesRead: false },
     ...options.machine,
   });
 }

@@ -1,6 +1,6 @@
 import { UnixSocket } from '@virtio-platform/host';
 import { describe, expect, it } from 'vitest';
-import { greetBackEnd, type BackEndUse } from '../src/back-end.ts';
+import { negotiateProtocol, type BackEndUse } from '../src/back-end.ts';
 import { VhostUserConnection } from '../src/vhost-user-connection.ts';
 
 const NOTHING = new Uint8Array(0);
@@ -11,7 +11,7 @@ const BLOCK: BackEndUse = { config: true, translation: true, parts: true };
 function connect(...answers: Uint8Array[]): { connection: VhostUserConnection; backEnd: UnixSocket; end: () => void } {
   const [here, there] = UnixSocket.pair();
   for (const answer of answers) there.send(answer, [], 1000);
-  const connection = new VhostUserConnection(here, { replyTimeoutMs: 50, lastWords: () => 'it hurts' });
+  const connection = new VhostUserConnection(here, { replyTimeoutMs: 50, stderrTail: () => 'it hurts' });
   const end = (): void => {
     connection.dispose();
     there.dispose();
@@ -77,14 +77,14 @@ describe('VhostUserConnection', () => {
   });
 });
 
-describe('greetBackEnd', () => {
+describe('negotiateProtocol', () => {
   it.each([
     ['protocol features', [reply(1, 1n << 32n)]],
     ['CONFIG, CONFIGURE_MEM_SLOTS', [reply(1, 1n << 30n), reply(15, 1n << 3n)]],
     ['memory regions', [reply(1, 1n << 30n), reply(15, 0x8208n), reply(3, 0n), reply(36, 0n)]],
   ])('refuses a back-end that lacks %s', (what, answers) => {
     const { connection, end } = connect(...answers);
-    expect(() => greetBackEnd(connection, BLOCK)).toThrow(
+    expect(() => negotiateProtocol(connection, BLOCK)).toThrow(
       expect.objectContaining({ code: 'ERR_MACHINE_BACK_END', message: expect.stringContaining(what) }),
     );
     end();
@@ -93,7 +93,7 @@ describe('greetBackEnd', () => {
   it('bounds what a back-end claims to have', () => {
     const answers = [reply(1, 1n << 30n), reply(15, 0x8209n), reply(3, 0n), reply(17, 1n << 40n), reply(36, 1n << 60n)];
     const { connection, end } = connect(...answers);
-    expect(greetBackEnd(connection, BLOCK)).toMatchObject({ queueCount: 256, memorySlots: 512 });
+    expect(negotiateProtocol(connection, BLOCK)).toMatchObject({ queueCount: 256, memorySlots: 512 });
     end();
   });
 });

@@ -1,10 +1,18 @@
 import { isCodedError } from '@virtio-platform/core';
 import { PollEvents, PollSet, UnixSocket } from '@virtio-platform/host';
-import { encodeU64, FLAG_NEED_REPLY, FLAG_REPLY, HEADER_BYTES, VERSION, VERSION_MASK } from '../protocol.ts';
-import type { Attendant, VhostUserConnection } from '../vhost-user-connection.ts';
+import {
+  encodeU64,
+  FLAG_NEED_REPLY,
+  FLAG_REPLY,
+  HEADER_BYTES,
+  VERSION,
+  VERSION_MASK,
+  IOTLB_MESSAGE_BYTES,
+  IOTLB_READ_WRITE,
+  IotlbMessageType,
+} from '../protocol.ts';
+import type { BackEndRequestHandler, VhostUserConnection } from '../vhost-user-connection.ts';
 import type { Iotlb } from './iotlb.ts';
-import { IOTLB_MESSAGE_BYTES, IOTLB_READ_WRITE, IotlbMessageType } from './iotlb-message.ts';
-
 /** The only request of a back-end that is served. (QEMU docs/interop/vhost-user.rst, "Back-end message types"). */
 const BACKEND_IOTLB_MSG = 1;
 /** Requests served in a row. Whoever asks for more has to wait until the deadlines of this side were looked at. */
@@ -13,10 +21,10 @@ const MOST_AT_ONCE = 64;
 const LONGEST_ACCESS = 2 ** 32;
 
 /**
- * The channel on which the back-end asks and the front-end answers: a second socket, which the front-end made. Nothing that comes
- * in is believed unchecked, and after the first thing that does not fit the back-end is given up.
+ * The channel on which the back-end asks and the front-end answers: a second socket, which the front-end made. Nothing
+ * that comes in is believed unchecked, and after the first thing that does not fit the back-end is given up.
  */
-export class BackChannel implements Attendant {
+export class BackChannel implements BackEndRequestHandler {
   readonly #connection: VhostUserConnection;
   readonly #iotlb: Iotlb;
   readonly #socket: UnixSocket;
@@ -34,8 +42,8 @@ export class BackChannel implements Attendant {
   }
 
   /**
-   * Makes the channel and gives the back-end its end. `timeoutMs` is how long the back-end may take over one message. Throws
-   * {@link DeviceError} and {@link HostError}.
+   * Makes the channel and gives the back-end its end. `timeoutMs` is how long the back-end may take over one message.
+   * Throws {@link DeviceError} and {@link HostError}.
    */
   static open(connection: VhostUserConnection, iotlb: Iotlb, timeoutMs: number): BackChannel {
     const [here, there] = UnixSocket.pair();

@@ -3,8 +3,7 @@ import { FaultLog, type AddressSpaceBlueprint, type DeviceAddressSpace } from '@
 import { PAGE_SIZE, type GuestMemory } from '@virtio-platform/core/memory';
 import type { SharedPages } from '../memory/shared-pages.ts';
 import type { VhostUserConnection } from '../vhost-user-connection.ts';
-import { encodeIotlbMessage, IOTLB_READ, IOTLB_READ_WRITE, IOTLB_WRITE, IotlbMessageType } from './iotlb-message.ts';
-
+import { encodeIotlbMessage, IOTLB_READ, IOTLB_READ_WRITE, IOTLB_WRITE, IotlbMessageType } from '../protocol.ts';
 const WORD = 0x1_0000_0000;
 /** The number of a page of a 64-bit address is exact in a double. */
 const PAGES_PER_WORD = WORD / PAGE_SIZE;
@@ -30,11 +29,11 @@ export interface IotlbOptions {
 }
 
 /**
- * The I/O translation cache of a back-end that offers ACCESS_PLATFORM, seen from the side that fills it: as QEMU in front of its
- * emulated IOMMUs. The platform's hardware in software decides; the back-end is told of a page when it asks, and of no other, and
- * has confirmed that it forgot one before the call that took it away returns. A page is in the file that the back-end has mapped for
- * just as long, so that one which is not honest finds nothing of the others. Permissions bind only an honest one: what it has mapped, it
- * has mapped for reading and writing.
+ * The I/O translation cache of a back-end that offers ACCESS_PLATFORM, seen from the side that fills it: as QEMU in
+ * front of its emulated IOMMUs. The platform's hardware in software decides; the back-end is told of a page when it
+ * asks, and of no other, and has confirmed that it forgot one before the call that took it away returns. A page is in
+ * the file that the back-end has mapped for just as long, so that one which is not honest finds nothing of the others.
+ * Permissions bind only an honest one: what it has mapped, it has mapped for reading and writing.
  *
  * What is kept of the back-end's cache is never more than the platform has mapped, whatever the back-end asks for.
  */
@@ -75,9 +74,9 @@ export class Iotlb {
   }
 
   /**
-   * The back-end asks for the page of an address. It is told, unless it may not do there what it wants: then that is a fault, and
-   * there is no answer, since the protocol has none. Waits for nothing. Returns whether it was told. Throws {@link DeviceError} when
-   * the back-end is gone, and {@link HostError}.
+   * The back-end asks for the page of an address. It is told, unless it may not do there what it wants: then that is a
+   * fault, and there is no answer, since the protocol has none. Waits for nothing. Returns whether it was told. Throws
+   * {@link DeviceError} when the back-end is gone, and {@link HostError}.
    */
   miss(low: number, high: number, permission: number): boolean {
     const start = pageOf(low);
@@ -96,8 +95,8 @@ export class Iotlb {
   }
 
   /**
-   * Tells the back-end of mapped addresses before it asks, and waits until it knows. Nothing happens where they are not mapped after
-   * all. A back-end that does not confirm is given up.
+   * Tells the back-end of mapped addresses before it asks, and waits until it knows. Nothing happens where they are not
+   * mapped after all. A back-end that does not confirm is given up.
    */
   announce(low: number, high: number, length: number): void {
     const pages: [low: number, high: number, page: TranslatedPage][] = [];
@@ -115,7 +114,10 @@ export class Iotlb {
     });
   }
 
-  /** Tells the back-end again what it was told: one that keeps translations for each queue knows none for a queue that is new. */
+  /**
+   * Tells the back-end again what it was told: one that keeps translations for each queue knows none for a queue that
+   * is new.
+   */
   repeat(): void {
     this.#exchange(() => {
       for (const [number, page] of this.#told) this.#post(IotlbMessageType.Update, ...addressOf(number), page);
@@ -129,8 +131,8 @@ export class Iotlb {
   }
 
   /**
-   * Has the back-end forget what changed since the last time, and waits until it has: to be called after every change. Once it is
-   * gone there is nothing to wait for; one that does not confirm is given up.
+   * Has the back-end forget what changed since the last time, and waits until it has: to be called after every change.
+   * Once it is gone there is nothing to wait for; one that does not confirm is given up.
    */
   refresh(): void {
     const { generation } = this.#probe;
@@ -149,7 +151,7 @@ export class Iotlb {
         while (i < stale.length && stale[i]![0] === stale[i - 1]![0] + 1) i++;
         this.#takeBack(stale[first]![0], i - first);
       }
-      if (stale.length > 0) this.#connection.attend();
+      if (stale.length > 0) this.#connection.serveRequests();
     });
     this.#leaving.clear();
     for (const [, { offset }] of stale) this.#pages.release({ offset, size: PAGE_SIZE });

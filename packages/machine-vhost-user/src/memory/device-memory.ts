@@ -14,16 +14,14 @@ import { MEMORY_CONVERSION } from '@virtio-platform/platform-sev';
 import { VFIO_CONTAINER } from '@virtio-platform/platform-vfio';
 import type { BackChannel } from '../iotlb/back-channel.ts';
 import type { VhostUserConnection } from '../vhost-user-connection.ts';
-import { MemoryRegions } from './memory-regions.ts';
+import { MemoryRegions, type PlacedRing, type RingArea } from './memory-regions.ts';
 import { RegionMemoryConversion } from './region-memory-conversion.ts';
 import { RegionTceFacility } from './region-tce-facility.ts';
 import { RegionVfioContainer } from './region-vfio-container.ts';
-import type { RingArea } from './ring-area.ts';
 import { SharedPages } from './shared-pages.ts';
-
 /**
- * The facilities this machine provides, one at a time: each is another use of the same regions. Page tables in memory are none: they
- * take a back-end that translates.
+ * The facilities this machine provides, one at a time: each is another use of the same regions. Page tables in memory
+ * are none: they take a back-end that translates.
  */
 export const FACILITIES: readonly FacilityToken[] = [MEMORY_CONVERSION, TCE_FACILITY, VFIO_CONTAINER, VTD_FACILITY];
 
@@ -49,20 +47,24 @@ export interface DeviceMemory {
   /** Called when a queue was started, where the back-end is told of what is mapped before it asks. */
   readonly queueStarted?: (() => void) | undefined;
   readonly watchMapping?: BootedMachine['watchMapping'];
-  /** Where `length` bytes of a ring at a device address are; `undefined` where the device does not reach them in one run. */
+  /**
+   * Where `length` bytes of a ring at a device address are; `undefined` where the device does not reach them in one
+   * run.
+   */
   locate(low: number, high: number, length: number): RingArea | undefined;
   /** Gives the memory back. The back-end has mappings of its own. */
   dispose(): void;
 }
 
 /**
- * Creates guest memory behind the facility that the platform needs, for a back-end that finds every address in the regions it was
- * given. Throws {@link HostError} and {@link DeviceError}.
+ * Creates guest memory behind the facility that the platform needs, for a back-end that finds every address in the
+ * regions it was given. Throws {@link HostError} and {@link DeviceError}.
  */
 export function openDeviceMemory(
   request: MachineRequest,
   connection: VhostUserConnection,
   memorySlots: number,
+  rings: readonly PlacedRing[],
 ): DeviceMemory {
   const [need, another] = request.needs;
   if (another !== undefined) {
@@ -75,7 +77,7 @@ export function openDeviceMemory(
   const backing = ConvertibleMemory.create(request.memory);
   try {
     const memory = new GuestMemory(backing.buffer);
-    const regions = new MemoryRegions(connection, new SharedPages(backing), memorySlots);
+    const regions = new MemoryRegions(connection, new SharedPages(backing), memorySlots, rings);
     const facility = provide(need, request, memory, regions);
     return {
       memory,
@@ -107,7 +109,8 @@ function provide(
   }
   const isTranslated = need === TCE_FACILITY && request.device.offers?.has(VIRTIO_F_ACCESS_PLATFORM) === true;
   if (isTranslated) return new RegionTceFacility(memory.size, regions);
-  // No IOMMU, or a device that ignores it: a device address is a guest-physical address, and all of memory is reachable.
+  // No IOMMU, or a device that ignores it: a device address is a guest-physical address, and all of memory is
+  // reachable.
   regions.add({ guestAddress: 0n, offset: 0, size: memory.size });
   return need === TCE_FACILITY ? new RegionTceFacility(memory.size, undefined) : undefined;
 }

@@ -2,9 +2,7 @@ import { PAGE_SIZE } from '@virtio-platform/core/memory';
 import { MemoryFile } from '@virtio-platform/host';
 import { encodeMemoryTable, encodeRegion, type RegionDescription } from '../protocol.ts';
 import type { VhostUserConnection } from '../vhost-user-connection.ts';
-import type { RingArea } from './ring-area.ts';
 import type { PageRange, SharedPages } from './shared-pages.ts';
-
 /** Pages of guest memory to be made reachable at a device address. */
 export interface RegionRequest extends PageRange {
   readonly guestAddress: bigint;
@@ -14,27 +12,29 @@ export interface RegionRequest extends PageRange {
 export type MemoryRegion = RegionDescription;
 
 /**
- * The rings that lie in regions. libvhost-user remembers where a ring was even when it is stopped: it keeps pointers into a
- * region that is gone, and each ADD_MEM_REG looks all remembered rings up, in the regions from before; one it does not find
- * ends the connection. So a ring has to lie somewhere always.
+ * A ring that the back-end remembers in a region. libvhost-user remembers the addresses of a ring also after the ring
+ * was stopped: it keeps pointers into a region that was removed, and each ADD_MEM_REG looks up all remembered rings in
+ * the previous regions; it closes the connection when it does not find one. So each remembered ring must always be in
+ * some region.
  */
-export interface RingPlacement {
-  areIn(region: MemoryRegion): boolean;
-  /** Stops the rings in `region`, and tells the back-end that they are in `other`. Throws {@link DeviceError}. */
-  move(region: MemoryRegion, other: MemoryRegion): void;
+export interface PlacedRing {
+  /** Whether the back-end remembers the ring, running or stopped, in this region. */
+  isIn(region: MemoryRegion): boolean;
+  /** Stops the ring, and makes the back-end remember it at the start of `region`. Throws {@link DeviceError}. */
+  move(region: MemoryRegion): void;
 }
 
-/** Tokens stay clear of 0, which means "none" to some back-ends. */
+/** First user address: some back-ends take 0 for "unset". */
 const FIRST_USER_ADDRESS = 0x1_0000_0000n;
-/** Where no platform puts anything. Not that it matters: there is no other region then, so no ring runs. */
+/** The device address of the placeholder, which no platform uses. No ring runs while it is the only region. */
 const PLACEHOLDER_ADDRESS = 0xffff_ffff_0000_0000n;
 
 /**
- * What the back-end can reach: the regions of guest memory it was given, by device address. They are what enforces a
- * platform's rules here, as an IOMMU does elsewhere; and so that they bind a back-end that is not honest too, a page is in the
- * file that comes with a region only as long as a region covers it: from before the back-end gets the region until after it
- * lost it. A region has no permissions: the back-end maps all of it readable and writable. Once the back-end is gone it
- * reaches nothing, so taking a region back then needs no answer of it.
+ * The regions of guest memory that the back-end has, by device address. They enforce a platform's rules here, as an
+ * IOMMU does elsewhere. To bind a malicious back-end too, a page is in the file that comes with a region only while a
+ * region covers it: from before the back-end gets the region until after the region was removed. A region has no
+ * permissions: the back-end maps all of it readable and writable. A back-end that is gone reaches nothing, so a region
+ * is then removed without its answer.
  */
 export class MemoryRegions {
   readonly #connection: VhostUserConnection;
@@ -43,15 +43,17 @@ export class MemoryRegions {
   readonly #isTable: boolean;
   readonly #regions: MemoryRegion[] = [];
   #nextUserAddress = FIRST_USER_ADDRESS;
-  #rings: RingPlacement | undefined;
-  /** A page that is no guest memory, for rings to lie in while there is no region. */
+  readonly #rings: readonly PlacedRing[];
+  /** A page outside guest memory that holds the rings while there is no other region. */
   #placeholder: MemoryRegion | undefined;
 
   /**
-   * `slots` is how many regions the back-end takes one by one. With 0 it takes a table, which here has one region that stays. Nobody
-   * else holds `pages`.
+   * `slots` is how many regions the back-end takes one by one. With 0 it takes a table, which here has one region that
+   * stays. The regions are the only user of `pages`. `rings` are all rings of the device: they move before the region
+   * around them goes.
    */
-  constructor(connection: VhostUserConnection, pages: SharedPages, slots: number) {
+  constructor(connection: VhostUserConnection, pages: SharedPages, slots: number, rings: readonly PlacedRing[]) {
+    this.#rings = rings;
     this.#connection = connection;
     this.#pages = pages;
     this.#slots = Math.max(1, slots);
@@ -61,11 +63,6 @@ export class MemoryRegions {
   /** How many more regions the back-end takes. */
   get available(): number {
     return this.#slots - this.#regions.length;
-  }
-
-  /** Tells whose rings lie in the regions. */
-  serve(rings: RingPlacement): void {
-    this.#rings = rings;
   }
 
   /** The regions with bytes in `[start, end)`, by address. */
@@ -89,7 +86,9 @@ export class MemoryRegions {
     return { address: region.userAddress + into, offset: region.offset + Number(into), region };
   }
 
-  /** Gives the back-end a region. Returns false when it takes no more. Throws {@link DeviceError} and {@link HostError}. */
+  /**
+   * Gives the back-end a region. Returns false when it takes no more. Throws {@link DeviceError} and {@link HostError}.
+   */
   add(request: RegionRequest): boolean {
     const { guestAddress, offset, size } = request;
     if (size % PAGE_SIZE !== 0 || offset % PAGE_SIZE !== 0 || guestAddress % BigInt(PAGE_SIZE) !== 0n || size <= 0) {
@@ -125,10 +124,10 @@ export class MemoryRegions {
   }
 
   /**
-   * Takes back what is in `[start, end)`, keeps the parts of regions that stick out of it, and gives `additions`. Returns
-   * false, and has done nothing, where this would take more regions than the back-end has. Between taking and giving back,
-   * the parts that stick out are unreachable: nothing may be in flight there. Throws {@link DeviceError}, and
-   * {@link HostError} before anything changed.
+   * Takes back what is in `[start, end)`, keeps the parts of regions that stick out of it, and gives `additions`.
+   * Returns false, and has done nothing, where this would take more regions than the back-end has. Between taking and
+   * giving back, the parts that stick out are unreachable: nothing may be in flight there. Throws {@link DeviceError},
+   * and {@link HostError} before anything changed.
    */
   replace(start: bigint, end: bigint, additions: readonly RegionRequest[]): boolean {
     const taken = this.overlapping(start, end);
@@ -143,7 +142,7 @@ export class MemoryRegions {
     return true;
   }
 
-  /** Takes everything back. */
+  /** Removes all regions. */
   clear(): void {
     for (let last = this.#regions.at(-1); last !== undefined; last = this.#regions.at(-1)) this.remove(last);
   }
@@ -167,11 +166,18 @@ export class MemoryRegions {
     return region;
   }
 
-  /** Moves rings out of a region that is about to go: into another one, or where there is none into a page made for it. */
+  /**
+   * Moves the rings out of a region before it is removed: to another region, or to the placeholder where there is no
+   * other.
+   */
   #moveRings(region: MemoryRegion): void {
-    if (this.#rings?.areIn(region) !== true) return;
+    if (!this.#rings.some((ring) => ring.isIn(region))) return;
     const other = this.#regions.find((candidate) => candidate !== region);
-    this.#rings.move(region, other ?? this.#addPlaceholder());
+    this.#moveTo(region, other ?? this.#addPlaceholder());
+  }
+
+  #moveTo(region: MemoryRegion, other: MemoryRegion): void {
+    for (const ring of this.#rings) if (ring.isIn(region)) ring.move(other);
   }
 
   #addPlaceholder(): MemoryRegion {
@@ -187,7 +193,7 @@ export class MemoryRegions {
   #removePlaceholder(successor: MemoryRegion): void {
     const placeholder = this.#placeholder;
     if (placeholder === undefined) return;
-    this.#rings?.move(placeholder, successor);
+    this.#moveTo(placeholder, successor);
     this.#connection.command('REM_MEM_REG', encodeRegion(placeholder));
     this.#placeholder = undefined;
   }
@@ -206,4 +212,14 @@ function outside(region: MemoryRegion, start: bigint, end: bigint): RegionReques
   const cut = Number(end - guestAddress);
   if (cut < size) parts.push({ guestAddress: end, offset: offset + cut, size: size - cut });
   return parts;
+}
+
+/** Where one area of a ring is. */
+export interface RingArea {
+  /** What the back-end is told: what it calls the place in the region, or the device address where it translates. */
+  readonly address: bigint;
+  /** Offset in guest memory. */
+  readonly offset: number;
+  /** The region that holds it; `undefined` where the back-end translates. */
+  readonly region: MemoryRegion | undefined;
 }

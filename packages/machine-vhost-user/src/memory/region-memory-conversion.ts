@@ -3,9 +3,9 @@ import type { MemoryConversion } from '@virtio-platform/platform-sev';
 import type { MemoryRegions } from './memory-regions.ts';
 
 /**
- * Private memory enforced by the operating system: each shared range is a region at its guest-physical address, and a page
- * that is in no region is in no file. Pages are zero after a conversion: what was private is never seen in shared memory, nor
- * what the back-end wrote in private memory.
+ * Private memory enforced by the operating system: each shared range is a region at its guest-physical address, and a
+ * page that is in no region is in no file. Pages are zero after a conversion: what was private is never seen in shared
+ * memory, nor what the back-end wrote in private memory.
  */
 export class RegionMemoryConversion implements MemoryConversion {
   readonly #memory: GuestMemory;
@@ -16,7 +16,10 @@ export class RegionMemoryConversion implements MemoryConversion {
     this.#regions = regions;
   }
 
-  /** Returns false when the back-end takes no more regions; nothing was converted then. Throws {@link DeviceError} `ERR_DEVICE_LOST`. */
+  /**
+   * Returns false when the back-end takes no more regions; nothing was converted then. Throws {@link DeviceError}
+   * `ERR_DEVICE_LOST`.
+   */
   setShared(address: number, length: number): boolean {
     const gaps = this.#privateParts(address, length);
     if (gaps.length > this.#regions.available) return false;
@@ -27,7 +30,10 @@ export class RegionMemoryConversion implements MemoryConversion {
     return true;
   }
 
-  /** Returns false when a range in the middle of a region would take one more than there are; nothing was converted then. */
+  /**
+   * Returns false when a range in the middle of a region would take one more than there are; nothing was converted
+   * then.
+   */
   setPrivate(address: number, length: number): boolean {
     this.#check(address, length);
     if (!this.#regions.replace(BigInt(address), BigInt(address + length), [])) return false;

@@ -17,8 +17,9 @@ const LAST_IOVA = 2 ** 48 - 1;
 const EVERYTHING = 2n ** 64n;
 
 /**
- * A VFIO container of type 1, version 2, whose mappings are regions: an I/O virtual address is the guest address of one. Checks in the order of
- * Linux `vfio_dma_do_map`. Permissions are checked but a region has none: the back-end can write what was mapped for reading.
+ * A VFIO container of type 1, version 2, whose mappings are regions: an I/O virtual address is the guest address of
+ * one. Checks in the order of Linux `vfio_dma_do_map`. Permissions are checked but a region has none: the back-end can
+ * write what was mapped for reading.
  */
 export class RegionVfioContainer implements Type1Container {
   readonly type = 'type1v2';

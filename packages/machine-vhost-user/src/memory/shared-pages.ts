@@ -1,19 +1,25 @@
 import { PAGE_SIZE } from '@virtio-platform/core/memory';
 import type { ConvertibleMemory } from '@virtio-platform/host';
 
-/** Whole pages of guest memory: `size` bytes from the guest-physical address `offset` on, which is their offset in the file too. */
+/**
+ * Whole pages of guest memory: `size` bytes from the guest-physical address `offset` on, which is their offset in the
+ * file too.
+ */
 export interface PageRange {
   readonly offset: number;
   readonly size: number;
 }
 
 /**
- * Which pages of guest memory are in the file that the back-end gets: those somebody holds, and no others. A page may be held
- * several times, because it may be mapped at several device addresses. Adjacent pages move together.
+ * Which pages of guest memory are in the file that the back-end gets: those somebody holds, and no others. A page may
+ * be held several times, because it may be mapped at several device addresses. Adjacent pages move together.
  */
 export class SharedPages {
   readonly #memory: ConvertibleMemory;
-  /** How often each page is held: once for each device address it is reached at, and once more while regions are exchanged. */
+  /**
+   * How often each page is held: once for each device address it is reached at, and once more while regions are
+   * exchanged.
+   */
   readonly #holds: Uint32Array;
   readonly #share = ({ offset, size }: PageRange): void => this.#memory.share(offset, size);
   readonly #unshare = ({ offset, size }: PageRange): void => this.#memory.unshare(offset, size);

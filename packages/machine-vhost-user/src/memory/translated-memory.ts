@@ -2,10 +2,9 @@ import type { FacilityToken, MachineRequest } from '@virtio-platform/core';
 import type { FaultLog } from '@virtio-platform/core/address-space';
 import { GuestMemory } from '@virtio-platform/core/memory';
 import { ConvertibleMemory } from '@virtio-platform/host';
-import { AnnouncedDmaMapping } from '../iotlb/announced-dma-mapping.ts';
+import { ForwardingDmaMapping, type DmaDirection, type DmaMapping, type DmaRegion } from '@virtio-platform/core/dma';
 import { BackChannel } from '../iotlb/back-channel.ts';
 import { Iotlb } from '../iotlb/iotlb.ts';
-import { watchCalls } from '../iotlb/watch-calls.ts';
 import type { IotlbPolicy } from '../options.ts';
 import { encodeMemoryTable } from '../protocol.ts';
 import type { VhostUserConnection } from '../vhost-user-connection.ts';
@@ -26,12 +25,12 @@ export interface TranslatedMemoryOptions {
 }
 
 /**
- * Creates guest memory for a back-end that offers ACCESS_PLATFORM: all of it is in its memory table, and what it reaches of it is
- * decided page by page, when it asks. Throws {@link HostError} and {@link DeviceError}.
+ * Creates guest memory for a back-end that offers ACCESS_PLATFORM: all of it is in its memory table, and what it
+ * reaches of it is decided page by page, when it asks. Throws {@link HostError} and {@link DeviceError}.
  */
 export function openTranslatedMemory(connection: VhostUserConnection, options: TranslatedMemoryOptions): DeviceMemory {
   const { simulate, size, faults, replyTimeoutMs } = options;
-  const { tell, writeImpliesRead } = options.iotlb;
+  const { fill, writeImpliesRead } = options.iotlb;
   const backing = ConvertibleMemory.create(size);
   try {
     const memory = new GuestMemory(backing.buffer);
@@ -47,15 +46,15 @@ export function openTranslatedMemory(connection: VhostUserConnection, options: T
       writeImpliesRead,
     });
     const backChannel = BackChannel.open(connection, iotlb, replyTimeoutMs);
-    connection.attendWith(backChannel);
+    connection.serveRequestsWith(backChannel);
     return {
       memory,
       facilities: watchAll(hardware.facilities, () => iotlb.refresh()),
       regions: undefined,
       backChannel,
       recorded: undefined,
-      queueStarted: tell === 'at-map' ? () => iotlb.repeat() : undefined,
-      watchMapping: tell === 'at-map' ? (mapping) => new AnnouncedDmaMapping(mapping, iotlb) : undefined,
+      queueStarted: fill === 'at-map' ? () => iotlb.repeat() : undefined,
+      watchMapping: fill === 'at-map' ? (mapping) => new AnnouncedDmaMapping(mapping, iotlb) : undefined,
       locate(low, high, length) {
         const offset = iotlb.locate(low, high, length);
         return offset < 0 ? undefined : { address: (BigInt(high) << 32n) | BigInt(low), offset, region: undefined };
@@ -78,4 +77,71 @@ function watchAll(facilities: ReadonlyMap<FacilityToken, unknown>, after: () => 
     watched.set(token, typeof facility === 'object' && facility !== null ? watchCalls(facility, after) : facility);
   }
   return watched;
+}
+
+/**
+ * A mapping of which a back-end hears at once, and not only when it asks: whatever the driver maps is known before the
+ * driver passes the address on. Owns what it wraps. Taking back is not its business: the facility behind the mapping is
+ * watched.
+ */
+export class AnnouncedDmaMapping extends ForwardingDmaMapping {
+  readonly #iotlb: Iotlb;
+  readonly #words = new Uint32Array(2);
+
+  constructor(inner: DmaMapping, iotlb: Iotlb) {
+    super(inner);
+    this.#iotlb = iotlb;
+  }
+
+  override map(address: number, length: number, direction: DmaDirection, words: Uint32Array, at: number): number {
+    const id = super.map(address, length, direction, words, at);
+    if (id >= 0) this.#iotlb.announce(words[at]!, words[at + 1]!, length);
+    return id;
+  }
+
+  override premap(address: number, length: number, direction: DmaDirection): DmaRegion {
+    return this.#announced(super.premap(address, length, direction));
+  }
+
+  override allocateCoherent(length: number, alignment: number): DmaRegion {
+    return this.#announced(super.allocateCoherent(length, alignment));
+  }
+
+  #announced(region: DmaRegion): DmaRegion {
+    region.writeDeviceAddress(0, this.#words, 0);
+    this.#iotlb.announce(this.#words[0]!, this.#words[1]!, region.length);
+    return region;
+  }
+}
+
+/**
+ * The same facility, with `after` called whenever a call of it is over. An object that it hands out by name, such as
+ * the ultravisor of a secure guest, is watched too; plain data is not. So whoever keeps a copy of the translations
+ * learns of every change before the caller goes on, whichever facility it is.
+ */
+export function watchCalls<Facility extends object>(facility: Facility, after: () => void): Facility {
+  const calls = new Map<string | symbol, unknown>();
+  return new Proxy(facility, {
+    get(target, key) {
+      // The facility itself is `this`: private fields are not reached through a proxy.
+      const value: unknown = Reflect.get(target, key, target);
+      if (typeof value !== 'function') return isInstance(value) ? watchCalls(value, after) : value;
+      const known = calls.get(key);
+      if (known !== undefined) return known;
+      const call = (...values: unknown[]): unknown => {
+        try {
+          return Reflect.apply(value, target, values);
+        } finally {
+          after();
+        }
+      };
+      calls.set(key, call);
+      return call;
+    },
+  });
+}
+
+function isInstance(value: unknown): value is object {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
+  return Object.getPrototypeOf(value) !== Object.prototype;
 }

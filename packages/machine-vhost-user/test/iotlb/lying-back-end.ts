@@ -5,10 +5,9 @@ import { ConvertibleMemory, UnixSocket } from '@virtio-platform/host';
 import { simulateVfio, VFIO_CONTAINER, vfioOptionsSchema, type Type1Container } from '@virtio-platform/platform-vfio';
 import { BackChannel } from '../../src/iotlb/back-channel.ts';
 import { Iotlb } from '../../src/iotlb/iotlb.ts';
-import { watchCalls } from '../../src/iotlb/watch-calls.ts';
+import { watchCalls } from '../../src/memory/translated-memory.ts';
 import { SharedPages } from '../../src/memory/shared-pages.ts';
 import { VhostUserConnection } from '../../src/vhost-user-connection.ts';
-
 export const MEMORY: number = 64 * 4096;
 export const USER_ADDRESS = 0x1_0000_0000n;
 
@@ -38,7 +37,7 @@ export class LyingBackEnd {
     this.#backing = ConvertibleMemory.create(MEMORY);
     this.memory = new GuestMemory(this.#backing.buffer);
     const hardware = simulateVfio(this.memory, vfioOptionsSchema.parse({}));
-    this.connection = new VhostUserConnection(here, { replyTimeoutMs, lastWords: () => '' });
+    this.connection = new VhostUserConnection(here, { replyTimeoutMs, stderrTail: () => '' });
     this.iotlb = new Iotlb(this.connection, {
       memory: this.memory,
       translation: hardware.addressSpace(true),
@@ -48,7 +47,7 @@ export class LyingBackEnd {
       writeImpliesRead,
     });
     this.channel = BackChannel.open(this.connection, this.iotlb, replyTimeoutMs);
-    this.connection.attendWith(this.channel);
+    this.connection.serveRequestsWith(this.channel);
     const header = new Uint8Array(12);
     there.receiveDescriptors(header, this.#channelEnd, 1000);
     this.connection.acknowledgeCommands();

@@ -107,7 +107,7 @@ describe.skipIf(SKIP)('IOTLB with librte_vhost', () => {
     }));
 
   it.each(['split', 'packed'] as const)('sends packets there and back, reset after reset: %s', (layout) =>
-    withDriver({ iotlb: { tell: 'at-map' } }, ({ machine, openMapping, pages }) => {
+    withDriver({ iotlb: { fill: 'at-map' } }, ({ machine, openMapping, pages }) => {
       const { memory, faults } = machine;
       const [sent, received] = [pages(1, 1), pages(1, 0)];
       for (let round = 1; round < 4; round++) {

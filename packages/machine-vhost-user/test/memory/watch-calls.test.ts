@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { watchCalls } from '../../src/iotlb/watch-calls.ts';
-
+import { watchCalls } from '../../src/memory/translated-memory.ts';
 class Lock {
   readonly page = { size: 4096 };
   readonly inner: Lock | undefined;

@@ -1,8 +1,7 @@
 import { DirectDmaMapping, DmaDirection } from '@virtio-platform/core/dma';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { AnnouncedDmaMapping } from '../../src/iotlb/announced-dma-mapping.ts';
-import { LyingBackEnd } from './lying-back-end.ts';
-
+import { AnnouncedDmaMapping } from '../../src/memory/translated-memory.ts';
+import { LyingBackEnd } from '../iotlb/lying-back-end.ts';
 const PAGE = 4096;
 const READ_WRITE = 3;
 const ACKNOWLEDGED = 1;
