@@ -18,6 +18,7 @@ export const FAULT_CONSEQUENCES = [
   /** Registers read as all ones and nothing works until it is reset: EEH on POWER. */
   'freeze',
 ] as const;
+/** One of {@link FAULT_CONSEQUENCES}. */
 export type FaultConsequence = (typeof FAULT_CONSEQUENCES)[number];
 
 /** The address space of a device with this consequence: a device that ignores faults still reads filler bytes. */

@@ -16,6 +16,7 @@ export const Command = {
   NotificationIdentity: 12,
   Exit: 13,
 } as const;
+/** A value of {@link Command}. */
 export type Command = (typeof Command)[keyof typeof Command];
 
 /** Indices of 32-bit words. */

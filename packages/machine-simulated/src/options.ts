@@ -31,6 +31,7 @@ const rogueSchema = z.strictObject({
   length: z.number().int().min(1).max(4096).default(64).describe('Bytes.'),
 });
 
+/** Checks and describes {@link SimulatedOptions}. */
 export const simulatedOptionsSchema: z.ZodType<SimulatedOptions> = z.strictObject({
   device: z
     .enum(['same-thread', 'worker'])
@@ -40,7 +41,9 @@ export const simulatedOptionsSchema: z.ZodType<SimulatedOptions> = z.strictObjec
     .enum(FAULT_CONSEQUENCES)
     .default('needs-reset')
     .describe(
-      'What a device does after an access that the platform stopped: ask for a reset, fail the request, read zeros and go on (QEMU), read all ones and go on, wait for ever (DPDK), be gone (libvhost-user), or freeze until it is reset (EEH).',
+      'What a device does after an access that the platform stopped: ask for a reset, fail the request, ' +
+        'read zeros and go on (QEMU), read all ones and go on, wait for ever (DPDK), be gone (libvhost-user), ' +
+        'or freeze until it is reset (EEH).',
     ),
   rogue: z
     .array(rogueSchema)

@@ -30,6 +30,7 @@ import { KEPT, type DeviceModel, type DeviceQueues } from '@virtio-platform/devi
 import type { FaultConsequence } from './fault-consequence.ts';
 import type { RogueAccess } from './options.ts';
 
+/** How the device is offered, and how it behaves. */
 export interface SimulatedDeviceOptions {
   /** The interface the driver uses. */
   readonly interface: DeviceInterface;

@@ -19,6 +19,7 @@ import type { SimulatedOptions } from './options.ts';
 import { SimulatedDevice } from './simulated-device.ts';
 import { openWorkerTransport } from './worker-transport.ts';
 
+/** The checked options of this machine, as the container of a run has them. */
 export const SIMULATED_OPTIONS: InjectionToken<SimulatedOptions> = Symbol.for(
   '@virtio-platform/machine-simulated:Options',
 );

@@ -21,7 +21,9 @@ afterEach(async () => {
   machine = undefined;
 });
 
-/** A driver whose descriptors may point where there is no memory: the ring does not look, the device is stopped there. */
+/**
+ * A driver whose descriptors may point where there is no memory: the ring does not look, the device is stopped there.
+ */
 class AstrayDriver {
   readonly machine: BootedMachine;
   queue!: Virtqueue;
@@ -51,7 +53,10 @@ class AstrayDriver {
     startDevice(transport);
   }
 
-  /** Sends a request for the first sector with its data at `address`, and returns its status once it is back, -1 if it never is. */
+  /**
+   * Sends a request for the first sector with its data at `address`, and returns its status once it is back, -1 if it
+   * never is.
+   */
   request(type: number, address: number): number {
     const { memory, transport } = this.machine;
     memory.u32.set([type, 0, 0, 0], HEADER / 4);

@@ -10,7 +10,10 @@ import { describe, expect, it } from 'vitest';
 
 const BUFFER = 0x8000;
 
-/** A device half whose first buffer does something to the device itself, as one does that reaches its own registers by DMA. */
+/**
+ * A device half whose first buffer does something to the device itself, as one does that reaches its own registers by
+ * DMA.
+ */
 class ReentrantModel implements DeviceModel {
   readonly type = 'entropy';
   readonly features = FeatureSet.EMPTY;

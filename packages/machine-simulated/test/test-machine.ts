@@ -7,7 +7,10 @@ interface TestMachine extends Partial<Omit<MachineRequest, 'device'>> {
   readonly options?: Partial<SimulatedOptions>;
 }
 
-/** An embedded machine without an IOMMU, not yet booted: 4 MiB, and a modern block device in this thread unless asked for otherwise. */
+/**
+ * An embedded machine without an IOMMU, not yet booted: 4 MiB, and a modern block device in this thread unless asked
+ * for otherwise.
+ */
 export function testMachine({ device, options, ...request }: TestMachine = {}): SimulatedMachine {
   const settings = { capacity: 1024 * 1024, image: undefined, readOnly: false, serial: 'x' };
   const modern = {

@@ -35,7 +35,8 @@ export const vhostUserOptionsSchema: z.ZodType<VhostUserOptions> = z
       .min(1)
       .optional()
       .describe(
-        'Program and arguments of the back-end to start. {socket} stands for the socket it has to listen on, {image} for the path of device.image, or of an empty image of device.capacity without one.',
+        'Program and arguments of the back-end to start. {socket} stands for the socket it has to listen on, ' +
+          '{image} for the path of device.image, or of an empty image of device.capacity without one.',
       ),
     startTimeout: z
       .int()
@@ -55,13 +56,15 @@ export const vhostUserOptionsSchema: z.ZodType<VhostUserOptions> = z
           .enum(['on-miss', 'at-map'])
           .default('on-miss')
           .describe(
-            'Whether a back-end that translates is told of a page when it asks, or as soon as the page is mapped. DPDK drops a packet of a packed ring instead of waiting for the answer.',
+            'Whether a back-end that translates is told of a page when it asks, or as soon as the page is ' +
+              'mapped. DPDK drops a packet of a packed ring instead of waiting for the answer.',
           ),
         writeImpliesRead: z
           .boolean()
           .default(false)
           .describe(
-            'Whether it may also read what is mapped for writing only, as behind an Intel IOMMU without zero-length reads. DPDK asks for both.',
+            'Whether it may also read what is mapped for writing only, as behind an Intel IOMMU without ' +
+              'zero-length reads. DPDK asks for both.',
           ),
       })
       .prefault({}),
@@ -74,6 +77,7 @@ export const vhostUserOptionsSchema: z.ZodType<VhostUserOptions> = z
     }
   });
 
+/** The checked options of this machine, as the container of a run has them. */
 export const VHOST_USER_OPTIONS: InjectionToken<VhostUserOptions> = Symbol.for(
   '@virtio-platform/machine-vhost-user:Options',
 );

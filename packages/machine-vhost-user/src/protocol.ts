@@ -24,28 +24,36 @@ export const VHOST_USER_REQUESTS = {
   ADD_MEM_REG: 37,
   REM_MEM_REG: 38,
 } as const;
+/** A name in {@link VHOST_USER_REQUESTS}. */
 export type RequestName = keyof typeof VHOST_USER_REQUESTS;
 
 /**
  * u32 request, u32 flags, u32 size of the payload; in the byte order of the host, which this package has little-endian.
  */
 export const HEADER_BYTES = 12;
+/** The protocol version, in the low bits of the flags. */
 export const VERSION = 1;
+/** The bits of the flags that hold the version. */
 export const VERSION_MASK = 3;
+/** Bit of the flags: the message is a reply. */
 export const FLAG_REPLY = 4;
+/** Bit of the flags: the sender wants an acknowledgement (REPLY_ACK). */
 export const FLAG_NEED_REPLY = 8;
 
-/** Protocol features, as masks. */
+/** Protocol feature MQ, as a mask. */
 export const PROTOCOL_MQ: bigint = 1n << 0n;
+/** Protocol feature REPLY_ACK, as a mask. */
 export const PROTOCOL_REPLY_ACK: bigint = 1n << 3n;
+/** Protocol feature BACKEND_REQ, as a mask. */
 export const PROTOCOL_BACKEND_REQ: bigint = 1n << 5n;
+/** Protocol feature CONFIG, as a mask. */
 export const PROTOCOL_CONFIG: bigint = 1n << 9n;
+/** Protocol feature CONFIGURE_MEM_SLOTS, as a mask. */
 export const PROTOCOL_CONFIGURE_MEM_SLOTS: bigint = 1n << 15n;
 
-/**
- * Feature bits of the protocol among the device's: dirty page logging and protocol features. A driver never sees them.
- */
+/** Feature bit of vhost among the device's: dirty page logging. A driver never sees it. */
 export const VHOST_F_LOG_ALL = 26;
+/** Feature bit of vhost-user among the device's: protocol features. A driver never sees it. */
 export const VHOST_USER_F_PROTOCOL_FEATURES = 30;
 
 /** A part of guest memory that a back-end may reach, in its own words. */
@@ -59,6 +67,7 @@ export interface RegionDescription {
   readonly offset: number;
 }
 
+/** The payload of requests that carry one u64. */
 export function encodeU64(value: bigint): Uint8Array {
   const bytes = new DataView(new ArrayBuffer(8));
   bytes.setBigUint64(0, value, true);
@@ -121,11 +130,14 @@ export const IOTLB_MESSAGE_BYTES = 32;
 
 /** Kinds of message. The back-end sends the first and the last, the front-end the others. */
 export const IotlbMessageType = { Miss: 1, Update: 2, Invalidate: 3, AccessFail: 4 } as const;
+/** A value of {@link IotlbMessageType}. */
 export type IotlbMessageType = (typeof IotlbMessageType)[keyof typeof IotlbMessageType];
 
-/** Bits of `perm`: the device reads, the device writes. */
+/** Bit of `perm`: the device may read. */
 export const IOTLB_READ = 1;
+/** Bit of `perm`: the device may write. */
 export const IOTLB_WRITE = 2;
+/** Both bits of `perm`. */
 export const IOTLB_READ_WRITE = 3;
 
 /** What a front-end says of a run of I/O virtual addresses. */
@@ -140,6 +152,7 @@ export interface IotlbMessage {
   readonly permission?: number;
 }
 
+/** The payload of IOTLB_MSG: struct vhost_iotlb_msg. */
 export function encodeIotlbMessage({ type, low, high, size, userAddress, permission }: IotlbMessage): Uint8Array {
   const bytes = new DataView(new ArrayBuffer(IOTLB_MESSAGE_BYTES));
   bytes.setUint32(0, low, true);

@@ -56,7 +56,9 @@ export interface NetOptions {
   readonly machine?: Partial<VhostUserOptions>;
 }
 
-/** Boots a network device on the back-end, in front of a process's container, hands over, and ends it on every way out. */
+/**
+ * Boots a network device on the back-end, in front of a process's container, hands over, and ends it on every way out.
+ */
 export async function withNetDevice(
   program: string,
   { iotlb, offers = OFFERS, machine }: NetOptions,

@@ -21,7 +21,10 @@ export interface UserProcess<Container extends VfioContainer = Type1Container> {
   readonly platform: VfioPlatform;
 }
 
-/** Starts a process as a machine does. `kernel` may stand between the process and its container, which is of the type in `input`. */
+/**
+ * Starts a process as a machine does. `kernel` may stand between the process and its container, which is of the type in
+ * `input`.
+ */
 export function startProcess<Container extends VfioContainer = Type1Container>(
   input: VfioOptionsInput = {},
   kernel: (container: Container) => Container = (container) => container,

@@ -14,6 +14,7 @@ interface TranslatedPage {
   readonly permission: number;
 }
 
+/** What an {@link Iotlb} translates with, and which pages it may share. */
 export interface IotlbOptions {
   readonly memory: GuestMemory;
   /** How the platform's hardware translates what the device says. */

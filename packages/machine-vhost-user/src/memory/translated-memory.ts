@@ -14,6 +14,7 @@ import { SharedPages } from './shared-pages.ts';
 /** Clear of 0, which means "none" to some back-ends. */
 const USER_ADDRESS = 0x1_0000_0000n;
 
+/** What {@link openTranslatedMemory} needs of the machine. */
 export interface TranslatedMemoryOptions {
   /** The platform's hardware in software, which the driver programs and the back-end is translated by. */
   readonly simulate: NonNullable<MachineRequest['simulate']>;

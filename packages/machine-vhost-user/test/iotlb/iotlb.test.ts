@@ -36,7 +36,8 @@ describe('Iotlb', () => {
     expect(peer.faults.entries.map((fault) => fault.cause)).toEqual([cause, cause]);
     expect(peer.iotlb.miss(LOW, HIGH, mapped)).toBe(true);
     expect(peer.translations()).toEqual([`1234567000+1: page 0 permission ${mapped}`]);
-    // It knows all that it may do there: asking for more is answered by nothing, and no fault as long as it could do with less.
+    // It knows all that it may do there: asking for more is answered by nothing, and no fault as long as it could do
+    // with less.
     expect(peer.iotlb.miss(LOW, HIGH, READ | WRITE)).toBe(false);
     expect(peer.faults.count).toBe(2);
     expect(peer.iotlb.miss(LOW, HIGH, wanted)).toBe(false);

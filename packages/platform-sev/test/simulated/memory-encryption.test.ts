@@ -39,7 +39,8 @@ describe('MemoryEncryption', () => {
   });
 
   it('matches XEX over AES-128 computed with known keys', () => {
-    // T = E(0, block 0x400), C = E(0, P xor T) xor T, with both keys zero, by `openssl enc -aes-128-ecb -K 00.. -nopad`.
+    // T = E(0, block 0x400), C = E(0, P xor T) xor T, with both keys zero, by `openssl enc -aes-128-ecb -K 00..
+    // -nopad`.
     const zero = new MemoryEncryption({ data: new Uint8Array(16), tweak: new Uint8Array(16) });
     expect(Buffer.from(zero.encrypt(0x4000, new Uint8Array(16))).toString('hex')).toBe(
       'c8a939b880f89a487f306018cee493b2',
