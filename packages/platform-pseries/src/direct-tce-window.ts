@@ -1,4 +1,4 @@
-import { DirectDmaMapping, probeIdentity, type DmaMapping } from '@virtio-platform/core/dma';
+import { DirectDmaMapping, probeIdentity, type CoherentMemory, type DmaMapping } from '@virtio-platform/core/dma';
 import type { GuestMemory } from '@virtio-platform/core/memory';
 import { windowError } from './open-ddw-window.ts';
 import { H_SUCCESS, TCE_LIST_ENTRIES, TCE_READ, TCE_WRITE } from './tce-facility.ts';
@@ -42,7 +42,7 @@ export class DirectTceWindow {
   }
 
   /** Opens the mapping of one queue; coherent memory is guest memory unless given. */
-  openMapping(capacity: number, coherent: Pick<GuestMemory, 'allocate' | 'free'> = this.#memory): DmaMapping {
+  openMapping(capacity: number, coherent: CoherentMemory = this.#memory): DmaMapping {
     return new DirectDmaMapping(this.#memory, {
       path: this.#path,
       capacity,

@@ -1,4 +1,4 @@
-import type { DmaMapping, DmaPath } from '@virtio-platform/core/dma';
+import type { CoherentMemory, DmaMapping, DmaPath } from '@virtio-platform/core/dma';
 import type { GuestMemory } from '@virtio-platform/core/memory';
 import { DirectTceWindow } from './direct-tce-window.ts';
 import { DynamicTceWindow } from './dynamic-tce-window.ts';
@@ -14,9 +14,6 @@ import { TceWindow } from './tce-window.ts';
  */
 const DYNAMIC_BYTES = 2 ** 31;
 const DYNAMIC_PAGES_AT_LEAST = 2 ** 12;
-
-/** Where coherent memory comes from: guest memory, or pages that a secure guest shares. */
-export type CoherentMemory = Pick<GuestMemory, 'allocate' | 'free'>;
 
 /** The window that all queues share: how they map in it, and how it is given back. */
 export interface OpenedWindow {

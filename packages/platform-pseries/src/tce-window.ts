@@ -1,3 +1,4 @@
+import { deviceAddressOffset, writeDeviceAddress } from '@virtio-platform/core/dma';
 import {
   H_HARDWARE,
   H_SUCCESS,
@@ -38,11 +39,9 @@ export class TceWindow {
     this.#baseHigh = Number(window.base >> 32n);
   }
 
-  /** Writes the bus address of `offset` in this window as low and high word, carrying from one into the other. */
+  /** Writes the bus address of `offset` in this window as low and high word. */
   writeBusAddress(offset: number, words: Uint32Array, at: number): void {
-    const low = this.#baseLow + (offset >>> 0);
-    words[at] = low;
-    words[at + 1] = this.#baseHigh + Math.floor(offset / WORD) + (low >= WORD ? 1 : 0);
+    writeDeviceAddress(offset, this.#baseLow, this.#baseHigh, words, at);
   }
 
   /**
@@ -98,7 +97,7 @@ export class TceWindow {
 
   /** Asks the hypervisor where in guest memory a bus address leads: -1 outside of the window, and for a page without permissions. Cold. */
   resolve(low: number, high: number): number {
-    const offset = (high - this.#baseHigh) * WORD + (low - this.#baseLow);
+    const offset = deviceAddressOffset(low, high, this.#baseLow, this.#baseHigh);
     if (!(offset >= 0 && offset < this.window.size)) return -1;
     const inPage = offset % this.pageSize;
     const tce = this.#entryOf((offset - inPage) / this.pageSize);

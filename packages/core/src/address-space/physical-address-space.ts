@@ -2,7 +2,6 @@ import type { GuestMemory } from '../memory/guest-memory.ts';
 import type { AddressSpaceBlueprint, DeviceAddressSpace } from './device-address-space.ts';
 import type { DeviceAccess, FaultCause, FaultLog } from './fault-log.ts';
 import { TranslatedAddressSpace, type AddressTranslation } from './translated-address-space.ts';
-
 /** Device addresses are guest-physical addresses, and all of guest memory is reachable: no IOMMU, or a device that ignores it. */
 export class PhysicalTranslation implements AddressTranslation {
   readonly generation = 0;
@@ -31,3 +30,12 @@ export const PHYSICAL_ADDRESS_SPACE: AddressSpaceBlueprint = {
   state: undefined,
   open: openAddressSpace,
 };
+
+/**
+ * Finds out whether a device reaches all of guest memory at its physical addresses, to read and to write: what a guest that
+ * accepts identity-address promises, looked at from the device. What is not so is a fault in the log of `space`.
+ */
+export function coversMemoryOneToOne(space: DeviceAddressSpace): boolean {
+  const { size } = space.memory;
+  return space.borrow(0, 0, size, 'read') === 0 && space.borrow(0, 0, size, 'write') === 0;
+}

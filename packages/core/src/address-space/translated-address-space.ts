@@ -1,8 +1,6 @@
 import type { GuestMemory } from '../memory/guest-memory.ts';
-import { copyBytes } from './copy-bytes.ts';
 import type { DeviceAddressSpace } from './device-address-space.ts';
 import type { DeviceAccess, FaultCause, FaultLog } from './fault-log.ts';
-
 /** What an IOMMU does with one device address. Hot: results are fields, so that nothing is allocated. */
 export interface AddressTranslation {
   /** Changes when a translation was removed or narrowed. */
@@ -107,4 +105,16 @@ export class TranslatedAddressSpace implements DeviceAddressSpace {
     const address = BigInt.asUintN(64, (BigInt(high) << 32n) + BigInt(low) + BigInt(done));
     this.faults.record({ address, length, access, cause });
   }
+}
+
+/** Below this many bytes a loop is faster than making a view, and allocates nothing. */
+const SMALL = 128;
+
+/** Copies between two byte arrays. Hot: small copies do not allocate. */
+export function copyBytes(target: Uint8Array, at: number, source: Uint8Array, from: number, length: number): void {
+  if (length <= SMALL) {
+    for (let i = 0; i < length; i++) target[at + i] = source[from + i]!;
+    return;
+  }
+  target.set(source.subarray(from, from + length), at);
 }

@@ -1,8 +1,7 @@
 import { isCodedError } from '../errors/coded-error.ts';
 import { PAGE_SIZE, type GuestMemory } from '../memory/guest-memory.ts';
-import { DmaDirection } from './dma-direction.ts';
+import { DmaDirection } from './dma-region.ts';
 import type { DmaMapping } from './dma-mapping.ts';
-
 /**
  * Finds out whether a mapping's device addresses are physical addresses: maps one page and compares. Identity is probed,
  * never assumed: a POWER guest's 64-bit window maps all of memory one to one and is still off by 2^59.

@@ -4,4 +4,4 @@ export * from './guest-memory.ts';
 export * from './memory-conversion.ts';
 export * from './page-states.ts';
 export * from './range-allocator.ts';
-export * from './shared-memory.ts';
+export * from './shared-page-allocator.ts';
