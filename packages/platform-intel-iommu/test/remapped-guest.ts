@@ -2,8 +2,8 @@ import { FaultLog, type DeviceAddressSpace } from '@virtio-platform/core/address
 import type { DmaMapping } from '@virtio-platform/core/dma';
 import { GuestMemory } from '@virtio-platform/core/memory';
 import { IntelIommuPlatform, intelIommuOptionsSchema, SimulatedVtd } from '../src/index.ts';
-import { openAddressSpace } from '../src/simulated/open-address-space.ts';
-import type { VtdDmaMapping } from '../src/vtd-dma-mapping.ts';
+import { openAddressSpace } from '../src/simulated/vtd-translation.ts';
+import type { VtdDmaMapping } from '../src/domain/vtd-dma-mapping.ts';
 
 export const PAGE = 4096;
 export const MIB = 2 ** 20;

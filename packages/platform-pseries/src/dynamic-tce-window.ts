@@ -1,5 +1,5 @@
 import { DMA_NO_SPACE, DMA_TOO_LARGE, DMA_UNREACHABLE, DmaDirection } from '@virtio-platform/core/dma';
-import { BusPageAllocator } from './bus-page-allocator.ts';
+import { PageAllocator } from '@virtio-platform/core/memory';
 import { H_NOT_ENOUGH_RESOURCES, H_SUCCESS, TCE_READ, TCE_WRITE } from './tce-facility.ts';
 import type { TceWindow } from './tce-window.ts';
 
@@ -17,15 +17,15 @@ export type OnHypercallError = 'fail' | 'linux';
 export class DynamicTceWindow {
   readonly table: TceWindow;
   readonly #onHypercallError: OnHypercallError;
-  readonly #busPages: BusPageAllocator;
+  readonly #busPages: PageAllocator;
   #status: number = H_SUCCESS;
 
   /** The first `reservedPages` are never given out. */
   constructor(table: TceWindow, onHypercallError: OnHypercallError = 'fail', reservedPages: number = 0) {
     this.table = table;
     this.#onHypercallError = onHypercallError;
-    this.#busPages = new BusPageAllocator(table.pages);
-    if (reservedPages > 0) this.#busPages.take(reservedPages, 1);
+    this.#busPages = new PageAllocator(0, table.pages, 'upward');
+    if (reservedPages > 0) this.#busPages.take(reservedPages, 1, 0);
   }
 
   /** Bus pages in use, and those that could not be taken back. */
@@ -48,7 +48,7 @@ export class DynamicTceWindow {
     const count = Math.ceil((inPage + length) / pageSize);
     this.#status = H_SUCCESS;
     if (count > pages) return DMA_TOO_LARGE;
-    const page = this.#busPages.take(count, alignment > pageSize ? alignment / pageSize : 1);
+    const page = this.#busPages.take(count, alignment > pageSize ? alignment / pageSize : 1, 0);
     if (page < 0) return DMA_NO_SPACE;
     const status = this.table.put(page, count, address - inPage, permissionOf(direction));
     this.#status = status;

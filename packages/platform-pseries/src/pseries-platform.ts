@@ -13,17 +13,16 @@ import {
   type DmaMapping,
   type DmaPath,
 } from '@virtio-platform/core/dma';
-import { formatByteSize, SharedMemory, type GuestMemory } from '@virtio-platform/core/memory';
+import { formatByteSize, SharedPageAllocator, type GuestMemory } from '@virtio-platform/core/memory';
 import type { NegotiationRule, PlatformTraits } from '@virtio-platform/core/negotiation';
 import type { ByteOrder } from '@virtio-platform/core/queue';
 import { injectable, type InjectionToken } from 'tsyringe';
+import { VIRTIO_F_ACCESS_PLATFORM } from '@virtio-platform/core/features';
 import { FailingTceFacility } from './failing-tce-facility.ts';
 import { openWindow, windowPath, type OpenedWindow } from './opened-window.ts';
 import { refusesAny } from './pseries-failures.ts';
 import type { PseriesOptions, WindowOptions } from './pseries-options.ts';
-import { pseriesRules } from './pseries-rules.ts';
 import { TCE_FACILITY, type TceFacility } from './tce-facility.ts';
-
 export const PSERIES_OPTIONS: InjectionToken<PseriesOptions> = Symbol.for('@virtio-platform/platform-pseries:Options');
 
 const TCE: InjectionToken<TceFacility> = TCE_FACILITY;
@@ -47,7 +46,7 @@ export class PseriesPlatform implements Platform {
   readonly #facility: TceFacility;
   readonly #mappedPath: Exclude<DmaPath, 'physical'>;
   /** Memory that a secure guest shares; `undefined` in any other. */
-  readonly #shared: SharedMemory | undefined;
+  readonly #shared: SharedPageAllocator | undefined;
   readonly #bounced: BouncedMappings | undefined;
   readonly #unflagged: BouncedMappings | undefined;
   #traits: PlatformTraits | undefined;
@@ -77,7 +76,7 @@ export class PseriesPlatform implements Platform {
         },
       );
     }
-    const shared = new SharedMemory(memory, ultravisor);
+    const shared = new SharedPageAllocator(memory, ultravisor);
     this.#shared = shared;
     this.#bounced = new BouncedMappings(memory, { bytes: options.pool }, () => this.#open().openMapping(1, shared));
     this.#unflagged = new BouncedMappings(memory, { bytes: options.pool }, () => this.#openPhysical());
@@ -173,4 +172,37 @@ function addressMeaning({ kind, mapping, pageSize }: WindowOptions, isSecure: bo
   const window = kind === 'default' ? 'default 32-bit' : '64-bit';
   if (isSecure) return `the bounce pool is shared and mapped in the ${window} window; a bus address is that of a slot`;
   return `each buffer gets bus pages of its own in the ${window} window, with a TCE of exactly its permissions for each page of ${pages}`;
+}
+
+/** What a POWER guest adds to negotiation. Nothing here decides: core's rules do, and these say what it means. */
+export function pseriesRules({ secure }: { readonly secure: boolean }): readonly NegotiationRule[] {
+  return [
+    {
+      name: 'pseries-secure-guest-shares-pages',
+      source: 'Linux arch/powerpc/platforms/pseries/svm.c: bouncing is forced, and its pool is shared by an ultracall',
+      stage: 'restricted-memory',
+      apply(negotiation) {
+        negotiation.note(
+          secure
+            ? 'the ultravisor denies devices every page that was not shared; buffers are copied through shared ones'
+            : 'not a secure guest: devices may see every page',
+        );
+      },
+    },
+    {
+      name: 'pseries-plain-device-ignores-tces',
+      source:
+        'QEMU virtio_bus_device_plugged: without iommu_platform the device gets address_space_memory; Linux vring_use_map_api',
+      stage: 'access',
+      apply(negotiation) {
+        if (negotiation.input.offered.has(VIRTIO_F_ACCESS_PLATFORM)) {
+          negotiation.note('the device offers ACCESS_PLATFORM: its accesses go through the TCE tables');
+        } else {
+          negotiation.note(
+            'the device does not offer ACCESS_PLATFORM: it ignores the TCE tables and reaches system memory, so a bus address would be read as a physical one',
+          );
+        }
+      },
+    },
+  ];
 }

@@ -1,5 +1,5 @@
 import { DmaError } from '@virtio-platform/core';
-import { PAGE_SIZE, RangeAllocator, type GuestMemory, type SharedMemory } from '@virtio-platform/core/memory';
+import { PAGE_SIZE, RangeAllocator, type GuestMemory, type SharedPageAllocator } from '@virtio-platform/core/memory';
 
 /**
  * Memory for everything that a device may reach, where that is one range: rings and the bounce slots come from the same pool, as in
@@ -7,13 +7,13 @@ import { PAGE_SIZE, RangeAllocator, type GuestMemory, type SharedMemory } from '
  */
 export class PoolMemory {
   readonly #memory: GuestMemory;
-  readonly #shared: SharedMemory;
+  readonly #shared: SharedPageAllocator;
   readonly #bytes: number;
   #base = -1;
   #allocator: RangeAllocator | undefined;
 
   /** `shared` lets the device reach the range, of `bytes`. */
-  constructor(memory: GuestMemory, shared: SharedMemory, bytes: number) {
+  constructor(memory: GuestMemory, shared: SharedPageAllocator, bytes: number) {
     this.#memory = memory;
     this.#shared = shared;
     this.#bytes = bytes;

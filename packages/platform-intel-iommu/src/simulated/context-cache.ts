@@ -1,5 +1,5 @@
 import type { GuestMemory } from '@virtio-platform/core/memory';
-import { widthCode, type AddressWidth } from '../vtd-capabilities.ts';
+import { widthCode, type AddressWidth } from '../unit/vtd-capabilities.ts';
 import {
   CONTEXT_INVALID,
   CONTEXT_NOT_PRESENT,
@@ -13,7 +13,7 @@ import {
   TYPE_PASS_THROUGH,
   TYPE_SHIFT,
   TYPE_TRANSLATED,
-} from '../vtd-registers.ts';
+} from '../unit/vtd-registers.ts';
 import {
   CONTEXT_CACHED,
   CONTEXT_DOMAIN,

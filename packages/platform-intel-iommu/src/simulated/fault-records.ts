@@ -8,10 +8,9 @@ import {
   FRCD_LAST_WORD,
   FRCD_SIZE,
   FSTS_REG,
-} from '../vtd-registers.ts';
+} from '../unit/vtd-registers.ts';
 import { FAULT_RECORDS } from './simulated-capabilities.ts';
 import { NEXT_FAULT, type VtdState } from './vtd-state.ts';
-
 const STATUS = FSTS_REG / 4;
 const WORDS = FRCD_SIZE / 4;
 const LAST = FRCD_LAST_WORD / 4;

@@ -1,6 +1,5 @@
 import type { GuestMemory } from '@virtio-platform/core/memory';
-import { ENTRY_LARGE, ENTRY_READ, ENTRY_RESERVED, ENTRY_WRITE, TABLE_UNREADABLE } from '../vtd-registers.ts';
-
+import { ENTRY_LARGE, ENTRY_READ, ENTRY_RESERVED, ENTRY_WRITE, TABLE_UNREADABLE } from '../unit/vtd-registers.ts';
 const WORD = 0x1_0000_0000;
 const TABLE_BYTES = 4096;
 const ENTRY_BYTES = 8;

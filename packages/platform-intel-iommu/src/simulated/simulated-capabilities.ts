@@ -1,6 +1,6 @@
 import type { SimulatedUnitOptions } from '../intel-iommu-options.ts';
-import { ADDRESS_WIDTHS, widthBit } from '../vtd-capabilities.ts';
-import { FRCD_SIZE } from '../vtd-registers.ts';
+import { ADDRESS_WIDTHS, widthBit } from '../unit/vtd-capabilities.ts';
+import { FRCD_SIZE } from '../unit/vtd-registers.ts';
 
 /** Version 1.0, as QEMU. */
 export const VERSION = 0x10;

@@ -1,5 +1,8 @@
-import type { SimulatedUnitOptions } from '../intel-iommu-options.ts';
-import type { VtdFacility } from '../vtd-facility.ts';
+import type { SimulatedHardware } from '@virtio-platform/core';
+import { PHYSICAL_ADDRESS_SPACE } from '@virtio-platform/core/address-space';
+import type { GuestMemory } from '@virtio-platform/core/memory';
+import type { SimulatedUnitOptions, IntelIommuOptions } from '../intel-iommu-options.ts';
+import { VTD_FACILITY, type VtdFacility } from '../unit/vtd-facility.ts';
 import {
   CAP_REG,
   CCMD_REG,
@@ -28,9 +31,9 @@ import {
   SET_ROOT_POINTER,
   TRANSLATION_ENABLE,
   VER_REG,
-} from '../vtd-registers.ts';
+} from '../unit/vtd-registers.ts';
 import { FaultRecords } from './fault-records.ts';
-import { Iotlb } from './iotlb.ts';
+import { SimulatedIotlb } from './simulated-iotlb.ts';
 import {
   FAULT_RECORDS,
   INVALIDATE_ADDRESS,
@@ -50,6 +53,7 @@ import {
   ROOT_LOW,
   type VtdState,
 } from './vtd-state.ts';
+import { ADDRESS_SPACE_MODULE, openAddressSpace } from './vtd-translation.ts';
 
 const IVA = INVALIDATE_ADDRESS + IVA_OFFSET;
 const IOTLB = INVALIDATE_ADDRESS + IOTLB_OFFSET;
@@ -71,7 +75,7 @@ export class SimulatedVtd implements VtdFacility {
   readonly state: VtdState;
   readonly #registers: Uint32Array;
   readonly #control: Int32Array;
-  readonly #iotlb: Iotlb;
+  readonly #iotlb: SimulatedIotlb;
   readonly #faults: FaultRecords;
   readonly #faultEnd: number;
 
@@ -80,7 +84,7 @@ export class SimulatedVtd implements VtdFacility {
     this.state = allocateVtdState(this.sourceId);
     this.#registers = new Uint32Array(this.state.registers);
     this.#control = new Int32Array(this.state.control);
-    this.#iotlb = new Iotlb(this.state);
+    this.#iotlb = new SimulatedIotlb(this.state);
     this.#faults = new FaultRecords(this.state, options.faultRecords);
     this.#faultEnd = FAULT_RECORDS + options.faultRecords * FRCD_SIZE;
     const [low, high] = simulatedCap(options);
@@ -198,4 +202,15 @@ export class SimulatedVtd implements VtdFacility {
   #nextGeneration(): void {
     Atomics.add(this.#control, GENERATION, 1);
   }
+}
+
+/** A remapping unit in software. A device that does not offer ACCESS_PLATFORM bypasses it, as QEMU's do, unless it stands before every device. */
+export function simulateIntelIommu(_memory: GuestMemory, options: IntelIommuOptions): SimulatedHardware {
+  const unit = new SimulatedVtd(options.unit);
+  const translated = { module: ADDRESS_SPACE_MODULE, state: unit.state, open: openAddressSpace };
+  return {
+    facilities: new Map([[VTD_FACILITY, unit]]),
+    addressSpace: (offersAccessPlatform) =>
+      offersAccessPlatform || options.confinesEveryDevice ? translated : PHYSICAL_ADDRESS_SPACE,
+  };
 }

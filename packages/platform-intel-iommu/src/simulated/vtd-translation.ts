@@ -1,7 +1,14 @@
-import type { AddressTranslation, DeviceAccess, FaultCause } from '@virtio-platform/core/address-space';
+import {
+  TranslatedAddressSpace,
+  type AddressTranslation,
+  type DeviceAccess,
+  type FaultCause,
+  type DeviceAddressSpace,
+  type FaultLog,
+} from '@virtio-platform/core/address-space';
 import { PAGE_SIZE, type GuestMemory } from '@virtio-platform/core/memory';
-import { readCapabilities } from '../vtd-capabilities.ts';
-import { faultCause } from '../vtd-fault.ts';
+import { readCapabilities } from '../unit/vtd-capabilities.ts';
+import { faultCause } from '../unit/vtd-fault.ts';
 import {
   BEYOND_WIDTH,
   CAP_REG,
@@ -14,13 +21,12 @@ import {
   TRANSLATION_ENABLE,
   TYPE_PASS_THROUGH,
   WRITE_NOT_PERMITTED,
-} from '../vtd-registers.ts';
+} from '../unit/vtd-registers.ts';
 import { ContextCache } from './context-cache.ts';
 import { FaultRecords } from './fault-records.ts';
-import { Iotlb, NOT_CACHED } from './iotlb.ts';
+import { SimulatedIotlb, NOT_CACHED } from './simulated-iotlb.ts';
 import { PageWalk } from './page-walk.ts';
-import { FROZEN, GENERATION, type VtdState } from './vtd-state.ts';
-
+import { FROZEN, GENERATION, isVtdState, type VtdState } from './vtd-state.ts';
 const PERMISSIONS = ENTRY_READ | ENTRY_WRITE;
 const WORD = 0x1_0000_0000;
 const CACHING_MODE = 0x80;
@@ -37,7 +43,7 @@ export class VtdTranslation implements AddressTranslation {
   cause: FaultCause = 'unmapped';
   readonly #registers: Int32Array;
   readonly #control: Int32Array;
-  readonly #iotlb: Iotlb;
+  readonly #iotlb: SimulatedIotlb;
   readonly #context: ContextCache;
   readonly #walk: PageWalk;
   readonly #faults: FaultRecords;
@@ -50,7 +56,7 @@ export class VtdTranslation implements AddressTranslation {
     this.#records = records;
     this.#registers = new Int32Array(state.registers);
     this.#control = new Int32Array(state.control);
-    this.#iotlb = new Iotlb(state);
+    this.#iotlb = new SimulatedIotlb(state);
     this.#walk = new PageWalk(memory);
     this.#memorySize = memory.size;
     this.#cachesAbsence = (this.#registers[CAP_REG / 4]! & CACHING_MODE) !== 0;
@@ -130,4 +136,13 @@ function registerReader(state: VtdState): Parameters<typeof readCapabilities>[0]
     write32: () => {},
     write64: () => {},
   };
+}
+
+/** Where a worker finds {@link openAddressSpace}. */
+export const ADDRESS_SPACE_MODULE: string = import.meta.url;
+
+/** Opens what a device behind a simulated unit reaches, in this thread or another. */
+export function openAddressSpace(memory: GuestMemory, faults: FaultLog, state: unknown): DeviceAddressSpace {
+  if (!isVtdState(state)) throw new TypeError('the state of an intel-iommu address space is that of a simulated unit');
+  return new TranslatedAddressSpace(memory, faults, new VtdTranslation(memory, state, !faults.isOfProbe));
 }

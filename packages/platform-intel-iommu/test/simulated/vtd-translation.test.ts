@@ -3,9 +3,8 @@ import { FaultLog, type DeviceAddressSpace } from '@virtio-platform/core/address
 import { GuestMemory } from '@virtio-platform/core/memory';
 import { describe, expect, it } from 'vitest';
 import { intelIommuOptionsSchema, SimulatedVtd } from '../../src/index.ts';
-import { openAddressSpace } from '../../src/simulated/open-address-space.ts';
+import { openAddressSpace } from '../../src/simulated/vtd-translation.ts';
 import { MIB, PAGE } from '../remapped-guest.ts';
-
 const [ROOT, CONTEXT, L3, L2, L1] = [0x1_0000, 0x1_1000, 0x1_2000, 0x1_3000, 0x1_4000] as const;
 /** Where the device and its one function are in the context table. */
 const ENTRY = CONTEXT + 0x20 * 16;

@@ -5,10 +5,9 @@ import {
   type FaultLog,
 } from '@virtio-platform/core/address-space';
 import { PageStates, type GuestMemory } from '@virtio-platform/core/memory';
-import { ProtectedTranslation } from './protected-translation.ts';
+import { ProtectedTranslation } from './simulated-ultravisor.ts';
 import { isTceTableState, type TceTableState } from './tce-table-state.ts';
 import { TceTranslation } from './tce-translation.ts';
-
 /** What a device of a POWER guest reaches memory through. Structured-cloneable; all of it is shared memory. */
 export interface PseriesAddressSpaceState {
   /** `undefined` for a device that ignores the tables. */

@@ -1,4 +1,4 @@
-import { PAGE_SIZE, type GuestMemory, type PageStates } from '@virtio-platform/core/memory';
+import { checkConversion, PAGE_SIZE, type GuestMemory, type PageStates } from '@virtio-platform/core/memory';
 import type { MemoryConversion } from '../memory-conversion.ts';
 import type { MemoryEncryption } from './memory-encryption.ts';
 
@@ -27,11 +27,7 @@ export class EncryptedMemory implements MemoryConversion {
   }
 
   #convert(address: number, length: number, toShared: boolean): boolean {
-    if (address % PAGE_SIZE !== 0 || length % PAGE_SIZE !== 0 || !this.#memory.contains(address, length)) {
-      throw new RangeError(
-        `cannot convert ${length} bytes at 0x${address.toString(16)}: not whole pages of guest memory`,
-      );
-    }
+    checkConversion(this.#memory, address, length);
     for (let page = address; page < address + length; page += PAGE_SIZE) {
       if (this.#states.isShared(page) !== toShared) this.#convertPage(page, toShared);
     }

@@ -1,8 +1,7 @@
 import { GuestMemory } from '@virtio-platform/core/memory';
 import { describe, expect, it } from 'vitest';
-import { SecondLevelTable } from '../src/second-level-table.ts';
-import { MIB, PAGE } from './remapped-guest.ts';
-
+import { SecondLevelTable } from '../../src/domain/second-level-table.ts';
+import { MIB, PAGE } from '../remapped-guest.ts';
 const READ_WRITE = 3;
 
 function newMemory(bytes = 4 * MIB): GuestMemory {

@@ -1,6 +1,5 @@
-import { unresponsive } from './iommu-error.ts';
+import { unresponsive, type VtdFacility } from './vtd-facility.ts';
 import { readCapabilities, type VtdCapabilities } from './vtd-capabilities.ts';
-import type { VtdFacility } from './vtd-facility.ts';
 import {
   CCMD_REG,
   CONTEXT_ACTUAL_SHIFT,

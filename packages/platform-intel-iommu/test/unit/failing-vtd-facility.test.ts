@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { FailingVtdFacility, intelIommuOptionsSchema, SimulatedVtd } from '../src/index.ts';
+import { FailingVtdFacility, intelIommuOptionsSchema, SimulatedVtd } from '../../src/index.ts';
 
 const SIMULATED = intelIommuOptionsSchema.parse({}).unit;
 const [GLOBAL, DOMAIN, PAGES] = [0x9000_0000, 0xa000_0001, 0xb000_0001] as const;

@@ -2,7 +2,6 @@ import { FailurePlan, type FailureSchedule } from '@virtio-platform/core/failure
 import { readCapabilities } from './vtd-capabilities.ts';
 import type { VtdFacility } from './vtd-facility.ts';
 import { GLOBAL, GRANULARITY_MASK, IOTLB_INVALIDATE, IOTLB_REQUEST_SHIFT } from './vtd-registers.ts';
-
 /**
  * A remapping unit that does not do some invalidations of pages and domains: the command gets lost, and the register says that nothing was
  * invalidated. So what is behind it, in software or not, goes on with the translations it has. Those of everything are let through, for

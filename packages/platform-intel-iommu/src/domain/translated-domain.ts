@@ -2,8 +2,8 @@ import { DMA_NO_SPACE, DMA_TOO_LARGE, DmaDirection } from '@virtio-platform/core
 import { PAGE_SIZE } from '@virtio-platform/core/memory';
 import type { IovaPages } from './iova-pages.ts';
 import type { SecondLevelTable } from './second-level-table.ts';
-import { ENTRY_READ, ENTRY_WRITE, LARGE_PAGE } from './vtd-registers.ts';
-import type { VtdUnit } from './vtd-unit.ts';
+import { ENTRY_READ, ENTRY_WRITE, LARGE_PAGE } from '../unit/vtd-registers.ts';
+import type { VtdUnit } from '../unit/vtd-unit.ts';
 
 /** An invalidation that is not confirmed costs pages, so it is worth asking more than once. */
 const ATTEMPTS = 3;

@@ -1,15 +1,13 @@
 import { DirectDmaMapping, probeIdentity, type DmaMapping } from '@virtio-platform/core/dma';
 import { PAGE_SIZE, type GuestMemory } from '@virtio-platform/core/memory';
-import type { IntelIommuOptions } from './intel-iommu-options.ts';
-import { unsupported } from './iommu-error.ts';
+import type { IntelIommuOptions } from '../intel-iommu-options.ts';
+import { unsupported, type VtdFacility } from '../unit/vtd-facility.ts';
 import { IovaPages } from './iova-pages.ts';
 import { RequesterTables } from './requester-tables.ts';
 import { SecondLevelTable } from './second-level-table.ts';
-import { takeFaults } from './take-faults.ts';
+import { takeFaults, describeFault, type VtdFault } from '../unit/vtd-fault.ts';
 import { TranslatedDomain } from './translated-domain.ts';
-import { levelsOf, widthCode, type AddressWidth, type VtdCapabilities } from './vtd-capabilities.ts';
-import type { VtdFacility } from './vtd-facility.ts';
-import { describeFault, type VtdFault } from './vtd-fault.ts';
+import { levelsOf, widthCode, type AddressWidth, type VtdCapabilities } from '../unit/vtd-capabilities.ts';
 import {
   ENTRY_READ,
   ENTRY_WRITE,
@@ -18,9 +16,9 @@ import {
   TYPE_PASS_THROUGH,
   TYPE_SHIFT,
   TYPE_TRANSLATED,
-} from './vtd-registers.ts';
+} from '../unit/vtd-registers.ts';
 import { VtdDmaMapping } from './vtd-dma-mapping.ts';
-import { VtdUnit } from './vtd-unit.ts';
+import { VtdUnit } from '../unit/vtd-unit.ts';
 
 const READ_WRITE = ENTRY_READ | ENTRY_WRITE;
 /** Of our one device. Never 0, which caching mode uses for what is not present. */

@@ -1,7 +1,7 @@
 import { DMA_NO_SPACE, DmaDirection } from '@virtio-platform/core/dma';
 import { PAGE_SIZE } from '@virtio-platform/core/memory';
 import { describe, expect, it } from 'vitest';
-import { MIB, PAGE, startGuest, type RemappedGuest } from './remapped-guest.ts';
+import { MIB, PAGE, startGuest, type RemappedGuest } from '../remapped-guest.ts';
 
 const { Bidirectional, FromDevice, ToDevice } = DmaDirection;
 const BYTES = new Uint8Array(16).fill(0x5a);

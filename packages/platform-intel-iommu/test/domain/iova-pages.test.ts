@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { IovaPages, IOVA_PAGES_END } from '../src/iova-pages.ts';
-
+import { IovaPages, IOVA_PAGES_END } from '../../src/domain/iova-pages.ts';
 const TOP = IOVA_PAGES_END;
 
 describe('IovaPages', () => {
@@ -39,7 +38,7 @@ describe('IovaPages', () => {
 
   it('never gives page 0', () => {
     const pages = new IovaPages(IOVA_PAGES_END);
-    expect(pages.longestRun).toBe(TOP - 1);
+    expect(pages.count).toBe(TOP - 1);
     expect([pages.take(TOP, 1, 0), pages.take(TOP - 1, 1, 0), pages.take(1, 1, 0)]).toEqual([-1, 1, -1]);
   });
 

@@ -8,8 +8,7 @@ import {
   LARGE_PAGE,
   PAGE_SHIFT,
   TABLE_ENTRIES,
-} from './vtd-registers.ts';
-
+} from '../unit/vtd-registers.ts';
 const PERMISSIONS = ENTRY_READ | ENTRY_WRITE;
 const INDEX_BITS = 9;
 const INDEX_MASK = TABLE_ENTRIES - 1;

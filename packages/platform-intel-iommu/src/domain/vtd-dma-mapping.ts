@@ -2,7 +2,6 @@ import { DmaError } from '@virtio-platform/core';
 import { DMA_TOO_LARGE, writeDeviceAddress, ZeroCopyDmaMapping, type DmaDirection } from '@virtio-platform/core/dma';
 import { formatByteSize, PAGE_SIZE, type GuestMemory } from '@virtio-platform/core/memory';
 import { pageCount, type TranslatedDomain } from './translated-domain.ts';
-
 /**
  * The mapping of a queue in a translated domain. As in Linux (dma-iommu) the whole pages of a buffer are mapped and the buffer
  * keeps its offset in its page, so the device also reaches the neighbours of a buffer in its first and last page. Coherent
@@ -16,7 +15,7 @@ export class VtdDmaMapping extends ZeroCopyDmaMapping {
     const limits = {
       addressBits: 32,
       // One page less than the longest run, for a buffer that begins in the middle of a page. Lengths are 32 bits.
-      maxMappingSize: (domain.pages.longestRun - 1) * PAGE_SIZE,
+      maxMappingSize: (domain.pages.count - 1) * PAGE_SIZE,
       alignment: 1,
       boundary: Infinity,
       maxMappings: capacity,

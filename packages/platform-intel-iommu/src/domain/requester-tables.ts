@@ -1,6 +1,5 @@
 import { PAGE_SIZE, type GuestMemory } from '@virtio-platform/core/memory';
-import { CONTEXT_WORDS, PRESENT } from './vtd-registers.ts';
-
+import { CONTEXT_WORDS, PRESENT } from '../unit/vtd-registers.ts';
 const WORD = 0x1_0000_0000;
 
 /** What a context entry says: the translation type, and for a translated domain its page tables. */

@@ -1,6 +1,6 @@
 import { CACHE_PLACES, type VtdState } from './vtd-state.ts';
 
-/** What {@link Iotlb.find} gives for a page that is not cached. */
+/** What {@link SimulatedIotlb.find} gives for a page that is not cached. */
 export const NOT_CACHED = -1;
 
 /**
@@ -8,7 +8,7 @@ export const NOT_CACHED = -1;
  * cached stays in use whatever the tables say, until it is dropped or another page takes its place. An entry is a page frame times 4,
  * plus the permissions. Hot: no allocation.
  */
-export class Iotlb {
+export class SimulatedIotlb {
   readonly #domains: Int32Array;
   readonly #pages: Float64Array;
   readonly #entries: Int32Array;

@@ -1,7 +1,5 @@
-import { unsupported } from './iommu-error.ts';
+import { unsupported, type VtdFacility } from './vtd-facility.ts';
 import { CAP_REG, ECAP_REG, FRCD_SIZE, IOTLB_OFFSET, IVA_OFFSET, VER_REG } from './vtd-registers.ts';
-import type { VtdFacility } from './vtd-facility.ts';
-
 /** Widths of an I/O virtual address, with the number of table levels that translate it. */
 export const ADDRESS_WIDTHS = [39, 48] as const;
 export type AddressWidth = (typeof ADDRESS_WIDTHS)[number];

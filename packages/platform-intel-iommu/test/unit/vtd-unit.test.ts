@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { intelIommuOptionsSchema, SimulatedVtd, type VtdFacility } from '../src/index.ts';
-import { VtdUnit } from '../src/vtd-unit.ts';
-
+import { intelIommuOptionsSchema, SimulatedVtd, type VtdFacility } from '../../src/index.ts';
+import { VtdUnit } from '../../src/unit/vtd-unit.ts';
 const SIMULATED = intelIommuOptionsSchema.parse({}).unit;
 const ROOT = 0x1_2345_6000;
 
