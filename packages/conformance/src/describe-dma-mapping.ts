@@ -359,7 +359,7 @@ export const DMA_MAPPING_CHECKS: readonly ContractCheck<DmaMappingTrial>[] = [
     },
   },
   {
-    name: 'resolves its device addresses, where it can: to the buffer or to one copy, and to -1 after unmap and release',
+    name: 'resolves its device addresses to the buffer or to one copy, and to -1 after unmap and release',
     run({ memory, mapping, buffer, device, revokes }) {
       if (mapping.resolve === undefined) return;
       const length = 2 * PAGE_SIZE + 5;

@@ -27,9 +27,10 @@ export interface PoisoningDmaMappingOptions {
 }
 
 /**
- * A published fake for tests: the strictest mapping that the contract allows. Every mapping is a copy at a device address
- * that was never used before. Copies are poisoned before and after use. `unmap` copies back only the written bytes. Through
- * {@link openAddressSpace} the device reaches exactly the bytes of live mappings, in their direction. Not for the hot path.
+ * A published fake for tests: the strictest mapping that the contract allows. Every mapping is a copy at a device
+ * address that was never used before. Copies are poisoned before and after use. `unmap` copies back only the written
+ * bytes. Through {@link openAddressSpace} the device reaches exactly the bytes of live mappings, in their direction.
+ * Not for the hot path.
  */
 export class PoisoningDmaMapping implements DmaMapping {
   readonly path = 'bounced+translated';

@@ -107,7 +107,7 @@ describeDmaMapping('FailingDmaMapping without injected failures', {
 describeDmaMapping('PoisoningDmaMapping', { setup: () => poisoningSubject() });
 describeDmaMapping('PoisoningDmaMapping from device address 0', { setup: () => poisoningSubject(0) });
 
-/** Passes everything on; the broken mappings below change one thing each. */
+/** Forwards every call; each broken mapping below changes one. */
 class PassingMapping implements DmaMapping {
   readonly inner: DmaMapping;
 
@@ -160,10 +160,10 @@ class PassingMapping implements DmaMapping {
   }
 }
 
-/** What becomes of a sound subject: a mapping that is broken, or a promise that it cannot keep. */
+/** Breaks a sound subject: returns a broken mapping, or a promise that the mapping does not keep. */
 type Break = (inner: DmaMapping, memory: GuestMemory) => PassingMapping | Partial<DmaMappingSubject>;
 
-/** One broken mapping for each check: the name of the check, what is wrong, and the subject that it is wrong in. */
+/** One broken mapping or more for each check: the name of the check, the defect, and the sound subject. */
 const BROKEN: [check: string, wrong: string, setup: () => DmaMappingSubject, breaks: Break][] = [
   [
     'writes a device address to the two given words and to no others',
@@ -218,7 +218,7 @@ const BROKEN: [check: string, wrong: string, setup: () => DmaMappingSubject, bre
   ],
   [
     'throws RangeError for an id that is not live',
-    'ignores what it does not know',
+    'ignores an unknown id',
     physicalSubject,
     (inner) =>
       new (class extends PassingMapping {
@@ -282,7 +282,7 @@ const BROKEN: [check: string, wrong: string, setup: () => DmaMappingSubject, bre
   ],
   [
     'leaves a buffer unchanged when the device wrote nothing',
-    'copies everything back, whatever was written',
+    'copies everything back, also bytes that were not written',
     poisoningSubject,
     (inner) =>
       new (class extends PassingMapping {
@@ -342,7 +342,7 @@ const BROKEN: [check: string, wrong: string, setup: () => DmaMappingSubject, bre
   ],
   [
     'allocates coherent memory zeroed, aligned on both sides and contiguous for the device',
-    'leaves what was there before',
+    'does not zero the memory',
     physicalSubject,
     (inner, memory) =>
       new (class extends PassingMapping {
@@ -432,8 +432,8 @@ const BROKEN: [check: string, wrong: string, setup: () => DmaMappingSubject, bre
     () => ({ revokes: true }),
   ],
   [
-    'resolves its device addresses, where it can: to the buffer or to one copy, and to -1 after unmap and release',
-    'remembers what it gave out, whatever became of it',
+    'resolves its device addresses to the buffer or to one copy, and to -1 after unmap and release',
+    'resolves an address after its unmap',
     poisoningSubject,
     (inner) =>
       new (class extends PassingMapping {

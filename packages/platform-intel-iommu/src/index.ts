@@ -1,5 +1,6 @@
 /**
- * x86 guests behind Intel VT-d: page tables in guest memory, invalidation, fault registers; translated, pass-through and identity domains.
+ * x86 guests behind Intel VT-d: page tables in guest memory, invalidation, fault registers; translated, pass-through
+ * and identity domains.
  *
  * @packageDocumentation
  */

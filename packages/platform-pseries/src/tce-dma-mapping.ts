@@ -6,8 +6,9 @@ import type { DynamicTceWindow } from './dynamic-tce-window.ts';
 import { H_SUCCESS } from './tce-facility.ts';
 
 /**
- * Gives every mapping bus pages of its own in a shared window, and a TCE for each page. A device reaches whole pages of the
- * window, so it also reaches the neighbours of a buffer in its first and last page: the cost of a window's page size.
+ * Gives every mapping bus pages of its own in a shared window, and a TCE for each page. A device reaches whole pages of
+ * the window, so it also reaches the neighbours of a buffer in its first and last page: the cost of a window's page
+ * size.
  */
 export class TceDmaMapping extends ZeroCopyDmaMapping {
   readonly #window: DynamicTceWindow;

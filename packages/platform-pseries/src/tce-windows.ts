@@ -52,8 +52,8 @@ export interface CreatedWindow {
  * The windows of one host bridge and the RTAS calls that query, create, remove and reset them, as QEMU answers them
  * (hw/ppc/spapr_rtas_ddw.c). All methods return RTAS codes.
  *
- * The windows of a VFIO container (platform-vfio) share only words with these: they answer with errnos, their default window
- * is created late, and they charge the memory lock. No platform imports another.
+ * The windows of a VFIO container (platform-vfio) share only words with these: they answer with errnos, their default
+ * window is created late, and they charge the memory lock. No platform imports another.
  */
 export class TceWindows {
   readonly defaultWindow: DmaWindow;

@@ -1,9 +1,9 @@
 const WORD = 0x1_0000_0000;
 
 /**
- * Writes the device address `base + offset` to `words[at]` (low) and `words[at + 1]` (high), carrying from the low word into
- * the high one. The base is two words because the sum can lie above 2^53, where a number is inexact: a POWER window begins at
- * 2^59. `offset` is a non-negative safe integer. Hot: no allocation.
+ * Writes the device address `base + offset` to `words[at]` (low) and `words[at + 1]` (high), carrying from the low word
+ * into the high one. The base is two words because the sum can lie above 2^53, where a number is inexact: a POWER
+ * window begins at 2^59. `offset` is a non-negative safe integer. Hot: no allocation.
  */
 export function writeDeviceAddress(
   offset: number,

@@ -16,7 +16,7 @@ export interface DirectDmaMappingOptions {
   readonly limit?: number;
   /** Width of a device address; 64 unless given. */
   readonly addressBits?: number;
-  /** Where coherent memory comes from; guest memory unless given. An encrypted guest shares what it allocates with the device. */
+  /** Where coherent memory comes from; guest memory unless given. An encrypted guest allocates shared pages. */
   readonly coherent?: CoherentMemory;
   /** Reads the platform's table, where there is one; the device address minus `offset` unless given. */
   readonly resolve?: NonNullable<DmaMapping['resolve']>;
@@ -24,7 +24,8 @@ export interface DirectDmaMappingOptions {
 
 /**
  * The device address is the guest-physical address plus a constant: no table is programmed per buffer. Serves the paths
- * physical (constant 0, the platform is not consulted), identity (constant 0, verified) and linear (a DDW window's offset).
+ * physical (constant 0, the platform is not consulted), identity (constant 0, verified) and linear (a DDW window's
+ * offset).
  */
 export class DirectDmaMapping extends ZeroCopyDmaMapping {
   readonly #limit: number;

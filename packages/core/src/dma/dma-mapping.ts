@@ -1,13 +1,15 @@
 import type { DmaDirection, DmaRegion } from './dma-region.ts';
 
 /**
- * `map` finds no free address, slot or table entry; the same call can succeed after an unmap. The counterpart of -ENOMEM:
- * backpressure, not an I/O error.
+ * `map` finds no free address, slot or table entry; the same call can succeed after an unmap. The counterpart of
+ * -ENOMEM: backpressure, not an I/O error.
  */
 export const DMA_NO_SPACE = -1;
 /** The buffer is longer than {@link DmaLimits.maxMappingSize}; the caller has to split it. */
 export const DMA_TOO_LARGE = -2;
-/** The device can never reach this memory: outside guest memory, beyond the address bits, or refused by the platform. */
+/**
+ * The device can never reach this memory: outside guest memory, beyond the address bits, or refused by the platform.
+ */
 export const DMA_UNREACHABLE = -3;
 
 /** The limits of a mapping. All sizes are bytes. Compare `dma_max_mapping_size` and friends in linux/dma-mapping.h. */
@@ -34,7 +36,8 @@ export interface DmaStatistics {
 }
 
 /**
- * The DMA-mapping interface of one virtqueue, after Linux `virtio_map_ops`: gives memory to the device and takes it back.
+ * The DMA-mapping interface of one virtqueue, after Linux `virtio_map_ops`: gives memory to the device and takes it
+ * back.
  *
  * Between `map` and `unmap` the memory belongs to the device. A buffer's address is a guest-physical address (a byte
  * offset into guest memory, a non-negative integer); a device address is 64 bits, always as two words, and 0 is valid.
@@ -46,41 +49,45 @@ export interface DmaMapping {
   readonly statistics: DmaStatistics;
 
   /**
-   * Maps `length` (1 or more) bytes at `address` and writes the device address to `words[at]` (low) and `words[at + 1]` (high).
-   * Returns a single-use id (0 or more), or a negative reason. On failure `words` is untouched. Hot: no allocation.
+   * Maps `length` (1 or more) bytes at `address` and writes the device address to `words[at]` (low) and `words[at + 1]`
+   * (high). Returns a single-use id (0 or more), or a negative reason. On failure `words` is untouched. Hot: no
+   * allocation.
    */
   map(address: number, length: number, direction: DmaDirection, words: Uint32Array, at: number): number;
 
   /**
-   * Gives the memory back to the driver. `written` is how many bytes from the start the device really wrote; a mapping that
-   * copies brings back exactly these. Throws `RangeError` for an id that is not live: the caller's mistake. Hot: no allocation.
+   * Gives the memory back to the driver. `written` is how many bytes from the start the device really wrote; a mapping
+   * that copies brings back exactly these. Throws `RangeError` for an id that is not live: the caller's mistake. Hot:
+   * no allocation.
    */
   unmap(id: number, written: number): void;
 
   /**
-   * Makes what the device wrote to part of a live mapping visible to the driver. Throws `RangeError` for an id that is not
-   * live, and for bytes outside of the mapping: a negative or fractional offset or length, or an end behind the mapping's.
+   * Makes what the device wrote to part of a live mapping visible to the driver. Throws `RangeError` for an id that is
+   * not live, and for bytes outside of the mapping: a negative or fractional offset or length, or an end behind the
+   * mapping's.
    */
   syncForCpu(id: number, offset: number, length: number): void;
   /** Makes what the driver wrote to part of a live mapping visible to the device. Throws as {@link syncForCpu} does. */
   syncForDevice(id: number, offset: number, length: number): void;
 
   /**
-   * Maps a region once for many requests, contiguous for the device. The default for drivers, because mapping per request is
-   * what makes IOMMUs slow. Throws {@link DmaError} `ERR_DMA_EXHAUSTED` or `ERR_DMA_RANGE`.
+   * Maps a region once for many requests, contiguous for the device. The default for drivers, because mapping per
+   * request is what makes IOMMUs slow. Throws {@link DmaError} `ERR_DMA_EXHAUSTED` or `ERR_DMA_RANGE`.
    */
   premap(address: number, length: number, direction: DmaDirection): DmaRegion;
 
   /**
-   * Allocates zeroed memory that both sides see without syncing: rings and descriptor tables. `alignment` (a power of two)
-   * holds for both addresses. Throws {@link DmaError} `ERR_DMA_EXHAUSTED`.
+   * Allocates zeroed memory that both sides see without syncing: rings and descriptor tables. `alignment` (a power of
+   * two) holds for both addresses. Throws {@link DmaError} `ERR_DMA_EXHAUSTED`.
    */
   allocateCoherent(length: number, alignment: number): DmaRegion;
 
   /**
-   * The guest-physical address that the platform's tables give for a device address at this moment. -1 where they give none,
-   * and where a device may still use an old translation from a cache. For a mapping that copies it is the address of the copy.
-   * `undefined` where the platform cannot read its tables. Cold: the platform may have to ask the owner of the tables.
+   * The guest-physical address that the platform's tables give for a device address at this moment. -1 where they give
+   * none, and where a device may still use an old translation from a cache. For a mapping that copies it is the address
+   * of the copy. `undefined` where the platform cannot read its tables. Cold: the platform may have to ask the owner of
+   * the tables.
    */
   resolve?(low: number, high: number): number;
 
@@ -102,8 +109,10 @@ export interface MappingRequest {
  * - `identity`: the platform maps, and every device address was verified to equal the physical one.
  * - `linear`: physical plus a constant.
  * - `translated`: each mapping gets an address of its own.
- * - `granted`: the number of a grant that lets the other side use one page; the platforms of this repository do not use it.
- * - `bounced`: the address of a shared slot that the buffer is copied through, as is, or composed with one of the above.
+ * - `granted`: the number of a grant that lets the other side use one page; the platforms of this repository do not use
+ *   it.
+ * - `bounced`: the address of a shared slot that the buffer is copied through, as is, or composed with one of the
+ *   above.
  */
 export const DMA_PATHS = [
   'physical',

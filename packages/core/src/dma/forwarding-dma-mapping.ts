@@ -2,8 +2,8 @@ import type { DmaLimits, DmaMapping, DmaPath, DmaStatistics } from './dma-mappin
 import type { DmaDirection, DmaRegion } from './dma-region.ts';
 
 /**
- * Forwards every call to the mapping that it wraps, as base of the mappings that differ from another one in a few calls. Owns
- * the wrapped mapping and disposes it. Hot: no allocation.
+ * Forwards every call to the mapping that it wraps, as base of the mappings that differ from another one in a few
+ * calls. Owns the wrapped mapping and disposes it. Hot: no allocation.
  */
 export class ForwardingDmaMapping implements DmaMapping {
   readonly path: DmaPath;
@@ -52,7 +52,9 @@ export class ForwardingDmaMapping implements DmaMapping {
   }
 }
 
-/** Forwards every call to the region that it wraps, as base of regions that differ in a few calls. Hot: no allocation. */
+/**
+ * Forwards every call to the region that it wraps, as base of regions that differ in a few calls. Hot: no allocation.
+ */
 export class ForwardingDmaRegion implements DmaRegion {
   readonly address: number;
   readonly length: number;

@@ -3,9 +3,9 @@ import { checkSyncRange, type DmaDirection } from './dma-region.ts';
 const MAX_CAPACITY = 0x10_0000;
 
 /**
- * The live mappings of one {@link DmaMapping}: gives each a single-use id and keeps its address, length and direction in
- * private memory. An id is `slot + generation * capacity`, so an id that is used again differs from the id of the slot's next
- * mapping. Hot: no allocation.
+ * The live mappings of one {@link DmaMapping}: gives each a single-use id and keeps its address, length and direction
+ * in private memory. An id is `slot + generation * capacity`, so an id that is used again differs from the id of the
+ * slot's next mapping. Hot: no allocation.
  */
 export class MappingTable {
   readonly capacity: number;

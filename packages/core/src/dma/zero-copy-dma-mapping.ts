@@ -30,12 +30,12 @@ export interface ZeroCopyDmaMappingOptions {
 }
 
 /**
- * Base of the mappings through which a device accesses a buffer itself and no copy. It keeps the live mappings and regions,
- * counts them, and checks every range. A subclass adds what the platform does: it maps pages, unmaps them, writes device
- * addresses, resolves them, and states the error of a table that is full.
+ * Base of the mappings through which a device accesses a buffer itself and no copy. It keeps the live mappings and
+ * regions, counts them, and checks every range. A subclass adds what the platform does: it maps pages, unmaps them,
+ * writes device addresses, resolves them, and states the error of a table that is full.
  *
- * A *place* is the number by which a subclass finds a mapping again: a non-negative number, such as a bus address or a page
- * number. Hot: no allocation.
+ * A *place* is the number by which a subclass finds a mapping again: a non-negative number, such as a bus address or a
+ * page number. Hot: no allocation.
  */
 export abstract class ZeroCopyDmaMapping implements DmaMapping {
   readonly path: DmaPath;
@@ -108,7 +108,10 @@ export abstract class ZeroCopyDmaMapping implements DmaMapping {
     return this.#openRegion(address, length, direction, length, 1, nothingToFree);
   }
 
-  /** Allocates whole units, so that where a unit is a page of the platform the device reaches no neighbour of the region. */
+  /**
+   * Allocates whole units, so that where a unit is a page of the platform the device reaches no neighbour of the
+   * region.
+   */
   allocateCoherent(length: number, alignment: number): DmaRegion {
     const unit = Math.max(alignment, this.#coherentUnit);
     const bytes = this.coherentBytes(length, alignment);
@@ -133,14 +136,14 @@ export abstract class ZeroCopyDmaMapping implements DmaMapping {
   abstract resolve(low: number, high: number): number;
 
   /**
-   * Maps the pages of a buffer. `alignment` is that of the device address. Returns the place, or a negative DMA_* reason, and
-   * then nothing is mapped. Hot: no allocation.
+   * Maps the pages of a buffer. `alignment` is that of the device address. Returns the place, or a negative DMA_*
+   * reason, and then nothing is mapped. Hot: no allocation.
    */
   protected abstract mapPages(address: number, length: number, direction: DmaDirection, alignment: number): number;
 
   /**
-   * Unmaps what `mapPages` mapped and then calls `free`. Returns false where the device may still reach the pages: then `free`
-   * is not called before they are taken back. Hot: no allocation.
+   * Unmaps what `mapPages` mapped and then calls `free`. Returns false where the device may still reach the pages: then
+   * `free` is not called before they are taken back. Hot: no allocation.
    */
   protected abstract unmapPages(place: number, address: number, length: number, free: () => void): boolean;
 
@@ -150,7 +153,10 @@ export abstract class ZeroCopyDmaMapping implements DmaMapping {
   /** The error for a region that `mapRegion` refused with `reason`, a negative DMA_* code. */
   protected abstract regionError(reason: number, length: number): DmaError;
 
-  /** Maps the pages of a region, like {@link mapPages}. It may throw a {@link DmaError} instead of returning a reason. Cold. */
+  /**
+   * Maps the pages of a region, like {@link mapPages}. It may throw a {@link DmaError} instead of returning a reason.
+   * Cold.
+   */
   protected mapRegion(address: number, length: number, direction: DmaDirection, alignment: number): number {
     return length > this.#maxMappingSize ? DMA_TOO_LARGE : this.mapPages(address, length, direction, alignment);
   }
@@ -171,8 +177,8 @@ export abstract class ZeroCopyDmaMapping implements DmaMapping {
   }
 
   /**
-   * Takes back pages that `unmapPages` left with the device. Called when nothing else is mapped. Returns whether all of them
-   * are taken back. Cold.
+   * Takes back pages that `unmapPages` left with the device. Called when nothing else is mapped. Returns whether all of
+   * them are taken back. Cold.
    */
   protected reclaim(): boolean {
     return false;

@@ -18,9 +18,9 @@ export interface DmaFailures {
 const WRONG_ADDRESS_BIT = 38;
 
 /**
- * Injects failures into a mapping. `map` and regions find no space, as in a full pool or window. With a wrong address the
- * memory is mapped and unmapped as always, so that nothing leaks, but the device gets an address at which nothing is mapped,
- * as from a driver that forgot to map. Owns the wrapped mapping.
+ * Injects failures into a mapping. `map` and regions find no space, as in a full pool or window. With a wrong address
+ * the memory is mapped and unmapped as always, so that nothing leaks, but the device gets an address at which nothing
+ * is mapped, as from a driver that forgot to map. Owns the wrapped mapping.
  */
 export class FailingDmaMapping extends ForwardingDmaMapping {
   readonly #failures: DmaFailures;

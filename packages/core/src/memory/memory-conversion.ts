@@ -2,13 +2,14 @@ import { DmaError } from '../errors/coded-error.ts';
 import { PAGE_SIZE, type GuestMemory } from './guest-memory.ts';
 
 /**
- * Converts guest pages between private (only the guest sees them) and shared (devices see them too). The content of converted
- * pages is not preserved. All memory starts private. Compare Linux `set_memory_decrypted` and `uv_share_page`.
+ * Converts guest pages between private (only the guest sees them) and shared (devices see them too). The content of
+ * converted pages is not preserved. All memory starts private. Compare Linux `set_memory_decrypted` and
+ * `uv_share_page`.
  */
 export interface MemoryConversion {
   /**
-   * `address` and `length` are multiples of the page size. Returns false when the host refused; the state of the pages is then
-   * unknown and the memory must not be used again.
+   * `address` and `length` are multiples of the page size. Returns false when the host refused; the state of the pages
+   * is then unknown and the memory must not be used again.
    */
   setShared(address: number, length: number): boolean;
   /** The same in the other direction. */
@@ -23,8 +24,9 @@ export function checkConversion({ size }: Pick<GuestMemory, 'size'>, address: nu
 }
 
 /**
- * Allocates guest memory that devices can read: whole pages, converted to shared, and back to private when they are freed.
- * Pages whose conversion the host refused are in an unknown state and are never used again, as in Linux `dma_direct_free`.
+ * Allocates guest memory that devices can read: whole pages, converted to shared, and back to private when they are
+ * freed. Pages whose conversion the host refused are in an unknown state and are never used again, as in Linux
+ * `dma_direct_free`.
  */
 export class SharedPageAllocator {
   readonly #memory: GuestMemory;
@@ -50,7 +52,8 @@ export class SharedPageAllocator {
       this.#leakedBytes += bytes;
       throw new DmaError(
         'ERR_DMA_EXHAUSTED',
-        `the host refused to share ${bytes} bytes at 0x${address.toString(16)} with devices; these pages are not used any more`,
+        `the host refused to share ${bytes} bytes at 0x${address.toString(16)} with devices; ` +
+          'these pages are not used any more',
         { hint: 'look at the host: it is short of memory, or it is stopping this guest' },
       );
     }
@@ -61,7 +64,8 @@ export class SharedPageAllocator {
   }
 
   /**
-   * Frees memory that `allocate` returned. The device must not use it any more. Throws `RangeError` for any other address.
+   * Frees memory that `allocate` returned. The device must not use it any more. Throws `RangeError` for any other
+   * address.
    */
   free(address: number): void {
     const bytes = this.#lengths.get(address);

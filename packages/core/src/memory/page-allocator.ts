@@ -2,9 +2,9 @@
 export type AllocationOrder = 'upward' | 'downward';
 
 /**
- * Allocates runs of device pages, such as the bus pages of a DMA window. The search continues where the last one ended (next
- * fit), so a page is reused as late as possible: a device that uses an address too long faults instead of reaching the memory
- * of the next mapping. Taken pages are skipped at the speed of a memory search. Hot: no allocation.
+ * Allocates runs of device pages, such as the bus pages of a DMA window. The search continues where the last one ended
+ * (next fit), so a page is reused as late as possible: a device that uses an address too long faults instead of
+ * reaching the memory of the next mapping. Taken pages are skipped at the speed of a memory search. Hot: no allocation.
  */
 export class PageAllocator {
   /** Number of the first page. */
@@ -13,7 +13,9 @@ export class PageAllocator {
   readonly count: number;
   readonly #isDownward: boolean;
   readonly #taken: Uint8Array;
-  /** Where the next search starts, counted from {@link first}: its first page, or downward the page behind its last one. */
+  /**
+   * Where the next search starts, counted from {@link first}: its first page, or downward the page behind its last one.
+   */
   #next: number;
   #takenCount = 0;
 
@@ -31,8 +33,8 @@ export class PageAllocator {
   }
 
   /**
-   * Takes `count` consecutive pages, the first of them `remainder` above a multiple of `alignment` (a power of two). Returns
-   * the first page, or -1 when no such run is free.
+   * Takes `count` consecutive pages, the first of them `remainder` above a multiple of `alignment` (a power of two).
+   * Returns the first page, or -1 when no such run is free.
    */
   take(count: number, alignment: number, remainder: number): number {
     const page = this.#isDownward

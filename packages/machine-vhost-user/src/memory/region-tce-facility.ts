@@ -21,10 +21,10 @@ import { TceTable } from './tce-table.ts';
 const DEFAULT_WINDOW_SIZE = 0x4000_0000;
 
 /**
- * The paravirtual IOMMU of a POWER guest over memory regions. The tables are real; what they allow becomes regions whose
- * guest addresses are bus addresses. While no queue runs entries are only recorded, and `apply` makes each contiguous run
- * one region. While one runs each call takes effect before it returns: the runs of one call become regions, and a call
- * that would take more regions than the back-end has is H_NOT_ENOUGH_RESOURCES and changes nothing.
+ * The paravirtual IOMMU of a POWER guest over memory regions. The tables are kept here, and each contiguous run of
+ * mapped entries becomes a region of the back-end, whose guest addresses are bus addresses. Before `apply` entries are
+ * only recorded. After it each call takes effect before it returns: its runs become regions, and a call that needs more
+ * regions than the back-end has fails with H_NOT_ENOUGH_RESOURCES and changes nothing.
  *
  * Regions have no permissions: an entry for reading lets the back-end write too. Otherwise as strict as QEMU.
  */
@@ -36,7 +36,7 @@ export class RegionTceFacility implements TceFacility, TceWindowTables {
   readonly #windows: TceWindows;
   #isApplied = false;
 
-  /** Without `regions` the device ignores the tables, and they are only kept. */
+  /** Without `regions` the device ignores the tables, and entries are only recorded. */
   constructor(memorySize: number, regions: MemoryRegions | undefined) {
     this.#memorySize = memorySize;
     this.#regions = regions;
@@ -52,6 +52,7 @@ export class RegionTceFacility implements TceFacility, TceWindowTables {
     return this.#windows.defaultWindow;
   }
 
+  /** Maps the recorded entries as regions. Throws {@link DmaError} `ERR_DMA_EXHAUSTED` when there are too many. */
   apply(): void {
     if (this.#regions === undefined) return;
     const runs = this.#tables.flatMap((table) => table?.runs(0, table.entries, this.#memorySize) ?? []);
@@ -71,6 +72,7 @@ export class RegionTceFacility implements TceFacility, TceWindowTables {
     this.#isApplied = true;
   }
 
+  /** Removes all regions; entries are only recorded from here on. */
   withdraw(): void {
     this.#isApplied = false;
     this.#regions?.clear();
@@ -126,7 +128,7 @@ export class RegionTceFacility implements TceFacility, TceWindowTables {
     if (this.#isApplied) this.#regions?.replace(table.busAddress(0), table.busAddress(table.entries), []);
   }
 
-  /** Writes `count` entries, those that fit in the window if not all do, and lets the back-end see them. */
+  /** Writes `count` entries, or as many as fit in the window, and updates the regions of the back-end. */
   #write(
     liobn: number,
     iobaLow: number,
@@ -145,8 +147,8 @@ export class RegionTceFacility implements TceFacility, TceWindowTables {
   }
 
   /**
-   * Replaces the regions of a range of bus addresses by the runs its entries make. Returns false when they are too many.
-   * Where the back-end does not see the entries they are again what was `saved`.
+   * Replaces the regions of a range of bus addresses by the runs of its entries. Returns false when there are too many.
+   * Without success the entries are restored from `saved`.
    */
   #show(table: TceTable, index: number, count: number, saved: Uint32Array): boolean {
     const runs = table.runs(index, count, this.#memorySize);

@@ -1,15 +1,16 @@
 import { PageAllocator } from '@virtio-platform/core/memory';
 
 /**
- * First page behind the range of I/O virtual addresses: 2 GiB. Devices of 32 bits could use 4 GiB, but the JavaScript engine
- * allocates numbers from 2^31 on, a few bytes for each mapping on the hot path of both ends; and the addresses of interrupts
- * are in the upper half.
+ * First page behind the range of I/O virtual addresses: 2 GiB. Devices of 32 bits could use 4 GiB, but the JavaScript
+ * engine allocates numbers from 2^31 on, a few bytes for each mapping on the hot path of both ends; and the addresses
+ * of interrupts are in the upper half.
  */
 export const IOVA_PAGES_END: number = 2 ** 19;
 
 /**
- * The I/O virtual pages of one domain: the highest `count` below 2 GiB, from the top down as Linux allocates them, without
- * page 0. It remembers the stale pages: those of which the unit may still cache an old translation. Hot: no allocation.
+ * The I/O virtual pages of one domain: the highest `count` below 2 GiB, from the top down as Linux allocates them,
+ * without page 0. It remembers the stale pages: those of which the unit may still cache an old translation. Hot: no
+ * allocation.
  */
 export class IovaPages extends PageAllocator {
   readonly #stale: Uint8Array;

@@ -21,24 +21,27 @@ import { VtdDmaMapping } from './vtd-dma-mapping.ts';
 import { VtdUnit } from '../unit/vtd-unit.ts';
 
 const READ_WRITE = ENTRY_READ | ENTRY_WRITE;
-/** Of our one device. Never 0, which caching mode uses for what is not present. */
+/** Domain id of the one device. Never 0, which caching mode uses for entries that are not present. */
 const DOMAIN_ID = 1;
 
-/** What the device of this run is in: how its queues map, and what of it can be seen. */
+/** The domain of the device. */
 export interface OpenedDomain {
   openMapping(capacity: number): DmaMapping;
-  /** Looks whether addresses are physical ones: the mapping is probed, and the tables are read. */
+  /** Whether addresses are physical ones: probes the mapping and reads the tables. */
   isIdentity(): boolean;
-  /** Whether all of guest memory is in it, at its physical addresses. */
+  /** Whether it maps all of guest memory, at physical addresses. */
   readonly reachesAllMemory: boolean;
+  /** Bytes of I/O virtual addresses that stay unused because the unit did not confirm their invalidation. */
   readonly keptBytes: number;
-  /** What the unit recorded of our device since the last call; taken from its registers. */
+  /** The faults of the device that the unit recorded since the last call; clears them in the registers. */
   takeFaults(): VtdFault[];
-  /** Stops translation and gives the tables back. If the unit does not confirm that it stopped they stay: it may still walk them. */
+  /**
+   * Stops translation and frees the tables. Keeps them if the unit does not confirm the stop: it may still walk them.
+   */
   close(): void;
 }
 
-/** A kind of domain: what its context entry says, and what is done with it once the unit runs. */
+/** A kind of domain: its translation type, its page tables, and how to open it once the unit runs. */
 interface DomainParts {
   readonly type: number;
   readonly table: SecondLevelTable | undefined;
@@ -48,7 +51,7 @@ interface DomainParts {
   };
 }
 
-/** Opens the domain that the options ask for, and starts the unit. Throws {@link DmaError}, and then nothing is left behind. */
+/** Opens the domain that the options ask for, and starts the unit. Throws {@link DmaError}. */
 export function openDomain(facility: VtdFacility, memory: GuestMemory, options: IntelIommuOptions): OpenedDomain {
   const unit = new VtdUnit(facility, DOMAIN_ID);
   const width = usableWidth(unit.capabilities, options);
@@ -61,7 +64,7 @@ export function openDomain(facility: VtdFacility, memory: GuestMemory, options: 
       width: widthCode(width),
       domain: DOMAIN_ID,
     });
-    // Faults of whoever had the unit before are not ours.
+    // Drops the faults from before this run.
     takeFaults(facility, unit.capabilities);
     unit.start(requesters.root);
   } catch (error) {
@@ -106,7 +109,7 @@ function domainParts(
 ): DomainParts {
   const levels = levelsOf(width);
   const largePages = options.largePages && capabilities.largePages;
-  // What lies at the addresses of interrupts a device can never reach.
+  // A device never reaches memory at the addresses of interrupts.
   const reach = Math.min(memory.size, INTERRUPT_START);
   const direct = (capacity: number): DmaMapping =>
     new DirectDmaMapping(memory, { path: 'identity', capacity, limit: reach });
@@ -153,18 +156,18 @@ function domainParts(
   };
 }
 
-/** The width of the page tables, checked against what the unit can do. */
+/** The width of the page tables, checked against the capabilities of the unit. */
 function usableWidth(capabilities: VtdCapabilities, { addressWidth, domain }: IntelIommuOptions): AddressWidth {
   const { widths, largestWidth, passThrough } = capabilities;
   const possible = widths.filter((width) => width <= largestWidth);
   if (domain === 'pass-through') {
     if (!passThrough) throw unsupported('this unit has no pass-through (ECAP.PT)', 'use platform.domain: identity');
-    // The specification wants the largest here, for there are no tables that would say it.
+    // The specification demands the largest width here: there are no page tables to define one.
     const largest = possible.at(-1);
     if (largest !== undefined) return largest;
   }
   if (possible.includes(addressWidth)) return addressWidth;
-  const names = possible.length === 0 ? 'none that is known here' : possible.join(' or ');
+  const names = possible.length === 0 ? 'none that this driver knows' : possible.join(' or ');
   throw unsupported(
     `this unit translates no addresses of ${addressWidth} bits (CAP.SAGAW, CAP.MGAW): ${names}`,
     'change platform.addressWidth',

@@ -2,7 +2,7 @@ import { PAGE_SIZE, type GuestMemory } from '@virtio-platform/core/memory';
 import { CONTEXT_WORDS, PRESENT } from '../unit/vtd-registers.ts';
 const WORD = 0x1_0000_0000;
 
-/** What a context entry says: the translation type, and for a translated domain its page tables. */
+/** A context entry: the translation type, and for a translated domain its page tables. */
 export interface ContextEntry {
   /** Low word beside the address: present, and the translation type in place. */
   readonly flags: number;
@@ -14,8 +14,9 @@ export interface ContextEntry {
 }
 
 /**
- * The root table and the one context table behind it: by bus and by function they lead from a requester id to its domain. Only our
- * device is in them, so every other one behind this unit faults. Written before the unit is started, and not changed while it runs.
+ * The root table and one context table: by bus and by function they lead from a requester id to its domain. They
+ * contain one device, so every other device behind this unit faults. They are written before the unit starts and do not
+ * change while it runs.
  */
 export class RequesterTables {
   readonly root: number;
@@ -44,12 +45,12 @@ export class RequesterTables {
     Atomics.store(u32, rootAt, (this.#context % WORD) | PRESENT);
   }
 
-  /** Whether the entry still stands as it was written: a device that reaches all of memory reaches it too. Cold. */
+  /** Whether the entry is unchanged: a device that reaches all of memory can overwrite it. Cold. */
   isIntact(): boolean {
     return contextWords(this.#entry).every((word, i) => this.#memory.u32[this.#at + i] === word);
   }
 
-  /** After the unit was stopped. */
+  /** Frees the tables. Called after the unit stopped. */
   free(): void {
     this.#memory.free(this.root);
     this.#memory.free(this.#context);

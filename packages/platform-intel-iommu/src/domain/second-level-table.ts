@@ -17,17 +17,19 @@ const HIGH_ADDRESS_MASK = 0x000f_ffff;
 /** Page frames in 2^32 bytes. */
 const FRAMES_OF_WORD = 2 ** 20;
 
-/** Where {@link SecondLevelTable} has no table for 2 MiB, and where one entry translates all of them. */
+/** A run of 2 MiB without a table of the lowest level. */
 const NO_TABLE = 0;
+/** A run of 2 MiB that one entry translates. */
 const LARGE = -1;
 
 /**
- * The second-level page tables of a domain, in guest memory, where the unit walks them. Which tables there are is remembered here and
- * never read back: where a device reaches all of memory it reaches its tables too. Tables are added as needed and stay until the end, so
- * that the unit never walks into one that belongs to another address. Pages are page numbers. Hot: no allocation but of tables.
+ * The second-level page tables of a domain, in guest memory, where the unit walks them. The addresses of the tables are
+ * kept in private memory and never read back: a device that reaches all of memory can overwrite the tables. Tables are
+ * added as needed and stay until the end, so that the unit never walks a table of another address. Pages are page
+ * numbers. Hot: allocates nothing but tables.
  *
- * A unit that does not snoop processor caches (ECAP.C clear) would need each entry flushed; there is no such instruction here, and the
- * emulated ones need none.
+ * A unit that does not snoop processor caches (ECAP.C clear) would need each entry flushed; JavaScript has no such
+ * instruction, and emulated units need none.
  */
 export class SecondLevelTable {
   /** Physical address of the table of the highest level. */
@@ -36,9 +38,9 @@ export class SecondLevelTable {
   readonly #levels: number;
   readonly #pages: number;
   readonly #largePages: boolean;
-  /** By 2 MiB of I/O virtual addresses: the place of the table of the lowest level among the words of memory, or {@link LARGE}. */
+  /** By 2 MiB of I/O virtual addresses: the word index of the table of the lowest level in memory, or {@link LARGE}. */
   readonly #leaves: Float64Array;
-  /** The same of the tables above, by level and index. */
+  /** The word indices of the tables above, by level and index. */
   readonly #upper = new Map<string, number>();
   readonly #allocated: number[] = [];
 
@@ -58,8 +60,9 @@ export class SecondLevelTable {
   }
 
   /**
-   * Points `count` pages from `page` on at the page frames from `frame` on. Returns false where memory has no room for a table, and then
-   * none of them is mapped. An entry appears with its low word, in which the permissions are; so the unit never sees half of it.
+   * Points `count` pages from `page` on at the page frames from `frame` on. Returns false when memory for a table is
+   * missing, and then no page is mapped. The low word with the permissions is written last, so the unit never sees half
+   * of an entry.
    */
   map(page: number, count: number, frame: number, permission: number): boolean {
     const u32 = this.#memory.u32;
@@ -81,7 +84,7 @@ export class SecondLevelTable {
     return true;
   }
 
-  /** Takes the entries of `count` pages away. What the unit has cached of them stays until it is invalidated. */
+  /** Clears the entries of `count` pages. The unit may use cached translations of them until an invalidation. */
   unmap(page: number, count: number): void {
     const u32 = this.#memory.u32;
     for (let done = 0; done < count;) {
@@ -98,13 +101,13 @@ export class SecondLevelTable {
     }
   }
 
-  /** The permissions that the tables, as they are in memory, give for an address. Cold. */
+  /** The permissions of an address according to the tables in memory. Cold. */
   permissions(low: number, high: number): number {
     const entry = this.#entryOf(pageOf(low, high));
     return entry < 0 ? 0 : this.#memory.u32[entry]! & PERMISSIONS;
   }
 
-  /** The guest-physical address that the tables, as they are in memory, give for an address; -1 for none. Cold. */
+  /** The guest-physical address of an address according to the tables in memory; -1 where nothing is mapped. Cold. */
   resolve(low: number, high: number): number {
     const page = pageOf(low, high);
     const entry = this.#entryOf(page);
@@ -116,13 +119,13 @@ export class SecondLevelTable {
     return (frame + (isLarge ? page & INDEX_MASK : 0)) * PAGE_SIZE + (low & (PAGE_SIZE - 1));
   }
 
-  /** After the unit was stopped. */
+  /** Frees the tables. Called after the unit stopped. */
   free(): void {
     for (const address of this.#allocated) this.#memory.free(address);
     this.#allocated.length = 0;
   }
 
-  /** The place of the entry that translates a page, large or not; -1 where there is no table for it. */
+  /** The word index of the entry that translates a page, large or not; -1 where there is no table for it. */
   #entryOf(page: number): number {
     if (page >= this.#pages) return -1;
     const leaf = this.#leaves[page >>> INDEX_BITS]!;
@@ -130,7 +133,9 @@ export class SecondLevelTable {
     return leaf === LARGE ? this.#largeEntry(page) : leaf + (page & INDEX_MASK) * ENTRY_WORDS;
   }
 
-  /** Whether one entry can translate the next 2 MiB: both sides begin at a multiple, and there is no table in its place. */
+  /**
+   * Whether one entry can translate the next 2 MiB: both addresses are multiples of 2 MiB, and no table exists there.
+   */
   #isLarge(page: number, left: number, frame: number): boolean {
     return (
       left >= LARGE_PAGE &&
@@ -151,7 +156,7 @@ export class SecondLevelTable {
     return true;
   }
 
-  /** The place of the entry of 2 MiB, whose table is there. */
+  /** The word index of the entry of 2 MiB; its table exists. */
   #largeEntry(page: number): number {
     const index = page >>> INDEX_BITS;
     return this.#upper.get(tableKey(2, index >>> INDEX_BITS))! + (index & INDEX_MASK) * ENTRY_WORDS;
@@ -161,7 +166,9 @@ export class SecondLevelTable {
     return (this.#leaves[index] = this.#tableAt(1, index));
   }
 
-  /** The table of a level that translates the `index`-th run of addresses of its size, added if need be with those above it. Cold. */
+  /**
+   * The table of a level for the `index`-th run of addresses of its size; adds it and those above it if missing. Cold.
+   */
   #tableAt(level: number, index: number): number {
     const key = tableKey(level, index);
     const known = this.#upper.get(key);
@@ -179,7 +186,7 @@ export class SecondLevelTable {
     return address / 4;
   }
 
-  /** A zeroed page, or 0, which is never one. */
+  /** Allocates a zeroed page. Returns 0, which is never allocated, when no memory is left. */
   #allocate(): number {
     try {
       const address = this.#memory.allocate(PAGE_SIZE);

@@ -5,16 +5,17 @@ import type { SecondLevelTable } from './second-level-table.ts';
 import { ENTRY_READ, ENTRY_WRITE, LARGE_PAGE } from '../unit/vtd-registers.ts';
 import type { VtdUnit } from '../unit/vtd-unit.ts';
 
-/** An invalidation that is not confirmed costs pages, so it is worth asking more than once. */
+/** An invalidation that is not confirmed costs pages, so it is repeated. */
 const ATTEMPTS = 3;
 
 /**
- * What becomes of pages whose invalidation was not confirmed. `keep`: nobody gets them, nor the memory behind them, until it is. `reuse`:
- * the driver does not look, and the next owner's address may lead the device to the old one's memory.
+ * How to treat pages whose invalidation was not confirmed. `keep`: the pages and the memory behind them stay unused
+ * until it is confirmed. `reuse`: the driver does not check, and the address of the next mapping may lead the device to
+ * the memory of the old one.
  */
 export type OnLostInvalidation = 'keep' | 'reuse';
 
-/** Pages that could not be taken from the device, and what to do once they are. */
+/** Pages whose invalidation was not confirmed, and the callback for when it is. */
 interface KeptPages {
   readonly page: number;
   readonly count: number;
@@ -22,8 +23,9 @@ interface KeptPages {
 }
 
 /**
- * A domain in which every mapping gets I/O virtual pages of its own, and of which the device loses a page with its unmapping: what Linux
- * calls strict. One per device: all its queues share the domain, so the record of pages is here. Hot: no allocation.
+ * A domain in which every mapping gets I/O virtual pages of its own, and `unmap` ends with an invalidation: what Linux
+ * calls strict. There is one per device, which all its queues share, so the record of pages is here. Hot: no
+ * allocation.
  */
 export class TranslatedDomain {
   readonly pages: IovaPages;
@@ -43,21 +45,21 @@ export class TranslatedDomain {
     this.#isCareful = onLostInvalidation === 'keep';
   }
 
-  /** Bytes of I/O virtual addresses that nobody gets, because the device may still use them. */
+  /** Bytes of I/O virtual addresses that stay unused because the device may still use them. */
   get keptBytes(): number {
     return this.#kept.reduce((sum, { count }) => sum + count * PAGE_SIZE, 0);
   }
 
   /**
-   * Points free pages at guest memory, whole pages, with exactly the permissions of `direction`. Returns the first page, or a negative
-   * DMA_* reason, and then nothing is left behind. `alignment` is that of the device address.
+   * Points free pages at guest memory, whole pages, with exactly the permissions of `direction`. Returns the first
+   * page, or a negative DMA_* reason, and then nothing is mapped. `alignment` is that of the device address.
    */
   map(address: number, length: number, direction: DmaDirection, alignment: number): number {
     const frame = Math.floor(address / PAGE_SIZE);
     const count = pageCount(address, length);
     if (count > this.pages.count) return DMA_TOO_LARGE;
     let page = -1;
-    // Where large pages fit, both sides have to be at the same place in one; where no such run is free, small ones do.
+    // A large page needs both addresses at the same offset in 2 MiB. Without such a free run, small pages are used.
     if (count >= LARGE_PAGE && alignment <= PAGE_SIZE) page = this.pages.take(count, LARGE_PAGE, frame % LARGE_PAGE);
     if (page < 0) page = this.pages.take(count, alignment > PAGE_SIZE ? alignment / PAGE_SIZE : 1, 0);
     if (page < 0) return DMA_NO_SPACE;
@@ -70,7 +72,9 @@ export class TranslatedDomain {
     return DMA_NO_SPACE;
   }
 
-  /** Takes `count` pages from the device that `map` gave. Returns false where it may still use them: nobody gets them then. */
+  /**
+   * Unmaps `count` pages that `map` returned. Returns false when the device may still use them: then they stay taken.
+   */
   unmap(page: number, count: number): boolean {
     this.#table.unmap(page, count);
     let isConfirmed = false;
@@ -87,14 +91,14 @@ export class TranslatedDomain {
     return true;
   }
 
-  /** Remembers pages that `unmap` could not take, and what their owner would have done then. Cold. */
+  /** Records pages that `unmap` left with the device; `free` is called once they are taken back. Cold. */
   keep(page: number, count: number, free: () => void): void {
     this.#kept.push({ page, count, free });
   }
 
   /**
-   * Tries once more to take back what was kept, by dropping all that the unit has cached. Returns whether nothing is kept any more.
-   * After a reset of the device, which alone does not help: the translations are the unit's, and not the device's.
+   * Tries to take back all kept pages by invalidating all caches of the unit. Returns whether no page is kept any more.
+   * A reset of the device alone does not help: the unit caches the translations, not the device.
    */
   reclaim(): boolean {
     if (this.#kept.length === 0) return true;
@@ -104,12 +108,15 @@ export class TranslatedDomain {
     return true;
   }
 
-  /** The guest-physical address behind a device address; -1 where nothing is mapped, or where an old translation may be in use. Cold. */
+  /**
+   * The guest-physical address behind a device address; -1 where nothing is mapped or an old translation may be in use.
+   * Cold.
+   */
   resolve(low: number, high: number): number {
     return this.pages.isStale(high * 2 ** 20 + (low >>> 12)) ? -1 : this.#table.resolve(low, high);
   }
 
-  /** After the unit was stopped: no translation is in use any more. */
+  /** Frees the kept pages. Called after the unit stopped: it uses no translation any more. */
   close(): void {
     this.#giveKept();
   }
@@ -122,19 +129,19 @@ export class TranslatedDomain {
     this.#kept.length = 0;
   }
 
-  /** Makes what was mapped seen: by units with a write buffer, and by those that remember what was not mapped. */
+  /** Makes new entries visible to units with a write buffer, and to units that cache entries that are not present. */
   #isSeen(page: number, count: number): boolean {
     if (!this.#unit.flushWriteBuffer()) return false;
     return !this.#unit.capabilities.cachingMode || this.#unit.invalidatePages(page, count);
   }
 }
 
-/** Pages that hold `length` bytes from an address on, by its place in its page. */
+/** How many pages contain `length` bytes from an address on. */
 export function pageCount(address: number, length: number): number {
   return Math.ceil(((address % PAGE_SIZE) + length) / PAGE_SIZE);
 }
 
-/** Exactly what the device may do. */
+/** Exactly the permissions of a direction. */
 function permissionOf(direction: DmaDirection): number {
   if (direction === DmaDirection.ToDevice) return ENTRY_READ;
   if (direction === DmaDirection.FromDevice) return ENTRY_WRITE;

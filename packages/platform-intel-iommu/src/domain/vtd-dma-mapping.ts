@@ -3,9 +3,9 @@ import { DMA_TOO_LARGE, writeDeviceAddress, ZeroCopyDmaMapping, type DmaDirectio
 import { formatByteSize, PAGE_SIZE, type GuestMemory } from '@virtio-platform/core/memory';
 import { pageCount, type TranslatedDomain } from './translated-domain.ts';
 /**
- * The mapping of a queue in a translated domain. As in Linux (dma-iommu) the whole pages of a buffer are mapped and the buffer
- * keeps its offset in its page, so the device also reaches the neighbours of a buffer in its first and last page. Coherent
- * memory fills whole pages.
+ * The mapping of a queue in a translated domain. As in Linux (dma-iommu) the whole pages of a buffer are mapped and the
+ * buffer keeps its offset in its page, so the device also reaches the neighbours of a buffer in its first and last
+ * page. Coherent memory fills whole pages.
  */
 export class VtdDmaMapping extends ZeroCopyDmaMapping {
   readonly #domain: TranslatedDomain;
@@ -71,7 +71,8 @@ export class VtdDmaMapping extends ZeroCopyDmaMapping {
       keptBytes === 0 ? '' : `, ${keptBytes / PAGE_SIZE} of them because the unit does not confirm an invalidation`;
     return new DmaError(
       'ERR_DMA_EXHAUSTED',
-      `intel-iommu: no room for ${length} bytes; ${pages.takenCount} of ${pages.count} I/O virtual pages are taken${kept}`,
+      `intel-iommu: no room for ${length} bytes; ${pages.takenCount} of ${pages.count} ` +
+        `I/O virtual pages are taken${kept}`,
       { hint: 'raise platform.aperture or memory, or ask for less (a smaller queue or depth)' },
     );
   }

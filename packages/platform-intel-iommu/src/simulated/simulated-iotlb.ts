@@ -1,12 +1,12 @@
 import { CACHE_PLACES, type VtdState } from './vtd-state.ts';
 
-/** What {@link SimulatedIotlb.find} gives for a page that is not cached. */
+/** The result of {@link SimulatedIotlb.find} for a page that is not cached. */
 export const NOT_CACHED = -1;
 
 /**
- * The translation cache. The device's thread fills it and the driver's thread drops from it, each an element at a time: a translation that is
- * cached stays in use whatever the tables say, until it is dropped or another page takes its place. An entry is a page frame times 4,
- * plus the permissions. Hot: no allocation.
+ * The translation cache of a simulated unit. The device's thread fills it and the driver's thread drops from it, one
+ * element at a time. A cached translation stays in use even when the tables change, until it is dropped or another page
+ * takes its place. An entry is a page frame times 4, plus the permissions. Hot: no allocation.
  */
 export class SimulatedIotlb {
   readonly #domains: Int32Array;
@@ -26,7 +26,7 @@ export class SimulatedIotlb {
     return this.#entries[place]!;
   }
 
-  /** Only the device's thread. The domain is written last: it makes the entry one. */
+  /** Caches an entry, in the device's thread only. The domain is written last: it makes the entry valid. */
   fill(domain: number, page: number, entry: number): void {
     const place = page % CACHE_PLACES;
     Atomics.store(this.#domains, place, 0);
@@ -35,14 +35,14 @@ export class SimulatedIotlb {
     Atomics.store(this.#domains, place, domain + 1);
   }
 
-  /** Drops a page that has just been filled, because what it was filled from may be old. */
+  /** Drops a page that was just filled, because its tables may have changed meanwhile. */
   forget(page: number): void {
     Atomics.store(this.#domains, page % CACHE_PLACES, 0);
   }
 
   /** Drops a run of pages of a domain. */
   dropPages(domain: number, first: number, count: number): void {
-    // Of a run that is longer than the cache each place is looked at once.
+    // A run that is longer than the cache visits each place once.
     for (let i = 0; i < count && i < CACHE_PLACES; i++) {
       const place = (first + i) % CACHE_PLACES;
       const page = this.#pages[place]!;

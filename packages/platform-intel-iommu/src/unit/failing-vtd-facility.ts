@@ -3,16 +3,16 @@ import { readCapabilities } from './vtd-capabilities.ts';
 import type { VtdFacility } from './vtd-facility.ts';
 import { GLOBAL, GRANULARITY_MASK, IOTLB_INVALIDATE, IOTLB_REQUEST_SHIFT } from './vtd-registers.ts';
 /**
- * A remapping unit that does not do some invalidations of pages and domains: the command gets lost, and the register says that nothing was
- * invalidated. So what is behind it, in software or not, goes on with the translations it has. Those of everything are let through, for
- * without the first of them nothing works. Hot: no allocation.
+ * Loses some invalidations of pages and domains: the command does not reach the unit, and the register reads that
+ * nothing was invalidated. So the unit keeps using its cached translations. Global invalidations always pass, because
+ * the start of a unit needs one. Hot: no allocation.
  */
 export class FailingVtdFacility implements VtdFacility {
   readonly #inner: VtdFacility;
   readonly #plan: FailurePlan;
-  /** Where the command is: the unit says it, and is asked with the first use. */
+  /** Offset of the command register, read from the capabilities at the first use. */
   #iotlb: number | undefined;
-  /** Whether the register answers for a command that got lost. */
+  /** Whether the last command was lost, so that the register reads as 0. */
   #isLost = false;
 
   constructor(inner: VtdFacility, schedule: FailureSchedule) {

@@ -1,37 +1,40 @@
 import { unsupported, type VtdFacility } from './vtd-facility.ts';
 import { CAP_REG, ECAP_REG, FRCD_SIZE, IOTLB_OFFSET, IVA_OFFSET, VER_REG } from './vtd-registers.ts';
-/** Widths of an I/O virtual address, with the number of table levels that translate it. */
+/** Bits of an I/O virtual address that page tables can translate: with three and with four levels. */
 export const ADDRESS_WIDTHS = [39, 48] as const;
+/** One of {@link ADDRESS_WIDTHS}. */
 export type AddressWidth = (typeof ADDRESS_WIDTHS)[number];
 
-/** Units of 16 bytes in which the capabilities name places of registers. */
+/** Unit in bytes of the register offsets in the capabilities. */
 const PLACE_UNIT = 16;
 
-/** What a remapping unit says of itself, out of CAP and ECAP. */
+/** The capabilities of a remapping unit, from CAP and ECAP. */
 export interface VtdCapabilities {
-  /** Widths that its page tables can have (SAGAW). */
+  /** Supported widths of page tables (SAGAW). */
   readonly widths: readonly AddressWidth[];
-  /** Bits of the largest address that it translates (MGAW). */
+  /** Bits of the largest address that the unit translates (MGAW). */
   readonly largestWidth: number;
-  /** Whether a write buffer has to be flushed after tables were written (RWBF). */
+  /** Whether the driver must flush a write buffer after it wrote tables (RWBF). */
   readonly needsWriteBufferFlush: boolean;
-  /** Whether it remembers what is not mapped, so that mapping has to be followed by an invalidation (CM). */
+  /** Whether the unit caches entries that are not present, so that `map` needs an invalidation too (CM). */
   readonly cachingMode: boolean;
   /** Whether a second-level entry can translate 2 MiB (SLLPS). */
   readonly largePages: boolean;
-  /** log2 of the most pages that one page-selective invalidation names (PSI, MAMV); -1 where there is no such command. */
+  /** log2 of the most pages of one page-selective invalidation (PSI, MAMV); -1 without such a command. */
   readonly largestMask: number;
   readonly drainsReads: boolean;
   readonly drainsWrites: boolean;
   readonly passThrough: boolean;
-  /** Where the registers are that have no fixed place. */
+  /** Offset of the invalidation address register (IVA), from ECAP.IRO; the next ones are those of IOTLB and FRCD. */
   readonly invalidateAddress: number;
   readonly iotlb: number;
   readonly faultRecords: number;
   readonly faultRecordCount: number;
 }
 
-/** Reads the capabilities. Throws {@link DmaError} `ERR_IOMMU_UNSUPPORTED` where there is no remapping unit of a version that is known. */
+/**
+ * Reads the capabilities. Throws {@link DmaError} `ERR_IOMMU_UNSUPPORTED` for an unknown version, or without a unit.
+ */
 export function readCapabilities(facility: VtdFacility): VtdCapabilities {
   const version = facility.read32(VER_REG);
   if (version >>> 8 !== 0 || version >>> 4 === 0)

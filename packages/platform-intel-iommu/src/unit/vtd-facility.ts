@@ -1,7 +1,7 @@
 import { DmaError, type FacilityToken } from '@virtio-platform/core';
 /**
- * One remapping unit of Intel VT-d as the kernel reaches it: its registers. Everything else, root, context and page tables, is ordinary
- * guest memory that the unit walks by itself. Offsets are those of the register file (VT-d specification, chapter 10 or 11 by revision).
+ * The registers of one Intel VT-d remapping unit. Root, context and page tables are ordinary guest memory that the unit
+ * walks by itself. Offsets are those of the register file (VT-d specification, chapter 10 or 11 by revision).
  */
 export interface VtdFacility {
   /** Requester id of the device: bus << 8 | devfn. */
@@ -13,14 +13,15 @@ export interface VtdFacility {
   write64(offset: number, low: number, high: number): void;
 }
 
+/** Token of {@link VtdFacility}. */
 export const VTD_FACILITY: FacilityToken = Symbol.for('@virtio-platform/platform-intel-iommu:VtdFacility');
 
-/** The unit cannot do what the options ask of it. */
+/** The error for options that the unit does not support. */
 export function unsupported(message: string, hint: string): DmaError {
   return new DmaError('ERR_IOMMU_UNSUPPORTED', `intel-iommu: ${message}`, { hint });
 }
 
-/** The unit did not do what its registers were told, in bounded time. */
+/** The error for a unit that does not complete a command in bounded time. */
 export function unresponsive(message: string): DmaError {
   return new DmaError('ERR_IOMMU_UNRESPONSIVE', `intel-iommu: ${message}`, {
     hint: 'the remapping unit is broken, or is not one; a device that is refused now reaches nothing through it',

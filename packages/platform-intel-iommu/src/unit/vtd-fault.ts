@@ -26,19 +26,19 @@ import {
 import type { VtdCapabilities } from './vtd-capabilities.ts';
 import type { VtdFacility } from './vtd-facility.ts';
 
-/** A fault as the unit recorded it. It keeps only the page of an address, so that is what a fault is about here. */
+/** A fault that the unit recorded. The unit keeps only the page of an address, so the fault covers a page. */
 export interface VtdFault extends DeviceFault {
-  /** The code in the record, also one that nobody here knows. */
+  /** The reason code of the record, also an unknown one. */
   readonly reason: number;
-  /** What the code means, in words. */
+  /** The meaning of the code. */
   readonly detail: string;
 }
 
-/** What reasons mean (VT-d specification, fault reason encodings of legacy mode). */
+/** The meanings of the reasons (VT-d specification, fault reason encodings of legacy mode). */
 const DETAILS: Readonly<Record<number, string>> = {
   [ROOT_NOT_PRESENT]: 'the root entry of the bus is not present',
   [CONTEXT_NOT_PRESENT]: 'the context entry of the device is not present',
-  [CONTEXT_INVALID]: 'the context entry of the device is not one that this unit can use',
+  [CONTEXT_INVALID]: 'the context entry of the device is invalid for this unit',
   [BEYOND_WIDTH]: 'the address is wider than the page tables',
   [WRITE_NOT_PERMITTED]: 'a write, and no entry permits it',
   [READ_NOT_PERMITTED]: 'a read, and no entry permits it',
@@ -51,14 +51,14 @@ const DETAILS: Readonly<Record<number, string>> = {
   [REQUEST_BLOCKED]: 'a kind of request that the context entry does not allow',
 };
 
-/** What a reason says in words; a number that is not known is named. */
+/** The meaning of a reason; for an unknown one its number. */
 export function faultDetail(reason: number): string {
-  return DETAILS[reason] ?? `reason 0x${reason.toString(16)}, which is not known`;
+  return DETAILS[reason] ?? `unknown reason 0x${reason.toString(16)}`;
 }
 
 /**
- * The cause in the words of the project. The unit has one code for "not mapped" and "not permitted": which of them it was,
- * `isMapped` says, out of the tables. What is wrong with tables, and what is not known, is the unit's own error.
+ * The {@link FaultCause} of a reason. The unit has one code for "not mapped" and "not permitted"; `isMapped`, read from
+ * the tables, tells them apart. Invalid tables and unknown reasons are an `iommu-error`.
  */
 export function faultCause(reason: number, isMapped: boolean): FaultCause {
   if (reason === ROOT_NOT_PRESENT || reason === CONTEXT_NOT_PRESENT || reason === CONTEXT_INVALID) return 'unmapped';
@@ -68,7 +68,7 @@ export function faultCause(reason: number, isMapped: boolean): FaultCause {
   return 'iommu-error';
 }
 
-/** A record as it was read, to be understood later, when the tables are at hand. */
+/** A fault record as read from the registers. */
 export interface FaultRecord {
   readonly sourceId: number;
   readonly low: number;
@@ -77,7 +77,7 @@ export interface FaultRecord {
   readonly reason: number;
 }
 
-/** Understands a record; `isMapped` looks an address up in the tables as they are. */
+/** Interprets a record; `isMapped` looks an address up in the tables in memory. */
 export function describeFault(record: FaultRecord, isMapped: (low: number, high: number) => boolean): VtdFault {
   const { low, high, access, reason } = record;
   return {
@@ -90,13 +90,13 @@ export function describeFault(record: FaultRecord, isMapped: (low: number, high:
   };
 }
 
-/** Bits of the last word that say why. */
+/** The reason bits of the last word. */
 const REASON_MASK = 0xff;
 const PAGE_MASK = 0xffff_f000;
 
 /**
- * Reads every fault record of a unit, the oldest first, and clears each, and then the note that some were lost: a unit that has no free
- * record drops what comes, or does not tell faults of one device apart. The records of all devices behind it are there.
+ * Reads and clears every fault record of a unit, the oldest first, and then clears the overflow bit: a unit without a
+ * free record drops faults, and may merge faults of one device. The records are those of all devices behind the unit.
  */
 export function takeFaults(facility: VtdFacility, capabilities: VtdCapabilities): FaultRecord[] {
   const { faultRecords, faultRecordCount } = capabilities;

@@ -28,24 +28,27 @@ import {
 } from './vtd-registers.ts';
 
 const WORD = 0x1_0000_0000;
-/** How often a register is read until it has to say that a command is done: real units take a few. */
+/** How often a register is read before a command counts as failed: real units need a few reads. */
 const POLLS = 1000;
 
 /**
- * A remapping unit by its registers, as the driver's side programs it: register-based invalidation, every wait bounded, and nothing
- * taken for done that the unit does not confirm. There is one domain behind it, of our one device.
+ * Programs a remapping unit by its registers: register-based invalidation, bounded waits, and success only where the
+ * unit confirms a command. There is one domain, of one device.
  */
 export class VtdUnit {
   readonly capabilities: VtdCapabilities;
   readonly #facility: VtdFacility;
   readonly #words = new Uint32Array(2);
   /**
-   * High words of the commands to the translation cache, by granularity. Made once: these numbers are too large for the engine to have them
-   * without an allocation, and a list that is not all numbers keeps those that were made.
+   * High words of the commands to the translation cache, by granularity. Computed once: the JavaScript engine allocates
+   * numbers this large, and a list that also contains `undefined` keeps the allocated ones.
    */
   readonly #iotlbCommands: readonly (number | undefined)[];
 
-  /** `domain` is the id of the domain; not 0, which caching mode keeps for itself. Throws {@link DmaError} `ERR_IOMMU_UNSUPPORTED` where there is none. */
+  /**
+   * `domain` is the domain id, not 0, which caching mode reserves. Throws {@link DmaError} `ERR_IOMMU_UNSUPPORTED`
+   * without a unit.
+   */
   constructor(facility: VtdFacility, domain: number) {
     this.#facility = facility;
     this.capabilities = readCapabilities(facility);
@@ -61,14 +64,14 @@ export class VtdUnit {
   }
 
   /**
-   * Translates by the root table at `root` from here on. What firmware left running is stopped first, the queue for invalidations too:
-   * the registers do nothing while it is there. Throws {@link DmaError} `ERR_IOMMU_UNRESPONSIVE`.
+   * Starts translation with the root table at `root`. Stops first what firmware left running, also queued invalidation:
+   * while it is enabled the invalidation registers have no effect. Throws {@link DmaError} `ERR_IOMMU_UNRESPONSIVE`.
    */
   start(root: number): void {
     const facility = this.#facility;
     this.#command('disable translation', TRANSLATION_ENABLE, false);
     this.#command('disable queued invalidation', QUEUED_INVALIDATION_ENABLE, false);
-    // Nobody takes the interrupt: faults are read when somebody asks.
+    // Faults are read on request, without an interrupt.
     facility.write32(FECTL_REG, FAULT_INTERRUPT_MASK);
     facility.write64(RTADDR_REG, root % WORD, Math.floor(root / WORD));
     this.#command('set the root table', SET_ROOT_POINTER, true);
@@ -76,12 +79,15 @@ export class VtdUnit {
     this.#command('enable translation', TRANSLATION_ENABLE, true);
   }
 
-  /** Ends translation, and the unit walks no table any more. Returns whether that was confirmed: if not, the tables must stay. */
+  /**
+   * Stops translation, so that the unit walks no table. Returns whether that is confirmed; if not, the tables must
+   * stay.
+   */
   stop(): boolean {
     return this.#isDone(TRANSLATION_ENABLE, false) && this.invalidateAll();
   }
 
-  /** Drops every cached context and translation. Returns whether that was confirmed. */
+  /** Invalidates every cached context and translation. Returns whether that is confirmed. */
   invalidateAll(): boolean {
     const facility = this.#facility;
     facility.write64(CCMD_REG, 0, (CONTEXT_INVALIDATE | (GLOBAL << CONTEXT_REQUEST_SHIFT)) >>> 0);
@@ -89,8 +95,9 @@ export class VtdUnit {
   }
 
   /**
-   * Drops the cached translations of `count` pages from `page` on: of the smallest naturally aligned block around them, or of the whole
-   * domain where such blocks are too large for this unit. Returns whether that was confirmed. Hot: no allocation.
+   * Invalidates the cached translations of `count` pages from `page` on: of the smallest naturally aligned block around
+   * them, or of the whole domain where the block is too large for this unit. Returns whether that is confirmed. Hot: no
+   * allocation.
    */
   invalidatePages(page: number, count: number): boolean {
     const mask = 32 - Math.clz32(page ^ (page + count - 1));
@@ -100,7 +107,7 @@ export class VtdUnit {
     return this.#invalidateIotlb(PAGE_SELECTIVE);
   }
 
-  /** After tables were written: what an old unit has in its write buffer becomes visible to it. Hot: no allocation. */
+  /** Flushes the write buffer of an old unit, so that written tables are visible to it. Hot: no allocation. */
   flushWriteBuffer(): boolean {
     if (!this.capabilities.needsWriteBufferFlush) return true;
     this.#facility.write32(GCMD_REG, this.#lasting() + WRITE_BUFFER_FLUSH);
@@ -113,7 +120,9 @@ export class VtdUnit {
     return this.#isInvalidated(iotlb, IOTLB_ACTUAL_SHIFT, granularity);
   }
 
-  /** Waits for an invalidation. A unit may do more than it was asked for, not less, and says 0 where it did nothing. */
+  /**
+   * Waits for an invalidation. A unit may invalidate more than the request but not less; 0 means that it did nothing.
+   */
   #isInvalidated(register: number, shift: number, granularity: number): boolean {
     const words = this.#words;
     for (let polls = 0; polls < POLLS; polls++) {
@@ -130,7 +139,7 @@ export class VtdUnit {
     if (!this.#isDone(bit, on)) throw unresponsive(`it did not ${what}`);
   }
 
-  /** Gives a command, unless the status has it already and it is no event, and waits for the status to say so. */
+  /** Gives a command and waits until the status shows it. Skips disabling what is disabled. */
   #isDone(bit: number, on: boolean): boolean {
     const status = this.#facility.read32(GSTS_REG);
     if (!on && (status & bit) === 0) return true;
@@ -146,7 +155,7 @@ export class VtdUnit {
     return false;
   }
 
-  /** What is on and has to stay on: a write to the command register says everything anew. */
+  /** The lasting bits that are set: a write to the command register must repeat all of them. */
   #lasting(): number {
     return (this.#facility.read32(GSTS_REG) & LASTING_STATUS) >>> 0;
   }

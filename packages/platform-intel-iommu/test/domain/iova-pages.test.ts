@@ -3,13 +3,13 @@ import { IovaPages, IOVA_PAGES_END } from '../../src/domain/iova-pages.ts';
 const TOP = IOVA_PAGES_END;
 
 describe('IovaPages', () => {
-  it('hands out from the top of 2 GiB down', () => {
+  it('allocates from 2 GiB downward', () => {
     const pages = new IovaPages(64);
     expect([1, 2, 1].map((count) => pages.take(count, 1, 0))).toEqual([TOP - 1, TOP - 3, TOP - 4]);
     expect(pages.takenCount).toBe(4);
   });
 
-  it('gives a page again as late as possible', () => {
+  it('reuses a page as late as possible', () => {
     const pages = new IovaPages(4);
     const first = pages.take(1, 1, 0);
     pages.give(first, 1);
@@ -28,7 +28,7 @@ describe('IovaPages', () => {
     expect(pages.take(3, 1, 0)).toBe(-1);
   });
 
-  it('aligns, with a remainder where both sides have to fit', () => {
+  it('aligns runs, also with a remainder', () => {
     const pages = new IovaPages(4096);
     pages.take(1, 1, 0);
     expect(pages.take(4, 4, 0) % 4).toBe(0);
@@ -36,13 +36,13 @@ describe('IovaPages', () => {
     expect(pages.take(4097, 1, 0)).toBe(-1);
   });
 
-  it('never gives page 0', () => {
+  it('never allocates page 0', () => {
     const pages = new IovaPages(IOVA_PAGES_END);
     expect(pages.count).toBe(TOP - 1);
     expect([pages.take(TOP, 1, 0), pages.take(TOP - 1, 1, 0), pages.take(1, 1, 0)]).toEqual([-1, 1, -1]);
   });
 
-  it('remembers which pages are stale until they are fresh', () => {
+  it('marks pages stale until they are fresh', () => {
     const pages = new IovaPages(16);
     const page = pages.take(4, 1, 0);
     pages.markStale(page, 2);

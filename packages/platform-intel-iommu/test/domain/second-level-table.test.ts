@@ -36,7 +36,7 @@ describe('SecondLevelTable', () => {
     expect(table.resolve(0x8000_0fff, 0)).toBe(0x3_4567_8fff);
   });
 
-  it('uses an entry of 2 MiB where both sides allow it, and pages around it', () => {
+  it('uses an entry of 2 MiB where both addresses allow it, and small pages around it', () => {
     const memory = newMemory();
     const table = new SecondLevelTable(memory, { levels: 3, pages: 2 ** 20, largePages: true });
     expect(table.map(511, 514, 1023, READ_WRITE)).toBe(true);
@@ -50,7 +50,7 @@ describe('SecondLevelTable', () => {
     expect([table.resolve(600 * PAGE, 0), table.resolve(601 * PAGE, 0)]).toEqual([9 * PAGE, -1]);
   });
 
-  it('does without where it is not allowed, or where a table has its place', () => {
+  it('uses small pages where large ones are not allowed or a table exists', () => {
     for (const largePages of [true, false]) {
       const memory = newMemory();
       const table = new SecondLevelTable(memory, { levels: 3, pages: 2 ** 20, largePages });
@@ -61,7 +61,7 @@ describe('SecondLevelTable', () => {
     }
   });
 
-  it('maps nothing where memory has no room for a table, and works once it has', () => {
+  it('maps nothing without memory for a table, and recovers', () => {
     const memory = newMemory(16 * PAGE);
     const table = new SecondLevelTable(memory, { levels: 3, pages: 2 ** 20, largePages: true });
     table.map(511, 1, 1, READ_WRITE);

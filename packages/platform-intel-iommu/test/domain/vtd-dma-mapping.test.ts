@@ -6,7 +6,7 @@ import { MIB, PAGE, startGuest, type RemappedGuest } from '../remapped-guest.ts'
 const { Bidirectional, FromDevice, ToDevice } = DmaDirection;
 const BYTES = new Uint8Array(16).fill(0x5a);
 
-/** What the device finds at an address: the byte, or why not. */
+/** The byte that the device reads at an address, or the cause of the fault. */
 function deviceReads({ space, faults }: RemappedGuest, low: number): number | string {
   const target = new Uint8Array(1);
   return space.read(low, 0, target, 0, 1) ? target[0]! : faults.entries.at(-1)!.cause;
@@ -17,7 +17,7 @@ function deviceWrites({ space, faults }: RemappedGuest, low: number): string {
 }
 
 describe('VtdDmaMapping', () => {
-  it('keeps a buffer’s place in its page, and maps the page whole', () => {
+  it('keeps a buffer’s offset in its page, and maps the whole page', () => {
     const guest = startGuest();
     const { memory, words } = guest;
     const mapping = guest.openMapping();
@@ -39,7 +39,7 @@ describe('VtdDmaMapping', () => {
     expect([deviceReads(guest, guest.words[0]!), deviceWrites(guest, guest.words[0]!)]).toEqual([reads, writes]);
   });
 
-  it('maps a buffer that ends in another page there too', () => {
+  it('maps every page of a buffer', () => {
     const guest = startGuest();
     const { memory, words } = guest;
     guest.openMapping().map(0x10_5ff8, 16, ToDevice, words, 0);
@@ -47,7 +47,7 @@ describe('VtdDmaMapping', () => {
     expect(deviceReads(guest, words[0]! + 15)).toBe(9);
   });
 
-  it('takes a page from the device with its unmapping, and from nobody else', () => {
+  it('takes the access to exactly the unmapped pages away', () => {
     const guest = startGuest();
     const { words } = guest;
     const [first, second] = [guest.openMapping(), guest.openMapping()];
@@ -61,7 +61,7 @@ describe('VtdDmaMapping', () => {
     expect([deviceWrites(guest, address), deviceWrites(guest, other)]).toEqual(['unmapped', 'done']);
   });
 
-  it('lays a large region into large pages', () => {
+  it('maps a large region with large pages', () => {
     const guest = startGuest({}, 32 * MIB);
     const mapping = guest.openMapping();
     const before = guest.memory.allocated;
@@ -77,7 +77,7 @@ describe('VtdDmaMapping', () => {
     expect(deviceReads(guest, guest.words[0]!)).toBe('unmapped');
   });
 
-  it('follows each map with an invalidation where the unit remembers what is not there', () => {
+  it('invalidates after each map in caching mode', () => {
     const guest = startGuest({ aperture: '16KiB', unit: { cachingMode: true } });
     const mapping = guest.openMapping();
     const top = 0x7fff_f000;
@@ -89,7 +89,7 @@ describe('VtdDmaMapping', () => {
     expect(deviceReads(guest, top)).toBe(0);
   });
 
-  it('finds no room where what was mapped cannot be made seen', () => {
+  it('returns DMA_NO_SPACE when the unit does not confirm the new entries', () => {
     const guest = startGuest({ aperture: '16KiB', unit: { cachingMode: true } });
     const mapping = guest.openMapping();
     guest.unit.invalidation = 'refused';
@@ -99,7 +99,7 @@ describe('VtdDmaMapping', () => {
 });
 
 describe('VtdDmaMapping.resolve', () => {
-  it('gives what the tables give at this moment', () => {
+  it('resolves by the tables at this moment', () => {
     const guest = startGuest();
     const mapping = guest.openMapping();
     const id = mapping.map(0x10_5123, 16, ToDevice, guest.words, 0);
@@ -113,7 +113,7 @@ describe('VtdDmaMapping.resolve', () => {
 });
 
 describe.each(['refused', 'stuck'] as const)('an invalidation that is %s', (mood) => {
-  it('is asked for three times, and then the pages are nobody’s', () => {
+  it('is tried three times, and then the pages stay unused', () => {
     const guest = startGuest({ aperture: '16KiB' });
     const mapping = guest.openMapping();
     const id = mapping.map(0x10_5000, 16, Bidirectional, guest.words, 0);
@@ -128,7 +128,7 @@ describe.each(['refused', 'stuck'] as const)('an invalidation that is %s', (mood
     expect([mapping.statistics.live, guest.platform.keptBytes]).toEqual([0, 0]);
   });
 
-  it('keeps them while the queue is in use, and gives them back when it is not', () => {
+  it('keeps the pages while the queue is in use, and reclaims them afterwards', () => {
     const guest = startGuest({ aperture: '16KiB' });
     const { memory, words, unit, platform } = guest;
     const mapping = guest.openMapping();
@@ -139,7 +139,7 @@ describe.each(['refused', 'stuck'] as const)('an invalidation that is %s', (mood
     expect(deviceWrites(guest, address)).toBe('done');
     unit.invalidation = mood;
     data.release();
-    // The tables are right, and the device goes on with what the unit has cached: so that memory is nobody's.
+    // The unit still caches the old translation, so the memory stays unused although the tables are right.
     expect([mapping.resolve(address, 0), deviceWrites(guest, address)]).toEqual([-1, 'done']);
     expect([mapping.statistics.live, platform.keptBytes]).toEqual([2, PAGE]);
     expect(memory.allocationAt(data.address)).toBeDefined();
@@ -154,7 +154,7 @@ describe.each(['refused', 'stuck'] as const)('an invalidation that is %s', (mood
     expect(deviceWrites(guest, address)).toBe('unmapped');
   });
 
-  it('leads the device to the memory of the last owner, where the driver does not look', () => {
+  it('leads the device to the memory of the last mapping, with onLostInvalidation: reuse', () => {
     const guest = startGuest({ aperture: '8KiB', onLostInvalidation: 'reuse' });
     const { memory, words, unit } = guest;
     const mapping = guest.openMapping();
@@ -171,7 +171,7 @@ describe.each(['refused', 'stuck'] as const)('an invalidation that is %s', (mood
     memory.u8[0x10_5000] = memory.u8[0x10_9000] = 0;
     expect(deviceWrites(guest, address)).toBe('done');
     expect([memory.u8[0x10_5000], memory.u8[0x10_9000]]).toEqual([0x5a, 0]);
-    // Nobody can tell any more where it leads, until it was invalidated.
+    // The address may lead to either page until the unit invalidates it.
     expect(mapping.resolve(address, 0)).toBe(-1);
     unit.invalidation = 'done';
     for (const live of [next, reused]) mapping.unmap(live, 0);

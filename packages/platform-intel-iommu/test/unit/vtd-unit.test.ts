@@ -4,7 +4,7 @@ import { VtdUnit } from '../../src/unit/vtd-unit.ts';
 const SIMULATED = intelIommuOptionsSchema.parse({}).unit;
 const ROOT = 0x1_2345_6000;
 
-/** A unit that writes down what it is told, with some registers of its own. */
+/** A unit that records its register writes and answers with given values. */
 class WatchedVtd extends SimulatedVtd {
   readonly writes: string[] = [];
   /** Low and high words that reads of 64 bits give. */
@@ -36,7 +36,7 @@ function startUnit(): { facility: WatchedVtd; unit: VtdUnit } {
   return { facility, unit };
 }
 
-/** What is answered in the high word of an invalidation: how much was done. */
+/** High word of a completed invalidation, by actual granularity. */
 const answer = (actual: number): readonly [number, number] => [0, actual * 2 ** 25];
 
 describe('VtdUnit', () => {
@@ -67,7 +67,7 @@ describe('VtdUnit', () => {
     expect(facility.writes.at(-1)).toBe('18=80000000');
   });
 
-  it('stops translating, and says whether it did', () => {
+  it('stops translation, and returns whether the unit confirmed it', () => {
     const { facility, unit } = startUnit();
     expect(unit.stop()).toBe(true);
     expect([facility.writes[0], unit.isTranslating]).toEqual(['18=0', false]);
@@ -86,7 +86,7 @@ describe('VtdUnit', () => {
     expect(facility.writes).toEqual([address, 'f4=0', 'f8=0', 'fc=b0030005']);
   });
 
-  it('drops the domain where a block is too large, or the unit knows no pages', () => {
+  it('invalidates the domain when a block is too large or the unit has no page invalidation', () => {
     const { facility, unit } = startUnit();
     unit.invalidatePages(0, 2 ** 19);
     expect(facility.writes).toEqual(['f8=0', 'fc=a0030005']);
@@ -104,19 +104,19 @@ describe('VtdUnit', () => {
     ['the domain was', answer(2), true],
     ['just the pages were', answer(3), true],
     ['it is never done', [0, 2 ** 31] as const, false],
-  ])('takes an invalidation for what the unit answers: %s', (_name, words, expected) => {
+  ])('returns success by the actual granularity: %s', (_name, words, expected) => {
     const { facility, unit } = startUnit();
     facility.fixed.set(0xf8, words);
     expect(unit.invalidatePages(3, 1)).toBe(expected);
   });
 
-  it('does not take less for enough: pages, where the domain was to go', () => {
+  it('does not accept pages instead of a domain', () => {
     const { facility, unit } = startUnit();
     facility.fixed.set(0xf8, answer(3));
     expect(unit.invalidatePages(0, 2 ** 19)).toBe(false);
   });
 
-  it('flushes a write buffer where there is one', () => {
+  it('flushes the write buffer of a unit that has one', () => {
     const { facility, unit } = startUnit();
     expect([unit.flushWriteBuffer(), facility.writes]).toEqual([true, []]);
     const words = new Uint32Array(2);
@@ -139,14 +139,14 @@ describe('VtdUnit', () => {
     );
   });
 
-  it('does not start over a first invalidation that was not done', () => {
+  it('does not start when the first invalidation fails', () => {
     const facility = new WatchedVtd(SIMULATED);
     facility.fixed.set(0x28, [0, 0]);
     expect(() => new VtdUnit(facility, 5).start(ROOT)).toThrow(/first invalidation of all caches/);
     expect(facility.writes.join()).not.toContain('18=80000000');
   });
 
-  it.each([0, 0xffff_ffff])('is none where the version register reads %i', (version) => {
+  it.each([0, 0xffff_ffff])('refuses a unit whose version register reads %i', (version) => {
     const nothing: VtdFacility = {
       sourceId: 0x20,
       read32: () => version,
@@ -157,7 +157,7 @@ describe('VtdUnit', () => {
     expect(() => new VtdUnit(nothing, 5)).toThrow(expect.objectContaining({ code: 'ERR_IOMMU_UNSUPPORTED' }));
   });
 
-  it('reads the capabilities of QEMU 7.2 as they are', () => {
+  it('reads the capabilities of QEMU 7.2', () => {
     const facility = new WatchedVtd(SIMULATED);
     facility.fixed.set(0x8, [0x2226_0206, 0xd2_008c]);
     facility.fixed.set(0x10, [0xf42, 0]);

@@ -29,20 +29,20 @@ import { UnseenEntries } from './unseen-entries.ts';
 
 const WORD = 0x1_0000_0000;
 /**
- * How strict the simulated hypervisor is. `qemu` is hw/ppc/spapr_iommu.c: it rounds a misaligned bus address down, stores
- * entries verbatim, and a call that fails half-way has done the first half. `kvm` is book3s_64_vio.c, and PowerVM: it checks
- * everything before it changes anything. The bus address must be at a page, an entry with permissions must point at a page of
- * memory and have no other bits, and H_STUFF_TCE only takes permissions away. KVM passes some of the calls that it refuses to
- * its userspace; the simulation refuses them.
+ * How strict the simulated hypervisor is. `qemu` is hw/ppc/spapr_iommu.c: it rounds a misaligned bus address down,
+ * stores entries verbatim, and a call that fails half-way has done the first half. `kvm` is book3s_64_vio.c, and
+ * PowerVM: it checks everything before it changes anything. The bus address must be at a page, an entry with
+ * permissions must point at a page of memory and have no other bits, and H_STUFF_TCE only takes permissions away. KVM
+ * passes some of the calls that it refuses to its userspace; the simulation refuses them.
  */
 export const HYPERVISORS = ['qemu', 'kvm'] as const;
 /** One of {@link HYPERVISORS}. */
 export type Hypervisor = (typeof HYPERVISORS)[number];
 
 /**
- * Which windows can be created besides the default one. `beside`: one more (QEMU). `replace`: one window in all, so the guest
- * removes the default one first, and only a reset or the removal of the other restores it. `none`: the firmware does not know
- * the calls.
+ * Which windows can be created besides the default one. `beside`: one more (QEMU). `replace`: one window in all, so the
+ * guest removes the default one first, and only a reset or the removal of the other restores it. `none`: the firmware
+ * does not know the calls.
  */
 export const DYNAMIC_WINDOWS = ['beside', 'replace', 'none'] as const;
 /** One of {@link DYNAMIC_WINDOWS}. */
@@ -71,9 +71,9 @@ export interface SimulatedTceOptions {
 }
 
 /**
- * The paravirtual IOMMU in software, as strict as QEMU (hw/ppc/spapr_iommu.c) or as KVM: see {@link Hypervisor}. The device
- * translates through the tables. H_GET_TCE reads the entries that the guest wrote, which differ from the tables where an
- * invalidation was lost.
+ * The paravirtual IOMMU in software, as strict as QEMU (hw/ppc/spapr_iommu.c) or as KVM: see {@link Hypervisor}. The
+ * device translates through the tables. H_GET_TCE reads the entries that the guest wrote, which differ from the tables
+ * where an invalidation was lost.
  */
 export class SimulatedTceTables implements TceFacility, TceWindowTables {
   readonly state: TceTableState;
@@ -243,9 +243,9 @@ export class SimulatedTceTables implements TceFacility, TceWindowTables {
   }
 
   /**
-   * Writes an entry so that another thread never sees a permission with the wrong address: the low word with the permission is
-   * cleared first and written last. Where the write takes a translation away, the device needs an invalidation, which can be
-   * lost.
+   * Writes an entry so that another thread never sees a permission with the wrong address: the low word with the
+   * permission is cleared first and written last. Where the write takes a translation away, the device needs an
+   * invalidation, which can be lost.
    */
   #store(window: number, index: number, low: number, high: number): void {
     const table = this.#tables[window]!;

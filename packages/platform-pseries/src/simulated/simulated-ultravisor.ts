@@ -1,6 +1,8 @@
 import { PAGE_SIZE, type GuestMemory, type MemoryConversion, type PageStates } from '@virtio-platform/core/memory';
 import type { AddressTranslation, DeviceAccess, FaultCause } from '@virtio-platform/core/address-space';
-/** The ultravisor of a secure guest in software: keeps who sees which page. A page that changes sides begins empty. */
+/**
+ * Simulates the ultravisor of a secure guest: it records which pages are shared, and zeroes a page when it converts it.
+ */
 export class SimulatedUltravisor implements MemoryConversion {
   readonly #memory: GuestMemory;
   readonly #pages: PageStates;
@@ -30,8 +32,8 @@ export class SimulatedUltravisor implements MemoryConversion {
 }
 
 /**
- * A secure guest's memory behind a translation: the ultravisor denies every access to a page that was not shared, wherever the
- * address came from. Unlike ciphertext, nothing is read and nothing changes.
+ * A secure guest's memory behind a translation: the ultravisor denies every access to a page that was not shared,
+ * wherever the address came from. Unlike ciphertext, nothing is read and nothing changes.
  */
 export class ProtectedTranslation implements AddressTranslation {
   run = 0;
@@ -40,7 +42,7 @@ export class ProtectedTranslation implements AddressTranslation {
   readonly #pages: PageStates;
   readonly #size: number;
 
-  /** `size` is that of guest memory; what lies behind it is not the ultravisor's to judge. */
+  /** `size` is that of guest memory; the ultravisor does not check addresses behind it. */
   constructor(inner: AddressTranslation, pages: PageStates, size: number) {
     this.#inner = inner;
     this.#pages = pages;

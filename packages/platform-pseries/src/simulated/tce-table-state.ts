@@ -3,9 +3,9 @@ import { WINDOW_COUNT } from '../tce-windows.ts';
 /**
  * The simulated tables as both threads see them: structured-cloneable, all in shared memory.
  *
- * `registers` holds a generation, then for each window its number of entries (0 while the window is closed), page shift, and
- * base address as low and high word; the last register tells whether the tables are frozen. `tables` has an array for each
- * window, two words an entry, low and high.
+ * `registers` holds a generation, then for each window its number of entries (0 while the window is closed), page
+ * shift, and base address as low and high word; the last register tells whether the tables are frozen. `tables` has an
+ * array for each window, two words an entry, low and high.
  */
 export interface TceTableState {
   readonly registers: SharedArrayBuffer;

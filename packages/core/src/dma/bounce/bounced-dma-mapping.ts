@@ -14,11 +14,13 @@ export interface SharedBouncePool {
 }
 
 /**
- * Copies buffers through shared slots: the device never sees the buffer itself. Bouncing is a step in front of the mapping
- * that gives the slots their device addresses (`inner`), so it composes with identity, linear and translated mapping.
+ * Copies buffers through shared slots: the device never sees the buffer itself. Bouncing is a step in front of the
+ * mapping that gives the slots their device addresses (`inner`), so it composes with identity, linear and translated
+ * mapping.
  *
- * `map` fills a slot for every direction: otherwise the bytes of the slot's last buffer would be copied into this buffer when
- * the device writes less than it says (CVE-2022-0854). `unmap` copies back only the bytes that the device wrote.
+ * `map` fills a slot for every direction: otherwise the bytes of the slot's last buffer would be copied into this
+ * buffer when the device writes less than it says (CVE-2022-0854). `unmap` copies back only the bytes that the device
+ * wrote.
  */
 export class BouncedDmaMapping extends ForwardingDmaMapping {
   readonly #memory: GuestMemory;
@@ -32,8 +34,8 @@ export class BouncedDmaMapping extends ForwardingDmaMapping {
   #bytesBounced = 0;
 
   /**
-   * `inner` allocates shared memory and gives it device addresses; this mapping disposes it. `area` is the area of the pool
-   * that is searched first: each queue has its own, so that queues rarely compete.
+   * `inner` allocates shared memory and gives it device addresses; this mapping disposes it. `area` is the area of the
+   * pool that is searched first: each queue has its own, so that queues rarely compete.
    */
   constructor(memory: GuestMemory, pool: SharedBouncePool, inner: DmaMapping, capacity: number, area = 0) {
     super(inner, {
@@ -100,7 +102,9 @@ export class BouncedDmaMapping extends ForwardingDmaMapping {
     this.#copy(this.#poolRegion.address + this.#table.tag[slot]! + offset, this.#table.address[slot]! + offset, length);
   }
 
-  /** Copies the region to shared memory of its own, not to slots: it lives long, and it is contiguous beyond 256 KiB. */
+  /**
+   * Copies the region to shared memory of its own, not to slots: it lives long, and it is contiguous beyond 256 KiB.
+   */
   override premap(address: number, length: number, direction: DmaDirection): DmaRegion {
     if (!this.#memory.contains(address, length) || !(length > 0)) {
       throw new DmaError(

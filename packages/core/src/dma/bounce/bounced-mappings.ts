@@ -4,8 +4,8 @@ import { BouncedDmaMapping, type SharedBouncePool } from './bounced-dma-mapping.
 import { BouncePool, type BouncePoolOptions, type BouncePoolStatistics } from './bounce-pool.ts';
 
 /**
- * The bounced mappings of one device. All of its queues copy through one pool, which the guest shares with the device when
- * the first queue needs it.
+ * The bounced mappings of one device. All of its queues copy through one pool, which the guest shares with the device
+ * when the first queue needs it.
  */
 export class BouncedMappings {
   readonly #memory: GuestMemory;
@@ -16,8 +16,8 @@ export class BouncedMappings {
   #poolMapping: DmaMapping | undefined;
 
   /**
-   * `openShared` opens a mapping that allocates memory which the device sees, and gives it device addresses. Buffers are
-   * never mapped in it: the device cannot use the address of memory that is not shared.
+   * `openShared` opens a mapping that allocates memory which the device sees, and gives it device addresses. Buffers
+   * are never mapped in it: the device cannot use the address of memory that is not shared.
    */
   constructor(memory: GuestMemory, options: Omit<BouncePoolOptions, 'base'>, openShared: () => DmaMapping) {
     this.#memory = memory;
@@ -31,8 +31,8 @@ export class BouncedMappings {
   }
 
   /**
-   * Opens the mapping of one queue, which searches an area of its own first. Throws {@link DmaError} when the pool cannot be
-   * allocated.
+   * Opens the mapping of one queue, which searches an area of its own first. Throws {@link DmaError} when the pool
+   * cannot be allocated.
    */
   openMapping({ queue, capacity }: MappingRequest): DmaMapping {
     const mapping = new BouncedDmaMapping(this.#memory, this.#openPool(), this.#openShared(), capacity, queue);
