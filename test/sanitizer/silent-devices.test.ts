@@ -15,7 +15,7 @@ const LAYOUTS = ['split', 'packed'] as const;
 /** A driver that forgot to map the first buffer or pool, and passes on an address all the same. */
 function forgetful(mapping: DmaMapping): DmaMapping {
   const never = new FailurePlan();
-  return new FailingDmaMapping(mapping, { map: never, region: never, withhold: new FailurePlan({ nth: [1] }) });
+  return new FailingDmaMapping(mapping, { map: never, region: never, wrongAddress: new FailurePlan({ nth: [1] }) });
 }
 
 function forgetfulQueue(guest: WrongGuest): WrongQueue {

@@ -4,29 +4,43 @@ import { DMA_NO_SPACE, DMA_UNREACHABLE, DmaDirection, type DmaMapping } from '@v
 import { PAGE_SIZE, type GuestMemory } from '@virtio-platform/core/memory';
 import { describeContract, type ContractCheck } from './contract-check.ts';
 
-/** A mapping to try, fresh for each check, in memory that nothing but its set-up has allocated from. */
+/** A mapping to check, fresh for each check, in guest memory from which only its set-up allocated. */
 export interface DmaMappingSubject {
   readonly memory: GuestMemory;
   readonly mapping: DmaMapping;
-  /** What the device sees through the mapping, where there is a device's side to look from. */
+  /** The device's view through the mapping; `undefined` where there is no device side. */
   readonly device?: DeviceAddressSpace | undefined;
-  /** Whether the device loses its access with `unmap`: not so for physical addresses, a fixed window or a bounce pool. */
+  /** Whether `unmap` takes the device's access away: false for physical addresses, a fixed window or a bounce pool. */
   readonly revokes: boolean;
-  /** Gives back what the set-up made around the mapping. Called once, after `mapping.dispose()`. */
+  /** Disposes what the set-up made around the mapping. Called once, after `mapping.dispose()`. */
   dispose(): void;
 }
 
-/** What a check gets: the subject, and {@link BUFFER_PAGES} pages of zeroed guest memory to map. */
+/** A subject, with {@link BUFFER_PAGES} pages of zeroed guest memory to map. */
 export interface DmaMappingTrial extends DmaMappingSubject {
+  /** Guest-physical address of the pages. */
   readonly buffer: number;
 }
 
 const BUFFER_PAGES = 8;
-/** Word values that no mapping writes by chance, to see whether it wrote at all. */
+/** A word value that no mapping writes by chance: it shows that a word was not written. */
 const UNTOUCHED = 0xa5a5_5a5a;
 const { Bidirectional, FromDevice, ToDevice } = DmaDirection;
 
-/** The promises of `DmaMapping`, one by one. */
+/** Offset and length of syncs outside of a mapping of 512 bytes: behind the end, negative, and not whole bytes. */
+const RANGES_OUTSIDE_512: readonly (readonly [offset: number, length: number])[] = [
+  [0, 513],
+  [512, 1],
+  [4096, 4096],
+  [-1, 4],
+  [4, -1],
+  [0.5, 4],
+  [0, 4.5],
+  [NaN, 4],
+  [0, NaN],
+];
+
+/** The promises of the `DmaMapping` contract, one check each. */
 export const DMA_MAPPING_CHECKS: readonly ContractCheck<DmaMappingTrial>[] = [
   {
     name: 'writes a device address to the two given words and to no others',
@@ -38,7 +52,7 @@ export const DMA_MAPPING_CHECKS: readonly ContractCheck<DmaMappingTrial>[] = [
     },
   },
   {
-    name: 'refuses memory that is not there, and leaves the words untouched',
+    name: 'refuses addresses outside of memory, and leaves the words untouched',
     run({ memory, mapping }) {
       const words = new Uint32Array(2).fill(UNTOUCHED);
       const before = mapping.statistics;
@@ -69,7 +83,7 @@ export const DMA_MAPPING_CHECKS: readonly ContractCheck<DmaMappingTrial>[] = [
     },
   },
   {
-    name: 'gives every mapping an id of its own that works once',
+    name: 'gives every mapping an id of its own that can be unmapped once',
     run({ mapping, buffer }) {
       const words = new Uint32Array(2);
       const seen = new Set<number>();
@@ -95,7 +109,7 @@ export const DMA_MAPPING_CHECKS: readonly ContractCheck<DmaMappingTrial>[] = [
     },
   },
   {
-    name: 'counts maps, unmaps and what is live, a region as one',
+    name: 'counts maps, unmaps and live mappings, and a region as one',
     run({ mapping, buffer }) {
       const start = mapping.statistics;
       const changed = (): number[] => {
@@ -111,14 +125,15 @@ export const DMA_MAPPING_CHECKS: readonly ContractCheck<DmaMappingTrial>[] = [
       mapping.unmap(id, 0);
       region.release();
       coherent.release();
-      assert.deepEqual(changed(), [3, 3, 0], 'after giving all back');
+      assert.deepEqual(changed(), [3, 3, 0], 'after unmap and release');
     },
   },
   {
-    name: 'never touches memory beyond a mapping, not even for a sync range outside of it',
+    name: 'syncs parts of a mapping and of a region, and touches no memory beside them',
     run({ memory, mapping, buffer }) {
       memory.u8.fill(7, buffer, buffer + 3 * PAGE_SIZE);
       const id = mapping.map(buffer + PAGE_SIZE, 512, Bidirectional, new Uint32Array(2), 0);
+      const region = mapping.premap(buffer + PAGE_SIZE, 512, Bidirectional);
       for (const [offset, length] of [
         [0, 512],
         [100, 12],
@@ -126,27 +141,47 @@ export const DMA_MAPPING_CHECKS: readonly ContractCheck<DmaMappingTrial>[] = [
       ] as const) {
         mapping.syncForDevice(id, offset, length);
         mapping.syncForCpu(id, offset, length);
+        region.syncForDevice(offset, length);
+        region.syncForCpu(offset, length);
       }
-      for (const [offset, length] of [
-        [0, 513],
-        [-1, 4],
-        [512, 1],
-        [4096, 4096],
-      ] as const) {
-        for (const sync of ['syncForCpu', 'syncForDevice'] as const) {
-          try {
-            mapping[sync](id, offset, length);
-          } catch (error) {
-            assert.ok(error instanceof RangeError, String(error));
-          }
-        }
+      mapping.unmap(id, 512);
+      region.release();
+      assert.ok(memory.u8.subarray(buffer, buffer + 3 * PAGE_SIZE).every((byte) => byte === 7));
+    },
+  },
+  {
+    name: 'throws RangeError for a sync outside of a mapping, and touches no memory',
+    run({ memory, mapping, buffer }) {
+      memory.u8.fill(7, buffer, buffer + 3 * PAGE_SIZE);
+      const id = mapping.map(buffer + PAGE_SIZE, 512, Bidirectional, new Uint32Array(2), 0);
+      for (const [offset, length] of RANGES_OUTSIDE_512) {
+        const range = `${offset}, ${length}`;
+        assert.throws(() => mapping.syncForCpu(id, offset, length), RangeError, `syncForCpu ${range}`);
+        assert.throws(() => mapping.syncForDevice(id, offset, length), RangeError, `syncForDevice ${range}`);
       }
       mapping.unmap(id, 512);
       assert.ok(memory.u8.subarray(buffer, buffer + 3 * PAGE_SIZE).every((byte) => byte === 7));
     },
   },
   {
-    name: 'leaves a buffer as it was when the device wrote nothing',
+    name: 'throws RangeError for a sync outside of a region, and touches no memory',
+    run({ memory, mapping, buffer }) {
+      memory.u8.fill(7, buffer, buffer + 3 * PAGE_SIZE);
+      const premapped = mapping.premap(buffer + PAGE_SIZE, 512, Bidirectional);
+      const coherent = mapping.allocateCoherent(512, 16);
+      for (const region of [premapped, coherent]) {
+        for (const [offset, length] of RANGES_OUTSIDE_512) {
+          const range = `${offset}, ${length}`;
+          assert.throws(() => region.syncForCpu(offset, length), RangeError, `syncForCpu ${range}`);
+          assert.throws(() => region.syncForDevice(offset, length), RangeError, `syncForDevice ${range}`);
+        }
+        region.release();
+      }
+      assert.ok(memory.u8.subarray(buffer, buffer + 3 * PAGE_SIZE).every((byte) => byte === 7));
+    },
+  },
+  {
+    name: 'leaves a buffer unchanged when the device wrote nothing',
     run({ memory, mapping, buffer }) {
       memory.u8.fill(9, buffer, buffer + PAGE_SIZE);
       for (const direction of [ToDevice, FromDevice, Bidirectional]) {
@@ -187,7 +222,7 @@ export const DMA_MAPPING_CHECKS: readonly ContractCheck<DmaMappingTrial>[] = [
     run({ mapping, buffer }) {
       for (const region of [mapping.premap(buffer, PAGE_SIZE, ToDevice), mapping.allocateCoherent(64, 16)]) {
         region.release();
-        assert.throws(() => region.release(), RangeError);
+        assert.throws(() => region.release(), { name: 'RangeError', message: 'this DMA region was already released' });
       }
     },
   },
@@ -214,7 +249,7 @@ export const DMA_MAPPING_CHECKS: readonly ContractCheck<DmaMappingTrial>[] = [
     },
   },
   {
-    name: 'answers exhaustion with DMA_NO_SPACE, untouched words and nothing leaked, and recovers',
+    name: 'returns DMA_NO_SPACE when it is full, leaves the words untouched, leaks nothing, and recovers',
     run({ mapping, buffer }) {
       const ids: number[] = [];
       const words = new Uint32Array(2);
@@ -259,7 +294,7 @@ export const DMA_MAPPING_CHECKS: readonly ContractCheck<DmaMappingTrial>[] = [
     },
   },
   {
-    name: 'brings back what the device wrote, as many bytes as it said',
+    name: 'brings back as many bytes as the device wrote',
     run({ memory, mapping, buffer, device }) {
       if (device === undefined) return;
       for (const direction of [FromDevice, Bidirectional]) {
@@ -304,7 +339,7 @@ export const DMA_MAPPING_CHECKS: readonly ContractCheck<DmaMappingTrial>[] = [
     },
   },
   {
-    name: 'takes the device its access with unmap and release, where it promises to',
+    name: 'takes the access of the device away with unmap and release, where the subject says so',
     run({ memory, mapping, buffer, device, revokes }) {
       if (device === undefined || !revokes) return;
       memory.u8.fill(3, buffer, buffer + 2 * PAGE_SIZE);
@@ -324,7 +359,7 @@ export const DMA_MAPPING_CHECKS: readonly ContractCheck<DmaMappingTrial>[] = [
     },
   },
   {
-    name: 'says where its device addresses lead, where it can: to the buffer or to one copy, and nowhere once that is given back',
+    name: 'resolves its device addresses to the buffer or to one copy, and to -1 after unmap and release',
     run({ memory, mapping, buffer, device, revokes }) {
       if (mapping.resolve === undefined) return;
       const length = 2 * PAGE_SIZE + 5;
@@ -351,16 +386,17 @@ export const DMA_MAPPING_CHECKS: readonly ContractCheck<DmaMappingTrial>[] = [
         assert.ok(device.write(Number(from & 0xffff_ffffn), Number(from >> 32n), Uint8Array.of(0xc5), 0, 1));
         assert.equal(memory.u8[start], 0xc5, 'the device reaches the same');
       }
-      assert.equal(resolveAt(mapping, 0xffff_ffff_ffff_f000n), -1, 'an address that nobody gave out');
+      assert.equal(resolveAt(mapping, 0xffff_ffff_ffff_f000n), -1, 'an address that was never given');
       mapping.unmap(id, 0);
       region.release();
       coherent.release();
       if (!revokes) return;
-      for (const from of [mapped, premapped, shared]) assert.equal(resolveAt(mapping, from), -1, 'given back');
+      for (const from of [mapped, premapped, shared])
+        assert.equal(resolveAt(mapping, from), -1, 'after unmap and release');
     },
   },
   {
-    name: 'gives everything back when it is disposed with mappings and regions still live',
+    name: 'unmaps and frees everything when it is disposed with live mappings and regions',
     run({ mapping, buffer }) {
       mapping.map(buffer, 512, FromDevice, new Uint32Array(2), 0);
       mapping.map(buffer, 512, ToDevice, new Uint32Array(2), 0);
@@ -370,7 +406,7 @@ export const DMA_MAPPING_CHECKS: readonly ContractCheck<DmaMappingTrial>[] = [
   },
 ];
 
-/** Runs one check and then gives everything back; that nothing is left live or allocated belongs to every check. */
+/** Runs one check and then disposes the subject. Every check includes that nothing stays live or allocated. */
 export async function checkDmaMapping(
   check: ContractCheck<DmaMappingTrial>,
   subject: DmaMappingSubject,
@@ -388,7 +424,7 @@ export async function checkDmaMapping(
   assert.equal(memory.allocated, 0, 'no memory is allocated after dispose');
 }
 
-/** Tries a mapping against the whole contract; `setup` makes a fresh one for each check. */
+/** Checks a mapping against the whole contract; `setup` makes a fresh subject for each check. */
 export function describeDmaMapping(
   name: string,
   subject: { setup(): DmaMappingSubject | Promise<DmaMappingSubject> },

@@ -7,38 +7,33 @@ import {
   type FaultCause,
   type FaultLog,
 } from '@virtio-platform/core/address-space';
-import {
-  DMA_NO_SPACE,
-  DMA_UNREACHABLE,
-  DmaDirection,
-  MappingTable,
-  type DmaLimits,
-  type DmaMapping,
-  type DmaRegion,
-  type DmaStatistics,
-} from '@virtio-platform/core/dma';
+import { checkSyncRange, DMA_NO_SPACE, DMA_UNREACHABLE, DmaDirection } from '@virtio-platform/core/dma';
+import { MappingTable, regionReleasedError, writeDeviceAddress } from '@virtio-platform/core/dma';
+import type { DmaLimits, DmaMapping, DmaRegion, DmaStatistics } from '@virtio-platform/core/dma';
 import type { GuestMemory } from '@virtio-platform/core/memory';
 
-/** What fills memory that nobody may rely on: a copy before the device wrote it, and a copy that was given back. */
+/** Fills memory with undefined content: a copy before the device wrote it, and a copy that was unmapped. */
 export const POISON = 0xdb;
 
-/** Device addresses are handed out in steps of this, so that no two mappings touch. */
+/** Device addresses are multiples of this, with a gap after each mapping, so that no two mappings touch. */
 const ADDRESS_STEP = 4096;
 
+/** How to open a {@link PoisoningDmaMapping}. */
 export interface PoisoningDmaMappingOptions {
+  /** How many mappings can live at once. */
   readonly capacity: number;
-  /** Device address of the first mapping: 2^40 unless given. 0 is as good as any (reference case M5). */
+  /** Device address of the first mapping: 2^40 unless given. 0 is valid (reference case M5). */
   readonly firstAddress?: number;
 }
 
 /**
- * A published fake for tests: the most unforgiving mapping that the contract allows. Every mapping is a copy at a device
- * address never used before; copies are poisoned before and after use; only what was written is copied back; and the device,
- * through {@link openAddressSpace}, reaches live mappings only, in their direction, to the byte. Not for the hot path.
+ * A published fake for tests: the strictest mapping that the contract allows. Every mapping is a copy at a device
+ * address that was never used before. Copies are poisoned before and after use. `unmap` copies back only the written
+ * bytes. Through {@link openAddressSpace} the device reaches exactly the bytes of live mappings, in their direction.
+ * Not for the hot path.
  */
 export class PoisoningDmaMapping implements DmaMapping {
   readonly path = 'bounced+translated';
-  readonly barrier = undefined;
   readonly limits: DmaLimits;
   readonly #memory: GuestMemory;
   readonly #table: MappingTable;
@@ -70,12 +65,12 @@ export class PoisoningDmaMapping implements DmaMapping {
     return { maps: this.#maps, unmaps: this.#unmaps, bytesBounced: this.#bytesBounced, live };
   }
 
-  /** What the device sees: the live mappings and nothing else. */
+  /** Opens the device's view: the live mappings only. */
   openAddressSpace(faults: FaultLog): DeviceAddressSpace {
     return new TranslatedAddressSpace(this.#memory, faults, this.#translation);
   }
 
-  /** Lets `count` more calls of `map` succeed and every later one fail with {@link DMA_NO_SPACE}. `Infinity` ends it. */
+  /** Lets `count` more calls of `map` succeed; later calls return {@link DMA_NO_SPACE}. `Infinity` lifts the limit. */
   failMapsAfter(count: number): void {
     this.#budget = count;
   }
@@ -92,7 +87,7 @@ export class PoisoningDmaMapping implements DmaMapping {
     const window = this.#open(copy, length, direction);
     this.#windows.set(id, window);
     this.#maps++;
-    writeAddress(window.start, words, at);
+    writeDeviceAddress(window.start, 0, 0, words, at);
     return id;
   }
 
@@ -109,17 +104,15 @@ export class PoisoningDmaMapping implements DmaMapping {
   }
 
   syncForCpu(id: number, offset: number, length: number): void {
-    const slot = this.#table.slotOf(id);
+    const slot = this.#table.checkedSlot(id, offset, length);
     const window = this.#windows.get(id)!;
-    checkRange(offset, length, window.length);
     if (window.direction === DmaDirection.ToDevice) return;
     this.#copy(this.#table.address[slot]! + offset, window.copy + offset, length);
   }
 
   syncForDevice(id: number, offset: number, length: number): void {
-    const slot = this.#table.slotOf(id);
+    const slot = this.#table.checkedSlot(id, offset, length);
     const window = this.#windows.get(id)!;
-    checkRange(offset, length, window.length);
     if (window.direction === DmaDirection.FromDevice) return;
     this.#copy(window.copy + offset, this.#table.address[slot]! + offset, length);
   }
@@ -157,7 +150,7 @@ export class PoisoningDmaMapping implements DmaMapping {
       window,
       (to, from, bytes) => this.#copy(to, from, bytes),
       () => {
-        if (!this.#regions.delete(region)) throw new RangeError('this DMA region was already released');
+        if (!this.#regions.delete(region)) throw regionReleasedError();
         this.#close(window);
         this.#unmaps++;
       },
@@ -197,7 +190,7 @@ export class PoisoningDmaMapping implements DmaMapping {
   }
 }
 
-/** One live mapping: where the device finds it, and the copy that it really reaches. */
+/** One live mapping: its device address, and the copy that the device reaches there. */
 interface Window {
   readonly start: number;
   readonly copy: number;
@@ -226,7 +219,7 @@ class WindowTranslation implements AddressTranslation {
     return window.copy + (address - window.start);
   }
 
-  /** Where in guest memory an address leads, whatever for; -1 for nowhere. */
+  /** The guest-physical address behind a device address, for any access; -1 where nothing is mapped. */
   lookUp(address: number): number {
     const window = this.#windowAt(address);
     return window === undefined ? -1 : window.copy + (address - window.start);
@@ -265,28 +258,18 @@ class PoisoningRegion implements DmaRegion {
   }
 
   writeDeviceAddress(offset: number, words: Uint32Array, at: number): void {
-    writeAddress(this.#window.start + offset, words, at);
+    writeDeviceAddress(this.#window.start + offset, 0, 0, words, at);
   }
 
   syncForDevice(offset: number, length: number): void {
-    checkRange(offset, length, this.length);
+    checkSyncRange(offset, length, this.length);
     if (this.direction === DmaDirection.FromDevice || this.#window.copy === this.address) return;
     this.#copy(this.#window.copy + offset, this.address + offset, length);
   }
 
   syncForCpu(offset: number, length: number): void {
-    checkRange(offset, length, this.length);
+    checkSyncRange(offset, length, this.length);
     if (this.direction === DmaDirection.ToDevice || this.#window.copy === this.address) return;
     this.#copy(this.address + offset, this.#window.copy + offset, length);
   }
-}
-
-function writeAddress(address: number, words: Uint32Array, at: number): void {
-  words[at] = address % 0x1_0000_0000;
-  words[at + 1] = Math.floor(address / 0x1_0000_0000);
-}
-
-function checkRange(offset: number, length: number, size: number): void {
-  if (offset >= 0 && length >= 0 && offset + length <= size) return;
-  throw new RangeError(`bytes ${offset}..${offset + length} are outside a mapping of ${size} bytes`);
 }

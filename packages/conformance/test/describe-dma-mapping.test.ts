@@ -97,17 +97,17 @@ function poisoningSubject(firstAddress?: number): DmaMappingSubject {
 describeDmaMapping('DirectDmaMapping with physical addresses', { setup: physicalSubject });
 describeDmaMapping('DirectDmaMapping at 2^59', { setup: linearSubject });
 describeDmaMapping('BouncedDmaMapping', { setup: bouncedSubject });
-describeDmaMapping('FailingDmaMapping in which nothing is to fail', {
+describeDmaMapping('FailingDmaMapping without injected failures', {
   setup: () => {
     const subject = bouncedSubject();
-    const never = { map: new FailurePlan(), region: new FailurePlan(), withhold: new FailurePlan() };
+    const never = { map: new FailurePlan(), region: new FailurePlan(), wrongAddress: new FailurePlan() };
     return { ...subject, mapping: new FailingDmaMapping(subject.mapping, never) };
   },
 });
 describeDmaMapping('PoisoningDmaMapping', { setup: () => poisoningSubject() });
 describeDmaMapping('PoisoningDmaMapping from device address 0', { setup: () => poisoningSubject(0) });
 
-/** Passes everything on; the broken mappings below change one thing each. */
+/** Forwards every call; each broken mapping below changes one. */
 class PassingMapping implements DmaMapping {
   readonly inner: DmaMapping;
 
@@ -125,10 +125,6 @@ class PassingMapping implements DmaMapping {
 
   get statistics(): DmaMapping['statistics'] {
     return this.inner.statistics;
-  }
-
-  get barrier(): DmaMapping['barrier'] {
-    return this.inner.barrier;
   }
 
   map(address: number, length: number, direction: DmaDirection, words: Uint32Array, at: number): number {
@@ -164,10 +160,10 @@ class PassingMapping implements DmaMapping {
   }
 }
 
-/** What becomes of a sound subject: a mapping that is broken, or a promise that it cannot keep. */
+/** Breaks a sound subject: returns a broken mapping, or a promise that the mapping does not keep. */
 type Break = (inner: DmaMapping, memory: GuestMemory) => PassingMapping | Partial<DmaMappingSubject>;
 
-/** One broken mapping for each check: the name of the check, what is wrong, and the subject that it is wrong in. */
+/** One broken mapping or more for each check: the name of the check, the defect, and the sound subject. */
 const BROKEN: [check: string, wrong: string, setup: () => DmaMappingSubject, breaks: Break][] = [
   [
     'writes a device address to the two given words and to no others',
@@ -182,7 +178,7 @@ const BROKEN: [check: string, wrong: string, setup: () => DmaMappingSubject, bre
       })(inner),
   ],
   [
-    'refuses memory that is not there, and leaves the words untouched',
+    'refuses addresses outside of memory, and leaves the words untouched',
     'writes before it looks',
     physicalSubject,
     (inner) =>
@@ -205,7 +201,7 @@ const BROKEN: [check: string, wrong: string, setup: () => DmaMappingSubject, bre
       })(inner),
   ],
   [
-    'gives every mapping an id of its own that works once',
+    'gives every mapping an id of its own that can be unmapped once',
     'hands the slot out as the id',
     physicalSubject,
     (inner) =>
@@ -222,7 +218,7 @@ const BROKEN: [check: string, wrong: string, setup: () => DmaMappingSubject, bre
   ],
   [
     'throws RangeError for an id that is not live',
-    'ignores what it does not know',
+    'ignores an unknown id',
     physicalSubject,
     (inner) =>
       new (class extends PassingMapping {
@@ -230,7 +226,7 @@ const BROKEN: [check: string, wrong: string, setup: () => DmaMappingSubject, bre
       })(inner),
   ],
   [
-    'counts maps, unmaps and what is live, a region as one',
+    'counts maps, unmaps and live mappings, and a region as one',
     'counts a region twice',
     bouncedSubject,
     (inner) =>
@@ -247,19 +243,46 @@ const BROKEN: [check: string, wrong: string, setup: () => DmaMappingSubject, bre
       })(inner),
   ],
   [
-    'never touches memory beyond a mapping, not even for a sync range outside of it',
-    'does not look at the range',
+    'syncs parts of a mapping and of a region, and touches no memory beside them',
+    'clears the whole page',
     physicalSubject,
     (inner, memory) =>
       new (class extends PassingMapping {
-        override syncForCpu(_id: number, offset: number, length: number): void {
-          memory.u8.fill(0, PAGE_SIZE + offset, PAGE_SIZE + offset + length);
+        override syncForCpu(_id: number, offset: number): void {
+          memory.u8.fill(0, PAGE_SIZE + offset, 2 * PAGE_SIZE + offset);
         }
       })(inner),
   ],
   [
-    'leaves a buffer as it was when the device wrote nothing',
-    'copies everything back, whatever was written',
+    'throws RangeError for a sync outside of a mapping, and touches no memory',
+    'does not check the range for the device',
+    poisoningSubject,
+    (inner) =>
+      new (class extends PassingMapping {
+        override syncForDevice(): void {}
+      })(inner),
+  ],
+  [
+    'throws RangeError for a sync outside of a region, and touches no memory',
+    'does not check the range in coherent memory',
+    poisoningSubject,
+    (inner) =>
+      new (class extends PassingMapping {
+        override allocateCoherent(...parameters: Parameters<DmaMapping['allocateCoherent']>): DmaRegion {
+          const region = super.allocateCoherent(...parameters);
+          return {
+            ...region,
+            release: () => region.release(),
+            syncForCpu() {},
+            syncForDevice() {},
+            writeDeviceAddress() {},
+          };
+        }
+      })(inner),
+  ],
+  [
+    'leaves a buffer unchanged when the device wrote nothing',
+    'copies everything back, also bytes that were not written',
     poisoningSubject,
     (inner) =>
       new (class extends PassingMapping {
@@ -319,7 +342,7 @@ const BROKEN: [check: string, wrong: string, setup: () => DmaMappingSubject, bre
   ],
   [
     'allocates coherent memory zeroed, aligned on both sides and contiguous for the device',
-    'leaves what was there before',
+    'does not zero the memory',
     physicalSubject,
     (inner, memory) =>
       new (class extends PassingMapping {
@@ -339,7 +362,7 @@ const BROKEN: [check: string, wrong: string, setup: () => DmaMappingSubject, bre
     }),
   ],
   [
-    'answers exhaustion with DMA_NO_SPACE, untouched words and nothing leaked, and recovers',
+    'returns DMA_NO_SPACE when it is full, leaves the words untouched, leaks nothing, and recovers',
     'leaks a mapping when it is full',
     poisoningSubject,
     (inner) =>
@@ -376,7 +399,7 @@ const BROKEN: [check: string, wrong: string, setup: () => DmaMappingSubject, bre
       })(inner),
   ],
   [
-    'brings back what the device wrote, as many bytes as it said',
+    'brings back as many bytes as the device wrote',
     'brings back nothing',
     bouncedSubject,
     (inner) =>
@@ -403,14 +426,14 @@ const BROKEN: [check: string, wrong: string, setup: () => DmaMappingSubject, bre
       })(inner),
   ],
   [
-    'takes the device its access with unmap and release, where it promises to',
+    'takes the access of the device away with unmap and release, where the subject says so',
     'promises what physical addresses cannot keep',
     physicalSubject,
     () => ({ revokes: true }),
   ],
   [
-    'says where its device addresses lead, where it can: to the buffer or to one copy, and nowhere once that is given back',
-    'remembers what it gave out, whatever became of it',
+    'resolves its device addresses to the buffer or to one copy, and to -1 after unmap and release',
+    'resolves an address after its unmap',
     poisoningSubject,
     (inner) =>
       new (class extends PassingMapping {
@@ -424,7 +447,7 @@ const BROKEN: [check: string, wrong: string, setup: () => DmaMappingSubject, bre
       })(inner),
   ],
   [
-    'gives everything back when it is disposed with mappings and regions still live',
+    'unmaps and frees everything when it is disposed with live mappings and regions',
     'forgets to',
     poisoningSubject,
     (inner) =>

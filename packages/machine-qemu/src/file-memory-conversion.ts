@@ -1,4 +1,4 @@
-import { PAGE_SIZE, type GuestMemory } from '@virtio-platform/core/memory';
+import { checkConversion, PAGE_SIZE, type GuestMemory } from '@virtio-platform/core/memory';
 import type { ConvertibleMemory } from '@virtio-platform/host';
 import type { MemoryConversion } from '@virtio-platform/platform-sev';
 
@@ -20,7 +20,7 @@ export class FileMemoryConversion implements MemoryConversion {
   }
 
   setShared(address: number, length: number): boolean {
-    this.#check(address, length);
+    checkConversion(this.#memory, address, length);
     for (const { start, size } of this.#runs(address, length, 0)) {
       this.#memory.u8.fill(0, start, start + size);
       this.#backing.share(start, size);
@@ -30,7 +30,7 @@ export class FileMemoryConversion implements MemoryConversion {
   }
 
   setPrivate(address: number, length: number): boolean {
-    this.#check(address, length);
+    checkConversion(this.#memory, address, length);
     for (const { start, size } of this.#runs(address, length, 1)) {
       this.#backing.unshare(start, size);
       this.#memory.u8.fill(0, start, start + size);
@@ -49,13 +49,5 @@ export class FileMemoryConversion implements MemoryConversion {
       if (page > first) runs.push({ start: first * PAGE_SIZE, size: (page - first) * PAGE_SIZE });
     }
     return runs;
-  }
-
-  #check(address: number, length: number): void {
-    const isPages = address % PAGE_SIZE === 0 && length % PAGE_SIZE === 0 && length > 0;
-    if (isPages && address >= 0 && address + length <= this.#memory.size) return;
-    throw new RangeError(
-      `cannot convert ${length} bytes at 0x${address.toString(16)}: not whole pages of guest memory`,
-    );
   }
 }

@@ -1,21 +1,22 @@
 /**
- * x86 guests behind Intel VT-d: page tables in guest memory, invalidation, fault registers; translated, pass-through and identity domains.
+ * x86 guests behind Intel VT-d: page tables in guest memory, invalidation, fault registers; translated, pass-through
+ * and identity domains.
  *
  * @packageDocumentation
  */
 import { definePlatformPlugin, PLATFORM, PLUGIN_API_VERSION, type PlatformPlugin } from '@virtio-platform/core';
 import { intelIommuOptionsSchema, type IntelIommuOptions } from './intel-iommu-options.ts';
 import { INTEL_IOMMU_OPTIONS, IntelIommuPlatform } from './intel-iommu-platform.ts';
-import { simulateIntelIommu } from './simulated/simulate-intel-iommu.ts';
-import { VTD_FACILITY } from './vtd-facility.ts';
+import { simulateIntelIommu } from './simulated/simulated-vtd.ts';
+import { VTD_FACILITY } from './unit/vtd-facility.ts';
 
-export { FailingVtdFacility } from './failing-vtd-facility.ts';
+export { FailingVtdFacility } from './unit/failing-vtd-facility.ts';
 export { intelIommuOptionsSchema, type IntelIommuFailures, type IntelIommuOptions } from './intel-iommu-options.ts';
 export { INTEL_IOMMU_OPTIONS, IntelIommuPlatform } from './intel-iommu-platform.ts';
-export { intelIommuRules } from './intel-iommu-rules.ts';
+export { intelIommuRules } from './intel-iommu-platform.ts';
 export { SimulatedVtd, type SimulatedVtdOptions } from './simulated/simulated-vtd.ts';
-export { VTD_FACILITY, type VtdFacility } from './vtd-facility.ts';
-export { type VtdFault } from './vtd-fault.ts';
+export { VTD_FACILITY, type VtdFacility } from './unit/vtd-facility.ts';
+export { type VtdFault } from './unit/vtd-fault.ts';
 
 const plugin: PlatformPlugin<IntelIommuOptions> = definePlatformPlugin({
   kind: 'platform',

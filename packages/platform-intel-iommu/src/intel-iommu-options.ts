@@ -2,8 +2,8 @@ import type { FailureSchedule } from '@virtio-platform/core/failure';
 import { formatByteSize, PAGE_SIZE } from '@virtio-platform/core/memory';
 import { z } from 'zod';
 import { byteSize } from './byte-size.ts';
-import type { OnLostInvalidation } from './translated-domain.ts';
-import { ADDRESS_WIDTHS, type AddressWidth } from './vtd-capabilities.ts';
+import type { OnLostInvalidation } from './domain/translated-domain.ts';
+import { ADDRESS_WIDTHS, type AddressWidth } from './unit/vtd-capabilities.ts';
 
 /**
  * `translated`: page tables, and each mapping gets addresses of its own. `pass-through`: the unit lets the device's addresses through.

@@ -4,13 +4,13 @@ import type { GuestMemory } from '@virtio-platform/core/memory';
 import type { NegotiationRule, PlatformTraits } from '@virtio-platform/core/negotiation';
 import type { ByteOrder } from '@virtio-platform/core/queue';
 import { injectable, type InjectionToken } from 'tsyringe';
-import { FailingVtdFacility } from './failing-vtd-facility.ts';
+import { VIRTIO_F_ACCESS_PLATFORM } from '@virtio-platform/core/features';
+import { FailingVtdFacility } from './unit/failing-vtd-facility.ts';
 import { failsAny, type Domain, type IntelIommuOptions } from './intel-iommu-options.ts';
-import { intelIommuRules } from './intel-iommu-rules.ts';
-import { openDomain, type OpenedDomain } from './opened-domain.ts';
-import { VTD_FACILITY, type VtdFacility } from './vtd-facility.ts';
-import type { VtdFault } from './vtd-fault.ts';
-
+import { openDomain, type OpenedDomain } from './domain/opened-domain.ts';
+import { VTD_FACILITY, type VtdFacility } from './unit/vtd-facility.ts';
+import type { VtdFault } from './unit/vtd-fault.ts';
+/** Token of the checked options. */
 export const INTEL_IOMMU_OPTIONS: InjectionToken<IntelIommuOptions> = Symbol.for(
   '@virtio-platform/platform-intel-iommu:Options',
 );
@@ -25,8 +25,9 @@ const ADDRESS_MEANINGS: Readonly<Record<Domain, string>> = {
 };
 
 /**
- * The kernel of an x86 guest behind Intel VT-d. The unit runs as soon as there is a platform, as a kernel's does from boot: a device that is
- * behind it reaches nothing that was not mapped, also under a driver that keeps to no rule. One that bypasses it is not touched by that.
+ * The kernel of an x86 guest behind Intel VT-d. The constructor starts the unit, as a kernel does at boot: a device
+ * behind the unit reaches only mapped memory, even if its driver breaks the rules. A device that bypasses the unit is
+ * not affected.
  */
 @injectable()
 export class IntelIommuPlatform implements Platform {
@@ -38,7 +39,10 @@ export class IntelIommuPlatform implements Platform {
   #traits: PlatformTraits | undefined;
   #domain: OpenedDomain | undefined;
 
-  /** Starts the unit. Throws {@link DmaError} where it cannot be, and then nothing is left behind. */
+  /**
+   * Starts the unit. Throws {@link DmaError} when that fails, and then the tables are freed if the unit confirmed its
+   * stop.
+   */
   constructor(
     @inject(INTEL_IOMMU_OPTIONS) options: IntelIommuOptions,
     @inject(GUEST_MEMORY) memory: GuestMemory,
@@ -52,13 +56,13 @@ export class IntelIommuPlatform implements Platform {
     this.#domain = openDomain(unit, memory, options);
   }
 
-  /** Read for the first time, this probes a page: what is said of addresses was looked at. */
+  /** The first read probes a page, so that the traits state verified facts. */
   get traits(): PlatformTraits {
     this.#traits ??= this.#stateTraits(this.#opened());
     return this.#traits;
   }
 
-  /** Bytes of I/O virtual addresses that nobody gets, because the unit did not confirm that the device lost them. */
+  /** Bytes of I/O virtual addresses that stay unused because the unit did not confirm their invalidation. */
   get keptBytes(): number {
     return this.#domain?.keptBytes ?? 0;
   }
@@ -70,8 +74,9 @@ export class IntelIommuPlatform implements Platform {
   }
 
   /**
-   * What the unit itself recorded of this device since the last call, read out of its fault registers and cleared there. It keeps few,
-   * so this is not all that happened; and what a device does that bypasses the unit is not in it.
+   * The faults of this device that the unit recorded since the last call, read from its fault registers and cleared
+   * there. The unit keeps few, so the list can be incomplete; accesses of a device that bypasses the unit are not in
+   * it.
    */
   recordedFaults(): readonly VtdFault[] {
     return this.#domain?.takeFaults() ?? [];
@@ -91,9 +96,9 @@ export class IntelIommuPlatform implements Platform {
       addressMeaning: ADDRESS_MEANINGS[domain],
       reachesAllMemory: opened.reachesAllMemory,
       identityVerified: opened.isIdentity(),
-      // Through the other domains a device that takes its addresses for physical ones is right.
+      // In the other domains device addresses are physical ones.
       confinesEveryDevice: confinesEveryDevice && domain === 'translated',
-      // This unit remaps addresses, and not interrupts.
+      // This unit remaps addresses but not interrupts.
       interruptsExposed: true,
     };
   }
@@ -102,4 +107,48 @@ export class IntelIommuPlatform implements Platform {
     if (this.#domain === undefined) throw new TypeError('this intel-iommu platform was disposed');
     return this.#domain;
   }
+}
+
+/** The rules that an x86 guest behind VT-d adds to negotiation. They only add notes; core's rules decide. */
+export function intelIommuRules({
+  confinesEveryDevice,
+  domain,
+}: Pick<IntelIommuOptions, 'confinesEveryDevice' | 'domain'>): readonly NegotiationRule[] {
+  return [
+    {
+      name: 'vtd-plain-device-bypasses',
+      source:
+        'QEMU virtio_bus_device_plugged: without iommu_platform the device gets address_space_memory; ' +
+        'Linux commit 1a937693993f for real ones',
+      stage: 'access',
+      apply(negotiation) {
+        if (negotiation.input.offered.has(VIRTIO_F_ACCESS_PLATFORM)) {
+          negotiation.note('the device offers ACCESS_PLATFORM: its accesses go through the remapping unit');
+        } else if (confinesEveryDevice) {
+          negotiation.note(
+            'the device does not offer ACCESS_PLATFORM, and its accesses go through the unit all the same',
+          );
+        } else {
+          negotiation.note(
+            'the device does not offer ACCESS_PLATFORM: it bypasses the unit, ' +
+              'so an I/O virtual address would be read as a physical one',
+          );
+        }
+      },
+    },
+    {
+      name: 'vtd-domain-of-the-device',
+      source: 'Linux iommu_get_default_domain_type: iommu=pt, and identity domains filled one to one',
+      stage: 'access',
+      apply(negotiation) {
+        negotiation.note(
+          {
+            translated: 'a DMA domain of its own: the device loses a buffer with its unmapping',
+            'pass-through': 'a pass-through domain: nothing confines the device',
+            identity: 'a domain that is filled one to one: nothing confines the device to its buffers',
+          }[domain],
+        );
+      },
+    },
+  ];
 }

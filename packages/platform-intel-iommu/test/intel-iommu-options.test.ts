@@ -7,7 +7,7 @@ function issuesOf(options: unknown): { path: string; message: string }[] {
 }
 
 describe('the options of intel-iommu', () => {
-  it('are a translated domain of three levels unless told otherwise', () => {
+  it('default to a translated domain of three levels', () => {
     expect(intelIommuOptionsSchema.parse({})).toEqual({
       domain: 'translated',
       addressWidth: 39,

@@ -26,7 +26,7 @@ function page(low: number): bigint {
   return BigInt(low - (low % PAGE));
 }
 
-/** What the platform's rules say of a device with this offer. */
+/** The notes of the platform's rules about a device with this offer. */
 function notes(options: object, ...offered: number[]): string[] {
   const { platform } = startGuest(options);
   const { rules, traits } = platform;
@@ -78,12 +78,12 @@ describe('IntelIommuPlatform', () => {
     expect(startGuest(options).platform.traits).toMatchObject(traits);
   });
 
-  it('translates from the start, so that a device reaches nothing that was not mapped', () => {
+  it('translates from the start, so that a device reaches only mapped memory', () => {
     const guest = startGuest();
     expect([guest.unit.read32(0x1c), reads(guest, 0x10_0000)]).toEqual([0xc000_0000, false]);
   });
 
-  it('does not say identity of tables that somebody changed', () => {
+  it('does not verify identity when the tables were changed', () => {
     const guest = startGuest({ domain: 'identity' });
     const root = new Uint32Array(2);
     guest.unit.read64(0x20, root);
@@ -93,7 +93,7 @@ describe('IntelIommuPlatform', () => {
     expect(guest.platform.traits.identityVerified).toBe(false);
   });
 
-  it('reaches all of memory one to one in an identity domain, and nothing beside', () => {
+  it('gives a device all of memory one to one in an identity domain, and nothing else', () => {
     for (const largePages of [true, false]) {
       const guest = startGuest({ domain: 'identity', largePages });
       expect(guest.space.borrow(0, 0, 16 * MIB, 'write')).toBe(0);
@@ -116,7 +116,7 @@ describe('IntelIommuPlatform', () => {
     expect(memory.allocated).toBe(0);
   });
 
-  it.each([2, 3, 4])('leaves nothing behind in memory of %i pages', (pages) => {
+  it.each([2, 3, 4])('frees everything when memory of %i pages is too small', (pages) => {
     const memory = new GuestMemory(new SharedArrayBuffer(pages * PAGE));
     const checked = intelIommuOptionsSchema.parse({ domain: 'identity' });
     expect(() => new IntelIommuPlatform(checked, memory, new SimulatedVtd(checked.unit))).toThrow(
@@ -125,7 +125,7 @@ describe('IntelIommuPlatform', () => {
     expect(memory.allocated).toBe(0);
   });
 
-  it('stops translation and gives its tables back', () => {
+  it('stops translation and frees its tables', () => {
     const guest = startGuest();
     guest.openMapping().allocateCoherent(PAGE, PAGE).release();
     guest.platform.dispose();
@@ -135,21 +135,21 @@ describe('IntelIommuPlatform', () => {
     guest.platform.dispose();
   });
 
-  it('leaves its tables to a unit that does not say that it stopped', () => {
+  it('keeps its tables when the unit does not confirm its stop', () => {
     const guest = startGuest();
     guest.unit.isDeaf = true;
     guest.platform.dispose();
     expect(guest.memory.allocated).toBeGreaterThan(0);
   });
 
-  it('maps only as its domain does', () => {
+  it('refuses a path other than that of its domain', () => {
     expect(() => startGuest({ domain: 'identity' }).openMapping()).toThrow(/maps identity with these options/);
     expect(() => startGuest().openDirect()).toThrow(/maps translated/);
   });
 });
 
 describe('IntelIommuPlatform.recordedFaults', () => {
-  it('tells what was not mapped from what was not permitted, by the tables', () => {
+  it('distinguishes unmapped from not permitted by the tables', () => {
     const guest = startGuest({ unit: { faultRecords: 8 } });
     guest.openMapping().map(0x10_0000, 16, DmaDirection.ToDevice, guest.words, 0);
     const address = guest.words[0]!;
@@ -193,7 +193,7 @@ describe('IntelIommuPlatform.recordedFaults', () => {
     ]);
   });
 
-  it('gives each once, and makes room for the next', () => {
+  it('returns each fault once, and frees its record', () => {
     const guest = startGuest();
     reads(guest, TOP);
     reads(guest, TOP - PAGE);
@@ -203,7 +203,7 @@ describe('IntelIommuPlatform.recordedFaults', () => {
     expect(guest.platform.recordedFaults()).toHaveLength(1);
   });
 
-  it('gives them in the order in which they came, wherever the registers begin', () => {
+  it('returns faults in order, from any first record', () => {
     const guest = startGuest({ unit: { faultRecords: 3 } });
     for (const pages of [[1], [2, 3, 4], [5, 6]]) {
       for (const number of pages) reads(guest, number * PAGE);
@@ -211,7 +211,7 @@ describe('IntelIommuPlatform.recordedFaults', () => {
     }
   });
 
-  it('leaves out other devices, but clears what they left', () => {
+  it('omits faults of other devices, but clears their records', () => {
     const guest = startGuest();
     recordFault(guest, 0x28, 6);
     expect(guest.platform.recordedFaults()).toEqual([]);
@@ -221,11 +221,11 @@ describe('IntelIommuPlatform.recordedFaults', () => {
   it.each([
     [1, 'unmapped', /root entry/],
     [2, 'unmapped', /context entry/],
-    [3, 'unmapped', /can use/],
+    [3, 'unmapped', /invalid for this unit/],
     [7, 'iommu-error', /not in memory/],
     [0xc, 'iommu-error', /reserved bits/],
-    [0x42, 'iommu-error', /reason 0x42, which is not known/],
-  ])('understands reason %i, and says so of one that it does not know', (code, cause, detail) => {
+    [0x42, 'iommu-error', /unknown reason 0x42/],
+  ])('describes reason %i, also an unknown one', (code, cause, detail) => {
     const guest = startGuest();
     recordFault(guest, 0x20, code);
     expect(guest.platform.recordedFaults()).toEqual([
@@ -235,7 +235,7 @@ describe('IntelIommuPlatform.recordedFaults', () => {
     expect(guest.platform.recordedFaults()[0]!.detail).toMatch(detail);
   });
 
-  it('does not give what was there before the unit was ours', () => {
+  it('does not return faults from before it started the unit', () => {
     const checked = intelIommuOptionsSchema.parse({});
     const unit = new SimulatedVtd(checked.unit);
     const registers = new Uint32Array(unit.state.registers);
@@ -259,7 +259,7 @@ describe('what negotiation says behind VT-d', () => {
 });
 
 describe('the plugin', () => {
-  it('gives a device that does not offer ACCESS_PLATFORM physical memory, unless every device is confined', () => {
+  it('gives a device without ACCESS_PLATFORM physical memory, unless every device is confined', () => {
     const memory = new GuestMemory(new SharedArrayBuffer(MIB));
     for (const confinesEveryDevice of [false, true]) {
       const hardware = plugin.simulate!(memory, intelIommuOptionsSchema.parse({ confinesEveryDevice }));

@@ -2,15 +2,18 @@ import { FaultLog, type DeviceAddressSpace } from '@virtio-platform/core/address
 import type { DmaMapping } from '@virtio-platform/core/dma';
 import { GuestMemory } from '@virtio-platform/core/memory';
 import { IntelIommuPlatform, intelIommuOptionsSchema, SimulatedVtd } from '../src/index.ts';
-import { openAddressSpace } from '../src/simulated/open-address-space.ts';
-import type { VtdDmaMapping } from '../src/vtd-dma-mapping.ts';
+import { openAddressSpace } from '../src/simulated/vtd-translation.ts';
+import type { VtdDmaMapping } from '../src/domain/vtd-dma-mapping.ts';
 
 export const PAGE = 4096;
 export const MIB = 2 ** 20;
 
-/** A unit that does not do as it is told, once it was told so. */
+/** A unit that refuses or ignores invalidations on request. */
 export class MoodyVtd extends SimulatedVtd {
-  /** What it does with invalidations of pages and domains: `refused` answers that nothing was done, `stuck` never answers. */
+  /**
+   * What it does with invalidations of pages and domains: `refused` answers that nothing was done, `stuck` never
+   * answers.
+   */
   invalidation: 'done' | 'refused' | 'stuck' = 'done';
   /** Ignores the command register. */
   isDeaf = false;
@@ -33,7 +36,7 @@ export class MoodyVtd extends SimulatedVtd {
   }
 }
 
-/** A guest behind a unit in software: its kernel's side, and what a device behind the unit reaches. */
+/** A guest behind a simulated unit: the kernel's side, and the address space of a device behind the unit. */
 export interface RemappedGuest {
   readonly memory: GuestMemory;
   readonly unit: MoodyVtd;

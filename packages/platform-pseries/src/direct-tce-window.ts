@@ -1,4 +1,4 @@
-import { DirectDmaMapping, probeIdentity, type DmaMapping } from '@virtio-platform/core/dma';
+import { DirectDmaMapping, probeIdentity, type CoherentMemory, type DmaMapping } from '@virtio-platform/core/dma';
 import type { GuestMemory } from '@virtio-platform/core/memory';
 import { windowError } from './open-ddw-window.ts';
 import { H_SUCCESS, TCE_LIST_ENTRIES, TCE_READ, TCE_WRITE } from './tce-facility.ts';
@@ -7,8 +7,9 @@ import type { TceWindow } from './tce-window.ts';
 const READ_WRITE = TCE_READ | TCE_WRITE;
 
 /**
- * A window whose table is written once: page i of guest memory at bus page i. The device then reaches all of it, in both
- * directions, and mapping a buffer costs an addition. Identity where the window begins at bus address 0, linear elsewhere.
+ * A window whose table is written once: page i of guest memory at bus page i. The device then reaches all of it, in
+ * both directions, and mapping a buffer costs an addition. Identity where the window begins at bus address 0, linear
+ * elsewhere.
  */
 export class DirectTceWindow {
   readonly #memory: GuestMemory;
@@ -20,11 +21,11 @@ export class DirectTceWindow {
     this.#memory = memory;
     this.#table = table;
     this.#path = path;
-    // A last page that memory fills in part is mapped whole: nothing lies behind the end of memory.
+    // A last page that memory fills in part is mapped whole: there is no memory behind it.
     this.#pages = Math.min(table.pages, Math.ceil(memory.size / table.pageSize));
   }
 
-  /** Writes the table. Throws {@link DmaError} `ERR_DMA_WINDOW`, and then no entry is left behind. */
+  /** Writes the table. Throws {@link DmaError} `ERR_DMA_WINDOW`, and then the table is empty. */
   static open(memory: GuestMemory, table: TceWindow, path: 'identity' | 'linear'): DirectTceWindow {
     const opened = new DirectTceWindow(memory, table, path);
     const status = table.put(0, opened.#pages, 0, READ_WRITE);
@@ -32,17 +33,17 @@ export class DirectTceWindow {
     opened.clear();
     throw windowError(
       `H_PUT_TCE_INDIRECT answers ${status} while all of memory is mapped`,
-      'use window.mapping: dynamic, which maps only what is in use',
+      'use window.mapping: dynamic, which maps only the buffers in use',
     );
   }
 
-  /** Whether all of guest memory is in it. */
+  /** Whether the window maps all of guest memory. */
   get reachesAllMemory(): boolean {
     return this.#pages * this.#table.pageSize >= this.#memory.size;
   }
 
   /** Opens the mapping of one queue; coherent memory is guest memory unless given. */
-  openMapping(capacity: number, coherent: Pick<GuestMemory, 'allocate' | 'free'> = this.#memory): DmaMapping {
+  openMapping(capacity: number, coherent: CoherentMemory = this.#memory): DmaMapping {
     return new DirectDmaMapping(this.#memory, {
       path: this.#path,
       capacity,
@@ -54,7 +55,10 @@ export class DirectTceWindow {
     });
   }
 
-  /** Compares: the address that a mapping gives with the physical one, and what the table says, an entry of each list. */
+  /**
+   * Whether bus addresses are physical ones: compares the address that a mapping gives, and one table entry of each
+   * list of H_PUT_TCE_INDIRECT.
+   */
   isIdentity(): boolean {
     const mapping = this.openMapping(1);
     if (!probeIdentity(mapping, this.#memory)) return false;
@@ -64,7 +68,7 @@ export class DirectTceWindow {
     return true;
   }
 
-  /** Takes every page back. */
+  /** Clears every entry. */
   clear(): void {
     this.#table.clear(0, this.#pages);
   }

@@ -1,46 +1,47 @@
 import { DMA_NO_SPACE, DMA_TOO_LARGE, DMA_UNREACHABLE, DmaDirection } from '@virtio-platform/core/dma';
-import { BusPageAllocator } from './bus-page-allocator.ts';
+import { PageAllocator } from '@virtio-platform/core/memory';
 import { H_NOT_ENOUGH_RESOURCES, H_SUCCESS, TCE_READ, TCE_WRITE } from './tce-facility.ts';
 import type { TceWindow } from './tce-window.ts';
 
 /**
- * What becomes of a hypercall that fails for another reason than H_NOT_ENOUGH_RESOURCES. `fail`: the mapping fails. `linux`: nothing.
- * Linux prints "tce_build_pSeriesLP: plpar_tce_put failed" and hands out an address without a translation, and a page that was not
- * taken back it gives to the next owner; so the fault comes later, at the device, where nobody can tell why.
+ * How to treat a hypercall that fails for another reason than H_NOT_ENOUGH_RESOURCES. `fail`: the mapping fails.
+ * `linux`: the mapping succeeds, as in Linux, which prints "tce_build_pSeriesLP: plpar_tce_put failed" and returns an
+ * address without a translation, and which reuses a page that the hypervisor did not clear. So the fault comes later,
+ * at the device, without a hint of its cause.
  */
 export type OnHypercallError = 'fail' | 'linux';
 
 /**
- * A window in which every mapping gets bus pages of its own. One per device: all its queues share the window, so the
- * record of taken pages is here and not in their mappings. Hot: no allocation.
+ * A window in which every mapping gets bus pages of its own. There is one per device, which all its queues share, so
+ * the record of taken pages is here and not in their mappings. Hot: no allocation.
  */
 export class DynamicTceWindow {
   readonly table: TceWindow;
   readonly #onHypercallError: OnHypercallError;
-  readonly #busPages: BusPageAllocator;
+  readonly #busPages: PageAllocator;
   #status: number = H_SUCCESS;
 
-  /** The first `reservedPages` are never given out. */
+  /** The first `reservedPages` are never mapped. */
   constructor(table: TceWindow, onHypercallError: OnHypercallError = 'fail', reservedPages: number = 0) {
     this.table = table;
     this.#onHypercallError = onHypercallError;
-    this.#busPages = new BusPageAllocator(table.pages);
-    if (reservedPages > 0) this.#busPages.take(reservedPages, 1);
+    this.#busPages = new PageAllocator(0, table.pages, 'upward');
+    if (reservedPages > 0) this.#busPages.take(reservedPages, 1, 0);
   }
 
-  /** Bus pages in use, and those that could not be taken back. */
+  /** Bus pages in use, and pages whose entries could not be cleared. */
   get takenPages(): number {
     return this.#busPages.takenCount;
   }
 
-  /** What the hypervisor answered to the last `map`: H_SUCCESS also where it was not asked. */
+  /** The hypervisor's answer to the last `map`; H_SUCCESS also where `map` made no hypercall. */
   get status(): number {
     return this.#status;
   }
 
   /**
-   * Points free bus pages at guest memory. Returns the offset of the first byte in the window, whose distance from the start
-   * of its page is the buffer's own; or a negative DMA_* reason, and then no entry is left behind.
+   * Points free bus pages at guest memory. Returns the offset of the first byte in the window: its offset in the bus
+   * page is that in the guest page. Or returns a negative DMA_* reason, and then no entry is left.
    */
   map(address: number, length: number, direction: DmaDirection, alignment: number): number {
     const { pageSize, pages } = this.table;
@@ -48,7 +49,7 @@ export class DynamicTceWindow {
     const count = Math.ceil((inPage + length) / pageSize);
     this.#status = H_SUCCESS;
     if (count > pages) return DMA_TOO_LARGE;
-    const page = this.#busPages.take(count, alignment > pageSize ? alignment / pageSize : 1);
+    const page = this.#busPages.take(count, alignment > pageSize ? alignment / pageSize : 1, 0);
     if (page < 0) return DMA_NO_SPACE;
     const status = this.table.put(page, count, address - inPage, permissionOf(direction));
     this.#status = status;
@@ -58,14 +59,17 @@ export class DynamicTceWindow {
     return isTransient ? DMA_NO_SPACE : DMA_UNREACHABLE;
   }
 
-  /** Takes back what `map` gave for the same length. Returns false when the hypervisor refused. */
+  /** Unmaps what `map` returned for the same length. Returns false when the hypervisor refused. */
   unmap(offset: number, length: number): boolean {
     const { pageSize } = this.table;
     const inPage = offset & (pageSize - 1);
     return this.#release((offset - inPage) / pageSize, Math.ceil((inPage + length) / pageSize));
   }
 
-  /** Unless told to do as Linux, bus pages whose entries could not be cleared are never given out again: the device may still reach through them. */
+  /**
+   * Except with `linux`, bus pages whose entries could not be cleared stay taken: the device may still reach through
+   * them.
+   */
   #release(page: number, count: number): boolean {
     if (this.table.clear(page, count) !== H_SUCCESS && this.#onHypercallError === 'fail') return false;
     this.#busPages.give(page, count);
@@ -74,8 +78,8 @@ export class DynamicTceWindow {
 }
 
 /**
- * Exactly what the device may do. Linux (`tce_build_pSeriesLP`) adds READ to everything it may write, so there a device can
- * read what it should only fill.
+ * Exactly the permissions of a direction. Linux (`tce_build_pSeriesLP`) adds READ to every buffer that the device
+ * writes, so there a device can read such a buffer.
  */
 function permissionOf(direction: DmaDirection): number {
   if (direction === DmaDirection.ToDevice) return TCE_READ;

@@ -4,8 +4,8 @@ import type { PseriesFailures } from './pseries-failures.ts';
 import { RTAS_HARDWARE_ERROR, type DmaWindow, type TceFacility, type WindowQuery } from './tce-facility.ts';
 
 /**
- * A hypervisor and an ultravisor that refuse on purpose. A hypercall that is refused in the middle of a list has done the first
- * half, as the real ones do. Whatever is not refused is the inner facility's. Hot: no allocation.
+ * Injects failures into hypercalls, window calls and ultracalls. A failing hypercall on a list performs the first half
+ * of the list, as real ones do. All other calls go to the inner facility. Hot: no allocation.
  */
 export class FailingTceFacility implements TceFacility {
   readonly ultravisor: MemoryConversion | undefined;
@@ -45,7 +45,7 @@ export class FailingTceFacility implements TceFacility {
     return this.#result;
   }
 
-  /** Reading changes nothing, so nothing is learnt from its failure: it is not refused. */
+  /** Never fails: a read changes nothing, so its failure would test nothing. */
   getTce(liobn: number, iobaLow: number, iobaHigh: number, words: Uint32Array): number {
     return this.#inner.getTce(liobn, iobaLow, iobaHigh, words);
   }
@@ -64,7 +64,7 @@ export class FailingTceFacility implements TceFacility {
   }
 }
 
-/** Sharing and taking back are counted as one sequence, as the ultracalls they are. */
+/** Counts ultracalls in both directions as one sequence. */
 function failingConversion(inner: MemoryConversion, plan: FailurePlan): MemoryConversion {
   return {
     setShared: (address, length) => !plan.next() && inner.setShared(address, length),

@@ -14,12 +14,14 @@ export { FailingTceFacility } from './failing-tce-facility.ts';
 export { type PseriesFailures } from './pseries-failures.ts';
 export { pseriesOptionsSchema, type PseriesOptions, type WindowOptions } from './pseries-options.ts';
 export { PSERIES_OPTIONS, PseriesPlatform } from './pseries-platform.ts';
-export { pseriesRules } from './pseries-rules.ts';
+export { pseriesRules } from './pseries-platform.ts';
 export { SimulatedUltravisor } from './simulated/simulated-ultravisor.ts';
-export { type DynamicWindows, type Hypervisor } from './simulated/hypervisor.ts';
+export { type DynamicWindows, type Hypervisor } from './simulated/simulated-tce-tables.ts';
 export { SimulatedTceTables, type SimulatedTceOptions } from './simulated/simulated-tce-tables.ts';
 export { TceDmaMapping } from './tce-dma-mapping.ts';
 export * from './tce-facility.ts';
+export { FIRST_LIOBN, MOST_ENTRIES, TceWindows, WINDOW_COUNT } from './tce-windows.ts';
+export { type CreatedWindow, type TceWindowTables, type TceWindowsOptions } from './tce-windows.ts';
 export { TceWindow } from './tce-window.ts';
 
 const plugin: PlatformPlugin<PseriesOptions> = definePlatformPlugin({

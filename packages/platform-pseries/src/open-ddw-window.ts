@@ -3,13 +3,13 @@ import { formatByteSize } from '@virtio-platform/core/memory';
 import { RTAS_SUCCESS, type TceFacility, type WindowQuery } from './tce-facility.ts';
 import { TceWindow } from './tce-window.ts';
 
-/** How large a window has to be; or how large it may be, where it is as large as the machine gives. */
+/** The size that a window must have, or the most pages of a window that is as large as the machine allows. */
 export type DdwSize = { readonly bytes: number } | { readonly mostPages: number };
 
 /**
- * Asks for a 64-bit window as Linux `enable_ddw` does: query, then create. Where the machine has no further window the default one
- * has to make room: nobody uses it, and a reset, which leaves no other, brings it back if the new one cannot be had.
- * Throws {@link DmaError} `ERR_DMA_WINDOW`, and then nothing was created.
+ * Opens a 64-bit window as Linux `enable_ddw` does: query, then create. Where the machine has no further window, the
+ * default one is removed first: no queue uses it yet. If the new window cannot be created, a reset restores the default
+ * one alone. Throws {@link DmaError} `ERR_DMA_WINDOW`, and then no window is created.
  */
 export function openDdwWindow(facility: TceFacility, pageSize: number, size: DdwSize): TceWindow {
   const answer = query(facility);
@@ -80,7 +80,7 @@ function query(facility: TceFacility): WindowQuery {
   );
 }
 
-/** A window that cannot be had or set up. */
+/** The error for a window that cannot be created or filled. */
 export function windowError(message: string, hint: string): DmaError {
   return new DmaError('ERR_DMA_WINDOW', `pseries: ${message}`, { hint });
 }

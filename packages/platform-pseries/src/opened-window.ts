@@ -1,4 +1,4 @@
-import type { DmaMapping, DmaPath } from '@virtio-platform/core/dma';
+import type { CoherentMemory, DmaMapping, DmaPath } from '@virtio-platform/core/dma';
 import type { GuestMemory } from '@virtio-platform/core/memory';
 import { DirectTceWindow } from './direct-tce-window.ts';
 import { DynamicTceWindow } from './dynamic-tce-window.ts';
@@ -9,22 +9,21 @@ import type { TceFacility } from './tce-facility.ts';
 import { TceWindow } from './tce-window.ts';
 
 /**
- * How large a dynamic 64-bit window is: 2 GiB, because offsets beyond 2^31 are numbers that the engine allocates, which would
- * cost the hot path a few bytes for each mapping; but with large pages as many as a deep queue needs.
+ * Bytes of a dynamic 64-bit window: 2 GiB, because the JavaScript engine allocates numbers from 2^31 on, a few bytes
+ * for each mapping on the hot path.
  */
 const DYNAMIC_BYTES = 2 ** 31;
+/** Pages of a dynamic 64-bit window with large pages: as many as a deep queue needs. */
 const DYNAMIC_PAGES_AT_LEAST = 2 ** 12;
 
-/** Where coherent memory comes from: guest memory, or pages that a secure guest shares. */
-export type CoherentMemory = Pick<GuestMemory, 'allocate' | 'free'>;
-
-/** The window that all queues share: how they map in it, and how it is given back. */
+/** The window that all queues of a device share. */
 export interface OpenedWindow {
   openMapping(capacity: number, coherent?: CoherentMemory): DmaMapping;
-  /** Compares what the table says of all its pages with the physical addresses. */
+  /** Whether the table maps every page to its own physical address. */
   isIdentity(): boolean;
   /** Whether it maps all of guest memory. */
   readonly reachesAllMemory: boolean;
+  /** Clears or removes the window. */
   close(): void;
 }
 
@@ -33,10 +32,13 @@ export function windowPath({ mapping }: WindowOptions): Extract<DmaPath, 'identi
   return mapping === 'dynamic' ? 'translated' : mapping;
 }
 
-/** Opens the window that the options ask for. Throws {@link DmaError} `ERR_DMA_WINDOW`, and then nothing is left behind. */
+/**
+ * Opens the window that the options ask for. Throws {@link DmaError} `ERR_DMA_WINDOW`, and then no window or entry is
+ * left.
+ */
 export function openWindow(facility: TceFacility, memory: GuestMemory, options: PseriesOptions): OpenedWindow {
   const { kind, mapping, pageSize } = options.window;
-  // Not checked: a machine that does not take its window back is about to end, and the window with it.
+  // Not checked: the machine ends soon, and a window that it did not remove ends with it.
   const remove = (table: TceWindow): void => void facility.removeWindow(table.window.liobn);
   const defaultWindow = (): TceWindow => new TceWindow(facility, facility.defaultWindow);
 
@@ -55,7 +57,7 @@ export function openWindow(facility: TceFacility, memory: GuestMemory, options: 
   }
   const mostPages = Math.max(DYNAMIC_PAGES_AT_LEAST, DYNAMIC_BYTES / pageSize);
   const table = kind === 'ddw' ? openDdwWindow(facility, pageSize, { mostPages }) : defaultWindow();
-  // A device may take a ring at address 0 for none, as QEMU does: Linux keeps that page to itself too (iommu_table_reserve_pages).
+  // Linux reserves this page too (iommu_table_reserve_pages): QEMU treats ring address 0 as unset.
   const window = new DynamicTceWindow(table, options.onHypercallError, table.window.base === 0n ? 1 : 0);
   return {
     openMapping: (capacity, coherent) => new TceDmaMapping(memory, window, capacity, coherent),

@@ -5,8 +5,12 @@ import { z } from 'zod';
 import { byteSize } from './byte-size.ts';
 import type { OnHypercallError } from './dynamic-tce-window.ts';
 import { pseriesFailuresSchema, type PseriesFailures } from './pseries-failures.ts';
-import { DYNAMIC_WINDOWS, HYPERVISORS, type DynamicWindows, type Hypervisor } from './simulated/hypervisor.ts';
-
+import {
+  DYNAMIC_WINDOWS,
+  HYPERVISORS,
+  type DynamicWindows,
+  type Hypervisor,
+} from './simulated/simulated-tce-tables.ts';
 export type WindowKind = 'default' | 'ddw';
 export type WindowMapping = 'identity' | 'dynamic' | 'linear';
 

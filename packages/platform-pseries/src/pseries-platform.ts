@@ -13,29 +13,29 @@ import {
   type DmaMapping,
   type DmaPath,
 } from '@virtio-platform/core/dma';
-import { formatByteSize, SharedMemory, type GuestMemory } from '@virtio-platform/core/memory';
+import { formatByteSize, SharedPageAllocator, type GuestMemory } from '@virtio-platform/core/memory';
 import type { NegotiationRule, PlatformTraits } from '@virtio-platform/core/negotiation';
 import type { ByteOrder } from '@virtio-platform/core/queue';
 import { injectable, type InjectionToken } from 'tsyringe';
+import { VIRTIO_F_ACCESS_PLATFORM } from '@virtio-platform/core/features';
 import { FailingTceFacility } from './failing-tce-facility.ts';
 import { openWindow, windowPath, type OpenedWindow } from './opened-window.ts';
 import { refusesAny } from './pseries-failures.ts';
 import type { PseriesOptions, WindowOptions } from './pseries-options.ts';
-import { pseriesRules } from './pseries-rules.ts';
 import { TCE_FACILITY, type TceFacility } from './tce-facility.ts';
-
+/** Token of the checked options. */
 export const PSERIES_OPTIONS: InjectionToken<PseriesOptions> = Symbol.for('@virtio-platform/platform-pseries:Options');
 
 const TCE: InjectionToken<TceFacility> = TCE_FACILITY;
 
-/** The path of bouncing in front of a window. */
+/** The path of a bounce pool in front of a window. */
 const BOUNCED_PATHS = { identity: 'bounced', linear: 'bounced+linear', translated: 'bounced+translated' } as const;
 
 /**
- * A POWER guest behind a paravirtual IOMMU: what a device that offers ACCESS_PLATFORM reaches is written in TCE tables, by
- * hypercalls. The window is opened with the first need for it, so that a device which ignores the tables leaves no trace in them.
- * A secure guest copies buffers through pages that it shared: in front of the window, or for a device that ignores the tables
- * at their physical addresses.
+ * A POWER guest behind a paravirtual IOMMU. A device that offers ACCESS_PLATFORM accesses memory through TCE tables,
+ * which the guest writes by hypercalls. The platform opens the window when a queue or a probe first needs it, so for a
+ * device that ignores the tables they stay untouched. A secure guest copies buffers through pages that it shared: in
+ * front of the window, or, for a device that ignores the tables, at their physical addresses.
  */
 @injectable()
 export class PseriesPlatform implements Platform {
@@ -46,10 +46,10 @@ export class PseriesPlatform implements Platform {
   readonly #memory: GuestMemory;
   readonly #facility: TceFacility;
   readonly #mappedPath: Exclude<DmaPath, 'physical'>;
-  /** Memory that a secure guest shares; `undefined` in any other. */
-  readonly #shared: SharedMemory | undefined;
+  /** The shared pages of a secure guest; `undefined` in any other. */
+  readonly #shared: SharedPageAllocator | undefined;
   readonly #bounced: BouncedMappings | undefined;
-  readonly #unflagged: BouncedMappings | undefined;
+  readonly #bouncedPhysical: BouncedMappings | undefined;
   #traits: PlatformTraits | undefined;
   #window: OpenedWindow | undefined;
   #isDisposed = false;
@@ -77,22 +77,22 @@ export class PseriesPlatform implements Platform {
         },
       );
     }
-    const shared = new SharedMemory(memory, ultravisor);
+    const shared = new SharedPageAllocator(memory, ultravisor);
     this.#shared = shared;
     this.#bounced = new BouncedMappings(memory, { bytes: options.pool }, () => this.#open().openMapping(1, shared));
-    this.#unflagged = new BouncedMappings(memory, { bytes: options.pool }, () => this.#openPhysical());
+    this.#bouncedPhysical = new BouncedMappings(memory, { bytes: options.pool }, () => this.#openPhysical());
   }
 
-  /** Read for the first time, this opens the window if it is to be the identity: a table has to exist to be probed. */
+  /** The first read opens the window if the profile asks for identity: the probe needs the table. */
   get traits(): PlatformTraits {
     this.#traits ??= this.#stateTraits();
     return this.#traits;
   }
 
-  /** Bounces at physical addresses for a path that has no part in the window's. */
+  /** For the path `bounced` without the window, the bounce pool is at physical addresses. */
   openMapping(path: DmaPath, request: MappingRequest): DmaMapping {
-    if (path === 'bounced' && this.#unflagged !== undefined && this.#mappedPath !== 'bounced')
-      return this.#unflagged.openMapping(request);
+    if (path === 'bounced' && this.#bouncedPhysical !== undefined && this.#mappedPath !== 'bounced')
+      return this.#bouncedPhysical.openMapping(request);
     if (path !== this.#mappedPath)
       throw new TypeError(`pseries maps ${this.#mappedPath} with these options, not ${path}`);
     if (this.#bounced !== undefined) return this.#bounced.openMapping(request);
@@ -102,7 +102,7 @@ export class PseriesPlatform implements Platform {
   dispose(): void {
     this.#isDisposed = true;
     this.#bounced?.dispose();
-    this.#unflagged?.dispose();
+    this.#bouncedPhysical?.dispose();
     this.#window?.close();
     this.#window = undefined;
   }
@@ -116,13 +116,13 @@ export class PseriesPlatform implements Platform {
     return {
       restrictedMemory: isSecure,
       restrictedUnchecked: isSecure,
-      // Through the other windows a device reaches all of memory.
+      // Through a window that maps all of memory a device reaches all of it.
       isolates: window.mapping === 'dynamic',
       mappedPath: this.#mappedPath,
       addressMeaning: addressMeaning(window, isSecure),
       reachesAllMemory: this.#window?.reachesAllMemory ?? false,
       get identityVerified() {
-        // Where buffers are copied no address is that of the buffer, whatever the window is.
+        // With a bounce pool the device never gets the address of the buffer.
         return isSecure ? undefined : probeWindow();
       },
       get bounceIsPhysical() {
@@ -132,8 +132,8 @@ export class PseriesPlatform implements Platform {
   }
 
   /**
-   * Looks whether the window's addresses are physical ones. Opens it for that, and closes it again if nobody uses it; `undefined`
-   * where there is none to look at.
+   * Whether the window's addresses are physical ones. Opens the window for the probe, and closes it again if it was
+   * closed; `undefined` when it cannot be opened.
    */
   #probeWindow(): boolean | undefined {
     const wasOpen = this.#window !== undefined;
@@ -156,7 +156,7 @@ export class PseriesPlatform implements Platform {
     return this.#window;
   }
 
-  /** What a secure guest shares, at its physical addresses: the tables are not consulted. */
+  /** The shared pages of a secure guest at their physical addresses, without the tables. */
   #openPhysical(): DmaMapping {
     return new DirectDmaMapping(this.#memory, { path: 'identity', capacity: 1, coherent: this.#shared! });
   }
@@ -165,12 +165,56 @@ export class PseriesPlatform implements Platform {
 function addressMeaning({ kind, mapping, pageSize }: WindowOptions, isSecure: boolean): string {
   const what = isSecure ? 'slot of the shared bounce pool' : 'buffer';
   if (mapping === 'identity')
-    return `the bus address of a ${what} is its physical address: entry i of the TCE table points at page i, which was probed`;
+    return (
+      `the bus address of a ${what} is its physical address: ` +
+      'entry i of the TCE table points at page i, which was probed'
+    );
   const pages = formatByteSize(pageSize);
   if (mapping === 'linear') {
-    return `the bus address of a ${what} is its physical address plus the base of the 64-bit window (2^59, or 0 where it takes the place of the default one), which maps all of memory in pages of ${pages}`;
+    return (
+      `the bus address of a ${what} is its physical address plus the base of the 64-bit window ` +
+      `(2^59, or 0 where it takes the place of the default one), which maps all of memory in pages of ${pages}`
+    );
   }
   const window = kind === 'default' ? 'default 32-bit' : '64-bit';
   if (isSecure) return `the bounce pool is shared and mapped in the ${window} window; a bus address is that of a slot`;
-  return `each buffer gets bus pages of its own in the ${window} window, with a TCE of exactly its permissions for each page of ${pages}`;
+  return (
+    `each buffer gets bus pages of its own in the ${window} window, ` +
+    `with a TCE of exactly its permissions for each page of ${pages}`
+  );
+}
+
+/** The rules that a POWER guest adds to negotiation. They only add notes; core's rules decide. */
+export function pseriesRules({ secure }: { readonly secure: boolean }): readonly NegotiationRule[] {
+  return [
+    {
+      name: 'pseries-secure-guest-shares-pages',
+      source: 'Linux arch/powerpc/platforms/pseries/svm.c: bouncing is forced, and its pool is shared by an ultracall',
+      stage: 'restricted-memory',
+      apply(negotiation) {
+        negotiation.note(
+          secure
+            ? 'the ultravisor denies devices every page that was not shared; buffers are copied through shared ones'
+            : 'not a secure guest: devices may see every page',
+        );
+      },
+    },
+    {
+      name: 'pseries-plain-device-ignores-tces',
+      source:
+        'QEMU virtio_bus_device_plugged: without iommu_platform the device gets address_space_memory; ' +
+        'Linux vring_use_map_api',
+      stage: 'access',
+      apply(negotiation) {
+        if (negotiation.input.offered.has(VIRTIO_F_ACCESS_PLATFORM)) {
+          negotiation.note('the device offers ACCESS_PLATFORM: its accesses go through the TCE tables');
+        } else {
+          negotiation.note(
+            'the device does not offer ACCESS_PLATFORM: it ignores the TCE tables and reaches system memory, ' +
+              'so a bus address would be read as a physical one',
+          );
+        }
+      },
+    },
+  ];
 }

@@ -1,26 +1,40 @@
 import type { FacilityToken } from '@virtio-platform/core';
 import type { MemoryConversion } from '@virtio-platform/core/memory';
 
-/** Return codes of hypercalls (sPAPR; Linux asm/hvcall.h). */
+/** Return code of hypercalls (sPAPR; Linux asm/hvcall.h): success. */
 export const H_SUCCESS = 0;
+/** Hypercall: a hardware error. */
 export const H_HARDWARE = -1;
+/** Hypercall: not supported. */
 export const H_FUNCTION = -2;
+/** Hypercall: the caller lacks the privilege. */
 export const H_PRIVILEGE = -3;
+/** Hypercall: an invalid parameter. */
 export const H_PARAMETER = -4;
+/** Hypercall: no memory. */
 export const H_NO_MEM = -9;
-/** Ours for tables that a device relies on as they are: no standard has such a thing. */
+/**
+ * Hypercall: the tables are frozen because a device relies on them. Used by this project only; no standard defines it.
+ */
 export const H_PERMISSION = -11;
+/** Hypercall: no resources. */
 export const H_RESOURCE = -16;
-/** The only one that Linux takes for a failure of the mapping: it undoes what it wrote, and the request is made again later. */
+/**
+ * Hypercall: no resources now. The only code with which Linux fails the mapping: it undoes its entries and retries
+ * later.
+ */
 export const H_NOT_ENOUGH_RESOURCES = -44;
 
-/** Return codes of RTAS calls. */
+/** Return code of RTAS calls: success. */
 export const RTAS_SUCCESS = 0;
+/** RTAS: a hardware error. */
 export const RTAS_HARDWARE_ERROR = -1;
+/** RTAS: an invalid parameter. */
 export const RTAS_PARAMETER_ERROR = -3;
 
-/** Permission bits of a translation control entry: the device may read, the device may write. */
+/** Permission bit of a translation control entry: the device may read. */
 export const TCE_READ = 1;
+/** Permission bit of a translation control entry: the device may write. */
 export const TCE_WRITE = 2;
 
 /** The most entries that H_PUT_TCE_INDIRECT takes: one page of them. */
@@ -37,14 +51,14 @@ export interface DmaWindow {
   readonly pageShift: number;
 }
 
-/** What ibm,query-pe-dma-window answers. Only the status counts where it is not RTAS_SUCCESS. */
+/** The answer of ibm,query-pe-dma-window. Unless the status is RTAS_SUCCESS, the other fields are undefined. */
 export interface WindowQuery {
   readonly status: number;
   /** How many more windows can be created. */
   readonly available: number;
   /** Entries of the largest table that can be created. */
   readonly maxEntries: number;
-  /** Page shifts that can be asked for. */
+  /** Page shifts with which a window can be created. */
   readonly pageShifts: readonly number[];
 }
 
@@ -67,8 +81,11 @@ export interface TceFacility {
   /** `windowShift` is log2 of the window's bytes. */
   createWindow(pageShift: number, windowShift: number): { readonly status: number; readonly window?: DmaWindow };
   removeWindow(liobn: number): number;
-  /** Only the default window is left, and it is empty. An extension of the calls above: `undefined` where the machine lacks it. */
+  /**
+   * Leaves the default window alone, empty. An extension of the calls above: `undefined` where the machine lacks it.
+   */
   resetWindows?(): number;
 }
 
+/** Token of {@link TceFacility}. */
 export const TCE_FACILITY: FacilityToken = Symbol.for('@virtio-platform/platform-pseries:TceFacility');

@@ -1,3 +1,4 @@
+import { deviceAddressOffset, writeDeviceAddress } from '@virtio-platform/core/dma';
 import {
   H_HARDWARE,
   H_SUCCESS,
@@ -9,12 +10,12 @@ import {
 } from './tce-facility.ts';
 
 const WORD = 0x1_0000_0000;
-/** A page that is not taken back is lost to the window, and its memory to the guest; so it is worth asking more than once. */
+/** A page that is not cleared is lost to the window, and its memory to the guest, so a failing call is repeated. */
 const CLEAR_ATTEMPTS = 3;
 
 /**
  * A DMA window and its table of translation control entries, by page number. Inside a window an address is an offset, a
- * plain number; the base stays two words, because 2^59 plus an offset is no exact double. Hot: no allocation.
+ * plain number; the base stays two words, because 2^59 plus an offset is not exact as a double. Hot: no allocation.
  */
 export class TceWindow {
   readonly window: DmaWindow;
@@ -38,16 +39,14 @@ export class TceWindow {
     this.#baseHigh = Number(window.base >> 32n);
   }
 
-  /** Writes the bus address of `offset` in this window as low and high word, carrying from one into the other. */
+  /** Writes the bus address of `offset` in this window as low and high word. */
   writeBusAddress(offset: number, words: Uint32Array, at: number): void {
-    const low = this.#baseLow + (offset >>> 0);
-    words[at] = low;
-    words[at + 1] = this.#baseHigh + Math.floor(offset / WORD) + (low >= WORD ? 1 : 0);
+    writeDeviceAddress(offset, this.#baseLow, this.#baseHigh, words, at);
   }
 
   /**
-   * Points `count` pages from `page` on at guest memory from `address` on, a multiple of the page size. Returns the code of
-   * the first hypercall that failed; entries before it may be applied then.
+   * Points `count` pages from `page` on at guest memory from `address` on, a multiple of the page size. Returns the
+   * code of the first hypercall that failed; entries before it may be applied then.
    */
   put(page: number, count: number, address: number, permission: number): number {
     const bus = this.#bus;
@@ -72,8 +71,8 @@ export class TceWindow {
   }
 
   /**
-   * Takes the permissions of `count` pages away. Returns the code of a hypercall that failed again and again, after trying all.
-   * In lists of 512 as Linux (`tce_freemulti_pSeriesLP`): a hypervisor need not do more in one call.
+   * Clears the entries of `count` pages. Returns the code of a hypercall that failed in all attempts, after trying all
+   * lists. In lists of 512 as Linux (`tce_freemulti_pSeriesLP`): a hypervisor need not do more in one call.
    */
   clear(page: number, count: number): number {
     const bus = this.#bus;
@@ -96,9 +95,9 @@ export class TceWindow {
     return tce !== undefined && tce[0] === (address | permission) >>> 0 && tce[1] === Math.floor(address / WORD);
   }
 
-  /** Asks the hypervisor where in guest memory a bus address leads: -1 outside of the window, and for a page without permissions. Cold. */
+  /** Reads the guest-physical address behind a bus address: -1 outside of the window and without permissions. Cold. */
   resolve(low: number, high: number): number {
-    const offset = (high - this.#baseHigh) * WORD + (low - this.#baseLow);
+    const offset = deviceAddressOffset(low, high, this.#baseLow, this.#baseHigh);
     if (!(offset >= 0 && offset < this.window.size)) return -1;
     const inPage = offset % this.pageSize;
     const tce = this.#entryOf((offset - inPage) / this.pageSize);

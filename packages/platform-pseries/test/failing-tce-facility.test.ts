@@ -32,7 +32,7 @@ function lowWords(tables: SimulatedTceTables, pages: number): number[] {
 }
 
 describe('FailingTceFacility', () => {
-  it('refuses every n-th hypercall that changes a table, whichever it is, with the code it was told', () => {
+  it('refuses every n-th hypercall that changes a table, of any kind, with the configured code', () => {
     const { facility, tables } = openFailing({ hypercall: { every: 2, result: 'H_NO_MEM' } });
     const words = new Uint32Array(2);
     expect(facility.putTce(LIOBN, 0, 0, 1, 0)).toBe(H_SUCCESS);
@@ -43,7 +43,7 @@ describe('FailingTceFacility', () => {
     expect(lowWords(tables, 3)).toEqual([1, 0, 2]);
   });
 
-  it('has done the first half of what it refuses', () => {
+  it('performs the first half of a list that it refuses', () => {
     const { facility, tables } = openFailing({ hypercall: { nth: [1, 2] } });
     const list = new Uint32Array([1, 0, 1, 0, 1, 0, 1, 0]);
     expect(facility.putTceIndirect(LIOBN, 0, 0, list, 4)).toBe(H_HARDWARE);
@@ -54,7 +54,7 @@ describe('FailingTceFacility', () => {
     expect(lowWords(tables, 4)).toEqual([1, 1, 1, 1]);
   });
 
-  it('refuses calls for windows as a hardware error, and does nothing of them', () => {
+  it('refuses window calls with a hardware error, and changes nothing', () => {
     const { facility, tables } = openFailing({ window: { nth: [1, 2, 4, 5] } });
     expect(facility.queryWindows()).toMatchObject({ status: RTAS_HARDWARE_ERROR, available: 0 });
     expect(facility.createWindow(16, 20)).toEqual({ status: RTAS_HARDWARE_ERROR });
@@ -67,7 +67,7 @@ describe('FailingTceFacility', () => {
     expect(tables.queryWindows().available).toBe(1);
   });
 
-  it('refuses to share and to take back, in one sequence, and leaves the page as it was', () => {
+  it('refuses ultracalls of both directions in one sequence, and leaves the page unchanged', () => {
     const { facility, tables } = openFailing({ share: { nth: [1, 3] } });
     const { ultravisor } = facility;
     expect(ultravisor!.setShared(0, PAGE)).toBe(false);
@@ -77,7 +77,7 @@ describe('FailingTceFacility', () => {
     expect(tables.ultravisor).not.toBe(ultravisor);
   });
 
-  it('has neither an ultravisor nor a reset where the machine has none', () => {
+  it('has no ultravisor and no reset on a machine without them', () => {
     const tables = new SimulatedTceTables({ memorySize: MIB, defaultWindowSize: MIB });
     Object.defineProperty(tables, 'resetWindows', { value: undefined });
     const facility = new FailingTceFacility(tables, pseriesOptionsSchema.parse({}).failures);

@@ -67,7 +67,7 @@ describe('a region that the hypervisor does not let be mapped', () => {
     );
   });
 
-  it('keeps its memory where the half that was written cannot be taken back either', () => {
+  it('keeps its memory when the written half cannot be cleared', () => {
     const { memory, tables, mapping, space } = openBench('fail');
     tables.putStatus = H_HARDWARE;
     tables.clearStatus = H_HARDWARE;
@@ -78,7 +78,7 @@ describe('a region that the hypervisor does not let be mapped', () => {
 });
 
 describe('a hypercall that fails to take a page back', () => {
-  it('is made again, so that one refusal costs nothing', () => {
+  it('is repeated, so that one refusal has no effect', () => {
     const { tables, mapping, window } = openBench('fail');
     const id = mapping.map(0x5000, 1, DmaDirection.ToDevice, new Uint32Array(2), 0);
     let calls = 0;
@@ -88,7 +88,7 @@ describe('a hypercall that fails to take a page back', () => {
     expect([calls, window.takenPages, mapping.statistics.live]).toEqual([3, 0, 0]);
   });
 
-  it('on Linux gives the page to the next owner all the same, and the device still reaches the first', () => {
+  it('on Linux reuses the page, and the device still reaches the first buffer', () => {
     const { tables, mapping, window, space } = openBench('linux');
     const id = mapping.map(0x5000, 1, DmaDirection.ToDevice, new Uint32Array(2), 0);
     tables.clearStatus = H_HARDWARE;

@@ -24,7 +24,7 @@ function refusal(text: string): unknown {
 }
 
 describe('openDdwWindow', () => {
-  it('leaves the default window where the machine has room for another beside it', () => {
+  it('keeps the default window on a machine with a second window', () => {
     const tables = openTables('beside');
     expect(openDdwWindow(tables, 2 ** 16, ALL).window).toEqual({
       liobn: LIOBN + 1,
@@ -35,7 +35,7 @@ describe('openDdwWindow', () => {
     expect(hasDefaultWindow(tables)).toBe(true);
   });
 
-  it('puts the window in the place of the default one where there is room for one, and the end of it brings that back', () => {
+  it('replaces the default window on a machine with one window, and its removal restores the default one', () => {
     const tables = openTables('replace');
     const { window } = openDdwWindow(tables, 2 ** 16, ALL);
     expect(window).toEqual({ liobn: LIOBN, base: 0n, size: 64 * MIB, pageShift: 16 });
@@ -45,7 +45,7 @@ describe('openDdwWindow', () => {
     expect(tables.putTce(LIOBN, 0x300_0000, 0, 1, 0)).not.toBe(H_SUCCESS);
   });
 
-  it('touches nothing where the default window could not be brought back', () => {
+  it('changes nothing when the default window could not be restored', () => {
     const tables = openTables('replace');
     Object.defineProperty(tables, 'resetWindows', { value: undefined });
     expect(() => openDdwWindow(tables, 2 ** 16, ALL)).toThrow(refusal('no further'));
@@ -62,7 +62,7 @@ describe('openDdwWindow', () => {
     expect(tables.queryWindows().available).toBe(0);
   });
 
-  it('brings the default window back when the other is refused', () => {
+  it('restores the default window when the other one is refused', () => {
     class WithoutMemory extends SimulatedTceTables {
       override createWindow(): { readonly status: number } {
         return { status: RTAS_HARDWARE_ERROR };
@@ -75,7 +75,7 @@ describe('openDdwWindow', () => {
     expect(hasDefaultWindow(tables)).toBe(true);
   });
 
-  it('says so when the default window is gone already', () => {
+  it('throws ERR_DMA_WINDOW when the default window was already removed', () => {
     const tables = openTables('replace');
     tables.removeWindow(LIOBN);
     tables.createWindow(12, 20);
@@ -83,13 +83,13 @@ describe('openDdwWindow', () => {
     expect(() => openDdwWindow(tables, 2 ** 16, ALL)).toThrow(refusal('answers -3 for the default window'));
   });
 
-  it('says so on a machine without such calls', () => {
+  it('throws ERR_DMA_WINDOW on a machine without window calls', () => {
     const tables = openTables('none');
     expect(() => openDdwWindow(tables, 2 ** 16, ALL)).toThrow(refusal('ibm,query-pe-dma-window answers -3'));
     expect(hasDefaultWindow(tables)).toBe(true);
   });
 
-  it('takes as much as it may where the size is left to it', () => {
+  it('creates the largest possible window without a given size', () => {
     const { window } = openDdwWindow(openTables('beside'), 2 ** 16, { mostPages: 2 ** 10 });
     expect(window.size).toBe(2 ** 26);
   });

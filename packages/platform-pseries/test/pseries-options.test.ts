@@ -8,7 +8,7 @@ function issuesOf(options: unknown): { path: string; message: string }[] {
 }
 
 describe('the options of pseries', () => {
-  it('have a linear 64-bit window of 64 KiB pages unless told otherwise', () => {
+  it('default to a linear 64-bit window of 64 KiB pages', () => {
     expect(pseriesOptionsSchema.parse({})).toEqual({
       window: { kind: 'ddw', mapping: 'linear', pageSize: 65536 },
       guestEndian: 'little',
@@ -22,7 +22,7 @@ describe('the options of pseries', () => {
     });
   });
 
-  it('map the default window dynamically in 4 KiB pages unless told otherwise', () => {
+  it('default to dynamic mapping in 4 KiB pages for the default window', () => {
     const { window } = pseriesOptionsSchema.parse({ window: { kind: 'default' } });
     expect(window).toEqual({ kind: 'default', mapping: 'dynamic', pageSize: 4096 });
   });
@@ -79,7 +79,7 @@ describe('the options of pseries', () => {
     expect(issuesOf({ failures }).map((issue) => issue.path)).toEqual([path]);
   });
 
-  it('are described for editors, every one of them', () => {
+  it('are all described for editors', () => {
     const schema = z.toJSONSchema(pseriesOptionsSchema, { target: 'draft-7', io: 'input', unrepresentable: 'any' });
     const size = [
       { type: 'integer', minimum: 1 },

@@ -44,7 +44,7 @@ function negotiateWith(platform: Platform, offered: FeatureSet): NegotiationResu
 }
 
 describe('the plugin pseries', () => {
-  it('binds a platform that a container can build', () => {
+  it('binds a platform that a container can resolve', () => {
     const { memory, tables } = openBench({});
     const child = container.createChildContainer();
     child.register(GUEST_MEMORY, { useValue: memory });
@@ -56,7 +56,7 @@ describe('the plugin pseries', () => {
     expect(child.resolve(PLATFORM)).toBe(platform);
   });
 
-  it('states what it is and needs', () => {
+  it('states its name and the facility that it needs', () => {
     expect(plugin).toMatchObject({
       kind: 'platform',
       name: 'pseries',
@@ -67,7 +67,7 @@ describe('the plugin pseries', () => {
 });
 
 describe('the traits of PseriesPlatform', () => {
-  it('verify the identity of a true identity table', () => {
+  it('verify an identity table', () => {
     const { platform, tables } = openBench(IDENTITY);
     expect(permission(tables, 5)).toBe(0);
     expect(platform.traits).toMatchObject({
@@ -81,7 +81,7 @@ describe('the traits of PseriesPlatform', () => {
     expect(permission(tables, 1024)).toBe(0);
   });
 
-  it('do not verify an identity that the table does not hold', () => {
+  it('do not verify a table that differs from identity', () => {
     const memory = new GuestMemory(new SharedArrayBuffer(4 * MIB));
     /** Stores every entry one page too far. */
     class ShiftedTables extends SimulatedTceTables {
@@ -141,7 +141,7 @@ describe('negotiation on pseries', () => {
     });
   });
 
-  it('takes physical addresses for a plain device, and says that it ignores the TCEs', () => {
+  it('selects physical addresses for a device without ACCESS_PLATFORM, and notes that it ignores the TCEs', () => {
     const { platform, tables } = openBench({});
     const result = negotiateWith(platform, FeatureSet.of(VIRTIO_F_VERSION_1));
     expect(result.path).toBe('physical');
@@ -164,7 +164,7 @@ describe('PseriesPlatform.openMapping', () => {
     expect(tables.queryWindows().available).toBe(0);
   });
 
-  it('takes no other path than that of its traits', () => {
+  it('refuses a path other than that of its traits', () => {
     const { platform } = openBench({});
     expect(() => platform.openMapping('identity', { queue: 0, capacity: 4 })).toThrow(TypeError);
   });

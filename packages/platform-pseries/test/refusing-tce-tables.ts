@@ -1,6 +1,6 @@
 import { H_SUCCESS, SimulatedTceTables } from '../src/index.ts';
 
-/** A hypervisor that answers with chosen codes from a certain call on; what it does do, it does for real. */
+/** A hypervisor that answers with chosen codes from a chosen call on; other calls go to simulated tables. */
 export class RefusingTceTables extends SimulatedTceTables {
   putStatus: number = H_SUCCESS;
   clearStatus: number = H_SUCCESS;

@@ -48,7 +48,7 @@ function openRig(window: unknown): Rig {
   return { memory, platform, mapping, driver, device, space, faults };
 }
 
-/** A device that writes what it reads, byte for byte, and returns how many buffers it used. */
+/** Runs a device that copies each request to its response; returns how many buffers it used. */
 function echo({ device, space }: Rig, chain: DescriptorChain): number {
   const bytes = new Uint8Array(2 * BLOCK);
   let used = 0;

@@ -59,23 +59,26 @@ describe('a secure POWER guest', () => {
     expect(memory.allocated).toBe(4096);
   });
 
-  it.each([true, false])('denies what was not shared, if the device asks the tables: %s', (offersAccessPlatform) => {
-    const { memory, platform, space, faults } = bootSecureGuest(WINDOWS.identity, offersAccessPlatform);
-    platform.openMapping('bounced', { queue: 0, capacity: 4 });
-    const secret = memory.allocate(4096);
-    memory.u8.fill(SECRET, secret, secret + 4096);
-    const seen = new Uint8Array(64);
-    expect(space.read(secret, 0, seen, 0, 64)).toBe(false);
-    expect(space.write(secret, 0, new Uint8Array(64), 0, 64)).toBe(false);
-    expect(seen.every((byte) => byte === 0)).toBe(true);
-    expect(memory.u8[secret]).toBe(SECRET);
-    expect(faults.entries.map(({ access, cause }) => [access, cause])).toEqual([
-      ['read', 'access-denied'],
-      ['write', 'access-denied'],
-    ]);
-  });
+  it.each([true, false])(
+    'denies access to pages that are not shared, also with ACCESS_PLATFORM: %s',
+    (offersAccessPlatform) => {
+      const { memory, platform, space, faults } = bootSecureGuest(WINDOWS.identity, offersAccessPlatform);
+      platform.openMapping('bounced', { queue: 0, capacity: 4 });
+      const secret = memory.allocate(4096);
+      memory.u8.fill(SECRET, secret, secret + 4096);
+      const seen = new Uint8Array(64);
+      expect(space.read(secret, 0, seen, 0, 64)).toBe(false);
+      expect(space.write(secret, 0, new Uint8Array(64), 0, 64)).toBe(false);
+      expect(seen.every((byte) => byte === 0)).toBe(true);
+      expect(memory.u8[secret]).toBe(SECRET);
+      expect(faults.entries.map(({ access, cause }) => [access, cause])).toEqual([
+        ['read', 'access-denied'],
+        ['write', 'access-denied'],
+      ]);
+    },
+  );
 
-  it('hands out physical addresses of shared slots to a device that ignores the tables', () => {
+  it('gives physical addresses of shared slots to a device that ignores the tables', () => {
     const { memory, platform, space } = bootSecureGuest(WINDOWS.linear, false);
     expect(platform.traits.bounceIsPhysical).toBe(true);
     const mapping = platform.openMapping('bounced', { queue: 0, capacity: 4 });
@@ -85,7 +88,7 @@ describe('a secure POWER guest', () => {
     expect(space.borrow(words[0]!, 0, 16, 'read')).toBe(words[0]);
   });
 
-  it('shows a shared page empty, and takes it back empty', () => {
+  it('zeroes a page when it is shared and when it is made private', () => {
     const { memory, platform, space } = bootSecureGuest(WINDOWS.identity);
     const mapping = platform.openMapping('bounced', { queue: 0, capacity: 4 });
     memory.u8.fill(SECRET);
@@ -98,7 +101,7 @@ describe('a secure POWER guest', () => {
     expect(space.generation).not.toBe(generation);
   });
 
-  it('needs a machine with an ultravisor, and says so', () => {
+  it('throws ERR_PLUGIN_FACILITY on a machine without an ultravisor', () => {
     const memory = new GuestMemory(new SharedArrayBuffer(MIB));
     const tables = new SimulatedTceTables({ memorySize: MIB, defaultWindowSize: 2 ** 30 });
     expect(() => new PseriesPlatform(pseriesOptionsSchema.parse({ secure: true }), memory, tables)).toThrow(
@@ -116,7 +119,7 @@ describe('a secure POWER guest', () => {
 });
 
 describe('frozen TCE tables', () => {
-  it('refuse every change until they are thawed', () => {
+  it('refuse every change while they are frozen', () => {
     const memory = new GuestMemory(new SharedArrayBuffer(4 * MIB));
     const options = pseriesOptionsSchema.parse({ window: WINDOWS.identity });
     const hardware = simulatePseries(memory, options);

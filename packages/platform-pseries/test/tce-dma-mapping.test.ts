@@ -57,7 +57,7 @@ function permittedPages({ tables }: Bench): number[] {
 }
 
 describe('TceDmaMapping.map', () => {
-  it('keeps the offset inside the page, and begins at bus address 0, which is valid', () => {
+  it('keeps the offset in the page, and starts at bus address 0, which is valid', () => {
     const { mapping, words, space } = openBench();
     const id = mapping.map(0x5123, 0x100, DmaDirection.ToDevice, words, 0);
     expect(id).toBeGreaterThanOrEqual(0);
@@ -133,7 +133,7 @@ describe('TceDmaMapping.map', () => {
     expect(window.takenPages).toBe(1);
   });
 
-  it('refuses what is too large for the window or outside memory', () => {
+  it('refuses a buffer that is too large for the window or outside memory', () => {
     const { memory, mapping, words } = openBench({ pages: 4 });
     const { maxMappingSize, addressBits } = mapping.limits;
     expect(addressBits).toBe(32);
@@ -171,7 +171,7 @@ describe('TceDmaMapping.map', () => {
 });
 
 describe('TceDmaMapping.unmap', () => {
-  it('leaves nothing for the device', () => {
+  it("takes the device's access away", () => {
     const { memory, mapping, words, space, faults } = openBench();
     const id = mapping.map(0x5000, 64, DmaDirection.FromDevice, words, 0);
     const { generation } = space;
@@ -182,7 +182,7 @@ describe('TceDmaMapping.unmap', () => {
     expect(memory.u8.every((byte) => byte === 0)).toBe(true);
   });
 
-  it('takes every id once', () => {
+  it('accepts every id once', () => {
     const { mapping, words } = openBench();
     const id = mapping.map(0x5000, 64, DmaDirection.FromDevice, words, 0);
     mapping.syncForCpu(id, 0, 64);
@@ -195,7 +195,7 @@ describe('TceDmaMapping.unmap', () => {
     expect(mapping.statistics).toEqual({ maps: 2, unmaps: 1, bytesBounced: 0, live: 1 });
   });
 
-  it('never gives a bus page out again that the hypervisor did not clear, and counts it as live', () => {
+  it('never reuses a bus page that the hypervisor did not clear, and counts it as live', () => {
     const { tables, mapping, words } = openBench({ pages: 2 });
     const id = mapping.map(0, 1, DmaDirection.ToDevice, words, 0);
     tables.clearStatus = H_HARDWARE;
@@ -209,7 +209,7 @@ describe('TceDmaMapping.unmap', () => {
 });
 
 describe('the regions of TceDmaMapping', () => {
-  it('are contiguous for the device, and end with their release', () => {
+  it('are contiguous for the device until their release', () => {
     const bench = openBench();
     const { mapping, words, space } = bench;
     const region = mapping.premap(0x5100, 3 * PAGE, DmaDirection.FromDevice);
@@ -223,7 +223,7 @@ describe('the regions of TceDmaMapping', () => {
     expect(mapping.statistics).toEqual({ maps: 1, unmaps: 1, bytesBounced: 0, live: 0 });
   });
 
-  it('of coherent memory are aligned for both sides, zeroed and reachable both ways', () => {
+  it('of coherent memory are aligned for both sides, zeroed, readable and writable', () => {
     const { memory, mapping, words, space } = openBench();
     mapping.map(0x5000, 1, DmaDirection.ToDevice, words, 0);
     const region = mapping.allocateCoherent(100, 4 * PAGE);
@@ -258,7 +258,7 @@ describe('the regions of TceDmaMapping', () => {
     expect(mapping.statistics).toMatchObject({ maps: 1, live: 1 });
   });
 
-  it('keep their memory for ever when the hypervisor does not take the pages back', () => {
+  it('keep their memory when the hypervisor does not clear the pages', () => {
     const { memory, tables, mapping } = openBench();
     const region = mapping.allocateCoherent(16, 16);
     tables.clearStatus = H_HARDWARE;
@@ -267,7 +267,7 @@ describe('the regions of TceDmaMapping', () => {
     expect(mapping.statistics.live).toBe(1);
   });
 
-  it('and mappings are all given back by dispose', () => {
+  it('and mappings are released by dispose', () => {
     const bench = openBench();
     const { memory, mapping, words } = bench;
     mapping.map(0x5000, 64, DmaDirection.FromDevice, words, 0);

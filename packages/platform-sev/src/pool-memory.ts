@@ -1,5 +1,5 @@
 import { DmaError } from '@virtio-platform/core';
-import { PAGE_SIZE, RangeAllocator, type GuestMemory, type SharedMemory } from '@virtio-platform/core/memory';
+import { PAGE_SIZE, RangeAllocator, type GuestMemory, type SharedPageAllocator } from '@virtio-platform/core/memory';
 
 /**
  * The one range of memory that a device may reach: rings and bounce slots come from this pool, as in Linux with a
@@ -7,13 +7,13 @@ import { PAGE_SIZE, RangeAllocator, type GuestMemory, type SharedMemory } from '
  */
 export class PoolMemory {
   readonly #memory: GuestMemory;
-  readonly #shared: SharedMemory;
+  readonly #shared: SharedPageAllocator;
   readonly #bytes: number;
   #base = -1;
   #allocator: RangeAllocator | undefined;
 
   /** The range has `bytes` and is allocated from `shared`, which makes it reachable for the device. */
-  constructor(memory: GuestMemory, shared: SharedMemory, bytes: number) {
+  constructor(memory: GuestMemory, shared: SharedPageAllocator, bytes: number) {
     this.#memory = memory;
     this.#shared = shared;
     this.#bytes = bytes;

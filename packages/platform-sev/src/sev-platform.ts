@@ -8,7 +8,7 @@ import {
   type DmaPath,
 } from '@virtio-platform/core/dma';
 import { VIRTIO_F_ACCESS_PLATFORM } from '@virtio-platform/core/features';
-import { SharedMemory, type GuestMemory, type MemoryConversion } from '@virtio-platform/core/memory';
+import { SharedPageAllocator, type GuestMemory, type MemoryConversion } from '@virtio-platform/core/memory';
 import type { NegotiationRule, PlatformTraits } from '@virtio-platform/core/negotiation';
 import type { ByteOrder } from '@virtio-platform/core/queue';
 import { injectable, type InjectionToken } from 'tsyringe';
@@ -37,7 +37,7 @@ export class SevPlatform implements Platform {
   readonly rules: readonly NegotiationRule[];
   readonly guestByteOrder: ByteOrder = 'little';
   readonly traits: PlatformTraits;
-  readonly #shared: SharedMemory;
+  readonly #shared: SharedPageAllocator;
   readonly #restricted: PoolMemory | undefined;
   readonly #bounced: BouncedMappings;
 
@@ -47,7 +47,7 @@ export class SevPlatform implements Platform {
     @inject<MemoryConversion>(MEMORY_CONVERSION) conversion: MemoryConversion,
   ) {
     const { technology, pool: bytes, areas, minAlignMask, boundary } = options;
-    const shared = new SharedMemory(memory, conversion);
+    const shared = new SharedPageAllocator(memory, conversion);
     // Half is for the slots, the other half for rings.
     const restricted = technology === 'restricted-pool' ? new PoolMemory(memory, shared, 2 * bytes) : undefined;
     const openShared = (): DmaMapping =>

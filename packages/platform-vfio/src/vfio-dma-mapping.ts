@@ -1,172 +1,120 @@
-import { DmaError } from '@virtio-platform/core';
+import type { DmaError } from '@virtio-platform/core';
 import {
+  deviceAddressOffset,
   DMA_NO_SPACE,
-  DMA_TOO_LARGE,
   DMA_UNREACHABLE,
-  DmaDirection,
-  MappingTable,
-  type DmaLimits,
-  type DmaMapping,
-  type DmaPath,
-  type DmaRegion,
-  type DmaStatistics,
+  writeDeviceAddress,
+  ZeroCopyDmaMapping,
+  type DmaDirection,
 } from '@virtio-platform/core/dma';
 import type { GuestMemory } from '@virtio-platform/core/memory';
 import { ENOMEM, ENOSPC } from './container/errno.ts';
-import { iovaOffset } from './iova/iova-offset.ts';
 import type { IovaSpace, MappingSlots } from './iova/iova-space.ts';
-import { PinnedRegion } from './iova/pinned-region.ts';
-import { writeIova } from './iova/write-iova.ts';
 
-/** Longest buffer that one `map` takes. Each mapping has so much address space of its own, so it is not larger than needed. */
+/** Longest buffer that one `map` takes. Each mapping has as much address space of its own, so the size is no larger than needed. */
 const MAX_MAPPING_SIZE = 2 ** 20;
 
+const WORD = 0x1_0000_0000;
+
 /**
- * Maps process memory at I/O virtual addresses, through whatever kind of container. Each `map` is a system call, which is why
- * drivers premap. The IOMMU works in pages: everything else in the pages of a buffer becomes visible to the device with it.
- * So what this class allocates fills whole pages, and pools of buffers should begin at a page too.
+ * Maps process memory at I/O virtual addresses, through any kind of container. Each `map` is a system call, which is why
+ * drivers premap. The IOMMU works in pages: a device also reaches the neighbours of a buffer in its first and last page. So
+ * coherent memory fills whole pages, and pools of buffers should begin at a page too.
  */
-export class VfioDmaMapping implements DmaMapping {
-  readonly path: DmaPath = 'translated';
-  readonly barrier = undefined;
-  readonly limits: DmaLimits;
-  readonly #memory: GuestMemory;
+export class VfioDmaMapping extends ZeroCopyDmaMapping {
   readonly #iovas: IovaSpace;
   readonly #pageSize: number;
   readonly #slots: MappingSlots;
-  readonly #table: MappingTable;
-  readonly #regions = new Set<PinnedRegion>();
-  #maps = 0;
-  #unmaps = 0;
   #isOpen = true;
 
-  /** Makes room for `capacity` mappings, or for as many as the addresses suffice. Throws {@link DmaError} for none. */
+  /**
+   * Reserves addresses for `capacity` mappings, or for as many as there are addresses for. Throws {@link DmaError} when there
+   * are none.
+   */
   constructor(memory: GuestMemory, iovas: IovaSpace, capacity: number) {
-    this.#memory = memory;
-    this.#iovas = iovas;
-    this.#pageSize = iovas.pageSize;
-    this.#table = new MappingTable(capacity);
-    // One page more: a buffer need not begin at one.
-    this.#slots = iovas.openSlots(this.#pagesOf(MAX_MAPPING_SIZE) + iovas.pageSize, capacity);
-    this.limits = {
+    const { pageSize } = iovas;
+    // One page more, for a buffer that begins in the middle of a page.
+    const slots = iovas.openSlots(wholePages(MAX_MAPPING_SIZE, pageSize) + pageSize, capacity);
+    const limits = {
       addressBits: iovas.addressBits,
-      maxMappingSize: Math.min(MAX_MAPPING_SIZE, this.#slots.slotBytes - iovas.pageSize),
+      maxMappingSize: Math.min(MAX_MAPPING_SIZE, slots.slotBytes - pageSize),
       alignment: 1,
       boundary: Infinity,
-      maxMappings: this.#slots.count,
+      maxMappings: slots.count,
     };
+    super({ path: 'translated', limits, capacity, reach: memory.size, coherentUnit: pageSize, coherent: memory });
+    this.#iovas = iovas;
+    this.#pageSize = pageSize;
+    this.#slots = slots;
   }
 
-  get statistics(): DmaStatistics {
-    return {
-      maps: this.#maps,
-      unmaps: this.#unmaps,
-      bytesBounced: 0,
-      live: this.#table.live + this.#regions.size,
-    };
-  }
-
-  map(address: number, length: number, direction: DmaDirection, words: Uint32Array, at: number): number {
-    if (!this.#memory.contains(address, length)) return DMA_UNREACHABLE;
-    if (length > this.limits.maxMappingSize) return DMA_TOO_LARGE;
-    const id = this.#table.open(address, length, direction);
-    if (id < 0) return DMA_NO_SPACE;
-    const slot = id % this.#table.capacity;
-    const offset = address % this.#pageSize;
-    const iova = this.#slots.map(address - offset, this.#pagesOf(offset + length), direction);
-    if (iova < 0) {
-      this.#table.close(slot);
-      return iova === ENOMEM || iova === ENOSPC ? DMA_NO_SPACE : DMA_UNREACHABLE;
-    }
-    this.#table.tag[slot] = iova;
-    this.#maps++;
-    writeIova(iova, offset, words, at);
-    return id;
-  }
-
-  unmap(id: number, _written: number): void {
-    const slot = this.#table.slotOf(id);
-    const offset = this.#table.address[slot]! % this.#pageSize;
-    this.#slots.unmap(this.#table.tag[slot]!, this.#pagesOf(offset + this.#table.length[slot]!));
-    this.#table.close(slot);
-    this.#unmaps++;
-  }
-
-  syncForCpu(id: number, _offset: number, _length: number): void {
-    this.#table.slotOf(id);
-  }
-
-  syncForDevice(id: number, _offset: number, _length: number): void {
-    this.#table.slotOf(id);
-  }
-
-  /** Maps whole pages: what else lies in the first and the last one is the device's to see, or to overwrite, as well. */
-  premap(address: number, length: number, direction: DmaDirection): DmaRegion {
-    if (!(length > 0) || !this.#memory.contains(address, length)) {
-      throw new DmaError(
-        'ERR_DMA_RANGE',
-        `cannot map ${length} bytes at 0x${address.toString(16)}: outside guest memory`,
-      );
-    }
-    const offset = address % this.#pageSize;
-    const size = this.#pagesOf(offset + length);
-    const iova = this.#iovas.pin(address - offset, size, this.#pageSize, direction);
-    return this.#open(address, length, direction, iova, () => this.#iovas.unpin(iova, size));
-  }
-
-  allocateCoherent(length: number, alignment: number): DmaRegion {
-    const size = this.#iovas.coherentBytes(length, alignment);
-    const wholePages = Math.max(alignment, this.#pageSize);
-    const address = this.#memory.allocate(size, wholePages);
-    let iova: number;
-    try {
-      iova = this.#iovas.pin(address, size, wholePages, DmaDirection.Bidirectional);
-    } catch (error) {
-      this.#memory.free(address);
-      throw error;
-    }
-    return this.#open(address, length, DmaDirection.Bidirectional, iova, () => {
-      if (this.#iovas.unpin(iova, size)) this.#memory.free(address);
-    });
-  }
-
-  /** By what this mapping has mapped: a container does not tell what is in it. */
+  /** By the records of this mapping: a container does not tell what is mapped in it. */
   resolve(low: number, high: number): number {
-    for (const id of this.#table.liveIds()) {
-      const slot = this.#table.slotOf(id);
-      const inPage = this.#table.address[slot]! % this.#pageSize;
-      const offset = iovaOffset(this.#table.tag[slot]!, low, high);
-      if (offset >= 0 && offset < this.#pagesOf(inPage + this.#table.length[slot]!))
-        return this.#table.address[slot]! - inPage + offset;
+    const { table } = this;
+    for (const id of table.liveIds()) {
+      const slot = table.slotOf(id);
+      const address = table.address[slot]!;
+      const iova = table.tag[slot]!;
+      const inPage = address % this.#pageSize;
+      const offset = deviceAddressOffset(low, high, iova % WORD, Math.floor(iova / WORD));
+      if (offset >= 0 && offset < wholePages(inPage + table.length[slot]!, this.#pageSize))
+        return address - inPage + offset;
     }
-    for (const region of this.#regions) {
-      const offset = region.offsetOf(low, high);
+    for (const region of this.regions) {
+      const offset = deviceAddressOffset(low, high, region.deviceLow, region.deviceHigh);
       if (offset >= 0 && offset < region.length) return region.address + offset;
     }
     return -1;
   }
 
-  dispose(): void {
+  override dispose(): void {
     if (!this.#isOpen) return;
     this.#isOpen = false;
-    for (const region of this.#regions) region.release();
-    for (const id of this.#table.liveIds()) this.unmap(id, 0);
+    super.dispose();
     this.#slots.close();
   }
 
-  #open(address: number, length: number, direction: DmaDirection, iova: number, unpin: () => void): DmaRegion {
-    const place = { iova, inPage: address % this.#pageSize };
-    const region = new PinnedRegion(address, length, direction, place, () => {
-      if (!this.#regions.delete(region)) throw new RangeError('this DMA region was already released');
-      this.#unmaps++;
-      unpin();
-    });
-    this.#regions.add(region);
-    this.#maps++;
-    return region;
+  /** The place is the I/O virtual address of the buffer's first page: above 2^53 a number holds only pages exactly. */
+  protected mapPages(address: number, length: number, direction: DmaDirection): number {
+    const inPage = address % this.#pageSize;
+    const iova = this.#slots.map(address - inPage, wholePages(inPage + length, this.#pageSize), direction);
+    if (iova >= 0) return iova;
+    return iova === ENOMEM || iova === ENOSPC ? DMA_NO_SPACE : DMA_UNREACHABLE;
   }
 
-  #pagesOf(bytes: number): number {
-    return Math.ceil(bytes / this.#pageSize) * this.#pageSize;
+  protected unmapPages(iova: number, address: number, length: number, free: () => void): boolean {
+    this.#slots.unmap(iova, wholePages((address % this.#pageSize) + length, this.#pageSize));
+    free();
+    return true;
   }
+
+  protected writePlace(iova: number, address: number, words: Uint32Array, at: number): void {
+    writeDeviceAddress(address % this.#pageSize, iova >>> 0, Math.floor(iova / WORD), words, at);
+  }
+
+  /** Maps whole pages: the device also reaches what else lies in the first and the last one. Throws {@link DmaError}. */
+  protected override mapRegion(address: number, length: number, direction: DmaDirection, alignment: number): number {
+    const inPage = address % this.#pageSize;
+    const size = wholePages(inPage + length, this.#pageSize);
+    return this.#iovas.pin(address - inPage, size, Math.max(alignment, this.#pageSize), direction);
+  }
+
+  /** Memory that the kernel did not unmap is not freed: a device may still reach it ({@link IovaSpace.leakedBytes}). */
+  protected override unmapRegion(iova: number, address: number, length: number, free: () => void): boolean {
+    if (this.#iovas.unpin(iova, wholePages((address % this.#pageSize) + length, this.#pageSize))) free();
+    return true;
+  }
+
+  protected override coherentBytes(length: number, alignment: number): number {
+    return this.#iovas.coherentBytes(length, alignment);
+  }
+
+  /** Never called: `pin` throws the errors of regions itself. */
+  protected regionError(reason: number, length: number): DmaError {
+    throw new TypeError(`pin returned ${reason} for ${length} bytes`);
+  }
+}
+
+function wholePages(bytes: number, pageSize: number): number {
+  return Math.ceil(bytes / pageSize) * pageSize;
 }

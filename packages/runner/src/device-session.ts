@@ -94,7 +94,7 @@ export class DeviceSession {
       this.#failures = {
         map: new FailurePlan(map),
         region: new FailurePlan(region),
-        withhold: new FailurePlan(withhold),
+        wrongAddress: new FailurePlan(withhold),
       };
     }
     const { forces } = profile.driver;
@@ -119,8 +119,8 @@ export class DeviceSession {
   /** How often something failed because the profile asks for it. */
   get injected(): number {
     if (this.#failures === undefined) return 0;
-    const { map, region, withhold } = this.#failures;
-    return map.failed + region.failed + withhold.failed;
+    const { map, region, wrongAddress } = this.#failures;
+    return map.failed + region.failed + wrongAddress.failed;
   }
 
   /** Of the pool that buffers are copied through; `null` without one. */
@@ -222,7 +222,6 @@ export class DeviceSession {
       size,
       indirect,
       inOrder: accepted.has(VIRTIO_F_IN_ORDER),
-      barrier: accepted.has(VIRTIO_F_ORDER_PLATFORM) ? mapping.barrier : undefined,
       eventIdx: accepted.has(VIRTIO_RING_F_EVENT_IDX),
       unmarkedLengths: transport.unmarkedLengths,
       legacyLayout: isLegacy,

@@ -1,7 +1,7 @@
-/** What a device was doing when it was stopped. */
+/** The kind of a device's access. */
 export type DeviceAccess = 'read' | 'write';
 
-/** Why an access was stopped, or recorded. */
+/** Why an access was refused or recorded. */
 export type FaultCause =
   /** Nothing is mapped at this device address. */
   | 'unmapped'
@@ -9,31 +9,38 @@ export type FaultCause =
   | 'write-not-permitted'
   /** Beyond every window of the IOMMU. */
   | 'outside-window'
-  /** The address is no guest memory. */
+  /** The address is outside of guest memory. */
   | 'outside-memory'
   /** The page is private to the guest: a read sees ciphertext, a write corrupts. */
   | 'private-page'
-  /** The page is private to the guest, and its guardian denies it: nothing is read and nothing changes. */
+  /** The page is private to the guest, and the ultravisor denies the access: nothing is read and nothing changes. */
   | 'access-denied'
-  /** A ring that is not one run of memory; this device needs it so. */
+  /** The ring is not one run of memory, as this device needs it. */
   | 'not-contiguous'
-  /** The IOMMU cannot translate it for a reason of its own: tables that are not as they should be, or one that is not known here. */
+  /** The IOMMU reports invalid tables, or a reason that is unknown here. */
   | 'iommu-error';
 
+/** An access that the platform refused. */
 export interface DeviceFault {
-  /** Device address of the first byte that was refused. */
+  /** Device address of the first refused byte. */
   readonly address: bigint;
-  /** Bytes that were refused, from there. */
+  /** Refused bytes from there on. */
   readonly length: number;
   readonly access: DeviceAccess;
   readonly cause: FaultCause;
 }
 
-/** The faults of one device, in order. Keeps the first {@link FaultLog.LIMIT} and counts all: a device cannot fill memory with them. */
+/**
+ * The faults of one device, in order. Keeps the first {@link FaultLog.LIMIT} and counts all, so that a device cannot
+ * fill memory with faults.
+ */
 export class FaultLog {
   static readonly LIMIT = 256;
   readonly entries: DeviceFault[] = [];
-  /** Whoever opened the address space only looks where addresses lead: what is refused is no fault, and no hardware records it. */
+  /**
+   * The address space only looks up addresses. Refusals of a lookup are not device faults, and hardware does not record
+   * them.
+   */
   readonly isOfProbe: boolean;
   readonly #listener: ((fault: DeviceFault) => void) | undefined;
   #count = 0;
@@ -43,7 +50,7 @@ export class FaultLog {
     this.isOfProbe = isOfProbe;
   }
 
-  /** For an address space that is asked, and not used by a device. */
+  /** A log for an address space that looks up addresses without a device. */
   static ofProbe(): FaultLog {
     return new FaultLog(undefined, true);
   }

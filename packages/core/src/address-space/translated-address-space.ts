@@ -1,11 +1,9 @@
 import type { GuestMemory } from '../memory/guest-memory.ts';
-import { copyBytes } from './copy-bytes.ts';
 import type { DeviceAddressSpace } from './device-address-space.ts';
 import type { DeviceAccess, FaultCause, FaultLog } from './fault-log.ts';
-
-/** What an IOMMU does with one device address. Hot: results are fields, so that nothing is allocated. */
+/** The translation of an IOMMU, one device address at a time. Hot: results are fields, so that nothing is allocated. */
 export interface AddressTranslation {
-  /** Changes when a translation was removed or narrowed. */
+  /** Changes when a translation is removed or narrowed. */
   readonly generation: number;
   /**
    * Translates one device address. Returns the guest-physical address, and sets {@link run}; or returns -1, and sets
@@ -20,8 +18,8 @@ export interface AddressTranslation {
 }
 
 /**
- * A device address space over a translation, run by run. The part of an access before a fault has happened, as on real
- * hardware; the part behind it has not.
+ * A device address space over a translation, run by run. As on real hardware, the part of an access before a fault
+ * takes effect and the part behind it does not.
  */
 export class TranslatedAddressSpace implements DeviceAddressSpace {
   readonly memory: GuestMemory;
@@ -82,7 +80,9 @@ export class TranslatedAddressSpace implements DeviceAddressSpace {
 
   #address = 0;
 
-  /** Translates the byte at `done` of an access. Returns how many bytes from there can be touched, or -1 after a fault. */
+  /**
+   * Translates the byte at `done` of an access. Returns how many bytes from there can be touched, or -1 after a fault.
+   */
   #translate(low: number, high: number, done: number, length: number, access: DeviceAccess): number {
     const sum = low + done;
     const carriedHigh = sum >= 0x1_0000_0000 ? (high + 1) >>> 0 : high;
@@ -93,7 +93,7 @@ export class TranslatedAddressSpace implements DeviceAddressSpace {
       return -1;
     }
     const run = this.#translation.run < left ? this.#translation.run : left;
-    // A platform's mistake, and one that would never end.
+    // A mistake of the platform that would loop for ever.
     if (!(run > 0)) throw new TypeError(`a translation answered with a run of ${run} bytes`);
     if (!this.memory.contains(address, run)) {
       this.#fault(low, high, done, left, access, 'outside-memory');
@@ -107,4 +107,16 @@ export class TranslatedAddressSpace implements DeviceAddressSpace {
     const address = BigInt.asUintN(64, (BigInt(high) << 32n) + BigInt(low) + BigInt(done));
     this.faults.record({ address, length, access, cause });
   }
+}
+
+/** Up to this many bytes a loop is faster than a typed-array view, and it allocates nothing. */
+const SMALL = 128;
+
+/** Copies between two byte arrays. Hot: small copies do not allocate. */
+export function copyBytes(target: Uint8Array, at: number, source: Uint8Array, from: number, length: number): void {
+  if (length <= SMALL) {
+    for (let i = 0; i < length; i++) target[at + i] = source[from + i]!;
+    return;
+  }
+  target.set(source.subarray(from, from + length), at);
 }

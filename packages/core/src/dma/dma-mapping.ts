@@ -1,23 +1,26 @@
-import type { DmaDirection } from './dma-direction.ts';
-import type { DmaPath } from './dma-path.ts';
-import type { DmaRegion } from './dma-region.ts';
+import type { DmaDirection, DmaRegion } from './dma-region.ts';
 
-/** `map` found no room now; the same call can succeed after an unmap. The counterpart of -ENOMEM: backpressure, not an I/O error. */
+/**
+ * `map` finds no free address, slot or table entry; the same call can succeed after an unmap. The counterpart of
+ * -ENOMEM: backpressure, not an I/O error.
+ */
 export const DMA_NO_SPACE = -1;
 /** The buffer is longer than {@link DmaLimits.maxMappingSize}; the caller has to split it. */
 export const DMA_TOO_LARGE = -2;
-/** The device can never reach this memory: outside guest memory, beyond the address bits, or refused by the platform. */
+/**
+ * The device can never reach this memory: outside guest memory, beyond the address bits, or refused by the platform.
+ */
 export const DMA_UNREACHABLE = -3;
 
-/** What a mapping can do. All sizes are bytes. Compare `dma_max_mapping_size` and friends in linux/dma-mapping.h. */
+/** The limits of a mapping. All sizes are bytes. Compare `dma_max_mapping_size` and friends in linux/dma-mapping.h. */
 export interface DmaLimits {
-  /** Width of a device address: 32 for a 32-bit window, 64 for none. */
+  /** Width of a device address: 32 for a 32-bit window, 64 without a limit. */
   readonly addressBits: number;
-  /** Longest buffer that one `map` takes. `Infinity` for none. */
+  /** Longest buffer that one `map` takes. `Infinity` without a limit. */
   readonly maxMappingSize: number;
   /** Device addresses of regions are multiples of this. */
   readonly alignment: number;
-  /** No mapping crosses a multiple of this. `Infinity` for none. */
+  /** No mapping crosses a multiple of this. `Infinity` without a limit. */
   readonly boundary: number;
   /** How many mappings can live at once. */
   readonly maxMappings: number;
@@ -28,12 +31,13 @@ export interface DmaStatistics {
   readonly maps: number;
   readonly unmaps: number;
   readonly bytesBounced: number;
-  /** Mappings and regions not given back yet. */
+  /** Mappings that were not unmapped, and regions that were not released. */
   readonly live: number;
 }
 
 /**
- * The DMA-mapping interface of one virtqueue, after Linux `virtio_map_ops`: hands memory to the device and takes it back.
+ * The DMA-mapping interface of one virtqueue, after Linux `virtio_map_ops`: gives memory to the device and takes it
+ * back.
  *
  * Between `map` and `unmap` the memory belongs to the device. A buffer's address is a guest-physical address (a byte
  * offset into guest memory, a non-negative integer); a device address is 64 bits, always as two words, and 0 is valid.
@@ -43,49 +47,82 @@ export interface DmaMapping {
   readonly path: DmaPath;
   readonly limits: DmaLimits;
   readonly statistics: DmaStatistics;
-  /**
-   * Orders every access before it against every one after it, as the device sees them: the barrier that ORDER_PLATFORM asks for
-   * (specification 1.4 section 6). `undefined` where sequentially consistent atomics do as much, because the other end is a
-   * processor of the same memory, or because the processor orders devices like processors. Hot: no allocation.
-   */
-  readonly barrier: (() => void) | undefined;
 
   /**
-   * Maps `length` (1 or more) bytes at `address` and writes the device address to `words[at]` (low) and `words[at + 1]` (high).
-   * Returns a single-use id (0 or more), or a negative reason. On failure `words` is untouched. Hot: no allocation.
+   * Maps `length` (1 or more) bytes at `address` and writes the device address to `words[at]` (low) and `words[at + 1]`
+   * (high). Returns a single-use id (0 or more), or a negative reason. On failure `words` is untouched. Hot: no
+   * allocation.
    */
   map(address: number, length: number, direction: DmaDirection, words: Uint32Array, at: number): number;
 
   /**
-   * Gives the memory back to the driver. `written` is how many bytes from the start the device really wrote; a mapping that
-   * copies brings back just these. Throws `RangeError` for an id that is not live: that is the caller's mistake. Hot: no allocation.
+   * Gives the memory back to the driver. `written` is how many bytes from the start the device really wrote; a mapping
+   * that copies brings back exactly these. Throws `RangeError` for an id that is not live: the caller's mistake. Hot:
+   * no allocation.
    */
   unmap(id: number, written: number): void;
 
-  /** Makes what the device wrote to part of a live mapping visible to the driver. */
+  /**
+   * Makes what the device wrote to part of a live mapping visible to the driver. Throws `RangeError` for an id that is
+   * not live, and for bytes outside of the mapping: a negative or fractional offset or length, or an end behind the
+   * mapping's.
+   */
   syncForCpu(id: number, offset: number, length: number): void;
-  /** Makes what the driver wrote to part of a live mapping visible to the device. */
+  /** Makes what the driver wrote to part of a live mapping visible to the device. Throws as {@link syncForCpu} does. */
   syncForDevice(id: number, offset: number, length: number): void;
 
   /**
-   * Maps memory for long: one region, contiguous for the device, mapped once and used for many requests. The default for
-   * drivers, because mapping per request is what makes IOMMUs slow. Throws {@link DmaError} `ERR_DMA_EXHAUSTED` or `ERR_DMA_RANGE`.
+   * Maps a region once for many requests, contiguous for the device. The default for drivers, because mapping per
+   * request is what makes IOMMUs slow. Throws {@link DmaError} `ERR_DMA_EXHAUSTED` or `ERR_DMA_RANGE`.
    */
   premap(address: number, length: number, direction: DmaDirection): DmaRegion;
 
   /**
-   * Allocates zeroed memory that both sides see without syncing: rings and descriptor tables. `alignment` (a power of two)
-   * holds for both addresses. Throws {@link DmaError} `ERR_DMA_EXHAUSTED`.
+   * Allocates zeroed memory that both sides see without syncing: rings and descriptor tables. `alignment` (a power of
+   * two) holds for both addresses. Throws {@link DmaError} `ERR_DMA_EXHAUSTED`.
    */
   allocateCoherent(length: number, alignment: number): DmaRegion;
 
   /**
-   * The guest-physical address that the platform's tables lead to from a device address at this moment, or -1 where they lead nowhere:
-   * also where a device may still have an old translation in a cache. Of a mapping that copies it is the copy's. `undefined` where the
-   * platform cannot tell. Cold: it may be a call to whoever has the tables.
+   * The guest-physical address that the platform's tables give for a device address at this moment. -1 where they give
+   * none, and where a device may still use an old translation from a cache. For a mapping that copies it is the address
+   * of the copy. `undefined` where the platform cannot read its tables. Cold: the platform may have to ask the owner of
+   * the tables.
    */
   resolve?(low: number, high: number): number;
 
-  /** Gives back everything that is still live. The device must have been reset before. */
+  /** Unmaps and releases everything that is still live. The device must have been reset before. */
   dispose(): void;
 }
+
+/** Which queue asks a platform for a mapping, and for how large a one. */
+export interface MappingRequest {
+  /** Index of the queue. */
+  readonly queue: number;
+  /** How many mappings can live at once: the segments that the queue can hold. */
+  readonly capacity: number;
+}
+
+/**
+ * How a buffer's address reaches the device, chosen once by negotiation and fixed until reset:
+ * - `physical`: the guest-physical address; the platform is not consulted.
+ * - `identity`: the platform maps, and every device address was verified to equal the physical one.
+ * - `linear`: physical plus a constant.
+ * - `translated`: each mapping gets an address of its own.
+ * - `granted`: the number of a grant that lets the other side use one page; the platforms of this repository do not use
+ *   it.
+ * - `bounced`: the address of a shared slot that the buffer is copied through, as is, or composed with one of the
+ *   above.
+ */
+export const DMA_PATHS = [
+  'physical',
+  'identity',
+  'linear',
+  'translated',
+  'granted',
+  'bounced',
+  'bounced+linear',
+  'bounced+translated',
+] as const;
+/** One of {@link DMA_PATHS}. */
+export type DmaPath = (typeof DMA_PATHS)[number];

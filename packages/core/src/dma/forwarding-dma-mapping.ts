@@ -1,20 +1,20 @@
-import type { DmaDirection } from './dma-direction.ts';
-import type { DmaLimits, DmaMapping, DmaStatistics } from './dma-mapping.ts';
-import type { DmaPath } from './dma-path.ts';
-import type { DmaRegion } from './dma-region.ts';
+import type { DmaLimits, DmaMapping, DmaPath, DmaStatistics } from './dma-mapping.ts';
+import type { DmaDirection, DmaRegion } from './dma-region.ts';
 
-/** A mapping that leaves everything to another one, for those that differ from it in a little. Owns what it wraps. Hot: no allocation. */
+/**
+ * Forwards every call to the mapping that it wraps, as base of the mappings that differ from another one in a few
+ * calls. Owns the wrapped mapping and disposes it. Hot: no allocation.
+ */
 export class ForwardingDmaMapping implements DmaMapping {
   readonly path: DmaPath;
   readonly limits: DmaLimits;
-  readonly barrier: (() => void) | undefined;
   readonly resolve?: NonNullable<DmaMapping['resolve']>;
   readonly #inner: DmaMapping;
 
-  constructor(inner: DmaMapping) {
-    this.path = inner.path;
-    this.limits = inner.limits;
-    this.barrier = inner.barrier;
+  /** `own` is what the subclass states instead of the wrapped mapping. */
+  constructor(inner: DmaMapping, own: Partial<Pick<DmaMapping, 'path' | 'limits'>> = {}) {
+    this.path = own.path ?? inner.path;
+    this.limits = own.limits ?? inner.limits;
     if (inner.resolve !== undefined) this.resolve = (low, high) => inner.resolve!(low, high);
     this.#inner = inner;
   }
@@ -49,5 +49,38 @@ export class ForwardingDmaMapping implements DmaMapping {
 
   dispose(): void {
     this.#inner.dispose();
+  }
+}
+
+/**
+ * Forwards every call to the region that it wraps, as base of regions that differ in a few calls. Hot: no allocation.
+ */
+export class ForwardingDmaRegion implements DmaRegion {
+  readonly address: number;
+  readonly length: number;
+  readonly direction: DmaDirection;
+  readonly #inner: DmaRegion;
+
+  constructor(inner: DmaRegion) {
+    this.address = inner.address;
+    this.length = inner.length;
+    this.direction = inner.direction;
+    this.#inner = inner;
+  }
+
+  writeDeviceAddress(offset: number, words: Uint32Array, at: number): void {
+    this.#inner.writeDeviceAddress(offset, words, at);
+  }
+
+  syncForDevice(offset: number, length: number): void {
+    this.#inner.syncForDevice(offset, length);
+  }
+
+  syncForCpu(offset: number, length: number): void {
+    this.#inner.syncForCpu(offset, length);
+  }
+
+  release(): void {
+    this.#inner.release();
   }
 }

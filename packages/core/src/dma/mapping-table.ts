@@ -1,17 +1,18 @@
-import type { DmaDirection } from './dma-direction.ts';
+import { checkSyncRange, type DmaDirection } from './dma-region.ts';
 
 const MAX_CAPACITY = 0x10_0000;
 
 /**
- * The live mappings of one {@link DmaMapping}: hands out single-use ids and remembers, privately, what each stands for.
- * An id is `slot + generation * capacity`, so an id used twice is told from the slot's next owner. Hot: no allocation.
+ * The live mappings of one {@link DmaMapping}: gives each a single-use id and keeps its address, length and direction
+ * in private memory. An id is `slot + generation * capacity`, so an id that is used again differs from the id of the
+ * slot's next mapping. Hot: no allocation.
  */
 export class MappingTable {
   readonly capacity: number;
   readonly address: Float64Array;
   readonly length: Uint32Array;
   readonly direction: Uint8Array;
-  /** A word for the owner's own use, such as a bounce slot or a table index. */
+  /** A number for the mapping's own use, such as a bounce slot or a table index. */
   readonly tag: Float64Array;
   readonly #id: Int32Array;
   readonly #free: Uint32Array;
@@ -55,18 +56,18 @@ export class MappingTable {
     return id;
   }
 
-  /** The slot of a live id. Throws `RangeError` for one that was never given or was already given back. */
+  /** The slot of a live id. Throws `RangeError` for an id that was never given, or that was already unmapped. */
   slotOf(id: number): number {
     const slot = id % this.capacity;
     if (!(id >= 0) || this.#id[slot] !== id) throw new RangeError(`mapping ${id} is not live`);
     return slot;
   }
 
-  /** The slot of a live id, of which a sync names part. Throws `RangeError` also for bytes outside of the mapping. */
+  /** The slot of a live id, for a sync of part of it. Throws `RangeError` also for bytes outside of the mapping. */
   checkedSlot(id: number, offset: number, length: number): number {
     const slot = this.slotOf(id);
-    if (offset >= 0 && length >= 0 && offset + length <= this.length[slot]!) return slot;
-    throw new RangeError(`bytes ${offset}..${offset + length} are outside mapping ${id} of ${this.length[slot]} bytes`);
+    checkSyncRange(offset, length, this.length[slot]!);
+    return slot;
   }
 
   /** Frees a slot; its id is never valid again. */
@@ -75,7 +76,7 @@ export class MappingTable {
     this.#free[this.#freeCount++] = slot;
   }
 
-  /** The ids that are live. Cold. */
+  /** The live ids. Cold. */
   *liveIds(): Generator<number> {
     for (const id of this.#id) if (id >= 0) yield id;
   }

@@ -1,12 +1,11 @@
 import { isCodedError } from '../errors/coded-error.ts';
 import { PAGE_SIZE, type GuestMemory } from '../memory/guest-memory.ts';
-import { DmaDirection } from './dma-direction.ts';
+import { DmaDirection } from './dma-region.ts';
 import type { DmaMapping } from './dma-mapping.ts';
-
 /**
- * Finds out whether a mapping's device addresses are physical addresses: maps one page and compares. Identity is probed,
- * never assumed: a POWER guest's 64-bit window maps all of memory one to one and is still off by 2^59.
- * Compare virtio-win `VirtIOWdfDeviceCheckIOMMUActive` and the probe asked for in the 2019 thread (Tsirkin, 10 August).
+ * Whether a mapping's device addresses are physical addresses: maps one page and compares. Identity is probed, never
+ * assumed: a POWER guest's 64-bit window maps all of memory one to one and is still off by 2^59. Compare virtio-win
+ * `VirtIOWdfDeviceCheckIOMMUActive` and the probe asked for in the 2019 thread (Tsirkin, 10 August).
  */
 export function probeIdentity(mapping: DmaMapping, memory: GuestMemory): boolean {
   const page = memory.allocate(PAGE_SIZE);
@@ -21,7 +20,7 @@ export function probeIdentity(mapping: DmaMapping, memory: GuestMemory): boolean
   }
 }
 
-/** The same of memory that the mapping allocates itself: what the slots of a bounce pool are. `false` where it has none left. */
+/** Like {@link probeIdentity}, for coherent memory such as a bounce pool. `false` when no memory is left. */
 export function probeCoherentIdentity(mapping: DmaMapping): boolean {
   const words = new Uint32Array(2);
   try {

@@ -1,15 +1,18 @@
-/** When something fails on purpose: at these times, counted from 1; every so many times; or at random, with a probability up to 1. */
+/**
+ * Which calls fail: the `nth` ones, counted from 1; `every` so many; and at random with the probability `rate` of 0 to
+ * 1.
+ */
 export interface FailureSchedule {
   readonly nth?: readonly number[] | undefined;
   readonly every?: number | undefined;
   readonly rate?: number | undefined;
-  /** Of the random numbers: the same seed fails at the same times. */
+  /** Seed of the random numbers: the same seed fails the same calls. */
   readonly seed?: number | undefined;
 }
 
 /**
- * Failures on purpose, to see what a driver makes of them. Whoever can fail asks `next` each time; what was asked before decides, so a
- * run can be repeated. Hot: no allocation.
+ * Decides which calls of one kind fail. The caller asks `next` once per call. The answer depends on the schedule and on
+ * the number of calls so far only, so a run can be repeated. Hot: no allocation.
  */
 export class FailurePlan {
   readonly #nth: ReadonlySet<number>;
@@ -20,7 +23,7 @@ export class FailurePlan {
   #count = 0;
   #failed = 0;
 
-  /** Throws `RangeError` for a time below 1 or a rate that is none. Without a schedule nothing ever fails. */
+  /** Throws `RangeError` for a number below 1 or a rate outside of 0 to 1. Without a schedule no call fails. */
   constructor({ nth = [], every = 0, rate = 0, seed = 1 }: FailureSchedule = {}) {
     const times = every === 0 ? nth : [...nth, every];
     if (!times.every((time) => Number.isInteger(time) && time >= 1))
@@ -32,26 +35,27 @@ export class FailurePlan {
     this.#state = scramble(seed) || 1;
   }
 
-  /** How often it was asked, and how often the answer was that it fails. */
+  /** How many calls there were. */
   get count(): number {
     return this.#count;
   }
 
+  /** How many of them failed. */
   get failed(): number {
     return this.#failed;
   }
 
-  /** Whether it fails this time. */
+  /** Counts a call and returns whether it fails. */
   next(): boolean {
     this.#count++;
     const isDue = this.#every > 0 && this.#count % this.#every === 0;
-    if (!isDue && !this.#isUnlucky() && !this.#nth.has(this.#count)) return false;
+    if (!isDue && !this.#failsAtRandom() && !this.#nth.has(this.#count)) return false;
     this.#failed++;
     return true;
   }
 
-  /** Xorshift: of all random numbers the ones that are cheapest to repeat. */
-  #isUnlucky(): boolean {
+  /** Draws a xorshift random number, which is cheap and repeatable. */
+  #failsAtRandom(): boolean {
     if (this.#threshold === 0) return false;
     let state = this.#state;
     state ^= state << 13;
@@ -61,7 +65,9 @@ export class FailurePlan {
   }
 }
 
-/** A small seed would make the first number small, and the first time fail. The finalizer of MurmurHash3. */
+/**
+ * The finalizer of MurmurHash3: without it a small seed makes the first random number small, and the first call fail.
+ */
 function scramble(seed: number): number {
   let state = seed | 0;
   state = Math.imul(state ^ (state >>> 16), 0x85eb_ca6b);

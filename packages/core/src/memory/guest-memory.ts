@@ -4,9 +4,9 @@ import { RangeAllocator, type FreeRun, type TakenRange } from './range-allocator
 export const PAGE_SIZE = 4096;
 
 /**
- * The guest's memory as its driver sees it: one run of bytes from guest-physical address 0, and typed views of all of it.
- * Shared ring fields are accessed through the views of their own width, so that a polling peer never sees them torn.
- * Page 0 is never allocated: a legacy queue at page frame 0 means "no queue".
+ * The guest's memory as its driver sees it: one run of bytes from guest-physical address 0, and typed views of all of
+ * it. Shared ring fields are accessed through the views of their own width, so that a polling peer never sees them
+ * torn. Page 0 is never allocated: a legacy queue at page frame 0 means "no queue".
  */
 export class GuestMemory {
   readonly buffer: ArrayBufferLike;
@@ -14,13 +14,13 @@ export class GuestMemory {
   readonly u8: Uint8Array;
   readonly u16: Uint16Array;
   readonly u32: Uint32Array;
-  /** For private fields of a byte order that is not this processor's, or that are not aligned: never for what a ring shares. */
+  /** For private fields in another byte order or without alignment; never for fields that a ring shares. */
   readonly view: DataView;
   readonly #allocator: RangeAllocator;
 
   /**
-   * Wraps `buffer`, whose length is a multiple of {@link PAGE_SIZE}. The buffer stays its owner's. Nothing is allocated below
-   * `reserved`, a multiple of the page size: where a machine has something else there, such as firmware.
+   * Wraps `buffer`, whose length is a multiple of {@link PAGE_SIZE}. The caller keeps owning it. Nothing is allocated
+   * below `reserved`, a multiple of the page size: a machine may have firmware there.
    */
   constructor(buffer: ArrayBufferLike, reserved: number = PAGE_SIZE) {
     if (buffer.byteLength === 0 || buffer.byteLength % PAGE_SIZE !== 0) {
@@ -35,12 +35,12 @@ export class GuestMemory {
     this.#allocator = new RangeAllocator('guest memory', reserved, buffer.byteLength - reserved);
   }
 
-  /** Bytes allocated and not given back. */
+  /** Bytes that are allocated. */
   get allocated(): number {
     return this.#allocator.taken;
   }
 
-  /** What was never allocated, in address order: free, and nobody ever had it. Cold. */
+  /** The runs that were never allocated, in address order. Cold. */
   get untouched(): readonly Readonly<FreeRun>[] {
     return this.#allocator.untouched;
   }
@@ -57,11 +57,12 @@ export class GuestMemory {
     return address;
   }
 
-  /** The allocation that `address` lies in, or `undefined` where nothing is allocated. Cold. */
+  /** The allocation that contains `address`; `undefined` where there is none. Cold. */
   allocationAt(address: number): TakenRange | undefined {
     return this.#allocator.rangeAt(address);
   }
 
+  /** Frees memory that `allocate` returned. Throws `RangeError` for any other address. */
   free(address: number): void {
     this.#allocator.free(address);
   }

@@ -1,9 +1,77 @@
+import { DmaError } from '../errors/coded-error.ts';
+import { PAGE_SIZE, type GuestMemory } from './guest-memory.ts';
+
 /**
- * Converts guest pages between private (only the guest sees them) and shared (devices see them too). What the pages held is not
- * preserved. All memory starts private. Compare Linux `set_memory_decrypted` and `uv_share_page`.
+ * Converts guest pages between private (only the guest sees them) and shared (devices see them too). The content of
+ * converted pages is not preserved. All memory starts private. Compare Linux `set_memory_decrypted` and
+ * `uv_share_page`.
  */
 export interface MemoryConversion {
-  /** `address` and `length` are multiples of the page size. Returns false when the host refused; the state is then unknown and the memory must not be reused. */
+  /**
+   * `address` and `length` are multiples of the page size. Returns false when the host refused; the state of the pages
+   * is then unknown and the memory must not be used again.
+   */
   setShared(address: number, length: number): boolean;
+  /** The same in the other direction. */
   setPrivate(address: number, length: number): boolean;
+}
+
+/** Throws `RangeError` for a conversion of anything but one or more whole pages of guest memory. */
+export function checkConversion({ size }: Pick<GuestMemory, 'size'>, address: number, length: number): void {
+  const isPages = address % PAGE_SIZE === 0 && length % PAGE_SIZE === 0 && length > 0;
+  if (isPages && address >= 0 && address + length <= size) return;
+  throw new RangeError(`cannot convert ${length} bytes at 0x${address.toString(16)}: not whole pages of guest memory`);
+}
+
+/**
+ * Allocates guest memory that devices can read: whole pages, converted to shared, and back to private when they are
+ * freed. Pages whose conversion the host refused are in an unknown state and are never used again, as in Linux
+ * `dma_direct_free`.
+ */
+export class SharedPageAllocator {
+  readonly #memory: GuestMemory;
+  readonly #conversion: MemoryConversion;
+  readonly #lengths = new Map<number, number>();
+  #leakedBytes = 0;
+
+  constructor(memory: GuestMemory, conversion: MemoryConversion) {
+    this.#memory = memory;
+    this.#conversion = conversion;
+  }
+
+  /** Bytes that are not used again because the host refused to convert them. */
+  get leakedBytes(): number {
+    return this.#leakedBytes;
+  }
+
+  /** Allocates zeroed shared memory. Throws {@link DmaError} `ERR_DMA_EXHAUSTED`, also when the host refuses. */
+  allocate(length: number, alignment: number): number {
+    const bytes = Math.ceil(length / PAGE_SIZE) * PAGE_SIZE;
+    const address = this.#memory.allocate(bytes, Math.max(alignment, PAGE_SIZE));
+    if (!this.#conversion.setShared(address, bytes)) {
+      this.#leakedBytes += bytes;
+      throw new DmaError(
+        'ERR_DMA_EXHAUSTED',
+        `the host refused to share ${bytes} bytes at 0x${address.toString(16)} with devices; ` +
+          'these pages are not used any more',
+        { hint: 'look at the host: it is short of memory, or it is stopping this guest' },
+      );
+    }
+    // The guest would read the old content as ciphertext, and so would the device.
+    this.#memory.u8.fill(0, address, address + bytes);
+    this.#lengths.set(address, bytes);
+    return address;
+  }
+
+  /**
+   * Frees memory that `allocate` returned. The device must not use it any more. Throws `RangeError` for any other
+   * address.
+   */
+  free(address: number): void {
+    const bytes = this.#lengths.get(address);
+    if (bytes === undefined) throw new RangeError(`0x${address.toString(16)} is not a shared allocation`);
+    this.#lengths.delete(address);
+    if (this.#conversion.setPrivate(address, bytes)) this.#memory.free(address);
+    else this.#leakedBytes += bytes;
+  }
 }

@@ -1,6 +1,6 @@
 import { PAGE_SIZE } from './guest-memory.ts';
 
-/** Bytes before the states: the generation. */
+/** Bytes of the generation, which precedes the states. */
 const HEADER = 4;
 const SHARED = 1;
 
@@ -13,19 +13,19 @@ export class PageStates {
   readonly #generation: Uint32Array;
   readonly #states: Uint8Array;
 
-  /** Opens the states that another thread made. */
+  /** Opens the states that another thread created. */
   constructor(buffer: SharedArrayBuffer) {
     this.buffer = buffer;
     this.#generation = new Uint32Array(buffer, 0, 1);
     this.#states = new Uint8Array(buffer, HEADER);
   }
 
-  /** Makes the states of a guest whose memory has `size` bytes. */
+  /** Creates the states of `size` bytes of guest memory. */
   static create(size: number): PageStates {
     return new PageStates(new SharedArrayBuffer(HEADER + size / PAGE_SIZE));
   }
 
-  /** Changes whenever pages became private. */
+  /** Changes whenever a page becomes private. */
   get generation(): number {
     return Atomics.load(this.#generation, 0);
   }

@@ -1,11 +1,12 @@
 import { DmaError } from '../errors/coded-error.ts';
 
+/** A run of free addresses. */
 export interface FreeRun {
   address: number;
   length: number;
 }
 
-/** What `allocate` handed out: its first address, and its length in bytes. */
+/** An allocated range: its first address, and its length in bytes. */
 export interface TakenRange {
   readonly address: number;
   readonly length: number;
@@ -13,7 +14,7 @@ export interface TakenRange {
 
 /**
  * First-fit allocation of address ranges: guest memory, I/O virtual addresses. Not for the hot path.
- * Runs are kept in address order and merged when given back, so nothing leaks to fragmentation bookkeeping.
+ * Free runs are kept in address order and merged, so that no memory is lost to fragmentation of the records.
  */
 export class RangeAllocator {
   readonly #free: FreeRun[];
@@ -28,19 +29,19 @@ export class RangeAllocator {
     this.#untouched = this.#free.map((run) => ({ ...run }));
   }
 
-  /** Bytes taken and not given back. */
+  /** Bytes that are allocated. */
   get taken(): number {
     let sum = 0;
     for (const length of this.#taken.values()) sum += length;
     return sum;
   }
 
-  /** Bytes of the longest run that can be taken. */
+  /** Bytes of the longest free run. */
   get largestFree(): number {
     return this.#free.reduce((most, run) => Math.max(most, run.length), 0);
   }
 
-  /** What was never taken, in address order. */
+  /** The runs that were never allocated, in address order. */
   get untouched(): readonly Readonly<FreeRun>[] {
     return this.#untouched;
   }
@@ -79,7 +80,7 @@ export class RangeAllocator {
     );
   }
 
-  /** The taken range that `address` lies in. Cold. */
+  /** The allocated range that contains `address`. Cold. */
   rangeAt(address: number): TakenRange | undefined {
     for (const [start, length] of this.#taken) {
       if (address >= start && address < start + length) return { address: start, length };
@@ -87,7 +88,7 @@ export class RangeAllocator {
     return undefined;
   }
 
-  /** Gives back what `allocate` returned. Throws `RangeError` for anything else. */
+  /** Frees a range that `allocate` returned. Throws `RangeError` for any other address. */
   free(address: number): void {
     const length = this.#taken.get(address);
     if (length === undefined) throw new RangeError(`${this.#what}: 0x${address.toString(16)} was not allocated`);

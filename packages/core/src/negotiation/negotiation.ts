@@ -1,10 +1,9 @@
 import type { DeviceInterface } from '../device/transport.ts';
-import type { DmaPath } from '../dma/dma-path.ts';
+import type { DmaPath } from '../dma/dma-mapping.ts';
 import { featureName } from '../features/feature-name.ts';
 import { FeatureSet } from '../features/feature-set.ts';
 import { DEFAULT_POLICY, type NegotiationPolicy } from './negotiation-policy.ts';
 import type { DriverPrivilege, PlatformTraits } from './platform-traits.ts';
-
 /** What negotiation is told. Nothing else decides. */
 export interface NegotiationInput {
   readonly deviceType: string;

@@ -1,5 +1,4 @@
-import type { DmaPath } from '../dma/dma-path.ts';
-
+import type { DmaPath } from '../dma/dma-mapping.ts';
 /**
  * Who writes the descriptors: the kernel; an unprivileged process that an IOMMU holds in check (`process`); a process without
  * one, which is as powerful as the kernel (`process-noiommu`).

@@ -1,17 +1,11 @@
 import type { DeviceFault } from '../address-space/fault-log.ts';
-import type { DmaMapping } from '../dma/dma-mapping.ts';
-import type { DmaPath } from '../dma/dma-path.ts';
+import type { DmaMapping, DmaPath, MappingRequest } from '../dma/dma-mapping.ts';
 import type { NegotiationRule } from '../negotiation/negotiation.ts';
 import type { PlatformTraits } from '../negotiation/platform-traits.ts';
 import type { BouncePoolStatistics } from '../dma/bounce/bounce-pool.ts';
 import type { ByteOrder } from '../queue/byte-order.ts';
 
-/** What a queue asks of its mapping. */
-export interface MappingRequest {
-  readonly queue: number;
-  /** How many mappings can live at once: the segments the queue can hold. */
-  readonly capacity: number;
-}
+export type { MappingRequest };
 
 /**
  * The rules a driver lives under: facts, rules of negotiation, and mappings. Platform code is met at exactly two places, map

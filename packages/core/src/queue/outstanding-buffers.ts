@@ -1,9 +1,8 @@
-import { DmaDirection } from '../dma/dma-direction.ts';
+import { DmaDirection } from '../dma/dma-region.ts';
 import type { DmaMapping } from '../dma/dma-mapping.ts';
 import type { ScatterList } from './scatter-list.ts';
 import { QUEUE_FULL } from './virtqueue.ts';
 import type { BufferState, SegmentState, VirtqueueState } from './virtqueue-state.ts';
-
 /** A request takes descriptors of the ring itself, one for each segment. */
 export const IN_RING = 0;
 /** A request takes one descriptor, which refers to the indirect table of its head. */

@@ -1,11 +1,10 @@
-import { CACHE_LINE_SIZE } from '../dma/cache-line.ts';
+import { CACHE_LINE_SIZE } from '../dma/dma-region.ts';
 import { DMA_TOO_LARGE, DMA_UNREACHABLE, type DmaLimits } from '../dma/dma-mapping.ts';
 import { PAGE_SIZE } from '../memory/guest-memory.ts';
 import { ByteFlag } from './byte-shadow.ts';
 import type { FailedMap } from './mapping-registry.ts';
 import type { SanitizerState } from './sanitizer-state.ts';
 import type { TrackedMapping } from './tracked-mapping.ts';
-
 /** As many mappings of one line as Linux counts (ACTIVE_CACHELINE_MAX_OVERLAP). */
 const MOST_OVERLAPS = 7;
 

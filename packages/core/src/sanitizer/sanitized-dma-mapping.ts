@@ -1,7 +1,5 @@
-import type { DmaDirection } from '../dma/dma-direction.ts';
-import type { DmaLimits, DmaMapping, DmaStatistics } from '../dma/dma-mapping.ts';
-import type { DmaPath } from '../dma/dma-path.ts';
-import type { DmaRegion } from '../dma/dma-region.ts';
+import type { DmaDirection, DmaRegion } from '../dma/dma-region.ts';
+import type { DmaLimits, DmaMapping, DmaStatistics, DmaPath } from '../dma/dma-mapping.ts';
 import { ByteFlag } from './byte-shadow.ts';
 import { CallStack } from './call-stack.ts';
 import { checkFailedMap, checkMap, handOver, reportInvalid } from './map-check.ts';
@@ -23,7 +21,6 @@ interface LiveMapping {
 export class SanitizedDmaMapping implements DmaMapping {
   readonly path: DmaPath;
   readonly limits: DmaLimits;
-  readonly barrier: (() => void) | undefined;
   readonly resolve?: NonNullable<DmaMapping['resolve']>;
   readonly #inner: DmaMapping;
   readonly #state: SanitizerState;
@@ -40,7 +37,6 @@ export class SanitizedDmaMapping implements DmaMapping {
     this.#isBounced = inner.path.startsWith('bounced');
     this.path = inner.path;
     this.limits = inner.limits;
-    this.barrier = inner.barrier;
     if (inner.resolve !== undefined) this.resolve = (low, high) => inner.resolve!(low, high);
   }
 

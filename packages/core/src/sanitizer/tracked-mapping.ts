@@ -1,8 +1,6 @@
-import type { DmaDirection } from '../dma/dma-direction.ts';
-import { DmaDirection as Direction } from '../dma/dma-direction.ts';
+import { DmaDirection as Direction, type DmaDirection } from '../dma/dma-region.ts';
 import type { Canary } from './canary.ts';
 import type { CallStack } from './call-stack.ts';
-
 const WORD = 0x1_0000_0000;
 export const NO_CHECKSUM = -1;
 

@@ -65,7 +65,7 @@ describe('DirectDmaMapping', () => {
     expect(mapping.map(2 * PAGE_SIZE - 2, 2, ToDevice, words, 0)).toBeGreaterThanOrEqual(0);
   });
 
-  it('is found out by the identity probe, which leaves nothing behind', () => {
+  it('is recognized by the identity probe, which leaves no mapping', () => {
     const memory = newMemory();
     for (const [offset, identity] of [
       [0n, true],

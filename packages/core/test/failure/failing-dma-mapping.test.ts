@@ -7,11 +7,11 @@ function open(failures: Partial<DmaFailures>, addressBits = 64): FailingDmaMappi
   const memory = new GuestMemory(new SharedArrayBuffer(0x4_0000));
   const inner = new DirectDmaMapping(memory, { path: 'physical', capacity: 16, addressBits });
   const never = new FailurePlan();
-  return new FailingDmaMapping(inner, { map: never, region: never, withhold: never, ...failures });
+  return new FailingDmaMapping(inner, { map: never, region: never, wrongAddress: never, ...failures });
 }
 
 describe('FailingDmaMapping', () => {
-  it('has no room for the mappings that are to fail, and changes nothing for them', () => {
+  it('returns DMA_NO_SPACE for the injected failures of map, and changes nothing for them', () => {
     const mapping = open({ map: new FailurePlan({ every: 2 }) });
     const words = Uint32Array.of(7, 8);
     const first = mapping.map(0x1000, 16, DmaDirection.ToDevice, words, 0);
@@ -23,7 +23,7 @@ describe('FailingDmaMapping', () => {
     expect(mapping.statistics).toMatchObject({ maps: 1, unmaps: 1, live: 0 });
   });
 
-  it('has no room for regions that are to fail: coherent ones, and those of buffers', () => {
+  it('throws ERR_DMA_EXHAUSTED for the injected failures of premap and allocateCoherent', () => {
     const mapping = open({ region: new FailurePlan({ nth: [1, 3] }) });
     const exhausted: unknown = expect.objectContaining({ code: 'ERR_DMA_EXHAUSTED' });
     expect(() => mapping.allocateCoherent(64, 16)).toThrow(exhausted);
@@ -37,9 +37,9 @@ describe('FailingDmaMapping', () => {
     [39, 0x40_0000_1000n],
     [32, 0x8000_1000n],
   ])(
-    'withholds mappings and pools in one count: of %i bits the address is %s, and all is given back',
+    'gives wrong addresses of buffers and regions in one count: with %i bits the address is %s, and all is unmapped',
     (bits, wrong) => {
-      const mapping = open({ withhold: new FailurePlan({ nth: [2, 3] }) }, bits);
+      const mapping = open({ wrongAddress: new FailurePlan({ nth: [2, 3] }) }, bits);
       const words = new Uint32Array(6);
       const ring = mapping.allocateCoherent(64, 16);
       const ids = [0, 2].map((at) => mapping.map(0x1000, 16, DmaDirection.FromDevice, words, at));

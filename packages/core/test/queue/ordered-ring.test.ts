@@ -24,11 +24,11 @@ interface Traced {
 function open(layout: QueueLayout, barrier: 'platform' | 'none' = 'platform'): Traced {
   const memory = new GuestMemory(new SharedArrayBuffer(0x1_0000));
   let seen = '';
-  const mapping = new DirectDmaMapping(memory, { path: 'physical', capacity: 8, barrier: () => void (seen += '|') });
+  const mapping = new DirectDmaMapping(memory, { path: 'physical', capacity: 8 });
   const shared = {
     eventIdx: true,
     byteOrder: 'little',
-    barrier: barrier === 'none' ? undefined : mapping.barrier,
+    barrier: barrier === 'none' ? undefined : () => void (seen += '|'),
   } as const;
   const queue = openVirtqueue(layout, memory, mapping, {
     ...shared,

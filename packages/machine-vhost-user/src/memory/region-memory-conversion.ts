@@ -1,4 +1,4 @@
-import { PAGE_SIZE, type GuestMemory } from '@virtio-platform/core/memory';
+import { checkConversion, type GuestMemory } from '@virtio-platform/core/memory';
 import type { MemoryConversion } from '@virtio-platform/platform-sev';
 import type { MemoryRegions } from './memory-regions.ts';
 
@@ -35,7 +35,7 @@ export class RegionMemoryConversion implements MemoryConversion {
    * then.
    */
   setPrivate(address: number, length: number): boolean {
-    this.#check(address, length);
+    checkConversion(this.#memory, address, length);
     if (!this.#regions.replace(BigInt(address), BigInt(address + length), [])) return false;
     this.#memory.u8.fill(0, address, address + length);
     return true;
@@ -43,7 +43,7 @@ export class RegionMemoryConversion implements MemoryConversion {
 
   /** The parts of a range that are in no region, in order. */
   #privateParts(address: number, length: number): { readonly start: number; readonly size: number }[] {
-    this.#check(address, length);
+    checkConversion(this.#memory, address, length);
     const parts: { start: number; size: number }[] = [];
     let start = address;
     for (const { offset, size } of this.#regions.overlapping(BigInt(address), BigInt(address + length))) {
@@ -52,13 +52,5 @@ export class RegionMemoryConversion implements MemoryConversion {
     }
     if (start < address + length) parts.push({ start, size: address + length - start });
     return parts;
-  }
-
-  #check(address: number, length: number): void {
-    const isPages = address % PAGE_SIZE === 0 && length % PAGE_SIZE === 0 && length > 0;
-    if (isPages && address >= 0 && address + length <= this.#memory.size) return;
-    throw new RangeError(
-      `cannot convert ${length} bytes at 0x${address.toString(16)}: not whole pages of guest memory`,
-    );
   }
 }

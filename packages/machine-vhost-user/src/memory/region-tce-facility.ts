@@ -3,10 +3,13 @@ import {
   H_NOT_ENOUGH_RESOURCES,
   H_PARAMETER,
   H_SUCCESS,
-  RTAS_HARDWARE_ERROR,
-  RTAS_PARAMETER_ERROR,
-  RTAS_SUCCESS,
+  FIRST_LIOBN,
+  MOST_ENTRIES,
   TCE_LIST_ENTRIES,
+  TceWindows,
+  WINDOW_COUNT,
+  type CreatedWindow,
+  type TceWindowTables,
   type DmaWindow,
   type TceFacility,
   type WindowQuery,
@@ -14,37 +17,42 @@ import {
 import type { MemoryRegions } from './memory-regions.ts';
 import { TceTable } from './tce-table.ts';
 
-/** PCI, host bridge 0; the number of the window is added. */
-const FIRST_LIOBN = 0x8000_0000;
-/** QEMU SPAPR_PCI_DMA_MAX_WINDOWS. */
-const WINDOWS = 2;
-const DEFAULT_WINDOW: DmaWindow = { liobn: FIRST_LIOBN, base: 0n, size: 0x4000_0000, pageShift: 12 };
-/** Where a window goes while another exists (QEMU dma64_win_addr). */
-const SECOND_BASE = 0x0800_0000_0000_0000n;
-const PAGE_SHIFTS: readonly number[] = [12, 16, 21, 24];
-const MOST_ENTRIES = 2 ** 22;
+/** Bytes of the default window. */
+const DEFAULT_WINDOW_SIZE = 0x4000_0000;
 
 /**
- * The paravirtual IOMMU of a POWER guest over memory regions. The tables are real; what they allow becomes regions whose
- * guest addresses are bus addresses. While no queue runs entries are only recorded, and `apply` makes each contiguous run
- * one region. While one runs each call takes effect before it returns: the runs of one call become regions, and a call
- * that would take more regions than the back-end has is H_NOT_ENOUGH_RESOURCES and changes nothing.
+ * The paravirtual IOMMU of a POWER guest over memory regions. The tables are kept here, and each contiguous run of
+ * mapped entries becomes a region of the back-end, whose guest addresses are bus addresses. Before `apply` entries are
+ * only recorded. After it each call takes effect before it returns: its runs become regions, and a call that needs more
+ * regions than the back-end has fails with H_NOT_ENOUGH_RESOURCES and changes nothing.
  *
  * Regions have no permissions: an entry for reading lets the back-end write too. Otherwise as strict as QEMU.
  */
-export class RegionTceFacility implements TceFacility {
-  readonly defaultWindow: DmaWindow = DEFAULT_WINDOW;
+export class RegionTceFacility implements TceFacility, TceWindowTables {
+  readonly isFrozen = false;
   readonly #memorySize: number;
   readonly #regions: MemoryRegions | undefined;
-  readonly #tables: (TceTable | undefined)[] = [new TceTable(DEFAULT_WINDOW)];
+  readonly #tables: (TceTable | undefined)[] = [];
+  readonly #windows: TceWindows;
   #isApplied = false;
 
-  /** Without `regions` the device ignores the tables, and they are only kept. */
+  /** Without `regions` the device ignores the tables, and entries are only recorded. */
   constructor(memorySize: number, regions: MemoryRegions | undefined) {
     this.#memorySize = memorySize;
     this.#regions = regions;
+    this.#windows = new TceWindows(this, {
+      defaultWindowSize: DEFAULT_WINDOW_SIZE,
+      limit: WINDOW_COUNT,
+      mostEntries: MOST_ENTRIES,
+    });
+    this.#windows.start();
   }
 
+  get defaultWindow(): DmaWindow {
+    return this.#windows.defaultWindow;
+  }
+
+  /** Maps the recorded entries as regions. Throws {@link DmaError} `ERR_DMA_EXHAUSTED` when there are too many. */
   apply(): void {
     if (this.#regions === undefined) return;
     const runs = this.#tables.flatMap((table) => table?.runs(0, table.entries, this.#memorySize) ?? []);
@@ -64,6 +72,7 @@ export class RegionTceFacility implements TceFacility {
     this.#isApplied = true;
   }
 
+  /** Removes all regions; entries are only recorded from here on. */
   withdraw(): void {
     this.#isApplied = false;
     this.#regions?.clear();
@@ -94,44 +103,32 @@ export class RegionTceFacility implements TceFacility {
   }
 
   queryWindows(): WindowQuery {
-    const available = WINDOWS - this.#active().length;
-    return { status: RTAS_SUCCESS, available, maxEntries: MOST_ENTRIES, pageShifts: PAGE_SHIFTS };
+    return this.#windows.query();
   }
 
-  createWindow(pageShift: number, windowShift: number): { readonly status: number; readonly window?: DmaWindow } {
-    if (!PAGE_SHIFTS.includes(pageShift) || !(windowShift >= pageShift)) return { status: RTAS_PARAMETER_ERROR };
-    const active = this.#active();
-    const base = active.length === 0 ? DEFAULT_WINDOW.base : SECOND_BASE;
-    const number = this.#tables[0] === undefined ? 0 : 1;
-    const isTaken = this.#tables[number] !== undefined || active.some((table) => table.window.base === base);
-    if (isTaken || !(windowShift - pageShift <= Math.log2(MOST_ENTRIES))) return { status: RTAS_HARDWARE_ERROR };
-    const window = { liobn: FIRST_LIOBN + number, base, size: 2 ** windowShift, pageShift };
-    this.#tables[number] = new TceTable(window);
-    return { status: RTAS_SUCCESS, window };
+  createWindow(pageShift: number, windowShift: number): CreatedWindow {
+    return this.#windows.create(pageShift, windowShift);
   }
 
-  /** Removing the last window brings the default one back, unless it was the default one. */
   removeWindow(liobn: number): number {
-    const table = this.#table(liobn);
-    if (table === undefined) return RTAS_PARAMETER_ERROR;
-    this.#remove(table);
-    const isLast = this.#active().length === 0;
-    if (isLast && table.window !== DEFAULT_WINDOW) this.#tables[0] = new TceTable(DEFAULT_WINDOW);
-    return RTAS_SUCCESS;
+    return this.#windows.remove(liobn);
   }
 
   resetWindows(): number {
-    for (const table of this.#active()) this.#remove(table);
-    this.#tables[0] = new TceTable(DEFAULT_WINDOW);
-    return RTAS_SUCCESS;
+    return this.#windows.reset();
   }
 
-  #remove(table: TceTable): void {
-    this.#tables[table.window.liobn - FIRST_LIOBN] = undefined;
+  openWindow(number: number, window: DmaWindow): void {
+    this.#tables[number] = new TceTable(window);
+  }
+
+  closeWindow(number: number): void {
+    const table = this.#tables[number]!;
+    this.#tables[number] = undefined;
     if (this.#isApplied) this.#regions?.replace(table.busAddress(0), table.busAddress(table.entries), []);
   }
 
-  /** Writes `count` entries, those that fit in the window if not all do, and lets the back-end see them. */
+  /** Writes `count` entries, or as many as fit in the window, and updates the regions of the back-end. */
   #write(
     liobn: number,
     iobaLow: number,
@@ -150,8 +147,8 @@ export class RegionTceFacility implements TceFacility {
   }
 
   /**
-   * Replaces the regions of a range of bus addresses by the runs its entries make. Returns false when they are too many.
-   * Where the back-end does not see the entries they are again what was `saved`.
+   * Replaces the regions of a range of bus addresses by the runs of its entries. Returns false when there are too many.
+   * Without success the entries are restored from `saved`.
    */
   #show(table: TceTable, index: number, count: number, saved: Uint32Array): boolean {
     const runs = table.runs(index, count, this.#memorySize);
@@ -166,9 +163,5 @@ export class RegionTceFacility implements TceFacility {
 
   #table(liobn: number): TceTable | undefined {
     return this.#tables[liobn - FIRST_LIOBN];
-  }
-
-  #active(): TceTable[] {
-    return this.#tables.filter((table) => table !== undefined);
   }
 }

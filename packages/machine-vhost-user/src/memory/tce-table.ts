@@ -44,11 +44,12 @@ export class TceTable {
     this.#words[2 * index + 1] = high;
   }
 
-  /** Copies entries, to put them back with {@link restore}. */
+  /** Copies entries for {@link restore}. */
   save(index: number, count: number): Uint32Array {
     return this.#words.slice(2 * index, 2 * (index + count));
   }
 
+  /** Writes back entries that {@link save} copied. */
   restore(index: number, saved: Uint32Array): void {
     this.#words.set(saved, 2 * index);
   }
@@ -61,7 +62,7 @@ export class TceTable {
     const found: RegionRequest[] = [];
     let offset = 0;
     let size = 0;
-    const close = (behind: number): void => {
+    const endRun = (behind: number): void => {
       if (size === 0) return;
       const first = behind - Math.ceil(size / this.#pageSize);
       found.push({ guestAddress: this.busAddress(first), offset, size });
@@ -70,12 +71,12 @@ export class TceTable {
     for (let i = index; i < index + count; i++) {
       const target = this.#target(i);
       const length = target < 0 ? 0 : Math.max(0, Math.min(this.#pageSize, memorySize - target));
-      if (length === 0 || target !== offset + size) close(i);
+      if (length === 0 || target !== offset + size) endRun(i);
       if (length === 0) continue;
       if (size === 0) offset = target;
       size += length;
     }
-    close(index + count);
+    endRun(index + count);
     return found;
   }
 

@@ -1,5 +1,5 @@
 import type { GuestMemory } from '@virtio-platform/core/memory';
-import { widthCode, type AddressWidth } from '../vtd-capabilities.ts';
+import { widthCode, type AddressWidth } from '../unit/vtd-capabilities.ts';
 import {
   CONTEXT_INVALID,
   CONTEXT_NOT_PRESENT,
@@ -13,7 +13,7 @@ import {
   TYPE_PASS_THROUGH,
   TYPE_SHIFT,
   TYPE_TRANSLATED,
-} from '../vtd-registers.ts';
+} from '../unit/vtd-registers.ts';
 import {
   CONTEXT_CACHED,
   CONTEXT_DOMAIN,
@@ -30,18 +30,19 @@ import {
 const WORD = 0x1_0000_0000;
 const TABLE_BYTES = 4096;
 const ENTRY_BYTES = 16;
-/** Bits of the low words that have to be 0: of a root entry all below the address but present; of a context entry also the type and FPD. */
+/** Low-word bits that must be 0: in a root entry all below the address except present. */
 const ROOT_RESERVED_LOW = 0xffe;
+/** In a context entry all below the address except present, FPD and the type. */
 const CONTEXT_RESERVED_LOW = 0xff0;
-/** Of the word with width and domain: all above the domain. Bits 3 to 6 are the driver's own. */
+/** In the word with width and domain: all above the domain, and bit 7. Bits 3 to 6 are available to the driver. */
 const CONTEXT_RESERVED_THIRD = 0xff00_0080;
 const WIDTH_MASK = 7;
 const DOMAIN_SHIFT = 8;
 const DOMAIN_MASK = 0xffff;
 
 /**
- * Which domain the device is in, and where its tables are: found by its requester id in the root and context tables, and cached until that
- * is invalidated. A fault is not cached. What was loaded is in the fields. Hot: no allocation.
+ * The domain of the device and the address of its page tables: found by the requester id in the root and context
+ * tables, and cached until an invalidation. A fault is not cached. The results are fields. Hot: no allocation.
  */
 export class ContextCache {
   type = 0;
@@ -49,7 +50,7 @@ export class ContextCache {
   levels = 0;
   /** Physical address of the table of the highest level. */
   table = 0;
-  /** First address that is too wide. */
+  /** First address beyond the width of the tables. */
   limit = 0;
   readonly #memory: GuestMemory;
   readonly #control: Int32Array;
@@ -65,7 +66,7 @@ export class ContextCache {
     this.#widths = widths;
   }
 
-  /** Makes the fields what the device has. Returns 0, or the reason of the fault. */
+  /** Loads the fields from the cache or from the tables. Returns 0, or the reason of the fault. */
   load(): number {
     const control = this.#control;
     if (Atomics.load(control, CONTEXT_CACHED) === 0) {
@@ -77,7 +78,7 @@ export class ContextCache {
       control[CONTEXT_LEVELS] = this.levels;
       control[CONTEXT_TABLE_LOW] = this.table % WORD;
       control[CONTEXT_TABLE_HIGH] = Math.floor(this.table / WORD);
-      // An invalidation since then was for what has just been read.
+      // An invalidation that came meanwhile applies to this entry, so it is not cached.
       if (generation === Atomics.load(control, GENERATION)) Atomics.store(control, CONTEXT_CACHED, 1);
       return 0;
     }
@@ -126,7 +127,7 @@ export class ContextCache {
   }
 }
 
-/** First address that tables of so many levels do not translate. */
+/** First address that tables of this many levels do not translate. */
 function limitOf(levels: number): number {
   return 2 ** (12 + 9 * levels);
 }

@@ -8,18 +8,17 @@ import {
   FRCD_LAST_WORD,
   FRCD_SIZE,
   FSTS_REG,
-} from '../vtd-registers.ts';
+} from '../unit/vtd-registers.ts';
 import { FAULT_RECORDS } from './simulated-capabilities.ts';
 import { NEXT_FAULT, type VtdState } from './vtd-state.ts';
-
 const STATUS = FSTS_REG / 4;
 const WORDS = FRCD_SIZE / 4;
 const LAST = FRCD_LAST_WORD / 4;
 
 /**
- * The fault recording registers, written round and round: the device's thread records, the driver's clears. While the next one is not
- * cleared nothing is recorded, and the overflow says so; until that is cleared as well, even a free one stays empty (VT-d specification,
- * primary fault logging).
+ * The fault recording registers, a ring: the device's thread records, the driver's thread clears. While the next
+ * register is not cleared, faults are dropped and the overflow bit is set; while that bit is set, faults are dropped
+ * even if a register is free (VT-d specification, primary fault logging).
  */
 export class FaultRecords {
   readonly #registers: Int32Array;
@@ -34,6 +33,7 @@ export class FaultRecords {
     this.#count = count;
   }
 
+  /** Records a fault, if there is a free register. */
   record(low: number, high: number, access: DeviceAccess, reason: number): void {
     const registers = this.#registers;
     if ((Atomics.load(registers, STATUS) & FAULT_OVERFLOW) !== 0) return;
@@ -48,13 +48,13 @@ export class FaultRecords {
     registers[at + 2] = this.#sourceId;
     Atomics.store(registers, at + LAST, FAULT_RECORDED | (access === 'read' ? FAULT_WAS_READ : 0) | reason);
     this.#control[NEXT_FAULT] = (next + 1) % this.#count;
-    // The first that is pending has its number in the status.
+    // The status contains the index of the first pending record.
     const status = Atomics.load(registers, STATUS);
     if ((status & FAULT_PENDING) === 0)
       Atomics.store(registers, STATUS, (next << FAULT_INDEX_SHIFT) | FAULT_PENDING | (status & FAULT_OVERFLOW));
   }
 
-  /** The driver cleared a record: whether any is pending follows from all of them. */
+  /** The driver cleared a record: updates the pending bit from all records. */
   clear(record: number): void {
     const registers = this.#registers;
     Atomics.and(registers, FAULT_RECORDS / 4 + record * WORDS + LAST, ~FAULT_RECORDED);
@@ -68,6 +68,7 @@ export class FaultRecords {
     Atomics.and(registers, STATUS, FAULT_OVERFLOW);
   }
 
+  /** The driver cleared the overflow bit. */
   clearOverflow(): void {
     Atomics.and(this.#registers, STATUS, ~FAULT_OVERFLOW);
   }

@@ -1,26 +1,26 @@
 import type { GuestMemory } from '@virtio-platform/core/memory';
-import { ENTRY_LARGE, ENTRY_READ, ENTRY_RESERVED, ENTRY_WRITE, TABLE_UNREADABLE } from '../vtd-registers.ts';
-
+import { ENTRY_LARGE, ENTRY_READ, ENTRY_RESERVED, ENTRY_WRITE, TABLE_UNREADABLE } from '../unit/vtd-registers.ts';
 const WORD = 0x1_0000_0000;
 const TABLE_BYTES = 4096;
 const ENTRY_BYTES = 8;
-/** Of an entry: snooping, which this unit does not control; and physical address bits above what it has (48). */
+/** Reserved low-word bit of an entry: snooping, which this unit does not control. */
 const RESERVED_LOW = 0x800;
+/** Reserved high-word bits of an entry: physical address bits above 48. */
 const RESERVED_HIGH = 0x000f_0000;
 /** Address bits of the high word. */
 const ADDRESS_HIGH = 0x0000_ffff;
-/** Address bits of an entry of 2 MiB that have to be 0. */
+/** Address bits of an entry of 2 MiB that must be 0. */
 const LARGE_RESERVED = 0x001f_f000;
 const PAGE_SHIFTS = [0, 12, 21, 30, 39];
 
 /**
- * The unit's walk through second-level tables in guest memory, entry by entry, which trusts nothing it finds. What it finds is in its
- * fields, so that nothing is allocated.
+ * Walks second-level tables in guest memory, entry by entry, and checks each entry. The results are fields, so that
+ * nothing is allocated.
  */
 export class PageWalk {
-  /** Page frame of the page that was asked for, where the walk succeeded. */
+  /** Page frame of the page, after a successful walk. */
   frame = 0;
-  /** What every entry on the way permits; 0 where one is not present. */
+  /** The permissions that all entries on the way have; 0 where one is not present. */
   permissions = 0;
   readonly #memory: GuestMemory;
 
@@ -28,7 +28,9 @@ export class PageWalk {
     this.#memory = memory;
   }
 
-  /** Walks from a table of `levels` levels. Returns 0, or the reason of the fault. What is merely not mapped is no fault yet. */
+  /**
+   * Walks from a table of `levels` levels. Returns 0, or the reason of the fault; 0 also for a page that is not mapped.
+   */
   walk(table: number, levels: number, low: number, high: number): number {
     const { u32, size } = this.#memory;
     this.permissions = ENTRY_READ | ENTRY_WRITE;
@@ -41,7 +43,7 @@ export class PageWalk {
       if (this.permissions === 0) return 0;
       if ((entryLow & RESERVED_LOW) !== 0 || (entryHigh & RESERVED_HIGH) !== 0) return ENTRY_RESERVED;
       const isLarge = level > 1 && (entryLow & ENTRY_LARGE) !== 0;
-      // Pages of 2 MiB are the only large ones here.
+      // This unit has no larger pages than 2 MiB.
       if (isLarge && (level > 2 || (entryLow & LARGE_RESERVED) !== 0)) return ENTRY_RESERVED;
       table = (entryHigh & ADDRESS_HIGH) * WORD + ((entryLow & -TABLE_BYTES) >>> 0);
       if (level > 1 && !isLarge) continue;

@@ -1,26 +1,27 @@
 import type { SimulatedUnitOptions } from '../intel-iommu-options.ts';
-import { ADDRESS_WIDTHS, widthBit } from '../vtd-capabilities.ts';
-import { FRCD_SIZE } from '../vtd-registers.ts';
+import { ADDRESS_WIDTHS, widthBit } from '../unit/vtd-capabilities.ts';
+import { FRCD_SIZE } from '../unit/vtd-registers.ts';
 
 /** Version 1.0, as QEMU. */
 export const VERSION = 0x10;
-/** Where QEMU has the registers without a fixed place. */
+/** Offset of the invalidation registers, as in QEMU. */
 export const INVALIDATE_ADDRESS = 0xf0;
+/** Offset of the fault recording registers, as in QEMU. */
 export const FAULT_RECORDS = 0x220;
 
 const PLACE_UNIT = 16;
-/** log2 of the number of domains, less 4, by 2: 65536. */
+/** (log2 of the number of domains - 4) / 2: 65536 domains. */
 const DOMAINS = 6;
 const CACHING_MODE = 0x80;
 /** In the high word: pages of 2 MiB, page-selective invalidation, and draining of writes and reads. */
 const LARGE_PAGES = 0x4;
 const PAGE_SELECTIVE = 0x80;
 const DRAIN = 0xc0_0000;
-/** log2 of the most pages that one invalidation names. */
+/** log2 of the most pages of one invalidation. */
 export const LARGEST_MASK = 18;
 const PASS_THROUGH = 0x40;
 
-/** CAP as low and high word: what QEMU 7.2 says, but for 1 GiB pages, which nobody here uses. */
+/** CAP as low and high word: that of QEMU 7.2 without pages of 1 GiB. */
 export function simulatedCap({ addressWidth, cachingMode, faultRecords }: SimulatedUnitOptions): [number, number] {
   const widths = ADDRESS_WIDTHS.filter((width) => width <= addressWidth).reduce(
     (bits, width) => bits | widthBit(width),

@@ -1,5 +1,8 @@
-import type { SimulatedUnitOptions } from '../intel-iommu-options.ts';
-import type { VtdFacility } from '../vtd-facility.ts';
+import type { SimulatedHardware } from '@virtio-platform/core';
+import { PHYSICAL_ADDRESS_SPACE } from '@virtio-platform/core/address-space';
+import type { GuestMemory } from '@virtio-platform/core/memory';
+import type { SimulatedUnitOptions, IntelIommuOptions } from '../intel-iommu-options.ts';
+import { VTD_FACILITY, type VtdFacility } from '../unit/vtd-facility.ts';
 import {
   CAP_REG,
   CCMD_REG,
@@ -28,9 +31,9 @@ import {
   SET_ROOT_POINTER,
   TRANSLATION_ENABLE,
   VER_REG,
-} from '../vtd-registers.ts';
+} from '../unit/vtd-registers.ts';
 import { FaultRecords } from './fault-records.ts';
-import { Iotlb } from './iotlb.ts';
+import { SimulatedIotlb } from './simulated-iotlb.ts';
 import {
   FAULT_RECORDS,
   INVALIDATE_ADDRESS,
@@ -50,28 +53,30 @@ import {
   ROOT_LOW,
   type VtdState,
 } from './vtd-state.ts';
+import { ADDRESS_SPACE_MODULE, openAddressSpace } from './vtd-translation.ts';
 
 const IVA = INVALIDATE_ADDRESS + IVA_OFFSET;
 const IOTLB = INVALIDATE_ADDRESS + IOTLB_OFFSET;
-/** Bits of IVA that say how many pages, as a power of two. */
+/** Bits of IVA with log2 of the number of pages. */
 const MASK_BITS = 0x3f;
 
+/** How to set up a {@link SimulatedVtd}. */
 export interface SimulatedVtdOptions extends SimulatedUnitOptions {
   /** Requester id of the device; 00:04.0 unless given. */
   readonly sourceId?: number;
 }
 
 /**
- * A remapping unit in software, by its registers: legacy mode with register-based invalidation, as QEMU 7.2 without its queue. A command
- * is done when the write returns. Where a device holds its driver to an identity nothing is invalidated and nothing is switched: the unit
- * answers that it did nothing.
+ * A remapping unit in software, by its registers: legacy mode with register-based invalidation, as QEMU 7.2 without
+ * queued invalidation. A command is done when the write returns. While a device relies on identity addresses the unit
+ * is frozen: commands do nothing, and invalidations report that nothing was invalidated.
  */
 export class SimulatedVtd implements VtdFacility {
   readonly sourceId: number;
   readonly state: VtdState;
   readonly #registers: Uint32Array;
   readonly #control: Int32Array;
-  readonly #iotlb: Iotlb;
+  readonly #iotlb: SimulatedIotlb;
   readonly #faults: FaultRecords;
   readonly #faultEnd: number;
 
@@ -80,7 +85,7 @@ export class SimulatedVtd implements VtdFacility {
     this.state = allocateVtdState(this.sourceId);
     this.#registers = new Uint32Array(this.state.registers);
     this.#control = new Int32Array(this.state.control);
-    this.#iotlb = new Iotlb(this.state);
+    this.#iotlb = new SimulatedIotlb(this.state);
     this.#faults = new FaultRecords(this.state, options.faultRecords);
     this.#faultEnd = FAULT_RECORDS + options.faultRecords * FRCD_SIZE;
     const [low, high] = simulatedCap(options);
@@ -90,19 +95,19 @@ export class SimulatedVtd implements VtdFacility {
     this.#set(ECAP_REG, simulatedEcap(options));
   }
 
-  /** What is not a register reads as 0. */
+  /** Offsets without a register read as 0. */
   read32(offset: number): number {
     return offset >= 0 && offset < REGISTER_BYTES ? Atomics.load(this.#registers, offset >>> 2) : 0;
   }
 
-  /** Not by {@link read32}: a number that large would be allocated on its way. */
+  /** Does not call {@link read32}: its result would be an allocated number. */
   read64(offset: number, words: Uint32Array): void {
     const isRegister = offset >= 0 && offset + 4 < REGISTER_BYTES;
     words[0] = isRegister ? Atomics.load(this.#registers, offset >>> 2) : 0;
     words[1] = isRegister ? Atomics.load(this.#registers, (offset >>> 2) + 1) : 0;
   }
 
-  /** A command is in the high word, so that is written last. */
+  /** Writes the high word last: it contains the command. */
   write64(offset: number, low: number, high: number): void {
     this.write32(offset, low);
     this.write32(offset + 4, high);
@@ -145,7 +150,7 @@ export class SimulatedVtd implements VtdFacility {
     if (offset % FRCD_SIZE === FRCD_LAST_WORD) this.#faults.clear(Math.floor((offset - FAULT_RECORDS) / FRCD_SIZE));
   }
 
-  /** Flushing the write buffer, and what this unit does not have, is done at once: the status never shows it. */
+  /** A write-buffer flush and unsupported commands complete at once: the status never shows them. */
   #command(value: number): void {
     if (this.#isFrozen) return;
     let status = this.read32(GSTS_REG);
@@ -160,7 +165,7 @@ export class SimulatedVtd implements VtdFacility {
     this.#nextGeneration();
   }
 
-  /** The cached context is dropped as a whole, or if it is of the domain; one of a device is ours or nobody's. */
+  /** Drops the cached context if the command is global, or names its domain, or its domain and device. */
   #commandContext(value: number): void {
     if (value < CONTEXT_INVALIDATE) return this.#set(CCMD_REG + 4, value);
     let actual = (value >>> CONTEXT_REQUEST_SHIFT) & GRANULARITY_MASK;
@@ -182,7 +187,7 @@ export class SimulatedVtd implements VtdFacility {
     const mask = address & MASK_BITS;
     const isPages = actual > DOMAIN_SELECTIVE;
     if (this.#isFrozen || (isPages && mask > LARGEST_MASK)) actual = 0;
-    // First the generation: a translation that is being cached meanwhile notices, and drops itself.
+    // The generation changes first: a translation that is cached meanwhile sees the change and drops itself.
     if (actual !== 0) this.#nextGeneration();
     const domain = value & 0xffff;
     if (actual === GLOBAL) this.#iotlb.dropAll();
@@ -198,4 +203,18 @@ export class SimulatedVtd implements VtdFacility {
   #nextGeneration(): void {
     Atomics.add(this.#control, GENERATION, 1);
   }
+}
+
+/**
+ * Simulates a remapping unit. A device without ACCESS_PLATFORM bypasses it, as in QEMU, unless it confines every
+ * device.
+ */
+export function simulateIntelIommu(_memory: GuestMemory, options: IntelIommuOptions): SimulatedHardware {
+  const unit = new SimulatedVtd(options.unit);
+  const translated = { module: ADDRESS_SPACE_MODULE, state: unit.state, open: openAddressSpace };
+  return {
+    facilities: new Map([[VTD_FACILITY, unit]]),
+    addressSpace: (offersAccessPlatform) =>
+      offersAccessPlatform || options.confinesEveryDevice ? translated : PHYSICAL_ADDRESS_SPACE,
+  };
 }

@@ -1,8 +1,9 @@
 /**
- * A simulated unit as both threads see it, the driver's and the device's: structured-cloneable, and all of it shared memory.
+ * The state of a simulated unit, shared by the driver's thread and the device's: structured-cloneable, all in shared
+ * memory.
  *
- * `registers` is the register file. `control` holds what the unit latched or counts, see below. The translation cache has three arrays with
- * one element for each of its places: whose domain it is, plus 1, or 0 for nobody's; which page; and what that page leads to.
+ * `registers` is the register file. `control` has the words below. The translation cache has three arrays with one
+ * element for each place: the domain plus 1, or 0 for an empty place; the page; and its entry.
  */
 export interface VtdState {
   readonly sourceId: number;
@@ -16,25 +17,31 @@ export interface VtdState {
 /** Bytes of the register file. */
 export const REGISTER_BYTES = 4096;
 
-/** Words of `control`. Changes whenever the unit dropped what it had cached. */
+/** Word of `control`, like all below: changes whenever the unit drops cached entries. */
 export const GENERATION = 0;
-/** Not 0 while a device relies on its translations as they are. */
+/** 1 while a device relies on its translations. */
 export const FROZEN = 1;
-/** The root table, as it was when the driver said to use it. */
+/** Low word of the root table address that the driver set last. */
 export const ROOT_LOW = 2;
+/** Its high word. */
 export const ROOT_HIGH = 3;
-/** Number of the fault record that is written next. */
+/** Index of the next fault record. */
 export const NEXT_FAULT = 4;
-/** The cached context entry: 1 where there is one, and its low and high halves. */
+/** 1 while a context entry is cached. */
 export const CONTEXT_CACHED = 5;
+/** Translation type of the cached context entry. */
 export const CONTEXT_TYPE = 6;
+/** Domain of the cached context entry. */
 export const CONTEXT_DOMAIN = 7;
+/** Table levels of the cached context entry. */
 export const CONTEXT_LEVELS = 8;
+/** Low word of the table address of the cached context entry. */
 export const CONTEXT_TABLE_LOW = 9;
+/** Its high word. */
 export const CONTEXT_TABLE_HIGH = 10;
 const CONTROL_WORDS = 11;
 
-/** Places of the translation cache, a power of two. A page has one of them, so that two pages of the same one take turns. */
+/** Places of the translation cache, a power of two. Each page has one place, which it shares with other pages. */
 export const CACHE_PLACES = 1024;
 
 /** Allocates the state of a unit after power-on. */
@@ -49,7 +56,7 @@ export function allocateVtdState(sourceId: number): VtdState {
   };
 }
 
-/** Tells the state of a unit from anything else that reached a worker. */
+/** Whether a value that reached a worker is the state of a unit. */
 export function isVtdState(state: unknown): state is VtdState {
   if (typeof state !== 'object' || state === null || !('sourceId' in state)) return false;
   const { sourceId, ...buffers } = state;

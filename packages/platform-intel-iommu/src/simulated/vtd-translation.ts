@@ -1,7 +1,14 @@
-import type { AddressTranslation, DeviceAccess, FaultCause } from '@virtio-platform/core/address-space';
+import {
+  TranslatedAddressSpace,
+  type AddressTranslation,
+  type DeviceAccess,
+  type FaultCause,
+  type DeviceAddressSpace,
+  type FaultLog,
+} from '@virtio-platform/core/address-space';
 import { PAGE_SIZE, type GuestMemory } from '@virtio-platform/core/memory';
-import { readCapabilities } from '../vtd-capabilities.ts';
-import { faultCause } from '../vtd-fault.ts';
+import { readCapabilities } from '../unit/vtd-capabilities.ts';
+import { faultCause } from '../unit/vtd-fault.ts';
 import {
   BEYOND_WIDTH,
   CAP_REG,
@@ -14,30 +21,29 @@ import {
   TRANSLATION_ENABLE,
   TYPE_PASS_THROUGH,
   WRITE_NOT_PERMITTED,
-} from '../vtd-registers.ts';
+} from '../unit/vtd-registers.ts';
 import { ContextCache } from './context-cache.ts';
 import { FaultRecords } from './fault-records.ts';
-import { Iotlb, NOT_CACHED } from './iotlb.ts';
+import { SimulatedIotlb, NOT_CACHED } from './simulated-iotlb.ts';
 import { PageWalk } from './page-walk.ts';
-import { FROZEN, GENERATION, type VtdState } from './vtd-state.ts';
-
+import { FROZEN, GENERATION, isVtdState, type VtdState } from './vtd-state.ts';
 const PERMISSIONS = ENTRY_READ | ENTRY_WRITE;
 const WORD = 0x1_0000_0000;
 const CACHING_MODE = 0x80;
-/** The last page frame that a cache entry has bits for. */
+/** The largest page frame of a cache entry. */
 const LAST_FRAME = 2 ** 29 - 1;
 
 /**
- * What a device reaches through a simulated unit, in any thread. Translations come from the cache while they are in it, and only then from
- * the tables in guest memory; so an entry that was taken away goes on to work until it is invalidated. Each fault is recorded in the unit's
- * registers too, while there is room. A run ends with its page.
+ * Translates through a simulated unit, in any thread. It looks in the cache first and then in the tables in guest
+ * memory, so a removed entry stays in use until it is invalidated. Faults are also recorded in the unit's registers
+ * while one is free. A run ends with its page.
  */
 export class VtdTranslation implements AddressTranslation {
   run = 0;
   cause: FaultCause = 'unmapped';
   readonly #registers: Int32Array;
   readonly #control: Int32Array;
-  readonly #iotlb: Iotlb;
+  readonly #iotlb: SimulatedIotlb;
   readonly #context: ContextCache;
   readonly #walk: PageWalk;
   readonly #faults: FaultRecords;
@@ -45,12 +51,12 @@ export class VtdTranslation implements AddressTranslation {
   readonly #cachesAbsence: boolean;
   readonly #records: boolean;
 
-  /** A translation that is only asked where an address leads records no fault. */
+  /** With `records` false, for lookups, faults are not recorded in the registers. */
   constructor(memory: GuestMemory, state: VtdState, records: boolean = true) {
     this.#records = records;
     this.#registers = new Int32Array(state.registers);
     this.#control = new Int32Array(state.control);
-    this.#iotlb = new Iotlb(state);
+    this.#iotlb = new SimulatedIotlb(state);
     this.#walk = new PageWalk(memory);
     this.#memorySize = memory.size;
     this.#cachesAbsence = (this.#registers[CAP_REG / 4]! & CACHING_MODE) !== 0;
@@ -67,7 +73,7 @@ export class VtdTranslation implements AddressTranslation {
     if ((Atomics.load(this.#registers, GSTS_REG / 4) & TRANSLATION_ENABLE) === 0) return this.#letThrough(low, high);
     this.run = PAGE_SIZE - (low % PAGE_SIZE);
     if (high === 0 && low >= INTERRUPT_START && low < INTERRUPT_END) {
-      // An interrupt, or nothing: it is not translated, and not recorded.
+      // An interrupt: it is neither translated nor recorded.
       this.cause = 'outside-window';
       return -1;
     }
@@ -92,10 +98,10 @@ export class VtdTranslation implements AddressTranslation {
       const reason = this.#walk.walk(table, levels, low, high);
       if (reason !== 0) return this.#refuse(low, high, access, reason);
       const { frame, permissions } = this.#walk;
-      // No memory here has so many pages: what lies beyond is as far outside of it as the last.
+      // Memory is smaller than that, so all frames beyond the last are equally outside of it.
       entry = permissions === 0 ? 0 : Math.min(frame, LAST_FRAME) * 4 + permissions;
       if (permissions !== 0 || this.#cachesAbsence) this.#iotlb.fill(domain, page, entry);
-      // The tables may have changed since they were read, and the invalidation been too early for this entry.
+      // The tables may have changed since the walk, with an invalidation before this entry was cached.
       if (generation !== this.generation) this.#iotlb.forget(page);
     }
     const needed = access === 'read' ? ENTRY_READ : ENTRY_WRITE;
@@ -120,7 +126,7 @@ export class VtdTranslation implements AddressTranslation {
   }
 }
 
-/** Reads registers without side effects, for whoever wants to know what the unit is. */
+/** Reads the registers without side effects, for {@link readCapabilities}. */
 function registerReader(state: VtdState): Parameters<typeof readCapabilities>[0] {
   const registers = new Uint32Array(state.registers);
   return {
@@ -130,4 +136,13 @@ function registerReader(state: VtdState): Parameters<typeof readCapabilities>[0]
     write32: () => {},
     write64: () => {},
   };
+}
+
+/** The URL from which a worker imports {@link openAddressSpace}. */
+export const ADDRESS_SPACE_MODULE: string = import.meta.url;
+
+/** Opens the address space of a device behind a simulated unit, in this thread or another. */
+export function openAddressSpace(memory: GuestMemory, faults: FaultLog, state: unknown): DeviceAddressSpace {
+  if (!isVtdState(state)) throw new TypeError('the state of an intel-iommu address space is that of a simulated unit');
+  return new TranslatedAddressSpace(memory, faults, new VtdTranslation(memory, state, !faults.isOfProbe));
 }

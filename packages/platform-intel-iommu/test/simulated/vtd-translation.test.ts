@@ -3,9 +3,8 @@ import { FaultLog, type DeviceAddressSpace } from '@virtio-platform/core/address
 import { GuestMemory } from '@virtio-platform/core/memory';
 import { describe, expect, it } from 'vitest';
 import { intelIommuOptionsSchema, SimulatedVtd } from '../../src/index.ts';
-import { openAddressSpace } from '../../src/simulated/open-address-space.ts';
+import { openAddressSpace } from '../../src/simulated/vtd-translation.ts';
 import { MIB, PAGE } from '../remapped-guest.ts';
-
 const [ROOT, CONTEXT, L3, L2, L1] = [0x1_0000, 0x1_1000, 0x1_2000, 0x1_3000, 0x1_4000] as const;
 /** Where the device and its one function are in the context table. */
 const ENTRY = CONTEXT + 0x20 * 16;
@@ -22,7 +21,10 @@ interface Bench {
   readonly put: (address: number, value: bigint | number) => void;
 }
 
-/** Tables written by hand, as reference 7.2 has them: page i of 8 from {@link IOVA} on leads to page i from {@link DATA} on. */
+/**
+ * Tables written by hand, as reference 7.2 has them: page i of 8 from {@link IOVA} on leads to page i from {@link DATA}
+ * on.
+ */
 function openBench(unitOptions: object = {}): Bench {
   const memory = new GuestMemory(new SharedArrayBuffer(MIB));
   const unit = new SimulatedVtd(intelIommuOptionsSchema.parse({ unit: unitOptions }).unit);
@@ -121,7 +123,7 @@ describe('a device behind a simulated unit', () => {
     expect([reads(bench, 0, 0x7f), reason(bench), causeOf(bench)]).toEqual([-1, 6, 'unmapped']);
   });
 
-  it('writes only where it may', () => {
+  it('faults at a write without permission', () => {
     const bench = openBench();
     bench.put(L1, DATA | 1);
     expect([writes(bench, IOVA), reason(bench), causeOf(bench)]).toEqual([-1, 5, 'write-not-permitted']);
@@ -134,14 +136,14 @@ describe('a device behind a simulated unit', () => {
     expect(reads(bench, IOVA + 0x4_2345)).toBe(0x4_2345);
   });
 
-  it('is let through by a pass-through entry', () => {
+  it('passes addresses through by a pass-through entry', () => {
     const bench = openBench();
     bench.put(ENTRY, 1 | (2 << 2));
     expect([reads(bench, DATA), reads(bench, IOVA)]).toEqual([DATA, -1]);
     expect(causeOf(bench)).toBe('outside-memory');
   });
 
-  it('finds no memory at the addresses of interrupts, whatever is mapped there', () => {
+  it('finds no memory at the addresses of interrupts, even if it is mapped', () => {
     const bench = openBench();
     bench.put(L3 + 24, L2 | 3);
     bench.put(L2 + 8 * 0x1f7, 0x83);
@@ -163,7 +165,7 @@ describe('the translation cache of a simulated unit', () => {
 
   const cached = (bench: Bench): boolean[] => PAGES.map((page) => writes(bench, page) >= 0);
 
-  it('goes on with what it has, until that is invalidated', () => {
+  it('uses a cached translation until it is invalidated', () => {
     const bench = openCached();
     const { generation } = bench.space;
     expect([cached(bench), bench.space.generation]).toEqual([[true, true, true, true], generation]);
@@ -191,7 +193,7 @@ describe('the translation cache of a simulated unit', () => {
     for (const bench of [domain, all]) expect(cached(bench)).toEqual([false, false, false, false]);
   });
 
-  it('drops nothing for another domain, nor where it says that it did nothing', () => {
+  it('drops nothing for another domain, nor when it reports that it did nothing', () => {
     const bench = openCached();
     expect(invalidate(bench, 0xa000_0000 | (DOMAIN + 1))).toBe(2);
     expect(invalidate(bench, 0xb000_0000 | (DOMAIN + 1), IOVA)).toBe(3);
@@ -200,7 +202,7 @@ describe('the translation cache of a simulated unit', () => {
     expect(cached(bench)).toEqual([true, true, true, true]);
   });
 
-  it('does nothing while a device relies on it, and everything afterwards', () => {
+  it('ignores commands while it is frozen, and executes them afterwards', () => {
     const bench = openCached();
     bench.space.freeze?.(true);
     expect(invalidate(bench, 0x9000_0000)).toBe(0);
@@ -214,7 +216,7 @@ describe('the translation cache of a simulated unit', () => {
     expect(cached(bench)).toEqual([false, false, false, false]);
   });
 
-  it('keeps a context entry until that is invalidated, for its domain, its device, or all', () => {
+  it('uses a cached context entry until it is invalidated by domain, by device or globally', () => {
     const wordsThatDrop: readonly (readonly [number, number])[] = [
       [0, 0xa000_0000],
       [DOMAIN, 0xc000_0000],
@@ -232,7 +234,7 @@ describe('the translation cache of a simulated unit', () => {
     }
   });
 
-  it('remembers what is not mapped only in caching mode', () => {
+  it('caches entries that are not present only in caching mode', () => {
     for (const cachingMode of [false, true]) {
       const bench = openBench({ cachingMode });
       bench.put(L1, 0);
@@ -245,7 +247,7 @@ describe('the translation cache of a simulated unit', () => {
     }
   });
 
-  it('does not keep what was read before an invalidation that came meanwhile', () => {
+  it('does not cache an entry that was read before a concurrent invalidation', () => {
     const bench = openBench();
     const { memory, unit, faults } = bench;
     // Another thread invalidates while the tables are walked.
@@ -266,7 +268,7 @@ describe('the translation cache of a simulated unit', () => {
     }
   });
 
-  it('has a place for two pages that take turns', () => {
+  it('replaces a page by another one of the same place', () => {
     const bench = openBench();
     bench.put(L2 + 16, L1 | 3);
     const other = IOVA + 1024 * PAGE;
@@ -294,7 +296,7 @@ describe('the fault registers of a simulated unit', () => {
     expect(bench.unit.read32(0x22c)).toBe(0x8000_0004);
   });
 
-  it('lose what comes while they are full, say so, and go on once that is cleared too', () => {
+  it('drop faults while they are full, set the overflow bit, and continue once it is cleared', () => {
     const bench = openBench({ faultRecords: 2 });
     const words = new Uint32Array(2);
     for (let page = 8; page < 11; page++) reads(bench, IOVA + page * PAGE);
@@ -312,7 +314,7 @@ describe('the fault registers of a simulated unit', () => {
     expect(bench.faults.count).toBe(5);
   });
 
-  it('are changed by nothing but clearing', () => {
+  it('change only by clearing', () => {
     const bench = openBench();
     reads(bench, IOVA + 9 * PAGE);
     for (const offset of [0x8, 0x10, 0x1c, 0x220, 0x224, 0x228, 0x22c, 0x230, 0xffc, 0x1000, -4]) {
@@ -325,7 +327,7 @@ describe('the fault registers of a simulated unit', () => {
 
 describe('openAddressSpace', () => {
   it.each([undefined, null, 5, {}, { sourceId: 5 }, { ...openBench().unit.state, registers: new ArrayBuffer(8) }])(
-    'refuses a state that is none: %j',
+    'refuses a foreign state: %j',
     (state) => {
       const memory = new GuestMemory(new SharedArrayBuffer(PAGE));
       expect(() => openAddressSpace(memory, new FaultLog(), state)).toThrow(TypeError);
@@ -333,7 +335,7 @@ describe('openAddressSpace', () => {
   );
 });
 
-describeAddressSpace('what a simulated unit lets through', {
+describeAddressSpace('a simulated unit that passes addresses through', {
   setup() {
     const { space, put } = openBench();
     put(L1 + 8 * 6, (DATA + 6 * PAGE) | 1);

@@ -5,11 +5,10 @@ import {
   type FaultLog,
 } from '@virtio-platform/core/address-space';
 import { PageStates, type GuestMemory } from '@virtio-platform/core/memory';
-import { ProtectedTranslation } from './protected-translation.ts';
+import { ProtectedTranslation } from './simulated-ultravisor.ts';
 import { isTceTableState, type TceTableState } from './tce-table-state.ts';
 import { TceTranslation } from './tce-translation.ts';
-
-/** What a device of a POWER guest reaches memory through. Structured-cloneable; all of it is shared memory. */
+/** The state behind the address space of a device of a POWER guest. Structured-cloneable, all in shared memory. */
 export interface PseriesAddressSpaceState {
   /** `undefined` for a device that ignores the tables. */
   readonly tables: TceTableState | undefined;
@@ -17,10 +16,10 @@ export interface PseriesAddressSpaceState {
   readonly pages: SharedArrayBuffer | undefined;
 }
 
-/** Where a worker finds {@link openAddressSpace}. */
+/** The URL from which a worker imports {@link openAddressSpace}. */
 export const ADDRESS_SPACE_MODULE: string = import.meta.url;
 
-/** Opens what a device reaches, in this thread or another. */
+/** Opens the address space of a device, in this thread or another. */
 export function openAddressSpace(memory: GuestMemory, faults: FaultLog, state: unknown): DeviceAddressSpace {
   if (!isState(state)) throw new TypeError('the state of a pseries address space is that of simulated TCE tables');
   const { tables, pages } = state;

@@ -7,7 +7,7 @@ import { ADDRESS_SPACE_MODULE, openAddressSpace, type PseriesAddressSpaceState }
 import { SimulatedTceTables } from './simulated-tce-tables.ts';
 import { SimulatedUltravisor } from './simulated-ultravisor.ts';
 
-/** The tables of a POWER guest in software, and if it is a secure one, the ultravisor that guards its pages. */
+/** Simulates the TCE tables of a POWER guest, and for a secure guest the ultravisor. */
 export function simulatePseries(memory: GuestMemory, options: PseriesOptions): SimulatedHardware {
   const { defaultWindowSize, dynamicWindows, failures, guestEndian, hypervisor, secure } = options;
   const pages = secure ? PageStates.create(memory.size) : undefined;
@@ -21,11 +21,11 @@ export function simulatePseries(memory: GuestMemory, options: PseriesOptions): S
     lostInvalidations: failures.invalidation,
   });
   const translated = blueprint({ tables: tables.state, pages: pages?.buffer });
-  const ignoring = blueprint({ tables: undefined, pages: pages?.buffer });
+  const physical = blueprint({ tables: undefined, pages: pages?.buffer });
   return {
     facilities: new Map([[TCE_FACILITY, tables]]),
     guestByteOrder: guestEndian,
-    addressSpace: (offersAccessPlatform) => (offersAccessPlatform ? translated : ignoring),
+    addressSpace: (offersAccessPlatform) => (offersAccessPlatform ? translated : physical),
   };
 }
 

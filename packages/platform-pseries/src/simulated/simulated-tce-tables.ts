@@ -1,12 +1,10 @@
+import { deviceAddressOffset } from '@virtio-platform/core/dma';
 import type { FailureSchedule } from '@virtio-platform/core/failure';
 import type { MemoryConversion } from '@virtio-platform/core/memory';
 import {
   H_PARAMETER,
   H_PERMISSION,
   H_SUCCESS,
-  RTAS_HARDWARE_ERROR,
-  RTAS_PARAMETER_ERROR,
-  RTAS_SUCCESS,
   TCE_LIST_ENTRIES,
   TCE_READ,
   TCE_WRITE,
@@ -14,7 +12,8 @@ import {
   type TceFacility,
   type WindowQuery,
 } from '../tce-facility.ts';
-import type { DynamicWindows, Hypervisor } from './hypervisor.ts';
+import { DEFAULT_PAGE_SHIFT, FIRST_LIOBN, MOST_ENTRIES, TceWindows, WINDOW_COUNT } from '../tce-windows.ts';
+import type { CreatedWindow, TceWindowTables } from '../tce-windows.ts';
 import {
   allocateTceTables,
   BASE_HIGH,
@@ -23,32 +22,44 @@ import {
   FROZEN,
   GENERATION,
   PAGE_SHIFT,
-  WINDOW_COUNT,
   windowRegister,
   type TceTableState,
 } from './tce-table-state.ts';
 import { UnseenEntries } from './unseen-entries.ts';
 
 const WORD = 0x1_0000_0000;
-/** PCI, host bridge 0, window 0; the number of the window is added. */
-const FIRST_LIOBN = 0x8000_0000;
-const DEFAULT_BASE = 0n;
-const DEFAULT_PAGE_SHIFT = 12;
-/** Where QEMU puts a window while another exists (`dma64_win_addr`). */
-const SECOND_BASE = 0x0800_0000_0000_0000n;
-const PAGE_SHIFTS: readonly number[] = [12, 16, 21, 24];
-/** Tables stay this small however much memory there is: 32 MiB each. */
-const MOST_ENTRIES = 2 ** 22;
-/** So that a small guest can have a roomy window too. */
+/**
+ * How strict the simulated hypervisor is. `qemu` is hw/ppc/spapr_iommu.c: it rounds a misaligned bus address down,
+ * stores entries verbatim, and a call that fails half-way has done the first half. `kvm` is book3s_64_vio.c, and
+ * PowerVM: it checks everything before it changes anything. The bus address must be at a page, an entry with
+ * permissions must point at a page of memory and have no other bits, and H_STUFF_TCE only takes permissions away. KVM
+ * passes some of the calls that it refuses to its userspace; the simulation refuses them.
+ */
+export const HYPERVISORS = ['qemu', 'kvm'] as const;
+/** One of {@link HYPERVISORS}. */
+export type Hypervisor = (typeof HYPERVISORS)[number];
+
+/**
+ * Which windows can be created besides the default one. `beside`: one more (QEMU). `replace`: one window in all, so the
+ * guest removes the default one first, and only a reset or the removal of the other restores it. `none`: the firmware
+ * does not know the calls.
+ */
+export const DYNAMIC_WINDOWS = ['beside', 'replace', 'none'] as const;
+/** One of {@link DYNAMIC_WINDOWS}. */
+export type DynamicWindows = (typeof DYNAMIC_WINDOWS)[number];
+
+/** Tables have at least this many entries, so that a small guest can have a window larger than its memory. */
 const LEAST_ENTRIES = 2 ** 18;
 
 /** Windows at once; 0 where there are no calls for windows. */
 const WINDOW_LIMITS: Readonly<Record<DynamicWindows, number>> = { beside: WINDOW_COUNT, replace: 1, none: 0 };
 const PERMISSIONS = TCE_READ | TCE_WRITE;
 
+/** How to set up {@link SimulatedTceTables}. */
 export interface SimulatedTceOptions {
   /** Bytes of guest memory. */
   readonly memorySize: number;
+  /** Bytes. */
   readonly defaultWindowSize: number;
   readonly ultravisor?: MemoryConversion | undefined;
   /** `qemu` unless given. */
@@ -60,24 +71,20 @@ export interface SimulatedTceOptions {
 }
 
 /**
- * The paravirtual IOMMU in software, as strict as QEMU (hw/ppc/spapr_iommu.c, spapr_rtas_ddw.c) or as KVM: see {@link Hypervisor}.
- * The tables are what the device sees; the guest reads its own entries, which differ where an invalidation got lost.
+ * The paravirtual IOMMU in software, as strict as QEMU (hw/ppc/spapr_iommu.c) or as KVM: see {@link Hypervisor}. The
+ * device translates through the tables. H_GET_TCE reads the entries that the guest wrote, which differ from the tables
+ * where an invalidation was lost.
  */
-export class SimulatedTceTables implements TceFacility {
-  readonly defaultWindow: DmaWindow;
+export class SimulatedTceTables implements TceFacility, TceWindowTables {
   readonly state: TceTableState;
   readonly ultravisor: MemoryConversion | undefined;
   readonly #registers: Uint32Array;
   readonly #tables: readonly Uint32Array[];
-  readonly #mostEntries: number;
   readonly #memorySize: number;
   readonly #isStrict: boolean;
-  readonly #windowLimit: number;
+  readonly #windows: TceWindows;
   readonly #unseen: UnseenEntries;
-  /** Which windows are the default one, as it was at reset: not any window that happens to be at its address. */
-  readonly #isDefault: boolean[] = [];
-
-  /** Whether the hypercall took anything from the device that it knows of. */
+  /** Whether the current hypercall removed a translation and the device was told. */
   #hasTaken = false;
 
   constructor(options: SimulatedTceOptions) {
@@ -85,28 +92,28 @@ export class SimulatedTceTables implements TceFacility {
     this.ultravisor = options.ultravisor;
     this.#memorySize = memorySize;
     this.#isStrict = options.hypervisor === 'kvm';
-    this.#windowLimit = WINDOW_LIMITS[options.dynamicWindows ?? 'beside'];
+    const limit = WINDOW_LIMITS[options.dynamicWindows ?? 'beside'];
     this.#unseen = new UnseenEntries(options.lostInvalidations);
     const defaultEntries = Math.floor(defaultWindowSize / 2 ** DEFAULT_PAGE_SHIFT);
     if (!(defaultEntries >= 1) || defaultEntries > MOST_ENTRIES) {
       throw new RangeError(`a default window of ${defaultWindowSize} bytes has no table here`);
     }
     const forMemory = 2 ** Math.ceil(Math.log2(memorySize / 2 ** DEFAULT_PAGE_SHIFT));
-    this.#mostEntries = Math.min(MOST_ENTRIES, Math.max(LEAST_ENTRIES, forMemory, defaultEntries));
-    this.state = allocateTceTables(this.#mostEntries);
+    const mostEntries = Math.min(MOST_ENTRIES, Math.max(LEAST_ENTRIES, forMemory, defaultEntries));
+    this.state = allocateTceTables(mostEntries);
     this.#registers = new Uint32Array(this.state.registers);
     this.#tables = this.state.tables.map((table) => new Uint32Array(table));
-    this.defaultWindow = {
-      liobn: FIRST_LIOBN,
-      base: DEFAULT_BASE,
-      size: defaultEntries * 2 ** DEFAULT_PAGE_SHIFT,
-      pageShift: DEFAULT_PAGE_SHIFT,
-    };
-    this.#enableDefault();
+    const size = defaultEntries * 2 ** DEFAULT_PAGE_SHIFT;
+    this.#windows = new TceWindows(this, { defaultWindowSize: size, limit, mostEntries });
+    this.#windows.start();
+  }
+
+  get defaultWindow(): DmaWindow {
+    return this.#windows.defaultWindow;
   }
 
   putTce(liobn: number, iobaLow: number, iobaHigh: number, tceLow: number, tceHigh: number): number {
-    if (this.#isFrozen) return H_PERMISSION;
+    if (this.isFrozen) return H_PERMISSION;
     const window = liobn - FIRST_LIOBN;
     const index = this.#indexOf(window, iobaLow, iobaHigh);
     if (index < 0 || (this.#isStrict && !this.#isSound(window, tceLow, tceHigh))) return H_PARAMETER;
@@ -117,7 +124,7 @@ export class SimulatedTceTables implements TceFacility {
   }
 
   putTceIndirect(liobn: number, iobaLow: number, iobaHigh: number, list: Uint32Array, count: number): number {
-    if (this.#isFrozen) return H_PERMISSION;
+    if (this.isFrozen) return H_PERMISSION;
     if (!this.#isCount(count) || count > TCE_LIST_ENTRIES || list.length < 2 * count) return H_PARAMETER;
     const window = liobn - FIRST_LIOBN;
     const index = this.#indexOf(window, iobaLow, iobaHigh);
@@ -131,7 +138,7 @@ export class SimulatedTceTables implements TceFacility {
   }
 
   stuffTce(liobn: number, iobaLow: number, iobaHigh: number, tceLow: number, tceHigh: number, count: number): number {
-    if (this.#isFrozen) return H_PERMISSION;
+    if (this.isFrozen) return H_PERMISSION;
     const window = liobn - FIRST_LIOBN;
     const index = this.#indexOf(window, iobaLow, iobaHigh);
     if (index < 0 || !this.#isCount(count) || count > this.#entriesOf(window)) return H_PARAMETER;
@@ -154,74 +161,36 @@ export class SimulatedTceTables implements TceFacility {
   }
 
   queryWindows(): WindowQuery {
-    if (this.#windowLimit === 0) return { status: RTAS_PARAMETER_ERROR, available: 0, maxEntries: 0, pageShifts: [] };
-    return {
-      status: RTAS_SUCCESS,
-      available: Math.max(0, this.#windowLimit - this.#activeWindows()),
-      maxEntries: this.#mostEntries,
-      pageShifts: PAGE_SHIFTS,
-    };
+    return this.#windows.query();
   }
 
-  createWindow(pageShift: number, windowShift: number): { readonly status: number; readonly window?: DmaWindow } {
-    if (this.#windowLimit === 0) return { status: RTAS_PARAMETER_ERROR };
-    if (this.#isFrozen) return { status: RTAS_HARDWARE_ERROR };
-    if (!PAGE_SHIFTS.includes(pageShift) || !(windowShift >= pageShift)) return { status: RTAS_PARAMETER_ERROR };
-    const entries = 2 ** (windowShift - pageShift);
-    if (this.#activeWindows() >= this.#windowLimit || !(entries <= this.#mostEntries))
-      return { status: RTAS_HARDWARE_ERROR };
-    const base = this.#activeWindows() === 0 ? DEFAULT_BASE : SECOND_BASE;
-    // QEMU would put a second window at this address over the first.
-    if (base === SECOND_BASE && this.#isSecondBaseTaken()) return { status: RTAS_HARDWARE_ERROR };
-    const free = this.#entriesOf(0) === 0 ? 0 : 1;
-    this.#enable(free, entries, pageShift, base, false);
-    return {
-      status: RTAS_SUCCESS,
-      window: { liobn: FIRST_LIOBN + free, base, size: entries * 2 ** pageShift, pageShift },
-    };
+  createWindow(pageShift: number, windowShift: number): CreatedWindow {
+    return this.#windows.create(pageShift, windowShift);
   }
 
-  /** Removing the last window brings the default one back, unless it was the default one. */
   removeWindow(liobn: number): number {
-    if (this.#windowLimit === 0) return RTAS_PARAMETER_ERROR;
-    if (this.#isFrozen) return RTAS_HARDWARE_ERROR;
-    const window = liobn - FIRST_LIOBN;
-    if (this.#entriesOf(window) === 0) return RTAS_PARAMETER_ERROR;
-    const wasDefault = this.#isDefault[window]!;
-    this.#disable(window);
-    if (this.#activeWindows() === 0 && !wasDefault) this.#enableDefault();
-    return RTAS_SUCCESS;
+    return this.#windows.remove(liobn);
   }
 
   resetWindows(): number {
-    if (this.#windowLimit === 0) return RTAS_PARAMETER_ERROR;
-    if (this.#isFrozen) return RTAS_HARDWARE_ERROR;
-    for (let window = 0; window < WINDOW_COUNT; window++) this.#disable(window);
-    this.#enableDefault();
-    return RTAS_SUCCESS;
+    return this.#windows.reset();
   }
 
-  /** A device relies on the tables as they are: nothing changes until its reset. */
-  get #isFrozen(): boolean {
+  /** While a device relies on the tables as they are, nothing changes until its reset. */
+  get isFrozen(): boolean {
     return Atomics.load(this.#registers, FROZEN) !== 0;
   }
 
-  #enableDefault(): void {
-    const { size, pageShift, base } = this.defaultWindow;
-    this.#enable(0, size / 2 ** pageShift, pageShift, base, true);
-  }
-
-  /** The table of a window that is not enabled is all zero. The number of entries is written last: it enables. */
-  #enable(window: number, entries: number, pageShift: number, base: bigint, isDefault: boolean): void {
+  /** The table of a closed window is all zero. The number of entries is written last: it opens the window. */
+  openWindow(window: number, { base, size, pageShift }: DmaWindow): void {
     const at = windowRegister(window);
-    this.#isDefault[window] = isDefault;
     this.#registers[at + PAGE_SHIFT] = pageShift;
     this.#registers[at + BASE_LOW] = Number(base & 0xffff_ffffn);
     this.#registers[at + BASE_HIGH] = Number(base >> 32n);
-    Atomics.store(this.#registers, at + ENTRIES, entries);
+    Atomics.store(this.#registers, at + ENTRIES, size / 2 ** pageShift);
   }
 
-  #disable(window: number): void {
+  closeWindow(window: number): void {
     const entries = this.#entriesOf(window);
     Atomics.store(this.#registers, windowRegister(window) + ENTRIES, 0);
     this.#tables[window]!.fill(0, 0, 2 * entries);
@@ -229,29 +198,17 @@ export class SimulatedTceTables implements TceFacility {
     this.#nextGeneration();
   }
 
-  #activeWindows(): number {
-    return (this.#entriesOf(0) > 0 ? 1 : 0) + (this.#entriesOf(1) > 0 ? 1 : 0);
-  }
-
-  #isSecondBaseTaken(): boolean {
-    const high = Number(SECOND_BASE >> 32n);
-    for (let window = 0; window < WINDOW_COUNT; window++) {
-      if (this.#entriesOf(window) > 0 && this.#registers[windowRegister(window) + BASE_HIGH] === high) return true;
-    }
-    return false;
-  }
-
-  /** 0 for a window that does not exist, whatever the number. */
+  /** Entries of a window; 0 for a number without a window. */
   #entriesOf(window: number): number {
     return window === 0 || window === 1 ? this.#registers[windowRegister(window) + ENTRIES]! : 0;
   }
 
-  /** QEMU takes no list of nothing; KVM does nothing with it. */
+  /** QEMU refuses an empty list; KVM accepts it and does nothing. */
   #isCount(count: number): boolean {
     return count >= (this.#isStrict ? 0 : 1);
   }
 
-  /** Whether an entry that gives a permission points at a page of memory, and says nothing else. */
+  /** Whether an entry with a permission points at a page of memory and has no other bits. */
   #isSound(window: number, low: number, high: number): boolean {
     if ((low & PERMISSIONS) === 0) return true;
     const pageSize = 1 << this.#registers[windowRegister(window) + PAGE_SHIFT]!;
@@ -263,12 +220,13 @@ export class SimulatedTceTables implements TceFacility {
     return true;
   }
 
-  /** The entry that translates a bus address, or -1; also -1 for a bus address inside a page, where that is not rounded down. */
+  /** The entry of a bus address, or -1. KVM also refuses a bus address inside a page, which QEMU rounds down. */
   #indexOf(window: number, low: number, high: number): number {
     const entries = this.#entriesOf(window);
     if (entries === 0) return -1;
     const at = windowRegister(window);
-    const offset = (high - this.#registers[at + BASE_HIGH]!) * WORD + (low - this.#registers[at + BASE_LOW]!);
+    const registers = this.#registers;
+    const offset = deviceAddressOffset(low, high, registers[at + BASE_LOW]!, registers[at + BASE_HIGH]!);
     const pageSize = 1 << this.#registers[at + PAGE_SHIFT]!;
     if (this.#isStrict && (low & (pageSize - 1)) !== 0) return -1;
     const index = Math.floor(offset / pageSize);
@@ -285,8 +243,9 @@ export class SimulatedTceTables implements TceFacility {
   }
 
   /**
-   * Writes an entry so that another thread never sees a permission with the wrong address: the permission is in the low word,
-   * which goes away first and comes last. Where that takes something from the device, it has to be told, and that can get lost.
+   * Writes an entry so that another thread never sees a permission with the wrong address: the low word with the
+   * permission is cleared first and written last. Where the write takes a translation away, the device needs an
+   * invalidation, which can be lost.
    */
   #store(window: number, index: number, low: number, high: number): void {
     const table = this.#tables[window]!;

@@ -1,23 +1,26 @@
+import { WINDOW_COUNT } from '../tce-windows.ts';
+
 /**
- * The simulated tables as both threads see them: structured-cloneable, and all of it shared memory.
+ * The simulated tables as both threads see them: structured-cloneable, all in shared memory.
  *
- * `registers` holds a generation, then for each window its number of entries (0 while there is no such window), page shift,
- * and base address as low and high word; at the end whether all of it is frozen. `tables` has an arena for each window, two words an entry, low and high.
+ * `registers` holds a generation, then for each window its number of entries (0 while the window is closed), page
+ * shift, and base address as low and high word; the last register tells whether the tables are frozen. `tables` has an
+ * array for each window, two words an entry, low and high.
  */
 export interface TceTableState {
   readonly registers: SharedArrayBuffer;
   readonly tables: readonly SharedArrayBuffer[];
 }
 
-/** Windows of a bus (QEMU SPAPR_PCI_DMA_MAX_WINDOWS). */
-export const WINDOW_COUNT = 2;
-
-/** Register that changes whenever an entry lost permissions or was replaced. */
+/** Register that changes whenever an entry loses permissions or is replaced. */
 export const GENERATION = 0;
-/** Registers of each window, counted from {@link windowRegister}. */
+/** Number of entries; like the next three counted from {@link windowRegister}. */
 export const ENTRIES = 0;
+/** log2 of the page size. */
 export const PAGE_SHIFT = 1;
+/** Low word of the first bus address. */
 export const BASE_LOW = 2;
+/** High word of the first bus address. */
 export const BASE_HIGH = 3;
 const REGISTERS_PER_WINDOW = 4;
 
@@ -26,17 +29,17 @@ export function windowRegister(window: number): number {
   return 1 + window * REGISTERS_PER_WINDOW;
 }
 
-/** Register that is not 0 while the tables must not change. */
+/** Register that is 1 while the tables must not change. */
 export const FROZEN: number = windowRegister(WINDOW_COUNT);
 
-/** Allocates state with no window in it. */
+/** Allocates the state without an open window. */
 export function allocateTceTables(entriesPerWindow: number): TceTableState {
   const registers = new SharedArrayBuffer((FROZEN + 1) * 4);
   const tables = Array.from({ length: WINDOW_COUNT }, () => new SharedArrayBuffer(entriesPerWindow * 8));
   return { registers, tables };
 }
 
-/** Tells the state of tables from anything else that reached a worker. */
+/** Whether a value that reached a worker is the state of tables. */
 export function isTceTableState(state: unknown): state is TceTableState {
   return (
     typeof state === 'object' &&

@@ -1,5 +1,7 @@
 import type { AddressTranslation, DeviceAccess, FaultCause } from '@virtio-platform/core/address-space';
+import { deviceAddressOffset } from '@virtio-platform/core/dma';
 import { TCE_READ, TCE_WRITE } from '../tce-facility.ts';
+import { WINDOW_COUNT } from '../tce-windows.ts';
 import {
   BASE_HIGH,
   BASE_LOW,
@@ -7,16 +9,15 @@ import {
   FROZEN,
   GENERATION,
   PAGE_SHIFT,
-  WINDOW_COUNT,
   windowRegister,
   type TceTableState,
 } from './tce-table-state.ts';
 
 const WORD = 0x1_0000_0000;
-/** No page is smaller, and every window begins at a multiple of it. */
+/** The smallest page; every window begins at a multiple of it. */
 const SMALLEST_PAGE = 4096;
 
-/** What a device reaches through the simulated tables, in any thread. A run ends with its page: permissions are per page. */
+/** Translates through the simulated tables, in any thread. A run ends with its page: permissions are per page. */
 export class TceTranslation implements AddressTranslation {
   run = 0;
   cause: FaultCause = 'outside-window';
@@ -36,8 +37,7 @@ export class TceTranslation implements AddressTranslation {
     const registers = this.#registers;
     for (let window = 0; window < WINDOW_COUNT; window++) {
       const at = windowRegister(window);
-      // Exact where it matters: a distance that a double rounds is beyond every window.
-      const offset = (high - registers[at + BASE_HIGH]!) * WORD + (low - registers[at + BASE_LOW]!);
+      const offset = deviceAddressOffset(low, high, registers[at + BASE_LOW]!, registers[at + BASE_HIGH]!);
       const pageSize = 1 << registers[at + PAGE_SHIFT]!;
       const page = Math.floor(offset / pageSize);
       if (page < 0 || page >= registers[at + ENTRIES]!) continue;

@@ -84,7 +84,7 @@ const ROWS: readonly [name: string, call: Call, qemu: [number, object], kvm: [nu
 ];
 
 describe.each(['qemu', 'kvm'] as const)('the hypercalls of %s', (hypervisor) => {
-  it.each(ROWS)('answer an H_%s as it does', (_name, call, qemu, kvm) => {
+  it.each(ROWS)('answer an H_%s like the real hypervisor', (_name, call, qemu, kvm) => {
     const tables = openTables(hypervisor);
     const [status, entries] = hypervisor === 'qemu' ? qemu : kvm;
     expect([call(tables), written(tables)]).toEqual([status, entries]);
@@ -92,7 +92,7 @@ describe.each(['qemu', 'kvm'] as const)('the hypercalls of %s', (hypervisor) => 
 });
 
 describe('the strict hypervisor', () => {
-  it('wants bus addresses and targets at the pages of the window, however large they are', () => {
+  it('requires bus addresses and targets at page starts, for every page size', () => {
     const tables = new SimulatedTceTables({ memorySize: 64 * MIB, defaultWindowSize: PAGE, hypervisor: 'kvm' });
     const { window } = tables.createWindow(24, 26);
     const { liobn } = window!;

@@ -20,7 +20,7 @@ function openBench(lostInvalidations: FailureSchedule): Bench {
   return { tables, space: openAddressSpace(memory, new FaultLog(), { tables: tables.state, pages: undefined }) };
 }
 
-/** What the guest reads of a page's entry. */
+/** The entry of a page as the guest reads it. */
 function guestSees(tables: SimulatedTceTables, page: number): number {
   const words = new Uint32Array(2);
   expect(tables.getTce(LIOBN, page * PAGE, 0, words)).toBe(H_SUCCESS);
@@ -28,7 +28,7 @@ function guestSees(tables: SimulatedTceTables, page: number): number {
 }
 
 describe('a lost invalidation', () => {
-  it('leaves the device what was taken from it, and nobody is told', () => {
+  it('keeps the old translation for the device without an error', () => {
     const { tables, space } = openBench({ every: 1 });
     tables.putTce(LIOBN, 0, 0, 0x5003, 0);
     const { generation } = space;
@@ -38,7 +38,7 @@ describe('a lost invalidation', () => {
     expect(space.generation).toBe(generation);
   });
 
-  it('leads it to the old page also when the entry has a new owner', () => {
+  it('leads the device to the old page after the entry was rewritten', () => {
     const { tables, space } = openBench({ every: 1 });
     tables.putTce(LIOBN, 0, 0, 0x5003, 0);
     tables.putTce(LIOBN, 0, 0, 0, 0);
@@ -47,7 +47,7 @@ describe('a lost invalidation', () => {
     expect(space.borrow(0, 0, 1, 'write')).toBe(0x5000);
   });
 
-  it('is made good by the next one of the same entry, and by no other', () => {
+  it('is repaired only by the next invalidation of the same entry', () => {
     const { tables, space } = openBench({ nth: [1] });
     tables.putTce(LIOBN, 0, 0, 0x5003, 0);
     tables.putTce(LIOBN, PAGE, 0, 0x6003, 0);
@@ -60,7 +60,7 @@ describe('a lost invalidation', () => {
     expect([guestSees(tables, 0), space.borrow(0, 0, 1, 'write')]).toEqual([0x9001, -1]);
   });
 
-  it('is one for all the entries of a hypercall', () => {
+  it('covers all entries of a hypercall', () => {
     const { tables, space } = openBench({ nth: [2] });
     for (const page of [0, 1, 2, 3]) tables.putTce(LIOBN, page * PAGE, 0, 0x5003, 0);
     tables.stuffTce(LIOBN, 0, 0, 0, 0, 2);
@@ -73,7 +73,7 @@ describe('a lost invalidation', () => {
     ]);
   });
 
-  it('is not asked for by a hypercall that takes nothing away', () => {
+  it('is not counted for a hypercall that removes no translation', () => {
     const { tables, space } = openBench({ nth: [1] });
     tables.putTce(LIOBN, 0, 0, 0x5001, 0);
     tables.putTce(LIOBN, 0, 0, 0x5003, 0);
@@ -84,7 +84,7 @@ describe('a lost invalidation', () => {
     expect(space.borrow(0, 0, 1, 'read')).toBe(-1);
   });
 
-  it('does not outlive its window', () => {
+  it('ends with its window', () => {
     const { tables, space } = openBench({ every: 1 });
     tables.putTce(LIOBN, 0, 0, 0x5003, 0);
     tables.putTce(LIOBN, 0, 0, 0, 0);

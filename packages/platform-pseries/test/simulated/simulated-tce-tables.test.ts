@@ -31,7 +31,7 @@ function changes(tables: SimulatedTceTables, act: () => void): boolean {
 }
 
 describe('the hypercalls of SimulatedTceTables', () => {
-  it('store an entry verbatim, reserved bits and all', () => {
+  it('store an entry verbatim, with its reserved bits', () => {
     const tables = new SimulatedTceTables(SMALL);
     expect(tables.putTce(LIOBN, 0x3000, 0, 0xabcd_ec03, 0x1234_5678)).toBe(H_SUCCESS);
     expect(entry(tables, 0x3000)).toEqual([0xabcd_ec03, 0x1234_5678]);
@@ -88,7 +88,7 @@ describe('the hypercalls of SimulatedTceTables', () => {
     expect(entry(tables, 512 * 4096)).toEqual([0, 0]);
   });
 
-  it('apply what fits of an H_STUFF_TCE that crosses the end, and refuse none or more than the table', () => {
+  it('apply the part of an H_STUFF_TCE inside the window, and refuse 0 entries and more than the table has', () => {
     const tables = new SimulatedTceTables(SMALL);
     expect(tables.stuffTce(LIOBN, 0, 0, 0x9003, 0, 0)).toBe(H_PARAMETER);
     expect(tables.stuffTce(LIOBN, 0, 0, 0x9003, 0, 17)).toBe(H_PARAMETER);
@@ -120,7 +120,7 @@ describe('the generation of SimulatedTceTables', () => {
     expect(changes(tables, () => tables.putTceIndirect(LIOBN, 0x3000, 0, list, 2))).toBe(expected);
   });
 
-  it('changes when a window goes', () => {
+  it('changes when a window is removed', () => {
     const tables = new SimulatedTceTables(SMALL);
     const { window } = tables.createWindow(12, 16);
     expect(changes(tables, () => tables.removeWindow(window!.liobn))).toBe(true);
@@ -137,7 +137,7 @@ describe('the windows of SimulatedTceTables', () => {
     expect(tables.createWindow(16, 20)).toEqual({ status: RTAS_HARDWARE_ERROR });
   });
 
-  it('answer a parameter error to a page size they do not have, also when none is free', () => {
+  it('answer a parameter error to an unsupported page size, also without a free window', () => {
     const tables = new SimulatedTceTables(SMALL);
     expect(tables.createWindow(13, 20)).toEqual({ status: RTAS_PARAMETER_ERROR });
     expect(tables.createWindow(16, 15)).toEqual({ status: RTAS_PARAMETER_ERROR });
@@ -154,7 +154,7 @@ describe('the windows of SimulatedTceTables', () => {
     expect(new SimulatedTceTables({ ...SMALL, memorySize: 2 ** 40 }).queryWindows().maxEntries).toBe(2 ** 22);
   });
 
-  it('are created at bus address 0 when no other is left, and then are not the default one', () => {
+  it('are created at bus address 0 when no other exists, and are not the default one then', () => {
     const tables = new SimulatedTceTables(SMALL);
     expect(tables.removeWindow(LIOBN)).toBe(RTAS_SUCCESS);
     expect(tables.removeWindow(LIOBN)).toBe(RTAS_PARAMETER_ERROR);
@@ -166,7 +166,7 @@ describe('the windows of SimulatedTceTables', () => {
     expect(tables.putTce(LIOBN, 0x1_0000, 0, 1, 0)).toBe(H_PARAMETER);
   });
 
-  it('bring the default one back when the last other one goes', () => {
+  it('restore the default one when the last other one is removed', () => {
     const tables = new SimulatedTceTables(SMALL);
     const { window } = tables.createWindow(16, 20);
     tables.putTce(LIOBN, 0, 0, 0x5003, 0);
@@ -177,7 +177,7 @@ describe('the windows of SimulatedTceTables', () => {
     expect(tables.queryWindows().available).toBe(1);
   });
 
-  it('never lie over one another', () => {
+  it('never overlap', () => {
     const tables = new SimulatedTceTables(SMALL);
     tables.createWindow(16, 20);
     tables.removeWindow(LIOBN);
@@ -193,7 +193,7 @@ describe('the windows of SimulatedTceTables', () => {
     expect(entry(tables, 0, DDW_HIGH, second.liobn)).toEqual([0, 0]);
   });
 
-  it('are the default one and nothing else after a reset, and it is empty', () => {
+  it('are the empty default one alone after a reset', () => {
     const tables = new SimulatedTceTables(SMALL);
     tables.putTce(LIOBN, 0, 0, 0x5003, 0);
     const { window } = tables.createWindow(16, 20);
@@ -202,7 +202,7 @@ describe('the windows of SimulatedTceTables', () => {
     expect(entry(tables, 0)).toEqual([0, 0]);
   });
 
-  it('are none after the default one was removed last, until a reset', () => {
+  it('do not exist after the default one was removed last, until a reset', () => {
     const tables = new SimulatedTceTables(SMALL);
     const { window } = tables.createWindow(16, 20);
     tables.removeWindow(window!.liobn);
@@ -229,7 +229,7 @@ describe('the windows of SimulatedTceTables', () => {
     expect(tables.putTce(window!.liobn, 4 * 2 ** pageShift, DDW_HIGH, 3, 0)).toBe(H_PARAMETER);
   });
 
-  it('are one in all where a new one has to replace the default one', () => {
+  it('are at most one where a new one replaces the default one', () => {
     const tables = new SimulatedTceTables({ ...SMALL, dynamicWindows: 'replace' });
     expect(tables.queryWindows()).toMatchObject({ status: RTAS_SUCCESS, available: 0 });
     expect(tables.createWindow(16, 20)).toEqual({ status: RTAS_HARDWARE_ERROR });
@@ -238,7 +238,7 @@ describe('the windows of SimulatedTceTables', () => {
     expect(tables.createWindow(16, 20)).toEqual({ status: RTAS_HARDWARE_ERROR });
   });
 
-  it('are not to be had where the firmware does not know the calls', () => {
+  it('cannot be created where the firmware does not know the calls', () => {
     const tables = new SimulatedTceTables({ ...SMALL, dynamicWindows: 'none' });
     expect(tables.queryWindows().status).toBe(RTAS_PARAMETER_ERROR);
     expect(tables.createWindow(16, 20)).toEqual({ status: RTAS_PARAMETER_ERROR });

@@ -68,7 +68,7 @@ describe('the address space behind simulated TCE tables', () => {
     expect(faults.entries[0]?.cause).toBe('outside-window');
   });
 
-  it('sees a window that is created after it was opened, and no more when it is removed', () => {
+  it('translates through a window that is created later, until it is removed', () => {
     const { tables, space, faults } = openBench();
     const { window } = tables.createWindow(16, 20);
     tables.putTce(window!.liobn, 0x3_0000, DDW_HIGH, 0x5_0000 | TCE_READ, 0);
@@ -93,7 +93,7 @@ describe('the address space behind simulated TCE tables', () => {
     expect(space.borrow(0x2_0008, DDW_HIGH, 8, 'read')).toBe(-1);
   });
 
-  it('gives nothing for an entry that points beyond memory', () => {
+  it('faults at an entry that points beyond memory', () => {
     const { memory, tables, space, faults } = openBench();
     tables.putTce(LIOBN, 0, 0, (memory.size | 3) >>> 0, 0);
     tables.putTce(LIOBN, 0x1000, 0, 3, 0xffff_ffff);
@@ -102,7 +102,7 @@ describe('the address space behind simulated TCE tables', () => {
     expect(faults.entries.map(({ cause }) => cause)).toEqual(['outside-memory', 'outside-memory']);
   });
 
-  it('refuses a state that is not its own', () => {
+  it('refuses a foreign state', () => {
     const { memory, faults } = openBench();
     expect(() => openAddressSpace(memory, faults, { tables: [], pages: undefined })).toThrow(TypeError);
   });
@@ -112,28 +112,28 @@ describe('the simulated hardware of pseries', () => {
   const memory = new GuestMemory(new SharedArrayBuffer(0x10_0000));
   const hardware = plugin.simulate!(memory, pseriesOptionsSchema.parse({ guestEndian: 'big' }));
 
-  it('lets a device without ACCESS_PLATFORM reach all of memory, past the tables', () => {
+  it('gives a device without ACCESS_PLATFORM all of memory, without the tables', () => {
     const faults = new FaultLog();
     const { open, state } = hardware.addressSpace(false);
     expect(open(memory, faults, state).borrow(0x3000, 0, 64, 'write')).toBe(0x3000);
     expect(faults.count).toBe(0);
   });
 
-  it('lets a device with ACCESS_PLATFORM reach nothing before the driver maps it', () => {
+  it('gives a device with ACCESS_PLATFORM only mapped memory', () => {
     const faults = new FaultLog();
     const { open, state } = hardware.addressSpace(true);
     expect(open(memory, faults, state).borrow(0x3000, 0, 64, 'write')).toBe(-1);
     expect(faults.entries[0]?.cause).toBe('unmapped');
   });
 
-  it('names a module that opens the same address space elsewhere, with a state that can be cloned', async () => {
+  it('names a module that opens the same address space in a worker, with a state that can be cloned', async () => {
     const { module, state } = hardware.addressSpace(true);
     const loaded: { openAddressSpace?: unknown } = await import(module!);
     expect(loaded.openAddressSpace).toBe(openAddressSpace);
     expect(() => structuredClone(state)).not.toThrow();
   });
 
-  it('tells the byte order of the guest', () => {
+  it('states the byte order of the guest', () => {
     expect(hardware.guestByteOrder).toBe('big');
   });
 });

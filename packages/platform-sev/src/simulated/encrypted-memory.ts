@@ -1,5 +1,11 @@
 import { createCipheriv, createDecipheriv, randomBytes, type Cipher, type Decipher } from 'node:crypto';
-import { PAGE_SIZE, type GuestMemory, type MemoryConversion, type PageStates } from '@virtio-platform/core/memory';
+import {
+  checkConversion,
+  PAGE_SIZE,
+  type GuestMemory,
+  type MemoryConversion,
+  type PageStates,
+} from '@virtio-platform/core/memory';
 
 /**
  * The guest's side of simulated encrypted memory. Guest memory holds what the *guest* reads: the plaintext of private
@@ -27,11 +33,7 @@ export class EncryptedMemory implements MemoryConversion {
   }
 
   #convert(address: number, length: number, toShared: boolean): boolean {
-    if (address % PAGE_SIZE !== 0 || length % PAGE_SIZE !== 0 || !this.#memory.contains(address, length)) {
-      throw new RangeError(
-        `cannot convert ${length} bytes at 0x${address.toString(16)}: not whole pages of guest memory`,
-      );
-    }
+    checkConversion(this.#memory, address, length);
     for (let page = address; page < address + length; page += PAGE_SIZE) {
       if (this.#states.isShared(page) !== toShared) this.#convertPage(page, toShared);
     }

@@ -1,44 +1,51 @@
-/** Bytes of a slot and slots of a segment, as in Linux (IO_TLB_SHIFT, IO_TLB_SEGSIZE): a buffer fits in at most 256 KiB. */
+/** Bytes of a slot, as in Linux (IO_TLB_SHIFT). */
 export const BOUNCE_SLOT_SIZE = 2048;
+/** Slots of a segment, as in Linux (IO_TLB_SEGSIZE): a buffer takes at most the 256 KiB of one segment. */
 export const BOUNCE_SEGMENT_SLOTS = 128;
 
 const SEGMENT_SIZE = BOUNCE_SLOT_SIZE * BOUNCE_SEGMENT_SLOTS;
 const IN_SLOT = BOUNCE_SLOT_SIZE - 1;
 const PAGE_SIZE = 4096;
 
+/** How to set up a {@link BouncePool}. */
 export interface BouncePoolOptions {
   /** Bytes: a multiple of the 256 KiB segment for each area. */
   readonly bytes: number;
-  /** Device address of its first byte, below 2^53; a multiple of 4 KiB. What alignment and boundary are about. Without it 0. */
+  /**
+   * Device address of the first byte, below 2^53, a multiple of 4 KiB: alignment and boundary refer to it. 0 unless
+   * given.
+   */
   readonly base?: number;
   /**
-   * Parts that are searched one after the other, beginning with the one that whoever takes asks for; Linux has one for each
-   * processor, so that they do not wait for each other. A power of two; without it 1.
+   * Parts that are searched one after the other, beginning with the one that `take` names; Linux has one for each
+   * processor, so that processors do not wait for each other. A power of two; 1 unless given.
    */
   readonly areas?: number;
-  /** Low bits of its address that a buffer keeps in its slot, such as 0xfff: `dma_get_min_align_mask`. Without it 0. */
+  /** Low address bits that a buffer keeps in its slot, such as 0xfff: `dma_get_min_align_mask`. 0 unless given. */
   readonly minAlignMask?: number;
-  /** No buffer's slots cross a multiple of this: `dma_get_seg_boundary` and one. A power of two; without it Infinity. */
+  /**
+   * The slots of a buffer cross no multiple of this: `dma_get_seg_boundary` + 1. A power of two; Infinity unless given.
+   */
   readonly boundary?: number;
 }
 
-/** What {@link BouncePool} counts. Sizes in slots. */
+/** The counters of a {@link BouncePool}. Sizes in slots. */
 export interface BouncePoolStatistics {
   readonly slots: number;
   readonly used: number;
   readonly highWater: number;
-  /** How often no run of slots was free. */
+  /** How often `take` found no free run of slots. */
   readonly exhausted: number;
 }
 
 /**
- * Slots of shared memory that buffers are copied through; Linux calls it swiotlb (`swiotlb_search_pool_area`). A buffer takes
- * consecutive slots of one segment. The search starts behind the last hit of its area, so slots are reused as late as possible.
- * Private state only: nothing here is ever read from the shared memory itself. Hot: no allocation.
+ * Slots of shared memory that buffers are copied through; Linux calls it swiotlb (`swiotlb_search_pool_area`). A buffer
+ * takes consecutive slots of one segment. The search starts behind the last hit of its area, so slots are reused as
+ * late as possible. The state is private: nothing is read from the shared memory itself. Hot: no allocation.
  */
 export class BouncePool {
   readonly slots: number;
-  /** Longest buffer: what a segment has left when an unlucky address costs the most padding. */
+  /** Longest buffer: the rest of a segment when the address of the buffer costs the most padding. */
   readonly maxMappingSize: number;
   readonly #base: number;
   readonly #areas: number;
@@ -55,7 +62,7 @@ export class BouncePool {
   /** Throws `RangeError` for options that do not fit together. */
   constructor(options: BouncePoolOptions) {
     const { bytes, base = 0, areas = 1, minAlignMask = 0, boundary = Infinity } = options;
-    if (!isPowerOfTwo(areas)) throw new RangeError(`${areas} areas are no power of two`);
+    if (!isPowerOfTwo(areas)) throw new RangeError(`the number of areas, ${areas}, is not a power of two`);
     if (!(bytes >= SEGMENT_SIZE) || bytes % (SEGMENT_SIZE * areas) !== 0) {
       throw new RangeError(
         `a bounce pool of ${areas} areas is a multiple of ${SEGMENT_SIZE * areas} bytes, not ${bytes}`,
@@ -63,9 +70,9 @@ export class BouncePool {
     }
     if (base % PAGE_SIZE !== 0) throw new RangeError('a bounce pool starts at a page');
     if (!isPowerOfTwo(minAlignMask + 1) || minAlignMask >= SEGMENT_SIZE / 2)
-      throw new RangeError(`0x${minAlignMask.toString(16)} is no mask of the low bits of an address, or of too many`);
+      throw new RangeError(`0x${minAlignMask.toString(16)} is not a mask of low address bits below half a segment`);
     if (boundary !== Infinity && (!isPowerOfTwo(boundary) || boundary < PAGE_SIZE))
-      throw new RangeError(`a boundary of ${boundary} bytes is no power of two of at least ${PAGE_SIZE}`);
+      throw new RangeError(`a boundary of ${boundary} bytes is not a power of two of at least ${PAGE_SIZE}`);
     this.slots = bytes / BOUNCE_SLOT_SIZE;
     const padding = Math.ceil(minAlignMask / BOUNCE_SLOT_SIZE) * BOUNCE_SLOT_SIZE;
     this.maxMappingSize = Math.min(SEGMENT_SIZE, boundary) - padding;
@@ -83,14 +90,14 @@ export class BouncePool {
   }
 
   /**
-   * Takes slots for the `length` bytes of a buffer at `address`, from area `hint` (any number) on. Returns where in the pool its copy
-   * goes, in bytes, or -1 when there is no room.
+   * Takes slots for the `length` bytes of a buffer at `address`, from area `hint` (any number) on. Returns the
+   * offset of the copy in the pool in bytes, or -1 when no run of slots is free.
    */
   take(address: number, length: number, hint: number): number {
     const offset = address & this.#minAlignMask & IN_SLOT;
     const count = slotsOf(offset + length);
     if (count > BOUNCE_SEGMENT_SLOTS) return -1;
-    // Bits above the slot that a buffer keeps of its address; where it keeps none, whole pages start at a page.
+    // Address bits above the slot that a buffer keeps. With an empty mask, buffers of whole pages start at a page.
     const isPages = this.#minAlignMask === 0 && length >= PAGE_SIZE;
     const mask = isPages ? PAGE_SIZE - 1 : this.#minAlignMask & ~IN_SLOT;
     const bits = isPages ? 0 : address & mask;
@@ -103,7 +110,7 @@ export class BouncePool {
     return -1;
   }
 
-  /** Gives back what `take` returned for the same length. */
+  /** Gives back the slots that `take` returned for the same length. */
   give(at: number, length: number): void {
     const slot = Math.floor(at / BOUNCE_SLOT_SIZE);
     const count = slotsOf((at & IN_SLOT) + length);
@@ -111,7 +118,7 @@ export class BouncePool {
     this.#inUse -= count;
   }
 
-  /** Finds and claims a run of slots in one area, the first of which has these `bits` under `mask` in its address. */
+  /** Finds and claims a run of slots in one area. The first slot's address has these `bits` under `mask`. */
   #search(area: number, count: number, mask: number, bits: number): number {
     const first = area * this.#areaSlots;
     const end = first + this.#areaSlots;
@@ -120,14 +127,14 @@ export class BouncePool {
       if (slot === end) slot = first;
       const step = this.#misfit(slot, count, mask, bits);
       if (step === 0) return this.#claim(area, slot, count);
-      // A step never leaves the segment, so neither does it leave the area.
+      // A step stays in the segment, so it stays in the area.
       slot += step;
       seen += step;
     }
     return -1;
   }
 
-  /** How many slots to go on from one at which a buffer cannot be; 0 where it can. */
+  /** How many slots to skip from a slot at which a buffer does not fit; 0 where it fits. */
   #misfit(slot: number, count: number, mask: number, bits: number): number {
     const left = BOUNCE_SEGMENT_SLOTS - (slot % BOUNCE_SEGMENT_SLOTS);
     if (left < count) return left;

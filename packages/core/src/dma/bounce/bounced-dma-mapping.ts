@@ -1,41 +1,31 @@
 import { DmaError } from '../../errors/coded-error.ts';
 import type { GuestMemory } from '../../memory/guest-memory.ts';
-import { DmaDirection } from '../dma-direction.ts';
-import {
-  DMA_NO_SPACE,
-  DMA_TOO_LARGE,
-  DMA_UNREACHABLE,
-  type DmaLimits,
-  type DmaMapping,
-  type DmaStatistics,
-} from '../dma-mapping.ts';
-import type { DmaPath } from '../dma-path.ts';
-import type { DmaRegion } from '../dma-region.ts';
+import { DMA_NO_SPACE, DMA_TOO_LARGE, DMA_UNREACHABLE } from '../dma-mapping.ts';
+import type { DmaMapping, DmaPath, DmaStatistics } from '../dma-mapping.ts';
+import { checkSyncRange, DmaDirection, regionReleasedError, type DmaRegion } from '../dma-region.ts';
+import { ForwardingDmaMapping } from '../forwarding-dma-mapping.ts';
 import { MappingTable } from '../mapping-table.ts';
 import { BOUNCE_SLOT_SIZE, type BouncePool } from './bounce-pool.ts';
 
-/** A pool of slots and where it lies: `region` is the pool's memory, shared with the device and mapped once. */
+/** A pool of slots and its memory: `region` is shared with the device and mapped once. */
 export interface SharedBouncePool {
   readonly slots: BouncePool;
   readonly region: DmaRegion;
 }
 
 /**
- * Copies buffers through shared slots: the device never sees the buffer itself. Bouncing is a step of its own, in front of
- * whatever gives the slots their device addresses (`inner`), so it composes with identity, linear and translated mapping.
+ * Copies buffers through shared slots: the device never sees the buffer itself. Bouncing is a step in front of the
+ * mapping that gives the slots their device addresses (`inner`), so it composes with identity, linear and translated
+ * mapping.
  *
- * A slot is always filled on map, whatever the direction: otherwise the bytes of its last owner would be copied into this
- * caller's buffer when the device writes less than it says (CVE-2022-0854). Only what was written is copied back.
+ * `map` fills a slot for every direction: otherwise the bytes of the slot's last buffer would be copied into this
+ * buffer when the device writes less than it says (CVE-2022-0854). `unmap` copies back only the bytes that the device
+ * wrote.
  */
-export class BouncedDmaMapping implements DmaMapping {
-  readonly path: DmaPath;
-  readonly limits: DmaLimits;
-  readonly barrier: (() => void) | undefined;
-  readonly resolve?: NonNullable<DmaMapping['resolve']>;
+export class BouncedDmaMapping extends ForwardingDmaMapping {
   readonly #memory: GuestMemory;
   readonly #pool: BouncePool;
   readonly #poolRegion: DmaRegion;
-  readonly #inner: DmaMapping;
   readonly #area: number;
   readonly #table: MappingTable;
   readonly #regions = new Set<BouncedRegion>();
@@ -44,29 +34,24 @@ export class BouncedDmaMapping implements DmaMapping {
   #bytesBounced = 0;
 
   /**
-   * `inner` allocates shared memory and gives it device addresses; it stays this mapping's to dispose. `area` is where in the pool it
-   * looks for slots first: another one for every queue, so that each finds its own.
+   * `inner` allocates shared memory and gives it device addresses; this mapping disposes it. `area` is the area of the
+   * pool that is searched first: each queue has its own, so that queues rarely compete.
    */
   constructor(memory: GuestMemory, pool: SharedBouncePool, inner: DmaMapping, capacity: number, area = 0) {
+    super(inner, {
+      path: bouncedPath(inner.path),
+      limits: { ...inner.limits, maxMappingSize: pool.slots.maxMappingSize, maxMappings: capacity },
+    });
     this.#memory = memory;
     this.#pool = pool.slots;
     this.#poolRegion = pool.region;
-    this.#inner = inner;
     this.#area = area;
     this.#table = new MappingTable(capacity);
-    this.path = bouncedPath(inner.path);
-    this.barrier = inner.barrier;
-    if (inner.resolve !== undefined) this.resolve = (low, high) => inner.resolve!(low, high);
-    this.limits = {
-      ...inner.limits,
-      maxMappingSize: pool.slots.maxMappingSize,
-      maxMappings: capacity,
-    };
   }
 
-  get statistics(): DmaStatistics {
-    // Regions are counted where their twins are: in the inner mapping.
-    const inner = this.#inner.statistics;
+  override get statistics(): DmaStatistics {
+    // The inner mapping counts each region when it allocates the region's shared copy.
+    const inner = super.statistics;
     return {
       maps: this.#maps + inner.maps,
       unmaps: this.#unmaps + inner.unmaps,
@@ -75,7 +60,7 @@ export class BouncedDmaMapping implements DmaMapping {
     };
   }
 
-  map(address: number, length: number, direction: DmaDirection, words: Uint32Array, at: number): number {
+  override map(address: number, length: number, direction: DmaDirection, words: Uint32Array, at: number): number {
     if (!this.#memory.contains(address, length)) return DMA_UNREACHABLE;
     if (length > this.limits.maxMappingSize) return DMA_TOO_LARGE;
     const offset = this.#pool.take(address, length, this.#area);
@@ -92,7 +77,7 @@ export class BouncedDmaMapping implements DmaMapping {
     return id;
   }
 
-  unmap(id: number, written: number): void {
+  override unmap(id: number, written: number): void {
     const slot = this.#table.slotOf(id);
     const length = this.#table.length[slot]!;
     const offset = this.#table.tag[slot]!;
@@ -105,51 +90,49 @@ export class BouncedDmaMapping implements DmaMapping {
     this.#unmaps++;
   }
 
-  syncForCpu(id: number, offset: number, length: number): void {
+  override syncForCpu(id: number, offset: number, length: number): void {
     const slot = this.#table.checkedSlot(id, offset, length);
     if (this.#table.direction[slot] === DmaDirection.ToDevice) return;
     this.#copy(this.#table.address[slot]! + offset, this.#poolRegion.address + this.#table.tag[slot]! + offset, length);
   }
 
-  syncForDevice(id: number, offset: number, length: number): void {
+  override syncForDevice(id: number, offset: number, length: number): void {
     const slot = this.#table.checkedSlot(id, offset, length);
     if (this.#table.direction[slot] === DmaDirection.FromDevice) return;
     this.#copy(this.#poolRegion.address + this.#table.tag[slot]! + offset, this.#table.address[slot]! + offset, length);
   }
 
-  /** The region gets a shared twin of its own, not slots: it lives long, and has to be contiguous beyond 256 KiB. */
-  premap(address: number, length: number, direction: DmaDirection): DmaRegion {
+  /**
+   * Copies the region to shared memory of its own, not to slots: it lives long, and it is contiguous beyond 256 KiB.
+   */
+  override premap(address: number, length: number, direction: DmaDirection): DmaRegion {
     if (!this.#memory.contains(address, length) || !(length > 0)) {
       throw new DmaError(
         'ERR_DMA_RANGE',
         `cannot map ${length} bytes at 0x${address.toString(16)}: outside guest memory`,
       );
     }
-    const twin = this.#inner.allocateCoherent(length, BOUNCE_SLOT_SIZE);
+    const shared = super.allocateCoherent(length, BOUNCE_SLOT_SIZE);
     const region = new BouncedRegion(
       address,
       length,
       direction,
-      twin,
+      shared,
       (to, from, bytes) => this.#copy(to, from, bytes),
       () => {
-        if (!this.#regions.delete(region)) throw new RangeError('this DMA region was already released');
-        twin.release();
+        if (!this.#regions.delete(region)) throw regionReleasedError();
+        shared.release();
       },
     );
-    this.#copy(twin.address, address, length);
+    this.#copy(shared.address, address, length);
     this.#regions.add(region);
     return region;
   }
 
-  allocateCoherent(length: number, alignment: number): DmaRegion {
-    return this.#inner.allocateCoherent(length, alignment);
-  }
-
-  dispose(): void {
+  override dispose(): void {
     for (const id of this.#table.liveIds()) this.unmap(id, 0);
     for (const region of this.#regions) region.release();
-    this.#inner.dispose();
+    super.dispose();
   }
 
   #copy(to: number, from: number, length: number): void {
@@ -158,20 +141,20 @@ export class BouncedDmaMapping implements DmaMapping {
   }
 }
 
-/** A region and its shared twin. Syncing copies in the direction of the mapping only. */
+/** A region and its copy in shared memory. A sync copies in the direction of the mapping only. */
 class BouncedRegion implements DmaRegion {
   readonly address: number;
   readonly length: number;
   readonly direction: DmaDirection;
   readonly release: () => void;
-  readonly #twin: DmaRegion;
+  readonly #shared: DmaRegion;
   readonly #copy: (to: number, from: number, length: number) => void;
 
   constructor(
     address: number,
     length: number,
     direction: DmaDirection,
-    twin: DmaRegion,
+    shared: DmaRegion,
     copy: (to: number, from: number, length: number) => void,
     release: () => void,
   ) {
@@ -179,29 +162,24 @@ class BouncedRegion implements DmaRegion {
     this.length = length;
     this.direction = direction;
     this.release = release;
-    this.#twin = twin;
+    this.#shared = shared;
     this.#copy = copy;
   }
 
   writeDeviceAddress(offset: number, words: Uint32Array, at: number): void {
-    this.#twin.writeDeviceAddress(offset, words, at);
+    this.#shared.writeDeviceAddress(offset, words, at);
   }
 
   syncForDevice(offset: number, length: number): void {
-    this.#checkRange(offset, length);
+    checkSyncRange(offset, length, this.length);
     if (this.direction === DmaDirection.FromDevice) return;
-    this.#copy(this.#twin.address + offset, this.address + offset, length);
+    this.#copy(this.#shared.address + offset, this.address + offset, length);
   }
 
   syncForCpu(offset: number, length: number): void {
-    this.#checkRange(offset, length);
+    checkSyncRange(offset, length, this.length);
     if (this.direction === DmaDirection.ToDevice) return;
-    this.#copy(this.address + offset, this.#twin.address + offset, length);
-  }
-
-  #checkRange(offset: number, length: number): void {
-    if (offset >= 0 && length >= 0 && offset + length <= this.length) return;
-    throw new RangeError(`bytes ${offset}..${offset + length} are outside a region of ${this.length} bytes`);
+    this.#copy(this.address + offset, this.#shared.address + offset, length);
   }
 }
 

@@ -1,12 +1,11 @@
 import { PAGE_SIZE, type GuestMemory } from '../../memory/guest-memory.ts';
-import type { MappingRequest } from '../../platform/platform.ts';
-import type { DmaMapping } from '../dma-mapping.ts';
+import type { DmaMapping, MappingRequest } from '../dma-mapping.ts';
 import { BouncedDmaMapping, type SharedBouncePool } from './bounced-dma-mapping.ts';
 import { BouncePool, type BouncePoolOptions, type BouncePoolStatistics } from './bounce-pool.ts';
 
 /**
- * The bounced mappings of one device: all of its queues copy through one pool, which is shared with the device when the first
- * queue needs it.
+ * The bounced mappings of one device. All of its queues copy through one pool, which the guest shares with the device
+ * when the first queue needs it.
  */
 export class BouncedMappings {
   readonly #memory: GuestMemory;
@@ -17,8 +16,8 @@ export class BouncedMappings {
   #poolMapping: DmaMapping | undefined;
 
   /**
-   * `openShared` opens a mapping that allocates memory which the device sees, and gives it device addresses. Nothing is ever
-   * mapped in it by buffer: an address that was not shared is of no use to the device.
+   * `openShared` opens a mapping that allocates memory which the device sees, and gives it device addresses. Buffers
+   * are never mapped in it: the device cannot use the address of memory that is not shared.
    */
   constructor(memory: GuestMemory, options: Omit<BouncePoolOptions, 'base'>, openShared: () => DmaMapping) {
     this.#memory = memory;
@@ -26,19 +25,22 @@ export class BouncedMappings {
     this.#openShared = openShared;
   }
 
-  /** What became of the pool's slots; `undefined` while there is none. */
+  /** Counters of the pool's slots; `undefined` before the pool is opened. */
   get poolStatistics(): BouncePoolStatistics | undefined {
     return this.#pool?.slots.statistics;
   }
 
-  /** Opens the mapping of one queue, which looks in an area of its own first. Throws {@link DmaError} where the pool cannot be had. */
+  /**
+   * Opens the mapping of one queue, which searches an area of its own first. Throws {@link DmaError} when the pool
+   * cannot be allocated.
+   */
   openMapping({ queue, capacity }: MappingRequest): DmaMapping {
     const mapping = new BouncedDmaMapping(this.#memory, this.#openPool(), this.#openShared(), capacity, queue);
     this.#mappings.push(mapping);
     return mapping;
   }
 
-  /** Disposes the mappings before the pool: what they still hold lies in it. */
+  /** Disposes the mappings before the pool: their live slots lie in it. */
   dispose(): void {
     for (const mapping of this.#mappings) mapping.dispose();
     this.#poolMapping?.dispose();
@@ -52,7 +54,7 @@ export class BouncedMappings {
     const region = this.#poolMapping.allocateCoherent(this.#options.bytes, PAGE_SIZE);
     const words = new Uint32Array(2);
     region.writeDeviceAddress(0, words, 0);
-    // What alignment and boundary depend on are low bits: the highest of an address do not matter.
+    // Alignment and boundary depend on low bits, so the highest bits of the address can be dropped.
     const base = (words[1]! & 0xffff) * 0x1_0000_0000 + words[0]!;
     return (this.#pool = { slots: new BouncePool({ ...this.#options, base }), region });
   }

@@ -1,0 +1,51 @@
+import { PageAllocator } from '@virtio-platform/core/memory';
+
+/**
+ * First page behind the range of I/O virtual addresses: 2 GiB. Devices of 32 bits could use 4 GiB, but the JavaScript
+ * engine allocates numbers from 2^31 on, a few bytes for each mapping on the hot path of both ends; and the addresses
+ * of interrupts are in the upper half.
+ */
+export const IOVA_PAGES_END: number = 2 ** 19;
+
+/**
+ * The I/O virtual pages of one domain: the highest `count` below 2 GiB, from the top down as Linux allocates them,
+ * without page 0. It remembers the stale pages: those of which the unit may still cache an old translation. Hot: no
+ * allocation.
+ */
+export class IovaPages extends PageAllocator {
+  readonly #stale: Uint8Array;
+  #staleCount = 0;
+
+  constructor(count: number) {
+    const first = Math.max(1, IOVA_PAGES_END - count);
+    super(first, IOVA_PAGES_END - first, 'downward');
+    this.#stale = new Uint8Array(this.count);
+  }
+
+  /** How many pages are stale. */
+  get staleCount(): number {
+    return this.#staleCount;
+  }
+
+  /** Whether the unit may still cache an old translation of this page; `false` for a page outside of the range. */
+  isStale(page: number): boolean {
+    return this.#stale[page - this.first] === 1;
+  }
+
+  /** The unit did not confirm an invalidation of these pages. */
+  markStale(page: number, count: number): void {
+    for (let i = page - this.first; count > 0; i++, count--) {
+      if (this.#stale[i] === 0) this.#staleCount++;
+      this.#stale[i] = 1;
+    }
+  }
+
+  /** The unit confirmed an invalidation of these pages. Returns at once while no page is stale. */
+  markFresh(page: number, count: number): void {
+    if (this.#staleCount === 0) return;
+    for (let i = page - this.first; count > 0; i++, count--) {
+      if (this.#stale[i] === 1) this.#staleCount--;
+      this.#stale[i] = 0;
+    }
+  }
+}

@@ -1,0 +1,192 @@
+import { DirectDmaMapping, probeIdentity, type DmaMapping } from '@virtio-platform/core/dma';
+import { PAGE_SIZE, type GuestMemory } from '@virtio-platform/core/memory';
+import type { IntelIommuOptions } from '../intel-iommu-options.ts';
+import { unsupported, type VtdFacility } from '../unit/vtd-facility.ts';
+import { IovaPages } from './iova-pages.ts';
+import { RequesterTables } from './requester-tables.ts';
+import { SecondLevelTable } from './second-level-table.ts';
+import { takeFaults, describeFault, type VtdFault } from '../unit/vtd-fault.ts';
+import { TranslatedDomain } from './translated-domain.ts';
+import { levelsOf, widthCode, type AddressWidth, type VtdCapabilities } from '../unit/vtd-capabilities.ts';
+import {
+  ENTRY_READ,
+  ENTRY_WRITE,
+  INTERRUPT_START,
+  PRESENT,
+  TYPE_PASS_THROUGH,
+  TYPE_SHIFT,
+  TYPE_TRANSLATED,
+} from '../unit/vtd-registers.ts';
+import { VtdDmaMapping } from './vtd-dma-mapping.ts';
+import { VtdUnit } from '../unit/vtd-unit.ts';
+
+const READ_WRITE = ENTRY_READ | ENTRY_WRITE;
+/** Domain id of the one device. Never 0, which caching mode uses for entries that are not present. */
+const DOMAIN_ID = 1;
+
+/** The domain of the device. */
+export interface OpenedDomain {
+  openMapping(capacity: number): DmaMapping;
+  /** Whether addresses are physical ones: probes the mapping and reads the tables. */
+  isIdentity(): boolean;
+  /** Whether it maps all of guest memory, at physical addresses. */
+  readonly reachesAllMemory: boolean;
+  /** Bytes of I/O virtual addresses that stay unused because the unit did not confirm their invalidation. */
+  readonly keptBytes: number;
+  /** The faults of the device that the unit recorded since the last call; clears them in the registers. */
+  takeFaults(): VtdFault[];
+  /**
+   * Stops translation and frees the tables. Keeps them if the unit does not confirm the stop: it may still walk them.
+   */
+  close(): void;
+}
+
+/** A kind of domain: its translation type, its page tables, and how to open it once the unit runs. */
+interface DomainParts {
+  readonly type: number;
+  readonly table: SecondLevelTable | undefined;
+  open(unit: VtdUnit): Pick<OpenedDomain, 'openMapping' | 'reachesAllMemory'> & {
+    readonly domain?: TranslatedDomain;
+    readonly isIdentity: (requesters: RequesterTables) => boolean;
+  };
+}
+
+/** Opens the domain that the options ask for, and starts the unit. Throws {@link DmaError}. */
+export function openDomain(facility: VtdFacility, memory: GuestMemory, options: IntelIommuOptions): OpenedDomain {
+  const unit = new VtdUnit(facility, DOMAIN_ID);
+  const width = usableWidth(unit.capabilities, options);
+  const parts = domainParts(memory, unit.capabilities, width, options);
+  let requesters: RequesterTables | undefined;
+  try {
+    requesters = new RequesterTables(memory, facility.sourceId, {
+      flags: PRESENT | (parts.type << TYPE_SHIFT),
+      table: parts.table?.root ?? 0,
+      width: widthCode(width),
+      domain: DOMAIN_ID,
+    });
+    // Drops the faults from before this run.
+    takeFaults(facility, unit.capabilities);
+    unit.start(requesters.root);
+  } catch (error) {
+    if (unit.stop()) {
+      requesters?.free();
+      parts.table?.free();
+    }
+    throw error;
+  }
+  return opened(facility, unit, parts, requesters);
+}
+
+function opened(facility: VtdFacility, unit: VtdUnit, parts: DomainParts, requesters: RequesterTables): OpenedDomain {
+  const { table } = parts;
+  const { openMapping, reachesAllMemory, isIdentity, domain } = parts.open(unit);
+  const isMapped = (low: number, high: number): boolean => table === undefined || table.permissions(low, high) !== 0;
+  return {
+    openMapping,
+    reachesAllMemory,
+    isIdentity: () => unit.isTranslating && isIdentity(requesters),
+    get keptBytes() {
+      return domain?.keptBytes ?? 0;
+    },
+    takeFaults: () =>
+      takeFaults(facility, unit.capabilities)
+        .filter(({ sourceId }) => sourceId === facility.sourceId)
+        .map((record) => describeFault(record, isMapped)),
+    close: () => {
+      if (!unit.stop()) return;
+      domain?.close();
+      table?.free();
+      requesters.free();
+    },
+  };
+}
+
+function domainParts(
+  memory: GuestMemory,
+  capabilities: VtdCapabilities,
+  width: AddressWidth,
+  options: IntelIommuOptions,
+): DomainParts {
+  const levels = levelsOf(width);
+  const largePages = options.largePages && capabilities.largePages;
+  // A device never reaches memory at the addresses of interrupts.
+  const reach = Math.min(memory.size, INTERRUPT_START);
+  const direct = (capacity: number): DmaMapping =>
+    new DirectDmaMapping(memory, { path: 'identity', capacity, limit: reach });
+  const isProbed = (): boolean => probeIdentity(direct(1), memory);
+
+  if (options.domain === 'pass-through') {
+    return {
+      type: TYPE_PASS_THROUGH,
+      table: undefined,
+      open: () => ({
+        openMapping: direct,
+        reachesAllMemory: reach === memory.size,
+        isIdentity: (requesters) => isProbed() && requesters.isIntact(),
+      }),
+    };
+  }
+  if (options.domain === 'identity') {
+    const pages = reach / PAGE_SIZE;
+    const table = new SecondLevelTable(memory, { levels, pages, largePages });
+    if (!table.map(0, pages, 0, READ_WRITE)) {
+      table.free();
+      throw unsupported('there is no memory for page tables over all of memory', 'enlarge the memory of the machine');
+    }
+    return {
+      type: TYPE_TRANSLATED,
+      table,
+      open: () => ({
+        openMapping: direct,
+        reachesAllMemory: reach === memory.size,
+        isIdentity: (requesters) => isProbed() && requesters.isIntact() && isOneToOne(table, pages),
+      }),
+    };
+  }
+  const pages = new IovaPages(options.aperture / PAGE_SIZE);
+  const table = new SecondLevelTable(memory, { levels, pages: pages.first + pages.count, largePages });
+  return {
+    type: TYPE_TRANSLATED,
+    table,
+    open: (unit) => {
+      const domain = new TranslatedDomain(unit, { table, pages }, options.onLostInvalidation);
+      const openMapping = (capacity: number): DmaMapping => new VtdDmaMapping(memory, domain, capacity);
+      return { domain, openMapping, reachesAllMemory: false, isIdentity: () => probed(openMapping(1), memory) };
+    },
+  };
+}
+
+/** The width of the page tables, checked against the capabilities of the unit. */
+function usableWidth(capabilities: VtdCapabilities, { addressWidth, domain }: IntelIommuOptions): AddressWidth {
+  const { widths, largestWidth, passThrough } = capabilities;
+  const possible = widths.filter((width) => width <= largestWidth);
+  if (domain === 'pass-through') {
+    if (!passThrough) throw unsupported('this unit has no pass-through (ECAP.PT)', 'use platform.domain: identity');
+    // The specification demands the largest width here: there are no page tables to define one.
+    const largest = possible.at(-1);
+    if (largest !== undefined) return largest;
+  }
+  if (possible.includes(addressWidth)) return addressWidth;
+  const names = possible.length === 0 ? 'none that this driver knows' : possible.join(' or ');
+  throw unsupported(
+    `this unit translates no addresses of ${addressWidth} bits (CAP.SAGAW, CAP.MGAW): ${names}`,
+    'change platform.addressWidth',
+  );
+}
+
+function probed(mapping: DmaMapping, memory: GuestMemory): boolean {
+  try {
+    return probeIdentity(mapping, memory);
+  } finally {
+    mapping.dispose();
+  }
+}
+
+/** Reads the tables as they are in memory. */
+function isOneToOne(table: SecondLevelTable, pages: number): boolean {
+  for (let page = 0; page < pages; page++) {
+    const low = (page * PAGE_SIZE) >>> 0;
+    if (table.resolve(low, 0) !== page * PAGE_SIZE || table.permissions(low, 0) !== READ_WRITE) return false;
+  }
+  return true;
+}

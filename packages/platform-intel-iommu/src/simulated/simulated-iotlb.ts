@@ -1,0 +1,60 @@
+import { CACHE_PLACES, type VtdState } from './vtd-state.ts';
+
+/** The result of {@link SimulatedIotlb.find} for a page that is not cached. */
+export const NOT_CACHED = -1;
+
+/**
+ * The translation cache of a simulated unit. The device's thread fills it and the driver's thread drops from it, one
+ * element at a time. A cached translation stays in use even when the tables change, until it is dropped or another page
+ * takes its place. An entry is a page frame times 4, plus the permissions. Hot: no allocation.
+ */
+export class SimulatedIotlb {
+  readonly #domains: Int32Array;
+  readonly #pages: Float64Array;
+  readonly #entries: Int32Array;
+
+  constructor(state: VtdState) {
+    this.#domains = new Int32Array(state.cacheDomains);
+    this.#pages = new Float64Array(state.cachePages);
+    this.#entries = new Int32Array(state.cacheEntries);
+  }
+
+  /** The entry of a page of a domain, or {@link NOT_CACHED}. */
+  find(domain: number, page: number): number {
+    const place = page % CACHE_PLACES;
+    if (Atomics.load(this.#domains, place) !== domain + 1 || this.#pages[place] !== page) return NOT_CACHED;
+    return this.#entries[place]!;
+  }
+
+  /** Caches an entry, in the device's thread only. The domain is written last: it makes the entry valid. */
+  fill(domain: number, page: number, entry: number): void {
+    const place = page % CACHE_PLACES;
+    Atomics.store(this.#domains, place, 0);
+    this.#pages[place] = page;
+    this.#entries[place] = entry;
+    Atomics.store(this.#domains, place, domain + 1);
+  }
+
+  /** Drops a page that was just filled, because its tables may have changed meanwhile. */
+  forget(page: number): void {
+    Atomics.store(this.#domains, page % CACHE_PLACES, 0);
+  }
+
+  /** Drops a run of pages of a domain. */
+  dropPages(domain: number, first: number, count: number): void {
+    // A run that is longer than the cache visits each place once.
+    for (let i = 0; i < count && i < CACHE_PLACES; i++) {
+      const place = (first + i) % CACHE_PLACES;
+      const page = this.#pages[place]!;
+      if (page >= first && page < first + count) Atomics.compareExchange(this.#domains, place, domain + 1, 0);
+    }
+  }
+
+  dropDomain(domain: number): void {
+    for (let place = 0; place < CACHE_PLACES; place++) Atomics.compareExchange(this.#domains, place, domain + 1, 0);
+  }
+
+  dropAll(): void {
+    for (let place = 0; place < CACHE_PLACES; place++) Atomics.store(this.#domains, place, 0);
+  }
+}

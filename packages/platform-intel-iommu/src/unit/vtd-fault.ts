@@ -1,0 +1,126 @@
+import type { DeviceAccess, DeviceFault, FaultCause } from '@virtio-platform/core/address-space';
+import { PAGE_SIZE } from '@virtio-platform/core/memory';
+import {
+  BEYOND_WIDTH,
+  CONTEXT_INVALID,
+  CONTEXT_NOT_PRESENT,
+  CONTEXT_RESERVED,
+  CONTEXT_UNREADABLE,
+  ENTRY_RESERVED,
+  READ_NOT_PERMITTED,
+  REQUEST_BLOCKED,
+  ROOT_NOT_PRESENT,
+  ROOT_RESERVED,
+  ROOT_UNREADABLE,
+  TABLE_UNREADABLE,
+  WRITE_NOT_PERMITTED,
+  FAULT_INDEX_SHIFT,
+  FAULT_OVERFLOW,
+  FAULT_PENDING,
+  FAULT_RECORDED,
+  FAULT_WAS_READ,
+  FRCD_LAST_WORD,
+  FRCD_SIZE,
+  FSTS_REG,
+} from './vtd-registers.ts';
+import type { VtdCapabilities } from './vtd-capabilities.ts';
+import type { VtdFacility } from './vtd-facility.ts';
+
+/** A fault that the unit recorded. The unit keeps only the page of an address, so the fault covers a page. */
+export interface VtdFault extends DeviceFault {
+  /** The reason code of the record, also an unknown one. */
+  readonly reason: number;
+  /** The meaning of the code. */
+  readonly detail: string;
+}
+
+/** The meanings of the reasons (VT-d specification, fault reason encodings of legacy mode). */
+const DETAILS: Readonly<Record<number, string>> = {
+  [ROOT_NOT_PRESENT]: 'the root entry of the bus is not present',
+  [CONTEXT_NOT_PRESENT]: 'the context entry of the device is not present',
+  [CONTEXT_INVALID]: 'the context entry of the device is invalid for this unit',
+  [BEYOND_WIDTH]: 'the address is wider than the page tables',
+  [WRITE_NOT_PERMITTED]: 'a write, and no entry permits it',
+  [READ_NOT_PERMITTED]: 'a read, and no entry permits it',
+  [TABLE_UNREADABLE]: 'a page table is not in memory',
+  [ROOT_UNREADABLE]: 'the root table is not in memory',
+  [CONTEXT_UNREADABLE]: 'the context table is not in memory',
+  [ROOT_RESERVED]: 'reserved bits are set in a root entry',
+  [CONTEXT_RESERVED]: 'reserved bits are set in a context entry',
+  [ENTRY_RESERVED]: 'reserved bits are set in a page-table entry',
+  [REQUEST_BLOCKED]: 'a kind of request that the context entry does not allow',
+};
+
+/** The meaning of a reason; for an unknown one its number. */
+export function faultDetail(reason: number): string {
+  return DETAILS[reason] ?? `unknown reason 0x${reason.toString(16)}`;
+}
+
+/**
+ * The {@link FaultCause} of a reason. The unit has one code for "not mapped" and "not permitted"; `isMapped`, read from
+ * the tables, tells them apart. Invalid tables and unknown reasons are an `iommu-error`.
+ */
+export function faultCause(reason: number, isMapped: boolean): FaultCause {
+  if (reason === ROOT_NOT_PRESENT || reason === CONTEXT_NOT_PRESENT || reason === CONTEXT_INVALID) return 'unmapped';
+  if (reason === BEYOND_WIDTH) return 'outside-window';
+  if (reason === WRITE_NOT_PERMITTED) return isMapped ? 'write-not-permitted' : 'unmapped';
+  if (reason === READ_NOT_PERMITTED) return isMapped ? 'read-not-permitted' : 'unmapped';
+  return 'iommu-error';
+}
+
+/** A fault record as read from the registers. */
+export interface FaultRecord {
+  readonly sourceId: number;
+  readonly low: number;
+  readonly high: number;
+  readonly access: DeviceAccess;
+  readonly reason: number;
+}
+
+/** Interprets a record; `isMapped` looks an address up in the tables in memory. */
+export function describeFault(record: FaultRecord, isMapped: (low: number, high: number) => boolean): VtdFault {
+  const { low, high, access, reason } = record;
+  return {
+    address: (BigInt(high) << 32n) | BigInt(low),
+    length: PAGE_SIZE,
+    access,
+    cause: faultCause(reason, isMapped(low, high)),
+    reason,
+    detail: faultDetail(reason),
+  };
+}
+
+/** The reason bits of the last word. */
+const REASON_MASK = 0xff;
+const PAGE_MASK = 0xffff_f000;
+
+/**
+ * Reads and clears every fault record of a unit, the oldest first, and then clears the overflow bit: a unit without a
+ * free record drops faults, and may merge faults of one device. The records are those of all devices behind the unit.
+ */
+export function takeFaults(facility: VtdFacility, capabilities: VtdCapabilities): FaultRecord[] {
+  const { faultRecords, faultRecordCount } = capabilities;
+  const status = facility.read32(FSTS_REG);
+  if ((status & (FAULT_PENDING | FAULT_OVERFLOW)) === 0) return [];
+  const taken: FaultRecord[] = [];
+  const words = new Uint32Array(2);
+  const first = (status >>> FAULT_INDEX_SHIFT) & 0xff;
+  for (let i = 0; i < faultRecordCount; i++) {
+    const at = faultRecords + ((first + i) % faultRecordCount) * FRCD_SIZE;
+    const last = facility.read32(at + FRCD_LAST_WORD);
+    if ((last & FAULT_RECORDED) === 0) continue;
+    facility.read64(at, words);
+    const [low, high] = [(words[0]! & PAGE_MASK) >>> 0, words[1]!];
+    facility.read64(at + FRCD_LAST_WORD - 4, words);
+    taken.push({
+      sourceId: words[0]! & 0xffff,
+      low,
+      high,
+      access: (last & FAULT_WAS_READ) === 0 ? 'write' : 'read',
+      reason: last & REASON_MASK,
+    });
+    facility.write32(at + FRCD_LAST_WORD, FAULT_RECORDED);
+  }
+  facility.write32(FSTS_REG, FAULT_OVERFLOW);
+  return taken;
+}

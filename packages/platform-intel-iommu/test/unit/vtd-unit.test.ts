@@ -1,0 +1,180 @@
+import { describe, expect, it } from 'vitest';
+import { intelIommuOptionsSchema, SimulatedVtd, type VtdFacility } from '../../src/index.ts';
+import { VtdUnit } from '../../src/unit/vtd-unit.ts';
+const SIMULATED = intelIommuOptionsSchema.parse({}).unit;
+const ROOT = 0x1_2345_6000;
+
+/** A unit that records its register writes and answers with given values. */
+class WatchedVtd extends SimulatedVtd {
+  readonly writes: string[] = [];
+  /** Low and high words that reads of 64 bits give. */
+  readonly fixed = new Map<number, readonly [number, number]>();
+  /** Words that reads of 32 bits give. */
+  readonly fixed32 = new Map<number, number>();
+
+  override read32(offset: number): number {
+    return this.fixed32.get(offset) ?? super.read32(offset);
+  }
+
+  override read64(offset: number, words: Uint32Array): void {
+    super.read64(offset, words);
+    const fixed = this.fixed.get(offset);
+    if (fixed !== undefined) words.set(fixed);
+  }
+
+  override write32(offset: number, value: number): void {
+    this.writes.push(`${offset.toString(16)}=${value.toString(16)}`);
+    super.write32(offset, value);
+  }
+}
+
+function startUnit(): { facility: WatchedVtd; unit: VtdUnit } {
+  const facility = new WatchedVtd(SIMULATED);
+  const unit = new VtdUnit(facility, 5);
+  unit.start(ROOT);
+  facility.writes.length = 0;
+  return { facility, unit };
+}
+
+/** High word of a completed invalidation, by actual granularity. */
+const answer = (actual: number): readonly [number, number] => [0, actual * 2 ** 25];
+
+describe('VtdUnit', () => {
+  it('sets the root table, drops every context and translation, and only then translates', () => {
+    const facility = new WatchedVtd(SIMULATED);
+    const unit = new VtdUnit(facility, 5);
+    unit.start(ROOT);
+    expect(facility.writes).toEqual([
+      '38=80000000',
+      '20=23456000',
+      '24=1',
+      '18=40000000',
+      '28=0',
+      '2c=a0000000',
+      'f8=0',
+      'fc=90030005',
+      '18=80000000',
+    ]);
+    expect(unit.isTranslating).toBe(true);
+  });
+
+  it('stops what firmware left running before it starts', () => {
+    const facility = new WatchedVtd(SIMULATED);
+    new VtdUnit(facility, 5).start(0x1000);
+    facility.writes.length = 0;
+    new VtdUnit(facility, 5).start(ROOT);
+    expect(facility.writes[0]).toBe('18=0');
+    expect(facility.writes.at(-1)).toBe('18=80000000');
+  });
+
+  it('stops translation, and returns whether the unit confirmed it', () => {
+    const { facility, unit } = startUnit();
+    expect(unit.stop()).toBe(true);
+    expect([facility.writes[0], unit.isTranslating]).toEqual(['18=0', false]);
+    facility.fixed32.set(0x1c, 0xc000_0000);
+    expect(unit.stop()).toBe(false);
+  });
+
+  it.each([
+    [0xfffff, 1, 'f0=fffff000'],
+    [0xffffe, 2, 'f0=ffffe001'],
+    [0xffffd, 2, 'f0=ffffc002'],
+    [0x200, 512, 'f0=200009'],
+  ])('names the smallest block around page %i and %i', (page, count, address) => {
+    const { facility, unit } = startUnit();
+    expect(unit.invalidatePages(page, count)).toBe(true);
+    expect(facility.writes).toEqual([address, 'f4=0', 'f8=0', 'fc=b0030005']);
+  });
+
+  it('invalidates the domain when a block is too large or the unit has no page invalidation', () => {
+    const { facility, unit } = startUnit();
+    unit.invalidatePages(0, 2 ** 19);
+    expect(facility.writes).toEqual(['f8=0', 'fc=a0030005']);
+    const words = new Uint32Array(2);
+    facility.read64(0x8, words);
+    facility.fixed.set(0x8, [words[0]!, words[1]! & ~0x80]);
+    facility.writes.length = 0;
+    new VtdUnit(facility, 5).invalidatePages(1, 1);
+    expect(facility.writes).toEqual(['f8=0', 'fc=a0030005']);
+  });
+
+  it.each([
+    ['nothing was done', answer(0), false],
+    ['everything was dropped', answer(1), true],
+    ['the domain was', answer(2), true],
+    ['just the pages were', answer(3), true],
+    ['it is never done', [0, 2 ** 31] as const, false],
+  ])('returns success by the actual granularity: %s', (_name, words, expected) => {
+    const { facility, unit } = startUnit();
+    facility.fixed.set(0xf8, words);
+    expect(unit.invalidatePages(3, 1)).toBe(expected);
+  });
+
+  it('does not accept pages instead of a domain', () => {
+    const { facility, unit } = startUnit();
+    facility.fixed.set(0xf8, answer(3));
+    expect(unit.invalidatePages(0, 2 ** 19)).toBe(false);
+  });
+
+  it('flushes the write buffer of a unit that has one', () => {
+    const { facility, unit } = startUnit();
+    expect([unit.flushWriteBuffer(), facility.writes]).toEqual([true, []]);
+    const words = new Uint32Array(2);
+    facility.read64(0x8, words);
+    facility.fixed.set(0x8, [words[0]! | 0x10, words[1]!]);
+    const old = new VtdUnit(facility, 5);
+    expect([old.flushWriteBuffer(), facility.writes]).toEqual([true, ['18=88000000']]);
+    facility.fixed32.set(0x1c, 0x8800_0000);
+    expect(old.flushWriteBuffer()).toBe(false);
+  });
+
+  it.each([
+    ['the root table', 0x1c, 0],
+    ['translation', 0x1c, 0x4000_0000],
+  ])('gives up in bounded time where the status never shows %s', (_name, register, status) => {
+    const facility = new WatchedVtd(SIMULATED);
+    facility.fixed32.set(register, status);
+    expect(() => new VtdUnit(facility, 5).start(ROOT)).toThrow(
+      expect.objectContaining({ code: 'ERR_IOMMU_UNRESPONSIVE' }),
+    );
+  });
+
+  it('does not start when the first invalidation fails', () => {
+    const facility = new WatchedVtd(SIMULATED);
+    facility.fixed.set(0x28, [0, 0]);
+    expect(() => new VtdUnit(facility, 5).start(ROOT)).toThrow(/first invalidation of all caches/);
+    expect(facility.writes.join()).not.toContain('18=80000000');
+  });
+
+  it.each([0, 0xffff_ffff])('refuses a unit whose version register reads %i', (version) => {
+    const nothing: VtdFacility = {
+      sourceId: 0x20,
+      read32: () => version,
+      write32: () => {},
+      read64: (_offset, words) => void words.fill(version),
+      write64: () => {},
+    };
+    expect(() => new VtdUnit(nothing, 5)).toThrow(expect.objectContaining({ code: 'ERR_IOMMU_UNSUPPORTED' }));
+  });
+
+  it('reads the capabilities of QEMU 7.2', () => {
+    const facility = new WatchedVtd(SIMULATED);
+    facility.fixed.set(0x8, [0x2226_0206, 0xd2_008c]);
+    facility.fixed.set(0x10, [0xf42, 0]);
+    expect(new VtdUnit(facility, 5).capabilities).toEqual({
+      widths: [39],
+      largestWidth: 39,
+      needsWriteBufferFlush: false,
+      cachingMode: false,
+      largePages: true,
+      largestMask: 18,
+      drainsReads: true,
+      drainsWrites: true,
+      passThrough: true,
+      invalidateAddress: 0xf0,
+      iotlb: 0xf8,
+      faultRecords: 0x220,
+      faultRecordCount: 1,
+    });
+  });
+});
