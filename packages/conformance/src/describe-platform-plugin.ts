@@ -1,20 +1,12 @@
 import assert from 'node:assert/strict';
-import {
-  facilityName,
-  GUEST_MEMORY,
-  PLATFORM,
-  PLUGIN_API_VERSION,
-  type Platform,
-  type PlatformPlugin,
-} from '@virtio-platform/core';
-import { FaultLog, type DeviceAddressSpace } from '@virtio-platform/core/address-space';
-import { DMA_PATHS, DmaDirection, probeIdentity, type DmaMapping } from '@virtio-platform/core/dma';
+import { facilityName, PLUGIN_API_VERSION, type PlatformPlugin } from '@virtio-platform/core';
+import { DMA_PATHS, DmaDirection, probeIdentity } from '@virtio-platform/core/dma';
 import { GuestMemory, PAGE_SIZE } from '@virtio-platform/core/memory';
 import { CORE_RULES, NEGOTIATION_STAGES } from '@virtio-platform/core/negotiation';
-import { container as rootContainer } from 'tsyringe';
 import { describeContract, type ContractCheck } from './contract-check.ts';
 import { describeDmaMapping, type DmaMappingSubject } from './describe-dma-mapping.ts';
 import { runRingEcho } from './ring-echo.ts';
+import { checkOptions, openPlatform, type OpenedPlatform } from './testing/open-plugin.ts';
 
 export interface PlatformPluginSubject {
   readonly plugin: PlatformPlugin;
@@ -58,14 +50,17 @@ export const PLATFORM_PLUGIN_CHECKS: readonly ContractCheck<PlatformPluginSubjec
     async run(subject) {
       const { plugin } = subject;
       assert.ok(plugin.simulate !== undefined, 'it has simulated hardware');
-      const { facilities } = plugin.simulate(newMemory(subject), await checkedOptions(subject));
+      const { facilities } = plugin.simulate(
+        new GuestMemory(new SharedArrayBuffer(subject.memory)),
+        await checkOptions(plugin, subject.options),
+      );
       for (const need of plugin.needs) assert.ok(facilities.has(need), facilityName(need));
     },
   },
   {
     name: 'binds a platform of its own name, with traits that make sense',
     async run(subject) {
-      const { platform, dispose } = await compose(subject);
+      const { platform, dispose } = await open(subject);
       const { traits } = platform;
       assert.equal(platform.name, subject.plugin.name);
       assert.ok(DMA_PATHS.slice(1).includes(traits.mappedPath), 'physical is the path without a platform');
@@ -76,7 +71,7 @@ export const PLATFORM_PLUGIN_CHECKS: readonly ContractCheck<PlatformPluginSubjec
   {
     name: 'names each of its rules once, with a source',
     async run(subject) {
-      const { platform, dispose } = await compose(subject);
+      const { platform, dispose } = await open(subject);
       const names = [...CORE_RULES, ...platform.rules].map(({ name }) => name);
       assert.equal(new Set(names).size, names.length, 'no name is used twice, not even one of the core');
       for (const { name, source, stage } of platform.rules) {
@@ -90,8 +85,8 @@ export const PLATFORM_PLUGIN_CHECKS: readonly ContractCheck<PlatformPluginSubjec
   {
     name: 'opens mappings of the path that its traits state',
     async run(subject) {
-      const { platform, openMapping, dispose } = await compose(subject);
-      const mapping = openMapping();
+      const { platform, openMapping, dispose } = await open(subject);
+      const mapping = openMapping(0, MAPPING_CAPACITY);
       assert.equal(mapping.path, platform.traits.mappedPath);
       assert.ok(mapping.limits.maxMappings >= MAPPING_CAPACITY, 'the requested capacity');
       mapping.dispose();
@@ -101,9 +96,9 @@ export const PLATFORM_PLUGIN_CHECKS: readonly ContractCheck<PlatformPluginSubjec
   {
     name: 'claims identity only where a probe finds it',
     async run(subject) {
-      const { platform, memory, openMapping, dispose } = await compose(subject);
+      const { platform, memory, openMapping, dispose } = await open(subject);
       const { traits } = platform;
-      const mapping = openMapping();
+      const mapping = openMapping(0, MAPPING_CAPACITY);
       const probed = probeIdentity(mapping, memory);
       if (traits.mappedPath === 'identity')
         assert.equal(traits.identityVerified, probed, 'identity is probed, not assumed');
@@ -115,8 +110,8 @@ export const PLATFORM_PLUGIN_CHECKS: readonly ContractCheck<PlatformPluginSubjec
   {
     name: 'keeps the mappings of two queues apart',
     async run(subject) {
-      const { memory, allocated, space, openMapping, dispose } = await compose(subject);
-      const [first, second] = [openMapping(0), openMapping(1)];
+      const { memory, allocated, space, openMapping, dispose } = await open(subject);
+      const [first, second] = [openMapping(0, MAPPING_CAPACITY), openMapping(1, MAPPING_CAPACITY)];
       const buffer = memory.allocate(PAGE_SIZE);
       memory.u8.fill(0x5a, buffer, buffer + 64);
       const words = new Uint32Array(4);
@@ -150,8 +145,8 @@ export const PLATFORM_PLUGIN_CHECKS: readonly ContractCheck<PlatformPluginSubjec
         [0, true],
         [4, true],
       ] as const) {
-        const { platform, memory, allocated, space, openMapping, dispose } = await compose(subject);
-        const mapping = openMapping();
+        const { platform, memory, allocated, space, openMapping, dispose } = await open(subject);
+        const mapping = openMapping(0, MAPPING_CAPACITY);
         const features = { layout, inOrder, indirect, eventIdx: indirect > 0 };
         runRingEcho(memory, mapping, space, { ...features, size: QUEUE_SIZE, requests: 64 });
         assert.deepEqual(space.faults.entries, [], `${platform.name}: faults`);
@@ -181,54 +176,14 @@ export function describePlatformPlugin<Options>(
 
 /** The mapping of a queue, and the device behind it. Only what is mapped one by one can be taken from the device again. */
 async function mappingSubject(subject: PlatformPluginSubject): Promise<DmaMappingSubject> {
-  const { memory, space, openMapping, dispose } = await compose(subject);
-  const mapping = openMapping();
+  const { memory, space, openMapping, dispose } = await open(subject);
+  const mapping = openMapping(0, MAPPING_CAPACITY);
   return { memory, mapping, device: space, revokes: mapping.path === 'translated', dispose };
 }
 
-interface ComposedPlatform {
-  readonly platform: Platform;
-  readonly memory: GuestMemory;
-  /** Bytes of guest memory that the hardware itself has taken. */
-  readonly allocated: number;
-  /** What a device that offers ACCESS_PLATFORM sees. */
-  readonly space: DeviceAddressSpace;
-  /** Of queue 0 if not said otherwise. */
-  readonly openMapping: (queue?: number) => DmaMapping;
-  readonly dispose: () => void;
-}
-
-/** Puts the platform over its own simulated hardware, in a container of its own, as the composition root does. */
-async function compose(subject: PlatformPluginSubject): Promise<ComposedPlatform> {
-  const { plugin } = subject;
-  const options = await checkedOptions(subject);
-  const memory = newMemory(subject);
+/** Opens the plugin's platform with the subject's options, which have to pass its schema. */
+async function open(subject: PlatformPluginSubject): Promise<OpenedPlatform> {
+  const { plugin, memory } = subject;
   assert.ok(plugin.simulate !== undefined, 'it has simulated hardware');
-  const hardware = plugin.simulate(memory, options);
-  const blueprint = hardware.addressSpace(true);
-  const space = blueprint.open(memory, new FaultLog(), blueprint.state);
-  const { allocated } = memory;
-  const container = rootContainer.createChildContainer();
-  container.registerInstance(GUEST_MEMORY, memory);
-  for (const [token, facility] of hardware.facilities) container.registerInstance(token, facility);
-  plugin.register(container, options);
-  const platform = container.resolve(PLATFORM);
-  return {
-    platform,
-    memory,
-    allocated,
-    space,
-    openMapping: (queue = 0) => platform.openMapping(platform.traits.mappedPath, { queue, capacity: MAPPING_CAPACITY }),
-    dispose: () => platform.dispose(),
-  };
-}
-
-async function checkedOptions({ plugin, options }: PlatformPluginSubject): Promise<unknown> {
-  const result = await plugin.options['~standard'].validate(options);
-  assert.equal(result.issues, undefined, JSON.stringify(result.issues));
-  return (result as { value: unknown }).value;
-}
-
-function newMemory({ memory }: PlatformPluginSubject): GuestMemory {
-  return new GuestMemory(new SharedArrayBuffer(memory));
+  return openPlatform(plugin, await checkOptions(plugin, subject.options), { memory });
 }

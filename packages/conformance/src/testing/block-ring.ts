@@ -10,9 +10,13 @@ import {
 } from '@virtio-platform/core/features';
 import { ScatterList, SplitVirtqueue, UsedBatch } from '@virtio-platform/core/queue';
 
+/** Bytes of a sector (VIRTIO_BLK, specification 1.4 section 5.2.6). */
 export const SECTOR = 512;
+/** Request type VIRTIO_BLK_T_IN: the device writes the data. */
 export const READ = 0;
+/** Request type VIRTIO_BLK_T_OUT: the device reads the data. */
 export const WRITE = 1;
+/** The features that {@link BlockRing} accepts where the device offers them. */
 const RING_FEATURES = FeatureSet.of(
   VIRTIO_F_VERSION_1,
   VIRTIO_F_ACCESS_PLATFORM,
@@ -20,7 +24,10 @@ const RING_FEATURES = FeatureSet.of(
   VIRTIO_RING_F_INDIRECT_DESC,
 );
 
-/** A block driver as small as it gets: one request at a time, straight through core's virtqueue. */
+/**
+ * A minimal block driver over a booted machine: one request at a time, on queue 0, a split ring. Each method throws an Error
+ * where the device or the ring refuses a step.
+ */
 export class BlockRing {
   readonly machine: BootedMachine;
   readonly queue: SplitVirtqueue;
@@ -54,12 +61,12 @@ export class BlockRing {
     transport.writeStatus(transport.readStatus() | DeviceStatus.DriverOk);
   }
 
-  /** What the device left in the status byte; 255 where it wrote none. */
+  /** The status byte of the last request; 255 while the device has not written it. */
   get status(): number {
     return this.machine.memory.u8[this.#status]!;
   }
 
-  /** Hands over a request without waiting for it. */
+  /** Submits a request of `length` bytes at guest address `data` without waiting for it. */
   submit(type: number, sector: number, data: number, length: number): void {
     const { memory, transport } = this.machine;
     memory.u32.set([type, 0, sector, 0], this.#header / 4);
@@ -74,7 +81,7 @@ export class BlockRing {
     transport.notify(0, 0);
   }
 
-  /** Waits for the request. Returns what ended the wait: `notified` when it came back. */
+  /** Waits until the device returns the request. Returns what ended the wait: `notified` when the request came back. */
   finish(timeoutMs = 5000): WaitResult {
     const deadline = performance.now() + timeoutMs;
     while (this.queue.takeUsed(this.#batch) === 0) {
@@ -86,7 +93,7 @@ export class BlockRing {
     return 'notified';
   }
 
-  /** Runs one request. Returns its status byte. Throws when it does not come back. */
+  /** Submits a request, waits for it and returns its status byte. Throws an Error when it does not come back. */
   request(type: number, sector: number, data: number, length: number): number {
     this.submit(type, sector, data, length);
     const result = this.finish();
@@ -94,7 +101,7 @@ export class BlockRing {
     return this.status;
   }
 
-  /** Resets the device and gives the ring back. */
+  /** Resets the device and frees the ring. */
   end(): void {
     resetDevice(this.machine.transport);
     this.queue.reset();

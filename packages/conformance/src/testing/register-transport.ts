@@ -2,25 +2,32 @@ import { DeviceStatus, type DeviceInterface, type Transport, type WaitResult } f
 import { FeatureSet, VIRTIO_F_RING_RESET } from '@virtio-platform/core/features';
 import type { QueueAddresses } from '@virtio-platform/core/queue';
 
+/** How the device of a {@link RegisterTransport} behaves. */
 export interface RegisterTransportOptions {
   readonly offered: FeatureSet;
+  /** `modern` unless given. */
   readonly interface?: DeviceInterface;
+  /** `block` unless given. */
   readonly deviceType?: string;
-  /** How often status is read after the reset of a device in use before it reads 0. */
+  /** Reads of the status after the reset of a device in use until it reads 0. 0 unless given: the first one. */
   readonly slowReset?: number;
-  /** How often a queue that is being reset says so before it is. */
+  /** Reads of a queue's reset state until the reset is complete. 0 unless given: the first one. */
   readonly slowQueueReset?: number;
   /** Features without which the device clears FEATURES_OK. */
   readonly demands?: FeatureSet;
-  /** How many configuration reads find the configuration changing under them. */
+  /** Configuration reads during which the configuration changes, so that its generation does too. */
   readonly unstableReads?: number;
+  /** Bytes of the configuration space. 16 unless given; byte `i` holds `i + 1`. */
   readonly configBytes?: number;
 }
 
 const MODERN_BITS = (1n << 64n) - 1n;
 const LEGACY_BITS = (1n << 32n) - 1n;
 
-/** The registers of a small device: no queue processing, all of the status, feature and configuration rules. Keeps a log of writes. */
+/**
+ * The registers of a device that processes no queue: it follows the rules of status, features and configuration, and logs
+ * every register write. Subclasses break one rule each.
+ */
 export class RegisterTransport implements Transport {
   readonly interface: DeviceInterface;
   readonly deviceType: string;
@@ -28,7 +35,7 @@ export class RegisterTransport implements Transport {
   readonly queueCount = 2;
   /** Every register write, in order. */
   readonly log: string[] = [];
-  /** Bits the device sets by itself. */
+  /** Status bits that the device sets by itself, such as DEVICE_NEEDS_RESET. */
   deviceStatus = 0;
   driverFeatures: FeatureSet = FeatureSet.EMPTY;
   readonly config: Uint8Array;
