@@ -167,7 +167,7 @@ export function describePlatformPlugin<Options>(
   const subject: PlatformPluginSubject = {
     plugin,
     options: settings.options ?? {},
-    memory: settings.memory ?? 16 * 1024 * 1024,
+    memory: settings.memory ?? 4 * 2 ** 20,
   };
   const name = `${plugin.name} with ${JSON.stringify(subject.options)} as a platform plugin`;
   describeContract(name, PLATFORM_PLUGIN_CHECKS, async (check) => check.run(subject));
