@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { reportsOf, ROOT, virtioPlatform } from './command.ts';
+import { commandHere, reportsOf, ROOT, virtioPlatform } from './command.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'virtio-platform-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -13,7 +13,10 @@ function profile(name: string, text: string): string {
   return path;
 }
 
-/** A shipped profile without its matrix: one run. */
+/**
+ * A shipped profile without its matrix: one run. Most tests run the command in this process; those of output, of exit status and
+ * of error output as such start a process of its own.
+ */
 const LINEAR = profile(
   'linear.yaml',
   `extends: ${join(ROOT, 'profiles/pseries-linear.yaml')}\nmatrix: []\nexpect: { path: linear }\n`,
@@ -46,11 +49,11 @@ describe('virtio-platform run', () => {
       'wrong.yaml',
       `extends: ${LINEAR}\nprofile: wrong\nexpect: { path: identity, accepted: [VERSION_1] }\n`,
     );
-    const { status, stdout } = await virtioPlatform(['run', path]);
+    const { status, stdout } = await commandHere(['run', path]);
     expect(status).toBe(1);
     expect(stdout).toContain('path: expected identity, was linear');
     expect(stdout).toMatch(/accepted: .*ACCESS_PLATFORM.* not expected/);
-    const json = await virtioPlatform(['run', path, '--json']);
+    const json = await commandHere(['run', path, '--json']);
     expect(json.status).toBe(1);
     expect(reportsOf(json)[0]!.differences).toHaveLength(2);
   });
@@ -66,7 +69,7 @@ matrix:
     expect: { path: identity }
 `,
     );
-    const json = await virtioPlatform(['run', path, '--json']);
+    const json = await commandHere(['run', path, '--json']);
     expect(json.status).toBe(0);
     expect(reportsOf(json).map((report) => [report.profile, report.path])).toEqual([
       ['two [queue.size=64]', 'linear'],
@@ -93,7 +96,7 @@ expect:
   path: linearly
 `,
     );
-    const { status, stdout, stderr } = await virtioPlatform(['run', path]);
+    const { status, stdout, stderr } = await commandHere(['run', path]);
     expect(status).toBe(2);
     expect(stdout).toBe('');
     const places = [...stderr.matchAll(/five\.yaml:(\d+):(\d+)/g)].map(([, line, column]) => `${line}:${column}`);
@@ -103,9 +106,9 @@ expect:
   });
 
   it('exits 2 for a file that is not there, a command that is not, and an option that is not', async () => {
-    expect((await virtioPlatform(['run', 'nothing.yaml'])).status).toBe(2);
-    expect((await virtioPlatform(['rum'])).status).toBe(2);
-    expect((await virtioPlatform(['run', '--jsn'])).status).toBe(2);
+    expect((await commandHere(['run', 'nothing.yaml'])).status).toBe(2);
+    expect((await commandHere(['rum'])).status).toBe(2);
+    expect((await commandHere(['run', '--jsn'])).status).toBe(2);
   });
 
   it('exits 3 and says what to install where something is missing', async () => {
@@ -131,7 +134,7 @@ machine: { command: [no-such-storage-daemon, "{socket}"] }
 
 describe('virtio-platform explain', () => {
   it('says rule by rule why, and what an address means', async () => {
-    const { status, stdout } = await virtioPlatform(['explain', LINEAR]);
+    const { status, stdout } = await commandHere(['explain', LINEAR]);
     expect(status).toBe(0);
     expect(stdout).toContain('access-platform-if-offered');
     expect(stdout).toContain('virtio 1.4 §6.1');
@@ -140,10 +143,10 @@ describe('virtio-platform explain', () => {
 
   it('says who refused and why, also as JSON', async () => {
     const path = join(ROOT, 'profiles/refused/vfio-without-access-platform.yaml');
-    const { status, stdout } = await virtioPlatform(['explain', path]);
+    const { status, stdout } = await commandHere(['explain', path]);
     expect(status).toBe(0);
     expect(stdout).toContain('refused EPERM');
-    const json = JSON.parse((await virtioPlatform(['explain', path, '--json'])).stdout) as {
+    const json = JSON.parse((await commandHere(['explain', path, '--json'])).stdout) as {
       refusal: unknown;
       path: unknown;
     };
@@ -152,26 +155,26 @@ describe('virtio-platform explain', () => {
 
   it('explains each run, as an array for programs', async () => {
     const path = profile('explained.yaml', `extends: ${LINEAR}\nprofile: sizes\nmatrix: { queue.size: [8, 16] }\n`);
-    const { status, stdout } = await virtioPlatform(['explain', path]);
+    const { status, stdout } = await commandHere(['explain', path]);
     expect(status).toBe(0);
     expect(stdout).toMatch(
       /^sizes \[queue\.size=8\] [^]*\npath linear: [^]*\n\nsizes \[queue\.size=16\] [^]*\npath linear: /,
     );
-    const json = JSON.parse((await virtioPlatform(['explain', path, '--json'])).stdout) as { profile: string }[];
+    const json = JSON.parse((await commandHere(['explain', path, '--json'])).stdout) as { profile: string }[];
     expect(json.map((explanation) => explanation.profile)).toEqual(['sizes [queue.size=8]', 'sizes [queue.size=16]']);
   });
 });
 
 describe('virtio-platform check', () => {
   it('accepts every shipped profile, and starts nothing', async () => {
-    const { status, stdout } = await virtioPlatform(['check', LINEAR, join(ROOT, 'profiles/vhost-user/sev.yaml')]);
+    const { status, stdout } = await commandHere(['check', LINEAR, join(ROOT, 'profiles/vhost-user/sev.yaml')]);
     expect(status).toBe(0);
     expect(stdout.match(/^ok /gm)).toHaveLength(2);
   });
 
   it('checks the options of plugins', async () => {
     const path = profile('options.yaml', `extends: ${LINEAR}\nprofile: options\nplatform:\n  window: { kind: ddv }\n`);
-    const { status, stdout } = await virtioPlatform(['check', path, '--json']);
+    const { status, stdout } = await commandHere(['check', path, '--json']);
     expect(status).toBe(2);
     const [result] = JSON.parse(stdout) as [
       { ok: boolean; error: { code: string; issues: { line: number; column: number }[] } },
@@ -182,7 +185,7 @@ describe('virtio-platform check', () => {
 
   it('says how many runs a profile makes', async () => {
     const path = profile('checked.yaml', `extends: ${LINEAR}\nprofile: checked\nmatrix: { queue.size: [8, 16] }\n`);
-    const { status, stdout } = await virtioPlatform(['check', path]);
+    const { status, stdout } = await commandHere(['check', path]);
     expect(status).toBe(0);
     expect(stdout).toMatch(/^ok .*checked\.yaml \(2 runs\) {2}A POWER guest/);
   });
@@ -197,22 +200,22 @@ matrix:
   platform.window.kind: [ddw, ddv]
 `,
     );
-    const { status, stdout, stderr } = await virtioPlatform(['check', path]);
+    const { status, stdout, stderr } = await commandHere(['check', path]);
     expect(status).toBe(2);
     expect(stdout).toBe('');
     expect(stderr.match(/wrong-kinds\.yaml:5:31: platform\.window\.kind/g)).toHaveLength(1);
-    const json = JSON.parse((await virtioPlatform(['check', path, '--json'])).stdout) as { ok: boolean }[];
+    const json = JSON.parse((await commandHere(['check', path, '--json'])).stdout) as { ok: boolean }[];
     expect(json.map(({ ok }) => ok)).toEqual([true, false, true, false]);
   });
 });
 
 describe('virtio-platform list and schema', () => {
   it('lists profiles, platforms and machines', async () => {
-    const { status, stdout } = await virtioPlatform(['list']);
+    const { status, stdout } = await commandHere(['list']);
     expect(status).toBe(0);
     for (const word of ['pseries-linear', 'vhost-user-sev', 'platforms', 'legacy', 'machines', 'simulated'])
       expect(stdout).toContain(word);
-    const json = JSON.parse((await virtioPlatform(['list', '--json'])).stdout) as {
+    const json = JSON.parse((await commandHere(['list', '--json'])).stdout) as {
       plugins: { name: string; kind: string; error: unknown; survey: { devices: unknown[] } | null }[];
       profiles: unknown[];
     };
@@ -224,7 +227,7 @@ describe('virtio-platform list and schema', () => {
   });
 
   it('prints the schema that is kept beside the profiles', async () => {
-    const { status, stdout } = await virtioPlatform(['schema']);
+    const { status, stdout } = await commandHere(['schema']);
     expect(status).toBe(0);
     expect(JSON.parse(stdout)).toEqual(JSON.parse(readFileSync(join(ROOT, '.virtio-platform.schema.json'), 'utf8')));
   });

@@ -1,13 +1,11 @@
-import { GUEST_MEMORY, PLATFORM, type PlatformPlugin } from '@virtio-platform/core';
-import { FaultLog } from '@virtio-platform/core/address-space';
-import { GuestMemory } from '@virtio-platform/core/memory';
-import { DESCRIPTOR_SIZE, openVirtqueue, ScatterList, type QueueLayout } from '@virtio-platform/core/queue';
+import type { PlatformPlugin } from '@virtio-platform/core';
+import { checkOptions, openPlatform, RingPair } from '@virtio-platform/conformance/testing';
+import { DESCRIPTOR_SIZE, ScatterList, type QueueLayout } from '@virtio-platform/core/queue';
 import intelIommu from '@virtio-platform/platform-intel-iommu';
 import legacy from '@virtio-platform/platform-legacy';
 import pseries from '@virtio-platform/platform-pseries';
 import sev from '@virtio-platform/platform-sev';
 import vfio from '@virtio-platform/platform-vfio';
-import { container } from 'tsyringe';
 import { describe, expect, it } from 'vitest';
 
 const SIZE = 8;
@@ -36,28 +34,8 @@ async function ringTrace<Options>(
   plugin: PlatformPlugin<Options>,
   given: unknown,
 ): Promise<string[]> {
-  const memory = new GuestMemory(new SharedArrayBuffer(4 * 2 ** 20));
-  const checked = await plugin.options['~standard'].validate(given);
-  if (checked.issues !== undefined) throw new TypeError(checked.issues.map(({ message }) => message).join());
-  const hardware = plugin.simulate!(memory, checked.value);
-  const run = container.createChildContainer();
-  run.registerInstance(GUEST_MEMORY, memory);
-  for (const [facility, value] of hardware.facilities) run.registerInstance(facility, value);
-  plugin.register(run, checked.value);
-  const platform = run.resolve(PLATFORM);
-  const mapping = platform.openMapping(platform.traits.mappedPath, { queue: 0, capacity: 64 });
-  const queue = openVirtqueue(layout, memory, mapping, {
-    index: 0,
-    size: SIZE,
-    indirect: 0,
-    inOrder: false,
-    eventIdx: true,
-    legacyLayout: false,
-    byteOrder: 'little',
-    usedLength: 'strict',
-  });
-  const blueprint = hardware.addressSpace(true);
-  const space = blueprint.open(memory, new FaultLog(), structuredClone(blueprint.state));
+  const { memory, space, openMapping } = openPlatform(plugin, await checkOptions(plugin, given));
+  const { queue } = new RingPair({ memory, mapping: openMapping(), space, layout, size: SIZE, eventIdx: true });
   const areas = layout === 'split' ? [SIZE * DESCRIPTOR_SIZE, 6 + 2 * SIZE] : [SIZE * DESCRIPTOR_SIZE, 4];
   const list = new ScatterList(3);
   const buffer = memory.allocate(4096);

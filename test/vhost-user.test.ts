@@ -4,9 +4,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { buildNetEcho, SKIP as SKIP_DPDK } from '../packages/machine-vhost-user/test/net-echo.ts';
+import { buildNetEcho, skipsNetEcho } from '@virtio-platform/conformance/testing';
 import { commandProcess, reportsOf, ROOT, virtioPlatform } from './command.ts';
 import { expectedBlock } from './expected-block.ts';
+
+const SKIPS_DPDK = skipsNetEcho();
 
 /** What has to be installed for these tests, and whether it is. CI installs it and must not skip them. */
 const isInstalled = (program: string, ...words: string[]): boolean => {
@@ -159,7 +161,7 @@ describe.skipIf(!hasTestpmd)(`a back-end that translates, testpmd (${NEEDS_DPDK}
   });
 });
 
-describe.skipIf(SKIP_DPDK)('a back-end that asks for every page (needs gcc libc6-dev pkg-config libdpdk-dev)', () => {
+describe.skipIf(SKIPS_DPDK)('a back-end that asks for every page (needs gcc libc6-dev pkg-config libdpdk-dev)', () => {
   let built: ReturnType<typeof buildNetEcho>;
   beforeAll(() => {
     built = buildNetEcho();

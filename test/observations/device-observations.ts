@@ -3,11 +3,9 @@ import { FaultLog, type DeviceAddressSpace } from '@virtio-platform/core/address
 import { DeviceStatus, greetDevice } from '@virtio-platform/core/device';
 import { FeatureSet } from '@virtio-platform/core/features';
 import { PAGE_SIZE, GuestMemory } from '@virtio-platform/core/memory';
-import { SimulatedVtd, VTD_FACILITY } from '@virtio-platform/platform-intel-iommu';
+import { CONTEXT_CACHED, GENERATION, SimulatedVtd, VTD_FACILITY } from '@virtio-platform/platform-intel-iommu';
 import { H_PERMISSION, H_SUCCESS, SimulatedTceTables, TCE_FACILITY } from '@virtio-platform/platform-pseries';
-import { MEMORY_CONVERSION, simulateSev, type MemoryConversion } from '@virtio-platform/platform-sev';
-import { CONTEXT_CACHED, GENERATION } from '../../packages/platform-intel-iommu/src/simulated/vtd-state.ts';
-import { OPTIONS } from '../../packages/platform-sev/test/encrypted-guest.ts';
+import { MEMORY_CONVERSION, sevOptionsSchema, simulateSev, type MemoryConversion } from '@virtio-platform/platform-sev';
 import { composeRun, type ComposedRun } from '@virtio-platform/profile';
 import { DeviceSession, runProfile } from '@virtio-platform/runner';
 import { rowProfile, type RowMachine } from '../decision-row-profile.ts';
@@ -136,7 +134,7 @@ export const DEVICE_OBSERVATIONS: Readonly<Record<string, Observation>> = {
 
   async C12() {
     const memory = new GuestMemory(new SharedArrayBuffer(2 ** 20));
-    const hardware = simulateSev(memory, OPTIONS);
+    const hardware = simulateSev(memory, sevOptionsSchema.parse({ pool: '256KiB' }));
     const conversion = hardware.facilities.get(MEMORY_CONVERSION) as MemoryConversion;
     const faults = new FaultLog();
     const blueprint = hardware.addressSpace(true);

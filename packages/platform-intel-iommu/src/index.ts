@@ -14,6 +14,7 @@ export { intelIommuOptionsSchema, type IntelIommuFailures, type IntelIommuOption
 export { INTEL_IOMMU_OPTIONS, IntelIommuPlatform } from './intel-iommu-platform.ts';
 export { intelIommuRules } from './intel-iommu-rules.ts';
 export { SimulatedVtd, type SimulatedVtdOptions } from './simulated/simulated-vtd.ts';
+export { CONTEXT_CACHED, GENERATION } from './simulated/vtd-state.ts';
 export { VTD_FACILITY, type VtdFacility } from './vtd-facility.ts';
 export { type VtdFault } from './vtd-fault.ts';
 

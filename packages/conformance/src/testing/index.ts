@@ -5,6 +5,7 @@
  * @packageDocumentation
  */
 export * from './block-ring.ts';
+export * from './net-echo.ts';
 export * from './open-plugin.ts';
 export * from './register-transport.ts';
 export * from './ring-pair.ts';

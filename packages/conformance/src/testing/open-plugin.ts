@@ -16,17 +16,23 @@ import type { DmaMapping } from '@virtio-platform/core/dma';
 import { GuestMemory } from '@virtio-platform/core/memory';
 import { container as rootContainer, type InjectionToken } from 'tsyringe';
 
+/** Returns the facility of a token. Throws where there is none. */
+export type FacilityLookup = <T>(token: InjectionToken<T>) => T;
+
 /** Around the platform that {@link openPlatform} opens. */
 export interface OpenPlatformSettings {
   /** Guest memory, or the bytes of a new one. 4 MiB unless given. */
   readonly memory?: GuestMemory | number;
-  /** Returns the facility that the platform gets instead of the simulated one: a test puts an observer or a failure here. */
-  readonly facility?: (simulated: unknown, token: FacilityToken) => unknown;
+  /**
+   * The facilities that the platform gets instead of the simulated ones, which `simulated` returns: a test puts an observer or
+   * a failure in front of one here.
+   */
+  readonly facilities?: (simulated: FacilityLookup) => ReadonlyMap<FacilityToken, unknown>;
 }
 
 /** A platform over its own simulated hardware. */
-export interface OpenedPlatform<P extends Platform = Platform> {
-  readonly platform: P;
+export interface OpenedPlatform {
+  readonly platform: Platform;
   readonly memory: GuestMemory;
   /** Bytes of guest memory that were allocated before the platform was resolved: the simulated hardware's own. */
   readonly allocated: number;
@@ -35,8 +41,8 @@ export interface OpenedPlatform<P extends Platform = Platform> {
   readonly faults: FaultLog;
   /** The address space of a device that offers ACCESS_PLATFORM. */
   readonly space: DeviceAddressSpace;
-  /** The simulated facility that the token names. Throws a TypeError where the hardware has none of that token. */
-  readonly facility: <T>(token: InjectionToken<T>) => T;
+  /** The facilities of the simulated hardware, not those that {@link OpenPlatformSettings.facilities} put in front. */
+  readonly facility: FacilityLookup;
   /** The mapping of the path that the platform's traits state; of queue 0 and for 64 mappings unless given. */
   readonly openMapping: (queue?: number, capacity?: number) => DmaMapping;
   /** Gives back what the platform holds. Dispose its mappings first. */
@@ -55,22 +61,23 @@ export async function checkOptions<Options>(plugin: PlatformPlugin<Options>, opt
  * its own, as the composition root does. `options` come from {@link checkOptions}, or from the plugin's schema. Throws a
  * TypeError where the plugin has no simulated hardware.
  */
-export function openPlatform<Options, P extends Platform = Platform>(
+export function openPlatform<Options>(
   plugin: PlatformPlugin<Options>,
   options: Options,
-  { memory = 4 * 2 ** 20, facility: replace }: OpenPlatformSettings = {},
-): OpenedPlatform<P> {
+  { memory = 4 * 2 ** 20, facilities }: OpenPlatformSettings = {},
+): OpenedPlatform {
   const guest = typeof memory === 'number' ? new GuestMemory(new SharedArrayBuffer(memory)) : memory;
   const hardware = plugin.simulate?.(guest, options);
   if (hardware === undefined) throw new TypeError(`${plugin.name} has no simulated hardware`);
   const { allocated } = guest;
-  const container = rootContainer.createChildContainer();
-  container.registerInstance(GUEST_MEMORY, guest);
-  for (const [token, simulated] of hardware.facilities) {
-    container.registerInstance(token, replace === undefined ? simulated : replace(simulated, token));
-  }
+  const simulated = rootContainer.createChildContainer();
+  simulated.registerInstance(GUEST_MEMORY, guest);
+  for (const [token, facility] of hardware.facilities) simulated.registerInstance(token, facility);
+  const facility: FacilityLookup = (token) => simulated.resolve(token);
+  const container = simulated.createChildContainer();
+  for (const [token, inFront] of facilities?.(facility) ?? []) container.registerInstance(token, inFront);
   plugin.register(container, options);
-  const platform = container.resolve(PLATFORM) as P;
+  const platform = container.resolve(PLATFORM);
   const blueprint = hardware.addressSpace(true);
   const faults = new FaultLog();
   // A copy, as of what a worker gets: tables stay shared, everything else is the device's own.
@@ -82,11 +89,7 @@ export function openPlatform<Options, P extends Platform = Platform>(
     hardware,
     faults,
     space,
-    facility: <T>(token: InjectionToken<T>): T => {
-      const found = hardware.facilities.get(token as FacilityToken);
-      if (found === undefined) throw new TypeError(`${plugin.name} simulates no facility ${String(token)}`);
-      return found as T;
-    },
+    facility,
     openMapping: (queue = 0, capacity = 64) => platform.openMapping(platform.traits.mappedPath, { queue, capacity }),
     dispose: () => platform.dispose(),
   };

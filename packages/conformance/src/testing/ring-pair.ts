@@ -32,6 +32,8 @@ export interface RingPairOptions {
   readonly legacyLayout?: boolean;
   /** `strict` unless given. */
   readonly usedLength?: UsedLengthPolicy;
+  /** Buffers that {@link RingPair.take} takes at most. As many as the queue has entries unless given. */
+  readonly batch?: number;
   /** Guest memory, or the bytes of a new one. 1 MiB unless given. */
   readonly memory?: GuestMemory | number;
   /** The queue's mapping. Physical addresses unless given; whoever gives one gives `space` too. */
@@ -56,7 +58,7 @@ export class RingPair {
   readonly list: ScatterList;
   /** What {@link pop} copied of the ring. */
   readonly chain: DescriptorChain;
-  /** What {@link take} took; as many buffers as the queue has entries. */
+  /** What {@link take} took. */
   readonly batch: UsedBatch;
 
   constructor(options: RingPairOptions = {}) {
@@ -75,7 +77,7 @@ export class RingPair {
     this.device = openDeviceQueue(layout, this.space, { ...ring, addresses, indirect: indirect > 0 });
     this.list = new ScatterList(size);
     this.chain = new DescriptorChain(size);
-    this.batch = new UsedBatch(size);
+    this.batch = new UsedBatch(options.batch ?? size);
   }
 
   /** Driver: adds the list as one buffer and publishes it. Returns its id, or a negative {@link Virtqueue.add} result. */
