@@ -1,9 +1,56 @@
 import { fileURLToPath } from 'node:url';
 import { defaultServerConditions } from 'vite';
 import { defineConfig } from 'vitest/config';
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 /** Tests run from TypeScript source, without a build: one export condition selects `src`. */
 const SOURCE = '@virtio-platform/source';
+
+/**
+ * Test files that need a process of their own: they replace functions of the runtime, set the environment, start threads, back-ends
+ * or QEMU, or are fast only while their call sites see few classes.
+ */
+const ISOLATED = [
+  'packages/bench/test/**/*.test.ts',
+  'packages/conformance/test/**/*.test.ts',
+  'packages/machine-*/test/**/*.test.ts',
+  'packages/core/test/queue/ordered-ring.test.ts',
+  'packages/runner/test/device-session.test.ts',
+];
+
+/** The files that take longest, in this order, so that none of them starts when the other workers are about to end. */
+const LONGEST = [
+  'vhost-user.test.ts',
+  'qemu.test.ts',
+  'linux-features.test.ts',
+  'vfio-device.test.ts',
+  'packages/bench/test/allocation.test.ts',
+  'packages/bench/test/main.test.ts',
+  'sanitizer/shipped-drivers.test.ts',
+  'linux-guest.test.ts',
+  'packages/conformance/test/handshake.test.ts',
+  'ring-layouts.test.ts',
+  'interrupted-device.test.ts',
+  'vfio-guest.test.ts',
+  'packages/conformance/test/handshake-batches.test.ts',
+];
+
+/** The place of a file in {@link LONGEST}; files that are not in it come last. */
+function rankOf({ moduleId }: TestSpecification): number {
+  const at = LONGEST.findIndex((name) => moduleId.endsWith(`/${name}`));
+  return at < 0 ? LONGEST.length : at;
+}
+
+/** Starts the longest files first, whether or not the durations of an earlier run are known. */
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    // oxlint-disable-next-line unicorn/no-array-sort -- the sequencer's method of that name
+    const sorted = await super.sort(files);
+    return sorted.toSorted((one, other) => rankOf(one) - rankOf(other));
+  }
+}
+
+const UNIT = { testTimeout: 30_000, hookTimeout: 30_000 };
 
 export default defineConfig({
   root: fileURLToPath(new URL('..', import.meta.url)),
@@ -11,13 +58,16 @@ export default defineConfig({
   test: {
     // Every core: without a terminal vitest leaves one idle, which is half of a small machine.
     maxWorkers: '100%',
+    sequence: { sequencer: LongestFirst },
     setupFiles: ['reflect-metadata'],
     execArgv: [`--conditions=${SOURCE}`],
     projects: [
       {
         extends: true,
-        test: { name: 'unit', include: ['packages/*/test/**/*.test.ts'], testTimeout: 30_000, hookTimeout: 30_000 },
+        // One process and one import of each module for many files: most of these take less than a tenth of a second.
+        test: { ...UNIT, name: 'unit', include: ['packages/*/test/**/*.test.ts'], exclude: ISOLATED, isolate: false },
       },
+      { extends: true, test: { ...UNIT, name: 'unit-isolated', include: ISOLATED } },
       {
         extends: true,
         test: { name: 'system', include: ['test/**/*.test.ts'], testTimeout: 120_000, hookTimeout: 120_000 },

@@ -3,7 +3,7 @@ import { DirectDmaMapping } from '@virtio-platform/core/dma';
 import { PAGE_SIZE } from '@virtio-platform/core/memory';
 import { VfioMachine } from '@virtio-platform/machine-vfio';
 import { VFIO_CONTAINER, type Type1Container } from '@virtio-platform/platform-vfio';
-import { BlockRing, READ, WRITE } from '../../packages/machine-vhost-user/test/block-ring.ts';
+import { BlockRing, READ, WRITE } from '@virtio-platform/conformance/testing';
 
 const MEMORY = 4 * 2 ** 20;
 /** What is mapped: the beginning of memory, at an address of its own. The rest of memory is at no address. */

@@ -1,10 +1,9 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { ROOT } from '../command.ts';
+import { ROOT } from '../command/command.ts';
 import { bundleForGuest, guestNode } from './guest-bundle.ts';
 import { guestDisk, guestEntropy, guestNetwork } from './guest-devices.ts';
 import { runVfioGuest, type VfioGuestResult } from './vfio-guest.ts';
-
 const CAPACITY = 16 * 2 ** 20;
 /** Small, because an emulated processor fills and compares every word of it. */
 export const BLOCK = 512;

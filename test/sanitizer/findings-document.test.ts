@@ -2,8 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { FINDING_KINDS } from '@virtio-platform/core/sanitizer';
 import { describe, expect, it } from 'vitest';
-import { ROOT } from '../command.ts';
-
+import { ROOT } from '../command/command.ts';
 const document = readFileSync(join(ROOT, 'packages/core/docs/findings.md'), 'utf8');
 const sections = Array.from(
   document.matchAll(/^### (DMA-[A-Z-]+)\n([\s\S]*?)(?=^##|$(?![\s\S]))/gm),

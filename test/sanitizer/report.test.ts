@@ -7,8 +7,7 @@ import { DmaSanitizer } from '@virtio-platform/core/sanitizer';
 import { loadProfile } from '@virtio-platform/profile';
 import { runProfile } from '@virtio-platform/runner';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
-import { reportsOf, ROOT, virtioPlatform } from '../command.ts';
-
+import { reportsOf, ROOT, virtioPlatform } from '../command/command.ts';
 /** A device that writes where nothing is mapped, in the middle of a right driver's work. */
 const ROGUE = `extends: ${join(ROOT, 'profiles/pseries-dynamic.yaml')}
 profile: rogue

@@ -4,7 +4,7 @@ import { FeatureSet, VIRTIO_F_RING_RESET } from '@virtio-platform/core/features'
 import { restoreVirtqueue, UsedBatch } from '@virtio-platform/core/queue';
 import { FindingLog } from '@virtio-platform/core/sanitizer';
 import { describe, expect, it } from 'vitest';
-import { RegisterTransport } from '../../packages/core/test/register-transport.ts';
+import { RegisterTransport } from '@virtio-platform/conformance/testing';
 import { expectFinding, PLATFORMS, WrongGuest } from './wrong-guest.ts';
 
 const HERE = 'ring-mistakes.test.ts';

@@ -3,8 +3,7 @@ import { join } from 'node:path';
 import { loadProfiles, missingRequirements, type Profile } from '@virtio-platform/profile';
 import { runProfile } from '@virtio-platform/runner';
 import { describe, expect, it } from 'vitest';
-import { ROOT } from '../command.ts';
-
+import { ROOT } from '../command/command.ts';
 const FOLDER = join(ROOT, 'profiles');
 const runs = await runsOf(FOLDER);
 const runsOfBackEnd = await runsOf(join(FOLDER, 'vhost-user'));

@@ -1,13 +1,12 @@
+import { join } from 'node:path';
 import { DmaDirection, type DmaMapping } from '@virtio-platform/core/dma';
 import { FailingDmaMapping, FailurePlan } from '@virtio-platform/core/failure';
 import { PAGE_SIZE } from '@virtio-platform/core/memory';
 import { loadProfiles } from '@virtio-platform/profile';
 import { runProfile } from '@virtio-platform/runner';
-import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { ROOT } from '../command.ts';
+import { ROOT } from '../command/command.ts';
 import { expectFinding, PLATFORMS, WrongGuest, type WrongQueue } from './wrong-guest.ts';
-
 const HERE = 'silent-devices.test.ts';
 const { FromDevice, Bidirectional } = DmaDirection;
 const LAYOUTS = ['split', 'packed'] as const;

@@ -1,11 +1,9 @@
-import { GUEST_MEMORY, PLATFORM, type PlatformPlugin } from '@virtio-platform/core';
+import { openPlatform, RingPair, type OpenedPlatform } from '@virtio-platform/conformance/testing';
 import { FaultLog, PHYSICAL_ADDRESS_SPACE, type DeviceAddressSpace } from '@virtio-platform/core/address-space';
 import { DirectDmaMapping, type DmaMapping } from '@virtio-platform/core/dma';
 import { GuestMemory } from '@virtio-platform/core/memory';
 import {
   DescriptorChain,
-  openDeviceQueue,
-  openVirtqueue,
   ScatterList,
   UsedBatch,
   type DeviceQueue,
@@ -22,43 +20,24 @@ import {
 import pseries, { pseriesOptionsSchema } from '@virtio-platform/platform-pseries';
 import sev, { sevOptionsSchema } from '@virtio-platform/platform-sev';
 import vfio, { vfioOptionsSchema } from '@virtio-platform/platform-vfio';
-import { container } from 'tsyringe';
 import { expect } from 'vitest';
 
 /** One of each kind of path: physical, translated per page, bounced, translated by the process. */
 export const PLATFORMS = ['legacy', 'pseries', 'sev', 'vfio'] as const;
 export type PlatformName = (typeof PLATFORMS)[number];
 
-interface Hardware {
-  readonly openMapping: (queue: number) => DmaMapping;
-  readonly space: DeviceAddressSpace;
-  readonly dispose: () => void;
-}
+type Hardware = Pick<OpenedPlatform, 'openMapping' | 'space' | 'dispose'>;
 
 const CAPACITY = 256;
 const QUEUE_SIZE = 16;
 
-function boot<Options>(plugin: PlatformPlugin<Options>, options: Options, memory: GuestMemory): Hardware {
-  const hardware = plugin.simulate!(memory, options);
-  const child = container.createChildContainer();
-  child.registerInstance(GUEST_MEMORY, memory);
-  for (const [token, facility] of hardware.facilities) child.registerInstance(token, facility);
-  plugin.register(child, options);
-  const platform = child.resolve(PLATFORM);
-  const blueprint = hardware.addressSpace(true);
-  const space = blueprint.open(memory, new FaultLog(), structuredClone(blueprint.state));
-  const openMapping = (queue: number): DmaMapping =>
-    platform.openMapping(platform.traits.mappedPath, { queue, capacity: CAPACITY });
-  return { openMapping, space, dispose: () => platform.dispose() };
-}
-
 function bootPlatform(name: PlatformName, memory: GuestMemory): Hardware {
   if (name === 'pseries') {
     const window = { kind: 'default', mapping: 'dynamic' };
-    return boot(pseries, pseriesOptionsSchema.parse({ window }), memory);
+    return openPlatform(pseries, pseriesOptionsSchema.parse({ window }), { memory });
   }
-  if (name === 'sev') return boot(sev, sevOptionsSchema.parse({ pool: '256KiB' }), memory);
-  if (name === 'vfio') return boot(vfio, vfioOptionsSchema.parse({}), memory);
+  if (name === 'sev') return openPlatform(sev, sevOptionsSchema.parse({ pool: '256KiB' }), { memory });
+  if (name === 'vfio') return openPlatform(vfio, vfioOptionsSchema.parse({}), { memory });
   const openMapping = (): DmaMapping => new DirectDmaMapping(memory, { path: 'physical', capacity: CAPACITY });
   return { openMapping, space: PHYSICAL_ADDRESS_SPACE.open(memory, new FaultLog(), undefined), dispose: () => {} };
 }
@@ -88,7 +67,7 @@ export class WrongGuest {
     device = 'block',
     between: (mapping: DmaMapping) => DmaMapping = (mapping) => mapping,
   ): DmaMapping {
-    return this.sanitizer.mapping(between(this.#hardware.openMapping(queue)), device, queue);
+    return this.sanitizer.mapping(between(this.#hardware.openMapping(queue, CAPACITY)), device, queue);
   }
 
   /** A queue over a mapping of its own, with both its ends. */
@@ -140,18 +119,10 @@ export class WrongQueue {
   constructor(guest: WrongGuest, index: number, layout: QueueLayout, mapping: DmaMapping) {
     this.guest = guest;
     this.mapping = mapping;
-    const ring = { eventIdx: true, byteOrder: 'little' } as const;
-    const options = {
-      ...ring,
-      index,
-      size: QUEUE_SIZE,
-      indirect: 0,
-      legacyLayout: false,
-      usedLength: 'strict',
-    } as const;
-    this.queue = guest.sanitizer.queue(openVirtqueue(layout, guest.raw, mapping, options), mapping, 'block');
-    const { addresses } = this.queue;
-    this.#device = openDeviceQueue(layout, guest.space, { ...ring, addresses, indirect: false });
+    const { raw, space, sanitizer } = guest;
+    const pair = new RingPair({ memory: raw, mapping, space, layout, index, size: QUEUE_SIZE, eventIdx: true });
+    this.queue = sanitizer.queue(pair.queue, mapping, 'block');
+    this.#device = pair.device;
   }
 
   /** Adds what is in the list, and shows it to the device. Returns the id. */

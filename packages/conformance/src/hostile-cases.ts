@@ -24,9 +24,10 @@ const row = (number: string, layouts: readonly QueueLayout[], summary: string): 
 });
 
 /**
- * Every case that the rings of this project are tested against, by a test that has its number in its name. What is wrong has to
- * end in a typed reason to be broken, or in nothing at all where the specification says to ignore it: never in a wrong request
- * resolved, a byte of another buffer, an endless loop or a leak.
+ * Every case that the rings of this project are tested against. The numbers at the head of a test's name (`V38 V42 R-15 takes the
+ * id ...`, most of them in core/test/queue and conformance/test) are the cases of this list that the test tries. A wrong peer ends
+ * in a typed reason to be broken, or in nothing where the specification says to ignore it: never in a wrong request resolved, a byte
+ * of another buffer, an endless loop or a leak.
  */
 export const HOSTILE_CASES: readonly HostileCase[] = [
   row('V01', SPLIT, 'avail.idx jumps further than the queue is long'),

@@ -10,8 +10,7 @@ import { DMA_PATHS } from '@virtio-platform/core/dma';
 import { isContradictory, EXPERIMENTAL_BITS } from '@virtio-platform/core/features';
 import { negotiate } from '@virtio-platform/core/negotiation';
 import { describe, expect, it } from 'vitest';
-import { rowInput } from '../src/decide-row.ts';
-
+import { rowInput } from '../src/decision-table/decision-table.ts';
 const { rows, platforms } = readDecisionTable();
 const negotiated = rows.filter(({ kind }) => kind === 'negotiation').map((row) => [decisionRowName(row), row] as const);
 

@@ -8,7 +8,7 @@ import {
 } from '@virtio-platform/core/features';
 import { describe, expect, it } from 'vitest';
 import { describeTransport, findCheck, TRANSPORT_CHECKS } from '@virtio-platform/conformance';
-import { RegisterTransport } from '../../core/test/register-transport.ts';
+import { RegisterTransport } from '@virtio-platform/conformance/testing';
 
 const CONFIG_BYTES = 16;
 const MODERN = { offered: FeatureSet.of(VIRTIO_F_VERSION_1, VIRTIO_RING_F_EVENT_IDX), configBytes: CONFIG_BYTES };

@@ -5,7 +5,7 @@ import type { HandshakeFault } from './handshake/handshake.ts';
 import { PackedDeviceModel, PackedDriverModel, packedWords } from './handshake/packed-handshake.ts';
 import type { DeviceEnd, DriverEnd } from './handshake/programs.ts';
 import { recordModel, recordReal, type Recorded } from './handshake/record-accesses.ts';
-import { RingPair } from './handshake/ring-ends.ts';
+import { HandshakePair } from './handshake/ring-ends.ts';
 import { SplitDeviceModel, SplitDriverModel, splitWords } from './handshake/split-handshake.ts';
 
 const SIZE = 2;
@@ -13,7 +13,7 @@ const SIZE = 2;
 const START = 65534;
 
 interface Step {
-  real(pair: RingPair): boolean;
+  real(pair: HandshakePair): boolean;
   model(driver: DriverEnd, device: DeviceEnd): Operation<boolean>;
 }
 
@@ -147,7 +147,7 @@ function recordBoth(
   inOrder: boolean,
   fault?: HandshakeFault,
 ): [real: Recorded[], model: Recorded[]] {
-  const pair = new RingPair({ layout, size: SIZE, eventIdx, inOrder, start: layout === 'split' ? START : 0 });
+  const pair = new HandshakePair({ layout, size: SIZE, eventIdx, inOrder, start: layout === 'split' ? START : 0 });
   const [driver, device, words] = models(layout, eventIdx, inOrder, fault);
   // A new pair has asked for notifications already.
   for (const step of [DRIVER_ENABLES, DEVICE_ENABLES]) recordModel(words, step.model(driver, device));

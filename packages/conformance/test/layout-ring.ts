@@ -3,23 +3,22 @@ import { BouncedDmaMapping, BouncePool, DirectDmaMapping, type DmaMapping } from
 import { GuestMemory, PAGE_SIZE } from '@virtio-platform/core/memory';
 import {
   advance,
-  DescriptorChain,
   FIRST_POSITION,
-  openDeviceQueue,
   openSplitRing,
-  openVirtqueue,
   PackedRing,
   ScatterList,
   slotOf,
   UsedBatch,
   usedFlags,
   VIRTQ_DESC_F_WRITE,
+  type DescriptorChain,
   type DeviceQueue,
   type QueueLayout,
   type UsedLengthPolicy,
   type Virtqueue,
 } from '@virtio-platform/core/queue';
 import { PoisoningDmaMapping } from '@virtio-platform/conformance';
+import { RingPair } from '@virtio-platform/conformance/testing';
 
 export interface LayoutRingOptions {
   readonly size?: number;
@@ -65,18 +64,11 @@ export class LayoutRing {
     const faults = new FaultLog();
     this.space =
       this.poisoning?.openAddressSpace(faults) ?? PHYSICAL_ADDRESS_SPACE.open(this.memory, faults, undefined);
-    const shared = { eventIdx, byteOrder: 'little' } as const;
-    this.queue = openVirtqueue(layout, this.memory, this.mapping, {
-      ...shared,
-      index: 0,
-      size,
-      indirect,
-      usedLength,
-      legacyLayout: false,
-    });
-    const { addresses } = this.queue;
-    this.device = openDeviceQueue(layout, this.space, { ...shared, addresses, indirect: indirect > 0 });
-    this.chain = new DescriptorChain(size);
+    const { memory, mapping, space } = this;
+    const pair = new RingPair({ layout, memory, mapping, space, size, eventIdx, indirect, usedLength });
+    this.queue = pair.queue;
+    this.device = pair.device;
+    this.chain = pair.chain;
     this.idle = { live: this.mapping.statistics.live, allocated: this.memory.allocated };
   }
 

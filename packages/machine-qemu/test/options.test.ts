@@ -1,8 +1,7 @@
 import { mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { MACHINE, MACHINE_REQUEST, type MachineRequest } from '@virtio-platform/core';
-import { container } from 'tsyringe';
+import { bindMachine } from '@virtio-platform/conformance/testing';
 import { describe, expect, it } from 'vitest';
 import plugin from '../src/index.ts';
 import { createMachineMemory } from '../src/machine-memory.ts';
@@ -49,18 +48,9 @@ describe('the options of the plugin', () => {
 
 describe('the plugin', () => {
   it('binds the machine', () => {
-    const request: MachineRequest = {
-      memory: 16 << 20,
-      device: { type: 'block', interface: 'modern', driverInterface: 'modern', offers: undefined, settings: {} },
-      needs: [],
-      simulate: undefined,
-      baseDirectory: '/',
-    };
-    const child = container.createChildContainer();
-    child.registerInstance(MACHINE_REQUEST, request);
-    plugin.register(child, OPTIONS);
-    expect(child.resolve(MACHINE)).toBeInstanceOf(QemuMachine);
-    expect(child.resolve(QEMU_OPTIONS)).toBe(OPTIONS);
+    const { machine, resolve } = bindMachine(plugin, OPTIONS);
+    expect(machine).toBeInstanceOf(QemuMachine);
+    expect(resolve(QEMU_OPTIONS)).toBe(OPTIONS);
   });
 
   it.each([

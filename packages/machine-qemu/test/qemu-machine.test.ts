@@ -10,7 +10,7 @@ import { DirectDmaMapping } from '@virtio-platform/core/dma';
 import { MEMORY_CONVERSION } from '@virtio-platform/platform-sev';
 import { H_SUCCESS, TCE_FACILITY, type TceFacility } from '@virtio-platform/platform-pseries';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { BlockRing, READ, WRITE } from '../../machine-vhost-user/test/block-ring.ts';
+import { BlockRing, READ, WRITE } from '@virtio-platform/conformance/testing';
 import { qemuOptionsSchema, type BoardName } from '../src/options.ts';
 import { QemuMachine } from '../src/qemu-machine.ts';
 import { MEMORY, SKIP } from './installed-qemu.ts';

@@ -1,17 +1,11 @@
 import { readdirSync } from 'node:fs';
-import { MACHINE, MACHINE_REQUEST, type MachineRequest } from '@virtio-platform/core';
+import type { MachineRequest } from '@virtio-platform/core';
 import { VFIO_CONTAINER } from '@virtio-platform/platform-vfio';
-import { container } from 'tsyringe';
+import { bindMachine, machineRequest } from '@virtio-platform/conformance/testing';
 import { describe, expect, it } from 'vitest';
 import plugin, { VfioMachine, vfioMachineSchema } from '../src/index.ts';
 
-const REQUEST: MachineRequest = {
-  memory: 1 << 20,
-  device: { type: 'block', interface: 'modern', driverInterface: 'modern', offers: undefined, settings: {} },
-  needs: [VFIO_CONTAINER],
-  simulate: undefined,
-  baseDirectory: '/',
-};
+const REQUEST = machineRequest({ needs: [VFIO_CONTAINER] });
 /** No computer has a function 7 in slot 31 of bus 0xfe. */
 const OPTIONS = vfioMachineSchema.parse({ device: '0000:fe:1f.7' });
 
@@ -25,10 +19,7 @@ function openFiles(): number {
 
 describe('the vfio plugin', () => {
   it('binds the machine', () => {
-    const child = container.createChildContainer();
-    child.registerInstance(MACHINE_REQUEST, REQUEST);
-    plugin.register(child, OPTIONS);
-    expect(child.resolve(MACHINE)).toBeInstanceOf(VfioMachine);
+    expect(bindMachine(plugin, OPTIONS, REQUEST).machine).toBeInstanceOf(VfioMachine);
   });
 
   it('says that there is no such device', async () => {

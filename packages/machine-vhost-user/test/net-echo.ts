@@ -1,7 +1,4 @@
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import type { BootedMachine, MachineRequest } from '@virtio-platform/core';
 import {
   FeatureSet,
@@ -12,39 +9,6 @@ import {
 import { simulateVfio, VFIO_CONTAINER, vfioOptionsSchema } from '@virtio-platform/platform-vfio';
 import type { IotlbPolicy, VhostUserOptions } from '../src/options.ts';
 import { VhostUserMachine } from '../src/vhost-user-machine.ts';
-
-const hasDpdk = ((): boolean => {
-  try {
-    execFileSync('pkg-config', ['--exists', 'libdpdk']);
-    execFileSync('gcc', ['--version'], { stdio: 'ignore' });
-    return true;
-  } catch {
-    return false;
-  }
-})();
-
-/** Whether tests of the real back-end are skipped: never in CI, where they fail instead. */
-export const SKIP: boolean = !hasDpdk && process.env['CI'] === undefined;
-if (SKIP) {
-  console.warn('DPDK is not installed, so its tests are skipped: apt-get install gcc libc6-dev pkg-config libdpdk-dev');
-}
-
-/** Compiles the back-end into a folder of its own. Removing that is the caller's. */
-export function buildNetEcho(): { readonly program: string; readonly remove: () => void } {
-  const folder = mkdtempSync(join(tmpdir(), 'virtio-platform-net-echo-'));
-  const program = join(folder, 'net-echo');
-  const remove = (): void => rmSync(folder, { recursive: true });
-  try {
-    const flags = execFileSync('pkg-config', ['--cflags', 'libdpdk'], { encoding: 'utf8' }).trim().split(/\s+/);
-    const source = join(import.meta.dirname, 'net-echo.c');
-    const libraries = ['-lrte_vhost', '-lrte_mbuf', '-lrte_mempool', '-lrte_eal'];
-    execFileSync('gcc', ['-O2', '-Wall', '-Wextra', '-Werror', ...flags, source, '-o', program, ...libraries]);
-  } catch (error) {
-    remove();
-    throw error;
-  }
-  return { program, remove };
-}
 
 const MEMORY: number = 4 << 20;
 

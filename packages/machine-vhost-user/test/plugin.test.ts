@@ -1,5 +1,4 @@
-import { MACHINE, MACHINE_REQUEST, type MachineRequest } from '@virtio-platform/core';
-import { container } from 'tsyringe';
+import { bindMachine } from '@virtio-platform/conformance/testing';
 import { describe, expect, it } from 'vitest';
 import plugin from '../src/index.ts';
 import { VHOST_USER_OPTIONS, vhostUserOptionsSchema, type VhostUserOptions } from '../src/options.ts';
@@ -13,18 +12,9 @@ const OPTIONS: VhostUserOptions = {
 
 describe('the vhost-user plugin', () => {
   it('binds the machine', () => {
-    const request: MachineRequest = {
-      memory: 1 << 20,
-      device: { type: 'block', interface: 'modern', driverInterface: 'modern', offers: undefined, settings: {} },
-      needs: [],
-      simulate: undefined,
-      baseDirectory: '/',
-    };
-    const child = container.createChildContainer();
-    child.registerInstance(MACHINE_REQUEST, request);
-    plugin.register(child, { ...OPTIONS, socket: 'socket' });
-    expect(child.resolve(MACHINE)).toBeInstanceOf(VhostUserMachine);
-    expect(child.resolve(VHOST_USER_OPTIONS)).toMatchObject({ socket: 'socket' });
+    const { machine, resolve } = bindMachine(plugin, { ...OPTIONS, socket: 'socket' });
+    expect(machine).toBeInstanceOf(VhostUserMachine);
+    expect(resolve(VHOST_USER_OPTIONS)).toMatchObject({ socket: 'socket' });
   });
 
   it('takes a socket or a command, and fills in the rest', () => {

@@ -7,7 +7,7 @@ import type { BootedMachine } from '@virtio-platform/core';
 import { DirectDmaMapping } from '@virtio-platform/core/dma';
 import type { GuestMemory } from '@virtio-platform/core/memory';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { BlockRing, READ, WRITE } from './block-ring.ts';
+import { BlockRing, READ, WRITE } from '@virtio-platform/conformance/testing';
 import { machine, SKIP, STORAGE_DAEMON, withMachine } from './storage-daemon.ts';
 
 function physical(memory: GuestMemory): DirectDmaMapping {

@@ -16,7 +16,7 @@ import {
 } from '@virtio-platform/core/features';
 import type { GuestMemory } from '@virtio-platform/core/memory';
 import { describe, expect, it } from 'vitest';
-import { BlockRing, READ, SECTOR, WRITE } from './block-ring.ts';
+import { BlockRing, READ, SECTOR, WRITE } from '@virtio-platform/conformance/testing';
 import { CAPACITY, SKIP, withMachine } from './storage-daemon.ts';
 
 const OFFERS = FeatureSet.of(VIRTIO_F_VERSION_1, VIRTIO_F_ACCESS_PLATFORM, VIRTIO_RING_F_EVENT_IDX);

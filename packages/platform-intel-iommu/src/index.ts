@@ -15,6 +15,7 @@ export { intelIommuOptionsSchema, type IntelIommuFailures, type IntelIommuOption
 export { INTEL_IOMMU_OPTIONS, IntelIommuPlatform } from './intel-iommu-platform.ts';
 export { intelIommuRules } from './intel-iommu-platform.ts';
 export { SimulatedVtd, type SimulatedVtdOptions } from './simulated/simulated-vtd.ts';
+export { CONTEXT_CACHED, GENERATION } from './simulated/vtd-state.ts';
 export { VTD_FACILITY, type VtdFacility } from './unit/vtd-facility.ts';
 export { type VtdFault } from './unit/vtd-fault.ts';
 

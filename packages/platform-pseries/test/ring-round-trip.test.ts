@@ -1,51 +1,26 @@
-import { GUEST_MEMORY, PLATFORM, type Platform } from '@virtio-platform/core';
-import { FaultLog, type DeviceAddressSpace } from '@virtio-platform/core/address-space';
+import { openPlatform, RingPair, type OpenedPlatform } from '@virtio-platform/conformance/testing';
 import { DmaDirection, type DmaMapping } from '@virtio-platform/core/dma';
-import { GuestMemory } from '@virtio-platform/core/memory';
-import { DescriptorChain, ScatterList, SplitDeviceQueue, SplitVirtqueue, UsedBatch } from '@virtio-platform/core/queue';
-import { container } from 'tsyringe';
+import { DescriptorChain, ScatterList, UsedBatch, type DeviceQueue, type Virtqueue } from '@virtio-platform/core/queue';
 import { describe, expect, it } from 'vitest';
-import plugin, { pseriesOptionsSchema, TCE_FACILITY } from '../src/index.ts';
+import plugin, { pseriesOptionsSchema } from '../src/index.ts';
 
 const QUEUE_SIZE = 16;
 const BLOCK = 5000;
 const REQUESTS = 200;
 
-interface Rig {
-  readonly memory: GuestMemory;
-  readonly platform: Platform;
+/** Both ends of a ring, the driver's under the platform and the device's behind its TCE tables. */
+interface Rig extends OpenedPlatform {
   readonly mapping: DmaMapping;
-  readonly driver: SplitVirtqueue;
-  readonly device: SplitDeviceQueue;
-  readonly space: DeviceAddressSpace;
-  readonly faults: FaultLog;
+  readonly driver: Virtqueue;
+  readonly device: DeviceQueue;
 }
 
 function openRig(window: unknown): Rig {
-  const memory = new GuestMemory(new SharedArrayBuffer(8 * 2 ** 20));
-  const options = pseriesOptionsSchema.parse({ window });
-  const hardware = plugin.simulate!(memory, options);
-  const child = container.createChildContainer();
-  child.register(GUEST_MEMORY, { useValue: memory });
-  child.register(TCE_FACILITY, { useValue: hardware.facilities.get(TCE_FACILITY) });
-  plugin.register(child, options);
-  const platform = child.resolve(PLATFORM);
-  const mapping = platform.openMapping(platform.traits.mappedPath, { queue: 0, capacity: QUEUE_SIZE * 5 });
-  const driver = new SplitVirtqueue(memory, mapping, {
-    index: 0,
-    size: QUEUE_SIZE,
-    eventIdx: true,
-    indirect: 4,
-    legacyLayout: false,
-    byteOrder: 'little',
-    usedLength: 'strict',
-  });
-  const faults = new FaultLog();
-  const blueprint = hardware.addressSpace(true);
-  const space = blueprint.open(memory, faults, structuredClone(blueprint.state));
-  const { addresses } = driver;
-  const device = new SplitDeviceQueue(space, { addresses, eventIdx: true, indirect: true, byteOrder: 'little' });
-  return { memory, platform, mapping, driver, device, space, faults };
+  const opened = openPlatform(plugin, pseriesOptionsSchema.parse({ window }), { memory: 8 * 2 ** 20 });
+  const { memory, space } = opened;
+  const mapping = opened.openMapping(0, QUEUE_SIZE * 5);
+  const { queue, device } = new RingPair({ memory, mapping, space, size: QUEUE_SIZE, eventIdx: true, indirect: 4 });
+  return { ...opened, mapping, driver: queue, device };
 }
 
 /** Runs a device that copies each request to its response; returns how many buffers it used. */

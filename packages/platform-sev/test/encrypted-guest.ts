@@ -1,11 +1,9 @@
-import { GUEST_MEMORY, PLATFORM } from '@virtio-platform/core';
-import { FaultLog, type DeviceAddressSpace } from '@virtio-platform/core/address-space';
-import { GuestMemory } from '@virtio-platform/core/memory';
-import { container } from 'tsyringe';
+import type { DeviceAddressSpace, FaultLog } from '@virtio-platform/core/address-space';
+import type { GuestMemory } from '@virtio-platform/core/memory';
+import { openPlatform } from '@virtio-platform/conformance/testing';
 import sev, {
   MEMORY_CONVERSION,
   SevPlatform,
-  simulateSev,
   type MemoryConversion,
   type SevOptions,
 } from '@virtio-platform/platform-sev';
@@ -34,24 +32,14 @@ export function bootEncryptedGuest(
   changes: Partial<SevOptions> = {},
   host: (hardware: MemoryConversion) => MemoryConversion = (hardware) => hardware,
 ): EncryptedGuest {
-  const options = { ...OPTIONS, ...changes };
-  const memory = new GuestMemory(new SharedArrayBuffer(2 ** 20));
-  const hardware = simulateSev(memory, options);
-  const faults = new FaultLog();
-  const blueprint = hardware.addressSpace(true);
-  const run = container.createChildContainer();
-  for (const [token, facility] of hardware.facilities) run.registerInstance(token, facility);
-  const conversion = run.resolve<MemoryConversion>(MEMORY_CONVERSION);
-  run.registerInstance(MEMORY_CONVERSION, host(conversion));
-  run.registerInstance(GUEST_MEMORY, memory);
-  sev.register(run, options);
-  const platform = run.resolve(PLATFORM);
+  const { platform, memory, facility, space, faults } = openPlatform(
+    sev,
+    { ...OPTIONS, ...changes },
+    {
+      memory: 2 ** 20,
+      facilities: (simulated) => new Map([[MEMORY_CONVERSION, host(simulated<MemoryConversion>(MEMORY_CONVERSION))]]),
+    },
+  );
   if (!(platform instanceof SevPlatform)) throw new TypeError(`the plugin binds the platform ${platform.name}`);
-  return {
-    memory,
-    conversion,
-    space: blueprint.open(memory, faults, structuredClone(blueprint.state)),
-    faults,
-    platform,
-  };
+  return { memory, conversion: facility<MemoryConversion>(MEMORY_CONVERSION), space, faults, platform };
 }

@@ -1,4 +1,4 @@
-import { GUEST_MEMORY, PLATFORM, type Platform } from '@virtio-platform/core';
+import type { Platform } from '@virtio-platform/core';
 import { PHYSICAL_ADDRESS_SPACE } from '@virtio-platform/core/address-space';
 import { FeatureSet, VIRTIO_F_ACCESS_PLATFORM, VIRTIO_F_VERSION_1 } from '@virtio-platform/core/features';
 import { GuestMemory } from '@virtio-platform/core/memory';
@@ -8,13 +8,12 @@ import {
   type DriverPrivilege,
   type NegotiationResult,
 } from '@virtio-platform/core/negotiation';
-import { container as root } from 'tsyringe';
+import { openPlatform } from '@virtio-platform/conformance/testing';
 import { describe, expect, it } from 'vitest';
 import vfio, {
   ENOTTY,
   NoiommuPlatform,
   SimulatedNoiommuContainer,
-  simulateVfio,
   VFIO_CONTAINER,
   vfioOptionsSchema,
   type VfioOptionsInput,
@@ -26,15 +25,9 @@ const EVERYTHING = new FeatureSet((1n << 64n) - 1n);
 
 function start(input: VfioOptionsInput): { platform: Platform; memory: GuestMemory; simulated: unknown } {
   const options = vfioOptionsSchema.parse({ container: 'noiommu', ...input });
-  const memory = new GuestMemory(new SharedArrayBuffer(MEMORY));
-  const run = root.createChildContainer();
-  const hardware = simulateVfio(memory, options);
+  const { platform, memory, hardware, facility } = openPlatform(vfio, options, { memory: MEMORY });
   for (const offers of [false, true]) expect(hardware.addressSpace(offers)).toBe(PHYSICAL_ADDRESS_SPACE);
-  const simulated = hardware.facilities.get(VFIO_CONTAINER);
-  run.registerInstance(VFIO_CONTAINER, simulated);
-  run.registerInstance(GUEST_MEMORY, memory);
-  vfio.register(run, options);
-  return { platform: run.resolve(PLATFORM), memory, simulated };
+  return { platform, memory, simulated: facility(VFIO_CONTAINER) };
 }
 
 function negotiateWith(

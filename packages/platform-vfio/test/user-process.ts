@@ -1,9 +1,7 @@
-import { GUEST_MEMORY, PLATFORM } from '@virtio-platform/core';
-import { FaultLog, type DeviceAddressSpace } from '@virtio-platform/core/address-space';
-import { GuestMemory } from '@virtio-platform/core/memory';
-import { container as root } from 'tsyringe';
+import type { DeviceAddressSpace, FaultLog } from '@virtio-platform/core/address-space';
+import type { GuestMemory } from '@virtio-platform/core/memory';
+import { openPlatform } from '@virtio-platform/conformance/testing';
 import vfio, {
-  simulateVfio,
   VFIO_CONTAINER,
   vfioOptionsSchema,
   VfioPlatform,
@@ -29,19 +27,9 @@ export function startProcess<Container extends VfioContainer = Type1Container>(
   input: VfioOptionsInput = {},
   kernel: (container: Container) => Container = (container) => container,
 ): UserProcess<Container> {
-  const options = vfioOptionsSchema.parse(input);
-  const memory = new GuestMemory(new SharedArrayBuffer(4 * 2 ** 20));
-  const hardware = simulateVfio(memory, options);
-  const run = root.createChildContainer();
-  for (const [token, facility] of hardware.facilities) run.registerInstance(token, facility);
-  const container = run.resolve<Container>(VFIO_CONTAINER);
-  run.registerInstance(VFIO_CONTAINER, kernel(container));
-  run.registerInstance(GUEST_MEMORY, memory);
-  vfio.register(run, options);
-  const platform = run.resolve(PLATFORM);
+  const { platform, memory, facility, space, faults } = openPlatform(vfio, vfioOptionsSchema.parse(input), {
+    facilities: (simulated) => new Map([[VFIO_CONTAINER, kernel(simulated<Container>(VFIO_CONTAINER))]]),
+  });
   if (!(platform instanceof VfioPlatform)) throw new TypeError(`the plugin binds the platform ${platform.name}`);
-  const faults = new FaultLog();
-  const blueprint = hardware.addressSpace(true);
-  const space = blueprint.open(memory, faults, structuredClone(blueprint.state));
-  return { memory, container, space, faults, platform };
+  return { memory, container: facility<Container>(VFIO_CONTAINER), space, faults, platform };
 }

@@ -7,7 +7,7 @@ import { DEFAULT_POLICY } from '@virtio-platform/core/negotiation';
 import type { ComposedRun } from '@virtio-platform/profile';
 import { DeviceSession } from '@virtio-platform/runner';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { RegisterTransport } from '../../core/test/register-transport.ts';
+import { RegisterTransport } from '@virtio-platform/conformance/testing';
 
 afterEach(() => {
   vi.useRealTimers();

@@ -3,7 +3,7 @@ import { AgentSystem } from './agent-system.ts';
 import type { HandshakeFault } from './handshake.ts';
 import { PackedDeviceModel, PackedDriverModel, packedWords } from './packed-handshake.ts';
 import { runDevice, runDriver, type DeviceEnd, type DriverEnd, type ProgramOptions } from './programs.ts';
-import { RingDevice, RingDriver, RingPair, type RingPairOptions } from './ring-ends.ts';
+import { HandshakePair, RingDevice, RingDriver, type HandshakePairOptions } from './ring-ends.ts';
 import { SplitDeviceModel, SplitDriverModel, splitWords } from './split-handshake.ts';
 
 /** Longer than any schedule of these few buffers. */
@@ -65,9 +65,9 @@ export function explorePacked(handshake: Handshake, lists: readonly number[], fa
 }
 
 /** Both ends as they are, one whole operation a step. */
-export function exploreRing(options: RingPairOptions & ProgramOptions, faults: Faults = {}): Exploration {
+export function exploreRing(options: HandshakePairOptions & ProgramOptions, faults: Faults = {}): Exploration {
   return explore(options, () => {
-    const pair = new RingPair(options);
+    const pair = new HandshakePair(options);
     const driver = new RingDriver(pair, faults.driver);
     return { words: {}, outside: () => pair.shared(), driver, device: new RingDevice(pair, driver, faults.device) };
   });

@@ -1,7 +1,7 @@
 import type { QueueLayout } from '@virtio-platform/core/queue';
 import { vi } from 'vitest';
 import type { Operation } from './agent-system.ts';
-import type { RingPair } from './ring-ends.ts';
+import type { HandshakePair } from './ring-ends.ts';
 
 /** What an operation returned, and its ordered accesses to shared words on the way. */
 export interface Recorded {
@@ -10,7 +10,7 @@ export interface Recorded {
 }
 
 /** Runs an operation of a real queue, and records every atomic access that it makes. */
-export function recordReal(layout: QueueLayout, pair: RingPair, operation: () => boolean): Recorded {
+export function recordReal(layout: QueueLayout, pair: HandshakePair, operation: () => boolean): Recorded {
   const names = wordNames(layout, pair);
   const accesses: string[] = [];
   const nameOf = (view: { readonly BYTES_PER_ELEMENT: number }, index: number): string =>
@@ -51,7 +51,7 @@ export function recordModel(words: Record<string, number>, operation: Operation<
 }
 
 /** The byte offset of every word of the models. */
-function wordNames(layout: QueueLayout, pair: RingPair): Map<number, string> {
+function wordNames(layout: QueueLayout, pair: HandshakePair): Map<number, string> {
   const { size, words } = pair.queue.addresses;
   const [descriptor, , driver, , device] = words;
   if (layout === 'split') {

@@ -1,21 +1,10 @@
-import { FaultLog, PHYSICAL_ADDRESS_SPACE } from '@virtio-platform/core/address-space';
-import { DirectDmaMapping } from '@virtio-platform/core/dma';
-import { GuestMemory } from '@virtio-platform/core/memory';
-import {
-  DescriptorChain,
-  openDeviceQueue,
-  openVirtqueue,
-  ScatterList,
-  UsedBatch,
-  type DeviceQueue,
-  type QueueLayout,
-  type Virtqueue,
-} from '@virtio-platform/core/queue';
+import { RingPair } from '@virtio-platform/conformance/testing';
+import type { QueueLayout } from '@virtio-platform/core/queue';
 import { call, type Operation } from './agent-system.ts';
 import type { HandshakeFault } from './handshake.ts';
 import type { DeviceEnd, DriverEnd } from './programs.ts';
 
-export interface RingPairOptions {
+export interface HandshakePairOptions {
   readonly layout: QueueLayout;
   readonly size: number;
   readonly eventIdx: boolean;
@@ -25,46 +14,12 @@ export interface RingPairOptions {
 }
 
 /** Both ends of a queue as they are, over one memory and physical addresses. Every buffer has one segment. */
-export class RingPair {
-  readonly memory = new GuestMemory(new SharedArrayBuffer(0x4000));
-  readonly queue: Virtqueue;
-  readonly device: DeviceQueue;
-  readonly list = new ScatterList(1);
-  readonly chain: DescriptorChain;
-  readonly batch = new UsedBatch(1);
-
-  constructor({ layout, size, eventIdx, inOrder = false, start }: RingPairOptions) {
-    const mapping = new DirectDmaMapping(this.memory, { path: 'physical', capacity: size });
-    this.queue = openVirtqueue(layout, this.memory, mapping, {
-      index: 0,
-      size,
-      eventIdx,
-      inOrder,
-      indirect: 0,
-      legacyLayout: false,
-      byteOrder: 'little',
-      usedLength: 'strict',
-    });
-    const space = PHYSICAL_ADDRESS_SPACE.open(this.memory, new FaultLog(), undefined);
-    const { addresses } = this.queue;
-    this.device = openDeviceQueue(layout, space, {
-      addresses,
-      eventIdx,
-      inOrder,
-      indirect: false,
-      byteOrder: 'little',
-    });
-    this.chain = new DescriptorChain(size);
+export class HandshakePair extends RingPair {
+  constructor({ start, ...ring }: HandshakePairOptions) {
+    super({ ...ring, batch: 1, memory: 0x4000 });
     this.list.addReadable(0x3000, 16);
-    for (let i = 0; i < start; i++) {
-      this.queue.add(this.list);
-      this.queue.publish();
-      this.device.pop(this.chain);
-      this.device.push(this.chain.head, 0);
-      this.device.flush();
-      this.queue.takeUsed(this.batch);
-    }
-    // Both ends start awake to be told, as a new queue is.
+    this.roundTrip(start);
+    // A new queue asks for notifications at both ends.
     this.queue.enableNotifications();
     this.device.enableNotifications();
   }
@@ -81,10 +36,10 @@ export class RingDriver implements DriverEnd {
   added = 0;
   published = 0;
   taken = 0;
-  readonly #pair: RingPair;
+  readonly #pair: HandshakePair;
   readonly #fault: HandshakeFault | undefined;
 
-  constructor(pair: RingPair, fault?: HandshakeFault) {
+  constructor(pair: HandshakePair, fault?: HandshakeFault) {
     this.#pair = pair;
     this.#fault = fault;
   }
@@ -134,11 +89,11 @@ export class RingDevice implements DeviceEnd {
   flushed = 0;
   /** How many buffers it knew to be available: a split queue reads the index only when it knows of none. */
   known = 0;
-  readonly #pair: RingPair;
+  readonly #pair: HandshakePair;
   readonly #driver: RingDriver;
   readonly #fault: HandshakeFault | undefined;
 
-  constructor(pair: RingPair, driver: RingDriver, fault?: HandshakeFault) {
+  constructor(pair: HandshakePair, driver: RingDriver, fault?: HandshakeFault) {
     this.#pair = pair;
     this.#driver = driver;
     this.#fault = fault;

@@ -18,7 +18,7 @@ import {
   VIRTIO_RING_F_EVENT_IDX,
 } from '@virtio-platform/core/features';
 import { describe, expect, it } from 'vitest';
-import { RegisterTransport } from '../register-transport.ts';
+import { RegisterTransport } from '@virtio-platform/conformance/testing';
 
 const OPTIONS: InitializationOptions = {
   supported: FeatureSet.of(

@@ -1,7 +1,7 @@
 import { readDeviceConfig } from '@virtio-platform/core/device';
 import { FeatureSet } from '@virtio-platform/core/features';
 import { describe, expect, it } from 'vitest';
-import { RegisterTransport } from '../register-transport.ts';
+import { RegisterTransport } from '@virtio-platform/conformance/testing';
 
 describe('readDeviceConfig', () => {
   it('reads the bytes at the offset', () => {

@@ -1,7 +1,7 @@
 import { DeviceStatus, resetQueue, resumeDevice, suspendDevice } from '@virtio-platform/core/device';
 import { FeatureSet, VIRTIO_F_RING_RESET, VIRTIO_F_SUSPEND, VIRTIO_F_VERSION_1 } from '@virtio-platform/core/features';
 import { describe, expect, it } from 'vitest';
-import { RegisterTransport } from '../register-transport.ts';
+import { RegisterTransport } from '@virtio-platform/conformance/testing';
 
 const OFFER = FeatureSet.of(VIRTIO_F_VERSION_1, VIRTIO_F_SUSPEND, VIRTIO_F_RING_RESET);
 const RUNS = DeviceStatus.Acknowledge | DeviceStatus.Driver | DeviceStatus.FeaturesOk | DeviceStatus.DriverOk;

@@ -16,7 +16,7 @@ import {
 } from '@virtio-platform/core/negotiation';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { RegisterTransport } from '../register-transport.ts';
+import { RegisterTransport } from '@virtio-platform/conformance/testing';
 import { anyInput, anyRules } from './any-negotiation.ts';
 
 /** Addresses that a device without ACCESS_PLATFORM takes for what they are: slots of a bounce pool have physical ones. */

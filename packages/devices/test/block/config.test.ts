@@ -1,7 +1,7 @@
 import { FeatureSet, VIRTIO_BLK_F_MQ, VIRTIO_F_VERSION_1 } from '@virtio-platform/core/features';
 import { BLOCK_CONFIG, readBlockConfig } from '@virtio-platform/devices';
 import { describe, expect, it } from 'vitest';
-import { RegisterTransport } from '../../../core/test/register-transport.ts';
+import { RegisterTransport } from '@virtio-platform/conformance/testing';
 
 const VERSION = FeatureSet.of(VIRTIO_F_VERSION_1);
 /** Without MQ the device need not have the field. */

@@ -13,9 +13,12 @@ import {
 } from '@virtio-platform/core/features';
 import { VFIO_CONTAINER, VfioPlatform, vfioOptionsSchema, type Type1Container } from '@virtio-platform/platform-vfio';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { buildNetEcho, OFFERS, SKIP, withNetDevice, type NetOptions } from '../net-echo.ts';
+import { buildNetEcho, skipsNetEcho } from '@virtio-platform/conformance/testing';
+import { OFFERS, withNetDevice, type NetOptions } from '../net-echo.ts';
 import { claim, HEADER, NetRing } from '../net-ring.ts';
 import { sharedFile } from '../storage-daemon.ts';
+
+const SKIPS_DPDK = skipsNetEcho();
 
 const PAGE = 4096;
 const READ = 1;
@@ -30,7 +33,7 @@ const WATCHED_MS = 300;
 let program = '';
 let remove = (): void => {};
 beforeAll(() => {
-  if (!SKIP) ({ program, remove } = buildNetEcho());
+  if (!SKIPS_DPDK) ({ program, remove } = buildNetEcho());
 });
 afterAll(() => remove());
 
@@ -92,7 +95,7 @@ function mapBoth({ container, pages }: Driver): { readonly sent: number; readonl
   return { sent, received };
 }
 
-describe.skipIf(SKIP)('IOTLB with librte_vhost', () => {
+describe.skipIf(SKIPS_DPDK)('IOTLB with librte_vhost', () => {
   it('offers what the back-end has and the machine adds, and nothing that needs a control queue', () =>
     withNetDevice(program, { offers: 'all' }, ({ transport }) => {
       const offered = transport.readDeviceFeatures();

@@ -3,7 +3,7 @@ import { DirectDmaMapping } from '@virtio-platform/core/dma';
 import { FeatureSet, VIRTIO_F_ACCESS_PLATFORM, VIRTIO_F_VERSION_1 } from '@virtio-platform/core/features';
 import { MEMORY_CONVERSION, type MemoryConversion } from '@virtio-platform/platform-sev';
 import { describe, expect, it } from 'vitest';
-import { BlockRing, READ, WRITE } from '../block-ring.ts';
+import { BlockRing, READ, WRITE } from '@virtio-platform/conformance/testing';
 import { MEMORY, SKIP, withMachine } from '../storage-daemon.ts';
 
 const OPTIONS = { needs: [MEMORY_CONVERSION], offers: FeatureSet.of(VIRTIO_F_VERSION_1, VIRTIO_F_ACCESS_PLATFORM) };

@@ -14,7 +14,7 @@ import {
 } from '@virtio-platform/platform-pseries';
 import { describe, expect, it } from 'vitest';
 import { RegionTceFacility } from '../../src/memory/region-tce-facility.ts';
-import { BlockRing, READ, WRITE } from '../block-ring.ts';
+import { BlockRing, READ, WRITE } from '@virtio-platform/conformance/testing';
 import { MEMORY, sharedFile, SKIP, withMachine } from '../storage-daemon.ts';
 
 const OPTIONS = { needs: [TCE_FACILITY], offers: FeatureSet.of(VIRTIO_F_VERSION_1, VIRTIO_F_ACCESS_PLATFORM) };

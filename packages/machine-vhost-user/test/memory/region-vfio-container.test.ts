@@ -11,7 +11,7 @@ import {
   type Type1Container,
 } from '@virtio-platform/platform-vfio';
 import { describe, expect, it } from 'vitest';
-import { BlockRing, READ, WRITE } from '../block-ring.ts';
+import { BlockRing, READ, WRITE } from '@virtio-platform/conformance/testing';
 import { MEMORY, sharedFile, SKIP, withMachine } from '../storage-daemon.ts';
 
 const OPTIONS = { needs: [VFIO_CONTAINER], offers: FeatureSet.of(VIRTIO_F_VERSION_1, VIRTIO_F_ACCESS_PLATFORM) };

@@ -1,0 +1,11 @@
+/**
+ * What tests of more than one package need: both ends of a ring, a register transport, a platform or machine opened without a
+ * profile, and a small block driver. Nothing here needs a test runner.
+ *
+ * @packageDocumentation
+ */
+export * from './block-ring.ts';
+export * from './net-echo.ts';
+export * from './open-plugin.ts';
+export * from './register-transport.ts';
+export * from './ring-pair.ts';

@@ -1,0 +1,103 @@
+import { DeviceStatus } from '@virtio-platform/core/device';
+import { describe, expect, it } from 'vitest';
+import { captureFeatures, readCapturedFeatures, type CapturedCase, type CapturedDevice } from './captured-features.ts';
+import { driveDevice } from './drive-device.ts';
+import { FEATURE_CASES, type CaseDevice, type FeatureCase } from './feature-cases.ts';
+import { FEATURE_DIFFERENCES } from './feature-differences.ts';
+import { missingForGuest } from './guest-files.ts';
+import { featureSet, negotiateOffer } from './negotiate-offer.ts';
+import { QEMU_TESTS } from '../machines/qemu-installed.ts';
+const captured = readCapturedFeatures();
+
+function capturedCase({ name }: FeatureCase): CapturedCase {
+  return captured.cases.find((candidate) => candidate.name === name)!;
+}
+
+function deviceName({ type, packed }: CaseDevice): string {
+  return packed ? `${type}, packed` : type;
+}
+
+const devices = FEATURE_CASES.flatMap((from) =>
+  capturedCase(from).devices.map((device) => [`${from.name}: ${deviceName(device)}`, from, device] as const),
+);
+
+/** Features of a type that we do not drive are nobody's difference. */
+function isCompared(feature: string, { type }: CaseDevice): boolean {
+  return type !== 'balloon' || !/^BIT_1?\d$|^BIT_2[0-3]$/.test(feature);
+}
+
+function isDriven<D extends CaseDevice>(device: D): device is D & { readonly type: Exclude<D['type'], 'balloon'> } {
+  return device.type !== 'balloon';
+}
+
+/** Who alone accepts which feature, as it was seen. */
+function differences(device: CapturedDevice, ours: readonly string[]): string[] {
+  const linux = device.accepted.names;
+  return device.offered.names
+    .filter((feature) => isCompared(feature, device) && linux.includes(feature) !== ours.includes(feature))
+    .map((feature) => `${feature}: ${linux.includes(feature) ? 'Linux' : 'us'}`)
+    .toSorted();
+}
+
+/** The same, as it was explained. */
+function explained(device: CapturedDevice): string[] {
+  return FEATURE_DIFFERENCES.filter(({ types }) => types.includes(device.type))
+    .flatMap(({ features, acceptedBy }) => features.map((feature) => ({ feature, acceptedBy })))
+    .filter(({ feature }) => device.offered.names.includes(feature))
+    .map(({ feature, acceptedBy }) => `${feature}: ${acceptedBy}`)
+    .toSorted();
+}
+
+describe('what a Linux guest accepts, and what we accept of the same offer', () => {
+  it.each(devices)('differs only where it is explained: %s', async (_name, from, device) => {
+    const { accepted, refusal } = await negotiateOffer(from, device, featureSet(device.offered.names, device));
+    const gaveUp = (Number(device.status) & DeviceStatus.Failed) !== 0;
+    expect(refusal !== undefined).toBe(gaveUp);
+    // Linux shows what it would have accepted when it gave up; a refusal leaves nothing to compare.
+    if (!gaveUp) expect(differences(device, accepted.names(device.type))).toEqual(explained(device));
+  });
+
+  it('is refused where a balloon is behind an IOMMU, and nowhere else', () => {
+    const given = devices.filter(([, , { status }]) => (Number(status) & DeviceStatus.Failed) !== 0);
+    expect(given.map(([name]) => name)).toEqual(['q35-iommu: balloon', 'pseries-iommu: balloon']);
+  });
+
+  it('has no explanation that explains nothing', () => {
+    const used = new Set(devices.flatMap(([, , device]) => explained(device).map((line) => `${device.type} ${line}`)));
+    const given = FEATURE_DIFFERENCES.flatMap(({ types, features, acceptedBy }) =>
+      types.flatMap((type) => features.map((feature) => `${type} ${feature}: ${acceptedBy}`)),
+    );
+    expect(given.toSorted()).toEqual([...used].toSorted());
+  });
+
+  it.each(FEATURE_CASES.map((from) => [from.name, from] as const))('was captured as %s is', (_name, from) => {
+    const { command, append, devices } = capturedCase(from);
+    expect(command.split(' ').slice(1)).toEqual(from.arguments);
+    expect(append).toBe(from.append);
+    expect(devices).toMatchObject(from.devices);
+  });
+});
+
+describe.skipIf(!QEMU_TESTS.mayRun)(`our driver on the devices that Linux was given (${QEMU_TESTS.needs})`, () => {
+  const driven = devices.flatMap(([name, from, device]) => (isDriven(device) ? [[name, from, device] as const] : []));
+
+  it.each(driven)(
+    'is offered the same and accepts what Linux does but for the explained: %s',
+    async (_name, from, device) => {
+      const report = await driveDevice(from, device);
+      expect([report.outcome, report.workload.verified, report.differences]).toEqual(['completed', true, []]);
+      expect(report.features.offered).toEqual(device.offered.names.filter((name) => name !== 'BIT_30'));
+      expect(differences(device, report.features.accepted)).toEqual(explained(device));
+    },
+  );
+});
+
+describe.each(FEATURE_CASES.map((from) => [from.name, from] as const))('Linux booted anew: %s', (_name, from) => {
+  const missing = missingForGuest(from.architecture);
+  const skipped = missing === undefined ? '' : ` (needs ${missing.what}: ${missing.fix})`;
+
+  it.skipIf(missing !== undefined)(`accepts what it accepted when it was captured${skipped}`, async () => {
+    const seen = await captureFeatures(from);
+    expect(seen.devices).toEqual(capturedCase(from).devices);
+  });
+});

@@ -1,0 +1,246 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { buildNetEcho, skipsNetEcho } from '@virtio-platform/conformance/testing';
+import { commandProcess, reportsOf, ROOT, virtioPlatform } from '../command/command.ts';
+import { expectedBlock } from './expected-block.ts';
+
+const SKIPS_DPDK = skipsNetEcho();
+
+/** What has to be installed for these tests, and whether it is. CI installs it and must not skip them. */
+const isInstalled = (program: string, ...words: string[]): boolean => {
+  try {
+    execFileSync(program, words, { stdio: 'ignore' });
+    return true;
+  } catch {
+    return process.env['CI'] !== undefined;
+  }
+};
+const NEEDS = 'needs qemu-storage-daemon: apt-get install qemu-system-common';
+const mayRun = isInstalled('qemu-storage-daemon', '--version');
+const NEEDS_DPDK = 'needs dpdk-testpmd: apt-get install dpdk-dev librte-net-vhost23 librte-mempool-ring23';
+const hasTestpmd = isInstalled('sh', '-c', 'command -v dpdk-testpmd');
+
+const FOLDER = join(ROOT, 'profiles/vhost-user');
+const PROFILES = readdirSync(FOLDER);
+const BLOCK_PROFILES = PROFILES.filter((name) => !name.startsWith('dpdk-'));
+const NET_PROFILES = PROFILES.filter((name) => name.startsWith('dpdk-'));
+const BLOCK = 4096;
+const CAPACITY = 64 * 1024 * 1024;
+
+let folder: string;
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'virtio-platform-'));
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+/** The round that wrote a block last: each round writes up to all blocks and reads them, in half of what is left. */
+function lastRounds(requests: number): Int32Array {
+  const blocks = CAPACITY / BLOCK;
+  const rounds = new Int32Array(blocks).fill(-1);
+  for (let left = requests, round = 0; left > 0; round++) {
+    const writes = Math.min(blocks, Math.ceil(left / 2));
+    rounds.fill(round, 0, writes);
+    left -= writes + Math.min(writes, left - writes);
+  }
+  return rounds;
+}
+
+/** Process ids of storage daemons that were started with this image. */
+function daemonsOf(image: string): string[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .filter((pid) => {
+      try {
+        const words = readFileSync(`/proc/${pid}/cmdline`, 'utf8');
+        return words.startsWith('qemu-storage-daemon') && words.includes(image);
+      } catch {
+        return false;
+      }
+    });
+}
+
+describe.skipIf(!mayRun)(`the real back-end (${NEEDS})`, () => {
+  it.each(BLOCK_PROFILES)('%s completes and verifies 100,000 requests at depth 32', async (name) => {
+    const image = join(folder, `${name}.img`);
+    const path = join(folder, name);
+    writeFileSync(path, `extends: ${join(FOLDER, name)}\nprofile: with-image\ndevice: { image: ${image} }\n`);
+    writeFileSync(image, Buffer.alloc(CAPACITY));
+    const result = await virtioPlatform(['run', path, '--json']);
+    expect(result.stderr).toBe('');
+    expect(result.status).toBe(0);
+    const [report] = reportsOf(result);
+    expect(report).toMatchObject({
+      machine: 'vhost-user',
+      outcome: 'completed',
+      differences: [],
+      faults: [],
+      workload: { requests: 100_000, errors: 0, verified: true },
+      dma: { live: 0 },
+    });
+    const bytes = readFileSync(image);
+    const wrong = [...lastRounds(100_000).entries()].filter(
+      ([block, round]) =>
+        !bytes.subarray(block * BLOCK, (block + 1) * BLOCK).equals(expectedBlock(BLOCK, 20, block, round)),
+    );
+    expect(wrong).toEqual([]);
+    expect(daemonsOf(image)).toEqual([]);
+    rmSync(image);
+  });
+
+  it.each(['physical', 'sev', 'vfio', 'pseries-linear'])('ends clearly when it is killed under %s', async (name) => {
+    const image = join(folder, 'killed.img');
+    const path = join(folder, 'killed.yaml');
+    writeFileSync(
+      path,
+      `extends: ${join(FOLDER, `${name}.yaml`)}
+profile: killed
+device: { image: ${image} }
+workload: { requests: 50000000 }
+`,
+    );
+    writeFileSync(image, Buffer.alloc(CAPACITY));
+    const temporary = mkdtempSync(join(folder, 'tmp-'));
+    const { finished } = commandProcess(['run', path, '--json'], { TMPDIR: temporary });
+    const pid = await startedDaemon(image);
+    await setTimeout(500);
+    const killedAt = performance.now();
+    process.kill(pid, 'SIGKILL');
+    const result = await finished;
+    expect(performance.now() - killedAt).toBeLessThan(10_000);
+    expect(result.status).toBe(1);
+    const [report] = reportsOf(result);
+    expect(report).toMatchObject({ outcome: 'failed', failure: { code: 'ERR_DEVICE_LOST' }, dma: { live: 0 } });
+    expect(report!.workload.requests).toBeGreaterThan(0);
+    expect(daemonsOf(image)).toEqual([]);
+    expect(readdirSync(temporary).filter((name) => name.startsWith('virtio-platform-'))).toEqual([]);
+  });
+
+  it('is ended with the command that is interrupted', async () => {
+    const image = join(folder, 'interrupted.img');
+    const path = join(folder, 'interrupted.yaml');
+    writeFileSync(
+      path,
+      `extends: ${join(FOLDER, 'physical.yaml')}\nprofile: interrupted\ndevice: { image: ${image} }\nworkload: { requests: 50000000 }\n`,
+    );
+    writeFileSync(image, Buffer.alloc(CAPACITY));
+    const { process: child, finished } = commandProcess(['run', path]);
+    await startedDaemon(image);
+    await setTimeout(300);
+    child.kill('SIGINT');
+    await finished;
+    await setTimeout(300);
+    expect(daemonsOf(image)).toEqual([]);
+  });
+});
+
+/** What every run of 20,000 packets has to show. */
+const ECHOED = {
+  machine: 'vhost-user',
+  device: 'net',
+  outcome: 'completed',
+  differences: [],
+  faults: [],
+  workload: { requests: 20_000, errors: 0, verified: true },
+  dma: { live: 0 },
+};
+
+describe.skipIf(!hasTestpmd)(`a back-end that translates, testpmd (${NEEDS_DPDK})`, () => {
+  it.each(NET_PROFILES)('%s completes and verifies 20,000 packets, split and packed', async (name) => {
+    const result = await virtioPlatform(['run', join(FOLDER, name), '--json']);
+    expect(result.stderr).toBe('');
+    const reports = reportsOf(result);
+    expect(reports).toMatchObject([
+      { ...ECHOED, queue: { layout: 'split' } },
+      { ...ECHOED, queue: { layout: 'packed' } },
+    ]);
+    expect(result.status).toBe(0);
+  });
+});
+
+describe.skipIf(SKIPS_DPDK)('a back-end that asks for every page (needs gcc libc6-dev pkg-config libdpdk-dev)', () => {
+  let built: ReturnType<typeof buildNetEcho>;
+  beforeAll(() => {
+    built = buildNetEcho();
+  });
+  afterAll(() => built.remove());
+
+  /** A profile that extends a shipped one. */
+  function extended(name: string, changes: string): string {
+    const path = join(folder, 'asking.yaml');
+    const command = `[${built.program}, "{socket}"]`;
+    writeFileSync(
+      path,
+      `extends: ${join(FOLDER, name)}\nprofile: asking\nmachine: { command: ${command}, iotlb: { fill: on-miss } }\n${changes}`,
+    );
+    return path;
+  }
+
+  it.each(['dpdk-vfio.yaml', 'dpdk-pseries-dynamic.yaml'])(
+    'echoes 20,000 packets that are mapped one by one: %s',
+    async (name) => {
+      const path = extended(name, 'driver: { buffers: streaming }\nmatrix: { queue.layout: [split] }\n');
+      const result = await virtioPlatform(['run', path, '--json']);
+      expect(reportsOf(result)).toMatchObject([ECHOED]);
+      expect(result.status).toBe(0);
+    },
+  );
+
+  it.each([
+    ['physical', 'platform-legacy', '', 'device: { offers: [VERSION_1, RING_PACKED, NET_MAC] }'],
+    ['bounced', 'platform-sev', 'pool: 1MiB', ''],
+    ['linear', 'platform-pseries', 'window: { kind: ddw, mapping: linear }', ''],
+    ['translated', 'platform-vfio', 'container: iommufd', 'driver: { privilege: process }'],
+  ])('reaches memory on the %s path of %s, in both layouts', async (path, platform, options, rest) => {
+    const file = join(folder, `${path}.yaml`);
+    writeFileSync(
+      file,
+      `extends: ${join(FOLDER, 'dpdk-pseries-dynamic.yaml')}
+profile: ${path}
+platform: { use: "@virtio-platform/${platform}", ${options} }
+machine: { command: [${built.program}, "{socket}"] }
+workload: { requests: 2000 }
+matrix: { queue.layout: [split, packed] }
+expect: { path: ${path} }
+${rest}
+`,
+    );
+    const result = await virtioPlatform(['run', file, '--json']);
+    expect(result.stderr).toBe('');
+    const echoed = { ...ECHOED, workload: { ...ECHOED.workload, requests: 2000 } };
+    expect(reportsOf(result)).toMatchObject([
+      { ...echoed, queue: { layout: 'split' } },
+      { ...echoed, queue: { layout: 'packed' } },
+    ]);
+  });
+
+  it('says which address a queue stalled at', async () => {
+    const strict = 'machine: { iotlb: { writeImpliesRead: false } }';
+    const path = extended('dpdk-vfio.yaml', 'driver: { timeout: 500ms }\nmatrix: { queue.layout: [split] }\n');
+    writeFileSync(join(folder, 'strict.yaml'), `extends: ${path}\nprofile: strict\n${strict}\n`);
+    const result = await virtioPlatform(['run', join(folder, 'strict.yaml'), '--json']);
+    expect(result.status).toBe(1);
+    const [report] = reportsOf(result);
+    expect(report).toMatchObject({
+      outcome: 'failed',
+      failure: {
+        code: 'ERR_DEVICE_STALLED',
+        hint: expect.stringMatching(/^the device was refused a read of 1 bytes at 0x[0-9a-f]+: read-not-permitted/),
+      },
+      faults: [{ access: 'read', cause: 'read-not-permitted' }],
+      dma: { live: 0 },
+    });
+  });
+});
+
+async function startedDaemon(image: string): Promise<number> {
+  for (let i = 0; i < 100; i++) {
+    const [pid] = daemonsOf(image);
+    if (pid !== undefined) return Number(pid);
+    await setTimeout(100);
+  }
+  throw new Error('the storage daemon was not started');
+}

@@ -1,0 +1,66 @@
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { DeviceSession } from '@virtio-platform/runner';
+import { GUEST_MEMORY, MACHINE, MACHINE_REQUEST, PLATFORM } from '@virtio-platform/core';
+import { composeRun, loadProfile, loadProfiles } from '@virtio-platform/profile';
+import { container, type DependencyContainer } from 'tsyringe';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { ROOT } from '../command/command.ts';
+afterEach(() => {
+  vi.restoreAllMocks();
+});
+
+describe('composition', () => {
+  it.each(['pseries-dynamic', 'sev-bounce', 'vfio-streaming', 'no-iommu-identity'])(
+    'asks no container once %s is composed',
+    async (name) => {
+      const kind = Object.getPrototypeOf(container) as DependencyContainer;
+      const resolve = vi.spyOn(kind, 'resolve');
+      const profiles = await loadProfiles(join(ROOT, 'profiles', `${name}.yaml`));
+      const run = await composeRun(profiles.at(-1)!);
+      const composed = resolve.mock.calls.length;
+      expect(composed).toBeGreaterThanOrEqual(2);
+      try {
+        const session = new DeviceSession(run);
+        const driver = session.start();
+        await driver.run();
+        session.end();
+        session.dispose();
+        expect(driver.report.verified).toBe(true);
+      } finally {
+        await run.dispose();
+      }
+      expect(resolve.mock.calls.length).toBe(composed);
+    },
+  );
+
+  it('leaves the root container empty', async () => {
+    const run = await composeRun(await loadProfile(join(ROOT, 'profiles/pseries-plain.yaml')));
+    expect(container.isRegistered(PLATFORM)).toBe(false);
+    expect(container.isRegistered(MACHINE)).toBe(false);
+    expect(container.isRegistered(GUEST_MEMORY)).toBe(false);
+    expect(container.isRegistered(MACHINE_REQUEST)).toBe(false);
+    await run.dispose();
+  });
+});
+
+describe('every injectable class', () => {
+  const packages = readdirSync(join(ROOT, 'packages')).filter((name) => /^(platform|machine)-/.test(name));
+
+  it.each(packages)('of %s has a token for each constructor parameter', async (name) => {
+    const module = (await import(pathToFileURL(join(ROOT, 'packages', name, 'src/index.ts')).href)) as Record<
+      string,
+      unknown
+    >;
+    const injectables = Object.values(module).filter(
+      (value): value is new (...parameters: unknown[]) => unknown =>
+        typeof value === 'function' && Reflect.hasOwnMetadata('injectionTokens', value),
+    );
+    expect(injectables.length).toBeGreaterThanOrEqual(1);
+    for (const injectable of injectables) {
+      const tokens = Reflect.getOwnMetadata('injectionTokens', injectable) as Record<number, unknown>;
+      expect(Object.keys(tokens).length).toBe(injectable.length);
+    }
+  });
+});
