@@ -4,8 +4,7 @@ import type { DmaPath } from '../dma/dma-path.ts';
 import type { NegotiationRule } from '../negotiation/negotiation.ts';
 import type { PlatformTraits } from '../negotiation/platform-traits.ts';
 import type { BouncePoolStatistics } from '../dma/bounce/bounce-pool.ts';
-import type { ByteOrder } from '../queue/byte-order.ts';
-
+import type { ByteOrder } from '../queue/ring/ring-format.ts';
 /** What a queue asks of its mapping. */
 export interface MappingRequest {
   readonly queue: number;

@@ -5,7 +5,7 @@ import {
   DescriptorChain,
   FIRST_POSITION,
   InFlightOrder,
-  LittleEndianSplitRing,
+  SplitRing,
   openDeviceQueue,
   openVirtqueue,
   PackedRing,
@@ -57,9 +57,9 @@ function take(queue: Virtqueue, capacity = SIZE): [number, number][] {
   return Array.from({ length: count }, (_, i) => [batch.ids[i]!, batch.written[i]!]);
 }
 
-function splitRing({ memory, queue }: Ends): LittleEndianSplitRing {
+function splitRing({ memory, queue }: Ends): SplitRing {
   const { words } = queue.addresses;
-  return new LittleEndianSplitRing(memory, words[2]!, words[4]!, SIZE);
+  return new SplitRing(memory, words[2]!, words[4]!, SIZE);
 }
 
 function packedRing({ memory, queue }: Ends): PackedRing {

@@ -8,11 +8,11 @@ import {
   SplitDeviceQueue,
   SplitVirtqueue,
   UsedBatch,
-  type SplitVirtqueueOptions,
+  type VirtqueueOptions,
 } from '@virtio-platform/core/queue';
 import { describe, expect, it } from 'vitest';
 
-const OPTIONS: SplitVirtqueueOptions = {
+const OPTIONS: VirtqueueOptions = {
   index: 3,
   size: 4,
   eventIdx: false,
@@ -31,13 +31,13 @@ interface Pair {
 }
 
 /** Both ends of a queue over physical addresses. */
-function openPair(options: Partial<SplitVirtqueueOptions> = {}): Pair {
+function openPair(options: Partial<VirtqueueOptions> = {}): Pair {
   const all = { ...OPTIONS, ...options };
   const memory = new GuestMemory(new ArrayBuffer(1 << 20));
   const mapping = new DirectDmaMapping(memory, { path: 'physical', capacity: 64 });
   const queue = new SplitVirtqueue(memory, mapping, all);
   const space = PHYSICAL_ADDRESS_SPACE.open(memory, new FaultLog(), undefined);
-  const { eventIdx, byteOrder, indirect } = all;
+  const { eventIdx, byteOrder = 'little', indirect } = all;
   const device = new SplitDeviceQueue(space, {
     addresses: queue.addresses,
     eventIdx,
