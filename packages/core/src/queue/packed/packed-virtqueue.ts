@@ -214,7 +214,8 @@ export class PackedVirtqueue extends DriverEnd {
     const slot = slotOf(this.#usedPosition);
     const flags = this.#ring.flags(slot);
     if (!isUsed(flags, this.#usedPosition)) return 0;
-    const entries = this.buffers.complete(this.#ring.id(slot), this.#writtenAt(slot, flags), batch);
+    const id = this.#ring.id(slot);
+    const entries = this.buffers.complete(id, this.#writtenAt(slot, flags), batch);
     if (entries === 0) this.breakByRefusal();
     return entries;
   }

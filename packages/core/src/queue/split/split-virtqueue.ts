@@ -188,8 +188,8 @@ export class SplitVirtqueue extends DriverEnd {
 
   /** Takes back the buffer of the used element in `slot`. Returns false where it broke the queue. */
   #take(slot: number, batch: UsedBatch): boolean {
-    const entries = this.buffers.complete(this.#ring.usedId(slot), this.#ring.usedLength(slot), batch);
-    return entries > 0 || this.breakByRefusal();
+    const id = this.#ring.usedId(slot);
+    return this.buffers.complete(id, this.#ring.usedLength(slot), batch) > 0 || this.breakByRefusal();
   }
 
   /**
