@@ -332,7 +332,7 @@ const ends: readonly Mutation[] = [
     },
     {
       name: 'keeps the ring as it was over a reset',
-      cases: ['R-12', 'R-13', 'D43'],
+      cases: ['R-12', 'R-13'],
       from: 'this.clearRing();',
       to: '',
     },
