@@ -41,7 +41,7 @@ export abstract class DeviceEnd<Ring> implements DeviceQueue {
   /** The indirect table copied last. */
   protected readonly table: DescriptorTable;
   /** The position of the next used entry. */
-  protected usedPosition: number;
+  protected usedPosition = 0;
   /** Slots of all buffers in flight. */
   protected inFlightSlots = 0;
   readonly #layout: QueueLayout;

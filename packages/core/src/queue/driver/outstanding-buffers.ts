@@ -61,8 +61,8 @@ export class OutstandingBuffers {
   readonly #order: Uint16Array;
   #oldest = 0;
   #freeHead = 0;
-  #freeTail: number;
-  #free: number;
+  #freeTail = 0;
+  #free = 0;
   #count = 0;
   /** Both run free in 32 bits, so that an old buffer differs from an unpublished one; a split ring holds their low 16. */
   #added = 0;

@@ -26,7 +26,7 @@ import { PackedRing } from './packed-ring.ts';
  * The flags of the first buffer pushed since the last `flush` are written last: the driver sees all of them at once.
  */
 export class PackedDeviceQueue extends DeviceEnd<PackedRing> {
-  #availPosition: number;
+  #availPosition = FIRST_POSITION;
   /** Whether the flags of the first buffer pushed since the last `flush` are held back; its slot and its flags. */
   #isHolding = false;
   #heldSlot = 0;

@@ -20,9 +20,9 @@ import { openSplitRing, type SplitRing } from './split-ring.ts';
 export class SplitDeviceQueue extends DeviceEnd<SplitRing> {
   #descriptors: DescriptorTable | undefined;
   /** Available index of the next buffer to pop. */
-  #lastAvailIdx: number;
+  #lastAvailIdx = 0;
   /** The driver's available index when it was last read. */
-  #availIdx: number;
+  #availIdx = 0;
 
   /** Throws `RangeError` for a size or an address that section 2.7.1 forbids. `restored` is a checked saved queue. */
   constructor(space: DeviceAddressSpace, options: DeviceQueueOptions, restored?: DeviceQueueState) {
