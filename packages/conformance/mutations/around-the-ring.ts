@@ -77,7 +77,7 @@ const device: readonly Mutation[] = [
       to: '',
     },
   ]),
-  ...mutationsOf('core/src/queue/notification-data.ts', [
+  ...mutationsOf('core/src/queue/ring/notification.ts', [
     {
       name: 'hears a value with a high half that was not negotiated',
       cases: ['V35'],
@@ -167,7 +167,7 @@ const device: readonly Mutation[] = [
       to: '',
     },
   ]),
-  ...mutationsOf('core/src/queue/legacy-addresses.ts', [
+  ...mutationsOf('core/src/queue/split/legacy-addresses.ts', [
     {
       name: 'cuts a page frame number to 32 bits',
       cases: ['M6'],

@@ -1,10 +1,10 @@
 import { mutationsOf, type Mutation } from './mutation.ts';
 
-const outstanding: readonly Mutation[] = mutationsOf('core/src/queue/outstanding-buffers.ts', [
+const outstanding: readonly Mutation[] = mutationsOf('core/src/queue/driver/outstanding-buffers.ts', [
   {
     name: 'takes a buffer back that was not published',
     cases: ['D03'],
-    from: '&& ((this.#heads[at + ADDED_AT]! - published) | 0) < 0',
+    from: '&& ((this.#heads[at + ADDED_AT]! - this.#published) | 0) < 0',
     to: '',
   },
   {
@@ -16,20 +16,20 @@ const outstanding: readonly Mutation[] = mutationsOf('core/src/queue/outstanding
   {
     name: 'keeps the room of the first buffer that had an id',
     cases: ['D06'],
-    from: 'this.#heads[at + WRITABLE] = writable;',
-    to: 'this.#heads[at + WRITABLE] ||= writable;',
+    from: 'this.#heads[at + WRITABLE] = list.writableBytes;',
+    to: 'this.#heads[at + WRITABLE] ||= list.writableBytes;',
   },
   {
     name: 'takes a whole segment for written',
     cases: ['D13', 'D46'],
-    from: 'const here = written < room ? written : room;',
-    to: 'const here = room;',
+    from: 'const here = written < writable ? written : writable;',
+    to: 'const here = writable;',
   },
   {
     name: 'takes written bytes from readable segments',
     cases: ['D19', 'R-05'],
-    from: 'this.#room[entry] = isWritable ? length : 0;',
-    to: 'this.#room[entry] = length;',
+    from: 'this.#writable[entry] = isWritable ? length : 0;',
+    to: 'this.#writable[entry] = length;',
   },
   {
     name: 'leaves a buffer mapped that came back',
@@ -70,9 +70,64 @@ const outstanding: readonly Mutation[] = mutationsOf('core/src/queue/outstanding
     from: 'if (list.premapped[i] === 1) {',
     to: 'if (list.premapped[i] === 2) {',
   },
+  {
+    name: 'takes an id beyond the queue',
+    cases: ['D01', 'D30'],
+    from: "if (id >= this.#size) return this.#refuse('used-id-out-of-range'",
+    to: "if (id > 0xffffff) return this.#refuse('used-id-out-of-range'",
+  },
+  {
+    name: 'takes an id that is not outstanding',
+    cases: ['D03', 'D04', 'D05', 'D28', 'D32', 'D43', 'M8'],
+    from: 'if (!this.isOutstanding(id)) return',
+    to: 'if (id < 0) return',
+  },
+  {
+    name: 'takes a batch that ends with what is not outstanding',
+    cases: ['D39'],
+    from: 'if (id >= this.#size || !this.isOutstanding(id)) {',
+    to: 'if (id > 0xffffff) {',
+  },
+  {
+    name: 'takes skipped buffers for empty',
+    cases: ['D42'],
+    from: 'return this.complete(head, this.writableOf(head), batch);',
+    to: 'return this.complete(head, 0, batch);',
+  },
+  {
+    name: 'does not undo a failed mapping',
+    cases: ['M1'],
+    from: 'if (id < 0) return this.#undo(i, entry >= this.#size, id);',
+    to: 'if (id < 0) return entry >= this.#size ? this.#undo(i, true, id) : id;',
+  },
+  {
+    name: 'does not undo a failed mapping in a table',
+    cases: ['M1', 'R-04'],
+    from: 'if (id < 0) return this.#undo(i, entry >= this.#size, id);',
+    to: 'if (id < 0) return entry >= this.#size ? id : this.#undo(i, false, id);',
+  },
+  {
+    name: 'believes any used length',
+    cases: ['D09', 'D10', 'D11', 'D12', 'D34'],
+    from: "return policy === 'strict' ? -1 : writable;",
+    to: 'return length;',
+  },
+  {
+    name: 'does not cut a length that it should',
+    cases: ['D14'],
+    from: "return policy === 'strict' ? -1 : writable;",
+    to: "return policy === 'strict' ? -1 : length;",
+  },
+  {
+    name: 'breaks over every length that is too large',
+    cases: ['D14'],
+    from: "return policy === 'strict' ? -1 : writable;",
+    to: 'return -1;',
+  },
+  { name: 'believes a legacy device', cases: ['D14'], from: "if (policy === 'ignore') return writable;", to: '' },
 ]);
 
-const chain: readonly Mutation[] = mutationsOf('core/src/queue/descriptor-chain.ts', [
+const chain: readonly Mutation[] = mutationsOf('core/src/queue/device/descriptor-chain.ts', [
   {
     name: 'lets a chain be longer than the queue',
     cases: ['V05', 'V06'],
@@ -102,7 +157,7 @@ const chain: readonly Mutation[] = mutationsOf('core/src/queue/descriptor-chain.
   },
 ]);
 
-const notification: readonly Mutation[] = mutationsOf('core/src/queue/notification.ts', [
+const notification: readonly Mutation[] = mutationsOf('core/src/queue/ring/notification.ts', [
   {
     name: 'compares event indices as numbers',
     cases: ['D24', 'V34'],
@@ -114,6 +169,33 @@ const notification: readonly Mutation[] = mutationsOf('core/src/queue/notificati
     cases: ['D25'],
     from: '< ((current - previous) & 0xffff);',
     to: '< ((current - previous) & 0x7fff);',
+  },
+]);
+
+const packedLayout: readonly Mutation[] = mutationsOf('core/src/queue/packed/packed-layout.ts', [
+  {
+    name: 'does not turn the wrap counter at the end',
+    cases: ['R-01', 'R-03', 'D38', 'V48'],
+    from: 'return slot < size ?',
+    to: 'return slot <= size ?',
+  },
+  {
+    name: 'takes any lap for used',
+    cases: ['D29'],
+    from: 'return (flags & (VIRTQ_DESC_F_AVAIL | VIRTQ_DESC_F_USED)) === usedFlags(position);',
+    to: 'return ((flags >> 7) & 1) === ((flags >> 15) & 1);',
+  },
+  {
+    name: 'takes AVAIL alone for available',
+    cases: ['V40'],
+    from: 'return (flags & (VIRTQ_DESC_F_AVAIL | VIRTQ_DESC_F_USED)) === availableFlags(position);',
+    to: 'return (flags & VIRTQ_DESC_F_AVAIL) !== 0;',
+  },
+  {
+    name: 'takes any lap for available',
+    cases: ['V41'],
+    from: 'return (flags & (VIRTQ_DESC_F_AVAIL | VIRTQ_DESC_F_USED)) === availableFlags(position);',
+    to: 'return ((flags >> 7) & 1) !== ((flags >> 15) & 1);',
   },
   {
     name: 'heeds events without EVENT_IDX',
@@ -145,33 +227,6 @@ const notification: readonly Mutation[] = mutationsOf('core/src/queue/notificati
     from: 'return needsNotification(eventSlot, slot, slot - moved);',
     to: 'return needsNotification(eventSlot, slot, slot - Number(moved > 0));',
   },
-]);
-
-const packedLayout: readonly Mutation[] = mutationsOf('core/src/queue/packed-layout.ts', [
-  {
-    name: 'does not turn the wrap counter at the end',
-    cases: ['R-01', 'R-03', 'D38', 'V48'],
-    from: 'return slot < size ?',
-    to: 'return slot <= size ?',
-  },
-  {
-    name: 'takes any lap for used',
-    cases: ['D29'],
-    from: 'return (flags & (VIRTQ_DESC_F_AVAIL | VIRTQ_DESC_F_USED)) === usedFlags(position);',
-    to: 'return ((flags >> 7) & 1) === ((flags >> 15) & 1);',
-  },
-  {
-    name: 'takes AVAIL alone for available',
-    cases: ['V40'],
-    from: 'return (flags & (VIRTQ_DESC_F_AVAIL | VIRTQ_DESC_F_USED)) === availableFlags(position);',
-    to: 'return (flags & VIRTQ_DESC_F_AVAIL) !== 0;',
-  },
-  {
-    name: 'takes any lap for available',
-    cases: ['V41'],
-    from: 'return (flags & (VIRTQ_DESC_F_AVAIL | VIRTQ_DESC_F_USED)) === availableFlags(position);',
-    to: 'return ((flags >> 7) & 1) !== ((flags >> 15) & 1);',
-  },
   {
     name: 'lets a queue have any number of entries',
     cases: ['D44'],
@@ -181,7 +236,7 @@ const packedLayout: readonly Mutation[] = mutationsOf('core/src/queue/packed-lay
 ]);
 
 const sharedFields: readonly Mutation[] = [
-  ...mutationsOf('core/src/queue/split-ring.ts', [
+  ...mutationsOf('core/src/queue/split/split-ring.ts', [
     {
       name: 'reads used.idx without any order',
       cases: ['D27'],
@@ -189,7 +244,7 @@ const sharedFields: readonly Mutation[] = [
       to: 'return this.#u16[this.#used16 + 1]!;',
     },
   ]),
-  ...mutationsOf('core/src/queue/packed-ring.ts', [
+  ...mutationsOf('core/src/queue/packed/packed-ring.ts', [
     {
       name: 'reads flags without any order',
       cases: ['D27'],
@@ -209,7 +264,7 @@ const sharedFields: readonly Mutation[] = [
       to: 'return this.#u16[this.#driver * 2]! | (this.#u16[this.#driver * 2 + 1]! << 16);',
     },
   ]),
-  ...mutationsOf('core/src/queue/split-layout.ts', [
+  ...mutationsOf('core/src/queue/split/split-layout.ts', [
     {
       name: 'lets a queue have any number of entries',
       cases: ['D44'],
@@ -220,7 +275,7 @@ const sharedFields: readonly Mutation[] = [
 ];
 
 const memoryOfQueue: readonly Mutation[] = [
-  ...mutationsOf('core/src/queue/borrowed-ring.ts', [
+  ...mutationsOf('core/src/queue/device/borrowed-ring.ts', [
     {
       name: 'uses addresses that change after they were checked',
       cases: ['V30'],
@@ -234,7 +289,7 @@ const memoryOfQueue: readonly Mutation[] = [
       to: 'if (descriptor < -1) return',
     },
   ]),
-  ...mutationsOf('core/src/queue/ring-memory.ts', [
+  ...mutationsOf('core/src/queue/driver/ring-memory.ts', [
     {
       name: 'keeps a ring whose tables have no memory',
       cases: ['R-04', 'R-12'],
@@ -242,7 +297,7 @@ const memoryOfQueue: readonly Mutation[] = [
       to: 'throw',
     },
   ]),
-  ...mutationsOf('core/src/queue/scatter-list.ts', [
+  ...mutationsOf('core/src/queue/driver/scatter-list.ts', [
     {
       name: 'cuts a length to 32 bits',
       cases: ['R-11'],
@@ -252,33 +307,11 @@ const memoryOfQueue: readonly Mutation[] = [
   ]),
 ];
 
-const lengths: readonly Mutation[] = mutationsOf('core/src/queue/virtqueue.ts', [
-  {
-    name: 'believes any used length',
-    cases: ['D09', 'D10', 'D11', 'D12', 'D34'],
-    from: "return policy === 'strict' ? -1 : writable;",
-    to: 'return length;',
-  },
-  {
-    name: 'does not cut a length that it should',
-    cases: ['D14'],
-    from: "return policy === 'strict' ? -1 : writable;",
-    to: "return policy === 'strict' ? -1 : length;",
-  },
-  {
-    name: 'breaks over every length that is too large',
-    cases: ['D14'],
-    from: "return policy === 'strict' ? -1 : writable;",
-    to: 'return -1;',
-  },
-  { name: 'believes a legacy device', cases: ['D14'], from: "if (policy === 'ignore') return writable;", to: '' },
-]);
-
-const inOrder: readonly Mutation[] = mutationsOf('core/src/queue/in-flight-order.ts', [
+const inOrder: readonly Mutation[] = mutationsOf('core/src/queue/device/in-flight-order.ts', [
   {
     name: 'skips a buffer that was not filled',
     cases: [],
-    from: 'const isFull = written === this.#room[this.#oldest];',
+    from: 'const isFull = written === this.#writable[this.#oldest];',
     to: 'const isFull = true;',
   },
   {
@@ -289,14 +322,63 @@ const inOrder: readonly Mutation[] = mutationsOf('core/src/queue/in-flight-order
   },
 ]);
 
+const ends: readonly Mutation[] = [
+  ...mutationsOf('core/src/queue/driver/driver-end.ts', [
+    {
+      name: 'gives buffers back to their owner when the device is given up, before any reset',
+      cases: ['D45', 'M7'],
+      from: 'this.#broken ??= reason;',
+      to: 'this.#broken ??= reason;\n    this.buffers.removeAll();',
+    },
+    {
+      name: 'keeps the ring as it was over a reset',
+      cases: ['R-12', 'R-13'],
+      from: 'this.clearRing();',
+      to: '',
+    },
+  ]),
+  ...mutationsOf('core/src/queue/device/device-end.ts', [
+    {
+      name: 'takes a table of any length',
+      cases: ['V18'],
+      from: '!Number.isInteger(entries) || entries === 0 ||',
+      to: '',
+    },
+    {
+      name: 'takes a table longer than the queue',
+      cases: ['V21'],
+      from: 'entries === 0 || entries > this.size',
+      to: 'entries === 0',
+    },
+    {
+      name: 'goes on with a table that it could not read',
+      cases: ['V19', 'R-07'],
+      from: 'if (!this.space.read(low, high, this.#tableBytes, 0, bytes)) {',
+      to: 'if (this.space.read(low, high, this.#tableBytes, 0, bytes) === undefined) {',
+    },
+    {
+      name: 'writes the used entry of a batch over one that has to be seen',
+      cases: [],
+      from: 'if (order.isHeldFinal) this.#writeHeld(ring, order);',
+      to: '',
+    },
+    {
+      name: 'returns a buffer twice',
+      cases: [],
+      from: 'this.slots[id] = 0;',
+      to: '',
+    },
+  ]),
+];
+
 /** Of what the queues of both layouts, or both ends of one, have in common. */
 export const BOTH_ENDS: readonly Mutation[] = [
   ...outstanding,
+  ...ends,
   ...chain,
   ...notification,
   ...packedLayout,
   ...sharedFields,
   ...memoryOfQueue,
-  ...lengths,
   ...inOrder,
 ];

@@ -1,12 +1,12 @@
 import { mutationsOf, type Mutation } from './mutation.ts';
 
 /** Of the device's end of a packed ring. */
-export const PACKED_DEVICE: readonly Mutation[] = mutationsOf('core/src/queue/packed-device-queue.ts', [
+export const PACKED_DEVICE: readonly Mutation[] = mutationsOf('core/src/queue/packed/packed-device-queue.ts', [
   {
     name: 'takes a table that was not negotiated',
     cases: ['V15'],
-    from: 'const isValid = this.#options.indirect && ',
-    to: 'const isValid = ',
+    from: 'if (!this.options.indirect || ',
+    to: 'if (',
   },
   {
     name: 'follows a table in a table',
@@ -16,28 +16,10 @@ export const PACKED_DEVICE: readonly Mutation[] = mutationsOf('core/src/queue/pa
       if ((table.next(i) & VIRTQ_DESC_F_INDIRECT) !== 0) return this.#walkTable(ring, chain, flags);`,
   },
   {
-    name: 'takes a table of any length',
-    cases: ['V18'],
-    from: '!Number.isInteger(entries) || entries === 0 ||',
-    to: '',
-  },
-  {
-    name: 'goes on with a table that it could not read',
-    cases: ['V19', 'R-07'],
-    from: 'if (!this.#space.read(ring.low(slot), ring.high(slot), this.#tableBytes, 0, bytes)) {',
-    to: 'if (this.#space.read(ring.low(slot), ring.high(slot), this.#tableBytes, 0, bytes) === undefined) {',
-  },
-  {
     name: 'writes to a table',
     cases: ['V49'],
     from: 'for (let i = 0; i < entries; i++) {',
-    to: 'this.#space.write(ring.low(slot), ring.high(slot), new Uint8Array(bytes), 0, bytes);\n    for (let i = 0; i < entries; i++) {',
-  },
-  {
-    name: 'takes a table longer than the queue',
-    cases: ['V21'],
-    from: 'entries === 0 || entries > this.size',
-    to: 'entries === 0',
+    to: 'this.space.write(ring.low(slot), ring.high(slot), new Uint8Array(entries * 16), 0, entries * 16);\n    for (let i = 0; i < entries; i++) {',
   },
   {
     name: 'bounds a table by the queue',
@@ -48,8 +30,8 @@ export const PACKED_DEVICE: readonly Mutation[] = mutationsOf('core/src/queue/pa
   {
     name: 'refuses WRITE on the descriptor of a table',
     cases: ['V23'],
-    from: '(flags & VIRTQ_DESC_F_NEXT) === 0;\n',
-    to: '(flags & (VIRTQ_DESC_F_NEXT | VIRTQ_DESC_F_WRITE)) === 0;\n',
+    from: '|| (flags & VIRTQ_DESC_F_NEXT) !== 0) {',
+    to: '|| (flags & (VIRTQ_DESC_F_NEXT | VIRTQ_DESC_F_WRITE)) !== 0) {',
   },
   {
     name: 'reads flags twice',
@@ -72,8 +54,8 @@ export const PACKED_DEVICE: readonly Mutation[] = mutationsOf('core/src/queue/pa
   {
     name: 'goes where the event index says',
     cases: ['V32'],
-    from: 'this.#pushedSlots = 0;\n    return',
-    to: 'this.#pushedSlots = 0;\n    if (this.#options.eventIdx) this.#usedPosition = ring.driverEvent() & 0xffff;\n    return',
+    from: 'this.#isHolding = false;\n    return',
+    to: 'this.#isHolding = false;\n    if (this.options.eventIdx) this.usedPosition = ring.driverEvent() & 0xffff;\n    return',
   },
   {
     name: 'makes used flags out of those in the ring',
@@ -85,13 +67,13 @@ export const PACKED_DEVICE: readonly Mutation[] = mutationsOf('core/src/queue/pa
     name: 'relies on ids that are in order',
     cases: ['V36'],
     from: 'chain.head = id;',
-    to: 'chain.head = this.#order === undefined ? id : this.#inFlight;',
+    to: 'chain.head = this.options.inOrder === true ? this.inFlight : id;',
   },
   {
     name: 'has more in flight than the queue',
     cases: ['V37'],
-    from: 'if (this.#inFlightSlots + slots > this.size) {',
-    to: 'if (this.#inFlightSlots + slots > 0xffff) {',
+    from: 'if (this.inFlightSlots + slots > this.size) {',
+    to: 'if (this.inFlightSlots + slots > 0xffff) {',
   },
   {
     name: 'takes a list of which a part is missing',
@@ -108,8 +90,8 @@ export const PACKED_DEVICE: readonly Mutation[] = mutationsOf('core/src/queue/pa
   {
     name: 'takes an id twice',
     cases: ['V42'],
-    from: 'if (this.#slots[id] !== 0)',
-    to: 'if (this.#slots[id] === 0xffff)',
+    from: 'if (this.slots[id] !== 0)',
+    to: 'if (this.slots[id] === 0xffff)',
   },
   {
     name: 'takes the id of a list from its first descriptor',
@@ -126,14 +108,14 @@ export const PACKED_DEVICE: readonly Mutation[] = mutationsOf('core/src/queue/pa
   {
     name: 'takes a table in a list',
     cases: ['V44'],
-    from: "if ((flags & VIRTQ_DESC_F_INDIRECT) !== 0) {\n        this.#break('indirect-table-invalid', 'a table in a list of descriptors');\n        return 0;\n      }",
+    from: "if ((flags & VIRTQ_DESC_F_INDIRECT) !== 0) {\n        this.break('indirect-table-invalid', 'a table in a list of descriptors');\n        return 0;\n      }",
     to: '',
   },
   {
     name: 'takes INDIRECT with NEXT',
     cases: ['V44'],
-    from: 'this.#options.indirect && (flags & VIRTQ_DESC_F_NEXT) === 0;',
-    to: 'this.#options.indirect;',
+    from: '|| (flags & VIRTQ_DESC_F_NEXT) !== 0) {',
+    to: ') {',
   },
   {
     name: 'ends a table at the first entry without NEXT',
@@ -150,7 +132,7 @@ export const PACKED_DEVICE: readonly Mutation[] = mutationsOf('core/src/queue/pa
   {
     name: 'notifies about every buffer',
     cases: ['R-10'],
-    from: 'return packedNeedsNotification(ring.driverEvent(), this.#usedPosition, moved, this.size, this.#options.eventIdx);',
+    from: 'return packedNeedsNotification(ring.driverEvent(), this.usedPosition, moved, this.size, this.options.eventIdx);',
     to: 'return true;',
   },
   {

@@ -1,17 +1,17 @@
 import { mutationsOf, type Mutation } from './mutation.ts';
 
 /** Of the device's end of a split ring. */
-export const SPLIT_DEVICE: readonly Mutation[] = mutationsOf('core/src/queue/split-device-queue.ts', [
+export const SPLIT_DEVICE: readonly Mutation[] = mutationsOf('core/src/queue/split/split-device-queue.ts', [
   {
     name: 'lets avail.idx go anywhere',
     cases: ['V01', 'V02', 'V27'],
-    from: 'if (arrived > this.size - this.#inFlight) {',
+    from: 'if (arrived > this.size - this.inFlight) {',
     to: 'if (arrived > 0xffff) {',
   },
   {
     name: 'has more in flight than the queue',
     cases: ['V37'],
-    from: 'if (arrived > this.size - this.#inFlight) {',
+    from: 'if (arrived > this.size - this.inFlight) {',
     to: 'if (arrived > this.size) {',
   },
   { name: 'takes a head beyond the queue', cases: ['V03'], from: 'if (head >= this.size)', to: 'if (head > 0xffffff)' },
@@ -19,13 +19,13 @@ export const SPLIT_DEVICE: readonly Mutation[] = mutationsOf('core/src/queue/spl
   {
     name: 'takes a table that was not negotiated',
     cases: ['V15'],
-    from: '!this.#options.indirect ||',
+    from: '!this.options.indirect ||',
     to: '',
   },
   {
     name: 'takes a table in a table',
     cases: ['V16'],
-    from: "if ((flags & VIRTQ_DESC_F_INDIRECT) !== 0)\n        return this.#break('indirect-table-invalid', 'a table refers to a table');",
+    from: "if ((flags & VIRTQ_DESC_F_INDIRECT) !== 0)\n        return this.break('indirect-table-invalid', 'a table refers to a table');",
     to: '',
   },
   {
@@ -47,22 +47,10 @@ export const SPLIT_DEVICE: readonly Mutation[] = mutationsOf('core/src/queue/spl
     to: '|| (flags & (VIRTQ_DESC_F_NEXT | VIRTQ_DESC_F_WRITE)) !== 0) {',
   },
   {
-    name: 'takes a table of any length',
-    cases: ['V18'],
-    from: '!Number.isInteger(entries) || entries === 0 ||',
-    to: '',
-  },
-  {
-    name: 'goes on with a table that it could not read',
-    cases: ['V19', 'R-07'],
-    from: 'if (!this.#space.read(low, high, this.#tableBytes, 0, bytes)) {',
-    to: 'if (this.#space.read(low, high, this.#tableBytes, 0, bytes) === undefined) {',
-  },
-  {
     name: 'writes to a table',
     cases: ['V49'],
     from: 'for (let index = 0, seen = 0; ; seen++) {',
-    to: 'this.#space.write(low, high, new Uint8Array(bytes), 0, bytes);\n    for (let index = 0, seen = 0; ; seen++) {',
+    to: 'this.space.write(low, high, new Uint8Array(bytes), 0, bytes);\n    for (let index = 0, seen = 0; ; seen++) {',
   },
   {
     name: 'follows next out of a table',
@@ -73,7 +61,7 @@ export const SPLIT_DEVICE: readonly Mutation[] = mutationsOf('core/src/queue/spl
   {
     name: 'reads a table in sequence',
     cases: ['V20'],
-    from: 'index = this.#table.next(index);',
+    from: 'index = table.next(index);',
     to: 'index++;',
   },
   {
@@ -83,16 +71,10 @@ export const SPLIT_DEVICE: readonly Mutation[] = mutationsOf('core/src/queue/spl
     to: 'if (seen === 0x1_0000) return',
   },
   {
-    name: 'takes a table longer than the queue',
-    cases: ['V21'],
-    from: 'entries === 0 || entries > this.size',
-    to: 'entries === 0',
-  },
-  {
     name: 'takes a head twice',
     cases: ['V24', 'V25'],
-    from: 'if (this.#isInFlight[head] === 1)',
-    to: 'if (this.#isInFlight[head] === 7)',
+    from: 'if (this.slots[head] !== 0)',
+    to: 'if (this.slots[head] === 7)',
   },
   {
     name: 'reads flags twice',
@@ -115,25 +97,25 @@ export const SPLIT_DEVICE: readonly Mutation[] = mutationsOf('core/src/queue/spl
   {
     name: 'goes where the event index says',
     cases: ['V32'],
-    from: 'this.#flushedIdx = current;',
-    to: 'this.#flushedIdx = this.#options.eventIdx ? ring.usedEvent() : current;',
+    from: 'ring.publishUsedIdx(current);',
+    to: 'ring.publishUsedIdx(current);\n    if (this.options.eventIdx) this.usedPosition = ring.usedEvent();',
   },
   {
     name: 'reads used.idx back',
     cases: ['V33'],
-    from: 'this.#usedIdx = (this.#usedIdx + 1) & 0xffff;',
-    to: 'this.#usedIdx = (ring.usedIdx() + 1) & 0xffff;',
+    from: 'ring.publishUsedIdx(current);',
+    to: 'ring.publishUsedIdx((ring.usedIdx() + moved) & 0xffff);',
   },
   {
     name: 'relies on descriptors that are in order',
     cases: ['V36'],
     from: 'index = descriptors.next(index);',
-    to: 'index = this.#order === undefined ? descriptors.next(index) : (index + 1) % this.size;',
+    to: 'index = this.options.inOrder !== true ? descriptors.next(index) : (index + 1) % this.size;',
   },
   {
     name: 'notifies about every buffer',
     cases: ['R-10'],
-    from: 'return needsNotification(ring.usedEvent(), current, previous);',
+    from: 'return needsNotification(ring.usedEvent(), current, current - moved);',
     to: 'return true;',
   },
 ]);

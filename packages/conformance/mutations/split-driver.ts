@@ -1,29 +1,17 @@
 import { mutationsOf, type Mutation } from './mutation.ts';
 
 /** Of the driver's end of a split ring. */
-export const SPLIT_DRIVER: readonly Mutation[] = mutationsOf('core/src/queue/split-virtqueue.ts', [
-  {
-    name: 'takes an id beyond the queue',
-    cases: ['D01'],
-    from: 'if (id >= this.#size) return',
-    to: 'if (id > 0xffffff) return',
-  },
+export const SPLIT_DRIVER: readonly Mutation[] = mutationsOf('core/src/queue/split/split-virtqueue.ts', [
   {
     name: 'cuts an id to 16 bits',
     cases: ['D02'],
-    from: 'this.#complete(this.#ring.usedId(slot), ',
-    to: 'this.#complete(this.#ring.usedId(slot) & 0xffff, ',
-  },
-  {
-    name: 'takes an id that is not outstanding',
-    cases: ['D03', 'D04', 'D05', 'M8'],
-    from: "if (!this.#buffers.isOutstanding(id, this.#publishedIdx)) {\n      return this.#break('used-id-not-outstanding', `used id ${id} is not outstanding`);\n    }\n    const writable",
-    to: 'const writable',
+    from: 'const id = this.#ring.usedId(slot);',
+    to: 'const id = this.#ring.usedId(slot) & 0xffff;',
   },
   {
     name: 'lets used.idx go anywhere',
     cases: ['D07', 'D08'],
-    from: 'if (arrived > this.#published()) {',
+    from: 'if (arrived > buffers.returnable) {',
     to: 'if (arrived > 0xffff) {',
   },
   {
@@ -35,26 +23,28 @@ export const SPLIT_DRIVER: readonly Mutation[] = mutationsOf('core/src/queue/spl
   {
     name: 'has a sentinel in the ring: a buffer whose address there is 0 in its high word was never mapped',
     cases: ['D15'],
-    from: 'const writable = this.#buffers.writableOf(id);',
-    to: 'const writable = this.#descriptors.high(id) === 0 ? 0 : this.#buffers.writableOf(id);',
+    from: 'return this.buffers.complete(id, this.#ring.usedLength(slot), batch) > 0',
+    to: 'const length = this.#descriptors.high(id) === 0 ? 0 : this.#ring.usedLength(slot);\n    return this.buffers.complete(id, length, batch) > 0',
   },
   {
     name: 'measures the room of a buffer in the ring, along its chain',
     cases: ['D16', 'D17', 'D18', 'D19'],
-    from: 'const writable = this.#buffers.writableOf(id);',
+    from: 'return this.buffers.complete(id, this.#ring.usedLength(slot), batch) > 0',
     to: `let writable = 0;
-    for (let at = id, left = this.#size; left > 0; left--) {
+    for (let at = id, left = this.size; left > 0; left--) {
       const flags = this.#descriptors.flags(at);
       if ((flags & VIRTQ_DESC_F_WRITE) !== 0) writable += this.#descriptors.length(at);
       if ((flags & VIRTQ_DESC_F_NEXT) === 0) break;
-      at = this.#descriptors.next(at) % this.#size;
-    }`,
+      at = this.#descriptors.next(at) % this.size;
+    }
+    return this.buffers.complete(id, Math.min(this.#ring.usedLength(slot), writable), batch) > 0`,
   },
   {
     name: 'measures the room of a buffer in its table',
     cases: ['D20'],
-    from: 'const writable = this.#buffers.writableOf(id);',
-    to: 'const writable = this.#tables === undefined ? this.#buffers.writableOf(id) : this.#tables.length(id * this.#tableEntries + 1);',
+    from: 'return this.buffers.complete(id, this.#ring.usedLength(slot), batch) > 0',
+    to: `const most = this.#tables?.length(this.buffers.firstTableEntry(id) + 1) ?? Infinity;
+    return this.buffers.complete(id, Math.min(this.#ring.usedLength(slot), most), batch) > 0`,
   },
   {
     name: 'reads avail.idx back',
@@ -71,8 +61,8 @@ export const SPLIT_DRIVER: readonly Mutation[] = mutationsOf('core/src/queue/spl
   {
     name: 'believes that what the device wants to hear of is what is published',
     cases: ['D23'],
-    from: 'this.#publishedIdx = current;',
-    to: 'this.#publishedIdx = this.#eventIdx ? this.#ring.availEvent() : current;',
+    from: 'const previous = this.buffers.published;',
+    to: 'const previous = this.#eventIdx ? this.#ring.availEvent() : this.buffers.published;',
   },
   {
     name: 'tells the device of nothing with EVENT_IDX',
@@ -87,42 +77,22 @@ export const SPLIT_DRIVER: readonly Mutation[] = mutationsOf('core/src/queue/spl
     to: 'const arrived = (this.#ring.usedIdx() - this.#lastUsedIdx) & 0xffff;',
   },
   {
-    name: 'takes a batch that ends with what is not outstanding',
-    cases: ['D39'],
-    from: 'if (id >= this.#size || !this.#buffers.isOutstanding(id, this.#publishedIdx)) {',
-    to: 'if (id > 0xffffff) {',
-  },
-  {
     name: 'believes an index that ends before its batch',
     cases: ['D40'],
-    from: 'if (left === 1) return',
-    to: 'if (left === 0x1_0000) return',
+    from: 'if (left === 1 &&',
+    to: 'if (left === 0x1_0000 &&',
   },
   {
     name: 'takes buffers of IN_ORDER in any order',
     cases: ['D41'],
     from: 'const isTaken = this.#inOrder',
-    to: 'const isTaken = this.#size < 0',
+    to: 'const isTaken = this.size < 0',
   },
-  {
-    name: 'takes skipped buffers for empty',
-    cases: ['D42'],
-    from: 'return this.#complete(head, this.#buffers.writableOf(head), batch);',
-    to: 'return this.#complete(head, 0, batch);',
-  },
-  {
-    name: 'gives buffers back to their owner when the device is given up, before any reset',
-    cases: ['D45', 'M7'],
-    from: 'this.#broken ??= reason;',
-    to: 'this.#broken ??= reason;\n    this.#buffers.removeAll();',
-  },
-  { name: 'does not undo a failed mapping', cases: ['M1'], from: 'buffers.undo(i, false);', to: '' },
-  { name: 'does not undo a failed mapping in a table', cases: ['M1', 'R-04'], from: 'buffers.undo(i, true);', to: '' },
   {
     name: 'breaks over a mapping that fails',
     cases: ['M2', 'R-08'],
-    from: 'if (failure < 0) return failure;',
-    to: "if (failure < 0 && !this.#break('marked-by-owner', 'a mapping failed')) return failure;",
+    from: 'if (last < 0) return last;',
+    to: "if (last < 0 && !this.break('marked-by-owner', 'a mapping failed')) return last;",
   },
   {
     name: 'asks for a delayed notification and does not look again',
@@ -145,7 +115,7 @@ export const SPLIT_DRIVER: readonly Mutation[] = mutationsOf('core/src/queue/spl
   {
     name: 'keeps the ring as it was over a reset',
     cases: ['R-12', 'R-13', 'D43'],
-    from: 'this.#clearRing();\n    this.#publishedIdx',
-    to: 'this.#publishedIdx',
+    from: 'this.#ring.publishUsedIdx(0);',
+    to: '',
   },
 ]);

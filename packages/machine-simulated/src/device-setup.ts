@@ -4,36 +4,18 @@ import {
   FeatureSet,
   transportCarries,
   VIRTIO_F_ACCESS_PLATFORM,
-  VIRTIO_F_IN_ORDER,
-  VIRTIO_F_NOTIF_CONFIG_DATA,
-  VIRTIO_F_NOTIFICATION_DATA,
-  VIRTIO_F_ORDER_PLATFORM,
-  VIRTIO_F_RING_PACKED,
-  VIRTIO_F_RING_RESET,
   VIRTIO_F_SUSPEND,
   VIRTIO_F_VERSION_1,
-  VIRTIO_RING_F_EVENT_IDX,
-  VIRTIO_RING_F_INDIRECT_DESC,
   VIRTIO_F_ANY_LAYOUT,
   type ExperimentalBits,
 } from '@virtio-platform/core/features';
 import type { DriverPrivilege } from '@virtio-platform/core/negotiation';
-import type { ByteOrder } from '@virtio-platform/core/queue';
+import { RING_FEATURES, type ByteOrder } from '@virtio-platform/core/queue';
 import type { FaultConsequence } from './fault-consequence.ts';
 import type { SimulatedOptions } from './options.ts';
 
-/** Ring features that the simulated device implements, besides those of the device type. */
-const RING_FEATURES = FeatureSet.of(
-  VIRTIO_RING_F_INDIRECT_DESC,
-  VIRTIO_RING_F_EVENT_IDX,
-  VIRTIO_F_RING_PACKED,
-  VIRTIO_F_IN_ORDER,
-  VIRTIO_F_ORDER_PLATFORM,
-  VIRTIO_F_NOTIFICATION_DATA,
-  VIRTIO_F_NOTIF_CONFIG_DATA,
-  VIRTIO_F_RING_RESET,
-  VIRTIO_F_SUSPEND,
-);
+/** Features that the simulated device implements, besides those of the device type. */
+const DEVICE_FEATURES = RING_FEATURES.with(VIRTIO_F_SUSPEND);
 
 /** Everything that makes a device, here or in a worker: plain data but for the blueprint's `open`. */
 export interface DeviceSetup {
@@ -92,7 +74,7 @@ export function deviceSetup(
 export function offeredFeatures(setup: DeviceSetup, modelFeatures: FeatureSet): FeatureSet {
   const all =
     setup.offers === undefined
-      ? new FeatureSet(modelFeatures.bits | RING_FEATURES.bits).with(VIRTIO_F_ANY_LAYOUT).with(VIRTIO_F_VERSION_1)
+      ? new FeatureSet(modelFeatures.bits | DEVICE_FEATURES.bits).with(VIRTIO_F_ANY_LAYOUT).with(VIRTIO_F_VERSION_1)
       : new FeatureSet(setup.offers);
   const modern = setup.interface === 'legacy' ? all : all.without(VIRTIO_F_ANY_LAYOUT);
   return setup.interface === 'legacy' ? modern.and(new FeatureSet(setup.carries)) : modern;

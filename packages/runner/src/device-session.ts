@@ -7,18 +7,14 @@ import {
   VIRTIO_F_ACCESS_PLATFORM,
   VIRTIO_F_ANY_LAYOUT,
   VIRTIO_F_IN_ORDER,
-  VIRTIO_F_NOTIF_CONFIG_DATA,
-  VIRTIO_F_NOTIFICATION_DATA,
-  VIRTIO_F_ORDER_PLATFORM,
   VIRTIO_F_RING_PACKED,
-  VIRTIO_F_RING_RESET,
   VIRTIO_F_SUSPEND,
   VIRTIO_F_VERSION_1,
   VIRTIO_RING_F_EVENT_IDX,
   VIRTIO_RING_F_INDIRECT_DESC,
 } from '@virtio-platform/core/features';
 import type { NegotiationResult } from '@virtio-platform/core/negotiation';
-import { openVirtqueue, type ByteOrder, type QueueLayout } from '@virtio-platform/core/queue';
+import { openVirtqueue, RING_FEATURES, type ByteOrder, type QueueLayout } from '@virtio-platform/core/queue';
 import type { DmaSanitizer } from '@virtio-platform/core/sanitizer';
 import type { DriverQueue } from '@virtio-platform/devices';
 import type { ComposedRun, Profile } from '@virtio-platform/profile';
@@ -28,26 +24,17 @@ import { forceFeatures } from './force-features.ts';
 import { checkInterruptions } from './interruptions.ts';
 import type { RunReport } from './report.ts';
 
-/** What the ring and the path implement on the driver's side. */
-const RING_DRIVER_FEATURES = FeatureSet.of(
-  VIRTIO_F_IN_ORDER,
-  VIRTIO_F_ANY_LAYOUT,
-  VIRTIO_RING_F_INDIRECT_DESC,
-  VIRTIO_RING_F_EVENT_IDX,
-  VIRTIO_F_VERSION_1,
-  VIRTIO_F_ACCESS_PLATFORM,
-  VIRTIO_F_ORDER_PLATFORM,
-  VIRTIO_F_NOTIFICATION_DATA,
-  VIRTIO_F_NOTIF_CONFIG_DATA,
-  VIRTIO_F_RING_RESET,
-  VIRTIO_F_SUSPEND,
+/** What the ring and the path implement on the driver's side, besides the features of the driver. */
+const DRIVER_FEATURES = new FeatureSet(
+  RING_FEATURES.bits |
+    FeatureSet.of(VIRTIO_F_ANY_LAYOUT, VIRTIO_F_VERSION_1, VIRTIO_F_ACCESS_PLATFORM, VIRTIO_F_SUSPEND).bits,
 );
 
 /** A profile chooses the layout by what its driver supports: a device that offers packed rings to a split driver is declined them. */
 export function supportedFeatures({ queue, policy, driver }: Profile, { features }: DriverType): FeatureSet {
   const { experimental, bits } = policy;
-  let supported = new FeatureSet(RING_DRIVER_FEATURES.bits | features.bits);
-  if (queue.layout === 'packed') supported = supported.with(VIRTIO_F_RING_PACKED);
+  let supported = new FeatureSet(DRIVER_FEATURES.bits | features.bits);
+  if (queue.layout !== 'packed') supported = supported.without(VIRTIO_F_RING_PACKED);
   if (experimental) supported = supported.with(bits.noTranslation).with(bits.identityAddress);
   return supported.minus(driver.lacks);
 }

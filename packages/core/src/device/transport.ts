@@ -1,7 +1,6 @@
 import type { DmaRegion } from '../dma/dma-region.ts';
 import type { FeatureSet } from '../features/feature-set.ts';
-import type { QueueAddresses } from '../queue/virtqueue.ts';
-
+import type { QueueAddresses } from '../queue/ring/ring-format.ts';
 /** The interface a driver uses: the one of specification 1.0 and later, or the one before it. Section 2.2.3. */
 export type DeviceInterface = 'modern' | 'legacy';
 
@@ -31,8 +30,7 @@ export interface Transport {
   readonly carries: FeatureSet;
   readonly queueCount: number;
   /**
-   * Whether to believe the length of a used packed descriptor that lacks WRITE, against specification 1.4 section 2.8.3: QEMU never
-   * sets it there, and Linux does not look. Not unless given.
+   * `VirtqueueOptions.unmarkedLengths` for the queues of this device. Default: false.
    */
   readonly unmarkedLengths?: boolean | undefined;
   /** `undefined` where interrupts need no memory of the driver's. */

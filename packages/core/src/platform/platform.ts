@@ -3,7 +3,7 @@ import type { DmaMapping, DmaPath, MappingRequest } from '../dma/dma-mapping.ts'
 import type { NegotiationRule } from '../negotiation/negotiation.ts';
 import type { PlatformTraits } from '../negotiation/platform-traits.ts';
 import type { BouncePoolStatistics } from '../dma/bounce/bounce-pool.ts';
-import type { ByteOrder } from '../queue/byte-order.ts';
+import type { ByteOrder } from '../queue/ring/ring-format.ts';
 
 export type { MappingRequest };
 

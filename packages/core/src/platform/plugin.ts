@@ -1,9 +1,8 @@
 import type { DependencyContainer, InjectionToken } from 'tsyringe';
 import type { AddressSpaceBlueprint } from '../address-space/device-address-space.ts';
 import type { GuestMemory } from '../memory/guest-memory.ts';
-import type { ByteOrder } from '../queue/byte-order.ts';
+import type { ByteOrder } from '../queue/ring/ring-format.ts';
 import type { OptionsSchema } from './options-schema.ts';
-
 /** The version of both plugin contracts. A plugin that names another is refused: `ERR_PLUGIN_API_VERSION`. */
 export const PLUGIN_API_VERSION = 1;
 

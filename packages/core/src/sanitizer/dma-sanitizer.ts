@@ -2,7 +2,7 @@ import type { DeviceAddressSpace } from '../address-space/device-address-space.t
 import type { Transport } from '../device/transport.ts';
 import type { DmaMapping } from '../dma/dma-mapping.ts';
 import type { GuestMemory } from '../memory/guest-memory.ts';
-import type { Virtqueue } from '../queue/virtqueue.ts';
+import type { Virtqueue } from '../queue/driver/virtqueue.ts';
 import { CpuAccessCheck } from './cpu-access-check.ts';
 import { DeviceAccessCheck } from './device-access-check.ts';
 import type { FindingLog } from './finding.ts';
@@ -15,7 +15,6 @@ import type { QueueOwner } from './tracked-mapping.ts';
 import { UnusedMemory } from './unused-memory.ts';
 import { WatchedAddressSpace } from './watched-address-space.ts';
 import { WatchedTransport } from './watched-transport.ts';
-
 /**
  * Finds the mistakes that a driver makes with DMA, on any platform and machine: what Linux dma-debug finds, and what it cannot see.
  * Real devices hide them, so they are found on the driver's side: a driver runs unchanged over wrappers of what it is given.

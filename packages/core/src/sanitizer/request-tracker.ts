@@ -1,5 +1,5 @@
 import type { DmaMapping } from '../dma/dma-mapping.ts';
-import type { ScatterList } from '../queue/scatter-list.ts';
+import type { ScatterList } from '../queue/driver/scatter-list.ts';
 import { ByteFlag } from './byte-shadow.ts';
 import { Canary, LEAST_CANARY } from './canary.ts';
 import { CallStack } from './call-stack.ts';
@@ -7,7 +7,6 @@ import { checkSegment, findMapping } from './segment-check.ts';
 import type { SanitizerState } from './sanitizer-state.ts';
 import { checkTranslation } from './translation-check.ts';
 import { NO_CHECKSUM, type QueueOwner, type TrackedSegment } from './tracked-mapping.ts';
-
 const { Owned, Stale, Shared, Fetched, Written } = ByteFlag;
 
 /** The requests of one queue that are in flight, by descriptor, and whose the bytes of their premapped segments are meanwhile. */

@@ -1,10 +1,10 @@
 import type { DmaStatistics } from '../dma/dma-mapping.ts';
-import type { BrokenReason } from '../queue/broken-reason.ts';
-import type { RingMemory } from '../queue/ring-memory.ts';
-import type { ScatterList } from '../queue/scatter-list.ts';
-import type { UsedBatch } from '../queue/used-batch.ts';
-import type { VirtqueueState } from '../queue/virtqueue-state.ts';
-import type { QueueAddresses, Virtqueue } from '../queue/virtqueue.ts';
+import type { BrokenReason } from '../queue/ring/broken-reason.ts';
+import type { RingMemory } from '../queue/driver/ring-memory.ts';
+import type { ScatterList } from '../queue/driver/scatter-list.ts';
+import type { UsedBatch, Virtqueue } from '../queue/driver/virtqueue.ts';
+import type { QueueAddresses } from '../queue/ring/ring-format.ts';
+import type { VirtqueueState } from '../queue/driver/virtqueue-state.ts';
 import type { SanitizerState } from './sanitizer-state.ts';
 import type { RequestTracker } from './request-tracker.ts';
 import type { QueueOwner } from './tracked-mapping.ts';

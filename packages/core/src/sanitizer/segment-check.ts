@@ -1,10 +1,9 @@
 import type { DmaLimits } from '../dma/dma-mapping.ts';
-import type { ScatterList } from '../queue/scatter-list.ts';
+import type { ScatterList } from '../queue/driver/scatter-list.ts';
 import { ByteFlag } from './byte-shadow.ts';
 import { checkWritten, crossesBoundary } from './map-check.ts';
 import type { FindingDetails, SanitizerState } from './sanitizer-state.ts';
 import type { QueueOwner, TrackedMapping, TrackedSegment } from './tracked-mapping.ts';
-
 /** Device addresses from here on are what arithmetic makes of a negative result. */
 const FIRST_ERROR_WORD = 0xffff_ff00;
 

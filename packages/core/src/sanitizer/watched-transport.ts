@@ -1,9 +1,8 @@
 import type { DeviceInterface, InterruptMessages, Transport, WaitResult } from '../device/transport.ts';
 import { isCodedError } from '../errors/coded-error.ts';
 import type { FeatureSet } from '../features/feature-set.ts';
-import type { QueueAddresses } from '../queue/virtqueue.ts';
+import type { QueueAddresses } from '../queue/ring/ring-format.ts';
 import type { SanitizerState } from './sanitizer-state.ts';
-
 /** A transport that notes which queues the device has: from where they are enabled until a reset is confirmed, or the device is gone. */
 export class WatchedTransport implements Transport {
   readonly interface: DeviceInterface;

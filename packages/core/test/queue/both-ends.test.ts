@@ -1,21 +1,7 @@
-import { FaultLog, PHYSICAL_ADDRESS_SPACE } from '@virtio-platform/core/address-space';
-import { DirectDmaMapping } from '@virtio-platform/core/dma';
-import { GuestMemory } from '@virtio-platform/core/memory';
-import {
-  DescriptorChain,
-  openDeviceQueue,
-  openVirtqueue,
-  QUEUE_FULL,
-  ScatterList,
-  UsedBatch,
-  type DeviceQueue,
-  type QueueLayout,
-  type Virtqueue,
-} from '@virtio-platform/core/queue';
+import { QUEUE_FULL, ScatterList } from '@virtio-platform/core/queue';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-
-const BUFFERS = 0x8_0000;
+import { BUFFERS, RingEnds, type RingEndsOptions } from './ring-ends.ts';
 
 interface Request {
   readonly number: number;
@@ -23,41 +9,25 @@ interface Request {
   readonly writable: number;
 }
 
-interface LoopOptions {
-  readonly layout: QueueLayout;
-  readonly size: number;
-  readonly indirect: number;
-  readonly eventIdx: boolean;
-  readonly inOrder: boolean;
+interface Returned {
+  readonly id: number;
+  readonly written: number;
 }
 
-/** Both ends of a ring over physical addresses, against a plain model of which requests are where. */
+/** Both ends of a ring, checked against a plain model of the place of each request. */
 class RingLoop {
-  readonly memory = new GuestMemory(new SharedArrayBuffer(0x10_0000));
-  readonly mapping = new DirectDmaMapping(this.memory, { path: 'physical', capacity: 256 });
-  readonly queue: Virtqueue;
-  readonly device: DeviceQueue;
-  readonly #inOrder: boolean;
+  readonly ends: RingEnds;
   readonly #list = new ScatterList(8);
-  readonly #chain: DescriptorChain;
-  readonly #batch = new UsedBatch(3);
   readonly #added: Request[] = [];
   readonly #available: Request[] = [];
   readonly #popped = new Map<number, Request>();
-  readonly #pushed: { id: number; written: number }[] = [];
+  readonly #pushed: Returned[] = [];
   readonly #outstanding = new Map<number, Request>();
-  #used: { id: number; written: number }[] = [];
+  readonly #used: Returned[] = [];
   #next = 0;
 
-  constructor({ layout, size, ...features }: LoopOptions) {
-    this.#inOrder = features.inOrder;
-    const shared = { ...features, byteOrder: 'little' } as const;
-    const options = { ...shared, index: 0, size, legacyLayout: false, usedLength: 'strict' } as const;
-    this.queue = openVirtqueue(layout, this.memory, this.mapping, options);
-    const space = PHYSICAL_ADDRESS_SPACE.open(this.memory, new FaultLog(), undefined);
-    const { addresses } = this.queue;
-    this.device = openDeviceQueue(layout, space, { ...shared, addresses, indirect: features.indirect > 0 });
-    this.#chain = new DescriptorChain(size);
+  constructor(options: RingEndsOptions) {
+    this.ends = new RingEnds(options);
   }
 
   add(readable: number, writable: number): void {
@@ -65,7 +35,7 @@ class RingLoop {
     this.#list.clear();
     for (let i = 0; i < readable; i++) this.#list.addReadable(addressOf(request, i), i + 1);
     for (let i = 0; i < writable; i++) this.#list.addWritable(addressOf(request, readable + i), readable + i + 1);
-    const id = this.queue.add(this.#list);
+    const id = this.ends.queue.add(this.#list);
     if (id === QUEUE_FULL) return;
     expect(this.#outstanding.has(id)).toBe(false);
     this.#next++;
@@ -74,16 +44,16 @@ class RingLoop {
   }
 
   publish(): void {
-    this.queue.publish();
+    this.ends.queue.publish();
     this.#available.push(...this.#added.splice(0));
   }
 
   pop(): void {
     const expected = this.#available.shift();
-    expect(this.device.pop(this.#chain)).toBe(expected !== undefined);
+    const { chain, device } = this.ends;
+    expect(device.pop(chain)).toBe(expected !== undefined);
     if (expected === undefined) return;
     const { readable, writable } = expected;
-    const chain = this.#chain;
     expect([chain.readable, chain.count]).toEqual([readable, readable + writable]);
     for (let i = 0; i < chain.count; i++) {
       expect([chain.low[i], chain.high[i], chain.length[i]]).toEqual([addressOf(expected, i), 0, i + 1]);
@@ -92,36 +62,31 @@ class RingLoop {
     this.#popped.set(chain.head, expected);
   }
 
-  /** Returns one of the buffers in flight: `choice` of them, so that they come back in any order, or the first with IN_ORDER. */
+  /** Returns one of the buffers in flight: the one that `choice` selects, or the first with IN_ORDER. */
   push(choice: number): void {
     const ids = [...this.#popped.keys()];
-    const id = ids[this.#inOrder ? 0 : choice % ids.length];
+    const id = ids[this.ends.driverOptions.inOrder === true ? 0 : choice % ids.length];
     if (id === undefined) return;
     const { readable, writable } = this.#popped.get(id)!;
-    let room = 0;
-    for (let i = 0; i < writable; i++) room += readable + i + 1;
-    // Often all of it: only then may one used element stand for several buffers.
-    const written = choice % 2 === 0 ? room : choice % (room + 1);
-    this.device.push(id, written);
+    let most = 0;
+    for (let i = 0; i < writable; i++) most += readable + i + 1;
+    // Often all of them: only then may one used entry stand for several buffers.
+    const written = choice % 2 === 0 ? most : choice % (most + 1);
+    this.ends.device.push(id, written);
     this.#popped.delete(id);
     this.#pushed.push({ id, written });
   }
 
   flush(): void {
-    this.device.flush();
+    this.ends.device.flush();
     this.#used.push(...this.#pushed.splice(0));
   }
 
   take(): void {
-    const count = this.queue.takeUsed(this.#batch);
     const expected = this.#used.splice(0, 3);
-    const taken = Array.from({ length: count }, (_, i) => ({
-      id: this.#batch.ids[i],
-      written: this.#batch.written[i],
-    }));
-    expect(taken).toEqual(expected);
+    expect(this.ends.take(3)).toEqual(expected.map(({ id, written }) => [id, written]));
     for (const { id } of expected) this.#outstanding.delete(id);
-    expect(this.queue.outstanding).toBe(this.#outstanding.size);
+    expect(this.ends.queue.outstanding).toBe(this.#outstanding.size);
   }
 
   finish(): void {
@@ -130,11 +95,21 @@ class RingLoop {
     while (this.#popped.size > 0) this.push(1);
     this.flush();
     while (this.#used.length > 0) this.take();
-    expect([this.queue.broken, this.device.broken]).toEqual([undefined, undefined]);
-    expect([this.queue.outstanding, this.device.inFlight]).toEqual([0, 0]);
-    this.queue.dispose();
-    expect(this.mapping.statistics.live).toBe(0);
-    expect(this.memory.allocated).toBe(0);
+    const { queue, device, mapping, memory } = this.ends;
+    expect([queue.broken, device.broken]).toEqual([undefined, undefined]);
+    expect([queue.outstanding, device.inFlight]).toEqual([0, 0]);
+    queue.dispose();
+    expect([mapping.statistics.live, memory.allocated]).toEqual([0, 0]);
+  }
+
+  /** One buffer from `add` to `take`. */
+  goRound(readable: number, writable: number): void {
+    this.add(readable, writable);
+    this.publish();
+    this.pop();
+    this.push(0);
+    this.flush();
+    this.take();
   }
 }
 
@@ -150,7 +125,7 @@ const step = fc.oneof(
 
 const LAYOUTS = ['split', 'packed'] as const;
 
-function play(options: LoopOptions, steps: readonly Step[]): RingLoop {
+function play(options: RingEndsOptions & { readonly size: number }, steps: readonly Step[]): RingLoop {
   const loop = new RingLoop(options);
   for (const one of steps) {
     if (one.kind === 'add') {
@@ -165,7 +140,7 @@ function play(options: LoopOptions, steps: readonly Step[]): RingLoop {
 type Step = typeof step extends fc.Arbitrary<infer T> ? T : never;
 
 describe.each(LAYOUTS)('both ends of the %s ring', (layout) => {
-  it('bring back every buffer with every feature, in any order that they may, at any size', () => {
+  it('return every buffer with every combination of features, in any order that these allow, at any size', () => {
     const sizes = layout === 'split' ? fc.constantFrom(1, 2, 4, 8) : fc.integer({ min: 1, max: 9 });
     const options = fc.record({
       layout: fc.constant(layout),
@@ -184,35 +159,21 @@ describe.each(LAYOUTS)('both ends of the %s ring', (layout) => {
   });
 
   it.each([1, 2, 4, 8])('R-01 go round with lists of exactly the queue, size %d', (size) => {
-    const loop = new RingLoop({ layout, size, indirect: 0, eventIdx: true, inOrder: false });
-    for (let lap = 0; lap < 5; lap++) {
-      loop.add(size > 1 ? 1 : 0, Math.max(1, size - 1));
-      loop.publish();
-      loop.pop();
-      loop.push(0);
-      loop.flush();
-      loop.take();
-    }
+    const loop = new RingLoop({ layout, size, eventIdx: true });
+    for (let lap = 0; lap < 5; lap++) loop.goRound(size > 1 ? 1 : 0, Math.max(1, size - 1));
     loop.finish();
     expect.hasAssertions();
   });
 
   it('go round, lap after lap, one buffer at a time', () => {
-    const loop = new RingLoop({ layout, size: 2, indirect: 0, eventIdx: true, inOrder: true });
-    for (let lap = 0; lap < 2000; lap++) {
-      loop.add(0, 1);
-      loop.publish();
-      loop.pop();
-      loop.push(0);
-      loop.flush();
-      loop.take();
-    }
+    const loop = new RingLoop({ layout, size: 2, eventIdx: true, inOrder: true });
+    for (let lap = 0; lap < 2000; lap++) loop.goRound(0, 1);
     loop.finish();
     expect.hasAssertions();
   });
 
   it('show nothing of a batch before it is published', () => {
-    const loop = new RingLoop({ layout, size: 8, indirect: 0, eventIdx: false, inOrder: false });
+    const loop = new RingLoop({ layout });
     loop.add(1, 1);
     loop.add(2, 0);
     loop.pop();
@@ -224,12 +185,15 @@ describe.each(LAYOUTS)('both ends of the %s ring', (layout) => {
   });
 
   it('refuse to return buffers out of order once IN_ORDER was negotiated', () => {
-    const loop = new RingLoop({ layout, size: 4, indirect: 0, eventIdx: false, inOrder: true });
-    loop.add(0, 1);
-    loop.add(0, 1);
-    loop.publish();
-    loop.pop();
-    loop.pop();
-    expect(() => loop.device.push(1, 0)).toThrow(RangeError);
+    const ends = new RingEnds({ layout, inOrder: true });
+    const [, second] = ends.give(2);
+    expect(() => ends.device.push(second!, 0)).toThrow(RangeError);
+  });
+
+  it('refuse to return a buffer twice', () => {
+    const ends = new RingEnds({ layout });
+    const [id] = ends.give(1);
+    ends.use(id!, 0);
+    expect(() => ends.use(id!, 0)).toThrow(RangeError);
   });
 });

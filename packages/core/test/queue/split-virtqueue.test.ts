@@ -1,50 +1,13 @@
-import { FaultLog, PHYSICAL_ADDRESS_SPACE } from '@virtio-platform/core/address-space';
-import { DirectDmaMapping, DmaDirection } from '@virtio-platform/core/dma';
-import { GuestMemory, PAGE_SIZE } from '@virtio-platform/core/memory';
-import {
-  DescriptorChain,
-  QUEUE_FULL,
-  ScatterList,
-  SplitDeviceQueue,
-  SplitVirtqueue,
-  UsedBatch,
-  type SplitVirtqueueOptions,
-} from '@virtio-platform/core/queue';
+import { DmaDirection } from '@virtio-platform/core/dma';
+import { PAGE_SIZE } from '@virtio-platform/core/memory';
+import { DescriptorChain, QUEUE_FULL, ScatterList, UsedBatch } from '@virtio-platform/core/queue';
 import { describe, expect, it } from 'vitest';
+import { RingEnds, type RingEndsOptions } from './ring-ends.ts';
 
-const OPTIONS: SplitVirtqueueOptions = {
-  index: 3,
-  size: 4,
-  eventIdx: false,
-  indirect: 0,
-  legacyLayout: false,
-  byteOrder: 'little',
-  usedLength: 'strict',
-};
-
-interface Pair {
-  readonly memory: GuestMemory;
-  readonly mapping: DirectDmaMapping;
-  readonly queue: SplitVirtqueue;
-  readonly device: SplitDeviceQueue;
-  readonly buffer: number;
-}
-
-/** Both ends of a queue over physical addresses. */
-function openPair(options: Partial<SplitVirtqueueOptions> = {}): Pair {
-  const all = { ...OPTIONS, ...options };
-  const memory = new GuestMemory(new ArrayBuffer(1 << 20));
-  const mapping = new DirectDmaMapping(memory, { path: 'physical', capacity: 64 });
-  const queue = new SplitVirtqueue(memory, mapping, all);
-  const space = PHYSICAL_ADDRESS_SPACE.open(memory, new FaultLog(), undefined);
-  const { eventIdx, byteOrder, indirect } = all;
-  const device = new SplitDeviceQueue(space, {
-    addresses: queue.addresses,
-    eventIdx,
-    byteOrder,
-    indirect: indirect > 0,
-  });
-  return { memory, mapping, queue, device, buffer: memory.allocate(PAGE_SIZE) };
+/** Both ends of a split queue of 4 entries, and a page for buffers. */
+function openPair(options: Partial<RingEndsOptions> = {}): RingEnds & { readonly buffer: number } {
+  const ends = new RingEnds({ index: 3, size: 4, ...options, layout: 'split' });
+  return Object.assign(ends, { buffer: ends.memory.allocate(PAGE_SIZE) });
 }
 
 function listOf(buffer: number, readable: number, writable: number): ScatterList {

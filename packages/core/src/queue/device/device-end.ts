@@ -1,0 +1,208 @@
+import type { DeviceAddressSpace } from '../../address-space/device-address-space.ts';
+import type { DeviceAccess } from '../../address-space/fault-log.ts';
+import type { BrokenCode, BrokenReason } from '../ring/broken-reason.ts';
+import {
+  DESCRIPTOR_SIZE,
+  openDescriptorTable,
+  VIRTQ_DESC_F_WRITE,
+  type DescriptorTable,
+} from '../ring/descriptor-table.ts';
+import type { ByteOrder, QueueLayout } from '../ring/ring-format.ts';
+import { BorrowedRing } from './borrowed-ring.ts';
+import type { DescriptorChain } from './descriptor-chain.ts';
+import type { DeviceQueue, DeviceQueueOptions } from './device-queue.ts';
+import type { DeviceQueueState } from './device-queue-state.ts';
+import { InFlightOrder } from './in-flight-order.ts';
+
+/** What a layout requires of a device's end. */
+export interface DeviceEndLayout {
+  readonly layout: QueueLayout;
+  readonly byteOrder: ByteOrder;
+  readonly descriptorAccess: DeviceAccess;
+  /** Bytes of the driver area. */
+  readonly driverBytes: number;
+  /** Bytes of the device area. */
+  readonly deviceBytes: number;
+  /** The position of the first used entry. */
+  readonly firstPosition: number;
+}
+
+/**
+ * The parts of a device's end that are the same for split and packed rings: reaching the ring, the buffers in flight, returning
+ * them, copying indirect tables, the latch of a broken queue, and save. The subclass for a layout reads and writes the ring, in
+ * positions: free-running 16-bit indices of a split ring, slot and wrap counter of a packed one.
+ */
+export abstract class DeviceEnd<Ring> implements DeviceQueue {
+  readonly size: number;
+  protected readonly space: DeviceAddressSpace;
+  protected readonly options: DeviceQueueOptions;
+  /** By id: slots of the ring that a buffer in flight takes (1 in a split ring), or 0. */
+  protected readonly slots: Uint16Array;
+  /** The indirect table copied last. */
+  protected readonly table: DescriptorTable;
+  /** The position of the next used entry. */
+  protected usedPosition = 0;
+  /** Slots of all buffers in flight. */
+  protected inFlightSlots = 0;
+  readonly #layout: QueueLayout;
+  readonly #borrowed: BorrowedRing;
+  readonly #tableBytes: Uint8Array;
+  readonly #order: InFlightOrder | undefined;
+  #ring: Ring | undefined;
+  /** Slots of the buffers pushed since the last `flush`. */
+  #pushedSlots = 0;
+  #inFlight = 0;
+  #broken: BrokenReason | undefined;
+
+  /** `layout` was checked against the addresses in `options`, and `restored` by `checkDeviceQueueState`. */
+  constructor(
+    space: DeviceAddressSpace,
+    options: DeviceQueueOptions,
+    { layout, byteOrder, descriptorAccess, driverBytes, deviceBytes, firstPosition }: DeviceEndLayout,
+    restored: DeviceQueueState | undefined,
+  ) {
+    const { size } = options.addresses;
+    this.size = size;
+    this.space = space;
+    this.options = options;
+    this.slots = new Uint16Array(size);
+    this.#layout = layout;
+    this.#borrowed = new BorrowedRing(space, options.addresses, descriptorAccess, driverBytes, deviceBytes);
+    this.#order = options.inOrder === true ? new InFlightOrder(size) : undefined;
+    const table = new ArrayBuffer(size * DESCRIPTOR_SIZE);
+    this.#tableBytes = new Uint8Array(table);
+    const views = { u16: new Uint16Array(table), u32: new Uint32Array(table) };
+    this.table = openDescriptorTable(byteOrder, views, 0);
+    this.usedPosition = restored?.used ?? firstPosition;
+    for (const { id, slots, room } of restored?.inFlight ?? []) this.begin(id, slots, room);
+  }
+
+  get broken(): BrokenReason | undefined {
+    return this.#broken;
+  }
+
+  get inFlight(): number {
+    return this.#inFlight;
+  }
+
+  abstract pop(chain: DescriptorChain): boolean;
+  abstract enableNotifications(): boolean;
+  abstract disableNotifications(): void;
+
+  push(id: number, written: number): void {
+    const slots = this.slots[id] ?? 0;
+    if (slots === 0) throw new RangeError(`buffer ${id} is not in flight`);
+    const order = this.#order;
+    const isFull = order?.take(id, written) ?? false;
+    this.slots[id] = 0;
+    this.#inFlight--;
+    this.inFlightSlots -= slots;
+    const ring = this.reach();
+    if (ring === undefined) return;
+    if (order === undefined) this.writeUsed(ring, this.usedPosition, id, written);
+    else {
+      if (order.isHeldFinal) this.#writeHeld(ring, order);
+      order.hold(id, this.usedPosition, written, isFull);
+    }
+    this.usedPosition = this.positionAfter(this.usedPosition, slots);
+    this.#pushedSlots += slots;
+  }
+
+  flush(): boolean {
+    const moved = this.#pushedSlots;
+    if (moved === 0) return false;
+    const ring = this.reach();
+    if (ring === undefined) return false;
+    if (this.#order !== undefined) this.#writeHeld(ring, this.#order);
+    this.#pushedSlots = 0;
+    return this.publishUsed(ring, moved);
+  }
+
+  save(): DeviceQueueState {
+    if (this.#broken !== undefined) throw new TypeError('the queue is broken');
+    if (this.#pushedSlots > 0) throw new TypeError('a buffer was pushed and not flushed');
+    const ids = [...this.slots.keys()].filter((id) => this.slots[id] !== 0);
+    const inFlight = this.#order?.entries() ?? ids.map((id) => ({ id, room: 0 }));
+    return {
+      layout: this.#layout,
+      size: this.size,
+      words: [...this.options.addresses.words],
+      used: this.usedPosition,
+      inFlight: inFlight.map((buffer) => ({ ...buffer, slots: this.slots[buffer.id]! })),
+    };
+  }
+
+  /** Opens the ring whose areas start at these bytes of the device's memory. */
+  protected abstract openRing(descriptor: number, driver: number, device: number): Ring;
+
+  /** The position `slots` further on. Hot. */
+  protected abstract positionAfter(position: number, slots: number): number;
+
+  /** Writes a used entry, which stays invisible to the driver until `publishUsed`. Hot. */
+  protected abstract writeUsed(ring: Ring, position: number, id: number, written: number): void;
+
+  /** Shows the used entries of the last `moved` slots to the driver. Returns whether it wants a notification. Hot. */
+  protected abstract publishUsed(ring: Ring, moved: number): boolean;
+
+  /** The ring, if the queue works and the ring is reachable; otherwise the queue is broken. Hot. */
+  protected reach(): Ring | undefined {
+    if (this.#broken !== undefined) return undefined;
+    const result = this.#borrowed.reach();
+    if (result === 'same') return this.#ring;
+    if (result === 'unreachable') {
+      this.break('ring-unreachable', 'the ring is not reachable');
+      return undefined;
+    }
+    const { descriptor, driver, device } = this.#borrowed;
+    return (this.#ring = this.openRing(descriptor, driver, device));
+  }
+
+  /** Counts a popped buffer as in flight. `writable` bytes of it may be written. */
+  protected begin(id: number, slots: number, writable: number): void {
+    this.slots[id] = slots;
+    this.#inFlight++;
+    this.inFlightSlots += slots;
+    this.#order?.add(id, writable);
+  }
+
+  /** Copies an indirect table into {@link table}. Returns its entries, or 0 where it broke the queue. */
+  protected copyTable(low: number, high: number, bytes: number): number {
+    const entries = bytes / DESCRIPTOR_SIZE;
+    if (!Number.isInteger(entries) || entries === 0 || entries > this.size) {
+      this.break('indirect-table-invalid', `a table of ${bytes} bytes in a queue of ${this.size}`);
+      return 0;
+    }
+    if (!this.space.read(low, high, this.#tableBytes, 0, bytes)) {
+      this.break('ring-unreachable', 'an indirect table is not reachable');
+      return 0;
+    }
+    return entries;
+  }
+
+  /** Appends descriptor `index` of a table or ring to a chain. Returns false where it broke the queue. Hot. */
+  protected append(
+    chain: DescriptorChain,
+    index: number,
+    low: number,
+    high: number,
+    length: number,
+    flags: number,
+  ): boolean {
+    const problem = chain.append(low, high, length, (flags & VIRTQ_DESC_F_WRITE) !== 0, this.size);
+    if (problem === undefined) return true;
+    return this.break(problem, `descriptor ${index} of ${length} bytes, segment ${chain.count}`);
+  }
+
+  /** Latches the queue broken. Returns false. */
+  protected break(code: BrokenCode, detail: string): false {
+    this.#broken = { code, detail };
+    return false;
+  }
+
+  /** Writes the used entry held back: one for a batch, at the position of its first buffer, with the id of its last. */
+  #writeHeld(ring: Ring, order: InFlightOrder): void {
+    if (order.heldId < 0) return;
+    this.writeUsed(ring, order.heldPosition, order.heldId, order.heldWritten);
+    order.heldId = -1;
+  }
+}

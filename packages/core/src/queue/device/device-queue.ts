@@ -1,0 +1,51 @@
+import type { BrokenReason } from '../ring/broken-reason.ts';
+import type { ByteOrder, QueueAddresses } from '../ring/ring-format.ts';
+import type { DescriptorChain } from './descriptor-chain.ts';
+import type { DeviceQueueState } from './device-queue-state.ts';
+
+/** The options of a device's end, of either layout. */
+export interface DeviceQueueOptions {
+  readonly addresses: QueueAddresses;
+  /** Whether EVENT_IDX was negotiated. */
+  readonly eventIdx: boolean;
+  /** Whether INDIRECT_DESC was negotiated. */
+  readonly indirect: boolean;
+  /** Whether IN_ORDER was negotiated: the device returns buffers in the order in which it popped them. Default: false. */
+  readonly inOrder?: boolean;
+  /** Of a split ring. Default: `little`. */
+  readonly byteOrder?: ByteOrder;
+}
+
+/**
+ * The device's end of a virtqueue. A driver that breaks the rules breaks the queue, once, with a typed reason; the device
+ * then sets DEVICE_NEEDS_RESET.
+ */
+export interface DeviceQueue {
+  readonly size: number;
+  /** Why the queue is broken, or `undefined` while it works. */
+  readonly broken: BrokenReason | undefined;
+  /** Buffers popped and not pushed back. At most the queue size, however the driver behaves. */
+  readonly inFlight: number;
+
+  /** Takes the next available buffer. Returns false when none is available, or the queue is broken. Hot. */
+  pop(chain: DescriptorChain): boolean;
+
+  /**
+   * Returns a buffer of which `written` bytes were written, counted over its device-writable segments. Throws `RangeError` for a
+   * buffer that is not in flight, or with IN_ORDER not the next one. Hot.
+   */
+  push(head: number, written: number): void;
+
+  /** Shows everything pushed since the last call to the driver. Returns whether the driver wants a notification. Hot. */
+  flush(): boolean;
+
+  /** Asks the driver for a notification with the next available buffer. Returns false if some buffers already arrived. */
+  enableNotifications(): boolean;
+  disableNotifications(): void;
+
+  /**
+   * The queue as plain data, for `restoreDeviceQueue`. Throws `TypeError` while it is broken or a buffer was pushed and not
+   * flushed.
+   */
+  save(): DeviceQueueState;
+}

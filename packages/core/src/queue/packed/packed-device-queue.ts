@@ -1,0 +1,160 @@
+import type { DeviceAddressSpace } from '../../address-space/device-address-space.ts';
+import type { DescriptorChain } from '../device/descriptor-chain.ts';
+import { DeviceEnd, type DeviceEndLayout } from '../device/device-end.ts';
+import type { DeviceQueueOptions } from '../device/device-queue.ts';
+import type { DeviceQueueState } from '../device/device-queue-state.ts';
+import { VIRTQ_DESC_F_INDIRECT, VIRTQ_DESC_F_NEXT, VIRTQ_DESC_F_WRITE } from '../ring/descriptor-table.ts';
+import {
+  advance,
+  FIRST_POSITION,
+  isAvailable,
+  packedNeedsNotification,
+  RING_EVENT_FLAGS_DESC,
+  RING_EVENT_FLAGS_DISABLE,
+  RING_EVENT_FLAGS_ENABLE,
+  RING_EVENT_SIZE,
+  slotOf,
+  usedFlags,
+} from './packed-layout.ts';
+import { PackedRing } from './packed-ring.ts';
+
+/**
+ * The device's end of a packed virtqueue (specification 1.4 section 2.8). Trusts nothing of the driver: ids are checked, lists
+ * are bounded by the queue size, every field is read once, and an indirect table is copied before use.
+ *
+ * A used descriptor overwrites a slot that may hold another buffer's descriptor, so the slots that a buffer takes are kept here.
+ * The flags of the first buffer pushed since the last `flush` are written last: the driver sees all of them at once.
+ */
+export class PackedDeviceQueue extends DeviceEnd<PackedRing> {
+  #availPosition = FIRST_POSITION;
+  /** Whether the flags of the first buffer pushed since the last `flush` are held back; its slot and its flags. */
+  #isHolding = false;
+  #heldSlot = 0;
+  #heldFlags = 0;
+
+  /** Throws `RangeError` for a size or an address that section 2.8.11 forbids. `restored` is a checked saved queue. */
+  constructor(space: DeviceAddressSpace, options: DeviceQueueOptions, restored?: DeviceQueueState) {
+    super(space, options, packedLayoutOf(options), restored);
+    this.#availPosition = this.positionAfter(this.usedPosition, this.inFlightSlots);
+  }
+
+  pop(chain: DescriptorChain): boolean {
+    const ring = this.reach();
+    if (ring === undefined) return false;
+    const flags = ring.flags(slotOf(this.#availPosition));
+    if (!isAvailable(flags, this.#availPosition)) return false;
+    chain.clear(0);
+    const slots =
+      (flags & VIRTQ_DESC_F_INDIRECT) === 0 ? this.#walk(ring, chain, flags) : this.#walkTable(ring, chain, flags);
+    if (slots === 0) return false;
+    const id = ring.id(slotOf(advance(this.#availPosition, slots - 1, this.size)));
+    if (id >= this.size)
+      return this.break('descriptor-index-out-of-range', `buffer id ${id} in a queue of ${this.size}`);
+    if (this.slots[id] !== 0) return this.break('descriptor-already-in-flight', `buffer id ${id} is in flight`);
+    if (this.inFlightSlots + slots > this.size) {
+      return this.break('available-index-out-of-range', `${this.inFlightSlots} and ${slots} slots in flight`);
+    }
+    chain.head = id;
+    this.begin(id, slots, chain.writableBytes);
+    this.#availPosition = advance(this.#availPosition, slots, this.size);
+    return true;
+  }
+
+  enableNotifications(): boolean {
+    const ring = this.reach();
+    if (ring === undefined) return true;
+    if (this.options.eventIdx) ring.writeDeviceEvent(this.#availPosition, RING_EVENT_FLAGS_DESC);
+    else ring.writeDeviceEvent(0, RING_EVENT_FLAGS_ENABLE);
+    return !isAvailable(ring.flags(slotOf(this.#availPosition)), this.#availPosition);
+  }
+
+  disableNotifications(): void {
+    this.reach()?.writeDeviceEvent(0, RING_EVENT_FLAGS_DISABLE);
+  }
+
+  protected openRing(descriptor: number, driver: number, device: number): PackedRing {
+    return new PackedRing(this.space.memory, descriptor, driver, device);
+  }
+
+  protected positionAfter(position: number, slots: number): number {
+    return advance(position, slots, this.size);
+  }
+
+  /** Holds the flags back until `flush` where the entry is the first since the last one. */
+  protected writeUsed(ring: PackedRing, position: number, id: number, written: number): void {
+    const slot = slotOf(position);
+    const flags = usedFlags(position) | (written > 0 ? VIRTQ_DESC_F_WRITE : 0);
+    ring.writeUsed(slot, id, written);
+    if (this.#isHolding) return ring.writeFlags(slot, flags);
+    this.#isHolding = true;
+    this.#heldSlot = slot;
+    this.#heldFlags = flags;
+  }
+
+  protected publishUsed(ring: PackedRing, moved: number): boolean {
+    ring.publishFlags(this.#heldSlot, this.#heldFlags);
+    this.#isHolding = false;
+    return packedNeedsNotification(ring.driverEvent(), this.usedPosition, moved, this.size, this.options.eventIdx);
+  }
+
+  /** Copies a list of the ring's own descriptors. Returns how many slots it takes, or 0 where it broke the queue. */
+  #walk(ring: PackedRing, chain: DescriptorChain, firstFlags: number): number {
+    let position = this.#availPosition;
+    for (let flags = firstFlags, slots = 1; ; slots++) {
+      const slot = slotOf(position);
+      if (!this.append(chain, slot, ring.low(slot), ring.high(slot), ring.length(slot), flags)) return 0;
+      if ((flags & VIRTQ_DESC_F_NEXT) === 0) return slots;
+      if (slots === this.size) {
+        this.break('descriptor-chain-too-long', `a list of more than ${this.size} descriptors`);
+        return 0;
+      }
+      position = advance(position, 1, this.size);
+      flags = ring.flagsBehind(slotOf(position));
+      // The driver makes a list available from its end (section 2.8.17): all of it is, once the first one is.
+      if (!isAvailable(flags, position)) {
+        this.break('descriptor-not-available', `slot ${slotOf(position)} of a list has flags 0x${flags.toString(16)}`);
+        return 0;
+      }
+      if ((flags & VIRTQ_DESC_F_INDIRECT) !== 0) {
+        this.break('indirect-table-invalid', 'a table in a list of descriptors');
+        return 0;
+      }
+    }
+  }
+
+  /**
+   * Copies an indirect table, in order; of its flags only WRITE counts (section 2.8.7). Returns the one slot that it takes, or 0
+   * where it broke the queue.
+   */
+  #walkTable(ring: PackedRing, chain: DescriptorChain, flags: number): number {
+    const slot = slotOf(this.#availPosition);
+    if (!this.options.indirect || (flags & VIRTQ_DESC_F_NEXT) !== 0) {
+      this.break('indirect-table-invalid', `descriptor ${slot} has flags 0x${flags.toString(16)}`);
+      return 0;
+    }
+    const entries = this.copyTable(ring.low(slot), ring.high(slot), ring.length(slot));
+    if (entries === 0) return 0;
+    const { table } = this;
+    for (let i = 0; i < entries; i++) {
+      // Where a split descriptor has next, a packed one has its flags.
+      if (!this.append(chain, i, table.low(i), table.high(i), table.length(i), table.next(i))) return 0;
+    }
+    return 1;
+  }
+}
+
+/** Checks size and addresses. Throws `RangeError`. */
+function packedLayoutOf({ addresses: { size, words } }: DeviceQueueOptions): DeviceEndLayout {
+  if (!Number.isInteger(size) || size < 1 || size > 32768)
+    throw new RangeError(`queue size ${size} is not in 1..32768`);
+  if (words[0]! % 16 !== 0 || words[2]! % 4 !== 0 || words[4]! % 4 !== 0)
+    throw new RangeError('a queue area is misaligned');
+  return {
+    layout: 'packed',
+    byteOrder: 'little',
+    descriptorAccess: 'write',
+    driverBytes: RING_EVENT_SIZE,
+    deviceBytes: RING_EVENT_SIZE,
+    firstPosition: FIRST_POSITION,
+  };
+}

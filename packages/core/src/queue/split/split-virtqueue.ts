@@ -1,0 +1,209 @@
+import type { DmaMapping } from '../../dma/dma-mapping.ts';
+import type { GuestMemory } from '../../memory/guest-memory.ts';
+import { DriverEnd, type RestoredVirtqueue } from '../driver/driver-end.ts';
+import { IN_TABLE } from '../driver/outstanding-buffers.ts';
+import type { RingMemory } from '../driver/ring-memory.ts';
+import type { ScatterList } from '../driver/scatter-list.ts';
+import { QUEUE_BROKEN, type UsedBatch, type VirtqueueOptions } from '../driver/virtqueue.ts';
+import {
+  DESCRIPTOR_SIZE,
+  openDescriptorTable,
+  VIRTQ_DESC_F_INDIRECT,
+  VIRTQ_DESC_F_NEXT,
+  VIRTQ_DESC_F_WRITE,
+  type DescriptorTable,
+} from '../ring/descriptor-table.ts';
+import { needsNotification } from '../ring/notification.ts';
+import { LEGACY_QUEUE_ALIGN, splitLayout, VIRTQ_AVAIL_F_NO_INTERRUPT, VIRTQ_USED_F_NO_NOTIFY } from './split-layout.ts';
+import { openSplitRing, type SplitRing } from './split-ring.ts';
+
+/**
+ * The driver's end of a split virtqueue (specification 1.4 section 2.7).
+ *
+ * Everything the driver wrote is kept in `OutstandingBuffers` and never read back: the device can write every byte of the shared
+ * rings. Every field of the device is read once and checked against them.
+ */
+export class SplitVirtqueue extends DriverEnd {
+  readonly #eventIdx: boolean;
+  readonly #inOrder: boolean;
+  #ring!: SplitRing;
+  #descriptors!: DescriptorTable;
+  #tables: DescriptorTable | undefined;
+  #lastUsedIdx = 0;
+
+  /**
+   * Allocates the ring through `mapping`, which stays the caller's, or takes over a saved queue and its ring. Throws
+   * {@link DmaError} when the memory is exhausted and `RangeError` for a size the layout forbids.
+   */
+  constructor(memory: GuestMemory, mapping: DmaMapping, options: VirtqueueOptions, restored?: RestoredVirtqueue) {
+    super('split', memory, mapping, options);
+    this.#eventIdx = options.eventIdx;
+    this.#inOrder = options.inOrder ?? false;
+    this.open(restored?.state.size ?? options.size, restored?.ring);
+    if (restored === undefined) return;
+    this.buffers.restore(restored.state);
+    this.#lastUsedIdx = (this.buffers.added - this.buffers.count) & 0xffff;
+  }
+
+  get nextAvailable(): number {
+    return this.buffers.published & 0xffff;
+  }
+
+  add(list: ScatterList): number {
+    if (this.broken !== undefined) return QUEUE_BROKEN;
+    const buffers = this.buffers;
+    const place = buffers.place(list);
+    if (place < 0) return place;
+    const useTable = place === IN_TABLE;
+    const last = useTable ? this.#describeInTable(list) : this.#describe(list);
+    if (last < 0) return last;
+    const slot = buffers.added & (this.size - 1);
+    const head = buffers.add(list, last, useTable);
+    this.#ring.writeAvailEntry(slot, head);
+    return head;
+  }
+
+  publish(): boolean {
+    const previous = this.buffers.published;
+    const current = this.buffers.added;
+    if (current === previous || this.broken !== undefined) return false;
+    this.#ring.publishAvailIdx(current & 0xffff);
+    this.buffers.publish();
+    if (this.#eventIdx) return needsNotification(this.#ring.availEvent(), current, previous);
+    return (this.#ring.usedFlags() & VIRTQ_USED_F_NO_NOTIFY) === 0;
+  }
+
+  takeUsed(batch: UsedBatch): number {
+    batch.count = 0;
+    if (this.broken !== undefined) return 0;
+    const buffers = this.buffers;
+    const usedIdx = this.#ring.usedIdx();
+    const arrived = (usedIdx - this.#lastUsedIdx) & 0xffff;
+    if (arrived > buffers.returnable) {
+      const outstanding = `${buffers.returnable} outstanding`;
+      this.break('used-index-out-of-range', `used.idx ${usedIdx} after ${this.#lastUsedIdx}, ${outstanding}`);
+      return 0;
+    }
+    const take = arrived < batch.capacity ? arrived : batch.capacity;
+    for (let i = 0; i < take; i++) {
+      const slot = this.#lastUsedIdx & (this.size - 1);
+      const isTaken = this.#inOrder ? this.#takeInOrder(slot, arrived - i, batch) : this.#take(slot, batch);
+      if (!isTaken) break;
+      this.#lastUsedIdx = (this.#lastUsedIdx + 1) & 0xffff;
+    }
+    return batch.count;
+  }
+
+  enableNotifications(): boolean {
+    if (this.#eventIdx) this.#ring.writeUsedEvent(this.#lastUsedIdx);
+    else this.#ring.writeAvailFlags(0);
+    return this.#ring.usedIdx() === this.#lastUsedIdx;
+  }
+
+  enableNotificationsDelayed(): boolean {
+    if (!this.#eventIdx) return this.enableNotifications();
+    const most = Math.floor((this.buffers.returnable * 3) / 4);
+    this.#ring.writeUsedEvent((this.#lastUsedIdx + most) & 0xffff);
+    return ((this.#ring.usedIdx() - this.#lastUsedIdx) & 0xffff) <= most;
+  }
+
+  /**
+   * With EVENT_IDX the flag must stay 0 (section 2.7.7.1); an event index that was just passed asks for no notification for 65535
+   * buffers.
+   */
+  disableNotifications(): void {
+    if (this.#eventIdx) this.#ring.writeUsedEvent((this.#lastUsedIdx - 1) & 0xffff);
+    else this.#ring.writeAvailFlags(VIRTQ_AVAIL_F_NO_INTERRUPT);
+  }
+
+  protected get usedPosition(): number {
+    return 0;
+  }
+
+  protected open(size: number, memory?: RingMemory): void {
+    const { byteOrder = 'little', legacyLayout = false } = this.options;
+    const layout = splitLayout(size, legacyLayout ? LEGACY_QUEUE_ALIGN : 4);
+    const { ring, tables } = this.openMemory(size, layout, memory);
+    const { address } = ring;
+    const device = address + layout.deviceOffset;
+    this.#ring = openSplitRing(byteOrder, this.guest, address + layout.driverOffset, device, size);
+    this.#descriptors = openDescriptorTable(byteOrder, this.guest, address);
+    this.#tables = tables && openDescriptorTable(byteOrder, this.guest, tables.address);
+  }
+
+  protected clearRing(): void {
+    this.#ring.publishAvailIdx(0);
+    this.#ring.publishUsedIdx(0);
+    this.#ring.writeAvailFlags(0);
+    this.#ring.writeUsedFlags(0);
+    this.#lastUsedIdx = 0;
+    if (!this.#eventIdx) return;
+    this.#ring.writeUsedEvent(0);
+    this.#ring.writeAvailEvent(0);
+  }
+
+  /**
+   * Writes a chain into the queue's own table, along the free list. Returns its last descriptor, or a negative reason where a segment
+   * cannot be mapped; then nothing has changed.
+   */
+  #describe(list: ScatterList): number {
+    const buffers = this.buffers;
+    const { words } = buffers;
+    const count = list.count;
+    let at = buffers.nextHead;
+    for (let i = 0; ; i++) {
+      const failure = buffers.map(list, i, at);
+      if (failure < 0) return failure;
+      const next = buffers.entryAfter(at);
+      const isLast = i === count - 1;
+      const flags = (i >= list.readable ? VIRTQ_DESC_F_WRITE : 0) | (isLast ? 0 : VIRTQ_DESC_F_NEXT);
+      this.#descriptors.write(at, words[0]!, words[1]!, list.length[i]!, flags, isLast ? 0 : next);
+      if (isLast) return at;
+      at = next;
+    }
+  }
+
+  /**
+   * Writes a chain into the head's own indirect table, sequentially, and refers to it by one descriptor. Returns this descriptor, or a
+   * negative reason as {@link #describe}.
+   */
+  #describeInTable(list: ScatterList): number {
+    const buffers = this.buffers;
+    const { words } = buffers;
+    const count = list.count;
+    const head = buffers.nextHead;
+    const first = buffers.firstTableEntry(head);
+    for (let i = 0; i < count; i++) {
+      const failure = buffers.map(list, i, buffers.tableEntry(head, i));
+      if (failure < 0) return failure;
+      const isLast = i === count - 1;
+      const flags = (i >= list.readable ? VIRTQ_DESC_F_WRITE : 0) | (isLast ? 0 : VIRTQ_DESC_F_NEXT);
+      this.#tables!.write(first + i, words[0]!, words[1]!, list.length[i]!, flags, isLast ? 0 : i + 1);
+    }
+    const table = this.tableWords;
+    this.memory.tables!.writeDeviceAddress(first * DESCRIPTOR_SIZE, table, 0);
+    this.#descriptors.write(head, table[0]!, table[1]!, count * DESCRIPTOR_SIZE, VIRTQ_DESC_F_INDIRECT, 0);
+    return head;
+  }
+
+  /** Takes back the buffer of the used element in `slot`. Returns false where it broke the queue. */
+  #take(slot: number, batch: UsedBatch): boolean {
+    const id = this.#ring.usedId(slot);
+    return this.buffers.complete(id, this.#ring.usedLength(slot), batch) > 0 || this.breakByRefusal();
+  }
+
+  /**
+   * Takes back the oldest buffer. The used element in `slot` stands for every buffer up to the one it names. `left` is how many
+   * buffers have arrived according to the device. Returns false where it broke the queue.
+   */
+  #takeInOrder(slot: number, left: number, batch: UsedBatch): boolean {
+    const buffers = this.buffers;
+    if (buffers.batchEnd < 0 && !buffers.beginBatch(this.#ring.usedId(slot), this.#ring.usedLength(slot))) {
+      return this.breakByRefusal();
+    }
+    if (left === 1 && buffers.oldestHead !== buffers.batchEnd) {
+      return this.break('used-index-out-of-range', `used.idx ends before buffer ${buffers.batchEnd}`);
+    }
+    return buffers.completeOldest(batch) > 0 || this.breakByRefusal();
+  }
+}
