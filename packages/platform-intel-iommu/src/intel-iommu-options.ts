@@ -1,7 +1,7 @@
 import type { FailureSchedule } from '@virtio-platform/core/failure';
-import { formatByteSize, PAGE_SIZE } from '@virtio-platform/core/memory';
+import { PAGE_SIZE } from '@virtio-platform/core/memory';
+import { byteSize, failureSchedule } from '@virtio-platform/options';
 import { z } from 'zod';
-import { byteSize } from './byte-size.ts';
 import type { OnLostInvalidation } from './domain/translated-domain.ts';
 import { ADDRESS_WIDTHS, type AddressWidth } from './unit/vtd-capabilities.ts';
 
@@ -44,13 +44,6 @@ const LARGEST_APERTURE = 2 ** 31;
 /** A buffer can begin in one page and end in the next. */
 const LEAST_PAGES = 2;
 
-const schedule = z.strictObject({
-  nth: z.array(z.int().min(1)).max(1000).exactOptional().describe('At these times, counted from 1.'),
-  every: z.int().min(1).exactOptional().describe('Every so many times.'),
-  rate: z.number().min(0).max(1).exactOptional().describe('At random, with this probability: 0.01.'),
-  seed: z.int().min(1).max(0xffff_ffff).exactOptional().describe('Of the random numbers; without it 1.'),
-});
-
 const unit: z.ZodType<SimulatedUnitOptions> = z.strictObject({
   addressWidth: z
     .literal(ADDRESS_WIDTHS)
@@ -83,11 +76,8 @@ export const intelIommuOptionsSchema: z.ZodType<IntelIommuOptions> = z.strictObj
     .literal(ADDRESS_WIDTHS)
     .default(39)
     .describe('Bits of an I/O virtual address: 39 for three levels of page tables, 48 for four. Default 39.'),
-  aperture: byteSize
+  aperture: byteSize({ multipleOf: PAGE_SIZE, minimum: LEAST_PAGES * PAGE_SIZE, maximum: LARGEST_APERTURE })
     .prefault('1GiB')
-    .refine((bytes) => bytes % PAGE_SIZE === 0 && bytes >= LEAST_PAGES * PAGE_SIZE && bytes <= LARGEST_APERTURE, {
-      error: `an aperture is ${formatByteSize(LEAST_PAGES * PAGE_SIZE)} to ${formatByteSize(LARGEST_APERTURE)}, in pages of 4KiB`,
-    })
     .describe(
       'I/O virtual addresses that a translated domain hands out: the highest below 2GiB. Small values show what happens when it is full. Default 1GiB.',
     ),
@@ -109,9 +99,9 @@ export const intelIommuOptionsSchema: z.ZodType<IntelIommuOptions> = z.strictObj
     ),
   failures: z
     .strictObject({
-      invalidation: schedule
-        .prefault({})
-        .describe('Invalidations of pages and domains that the unit does not do; it says so: { every: 50 }.'),
+      invalidation: failureSchedule.describe(
+        'Invalidations of pages and domains that the unit does not do; it says so: { every: 50 }.',
+      ),
     })
     .prefault({})
     .describe('What the unit does not do on purpose, and when.'),

@@ -1,4 +1,5 @@
 import type { FailureSchedule } from '@virtio-platform/core/failure';
+import { failureSchedule, failureTimes } from '@virtio-platform/options';
 import { z } from 'zod';
 import { H_HARDWARE, H_NOT_ENOUGH_RESOURCES, H_NO_MEM, H_PARAMETER, H_RESOURCE } from './tce-facility.ts';
 
@@ -17,18 +18,10 @@ export interface PseriesFailures {
   readonly invalidation: FailureSchedule;
 }
 
-const times = {
-  nth: z.array(z.int().min(1)).max(1000).exactOptional().describe('At these times, counted from 1.'),
-  every: z.int().min(1).exactOptional().describe('Every so many times.'),
-  rate: z.number().min(0).max(1).exactOptional().describe('At random, with this probability: 0.01.'),
-  seed: z.int().min(1).max(0xffff_ffff).exactOptional().describe('Of the random numbers; without it 1.'),
-};
-const schedule = z.strictObject(times).prefault({});
-
 export const pseriesFailuresSchema: z.ZodType<PseriesFailures> = z.strictObject({
   hypercall: z
     .strictObject({
-      ...times,
+      ...failureTimes,
       result: z
         .enum(['H_HARDWARE', 'H_PARAMETER', 'H_NO_MEM', 'H_RESOURCE', 'H_NOT_ENOUGH_RESOURCES'])
         .default('H_HARDWARE')
@@ -37,9 +30,11 @@ export const pseriesFailuresSchema: z.ZodType<PseriesFailures> = z.strictObject(
     })
     .prefault({})
     .describe('Hypercalls that change a TCE table are refused, in a list after the first half: { every: 50 }.'),
-  window: schedule.describe('Calls that query, create, remove or reset windows are refused as a hardware error.'),
-  share: schedule.describe('The ultravisor refuses to share pages, or to take them back.'),
-  invalidation: schedule.describe(
+  window: failureSchedule.describe(
+    'Calls that query, create, remove or reset windows are refused as a hardware error.',
+  ),
+  share: failureSchedule.describe('The ultravisor refuses to share pages, or to take them back.'),
+  invalidation: failureSchedule.describe(
     'The device is not told what was taken from it and goes on with the old entry, until it is told of a later change to it. On the simulated machine.',
   ),
 });

@@ -1,8 +1,8 @@
 import { BOUNCE_SEGMENT_SLOTS, BOUNCE_SLOT_SIZE } from '@virtio-platform/core/dma';
 import { formatByteSize } from '@virtio-platform/core/memory';
 import type { ByteOrder } from '@virtio-platform/core/queue';
+import { byteSize } from '@virtio-platform/options';
 import { z } from 'zod';
-import { byteSize } from './byte-size.ts';
 import type { OnHypercallError } from './dynamic-tce-window.ts';
 import { pseriesFailuresSchema, type PseriesFailures } from './pseries-failures.ts';
 import {
@@ -63,7 +63,7 @@ const windowSchema = z
       .describe(
         'dynamic: each mapping gets bus pages of its own. identity (kind default): TCE i points at page i. linear (kind ddw): all of memory at 2^59 + its address. By default dynamic for kind default, linear for kind ddw.',
       ),
-    pageSize: byteSize
+    pageSize: byteSize()
       .optional()
       .describe(
         'Bytes that one TCE translates: 4KiB, 64KiB, 2MiB or 16MiB. By default 4KiB for kind default (fixed there), 64KiB for kind ddw.',
@@ -90,11 +90,8 @@ export const pseriesOptionsSchema: z.ZodType<PseriesOptions> = z.strictObject({
     .boolean()
     .default(false)
     .describe('A guest protected from its hypervisor (PEF): buffers are copied through pages that it shares.'),
-  pool: byteSize
+  pool: byteSize({ multipleOf: SEGMENT, maximum: LARGEST_POOL })
     .default(2 ** 20)
-    .refine((bytes) => bytes % SEGMENT === 0 && bytes <= LARGEST_POOL, {
-      error: 'a bounce pool is a multiple of 256KiB, and at most 1GiB',
-    })
     .describe('Shared memory of a secure guest that buffers are copied through: a multiple of 256KiB. Default 1MiB.'),
   onHypercallError: z
     .enum(['fail', 'linux'])
@@ -102,11 +99,8 @@ export const pseriesOptionsSchema: z.ZodType<PseriesOptions> = z.strictObject({
     .describe(
       'What becomes of a hypercall that fails for another reason than H_NOT_ENOUGH_RESOURCES. fail: the mapping fails. linux: it is only printed there, so the mapping succeeds without a translation, and the device faults later.',
     ),
-  defaultWindowSize: byteSize
+  defaultWindowSize: byteSize({ multipleOf: DEFAULT_WINDOW_PAGE, minimum: 2 * DEFAULT_WINDOW_PAGE, maximum: 2 ** 32 })
     .default(2 ** 30)
-    .refine((bytes) => bytes % DEFAULT_WINDOW_PAGE === 0 && bytes >= 2 * DEFAULT_WINDOW_PAGE && bytes <= 2 ** 32, {
-      error: 'the default window is 8KiB to 4GiB, in pages of 4KiB',
-    })
     .describe('Size of the default window on the simulated machine. Small values show what happens when it is full.'),
   hypervisor: z
     .enum(HYPERVISORS)

@@ -1,7 +1,7 @@
 import { BOUNCE_SEGMENT_SLOTS, BOUNCE_SLOT_SIZE } from '@virtio-platform/core/dma';
 import type { FailureSchedule } from '@virtio-platform/core/failure';
+import { byteSize, failureSchedule, powerOfTwo } from '@virtio-platform/options';
 import { z } from 'zod';
-import { byteSize } from './byte-size.ts';
 
 const SEGMENT = BOUNCE_SLOT_SIZE * BOUNCE_SEGMENT_SLOTS;
 const LARGEST_POOL = 2 ** 30;
@@ -48,15 +48,6 @@ export interface SevOptionsInput {
   readonly failures?: { readonly conversion?: FailureSchedule | undefined } | undefined;
 }
 
-const schedule = z
-  .strictObject({
-    nth: z.array(z.int().min(1)).max(1000).exactOptional().describe('At these times, counted from 1.'),
-    every: z.int().min(1).exactOptional().describe('Every so many times.'),
-    rate: z.number().min(0).max(1).exactOptional().describe('At random, with this probability: 0.01.'),
-    seed: z.int().min(1).max(0xffff_ffff).exactOptional().describe('Of the random numbers; without it 1.'),
-  })
-  .prefault({});
-
 export const sevOptionsSchema: z.ZodType<SevOptions, SevOptionsInput> = z
   .strictObject({
     technology: z
@@ -65,32 +56,22 @@ export const sevOptionsSchema: z.ZodType<SevOptions, SevOptionsInput> = z
       .describe(
         'What a device meets at a private page. sev: ciphertext, and it corrupts. snp: ciphertext, and its writes are blocked. tdx: zeros, and its writes poison. restricted-pool: no encryption, but it reaches the pool only.',
       ),
-    pool: byteSize
-      .refine((bytes) => bytes % SEGMENT === 0 && bytes <= LARGEST_POOL, {
-        error: 'a bounce pool is a multiple of 256KiB, and at most 1GiB',
-      })
+    pool: byteSize({ multipleOf: SEGMENT, maximum: LARGEST_POOL })
       .prefault('1MiB')
       .describe('Shared memory that buffers are copied through: a multiple of 256KiB, at most 1GiB. Default 1MiB.'),
-    areas: z
-      .int()
-      .min(1)
-      .max(MOST_AREAS)
-      .refine((areas) => (areas & (areas - 1)) === 0, { error: 'the number of areas is a power of two' })
+    areas: powerOfTwo(MOST_AREAS)
       .default(1)
       .describe('Parts of the pool, each 256KiB or more; every queue looks in one of its own first. Default 1.'),
     minAlignMask: z
       .union([z.number(), z.bigint()])
       .transform(Number)
       .refine((mask) => Number.isInteger(mask) && mask >= 0 && mask < SEGMENT / 2 && (mask & (mask + 1)) === 0, {
-        error: 'a mask of low address bits is one less than a power of two, below 0x20000: 0xfff',
+        error: 'must be a mask of low address bits, one less than a power of two and below 0x20000: 0xfff',
       })
       .meta({ anyOf: [{ type: 'integer', minimum: 0, maximum: SEGMENT / 2 - 1 }] })
       .prefault(0)
       .describe('Low bits of its address that a buffer keeps in the pool, as some devices need: 0xfff. Default 0.'),
-    boundary: byteSize
-      .refine((bytes) => bytes >= 4096 && Number.isInteger(Math.log2(bytes)), {
-        error: 'a boundary is a power of two of at least 4KiB',
-      })
+    boundary: byteSize({ powerOfTwo: true, minimum: 4096 })
       .optional()
       .describe('No buffer in the pool crosses a multiple of this: 64KiB. Without it there is none.'),
     emulatedIommu: z
@@ -98,13 +79,13 @@ export const sevOptionsSchema: z.ZodType<SevOptions, SevOptionsInput> = z
       .default(false)
       .describe('Gives the guest an emulated IOMMU, which an encrypted guest does not support: devices are refused.'),
     failures: z
-      .strictObject({ conversion: schedule.describe('Conversions of pages that the host refuses.') })
+      .strictObject({ conversion: failureSchedule.describe('Conversions of pages that the host refuses.') })
       .prefault({})
       .describe('Simulated: what the host refuses on purpose.'),
   })
   .refine(({ pool, areas }) => pool % (SEGMENT * areas) === 0, {
     path: ['areas'],
-    error: 'every area is a multiple of 256KiB: enlarge the pool, or have fewer areas',
+    error: 'each area is a multiple of 256KiB: enlarge the pool, or have fewer areas',
   })
   .refine(({ minAlignMask, boundary }) => boundary === undefined || minAlignMask < boundary / 2, {
     path: ['boundary'],

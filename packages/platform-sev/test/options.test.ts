@@ -16,9 +16,9 @@ describe('sevOptionsSchema', () => {
   it.each([
     [{ pool: '100KiB' }, 'multiple of 256KiB'],
     [{ pool: '2GiB' }, 'at most 1GiB'],
-    [{ pool: '1MB' }, 'a size is a number of bytes'],
-    [{ pool: 0 }, 'a size is a number of bytes'],
-    [{ pool: -4096 }, 'a size is a number of bytes'],
+    [{ pool: '1MB' }, 'must be a size'],
+    [{ pool: 0 }, 'must be a multiple of 256KiB'],
+    [{ pool: -4096 }, 'must be a size'],
     [{ pol: '1MiB' }, 'pol'],
   ])('refuses %o', (options, message) => {
     const result = sevOptionsSchema.safeParse(options);

@@ -1,15 +1,14 @@
 import { formatByteSize, PAGE_SIZE } from '@virtio-platform/core/memory';
+import { byteSize, pageAddress } from '@virtio-platform/options';
 import { z } from 'zod';
-import { byteSize } from './byte-size.ts';
 import { CONTAINER_TYPES, type ContainerType, type IovaRange } from './container/vfio-container.ts';
 import type { WindowRequest } from './iova/spapr-window.ts';
-import { misplacedOptions } from './misplaced-options.ts';
 import { LARGEST_WINDOW } from './simulated/tce-windows.ts';
 /** The kernel's own default: module parameter dma_entry_limit of vfio_iommu_type1. */
 const DEFAULT_ENTRY_LIMIT = 65535;
 /** Bytes that a TCE translates, and sizes of the pages of a POWER host. */
 const POWER_PAGES: readonly number[] = [2 ** 12, 2 ** 16, 2 ** 21, 2 ** 24];
-const POWER_PAGES_EXPECTED = `a page has ${POWER_PAGES.map(formatByteSize).join(', ')}`;
+const POWER_PAGES_EXPECTED = `must be one of ${POWER_PAGES.map(formatByteSize).join(', ')}`;
 
 /** The `platform` section of a profile that uses this plugin. All but the first three are of the simulated kernel. */
 export interface VfioOptions {
@@ -68,23 +67,12 @@ export interface VfioOptionsInput {
   readonly capSysRawio?: boolean | undefined;
 }
 
-const pageAddress = z
-  .union([z.number(), z.bigint()])
-  .transform(Number)
-  .refine((address) => address % PAGE_SIZE === 0 && address >= 0 && address < 2 ** 48, {
-    error: 'an I/O virtual address is a multiple of 0x1000 below 2^48',
-  })
-  .meta({ anyOf: [{ type: 'integer', minimum: 0, multipleOf: PAGE_SIZE }] });
-
-const powerPage = byteSize.refine((bytes) => POWER_PAGES.includes(bytes), { error: POWER_PAGES_EXPECTED });
+const powerPage = byteSize().refine((bytes) => POWER_PAGES.includes(bytes), { error: POWER_PAGES_EXPECTED });
 
 const window: z.ZodType<WindowRequest, WindowInput> = z
   .strictObject({
     pageSize: powerPage.prefault('64KiB').describe('Bytes that one TCE translates. Default 64KiB.'),
-    size: byteSize
-      .refine((bytes) => isPowerOfTwo(bytes) && bytes <= LARGEST_WINDOW, {
-        error: `the size of a window is a power of two, at most ${formatByteSize(LARGEST_WINDOW)}`,
-      })
+    size: byteSize({ powerOfTwo: true, maximum: LARGEST_WINDOW })
       .prefault('1GiB')
       .describe('Bytes of bus addresses, a power of two. Default 1GiB.'),
   })
@@ -93,7 +81,7 @@ const window: z.ZodType<WindowRequest, WindowInput> = z
 const reservedRange: z.ZodType<IovaRange, NonNullable<VfioOptionsInput['reserved']>[number]> = z
   .strictObject({
     start: pageAddress.describe('First address, a multiple of 0x1000.'),
-    size: byteSize.refine((bytes) => bytes % PAGE_SIZE === 0, { error: 'whole pages of 4KiB' }).describe('Bytes.'),
+    size: byteSize({ multipleOf: PAGE_SIZE }).describe('Bytes.'),
   })
   .transform(({ start, size }) => ({ start, end: start + size - 1 }));
 
@@ -116,16 +104,16 @@ const EACH_OPTION = z.strictObject({
   window: window
     .optional()
     .describe('spapr-v2: a 64-bit window to create and use. By default the 32-bit one, in pages of 4KiB.'),
-  memoryLockLimit: byteSize
+  memoryLockLimit: byteSize()
     .prefault('8MiB')
     .describe(
       'Simulated: memory the process may pin (ulimit -l). type1 and iommufd count every mapping, also of the same page; spapr-v1 the whole window when it is enabled; spapr-v2 all memory when it is registered. Default 8MiB.',
     ),
   capIpcLock: z.boolean().default(false).describe('Simulated: the process has CAP_IPC_LOCK, and no limit.'),
-  lockedByProcess: byteSize
+  lockedByProcess: byteSize({ minimum: 0 })
     .default(0)
     .describe('Simulated, not iommufd: what the process has locked by other means, which counts too. Default none.'),
-  lockedByUser: byteSize
+  lockedByUser: byteSize({ minimum: 0 })
     .default(0)
     .describe('Simulated, iommufd: what other processes of the user have pinned, which counts too. Default none.'),
   entryLimit: z
@@ -146,11 +134,8 @@ const EACH_OPTION = z.strictObject({
     .describe(
       'Simulated, type1 and iommufd: ranges that cannot be mapped, beside 0xfee00000 to 0xfeefffff, which is for interrupts.',
     ),
-  defaultWindowSize: byteSize
+  defaultWindowSize: byteSize({ powerOfTwo: true, minimum: 2 * PAGE_SIZE, maximum: 2 ** 32 })
     .prefault('1GiB')
-    .refine((bytes) => bytes <= 2 ** 32 && isPowerOfTwo(bytes) && bytes >= 2 * PAGE_SIZE, {
-      error: 'the default window has 8KiB to 4GiB, a power of two',
-    })
     .describe('Simulated, spapr: bytes of the 32-bit window at bus address 0. Default 1GiB.'),
   backingPageSize: powerPage
     .prefault('64KiB')
@@ -169,6 +154,30 @@ const EACH_OPTION = z.strictObject({
     .describe('Simulated, noiommu: the process has CAP_SYS_RAWIO. Without it the device is refused.'),
 });
 
+const TYPE1 = ['type1', 'type1v2'] as const;
+const SPAPR = ['spapr-v1', 'spapr-v2'] as const;
+const TRANSLATING = [...TYPE1, ...SPAPR, 'iommufd'] as const;
+
+type Option = Exclude<keyof VfioOptions, 'container'>;
+
+/** The kinds of container that each option belongs to. */
+const PLACES: Readonly<Record<Option, readonly ContainerType[]>> = {
+  iovaStart: TRANSLATING,
+  interruptRemapping: [...TYPE1, 'iommufd'],
+  window: ['spapr-v2'],
+  memoryLockLimit: TRANSLATING,
+  capIpcLock: TRANSLATING,
+  lockedByProcess: [...TYPE1, ...SPAPR],
+  lockedByUser: ['iommufd'],
+  entryLimit: TYPE1,
+  addressWidth: [...TYPE1, 'iommufd'],
+  reserved: [...TYPE1, 'iommufd'],
+  defaultWindowSize: SPAPR,
+  backingPageSize: SPAPR,
+  unsafeNoiommuMode: ['noiommu'],
+  capSysRawio: ['noiommu'],
+};
+
 const DEFAULTS: VfioOptions = EACH_OPTION.parse({});
 
 export const vfioOptionsSchema: z.ZodType<VfioOptions, VfioOptionsInput> = EACH_OPTION.superRefine(
@@ -178,6 +187,12 @@ export const vfioOptionsSchema: z.ZodType<VfioOptions, VfioOptionsInput> = EACH_
   },
 );
 
-function isPowerOfTwo(bytes: number): boolean {
-  return Number.isInteger(Math.log2(bytes));
+/** Finds options that differ from their default and do not belong to this kind of container. */
+function* misplacedOptions(options: VfioOptions, defaults: VfioOptions): Generator<readonly [Option, string]> {
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the keys of a record of exactly these
+  for (const key of Object.keys(PLACES) as Option[]) {
+    const places = PLACES[key];
+    if (options[key] === defaults[key] || places.includes(options.container)) continue;
+    yield [key, `container ${options.container} has no ${key}: leave it out, or use container ${places.join(' or ')}`];
+  }
 }

@@ -1,0 +1,20 @@
+import { PAGE_SIZE } from '@virtio-platform/core/memory';
+import { z } from 'zod';
+
+/** The schema of a page-aligned I/O virtual address: a multiple of 0x1000, below 2^48. Gives a number. */
+export const pageAddress: z.ZodType<number, number | bigint> = z
+  .union([z.number(), z.bigint()])
+  .transform(Number)
+  .refine((address) => address % PAGE_SIZE === 0 && address >= 0 && address < 2 ** 48, {
+    error: 'must be an I/O virtual address: a multiple of 0x1000 below 2^48',
+  })
+  .meta({ anyOf: [{ type: 'integer', minimum: 0, multipleOf: PAGE_SIZE }] });
+
+/** The schema of a whole number that is a power of two, from 1 to `maximum`. */
+export function powerOfTwo(maximum: number): z.ZodType<number, number> {
+  return z
+    .int()
+    .min(1)
+    .max(maximum)
+    .refine((value) => (value & (value - 1)) === 0, { error: 'must be a power of two' });
+}
