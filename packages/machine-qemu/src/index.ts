@@ -12,7 +12,7 @@ import {
   type MissingRequirement,
 } from '@virtio-platform/core';
 import { hostProblem, missingProgram } from '@virtio-platform/host';
-import { FACILITIES } from './board/open-board.ts';
+import { FACILITIES } from './open-board.ts';
 import { BOARDS, QEMU_OPTIONS, qemuOptionsSchema, qemuProgram, type QemuOptions } from './options.ts';
 import { QemuMachine } from './qemu-machine.ts';
 

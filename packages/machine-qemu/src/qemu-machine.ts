@@ -1,38 +1,22 @@
 import { writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import {
-  DeviceError,
-  inject,
-  MACHINE_REQUEST,
-  type BootedMachine,
-  type Machine,
-  type MachineRequest,
-} from '@virtio-platform/core';
+import { DeviceError, inject, MACHINE_REQUEST, type BootedMachine, type Machine, type MachineRequest } from '@virtio-platform/core';
 import { FaultLog } from '@virtio-platform/core/address-space';
 import type { Transport } from '@virtio-platform/core/device';
 import { VIRTIO_F_ACCESS_PLATFORM } from '@virtio-platform/core/features';
 import { GuestMemory } from '@virtio-platform/core/memory';
 import { Disposal, hostProblem, Loopback, TemporaryFolder } from '@virtio-platform/host';
-import {
-  hiddenFeatures,
-  NO_MESSAGES,
-  PciLegacyTransport,
-  PciModernTransport,
-  PolledMessages,
-  VECTORS,
-  type PciFunction,
-} from '@virtio-platform/pci';
+import { hiddenFeatures, NO_MESSAGES, PciLegacyTransport, PciModernTransport, PolledMessages, VECTORS, type PciFunction } from '@virtio-platform/pci';
 import { MEMORY_CONVERSION } from '@virtio-platform/platform-sev';
 import { injectable } from 'tsyringe';
-import { BoardFunction } from './board/board-function.ts';
-import { checkBoard, openBoard } from './board/open-board.ts';
+import { BoardFunction } from './board/board.ts';
+import { checkBoard, openBoard } from './open-board.ts';
 import { DEVICE_SLOT, deviceArguments } from './device-arguments.ts';
 import { createMachineMemory, RESERVED_BYTES } from './machine-memory.ts';
 import { QEMU_OPTIONS, qemuProgram, type QemuOptions } from './options.ts';
 import { buildFirmware } from './pseries/firmware.ts';
-import { qemuArguments } from './qemu-arguments.ts';
-import { FIRST_DEVICE_DESCRIPTOR, startQemu } from './qemu-process.ts';
-import { buildHaltingFirmware } from './x86/firmware.ts';
+import { qemuArguments, FIRST_DEVICE_DESCRIPTOR, startQemu } from './qemu-process.ts';
+import { buildHaltingFirmware } from './board/x86-board.ts';
 
 /**
  * A machine of QEMU's, driven from outside: this process is its processor, and its device is nobody's here. What enforces the

@@ -2,8 +2,7 @@ import { setTimeout } from 'node:timers/promises';
 import { isCodedError } from '@virtio-platform/core';
 import { Disposal, StartedProgram, UnixSocket, type TemporaryFolder } from '@virtio-platform/host';
 import { QtestConnection } from './qtest/qtest-connection.ts';
-import type { QemuOptions } from './options.ts';
-
+import type { QemuOptions, BoardName } from './options.ts';
 /** Descriptors as QEMU has them. */
 export const QTEST_DESCRIPTOR = 3;
 export const MEMORY_DESCRIPTOR = 4;
@@ -63,4 +62,29 @@ async function greet(qtest: QtestConnection, program: StartedProgram, timeoutMs:
     while (program.ending === undefined && performance.now() < end) await setTimeout(LOOK_MS);
     throw program.startError(program.ending === undefined ? error.message : `ended with ${program.ending}`);
   }
+}
+
+
+/** QEMU's machine types. What emulation does not have of a POWER machine's defaults it would warn of. */
+const MACHINES: Readonly<Record<BoardName, string>> = {
+  pc: 'pc',
+  q35: 'q35',
+  pseries: 'pseries,cap-cfpc=broken,cap-sbbc=broken,cap-ibs=broken,cap-ccf-assist=off',
+};
+
+/**
+ * The arguments for a machine that this process drives: its memory is a file that came along, its processor runs `firmware` and
+ * nothing else. It runs in emulation: Debian's QEMU has no accelerator for tests.
+ */
+export function qemuArguments(options: QemuOptions, memory: number, firmware: string): string[] {
+  const backend = { 'qom-type': 'memory-backend-file', id: 'memory', size: memory, share: true };
+  const memoryPath = `/proc/self/fd/${MEMORY_DESCRIPTOR}`;
+  const parts = [
+    ['-no-user-config', '-nodefaults', '-display', 'none', '-accel', 'tcg', '-smp', '1'],
+    ['-machine', `${MACHINES[options.board]},memory-backend=memory`, '-m', `${memory / 2 ** 20}M`],
+    ['-object', JSON.stringify({ ...backend, 'mem-path': memoryPath }), '-bios', firmware],
+    ['-chardev', `socket,id=qtest,fd=${QTEST_DESCRIPTOR}`, '-qtest', 'chardev:qtest', '-qtest-log', '/dev/null'],
+    options.iommu === 'intel' ? ['-device', 'intel-iommu,intremap=off,caching-mode=off'] : [],
+  ];
+  return parts.flat();
 }

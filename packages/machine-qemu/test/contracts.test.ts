@@ -3,16 +3,15 @@ import { GuestMemory } from '@virtio-platform/core/memory';
 import { NO_MESSAGES, PciLegacyTransport, PciModernTransport, type PciFunction } from '@virtio-platform/pci';
 import { PseriesPlatform, pseriesOptionsSchema } from '@virtio-platform/platform-pseries';
 import { afterAll, beforeAll, describe } from 'vitest';
-import { BoardFunction } from '../src/board/board-function.ts';
-import { openBoard } from '../src/board/open-board.ts';
+import { BoardFunction } from '../src/board/board.ts';
+import { openBoard } from '../src/open-board.ts';
 import { DEVICE_SLOT } from '../src/device-arguments.ts';
 import { RESERVED_BYTES } from '../src/machine-memory.ts';
 import type { BoardName } from '../src/options.ts';
 import { HypercallMailbox } from '../src/pseries/hypercall-mailbox.ts';
 import { QemuTceFacility } from '../src/pseries/qemu-tce-facility.ts';
-import { Rtas } from '../src/pseries/rtas.ts';
+import { Rtas } from '../src/pseries/pseries-board.ts';
 import { SKIP, startBoard } from './installed-qemu.ts';
-
 /** struct virtio_blk_config up to the write zeroes fields, which every QEMU of the last years has. */
 const CONFIG_BYTES = 60;
 

@@ -8,10 +8,9 @@ import { deviceArguments } from '../src/device-arguments.ts';
 import { createMachineMemory, RESERVED_BYTES } from '../src/machine-memory.ts';
 import { qemuOptionsSchema, qemuProgram, type BoardName, type QemuOptions } from '../src/options.ts';
 import { buildFirmware } from '../src/pseries/firmware.ts';
-import { qemuArguments } from '../src/qemu-arguments.ts';
-import { startQemu } from '../src/qemu-process.ts';
+import { qemuArguments, startQemu } from '../src/qemu-process.ts';
 import type { QtestConnection } from '../src/qtest/qtest-connection.ts';
-import { buildHaltingFirmware } from '../src/x86/firmware.ts';
+import { buildHaltingFirmware } from '../src/board/x86-board.ts';
 
 const isInstalled = (['pc', 'pseries'] as const).every((board) => {
   try {

@@ -7,9 +7,9 @@ import { describe, expect, it } from 'vitest';
 import plugin from '../src/index.ts';
 import { createMachineMemory } from '../src/machine-memory.ts';
 import { QEMU_OPTIONS, qemuOptionsSchema, qemuProgram } from '../src/options.ts';
-import { qemuArguments } from '../src/qemu-arguments.ts';
+import { qemuArguments } from '../src/qemu-process.ts';
 import { QemuMachine } from '../src/qemu-machine.ts';
-import { buildHaltingFirmware } from '../src/x86/firmware.ts';
+import { buildHaltingFirmware } from '../src/board/x86-board.ts';
 
 const OPTIONS = qemuOptionsSchema.parse({ board: 'q35' });
 

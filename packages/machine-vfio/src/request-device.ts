@@ -6,23 +6,9 @@ import { EBUSY, EINVAL, EPERM, type IommufdIoas, type Type1Container } from '@vi
 import { KernelIoas } from './container/kernel-ioas.ts';
 import { KernelType1Container } from './container/kernel-type1-container.ts';
 import type { ProcessMemory } from './container/process-memory.ts';
-import { accepted } from './kernel/kernel-refusal.ts';
-import {
-  VFIO_API_VERSION,
-  VFIO_CHECK_EXTENSION,
-  VFIO_DEVICE_ATTACH_IOMMUFD_PT,
-  VFIO_DEVICE_BIND_IOMMUFD,
-  VFIO_GET_API_VERSION,
-  VFIO_GROUP_FLAGS_VIABLE,
-  VFIO_GROUP_GET_DEVICE_FD,
-  VFIO_GROUP_GET_STATUS,
-  VFIO_GROUP_SET_CONTAINER,
-  VFIO_SET_IOMMU,
-  VFIO_TYPE1_IOMMU,
-  VFIO_TYPE1V2_IOMMU,
-} from './kernel/vfio-requests.ts';
+import { accepted } from './kernel/sized-structure.ts';
+import { VFIO_API_VERSION, VFIO_CHECK_EXTENSION, VFIO_DEVICE_ATTACH_IOMMUFD_PT, VFIO_DEVICE_BIND_IOMMUFD, VFIO_GET_API_VERSION, VFIO_GROUP_FLAGS_VIABLE, VFIO_GROUP_GET_DEVICE_FD, VFIO_GROUP_GET_STATUS, VFIO_GROUP_SET_CONTAINER, VFIO_SET_IOMMU, VFIO_TYPE1_IOMMU, VFIO_TYPE1V2_IOMMU } from './kernel/vfio-requests.ts';
 import type { VfioMachineOptions } from './options.ts';
-
 /** A device that the kernel handed to this process, and what confines it. */
 export interface HandedDevice {
   readonly container: Type1Container | IommufdIoas;

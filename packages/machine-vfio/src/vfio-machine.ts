@@ -1,24 +1,16 @@
-import {
-  CodedError,
-  facilityName,
-  inject,
-  MACHINE_REQUEST,
-  type BootedMachine,
-  type Machine,
-  type MachineRequest,
-} from '@virtio-platform/core';
+import { CodedError, facilityName, inject, MACHINE_REQUEST, DeviceError, type BootedMachine, type Machine, type MachineRequest, type DeviceDescription } from '@virtio-platform/core';
 import { FaultLog } from '@virtio-platform/core/address-space';
 import { GuestMemory } from '@virtio-platform/core/memory';
 import { Disposal, hostProblem } from '@virtio-platform/host';
-import { NO_MESSAGES } from '@virtio-platform/pci';
+import { NO_MESSAGES, hiddenFeatures, PciModernTransport, type PciInterrupts } from '@virtio-platform/pci';
 import { VFIO_CONTAINER } from '@virtio-platform/platform-vfio';
 import { injectable } from 'tsyringe';
+import type { QueueAddresses } from '@virtio-platform/core/queue';
 import { ProcessMemory } from './container/process-memory.ts';
-import { MessageInterrupts } from './device/message-interrupts.ts';
+import { MessageInterrupts } from './device/vfio-msix.ts';
 import { VfioFunction } from './device/vfio-function.ts';
 import { requestDevice } from './request-device.ts';
 import { VFIO_MACHINE_OPTIONS, type VfioMachineOptions } from './options.ts';
-import { VfioTransport } from './vfio-transport.ts';
 
 /**
  * A real PCI device, which the kernel hands to this process, and an IOMMU that confines it to what the platform maps in its container.
@@ -84,4 +76,26 @@ function checkNeeds({ needs, device }: MachineRequest): void {
       hint: 'use driver.interface: modern',
     },
   );
+}
+
+
+/** The modern interface of a VFIO device, which can access memory from its first queue on: one that is refused never does. */
+export class VfioTransport extends PciModernTransport {
+  readonly #function: VfioFunction;
+
+  /** Throws {@link DeviceError} for a device that is not what the profile says. */
+  constructor(pci: VfioFunction, interrupts: PciInterrupts, description: DeviceDescription) {
+    super(pci, interrupts, hiddenFeatures(description, 'pci'));
+    this.#function = pci;
+    const { type } = description;
+    if (this.deviceType === type) return;
+    throw new DeviceError('ERR_DEVICE_CONFIG', `${pci.name} is of type ${this.deviceType}, not ${type}`, {
+      hint: `set device.type: ${this.deviceType}, or name another device in machine.device`,
+    });
+  }
+
+  override enableQueue(queue: number, addresses: QueueAddresses): void {
+    this.#function.becomeMaster();
+    super.enableQueue(queue, addresses);
+  }
 }

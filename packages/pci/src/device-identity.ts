@@ -1,6 +1,6 @@
-import { DeviceError } from '@virtio-platform/core';
+import { DeviceError, type DeviceDescription } from '@virtio-platform/core';
+import { FeatureSet, transportCarries, type TransportKind } from '@virtio-platform/core/features';
 import type { PciFunction } from './pci-function.ts';
-
 const VENDOR_ID = 0x00;
 const DEVICE_ID = 0x02;
 const SUBSYSTEM_ID = 0x2e;
@@ -47,4 +47,10 @@ export function identifyDevice(pci: PciFunction): DeviceIdentity {
   throw new DeviceError('ERR_DEVICE_CONFIG', `${pci.name} is ${id}, which is no virtio device`, {
     hint: 'virtio devices are 1af4:1000 to 1af4:107f',
   });
+}
+
+
+/** What the driver of a device is not shown although the device may have it: whatever its profile does not list, if that lists anything. */
+export function hiddenFeatures({ offers }: DeviceDescription, transport: TransportKind): FeatureSet {
+  return offers === undefined ? FeatureSet.EMPTY : transportCarries(transport).minus(offers);
 }

@@ -4,11 +4,9 @@
  * @packageDocumentation
  */
 export * from './device-identity.ts';
-export * from './hidden-features.ts';
-export * from './msix-table.ts';
-export * from './pci-capabilities.ts';
+export * from './polled-msix.ts';
+export * from './configuration-space.ts';
 export * from './pci-function.ts';
-export * from './pci-interrupts.ts';
+export * from './device-interrupts.ts';
 export * from './pci-legacy-transport.ts';
 export * from './pci-modern-transport.ts';
-export * from './polled-messages.ts';

@@ -3,10 +3,8 @@ import type { InterruptMessages, Transport, WaitResult } from '@virtio-platform/
 import { FeatureSet, transportCarries } from '@virtio-platform/core/features';
 import { legacyPageFrame, type QueueAddresses } from '@virtio-platform/core/queue';
 import { identifyDevice } from './device-identity.ts';
-import { DeviceInterrupts } from './device-interrupts.ts';
-import type { PciFunction } from './pci-function.ts';
-import { CONFIG_VECTOR, QUEUE_VECTOR, type PciInterrupts } from './pci-interrupts.ts';
-import { RegisterWindow } from './register-window.ts';
+import { DeviceInterrupts, CONFIG_VECTOR, QUEUE_VECTOR, type PciInterrupts } from './device-interrupts.ts';
+import { RegisterWindow, type PciFunction } from './pci-function.ts';
 
 /** The registers in BAR 0 (specification 1.4 section 4.1.4.10). */
 const DEVICE_FEATURES = 0;

@@ -1,19 +1,11 @@
 import { DeviceError } from '@virtio-platform/core';
 import type { InterruptMessages, Transport, WaitResult } from '@virtio-platform/core/device';
-import {
-  FeatureSet,
-  transportCarries,
-  VIRTIO_F_NOTIF_CONFIG_DATA,
-  VIRTIO_F_RING_RESET,
-} from '@virtio-platform/core/features';
+import { FeatureSet, transportCarries, VIRTIO_F_NOTIF_CONFIG_DATA, VIRTIO_F_RING_RESET } from '@virtio-platform/core/features';
 import type { QueueAddresses } from '@virtio-platform/core/queue';
 import { identifyDevice } from './device-identity.ts';
-import { DeviceInterrupts } from './device-interrupts.ts';
-import { NotificationRegisters } from './notification-registers.ts';
-import type { PciFunction } from './pci-function.ts';
-import { CONFIG_VECTOR, QUEUE_VECTOR, type PciInterrupts } from './pci-interrupts.ts';
-import type { RegisterWindow } from './register-window.ts';
-import { findVirtioRegisters, type VirtioRegisters } from './virtio-capabilities.ts';
+import { DeviceInterrupts, CONFIG_VECTOR, QUEUE_VECTOR, type PciInterrupts } from './device-interrupts.ts';
+import { NotificationRegisters, findVirtioRegisters, type VirtioRegisters } from './virtio-registers.ts';
+import type { PciFunction, RegisterWindow } from './pci-function.ts';
 
 /** struct virtio_pci_common_cfg (specification 1.4 section 4.1.4.3). */
 const DEVICE_FEATURE_SELECT = 0x00;

@@ -1,8 +1,7 @@
 import type { DeviceDescription } from '@virtio-platform/core';
 import { FeatureSet, VIRTIO_F_RING_RESET, VIRTIO_F_VERSION_1 } from '@virtio-platform/core/features';
 import { describe, expect, it } from 'vitest';
-import { hiddenFeatures } from '../src/hidden-features.ts';
-
+import { hiddenFeatures } from '../src/device-identity.ts';
 function described(offers: FeatureSet | undefined): DeviceDescription {
   return { type: 'block', interface: 'modern', driverInterface: 'modern', offers, settings: {} };
 }

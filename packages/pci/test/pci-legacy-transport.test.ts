@@ -1,17 +1,12 @@
 import { DirectDmaMapping } from '@virtio-platform/core/dma';
-import {
-  FeatureSet,
-  VIRTIO_F_VERSION_1,
-  VIRTIO_RING_F_EVENT_IDX,
-  VIRTIO_RING_F_INDIRECT_DESC,
-} from '@virtio-platform/core/features';
+import { FeatureSet, VIRTIO_F_VERSION_1, VIRTIO_RING_F_EVENT_IDX, VIRTIO_RING_F_INDIRECT_DESC } from '@virtio-platform/core/features';
 import { GuestMemory } from '@virtio-platform/core/memory';
 import type { QueueAddresses } from '@virtio-platform/core/queue';
 import { describeTransport } from '@virtio-platform/conformance';
 import { describe, expect, it } from 'vitest';
-import { NO_MESSAGES } from '../src/pci-interrupts.ts';
+import { NO_MESSAGES } from '../src/device-interrupts.ts';
 import { PciLegacyTransport } from '../src/pci-legacy-transport.ts';
-import { PolledMessages } from '../src/polled-messages.ts';
+import { PolledMessages } from '../src/polled-msix.ts';
 import { LegacyDevice, QUEUE_SIZES, type LegacyDeviceOptions } from './legacy-device.ts';
 import { RegisterFile, SoftwareFunction } from './register-file.ts';
 

@@ -1,18 +1,11 @@
 import { DirectDmaMapping } from '@virtio-platform/core/dma';
-import {
-  FeatureSet,
-  VIRTIO_F_NOTIF_CONFIG_DATA,
-  VIRTIO_F_NOTIFICATION_DATA,
-  VIRTIO_F_RING_PACKED,
-  VIRTIO_F_RING_RESET,
-  VIRTIO_F_VERSION_1,
-} from '@virtio-platform/core/features';
+import { FeatureSet, VIRTIO_F_NOTIF_CONFIG_DATA, VIRTIO_F_NOTIFICATION_DATA, VIRTIO_F_RING_PACKED, VIRTIO_F_RING_RESET, VIRTIO_F_VERSION_1 } from '@virtio-platform/core/features';
 import { GuestMemory } from '@virtio-platform/core/memory';
 import { describeTransport } from '@virtio-platform/conformance';
 import { describe, expect, it } from 'vitest';
-import { NO_MESSAGES } from '../src/pci-interrupts.ts';
+import { NO_MESSAGES } from '../src/device-interrupts.ts';
 import { PciModernTransport } from '../src/pci-modern-transport.ts';
-import { PolledMessages } from '../src/polled-messages.ts';
+import { PolledMessages } from '../src/polled-msix.ts';
 import { CONFIG_BYTES, ISR, ModernDevice, type ModernDeviceOptions } from './modern-device.ts';
 
 const ADDRESSES = { size: 8, words: Uint32Array.of(0x1000, 1, 0x2000, 2, 0x3000, 3) };

@@ -1,5 +1,5 @@
-import type { AccessWidth } from '@virtio-platform/pci';
-
+import type { AccessWidth, PciBar, PciFunction } from '@virtio-platform/pci';
+import { DeviceError } from '@virtio-platform/core';
 /** Addresses that base address registers can be given: on the PCI bus, and where the processor sees them. */
 export interface AddressWindow {
   readonly pciBase: number;
@@ -28,3 +28,106 @@ export interface Board {
 
 /** How the protocol names widths: `readw`, `outl`. */
 export const WIDTH_NAMES: Readonly<Record<AccessWidth, string>> = { 1: 'b', 2: 'w', 4: 'l' };
+
+
+const COMMAND = 0x04;
+const FIRST_BAR = 0x10;
+const BARS = 6;
+/** I/O space, memory space, bus master. */
+const COMMAND_ALL = 7;
+const BAR_IO = 1;
+const BAR_64 = 4;
+
+/** One function of a board that no firmware set up: its base address registers are given addresses here. */
+export class BoardFunction implements PciFunction {
+  readonly name: string;
+  readonly #board: Board;
+  readonly #devfn: number;
+  readonly #bars: (PciBar | undefined)[];
+
+  /** Throws {@link DeviceError} `ERR_DEVICE_CONFIG` where the board has no addresses left. */
+  constructor(board: Board, device: number) {
+    this.name = `0000:00:${device.toString(16).padStart(2, '0')}.0`;
+    this.#board = board;
+    this.#devfn = device << 3;
+    this.#bars = this.#mapBars();
+    this.writeConfig(COMMAND, 2, this.readConfig(COMMAND, 2) | COMMAND_ALL);
+  }
+
+  readConfig(offset: number, width: AccessWidth): number {
+    return this.#board.readConfig(this.#devfn, offset, width);
+  }
+
+  writeConfig(offset: number, width: AccessWidth, value: number): void {
+    this.#board.writeConfig(this.#devfn, offset, width, value);
+  }
+
+  openBar(index: number): PciBar | undefined {
+    return this.#bars[index];
+  }
+
+  /** Sizes each register by what it keeps of all ones (PCI local bus specification 3.0 section 6.2.5.1). */
+  #mapBars(): (PciBar | undefined)[] {
+    const bars: (PciBar | undefined)[] = [];
+    const taken = new Map<AddressWindow, number>();
+    for (let index = 0; index < BARS; index++) {
+      const at = FIRST_BAR + 4 * index;
+      const kind = this.readConfig(at, 4);
+      const isIo = (kind & BAR_IO) !== 0;
+      const is64 = !isIo && (kind & 6) === BAR_64;
+      const size = this.#sizeOf(at, isIo, is64);
+      if (size > 0) {
+        const window = isIo ? this.#board.io : is64 ? this.#board.memory64 : this.#board.memory;
+        const offset = Math.ceil((taken.get(window) ?? 0) / size) * size;
+        if (offset + size > window.size)
+          throw new DeviceError('ERR_DEVICE_CONFIG', `${this.name} wants ${size} bytes for BAR ${index}`);
+        taken.set(window, offset + size);
+        this.#place(at, window.pciBase + offset, is64);
+        bars[index] = new BoardBar(this.#board, isIo, window.processorBase + offset, size);
+      }
+      if (is64) index++;
+    }
+    return bars;
+  }
+
+  #sizeOf(at: number, isIo: boolean, is64: boolean): number {
+    this.writeConfig(at, 4, 0xffff_ffff);
+    const kept = this.readConfig(at, 4) & (isIo ? ~3 : ~15);
+    if (!is64) return kept === 0 ? 0 : -(kept | (isIo ? 0xffff_0000 : 0));
+    this.writeConfig(at + 4, 4, 0xffff_ffff);
+    // A function that wants 4 GiB keeps none of the low word, and one that wants more fewer bits of the high one.
+    const isBelow4GiB = kept !== 0 && this.readConfig(at + 4, 4) === 0xffff_ffff;
+    return isBelow4GiB ? -kept : Number.MAX_SAFE_INTEGER;
+  }
+
+  #place(at: number, address: number, is64: boolean): void {
+    this.writeConfig(at, 4, address % 0x1_0000_0000);
+    if (is64) this.writeConfig(at + 4, 4, Math.floor(address / 0x1_0000_0000));
+  }
+}
+
+/** What one base address register maps. Hot where it is a notification. */
+class BoardBar implements PciBar {
+  readonly kind: 'memory' | 'io';
+  readonly size: number;
+  readonly #board: Board;
+  readonly #base: number;
+
+  constructor(board: Board, isIo: boolean, base: number, size: number) {
+    this.kind = isIo ? 'io' : 'memory';
+    this.size = size;
+    this.#board = board;
+    this.#base = base;
+  }
+
+  read(offset: number, width: AccessWidth): number {
+    return this.kind === 'io'
+      ? this.#board.readIo(this.#base + offset, width)
+      : this.#board.readMemory(this.#base + offset, width);
+  }
+
+  write(offset: number, width: AccessWidth, value: number): void {
+    if (this.kind === 'io') this.#board.writeIo(this.#base + offset, width, value);
+    else this.#board.writeMemory(this.#base + offset, width, value);
+  }
+}

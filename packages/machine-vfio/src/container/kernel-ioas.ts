@@ -1,23 +1,8 @@
 import { memoryLockLimit, NativeBuffer, type DeviceFile } from '@virtio-platform/host';
-import {
-  EOVERFLOW,
-  IOAS_UNMAP_ALL,
-  type IoasInfo,
-  type IommufdIoas,
-  type IovaRange,
-} from '@virtio-platform/platform-vfio';
-import {
-  IOMMU_IOAS_ALLOC,
-  IOMMU_IOAS_ALLOW_IOVAS,
-  IOMMU_IOAS_IOVA_RANGES,
-  IOMMU_IOAS_MAP,
-  IOMMU_IOAS_UNMAP,
-} from '../kernel/iommufd-requests.ts';
-import { accepted } from '../kernel/kernel-refusal.ts';
-import { readWord, writeWord } from '../kernel/sized-structure.ts';
-import { iovaRanges } from './iova-ranges.ts';
+import { EOVERFLOW, IOAS_UNMAP_ALL, type IoasInfo, type IommufdIoas, type IovaRange } from '@virtio-platform/platform-vfio';
+import { IOMMU_IOAS_ALLOC, IOMMU_IOAS_ALLOW_IOVAS, IOMMU_IOAS_IOVA_RANGES, IOMMU_IOAS_MAP, IOMMU_IOAS_UNMAP } from '../kernel/vfio-requests.ts';
+import { accepted, readWord, writeWord, iovaRanges } from '../kernel/sized-structure.ts';
 import { ProcessMemory } from './process-memory.ts';
-
 /** struct iommu_ioas_alloc: size, flags, the new id. */
 const ALLOC_BYTES = 12;
 /** Offsets in struct iommu_ioas_iova_ranges, and in iommu_ioas_allow_iovas, which is the same without the last word. */

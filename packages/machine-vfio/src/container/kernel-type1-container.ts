@@ -1,9 +1,7 @@
 import { memoryLockLimit, NativeBuffer, type DeviceFile } from '@virtio-platform/host';
 import { EINVAL, ENOTTY, type Type1Container, type VfioIommuInfo } from '@virtio-platform/platform-vfio';
-import { kernelRefusal } from '../kernel/kernel-refusal.ts';
-import { findCapability, readStructure, readWord, writeWord } from '../kernel/sized-structure.ts';
+import { kernelRefusal, findCapability, readStructure, readWord, writeWord, iovaRanges } from '../kernel/sized-structure.ts';
 import { VFIO_IOMMU_GET_INFO, VFIO_IOMMU_MAP_DMA, VFIO_IOMMU_UNMAP_DMA } from '../kernel/vfio-requests.ts';
-import { iovaRanges } from './iova-ranges.ts';
 import { ProcessMemory } from './process-memory.ts';
 
 /** struct vfio_iommu_type1_info, and its flags. */

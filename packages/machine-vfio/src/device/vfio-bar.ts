@@ -1,8 +1,7 @@
-import type { DeviceFile } from '@virtio-platform/host';
+import { MemoryMapping, type DeviceFile } from '@virtio-platform/host';
 import type { AccessWidth, PciBar } from '@virtio-platform/pci';
-import type { DeviceRegion, RegionLayout } from './device-region.ts';
-import { MappedRegisters } from './mapped-registers.ts';
-
+import { PAGE_SIZE } from '@virtio-platform/core/memory';
+import type { DeviceRegion, RegionLayout, MappablePart } from './device-region.ts';
 /** One base address register of a VFIO device: mapped where that can be, through the kernel where not, such as the MSI-X table. */
 export class VfioBar implements PciBar {
   readonly kind: PciBar['kind'];
@@ -55,5 +54,60 @@ function mapParts(file: DeviceFile, region: RegionLayout): MappedRegisters[] {
   } catch (error) {
     for (const registers of mapped) registers.dispose();
     throw error;
+  }
+}
+
+/** The registers of a virtio device take some pages. What is larger is left to the kernel. */
+const LARGEST = 2 ** 24;
+
+/**
+ * Registers mapped into this process: an access is one load or store of their width, and no system call. Only on x86, where a store
+ * to a device comes after the stores to memory before it. Elsewhere that takes a barrier that JavaScript does not have, and the
+ * kernel's own accesses have.
+ */
+export class MappedRegisters {
+  readonly offset: number;
+  readonly end: number;
+  readonly #mapping: MemoryMapping;
+  readonly #u8: Uint8Array;
+  readonly #u16: Uint16Array;
+  readonly #u32: Uint32Array;
+
+  private constructor(offset: number, mapping: MemoryMapping) {
+    this.offset = offset;
+    this.end = offset + mapping.size;
+    this.#mapping = mapping;
+    this.#u8 = new Uint8Array(mapping.buffer);
+    this.#u16 = new Uint16Array(mapping.buffer);
+    this.#u32 = new Uint32Array(mapping.buffer);
+  }
+
+  /** Maps a part of a region; `undefined` where that is not to be done. Throws {@link HostError}. */
+  static map(file: DeviceFile, region: RegionLayout, part: MappablePart): MappedRegisters | undefined {
+    const arePages = part.offset % PAGE_SIZE === 0 && part.size % PAGE_SIZE === 0;
+    if (process.arch !== 'x64' || !arePages || part.size === 0 || part.size > LARGEST) return undefined;
+    return new MappedRegisters(
+      part.offset,
+      MemoryMapping.ofFile(file.descriptor, part.size, region.offset + part.offset),
+    );
+  }
+
+  /** Atomics, because a compiler may take an ordinary load for one that it did before. */
+  read(offset: number, width: AccessWidth): number {
+    const at = offset - this.offset;
+    if (width === 1) return Atomics.load(this.#u8, at);
+    return width === 2 ? Atomics.load(this.#u16, at / 2) : Atomics.load(this.#u32, at / 4);
+  }
+
+  /** No Atomics: such a store exchanges, and so reads a register too. Hot: no allocation. */
+  write(offset: number, width: AccessWidth, value: number): void {
+    const at = offset - this.offset;
+    if (width === 1) this.#u8[at] = value;
+    else if (width === 2) this.#u16[at / 2] = value;
+    else this.#u32[at / 4] = value;
+  }
+
+  dispose(): void {
+    this.#mapping.dispose();
   }
 }

@@ -1,6 +1,7 @@
+import { getSystemErrorName } from 'node:util';
 import { CodedError } from '@virtio-platform/core';
 import { NativeBuffer, type DeviceFile } from '@virtio-platform/host';
-import { accepted } from './kernel-refusal.ts';
+import type { IovaRange } from '@virtio-platform/platform-vfio';
 
 /** More than any structure of VFIO has. */
 const MOST_BYTES = 2 ** 16;
@@ -69,4 +70,41 @@ export function readWord(structure: DataView, at: number): number {
 export function writeWord(structure: DataView, at: number, value: number): void {
   structure.setUint32(at, value, true);
   structure.setUint32(at + 4, Math.floor(value / 0x1_0000_0000), true);
+}
+
+
+/** The name of a negated errno: `EPERM`. */
+export function errnoOf(result: number): string {
+  return getSystemErrorName(result);
+}
+
+/** The kernel does not hand out the device. `doing` completes "cannot ..."; `result` is the negated errno. */
+export function kernelRefusal(doing: string, result: number, hint?: string): CodedError {
+  return new CodedError('ERR_MACHINE_START', `cannot ${doing}: ${errnoOf(result)}`, { hint });
+}
+
+/** Passes a result through, or throws {@link kernelRefusal} for a negated errno. */
+export function accepted(result: number, doing: string, hint?: string): number {
+  if (result < 0) throw kernelRefusal(doing, result, hint);
+  return result;
+}
+
+
+const RANGE_BYTES = 16;
+
+/**
+ * Reads `count` ranges of I/O virtual addresses: first and last, 64 bits each, from byte `at` on. What lies above 2^53 is left out,
+ * and so is a range that is none or that is not behind the one before.
+ */
+export function iovaRanges(structure: DataView, count: number, at: number): IovaRange[] {
+  const ranges: IovaRange[] = [];
+  let behind = -1;
+  for (let i = 0; i < count && at + (i + 1) * RANGE_BYTES <= structure.byteLength; i++) {
+    const start = readWord(structure, at + i * RANGE_BYTES);
+    const end = readWord(structure, at + i * RANGE_BYTES + 8);
+    if (start <= behind || end <= start) continue;
+    ranges.push({ start, end });
+    behind = end;
+  }
+  return ranges;
 }

@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { iovaRanges } from '../../src/container/iova-ranges.ts';
-import { mappableParts } from '../../src/device/mappable-parts.ts';
-import { findCapability, readWord, writeWord } from '../../src/kernel/sized-structure.ts';
+import { iovaRanges, findCapability, readWord, writeWord } from '../../src/kernel/sized-structure.ts';
+import { mappableParts } from '../../src/device/device-region.ts';
 
 /** Writes a capability of a kind at an offset, and where the next one is. */
 function putHeader(structure: DataView, at: number, id: number, next: number): void {
