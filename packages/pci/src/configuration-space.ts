@@ -1,29 +1,56 @@
 import type { PciFunction } from './pci-function.ts';
 
+/** Offset of the vendor id, 16 bits. The names are those of linux/pci_regs.h (PCI local bus specification 3.0 section 6.1). */
+export const PCI_VENDOR_ID = 0x00;
+/** Offset of the device id, 16 bits. */
+export const PCI_DEVICE_ID = 0x02;
+/** Offset of the command register, 16 bits. */
+export const PCI_COMMAND = 0x04;
+/** Offset of the first base address register, 32 bits. Five more follow it. */
+export const PCI_BASE_ADDRESS_0 = 0x10;
+/** Offset of the subsystem id, 16 bits. */
+export const PCI_SUBSYSTEM_ID = 0x2e;
+
+/** Command bit: the function answers in I/O space. */
+export const PCI_COMMAND_IO = 1;
+/** Command bit: the function answers in memory space. */
+export const PCI_COMMAND_MEMORY = 2;
+/** Command bit: the function may access memory (bus master). */
+export const PCI_COMMAND_MASTER = 4;
+/** Command bit: the function does not assert its interrupt line (INTx). */
+export const PCI_COMMAND_INTX_DISABLE = 0x400;
+/** Bit of a base address register: it is in I/O space. */
+export const PCI_BASE_ADDRESS_SPACE_IO = 1;
+/** Bits of a base address register in memory space that state its width. */
+export const PCI_BASE_ADDRESS_MEM_TYPE_MASK = 6;
+/** The width of a base address register of 64 bits, whose high half is the next register. */
+export const PCI_BASE_ADDRESS_MEM_TYPE_64 = 4;
+
 const STATUS = 0x06;
 const STATUS_CAPABILITIES = 0x10;
 const FIRST_POINTER = 0x34;
 const HEADER_BYTES = 0x40;
 const CONFIGURATION_BYTES = 0x100;
 
+/** One capability of a PCI function. */
 export interface PciCapability {
   readonly id: number;
-  /** Where it begins in configuration space. */
+  /** The offset of the capability in configuration space. */
   readonly offset: number;
-  /** Most bytes it can have: what follows is beyond configuration space. */
-  readonly room: number;
+  /** Bytes from the offset to the end of configuration space: the capability cannot be longer. */
+  readonly maxLength: number;
 }
 
 /**
- * The capabilities of a function, in the order of its list (PCI local bus specification 3.0 section 6.7). A list that goes round
- * ends where it does, and one that leads into the header there.
+ * The capabilities of a function, in the order of its list (PCI local bus specification 3.0 section 6.7). A list that
+ * repeats an entry, or points into the header, ends there.
  */
-export function capabilities(pci: PciFunction): PciCapability[] {
+export function listCapabilities(pci: PciFunction): PciCapability[] {
   const found: PciCapability[] = [];
   if ((pci.readConfig(STATUS, 2) & STATUS_CAPABILITIES) === 0) return found;
   let offset = pci.readConfig(FIRST_POINTER, 1) & 0xfc;
   while (offset >= HEADER_BYTES && !found.some((other) => other.offset === offset)) {
-    found.push({ id: pci.readConfig(offset, 1), offset, room: CONFIGURATION_BYTES - offset });
+    found.push({ id: pci.readConfig(offset, 1), offset, maxLength: CONFIGURATION_BYTES - offset });
     offset = pci.readConfig(offset + 1, 1) & 0xfc;
   }
   return found;

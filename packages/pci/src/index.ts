@@ -3,10 +3,10 @@
  *
  * @packageDocumentation
  */
-export * from './device-identity.ts';
-export * from './polled-msix.ts';
 export * from './configuration-space.ts';
-export * from './pci-function.ts';
-export * from './device-interrupts.ts';
+export { INTERRUPT_MODES, NO_MSIX, VECTORS, type InterruptMode, type PciInterrupts } from './device-interrupts.ts';
+export * from './device-identity.ts';
+export type { AccessWidth, PciBar, PciFunction } from './pci-function.ts';
 export * from './pci-legacy-transport.ts';
 export * from './pci-modern-transport.ts';
+export * from './polled-msix.ts';

@@ -1,10 +1,15 @@
 import { DeviceError } from '@virtio-platform/core';
-import { VIRTIO_F_NOTIF_CONFIG_DATA, VIRTIO_F_NOTIFICATION_DATA, type FeatureSet } from '@virtio-platform/core/features';
+import {
+  VIRTIO_F_NOTIF_CONFIG_DATA,
+  VIRTIO_F_NOTIFICATION_DATA,
+  type FeatureSet,
+} from '@virtio-platform/core/features';
 import { notificationValue } from '@virtio-platform/core/queue';
-import { capabilities } from './configuration-space.ts';
+import { listCapabilities } from './configuration-space.ts';
 import { RegisterWindow, type AccessWidth, type PciFunction } from './pci-function.ts';
+
 const VENDOR_SPECIFIC = 9;
-/** Bytes of struct virtio_pci_cap, and with the multiplier that the one of notifications has behind it. */
+/** Bytes of struct virtio_pci_cap, and of struct virtio_pci_notify_cap, which adds the multiplier. */
 const CAPABILITY_BYTES = 16;
 const NOTIFY_CAPABILITY_BYTES = 20;
 
@@ -13,14 +18,17 @@ const NOTIFY = 2;
 const ISR = 3;
 const DEVICE = 4;
 
-/** Bytes of the common configuration up to queue_device, which every device has; what came with later features follows. */
+/** Bytes of the common configuration up to queue_device, which every device has. Later features add registers behind them. */
 const COMMON_BYTES = 0x38;
+/** Registers of the selected queue in the common configuration. */
+const QUEUE_NOTIFY_OFF = 0x1e;
+const QUEUE_NOTIF_CONFIG_DATA = 0x38;
 
-/** Where a modern function has its registers (specification 1.4 section 4.1.4). */
+/** The register windows of a modern function (specification 1.4 section 4.1.4). */
 export interface VirtioRegisters {
   readonly common: RegisterWindow;
   readonly notify: RegisterWindow;
-  /** Bytes between the notification registers of two values of queue_notify_off. */
+  /** Bytes between the notification registers of two consecutive values of queue_notify_off. */
   readonly notifyMultiplier: number;
   readonly isr: RegisterWindow;
   /** `undefined` where the device has no configuration. */
@@ -28,19 +36,19 @@ export interface VirtioRegisters {
 }
 
 /**
- * Finds the registers of a modern function by its capabilities: of several of a kind the first that is for this driver
- * (section 4.1.4.1). Throws {@link DeviceError} `ERR_DEVICE_CONFIG` where one that it must have is not there, and where one
- * is said to be what the function does not map.
+ * Finds the registers of a modern function by its capabilities. Of several capabilities of one type the first that this
+ * driver can use counts (section 4.1.4.1). Throws {@link DeviceError} `ERR_DEVICE_CONFIG` where a required capability is
+ * missing, or where a capability describes registers that the function does not map.
  */
 export function findVirtioRegisters(pci: PciFunction): VirtioRegisters {
   const found = new Map<number, RegisterWindow>();
   let notifyMultiplier = 0;
-  for (const { id, offset, room } of capabilities(pci)) {
+  for (const { id, offset, maxLength } of listCapabilities(pci)) {
     if (id !== VENDOR_SPECIFIC) continue;
     const type = pci.readConfig(offset + 3, 1);
     if (type < COMMON || type > DEVICE || found.has(type)) continue;
-    if (room < (type === NOTIFY ? NOTIFY_CAPABILITY_BYTES : CAPABILITY_BYTES)) continue;
-    // Reserved values are for the future: such a capability is not for this driver.
+    if (maxLength < (type === NOTIFY ? NOTIFY_CAPABILITY_BYTES : CAPABILITY_BYTES)) continue;
+    // Other values are reserved: a driver has to ignore such a capability.
     const bar = pci.readConfig(offset + 4, 1);
     if (bar > 5) continue;
     const at = pci.readConfig(offset + 8, 4);
@@ -49,20 +57,20 @@ export function findVirtioRegisters(pci: PciFunction): VirtioRegisters {
     if (type === NOTIFY) notifyMultiplier = pci.readConfig(offset + CAPABILITY_BYTES, 4);
   }
   const registers = {
-    common: needed(pci, found.get(COMMON), 'common configuration', COMMON_BYTES, 4),
-    notify: needed(pci, found.get(NOTIFY), 'notification registers', 2, 2),
+    common: required(pci, found.get(COMMON), 'common configuration', COMMON_BYTES, 4),
+    notify: required(pci, found.get(NOTIFY), 'notification registers', 2, 2),
     notifyMultiplier,
-    isr: needed(pci, found.get(ISR), 'ISR status', 1, 1),
+    isr: required(pci, found.get(ISR), 'ISR status', 1, 1),
     device: found.get(DEVICE),
   };
   // Section 4.1.4.4.1: 0, or a power of two of at least 2.
   if (notifyMultiplier !== 0 && (notifyMultiplier % 2 !== 0 || (notifyMultiplier & (notifyMultiplier - 1)) !== 0))
-    throw new DeviceError('ERR_DEVICE_CONFIG', `${pci.name} says notify_off_multiplier ${notifyMultiplier}`);
+    throw new DeviceError('ERR_DEVICE_CONFIG', `${pci.name} has the notify_off_multiplier ${notifyMultiplier}`);
   return registers;
 }
 
-/** `width` is that of the widest register, which the window has to be aligned to. */
-function needed(
+/** `width` is the width of the widest register: the window has to be aligned to it. */
+function required(
   pci: PciFunction,
   window: RegisterWindow | undefined,
   what: string,
@@ -70,29 +78,22 @@ function needed(
   width: AccessWidth,
 ): RegisterWindow {
   if (window !== undefined && window.length >= bytes && window.isAligned(0, width)) return window;
-  throw new DeviceError(
-    'ERR_DEVICE_CONFIG',
-    `${pci.name} has no ${what} of at least ${bytes} bytes, aligned to ${width}`,
-    {
-      hint: 'a device with the legacy interface alone needs driver.interface: legacy',
-    },
-  );
+  const problem = `${pci.name} has no ${what} of at least ${bytes} bytes, aligned to ${width}`;
+  throw new DeviceError('ERR_DEVICE_CONFIG', problem, {
+    hint: 'a device with the legacy interface alone needs driver.interface: legacy',
+  });
 }
 
-/** Of the selected queue, in the common configuration. */
-const QUEUE_NOTIFY_OFF = 0x1e;
-const QUEUE_NOTIF_CONFIG_DATA = 0x38;
-
-/** Where a modern function is notified of each queue, and by what value (specification 1.4 section 4.1.5.2). */
+/** The notification registers of a modern function: one for each queue, and the value to write (section 4.1.5.2). */
 export class NotificationRegisters {
   readonly #name: string;
   readonly #registers: VirtioRegisters;
-  /** By queue: the offset of its register, and what it is called there. */
+  /** By queue: the offset of its register, and the number that the device has for the queue. */
   readonly #offsets: Uint32Array;
   readonly #identities: Uint16Array;
   #withData = false;
 
-  /** `name` is the function's. */
+  /** `name` is the name of the function in messages. */
   constructor(name: string, registers: VirtioRegisters, queues: number) {
     this.#name = name;
     this.#registers = registers;
@@ -100,7 +101,10 @@ export class NotificationRegisters {
     this.#identities = new Uint16Array(queues);
   }
 
-  /** Asks the device about `queue`, which is the selected one. Throws {@link DeviceError} `ERR_DEVICE_CONFIG` for a place that is none. */
+  /**
+   * Reads the place of the register of `queue`, which the caller has selected. Throws {@link DeviceError}
+   * `ERR_DEVICE_CONFIG` where the register is outside of the window or not aligned.
+   */
   locateSelected(queue: number, accepted: FeatureSet): void {
     const { common, notify, notifyMultiplier } = this.#registers;
     this.#withData = accepted.has(VIRTIO_F_NOTIFICATION_DATA);
@@ -112,8 +116,8 @@ export class NotificationRegisters {
         `${this.#name} has the notification register of queue ${queue}, ${width} bytes, at ${offset} of ${notify.length}`,
       );
     this.#offsets[queue] = offset;
-    const isNamed = accepted.has(VIRTIO_F_NOTIF_CONFIG_DATA);
-    this.#identities[queue] = isNamed ? common.read(QUEUE_NOTIF_CONFIG_DATA, 2) : queue;
+    const hasIdentity = accepted.has(VIRTIO_F_NOTIF_CONFIG_DATA);
+    this.#identities[queue] = hasIdentity ? common.read(QUEUE_NOTIF_CONFIG_DATA, 2) : queue;
   }
 
   /** Hot: no allocation. */

@@ -1,7 +1,8 @@
 import { DirectDmaMapping, type DmaRegion } from '@virtio-platform/core/dma';
 import { GuestMemory } from '@virtio-platform/core/memory';
 import { describe, expect, it } from 'vitest';
-import { PolledMessages } from '../src/polled-msix.ts';
+import { PolledMsix } from '../src/polled-msix.ts';
+import { polledMsix } from './msix-region.ts';
 import { RegisterFile, SoftwareFunction } from './register-file.ts';
 const OFFSET = 0x0800_0000_0000_0000n;
 
@@ -10,114 +11,114 @@ interface Bench {
   readonly table: RegisterFile;
   readonly memory: GuestMemory;
   readonly region: DmaRegion;
-  readonly messages: PolledMessages;
+  readonly msix: PolledMsix;
 }
 
-/** `entries` vectors, of which the driver uses two, in memory that the device sees at 2^59. */
+/** A table of `entries` vectors, of which the driver uses two, and memory for them at device address 2^59. */
 function bench(entries = 4, place = 0x100 + 1): Bench {
   const table = new RegisterFile(0x200);
   const pci = new SoftwareFunction(0x1af4, 0x1042, [undefined, table]);
   pci.addMsix(entries, place);
-  const memory = new GuestMemory(new SharedArrayBuffer(0x10000));
+  const { memory, msix } = polledMsix(pci);
   const mapping = new DirectDmaMapping(memory, { path: 'linear', capacity: 4, offset: OFFSET });
   const region = mapping.allocateCoherent(8, 4);
-  return { pci, table, memory, region, messages: new PolledMessages(pci, memory, 2) };
+  return { pci, table, memory, region, msix };
 }
 
 function control(pci: SoftwareFunction): number {
   return pci.config.peek(0x42, 2);
 }
 
-describe('PolledMessages', () => {
-  it('points each vector at a word of the region, as the device sees it, and unmasks it', () => {
-    const { pci, table, region, messages } = bench();
-    expect([messages.vectors, messages.messageBytes]).toEqual([2, 8]);
+describe('PolledMsix', () => {
+  it('points each vector at the device address of a word of the region, and unmasks it', () => {
+    const { pci, table, region, msix } = bench();
+    expect([msix.vectors, msix.msixBytes]).toEqual([2, 8]);
     table.poke(0x100 + 12, 4, 1);
     pci.config.poke(0x42, 2, 0x4003);
-    messages.receiveIn(region);
-    messages.enable(2);
+    msix.receiveIn(region);
+    msix.enable(2);
     for (const vector of [0, 1]) {
       const entry = [0, 4, 8, 12].map((offset) => table.peek(0x100 + 16 * vector + offset, 4));
       expect(entry).toEqual([region.address + 4 * vector, 0x0800_0000, 1, 0]);
     }
     expect(control(pci)).toBe(0x8003);
-    messages.disable();
+    msix.disable();
     expect(control(pci)).toBe(0x0003);
   });
 
-  it('takes a message once, whichever vector it is of', () => {
-    const { memory, region, messages } = bench();
+  it('takes a message of any vector once', () => {
+    const { memory, region, msix } = bench();
     memory.u32[region.address / 4 + 1] = 1;
-    messages.receiveIn(region);
-    messages.enable(2);
-    expect(messages.wait(0)).toBe(false);
+    msix.receiveIn(region);
+    msix.enable(2);
+    expect(msix.wait(0)).toBe(false);
     for (const vector of [0, 1]) {
       memory.u32[region.address / 4 + vector] = 1;
-      expect(messages.wait(0)).toBe(true);
-      expect(messages.wait(0)).toBe(false);
+      expect(msix.wait(0)).toBe(true);
+      expect(msix.wait(0)).toBe(false);
     }
   });
 
-  it('sees what another processor writes while it waits', async () => {
-    const { memory, region, messages } = bench();
-    messages.receiveIn(region);
-    messages.enable(2);
+  it('sees a write of another thread while it waits', async () => {
+    const { memory, region, msix } = bench();
+    msix.receiveIn(region);
+    msix.enable(2);
     const { Worker } = await import('node:worker_threads');
     const program = `const { workerData: [buffer, word] } = require('node:worker_threads');
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20);
       Atomics.store(new Uint32Array(buffer), word, 1);`;
     const worker = new Worker(program, { eval: true, workerData: [memory.u8.buffer, region.address / 4] });
-    expect(messages.wait(10_000)).toBe(true);
+    expect(msix.wait(10_000)).toBe(true);
     await worker.terminate();
   });
 
-  it('ends a wait when its time is up', () => {
-    const { region, messages } = bench();
-    messages.receiveIn(region);
-    messages.enable(2);
+  it('returns false when the timeout ends', () => {
+    const { region, msix } = bench();
+    msix.receiveIn(region);
+    msix.enable(2);
     const start = performance.now();
-    expect(messages.wait(30)).toBe(false);
+    expect(msix.wait(30)).toBe(false);
     const took = performance.now() - start;
     expect(took).toBeGreaterThanOrEqual(30);
     expect(took).toBeLessThan(1000);
   });
 
-  it('looks at the memory no more once it was disabled', () => {
-    const { memory, region, messages } = bench();
-    messages.receiveIn(region);
-    messages.enable(2);
-    messages.disable();
+  it('ignores the memory after it was disabled', () => {
+    const { memory, region, msix } = bench();
+    msix.receiveIn(region);
+    msix.enable(2);
+    msix.disable();
     memory.u32[region.address / 4] = 1;
-    expect(messages.wait(0)).toBe(false);
+    expect(msix.wait(0)).toBe(false);
     expect(memory.u32[region.address / 4]).toBe(1);
-    expect(() => messages.enable(2)).toThrow(/without memory/);
+    expect(() => msix.enable(2)).toThrow(/without memory/);
   });
 
-  it('refuses memory that does not fit, and more vectors than there are', () => {
-    const { memory, region, messages } = bench();
+  it('refuses memory that is too small, and more vectors than it has', () => {
+    const { memory, region, msix } = bench();
     const mapping = new DirectDmaMapping(memory, { path: 'physical', capacity: 4 });
-    expect(() => messages.receiveIn(mapping.allocateCoherent(4, 4))).toThrow(RangeError);
-    messages.receiveIn(region);
-    expect(() => messages.enable(3)).toThrow(TypeError);
+    expect(() => msix.receiveIn(mapping.allocateCoherent(4, 4))).toThrow(RangeError);
+    msix.receiveIn(region);
+    expect(() => msix.enable(3)).toThrow(TypeError);
   });
 
-  it('has no vectors where the function has no table', () => {
+  it('has no vectors without a table', () => {
     const pci = new SoftwareFunction(0x1af4, 0x1042);
-    const messages = new PolledMessages(pci, new GuestMemory(new ArrayBuffer(0x1000)), 2);
-    expect([messages.vectors, messages.messageBytes]).toEqual([0, 0]);
-    messages.disable();
-    expect(() => messages.enable(1)).toThrow(TypeError);
+    const msix = new PolledMsix(pci, new GuestMemory(new ArrayBuffer(0x1000)), 2);
+    expect([msix.vectors, msix.msixBytes]).toEqual([0, 0]);
+    msix.disable();
+    expect(() => msix.enable(1)).toThrow(TypeError);
   });
 
-  it('uses the vectors of a smaller table, and ignores a capability that is cut off', () => {
-    expect(bench(1).messages.vectors).toBe(1);
+  it('uses the vectors of a smaller table, and ignores a capability that is cut off by the end of configuration space', () => {
+    expect(bench(1).msix.vectors).toBe(1);
     const pci = new SoftwareFunction(0x1af4, 0x1042);
     pci.addCapability(0x11, 4, 0xf8);
-    expect(new PolledMessages(pci, new GuestMemory(new ArrayBuffer(0x1000)), 2).vectors).toBe(0);
+    expect(new PolledMsix(pci, new GuestMemory(new ArrayBuffer(0x1000)), 2).vectors).toBe(0);
   });
 
   it.each([
-    ['in a BAR that is reserved', 4, 0x107],
+    ['in a reserved BAR', 4, 0x107],
     ['in a BAR that maps nothing', 4, 0x100],
     ['beyond its BAR', 4, 0x1c9],
     ['far beyond its BAR', 4, 0xffff_fff9],

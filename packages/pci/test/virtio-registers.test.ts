@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { findVirtioRegisters } from '../src/virtio-registers.ts';
 import { RegisterFile, SoftwareFunction } from './register-file.ts';
-/** Without capabilities, and with 4 KiB behind BAR 2. */
+/** A function without capabilities, and with 4 KiB behind BAR 2. */
 function empty(): SoftwareFunction {
   return new SoftwareFunction(0x1af4, 0x1042, [undefined, undefined, new RegisterFile(0x1000)]);
 }
@@ -13,7 +13,7 @@ const PLACES: Record<number, readonly [offset: number, length: number, multiplie
   4: [0x600, 0x40],
 };
 
-/** With all four, but for what is told otherwise. */
+/** A function with all four capabilities, except for the changes. */
 function complete(different: typeof PLACES = {}, without: readonly number[] = []): SoftwareFunction {
   const pci = empty();
   for (const [type, place] of Object.entries({ ...PLACES, ...different })) {
@@ -27,7 +27,7 @@ function refusal(message: RegExp): unknown {
 }
 
 describe('findVirtioRegisters', () => {
-  it('finds each window where its capability says', () => {
+  it('finds each window at the place that its capability states', () => {
     const pci = complete();
     const { common, notify, isr, device, notifyMultiplier } = findVirtioRegisters(pci);
     common.write(0x14, 1, 1);
@@ -37,7 +37,7 @@ describe('findVirtioRegisters', () => {
     expect([common.length, notify.length, isr.length, device!.length, notifyMultiplier]).toEqual([56, 256, 1, 64, 4]);
   });
 
-  it('takes the first of several of a kind, and leaves those for a future driver', () => {
+  it('uses the first of several capabilities of a type, and ignores reserved ones', () => {
     const pci = empty();
     pci.addVirtioCapability(1, 6, 0, 0x38);
     pci.addVirtioCapability(1, 0xff, 0, 0x38);
@@ -49,7 +49,7 @@ describe('findVirtioRegisters', () => {
     expect(pci.bars[2]!.log).toEqual(['0x0=0x7/4']);
   });
 
-  it('needs no device configuration', () => {
+  it('accepts a function without device configuration', () => {
     expect(findVirtioRegisters(complete({}, [4])).device).toBeUndefined();
   });
 
@@ -62,14 +62,14 @@ describe('findVirtioRegisters', () => {
   });
 
   it.each<[string, typeof PLACES, RegExp]>([
-    ['a common configuration that is short', { 1: [0, 0x37] }, /at least 56 bytes/],
-    ['a common configuration across the width of the bus', { 1: [2, 0x38] }, /aligned to 4/],
-    ['notification registers across it', { 2: [0x801, 0x100, 4] }, /aligned to 2/],
-    ['no byte of an ISR register', { 3: [0x400, 0] }, /no ISR status/],
+    ['a common configuration that is too short', { 1: [0, 0x37] }, /at least 56 bytes/],
+    ['a common configuration that is not aligned', { 1: [2, 0x38] }, /aligned to 4/],
+    ['notification registers that are not aligned', { 2: [0x801, 0x100, 4] }, /aligned to 2/],
+    ['an ISR register of no bytes', { 3: [0x400, 0] }, /no ISR status/],
     ['a window beyond the BAR', { 4: [0xfff, 2] }, /BAR 2, which maps 4096 bytes/],
-    ['a window that ends beyond what 32 bits count', { 4: [0xffff_ffff, 0xffff_ffff] }, /maps 4096 bytes/],
+    ['a window that ends above 32 bits', { 4: [0xffff_ffff, 0xffff_ffff] }, /maps 4096 bytes/],
     ['a multiplier that is odd', { 2: [0x800, 0x100, 1] }, /notify_off_multiplier 1/],
-    ['a multiplier that is no power of two', { 2: [0x800, 0x100, 12] }, /notify_off_multiplier 12/],
+    ['a multiplier that is not a power of two', { 2: [0x800, 0x100, 12] }, /notify_off_multiplier 12/],
     ['a multiplier of all ones', { 2: [0x800, 0x100, 0xffff_ffff] }, /notify_off_multiplier 4294967295/],
   ])('refuses %s', (_, different, message) => {
     const pci = complete(different);
@@ -83,7 +83,7 @@ describe('findVirtioRegisters', () => {
     expect(() => findVirtioRegisters(pci)).toThrow(refusal(/BAR 3, which maps nothing/));
   });
 
-  it('takes no capability that is cut off by the end of configuration space', () => {
+  it('ignores a capability that is cut off by the end of configuration space', () => {
     const pci = complete({}, [2]);
     const at = pci.addCapability(9, 16, 0xf0);
     pci.config.poke(at + 3, 1, 2);

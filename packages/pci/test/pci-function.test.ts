@@ -6,7 +6,7 @@ const pci = new SoftwareFunction(0x1af4, 0x1042, [bar]);
 const window = new RegisterWindow(pci, 'registers', 0, 0x40, 0x20);
 
 describe('RegisterWindow', () => {
-  it('reads and writes where it is', () => {
+  it('reads and writes at its offset', () => {
     window.write(4, 4, 0x1234_5678);
     expect([window.read(4, 2), bar.peek(0x44, 4)]).toEqual([0x5678, 0x1234_5678]);
     window.writeBytes(8, Uint8Array.of(1, 2, 3));
@@ -23,14 +23,14 @@ describe('RegisterWindow', () => {
     [0x1e, 4],
     [Number.NaN, 1],
     [Number.POSITIVE_INFINITY, 1],
-  ])('never accesses %d with %d bytes', (offset, width) => {
+  ])('refuses an access at %d of %d bytes', (offset, width) => {
     const before = bar.log.length;
     expect(() => window.write(offset, width, 1)).toThrow(RangeError);
     expect(() => window.read(offset, width)).toThrow(RangeError);
     expect(bar.log).toHaveLength(before);
   });
 
-  it('can be all of a BAR, and no more', () => {
+  it('can be all of a BAR, but not longer', () => {
     expect(new RegisterWindow(pci, 'registers', 0, 0, 0x100).length).toBe(0x100);
     for (const [offset, length] of [
       [1, 0x100],
