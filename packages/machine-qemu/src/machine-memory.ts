@@ -3,6 +3,7 @@ import { formatByteSize, PAGE_SIZE, type GuestMemory } from '@virtio-platform/co
 import { ConvertibleMemory, SharedMemory } from '@virtio-platform/host';
 import type { MemoryConversion } from '@virtio-platform/platform-sev';
 import type { BoardName } from './options.ts';
+
 /** What a board takes as memory: at most, and a multiple of. More than this would lie above 4 GiB, or where devices are. */
 const SIZES: Readonly<Record<BoardName, { readonly most: number; readonly unit: number }>> = {
   pc: { most: 2 ** 31, unit: 2 ** 20 },
@@ -30,7 +31,6 @@ export function createMachineMemory(
   }
   return isProtected ? ConvertibleMemory.create(size) : SharedMemory.create(size);
 }
-
 
 /**
  * Private memory kept by the operating system: QEMU's memory is a file that has only the shared pages, and what is private is in

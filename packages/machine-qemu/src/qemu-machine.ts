@@ -1,12 +1,27 @@
 import { writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { DeviceError, inject, MACHINE_REQUEST, type BootedMachine, type Machine, type MachineRequest } from '@virtio-platform/core';
+import {
+  DeviceError,
+  inject,
+  MACHINE_REQUEST,
+  type BootedMachine,
+  type Machine,
+  type MachineRequest,
+} from '@virtio-platform/core';
 import { FaultLog } from '@virtio-platform/core/address-space';
 import type { Transport } from '@virtio-platform/core/device';
 import { VIRTIO_F_ACCESS_PLATFORM } from '@virtio-platform/core/features';
 import { GuestMemory } from '@virtio-platform/core/memory';
 import { Disposal, hostProblem, Loopback, TemporaryFolder } from '@virtio-platform/host';
-import { hiddenFeatures, NO_MESSAGES, PciLegacyTransport, PciModernTransport, PolledMessages, VECTORS, type PciFunction } from '@virtio-platform/pci';
+import {
+  hiddenFeatures,
+  NO_MESSAGES,
+  PciLegacyTransport,
+  PciModernTransport,
+  PolledMessages,
+  VECTORS,
+  type PciFunction,
+} from '@virtio-platform/pci';
 import { MEMORY_CONVERSION } from '@virtio-platform/platform-sev';
 import { injectable } from 'tsyringe';
 import { BoardFunction } from './board/board.ts';

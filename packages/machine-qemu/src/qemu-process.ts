@@ -3,6 +3,7 @@ import { isCodedError } from '@virtio-platform/core';
 import { Disposal, StartedProgram, UnixSocket, type TemporaryFolder } from '@virtio-platform/host';
 import { QtestConnection } from './qtest/qtest-connection.ts';
 import type { QemuOptions, BoardName } from './options.ts';
+
 /** Descriptors as QEMU has them. */
 export const QTEST_DESCRIPTOR = 3;
 export const MEMORY_DESCRIPTOR = 4;
@@ -63,7 +64,6 @@ async function greet(qtest: QtestConnection, program: StartedProgram, timeoutMs:
     throw program.startError(program.ending === undefined ? error.message : `ended with ${program.ending}`);
   }
 }
-
 
 /** QEMU's machine types. What emulation does not have of a POWER machine's defaults it would warn of. */
 const MACHINES: Readonly<Record<BoardName, string>> = {

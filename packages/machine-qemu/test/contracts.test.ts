@@ -12,6 +12,7 @@ import { HypercallMailbox } from '../src/pseries/hypercall-mailbox.ts';
 import { QemuTceFacility } from '../src/pseries/qemu-tce-facility.ts';
 import { Rtas } from '../src/pseries/pseries-board.ts';
 import { SKIP, startBoard } from './installed-qemu.ts';
+
 /** struct virtio_blk_config up to the write zeroes fields, which every QEMU of the last years has. */
 const CONFIG_BYTES = 60;
 

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ConvertibleMemory } from '@virtio-platform/host';
 import { FileMemoryConversion } from '../src/machine-memory.ts';
 import { MEMORY, SKIP, startBoard } from './installed-qemu.ts';
+
 const PAGE = 4096;
 const AT = 0x20_0000;
 

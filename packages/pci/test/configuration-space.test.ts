@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { listCapabilities } from '../src/configuration-space.ts';
 import { SoftwareFunction } from './register-file.ts';
+
 function pci(): SoftwareFunction {
   return new SoftwareFunction(0x1af4, 0x1042);
 }

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { RegisterWindow, type AccessWidth } from '../src/pci-function.ts';
 import { RegisterFile, SoftwareFunction } from './register-file.ts';
+
 const bar = new RegisterFile(0x100);
 const pci = new SoftwareFunction(0x1af4, 0x1042, [bar]);
 const window = new RegisterWindow(pci, 'registers', 0, 0x40, 0x20);

@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { PolledMsix } from '../src/polled-msix.ts';
 import { polledMsix } from './msix-region.ts';
 import { RegisterFile, SoftwareFunction } from './register-file.ts';
+
 const OFFSET = 0x0800_0000_0000_0000n;
 
 interface Bench {

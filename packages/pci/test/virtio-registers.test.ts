@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { findVirtioRegisters } from '../src/virtio-registers.ts';
 import { RegisterFile, SoftwareFunction } from './register-file.ts';
+
 /** A function without capabilities, and with 4 KiB behind BAR 2. */
 function empty(): SoftwareFunction {
   return new SoftwareFunction(0x1af4, 0x1042, [undefined, undefined, new RegisterFile(0x1000)]);

@@ -5,6 +5,7 @@ import { setTimeout } from 'node:timers/promises';
 import { CodedError } from '@virtio-platform/core';
 import { withParentDeathSignal, howToInstall } from './find-program.ts';
 import { ErrorOutput } from './error-output.ts';
+
 /** Milliseconds to wait for the end after SIGTERM, and again after SIGKILL. */
 const END_TIMEOUT_MS = 2000;
 

@@ -1,4 +1,5 @@
 import { NativeBuffer } from '../libc.ts';
+
 /** The largest number of descriptors in one message. A vhost-user message has at most 8 memory regions. */
 export const MAX_DESCRIPTORS = 8;
 

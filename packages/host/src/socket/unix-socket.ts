@@ -1,6 +1,7 @@
 import { HostError, libc, checked, closeDescriptor, lastErrno, systemCallError, NativeBuffer } from '../libc.ts';
 import { PollEvents, PollSet } from '../event-fd.ts';
 import { MAX_DESCRIPTORS, SocketMessage } from './socket-message.ts';
+
 /** The address family of Unix sockets (sys/socket.h). */
 export const AF_UNIX = 1;
 const SOCK_STREAM_NONBLOCK_CLOEXEC = 0x8_0801;

@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { withParentDeathSignal, findProgram } from '../../src/process/find-program.ts';
 import { StartedProgram } from '../../src/process/started-program.ts';
+
 const MODULE = fileURLToPath(new URL('../../src/process/started-program.ts', import.meta.url));
 
 let folder: string;

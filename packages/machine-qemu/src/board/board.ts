@@ -1,5 +1,6 @@
 import type { AccessWidth, PciBar, PciFunction } from '@virtio-platform/pci';
 import { DeviceError } from '@virtio-platform/core';
+
 /** Addresses that base address registers can be given: on the PCI bus, and where the processor sees them. */
 export interface AddressWindow {
   readonly pciBase: number;
@@ -28,7 +29,6 @@ export interface Board {
 
 /** How the protocol names widths: `readw`, `outl`. */
 export const WIDTH_NAMES: Readonly<Record<AccessWidth, string>> = { 1: 'b', 2: 'w', 4: 'l' };
-
 
 const COMMAND = 0x04;
 const FIRST_BAR = 0x10;

@@ -72,7 +72,6 @@ export function buildHaltingFirmware(): Uint8Array {
   return image;
 }
 
-
 /** Where the chipset has the registers of its remapping unit (QEMU hw/i386/intel_iommu.c, Q35_HOST_BRIDGE_IOMMU_ADDR). */
 const BASE = 0xfed9_0000;
 

@@ -3,6 +3,7 @@ import type { AccessWidth } from '@virtio-platform/pci';
 import type { GuestMemory } from '@virtio-platform/core/memory';
 import { hex, type QtestConnection } from '../qtest/qtest-connection.ts';
 import { WIDTH_NAMES, type AddressWindow, type Board } from '../board/board.ts';
+
 /** A POWER machine with its host bridge 0: configuration space through RTAS, registers in memory, and a processor of the other byte order. */
 export class PseriesBoard implements Board {
   readonly name = 'pseries';
@@ -65,7 +66,6 @@ function swap(value: number, width: AccessWidth): number {
   if (width === 2) return ((value & 0xff) << 8) | (value >>> 8);
   return (((value & 0xff) << 24) | ((value & 0xff00) << 8) | ((value >>> 8) & 0xff00) | (value >>> 24)) >>> 0;
 }
-
 
 /** Where the cells of a call are, in memory that the driver is not given. */
 const CELLS_ADDRESS = 0x2_0000;

@@ -1,7 +1,14 @@
 import type { GuestMemory } from '@virtio-platform/core/memory';
-import { RTAS_SUCCESS, TCE_LIST_ENTRIES, type DmaWindow, type TceFacility, type WindowQuery } from '@virtio-platform/platform-pseries';
+import {
+  RTAS_SUCCESS,
+  TCE_LIST_ENTRIES,
+  type DmaWindow,
+  type TceFacility,
+  type WindowQuery,
+} from '@virtio-platform/platform-pseries';
 import type { HypercallMailbox } from './hypercall-mailbox.ts';
 import { BRIDGE_ID, statusOf, type Rtas } from './pseries-board.ts';
+
 const H_GET_TCE = 0x1c;
 const H_PUT_TCE = 0x20;
 const H_STUFF_TCE = 0x138;

@@ -6,6 +6,7 @@ import { X86Board } from '../../src/board/x86-board.ts';
 import { DEVICE_SLOT } from '../../src/device-arguments.ts';
 import { BOARDS, type BoardName } from '../../src/options.ts';
 import { ENTROPY, SKIP, startBoard, type StartedQemu } from '../installed-qemu.ts';
+
 function boardOf(name: BoardName, { qtest, memory }: StartedQemu): Board {
   return name === 'pseries' ? new PseriesBoard(qtest, new Rtas(memory, qtest)) : new X86Board(name, qtest);
 }

@@ -1,10 +1,17 @@
-import { H_PARAMETER, H_SUCCESS, RTAS_HARDWARE_ERROR, RTAS_PARAMETER_ERROR, RTAS_SUCCESS } from '@virtio-platform/platform-pseries';
+import {
+  H_PARAMETER,
+  H_SUCCESS,
+  RTAS_HARDWARE_ERROR,
+  RTAS_PARAMETER_ERROR,
+  RTAS_SUCCESS,
+} from '@virtio-platform/platform-pseries';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { DEVICE_SLOT } from '../../src/device-arguments.ts';
 import { HypercallMailbox } from '../../src/pseries/hypercall-mailbox.ts';
 import { QemuTceFacility } from '../../src/pseries/qemu-tce-facility.ts';
 import { Rtas } from '../../src/pseries/pseries-board.ts';
 import { SKIP, startBoard } from '../installed-qemu.ts';
+
 const PAGE = 4096;
 const DEFAULT = 0x8000_0000;
 const SECOND = 0x8000_0001;

@@ -1,24 +1,28 @@
 import { EventFd, NativeBuffer, PollEvents, PollSet, type DeviceFile } from '@virtio-platform/host';
 import type { PciInterrupts } from '@virtio-platform/pci';
-import { accepted, readStructure } from '../kernel/sized-structure.ts';
+import { checkErrno, readStructure } from '../kernel/sized-structure.ts';
 import { VFIO_DEVICE_GET_IRQ_INFO, VFIO_DEVICE_SET_IRQS, VFIO_PCI_MSIX_IRQ_INDEX } from '../kernel/vfio-requests.ts';
-/** struct vfio_irq_info: size, flags, index, count. */
+
+/** Bytes of struct vfio_irq_info: size, flags, index, count. */
 const INFO_BYTES = 16;
-/** struct vfio_irq_set: size, flags, index, first, count, then what the flags say. */
+/** Bytes of struct vfio_irq_set: size, flags, index, first, count. The data of the flags follows. */
 const SET_BYTES = 20;
 const DATA_NONE = 1;
 const DATA_EVENTFD = 4;
 const ACTION_TRIGGER = 32;
-/** A PCI function has no more (PCI local bus specification 3.0 section 6.8.2). */
+/** The largest number of vectors of a PCI function (PCI local bus specification 3.0 section 6.8.2). */
 const MOST_VECTORS = 2048;
 
-/** Messages of a VFIO device (MSI-X): the kernel receives them, and counts those of each vector. The file stays its owner's. */
-export class MessageInterrupts implements PciInterrupts {
+/**
+ * MSI-X of a VFIO device: the kernel receives the messages, and counts those of each vector in an event counter. The caller
+ * keeps and closes the device file.
+ */
+export class VfioMsix implements PciInterrupts {
   readonly vectors: number;
-  readonly messageBytes = 0;
+  readonly msixBytes = 0;
   readonly #file: DeviceFile;
   readonly #name: string;
-  /** By vector; empty while none is enabled. */
+  /** The event counter of each enabled vector. */
   #events: readonly EventFd[] = [];
   #poll: PollSet | undefined;
 
@@ -28,24 +32,24 @@ export class MessageInterrupts implements PciInterrupts {
     this.vectors = vectors;
   }
 
-  /** Asks the kernel how many vectors the device has. Throws {@link CodedError}. */
-  static find(file: DeviceFile, name: string): MessageInterrupts {
-    return new MessageInterrupts(file, name, countVectors(file, name));
+  /** Reads the number of vectors of a device, which `name` names in messages. Throws {@link CodedError}. */
+  static find(file: DeviceFile, name: string): VfioMsix {
+    return new VfioMsix(file, name, countVectors(file, name));
   }
 
   receiveIn(): never {
-    throw new TypeError('the kernel receives the messages');
+    throw new TypeError('the kernel receives the MSI-X messages');
   }
 
   enable(count: number): void {
     if (!(count >= 1 && count <= this.vectors)) throw new RangeError(`${count} of ${this.vectors} vectors`);
     this.disable();
-    // One for each vector: the kernel complains of one that serves several.
+    // The kernel warns about one event counter for several vectors, so each has its own.
     this.#events = Array.from({ length: count }, () => new EventFd());
     this.#poll = new PollSet(count);
     for (const [i, { descriptor }] of this.#events.entries()) this.#poll.set(i, descriptor, PollEvents.Readable);
     const descriptors = this.#events.map(({ descriptor }) => descriptor);
-    accepted(this.#set(DATA_EVENTFD, descriptors), `receive the messages of ${this.#name}`);
+    checkErrno(this.#set(DATA_EVENTFD, descriptors), `receive the MSI-X messages of ${this.#name}`);
   }
 
   wait(timeoutMs: number): boolean {
@@ -56,7 +60,7 @@ export class MessageInterrupts implements PciInterrupts {
 
   disable(): void {
     if (this.#events.length === 0) return;
-    // What the kernel does not take back ends with the device's file.
+    // The result is ignored: what the kernel still holds ends with the device file.
     this.#set(DATA_NONE, []);
     for (const event of this.#events) event.dispose();
     this.#events = [];
@@ -83,7 +87,7 @@ export class MessageInterrupts implements PciInterrupts {
 function countVectors(file: DeviceFile, name: string): number {
   const info = readStructure(file, VFIO_DEVICE_GET_IRQ_INFO, {
     bytes: INFO_BYTES,
-    doing: `ask ${name} for its messages`,
+    doing: `ask ${name} for its MSI-X vectors`,
     fill: (structure) => structure.setUint32(8, VFIO_PCI_MSIX_IRQ_INDEX, true),
   });
   return Math.min(info.getUint32(12, true), MOST_VECTORS);

@@ -2,21 +2,29 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { MachineSurvey, MissingRequirement, SurveyedDevice } from '@virtio-platform/core';
 import type { VfioMachineOptions } from '../options.ts';
-import { hasIommuGroups, listGroup, listPciDevices, readPciDevice, type SysPciDevice, type SystemView } from './system-view.ts';
+import {
+  hasIommuGroups,
+  listGroup,
+  listPciDevices,
+  readPciDevice,
+  type SysPciDevice,
+  type SystemView,
+} from './system-view.ts';
+
 type Container = VfioMachineOptions['container'];
 
-/** What 32 requests of 4 KiB and their ring pin, rounded up: below it hardly anything runs. */
+/** Bytes that 32 requests of 4 KiB and their ring pin, rounded up. */
 const LEAST_LOCKED = 256 * 1024;
-/** Enough for pools of any profile here. */
+/** Bytes that suffice for the pools of every shipped profile. */
 const RAISED_LIMIT = 64 * 2 ** 20;
 const MODULE = 'sudo modprobe vfio-pci';
 const ENABLE_IOMMU = 'boot Linux with intel_iommu=on (AMD: turn the IOMMU on in the firmware)';
 
 /**
- * Finds the virtio devices that a process could be given here, with what each lacks and the command that changes it. Only looks:
- * a device that is taken from its driver is lost to whatever used it, so people do that.
+ * Finds the virtio devices of the computer, with the missing requirements of each and the commands that meet them. Changes
+ * nothing: a user unbinds a device from its driver, because Linux can no longer use the device then.
  */
-export function surveyVfio(system: SystemView): MachineSurvey {
+export function discoverVfioDevices(system: SystemView): MachineSurvey {
   const devices = listPciDevices(system.root).filter(({ virtioType }) => virtioType !== undefined);
   return {
     missing: missingForAll(system, 'type1v2'),
@@ -24,12 +32,12 @@ export function surveyVfio(system: SystemView): MachineSurvey {
   };
 }
 
-/** What is missing to be given one device in this way. */
+/** The requirements that are missing to get one device through a container of this type. */
 export function missingForDevice(system: SystemView, address: string, container: Container): MissingRequirement[] {
   const device = readPciDevice(system.root, address);
   if (device.virtioType === undefined) {
     const what = `there is no virtio device at ${address}`;
-    return [{ what, fix: 'virtio-platform list shows those that there are' }];
+    return [{ what, fix: 'virtio-platform list shows the virtio devices of this computer' }];
   }
   return [...missingForAll(system, container), ...missingFor(system, device, container)];
 }
@@ -76,14 +84,14 @@ function missingFor(system: SystemView, device: SysPciDevice, container: Contain
   const { root, user, mayUse } = system;
   const { address, group, characterDevice } = device;
   if (group === undefined)
-    return hasIommuGroups(root) ? [{ what: `no IOMMU is in front of ${address}`, fix: ENABLE_IOMMU }] : [];
-  const inTheWay = listGroup(root, group).filter((member) => isInTheWay(member, address));
-  if (inTheWay.length > 0) {
-    const bound = inTheWay.map((member) => `${member.address} (${member.driver ?? 'no driver'})`).join(', ');
+    return hasIommuGroups(root) ? [{ what: `no IOMMU translates for ${address}`, fix: ENABLE_IOMMU }] : [];
+  const unassignable = listGroup(root, group).filter((member) => blocksGroup(member, address));
+  if (unassignable.length > 0) {
+    const bound = unassignable.map((member) => `${member.address} (${member.driver ?? 'no driver'})`).join(', ');
     return [
       {
-        what: `not bound to vfio-pci: ${bound}; Linux can no longer use what is`,
-        fix: inTheWay.map((member) => howToBind(member)).join(' && '),
+        what: `not bound to vfio-pci: ${bound}; Linux can no longer use a device that is`,
+        fix: unassignable.map((member) => howToBind(member)).join(' && '),
       },
     ];
   }
@@ -94,20 +102,22 @@ function missingFor(system: SystemView, device: SysPciDevice, container: Contain
   return [{ what: `${user} may not use ${file}`, fix: `sudo chown ${user} ${file}` }];
 }
 
-/** The device itself has to have vfio-pci. Others of its group may have no driver; the kernel's drivers of bridges do no DMA. */
-function isInTheWay({ address, driver, isBridge }: SysPciDevice, wanted: string): boolean {
+/**
+ * Whether a device keeps its group from being assigned. The wanted device has to be bound to vfio-pci. The others of its
+ * group may also have no driver, or pci-stub, or be bridges, whose drivers do no DMA.
+ */
+function blocksGroup({ address, driver, isBridge }: SysPciDevice, wanted: string): boolean {
   if (driver === 'vfio-pci') return false;
   return address === wanted || (driver !== undefined && driver !== 'pci-stub' && !isBridge);
 }
 
-
 const DEVICES = '/sys/bus/pci/devices';
 
 /**
- * The command that gives a device to vfio-pci, from whatever has it: only this one device, until the next boot (Linux
- * Documentation/ABI/testing/sysfs-bus-pci, driver_override).
+ * The command that binds a device to vfio-pci, and unbinds it from its driver first. It changes only this device, until the
+ * next boot (Documentation/ABI/testing/sysfs-bus-pci, driver_override).
  */
-export function howToBind({ address, driver }: SysPciDevice): string {
+function howToBind({ address, driver }: SysPciDevice): string {
   const folder = `${DEVICES}/${address}`;
   const steps = [`echo vfio-pci | sudo tee ${folder}/driver_override`];
   if (driver !== undefined) steps.push(`echo ${address} | sudo tee ${folder}/driver/unbind`);

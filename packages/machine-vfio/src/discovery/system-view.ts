@@ -3,19 +3,20 @@ import { userInfo } from 'node:os';
 import { basename, join } from 'node:path';
 import { memoryLockLimit } from '@virtio-platform/host';
 import { virtioIdentity } from '@virtio-platform/pci';
-/** The computer as a survey sees it, and who looks. */
+
+/** The computer and the user for which devices are searched. */
 export interface SystemView {
-  /** What /sys and /dev are below of: empty for this computer. */
+  /** The folder that contains /sys and /dev: empty for this computer. */
   readonly root: string;
   /** Name, or number, of the user that is to have the device. */
   readonly user: string;
-  /** Whether this user may read and write a file, by its whole path. */
+  /** Whether this user may read and write the file at an absolute path. */
   readonly mayUse: (path: string) => boolean;
-  /** Bytes this process may lock; `undefined` where there is no limit. */
+  /** Bytes that this process may lock; `undefined` where there is no limit. */
   readonly memoryLockLimit: number | undefined;
 }
 
-/** This computer and this user. Throws {@link HostError} where it is no Linux. */
+/** This computer and this user. Throws {@link HostError} on another operating system than Linux. */
 export function thisSystem(): SystemView {
   return { root: '', user: userName(), mayUse, memoryLockLimit: memoryLockLimit() };
 }
@@ -29,7 +30,7 @@ function mayUse(path: string): boolean {
   }
 }
 
-/** A user without a name, as there are in containers, has a number. */
+/** The name of the user; the number of a user without a name, as in some containers. */
 function userName(): string {
   try {
     return userInfo().username;
@@ -38,45 +39,43 @@ function userName(): string {
   }
 }
 
-
-/** The class of a PCI function says in its highest byte that it is a bridge. */
-const BRIDGE = 0x06;
-
 /** A PCI function as Linux describes it in /sys (Documentation/ABI/testing/sysfs-bus-pci). */
 export interface SysPciDevice {
   /** `0000:00:03.0`. */
   readonly address: string;
-  /** `undefined` where no IOMMU is in front of it. */
+  /** `undefined` where no IOMMU translates for it. */
   readonly group: string | undefined;
-  /** `undefined` where it is bound to none. */
+  /** `undefined` where it has no driver. */
   readonly driver: string | undefined;
   readonly isBridge: boolean;
-  /** As profiles name it, such as `block`; `undefined` for what is no virtio device. */
+  /** The name that profiles use, such as `block`; `undefined` where it is not a virtio device. */
   readonly virtioType: string | undefined;
-  /** Of iommufd: the name of its file below /dev/vfio/devices; `undefined` where it has none. */
+  /** The name of its iommufd file below /dev/vfio/devices; `undefined` where it has none. */
   readonly characterDevice: string | undefined;
 }
 
+/** The highest byte of the class of a PCI bridge. */
+const BRIDGE = 0x06;
 const DEVICES = 'sys/bus/pci/devices';
 const GROUPS = 'sys/kernel/iommu_groups';
 
-/** Whether Linux uses an IOMMU at all. */
+/** Whether Linux uses an IOMMU. */
 export function hasIommuGroups(root: string): boolean {
   return names(join(root, '/', GROUPS)).length > 0;
 }
 
-/** All PCI functions there are, in order; none where there is no PCI. */
+/** All PCI functions in order; none on a computer without PCI. */
 export function listPciDevices(root: string): SysPciDevice[] {
   return names(join(root, '/', DEVICES)).map((address) => readPciDevice(root, address));
 }
 
-/** The functions of a group: they reach each other without asking the IOMMU, so they are handed out together. */
+/** The functions of an IOMMU group. They can reach each other without the IOMMU, so Linux assigns them together. */
 export function listGroup(root: string, group: string): SysPciDevice[] {
   const folder = join(root, '/', GROUPS, group, 'devices');
   return names(folder).map((address) => readPciDevice(root, address));
 }
 
-/** Reads one; a function that is not there has no driver, no group and no type. */
+/** Reads the description of one function. Without such a function it has no driver, no group and no type. */
 export function readPciDevice(root: string, address: string): SysPciDevice {
   const folder = join(root, '/', DEVICES, address);
   const [vendor, device, subsystem] = ['vendor', 'device', 'subsystem_device'].map((id) => readNumber(folder, id));
@@ -98,7 +97,7 @@ function names(folder: string): string[] {
   }
 }
 
-/** 0 for a file that is not there or has no number. */
+/** The number in a file; 0 where the file is missing or has no number. */
 function readNumber(folder: string, file: string): number {
   try {
     return Number(readFileSync(join(folder, file), 'utf8').trim()) || 0;

@@ -1,7 +1,8 @@
 import type { MissingRequirement } from '@virtio-platform/core';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { missingForDevice, surveyVfio } from '../../src/index.ts';
+import { missingForDevice, discoverVfioDevices } from '../../src/index.ts';
 import { FakeSystem } from './fake-system.ts';
+
 const DEVICE = '0000:00:03.0';
 const OTHER = '0000:00:03.1';
 
@@ -11,7 +12,7 @@ beforeEach(() => {
 });
 afterEach(() => system.dispose());
 
-/** With the modules loaded, and one device that is ready. */
+/** Adds loaded modules and one device that is ready. */
 function addReady(): void {
   system.add({ address: DEVICE, group: '7', driver: 'vfio-pci', characterDevice: 'vfio0' });
   for (const file of ['/dev/vfio/vfio', '/dev/vfio/7', '/dev/iommu', '/dev/vfio/devices/vfio0']) system.addFile(file);
@@ -21,16 +22,16 @@ function fixes(missing: readonly MissingRequirement[]): string[] {
   return missing.map(({ fix }) => fix);
 }
 
-describe('surveyVfio', () => {
-  it('finds nothing where there is no PCI, and says that Linux uses no IOMMU', () => {
-    const { devices, missing } = surveyVfio(system.view());
+describe('discoverVfioDevices', () => {
+  it('finds no device on a computer without PCI, and reports that Linux uses no IOMMU', () => {
+    const { devices, missing } = discoverVfioDevices(system.view());
     expect(devices).toEqual([]);
     expect(fixes(missing)).toEqual([expect.stringContaining('intel_iommu=on'), 'sudo modprobe vfio-pci']);
   });
 
   it('shows a device that is ready, with its group and driver', () => {
     addReady();
-    expect(surveyVfio(system.view())).toEqual({
+    expect(discoverVfioDevices(system.view())).toEqual({
       missing: [],
       devices: [
         { name: DEVICE, what: 'virtio block', details: { 'IOMMU group': '7', driver: 'vfio-pci' }, missing: [] },
@@ -38,19 +39,19 @@ describe('surveyVfio', () => {
     });
   });
 
-  it('names what virtio devices are, old ones by their subsystem, and leaves out everything else', () => {
+  it('names the types of virtio devices, of transitional ones by their subsystem id, and leaves out other devices', () => {
     system.add({ address: '0000:00:01.0', device: '0x1000', subsystem: '0x1' });
     system.add({ address: '0000:00:02.0', device: '0x1044' });
     system.add({ address: '0000:00:04.0', device: '0x1053' });
     system.add({ address: '0000:00:05.0', device: '0x1080' });
     system.add({ address: '0000:00:06.0', vendor: '0x8086', device: '0x1042' });
-    const { devices } = surveyVfio(system.view());
+    const { devices } = discoverVfioDevices(system.view());
     expect(devices.map(({ what }) => what)).toEqual(['virtio net', 'virtio entropy', 'virtio device 19']);
   });
 
-  it('gives the command that takes a device from its driver', () => {
+  it('shows the command that unbinds a device from its driver', () => {
     system.add({ address: DEVICE, group: '7', driver: 'virtio-pci' });
-    const [device] = surveyVfio(system.view()).devices;
+    const [device] = discoverVfioDevices(system.view()).devices;
     expect(device!.details).toEqual({ 'IOMMU group': '7', driver: 'virtio-pci' });
     expect(fixes(device!.missing)).toEqual([
       `echo vfio-pci | sudo tee /sys/bus/pci/devices/${DEVICE}/driver_override` +
@@ -59,19 +60,19 @@ describe('surveyVfio', () => {
     ]);
   });
 
-  it('does not unbind a device that nothing is bound to', () => {
+  it('does not unbind a device without a driver', () => {
     system.add({ address: DEVICE, group: '7' });
-    const [device] = surveyVfio(system.view()).devices;
+    const [device] = discoverVfioDevices(system.view()).devices;
     expect(device!.details['driver']).toBe('none');
     expect(fixes(device!.missing)).toEqual([expect.not.stringContaining('unbind')]);
   });
 
-  it('shows what else is in a group, and wants all of it that could do DMA', () => {
+  it('shows the other devices of a group, and requires vfio-pci for those that could do DMA', () => {
     addReady();
     system.add({ address: OTHER, group: '7', vendor: '0x8086', driver: 'e1000e' });
     system.add({ address: '0000:00:03.2', group: '7', vendor: '0x8086' });
     system.add({ address: '0000:00:03.3', group: '7', vendor: '0x8086', class: '0x060400', driver: 'pcieport' });
-    const [device] = surveyVfio(system.view()).devices;
+    const [device] = discoverVfioDevices(system.view()).devices;
     expect(device!.details['in its group']).toBe(`${OTHER} (e1000e), 0000:00:03.2 (none), 0000:00:03.3 (pcieport)`);
     expect(device!.missing).toEqual([
       { what: expect.stringContaining(`${OTHER} (e1000e)`), fix: expect.stringContaining(`echo ${OTHER} |`) },
@@ -79,52 +80,52 @@ describe('surveyVfio', () => {
     expect(device!.missing[0]!.fix).not.toMatch(/03\.0|03\.2|03\.3/);
   });
 
-  it('tells a device without an IOMMU from a computer without one', () => {
+  it('distinguishes a device without an IOMMU from a computer without one', () => {
     system.add({ address: DEVICE, driver: 'virtio-pci' });
-    expect(surveyVfio(system.view()).devices[0]!.missing).toEqual([]);
+    expect(discoverVfioDevices(system.view()).devices[0]!.missing).toEqual([]);
     system.add({ address: OTHER, group: '7' });
-    expect(surveyVfio(system.view()).devices[0]!.missing).toEqual([
-      { what: `no IOMMU is in front of ${DEVICE}`, fix: expect.stringContaining('intel_iommu=on') },
+    expect(discoverVfioDevices(system.view()).devices[0]!.missing).toEqual([
+      { what: `no IOMMU translates for ${DEVICE}`, fix: expect.stringContaining('intel_iommu=on') },
     ]);
   });
 
-  it('gives the command that hands the files of a device to a user', () => {
+  it('shows the command that gives the files of a device to a user', () => {
     addReady();
-    const { missing, devices } = surveyVfio(system.view({ forbidden: ['/dev/vfio/vfio', '/dev/vfio/7'] }));
+    const { missing, devices } = discoverVfioDevices(system.view({ forbidden: ['/dev/vfio/vfio', '/dev/vfio/7'] }));
     expect(fixes(missing)).toEqual(['sudo chmod 666 /dev/vfio/vfio']);
-    expect(fixes(devices[0]!.missing)).toEqual(['sudo chown somebody /dev/vfio/7']);
+    expect(fixes(devices[0]!.missing)).toEqual(['sudo chown alice /dev/vfio/7']);
   });
 
-  it('names the memory-lock limit where next to nothing fits below it, and what raises it', () => {
+  it('reports a memory-lock limit that is too low, and the command that raises it', () => {
     addReady();
-    expect(surveyVfio(system.view({ limit: 65536 })).missing).toEqual([
+    expect(discoverVfioDevices(system.view({ limit: 65536 })).missing).toEqual([
       {
         what: expect.stringMatching(/65536 bytes.*262144/),
         fix: expect.stringContaining('prlimit --pid $$ --memlock='),
       },
     ]);
-    expect(surveyVfio(system.view({ limit: 8 * 2 ** 20 })).missing).toEqual([]);
+    expect(discoverVfioDevices(system.view({ limit: 8 * 2 ** 20 })).missing).toEqual([]);
   });
 });
 
 describe('missingForDevice', () => {
-  it('is nothing for a device that is ready', () => {
+  it('is empty for a device that is ready', () => {
     addReady();
     expect(missingForDevice(system.view(), DEVICE, 'type1v2')).toEqual([]);
     expect(missingForDevice(system.view(), DEVICE, 'iommufd')).toEqual([]);
   });
 
-  it('asks for other files where the device comes from iommufd', () => {
+  it('requires other files for iommufd', () => {
     addReady();
     const forbidden = ['/dev/iommu', '/dev/vfio/devices/vfio0'];
     expect(fixes(missingForDevice(system.view({ forbidden }), DEVICE, 'iommufd'))).toEqual([
       'sudo chmod 666 /dev/iommu',
-      'sudo chown somebody /dev/vfio/devices/vfio0',
+      'sudo chown alice /dev/vfio/devices/vfio0',
     ]);
     expect(missingForDevice(system.view({ forbidden }), DEVICE, 'type1')).toEqual([]);
   });
 
-  it('says that a kernel has no iommufd, or no file for the device', () => {
+  it('reports a kernel without iommufd, or without a file for the device', () => {
     system.add({ address: DEVICE, group: '7', driver: 'vfio-pci' });
     expect(missingForDevice(system.view(), DEVICE, 'iommufd').map(({ what }) => what)).toEqual([
       'the kernel has no /dev/iommu',
@@ -132,7 +133,7 @@ describe('missingForDevice', () => {
     ]);
   });
 
-  it('names a device that is not there, or is something else', () => {
+  it('names a device that does not exist, or is not a virtio device', () => {
     system.add({ address: DEVICE, vendor: '0x8086' });
     for (const address of [DEVICE, OTHER])
       expect(missingForDevice(system.view(), address, 'type1v2').map(({ what }) => what)).toEqual([

@@ -15,7 +15,7 @@ export interface FakeFunction {
   readonly characterDevice?: string;
 }
 
-/** A folder that has the files of /sys and /dev that a survey looks at: they are data, and nothing is simulated. */
+/** A folder with the files of /sys and /dev that the discovery reads. They contain data, and simulate nothing. */
 export class FakeSystem {
   readonly root: string = mkdtempSync(join(tmpdir(), 'virtio-platform-'));
 
@@ -36,11 +36,11 @@ export class FakeSystem {
     writeFileSync(join(this.#folder(join(path, '..')), path.split('/').at(-1)!), '');
   }
 
-  /** As somebody sees it who may use all files but `forbidden`. */
+  /** The view of a user who may use all files except `forbidden`. */
   view({ forbidden = [], limit }: { forbidden?: readonly string[]; limit?: number } = {}): SystemView {
     return {
       root: this.root,
-      user: 'somebody',
+      user: 'alice',
       mayUse: (path) => !forbidden.some((file) => path === join(this.root, file)),
       memoryLockLimit: limit,
     };
