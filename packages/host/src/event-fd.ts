@@ -64,7 +64,10 @@ export const PollEvents = {
 const ENTRY = 8;
 const LONGEST_WAIT_MS = 0x7fff_ffff;
 
-/** A few descriptors to wait for together (poll(2)). The caller keeps and closes the descriptors. `wait` allocates nothing. */
+/**
+ * A few descriptors to wait for together (poll(2)). The caller keeps and closes the descriptors. `wait` allocates
+ * nothing.
+ */
 export class PollSet {
   readonly #entries: NativeBuffer;
   readonly #count: number;

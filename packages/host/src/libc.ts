@@ -3,8 +3,8 @@ import { getSystemErrorName } from 'node:util';
 import { CodedError } from '@virtio-platform/core';
 
 /**
- * A failed system call: `ERR_SYSCALL`, with the call and the name of its errno. Or an operating system that this package
- * does not support: `ERR_HOST_UNSUPPORTED`, without both.
+ * A failed system call: `ERR_SYSCALL`, with the call and the name of its errno. Or an operating system that this
+ * package does not support: `ERR_HOST_UNSUPPORTED`, without both.
  */
 export class HostError extends CodedError {
   /** The name of the system call: `connect`. */
@@ -28,7 +28,9 @@ export class HostError extends CodedError {
   }
 }
 
-/** The functions of the C library, under their C names. Addresses are bigints. Each returns what the C function returns. */
+/**
+ * The functions of the C library, under their C names. Addresses are bigints. Each returns what the C function returns.
+ */
 export interface Libc {
   open(path: string, flags: number): number;
   /** The argument is an address or a plain number, as a bigint. */

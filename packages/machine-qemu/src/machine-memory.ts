@@ -4,25 +4,27 @@ import { ConvertibleMemory, SharedMemory } from '@virtio-platform/host';
 import type { MemoryConversion } from '@virtio-platform/platform-sev';
 import type { BoardName } from './options.ts';
 
-/** What a board takes as memory: at most, and a multiple of. More than this would lie above 4 GiB, or where devices are. */
+/**
+ * The sizes of memory that a board supports: at most `most` bytes, and a multiple of `unit`. More memory would be above
+ * 4 GiB, or at the addresses of devices.
+ */
 const SIZES: Readonly<Record<BoardName, { readonly most: number; readonly unit: number }>> = {
   pc: { most: 2 ** 31, unit: 2 ** 20 },
   q35: { most: 2 ** 31, unit: 2 ** 20 },
   pseries: { most: 2 ** 33, unit: 2 ** 28 },
 };
 
-/** Not for drivers: a PC has no memory in parts of it, and on POWER it has the firmware and what is given to it. */
+/**
+ * Bytes at the start of memory that the driver does not get. A PC has no memory in parts of them. On POWER they have
+ * the firmware and the arguments of its calls.
+ */
 export const RESERVED_BYTES: number = 2 ** 20;
 
 /**
- * Creates memory that QEMU can map, through a descriptor; all of it, or of protected memory the pages that are shared. Throws
- * `ERR_MACHINE_MEMORY` for a size that the board does not take, and {@link HostError}.
+ * Creates memory that QEMU maps through a descriptor: all of it, or the shared pages of protected memory. Throws
+ * `ERR_MACHINE_MEMORY` for a size that the board does not support, and {@link HostError}.
  */
-export function createMachineMemory(
-  board: BoardName,
-  size: number,
-  isProtected: boolean,
-): ConvertibleMemory | SharedMemory {
+export function createMachineMemory(board: BoardName, size: number, isProtected: boolean): SharedMemory {
   const { most, unit } = SIZES[board];
   if (size % unit !== 0 || size > most || size <= RESERVED_BYTES) {
     throw new CodedError('ERR_MACHINE_MEMORY', `QEMU's ${board} does not take ${formatByteSize(size)} of memory`, {
@@ -33,16 +35,16 @@ export function createMachineMemory(
 }
 
 /**
- * Private memory kept by the operating system: QEMU's memory is a file that has only the shared pages, and what is private is in
- * this process alone. Pages are zero after a conversion, so neither side sees what the other had there.
+ * Private memory, which the operating system enforces: the file that QEMU maps has only the shared pages, and private
+ * pages are in this process alone. A conversion zeroes the pages, so neither side sees the content from before.
  */
 export class FileMemoryConversion implements MemoryConversion {
   readonly #memory: GuestMemory;
   readonly #backing: ConvertibleMemory;
-  /** One for each page that is shared. */
+  /** By page: 1 where it is shared. */
   readonly #isShared: Uint8Array;
 
-  /** `backing` is the memory itself, all private, and stays its owner's. */
+  /** `backing` is the memory itself, all private. The caller keeps and disposes of it. */
   constructor(memory: GuestMemory, backing: ConvertibleMemory) {
     this.#memory = memory;
     this.#backing = backing;
@@ -69,7 +71,7 @@ export class FileMemoryConversion implements MemoryConversion {
     return true;
   }
 
-  /** The runs of pages in a range that are in one state. */
+  /** The runs of pages in a range that are in the state `state`: 1 for shared, 0 for private. */
   #runs(address: number, length: number, state: number): { readonly start: number; readonly size: number }[] {
     const runs: { start: number; size: number }[] = [];
     const end = (address + length) / PAGE_SIZE;

@@ -14,28 +14,31 @@ import type { QtestConnection } from './qtest/qtest-connection.ts';
 import { VtdRegisters, X86Board } from './board/x86-board.ts';
 import type { Board } from './board/board.ts';
 
-/** The facilities that one board or another provides. */
+/** The facilities that the boards provide, each of them on some boards. */
 export const FACILITIES: readonly FacilityToken[] = [MEMORY_CONVERSION, TCE_FACILITY, VTD_FACILITY];
 
+/** A board that is ready for a driver. */
 export interface OpenedBoard {
   readonly board: Board;
-  /** What the platform programs, by token. */
+  /** The facilities for the platform, by token. */
   readonly facilities: ReadonlyMap<FacilityToken, unknown>;
 }
 
-/** Throws `ERR_PLUGIN_FACILITY` where a board lacks what a platform needs: before anything is started. */
+/**
+ * Throws `ERR_PLUGIN_FACILITY` where a board lacks a facility that the platform needs. Called before QEMU is started.
+ */
 export function checkBoard(options: QemuOptions, needs: readonly FacilityToken[]): void {
   const { board, iommu } = options;
   const onPc = iommu === 'intel' ? [MEMORY_CONVERSION, VTD_FACILITY] : [MEMORY_CONVERSION];
   const has = board === 'pseries' ? [TCE_FACILITY] : onPc;
-  for (const need of needs) if (!has.includes(need)) throw lacking(options, need);
+  for (const need of needs) if (!has.includes(need)) throw facilityError(options, need);
 }
 
-/** Opens the way to PCI and to the board's IOMMU. */
+/** Opens PCI and the IOMMU of the board. `backing` is the memory that QEMU maps. */
 export function openBoard(
   options: QemuOptions,
   memory: GuestMemory,
-  backing: ConvertibleMemory | SharedMemory,
+  backing: SharedMemory,
   qtest: QtestConnection,
 ): OpenedBoard {
   const facilities = new Map<FacilityToken, unknown>();
@@ -54,9 +57,11 @@ export function openBoard(
   return { board, facilities };
 }
 
-function lacking({ board, iommu }: QemuOptions, need: FacilityToken): CodedError {
+function facilityError({ board, iommu }: QemuOptions, need: FacilityToken): CodedError {
   const machine = iommu === 'none' ? board : `${board} with an IOMMU`;
   return new CodedError('ERR_PLUGIN_FACILITY', `QEMU's ${machine} does not have ${facilityName(need)}`, {
-    hint: 'machine.board: pseries has TCE tables, q35 with machine.iommu: intel has VT-d, pc and q35 have protected memory',
+    hint:
+      'machine.board: pseries has TCE tables, q35 with machine.iommu: intel has VT-d, ' +
+      'pc and q35 have protected memory',
   });
 }

@@ -1,6 +1,6 @@
 /**
- * A real virtio device on PCI, driven by an unprivileged process: the kernel assigns the device (VFIO), and an IOMMU confines
- * it to the memory that the process maps.
+ * A real virtio device on PCI, driven by an unprivileged process: the kernel assigns the device (VFIO), and an IOMMU
+ * confines it to the memory that the process maps.
  *
  * @packageDocumentation
  */

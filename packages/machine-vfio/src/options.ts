@@ -41,8 +41,8 @@ export const vfioMachineSchema: z.ZodType<VfioMachineOptions, VfioMachineInput> 
     .enum(INTERRUPT_MODES)
     .default('msix')
     .describe(
-      'How the device interrupts. msix: MSI-X messages, which the kernel receives. isr: the driver polls the ISR register. ' +
-        'messages: the former name of msix. Default msix.',
+      'How the device interrupts. msix: MSI-X messages, which the kernel receives. ' +
+        'isr: the driver polls the ISR register. messages: the former name of msix. Default msix.',
     ),
 });
 

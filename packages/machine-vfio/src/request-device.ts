@@ -31,8 +31,12 @@ export interface AssignedDevice {
 const LIST = 'see virtio-platform list, which shows what is missing';
 const IN_USE = 'another process has it: the kernel assigns it to one process at a time';
 const NO_REMAPPING =
-  'EPERM: the IOMMU does not remap interrupts; a machine of QEMU needs -device intel-iommu,intremap=on and kernel-irqchip=split';
-/** Several processes can open the file of a device. Only the bind fails where another process has it, also through its group. */
+  'EPERM: the IOMMU does not remap interrupts; ' +
+  'a machine of QEMU needs -device intel-iommu,intremap=on and kernel-irqchip=split';
+/**
+ * Several processes can open the file of a device. Only the bind fails where another process has it, also through its
+ * group.
+ */
 const WHY_NOT_BOUND: ReadonlyMap<number, string> = new Map([
   [EPERM, NO_REMAPPING],
   [EINVAL, IN_USE],
@@ -40,8 +44,8 @@ const WHY_NOT_BOUND: ReadonlyMap<number, string> = new Map([
 ]);
 
 /**
- * Requests the device from the kernel, in the way of the options, and without mappings. Adds to `disposal` the steps that
- * undo it, also before it throws {@link CodedError}.
+ * Requests the device from the kernel, in the way of the options, and without mappings. Adds to `disposal` the steps
+ * that undo it, also before it throws {@link CodedError}.
  */
 export function requestDevice(options: VfioMachineOptions, memory: ProcessMemory, disposal: Disposal): AssignedDevice {
   const { device: address, container: type } = options;
@@ -51,8 +55,8 @@ export function requestDevice(options: VfioMachineOptions, memory: ProcessMemory
 }
 
 /**
- * The order of Documentation/driver-api/vfio.rst: open a container, put the group into it, set its IOMMU model, and get the
- * device from the group.
+ * The order of Documentation/driver-api/vfio.rst: open a container, put the group into it, set its IOMMU model, and get
+ * the device from the group.
  */
 function requestFromGroup(
   address: string,
@@ -89,8 +93,8 @@ function requestFromGroup(
 }
 
 /**
- * The order of linux/vfio.h, since Linux 6.6: open the file of the device, bind the device to /dev/iommu, and attach it to an
- * address space there.
+ * The order of linux/vfio.h, since Linux 6.6: open the file of the device, bind the device to /dev/iommu, and attach it
+ * to an address space there.
  */
 function requestFromIommufd(address: string, memory: ProcessMemory, disposal: Disposal): AssignedDevice {
   const iommufd = open('/dev/iommu', disposal);

@@ -23,9 +23,9 @@ import { VFIO_MACHINE_OPTIONS, type VfioMachineOptions } from './options.ts';
 import { requestDevice } from './request-device.ts';
 
 /**
- * A real PCI device that the kernel assigns to this process. An IOMMU confines it to the memory that the platform maps in
- * its container. Guest memory is memory of this process. A container reports no faults to its process, so what the IOMMU
- * blocks appears in the kernel's log and not in the report.
+ * A real PCI device that the kernel assigns to this process. An IOMMU confines it to the memory that the platform maps
+ * in its container. Guest memory is memory of this process. A container reports no faults to its process, so what the
+ * IOMMU blocks appears in the kernel's log and not in the report.
  */
 @injectable()
 export class VfioMachine implements Machine {

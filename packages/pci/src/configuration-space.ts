@@ -1,6 +1,9 @@
 import type { PciFunction } from './pci-function.ts';
 
-/** Offset of the vendor id, 16 bits. The names are those of linux/pci_regs.h (PCI local bus specification 3.0 section 6.1). */
+/**
+ * Offset of the vendor id, 16 bits. The names are those of linux/pci_regs.h (PCI local bus specification 3.0 section
+ * 6.1).
+ */
 export const PCI_VENDOR_ID = 0x00;
 /** Offset of the device id, 16 bits. */
 export const PCI_DEVICE_ID = 0x02;
@@ -26,12 +29,8 @@ export const PCI_BASE_ADDRESS_MEM_TYPE_MASK = 6;
 /** The width of a base address register of 64 bits, whose high half is the next register. */
 export const PCI_BASE_ADDRESS_MEM_TYPE_64 = 4;
 
-const STATUS = 0x06;
-const STATUS_CAPABILITIES = 0x10;
-const FIRST_POINTER = 0x34;
-const HEADER_BYTES = 0x40;
-const CONFIGURATION_BYTES = 0x100;
-
+/** The list of capabilities: the status register and its bit for the list, the first pointer, and the bytes of header and space. */
+const LIST = { status: 0x06, hasList: 0x10, first: 0x34, headerBytes: 0x40, bytes: 0x100 } as const;
 /** One capability of a PCI function. */
 export interface PciCapability {
   readonly id: number;
@@ -47,10 +46,10 @@ export interface PciCapability {
  */
 export function listCapabilities(pci: PciFunction): PciCapability[] {
   const found: PciCapability[] = [];
-  if ((pci.readConfig(STATUS, 2) & STATUS_CAPABILITIES) === 0) return found;
-  let offset = pci.readConfig(FIRST_POINTER, 1) & 0xfc;
-  while (offset >= HEADER_BYTES && !found.some((other) => other.offset === offset)) {
-    found.push({ id: pci.readConfig(offset, 1), offset, maxLength: CONFIGURATION_BYTES - offset });
+  if ((pci.readConfig(LIST.status, 2) & LIST.hasList) === 0) return found;
+  let offset = pci.readConfig(LIST.first, 1) & 0xfc;
+  while (offset >= LIST.headerBytes && !found.some((other) => other.offset === offset)) {
+    found.push({ id: pci.readConfig(offset, 1), offset, maxLength: LIST.bytes - offset });
     offset = pci.readConfig(offset + 1, 1) & 0xfc;
   }
   return found;

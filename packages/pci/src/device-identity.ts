@@ -25,8 +25,9 @@ export interface DeviceIdentity {
 }
 
 /**
- * The identity that the ids of a PCI function state (specification 1.4 section 4.1.2). The device id of a modern function
- * states its type, the subsystem id of a transitional one. `undefined` for a function that is not a virtio device.
+ * The identity that the ids of a PCI function state (specification 1.4 section 4.1.2). The device id of a modern
+ * function states its type, the subsystem id of a transitional one. `undefined` for a function that is not a virtio
+ * device.
  */
 export function virtioIdentity(vendor: number, device: number, subsystem: number): DeviceIdentity | undefined {
   if (vendor !== VIRTIO_VENDOR || device < FIRST_TRANSITIONAL || device > LAST_MODERN) return undefined;
@@ -48,8 +49,8 @@ export function identifyDevice(pci: PciFunction): DeviceIdentity {
 }
 
 /**
- * The features that the transport hides from the driver: where a profile lists the features of its device, every feature
- * outside of that list.
+ * The features that the transport hides from the driver: where a profile lists the features of its device, every
+ * feature outside of that list.
  */
 export function hiddenFeatures({ offers }: DeviceDescription, transport: TransportKind): FeatureSet {
   return offers === undefined ? FeatureSet.EMPTY : transportCarries(transport).minus(offers);

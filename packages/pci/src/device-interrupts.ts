@@ -18,8 +18,8 @@ export const INTERRUPT_MODES = ['msix', 'isr', 'messages'] as const;
 export type InterruptMode = (typeof INTERRUPT_MODES)[number];
 
 /**
- * The MSI-X interrupts of a PCI function. The function sends an MSI-X message as a DMA write. Where no interrupt controller
- * of the machine receives it, the message is written to memory of the driver, which the driver polls.
+ * The MSI-X interrupts of a PCI function. The function sends an MSI-X message as a DMA write. Where no interrupt
+ * controller of the machine receives it, the message is written to memory of the driver, which the driver polls.
  */
 export interface PciInterrupts {
   /** The largest number of vectors that can be enabled; 0 without MSI-X: the driver polls the ISR register instead. */
@@ -50,8 +50,8 @@ export const NO_MSIX: PciInterrupts = {
 const SLEEP_MS = 0.2;
 
 /**
- * The interrupts of one virtio device, for both transports. MSI-X is enabled with the first queue; before that, and without
- * MSI-X, the ISR register is polled.
+ * The interrupts of one virtio device, for both transports. MSI-X is enabled with the first queue; before that, and
+ * without MSI-X, the ISR register is polled.
  */
 export class DeviceInterrupts {
   readonly #name: string;
@@ -106,8 +106,8 @@ export class DeviceInterrupts {
   }
 
   /**
-   * Writes a vector register. A device without resources for the vector reads back another value (specification 1.4 section
-   * 4.1.5.1.2), which throws {@link DeviceError} `ERR_DEVICE_CONFIG`.
+   * Writes a vector register. A device without resources for the vector reads back another value (specification 1.4
+   * section 4.1.5.1.2), which throws {@link DeviceError} `ERR_DEVICE_CONFIG`.
    */
   setVector(registers: RegisterWindow, register: number, vector: number): void {
     registers.write(register, 2, vector);

@@ -7,8 +7,8 @@ import { DeviceError } from '@virtio-platform/core';
 export type AccessWidth = 1 | 2 | 4;
 
 /**
- * One PCI function, over any bus: one of QEMU, a VFIO device. Values are those of the registers, which are little-endian on
- * every PCI bus. Each access to a function that is gone throws {@link DeviceError} `ERR_DEVICE_LOST`.
+ * One PCI function, over any bus: one of QEMU, a VFIO device. Values are those of the registers, which are
+ * little-endian on every PCI bus. Each access to a function that is gone throws {@link DeviceError} `ERR_DEVICE_LOST`.
  */
 export interface PciFunction {
   /** The name in messages: `0000:00:04.0`. */

@@ -27,8 +27,8 @@ const MOST_QUEUES = 64;
 const BAD_FEATURE = 30;
 
 /**
- * The legacy interface, from before specification 1.0, of a virtio device on PCI: one block of registers, in which a page
- * frame number states the address of a queue. It has no FEATURES_OK and no feature above bit 31.
+ * The legacy interface, from before specification 1.0, of a virtio device on PCI: one block of registers, in which a
+ * page frame number states the address of a queue. It has no FEATURES_OK and no feature above bit 31.
  */
 export class PciLegacyTransport implements Transport {
   readonly interface = 'legacy';
@@ -40,7 +40,9 @@ export class PciLegacyTransport implements Transport {
   /** Features that the driver does not see. */
   readonly #hidden: FeatureSet;
 
-  /** `hidden` is withheld from the driver. Throws {@link DeviceError} `ERR_DEVICE_CONFIG` without a legacy interface. */
+  /**
+   * `hidden` is withheld from the driver. Throws {@link DeviceError} `ERR_DEVICE_CONFIG` without a legacy interface.
+   */
   constructor(pci: PciFunction, interrupts: PciInterrupts, hidden: FeatureSet = FeatureSet.EMPTY) {
     const { type, isTransitional } = identifyDevice(pci);
     const bar = isTransitional ? pci.openBar(0) : undefined;
@@ -83,8 +85,8 @@ export class PciLegacyTransport implements Transport {
   }
 
   /**
-   * Throws {@link DmaError} for a ring whose address has no page frame number, and `RangeError` for a ring whose size is not
-   * the device's.
+   * Throws {@link DmaError} for a ring whose address has no page frame number, and `RangeError` for a ring whose size
+   * is not the device's.
    */
   enableQueue(queue: number, addresses: QueueAddresses): void {
     const frame = legacyPageFrame(addresses);

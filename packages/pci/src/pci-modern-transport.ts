@@ -40,8 +40,8 @@ const FEATURE_WORDS = 4;
 const MOST_QUEUES = 1024;
 
 /**
- * The modern interface of a virtio device on PCI (specification 1.4 section 4.1), over any {@link PciFunction}. Each value
- * from a register is checked before it is used.
+ * The modern interface of a virtio device on PCI (specification 1.4 section 4.1), over any {@link PciFunction}. Each
+ * value from a register is checked before it is used.
  */
 export class PciModernTransport implements Transport {
   readonly interface = 'modern';
@@ -53,13 +53,16 @@ export class PciModernTransport implements Transport {
   readonly #registers: VirtioRegisters;
   readonly #interrupts: DeviceInterrupts;
   readonly #notifications: NotificationRegisters;
-  /** Features that the driver does not see: those of the caller, and those that the device offers without registers for them. */
+  /**
+   * Features that the driver does not see: those of the caller, and those that the device offers without registers for
+   * them.
+   */
   readonly #hidden: FeatureSet;
   #accepted = FeatureSet.EMPTY;
 
   /**
-   * `hidden` is withheld from the driver. Throws {@link DeviceError} `ERR_DEVICE_CONFIG` for a function that is not a virtio
-   * device with a modern interface.
+   * `hidden` is withheld from the driver. Throws {@link DeviceError} `ERR_DEVICE_CONFIG` for a function that is not a
+   * virtio device with a modern interface.
    */
   constructor(pci: PciFunction, interrupts: PciInterrupts, hidden: FeatureSet = FeatureSet.EMPTY) {
     this.deviceType = identifyDevice(pci).type;

@@ -12,8 +12,8 @@ const ENABLE = 0x8000;
 const FUNCTION_MASK = 0x4000;
 
 /**
- * The MSI-X table of a function (PCI local bus specification 3.0 section 6.8.2): the address and the data that each vector
- * writes.
+ * The MSI-X table of a function (PCI local bus specification 3.0 section 6.8.2): the address and the data that each
+ * vector writes.
  */
 export class MsixTable {
   /** Entries. */
@@ -32,8 +32,8 @@ export class MsixTable {
   }
 
   /**
-   * The table of a function; `undefined` where the function has none. Throws {@link DeviceError} `ERR_DEVICE_CONFIG` where
-   * the function does not map the table.
+   * The table of a function; `undefined` where the function has none. Throws {@link DeviceError} `ERR_DEVICE_CONFIG`
+   * where the function does not map the table.
    */
   static find(pci: PciFunction): MsixTable | undefined {
     const capability = listCapabilities(pci).find(({ id, maxLength }) => id === MSIX && maxLength >= CAPABILITY_BYTES);
@@ -64,8 +64,8 @@ const READS = 200;
 const SLEEP_MS = 0.05;
 
 /**
- * MSI-X in a machine without an interrupt controller: each vector writes to a word of driver memory, which `wait` polls. The
- * memory is an ordinary DMA mapping, so the platform's rules hold for the messages too.
+ * MSI-X in a machine without an interrupt controller: each vector writes to a word of driver memory, which `wait`
+ * polls. The memory is an ordinary DMA mapping, so the platform's rules hold for the messages too.
  */
 export class PolledMsix implements PciInterrupts {
   readonly vectors: number;

@@ -13,12 +13,12 @@ const VENDOR_SPECIFIC = 9;
 const CAPABILITY_BYTES = 16;
 const NOTIFY_CAPABILITY_BYTES = 20;
 
-const COMMON = 1;
-const NOTIFY = 2;
-const ISR = 3;
-const DEVICE = 4;
-
-/** Bytes of the common configuration up to queue_device, which every device has. Later features add registers behind them. */
+/** The types of capabilities that describe registers (cfg_type). */
+const TYPE = { common: 1, notify: 2, isr: 3, device: 4 } as const;
+/**
+ * Bytes of the common configuration up to queue_device, which every device has. Later features add registers behind
+ * them.
+ */
 const COMMON_BYTES = 0x38;
 /** Registers of the selected queue in the common configuration. */
 const QUEUE_NOTIFY_OFF = 0x1e;
@@ -37,8 +37,8 @@ export interface VirtioRegisters {
 
 /**
  * Finds the registers of a modern function by its capabilities. Of several capabilities of one type the first that this
- * driver can use counts (section 4.1.4.1). Throws {@link DeviceError} `ERR_DEVICE_CONFIG` where a required capability is
- * missing, or where a capability describes registers that the function does not map.
+ * driver can use counts (section 4.1.4.1). Throws {@link DeviceError} `ERR_DEVICE_CONFIG` where a required capability
+ * is missing, or where a capability describes registers that the function does not map.
  */
 export function findVirtioRegisters(pci: PciFunction): VirtioRegisters {
   const found = new Map<number, RegisterWindow>();
@@ -46,22 +46,22 @@ export function findVirtioRegisters(pci: PciFunction): VirtioRegisters {
   for (const { id, offset, maxLength } of listCapabilities(pci)) {
     if (id !== VENDOR_SPECIFIC) continue;
     const type = pci.readConfig(offset + 3, 1);
-    if (type < COMMON || type > DEVICE || found.has(type)) continue;
-    if (maxLength < (type === NOTIFY ? NOTIFY_CAPABILITY_BYTES : CAPABILITY_BYTES)) continue;
+    if (type < TYPE.common || type > TYPE.device || found.has(type)) continue;
+    if (maxLength < (type === TYPE.notify ? NOTIFY_CAPABILITY_BYTES : CAPABILITY_BYTES)) continue;
     // Other values are reserved: a driver has to ignore such a capability.
     const bar = pci.readConfig(offset + 4, 1);
     if (bar > 5) continue;
     const at = pci.readConfig(offset + 8, 4);
     const length = pci.readConfig(offset + 12, 4);
     found.set(type, new RegisterWindow(pci, `registers of type ${type}`, bar, at, length));
-    if (type === NOTIFY) notifyMultiplier = pci.readConfig(offset + CAPABILITY_BYTES, 4);
+    if (type === TYPE.notify) notifyMultiplier = pci.readConfig(offset + CAPABILITY_BYTES, 4);
   }
   const registers = {
-    common: required(pci, found.get(COMMON), 'common configuration', COMMON_BYTES, 4),
-    notify: required(pci, found.get(NOTIFY), 'notification registers', 2, 2),
+    common: required(pci, found.get(TYPE.common), 'common configuration', COMMON_BYTES, 4),
+    notify: required(pci, found.get(TYPE.notify), 'notification registers', 2, 2),
     notifyMultiplier,
-    isr: required(pci, found.get(ISR), 'ISR status', 1, 1),
-    device: found.get(DEVICE),
+    isr: required(pci, found.get(TYPE.isr), 'TYPE.isr status', 1, 1),
+    device: found.get(TYPE.device),
   };
   // Section 4.1.4.4.1: 0, or a power of two of at least 2.
   if (notifyMultiplier !== 0 && (notifyMultiplier % 2 !== 0 || (notifyMultiplier & (notifyMultiplier - 1)) !== 0))
@@ -110,11 +110,10 @@ export class NotificationRegisters {
     this.#withData = accepted.has(VIRTIO_F_NOTIFICATION_DATA);
     const width = this.#withData ? 4 : 2;
     const offset = common.read(QUEUE_NOTIFY_OFF, 2) * notifyMultiplier;
-    if (offset + width > notify.length || !notify.isAligned(offset, width))
-      throw new DeviceError(
-        'ERR_DEVICE_CONFIG',
-        `${this.#name} has the notification register of queue ${queue}, ${width} bytes, at ${offset} of ${notify.length}`,
-      );
+    if (offset + width > notify.length || !notify.isAligned(offset, width)) {
+      const register = `the notification register of queue ${queue}, ${width} bytes,`;
+      throw new DeviceError('ERR_DEVICE_CONFIG', `${this.#name} has ${register} at ${offset} of ${notify.length}`);
+    }
     this.#offsets[queue] = offset;
     const hasIdentity = accepted.has(VIRTIO_F_NOTIF_CONFIG_DATA);
     this.#identities[queue] = hasIdentity ? common.read(QUEUE_NOTIF_CONFIG_DATA, 2) : queue;

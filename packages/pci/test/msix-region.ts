@@ -10,7 +10,9 @@ export function polledMsix(pci: SoftwareFunction): { readonly memory: GuestMemor
   return { memory, msix: new PolledMsix(pci, memory, 2) };
 }
 
-/** Gives a transport the memory for its MSI-X messages, at physical addresses, as a driver does before its first queue. */
+/**
+ * Gives a transport the memory for its MSI-X messages, at physical addresses, as a driver does before its first queue.
+ */
 export function allocateMsiRegion(transport: Transport, memory: GuestMemory): DmaRegion {
   const { bytes, receiveIn } = transport.interruptMessages!;
   const region = new DirectDmaMapping(memory, { path: 'physical', capacity: 4 }).allocateCoherent(bytes, 4);

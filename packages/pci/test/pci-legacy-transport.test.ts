@@ -14,7 +14,10 @@ import { allocateMsiRegion, polledMsix } from './msix-region.ts';
 import { LegacyDevice, QUEUE_SIZES, type LegacyDeviceOptions } from './legacy-device.ts';
 import { RegisterFile, SoftwareFunction } from './register-file.ts';
 
-/** The areas of a ring in one block (specification 1.4 section 2.7.2): 16 bytes and 2 for each entry, 6 more, then the next page. */
+/**
+ * The areas of a ring in one block (specification 1.4 section 2.7.2): 16 bytes and 2 for each entry, 6 more, then the
+ * next page.
+ */
 function addresses(base: number, size: number): QueueAddresses {
   const driver = base + 16 * size;
   const device = Math.ceil((driver + 6 + 2 * size) / 4096) * 4096;

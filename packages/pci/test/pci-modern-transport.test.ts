@@ -91,7 +91,7 @@ describe('PciModernTransport', () => {
     expect(device.registers.log).toEqual(['0x350=0x0/2', '0x330=0x2/2']);
   });
 
-  it("writes the place of the next buffer with NOTIFICATION_DATA, and the device's number of a queue with NOTIF_CONFIG_DATA", () => {
+  it("notifies with the place of the next buffer, and with the device's own number of a queue", () => {
     const withData = withFeatures(VIRTIO_F_NOTIFICATION_DATA);
     withData.transport.enableQueue(1, ADDRESSES);
     withData.device.registers.log.length = 0;

@@ -1,7 +1,10 @@
 import { DeviceError } from '@virtio-platform/core';
 import type { AccessWidth, PciBar, PciFunction } from '../src/pci-function.ts';
 
-/** Registers as plain bytes, with hooks for reads and writes. Refuses unaligned accesses and accesses outside of the registers. */
+/**
+ * Registers as plain bytes, with hooks for reads and writes. Refuses unaligned accesses and accesses outside of the
+ * registers.
+ */
 export class RegisterFile implements PciBar {
   readonly kind: 'memory' | 'io';
   readonly size: number;

@@ -9,8 +9,9 @@ const FALLOC_FL_KEEP_SIZE = 1;
 const FALLOC_FL_PUNCH_HOLE = 2;
 
 /**
- * A file in memory (memfd_create(2)), sparse and zeroed. Its descriptor is passed to another process to share memory with
- * it. Its size is sealed, so the other process cannot crash this one, which has the file mapped, by shrinking the file.
+ * A file in memory (memfd_create(2)), sparse and zeroed. Its descriptor is passed to another process to share memory
+ * with it. Its size is sealed, so the other process cannot crash this one, which has the file mapped, by shrinking the
+ * file.
  */
 export class MemoryFile {
   /** Bytes. */

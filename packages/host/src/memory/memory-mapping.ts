@@ -32,10 +32,10 @@ export class MemoryMapping {
   }
 
   /**
-   * Maps memory for the kernel to pin, with an inaccessible page behind it: a system call with a range that ends too late
-   * fails with EFAULT, and reaches no other memory of the process. It is shared memory without a file, because the kernel
-   * copies a page of private memory that is written to after it was pinned for reading, and the device would go on with
-   * the old page. Throws {@link HostError}.
+   * Maps memory for the kernel to pin, with an inaccessible page behind it: a system call with a range that ends too
+   * late fails with EFAULT, and reaches no other memory of the process. It is shared memory without a file, because the
+   * kernel copies a page of private memory that is written to after it was pinned for reading, and the device would go
+   * on with the old page. Throws {@link HostError}.
    */
   static pinnable(size: number): MemoryMapping {
     const length = size + PAGE_SIZE;
@@ -47,7 +47,9 @@ export class MemoryMapping {
     throw error;
   }
 
-  /** Maps `size` bytes of a file from `offset` on, shared with every process that maps them. Throws {@link HostError}. */
+  /**
+   * Maps `size` bytes of a file from `offset` on, shared with every process that maps them. Throws {@link HostError}.
+   */
   static ofFile(descriptor: number, size: number, offset = 0): MemoryMapping {
     return new MemoryMapping(map(0n, size, MAP_SHARED, descriptor, offset), size);
   }
@@ -58,8 +60,8 @@ export class MemoryMapping {
   }
 
   /**
-   * All of the memory. Throws `TypeError` after `dispose`. Views made before must not be used then either: the addresses
-   * are unmapped, and an access crashes the process.
+   * All of the memory. Throws `TypeError` after `dispose`. Views made before must not be used then either: the
+   * addresses are unmapped, and an access crashes the process.
    */
   get buffer(): ArrayBuffer {
     if (this.#buffer === undefined) throw new TypeError('this memory was unmapped');
@@ -104,8 +106,8 @@ const RLIM_INFINITY = 2n ** 64n - 1n;
 const CAP_IPC_LOCK = 14n;
 
 /**
- * Bytes that the kernel lets this process lock (`ulimit -l`); `undefined` where there is no limit, as with CAP_IPC_LOCK.
- * Throws {@link HostError}.
+ * Bytes that the kernel lets this process lock (`ulimit -l`); `undefined` where there is no limit, as with
+ * CAP_IPC_LOCK. Throws {@link HostError}.
  */
 export function memoryLockLimit(): number | undefined {
   if (hasCapability(CAP_IPC_LOCK)) return undefined;

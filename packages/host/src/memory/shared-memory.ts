@@ -44,10 +44,10 @@ const BLOCK = 0x1_0000;
 const ZEROS = new Uint8Array(BLOCK);
 
 /**
- * Memory of which only chosen pages are shared. It starts as private anonymous memory. `share` moves pages into the file,
- * at the same offsets, and `unshare` moves them back; both keep the content of the pages and `buffer`. The other pages are
- * in no file, so the operating system itself keeps a process that has `descriptor` out of them. No other thread may write
- * to pages while they move.
+ * Memory of which only chosen pages are shared. It starts as private anonymous memory. `share` moves pages into the
+ * file, at the same offsets, and `unshare` moves them back; both keep the content of the pages and `buffer`. The other
+ * pages are in no file, so the operating system itself keeps a process that has `descriptor` out of them. No other
+ * thread may write to pages while they move.
  */
 export class ConvertibleMemory extends SharedMemory {
   readonly #file: MemoryFile;
@@ -82,8 +82,8 @@ export class ConvertibleMemory extends SharedMemory {
   }
 
   /**
-   * Moves whole shared pages out of the file, and frees their place in the file. Throws {@link HostError}; the pages are
-   * still shared then.
+   * Moves whole shared pages out of the file, and frees their place in the file. Throws {@link HostError}; the pages
+   * are still shared then.
    */
   unshare(offset: number, length: number): void {
     this.#check(offset, length);

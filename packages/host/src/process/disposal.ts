@@ -6,7 +6,9 @@ import { join } from 'node:path';
 export class Disposal {
   readonly #steps: (() => void | Promise<void>)[] = [];
 
-  /** Runs `start`, which adds the steps that undo it. Where `start` throws, the steps run before its error is thrown on. */
+  /**
+   * Runs `start`, which adds the steps that undo it. Where `start` throws, the steps run before its error is thrown on.
+   */
   static async orNothing<T>(start: (disposal: Disposal) => T | Promise<T>): Promise<T> {
     const disposal = new Disposal();
     try {
@@ -36,7 +38,9 @@ export class Disposal {
   }
 }
 
-/** A new folder that only this user can enter, for the files of a program while it runs. `dispose` removes all of it. */
+/**
+ * A new folder that only this user can enter, for the files of a program while it runs. `dispose` removes all of it.
+ */
 export class TemporaryFolder {
   readonly #path: string = mkdtempSync(join(tmpdir(), 'virtio-platform-'));
 

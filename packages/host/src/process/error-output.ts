@@ -7,8 +7,8 @@ const LARGEST_FILE = 0x1_0000;
 const TRIM_INTERVAL_MS = 500;
 
 /**
- * The error output of a program, in a file: this process can read it without its event loop, and the program never waits
- * for a reader. A timer keeps the file small, however much the program prints.
+ * The error output of a program, in a file: this process can read it without its event loop, and the program never
+ * waits for a reader. A timer keeps the file small, however much the program prints.
  */
 export class ErrorOutput {
   readonly #path: string;

@@ -45,9 +45,9 @@ export function howToInstall(program: string): string {
 }
 
 /**
- * The command with a parent-death signal (prctl(2), PR_SET_PDEATHSIG): the kernel kills the program when the process that
- * started it ends, also where that process is killed itself. `folder` resolves a relative path. Returns `command` unchanged
- * where the program or setpriv is missing.
+ * The command with a parent-death signal (prctl(2), PR_SET_PDEATHSIG): the kernel kills the program when the process
+ * that started it ends, also where that process is killed itself. `folder` resolves a relative path. Returns `command`
+ * unchanged where the program or setpriv is missing.
  */
 export function withParentDeathSignal(command: readonly string[], folder: string): readonly string[] {
   const isPossible = findProgram(command[0]!, folder) !== undefined && findProgram(SETPRIV, folder) !== undefined;

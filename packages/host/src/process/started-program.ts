@@ -49,8 +49,8 @@ export class StartedProgram {
   }
 
   /**
-   * Starts the program `command[0]` without a shell. Throws `ERR_MACHINE_MISSING` where the program is not installed, and
-   * `ERR_MACHINE_START` where it cannot be started.
+   * Starts the program `command[0]` without a shell. Throws `ERR_MACHINE_MISSING` where the program is not installed,
+   * and `ERR_MACHINE_START` where it cannot be started.
    */
   static async start(command: readonly string[], options: ProgramOptions): Promise<StartedProgram> {
     const program = command[0]!;
@@ -88,7 +88,10 @@ export class StartedProgram {
     return this.#errors.lastWords();
   }
 
-  /** The error of a program that failed before it was connected, with the end of its output. `what` completes the sentence. */
+  /**
+   * The error of a program that failed before it was connected, with the end of its output. `what` completes the
+   * sentence.
+   */
   startError(what: string): CodedError {
     const tail = this.lastWords();
     const printed = tail === '' ? '' : `; it printed: ${tail}`;

@@ -9,8 +9,8 @@ const FAMILY_BYTES = 2;
 const LENGTH_AT = 112;
 
 /**
- * A descriptor that returns what is written to it. Another program takes it for a network or a serial line, so its device
- * receives what it sends. The owner closes it; a program that inherited it keeps its own copy.
+ * A descriptor that returns what is written to it. Another program takes it for a network or a serial line, so its
+ * device receives what it sends. The owner closes it; a program that inherited it keeps its own copy.
  */
 export class Loopback {
   readonly #descriptors: number[];
@@ -19,7 +19,9 @@ export class Loopback {
     this.#descriptors = descriptors;
   }
 
-  /** For packets, whose boundaries stay: a Unix datagram socket that is connected to itself. Throws {@link HostError}. */
+  /**
+   * For packets, whose boundaries stay: a Unix datagram socket that is connected to itself. Throws {@link HostError}.
+   */
   static packets(): Loopback {
     const descriptor = checked(
       libc().socket(AF_UNIX, SOCK_DGRAM_NONBLOCK_CLOEXEC, 0),
@@ -48,7 +50,10 @@ export class Loopback {
     }
   }
 
-  /** For a stream of bytes: a pipe, of which a program opens one end for both reading and writing. Throws {@link HostError}. */
+  /**
+   * For a stream of bytes: a pipe, of which a program opens one end for both reading and writing. Throws {@link
+   * HostError}.
+   */
   static stream(): Loopback {
     const ends = new NativeBuffer(8);
     try {

@@ -19,8 +19,8 @@ const MSG_CONTROL = 32;
 const MSG_CONTROLLEN = 40;
 
 /**
- * The structures of sendmsg(2) and recvmsg(2) in one buffer, laid out once and used for every message: a header, the data
- * in one piece, and a control message for descriptors.
+ * The structures of sendmsg(2) and recvmsg(2) in one buffer, laid out once and used for every message: a header, the
+ * data in one piece, and a control message for descriptors.
  */
 export class SocketMessage {
   /** Bytes of data in one system call, at most. Longer transfers take several calls. */

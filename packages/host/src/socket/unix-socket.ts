@@ -15,8 +15,8 @@ const MSG_CMSG_CLOEXEC = 0x4000_0000;
 export type TransferResult = 'done' | 'closed' | 'timeout';
 
 /**
- * A connected Unix stream socket that transfers descriptors, which Node's own sockets cannot. Synchronous; every wait has a
- * deadline.
+ * A connected Unix stream socket that transfers descriptors, which Node's own sockets cannot. Synchronous; every wait
+ * has a deadline.
  */
 export class UnixSocket {
   readonly #message: SocketMessage = new SocketMessage();
@@ -28,8 +28,8 @@ export class UnixSocket {
   }
 
   /**
-   * Connects to a listening socket, without waiting. Throws {@link HostError}: `ENOENT` and `ECONNREFUSED` where no server
-   * listens (yet), `EAGAIN` where its backlog is full.
+   * Connects to a listening socket, without waiting. Throws {@link HostError}: `ENOENT` and `ECONNREFUSED` where no
+   * server listens (yet), `EAGAIN` where its backlog is full.
    */
   static connect(path: string): UnixSocket {
     const name = Buffer.from(path);
@@ -166,7 +166,9 @@ export class UnixSocket {
     return 'done';
   }
 
-  /** After a failed call: waits where the call would have blocked, returns `closed` where the peer is gone, else throws. */
+  /**
+   * After a failed call: waits where the call would have blocked, returns `closed` where the peer is gone, else throws.
+   */
   #afterFailure(syscall: string, doing: string, events: number, deadline: number): 'closed' | 'timeout' | 'again' {
     const errno = lastErrno();
     if (errno === 'EINTR') return 'again';

@@ -1,7 +1,19 @@
-import type { AccessWidth, PciBar, PciFunction } from '@virtio-platform/pci';
 import { DeviceError } from '@virtio-platform/core';
+import {
+  PCI_BASE_ADDRESS_0,
+  PCI_BASE_ADDRESS_MEM_TYPE_64,
+  PCI_BASE_ADDRESS_MEM_TYPE_MASK,
+  PCI_BASE_ADDRESS_SPACE_IO,
+  PCI_COMMAND,
+  PCI_COMMAND_IO,
+  PCI_COMMAND_MASTER,
+  PCI_COMMAND_MEMORY,
+  type AccessWidth,
+  type PciBar,
+  type PciFunction,
+} from '@virtio-platform/pci';
 
-/** Addresses that base address registers can be given: on the PCI bus, and where the processor sees them. */
+/** Addresses for base address registers: on the PCI bus, and as the processor accesses them. `size` is in bytes. */
 export interface AddressWindow {
   readonly pciBase: number;
   readonly processorBase: number;
@@ -9,8 +21,8 @@ export interface AddressWindow {
 }
 
 /**
- * How the processor of one of QEMU's boards reaches PCI: what differs between a PC and a POWER machine. Device and function are
- * those of the root bus.
+ * The accesses of a processor to PCI on one of QEMU's boards, which differ between a PC and a POWER machine. `devfn` is
+ * a device and function of the root bus.
  */
 export interface Board {
   readonly name: 'pc' | 'q35' | 'pseries';
@@ -20,38 +32,33 @@ export interface Board {
   readonly memory64: AddressWindow;
   readConfig(devfn: number, offset: number, width: AccessWidth): number;
   writeConfig(devfn: number, offset: number, width: AccessWidth, value: number): void;
-  /** Reads a little-endian register in memory, at the address the processor sees it. */
+  /** Reads a little-endian register in memory space, at the address of the processor. */
   readMemory(address: number, width: AccessWidth): number;
   writeMemory(address: number, width: AccessWidth, value: number): void;
   readIo(address: number, width: AccessWidth): number;
   writeIo(address: number, width: AccessWidth, value: number): void;
 }
 
-/** How the protocol names widths: `readw`, `outl`. */
+/** The suffixes of qtest commands by width: `readw`, `outl`. */
 export const WIDTH_NAMES: Readonly<Record<AccessWidth, string>> = { 1: 'b', 2: 'w', 4: 'l' };
 
-const COMMAND = 0x04;
-const FIRST_BAR = 0x10;
 const BARS = 6;
-/** I/O space, memory space, bus master. */
-const COMMAND_ALL = 7;
-const BAR_IO = 1;
-const BAR_64 = 4;
+const COMMAND_ALL = PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER;
 
-/** One function of a board that no firmware set up: its base address registers are given addresses here. */
+/** One function of a board without firmware: its base address registers get their addresses here. */
 export class BoardFunction implements PciFunction {
   readonly name: string;
   readonly #board: Board;
   readonly #devfn: number;
   readonly #bars: (PciBar | undefined)[];
 
-  /** Throws {@link DeviceError} `ERR_DEVICE_CONFIG` where the board has no addresses left. */
+  /** Throws {@link DeviceError} `ERR_DEVICE_CONFIG` where the function needs more addresses than the board has. */
   constructor(board: Board, device: number) {
     this.name = `0000:00:${device.toString(16).padStart(2, '0')}.0`;
     this.#board = board;
     this.#devfn = device << 3;
     this.#bars = this.#mapBars();
-    this.writeConfig(COMMAND, 2, this.readConfig(COMMAND, 2) | COMMAND_ALL);
+    this.writeConfig(PCI_COMMAND, 2, this.readConfig(PCI_COMMAND, 2) | COMMAND_ALL);
   }
 
   readConfig(offset: number, width: AccessWidth): number {
@@ -66,21 +73,24 @@ export class BoardFunction implements PciFunction {
     return this.#bars[index];
   }
 
-  /** Sizes each register by what it keeps of all ones (PCI local bus specification 3.0 section 6.2.5.1). */
+  /** Sizes each register by the bits that it keeps of all ones (PCI local bus specification 3.0 section 6.2.5.1). */
   #mapBars(): (PciBar | undefined)[] {
     const bars: (PciBar | undefined)[] = [];
     const taken = new Map<AddressWindow, number>();
     for (let index = 0; index < BARS; index++) {
-      const at = FIRST_BAR + 4 * index;
+      const at = PCI_BASE_ADDRESS_0 + 4 * index;
       const kind = this.readConfig(at, 4);
-      const isIo = (kind & BAR_IO) !== 0;
-      const is64 = !isIo && (kind & 6) === BAR_64;
+      const isIo = (kind & PCI_BASE_ADDRESS_SPACE_IO) !== 0;
+      const is64 = !isIo && (kind & PCI_BASE_ADDRESS_MEM_TYPE_MASK) === PCI_BASE_ADDRESS_MEM_TYPE_64;
       const size = this.#sizeOf(at, isIo, is64);
       if (size > 0) {
         const window = isIo ? this.#board.io : is64 ? this.#board.memory64 : this.#board.memory;
         const offset = Math.ceil((taken.get(window) ?? 0) / size) * size;
         if (offset + size > window.size)
-          throw new DeviceError('ERR_DEVICE_CONFIG', `${this.name} wants ${size} bytes for BAR ${index}`);
+          throw new DeviceError(
+            'ERR_DEVICE_CONFIG',
+            `${this.name} needs ${size} bytes for BAR ${index}; the board has ${window.size}`,
+          );
         taken.set(window, offset + size);
         this.#place(at, window.pciBase + offset, is64);
         bars[index] = new BoardBar(this.#board, isIo, window.processorBase + offset, size);
@@ -95,7 +105,7 @@ export class BoardFunction implements PciFunction {
     const kept = this.readConfig(at, 4) & (isIo ? ~3 : ~15);
     if (!is64) return kept === 0 ? 0 : -(kept | (isIo ? 0xffff_0000 : 0));
     this.writeConfig(at + 4, 4, 0xffff_ffff);
-    // A function that wants 4 GiB keeps none of the low word, and one that wants more fewer bits of the high one.
+    // A register of 4 GiB keeps no bit of the low word, and a larger one keeps fewer bits of the high word.
     const isBelow4GiB = kept !== 0 && this.readConfig(at + 4, 4) === 0xffff_ffff;
     return isBelow4GiB ? -kept : Number.MAX_SAFE_INTEGER;
   }
@@ -106,7 +116,7 @@ export class BoardFunction implements PciFunction {
   }
 }
 
-/** What one base address register maps. Hot where it is a notification. */
+/** The registers behind one base address register. Hot for notifications. */
 class BoardBar implements PciBar {
   readonly kind: 'memory' | 'io';
   readonly size: number;

@@ -1,10 +1,14 @@
 import { DeviceError } from '@virtio-platform/core';
 import type { AccessWidth } from '@virtio-platform/pci';
 import type { GuestMemory } from '@virtio-platform/core/memory';
+import { swap16, swap32 } from '@virtio-platform/core/queue';
 import { hex, type QtestConnection } from '../qtest/qtest-connection.ts';
 import { WIDTH_NAMES, type AddressWindow, type Board } from '../board/board.ts';
 
-/** A POWER machine with its host bridge 0: configuration space through RTAS, registers in memory, and a processor of the other byte order. */
+/**
+ * A POWER machine with its host bridge 0. RTAS accesses configuration space, all registers are in memory space, and the
+ * processor is big-endian.
+ */
 export class PseriesBoard implements Board {
   readonly name = 'pseries';
   readonly io: AddressWindow = { pciBase: 0x1000, processorBase: 0x2000_0000_1000, size: 0xf000 };
@@ -33,7 +37,7 @@ export class PseriesBoard implements Board {
     this.#check('write', devfn, offset, this.#rtas.call('ibm,write-pci-config', cells, 1));
   }
 
-  /** The protocol has numbers as the processor sees them. */
+  /** qtest reads numbers in the byte order of the processor. */
   readMemory(address: number, width: AccessWidth): number {
     return swap(this.#qtest.number(`read${WIDTH_NAMES[width]} ${hex(address)}`), width);
   }
@@ -42,7 +46,7 @@ export class PseriesBoard implements Board {
     this.#qtest.post(`write${WIDTH_NAMES[width]} ${hex(address)} ${hex(swap(value, width))}`);
   }
 
-  /** I/O space is a part of memory here. */
+  /** I/O space is a part of the processor's address space on POWER. */
   readIo(address: number, width: AccessWidth): number {
     return this.readMemory(address, width);
   }
@@ -63,16 +67,18 @@ export class PseriesBoard implements Board {
 
 function swap(value: number, width: AccessWidth): number {
   if (width === 1) return value;
-  if (width === 2) return ((value & 0xff) << 8) | (value >>> 8);
-  return (((value & 0xff) << 24) | ((value & 0xff00) << 8) | ((value >>> 8) & 0xff00) | (value >>> 24)) >>> 0;
+  return width === 2 ? swap16(value) : swap32(value);
 }
 
-/** Where the cells of a call are, in memory that the driver is not given. */
+/** Addresses of the cells of a call, in memory that the driver does not get. */
 const CELLS_ADDRESS = 0x2_0000;
 const OUTPUTS_ADDRESS = 0x2_0100;
 const MOST_CELLS = 16;
 
-/** Calls the run-time abstraction services of a POWER guest's hypervisor, which need no processor. Cells are 32-bit numbers. */
+/**
+ * The run-time abstraction services (RTAS) of the hypervisor of a POWER guest. qtest calls them without the processor
+ * of the guest. Cells are 32-bit numbers.
+ */
 export class Rtas {
   readonly #memory: GuestMemory;
   readonly #qtest: QtestConnection;
@@ -82,13 +88,16 @@ export class Rtas {
     this.#qtest = qtest;
   }
 
-  /** Calls a service and returns its `outputs` cells, of which the first is the status. Throws {@link DeviceError}. */
+  /**
+   * Calls a service and returns its `outputs` cells, of which the first is the status. Throws {@link DeviceError}
+   * `ERR_DEVICE_REFUSED` where QEMU does not make the call.
+   */
   call(name: string, cells: readonly number[], outputs: number): readonly number[] {
     if (cells.length > MOST_CELLS || outputs > MOST_CELLS)
       throw new RangeError(`${name} with ${cells.length} cells for ${outputs}`);
     const { view } = this.#memory;
     cells.forEach((cell, i) => view.setUint32(CELLS_ADDRESS + 4 * i, cell));
-    // A call that fails writes its status alone: nothing of the call before may be taken for an answer.
+    // A failed call writes only its status, so the results of the call before are cleared.
     for (let i = 0; i < outputs; i++) view.setUint32(OUTPUTS_ADDRESS + 4 * i, 0);
     const line = `rtas ${name} ${cells.length} ${hex(CELLS_ADDRESS)} ${outputs} ${hex(OUTPUTS_ADDRESS)}`;
     const answer = this.#qtest.ask(line);
@@ -98,10 +107,10 @@ export class Rtas {
   }
 }
 
-/** The host bridge 0 of the machine, by its unique id (QEMU include/hw/pci-host/spapr.h). */
+/** The unique id of host bridge 0 of the machine (QEMU include/hw/pci-host/spapr.h). */
 export const BRIDGE_ID: readonly [high: number, low: number] = [0x0800_0000, 0x2000_0000];
 
-/** A status cell as the signed number that it is. */
+/** The status cell of the outputs, as a signed number. */
 export function statusOf(outputs: readonly number[]): number {
   return outputs[0]! | 0;
 }

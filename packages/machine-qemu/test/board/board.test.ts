@@ -1,4 +1,4 @@
-import { PciLegacyTransport, PciModernTransport, NO_MESSAGES, MsixTable } from '@virtio-platform/pci';
+import { PciLegacyTransport, PciModernTransport, NO_MSIX, MsixTable } from '@virtio-platform/pci';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { BoardFunction, type AddressWindow, type Board } from '../../src/board/board.ts';
 import { PseriesBoard, Rtas } from '../../src/pseries/pseries-board.ts';
@@ -11,7 +11,7 @@ function boardOf(name: BoardName, { qtest, memory }: StartedQemu): Board {
   return name === 'pseries' ? new PseriesBoard(qtest, new Rtas(memory, qtest)) : new X86Board(name, qtest);
 }
 
-/** The address that a base address register was given. */
+/** The address in a base address register. */
 function addressOf(pci: BoardFunction, index: number): number {
   const low = pci.readConfig(0x10 + 4 * index, 4);
   if ((low & 1) !== 0) return low - (low & 3);
@@ -35,7 +35,7 @@ describe.skipIf(SKIP).each(BOARDS)('BoardFunction on %s', (name) => {
   });
   afterAll(() => started.dispose());
 
-  it('is the device of the arguments, switched on', () => {
+  it('is the device of the arguments, enabled', () => {
     expect(pci.name).toBe('0000:00:04.0');
     expect([pci.readConfig(0, 2), pci.readConfig(2, 2), pci.readConfig(0, 4)]).toEqual([0x1af4, 0x1005, 0x1005_1af4]);
     expect([pci.readConfig(0x2e, 1), pci.readConfig(4, 2) & 7]).toEqual([4, 7]);
@@ -53,9 +53,9 @@ describe.skipIf(SKIP).each(BOARDS)('BoardFunction on %s', (name) => {
     expect([2, 3, 5].map((index) => pci.openBar(index))).toEqual([undefined, undefined, undefined]);
   });
 
-  it('reaches the same device through both interfaces, and its table of messages', () => {
-    const legacy = new PciLegacyTransport(pci, NO_MESSAGES);
-    const modern = new PciModernTransport(pci, NO_MESSAGES);
+  it('reaches the same device through both interfaces, and its MSI-X table', () => {
+    const legacy = new PciLegacyTransport(pci, NO_MSIX);
+    const modern = new PciModernTransport(pci, NO_MSIX);
     expect([legacy.deviceType, legacy.queueCount, modern.deviceType, modern.queueCount]).toEqual([
       'entropy',
       1,
@@ -67,20 +67,20 @@ describe.skipIf(SKIP).each(BOARDS)('BoardFunction on %s', (name) => {
     expect([legacy.readStatus(), modern.readStatus()]).toEqual([1, 1]);
     legacy.writeStatus(0);
     expect(modern.readStatus()).toBe(0);
-    const messages = MsixTable.find(pci)!;
-    messages.setEntry(1, 0x8765_4321, 0x1234, 0xdead_beef);
+    const table = MsixTable.find(pci)!;
+    table.setEntry(1, 0x8765_4321, 0x1234, 0xdead_beef);
     expect([0, 4, 8, 12].map((offset) => pci.openBar(1)!.read(16 + offset, 4))).toEqual([
       0x8765_4321, 0x1234, 0xdead_beef, 0,
     ]);
   });
 });
 
-describe.skipIf(SKIP)('a slot that is empty', () => {
-  it.each(['q35', 'pseries'] as const)('is no device on %s', async (name) => {
+describe.skipIf(SKIP)('an empty slot', () => {
+  it.each(['q35', 'pseries'] as const)('is not a device on %s', async (name) => {
     const started = await startBoard(name);
     try {
       const open = (): PciModernTransport =>
-        new PciModernTransport(new BoardFunction(boardOf(name, started), 9), NO_MESSAGES);
+        new PciModernTransport(new BoardFunction(boardOf(name, started), 9), NO_MSIX);
       expect(open).toThrow(expect.objectContaining({ code: expect.stringMatching(/^ERR_DEVICE_(CONFIG|LOST)$/) }));
     } finally {
       await started.dispose();
@@ -88,7 +88,7 @@ describe.skipIf(SKIP)('a slot that is empty', () => {
   });
 });
 
-/** A board with one function, whose base address registers keep these bits of all ones. */
+/** A board with one function. Its base address registers keep these bits of all ones. */
 function boardWithBars(kept: readonly number[]): Board {
   const window = { pciBase: 0x1000_0000, processorBase: 0x1000_0000, size: 0x10_0000 };
   const written = new Map<number, number>();
@@ -115,19 +115,19 @@ function boardWithBars(kept: readonly number[]): Board {
   };
 }
 
-describe('BoardFunction with a device that nobody can place', () => {
+describe('BoardFunction with a device without valid addresses', () => {
   it.each([
-    ['wants more than the board has', [0xffe0_0000]],
-    ['wants 4 GiB', [0x0000_0004, 0xffff_ffff]],
-    ['wants more than 4 GiB', [0x0000_0004, 0xffff_fffe]],
-    ['has a register of 64 bits where its second half would be no register', [0, 0, 0, 0, 0, 0xffff_f004]],
-  ])('refuses one that %s', (_, kept) => {
+    ['needs more addresses than the board has', [0xffe0_0000]],
+    ['needs 4 GiB', [0x0000_0004, 0xffff_ffff]],
+    ['needs more than 4 GiB', [0x0000_0004, 0xffff_fffe]],
+    ['has a register of 64 bits whose second half is behind the last register', [0, 0, 0, 0, 0, 0xffff_f004]],
+  ])('refuses a device that %s', (_, kept) => {
     expect(() => new BoardFunction(boardWithBars(kept), 4)).toThrow(
       expect.objectContaining({ code: 'ERR_DEVICE_CONFIG' }),
     );
   });
 
-  it('places the registers that it has one behind the other, each at a multiple of its size', () => {
+  it('places registers one behind the other, each at a multiple of its size', () => {
     const pci = new BoardFunction(boardWithBars([0xffff_f000, 0xffff_c004, 0xffff_ffff, 0, 0xffff_fff0]), 4);
     expect([0, 1, 2, 3, 4, 5].map((index) => pci.openBar(index)?.size)).toEqual([
       0x1000,

@@ -18,25 +18,14 @@ import { ProcessMemory } from './process-memory.ts';
 
 /** Bytes of struct iommu_ioas_alloc: size, flags, the new id. */
 const ALLOC_BYTES = 12;
-/**
- * Size of struct iommu_ioas_iova_ranges and of iommu_ioas_allow_iovas, which lacks only the last word, and offsets in both.
- */
-const RANGES_BYTES = 32;
-const ALLOW_BYTES = 24;
-const RANGES_COUNT = 8;
-const RANGES_ADDRESS = 16;
-const RANGES_ALIGNMENT = 24;
+/** Size of struct iommu_ioas_iova_ranges, size of iommu_ioas_allow_iovas, which lacks the last word, and offsets in both. */
+const RANGES = { bytes: 32, allowBytes: 24, count: 8, address: 16, alignment: 24 } as const;
 /** More ranges than an IOMMU has. Where the kernel has more than the buffer, it answers EMSGSIZE. */
 const MOST_RANGES = 512;
 /** Size of struct iommu_ioas_map, and offsets in it. */
-const MAP_BYTES = 40;
-const MAP_ADDRESS = 16;
-const MAP_LENGTH = 24;
-const MAP_IOVA = 32;
+const MAP = { bytes: 40, address: 16, length: 24, iova: 32 } as const;
 /** Size of struct iommu_ioas_unmap, and offsets in it. */
-const UNMAP_BYTES = 24;
-const UNMAP_IOVA = 8;
-const UNMAP_LENGTH = 16;
+const UNMAP = { bytes: 24, iova: 8, length: 16 } as const;
 
 /**
  * An I/O address space (IOAS) of the kernel, made through /dev/iommu. It ends with the file, which the caller keeps and
@@ -48,16 +37,16 @@ export class KernelIoas implements IommufdIoas {
   readonly id: number;
   readonly #file: DeviceFile;
   readonly #memory: ProcessMemory;
-  readonly #map: NativeBuffer = new NativeBuffer(MAP_BYTES);
-  readonly #unmap: NativeBuffer = new NativeBuffer(UNMAP_BYTES);
+  readonly #map: NativeBuffer = new NativeBuffer(MAP.bytes);
+  readonly #unmap: NativeBuffer = new NativeBuffer(UNMAP.bytes);
 
   private constructor(id: number, file: DeviceFile, memory: ProcessMemory) {
     this.id = id;
     this.#file = file;
     this.#memory = memory;
-    this.#map.bytes.setUint32(0, MAP_BYTES, true);
+    this.#map.bytes.setUint32(0, MAP.bytes, true);
     this.#map.bytes.setUint32(8, id, true);
-    this.#unmap.bytes.setUint32(0, UNMAP_BYTES, true);
+    this.#unmap.bytes.setUint32(0, UNMAP.bytes, true);
     this.#unmap.bytes.setUint32(4, id, true);
   }
 
@@ -76,16 +65,16 @@ export class KernelIoas implements IommufdIoas {
   /** Reads the alignment and the address ranges of the IOMMU. Throws {@link CodedError}. */
   info(): IoasInfo {
     const ranges = new NativeBuffer(MOST_RANGES * IOVA_RANGE_BYTES);
-    const query = new NativeBuffer(RANGES_BYTES);
+    const query = new NativeBuffer(RANGES.bytes);
     try {
-      query.bytes.setUint32(0, RANGES_BYTES, true);
+      query.bytes.setUint32(0, RANGES.bytes, true);
       query.bytes.setUint32(4, this.id, true);
-      query.bytes.setUint32(RANGES_COUNT, MOST_RANGES, true);
-      query.bytes.setBigUint64(RANGES_ADDRESS, ranges.address, true);
+      query.bytes.setUint32(RANGES.count, MOST_RANGES, true);
+      query.bytes.setBigUint64(RANGES.address, ranges.address, true);
       checkErrno(this.#file.control(IOMMU_IOAS_IOVA_RANGES, query), 'ask what the IOMMU maps');
       return {
-        alignment: readWord(query.bytes, RANGES_ALIGNMENT),
-        iovaRanges: readIovaRanges(ranges.bytes, query.bytes.getUint32(RANGES_COUNT, true), 0),
+        alignment: readWord(query.bytes, RANGES.alignment),
+        iovaRanges: readIovaRanges(ranges.bytes, query.bytes.getUint32(RANGES.count, true), 0),
         memoryLockLimit: memoryLockLimit(),
       };
     } finally {
@@ -96,16 +85,16 @@ export class KernelIoas implements IommufdIoas {
 
   allowIovas(ranges: readonly IovaRange[]): number {
     const words = new NativeBuffer(Math.max(1, ranges.length) * IOVA_RANGE_BYTES);
-    const request = new NativeBuffer(ALLOW_BYTES);
+    const request = new NativeBuffer(RANGES.allowBytes);
     try {
       ranges.forEach(({ start, end }, i) => {
         writeWord(words.bytes, i * IOVA_RANGE_BYTES, start);
         writeWord(words.bytes, i * IOVA_RANGE_BYTES + 8, end);
       });
-      request.bytes.setUint32(0, ALLOW_BYTES, true);
+      request.bytes.setUint32(0, RANGES.allowBytes, true);
       request.bytes.setUint32(4, this.id, true);
-      request.bytes.setUint32(RANGES_COUNT, ranges.length, true);
-      request.bytes.setBigUint64(RANGES_ADDRESS, words.address, true);
+      request.bytes.setUint32(RANGES.count, ranges.length, true);
+      request.bytes.setBigUint64(RANGES.address, words.address, true);
       return this.#file.control(IOMMU_IOAS_ALLOW_IOVAS, request);
     } finally {
       request.dispose();
@@ -118,22 +107,22 @@ export class KernelIoas implements IommufdIoas {
     if (!ProcessMemory.isRange(address, size) || !ProcessMemory.isWord(iova)) return EOVERFLOW;
     const { bytes } = this.#map;
     bytes.setUint32(4, flags, true);
-    writeWord(bytes, MAP_ADDRESS, this.#memory.userAddress(address));
-    writeWord(bytes, MAP_LENGTH, size);
-    writeWord(bytes, MAP_IOVA, iova);
+    writeWord(bytes, MAP.address, this.#memory.userAddress(address));
+    writeWord(bytes, MAP.length, size);
+    writeWord(bytes, MAP.iova, iova);
     const result = this.#file.control(IOMMU_IOAS_MAP, this.#map);
-    return result < 0 ? result : readWord(bytes, MAP_IOVA);
+    return result < 0 ? result : readWord(bytes, MAP.iova);
   }
 
   unmap(iova: number, size: number): number {
     const isAll = iova === 0 && size === IOAS_UNMAP_ALL;
     if (!isAll && !(ProcessMemory.isWord(iova) && ProcessMemory.isWord(size))) return EOVERFLOW;
     const { bytes } = this.#unmap;
-    writeWord(bytes, UNMAP_IOVA, iova);
-    if (isAll) bytes.setBigUint64(UNMAP_LENGTH, 2n ** 64n - 1n, true);
-    else writeWord(bytes, UNMAP_LENGTH, size);
+    writeWord(bytes, UNMAP.iova, iova);
+    if (isAll) bytes.setBigUint64(UNMAP.length, 2n ** 64n - 1n, true);
+    else writeWord(bytes, UNMAP.length, size);
     const result = this.#file.control(IOMMU_IOAS_UNMAP, this.#unmap);
-    return result < 0 ? result : readWord(bytes, UNMAP_LENGTH);
+    return result < 0 ? result : readWord(bytes, UNMAP.length);
   }
 
   dispose(): void {

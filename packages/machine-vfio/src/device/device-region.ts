@@ -5,14 +5,16 @@ import { errnoName, findCapability, readStructure, readWord } from '../kernel/si
 import { VFIO_DEVICE_GET_REGION_INFO } from '../kernel/vfio-requests.ts';
 
 /** Size of struct vfio_region_info, offsets in it, and its flags. */
-const INFO_BYTES = 32;
-const INFO_FLAGS = 4;
-const INFO_INDEX = 8;
-const INFO_FIRST_CAPABILITY = 12;
-const INFO_SIZE = 16;
-const INFO_OFFSET = 24;
-const FLAG_MMAP = 4;
-const FLAG_CAPABILITIES = 8;
+const INFO = {
+  bytes: 32,
+  flags: 4,
+  index: 8,
+  firstCapability: 12,
+  size: 16,
+  offset: 24,
+  canMap: 4,
+  hasCapabilities: 8,
+} as const;
 /** A list of the parts that can be mapped: a count (32 bits), 32 unused bits, then offset and size of each part. */
 const CAPABILITY_SPARSE = 1;
 const PARTS = 8;
@@ -52,12 +54,12 @@ export class DeviceRegion {
   /** Reads the layout of region `index` from the kernel. Throws {@link CodedError}. */
   static find(file: DeviceFile, name: string, index: number): DeviceRegion {
     const info = readStructure(file, VFIO_DEVICE_GET_REGION_INFO, {
-      bytes: INFO_BYTES,
+      bytes: INFO.bytes,
       doing: `ask ${name} for region ${index}`,
-      fill: (structure) => structure.setUint32(INFO_INDEX, index, true),
+      fill: (structure) => structure.setUint32(INFO.index, index, true),
     });
-    const size = readWord(info, INFO_SIZE);
-    const layout = { size, offset: readWord(info, INFO_OFFSET), mappable: mappableParts(info, size) };
+    const size = readWord(info, INFO.size);
+    const layout = { size, offset: readWord(info, INFO.offset), mappable: mappableParts(info, size) };
     return new DeviceRegion(file, name, layout);
   }
 
@@ -91,13 +93,13 @@ export class DeviceRegion {
 }
 
 /**
- * The parts of a region of `size` bytes that can be mapped, from the region's struct vfio_region_info. Leaves out parts that
- * are not inside the region.
+ * The parts of a region of `size` bytes that can be mapped, from the region's struct vfio_region_info. Leaves out parts
+ * that are not inside the region.
  */
 export function mappableParts(info: DataView, size: number): MappablePart[] {
-  const flags = info.getUint32(INFO_FLAGS, true);
-  if ((flags & FLAG_MMAP) === 0) return [];
-  const first = (flags & FLAG_CAPABILITIES) === 0 ? 0 : info.getUint32(INFO_FIRST_CAPABILITY, true);
+  const flags = info.getUint32(INFO.flags, true);
+  if ((flags & INFO.canMap) === 0) return [];
+  const first = (flags & INFO.hasCapabilities) === 0 ? 0 : info.getUint32(INFO.firstCapability, true);
   const sparse = findCapability(info, first, CAPABILITY_SPARSE, PARTS);
   // Without a list of parts, all of the region can be mapped.
   if (sparse === undefined) return [{ offset: 0, size }];

@@ -8,8 +8,8 @@ const LARGEST = 2 ** 24;
 
 /**
  * Registers that are mapped into this process: an access is one load or store of the register's width, without a system
- * call. Only on x86, where a store to a device follows the earlier stores to memory. Other processors need a barrier for
- * that, which JavaScript does not have and the kernel's accesses have.
+ * call. Only on x86, where a store to a device follows the earlier stores to memory. Other processors need a barrier
+ * for that, which JavaScript does not have and the kernel's accesses have.
  */
 class MappedRegisters {
   readonly offset: number;
@@ -29,8 +29,8 @@ class MappedRegisters {
   }
 
   /**
-   * Maps a part of a region. Returns `undefined` on other processors than x86, and for a part that is not whole pages, empty
-   * or larger than {@link LARGEST}. Throws {@link HostError}.
+   * Maps a part of a region. Returns `undefined` on other processors than x86, and for a part that is not whole pages,
+   * empty or larger than {@link LARGEST}. Throws {@link HostError}.
    */
   static map(file: DeviceFile, region: RegionLayout, part: MappablePart): MappedRegisters | undefined {
     const arePages = part.offset % PAGE_SIZE === 0 && part.size % PAGE_SIZE === 0;

@@ -25,8 +25,8 @@ import { VfioBar } from './vfio-bar.ts';
 /** Bytes of struct vfio_device_info, up to the number of interrupts. */
 const INFO_BYTES = 20;
 /**
- * Command bits that are always set: the registers of the device answer, and it does not assert its interrupt line, because
- * no handler would acknowledge it.
+ * Command bits that are always set: the registers of the device answer, and it does not assert its interrupt line,
+ * because no handler would acknowledge it.
  */
 const COMMAND_REGISTERS = PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_INTX_DISABLE;
 
@@ -78,7 +78,10 @@ export class VfioFunction implements PciFunction {
     this.#isMaster = true;
   }
 
-  /** Ends the device: disables its accesses to memory, unmaps its registers, resets it. A failed step does not stop the others. */
+  /**
+   * Ends the device: disables its accesses to memory, unmaps its registers, resets it. A failed step does not stop the
+   * others.
+   */
   dispose(): void {
     try {
       this.#setCommand(COMMAND_REGISTERS);

@@ -14,8 +14,8 @@ const ACTION_TRIGGER = 32;
 const MOST_VECTORS = 2048;
 
 /**
- * MSI-X of a VFIO device: the kernel receives the messages, and counts those of each vector in an event counter. The caller
- * keeps and closes the device file.
+ * MSI-X of a VFIO device: the kernel receives the messages, and counts those of each vector in an event counter. The
+ * caller keeps and closes the device file.
  */
 export class VfioMsix implements PciInterrupts {
   readonly vectors: number;

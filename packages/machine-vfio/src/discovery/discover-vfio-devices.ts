@@ -17,12 +17,13 @@ type Container = VfioMachineOptions['container'];
 const LEAST_LOCKED = 256 * 1024;
 /** Bytes that suffice for the pools of every shipped profile. */
 const RAISED_LIMIT = 64 * 2 ** 20;
+const RAISED_SCOPE = '(of this shell; for good: memlock in /etc/security/limits.conf)';
 const MODULE = 'sudo modprobe vfio-pci';
 const ENABLE_IOMMU = 'boot Linux with intel_iommu=on (AMD: turn the IOMMU on in the firmware)';
 
 /**
- * Finds the virtio devices of the computer, with the missing requirements of each and the commands that meet them. Changes
- * nothing: a user unbinds a device from its driver, because Linux can no longer use the device then.
+ * Finds the virtio devices of the computer, with the missing requirements of each and the commands that meet them.
+ * Changes nothing: a user unbinds a device from its driver, because Linux can no longer use the device then.
  */
 export function discoverVfioDevices(system: SystemView): MachineSurvey {
   const devices = listPciDevices(system.root).filter(({ virtioType }) => virtioType !== undefined);
@@ -65,7 +66,7 @@ function missingForAll(system: SystemView, container: Container): MissingRequire
   if (memoryLockLimit !== undefined && memoryLockLimit < LEAST_LOCKED) {
     missing.push({
       what: `${user} may lock ${memoryLockLimit} bytes of memory; 32 requests of 4KiB need ${LEAST_LOCKED}`,
-      fix: `sudo prlimit --pid $$ --memlock=${RAISED_LIMIT} (of this shell; for good: memlock in /etc/security/limits.conf)`,
+      fix: `sudo prlimit --pid $$ --memlock=${RAISED_LIMIT} ${RAISED_SCOPE}`,
     });
   }
   return missing;
@@ -103,8 +104,8 @@ function missingFor(system: SystemView, device: SysPciDevice, container: Contain
 }
 
 /**
- * Whether a device keeps its group from being assigned. The wanted device has to be bound to vfio-pci. The others of its
- * group may also have no driver, or pci-stub, or be bridges, whose drivers do no DMA.
+ * Whether a device keeps its group from being assigned. The wanted device has to be bound to vfio-pci. The others of
+ * its group may also have no driver, or pci-stub, or be bridges, whose drivers do no DMA.
  */
 function blocksGroup({ address, driver, isBridge }: SysPciDevice, wanted: string): boolean {
   if (driver === 'vfio-pci') return false;
@@ -114,8 +115,8 @@ function blocksGroup({ address, driver, isBridge }: SysPciDevice, wanted: string
 const DEVICES = '/sys/bus/pci/devices';
 
 /**
- * The command that binds a device to vfio-pci, and unbinds it from its driver first. It changes only this device, until the
- * next boot (Documentation/ABI/testing/sysfs-bus-pci, driver_override).
+ * The command that binds a device to vfio-pci, and unbinds it from its driver first. It changes only this device, until
+ * the next boot (Documentation/ABI/testing/sysfs-bus-pci, driver_override).
  */
 function howToBind({ address, driver }: SysPciDevice): string {
   const folder = `${DEVICES}/${address}`;

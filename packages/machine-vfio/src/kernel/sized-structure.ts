@@ -29,8 +29,8 @@ export function checkErrno(result: number, doing: string, hint?: string): number
 
 /**
  * Makes a request with a structure whose first word is its size. Where the kernel answers there that it has more, the
- * request is made again with a structure of that size. Returns a copy of the structure; `fill` sets the other fields before
- * the request. Throws {@link CodedError}.
+ * request is made again with a structure of that size. Returns a copy of the structure; `fill` sets the other fields
+ * before the request. Throws {@link CodedError}.
  */
 export function readStructure(
   file: DeviceFile,
@@ -56,8 +56,9 @@ export function readStructure(
 }
 
 /**
- * Finds a capability in the chain that begins at offset `first`, 0 for no chain. Returns the bytes behind its header where
- * there are `least` or more. The search ends where the chain leaves the structure, and after {@link MOST_CAPABILITIES}.
+ * Finds a capability in the chain that begins at offset `first`, 0 for no chain. Returns the bytes behind its header
+ * where there are `least` or more. The search ends where the chain leaves the structure, and after {@link
+ * MOST_CAPABILITIES}.
  */
 export function findCapability(structure: DataView, first: number, id: number, least: number): DataView | undefined {
   let at = first;
@@ -73,8 +74,8 @@ export function findCapability(structure: DataView, first: number, id: number, l
 }
 
 /**
- * Reads `count` ranges of I/O virtual addresses from byte `at` on. Leaves out addresses above 2^53, empty ranges, and ranges
- * that are not behind the one before.
+ * Reads `count` ranges of I/O virtual addresses from byte `at` on. Leaves out addresses above 2^53, empty ranges, and
+ * ranges that are not behind the one before.
  */
 export function readIovaRanges(structure: DataView, count: number, at: number): IovaRange[] {
   const ranges: IovaRange[] = [];

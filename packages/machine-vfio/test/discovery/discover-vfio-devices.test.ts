@@ -39,7 +39,7 @@ describe('discoverVfioDevices', () => {
     });
   });
 
-  it('names the types of virtio devices, of transitional ones by their subsystem id, and leaves out other devices', () => {
+  it('names the types of virtio devices, also of transitional ones, and leaves out other devices', () => {
     system.add({ address: '0000:00:01.0', device: '0x1000', subsystem: '0x1' });
     system.add({ address: '0000:00:02.0', device: '0x1044' });
     system.add({ address: '0000:00:04.0', device: '0x1053' });
