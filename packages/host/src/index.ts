@@ -1,5 +1,5 @@
 /**
- * The operating system for machines: memory that can be shared with another process, notifications, sockets that carry
+ * The operating system, for machines: memory that another process can share, notifications, sockets that transfer
  * descriptors, and programs that are started and ended. Importing it loads nothing; using it needs 64-bit Linux.
  *
  * ```ts
@@ -10,21 +10,14 @@
  *
  * @packageDocumentation
  */
-export * from './convertible-memory.ts';
 export * from './device-file.ts';
 export * from './event-fd.ts';
-export * from './host-error.ts';
-export { hostProblem } from './libc.ts';
-export * from './loopback.ts';
-export * from './memory-file.ts';
-export * from './memory-lock-limit.ts';
-export * from './memory-mapping.ts';
-export * from './native-buffer.ts';
-export * from './poll-set.ts';
-export { Disposal } from './process/disposal.ts';
+export { closeDescriptor, HostError, hostProblem, NativeBuffer } from './libc.ts';
+export * from './memory/memory-file.ts';
+export * from './memory/memory-mapping.ts';
+export * from './memory/shared-memory.ts';
+export * from './process/disposal.ts';
 export { missingProgram } from './process/find-program.ts';
 export { StartedProgram, type ProgramOptions } from './process/started-program.ts';
-export { TemporaryFolder } from './process/temporary-folder.ts';
-export * from './shared-memory.ts';
-export { closeDescriptor } from './system-call.ts';
-export { UnixSocket, type TransferResult } from './unix-socket.ts';
+export * from './socket/loopback.ts';
+export { UnixSocket, type TransferResult } from './socket/unix-socket.ts';

@@ -1,19 +1,48 @@
 import { createRequire } from 'node:module';
-import { HostError } from './host-error.ts';
+import { getSystemErrorName } from 'node:util';
+import { CodedError } from '@virtio-platform/core';
 
-/** Functions of the C library, by their own names. Addresses are bigints; every call returns what C returns. */
+/**
+ * A failed system call: `ERR_SYSCALL`, with the call and the name of its errno. Or an operating system that this
+ * package does not support: `ERR_HOST_UNSUPPORTED`, without both.
+ */
+export class HostError extends CodedError {
+  /** The name of the system call: `connect`. */
+  readonly syscall: string | undefined;
+  /** The name from errno.h: `ECONNREFUSED`. */
+  readonly errno: string | undefined;
+
+  constructor(
+    code: 'ERR_SYSCALL' | 'ERR_HOST_UNSUPPORTED',
+    message: string,
+    options: {
+      syscall?: string | undefined;
+      errno?: string | undefined;
+      hint?: string | undefined;
+      cause?: unknown;
+    } = {},
+  ) {
+    super(code, message, options);
+    this.syscall = options.syscall;
+    this.errno = options.errno;
+  }
+}
+
+/**
+ * The functions of the C library, under their C names. Addresses are bigints. Each returns what the C function returns.
+ */
 export interface Libc {
   open(path: string, flags: number): number;
-  /** For commands whose argument is an address, or a number that is no address, as a bigint. */
+  /** The argument is an address or a plain number, as a bigint. */
   ioctl(descriptor: number, request: number, argument: bigint): number;
   /** Fills a struct rlimit: two 64-bit words. */
   getrlimit(resource: number, limits: bigint): number;
   memfd_create(name: string, flags: number): number;
   ftruncate(descriptor: number, length: number): number;
-  /** For commands whose argument is a number. */
+  /** Only for commands whose argument is a number. */
   fcntl(descriptor: number, command: number, argument: number): number;
   fallocate(descriptor: number, mode: number, offset: number, length: number): number;
-  /** Writes from, or reads into, the memory of the array itself. */
+  /** Writes from the memory of the array itself, without a copy; `pread` reads into it. */
   pwrite(descriptor: number, source: Uint8Array, length: number, offset: number): number;
   pread(descriptor: number, target: Uint8Array, length: number, offset: number): number;
   mmap(
@@ -42,12 +71,12 @@ export interface Libc {
   recv(descriptor: number, buffer: bigint, length: number, flags: number): number;
   close(descriptor: number): number;
 
-  /** Errno of the last call. Read it before anything else runs: the engine makes system calls too. */
+  /** Errno of the last call. Read it directly after the call: the JavaScript engine makes system calls too. */
   errno(): number;
-  /** Takes `length` bytes from the C heap. */
+  /** Allocates `length` bytes of the C heap. */
   allocate(length: number): bigint;
   free(address: bigint): void;
-  /** The bytes at an address. Touching them after they were given back crashes the process. */
+  /** The bytes at an address. An access after the memory was freed or unmapped crashes the process. */
   view(address: bigint, length: number): ArrayBuffer;
 }
 
@@ -83,15 +112,15 @@ const PROTOTYPES = [
 let loaded: Libc | undefined;
 
 /**
- * The C library that this process already runs on, bound at the first call: importing this package loads nothing and fails
- * nowhere. Structure layouts in this package are those of 64-bit little-endian Linux. Throws {@link HostError}
- * `ERR_HOST_UNSUPPORTED` elsewhere.
+ * The C library that this process runs on. It is bound at the first call, so importing this package loads nothing and
+ * works everywhere. The structure layouts in this package are those of 64-bit little-endian Linux. Throws
+ * {@link HostError} `ERR_HOST_UNSUPPORTED` on another operating system.
  */
 export function libc(): Libc {
   return (loaded ??= bind());
 }
 
-/** Why this computer cannot be used through this package, or `undefined` when it can. */
+/** The reason why this package cannot be used on this computer; `undefined` where it can. */
 export function hostProblem(): HostError | undefined {
   try {
     libc();
@@ -126,7 +155,7 @@ function bind(): Libc {
       const bound = library.func(prototype);
       functions[bound.info.name] = bound;
     }
-    // The one border without types: PROTOTYPES says to C what Libc says to the compiler.
+    // The only untyped border: PROTOTYPES declares for C what Libc declares for the compiler.
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion
     return functions as unknown as Libc;
   } catch (cause) {
@@ -134,5 +163,59 @@ function bind(): Libc {
       hint: 'the dependency koffi needs its native part for this platform: reinstall the packages here',
       cause,
     });
+  }
+}
+
+/** The name of the errno of the last call: `EAGAIN`. Call it directly after the failed call. */
+export function lastErrno(): string {
+  const errno = libc().errno();
+  return errno > 0 ? getSystemErrorName(-errno) : 'no errno';
+}
+
+/** The error of a call that failed just now. `doing` completes "cannot ...". */
+export function systemCallError(syscall: string, doing: string, errno: string = lastErrno()): HostError {
+  return new HostError('ERR_SYSCALL', `cannot ${doing}: ${syscall}: ${errno}`, { syscall, errno });
+}
+
+/** Returns the result of a call. Throws {@link HostError} where it is negative, which means that the call failed. */
+export function checked(result: number, syscall: string, doing: string): number {
+  if (result < 0) throw systemCallError(syscall, doing);
+  return result;
+}
+
+/** Closes a descriptor. Never throws: Linux releases it even where close(2) reports an error. */
+export function closeDescriptor(descriptor: number): void {
+  libc().close(descriptor);
+}
+
+/** Zeroed bytes outside the JavaScript heap, with an address for the C library: a message header, a structure. */
+export class NativeBuffer {
+  /** Bytes. */
+  readonly size: number;
+  readonly #address: bigint;
+  #bytes: DataView | undefined;
+
+  constructor(size: number) {
+    this.size = size;
+    this.#address = libc().allocate(size);
+    this.#bytes = new DataView(libc().view(this.#address, size));
+    new Uint8Array(this.#bytes.buffer).fill(0);
+  }
+
+  /** The bytes. Throws `TypeError` after `dispose`, as `address` does, because the memory was freed. */
+  get bytes(): DataView {
+    if (this.#bytes === undefined) throw new TypeError('this native buffer was disposed of');
+    return this.#bytes;
+  }
+
+  get address(): bigint {
+    if (this.#bytes === undefined) throw new TypeError('this native buffer was disposed of');
+    return this.#address;
+  }
+
+  dispose(): void {
+    if (this.#bytes === undefined) return;
+    this.#bytes = undefined;
+    libc().free(this.#address);
   }
 }

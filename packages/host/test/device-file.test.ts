@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { DeviceFile, HostError, memoryLockLimit, MemoryMapping, NativeBuffer } from '../src/index.ts';
 
 const PAGE = 4096;
-/** asm-generic/ioctls.h: how many bytes can be read. */
+/** asm-generic/ioctls.h: returns the number of bytes that can be read. */
 const FIONREAD = 0x541b;
 
 let folder: string;
@@ -17,7 +17,7 @@ beforeAll(() => {
 afterAll(() => rmSync(folder, { recursive: true }));
 
 describe('DeviceFile', () => {
-  it('reads and writes at offsets, and asks the kernel about it', () => {
+  it('reads and writes at offsets, and makes ioctls with a structure', () => {
     const file = DeviceFile.open(join(folder, 'file'));
     const bytes = new Uint8Array(4);
     expect(file.read(bytes, 2)).toBe(4);
@@ -33,21 +33,21 @@ describe('DeviceFile', () => {
     expect(() => file.descriptor).toThrow(TypeError);
   });
 
-  it('returns the errno of what the kernel refuses, negated', () => {
+  it('returns a negated errno where the kernel refuses a call', () => {
     const file = DeviceFile.open(join(folder, 'file'));
     expect(file.control(0x3b64)).toBe(-constants.errno.ENOTTY);
     expect(file.read(new Uint8Array(1), -1)).toBe(-constants.errno.EINVAL);
     file.dispose();
   });
 
-  it('says which file it could not open', () => {
+  it('names the file that cannot be opened', () => {
     expect(() => DeviceFile.open(join(folder, 'none'))).toThrow(HostError);
     expect(() => DeviceFile.open(join(folder, 'none'))).toThrow(/open .*none: open: ENOENT/);
   });
 });
 
 describe('memoryLockLimit', () => {
-  it('is the one that the shell knows, or none with CAP_IPC_LOCK', () => {
+  it('is the limit of the shell, or undefined with CAP_IPC_LOCK', () => {
     const limit = execFileSync('sh', ['-c', 'ulimit -l'], { encoding: 'utf8' }).trim();
     const expected = limit === 'unlimited' ? undefined : Number(limit) * 1024;
     expect([expected, undefined]).toContain(memoryLockLimit());
@@ -55,7 +55,7 @@ describe('memoryLockLimit', () => {
 });
 
 describe('MemoryMapping.pinnable', () => {
-  it('has a page behind it that nobody can access', () => {
+  it('has an inaccessible page behind it', () => {
     const memory = MemoryMapping.pinnable(2 * PAGE);
     expect(memory.size).toBe(2 * PAGE);
     new Uint8Array(memory.buffer).fill(0x5a);

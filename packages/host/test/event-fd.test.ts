@@ -12,7 +12,7 @@ describe('EventFd', () => {
     event.dispose();
   });
 
-  it('refuses to be used after it was disposed', () => {
+  it('throws after dispose', () => {
     const event = new EventFd();
     event.dispose();
     event.dispose();
@@ -23,7 +23,7 @@ describe('EventFd', () => {
 });
 
 describe('PollSet', () => {
-  it('tells which of several descriptors is ready', () => {
+  it('reports which of several descriptors is ready', () => {
     const quiet = new EventFd();
     const signalled = new EventFd();
     const poll = new PollSet(2);
@@ -37,7 +37,7 @@ describe('PollSet', () => {
     for (const owned of [quiet, signalled, poll]) owned.dispose();
   });
 
-  it('waits as long as it was told and no longer', () => {
+  it('waits for the timeout and returns then', () => {
     const quiet = new EventFd();
     const poll = new PollSet(1);
     poll.set(0, quiet.descriptor, PollEvents.Readable);
@@ -50,7 +50,7 @@ describe('PollSet', () => {
     poll.dispose();
   });
 
-  it('ignores places that are not set', () => {
+  it('ignores entries that are not set', () => {
     const poll = new PollSet(3);
     expect(poll.wait(1)).toBe(false);
     poll.dispose();

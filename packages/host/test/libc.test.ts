@@ -5,14 +5,14 @@ import { hostProblem } from '../src/index.ts';
 
 const INDEX = fileURLToPath(new URL('../src/index.ts', import.meta.url));
 
-/** Runs a program in a fresh process that has nothing of this package loaded. */
+/** Runs a program in a new process, in which this package is not loaded yet. */
 function run(program: string): string {
   const args = ['--import', 'tsx', '--conditions=@virtio-platform/source', '--input-type=module', '-e', program];
   return execFileSync(process.execPath, args, { encoding: 'utf8' }).trim();
 }
 
 describe('the C library', () => {
-  it('can be used here', () => {
+  it('can be called on this computer', () => {
     expect(hostProblem()).toBeUndefined();
   });
 
@@ -27,12 +27,17 @@ describe('the C library', () => {
     expect(run(program)).toBe('false undefined true');
   });
 
-  it('is refused by a coded error on another operating system, at use and not at import', () => {
+  it('throws a coded error on another operating system at the first call, and not at import', () => {
     const program = `
       await import('reflect-metadata');
       Object.defineProperty(process, 'platform', { value: 'win32' });
       const { SharedMemory } = await import(${JSON.stringify(INDEX)});
-      try { SharedMemory.create(4096); console.log('created'); } catch (error) { console.log(error.code, error.hint !== undefined); }`;
+      try {
+        SharedMemory.create(4096);
+        console.log('created');
+      } catch (error) {
+        console.log(error.code, error.hint !== undefined);
+      }`;
     expect(run(program)).toBe('ERR_HOST_UNSUPPORTED true');
   });
 });

@@ -7,14 +7,14 @@ import {
 } from '@virtio-platform/core/features';
 import { z } from 'zod';
 
-/** Where the device is on the root bus. */
+/** The slot of the device on the root bus. */
 export const DEVICE_SLOT = 4;
 
-/** What a device needs of this process while QEMU runs, made at boot. */
+/** Files and descriptors of this process that a device uses while QEMU runs. They are made at boot. */
 export interface DeviceResources {
-  /** The path of the image of a disk of `capacity` bytes; an empty one where the profile has none. */
+  /** The path of the image of a disk of `capacity` bytes. It makes an empty image where the profile has no `path`. */
   readonly image: (path: string | undefined, capacity: number) => string;
-  /** A descriptor, as QEMU has it, that gives back what is written to it. */
+  /** The number, in QEMU, of a descriptor that returns what is written to it. */
   readonly loopback: (kind: 'packets' | 'stream') => number;
 }
 
@@ -32,8 +32,9 @@ const settingsOf = {
 };
 
 /**
- * The arguments for the device that a profile describes. Objects are given as JSON, in which no character of a path means
- * anything. Net and console give back what they are sent. Throws `ERR_MACHINE_DEVICE` for what QEMU's devices do not have.
+ * The arguments for the device that a profile describes. Objects are JSON, in which the characters of a path have no
+ * special meaning. Net and console receive what they send. Throws `ERR_MACHINE_DEVICE` for settings that QEMU's devices
+ * do not have.
  */
 export function deviceArguments(device: DeviceDescription, resources: DeviceResources): string[] {
   const common = { addr: `${DEVICE_SLOT.toString(16).padStart(2, '0')}.0`, ...interfaceProperties(device) };
@@ -75,7 +76,7 @@ export function deviceArguments(device: DeviceDescription, resources: DeviceReso
   }
 }
 
-/** Which interfaces, and of the features those that QEMU can leave out or has to be told to have. */
+/** The interfaces of the device, and those of its features that QEMU has properties for. */
 function interfaceProperties({ interface: interfaces, offers }: DeviceDescription): Record<string, unknown> {
   const isOffered = (bit: number, otherwise: boolean): boolean => offers?.has(bit) ?? otherwise;
   return {

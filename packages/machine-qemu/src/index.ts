@@ -1,6 +1,6 @@
 /**
- * QEMU's own machines and devices, driven from outside over qtest: shared memory for rings and buffers, registers through the
- * protocol, hypercalls through a firmware of a few instructions.
+ * QEMU's own machines and devices, driven from outside over qtest: rings and buffers are in shared memory, qtest
+ * accesses the registers, and a firmware of a few instructions makes the hypercalls.
  *
  * @packageDocumentation
  */
@@ -12,7 +12,7 @@ import {
   type MissingRequirement,
 } from '@virtio-platform/core';
 import { hostProblem, missingProgram } from '@virtio-platform/host';
-import { FACILITIES } from './board/open-board.ts';
+import { FACILITIES } from './open-board.ts';
 import { BOARDS, QEMU_OPTIONS, qemuOptionsSchema, qemuProgram, type QemuOptions } from './options.ts';
 import { QemuMachine } from './qemu-machine.ts';
 
@@ -44,7 +44,7 @@ const plugin: MachinePlugin<QemuOptions> = defineMachinePlugin({
   },
 });
 
-/** What this computer lacks, whatever the program is. */
+/** The requirements of every board that this computer does not meet. */
 function missingHost(): MissingRequirement[] {
   const problem = hostProblem();
   return problem === undefined ? [] : [{ what: problem.message, fix: problem.hint ?? '' }];

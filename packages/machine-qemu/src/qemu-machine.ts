@@ -12,32 +12,31 @@ import { FaultLog } from '@virtio-platform/core/address-space';
 import type { Transport } from '@virtio-platform/core/device';
 import { VIRTIO_F_ACCESS_PLATFORM } from '@virtio-platform/core/features';
 import { GuestMemory } from '@virtio-platform/core/memory';
-import { Disposal, hostProblem, Loopback, TemporaryFolder } from '@virtio-platform/host';
+import { Disposal, Loopback, TemporaryFolder } from '@virtio-platform/host';
 import {
   hiddenFeatures,
-  NO_MESSAGES,
+  NO_MSIX,
   PciLegacyTransport,
   PciModernTransport,
-  PolledMessages,
+  PolledMsix,
   VECTORS,
   type PciFunction,
 } from '@virtio-platform/pci';
 import { MEMORY_CONVERSION } from '@virtio-platform/platform-sev';
 import { injectable } from 'tsyringe';
-import { BoardFunction } from './board/board-function.ts';
-import { checkBoard, openBoard } from './board/open-board.ts';
+import { BoardFunction } from './board/board.ts';
+import { checkBoard, openBoard } from './open-board.ts';
 import { DEVICE_SLOT, deviceArguments } from './device-arguments.ts';
 import { createMachineMemory, RESERVED_BYTES } from './machine-memory.ts';
 import { QEMU_OPTIONS, qemuProgram, type QemuOptions } from './options.ts';
 import { buildFirmware } from './pseries/firmware.ts';
-import { qemuArguments } from './qemu-arguments.ts';
-import { FIRST_DEVICE_DESCRIPTOR, startQemu } from './qemu-process.ts';
-import { buildHaltingFirmware } from './x86/firmware.ts';
+import { qemuArguments, FIRST_DEVICE_DESCRIPTOR, startQemu } from './qemu-process.ts';
+import { buildHaltingFirmware } from './board/x86-board.ts';
 
 /**
- * A machine of QEMU's, driven from outside: this process is its processor, and its device is nobody's here. What enforces the
- * platform's rules is QEMU's own IOMMU, or of protected memory the operating system. QEMU's devices hide what was denied: a
- * request completes as if nothing was, and no fault is seen but by an IOMMU that records them for its driver.
+ * A machine of QEMU, driven from outside: this process is its processor, and QEMU implements its device. QEMU's IOMMU
+ * enforces the platform's rules; the operating system enforces those of protected memory. QEMU's devices hide blocked
+ * accesses: the request completes with status OK, and only an IOMMU that records faults for its driver shows them.
  */
 @injectable()
 export class QemuMachine implements Machine {
@@ -51,8 +50,6 @@ export class QemuMachine implements Machine {
   }
 
   async boot(): Promise<BootedMachine> {
-    const problem = hostProblem();
-    if (problem !== undefined) throw problem;
     return await Disposal.orNothing((disposal) => this.#boot(disposal));
   }
 
@@ -95,19 +92,21 @@ export class QemuMachine implements Machine {
     const { type, driverInterface } = this.#request.device;
     const isLegacy = driverInterface === 'legacy';
     const hidden = hiddenFeatures(this.#request.device, isLegacy ? 'legacy' : 'pci');
-    const interrupts = this.#canReceiveMessages() ? new PolledMessages(pci, memory, VECTORS) : NO_MESSAGES;
+    const interrupts = this.#canReceiveMsix() ? new PolledMsix(pci, memory, VECTORS) : NO_MSIX;
     const transport = isLegacy
       ? new PciLegacyTransport(pci, interrupts, hidden)
       : new PciModernTransport(pci, interrupts, hidden);
     if (transport.deviceType === type) return transport;
-    throw new DeviceError('ERR_DEVICE_CONFIG', `${pci.name} is a device of type ${transport.deviceType}, not ${type}`);
+    throw new DeviceError('ERR_DEVICE_CONFIG', `${pci.name} is of type ${transport.deviceType}, not ${type}`);
   }
 
-  /** A device whose data bypasses the IOMMU still has its messages translated by it, and nothing is mapped for them. */
-  #canReceiveMessages(): boolean {
+  /**
+   * The IOMMU translates MSI-X messages even where the data bypasses it, and then no mapping exists for the messages.
+   */
+  #canReceiveMsix(): boolean {
     const { board, iommu, interrupts } = this.#options;
     const hasIommu = board === 'pseries' || iommu !== 'none';
     const isTranslated = this.#request.device.offers?.has(VIRTIO_F_ACCESS_PLATFORM) === true;
-    return interrupts === 'messages' && (!hasIommu || isTranslated);
+    return interrupts !== 'isr' && (!hasIommu || isTranslated);
   }
 }

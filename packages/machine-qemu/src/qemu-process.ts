@@ -1,21 +1,48 @@
 import { setTimeout } from 'node:timers/promises';
 import { isCodedError } from '@virtio-platform/core';
-import { Disposal, StartedProgram, UnixSocket, type TemporaryFolder } from '@virtio-platform/host';
+import { StartedProgram, UnixSocket, type Disposal, type TemporaryFolder } from '@virtio-platform/host';
+import type { BoardName, QemuOptions } from './options.ts';
 import { QtestConnection } from './qtest/qtest-connection.ts';
-import type { QemuOptions } from './options.ts';
 
-/** Descriptors as QEMU has them. */
-export const QTEST_DESCRIPTOR = 3;
-export const MEMORY_DESCRIPTOR = 4;
+/** The first descriptor of QEMU for a loopback. The descriptors before it are the qtest socket and the memory. */
 export const FIRST_DEVICE_DESCRIPTOR = 5;
+const QTEST_DESCRIPTOR = 3;
+const MEMORY_DESCRIPTOR = 4;
 
-/** A question that every machine answers. */
-const GREETING = 'endianness';
-const LOOK_MS = 5;
-/** A program that ended is noticed with the event loop. */
+/** A qtest command that every machine answers. */
+const FIRST_COMMAND = 'endianness';
+const POLL_MS = 5;
+/** Milliseconds until the event loop reports the end of a program. */
 const ENDING_MS = 500;
 
-/** Starts QEMU and waits until it answers. Throws `ERR_MACHINE_MISSING` and `ERR_MACHINE_START`; `disposal` gets what has to be ended. */
+/** QEMU's machine types. The properties of pseries are capabilities that emulation lacks, of which QEMU would warn. */
+const MACHINES: Readonly<Record<BoardName, string>> = {
+  pc: 'pc',
+  q35: 'q35',
+  pseries: 'pseries,cap-cfpc=broken,cap-sbbc=broken,cap-ibs=broken,cap-ccf-assist=off',
+};
+
+/**
+ * The arguments for a machine that this process drives: its memory is an inherited file, and its processor runs
+ * `firmware` and nothing else. QEMU emulates the processor, because tests run without KVM.
+ */
+export function qemuArguments(options: QemuOptions, memory: number, firmware: string): string[] {
+  const backend = { 'qom-type': 'memory-backend-file', id: 'memory', size: memory, share: true };
+  const memoryPath = `/proc/self/fd/${MEMORY_DESCRIPTOR}`;
+  const parts = [
+    ['-no-user-config', '-nodefaults', '-display', 'none', '-accel', 'tcg', '-smp', '1'],
+    ['-machine', `${MACHINES[options.board]},memory-backend=memory`, '-m', `${memory / 2 ** 20}M`],
+    ['-object', JSON.stringify({ ...backend, 'mem-path': memoryPath }), '-bios', firmware],
+    ['-chardev', `socket,id=qtest,fd=${QTEST_DESCRIPTOR}`, '-qtest', 'chardev:qtest', '-qtest-log', '/dev/null'],
+    options.iommu === 'intel' ? ['-device', 'intel-iommu,intremap=off,caching-mode=off'] : [],
+  ];
+  return parts.flat();
+}
+
+/**
+ * Starts QEMU and waits for its first answer. QEMU inherits `own.descriptors`, of which the first is its memory. Adds
+ * to `disposal` the steps that end QEMU. Throws `ERR_MACHINE_MISSING` and `ERR_MACHINE_START`.
+ */
 export async function startQemu(
   command: readonly string[],
   options: Pick<QemuOptions, 'startTimeout' | 'replyTimeout'>,
@@ -27,7 +54,9 @@ export async function startQemu(
   try {
     program = await StartedProgram.start(command, {
       role: 'machine',
-      hint: 'run QEMU by hand with the same arguments; machine.program and machine.arguments of the profile are passed to it',
+      hint:
+        'run QEMU by hand with the same arguments; ' +
+        'machine.program and machine.arguments of the profile are passed to it',
       folder: own.directory,
       errorFile: own.folder.pathOf('stderr'),
       abandon: () => own.folder.dispose(),
@@ -45,22 +74,22 @@ export async function startQemu(
     lastWords: () => program.lastWords(),
   });
   disposal.add(() => qtest.dispose());
-  await greet(qtest, program, options.startTimeout);
+  await awaitFirstAnswer(qtest, program, options.startTimeout);
   return qtest;
 }
 
-/** Waits for the first answer without keeping signals and timers from this process. */
-async function greet(qtest: QtestConnection, program: StartedProgram, timeoutMs: number): Promise<void> {
+/** Polls for the first answer, so that the event loop of this process goes on. */
+async function awaitFirstAnswer(qtest: QtestConnection, program: StartedProgram, timeoutMs: number): Promise<void> {
   const deadline = performance.now() + timeoutMs;
   try {
-    qtest.send(GREETING);
-    while (!qtest.hasAnswer && performance.now() < deadline) await setTimeout(LOOK_MS);
+    qtest.send(FIRST_COMMAND);
+    while (!qtest.hasAnswer && performance.now() < deadline) await setTimeout(POLL_MS);
     if (!qtest.hasAnswer) throw program.startError(`did not answer in ${timeoutMs} ms`);
-    qtest.answer(GREETING);
+    qtest.answer(FIRST_COMMAND);
   } catch (error) {
     if (!isCodedError(error) || error.code !== 'ERR_DEVICE_LOST') throw error;
     const end = performance.now() + ENDING_MS;
-    while (program.ending === undefined && performance.now() < end) await setTimeout(LOOK_MS);
+    while (program.ending === undefined && performance.now() < end) await setTimeout(POLL_MS);
     throw program.startError(program.ending === undefined ? error.message : `ended with ${program.ending}`);
   }
 }

@@ -1,19 +1,19 @@
 import { describeDmaMapping, describeTransport } from '@virtio-platform/conformance';
 import { GuestMemory } from '@virtio-platform/core/memory';
-import { NO_MESSAGES, PciLegacyTransport, PciModernTransport, type PciFunction } from '@virtio-platform/pci';
+import { NO_MSIX, PciLegacyTransport, PciModernTransport, type PciFunction } from '@virtio-platform/pci';
 import { PseriesPlatform, pseriesOptionsSchema } from '@virtio-platform/platform-pseries';
 import { afterAll, beforeAll, describe } from 'vitest';
-import { BoardFunction } from '../src/board/board-function.ts';
-import { openBoard } from '../src/board/open-board.ts';
+import { BoardFunction } from '../src/board/board.ts';
+import { openBoard } from '../src/open-board.ts';
 import { DEVICE_SLOT } from '../src/device-arguments.ts';
 import { RESERVED_BYTES } from '../src/machine-memory.ts';
 import type { BoardName } from '../src/options.ts';
 import { HypercallMailbox } from '../src/pseries/hypercall-mailbox.ts';
 import { QemuTceFacility } from '../src/pseries/qemu-tce-facility.ts';
-import { Rtas } from '../src/pseries/rtas.ts';
+import { Rtas } from '../src/pseries/pseries-board.ts';
 import { SKIP, startBoard } from './installed-qemu.ts';
 
-/** struct virtio_blk_config up to the write zeroes fields, which every QEMU of the last years has. */
+/** Bytes of struct virtio_blk_config up to the write zeroes fields, which QEMU 7.2 and later have. */
 const CONFIG_BYTES = 60;
 
 const DISK = { capacity: 1 << 20, readOnly: false, serial: '' };
@@ -38,9 +38,7 @@ describe.skipIf(SKIP).each<[BoardName, 'modern' | 'legacy']>([
   describeTransport(`by its ${driverInterface} interface`, {
     setup: () => ({
       transport:
-        driverInterface === 'legacy'
-          ? new PciLegacyTransport(pci, NO_MESSAGES)
-          : new PciModernTransport(pci, NO_MESSAGES),
+        driverInterface === 'legacy' ? new PciLegacyTransport(pci, NO_MSIX) : new PciModernTransport(pci, NO_MSIX),
       configBytes: CONFIG_BYTES,
       ignoresUnoffered: true,
     }),
@@ -62,7 +60,7 @@ describe.skipIf(SKIP)('the TCE tables of QEMU', () => {
   describe.each(['default', 'ddw'])('through the %s window', (kind) => {
     describeDmaMapping('page by page', {
       setup() {
-        // Memory of its own for each check: the same bytes, and nothing allocated.
+        // Each check gets the same bytes, zeroed and without allocations.
         const { buffer } = started.backing;
         new Uint8Array(buffer, RESERVED_BYTES, 1 << 20).fill(0);
         const memory = new GuestMemory(buffer, RESERVED_BYTES);

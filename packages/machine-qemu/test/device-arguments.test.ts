@@ -16,35 +16,35 @@ function device(type: string, settings: object, more: Partial<DeviceDescription>
   return { type, interface: 'modern', driverInterface: 'modern', offers: undefined, settings, ...more };
 }
 
-/** Resources that are only named, and what was asked for. */
-function resources(): DeviceResources & { readonly asked: unknown[] } {
-  const asked: unknown[] = [];
+/** Resources without files, which record the requests for them. */
+function resources(): DeviceResources & { readonly requests: unknown[] } {
+  const requests: unknown[] = [];
   return {
-    asked,
+    requests,
     image: (path, capacity) => {
-      asked.push([path, capacity]);
+      requests.push([path, capacity]);
       return path ?? '/tmp/empty';
     },
-    loopback: (kind) => 4 + asked.push(kind),
+    loopback: (kind) => 4 + requests.push(kind),
   };
 }
 
-/** The arguments behind each `name`, of which those of devices are JSON. */
+/** The parsed JSON arguments behind each `name`. */
 function objects(args: readonly string[], name: string): unknown[] {
   return args.flatMap((argument, i) => (args[i - 1] === name ? [JSON.parse(argument) as unknown] : []));
 }
 
-/** The properties of a device that offers these. */
+/** The properties of a device that offers these features. */
 function offered(offers: FeatureSet | undefined): unknown {
   return objects(deviceArguments(device('entropy', {}, { offers }), resources()), '-device')[0];
 }
 
 describe('deviceArguments', () => {
-  it('describes a disk in JSON, where no character of its path means anything', () => {
+  it('describes a disk in JSON, where the characters of its path have no special meaning', () => {
     const image = `/images/a,b=c "quoted" 'disk' \\ {x}\n.raw`;
     const made = resources();
     const args = deviceArguments(device('block', { ...BLOCK, image, readOnly: true, serial: 'a,b' }), made);
-    expect(made.asked).toEqual([[image, 1 << 20]]);
+    expect(made.requests).toEqual([[image, 1 << 20]]);
     expect(objects(args, '-blockdev')).toEqual([
       {
         driver: 'raw',
@@ -58,18 +58,18 @@ describe('deviceArguments', () => {
     ]);
   });
 
-  it('has an empty image where the profile has none', () => {
+  it('requests an empty image where the profile has none', () => {
     const made = resources();
     deviceArguments(device('block', BLOCK), made);
-    expect(made.asked).toEqual([[undefined, 1 << 20]]);
+    expect(made.requests).toEqual([[undefined, 1 << 20]]);
   });
 
-  it('gives a network and each line of a console something that gives back what is sent', () => {
+  it('gives a network and each line of a console a loopback', () => {
     const made = resources();
     const net = deviceArguments(device('net', { mac: '52:54:00:12:34:56', queuePairs: 1 }), made);
     expect(net).toContain('dgram,id=network,local.type=fd,local.str=5');
     const lines = deviceArguments(device('console', { ports: 2 }), made);
-    expect(made.asked).toEqual(['packets', 'stream', 'stream']);
+    expect(made.requests).toEqual(['packets', 'stream', 'stream']);
     expect(lines.filter((argument) => argument.startsWith('pipe,'))).toEqual([
       'pipe,id=line0,path=/proc/self/fd/6',
       'pipe,id=line1,path=/proc/self/fd/7',
@@ -90,7 +90,7 @@ describe('deviceArguments', () => {
     expect(objects(args, '-device')).toMatchObject([properties]);
   });
 
-  it('tells QEMU which features to have, of those that it can be told', () => {
+  it('sets the features that QEMU has properties for', () => {
     expect(offered(undefined)).toMatchObject({
       iommu_platform: false,
       packed: false,
@@ -111,11 +111,11 @@ describe('deviceArguments', () => {
     ['queue pairs', device('net', { mac: '52:54:00:12:34:56', queuePairs: 2 }), /more than one pair/],
     ['a seed', device('entropy', { seed: 7 }), /a seed/],
     ['a type', device('gpu', {}), /type gpu/],
-  ])('refuses what the device of QEMU does not have: %s', (_, wanted, message) => {
+  ])("refuses a setting that QEMU's device does not have: %s", (_, wanted, message) => {
     const made = resources();
     expect(() => deviceArguments(wanted, made)).toThrow(
       expect.objectContaining({ code: 'ERR_MACHINE_DEVICE', message: expect.stringMatching(message) }),
     );
-    expect(made.asked).toEqual([]);
+    expect(made.requests).toEqual([]);
   });
 });

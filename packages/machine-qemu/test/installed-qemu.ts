@@ -3,15 +3,14 @@ import { writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import type { DeviceDescription } from '@virtio-platform/core';
 import { GuestMemory } from '@virtio-platform/core/memory';
-import { Disposal, TemporaryFolder, type ConvertibleMemory, type SharedMemory } from '@virtio-platform/host';
+import { Disposal, TemporaryFolder, type SharedMemory } from '@virtio-platform/host';
 import { deviceArguments } from '../src/device-arguments.ts';
 import { createMachineMemory, RESERVED_BYTES } from '../src/machine-memory.ts';
 import { qemuOptionsSchema, qemuProgram, type BoardName, type QemuOptions } from '../src/options.ts';
 import { buildFirmware } from '../src/pseries/firmware.ts';
-import { qemuArguments } from '../src/qemu-arguments.ts';
-import { startQemu } from '../src/qemu-process.ts';
+import { qemuArguments, startQemu } from '../src/qemu-process.ts';
 import type { QtestConnection } from '../src/qtest/qtest-connection.ts';
-import { buildHaltingFirmware } from '../src/x86/firmware.ts';
+import { buildHaltingFirmware } from '../src/board/x86-board.ts';
 
 const isInstalled = (['pc', 'pseries'] as const).every((board) => {
   try {
@@ -22,14 +21,15 @@ const isInstalled = (['pc', 'pseries'] as const).every((board) => {
   }
 });
 
-/** Whether tests of the real QEMU are skipped: never in CI, where they fail instead. */
+/** Whether the tests with a real QEMU are skipped. In CI they fail without QEMU. */
 export const SKIP: boolean = !isInstalled && process.env['CI'] === undefined;
 if (SKIP)
   console.warn('QEMU is not installed, so its tests are skipped: apt-get install qemu-system-x86 qemu-system-ppc');
 
-/** The least memory that a board takes here. */
+/** Bytes of the smallest memory of each board. */
 export const MEMORY: Readonly<Record<BoardName, number>> = { pc: 16 << 20, q35: 16 << 20, pseries: 256 << 20 };
 
+/** A modern entropy device. */
 export const ENTROPY: DeviceDescription = {
   type: 'entropy',
   interface: 'modern',
@@ -38,14 +38,15 @@ export const ENTROPY: DeviceDescription = {
   settings: {},
 };
 
+/** A running QEMU, and the memory that it shares with this process. */
 export interface StartedQemu {
   readonly options: QemuOptions;
   readonly qtest: QtestConnection;
   readonly memory: GuestMemory;
-  readonly backing: ConvertibleMemory | SharedMemory;
+  readonly backing: SharedMemory;
 }
 
-/** A board without the rest of the machine, to be driven by hand. `dispose` ends it. */
+/** Starts QEMU with a board, without the transport and the facilities of the machine. `dispose` ends QEMU. */
 export async function startBoard(
   board: BoardName,
   { device = ENTROPY, isProtected = false }: { device?: DeviceDescription; isProtected?: boolean } = {},

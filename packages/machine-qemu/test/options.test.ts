@@ -6,18 +6,18 @@ import { describe, expect, it } from 'vitest';
 import plugin from '../src/index.ts';
 import { createMachineMemory } from '../src/machine-memory.ts';
 import { QEMU_OPTIONS, qemuOptionsSchema, qemuProgram } from '../src/options.ts';
-import { qemuArguments } from '../src/qemu-arguments.ts';
+import { qemuArguments } from '../src/qemu-process.ts';
 import { QemuMachine } from '../src/qemu-machine.ts';
-import { buildHaltingFirmware } from '../src/x86/firmware.ts';
+import { buildHaltingFirmware } from '../src/board/x86-board.ts';
 
 const OPTIONS = qemuOptionsSchema.parse({ board: 'q35' });
 
 describe('the options of the plugin', () => {
-  it('need a board, and fill in the rest', () => {
+  it('need a board, and have defaults for the rest', () => {
     expect(OPTIONS).toEqual({
       board: 'q35',
       iommu: 'none',
-      interrupts: 'messages',
+      interrupts: 'msix',
       arguments: [],
       startTimeout: 20_000,
       replyTimeout: 5000,
@@ -28,17 +28,17 @@ describe('the options of the plugin', () => {
   });
 
   it.each([
-    ['no board', {}],
-    ['a board that is not driven here', { board: 'virt' }],
+    ['options without a board', {}],
+    ['a board that the machine does not support', { board: 'virt' }],
     ['an Intel IOMMU on pc', { board: 'pc', iommu: 'intel' }],
     ['an Intel IOMMU on pseries', { board: 'pseries', iommu: 'intel' }],
-    ['an IOMMU that there is none of', { board: 'q35', iommu: 'amd' }],
-    ['another way to interrupt', { board: 'pc', interrupts: 'msi' }],
+    ['an IOMMU that QEMU does not have', { board: 'q35', iommu: 'amd' }],
+    ['an interrupt mode that does not exist', { board: 'pc', interrupts: 'msi' }],
     ['an unknown key', { board: 'pc', accel: 'kvm' }],
     ['an empty argument', { board: 'pc', arguments: [''] }],
-    ['arguments without end', { board: 'pc', arguments: Array(65).fill('-S') }],
-    ['an argument that is no text', { board: 'pc', arguments: [7] }],
-    ['a timeout of nothing', { board: 'pc', replyTimeout: 0 }],
+    ['more than 64 arguments', { board: 'pc', arguments: Array(65).fill('-S') }],
+    ['an argument that is not a string', { board: 'pc', arguments: [7] }],
+    ['a timeout of 0', { board: 'pc', replyTimeout: 0 }],
     ['a timeout of hours', { board: 'pc', startTimeout: 600_001 }],
     ['a program without a name', { board: 'pc', program: '' }],
   ])('refuse %s', (_, options) => {
@@ -57,17 +57,17 @@ describe('the plugin', () => {
     ['/nonexistent/qemu-system-x86_64', 'qemu-system-x86'],
     ['/nonexistent/qemu-system-ppc64', 'qemu-system-ppc'],
     ['/nonexistent/qemu', 'give its path'],
-  ])('says how to get %s', async (program, fix) => {
+  ])('reports how to install %s', async (program, fix) => {
     expect(await plugin.missing({ ...OPTIONS, program })).toEqual([
       { what: `the program ${program}`, fix: expect.stringContaining(fix) },
     ]);
   });
 
-  it('misses nothing where the program is there', async () => {
+  it('reports nothing missing where the program is installed', async () => {
     expect(await plugin.missing({ ...OPTIONS, program: process.execPath })).toEqual([]);
   });
 
-  it('tells for a list which programs have its boards, and which package to install where one is missing', async () => {
+  it('lists the programs of its boards, and the package of a missing program', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'virtio-platform-'));
     const before = process.env['PATH'];
     try {
@@ -107,13 +107,13 @@ describe('createMachineMemory', () => {
     ['pseries', 16 << 20],
     ['pseries', 2 ** 28 + 2 ** 20],
     ['pseries', 2 ** 33 + 2 ** 28],
-  ] as const)('refuses %s with %d bytes, and says what it takes', (board, size) => {
+  ] as const)('refuses %s with %d bytes, and names the supported sizes', (board, size) => {
     expect(() => createMachineMemory(board, size, false)).toThrow(
       expect.objectContaining({ code: 'ERR_MACHINE_MEMORY', hint: expect.stringContaining('a multiple of') }),
     );
   });
 
-  it.each([false, true])('is as large as asked, and zero (protected: %s)', (isProtected) => {
+  it.each([false, true])('has the requested size, and is zero (protected: %s)', (isProtected) => {
     const memory = createMachineMemory('pc', 4 << 20, isProtected);
     expect(memory.buffer.byteLength).toBe(4 << 20);
     expect(new Uint8Array(memory.buffer).every((byte) => byte === 0)).toBe(true);
@@ -122,7 +122,7 @@ describe('createMachineMemory', () => {
 });
 
 describe('qemuArguments', () => {
-  it('has an IOMMU only where it was asked for, and memory that came along', () => {
+  it('have an IOMMU only where the options have one, and inherited memory', () => {
     expect(qemuArguments(OPTIONS, 64 << 20, '/firmware').join(' ')).not.toContain('iommu');
     const args = qemuArguments({ ...OPTIONS, iommu: 'intel' }, 64 << 20, '/firmware');
     expect(args).toContain('intel-iommu,intremap=off,caching-mode=off');
@@ -133,7 +133,7 @@ describe('qemuArguments', () => {
 });
 
 describe('buildHaltingFirmware', () => {
-  it('halts where a processor starts, and again if anything wakes it', () => {
+  it('halts the processor at its start, and again after a wake-up', () => {
     const image = buildHaltingFirmware();
     expect(image).toHaveLength(0x1_0000);
     // hlt; jmp to the hlt.

@@ -15,7 +15,7 @@ import { qemuOptionsSchema, type BoardName } from '../src/options.ts';
 import { QemuMachine } from '../src/qemu-machine.ts';
 import { MEMORY, SKIP } from './installed-qemu.ts';
 
-/** Temporary files of this test file alone: others start QEMU at the same time. */
+/** A folder for the temporary files of this test file, because other test files start QEMU at the same time. */
 let temporary = '';
 
 beforeAll(() => {
@@ -53,11 +53,11 @@ function machine(options: MachineOptions = {}): QemuMachine {
     simulate: undefined,
     baseDirectory: temporary,
   };
-  // A register that is asked, so that the small driver of these tests needs to map nothing for messages.
+  // The small driver of these tests polls the ISR register, because it maps no memory for MSI-X messages.
   return new QemuMachine(request, qemuOptionsSchema.parse({ board, interrupts: 'isr', ...options.machine }));
 }
 
-/** Sends a signal that stops or kills, and waits until no thread runs any more: each takes its time. */
+/** Sends a signal that stops or kills, and waits until all threads of the process are stopped. */
 function signalled(pid: number, signal: string): void {
   process.kill(pid, signal);
   const deadline = performance.now() + 5000;
@@ -67,7 +67,7 @@ function signalled(pid: number, signal: string): void {
   }
 }
 
-/** The state of each thread of a process, a letter (proc(5)); none once it is gone. */
+/** The state of each thread of a process, a letter (proc(5)); empty after the process has ended. */
 function threadsOf(pid: number): string[] {
   try {
     return readdirSync(`/proc/${pid}/task`).flatMap((task) => {
@@ -107,7 +107,7 @@ function processorTicks(pid: number): number {
   return Number(fields[11]) + Number(fields[12]);
 }
 
-/** What a machine that is over may have left: none of it. */
+/** The resources that a machine must not leave behind. */
 function traces(): unknown {
   return {
     children: children(),
@@ -118,7 +118,7 @@ function traces(): unknown {
 }
 
 describe.skipIf(SKIP)('QemuMachine', () => {
-  it('serves an image whose path has every character that means something elsewhere', async () => {
+  it('serves an image whose path has characters that are special elsewhere', async () => {
     const image = join(temporary, `a,b=c "quoted" 'disk' %d.img`);
     writeFileSync(image, Buffer.alloc(1 << 20, 0x42));
     await withMachine({ image }, (booted) => {
@@ -136,7 +136,7 @@ describe.skipIf(SKIP)('QemuMachine', () => {
     expect(readFileSync(image)).toHaveLength(1 << 20);
   });
 
-  it('leaves nothing behind, boot after boot, on each board', async () => {
+  it('leaves no resources behind after each boot on each board', async () => {
     await withMachine({}, () => {});
     const before = traces();
     for (const board of ['pc', 'q35', 'pseries'] as const) {
@@ -149,20 +149,23 @@ describe.skipIf(SKIP)('QemuMachine', () => {
     }
   });
 
-  it.each(['pc', 'pseries'] as const)('does not keep a processor busy while nothing happens on %s', async (board) => {
-    const others = children();
-    await withMachine({ board }, async () => {
-      const [pid] = children().filter((child) => !others.includes(child));
-      // The firmware looks for a while before it sleeps.
-      await setTimeout(200);
-      const before = processorTicks(pid!);
-      await setTimeout(1000);
-      // Ticks of 10 ms.
-      expect(processorTicks(pid!) - before).toBeLessThan(40);
-    });
-  });
+  it.each(['pc', 'pseries'] as const)(
+    'keeps no processor of the host busy while the device is idle on %s',
+    async (board) => {
+      const others = children();
+      await withMachine({ board }, async () => {
+        const [pid] = children().filter((child) => !others.includes(child));
+        // The firmware polls for a while before it sleeps.
+        await setTimeout(200);
+        const before = processorTicks(pid!);
+        await setTimeout(1000);
+        // Ticks of 10 ms.
+        expect(processorTicks(pid!) - before).toBeLessThan(40);
+      });
+    },
+  );
 
-  it.each(['net', 'console'])('leaves nothing of the loopbacks of a %s', async (type) => {
+  it.each(['net', 'console'])('closes the loopbacks of a %s', async (type) => {
     await withMachine({}, () => {});
     const before = traces();
     const settings = { mac: '52:54:00:12:34:56', queuePairs: 1, ports: 3 };
@@ -171,34 +174,34 @@ describe.skipIf(SKIP)('QemuMachine', () => {
   });
 
   it.each<[string, MachineOptions, string, RegExp]>([
-    ['memory that the board does not take', { memory: 4096 }, 'ERR_MACHINE_MEMORY', /does not take 4KiB/],
+    ['a size of memory that the board does not support', { memory: 4096 }, 'ERR_MACHINE_MEMORY', /does not take 4KiB/],
     [
-      'a program that is not there',
+      'a program that is not installed',
       { machine: { program: '/nonexistent/qemu-system-x86_64' } },
       'ERR_MACHINE_MISSING',
       /not installed/,
     ],
-    ['a program that is none', { machine: { program: '/etc/passwd' } }, 'ERR_MACHINE_START', /cannot be started/],
+    [
+      'a program that is not executable',
+      { machine: { program: '/etc/passwd' } },
+      'ERR_MACHINE_START',
+      /cannot be started/,
+    ],
     [
       'arguments that QEMU does not know',
       { machine: { arguments: ['-frobnicate'] } },
       'ERR_MACHINE_START',
       /status 1.*-frobnicate: invalid option/s,
     ],
-    ['an image that is not there', { image: 'nowhere.img' }, 'ERR_MACHINE_START', /nowhere\.img/],
-    [
-      'a program that speaks something else',
-      { machine: { program: process.execPath } },
-      'ERR_MACHINE_START',
-      /status 9/,
-    ],
+    ['an image that does not exist', { image: 'nowhere.img' }, 'ERR_MACHINE_START', /nowhere\.img/],
+    ['a program that is not QEMU', { machine: { program: process.execPath } }, 'ERR_MACHINE_START', /status 9/],
     [
       'a QEMU that never answers',
       { machine: { startTimeout: 300, program: '/usr/bin/yes' } },
       'ERR_MACHINE_START',
       /./,
     ],
-    ['a device that QEMU has none of', { device: { type: 'gpu' } }, 'ERR_MACHINE_DEVICE', /type gpu/],
+    ['a device type that QEMU does not have', { device: { type: 'gpu' } }, 'ERR_MACHINE_DEVICE', /type gpu/],
     [
       'a legacy driver of a modern device',
       { device: { driverInterface: 'legacy' } },
@@ -223,7 +226,7 @@ describe.skipIf(SKIP)('QemuMachine', () => {
       'ERR_PLUGIN_FACILITY',
       /pseries does not have .*MemoryConversion/,
     ],
-  ])('says what is wrong and leaves nothing behind with %s', async (_, options, code, message) => {
+  ])('reports %s, and leaves no resources behind', async (_, options, code, message) => {
     await withMachine({}, () => {});
     const before = traces();
     const start = performance.now();
@@ -234,7 +237,7 @@ describe.skipIf(SKIP)('QemuMachine', () => {
     expect(traces()).toEqual(before);
   });
 
-  it('says that QEMU was killed, in bounded time, and leaves nothing behind', async () => {
+  it('reports in bounded time that QEMU was killed, and leaves no resources behind', async () => {
     await withMachine({}, () => {});
     const before = traces();
     const others = children();
@@ -255,7 +258,7 @@ describe.skipIf(SKIP)('QemuMachine', () => {
     expect(traces()).toEqual(before);
   });
 
-  it('gives up a QEMU that stands still in bounded time, and ends it all the same', async () => {
+  it('reports in bounded time that QEMU is stopped, and ends QEMU', async () => {
     await withMachine({}, () => {});
     const before = traces();
     const others = children();
@@ -271,7 +274,7 @@ describe.skipIf(SKIP)('QemuMachine', () => {
     expect(traces()).toEqual(before);
   });
 
-  it.each(['SIGKILL', 'SIGSTOP'])('says in bounded time that nobody makes its hypercalls after %s', async (signal) => {
+  it.each(['SIGKILL', 'SIGSTOP'])('reports in bounded time that hypercalls do not return after %s', async (signal) => {
     const others = children();
     await withMachine({ board: 'pseries', needs: [TCE_FACILITY], machine: { replyTimeout: 2000 } }, (booted) => {
       // The token says which interface it is.
@@ -289,7 +292,7 @@ describe.skipIf(SKIP)('QemuMachine', () => {
     expect(children()).toEqual(others);
   });
 
-  it('ends QEMU when the process that booted it ends without disposing', async () => {
+  it('ends QEMU when the process that booted it exits without dispose', async () => {
     const test = JSON.stringify(new URL('installed-qemu.ts', import.meta.url).href);
     const program = `
       await import('reflect-metadata');

@@ -1,6 +1,6 @@
 /**
- * A real virtio device on PCI, driven by an unprivileged process: the kernel hands it out (VFIO), and an IOMMU confines it to what
- * the process maps.
+ * A real virtio device on PCI, driven by an unprivileged process: the kernel assigns the device (VFIO), and an IOMMU
+ * confines it to the memory that the process maps.
  *
  * @packageDocumentation
  */
@@ -8,15 +8,15 @@ import { defineMachinePlugin, MACHINE, PLUGIN_API_VERSION, type MachinePlugin } 
 import { hostProblem } from '@virtio-platform/host';
 import { VFIO_CONTAINER } from '@virtio-platform/platform-vfio';
 import { VFIO_MACHINE_OPTIONS, vfioMachineSchema, type VfioMachineOptions } from './options.ts';
-import { missingForDevice, surveyVfio } from './survey/survey-vfio.ts';
-import { thisSystem } from './survey/system-view.ts';
+import { missingForDevice, discoverVfioDevices } from './discovery/discover-vfio-devices.ts';
+import { thisSystem } from './discovery/system-view.ts';
 import { VfioMachine } from './vfio-machine.ts';
 
 export { ProcessMemory } from './container/process-memory.ts';
-export { requestDevice, type HandedDevice } from './request-device.ts';
+export { requestDevice, type AssignedDevice } from './request-device.ts';
 export { VFIO_MACHINE_OPTIONS, vfioMachineSchema, type VfioMachineInput, type VfioMachineOptions } from './options.ts';
-export { missingForDevice, surveyVfio } from './survey/survey-vfio.ts';
-export type { SystemView } from './survey/system-view.ts';
+export { missingForDevice, discoverVfioDevices } from './discovery/discover-vfio-devices.ts';
+export type { SystemView } from './discovery/system-view.ts';
 export { VfioMachine } from './vfio-machine.ts';
 
 const plugin: MachinePlugin<VfioMachineOptions> = defineMachinePlugin({
@@ -32,7 +32,7 @@ const plugin: MachinePlugin<VfioMachineOptions> = defineMachinePlugin({
   },
   async survey() {
     const problem = hostProblem();
-    if (problem === undefined) return surveyVfio(thisSystem());
+    if (problem === undefined) return discoverVfioDevices(thisSystem());
     return { missing: [{ what: problem.message, fix: problem.hint ?? '' }], devices: [] };
   },
   register(container, options) {

@@ -1,24 +1,26 @@
+import { INTERRUPT_MODES, type InterruptMode } from '@virtio-platform/pci';
 import type { InjectionToken } from 'tsyringe';
 import { z } from 'zod';
 
-/** Ways to get a device from the kernel that this machine knows, as platform-vfio names them. */
+/** The ways in which the kernel assigns a device that this machine supports, as platform-vfio names them. */
 const CONTAINERS = ['type1', 'type1v2', 'iommufd'] as const;
 
+/** The checked options of the machine. */
 export interface VfioMachineOptions {
   /** Address of a PCI function: `0000:00:03.0`. */
   readonly device: string;
   readonly container: (typeof CONTAINERS)[number];
-  readonly interrupts: 'messages' | 'isr';
+  readonly interrupts: InterruptMode;
 }
 
-/** What a profile may write for {@link VfioMachineOptions}. */
+/** The values that a profile may have for {@link VfioMachineOptions}. */
 export interface VfioMachineInput {
   readonly device: string;
   readonly container?: VfioMachineOptions['container'] | undefined;
   readonly interrupts?: VfioMachineOptions['interrupts'] | undefined;
 }
 
-/** It becomes a part of paths below /sys, so nothing but these digits ever gets there. */
+/** The address becomes a part of paths below /sys, so it consists of these digits only. */
 const PCI_ADDRESS = /^[0-9a-f]{4,8}:[0-9a-f]{2}:[01][0-9a-f]\.[0-7]$/;
 
 /** The `machine` section of a profile that uses this plugin, without `memory`. */
@@ -33,16 +35,18 @@ export const vfioMachineSchema: z.ZodType<VfioMachineOptions, VfioMachineInput> 
     .enum(CONTAINERS)
     .default('type1v2')
     .describe(
-      'How the kernel hands out the device, as in platform.container: type1, type1v2 or iommufd. Default type1v2.',
+      'How the kernel assigns the device, as in platform.container: type1, type1v2 or iommufd. Default type1v2.',
     ),
   interrupts: z
-    .enum(['messages', 'isr'])
-    .default('messages')
+    .enum(INTERRUPT_MODES)
+    .default('msix')
     .describe(
-      'How the device interrupts. messages: MSI-X, which the kernel receives. isr: a register that is asked. Default messages.',
+      'How the device interrupts. msix: MSI-X messages, which the kernel receives. ' +
+        'isr: the driver polls the ISR register. messages: the former name of msix. Default msix.',
     ),
 });
 
+/** The token of the machine's options. */
 export const VFIO_MACHINE_OPTIONS: InjectionToken<VfioMachineOptions> = Symbol.for(
   '@virtio-platform/machine-vfio:Options',
 );

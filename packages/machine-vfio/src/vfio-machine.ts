@@ -1,29 +1,31 @@
 import {
   CodedError,
+  DeviceError,
   facilityName,
   inject,
   MACHINE_REQUEST,
   type BootedMachine,
+  type DeviceDescription,
   type Machine,
   type MachineRequest,
 } from '@virtio-platform/core';
 import { FaultLog } from '@virtio-platform/core/address-space';
 import { GuestMemory } from '@virtio-platform/core/memory';
-import { Disposal, hostProblem } from '@virtio-platform/host';
-import { NO_MESSAGES } from '@virtio-platform/pci';
+import type { QueueAddresses } from '@virtio-platform/core/queue';
+import { Disposal } from '@virtio-platform/host';
+import { hiddenFeatures, NO_MSIX, PciModernTransport, type PciInterrupts } from '@virtio-platform/pci';
 import { VFIO_CONTAINER } from '@virtio-platform/platform-vfio';
 import { injectable } from 'tsyringe';
 import { ProcessMemory } from './container/process-memory.ts';
-import { MessageInterrupts } from './device/message-interrupts.ts';
 import { VfioFunction } from './device/vfio-function.ts';
-import { requestDevice } from './request-device.ts';
+import { VfioMsix } from './device/vfio-msix.ts';
 import { VFIO_MACHINE_OPTIONS, type VfioMachineOptions } from './options.ts';
-import { VfioTransport } from './vfio-transport.ts';
+import { requestDevice } from './request-device.ts';
 
 /**
- * A real PCI device, which the kernel hands to this process, and an IOMMU that confines it to what the platform maps in its container.
- * Guest memory is memory of this process. What the IOMMU stops is in the kernel's log and not in the report: a container of type 1
- * tells its process nothing.
+ * A real PCI device that the kernel assigns to this process. An IOMMU confines it to the memory that the platform maps
+ * in its container. Guest memory is memory of this process. A container reports no faults to its process, so what the
+ * IOMMU blocks appears in the kernel's log and not in the report.
  */
 @injectable()
 export class VfioMachine implements Machine {
@@ -40,23 +42,21 @@ export class VfioMachine implements Machine {
   }
 
   async boot(): Promise<BootedMachine> {
-    const problem = hostProblem();
-    if (problem !== undefined) throw problem;
-    checkNeeds(this.#request);
+    checkRequest(this.#request);
     return await Disposal.orNothing((disposal) => this.#boot(disposal));
   }
 
-  /** Undone in reverse order: the device is quiet before its container goes, and its container before the memory. */
+  /** The reverse order of disposal ends the device before its container, and the container before the memory. */
   #boot(disposal: Disposal): BootedMachine {
-    const { device: name, interrupts: how } = this.#options;
+    const { device: name, interrupts: mode } = this.#options;
     const processMemory = ProcessMemory.create(this.#request.memory);
     disposal.add(() => processMemory.dispose());
     const { container, device } = requestDevice(this.#options, processMemory, disposal);
     const pci = VfioFunction.open(device, name);
     disposal.add(() => pci.dispose());
-    const messages = MessageInterrupts.find(device, name);
-    disposal.add(() => messages.disable());
-    const transport = new VfioTransport(pci, how === 'messages' ? messages : NO_MESSAGES, this.#request.device);
+    const msix = VfioMsix.find(device, name);
+    disposal.add(() => msix.disable());
+    const transport = new VfioTransport(pci, mode === 'isr' ? NO_MSIX : msix, this.#request.device);
     disposal.add(() => transport.dispose());
     return {
       memory: new GuestMemory(processMemory.buffer),
@@ -68,20 +68,36 @@ export class VfioMachine implements Machine {
   }
 }
 
-function checkNeeds({ needs, device }: MachineRequest): void {
+/** The modern interface of a VFIO device, which can access memory from its first queue on: not before negotiation. */
+class VfioTransport extends PciModernTransport {
+  readonly #function: VfioFunction;
+
+  /** Throws {@link DeviceError} where the type of the device differs from the profile. */
+  constructor(pci: VfioFunction, interrupts: PciInterrupts, description: DeviceDescription) {
+    super(pci, interrupts, hiddenFeatures(description, 'pci'));
+    this.#function = pci;
+    const { type } = description;
+    if (this.deviceType === type) return;
+    throw new DeviceError('ERR_DEVICE_CONFIG', `${pci.name} is of type ${this.deviceType}, not ${type}`, {
+      hint: `set device.type: ${this.deviceType}, or name another device in machine.device`,
+    });
+  }
+
+  override enableQueue(queue: number, addresses: QueueAddresses): void {
+    this.#function.enableBusMaster();
+    super.enableQueue(queue, addresses);
+  }
+}
+
+function checkRequest({ needs, device }: MachineRequest): void {
   const isContainer = needs.length === 1 && needs[0] === VFIO_CONTAINER;
   if (!isContainer) {
     const asked = needs.length === 0 ? 'nothing' : needs.map(facilityName).join(' and ');
     throw new CodedError('ERR_PLUGIN_FACILITY', `vfio provides a VFIO container, and the platform asks for ${asked}`, {
-      hint: 'a device behind VFIO reaches only what is mapped for it: use platform-vfio',
+      hint: 'a device behind VFIO reaches only the memory that is mapped for it: use platform-vfio',
     });
   }
   if (device.driverInterface === 'modern') return;
-  throw new CodedError(
-    'ERR_MACHINE_INTERFACE',
-    'a device behind VFIO has to offer ACCESS_PLATFORM, which no legacy interface can',
-    {
-      hint: 'use driver.interface: modern',
-    },
-  );
+  const problem = 'a device behind VFIO has to offer ACCESS_PLATFORM, which the legacy interface cannot carry';
+  throw new CodedError('ERR_MACHINE_INTERFACE', problem, { hint: 'use driver.interface: modern' });
 }

@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest';
 import plugin, { VfioMachine, vfioMachineSchema } from '../src/index.ts';
 
 const REQUEST = machineRequest({ needs: [VFIO_CONTAINER] });
-/** No computer has a function 7 in slot 31 of bus 0xfe. */
+/** A device that no computer has: function 7 in slot 31 of bus 0xfe. */
 const OPTIONS = vfioMachineSchema.parse({ device: '0000:fe:1f.7' });
 
 function booted(request: Partial<MachineRequest>): Promise<unknown> {
@@ -22,20 +22,20 @@ describe('the vfio plugin', () => {
     expect(bindMachine(plugin, OPTIONS, REQUEST).machine).toBeInstanceOf(VfioMachine);
   });
 
-  it('says that there is no such device', async () => {
+  it('reports that there is no such device', async () => {
     const missing = await plugin.missing(OPTIONS);
     expect(missing.map(({ what }) => what)).toEqual(['there is no virtio device at 0000:fe:1f.7']);
   });
 
-  it('looks for devices without touching any', async () => {
+  it('discovers devices without changing them', async () => {
     const survey = await plugin.survey!();
     expect(survey.devices.every(({ what }) => what.startsWith('virtio '))).toBe(true);
   });
 });
 
 describe('vfioMachineSchema', () => {
-  it('takes a PCI address, and the rest as it is usual', () => {
-    expect(OPTIONS).toEqual({ device: '0000:fe:1f.7', container: 'type1v2', interrupts: 'messages' });
+  it('accepts a PCI address, and fills in the defaults', () => {
+    expect(OPTIONS).toEqual({ device: '0000:fe:1f.7', container: 'type1v2', interrupts: 'msix' });
   });
 
   it.each([
@@ -46,28 +46,31 @@ describe('vfioMachineSchema', () => {
     '../../../etc',
     '0000:00:03.0/..',
     '0000:00:03.0\n',
-  ])('refuses %j, which is none', (device) => {
+  ])('refuses %j, which is not a PCI address', (device) => {
     expect(vfioMachineSchema.safeParse({ device }).success).toBe(false);
   });
 });
 
 describe('VfioMachine', () => {
-  it('is of no use to a platform that maps nothing', async () => {
+  it('refuses a platform that needs another facility, or none', async () => {
     await expect(booted({ needs: [] })).rejects.toMatchObject({ code: 'ERR_PLUGIN_FACILITY' });
     await expect(booted({ needs: [VFIO_CONTAINER, Symbol('other')] })).rejects.toMatchObject({
       code: 'ERR_PLUGIN_FACILITY',
     });
   });
 
-  it('has no legacy interface', async () => {
+  it('refuses the legacy interface', async () => {
     const device = { ...REQUEST.device, driverInterface: 'legacy' } as const;
     await expect(booted({ device })).rejects.toMatchObject({ code: 'ERR_MACHINE_INTERFACE' });
   });
 
-  it.each(['type1', 'type1v2', 'iommufd'] as const)('leaves nothing open where %s is not to be had', async (type) => {
-    const before = openFiles();
-    const machine = new VfioMachine(REQUEST, { ...OPTIONS, container: type });
-    await expect(machine.boot()).rejects.toMatchObject({ code: 'ERR_MACHINE_START', hint: expect.any(String) });
-    expect(openFiles()).toBe(before);
-  });
+  it.each(['type1', 'type1v2', 'iommufd'] as const)(
+    'closes all files where a container of %s cannot be opened',
+    async (type) => {
+      const before = openFiles();
+      const machine = new VfioMachine(REQUEST, { ...OPTIONS, container: type });
+      await expect(machine.boot()).rejects.toMatchObject({ code: 'ERR_MACHINE_START', hint: expect.any(String) });
+      expect(openFiles()).toBe(before);
+    },
+  );
 });

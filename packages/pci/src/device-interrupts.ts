@@ -1,20 +1,66 @@
 import { DeviceError, isCodedError } from '@virtio-platform/core';
 import { nap, type InterruptMessages, type WaitResult } from '@virtio-platform/core/device';
-import { VECTORS, type PciInterrupts } from './pci-interrupts.ts';
-import type { RegisterWindow } from './register-window.ts';
+import type { DmaRegion } from '@virtio-platform/core/dma';
+import type { RegisterWindow } from './pci-function.ts';
 
-/** Between two looks: each is an access to the device. */
+/** The MSI-X vector of configuration changes. */
+export const CONFIG_VECTOR = 0;
+/** The MSI-X vector of all queues. */
+export const QUEUE_VECTOR = 1;
+/** The number of MSI-X vectors that the transports use. */
+export const VECTORS = 2;
+
+/**
+ * The values of a machine's option `interrupts`: MSI-X, or the ISR register. `messages` is the former name of `msix`.
+ */
+export const INTERRUPT_MODES = ['msix', 'isr', 'messages'] as const;
+/** One of {@link INTERRUPT_MODES}. */
+export type InterruptMode = (typeof INTERRUPT_MODES)[number];
+
+/**
+ * The MSI-X interrupts of a PCI function. The function sends an MSI-X message as a DMA write. Where no interrupt
+ * controller of the machine receives it, the message is written to memory of the driver, which the driver polls.
+ */
+export interface PciInterrupts {
+  /** The largest number of vectors that can be enabled; 0 without MSI-X: the driver polls the ISR register instead. */
+  readonly vectors: number;
+  /** Bytes of driver memory for the messages; 0 where the machine itself receives them. */
+  readonly msixBytes: number;
+  /** Sets the memory for the messages, of {@link msixBytes}. Called before {@link enable}. */
+  receiveIn(region: DmaRegion): void;
+  /** Enables the vectors 0 to `count` - 1. */
+  enable(count: number): void;
+  /** Waits for a message and takes it. Returns false on timeout; 0 only checks. */
+  wait(timeoutMs: number): boolean;
+  /** Disables all vectors, and gives the memory for the messages back to its owner. */
+  disable(): void;
+}
+
+/** A function without MSI-X: the driver polls its ISR register. */
+export const NO_MSIX: PciInterrupts = {
+  vectors: 0,
+  msixBytes: 0,
+  receiveIn: () => {},
+  enable: () => {},
+  wait: () => false,
+  disable: () => {},
+};
+
+/** Milliseconds between two reads of the ISR register, each of which is an access to the device. */
 const SLEEP_MS = 0.2;
 
-/** How one virtio device reaches its driver, on either interface: by messages from the first queue on, by its ISR register before and without. */
+/**
+ * The interrupts of one virtio device, for both transports. MSI-X is enabled with the first queue; before that, and
+ * without MSI-X, the ISR register is polled.
+ */
 export class DeviceInterrupts {
   readonly #name: string;
   readonly #interrupts: PciInterrupts;
   readonly #registers: RegisterWindow;
   readonly #isr: number;
-  #hasMessages = false;
+  #usesMsix = false;
 
-  /** `name` is the function's. The ISR register is at `isr` of `registers`. */
+  /** `name` is the name of the function in messages. The ISR register is at offset `isr` of `registers`. */
   constructor(name: string, interrupts: PciInterrupts, registers: RegisterWindow, isr: number) {
     this.#name = name;
     this.#interrupts = interrupts;
@@ -22,30 +68,35 @@ export class DeviceInterrupts {
     this.#isr = isr;
   }
 
-  get messages(): InterruptMessages | undefined {
-    const { messageBytes: bytes } = this.#interrupts;
+  /** The driver memory that the MSI-X messages need; `undefined` where they need none. */
+  get msiRegion(): InterruptMessages | undefined {
+    const { msixBytes: bytes } = this.#interrupts;
     return bytes === 0 ? undefined : { bytes, receiveIn: (region) => this.#interrupts.receiveIn(region) };
   }
 
-  get hasMessages(): boolean {
-    return this.#hasMessages;
+  /** Whether MSI-X is enabled. */
+  get usesMsix(): boolean {
+    return this.#usesMsix;
   }
 
-  /** With the first queue: only then does the driver know where messages may go. Returns whether they came with this call. */
+  /**
+   * Enables MSI-X where the function has it. Called with the first queue, because the driver has the memory for the
+   * messages only then. Returns whether this call enabled it.
+   */
   enable(): boolean {
-    if (this.#hasMessages || this.#interrupts.vectors < VECTORS) return false;
+    if (this.#usesMsix || this.#interrupts.vectors < VECTORS) return false;
     this.#interrupts.enable(VECTORS);
-    this.#hasMessages = true;
+    this.#usesMsix = true;
     return true;
   }
 
-  /** Ends messages: a reset of the device forgets its vectors. */
+  /** Disables MSI-X, after a reset, which also clears the vectors of the device. */
   disable(): void {
-    this.#hasMessages = false;
+    this.#usesMsix = false;
     this.#interrupts.disable();
   }
 
-  /** Ends messages for good, also those of a device that is gone. */
+  /** Disables MSI-X for good, also where the device is gone. */
   dispose(): void {
     try {
       this.disable();
@@ -54,28 +105,31 @@ export class DeviceInterrupts {
     }
   }
 
-  /** A device that has no resources for a vector says so by not taking it (specification 1.4 section 4.1.5.1.2). */
+  /**
+   * Writes a vector register. A device without resources for the vector reads back another value (specification 1.4
+   * section 4.1.5.1.2), which throws {@link DeviceError} `ERR_DEVICE_CONFIG`.
+   */
   setVector(registers: RegisterWindow, register: number, vector: number): void {
     registers.write(register, 2, vector);
     if (registers.read(register, 2) === vector) return;
-    throw new DeviceError('ERR_DEVICE_CONFIG', `${this.#name} cannot use message vector ${vector}`, {
-      hint: 'have it tell by its ISR register instead, where the machine has an option for that',
+    throw new DeviceError('ERR_DEVICE_CONFIG', `${this.#name} cannot use MSI-X vector ${vector}`, {
+      hint: 'poll its ISR register instead, where the machine has an option for that (machine.interrupts: isr)',
     });
   }
 
-  /** Waits until the device says that something happened. 0 only looks. */
+  /** Waits for an interrupt of the device. 0 only checks. */
   wait(timeoutMs: number): WaitResult {
     try {
-      const came = this.#hasMessages ? this.#interrupts.wait(timeoutMs) : this.#awaitIsr(timeoutMs);
-      return came ? 'notified' : 'timeout';
+      const isNotified = this.#usesMsix ? this.#interrupts.wait(timeoutMs) : this.#pollIsr(timeoutMs);
+      return isNotified ? 'notified' : 'timeout';
     } catch (error) {
       if (isLost(error)) return 'lost';
       throw error;
     }
   }
 
-  /** Reading the register takes back what it tells (section 4.1.4.5). */
-  #awaitIsr(timeoutMs: number): boolean {
+  /** A read of the register clears it (section 4.1.4.5). */
+  #pollIsr(timeoutMs: number): boolean {
     const deadline = performance.now() + timeoutMs;
     for (;;) {
       if (this.#registers.read(this.#isr, 1) !== 0) return true;

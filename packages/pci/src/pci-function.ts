@@ -1,28 +1,90 @@
-/** Bytes of one access. Registers of 64 bits are accessed as two of 32, the low one first (specification 1.4 section 4.1.3.1). */
+import { DeviceError } from '@virtio-platform/core';
+
+/**
+ * Bytes of one access. A register of 64 bits is accessed as two of 32, the low one first (specification 1.4 section
+ * 4.1.3.1).
+ */
 export type AccessWidth = 1 | 2 | 4;
 
 /**
- * One PCI function as its driver reaches it, through whatever bus there is: QEMU driven from outside, a VFIO device. Values are
- * those of the registers, which are little-endian on every PCI bus. A function that is gone throws {@link DeviceError}
- * `ERR_DEVICE_LOST`.
+ * One PCI function, over any bus: one of QEMU, a VFIO device. Values are those of the registers, which are
+ * little-endian on every PCI bus. Each access to a function that is gone throws {@link DeviceError} `ERR_DEVICE_LOST`.
  */
 export interface PciFunction {
-  /** As messages name it: `0000:00:04.0`. */
+  /** The name in messages: `0000:00:04.0`. */
   readonly name: string;
   /** Reads configuration space. `offset` is a multiple of `width`, below 256. */
   readConfig(offset: number, width: AccessWidth): number;
   writeConfig(offset: number, width: AccessWidth, value: number): void;
-  /** What base address register `index` (0 to 5) maps; `undefined` where it maps nothing. */
+  /** The registers behind base address register `index` (0 to 5); `undefined` where it maps none. */
   openBar(index: number): PciBar | undefined;
 }
 
-/** What one base address register maps: registers in memory or in I/O space. */
+/** The registers that one base address register maps, in memory space or in I/O space. */
 export interface PciBar {
   readonly kind: 'memory' | 'io';
   /** Bytes. */
   readonly size: number;
-  /** Reads a register: `offset` is a multiple of `width`, and all of it below {@link size}. */
+  /** Reads a register. `offset` is a multiple of `width`, and the whole register is below {@link size}. */
   read(offset: number, width: AccessWidth): number;
-  /** Hot where it is a notification: no allocation of the caller's is needed. */
+  /** Writes a register, as {@link read} reads one. Hot for notifications. */
   write(offset: number, width: AccessWidth, value: number): void;
+}
+
+/** A part of the registers behind one base address register. Refuses every access outside of it. Hot: no allocation. */
+export class RegisterWindow {
+  /** Bytes. */
+  readonly length: number;
+  readonly #bar: PciBar;
+  readonly #offset: number;
+
+  /**
+   * The window of `length` bytes at `offset` of base address register `index`; `what` names it in messages. Throws
+   * {@link DeviceError} `ERR_DEVICE_CONFIG` where the register does not map all of it.
+   */
+  constructor(pci: PciFunction, what: string, index: number, offset: number, length: number) {
+    const bar = index <= 5 ? pci.openBar(index) : undefined;
+    if (bar === undefined || offset + length > bar.size) {
+      const maps = bar === undefined ? 'maps nothing' : `maps ${bar.size} bytes`;
+      throw new DeviceError(
+        'ERR_DEVICE_CONFIG',
+        `${pci.name} has its ${what} at bytes ${offset}..${offset + length} of BAR ${index}, which ${maps}`,
+      );
+    }
+    this.length = length;
+    this.#bar = bar;
+    this.#offset = offset;
+  }
+
+  /** Whether a register of `width` bytes at `offset` is aligned, so that one access of the bus reaches all of it. */
+  isAligned(offset: number, width: AccessWidth): boolean {
+    return (this.#offset + offset) % width === 0;
+  }
+
+  /** Reads a register. Throws `RangeError` outside of the window. */
+  read(offset: number, width: AccessWidth): number {
+    this.#check(offset, width);
+    return this.#bar.read(this.#offset + offset, width);
+  }
+
+  /** Writes a register. Throws `RangeError` outside of the window. */
+  write(offset: number, width: AccessWidth, value: number): void {
+    this.#check(offset, width);
+    this.#bar.write(this.#offset + offset, width, value);
+  }
+
+  /** Reads single bytes, which needs no knowledge of the fields: for device configuration of any layout. */
+  readBytes(offset: number, target: Uint8Array): void {
+    for (let i = 0; i < target.length; i++) target[i] = this.read(offset + i, 1);
+  }
+
+  /** Writes single bytes, as {@link readBytes} reads them. */
+  writeBytes(offset: number, source: Uint8Array): void {
+    for (let i = 0; i < source.length; i++) this.write(offset + i, 1, source[i]!);
+  }
+
+  #check(offset: number, width: number): void {
+    if (!(offset >= 0) || offset + width > this.length)
+      throw new RangeError(`bytes ${offset}..${offset + width} of ${this.length}`);
+  }
 }

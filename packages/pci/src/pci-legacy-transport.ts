@@ -3,12 +3,10 @@ import type { InterruptMessages, Transport, WaitResult } from '@virtio-platform/
 import { FeatureSet, transportCarries } from '@virtio-platform/core/features';
 import { legacyPageFrame, type QueueAddresses } from '@virtio-platform/core/queue';
 import { identifyDevice } from './device-identity.ts';
-import { DeviceInterrupts } from './device-interrupts.ts';
-import type { PciFunction } from './pci-function.ts';
-import { CONFIG_VECTOR, QUEUE_VECTOR, type PciInterrupts } from './pci-interrupts.ts';
-import { RegisterWindow } from './register-window.ts';
+import { DeviceInterrupts, CONFIG_VECTOR, QUEUE_VECTOR, type PciInterrupts } from './device-interrupts.ts';
+import { RegisterWindow, type PciFunction } from './pci-function.ts';
 
-/** The registers in BAR 0 (specification 1.4 section 4.1.4.10). */
+/** Offsets of the registers in BAR 0 (specification 1.4 section 4.1.4.10). */
 const DEVICE_FEATURES = 0;
 const DRIVER_FEATURES = 4;
 const QUEUE_ADDRESS = 8;
@@ -17,20 +15,20 @@ const QUEUE_SELECT = 14;
 const QUEUE_NOTIFY = 16;
 const DEVICE_STATUS = 18;
 const ISR_STATUS = 19;
-/** With messages enabled these come between, and device configuration behind them. */
+/** Only with MSI-X enabled. Device configuration then begins behind them. */
 const CONFIG_VECTOR_REGISTER = 20;
 const QUEUE_VECTOR_REGISTER = 22;
 const CONFIG = 20;
-const CONFIG_WITH_MESSAGES = 24;
+const CONFIG_WITH_MSIX = 24;
 
-/** The legacy interface does not say how many queues there are: as many as have a size. */
+/** The legacy interface has no number of queues. The queues up to the first without a size exist, at most this many. */
 const MOST_QUEUES = 64;
-/** Offered by QEMU to see who accepts everything (VIRTIO_F_BAD_FEATURE). No driver knows it. */
+/** VIRTIO_F_BAD_FEATURE: QEMU offers it to detect drivers that accept every feature. No driver may accept it. */
 const BAD_FEATURE = 30;
 
 /**
- * The interface from before specification 1.0 of a virtio device on PCI: one block of registers, of which a queue is told by its
- * page frame number. There is no FEATURES_OK, and no feature beyond bit 31.
+ * The legacy interface, from before specification 1.0, of a virtio device on PCI: one block of registers, in which a
+ * page frame number states the address of a queue. It has no FEATURES_OK and no feature above bit 31.
  */
 export class PciLegacyTransport implements Transport {
   readonly interface = 'legacy';
@@ -39,14 +37,16 @@ export class PciLegacyTransport implements Transport {
   readonly queueCount: number;
   readonly #registers: RegisterWindow;
   readonly #interrupts: DeviceInterrupts;
-  /** Features the driver is not shown. */
+  /** Features that the driver does not see. */
   readonly #hidden: FeatureSet;
 
-  /** Throws {@link DeviceError} `ERR_DEVICE_CONFIG` for a function without this interface. */
+  /**
+   * `hidden` is withheld from the driver. Throws {@link DeviceError} `ERR_DEVICE_CONFIG` without a legacy interface.
+   */
   constructor(pci: PciFunction, interrupts: PciInterrupts, hidden: FeatureSet = FeatureSet.EMPTY) {
     const { type, isTransitional } = identifyDevice(pci);
     const bar = isTransitional ? pci.openBar(0) : undefined;
-    if (bar === undefined || bar.size < CONFIG_WITH_MESSAGES) {
+    if (bar === undefined || bar.size < CONFIG_WITH_MSIX) {
       throw new DeviceError('ERR_DEVICE_CONFIG', `${pci.name} has no legacy interface`, {
         hint: 'use driver.interface: modern, or a device with device.interface: legacy or transitional',
       });
@@ -59,7 +59,7 @@ export class PciLegacyTransport implements Transport {
   }
 
   get interruptMessages(): InterruptMessages | undefined {
-    return this.#interrupts.messages;
+    return this.#interrupts.msiRegion;
   }
 
   readDeviceFeatures(): FeatureSet {
@@ -84,7 +84,10 @@ export class PciLegacyTransport implements Transport {
     return this.#registers.read(QUEUE_SIZE, 2);
   }
 
-  /** Throws {@link DmaError} for a ring that has no page frame number, and `RangeError` for one of another size than the device's. */
+  /**
+   * Throws {@link DmaError} for a ring whose address has no page frame number, and `RangeError` for a ring whose size
+   * is not the device's.
+   */
   enableQueue(queue: number, addresses: QueueAddresses): void {
     const frame = legacyPageFrame(addresses);
     const size = this.maxQueueSize(queue);
@@ -92,11 +95,11 @@ export class PciLegacyTransport implements Transport {
     const interrupts = this.#interrupts;
     if (interrupts.enable()) interrupts.setVector(this.#registers, CONFIG_VECTOR_REGISTER, CONFIG_VECTOR);
     this.#select(queue);
-    if (interrupts.hasMessages) interrupts.setVector(this.#registers, QUEUE_VECTOR_REGISTER, QUEUE_VECTOR);
+    if (interrupts.usesMsix) interrupts.setVector(this.#registers, QUEUE_VECTOR_REGISTER, QUEUE_VECTOR);
     this.#registers.write(QUEUE_ADDRESS, 4, frame);
   }
 
-  /** The feature is beyond bit 31, so that nobody can have negotiated it. */
+  /** RING_RESET is above bit 31, so the legacy interface cannot negotiate it. */
   resetQueue(_queue: number): void {
     throw new TypeError('RING_RESET was not negotiated');
   }
@@ -127,13 +130,13 @@ export class PciLegacyTransport implements Transport {
     this.#registers.writeBytes(this.#config + offset, source);
   }
 
-  /** The function stays its machine's. */
+  /** The function belongs to the machine, which disposes of it. */
   dispose(): void {
     this.#interrupts.dispose();
   }
 
   get #config(): number {
-    return this.#interrupts.hasMessages ? CONFIG_WITH_MESSAGES : CONFIG;
+    return this.#interrupts.usesMsix ? CONFIG_WITH_MSIX : CONFIG;
   }
 
   #countQueues(): number {

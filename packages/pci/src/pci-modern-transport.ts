@@ -8,14 +8,11 @@ import {
 } from '@virtio-platform/core/features';
 import type { QueueAddresses } from '@virtio-platform/core/queue';
 import { identifyDevice } from './device-identity.ts';
-import { DeviceInterrupts } from './device-interrupts.ts';
-import { NotificationRegisters } from './notification-registers.ts';
-import type { PciFunction } from './pci-function.ts';
-import { CONFIG_VECTOR, QUEUE_VECTOR, type PciInterrupts } from './pci-interrupts.ts';
-import type { RegisterWindow } from './register-window.ts';
-import { findVirtioRegisters, type VirtioRegisters } from './virtio-capabilities.ts';
+import { DeviceInterrupts, CONFIG_VECTOR, QUEUE_VECTOR, type PciInterrupts } from './device-interrupts.ts';
+import { NotificationRegisters, findVirtioRegisters, type VirtioRegisters } from './virtio-registers.ts';
+import type { PciFunction, RegisterWindow } from './pci-function.ts';
 
-/** struct virtio_pci_common_cfg (specification 1.4 section 4.1.4.3). */
+/** Offsets in struct virtio_pci_common_cfg (specification 1.4 section 4.1.4.3). */
 const DEVICE_FEATURE_SELECT = 0x00;
 const DEVICE_FEATURE = 0x04;
 const DRIVER_FEATURE_SELECT = 0x08;
@@ -28,39 +25,45 @@ const QUEUE_SELECT = 0x16;
 const QUEUE_SIZE = 0x18;
 const QUEUE_MSIX_VECTOR = 0x1a;
 const QUEUE_ENABLE = 0x1c;
-/** Descriptor, driver and device area, each as low and high word. */
+/** Addresses of the descriptor, driver and device area, each as low and high word. */
 const QUEUE_AREAS = 0x20;
 const QUEUE_RESET = 0x3a;
 
-/** Features with registers of their own, behind those that every device has, and where these end. */
+/** Features with registers behind those that every device has, and the end of these registers. */
 const LATER_REGISTERS: readonly (readonly [bit: number, end: number])[] = [
   [VIRTIO_F_NOTIF_CONFIG_DATA, 0x3a],
   [VIRTIO_F_RING_RESET, 0x3c],
 ];
 
-/** Words of feature bits: 128 bits exist, and a device answers 0 for those it does not have. */
+/** Words of feature bits: 128 bits exist, and a device answers 0 for words that it does not have. */
 const FEATURE_WORDS = 4;
 const MOST_QUEUES = 1024;
 
 /**
- * The modern interface of a virtio device on PCI (specification 1.4 section 4.1). Knows nothing of how the function is reached.
- * Whatever the registers say is checked before it is used; none says more than what this driver does to its own device.
+ * The modern interface of a virtio device on PCI (specification 1.4 section 4.1), over any {@link PciFunction}. Each
+ * value from a register is checked before it is used.
  */
 export class PciModernTransport implements Transport {
   readonly interface = 'modern';
   readonly deviceType: string;
   readonly carries: FeatureSet = transportCarries('pci');
-  /** Behind most functions is QEMU. */
+  /** Most functions are devices of QEMU, which never marks such a length. */
   readonly unmarkedLengths = true;
   readonly queueCount: number;
   readonly #registers: VirtioRegisters;
   readonly #interrupts: DeviceInterrupts;
   readonly #notifications: NotificationRegisters;
-  /** Features the driver is not shown: what nobody wants, and what the device offers without the registers for it. */
+  /**
+   * Features that the driver does not see: those of the caller, and those that the device offers without registers for
+   * them.
+   */
   readonly #hidden: FeatureSet;
   #accepted = FeatureSet.EMPTY;
 
-  /** Throws {@link DeviceError} `ERR_DEVICE_CONFIG` for a function that is not a virtio device with a modern interface. */
+  /**
+   * `hidden` is withheld from the driver. Throws {@link DeviceError} `ERR_DEVICE_CONFIG` for a function that is not a
+   * virtio device with a modern interface.
+   */
   constructor(pci: PciFunction, interrupts: PciInterrupts, hidden: FeatureSet = FeatureSet.EMPTY) {
     this.deviceType = identifyDevice(pci).type;
     this.#registers = findVirtioRegisters(pci);
@@ -69,12 +72,12 @@ export class PciModernTransport implements Transport {
     this.#hidden = LATER_REGISTERS.reduce((set, [bit, end]) => (end > length ? set.with(bit) : set), hidden);
     this.queueCount = this.#registers.common.read(NUM_QUEUES, 2);
     if (this.queueCount > MOST_QUEUES)
-      throw new DeviceError('ERR_DEVICE_CONFIG', `${pci.name} says that it has ${this.queueCount} queues`);
+      throw new DeviceError('ERR_DEVICE_CONFIG', `${pci.name} has ${this.queueCount} queues, more than ${MOST_QUEUES}`);
     this.#notifications = new NotificationRegisters(pci.name, this.#registers, this.queueCount);
   }
 
   get interruptMessages(): InterruptMessages | undefined {
-    return this.#interrupts.messages;
+    return this.#interrupts.msiRegion;
   }
 
   readDeviceFeatures(): FeatureSet {
@@ -89,7 +92,7 @@ export class PciModernTransport implements Transport {
 
   writeDriverFeatures(features: FeatureSet): void {
     const { common } = this.#registers;
-    // The words behind the last that has a bit keep the 0 of reset: some devices have two only.
+    // Words 2 and 3 without a bit keep the 0 of the reset: some devices have two words only.
     for (let word = 0; word < FEATURE_WORDS; word++) {
       const bits = Number(BigInt.asUintN(32, features.bits >> BigInt(32 * word)));
       if (bits === 0 && word >= 2) continue;
@@ -103,7 +106,7 @@ export class PciModernTransport implements Transport {
     return this.#registers.common.read(DEVICE_STATUS, 1);
   }
 
-  /** A reset forgets the vectors too, so the messages end with it. */
+  /** A reset clears the vectors of the device, so it disables MSI-X too. */
   writeStatus(status: number): void {
     this.#registers.common.write(DEVICE_STATUS, 1, status);
     if (status !== 0) return;
@@ -124,7 +127,7 @@ export class PciModernTransport implements Transport {
     this.#select(queue);
     common.write(QUEUE_SIZE, 2, size);
     this.#notifications.locateSelected(queue, this.#accepted);
-    if (interrupts.hasMessages) interrupts.setVector(common, QUEUE_MSIX_VECTOR, QUEUE_VECTOR);
+    if (interrupts.usesMsix) interrupts.setVector(common, QUEUE_MSIX_VECTOR, QUEUE_VECTOR);
     for (let word = 0; word < 6; word++) common.write(QUEUE_AREAS + 4 * word, 4, words[word]!);
     common.write(QUEUE_ENABLE, 2, 1);
   }
@@ -164,7 +167,7 @@ export class PciModernTransport implements Transport {
     this.#device(offset, source.length).writeBytes(offset, source);
   }
 
-  /** The function stays its machine's. */
+  /** The function belongs to the machine, which disposes of it. */
   dispose(): void {
     this.#interrupts.dispose();
   }

@@ -1,16 +1,20 @@
 import { FeatureSet, VIRTIO_RING_F_EVENT_IDX } from '@virtio-platform/core/features';
 import { RegisterFile, SoftwareFunction } from './register-file.ts';
 
+/** Sizes of the queues of the device. */
 export const QUEUE_SIZES: readonly number[] = [256, 64];
 const BAD_FEATURE = 30;
 
+/** How the device differs from the usual one: two queues, EVENT_IDX, two vectors. */
 export interface LegacyDeviceOptions {
   readonly features?: FeatureSet;
   readonly queueSizes?: readonly number[];
   readonly vectors?: number;
 }
 
-/** The registers of a small transitional device as a legacy driver sees them: with messages on, its configuration moves. */
+/**
+ * The legacy registers of a small transitional device. While MSI-X is enabled, its configuration is behind the vectors.
+ */
 export class LegacyDevice extends SoftwareFunction {
   readonly registers: RegisterFile = new RegisterFile(64, 'io');
   readonly table: RegisterFile = new RegisterFile(0x1000);
@@ -33,7 +37,7 @@ export class LegacyDevice extends SoftwareFunction {
     this.registers.onWrite = (offset, _width, value) => this.#write(offset, value);
   }
 
-  get hasMessages(): boolean {
+  get hasMsix(): boolean {
     return (this.config.peek(this.#msix + 2, 2) & 0x8000) !== 0;
   }
 
@@ -46,7 +50,7 @@ export class LegacyDevice extends SoftwareFunction {
   }
 
   #read(offset: number): number | undefined {
-    const config = this.hasMessages ? 24 : 20;
+    const config = this.hasMsix ? 24 : 20;
     if (offset === 0) {
       const features = this.#options.features ?? FeatureSet.of(VIRTIO_RING_F_EVENT_IDX);
       return Number(features.with(BAD_FEATURE).bits);
@@ -58,17 +62,17 @@ export class LegacyDevice extends SoftwareFunction {
       this.registers.poke(19, 1, 0);
       return isr;
     }
-    if (this.hasMessages && offset === 20) return this.#configVector;
-    if (this.hasMessages && offset === 22) return this.queueVectors[this.#queue] ?? 0xffff;
+    if (this.hasMsix && offset === 20) return this.#configVector;
+    if (this.hasMsix && offset === 22) return this.queueVectors[this.#queue] ?? 0xffff;
     return offset >= config ? (this.#device[offset - config] ?? 0) : undefined;
   }
 
   #write(offset: number, value: number): void {
-    const taken = value < (this.#options.vectors ?? 2) ? value : 0xffff;
+    const accepted = value < (this.#options.vectors ?? 2) ? value : 0xffff;
     if (offset === 8) this.frames[this.#queue] = value;
     if (offset === 18 && value === 0) this.frames.length = this.queueVectors.length = 0;
-    if (offset >= (this.hasMessages ? 24 : 20)) this.#device[offset - (this.hasMessages ? 24 : 20)] = value;
-    else if (offset === 20) this.#configVector = taken;
-    else if (offset === 22) this.queueVectors[this.#queue] = taken;
+    if (offset >= (this.hasMsix ? 24 : 20)) this.#device[offset - (this.hasMsix ? 24 : 20)] = value;
+    else if (offset === 20) this.#configVector = accepted;
+    else if (offset === 22) this.queueVectors[this.#queue] = accepted;
   }
 }

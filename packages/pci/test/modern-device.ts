@@ -2,14 +2,17 @@ import { FeatureSet, VIRTIO_F_VERSION_1 } from '@virtio-platform/core/features';
 import { RegisterFile, SoftwareFunction } from './register-file.ts';
 
 const COMMON = 0;
+/** Offset of the ISR register in {@link ModernDevice.registers}. */
 export const ISR = 0x100;
 const DEVICE = 0x200;
 const NOTIFY = 0x300;
+/** Bytes of device configuration. */
 export const CONFIG_BYTES = 8;
 const QUEUES = 3;
 /** The registers of one queue, from queue_size on. */
 const QUEUE_REGISTERS = { first: 0x18, end: 0x3c };
 
+/** How the device differs from the usual one: VERSION_1, four vectors, a notification register for each queue. */
 export interface ModernDeviceOptions {
   readonly features?: FeatureSet;
   readonly commonBytes?: number;
@@ -17,11 +20,11 @@ export interface ModernDeviceOptions {
   readonly notifyBytes?: number;
   /** queue_notify_off of a queue. */
   readonly notifyOff?: (queue: number) => number;
-  /** Vectors from this one on are not taken. */
+  /** The first vector that the device does not accept. */
   readonly vectors?: number;
 }
 
-/** The registers of a small modern device: no queue processing, all of the rules of the common configuration. */
+/** The registers of a small modern device: all rules of the common configuration, without queue processing. */
 export class ModernDevice extends SoftwareFunction {
   readonly registers: RegisterFile;
   readonly table: RegisterFile = new RegisterFile(0x1000);
@@ -51,7 +54,7 @@ export class ModernDevice extends SoftwareFunction {
     return this.#options.features ?? FeatureSet.of(VIRTIO_F_VERSION_1);
   }
 
-  /** A register of a queue, whichever is selected. */
+  /** A register of a queue, independent of the selected queue. */
   queueRegister(queue: number, offset: number, width: 2 | 4): number {
     const registers = this.#queues[queue]!;
     return width === 2 ? registers.getUint16(offset, true) : registers.getUint32(offset, true);
@@ -102,7 +105,7 @@ export class ModernDevice extends SoftwareFunction {
     const registers = this.#queues[this.registers.peek(0x16, 2)];
     if (registers === undefined) return;
     if (width === 4) registers.setUint32(offset, value, true);
-    else registers.setUint16(offset, offset === 0x1a ? this.#taken(value) : value, true);
+    else registers.setUint16(offset, offset === 0x1a ? this.#accepted(value) : value, true);
   }
 
   #writeStatus(status: number): void {
@@ -111,7 +114,7 @@ export class ModernDevice extends SoftwareFunction {
     if (!isUnderstood) this.registers.poke(0x14, 1, status & ~8);
   }
 
-  #taken(vector: number): number {
+  #accepted(vector: number): number {
     return vector < (this.#options.vectors ?? 4) ? vector : 0xffff;
   }
 }

@@ -1,21 +1,23 @@
-import { DirectDmaMapping } from '@virtio-platform/core/dma';
 import {
   FeatureSet,
   VIRTIO_F_VERSION_1,
   VIRTIO_RING_F_EVENT_IDX,
   VIRTIO_RING_F_INDIRECT_DESC,
 } from '@virtio-platform/core/features';
-import { GuestMemory } from '@virtio-platform/core/memory';
+import type { GuestMemory } from '@virtio-platform/core/memory';
 import type { QueueAddresses } from '@virtio-platform/core/queue';
 import { describeTransport } from '@virtio-platform/conformance';
 import { describe, expect, it } from 'vitest';
-import { NO_MESSAGES } from '../src/pci-interrupts.ts';
+import { NO_MSIX } from '../src/device-interrupts.ts';
 import { PciLegacyTransport } from '../src/pci-legacy-transport.ts';
-import { PolledMessages } from '../src/polled-messages.ts';
+import { allocateMsiRegion, polledMsix } from './msix-region.ts';
 import { LegacyDevice, QUEUE_SIZES, type LegacyDeviceOptions } from './legacy-device.ts';
 import { RegisterFile, SoftwareFunction } from './register-file.ts';
 
-/** Of a ring in one block (specification 1.4 section 2.7.2): 16 bytes and 2 for each entry, 6 more, then the next page. */
+/**
+ * The areas of a ring in one block (specification 1.4 section 2.7.2): 16 bytes and 2 for each entry, 6 more, then the
+ * next page.
+ */
 function addresses(base: number, size: number): QueueAddresses {
   const driver = base + 16 * size;
   const device = Math.ceil((driver + 6 + 2 * size) / 4096) * 4096;
@@ -25,18 +27,14 @@ function addresses(base: number, size: number): QueueAddresses {
 
 function open(options: LegacyDeviceOptions = {}): { device: LegacyDevice; transport: PciLegacyTransport } {
   const device = new LegacyDevice(options);
-  return { device, transport: new PciLegacyTransport(device, NO_MESSAGES) };
+  return { device, transport: new PciLegacyTransport(device, NO_MSIX) };
 }
 
-function withMessages(
-  options: LegacyDeviceOptions = {},
-): ReturnType<typeof open> & { memory: GuestMemory; word: number } {
+function withMsix(options: LegacyDeviceOptions = {}): ReturnType<typeof open> & { memory: GuestMemory; word: number } {
   const device = new LegacyDevice(options);
-  const memory = new GuestMemory(new SharedArrayBuffer(0x10000));
-  const transport = new PciLegacyTransport(device, new PolledMessages(device, memory, 2));
-  const region = new DirectDmaMapping(memory, { path: 'physical', capacity: 4 }).allocateCoherent(8, 4);
-  transport.interruptMessages!.receiveIn(region);
-  return { device, transport, memory, word: region.address / 4 };
+  const { memory, msix } = polledMsix(device);
+  const transport = new PciLegacyTransport(device, msix);
+  return { device, transport, memory, word: allocateMsiRegion(transport, memory).address / 4 };
 }
 
 function firstConfigByte(transport: PciLegacyTransport): number {
@@ -48,29 +46,29 @@ function firstConfigByte(transport: PciLegacyTransport): number {
 describeTransport('PciLegacyTransport', { setup: () => ({ transport: open().transport, configBytes: 8 }) });
 
 describe('PciLegacyTransport', () => {
-  it('knows its type by the subsystem, and counts the queues that have a size', () => {
+  it('reads its type from the subsystem id, and counts the queues that have a size', () => {
     const { transport } = open();
     expect([transport.deviceType, transport.queueCount]).toEqual(['block', 2]);
     expect([0, 1, 2].map((queue) => transport.maxQueueSize(queue))).toEqual([...QUEUE_SIZES, 0]);
   });
 
-  it('stops counting the queues of a device that always has one more', () => {
+  it('counts at most 64 queues of a device that reports more', () => {
     expect(open({ queueSizes: Array<number>(1000).fill(256) }).transport.queueCount).toBe(64);
   });
 
-  it('hides the feature that nobody should accept, and others as told', () => {
+  it('hides VIRTIO_F_BAD_FEATURE and the features of its caller', () => {
     const features = FeatureSet.of(VIRTIO_RING_F_EVENT_IDX, VIRTIO_RING_F_INDIRECT_DESC);
     const device = new LegacyDevice({ features });
-    expect(new PciLegacyTransport(device, NO_MESSAGES).readDeviceFeatures().bits).toBe(features.bits);
+    expect(new PciLegacyTransport(device, NO_MSIX).readDeviceFeatures().bits).toBe(features.bits);
     const hidden = FeatureSet.of(VIRTIO_RING_F_EVENT_IDX);
-    const transport = new PciLegacyTransport(device, NO_MESSAGES, hidden);
+    const transport = new PciLegacyTransport(device, NO_MSIX, hidden);
     expect([...transport.readDeviceFeatures()]).toEqual([VIRTIO_RING_F_INDIRECT_DESC]);
     expect(transport.carries.has(VIRTIO_F_VERSION_1)).toBe(false);
     transport.writeDriverFeatures(FeatureSet.of(VIRTIO_RING_F_INDIRECT_DESC));
     expect(device.registers.peek(4, 4)).toBe(2 ** VIRTIO_RING_F_INDIRECT_DESC);
   });
 
-  it('tells the page frame of a queue', () => {
+  it('writes the page frame number of a queue', () => {
     const { device, transport } = open();
     transport.enableQueue(1, addresses(0x123_4000, 64));
     expect(device.frames).toEqual([undefined, 0x1234]);
@@ -82,30 +80,30 @@ describe('PciLegacyTransport', () => {
   });
 
   it.each<[string, QueueAddresses, string]>([
-    ['is not at a page', addresses(0x1800, 64), 'ERR_DMA_RANGE'],
-    ['is beyond 2^44', addresses(2 ** 44, 64), 'ERR_DMA_RANGE'],
+    ['is not at a page boundary', addresses(0x1800, 64), 'ERR_DMA_RANGE'],
+    ['is above 2^44', addresses(2 ** 44, 64), 'ERR_DMA_RANGE'],
     [
-      'is not laid out as the device expects',
+      'does not have the layout that the device expects',
       { ...addresses(0x1000, 64), words: addresses(0x1000, 32).words },
       'ERR_DMA_RANGE',
     ],
-  ])('enables no queue that %s', (_, ring, code) => {
+  ])('refuses a queue that %s', (_, ring, code) => {
     const { device, transport } = open();
     expect(() => transport.enableQueue(1, ring)).toThrow(expect.objectContaining({ code }));
     expect(device.frames).toEqual([]);
   });
 
-  it('enables no queue of another size than the device has', () => {
+  it('refuses a queue of another size than the device has', () => {
     const { device, transport } = open();
     expect(() => transport.enableQueue(0, addresses(0x1000, 128))).toThrow(RangeError);
     expect(device.frames).toEqual([]);
   });
 
-  it('has its configuration behind the vectors while messages are on', () => {
-    const { device, transport, memory, word } = withMessages();
+  it('has its configuration behind the vectors while MSI-X is enabled', () => {
+    const { device, transport, memory, word } = withMsix();
     expect(firstConfigByte(transport)).toBe(0x40);
     transport.enableQueue(1, addresses(0x4000, 64));
-    expect(device.hasMessages).toBe(true);
+    expect(device.hasMsix).toBe(true);
     expect(device.queueVectors).toEqual([undefined, 1]);
     expect(firstConfigByte(transport)).toBe(0x40);
     transport.writeConfig(1, Uint8Array.of(7));
@@ -113,16 +111,16 @@ describe('PciLegacyTransport', () => {
     memory.u32[word + 1] = 1;
     expect([transport.wait(0), transport.wait(0)]).toEqual(['notified', 'timeout']);
     transport.writeStatus(0);
-    expect(device.hasMessages).toBe(false);
+    expect(device.hasMsix).toBe(false);
     expect(firstConfigByte(transport)).toBe(0x40);
   });
 
-  it.each([0, 1])('refuses a device that takes only %d vectors', (vectors) => {
-    const { transport } = withMessages({ vectors });
-    expect(() => transport.enableQueue(0, addresses(0x1000, 256))).toThrow(/cannot use message vector/);
+  it.each([0, 1])('refuses a device that accepts only %d vectors', (vectors) => {
+    const { transport } = withMsix({ vectors });
+    expect(() => transport.enableQueue(0, addresses(0x1000, 256))).toThrow(/cannot use MSI-X vector/);
   });
 
-  it('notifies by the number of the queue, and waits by the ISR register', () => {
+  it('notifies by the number of the queue, and polls the ISR register', () => {
     const { device, transport } = open();
     transport.notify(1, 99);
     expect(device.registers.log.at(-1)).toBe('0x10=0x1/2');
@@ -130,11 +128,11 @@ describe('PciLegacyTransport', () => {
     expect([transport.wait(0), transport.wait(0)]).toEqual(['notified', 'timeout']);
   });
 
-  it('resets no single queue', () => {
+  it('refuses to reset one queue', () => {
     expect(() => open().transport.resetQueue(0)).toThrow(TypeError);
   });
 
-  it('says that a device is gone', () => {
+  it('reports that a device is gone', () => {
     const { device, transport } = open();
     device.isGone = true;
     expect(transport.wait(1000)).toBe('lost');
@@ -142,14 +140,14 @@ describe('PciLegacyTransport', () => {
     transport.dispose();
   });
 
-  it('refuses a function without the interface', () => {
+  it('refuses a function without a legacy interface', () => {
     const refusal = expect.objectContaining({ code: 'ERR_DEVICE_CONFIG', message: expect.stringMatching(/no legacy/) });
     const modern = new SoftwareFunction(0x1af4, 0x1042, [new RegisterFile(64, 'io')]);
-    expect(() => new PciLegacyTransport(modern, NO_MESSAGES)).toThrow(refusal);
+    expect(() => new PciLegacyTransport(modern, NO_MSIX)).toThrow(refusal);
     const bare = new SoftwareFunction(0x1af4, 0x1001);
-    expect(() => new PciLegacyTransport(bare, NO_MESSAGES)).toThrow(refusal);
+    expect(() => new PciLegacyTransport(bare, NO_MSIX)).toThrow(refusal);
     const short = new SoftwareFunction(0x1af4, 0x1001, [new RegisterFile(8, 'io')]);
-    expect(() => new PciLegacyTransport(short, NO_MESSAGES)).toThrow(
+    expect(() => new PciLegacyTransport(short, NO_MSIX)).toThrow(
       expect.objectContaining({ code: 'ERR_DEVICE_CONFIG' }),
     );
   });

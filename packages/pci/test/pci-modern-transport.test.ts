@@ -1,4 +1,3 @@
-import { DirectDmaMapping } from '@virtio-platform/core/dma';
 import {
   FeatureSet,
   VIRTIO_F_NOTIF_CONFIG_DATA,
@@ -7,19 +6,19 @@ import {
   VIRTIO_F_RING_RESET,
   VIRTIO_F_VERSION_1,
 } from '@virtio-platform/core/features';
-import { GuestMemory } from '@virtio-platform/core/memory';
+import type { GuestMemory } from '@virtio-platform/core/memory';
 import { describeTransport } from '@virtio-platform/conformance';
 import { describe, expect, it } from 'vitest';
-import { NO_MESSAGES } from '../src/pci-interrupts.ts';
+import { NO_MSIX } from '../src/device-interrupts.ts';
 import { PciModernTransport } from '../src/pci-modern-transport.ts';
-import { PolledMessages } from '../src/polled-messages.ts';
+import { allocateMsiRegion, polledMsix } from './msix-region.ts';
 import { CONFIG_BYTES, ISR, ModernDevice, type ModernDeviceOptions } from './modern-device.ts';
 
 const ADDRESSES = { size: 8, words: Uint32Array.of(0x1000, 1, 0x2000, 2, 0x3000, 3) };
 
 function open(options: ModernDeviceOptions = {}): { device: ModernDevice; transport: PciModernTransport } {
   const device = new ModernDevice(options);
-  return { device, transport: new PciModernTransport(device, NO_MESSAGES) };
+  return { device, transport: new PciModernTransport(device, NO_MSIX) };
 }
 
 function withFeatures(...bits: number[]): ReturnType<typeof open> {
@@ -29,20 +28,17 @@ function withFeatures(...bits: number[]): ReturnType<typeof open> {
   return opened;
 }
 
-/** With messages, whose memory is at `address`. */
-function withMessages(options: ModernDeviceOptions = {}): {
+/** A transport with MSI-X, whose messages are written to memory at `address`. */
+function withMsix(options: ModernDeviceOptions = {}): {
   device: ModernDevice;
   transport: PciModernTransport;
   memory: GuestMemory;
   address: number;
 } {
   const device = new ModernDevice(options);
-  const memory = new GuestMemory(new SharedArrayBuffer(0x10000));
-  const transport = new PciModernTransport(device, new PolledMessages(device, memory, 2));
-  const messages = transport.interruptMessages!;
-  const region = new DirectDmaMapping(memory, { path: 'physical', capacity: 4 }).allocateCoherent(messages.bytes, 4);
-  messages.receiveIn(region);
-  return { device, transport, memory, address: region.address };
+  const { memory, msix } = polledMsix(device);
+  const transport = new PciModernTransport(device, msix);
+  return { device, transport, memory, address: allocateMsiRegion(transport, memory).address };
 }
 
 describeTransport('PciModernTransport', {
@@ -50,12 +46,12 @@ describeTransport('PciModernTransport', {
 });
 
 describe('PciModernTransport', () => {
-  it('reads all feature bits, and hides those that it is told to hide', () => {
+  it('reads all feature bits, and hides those of its caller', () => {
     const features = FeatureSet.of(0, 31, VIRTIO_F_VERSION_1, VIRTIO_F_RING_PACKED, 63);
     const device = new ModernDevice({ features });
-    expect(new PciModernTransport(device, NO_MESSAGES).readDeviceFeatures().bits).toBe(features.bits);
+    expect(new PciModernTransport(device, NO_MSIX).readDeviceFeatures().bits).toBe(features.bits);
     const hidden = FeatureSet.of(31, VIRTIO_F_RING_PACKED);
-    const transport = new PciModernTransport(device, NO_MESSAGES, hidden);
+    const transport = new PciModernTransport(device, NO_MSIX, hidden);
     expect(transport.readDeviceFeatures().bits).toBe(FeatureSet.of(0, VIRTIO_F_VERSION_1, 63).bits);
     transport.writeDriverFeatures(FeatureSet.of(0, VIRTIO_F_VERSION_1, 63));
     expect(device.driverFeatures).toBe(FeatureSet.of(0, VIRTIO_F_VERSION_1, 63).bits);
@@ -65,13 +61,13 @@ describe('PciModernTransport', () => {
     [0x38, []],
     [0x3a, [VIRTIO_F_NOTIF_CONFIG_DATA]],
     [0x3c, [VIRTIO_F_NOTIF_CONFIG_DATA, VIRTIO_F_RING_RESET]],
-  ])('hides features whose registers %d bytes do not have', (commonBytes, shown) => {
+  ])('hides features whose registers are not in %d bytes', (commonBytes, shown) => {
     const features = FeatureSet.of(VIRTIO_F_VERSION_1, VIRTIO_F_NOTIF_CONFIG_DATA, VIRTIO_F_RING_RESET);
     const offered = open({ features, commonBytes }).transport.readDeviceFeatures();
     expect([...offered.without(VIRTIO_F_VERSION_1)]).toEqual(shown);
   });
 
-  it('tells the device where a queue is, and then enables it', () => {
+  it('writes the addresses of a queue, and then enables it', () => {
     const { device, transport } = open();
     expect([0, 1, 2, 3].map((queue) => transport.maxQueueSize(queue))).toEqual([16, 32, 64, 0]);
     device.registers.log.length = 0;
@@ -86,7 +82,7 @@ describe('PciModernTransport', () => {
     expect(transport.isQueueReset(1)).toBe(true);
   });
 
-  it('notifies each queue at its place', () => {
+  it('notifies each queue through its own register', () => {
     const { device, transport } = open({ notifyMultiplier: 16, notifyOff: (queue) => 5 - queue });
     for (const queue of [0, 2]) transport.enableQueue(queue, ADDRESSES);
     device.registers.log.length = 0;
@@ -95,7 +91,7 @@ describe('PciModernTransport', () => {
     expect(device.registers.log).toEqual(['0x350=0x0/2', '0x330=0x2/2']);
   });
 
-  it('says with the notification where the next buffer is, and calls a queue what the device calls it', () => {
+  it("notifies with the place of the next buffer, and with the device's own number of a queue", () => {
     const withData = withFeatures(VIRTIO_F_NOTIFICATION_DATA);
     withData.transport.enableQueue(1, ADDRESSES);
     withData.device.registers.log.length = 0;
@@ -116,11 +112,11 @@ describe('PciModernTransport', () => {
   });
 
   it.each<[string, ModernDeviceOptions, number[]]>([
-    ['at the end', { notifyBytes: 8, notifyOff: () => 2 }, []],
+    ['at the end of the window', { notifyBytes: 8, notifyOff: () => 2 }, []],
     ['beyond the end', { notifyMultiplier: 0x8000_0000, notifyOff: () => 0xffff }, []],
-    ['half beyond the end', { notifyBytes: 2, notifyOff: () => 0 }, [VIRTIO_F_NOTIFICATION_DATA]],
-    ['across the width', { notifyMultiplier: 2, notifyOff: () => 1 }, [VIRTIO_F_NOTIFICATION_DATA]],
-  ])('enables no queue with its notification register %s', (_, options, bits) => {
+    ['partly beyond the end', { notifyBytes: 2, notifyOff: () => 0 }, [VIRTIO_F_NOTIFICATION_DATA]],
+    ['not aligned', { notifyMultiplier: 2, notifyOff: () => 1 }, [VIRTIO_F_NOTIFICATION_DATA]],
+  ])('refuses a queue with its notification register %s', (_, options, bits) => {
     const features = FeatureSet.of(VIRTIO_F_VERSION_1, ...bits);
     const { device, transport } = open({ ...options, features });
     transport.writeDriverFeatures(features);
@@ -129,7 +125,7 @@ describe('PciModernTransport', () => {
     expect(device.queueRegister(0, 0x1c, 2)).toBe(0);
   });
 
-  it('resets one queue where that was negotiated, and waits for the device to have done so', () => {
+  it('resets one queue with RING_RESET, and reports when the device has finished', () => {
     const { device, transport } = withFeatures(VIRTIO_F_RING_RESET);
     transport.enableQueue(2, ADDRESSES);
     transport.resetQueue(2);
@@ -143,7 +139,7 @@ describe('PciModernTransport', () => {
     expect(() => transport.resetQueue(2)).toThrow(TypeError);
   });
 
-  it('reads and writes device configuration within its window only', () => {
+  it('reads and writes device configuration only within its window', () => {
     const { device, transport } = open();
     const bytes = new Uint8Array(CONFIG_BYTES);
     transport.readConfig(0, bytes);
@@ -158,13 +154,13 @@ describe('PciModernTransport', () => {
     expect(device.registers.log).toHaveLength(1);
   });
 
-  it('refuses a device that says it has more queues than anybody has', () => {
+  it('refuses a device with more than 1024 queues', () => {
     const device = new ModernDevice();
     device.registers.poke(0x12, 2, 0xffff);
-    expect(() => new PciModernTransport(device, NO_MESSAGES)).toThrow(/65535 queues/);
+    expect(() => new PciModernTransport(device, NO_MSIX)).toThrow(/65535 queues/);
   });
 
-  it('waits by the ISR register, which reading takes back', () => {
+  it('polls the ISR register, which a read clears', () => {
     const { device, transport } = open();
     expect(transport.interruptMessages).toBeUndefined();
     device.registers.poke(ISR, 1, 1);
@@ -174,8 +170,8 @@ describe('PciModernTransport', () => {
     expect(performance.now() - start).toBeGreaterThanOrEqual(20);
   });
 
-  it('waits by messages from the first queue to the next reset', () => {
-    const { device, transport, memory, address } = withMessages();
+  it('waits for MSI-X messages from the first queue to the next reset', () => {
+    const { device, transport, memory, address } = withMsix();
     transport.enableQueue(0, ADDRESSES);
     transport.enableQueue(1, ADDRESSES);
     expect(device.registers.peek(0x10, 2)).toBe(0);
@@ -189,14 +185,14 @@ describe('PciModernTransport', () => {
     expect(transport.wait(0)).toBe('notified');
   });
 
-  it.each([0, 1])('refuses a device that takes only %d vectors', (vectors) => {
-    const { transport } = withMessages({ vectors });
+  it.each([0, 1])('refuses a device that accepts only %d vectors', (vectors) => {
+    const { transport } = withMsix({ vectors });
     expect(() => transport.enableQueue(0, ADDRESSES)).toThrow(
       expect.objectContaining({ code: 'ERR_DEVICE_CONFIG', message: expect.stringContaining(`vector ${vectors}`) }),
     );
   });
 
-  it('says that a device is gone: by a result where it waits, by an error elsewhere', () => {
+  it('reports that a device is gone: by the result of a wait, by an error elsewhere', () => {
     const { device, transport } = open();
     transport.enableQueue(0, ADDRESSES);
     device.isGone = true;
@@ -208,8 +204,8 @@ describe('PciModernTransport', () => {
     transport.dispose();
   });
 
-  it('is disposed of with messages on, even when the device is gone', () => {
-    const { device, transport } = withMessages();
+  it('can be disposed of with MSI-X enabled when the device is gone', () => {
+    const { device, transport } = withMsix();
     transport.enableQueue(0, ADDRESSES);
     device.isGone = true;
     transport.dispose();

@@ -1,12 +1,15 @@
 import { DeviceError } from '@virtio-platform/core';
 import type { AccessWidth, PciBar, PciFunction } from '../src/pci-function.ts';
 
-/** Registers as plain bytes, and what a device does when they are read and written. Refuses what no driver may do on a bus. */
+/**
+ * Registers as plain bytes, with hooks for reads and writes. Refuses unaligned accesses and accesses outside of the
+ * registers.
+ */
 export class RegisterFile implements PciBar {
   readonly kind: 'memory' | 'io';
   readonly size: number;
   readonly bytes: DataView;
-  /** Every write, in order: `0x14=0x1/1` is a write of 1 to one byte at 0x14. */
+  /** All writes in order: `0x14=0x1/1` is a write of 1 to the one byte at 0x14. */
   readonly log: string[] = [];
   onRead: (offset: number, width: AccessWidth) => number | undefined = () => undefined;
   onWrite: (offset: number, width: AccessWidth, value: number) => void = () => {};
@@ -52,7 +55,7 @@ export class SoftwareFunction implements PciFunction {
   readonly name = '0000:00:04.0';
   readonly config: RegisterFile = new RegisterFile(256);
   readonly bars: (RegisterFile | undefined)[];
-  /** From then on it is gone. */
+  /** Once true, each access fails, as for a device that was removed. */
   isGone = false;
   #last = 0x34;
   #end = 0x40;
@@ -63,7 +66,7 @@ export class SoftwareFunction implements PciFunction {
     this.bars = bars;
   }
 
-  /** Appends a capability, here or where it is told, and returns its offset. */
+  /** Appends a capability, behind the last one or at `at`, and returns its offset. */
   addCapability(id: number, length: number, at: number = this.#end): number {
     this.config.poke(0x06, 2, 0x10);
     this.config.poke(this.#last, 1, at);

@@ -1,8 +1,14 @@
-/** What has to be undone, last first. Every step is tried, whatever the others do. */
+import { closeSync, ftruncateSync, mkdtempSync, openSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+/** Steps that undo what was started. They run in reverse order, each of them even where another one fails. */
 export class Disposal {
   readonly #steps: (() => void | Promise<void>)[] = [];
 
-  /** Starts something, which adds what has to be undone. Where it throws, that is undone at once, and there is nothing left of it. */
+  /**
+   * Runs `start`, which adds the steps that undo it. Where `start` throws, the steps run before its error is thrown on.
+   */
   static async orNothing<T>(start: (disposal: Disposal) => T | Promise<T>): Promise<T> {
     const disposal = new Disposal();
     try {
@@ -13,11 +19,12 @@ export class Disposal {
     }
   }
 
+  /** Adds a step, which runs before the steps added earlier. */
   add(step: () => void | Promise<void>): void {
     this.#steps.push(step);
   }
 
-  /** Never throws: there is nobody left to tell. A step runs once, however often this is called. */
+  /** Runs the steps; each runs once, however often this is called. Ignores their errors, so it never throws. */
   async run(): Promise<void> {
     for (;;) {
       const step = this.#steps.pop();
@@ -25,8 +32,36 @@ export class Disposal {
       try {
         await step();
       } catch {
-        // What remains is still to be undone.
+        // The remaining steps still have to run.
       }
     }
+  }
+}
+
+/**
+ * A new folder that only this user can enter, for the files of a program while it runs. `dispose` removes all of it.
+ */
+export class TemporaryFolder {
+  readonly #path: string = mkdtempSync(join(tmpdir(), 'virtio-platform-'));
+
+  /** The path of the file `name` in the folder. */
+  pathOf(name: string): string {
+    return join(this.#path, name);
+  }
+
+  /** Creates a sparse file of `size` zero bytes, and returns its path. */
+  createSparseFile(name: string, size: number): string {
+    const path = this.pathOf(name);
+    const file = openSync(path, 'wx', 0o600);
+    try {
+      ftruncateSync(file, size);
+    } finally {
+      closeSync(file);
+    }
+    return path;
+  }
+
+  dispose(): void {
+    rmSync(this.#path, { recursive: true, force: true });
   }
 }

@@ -1,38 +1,41 @@
 import { closeSync, fstatSync, ftruncateSync, openSync, readSync } from 'node:fs';
 
-/** How much of what was printed last is kept for messages. */
-const LAST_WORDS_BYTES = 4096;
-/** A file that is larger is emptied. */
+/** Bytes from the end of the output that messages show. */
+const TAIL_BYTES = 4096;
+/** Bytes above which the file is emptied. */
 const LARGEST_FILE = 0x1_0000;
 const TRIM_INTERVAL_MS = 500;
 
 /**
- * The error output of a program, in a file: so it can be read while this process waits in a system call, and the program never
- * waits for a reader. While the event loop runs the file stays small, whatever the program prints.
+ * The error output of a program, in a file: this process can read it without its event loop, and the program never
+ * waits for a reader. A timer keeps the file small, however much the program prints.
  */
 export class ErrorOutput {
   readonly #path: string;
   #timer: NodeJS.Timeout | undefined;
-  /** The end of what was in the file when it was emptied. */
+  /** The end of the file at the time when it was emptied. */
   #kept: Buffer = Buffer.alloc(0);
 
-  /** The file is in a folder of the caller's, who removes it. */
+  /** `path` is in a folder that the caller removes. */
   constructor(path: string) {
     this.#path = path;
   }
 
-  /** Opens the file for the program. It appends, and so begins at the start again when the file was emptied. The caller closes it. */
+  /**
+   * Opens the file for the program, to append: after the file was emptied, the program writes at its start. The caller
+   * closes the descriptor.
+   */
   open(): number {
     const file = openSync(this.#path, 'a', 0o600);
     this.#timer ??= setInterval(() => this.#trim(), TRIM_INTERVAL_MS).unref();
     return file;
   }
 
-  /** The end of what was printed. */
+  /** The last {@link TAIL_BYTES} of the output. */
   lastWords(): string {
-    let words = this.#kept;
-    this.#withFile((file, size) => (words = this.#read(file, size)));
-    return words.toString('utf8').trim();
+    let tail = this.#kept;
+    this.#withFile((file, size) => (tail = this.#read(file, size)));
+    return tail.toString('utf8').trim();
   }
 
   dispose(): void {
@@ -48,12 +51,12 @@ export class ErrorOutput {
   }
 
   #read(file: number, size: number): Buffer {
-    const bytes = Buffer.alloc(Math.min(size, LAST_WORDS_BYTES));
+    const bytes = Buffer.alloc(Math.min(size, TAIL_BYTES));
     const length = readSync(file, bytes, 0, bytes.length, size - bytes.length);
-    return Buffer.concat([this.#kept, bytes.subarray(0, length)]).subarray(-LAST_WORDS_BYTES);
+    return Buffer.concat([this.#kept, bytes.subarray(0, length)]).subarray(-TAIL_BYTES);
   }
 
-  /** Never throws: nobody can do anything about a file that is gone. */
+  /** Never throws: a file that cannot be opened adds nothing to the output. */
   #withFile(use: (file: number, size: number) => void): void {
     try {
       const file = openSync(this.#path, 'r+');
@@ -63,7 +66,7 @@ export class ErrorOutput {
         closeSync(file);
       }
     } catch {
-      // What was kept still counts.
+      // The output that was kept is still there.
     }
   }
 }

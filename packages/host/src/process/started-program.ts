@@ -3,29 +3,32 @@ import { once } from 'node:events';
 import { closeSync } from 'node:fs';
 import { setTimeout } from 'node:timers/promises';
 import { CodedError } from '@virtio-platform/core';
-import { endedWithParent } from './ended-with-parent.ts';
+import { withParentDeathSignal, howToInstall } from './find-program.ts';
 import { ErrorOutput } from './error-output.ts';
-import { howToInstall } from './find-program.ts';
 
-/** How long the program may take to end after SIGTERM, and again after SIGKILL. */
+/** Milliseconds to wait for the end after SIGTERM, and again after SIGKILL. */
 const END_TIMEOUT_MS = 2000;
 
+/** How a program is started. */
 export interface ProgramOptions {
-  /** What messages call it: `back-end`. */
+  /** The word for the program in messages: `back-end`. */
   readonly role: string;
-  /** What to do when it cannot be started or ends early. */
+  /** The hint of the error where the program cannot be started or ends early. */
   readonly hint: string;
-  /** The folder it runs in. */
+  /** The working directory of the program. */
   readonly folder: string;
-  /** Where its error output goes. */
+  /** The path of the file for its error output. */
   readonly errorFile: string;
-  /** Called too should this process end first. */
+  /** Called where this process exits before {@link StartedProgram.end}. */
   readonly abandon: () => void;
-  /** Descriptors that the program has as 3 and following. They stay the caller's too. */
+  /** Descriptors that the program inherits, as 3 and following. The caller still closes its own. */
   readonly descriptors?: readonly number[];
 }
 
-/** A program that this process started, and ends: by its own process id, on every way out. Should this process be killed, the kernel does. */
+/**
+ * A program that this process started and ends, by the process id of the program, on every exit. Where this process is
+ * killed, the kernel ends the program.
+ */
 export class StartedProgram {
   readonly #child: ChildProcess;
   readonly #program: string;
@@ -46,23 +49,23 @@ export class StartedProgram {
   }
 
   /**
-   * Starts a program, the first of `command`, without a shell. Throws `ERR_MACHINE_MISSING` when there is no such program,
-   * `ERR_MACHINE_START` when it cannot be started.
+   * Starts the program `command[0]` without a shell. Throws `ERR_MACHINE_MISSING` where the program is not installed,
+   * and `ERR_MACHINE_START` where it cannot be started.
    */
   static async start(command: readonly string[], options: ProgramOptions): Promise<StartedProgram> {
     const program = command[0]!;
     const errors = new ErrorOutput(options.errorFile);
     const errorFile = errors.open();
     try {
-      const [file, ...words] = endedWithParent(command, options.folder);
+      const [file, ...words] = withParentDeathSignal(command, options.folder);
       const child = spawn(file!, words, {
         cwd: options.folder,
         stdio: ['ignore', 'ignore', errorFile, ...(options.descriptors ?? [])],
       });
-      // It must not keep this process running by itself.
+      // A running program must not keep this process alive.
       child.unref();
       await once(child, 'spawn');
-      // A signal that cannot be sent is reported here too; `ending` tells what counts.
+      // A failed `kill` is reported here too; `ending` has the state of the program.
       child.on('error', () => {});
       return new StartedProgram(child, program, options, errors);
     } catch (cause) {
@@ -73,27 +76,30 @@ export class StartedProgram {
     }
   }
 
-  /** How it ended, such as `status 1`; `undefined` while it runs. Up to date once the event loop has run. */
+  /** The exit status or signal, such as `status 1`; `undefined` while the program runs. The event loop updates it. */
   get ending(): string | undefined {
     const { exitCode, signalCode } = this.#child;
     if (signalCode !== null) return signalCode;
     return exitCode === null ? undefined : `status ${exitCode}`;
   }
 
-  /** The end of what it printed to its error output. */
+  /** The end of the error output. */
   lastWords(): string {
     return this.#errors.lastWords();
   }
 
-  /** The error for a program that did not get as far as a connection. */
+  /**
+   * The error of a program that failed before it was connected, with the end of its output. `what` completes the
+   * sentence.
+   */
   startError(what: string): CodedError {
-    const words = this.lastWords();
-    const printed = words === '' ? '' : `; it printed: ${words}`;
+    const tail = this.lastWords();
+    const printed = tail === '' ? '' : `; it printed: ${tail}`;
     const { role, hint } = this.#options;
     return new CodedError('ERR_MACHINE_START', `the ${role} ${this.#program} ${what}${printed}`, { hint });
   }
 
-  /** Ends it: SIGTERM, then SIGKILL. Never throws. */
+  /** Ends the program: by SIGTERM, then by SIGKILL. Never throws. */
   async end(): Promise<void> {
     for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
       if (this.ending !== undefined) break;

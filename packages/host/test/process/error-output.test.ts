@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { ErrorOutput } from '../../src/process/error-output.ts';
 
 describe('ErrorOutput', () => {
-  it('keeps the file small and the last words, however much is printed', async () => {
+  it('keeps the file small and the end of the output, however much is printed', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'virtio-platform-test-'));
     const path = join(folder, 'stderr');
     const output = new ErrorOutput(path);

@@ -5,8 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { endedWithParent } from '../../src/process/ended-with-parent.ts';
-import { findProgram } from '../../src/process/find-program.ts';
+import { withParentDeathSignal, findProgram } from '../../src/process/find-program.ts';
 import { StartedProgram } from '../../src/process/started-program.ts';
 
 const MODULE = fileURLToPath(new URL('../../src/process/started-program.ts', import.meta.url));
@@ -19,7 +18,7 @@ afterEach(() => rmSync(folder, { recursive: true }));
 
 function isRunning(pid: number): boolean {
   try {
-    // What ended and was not waited for is no process any more: `Z`.
+    // A zombie (`Z`) has ended and was not waited for.
     return !/^\d+ \(.*\) Z/.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
   } catch {
     return false;
@@ -27,7 +26,7 @@ function isRunning(pid: number): boolean {
 }
 
 describe('findProgram', () => {
-  it('finds a program by name, by path, and from a folder on', () => {
+  it('finds a program by name, by path, and by a path relative to a folder', () => {
     writeFileSync(join(folder, 'mine'), '', { mode: 0o755 });
     writeFileSync(join(folder, 'data'), '');
     expect(findProgram('sh', folder)).toMatch(/^\/.*\/sh$/);
@@ -39,9 +38,9 @@ describe('findProgram', () => {
   });
 });
 
-describe('endedWithParent', () => {
-  it('leaves a program alone that is not there, so that its start says so', () => {
-    expect(endedWithParent(['./none', 'x'], folder)).toEqual(['./none', 'x']);
+describe('withParentDeathSignal', () => {
+  it('leaves the command of a missing program unchanged, so that its start reports it', () => {
+    expect(withParentDeathSignal(['./none', 'x'], folder)).toEqual(['./none', 'x']);
   });
 });
 
@@ -58,7 +57,7 @@ describe('StartedProgram', () => {
     },
   };
 
-  it('runs a program with its own words and descriptors, and ends it', async () => {
+  it('runs a program with its arguments, and ends it', async () => {
     const program = await StartedProgram.start(
       ['sh', '-c', 'echo "$0 $1" >&2; exec sleep 60', 'a word', '--help'],
       options,
@@ -67,10 +66,10 @@ describe('StartedProgram', () => {
     expect(program.ending).toBeUndefined();
     await program.end();
     expect(program.ending).toBe('SIGTERM');
-    expect(endedWithParent(['sh', 'x'], folder)).toEqual(['setpriv', '--pdeathsig', 'KILL', '--', 'sh', 'x']);
+    expect(withParentDeathSignal(['sh', 'x'], folder)).toEqual(['setpriv', '--pdeathsig', 'KILL', '--', 'sh', 'x']);
   });
 
-  it('says how a program ended', async () => {
+  it('reports how a program ended', async () => {
     const program = await StartedProgram.start(['sh', '-c', 'exit 7'], options);
     await expect.poll(() => program.ending).toBe('status 7');
     await program.end();
@@ -79,7 +78,7 @@ describe('StartedProgram', () => {
   it.each([
     ['none-such', 'ERR_MACHINE_MISSING', /none-such is not installed/],
     ['./data', 'ERR_MACHINE_START', /cannot be started.*EACCES/],
-  ])('says that %s cannot be started', async (name, code, message) => {
+  ])('reports that %s cannot be started', async (name, code, message) => {
     writeFileSync(join(folder, 'data'), '');
     await expect(StartedProgram.start([name], options)).rejects.toMatchObject({
       code,
@@ -87,13 +86,17 @@ describe('StartedProgram', () => {
     });
   });
 
-  it('is ended by the kernel where its starter is killed', async () => {
+  it('is ended by the kernel where the process that started it is killed', async () => {
     const script = join(folder, 'starter.mjs');
     writeFileSync(
       script,
       `const { StartedProgram } = await import(${JSON.stringify(MODULE)});
 await StartedProgram.start(['sh', '-c', 'echo $$ >pid; exec sleep 60'], {
-  role: 'program', hint: '', folder: ${JSON.stringify(folder)}, errorFile: ${JSON.stringify(join(folder, 'stderr'))}, abandon() {},
+  role: 'program',
+  hint: '',
+  folder: ${JSON.stringify(folder)},
+  errorFile: ${JSON.stringify(join(folder, 'stderr'))},
+  abandon() {},
 });
 setInterval(() => {}, 1000);
 `,

@@ -1,6 +1,7 @@
 import { DeviceError } from '@virtio-platform/core';
 import { nap } from '@virtio-platform/core/device';
 import type { GuestMemory } from '@virtio-platform/core/memory';
+import { swap32 } from '@virtio-platform/core/queue';
 import type { QtestConnection } from '../qtest/qtest-connection.ts';
 import {
   MAILBOX_ADDRESS,
@@ -13,23 +14,26 @@ import {
 } from './firmware.ts';
 
 const ARGUMENTS = 6;
-/** Looks before the first sleep, and how long each sleep is. */
-const LOOKS = 2000;
+/** Reads of the flag before the first sleep, and milliseconds of each sleep. */
+const READS = 2000;
 const SLEEP_MS = 0.05;
 
-/** Low halves of the doublewords, as 32-bit words of memory. */
+/** Index of the low half of the flag in the 32-bit words of memory. */
 const FLAG_WORD = MAILBOX_ADDRESS / 4 + 1;
+/** The values of the flag: big-endian in memory, little-endian in this process. */
+const GO_WORD = swap32(MAILBOX_GO);
+const DONE_WORD = swap32(MAILBOX_DONE);
 
 /**
- * Makes hypercalls on the processor of a POWER guest, whose firmware finds them in shared memory. Numbers are low and high word.
- * Hot: no allocation, and no message to QEMU.
+ * Makes hypercalls on the processor of a POWER guest, whose firmware reads them from shared memory. Numbers are low and
+ * high word. Hot: no allocation, and no message to QEMU.
  */
 export class HypercallMailbox {
   readonly #memory: GuestMemory;
   readonly #qtest: QtestConnection;
   readonly #timeoutMs: number;
 
-  /** `qtest` tells whether QEMU is still there when a call does not come back. */
+  /** Where a call does not return, `qtest` reports whether QEMU has ended. */
   constructor(memory: GuestMemory, qtest: QtestConnection, timeoutMs: number) {
     this.#memory = memory;
     this.#qtest = qtest;
@@ -46,13 +50,12 @@ export class HypercallMailbox {
   /** Makes the call and returns its code, H_SUCCESS or negative. Throws {@link DeviceError} `ERR_DEVICE_LOST`. */
   call(opcode: number): number {
     this.#write(MAILBOX_OPCODE, opcode, 0);
-    // Words of shared memory: the number in big-endian order.
-    Atomics.store(this.#memory.u32, FLAG_WORD, swap(MAILBOX_GO));
+    Atomics.store(this.#memory.u32, FLAG_WORD, GO_WORD);
     this.#awaitResult(opcode);
     return this.result(0, 0) | 0;
   }
 
-  /** Half `half` (0 is the low one) of what the last call left in result `index` (0 is r3). */
+  /** Half `half` (0 is the low one) of result `index` (0 is r3) of the last call. */
   result(index: number, half: 0 | 1): number {
     return this.#memory.view.getUint32(MAILBOX_ADDRESS + MAILBOX_RESULTS + 8 * index + (half === 0 ? 4 : 0));
   }
@@ -64,10 +67,9 @@ export class HypercallMailbox {
 
   #awaitResult(opcode: number): void {
     const { u32 } = this.#memory;
-    const done = swap(MAILBOX_DONE);
     let deadline = 0;
-    for (let looks = 0; Atomics.load(u32, FLAG_WORD) !== done; looks++) {
-      if (looks < LOOKS) continue;
+    for (let reads = 0; Atomics.load(u32, FLAG_WORD) !== DONE_WORD; reads++) {
+      if (reads < READS) continue;
       const now = performance.now();
       if (deadline === 0) deadline = now + this.#timeoutMs;
       else if (now > deadline) this.#giveUp(opcode);
@@ -76,16 +78,12 @@ export class HypercallMailbox {
   }
 
   #giveUp(opcode: number): never {
-    // A QEMU that is gone says so itself.
+    // This throws where QEMU has ended.
     this.#qtest.ask('endianness');
     throw new DeviceError(
       'ERR_DEVICE_LOST',
       `hypercall 0x${opcode.toString(16)} did not return in ${this.#timeoutMs} ms`,
-      { hint: 'the processor of the guest stands still: nobody else may write to guest memory below 1 MiB' },
+      { hint: 'the processor of the guest has stopped: only the firmware may use guest memory below 1 MiB' },
     );
   }
-}
-
-function swap(value: number): number {
-  return ((value & 0xff) << 24) | ((value & 0xff00) << 8) | ((value >>> 8) & 0xff00) | (value >>> 24);
 }

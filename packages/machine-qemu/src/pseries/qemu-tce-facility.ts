@@ -7,17 +7,17 @@ import {
   type WindowQuery,
 } from '@virtio-platform/platform-pseries';
 import type { HypercallMailbox } from './hypercall-mailbox.ts';
-import { BRIDGE_ID, statusOf, type Rtas } from './rtas.ts';
+import { BRIDGE_ID, statusOf, type Rtas } from './pseries-board.ts';
 
 const H_GET_TCE = 0x1c;
 const H_PUT_TCE = 0x20;
 const H_STUFF_TCE = 0x138;
 const H_PUT_TCE_INDIRECT = 0x13c;
 
-/** A page for the entries of one H_PUT_TCE_INDIRECT, in memory that the driver is not given. */
+/** Address of a page for the entries of one H_PUT_TCE_INDIRECT, in memory that the driver does not get. */
 const LIST_ADDRESS = 0x3_0000;
 
-/** Bits of the page size mask of ibm,query-pe-dma-window (LoPAPR; Linux enable_ddw), by the shift they stand for. */
+/** The page shift of each bit in the page size mask of ibm,query-pe-dma-window (LoPAPR; Linux enable_ddw). */
 const PAGE_MASK: readonly (readonly [bit: number, shift: number])[] = [
   [0x001, 12],
   [0x002, 16],
@@ -30,13 +30,15 @@ const PAGE_MASK: readonly (readonly [bit: number, shift: number])[] = [
   [0x080, 34],
 ];
 
-/** The paravirtual IOMMU of QEMU's own hypervisor: hypercalls by the guest's processor, windows by RTAS. */
+/**
+ * The paravirtual IOMMU of QEMU: the processor of the guest makes the hypercalls, and RTAS calls change the windows.
+ */
 export class QemuTceFacility implements TceFacility {
   readonly defaultWindow: DmaWindow = { liobn: 0x8000_0000, base: 0n, size: 2 ** 30, pageShift: 12 };
   readonly #memory: GuestMemory;
   readonly #mailbox: HypercallMailbox;
   readonly #rtas: Rtas;
-  /** Whose windows they are: bus, device and function, and the host bridge. */
+  /** The function that has the windows: its configuration address and its host bridge. */
   readonly #function: readonly number[];
 
   constructor(memory: GuestMemory, mailbox: HypercallMailbox, rtas: Rtas, devfn: number) {

@@ -1,23 +1,24 @@
 import { DeviceError } from '@virtio-platform/core';
 import type { UnixSocket } from '@virtio-platform/host';
 
-/** No answer to what is asked here is longer. */
+/** Bytes of the longest line. No answer to a command of this package is longer. */
 const LONGEST_LINE = 4096;
-/** Reports of interrupt lines that may come before an answer. */
+/** The largest number of interrupt reports before an answer. */
 const MOST_REPORTS = 1000;
-/** So that neither side's socket is ever full of what nobody reads. */
+/** The largest number of posted commands without an answer, so that the sockets of both sides never fill up. */
 const MOST_POSTED = 64;
 
+/** The timeout of a {@link QtestConnection}, and the output of QEMU for its messages. */
 export interface QtestOptions {
   readonly replyTimeoutMs: number;
-  /** The end of what QEMU printed, for messages. */
+  /** The end of QEMU's error output. */
   readonly lastWords: () => string;
 }
 
 /**
- * The line protocol by which QEMU is driven from outside: it does what a processor would (QEMU softmmu/qtest.c). QEMU ends itself
- * for a number that it cannot read, so what is sent is made here and nowhere else. Once QEMU is gone, or answers what it should
- * not, every command throws {@link DeviceError} `ERR_DEVICE_LOST`.
+ * The line protocol that drives QEMU from outside: each command is an access that a processor would make (QEMU
+ * softmmu/qtest.c). QEMU aborts on a number that it cannot parse, so only this package makes the commands. After QEMU
+ * has ended, or after an answer that violates the protocol, every command throws {@link DeviceError} `ERR_DEVICE_LOST`.
  */
 export class QtestConnection {
   readonly #socket: UnixSocket;
@@ -25,28 +26,29 @@ export class QtestConnection {
   readonly #received: Uint8Array = new Uint8Array(LONGEST_LINE);
   #length = 0;
   #lost: string | undefined;
-  /** Commands whose answers were not taken yet, in their order. */
+  /** Commands whose answers were not received yet, in their order. */
   readonly #posted: string[] = [];
 
-  /** Owns `socket`. */
+  /** Takes over `socket`, and disposes of it. */
   constructor(socket: UnixSocket, options: QtestOptions) {
     this.#socket = socket;
     this.#options = options;
   }
 
-  /** Throws where the connection is lost. */
+  /** Throws {@link DeviceError} `ERR_DEVICE_LOST` where the connection is lost. */
   check(): void {
     if (this.#lost === undefined) return;
-    const words = this.#options.lastWords();
-    const printed = words === '' ? '' : `; it printed: ${words}`;
+    const tail = this.#options.lastWords();
+    const printed = tail === '' ? '' : `; it printed: ${tail}`;
     throw new DeviceError('ERR_DEVICE_LOST', `QEMU is gone: ${this.#lost}${printed}`, {
-      hint: 'run the profile again; the end of what QEMU printed says more',
+      hint: 'run the profile again; the end of the output of QEMU may show the reason',
     });
   }
 
   /**
-   * Sends a command without an answer of interest, such as `writel 0xfed90018 0x1`, and goes on, as a processor does that writes to a
-   * device: whether it was done is seen with the next answer that somebody waits for. QEMU does one command after the other.
+   * Sends a command without waiting for its answer, such as `writel 0xfed90018 0x1`, as a processor posts a write to a
+   * device. The next command that waits for an answer checks this answer too. QEMU executes the commands in their
+   * order.
    */
   post(line: string): void {
     this.send(line);
@@ -54,7 +56,7 @@ export class QtestConnection {
     if (this.#posted.length === MOST_POSTED) this.#settle();
   }
 
-  /** Sends a command that reads a number. */
+  /** Sends a command that returns a number, and returns the number. */
   number(line: string): number {
     const answer = this.ask(line);
     const value = /^0x[0-9a-f]{1,16}$/.test(answer) ? Number(answer) : Number.NaN;
@@ -62,7 +64,7 @@ export class QtestConnection {
     return value;
   }
 
-  /** Sends a command that reads 64 bits, into `words[0]` (low) and `words[1]` (high). */
+  /** Sends a command that returns 64 bits, and stores them in `words[0]` (low) and `words[1]` (high). */
   number64(line: string, words: Uint32Array): void {
     const answer = this.ask(line);
     if (!/^0x[0-9a-f]{16}$/.test(answer)) this.#lose(`it answered ${JSON.stringify(answer)} to ${line}`);
@@ -70,26 +72,26 @@ export class QtestConnection {
     words[1] = Number(answer.slice(0, 10));
   }
 
-  /** Sends a command and returns what follows `OK`, without waiting any longer than the reply timeout. */
+  /** Sends a command and returns the text behind `OK`. Waits for the reply timeout at most. */
   ask(line: string): string {
     this.send(line);
     this.#settle();
     return this.answer(line);
   }
 
-  /** Sends a command alone; {@link answer} has to follow before the next. */
+  /** Sends a command only. The caller has to call {@link answer} before the next command. */
   send(line: string): void {
     this.check();
     const sent = this.#socket.send(Buffer.from(`${line}\n`), [], this.#options.replyTimeoutMs);
-    if (sent !== 'done') this.#lose(sent === 'closed' ? 'it closed the connection' : `it does not take ${line}`);
+    if (sent !== 'done') this.#lose(sent === 'closed' ? 'it closed the connection' : `it does not accept ${line}`);
   }
 
-  /** Whether an answer, or an end, is there to be read. */
+  /** Whether bytes of an answer, or the end of the connection, can be received. */
   get hasAnswer(): boolean {
     return this.#length > 0 || this.#socket.isReadable();
   }
 
-  /** What follows `OK` in the answer to a command that was sent. */
+  /** The text behind `OK` in the answer to a command that was sent. */
   answer(line: string, timeoutMs: number = this.#options.replyTimeoutMs): string {
     const deadline = performance.now() + timeoutMs;
     for (let reports = 0; reports < MOST_REPORTS; reports++) {
@@ -101,13 +103,13 @@ export class QtestConnection {
     return this.#lose(`it reports interrupts and does not answer ${line}`);
   }
 
-  /** Ends it: nothing is asked any more. */
+  /** Closes the connection. Every later command throws. */
   dispose(): void {
     this.#lost ??= 'the connection was closed';
     this.#socket.dispose();
   }
 
-  /** Takes the answers to what was posted. */
+  /** Receives the answers to the posted commands. */
   #settle(): void {
     for (const line of this.#posted) this.answer(line);
     this.#posted.length = 0;
@@ -133,11 +135,11 @@ export class QtestConnection {
   #lose(reason: string): never {
     this.#lost ??= reason;
     this.check();
-    throw new TypeError('a lost connection is one that throws');
+    throw new TypeError('check() throws for a lost connection');
   }
 }
 
-/** A number as the protocol takes it. */
+/** A number in the notation of the protocol. */
 export function hex(value: number): string {
   return `0x${value.toString(16)}`;
 }

@@ -3,7 +3,7 @@ import { buildFirmware } from '../../src/pseries/firmware.ts';
 import { HypercallMailbox } from '../../src/pseries/hypercall-mailbox.ts';
 import { SKIP, startBoard } from '../installed-qemu.ts';
 
-/** Worked out by hand from the instruction formats of the Power ISA, not by the code under test. */
+/** Assembled by hand from the instruction formats of the Power ISA, without the code under test. */
 const PROGRAM: readonly (readonly [word: number, instruction: string])[] = [
   [0x3fc0_0001, 'lis r30,1'],
   [0x3b80_0000, 'li r28,0'],
@@ -44,13 +44,13 @@ describe('buildFirmware', () => {
   const words = new DataView(image.buffer);
 
   it.each(PROGRAM.map(([word, instruction], i) => ({ at: 0x100 + 4 * i, word, instruction })))(
-    'has $instruction where it belongs',
+    'has $instruction at its address',
     ({ at, word }) => {
       expect(words.getUint32(at).toString(16)).toBe(word.toString(16));
     },
   );
 
-  it('begins again when the decrementer wakes the processor, and is nothing else', () => {
+  it('restarts when the decrementer wakes the processor, and is zero elsewhere', () => {
     expect(words.getUint32(0x900)).toBe(0x4bff_f800);
     expect(image).toHaveLength(0x904);
     const rest = image.filter((_, at) => (at < 0x100 || at >= 0x100 + 4 * PROGRAM.length) && at < 0x900);
@@ -79,12 +79,12 @@ describe.skipIf(SKIP)('HypercallMailbox on QEMU', () => {
     expect(() => mailbox.setArgument(6, 0, 0)).toThrow(RangeError);
   });
 
-  it('returns the code of a call that there is none of', () => {
+  it('returns the error code of a call that does not exist', () => {
     const mailbox = new HypercallMailbox(started.memory, started.qtest, 5000);
     expect(mailbox.call(0x7_fff0)).toBe(-2);
   });
 
-  it('is served again after its processor went to sleep', async () => {
+  it('is served again after its processor slept', async () => {
     const mailbox = new HypercallMailbox(started.memory, started.qtest, 5000);
     for (const pause of [0, 1, 5, 100]) {
       await new Promise((resolve) => setTimeout(resolve, pause));
@@ -92,7 +92,7 @@ describe.skipIf(SKIP)('HypercallMailbox on QEMU', () => {
     }
   });
 
-  it('gives up in bounded time on a processor that does not answer', async () => {
+  it('throws in bounded time where the processor does not answer', async () => {
     const silent = await startBoard('pc');
     try {
       const mailbox = new HypercallMailbox(silent.memory, silent.qtest, 50);

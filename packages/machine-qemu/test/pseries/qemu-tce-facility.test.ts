@@ -9,14 +9,14 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { DEVICE_SLOT } from '../../src/device-arguments.ts';
 import { HypercallMailbox } from '../../src/pseries/hypercall-mailbox.ts';
 import { QemuTceFacility } from '../../src/pseries/qemu-tce-facility.ts';
-import { Rtas } from '../../src/pseries/rtas.ts';
+import { Rtas } from '../../src/pseries/pseries-board.ts';
 import { SKIP, startBoard } from '../installed-qemu.ts';
 
 const PAGE = 4096;
 const DEFAULT = 0x8000_0000;
 const SECOND = 0x8000_0001;
 const SECOND_BASE = 0x0800_0000_0000_0000n;
-/** Of the default window. */
+/** The end of the default window, and its number of entries. */
 const END = 2 ** 30;
 const ENTRIES = END / PAGE;
 const H_PUT_TCE_INDIRECT = 0x13c;
@@ -43,25 +43,25 @@ describe.skipIf(SKIP)('QemuTceFacility on QEMU', () => {
   }
 
   describe('H_PUT_TCE and H_GET_TCE', () => {
-    it('keep an entry as it is, the reserved bits too', () => {
+    it('keep all bits of an entry, also the reserved ones', () => {
       expect(tables.putTce(DEFAULT, 0x5000, 0, 0x1234_5fff, 0x0089_abcd)).toBe(H_SUCCESS);
       expect(entry(0x5000)).toEqual([H_SUCCESS, 0x1234_5fff, 0x0089_abcd]);
       expect(entry(0x6000)).toEqual([H_SUCCESS, 0, 0]);
     });
 
-    it('take an address within a page for the page', () => {
+    it('accept an address inside a page for the page', () => {
       expect(tables.putTce(DEFAULT, 0x7123, 0, 0x8003, 0)).toBe(H_SUCCESS);
       expect(entry(0x7fff)).toEqual([H_SUCCESS, 0x8003, 0]);
     });
 
-    it('reach the last page of the window, and none behind', () => {
+    it('reach the last page of the window, and no page behind it', () => {
       expect(tables.putTce(DEFAULT, END - PAGE, 0, 3, 0)).toBe(H_SUCCESS);
       expect(tables.putTce(DEFAULT, END, 0, 3, 0)).toBe(H_PARAMETER);
       expect(tables.putTce(DEFAULT, 0, 0x0800_0000, 3, 0)).toBe(H_PARAMETER);
       expect(entry(END)[0]).toBe(H_PARAMETER);
     });
 
-    it.each([SECOND, 0, 0x9000_0000, 0xffff_ffff])('know no table %i', (liobn) => {
+    it.each([SECOND, 0, 0x9000_0000, 0xffff_ffff])('refuse the table %i, which does not exist', (liobn) => {
       expect(tables.putTce(liobn, 0, 0, 3, 0)).toBe(H_PARAMETER);
       expect(entry(0, liobn)[0]).toBe(H_PARAMETER);
     });
@@ -77,13 +77,13 @@ describe.skipIf(SKIP)('QemuTceFacility on QEMU', () => {
       expect(entry(0x10_0000 + 512 * PAGE)).toEqual([H_SUCCESS, 0, 0]);
     });
 
-    it('leaves what it wrote before it came to the end', () => {
+    it('keeps the entries that it wrote before the end of the window', () => {
       expect(tables.putTceIndirect(DEFAULT, END - 2 * PAGE, 0, list, 4)).toBe(H_PARAMETER);
       expect(entry(END - 2 * PAGE)).toEqual([H_SUCCESS, 3, 1]);
       expect(entry(END - PAGE)).toEqual([H_SUCCESS, PAGE + 3, 3]);
     });
 
-    it('wants 1 to 512 entries, in a list at a page', () => {
+    it('requires 1 to 512 entries, in a list at a page boundary', () => {
       expect(tables.putTceIndirect(DEFAULT, 0, 0, list, 0)).toBe(H_PARAMETER);
       expect(() => tables.putTceIndirect(DEFAULT, 0, 0, list, 513)).toThrow(RangeError);
       const call = (address: number, count: number): number => {
@@ -99,7 +99,7 @@ describe.skipIf(SKIP)('QemuTceFacility on QEMU', () => {
   });
 
   describe('H_STUFF_TCE', () => {
-    it('writes one value many times, also one with permissions', () => {
+    it('writes one value to several entries, also with permissions', () => {
       expect(tables.stuffTce(DEFAULT, 0x2000, 0, 0x9003, 1, 3)).toBe(H_SUCCESS);
       expect([0x2000, 0x4000, 0x5000].map((ioba) => entry(ioba))).toEqual([
         [H_SUCCESS, 0x9003, 1],
@@ -108,21 +108,21 @@ describe.skipIf(SKIP)('QemuTceFacility on QEMU', () => {
       ]);
     });
 
-    it('refuses none, and more than the table has', () => {
+    it('refuses 0 entries, and more than the table has', () => {
       expect(tables.stuffTce(DEFAULT, 0, 0, 3, 0, 0)).toBe(H_PARAMETER);
       expect(tables.stuffTce(DEFAULT, 0, 0, 3, 0, ENTRIES + 1)).toBe(H_PARAMETER);
       expect(entry(0)).toEqual([H_SUCCESS, 0, 0]);
       expect(tables.stuffTce(DEFAULT, 0, 0, 0, 0, ENTRIES)).toBe(H_SUCCESS);
     });
 
-    it('leaves what it wrote before it came to the end', () => {
+    it('keeps the entries that it wrote before the end of the window', () => {
       expect(tables.stuffTce(DEFAULT, END - PAGE, 0, 0x9003, 0, 2)).toBe(H_PARAMETER);
       expect(entry(END - PAGE)).toEqual([H_SUCCESS, 0x9003, 0]);
     });
   });
 
   describe('windows', () => {
-    it('are one more than the default one, of four page sizes', () => {
+    it('can be one more than the default window, with four page sizes', () => {
       expect(tables.queryWindows()).toMatchObject({
         status: RTAS_SUCCESS,
         available: 1,
@@ -131,7 +131,7 @@ describe.skipIf(SKIP)('QemuTceFacility on QEMU', () => {
       expect(tables.queryWindows().maxEntries).toBeGreaterThanOrEqual(2 ** 18);
     });
 
-    it('are created at 2^59, with tables of their own', () => {
+    it('are created at 2^59, with their own table', () => {
       const created = tables.createWindow(16, 31);
       expect(created).toEqual({
         status: RTAS_SUCCESS,
@@ -155,7 +155,7 @@ describe.skipIf(SKIP)('QemuTceFacility on QEMU', () => {
       expect(tables.queryWindows().available).toBe(1);
     });
 
-    it('take the place of the default one once that was removed, and give it back', () => {
+    it('replace the default window after its removal, until the reset', () => {
       expect(tables.removeWindow(DEFAULT)).toBe(RTAS_SUCCESS);
       expect(tables.queryWindows().available).toBe(2);
       expect(tables.putTce(DEFAULT, 0, 0, 3, 0)).toBe(H_PARAMETER);
@@ -166,11 +166,11 @@ describe.skipIf(SKIP)('QemuTceFacility on QEMU', () => {
       expect(tables.createWindow(12, 28).window).toMatchObject({ base: SECOND_BASE });
     });
 
-    it.each([0, 0x1234, 0xffff_ffff])('are not removed where there is none: %i', (liobn) => {
+    it.each([0, 0x1234, 0xffff_ffff])('are not removed where no window has the number %i', (liobn) => {
       expect(tables.removeWindow(liobn)).toBe(RTAS_PARAMETER_ERROR);
     });
 
-    it('belong to a host bridge that is there', () => {
+    it('belong to a host bridge that exists', () => {
       const rtas = new Rtas(started.memory, started.qtest);
       expect(rtas.call('ibm,query-pe-dma-window', [0, 0, 1], 6)[0]).toBe(0xffff_fffd);
       const wrong = rtas.call('ibm,query-pe-dma-window', [0], 6);

@@ -1,62 +1,65 @@
 import { memoryLockLimit, NativeBuffer, type DeviceFile } from '@virtio-platform/host';
 import { EINVAL, ENOTTY, type Type1Container, type VfioIommuInfo } from '@virtio-platform/platform-vfio';
-import { kernelRefusal } from '../kernel/kernel-refusal.ts';
-import { findCapability, readStructure, readWord, writeWord } from '../kernel/sized-structure.ts';
+import {
+  findCapability,
+  kernelRefusal,
+  readIovaRanges,
+  readStructure,
+  readWord,
+  writeWord,
+} from '../kernel/sized-structure.ts';
 import { VFIO_IOMMU_GET_INFO, VFIO_IOMMU_MAP_DMA, VFIO_IOMMU_UNMAP_DMA } from '../kernel/vfio-requests.ts';
-import { iovaRanges } from './iova-ranges.ts';
 import { ProcessMemory } from './process-memory.ts';
 
-/** struct vfio_iommu_type1_info, and its flags. */
-const INFO_BYTES = 24;
-const INFO_PAGE_SIZE_BITS = 8;
-const INFO_FIRST_CAPABILITY = 16;
-const INFO_PAGE_SIZES = 1;
-const INFO_CAPABILITIES = 2;
-const CAPABILITY_IOVA_RANGES = 1;
-const CAPABILITY_DMA_AVAILABLE = 3;
-/** The kernel's own default, for kernels before 5.10, which do not tell. */
+/** Size of struct vfio_iommu_type1_info, offsets and flags in it, and the ids of its capabilities. */
+const INFO = {
+  bytes: 24,
+  pageSizeBits: 8,
+  firstCapability: 16,
+  hasPageSizes: 1,
+  hasCapabilities: 2,
+  iovaRanges: 1,
+  dmaAvailable: 3,
+} as const;
+/** The kernel's default, for kernels before 5.10, which do not report the limit. */
 const DEFAULT_ENTRY_LIMIT = 65535;
 
-/** Offsets in struct vfio_iommu_type1_dma_map. */
-const MAP_BYTES = 32;
-const MAP_ADDRESS = 8;
-const MAP_IOVA = 16;
-const MAP_SIZE = 24;
-/** Offsets in struct vfio_iommu_type1_dma_unmap. */
-const UNMAP_BYTES = 24;
-const UNMAP_IOVA = 8;
-const UNMAP_SIZE = 16;
+/** Size of struct vfio_iommu_type1_dma_map, and offsets in it. */
+const MAP = { bytes: 32, address: 8, iova: 16, size: 24 } as const;
+/** Size of struct vfio_iommu_type1_dma_unmap, and offsets in it. */
+const UNMAP = { bytes: 24, iova: 8, size: 16 } as const;
 
-/** A container of type 1 as the kernel has it. The file stays its owner's. */
+/** A VFIO container of the kernel, with the IOMMU model type 1. The caller keeps and closes the file. */
 export class KernelType1Container implements Type1Container {
   readonly type: Type1Container['type'];
   readonly #file: DeviceFile;
   readonly #memory: ProcessMemory;
-  readonly #map: NativeBuffer = new NativeBuffer(MAP_BYTES);
-  readonly #unmap: NativeBuffer = new NativeBuffer(UNMAP_BYTES);
+  readonly #map: NativeBuffer = new NativeBuffer(MAP.bytes);
+  readonly #unmap: NativeBuffer = new NativeBuffer(UNMAP.bytes);
 
   constructor(type: Type1Container['type'], file: DeviceFile, memory: ProcessMemory) {
     this.type = type;
     this.#file = file;
     this.#memory = memory;
-    this.#map.bytes.setUint32(0, MAP_BYTES, true);
-    this.#unmap.bytes.setUint32(0, UNMAP_BYTES, true);
+    this.#map.bytes.setUint32(0, MAP.bytes, true);
+    this.#unmap.bytes.setUint32(0, UNMAP.bytes, true);
   }
 
   /**
-   * As the kernel tells it, but for the page at address 0: a device of QEMU's takes a ring there for none, and Linux itself gives
-   * devices no such address. Throws {@link CodedError} for a kernel that does not tell which addresses it maps (before 5.4).
+   * Reads page size, address ranges and limits. Leaves out the page at address 0: QEMU treats ring address 0 as unset,
+   * and Linux itself gives devices no such address. Throws {@link CodedError} where the kernel does not report the
+   * address ranges of the IOMMU (before 5.4).
    */
   info(): VfioIommuInfo {
     const doing = 'ask what the IOMMU maps';
-    const info = readStructure(this.#file, VFIO_IOMMU_GET_INFO, { bytes: INFO_BYTES, doing });
+    const info = readStructure(this.#file, VFIO_IOMMU_GET_INFO, { bytes: INFO.bytes, doing });
     const flags = info.getUint32(4, true);
-    const pageSize = (flags & INFO_PAGE_SIZES) === 0 ? 0 : lowestBit(info.getUint32(INFO_PAGE_SIZE_BITS, true));
-    const first = (flags & INFO_CAPABILITIES) === 0 ? 0 : info.getUint32(INFO_FIRST_CAPABILITY, true);
-    const ranges = findCapability(info, first, CAPABILITY_IOVA_RANGES, 8);
-    const usable = ranges === undefined ? [] : iovaRanges(ranges, ranges.getUint32(0, true), 8);
+    const pageSize = (flags & INFO.hasPageSizes) === 0 ? 0 : lowestBit(info.getUint32(INFO.pageSizeBits, true));
+    const first = (flags & INFO.hasCapabilities) === 0 ? 0 : info.getUint32(INFO.firstCapability, true);
+    const ranges = findCapability(info, first, INFO.iovaRanges, 8);
+    const usable = ranges === undefined ? [] : readIovaRanges(ranges, ranges.getUint32(0, true), 8);
     if (usable.length === 0 || pageSize === 0) throw kernelRefusal(doing, ENOTTY, 'use Linux 5.4 or later');
-    const available = findCapability(info, first, CAPABILITY_DMA_AVAILABLE, 4);
+    const available = findCapability(info, first, INFO.dmaAvailable, 4);
     return {
       pageSize,
       iovaRanges: usable.map(({ start, end }) => ({ start: Math.max(start, pageSize), end })),
@@ -69,9 +72,9 @@ export class KernelType1Container implements Type1Container {
     if (!ProcessMemory.isRange(address, size) || !ProcessMemory.isRange(iova, size)) return EINVAL;
     const { bytes } = this.#map;
     bytes.setUint32(4, flags, true);
-    writeWord(bytes, MAP_ADDRESS, this.#memory.userAddress(address));
-    writeWord(bytes, MAP_IOVA, iova);
-    writeWord(bytes, MAP_SIZE, size);
+    writeWord(bytes, MAP.address, this.#memory.userAddress(address));
+    writeWord(bytes, MAP.iova, iova);
+    writeWord(bytes, MAP.size, size);
     return this.#file.control(VFIO_IOMMU_MAP_DMA, this.#map);
   }
 
@@ -79,20 +82,20 @@ export class KernelType1Container implements Type1Container {
     if (!ProcessMemory.isRange(iova, size)) return EINVAL;
     const { bytes } = this.#unmap;
     bytes.setUint32(4, flags, true);
-    writeWord(bytes, UNMAP_IOVA, iova);
-    writeWord(bytes, UNMAP_SIZE, size);
+    writeWord(bytes, UNMAP.iova, iova);
+    writeWord(bytes, UNMAP.size, size);
     const result = this.#file.control(VFIO_IOMMU_UNMAP_DMA, this.#unmap);
-    return result < 0 ? result : readWord(bytes, UNMAP_SIZE);
+    return result < 0 ? result : readWord(bytes, UNMAP.size);
   }
 
-  /** Gives back the structures. Whatever is mapped ends with the file. */
+  /** Frees the structures. The mappings end with the file. */
   dispose(): void {
     this.#map.dispose();
     this.#unmap.dispose();
   }
 }
 
-/** The smallest of the page sizes, each of which is its own bit. */
+/** The smallest of the page sizes in a mask: each size is its own bit. */
 function lowestBit(bits: number): number {
   return (bits & -bits) >>> 0;
 }

@@ -1,11 +1,12 @@
 import { PAGE_SIZE } from '@virtio-platform/core/memory';
 import { MemoryMapping } from '@virtio-platform/host';
 
-/** Addresses and sizes of the kernel's requests have 64 bits. */
+/** Addresses and sizes in the kernel's requests have 64 bits. */
 const WRAP = 2 ** 64;
 
-/** Guest memory as a part of this process, which the kernel pins and maps for a device. */
+/** Guest memory as a range of this process's addresses, which the kernel pins and maps for a device. */
 export class ProcessMemory {
+  /** Bytes. */
   readonly size: number;
   readonly #mapping: MemoryMapping;
   readonly #start: number;
@@ -13,11 +14,11 @@ export class ProcessMemory {
   private constructor(mapping: MemoryMapping) {
     this.size = mapping.size;
     this.#mapping = mapping;
-    // Linux gives a process addresses below 2^47 unless it asks for others, so a number holds one.
+    // Linux gives a process addresses below 2^47 unless it asks for others, so a number is exact.
     this.#start = Number(mapping.address);
   }
 
-  /** Throws {@link HostError}. */
+  /** Maps `size` bytes. Throws {@link HostError}. */
   static create(size: number): ProcessMemory {
     return new ProcessMemory(MemoryMapping.pinnable(size));
   }
@@ -26,19 +27,19 @@ export class ProcessMemory {
     return this.#mapping.buffer;
   }
 
-  /** Whether a request of the kernel's can hold a number. */
+  /** Whether a 64-bit word can hold the number. */
   static isWord(value: number): boolean {
     return Number.isInteger(value) && value >= 0 && value < WRAP;
   }
 
-  /** Whether the kernel can be asked about a range: whole numbers of 64 bits. Everything else it checks itself. */
+  /** Whether 64-bit words can hold the start, the size and the end of a range. The kernel checks everything else. */
   static isRange(start: number, size: number): boolean {
     return ProcessMemory.isWord(start) && ProcessMemory.isWord(size) && start + size <= WRAP;
   }
 
   /**
-   * Where in this process a byte of guest memory is. For every byte outside, one of the inaccessible page behind it: a device must
-   * never be given the rest of the process, whatever address somebody asks for. Hot: no allocation.
+   * The process address of a byte of guest memory. For every address outside of guest memory it is an address in the
+   * inaccessible page behind it, so a device never gets other memory of the process. Hot: no allocation.
    */
   userAddress(address: number): number {
     const isInside = address >= 0 && address < this.size;

@@ -1,6 +1,16 @@
 import { CodedError } from '@virtio-platform/core';
 import type { DeviceFile } from '@virtio-platform/host';
-import type { AccessWidth, PciFunction } from '@virtio-platform/pci';
+import {
+  PCI_BASE_ADDRESS_0,
+  PCI_BASE_ADDRESS_SPACE_IO,
+  PCI_COMMAND,
+  PCI_COMMAND_INTX_DISABLE,
+  PCI_COMMAND_IO,
+  PCI_COMMAND_MASTER,
+  PCI_COMMAND_MEMORY,
+  type AccessWidth,
+  type PciFunction,
+} from '@virtio-platform/pci';
 import { readStructure } from '../kernel/sized-structure.ts';
 import {
   VFIO_DEVICE_FLAGS_PCI,
@@ -12,20 +22,15 @@ import {
 import { DeviceRegion } from './device-region.ts';
 import { VfioBar } from './vfio-bar.ts';
 
-/** struct vfio_device_info up to the number of interrupts. */
+/** Bytes of struct vfio_device_info, up to the number of interrupts. */
 const INFO_BYTES = 20;
-const COMMAND = 0x04;
-const COMMAND_IO = 1;
-const COMMAND_MEMORY = 2;
-const COMMAND_MASTER = 4;
-/** No interrupt by a line: nobody would take it back. */
-const COMMAND_NO_LINE = 0x400;
-/** What the device may do at any time. */
-const COMMAND_REGISTERS = COMMAND_IO | COMMAND_MEMORY | COMMAND_NO_LINE;
-const FIRST_BAR = 0x10;
-const BAR_IO = 1;
+/**
+ * Command bits that are always set: the registers of the device answer, and it does not assert its interrupt line,
+ * because no handler would acknowledge it.
+ */
+const COMMAND_REGISTERS = PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_INTX_DISABLE;
 
-/** A PCI device that the kernel handed to this process. Its file stays the owner's. */
+/** A PCI device that the kernel assigned to this process. The caller keeps and closes the device file. */
 export class VfioFunction implements PciFunction {
   readonly name: string;
   readonly #file: DeviceFile;
@@ -41,12 +46,12 @@ export class VfioFunction implements PciFunction {
     this.#canReset = canReset;
   }
 
-  /** Resets the device where that can be done, and turns its registers on. Throws {@link CodedError}. */
+  /** Resets the device where the kernel can, and enables its registers. Throws {@link CodedError}. */
   static open(file: DeviceFile, name: string): VfioFunction {
     const info = readStructure(file, VFIO_DEVICE_GET_INFO, { bytes: INFO_BYTES, doing: `ask what ${name} is` });
     const flags = info.getUint32(4, true);
     if ((flags & VFIO_DEVICE_FLAGS_PCI) === 0 || info.getUint32(8, true) <= VFIO_PCI_CONFIG_REGION_INDEX)
-      throw new CodedError('ERR_MACHINE_START', `${name} is no PCI device`);
+      throw new CodedError('ERR_MACHINE_START', `${name} is not a PCI device`);
     const config = DeviceRegion.find(file, name, VFIO_PCI_CONFIG_REGION_INDEX);
     const pci = new VfioFunction(file, name, config, (flags & VFIO_DEVICE_FLAGS_RESET) !== 0);
     pci.#reset();
@@ -67,40 +72,43 @@ export class VfioFunction implements PciFunction {
     return this.#bars.get(index);
   }
 
-  /** Lets the device access memory: what its container maps, and the interrupt controller. */
-  becomeMaster(): void {
-    if (!this.#isMaster) this.#setCommand(COMMAND_REGISTERS | COMMAND_MASTER);
+  /** Lets the device access memory: the memory that its container maps, and the interrupt controller. */
+  enableBusMaster(): void {
+    if (!this.#isMaster) this.#setCommand(COMMAND_REGISTERS | PCI_COMMAND_MASTER);
     this.#isMaster = true;
   }
 
-  /** Ends all that the device does: first its accesses to memory. Tries every step, whatever the others do. */
+  /**
+   * Ends the device: disables its accesses to memory, unmaps its registers, resets it. A failed step does not stop the
+   * others.
+   */
   dispose(): void {
     try {
       this.#setCommand(COMMAND_REGISTERS);
     } catch {
-      // It is gone; what it may still do ends with its container.
+      // The device is gone. Its accesses to memory end with its container.
     }
     for (const bar of this.#bars.values()) bar?.dispose();
     this.#bars.clear();
     this.#reset();
   }
 
-  /** A device that cannot be reset alone is reset by virtio only. */
+  /** Where the kernel cannot reset the device alone, only virtio resets it. */
   #reset(): void {
     if (this.#canReset) this.#file.control(VFIO_DEVICE_RESET);
     this.#isMaster = false;
   }
 
   #setCommand(bits: number): void {
-    const others = this.readConfig(COMMAND, 2) & ~(COMMAND_REGISTERS | COMMAND_MASTER);
-    this.writeConfig(COMMAND, 2, others | bits);
+    const others = this.readConfig(PCI_COMMAND, 2) & ~(COMMAND_REGISTERS | PCI_COMMAND_MASTER);
+    this.writeConfig(PCI_COMMAND, 2, others | bits);
   }
 
   #openBar(index: number): VfioBar | undefined {
     if (!(index >= 0 && index <= 5)) return undefined;
     const region = DeviceRegion.find(this.#file, this.name, index);
     if (region.layout.size === 0) return undefined;
-    const isIo = (this.readConfig(FIRST_BAR + 4 * index, 4) & BAR_IO) !== 0;
+    const isIo = (this.readConfig(PCI_BASE_ADDRESS_0 + 4 * index, 4) & PCI_BASE_ADDRESS_SPACE_IO) !== 0;
     return VfioBar.open(this.#file, isIo ? 'io' : 'memory', region);
   }
 }

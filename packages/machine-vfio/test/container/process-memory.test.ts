@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { ProcessMemory } from '../../src/index.ts';
 
 describe('ProcessMemory', () => {
-  it('is at one place, and everything outside of it is in the page behind it', () => {
+  it('has contiguous process addresses, and maps every other address to the page behind it', () => {
     const memory = ProcessMemory.create(4 * PAGE_SIZE);
     const start = memory.userAddress(0);
     expect(start % PAGE_SIZE).toBe(0);
@@ -14,7 +14,7 @@ describe('ProcessMemory', () => {
     memory.dispose();
   });
 
-  it('is asked about in whole numbers of 64 bits only', () => {
+  it('accepts only ranges of whole numbers of 64 bits', () => {
     expect(ProcessMemory.isRange(0, 2 ** 63)).toBe(true);
     expect(ProcessMemory.isRange(2 ** 64 - PAGE_SIZE, PAGE_SIZE)).toBe(true);
     for (const [start, size] of [

@@ -7,7 +7,7 @@ import { DeviceRegion, type RegionLayout } from '../../src/device/device-region.
 import { VfioBar } from '../../src/device/vfio-bar.ts';
 
 const PAGE = 4096;
-/** A page before the region in its file, three pages of it, and one behind. */
+/** Bytes of the file: a page before the region, three pages of the region, and a page behind it. */
 const FILE = 5 * PAGE;
 const WHOLE = { size: 3 * PAGE, offset: PAGE } as const;
 
@@ -33,15 +33,15 @@ describe.each([
   ['not mapped', []],
   ['mapped', [{ offset: 0, size: 3 * PAGE }]],
   [
-    'mapped but for a page in the middle',
+    'mapped except for a page in the middle',
     [
       { offset: 0, size: PAGE },
       { offset: 2 * PAGE, size: PAGE },
     ],
   ],
-  ['not mapped because the parts are no pages', [{ offset: 16, size: PAGE }]],
+  ['not mapped because the parts are not whole pages', [{ offset: 16, size: PAGE }]],
 ] as const)('a VfioBar that is %s', (_how, mappable) => {
-  it('reads and writes registers of each width, at their place in the file', () => {
+  it('reads and writes registers of each width at their offset in the file', () => {
     const bar = open(mappable);
     for (const page of [0, 1, 2]) {
       const at = page * PAGE + 16;
@@ -56,7 +56,7 @@ describe.each([
     bar.dispose();
   });
 
-  it('reaches nothing around the region', () => {
+  it('refuses accesses outside of the region', () => {
     const bar = open(mappable);
     expect(bar.size).toBe(3 * PAGE);
     for (const [offset, width] of [
@@ -73,10 +73,10 @@ describe.each([
   });
 });
 
-describe('a region whose device is gone', () => {
-  it('says so', () => {
+describe('DeviceRegion of a device that is gone', () => {
+  it('throws ERR_DEVICE_LOST with the name of the device', () => {
     const region = new DeviceRegion(file, '0000:00:03.0', { size: 16 * PAGE, offset: 0, mappable: [] });
-    // As from a device that does not answer: fewer bytes than asked for.
+    // A device that does not answer returns fewer bytes than asked for.
     expect(() => region.read(FILE, 4)).toThrow(
       expect.objectContaining({ code: 'ERR_DEVICE_LOST', message: expect.stringContaining('0000:00:03.0') }),
     );

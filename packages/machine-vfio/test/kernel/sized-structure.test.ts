@@ -1,9 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { iovaRanges } from '../../src/container/iova-ranges.ts';
-import { mappableParts } from '../../src/device/mappable-parts.ts';
-import { findCapability, readWord, writeWord } from '../../src/kernel/sized-structure.ts';
+import { readIovaRanges, findCapability, readWord, writeWord } from '../../src/kernel/sized-structure.ts';
+import { mappableParts } from '../../src/device/device-region.ts';
 
-/** Writes a capability of a kind at an offset, and where the next one is. */
+/** Writes the header of a capability: its id and the offset of the next capability. */
 function putHeader(structure: DataView, at: number, id: number, next: number): void {
   structure.setUint16(at, id, true);
   structure.setUint32(at + 4, next, true);
@@ -16,7 +15,7 @@ function structureOf(bytes: number): DataView {
 const MMAP = 4;
 const CAPABILITIES = 8;
 
-/** A region's description with parts that can be mapped. */
+/** A struct vfio_region_info with parts that can be mapped. */
 function regionInfo(flags: number, parts: readonly (readonly [number, number])[], count = parts.length): DataView {
   const info = structureOf(48 + parts.length * 16);
   info.setUint32(4, flags, true);
@@ -31,7 +30,7 @@ function regionInfo(flags: number, parts: readonly (readonly [number, number])[]
 }
 
 describe('findCapability', () => {
-  it('follows the chain, in whatever order it lies', () => {
+  it('follows the chain, in any order of offsets', () => {
     const structure = structureOf(64);
     putHeader(structure, 40, 1, 16);
     putHeader(structure, 16, 3, 0);
@@ -42,7 +41,7 @@ describe('findCapability', () => {
     expect(findCapability(structure, 0, 1, 4)).toBeUndefined();
   });
 
-  it('ends where the chain leaves the structure, does not end, or is too short', () => {
+  it('ends where the chain leaves the structure, does not end, or has too few bytes', () => {
     const structure = structureOf(64);
     putHeader(structure, 16, 1, 60);
     expect(findCapability(structure, 16, 2, 0)).toBeUndefined();
@@ -62,21 +61,21 @@ describe('words of 64 bits', () => {
     expect(readWord(structure, 0)).toBe(value);
   });
 
-  it('carry the last page of all', () => {
+  it('carry the last page of 64 bits', () => {
     const structure = structureOf(8);
     writeWord(structure, 0, 2 ** 64 - 4096);
     expect(structure.getBigUint64(0, true)).toBe(2n ** 64n - 4096n);
   });
 
-  it('are read as the largest exact number where they are larger', () => {
+  it('are read as the largest exact number where they are above it', () => {
     const structure = structureOf(8);
     structure.setBigUint64(0, 2n ** 64n - 1n, true);
     expect(readWord(structure, 0)).toBe(Number.MAX_SAFE_INTEGER);
   });
 });
 
-describe('iovaRanges', () => {
-  it('reads as many as there are, and no more than there is room for', () => {
+describe('readIovaRanges', () => {
+  it('reads at most the count, and at most the ranges in the structure', () => {
     const structure = structureOf(40);
     [0n, 0xfedf_ffffn, 0xfef0_0000n, 2n ** 64n - 1n].forEach((word, i) =>
       structure.setBigUint64(8 + i * 8, word, true),
@@ -85,27 +84,27 @@ describe('iovaRanges', () => {
       { start: 0, end: 0xfedf_ffff },
       { start: 0xfef0_0000, end: Number.MAX_SAFE_INTEGER },
     ];
-    expect(iovaRanges(structure, 2, 8)).toEqual(ranges);
-    expect(iovaRanges(structure, 0xffff_ffff, 8)).toEqual(ranges);
-    expect(iovaRanges(structure, 1, 8)).toEqual(ranges.slice(0, 1));
+    expect(readIovaRanges(structure, 2, 8)).toEqual(ranges);
+    expect(readIovaRanges(structure, 0xffff_ffff, 8)).toEqual(ranges);
+    expect(readIovaRanges(structure, 1, 8)).toEqual(ranges.slice(0, 1));
   });
 
-  it('leaves out ranges that are none, overlap, or lie above what is exact', () => {
+  it('leaves out ranges that are empty, overlap, or are above the exact numbers', () => {
     const structure = structureOf(64);
     [0n, 0xffffn, 0x8000n, 0x1_ffffn, 9n, 4n, 2n ** 63n, 2n ** 64n - 1n].forEach((word, i) =>
       structure.setBigUint64(i * 8, word, true),
     );
-    expect(iovaRanges(structure, 4, 0)).toEqual([{ start: 0, end: 0xffff }]);
+    expect(readIovaRanges(structure, 4, 0)).toEqual([{ start: 0, end: 0xffff }]);
   });
 });
 
 describe('mappableParts', () => {
-  it('are none without the flag, and all of it without a list', () => {
+  it('are none without the flag, and the whole region without a list', () => {
     expect(mappableParts(regionInfo(CAPABILITIES, [[0, 4096]]), 16384)).toEqual([]);
     expect(mappableParts(regionInfo(MMAP, [[0, 4096]]), 16384)).toEqual([{ offset: 0, size: 16384 }]);
   });
 
-  it('are those of the list that are inside', () => {
+  it('are the parts of the list that are inside the region', () => {
     const info = regionInfo(MMAP | CAPABILITIES, [
       [0, 4096],
       [8192, 16384],
@@ -117,7 +116,7 @@ describe('mappableParts', () => {
     ]);
   });
 
-  it('are no more than the list has room for', () => {
+  it('are at most the parts in the list', () => {
     expect(mappableParts(regionInfo(MMAP | CAPABILITIES, [[0, 4096]], 0xffff_ffff), 16384)).toHaveLength(1);
   });
 });

@@ -1,0 +1,67 @@
+import { CodedError, facilityName, type FacilityToken } from '@virtio-platform/core';
+import type { GuestMemory } from '@virtio-platform/core/memory';
+import { ConvertibleMemory, type SharedMemory } from '@virtio-platform/host';
+import { VTD_FACILITY } from '@virtio-platform/platform-intel-iommu';
+import { TCE_FACILITY } from '@virtio-platform/platform-pseries';
+import { MEMORY_CONVERSION } from '@virtio-platform/platform-sev';
+import { DEVICE_SLOT } from './device-arguments.ts';
+import { FileMemoryConversion } from './machine-memory.ts';
+import type { QemuOptions } from './options.ts';
+import { HypercallMailbox } from './pseries/hypercall-mailbox.ts';
+import { QemuTceFacility } from './pseries/qemu-tce-facility.ts';
+import { Rtas, PseriesBoard } from './pseries/pseries-board.ts';
+import type { QtestConnection } from './qtest/qtest-connection.ts';
+import { VtdRegisters, X86Board } from './board/x86-board.ts';
+import type { Board } from './board/board.ts';
+
+/** The facilities that the boards provide, each of them on some boards. */
+export const FACILITIES: readonly FacilityToken[] = [MEMORY_CONVERSION, TCE_FACILITY, VTD_FACILITY];
+
+/** A board that is ready for a driver. */
+export interface OpenedBoard {
+  readonly board: Board;
+  /** The facilities for the platform, by token. */
+  readonly facilities: ReadonlyMap<FacilityToken, unknown>;
+}
+
+/**
+ * Throws `ERR_PLUGIN_FACILITY` where a board lacks a facility that the platform needs. Called before QEMU is started.
+ */
+export function checkBoard(options: QemuOptions, needs: readonly FacilityToken[]): void {
+  const { board, iommu } = options;
+  const onPc = iommu === 'intel' ? [MEMORY_CONVERSION, VTD_FACILITY] : [MEMORY_CONVERSION];
+  const has = board === 'pseries' ? [TCE_FACILITY] : onPc;
+  for (const need of needs) if (!has.includes(need)) throw facilityError(options, need);
+}
+
+/** Opens PCI and the IOMMU of the board. `backing` is the memory that QEMU maps. */
+export function openBoard(
+  options: QemuOptions,
+  memory: GuestMemory,
+  backing: SharedMemory,
+  qtest: QtestConnection,
+): OpenedBoard {
+  const facilities = new Map<FacilityToken, unknown>();
+  let board: Board;
+  if (options.board === 'pseries') {
+    const rtas = new Rtas(memory, qtest);
+    const mailbox = new HypercallMailbox(memory, qtest, options.replyTimeout);
+    board = new PseriesBoard(qtest, rtas);
+    facilities.set(TCE_FACILITY, new QemuTceFacility(memory, mailbox, rtas, DEVICE_SLOT << 3));
+  } else {
+    board = new X86Board(options.board, qtest);
+    if (backing instanceof ConvertibleMemory)
+      facilities.set(MEMORY_CONVERSION, new FileMemoryConversion(memory, backing));
+    if (options.iommu === 'intel') facilities.set(VTD_FACILITY, new VtdRegisters(qtest, DEVICE_SLOT << 3));
+  }
+  return { board, facilities };
+}
+
+function facilityError({ board, iommu }: QemuOptions, need: FacilityToken): CodedError {
+  const machine = iommu === 'none' ? board : `${board} with an IOMMU`;
+  return new CodedError('ERR_PLUGIN_FACILITY', `QEMU's ${machine} does not have ${facilityName(need)}`, {
+    hint:
+      'machine.board: pseries has TCE tables, q35 with machine.iommu: intel has VT-d, ' +
+      'pc and q35 have protected memory',
+  });
+}
