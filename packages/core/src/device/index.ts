@@ -7,3 +7,4 @@ export * from './read-device-config.ts';
 export * from './reset-device.ts';
 export * from './suspend-device.ts';
 export * from './transport.ts';
+export type { DeviceInterface } from '../features/transport-features.ts';

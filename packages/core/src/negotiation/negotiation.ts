@@ -1,4 +1,4 @@
-import type { DeviceInterface } from '../device/transport.ts';
+import type { DeviceInterface } from '../features/transport-features.ts';
 import type { DmaPath } from '../dma/dma-path.ts';
 import { featureName } from '../features/feature-name.ts';
 import { FeatureSet } from '../features/feature-set.ts';

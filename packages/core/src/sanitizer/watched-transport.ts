@@ -1,6 +1,7 @@
-import type { DeviceInterface, InterruptMessages, Transport, WaitResult } from '../device/transport.ts';
+import type { InterruptMessages, Transport, WaitResult } from '../device/transport.ts';
 import { isCodedError } from '../errors/coded-error.ts';
 import type { FeatureSet } from '../features/feature-set.ts';
+import type { DeviceInterface } from '../features/transport-features.ts';
 import type { QueueAddresses } from '../queue/virtqueue.ts';
 import type { SanitizerState } from './sanitizer-state.ts';
 
