@@ -2,7 +2,6 @@
 export * from './await-device.ts';
 export * from './device-status.ts';
 export * from './initialize-device.ts';
-export * from './nap.ts';
 export * from './read-device-config.ts';
 export * from './reset-device.ts';
 export * from './suspend-device.ts';
