@@ -11,6 +11,7 @@ const PREFIX = '@virtio-platform/';
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   core: [],
   devices: ['core'],
+  'dma-sanitizer': ['core'],
   host: ['core'],
   pci: ['core'],
   'platform-intel-iommu': ['core'],
@@ -23,7 +24,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'machine-vhost-user': ['core', 'host', 'platform-intel-iommu', 'platform-pseries', 'platform-sev', 'platform-vfio'],
   'machine-qemu': ['core', 'host', 'pci', 'platform-intel-iommu', 'platform-pseries', 'platform-sev'],
   profile: ['core'],
-  runner: ['core', 'devices', 'profile'],
+  runner: ['core', 'devices', 'dma-sanitizer', 'profile'],
   cli: ['core', 'profile', 'runner'],
   conformance: ['core', 'devices'],
   bench: ['core', 'platform-intel-iommu', 'platform-legacy', 'platform-pseries', 'platform-sev', 'platform-vfio'],

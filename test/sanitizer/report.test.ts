@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { runCommandLine } from '@virtio-platform/cli';
-import { DmaSanitizer } from '@virtio-platform/core/sanitizer';
+import { DmaSanitizer } from '@virtio-platform/dma-sanitizer';
 import { loadProfile } from '@virtio-platform/profile';
 import { runProfile } from '@virtio-platform/runner';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';

@@ -1,24 +1,24 @@
-/** What is known of one byte of guest memory, as bits. */
+/** The state of one byte of guest memory, as bits. */
 export const ByteFlag = {
-  /** The device has it: mapped for one buffer, or part of one in flight. The driver must not write it. */
+  /** The device owns it: it is mapped for one buffer, or part of a buffer in flight. The driver must not write it. */
   Owned: 1,
-  /** The device wrote it, or may be about to: the driver must not read it before a sync. */
+  /** The device wrote it, or may write it any time: the driver must not read it before a sync. */
   Stale: 2,
   /** The driver wrote it since it was last made visible to the device. */
   Unsynced: 4,
-  /** The driver sees it, and the device can still change it. */
+  /** The driver may read it, and the device can still change it. */
   Shared: 8,
-  /** Shared, and read once. */
+  /** Shared, and the driver read it once. */
   Fetched: 16,
-  /** Somebody wrote it since it was allocated. */
+  /** The driver or the device wrote it since it was allocated. */
   Written: 32,
-  /** The driver wrote it, and it was never given to a device. */
+  /** The driver wrote it, and no mapping ever gave it to a device. */
   Private: 64,
-  /** Mapped for the device to write, and for nobody else. */
+  /** Mapped for the device to write only. */
   DeviceOnly: 128,
 } as const;
 
-/** One byte of {@link ByteFlag} bits for every byte of guest memory. */
+/** {@link ByteFlag} bits for every byte of guest memory. Addresses are guest-physical, lengths are bytes. */
 export class ByteShadow {
   readonly flags: Uint8Array;
 
@@ -26,11 +26,13 @@ export class ByteShadow {
     this.flags = new Uint8Array(size);
   }
 
+  /** Sets bits in every byte of a range. */
   set(address: number, length: number, bits: number): void {
     const end = Math.min(address + length, this.flags.length);
     for (let at = Math.max(address, 0); at < end; at++) this.flags[at]! |= bits;
   }
 
+  /** Clears bits in every byte of a range. */
   clear(address: number, length: number, bits: number): void {
     const end = Math.min(address + length, this.flags.length);
     for (let at = Math.max(address, 0); at < end; at++) this.flags[at]! &= ~bits;

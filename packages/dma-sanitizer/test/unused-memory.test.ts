@@ -1,8 +1,7 @@
-import { GuestMemory } from '@virtio-platform/core/memory';
 import fc from 'fast-check';
+import { GuestMemory } from '@virtio-platform/core/memory';
 import { describe, expect, it } from 'vitest';
-import { UnusedMemory } from '../../src/sanitizer/unused-memory.ts';
-
+import { UnusedMemory } from '../src/unused-memory.ts';
 const SIZE = 0x8000;
 const RESERVED = 0x2000;
 

@@ -1,19 +1,27 @@
-/** Who is told of what a driver does to guest memory, before it happens. Addresses and lengths are bytes. */
+import { GuestMemory, type FreeRun, type TakenRange } from '@virtio-platform/core/memory';
+
+/**
+ * Receives each access of a driver to guest memory before it happens. Addresses are guest-physical, lengths are bytes.
+ */
 export interface MemoryWatch {
   read(address: number, length: number): void;
   write(address: number, length: number): void;
-  /** The raw buffer was asked for: what is done through it is not seen. */
+  /** The driver got the raw buffer: accesses through it are not seen. */
   bypass(): void;
+  /** A range was allocated or freed. */
+  allocated(address: number, length: number): void;
+  /** `free` is called with `address`, which is in `allocation`, or in none. */
+  freeing(address: number, allocation: TakenRange | undefined): void;
 }
 
 type MemoryArray = Uint8Array | Uint16Array | Uint32Array;
 
-/** Methods that change an array in place without a range that their arguments tell. */
+/** Methods that change all of an array in place. */
 const WRITES_ALL = new Set<PropertyKey>(['reverse', 'sort']);
 
 /**
- * A view of guest memory whose every access is told to `watch`. It looks like the array and is none to native functions: Atomics
- * and `Buffer` refuse it, so that nothing passes unseen; give them a `slice`. About a microsecond for each access.
+ * Makes a view of guest memory that reports each access to `watch`; an access takes about a microsecond. Native
+ * functions such as Atomics and `Buffer` refuse the proxy, so no access is missed; give them a `slice`.
  */
 export function watchedArray<T extends MemoryArray>(array: T, watch: MemoryWatch): T {
   const width = array.BYTES_PER_ELEMENT;
@@ -72,7 +80,7 @@ export function watchedArray<T extends MemoryArray>(array: T, watch: MemoryWatch
   return proxy;
 }
 
-/** The same for a DataView: every `get` and `set` is told. */
+/** Makes a DataView that reports every `get` and `set` to `watch`. */
 export function watchedView(view: DataView, watch: MemoryWatch): DataView {
   return new Proxy(view, {
     get(target, key): unknown {
@@ -89,14 +97,69 @@ export function watchedView(view: DataView, watch: MemoryWatch): DataView {
   });
 }
 
-/** The index that a property key is, or -1. */
+/** The array index that a property key stands for, or -1. */
 function indexOf(key: PropertyKey): number {
   if (typeof key !== 'string') return -1;
   const first = key.charCodeAt(0);
   return first >= 48 && first <= 57 ? Number(key) : -1;
 }
 
-/** An index as array methods take it: negative ones count from the end. */
+/** An index as array methods take it, where negative ones count from the end. */
 function relative(index: number, length: number): number {
   return index < 0 ? Math.max(0, length + index) : Math.min(index, length);
+}
+
+/**
+ * Guest memory for a driver: the same bytes, with a report of every access. Rings and mappings keep the guest's memory
+ * itself, whose shared fields need Atomics.
+ */
+export class SanitizedMemory extends GuestMemory {
+  override readonly u8: Uint8Array;
+  override readonly u16: Uint16Array;
+  override readonly u32: Uint32Array;
+  override readonly view: DataView;
+  readonly #inner: GuestMemory;
+  readonly #watch: MemoryWatch;
+
+  constructor(inner: GuestMemory, watch: MemoryWatch) {
+    super(inner.buffer);
+    this.#inner = inner;
+    this.#watch = watch;
+    this.u8 = watchedArray(inner.u8, watch);
+    this.u16 = watchedArray(inner.u16, watch);
+    this.u32 = watchedArray(inner.u32, watch);
+    this.view = watchedView(inner.view, watch);
+    // A field in the base class; here a getter, which reports that the driver took the raw buffer.
+    Object.defineProperty(this, 'buffer', {
+      get: () => {
+        watch.bypass();
+        return inner.buffer;
+      },
+    });
+  }
+
+  override get allocated(): number {
+    return this.#inner.allocated;
+  }
+
+  override get untouched(): readonly Readonly<FreeRun>[] {
+    return this.#inner.untouched;
+  }
+
+  override allocationAt(address: number): TakenRange | undefined {
+    return this.#inner.allocationAt(address);
+  }
+
+  override allocate(length: number, alignment?: number): number {
+    const address = this.#inner.allocate(length, alignment);
+    this.#watch.allocated(address, length);
+    return address;
+  }
+
+  override free(address: number): void {
+    const allocation = this.#inner.allocationAt(address);
+    this.#watch.freeing(address, allocation);
+    this.#inner.free(address);
+    if (allocation !== undefined) this.#watch.allocated(address, allocation.length);
+  }
 }

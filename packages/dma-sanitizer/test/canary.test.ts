@@ -1,7 +1,6 @@
 import { GuestMemory } from '@virtio-platform/core/memory';
 import { describe, expect, it } from 'vitest';
-import { Canary } from '../../src/sanitizer/canary.ts';
-
+import { Canary } from '../src/canary.ts';
 const AT = 0x1000;
 const LENGTH = 64;
 

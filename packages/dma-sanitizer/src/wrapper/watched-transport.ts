@@ -1,11 +1,13 @@
-import type { InterruptMessages, Transport, WaitResult } from '../device/transport.ts';
-import { isCodedError } from '../errors/coded-error.ts';
-import type { FeatureSet } from '../features/feature-set.ts';
-import type { DeviceInterface } from '../features/transport-features.ts';
-import type { QueueAddresses } from '../queue/virtqueue.ts';
-import type { SanitizerState } from './sanitizer-state.ts';
+import type { InterruptMessages, Transport, WaitResult } from '@virtio-platform/core/device';
+import { isCodedError } from '@virtio-platform/core';
+import type { FeatureSet, DeviceInterface } from '@virtio-platform/core/features';
+import type { QueueAddresses } from '@virtio-platform/core/queue';
+import type { SanitizerState } from '../sanitizer-state.ts';
 
-/** A transport that notes which queues the device has: from where they are enabled until a reset is confirmed, or the device is gone. */
+/**
+ * A transport that records which queues the device uses: from enabling until a confirmed reset, or until the device is
+ * gone.
+ */
 export class WatchedTransport implements Transport {
   readonly interface: DeviceInterface;
   readonly deviceType: string;
@@ -92,7 +94,7 @@ export class WatchedTransport implements Transport {
     this.#inner.dispose();
   }
 
-  /** A device that is gone has no queues any more. */
+  /** Forwards a call. A device that is gone uses no queue. */
   #ask<T>(question: () => T): T {
     try {
       return question();

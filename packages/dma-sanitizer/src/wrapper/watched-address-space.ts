@@ -1,12 +1,54 @@
-import type { DeviceAccess } from '../address-space/fault-log.ts';
-import { ByteFlag } from './byte-shadow.ts';
-import type { SanitizerState } from './sanitizer-state.ts';
-import type { TrackedMapping } from './tracked-mapping.ts';
+import type { DeviceAddressSpace, DeviceAccess, FaultLog } from '@virtio-platform/core/address-space';
+import type { GuestMemory } from '@virtio-platform/core/memory';
+import { ByteFlag } from '../byte-shadow.ts';
+import type { SanitizerState } from '../sanitizer-state.ts';
+import type { TrackedMapping } from '../tracked-mapping.ts';
 
-/** The largest page that is common in an IOMMU, and more than a bounce slot: what is so near to a buffer was let through with it. */
+/** A device's address space that checks every access. It refuses nothing: the platform does. */
+export class WatchedAddressSpace implements DeviceAddressSpace {
+  readonly memory: GuestMemory;
+  readonly faults: FaultLog;
+  readonly #inner: DeviceAddressSpace;
+  readonly #check: DeviceAccessCheck;
+
+  constructor(inner: DeviceAddressSpace, check: DeviceAccessCheck) {
+    this.memory = inner.memory;
+    this.faults = inner.faults;
+    this.#inner = inner;
+    this.#check = check;
+  }
+
+  get generation(): number {
+    return this.#inner.generation;
+  }
+
+  read(low: number, high: number, target: Uint8Array, at: number, length: number): boolean {
+    this.#check.access(low, high, length, 'read');
+    return this.#inner.read(low, high, target, at, length);
+  }
+
+  write(low: number, high: number, source: Uint8Array, at: number, length: number): boolean {
+    this.#check.access(low, high, length, 'write');
+    return this.#inner.write(low, high, source, at, length);
+  }
+
+  borrow(low: number, high: number, length: number, access: DeviceAccess): number {
+    this.#check.access(low, high, length, access);
+    return this.#inner.borrow(low, high, length, access);
+  }
+
+  freeze(isFrozen: boolean): void {
+    this.#inner.freeze?.(isFrozen);
+  }
+}
+
+/**
+ * The largest page that is common in an IOMMU, in bytes, and more than a bounce slot: an IOMMU lets an access this near
+ * to a buffer through.
+ */
 const NEIGHBOURHOOD = 64 * 1024;
 
-/** Holds what a device does against what is mapped, to the byte, whatever the platform lets through. */
+/** Compares each access of a device with what is mapped, byte by byte, whatever the platform lets through. */
 export class DeviceAccessCheck {
   readonly #state: SanitizerState;
   readonly #device: string;
@@ -16,6 +58,7 @@ export class DeviceAccessCheck {
     this.#device = device;
   }
 
+  /** Checks an access of `length` bytes at a device address. */
   access(low: number, high: number, length: number, access: DeviceAccess): void {
     if (length === 0) return;
     let found: TrackedMapping | undefined;
@@ -50,7 +93,9 @@ export class DeviceAccessCheck {
       return state.report('DMA-FOREIGN-MAPPING', what, details);
     }
     if (offset + length > mapping.length) {
-      const what = `the device ${past(access)} ${length} bytes from byte ${offset} of a mapping of ${mapping.length}: past its end`;
+      const what =
+        `the device ${past(access)} ${length} bytes from byte ${offset} of a mapping of ${mapping.length}: past ` +
+        `its end`;
       return state.report('DMA-DEVICE-BOUNDS', what, details);
     }
     const only = access === 'read' ? 'write' : 'read';

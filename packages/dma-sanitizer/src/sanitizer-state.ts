@@ -1,61 +1,67 @@
-import type { GuestMemory } from '../memory/guest-memory.ts';
+import type { GuestMemory } from '@virtio-platform/core/memory';
 import { ByteFlag, ByteShadow } from './byte-shadow.ts';
 import { CallStack } from './call-stack.ts';
-import { FINDING_KINDS, type FindingCode } from './finding-code.ts';
-import { FindingLog, type DmaFinding } from './finding.ts';
+import { FINDING_KINDS, FindingLog, type FindingCode, type DmaFinding } from './finding.ts';
 import { MappingRegistry } from './mapping-registry.ts';
 import { NO_CHECKSUM, type QueueOwner, type TrackedMapping, type TrackedSegment } from './tracked-mapping.ts';
 
+/** Options of a {@link DmaSanitizer}. */
 export interface SanitizerOptions {
-  /** What is run, as findings about limits name it: the profile. */
+  /** The name of what runs, such as the profile, for findings about limits. */
   readonly name: string;
-  /** How long a buffer may stay mapped that is not in a queue; 10 s unless given. */
+  /** The time that a buffer may stay mapped without being in a queue, in milliseconds. Default: 10,000. */
   readonly timeToLiveMs?: number;
-  /** Milliseconds of a clock that only goes forward; `performance.now` unless given. */
+  /** A monotonic clock in milliseconds. Default: `performance.now`. */
   readonly now?: () => number;
-  /** Of the patterns that a device is to overwrite, or to leave alone; random unless given. */
+  /** The seed of canaries and of the pattern in unused memory: 32 bits. Default: random. */
   readonly seed?: number;
 }
 
-/** What a finding is about, beside its sentence. */
+/** The facts of a finding beside its sentence. */
 export interface FindingDetails {
   readonly owner?: QueueOwner | undefined;
   readonly device?: string;
   readonly mapping?: TrackedMapping | undefined;
   readonly segment?: TrackedSegment | undefined;
-  /** The memory concerned, where it is not that of the segment or the mapping. */
+  /** The memory concerned, in place of that of the segment or the mapping. */
   readonly address?: number;
   readonly length?: number;
   readonly deviceAddress?: bigint;
   readonly descriptor?: number;
   readonly mappedAt?: CallStack | undefined;
-  /** Seen long after it was done: whoever looks did nothing wrong. */
+  /** The mistake was made long before, so the current stack says nothing. */
   readonly isHindsight?: boolean;
 }
 
 const DIRECTIONS = ['bidirectional', 'to-device', 'from-device'] as const;
 
-/** What all parts of a sanitizer share: the shadow of memory, the mappings, the findings, and what the driver is in the middle of. */
+/**
+ * What all parts of a sanitizer share: the shadow of memory, the mappings, the findings, and the current call of the
+ * driver.
+ */
 export class SanitizerState {
-  /** The guest's memory itself: what is done through it is not watched. */
+  /** The guest's memory itself, whose accesses are not reported. */
   readonly memory: GuestMemory;
   readonly options: Required<SanitizerOptions>;
   readonly findings: FindingLog = new FindingLog();
   readonly shadow: ByteShadow;
   readonly mappings: MappingRegistry = new MappingRegistry();
-  /** Whether the driver reads and writes memory through watched views, and only so. */
+  /** Whether all accesses of the driver are reported. */
   seesDriver = false;
+  /** Whether all accesses of the device are reported. */
   seesDevice = false;
-  /** The request that a queue is adding, 0 outside of `add`; and what it mapped for it so far. */
+  /**
+   * The number of the request that a queue is adding, 0 outside of `add`, and the mappings that it made for it so far.
+   */
   request = 0;
   requestMappings: TrackedMapping[] = [];
-  /** Whether a queue is taking buffers back: it may unmap what was in flight. */
+  /** Whether a queue is taking buffers back. It may then unmap buffers that were in flight. */
   isTakingBack = false;
   readonly #owners = new Map<string, QueueOwner>();
   readonly #enabled = new Set<QueueOwner>();
   #requests = 0;
   #ids = 0;
-  #lastLook = 0;
+  #lastSearch = 0;
 
   constructor(memory: GuestMemory, options: SanitizerOptions) {
     this.memory = memory;
@@ -79,7 +85,7 @@ export class SanitizerState {
     this.#enabled.add(owner);
   }
 
-  /** A device confirmed a reset, or is gone: of all its queues, or of one. */
+  /** Records that a device stopped using one queue, or all its queues. */
   disable(device: string, queue?: number): void {
     for (const owner of this.#enabled) {
       if (owner.device === device && (queue === undefined || owner.queue === queue)) this.#enabled.delete(owner);
@@ -95,7 +101,7 @@ export class SanitizerState {
     return ++this.#requests;
   }
 
-  /** A mapping is over: its bytes are the driver's, but for those that another mapping has as well. */
+  /** Records the end of a mapping. Its bytes return to the driver, but for those that another mapping contains too. */
   release(mapping: TrackedMapping, at: CallStack): void {
     const { address, length, written } = mapping;
     this.mappings.release(mapping, at);
@@ -107,7 +113,7 @@ export class SanitizerState {
     }
   }
 
-  /** Says so where a buffer that the device only reads is not what it was when it was handed over. */
+  /** Reports a buffer that the device only reads and that changed since it was given to the device. */
   compareChecksum(part: TrackedMapping | TrackedSegment): void {
     const { address, length, checksum } = part;
     if (checksum === NO_CHECKSUM || checksum === this.checksum(address, length)) return;
@@ -116,7 +122,7 @@ export class SanitizerState {
     this.report('DMA-CHANGED-WHILE-MAPPED', what, 'mapping' in part ? { segment: part } : { mapping: part });
   }
 
-  /** FNV-1a over guest memory. */
+  /** FNV-1a over a range of guest memory. */
   checksum(address: number, length: number): number {
     const { u8 } = this.memory;
     let hash = 0x811c_9dc5;
@@ -124,12 +130,12 @@ export class SanitizerState {
     return hash >>> 0;
   }
 
-  /** Looks for buffers that nobody came back for, not more often than it takes to see one in time. */
-  lookForOldMappings(): void {
+  /** Reports buffers that are mapped too long. It searches at most four times in the time that a buffer may live. */
+  reportOldMappings(): void {
     const now = this.options.now();
     const { timeToLiveMs } = this.options;
-    if (now - this.#lastLook < timeToLiveMs / 4) return;
-    this.#lastLook = now;
+    if (now - this.#lastSearch < timeToLiveMs / 4) return;
+    this.#lastSearch = now;
     for (const mapping of this.mappings.live) {
       const age = now - mapping.bornMs;
       if (mapping.kind !== 'buffer' || mapping.isReported || age < timeToLiveMs) continue;
@@ -140,7 +146,7 @@ export class SanitizerState {
     }
   }
 
-  /** Records a finding, misused where this is called from. */
+  /** Records a finding. The caller's stack is where the mistake was made. */
   report(code: FindingCode, what: string, details: FindingDetails): void {
     const { segment, mapping = segment?.mapping } = details;
     const owner = details.owner ?? segment?.owner ?? mapping?.owner;

@@ -1,11 +1,10 @@
-import type { DmaDirection } from '../dma/dma-direction.ts';
-import type { DmaRegion } from '../dma/dma-region.ts';
-import { CallStack } from './call-stack.ts';
-import type { SanitizerState } from './sanitizer-state.ts';
-import { syncForCpu, syncForDevice } from './sync-check.ts';
-import type { TrackedMapping } from './tracked-mapping.ts';
+import type { DmaDirection, DmaRegion } from '@virtio-platform/core/dma';
+import { CallStack } from '../call-stack.ts';
+import type { SanitizerState } from '../sanitizer-state.ts';
+import { syncForCpu, syncForDevice } from '../mapping-check.ts';
+import type { TrackedMapping } from '../tracked-mapping.ts';
 
-/** A region whose syncs and release are looked at. What the region itself would do is done all the same, errors too. */
+/** A region that checks its syncs and its release, and then forwards them, errors included. */
 export class SanitizedRegion implements DmaRegion {
   readonly address: number;
   readonly length: number;

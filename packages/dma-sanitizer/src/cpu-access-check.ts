@@ -1,13 +1,15 @@
-import type { TakenRange } from '../memory/range-allocator.ts';
+import type { TakenRange } from '@virtio-platform/core/memory';
 import { ByteFlag } from './byte-shadow.ts';
-import type { FindingCode } from './finding-code.ts';
+import type { FindingCode } from './finding.ts';
 import type { SanitizerState } from './sanitizer-state.ts';
 import { NO_CHECKSUM } from './tracked-mapping.ts';
-import type { MemoryWatch } from './watched-array.ts';
+import type { MemoryWatch } from './wrapper/sanitized-memory.ts';
 
 const { Owned, Stale, Unsynced, Shared, Fetched, Written, Private, DeviceOnly } = ByteFlag;
 
-/** Looks at what a driver does to guest memory: reads of what is not its yet, writes of what is not its any more. */
+/**
+ * Checks what a driver does to guest memory: it must not read before the device is done, nor write after handing over.
+ */
 export class CpuAccessCheck implements MemoryWatch {
   readonly #state: SanitizerState;
 
@@ -34,12 +36,12 @@ export class CpuAccessCheck implements MemoryWatch {
     }
   }
 
-  /** The driver may do anything through a raw buffer: what depends on seeing all of it is not judged any more. */
+  /** Accesses through the raw buffer are not seen, so checks that need every access of the driver end. */
   bypass(): void {
     this.#state.seesDriver = false;
   }
 
-  /** Nothing is known of memory that changes its owner. */
+  /** Memory that is allocated or freed has no history. */
   allocated(address: number, length: number): void {
     this.#state.shadow.clear(address, length, 0xff);
   }
@@ -63,8 +65,8 @@ export class CpuAccessCheck implements MemoryWatch {
   }
 
   #readStale(at: number, bits: number): void {
-    const isTheirs = (bits & Owned) !== 0;
-    const what = isTheirs
+    const isOwned = (bits & Owned) !== 0;
+    const what = isOwned
       ? 'the driver reads a buffer that the device may be writing'
       : 'the driver reads what the device wrote, and did not sync it before';
     this.#reportOnce('DMA-STALE-READ', what, at, Stale);
@@ -83,7 +85,7 @@ export class CpuAccessCheck implements MemoryWatch {
     this.#reportOnce('DMA-WRITE-WHILE-MAPPED', what, at, Owned | DeviceOnly);
   }
 
-  /** One finding for one mistake: what was wrong with the rest of the segment is forgotten. */
+  /** Reports one finding for one mistake: clears the same bits in the rest of the segment. */
   #reportOnce(code: FindingCode, what: string, at: number, bits: number): void {
     const { mappings, shadow } = this.#state;
     const segment = mappings.segmentAt(at);

@@ -1,17 +1,17 @@
-import { CACHE_LINE_SIZE } from '../dma/cache-line.ts';
-import { DMA_TOO_LARGE, DMA_UNREACHABLE, type DmaLimits } from '../dma/dma-mapping.ts';
-import { PAGE_SIZE } from '../memory/guest-memory.ts';
+import { CACHE_LINE_SIZE, DMA_TOO_LARGE, DMA_UNREACHABLE, type DmaLimits } from '@virtio-platform/core/dma';
+import { PAGE_SIZE } from '@virtio-platform/core/memory';
 import { ByteFlag } from './byte-shadow.ts';
 import type { FailedMap } from './mapping-registry.ts';
-import type { SanitizerState } from './sanitizer-state.ts';
-import type { TrackedMapping } from './tracked-mapping.ts';
+import type { FindingDetails, SanitizerState } from './sanitizer-state.ts';
+import { NO_CHECKSUM, type TrackedMapping } from './tracked-mapping.ts';
+import { CallStack } from './call-stack.ts';
 
-/** As many mappings of one line as Linux counts (ACTIVE_CACHELINE_MAX_OVERLAP). */
+/** The number of mappings of one cache line that Linux counts (ACTIVE_CACHELINE_MAX_OVERLAP). */
 const MOST_OVERLAPS = 7;
 
 const { Owned, Stale, Unsynced, Shared, Fetched, Written, Private, DeviceOnly } = ByteFlag;
 
-/** A mapping was made: whether its memory is a buffer, whether others have it, whether it keeps the limits, and what it shows. */
+/** Checks a new mapping: its memory, its overlap with other mappings, the limits of the platform, and its content. */
 export function checkMap(state: SanitizerState, mapping: TrackedMapping, limits: DmaLimits): void {
   if (mapping.kind !== 'coherent') {
     checkMemory(state, mapping);
@@ -21,8 +21,8 @@ export function checkMap(state: SanitizerState, mapping: TrackedMapping, limits:
   checkLimits(state, mapping, limits);
 }
 
-/** Memory was handed over: notes whose its bytes are. */
-export function handOver(
+/** Records that a mapping gives its bytes to the device. */
+export function giveToDevice(
   state: SanitizerState,
   { kind, address, length, deviceReads, deviceWrites }: TrackedMapping,
 ): void {
@@ -32,17 +32,22 @@ export function handOver(
   state.shadow.set(address, length, bits | (kind === 'buffer' && deviceWrites ? Stale : 0));
 }
 
-/** A `map` returned a reason, where trying again would not help. */
+/** Reports a failed `map` that fails again however often the driver tries. */
 export function checkFailedMap(state: SanitizerState, failure: FailedMap, limits: DmaLimits): void {
   const { owner, address, length, reason } = failure;
   if (reason === DMA_UNREACHABLE && !state.memory.contains(address, length)) {
     reportInvalid(state, address, length, owner);
   } else if (reason === DMA_TOO_LARGE) {
-    const what = `${length} bytes are mapped at once under ${state.options.name}, which allows ${limits.maxMappingSize}`;
-    state.report('DMA-LIMIT', what, { owner, address, length });
+    reportTooLarge(state, limits, length, { owner, address, length });
   }
 }
 
+function reportTooLarge(state: SanitizerState, limits: DmaLimits, length: number, details: FindingDetails): void {
+  const what = `${length} bytes are mapped at once under ${state.options.name}, which allows ${limits.maxMappingSize}`;
+  state.report('DMA-LIMIT', what, details);
+}
+
+/** Reports a mapping of memory that the guest does not have for buffers. */
 export function reportInvalid(
   state: SanitizerState,
   address: number,
@@ -63,11 +68,11 @@ function checkMemory(state: SanitizerState, mapping: TrackedMapping): void {
   }
   const allocation = state.memory.allocationAt(address);
   if (allocation === undefined) {
-    return state.report('DMA-MAP-UNALLOCATED', 'memory is mapped that nobody allocated', { mapping });
+    return state.report('DMA-MAP-UNALLOCATED', 'memory is mapped that was never allocated', { mapping });
   }
-  const room = allocation.address + allocation.length - address;
-  if (length <= room) return;
-  const what = `${length} bytes are mapped, and what was allocated ends after ${room}`;
+  const allocated = allocation.address + allocation.length - address;
+  if (length <= allocated) return;
+  const what = `${length} bytes are mapped, and what was allocated ends after ${allocated}`;
   state.report('DMA-MAP-SPAN', what, { mapping });
 }
 
@@ -77,7 +82,7 @@ function checkOverlap(state: SanitizerState, mapping: TrackedMapping): void {
   const sharing = state.mappings
     .overlapping(first * CACHE_LINE_SIZE, lines)
     .filter((other) => other.kind !== 'coherent' && (other.deviceWrites || mapping.deviceWrites))
-    // The segments of one request are handed over and come back together: between them a line is the driver's, or the device's.
+    // The segments of one request change owner together, so they may share a line as long as they share no byte.
     .filter((other) => !isSameRequest(mapping, other) || other.overlaps(mapping.address, mapping.length));
   const [other] = sharing;
   if (other === undefined) return;
@@ -115,7 +120,7 @@ function checkContent(state: SanitizerState, mapping: TrackedMapping): void {
   if (kind === 'buffer' && state.seesDriver) checkWritten(state, mapping);
 }
 
-/** A buffer, or part of a region, is given to the device to read. */
+/** Checks that every byte that the device may read was written since it was allocated. */
 export function checkWritten(
   state: SanitizerState,
   mapping: TrackedMapping,
@@ -128,7 +133,9 @@ export function checkWritten(
   state.report('DMA-UNINITIALISED', what, { mapping, address, length });
 }
 
-/** Bytes that are all the same, as zeros and marks are, tell nothing. */
+/**
+ * Whether private bytes of the driver are in a buffer. Equal bytes, such as zeros or a fill pattern, reveal nothing.
+ */
 function holdsOldContent({ shadow, memory }: SanitizerState, { address, length }: TrackedMapping): boolean {
   const first = shadow.find(address, length, Private);
   if (first < 0) return false;
@@ -148,8 +155,7 @@ function checkLimits(state: SanitizerState, mapping: TrackedMapping, limits: Dma
     state.report('DMA-LIMIT', `a device address has more than the ${limits.addressBits} bits of ${name}`, { mapping });
   }
   if (isBuffer && length > limits.maxMappingSize) {
-    const what = `${length} bytes are mapped at once under ${name}, which allows ${limits.maxMappingSize}`;
-    state.report('DMA-LIMIT', what, { mapping });
+    reportTooLarge(state, limits, length, { mapping });
   }
   if (!isBuffer && deviceAddress % BigInt(limits.alignment) !== 0n) {
     state.report('DMA-LIMIT', `a region is not aligned to ${limits.alignment} bytes, as ${name} has it`, { mapping });
@@ -160,8 +166,47 @@ function checkLimits(state: SanitizerState, mapping: TrackedMapping, limits: Dma
   }
 }
 
+/** Whether a range of device addresses crosses a multiple of `boundary` bytes; `Infinity` for no boundary. */
 export function crossesBoundary(deviceAddress: bigint, length: number, boundary: number): boolean {
   if (boundary === Infinity) return false;
   const size = BigInt(boundary);
   return deviceAddress / size !== (deviceAddress + BigInt(length) - 1n) / size;
+}
+
+/** Checks and records that part of a live mapping is synced for the driver. Offset and length are bytes. */
+export function syncForCpu(state: SanitizerState, mapping: TrackedMapping, offset: number, length: number): void {
+  if (!checkRange(state, mapping, offset, length)) return;
+  mapping.syncedAt = new CallStack();
+  if (!mapping.deviceWrites) {
+    const what = 'a buffer that the device only reads is synced for the driver';
+    state.report('DMA-SYNC-FOR-CPU', what, { mapping });
+  }
+  const at = mapping.address + offset;
+  const isBuffer = mapping.kind === 'buffer';
+  mapping.checksum = NO_CHECKSUM;
+  state.shadow.clear(at, length, Stale | Fetched | (isBuffer ? Owned : 0));
+  if (isBuffer && mapping.deviceWrites && !mapping.isBounced) state.shadow.set(at, length, Shared);
+}
+
+/** Checks and records that part of a live mapping is synced for the device. Offset and length are bytes. */
+export function syncForDevice(state: SanitizerState, mapping: TrackedMapping, offset: number, length: number): void {
+  if (!checkRange(state, mapping, offset, length)) return;
+  mapping.syncedAt = new CallStack();
+  if (!mapping.deviceReads) {
+    const what = 'a buffer that the device only writes is synced for the device';
+    state.report('DMA-SYNC-FOR-DEVICE', what, { mapping });
+  }
+  const at = mapping.address + offset;
+  state.shadow.clear(at, length, Unsynced | Private);
+  if (mapping.kind !== 'buffer') return;
+  state.shadow.clear(at, length, Shared | Fetched);
+  state.shadow.set(at, length, Owned | (mapping.deviceWrites ? Stale : 0));
+  if (!mapping.deviceWrites) mapping.checksum = state.checksum(mapping.address, mapping.length);
+}
+
+function checkRange(state: SanitizerState, mapping: TrackedMapping, offset: number, length: number): boolean {
+  if (offset >= 0 && length >= 0 && offset + length <= mapping.length) return true;
+  const what = `bytes ${offset}..${offset + length} are synced in a mapping of ${mapping.length}`;
+  state.report('DMA-SYNC-RANGE', what, { mapping });
+  return false;
 }

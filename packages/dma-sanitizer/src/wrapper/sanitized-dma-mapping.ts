@@ -1,31 +1,22 @@
-import type { DmaDirection } from '../dma/dma-direction.ts';
-import type { DmaLimits, DmaMapping, DmaStatistics } from '../dma/dma-mapping.ts';
-import type { DmaPath } from '../dma/dma-path.ts';
-import type { DmaRegion } from '../dma/dma-region.ts';
-import { ByteFlag } from './byte-shadow.ts';
-import { CallStack } from './call-stack.ts';
-import { checkFailedMap, checkMap, handOver, reportInvalid } from './map-check.ts';
+import { ForwardingDmaMapping, type DmaDirection, type DmaMapping, type DmaRegion } from '@virtio-platform/core/dma';
+import { ByteFlag } from '../byte-shadow.ts';
+import { CallStack } from '../call-stack.ts';
+import { checkFailedMap, checkMap, giveToDevice, reportInvalid, syncForCpu, syncForDevice } from '../mapping-check.ts';
 import { SanitizedRegion } from './sanitized-region.ts';
-import type { SanitizerState } from './sanitizer-state.ts';
-import { syncForCpu, syncForDevice } from './sync-check.ts';
-import { TrackedMapping, type MappingKind, type QueueOwner } from './tracked-mapping.ts';
+import type { SanitizerState } from '../sanitizer-state.ts';
+import { TrackedMapping, type MappingKind, type QueueOwner } from '../tracked-mapping.ts';
 
 interface LiveMapping {
-  /** Id in the mapping behind. */
+  /** The id in the mapping that is wrapped. */
   readonly inner: number;
   readonly tracked: TrackedMapping;
 }
 
 /**
- * Any mapping, with what its user does looked at first. It does what the mapping behind it does, errors too; only the ids are its
- * own, so that one of another queue, or an old one, is told from one that is live.
+ * A mapping that checks what its user does, and then forwards it, errors included. Its ids are its own, so that a
+ * finding can tell an id of another queue, or an old one, from a live one.
  */
-export class SanitizedDmaMapping implements DmaMapping {
-  readonly path: DmaPath;
-  readonly limits: DmaLimits;
-  readonly barrier: (() => void) | undefined;
-  readonly resolve?: NonNullable<DmaMapping['resolve']>;
-  readonly #inner: DmaMapping;
+export class SanitizedDmaMapping extends ForwardingDmaMapping {
   readonly #state: SanitizerState;
   readonly #owner: QueueOwner;
   readonly #isBounced: boolean;
@@ -34,24 +25,16 @@ export class SanitizedDmaMapping implements DmaMapping {
 
   /** Owns `inner`. */
   constructor(inner: DmaMapping, state: SanitizerState, owner: QueueOwner) {
-    this.#inner = inner;
+    super(inner);
     this.#state = state;
     this.#owner = owner;
     this.#isBounced = inner.path.startsWith('bounced');
-    this.path = inner.path;
-    this.limits = inner.limits;
-    this.barrier = inner.barrier;
-    if (inner.resolve !== undefined) this.resolve = (low, high) => inner.resolve!(low, high);
   }
 
-  get statistics(): DmaStatistics {
-    return this.#inner.statistics;
-  }
-
-  map(address: number, length: number, direction: DmaDirection, words: Uint32Array, at: number): number {
+  override map(address: number, length: number, direction: DmaDirection, words: Uint32Array, at: number): number {
     const state = this.#state;
-    state.lookForOldMappings();
-    const inner = this.#inner.map(address, length, direction, words, at);
+    state.reportOldMappings();
+    const inner = super.map(address, length, direction, words, at);
     if (inner < 0) {
       const failure = { owner: this.#owner, address, length, reason: inner, at: new CallStack() };
       state.mappings.addFailure(failure);
@@ -67,41 +50,41 @@ export class SanitizedDmaMapping implements DmaMapping {
     return id;
   }
 
-  unmap(id: number, written: number): void {
+  override unmap(id: number, written: number): void {
     const state = this.#state;
-    state.lookForOldMappings();
+    state.reportOldMappings();
     const live = this.#live.get(id);
     if (live === undefined) throw this.#unknown(id);
     const { inner, tracked } = live;
     this.#checkUnmap(tracked, written);
-    this.#inner.unmap(inner, written);
+    super.unmap(inner, written);
     this.#live.delete(id);
     tracked.written = Math.max(tracked.written, written);
     state.release(tracked, new CallStack());
   }
 
-  syncForCpu(id: number, offset: number, length: number): void {
+  override syncForCpu(id: number, offset: number, length: number): void {
     const { inner, tracked } = this.#synced(id);
     syncForCpu(this.#state, tracked, offset, length);
-    this.#inner.syncForCpu(inner, offset, length);
+    super.syncForCpu(inner, offset, length);
   }
 
-  syncForDevice(id: number, offset: number, length: number): void {
+  override syncForDevice(id: number, offset: number, length: number): void {
     const { inner, tracked } = this.#synced(id);
     syncForDevice(this.#state, tracked, offset, length);
-    this.#inner.syncForDevice(inner, offset, length);
+    super.syncForDevice(inner, offset, length);
   }
 
-  premap(address: number, length: number, direction: DmaDirection): DmaRegion {
+  override premap(address: number, length: number, direction: DmaDirection): DmaRegion {
     if (!this.#state.memory.contains(address, length)) reportInvalid(this.#state, address, length, this.#owner);
-    return this.#openRegion('region', this.#inner.premap(address, length, direction));
+    return this.#openRegion('region', super.premap(address, length, direction));
   }
 
-  allocateCoherent(length: number, alignment: number): DmaRegion {
-    return this.#openRegion('coherent', this.#inner.allocateCoherent(length, alignment));
+  override allocateCoherent(length: number, alignment: number): DmaRegion {
+    return this.#openRegion('coherent', super.allocateCoherent(length, alignment));
   }
 
-  dispose(): void {
+  override dispose(): void {
     const state = this.#state;
     for (const mapping of state.mappings.live) {
       if (mapping.owner !== this.#owner) continue;
@@ -109,7 +92,7 @@ export class SanitizedDmaMapping implements DmaMapping {
       state.release(mapping, new CallStack());
     }
     this.#live.clear();
-    this.#inner.dispose();
+    super.dispose();
   }
 
   #openRegion(kind: MappingKind, inner: DmaRegion): DmaRegion {
@@ -143,7 +126,7 @@ export class SanitizedDmaMapping implements DmaMapping {
       request: state.request,
     });
     checkMap(state, tracked, this.limits);
-    handOver(state, tracked);
+    giveToDevice(state, tracked);
     return tracked;
   }
 
@@ -159,7 +142,7 @@ export class SanitizedDmaMapping implements DmaMapping {
       state.report('DMA-UNMAP-DIRECTION', what, { mapping });
     }
     if (!deviceWrites) state.compareChecksum(mapping);
-    // A queue that takes a buffer back knows what it does, and cannot know of more than the device says.
+    // A queue that takes a buffer back does so correctly, and knows only the length that the device reports.
     if (state.isTakingBack || state.request !== 0) return;
     const segment = state.mappings.inFlight(mapping);
     if (segment !== undefined) {
@@ -171,7 +154,7 @@ export class SanitizedDmaMapping implements DmaMapping {
     state.report('DMA-UNMAP-UNSYNCED', what, { mapping });
   }
 
-  /** Says what an id is that is not live here. */
+  /** Reports an id that is not live here, and makes the error for it. */
   #unknown(id: number): RangeError {
     const state = this.#state;
     const owner = this.#owner;

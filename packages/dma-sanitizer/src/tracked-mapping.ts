@@ -1,20 +1,21 @@
-import type { DmaDirection } from '../dma/dma-direction.ts';
-import { DmaDirection as Direction } from '../dma/dma-direction.ts';
+import { DmaDirection as Direction, type DmaDirection } from '@virtio-platform/core/dma';
 import type { Canary } from './canary.ts';
 import type { CallStack } from './call-stack.ts';
 
 const WORD = 0x1_0000_0000;
+/** The checksum of a buffer that is not compared. */
 export const NO_CHECKSUM = -1;
 
-/** Whose mapping it is. */
+/** The queue that a mapping belongs to. */
 export interface QueueOwner {
   readonly device: string;
   readonly queue: number;
 }
 
-/** A buffer mapped for one request, a premapped region, or coherent memory such as a ring. */
+/** The kinds of mapping: a buffer for one request, a premapped region, or coherent memory such as a ring. */
 export type MappingKind = 'buffer' | 'region' | 'coherent';
 
+/** The facts of a mapping when it is made. */
 export interface TrackedMappingOptions {
   readonly owner: QueueOwner;
   readonly kind: MappingKind;
@@ -28,11 +29,11 @@ export interface TrackedMappingOptions {
   readonly isBounced: boolean;
   readonly mappedAt: CallStack;
   readonly bornMs: number;
-  /** Number of the request of which the queue mapped it; 0 where the driver did. */
+  /** The number of the request for which the queue mapped it; 0 for a mapping of the driver's own. */
   readonly request: number;
 }
 
-/** All that the sanitizer knows of one mapping, live or given back. */
+/** All that the sanitizer knows of one mapping, live or ended. */
 export class TrackedMapping {
   readonly owner: QueueOwner;
   readonly kind: MappingKind;
@@ -47,18 +48,18 @@ export class TrackedMapping {
   readonly request: number;
   syncedAt: CallStack | undefined;
   unmappedAt: CallStack | undefined;
-  /** Of the bytes of a buffer that the device only reads, since they are its; {@link NO_CHECKSUM} where nothing is to be compared. */
+  /** The checksum of a buffer that the device only reads, since it was given to the device; or {@link NO_CHECKSUM}. */
   checksum: number = NO_CHECKSUM;
-  /** Bytes from the start that the device wrote, as far as that was seen or said. */
+  /** The number of bytes from the start that the device wrote, as far as that was seen or reported. */
   written = 0;
-  /** Of the buffer it is, or was, part of: the descriptor, and the request. -1 for none. */
+  /** The descriptor and the number of the last request that used it; -1 for none. */
   descriptor = -1;
   lastRequest = -1;
-  /** Whether a reset of the queue took its buffer back. */
+  /** Whether a reset of the queue returned its buffer. */
   isReset = false;
-  /** Whether it was already said that its device address does not lead to its buffer. */
+  /** Whether a wrong translation of its device address was reported. */
   isAstray = false;
-  /** Whether it was already said that it lives too long. */
+  /** Whether its age, or its life beyond a reset, was reported. */
   isReported = false;
 
   constructor(options: TrackedMappingOptions) {
@@ -87,7 +88,7 @@ export class TrackedMapping {
     return (BigInt(this.high) << 32n) | BigInt(this.low);
   }
 
-  /** How far a device address is behind the start. Exact wherever it is near: 2^53 and more is far enough to be wrong by some bytes. */
+  /** The distance of a device address from the start, in bytes. Exact below 2^53. */
   offsetOf(low: number, high: number): number {
     return (high - this.high) * WORD + (low - this.low);
   }
@@ -98,22 +99,22 @@ export class TrackedMapping {
   }
 }
 
-/** Part of a mapping in one request: what a descriptor says of it. */
+/** One segment of a request, as its descriptor describes it. */
 export interface TrackedSegment {
   readonly mapping: TrackedMapping;
   readonly owner: QueueOwner;
   readonly address: number;
   readonly length: number;
-  /** As its descriptor has it. */
+  /** The address in its descriptor. */
   readonly deviceAddress: bigint;
   readonly isWritable: boolean;
   readonly descriptor: number;
   readonly request: number;
   readonly addedAt: CallStack;
-  /** Where the device is to write it, as far as that is known: guest-physical; -1 otherwise. */
+  /** The guest-physical address where the device writes it, or -1 where that is unknown. */
   place: number;
-  /** What the device is to overwrite there. */
+  /** The canary that the device is to overwrite there. */
   canary: Canary | undefined;
-  /** Of its bytes when it was added, where the device only reads them; {@link NO_CHECKSUM} where nothing is to be compared. */
+  /** The checksum of a readable segment when it was added, or {@link NO_CHECKSUM}. */
   checksum: number;
 }

@@ -1,22 +1,28 @@
-import type { DmaStatistics } from '../dma/dma-mapping.ts';
-import type { BrokenReason } from '../queue/broken-reason.ts';
-import type { RingMemory } from '../queue/ring-memory.ts';
-import type { ScatterList } from '../queue/scatter-list.ts';
-import type { UsedBatch } from '../queue/used-batch.ts';
-import type { VirtqueueState } from '../queue/virtqueue-state.ts';
-import type { QueueAddresses, Virtqueue } from '../queue/virtqueue.ts';
-import type { SanitizerState } from './sanitizer-state.ts';
-import type { RequestTracker } from './request-tracker.ts';
-import type { QueueOwner } from './tracked-mapping.ts';
+import type { DmaStatistics } from '@virtio-platform/core/dma';
+import type {
+  BrokenReason,
+  RingMemory,
+  ScatterList,
+  UsedBatch,
+  VirtqueueState,
+  QueueAddresses,
+  Virtqueue,
+} from '@virtio-platform/core/queue';
+import type { SanitizerState } from '../sanitizer-state.ts';
+import type { RequestTracker } from '../request-tracker.ts';
+import type { QueueOwner } from '../tracked-mapping.ts';
 
-/** Any driver's end of a queue, with every request looked at: on its way out, and when it comes back. */
+/** The driver's end of a queue that checks every request when it is added and when it comes back. */
 export class SanitizedVirtqueue implements Virtqueue {
   readonly #inner: Virtqueue;
   readonly #state: SanitizerState;
   readonly #owner: QueueOwner;
   readonly #requests: RequestTracker;
 
-  /** Owns `inner`, whose mapping is a sanitized one. `requests` are those of the queue, which may be a saved one that goes on. */
+  /**
+   * Owns `inner`, whose mapping is a sanitized one. `requests` are those of the queue, which may have been saved and
+   * restored.
+   */
   constructor(inner: Virtqueue, state: SanitizerState, owner: QueueOwner, requests: RequestTracker) {
     this.#inner = inner;
     this.#state = state;
@@ -58,7 +64,7 @@ export class SanitizedVirtqueue implements Virtqueue {
 
   add(list: ScatterList): number {
     const state = this.#state;
-    state.lookForOldMappings();
+    state.reportOldMappings();
     this.#requests.reportResetLeaks();
     state.request = state.nextRequest();
     state.requestMappings = [];
@@ -76,7 +82,7 @@ export class SanitizedVirtqueue implements Virtqueue {
   }
 
   takeUsed(batch: UsedBatch): number {
-    this.#state.lookForOldMappings();
+    this.#state.reportOldMappings();
     const count = this.#takingBack(() => this.#inner.takeUsed(batch));
     for (let i = 0; i < count; i++) this.#requests.returned(batch.ids[i]!, batch.written[i]!);
     return count;
@@ -101,7 +107,8 @@ export class SanitizedVirtqueue implements Virtqueue {
   reset(): number[] {
     const { outstanding } = this.#inner;
     if (this.#state.isEnabled(this.#owner)) {
-      const what = `queue ${this.index} is reset, with ${outstanding} buffers in flight, while the device has it enabled`;
+      const inFlight = `with ${outstanding} buffers in flight`;
+      const what = `queue ${this.index} is reset, ${inFlight}, while the device has it enabled`;
       this.#state.report('DMA-RING-IN-USE', what, { owner: this.#owner });
     }
     const ids = this.#takingBack(() => this.#inner.reset());

@@ -1,15 +1,20 @@
 /**
- * Every kind of finding, by its stable code: the check of the reference it answers, `DD-01` to `DD-23` those of Linux dma-debug and
- * `DS-a` to `DS-q` those that it cannot make; and what to do. `docs/findings.md` has a heading for each.
+ * Every kind of finding by its stable code. `check` is the check of the reference: `DD-01` to `DD-23` are those of
+ * Linux dma-debug, `DS-a` to `DS-q` those that dma-debug cannot make. `hint` says what to do. `findings.md` has a
+ * heading for each.
  */
 export const FINDING_KINDS = {
   'DMA-OVERLAP': {
     check: 'DD-01',
-    hint: 'give each buffer that the device writes cache lines of its own (64 bytes), or unmap the first before mapping the second',
+    hint:
+      'give each buffer that the device writes cache lines of its own (64 bytes), or unmap the first before ' +
+      'mapping the second',
   },
   'DMA-OVERLAP-COUNT': {
     check: 'DD-02',
-    hint: 'unmap buffers when they come back; so many mappings of one cache line are mostly one buffer mapped again and again',
+    hint:
+      'unmap buffers when they come back; so many mappings of one cache line are mostly one buffer mapped again ' +
+      'and again',
   },
   'DMA-LEAK': { check: 'DD-03', hint: 'unmap every buffer and release every region before the mapping is disposed' },
   'DMA-UNMAP-INVALID': {
@@ -65,14 +70,19 @@ export const FINDING_KINDS = {
     check: 'DD-22',
     hint: 'map addresses of guest memory: what `allocate` returned, and no address of another kind',
   },
-  'DMA-MAP-SPAN': { check: 'DD-23', hint: 'map no more than was allocated; memory behind it is somebody else’s' },
+  'DMA-MAP-SPAN': {
+    check: 'DD-23',
+    hint: 'map no more than was allocated; the memory behind it is in another allocation',
+  },
   'DMA-STALE-READ': {
     check: 'DS-a',
     hint: 'unmap the buffer, or `syncForCpu` what the device wrote, before reading it',
   },
   'DMA-WRITE-WHILE-MAPPED': {
     check: 'DS-b',
-    hint: 'write before the buffer is handed over, or after it came back; in between `syncForCpu`, write, `syncForDevice`',
+    hint:
+      'write before the buffer is handed over, or after it came back; in between `syncForCpu`, write, ' +
+      '`syncForDevice`',
   },
   'DMA-UNSYNCED-WRITE': {
     check: 'DS-b',
@@ -93,16 +103,22 @@ export const FINDING_KINDS = {
   'DMA-DEVICE-DIRECTION': { check: 'DS-c', hint: 'map the buffer with the direction in which the device uses it' },
   'DMA-DEVICE-WROTE-NOTHING': {
     check: 'DS-p',
-    hint: 'look at the faults, and for DMA-NOT-TRANSLATED: the address leads nowhere, or the write was dropped; many devices then report success. Or the request failed',
+    hint:
+      'look at the faults, and for DMA-NOT-TRANSLATED: the address leads nowhere, or the write was dropped; ' +
+      'many devices then report success. Or the request failed',
   },
   'DMA-OUTSIDE-WRITTEN': {
     check: 'DS-q',
-    hint: 'look for a device that writes what was never mapped, where the platform lets it, and for a driver that writes beside its buffers',
+    hint:
+      'look for a device that writes what was never mapped, where the platform lets it, and for a driver that ' +
+      'writes beside its buffers',
   },
   'DMA-FOREIGN-MAPPING': { check: 'DS-d', hint: 'map a buffer through the mapping of the queue that it is added to' },
   'DMA-RAW-ADDRESS': {
     check: 'DS-d',
-    hint: 'put into descriptors only what `map` or `writeDeviceAddress` wrote; a physical address works where the path is identity, and nowhere else',
+    hint:
+      'put into descriptors only what `map` or `writeDeviceAddress` wrote; a physical address works where the ' +
+      'path is identity, and nowhere else',
   },
   'DMA-OVERLAP-LINE': {
     check: 'DS-e',
@@ -118,7 +134,9 @@ export const FINDING_KINDS = {
   },
   'DMA-NOT-TRANSLATED': {
     check: 'DS-o',
-    hint: 'map before the buffer is added, and put into its descriptor exactly what `map` or `writeDeviceAddress` wrote; many devices drop what they write there, and report success',
+    hint:
+      'map before the buffer is added, and put into its descriptor exactly what `map` or `writeDeviceAddress` ' +
+      'wrote; many devices drop what they write there, and report success',
   },
   'DMA-FREED-WHILE-MAPPED': { check: 'DS-f', hint: 'unmap first, then free' },
   'DMA-RING-IN-USE': {
@@ -155,4 +173,56 @@ export const FINDING_KINDS = {
   'DMA-DESCRIPTOR-LENGTH': { check: 'DS-n', hint: 'describe no more bytes than are mapped' },
 } as const;
 
+/** The code of a finding. */
 export type FindingCode = keyof typeof FINDING_KINDS;
+
+/** A mistake of a driver, as data. */
+export interface DmaFinding {
+  readonly code: FindingCode;
+  /** As in {@link FINDING_KINDS}. */
+  readonly check: string;
+  /** One sentence: what is wrong. */
+  readonly what: string;
+  readonly device: string;
+  readonly queue: number | undefined;
+  /**
+   * Id of the buffer in the queue: the index of its first descriptor on a split ring, the buffer id on a packed one.
+   */
+  readonly descriptor: number | undefined;
+  /** The memory concerned: guest-physical address, bytes, and for whom it is mapped. */
+  readonly buffer:
+    | {
+        readonly address: number;
+        readonly length: number;
+        readonly direction: 'to-device' | 'from-device' | 'bidirectional' | undefined;
+      }
+    | undefined;
+  readonly deviceAddress: bigint | undefined;
+  /**
+   * The stacks where the buffer was mapped, added to its queue, last synced, unmapped, and misused: the innermost frame
+   * outside of the core and the sanitizer first. Empty where it did not happen.
+   */
+  readonly mappedAt: readonly string[];
+  readonly addedAt: readonly string[];
+  readonly syncedAt: readonly string[];
+  readonly unmappedAt: readonly string[];
+  readonly misusedAt: readonly string[];
+  /** What to do. */
+  readonly hint: string;
+}
+
+/** The findings of a run, in order. Keeps the first {@link FindingLog.LIMIT} and counts all. */
+export class FindingLog {
+  static readonly LIMIT = 256;
+  readonly entries: DmaFinding[] = [];
+  #count = 0;
+
+  get count(): number {
+    return this.#count;
+  }
+
+  record(finding: DmaFinding): void {
+    this.#count++;
+    if (this.entries.length < FindingLog.LIMIT) this.entries.push(finding);
+  }
+}

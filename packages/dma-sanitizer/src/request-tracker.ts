@@ -1,30 +1,31 @@
-import type { DmaMapping } from '../dma/dma-mapping.ts';
-import type { ScatterList } from '../queue/scatter-list.ts';
+import type { DmaMapping } from '@virtio-platform/core/dma';
+import type { ScatterList } from '@virtio-platform/core/queue';
 import { ByteFlag } from './byte-shadow.ts';
 import { Canary, LEAST_CANARY } from './canary.ts';
 import { CallStack } from './call-stack.ts';
-import { checkSegment, findMapping } from './segment-check.ts';
+import { checkSegment, findMapping, checkTranslation } from './segment-check.ts';
 import type { SanitizerState } from './sanitizer-state.ts';
-import { checkTranslation } from './translation-check.ts';
 import { NO_CHECKSUM, type QueueOwner, type TrackedSegment } from './tracked-mapping.ts';
 
 const { Owned, Stale, Shared, Fetched, Written } = ByteFlag;
 
-/** The requests of one queue that are in flight, by descriptor, and whose the bytes of their premapped segments are meanwhile. */
+/**
+ * The requests of one queue that are in flight, by descriptor, and the owner of the bytes of their premapped segments.
+ */
 export class RequestTracker {
   readonly #state: SanitizerState;
   readonly #owner: QueueOwner;
   readonly #mapping: DmaMapping;
   readonly #inFlight = new Map<number, TrackedSegment[]>();
 
-  /** The mapping stays its owner's. */
+  /** Does not own `mapping`. */
   constructor(state: SanitizerState, owner: QueueOwner, mapping: DmaMapping) {
     this.#state = state;
     this.#owner = owner;
     this.#mapping = mapping;
   }
 
-  /** A request was added, and is still what `state` says is being added. */
+  /** Records and checks a request that was added; it is still the current request of `state`. */
   added(descriptor: number, list: ScatterList): void {
     const state = this.#state;
     const addedAt = new CallStack();
@@ -56,13 +57,15 @@ export class RequestTracker {
       checkSegment(state, segment, this.#mapping.limits, isPremapped);
       this.#checkTranslation(segment);
       this.#plantCanary(segment);
-      if (isPremapped) this.#handOver(segment);
+      if (isPremapped) this.#giveToDevice(segment);
       state.mappings.addSegment(segment);
     }
     this.#inFlight.set(descriptor, segments);
   }
 
-  /** The device returned a request, of whose writable segments it wrote the first `written` bytes. */
+  /**
+   * Records and checks a request that the device returned; it wrote the first `written` bytes of the writable segments.
+   */
   returned(descriptor: number, written: number): void {
     const segments = this.#inFlight.get(descriptor) ?? [];
     this.#inFlight.delete(descriptor);
@@ -72,12 +75,12 @@ export class RequestTracker {
       left -= here;
       this.#collectCanary(segment, here);
       this.#state.mappings.endSegment(segment);
-      // What the queue mapped for the request, it has unmapped.
+      // Mappings that the queue made for the request are unmapped already.
       if (segment.mapping.unmappedAt === undefined) this.#takeBack(segment, here);
     }
   }
 
-  /** The driver took everything back. */
+  /** Records that a reset returned all requests to the driver. */
   reset(): void {
     for (const [descriptor, segments] of this.#inFlight) {
       for (const { mapping } of segments) if (mapping.kind === 'buffer') mapping.isReset = true;
@@ -85,7 +88,7 @@ export class RequestTracker {
     }
   }
 
-  /** The queue is used again: whoever mapped a buffer of before had the time to unmap it. */
+  /** Reports buffers that a reset returned and that are still mapped when the queue is used again. */
   reportResetLeaks(): void {
     const state = this.#state;
     for (const mapping of state.mappings.live) {
@@ -98,12 +101,12 @@ export class RequestTracker {
 
   #checkTranslation(segment: TrackedSegment): void {
     const mapping = this.#mapping;
-    // What is another queue's only its own mapping may know.
+    // Only the mapping of its own queue can translate the address.
     if (mapping.resolve === undefined || segment.mapping.owner !== this.#owner) return;
     segment.place = checkTranslation(this.#state, segment, (low, high) => mapping.resolve!(low, high));
   }
 
-  /** The device does not see the request yet: it was added, and not published. */
+  /** Writes the canary between `add` and `publish`, while the device does not see the request. */
   #plantCanary(segment: TrackedSegment): void {
     const { memory, options } = this.#state;
     const { isWritable, place, length, request, address } = segment;
@@ -114,14 +117,14 @@ export class RequestTracker {
   #collectCanary(segment: TrackedSegment, written: number): void {
     const { canary, mapping, address, place } = segment;
     if (canary === undefined) return;
-    // What was copied for the request was copied back.
-    const isOver = mapping.unmappedAt !== undefined;
-    if (!canary.collect(isOver ? address : place, written)) return;
+    // Unmapping copied the bytes of a bounced buffer back, so the canary is in the buffer itself.
+    const isUnmapped = mapping.unmappedAt !== undefined;
+    if (!canary.collect(isUnmapped ? address : place, written)) return;
     const what = `a request came back with ${written} bytes written to a buffer, and none of them changed`;
     this.#state.report('DMA-DEVICE-WROTE-NOTHING', what, { segment });
   }
 
-  #handOver(segment: TrackedSegment): void {
+  #giveToDevice(segment: TrackedSegment): void {
     const { shadow } = this.#state;
     const { address, length, isWritable } = segment;
     shadow.clear(address, length, Shared | Fetched);
@@ -134,7 +137,7 @@ export class RequestTracker {
     const { mapping, address, length, isWritable } = segment;
     this.#state.compareChecksum(segment);
     mapping.written = Math.max(mapping.written, address - mapping.address + written);
-    // A buffer that the driver mapped itself is the device's until it is unmapped or synced.
+    // The device owns a buffer that the driver mapped itself until the driver unmaps or syncs it.
     if (mapping.kind === 'buffer') return;
     shadow.clear(address, length, Owned);
     if (!isWritable) return;

@@ -1,7 +1,7 @@
 import type { CallStack } from './call-stack.ts';
 import type { QueueOwner, TrackedMapping, TrackedSegment } from './tracked-mapping.ts';
 
-/** How much of what is over is remembered, to say what an address was. */
+/** The number of ended mappings, segments and failed maps that are kept to say what an address was. */
 const REMEMBERED_IDS = 65_536;
 const REMEMBERED_MAPPINGS = 1024;
 const REMEMBERED_SEGMENTS = 4096;
@@ -16,23 +16,24 @@ export interface FailedMap {
   readonly at: CallStack;
 }
 
-/** What the sanitizer remembers of all mappings of a guest, of every queue of every device. */
+/** All mappings of a guest, of every queue of every device: live ones, and the newest of those that ended. */
 export class MappingRegistry {
   readonly live: Set<TrackedMapping> = new Set();
-  /** By the id that the sanitizer gave out: never used twice, in whatever queue. */
+  /** By the id that the sanitizer gave out, which is unique over all queues. */
   readonly byId: Map<number, TrackedMapping> = new Map();
   readonly #released: TrackedMapping[] = [];
   readonly #inFlight = new Set<TrackedSegment>();
   readonly #returned: TrackedSegment[] = [];
   readonly #failures: FailedMap[] = [];
 
+  /** Records the end of a mapping. */
   release(mapping: TrackedMapping, at: CallStack): void {
     mapping.unmappedAt = at;
     this.live.delete(mapping);
     remember(this.#released, mapping, REMEMBERED_MAPPINGS);
   }
 
-  /** A mapping was made, and `id` stands for it from here on; -1 for a region, which is known by its object. */
+  /** Records a new mapping with its id; -1 for a region, which has none. */
   open(mapping: TrackedMapping, id: number): void {
     this.live.add(mapping);
     if (id < 0) return;
@@ -40,15 +41,18 @@ export class MappingRegistry {
     if (this.byId.size > REMEMBERED_IDS) this.#forgetOldestId();
   }
 
+  /** Records a segment of a request that was added. */
   addSegment(segment: TrackedSegment): void {
     this.#inFlight.add(segment);
   }
 
+  /** Records that the request of a segment came back. */
   endSegment(segment: TrackedSegment): void {
     this.#inFlight.delete(segment);
     remember(this.#returned, segment, REMEMBERED_SEGMENTS);
   }
 
+  /** Records a failed `map`. */
   addFailure(failure: FailedMap): void {
     remember(this.#failures, failure, REMEMBERED_FAILURES);
   }
@@ -58,22 +62,25 @@ export class MappingRegistry {
     return [...this.live].filter((mapping) => mapping.overlaps(address, length));
   }
 
-  /** The live mapping whose device addresses have this one. */
+  /** The live mapping that contains this device address. */
   atDeviceAddress(low: number, high: number): TrackedMapping | undefined {
     return find(this.live, (mapping) => isWithin(mapping, mapping.offsetOf(low, high)));
   }
 
-  /** The last mapping that was given back and had this device address. */
+  /** The newest ended mapping that contained this device address. */
   releasedAt(low: number, high: number): TrackedMapping | undefined {
     return this.#released.findLast((mapping) => isWithin(mapping, mapping.offsetOf(low, high)));
   }
 
-  /** How many mappings of a request's segments were given back. */
+  /** The number of ended mappings of a request's segments. */
   releasedOf(request: number): number {
     return this.#released.filter(({ lastRequest }) => lastRequest === request).length;
   }
 
-  /** The live mapping in one of whose pages a device address lies, though not in its bytes. */
+  /**
+   * The live mapping of which a page, though none of its bytes, contains this device address; `page` is the size in
+   * bytes.
+   */
   besideDeviceAddress(low: number, high: number, page: number): TrackedMapping | undefined {
     return find(this.live, (mapping) => {
       const offset = mapping.offsetOf(low, high);
@@ -83,7 +90,7 @@ export class MappingRegistry {
     });
   }
 
-  /** The segment that has this byte of guest memory: one in flight, or else the newest that came back. */
+  /** The segment that contains this byte of guest memory: one in flight, or else the newest that came back. */
   segmentAt(address: number): TrackedSegment | undefined {
     const isThere = (segment: TrackedSegment): boolean => isWithin(segment, address - segment.address);
     return find(this.#inFlight, isThere) ?? this.#returned.findLast(isThere);

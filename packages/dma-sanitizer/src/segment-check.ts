@@ -1,14 +1,18 @@
-import type { DmaLimits } from '../dma/dma-mapping.ts';
-import type { ScatterList } from '../queue/scatter-list.ts';
+import type { DmaLimits, DmaMapping } from '@virtio-platform/core/dma';
+import type { ScatterList } from '@virtio-platform/core/queue';
+import { PAGE_SIZE } from '@virtio-platform/core/memory';
 import { ByteFlag } from './byte-shadow.ts';
-import { checkWritten, crossesBoundary } from './map-check.ts';
+import { checkWritten, crossesBoundary } from './mapping-check.ts';
 import type { FindingDetails, SanitizerState } from './sanitizer-state.ts';
 import type { QueueOwner, TrackedMapping, TrackedSegment } from './tracked-mapping.ts';
 
-/** Device addresses from here on are what arithmetic makes of a negative result. */
+/** Low words from here on, with a high word of all ones, result from arithmetic with a negative result of `map`. */
 const FIRST_ERROR_WORD = 0xffff_ff00;
 
-/** The live mapping that the device address of a premapped segment belongs to. Says so where there is none, or it is another queue's. */
+/**
+ * Finds the live mapping of a premapped segment by its device address. Reports a segment without one, and one of
+ * another queue.
+ */
 export function findMapping(
   state: SanitizerState,
   owner: QueueOwner,
@@ -43,7 +47,7 @@ export function findMapping(
   return found;
 }
 
-/** What a descriptor says of a buffer, against how it is mapped and what the device takes. */
+/** Compares a descriptor with the mapping of its buffer and with the limits of the device. */
 export function checkSegment(
   state: SanitizerState,
   segment: TrackedSegment,
@@ -66,9 +70,9 @@ export function checkSegment(
     const what = `a descriptor is ${flag}, and its buffer is mapped for the device to ${may} only`;
     state.report('DMA-DESCRIPTOR-DIRECTION', what, { segment });
   }
-  const room = mapping.address + mapping.length - address;
-  if (length > room) {
-    const what = `a descriptor has ${length} bytes, and its mapping ends after ${room}`;
+  const mapped = mapping.address + mapping.length - address;
+  if (length > mapped) {
+    const what = `a descriptor has ${length} bytes, and its mapping ends after ${mapped}`;
     state.report('DMA-DESCRIPTOR-LENGTH', what, { segment });
   }
   if (isWritable) return;
@@ -93,4 +97,43 @@ function reportUnmapped(state: SanitizerState, low: number, high: number, detail
     const what = 'a request uses a device address that no map gave out';
     state.report('DMA-DESCRIBED-UNMAPPED', what, details);
   }
+}
+
+const WORD = 0x1_0000_0000;
+
+/**
+ * Compares the device address of a segment with the tables of the platform: each page must lead to the buffer, or to
+ * its one copy where buffers are bounced. Reports a mapping once. Returns the guest-physical address where the device
+ * writes the segment, or -1 where it is unknown.
+ */
+export function checkTranslation(
+  state: SanitizerState,
+  segment: TrackedSegment,
+  resolve: NonNullable<DmaMapping['resolve']>,
+): number {
+  const { mapping, address, deviceAddress } = segment;
+  const { isBounced } = mapping;
+  // A descriptor that is longer than its mapping is a finding of its own.
+  const length = Math.min(segment.length, mapping.address + mapping.length - address);
+  const low = Number(deviceAddress & 0xffff_ffffn);
+  const high = Number(deviceAddress >> 32n);
+  const start = isBounced ? resolve(low, high) : address;
+  // A platform maps pages, so one byte of each page is enough.
+  for (let at = 0; at < length; at += PAGE_SIZE - ((address + at) % PAGE_SIZE)) {
+    const sum = low + at;
+    const found = resolve(sum >>> 0, sum < WORD ? high : high + 1);
+    if (found >= 0 && found === start + at) continue;
+    if (!mapping.isAstray) reportWrongAddress(state, segment, at, found);
+    mapping.isAstray = true;
+    break;
+  }
+  return start;
+}
+
+function reportWrongAddress(state: SanitizerState, segment: TrackedSegment, at: number, found: number): void {
+  const wrong = segment.deviceAddress + BigInt(at);
+  const where = found < 0 ? 'leads nowhere' : `leads to 0x${found.toString(16)}`;
+  const place = `byte ${at} of a buffer that is given to the device`;
+  const what = `device address 0x${wrong.toString(16)}, for ${place}, ${where}`;
+  state.report('DMA-NOT-TRANSLATED', what, { segment, deviceAddress: wrong });
 }
