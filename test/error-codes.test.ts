@@ -1,33 +1,40 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { join } from 'node:path';
+import { ERROR_CODES } from '@virtio-platform/core';
 import { describe, expect, it } from 'vitest';
 
 const PACKAGES = fileURLToPath(new URL('../packages', import.meta.url));
+const TABLE = join('core', 'src', 'errors', 'error-code.ts');
 
-/** Codes of Node that the source compares with. */
-const OF_NODE = new Set(['ERR_UNKNOWN_FILE_EXTENSION']);
+/** Codes of Node.js that the source compares with. */
+const NODE_CODES = new Set(['ERR_UNKNOWN_FILE_EXTENSION']);
 
-/** The codes that stand as strings in the source of any package. */
+/** The codes that stand as strings in the source of any package, outside of the table. */
 function codesInSource(): Set<string> {
   const codes = new Set<string>();
   for (const name of readdirSync(PACKAGES)) {
     const source = join(PACKAGES, name, 'src');
-    for (const file of readdirSync(source, { recursive: true, encoding: 'utf8' }).filter((path) =>
-      path.endsWith('.ts'),
-    )) {
-      for (const [, code] of readFileSync(join(source, file), 'utf8').matchAll(/'(ERR_[A-Z_]+)'/g)) codes.add(code!);
+    for (const path of readdirSync(source, { recursive: true, encoding: 'utf8' })) {
+      if (!path.endsWith('.ts') || join(source, path).endsWith(TABLE)) continue;
+      for (const [, code] of readFileSync(join(source, path), 'utf8').matchAll(/'(ERR_[A-Z_]+)'/g)) codes.add(code!);
     }
   }
   return codes;
 }
 
-describe('errors.md', () => {
-  const document = readFileSync(join(PACKAGES, 'core/docs/errors.md'), 'utf8');
-  const headings = Array.from(document.matchAll(/^### (ERR_[A-Z_]+)$/gm), ([, code]) => code!);
+describe('the table of error codes', () => {
+  it('has every code that a package uses, and no other', () => {
+    const codes = [...codesInSource()].filter((code) => !NODE_CODES.has(code));
+    expect(ERROR_CODES.toSorted()).toEqual(codes.toSorted());
+  });
 
-  it('has a heading for every code of the repository, and no other', () => {
-    const codes = [...codesInSource()].filter((code) => !OF_NODE.has(code));
-    expect(headings.toSorted()).toEqual(codes.toSorted());
+  it('has a heading in errors.md for each code, in its order', () => {
+    const document = readFileSync(join(PACKAGES, 'core/docs/errors.md'), 'utf8');
+    expect(Array.from(document.matchAll(/^### (ERR_[A-Z_]+)$/gm), ([, code]) => code!)).toEqual([...ERROR_CODES]);
+  });
+
+  it('leaves codes that start with ERR_X_ to the plugins of others', () => {
+    expect(ERROR_CODES.filter((code) => code.startsWith('ERR_X_'))).toEqual([]);
   });
 });

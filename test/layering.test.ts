@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join, relative, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 
@@ -11,6 +11,7 @@ const PREFIX = '@virtio-platform/';
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   core: [],
   devices: ['core'],
+  'dma-sanitizer': ['core'],
   host: ['core'],
   options: ['core'],
   pci: ['core'],
@@ -24,10 +25,24 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'machine-vhost-user': ['core', 'host', 'platform-intel-iommu', 'platform-pseries', 'platform-sev', 'platform-vfio'],
   'machine-qemu': ['core', 'host', 'pci', 'platform-intel-iommu', 'platform-pseries', 'platform-sev'],
   profile: ['core', 'options'],
-  runner: ['core', 'devices', 'profile'],
+  runner: ['core', 'devices', 'dma-sanitizer', 'profile'],
   cli: ['core', 'profile', 'runner'],
   conformance: ['core', 'devices'],
   bench: ['core', 'platform-intel-iommu', 'platform-legacy', 'platform-pseries', 'platform-sev', 'platform-vfio'],
+};
+
+/** Which folders of the core may import which. `index.ts` of the core itself names what it publishes of `errors` and `platform`. */
+const CORE_MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
+  errors: [],
+  features: [],
+  memory: ['errors'],
+  'address-space': ['errors', 'memory'],
+  dma: ['address-space', 'errors', 'memory'],
+  failure: ['dma', 'errors', 'memory'],
+  queue: ['address-space', 'dma', 'errors', 'features', 'memory'],
+  negotiation: ['dma', 'features'],
+  device: ['dma', 'errors', 'features', 'negotiation', 'queue'],
+  platform: ['address-space', 'device', 'dma', 'features', 'memory', 'negotiation', 'queue'],
 };
 
 const packages = readdirSync(join(ROOT, 'packages'));
@@ -46,6 +61,27 @@ function imported(name: string): Set<string> {
     for (const [, other] of text.matchAll(/(?:from|import\()\s*['"]@virtio-platform\/([a-z-]+)(?:\/[a-z-]+)?['"]/g))
       found.add(other!);
   }
+  return found;
+}
+
+/** The files that a source imports by a relative path, also by `import()` and in types. */
+function imports(file: string): string[] {
+  const text = readFileSync(file, 'utf8').replace(/\/\*\*[\s\S]*?\*\//g, '');
+  return Array.from(text.matchAll(/(?:from|import\()\s*'(\.[^']+\.ts)'/g), ([, path]) => join(dirname(file), path!));
+}
+
+/** The circles of a graph, each as the names along it. */
+function circles(graph: ReadonlyMap<string, readonly string[]>): string[][] {
+  const found: string[][] = [];
+  const finished = new Set<string>();
+  const visit = (name: string, path: readonly string[]): void => {
+    const at = path.indexOf(name);
+    if (at >= 0) found.push([...path.slice(at), name]);
+    if (at >= 0 || finished.has(name)) return;
+    for (const next of graph.get(name) ?? []) visit(next, [...path, name]);
+    finished.add(name);
+  };
+  for (const name of graph.keys()) visit(name, []);
   return found;
 }
 
@@ -74,6 +110,39 @@ describe('layering', () => {
     };
     const declared = [...Object.keys(dependencies), ...Object.keys(peerDependencies)];
     expect([...imported(name)].filter((other) => !declared.includes(PREFIX + other))).toEqual([]);
+  });
+
+  it.each(packages)('%s has no circle of files', (name) => {
+    const source = join(ROOT, 'packages', name, 'src');
+    const graph = new Map(sources(source).map((file) => [file, imports(file)]));
+    expect(graph.size).toBeGreaterThan(0);
+    expect(circles(graph).map((path) => path.map((file) => relative(source, file)).join(' -> '))).toEqual([]);
+  });
+
+  it('finds circles', () => {
+    const graph = new Map([
+      ['a', ['b', 'c']],
+      ['b', ['c']],
+      ['c', ['d']],
+      ['d', ['b']],
+    ]);
+    expect(circles(graph)).toEqual([['b', 'c', 'd', 'b']]);
+    expect(circles(new Map([['a', ['a']]]))).toEqual([['a', 'a']]);
+    expect(circles(graph.set('d', []))).toEqual([]);
+  });
+
+  it('has a rule for every folder of the core, and the rules have no circle', () => {
+    const entries = readdirSync(join(ROOT, 'packages/core/src'), { withFileTypes: true });
+    const folders = entries.filter((entry) => entry.isDirectory()).map(({ name }) => name);
+    expect(folders.filter((name) => name !== 'internal').toSorted()).toEqual(Object.keys(CORE_MAY_IMPORT).toSorted());
+    expect(circles(new Map(Object.entries(CORE_MAY_IMPORT)))).toEqual([]);
+  });
+
+  it.each(Object.entries(CORE_MAY_IMPORT))('%s of the core imports only the folders that it may', (name, allowed) => {
+    const source = join(ROOT, 'packages/core/src');
+    const used = sources(join(source, name)).flatMap(imports);
+    const folders = new Set(used.map((file) => relative(source, file).split(sep)[0]!));
+    expect([...folders].filter((folder) => folder !== name && !allowed.includes(folder))).toEqual([]);
   });
 
   it('keeps the container in the core’s platform folder', () => {

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { FINDING_KINDS } from '@virtio-platform/core/sanitizer';
+import { FINDING_KINDS } from '@virtio-platform/dma-sanitizer';
 import { describe, expect, it } from 'vitest';
 import { ROOT } from '../command/command.ts';
 const document = readFileSync(join(ROOT, 'packages/core/docs/findings.md'), 'utf8');

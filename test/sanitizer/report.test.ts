@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { runCommandLine } from '@virtio-platform/cli';
-import { DmaSanitizer } from '@virtio-platform/core/sanitizer';
+import { DmaSanitizer } from '@virtio-platform/dma-sanitizer';
 import { loadProfile } from '@virtio-platform/profile';
 import { runProfile } from '@virtio-platform/runner';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
@@ -65,7 +65,7 @@ describe('a run under the sanitizer', () => {
         addedAt: [],
         syncedAt: [],
         unmappedAt: [],
-        misusedAt: expect.arrayContaining([expect.stringContaining('SimulatedDevice.#misbehave')]),
+        misusedAt: expect.arrayContaining([expect.stringContaining('SimulatedDevice.#makeRogueAccesses')]),
         hint: expect.stringContaining('map before'),
       },
     ]);
@@ -120,7 +120,7 @@ describe('virtio-platform run --sanitize', () => {
     );
     expect(text).toContain('\n    buffer   device address 0x3ff00000 of block\n');
     expect(text).toMatch(
-      /\n {4}misused {2}SimulatedDevice\.#misbehave \(packages\/machine-simulated\/src\/simulated-device\.ts:\d+:\d+\)\n/,
+      /\n {4}misused {2}SimulatedDevice\.#makeRogueAccesses \(packages\/machine-simulated\/src\/simulated-device\.ts:\d+:\d+\)\n/,
     );
     expect(text).toContain('\n    do       map before');
     expect(text).not.toContain('\u001B[');

@@ -2,7 +2,7 @@ import { resetDevice, resetQueue, type Transport } from '@virtio-platform/core/d
 import { DmaDirection } from '@virtio-platform/core/dma';
 import { FeatureSet, VIRTIO_F_RING_RESET } from '@virtio-platform/core/features';
 import { restoreVirtqueue, UsedBatch } from '@virtio-platform/core/queue';
-import { FindingLog } from '@virtio-platform/core/sanitizer';
+import { FindingLog } from '@virtio-platform/dma-sanitizer';
 import { describe, expect, it } from 'vitest';
 import { RegisterTransport } from '@virtio-platform/conformance/testing';
 import { expectFinding, PLATFORMS, WrongGuest } from './wrong-guest.ts';

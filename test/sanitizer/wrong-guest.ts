@@ -16,7 +16,7 @@ import {
   type DmaFinding,
   type FindingCode,
   type SanitizerOptions,
-} from '@virtio-platform/core/sanitizer';
+} from '@virtio-platform/dma-sanitizer';
 import pseries, { pseriesOptionsSchema } from '@virtio-platform/platform-pseries';
 import sev, { sevOptionsSchema } from '@virtio-platform/platform-sev';
 import vfio, { vfioOptionsSchema } from '@virtio-platform/platform-vfio';

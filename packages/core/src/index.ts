@@ -4,6 +4,7 @@
  * @packageDocumentation
  */
 export * from './errors/coded-error.ts';
+export * from './errors/error-code.ts';
 export * from './platform/inject.ts';
 export * from './platform/machine.ts';
 export * from './platform/options-schema.ts';

@@ -73,15 +73,15 @@ function quantity(system: UnitSystem, limits: QuantityLimits): z.ZodType<number,
   return schema.meta({ anyOf: bare === undefined ? [withUnit] : [{ type: 'integer', minimum }, withUnit] });
 }
 
-function describeLimits({ format }: UnitSystem, limits: QuantityLimits): string {
+function describeLimits(units: UnitSystem, limits: QuantityLimits): string {
   const { minimum = 1, maximum, multipleOf, powerOfTwo } = limits;
   const parts = [
     powerOfTwo === true && 'a power of two',
-    multipleOf !== undefined && `a multiple of ${format(multipleOf)}`,
+    multipleOf !== undefined && `a multiple of ${units.format(multipleOf)}`,
     minimum !== multipleOf &&
       (minimum > 1 || (multipleOf === undefined && powerOfTwo !== true)) &&
-      `at least ${minimum === 0 ? 0 : format(minimum)}`,
-    maximum !== undefined && `at most ${format(maximum)}`,
+      `at least ${minimum === 0 ? 0 : units.format(minimum)}`,
+    maximum !== undefined && `at most ${units.format(maximum)}`,
   ];
   return parts.filter(Boolean).join(', ');
 }

@@ -14,8 +14,8 @@ export function polledMsix(pci: SoftwareFunction): { readonly memory: GuestMemor
  * Gives a transport the memory for its MSI-X messages, at physical addresses, as a driver does before its first queue.
  */
 export function allocateMsiRegion(transport: Transport, memory: GuestMemory): DmaRegion {
-  const { bytes, receiveIn } = transport.interruptMessages!;
-  const region = new DirectDmaMapping(memory, { path: 'physical', capacity: 4 }).allocateCoherent(bytes, 4);
-  receiveIn(region);
+  const request = transport.interruptMessages!;
+  const region = new DirectDmaMapping(memory, { path: 'physical', capacity: 4 }).allocateCoherent(request.bytes, 4);
+  request.receiveIn(region);
   return region;
 }

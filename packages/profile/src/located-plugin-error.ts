@@ -1,4 +1,4 @@
-import { PluginError } from '@virtio-platform/core';
+import { PluginError, type ErrorCode } from '@virtio-platform/core';
 import { displayLocation } from './display-path.ts';
 import { displayUse, type PluginKind } from './plugin-use.ts';
 import type { PluginUse, SourceLocation } from './profile.ts';
@@ -6,7 +6,7 @@ import { listIssues } from './profile-error.ts';
 import { issueAt, type ProfileIssue } from './profile-issue.ts';
 
 export interface PluginProblem {
-  readonly code: string;
+  readonly code: ErrorCode;
   readonly message: string;
   readonly hint: string;
   readonly suggestion?: string | undefined;

@@ -15,7 +15,7 @@ import {
 } from '@virtio-platform/core/features';
 import type { NegotiationResult } from '@virtio-platform/core/negotiation';
 import { openVirtqueue, RING_FEATURES, type ByteOrder, type QueueLayout } from '@virtio-platform/core/queue';
-import type { DmaSanitizer } from '@virtio-platform/core/sanitizer';
+import type { DmaSanitizer } from '@virtio-platform/dma-sanitizer';
 import type { DriverQueue } from '@virtio-platform/devices';
 import type { ComposedRun, Profile } from '@virtio-platform/profile';
 import type { DriverHalf, DriverType } from './driver-half.ts';

@@ -1,6 +1,6 @@
 import type { DeviceAddressSpace } from '@virtio-platform/core/address-space';
 import type { GuestMemory } from '@virtio-platform/core/memory';
-import { DmaSanitizer, type DmaFinding } from '@virtio-platform/core/sanitizer';
+import { DmaSanitizer, type DmaFinding } from '@virtio-platform/dma-sanitizer';
 import type { Profile } from '@virtio-platform/profile';
 import type { FindingReport, RunReport } from './report.ts';
 

@@ -2,8 +2,8 @@
 export * from './await-device.ts';
 export * from './device-status.ts';
 export * from './initialize-device.ts';
-export * from './nap.ts';
 export * from './read-device-config.ts';
 export * from './reset-device.ts';
 export * from './suspend-device.ts';
 export * from './transport.ts';
+export type { DeviceInterface } from '../features/transport-features.ts';

@@ -1,8 +1,7 @@
 import type { DmaRegion } from '../dma/dma-region.ts';
 import type { FeatureSet } from '../features/feature-set.ts';
+import type { DeviceInterface } from '../features/transport-features.ts';
 import type { QueueAddresses } from '../queue/ring/ring-format.ts';
-/** The interface a driver uses: the one of specification 1.0 and later, or the one before it. Section 2.2.3. */
-export type DeviceInterface = 'modern' | 'legacy';
 
 /** What ended a wait: the device notified, time ran out, or the device is gone for good. */
 export type WaitResult = 'notified' | 'timeout' | 'lost';

@@ -1,13 +1,15 @@
+import type { ErrorCode } from './error-code.ts';
+
 /**
- * The base of every error a user can meet: a stable `code` (one heading each in `docs/errors.md`), a message that says
- * what, which and where, and a `hint` that says what to do next. Match on `code`, never with `instanceof`: two installed
- * copies of this package would disagree.
+ * The base of every error a user can meet: a stable `code`, a message that says what, which and where, and a `hint` that says
+ * what to do next. Match on `code` and not with `instanceof`, which is false for an error of another installed copy of this
+ * package.
  */
 export class CodedError extends Error {
-  readonly code: string;
+  readonly code: ErrorCode;
   readonly hint: string | undefined;
 
-  constructor(code: string, message: string, options: { hint?: string | undefined; cause?: unknown } = {}) {
+  constructor(code: ErrorCode, message: string, options: { hint?: string | undefined; cause?: unknown } = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.name = new.target.name;
     this.code = code;
@@ -24,7 +26,7 @@ export function isCodedError(value: unknown): value is CodedError {
 export class PluginError extends CodedError {
   readonly plugin: string;
 
-  constructor(code: string, plugin: string, message: string, options: { hint?: string; cause?: unknown } = {}) {
+  constructor(code: ErrorCode, plugin: string, message: string, options: { hint?: string; cause?: unknown } = {}) {
     super(code, `${plugin}: ${message}`, options);
     this.plugin = plugin;
   }

@@ -1,7 +1,9 @@
-import { EXPERIMENTAL_BITS, type ExperimentalBits } from './experimental-bits.ts';
-import { featureName } from './feature-name.ts';
+import { EXPERIMENTAL_BITS, featureName, type ExperimentalBits } from './feature-name.ts';
 
-/** An immutable set of feature bits (0 to 127), held as one bigint. Cold path only: queues take their features once, as booleans. */
+/**
+ * An immutable set of feature bits (0 to 127), held as one bigint. For the cold path: queues read theirs once, as
+ * booleans.
+ */
 export class FeatureSet {
   static readonly EMPTY: FeatureSet = new FeatureSet(0n);
   readonly bits: bigint;
@@ -10,6 +12,7 @@ export class FeatureSet {
     this.bits = BigInt.asUintN(128, bits);
   }
 
+  /** Makes a set. Throws `RangeError` for a bit outside of 0 to 127, as every method that takes a bit does. */
   static of(...bits: readonly number[]): FeatureSet {
     let value = 0n;
     for (const bit of bits) value |= maskOf(bit);
@@ -45,6 +48,7 @@ export class FeatureSet {
     for (let rest = this.bits, bit = 0; rest !== 0n; rest >>= 1n, bit++) if ((rest & 1n) !== 0n) yield bit;
   }
 
+  /** The names of its bits for a device of this type, in bit order. */
   names(deviceType: string, experimental: ExperimentalBits = EXPERIMENTAL_BITS): string[] {
     return [...this].map((bit) => featureName(bit, deviceType, experimental));
   }

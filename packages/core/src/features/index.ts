@@ -1,8 +1,10 @@
 /** Feature bits, their names and dependencies, and sets of them. @packageDocumentation */
-export * from './experimental-bits.ts';
+export * from './block-features.ts';
+export * from './console-features.ts';
 export * from './feature-bit.ts';
 export * from './feature-dependencies.ts';
 export * from './feature-name.ts';
-export * from './feature-range.ts';
+export * from './feature-rows.ts';
 export * from './feature-set.ts';
-export * from './transport-limits.ts';
+export * from './net-features.ts';
+export * from './transport-features.ts';

@@ -1,4 +1,4 @@
-import { EXPERIMENTAL_BITS, type ExperimentalBits } from '../features/experimental-bits.ts';
+import { EXPERIMENTAL_BITS, type ExperimentalBits } from '../features/feature-name.ts';
 
 /**
  * What whoever runs the driver decided beforehand. Every switch stands for one disagreement of the threads behind the decision

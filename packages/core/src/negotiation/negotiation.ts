@@ -1,5 +1,5 @@
-import type { DeviceInterface } from '../device/transport.ts';
 import type { DmaPath } from '../dma/dma-mapping.ts';
+import type { DeviceInterface } from '../features/transport-features.ts';
 import { featureName } from '../features/feature-name.ts';
 import { FeatureSet } from '../features/feature-set.ts';
 import { DEFAULT_POLICY, type NegotiationPolicy } from './negotiation-policy.ts';

@@ -2,7 +2,7 @@ import type { DeviceAddressSpace } from '../address-space/device-address-space.t
 import type { FaultLog } from '../address-space/fault-log.ts';
 import type { Transport } from '../device/transport.ts';
 import type { DmaMapping } from '../dma/dma-mapping.ts';
-import type { ExperimentalBits } from '../features/experimental-bits.ts';
+import type { ExperimentalBits } from '../features/feature-name.ts';
 import type { FeatureSet } from '../features/feature-set.ts';
 import type { GuestMemory } from '../memory/guest-memory.ts';
 import type { DriverPrivilege } from '../negotiation/platform-traits.ts';

@@ -1,4 +1,5 @@
-import { DEVICE_TYPES, featureBit, featureName, featureNames } from '@virtio-platform/core/features';
+import * as features from '@virtio-platform/core/features';
+import { DEVICE_TYPES, featureBit, featureName, featureNames, FeatureRows } from '@virtio-platform/core/features';
 import { describe, expect, it } from 'vitest';
 
 describe('feature names', () => {
@@ -24,7 +25,27 @@ describe('feature names', () => {
     for (const [bit, name] of known) expect(featureName(bit, 'block')).toBe(name);
   });
 
+  it('are the names of the constants, in every row', () => {
+    const constants = Object.entries(features).filter(([name]) => name.startsWith('VIRTIO_'));
+    const named = constants.map(([name, bit]) => [name.replace('VIRTIO_', '').replace(/(^|_)F_/, '$1'), bit]);
+    const rows = DEVICE_TYPES.flatMap((type) => features.featureTable(type).slice(1)).flatMap((table) => table.rows);
+    const unique = new Map(rows.map(({ name, bit }) => [name, bit]));
+    expect(Object.fromEntries(named)).toEqual(Object.fromEntries(unique));
+  });
+
   it.each([
+    [9, 'OTHER'],
+    [10, 'BLK_FLUSH'],
+  ])('belong to one row: bit %d with name %s is refused beside bit 9, BLK_FLUSH', (bit, name) => {
+    const rows = new FeatureRows('virtio 1.4 §5.2.3');
+    rows.bit(9, 'BLK_FLUSH');
+    expect(() => rows.bit(bit, name)).toThrow(new TypeError(`feature ${name}, bit ${bit}: BLK_FLUSH is bit 9`));
+  });
+
+  it.each([
+    ['block', 15, 'BLK_LIFETIME'],
+    ['block', 16, 'BLK_SECURE_ERASE'],
+    ['block', 17, 'BLK_ZONED'],
     ['net', 5, 'NET_MAC'],
     ['net', 15, 'NET_MRG_RXBUF'],
     ['net', 22, 'NET_MQ'],

@@ -1,6 +1,6 @@
 import { VIRTIO_F_RING_PACKED, VIRTIO_RING_F_INDIRECT_DESC } from '../../features/feature-bit.ts';
 import { featureDependencies, meetsDependency } from '../../features/feature-dependencies.ts';
-import { featureRange } from '../../features/feature-range.ts';
+import { featureRange } from '../../features/transport-features.ts';
 import type { Negotiation, NegotiationRule } from '../negotiation.ts';
 
 /** The bit that specification 1.4 section 6.3 keeps unused: QEMU takes a driver that accepts it for a broken one. */

@@ -1,6 +1,5 @@
-import { isContradictory } from '../../features/experimental-bits.ts';
 import { VIRTIO_F_VERSION_1 } from '../../features/feature-bit.ts';
-import { unmetDependency } from '../../features/feature-dependencies.ts';
+import { isContradictory, unmetDependency } from '../../features/feature-dependencies.ts';
 import { FeatureSet } from '../../features/feature-set.ts';
 import type { NegotiationRule } from '../negotiation.ts';
 import { passRestrictedMemory } from './restricted-memory-rule.ts';

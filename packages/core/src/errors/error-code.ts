@@ -1,0 +1,55 @@
+/** Every error code of the packages of virtio-platform, in the order of `docs/errors.md`, which has a heading for each. */
+export const ERROR_CODES = [
+  // Profiles
+  'ERR_PROFILE_NOT_FOUND',
+  'ERR_PROFILE_SYNTAX',
+  'ERR_PROFILE_INVALID',
+  'ERR_PROFILE_MATRIX',
+  'ERR_PROFILE_EXTENDS',
+  // Plugins
+  'ERR_PLUGIN_NOT_FOUND',
+  'ERR_PLUGIN_INVALID',
+  'ERR_PLUGIN_API_VERSION',
+  'ERR_PLUGIN_OPTIONS',
+  'ERR_PLUGIN_FACILITY',
+  'ERR_PLUGIN_MISSING_BINDING',
+  'ERR_PLUGIN_HOOK',
+  // Machines
+  'ERR_MACHINE_MISSING',
+  'ERR_MACHINE_START',
+  'ERR_MACHINE_BACK_END',
+  'ERR_MACHINE_INTERFACE',
+  'ERR_MACHINE_MEMORY',
+  'ERR_MACHINE_DEVICE',
+  'ERR_HOST_UNSUPPORTED',
+  'ERR_SYSCALL',
+  // Devices
+  'ERR_DEVICE_LOST',
+  'ERR_DEVICE_STALLED',
+  'ERR_DEVICE_NEEDS_RESET',
+  'ERR_DEVICE_FROZEN',
+  'ERR_DEVICE_RESET_TIMEOUT',
+  'ERR_DEVICE_SUSPEND_TIMEOUT',
+  'ERR_DEVICE_CONFIG_UNSTABLE',
+  'ERR_DEVICE_CONFIG',
+  'ERR_DEVICE_REFUSED',
+  'ERR_DEVICE_IMPOSSIBLE',
+  'ERR_DEVICE_RING_UNREACHABLE',
+  'ERR_DEVICE_TOO_SMALL',
+  'ERR_FEATURE_REQUIRED',
+  'ERR_QUEUE_TOO_SMALL',
+  'ERR_QUEUE_STATE',
+  'ERR_QUEUE_BROKEN',
+  // DMA
+  'ERR_DMA_EXHAUSTED',
+  'ERR_DMA_RANGE',
+  'ERR_DMA_WINDOW',
+  'ERR_IOMMU_UNSUPPORTED',
+  'ERR_IOMMU_UNRESPONSIVE',
+] as const;
+
+/**
+ * The code of an error: one of {@link ERROR_CODES}, or, from a plugin of somebody else, one that starts with `ERR_X_`. No
+ * package of virtio-platform has such a code, so the two never collide.
+ */
+export type ErrorCode = (typeof ERROR_CODES)[number] | `ERR_X_${string}`;

@@ -1,0 +1,25 @@
+import { RESERVED_FEATURES } from './feature-bit.ts';
+import type { TransportKind } from './feature-rows.ts';
+import { FeatureSet } from './feature-set.ts';
+
+/** The interface a driver uses: the one of specification 1.0 and later, or the one before it. Section 2.2.3. */
+export type DeviceInterface = 'modern' | 'legacy';
+
+/** The feature bits that a transport can carry. The legacy interface has 32 (specification 1.4 section 4.1.4.10). */
+export function transportCarries(transport: TransportKind): FeatureSet {
+  if (transport === 'legacy') return new FeatureSet(0xffff_ffffn);
+  const absent = RESERVED_FEATURES.rows.filter(({ absentOn }) => absentOn?.[transport] !== undefined);
+  return new FeatureSet((1n << 128n) - 1n).minus(FeatureSet.of(...absent.map(({ bit }) => bit)));
+}
+
+/** What gives a feature bit its meaning. */
+export type FeatureRange = 'device type' | 'queue and negotiation' | 'future extensions';
+
+/**
+ * Finds the range of a feature bit, by specification 1.4 section 2.2. That section lists bit 41 in two ranges; section
+ * 6 describes it, as ADMIN_VQ.
+ */
+export function featureRange(bit: number): FeatureRange {
+  if ((bit >= 24 && bit <= 41) || bit === 43) return 'queue and negotiation';
+  return (bit >= 44 && bit <= 49) || bit >= 128 ? 'future extensions' : 'device type';
+}

@@ -1,0 +1,54 @@
+/** The state of one byte of guest memory, as bits. */
+export const ByteFlag = {
+  /** The device owns it: it is mapped for one buffer, or part of a buffer in flight. The driver must not write it. */
+  Owned: 1,
+  /** The device wrote it, or may write it any time: the driver must not read it before a sync. */
+  Stale: 2,
+  /** The driver wrote it since it was last made visible to the device. */
+  Unsynced: 4,
+  /** The driver may read it, and the device can still change it. */
+  Shared: 8,
+  /** Shared, and the driver read it once. */
+  Fetched: 16,
+  /** The driver or the device wrote it since it was allocated. */
+  Written: 32,
+  /** The driver wrote it, and no mapping ever gave it to a device. */
+  Private: 64,
+  /** Mapped for the device to write only. */
+  DeviceOnly: 128,
+} as const;
+
+/** {@link ByteFlag} bits for every byte of guest memory. Addresses are guest-physical, lengths are bytes. */
+export class ByteShadow {
+  readonly flags: Uint8Array;
+
+  constructor(size: number) {
+    this.flags = new Uint8Array(size);
+  }
+
+  /** Sets bits in every byte of a range. */
+  set(address: number, length: number, bits: number): void {
+    const end = Math.min(address + length, this.flags.length);
+    for (let at = Math.max(address, 0); at < end; at++) this.flags[at]! |= bits;
+  }
+
+  /** Clears bits in every byte of a range. */
+  clear(address: number, length: number, bits: number): void {
+    const end = Math.min(address + length, this.flags.length);
+    for (let at = Math.max(address, 0); at < end; at++) this.flags[at]! &= ~bits;
+  }
+
+  /** The first byte of a range that has one of `bits`, or -1. */
+  find(address: number, length: number, bits: number): number {
+    const end = Math.min(address + length, this.flags.length);
+    for (let at = Math.max(address, 0); at < end; at++) if ((this.flags[at]! & bits) !== 0) return at;
+    return -1;
+  }
+
+  /** The first byte of a range that has none of `bits`, or -1. */
+  findWithout(address: number, length: number, bits: number): number {
+    const end = Math.min(address + length, this.flags.length);
+    for (let at = Math.max(address, 0); at < end; at++) if ((this.flags[at]! & bits) === 0) return at;
+    return -1;
+  }
+}

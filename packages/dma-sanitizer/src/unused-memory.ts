@@ -1,0 +1,69 @@
+import type { GuestMemory } from '@virtio-platform/core/memory';
+
+/** A change in memory that was never allocated. */
+export interface UnusedMemoryChange {
+  /** The first byte that changed, and the number of bytes up to the last one. */
+  readonly address: number;
+  readonly length: number;
+  /** The number of bytes among those that changed. */
+  readonly changed: number;
+}
+
+/**
+ * A pattern in the guest memory that was never allocated, so that writes to it are found. Memory that is allocated
+ * later is left out from then on, also once it is free again.
+ */
+export class UnusedMemory {
+  readonly #memory: GuestMemory;
+  readonly #word: number;
+  readonly #bytes: Uint8Array;
+
+  /** Fills the memory that was never allocated with a word of 32 bits. */
+  constructor(memory: GuestMemory, word: number) {
+    this.#memory = memory;
+    this.#word = word >>> 0;
+    this.#bytes = new Uint8Array(Uint32Array.of(word).buffer);
+    for (const { address, length } of memory.untouched) {
+      const [first, last] = wordsIn(address, length);
+      memory.u32.fill(word, first, last);
+      for (const at of edgesOf(address, length)) memory.u8[at] = this.#bytes[at & 3]!;
+    }
+  }
+
+  /** Finds what changed, or returns `undefined`. It reads all of that memory: for the end of a run. */
+  compare(): UnusedMemoryChange | undefined {
+    const { u32, untouched } = this.#memory;
+    let first = Infinity;
+    let end = 0;
+    let changed = 0;
+    const compareByte = (at: number): void => {
+      if (this.#memory.u8[at] === this.#bytes[at & 3]) return;
+      first = Math.min(first, at);
+      end = Math.max(end, at + 1);
+      changed++;
+    };
+    for (const { address, length } of untouched) {
+      for (const at of edgesOf(address, length)) compareByte(at);
+      const [from, to] = wordsIn(address, length);
+      for (let i = from; i < to; i++)
+        if (u32[i] !== this.#word) for (let byte = 0; byte < 4; byte++) compareByte(i * 4 + byte);
+    }
+    return changed === 0 ? undefined : { address: first, length: end - first, changed };
+  }
+}
+
+/** The whole words of a range: indices of the first, and behind the last. */
+function wordsIn(address: number, length: number): [first: number, last: number] {
+  return [Math.ceil(address / 4), Math.floor((address + length) / 4)];
+}
+
+/** The bytes of a range outside of its whole words. */
+function edgesOf(address: number, length: number): number[] {
+  const [first, last] = wordsIn(address, length);
+  const edges: number[] = [];
+  for (let at = address; at < address + length; at++) {
+    if (at === first * 4 && last > first) at = last * 4;
+    if (at < address + length) edges.push(at);
+  }
+  return edges;
+}
