@@ -66,7 +66,7 @@ describe('a run under the sanitizer', () => {
         addedAt: [],
         syncedAt: [],
         unmappedAt: [],
-        misusedAt: expect.arrayContaining([expect.stringContaining('SimulatedDevice.#misbehave')]),
+        misusedAt: expect.arrayContaining([expect.stringContaining('SimulatedDevice.#makeRogueAccesses')]),
         hint: expect.stringContaining('map before'),
       },
     ]);
@@ -121,7 +121,7 @@ describe('virtio-platform run --sanitize', () => {
     );
     expect(text).toContain('\n    buffer   device address 0x3ff00000 of block\n');
     expect(text).toMatch(
-      /\n {4}misused {2}SimulatedDevice\.#misbehave \(packages\/machine-simulated\/src\/simulated-device\.ts:\d+:\d+\)\n/,
+      /\n {4}misused {2}SimulatedDevice\.#makeRogueAccesses \(packages\/machine-simulated\/src\/simulated-device\.ts:\d+:\d+\)\n/,
     );
     expect(text).toContain('\n    do       map before');
     expect(text).not.toContain('\u001B[');
