@@ -1,17 +1,17 @@
 import { resolve } from 'node:path';
-import { findContradictions, readableValues } from './cross-checks.ts';
-import { deviceSection } from './device-section.ts';
-import { reportedNames } from './device-types.ts';
-import { driverSection } from './driver-section.ts';
-import type { ProfileRun } from './expand-matrix.ts';
-import { pluginUse } from './plugin-use.ts';
-import { policySection } from './policy-section.ts';
-import type { Profile } from './profile.ts';
-import { issueAt, type ProfileIssue } from './profile-issue.ts';
-import { knownKeys, PROFILE_SCHEMA, type CheckedProfile } from './profile-schema.ts';
-import { resolveBeside } from './read-sources.ts';
-import { nodeAt, placeOf, plainMap, plainValue, type MapNode } from './source-node.ts';
-import { translateIssues } from './translate-issues.ts';
+import { findContradictions, readableValues } from './schema/cross-checks.ts';
+import { deviceSection } from './schema/device-section.ts';
+import { reportedNames } from './schema/device-types.ts';
+import { driverSection } from './schema/driver-section.ts';
+import type { ProfileRun } from './matrix/expand-matrix.ts';
+import { pluginUse } from './plugin/plugin-use.ts';
+import { policySection } from './schema/policy-section.ts';
+import type { Profile } from './schema/profile.ts';
+import { issueAt, formatIssue, type ProfileIssue } from './source/profile-issue.ts';
+import { knownKeys, PROFILE_SCHEMA, type CheckedProfile } from './schema/profile-schema.ts';
+import { resolveBeside } from './source/read-sources.ts';
+import { nodeAt, placeOf, plainMap, plainValue, type MapNode } from './source/source-node.ts';
+import { translateIssues } from './source/translate-issues.ts';
 
 /** What is known of one run of a profile. */
 export interface RunCheck {
@@ -88,4 +88,28 @@ function buildProfile(file: string, name: string, root: MapNode, checked: Checke
       ...(expect.declined && { declined: reportedNames(expect.declined, device.type, policy.bits) }),
     },
   };
+}
+
+/** Lists what is wrong with the runs of a profile, each mistake once, whatever number of runs it stands in. */
+export function issuesOfRuns(checks: readonly RunCheck[]): ProfileIssue[] {
+  return [...distinctIssues(checks.flatMap(({ issues }) => issues)), ...contradictionsOf(checks)];
+}
+
+export function distinctIssues(issues: readonly ProfileIssue[]): ProfileIssue[] {
+  return [...new Map(issues.map((issue) => [formatIssue(issue), issue])).values()];
+}
+
+/** A contradiction that only some runs have names the first of them: where it stands, nothing may look wrong. */
+function contradictionsOf(checks: readonly RunCheck[]): ProfileIssue[] {
+  const found = new Map<string, { readonly issue: ProfileIssue; readonly name: string; runs: number }>();
+  for (const { name, contradictions } of checks) {
+    for (const issue of contradictions) {
+      const known = found.get(formatIssue(issue));
+      if (known === undefined) found.set(formatIssue(issue), { issue, name, runs: 1 });
+      else known.runs++;
+    }
+  }
+  return Array.from(found.values(), ({ issue, name, runs }) =>
+    runs === checks.length ? issue : { ...issue, message: `${issue.message} (in ${name})` },
+  );
 }

@@ -1,14 +1,12 @@
-import { findPluginIssues } from './check-plugins.ts';
-import { checkRun } from './check-run.ts';
-import { expandMatrix } from './expand-matrix.ts';
-import { distinctIssues, issuesOfRuns } from './issues-of-runs.ts';
-import { pluginUse } from './plugin-use.ts';
-import type { Profile, SourceLocation } from './profile.ts';
-import { ProfileError } from './profile-error.ts';
-import { issueAt, type Place, type ProfileIssue } from './profile-issue.ts';
-import { readSources } from './read-sources.ts';
-import type { ResolutionOptions } from './resolve-plugin.ts';
-import type { MapNode } from './source-node.ts';
+import { findPluginIssues } from './plugin/check-plugins.ts';
+import { checkRun, distinctIssues, issuesOfRuns } from './check-run.ts';
+import { expandMatrix } from './matrix/expand-matrix.ts';
+import { pluginUse } from './plugin/plugin-use.ts';
+import type { Profile, SourceLocation } from './schema/profile.ts';
+import { ProfileError, issueAt, type Place, type ProfileIssue } from './source/profile-issue.ts';
+import { readSources } from './source/read-sources.ts';
+import type { ResolutionOptions } from './plugin/resolve-plugin.ts';
+import type { MapNode } from './source/source-node.ts';
 
 /** What is known of a profile that was looked at. */
 export interface ProfileCheck {

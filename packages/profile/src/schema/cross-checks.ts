@@ -4,8 +4,7 @@ import { DEVICE_SETTINGS, DEVICE_WORKLOADS, REPEATABLE_TYPES, type DeviceType } 
 import { DEFAULT_CAPACITY } from './device-section.ts';
 import type { Interruption } from './profile.ts';
 import { namesAccessPlatform, SECTION_FIELDS, type CheckedProfile, type SectionName } from './profile-schema.ts';
-import { isRecord, type UnknownRecord } from './unknown-record.ts';
-
+import { isRecord, type UnknownRecord } from '../source/unknown-value.ts';
 /** Values that do not go together, each right by itself. */
 export interface Contradiction {
   /** The value that is named as wrong. */

@@ -1,5 +1,4 @@
 import type { MapEntry, MapNode } from './source-node.ts';
-
 /** Sections whose other keys mean something only to the plugin that `use` names. */
 const PLUGIN_SECTIONS: ReadonlySet<string> = new Set(['platform', 'machine']);
 

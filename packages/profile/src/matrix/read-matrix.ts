@@ -1,7 +1,7 @@
-import { issueAt, type Place, type ProfileIssue } from './profile-issue.ts';
-import { SECTION_FIELDS } from './profile-schema.ts';
-import type { MapEntry, MapNode, SourceNode } from './source-node.ts';
-import { closest } from './suggestion.ts';
+import { issueAt, type Place, type ProfileIssue } from '../source/profile-issue.ts';
+import { SECTION_FIELDS } from '../schema/profile-schema.ts';
+import type { MapEntry, MapNode, SourceNode } from '../source/source-node.ts';
+import { closest } from '../source/suggestion.ts';
 
 /** Keys of one dotted path. Profiles need about three; merging recurses, and far more would end the process. */
 const MAX_STEPS = 16;

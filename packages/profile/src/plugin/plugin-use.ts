@@ -1,9 +1,8 @@
 import { isAbsolute, resolve } from 'node:path';
-import type { PluginUse } from './profile.ts';
-import { displayPath } from './display-path.ts';
-import { resolveBeside } from './read-sources.ts';
-import { nodeAt, placeOf, plainValue, type MapNode } from './source-node.ts';
-
+import type { PluginUse } from '../schema/profile.ts';
+import { displayPath } from '../source/profile-issue.ts';
+import { resolveBeside } from '../source/read-sources.ts';
+import { nodeAt, placeOf, plainValue, type MapNode } from '../source/source-node.ts';
 /** The two kinds of plugins, which are also the names of their sections. */
 export type PluginKind = 'platform' | 'machine';
 

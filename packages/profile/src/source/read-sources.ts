@@ -1,14 +1,12 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { dirname, isAbsolute, join, parse, resolve } from 'node:path';
-import { displayPath } from './display-path.ts';
-import { errorCode } from './error-code.ts';
+import { displayPath, issueAt, type Place, type ProfileIssue } from './profile-issue.ts';
+import { errorCode } from './unknown-value.ts';
 import { mergeProfiles } from './merge-profiles.ts';
 import { parseYaml } from './parse-yaml.ts';
-import type { SourceLocation } from './profile.ts';
-import { issueAt, type Place, type ProfileIssue } from './profile-issue.ts';
+import type { SourceLocation } from '../schema/profile.ts';
 import type { MapNode, SourceNode } from './source-node.ts';
 import { closest } from './suggestion.ts';
-
 const MAX_FILE_BYTES = 1024 * 1024;
 /** Profiles in one chain of `extends`. */
 const MAX_CHAIN = 16;

@@ -2,8 +2,8 @@ import { existsSync, statSync } from 'node:fs';
 import { createRequire, isBuiltin } from 'node:module';
 import { isAbsolute, join, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import { errorMessage } from './error-code.ts';
-import { readManifest } from './read-manifest.ts';
+import { errorMessage } from '../source/unknown-value.ts';
+import { readManifest } from './installed-packages.ts';
 
 /** Where plugins are looked for besides the profile that names them. */
 export interface ResolutionOptions {

@@ -1,7 +1,6 @@
 import type { OptionsSchema } from '@virtio-platform/core';
 import { z } from 'zod';
-import { isRecord } from './unknown-record.ts';
-
+import { isRecord } from '../source/unknown-value.ts';
 /** A draft-07 JSON Schema. */
 export interface JsonSchema {
   readonly [keyword: string]: unknown;

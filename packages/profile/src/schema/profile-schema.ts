@@ -5,9 +5,9 @@ import { DRIVER_PRIVILEGES, type DriverPrivilege } from '@virtio-platform/core/n
 import { z } from 'zod';
 import { DEVICE_TYPES, FEATURE_NAMES, knownFeature, type DeviceType } from './device-types.ts';
 import { POLICY_SECTION, type CheckedPolicy } from './policy-section.ts';
-import { DURATION, parseQuantity, quantityPattern, SIZE, type UnitSystem } from './quantity.ts';
+import { DURATION, parseQuantity, quantityPattern, SIZE, type UnitSystem } from '../quantity.ts';
 import type { FailuresSection, Interruption, WorkloadSection } from './profile.ts';
-import { closest } from './suggestion.ts';
+import { closest } from '../source/suggestion.ts';
 
 /** What a block device is addressed in. Virtio 1.4 section 5.2.4. */
 const SECTOR = 512;

@@ -1,7 +1,7 @@
-import { mergeMaps, mergeProfiles } from './merge-profiles.ts';
-import type { ProfileIssue } from './profile-issue.ts';
+import { mergeMaps, mergeProfiles } from '../source/merge-profiles.ts';
+import type { ProfileIssue } from '../source/profile-issue.ts';
 import { MatrixReader, type MatrixAxis } from './read-matrix.ts';
-import type { MapNode, SourceNode } from './source-node.ts';
+import type { MapNode, SourceNode } from '../source/source-node.ts';
 
 /** Runs that one profile may make. */
 const MAX_RUNS = 256;

@@ -1,6 +1,5 @@
 import { featureBit, featureName, featureNames, type ExperimentalBits } from '@virtio-platform/core/features';
 import type { DeviceSection, WorkloadSection } from './profile.ts';
-
 export type DeviceType = DeviceSection['type'];
 
 /** The device types a profile can name. */

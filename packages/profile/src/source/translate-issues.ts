@@ -1,7 +1,6 @@
 import { issueAt, type Place, type ProfileIssue } from './profile-issue.ts';
 import { closest } from './suggestion.ts';
-import { isRecord } from './unknown-record.ts';
-
+import { isRecord } from './unknown-value.ts';
 /** An issue as schemas report it. The members that zod adds make better messages; other libraries may not have them. */
 export interface RawIssue {
   readonly message: string;

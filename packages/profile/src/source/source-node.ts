@@ -1,5 +1,4 @@
 import type { Place } from './profile-issue.ts';
-
 /** A YAML value that knows where it stands. After merging, the parts of one tree come from several files. */
 export type SourceNode = ScalarNode | ListNode | MapNode;
 

@@ -1,7 +1,6 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
-import { readManifest } from './read-manifest.ts';
-
+import { isRecord, type UnknownRecord } from '../source/unknown-value.ts';
 /** The keyword by which the package of a plugin is known. */
 const KEYWORD = 'virtio-platform-plugin';
 
@@ -53,4 +52,14 @@ function dependencyNames(manifest: string): string[] {
 function foldersUpward(folder: string): string[] {
   const parent = dirname(folder);
   return parent === folder ? [folder] : [folder, ...foldersUpward(parent)];
+}
+
+/** Reads a package.json. One that is not there or cannot be read says nothing. */
+export function readManifest(path: string): UnknownRecord {
+  try {
+    const content: unknown = JSON.parse(readFileSync(path, 'utf8'));
+    return isRecord(content) ? content : {};
+  } catch {
+    return {};
+  }
 }

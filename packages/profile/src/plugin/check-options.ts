@@ -1,11 +1,10 @@
 import type { SchemaIssue } from '@virtio-platform/core';
-import type { AnyPlugin } from './check-plugin.ts';
-import { LocatedPluginError } from './located-plugin-error.ts';
-import { optionsJsonSchema, schemaKeys } from './options-json-schema.ts';
-import { runHook } from './plugin-hook.ts';
-import type { PluginUse } from './profile.ts';
-import { translateIssues, type CheckedSource, type RawIssue } from './translate-issues.ts';
-import { isRecord } from './unknown-record.ts';
+import type { AnyPlugin } from './load-plugin.ts';
+import { LocatedPluginError, runHook } from './plugin-error.ts';
+import { optionsJsonSchema, schemaKeys } from '../schema/options-json-schema.ts';
+import type { PluginUse } from '../schema/profile.ts';
+import { translateIssues, type CheckedSource, type RawIssue } from '../source/translate-issues.ts';
+import { isRecord } from '../source/unknown-value.ts';
 
 /**
  * Checks the options of a plugin with the plugin's own schema, and returns what the schema made of them, frozen. Throws

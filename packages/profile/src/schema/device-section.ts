@@ -2,7 +2,6 @@ import { FeatureSet, type ExperimentalBits } from '@virtio-platform/core/feature
 import { featureBits } from './device-types.ts';
 import type { DeviceSection } from './profile.ts';
 import type { CheckedProfile } from './profile-schema.ts';
-
 /** Bytes of a disk of which nothing is said. */
 export const DEFAULT_CAPACITY: number = 16 * 1024 ** 2;
 /** A locally administered address, in the range that QEMU uses. */

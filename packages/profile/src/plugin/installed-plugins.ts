@@ -1,12 +1,11 @@
 import { dirname } from 'node:path';
-import { PluginError } from '@virtio-platform/core';
-import type { AnyPlugin } from './check-plugin.ts';
+import { PluginError, isCodedError, type MachineSurvey } from '@virtio-platform/core';
+import { importPlugin, type AnyPlugin } from './load-plugin.ts';
 import { installedPackages, type InstalledPackage } from './installed-packages.ts';
-import { importPlugin } from './load-plugin.ts';
-import type { PluginProblem } from './located-plugin-error.ts';
+import type { PluginProblem } from './plugin-error.ts';
 import type { PluginKind } from './plugin-use.ts';
 import { resolvePlugin } from './resolve-plugin.ts';
-
+import { errorMessage } from '../source/unknown-value.ts';
 /** An installed plugin, or why it cannot be loaded. */
 export interface InstalledPlugin {
   /** What profiles write to use it: the name of its package. */
@@ -39,4 +38,21 @@ async function load({ name: use, version, manifest }: InstalledPackage): Promise
   const imported = await importPlugin(resolution.url);
   if ('problem' in imported) return failed(imported.problem);
   return { use, version, kind: imported.plugin.kind, plugin: imported.plugin, error: undefined };
+}
+
+/**
+ * Has a machine plugin look for devices on this computer; `undefined` for one that does not, and for every other plugin. Throws what
+ * has a code, and `ERR_PLUGIN_HOOK` for anything else.
+ */
+export async function surveyMachine({ use, plugin }: InstalledPlugin): Promise<MachineSurvey | undefined> {
+  if (plugin?.kind !== 'machine' || plugin.survey === undefined) return undefined;
+  try {
+    return await plugin.survey();
+  } catch (cause) {
+    if (isCodedError(cause)) throw cause;
+    throw new PluginError('ERR_PLUGIN_HOOK', use, `its \`survey\` threw: ${errorMessage(cause)}`, {
+      hint: 'this is a mistake in the plugin; the cause has the stack',
+      cause,
+    });
+  }
 }

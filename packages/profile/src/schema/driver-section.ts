@@ -2,7 +2,6 @@ import { FeatureSet, type ExperimentalBits } from '@virtio-platform/core/feature
 import { featureBits } from './device-types.ts';
 import type { DriverSection } from './profile.ts';
 import type { CheckedProfile } from './profile-schema.ts';
-
 /** Fills in what the profile leaves to the driver. */
 export function driverSection({ device, driver }: CheckedProfile, experimental: ExperimentalBits): DriverSection {
   const features = (names: readonly string[]): FeatureSet =>
