@@ -1,7 +1,8 @@
 import { PluginError, isCodedError } from '@virtio-platform/core';
 import { displayLocation, issueAt, listIssues, type ProfileIssue } from '../source/profile-issue.ts';
 import { displayUse, type PluginKind } from './plugin-use.ts';
-import type { PluginUse, SourceLocation } from '../schema/profile.ts';
+import type { PluginUse } from '../schema/profile.ts';
+import type { SourceLocation } from '../source/profile-issue.ts';
 import { errorMessage } from '../source/unknown-value.ts';
 
 export interface PluginProblem {

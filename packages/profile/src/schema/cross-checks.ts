@@ -1,47 +1,31 @@
 import { featureBit } from '@virtio-platform/core/features';
 import { PAGE_SIZE } from '@virtio-platform/core/memory';
-import { DEVICE_SETTINGS, DEVICE_WORKLOADS, REPEATABLE_TYPES, type DeviceType } from './device-types.ts';
-import { DEFAULT_CAPACITY } from './device-section.ts';
-import type { Interruption } from './profile.ts';
-import { namesAccessPlatform, SECTION_FIELDS, type CheckedProfile, type SectionName } from './profile-schema.ts';
-import { isRecord, type UnknownRecord } from '../source/unknown-value.ts';
-/** Values that do not go together, each right by itself. */
+import {
+  DEVICE_SETTINGS,
+  DEVICE_WORKLOADS,
+  namesAccessPlatform,
+  REPEATABLE_TYPES,
+  type DeviceType,
+} from './device-types.ts';
+import { DEFAULT_CAPACITY, SECTOR } from './device-section.ts';
+import type { Disruption } from './profile.ts';
+import type { SectionName } from './profile-schema.ts';
+import type { ReadableValues } from './read-profile.ts';
+/** Two values that cannot be together, each of which is right by itself. */
 export interface Contradiction {
-  /** The value that is named as wrong. */
+  /** The one of them that the issue names. */
   readonly path: readonly [SectionName, string];
   readonly message: string;
 }
 
-/** The values that could be read, whatever is wrong with others. */
-export type ReadableValues = { readonly [Section in SectionName]: Partial<CheckedProfile[Section]> };
-
-/**
- * Reads every value of a profile by itself. `isSound` tells whether a section has no issue; only then a value that is not given
- * is its default, because it may be one that was misspelt.
- */
-export function readableValues(profile: UnknownRecord, isSound: (section: string) => boolean): ReadableValues {
-  const sections = Object.entries(SECTION_FIELDS).map(([section, fields]) => {
-    const given = profile[section];
-    const values = Object.entries(fields).flatMap(([key, schema]) => {
-      const value = isRecord(given) ? given[key] : undefined;
-      const result = value === undefined && !isSound(section) ? undefined : schema.safeParse(value);
-      return result?.success === true ? [[key, result.data] as const] : [];
-    });
-    return [section, Object.fromEntries(values)] as const;
-  });
-  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- each value passed the schema of its key
-  return Object.fromEntries(sections) as ReadableValues;
-}
-
-/** Finds what cannot be together. Values that could not be read contradict nothing. */
+/** Finds values that cannot be together. A value that could not be read contradicts none. */
 export function findContradictions(values: ReadableValues): Contradiction[] {
   return CHECKS.flatMap((check) => check(values) ?? []);
 }
 
-/** What a block device is addressed in. Virtio 1.4 section 5.2.4. */
-const SECTOR = 512;
-/** An Ethernet header. */
+/** Bytes of an Ethernet header. */
 const SHORTEST_PACKET = 14;
+/** Bytes of the longest packet. */
 const LONGEST_PACKET = 65_535;
 
 type Check = (values: ReadableValues) => Contradiction | undefined;
@@ -85,12 +69,12 @@ const CHECKS: readonly Check[] = [
       return undefined;
     return {
       path: ['driver', 'forces'],
-      message: 'only a modern device can refuse features, so nothing would be seen',
+      message: 'only a modern device can refuse features: make it modern, or expect outcome refused',
     };
   },
   ({ expect, driver }) => {
     if (expect.path !== 'physical' || !namesAccessPlatform(expect.accepted)) return undefined;
-    // Neither asks the platform: the one because it may not, the other because it will not.
+    // Neither uses the platform's mapping: the first may not, and the second passes physical addresses against the rules.
     if (driver.privilege === 'process-noiommu' || driver.forces !== undefined) return undefined;
     const message = 'physical is the path without ACCESS_PLATFORM, and expect.accepted has it';
     return { path: ['expect', 'path'], message };
@@ -115,9 +99,9 @@ const CHECKS: readonly Check[] = [
     const kinds = DEVICE_WORKLOADS[type].join(' or ');
     return { path: ['workload', 'kind'], message: `must be ${kinds} for a ${type} device` };
   },
-  ({ workload: { interruptions = [] }, device, queue }) => {
-    const problem = interruptions.map((each) => findInterruptionProblem(each, device, queue.layout)).find(Boolean);
-    return problem === undefined ? undefined : { path: ['workload', 'interruptions'], message: problem };
+  ({ workload: { disruptions = [] }, device, queue }) => {
+    const problem = disruptions.map((each) => findDisruptionProblem(each, device, queue.layout)).find(Boolean);
+    return problem === undefined ? undefined : { path: ['workload', 'disruptions'], message: problem };
   },
   ({ workload: { blockSize }, device: { type } }) => {
     if (type !== 'block' || blockSize === undefined || blockSize % SECTOR === 0) return undefined;
@@ -131,7 +115,7 @@ const CHECKS: readonly Check[] = [
   },
   ({ workload, device }) => {
     const { blockSize } = workload;
-    // Not readable is something else than not given.
+    // A capacity that is not given has a default; one that could not be read has no key here.
     if (device.type !== 'block' || blockSize === undefined || !('capacity' in device)) return undefined;
     const capacity = device.capacity ?? DEFAULT_CAPACITY;
     if (blockSize <= capacity) return undefined;
@@ -152,13 +136,13 @@ const CHECKS: readonly Check[] = [
   },
 ];
 
-/** Why a device or its queues cannot be interrupted so. */
-function findInterruptionProblem(
-  interruption: Interruption,
+/** The reason why a disruption is impossible; `undefined` where it is possible. */
+function findDisruptionProblem(
+  disruption: Disruption,
   { type, offers }: ReadableValues['device'],
   layout: 'split' | 'packed' | undefined,
 ): string | undefined {
-  const { after, do: what, size } = interruption;
+  const { after, do: what, size } = disruption;
   const needed = what === 'suspend' ? 'SUSPEND' : 'RING_RESET';
   const where = `${what} after ${after}`;
   if (offers !== undefined && !offers.includes(needed)) return `${where}: device.offers has no ${needed}`;

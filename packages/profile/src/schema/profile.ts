@@ -2,17 +2,11 @@ import type { DmaPath } from '@virtio-platform/core/dma';
 import type { FailureSchedule } from '@virtio-platform/core/failure';
 import type { FeatureSet } from '@virtio-platform/core/features';
 import type { DriverPrivilege, NegotiationPolicy } from '@virtio-platform/core/negotiation';
+import type { SourceLocation } from '../source/profile-issue.ts';
 
-/** Where something stands in a profile: file as given, line and column from 1. */
-export interface SourceLocation {
-  readonly file: string;
-  readonly line: number;
-  readonly column: number;
-}
-
-/** A plugin that a profile names, with its options still unchecked: only the plugin's schema knows them. */
+/** A plugin that a profile names, with its options as they are written: only the plugin's schema can check them. */
 export interface PluginUse {
-  /** Package name, or the absolute path of what the profile names by a path relative to itself. */
+  /** The name of the package, or the absolute path of the file or folder. */
   readonly use: string;
   readonly options: Readonly<Record<string, unknown>>;
   /** Where `use` stands. */
@@ -24,18 +18,19 @@ export interface PluginUse {
   locate(path: readonly PropertyKey[], part?: 'value' | 'key'): SourceLocation;
 }
 
-/** What every device has. */
+/** The keys of every device. */
 interface AnyDevice {
   readonly interface: 'modern' | 'transitional' | 'legacy';
-  /** `undefined` where the profile leaves it to the device. */
+  /** `undefined` where the device offers all that its machine implements. */
   readonly offers: FeatureSet | undefined;
 }
 
+/** The `device` section of a block device. */
 export interface BlockSection extends AnyDevice {
   readonly type: 'block';
   /** Bytes; a multiple of 512. */
   readonly capacity: number;
-  /** Absolute path of a raw image, found from the folder of the file that names it; memory without it. */
+  /** Absolute path of a raw image; `undefined` for a disk in memory. */
   readonly image: string | undefined;
   readonly readOnly: boolean;
   /** At most 20 bytes of ASCII. */
@@ -44,6 +39,7 @@ export interface BlockSection extends AnyDevice {
   readonly queues: number;
 }
 
+/** The `device` section of a network device. */
 export interface NetSection extends AnyDevice {
   readonly type: 'net';
   /** Six bytes in hexadecimal, with colons. */
@@ -52,58 +48,64 @@ export interface NetSection extends AnyDevice {
   readonly queuePairs: number;
 }
 
+/** The `device` section of a console. */
 export interface ConsoleSection extends AnyDevice {
   readonly type: 'console';
   /** Characters. */
   readonly columns: number;
   readonly rows: number;
-  /** Of which a driver without CONSOLE_MULTIPORT uses one. */
+  /** A driver without CONSOLE_MULTIPORT uses one of them. */
   readonly ports: number;
 }
 
+/** The `device` section of an entropy device. */
 export interface EntropySection extends AnyDevice {
   readonly type: 'entropy';
-  /** Makes the bytes the same in every run; `undefined` for random ones. */
+  /** Gives the same bytes in every run; `undefined` for random bytes. */
   readonly seed: number | undefined;
 }
 
+/** The `device` section, by the type of the device. */
 export type DeviceSection = BlockSection | NetSection | ConsoleSection | EntropySection;
 
+/** The `driver` section. */
 export interface DriverSection {
   readonly privilege: DriverPrivilege;
   readonly interface: 'modern' | 'legacy';
-  /** Map buffers once for all requests, or each request anew, or have them in memory that both sides see at once. */
+  /** Map buffers once for all requests, or for each request, or place them in coherent memory. */
   readonly buffers: 'premapped' | 'streaming' | 'coherent';
-  /** How long no request may complete before the device counts as stalled. */
+  /** Milliseconds without a completed request after which the device counts as stalled. */
   readonly timeoutMs: number;
-  /** What this driver does not know, as an old one. */
+  /** Features that this driver does not know, like an old driver. */
   readonly lacks: FeatureSet;
-  /** What it takes back just before it writes the rest. */
+  /** Features that the driver withdraws just before it writes the others. */
   readonly clears: FeatureSet;
-  /** What it writes whatever the rules say: a hostile driver, which then passes physical addresses. */
+  /** Features that a hostile driver writes against the rules; it then passes physical addresses. */
   readonly forces: FeatureSet | undefined;
-  /** Whether the DMA sanitizer looks at what the driver does. */
+  /** Whether the DMA sanitizer checks the driver. */
   readonly sanitize: boolean;
 }
 
+/** The `queue` section. */
 export interface QueueSection {
   readonly layout: 'split' | 'packed';
   /** Entries, at most 32768; a power of two on the split layout. */
   readonly size: number;
 }
 
-/** Something done to the device in the middle of a workload. */
-export interface Interruption {
-  /** Once so many requests were completed. */
+/** A reset of the queues, or a suspend of the device, during a workload. */
+export interface Disruption {
+  /** The number of completed requests after which it happens. */
   readonly after: number;
-  /** `reset-queues` needs RING_RESET, and what was in flight is done again; `suspend` needs SUSPEND. */
+  /** `reset-queues` needs RING_RESET, and the driver makes the requests in flight again; `suspend` needs SUSPEND. */
   readonly do: 'reset-queues' | 'suspend';
-  /** With `reset-queues`: entries that the queues then have; `undefined` leaves them as they are. */
+  /** With `reset-queues`: entries of each queue from then on; `undefined` keeps the size. */
   readonly size?: number | undefined;
 }
 
+/** The `workload` section. */
 export interface WorkloadSection {
-  /** One of those that its device type has. */
+  /** A workload of the device's type. */
   readonly kind: 'write-read-verify' | 'read' | 'echo' | 'stream';
   readonly requests: number;
   /** Requests in flight at once. */
@@ -111,21 +113,21 @@ export interface WorkloadSection {
   /** Bytes of each request; of a block device a multiple of 512. */
   readonly blockSize: number;
   readonly seed: number;
-  /** In the order in which they come. */
-  readonly interruptions: readonly Interruption[];
+  /** In the order in which they are written. */
+  readonly disruptions: readonly Disruption[];
 }
 
-/** What fails on purpose on the driver's side. What the hardware refuses is an option of the platform. */
+/** Failures on purpose on the driver's side. Refusals of the hardware are options of the platform. */
 export interface FailuresSection {
   /** Mappings of single buffers. */
   readonly map: FailureSchedule;
   /** Regions: pools that are mapped once, rings, tables. */
   readonly region: FailureSchedule;
-  /** Mappings of buffers and of pools, in one count: the device is told of an address at which nothing is mapped. */
-  readonly withhold: FailureSchedule;
+  /** Mappings of buffers and of pools, in one count, whose descriptors hold an address at which nothing is mapped. */
+  readonly wrongAddress: FailureSchedule;
 }
 
-/** What a run has to show; anything left out is not compared. */
+/** The expected outcome of a run; what is left out is not compared. */
 export interface ExpectSection {
   readonly accepted?: readonly string[];
   readonly declined?: readonly string[];
@@ -136,7 +138,7 @@ export interface ExpectSection {
   /** Code of the error that a run failed with, such as ERR_DEVICE_NEEDS_RESET. */
   readonly failure?: string;
   readonly faults?: number;
-  /** What the IOMMU itself recorded. */
+  /** Faults in the registers of the IOMMU. */
   readonly recorded?: number;
   readonly findings?: number;
   /** Of a run that completes: whether the data is right. */
@@ -145,7 +147,7 @@ export interface ExpectSection {
 
 /** One run of a profile, checked: every key known, every size a number of bytes, defaults filled in, `extends` resolved. */
 export interface Profile {
-  /** With what tells it from the other runs, where `matrix` makes several: `mine [queue.layout=packed]`. */
+  /** Where `matrix` makes several runs, with the values of this one: `mine [queue.layout=packed]`. */
   readonly name: string;
   readonly summary: string;
   /** Absolute path of the file. */

@@ -1,6 +1,12 @@
 import { relative, resolve } from 'node:path';
 import { CodedError } from '@virtio-platform/core';
-import type { SourceLocation } from '../schema/profile.ts';
+/** A place in a profile: the file as given, line and column from 1. */
+export interface SourceLocation {
+  readonly file: string;
+  readonly line: number;
+  readonly column: number;
+}
+
 /** Something in a source file: where it starts, and its first line. */
 export interface Place {
   readonly location: SourceLocation;

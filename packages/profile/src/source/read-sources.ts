@@ -4,7 +4,7 @@ import { displayPath, issueAt, type Place, type ProfileIssue } from './profile-i
 import { errorCode } from './unknown-value.ts';
 import { mergeProfiles } from './merge-profiles.ts';
 import { parseYaml } from './parse-yaml.ts';
-import type { SourceLocation } from '../schema/profile.ts';
+import type { SourceLocation } from './profile-issue.ts';
 import type { MapNode, SourceNode } from './source-node.ts';
 import { closest } from './suggestion.ts';
 const MAX_FILE_BYTES = 1024 * 1024;
