@@ -24,7 +24,7 @@ describe.each(BASES)('failures on purpose in %s', (base) => {
     const profile = await load(base, 'streaming');
     const report = await runProfile({
       ...profile,
-      failures: { map: { rate: 0.05, seed: 3 }, region: {}, withhold: {} },
+      failures: { map: { rate: 0.05, seed: 3 }, region: {}, wrongAddress: {} },
     });
     expect(report.differences).toEqual([]);
     expect(report.injected).toBeGreaterThan(10);
@@ -33,7 +33,7 @@ describe.each(BASES)('failures on purpose in %s', (base) => {
 
   it('end a run clearly where nothing can ever be mapped', async () => {
     const profile = await load(base, 'streaming');
-    const report = await runProfile({ ...profile, failures: { map: { every: 1 }, region: {}, withhold: {} } });
+    const report = await runProfile({ ...profile, failures: { map: { every: 1 }, region: {}, wrongAddress: {} } });
     // A driver that has to ask before it may send waits for an answer that never comes.
     expect(report.failure?.code).toMatch(/^(ERR_DMA_EXHAUSTED|ERR_DEVICE_STALLED)$/);
     expect([report.outcome, report.dma.live]).toEqual(['failed', 0]);
@@ -42,7 +42,7 @@ describe.each(BASES)('failures on purpose in %s', (base) => {
   it('end a run clearly at each region in turn, and leave nothing mapped', async () => {
     const profile = await load(base, 'premapped');
     for (let nth = 1; ; nth++) {
-      const report = await runProfile({ ...profile, failures: { map: {}, region: { nth: [nth] }, withhold: {} } });
+      const report = await runProfile({ ...profile, failures: { map: {}, region: { nth: [nth] }, wrongAddress: {} } });
       if (report.injected === 0) {
         expect([nth > 2, report.outcome, report.dma.live]).toEqual([true, 'completed', 0]);
         break;
@@ -60,6 +60,6 @@ describe.each(BASES)('failures on purpose in %s', (base) => {
 describe('the schedule of failures', () => {
   it('is part of a profile', async () => {
     const profile = await loadProfile(join(ROOT, 'profiles/pseries-plain.yaml'));
-    expect(profile.failures).toEqual({ map: {}, region: {}, withhold: {} });
+    expect(profile.failures).toEqual({ map: {}, region: {}, wrongAddress: {} });
   });
 });

@@ -63,7 +63,7 @@ describe.each(PLACES)('four queues of a block device: %s, device in %s', (layout
 
   it('all do their part, and what a reset took back is made again', async () => {
     const interruptions = '[{ after: 900, do: reset-queues, size: 16 }, { after: 2000, do: reset-queues, size: 128 }]';
-    const seen = await watch(await changed(`${place}workload: { interruptions: ${interruptions} }`));
+    const seen = await watch(await changed(`${place}workload: { disruptions: ${interruptions} }`));
     expect(seen.report).toMatchObject({ requests: 4000, errors: 0, verified: true, interruptions: 2 });
     expect(seen.report.repeated).toBeGreaterThan(0);
     expect(seen.notified).toHaveLength(4);
@@ -71,7 +71,7 @@ describe.each(PLACES)('four queues of a block device: %s, device in %s', (layout
   });
 
   it('are left alone where the depth has no request for them', async () => {
-    const seen = await watch(await changed(`${place}workload: { depth: 2, interruptions: [] }`));
+    const seen = await watch(await changed(`${place}workload: { depth: 2, disruptions: [] }`));
     expect(seen.report).toMatchObject({ errors: 0, verified: true });
     expect(seen.notified).toHaveLength(2);
   });
@@ -103,7 +103,7 @@ describe('four queues of a block device', () => {
 
   it.each(['split', 'packed'])('are driven without a mistake, as the sanitizer sees it: %s', async (layout) => {
     const profile = await changed(`queue: { layout: ${layout} }\nworkload: { requests: 400 }`);
-    const workload = { ...profile.workload, interruptions: [{ after: 100, do: 'reset-queues', size: 32 } as const] };
+    const workload = { ...profile.workload, disruptions: [{ after: 100, do: 'reset-queues', size: 32 } as const] };
     const report = await runProfile({ ...profile, workload }, { sanitize: true });
     expect(report).toMatchObject({ findings: [], workload: { errors: 0, verified: true, interruptions: 1 } });
   });

@@ -46,7 +46,7 @@ describe('a mapping that is withheld', () => {
       const { failures, expect: expected, ...rest } = profile;
       const report = await runProfile({
         ...rest,
-        failures: { ...failures, withhold: {} },
+        failures: { ...failures, wrongAddress: {} },
         expect: { path: expected.path! },
       });
       expect([profile.name, report.differences]).toEqual([profile.name, []]);

@@ -8,6 +8,6 @@ import type { Virtqueue } from '@virtio-platform/core/queue';
 export function checkQueueSize({ index, size }: Virtqueue, segments: number): void {
   if (segments <= size) return;
   throw new DeviceError('ERR_QUEUE_TOO_SMALL', `queue ${index} has ${size} entries, and a request takes ${segments}`, {
-    hint: 'enlarge queue.size or the size of the interruption, or make workload.blockSize smaller',
+    hint: 'enlarge queue.size or the size of the disruption, or make workload.blockSize smaller',
   });
 }

@@ -1,17 +1,19 @@
 import { resolve } from 'node:path';
-import { findContradictions, readableValues } from './cross-checks.ts';
-import { deviceSection } from './device-section.ts';
-import { reportedNames } from './device-types.ts';
-import { driverSection } from './driver-section.ts';
-import type { ProfileRun } from './expand-matrix.ts';
-import { pluginUse } from './plugin-use.ts';
-import { policySection } from './policy-section.ts';
-import type { Profile } from './profile.ts';
-import { issueAt, type ProfileIssue } from './profile-issue.ts';
-import { knownKeys, PROFILE_SCHEMA, type CheckedProfile } from './profile-schema.ts';
-import { resolveBeside } from './read-sources.ts';
-import { nodeAt, placeOf, plainMap, plainValue, type MapNode } from './source-node.ts';
-import { translateIssues } from './translate-issues.ts';
+import { findContradictions } from './schema/cross-checks.ts';
+import { deviceSection } from './schema/device-section.ts';
+import { reportedNames } from './schema/device-types.ts';
+import { driverSection } from './schema/driver-section.ts';
+import type { ProfileRun } from './matrix/expand-matrix.ts';
+import { pluginUse } from './plugin/plugin-use.ts';
+import { policySection } from './schema/policy-section.ts';
+import type { Profile } from './schema/profile.ts';
+import { issueAt, formatIssue, type ProfileIssue } from './source/profile-issue.ts';
+import { knownKeys, RENAMED_KEYS, type CheckedProfile } from './schema/profile-schema.ts';
+import { readProfile } from './schema/read-profile.ts';
+import { renameKeys, type ProfileWarning } from './source/renamed-keys.ts';
+import { resolveBeside } from './source/read-sources.ts';
+import { nodeAt, placeOf, plainMap, plainValue, type MapNode } from './source/source-node.ts';
+import { translateIssues } from './source/translate-issues.ts';
 
 /** What is known of one run of a profile. */
 export interface RunCheck {
@@ -23,6 +25,8 @@ export interface RunCheck {
   readonly issues: readonly ProfileIssue[];
   /** Values that do not go together. */
   readonly contradictions: readonly ProfileIssue[];
+  /** Keys that have an old name. */
+  readonly warnings: readonly ProfileWarning[];
 }
 
 /** What was found while a profile was read. */
@@ -34,12 +38,13 @@ export interface Reading {
 }
 
 /** Checks one run of a profile by itself. */
-export function checkRun({ root, label }: ProfileRun, reading: Reading): RunCheck {
+export function checkRun(run: ProfileRun, reading: Reading): RunCheck {
   const { isComplete, file } = reading;
+  const { root, warnings, issues: renameIssues } = renameKeys(run.root, RENAMED_KEYS);
   const values = plainMap(root);
-  const result = PROFILE_SCHEMA.safeParse(values);
+  const read = readProfile(values);
   const translated = translateIssues(
-    result.error?.issues ?? [],
+    read.issues,
     {
       prefix: [],
       valueAt: (at) => (nodeAt(root, at) === undefined ? undefined : plainValue(nodeAt(root, at)!)),
@@ -48,19 +53,21 @@ export function checkRun({ root, label }: ProfileRun, reading: Reading): RunChec
     },
     'ERR_PROFILE_INVALID',
   );
-  const issues = translated.filter(({ isMissing }) => isComplete || !isMissing).map(({ issue }) => issue);
+  const found = translated.filter(({ isMissing }) => isComplete || !isMissing).map(({ issue }) => issue);
+  const issues = [...renameIssues, ...found];
   const contradictions: ProfileIssue[] = [];
   if (isComplete) {
     const faulty = new Set([...reading.issues, ...issues].map((issue) => issue.path.split('.', 1)[0]!));
     const isSound = (section: string): boolean =>
       !faulty.has(section) && (section in values || [...faulty].every((key) => knownKeys([]).includes(key)));
-    const found = findContradictions(readableValues(values, isSound));
-    contradictions.push(...found.map(({ path, message }) => issueAt(placeOf(root, path), path, message)));
+    const wrong = findContradictions(read.readableValues(isSound));
+    contradictions.push(...wrong.map(({ path, message }) => issueAt(placeOf(root, path), path, message)));
   }
   const ofProfile = typeof values['profile'] === 'string' ? values['profile'] : 'this profile';
-  const name = label === '' ? ofProfile : `${ofProfile} [${label}]`;
-  const profile = result.success ? buildProfile(file, name, root, result.data) : undefined;
-  return { name, profile, issues, contradictions };
+  const name = run.label === '' ? ofProfile : `${ofProfile} [${run.label}]`;
+  const isRight = read.checked !== undefined && renameIssues.length === 0;
+  const profile = isRight ? buildProfile(file, name, root, read.checked) : undefined;
+  return { name, profile, issues, contradictions, warnings };
 }
 
 function buildProfile(file: string, name: string, root: MapNode, checked: CheckedProfile): Profile {
@@ -77,7 +84,7 @@ function buildProfile(file: string, name: string, root: MapNode, checked: Checke
     device: deviceSection(device, policy.bits, (image) =>
       resolve(resolveBeside(placeOf(root, ['device', 'image']).location, image)),
     ),
-    driver: driverSection(checked, policy.bits),
+    driver: driverSection(checked.driver, device, policy.bits),
     policy,
     queue: checked.queue,
     workload: checked.workload,
@@ -88,4 +95,28 @@ function buildProfile(file: string, name: string, root: MapNode, checked: Checke
       ...(expect.declined && { declined: reportedNames(expect.declined, device.type, policy.bits) }),
     },
   };
+}
+
+/** Lists what is wrong with the runs of a profile, each mistake once, whatever number of runs it stands in. */
+export function issuesOfRuns(checks: readonly RunCheck[]): ProfileIssue[] {
+  return [...distinctIssues(checks.flatMap(({ issues }) => issues)), ...contradictionsOf(checks)];
+}
+
+export function distinctIssues(issues: readonly ProfileIssue[]): ProfileIssue[] {
+  return [...new Map(issues.map((issue) => [formatIssue(issue), issue])).values()];
+}
+
+/** A contradiction that only some runs have names the first of them: where it stands, nothing may look wrong. */
+function contradictionsOf(checks: readonly RunCheck[]): ProfileIssue[] {
+  const found = new Map<string, { readonly issue: ProfileIssue; readonly name: string; runs: number }>();
+  for (const { name, contradictions } of checks) {
+    for (const issue of contradictions) {
+      const known = found.get(formatIssue(issue));
+      if (known === undefined) found.set(formatIssue(issue), { issue, name, runs: 1 });
+      else known.runs++;
+    }
+  }
+  return Array.from(found.values(), ({ issue, name, runs }) =>
+    runs === checks.length ? issue : { ...issue, message: `${issue.message} (in ${name})` },
+  );
 }

@@ -9,16 +9,17 @@ import {
   type Platform,
 } from '@virtio-platform/core';
 import { container, type DependencyContainer, type InjectionToken } from 'tsyringe';
-import { checkBootedFacilities } from './check-facilities.ts';
-import { LocatedPluginError } from './located-plugin-error.ts';
-import { MachineMissingError } from './machine-missing-error.ts';
-import { askMachine } from './missing-requirements.ts';
-import { runHook, runHookSync } from './plugin-hook.ts';
-import type { PluginKind } from './plugin-use.ts';
-import { checkPlugins, type CheckedPlugin, type CheckedPlugins } from './check-plugins.ts';
-import type { PluginUse, Profile } from './profile.ts';
-import type { ResolutionOptions } from './resolve-plugin.ts';
-
+import {
+  checkBootedFacilities,
+  checkPlugins,
+  type CheckedPlugin,
+  type CheckedPlugins,
+} from './plugin/check-plugins.ts';
+import { LocatedPluginError, runHook, runHookSync } from './plugin/plugin-error.ts';
+import { MachineMissingError, askMachine } from './plugin/missing-requirements.ts';
+import type { PluginKind } from './plugin/plugin-use.ts';
+import type { PluginUse, Profile } from './schema/profile.ts';
+import type { ResolutionOptions } from './plugin/resolve-plugin.ts';
 /** A run put together: a booted machine and the platform over it, with plain fields. No container is needed any more. */
 export interface ComposedRun {
   readonly profile: Profile;

@@ -3,23 +3,25 @@
  *
  * @packageDocumentation
  */
-export type { AnyPlugin, PluginsByKind } from './check-plugin.ts';
-export { checkPlugins, type CheckedPlugin, type CheckedPlugins } from './check-plugins.ts';
 export * from './compose.ts';
-export * from './display-path.ts';
-export * from './installed-plugins.ts';
 export * from './json-schema.ts';
-export { loadPlugin } from './load-plugin.ts';
 export * from './load-offers.ts';
 export * from './load-profile.ts';
-export { LocatedPluginError } from './located-plugin-error.ts';
-export * from './machine-missing-error.ts';
-export { missingRequirements } from './missing-requirements.ts';
-export type { JsonSchema } from './options-json-schema.ts';
-export type { PluginKind } from './plugin-use.ts';
-export * from './profile.ts';
-export { ProfileError } from './profile-error.ts';
-export { formatIssue, type ProfileIssue } from './profile-issue.ts';
-export { parseQuantity, SIZE, type Quantity, type UnitSystem } from './quantity.ts';
-export type { ResolutionOptions } from './resolve-plugin.ts';
-export { surveyMachine } from './survey-machine.ts';
+export { checkPlugins, type CheckedPlugin, type CheckedPlugins } from './plugin/check-plugins.ts';
+export * from './plugin/installed-plugins.ts';
+export { loadPlugin, type AnyPlugin, type PluginsByKind } from './plugin/load-plugin.ts';
+export { MachineMissingError, missingRequirements } from './plugin/missing-requirements.ts';
+export { LocatedPluginError } from './plugin/plugin-error.ts';
+export type { PluginKind } from './plugin/plugin-use.ts';
+export type { ResolutionOptions } from './plugin/resolve-plugin.ts';
+export type { JsonSchema } from './schema/options-json-schema.ts';
+export * from './schema/profile.ts';
+export {
+  displayLocation,
+  displayPath,
+  formatIssue,
+  ProfileError,
+  type ProfileIssue,
+  type SourceLocation,
+} from './source/profile-issue.ts';
+export { formatWarning, type ProfileWarning } from './source/renamed-keys.ts';

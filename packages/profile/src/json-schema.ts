@@ -1,10 +1,8 @@
-import type { AnyPlugin } from './check-plugin.ts';
-import { matrixJsonSchema } from './matrix-json-schema.ts';
-import { optionsJsonSchema, UNIONS, zodJsonSchema, type JsonSchema } from './options-json-schema.ts';
-import { RESERVED_KEYS, type PluginKind } from './plugin-use.ts';
-import { PROFILE_SCHEMA } from './profile-schema.ts';
-import { isRecord } from './unknown-record.ts';
-
+import type { AnyPlugin } from './plugin/load-plugin.ts';
+import { optionsJsonSchema, UNIONS, zodJsonSchema, type JsonSchema } from './schema/options-json-schema.ts';
+import { RESERVED_KEYS, type PluginKind } from './plugin/plugin-use.ts';
+import { PROFILE_SCHEMA, SECTION_FIELDS } from './schema/profile-schema.ts';
+import { isRecord } from './source/unknown-value.ts';
 /** A plugin, and what profiles write to use it; one that could not be loaded adds nothing. */
 export interface NamedPlugin {
   readonly use: string;
@@ -70,4 +68,30 @@ function allowReserved(schema: JsonSchema, keys: readonly string[]): JsonSchema 
 function when(condition: JsonSchema, consequence: JsonSchema): JsonSchema {
   // oxlint-disable-next-line unicorn/no-thenable -- a keyword of JSON Schema; its value is no function
   return { if: condition, then: consequence };
+}
+
+/** Describes `matrix` by what the rest of a profile may be: lists of the values of its paths, or a list of its parts. */
+export function matrixJsonSchema(properties: Readonly<Record<string, JsonSchema>>): JsonSchema {
+  const paths: Record<string, JsonSchema> = {};
+  for (const section of Object.keys(SECTION_FIELDS)) {
+    paths[section] = listOf(`#/properties/${section}`);
+    const values = properties[section]?.['properties'];
+    for (const key of isRecord(values) ? Object.keys(values) : []) {
+      paths[`${section}.${key}`] = listOf(`#/properties/${section}/properties/${key}`);
+    }
+  }
+  const ofPlugins = { '^(platform|machine)\\.': { type: 'array', minItems: 1 } };
+  const parts = ['profile', 'summary', ...Object.keys(SECTION_FIELDS)];
+  const part = Object.fromEntries(parts.map((name) => [name, { $ref: `#/properties/${name}` }]));
+  return {
+    ...properties['matrix'],
+    anyOf: [
+      { type: 'object', properties: paths, patternProperties: ofPlugins, additionalProperties: false },
+      { type: 'array', items: { type: 'object', properties: part, additionalProperties: false } },
+    ],
+  };
+}
+
+function listOf(reference: string): JsonSchema {
+  return { type: 'array', minItems: 1, items: { $ref: reference } };
 }

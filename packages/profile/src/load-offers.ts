@@ -1,10 +1,9 @@
 import { z } from 'zod';
-import { featureList } from './profile-schema.ts';
-import { ProfileError } from './profile-error.ts';
-import type { ProfileIssue } from './profile-issue.ts';
-import { readSources } from './read-sources.ts';
-import { nodeAt, placeOf, plainValue, type MapNode, type SourceNode } from './source-node.ts';
-import { translateIssues } from './translate-issues.ts';
+import { featureList } from './schema/device-types.ts';
+import { ProfileError, type ProfileIssue } from './source/profile-issue.ts';
+import { readSources } from './source/read-sources.ts';
+import { nodeAt, placeOf, plainValue, type MapNode, type SourceNode } from './source/source-node.ts';
+import { translateIssues } from './source/translate-issues.ts';
 
 /** What a device could offer, by a name of its own. */
 export interface Offer {

@@ -1,14 +1,14 @@
-import { findPluginIssues } from './check-plugins.ts';
-import { checkRun } from './check-run.ts';
-import { expandMatrix } from './expand-matrix.ts';
-import { distinctIssues, issuesOfRuns } from './issues-of-runs.ts';
-import { pluginUse } from './plugin-use.ts';
-import type { Profile, SourceLocation } from './profile.ts';
-import { ProfileError } from './profile-error.ts';
-import { issueAt, type Place, type ProfileIssue } from './profile-issue.ts';
-import { readSources } from './read-sources.ts';
-import type { ResolutionOptions } from './resolve-plugin.ts';
-import type { MapNode } from './source-node.ts';
+import { findPluginIssues } from './plugin/check-plugins.ts';
+import { checkRun, distinctIssues, issuesOfRuns } from './check-run.ts';
+import { expandMatrix } from './matrix/expand-matrix.ts';
+import { pluginUse } from './plugin/plugin-use.ts';
+import type { Profile } from './schema/profile.ts';
+import type { SourceLocation } from './source/profile-issue.ts';
+import { ProfileError, issueAt, type Place, type ProfileIssue } from './source/profile-issue.ts';
+import { readSources } from './source/read-sources.ts';
+import { formatWarning, type ProfileWarning } from './source/renamed-keys.ts';
+import type { ResolutionOptions } from './plugin/resolve-plugin.ts';
+import type { MapNode } from './source/source-node.ts';
 
 /** What is known of a profile that was looked at. */
 export interface ProfileCheck {
@@ -62,6 +62,7 @@ async function checkStatically(path: string): Promise<StaticCheck> {
   const read = [...sources.issues, ...matrix.issues];
   const isComplete = matrix.issues.length === 0 && read.every(({ code }) => code === 'ERR_PROFILE_INVALID');
   const checks = matrix.runs.map((run) => checkRun(run, { file: path, issues: read, isComplete }));
+  warnOnce(checks.flatMap(({ warnings }) => warnings));
   const issues = [...read, ...issuesOfRuns(checks).filter((issue) => isBelieved(issue, read))];
   return {
     roots: matrix.runs.map(({ root }) => root),
@@ -69,6 +70,11 @@ async function checkStatically(path: string): Promise<StaticCheck> {
     profiles: issues.length > 0 ? [] : checks.flatMap(({ profile }) => profile ?? []),
     issues,
   };
+}
+
+/** Warns of each key with an old name, once for all runs of a profile. */
+function warnOnce(warnings: readonly ProfileWarning[]): void {
+  for (const line of new Set(warnings.map(formatWarning))) process.emitWarning(line, 'ProfileWarning');
 }
 
 /** What follows a syntax error is a guess of the parser's, and what stands at the place of an issue is explained by it. */

@@ -1,15 +1,14 @@
 import { describe, expect, it } from 'vitest';
-import { checkOptions } from '../src/check-options.ts';
-import type { AnyPlugin } from '../src/check-plugin.ts';
-import { displayPath } from '../src/display-path.ts';
-import { loadProfile } from '../src/load-profile.ts';
-import { LocatedPluginError } from '../src/located-plugin-error.ts';
-import { isRecord } from '../src/unknown-record.ts';
 import tinyPlatform from './fixtures/tiny-platform.ts';
+import { checkOptions } from '../src/plugin/check-options.ts';
+import type { AnyPlugin } from '../src/plugin/load-plugin.ts';
+import { displayPath } from '../src/source/profile-issue.ts';
+import { loadProfile } from '../src/load-profile.ts';
+import { LocatedPluginError } from '../src/plugin/plugin-error.ts';
+import { isRecord } from '../src/source/unknown-value.ts';
 import { caught } from './support/caught.ts';
 import { profileText } from './support/profile-text.ts';
 import { fixture, temporaryProfile } from './support/temporary-folder.ts';
-
 async function check(options: string, plugin: AnyPlugin = tinyPlatform): Promise<unknown> {
   const platform = `{ use: ${fixture('tiny-platform')}, ${options} }`;
   return await checkOptions(plugin, (await loadProfile(temporaryProfile(profileText({ platform })))).platform);

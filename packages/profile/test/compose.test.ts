@@ -3,17 +3,15 @@ import { FaultLog } from '@virtio-platform/core/address-space';
 import { container, type InjectionToken } from 'tsyringe';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { composeRun, type ComposedRun } from '../src/compose.ts';
-import { displayPath } from '../src/display-path.ts';
+import { displayPath, ProfileError } from '../src/source/profile-issue.ts';
 import { loadProfile } from '../src/load-profile.ts';
-import { MachineMissingError } from '../src/machine-missing-error.ts';
-import { ProfileError } from '../src/profile-error.ts';
+import { MachineMissingError } from '../src/plugin/missing-requirements.ts';
 import { journal } from './fixtures/journal.ts';
 import { bootedWith } from './fixtures/tiny-machine.ts';
 import { COUNTER, TinyPlatform } from './fixtures/tiny-platform.ts';
 import { caught } from './support/caught.ts';
 import { profileText, type ProfileLines } from './support/profile-text.ts';
 import { fixture, temporaryProfile } from './support/temporary-folder.ts';
-
 async function compose(lines: ProfileLines = {}): Promise<ComposedRun> {
   return await composeRun(await loadProfile(temporaryProfile(profileText(lines))));
 }

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { checkProfile, loadProfile } from '../src/load-profile.ts';
-import { ProfileError } from '../src/profile-error.ts';
+import { ProfileError } from '../src/source/profile-issue.ts';
 import { caught } from './support/caught.ts';
 import { profileText } from './support/profile-text.ts';
 import { fixture, temporaryFolder } from './support/temporary-folder.ts';

@@ -3,8 +3,7 @@ import { join } from 'node:path';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { loadProfiles } from '../src/load-profile.ts';
-import { ProfileError } from '../src/profile-error.ts';
-import type { ProfileIssue } from '../src/profile-issue.ts';
+import { ProfileError, type ProfileIssue } from '../src/source/profile-issue.ts';
 import { profileText } from './support/profile-text.ts';
 import { temporaryFolder } from './support/temporary-folder.ts';
 

@@ -1,8 +1,7 @@
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { installedPlugins } from '../src/installed-plugins.ts';
+import { installedPlugins } from '../src/plugin/installed-plugins.ts';
 import { temporaryFolder } from './support/temporary-folder.ts';
-
 const MODULE = `export default {
   kind: 'machine', name: 'outside', apiVersion: 1, provides: 'simulated',
   options: { '~standard': { version: 1, vendor: 'hand', validate: (value) => ({ value }) } },

@@ -1,10 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import type { AnyPlugin } from '../src/check-plugin.ts';
-import { profileJsonSchema } from '../src/json-schema.ts';
-import { isRecord } from '../src/unknown-record.ts';
 import tinyMachine from './fixtures/tiny-machine.ts';
 import tinyPlatform from './fixtures/tiny-platform.ts';
-
+import type { AnyPlugin } from '../src/plugin/load-plugin.ts';
+import { profileJsonSchema } from '../src/json-schema.ts';
+import { isRecord } from '../src/source/unknown-value.ts';
 const PLUGINS = [
   { use: 'tiny', plugin: tinyPlatform },
   { use: 'tiny-machine', plugin: tinyMachine },

@@ -1,12 +1,12 @@
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { displayPath } from '../src/display-path.ts';
-import { loadPlugin } from '../src/load-plugin.ts';
-import { loadProfile } from '../src/load-profile.ts';
-import { LocatedPluginError } from '../src/located-plugin-error.ts';
-import type { PluginKind } from '../src/plugin-use.ts';
-import type { PluginUse } from '../src/profile.ts';
 import tinyPlatform from './fixtures/tiny-platform.ts';
+import { displayPath } from '../src/source/profile-issue.ts';
+import { loadPlugin } from '../src/plugin/load-plugin.ts';
+import { loadProfile } from '../src/load-profile.ts';
+import { LocatedPluginError } from '../src/plugin/plugin-error.ts';
+import type { PluginKind } from '../src/plugin/plugin-use.ts';
+import type { PluginUse } from '../src/schema/profile.ts';
 import { caught } from './support/caught.ts';
 import { profileText } from './support/profile-text.ts';
 import { fixture, temporaryFolder } from './support/temporary-folder.ts';

@@ -2,14 +2,11 @@ import { truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { FeatureSet, VIRTIO_F_ACCESS_PLATFORM, VIRTIO_F_VERSION_1 } from '@virtio-platform/core/features';
 import { describe, expect, it } from 'vitest';
-import { displayPath } from '../src/display-path.ts';
+import { displayPath, ProfileError, type ProfileIssue } from '../src/source/profile-issue.ts';
 import { checkProfile, loadProfile } from '../src/load-profile.ts';
-import { ProfileError } from '../src/profile-error.ts';
-import type { ProfileIssue } from '../src/profile-issue.ts';
 import { caught } from './support/caught.ts';
 import { profileText, type ProfileLines } from './support/profile-text.ts';
 import { fixture, temporaryFolder, temporaryProfile } from './support/temporary-folder.ts';
-
 /** A profile as the documentation shows it, over the fixture plugins. */
 const COMPLETE = `# yaml-language-server: $schema=../virtio-platform.schema.json
 profile: pseries-linear
@@ -86,12 +83,12 @@ describe('loadProfile', () => {
 
   it('takes a schedule for each kind of failure, and fails nothing without one', async () => {
     const [none, some] = await Promise.all(
-      ['{}', '{ withhold: { nth: [5], every: 100 } }'].map((failures) =>
+      ['{}', '{ wrongAddress: { nth: [5], every: 100 } }'].map((failures) =>
         loadProfile(temporaryProfile(`${profileText({})}failures: ${failures}\n`)),
       ),
     );
-    expect(none!.failures).toEqual({ map: {}, region: {}, withhold: {} });
-    expect(some!.failures).toEqual({ map: {}, region: {}, withhold: { nth: [5], every: 100 } });
+    expect(none!.failures).toEqual({ map: {}, region: {}, wrongAddress: {} });
+    expect(some!.failures).toEqual({ map: {}, region: {}, wrongAddress: { nth: [5], every: 100 } });
   });
 
   it('gives a legacy device a legacy driver', async () => {

@@ -1,12 +1,11 @@
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { checkProfile, loadProfile, loadProfiles } from '../src/load-profile.ts';
-import type { Profile } from '../src/profile.ts';
-import { ProfileError } from '../src/profile-error.ts';
+import type { Profile } from '../src/schema/profile.ts';
+import { ProfileError } from '../src/source/profile-issue.ts';
 import { caught } from './support/caught.ts';
 import { profileText, type ProfileLines } from './support/profile-text.ts';
 import { fixture, temporaryFolder, temporaryProfile } from './support/temporary-folder.ts';
-
 /** A profile whose `matrix:` is in line 9, and what is in it from line 10 on. */
 function matrixText(matrix: string, lines: ProfileLines = {}): string {
   return `${profileText(lines)}matrix:\n${matrix}\n`;

@@ -1,8 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { parseYaml } from '../src/parse-yaml.ts';
-import { formatIssue } from '../src/profile-issue.ts';
-import { nodeAt, placeOf, plainMap } from '../src/source-node.ts';
-
+import { parseYaml } from '../src/source/parse-yaml.ts';
+import { formatIssue } from '../src/source/profile-issue.ts';
+import { nodeAt, placeOf, plainMap } from '../src/source/source-node.ts';
 function issuesOf(source: string): string[] {
   return parseYaml('file.yaml', source).issues.map(formatIssue);
 }

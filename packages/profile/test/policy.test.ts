@@ -61,7 +61,7 @@ describe('a hostile driver', () => {
   it('needs a device that can refuse', async () => {
     const lines = { driver: '{ forces: [ANY_LAYOUT] }', device: '{ type: block, interface: legacy }' };
     expect(await messages('{}', lines)).toEqual([
-      'driver.forces: only a modern device can refuse features, so nothing would be seen',
+      'driver.forces: only a modern device can refuse features: make it modern, or expect outcome refused',
     ]);
   });
 

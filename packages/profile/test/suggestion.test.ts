@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { closest } from '../src/suggestion.ts';
-
+import { closest } from '../src/source/suggestion.ts';
 describe('closest', () => {
   it.each([
     ['layut', 'layout'],

@@ -21,7 +21,7 @@ import type { ComposedRun, Profile } from '@virtio-platform/profile';
 import type { DriverHalf, DriverType } from './driver-half.ts';
 import { DRIVER_TYPES } from './drivers/driver-types.ts';
 import { forceFeatures } from './force-features.ts';
-import { checkInterruptions } from './interruptions.ts';
+import { checkDisruptions } from './disruptions.ts';
 import type { RunReport } from './report.ts';
 
 /** What the ring and the path implement on the driver's side, besides the features of the driver. */
@@ -76,12 +76,12 @@ export class DeviceSession {
     this.#sanitizer = sanitizer;
     this.#transport = sanitizer?.transport(machine.transport, profile.device.type) ?? machine.transport;
     this.#type = DRIVER_TYPES[profile.device.type];
-    const { map, region, withhold } = profile.failures;
-    if (Object.keys({ ...map, ...region, ...withhold }).length > 0) {
+    const { map, region, wrongAddress } = profile.failures;
+    if (Object.keys({ ...map, ...region, ...wrongAddress }).length > 0) {
       this.#failures = {
         map: new FailurePlan(map),
         region: new FailurePlan(region),
-        wrongAddress: new FailurePlan(withhold),
+        wrongAddress: new FailurePlan(wrongAddress),
       };
     }
     const { forces } = profile.driver;
@@ -137,7 +137,7 @@ export class DeviceSession {
     const memory = this.#sanitizer?.memory() ?? machine.memory;
     const { accepted } = this.negotiation;
     try {
-      checkInterruptions(profile, accepted);
+      checkDisruptions(profile, accepted);
       const byteOrder = transport.interface === 'legacy' ? platform.guestByteOrder : 'little';
       for (const index of this.#type.queues(transport, accepted, byteOrder)) this.#openQueue(index, byteOrder);
       const queues = this.#queues;
@@ -201,7 +201,7 @@ export class DeviceSession {
         `the device says that queue ${index} has ${most} entries; a legacy queue has a power of two of them, at most 32768`,
       );
     const indirect = accepted.has(VIRTIO_RING_F_INDIRECT_DESC) ? INDIRECT_ENTRIES : 0;
-    const sizes = profile.workload.interruptions.map((interruption) => Math.min(interruption.size ?? size, most));
+    const sizes = profile.workload.disruptions.map((disruption) => Math.min(disruption.size ?? size, most));
     const mapping = this.#openMapping(index, Math.max(size, ...sizes) * Math.max(1, indirect));
     this.#mappings.push(mapping);
     const opened = openVirtqueue(layout, machine.memory, mapping, {

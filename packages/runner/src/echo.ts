@@ -2,7 +2,7 @@ import { NO_BUFFER, type MessageDriver, type MessageLink } from '@virtio-platfor
 import { fillPattern } from './block-pattern.ts';
 import type { DriverContext, DriverHalf } from './driver-half.ts';
 import type { WorkloadReport } from './report.ts';
-import { Interruptions } from './interruptions.ts';
+import { Disruptions } from './disruptions.ts';
 import { WorkLoop } from './work-loop.ts';
 
 /** An Ethernet header: no packet is shorter. */
@@ -17,7 +17,7 @@ export class Echo implements DriverHalf {
   readonly #context: DriverContext;
   readonly #driver: MessageDriver;
   readonly #loop: WorkLoop;
-  readonly #interruptions: Interruptions;
+  readonly #disruptions: Disruptions;
   /** What comes or goes just now. */
   readonly #words: Uint32Array;
   readonly #message: Uint8Array;
@@ -33,7 +33,7 @@ export class Echo implements DriverHalf {
     this.#context = context;
     this.#driver = driver;
     this.#loop = new WorkLoop(context);
-    this.#interruptions = new Interruptions(context, () => {});
+    this.#disruptions = new Disruptions(context, () => {});
     this.#words = new Uint32Array(Math.ceil(blockSize / 4));
     this.#message = new Uint8Array(this.#words.buffer);
     // One byte more than a message, to see one that is longer.
@@ -46,7 +46,7 @@ export class Echo implements DriverHalf {
       bytes: 2 * this.#bytes,
       errors: this.#errors,
       verified: this.#completed === this.#context.profile.workload.requests && this.#errors === 0,
-      interruptions: this.#interruptions.count,
+      interruptions: this.#disruptions.count,
       repeated: 0,
     };
   }
@@ -59,7 +59,7 @@ export class Echo implements DriverHalf {
     const most = Math.max(1, Math.floor(depth / this.#links.length));
     for (let sent = 0; this.#completed < requests;) {
       let progress = 0;
-      this.#interruptions.check(this.#completed);
+      this.#disruptions.check(this.#completed);
       for (const link of this.#links) {
         while (sent < requests && link.sent - link.returned < most && this.#send(link)) sent++;
         progress += link.link.flush() + this.#receive(link);

@@ -10,7 +10,7 @@ export * from './driver-half.ts';
 export { DRIVER_TYPES } from './drivers/driver-types.ts';
 export * from './echo.ts';
 export * from './explain-profile.ts';
-export * from './interruptions.ts';
+export * from './disruptions.ts';
 export * from './negotiation-matrix.ts';
 export * from './read-entropy.ts';
 export * from './report.ts';

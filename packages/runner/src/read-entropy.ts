@@ -1,6 +1,6 @@
 import { SeededBytes, NO_BUFFER, type EntropyDriver } from '@virtio-platform/devices';
 import type { DriverContext, DriverHalf } from './driver-half.ts';
-import { Interruptions } from './interruptions.ts';
+import { Disruptions } from './disruptions.ts';
 import type { WorkloadReport } from './report.ts';
 import { WorkLoop } from './work-loop.ts';
 
@@ -15,7 +15,7 @@ export class ReadEntropy implements DriverHalf {
   readonly #context: DriverContext;
   readonly #driver: EntropyDriver;
   readonly #loop: WorkLoop;
-  readonly #interruptions: Interruptions;
+  readonly #disruptions: Disruptions;
   readonly #bytes: Uint8Array;
   readonly #expected: SeededBytes | undefined;
   /** One for each number of a buffer that came. */
@@ -37,8 +37,8 @@ export class ReadEntropy implements DriverHalf {
     const seed = device.type === 'entropy' ? device.seed : undefined;
     this.#expected = seed === undefined ? undefined : new SeededBytes(seed);
     // A request that was taken back may have got its number all the same.
-    this.#seen = new Uint8Array(workload.requests + workload.interruptions.length * workload.depth);
-    this.#interruptions = new Interruptions(context, (_queue, ids) => {
+    this.#seen = new Uint8Array(workload.requests + workload.disruptions.length * workload.depth);
+    this.#disruptions = new Disruptions(context, (_queue, ids) => {
       driver.recover(ids);
       this.#again += ids.length;
       this.#repeated += ids.length;
@@ -52,7 +52,7 @@ export class ReadEntropy implements DriverHalf {
       bytes: this.#bytesRead,
       errors: this.#errors,
       verified: done && this.#errors === 0,
-      interruptions: this.#interruptions.count,
+      interruptions: this.#disruptions.count,
       repeated: this.#repeated,
     };
   }
@@ -66,7 +66,7 @@ export class ReadEntropy implements DriverHalf {
       this.#again = 0;
       while (next < requests && this.#request()) next++;
       const isWanted = this.#driver.publish();
-      this.#interruptions.check(this.#completed);
+      this.#disruptions.check(this.#completed);
       if (isWanted) transport.notify(queue.index, queue.nextAvailable);
       const came = this.#driver.poll();
       for (let i = 0; i < came; i++) this.#check(this.#driver.read(i, this.#bytes));

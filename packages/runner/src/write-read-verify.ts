@@ -4,7 +4,7 @@ import type { Virtqueue } from '@virtio-platform/core/queue';
 import { VIRTIO_BLK_T_IN, VIRTIO_BLK_T_OUT, SECTOR_SIZE, type BlockDriver } from '@virtio-platform/devices';
 import { fillPattern, matchesPattern } from './block-pattern.ts';
 import type { DriverContext, DriverHalf } from './driver-half.ts';
-import { Interruptions } from './interruptions.ts';
+import { Disruptions } from './disruptions.ts';
 import type { WorkloadReport } from './report.ts';
 import { WorkLoop } from './work-loop.ts';
 
@@ -18,7 +18,7 @@ export class WriteReadVerify implements DriverHalf {
   readonly #lanes: readonly Lane[];
   readonly #capacity: number;
   readonly #loop: WorkLoop;
-  readonly #interruptions: Interruptions;
+  readonly #disruptions: Disruptions;
   /** Blocks whose requests a queue reset took back, to be done again. */
   readonly #again: number[] = [];
   /** Index of the lane whose turn it is. */
@@ -34,7 +34,7 @@ export class WriteReadVerify implements DriverHalf {
     this.#lanes = drivers.map((driver, i) => new Lane(driver, context.queues[i]!.queue));
     this.#capacity = capacity;
     this.#loop = new WorkLoop(context);
-    this.#interruptions = new Interruptions(context, (queue, ids) => this.#recover(queue, ids));
+    this.#disruptions = new Disruptions(context, (queue, ids) => this.#recover(queue, ids));
   }
 
   /** What was done so far; `verified` only once everything was. */
@@ -45,7 +45,7 @@ export class WriteReadVerify implements DriverHalf {
       bytes: this.#bytes,
       errors: this.#errors,
       verified: done && this.#errors === 0,
-      interruptions: this.#interruptions.count,
+      interruptions: this.#disruptions.count,
       repeated: this.#repeated,
     };
   }
@@ -79,7 +79,7 @@ export class WriteReadVerify implements DriverHalf {
       while (this.#again.length > 0 && this.#submit(type, this.#again.at(-1)!, round)) this.#again.pop();
       while (next < count && this.#submit(type, first + next * step, round)) next++;
       for (let i = 0; i < lanes.length; i++) lanes[i]!.publish();
-      this.#interruptions.check(this.#completed);
+      this.#disruptions.check(this.#completed);
       for (let i = 0; i < lanes.length; i++) lanes[i]!.notify(transport);
       let came = 0;
       for (let i = 0; i < lanes.length; i++) came += this.#collect(lanes[i]!, type, round);

@@ -8,7 +8,7 @@ const BYTES = 20;
 
 /** What a workload needs beside its driver while the driver never has to wait. */
 function contextFor(device: { readonly type: string; readonly seed?: number }): DriverContext {
-  const workload = { kind: 'echo', requests: REQUESTS, depth: 4, blockSize: BYTES, seed: 3, interruptions: [] };
+  const workload = { kind: 'echo', requests: REQUESTS, depth: 4, blockSize: BYTES, seed: 3, disruptions: [] };
   const transport = { notify: () => {}, wait: () => 'notified', readStatus: () => 4, configGeneration: () => 0 };
   const queue = { index: 0, enableNotifications: () => true };
   const profile = { device, workload, driver: { timeoutMs: 50 } };

@@ -1,0 +1,139 @@
+import {
+  isCodedError,
+  facilityName,
+  type FacilityToken,
+  type MachinePlugin,
+  type PlatformPlugin,
+} from '@virtio-platform/core';
+import { checkOptions } from './check-options.ts';
+import { loadPlugin, type PluginsByKind } from './load-plugin.ts';
+import { LocatedPluginError } from './plugin-error.ts';
+import type { PluginKind } from './plugin-use.ts';
+import type { PluginUse } from '../schema/profile.ts';
+import { ProfileError, issueAt, type ProfileIssue } from '../source/profile-issue.ts';
+import { resolutionBases, type ResolutionOptions } from './resolve-plugin.ts';
+import { installedPlugins } from './installed-plugins.ts';
+/** A plugin that can be used, with options its schema has accepted. */
+export interface CheckedPlugin<Kind extends PluginKind> {
+  readonly use: PluginUse;
+  readonly plugin: PluginsByKind[Kind];
+  readonly options: unknown;
+}
+
+export interface CheckedPlugins {
+  readonly platform: CheckedPlugin<'platform'>;
+  readonly machine: CheckedPlugin<'machine'>;
+}
+
+/** The plugins that a profile names, as far as it names them. */
+export type NamedPlugins = { readonly [Kind in PluginKind]: PluginUse | undefined };
+
+/**
+ * Loads both plugins, checks their options, and that the machine has what the platform needs. Throws {@link LocatedPluginError},
+ * or {@link ProfileError} with the issues of both when both are at fault.
+ */
+export async function checkPlugins(
+  uses: { readonly platform: PluginUse; readonly machine: PluginUse },
+  options: ResolutionOptions = {},
+): Promise<CheckedPlugins> {
+  const [platform, machine] = await Promise.allSettled([
+    checkPlugin('platform', uses.platform, options),
+    checkPlugin('machine', uses.machine, options),
+  ]);
+  if (platform.status === 'rejected' && machine.status === 'rejected') {
+    throw new ProfileError([
+      ...issuesOf('platform', uses.platform, platform.reason),
+      ...issuesOf('machine', uses.machine, machine.reason),
+    ]);
+  }
+  if (platform.status === 'rejected') throw platform.reason;
+  if (machine.status === 'rejected') throw machine.reason;
+  await checkFacilities(platform.value.plugin, uses.platform, machine.value.plugin, options);
+  return { platform: platform.value, machine: machine.value };
+}
+
+/** Finds what is wrong with the plugins of a profile that may itself be incomplete. */
+export async function findPluginIssues(
+  uses: NamedPlugins,
+  options: ResolutionOptions,
+): Promise<readonly ProfileIssue[]> {
+  const { platform, machine } = uses;
+  if (platform !== undefined && machine !== undefined) {
+    return await issuesFrom('platform', platform, checkPlugins({ platform, machine }, options));
+  }
+  if (platform !== undefined) return await issuesFrom('platform', platform, checkPlugin('platform', platform, options));
+  if (machine !== undefined) return await issuesFrom('machine', machine, checkPlugin('machine', machine, options));
+  return [];
+}
+
+/** Loads one plugin and checks its options. Throws {@link LocatedPluginError}. */
+export async function checkPlugin<Kind extends PluginKind>(
+  kind: Kind,
+  use: PluginUse,
+  options: ResolutionOptions,
+): Promise<CheckedPlugin<Kind>> {
+  const plugin = await loadPlugin(use, kind, options);
+  return { use, plugin, options: await checkOptions(plugin, use) };
+}
+
+async function issuesFrom(kind: PluginKind, use: PluginUse, check: Promise<unknown>): Promise<readonly ProfileIssue[]> {
+  try {
+    await check;
+    return [];
+  } catch (error) {
+    return issuesOf(kind, use, error);
+  }
+}
+
+function issuesOf(kind: PluginKind, use: PluginUse, error: unknown): readonly ProfileIssue[] {
+  if (error instanceof LocatedPluginError || error instanceof ProfileError) return error.issues;
+  // A schema may throw coded errors of its own.
+  if (!isCodedError(error)) throw error;
+  return [issueAt({ location: use.location, text: use.use }, [kind, 'use'], error.message, { code: error.code })];
+}
+
+/** Throws {@link LocatedPluginError} `ERR_PLUGIN_FACILITY` where the machine lacks what the platform asks for. */
+export async function checkFacilities(
+  platform: PlatformPlugin,
+  use: PluginUse,
+  machine: MachinePlugin,
+  options: ResolutionOptions,
+): Promise<void> {
+  const message = lacking(platform, machine);
+  if (message === undefined) return;
+  const installed = await installedPlugins(resolutionBases(use.location.file, options));
+  const fitting = installed.filter(
+    ({ plugin }) => plugin?.kind === 'machine' && lacking(platform, plugin) === undefined,
+  );
+  const names = fitting.map((plugin) => plugin.use);
+  const hint = names.length === 0 ? 'no installed machine has it' : `machine.use can be ${names.join(' or ')}`;
+  throw new LocatedPluginError('platform', use, { code: 'ERR_PLUGIN_FACILITY', message, hint });
+}
+
+/** Throws where a machine that has booted does not have what its plugin promised. */
+export function checkBootedFacilities(
+  platform: PlatformPlugin,
+  use: PluginUse,
+  machine: MachinePlugin,
+  booted: ReadonlyMap<FacilityToken, unknown>,
+): void {
+  const absent = platform.needs.filter((facility) => !booted.has(facility));
+  if (absent.length === 0) return;
+  const promised = machine.provides === 'simulated' ? 'the simulation of the platform' : `machine ${machine.name}`;
+  throw new LocatedPluginError('platform', use, {
+    code: 'ERR_PLUGIN_FACILITY',
+    message: `platform ${platform.name} asks for ${absent.map(facilityName).join(', ')}, which ${promised} promised and did not bring`,
+    hint: 'this is a mistake in the plugin that promised it',
+  });
+}
+
+function lacking(platform: PlatformPlugin, machine: MachinePlugin): string | undefined {
+  if (machine.provides === 'simulated') {
+    if (platform.simulate !== undefined) return undefined;
+    return `platform ${platform.name} has no simulated hardware, so it runs only on real machines, and machine ${machine.name} is simulated`;
+  }
+  const { provides } = machine;
+  const absent = platform.needs.filter((facility) => !provides.includes(facility));
+  if (absent.length === 0) return undefined;
+  return `platform ${platform.name} asks for ${absent.map(facilityName).join(', ')}, which machine ${machine.name} does not provide`;
+}

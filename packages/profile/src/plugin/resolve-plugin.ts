@@ -1,0 +1,81 @@
+import { existsSync, statSync } from 'node:fs';
+import { createRequire, isBuiltin } from 'node:module';
+import { isAbsolute, join, resolve } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { errorMessage } from '../source/unknown-value.ts';
+import { readManifest } from './installed-packages.ts';
+
+/** Where plugins are looked for besides the profile that names them. */
+export interface ResolutionOptions {
+  /** Files, such as a package.json, whose `node_modules` are looked into after those of the profile. */
+  readonly resolveFrom?: readonly string[];
+}
+
+/** A module that was found, or why it was not. */
+export type Resolution = Found | NotFound;
+
+interface Found {
+  readonly url: string;
+}
+
+interface NotFound {
+  readonly url: undefined;
+  readonly reason: string;
+  /** The package is there and cannot be entered. */
+  readonly isInstalled: boolean;
+  readonly cause?: unknown;
+}
+
+/**
+ * Finds the module of a plugin: from the file that names it, then from the places of `options`, from the command that runs and
+ * from here. Loads nothing.
+ */
+export function resolvePlugin(use: string, file: string, options: ResolutionOptions): Resolution {
+  if (isAbsolute(use)) return resolvePath(use);
+  const failures: NotFound[] = [];
+  for (const base of resolutionBases(file, options)) {
+    const resolution = resolveFrom(base, use);
+    if (resolution.url !== undefined) return resolution;
+    failures.push(resolution);
+  }
+  return failures.find(({ isInstalled }) => isInstalled) ?? failures[0]!;
+}
+
+/** The files that packages are resolved from, in order. */
+export function resolutionBases(file: string, { resolveFrom = [] }: ResolutionOptions): string[] {
+  const command = process.argv[1];
+  const own = fileURLToPath(import.meta.url);
+  return [file, ...resolveFrom, ...(command === undefined ? [] : [command]), own].map((base) => resolve(base));
+}
+
+function resolvePath(path: string): Resolution {
+  if (!existsSync(path)) return { url: undefined, reason: 'it does not exist', isInstalled: false };
+  if (!statSync(path).isDirectory()) return { url: pathToFileURL(path).href };
+  const manifest = join(path, 'package.json');
+  // By its name a package is entered through its `exports`; by its path it is not.
+  const name = exportingName(manifest);
+  const resolution = resolveFrom(manifest, name ?? path);
+  if (resolution.url !== undefined || name !== undefined) return resolution;
+  const index = join(path, 'index.ts');
+  return existsSync(index) ? { url: pathToFileURL(index).href } : resolution;
+}
+
+function resolveFrom(base: string, specifier: string): Resolution {
+  if (isBuiltin(specifier)) return { url: undefined, reason: 'it is a module of Node', isInstalled: false };
+  try {
+    return { url: pathToFileURL(createRequire(pathToFileURL(base)).resolve(specifier)).href };
+  } catch (error) {
+    const [message = ''] = errorMessage(error).split('\n', 1);
+    // Node names what it looked for: the package, or the file that the package.json leads to.
+    const isInstalled = message !== `Cannot find module '${specifier}'`;
+    const absent = isAbsolute(specifier) ? 'the folder has no entry' : 'it is not installed';
+    const reason = isInstalled ? message : absent;
+    return { url: undefined, reason, isInstalled, cause: error };
+  }
+}
+
+/** The name of a package that says with `exports` how it is entered. */
+function exportingName(manifest: string): string | undefined {
+  const { name, exports } = readManifest(manifest);
+  return typeof name === 'string' && exports !== undefined ? name : undefined;
+}

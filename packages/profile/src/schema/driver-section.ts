@@ -1,0 +1,72 @@
+import { FeatureSet, type ExperimentalBits } from '@virtio-platform/core/features';
+import { DRIVER_PRIVILEGES } from '@virtio-platform/core/negotiation';
+import { duration } from '@virtio-platform/options';
+import { z } from 'zod';
+import type { CheckedDevice } from './device-section.ts';
+import { featureBits, featureList } from './device-types.ts';
+import type { DriverSection } from './profile.ts';
+
+/** A day. */
+const MAX_TIMEOUT_MS = 24 * 60 * 60 * 1000;
+
+/** The section as its schema gives it: with names of features, and without the default of `interface`. */
+export type CheckedDriver = Pick<DriverSection, 'privilege' | 'buffers' | 'sanitize'> & {
+  readonly interface?: DriverSection['interface'] | undefined;
+  /** Milliseconds. */
+  readonly timeout: number;
+  readonly lacks?: readonly string[] | undefined;
+  readonly clears?: readonly string[] | undefined;
+  readonly forces?: readonly string[] | undefined;
+};
+
+const schema = z.strictObject({
+  privilege: z
+    .enum(DRIVER_PRIVILEGES)
+    .default('kernel')
+    .describe('The author of the descriptors: the kernel, or a process with or without an IOMMU that confines it.'),
+  interface: z
+    .enum(['modern', 'legacy'])
+    .optional()
+    .describe('The interface that the driver uses; modern, unless the device is legacy.'),
+  buffers: z
+    .enum(['premapped', 'streaming', 'coherent'])
+    .default('premapped')
+    .describe('Map buffers once for all requests, or for each request, or place them in coherent memory.'),
+  timeout: duration({ maximum: MAX_TIMEOUT_MS })
+    .prefault('5s')
+    .describe('The time without a completed request after which the device counts as stalled: 5s.'),
+  lacks: featureList('Features that this driver does not know, like an old driver.').optional(),
+  clears: featureList(
+    'Features that the driver withdraws last, as the balloon driver does with ACCESS_PLATFORM.',
+  ).optional(),
+  forces: featureList(
+    'A hostile driver: writes exactly these features against the rules, and passes physical addresses.',
+  ).optional(),
+  sanitize: z
+    .boolean()
+    .default(false)
+    .describe('Find the DMA mistakes of the driver, which real devices hide; much slower.'),
+});
+
+/** The schema of the section. */
+export const DRIVER_SECTION: z.ZodObject<Record<string, z.ZodType>> & z.ZodType<CheckedDriver> = schema;
+
+/** Fills in the interface, and turns names of features into bits. */
+export function driverSection(
+  driver: CheckedDriver,
+  device: CheckedDevice,
+  experimental: ExperimentalBits,
+): DriverSection {
+  const features = (names: readonly string[]): FeatureSet =>
+    FeatureSet.of(...featureBits(names, device.type, experimental));
+  return {
+    privilege: driver.privilege,
+    interface: driver.interface ?? (device.interface === 'legacy' ? 'legacy' : 'modern'),
+    buffers: driver.buffers,
+    timeoutMs: driver.timeout,
+    sanitize: driver.sanitize,
+    lacks: features(driver.lacks ?? []),
+    clears: features(driver.clears ?? []),
+    forces: driver.forces && features(driver.forces),
+  };
+}

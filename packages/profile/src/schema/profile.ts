@@ -1,0 +1,167 @@
+import type { DmaPath } from '@virtio-platform/core/dma';
+import type { FailureSchedule } from '@virtio-platform/core/failure';
+import type { FeatureSet } from '@virtio-platform/core/features';
+import type { DriverPrivilege, NegotiationPolicy } from '@virtio-platform/core/negotiation';
+import type { SourceLocation } from '../source/profile-issue.ts';
+
+/** A plugin that a profile names, with its options as they are written: only the plugin's schema can check them. */
+export interface PluginUse {
+  /** The name of the package, or the absolute path of the file or folder. */
+  readonly use: string;
+  readonly options: Readonly<Record<string, unknown>>;
+  /** Where `use` stands. */
+  readonly location: SourceLocation;
+  /**
+   * Where an option or its key stands, by its path below the plugin's section; for an unknown path the section that lacks it.
+   * That may be in a profile this one extends.
+   */
+  locate(path: readonly PropertyKey[], part?: 'value' | 'key'): SourceLocation;
+}
+
+/** The keys of every device. */
+interface AnyDevice {
+  readonly interface: 'modern' | 'transitional' | 'legacy';
+  /** `undefined` where the device offers all that its machine implements. */
+  readonly offers: FeatureSet | undefined;
+}
+
+/** The `device` section of a block device. */
+export interface BlockSection extends AnyDevice {
+  readonly type: 'block';
+  /** Bytes; a multiple of 512. */
+  readonly capacity: number;
+  /** Absolute path of a raw image; `undefined` for a disk in memory. */
+  readonly image: string | undefined;
+  readonly readOnly: boolean;
+  /** At most 20 bytes of ASCII. */
+  readonly serial: string;
+  /** Request queues, of which a driver without BLK_MQ uses one. */
+  readonly queues: number;
+}
+
+/** The `device` section of a network device. */
+export interface NetSection extends AnyDevice {
+  readonly type: 'net';
+  /** Six bytes in hexadecimal, with colons. */
+  readonly mac: string;
+  /** Pairs of a receive and a transmit queue, of which a driver without NET_MQ uses one. */
+  readonly queuePairs: number;
+}
+
+/** The `device` section of a console. */
+export interface ConsoleSection extends AnyDevice {
+  readonly type: 'console';
+  /** Characters. */
+  readonly columns: number;
+  readonly rows: number;
+  /** A driver without CONSOLE_MULTIPORT uses one of them. */
+  readonly ports: number;
+}
+
+/** The `device` section of an entropy device. */
+export interface EntropySection extends AnyDevice {
+  readonly type: 'entropy';
+  /** Gives the same bytes in every run; `undefined` for random bytes. */
+  readonly seed: number | undefined;
+}
+
+/** The `device` section, by the type of the device. */
+export type DeviceSection = BlockSection | NetSection | ConsoleSection | EntropySection;
+
+/** The `driver` section. */
+export interface DriverSection {
+  readonly privilege: DriverPrivilege;
+  readonly interface: 'modern' | 'legacy';
+  /** Map buffers once for all requests, or for each request, or place them in coherent memory. */
+  readonly buffers: 'premapped' | 'streaming' | 'coherent';
+  /** Milliseconds without a completed request after which the device counts as stalled. */
+  readonly timeoutMs: number;
+  /** Features that this driver does not know, like an old driver. */
+  readonly lacks: FeatureSet;
+  /** Features that the driver withdraws just before it writes the others. */
+  readonly clears: FeatureSet;
+  /** Features that a hostile driver writes against the rules; it then passes physical addresses. */
+  readonly forces: FeatureSet | undefined;
+  /** Whether the DMA sanitizer checks the driver. */
+  readonly sanitize: boolean;
+}
+
+/** The `queue` section. */
+export interface QueueSection {
+  readonly layout: 'split' | 'packed';
+  /** Entries, at most 32768; a power of two on the split layout. */
+  readonly size: number;
+}
+
+/** A reset of the queues, or a suspend of the device, during a workload. */
+export interface Disruption {
+  /** The number of completed requests after which it happens. */
+  readonly after: number;
+  /** `reset-queues` needs RING_RESET, and the driver makes the requests in flight again; `suspend` needs SUSPEND. */
+  readonly do: 'reset-queues' | 'suspend';
+  /** With `reset-queues`: entries of each queue from then on; `undefined` keeps the size. */
+  readonly size?: number | undefined;
+}
+
+/** The `workload` section. */
+export interface WorkloadSection {
+  /** A workload of the device's type. */
+  readonly kind: 'write-read-verify' | 'read' | 'echo' | 'stream';
+  readonly requests: number;
+  /** Requests in flight at once. */
+  readonly depth: number;
+  /** Bytes of each request; of a block device a multiple of 512. */
+  readonly blockSize: number;
+  readonly seed: number;
+  /** In the order in which they are written. */
+  readonly disruptions: readonly Disruption[];
+}
+
+/** Failures on purpose on the driver's side. Refusals of the hardware are options of the platform. */
+export interface FailuresSection {
+  /** Mappings of single buffers. */
+  readonly map: FailureSchedule;
+  /** Regions: pools that are mapped once, rings, tables. */
+  readonly region: FailureSchedule;
+  /** Mappings of buffers and of pools, in one count, whose descriptors hold an address at which nothing is mapped. */
+  readonly wrongAddress: FailureSchedule;
+}
+
+/** The expected outcome of a run; what is left out is not compared. */
+export interface ExpectSection {
+  readonly accepted?: readonly string[];
+  readonly declined?: readonly string[];
+  readonly path?: DmaPath;
+  readonly outcome?: 'completed' | 'refused' | 'failed';
+  /** Code of a refusal, such as ENODEV. */
+  readonly refusal?: string;
+  /** Code of the error that a run failed with, such as ERR_DEVICE_NEEDS_RESET. */
+  readonly failure?: string;
+  readonly faults?: number;
+  /** Faults in the registers of the IOMMU. */
+  readonly recorded?: number;
+  readonly findings?: number;
+  /** Of a run that completes: whether the data is right. */
+  readonly verified?: boolean;
+}
+
+/** One run of a profile, checked: every key known, every size a number of bytes, defaults filled in, `extends` resolved. */
+export interface Profile {
+  /** Where `matrix` makes several runs, with the values of this one: `mine [queue.layout=packed]`. */
+  readonly name: string;
+  readonly summary: string;
+  /** Absolute path of the file. */
+  readonly file: string;
+  readonly platform: PluginUse;
+  /** `options` without `memory`. */
+  readonly machine: PluginUse;
+  /** Bytes of guest memory. */
+  readonly memory: number;
+  readonly device: DeviceSection;
+  readonly driver: DriverSection;
+  readonly policy: NegotiationPolicy;
+  readonly queue: QueueSection;
+  readonly workload: WorkloadSection;
+  readonly failures: FailuresSection;
+  readonly expect: ExpectSection;
+}

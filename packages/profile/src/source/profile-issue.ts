@@ -1,0 +1,101 @@
+import { relative, resolve } from 'node:path';
+import { CodedError } from '@virtio-platform/core';
+/** A place in a profile: the file as given, line and column from 1. */
+export interface SourceLocation {
+  readonly file: string;
+  readonly line: number;
+  readonly column: number;
+}
+
+/** Something in a source file: where it starts, and its first line. */
+export interface Place {
+  readonly location: SourceLocation;
+  readonly text: string;
+}
+
+/** One thing that is wrong with a profile. */
+export interface ProfileIssue extends SourceLocation {
+  /** `ERR_PROFILE_*`, or `ERR_PLUGIN_*` where a plugin found it. */
+  readonly code: string;
+  /** Keys from the top, such as `queue.layout`; empty for the profile as a whole. */
+  readonly path: string;
+  /** The source text that is wrong, or that lacks something. */
+  readonly text: string;
+  /** A sentence without its subject, which is the path. */
+  readonly message: string;
+  /** What was probably meant. */
+  readonly suggestion: string | undefined;
+}
+
+export interface IssueDetails {
+  readonly code?: string;
+  readonly suggestion?: string | undefined;
+}
+
+/** Makes an issue of what stands at `place`. */
+export function issueAt(
+  place: Place,
+  path: readonly PropertyKey[],
+  message: string,
+  details: IssueDetails = {},
+): ProfileIssue {
+  const { code = 'ERR_PROFILE_INVALID', suggestion } = details;
+  return { ...place.location, code, path: path.map(String).join('.'), text: place.text, message, suggestion };
+}
+
+/** One line: `file:line:column: path: message — did you mean ...?`. */
+export function formatIssue(issue: ProfileIssue): string {
+  const path = issue.path === '' ? '' : `${issue.path}: `;
+  const suggestion = issue.suggestion === undefined ? '' : ` — did you mean \`${issue.suggestion}\`?`;
+  return `${displayLocation(issue)}: ${path}${issue.message}${suggestion}`;
+}
+
+/** A path as messages print it: relative to the current folder. */
+export function displayPath(path: string): string {
+  return relative(process.cwd(), resolve(path)) || '.';
+}
+
+/** A place as messages print it, in the form that editors and terminals make a link of: `file:line:column`. */
+export function displayLocation(location: SourceLocation): string {
+  return `${displayPath(location.file)}:${location.line}:${location.column}`;
+}
+
+/** How many issues a message lists; `issues` always has all of them. */
+const MAX_LISTED = 100;
+
+/** The codes of a profile that cannot be used, the one that hides most of the others first. */
+const CODES = ['ERR_PROFILE_NOT_FOUND', 'ERR_PROFILE_EXTENDS', 'ERR_PROFILE_SYNTAX', 'ERR_PROFILE_MATRIX'] as const;
+
+const HINTS: Readonly<Record<string, string>> = {
+  ERR_PROFILE_NOT_FOUND: 'give the path of a YAML file; `virtio-platform list` shows the shipped profiles',
+  ERR_PROFILE_EXTENDS: 'extends takes the path of another profile, relative to the file it stands in',
+  ERR_PROFILE_SYNTAX: 'correct the YAML first: what follows a syntax error is not checked',
+  ERR_PROFILE_MATRIX:
+    'load it with loadProfiles, or turn the matrix off: a profile that extends this one can say `matrix: []`',
+  ERR_PROFILE_INVALID:
+    '`virtio-platform schema` writes a JSON Schema with which an editor completes and checks profiles',
+};
+
+/** A profile that cannot be used, with everything that is wrong with it. */
+export class ProfileError extends CodedError {
+  readonly issues: readonly ProfileIssue[];
+
+  /** Takes at least one issue. */
+  constructor(issues: readonly ProfileIssue[]) {
+    const code = CODES.find((candidate) => issues.some((issue) => issue.code === candidate)) ?? 'ERR_PROFILE_INVALID';
+    super(code, listIssues(issues), { hint: HINTS[code] });
+    this.issues = issues;
+  }
+
+  /** Where the first issue stands. */
+  get location(): SourceLocation {
+    return this.issues[0]!;
+  }
+}
+
+/** Lists issues, one a line. */
+export function listIssues(issues: readonly ProfileIssue[]): string {
+  const lines = issues.slice(0, MAX_LISTED).map(formatIssue);
+  if (issues.length > MAX_LISTED) lines.push(`and ${issues.length - MAX_LISTED} more`);
+  return lines.join('\n');
+}

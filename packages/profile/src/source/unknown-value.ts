@@ -1,0 +1,20 @@
+/** An object of which nothing is known yet: what a YAML file, a package.json or somebody's module holds. */
+export interface UnknownRecord {
+  readonly [key: PropertyKey]: unknown;
+}
+
+/** Whether members of `value` can be looked at. Lists are records too. */
+export function isRecord(value: unknown): value is UnknownRecord {
+  return typeof value === 'object' && value !== null;
+}
+
+/** The code that Node, or this project, gave an error: `ENOENT`. */
+export function errorCode(error: unknown): string | undefined {
+  const code = isRecord(error) ? error['code'] : undefined;
+  return typeof code === 'string' ? code : undefined;
+}
+
+/** What an error says, also of the things that are thrown and are no errors. */
+export function errorMessage(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,9 +1,0 @@
-/** An object of which nothing is known yet: what a YAML file, a package.json or somebody's module holds. */
-export interface UnknownRecord {
-  readonly [key: PropertyKey]: unknown;
-}
-
-/** Whether members of `value` can be looked at. Lists are records too. */
-export function isRecord(value: unknown): value is UnknownRecord {
-  return typeof value === 'object' && value !== null;
-}
