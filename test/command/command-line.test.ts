@@ -123,6 +123,18 @@ machine: { command: [no-such-storage-daemon, "{socket}"] }
     expect(status).toBe(3);
   });
 
+  it('runs nothing where an option of a later profile is wrong, and says where', async () => {
+    const right = join(ROOT, 'profiles/legacy-device.yaml');
+    const wrong = profile(
+      'wrong-option.yaml',
+      `extends: ${right}\nprofile: wrong-option\nmachine: { onFault: nonsense }\n`,
+    );
+    const { status, stdout, stderr } = await commandHere(['run', right, wrong]);
+    expect(status).toBe(2);
+    expect(stdout).toBe('');
+    expect(stderr).toMatch(/wrong-option\.yaml:3:\d+: machine\.onFault/);
+  });
+
   it('prints errors as JSON for programs', async () => {
     const { status, stderr, stdout } = await virtioPlatform(['run', 'nothing.yaml', '--json']);
     expect(status).toBe(2);

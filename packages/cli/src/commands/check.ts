@@ -1,23 +1,20 @@
 import { resolve } from 'node:path';
-import { isCodedError, type CodedError } from '@virtio-platform/core';
-import { checkPlugins, loadProfiles, type Profile } from '@virtio-platform/profile';
+import { checkRuns, distinctErrors, type CheckedRun } from '../checked-runs.ts';
 import { ExitStatus, exitStatusOf, worstStatus } from '../exit-status.ts';
 import { printError } from '../print-error.ts';
 import type { Terminal } from '../terminal.ts';
 
-/** A run of a profile, and what is wrong with it. */
-interface CheckResult {
+/** A checked run of a profile, by the file as it was given. */
+interface CheckResult extends CheckedRun {
   readonly file: string;
-  /** `undefined` where the profile itself is wrong, so that its runs are not known. */
-  readonly profile: Profile | undefined;
-  readonly error: CodedError | undefined;
 }
 
 /** `check <profile...>`: every run of each profile, its plugins and their options; nothing is started. */
 export async function checkCommand(terminal: Terminal, files: readonly string[], asJson: boolean): Promise<ExitStatus> {
   const results: CheckResult[] = [];
   for (const file of files) {
-    const ofFile = await checkFile(terminal, file);
+    const runs = await checkRuns(resolve(terminal.cwd, file));
+    const ofFile = runs.map((run) => ({ ...run, file }));
     if (!asJson) printResults(terminal, file, ofFile);
     results.push(...ofFile);
   }
@@ -26,35 +23,12 @@ export async function checkCommand(terminal: Terminal, files: readonly string[],
   return statuses.reduce(worstStatus, ExitStatus.AsExpected);
 }
 
-async function checkFile(terminal: Terminal, file: string): Promise<CheckResult[]> {
-  const results: CheckResult[] = [];
-  try {
-    for (const profile of await loadProfiles(resolve(terminal.cwd, file))) {
-      results.push({ file, profile, error: await pluginError(profile) });
-    }
-  } catch (error) {
-    if (!isCodedError(error)) throw error;
-    results.push({ file, profile: undefined, error });
-  }
-  return results;
-}
-
-async function pluginError(profile: Profile): Promise<CodedError | undefined> {
-  try {
-    await checkPlugins(profile);
-    return undefined;
-  } catch (error) {
-    if (!isCodedError(error)) throw error;
-    return error;
-  }
-}
-
 /** Prints a profile in one line, or what is wrong with it: once, whatever number of runs it is wrong in. */
 function printResults(terminal: Terminal, file: string, results: readonly CheckResult[]): void {
   const { green, dim } = terminal.colors;
-  const errors = new Map(results.flatMap(({ error }) => (error === undefined ? [] : [[error.message, error]])));
-  for (const error of errors.values()) printError(terminal, error, false);
-  if (errors.size > 0) return;
+  const errors = distinctErrors(results);
+  for (const error of errors) printError(terminal, error, false);
+  if (errors.length > 0) return;
   const runs = results.length > 1 ? ` (${results.length} runs)` : '';
   terminal.print(`${green('ok')} ${file}${runs}  ${dim(results[0]?.profile?.summary ?? '')}`);
 }

@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
-import { loadOffers, loadProfiles, type Profile } from '@virtio-platform/profile';
+import { loadOffers, type Profile } from '@virtio-platform/profile';
 import { DEFAULT_OFFERS, negotiationMatrix } from '@virtio-platform/runner';
+import { loadRuns } from '../checked-runs.ts';
 import { ExitStatus } from '../exit-status.ts';
 import { matrixCsv } from '../matrix/matrix-csv.ts';
 import { matrixHtml } from '../matrix/matrix-html.ts';
@@ -32,7 +33,7 @@ export async function matrixCommand(
   const offers =
     options.offers === undefined ? DEFAULT_OFFERS : await loadOffers(resolve(terminal.cwd, options.offers));
   const paths = files.length > 0 ? files.map((file) => resolve(terminal.cwd, file)) : shippedPlatforms();
-  const loaded = await Promise.all(paths.map((path) => loadProfiles(path)));
+  const loaded = await Promise.all(paths.map((path) => loadRuns(path)));
   // Without a profile named, one run for each platform: the others differ in what does not matter here.
   const profiles = files.length > 0 ? loaded.flat() : loaded.map(([first]) => ({ ...first!, name: baseName(first!) }));
   const rows = await negotiationMatrix(options.experimental === true ? profiles.map(experiment) : profiles, offers);

@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
-import { loadProfiles, type Profile } from '@virtio-platform/profile';
+import type { Profile } from '@virtio-platform/profile';
 import { isAsExpected, runProfile, type RunReport } from '@virtio-platform/runner';
+import { checkRuns, distinctErrors } from '../checked-runs.ts';
 import { ExitStatus, worstStatus } from '../exit-status.ts';
 import { printError } from '../print-error.ts';
 import { ProgressLine } from '../progress-line.ts';
@@ -45,7 +46,7 @@ export async function runCommand(
   return status;
 }
 
-/** Loads the runs of every profile and prints what is wrong with each that is. */
+/** Checks the runs of every profile, with their plugins and options, and prints each error. */
 async function loadAll(
   terminal: Terminal,
   paths: readonly string[],
@@ -54,11 +55,9 @@ async function loadAll(
   const profiles: Profile[] = [];
   let status: ExitStatus = ExitStatus.AsExpected;
   for (const path of paths) {
-    try {
-      profiles.push(...(await loadProfiles(path)));
-    } catch (error) {
-      status = worstStatus(status, printError(terminal, error, asJson));
-    }
+    const runs = await checkRuns(path);
+    for (const error of distinctErrors(runs)) status = worstStatus(status, printError(terminal, error, asJson));
+    profiles.push(...runs.flatMap(({ profile }) => profile ?? []));
   }
   return { profiles, status };
 }

@@ -1,0 +1,47 @@
+import { isCodedError, type CodedError } from '@virtio-platform/core';
+import { checkPlugins, loadProfiles, type Profile } from '@virtio-platform/profile';
+
+/** A run of a profile, and what is wrong with it. */
+export interface CheckedRun {
+  /** `undefined` where the profile itself is wrong, so that its runs are not known. */
+  readonly profile: Profile | undefined;
+  /** What is wrong with the profile, its plugins or their options. */
+  readonly error: CodedError | undefined;
+}
+
+/**
+ * Checks every run of a profile with its plugins and their options, and starts nothing: the one check of `run`, `check`,
+ * `explain` and `matrix`. `path` is absolute.
+ */
+export async function checkRuns(path: string): Promise<readonly CheckedRun[]> {
+  const runs: CheckedRun[] = [];
+  try {
+    for (const profile of await loadProfiles(path)) runs.push({ profile, error: await pluginError(profile) });
+  } catch (error) {
+    if (!isCodedError(error)) throw error;
+    runs.push({ profile: undefined, error });
+  }
+  return runs;
+}
+
+/** The runs of a profile. Throws the first error that {@link checkRuns} finds. */
+export async function loadRuns(path: string): Promise<Profile[]> {
+  const runs = await checkRuns(path);
+  for (const { error } of runs) if (error !== undefined) throw error;
+  return runs.flatMap(({ profile }) => profile ?? []);
+}
+
+/** The errors of several runs, each once. */
+export function distinctErrors(runs: readonly CheckedRun[]): readonly CodedError[] {
+  return [...new Map(runs.flatMap(({ error }) => (error === undefined ? [] : [[error.message, error]]))).values()];
+}
+
+async function pluginError(profile: Profile): Promise<CodedError | undefined> {
+  try {
+    await checkPlugins(profile);
+    return undefined;
+  } catch (error) {
+    if (!isCodedError(error)) throw error;
+    return error;
+  }
+}
