@@ -60,7 +60,7 @@ export function findVirtioRegisters(pci: PciFunction): VirtioRegisters {
     common: required(pci, found.get(TYPE.common), 'common configuration', COMMON_BYTES, 4),
     notify: required(pci, found.get(TYPE.notify), 'notification registers', 2, 2),
     notifyMultiplier,
-    isr: required(pci, found.get(TYPE.isr), 'TYPE.isr status', 1, 1),
+    isr: required(pci, found.get(TYPE.isr), 'ISR status', 1, 1),
     device: found.get(TYPE.device),
   };
   // Section 4.1.4.4.1: 0, or a power of two of at least 2.
