@@ -31,7 +31,10 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   bench: ['core', 'platform-intel-iommu', 'platform-legacy', 'platform-pseries', 'platform-sev', 'platform-vfio'],
 };
 
-/** Which folders of the core may import which. `index.ts` of the core itself names what it publishes of `errors` and `platform`. */
+/**
+ * Which folders of the core may import which. `index.ts` of the core itself names what it publishes of `errors` and
+ * `platform`.
+ */
 const CORE_MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   errors: [],
   features: [],
@@ -182,7 +185,8 @@ describe('layering', () => {
           return (error as { stdout: string }).stdout;
         }
       };
-      // TS6059 and TS6307: the file belongs to no referenced project. A referenced one may only be not built yet (TS6305).
+      // TS6059 and TS6307: the file belongs to no referenced project. A referenced one may only be not built yet
+      // (TS6305).
       const OUTSIDE = /error TS(6059|6307)/;
       expect(compile(`export { PAGE_SIZE } from '@virtio-platform/core/memory';\n`)).not.toMatch(OUTSIDE);
       expect(compile(`export { SevPlatform } from '@virtio-platform/platform-sev';\n`)).toMatch(OUTSIDE);

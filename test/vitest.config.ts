@@ -7,8 +7,8 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
 const SOURCE = '@virtio-platform/source';
 
 /**
- * Test files that need a process of their own: they replace functions of the runtime, set the environment, start threads, back-ends
- * or QEMU, or are fast only while their call sites see few classes.
+ * Test files that need a process of their own: they replace functions of the runtime, set the environment, start
+ * threads, back-ends or QEMU, or are fast only while their call sites see few classes.
  */
 const ISOLATED = [
   'packages/bench/test/**/*.test.ts',

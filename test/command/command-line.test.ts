@@ -13,8 +13,8 @@ function profile(name: string, text: string): string {
 }
 
 /**
- * A shipped profile without its matrix: one run. Most tests run the command in this process; those of output, of exit status and
- * of error output as such start a process of its own.
+ * A shipped profile without its matrix: one run. Most tests run the command in this process; those of output, of exit
+ * status and of error output as such start a process of its own.
  */
 const LINEAR = profile(
   'linear.yaml',

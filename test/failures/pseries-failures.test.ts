@@ -54,7 +54,8 @@ describe.each(Object.entries(WINDOWS))('failures beneath pseries, with %s', (_wi
           outcome === 'completed' ? true : expect.stringMatching(/^ERR_DMA_(EXHAUSTED|RANGE|WINDOW)$/),
         ]);
       }
-      // Failing always is too much for a guest that asks at all: none asks for the default window, and few for pages to be shared.
+      // Failing always is too much for a guest that asks at all: none asks for the default window, and few for pages to
+      // be shared.
       const isAsked =
         kind === 'hypercall' || (kind === 'share' ? 'secure' in options : !('defaultWindowSize' in options));
       expect([kind, outcomes.has('failed')]).toEqual([kind, isAsked]);

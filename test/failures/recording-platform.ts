@@ -18,7 +18,10 @@ const optionsSchema = z.strictObject({
 
 type RecordingOptions = z.output<typeof optionsSchema>;
 
-/** A platform without an IOMMU, and with the fault registers of one: what is in them is an option. One fault is there from before. */
+/**
+ * A platform without an IOMMU, and with the fault registers of one: what is in them is an option. One fault is there
+ * from before.
+ */
 class RecordingPlatform extends LegacyPlatform {
   readonly #options: RecordingOptions;
   #isFirst = true;

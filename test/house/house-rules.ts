@@ -17,7 +17,9 @@ export const MOST_SIBLINGS = 20;
 const EXPORTED =
   /^export (?:declare )?(?:default )?(?:async )?(?:abstract )?(?:const|function\*?|class|interface|type) (?!\{)([A-Za-z_$][\w$]*)/;
 
-/** The exported names without a docstring directly above them, as `file:line: name`. Decorators may stand in between. */
+/**
+ * The exported names without a docstring directly above them, as `file:line: name`. Decorators may stand in between.
+ */
 export function undocumentedExports({ path, text }: HouseFile): string[] {
   const lines = text.split('\n');
   const problems: string[] = [];

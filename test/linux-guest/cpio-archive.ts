@@ -2,7 +2,10 @@ const DIRECTORY = 0o040755;
 const EXECUTABLE = 0o100755;
 const TRAILER = 'TRAILER!!!';
 
-/** An archive as the kernel unpacks it at boot: cpio "newc" (Linux Documentation/driver-api/early-userspace/buffer-format.rst). */
+/**
+ * An archive as the kernel unpacks it at boot: cpio "newc" (Linux
+ * Documentation/driver-api/early-userspace/buffer-format.rst).
+ */
 export class CpioArchive {
   readonly #parts: Buffer[] = [];
   readonly #folders = new Set<string>();
@@ -29,7 +32,8 @@ export class CpioArchive {
 
   #addEntry(path: string, mode: number, content: Buffer): void {
     const name = Buffer.from(`${path}\0`);
-    // Inode, mode, owner, group, links, time, size, device (two words), device of a special file (two), length of the name, checksum.
+    // Inode, mode, owner, group, links, time, size, device (two words), device of a special file (two), length of the
+    // name, checksum.
     const fields = [this.#inode++, mode, 0, 0, 1, 0, content.length, 0, 0, 0, 0, name.length, 0];
     const header = `070701${fields.map((field) => field.toString(16).padStart(8, '0')).join('')}`;
     this.#parts.push(padded(Buffer.concat([Buffer.from(header), name])), padded(content));

@@ -17,9 +17,9 @@ const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg';
 const STEP_TIMEOUT_MS = 300_000;
 
 /**
- * Downloads packages of any architecture, checked against Debian's keys, and unpacks them into `target`. Needs no root and leaves the
- * system's own packages alone: apt works in `folder`, which the caller removes. A meta package stands for the first package that it
- * depends on.
+ * Downloads packages of any architecture, checked against Debian's keys, and unpacks them into `target`. Needs no root
+ * and leaves the system's own packages alone: apt works in `folder`, which the caller removes. A meta package stands
+ * for the first package that it depends on.
  */
 export async function unpackDebianPackages(
   names: readonly string[],
@@ -47,7 +47,9 @@ function realPackage(name: string, depends: string): string {
   return found[1]!;
 }
 
-/** Everything that apt would read or write elsewhere is in `folder`; proxies of the system's configuration still count. */
+/**
+ * Everything that apt would read or write elsewhere is in `folder`; proxies of the system's configuration still count.
+ */
 function writeAptConfiguration(architecture: DebianArchitecture, folder: string): string {
   for (const name of ['state/lists/partial', 'cache/archives/partial'])
     mkdirSync(join(folder, name), { recursive: true });

@@ -9,8 +9,8 @@ export interface FeatureDifference {
 }
 
 /**
- * Every difference between our drivers and those of Linux 6.1. Of the features of the ring there is one, on the legacy interface.
- * Linux would drop IN_ORDER, NOTIFICATION_DATA and SUSPEND too, but QEMU 7.2 offers none of them.
+ * Every difference between our drivers and those of Linux 6.1. Of the features of the ring there is one, on the legacy
+ * interface. Linux would drop IN_ORDER, NOTIFICATION_DATA and SUSPEND too, but QEMU 7.2 offers none of them.
  */
 export const FEATURE_DIFFERENCES: readonly FeatureDifference[] = [
   {

@@ -14,8 +14,9 @@ export interface GuestBundle {
 }
 
 /**
- * Bundles programs, and the plugins that they load, into `folder`, from which a guest's user can run them. In emulation a file costs
- * more to open than to read, and TypeScript more to compile than to run: here it takes two seconds, there minutes.
+ * Bundles programs, and the plugins that they load, into `folder`, from which a guest's user can run them. In emulation
+ * a file costs more to open than to read, and TypeScript more to compile than to run: here it takes two seconds, there
+ * minutes.
  */
 export async function bundleForGuest(folder: string, { plugins, programs }: GuestBundle): Promise<void> {
   const entries = plugins.map((name) => [name, join(ROOT, 'packages', name, 'src/index.ts')] as const);

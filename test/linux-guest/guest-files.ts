@@ -32,7 +32,10 @@ export function emulatorOf(architecture: DebianArchitecture): string {
   return ARCHITECTURES[architecture].emulator;
 }
 
-/** What is missing to boot a guest here, so that its tests are skipped. In CI nothing is: they fail, or fetch the kernel. */
+/**
+ * What is missing to boot a guest here, so that its tests are skipped. In CI nothing is: they fail, or fetch the
+ * kernel.
+ */
 export function missingForGuest(architecture: DebianArchitecture): MissingRequirement | undefined {
   if (process.env['CI'] !== undefined) return undefined;
   const missing = missingProgram(emulatorOf(architecture));

@@ -19,8 +19,8 @@ export interface GuestContent {
 }
 
 /**
- * Firmware, and scripts, may leave a line without an end. `poweroff -f` asks the hardware at once; on a machine that cannot, the panic of a
- * kernel whose init ended does.
+ * Firmware, and scripts, may leave a line without an end. `poweroff -f` asks the hardware at once; on a machine that
+ * cannot, the panic of a kernel whose init ended does.
  */
 const INIT = `#!/bin/busybox sh
 /bin/busybox --install -s /bin

@@ -5,8 +5,8 @@ import { basename, join } from 'node:path';
 const DEPENDS = '\0depends=';
 
 /**
- * Finds the files of kernel modules and of all that they depend on, in an order in which `insmod` loads them. A module that is built
- * into the kernel has no file. Throws for a name that this kernel does not know.
+ * Finds the files of kernel modules and of all that they depend on, in an order in which `insmod` loads them. A module
+ * that is built into the kernel has no file. Throws for a name that this kernel does not know.
  */
 export function orderModules(folder: string, names: readonly string[]): string[] {
   const files = new Map<string, string>();

@@ -26,8 +26,8 @@ export interface LinuxGuestResult {
 }
 
 /**
- * The console of each architecture, and a panic that ends QEMU instead of hanging. A PC's timer is not tested at boot: where the emulator
- * itself has to wait for a processor, it would be found broken.
+ * The console of each architecture, and a panic that ends QEMU instead of hanging. A PC's timer is not tested at boot:
+ * where the emulator itself has to wait for a processor, it would be found broken.
  */
 const COMMAND_LINES: Readonly<Record<DebianArchitecture, string>> = {
   amd64: 'console=ttyS0 quiet panic=-1 no_timer_check',
@@ -44,8 +44,9 @@ const LARGEST_CONSOLE = 16 << 20;
 const SHOWN_CONSOLE = 4000;
 
 /**
- * Boots Debian's kernel in software emulation, runs a script in it and gives what was on its console. QEMU is ended by its process id on
- * every way out. Throws, with the end of the console, for a guest that does not end by itself with the script's status.
+ * Boots Debian's kernel in software emulation, runs a script in it and gives what was on its console. QEMU is ended by
+ * its process id on every way out. Throws, with the end of the console, for a guest that does not end by itself with
+ * the script's status.
  */
 export async function runLinuxGuest(options: LinuxGuestOptions): Promise<LinuxGuestResult> {
   const { architecture, append = '', timeoutMs = TIMEOUT_MS } = options;

@@ -9,14 +9,17 @@ import { DRIVER_TYPES, supportedFeatures } from '@virtio-platform/runner';
 import type { CaseDevice, FeatureCase } from './feature-cases.ts';
 
 const { platforms } = readDecisionTable();
-/** A device of this type has no features of its own, so that a driver of it stands for one of a type that we do not drive. */
+/**
+ * A device of this type has no features of its own, so that a driver of it stands for one of a type that we do not
+ * drive.
+ */
 const FEATURELESS = 'entropy';
 /** What a profile has to say of each device type, although nothing is run. */
 const WORKLOADS = { block: 'write-read-verify', net: 'echo', console: 'echo', entropy: 'read' } as const;
 
 /**
- * What our drivers and the rules of a case's platform accept of an offer. We have no driver for a balloon: what is negotiated is a
- * ring, by a driver that takes ACCESS_PLATFORM back, as that of Linux does.
+ * What our drivers and the rules of a case's platform accept of an offer. We have no driver for a balloon: what is
+ * negotiated is a ring, by a driver that takes ACCESS_PLATFORM back, as that of Linux does.
  */
 export async function negotiateOffer(
   from: FeatureCase,

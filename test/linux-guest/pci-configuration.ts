@@ -10,7 +10,10 @@ export interface PciConfiguration {
 
 /** The address and data ports of a PC. */
 const [ADDRESS_PORT, DATA_PORT] = ['0xcf8', '0xcfc'];
-/** The unit identifier (BUID) of the only PCI host of a pseries machine, and where its 32-bit window is in system memory. */
+/**
+ * The unit identifier (BUID) of the only PCI host of a pseries machine, and where its 32-bit window is in system
+ * memory.
+ */
 const BUID = [0x0800_0000, 0x2000_0000] as const;
 const PSERIES_WINDOW = 0x2000_0000_0000;
 /** Memory that the arguments and results of an RTAS call are in: nobody else uses any here. */

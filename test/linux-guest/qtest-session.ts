@@ -7,8 +7,8 @@ import { StartedProgram, TemporaryFolder } from '@virtio-platform/host';
 const TIMEOUT_MS = 20_000;
 
 /**
- * A QEMU machine whose processor never starts, and whose registers are read from outside (QEMU's qtest protocol). None of it is
- * machine-qemu's: what is kept as data is what that package is held against.
+ * A QEMU machine whose processor never starts, and whose registers are read from outside (QEMU's qtest protocol). None
+ * of it is machine-qemu's: what is kept as data is what that package is held against.
  */
 export class QtestSession {
   readonly #program: StartedProgram;

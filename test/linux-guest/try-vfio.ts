@@ -1,7 +1,8 @@
 /**
- * `npm run vfio-guest`: boots Debian's Linux in emulation with a disk, a network and a source of random bytes behind an Intel IOMMU, hands them
- * to an ordinary user, and runs the command there as that user. What follows `--` are the command's own words, in a folder that has the profiles
- * of profiles/vfio-device; without any they are run. Ends with the command's status.
+ * `npm run vfio-guest`: boots Debian's Linux in emulation with a disk, a network and a source of random bytes behind an
+ * Intel IOMMU, hands them to an ordinary user, and runs the command there as that user. What follows `--` are the
+ * command's own words, in a folder that has the profiles of profiles/vfio-device; without any they are run. Ends with
+ * the command's status.
  */
 import 'reflect-metadata';
 import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';

@@ -12,8 +12,8 @@ export interface VfioGuestOptions {
   /** PCI addresses, such as `0000:00:03.0`, of those that the user gets. */
   readonly handOver: readonly string[];
   /**
-   * Run on the host's own files, read-only, as an ordinary user without any capability. Its first word is an absolute path.
-   * What it runs has to be built: to compile TypeScript takes minutes in emulation.
+   * Run on the host's own files, read-only, as an ordinary user without any capability. Its first word is an absolute
+   * path. What it runs has to be built: to compile TypeScript takes minutes in emulation.
    */
   readonly command: readonly string[];
   /** Of the command: the root folder unless given. Readable for everybody, as all that the command needs. */
@@ -35,15 +35,18 @@ export interface VfioGuestResult extends LinuxGuestResult {
   readonly kernelLog: string;
 }
 
-/** A PC whose IOMMU is in software; it tells a guest what it caches, so that a guest's own mappings are seen at once. */
+/**
+ * A PC whose IOMMU is in software; it tells a guest what it caches, so that a guest's own mappings are seen at once.
+ */
 const MACHINE = ['-machine', 'q35,accel=tcg,kernel-irqchip=split', '-cpu', 'max', '-m', '1G'];
 const IOMMU = ['-device', 'intel-iommu,intremap=on,caching-mode=on'];
 const HOST_FILES = ['-virtfs', 'local,path=/,mount_tag=host,security_model=none,readonly=on,multidevs=remap'];
 const MODULES = ['virtio_pci', '9pnet_virtio', '9p', 'vfio_iommu_type1', 'vfio_pci'];
 
 /**
- * Boots a guest that gives devices to an ordinary user through vfio-pci, and runs a command as that user on the host's files. Its
- * status is the result's. A folder for temporary files is in TMPDIR and HOME. Throws when the guest could not get as far as the command.
+ * Boots a guest that gives devices to an ordinary user through vfio-pci, and runs a command as that user on the host's
+ * files. Its status is the result's. A folder for temporary files is in TMPDIR and HOME. Throws when the guest could
+ * not get as far as the command.
  */
 export async function runVfioGuest(options: VfioGuestOptions): Promise<VfioGuestResult> {
   const { append = '', timeoutMs } = options;

@@ -135,8 +135,8 @@ function script(folder: string): string {
 }
 
 /**
- * Boots one guest that has all of these devices, and runs the command there as an ordinary user: once for all profiles, and once for each
- * that it is to refuse. Images and profiles are in `folder` afterwards.
+ * Boots one guest that has all of these devices, and runs the command there as an ordinary user: once for all profiles,
+ * and once for each that it is to refuse. Images and profiles are in `folder` afterwards.
  */
 export async function runVfioScenario(folder: string): Promise<VfioGuestResult> {
   await bundleForGuest(folder, {

@@ -1,4 +1,7 @@
-/** What a block holds after the workload wrote it in a round, worked out anew: xorshift32 from the mixed seed, block and round. */
+/**
+ * What a block holds after the workload wrote it in a round, worked out anew: xorshift32 from the mixed seed, block and
+ * round.
+ */
 export function expectedBlock(size: number, seed: number, block: number, round: number): Buffer {
   const bytes = Buffer.alloc(size);
   let state = seed ^ Math.imul(block + 1, 0x9e3779b1) ^ Math.imul(round + 1, 0x85ebca6b);

@@ -1,7 +1,7 @@
 /**
- * `npm run soak [-- name...]`: the profiles of `profiles/soak` one after the other, while the heap is watched. Takes minutes, so no test
- * runs it.
- * Ends with 1 when a run is not as its profile expects, leaves something mapped, or keeps memory.
+ * `npm run soak [-- name...]`: the profiles of `profiles/soak` one after the other, while the heap is watched. Takes
+ * minutes, so no test runs it. Ends with 1 when a run is not as its profile expects, leaves something mapped, or keeps
+ * memory.
  */
 import 'reflect-metadata';
 import { readdirSync } from 'node:fs';
@@ -10,7 +10,10 @@ import { loadProfiles, type Profile } from '@virtio-platform/profile';
 import { isAsExpected, runProfile } from '@virtio-platform/runner';
 
 const FOLDER = join(import.meta.dirname, '../..', 'profiles', 'soak');
-/** What a run may have more at its end than after its first quarter, in bytes: the compiler still works then, a leak is megabytes. */
+/**
+ * What a run may have more at its end than after its first quarter, in bytes: the compiler still works then, a leak is
+ * megabytes.
+ */
 const ALLOWED_GROWTH = 256 * 1024;
 const SAMPLES = 16;
 

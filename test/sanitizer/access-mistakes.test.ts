@@ -160,7 +160,8 @@ describe('a driver that gives away what is not its own', () => {
     (platform) => {
       const guest = new WrongGuest(platform);
       const queue = guest.queue();
-      // A window and memory both begin with their second page: without this one its bus address would be the physical one.
+      // A window and memory both begin with their second page: without this one its bus address would be the physical
+      // one.
       guest.memory.allocate(4096);
       const region = queue.mapping.premap(guest.memory.allocate(4096), 4096, FromDevice);
       queue.list.addWritableRegion(region, 0, 64);

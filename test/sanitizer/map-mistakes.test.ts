@@ -5,7 +5,10 @@ import { expectFinding, PLATFORMS, WrongGuest } from './wrong-guest.ts';
 const HERE = 'map-mistakes.test.ts';
 const { ToDevice, FromDevice } = DmaDirection;
 
-/** A mapping that tells of other limits than it has: what a device or an IOMMU may ask for, and none of the shipped platforms does. */
+/**
+ * A mapping that tells of other limits than it has: what a device or an IOMMU may ask for, and none of the shipped
+ * platforms does.
+ */
 function limited(limits: Partial<DmaMapping['limits']>): (mapping: DmaMapping) => DmaMapping {
   return (mapping) => {
     Object.defineProperty(mapping, 'limits', { value: { ...mapping.limits, ...limits } });

@@ -1,12 +1,14 @@
-/** Looks until the core is given away for a moment: far more than the other side needs while it has a core of its own. */
+/**
+ * Looks until the core is given away for a moment: far more than the other side needs while it has a core of its own.
+ */
 const LOOKS = 1 << 12;
 const PAUSE_MS = 0.05;
 /** Ten seconds at least. The other thread may wait for a core, or compile; one that is gone does not come back. */
 const MOST_PAUSES = 10_000 / PAUSE_MS;
 
 /**
- * Polls, but not for ever: throws where the other side did nothing for so long. It sleeps only where the other side seems to have
- * no core; on a machine with one for each that does not happen. Hot: no allocation.
+ * Polls, but not for ever: throws where the other side did nothing for so long. It sleeps only where the other side
+ * seems to have no core; on a machine with one for each that does not happen. Hot: no allocation.
  */
 export class BoundedSpin {
   readonly #awaited: string;

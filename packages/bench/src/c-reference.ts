@@ -33,7 +33,10 @@ export class CReference {
     return status === 0 ? new CReference(command, stdout.split('\n')[0]!) : undefined;
   }
 
-  /** Both ends of a split ring in one thread: samples in nanoseconds per request. Throws when it does not compile or run. */
+  /**
+   * Both ends of a split ring in one thread: samples in nanoseconds per request. Throws when it does not compile or
+   * run.
+   */
   measureLoop(indirect: boolean, requests: number, samples: number): readonly number[] {
     return this.#run('ring-loop', [`${requests}`, `${samples}`, indirect ? '1' : '0']).map(([time]) => time!);
   }

@@ -8,7 +8,9 @@ export interface HeapGrowth {
   readonly collections: number;
 }
 
-/** Measures the heap before and after `run`, from a collected heap. The process has to be started with `--expose-gc`. */
+/**
+ * Measures the heap before and after `run`, from a collected heap. The process has to be started with `--expose-gc`.
+ */
 export async function measureHeapGrowth(run: () => void): Promise<HeapGrowth> {
   if (globalThis.gc === undefined) throw new TypeError('start node with --expose-gc');
   let collections = 0;

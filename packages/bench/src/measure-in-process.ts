@@ -8,7 +8,10 @@ import type { TwoThreadsMeasurement, TwoThreadsOptions } from './two-threads.ts'
 /** A young generation that holds all a measurement could allocate, so that nothing is collected while it runs. */
 export const YOUNG_GENERATION_MIB = 64;
 
-/** Measures every loop over one of the `MEASURED_PLATFORMS` in a process of its own, so that one mapping class is all its call sites ever see. */
+/**
+ * Measures every loop over one of the `MEASURED_PLATFORMS` in a process of its own, so that one mapping class is all
+ * its call sites ever see.
+ */
 export function measureRingLoop(platform: string, requests: number, samples: number): readonly RingLoopMeasurement[] {
   const measurements: RingLoopMeasurement[] = JSON.parse(run('ring-loop-process', platform, requests, samples));
   return measurements;

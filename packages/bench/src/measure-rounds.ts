@@ -5,7 +5,10 @@ import { DEPTH } from './ring-shape.ts';
 export interface RoundsMeasurement {
   /** Nanoseconds of each sample, ascending. */
   readonly nanosecondsPerRequest: readonly number[];
-  /** Heap growth of the sample that grew least: what every request costs, and not what the compiler needed once in a while. */
+  /**
+   * Heap growth of the sample that grew least: what every request costs, and not what the compiler needed once in a
+   * while.
+   */
   readonly bytesPerRequest: number;
   /** Garbage collections while the heap was measured. More than 0 make `bytesPerRequest` worthless. */
   readonly collections: number;
@@ -22,7 +25,9 @@ export function warmUpRequests(requests: number): number {
   return Math.min(WARM_UP_REQUESTS, 10 * requests);
 }
 
-/** Measures `round`, which does {@link DEPTH} requests: first the heap, then the time `samples` times over `requests`. */
+/**
+ * Measures `round`, which does {@link DEPTH} requests: first the heap, then the time `samples` times over `requests`.
+ */
 export async function measureRounds(round: () => void, requests: number, samples: number): Promise<RoundsMeasurement> {
   const rounds = Math.ceil(requests / DEPTH);
   for (let done = 0; done < warmUpRequests(requests); done += DEPTH) round();

@@ -10,8 +10,8 @@ import {
 import { DEPTH } from './ring-shape.ts';
 
 /**
- * Plays the device of a packed ring for a driver's end that is measured: returns what is available, checks nothing, and writes
- * the ring's words itself, the flags of the first buffer last. Device addresses are physical.
+ * Plays the device of a packed ring for a driver's end that is measured: returns what is available, checks nothing, and
+ * writes the ring's words itself, the flags of the first buffer last. Device addresses are physical.
  */
 export class PackedDevicePeer {
   readonly #u16: Uint16Array;

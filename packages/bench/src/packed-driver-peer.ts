@@ -4,8 +4,9 @@ import type { RequestSegment } from './request-segments.ts';
 import { DEPTH, QUEUE_SIZE } from './ring-shape.ts';
 
 /**
- * Plays the driver of a packed ring for a device's end that is measured: writes the ring's words itself, the flags of the first
- * list last. Used descriptors take the place of those before, so it writes every list anew. Device addresses are physical.
+ * Plays the driver of a packed ring for a device's end that is measured: writes the ring's words itself, the flags of
+ * the first list last. Used descriptors take the place of those before, so it writes every list anew. Device addresses
+ * are physical.
  */
 export class PackedDriverPeer {
   readonly addresses: QueueAddresses;

@@ -23,7 +23,10 @@ export interface RingLoopOptions {
   readonly indirect: boolean;
 }
 
-/** The ring in its steady state, both ends in one thread: the driver fills the queue, the device empties it, the driver takes all back. */
+/**
+ * The ring in its steady state, both ends in one thread: the driver fills the queue, the device empties it, the driver
+ * takes all back.
+ */
 export class RingLoop {
   readonly mapping: DmaMapping;
   readonly #queue: Virtqueue;

@@ -12,7 +12,10 @@ export const DATA_BYTES = 512;
 export const STATUS_BYTES = 1;
 export const SEGMENTS = 3;
 
-/** Descriptors of a request where one end or two threads are measured: one that the device writes, or those of a block write. */
+/**
+ * Descriptors of a request where one end or two threads are measured: one that the device writes, or those of a block
+ * write.
+ */
 export type DescriptorCount = 1 | 3;
 export const DESCRIPTOR_COUNTS: readonly DescriptorCount[] = [1, 3];
 

@@ -3,8 +3,8 @@ import type { QueueAddresses } from '@virtio-platform/core/queue';
 import { DEPTH } from './ring-shape.ts';
 
 /**
- * Plays the device of a split ring for a driver's end that is measured: returns what is available, checks nothing, and writes
- * the ring's words itself. Device addresses are physical.
+ * Plays the device of a split ring for a driver's end that is measured: returns what is available, checks nothing, and
+ * writes the ring's words itself. Device addresses are physical.
  */
 export class SplitDevicePeer {
   readonly #u16: Uint16Array;

@@ -4,8 +4,8 @@ import { DEPTH, QUEUE_SIZE } from './ring-shape.ts';
 import type { RequestSegment } from './request-segments.ts';
 
 /**
- * Plays the driver of a split ring for a device's end that is measured: its chains lie in the table from the start, and it only
- * makes them available, again and again. Device addresses are physical.
+ * Plays the driver of a split ring for a device's end that is measured: its chains lie in the table from the start, and
+ * it only makes them available, again and again. Device addresses are physical.
  */
 export class SplitDriverPeer {
   readonly addresses: QueueAddresses;

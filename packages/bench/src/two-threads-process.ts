@@ -14,7 +14,10 @@ import type {
 /** Of guest memory: the ring and a page of buffers. */
 const MEMORY_BYTES = 256 * 1024;
 
-/** Starts both threads, the driver's first because it makes the ring. An error in one ends the process, and with it the other. */
+/**
+ * Starts both threads, the driver's first because it makes the ring. An error in one ends the process, and with it the
+ * other.
+ */
 async function measure(options: TwoThreadsOptions, requests: number, samples: number): Promise<TwoThreadsMeasurement> {
   const memory = new SharedArrayBuffer(MEMORY_BYTES);
   const stop = new Int32Array(new SharedArrayBuffer(4));

@@ -10,8 +10,8 @@ export interface CheckedRun {
 }
 
 /**
- * Checks every run of a profile with its plugins and their options, and starts nothing: the one check of `run`, `check`,
- * `explain` and `matrix`. `path` is absolute.
+ * Checks every run of a profile with its plugins and their options, and starts nothing: the one check of `run`,
+ * `check`, `explain` and `matrix`. `path` is absolute.
  */
 export async function checkRuns(path: string): Promise<readonly CheckedRun[]> {
   const runs: CheckedRun[] = [];

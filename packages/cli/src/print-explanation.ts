@@ -1,7 +1,10 @@
 import type { Explanation } from '@virtio-platform/runner';
 import type { Terminal } from './terminal.ts';
 
-/** Prints an explanation for a person: rule by rule in order, then the features, then the path and what an address is on it. */
+/**
+ * Prints an explanation for a person: rule by rule in order, then the features, then the path and what an address is on
+ * it.
+ */
 export function printExplanation(terminal: Terminal, explanation: Explanation): void {
   const { bold, green, yellow, dim } = terminal.colors;
   const { profile, platform, machine, interface: deviceInterface, privilege, offered } = explanation;

@@ -8,7 +8,9 @@ const MOST_FRAMES = 3;
 
 type Finding = RunReport['findings'][number];
 
-/** Prints what the DMA sanitizer found in a run: what, which buffer, where it was mapped and misused, and what to do. */
+/**
+ * Prints what the DMA sanitizer found in a run: what, which buffer, where it was mapped and misused, and what to do.
+ */
 export function printFindings(terminal: Terminal, { findings, sanitizer }: RunReport): void {
   for (const finding of findings.slice(0, MOST_FINDINGS)) printFinding(terminal, finding);
   const more = (sanitizer?.findings ?? 0) - MOST_FINDINGS;

@@ -54,7 +54,10 @@ const TELLING_FEATURES = [
 ];
 const MOST_FEATURES = 5;
 
-/** The most telling features, without what every name shares, and how many more there are; `--json` and `explain` name them. */
+/**
+ * The most telling features, without what every name shares, and how many more there are; `--json` and `explain` name
+ * them.
+ */
 function featureSummary({ features: { accepted } }: RunReport): string {
   const names = TELLING_FEATURES.filter((name) => accepted.includes(name)).slice(0, MOST_FEATURES);
   const more = accepted.length - names.length;

@@ -31,7 +31,9 @@ export function shippedPlatforms(): string[] {
   return PLATFORMS.map((name) => join(shippedFolder(), name));
 }
 
-/** All shipped profiles: also those that need a real machine, that show a refusal, or that walk through the argument. */
+/**
+ * All shipped profiles: also those that need a real machine, that show a refusal, or that walk through the argument.
+ */
 export function shippedProfiles(): string[] {
   const root = shippedFolder();
   const folders = readdirSync(root, { withFileTypes: true }).filter((entry) => entry.isDirectory());

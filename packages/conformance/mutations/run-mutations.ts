@@ -31,7 +31,9 @@ function placesSeen(places: readonly Place[], { tests }: TestRun, isPassed: bool
   );
 }
 
-/** Says what is wrong with the tests as they are: each has to pass, and every case needs one for each of its layouts. */
+/**
+ * Says what is wrong with the tests as they are: each has to pass, and every case needs one for each of its layouts.
+ */
 function complaints(run: TestRun, places: readonly Place[]): string[] {
   const failed = run.tests.filter(({ isPassed }) => !isPassed).map(({ name }) => `fails without any mutation: ${name}`);
   const seen = placesSeen(places, run, true);
@@ -55,8 +57,9 @@ function isFound({ cases }: Mutation, { tests }: TestRun): boolean {
 }
 
 /**
- * Tries each mutation, or those given by their place in the list or by a case, and prints which were found. One that survives is
- * a test that is missing. At the end it wants every case, or those given, seen to fail on each of its layouts.
+ * Tries each mutation, or those given by their place in the list or by a case, and prints which were found. One that
+ * survives is a test that is missing. At the end it wants every case, or those given, seen to fail on each of its
+ * layouts.
  */
 async function main(words: readonly string[]): Promise<number> {
   const chosen = [...MUTATIONS.entries()].filter(

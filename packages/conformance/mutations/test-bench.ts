@@ -20,8 +20,8 @@ export interface TestRun {
 }
 
 /**
- * Runs tests over sources of which one is mutated as it is loaded; nothing on disk changes. One vitest serves all runs, since
- * starting it takes longer than the tests of a mutation.
+ * Runs tests over sources of which one is mutated as it is loaded; nothing on disk changes. One vitest serves all runs,
+ * since starting it takes longer than the tests of a mutation.
  */
 export class TestBench {
   readonly #vitest: Vitest;
@@ -55,8 +55,8 @@ export class TestBench {
   }
 
   /**
-   * Runs the tests of `files`, which are relative to the repository, whose names match `names`. Throws when the mutation does
-   * not fit its source, and when the tests never end.
+   * Runs the tests of `files`, which are relative to the repository, whose names match `names`. Throws when the
+   * mutation does not fit its source, and when the tests never end.
    */
   async run(files: readonly string[], names: RegExp, mutation?: Mutation): Promise<TestRun> {
     if (mutation !== undefined) {

@@ -3,8 +3,8 @@ import type { QueueLayout } from '@virtio-platform/core/queue';
 /** Something that a peer, or the code around a ring, can do wrong, and that an implementation has to survive. */
 export interface HostileCase {
   /**
-   * Stays the same for good: `V` is a hostile driver against a device, `D` a hostile device against a driver, `M` a mapping that
-   * fails or is misused, and `R-` a bug that the ring of Linux once had.
+   * Stays the same for good: `V` is a hostile driver against a device, `D` a hostile device against a driver, `M` a
+   * mapping that fails or is misused, and `R-` a bug that the ring of Linux once had.
    */
   readonly number: string;
   /** Where it can happen. Empty for what is decided before a ring is reached. */
@@ -24,10 +24,10 @@ const row = (number: string, layouts: readonly QueueLayout[], summary: string): 
 });
 
 /**
- * Every case that the rings of this project are tested against. The numbers at the head of a test's name (`V38 V42 R-15 takes the
- * id ...`, most of them in core/test/queue and conformance/test) are the cases of this list that the test tries. A wrong peer ends
- * in a typed reason to be broken, or in nothing where the specification says to ignore it: never in a wrong request resolved, a byte
- * of another buffer, an endless loop or a leak.
+ * Every case that the rings of this project are tested against. The numbers at the head of a test's name (`V38 V42 R-15
+ * takes the id ...`, most of them in core/test/queue and conformance/test) are the cases of this list that the test
+ * tries. A wrong peer ends in a typed reason to be broken, or in nothing where the specification says to ignore it:
+ * never in a wrong request resolved, a byte of another buffer, an endless loop or a leak.
  */
 export const HOSTILE_CASES: readonly HostileCase[] = [
   row('V01', SPLIT, 'avail.idx jumps further than the queue is long'),

@@ -10,8 +10,8 @@ export interface FieldAccess {
 }
 
 /**
- * Guest memory on the side of a peer that never holds still: a field that is read a second time in one operation has all its
- * bits inverted. Records every access that is not to single bytes.
+ * Guest memory on the side of a peer that never holds still: a field that is read a second time in one operation has
+ * all its bits inverted. Records every access that is not to single bytes.
  */
 export class FickleMemory {
   readonly memory: GuestMemory;

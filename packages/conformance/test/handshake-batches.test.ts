@@ -4,8 +4,8 @@ import { BEFORE_WRAP, explorePacked, exploreRing, exploreSplit } from './handsha
 const TIMEOUT_MS = 60_000;
 
 /**
- * What is not in the handshake of one buffer after the other: a batch that one used entry stands for, and a delayed notification,
- * which without an event index is one like any other.
+ * What is not in the handshake of one buffer after the other: a batch that one used entry stands for, and a delayed
+ * notification, which without an event index is one like any other.
  */
 const BATCHES = [
   { inOrder: true, isDelayed: false, eventIdx: false, isQuiet: true },

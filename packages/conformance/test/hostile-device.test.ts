@@ -324,7 +324,8 @@ describe('SplitVirtqueue against a hostile device', () => {
             const id = ring.send(readable, writable);
             expect(device.pop(chain), device.broken?.detail).toBe(true);
             ring.scribble(garbage);
-            // The device believes in its own copy of avail.idx only when it looks again; the driver's next publish restores it.
+            // The device believes in its own copy of avail.idx only when it looks again; the driver's next publish
+            // restores it.
             const written = Math.floor((chain.writableBytes * share) / 4);
             const first = chain.readable;
             const here = Math.min(written, SEGMENT_BYTES);

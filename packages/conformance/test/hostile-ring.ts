@@ -25,8 +25,8 @@ export interface HostileRingOptions {
 export const SEGMENT_BYTES = 100;
 
 /**
- * A driver's queue over a {@link PoisoningDmaMapping}, and its shared ring opened for writing whatever a device could: the
- * used ring, and also all that is the driver's.
+ * A driver's queue over a {@link PoisoningDmaMapping}, and its shared ring opened for writing whatever a device could:
+ * the used ring, and also all that is the driver's.
  */
 export class HostileRing {
   readonly memory = new GuestMemory(new ArrayBuffer(1 << 20));
@@ -72,7 +72,10 @@ export class HostileRing {
     ];
   }
 
-  /** Overwrites all that is the driver's: the descriptor table, the available ring with its flags and index, and used_event. */
+  /**
+   * Overwrites all that is the driver's: the descriptor table, the available ring with its flags and index, and
+   * used_event.
+   */
   scribble(byte: number): void {
     const [descriptor, driver] = this.areas();
     const { descriptorBytes, driverBytes } = splitLayout(this.#size, 4);

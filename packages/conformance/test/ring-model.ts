@@ -37,8 +37,8 @@ const SEGMENT_BYTES = 64;
 const BEFORE = 0x11;
 
 /**
- * A driver queue and a device queue over a {@link PoisoningDmaMapping}, and beside them the plain lists that they have to
- * agree with after every step.
+ * A driver queue and a device queue over a {@link PoisoningDmaMapping}, and beside them the plain lists that they have
+ * to agree with after every step.
  */
 export class RingModel {
   readonly memory = new GuestMemory(new ArrayBuffer(1 << 20));

@@ -46,7 +46,9 @@ function playSmallest(perform: Perform): void {
   perform({ end: 'driver', name: 'publish' });
 }
 
-/** Every operation of both ends: batches, completion out of order, silence and asking again, and the wrap of the ring. */
+/**
+ * Every operation of both ends: batches, completion out of order, silence and asking again, and the wrap of the ring.
+ */
 function playAll(perform: Perform): void {
   const first = perform({ end: 'driver', name: 'add', segments: REQUEST }).id!;
   perform({ end: 'driver', name: 'publish' });
@@ -95,7 +97,9 @@ function playIndexWrap(perform: Perform): void {
   playRequests(perform, 3);
 }
 
-/** Buffers that come back in order: filled ones with the one behind them in one used entry, others in one of their own. */
+/**
+ * Buffers that come back in order: filled ones with the one behind them in one used entry, others in one of their own.
+ */
 function playInOrder(perform: Perform): void {
   for (const written of [
     [1514, 1514, 60],

@@ -37,8 +37,9 @@ function bytes(...fields: string[]): string {
 }
 
 /**
- * Worked out on paper from the figures of specification 1.4, for a queue of two: sections 2.7.5 (descriptor), 2.7.6 (available
- * ring), 2.7.8 (used ring), 2.8.13 (packed descriptor), 2.8.14 (event suppression structure). Only what an operation changes.
+ * Worked out on paper from the figures of specification 1.4, for a queue of two: sections 2.7.5 (descriptor), 2.7.6
+ * (available ring), 2.7.8 (used ring), 2.8.13 (packed descriptor), 2.8.14 (event suppression structure). Only what an
+ * operation changes.
  */
 interface ByHand {
   readonly afterAdd: RingVectorAreas;

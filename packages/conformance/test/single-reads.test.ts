@@ -127,7 +127,8 @@ describe.each(COMBINATIONS)(
         expect(driverReads).toContain(usedIdx);
         expect(deviceReads.filter((offset) => offset >= ring.deviceArea)).toEqual([]);
       } else {
-        // Of a slot, the driver reads what a used descriptor has: length, id and flags. It never reads an address or its event.
+        // Of a slot, the driver reads what a used descriptor has: length, id and flags. It never reads an address or
+        // its event.
         const addresses = driverReads.filter((offset) => offset < ring.driver && (offset - ring.descriptors) % 16 < 8);
         expect(addresses).toEqual([]);
         expect(driverReads.filter((offset) => offset >= ring.driver && offset < ring.deviceArea)).toEqual([]);

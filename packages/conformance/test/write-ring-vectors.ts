@@ -3,7 +3,8 @@ import { writeFileSync } from 'node:fs';
 import { RingVectorReplay, type RingVector, type RingVectorStep } from '@virtio-platform/conformance';
 import { RING_VECTOR_SCENARIOS } from './ring-vector-scenarios.ts';
 
-// Writes the vectors anew: node --import tsx --conditions=@virtio-platform/source packages/conformance/test/write-ring-vectors.ts
+// Writes the vectors anew: node --import tsx --conditions=@virtio-platform/source
+// packages/conformance/test/write-ring-vectors.ts
 for (const [name, { description, configuration, play }] of Object.entries(RING_VECTOR_SCENARIOS)) {
   const replay = new RingVectorReplay(configuration);
   const steps: RingVectorStep[] = [];

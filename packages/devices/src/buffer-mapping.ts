@@ -2,8 +2,8 @@ import type { DmaDirection, DmaMapping, DmaRegion } from '@virtio-platform/core/
 import { PAGE_SIZE, type GuestMemory } from '@virtio-platform/core/memory';
 
 /**
- * How a driver's buffers are there for the device: mapped once for all requests, mapped anew for each, or in coherent memory, which
- * both sides see at once: where the others are copied, nothing is.
+ * How a driver's buffers are there for the device: mapped once for all requests, mapped anew for each, or in coherent
+ * memory, which both sides see at once: where the others are copied, nothing is.
  */
 export const BUFFER_MAPPINGS = ['premapped', 'streaming', 'coherent'] as const;
 export type BufferMapping = (typeof BUFFER_MAPPINGS)[number];
@@ -18,7 +18,9 @@ export interface BufferArea {
   readonly release: () => void;
 }
 
-/** Allocates an area of at least `bytes` (0 for none at all). Throws {@link DmaError}, and then nothing stays allocated. */
+/**
+ * Allocates an area of at least `bytes` (0 for none at all). Throws {@link DmaError}, and then nothing stays allocated.
+ */
 export function openBufferArea(
   memory: GuestMemory,
   mapping: DmaMapping,

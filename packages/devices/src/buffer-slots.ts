@@ -10,11 +10,15 @@ export interface BufferSlotsOptions {
   /** Bytes of each slot that the device reads, and that it writes. One may be 0. */
   readonly readable: number;
   readonly writable: number;
-  /** Bytes at the start of the slot that need a descriptor of their own, as headers do on the legacy interface; 0 for none. */
+  /**
+   * Bytes at the start of the slot that need a descriptor of their own, as headers do on the legacy interface; 0 for
+   * none.
+   */
   readonly header?: number;
   /**
-   * Whether the writable part is zeroed before the device gets it, so that one which says that it wrote, and did not, shows nothing
-   * old. The device is to see the zeros: memory that only the device writes is not the driver's to write while it is mapped.
+   * Whether the writable part is zeroed before the device gets it, so that one which says that it wrote, and did not,
+   * shows nothing old. The device is to see the zeros: memory that only the device writes is not the driver's to write
+   * while it is mapped.
    */
   readonly wipes?: boolean;
   readonly buffers: BufferMapping;
@@ -24,8 +28,8 @@ export interface BufferSlotsOptions {
 export const NO_BUFFER = -32;
 
 /**
- * Buffers of one size on one queue of a driver: `take` a slot, fill it, `submit` it, `publish`, and `poll` until it comes back.
- * A slot has a readable part, a writable part, or both. Hot: no allocation per buffer.
+ * Buffers of one size on one queue of a driver: `take` a slot, fill it, `submit` it, `publish`, and `poll` until it
+ * comes back. A slot has a readable part, a writable part, or both. Hot: no allocation per buffer.
  */
 export class BufferSlots {
   readonly queue: Virtqueue;
@@ -46,7 +50,10 @@ export class BufferSlots {
   readonly #readable: BufferArea;
   readonly #writable: BufferArea;
 
-  /** Throws {@link DmaError} when there is no memory for the slots, {@link DeviceError} `ERR_QUEUE_TOO_SMALL`; then nothing stays allocated. */
+  /**
+   * Throws {@link DmaError} when there is no memory for the slots, {@link DeviceError} `ERR_QUEUE_TOO_SMALL`; then
+   * nothing stays allocated.
+   */
   constructor(memory: GuestMemory, queue: Virtqueue, mapping: DmaMapping, options: BufferSlotsOptions) {
     const { count, readable, writable } = options;
     if (!(count >= 1) || count > queue.size) throw new RangeError(`${count} buffers in a queue of ${queue.size}`);
@@ -102,8 +109,9 @@ export class BufferSlots {
   }
 
   /**
-   * Adds the buffer of a slot: `length` bytes of its readable part, and all of its writable one. Returns 0, or a negative reason
-   * (`QUEUE_FULL`, `DMA_NO_SPACE`, …) with the slot still the caller's: retry after the next completion. Hot.
+   * Adds the buffer of a slot: `length` bytes of its readable part, and all of its writable one. Returns 0, or a
+   * negative reason (`QUEUE_FULL`, `DMA_NO_SPACE`, …) with the slot still the caller's: retry after the next
+   * completion. Hot.
    */
   submit(slot: number, length: number): number {
     const { readable, writable, header = 0 } = this.#options;
@@ -133,8 +141,8 @@ export class BufferSlots {
   }
 
   /**
-   * The slots of buffers that a reset of the queue took back, by the ids that it returned: the caller's again, as after a failed
-   * `submit`. The queue may have another size since: throws {@link DeviceError} `ERR_QUEUE_TOO_SMALL`.
+   * The slots of buffers that a reset of the queue took back, by the ids that it returned: the caller's again, as after
+   * a failed `submit`. The queue may have another size since: throws {@link DeviceError} `ERR_QUEUE_TOO_SMALL`.
    */
   recover(ids: readonly number[]): number[] {
     checkQueueSize(this.queue, this.#list.capacity);

@@ -2,7 +2,10 @@ import type { DeviceAddressSpace } from '@virtio-platform/core/address-space';
 import type { DescriptorChain } from '@virtio-platform/core/queue';
 import { readChain, writeChain } from './chain-bytes.ts';
 
-/** Bytes that a device took and has not delivered yet, first in, first out, never more than its capacity. Hot: no allocation. */
+/**
+ * Bytes that a device took and has not delivered yet, first in, first out, never more than its capacity. Hot: no
+ * allocation.
+ */
 export class ByteBacklog {
   readonly capacity: number;
   readonly #bytes: Uint8Array;
@@ -26,7 +29,10 @@ export class ByteBacklog {
     this.#length = 0;
   }
 
-  /** Appends `length` (at most `room`) readable bytes of a chain, from its byte `skip` on. After a fault nothing, and returns false. */
+  /**
+   * Appends `length` (at most `room`) readable bytes of a chain, from its byte `skip` on. After a fault nothing, and
+   * returns false.
+   */
   appendFrom(chain: DescriptorChain, space: DeviceAddressSpace, skip: number, length: number): boolean {
     const end = (this.#start + this.#length) % this.capacity;
     const run = Math.min(length, this.capacity - end);
@@ -37,7 +43,10 @@ export class ByteBacklog {
     return isRead;
   }
 
-  /** Moves the first `length` bytes into the writable part of a chain, from its byte `skip` on. After a fault they are lost, and returns false. */
+  /**
+   * Moves the first `length` bytes into the writable part of a chain, from its byte `skip` on. After a fault they are
+   * lost, and returns false.
+   */
   moveTo(chain: DescriptorChain, space: DeviceAddressSpace, skip: number, length: number): boolean {
     const start = this.#start;
     const run = Math.min(length, this.capacity - start);

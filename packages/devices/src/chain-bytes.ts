@@ -2,8 +2,9 @@ import type { DeviceAddressSpace } from '@virtio-platform/core/address-space';
 import type { DescriptorChain } from '@virtio-platform/core/queue';
 
 /**
- * Reads `length` bytes of the readable part of a chain, from its byte `skip` on, into `target` from byte `at` on. Returns false
- * after a fault, or when the chain has less. Framing does not matter (specification 1.4 section 2.7.4). Hot.
+ * Reads `length` bytes of the readable part of a chain, from its byte `skip` on, into `target` from byte `at` on.
+ * Returns false after a fault, or when the chain has less. Framing does not matter (specification 1.4 section 2.7.4).
+ * Hot.
  */
 export function readChain(
   chain: DescriptorChain,
@@ -16,7 +17,10 @@ export function readChain(
   return transfer(chain, space, false, skip, target, at, length);
 }
 
-/** Writes `length` bytes of `source`, from byte `at` on, into the writable part, from its byte `skip` on; otherwise as {@link readChain}. Hot. */
+/**
+ * Writes `length` bytes of `source`, from byte `at` on, into the writable part, from its byte `skip` on; otherwise as
+ * {@link readChain}. Hot.
+ */
 export function writeChain(
   chain: DescriptorChain,
   space: DeviceAddressSpace,

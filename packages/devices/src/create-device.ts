@@ -48,7 +48,10 @@ export interface NetSettings {
 /** Queue size that every device model supports at most, as QEMU's. */
 const MAX_QUEUE_SIZE = 1024;
 
-/** Makes the device half of a type. Throws `RangeError` for a type that this package does not have, `TypeError` for settings that are not its own. */
+/**
+ * Makes the device half of a type. Throws `RangeError` for a type that this package does not have, `TypeError` for
+ * settings that are not its own.
+ */
 export function createDevice(type: string, settings: unknown, byteOrder: ByteOrder): DeviceModel {
   switch (type) {
     case 'block':

@@ -12,8 +12,8 @@ export interface DeviceQueues {
 }
 
 /**
- * The device half of a device type: what the hardware does with buffers once the transport is up. Runs in the caller's thread
- * or in a worker. Reaches memory only through the address space it is given.
+ * The device half of a device type: what the hardware does with buffers once the transport is up. Runs in the caller's
+ * thread or in a worker. Reaches memory only through the address space it is given.
  */
 export interface DeviceModel {
   /** As profiles name it: `block`. */
@@ -29,13 +29,14 @@ export interface DeviceModel {
   /** Features were negotiated; before the first buffer. Whatever was left of a run before a reset is forgotten. */
   start(accepted: FeatureSet): void;
   /**
-   * Whether it has a use for a buffer of `queue` now. What it does not want stays in the ring: that is how a device waits for
-   * data to deliver, and how it makes a driver wait that sends too fast. Changes only in `start` and `process`. Hot.
+   * Whether it has a use for a buffer of `queue` now. What it does not want stays in the ring: that is how a device
+   * waits for data to deliver, and how it makes a driver wait that sends too fast. Changes only in `start` and
+   * `process`. Hot.
    */
   wants(queue: number): boolean;
   /**
-   * Handles one buffer of `queue` that was just popped, and returns how many bytes were written to its writable part, or
-   * {@link KEPT}. The chain is reused with the next buffer of the queue, also when the buffer is kept. Hot.
+   * Handles one buffer of `queue` that was just popped, and returns how many bytes were written to its writable part,
+   * or {@link KEPT}. The chain is reused with the next buffer of the queue, also when the buffer is kept. Hot.
    */
   process(queue: number, chain: DescriptorChain, space: DeviceAddressSpace, queues: DeviceQueues): number;
   /** One queue was reset (RING_RESET): the buffers of it that the device kept are gone, with what they were for. */

@@ -21,7 +21,10 @@ export interface QueuePairOptions {
   readonly notify: (queue: Virtqueue) => void;
 }
 
-/** A receive and a transmit queue with their buffers: what console ports and network queues have in common. Hot: no allocation per message. */
+/**
+ * A receive and a transmit queue with their buffers: what console ports and network queues have in common. Hot: no
+ * allocation per message.
+ */
 export class QueuePair {
   readonly #memory: GuestMemory;
   readonly #options: QueuePairOptions;
@@ -78,7 +81,10 @@ export class QueuePair {
     return reason;
   }
 
-  /** Copies the next receive buffer that came back to `target` from byte `at` on, as far as there is room, and returns the number of bytes: -1 for none. */
+  /**
+   * Copies the next receive buffer that came back to `target` from byte `at` on, as far as there is room, and returns
+   * the number of bytes: -1 for none.
+   */
   receive(target: Uint8Array, at: number): number {
     if (this.#next === this.#came) {
       this.#came = this.#receive.poll();

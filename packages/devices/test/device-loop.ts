@@ -23,7 +23,9 @@ interface LoopQueue extends DriverQueue {
   readonly addresses: Map<number, number>;
 }
 
-/** A device half behind real rings, without a transport, for a real driver half or for buffers that a test makes itself. */
+/**
+ * A device half behind real rings, without a transport, for a real driver half or for buffers that a test makes itself.
+ */
 export class DeviceLoop implements DeviceQueues {
   readonly memory: GuestMemory = new GuestMemory(new SharedArrayBuffer(16 * 1024 * 1024));
   readonly faults: FaultLog = new FaultLog();
@@ -95,7 +97,10 @@ export class DeviceLoop implements DeviceQueues {
     return this.take(index)[0];
   }
 
-  /** Takes everything back as after a reset, then what `driver` holds, and returns what is left: nothing, if all is well. */
+  /**
+   * Takes everything back as after a reset, then what `driver` holds, and returns what is left: nothing, if all is
+   * well.
+   */
   end(driver?: { dispose(): void }): { live: number; allocated: number } {
     for (const { queue } of this.#queues) queue.reset();
     driver?.dispose();

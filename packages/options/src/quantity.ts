@@ -98,7 +98,9 @@ function parse(source: unknown, { units, bare }: UnitSystem): number | undefined
   return Number.isSafeInteger(value) ? value : undefined;
 }
 
-/** The quantity that was probably meant: with the unit that begins as the written one, so `4KB` and `4k` mean `4KiB`. */
+/**
+ * The quantity that was probably meant: with the unit that begins as the written one, so `4KB` and `4k` mean `4KiB`.
+ */
 function meantQuantity(source: unknown, system: UnitSystem): string | undefined {
   const { digits, space, unit = '' } = partsOf(source) ?? {};
   if (digits === undefined || (space === '' && Object.hasOwn(system.units, unit))) return undefined;

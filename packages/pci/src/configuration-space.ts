@@ -29,7 +29,10 @@ export const PCI_BASE_ADDRESS_MEM_TYPE_MASK = 6;
 /** The width of a base address register of 64 bits, whose high half is the next register. */
 export const PCI_BASE_ADDRESS_MEM_TYPE_64 = 4;
 
-/** The list of capabilities: the status register and its bit for the list, the first pointer, and the bytes of header and space. */
+/**
+ * The list of capabilities: the status register and its bit for the list, the first pointer, and the bytes of header
+ * and space.
+ */
 const LIST = { status: 0x06, hasList: 0x10, first: 0x34, headerBytes: 0x40, bytes: 0x100 } as const;
 /** One capability of a PCI function. */
 export interface PciCapability {

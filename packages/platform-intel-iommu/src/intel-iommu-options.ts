@@ -6,8 +6,8 @@ import type { OnLostInvalidation } from './domain/translated-domain.ts';
 import { ADDRESS_WIDTHS, type AddressWidth } from './unit/vtd-capabilities.ts';
 
 /**
- * `translated`: page tables, and each mapping gets addresses of its own. `pass-through`: the unit lets the device's addresses through.
- * `identity`: page tables that are filled one to one, once.
+ * `translated`: page tables, and each mapping gets addresses of its own. `pass-through`: the unit lets the device's
+ * addresses through. `identity`: page tables that are filled one to one, once.
  */
 export const DOMAINS = ['translated', 'pass-through', 'identity'] as const;
 export type Domain = (typeof DOMAINS)[number];

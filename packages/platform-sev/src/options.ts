@@ -8,9 +8,9 @@ const LARGEST_POOL = 2 ** 30;
 const MOST_AREAS = 64;
 
 /**
- * What protects memory, which decides what a device meets at a private page: ciphertext both ways (SEV and SEV-ES), ciphertext and a
- * blocked write (SEV-SNP), nothing and a poisoned line (TDX). A restricted pool protects without encryption: a device reaches one
- * range of memory, and everything has to come from there (Linux restricted-dma-pool).
+ * What protects memory, which decides what a device meets at a private page: ciphertext both ways (SEV and SEV-ES),
+ * ciphertext and a blocked write (SEV-SNP), nothing and a poisoned line (TDX). A restricted pool protects without
+ * encryption: a device reaches one range of memory, and everything has to come from there (Linux restricted-dma-pool).
  */
 export const TECHNOLOGIES = ['sev', 'snp', 'tdx', 'restricted-pool'] as const;
 export type Technology = (typeof TECHNOLOGIES)[number];

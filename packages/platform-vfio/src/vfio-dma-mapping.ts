@@ -11,15 +11,18 @@ import type { GuestMemory } from '@virtio-platform/core/memory';
 import { ENOMEM, ENOSPC } from './container/errno.ts';
 import type { IovaSpace, MappingSlots } from './iova/iova-space.ts';
 
-/** Longest buffer that one `map` takes. Each mapping has as much address space of its own, so the size is no larger than needed. */
+/**
+ * Longest buffer that one `map` takes. Each mapping has as much address space of its own, so the size is no larger than
+ * needed.
+ */
 const MAX_MAPPING_SIZE = 2 ** 20;
 
 const WORD = 0x1_0000_0000;
 
 /**
- * Maps process memory at I/O virtual addresses, through any kind of container. Each `map` is a system call, which is why
- * drivers premap. The IOMMU works in pages: a device also reaches the neighbours of a buffer in its first and last page. So
- * coherent memory fills whole pages, and pools of buffers should begin at a page too.
+ * Maps process memory at I/O virtual addresses, through any kind of container. Each `map` is a system call, which is
+ * why drivers premap. The IOMMU works in pages: a device also reaches the neighbours of a buffer in its first and last
+ * page. So coherent memory fills whole pages, and pools of buffers should begin at a page too.
  */
 export class VfioDmaMapping extends ZeroCopyDmaMapping {
   readonly #iovas: IovaSpace;
@@ -28,8 +31,8 @@ export class VfioDmaMapping extends ZeroCopyDmaMapping {
   #isOpen = true;
 
   /**
-   * Reserves addresses for `capacity` mappings, or for as many as there are addresses for. Throws {@link DmaError} when there
-   * are none.
+   * Reserves addresses for `capacity` mappings, or for as many as there are addresses for. Throws {@link DmaError} when
+   * there are none.
    */
   constructor(memory: GuestMemory, iovas: IovaSpace, capacity: number) {
     const { pageSize } = iovas;
@@ -92,7 +95,9 @@ export class VfioDmaMapping extends ZeroCopyDmaMapping {
     writeDeviceAddress(address % this.#pageSize, iova >>> 0, Math.floor(iova / WORD), words, at);
   }
 
-  /** Maps whole pages: the device also reaches what else lies in the first and the last one. Throws {@link DmaError}. */
+  /**
+   * Maps whole pages: the device also reaches what else lies in the first and the last one. Throws {@link DmaError}.
+   */
   protected override mapRegion(address: number, length: number, direction: DmaDirection, alignment: number): number {
     const inPage = address % this.#pageSize;
     const size = wholePages(inPage + length, this.#pageSize);

@@ -20,7 +20,9 @@ import { MachineMissingError, askMachine } from './plugin/missing-requirements.t
 import type { PluginKind } from './plugin/plugin-use.ts';
 import type { PluginUse, Profile } from './schema/profile.ts';
 import type { ResolutionOptions } from './plugin/resolve-plugin.ts';
-/** A run put together: a booted machine and the platform over it, with plain fields. No container is needed any more. */
+/**
+ * A run put together: a booted machine and the platform over it, with plain fields. No container is needed any more.
+ */
 export interface ComposedRun {
   readonly profile: Profile;
   /** Names as reports give them. */
@@ -28,7 +30,10 @@ export interface ComposedRun {
   readonly machineName: string;
   readonly machine: BootedMachine;
   readonly platform: Platform;
-  /** Disposes the platform, then the machine, then empties the container. Never throws; a second call waits for the first. */
+  /**
+   * Disposes the platform, then the machine, then empties the container. Never throws; a second call waits for the
+   * first.
+   */
   dispose(): Promise<void>;
 }
 
@@ -39,8 +44,8 @@ export interface CompositionOptions extends ResolutionOptions {
 
 /**
  * The only composition root: loads the two plugins a profile names, checks their options, and puts platform and machine
- * together in a container of their own. Throws coded errors that name the plugin and the place in the profile; then nothing
- * is left running.
+ * together in a container of their own. Throws coded errors that name the plugin and the place in the profile; then
+ * nothing is left running.
  */
 export async function composeRun(profile: Profile, options: CompositionOptions = {}): Promise<ComposedRun> {
   const plugins = await checkPlugins(profile, options);

@@ -10,8 +10,8 @@ export interface NamedPlugin {
 }
 
 /**
- * Returns the draft-07 JSON Schema of a profile for editors, with the options of the given plugins. What a base or a matrix may
- * provide is not required of a profile that has one.
+ * Returns the draft-07 JSON Schema of a profile for editors, with the options of the given plugins. What a base or a
+ * matrix may provide is not required of a profile that has one.
  */
 export function profileJsonSchema(plugins: readonly NamedPlugin[]): JsonSchema {
   const { required, properties, ...schema } = zodJsonSchema(PROFILE_SCHEMA);
@@ -70,7 +70,9 @@ function when(condition: JsonSchema, consequence: JsonSchema): JsonSchema {
   return { if: condition, then: consequence };
 }
 
-/** Describes `matrix` by what the rest of a profile may be: lists of the values of its paths, or a list of its parts. */
+/**
+ * Describes `matrix` by what the rest of a profile may be: lists of the values of its paths, or a list of its parts.
+ */
 export function matrixJsonSchema(properties: Readonly<Record<string, JsonSchema>>): JsonSchema {
   const paths: Record<string, JsonSchema> = {};
   for (const section of Object.keys(SECTION_FIELDS)) {

@@ -17,8 +17,8 @@ const features = featureList('What the device offers.');
 const offer = z.strictObject({ interface: z.enum(['modern', 'legacy']).default('modern'), features });
 
 /**
- * Loads a file of offers: a map of names to lists of features, or to `{ interface, features }`. Throws {@link ProfileError} with
- * everything that is wrong, at its place.
+ * Loads a file of offers: a map of names to lists of features, or to `{ interface, features }`. Throws
+ * {@link ProfileError} with everything that is wrong, at its place.
  */
 export async function loadOffers(file: string): Promise<readonly Offer[]> {
   const { root, issues } = await readSources(file);

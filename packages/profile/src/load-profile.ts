@@ -19,16 +19,19 @@ export interface ProfileCheck {
 }
 
 /**
- * Loads the runs of a profile, of which a `matrix` makes several: parses it, merges what it extends, and checks each run. Throws
- * {@link ProfileError} with everything that is wrong, also with the plugins and their options. Plugins of a profile without
- * issues are not loaded yet.
+ * Loads the runs of a profile, of which a `matrix` makes several: parses it, merges what it extends, and checks each
+ * run. Throws {@link ProfileError} with everything that is wrong, also with the plugins and their options. Plugins of a
+ * profile without issues are not loaded yet.
  */
 export async function loadProfiles(path: string, options: ResolutionOptions = {}): Promise<readonly Profile[]> {
   const { profiles } = await loadRuns(path, options);
   return profiles;
 }
 
-/** Loads a profile that is one run, as {@link loadProfiles} does. Throws {@link ProfileError} where a `matrix` makes several. */
+/**
+ * Loads a profile that is one run, as {@link loadProfiles} does. Throws {@link ProfileError} where a `matrix` makes
+ * several.
+ */
 export async function loadProfile(path: string, options: ResolutionOptions = {}): Promise<Profile> {
   const { profiles, matrix } = await loadRuns(path, options);
   if (profiles.length === 1) return profiles[0]!;
@@ -77,7 +80,9 @@ function warnOnce(warnings: readonly ProfileWarning[]): void {
   for (const line of new Set(warnings.map(formatWarning))) process.emitWarning(line, 'ProfileWarning');
 }
 
-/** What follows a syntax error is a guess of the parser's, and what stands at the place of an issue is explained by it. */
+/**
+ * What follows a syntax error is a guess of the parser's, and what stands at the place of an issue is explained by it.
+ */
 function isBelieved(issue: ProfileIssue, sourceIssues: readonly ProfileIssue[]): boolean {
   return !sourceIssues.some((other) => {
     if (other.file !== issue.file) return false;

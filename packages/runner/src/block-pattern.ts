@@ -1,6 +1,6 @@
 /**
- * Fills `length` bytes (a multiple of 4) at `address` with a pattern that no other block, round or seed has: xorshift32 from
- * a mixed state. Hot: no allocation.
+ * Fills `length` bytes (a multiple of 4) at `address` with a pattern that no other block, round or seed has: xorshift32
+ * from a mixed state. Hot: no allocation.
  */
 export function fillPattern(
   u32: Uint32Array,

@@ -2,8 +2,8 @@ import type { ExpectSection } from '@virtio-platform/profile';
 import type { RunReport } from './report.ts';
 
 /**
- * Says where a run differs from what its profile expects, one sentence each; nothing when it does not. What a profile leaves
- * out is expected to go well: completed and verified, no fault, none recorded, no finding, nothing left mapped.
+ * Says where a run differs from what its profile expects, one sentence each; nothing when it does not. What a profile
+ * leaves out is expected to go well: completed and verified, no fault, none recorded, no finding, nothing left mapped.
  */
 export function compareExpectation(report: Omit<RunReport, 'differences'>, expect: ExpectSection): string[] {
   const differences: string[] = [];

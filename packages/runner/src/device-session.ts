@@ -30,7 +30,10 @@ const DRIVER_FEATURES = new FeatureSet(
     FeatureSet.of(VIRTIO_F_ANY_LAYOUT, VIRTIO_F_VERSION_1, VIRTIO_F_ACCESS_PLATFORM, VIRTIO_F_SUSPEND).bits,
 );
 
-/** A profile chooses the layout by what its driver supports: a device that offers packed rings to a split driver is declined them. */
+/**
+ * A profile chooses the layout by what its driver supports: a device that offers packed rings to a split driver is
+ * declined them.
+ */
 export function supportedFeatures({ queue, policy, driver }: Profile, { features }: DriverType): FeatureSet {
   const { experimental, bits } = policy;
   let supported = new FeatureSet(DRIVER_FEATURES.bits | features.bits);
@@ -39,7 +42,9 @@ export function supportedFeatures({ queue, policy, driver }: Profile, { features
   return supported.minus(driver.lacks);
 }
 
-/** A split ring has a power of two of entries, also where the profile asked for a packed one and the device has none. */
+/**
+ * A split ring has a power of two of entries, also where the profile asked for a packed one and the device has none.
+ */
 function queueSize(layout: QueueLayout, most: number): number {
   return layout === 'packed' ? most : 2 ** Math.floor(Math.log2(most));
 }
@@ -48,8 +53,8 @@ function queueSize(layout: QueueLayout, most: number): number {
 const INDIRECT_ENTRIES = 16;
 
 /**
- * A driver at work on a device: negotiated, with its queues, each over a mapping of its own on the path that negotiation chose.
- * Ends in the one safe order: reset the device, and only when it confirmed, take the memory back.
+ * A driver at work on a device: negotiated, with its queues, each over a mapping of its own on the path that
+ * negotiation chose. Ends in the one safe order: reset the device, and only when it confirmed, take the memory back.
  */
 export class DeviceSession {
   readonly negotiation: NegotiationResult;
@@ -67,8 +72,8 @@ export class DeviceSession {
   #ring: RunReport['queue'] = null;
 
   /**
-   * Negotiates. After a refusal there is nothing to start. With a sanitizer, the driver gets memory, mappings, queues and a transport
-   * that it looks at: here is the only place that knows of it.
+   * Negotiates. After a refusal there is nothing to start. With a sanitizer, the driver gets memory, mappings, queues
+   * and a transport that it looks at: here is the only place that knows of it.
    */
   constructor(run: ComposedRun, sanitizer?: DmaSanitizer) {
     const { platform, machine, profile } = run;
@@ -130,7 +135,10 @@ export class DeviceSession {
     return sum;
   }
 
-  /** Sets up the queues and the driver's buffers, and lets the device go. Throws a coded error; `end` is still to be called. */
+  /**
+   * Sets up the queues and the driver's buffers, and lets the device go. Throws a coded error; `end` is still to be
+   * called.
+   */
   start(onProgress: (done: number, total: number) => void = () => {}): DriverHalf {
     const { profile, machine, platform } = this.#run;
     const transport = this.#transport;

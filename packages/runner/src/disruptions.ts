@@ -4,7 +4,10 @@ import { featureName, VIRTIO_F_RING_RESET, VIRTIO_F_SUSPEND, type FeatureSet } f
 import type { Disruption, Profile } from '@virtio-platform/profile';
 import type { DriverContext } from './driver-half.ts';
 
-/** Throws {@link DeviceError} `ERR_FEATURE_REQUIRED` unless all that a profile interrupts its workload with was negotiated. */
+/**
+ * Throws {@link DeviceError} `ERR_FEATURE_REQUIRED` unless all that a profile interrupts its workload with was
+ * negotiated.
+ */
 export function checkDisruptions({ workload, device }: Profile, accepted: FeatureSet): void {
   for (const { do: what } of workload.disruptions) {
     const feature = what === 'suspend' ? VIRTIO_F_SUSPEND : VIRTIO_F_RING_RESET;
@@ -20,8 +23,8 @@ export function checkDisruptions({ workload, device }: Profile, accepted: Featur
 export type Recover = (queue: number, ids: readonly number[]) => void;
 
 /**
- * What the profile has done to the device in the middle of a workload: its queues reset one by one, also to another size, while
- * buffers are in flight; or the device suspended and resumed.
+ * What the profile has done to the device in the middle of a workload: its queues reset one by one, also to another
+ * size, while buffers are in flight; or the device suspended and resumed.
  */
 export class Disruptions {
   readonly #context: DriverContext;
@@ -40,7 +43,10 @@ export class Disruptions {
     return this.#done;
   }
 
-  /** Does what is due once `completed` requests are done. To be called where buffers are published and not notified of yet. */
+  /**
+   * Does what is due once `completed` requests are done. To be called where buffers are published and not notified of
+   * yet.
+   */
   check(completed: number): void {
     for (
       let next = this.#due[this.#done];

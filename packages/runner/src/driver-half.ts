@@ -36,7 +36,9 @@ export interface DriverType {
   readonly features: FeatureSet;
   /** What used lengths are worth on the legacy interface (specification 1.4 section 2.7.8.1). */
   readonly legacyUsedLength: UsedLengthPolicy;
-  /** The indices of the queues it uses, found from features and configuration, of which nothing is believed unchecked. */
+  /**
+   * The indices of the queues it uses, found from features and configuration, of which nothing is believed unchecked.
+   */
   queues(transport: Transport, accepted: FeatureSet, byteOrder: ByteOrder): readonly number[];
   /** Allocates buffers. Throws coded errors, and then nothing stays allocated. */
   open(context: DriverContext): DriverHalf;

@@ -9,9 +9,9 @@ import { WorkLoop } from './work-loop.ts';
 const SHORTEST_FRAME = 14;
 
 /**
- * Sends patterns on every link of a driver and verifies that each link gives back exactly what was sent there, in order: as whole
- * messages where the link keeps them apart, as one stream otherwise. A request is a message there and back. An `echo` has messages
- * of one length, a `stream` of every length up to it.
+ * Sends patterns on every link of a driver and verifies that each link gives back exactly what was sent there, in
+ * order: as whole messages where the link keeps them apart, as one stream otherwise. A request is a message there and
+ * back. An `echo` has messages of one length, a `stream` of every length up to it.
  */
 export class Echo implements DriverHalf {
   readonly #context: DriverContext;

@@ -3,7 +3,10 @@ import type { NegotiationResult, PlatformTraits } from '@virtio-platform/core/ne
 import { composeRun, type Profile } from '@virtio-platform/profile';
 import { DeviceSession } from './device-session.ts';
 
-/** Why a profile negotiates as it does: every rule in order, every feature's outcome, the path. What `explain --json` prints. */
+/**
+ * Why a profile negotiates as it does: every rule in order, every feature's outcome, the path. What `explain --json`
+ * prints.
+ */
 export interface Explanation {
   readonly profile: string;
   readonly platform: string;

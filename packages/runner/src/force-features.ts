@@ -7,8 +7,8 @@ const SOURCE =
   'driver.forces of the profile; mail: Tsirkin, 2019-06-03 (the driver itself writes the feature registers)';
 
 /**
- * Brings a device to FEATURES_OK as a driver that keeps no rules: it writes what it likes and goes on with physical addresses.
- * Whatever stops it is the device, or what stands between the device and memory.
+ * Brings a device to FEATURES_OK as a driver that keeps no rules: it writes what it likes and goes on with physical
+ * addresses. Whatever stops it is the device, or what stands between the device and memory.
  */
 export function forceFeatures(transport: Transport, features: FeatureSet): NegotiationResult {
   greetDevice(transport);

@@ -52,8 +52,8 @@ export const DEFAULT_OFFERS: readonly Offer[] = [
 ];
 
 /**
- * Negotiates every offer under the platform of each profile. Each machine is booted once, for what its platform states; the
- * device is asked nothing, so that offers no machine could make have an answer too. Throws coded errors.
+ * Negotiates every offer under the platform of each profile. Each machine is booted once, for what its platform states;
+ * the device is asked nothing, so that offers no machine could make have an answer too. Throws coded errors.
  */
 export async function negotiationMatrix(
   profiles: readonly Profile[],
@@ -108,7 +108,9 @@ function cellOf({ profile, platform }: ComposedRun, { name, interface: deviceInt
   };
 }
 
-/** What an address means was decided with ACCESS_PLATFORM where it is accepted, and by the path's rule where it is not. */
+/**
+ * What an address means was decided with ACCESS_PLATFORM where it is accepted, and by the path's rule where it is not.
+ */
 function decidingRule({ decisions, trace, refusal }: NegotiationResult): {
   readonly rule: string;
   readonly source: string;

@@ -8,8 +8,9 @@ import { WorkLoop } from './work-loop.ts';
 const TELLING_BYTES = 8;
 
 /**
- * Reads from an entropy device. What a device with a seed gives is known: each buffer starts with its number, so that all can be
- * checked in whatever order they come, and none may come twice. Of any other device only that it wrote something.
+ * Reads from an entropy device. What a device with a seed gives is known: each buffer starts with its number, so that
+ * all can be checked in whatever order they come, and none may come twice. Of any other device only that it wrote
+ * something.
  */
 export class ReadEntropy implements DriverHalf {
   readonly #context: DriverContext;

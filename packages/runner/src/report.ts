@@ -32,7 +32,10 @@ export interface RunReport {
     readonly unmaps: number;
     readonly bytesBounced: number;
     readonly live: number;
-    /** Slots of the pool that buffers are copied through, the most that were used at once, and how often there were none; `null` without. */
+    /**
+     * Slots of the pool that buffers are copied through, the most that were used at once, and how often there were
+     * none; `null` without.
+     */
     readonly pool: { readonly slots: number; readonly highWater: number; readonly exhausted: number } | null;
   };
   /** How often something failed because the profile's `failures` ask for it. */
@@ -64,7 +67,10 @@ export interface FaultReport {
   readonly cause: string;
 }
 
-/** A finding of the DMA sanitizer. What its code means is in `packages/core/docs/findings.md`. Addresses are hexadecimal. */
+/**
+ * A finding of the DMA sanitizer. What its code means is in `packages/core/docs/findings.md`. Addresses are
+ * hexadecimal.
+ */
 export interface FindingReport {
   readonly code: string;
   /** Of the reference: `DD-05` is check 5 of Linux dma-debug, `DS-a` the first that it cannot make. */
@@ -98,7 +104,10 @@ export interface WorkloadReport {
   readonly repeated: number;
 }
 
-/** Whether the run is as it should be: what was expected happened, and where nothing was expected, it completed without a fault. */
+/**
+ * Whether the run is as it should be: what was expected happened, and where nothing was expected, it completed without
+ * a fault.
+ */
 export function isAsExpected(report: RunReport): boolean {
   return report.differences.length === 0;
 }

@@ -25,8 +25,9 @@ const NO_WORK: WorkloadReport = {
 };
 
 /**
- * Runs a profile: compose, negotiate, run the workload, reset, report. A device that fails is a report with outcome `failed`;
- * a profile, plugin or installation that is wrong throws its coded error. Whatever was started is ended on every way out.
+ * Runs a profile: compose, negotiate, run the workload, reset, report. A device that fails is a report with outcome
+ * `failed`; a profile, plugin or installation that is wrong throws its coded error. Whatever was started is ended on
+ * every way out.
  */
 export async function runProfile(profile: Profile, options: RunOptions = {}): Promise<RunReport> {
   const startedAt = performance.now();
@@ -115,7 +116,9 @@ async function drive(
   }
 }
 
-/** A device that was refused an access may wait for ever: then the first refusal says more than the time that passed. */
+/**
+ * A device that was refused an access may wait for ever: then the first refusal says more than the time that passed.
+ */
 function explainStall(state: RunState): void {
   const {
     failure,

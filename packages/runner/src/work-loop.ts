@@ -6,12 +6,15 @@ import type { DriverContext } from './driver-half.ts';
 
 /** How long a workload runs before it lets timers and signals through. */
 const SLICE_MS = 50;
-/** How often in a row a buffer may not be mappable while nothing is in flight that could change it: failures on purpose are no state. */
+/**
+ * How often in a row a buffer may not be mappable while nothing is in flight that could change it: failures on purpose
+ * are no state.
+ */
 const MAX_FAILURES = 64;
 
 /**
- * What every workload does around its requests: wait for the device without missing a notification, give up when it does nothing
- * for too long, and let the rest of the program live.
+ * What every workload does around its requests: wait for the device without missing a notification, give up when it
+ * does nothing for too long, and let the rest of the program live.
  */
 export class WorkLoop {
   readonly #context: DriverContext;
@@ -29,8 +32,8 @@ export class WorkLoop {
   }
 
   /**
-   * Ends one round of a workload, in which `progress` things happened and after which `completed` requests are done: waits when it
-   * was nothing. Throws {@link DeviceError} when the device stalls, lies or is gone.
+   * Ends one round of a workload, in which `progress` things happened and after which `completed` requests are done:
+   * waits when it was nothing. Throws {@link DeviceError} when the device stalls, lies or is gone.
    */
   async turn(progress: number, completed: number): Promise<void> {
     if (progress > 0) {
@@ -45,8 +48,8 @@ export class WorkLoop {
   }
 
   /**
-   * A buffer could not be added, and nothing that is in flight can change that: tried again at once, a few times. `reason` is what
-   * `add` returned. Throws {@link DeviceError} when it stays so.
+   * A buffer could not be added, and nothing that is in flight can change that: tried again at once, a few times.
+   * `reason` is what `add` returned. Throws {@link DeviceError} when it stays so.
    */
   failedToAdd(reason: number): void {
     for (const queue of this.#queues) throwIfBroken(queue);

@@ -9,9 +9,9 @@ import type { WorkloadReport } from './report.ts';
 import { WorkLoop } from './work-loop.ts';
 
 /**
- * Writes a pattern through the ring and reads it back, in rounds over the device: each round writes up to all its blocks and
- * then reads them in reverse, so that no slot reads the block whose bytes it still holds. Half the requests are writes. The queues of
- * the device take turns.
+ * Writes a pattern through the ring and reads it back, in rounds over the device: each round writes up to all its
+ * blocks and then reads them in reverse, so that no slot reads the block whose bytes it still holds. Half the requests
+ * are writes. The queues of the device take turns.
  */
 export class WriteReadVerify implements DriverHalf {
   readonly #context: DriverContext;

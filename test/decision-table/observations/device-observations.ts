@@ -42,7 +42,10 @@ async function errorOf(action: () => unknown): Promise<string> {
   }
 }
 
-/** Lets a device that relies on identity run while somebody changes the tables: first as a guest can, then behind its back. */
+/**
+ * Lets a device that relies on identity run while somebody changes the tables: first as a guest can, then behind its
+ * back.
+ */
 async function breakPromise(run: ComposedRun): Promise<Readonly<Record<string, unknown>>> {
   const tables = run.machine.facilities.get(TCE_FACILITY);
   if (!(tables instanceof SimulatedTceTables)) throw new TypeError('the machine has no simulated TCE tables');
@@ -61,7 +64,10 @@ async function breakPromise(run: ComposedRun): Promise<Readonly<Record<string, u
   return { hypervisor: hypercallName(answer), afterTampering: failure, afterReset: hypercallName(unmap()) };
 }
 
-/** The same behind VT-d: page tables are memory, which nobody can refuse to write; what can be refused is to look at them again. */
+/**
+ * The same behind VT-d: page tables are memory, which nobody can refuse to write; what can be refused is to look at
+ * them again.
+ */
 async function breakPageTables(run: ComposedRun): Promise<Readonly<Record<string, unknown>>> {
   const unit = run.machine.facilities.get(VTD_FACILITY);
   if (!(unit instanceof SimulatedVtd)) throw new TypeError('the machine has no simulated VT-d');

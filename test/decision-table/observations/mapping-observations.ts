@@ -59,7 +59,9 @@ function openSmallAperture(pages: number): Pick<SmallWindow, 'memory' | 'mapping
   return { memory, mapping: platform.openMapping('translated', { queue: 0, capacity: 64 }) };
 }
 
-/** Adds buffers of a page to a ring where there are no I/O virtual pages for all, and says what the last of them met. */
+/**
+ * Adds buffers of a page to a ring where there are no I/O virtual pages for all, and says what the last of them met.
+ */
 function addUntilFull(layout: QueueLayout): string {
   const { memory, mapping } = openSmallAperture(16);
   const queue = openVirtqueue(layout, memory, mapping, {

@@ -5,7 +5,10 @@ import { ExitStatus } from '../exit-status.ts';
 import { printExplanation } from '../print-explanation.ts';
 import type { Terminal } from '../terminal.ts';
 
-/** `explain <profile>`: negotiates each run on its machine and says how it came out. A refusal is an answer, not an error. */
+/**
+ * `explain <profile>`: negotiates each run on its machine and says how it came out. A refusal is an answer, not an
+ * error.
+ */
 export async function explainCommand(terminal: Terminal, file: string, asJson: boolean): Promise<ExitStatus> {
   const explanations: Explanation[] = [];
   for (const profile of await loadRuns(resolve(terminal.cwd, file))) {

@@ -15,7 +15,9 @@ const COLUMNS = [
   'reason',
 ] as const;
 
-/** The matrix as comma-separated values (RFC 4180), a line for each cell, so that a spreadsheet can filter and pivot it. */
+/**
+ * The matrix as comma-separated values (RFC 4180), a line for each cell, so that a spreadsheet can filter and pivot it.
+ */
 export function matrixCsv(rows: readonly MatrixRow[]): string {
   const lines = rows.flatMap(({ profile, platform, privilege, cells }) =>
     cells.map((cell) => [

@@ -6,7 +6,9 @@ const DISPUTED: ReadonlyMap<string, string> = new Map([
   ['ACCESS_PLATFORM_IDENTITY_ADDRESS', 'ID'],
 ]);
 
-/** A matrix as every format shows it: offers down, platforms across, and the rules that decided, numbered as they come. */
+/**
+ * A matrix as every format shows it: offers down, platforms across, and the rules that decided, numbered as they come.
+ */
 export interface MatrixView {
   readonly platforms: readonly MatrixRow[];
   readonly offers: readonly { readonly name: string; readonly cells: readonly MatrixCell[] }[];

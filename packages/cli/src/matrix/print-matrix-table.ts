@@ -3,7 +3,9 @@ import { plainTable } from '../plain-table.ts';
 import type { Terminal } from '../terminal.ts';
 import { cellText, ruleNumber, type MatrixView } from './matrix-view.ts';
 
-/** Prints the matrix for a person at a terminal; with `showRules` each cell has the number of the rule that decided it. */
+/**
+ * Prints the matrix for a person at a terminal; with `showRules` each cell has the number of the rule that decided it.
+ */
 export function printMatrixTable(terminal: Terminal, view: MatrixView, showRules: boolean): void {
   const { bold, dim, green, red } = terminal.colors;
   const print = (cell: MatrixCell): string => {

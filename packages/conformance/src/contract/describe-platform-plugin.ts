@@ -158,7 +158,10 @@ export const PLATFORM_PLUGIN_CHECKS: readonly ContractCheck<PlatformPluginSubjec
   })),
 ];
 
-/** Tries a platform plugin and its mapping against the whole contract, with the given options and its simulated hardware. */
+/**
+ * Tries a platform plugin and its mapping against the whole contract, with the given options and its simulated
+ * hardware.
+ */
 export function describePlatformPlugin<Options>(
   plugin: PlatformPlugin<Options>,
   settings: { readonly options?: unknown; readonly memory?: number } = {},
@@ -173,7 +176,9 @@ export function describePlatformPlugin<Options>(
   describeDmaMapping(`what ${name} maps with`, { setup: () => mappingSubject(subject) });
 }
 
-/** The mapping of a queue, and the device behind it. Only what is mapped one by one can be taken from the device again. */
+/**
+ * The mapping of a queue, and the device behind it. Only what is mapped one by one can be taken from the device again.
+ */
 async function mappingSubject(subject: PlatformPluginSubject): Promise<DmaMappingSubject> {
   const { memory, space, openMapping, dispose } = await open(subject);
   const mapping = openMapping(0, MAPPING_CAPACITY);

@@ -8,7 +8,10 @@ export interface TransportSubject {
   readonly transport: Transport;
   /** Bytes of device configuration. */
   readonly configBytes: number;
-  /** Whether the device passes over features that it did not offer, instead of clearing FEATURES_OK as it must: QEMU's do. */
+  /**
+   * Whether the device passes over features that it did not offer, instead of clearing FEATURES_OK as it must: QEMU's
+   * do.
+   */
   readonly ignoresUnoffered?: boolean | undefined;
 }
 

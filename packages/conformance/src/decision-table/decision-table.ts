@@ -8,7 +8,10 @@ import {
   type PlatformTraits,
   type NegotiationInput,
 } from '@virtio-platform/core/negotiation';
-/** How far a statement of the table is backed: read in its source, inferred from it, proposed and never merged, or our own choice. */
+/**
+ * How far a statement of the table is backed: read in its source, inferred from it, proposed and never merged, or our
+ * own choice.
+ */
 export type Backing = 'read' | 'inferred' | 'proposed' | 'choice';
 
 /** What comes of a negotiation: these features and this path, or a refusal by its code and the rule that decided. */
@@ -36,8 +39,8 @@ export interface DecisionRow {
   readonly case?: string;
   readonly title: string;
   /**
-   * `negotiation`: the core's algorithm decides. `profile`: the device, or a rule of the platform, so that a whole machine is
-   * needed to see it. `observed`: no outcome of negotiation; a test does it and writes down what it saw.
+   * `negotiation`: the core's algorithm decides. `profile`: the device, or a rule of the platform, so that a whole
+   * machine is needed to see it. `observed`: no outcome of negotiation; a test does it and writes down what it saw.
    */
   readonly kind: 'negotiation' | 'profile' | 'observed';
   /** Backing of what the row says of the world, and of what it says should be done. */

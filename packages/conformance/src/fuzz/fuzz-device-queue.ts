@@ -14,10 +14,10 @@ const BUFFERS = 0x8000;
 export type FuzzOutcome = string | undefined;
 
 /**
- * Structure-aware fuzzing of a device's end: a driver's part of the ring is made up from the seed, mostly plausible and wrong in
- * a few places, the device takes what it finds, and the driver goes on scribbling meanwhile. Throws where the device's end
- * does something that it must not: hand out a chain that breaks the rules, have more in flight than the queue, throw, or go on
- * after it broke. One execution each call; the memory is reused.
+ * Structure-aware fuzzing of a device's end: a driver's part of the ring is made up from the seed, mostly plausible and
+ * wrong in a few places, the device takes what it finds, and the driver goes on scribbling meanwhile. Throws where the
+ * device's end does something that it must not: hand out a chain that breaks the rules, have more in flight than the
+ * queue, throw, or go on after it broke. One execution each call; the memory is reused.
  */
 export class DeviceQueueFuzzer {
   readonly #memory = new GuestMemory(new SharedArrayBuffer(MEMORY));

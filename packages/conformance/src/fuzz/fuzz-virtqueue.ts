@@ -10,9 +10,10 @@ const BUFFER = 0xc000;
 const SEGMENT = 16;
 
 /**
- * Structure-aware fuzzing of a driver's end: requests are added from the seed, and a device writes over the whole ring, mostly
- * plausible used entries and wrong in a few places. Throws where the driver's end does something that it must not: bring back
- * what is not outstanding, more bytes than there is room for, a mapping that leaks, throw, or go on after it broke.
+ * Structure-aware fuzzing of a driver's end: requests are added from the seed, and a device writes over the whole ring,
+ * mostly plausible used entries and wrong in a few places. Throws where the driver's end does something that it must
+ * not: bring back what is not outstanding, more bytes than there is room for, a mapping that leaks, throw, or go on
+ * after it broke.
  */
 export class VirtqueueFuzzer {
   readonly #memory = new GuestMemory(new SharedArrayBuffer(MEMORY));

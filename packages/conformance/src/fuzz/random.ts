@@ -1,4 +1,6 @@
-/** A small deterministic source of numbers (xorshift32), so that whatever was found can be found again from its seed. */
+/**
+ * A small deterministic source of numbers (xorshift32), so that whatever was found can be found again from its seed.
+ */
 export class Random {
   #state: number;
 

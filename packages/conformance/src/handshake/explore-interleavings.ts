@@ -1,6 +1,6 @@
 /**
- * Agents that take turns, one step at a time. It has to be deterministic: the same steps after the same start lead to the same
- * state, so that a state is reached again by repeating the steps that led to it.
+ * Agents that take turns, one step at a time. It has to be deterministic: the same steps after the same start lead to
+ * the same state, so that a state is reached again by repeating the steps that led to it.
  */
 export interface InterleavedSystem {
   /** The steps that could come next, each named once. None of them: nobody can go on. */
@@ -17,7 +17,10 @@ export interface ExplorationOptions {
   readonly maxSteps: number;
 }
 
-/** What an exploration saw. Without a finding, every interleaving was tried: each one ends, and no state on the way has a problem. */
+/**
+ * What an exploration saw. Without a finding, every interleaving was tried: each one ends, and no state on the way has
+ * a problem.
+ */
 export interface Exploration {
   /** Different states, by their keys. */
   readonly states: number;
@@ -40,8 +43,8 @@ interface Branch {
 }
 
 /**
- * Tries every order in which the agents of a system can take their steps, depth first, and stops at the first problem. A
- * schedule that comes back to a state it was in is a problem too: nothing but luck would ever end it.
+ * Tries every order in which the agents of a system can take their steps, depth first, and stops at the first problem.
+ * A schedule that comes back to a state it was in is a problem too: nothing but luck would ever end it.
  *
  * `start` gives the system in its first state, each time anew; it is called once for every branch.
  */

@@ -25,8 +25,8 @@ const RING_FEATURES = FeatureSet.of(
 );
 
 /**
- * A minimal block driver over a booted machine: one request at a time, on queue 0, a split ring. Each method throws an Error
- * where the device or the ring refuses a step.
+ * A minimal block driver over a booted machine: one request at a time, on queue 0, a split ring. Each method throws an
+ * Error where the device or the ring refuses a step.
  */
 export class BlockRing {
   readonly machine: BootedMachine;

@@ -1,6 +1,6 @@
 /**
- * What tests of more than one package need: both ends of a ring, a register transport, a platform or machine opened without a
- * profile, and a small block driver. Nothing here needs a test runner.
+ * What tests of more than one package need: both ends of a ring, a register transport, a platform or machine opened
+ * without a profile, and a small block driver. Nothing here needs a test runner.
  *
  * @packageDocumentation
  */

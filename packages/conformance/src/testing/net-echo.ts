@@ -7,8 +7,8 @@ import { fileURLToPath } from 'node:url';
 const SOURCE = fileURLToPath(new URL('../../net-echo/net-echo.c', import.meta.url));
 
 /**
- * Whether tests of the DPDK back-end are skipped: where libdpdk or gcc is not installed, except in CI, where they fail. Warns
- * with the packages to install.
+ * Whether tests of the DPDK back-end are skipped: where libdpdk or gcc is not installed, except in CI, where they fail.
+ * Warns with the packages to install.
  */
 export function skipsNetEcho(): boolean {
   if (process.env['CI'] !== undefined) return false;
@@ -33,8 +33,8 @@ export interface NetEcho {
 }
 
 /**
- * Compiles the network back-end `net-echo.c`, which returns each packet, against DPDK's vhost library. Throws where libdpdk or
- * gcc is not installed: see {@link skipsNetEcho}.
+ * Compiles the network back-end `net-echo.c`, which returns each packet, against DPDK's vhost library. Throws where
+ * libdpdk or gcc is not installed: see {@link skipsNetEcho}.
  */
 export function buildNetEcho(): NetEcho {
   const folder = mkdtempSync(join(tmpdir(), 'virtio-platform-net-echo-'));

@@ -24,8 +24,8 @@ export interface OpenPlatformSettings {
   /** Guest memory, or the bytes of a new one. 4 MiB unless given. */
   readonly memory?: GuestMemory | number;
   /**
-   * The facilities that the platform gets instead of the simulated ones, which `simulated` returns: a test puts an observer or
-   * a failure in front of one here.
+   * The facilities that the platform gets instead of the simulated ones, which `simulated` returns: a test puts an
+   * observer or a failure in front of one here.
    */
   readonly facilities?: (simulated: FacilityLookup) => ReadonlyMap<FacilityToken, unknown>;
 }
@@ -49,7 +49,9 @@ export interface OpenedPlatform {
   readonly dispose: () => void;
 }
 
-/** The options of a profile as the plugin gets them, through its schema. Throws a TypeError with the schema's messages. */
+/**
+ * The options of a profile as the plugin gets them, through its schema. Throws a TypeError with the schema's messages.
+ */
 export async function checkOptions<Options>(plugin: PlatformPlugin<Options>, options: unknown): Promise<Options> {
   const result = await plugin.options['~standard'].validate(options);
   if (result.issues === undefined) return result.value;
@@ -57,9 +59,9 @@ export async function checkOptions<Options>(plugin: PlatformPlugin<Options>, opt
 }
 
 /**
- * Opens a platform without a profile and a machine: simulates its hardware, and resolves the platform from a container of
- * its own, as the composition root does. `options` come from {@link checkOptions}, or from the plugin's schema. Throws a
- * TypeError where the plugin has no simulated hardware.
+ * Opens a platform without a profile and a machine: simulates its hardware, and resolves the platform from a container
+ * of its own, as the composition root does. `options` come from {@link checkOptions}, or from the plugin's schema.
+ * Throws a TypeError where the plugin has no simulated hardware.
  */
 export function openPlatform<Options>(
   plugin: PlatformPlugin<Options>,

@@ -25,8 +25,8 @@ const MODERN_BITS = (1n << 64n) - 1n;
 const LEGACY_BITS = (1n << 32n) - 1n;
 
 /**
- * The registers of a device that processes no queue: it follows the rules of status, features and configuration, and logs
- * every register write. Subclasses break one rule each.
+ * The registers of a device that processes no queue: it follows the rules of status, features and configuration, and
+ * logs every register write. Subclasses break one rule each.
  */
 export class RegisterTransport implements Transport {
   readonly interface: DeviceInterface;

@@ -43,8 +43,8 @@ export interface RingPairOptions {
 }
 
 /**
- * Both ends of one virtqueue over one guest memory: the driver's end, the device's end, and a scatter list, a chain and a
- * batch to use them with. The test does what a driver and a device do.
+ * Both ends of one virtqueue over one guest memory: the driver's end, the device's end, and a scatter list, a chain and
+ * a batch to use them with. The test does what a driver and a device do.
  */
 export class RingPair {
   readonly memory: GuestMemory;
@@ -80,7 +80,9 @@ export class RingPair {
     this.batch = new UsedBatch(options.batch ?? size);
   }
 
-  /** Driver: adds the list as one buffer and publishes it. Returns its id, or a negative {@link Virtqueue.add} result. */
+  /**
+   * Driver: adds the list as one buffer and publishes it. Returns its id, or a negative {@link Virtqueue.add} result.
+   */
   send(): number {
     const id = this.queue.add(this.list);
     if (id >= 0) this.queue.publish();
@@ -104,8 +106,8 @@ export class RingPair {
   }
 
   /**
-   * Sends the list as a buffer, and returns it from the device with `written` bytes, `times` times over. Throws an Error
-   * where a buffer does not come back.
+   * Sends the list as a buffer, and returns it from the device with `written` bytes, `times` times over. Throws an
+   * Error where a buffer does not come back.
    */
   roundTrip(times: number = 1, written: number = 0): void {
     for (let i = 0; i < times; i++) {

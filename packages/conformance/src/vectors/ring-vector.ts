@@ -1,6 +1,8 @@
 import type { ByteOrder, QueueLayout } from '@virtio-platform/core/queue';
 
-/** A golden vector: what two ends do to a queue, and the bytes of its areas after each operation. See `vectors/*.json`. */
+/**
+ * A golden vector: what two ends do to a queue, and the bytes of its areas after each operation. See `vectors/*.json`.
+ */
 export interface RingVector {
   readonly description: string;
   readonly configuration: RingVectorConfiguration;
@@ -70,7 +72,10 @@ export type RingOperation =
       readonly written: number;
     };
 
-/** What an operation found out. Each field belongs to the operations named with it; other operations have an empty outcome. */
+/**
+ * What an operation found out. Each field belongs to the operations named with it; other operations have an empty
+ * outcome.
+ */
 export interface RingOutcome {
   /** `add`, `pop`: the head descriptor of a split buffer, the id of a packed one. Absent when `pop` finds nothing. */
   readonly id?: number;

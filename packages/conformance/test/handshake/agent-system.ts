@@ -2,7 +2,9 @@ import type { InterleavedSystem } from '@virtio-platform/conformance';
 
 /** What an agent does next. Each is one step of an exploration, but for `checkpoint`. */
 export type Access =
-  /** A load waits until the agent's own earlier store is in memory, as behind a full barrier, unless it is `isEarly`. */
+  /**
+   * A load waits until the agent's own earlier store is in memory, as behind a full barrier, unless it is `isEarly`.
+   */
   | { readonly kind: 'load'; readonly word: string; readonly isEarly: boolean }
   /** A plain one is of a word that the other agent does not look at yet. */
   | { readonly kind: 'store'; readonly word: string; readonly value: number; readonly isPlain: boolean }
@@ -47,8 +49,8 @@ export interface AgentSystemOptions {
 }
 
 /**
- * Two agents over shared words. A store is delayed in a buffer of one entry, as a processor does it, and reaches memory in a
- * step of its own; only a load that is not early waits for it.
+ * Two agents over shared words. A store is delayed in a buffer of one entry, as a processor does it, and reaches memory
+ * in a step of its own; only a load that is not early waits for it.
  */
 export class AgentSystem implements InterleavedSystem {
   readonly #words: Map<string, number>;
@@ -62,8 +64,8 @@ export class AgentSystem implements InterleavedSystem {
   }
 
   /**
-   * What an agent does where nobody can see it, a choice or a store into its own buffer, comes before anything else: another
-   * order of that leads to the same states, so no way to a state in which nobody can go on is left out.
+   * What an agent does where nobody can see it, a choice or a store into its own buffer, comes before anything else:
+   * another order of that leads to the same states, so no way to a state in which nobody can go on is left out.
    */
   steps(): readonly string[] {
     const unseen = this.#agents.find((agent) => agent.isUnseen());

@@ -27,8 +27,9 @@ export interface PackedHandshakeOptions {
 }
 
 /**
- * The flags of every slot, and both event suppression structures, each one word. With IN_ORDER the word of a used slot has, above
- * its flags, how many buffers it stands for: in a real ring that is told by the id, which is there before the flags are.
+ * The flags of every slot, and both event suppression structures, each one word. With IN_ORDER the word of a used slot
+ * has, above its flags, how many buffers it stands for: in a real ring that is told by the id, which is there before
+ * the flags are.
  */
 export function packedWords(size: number): Record<string, number> {
   const slots = Array.from({ length: size }, (_, slot) => [`slot ${slot}`, 0]);

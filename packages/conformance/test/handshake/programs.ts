@@ -35,8 +35,8 @@ export interface ProgramOptions {
 }
 
 /**
- * A driver that sends its buffers in batches of any length, takes back what is used, and sleeps only after it asked for a
- * notification and saw nothing arrive (specification 1.4 section 2.7.14).
+ * A driver that sends its buffers in batches of any length, takes back what is used, and sleeps only after it asked for
+ * a notification and saw nothing arrive (specification 1.4 section 2.7.14).
  */
 export function* runDriver(end: DriverEnd, options: ProgramOptions): Operation {
   const canAdd = (): boolean => end.added < options.buffers && end.hasRoom();

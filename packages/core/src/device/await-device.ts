@@ -6,8 +6,8 @@ import type { Transport } from './transport.ts';
 export const DEVICE_TIMEOUT_MS = 5000;
 
 /**
- * Waits until `isDone`, which asks the device, returns true. Throws {@link DeviceError} with `code` when `timeoutMs` passed;
- * `what` completes the sentence "the device did not ...".
+ * Waits until `isDone`, which asks the device, returns true. Throws {@link DeviceError} with `code` when `timeoutMs`
+ * passed; `what` completes the sentence "the device did not ...".
  */
 export function awaitDevice(
   transport: Transport,
@@ -27,8 +27,8 @@ export function awaitDevice(
 const UNNOTIFIED = new Int32Array(new SharedArrayBuffer(4));
 
 /**
- * Blocks this thread, event loop included, for a time that may be shorter than that of a timer: between two looks at memory
- * that another process writes.
+ * Blocks this thread, event loop included, for a time that may be shorter than that of a timer: between two looks at
+ * memory that another process writes.
  */
 export function nap(milliseconds: number): void {
   Atomics.wait(UNNOTIFIED, 0, 0, milliseconds);

@@ -15,9 +15,9 @@ export interface InitializationOptions extends Omit<
 }
 
 /**
- * Brings a device to FEATURES_OK: reset, ACKNOWLEDGE, DRIVER, features, FEATURES_OK, and reads it back (specification 1.4
- * section 3.1.1); on the legacy interface without the last two (section 3.1.2). After any refusal the status is FAILED.
- * The driver then sets up its queues and calls {@link startDevice}.
+ * Brings a device to FEATURES_OK: reset, ACKNOWLEDGE, DRIVER, features, FEATURES_OK, and reads it back (specification
+ * 1.4 section 3.1.1); on the legacy interface without the last two (section 3.1.2). After any refusal the status is
+ * FAILED. The driver then sets up its queues and calls {@link startDevice}.
  */
 export function initializeDevice(transport: Transport, options: InitializationOptions): NegotiationResult {
   greetDevice(transport);

@@ -6,8 +6,8 @@ const MAX_TRIES = 64;
 
 /**
  * Reads `length` bytes of device configuration that belong together: again until the generation stayed the same
- * (specification 1.4 section 2.5.1), and on the legacy interface, which has none, until two reads are equal (section 2.5.4).
- * Throws {@link DeviceError} `ERR_DEVICE_CONFIG_UNSTABLE`.
+ * (specification 1.4 section 2.5.1), and on the legacy interface, which has none, until two reads are equal (section
+ * 2.5.4). Throws {@link DeviceError} `ERR_DEVICE_CONFIG_UNSTABLE`.
  */
 export function readDeviceConfig(transport: Transport, offset: number, length: number): DataView {
   const bytes = new Uint8Array(length);

@@ -3,8 +3,8 @@ import { statusNames } from './device-status.ts';
 import type { Transport } from './transport.ts';
 
 /**
- * Resets the device and waits until it confirms by a status of 0 (specification 1.4 section 2.4.2): only then is memory the
- * driver's again. Throws {@link DeviceError} `ERR_DEVICE_RESET_TIMEOUT`.
+ * Resets the device and waits until it confirms by a status of 0 (specification 1.4 section 2.4.2): only then is memory
+ * the driver's again. Throws {@link DeviceError} `ERR_DEVICE_RESET_TIMEOUT`.
  */
 export function resetDevice(transport: Transport, timeoutMs: number = DEVICE_TIMEOUT_MS): void {
   let status = 0;
@@ -19,8 +19,8 @@ export function resetDevice(transport: Transport, timeoutMs: number = DEVICE_TIM
 }
 
 /**
- * Resets one queue and waits until the device confirms (specification 1.4 section 2.6.1); the others go on. Only then may the
- * driver take the queue's buffers back, and enable it again, also with another size. Needs RING_RESET. Throws
+ * Resets one queue and waits until the device confirms (specification 1.4 section 2.6.1); the others go on. Only then
+ * may the driver take the queue's buffers back, and enable it again, also with another size. Needs RING_RESET. Throws
  * {@link DeviceError} `ERR_DEVICE_RESET_TIMEOUT`.
  */
 export function resetQueue(transport: Transport, queue: number, timeoutMs: number = DEVICE_TIMEOUT_MS): void {

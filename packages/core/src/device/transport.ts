@@ -7,8 +7,8 @@ import type { QueueAddresses } from '../queue/ring/ring-format.ts';
 export type WaitResult = 'notified' | 'timeout' | 'lost';
 
 /**
- * Interrupts that a device sends as DMA writes, where nothing in the machine receives them: the driver gives them memory, which
- * its platform maps like any other.
+ * Interrupts that a device sends as DMA writes, where nothing in the machine receives them: the driver gives them
+ * memory, which its platform maps like any other.
  */
 export interface InterruptMessages {
   /** Bytes that the region has to have. */
@@ -18,8 +18,9 @@ export interface InterruptMessages {
 }
 
 /**
- * How a driver reaches a device's registers: in this process, over vhost-user, over PCI. Synchronous; every wait is bounded.
- * A transport whose device is gone throws {@link DeviceError} `ERR_DEVICE_LOST` from every method but `wait` and `dispose`.
+ * How a driver reaches a device's registers: in this process, over vhost-user, over PCI. Synchronous; every wait is
+ * bounded. A transport whose device is gone throws {@link DeviceError} `ERR_DEVICE_LOST` from every method but `wait`
+ * and `dispose`.
  */
 export interface Transport {
   readonly interface: DeviceInterface;
@@ -42,13 +43,19 @@ export interface Transport {
   /** Writes the status; 0 resets the device. */
   writeStatus(status: number): void;
 
-  /** Entries: the most the device supports, or on the legacy interface the only possible size. 0 when there is no such queue. */
+  /**
+   * Entries: the most the device supports, or on the legacy interface the only possible size. 0 when there is no such
+   * queue.
+   */
   maxQueueSize(queue: number): number;
   enableQueue(queue: number, addresses: QueueAddresses): void;
 
   /** Starts the reset of one queue. Only with RING_RESET: throws `TypeError` where that was not negotiated. */
   resetQueue(queue: number): void;
-  /** Whether a queue is neither enabled nor still being reset (queue_enable and queue_reset both read 0, section 4.1.4.3). */
+  /**
+   * Whether a queue is neither enabled nor still being reset (queue_enable and queue_reset both read 0, section
+   * 4.1.4.3).
+   */
   isQueueReset(queue: number): boolean;
 
   /**

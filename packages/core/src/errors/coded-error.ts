@@ -1,9 +1,9 @@
 import type { ErrorCode } from './error-code.ts';
 
 /**
- * The base of every error a user can meet: a stable `code`, a message that says what, which and where, and a `hint` that says
- * what to do next. Match on `code` and not with `instanceof`, which is false for an error of another installed copy of this
- * package.
+ * The base of every error a user can meet: a stable `code`, a message that says what, which and where, and a `hint`
+ * that says what to do next. Match on `code` and not with `instanceof`, which is false for an error of another
+ * installed copy of this package.
  */
 export class CodedError extends Error {
   readonly code: ErrorCode;

@@ -1,4 +1,6 @@
-/** Every error code of the packages of virtio-platform, in the order of `docs/errors.md`, which has a heading for each. */
+/**
+ * Every error code of the packages of virtio-platform, in the order of `docs/errors.md`, which has a heading for each.
+ */
 export const ERROR_CODES = [
   // Profiles
   'ERR_PROFILE_NOT_FOUND',
@@ -49,7 +51,7 @@ export const ERROR_CODES = [
 ] as const;
 
 /**
- * The code of an error: one of {@link ERROR_CODES}, or, from a plugin of somebody else, one that starts with `ERR_X_`. No
- * package of virtio-platform has such a code, so the two never collide.
+ * The code of an error: one of {@link ERROR_CODES}, or, from a plugin of somebody else, one that starts with `ERR_X_`.
+ * No package of virtio-platform has such a code, so the two never collide.
  */
 export type ErrorCode = (typeof ERROR_CODES)[number] | `ERR_X_${string}`;

@@ -31,7 +31,8 @@ export interface FeatureTable {
  * row, so a new feature is one statement:
  *
  * ```ts
- * export const VIRTIO_BLK_F_CONFIG_WCE: number = BLOCK_FEATURES.bit(11, 'BLK_CONFIG_WCE', { requires: [VIRTIO_BLK_F_FLUSH] });
+ * export const VIRTIO_BLK_F_CONFIG_WCE: number = BLOCK_FEATURES.bit(11, 'BLK_CONFIG_WCE', { requires:
+ * [VIRTIO_BLK_F_FLUSH] });
  * ```
  */
 export class FeatureRows implements FeatureTable {

@@ -9,8 +9,9 @@ import {
 } from './negotiation.ts';
 
 /**
- * Runs the core's rules and the platform's, stage by stage, and gives every offered feature its outcome. At the end the core
- * verifies what was accepted, and the path follows from it: throws `TypeError` for a platform rule of these two stages.
+ * Runs the core's rules and the platform's, stage by stage, and gives every offered feature its outcome. At the end the
+ * core verifies what was accepted, and the path follows from it: throws `TypeError` for a platform rule of these two
+ * stages.
  */
 export function negotiate(input: NegotiationInput, platformRules: readonly NegotiationRule[]): NegotiationResult {
   const meddling = platformRules.find(({ stage }) => CLOSED_STAGES.includes(stage));

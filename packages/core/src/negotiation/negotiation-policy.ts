@@ -1,18 +1,23 @@
 import { EXPERIMENTAL_BITS, type ExperimentalBits } from '../features/feature-name.ts';
 
 /**
- * What whoever runs the driver decided beforehand. Every switch stands for one disagreement of the threads behind the decision
- * table; the defaults are what the specification and Linux do, and where Linux has a gap, the safe side of it.
+ * What whoever runs the driver decided beforehand. Every switch stands for one disagreement of the threads behind the
+ * decision table; the defaults are what the specification and Linux do, and where Linux has a gap, the safe side of it.
  */
 export interface NegotiationPolicy {
-  /** Whether the two features proposed in 2019 exist for this driver. Off: it ignores them, as any bit nobody described. */
+  /**
+   * Whether the two features proposed in 2019 exist for this driver. Off: it ignores them, as any bit nobody described.
+   */
   readonly experimental: boolean;
   readonly bits: ExperimentalBits;
   /** Refuse where Linux goes on and the device then fails: restricted memory, or an IOMMU that no device can bypass. */
   readonly strict: boolean;
   /** Use devices over the legacy interface, whose 32 bits cannot say that memory access is limited. */
   readonly allowLegacy: boolean;
-  /** Bounce for a device that does not know it, if a slot's device address is its physical one. The rejected patch of 2019. */
+  /**
+   * Bounce for a device that does not know it, if a slot's device address is its physical one. The rejected patch of
+   * 2019.
+   */
   readonly allowUnflaggedBounce: boolean;
   /** Read no-translation as promising all that ACCESS_PLATFORM promises of restricted memory. The April 2019 text. */
   readonly noTranslationSatisfiesRestricted: boolean;

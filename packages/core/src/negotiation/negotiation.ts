@@ -69,7 +69,10 @@ export interface NegotiationResult {
   readonly trace: readonly RuleTrace[];
 }
 
-/** The steps of negotiation, in order; each rule belongs to one. Reference: Linux `virtio_dev_probe`, `virtio_features_ok`. */
+/**
+ * The steps of negotiation, in order; each rule belongs to one. Reference: Linux `virtio_dev_probe`,
+ * `virtio_features_ok`.
+ */
 export const NEGOTIATION_STAGES = [
   'interface',
   'hand-over',
@@ -86,8 +89,8 @@ export type NegotiationStage = (typeof NEGOTIATION_STAGES)[number];
 export const CLOSED_STAGES: readonly NegotiationStage[] = ['verify', 'path'];
 
 /**
- * One named step of negotiation with its source. It looks at the negotiation so far and accepts, declines or refuses, and
- * says why. Platforms contribute rules to every stage but the last two; inside a stage they run after the core's.
+ * One named step of negotiation with its source. It looks at the negotiation so far and accepts, declines or refuses,
+ * and says why. Platforms contribute rules to every stage but the last two; inside a stage they run after the core's.
  */
 export interface NegotiationRule {
   /** In words with hyphens, unique. */

@@ -36,8 +36,8 @@ export interface MachineRequest {
   /** Builds the platform's hardware in software; `undefined` when the plugin has none. */
   readonly simulate: ((memory: GuestMemory) => SimulatedHardware) | undefined;
   /**
-   * Stands between the device and its address space, where the DMA sanitizer looks at what the device does. Nothing does unless given.
-   * A machine whose device is in another thread, or is not its own, cannot call it.
+   * Stands between the device and its address space, where the DMA sanitizer looks at what the device does. Nothing
+   * does unless given. A machine whose device is in another thread, or is not its own, cannot call it.
    */
   readonly watchDevice?: ((space: DeviceAddressSpace) => DeviceAddressSpace) | undefined;
   /** Folder that relative paths in the profile are resolved against. */
@@ -60,8 +60,8 @@ export interface BootedMachine {
   /** What the device did that the platform does not allow, as far as this machine can see it. */
   readonly faults: FaultLog;
   /**
-   * Stands in front of the mapping of each queue, where a device has to know what is mapped before it sees an address. Whoever opens
-   * a mapping passes it through here.
+   * Stands in front of the mapping of each queue, where a device has to know what is mapped before it sees an address.
+   * Whoever opens a mapping passes it through here.
    */
   readonly watchMapping?: ((mapping: DmaMapping) => DmaMapping) | undefined;
   /** Ends everything that was started, on every way out. Never throws. */

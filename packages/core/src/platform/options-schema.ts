@@ -1,6 +1,6 @@
 /**
- * The part of Standard Schema (standardschema.dev, version 1) that options are checked with: zod, valibot, arktype and others
- * implement it, and it is small enough to write by hand.
+ * The part of Standard Schema (standardschema.dev, version 1) that options are checked with: zod, valibot, arktype and
+ * others implement it, and it is small enough to write by hand.
  */
 export interface OptionsSchema<Options> {
   readonly '~standard': {

@@ -8,8 +8,8 @@ import type { ByteOrder } from '../queue/ring/ring-format.ts';
 export type { MappingRequest };
 
 /**
- * The rules a driver lives under: facts, rules of negotiation, and mappings. Platform code is met at exactly two places, map
- * and unmap on the driver's side; the device's side is the machine's.
+ * The rules a driver lives under: facts, rules of negotiation, and mappings. Platform code is met at exactly two
+ * places, map and unmap on the driver's side; the device's side is the machine's.
  */
 export interface Platform {
   /** As reports name it: `pseries`. */
@@ -20,9 +20,9 @@ export interface Platform {
   readonly guestByteOrder: ByteOrder;
 
   /**
-   * Opens the mapping of one queue for the path that negotiation chose: the mapped path of {@link traits}, or `bounced` where
-   * memory is restricted and the device takes the physical addresses of slots. Never called for `physical`. Throws
-   * {@link DmaError}.
+   * Opens the mapping of one queue for the path that negotiation chose: the mapped path of {@link traits}, or `bounced`
+   * where memory is restricted and the device takes the physical addresses of slots. Never called for `physical`.
+   * Throws {@link DmaError}.
    */
   openMapping(path: DmaPath, request: MappingRequest): DmaMapping;
 
@@ -30,8 +30,9 @@ export interface Platform {
   readonly bouncePool?: BouncePoolStatistics | undefined;
 
   /**
-   * What the IOMMU itself recorded of the device since the last call, read out of its fault registers, where it has such; cleared
-   * there. Hardware drops what it has no room for, so these need not be all. Throws a coded error where the registers are out of reach.
+   * What the IOMMU itself recorded of the device since the last call, read out of its fault registers, where it has
+   * such; cleared there. Hardware drops what it has no room for, so these need not be all. Throws a coded error where
+   * the registers are out of reach.
    */
   recordedFaults?(): readonly DeviceFault[];
 

@@ -6,12 +6,14 @@ import type { OptionsSchema } from './options-schema.ts';
 /** The version of both plugin contracts. A plugin that names another is refused: `ERR_PLUGIN_API_VERSION`. */
 export const PLUGIN_API_VERSION = 1;
 
-/** The container as a plugin sees it: it may bind and not resolve, so that `register` cannot become a service locator. */
+/**
+ * The container as a plugin sees it: it may bind and not resolve, so that `register` cannot become a service locator.
+ */
 export type PluginRegistrar = Pick<DependencyContainer, 'register' | 'registerInstance' | 'registerSingleton'>;
 
 /**
- * What a platform's code calls to program the hardware: a TCE table, memory conversion, a VFIO container. The platform's
- * package defines the interface and the token; machines provide it.
+ * What a platform's code calls to program the hardware: a TCE table, memory conversion, a VFIO container. The
+ * platform's package defines the interface and the token; machines provide it.
  */
 export type FacilityToken = symbol;
 
@@ -37,8 +39,8 @@ export interface PlatformPlugin<Options = unknown> {
   readonly apiVersion: number;
   readonly options: OptionsSchema<Options>;
   /**
-   * Options that the release before this one named otherwise: old name to new name, dotted below a section (`iotlb.tell`). A profile
-   * with an old name is read as if it had the new one, with a warning.
+   * Options that the release before this one named otherwise: old name to new name, dotted below a section
+   * (`iotlb.tell`). A profile with an old name is read as if it had the new one, with a warning.
    */
   readonly renamedOptions?: Readonly<Record<string, string>>;
   /** What a machine has to provide. */
@@ -56,15 +58,18 @@ export interface MachinePlugin<Options = unknown> {
   readonly apiVersion: number;
   readonly options: OptionsSchema<Options>;
   /**
-   * Options that the release before this one named otherwise: old name to new name, dotted below a section (`iotlb.tell`). A profile
-   * with an old name is read as if it had the new one, with a warning.
+   * Options that the release before this one named otherwise: old name to new name, dotted below a section
+   * (`iotlb.tell`). A profile with an old name is read as if it had the new one, with a warning.
    */
   readonly renamedOptions?: Readonly<Record<string, string>>;
   /** The facilities of its own, or `simulated` when it takes them from the platform's `simulate`. */
   readonly provides: readonly FacilityToken[] | 'simulated';
   /** What is missing on this computer to boot it with these options, with what to install; empty when nothing is. */
   missing(options: Options): Promise<readonly MissingRequirement[]>;
-  /** What is on this computer that its options could name, for lists. A machine that brings its own device has nothing to tell. */
+  /**
+   * What is on this computer that its options could name, for lists. A machine that brings its own device has nothing
+   * to tell.
+   */
   survey?(): Promise<MachineSurvey>;
   /** Binds {@link MACHINE}. The container already has MACHINE_REQUEST. No I/O here. */
   register(container: PluginRegistrar, options: Options): void;

@@ -14,8 +14,8 @@ import { SplitDeviceQueue } from './split/split-device-queue.ts';
 import { SplitVirtqueue } from './split/split-virtqueue.ts';
 
 /**
- * Opens the driver's end of a queue, in the layout that was negotiated. Throws {@link DmaError} when the memory is exhausted, and
- * `RangeError` for a size that the layout forbids.
+ * Opens the driver's end of a queue, in the layout that was negotiated. Throws {@link DmaError} when the memory is
+ * exhausted, and `RangeError` for a size that the layout forbids.
  */
 export function openVirtqueue(
   layout: QueueLayout,
@@ -38,9 +38,9 @@ export function openDeviceQueue(
 }
 
 /**
- * Restores a saved driver's end: `state` is what `Virtqueue.save` gave, `ring` the memory of its ring, which the new queue
- * takes over, and `mapping` the one it had, in which the buffers of the device are still mapped. Throws {@link CodedError}
- * `ERR_QUEUE_STATE` for a state that is impossible with these options.
+ * Restores a saved driver's end: `state` is what `Virtqueue.save` gave, `ring` the memory of its ring, which the new
+ * queue takes over, and `mapping` the one it had, in which the buffers of the device are still mapped. Throws
+ * {@link CodedError} `ERR_QUEUE_STATE` for a state that is impossible with these options.
  */
 export function restoreVirtqueue(
   state: unknown,
@@ -72,9 +72,9 @@ function checkOptions(state: VirtqueueState, { indirect, inOrder = false }: Omit
 }
 
 /**
- * Restores a saved device's end: `state` is what `DeviceQueue.save` gave. Buffers in flight stay in flight; the device half that
- * has them knows their contents. Throws {@link CodedError} `ERR_QUEUE_STATE`, and `RangeError` for a ring that its layout
- * forbids.
+ * Restores a saved device's end: `state` is what `DeviceQueue.save` gave. Buffers in flight stay in flight; the device
+ * half that has them knows their contents. Throws {@link CodedError} `ERR_QUEUE_STATE`, and `RangeError` for a ring
+ * that its layout forbids.
  */
 export function restoreDeviceQueue(
   state: unknown,

@@ -19,7 +19,9 @@ import { describe, expect, it } from 'vitest';
 import { RegisterTransport } from '@virtio-platform/conformance/testing';
 import { anyInput, anyRules } from './any-negotiation.ts';
 
-/** Addresses that a device without ACCESS_PLATFORM takes for what they are: slots of a bounce pool have physical ones. */
+/**
+ * Addresses that a device without ACCESS_PLATFORM takes for what they are: slots of a bounce pool have physical ones.
+ */
 const PHYSICAL: readonly (string | undefined)[] = ['physical', 'bounced', 'identity'];
 
 /** Runs a property over many inputs and platform rules; `body` sees the input, the outcome, and the rules. */
@@ -71,7 +73,8 @@ describe('negotiation, for any offer, traits and policy', () => {
       const asksPlatform = input.offered.has(VIRTIO_F_ACCESS_PLATFORM);
       expect(accepted.has(VIRTIO_F_ACCESS_PLATFORM)).toBe(asksPlatform);
       if (!asksPlatform) expect(PHYSICAL).toContain(path);
-      // Without anything to be asked, a process finds out physical addresses, and only where they are what the platform gives.
+      // Without anything to be asked, a process finds out physical addresses, and only where they are what the platform
+      // gives.
       else if (input.privilege === 'process-noiommu') expect(path).toBe('physical');
       else expect(path).toBe(input.traits.mappedPath);
       if (path === 'identity') expect(input.traits.identityVerified).toBe(true);

@@ -21,7 +21,8 @@ describe.each(['split', 'packed'] as const)('enableNotificationsDelayed on a %s 
   });
 
   it('R-02 returns false when as many are back as it would wait for, though a list hides the place of its event', () => {
-    // Two buffers of four slots: in a packed ring the event is at slot 6, which stays as it is in the middle of the second.
+    // Two buffers of four slots: in a packed ring the event is at slot 6, which stays as it is in the middle of the
+    // second.
     const ends = new RingEnds({ layout, eventIdx: true });
     for (const id of ends.give(2, 4)) ends.use(id, 1);
     expect(ends.queue.enableNotificationsDelayed()).toBe(false);

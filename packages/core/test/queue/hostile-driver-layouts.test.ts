@@ -53,7 +53,8 @@ describe.each(['split', 'packed'] as const)('the device of a %s ring against a h
     expect(driver.device.broken).toBeUndefined();
   });
 
-  // What is left of a packed ring is read by its flags, and of a split one by its index, which no fill leaves where it was.
+  // What is left of a packed ring is read by its flags, and of a split one by its index, which no fill leaves where it
+  // was.
   it.each([
     [0, undefined],
     [0x0101, undefined],
@@ -271,7 +272,10 @@ describe('the device of a packed ring against a hostile driver', () => {
   });
 });
 
-/** Section 2.8.10 word by word: one of the slots that were passed is the one that was asked for, on the lap that was meant. */
+/**
+ * Section 2.8.10 word by word: one of the slots that were passed is the one that was asked for, on the lap that was
+ * meant.
+ */
 function passesEvent(event: number, position: number, moved: number, size: number): boolean {
   let place = position;
   for (let i = 0; i < moved; i++) {

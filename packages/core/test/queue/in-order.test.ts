@@ -90,7 +90,10 @@ describe('IN_ORDER on the wire', () => {
   });
 });
 
-/** Returns, as a device that may break the rules, the batch from buffer `first` on as one that ends with `id`, `count` buffers later. */
+/**
+ * Returns, as a device that may break the rules, the batch from buffer `first` on as one that ends with `id`, `count`
+ * buffers later.
+ */
 function answer(ends: RingEnds, layout: QueueLayout, first: number, id: number, count: number, written = 1): void {
   if (layout === 'split') {
     splitRing(ends).writeUsedElement(first, id, written);

@@ -34,7 +34,10 @@ export interface Segment {
   readonly flags?: number;
 }
 
-/** A driver that writes whatever a test wants into a ring of either layout, and the device queue that has to cope with it. */
+/**
+ * A driver that writes whatever a test wants into a ring of either layout, and the device queue that has to cope with
+ * it.
+ */
 export class LayoutDriver {
   readonly layout: QueueLayout;
   readonly memory: GuestMemory;
@@ -109,7 +112,9 @@ export class LayoutDriver {
     return this.device.pop(this.chain);
   }
 
-  /** Takes what the device returned next, believing it: id and bytes, or `undefined`. A packed ring goes on by one slot. */
+  /**
+   * Takes what the device returned next, believing it: id and bytes, or `undefined`. A packed ring goes on by one slot.
+   */
   takeUsed(): [id: number, written: number] | undefined {
     if (this.layout === 'packed') {
       const ring = new PackedRing(this.memory, this.descriptors, this.driverArea, this.deviceArea);

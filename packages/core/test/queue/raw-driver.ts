@@ -17,7 +17,10 @@ export interface RawDriverOptions {
   readonly byteOrder?: ByteOrder;
 }
 
-/** A driver that writes whatever a test wants into a ring in guest memory, and the device queue that has to cope with it. */
+/**
+ * A driver that writes whatever a test wants into a ring in guest memory, and the device queue that has to cope with
+ * it.
+ */
 export class RawDriver {
   readonly memory: GuestMemory;
   readonly space: DeviceAddressSpace;

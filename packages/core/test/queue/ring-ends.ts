@@ -13,7 +13,9 @@ export interface RingEndsOptions extends Partial<Omit<queues.VirtqueueOptions, '
   readonly capacity?: number;
 }
 
-/** Guest-physical address of the buffers that {@link RingEnds.add} describes; in the second half of the default memory. */
+/**
+ * Guest-physical address of the buffers that {@link RingEnds.add} describes; in the second half of the default memory.
+ */
 export const BUFFERS = 0x8_0000;
 
 /** Both ends of one ring over physical addresses, of 8 entries and without any feature by default. */
@@ -48,7 +50,10 @@ export class RingEnds {
     return queues.openDeviceQueue(this.layout, this.space, { ...this.deviceOptions, addresses: this.queue.addresses });
   }
 
-  /** Adds one buffer of these segments, each of `bytes` and at an address of its own. Returns its id or why there is none. */
+  /**
+   * Adds one buffer of these segments, each of `bytes` and at an address of its own. Returns its id or why there is
+   * none.
+   */
   add(readable: number, writable: number, bytes = 16): number {
     const list = new queues.ScatterList(readable + writable);
     for (let i = 0; i < readable; i++) list.addReadable(BUFFERS + i * bytes, bytes);
@@ -56,7 +61,10 @@ export class RingEnds {
     return this.queue.add(list);
   }
 
-  /** Adds and publishes `count` buffers of as many writable segments of 16 bytes, which the device pops. Returns their ids. */
+  /**
+   * Adds and publishes `count` buffers of as many writable segments of 16 bytes, which the device pops. Returns their
+   * ids.
+   */
   give(count: number, segments = 1): number[] {
     const ids = Array.from({ length: count }, () => this.add(0, segments));
     this.queue.publish();

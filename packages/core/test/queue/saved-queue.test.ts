@@ -10,7 +10,10 @@ import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { RingEnds, type RingEndsOptions } from './ring-ends.ts';
 
-/** Both ends of a ring, each of which can be replaced by its state saved as JSON, and the place where each request must be. */
+/**
+ * Both ends of a ring, each of which can be replaced by its state saved as JSON, and the place where each request must
+ * be.
+ */
 class SavedLoop {
   readonly ends: RingEnds;
   readonly #list = new ScatterList(4);

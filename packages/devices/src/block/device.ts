@@ -45,7 +45,9 @@ const SCRATCH_SIZE = 0x1_0000;
 /**
  * The device half of a block device (specification 1.4 section 5.2): read, write, flush, get-id. All its queues
  * are one disk. Accepts any framing of a
- * request, but from a legacy driver without ANY_LAYOUT only header and status in descriptors of their own (section 2.7.4.3). A request of which part cannot be reached fails with IOERR, and what it would have written to the disk is dropped.
+ * request, but from a legacy driver without ANY_LAYOUT only header and status in descriptors of their own (section
+ * 2.7.4.3). A request of which part cannot be reached fails with IOERR, and what it would have written to the disk is
+ * dropped.
  */
 export class BlockDevice implements DeviceModel {
   readonly type = 'block';

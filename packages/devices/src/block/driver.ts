@@ -50,9 +50,9 @@ const STATUS_STRIDE = CACHE_LINE_SIZE;
 const NO_STATUS = 0xff;
 
 /**
- * The driver half of a block device (specification 1.4 section 5.2). Works in slots: `take` one, fill its data, `submit` it,
- * `publish`, and `poll` until it comes back. Header, data and status of a slot are buffers of their own, so that every
- * framing rule is met and each has the narrowest direction. Hot: no allocation per request.
+ * The driver half of a block device (specification 1.4 section 5.2). Works in slots: `take` one, fill its data,
+ * `submit` it, `publish`, and `poll` until it comes back. Header, data and status of a slot are buffers of their own,
+ * so that every framing rule is met and each has the narrowest direction. Hot: no allocation per request.
  */
 export class BlockDriver {
   readonly depth: number;
@@ -75,7 +75,10 @@ export class BlockDriver {
   readonly completedSlots: Uint16Array;
   readonly completedStatus: Uint8Array;
 
-  /** Throws {@link DmaError} when there is no memory for the buffers, {@link DeviceError} `ERR_QUEUE_TOO_SMALL`; then nothing stays allocated. */
+  /**
+   * Throws {@link DmaError} when there is no memory for the buffers, {@link DeviceError} `ERR_QUEUE_TOO_SMALL`; then
+   * nothing stays allocated.
+   */
   constructor(
     memory: GuestMemory,
     queue: Virtqueue,
@@ -187,8 +190,9 @@ export class BlockDriver {
   }
 
   /**
-   * The slots of requests that a reset of the queue took back, by the ids that it returned: the caller's again, to be submitted
-   * anew or given back. The queue may have another size since: throws {@link DeviceError} `ERR_QUEUE_TOO_SMALL`.
+   * The slots of requests that a reset of the queue took back, by the ids that it returned: the caller's again, to be
+   * submitted anew or given back. The queue may have another size since: throws {@link DeviceError}
+   * `ERR_QUEUE_TOO_SMALL`.
    */
   recover(ids: readonly number[]): number[] {
     checkQueueSize(this.#queue, this.#list.capacity);

@@ -44,8 +44,8 @@ const MANY_MESSAGES = 64;
 const EMERGENCY_LENGTH = 256;
 
 /**
- * The device half of a console (specification 1.4 section 5.3) that gives back on each port what it is sent there. Without MULTIPORT
- * port 0 is open from the start; with it, each port works once the driver opened it.
+ * The device half of a console (specification 1.4 section 5.3) that gives back on each port what it is sent there.
+ * Without MULTIPORT port 0 is open from the start; with it, each port works once the driver opened it.
  */
 export class ConsoleDevice implements DeviceModel {
   readonly type = 'console';

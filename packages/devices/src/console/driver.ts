@@ -58,8 +58,8 @@ export function consoleQueues(ports: number, hasControl: boolean): number[] {
 }
 
 /**
- * The driver half of a console (specification 1.4 section 5.3): each port is a stream of bytes, both ways. With MULTIPORT the
- * device announces its ports, and a port carries bytes once both sides opened it.
+ * The driver half of a console (specification 1.4 section 5.3): each port is a stream of bytes, both ways. With
+ * MULTIPORT the device announces its ports, and a port carries bytes once both sides opened it.
  */
 export class ConsoleDriver implements MessageDriver {
   readonly links: readonly MessageLink[];
@@ -74,7 +74,10 @@ export class ConsoleDriver implements MessageDriver {
   readonly #unsent: Uint8Array[] = [];
   #isAnnounced = false;
 
-  /** `queues` are those of {@link consoleQueues}. Throws {@link DmaError} when there is no memory; then nothing stays allocated. */
+  /**
+   * `queues` are those of {@link consoleQueues}. Throws {@link DmaError} when there is no memory; then nothing stays
+   * allocated.
+   */
   constructor(memory: GuestMemory, queues: readonly DriverQueue[], options: ConsoleDriverOptions) {
     const { ports, hasControl, depth, bytes, buffers, notify } = options;
     this.#littleEndian = options.byteOrder === 'little';

@@ -5,8 +5,8 @@ import { copyChain } from '../chain-bytes.ts';
 import { KEPT, type DeviceQueues } from '../device-model.ts';
 
 /**
- * The device's side of one port: gives back what it is sent. Bytes wait in a bounded backlog for receive buffers. When it is full,
- * the transmit buffer that did not fit is kept, and those behind it stay in the ring until there is room.
+ * The device's side of one port: gives back what it is sent. Bytes wait in a bounded backlog for receive buffers. When
+ * it is full, the transmit buffer that did not fit is kept, and those behind it stay in the ring until there is room.
  */
 export class EchoPort {
   isOpen = false;

@@ -9,8 +9,8 @@ import type { EntropySource } from './source.ts';
 const SCRATCH_SIZE = 0x1_0000;
 
 /**
- * The device half of an entropy device (specification 1.4 section 5.4): fills every buffer completely. A buffer with a readable
- * part breaks the rules of section 5.4.6.1 and comes back without a byte.
+ * The device half of an entropy device (specification 1.4 section 5.4): fills every buffer completely. A buffer with a
+ * readable part breaks the rules of section 5.4.6.1 and comes back without a byte.
  */
 export class EntropyDevice implements DeviceModel {
   readonly type = 'entropy';

@@ -18,8 +18,8 @@ export interface EntropyDriverOptions {
 }
 
 /**
- * The driver half of an entropy device (specification 1.4 section 5.4): gives the device writable buffers only. The device may fill
- * less than it was given, and what lies behind the used length is no entropy: `read` never shows it.
+ * The driver half of an entropy device (specification 1.4 section 5.4): gives the device writable buffers only. The
+ * device may fill less than it was given, and what lies behind the used length is no entropy: `read` never shows it.
  */
 export class EntropyDriver {
   readonly #memory: GuestMemory;
@@ -45,7 +45,9 @@ export class EntropyDriver {
     return this.#slots.inFlight;
   }
 
-  /** Asks for bytes. Returns 0, or a negative reason: retry after the next completion. The buffer starts as zeros. Hot. */
+  /**
+   * Asks for bytes. Returns 0, or a negative reason: retry after the next completion. The buffer starts as zeros. Hot.
+   */
   request(): number {
     const slot = this.#slots.take();
     if (slot < 0) return NO_BUFFER;
@@ -64,7 +66,10 @@ export class EntropyDriver {
     return this.#slots.poll();
   }
 
-  /** Copies what the `index`th request of the last `poll` got to the start of `target`, and returns how many bytes that is. Hot. */
+  /**
+   * Copies what the `index`th request of the last `poll` got to the start of `target`, and returns how many bytes that
+   * is. Hot.
+   */
   read(index: number, target: Uint8Array): number {
     const slot = this.#slots.completedSlots[index]!;
     const length = Math.min(this.#slots.completedLengths[index]!, this.#bytes);

@@ -17,7 +17,10 @@ export class RandomSource implements EntropySource {
   }
 }
 
-/** Bytes that only look random, the same in every run: those of {@link SeededBytes}, with the number of the buffer as counter. */
+/**
+ * Bytes that only look random, the same in every run: those of {@link SeededBytes}, with the number of the buffer as
+ * counter.
+ */
 export class SeededSource implements EntropySource {
   readonly #bytes: SeededBytes;
   #counter = 0;
@@ -36,8 +39,8 @@ export class SeededSource implements EntropySource {
 }
 
 /**
- * The stream of bytes in one buffer of a seeded device: its counter in 4 little-endian bytes, then xorshift32. The counter lets a
- * reader check every buffer by itself, in whatever order they came. Hot: no allocation.
+ * The stream of bytes in one buffer of a seeded device: its counter in 4 little-endian bytes, then xorshift32. The
+ * counter lets a reader check every buffer by itself, in whatever order they came. Hot: no allocation.
  */
 export class SeededBytes {
   readonly #seed: number;

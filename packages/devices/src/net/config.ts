@@ -30,7 +30,8 @@ export function readNetConfig(transport: Transport, accepted: FeatureSet, byteOr
   const mac = Array.from({ length: 6 }, (_, i) => (hasMac ? config.getUint8(i).toString(16).padStart(2, '0') : ''));
   const told = hasPairs ? config.getUint16(NET_CONFIG.maxQueuePairs, littleEndian) : 1;
   const most = (transport.queueCount - (accepted.has(VIRTIO_NET_F_CTRL_VQ) ? 1 : 0)) >> 1;
-  // The place of the control queue follows from what the device says, so a number it has no queues for is of no use at all.
+  // The place of the control queue follows from what the device says, so a number it has no queues for is of no use at
+  // all.
   const isSound = told >= 1 && told <= most;
   const existing = isSound ? told : 1;
   return {

@@ -36,8 +36,9 @@ export interface NetDeviceOptions {
 }
 
 /**
- * The device half of a network device (specification 1.4 section 5.1) whose cable is looped: what is transmitted on a pair of queues
- * is received on the same pair. It has no offloads. Only the pairs that the driver asked for are used, the first one from the start.
+ * The device half of a network device (specification 1.4 section 5.1) whose cable is looped: what is transmitted on a
+ * pair of queues is received on the same pair. It has no offloads. Only the pairs that the driver asked for are used,
+ * the first one from the start.
  */
 export class NetDevice implements DeviceModel {
   readonly type = 'net';

@@ -48,15 +48,17 @@ export interface NetDriverOptions {
   readonly notify: (queue: Virtqueue) => void;
 }
 
-/** The indices of the queues of a network device, those of each pair together and the control queue last. Section 5.1.2. */
+/**
+ * The indices of the queues of a network device, those of each pair together and the control queue last. Section 5.1.2.
+ */
 export function netQueues({ queuePairs, controlQueue }: NetConfig): number[] {
   const indices = Array.from({ length: 2 * queuePairs }, (_, index) => index);
   return controlQueue < 0 ? indices : [...indices, controlQueue];
 }
 
 /**
- * The driver half of a network device (specification 1.4 section 5.1): sends and receives whole packets without offloads. With MQ it
- * asks for all pairs of queues, and uses the first one alone when the device refuses.
+ * The driver half of a network device (specification 1.4 section 5.1): sends and receives whole packets without
+ * offloads. With MQ it asks for all pairs of queues, and uses the first one alone when the device refuses.
  */
 export class NetDriver implements MessageDriver {
   readonly #memory: GuestMemory;
@@ -67,7 +69,10 @@ export class NetDriver implements MessageDriver {
   #active: number;
   #isAsked = false;
 
-  /** `queues` are those of {@link netQueues}. Throws {@link DmaError} when there is no memory; then nothing stays allocated. */
+  /**
+   * `queues` are those of {@link netQueues}. Throws {@link DmaError} when there is no memory; then nothing stays
+   * allocated.
+   */
   constructor(memory: GuestMemory, queues: readonly DriverQueue[], options: NetDriverOptions) {
     const { accepted, buffers } = options;
     const queuePairs = Math.floor(queues.length / 2);

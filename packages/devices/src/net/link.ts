@@ -21,7 +21,10 @@ export interface NetLinkOptions {
   readonly notify: (queue: Virtqueue) => void;
 }
 
-/** The driver's side of one pair of network queues: packets, put together from the receive buffers that each was spread over. */
+/**
+ * The driver's side of one pair of network queues: packets, put together from the receive buffers that each was spread
+ * over.
+ */
 export class NetLink implements MessageLink {
   readonly isFramed = true;
   readonly #pair: QueuePair;
@@ -87,7 +90,10 @@ export class NetLink implements MessageLink {
     this.#pair.dispose();
   }
 
-  /** A device cannot have used more buffers than there are; one that says so, or none, is taken for one that used this one. */
+  /**
+   * A device cannot have used more buffers than there are; one that says so, or none, is taken for one that used this
+   * one.
+   */
   #buffersAfterFirst(): number {
     const { isMerged, byteOrder } = this.#options;
     if (!isMerged) return 0;

@@ -19,8 +19,8 @@ const BACKLOG = 0x4_0000;
 const BACKLOG_PACKETS = 1024;
 
 /**
- * The device's side of one pair of network queues: delivers what it is sent. Packets wait in a bounded backlog for receive buffers;
- * while another of any length might not fit, transmit buffers stay in the ring, so that none is lost.
+ * The device's side of one pair of network queues: delivers what it is sent. Packets wait in a bounded backlog for
+ * receive buffers; while another of any length might not fit, transmit buffers stay in the ring, so that none is lost.
  */
 export class LoopbackPair {
   readonly #receiveQueue: number;
@@ -82,7 +82,10 @@ export class LoopbackPair {
     return 0;
   }
 
-  /** Fills a receive buffer. A packet that does not fit the only buffer it may have is dropped, and the buffer comes back empty. */
+  /**
+   * Fills a receive buffer. A packet that does not fit the only buffer it may have is dropped, and the buffer comes
+   * back empty.
+   */
   deliver(chain: DescriptorChain, space: DeviceAddressSpace, format: PacketFormat, queues: DeviceQueues): number {
     const skip = this.#kept === 0 ? format.header : 0;
     if (chain.writableBytes < skip || chain.writableBytes === 0) return 0;

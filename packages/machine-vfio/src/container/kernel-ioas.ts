@@ -18,7 +18,10 @@ import { ProcessMemory } from './process-memory.ts';
 
 /** Bytes of struct iommu_ioas_alloc: size, flags, the new id. */
 const ALLOC_BYTES = 12;
-/** Size of struct iommu_ioas_iova_ranges, size of iommu_ioas_allow_iovas, which lacks the last word, and offsets in both. */
+/**
+ * Size of struct iommu_ioas_iova_ranges, size of iommu_ioas_allow_iovas, which lacks the last word, and offsets in
+ * both.
+ */
 const RANGES = { bytes: 32, allowBytes: 24, count: 8, address: 16, alignment: 24 } as const;
 /** More ranges than an IOMMU has. Where the kernel has more than the buffer, it answers EMSGSIZE. */
 const MOST_RANGES = 512;

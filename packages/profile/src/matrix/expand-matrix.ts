@@ -25,7 +25,10 @@ export interface ExpandedMatrix {
   readonly issues: readonly ProfileIssue[];
 }
 
-/** Multiplies a profile over its `matrix`: a map of lists gives every combination, a list of partial profiles a run each. */
+/**
+ * Multiplies a profile over its `matrix`: a map of lists gives every combination, a list of partial profiles a run
+ * each.
+ */
 export function expandMatrix(root: MapNode): ExpandedMatrix {
   const matrix = root.entries.get('matrix');
   if (matrix === undefined) return { runs: [{ root, label: '' }], issues: [] };

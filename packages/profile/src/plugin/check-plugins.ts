@@ -29,8 +29,8 @@ export interface CheckedPlugins {
 export type NamedPlugins = { readonly [Kind in PluginKind]: PluginUse | undefined };
 
 /**
- * Loads both plugins, checks their options, and that the machine has what the platform needs. Throws {@link LocatedPluginError},
- * or {@link ProfileError} with the issues of both when both are at fault.
+ * Loads both plugins, checks their options, and that the machine has what the platform needs. Throws
+ * {@link LocatedPluginError}, or {@link ProfileError} with the issues of both when both are at fault.
  */
 export async function checkPlugins(
   uses: { readonly platform: PluginUse; readonly machine: PluginUse },

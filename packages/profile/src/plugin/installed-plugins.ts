@@ -18,8 +18,8 @@ export interface InstalledPlugin {
 }
 
 /**
- * Loads the plugins among the dependencies of the packages that `bases`, such as a package.json, belong to. A profile never needs
- * this: it is for lists, suggestions and editors, and looks only at what is declared.
+ * Loads the plugins among the dependencies of the packages that `bases`, such as a package.json, belong to. A profile
+ * never needs this: it is for lists, suggestions and editors, and looks only at what is declared.
  */
 export async function installedPlugins(bases: readonly string[]): Promise<InstalledPlugin[]> {
   return await Promise.all(installedPackages(bases).map(load));
@@ -41,8 +41,8 @@ async function load({ name: use, version, manifest }: InstalledPackage): Promise
 }
 
 /**
- * Has a machine plugin look for devices on this computer; `undefined` for one that does not, and for every other plugin. Throws what
- * has a code, and `ERR_PLUGIN_HOOK` for anything else.
+ * Has a machine plugin look for devices on this computer; `undefined` for one that does not, and for every other
+ * plugin. Throws what has a code, and `ERR_PLUGIN_HOOK` for anything else.
  */
 export async function surveyMachine({ use, plugin }: InstalledPlugin): Promise<MachineSurvey | undefined> {
   if (plugin?.kind !== 'machine' || plugin.survey === undefined) return undefined;

@@ -8,8 +8,8 @@ import type { PluginUse } from '../schema/profile.ts';
 import { resolutionBases, resolvePlugin, type ResolutionOptions } from './resolve-plugin.ts';
 import { closest } from '../source/suggestion.ts';
 /**
- * Loads the plugin that a profile names, and checks that it is one. Throws {@link LocatedPluginError} `ERR_PLUGIN_NOT_FOUND`,
- * `ERR_PLUGIN_INVALID` or `ERR_PLUGIN_API_VERSION`.
+ * Loads the plugin that a profile names, and checks that it is one. Throws {@link LocatedPluginError}
+ * `ERR_PLUGIN_NOT_FOUND`, `ERR_PLUGIN_INVALID` or `ERR_PLUGIN_API_VERSION`.
  */
 export async function loadPlugin<Kind extends PluginKind>(
   use: PluginUse,

@@ -39,7 +39,9 @@ export class LocatedPluginError extends PluginError {
   }
 }
 
-/** Runs code of a plugin. What it throws by intention has a code and passes; anything else becomes `ERR_PLUGIN_HOOK`. */
+/**
+ * Runs code of a plugin. What it throws by intention has a code and passes; anything else becomes `ERR_PLUGIN_HOOK`.
+ */
 export async function runHook<T>(
   kind: PluginKind,
   use: PluginUse,

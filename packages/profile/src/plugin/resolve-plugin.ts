@@ -27,8 +27,8 @@ interface NotFound {
 }
 
 /**
- * Finds the module of a plugin: from the file that names it, then from the places of `options`, from the command that runs and
- * from here. Loads nothing.
+ * Finds the module of a plugin: from the file that names it, then from the places of `options`, from the command that
+ * runs and from here. Loads nothing.
  */
 export function resolvePlugin(use: string, file: string, options: ResolutionOptions): Resolution {
   if (isAbsolute(use)) return resolvePath(use);

@@ -74,7 +74,8 @@ const CHECKS: readonly Check[] = [
   },
   ({ expect, driver }) => {
     if (expect.path !== 'physical' || !namesAccessPlatform(expect.accepted)) return undefined;
-    // Neither uses the platform's mapping: the first may not, and the second passes physical addresses against the rules.
+    // Neither uses the platform's mapping: the first may not, and the second passes physical addresses against the
+    // rules.
     if (driver.privilege === 'process-noiommu' || driver.forces !== undefined) return undefined;
     const message = 'physical is the path without ACCESS_PLATFORM, and expect.accepted has it';
     return { path: ['expect', 'path'], message };

@@ -40,8 +40,8 @@ const NO_TYPE = '';
 export const FEATURE_NAMES: readonly string[] = [...new Set(DEVICE_TYPES.flatMap((type) => featureNames(type)))];
 
 /**
- * Reads the name of a feature of any device type: the short name for a bit that means the same for all types, the name itself for
- * a feature of one type, `undefined` for any other word.
+ * Reads the name of a feature of any device type: the short name for a bit that means the same for all types, the name
+ * itself for a feature of one type, `undefined` for any other word.
  */
 function knownFeature(name: string): string | undefined {
   const bit = featureBit(name, NO_TYPE);
@@ -49,7 +49,10 @@ function knownFeature(name: string): string | undefined {
   return FEATURE_NAMES.includes(name) ? name : undefined;
 }
 
-/** The feature bits of names that {@link featureList} read. The names of another device type have no bit and are left out. */
+/**
+ * The feature bits of names that {@link featureList} read. The names of another device type have no bit and are left
+ * out.
+ */
 export function featureBits(names: readonly string[], type: DeviceType, experimental: ExperimentalBits): number[] {
   return names.flatMap((name) => featureBit(name, type, experimental) ?? []);
 }

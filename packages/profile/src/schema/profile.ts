@@ -12,8 +12,8 @@ export interface PluginUse {
   /** Where `use` stands. */
   readonly location: SourceLocation;
   /**
-   * Where an option or its key stands, by its path below the plugin's section; for an unknown path the section that lacks it.
-   * That may be in a profile this one extends.
+   * Where an option or its key stands, by its path below the plugin's section; for an unknown path the section that
+   * lacks it. That may be in a profile this one extends.
    */
   locate(path: readonly PropertyKey[], part?: 'value' | 'key'): SourceLocation;
 }
@@ -145,7 +145,9 @@ export interface ExpectSection {
   readonly verified?: boolean;
 }
 
-/** One run of a profile, checked: every key known, every size a number of bytes, defaults filled in, `extends` resolved. */
+/**
+ * One run of a profile, checked: every key known, every size a number of bytes, defaults filled in, `extends` resolved.
+ */
 export interface Profile {
   /** Where `matrix` makes several runs, with the values of this one: `mine [queue.layout=packed]`. */
   readonly name: string;

@@ -19,8 +19,8 @@ export interface ProfileReading {
   readonly checked: CheckedProfile | undefined;
   readonly issues: readonly RawIssue[];
   /**
-   * The values that could be read. The default of a key that is not given counts only in a section for which `isSound` is
-   * true: in another the key may be there and be misspelt.
+   * The values that could be read. The default of a key that is not given counts only in a section for which `isSound`
+   * is true: in another the key may be there and be misspelt.
    */
   readableValues(isSound: (section: SectionName) => boolean): ReadableValues;
 }

@@ -5,8 +5,9 @@ const PLUGIN_SECTIONS: ReadonlySet<string> = new Set(['platform', 'machine']);
 type MayMerge = (key: string, base: MapNode, child: MapNode) => boolean;
 
 /**
- * Lays a profile over its base. Maps are merged key by key, anything else is replaced. A section that uses another plugin than
- * the base replaces the base's section, whose options are none of its own; and a `matrix` replaces the base's.
+ * Lays a profile over its base. Maps are merged key by key, anything else is replaced. A section that uses another
+ * plugin than the base replaces the base's section, whose options are none of its own; and a `matrix` replaces the
+ * base's.
  */
 export function mergeProfiles(base: MapNode, child: MapNode): MapNode {
   return mergeMaps(base, child, mayMergeSection);

@@ -42,8 +42,8 @@ export interface ParsedFile {
 }
 
 /**
- * Reads YAML 1.2 into nodes that know their places, with everything that is wrong with it as YAML. What it returns beside
- * syntax errors is a guess from the first of them on.
+ * Reads YAML 1.2 into nodes that know their places, with everything that is wrong with it as YAML. What it returns
+ * beside syntax errors is a guess from the first of them on.
  */
 export function parseYaml(file: string, source: string): ParsedFile {
   const lines = new LineCounter();

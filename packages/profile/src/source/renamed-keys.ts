@@ -61,7 +61,9 @@ function entryAt(root: MapNode, path: readonly string[]): MapEntry | undefined {
   return parent?.kind === 'map' ? parent.entries.get(path.at(-1)!) : undefined;
 }
 
-/** Whether the entry at `path` comes from a later file than that at `other`: merging appends what a base does not have. */
+/**
+ * Whether the entry at `path` comes from a later file than that at `other`: merging appends what a base does not have.
+ */
 function isLaidOver(root: MapNode, path: readonly string[], other: readonly string[]): boolean {
   const split = path.findIndex((step, i) => step !== other[i]);
   const shared = nodeAt(root, path.slice(0, split));

@@ -31,8 +31,8 @@ export function nodeAt(root: SourceNode, path: readonly PropertyKey[]): SourceNo
 }
 
 /**
- * Where the value, or the key, at `path` stands. A path that leads nowhere gives the key of the deepest map on the way: that is
- * where something is missing.
+ * Where the value, or the key, at `path` stands. A path that leads nowhere gives the key of the deepest map on the way:
+ * that is where something is missing.
  */
 export function placeOf(root: SourceNode, path: readonly PropertyKey[], part: 'value' | 'key' = 'value'): Place {
   let node = root;

@@ -1,6 +1,6 @@
 /**
- * Finds the candidate that `word` was most likely meant to be, or `undefined` when none is close: at most one slip in three
- * letters, upper and lower case being the same.
+ * Finds the candidate that `word` was most likely meant to be, or `undefined` when none is close: at most one slip in
+ * three letters, upper and lower case being the same.
  */
 export function closest(word: string, candidates: Iterable<string>): string | undefined {
   let best: string | undefined;
@@ -16,7 +16,10 @@ export function closest(word: string, candidates: Iterable<string>): string | un
   return best;
 }
 
-/** Damerau-Levenshtein distance, restricted to swaps of neighbours: insertions, deletions, replacements and swaps cost 1. */
+/**
+ * Damerau-Levenshtein distance, restricted to swaps of neighbours: insertions, deletions, replacements and swaps cost
+ * 1.
+ */
 function editDistance(a: string, b: string): number {
   let beforePrevious: number[] = [];
   let previous = Array.from({ length: b.length + 1 }, (_, i) => i);

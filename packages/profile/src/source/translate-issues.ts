@@ -35,8 +35,8 @@ export interface TranslatedIssue {
 }
 
 /**
- * Says in the words of profiles what a schema found, each at its own place: an unknown key at the key, a missing one at the map
- * that lacks it. A misspelt key is one mistake and not two, although another key is then missing.
+ * Says in the words of profiles what a schema found, each at its own place: an unknown key at the key, a missing one at
+ * the map that lacks it. A misspelt key is one mistake and not two, although another key is then missing.
  */
 export function translateIssues(raw: readonly RawIssue[], source: CheckedSource, code: string): TranslatedIssue[] {
   const misspelt = new Set<string>();

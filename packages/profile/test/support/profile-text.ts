@@ -11,7 +11,10 @@ export interface ProfileLines {
   readonly expect?: string;
 }
 
-/** A profile that is right, over the fixture plugins, but for the sections a test replaces. Lines: profile 1, platform 2, ... */
+/**
+ * A profile that is right, over the fixture plugins, but for the sections a test replaces. Lines: profile 1, platform
+ * 2, ...
+ */
 export function profileText(lines: ProfileLines = {}): string {
   const {
     platform = `{ use: ${fixture('tiny-platform')} }`,

@@ -2,7 +2,10 @@ import { VIRTIO_F_ACCESS_PLATFORM } from '../../features/feature-bit.ts';
 import type { NegotiationRule } from '../negotiation.ts';
 import { restrictedAccess } from './restricted-memory-rule.ts';
 
-/** What an address is going to mean: the standard feature, the two of 2019, and whether the platform can keep what they say. */
+/**
+ * What an address is going to mean: the standard feature, the two of 2019, and whether the platform can keep what they
+ * say.
+ */
 export const ACCESS_RULES: readonly NegotiationRule[] = [
   {
     name: 'never-both-meanings',

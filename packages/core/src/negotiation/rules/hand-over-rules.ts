@@ -4,8 +4,8 @@ import type { Negotiation, NegotiationRule } from '../negotiation.ts';
 const KERNEL = 'driver.privilege: kernel';
 
 /**
- * Whether this driver may have the device at all. The registers are then the driver's to write, so nothing that it promises can
- * be relied on: what must not happen is refused here, before anything is negotiated.
+ * Whether this driver may have the device at all. The registers are then the driver's to write, so nothing that it
+ * promises can be relied on: what must not happen is refused here, before anything is negotiated.
  */
 export const HAND_OVER_RULES: readonly NegotiationRule[] = [
   {

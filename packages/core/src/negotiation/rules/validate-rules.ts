@@ -5,8 +5,8 @@ import type { NegotiationRule } from '../negotiation.ts';
 import { passRestrictedMemory } from './restricted-memory-rule.ts';
 
 /**
- * The last word of the device type's driver, which may only take back; then, when nobody may change anything any more, what must
- * hold is looked at again.
+ * The last word of the device type's driver, which may only take back; then, when nobody may change anything any more,
+ * what must hold is looked at again.
  */
 export const VALIDATE_RULES: readonly NegotiationRule[] = [
   {

@@ -3,12 +3,16 @@ import type { DeviceAccess } from '../../address-space/fault-log.ts';
 import { DESCRIPTOR_SIZE } from '../ring/descriptor-table.ts';
 import type { QueueAddresses } from '../ring/ring-format.ts';
 
-/** Where a device's end finds its ring: at the same place as before, elsewhere (or for the first time), or partly unreachable. */
+/**
+ * Where a device's end finds its ring: at the same place as before, elsewhere (or for the first time), or partly
+ * unreachable.
+ */
 export type BorrowResult = 'same' | 'moved' | 'unreachable';
 
 /**
- * The three areas of a ring as a device reaches them, as offsets into its memory. Whenever a translation was taken away, they are
- * translated again through the address space, so that a ring that is no longer mapped is a fault. Hot: no allocation.
+ * The three areas of a ring as a device reaches them, as offsets into its memory. Whenever a translation was taken
+ * away, they are translated again through the address space, so that a ring that is no longer mapped is a fault. Hot:
+ * no allocation.
  */
 export class BorrowedRing {
   descriptor = -1;
@@ -22,8 +26,8 @@ export class BorrowedRing {
   #generation = -1;
 
   /**
-   * Split devices only read descriptors; packed ones write them. `driverBytes` and `deviceBytes` are the lengths of the driver and
-   * the device area. The addresses are copied, so that the addresses that were checked are the ones in use.
+   * Split devices only read descriptors; packed ones write them. `driverBytes` and `deviceBytes` are the lengths of the
+   * driver and the device area. The addresses are copied, so that the addresses that were checked are the ones in use.
    */
   constructor(
     space: DeviceAddressSpace,

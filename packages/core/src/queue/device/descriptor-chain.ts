@@ -2,8 +2,8 @@ import type { BrokenCode } from '../ring/broken-reason.ts';
 
 /**
  * One buffer as the device sees it, filled by `DeviceQueue.pop` and reused: device-readable segments first, then
- * device-writable ones, each a device address in two words and a length. A private copy: rewriting the descriptors in shared
- * memory changes nothing here. Hot: no allocation after construction.
+ * device-writable ones, each a device address in two words and a length. A private copy: rewriting the descriptors in
+ * shared memory changes nothing here. Hot: no allocation after construction.
  */
 export class DescriptorChain {
   readonly capacity: number;
@@ -37,8 +37,8 @@ export class DescriptorChain {
   }
 
   /**
-   * Appends a segment. Returns the rule that such a chain breaks (sections 2.7.4.2 and 2.7.5.2), or `undefined`; `limit`
-   * is the queue size.
+   * Appends a segment. Returns the rule that such a chain breaks (sections 2.7.4.2 and 2.7.5.2), or `undefined`;
+   * `limit` is the queue size.
    */
   append(low: number, high: number, length: number, isWritable: boolean, limit: number): BrokenCode | undefined {
     const at = this.count;

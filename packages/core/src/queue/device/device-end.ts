@@ -28,9 +28,9 @@ export interface DeviceEndLayout {
 }
 
 /**
- * The parts of a device's end that are the same for split and packed rings: reaching the ring, the buffers in flight, returning
- * them, copying indirect tables, the latch of a broken queue, and save. The subclass for a layout reads and writes the ring, in
- * positions: free-running 16-bit indices of a split ring, slot and wrap counter of a packed one.
+ * The parts of a device's end that are the same for split and packed rings: reaching the ring, the buffers in flight,
+ * returning them, copying indirect tables, the latch of a broken queue, and save. The subclass for a layout reads and
+ * writes the ring, in positions: free-running 16-bit indices of a split ring, slot and wrap counter of a packed one.
  */
 export abstract class DeviceEnd<Ring> implements DeviceQueue {
   readonly size: number;

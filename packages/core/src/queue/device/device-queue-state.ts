@@ -12,8 +12,8 @@ export interface InFlightState {
 }
 
 /**
- * A saved device's end, as plain data that survives JSON: what a live migration has to move beside guest memory. The position of
- * the next available buffer follows from the used buffers and those in flight.
+ * A saved device's end, as plain data that survives JSON: what a live migration has to move beside guest memory. The
+ * position of the next available buffer follows from the used buffers and those in flight.
  */
 export interface DeviceQueueState {
   readonly layout: QueueLayout;
@@ -27,8 +27,8 @@ export interface DeviceQueueState {
 }
 
 /**
- * Checks a value from outside as a saved device's end; the constructor of the queue checks size and addresses further. Throws
- * {@link CodedError} `ERR_QUEUE_STATE`.
+ * Checks a value from outside as a saved device's end; the constructor of the queue checks size and addresses further.
+ * Throws {@link CodedError} `ERR_QUEUE_STATE`.
  */
 export function checkDeviceQueueState(value: unknown): DeviceQueueState {
   const record = savedRecord(value, 'it');

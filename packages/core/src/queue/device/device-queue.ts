@@ -10,15 +10,17 @@ export interface DeviceQueueOptions {
   readonly eventIdx: boolean;
   /** Whether INDIRECT_DESC was negotiated. */
   readonly indirect: boolean;
-  /** Whether IN_ORDER was negotiated: the device returns buffers in the order in which it popped them. Default: false. */
+  /**
+   * Whether IN_ORDER was negotiated: the device returns buffers in the order in which it popped them. Default: false.
+   */
   readonly inOrder?: boolean;
   /** Of a split ring. Default: `little`. */
   readonly byteOrder?: ByteOrder;
 }
 
 /**
- * The device's end of a virtqueue. A driver that breaks the rules breaks the queue, once, with a typed reason; the device
- * then sets DEVICE_NEEDS_RESET.
+ * The device's end of a virtqueue. A driver that breaks the rules breaks the queue, once, with a typed reason; the
+ * device then sets DEVICE_NEEDS_RESET.
  */
 export interface DeviceQueue {
   readonly size: number;
@@ -31,21 +33,25 @@ export interface DeviceQueue {
   pop(chain: DescriptorChain): boolean;
 
   /**
-   * Returns a buffer of which `written` bytes were written, counted over its device-writable segments. Throws `RangeError` for a
-   * buffer that is not in flight, or with IN_ORDER not the next one. Hot.
+   * Returns a buffer of which `written` bytes were written, counted over its device-writable segments. Throws
+   * `RangeError` for a buffer that is not in flight, or with IN_ORDER not the next one. Hot.
    */
   push(head: number, written: number): void;
 
-  /** Shows everything pushed since the last call to the driver. Returns whether the driver wants a notification. Hot. */
+  /**
+   * Shows everything pushed since the last call to the driver. Returns whether the driver wants a notification. Hot.
+   */
   flush(): boolean;
 
-  /** Asks the driver for a notification with the next available buffer. Returns false if some buffers already arrived. */
+  /**
+   * Asks the driver for a notification with the next available buffer. Returns false if some buffers already arrived.
+   */
   enableNotifications(): boolean;
   disableNotifications(): void;
 
   /**
-   * The queue as plain data, for `restoreDeviceQueue`. Throws `TypeError` while it is broken or a buffer was pushed and not
-   * flushed.
+   * The queue as plain data, for `restoreDeviceQueue`. Throws `TypeError` while it is broken or a buffer was pushed and
+   * not flushed.
    */
   save(): DeviceQueueState;
 }

@@ -1,7 +1,8 @@
 /**
- * The buffers that a device with IN_ORDER popped, in order, with their writable bytes. The device returns them in that order, and
- * a used entry may stand for several only where all but the last were filled completely (specification 1.4 sections 2.7.9 and
- * 2.8.8). So the used entry of the last returned buffer is held back here until another one cannot replace it. Hot: no allocation.
+ * The buffers that a device with IN_ORDER popped, in order, with their writable bytes. The device returns them in that
+ * order, and a used entry may stand for several only where all but the last were filled completely (specification 1.4
+ * sections 2.7.9 and 2.8.8). So the used entry of the last returned buffer is held back here until another one cannot
+ * replace it. Hot: no allocation.
  */
 export class InFlightOrder {
   /** The used entry held back: its buffer, or -1 for none. */
@@ -37,7 +38,10 @@ export class InFlightOrder {
     });
   }
 
-  /** Takes the oldest buffer, which has to be `id`, and returns whether `written` fills it. Throws `RangeError` for another. */
+  /**
+   * Takes the oldest buffer, which has to be `id`, and returns whether `written` fills it. Throws `RangeError` for
+   * another.
+   */
   take(id: number, written: number): boolean {
     if (this.#count === 0 || this.#ids[this.#oldest] !== id)
       throw new RangeError(`buffer ${id} is not the next in order`);

@@ -8,15 +8,18 @@ import type { ScatterList } from './scatter-list.ts';
 import type { UsedBatch, Virtqueue, VirtqueueOptions } from './virtqueue.ts';
 import type { VirtqueueState } from './virtqueue-state.ts';
 
-/** A saved driver's end to be restored: its checked state, and the memory of its ring with its contents as they were. */
+/**
+ * A saved driver's end to be restored: its checked state, and the memory of its ring with its contents as they were.
+ */
 export interface RestoredVirtqueue {
   readonly state: VirtqueueState;
   readonly ring: RingMemory;
 }
 
 /**
- * The parts of a driver's end that are the same for split and packed rings: its memory, its private record of the outstanding
- * buffers, the latch of a broken queue, reset, resize and save. The subclass for a layout writes and reads the ring.
+ * The parts of a driver's end that are the same for split and packed rings: its memory, its private record of the
+ * outstanding buffers, the latch of a broken queue, reset, resize and save. The subclass for a layout writes and reads
+ * the ring.
  */
 export abstract class DriverEnd implements Virtqueue {
   readonly index: number;
@@ -113,8 +116,8 @@ export abstract class DriverEnd implements Virtqueue {
   protected abstract readonly usedPosition: number;
 
   /**
-   * Opens a ring of `size` entries, in new memory or in that of a saved queue. Throws as the layout and {@link openMemory}; then the
-   * queue is as before.
+   * Opens a ring of `size` entries, in new memory or in that of a saved queue. Throws as the layout and
+   * {@link openMemory}; then the queue is as before.
    */
   protected abstract open(size: number, memory?: RingMemory): void;
 
@@ -122,8 +125,8 @@ export abstract class DriverEnd implements Virtqueue {
   protected abstract clearRing(): void;
 
   /**
-   * Allocates the memory of a ring, unless `memory` is that of a saved one, and starts an empty record of buffers. Throws
-   * {@link DmaError} when the memory is exhausted; then nothing has changed.
+   * Allocates the memory of a ring, unless `memory` is that of a saved one, and starts an empty record of buffers.
+   * Throws {@link DmaError} when the memory is exhausted; then nothing has changed.
    */
   protected openMemory(size: number, layout: RingLayout, memory?: RingMemory): RingMemory {
     // A chain is no longer than the queue, even through a table (section 2.7.5.3.1).

@@ -34,11 +34,13 @@ const IS_INDIRECT = 5;
 const MAPPED = 6;
 
 /**
- * A driver's private memory of the buffers it gave to the device, for either layout: which buffers are outstanding, their
- * segments, and the mapping of each. The driver reads none of it back from shared memory, and checks each used buffer against it.
+ * A driver's private memory of the buffers it gave to the device, for either layout: which buffers are outstanding,
+ * their segments, and the mapping of each. The driver reads none of it back from shared memory, and checks each used
+ * buffer against it.
  *
- * A buffer takes entries from a free list: one for each segment, or one in all when its segments are in an indirect table.
- * Its first entry is its head: the descriptor index of a split ring, the buffer id of a packed one. Hot: no allocation.
+ * A buffer takes entries from a free list: one for each segment, or one in all when its segments are in an indirect
+ * table. Its first entry is its head: the descriptor index of a split ring, the buffer id of a packed one. Hot: no
+ * allocation.
  */
 export class OutstandingBuffers {
   /** Device address of the segment mapped last: low and high word. */
@@ -63,7 +65,9 @@ export class OutstandingBuffers {
   #freeTail = 0;
   #free = 0;
   #count = 0;
-  /** Both run free in 32 bits, so that an old buffer differs from an unpublished one; a split ring holds their low 16. */
+  /**
+   * Both run free in 32 bits, so that an old buffer differs from an unpublished one; a split ring holds their low 16.
+   */
   #added = 0;
   #published = 0;
   /** Segments mapped of the request that is being described. */
@@ -119,8 +123,9 @@ export class OutstandingBuffers {
   }
 
   /**
-   * The place for the request in `list`: {@link IN_TABLE}, {@link IN_RING}, or `QUEUE_FULL` for now. Throws `TypeError` or
-   * `RangeError` for one that fits in neither: a chain is no longer than the queue, even through a table (section 2.7.5.3.1).
+   * The place for the request in `list`: {@link IN_TABLE}, {@link IN_RING}, or `QUEUE_FULL` for now. Throws `TypeError`
+   * or `RangeError` for one that fits in neither: a chain is no longer than the queue, even through a table (section
+   * 2.7.5.3.1).
    */
   place({ count }: ScatterList): number {
     if (count === 0) throw new TypeError('a request has at least one segment');
@@ -137,7 +142,9 @@ export class OutstandingBuffers {
     return this.#freeHead;
   }
 
-  /** The buffer added first of those outstanding. Valid while buffers are removed in the order in which they were added. */
+  /**
+   * The buffer added first of those outstanding. Valid while buffers are removed in the order in which they were added.
+   */
   get oldestHead(): number {
     return this.#order[this.#oldest]!;
   }
@@ -158,8 +165,8 @@ export class OutstandingBuffers {
   }
 
   /**
-   * Maps segment `i` of a request, remembers it at `entry`, and puts its address in {@link words}. Returns a negative reason where
-   * that fails; then every segment mapped before is unmapped, and the buffers are as before the request.
+   * Maps segment `i` of a request, remembers it at `entry`, and puts its address in {@link words}. Returns a negative
+   * reason where that fails; then every segment mapped before is unmapped, and the buffers are as before the request.
    */
   map(list: ScatterList, i: number, entry: number): number {
     const isWritable = i >= list.readable;
@@ -179,8 +186,8 @@ export class OutstandingBuffers {
   }
 
   /**
-   * Makes the request at {@link nextHead}, every segment of which is mapped, outstanding and returns its head. `last` is the last
-   * entry that it takes: the head itself where its segments are in its table.
+   * Makes the request at {@link nextHead}, every segment of which is mapped, outstanding and returns its head. `last`
+   * is the last entry that it takes: the head itself where its segments are in its table.
    */
   add(list: ScatterList, last: number, isIndirect: boolean): number {
     const head = this.#freeHead;
@@ -215,9 +222,10 @@ export class OutstandingBuffers {
   }
 
   /**
-   * Takes back the buffer that the device returned as `id`, with `length` bytes written, into `batch`. This is the only check of a
-   * used buffer: its id is in range and outstanding, and its length within the writable part as the policy demands. Returns the
-   * entries that it freed (1 or more), or 0 where the device broke a rule; then {@link refusal} has the reason.
+   * Takes back the buffer that the device returned as `id`, with `length` bytes written, into `batch`. This is the only
+   * check of a used buffer: its id is in range and outstanding, and its length within the writable part as the policy
+   * demands. Returns the entries that it freed (1 or more), or 0 where the device broke a rule; then {@link refusal}
+   * has the reason.
    */
   complete(id: number, length: number, batch: UsedBatch): number {
     if (id >= this.#size) return this.#refuse('used-id-out-of-range', `used id ${id} in a queue of ${this.#size}`);
@@ -241,8 +249,8 @@ export class OutstandingBuffers {
   }
 
   /**
-   * With IN_ORDER: begins to take back a used entry, which stands for every buffer up to `id` (sections 2.7.9 and 2.8.8). Returns
-   * whether `id` is outstanding; if not, {@link refusal} has the reason.
+   * With IN_ORDER: begins to take back a used entry, which stands for every buffer up to `id` (sections 2.7.9 and
+   * 2.8.8). Returns whether `id` is outstanding; if not, {@link refusal} has the reason.
    */
   beginBatch(id: number, length: number): boolean {
     if (id >= this.#size || !this.isOutstanding(id)) {
@@ -255,8 +263,8 @@ export class OutstandingBuffers {
   }
 
   /**
-   * Takes back the oldest buffer of the batch that {@link beginBatch} began. Those before its last one count as completely used.
-   * Returns as {@link complete}.
+   * Takes back the oldest buffer of the batch that {@link beginBatch} began. Those before its last one count as
+   * completely used. Returns as {@link complete}.
    */
   completeOldest(batch: UsedBatch): number {
     const head = this.oldestHead;
@@ -271,7 +279,8 @@ export class OutstandingBuffers {
     const segments = this.#heads[at + SEGMENTS]!;
     const entries = this.#heads[at + ENTRIES]!;
     if (this.#heads[at + MAPPED] !== 0) this.#unmap(head, segments, this.#heads[at + IS_INDIRECT] === 1, written);
-    // Freed entries go to the end of the list: they are reused as late as possible, and in order where buffers come back so.
+    // Freed entries go to the end of the list: they are reused as late as possible, and in order where buffers come
+    // back so.
     if (this.#free === 0) this.#freeHead = head;
     else this.#next[this.#freeTail] = head;
     this.#freeTail = this.#heads[at + LAST]!;

@@ -11,15 +11,18 @@ export interface RingLayout {
   readonly alignment: number;
 }
 
-/** The memory of a driver's end: the three areas of the ring in one region, and an indirect table for every head in another. */
+/**
+ * The memory of a driver's end: the three areas of the ring in one region, and an indirect table for every head in
+ * another.
+ */
 export class RingMemory {
   readonly ring: DmaRegion;
   readonly tables: DmaRegion | undefined;
   readonly addresses: QueueAddresses;
 
   /**
-   * Allocates both regions. `tableEntries` is 0 for a ring without tables. Throws {@link DmaError} when the memory is exhausted;
-   * then nothing stays allocated.
+   * Allocates both regions. `tableEntries` is 0 for a ring without tables. Throws {@link DmaError} when the memory is
+   * exhausted; then nothing stays allocated.
    */
   constructor(mapping: DmaMapping, size: number, layout: RingLayout, tableEntries: number) {
     this.ring = mapping.allocateCoherent(layout.totalBytes, layout.alignment);

@@ -4,9 +4,10 @@ import type { DmaRegion } from '../../dma/dma-region.ts';
 const MAX_REQUEST_BYTES = 0xffff_ffff;
 
 /**
- * The segments of one request, which a driver fills for each request and `Virtqueue.add` reads: device-readable segments first,
- * then device-writable ones (specification 1.4 section 2.7.4.2). A segment is either a buffer, which the queue maps, and unmaps
- * when it comes back, or a part of a premapped region. Hot: no allocation after construction.
+ * The segments of one request, which a driver fills for each request and `Virtqueue.add` reads: device-readable
+ * segments first, then device-writable ones (specification 1.4 section 2.7.4.2). A segment is either a buffer, which
+ * the queue maps, and unmaps when it comes back, or a part of a premapped region. Hot: no allocation after
+ * construction.
  */
 export class ScatterList {
   readonly capacity: number;

@@ -20,9 +20,9 @@ export interface BufferState {
 }
 
 /**
- * A saved driver's end, as plain data that survives JSON. The other fields of the queue follow from it: the buffers that were
- * made available are the used ones and those the device has. The bytes of the ring are not part of it; they stay where they are,
- * or move with guest memory.
+ * A saved driver's end, as plain data that survives JSON. The other fields of the queue follow from it: the buffers
+ * that were made available are the used ones and those the device has. The bytes of the ring are not part of it; they
+ * stay where they are, or move with guest memory.
  */
 export interface VirtqueueState {
   readonly layout: QueueLayout;

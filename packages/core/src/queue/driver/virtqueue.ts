@@ -6,17 +6,17 @@ import type { ScatterList } from './scatter-list.ts';
 import type { VirtqueueState } from './virtqueue-state.ts';
 
 /**
- * `add` found too few free descriptors; retry after the next completion. Below the reasons of `DmaMapping.map`, which `add` also
- * returns.
+ * `add` found too few free descriptors; retry after the next completion. Below the reasons of `DmaMapping.map`, which
+ * `add` also returns.
  */
 export const QUEUE_FULL = -16;
 /** The queue is broken; see {@link Virtqueue.broken}. */
 export const QUEUE_BROKEN = -17;
 
 /**
- * The treatment of a used length that exceeds the buffer's writable part: break the queue (`strict`), cut the length to the
- * writable part (`clamp`), or count every buffer as completely written (`ignore`). Legacy devices give wrong lengths
- * (specification 1.4 section 2.7.8.1), so their queues have `ignore`.
+ * The treatment of a used length that exceeds the buffer's writable part: break the queue (`strict`), cut the length to
+ * the writable part (`clamp`), or count every buffer as completely written (`ignore`). Legacy devices give wrong
+ * lengths (specification 1.4 section 2.7.8.1), so their queues have `ignore`.
  */
 export type UsedLengthPolicy = 'strict' | 'clamp' | 'ignore';
 
@@ -28,8 +28,8 @@ export interface VirtqueueOptions {
   /** Whether EVENT_IDX was negotiated. */
   readonly eventIdx: boolean;
   /**
-   * Whether IN_ORDER was negotiated: buffers come back in the order in which they were added, and one used entry may return
-   * several. Default: false.
+   * Whether IN_ORDER was negotiated: buffers come back in the order in which they were added, and one used entry may
+   * return several. Default: false.
    */
   readonly inOrder?: boolean;
   /** Entries of each indirect table, or 0 when INDIRECT_DESC was not negotiated. */
@@ -40,13 +40,17 @@ export interface VirtqueueOptions {
   readonly byteOrder?: ByteOrder;
   readonly usedLength: UsedLengthPolicy;
   /**
-   * Of a packed ring: whether the length of a used descriptor counts without WRITE, against specification 1.4 section 2.8.3. QEMU
-   * sets WRITE in no used descriptor, and Linux ignores it there. A split ring has no such mark. Default: false.
+   * Of a packed ring: whether the length of a used descriptor counts without WRITE, against specification 1.4 section
+   * 2.8.3. QEMU sets WRITE in no used descriptor, and Linux ignores it there. A split ring has no such mark. Default:
+   * false.
    */
   readonly unmarkedLengths?: boolean | undefined;
 }
 
-/** Buffers that came back, filled by `Virtqueue.takeUsed` and reused by its caller. Hot: no allocation after construction. */
+/**
+ * Buffers that came back, filled by `Virtqueue.takeUsed` and reused by its caller. Hot: no allocation after
+ * construction.
+ */
 export class UsedBatch {
   readonly capacity: number;
   /** The id of each buffer, which `add` returned. */
@@ -65,12 +69,12 @@ export class UsedBatch {
 }
 
 /**
- * The driver's end of a virtqueue. The classes for split and packed rings both implement this interface, and the code above uses
- * nothing else.
+ * The driver's end of a virtqueue. The classes for split and packed rings both implement this interface, and the code
+ * above uses nothing else.
  *
- * The life of a buffer: `add` maps and describes it, `publish` shows it to the device, `takeUsed` brings it back unmapped.
- * A full queue and a failed mapping are return values and leave the ring exactly as it was. A device that breaks the rules breaks
- * the queue.
+ * The life of a buffer: `add` maps and describes it, `publish` shows it to the device, `takeUsed` brings it back
+ * unmapped. A full queue and a failed mapping are return values and leave the ring exactly as it was. A device that
+ * breaks the rules breaks the queue.
  */
 export interface Virtqueue {
   readonly index: number;
@@ -82,46 +86,48 @@ export interface Virtqueue {
   readonly broken: BrokenReason | undefined;
   readonly dma: DmaStatistics;
   /**
-   * The position of the next buffer to be made available, in 16 bits: the available index of a split ring, the slot of a packed
-   * ring with its wrap counter in bit 15. With NOTIFICATION_DATA a notification carries it (section 2.9).
+   * The position of the next buffer to be made available, in 16 bits: the available index of a split ring, the slot of
+   * a packed ring with its wrap counter in bit 15. With NOTIFICATION_DATA a notification carries it (section 2.9).
    */
   readonly nextAvailable: number;
 
-  /** Adds one request. Returns its id (0 to size - 1, reused after `takeUsed` returned it), or a negative reason. Hot. */
+  /**
+   * Adds one request. Returns its id (0 to size - 1, reused after `takeUsed` returned it), or a negative reason. Hot.
+   */
   add(list: ScatterList): number;
 
   /** Shows everything added since the last call to the device. Returns whether the device wants a notification. Hot. */
   publish(): boolean;
 
   /**
-   * Takes back up to `batch.capacity` used buffers, unmapped, and returns how many. Bounded by the batch even if the device
-   * keeps moving its index. On a broken queue it returns 0. Hot.
+   * Takes back up to `batch.capacity` used buffers, unmapped, and returns how many. Bounded by the batch even if the
+   * device keeps moving its index. On a broken queue it returns 0. Hot.
    */
   takeUsed(batch: UsedBatch): number;
 
   /**
-   * Asks for a notification with the next used buffer. Returns false if some buffers already arrived: take them first, or the
-   * notification may never come (section 2.7.14).
+   * Asks for a notification with the next used buffer. Returns false if some buffers already arrived: take them first,
+   * or the notification may never come (section 2.7.14).
    */
   enableNotifications(): boolean;
 
   /**
-   * Asks for a notification after most of the outstanding buffers came back: with EVENT_IDX after three quarters of them.
-   * Returns false if that many already arrived (in a packed ring, if any did).
+   * Asks for a notification after most of the outstanding buffers came back: with EVENT_IDX after three quarters of
+   * them. Returns false if that many already arrived (in a packed ring, if any did).
    */
   enableNotificationsDelayed(): boolean;
   disableNotifications(): void;
 
   /**
-   * Unmaps everything still outstanding and returns its ids. Only after the device confirmed a reset: until then the memory
-   * belongs to the device. The queue is then as after construction.
+   * Unmaps everything still outstanding and returns its ids. Only after the device confirmed a reset: until then the
+   * memory belongs to the device. The queue is then as after construction.
    */
   reset(): number[];
 
   /**
-   * Changes the number of entries, and with it {@link size} and {@link addresses}: after `reset`, before the queue is enabled again
-   * (RING_RESET, section 2.6.1.2). Throws `TypeError` while a buffer is outstanding, `RangeError` for a size the layout forbids,
-   * and {@link DmaError} when the memory is exhausted; then the queue keeps the size it had.
+   * Changes the number of entries, and with it {@link size} and {@link addresses}: after `reset`, before the queue is
+   * enabled again (RING_RESET, section 2.6.1.2). Throws `TypeError` while a buffer is outstanding, `RangeError` for a
+   * size the layout forbids, and {@link DmaError} when the memory is exhausted; then the queue keeps the size it had.
    */
   resize(size: number): void;
 
@@ -132,8 +138,8 @@ export interface Virtqueue {
   readonly memory: RingMemory;
 
   /**
-   * The queue as plain data, for `restoreVirtqueue`: while the device is suspended, or before another program takes the driver
-   * over. Throws `TypeError` while the queue is broken or a buffer was added and not published.
+   * The queue as plain data, for `restoreVirtqueue`: while the device is suspended, or before another program takes the
+   * driver over. Throws `TypeError` while the queue is broken or a buffer was added and not published.
    */
   save(): VirtqueueState;
 

@@ -19,11 +19,12 @@ import {
 import { PackedRing } from './packed-ring.ts';
 
 /**
- * The device's end of a packed virtqueue (specification 1.4 section 2.8). Trusts nothing of the driver: ids are checked, lists
- * are bounded by the queue size, every field is read once, and an indirect table is copied before use.
+ * The device's end of a packed virtqueue (specification 1.4 section 2.8). Trusts nothing of the driver: ids are
+ * checked, lists are bounded by the queue size, every field is read once, and an indirect table is copied before use.
  *
- * A used descriptor overwrites a slot that may hold another buffer's descriptor, so the slots that a buffer takes are kept here.
- * The flags of the first buffer pushed since the last `flush` are written last: the driver sees all of them at once.
+ * A used descriptor overwrites a slot that may hold another buffer's descriptor, so the slots that a buffer takes are
+ * kept here. The flags of the first buffer pushed since the last `flush` are written last: the driver sees all of them
+ * at once.
  */
 export class PackedDeviceQueue extends DeviceEnd<PackedRing> {
   #availPosition = FIRST_POSITION;
@@ -123,8 +124,8 @@ export class PackedDeviceQueue extends DeviceEnd<PackedRing> {
   }
 
   /**
-   * Copies an indirect table, in order; of its flags only WRITE counts (section 2.8.7). Returns the one slot that it takes, or 0
-   * where it broke the queue.
+   * Copies an indirect table, in order; of its flags only WRITE counts (section 2.8.7). Returns the one slot that it
+   * takes, or 0 where it broke the queue.
    */
   #walkTable(ring: PackedRing, chain: DescriptorChain, flags: number): number {
     const slot = slotOf(this.#availPosition);

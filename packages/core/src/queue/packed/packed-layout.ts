@@ -35,8 +35,9 @@ export function packedLayout(size: number): PackedLayout {
 }
 
 /**
- * The first position in a packed ring. A position has the slot in the low 15 bits and the wrap counter in bit 15: one value, so
- * that no code reads one without the other. Reading them one after the other let Linux run out of bounds (fixed in 2022).
+ * The first position in a packed ring. A position has the slot in the low 15 bits and the wrap counter in bit 15: one
+ * value, so that no code reads one without the other. Reading them one after the other let Linux run out of bounds
+ * (fixed in 2022).
  */
 export const FIRST_POSITION = 0x8000;
 
@@ -72,9 +73,9 @@ export function isUsed(flags: number, position: number): boolean {
 }
 
 /**
- * Tests the event suppression structure `event` of the other end (position in the low half, flags in the high one): whether it
- * asks for a notification now that this end is at `position`, `moved` slots further on than at the last test. Reserved flags
- * count as "always". Specification 1.4 section 2.8.10. Hot.
+ * Tests the event suppression structure `event` of the other end (position in the low half, flags in the high one):
+ * whether it asks for a notification now that this end is at `position`, `moved` slots further on than at the last
+ * test. Reserved flags count as "always". Specification 1.4 section 2.8.10. Hot.
  */
 export function packedNeedsNotification(
   event: number,

@@ -2,9 +2,9 @@ import type { GuestMemory } from '../../memory/guest-memory.ts';
 
 /**
  * Access to the shared fields of a packed ring, for both ends. Each field is one aligned load or store; flags and event
- * suppression structures are ordered (sequentially consistent) where the other end may look, which also gives the barriers of
- * specification 1.4 sections 2.8.21.1.1 and 2.8.21.3.1. Always little-endian: the legacy interface has split rings only. Hot: no
- * allocation.
+ * suppression structures are ordered (sequentially consistent) where the other end may look, which also gives the
+ * barriers of specification 1.4 sections 2.8.21.1.1 and 2.8.21.3.1. Always little-endian: the legacy interface has
+ * split rings only. Hot: no allocation.
  */
 export class PackedRing {
   readonly #u16: Uint16Array;
@@ -54,7 +54,10 @@ export class PackedRing {
     return Atomics.load(this.#u16, this.#id + slot * 8 + 1);
   }
 
-  /** The flags inside a list. Unordered: the whole list became available with the flags of its first slot, read in order. */
+  /**
+   * The flags inside a list. Unordered: the whole list became available with the flags of its first slot, read in
+   * order.
+   */
   flagsBehind(slot: number): number {
     return this.#u16[this.#id + slot * 8 + 1]!;
   }

@@ -30,9 +30,9 @@ import { PackedRing } from './packed-ring.ts';
 /**
  * The driver's end of a packed virtqueue (specification 1.4 section 2.8).
  *
- * Only its flags tell whether a slot of the ring is the driver's or the device's, so `OutstandingBuffers` keeps what the driver gave
- * away: how many slots a used buffer frees is never read from the ring. The flags of the first buffer added since the last
- * `publish` are written last: the device stops there until then, however many buffers follow.
+ * Only its flags tell whether a slot of the ring is the driver's or the device's, so `OutstandingBuffers` keeps what
+ * the driver gave away: how many slots a used buffer frees is never read from the ring. The flags of the first buffer
+ * added since the last `publish` are written last: the device stops there until then, however many buffers follow.
  */
 export class PackedVirtqueue extends DriverEnd {
   readonly #eventIdx: boolean;
@@ -144,8 +144,8 @@ export class PackedVirtqueue extends DriverEnd {
   }
 
   /**
-   * Writes all of a list but its flags. Returns its last entry, or a negative reason where a segment cannot be mapped; then nothing
-   * has changed for the device.
+   * Writes all of a list but its flags. Returns its last entry, or a negative reason where a segment cannot be mapped;
+   * then nothing has changed for the device.
    */
   #describe(list: ScatterList): number {
     const buffers = this.buffers;
@@ -165,8 +165,8 @@ export class PackedVirtqueue extends DriverEnd {
   }
 
   /**
-   * Writes the buffer's own indirect table, in which only WRITE means anything, and one descriptor that refers to it. Returns the id,
-   * or a negative reason as {@link #describe}.
+   * Writes the buffer's own indirect table, in which only WRITE means anything, and one descriptor that refers to it.
+   * Returns the id, or a negative reason as {@link #describe}.
    */
   #describeInTable(list: ScatterList): number {
     const buffers = this.buffers;
@@ -189,8 +189,9 @@ export class PackedVirtqueue extends DriverEnd {
   }
 
   /**
-   * Writes the flags of a described list, the first slot's last; those of the first list since the last `publish` are held back for
-   * it. A pass of its own, because flags written before every segment is mapped would stay after a failure.
+   * Writes the flags of a described list, the first slot's last; those of the first list since the last `publish` are
+   * held back for it. A pass of its own, because flags written before every segment is mapped would stay after a
+   * failure.
    */
   #makeReady(list: ScatterList, useTable: boolean): void {
     const slots = useTable ? 1 : list.count;
@@ -220,7 +221,9 @@ export class PackedVirtqueue extends DriverEnd {
     return entries;
   }
 
-  /** The same with IN_ORDER: the oldest buffer of a batch, which the next used descriptor begins between two batches. */
+  /**
+   * The same with IN_ORDER: the oldest buffer of a batch, which the next used descriptor begins between two batches.
+   */
   #takeInOrder(batch: UsedBatch): number {
     const buffers = this.buffers;
     if (buffers.batchEnd < 0) {

@@ -1,4 +1,7 @@
-/** The reason why a queue is broken. It is latched: the queue ignores the other end from then on, until the device is reset. */
+/**
+ * The reason why a queue is broken. It is latched: the queue ignores the other end from then on, until the device is
+ * reset.
+ */
 export interface BrokenReason {
   /** The rule that the other end broke. */
   readonly code: BrokenCode;

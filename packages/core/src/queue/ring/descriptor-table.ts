@@ -6,7 +6,9 @@ export const VIRTQ_DESC_F_NEXT = 1;
 export const VIRTQ_DESC_F_WRITE = 2;
 /** This means the buffer contains a table of descriptors. */
 export const VIRTQ_DESC_F_INDIRECT = 4;
-/** Bytes of one descriptor: le64 addr, le32 len, le16 flags, le16 next. In a packed ring the last two are id and flags. */
+/**
+ * Bytes of one descriptor: le64 addr, le32 len, le16 flags, le16 next. In a packed ring the last two are id and flags.
+ */
 export const DESCRIPTOR_SIZE = 16;
 
 /** Two views of the same memory, in which a table of descriptors lies. */

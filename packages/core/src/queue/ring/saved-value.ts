@@ -1,8 +1,8 @@
 import { CodedError } from '../../errors/coded-error.ts';
 
 /**
- * Throws {@link CodedError} `ERR_QUEUE_STATE` with `problem` unless `isValid`. A saved queue comes from a file or another
- * process, so every value of it is checked.
+ * Throws {@link CodedError} `ERR_QUEUE_STATE` with `problem` unless `isValid`. A saved queue comes from a file or
+ * another process, so every value of it is checked.
  */
 export function checkSaved(isValid: boolean, problem: string): asserts isValid {
   if (isValid) return;

@@ -3,9 +3,10 @@ import type { QueueAddresses } from '../ring/ring-format.ts';
 import { LEGACY_QUEUE_ALIGN, splitLayout } from './split-layout.ts';
 
 /**
- * The page frame number by which a legacy driver passes the address of a queue (specification 1.4 section 4.1.4.10): 32 bits, so
- * it cannot express an address from 2^44 on. Throws {@link DmaError} `ERR_DMA_RANGE` for such an address, and for a queue whose
- * areas are not laid out as section 2.7.2 requires, because a legacy device derives all areas from this one number.
+ * The page frame number by which a legacy driver passes the address of a queue (specification 1.4 section 4.1.4.10): 32
+ * bits, so it cannot express an address from 2^44 on. Throws {@link DmaError} `ERR_DMA_RANGE` for such an address, and
+ * for a queue whose areas are not laid out as section 2.7.2 requires, because a legacy device derives all areas from
+ * this one number.
  */
 export function legacyPageFrame({ size, words }: QueueAddresses): number {
   const base = words[1]! * 0x1_0000_0000 + words[0]!;
@@ -19,7 +20,9 @@ export function legacyPageFrame({ size, words }: QueueAddresses): number {
   return frame;
 }
 
-/** The addresses that a legacy device derives from the page frame number of a queue. Throws as {@link legacyPageFrame}. */
+/**
+ * The addresses that a legacy device derives from the page frame number of a queue. Throws as {@link legacyPageFrame}.
+ */
 export function legacyAddresses(addresses: QueueAddresses): QueueAddresses {
   return { size: addresses.size, words: legacyWords(legacyPageFrame(addresses), addresses.size) };
 }

@@ -15,7 +15,8 @@ import { openSplitRing, type SplitRing } from './split-ring.ts';
 
 /**
  * The device's end of a split virtqueue (specification 1.4 section 2.7). Trusts nothing of the driver: every index is
- * checked, every walk is bounded by the queue size, every field is read once, and an indirect table is copied before use.
+ * checked, every walk is bounded by the queue size, every field is read once, and an indirect table is copied before
+ * use.
  */
 export class SplitDeviceQueue extends DeviceEnd<SplitRing> {
   #descriptors: DescriptorTable | undefined;
@@ -91,7 +92,9 @@ export class SplitDeviceQueue extends DeviceEnd<SplitRing> {
     return arrived > 0;
   }
 
-  /** Copies a chain, direct descriptors first, then at most one indirect table. Returns false where it broke the queue. */
+  /**
+   * Copies a chain, direct descriptors first, then at most one indirect table. Returns false where it broke the queue.
+   */
   #walk(chain: DescriptorChain, head: number): boolean {
     const descriptors = this.#descriptors!;
     for (let index = head; ;) {

@@ -22,8 +22,8 @@ export interface SplitLayout {
 }
 
 /**
- * Lays out a queue of `size` entries. `queueAlign` aligns the device area: 4096 on the legacy interface, where the driver cannot
- * choose, and 4 otherwise. Throws `RangeError` unless `size` is a power of two from 1 to 32768.
+ * Lays out a queue of `size` entries. `queueAlign` aligns the device area: 4096 on the legacy interface, where the
+ * driver cannot choose, and 4 otherwise. Throws `RangeError` unless `size` is a power of two from 1 to 32768.
  */
 export function splitLayout(size: number, queueAlign: number): SplitLayout {
   if (!Number.isInteger(size) || size < 1 || size > 32768 || (size & (size - 1)) !== 0) {

@@ -2,10 +2,11 @@ import type { GuestMemory } from '../../memory/guest-memory.ts';
 import { swap16, swap32, type ByteOrder } from '../ring/ring-format.ts';
 
 /**
- * Access to the available and used rings of a split virtqueue, for both ends. Each field is one aligned load or store. The
- * indices and the fields that suppress notifications are ordered (sequentially consistent), which also gives the full barriers
- * of specification 1.4 sections 2.7.13.3.1 and 2.7.13.4.1. This class has the byte order of the modern interface, and of legacy
- * devices in a little-endian guest; {@link openSplitRing} chooses the order once per queue. Hot: no allocation.
+ * Access to the available and used rings of a split virtqueue, for both ends. Each field is one aligned load or store.
+ * The indices and the fields that suppress notifications are ordered (sequentially consistent), which also gives the
+ * full barriers of specification 1.4 sections 2.7.13.3.1 and 2.7.13.4.1. This class has the byte order of the modern
+ * interface, and of legacy devices in a little-endian guest; {@link openSplitRing} chooses the order once per queue.
+ * Hot: no allocation.
  */
 export class SplitRing {
   readonly #u16: Uint16Array;
@@ -16,7 +17,10 @@ export class SplitRing {
   readonly #usedEvent: number;
   readonly #availEvent: number;
 
-  /** The available ring is at byte `driver` of guest memory, the used ring at byte `device`; the queue has `size` entries. */
+  /**
+   * The available ring is at byte `driver` of guest memory, the used ring at byte `device`; the queue has `size`
+   * entries.
+   */
   constructor(memory: GuestMemory, driver: number, device: number, size: number) {
     this.#u16 = memory.u16;
     this.#u32 = memory.u32;
@@ -97,7 +101,10 @@ export class SplitRing {
   }
 }
 
-/** The ring of a legacy device in a big-endian guest (specification 1.4 section 2.7.3): every field has its bytes swapped. */
+/**
+ * The ring of a legacy device in a big-endian guest (specification 1.4 section 2.7.3): every field has its bytes
+ * swapped.
+ */
 class BigEndianSplitRing extends SplitRing {
   override availIdx(): number {
     return swap16(super.availIdx());
@@ -168,7 +175,9 @@ class BigEndianSplitRing extends SplitRing {
   }
 }
 
-/** Opens the available ring at byte `driver` and the used ring at byte `device` of guest memory, for a queue of `size`. */
+/**
+ * Opens the available ring at byte `driver` and the used ring at byte `device` of guest memory, for a queue of `size`.
+ */
 export function openSplitRing(
   order: ByteOrder,
   memory: GuestMemory,

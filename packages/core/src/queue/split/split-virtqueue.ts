@@ -20,8 +20,8 @@ import { openSplitRing, type SplitRing } from './split-ring.ts';
 /**
  * The driver's end of a split virtqueue (specification 1.4 section 2.7).
  *
- * Everything the driver wrote is kept in `OutstandingBuffers` and never read back: the device can write every byte of the shared
- * rings. Every field of the device is read once and checked against them.
+ * Everything the driver wrote is kept in `OutstandingBuffers` and never read back: the device can write every byte of
+ * the shared rings. Every field of the device is read once and checked against them.
  */
 export class SplitVirtqueue extends DriverEnd {
   readonly #eventIdx: boolean;
@@ -108,8 +108,8 @@ export class SplitVirtqueue extends DriverEnd {
   }
 
   /**
-   * With EVENT_IDX the flag must stay 0 (section 2.7.7.1); an event index that was just passed asks for no notification for 65535
-   * buffers.
+   * With EVENT_IDX the flag must stay 0 (section 2.7.7.1); an event index that was just passed asks for no notification
+   * for 65535 buffers.
    */
   disableNotifications(): void {
     if (this.#eventIdx) this.#ring.writeUsedEvent((this.#lastUsedIdx - 1) & 0xffff);
@@ -143,8 +143,8 @@ export class SplitVirtqueue extends DriverEnd {
   }
 
   /**
-   * Writes a chain into the queue's own table, along the free list. Returns its last descriptor, or a negative reason where a segment
-   * cannot be mapped; then nothing has changed.
+   * Writes a chain into the queue's own table, along the free list. Returns its last descriptor, or a negative reason
+   * where a segment cannot be mapped; then nothing has changed.
    */
   #describe(list: ScatterList): number {
     const buffers = this.buffers;
@@ -164,8 +164,8 @@ export class SplitVirtqueue extends DriverEnd {
   }
 
   /**
-   * Writes a chain into the head's own indirect table, sequentially, and refers to it by one descriptor. Returns this descriptor, or a
-   * negative reason as {@link #describe}.
+   * Writes a chain into the head's own indirect table, sequentially, and refers to it by one descriptor. Returns this
+   * descriptor, or a negative reason as {@link #describe}.
    */
   #describeInTable(list: ScatterList): number {
     const buffers = this.buffers;
@@ -193,8 +193,8 @@ export class SplitVirtqueue extends DriverEnd {
   }
 
   /**
-   * Takes back the oldest buffer. The used element in `slot` stands for every buffer up to the one it names. `left` is how many
-   * buffers have arrived according to the device. Returns false where it broke the queue.
+   * Takes back the oldest buffer. The used element in `slot` stands for every buffer up to the one it names. `left` is
+   * how many buffers have arrived according to the device. Returns false where it broke the queue.
    */
   #takeInOrder(slot: number, left: number, batch: UsedBatch): boolean {
     const buffers = this.buffers;
