@@ -37,7 +37,8 @@ export function undocumentedExports({ path, text }: HouseFile): string[] {
 
 /**
  * The lines longer than {@link LONGEST_LINE}, as `file:line: length`. In Markdown, tables, blocks of program output
- * (` ```text ` or without a language) and lines of one link are excepted; in TypeScript, lines of one web address.
+ * (` ```text ` or without a language) and lines of one link are excepted. In TypeScript only comments count, without
+ * web addresses and directives of the linter: the formatter wraps code, and leaves long strings whole.
  */
 export function longLines({ path, text }: HouseFile): string[] {
   const isMarkdown = path.endsWith('.md');
@@ -47,9 +48,10 @@ export function longLines({ path, text }: HouseFile): string[] {
     if (fence !== null) block = block === undefined ? fence[1]! : undefined;
     const isOutput = block === '' || block === 'text';
     const isExcepted = isMarkdown && (line.startsWith('|') || isOutput);
+    const isCode = !isMarkdown && (!/^\s*(?:\/\/|\/?\*)/.test(line) || line.includes('oxlint-disable'));
     const isLink = /^[\s*/#-]*(?:\[[^\]]*\])?[(<]?https?:\S+$/.test(line);
     const length = line.length;
-    if (length <= LONGEST_LINE || isExcepted || isLink) return [];
+    if (length <= LONGEST_LINE || isExcepted || isCode || isLink) return [];
     return [`${path}:${index + 1}: ${length} characters`];
   });
 }

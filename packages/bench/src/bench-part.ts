@@ -42,6 +42,7 @@ export function leastOf(samples: readonly number[]): number {
   return samples.reduce((least, sample) => Math.min(least, sample));
 }
 
+/** The median of samples, in any order; of an even number the upper of the two in the middle. */
 export function medianOf(samples: readonly number[]): number {
   const sorted = samples.toSorted((a, b) => a - b);
   const middle = sorted.length >> 1;

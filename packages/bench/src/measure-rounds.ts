@@ -2,6 +2,7 @@ import { measure } from 'mitata';
 import { measureHeapGrowth } from './heap-growth.ts';
 import { DEPTH } from './ring-shape.ts';
 
+/** The samples of one measured process. */
 export interface RoundsMeasurement {
   /** Nanoseconds of each sample, ascending. */
   readonly nanosecondsPerRequest: readonly number[];

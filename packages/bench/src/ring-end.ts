@@ -11,8 +11,8 @@ import {
   type QueueLayout,
   type Virtqueue,
 } from '@virtio-platform/core/queue';
-import { PackedDevicePeer } from './packed-device-peer.ts';
-import { PackedDriverPeer } from './packed-driver-peer.ts';
+import { PackedDevicePeer } from './peers/packed-device-peer.ts';
+import { PackedDriverPeer } from './peers/packed-driver-peer.ts';
 import { requestSegments } from './request-segments.ts';
 import {
   DATA_BYTES,
@@ -25,8 +25,8 @@ import {
   STATUS_BYTES,
   type DescriptorCount,
 } from './ring-shape.ts';
-import { SplitDevicePeer } from './split-device-peer.ts';
-import { SplitDriverPeer } from './split-driver-peer.ts';
+import { SplitDevicePeer } from './peers/split-device-peer.ts';
+import { SplitDriverPeer } from './peers/split-driver-peer.ts';
 
 /** Which end of which ring is measured, and with which requests. */
 export interface RingEndOptions {
@@ -55,6 +55,7 @@ export interface RingEnd {
   round(): void;
 }
 
+/** Opens the driver's or the device's end of a ring of its own, for a process that measures that end. */
 export function openRingEnd({ layout, end, descriptors }: RingEndOptions): RingEnd {
   return end === 'driver' ? new DriverEnd(layout, descriptors) : new DeviceEnd(layout, descriptors);
 }

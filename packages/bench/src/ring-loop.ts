@@ -13,6 +13,7 @@ import {
 import { MEASURED_PLATFORMS } from './measured-platforms.ts';
 import { DATA_BYTES, DEPTH, HEADER_BYTES, listRequest, QUEUE_SIZE, SEGMENTS, STATUS_BYTES } from './ring-shape.ts';
 
+/** A measured loop of both ends under one platform. */
 export interface RingLoopOptions {
   /** A name in {@link MEASURED_PLATFORMS}. */
   readonly platform: string;

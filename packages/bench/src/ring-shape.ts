@@ -3,13 +3,18 @@ import type { QueueLayout, ScatterList } from '@virtio-platform/core/queue';
 
 /** Entries of the queue, and requests in flight: the C references have the same. */
 export const QUEUE_SIZE = 256;
+/** Requests in flight at once. */
 export const DEPTH = 32;
+/** The layouts that are measured. */
 export const LAYOUTS: readonly QueueLayout[] = ['split', 'packed'];
 
 /** Segments of a request as a block write has them: header, data, status. Bytes. */
 export const HEADER_BYTES = 16;
+/** Bytes of data of a request. */
 export const DATA_BYTES = 512;
+/** Bytes of the status of a request. */
 export const STATUS_BYTES = 1;
+/** Segments of a request: header, data and status. */
 export const SEGMENTS = 3;
 
 /**
@@ -17,6 +22,7 @@ export const SEGMENTS = 3;
  * write.
  */
 export type DescriptorCount = 1 | 3;
+/** The numbers of descriptors of a request that are measured. */
 export const DESCRIPTOR_COUNTS: readonly DescriptorCount[] = [1, 3];
 
 /** Lists a request of so many descriptors in a premapped region of at least 529 bytes. */

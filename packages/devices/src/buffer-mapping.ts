@@ -6,6 +6,7 @@ import { PAGE_SIZE, type GuestMemory } from '@virtio-platform/core/memory';
  * memory, which both sides see at once: where the others are copied, nothing is.
  */
 export const BUFFER_MAPPINGS = ['premapped', 'streaming', 'coherent'] as const;
+/** How the memory of buffers is mapped; see {@link BUFFER_MAPPINGS}. */
 export type BufferMapping = (typeof BUFFER_MAPPINGS)[number];
 
 /** Memory for buffers of one kind. */

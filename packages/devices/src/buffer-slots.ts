@@ -4,6 +4,7 @@ import { ScatterList, UsedBatch, type Virtqueue } from '@virtio-platform/core/qu
 import { openBufferArea, type BufferArea, type BufferMapping } from './buffer-mapping.ts';
 import { checkQueueSize } from './check-queue-size.ts';
 
+/** The buffers of one queue. */
 export interface BufferSlotsOptions {
   /** Buffers in flight at once; at most the queue size. */
   readonly count: number;

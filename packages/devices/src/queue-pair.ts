@@ -5,6 +5,7 @@ import type { BufferMapping } from './buffer-mapping.ts';
 import { BufferSlots, NO_BUFFER } from './buffer-slots.ts';
 import type { DriverQueue } from './driver-queue.ts';
 
+/** The buffers of a receive and a transmit queue. */
 export interface QueuePairOptions {
   readonly receiveCount: number;
   /** Bytes of each receive buffer, with its header. */

@@ -10,6 +10,7 @@ import { ADDRESS_WIDTHS, type AddressWidth } from './unit/vtd-capabilities.ts';
  * addresses through. `identity`: page tables that are filled one to one, once.
  */
 export const DOMAINS = ['translated', 'pass-through', 'identity'] as const;
+/** The kind of domain of the device; see {@link DOMAINS}. */
 export type Domain = (typeof DOMAINS)[number];
 
 /** What fails on purpose beneath the platform; an empty schedule never does. */
@@ -26,6 +27,7 @@ export interface SimulatedUnitOptions {
   readonly faultRecords: number;
 }
 
+/** The options of the platform, with defaults filled in. */
 export interface IntelIommuOptions {
   readonly domain: Domain;
   /** Bits of an I/O virtual address: 39 are three levels of page tables, 48 are four. */

@@ -5,6 +5,7 @@ export interface LegacyOptions {
   readonly guestEndian: 'little' | 'big';
 }
 
+/** The schema of the options of the platform. */
 export const legacyOptionsSchema: z.ZodType<LegacyOptions> = z.strictObject({
   guestEndian: z
     .enum(['little', 'big'])

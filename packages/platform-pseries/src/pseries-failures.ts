@@ -18,6 +18,7 @@ export interface PseriesFailures {
   readonly invalidation: FailureSchedule;
 }
 
+/** The schema of `platform.failures`. */
 export const pseriesFailuresSchema: z.ZodType<PseriesFailures> = z.strictObject({
   hypercall: z
     .strictObject({

@@ -11,7 +11,9 @@ import {
   type DynamicWindows,
   type Hypervisor,
 } from './simulated/simulated-tce-tables.ts';
+/** The default 32-bit window, or a dynamic 64-bit one (DDW). */
 export type WindowKind = 'default' | 'ddw';
+/** How a window maps memory: page by page, all of it at its own address, or all of it at an offset. */
 export type WindowMapping = 'identity' | 'dynamic' | 'linear';
 
 /** The window as it will be used: defaults filled in, and a combination that exists. */
@@ -22,6 +24,7 @@ export interface WindowOptions {
   readonly pageSize: number;
 }
 
+/** The options of the platform, with defaults filled in. */
 export interface PseriesOptions {
   readonly window: WindowOptions;
   readonly guestEndian: ByteOrder;

@@ -13,6 +13,7 @@ const MOST_AREAS = 64;
  * encryption: a device reaches one range of memory, and everything has to come from there (Linux restricted-dma-pool).
  */
 export const TECHNOLOGIES = ['sev', 'snp', 'tdx', 'restricted-pool'] as const;
+/** The technology that protects guest memory. */
 export type Technology = (typeof TECHNOLOGIES)[number];
 
 /** What the host refuses on purpose. */
@@ -48,6 +49,7 @@ export interface SevOptionsInput {
   readonly failures?: { readonly conversion?: FailureSchedule | undefined } | undefined;
 }
 
+/** The schema of the options of the platform. */
 export const sevOptionsSchema: z.ZodType<SevOptions, SevOptionsInput> = z
   .strictObject({
     technology: z

@@ -180,6 +180,7 @@ const PLACES: Readonly<Record<Option, readonly ContainerType[]>> = {
 
 const DEFAULTS: VfioOptions = EACH_OPTION.parse({});
 
+/** The schema of the options of the platform. */
 export const vfioOptionsSchema: z.ZodType<VfioOptions, VfioOptionsInput> = EACH_OPTION.superRefine(
   (options, context) => {
     for (const [key, message] of misplacedOptions(options, DEFAULTS))

@@ -102,6 +102,7 @@ export function issuesOfRuns(checks: readonly RunCheck[]): ProfileIssue[] {
   return [...distinctIssues(checks.flatMap(({ issues }) => issues)), ...contradictionsOf(checks)];
 }
 
+/** The issues, each text once. */
 export function distinctIssues(issues: readonly ProfileIssue[]): ProfileIssue[] {
   return [...new Map(issues.map((issue) => [formatIssue(issue), issue])).values()];
 }

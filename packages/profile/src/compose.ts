@@ -37,6 +37,7 @@ export interface ComposedRun {
   dispose(): Promise<void>;
 }
 
+/** What a composition may be given beside the profile. */
 export interface CompositionOptions extends ResolutionOptions {
   /** Where a machine lets somebody look at what its device does: see {@link MachineRequest.watchDevice}. */
   readonly watchDevice?: MachineRequest['watchDevice'];

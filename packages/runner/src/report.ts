@@ -91,6 +91,7 @@ export interface FindingReport {
   readonly hint: string;
 }
 
+/** What a workload did. */
 export interface WorkloadReport {
   readonly requests: number;
   /** Data moved, in both directions. */

@@ -8,6 +8,7 @@ import type { DriverHalf } from './driver-half.ts';
 import type { FaultReport, RunReport, WorkloadReport } from './report.ts';
 import { SanitizedRun } from './sanitized-run.ts';
 
+/** What a run may be given beside the profile. */
 export interface RunOptions {
   /** Called a few times a second while requests complete. */
   readonly onProgress?: (done: number, total: number) => void;

@@ -11,8 +11,10 @@ import { printMatrixTable } from '../matrix/print-matrix-table.ts';
 import { shippedPlatforms } from '../shipped-profiles.ts';
 import type { Terminal } from '../terminal.ts';
 
+/** The formats of `matrix --format`. */
 export const MATRIX_FORMATS = ['table', 'markdown', 'csv', 'html'] as const;
 
+/** The options of `matrix`. */
 export interface MatrixOptions {
   /** A file of offers; sixteen of ours without it. */
   readonly offers?: string;

@@ -9,6 +9,7 @@ import { printRunTable } from '../run-table.ts';
 import { embeddedProfiles } from '../shipped-profiles.ts';
 import type { Terminal } from '../terminal.ts';
 
+/** The options of `run`. */
 export interface RunCommandOptions {
   readonly json: boolean;
   /** Whether every run is under the DMA sanitizer, also where its profile does not say so. */

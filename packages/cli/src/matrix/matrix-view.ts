@@ -15,6 +15,7 @@ export interface MatrixView {
   readonly rules: readonly { readonly rule: string; readonly source: string }[];
 }
 
+/** Arranges the results of a matrix as rows of offers and columns of platforms. */
 export function matrixView(platforms: readonly MatrixRow[]): MatrixView {
   const names = platforms[0]?.cells.map(({ offer }) => offer) ?? [];
   const offers = names.map((name, i) => ({ name, cells: platforms.map(({ cells }) => cells[i]!) }));

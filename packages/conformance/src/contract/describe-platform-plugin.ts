@@ -7,6 +7,7 @@ import { describeContract, type ContractCheck } from '../contract-check.ts';
 import { describeDmaMapping, type DmaMappingSubject } from '../describe-dma-mapping.ts';
 import { runRingEcho } from './ring-echo.ts';
 import { checkOptions, openPlatform, type OpenedPlatform } from '../testing/open-plugin.ts';
+/** A plugin under test, with its options. */
 export interface PlatformPluginSubject {
   readonly plugin: PlatformPlugin;
   /** The options as a profile would give them, before the schema. */

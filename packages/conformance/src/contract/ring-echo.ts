@@ -11,6 +11,7 @@ import {
   type QueueLayout,
 } from '@virtio-platform/core/queue';
 
+/** The ring of an echo: layout, features and sizes. */
 export interface RingEchoOptions {
   readonly layout: QueueLayout;
   readonly inOrder: boolean;

@@ -81,6 +81,7 @@ export interface DecisionRow {
   readonly note?: string;
 }
 
+/** The decision table: the platforms that it names, and its rows. */
 export interface DecisionTable {
   readonly platforms: Readonly<Record<string, DecisionPlatform>>;
   /** In the order of the table. */

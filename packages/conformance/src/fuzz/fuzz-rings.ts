@@ -3,6 +3,7 @@ import { VirtqueueFuzzer } from './fuzz-virtqueue.ts';
 
 /** Which end is under test. */
 export const FUZZ_TARGETS = ['device', 'driver'] as const;
+/** An end of a ring that is fuzzed. */
 export type FuzzTarget = (typeof FUZZ_TARGETS)[number];
 
 /** What a fuzzer found: how often each outcome came, and the first seed of each. */

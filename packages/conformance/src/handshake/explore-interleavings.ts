@@ -12,6 +12,7 @@ export interface InterleavedSystem {
   problem(): string | undefined;
 }
 
+/** The bounds of an exploration. */
 export interface ExplorationOptions {
   /** A schedule longer than this is a finding: every schedule has to end. */
   readonly maxSteps: number;

@@ -11,6 +11,7 @@ export interface RingVector {
   readonly steps: readonly RingVectorStep[];
 }
 
+/** The ring of a vector: layout, size and features. */
 export interface RingVectorConfiguration {
   readonly layout: QueueLayout;
   /** Entries of the queue. */
@@ -38,6 +39,7 @@ export interface RingVectorAreas {
   readonly tables?: string;
 }
 
+/** One operation of a vector, with its outcome and the bytes of memory after it. */
 export interface RingVectorStep {
   readonly operation: RingOperation;
   readonly outcome: RingOutcome;
@@ -55,6 +57,7 @@ export interface RingVectorSegment {
   readonly writable: boolean;
 }
 
+/** An operation of one end of the ring. */
 export type RingOperation =
   | { readonly end: 'driver'; readonly name: 'add'; readonly segments: readonly RingVectorSegment[] }
   | { readonly end: 'driver'; readonly name: 'publish' }

@@ -31,6 +31,7 @@ export interface NegotiationPolicy {
   readonly probeUnflagged: boolean;
 }
 
+/** The policy of a profile that sets none: the behaviour of Linux, without experimental features. */
 export const DEFAULT_POLICY: NegotiationPolicy = {
   experimental: false,
   bits: EXPERIMENTAL_BITS,

@@ -59,6 +59,7 @@ export interface RuleTrace {
   readonly says: readonly string[];
 }
 
+/** The result of a negotiation: the outcome of every feature, the path, or the refusal. */
 export interface NegotiationResult {
   readonly offered: FeatureSet;
   readonly accepted: FeatureSet;
@@ -83,6 +84,7 @@ export const NEGOTIATION_STAGES = [
   'verify',
   'path',
 ] as const;
+/** A stage of negotiation, in the order of {@link NEGOTIATION_STAGES}. */
 export type NegotiationStage = (typeof NEGOTIATION_STAGES)[number];
 
 /** Stages in which only the core's rules run: nothing changes any more. */

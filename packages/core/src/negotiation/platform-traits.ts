@@ -4,6 +4,7 @@ import type { DmaPath } from '../dma/dma-mapping.ts';
  * without one, which is as powerful as the kernel (`process-noiommu`).
  */
 export const DRIVER_PRIVILEGES = ['kernel', 'process', 'process-noiommu'] as const;
+/** The author of the descriptors; see {@link DRIVER_PRIVILEGES}. */
 export type DriverPrivilege = (typeof DRIVER_PRIVILEGES)[number];
 
 /**

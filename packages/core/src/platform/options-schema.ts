@@ -12,10 +12,12 @@ export interface OptionsSchema<Options> {
   };
 }
 
+/** The result of a validation: the value, or the issues. Standard Schema version 1. */
 export type SchemaResult<Options> =
   | { readonly value: Options; readonly issues?: undefined }
   | { readonly issues: readonly SchemaIssue[] };
 
+/** One thing that is wrong with options. Standard Schema version 1. */
 export interface SchemaIssue {
   readonly message: string;
   /** Keys from the options object down to what is wrong. */

@@ -27,6 +27,7 @@ import {
   VIRTIO_BLK_T_OUT,
 } from './layout.ts';
 
+/** The settings of the block device half. */
 export interface BlockDeviceOptions {
   readonly readOnly: boolean;
   /** At most 20 bytes of ASCII. */

@@ -33,6 +33,7 @@ export const BLOCK_DRIVER_FEATURES: FeatureSet = FeatureSet.of(
   VIRTIO_BLK_F_MQ,
 );
 
+/** The settings of the block driver half. */
 export interface BlockDriverOptions {
   /** Requests in flight at once. */
   readonly depth: number;

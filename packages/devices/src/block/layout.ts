@@ -1,12 +1,17 @@
 /** Request types. Specification 1.4 section 5.2.6. */
 export const VIRTIO_BLK_T_IN = 0;
+/** Request type: write. Section 5.2.6. */
 export const VIRTIO_BLK_T_OUT = 1;
+/** Request type: flush. Section 5.2.6. */
 export const VIRTIO_BLK_T_FLUSH = 4;
+/** Request type: get the identification string, 20 bytes. Section 5.2.6. */
 export const VIRTIO_BLK_T_GET_ID = 8;
 
 /** What the device writes to the last byte of a request. */
 export const VIRTIO_BLK_S_OK = 0;
+/** Status: device or driver error. Section 5.2.6. */
 export const VIRTIO_BLK_S_IOERR = 1;
+/** Status: request unsupported. Section 5.2.6. */
 export const VIRTIO_BLK_S_UNSUPP = 2;
 
 /** The unit of capacity and of request positions, whatever the block size is. */

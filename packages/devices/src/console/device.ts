@@ -23,6 +23,7 @@ import {
 } from './layout.ts';
 import { EchoPort } from './port.ts';
 
+/** The settings of the console device half. */
 export interface ConsoleDeviceOptions {
   /** Characters. */
   readonly columns: number;

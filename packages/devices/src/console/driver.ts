@@ -28,6 +28,7 @@ export const CONSOLE_DRIVER_FEATURES: FeatureSet = FeatureSet.of(
   VIRTIO_CONSOLE_F_EMERG_WRITE,
 );
 
+/** The settings of the console driver half. */
 export interface ConsoleDriverOptions {
   readonly ports: number;
   /** Whether MULTIPORT was accepted: control messages go first. */

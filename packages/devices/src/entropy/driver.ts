@@ -9,6 +9,7 @@ import { BufferSlots, NO_BUFFER } from '../buffer-slots.ts';
 /** An entropy device has no features of its own. */
 export const ENTROPY_DRIVER_FEATURES: FeatureSet = FeatureSet.EMPTY;
 
+/** The settings of the entropy driver half. */
 export interface EntropyDriverOptions {
   /** Requests in flight at once. */
   readonly depth: number;

@@ -24,6 +24,7 @@ import {
 } from './layout.ts';
 import { LoopbackPair, type PacketFormat } from './pair.ts';
 
+/** The settings of the network device half. */
 export interface NetDeviceOptions {
   /** Six bytes. */
   readonly mac: Uint8Array;

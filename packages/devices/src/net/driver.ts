@@ -35,6 +35,7 @@ export const NET_DRIVER_FEATURES: FeatureSet = FeatureSet.of(
   VIRTIO_NET_F_MQ,
 );
 
+/** The settings of the network driver half. */
 export interface NetDriverOptions {
   readonly accepted: FeatureSet;
   /** Packets of each pair in flight at once. */

@@ -18,10 +18,13 @@ export const NET_RECEIVE_BUFFER = 1526;
 
 /** A command: class, command, its data; and the acknowledgement. Section 5.1.6.5. */
 export const NET_COMMAND_SIZE = 2;
+/** Acknowledgement of a control command: done. Section 5.1.6.5. */
 export const VIRTIO_NET_OK = 0;
+/** Acknowledgement of a control command: failed. Section 5.1.6.5. */
 export const VIRTIO_NET_ERR = 1;
 /** Section 5.1.6.5.5. */
 export const VIRTIO_NET_CTRL_MQ = 4;
+/** Command of the class MQ: sets the number of queue pairs. Section 5.1.6.5.5. */
 export const VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET = 0;
 /** Most pairs of queues that the device of this package has. */
 export const NET_MAX_QUEUE_PAIRS = 15;

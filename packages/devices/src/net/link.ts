@@ -6,6 +6,7 @@ import type { MessageLink } from '../message-link.ts';
 import { QueuePair } from '../queue-pair.ts';
 import { NET_NUM_BUFFERS, NET_RECEIVE_BUFFER } from './layout.ts';
 
+/** The settings of a link that the network driver half gives to a workload. */
 export interface NetLinkOptions {
   /** Packets in flight at once. */
   readonly depth: number;

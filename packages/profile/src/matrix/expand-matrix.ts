@@ -18,6 +18,7 @@ export interface ProfileRun {
   readonly label: string;
 }
 
+/** The runs that a profile makes, and what is wrong with its `matrix`. */
 export interface ExpandedMatrix {
   /** At least one, in the order in which they are written; of several paths the first varies slowest. */
   readonly runs: readonly ProfileRun[];

@@ -13,6 +13,7 @@ export interface MatrixAxis {
   readonly alternatives: readonly MatrixAlternative[];
 }
 
+/** One value of a path of a matrix, or one part of a profile. */
 export interface MatrixAlternative {
   /** What stands in the list. */
   readonly value: SourceNode;

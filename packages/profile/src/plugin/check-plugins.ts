@@ -20,6 +20,7 @@ export interface CheckedPlugin<Kind extends PluginKind> {
   readonly options: unknown;
 }
 
+/** The two plugins of a profile. */
 export interface CheckedPlugins {
   readonly platform: CheckedPlugin<'platform'>;
   readonly machine: CheckedPlugin<'machine'>;

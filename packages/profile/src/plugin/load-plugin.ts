@@ -88,6 +88,7 @@ export interface PluginsByKind {
   readonly machine: MachinePlugin;
 }
 
+/** A plugin of any kind. */
 export type AnyPlugin = PluginsByKind[PluginKind];
 
 const HINT = 'the default export of a plugin is made with definePlatformPlugin or defineMachinePlugin';

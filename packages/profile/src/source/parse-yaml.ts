@@ -35,6 +35,7 @@ const OPTIONS: ParseOptions & DocumentOptions & SchemaOptions = {
   resolveKnownTags: false,
 };
 
+/** A YAML file as nodes, and what is wrong with it. */
 export interface ParsedFile {
   /** `undefined` where the file holds no map. */
   readonly root: MapNode | undefined;

@@ -27,6 +27,7 @@ export interface ProfileIssue extends SourceLocation {
   readonly suggestion: string | undefined;
 }
 
+/** What an issue may have beside place and message. */
 export interface IssueDetails {
   readonly code?: string;
   readonly suggestion?: string | undefined;

@@ -2,22 +2,26 @@ import type { Place } from './profile-issue.ts';
 /** A YAML value that knows where it stands. After merging, the parts of one tree come from several files. */
 export type SourceNode = ScalarNode | ListNode | MapNode;
 
+/** A single YAML value. */
 export interface ScalarNode extends Place {
   readonly kind: 'scalar';
   /** Whole numbers of any width are bigint: a 64-bit address must not lose bits. `null` is YAML's. */
   readonly value: string | number | bigint | boolean | null;
 }
 
+/** A YAML sequence. */
 export interface ListNode extends Place {
   readonly kind: 'list';
   readonly items: readonly SourceNode[];
 }
 
+/** A YAML mapping, in the order of its keys. */
 export interface MapNode extends Place {
   readonly kind: 'map';
   readonly entries: ReadonlyMap<string, MapEntry>;
 }
 
+/** A key of a mapping with its value. */
 export interface MapEntry {
   readonly key: Place;
   readonly value: SourceNode;
@@ -55,6 +59,7 @@ export function plainValue(node: SourceNode): unknown {
   return Number.isSafeInteger(narrowed) ? narrowed : node.value;
 }
 
+/** The value of a mapping without positions. */
 export function plainMap(node: MapNode): Record<string, unknown> {
   return Object.fromEntries(Array.from(node.entries, ([key, { value }]) => [key, plainValue(value)]));
 }

@@ -3,6 +3,7 @@ import { CONSOLE_DRIVER_FEATURES, ConsoleDriver, consoleQueues, readConsoleConfi
 import type { DriverContext, DriverHalf, DriverType } from '../driver-half.ts';
 import { Echo } from '../echo.ts';
 
+/** Drives a console: an echo over all of its ports. */
 export const CONSOLE_TYPE: DriverType = {
   features: CONSOLE_DRIVER_FEATURES,
   legacyUsedLength: 'clamp',

@@ -2,6 +2,7 @@ import { NET_DRIVER_FEATURES, NetDriver, netQueues, readNetConfig } from '@virti
 import type { DriverContext, DriverHalf, DriverType } from '../driver-half.ts';
 import { Echo } from '../echo.ts';
 
+/** Drives a network device: an echo over all of its queue pairs. */
 export const NET_TYPE: DriverType = {
   features: NET_DRIVER_FEATURES,
   legacyUsedLength: 'clamp',

@@ -1,7 +1,7 @@
 import { PAGE_SIZE, type GuestMemory } from '@virtio-platform/core/memory';
 import { advance, availableFlags, FIRST_POSITION, slotOf, type QueueAddresses } from '@virtio-platform/core/queue';
-import type { RequestSegment } from './request-segments.ts';
-import { DEPTH, QUEUE_SIZE } from './ring-shape.ts';
+import type { RequestSegment } from '../request-segments.ts';
+import { DEPTH, QUEUE_SIZE } from '../ring-shape.ts';
 
 /**
  * Plays the driver of a packed ring for a device's end that is measured: writes the ring's words itself, the flags of

@@ -1,7 +1,7 @@
 import { PAGE_SIZE, type GuestMemory } from '@virtio-platform/core/memory';
 import type { QueueAddresses } from '@virtio-platform/core/queue';
-import { DEPTH, QUEUE_SIZE } from './ring-shape.ts';
-import type { RequestSegment } from './request-segments.ts';
+import { DEPTH, QUEUE_SIZE } from '../ring-shape.ts';
+import type { RequestSegment } from '../request-segments.ts';
 
 /**
  * Plays the driver of a split ring for a device's end that is measured: its chains lie in the table from the start, and

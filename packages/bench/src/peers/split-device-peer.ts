@@ -1,6 +1,6 @@
 import type { GuestMemory } from '@virtio-platform/core/memory';
 import type { QueueAddresses } from '@virtio-platform/core/queue';
-import { DEPTH } from './ring-shape.ts';
+import { DEPTH } from '../ring-shape.ts';
 
 /**
  * Plays the device of a split ring for a driver's end that is measured: returns what is available, checks nothing, and

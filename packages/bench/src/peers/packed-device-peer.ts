@@ -7,7 +7,7 @@ import {
   VIRTQ_DESC_F_WRITE,
   type QueueAddresses,
 } from '@virtio-platform/core/queue';
-import { DEPTH } from './ring-shape.ts';
+import { DEPTH } from '../ring-shape.ts';
 
 /**
  * Plays the device of a packed ring for a driver's end that is measured: returns what is available, checks nothing, and
