@@ -8,12 +8,19 @@ const MOST_FRAMES = 8;
 const DEPTH = 40;
 
 /** The folders of the core and of the sanitizer, whose frames say nothing to the user of a driver. */
-const OWN_FOLDERS: readonly string[] = [
-  dirname(fileURLToPath(import.meta.url)),
-  ...['src', 'dist'].map(
-    (folder) => `${dirname(createRequire(import.meta.url).resolve('@virtio-platform/core/package.json'))}/${folder}`,
-  ),
-].map((folder) => `${folder}/`);
+const OWN_FOLDERS: readonly string[] = [dirname(fileURLToPath(import.meta.url)), ...coreFolders()].map(
+  (folder) => `${folder}/`,
+);
+
+/** The folders of the core's sources and of its build; none in a bundle, which has the core in the sanitizer's own file. */
+function coreFolders(): string[] {
+  try {
+    const core = dirname(createRequire(import.meta.url).resolve('@virtio-platform/core/package.json'));
+    return ['src', 'dist'].map((folder) => `${core}/${folder}`);
+  } catch {
+    return [];
+  }
+}
 
 /** The place in a program where something was done. It is captured cheaply and made readable only when it is read. */
 export class CallStack {
