@@ -3,11 +3,10 @@ import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import { formatTable, type BenchPart, type BenchSettings } from './bench-part.ts';
 import { CReference } from './c-reference.ts';
-import { measureEnds } from './measure-ends.ts';
-import { measurePlatforms } from './measure-platforms.ts';
-import { measureThreads } from './measure-threads.ts';
+import { measureEnds } from './measure/measure-ends.ts';
+import { measurePlatforms } from './measure/measure-platforms.ts';
+import { measureThreads } from './measure/measure-threads.ts';
 import { DEPTH, QUEUE_SIZE } from './ring-shape.ts';
-
 const USAGE = `usage: npm run bench -- [ends] [threads] [platforms] [--requests <per sample>] [--samples <number>] [--json]
 Measures the ring's steady state: one end at a time, the ends in two threads, and both under each platform. All of it unless parts are named.`;
 

@@ -1,8 +1,8 @@
 import { availableParallelism } from 'node:os';
-import { leastOf, medianOf, noiseOf, type BenchSettings, type BenchTable } from './bench-part.ts';
-import type { CReference } from './c-reference.ts';
-import { measureTwoThreads } from './measure-in-process.ts';
-import { TWO_THREADS, type TwoThreadsOptions } from './two-threads.ts';
+import { leastOf, medianOf, noiseOf, type BenchSettings, type BenchTable } from '../bench-part.ts';
+import type { CReference } from '../c-reference.ts';
+import { measureTwoThreads } from '../measure-in-process.ts';
+import { TWO_THREADS, type TwoThreadsOptions } from '../two-threads.ts';
 
 interface ThreadsResult extends TwoThreadsOptions {
   /** Median. */

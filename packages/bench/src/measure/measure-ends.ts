@@ -1,7 +1,7 @@
-import { formatRatio, leastOf, medianOf, noiseOf, type BenchSettings, type BenchTable } from './bench-part.ts';
-import type { CReference } from './c-reference.ts';
-import { measureRingEnd } from './measure-in-process.ts';
-import { RING_ENDS, type RingEndOptions } from './ring-end.ts';
+import { formatRatio, leastOf, medianOf, noiseOf, type BenchSettings, type BenchTable } from '../bench-part.ts';
+import type { CReference } from '../c-reference.ts';
+import { measureRingEnd } from '../measure-in-process.ts';
+import { RING_ENDS, type RingEndOptions } from '../ring-end.ts';
 
 interface EndResult extends RingEndOptions {
   /** Best sample of the end with the loop at the other one, less the best one of that loop alone. */

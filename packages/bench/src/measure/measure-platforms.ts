@@ -1,8 +1,8 @@
 import type { QueueLayout } from '@virtio-platform/core/queue';
-import { formatRatio, medianOf, type BenchSettings, type BenchTable } from './bench-part.ts';
-import type { CReference } from './c-reference.ts';
-import { measureRingLoop } from './measure-in-process.ts';
-import { MEASURED_PLATFORMS } from './measured-platforms.ts';
+import { formatRatio, medianOf, type BenchSettings, type BenchTable } from '../bench-part.ts';
+import type { CReference } from '../c-reference.ts';
+import { measureRingLoop } from '../measure-in-process.ts';
+import { MEASURED_PLATFORMS } from '../measured-platforms.ts';
 
 interface PlatformResult {
   /** Whose mapping the queue uses. */
