@@ -12,7 +12,9 @@ const OWN_FOLDERS: readonly string[] = [dirname(fileURLToPath(import.meta.url)),
   (folder) => `${folder}/`,
 );
 
-/** The folders of the core's sources and of its build; none in a bundle, which has the core in the sanitizer's own file. */
+/**
+ * The folders of the core's sources and of its build; none in a bundle, which has the core in the sanitizer's own file.
+ */
 function coreFolders(): string[] {
   try {
     const core = dirname(createRequire(import.meta.url).resolve('@virtio-platform/core/package.json'));
