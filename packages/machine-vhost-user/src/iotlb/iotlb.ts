@@ -121,7 +121,7 @@ export class Iotlb {
    */
   repeat(): void {
     this.#exchange(() => {
-      for (const [number, page] of this.#told) this.#post(IotlbMessageType.Update, ...addressOf(number), page);
+      for (const [number, page] of this.#told) this.#update(...addressOf(number), page);
       this.#connection.confirm();
     });
   }
@@ -171,8 +171,8 @@ export class Iotlb {
 
   #takeBack(number: number, count: number): void {
     const [low, high] = addressOf(number);
-    const message = { type: IotlbMessageType.Invalidate, low, high, size: count * PAGE_SIZE };
-    this.#connection.command('IOTLB_MSG', encodeIotlbMessage(message));
+    const size = this.#invalidatedBytes(number, count);
+    this.#connection.command('IOTLB_MSG', encodeIotlbMessage({ type: IotlbMessageType.Invalidate, low, high, size }));
   }
 
   #tell(low: number, high: number, page: TranslatedPage): void {
@@ -180,17 +180,27 @@ export class Iotlb {
     const told = this.#told.get(number);
     if (told === undefined) this.#pages.hold({ offset: page.offset, size: PAGE_SIZE });
     // An update of what is in the cache is ignored. Nothing is taken away, so nobody has to wait for the confirmation.
-    else if (told.permission !== page.permission) this.#post(IotlbMessageType.Invalidate, low, high, told);
+    else if (told.permission !== page.permission) {
+      const size = this.#invalidatedBytes(number, 1);
+      this.#connection.post('IOTLB_MSG', encodeIotlbMessage({ type: IotlbMessageType.Invalidate, low, high, size }));
+    }
     this.#told.set(number, page);
-    this.#post(IotlbMessageType.Update, low, high, page);
+    this.#update(low, high, page);
   }
 
-  #post(type: IotlbMessageType, low: number, high: number, { offset, permission }: TranslatedPage): void {
+  #update(low: number, high: number, { offset, permission }: TranslatedPage): void {
     const userAddress = this.#userAddress + BigInt(offset);
-    this.#connection.post(
-      'IOTLB_MSG',
-      encodeIotlbMessage({ type, low, high, size: PAGE_SIZE, userAddress, permission }),
-    );
+    const message = { type: IotlbMessageType.Update, low, high, size: PAGE_SIZE, userAddress, permission };
+    this.#connection.post('IOTLB_MSG', encodeIotlbMessage(message));
+  }
+
+  /**
+   * The size to invalidate `count` pages with. DPDK (`vhost_user_iotlb_cache_remove`, as of 26.11) drops
+   * the entry that begins right behind the range too, and then drops packets on that page. One byte less leaves that
+   * entry alone; every page of the range goes all the same, since a cache drops each entry that the range touches.
+   */
+  #invalidatedBytes(number: number, count: number): number {
+    return count * PAGE_SIZE - (this.#told.has(number + count) ? 1 : 0);
   }
 
   #translate(low: number, high: number): TranslatedPage | undefined {

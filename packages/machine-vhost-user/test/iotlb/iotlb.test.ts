@@ -81,6 +81,16 @@ describe('Iotlb', () => {
     expect(peer.sent()).toEqual([]);
   });
 
+  it('names one byte less where the page behind is known: DPDK would forget that page too', () => {
+    peer.container.mapDma(4 * PAGE, IOVA, PAGE, READ);
+    peer.container.mapDma(5 * PAGE, IOVA + PAGE, PAGE, READ);
+    for (const page of [0, 1]) peer.iotlb.miss(LOW + page * PAGE, HIGH, READ);
+    peer.sent();
+    peer.answer(IOTLB_MSG, 0n);
+    expect(peer.container.unmapDma(IOVA, PAGE)).toBe(PAGE);
+    expect(peer.translations()).toEqual([`1234567000+${4095 / 4096}: forget, and say so`]);
+  });
+
   it('has a page in the file only as long as the back-end may know it, at however many addresses', () => {
     const text = Buffer.from('keep out!');
     peer.memory.u8.set(text, 4 * PAGE + 100);

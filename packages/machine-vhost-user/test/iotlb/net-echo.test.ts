@@ -138,6 +138,32 @@ describe.skipIf(SKIPS_DPDK)('IOTLB with librte_vhost', () => {
     }),
   );
 
+  it('drops no packet on the page behind one that is unmapped', () =>
+    withDriver({ iotlb: { fill: 'at-map' } }, ({ machine, openMapping, pages }) => {
+      const { view } = machine.memory;
+      const [sent, received, target] = [pages(2, 1), pages(1, 0), pages(1, 0)];
+      const mapping = openMapping(0);
+      const ring = new NetRing(machine, openMapping, 'packed');
+      const receiving = mapping.premap(received, PAGE, DmaDirection.FromDevice);
+      for (let i = 0; i < 20; i++) {
+        const regions = [0, PAGE].map((offset) => mapping.premap(sent + offset, PAGE, DmaDirection.ToDevice));
+        const addresses = regions.map((region) => {
+          region.writeDeviceAddress(0, new Uint32Array(machine.memory.buffer, target, 2), 0);
+          return Number(view.getBigUint64(target, true));
+        });
+        expect(Math.abs(addresses[0]! - addresses[1]!)).toBe(PAGE);
+        const [low, high] = addresses[0]! < addresses[1]! ? [0, 1] : [1, 0];
+        regions[low]!.release();
+        ring.receive(startOf(receiving, 1500));
+        ring.send(startOf(regions[high]!, LENGTH));
+        expect(ring.arrived(WATCHED_MS)).toBe(LENGTH);
+        regions[high]!.release();
+      }
+      ring.end();
+      receiving.release();
+      mapping.dispose();
+    }));
+
   it('has a page only between the first look at it and its unmapping', () =>
     withDriver({}, (driver) => {
       const { machine, container, openMapping } = driver;
