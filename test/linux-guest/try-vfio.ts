@@ -40,7 +40,7 @@ try {
   const program = guestNode(folder, 'main').split(' ');
   const { output, kernelLog, status } = await runVfioGuest({
     devices: devices(folder),
-    handOver: ['0000:00:03.0', '0000:00:04.0', '0000:00:05.0'],
+    assigned: ['0000:00:03.0', '0000:00:04.0', '0000:00:05.0'],
     lockedKiB: 65_536,
     folder,
     // Through a pipe: the guest's console is no terminal of this user's, so there is no colour and no progress.

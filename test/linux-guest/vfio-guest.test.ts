@@ -31,7 +31,7 @@ describe.skipIf(missing !== undefined)(`a VFIO guest${skipped}`, () => {
   it('gives devices to an ordinary user without capabilities, whose program runs on the host’s files', async () => {
     const { output, status, kernelLog } = await runVfioGuest({
       devices: DEVICES,
-      handOver: ['0000:00:03.0', '0000:00:04.0'],
+      assigned: ['0000:00:03.0', '0000:00:04.0'],
       command: [process.execPath, '--input-type=module', '--eval', PROGRAM],
       folder: import.meta.dirname,
       lockedKiB: 4096,
@@ -49,7 +49,7 @@ describe.skipIf(missing !== undefined)(`a VFIO guest${skipped}`, () => {
   });
 
   it('says what failed before the command', async () => {
-    const failing = runVfioGuest({ devices: [], handOver: ['0000:00:1e.7'], command: ['/bin/true'] });
+    const failing = runVfioGuest({ devices: [], assigned: ['0000:00:1e.7'], command: ['/bin/true'] });
     await expect(failing).rejects.toThrow(/0000:00:1e\.7/);
   });
 });

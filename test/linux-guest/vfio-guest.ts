@@ -10,7 +10,7 @@ export interface VfioGuestOptions {
   /** QEMU's arguments for the devices, each at a slot of its own (`addr=3`) so that it is a group of its own. */
   readonly devices: readonly string[];
   /** PCI addresses, such as `0000:00:03.0`, of those that the user gets. */
-  readonly handOver: readonly string[];
+  readonly assigned: readonly string[];
   /**
    * Run on the host's own files, read-only, as an ordinary user without any capability. Its first word is an absolute
    * path. What it runs has to be built: to compile TypeScript takes minutes in emulation.
@@ -66,7 +66,7 @@ export async function runVfioGuest(options: VfioGuestOptions): Promise<VfioGuest
 }
 
 /** `set -e` ends the guest at what failed; the command's own status is kept. */
-function guestScript({ handOver, command, folder = '/', environment, lockedKiB, prepare }: VfioGuestOptions): string {
+function guestScript({ assigned, command, folder = '/', environment, lockedKiB, prepare }: VfioGuestOptions): string {
   const variables = { PATH: '/usr/bin:/bin', HOME: '/dev/shm', TMPDIR: '/dev/shm', ...environment };
   const words = ['chroot', '/host', '/usr/bin/setpriv', `--reuid=${USER}`, `--regid=${USER}`, '--clear-groups'];
   words.push('--bounding-set=-all', '--inh-caps=-all', '--no-new-privs', '/usr/bin/env', '-i', `--chdir=${folder}`);
@@ -76,7 +76,7 @@ mkdir -p /host /dev/shm
 mount -t 9p -o trans=virtio,version=9p2000.L,msize=262144,cache=loose,ro host /host
 for folder in proc sys dev; do mount -o bind /$folder /host/$folder; done
 mount -t tmpfs -o mode=1777 tmpfs /host/dev/shm
-for device in ${handOver.join(' ')}; do
+for device in ${assigned.join(' ')}; do
   path=/sys/bus/pci/devices/$device
   [ ! -e $path/driver ] || echo $device > $path/driver/unbind
   echo vfio-pci > $path/driver_override

@@ -149,7 +149,7 @@ export async function runVfioScenario(folder: string): Promise<VfioGuestResult> 
   const { unbound: _unbound, ...bound } = DEVICE;
   return await runVfioGuest({
     devices: devices(folder),
-    handOver: Object.values(bound),
+    assigned: Object.values(bound),
     prepare: `echo ${ENTRY_LIMIT} > /sys/module/vfio_iommu_type1/parameters/dma_entry_limit`,
     lockedKiB: LOCKED_KIB,
     folder,

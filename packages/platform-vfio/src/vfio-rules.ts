@@ -13,7 +13,7 @@ export const VFIO_RULES: readonly NegotiationRule[] = [
   {
     name: 'vfio-needs-access-platform',
     source: 'mail: Tsirkin, 2019-07-01 (VFIO was never taught to refuse devices that bypass the IOMMU)',
-    stage: 'hand-over',
+    stage: 'assignment',
     apply(negotiation) {
       if (negotiation.input.offered.has(VIRTIO_F_ACCESS_PLATFORM))
         return negotiation.note('the container confines the device');
@@ -27,7 +27,7 @@ export const VFIO_RULES: readonly NegotiationRule[] = [
   {
     name: 'vfio-never-untranslated',
     source: 'mail: Bauermann, 2019-06-27 (VFIO has to be forbidden on devices that advertise no-translation)',
-    stage: 'hand-over',
+    stage: 'assignment',
     apply(negotiation) {
       if (!negotiation.input.offered.has(negotiation.policy.bits.noTranslation))
         return negotiation.note('the device cannot be told to skip translation');
@@ -41,7 +41,7 @@ export const VFIO_RULES: readonly NegotiationRule[] = [
   {
     name: 'vfio-driver-is-a-process',
     source: 'Linux Documentation/driver-api/vfio.rst: VFIO hands devices to userspace',
-    stage: 'hand-over',
+    stage: 'assignment',
     apply(negotiation) {
       const { privilege } = negotiation.input;
       if (privilege === 'kernel')
@@ -62,7 +62,7 @@ export function noiommuRules(container: NoiommuContainer): readonly NegotiationR
     {
       name: 'vfio-noiommu-driver-is-trusted',
       source: 'Linux vfio_noiommu_ops: a type of container of its own, which no process uses by accident',
-      stage: 'hand-over',
+      stage: 'assignment',
       apply(negotiation) {
         const { privilege } = negotiation.input;
         if (privilege === 'process-noiommu')
@@ -76,7 +76,7 @@ export function noiommuRules(container: NoiommuContainer): readonly NegotiationR
     {
       name: 'vfio-noiommu-is-unsafe',
       source: 'Linux vfio_noiommu_open, vfio_container_attach_group: enable_unsafe_noiommu_mode and CAP_SYS_RAWIO',
-      stage: 'hand-over',
+      stage: 'assignment',
       apply(negotiation) {
         const result = container.attach();
         if (result === 0)

@@ -76,7 +76,7 @@ export interface NegotiationResult {
  */
 export const NEGOTIATION_STAGES = [
   'interface',
-  'hand-over',
+  'assignment',
   'candidates',
   'restricted-memory',
   'access',

@@ -98,7 +98,7 @@ describe('negotiate', () => {
     const refuses: NegotiationRule = {
       name: 'says-no',
       source: 'test',
-      stage: 'hand-over',
+      stage: 'assignment',
       apply: (negotiation) => negotiation.refuse('EPERM', 'because'),
     };
     const result = negotiate(input(), [refuses]);

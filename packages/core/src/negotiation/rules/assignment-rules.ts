@@ -7,11 +7,11 @@ const KERNEL = 'driver.privilege: kernel';
  * Whether this driver may have the device at all. The registers are then the driver's to write, so nothing that it
  * promises can be relied on: what must not happen is refused here, before anything is negotiated.
  */
-export const HAND_OVER_RULES: readonly NegotiationRule[] = [
+export const ASSIGNMENT_RULES: readonly NegotiationRule[] = [
   {
     name: 'restricted-guest-confines-nothing',
     source: 'mail: Lendacky, 2020 (an emulated IOMMU is not supported in an SEV guest); QEMU protvirt.rst',
-    stage: 'hand-over',
+    stage: 'assignment',
     apply(negotiation) {
       const { offered, privilege, traits } = negotiation.input;
       if (!traits.restrictedMemory) return negotiation.note('memory is not restricted');
@@ -28,7 +28,7 @@ export const HAND_OVER_RULES: readonly NegotiationRule[] = [
   {
     name: 'unprivileged-never-untranslated',
     source: 'mail: Bauermann, 2019-06-27 (VFIO has to be forbidden on devices that advertise no-translation)',
-    stage: 'hand-over',
+    stage: 'assignment',
     apply(negotiation) {
       const { offered, privilege } = negotiation.input;
       const { noTranslation } = negotiation.policy.bits;
@@ -44,7 +44,7 @@ export const HAND_OVER_RULES: readonly NegotiationRule[] = [
   {
     name: 'unprivileged-needs-isolation',
     source: 'mail: Tsirkin, 2019-07-01 (ACCESS_PLATFORM exists for drivers that are not trusted with addresses)',
-    stage: 'hand-over',
+    stage: 'assignment',
     apply(negotiation) {
       const { offered, privilege, traits } = negotiation.input;
       if (privilege !== 'process') return negotiation.note(driver(privilege));
@@ -66,7 +66,7 @@ export const HAND_OVER_RULES: readonly NegotiationRule[] = [
   {
     name: 'unprivileged-needs-interrupt-remapping',
     source: 'Linux vfio_iommu_type1_attach_group: allow_unsafe_interrupts',
-    stage: 'hand-over',
+    stage: 'assignment',
     apply(negotiation) {
       const { privilege, traits } = negotiation.input;
       if (privilege !== 'process') return negotiation.note(driver(privilege));
@@ -81,7 +81,7 @@ export const HAND_OVER_RULES: readonly NegotiationRule[] = [
   {
     name: 'no-iommu-process-cannot-share-pages',
     source: 'Linux set_memory_decrypted: only the kernel converts pages',
-    stage: 'hand-over',
+    stage: 'assignment',
     apply(negotiation) {
       if (!isWithoutIommu(negotiation)) return;
       if (!negotiation.input.traits.restrictedMemory) return negotiation.note('memory is not restricted');
@@ -91,7 +91,7 @@ export const HAND_OVER_RULES: readonly NegotiationRule[] = [
   {
     name: 'no-iommu-mode-needs-no-iommu',
     source: 'Linux vfio_group_find_or_alloc, vfio_container_attach_group: a device with an IOMMU is in its real group',
-    stage: 'hand-over',
+    stage: 'assignment',
     apply(negotiation) {
       if (!isWithoutIommu(negotiation)) return;
       const { isolates, mappedPath } = negotiation.input.traits;
@@ -108,7 +108,7 @@ export const HAND_OVER_RULES: readonly NegotiationRule[] = [
   {
     name: 'no-iommu-process-is-unsafe',
     source: 'Linux vfio_noiommu: enable_unsafe_noiommu_mode and CAP_SYS_RAWIO',
-    stage: 'hand-over',
+    stage: 'assignment',
     apply(negotiation) {
       if (!isWithoutIommu(negotiation)) return;
       if (negotiation.policy.allowUnsafeNoIommu)
