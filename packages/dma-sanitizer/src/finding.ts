@@ -6,15 +6,11 @@
 export const FINDING_KINDS = {
   'DMA-OVERLAP': {
     check: 'DD-01',
-    hint:
-      'give each buffer that the device writes cache lines of its own (64 bytes), or unmap the first before ' +
-      'mapping the second',
+    hint: 'give each buffer that the device writes its own cache lines (64 bytes), or unmap one before mapping another',
   },
   'DMA-OVERLAP-COUNT': {
     check: 'DD-02',
-    hint:
-      'unmap buffers when they come back; so many mappings of one cache line are mostly one buffer mapped again ' +
-      'and again',
+    hint: 'unmap buffers when they come back; so many mappings of one cache line are mostly one buffer mapped again',
   },
   'DMA-LEAK': { check: 'DD-03', hint: 'unmap every buffer and release every region before the mapping is disposed' },
   'DMA-UNMAP-INVALID': {
@@ -80,9 +76,7 @@ export const FINDING_KINDS = {
   },
   'DMA-WRITE-WHILE-MAPPED': {
     check: 'DS-b',
-    hint:
-      'write before the buffer is handed over, or after it came back; in between `syncForCpu`, write, ' +
-      '`syncForDevice`',
+    hint: 'write before the buffer is added or after it came back; in between: `syncForCpu`, write, `syncForDevice`',
   },
   'DMA-UNSYNCED-WRITE': {
     check: 'DS-b',
@@ -103,22 +97,16 @@ export const FINDING_KINDS = {
   'DMA-DEVICE-DIRECTION': { check: 'DS-c', hint: 'map the buffer with the direction in which the device uses it' },
   'DMA-DEVICE-WROTE-NOTHING': {
     check: 'DS-p',
-    hint:
-      'look at the faults, and for DMA-NOT-TRANSLATED: the address leads nowhere, or the write was dropped; ' +
-      'many devices then report success. Or the request failed',
+    hint: 'look at the faults and for DMA-NOT-TRANSLATED: the write was dropped, or the request failed silently',
   },
   'DMA-OUTSIDE-WRITTEN': {
     check: 'DS-q',
-    hint:
-      'look for a device that writes what was never mapped, where the platform lets it, and for a driver that ' +
-      'writes beside its buffers',
+    hint: 'look for a device that writes what was never mapped, and for a driver that writes beside its buffers',
   },
   'DMA-FOREIGN-MAPPING': { check: 'DS-d', hint: 'map a buffer through the mapping of the queue that it is added to' },
   'DMA-RAW-ADDRESS': {
     check: 'DS-d',
-    hint:
-      'put into descriptors only what `map` or `writeDeviceAddress` wrote; a physical address works where the ' +
-      'path is identity, and nowhere else',
+    hint: 'describe only what `map` or `writeDeviceAddress` wrote: a physical address works on the identity path alone',
   },
   'DMA-OVERLAP-LINE': {
     check: 'DS-e',
@@ -134,9 +122,7 @@ export const FINDING_KINDS = {
   },
   'DMA-NOT-TRANSLATED': {
     check: 'DS-o',
-    hint:
-      'map before the buffer is added, and put into its descriptor exactly what `map` or `writeDeviceAddress` ' +
-      'wrote; many devices drop what they write there, and report success',
+    hint: 'map before the buffer is added, and describe what `map` wrote; a device may drop the data and report success',
   },
   'DMA-FREED-WHILE-MAPPED': { check: 'DS-f', hint: 'unmap first, then free' },
   'DMA-RING-IN-USE': {
