@@ -122,7 +122,7 @@ export const FINDING_KINDS = {
   },
   'DMA-NOT-TRANSLATED': {
     check: 'DS-o',
-    hint: 'map before the buffer is added, and describe what `map` wrote; a device may drop the data and report success',
+    hint: 'map before the buffer is added, and describe what `map` wrote; a device may drop the data silently',
   },
   'DMA-FREED-WHILE-MAPPED': { check: 'DS-f', hint: 'unmap first, then free' },
   'DMA-RING-IN-USE': {
