@@ -59,6 +59,7 @@ export default defineConfig({
     // Every core: without a terminal vitest leaves one idle, which is half of a small machine.
     maxWorkers: '100%',
     sequence: { sequencer: LongestFirst },
+    globalSetup: fileURLToPath(new URL('build.ts', import.meta.url)),
     setupFiles: ['reflect-metadata'],
     execArgv: [`--conditions=${SOURCE}`],
     projects: [

@@ -13,7 +13,7 @@ export interface CommandResult {
   readonly stderr: string;
 }
 
-/** Runs the command as `npm start` does, in a process of its own. */
+/** Runs the command as it is published, built, in a process of its own. */
 export function virtioPlatform(words: readonly string[], environment: NodeJS.ProcessEnv = {}): Promise<CommandResult> {
   return commandProcess(words, environment).finished;
 }
@@ -40,8 +40,7 @@ export function commandProcess(
   words: readonly string[],
   environment: NodeJS.ProcessEnv = {},
 ): { readonly process: ReturnType<typeof spawn>; readonly finished: Promise<CommandResult> } {
-  const main = join(ROOT, 'packages/cli/src/main.ts');
-  const child = spawn(process.execPath, ['--import', 'tsx', '--conditions=@virtio-platform/source', main, ...words], {
+  const child = spawn(process.execPath, [join(ROOT, 'packages/cli/dist/main.js'), ...words], {
     cwd: ROOT,
     env: { ...process.env, NODE_OPTIONS: '', ...environment },
   });

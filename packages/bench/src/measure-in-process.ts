@@ -37,20 +37,23 @@ export function measureTwoThreads(
   return measurement;
 }
 
-/** Runs a TypeScript program of this repository in a process that can measure its heap; returns what it printed. */
-export function runTypeScript(program: string, parameters: readonly string[]): string {
+/**
+ * Runs a JavaScript program in a process that can measure its heap, with `parameters` for Node before it and for the
+ * program after it; returns what the program printed. Throws when the program fails.
+ */
+export function runMeasuring(program: string, parameters: readonly string[], node: readonly string[] = []): string {
   return runChecked(process.execPath, [
     '--expose-gc',
     `--min-semi-space-size=${YOUNG_GENERATION_MIB}`,
     `--max-semi-space-size=${YOUNG_GENERATION_MIB}`,
-    '--import=tsx',
-    '--conditions=@virtio-platform/source',
+    ...node,
     program,
     ...parameters,
   ]);
 }
 
+/** Measures the built output, which is what users get, also where this module itself runs from source. */
 function run(program: string, what: string, requests: number, samples: number): string {
-  const path = fileURLToPath(new URL(`./${program}.ts`, import.meta.url));
-  return runTypeScript(path, [what, `${requests}`, `${samples}`]);
+  const path = fileURLToPath(new URL(`../dist/${program}.js`, import.meta.url));
+  return runMeasuring(path, [what, `${requests}`, `${samples}`]);
 }

@@ -1,5 +1,3 @@
-import { createRequire } from 'node:module';
-import { pathToFileURL } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { YOUNG_GENERATION_MIB } from './measure-in-process.ts';
 import type {
@@ -45,13 +43,8 @@ function nextMessage<T>(thread: Worker): Promise<T> {
 }
 
 function startThread(module: string, data: ThreadData): Worker {
-  // A thread does not inherit the loader, and `require` resolves to its CommonJS half; the other one lies beside it.
-  const loader = new URL('index.mjs', pathToFileURL(createRequire(import.meta.url).resolve('tsx/esm/api'))).href;
-  const program = new URL(`./${module}.ts`, import.meta.url).href;
-  return new Worker(`import('${loader}').then((tsx) => { tsx.register(); return import('${program}'); })`, {
-    eval: true,
+  return new Worker(new URL(`./${module}.js`, import.meta.url), {
     workerData: data,
-    execArgv: ['--conditions=@virtio-platform/source'],
     resourceLimits: { maxYoungGenerationSizeMb: 3 * YOUNG_GENERATION_MIB },
   });
 }

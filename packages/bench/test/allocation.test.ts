@@ -6,7 +6,7 @@ import {
   measureRingLoop,
   measureTwoThreads,
   RING_ENDS,
-  runTypeScript,
+  runMeasuring,
   TWO_THREADS,
 } from '@virtio-platform/bench';
 
@@ -59,7 +59,8 @@ describe('measureHeapGrowth', () => {
   it(
     'sees one small object per request',
     () => {
-      const printed = runTypeScript(fileURLToPath(new URL('./allocating-process.ts', import.meta.url)), []);
+      const source = ['--import=tsx', '--conditions=@virtio-platform/source'];
+      const printed = runMeasuring(fileURLToPath(new URL('./allocating-process.ts', import.meta.url)), [], source);
       const { perRequest, collections }: { perRequest: number; collections: number } = JSON.parse(printed);
       expect(collections).toBe(0);
       expect(perRequest).toBeGreaterThan(8);

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { MEASURED_PLATFORMS, RING_ENDS, TWO_THREADS } from '@virtio-platform/bench';
 import { describe, expect, it } from 'vitest';
 
-const MAIN = fileURLToPath(new URL('../src/main.ts', import.meta.url));
+const MAIN = fileURLToPath(new URL('../dist/main.js', import.meta.url));
 const TIMEOUT_MS = 60_000;
 
 interface Measured {
@@ -25,8 +25,10 @@ function bench(
   parameters: string[],
   environment: Record<string, string> = {},
 ): { status: number | null; stdout: string; stderr: string } {
-  const program = ['--import=tsx', '--conditions=@virtio-platform/source', MAIN, ...parameters];
-  return spawnSync(process.execPath, program, { encoding: 'utf8', env: { ...process.env, ...environment } });
+  return spawnSync(process.execPath, [MAIN, ...parameters], {
+    encoding: 'utf8',
+    env: { ...process.env, ...environment },
+  });
 }
 
 function benchAsJson(parts: string[]): Printed {
