@@ -1,4 +1,4 @@
-import { DeviceError, isCodedError } from '@virtio-platform/core';
+import { DeviceError, isCodedError, type CodedError } from '@virtio-platform/core';
 import { failDevice, initializeDevice, resetDevice, startDevice, type Transport } from '@virtio-platform/core/device';
 import { DirectDmaMapping, type DmaMapping, type DmaRegion, type DmaStatistics } from '@virtio-platform/core/dma';
 import { FailingDmaMapping, FailurePlan, type DmaFailures } from '@virtio-platform/core/failure';
@@ -70,6 +70,7 @@ export class DeviceSession {
   /** Memory that the device's interrupts are written to. */
   #messages: DmaRegion | undefined;
   #ring: RunReport['queue'] = null;
+  #isEnded = false;
 
   /**
    * Negotiates. After a refusal there is nothing to start. With a sanitizer, the driver gets memory, mappings, queues
@@ -160,13 +161,13 @@ export class DeviceSession {
     }
   }
 
-  /** Resets the device and gives everything back. A device that is gone cannot confirm; its machine ends it instead. */
+  /**
+   * Resets the device and gives everything back. Throws {@link DeviceError} where the device did not confirm the reset:
+   * `ERR_DEVICE_LOST` once everything is given back, since its machine ends a device that is gone; otherwise before,
+   * and the device keeps the memory.
+   */
   end(): void {
-    try {
-      resetDevice(this.#transport);
-    } catch (error) {
-      if (!isCodedError(error) || error.code !== 'ERR_DEVICE_LOST') throw error;
-    }
+    const lost = this.#reset();
     for (const { queue } of this.#queues) queue.reset();
     this.#driver?.dispose();
     this.#messages?.release();
@@ -174,11 +175,24 @@ export class DeviceSession {
     for (const { queue } of this.#queues) queue.dispose();
     this.#driver = undefined;
     this.#queues.length = 0;
+    this.#isEnded = true;
+    if (lost !== undefined) throw lost;
   }
 
-  /** After {@link end}, and after its statistics were read. */
+  /** After {@link end}, and after its statistics were read. Nothing is given back that the device may still use. */
   dispose(): void {
-    for (const mapping of this.#mappings) mapping.dispose();
+    if (this.#isEnded) for (const mapping of this.#mappings) mapping.dispose();
+  }
+
+  /** Returns the error of a device that is gone. */
+  #reset(): CodedError | undefined {
+    try {
+      resetDevice(this.#transport);
+      return undefined;
+    } catch (error) {
+      if (isCodedError(error) && error.code === 'ERR_DEVICE_LOST') return error;
+      throw error;
+    }
   }
 
   /** A device that interrupts by writing to memory needs some that the platform lets it reach. */

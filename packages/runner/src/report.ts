@@ -24,7 +24,7 @@ export interface RunReport {
     readonly change: RequiredChange;
   } | null;
   /** Why the run failed; `null` otherwise. */
-  readonly failure: { readonly code: string; readonly message: string; readonly hint: string | null } | null;
+  readonly failure: FailureReport | null;
   readonly workload: WorkloadReport;
   /** After the device was reset: `live` counts what was not given back. */
   readonly dma: {
@@ -57,6 +57,16 @@ export interface RunReport {
   /** Where the run differs from the profile's `expect`, one sentence each. */
   readonly differences: readonly string[];
   readonly durationMs: number;
+}
+
+/** Why a run failed: its first error. */
+export interface FailureReport {
+  readonly code: string;
+  readonly message: string;
+  /** What to do next. */
+  readonly hint: string | null;
+  /** What failed after it, often as its consequence: the first error of each code, at most 8. */
+  readonly later: readonly { readonly code: string; readonly message: string; readonly hint: string | null }[];
 }
 
 /** An access of the device that was not allowed. `address` is hexadecimal, `length` in bytes from there. */

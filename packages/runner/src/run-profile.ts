@@ -1,11 +1,11 @@
-import { isCodedError } from '@virtio-platform/core';
 import { FaultLog, type DeviceFault } from '@virtio-platform/core/address-space';
 import type { NegotiationResult, Refusal } from '@virtio-platform/core/negotiation';
 import { composeRun, type ComposedRun, type Profile } from '@virtio-platform/profile';
 import { compareExpectation } from './compare-expectation.ts';
 import { DeviceSession } from './device-session.ts';
 import type { DriverHalf } from './driver-half.ts';
-import type { FaultReport, RunReport, WorkloadReport } from './report.ts';
+import type { FailureReport, FaultReport, RunReport, WorkloadReport } from './report.ts';
+import { RunErrors } from './run-errors.ts';
 import { SanitizedRun } from './sanitized-run.ts';
 
 /** What a run may be given beside the profile. */
@@ -36,39 +36,33 @@ export async function runProfile(profile: Profile, options: RunOptions = {}): Pr
     workload: NO_WORK,
     dma: { maps: 0, unmaps: 0, bytesBounced: 0, live: 0, pool: null },
     injected: 0,
+    errors: new RunErrors(),
     faults: [],
     recorded: [],
   };
   const sanitized = profile.driver.sanitize || options.sanitize === true ? new SanitizedRun(profile) : undefined;
+  const { errors } = state;
   let run: ComposedRun | undefined;
   try {
     run = await composeRun(profile, { watchDevice: sanitized?.watchDevice });
     // What was recorded before the run is not its own.
     run.platform.recordedFaults?.();
-    try {
-      const session = new DeviceSession(run, sanitized?.open(run.machine.memory));
-      await drive(session, state, options.onProgress ?? (() => {}));
-    } catch (error) {
-      noteFailure(state, error);
-    }
+    await drive(run, sanitized, state, options.onProgress ?? (() => {}));
     sanitized?.end();
     state.recorded = run.platform.recordedFaults?.() ?? [];
   } catch (error) {
-    noteFailure(state, error);
-  } finally {
-    state.faults = run?.machine.faults.entries ?? [];
-    explainStall(state);
-    await run?.dispose();
+    errors.note(error);
   }
+  state.faults = run?.machine.faults.entries ?? [];
+  try {
+    await run?.dispose();
+  } catch (error) {
+    errors.note(error);
+  }
+  errors.throwUnlessOfDevice();
   const findings = sanitized?.report ?? { findings: [], sanitizer: null };
   const report = { ...describe(profile, run, state, performance.now() - startedAt), ...findings };
   return { ...report, differences: compareExpectation(report, profile.expect) };
-}
-
-/** What went wrong first is why the run failed. What is no failure of the device is thrown on. */
-function noteFailure(state: RunState, error: unknown): void {
-  if (!isCodedError(error) || /^ERR_(PROFILE|PLUGIN|MACHINE_MISSING)/.test(error.code)) throw error;
-  state.failure ??= { code: error.code, message: error.message, hint: error.hint ?? null };
 }
 
 function reportRefusal(refusal: Refusal | undefined): RunReport['refusal'] {
@@ -87,48 +81,59 @@ interface RunState {
   workload: WorkloadReport;
   dma: RunReport['dma'];
   injected: number;
-  failure?: NonNullable<RunReport['failure']>;
+  readonly errors: RunErrors;
   faults: readonly DeviceFault[];
   recorded: readonly DeviceFault[];
 }
 
+/**
+ * Negotiates, runs the workload and ends the session. Every error is noted where it happens, so that one that ending
+ * the session throws does not take the place of the one that ended the workload.
+ */
 async function drive(
-  session: DeviceSession,
+  run: ComposedRun,
+  sanitized: SanitizedRun | undefined,
   state: RunState,
   onProgress: (done: number, total: number) => void,
 ): Promise<void> {
-  state.negotiation = session.negotiation;
-  let driver: DriverHalf | undefined;
+  let session: DeviceSession;
   try {
-    if (session.negotiation.refusal !== undefined) return;
-    driver = session.start(onProgress);
-    await driver.run();
-  } finally {
-    if (driver !== undefined) state.workload = driver.report;
-    state.queue = session.ring;
-    try {
-      session.end();
-    } finally {
-      // A device that does not confirm its reset keeps what it has: the report says how much.
-      state.dma = { ...session.dma, pool: session.pool };
-      state.injected = session.injected;
-    }
-    session.dispose();
+    session = new DeviceSession(run, sanitized?.open(run.machine.memory));
+  } catch (error) {
+    state.errors.note(error);
+    return;
   }
+  state.negotiation = session.negotiation;
+  if (session.negotiation.refusal === undefined) {
+    let driver: DriverHalf | undefined;
+    try {
+      driver = session.start(onProgress);
+      await driver.run();
+    } catch (error) {
+      state.errors.note(error);
+    }
+    if (driver !== undefined) state.workload = driver.report;
+  }
+  state.queue = session.ring;
+  try {
+    session.end();
+  } catch (error) {
+    state.errors.note(error);
+  }
+  // A device that does not confirm its reset keeps what it has: the report says how much.
+  state.dma = { ...session.dma, pool: session.pool };
+  state.injected = session.injected;
+  session.dispose();
 }
 
 /**
  * A device that was refused an access may wait for ever: then the first refusal says more than the time that passed.
  */
-function explainStall(state: RunState): void {
-  const {
-    failure,
-    faults: [fault],
-  } = state;
-  if (failure?.code !== 'ERR_DEVICE_STALLED' || fault === undefined) return;
+function explainFailure(failure: FailureReport | null, [fault]: readonly DeviceFault[]): FailureReport | null {
+  if (failure?.code !== 'ERR_DEVICE_STALLED' || fault === undefined) return failure;
   const { access, length, address, cause } = fault;
   const hint = `the device was refused a ${access} of ${length} bytes at 0x${address.toString(16)}: ${cause}`;
-  state.failure = { ...failure, hint };
+  return { ...failure, hint };
 }
 
 function describe(
@@ -138,6 +143,7 @@ function describe(
   durationMs: number,
 ): Omit<RunReport, 'differences' | 'findings' | 'sanitizer'> {
   const { negotiation } = state;
+  const failure = explainFailure(state.errors.report, state.faults);
   const refusal = negotiation?.refusal;
   const type = profile.device.type;
   const { bits } = profile.policy;
@@ -155,9 +161,9 @@ function describe(
     },
     path: negotiation?.path ?? null,
     queue: state.queue ?? null,
-    outcome: state.failure !== undefined ? 'failed' : refusal !== undefined ? 'refused' : 'completed',
+    outcome: failure !== null ? 'failed' : refusal !== undefined ? 'refused' : 'completed',
     refusal: reportRefusal(refusal),
-    failure: state.failure ?? null,
+    failure,
     workload: state.workload,
     dma: state.dma,
     injected: state.injected,

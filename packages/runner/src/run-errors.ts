@@ -1,0 +1,46 @@
+import { isCodedError } from '@virtio-platform/core';
+import type { FailureReport } from './report.ts';
+
+/** Errors that are no failure of the device: the profile, a plugin or the installation is wrong. */
+const NOT_THE_DEVICE = /^ERR_(PROFILE|PLUGIN|MACHINE_MISSING)/;
+/** The most errors that are attached to the first one. */
+const MOST_LATER = 8;
+
+/**
+ * The errors of a run in the order in which they happened. The first one is why the run failed; what follows is often
+ * its consequence, and is attached to it.
+ */
+export class RunErrors {
+  readonly #errors: unknown[] = [];
+
+  /** Notes an error, in the order in which errors happen. */
+  note(error: unknown): void {
+    this.#errors.push(error);
+  }
+
+  /** Throws the first error where it is no failure of the device; that error then ends the run. */
+  throwUnlessOfDevice(): void {
+    const [first] = this.#errors;
+    if (first === undefined) return;
+    if (!isCodedError(first) || NOT_THE_DEVICE.test(first.code)) throw first;
+  }
+
+  /**
+   * The first error, with the later ones attached: each code once, since a device that is lost is lost for every step
+   * that follows. `null` where nothing failed.
+   */
+  get report(): FailureReport | null {
+    const reports = this.#errors.map(describeError);
+    const [first, ...others] = reports;
+    if (first === undefined) return null;
+    const isNew = ({ code }: { readonly code: string }, at: number): boolean =>
+      reports.findIndex((report) => report.code === code) === at + 1;
+    return { ...first, later: others.filter(isNew).slice(0, MOST_LATER) };
+  }
+}
+
+/** An uncoded error can only be a later one: as the first it ends the run. */
+function describeError(error: unknown): Omit<FailureReport, 'later'> {
+  if (isCodedError(error)) return { code: error.code, message: error.message, hint: error.hint ?? null };
+  return { code: 'uncoded', message: String(error), hint: null };
+}
