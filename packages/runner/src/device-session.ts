@@ -14,7 +14,14 @@ import {
   VIRTIO_RING_F_INDIRECT_DESC,
 } from '@virtio-platform/core/features';
 import type { NegotiationResult } from '@virtio-platform/core/negotiation';
-import { openVirtqueue, RING_FEATURES, type ByteOrder, type QueueLayout } from '@virtio-platform/core/queue';
+import {
+  openVirtqueue,
+  RING_FEATURES,
+  type ByteOrder,
+  type PublicationCounts,
+  type QueueLayout,
+  type Virtqueue,
+} from '@virtio-platform/core/queue';
 import type { DmaSanitizer } from '@virtio-platform/dma-sanitizer';
 import type { DriverQueue } from '@virtio-platform/devices';
 import type { ComposedRun, Profile } from '@virtio-platform/profile';
@@ -23,6 +30,7 @@ import { DRIVER_TYPES } from './drivers/driver-types.ts';
 import { forceFeatures } from './force-features.ts';
 import { checkDisruptions } from './disruptions.ts';
 import type { RunReport } from './report.ts';
+import { throwMissed, UsedNotifications } from './used-notifications.ts';
 
 /** What the ring and the path implement on the driver's side, besides the features of the driver. */
 const DRIVER_FEATURES = new FeatureSet(
@@ -64,9 +72,13 @@ export class DeviceSession {
   readonly #type: DriverType;
   readonly #mappings: DmaMapping[] = [];
   readonly #queues: DriverQueue[] = [];
+  readonly #publications: PublicationCounts[] = [];
   /** Of all queues together; `undefined` where nothing fails on purpose. */
   readonly #failures: DmaFailures | undefined;
   #driver: DriverHalf | undefined;
+  #notifications: UsedNotifications | undefined;
+  /** Available buffer notifications that were sent. */
+  #sent = 0;
   /** Memory that the device's interrupts are written to. */
   #messages: DmaRegion | undefined;
   #ring: RunReport['queue'] = null;
@@ -136,6 +148,22 @@ export class DeviceSession {
     return sum;
   }
 
+  /** The notifications of both directions so far; `null` before {@link start}. */
+  get notifications(): RunReport['notifications'] {
+    if (this.#notifications === undefined) return null;
+    const available = { wanted: 0, sent: this.#sent, suppressed: 0 };
+    for (const { wanted, suppressed } of this.#publications) {
+      available.wanted += wanted;
+      available.suppressed += suppressed;
+    }
+    return { available, used: this.#notifications.counts };
+  }
+
+  /** Throws {@link DeviceError} `ERR_NOTIFICATION_MISSED` where the device did not send one that it owed. */
+  checkNotifications(): void {
+    if (this.#notifications !== undefined) throwMissed(this.#notifications);
+  }
+
   /**
    * Sets up the queues and the driver's buffers, and lets the device go. Throws a coded error; `end` is still to be
    * called.
@@ -150,7 +178,17 @@ export class DeviceSession {
       const byteOrder = transport.interface === 'legacy' ? platform.guestByteOrder : 'little';
       for (const index of this.#type.queues(transport, accepted, byteOrder)) this.#openQueue(index, byteOrder);
       const queues = this.#queues;
-      this.#driver = this.#type.open({ profile, memory, transport, accepted, byteOrder, queues, onProgress });
+      const notifications = new UsedNotifications(
+        transport,
+        queues.map(({ queue }) => queue),
+      );
+      this.#notifications = notifications;
+      const notify = (queue: Virtqueue): void => {
+        this.#sent++;
+        transport.notify(queue.index, queue.nextAvailable);
+      };
+      const queueing = { queues, notify, notifications };
+      this.#driver = this.#type.open({ profile, memory, transport, accepted, byteOrder, ...queueing, onProgress });
       this.#receiveMessages();
       for (const { queue } of queues) transport.enableQueue(queue.index, queue.addresses);
       startDevice(transport);
@@ -239,6 +277,7 @@ export class DeviceSession {
     });
     const queue = this.#sanitizer?.queue(opened, mapping, profile.device.type) ?? opened;
     this.#queues.push({ queue, mapping });
+    this.#publications.push(opened.publications);
     this.#ring ??= { layout, size };
   }
 

@@ -54,6 +54,7 @@ export class Disruptions {
       next = this.#due[this.#done]
     ) {
       this.#done++;
+      this.#context.notifications.suppress();
       if (next.do === 'suspend') this.#suspend();
       else this.#resetQueues(next.size);
     }

@@ -1,10 +1,11 @@
 import type { Transport } from '@virtio-platform/core/device';
 import type { FeatureSet } from '@virtio-platform/core/features';
 import type { GuestMemory } from '@virtio-platform/core/memory';
-import type { ByteOrder, UsedLengthPolicy } from '@virtio-platform/core/queue';
+import type { ByteOrder, UsedLengthPolicy, Virtqueue } from '@virtio-platform/core/queue';
 import type { DriverQueue } from '@virtio-platform/devices';
 import type { Profile } from '@virtio-platform/profile';
 import type { WorkloadReport } from './report.ts';
+import type { UsedNotifications } from './used-notifications.ts';
 
 /** What a driver half is made from: a negotiated device whose queues are set up and not yet started. */
 export interface DriverContext {
@@ -16,6 +17,10 @@ export interface DriverContext {
   readonly byteOrder: ByteOrder;
   /** Those of {@link DriverType.queues}, in that order. */
   readonly queues: readonly DriverQueue[];
+  /** Sends an available buffer notification. Hot. */
+  readonly notify: (queue: Virtqueue) => void;
+  /** Of all queues together. */
+  readonly notifications: UsedNotifications;
   /** Called a few times a second while requests complete. */
   readonly onProgress: (done: number, total: number) => void;
 }

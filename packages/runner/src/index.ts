@@ -14,6 +14,7 @@ export * from './disruptions.ts';
 export * from './negotiation-matrix.ts';
 export * from './read-entropy.ts';
 export * from './report.ts';
+export * from './used-notifications.ts';
 export * from './run-profile.ts';
 export * from './work-loop.ts';
 export * from './write-read-verify.ts';

@@ -59,7 +59,7 @@ export class ReadEntropy implements DriverHalf {
   }
 
   async run(): Promise<void> {
-    const { transport, profile } = this.#context;
+    const { notify, profile } = this.#context;
     const { queue } = this.#context.queues[0]!;
     const { requests } = profile.workload;
     for (let next = 0; this.#completed < requests;) {
@@ -68,7 +68,7 @@ export class ReadEntropy implements DriverHalf {
       while (next < requests && this.#request()) next++;
       const isWanted = this.#driver.publish();
       this.#disruptions.check(this.#completed);
-      if (isWanted) transport.notify(queue.index, queue.nextAvailable);
+      if (isWanted) notify(queue);
       const came = this.#driver.poll();
       for (let i = 0; i < came; i++) this.#check(this.#driver.read(i, this.#bytes));
       this.#completed += came;

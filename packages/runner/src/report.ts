@@ -1,4 +1,5 @@
 import type { RequiredChange } from '@virtio-platform/core/negotiation';
+import type { UsedNotificationCounts } from './used-notifications.ts';
 
 /** What one run showed; the object that `run --json` prints. Stable: fields are added, never changed. */
 export interface RunReport {
@@ -26,6 +27,8 @@ export interface RunReport {
   /** Why the run failed; `null` otherwise. */
   readonly failure: FailureReport | null;
   readonly workload: WorkloadReport;
+  /** The notifications of the run; `null` where it failed before its queues were set up. */
+  readonly notifications: NotificationReport | null;
   /** After the device was reset: `live` counts what was not given back. */
   readonly dma: {
     readonly maps: number;
@@ -99,6 +102,14 @@ export interface FindingReport {
   readonly unmappedAt: readonly string[];
   readonly misusedAt: readonly string[];
   readonly hint: string;
+}
+
+/** The notifications of a run, in both directions. */
+export interface NotificationReport {
+  /** Available buffer notifications: how often the device wanted one, the driver sent one, the device suppressed one. */
+  readonly available: { readonly wanted: number; readonly sent: number; readonly suppressed: number };
+  /** Used buffer notifications. */
+  readonly used: UsedNotificationCounts;
 }
 
 /** What a workload did. */

@@ -34,6 +34,7 @@ export async function runProfile(profile: Profile, options: RunOptions = {}): Pr
   const startedAt = performance.now();
   const state: RunState = {
     workload: NO_WORK,
+    notifications: null,
     dma: { maps: 0, unmaps: 0, bytesBounced: 0, live: 0, pool: null },
     injected: 0,
     errors: new RunErrors(),
@@ -78,6 +79,7 @@ function reportFaults(faults: readonly DeviceFault[]): FaultReport[] {
 interface RunState {
   negotiation?: NegotiationResult;
   queue?: RunReport['queue'] | undefined;
+  notifications: RunReport['notifications'];
   workload: WorkloadReport;
   dma: RunReport['dma'];
   injected: number;
@@ -109,12 +111,14 @@ async function drive(
     try {
       driver = session.start(onProgress);
       await driver.run();
+      session.checkNotifications();
     } catch (error) {
       state.errors.note(error);
     }
     if (driver !== undefined) state.workload = driver.report;
   }
   state.queue = session.ring;
+  state.notifications = session.notifications;
   try {
     session.end();
   } catch (error) {
@@ -165,6 +169,7 @@ function describe(
     refusal: reportRefusal(refusal),
     failure,
     workload: state.workload,
+    notifications: state.notifications,
     dma: state.dma,
     injected: state.injected,
     faults: reportFaults(state.faults),

@@ -3,6 +3,7 @@ import { DeviceError } from '@virtio-platform/core';
 import { checkDevice } from '@virtio-platform/core/device';
 import type { Virtqueue } from '@virtio-platform/core/queue';
 import type { DriverContext } from './driver-half.ts';
+import { MOST_MISSED, throwMissed, type UsedNotifications } from './used-notifications.ts';
 
 /** How long a workload runs before it lets timers and signals through. */
 const SLICE_MS = 50;
@@ -19,6 +20,7 @@ const MAX_FAILURES = 64;
 export class WorkLoop {
   readonly #context: DriverContext;
   readonly #queues: readonly Virtqueue[];
+  readonly #notifications: UsedNotifications;
   #waitingSince = -1;
   #failuresInRow = 0;
   #isRetrying = false;
@@ -28,6 +30,7 @@ export class WorkLoop {
   constructor(context: DriverContext) {
     this.#context = context;
     this.#queues = context.queues.map(({ queue }) => queue);
+    this.#notifications = context.notifications;
     this.#sliceEnd = this.#lastProgress = performance.now();
   }
 
@@ -39,9 +42,10 @@ export class WorkLoop {
     if (progress > 0) {
       this.#waitingSince = -1;
       this.#failuresInRow = 0;
+      this.#notifications.tookUsed();
     } else {
       for (const queue of this.#queues) throwIfBroken(queue);
-      if (!this.#isRetrying && this.#enableNotifications()) this.#wait();
+      if (!this.#isRetrying && this.#notifications.enable()) this.#wait(completed);
     }
     this.#isRetrying = false;
     if (performance.now() > this.#sliceEnd) await this.#breathe(completed);
@@ -60,15 +64,8 @@ export class WorkLoop {
     });
   }
 
-  /** Returns false when something already arrived. */
-  #enableNotifications(): boolean {
-    let isQuiet = true;
-    for (const queue of this.#queues) if (!queue.enableNotifications()) isQuiet = false;
-    return isQuiet;
-  }
-
   /** Waits for the device, and finds out what is wrong when nothing comes. */
-  #wait(): void {
+  #wait(completed: number): void {
     const { transport, profile } = this.#context;
     const { timeoutMs } = profile.driver;
     const now = performance.now();
@@ -82,6 +79,9 @@ export class WorkLoop {
         hint: 'see whether the back-end still runs and what it printed last',
       });
     }
+    if (result === 'notified') this.#notifications.notified();
+    else this.#notifications.timedOut(completed);
+    this.#throwIfMissing();
     // A device may notify as often as it likes: only what completes counts.
     if (result === 'notified' && left > 0) return;
     checkDevice(transport);
@@ -90,6 +90,11 @@ export class WorkLoop {
       'ERR_DEVICE_STALLED',
       `no request completed in ${timeoutMs} ms, ${this.#outstanding()} are in flight`,
     );
+  }
+
+  /** Throws once so many notifications are missing that the run has shown enough. */
+  #throwIfMissing(): void {
+    if (this.#notifications.counts.missed >= MOST_MISSED) throwMissed(this.#notifications);
   }
 
   #outstanding(): number {

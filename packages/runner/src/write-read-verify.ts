@@ -1,5 +1,4 @@
 import { DeviceError } from '@virtio-platform/core';
-import type { Transport } from '@virtio-platform/core/device';
 import type { Virtqueue } from '@virtio-platform/core/queue';
 import { VIRTIO_BLK_T_IN, VIRTIO_BLK_T_OUT, SECTOR_SIZE, type BlockDriver } from '@virtio-platform/devices';
 import { fillPattern, matchesPattern } from './block-pattern.ts';
@@ -74,13 +73,13 @@ export class WriteReadVerify implements DriverHalf {
   /** Runs `count` requests of one type over blocks from `first` on, and drains them. */
   async #phase(type: number, count: number, round: number, first: number, step: number): Promise<void> {
     const lanes = this.#lanes;
-    const { transport } = this.#context;
+    const { notify } = this.#context;
     for (let next = 0, done = 0; done < count;) {
       while (this.#again.length > 0 && this.#submit(type, this.#again.at(-1)!, round)) this.#again.pop();
       while (next < count && this.#submit(type, first + next * step, round)) next++;
       for (let i = 0; i < lanes.length; i++) lanes[i]!.publish();
       this.#disruptions.check(this.#completed);
-      for (let i = 0; i < lanes.length; i++) lanes[i]!.notify(transport);
+      for (let i = 0; i < lanes.length; i++) lanes[i]!.notify(notify);
       let came = 0;
       for (let i = 0; i < lanes.length; i++) came += this.#collect(lanes[i]!, type, round);
       done += came;
@@ -174,7 +173,7 @@ class Lane {
   }
 
   /** Tells the device of what was published last, where it wants to be told. Hot. */
-  notify(transport: Transport): void {
-    if (this.#isWanted) transport.notify(this.queue.index, this.queue.nextAvailable);
+  notify(send: (queue: Virtqueue) => void): void {
+    if (this.#isWanted) send(this.queue);
   }
 }

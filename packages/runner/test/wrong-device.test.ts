@@ -1,6 +1,8 @@
 import type { EntropyDriver, MessageDriver, MessageLink } from '@virtio-platform/devices';
 import { SeededBytes } from '@virtio-platform/devices';
-import { Echo, ReadEntropy, type DriverContext, type WorkloadReport } from '@virtio-platform/runner';
+import type { Transport } from '@virtio-platform/core/device';
+import type { Virtqueue } from '@virtio-platform/core/queue';
+import { Echo, ReadEntropy, UsedNotifications, type DriverContext, type WorkloadReport } from '@virtio-platform/runner';
 import { describe, expect, it } from 'vitest';
 
 const REQUESTS = 12;
@@ -10,9 +12,11 @@ const BYTES = 20;
 function contextFor(device: { readonly type: string; readonly seed?: number }): DriverContext {
   const workload = { kind: 'echo', requests: REQUESTS, depth: 4, blockSize: BYTES, seed: 3, disruptions: [] };
   const transport = { notify: () => {}, wait: () => 'notified', readStatus: () => 4, configGeneration: () => 0 };
-  const queue = { index: 0, enableNotifications: () => true };
+  const queue = { index: 0, enableNotifications: () => true, disableNotifications: () => {} };
   const profile = { device, workload, driver: { timeoutMs: 50 } };
-  return { profile, transport, queues: [{ queue }], onProgress: () => {} } as unknown as DriverContext;
+  const notifications = new UsedNotifications(transport as unknown as Transport, [queue as unknown as Virtqueue]);
+  const context = { profile, transport, queues: [{ queue }], notify: () => {}, notifications, onProgress: () => {} };
+  return context as unknown as DriverContext;
 }
 
 /** A link that gives back what `alter` makes of each message. */

@@ -5,6 +5,7 @@ export * from './device/device-queue-state.ts';
 export * from './device/device-queue.ts';
 export * from './device/in-flight-order.ts';
 export * from './driver/outstanding-buffers.ts';
+export * from './driver/ring-inspection.ts';
 export * from './driver/ring-memory.ts';
 export * from './driver/scatter-list.ts';
 export * from './driver/virtqueue-state.ts';

@@ -1,6 +1,8 @@
 import type { DmaStatistics } from '@virtio-platform/core/dma';
 import type {
   BrokenReason,
+  PublicationCounts,
+  RingInspection,
   RingMemory,
   ScatterList,
   UsedBatch,
@@ -56,6 +58,14 @@ export class SanitizedVirtqueue implements Virtqueue {
 
   get dma(): DmaStatistics {
     return this.#inner.dma;
+  }
+
+  get publications(): Readonly<PublicationCounts> {
+    return this.#inner.publications;
+  }
+
+  inspect(): RingInspection {
+    return this.#inner.inspect();
   }
 
   get nextAvailable(): number {

@@ -15,7 +15,7 @@ export const CONSOLE_TYPE: DriverType = {
 };
 
 function openConsole(context: DriverContext): DriverHalf {
-  const { profile, memory, transport, accepted, byteOrder, queues } = context;
+  const { profile, memory, accepted, byteOrder, queues, notify } = context;
   const hasControl = accepted.has(VIRTIO_CONSOLE_F_MULTIPORT);
   const driver = new ConsoleDriver(memory, queues, {
     ports: (queues.length - (hasControl ? 2 : 0)) / 2,
@@ -24,7 +24,7 @@ function openConsole(context: DriverContext): DriverHalf {
     bytes: profile.workload.blockSize,
     buffers: profile.driver.buffers,
     byteOrder,
-    notify: (queue) => transport.notify(queue.index, queue.nextAvailable),
+    notify,
   });
   return new Echo(context, driver);
 }

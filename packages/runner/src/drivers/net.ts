@@ -11,14 +11,14 @@ export const NET_TYPE: DriverType = {
 };
 
 function openNet(context: DriverContext): DriverHalf {
-  const { profile, memory, transport, accepted, byteOrder, queues } = context;
+  const { profile, memory, accepted, byteOrder, queues, notify } = context;
   const driver = new NetDriver(memory, queues, {
     accepted,
     depth: profile.workload.depth,
     bytes: profile.workload.blockSize,
     buffers: profile.driver.buffers,
     byteOrder,
-    notify: (queue) => transport.notify(queue.index, queue.nextAvailable),
+    notify,
   });
   return new Echo(context, driver);
 }

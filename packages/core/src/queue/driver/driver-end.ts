@@ -5,7 +5,8 @@ import type { QueueAddresses, QueueLayout } from '../ring/ring-format.ts';
 import { OutstandingBuffers } from './outstanding-buffers.ts';
 import { RingMemory, type RingLayout } from './ring-memory.ts';
 import type { ScatterList } from './scatter-list.ts';
-import type { UsedBatch, Virtqueue, VirtqueueOptions } from './virtqueue.ts';
+import type { RingInspection } from './ring-inspection.ts';
+import type { PublicationCounts, UsedBatch, Virtqueue, VirtqueueOptions } from './virtqueue.ts';
 import type { VirtqueueState } from './virtqueue-state.ts';
 
 /**
@@ -23,6 +24,7 @@ export interface RestoredVirtqueue {
  */
 export abstract class DriverEnd implements Virtqueue {
   readonly index: number;
+  readonly publications: PublicationCounts = { wanted: 0, suppressed: 0 };
   protected readonly guest: GuestMemory;
   protected readonly options: VirtqueueOptions;
   protected buffers!: OutstandingBuffers;
@@ -75,6 +77,7 @@ export abstract class DriverEnd implements Virtqueue {
   abstract enableNotifications(): boolean;
   abstract enableNotificationsDelayed(): boolean;
   abstract disableNotifications(): void;
+  abstract inspect(): RingInspection;
 
   markBroken(reason: BrokenReason): void {
     this.#broken ??= reason;
@@ -110,6 +113,13 @@ export abstract class DriverEnd implements Virtqueue {
   dispose(): void {
     this.reset();
     this.#memory.release();
+  }
+
+  /** Counts a publication, and returns whether the device wants to be notified of it. Hot. */
+  protected countPublication(isWanted: boolean): boolean {
+    if (isWanted) this.publications.wanted++;
+    else this.publications.suppressed++;
+    return isWanted;
   }
 
   /** `VirtqueueState.usedPosition`. */

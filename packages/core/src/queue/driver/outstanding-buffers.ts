@@ -1,6 +1,7 @@
 import { DmaDirection } from '../../dma/dma-region.ts';
 import type { DmaMapping } from '../../dma/dma-mapping.ts';
 import type { BrokenCode, BrokenReason } from '../ring/broken-reason.ts';
+import type { OutstandingBuffer } from './ring-inspection.ts';
 import type { ScatterList } from './scatter-list.ts';
 import { QUEUE_FULL, type UsedBatch, type UsedLengthPolicy } from './virtqueue.ts';
 import type { BufferState, SegmentState, VirtqueueState } from './virtqueue-state.ts';
@@ -303,6 +304,19 @@ export class OutstandingBuffers {
     this.#published = 0;
     this.#batchEnd = NO_BATCH;
     return heads;
+  }
+
+  /** What is outstanding, by id, published or not. Cold. */
+  list(): OutstandingBuffer[] {
+    return this.#liveHeads().map((id) => {
+      const at = id * HEAD_WORDS;
+      return {
+        id,
+        segments: this.#heads[at + SEGMENTS]!,
+        writableBytes: this.#heads[at + WRITABLE]!,
+        isIndirect: this.#heads[at + IS_INDIRECT] === 1,
+      };
+    });
   }
 
   /** The state for {@link restore}. Cold. */

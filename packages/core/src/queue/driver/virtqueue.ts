@@ -1,6 +1,7 @@
 import type { DmaStatistics } from '../../dma/dma-mapping.ts';
 import type { BrokenReason } from '../ring/broken-reason.ts';
 import type { ByteOrder, QueueAddresses } from '../ring/ring-format.ts';
+import type { RingInspection } from './ring-inspection.ts';
 import type { RingMemory } from './ring-memory.ts';
 import type { ScatterList } from './scatter-list.ts';
 import type { VirtqueueState } from './virtqueue-state.ts';
@@ -19,6 +20,14 @@ export const QUEUE_BROKEN = -17;
  * lengths (specification 1.4 section 2.7.8.1), so their queues have `ignore`.
  */
 export type UsedLengthPolicy = 'strict' | 'clamp' | 'ignore';
+
+/** How often a driver's end showed new buffers to the device. */
+export interface PublicationCounts {
+  /** Publications of which the device wanted an available buffer notification. */
+  wanted: number;
+  /** Publications of which the device suppressed it (specification 1.4 sections 2.7.10 and 2.8.10). */
+  suppressed: number;
+}
 
 /** The options of a driver's end, of either layout. */
 export interface VirtqueueOptions {
@@ -85,6 +94,8 @@ export interface Virtqueue {
   /** Why the queue is broken, or `undefined` while it works. */
   readonly broken: BrokenReason | undefined;
   readonly dma: DmaStatistics;
+  /** Since construction. */
+  readonly publications: Readonly<PublicationCounts>;
   /**
    * The position of the next buffer to be made available, in 16 bits: the available index of a split ring, the slot of
    * a packed ring with its wrap counter in bit 15. With NOTIFICATION_DATA a notification carries it (section 2.9).
@@ -133,6 +144,9 @@ export interface Virtqueue {
 
   /** Latches the queue broken for a reason that its owner found, such as a device that does not answer. */
   markBroken(reason: BrokenReason): void;
+
+  /** Reads the ring as both ends left it, to explain a failure. Cold. */
+  inspect(): RingInspection;
 
   /** The ring's memory, which `restoreVirtqueue` takes over and `dispose` gives back. */
   readonly memory: RingMemory;

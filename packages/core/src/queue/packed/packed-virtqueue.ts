@@ -2,6 +2,7 @@ import type { DmaMapping } from '../../dma/dma-mapping.ts';
 import type { GuestMemory } from '../../memory/guest-memory.ts';
 import { DriverEnd, type RestoredVirtqueue } from '../driver/driver-end.ts';
 import { IN_TABLE } from '../driver/outstanding-buffers.ts';
+import type { RingInspection } from '../driver/ring-inspection.ts';
 import type { RingMemory } from '../driver/ring-memory.ts';
 import type { ScatterList } from '../driver/scatter-list.ts';
 import { QUEUE_BROKEN, type UsedBatch, type VirtqueueOptions } from '../driver/virtqueue.ts';
@@ -90,7 +91,8 @@ export class PackedVirtqueue extends DriverEnd {
     this.#readySlots = 0;
     this.#nextAvailable = this.#availPosition;
     this.buffers.publish();
-    return packedNeedsNotification(this.#ring.deviceEvent(), this.#availPosition, moved, this.size, this.#eventIdx);
+    const event = this.#ring.deviceEvent();
+    return this.countPublication(packedNeedsNotification(event, this.#availPosition, moved, this.size, this.#eventIdx));
   }
 
   takeUsed(batch: UsedBatch): number {
@@ -120,6 +122,22 @@ export class PackedVirtqueue extends DriverEnd {
 
   disableNotifications(): void {
     this.#ring.writeDriverEvent(0, RING_EVENT_FLAGS_DISABLE);
+  }
+
+  inspect(): RingInspection {
+    const ofDriver = this.#ring.driverEvent();
+    const ofDevice = this.#ring.deviceEvent();
+    return {
+      layout: 'packed',
+      eventIdx: this.#eventIdx,
+      driver: { available: this.#nextAvailable, taken: this.#usedPosition },
+      driverEvent: { flags: ofDriver >>> 16, position: ofDriver & 0xffff },
+      used: undefined,
+      hasUsed: this.#hasUsed(),
+      deviceEvent: { flags: ofDevice >>> 16, position: ofDevice & 0xffff },
+      isNotificationSuppressed: ofDevice >>> 16 === RING_EVENT_FLAGS_DISABLE,
+      outstanding: this.buffers.list(),
+    };
   }
 
   protected get usedPosition(): number {

@@ -2,6 +2,7 @@ import type { DmaMapping } from '../../dma/dma-mapping.ts';
 import type { GuestMemory } from '../../memory/guest-memory.ts';
 import { DriverEnd, type RestoredVirtqueue } from '../driver/driver-end.ts';
 import { IN_TABLE } from '../driver/outstanding-buffers.ts';
+import type { RingInspection } from '../driver/ring-inspection.ts';
 import type { RingMemory } from '../driver/ring-memory.ts';
 import type { ScatterList } from '../driver/scatter-list.ts';
 import { QUEUE_BROKEN, type UsedBatch, type VirtqueueOptions } from '../driver/virtqueue.ts';
@@ -69,8 +70,11 @@ export class SplitVirtqueue extends DriverEnd {
     if (current === previous || this.broken !== undefined) return false;
     this.#ring.publishAvailIdx(current & 0xffff);
     this.buffers.publish();
-    if (this.#eventIdx) return needsNotification(this.#ring.availEvent(), current, previous);
-    return (this.#ring.usedFlags() & VIRTQ_USED_F_NO_NOTIFY) === 0;
+    return this.countPublication(
+      this.#eventIdx
+        ? needsNotification(this.#ring.availEvent(), current, previous)
+        : (this.#ring.usedFlags() & VIRTQ_USED_F_NO_NOTIFY) === 0,
+    );
   }
 
   takeUsed(batch: UsedBatch): number {
@@ -114,6 +118,22 @@ export class SplitVirtqueue extends DriverEnd {
   disableNotifications(): void {
     if (this.#eventIdx) this.#ring.writeUsedEvent((this.#lastUsedIdx - 1) & 0xffff);
     else this.#ring.writeAvailFlags(VIRTQ_AVAIL_F_NO_INTERRUPT);
+  }
+
+  inspect(): RingInspection {
+    const ring = this.#ring;
+    const used = ring.usedIdx();
+    return {
+      layout: 'split',
+      eventIdx: this.#eventIdx,
+      driver: { available: this.nextAvailable, taken: this.#lastUsedIdx },
+      driverEvent: { flags: ring.availFlags(), position: ring.usedEvent() },
+      used,
+      hasUsed: used !== this.#lastUsedIdx,
+      deviceEvent: { flags: ring.usedFlags(), position: ring.availEvent() },
+      isNotificationSuppressed: !this.#eventIdx && (ring.usedFlags() & VIRTQ_USED_F_NO_NOTIFY) !== 0,
+      outstanding: this.buffers.list(),
+    };
   }
 
   protected get usedPosition(): number {

@@ -1,0 +1,39 @@
+/** A buffer that is outstanding, as the driver recorded it. */
+export interface OutstandingBuffer {
+  /** The id that `add` returned. */
+  readonly id: number;
+  readonly segments: number;
+  /** Bytes that the device may write. */
+  readonly writableBytes: number;
+  readonly isIndirect: boolean;
+}
+
+/** What both ends of a ring have: the driver's own record, and what is in the ring's memory. */
+export interface RingInspection {
+  readonly layout: 'split' | 'packed';
+  /** Whether EVENT_IDX was negotiated. */
+  readonly eventIdx: boolean;
+  /**
+   * The driver's position: how far it made buffers available, and how far it took used ones back. Of a split ring
+   * 16-bit indices; of a packed ring slots, with the wrap counter in bit 15.
+   */
+  readonly driver: { readonly available: number; readonly taken: number };
+  /**
+   * The fields of the driver in the ring: `avail.flags` and `used_event`, or flags and position of the driver event
+   * suppression structure.
+   */
+  readonly driverEvent: { readonly flags: number; readonly position: number };
+  /** How far the device says that it used buffers: `used.idx`. `undefined` in a packed ring, which has no such field. */
+  readonly used: number | undefined;
+  /** Whether a used buffer lies in the ring that the driver has not taken back. */
+  readonly hasUsed: boolean;
+  /**
+   * The fields of the device in the ring: `used.flags` and `avail_event`, or flags and position of the device event
+   * suppression structure.
+   */
+  readonly deviceEvent: { readonly flags: number; readonly position: number };
+  /** Whether the device, by these fields, suppresses available buffer notifications altogether. */
+  readonly isNotificationSuppressed: boolean;
+  /** By id. */
+  readonly outstanding: readonly OutstandingBuffer[];
+}
