@@ -1,3 +1,4 @@
+import { ringOptions } from '@virtio-platform/conformance/testing';
 import type { BootedMachine } from '@virtio-platform/core';
 import { checkDevice, DeviceStatus, resetDevice, startDevice } from '@virtio-platform/core/device';
 import { DirectDmaMapping } from '@virtio-platform/core/dma';
@@ -40,15 +41,7 @@ class AstrayDriver {
     transport.writeDriverFeatures(FeatureSet.of(VIRTIO_F_VERSION_1));
     transport.writeStatus(transport.readStatus() | DeviceStatus.FeaturesOk);
     const mapping = new DirectDmaMapping(memory, { path: 'physical', capacity: 64 });
-    this.queue = openVirtqueue('split', memory, mapping, {
-      index: 0,
-      size: 8,
-      eventIdx: false,
-      indirect: 0,
-      legacyLayout: false,
-      byteOrder: 'little',
-      usedLength: 'strict',
-    });
+    this.queue = openVirtqueue('split', memory, mapping, ringOptions());
     transport.enableQueue(0, this.queue.addresses);
     startDevice(transport);
   }

@@ -1,3 +1,4 @@
+import { ringOptions } from '@virtio-platform/conformance/testing';
 import type { BootedMachine } from '@virtio-platform/core';
 import { DeviceStatus, resetDevice, startDevice, type Transport } from '@virtio-platform/core/device';
 import { DirectDmaMapping } from '@virtio-platform/core/dma';
@@ -49,15 +50,7 @@ class RawBlockDriver {
     this.transport = transport;
     negotiate(transport, layout);
     const mapping = new DirectDmaMapping(memory, { path: 'physical', capacity: 64 });
-    this.queue = openVirtqueue(layout, memory, mapping, {
-      index: 0,
-      size: 8,
-      eventIdx: false,
-      indirect: 0,
-      legacyLayout: false,
-      byteOrder: 'little',
-      usedLength: 'strict',
-    });
+    this.queue = openVirtqueue(layout, memory, mapping, ringOptions());
     transport.enableQueue(0, this.queue.addresses);
   }
 

@@ -1,3 +1,4 @@
+import { ringOptions } from '@virtio-platform/conformance/testing';
 import type { BootedMachine } from '@virtio-platform/core';
 import {
   DeviceStatus,
@@ -56,16 +57,12 @@ class LoopedDriver {
     expect(transport.readStatus() & DeviceStatus.FeaturesOk).toBe(DeviceStatus.FeaturesOk);
     this.queues = [0, 1].map((index) => {
       const mapping = new DirectDmaMapping(memory, { path: 'physical', capacity: 64 });
-      const queue = openVirtqueue(layout, memory, mapping, {
-        index,
-        size: 8,
-        eventIdx: false,
-        inOrder: accepted.has(VIRTIO_F_IN_ORDER),
-        indirect: 0,
-        legacyLayout: false,
-        byteOrder: 'little',
-        usedLength: 'strict',
-      });
+      const queue = openVirtqueue(
+        layout,
+        memory,
+        mapping,
+        ringOptions({ index, inOrder: accepted.has(VIRTIO_F_IN_ORDER) }),
+      );
       transport.enableQueue(index, queue.addresses);
       return queue;
     });

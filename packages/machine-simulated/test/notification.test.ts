@@ -1,3 +1,4 @@
+import { ringOptions } from '@virtio-platform/conformance/testing';
 import { FaultLog, PHYSICAL_ADDRESS_SPACE } from '@virtio-platform/core/address-space';
 import { DeviceStatus } from '@virtio-platform/core/device';
 import { DirectDmaMapping } from '@virtio-platform/core/dma';
@@ -38,8 +39,7 @@ function deviceWithRequest(
   transport.writeDriverFeatures(bits);
   transport.writeStatus(transport.readStatus() | DeviceStatus.FeaturesOk);
   const mapping = new DirectDmaMapping(memory, { path: 'physical', capacity: 8 });
-  const options = { index: 0, size: 4, eventIdx: false, indirect: 0, legacyLayout: false } as const;
-  const queue = openVirtqueue(layout, memory, mapping, { ...options, byteOrder: 'little', usedLength: 'strict' });
+  const queue = openVirtqueue(layout, memory, mapping, ringOptions({ size: 4 }));
   transport.enableQueue(0, queue.addresses);
   transport.writeStatus(transport.readStatus() | DeviceStatus.DriverOk);
   return {

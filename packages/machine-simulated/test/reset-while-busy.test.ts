@@ -1,3 +1,4 @@
+import { ringOptions } from '@virtio-platform/conformance/testing';
 import { FaultLog, PHYSICAL_ADDRESS_SPACE, type DeviceAddressSpace } from '@virtio-platform/core/address-space';
 import { DeviceStatus } from '@virtio-platform/core/device';
 import { DirectDmaMapping } from '@virtio-platform/core/dma';
@@ -59,15 +60,7 @@ function start(layout: QueueLayout) {
     isOneToOne: () => true,
   });
   const mapping = new DirectDmaMapping(memory, { path: 'physical', capacity: 64 });
-  const queue = openVirtqueue(layout, memory, mapping, {
-    index: 0,
-    size: 8,
-    eventIdx: false,
-    indirect: 0,
-    legacyLayout: false,
-    byteOrder: 'little',
-    usedLength: 'strict',
-  });
+  const queue = openVirtqueue(layout, memory, mapping, ringOptions());
   const { Acknowledge, Driver, FeaturesOk, DriverOk } = DeviceStatus;
   const initialize = (): void => {
     device.writeStatus(Acknowledge | Driver);

@@ -1,3 +1,4 @@
+import { ringOptions } from '@virtio-platform/conformance/testing';
 import type { BootedMachine } from '@virtio-platform/core';
 import { DeviceStatus, initializeDevice, startDevice } from '@virtio-platform/core/device';
 import { DirectDmaMapping } from '@virtio-platform/core/dma';
@@ -54,15 +55,7 @@ function negotiate({ transport }: BootedMachine): NegotiationResult {
 function writeAndRead({ transport, memory }: BootedMachine): number[] {
   const { accepted } = negotiate(machine!);
   const mapping = new DirectDmaMapping(memory, { path: 'identity', capacity: 1024 });
-  const queue = new SplitVirtqueue(memory, mapping, {
-    index: 0,
-    size: 16,
-    eventIdx: true,
-    indirect: 8,
-    legacyLayout: false,
-    byteOrder: 'little',
-    usedLength: 'strict',
-  });
+  const queue = new SplitVirtqueue(memory, mapping, ringOptions({ size: 16, eventIdx: true, indirect: 8 }));
   const config = readBlockConfig(transport, accepted, 'little');
   expect(config.capacity).toBe(1024 * 1024);
   const driver = new BlockDriver(memory, queue, mapping, config, {

@@ -1,3 +1,4 @@
+import { ringOptions } from '@virtio-platform/conformance/testing';
 import { DMA_NO_SPACE, DMA_TOO_LARGE, DmaDirection, type DmaMapping } from '@virtio-platform/core/dma';
 import { PAGE_SIZE } from '@virtio-platform/core/memory';
 import { ScatterList, SplitVirtqueue, UsedBatch } from '@virtio-platform/core/queue';
@@ -18,15 +19,7 @@ interface Rig extends EncryptedGuest {
 function bootRig(): Rig {
   const guest = bootEncryptedGuest();
   const mapping = guest.platform.openMapping('bounced', REQUEST);
-  const queue = new SplitVirtqueue(guest.memory, mapping, {
-    index: 0,
-    size: 16,
-    eventIdx: false,
-    indirect: 4,
-    legacyLayout: false,
-    byteOrder: 'little',
-    usedLength: 'strict',
-  });
+  const queue = new SplitVirtqueue(guest.memory, mapping, ringOptions({ size: 16, indirect: 4 }));
   return { ...guest, mapping, queue, device: new EchoDevice(guest.space, queue.addresses) };
 }
 

@@ -1,3 +1,4 @@
+import { ringOptions } from './ring-options.ts';
 import type { BootedMachine } from '@virtio-platform/core';
 import { DeviceStatus, resetDevice, type WaitResult } from '@virtio-platform/core/device';
 import type { DmaMapping } from '@virtio-platform/core/dma';
@@ -46,15 +47,15 @@ export class BlockRing {
     transport.writeDriverFeatures(accepted);
     transport.writeStatus(transport.readStatus() | DeviceStatus.FeaturesOk);
     if ((transport.readStatus() & DeviceStatus.FeaturesOk) === 0) throw new Error('FEATURES_OK was refused');
-    this.queue = new SplitVirtqueue(memory, mapping, {
-      index: 0,
-      size,
-      eventIdx: accepted.has(VIRTIO_RING_F_EVENT_IDX),
-      indirect: accepted.has(VIRTIO_RING_F_INDIRECT_DESC) ? 8 : 0,
-      legacyLayout: false,
-      byteOrder: 'little',
-      usedLength: 'strict',
-    });
+    this.queue = new SplitVirtqueue(
+      memory,
+      mapping,
+      ringOptions({
+        size,
+        eventIdx: accepted.has(VIRTIO_RING_F_EVENT_IDX),
+        indirect: accepted.has(VIRTIO_RING_F_INDIRECT_DESC) ? 8 : 0,
+      }),
+    );
     this.#header = memory.allocate(16, 16);
     this.#status = memory.allocate(1, 16);
     transport.enableQueue(0, this.queue.addresses);

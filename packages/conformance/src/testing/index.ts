@@ -8,4 +8,5 @@ export * from './block-ring.ts';
 export * from './net-echo.ts';
 export * from './open-plugin.ts';
 export * from './register-transport.ts';
+export * from './ring-options.ts';
 export * from './ring-pair.ts';
