@@ -14,7 +14,8 @@ import type { NegotiationResult } from '@virtio-platform/core/negotiation';
 import { SplitVirtqueue } from '@virtio-platform/core/queue';
 import { BlockDriver, readBlockConfig, VIRTIO_BLK_T_IN, VIRTIO_BLK_T_OUT } from '@virtio-platform/devices';
 import type { SimulatedOptions } from '@virtio-platform/machine-simulated';
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
+import { bootMachine } from './boot-machine.ts';
 import { testMachine } from './test-machine.ts';
 
 const OFFERS = FeatureSet.of(
@@ -25,15 +26,8 @@ const OFFERS = FeatureSet.of(
   VIRTIO_BLK_F_SEG_MAX,
 );
 
-let machine: BootedMachine | undefined;
-afterEach(async () => {
-  await machine?.dispose();
-  machine = undefined;
-});
-
-async function boot(options: Partial<SimulatedOptions> = {}, offers: FeatureSet = OFFERS): Promise<BootedMachine> {
-  machine = await testMachine({ device: { offers }, options }).boot();
-  return machine;
+function boot(options: Partial<SimulatedOptions> = {}, offers: FeatureSet = OFFERS): Promise<BootedMachine> {
+  return bootMachine({ device: { offers }, options });
 }
 
 function negotiate({ transport }: BootedMachine): NegotiationResult {
@@ -52,8 +46,9 @@ function negotiate({ transport }: BootedMachine): NegotiationResult {
 }
 
 /** Brings the device up and writes and reads one block; returns the status of both. */
-function writeAndRead({ transport, memory }: BootedMachine): number[] {
-  const { accepted } = negotiate(machine!);
+function writeAndRead(machine: BootedMachine): number[] {
+  const { transport, memory } = machine;
+  const { accepted } = negotiate(machine);
   const mapping = new DirectDmaMapping(memory, { path: 'identity', capacity: 1024 });
   const queue = new SplitVirtqueue(memory, mapping, ringOptions({ size: 16, eventIdx: true, indirect: 8 }));
   const config = readBlockConfig(transport, accepted, 'little');

@@ -1,4 +1,4 @@
-import { ringOptions } from '@virtio-platform/conformance/testing';
+import { acceptFeatures, ringOptions } from '@virtio-platform/conformance/testing';
 import type { BootedMachine } from '@virtio-platform/core';
 import { DeviceStatus, resetDevice, type WaitResult } from '@virtio-platform/core/device';
 import { DmaDirection, type DmaMapping, type DmaRegion } from '@virtio-platform/core/dma';
@@ -39,11 +39,7 @@ export class NetRing {
     const { transport, memory } = machine;
     const offered = transport.readDeviceFeatures();
     const accepted: FeatureSet = layout === 'packed' ? offered : offered.without(VIRTIO_F_RING_PACKED);
-    resetDevice(transport);
-    transport.writeStatus(DeviceStatus.Acknowledge | DeviceStatus.Driver);
-    transport.writeDriverFeatures(accepted);
-    transport.writeStatus(transport.readStatus() | DeviceStatus.FeaturesOk);
-    if ((transport.readStatus() & DeviceStatus.FeaturesOk) === 0) throw new Error('FEATURES_OK was refused');
+    acceptFeatures(transport, accepted);
     this.queues = [RECEIVE, TRANSMIT].map((index) =>
       openVirtqueue(layout, memory, openMapping(index), ringOptions({ index, size: 64 })),
     );

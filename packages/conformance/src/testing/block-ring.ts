@@ -1,3 +1,4 @@
+import { acceptFeatures } from './accept-features.ts';
 import { ringOptions } from './ring-options.ts';
 import type { BootedMachine } from '@virtio-platform/core';
 import { DeviceStatus, resetDevice, type WaitResult } from '@virtio-platform/core/device';
@@ -41,12 +42,8 @@ export class BlockRing {
   constructor(machine: BootedMachine, mapping: DmaMapping, size = 64) {
     this.machine = machine;
     const { transport, memory } = machine;
-    resetDevice(transport);
     const accepted = transport.readDeviceFeatures().and(RING_FEATURES);
-    transport.writeStatus(DeviceStatus.Acknowledge | DeviceStatus.Driver);
-    transport.writeDriverFeatures(accepted);
-    transport.writeStatus(transport.readStatus() | DeviceStatus.FeaturesOk);
-    if ((transport.readStatus() & DeviceStatus.FeaturesOk) === 0) throw new Error('FEATURES_OK was refused');
+    acceptFeatures(transport, accepted);
     this.queue = new SplitVirtqueue(
       memory,
       mapping,

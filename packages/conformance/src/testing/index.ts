@@ -4,6 +4,7 @@
  *
  * @packageDocumentation
  */
+export * from './accept-features.ts';
 export * from './block-ring.ts';
 export * from './net-echo.ts';
 export * from './open-plugin.ts';
