@@ -98,6 +98,17 @@ function boot(device: 'same-thread' | 'worker'): Promise<BootedMachine> {
   return bootMachine({ device: net, options: { device } });
 }
 
+/** Boots the device and starts a driver with these features. */
+async function startLooped(
+  device: 'same-thread' | 'worker',
+  layout: QueueLayout,
+  features: readonly number[],
+): Promise<LoopedDriver> {
+  const driver = new LoopedDriver(await boot(device), layout, features);
+  startDevice(driver.transport);
+  return driver;
+}
+
 const PLACES = [
   ['same-thread', 'split'],
   ['same-thread', 'packed'],
@@ -106,11 +117,7 @@ const PLACES = [
 ] as const;
 
 describe.each(PLACES)('a device in %s whose %s queues are reset', (device, layout) => {
-  async function start(features: readonly number[] = [VIRTIO_F_RING_RESET]): Promise<LoopedDriver> {
-    const driver = new LoopedDriver(await boot(device), layout, features);
-    startDevice(driver.transport);
-    return driver;
-  }
+  const start = (features = [VIRTIO_F_RING_RESET]) => startLooped(device, layout, features);
 
   it('V50 touches a queue with buffers in flight no more, while the other one goes on', async () => {
     const driver = await start();
@@ -176,11 +183,7 @@ describe.each(PLACES)('a device in %s whose %s queues are reset', (device, layou
 });
 
 describe.each(PLACES)('a device in %s with %s queues that is suspended', (device, layout) => {
-  async function start(features: readonly number[] = [VIRTIO_F_SUSPEND]): Promise<LoopedDriver> {
-    const driver = new LoopedDriver(await boot(device), layout, features);
-    startDevice(driver.transport);
-    return driver;
-  }
+  const start = (features = [VIRTIO_F_SUSPEND]) => startLooped(device, layout, features);
 
   it('V52 gives back what it took first, and touches nothing until it is resumed', async () => {
     const driver = await start();
@@ -246,8 +249,7 @@ describe.each(PLACES)('a device in %s with %s queues that is notified', (device,
     ['by the name it chose', IDENTITY],
     ['by the name it chose, with data', [...DATA, ...IDENTITY]],
   ])('serves the queue: %s', async (_how, features) => {
-    const driver = new LoopedDriver(await boot(device), layout, features);
-    startDevice(driver.transport);
+    const driver = await startLooped(device, layout, features);
     for (let i = 0; i < 20; i++) {
       driver.offerRoom();
       driver.send(i);
@@ -256,8 +258,7 @@ describe.each(PLACES)('a device in %s with %s queues that is notified', (device,
   });
 
   it('V35 believes the ring and not what a notification says of it', async () => {
-    const driver = new LoopedDriver(await boot(device), layout, DATA);
-    startDevice(driver.transport);
+    const driver = await startLooped(device, layout, DATA);
     for (const next of [0, 1, 7, 0x7fff, 0x8000, 0xffff]) {
       driver.transport.notify(1, next);
       expect(driver.transmit.takeUsed(new UsedBatch(1))).toBe(0);

@@ -1,4 +1,4 @@
-import { ringOptions } from '@virtio-platform/conformance/testing';
+import { IDENTITY_TRAITS, ringOptions } from '@virtio-platform/conformance/testing';
 import type { BootedMachine } from '@virtio-platform/core';
 import { DeviceStatus, initializeDevice, startDevice } from '@virtio-platform/core/device';
 import { DirectDmaMapping } from '@virtio-platform/core/dma';
@@ -33,13 +33,7 @@ function boot(options: Partial<SimulatedOptions> = {}, offers: FeatureSet = OFFE
 function negotiate({ transport }: BootedMachine): NegotiationResult {
   return initializeDevice(transport, {
     supported: OFFERS,
-    traits: {
-      restrictedMemory: false,
-      isolates: false,
-      mappedPath: 'identity',
-      identityVerified: true,
-      addressMeaning: '',
-    },
+    traits: IDENTITY_TRAITS,
     rules: [],
     privilege: 'kernel',
   });

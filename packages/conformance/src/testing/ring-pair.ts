@@ -14,7 +14,7 @@ import {
 } from '@virtio-platform/core/queue';
 import { ringOptions } from './ring-options.ts';
 
-/** What a {@link RingPair} is made of. Its ring is that of {@link ringOptions}, over physical addresses unless given. */
+/** What a {@link RingPair} is made of. Unless given: the ring of {@link ringOptions}, over physical addresses. */
 export interface RingPairOptions extends Partial<VirtqueueOptions> {
   /** `split` unless given. */
   readonly layout?: QueueLayout;
