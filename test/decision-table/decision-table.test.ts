@@ -1,13 +1,8 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import {
-  decisionRowName,
-  outcomeDifference,
-  platformTraits,
-  readDecisionTable,
-  type DecisionRow,
-} from '@virtio-platform/conformance';
+import { decisionRowName, outcomeDifference, platformTraits, readDecisionTable } from '@virtio-platform/conformance';
+import type { DecisionRow } from '@virtio-platform/conformance';
 import { composeRun } from '@virtio-platform/profile';
 import { runProfile } from '@virtio-platform/runner';
 import { afterAll, describe, expect, it } from 'vitest';

@@ -1,3 +1,4 @@
+import { ringOptions } from '@virtio-platform/conformance/testing';
 import { closeSync, ftruncateSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -62,8 +63,7 @@ function writeSectors(run: ComposedRun, image: string): { readonly disk: Buffer;
   });
   expect([path, accepted.names('block')]).toEqual(['translated', ['VERSION_1', 'ACCESS_PLATFORM']]);
   const mapping = platform.openMapping(path!, { queue: 0, capacity: 8 });
-  const options = { index: 0, size: 8, eventIdx: false, indirect: 0, legacyLayout: false } as const;
-  const queue = openVirtqueue('split', memory, mapping, { ...options, byteOrder: 'little', usedLength: 'strict' });
+  const queue = openVirtqueue('split', memory, mapping, ringOptions());
   transport.interruptMessages?.receiveIn(mapping.allocateCoherent(transport.interruptMessages.bytes, 4));
   transport.enableQueue(0, queue.addresses);
   startDevice(transport);

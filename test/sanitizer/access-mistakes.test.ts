@@ -1,6 +1,6 @@
 import { DmaDirection } from '@virtio-platform/core/dma';
 import { describe, expect, it } from 'vitest';
-import { expectFinding, PLATFORMS, WrongGuest } from './wrong-guest.ts';
+import { mapWritable, expectFinding, PLATFORMS, WrongGuest } from './wrong-guest.ts';
 
 const HERE = 'access-mistakes.test.ts';
 const { ToDevice, FromDevice, Bidirectional } = DmaDirection;
@@ -31,9 +31,7 @@ describe.each(PLATFORMS)('a driver on %s', (platform) => {
 
   it('DS-a that syncs or unmaps first is right', () => {
     const guest = new WrongGuest(platform);
-    const mapping = guest.mapping();
-    const address = guest.memory.allocate(64);
-    const id = mapping.map(address, 64, FromDevice, guest.words, 0);
+    const { mapping, address, id } = mapWritable(guest, 64);
     guest.space.write(guest.words[0]!, guest.words[1]!, new Uint8Array(64).fill(9), 0, 64);
     mapping.syncForCpu(id, 0, 64);
     expect(guest.memory.u8[address]).toBe(9);

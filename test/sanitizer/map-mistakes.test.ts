@@ -24,13 +24,19 @@ function full(guest: WrongGuest): { mapping: DmaMapping; address: number } {
   return { mapping, address: address + 4096 * 299 };
 }
 
+/** Maps two buffers of `length` bytes, one behind the other, at the start of an allocation. Returns the first one. */
+function mapTwo(guest: WrongGuest, allocated: number, length: number): number {
+  const mapping = guest.mapping();
+  const address = guest.memory.allocate(allocated);
+  mapping.map(address, length, FromDevice, guest.words, 0);
+  mapping.map(address + length, length, FromDevice, guest.words, 0);
+  return address;
+}
+
 describe.each(PLATFORMS)('a driver on %s', (platform) => {
   it('DD-01 that maps two buffers with one first cache line is found', () => {
     const guest = new WrongGuest(platform);
-    const mapping = guest.mapping();
-    const address = guest.memory.allocate(128);
-    mapping.map(address, 16, FromDevice, guest.words, 0);
-    mapping.map(address + 16, 16, FromDevice, guest.words, 0);
+    const address = mapTwo(guest, 128, 16);
     const finding = expectFinding(guest, 'DMA-OVERLAP', { queue: 0 }, HERE);
     expect(finding.buffer).toEqual({ address: address + 16, length: 16, direction: 'from-device' });
     expect(finding.what).toContain(`0x${address.toString(16)}+16`);
@@ -106,10 +112,7 @@ describe.each(PLATFORMS)('a driver on %s', (platform) => {
 
   it('DS-e that maps buffers which meet in the last cache line is found', () => {
     const guest = new WrongGuest(platform);
-    const mapping = guest.mapping();
-    const address = guest.memory.allocate(512);
-    mapping.map(address, 100, FromDevice, guest.words, 0);
-    mapping.map(address + 100, 100, FromDevice, guest.words, 0);
+    const address = mapTwo(guest, 512, 100);
     const finding = expectFinding(guest, 'DMA-OVERLAP-LINE', { queue: 0 }, HERE);
     expect(finding.what).toContain('shares a cache line');
     expect(finding.buffer).toMatchObject({ address: address + 100, length: 100 });

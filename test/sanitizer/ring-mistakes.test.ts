@@ -1,3 +1,4 @@
+import { ringOptions } from '@virtio-platform/conformance/testing';
 import { resetDevice, resetQueue, type Transport } from '@virtio-platform/core/device';
 import { DmaDirection } from '@virtio-platform/core/dma';
 import { FeatureSet, VIRTIO_F_RING_RESET } from '@virtio-platform/core/features';
@@ -209,11 +210,13 @@ describe('the findings', () => {
     const descriptor = saved.send();
     saved.pop();
     const { mapping } = saved;
-    const options = { index: 0, eventIdx: true, indirect: 0, byteOrder: 'little', legacyLayout: false } as const;
-    const restored = restoreVirtqueue(saved.queue.save(), guest.raw, mapping, saved.queue.memory, {
-      ...options,
-      usedLength: 'strict',
-    });
+    const restored = restoreVirtqueue(
+      saved.queue.save(),
+      guest.raw,
+      mapping,
+      saved.queue.memory,
+      ringOptions({ eventIdx: true }),
+    );
     const queue = guest.sanitizer.queue(restored, mapping, 'block');
     region.release();
     expectFinding(guest, 'DMA-UNMAP-IN-FLIGHT', { queue: 0, descriptor }, HERE);

@@ -1,6 +1,6 @@
 import { DirectDmaMapping, DmaDirection } from '@virtio-platform/core/dma';
 import { describe, expect, it } from 'vitest';
-import { expectFinding, PLATFORMS, WrongGuest } from './wrong-guest.ts';
+import { mapWritable, expectFinding, PLATFORMS, WrongGuest } from './wrong-guest.ts';
 
 const HERE = 'unmap-mistakes.test.ts';
 const { ToDevice, FromDevice } = DmaDirection;
@@ -136,9 +136,7 @@ describe.each(PLATFORMS)('a driver on %s', (platform) => {
 
   it('DS-h that synced before is right: nothing is lost', () => {
     const guest = new WrongGuest(platform);
-    const mapping = guest.mapping();
-    const address = guest.memory.allocate(64);
-    const id = mapping.map(address, 64, FromDevice, guest.words, 0);
+    const { mapping, address, id } = mapWritable(guest, 64);
     guest.space.write(guest.words[0]!, guest.words[1]!, new Uint8Array(48).fill(7), 0, 48);
     mapping.syncForCpu(id, 0, 48);
     expect(guest.memory.u8[address + 47]).toBe(7);

@@ -1,22 +1,11 @@
 import { openPlatform, RingPair, type OpenedPlatform } from '@virtio-platform/conformance/testing';
 import { FaultLog, PHYSICAL_ADDRESS_SPACE, type DeviceAddressSpace } from '@virtio-platform/core/address-space';
-import { DirectDmaMapping, type DmaMapping } from '@virtio-platform/core/dma';
+import { DirectDmaMapping, DmaDirection, type DmaMapping } from '@virtio-platform/core/dma';
 import { GuestMemory } from '@virtio-platform/core/memory';
-import {
-  DescriptorChain,
-  ScatterList,
-  UsedBatch,
-  type DeviceQueue,
-  type QueueLayout,
-  type Virtqueue,
-} from '@virtio-platform/core/queue';
-import {
-  DmaSanitizer,
-  FINDING_KINDS,
-  type DmaFinding,
-  type FindingCode,
-  type SanitizerOptions,
-} from '@virtio-platform/dma-sanitizer';
+import { DescriptorChain, ScatterList, UsedBatch } from '@virtio-platform/core/queue';
+import type { DeviceQueue, QueueLayout, Virtqueue } from '@virtio-platform/core/queue';
+import { DmaSanitizer, FINDING_KINDS } from '@virtio-platform/dma-sanitizer';
+import type { DmaFinding, FindingCode, SanitizerOptions } from '@virtio-platform/dma-sanitizer';
 import pseries, { pseriesOptionsSchema } from '@virtio-platform/platform-pseries';
 import sev, { sevOptionsSchema } from '@virtio-platform/platform-sev';
 import vfio, { vfioOptionsSchema } from '@virtio-platform/platform-vfio';
@@ -90,6 +79,13 @@ export class WrongGuest {
   codes(): FindingCode[] {
     return this.sanitizer.findings.entries.map(({ code }) => code);
   }
+}
+
+/** Maps a new buffer that the device writes, through a mapping of queue 0. */
+export function mapWritable(guest: WrongGuest, length: number): { mapping: DmaMapping; address: number; id: number } {
+  const mapping = guest.mapping();
+  const address = guest.memory.allocate(length);
+  return { mapping, address, id: mapping.map(address, length, DmaDirection.FromDevice, guest.words, 0) };
 }
 
 /** Expects one finding, of this code, about a driver in `file`, and gives it. */

@@ -5,7 +5,7 @@ import { GuestMemory, PAGE_SIZE } from '@virtio-platform/core/memory';
 import { openVirtqueue, ScatterList, UsedBatch } from '@virtio-platform/core/queue';
 import { BoundedSpin } from './bounded-spin.ts';
 import { measureRounds } from './measure-rounds.ts';
-import { DEPTH, listRequest, QUEUE_SIZE, SEGMENTS } from './ring-shape.ts';
+import { DEPTH, DRIVER_RING, listRequest, QUEUE_SIZE, SEGMENTS } from './ring-shape.ts';
 import type { DriverThreadMessage, ThreadData } from './two-threads.ts';
 
 const { layout, descriptors, memory: buffer, stop, requests, samples }: ThreadData = workerData;
@@ -13,15 +13,7 @@ const memory = new GuestMemory(buffer);
 const mapping = new DirectDmaMapping(memory, { path: 'identity', capacity: QUEUE_SIZE });
 const list = new ScatterList(SEGMENTS);
 listRequest(list, mapping.premap(memory.allocate(PAGE_SIZE), PAGE_SIZE, DmaDirection.Bidirectional), descriptors);
-const queue = openVirtqueue(layout, memory, mapping, {
-  index: 0,
-  size: QUEUE_SIZE,
-  eventIdx: true,
-  indirect: 0,
-  legacyLayout: false,
-  byteOrder: 'little',
-  usedLength: 'strict',
-});
+const queue = openVirtqueue(layout, memory, mapping, DRIVER_RING);
 const batch = new UsedBatch(DEPTH);
 const spin = new BoundedSpin('used buffers');
 /** Requests that came back beyond those of the rounds so far. */

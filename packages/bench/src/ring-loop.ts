@@ -1,17 +1,18 @@
 import { DmaDirection, type DmaMapping, type DmaRegion } from '@virtio-platform/core/dma';
 import { GuestMemory, PAGE_SIZE } from '@virtio-platform/core/memory';
-import {
-  DescriptorChain,
-  openDeviceQueue,
-  openVirtqueue,
-  ScatterList,
-  UsedBatch,
-  type DeviceQueue,
-  type QueueLayout,
-  type Virtqueue,
-} from '@virtio-platform/core/queue';
+import { DescriptorChain, openDeviceQueue, openVirtqueue, ScatterList, UsedBatch } from '@virtio-platform/core/queue';
+import type { DeviceQueue, QueueLayout, Virtqueue } from '@virtio-platform/core/queue';
 import { MEASURED_PLATFORMS } from './measured-platforms.ts';
-import { DATA_BYTES, DEPTH, HEADER_BYTES, listRequest, QUEUE_SIZE, SEGMENTS, STATUS_BYTES } from './ring-shape.ts';
+import {
+  DATA_BYTES,
+  DEPTH,
+  DRIVER_RING,
+  HEADER_BYTES,
+  listRequest,
+  QUEUE_SIZE,
+  SEGMENTS,
+  STATUS_BYTES,
+} from './ring-shape.ts';
 
 /** A measured loop of both ends under one platform. */
 export interface RingLoopOptions {
@@ -49,19 +50,10 @@ export class RingLoop {
     this.#premapped = options.premapped;
     this.#buffer = memory.allocate(PAGE_SIZE);
     this.#region = this.mapping.premap(this.#buffer, PAGE_SIZE, DmaDirection.Bidirectional);
-    const shared = { eventIdx: true, byteOrder: 'little' } as const;
-    const queue = openVirtqueue(options.layout, memory, this.mapping, {
-      ...shared,
-      index: 0,
-      size: QUEUE_SIZE,
-      indirect,
-      legacyLayout: false,
-      usedLength: 'strict',
-    });
-    this.#queue = queue;
+    this.#queue = openVirtqueue(options.layout, memory, this.mapping, { ...DRIVER_RING, indirect });
     this.#device = openDeviceQueue(options.layout, space, {
-      ...shared,
-      addresses: queue.addresses,
+      addresses: this.#queue.addresses,
+      eventIdx: DRIVER_RING.eventIdx,
       indirect: options.indirect,
     });
   }

@@ -1,10 +1,18 @@
 import type { DmaRegion } from '@virtio-platform/core/dma';
-import type { QueueLayout, ScatterList } from '@virtio-platform/core/queue';
+import type { QueueLayout, ScatterList, VirtqueueOptions } from '@virtio-platform/core/queue';
 
 /** Entries of the queue, and requests in flight: the C references have the same. */
 export const QUEUE_SIZE = 256;
 /** Requests in flight at once. */
 export const DEPTH = 32;
+/** The driver's end of each measured ring: with EVENT_IDX, without indirect tables. */
+export const DRIVER_RING: VirtqueueOptions = {
+  index: 0,
+  size: QUEUE_SIZE,
+  eventIdx: true,
+  indirect: 0,
+  usedLength: 'strict',
+};
 /** The layouts that are measured. */
 export const LAYOUTS: readonly QueueLayout[] = ['split', 'packed'];
 

@@ -1,3 +1,4 @@
+import { ringOptions } from '@virtio-platform/conformance/testing';
 import { FaultLog, type DeviceAddressSpace } from '@virtio-platform/core/address-space';
 import { GuestMemory, PAGE_SIZE } from '@virtio-platform/core/memory';
 import {
@@ -48,15 +49,7 @@ export class HostileRing {
     this.space = this.mapping.openAddressSpace(new FaultLog());
     this.buffer = this.memory.allocate(2 * PAGE_SIZE);
     this.batch = new UsedBatch(size);
-    this.queue = new SplitVirtqueue(this.memory, this.mapping, {
-      index: 0,
-      size,
-      eventIdx,
-      indirect,
-      legacyLayout: false,
-      byteOrder: 'little',
-      usedLength,
-    });
+    this.queue = new SplitVirtqueue(this.memory, this.mapping, ringOptions({ size, eventIdx, indirect, usedLength }));
     const [descriptor, driver, device] = this.areas();
     this.ring = openSplitRing('little', this.memory, driver, device, size);
     this.descriptors = openDescriptorTable('little', this.memory, descriptor);

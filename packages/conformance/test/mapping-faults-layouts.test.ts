@@ -1,3 +1,4 @@
+import { ringOptions } from '@virtio-platform/conformance/testing';
 import { DirectDmaMapping, DMA_NO_SPACE, DMA_TOO_LARGE } from '@virtio-platform/core/dma';
 import { GuestMemory, PAGE_SIZE } from '@virtio-platform/core/memory';
 import { openVirtqueue, QUEUE_FULL, ScatterList } from '@virtio-platform/core/queue';
@@ -5,7 +6,6 @@ import { describe, expect, it } from 'vitest';
 import { LayoutRing, POOL_BYTES, SEGMENT } from './layout-ring.ts';
 
 const TOO_LONG = POOL_BYTES + 1;
-const PLAIN = { eventIdx: false, indirect: 0, legacyLayout: false, byteOrder: 'little' } as const;
 
 describe.each(['split', 'packed'] as const)('the driver of a %s ring over a mapping that has limits', (layout) => {
   it.each([0, 4])(
@@ -73,7 +73,7 @@ describe.each(['split', 'packed'] as const)('the driver of a %s ring over a mapp
     const buffer = memory.allocate(PAGE_SIZE);
     const offset = BigInt.asUintN(64, -BigInt(buffer));
     const mapping = new DirectDmaMapping(memory, { path: 'linear', capacity: 8, offset });
-    const queue = openVirtqueue(layout, memory, mapping, { ...PLAIN, index: 0, size: 8, usedLength: 'strict' });
+    const queue = openVirtqueue(layout, memory, mapping, ringOptions());
     const idle = mapping.statistics.live;
     const list = new ScatterList(2);
     list.addReadable(buffer, 16);

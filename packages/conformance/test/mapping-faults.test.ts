@@ -1,3 +1,4 @@
+import { ringOptions } from '@virtio-platform/conformance/testing';
 import { DMA_NO_SPACE, DMA_UNREACHABLE, DmaDirection } from '@virtio-platform/core/dma';
 import { ScatterList, SplitVirtqueue } from '@virtio-platform/core/queue';
 import { describe, expect, it } from 'vitest';
@@ -95,14 +96,7 @@ describe('SplitVirtqueue over a mapping that fails', () => {
   it('gives the ring back when there is no memory for the indirect tables', () => {
     const { memory, mapping } = new HostileRing();
     const before = [mapping.statistics.live, memory.allocated];
-    const options = {
-      index: 1,
-      eventIdx: false,
-      legacyLayout: false,
-      byteOrder: 'little',
-      usedLength: 'strict',
-    } as const;
-    expect(() => new SplitVirtqueue(memory, mapping, { ...options, size: 1024, indirect: 512 })).toThrow(
+    expect(() => new SplitVirtqueue(memory, mapping, ringOptions({ index: 1, size: 1024, indirect: 512 }))).toThrow(
       expect.objectContaining({ code: 'ERR_DMA_EXHAUSTED' }),
     );
     expect([mapping.statistics.live, memory.allocated]).toEqual(before);

@@ -1,3 +1,4 @@
+import { ringOptions } from '@virtio-platform/conformance/testing';
 import { BouncePool, DirectDmaMapping, DMA_UNREACHABLE, DmaDirection } from '@virtio-platform/core/dma';
 import { GuestMemory, PAGE_SIZE } from '@virtio-platform/core/memory';
 import {
@@ -12,17 +13,14 @@ import {
 import { describe, expect, it } from 'vitest';
 import { LayoutRing, SEGMENT } from './layout-ring.ts';
 
-const PLAIN = { eventIdx: false, legacyLayout: false, byteOrder: 'little' } as const;
-
 // Bugs that the ring of Linux had. are with the places that they are about.
 describe.each(['split', 'packed'] as const)('historic bugs, on a %s ring', (layout) => {
   it('R-04 a queue without memory for its tables is refused, and its ring is given back', () => {
     const memory = new GuestMemory(new SharedArrayBuffer(1 << 20));
     const mapping = new DirectDmaMapping(memory, { path: 'physical', capacity: 4 });
-    const options = { index: 0, eventIdx: false, legacyLayout: false, byteOrder: 'little' } as const;
-    expect(() =>
-      openVirtqueue(layout, memory, mapping, { ...options, size: 1024, indirect: 512, usedLength: 'strict' }),
-    ).toThrow(expect.objectContaining({ code: 'ERR_DMA_EXHAUSTED' }));
+    expect(() => openVirtqueue(layout, memory, mapping, ringOptions({ size: 1024, indirect: 512 }))).toThrow(
+      expect.objectContaining({ code: 'ERR_DMA_EXHAUSTED' }),
+    );
     expect([memory.allocated, mapping.statistics.live]).toEqual([0, 0]);
   });
 
@@ -105,13 +103,7 @@ describe.each(['split', 'packed'] as const)('historic bugs, on a %s ring', (layo
     const idle = [ring.mapping.statistics.live, ring.memory.allocated];
     expect(idle[0]).toBe(0);
     const resize = (size: number): Virtqueue =>
-      openVirtqueue(layout, ring.memory, ring.mapping, {
-        ...PLAIN,
-        index: 0,
-        size,
-        indirect: 16,
-        usedLength: 'strict',
-      });
+      openVirtqueue(layout, ring.memory, ring.mapping, ringOptions({ size, indirect: 16 }));
     expect(() => resize(32768)).toThrow(expect.objectContaining({ code: 'ERR_DMA_EXHAUSTED' }));
     expect(() => resize(0)).toThrow(RangeError);
     expect([ring.mapping.statistics.live, ring.memory.allocated]).toEqual(idle);

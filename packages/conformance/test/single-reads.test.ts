@@ -1,15 +1,4 @@
-import { FaultLog, PHYSICAL_ADDRESS_SPACE } from '@virtio-platform/core/address-space';
-import { DirectDmaMapping } from '@virtio-platform/core/dma';
-import {
-  DescriptorChain,
-  openDeviceQueue,
-  openVirtqueue,
-  ScatterList,
-  UsedBatch,
-  type DeviceQueue,
-  type QueueLayout,
-  type Virtqueue,
-} from '@virtio-platform/core/queue';
+import { RingPair, type RingPairOptions } from '@virtio-platform/conformance/testing';
 import { describe, expect, it } from 'vitest';
 import { FickleMemory, type FieldAccess } from './fickle-memory.ts';
 
@@ -17,48 +6,30 @@ const SIZE = 4;
 const BUFFER = 0x8000;
 const ROOM = 64;
 
-interface RingOptions {
-  readonly layout: QueueLayout;
-  readonly indirect: number;
-  readonly eventIdx: boolean;
-  readonly inOrder: boolean;
-}
-
 /** Both ends of a ring in a memory that changes under them. */
-class FickleRing {
-  readonly fickle = new FickleMemory(0x1_0000);
-  readonly queue: Virtqueue;
-  readonly device: DeviceQueue;
-  readonly chain = new DescriptorChain(SIZE);
-  readonly batch = new UsedBatch(SIZE);
+class FickleRing extends RingPair {
+  readonly fickle: FickleMemory;
   /** Byte offsets of the three areas. */
   readonly descriptors: number;
   readonly driver: number;
   readonly deviceArea: number;
-  readonly #list = new ScatterList(2);
 
-  constructor({ layout, indirect, eventIdx, inOrder }: RingOptions) {
-    const { memory } = this.fickle;
-    const mapping = new DirectDmaMapping(memory, { path: 'physical', capacity: 64 });
-    const shared = { eventIdx, inOrder, byteOrder: 'little' } as const;
-    const options = { ...shared, index: 0, size: SIZE, indirect, legacyLayout: false, usedLength: 'strict' } as const;
-    this.queue = openVirtqueue(layout, memory, mapping, options);
-    const { addresses } = this.queue;
-    const space = PHYSICAL_ADDRESS_SPACE.open(memory, new FaultLog(), undefined);
-    this.device = openDeviceQueue(layout, space, { ...shared, addresses, indirect: indirect > 0 });
-    [this.descriptors, this.driver, this.deviceArea] = [addresses.words[0]!, addresses.words[2]!, addresses.words[4]!];
+  constructor(options: RingPairOptions, fickle = new FickleMemory(0x1_0000)) {
+    super({ size: SIZE, ...options, memory: fickle.memory });
+    this.fickle = fickle;
+    const { words } = this.queue.addresses;
+    [this.descriptors, this.driver, this.deviceArea] = [words[0]!, words[2]!, words[4]!];
   }
 
   add(): number {
-    this.#list.clear();
-    this.#list.addReadable(BUFFER, 16);
-    this.#list.addWritable(BUFFER + 4096, ROOM);
-    return this.queue.add(this.#list);
+    this.list.clear();
+    this.list.addReadable(BUFFER, 16);
+    this.list.addWritable(BUFFER + 4096, ROOM);
+    return this.queue.add(this.list);
   }
 
-  take(): [id: number, written: number][] {
-    const count = this.queue.takeUsed(this.batch);
-    return Array.from({ length: count }, (_, i) => [this.batch.ids[i]!, this.batch.written[i]!]);
+  taken(): [id: number, written: number][] {
+    return Array.from({ length: this.take() }, (_, i) => [this.batch.ids[i]!, this.batch.written[i]!]);
   }
 }
 
@@ -69,7 +40,7 @@ const readsOf = (accesses: readonly FieldAccess[]): number[] =>
 const readTwice = (accesses: readonly FieldAccess[]): number[] =>
   readsOf(accesses).filter((offset, i, all) => all.indexOf(offset) !== i);
 
-const COMBINATIONS: RingOptions[] = (['split', 'packed'] as const).flatMap((layout) =>
+const COMBINATIONS = (['split', 'packed'] as const).flatMap((layout) =>
   [0, 4].flatMap((indirect) =>
     [false, true].flatMap((eventIdx) => [false, true].map((inOrder) => ({ layout, indirect, eventIdx, inOrder }))),
   ),
@@ -93,7 +64,7 @@ describe.each(COMBINATIONS)(
           run(() => ring.device.push(id, ROOM));
         }
         run(() => ring.device.flush());
-        run(() => expect(ring.take()).toEqual(added.map((id) => [id, ROOM])));
+        run(() => expect(ring.taken()).toEqual(added.map((id) => [id, ROOM])));
         run(() => expect(ring.queue.enableNotifications()).toBe(true));
         run(() => expect(ring.device.enableNotifications()).toBe(true));
         expect(all.map(readTwice).flat()).toEqual([]);
@@ -116,7 +87,7 @@ describe.each(COMBINATIONS)(
         deviceReads.push(...readsOf(ring.fickle.record(() => ring.device.push(id, ROOM))));
         deviceReads.push(...readsOf(ring.fickle.record(() => ring.device.flush())));
         byDriver(() => ring.queue.disableNotifications());
-        byDriver(() => ring.take());
+        byDriver(() => ring.taken());
         byDriver(() => ring.queue.enableNotifications());
         byDriver(() => ring.queue.enableNotificationsDelayed());
       }
@@ -161,7 +132,7 @@ describe.each(COMBINATIONS)(
           offset: isSplit ? ring.deviceArea + 2 : firstFlags,
           isOrdered: true,
         });
-        const taken = ring.fickle.record(() => ring.take());
+        const taken = ring.fickle.record(() => ring.taken());
         expect(taken[0]).toEqual({ kind: 'read', offset: returned!.offset, isOrdered: true });
         expect(taken.length).toBeGreaterThan(1);
       }
@@ -184,31 +155,20 @@ describe('the event structures of a packed ring', () => {
       ring.fickle.record(() => ring.device.push(id, 1));
       const flush = readsIn(ring.driver, () => ring.device.flush());
       expect(flush).toEqual([{ kind: 'read', offset: ring.driver, isOrdered: true }]);
-      ring.fickle.record(() => expect(ring.take()).toEqual([[id, 1]]));
+      ring.fickle.record(() => expect(ring.taken()).toEqual([[id, 1]]));
     }
   });
 });
 
 describe('the place in a packed ring', () => {
   it.each([1, 2, 3, 5])('D38 R-03 is one word, never beyond the queue of %d, on every lap', (size) => {
-    const fickle = new FickleMemory(0x1_0000);
-    const mapping = new DirectDmaMapping(fickle.memory, { path: 'physical', capacity: 64 });
-    const shared = { eventIdx: true, byteOrder: 'little' } as const;
-    const queue = openVirtqueue('packed', fickle.memory, mapping, {
-      ...shared,
-      index: 0,
+    const { fickle, queue, device, list, chain, batch, ...areas } = new FickleRing({
+      layout: 'packed',
       size,
-      indirect: 0,
-      legacyLayout: false,
-      usedLength: 'strict',
+      eventIdx: true,
     });
-    const space = PHYSICAL_ADDRESS_SPACE.open(fickle.memory, new FaultLog(), undefined);
-    const device = openDeviceQueue('packed', space, { ...shared, addresses: queue.addresses, indirect: false });
-    const [descriptors, driverEvent, deviceEvent] = [0, 2, 4].map((i) => queue.addresses.words[i]!);
-    const list = new ScatterList(1);
+    const { descriptors, driver: driverEvent, deviceArea: deviceEvent } = areas;
     list.addWritable(BUFFER, ROOM);
-    const chain = new DescriptorChain(size);
-    const batch = new UsedBatch(1);
     const view = new Uint32Array(fickle.memory.buffer);
     for (let count = 1; count <= 4 * size; count++) {
       for (const step of [
@@ -220,9 +180,7 @@ describe('the place in a packed ring', () => {
       ])
         fickle.record(step);
       const accesses = fickle.record(() => queue.takeUsed(batch));
-      expect(readsOf(accesses).every((offset) => offset >= descriptors! && offset < descriptors! + size * 16)).toBe(
-        true,
-      );
+      expect(readsOf(accesses).every((offset) => offset >= descriptors && offset < descriptors + size * 16)).toBe(true);
       const lap = Math.floor(count / size) % 2 === 0 ? 0x8000 : 0;
       const place = (count % size) | lap | (2 << 16);
       for (const [end, offset] of [
@@ -231,7 +189,7 @@ describe('the place in a packed ring', () => {
       ] as const) {
         const written = fickle.record(() => end.enableNotifications()).filter(({ kind }) => kind === 'write');
         expect(written).toEqual([{ kind: 'write', offset, isOrdered: true }]);
-        expect(view[offset! / 4]).toBe(place);
+        expect(view[offset / 4]).toBe(place);
       }
     }
   });

@@ -16,7 +16,23 @@ export interface QueueOwner {
 export type MappingKind = 'buffer' | 'region' | 'coherent';
 
 /** The facts of a mapping when it is made. */
-export interface TrackedMappingOptions {
+export type TrackedMappingOptions = Pick<
+  TrackedMapping,
+  | 'owner'
+  | 'kind'
+  | 'address'
+  | 'length'
+  | 'direction'
+  | 'low'
+  | 'high'
+  | 'isBounced'
+  | 'mappedAt'
+  | 'bornMs'
+  | 'request'
+>;
+
+/** All that the sanitizer knows of one mapping, live or ended. */
+export class TrackedMapping {
   readonly owner: QueueOwner;
   readonly kind: MappingKind;
   readonly address: number;
@@ -30,21 +46,6 @@ export interface TrackedMappingOptions {
   readonly mappedAt: CallStack;
   readonly bornMs: number;
   /** The number of the request for which the queue mapped it; 0 for a mapping of the driver's own. */
-  readonly request: number;
-}
-
-/** All that the sanitizer knows of one mapping, live or ended. */
-export class TrackedMapping {
-  readonly owner: QueueOwner;
-  readonly kind: MappingKind;
-  readonly address: number;
-  readonly length: number;
-  readonly direction: DmaDirection;
-  readonly low: number;
-  readonly high: number;
-  readonly isBounced: boolean;
-  readonly mappedAt: CallStack;
-  readonly bornMs: number;
   readonly request: number;
   syncedAt: CallStack | undefined;
   unmappedAt: CallStack | undefined;

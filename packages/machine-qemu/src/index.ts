@@ -4,13 +4,8 @@
  *
  * @packageDocumentation
  */
-import {
-  defineMachinePlugin,
-  MACHINE,
-  PLUGIN_API_VERSION,
-  type MachinePlugin,
-  type MissingRequirement,
-} from '@virtio-platform/core';
+import { defineMachinePlugin, MACHINE, PLUGIN_API_VERSION } from '@virtio-platform/core';
+import type { MachinePlugin, MissingRequirement } from '@virtio-platform/core';
 import { hostProblem, missingProgram } from '@virtio-platform/host';
 import { FACILITIES } from './open-board.ts';
 import { BOARDS, QEMU_OPTIONS, qemuOptionsSchema, qemuProgram, type QemuOptions } from './options.ts';

@@ -1,7 +1,4 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import type { BootedMachine, DeviceDescription } from '@virtio-platform/core';
@@ -9,23 +6,21 @@ import { nap } from '@virtio-platform/core/device';
 import { DirectDmaMapping } from '@virtio-platform/core/dma';
 import { MEMORY_CONVERSION } from '@virtio-platform/platform-sev';
 import { H_SUCCESS, TCE_FACILITY, type TceFacility } from '@virtio-platform/platform-pseries';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { BlockRing, READ, WRITE } from '@virtio-platform/conformance/testing';
+import { afterAll, describe, expect, it } from 'vitest';
+import {
+  BlockRing,
+  ownTemporaryFolder,
+  READ,
+  runAndExit,
+  withMachine,
+  WRITE,
+} from '@virtio-platform/conformance/testing';
 import { qemuOptionsSchema, type BoardName } from '../src/options.ts';
 import { QemuMachine } from '../src/qemu-machine.ts';
 import { MEMORY, SKIP } from './installed-qemu.ts';
 
-/** A folder for the temporary files of this test file, because other test files start QEMU at the same time. */
-let temporary = '';
-
-beforeAll(() => {
-  temporary = mkdtempSync(join(tmpdir(), 'virtio-platform-test-'));
-  vi.stubEnv('TMPDIR', temporary);
-});
-afterAll(() => {
-  vi.unstubAllEnvs();
-  rmSync(temporary, { recursive: true });
-});
+const temporary = ownTemporaryFolder();
+afterAll(temporary.remove);
 
 interface MachineOptions {
   readonly board?: BoardName;
@@ -51,7 +46,7 @@ function machine(options: MachineOptions = {}): QemuMachine {
     },
     needs: options.needs ?? [],
     simulate: undefined,
-    baseDirectory: temporary,
+    baseDirectory: temporary.path,
   };
   // The small driver of these tests polls the ISR register, because it maps no memory for MSI-X messages.
   return new QemuMachine(request, qemuOptionsSchema.parse({ board, interrupts: 'isr', ...options.machine }));
@@ -79,18 +74,6 @@ function threadsOf(pid: number): string[] {
   }
 }
 
-async function withMachine(
-  options: MachineOptions,
-  use: (booted: BootedMachine) => void | Promise<void>,
-): Promise<void> {
-  const booted = await machine(options).boot();
-  try {
-    await use(booted);
-  } finally {
-    await booted.dispose();
-  }
-}
-
 function ringOf(booted: BootedMachine): BlockRing {
   return new BlockRing(booted, new DirectDmaMapping(booted.memory, { path: 'physical', capacity: 64 }));
 }
@@ -112,16 +95,16 @@ function traces(): unknown {
   return {
     children: children(),
     descriptors: readdirSync('/proc/self/fd').length,
-    files: readdirSync(temporary).filter((name) => name.startsWith('virtio-platform-')),
+    files: readdirSync(temporary.path).filter((name) => name.startsWith('virtio-platform-')),
     listeners: process.listenerCount('exit'),
   };
 }
 
 describe.skipIf(SKIP)('QemuMachine', () => {
   it('serves an image whose path has characters that are special elsewhere', async () => {
-    const image = join(temporary, `a,b=c "quoted" 'disk' %d.img`);
+    const image = join(temporary.path, `a,b=c "quoted" 'disk' %d.img`);
     writeFileSync(image, Buffer.alloc(1 << 20, 0x42));
-    await withMachine({ image }, (booted) => {
+    await withMachine(machine({ image }), (booted) => {
       const ring = ringOf(booted);
       const data = booted.memory.allocate(4096);
       expect(ring.request(READ, 8, data, 4096)).toBe(0);
@@ -137,10 +120,10 @@ describe.skipIf(SKIP)('QemuMachine', () => {
   });
 
   it('leaves no resources behind after each boot on each board', async () => {
-    await withMachine({}, () => {});
+    await withMachine(machine({}), () => {});
     const before = traces();
     for (const board of ['pc', 'q35', 'pseries'] as const) {
-      await withMachine({ board }, (booted) => {
+      await withMachine(machine({ board }), (booted) => {
         expect(traces()).not.toEqual(before);
         const ring = ringOf(booted);
         expect(ring.request(READ, 0, booted.memory.allocate(512), 512)).toBe(0);
@@ -153,7 +136,7 @@ describe.skipIf(SKIP)('QemuMachine', () => {
     'keeps no processor of the host busy while the device is idle on %s',
     async (board) => {
       const others = children();
-      await withMachine({ board }, async () => {
+      await withMachine(machine({ board }), async () => {
         const [pid] = children().filter((child) => !others.includes(child));
         // The firmware polls for a while before it sleeps.
         await setTimeout(200);
@@ -166,10 +149,12 @@ describe.skipIf(SKIP)('QemuMachine', () => {
   );
 
   it.each(['net', 'console'])('closes the loopbacks of a %s', async (type) => {
-    await withMachine({}, () => {});
+    await withMachine(machine({}), () => {});
     const before = traces();
     const settings = { mac: '52:54:00:12:34:56', queuePairs: 1, ports: 3 };
-    await withMachine({ device: { type, settings } }, ({ transport }) => expect(transport.deviceType).toBe(type));
+    await withMachine(machine({ device: { type, settings } }), ({ transport }) =>
+      expect(transport.deviceType).toBe(type),
+    );
     expect(traces()).toEqual(before);
   });
 
@@ -227,7 +212,7 @@ describe.skipIf(SKIP)('QemuMachine', () => {
       /pseries does not have .*MemoryConversion/,
     ],
   ])('reports %s, and leaves no resources behind', async (_, options, code, message) => {
-    await withMachine({}, () => {});
+    await withMachine(machine({}), () => {});
     const before = traces();
     const start = performance.now();
     await expect(machine(options).boot()).rejects.toThrow(
@@ -238,10 +223,10 @@ describe.skipIf(SKIP)('QemuMachine', () => {
   });
 
   it('reports in bounded time that QEMU was killed, and leaves no resources behind', async () => {
-    await withMachine({}, () => {});
+    await withMachine(machine({}), () => {});
     const before = traces();
     const others = children();
-    await withMachine({}, (booted) => {
+    await withMachine(machine({}), (booted) => {
       const ring = ringOf(booted);
       const data = booted.memory.allocate(4096);
       expect(ring.request(READ, 0, data, 4096)).toBe(0);
@@ -259,10 +244,10 @@ describe.skipIf(SKIP)('QemuMachine', () => {
   });
 
   it('reports in bounded time that QEMU is stopped, and ends QEMU', async () => {
-    await withMachine({}, () => {});
+    await withMachine(machine({}), () => {});
     const before = traces();
     const others = children();
-    await withMachine({ machine: { replyTimeout: 2000 } }, (booted) => {
+    await withMachine(machine({ machine: { replyTimeout: 2000 } }), (booted) => {
       const [pid] = children().filter((child) => !others.includes(child));
       signalled(pid!, 'SIGSTOP');
       const start = performance.now();
@@ -276,40 +261,28 @@ describe.skipIf(SKIP)('QemuMachine', () => {
 
   it.each(['SIGKILL', 'SIGSTOP'])('reports in bounded time that hypercalls do not return after %s', async (signal) => {
     const others = children();
-    await withMachine({ board: 'pseries', needs: [TCE_FACILITY], machine: { replyTimeout: 2000 } }, (booted) => {
-      // The token says which interface it is.
-      // oxlint-disable-next-line typescript/no-unsafe-type-assertion
-      const tables = booted.facilities.get(TCE_FACILITY) as TceFacility;
-      expect(tables.putTce(tables.defaultWindow.liobn, 0, 0, 3, 0)).toBe(H_SUCCESS);
-      const [pid] = children().filter((child) => !others.includes(child));
-      signalled(pid!, signal);
-      const start = performance.now();
-      expect(() => tables.putTce(tables.defaultWindow.liobn, 0, 0, 0, 0)).toThrow(
-        expect.objectContaining({ code: 'ERR_DEVICE_LOST' }),
-      );
-      expect(performance.now() - start).toBeLessThan(6000);
-    });
+    await withMachine(
+      machine({ board: 'pseries', needs: [TCE_FACILITY], machine: { replyTimeout: 2000 } }),
+      (booted) => {
+        // The token says which interface it is.
+        // oxlint-disable-next-line typescript/no-unsafe-type-assertion
+        const tables = booted.facilities.get(TCE_FACILITY) as TceFacility;
+        expect(tables.putTce(tables.defaultWindow.liobn, 0, 0, 3, 0)).toBe(H_SUCCESS);
+        const [pid] = children().filter((child) => !others.includes(child));
+        signalled(pid!, signal);
+        const start = performance.now();
+        expect(() => tables.putTce(tables.defaultWindow.liobn, 0, 0, 0, 0)).toThrow(
+          expect.objectContaining({ code: 'ERR_DEVICE_LOST' }),
+        );
+        expect(performance.now() - start).toBeLessThan(6000);
+      },
+    );
     expect(children()).toEqual(others);
   });
 
   it('ends QEMU when the process that booted it exits without dispose', async () => {
     const test = JSON.stringify(new URL('installed-qemu.ts', import.meta.url).href);
-    const program = `
-      await import('reflect-metadata');
-      const { startBoard } = await import(${test});
-      await startBoard('pc');
-      const { readFileSync } = await import('node:fs');
-      console.log(readFileSync('/proc/self/task/' + process.pid + '/children', 'utf8'));
-      process.exit(0);`;
-    const child = spawn(
-      process.execPath,
-      ['--import', 'tsx', '--conditions=@virtio-platform/source', '--input-type=module', '-e', program],
-      { stdio: ['ignore', 'pipe', 'inherit'] },
-    );
-    let printed = '';
-    child.stdout.on('data', (bytes: Buffer) => (printed += bytes.toString()));
-    await once(child, 'close');
-    const pids = printed.trim().split(' ').map(Number);
+    const pids = await runAndExit(`const { startBoard } = await import(${test}); await startBoard('pc');`);
     expect(pids.length).toBeGreaterThan(0);
     await expect.poll(() => pids.filter((pid) => existsSync(`/proc/${pid}/exe`)), { timeout: 3000 }).toEqual([]);
   });

@@ -1,3 +1,4 @@
+import { acceptFeatures, ringOptions } from '@virtio-platform/conformance/testing';
 import type { BootedMachine } from '@virtio-platform/core';
 import { checkDevice, DeviceStatus, resetDevice, startDevice } from '@virtio-platform/core/device';
 import { DirectDmaMapping } from '@virtio-platform/core/dma';
@@ -5,8 +6,8 @@ import { FeatureSet, VIRTIO_F_VERSION_1 } from '@virtio-platform/core/features';
 import { openVirtqueue, ScatterList, UsedBatch, type Virtqueue } from '@virtio-platform/core/queue';
 import { VIRTIO_BLK_S_IOERR, VIRTIO_BLK_S_OK, VIRTIO_BLK_T_IN, VIRTIO_BLK_T_OUT } from '@virtio-platform/devices';
 import type { SimulatedOptions } from '@virtio-platform/machine-simulated';
-import { afterEach, describe, expect, it } from 'vitest';
-import { testMachine } from './test-machine.ts';
+import { describe, expect, it } from 'vitest';
+import { bootMachine } from './boot-machine.ts';
 
 const MEMORY = 4 * 1024 * 1024;
 const HEADER = 0x10_0000;
@@ -14,12 +15,6 @@ const DATA = 0x10_1000;
 const STATUS = 0x10_2000;
 const SECTOR = 512;
 const UNTOUCHED = 0x77;
-
-let machine: BootedMachine | undefined;
-afterEach(async () => {
-  await machine?.dispose();
-  machine = undefined;
-});
 
 /**
  * A driver whose descriptors may point where there is no memory: the ring does not look, the device is stopped there.
@@ -35,20 +30,9 @@ class AstrayDriver {
 
   start(): void {
     const { transport, memory } = this.machine;
-    resetDevice(transport);
-    transport.writeStatus(DeviceStatus.Acknowledge | DeviceStatus.Driver);
-    transport.writeDriverFeatures(FeatureSet.of(VIRTIO_F_VERSION_1));
-    transport.writeStatus(transport.readStatus() | DeviceStatus.FeaturesOk);
+    acceptFeatures(transport, FeatureSet.of(VIRTIO_F_VERSION_1));
     const mapping = new DirectDmaMapping(memory, { path: 'physical', capacity: 64 });
-    this.queue = openVirtqueue('split', memory, mapping, {
-      index: 0,
-      size: 8,
-      eventIdx: false,
-      indirect: 0,
-      legacyLayout: false,
-      byteOrder: 'little',
-      usedLength: 'strict',
-    });
+    this.queue = openVirtqueue('split', memory, mapping, ringOptions());
     transport.enableQueue(0, this.queue.addresses);
     startDevice(transport);
   }
@@ -81,8 +65,7 @@ class AstrayDriver {
 
 async function boot(device: SimulatedOptions['device'], onFault: SimulatedOptions['onFault']): Promise<AstrayDriver> {
   const offers = FeatureSet.of(VIRTIO_F_VERSION_1);
-  machine = await testMachine({ memory: MEMORY, device: { offers }, options: { device, onFault } }).boot();
-  return new AstrayDriver(machine);
+  return new AstrayDriver(await bootMachine({ memory: MEMORY, device: { offers }, options: { device, onFault } }));
 }
 
 /** What the first sector has on disk. */

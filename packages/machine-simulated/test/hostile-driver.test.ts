@@ -1,11 +1,11 @@
+import { acceptFeatures, ringFeatures, ringOptions } from '@virtio-platform/conformance/testing';
 import type { BootedMachine } from '@virtio-platform/core';
 import { DeviceStatus, resetDevice, startDevice, type Transport } from '@virtio-platform/core/device';
 import { DirectDmaMapping } from '@virtio-platform/core/dma';
-import { FeatureSet, VIRTIO_F_RING_PACKED, VIRTIO_F_VERSION_1 } from '@virtio-platform/core/features';
 import { openVirtqueue, ScatterList, UsedBatch, type QueueLayout, type Virtqueue } from '@virtio-platform/core/queue';
 import { VIRTIO_BLK_S_IOERR, VIRTIO_BLK_S_OK, VIRTIO_BLK_T_IN, VIRTIO_BLK_T_OUT } from '@virtio-platform/devices';
-import { afterEach, describe, expect, it } from 'vitest';
-import { testMachine } from './test-machine.ts';
+import { describe, expect, it } from 'vitest';
+import { bootMachine } from './boot-machine.ts';
 
 const HEADER = 0x10_0000;
 const DATA = 0x10_1000;
@@ -14,56 +14,31 @@ const SECTOR = 512;
 /** No status that a device writes. */
 const UNTOUCHED = 0x77;
 
-let machine: BootedMachine | undefined;
-afterEach(async () => {
-  await machine?.dispose();
-  machine = undefined;
-});
-
-async function boot(device: 'same-thread' | 'worker', isLegacy = false): Promise<BootedMachine> {
+function boot(device: 'same-thread' | 'worker', isLegacy = false): Promise<BootedMachine> {
   const interfaces = { interface: 'transitional', driverInterface: 'legacy' } as const;
-  machine = await testMachine({ device: isLegacy ? interfaces : {}, options: { device } }).boot();
-  return machine;
-}
-
-/** Brings the device up to where its queues can be enabled. */
-function negotiate(transport: Transport, layout: QueueLayout): void {
-  resetDevice(transport);
-  const features = FeatureSet.of(VIRTIO_F_VERSION_1);
-  transport.writeStatus(DeviceStatus.Acknowledge | DeviceStatus.Driver);
-  transport.writeDriverFeatures(layout === 'packed' ? features.with(VIRTIO_F_RING_PACKED) : features);
-  transport.writeStatus(transport.readStatus() | DeviceStatus.FeaturesOk);
-  expect(transport.readStatus() & DeviceStatus.FeaturesOk).toBe(DeviceStatus.FeaturesOk);
+  return bootMachine({ device: isLegacy ? interfaces : {}, options: { device } });
 }
 
 /** A driver that frames its block requests as it likes. */
 class RawBlockDriver {
   readonly transport: Transport;
   readonly queue: Virtqueue;
-  readonly #machine: BootedMachine;
+  readonly machine: BootedMachine;
 
   /** Brings the device up to where its queue is enabled and it is not started yet. */
   constructor(booted: BootedMachine, layout: QueueLayout) {
     const { transport, memory } = booted;
-    this.#machine = booted;
+    this.machine = booted;
     this.transport = transport;
-    negotiate(transport, layout);
+    acceptFeatures(transport, ringFeatures(layout));
     const mapping = new DirectDmaMapping(memory, { path: 'physical', capacity: 64 });
-    this.queue = openVirtqueue(layout, memory, mapping, {
-      index: 0,
-      size: 8,
-      eventIdx: false,
-      indirect: 0,
-      legacyLayout: false,
-      byteOrder: 'little',
-      usedLength: 'strict',
-    });
+    this.queue = openVirtqueue(layout, memory, mapping, ringOptions());
     transport.enableQueue(0, this.queue.addresses);
   }
 
   /** Shows a request for sector 0; `readable` says which of its three parts the device may only read. */
   send(type: number, readable: readonly ('header' | 'data' | 'status')[]): void {
-    const { memory } = this.#machine;
+    const { memory } = this.machine;
     memory.u32.set([type, 0, 0, 0], HEADER / 4);
     memory.u8[STATUS] = UNTOUCHED;
     const list = new ScatterList(3);
@@ -161,7 +136,7 @@ describe.each(['same-thread', 'worker'] as const)(
         const [at] = driver.queue.addresses.words;
         driver.queue.dispose();
         memory.u8.fill(0xff, at, at! + 0x200);
-        const other = new RawBlockDriver(machine!, layout === 'split' ? 'packed' : 'split');
+        const other = new RawBlockDriver(driver.machine, layout === 'split' ? 'packed' : 'split');
         expect(other.queue.addresses.words[0]).toBe(at);
         startDevice(other.transport);
         for (let i = 0; i < 5; i++) {
@@ -188,10 +163,10 @@ describe.each(['same-thread', 'worker'] as const)(
 
       it.each([0, 2048, 9999, 65_536])('V29 D44 asks for a reset over a queue of %d entries', async (size) => {
         const { transport } = await boot(device);
-        negotiate(transport, layout);
+        acceptFeatures(transport, ringFeatures(layout));
         transport.enableQueue(0, { size, words: Uint32Array.of(0x1_0000, 0, 0x8_0000, 0, 0x10_0000, 0) });
         expect(transport.readStatus() & DeviceStatus.NeedsReset).toBe(DeviceStatus.NeedsReset);
-        negotiate(transport, layout);
+        acceptFeatures(transport, ringFeatures(layout));
         transport.enableQueue(0, { size: 8, words: Uint32Array.of(0x1_0000, 0, 0x8_0000, 0, 0x10_0000, 0) });
         expect(transport.readStatus() & DeviceStatus.NeedsReset).toBe(0);
       });

@@ -1,7 +1,7 @@
+import { acceptFeatures, ringFeatures, ringOptions } from '@virtio-platform/conformance/testing';
 import type { BootedMachine } from '@virtio-platform/core';
 import {
   DeviceStatus,
-  resetDevice,
   resetQueue,
   resumeDevice,
   startDevice,
@@ -10,62 +10,41 @@ import {
 } from '@virtio-platform/core/device';
 import { DirectDmaMapping } from '@virtio-platform/core/dma';
 import {
-  FeatureSet,
   VIRTIO_F_IN_ORDER,
   VIRTIO_F_NOTIF_CONFIG_DATA,
   VIRTIO_F_NOTIFICATION_DATA,
-  VIRTIO_F_RING_PACKED,
   VIRTIO_F_RING_RESET,
   VIRTIO_F_SUSPEND,
-  VIRTIO_F_VERSION_1,
 } from '@virtio-platform/core/features';
 import { openVirtqueue, ScatterList, UsedBatch, type QueueLayout, type Virtqueue } from '@virtio-platform/core/queue';
-import { afterEach, describe, expect, it } from 'vitest';
-import { testMachine } from './test-machine.ts';
+import { describe, expect, it } from 'vitest';
+import { bootMachine } from './boot-machine.ts';
 
 const BUFFERS = 0x20_0000;
 const RUNS = DeviceStatus.Acknowledge | DeviceStatus.Driver | DeviceStatus.FeaturesOk | DeviceStatus.DriverOk;
 const SUSPENDED = (RUNS & ~DeviceStatus.DriverOk) | DeviceStatus.Suspend;
 
-let machine: BootedMachine | undefined;
-afterEach(async () => {
-  await machine?.dispose();
-  machine = undefined;
-});
-
 /** A network device with one pair of queues: what is sent on queue 1 comes back in the buffers of queue 0. */
 class LoopedDriver {
   readonly transport: Transport;
   readonly queues: readonly Virtqueue[];
-  readonly #machine: BootedMachine;
+  readonly machine: BootedMachine;
   readonly #batch = new UsedBatch(16);
 
   constructor(booted: BootedMachine, layout: QueueLayout, features: readonly number[]) {
     const { transport, memory } = booted;
-    this.#machine = booted;
+    this.machine = booted;
     this.transport = transport;
-    resetDevice(transport);
-    const accepted = FeatureSet.of(
-      VIRTIO_F_VERSION_1,
-      ...features,
-      ...(layout === 'packed' ? [VIRTIO_F_RING_PACKED] : []),
-    );
-    transport.writeStatus(DeviceStatus.Acknowledge | DeviceStatus.Driver);
-    transport.writeDriverFeatures(accepted);
-    transport.writeStatus(transport.readStatus() | DeviceStatus.FeaturesOk);
-    expect(transport.readStatus() & DeviceStatus.FeaturesOk).toBe(DeviceStatus.FeaturesOk);
+    const accepted = ringFeatures(layout, ...features);
+    acceptFeatures(transport, accepted);
     this.queues = [0, 1].map((index) => {
       const mapping = new DirectDmaMapping(memory, { path: 'physical', capacity: 64 });
-      const queue = openVirtqueue(layout, memory, mapping, {
-        index,
-        size: 8,
-        eventIdx: false,
-        inOrder: accepted.has(VIRTIO_F_IN_ORDER),
-        indirect: 0,
-        legacyLayout: false,
-        byteOrder: 'little',
-        usedLength: 'strict',
-      });
+      const queue = openVirtqueue(
+        layout,
+        memory,
+        mapping,
+        ringOptions({ index, inOrder: accepted.has(VIRTIO_F_IN_ORDER) }),
+      );
       transport.enableQueue(index, queue.addresses);
       return queue;
     });
@@ -89,7 +68,7 @@ class LoopedDriver {
 
   /** Sends a packet that is all `byte`, and tells. */
   send(byte: number): void {
-    const { memory } = this.#machine;
+    const { memory } = this.machine;
     const address = BUFFERS + 0x1_0000;
     memory.u8.fill(0, address, address + 12).fill(byte, address + 12, address + 112);
     const list = new ScatterList(1);
@@ -110,14 +89,24 @@ class LoopedDriver {
   }
 
   received(slot = 0): number | undefined {
-    return this.#machine.memory.u8[BUFFERS + slot * 0x1000 + 12];
+    return this.machine.memory.u8[BUFFERS + slot * 0x1000 + 12];
   }
 }
 
-async function boot(device: 'same-thread' | 'worker'): Promise<BootedMachine> {
+function boot(device: 'same-thread' | 'worker'): Promise<BootedMachine> {
   const net = { type: 'net', settings: { mac: '52:54:00:00:00:01', queuePairs: 1 } } as const;
-  machine = await testMachine({ device: net, options: { device } }).boot();
-  return machine;
+  return bootMachine({ device: net, options: { device } });
+}
+
+/** Boots the device and starts a driver with these features. */
+async function startLooped(
+  device: 'same-thread' | 'worker',
+  layout: QueueLayout,
+  features: readonly number[],
+): Promise<LoopedDriver> {
+  const driver = new LoopedDriver(await boot(device), layout, features);
+  startDevice(driver.transport);
+  return driver;
 }
 
 const PLACES = [
@@ -128,11 +117,7 @@ const PLACES = [
 ] as const;
 
 describe.each(PLACES)('a device in %s whose %s queues are reset', (device, layout) => {
-  async function start(features: readonly number[] = [VIRTIO_F_RING_RESET]): Promise<LoopedDriver> {
-    const driver = new LoopedDriver(await boot(device), layout, features);
-    startDevice(driver.transport);
-    return driver;
-  }
+  const start = (features = [VIRTIO_F_RING_RESET]) => startLooped(device, layout, features);
 
   it('V50 touches a queue with buffers in flight no more, while the other one goes on', async () => {
     const driver = await start();
@@ -172,7 +157,7 @@ describe.each(PLACES)('a device in %s whose %s queues are reset', (device, layou
     const driver = await start();
     driver.transport.enableQueue(0, driver.receive.addresses);
     expect(driver.transport.readStatus() & DeviceStatus.NeedsReset).toBe(DeviceStatus.NeedsReset);
-    const other = new LoopedDriver(machine!, layout, [VIRTIO_F_RING_RESET]);
+    const other = new LoopedDriver(driver.machine, layout, [VIRTIO_F_RING_RESET]);
     resetQueue(other.transport, 0);
     other.transport.enableQueue(0, { size: 2048, words: other.receive.addresses.words });
     expect(other.transport.readStatus() & DeviceStatus.NeedsReset).toBe(DeviceStatus.NeedsReset);
@@ -198,11 +183,7 @@ describe.each(PLACES)('a device in %s whose %s queues are reset', (device, layou
 });
 
 describe.each(PLACES)('a device in %s with %s queues that is suspended', (device, layout) => {
-  async function start(features: readonly number[] = [VIRTIO_F_SUSPEND]): Promise<LoopedDriver> {
-    const driver = new LoopedDriver(await boot(device), layout, features);
-    startDevice(driver.transport);
-    return driver;
-  }
+  const start = (features = [VIRTIO_F_SUSPEND]) => startLooped(device, layout, features);
 
   it('V52 gives back what it took first, and touches nothing until it is resumed', async () => {
     const driver = await start();
@@ -236,7 +217,7 @@ describe.each(PLACES)('a device in %s with %s queues that is suspended', (device
     const driver = await start([]);
     driver.transport.writeStatus(RUNS | DeviceStatus.Suspend);
     expect(driver.transport.readStatus()).toBe(RUNS);
-    const other = new LoopedDriver(machine!, layout, [VIRTIO_F_SUSPEND]);
+    const other = new LoopedDriver(driver.machine, layout, [VIRTIO_F_SUSPEND]);
     const before = other.transport.readStatus();
     other.transport.writeStatus(before | DeviceStatus.Suspend);
     expect(other.transport.readStatus()).toBe(before);
@@ -250,7 +231,7 @@ describe.each(PLACES)('a device in %s with %s queues that is suspended', (device
     const driver = await start();
     driver.send(0x71);
     suspendDevice(driver.transport);
-    const other = new LoopedDriver(machine!, layout, [VIRTIO_F_SUSPEND]);
+    const other = new LoopedDriver(driver.machine, layout, [VIRTIO_F_SUSPEND]);
     startDevice(other.transport);
     other.offerRoom();
     other.send(0x72);
@@ -268,8 +249,7 @@ describe.each(PLACES)('a device in %s with %s queues that is notified', (device,
     ['by the name it chose', IDENTITY],
     ['by the name it chose, with data', [...DATA, ...IDENTITY]],
   ])('serves the queue: %s', async (_how, features) => {
-    const driver = new LoopedDriver(await boot(device), layout, features);
-    startDevice(driver.transport);
+    const driver = await startLooped(device, layout, features);
     for (let i = 0; i < 20; i++) {
       driver.offerRoom();
       driver.send(i);
@@ -278,8 +258,7 @@ describe.each(PLACES)('a device in %s with %s queues that is notified', (device,
   });
 
   it('V35 believes the ring and not what a notification says of it', async () => {
-    const driver = new LoopedDriver(await boot(device), layout, DATA);
-    startDevice(driver.transport);
+    const driver = await startLooped(device, layout, DATA);
     for (const next of [0, 1, 7, 0x7fff, 0x8000, 0xffff]) {
       driver.transport.notify(1, next);
       expect(driver.transmit.takeUsed(new UsedBatch(1))).toBe(0);

@@ -1,45 +1,22 @@
-import { FaultLog, PHYSICAL_ADDRESS_SPACE } from '@virtio-platform/core/address-space';
+import { acceptFeatures, ringFeatures, ringOptions } from '@virtio-platform/conformance/testing';
 import { DeviceStatus } from '@virtio-platform/core/device';
-import { DirectDmaMapping } from '@virtio-platform/core/dma';
-import {
-  FeatureSet,
-  VIRTIO_F_NOTIF_CONFIG_DATA,
-  VIRTIO_F_NOTIFICATION_DATA,
-  VIRTIO_F_RING_PACKED,
-  VIRTIO_F_VERSION_1,
-} from '@virtio-platform/core/features';
-import { GuestMemory } from '@virtio-platform/core/memory';
+import { VIRTIO_F_NOTIF_CONFIG_DATA, VIRTIO_F_NOTIFICATION_DATA } from '@virtio-platform/core/features';
 import { openVirtqueue, ScatterList, type QueueLayout } from '@virtio-platform/core/queue';
 import { createDevice } from '@virtio-platform/devices';
-import { InProcessTransport, SimulatedDevice } from '@virtio-platform/machine-simulated';
+import { InProcessTransport, type SimulatedDevice } from '@virtio-platform/machine-simulated';
 import { describe, expect, it } from 'vitest';
+import { openSimulatedDevice } from './open-simulated-device.ts';
 
 /** An entropy device whose queue is enabled with these features, and one request to be told of. */
 function deviceWithRequest(
   layout: QueueLayout,
   ...features: number[]
 ): { device: SimulatedDevice; notify: () => void } {
-  const memory = new GuestMemory(new SharedArrayBuffer(0x1_0000));
-  const space = PHYSICAL_ADDRESS_SPACE.open(memory, new FaultLog(), undefined);
-  const bits = FeatureSet.of(VIRTIO_F_VERSION_1, ...features, ...(layout === 'packed' ? [VIRTIO_F_RING_PACKED] : []));
-  const device = new SimulatedDevice(createDevice('entropy', { seed: 1 }, 'little'), space, {
-    interface: 'modern',
-    offers: bits,
-    byteOrder: 'little',
-    onFault: 'needs-reset',
-    rogue: [],
-    demands: 0n,
-    driverPrivilege: 'kernel',
-    experimental: undefined,
-    isOneToOne: () => true,
-  });
+  const bits = ringFeatures(layout, ...features);
+  const { memory, mapping, device } = openSimulatedDevice(createDevice('entropy', { seed: 1 }, 'little'), bits);
   const transport = new InProcessTransport(device, 'modern', bits);
-  transport.writeStatus(DeviceStatus.Acknowledge | DeviceStatus.Driver);
-  transport.writeDriverFeatures(bits);
-  transport.writeStatus(transport.readStatus() | DeviceStatus.FeaturesOk);
-  const mapping = new DirectDmaMapping(memory, { path: 'physical', capacity: 8 });
-  const options = { index: 0, size: 4, eventIdx: false, indirect: 0, legacyLayout: false } as const;
-  const queue = openVirtqueue(layout, memory, mapping, { ...options, byteOrder: 'little', usedLength: 'strict' });
+  acceptFeatures(transport, bits);
+  const queue = openVirtqueue(layout, memory, mapping, ringOptions({ size: 4 }));
   transport.enableQueue(0, queue.addresses);
   transport.writeStatus(transport.readStatus() | DeviceStatus.DriverOk);
   return {

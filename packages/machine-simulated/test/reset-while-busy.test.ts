@@ -1,12 +1,17 @@
-import { FaultLog, PHYSICAL_ADDRESS_SPACE, type DeviceAddressSpace } from '@virtio-platform/core/address-space';
+import { ringFeatures, ringOptions } from '@virtio-platform/conformance/testing';
+import type { DeviceAddressSpace } from '@virtio-platform/core/address-space';
 import { DeviceStatus } from '@virtio-platform/core/device';
-import { DirectDmaMapping } from '@virtio-platform/core/dma';
-import { FeatureSet, VIRTIO_F_RING_PACKED, VIRTIO_F_VERSION_1 } from '@virtio-platform/core/features';
-import { GuestMemory } from '@virtio-platform/core/memory';
-import { DescriptorChain, openVirtqueue, ScatterList, UsedBatch, type QueueLayout } from '@virtio-platform/core/queue';
+import { FeatureSet } from '@virtio-platform/core/features';
+import {
+  openVirtqueue,
+  ScatterList,
+  UsedBatch,
+  type DescriptorChain,
+  type QueueLayout,
+} from '@virtio-platform/core/queue';
 import type { DeviceModel } from '@virtio-platform/devices';
-import { SimulatedDevice } from '@virtio-platform/machine-simulated';
 import { describe, expect, it } from 'vitest';
+import { openSimulatedDevice } from './open-simulated-device.ts';
 
 const BUFFER = 0x8000;
 
@@ -42,32 +47,10 @@ class ReentrantModel implements DeviceModel {
 }
 
 function start(layout: QueueLayout) {
-  const memory = new GuestMemory(new SharedArrayBuffer(0x1_0000));
   const model = new ReentrantModel();
-  const version = FeatureSet.of(VIRTIO_F_VERSION_1);
-  const features = layout === 'packed' ? version.with(VIRTIO_F_RING_PACKED) : version;
-  const space = PHYSICAL_ADDRESS_SPACE.open(memory, new FaultLog(), undefined);
-  const device = new SimulatedDevice(model, space, {
-    interface: 'modern',
-    offers: features,
-    byteOrder: 'little',
-    onFault: 'needs-reset',
-    rogue: [],
-    demands: 0n,
-    driverPrivilege: 'kernel',
-    experimental: undefined,
-    isOneToOne: () => true,
-  });
-  const mapping = new DirectDmaMapping(memory, { path: 'physical', capacity: 64 });
-  const queue = openVirtqueue(layout, memory, mapping, {
-    index: 0,
-    size: 8,
-    eventIdx: false,
-    indirect: 0,
-    legacyLayout: false,
-    byteOrder: 'little',
-    usedLength: 'strict',
-  });
+  const features = ringFeatures(layout);
+  const { memory, mapping, device } = openSimulatedDevice(model, features);
+  const queue = openVirtqueue(layout, memory, mapping, ringOptions());
   const { Acknowledge, Driver, FeaturesOk, DriverOk } = DeviceStatus;
   const initialize = (): void => {
     device.writeStatus(Acknowledge | Driver);

@@ -1,3 +1,4 @@
+import { IDENTITY_TRAITS, ringOptions } from '@virtio-platform/conformance/testing';
 import type { BootedMachine } from '@virtio-platform/core';
 import { DeviceStatus, initializeDevice, startDevice } from '@virtio-platform/core/device';
 import { DirectDmaMapping } from '@virtio-platform/core/dma';
@@ -13,7 +14,8 @@ import type { NegotiationResult } from '@virtio-platform/core/negotiation';
 import { SplitVirtqueue } from '@virtio-platform/core/queue';
 import { BlockDriver, readBlockConfig, VIRTIO_BLK_T_IN, VIRTIO_BLK_T_OUT } from '@virtio-platform/devices';
 import type { SimulatedOptions } from '@virtio-platform/machine-simulated';
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
+import { bootMachine } from './boot-machine.ts';
 import { testMachine } from './test-machine.ts';
 
 const OFFERS = FeatureSet.of(
@@ -24,45 +26,25 @@ const OFFERS = FeatureSet.of(
   VIRTIO_BLK_F_SEG_MAX,
 );
 
-let machine: BootedMachine | undefined;
-afterEach(async () => {
-  await machine?.dispose();
-  machine = undefined;
-});
-
-async function boot(options: Partial<SimulatedOptions> = {}, offers: FeatureSet = OFFERS): Promise<BootedMachine> {
-  machine = await testMachine({ device: { offers }, options }).boot();
-  return machine;
+function boot(options: Partial<SimulatedOptions> = {}, offers: FeatureSet = OFFERS): Promise<BootedMachine> {
+  return bootMachine({ device: { offers }, options });
 }
 
 function negotiate({ transport }: BootedMachine): NegotiationResult {
   return initializeDevice(transport, {
     supported: OFFERS,
-    traits: {
-      restrictedMemory: false,
-      isolates: false,
-      mappedPath: 'identity',
-      identityVerified: true,
-      addressMeaning: '',
-    },
+    traits: IDENTITY_TRAITS,
     rules: [],
     privilege: 'kernel',
   });
 }
 
 /** Brings the device up and writes and reads one block; returns the status of both. */
-function writeAndRead({ transport, memory }: BootedMachine): number[] {
-  const { accepted } = negotiate(machine!);
+function writeAndRead(machine: BootedMachine): number[] {
+  const { transport, memory } = machine;
+  const { accepted } = negotiate(machine);
   const mapping = new DirectDmaMapping(memory, { path: 'identity', capacity: 1024 });
-  const queue = new SplitVirtqueue(memory, mapping, {
-    index: 0,
-    size: 16,
-    eventIdx: true,
-    indirect: 8,
-    legacyLayout: false,
-    byteOrder: 'little',
-    usedLength: 'strict',
-  });
+  const queue = new SplitVirtqueue(memory, mapping, ringOptions({ size: 16, eventIdx: true, indirect: 8 }));
   const config = readBlockConfig(transport, accepted, 'little');
   expect(config.capacity).toBe(1024 * 1024);
   const driver = new BlockDriver(memory, queue, mapping, config, {

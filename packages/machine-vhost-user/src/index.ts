@@ -4,13 +4,8 @@
  *
  * @packageDocumentation
  */
-import {
-  defineMachinePlugin,
-  MACHINE,
-  PLUGIN_API_VERSION,
-  type MachinePlugin,
-  type MissingRequirement,
-} from '@virtio-platform/core';
+import { defineMachinePlugin, MACHINE, PLUGIN_API_VERSION } from '@virtio-platform/core';
+import type { MachinePlugin, MissingRequirement } from '@virtio-platform/core';
 import { hostProblem, missingProgram } from '@virtio-platform/host';
 import { FACILITIES } from './memory/device-memory.ts';
 import { VHOST_USER_OPTIONS, vhostUserOptionsSchema, type VhostUserOptions } from './options.ts';

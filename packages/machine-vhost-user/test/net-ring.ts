@@ -1,3 +1,4 @@
+import { acceptFeatures, ringOptions } from '@virtio-platform/conformance/testing';
 import type { BootedMachine } from '@virtio-platform/core';
 import { DeviceStatus, resetDevice, type WaitResult } from '@virtio-platform/core/device';
 import { DmaDirection, type DmaMapping, type DmaRegion } from '@virtio-platform/core/dma';
@@ -38,21 +39,9 @@ export class NetRing {
     const { transport, memory } = machine;
     const offered = transport.readDeviceFeatures();
     const accepted: FeatureSet = layout === 'packed' ? offered : offered.without(VIRTIO_F_RING_PACKED);
-    resetDevice(transport);
-    transport.writeStatus(DeviceStatus.Acknowledge | DeviceStatus.Driver);
-    transport.writeDriverFeatures(accepted);
-    transport.writeStatus(transport.readStatus() | DeviceStatus.FeaturesOk);
-    if ((transport.readStatus() & DeviceStatus.FeaturesOk) === 0) throw new Error('FEATURES_OK was refused');
+    acceptFeatures(transport, accepted);
     this.queues = [RECEIVE, TRANSMIT].map((index) =>
-      openVirtqueue(layout, memory, openMapping(index), {
-        index,
-        size: 64,
-        eventIdx: false,
-        indirect: 0,
-        legacyLayout: false,
-        byteOrder: 'little',
-        usedLength: 'strict',
-      }),
+      openVirtqueue(layout, memory, openMapping(index), ringOptions({ index, size: 64 })),
     );
     for (const queue of this.queues) transport.enableQueue(queue.index, queue.addresses);
     transport.writeStatus(transport.readStatus() | DeviceStatus.DriverOk);

@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
+import { withMachine as withBooted } from '@virtio-platform/conformance/testing';
 import type { BootedMachine, FacilityToken, MachineRequest } from '@virtio-platform/core';
 import { FeatureSet } from '@virtio-platform/core/features';
 import type { VhostUserOptions } from '../src/options.ts';
@@ -67,17 +68,9 @@ export function machine(options: BootOptions = {}): VhostUserMachine {
   });
 }
 
-/** Boots, hands over, and ends the machine on every way out. */
-export async function withMachine(
-  options: BootOptions,
-  use: (machine: BootedMachine) => void | Promise<void>,
-): Promise<void> {
-  const booted = await machine(options).boot();
-  try {
-    await use(booted);
-  } finally {
-    await booted.dispose();
-  }
+/** Boots the machine of {@link machine}, gives it to `use`, and disposes it on every way out. */
+export function withMachine(options: BootOptions, use: (booted: BootedMachine) => void | Promise<void>): Promise<void> {
+  return withBooted(machine(options), use);
 }
 
 /** Everything that is in the one file that the only machine of this process passes to its back-end. */

@@ -6,8 +6,8 @@ import { join } from 'node:path';
 import type { BootedMachine } from '@virtio-platform/core';
 import { DirectDmaMapping } from '@virtio-platform/core/dma';
 import type { GuestMemory } from '@virtio-platform/core/memory';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { BlockRing, READ, WRITE } from '@virtio-platform/conformance/testing';
+import { afterAll, describe, expect, it } from 'vitest';
+import { BlockRing, ownTemporaryFolder, READ, runAndExit, WRITE } from '@virtio-platform/conformance/testing';
 import { machine, SKIP, STORAGE_DAEMON, withMachine } from './storage-daemon.ts';
 
 function physical(memory: GuestMemory): DirectDmaMapping {
@@ -18,21 +18,11 @@ function descriptors(): number {
   return readdirSync('/proc/self/fd').length;
 }
 
-/** Temporary files of this test file alone: others boot machines at the same time. */
-let temporary = '';
-
-beforeAll(() => {
-  temporary = mkdtempSync(join(tmpdir(), 'virtio-platform-test-'));
-  vi.stubEnv('TMPDIR', temporary);
-});
-
-afterAll(() => {
-  vi.unstubAllEnvs();
-  rmSync(temporary, { recursive: true });
-});
+const temporary = ownTemporaryFolder();
+afterAll(temporary.remove);
 
 function folders(): string[] {
-  return readdirSync(temporary).filter((name) => !name.startsWith('tsx-'));
+  return readdirSync(temporary.path).filter((name) => !name.startsWith('tsx-'));
 }
 
 /** Process ids of the children of this process. */
@@ -92,23 +82,9 @@ describe.skipIf(SKIP)('VhostUserMachine with qemu-storage-daemon', () => {
   });
 
   it('ends the back-end when the process that booted it ends without disposing', async () => {
-    const program = `
-      await import('reflect-metadata');
-      const { machine } = await import(${JSON.stringify(new URL('storage-daemon.ts', import.meta.url).href)});
-      await machine().boot();
-      const { readFileSync } = await import('node:fs');
-      console.log(readFileSync('/proc/self/task/' + process.pid + '/children', 'utf8'));
-      process.exit(0);`;
     const before = folders();
-    const child = spawn(
-      process.execPath,
-      ['--import', 'tsx', '--conditions=@virtio-platform/source', '--input-type=module', '-e', program],
-      { stdio: ['ignore', 'pipe', 'inherit'] },
-    );
-    let printed = '';
-    child.stdout.on('data', (bytes: Buffer) => (printed += bytes.toString()));
-    await once(child, 'close');
-    const pids = printed.trim().split(' ').map(Number);
+    const daemon = JSON.stringify(new URL('storage-daemon.ts', import.meta.url).href);
+    const pids = await runAndExit(`const { machine } = await import(${daemon}); await machine().boot();`);
     expect(pids.length).toBeGreaterThan(0);
     await expect.poll(() => pids.filter((pid) => existsSync(`/proc/${pid}/exe`)), { timeout: 3000 }).toEqual([]);
     expect(folders()).toEqual(before);

@@ -20,9 +20,10 @@ export { type DynamicWindows, type Hypervisor } from './simulated/simulated-tce-
 export { SimulatedTceTables, type SimulatedTceOptions } from './simulated/simulated-tce-tables.ts';
 export { TceDmaMapping } from './tce-dma-mapping.ts';
 export * from './tce-facility.ts';
-export { FIRST_LIOBN, MOST_ENTRIES, TceWindows, WINDOW_COUNT } from './tce-windows.ts';
+export { FIRST_LIOBN, MOST_ENTRIES, WINDOW_COUNT } from './tce-windows.ts';
 export { type CreatedWindow, type TceWindowTables, type TceWindowsOptions } from './tce-windows.ts';
 export { TceWindow } from './tce-window.ts';
+export { WindowedTables } from './windowed-tables.ts';
 
 const plugin: PlatformPlugin<PseriesOptions> = definePlatformPlugin({
   kind: 'platform',

@@ -1,13 +1,6 @@
 import { deviceAddressOffset, writeDeviceAddress } from '@virtio-platform/core/dma';
-import {
-  H_HARDWARE,
-  H_SUCCESS,
-  TCE_LIST_ENTRIES,
-  TCE_READ,
-  TCE_WRITE,
-  type DmaWindow,
-  type TceFacility,
-} from './tce-facility.ts';
+import { H_HARDWARE, H_SUCCESS, TCE_LIST_ENTRIES, TCE_READ, TCE_WRITE } from './tce-facility.ts';
+import type { DmaWindow, TceFacility } from './tce-facility.ts';
 
 const WORD = 0x1_0000_0000;
 /** A page that is not cleared is lost to the window, and its memory to the guest, so a failing call is repeated. */

@@ -1,9 +1,6 @@
-import { FaultLog, type DeviceAddressSpace } from '@virtio-platform/core/address-space';
 import { DMA_NO_SPACE, DMA_TOO_LARGE, DMA_UNREACHABLE, DmaDirection } from '@virtio-platform/core/dma';
-import { GuestMemory } from '@virtio-platform/core/memory';
 import { describe, expect, it } from 'vitest';
 import {
-  DynamicTceWindow,
   H_HARDWARE,
   H_NOT_ENOUGH_RESOURCES,
   H_SUCCESS,
@@ -11,42 +8,13 @@ import {
   TceWindow,
   type DmaWindow,
 } from '../src/index.ts';
-import { openAddressSpace } from '../src/simulated/open-address-space.ts';
+import { openTceMapping, PAGE } from './open-tce-mapping.ts';
 import { RefusingTceTables } from './refusing-tce-tables.ts';
 
-const PAGE = 4096;
 const DDW_HIGH = 0x0800_0000;
 
-interface Bench {
-  readonly memory: GuestMemory;
-  readonly tables: RefusingTceTables;
-  readonly window: DynamicTceWindow;
-  readonly mapping: TceDmaMapping;
-  readonly space: DeviceAddressSpace;
-  readonly faults: FaultLog;
-  readonly words: Uint32Array;
-}
-
-/** Pages of the default window, or a 64-bit window of 64 KiB pages. */
-function openBench({ pages = 16, ddw = false, capacity = 64 } = {}): Bench {
-  const memory = new GuestMemory(new SharedArrayBuffer(4 * 2 ** 20));
-  const tables = new RefusingTceTables({ memorySize: memory.size, defaultWindowSize: pages * PAGE });
-  const chosen = ddw ? tables.createWindow(16, 24).window! : tables.defaultWindow;
-  const window = new DynamicTceWindow(new TceWindow(tables, chosen));
-  const faults = new FaultLog();
-  return {
-    memory,
-    tables,
-    window,
-    faults,
-    mapping: new TceDmaMapping(memory, window, capacity),
-    space: openAddressSpace(memory, faults, { tables: tables.state, pages: undefined }),
-    words: new Uint32Array(2),
-  };
-}
-
 /** Entries of the default window that give any permission. */
-function permittedPages({ tables }: Bench): number[] {
+function permittedPages({ tables }: Pick<ReturnType<typeof openTceMapping>, 'tables'>): number[] {
   const words = new Uint32Array(2);
   const pages: number[] = [];
   for (let page = 0; page < tables.defaultWindow.size / PAGE; page++) {
@@ -58,7 +26,7 @@ function permittedPages({ tables }: Bench): number[] {
 
 describe('TceDmaMapping.map', () => {
   it('keeps the offset in the page, and starts at bus address 0, which is valid', () => {
-    const { mapping, words, space } = openBench();
+    const { mapping, words, space } = openTceMapping();
     const id = mapping.map(0x5123, 0x100, DmaDirection.ToDevice, words, 0);
     expect(id).toBeGreaterThanOrEqual(0);
     expect([...words]).toEqual([0x123, 0]);
@@ -70,7 +38,7 @@ describe('TceDmaMapping.map', () => {
     ['FromDevice', DmaDirection.FromDevice, false, true],
     ['Bidirectional', DmaDirection.Bidirectional, true, true],
   ])('gives a %s buffer exactly its permissions', (_name, direction, reads, writes) => {
-    const { memory, mapping, words, space } = openBench();
+    const { memory, mapping, words, space } = openTceMapping();
     mapping.map(0x5000, 64, direction, words, 0);
     expect(space.read(words[0]!, words[1]!, new Uint8Array(64), 0, 64)).toBe(reads);
     expect(space.write(words[0]!, words[1]!, new Uint8Array(64).fill(1), 0, 64)).toBe(writes);
@@ -78,7 +46,7 @@ describe('TceDmaMapping.map', () => {
   });
 
   it('maps a buffer over several pages to consecutive bus pages, and nothing behind them', () => {
-    const bench = openBench();
+    const bench = openTceMapping();
     const { mapping, words, space, faults } = bench;
     mapping.map(0x5ff0, 0x1020, DmaDirection.FromDevice, words, 0);
     expect(words[0]).toBe(0xff0);
@@ -89,7 +57,7 @@ describe('TceDmaMapping.map', () => {
   });
 
   it('writes the high word of the 64-bit window', () => {
-    const { mapping, words, space } = openBench({ ddw: true });
+    const { mapping, words, space } = openTceMapping({ ddw: true });
     mapping.map(0x1_2345, 16, DmaDirection.ToDevice, words, 0);
     mapping.map(0x1_2345, 16, DmaDirection.ToDevice, words, 0);
     expect([...words]).toEqual([0x1_2345, DDW_HIGH]);
@@ -98,14 +66,14 @@ describe('TceDmaMapping.map', () => {
   });
 
   it('writes lists of more than 512 entries', () => {
-    const { mapping, words, space } = openBench({ pages: 1024 });
+    const { mapping, words, space } = openTceMapping({ pages: 1024 });
     const length = 700 * PAGE;
     expect(mapping.map(0x1000, length, DmaDirection.ToDevice, words, 0)).toBeGreaterThanOrEqual(0);
     expect(space.borrow(words[0]!, words[1]!, length, 'read')).toBe(0x1000);
   });
 
   it('finds no space in a full window, changes nothing then, and recovers', () => {
-    const bench = openBench({ pages: 4 });
+    const bench = openTceMapping({ pages: 4 });
     const { mapping, words } = bench;
     const ids = [0, 1, 2].map((page) => mapping.map(page * PAGE, PAGE, DmaDirection.ToDevice, words, 0));
     words.fill(7);
@@ -118,7 +86,7 @@ describe('TceDmaMapping.map', () => {
   });
 
   it('shares the bus pages of a window with the mappings of other queues', () => {
-    const { memory, window, mapping, words } = openBench({ pages: 4 });
+    const { memory, window, mapping, words } = openTceMapping({ pages: 4 });
     const other = new TceDmaMapping(memory, window, 8);
     mapping.map(0, 2 * PAGE, DmaDirection.ToDevice, words, 0);
     other.map(0, 2 * PAGE, DmaDirection.ToDevice, words, 0);
@@ -127,14 +95,14 @@ describe('TceDmaMapping.map', () => {
   });
 
   it('finds no space beyond its capacity, and takes no bus page for it', () => {
-    const { mapping, words, window } = openBench({ capacity: 1 });
+    const { mapping, words, window } = openTceMapping({ capacity: 1 });
     mapping.map(0, 1, DmaDirection.ToDevice, words, 0);
     expect(mapping.map(0, 1, DmaDirection.ToDevice, words, 0)).toBe(DMA_NO_SPACE);
     expect(window.takenPages).toBe(1);
   });
 
   it('refuses a buffer that is too large for the window or outside memory', () => {
-    const { memory, mapping, words } = openBench({ pages: 4 });
+    const { memory, mapping, words } = openTceMapping({ pages: 4 });
     const { maxMappingSize, addressBits } = mapping.limits;
     expect(addressBits).toBe(32);
     expect(mapping.map(0x1fff, maxMappingSize, DmaDirection.ToDevice, words, 0)).toBeGreaterThanOrEqual(0);
@@ -149,7 +117,7 @@ describe('TceDmaMapping.map', () => {
     [900, 0],
     [900, 1],
   ])('undoes a failed mapping of %i pages after %i lists, and works again after it', (pages, putsLeft) => {
-    const bench = openBench({ pages: 1024 });
+    const bench = openTceMapping({ pages: 1024 });
     const { tables, mapping, words, window } = bench;
     for (const [status, reason] of [
       [H_NOT_ENOUGH_RESOURCES, DMA_NO_SPACE],
@@ -172,7 +140,7 @@ describe('TceDmaMapping.map', () => {
 
 describe('TceDmaMapping.unmap', () => {
   it("takes the device's access away", () => {
-    const { memory, mapping, words, space, faults } = openBench();
+    const { memory, mapping, words, space, faults } = openTceMapping();
     const id = mapping.map(0x5000, 64, DmaDirection.FromDevice, words, 0);
     const { generation } = space;
     mapping.unmap(id, 64);
@@ -183,7 +151,7 @@ describe('TceDmaMapping.unmap', () => {
   });
 
   it('accepts every id once', () => {
-    const { mapping, words } = openBench();
+    const { mapping, words } = openTceMapping();
     const id = mapping.map(0x5000, 64, DmaDirection.FromDevice, words, 0);
     mapping.syncForCpu(id, 0, 64);
     mapping.unmap(id, 64);
@@ -196,7 +164,7 @@ describe('TceDmaMapping.unmap', () => {
   });
 
   it('never reuses a bus page that the hypervisor did not clear, and counts it as live', () => {
-    const { tables, mapping, words } = openBench({ pages: 2 });
+    const { tables, mapping, words } = openTceMapping({ pages: 2 });
     const id = mapping.map(0, 1, DmaDirection.ToDevice, words, 0);
     tables.clearStatus = H_HARDWARE;
     mapping.unmap(id, 0);
@@ -210,7 +178,7 @@ describe('TceDmaMapping.unmap', () => {
 
 describe('the regions of TceDmaMapping', () => {
   it('are contiguous for the device until their release', () => {
-    const bench = openBench();
+    const bench = openTceMapping();
     const { mapping, words, space } = bench;
     const region = mapping.premap(0x5100, 3 * PAGE, DmaDirection.FromDevice);
     region.writeDeviceAddress(2 * PAGE, words, 0);
@@ -224,7 +192,7 @@ describe('the regions of TceDmaMapping', () => {
   });
 
   it('of coherent memory are aligned for both sides, zeroed, readable and writable', () => {
-    const { memory, mapping, words, space } = openBench();
+    const { memory, mapping, words, space } = openTceMapping();
     mapping.map(0x5000, 1, DmaDirection.ToDevice, words, 0);
     const region = mapping.allocateCoherent(100, 4 * PAGE);
     region.writeDeviceAddress(0, words, 0);
@@ -240,7 +208,7 @@ describe('the regions of TceDmaMapping', () => {
   });
 
   it('fail with a code, and leave nothing allocated', () => {
-    const { memory, tables, mapping } = openBench({ pages: 4 });
+    const { memory, tables, mapping } = openTceMapping({ pages: 4 });
     mapping.premap(0, 2 * PAGE, DmaDirection.ToDevice);
     expect(() => mapping.allocateCoherent(3 * PAGE, 16)).toThrow(
       expect.objectContaining({
@@ -259,7 +227,7 @@ describe('the regions of TceDmaMapping', () => {
   });
 
   it('keep their memory when the hypervisor does not clear the pages', () => {
-    const { memory, tables, mapping } = openBench();
+    const { memory, tables, mapping } = openTceMapping();
     const region = mapping.allocateCoherent(16, 16);
     tables.clearStatus = H_HARDWARE;
     region.release();
@@ -268,7 +236,7 @@ describe('the regions of TceDmaMapping', () => {
   });
 
   it('and mappings are released by dispose', () => {
-    const bench = openBench();
+    const bench = openTceMapping();
     const { memory, mapping, words } = bench;
     mapping.map(0x5000, 64, DmaDirection.FromDevice, words, 0);
     mapping.premap(0x6000, 64, DmaDirection.FromDevice);

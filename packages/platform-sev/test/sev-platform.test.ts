@@ -1,3 +1,4 @@
+import { disposeInUse, ringOptions } from '@virtio-platform/conformance/testing';
 import { DMA_NO_SPACE, DMA_TOO_LARGE, DmaDirection, type DmaMapping } from '@virtio-platform/core/dma';
 import { PAGE_SIZE } from '@virtio-platform/core/memory';
 import { ScatterList, SplitVirtqueue, UsedBatch } from '@virtio-platform/core/queue';
@@ -18,15 +19,7 @@ interface Rig extends EncryptedGuest {
 function bootRig(): Rig {
   const guest = bootEncryptedGuest();
   const mapping = guest.platform.openMapping('bounced', REQUEST);
-  const queue = new SplitVirtqueue(guest.memory, mapping, {
-    index: 0,
-    size: 16,
-    eventIdx: false,
-    indirect: 4,
-    legacyLayout: false,
-    byteOrder: 'little',
-    usedLength: 'strict',
-  });
+  const queue = new SplitVirtqueue(guest.memory, mapping, ringOptions({ size: 16, indirect: 4 }));
   return { ...guest, mapping, queue, device: new EchoDevice(guest.space, queue.addresses) };
 }
 
@@ -185,17 +178,10 @@ describe('SevPlatform', () => {
   });
 
   it('gives everything back, private again', () => {
-    const { memory, platform, queue, mapping, space, faults } = bootRig();
-    const list = new ScatterList(1);
-    const buffer = memory.allocate(100);
-    list.addReadable(buffer, 100);
-    queue.add(list);
-    mapping.premap(buffer, 100, DmaDirection.ToDevice);
+    const rig = bootRig();
+    const { memory, platform, queue, mapping, space, faults } = rig;
     const ring = queue.addresses.words[0]!;
-    queue.dispose();
-    mapping.dispose();
-    platform.dispose();
-    memory.free(buffer);
+    disposeInUse(rig);
     expect(mapping.statistics.live).toBe(0);
     expect(mapping.statistics.maps).toBe(mapping.statistics.unmaps);
     expect(memory.allocated).toBe(0);

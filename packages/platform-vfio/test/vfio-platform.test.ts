@@ -1,3 +1,4 @@
+import { disposeInUse, ringOptions } from '@virtio-platform/conformance/testing';
 import { DMA_NO_SPACE, DmaDirection, type DmaMapping } from '@virtio-platform/core/dma';
 import { ScatterList, SplitVirtqueue, UsedBatch } from '@virtio-platform/core/queue';
 import { describe, expect, it } from 'vitest';
@@ -15,15 +16,7 @@ interface Rig extends UserProcess {
 function startRig(input?: VfioOptionsInput): Rig {
   const process = startProcess(input);
   const mapping = process.platform.openMapping('translated', { queue: 0, capacity: 64 });
-  const queue = new SplitVirtqueue(process.memory, mapping, {
-    index: 0,
-    size: 16,
-    eventIdx: false,
-    indirect: 4,
-    legacyLayout: false,
-    byteOrder: 'little',
-    usedLength: 'strict',
-  });
+  const queue = new SplitVirtqueue(process.memory, mapping, ringOptions({ size: 16, indirect: 4 }));
   return { ...process, mapping, queue, device: new EchoDevice(process.space, queue.addresses) };
 }
 
@@ -104,17 +97,10 @@ describe('VfioPlatform', () => {
   });
 
   it('gives everything back', () => {
-    const { memory, platform, queue, mapping, container, space } = startRig();
-    const buffer = memory.allocate(100);
-    const list = new ScatterList(1);
-    list.addReadable(buffer, 100);
-    queue.add(list);
-    mapping.premap(buffer, 100, DmaDirection.ToDevice);
+    const rig = startRig();
+    const { memory, platform, queue, mapping, container, space } = rig;
     const ring = queue.addresses.words;
-    queue.dispose();
-    mapping.dispose();
-    platform.dispose();
-    memory.free(buffer);
+    disposeInUse(rig);
     expect(mapping.statistics.live).toBe(0);
     expect(mapping.statistics.maps).toBe(mapping.statistics.unmaps);
     expect(memory.allocated).toBe(0);

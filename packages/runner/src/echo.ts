@@ -1,12 +1,26 @@
-import { NO_BUFFER, type MessageDriver, type MessageLink } from '@virtio-platform/devices';
+import { NO_BUFFER, type MessageDriver, type MessageLink, type NetDriverOptions } from '@virtio-platform/devices';
 import { fillPattern } from './block-pattern.ts';
 import type { DriverContext, DriverHalf } from './driver-half.ts';
 import type { WorkloadReport } from './report.ts';
 import { Disruptions } from './disruptions.ts';
 import { WorkLoop } from './work-loop.ts';
 
+/** What {@link echoOptions} returns. */
+export type EchoOptions = Pick<NetDriverOptions, 'depth' | 'bytes' | 'buffers' | 'byteOrder' | 'notify'>;
+
 /** An Ethernet header: no packet is shorter. */
 const SHORTEST_FRAME = 14;
+
+/** The options of the drivers that an {@link Echo} drives: depth and buffers of the profile, and the notification. */
+export function echoOptions({ profile, notify, byteOrder }: DriverContext): EchoOptions {
+  return {
+    depth: profile.workload.depth,
+    bytes: profile.workload.blockSize,
+    buffers: profile.driver.buffers,
+    byteOrder,
+    notify,
+  };
+}
 
 /**
  * Sends patterns on every link of a driver and verifies that each link gives back exactly what was sent there, in

@@ -1,5 +1,6 @@
 import type { RequiredChange } from '@virtio-platform/core/negotiation';
 import type { UsedNotificationCounts } from './used-notifications.ts';
+import type { DmaFinding } from '@virtio-platform/dma-sanitizer';
 
 /** What one run showed; the object that `run --json` prints. Stable: fields are added, never changed. */
 export interface RunReport {
@@ -84,24 +85,15 @@ export interface FaultReport {
  * A finding of the DMA sanitizer. What its code means is in `packages/core/docs/findings.md`. Addresses are
  * hexadecimal.
  */
-export interface FindingReport {
-  readonly code: string;
-  /** Of the reference: `DD-05` is check 5 of Linux dma-debug, `DS-a` the first that it cannot make. */
-  readonly check: string;
-  readonly what: string;
-  readonly device: string;
+export interface FindingReport extends Pick<
+  DmaFinding,
+  'code' | 'check' | 'what' | 'device' | 'mappedAt' | 'addedAt' | 'syncedAt' | 'unmappedAt' | 'misusedAt' | 'hint'
+> {
   readonly queue: number | null;
   /** Id of the buffer in its queue. */
   readonly descriptor: number | null;
   readonly buffer: { readonly address: string; readonly length: number; readonly direction: string | null } | null;
   readonly deviceAddress: string | null;
-  /** Stacks, the innermost frame of the driver first; empty where it did not happen. */
-  readonly mappedAt: readonly string[];
-  readonly addedAt: readonly string[];
-  readonly syncedAt: readonly string[];
-  readonly unmappedAt: readonly string[];
-  readonly misusedAt: readonly string[];
-  readonly hint: string;
 }
 
 /** The notifications of a run, in both directions. */

@@ -7,7 +7,7 @@ import { DEFAULT_POLICY } from '@virtio-platform/core/negotiation';
 import type { ComposedRun } from '@virtio-platform/profile';
 import { DeviceSession } from '@virtio-platform/runner';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { RegisterTransport } from '@virtio-platform/conformance/testing';
+import { IDENTITY_TRAITS, RegisterTransport } from '@virtio-platform/conformance/testing';
 
 afterEach(() => {
   vi.useRealTimers();
@@ -68,13 +68,7 @@ function open(
     },
     machine: { memory, transport, faults: new FaultLog() },
     platform: {
-      traits: {
-        restrictedMemory: false,
-        isolates: false,
-        mappedPath: 'identity',
-        identityVerified: true,
-        addressMeaning: '',
-      },
+      traits: IDENTITY_TRAITS,
       rules: [],
       guestByteOrder: 'little',
       openMapping: () => {

@@ -1,3 +1,4 @@
+import { ringOptions } from '@virtio-platform/conformance/testing';
 import { FaultLog, TranslatedAddressSpace } from '@virtio-platform/core/address-space';
 import { DmaDirection, type DmaMapping } from '@virtio-platform/core/dma';
 import { GuestMemory, PAGE_SIZE } from '@virtio-platform/core/memory';
@@ -64,16 +65,7 @@ function openSmallAperture(pages: number): Pick<SmallWindow, 'memory' | 'mapping
  */
 function addUntilFull(layout: QueueLayout): string {
   const { memory, mapping } = openSmallAperture(16);
-  const queue = openVirtqueue(layout, memory, mapping, {
-    index: 0,
-    size: 32,
-    indirect: 0,
-    inOrder: false,
-    eventIdx: false,
-    legacyLayout: false,
-    byteOrder: 'little',
-    usedLength: 'strict',
-  });
+  const queue = openVirtqueue(layout, memory, mapping, ringOptions({ size: 32 }));
   const list = new ScatterList(2);
   for (;;) {
     const { live } = mapping.statistics;
@@ -182,16 +174,7 @@ export const MAPPING_OBSERVATIONS: Readonly<Record<string, Observation>> = {
 
   async J8() {
     const { memory, tables, mapping } = openSmallWindow(8);
-    const queue = openVirtqueue('split', memory, mapping, {
-      index: 0,
-      size: 8,
-      indirect: 0,
-      inOrder: false,
-      eventIdx: false,
-      legacyLayout: false,
-      byteOrder: 'little',
-      usedLength: 'strict',
-    });
+    const queue = openVirtqueue('split', memory, mapping, ringOptions());
     const list = new ScatterList(1);
     list.addReadable(memory.allocate(PAGE_SIZE), 16);
     const before = { ...mapping.statistics };

@@ -1,3 +1,5 @@
+import { acceptFeatures } from './accept-features.ts';
+import { ringOptions } from './ring-options.ts';
 import type { BootedMachine } from '@virtio-platform/core';
 import { DeviceStatus, resetDevice, type WaitResult } from '@virtio-platform/core/device';
 import type { DmaMapping } from '@virtio-platform/core/dma';
@@ -40,21 +42,17 @@ export class BlockRing {
   constructor(machine: BootedMachine, mapping: DmaMapping, size = 64) {
     this.machine = machine;
     const { transport, memory } = machine;
-    resetDevice(transport);
     const accepted = transport.readDeviceFeatures().and(RING_FEATURES);
-    transport.writeStatus(DeviceStatus.Acknowledge | DeviceStatus.Driver);
-    transport.writeDriverFeatures(accepted);
-    transport.writeStatus(transport.readStatus() | DeviceStatus.FeaturesOk);
-    if ((transport.readStatus() & DeviceStatus.FeaturesOk) === 0) throw new Error('FEATURES_OK was refused');
-    this.queue = new SplitVirtqueue(memory, mapping, {
-      index: 0,
-      size,
-      eventIdx: accepted.has(VIRTIO_RING_F_EVENT_IDX),
-      indirect: accepted.has(VIRTIO_RING_F_INDIRECT_DESC) ? 8 : 0,
-      legacyLayout: false,
-      byteOrder: 'little',
-      usedLength: 'strict',
-    });
+    acceptFeatures(transport, accepted);
+    this.queue = new SplitVirtqueue(
+      memory,
+      mapping,
+      ringOptions({
+        size,
+        eventIdx: accepted.has(VIRTIO_RING_F_EVENT_IDX),
+        indirect: accepted.has(VIRTIO_RING_F_INDIRECT_DESC) ? 8 : 0,
+      }),
+    );
     this.#header = memory.allocate(16, 16);
     this.#status = memory.allocate(1, 16);
     transport.enableQueue(0, this.queue.addresses);

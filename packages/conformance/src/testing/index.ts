@@ -4,8 +4,15 @@
  *
  * @packageDocumentation
  */
+export * from './accept-features.ts';
 export * from './block-ring.ts';
+export * from './dispose-in-use.ts';
+export * from './identity-traits.ts';
 export * from './net-echo.ts';
 export * from './open-plugin.ts';
+export * from './own-temporary-folder.ts';
 export * from './register-transport.ts';
+export * from './ring-options.ts';
 export * from './ring-pair.ts';
+export * from './run-and-exit.ts';
+export * from './with-machine.ts';

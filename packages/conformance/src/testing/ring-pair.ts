@@ -7,31 +7,17 @@ import {
   openVirtqueue,
   ScatterList,
   UsedBatch,
-  type ByteOrder,
   type DeviceQueue,
   type QueueLayout,
-  type UsedLengthPolicy,
   type Virtqueue,
+  type VirtqueueOptions,
 } from '@virtio-platform/core/queue';
+import { ringOptions } from './ring-options.ts';
 
-/** What a {@link RingPair} is made of. Each field has a default: a small split ring over physical addresses. */
-export interface RingPairOptions {
+/** What a {@link RingPair} is made of. Unless given: the ring of {@link ringOptions}, over physical addresses. */
+export interface RingPairOptions extends Partial<VirtqueueOptions> {
   /** `split` unless given. */
   readonly layout?: QueueLayout;
-  /** Number of the queue. 0 unless given. */
-  readonly index?: number;
-  /** Entries of the queue. 8 unless given; a power of two for a split ring. */
-  readonly size?: number;
-  readonly eventIdx?: boolean;
-  /** Entries of each indirect table. 0 unless given, which is without indirect tables. */
-  readonly indirect?: number;
-  readonly inOrder?: boolean;
-  /** `little` unless given. */
-  readonly byteOrder?: ByteOrder;
-  /** Whether the split ring is contiguous, as the legacy interface has it. */
-  readonly legacyLayout?: boolean;
-  /** `strict` unless given. */
-  readonly usedLength?: UsedLengthPolicy;
   /** Buffers that {@link RingPair.take} takes at most. As many as the queue has entries unless given. */
   readonly batch?: number;
   /** Guest memory, or the bytes of a new one. 1 MiB unless given. */
@@ -62,22 +48,26 @@ export class RingPair {
   readonly batch: UsedBatch;
 
   constructor(options: RingPairOptions = {}) {
-    const { layout = 'split', index = 0, size = 8, memory = 2 ** 20, indirect = 0 } = options;
-    const { eventIdx = false, inOrder = false, byteOrder = 'little' } = options;
-    const { legacyLayout = false, usedLength = 'strict' } = options;
+    const { layout = 'split', memory = 2 ** 20, batch, mapping, space, ...changes } = options;
+    const ring = ringOptions(changes);
+    const { size, indirect, eventIdx, inOrder, byteOrder } = ring;
     this.memory = typeof memory === 'number' ? new GuestMemory(new SharedArrayBuffer(memory)) : memory;
     // Each entry may hold a table, and the ring's three areas are mapped too.
     const capacity = size * Math.max(indirect, 1) + size + 3;
-    this.mapping = options.mapping ?? new DirectDmaMapping(this.memory, { path: 'physical', capacity });
-    this.space = options.space ?? PHYSICAL_ADDRESS_SPACE.open(this.memory, new FaultLog(), undefined);
-    const ring = { eventIdx, inOrder, byteOrder } as const;
-    const driverOptions = { ...ring, index, size, indirect, legacyLayout, usedLength } as const;
-    this.queue = openVirtqueue(layout, this.memory, this.mapping, driverOptions);
+    this.mapping = mapping ?? new DirectDmaMapping(this.memory, { path: 'physical', capacity });
+    this.space = space ?? PHYSICAL_ADDRESS_SPACE.open(this.memory, new FaultLog(), undefined);
+    this.queue = openVirtqueue(layout, this.memory, this.mapping, ring);
     const { addresses } = this.queue;
-    this.device = openDeviceQueue(layout, this.space, { ...ring, addresses, indirect: indirect > 0 });
+    this.device = openDeviceQueue(layout, this.space, {
+      addresses,
+      eventIdx,
+      inOrder,
+      indirect: indirect > 0,
+      byteOrder,
+    });
     this.list = new ScatterList(size);
     this.chain = new DescriptorChain(size);
-    this.batch = new UsedBatch(options.batch ?? size);
+    this.batch = new UsedBatch(batch ?? size);
   }
 
   /**

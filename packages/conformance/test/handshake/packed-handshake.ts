@@ -67,32 +67,40 @@ class HeldFlags {
   }
 }
 
+/** Where an end of a packed ring is, and how the explored one behaves. */
+class PackedEnd {
+  availPosition: number = FIRST_POSITION;
+  usedPosition: number = FIRST_POSITION;
+  readonly held: HeldFlags = new HeldFlags();
+  protected readonly options: PackedHandshakeOptions;
+  protected readonly fault: HandshakeFault | undefined;
+
+  constructor(options: PackedHandshakeOptions, fault?: HandshakeFault) {
+    this.options = options;
+    this.fault = fault;
+  }
+}
+
 /** What `PackedVirtqueue` does to shared words, in its order. */
-export class PackedDriverModel implements DriverEnd {
+export class PackedDriverModel extends PackedEnd implements DriverEnd {
   added = 0;
   taken = 0;
   free: number;
   /** Buffers of the batch that is being taken. */
   left = 0;
-  availPosition: number = FIRST_POSITION;
-  usedPosition: number = FIRST_POSITION;
-  readonly held: HeldFlags = new HeldFlags();
-  readonly #options: PackedHandshakeOptions;
-  readonly #fault: HandshakeFault | undefined;
 
   constructor(options: PackedHandshakeOptions, fault?: HandshakeFault) {
-    this.#options = options;
-    this.#fault = fault;
+    super(options, fault);
     this.free = options.size;
   }
 
   hasRoom(): boolean {
-    return slotsOf(this.added, this.#options) <= this.free;
+    return slotsOf(this.added, this.options) <= this.free;
   }
 
   *add(): Operation {
-    const { size } = this.#options;
-    const slots = slotsOf(this.added, this.#options);
+    const { size } = this.options;
+    const slots = slotsOf(this.added, this.options);
     const first = this.availPosition;
     for (let i = 1; i < slots; i++) {
       const position = advance(first, i, size);
@@ -106,19 +114,19 @@ export class PackedDriverModel implements DriverEnd {
 
   *publish(): Operation<boolean> {
     const moved = this.held.slots;
-    const isWanted = wants(this.availPosition, moved, this.#options, this.#fault);
-    return yield* show(this.held.release(), 'deviceEvent', isWanted, this.#fault);
+    const isWanted = wants(this.availPosition, moved, this.options, this.fault);
+    return yield* show(this.held.release(), 'deviceEvent', isWanted, this.fault);
   }
 
   *take(): Operation<boolean> {
     if (this.left === 0) {
       const word = yield load(slotWord(this.usedPosition));
       if (!isUsed(word, this.usedPosition)) return false;
-      this.left = this.#options.inOrder === true ? word >>> 16 : 1;
+      this.left = this.options.inOrder === true ? word >>> 16 : 1;
     }
     this.left--;
-    const slots = slotsOf(this.taken, this.#options);
-    this.usedPosition = advance(this.usedPosition, slots, this.#options.size);
+    const slots = slotsOf(this.taken, this.options);
+    this.usedPosition = advance(this.usedPosition, slots, this.options.size);
     this.free += slots;
     this.taken++;
     return true;
@@ -126,18 +134,18 @@ export class PackedDriverModel implements DriverEnd {
 
   *enableNotifications(): Operation<boolean> {
     const position = this.usedPosition;
-    const ask = store('driverEvent', askFor(position, this.#options, this.#fault));
-    return yield* enable(ask, slotWord(position), (flags) => !isUsed(flags, position), this.#fault);
+    const ask = store('driverEvent', askFor(position, this.options, this.fault));
+    return yield* enable(ask, slotWord(position), (flags) => !isUsed(flags, position), this.fault);
   }
 
   *enableNotificationsDelayed(): Operation<boolean> {
-    const { size, eventIdx } = this.#options;
+    const { size, eventIdx } = this.options;
     if (!eventIdx) return yield* this.enableNotifications();
     const most = Math.floor(((size - this.free - this.held.slots) * 3) / 4);
     const event = advance(this.usedPosition, most, size);
-    const ask = store('driverEvent', askFor(event, this.#options, this.#fault));
-    const position = this.#fault === 're-check at the event' ? event : this.usedPosition;
-    return yield* enable(ask, slotWord(position), (flags) => !isUsed(flags, position), this.#fault);
+    const ask = store('driverEvent', askFor(event, this.options, this.fault));
+    const position = this.fault === 're-check at the event' ? event : this.usedPosition;
+    return yield* enable(ask, slotWord(position), (flags) => !isUsed(flags, position), this.fault);
   }
 
   *disableNotifications(): Operation {
@@ -146,53 +154,43 @@ export class PackedDriverModel implements DriverEnd {
 }
 
 /** What `PackedDeviceQueue` does to shared words, in its order. */
-export class PackedDeviceModel implements DeviceEnd {
+export class PackedDeviceModel extends PackedEnd implements DeviceEnd {
   popped = 0;
   pushed = 0;
-  availPosition: number = FIRST_POSITION;
-  usedPosition: number = FIRST_POSITION;
-  readonly held: HeldFlags = new HeldFlags();
-  readonly #options: PackedHandshakeOptions;
-  readonly #fault: HandshakeFault | undefined;
-
-  constructor(options: PackedHandshakeOptions, fault?: HandshakeFault) {
-    this.#options = options;
-    this.#fault = fault;
-  }
 
   *pop(): Operation<boolean> {
     let position = this.availPosition;
     let flags = yield load(slotWord(position));
     if (!isAvailable(flags, position)) return false;
     while ((flags & VIRTQ_DESC_F_NEXT) !== 0) {
-      position = advance(position, 1, this.#options.size);
+      position = advance(position, 1, this.options.size);
       flags = yield load(slotWord(position));
       if (!isAvailable(flags, position)) throw new TypeError(`${slotWord(position)} of a list is not available`);
     }
-    this.availPosition = advance(position, 1, this.#options.size);
+    this.availPosition = advance(position, 1, this.options.size);
     this.popped++;
     return true;
   }
 
   *push(): Operation {
-    const slots = slotsOf(this.pushed, this.#options);
-    if (this.#options.inOrder === true) this.held.extend(this.usedPosition, usedFlags(this.usedPosition), slots);
+    const slots = slotsOf(this.pushed, this.options);
+    if (this.options.inOrder === true) this.held.extend(this.usedPosition, usedFlags(this.usedPosition), slots);
     else yield* this.held.write(this.usedPosition, usedFlags(this.usedPosition), slots);
-    this.usedPosition = advance(this.usedPosition, slots, this.#options.size);
+    this.usedPosition = advance(this.usedPosition, slots, this.options.size);
     this.pushed++;
   }
 
   *flush(): Operation<boolean> {
     if (this.held.slots === 0) return false;
-    const moved = this.#fault === 'a batch counts once' ? 1 : this.held.slots;
-    const isWanted = wants(this.usedPosition, moved, this.#options, this.#fault);
-    return yield* show(this.held.release(), 'driverEvent', isWanted, this.#fault);
+    const moved = this.fault === 'a batch counts once' ? 1 : this.held.slots;
+    const isWanted = wants(this.usedPosition, moved, this.options, this.fault);
+    return yield* show(this.held.release(), 'driverEvent', isWanted, this.fault);
   }
 
   *enableNotifications(): Operation<boolean> {
     const position = this.availPosition;
-    const ask = store('deviceEvent', askFor(position, this.#options, this.#fault));
-    return yield* enable(ask, slotWord(position), (flags) => !isAvailable(flags, position), this.#fault);
+    const ask = store('deviceEvent', askFor(position, this.options, this.fault));
+    return yield* enable(ask, slotWord(position), (flags) => !isAvailable(flags, position), this.fault);
   }
 
   *disableNotifications(): Operation {

@@ -1,3 +1,4 @@
+import { DMA_PATHS } from '@virtio-platform/core/dma';
 import { EXPERIMENTAL_BITS, FeatureSet } from '@virtio-platform/core/features';
 import {
   CLOSED_STAGES,
@@ -28,15 +29,7 @@ export const anyFeatures: fc.Arbitrary<FeatureSet> = fc
 export const anyTraits: fc.Arbitrary<PlatformTraits> = fc.record({
   restrictedMemory: fc.boolean(),
   isolates: fc.boolean(),
-  mappedPath: fc.constantFrom(
-    'identity',
-    'linear',
-    'translated',
-    'granted',
-    'bounced',
-    'bounced+linear',
-    'bounced+translated',
-  ),
+  mappedPath: fc.constantFrom(...DMA_PATHS.filter((path) => path !== 'physical')),
   identityVerified: fc.constantFrom(true, false, undefined),
   addressMeaning: fc.constant('any'),
   reachesAllMemory: fc.boolean(),

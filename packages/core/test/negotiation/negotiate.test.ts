@@ -8,15 +8,8 @@ import {
   VIRTIO_F_VERSION_1,
   VIRTIO_RING_F_EVENT_IDX,
 } from '@virtio-platform/core/features';
-import {
-  CLOSED_STAGES,
-  CORE_RULES,
-  negotiate,
-  NEGOTIATION_STAGES,
-  type NegotiationInput,
-  type NegotiationRule,
-  type PlatformTraits,
-} from '@virtio-platform/core/negotiation';
+import { CLOSED_STAGES, CORE_RULES, negotiate, NEGOTIATION_STAGES } from '@virtio-platform/core/negotiation';
+import type { NegotiationInput, NegotiationRule, PlatformTraits } from '@virtio-platform/core/negotiation';
 import { describe, expect, it } from 'vitest';
 
 const { noTranslation: NT, identityAddress: IDA } = EXPERIMENTAL_BITS;

@@ -1,3 +1,4 @@
+import { ringOptions } from '@virtio-platform/conformance/testing';
 import { FaultLog, PHYSICAL_ADDRESS_SPACE } from '@virtio-platform/core/address-space';
 import { DirectDmaMapping, type DmaMapping } from '@virtio-platform/core/dma';
 import { GuestMemory } from '@virtio-platform/core/memory';
@@ -27,15 +28,11 @@ export class BlockLoop {
   constructor(backing: BlockBacking, options: BlockLoopOptions = {}) {
     const byteOrder = options.byteOrder ?? 'little';
     this.mapping = new DirectDmaMapping(this.memory, { path: 'physical', capacity: 1024 });
-    this.queue = new SplitVirtqueue(this.memory, this.mapping, {
-      index: 0,
-      size: 64,
-      eventIdx: true,
-      indirect: 8,
-      legacyLayout: false,
-      byteOrder,
-      usedLength: 'strict',
-    });
+    this.queue = new SplitVirtqueue(
+      this.memory,
+      this.mapping,
+      ringOptions({ size: 64, eventIdx: true, indirect: 8, byteOrder }),
+    );
     const config: BlockConfig = {
       capacity: backing.capacity,
       readOnly: options.readOnly ?? false,

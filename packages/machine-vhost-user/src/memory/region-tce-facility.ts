@@ -6,13 +6,10 @@ import {
   FIRST_LIOBN,
   MOST_ENTRIES,
   TCE_LIST_ENTRIES,
-  TceWindows,
   WINDOW_COUNT,
-  type CreatedWindow,
-  type TceWindowTables,
+  WindowedTables,
   type DmaWindow,
   type TceFacility,
-  type WindowQuery,
 } from '@virtio-platform/platform-pseries';
 import type { MemoryRegions } from './memory-regions.ts';
 import { TceTable } from './tce-table.ts';
@@ -28,28 +25,22 @@ const DEFAULT_WINDOW_SIZE = 0x4000_0000;
  *
  * Regions have no permissions: an entry for reading lets the back-end write too. Otherwise as strict as QEMU.
  */
-export class RegionTceFacility implements TceFacility, TceWindowTables {
-  readonly isFrozen = false;
+export class RegionTceFacility extends WindowedTables implements TceFacility {
   readonly #memorySize: number;
   readonly #regions: MemoryRegions | undefined;
   readonly #tables: (TceTable | undefined)[] = [];
-  readonly #windows: TceWindows;
   #isApplied = false;
 
   /** Without `regions` the device ignores the tables, and entries are only recorded. */
   constructor(memorySize: number, regions: MemoryRegions | undefined) {
+    super();
     this.#memorySize = memorySize;
     this.#regions = regions;
-    this.#windows = new TceWindows(this, {
+    this.startWindows({
       defaultWindowSize: DEFAULT_WINDOW_SIZE,
       limit: WINDOW_COUNT,
       mostEntries: MOST_ENTRIES,
     });
-    this.#windows.start();
-  }
-
-  get defaultWindow(): DmaWindow {
-    return this.#windows.defaultWindow;
   }
 
   /** Maps the recorded entries as regions. Throws {@link DmaError} `ERR_DMA_EXHAUSTED` when there are too many. */
@@ -102,27 +93,16 @@ export class RegionTceFacility implements TceFacility, TceWindowTables {
     return H_SUCCESS;
   }
 
-  queryWindows(): WindowQuery {
-    return this.#windows.query();
+  /** The tables of this machine never freeze. */
+  override get isFrozen(): boolean {
+    return false;
   }
 
-  createWindow(pageShift: number, windowShift: number): CreatedWindow {
-    return this.#windows.create(pageShift, windowShift);
-  }
-
-  removeWindow(liobn: number): number {
-    return this.#windows.remove(liobn);
-  }
-
-  resetWindows(): number {
-    return this.#windows.reset();
-  }
-
-  openWindow(number: number, window: DmaWindow): void {
+  override openWindow(number: number, window: DmaWindow): void {
     this.#tables[number] = new TceTable(window);
   }
 
-  closeWindow(number: number): void {
+  override closeWindow(number: number): void {
     const table = this.#tables[number]!;
     this.#tables[number] = undefined;
     if (this.#isApplied) this.#regions?.replace(table.busAddress(0), table.busAddress(table.entries), []);

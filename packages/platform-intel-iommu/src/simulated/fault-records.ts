@@ -1,19 +1,10 @@
 import type { DeviceAccess } from '@virtio-platform/core/address-space';
-import {
-  FAULT_INDEX_SHIFT,
-  FAULT_OVERFLOW,
-  FAULT_PENDING,
-  FAULT_RECORDED,
-  FAULT_WAS_READ,
-  FRCD_LAST_WORD,
-  FRCD_SIZE,
-  FSTS_REG,
-} from '../unit/vtd-registers.ts';
+import * as unit from '../unit/vtd-registers.ts';
 import { FAULT_RECORDS } from './simulated-capabilities.ts';
 import { NEXT_FAULT, type VtdState } from './vtd-state.ts';
-const STATUS = FSTS_REG / 4;
-const WORDS = FRCD_SIZE / 4;
-const LAST = FRCD_LAST_WORD / 4;
+const STATUS = unit.FSTS_REG / 4;
+const WORDS = unit.FRCD_SIZE / 4;
+const LAST = unit.FRCD_LAST_WORD / 4;
 
 /**
  * The fault recording registers, a ring: the device's thread records, the driver's thread clears. While the next
@@ -36,40 +27,44 @@ export class FaultRecords {
   /** Records a fault, if there is a free register. */
   record(low: number, high: number, access: DeviceAccess, reason: number): void {
     const registers = this.#registers;
-    if ((Atomics.load(registers, STATUS) & FAULT_OVERFLOW) !== 0) return;
+    if ((Atomics.load(registers, STATUS) & unit.FAULT_OVERFLOW) !== 0) return;
     const next = this.#control[NEXT_FAULT]!;
     const at = FAULT_RECORDS / 4 + next * WORDS;
     if (Atomics.load(registers, at + LAST) < 0) {
-      Atomics.or(registers, STATUS, FAULT_OVERFLOW);
+      Atomics.or(registers, STATUS, unit.FAULT_OVERFLOW);
       return;
     }
     registers[at] = low & ~0xfff;
     registers[at + 1] = high;
     registers[at + 2] = this.#sourceId;
-    Atomics.store(registers, at + LAST, FAULT_RECORDED | (access === 'read' ? FAULT_WAS_READ : 0) | reason);
+    Atomics.store(registers, at + LAST, unit.FAULT_RECORDED | (access === 'read' ? unit.FAULT_WAS_READ : 0) | reason);
     this.#control[NEXT_FAULT] = (next + 1) % this.#count;
     // The status contains the index of the first pending record.
     const status = Atomics.load(registers, STATUS);
-    if ((status & FAULT_PENDING) === 0)
-      Atomics.store(registers, STATUS, (next << FAULT_INDEX_SHIFT) | FAULT_PENDING | (status & FAULT_OVERFLOW));
+    if ((status & unit.FAULT_PENDING) === 0)
+      Atomics.store(
+        registers,
+        STATUS,
+        (next << unit.FAULT_INDEX_SHIFT) | unit.FAULT_PENDING | (status & unit.FAULT_OVERFLOW),
+      );
   }
 
   /** The driver cleared a record: updates the pending bit from all records. */
   clear(record: number): void {
     const registers = this.#registers;
-    Atomics.and(registers, FAULT_RECORDS / 4 + record * WORDS + LAST, ~FAULT_RECORDED);
+    Atomics.and(registers, FAULT_RECORDS / 4 + record * WORDS + LAST, ~unit.FAULT_RECORDED);
     for (let i = 1; i <= this.#count; i++) {
       const other = (record + i) % this.#count;
       if (Atomics.load(registers, FAULT_RECORDS / 4 + other * WORDS + LAST) >= 0) continue;
-      const overflow = Atomics.load(registers, STATUS) & FAULT_OVERFLOW;
-      Atomics.store(registers, STATUS, (other << FAULT_INDEX_SHIFT) | FAULT_PENDING | overflow);
+      const overflow = Atomics.load(registers, STATUS) & unit.FAULT_OVERFLOW;
+      Atomics.store(registers, STATUS, (other << unit.FAULT_INDEX_SHIFT) | unit.FAULT_PENDING | overflow);
       return;
     }
-    Atomics.and(registers, STATUS, FAULT_OVERFLOW);
+    Atomics.and(registers, STATUS, unit.FAULT_OVERFLOW);
   }
 
   /** The driver cleared the overflow bit. */
   clearOverflow(): void {
-    Atomics.and(this.#registers, STATUS, ~FAULT_OVERFLOW);
+    Atomics.and(this.#registers, STATUS, ~unit.FAULT_OVERFLOW);
   }
 }

@@ -1,5 +1,5 @@
 import { describeAddressSpace } from '@virtio-platform/conformance';
-import { FaultLog, type DeviceAddressSpace } from '@virtio-platform/core/address-space';
+import { FaultLog } from '@virtio-platform/core/address-space';
 import { GuestMemory } from '@virtio-platform/core/memory';
 import { describe, expect, it } from 'vitest';
 import { intelIommuOptionsSchema, SimulatedVtd } from '../../src/index.ts';
@@ -12,23 +12,15 @@ const IOVA = 0x4000_0000;
 const DATA = 0x8_0000;
 const DOMAIN = 7;
 
-interface Bench {
-  readonly memory: GuestMemory;
-  readonly unit: SimulatedVtd;
-  readonly space: DeviceAddressSpace;
-  readonly faults: FaultLog;
-  /** Writes a little-endian word of 64 bits. */
-  readonly put: (address: number, value: bigint | number) => void;
-}
-
 /**
  * Tables written by hand, as reference 7.2 has them: page i of 8 from {@link IOVA} on leads to page i from {@link DATA}
  * on.
  */
-function openBench(unitOptions: object = {}): Bench {
+function openBench(unitOptions: object = {}) {
   const memory = new GuestMemory(new SharedArrayBuffer(MIB));
   const unit = new SimulatedVtd(intelIommuOptionsSchema.parse({ unit: unitOptions }).unit);
   const faults = new FaultLog();
+  /** Writes a little-endian word of 64 bits. */
   const put = (address: number, value: bigint | number): void => memory.view.setBigUint64(address, BigInt(value), true);
   put(ROOT, CONTEXT | 1);
   put(ENTRY, L3 | 1);
@@ -41,6 +33,8 @@ function openBench(unitOptions: object = {}): Bench {
   unit.write32(0x18, 2 ** 31);
   return { memory, unit, faults, put, space: openAddressSpace(memory, faults, structuredClone(unit.state)) };
 }
+
+type Bench = ReturnType<typeof openBench>;
 
 const reads = ({ space }: Bench, address: number, high = 0): number => space.borrow(address, high, 1, 'read');
 const writes = ({ space }: Bench, address: number): number => space.borrow(address, 0, 1, 'write');

@@ -10,10 +10,9 @@ import {
   TCE_WRITE,
   type DmaWindow,
   type TceFacility,
-  type WindowQuery,
 } from '../tce-facility.ts';
-import { DEFAULT_PAGE_SHIFT, FIRST_LIOBN, MOST_ENTRIES, TceWindows, WINDOW_COUNT } from '../tce-windows.ts';
-import type { CreatedWindow, TceWindowTables } from '../tce-windows.ts';
+import { DEFAULT_PAGE_SHIFT, FIRST_LIOBN, MOST_ENTRIES, WINDOW_COUNT } from '../tce-windows.ts';
+import { WindowedTables } from '../windowed-tables.ts';
 import {
   allocateTceTables,
   BASE_HIGH,
@@ -75,19 +74,19 @@ export interface SimulatedTceOptions {
  * device translates through the tables. H_GET_TCE reads the entries that the guest wrote, which differ from the tables
  * where an invalidation was lost.
  */
-export class SimulatedTceTables implements TceFacility, TceWindowTables {
+export class SimulatedTceTables extends WindowedTables implements TceFacility {
   readonly state: TceTableState;
   readonly ultravisor: MemoryConversion | undefined;
   readonly #registers: Uint32Array;
   readonly #tables: readonly Uint32Array[];
   readonly #memorySize: number;
   readonly #isStrict: boolean;
-  readonly #windows: TceWindows;
   readonly #unseen: UnseenEntries;
   /** Whether the current hypercall removed a translation and the device was told. */
   #hasTaken = false;
 
   constructor(options: SimulatedTceOptions) {
+    super();
     const { memorySize, defaultWindowSize } = options;
     this.ultravisor = options.ultravisor;
     this.#memorySize = memorySize;
@@ -104,12 +103,7 @@ export class SimulatedTceTables implements TceFacility, TceWindowTables {
     this.#registers = new Uint32Array(this.state.registers);
     this.#tables = this.state.tables.map((table) => new Uint32Array(table));
     const size = defaultEntries * 2 ** DEFAULT_PAGE_SHIFT;
-    this.#windows = new TceWindows(this, { defaultWindowSize: size, limit, mostEntries });
-    this.#windows.start();
-  }
-
-  get defaultWindow(): DmaWindow {
-    return this.#windows.defaultWindow;
+    this.startWindows({ defaultWindowSize: size, limit, mostEntries });
   }
 
   putTce(liobn: number, iobaLow: number, iobaHigh: number, tceLow: number, tceHigh: number): number {
@@ -160,29 +154,13 @@ export class SimulatedTceTables implements TceFacility, TceWindowTables {
     return H_SUCCESS;
   }
 
-  queryWindows(): WindowQuery {
-    return this.#windows.query();
-  }
-
-  createWindow(pageShift: number, windowShift: number): CreatedWindow {
-    return this.#windows.create(pageShift, windowShift);
-  }
-
-  removeWindow(liobn: number): number {
-    return this.#windows.remove(liobn);
-  }
-
-  resetWindows(): number {
-    return this.#windows.reset();
-  }
-
   /** While a device relies on the tables as they are, nothing changes until its reset. */
-  get isFrozen(): boolean {
+  override get isFrozen(): boolean {
     return Atomics.load(this.#registers, FROZEN) !== 0;
   }
 
   /** The table of a closed window is all zero. The number of entries is written last: it opens the window. */
-  openWindow(window: number, { base, size, pageShift }: DmaWindow): void {
+  override openWindow(window: number, { base, size, pageShift }: DmaWindow): void {
     const at = windowRegister(window);
     this.#registers[at + PAGE_SHIFT] = pageShift;
     this.#registers[at + BASE_LOW] = Number(base & 0xffff_ffffn);
@@ -190,7 +168,7 @@ export class SimulatedTceTables implements TceFacility, TceWindowTables {
     Atomics.store(this.#registers, at + ENTRIES, size / 2 ** pageShift);
   }
 
-  closeWindow(window: number): void {
+  override closeWindow(window: number): void {
     const entries = this.#entriesOf(window);
     Atomics.store(this.#registers, windowRegister(window) + ENTRIES, 0);
     this.#tables[window]!.fill(0, 0, 2 * entries);

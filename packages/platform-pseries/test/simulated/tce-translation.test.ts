@@ -1,4 +1,4 @@
-import { FaultLog, type DeviceAddressSpace } from '@virtio-platform/core/address-space';
+import { FaultLog } from '@virtio-platform/core/address-space';
 import { GuestMemory } from '@virtio-platform/core/memory';
 import { describe, expect, it } from 'vitest';
 import plugin, { pseriesOptionsSchema, SimulatedTceTables, TCE_READ, TCE_WRITE } from '../../src/index.ts';
@@ -7,14 +7,7 @@ import { openAddressSpace } from '../../src/simulated/open-address-space.ts';
 const LIOBN = 0x8000_0000;
 const DDW_HIGH = 0x0800_0000;
 
-interface Bench {
-  readonly memory: GuestMemory;
-  readonly tables: SimulatedTceTables;
-  readonly space: DeviceAddressSpace;
-  readonly faults: FaultLog;
-}
-
-function openBench(): Bench {
+function openBench() {
   const memory = new GuestMemory(new SharedArrayBuffer(0x10_0000));
   const tables = new SimulatedTceTables({ memorySize: memory.size, defaultWindowSize: 0x1_0000 });
   const faults = new FaultLog();

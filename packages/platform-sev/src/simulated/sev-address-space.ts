@@ -59,9 +59,8 @@ export class SevAddressSpace implements DeviceAddressSpace {
     let clean = true;
     for (let done = 0; done < length;) {
       const address = start + done;
-      const run = this.#runAt(address, length - done);
+      const run = this.#runAt(low, high, done, length, 'read');
       if (run === 0) {
-        this.#fault(low, high, done, length - done, 'read', 'outside-memory');
         target.fill(0, at + done, at + length);
         return false;
       }
@@ -81,11 +80,8 @@ export class SevAddressSpace implements DeviceAddressSpace {
     let clean = true;
     for (let done = 0; done < length;) {
       const address = start + done;
-      const run = this.#runAt(address, length - done);
-      if (run === 0) {
-        this.#fault(low, high, done, length - done, 'write', 'outside-memory');
-        return false;
-      }
+      const run = this.#runAt(low, high, done, length, 'write');
+      if (run === 0) return false;
       if (this.#pages.isShared(address)) copyBytes(this.memory.u8, address, source, at + done, run);
       else {
         this.#fault(low, high, done, run, 'write', this.#cause);
@@ -100,11 +96,8 @@ export class SevAddressSpace implements DeviceAddressSpace {
   borrow(low: number, high: number, length: number, access: DeviceAccess): number {
     const start = high * 0x1_0000_0000 + low;
     for (let done = 0; done < length;) {
-      const run = this.#runAt(start + done, length - done);
-      if (run === 0) {
-        this.#fault(low, high, done, length - done, access, 'outside-memory');
-        return -1;
-      }
+      const run = this.#runAt(low, high, done, length, access);
+      if (run === 0) return -1;
       if (!this.#pages.isShared(start + done)) {
         this.#fault(low, high, done, run, access, this.#cause);
         return -1;
@@ -131,11 +124,17 @@ export class SevAddressSpace implements DeviceAddressSpace {
     this.memory.u8.fill(POISON, first, Math.ceil((address + length) / LINE) * LINE);
   }
 
-  /** Bytes from `address` on, at most `length`, that are in memory and all shared or all private. */
-  #runAt(address: number, length: number): number {
+  /**
+   * Bytes of an access of `length` bytes, from its byte `done` on, that are in memory and all shared or all private. 0,
+   * and a recorded fault, where the access leaves memory.
+   */
+  #runAt(low: number, high: number, done: number, length: number, access: DeviceAccess): number {
+    const address = high * 0x1_0000_0000 + low + done;
     const inside = this.memory.size - address;
-    if (!(inside > 0)) return 0;
-    return this.#pages.runAt(address, inside < length ? inside : length);
+    const rest = length - done;
+    if (inside > 0) return this.#pages.runAt(address, inside < rest ? inside : rest);
+    this.#fault(low, high, done, rest, access, 'outside-memory');
+    return 0;
   }
 
   /** Reads the bytes of a private range in the memory chips. */

@@ -1,7 +1,7 @@
 import { VIRTIO_CONSOLE_F_MULTIPORT } from '@virtio-platform/core/features';
 import { CONSOLE_DRIVER_FEATURES, ConsoleDriver, consoleQueues, readConsoleConfig } from '@virtio-platform/devices';
 import type { DriverContext, DriverHalf, DriverType } from '../driver-half.ts';
-import { Echo } from '../echo.ts';
+import { Echo, echoOptions } from '../echo.ts';
 
 /** Drives a console: an echo over all of its ports. */
 export const CONSOLE_TYPE: DriverType = {
@@ -15,16 +15,12 @@ export const CONSOLE_TYPE: DriverType = {
 };
 
 function openConsole(context: DriverContext): DriverHalf {
-  const { profile, memory, accepted, byteOrder, queues, notify } = context;
+  const { memory, accepted, queues } = context;
   const hasControl = accepted.has(VIRTIO_CONSOLE_F_MULTIPORT);
   const driver = new ConsoleDriver(memory, queues, {
     ports: (queues.length - (hasControl ? 2 : 0)) / 2,
     hasControl,
-    depth: profile.workload.depth,
-    bytes: profile.workload.blockSize,
-    buffers: profile.driver.buffers,
-    byteOrder,
-    notify,
+    ...echoOptions(context),
   });
   return new Echo(context, driver);
 }

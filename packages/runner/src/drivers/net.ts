@@ -1,6 +1,6 @@
 import { NET_DRIVER_FEATURES, NetDriver, netQueues, readNetConfig } from '@virtio-platform/devices';
 import type { DriverContext, DriverHalf, DriverType } from '../driver-half.ts';
-import { Echo } from '../echo.ts';
+import { Echo, echoOptions } from '../echo.ts';
 
 /** Drives a network device: an echo over all of its queue pairs. */
 export const NET_TYPE: DriverType = {
@@ -11,14 +11,10 @@ export const NET_TYPE: DriverType = {
 };
 
 function openNet(context: DriverContext): DriverHalf {
-  const { profile, memory, accepted, byteOrder, queues, notify } = context;
+  const { memory, accepted, queues } = context;
   const driver = new NetDriver(memory, queues, {
     accepted,
-    depth: profile.workload.depth,
-    bytes: profile.workload.blockSize,
-    buffers: profile.driver.buffers,
-    byteOrder,
-    notify,
+    ...echoOptions(context),
   });
   return new Echo(context, driver);
 }

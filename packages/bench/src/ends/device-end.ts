@@ -1,0 +1,38 @@
+import { FaultLog, PHYSICAL_ADDRESS_SPACE } from '@virtio-platform/core/address-space';
+import { GuestMemory, PAGE_SIZE } from '@virtio-platform/core/memory';
+import { DescriptorChain, openDeviceQueue, type DeviceQueue, type QueueLayout } from '@virtio-platform/core/queue';
+import { PackedDriverPeer } from '../peers/packed-driver-peer.ts';
+import { SplitDriverPeer } from '../peers/split-driver-peer.ts';
+import { requestSegments } from '../request-segments.ts';
+import { DEPTH, QUEUE_SIZE, type DescriptorCount } from '../ring-shape.ts';
+
+/** A measured device's end: pops each buffer, checked and copied, and returns it as written completely. */
+export class DeviceEnd {
+  readonly peer: SplitDriverPeer | PackedDriverPeer;
+  readonly #device: DeviceQueue;
+  readonly #chain = new DescriptorChain(QUEUE_SIZE);
+
+  constructor(layout: QueueLayout, descriptors: DescriptorCount) {
+    const memory = new GuestMemory(new SharedArrayBuffer(64 * PAGE_SIZE));
+    const space = PHYSICAL_ADDRESS_SPACE.open(memory, new FaultLog(), undefined);
+    const segments = requestSegments(memory.allocate(PAGE_SIZE), descriptors);
+    const peer = layout === 'split' ? new SplitDriverPeer(memory, segments) : new PackedDriverPeer(memory, segments);
+    this.peer = peer;
+    this.#device = openDeviceQueue(layout, space, {
+      addresses: peer.addresses,
+      eventIdx: true,
+      indirect: false,
+      byteOrder: 'little',
+    });
+  }
+
+  /** Pops and returns {@link DEPTH} requests. Throws RangeError when one went missing. */
+  round(): void {
+    this.peer.turn();
+    let done = 0;
+    for (; this.#device.pop(this.#chain); done++) this.#device.push(this.#chain.head, this.#chain.writableBytes);
+    this.#device.flush();
+    if (done !== DEPTH)
+      throw new RangeError(`${done} of ${DEPTH} requests arrived: ${this.#device.broken?.detail ?? 'none is left'}`);
+  }
+}

@@ -1,0 +1,30 @@
+import { FaultLog, PHYSICAL_ADDRESS_SPACE } from '@virtio-platform/core/address-space';
+import { DirectDmaMapping, type DmaMapping } from '@virtio-platform/core/dma';
+import type { FeatureSet } from '@virtio-platform/core/features';
+import { GuestMemory } from '@virtio-platform/core/memory';
+import type { DeviceModel } from '@virtio-platform/devices';
+import { SimulatedDevice } from '@virtio-platform/machine-simulated';
+
+interface OpenedDevice {
+  readonly memory: GuestMemory;
+  readonly mapping: DmaMapping;
+  readonly device: SimulatedDevice;
+}
+
+/** A modern device without a machine: 64 KiB of guest memory that it reaches by physical addresses. */
+export function openSimulatedDevice(model: DeviceModel, offers: FeatureSet): OpenedDevice {
+  const memory = new GuestMemory(new SharedArrayBuffer(0x1_0000));
+  const space = PHYSICAL_ADDRESS_SPACE.open(memory, new FaultLog(), undefined);
+  const device = new SimulatedDevice(model, space, {
+    interface: 'modern',
+    offers,
+    byteOrder: 'little',
+    onFault: 'needs-reset',
+    rogue: [],
+    demands: 0n,
+    driverPrivilege: 'kernel',
+    experimental: undefined,
+    isOneToOne: () => true,
+  });
+  return { memory, device, mapping: new DirectDmaMapping(memory, { path: 'physical', capacity: 64 }) };
+}
