@@ -67,6 +67,7 @@ static uint8_t *descriptors, *driver_area, *device_area;
 static uint16_t last_avail, used_index;
 static int avail_wrap = 1, used_wrap = 1;
 static unsigned requests;
+static int goes_back;
 static uint64_t accepted;
 
 static int is(const char *name) { return strcmp(bug, name) == 0; }
@@ -100,7 +101,8 @@ static uint8_t *from_guest(uint64_t guest, uint32_t length) {
 
 static void notify(void) {
   uint64_t one = 1;
-  if (is("never-notifies") || now("loses-a-notification")) return;
+  static unsigned notifications;
+  if (is("never-notifies") || (is("loses-a-notification") && ++notifications % 8 == 5)) return;
   if (call >= 0 && write(call, &one, sizeof one) < 0 && errno != EAGAIN) perror("call");
 }
 
@@ -212,7 +214,8 @@ static void use_split(uint32_t id, uint32_t length) {
   if (now("skips-an-index")) used_index++;
   if (now("index-jumps")) used_index += queue_size + 5;
   __atomic_thread_fence(__ATOMIC_SEQ_CST);
-  *index = now("index-goes-back") ? used_index - 3 : used_index;
+  if (now("index-goes-back")) goes_back = 1;
+  *index = goes_back ? used_index - 20 : used_index;
 }
 
 static void advance(uint16_t *at, int *wrap, uint32_t by) {
@@ -267,7 +270,8 @@ static void run_split(void) {
   for (;;) {
     uint16_t available = *(volatile uint16_t *)(driver_area + 2);
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
-    if (has_event_idx) *(volatile uint16_t *)(device_area + 4 + 8 * queue_size) = is("suppresses-kicks") ? available - 1 : available;
+    uint16_t event = is("suppresses-kicks") ? available - 1 : available;
+    if (has_event_idx) *(volatile uint16_t *)(device_area + 4 + 8 * queue_size) = event;
     else *(volatile uint16_t *)device_area = is("suppresses-kicks");
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
     if (last_avail == available) break;
@@ -323,8 +327,8 @@ static void run_packed(void) {
     advance(&last_avail, &avail_wrap, slots);
     use_packed(id, serve(segments, count), slots);
   }
-  if ((used_index != before || used_wrap != before_wrap) && (is("notifies-always") || wants_packed(before, before_wrap)))
-    notify();
+  int is_moved = used_index != before || used_wrap != before_wrap;
+  if (is_moved && (is("notifies-always") || wants_packed(before, before_wrap))) notify();
 }
 
 static void run(void) {
@@ -346,7 +350,7 @@ static void answer_u64(int socket, struct message *m, uint64_t value) {
 }
 
 static void fill_config(uint8_t *to) {
-  uint64_t capacity = is("capacity-zero") ? 0 : is("capacity-too-large") ? 2 * DISK / SECTOR : DISK / SECTOR;
+  uint64_t capacity = is("capacity-zero") ? 0 : is("capacity-too-large") ? 64ull * DISK / SECTOR : DISK / SECTOR;
   uint32_t seg_max = is("seg-max-zero") ? 0 : 126, blk_size = is("block-size-513") ? 513 : 512;
   memset(to, 0, 256);
   memcpy(to, &capacity, 8);
@@ -355,7 +359,8 @@ static void fill_config(uint8_t *to) {
 }
 
 static void map_regions(struct message *m, int *descriptors_of, int count) {
-  for (int i = 0; i < region_count; i++) munmap(regions[i].bytes - regions[i].offset, regions[i].size + regions[i].offset);
+  for (int i = 0; i < region_count; i++)
+    munmap(regions[i].bytes - regions[i].offset, regions[i].size + regions[i].offset);
   region_count = (int)m->payload.table.count;
   for (int i = 0; i < region_count && i < count; i++) {
     struct region *r = &regions[i];
@@ -397,8 +402,8 @@ static void handle(int socket, struct message *m, int *fds, int count) {
     if (is("exits-when-stopped")) exit(9);
     if (is("hangs-when-stopped")) for (;;) pause();
     is_enabled = 0;
-    m->payload.state.number = is_packed ? last_avail | avail_wrap << 15 | (uint32_t)used_index << 16 | (uint32_t)used_wrap << 31
-                                        : last_avail;
+    m->payload.state.number = last_avail;
+    if (is_packed) m->payload.state.number |= avail_wrap << 15 | (uint32_t)used_index << 16 | (uint32_t)used_wrap << 31;
     answer(socket, m, 8);
     return;
   case 12: kick = count > 0 ? fds[0] : -1; break;

@@ -1,4 +1,4 @@
-import { isAsExpected, type RunReport } from '@virtio-platform/runner';
+import { describeMismatches, describeRing, isAsExpected, type RunReport } from '@virtio-platform/runner';
 import { plainTable } from './plain-table.ts';
 import { printFindings } from './print-findings.ts';
 import type { Terminal } from './terminal.ts';
@@ -102,18 +102,32 @@ function resultOf(report: RunReport): string {
 }
 
 function printDifferences(terminal: Terminal, report: RunReport): void {
-  const { red, dim, bold } = terminal.colors;
+  const { red, bold } = terminal.colors;
   if (isAsExpected(report) && isClean(report) && report.findings.length === 0) return;
   terminal.print(`\n${bold(report.profile)}`);
-  for (const difference of report.differences) terminal.print(`  ${red('differs')} ${difference}`);
   if (report.refusal !== null) terminal.print(`  refused by ${report.refusal.rule}: ${report.refusal.reason}`);
-  if (report.failure !== null) {
-    terminal.print(`  ${report.failure.message} ${dim(`[${report.failure.code}]`)}`);
-    if (report.failure.hint !== null) terminal.print(`  ${dim(report.failure.hint)}`);
-  }
+  printFailure(terminal, report.failure);
+  for (const mismatch of describeMismatches(report.workload.mismatches))
+    terminal.print(`  ${red('wrong')} ${mismatch}`);
+  for (const difference of report.differences) terminal.print(`  ${red('differs')} ${difference}`);
   printFaults(terminal, 'fault', report.faults);
   printFaults(terminal, 'recorded by the IOMMU', report.recorded);
   printFindings(terminal, report);
+}
+
+/** The most queues of a failed run that are shown; `--json` has all. */
+const MOST_RINGS = 4;
+
+/** The first error is why the run failed; what follows is indented below it. */
+function printFailure(terminal: Terminal, failure: RunReport['failure']): void {
+  const { red, dim } = terminal.colors;
+  if (failure === null) return;
+  terminal.print(`  ${red('failed')} ${failure.message} ${dim(`[${failure.code}]`)}`);
+  if (failure.hint !== null) terminal.print(`  ${dim(failure.hint)}`);
+  const rings = failure.rings.filter(({ publications }) => publications.wanted + publications.suppressed > 0);
+  for (const ring of rings.slice(0, MOST_RINGS)) terminal.print(`    ${dim(describeRing(ring))}`);
+  if (rings.length > MOST_RINGS) terminal.print(dim(`    and ${rings.length - MOST_RINGS} more queues`));
+  for (const { code, message } of failure.later) terminal.print(`    ${dim(`then: ${message} [${code}]`)}`);
 }
 
 const MOST_FAULTS = 5;

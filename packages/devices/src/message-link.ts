@@ -4,6 +4,8 @@ export interface MessageLink {
   readonly isFramed: boolean;
   /** Buffers with the device, of both queues. */
   readonly inFlight: number;
+  /** The index of the receive queue. */
+  readonly receiveQueue: number;
 
   /**
    * Sends the first `length` bytes of `source`, which are copied. Returns 0, or a negative reason: retry after some

@@ -65,6 +65,11 @@ export class QueuePair {
     return this.#receive.inFlight + this.#transmit.inFlight;
   }
 
+  /** The index of the receive queue. */
+  get receiveQueue(): number {
+    return this.#receive.queue.index;
+  }
+
   /** How many receive buffers there are. */
   get receiveCount(): number {
     return this.#receive.count;

@@ -1,11 +1,14 @@
-import type { ExpectSection } from '@virtio-platform/profile';
+import type { ExpectSection, Profile, QueueSection } from '@virtio-platform/profile';
 import type { RunReport } from './report.ts';
 
 /**
  * Says where a run differs from what its profile expects, one sentence each; nothing when it does not. What a profile
  * leaves out is expected to go well: completed and verified, no fault, none recorded, no finding, nothing left mapped.
  */
-export function compareExpectation(report: Omit<RunReport, 'differences'>, expect: ExpectSection): string[] {
+export function compareExpectation(
+  report: Omit<RunReport, 'differences'>,
+  { expect, queue }: Pick<Profile, 'expect' | 'queue'>,
+): string[] {
   const differences: string[] = [];
   const compare = (what: string, expected: unknown, was: unknown): void => {
     if (expected !== was) differences.push(`${what}: expected ${String(expected)}, was ${String(was)}`);
@@ -16,11 +19,21 @@ export function compareExpectation(report: Omit<RunReport, 'differences'>, expec
   if (expect.refusal !== undefined) compare('refusal', expect.refusal, report.refusal?.code ?? 'none');
   if (expect.failure !== undefined) compare('failure', expect.failure, report.failure?.code ?? 'none');
   if (outcome !== 'refused') compareNegotiation(report, expect, differences, compare);
+  if (report.queue !== null && expect.queue !== 'any') differences.push(...compareQueue(report.queue, queue));
   compare('faults', expect.faults ?? 0, report.faults.length);
   compare('recorded faults', expect.recorded ?? 0, report.recorded.length);
   compare('findings', expect.findings ?? 0, report.sanitizer?.findings ?? 0);
   compare('live mappings after reset', 0, report.dma.live);
   if (report.outcome === 'completed') compare('verified', expect.verified ?? true, report.workload.verified);
+  return differences;
+}
+
+/** What the profile asks of the queue, and did not get. */
+function compareQueue(obtained: NonNullable<RunReport['queue']>, { layout, size }: QueueSection): string[] {
+  const differences: string[] = [];
+  if (layout !== obtained.layout) differences.push(`queue.layout: asked for ${layout}, obtained ${obtained.layout}`);
+  if (size !== undefined && size !== obtained.size)
+    differences.push(`queue.size: asked for ${size}, obtained ${obtained.size}`);
   return differences;
 }
 

@@ -24,12 +24,13 @@ import {
 } from '@virtio-platform/core/queue';
 import type { DmaSanitizer } from '@virtio-platform/dma-sanitizer';
 import type { DriverQueue } from '@virtio-platform/devices';
-import type { ComposedRun, Profile } from '@virtio-platform/profile';
+import { DEFAULT_QUEUE_SIZE, type ComposedRun, type Profile } from '@virtio-platform/profile';
 import type { DriverHalf, DriverType } from './driver-half.ts';
 import { DRIVER_TYPES } from './drivers/driver-types.ts';
 import { forceFeatures } from './force-features.ts';
 import { checkDisruptions } from './disruptions.ts';
 import type { RunReport } from './report.ts';
+import { inspectRings, type RingReport } from './ring-report.ts';
 import { throwMissed, UsedNotifications } from './used-notifications.ts';
 
 /** What the ring and the path implement on the driver's side, besides the features of the driver. */
@@ -159,6 +160,11 @@ export class DeviceSession {
     return { available, used: this.#notifications.counts };
   }
 
+  /** Reads the rings as both ends left them. */
+  inspect(): RingReport[] {
+    return inspectRings(this.#queues.map(({ queue }) => queue));
+  }
+
   /** Throws {@link DeviceError} `ERR_NOTIFICATION_MISSED` where the device did not send one that it owed. */
   checkNotifications(): void {
     if (this.#notifications !== undefined) throwMissed(this.#notifications);
@@ -254,7 +260,10 @@ export class DeviceSession {
         `the device has no queue ${index}, which its features and configuration imply`,
       );
     const layout = accepted.has(VIRTIO_F_RING_PACKED) ? 'packed' : 'split';
-    const size = queueSize(layout, isLegacy ? Math.min(most, 32768) : Math.min(profile.queue.size, most));
+    const size = queueSize(
+      layout,
+      isLegacy ? Math.min(most, 32768) : Math.min(profile.queue.size ?? DEFAULT_QUEUE_SIZE, most),
+    );
     if (isLegacy && size !== most)
       throw new DeviceError(
         'ERR_DEVICE_CONFIG',

@@ -3,11 +3,16 @@ import { fillPattern } from './block-pattern.ts';
 import type { DriverContext, DriverHalf } from './driver-half.ts';
 import type { WorkloadReport } from './report.ts';
 import { Disruptions } from './disruptions.ts';
+import { hexadecimal, MismatchLog, type Mismatch, type MismatchKind } from './mismatch.ts';
 import { WorkLoop } from './work-loop.ts';
 
 /** What {@link echoOptions} returns. */
 export type EchoOptions = Pick<NetDriverOptions, 'depth' | 'bytes' | 'buffers' | 'byteOrder' | 'notify'>;
 
+type Difference = NonNullable<Mismatch['difference']>;
+
+/** Messages that came back before, among which one that comes a second time is looked for. */
+const REMEMBERED = 64;
 /** An Ethernet header: no packet is shorter. */
 const SHORTEST_FRAME = 14;
 
@@ -38,7 +43,7 @@ export class Echo implements DriverHalf {
   readonly #received: Uint8Array;
   #links: readonly LinkProgress[] = [];
   #completed = 0;
-  #errors = 0;
+  readonly #mismatches = new MismatchLog();
   #bytes = 0;
 
   /** Owns `driver`. */
@@ -58,8 +63,9 @@ export class Echo implements DriverHalf {
     return {
       requests: this.#completed,
       bytes: 2 * this.#bytes,
-      errors: this.#errors,
-      verified: this.#completed === this.#context.profile.workload.requests && this.#errors === 0,
+      errors: this.#mismatches.count,
+      mismatches: this.#mismatches.report,
+      verified: this.#completed === this.#context.profile.workload.requests && this.#mismatches.count === 0,
       interruptions: this.#disruptions.count,
       repeated: 0,
     };
@@ -105,30 +111,86 @@ export class Echo implements DriverHalf {
   }
 
   #checkMessage(link: LinkProgress, length: number): void {
-    const sent = this.#fill(link, link.returned);
-    this.#complete(link, sent, length === sent && this.#isSame(0, 0, length));
+    if (this.#matches(link, link.returned, length)) return this.#complete(link, length);
+    const sent = link.returned < link.sent ? this.#fill(link, link.returned) : -1;
+    const later = this.#find(link, length, link.returned + 1, link.sent);
+    if (later >= 0) {
+      while (link.returned < later) this.#lose(link, later);
+      return this.#complete(link, length);
+    }
+    const earlier = this.#find(link, length, Math.max(0, link.returned - REMEMBERED), link.returned);
+    if (earlier >= 0) return this.#note(link, 'unexpected', earlier, 'came a second time');
+    if (sent < 0) return this.#note(link, 'unexpected', link.returned, `of ${length} bytes came and was never sent`);
+    if (length === sent) this.#noteData(link, this.#firstDifference(0, 0, length));
+    else this.#note(link, 'length', link.returned, `came back with ${length} bytes instead of ${sent}`);
+    this.#advance(link);
   }
 
   /** A piece of the stream may hold the end of one message and the start of the next. */
   #checkStream(link: LinkProgress, length: number): void {
     for (let done = 0; done < length;) {
+      if (link.returned >= link.sent) {
+        this.#note(link, 'unexpected', link.returned, `${length - done} bytes came that were never sent`);
+        return;
+      }
       const sent = this.#fill(link, link.returned);
       const run = Math.min(length - done, sent - link.offset);
-      if (!this.#isSame(done, link.offset, run)) link.isWrong = true;
+      link.difference ??= this.#firstDifference(done, link.offset, run);
       done += run;
       link.offset += run;
-      if (link.offset === sent) this.#complete(link, sent, !link.isWrong);
+      if (link.offset < sent) continue;
+      if (link.difference === undefined) this.#complete(link, sent);
+      else {
+        this.#noteData(link, link.difference);
+        this.#advance(link);
+      }
     }
   }
 
-  /** A link that gives back more than it was sent is wrong, whatever that is. */
-  #complete(link: LinkProgress, length: number, isRight: boolean): void {
-    if (!isRight || link.returned >= link.sent) this.#errors++;
-    else this.#bytes += length;
+  /** Whether what was received is message `number`, which was sent. */
+  #matches(link: LinkProgress, number: number, length: number): boolean {
+    if (number >= link.sent || length !== this.#fill(link, number)) return false;
+    return this.#firstDifference(0, 0, length) === undefined;
+  }
+
+  /** The first message from `from` to before `to` that what was received is; -1 for none. */
+  #find(link: LinkProgress, length: number, from: number, to: number): number {
+    for (let number = from; number < to; number++) if (this.#matches(link, number, length)) return number;
+    return -1;
+  }
+
+  #lose(link: LinkProgress, later: number): void {
+    this.#note(link, 'lost', link.returned, `did not come back: ${this.#name(link)} ${later} came in its place`);
+    this.#advance(link);
+  }
+
+  #complete(link: LinkProgress, length: number): void {
+    this.#bytes += length;
+    this.#advance(link);
+  }
+
+  #advance(link: LinkProgress): void {
     link.returned++;
     link.offset = 0;
-    link.isWrong = false;
+    link.difference = undefined;
     this.#completed++;
+  }
+
+  #noteData(link: LinkProgress, difference: Difference | undefined): void {
+    const { offset, expected, actual } = difference!;
+    const detail = `byte ${offset} is ${hexadecimal(actual)} instead of ${hexadecimal(expected)}`;
+    this.#note(link, 'data', link.returned, detail, difference);
+  }
+
+  #note(link: LinkProgress, kind: MismatchKind, number: number, detail: string, difference?: Difference): void {
+    const place = { queue: link.link.receiveQueue, buffer: null, address: null, deviceAddress: null };
+    const what = `${this.#name(link)} ${number}${this.#links.length > 1 ? ` of link ${link.index}` : ''}`;
+    const facts = { what, detail, difference: difference ?? null, status: null, used: null };
+    this.#mismatches.note(kind, () => ({ request: this.#completed + 1, ...facts, ...place }));
+  }
+
+  #name(link: LinkProgress): string {
+    return link.link.isFramed ? 'frame' : 'message';
   }
 
   /** Makes a message anew and returns its length. The length of one in a stream follows from its own first bytes. */
@@ -140,9 +202,14 @@ export class Echo implements DriverHalf {
     return least + (this.#words[0]! % (blockSize - least + 1));
   }
 
-  #isSame(at: number, offset: number, length: number): boolean {
-    for (let i = 0; i < length; i++) if (this.#received[at + i] !== this.#message[offset + i]) return false;
-    return true;
+  /** The first byte of what was received, from `at` on, that is not the one of the message from `offset` on. Hot. */
+  #firstDifference(at: number, offset: number, length: number): Difference | undefined {
+    for (let i = 0; i < length; i++) {
+      const actual = this.#received[at + i]!;
+      const expected = this.#message[offset + i]!;
+      if (actual !== expected) return { offset: offset + i, expected, actual };
+    }
+    return undefined;
   }
 }
 
@@ -153,9 +220,9 @@ class LinkProgress {
   /** Messages. */
   sent = 0;
   returned = 0;
-  /** Bytes of the message that is coming back, and whether one of them was wrong. */
+  /** Bytes of the message that is coming back, and the first of them that is wrong. */
   offset = 0;
-  isWrong = false;
+  difference: Difference | undefined;
 
   constructor(link: MessageLink, index: number) {
     this.link = link;

@@ -1,6 +1,7 @@
 import { SeededBytes, NO_BUFFER, type EntropyDriver } from '@virtio-platform/devices';
 import type { DriverContext, DriverHalf } from './driver-half.ts';
 import { Disruptions } from './disruptions.ts';
+import { hexadecimal, MismatchLog, type MismatchKind } from './mismatch.ts';
 import type { WorkloadReport } from './report.ts';
 import { WorkLoop } from './work-loop.ts';
 
@@ -25,7 +26,7 @@ export class ReadEntropy implements DriverHalf {
   #again = 0;
   #repeated = 0;
   #completed = 0;
-  #errors = 0;
+  readonly #mismatches = new MismatchLog();
   #bytesRead = 0;
 
   /** Owns `driver`. */
@@ -51,8 +52,9 @@ export class ReadEntropy implements DriverHalf {
     return {
       requests: this.#completed,
       bytes: this.#bytesRead,
-      errors: this.#errors,
-      verified: done && this.#errors === 0,
+      errors: this.#mismatches.count,
+      mismatches: this.#mismatches.report,
+      verified: done && this.#mismatches.count === 0,
       interruptions: this.#disruptions.count,
       repeated: this.#repeated,
     };
@@ -70,8 +72,10 @@ export class ReadEntropy implements DriverHalf {
       this.#disruptions.check(this.#completed);
       if (isWanted) notify(queue);
       const came = this.#driver.poll();
-      for (let i = 0; i < came; i++) this.#check(this.#driver.read(i, this.#bytes));
-      this.#completed += came;
+      for (let i = 0; i < came; i++) {
+        this.#check(this.#driver.read(i, this.#bytes));
+        this.#completed++;
+      }
       await this.#loop.turn(came, this.#completed);
     }
   }
@@ -88,24 +92,47 @@ export class ReadEntropy implements DriverHalf {
   }
 
   #check(length: number): void {
-    const isGood = length > 0 && (this.#expected === undefined ? this.#isWritten(length) : this.#isExpected(length));
-    if (isGood) this.#bytesRead += length;
-    else this.#errors++;
+    if (length === 0)
+      return this.#note('used-length', 'used length 0: the device has to write at least 1 byte (5.4.6.2)');
+    const wrong = this.#expected === undefined ? this.#unwritten(length) : this.#unexpected(length, this.#expected);
+    if (wrong === undefined) this.#bytesRead += length;
+    else this.#note('data', `${wrong}, used length ${length}`);
   }
 
-  #isWritten(length: number): boolean {
-    for (let i = 0; i < length; i++) if (this.#bytes[i] !== 0) return true;
-    return length < TELLING_BYTES;
+  /** What is wrong with bytes of which only chance decides; `undefined` where nothing is. */
+  #unwritten(length: number): string | undefined {
+    if (length < TELLING_BYTES) return undefined;
+    for (let i = 0; i < length; i++) if (this.#bytes[i] !== 0) return undefined;
+    return `all ${length} bytes are 0, as the driver left them`;
   }
 
-  #isExpected(length: number): boolean {
-    const expected = this.#expected!;
+  /** What is wrong with the bytes of a device with a seed; `undefined` where nothing is. */
+  #unexpected(length: number, expected: SeededBytes): string | undefined {
     let counter = 0;
     for (let i = 0; i < 4 && i < length; i++) counter = (counter | (this.#bytes[i]! << (8 * i))) >>> 0;
-    if (counter >= this.#seen.length || this.#seen[counter] !== 0) return false;
+    if (counter >= this.#seen.length) return `the bytes begin with number ${counter}, which no buffer has`;
+    if (this.#seen[counter] !== 0) return `the bytes of buffer ${counter} came a second time`;
     this.#seen[counter] = 1;
     expected.begin(counter);
-    for (let i = 0; i < length; i++) if (this.#bytes[i] !== expected.next()) return false;
-    return true;
+    for (let i = 0; i < length; i++) {
+      const right = expected.next();
+      if (this.#bytes[i] === right) continue;
+      return `byte ${i} of buffer ${counter} is ${hexadecimal(this.#bytes[i]!)} instead of ${hexadecimal(right)}`;
+    }
+    return undefined;
+  }
+
+  #note(kind: MismatchKind, detail: string): void {
+    const queue = this.#context.queues[0]!.queue.index;
+    const place = {
+      queue,
+      buffer: null,
+      address: null,
+      deviceAddress: null,
+      difference: null,
+      status: null,
+      used: null,
+    };
+    this.#mismatches.note(kind, () => ({ request: this.#completed + 1, what: 'read of entropy', detail, ...place }));
   }
 }

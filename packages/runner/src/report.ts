@@ -1,4 +1,6 @@
 import type { RequiredChange } from '@virtio-platform/core/negotiation';
+import type { MismatchReport } from './mismatch.ts';
+import type { RingReport } from './ring-report.ts';
 import type { UsedNotificationCounts } from './used-notifications.ts';
 import type { DmaFinding } from '@virtio-platform/dma-sanitizer';
 
@@ -69,6 +71,8 @@ export interface FailureReport {
   readonly message: string;
   /** What to do next. */
   readonly hint: string | null;
+  /** Every queue as both ends left it when the run failed; empty where it failed before there were any. */
+  readonly rings: readonly RingReport[];
   /** What failed after it, often as its consequence: the first error of each code, at most 8. */
   readonly later: readonly { readonly code: string; readonly message: string; readonly hint: string | null }[];
 }
@@ -98,7 +102,7 @@ export interface FindingReport extends Pick<
 
 /** The notifications of a run, in both directions. */
 export interface NotificationReport {
-  /** Available buffer notifications: how often the device wanted one, the driver sent one, the device suppressed one. */
+  /** Available buffer notifications: those the device wanted, those the driver sent, those the device suppressed. */
   readonly available: { readonly wanted: number; readonly sent: number; readonly suppressed: number };
   /** Used buffer notifications. */
   readonly used: UsedNotificationCounts;
@@ -110,6 +114,8 @@ export interface WorkloadReport {
   /** Data moved, in both directions. */
   readonly bytes: number;
   readonly errors: number;
+  /** The requests of `errors`: how many of each kind, and the first of each kind in full. */
+  readonly mismatches: MismatchReport;
   /** Everything written was read back and was the same. */
   readonly verified: boolean;
   /** How often the profile had the device suspended or its queues reset. */

@@ -1,5 +1,6 @@
 import { isCodedError } from '@virtio-platform/core';
 import type { FailureReport } from './report.ts';
+import type { RingReport } from './ring-report.ts';
 
 /** Errors that are no failure of the device: the profile, a plugin or the installation is wrong. */
 const NOT_THE_DEVICE = /^ERR_(PROFILE|PLUGIN|MACHINE_MISSING)/;
@@ -12,9 +13,11 @@ const MOST_LATER = 8;
  */
 export class RunErrors {
   readonly #errors: unknown[] = [];
+  #rings: readonly RingReport[] = [];
 
-  /** Notes an error, in the order in which errors happen. */
-  note(error: unknown): void {
+  /** Notes an error, in the order in which errors happen, with the rings as they were when the first one happened. */
+  note(error: unknown, rings: readonly RingReport[] = []): void {
+    if (this.#errors.length === 0) this.#rings = rings;
     this.#errors.push(error);
   }
 
@@ -35,12 +38,12 @@ export class RunErrors {
     if (first === undefined) return null;
     const isNew = ({ code }: { readonly code: string }, at: number): boolean =>
       reports.findIndex((report) => report.code === code) === at + 1;
-    return { ...first, later: others.filter(isNew).slice(0, MOST_LATER) };
+    return { ...first, rings: this.#rings, later: others.filter(isNew).slice(0, MOST_LATER) };
   }
 }
 
 /** An uncoded error can only be a later one: as the first it ends the run. */
-function describeError(error: unknown): Omit<FailureReport, 'later'> {
+function describeError(error: unknown): Omit<FailureReport, 'later' | 'rings'> {
   if (isCodedError(error)) return { code: error.code, message: error.message, hint: error.hint ?? null };
   return { code: 'uncoded', message: String(error), hint: null };
 }

@@ -5,6 +5,7 @@ import { compareExpectation } from './compare-expectation.ts';
 import { DeviceSession } from './device-session.ts';
 import type { DriverHalf } from './driver-half.ts';
 import type { FailureReport, FaultReport, RunReport, WorkloadReport } from './report.ts';
+import { explainStall } from './ring-report.ts';
 import { RunErrors } from './run-errors.ts';
 import { SanitizedRun } from './sanitized-run.ts';
 
@@ -20,6 +21,7 @@ const NO_WORK: WorkloadReport = {
   requests: 0,
   bytes: 0,
   errors: 0,
+  mismatches: { counts: {}, first: [] },
   verified: false,
   interruptions: 0,
   repeated: 0,
@@ -63,7 +65,7 @@ export async function runProfile(profile: Profile, options: RunOptions = {}): Pr
   errors.throwUnlessOfDevice();
   const findings = sanitized?.report ?? { findings: [], sanitizer: null };
   const report = { ...describe(profile, run, state, performance.now() - startedAt), ...findings };
-  return { ...report, differences: compareExpectation(report, profile.expect) };
+  return { ...report, differences: compareExpectation(report, profile) };
 }
 
 function reportRefusal(refusal: Refusal | undefined): RunReport['refusal'] {
@@ -113,7 +115,7 @@ async function drive(
       await driver.run();
       session.checkNotifications();
     } catch (error) {
-      state.errors.note(error);
+      state.errors.note(error, session.inspect());
     }
     if (driver !== undefined) state.workload = driver.report;
   }
@@ -134,7 +136,8 @@ async function drive(
  * A device that was refused an access may wait for ever: then the first refusal says more than the time that passed.
  */
 function explainFailure(failure: FailureReport | null, [fault]: readonly DeviceFault[]): FailureReport | null {
-  if (failure?.code !== 'ERR_DEVICE_STALLED' || fault === undefined) return failure;
+  if (failure?.code !== 'ERR_DEVICE_STALLED') return failure;
+  if (fault === undefined) return { ...failure, hint: explainStall(failure.rings) ?? failure.hint };
   const { access, length, address, cause } = fault;
   const hint = `the device was refused a ${access} of ${length} bytes at 0x${address.toString(16)}: ${cause}`;
   return { ...failure, hint };

@@ -131,12 +131,13 @@ export class UsedNotifications {
 export function throwMissed({ counts, first }: UsedNotifications): void {
   if (first === undefined) return;
   const { queue, completed, ring } = first;
+  const owed = Math.max(counts.missed, counts.wanted);
   throw new DeviceError(
     'ERR_NOTIFICATION_MISSED',
-    `the device used buffers and sent no notification: ${counts.missed} of ${counts.wanted + counts.missed} missed; ` +
+    `the device used buffers and sent no notification: ${counts.missed} of ${owed} missed; ` +
       `the first on queue ${queue} after ${completed} requests (${ring})`,
     {
-      hint: 'let the device compare its used index with what the driver asked for after each used buffer (2.7.7, 2.8.10)',
+      hint: 'after each used buffer, compare the used index with what the driver asked for (2.7.7, 2.8.10)',
     },
   );
 }

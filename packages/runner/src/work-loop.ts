@@ -75,7 +75,7 @@ export class WorkLoop {
     if (result === 'lost') {
       // The transport knows more: the last command, and what the back-end printed.
       transport.readStatus();
-      throw new DeviceError('ERR_DEVICE_LOST', `the device is gone with ${this.#outstanding()} requests in flight`, {
+      throw new DeviceError('ERR_DEVICE_LOST', `the device is gone and had ${this.#describeOutstanding()}`, {
         hint: 'see whether the back-end still runs and what it printed last',
       });
     }
@@ -88,7 +88,8 @@ export class WorkLoop {
     if (left > 0) return;
     throw new DeviceError(
       'ERR_DEVICE_STALLED',
-      `no request completed in ${timeoutMs} ms, ${this.#outstanding()} are in flight`,
+      `no request completed in ${timeoutMs} ms: the device has ${this.#describeOutstanding()}`,
+      { hint: 'look whether the device still runs, and whether it waits for a notification or an address' },
     );
   }
 
@@ -97,8 +98,11 @@ export class WorkLoop {
     if (this.#notifications.counts.missed >= MOST_MISSED) throwMissed(this.#notifications);
   }
 
-  #outstanding(): number {
-    return this.#queues.reduce((sum, { outstanding }) => sum + outstanding, 0);
+  #describeOutstanding(): string {
+    const counts = this.#queues
+      .filter(({ outstanding }) => outstanding > 0)
+      .map(({ index, outstanding }) => `${outstanding} ${outstanding === 1 ? 'buffer' : 'buffers'} of queue ${index}`);
+    return counts.length === 0 ? 'no buffer' : counts.join(', ');
   }
 
   async #breathe(completed: number): Promise<void> {

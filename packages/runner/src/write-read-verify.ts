@@ -1,9 +1,11 @@
 import { DeviceError } from '@virtio-platform/core';
 import type { Virtqueue } from '@virtio-platform/core/queue';
 import { VIRTIO_BLK_T_IN, VIRTIO_BLK_T_OUT, SECTOR_SIZE, type BlockDriver } from '@virtio-platform/devices';
+import { blockMismatchKind, describeBlockMismatch, type WrongBlockRequest } from './block-mismatch.ts';
 import { fillPattern, matchesPattern } from './block-pattern.ts';
 import type { DriverContext, DriverHalf } from './driver-half.ts';
 import { Disruptions } from './disruptions.ts';
+import { MismatchLog } from './mismatch.ts';
 import type { WorkloadReport } from './report.ts';
 import { WorkLoop } from './work-loop.ts';
 
@@ -24,7 +26,7 @@ export class WriteReadVerify implements DriverHalf {
   #turn = 0;
   #repeated = 0;
   #completed = 0;
-  #errors = 0;
+  readonly #mismatches = new MismatchLog();
   #bytes = 0;
 
   /** Owns `drivers`: one for each of the first queues. `capacity` is that of the device, in bytes. */
@@ -42,8 +44,9 @@ export class WriteReadVerify implements DriverHalf {
     return {
       requests: this.#completed,
       bytes: this.#bytes,
-      errors: this.#errors,
-      verified: done && this.#errors === 0,
+      errors: this.#mismatches.count,
+      mismatches: this.#mismatches.report,
+      verified: done && this.#mismatches.count === 0,
       interruptions: this.#disruptions.count,
       repeated: this.#repeated,
     };
@@ -134,7 +137,7 @@ export class WriteReadVerify implements DriverHalf {
     this.#repeated += ids.length;
   }
 
-  #collect({ driver, blocks }: Lane, type: number, round: number): number {
+  #collect({ driver, queue, blocks }: Lane, type: number, round: number): number {
     const { memory, profile } = this.#context;
     const { blockSize, seed } = profile.workload;
     const came = driver.poll();
@@ -145,11 +148,18 @@ export class WriteReadVerify implements DriverHalf {
         (type === VIRTIO_BLK_T_OUT ||
           matchesPattern(memory.u32, driver.dataAddress(slot), blockSize, seed, blocks[slot]!, round));
       if (isOk) this.#bytes += blockSize;
-      else this.#errors++;
+      else this.#noteMismatch({ driver, queue: queue.index, index: i, type, block: blocks[slot]!, round });
       driver.give(slot);
     }
     this.#completed += came;
     return came;
+  }
+
+  #noteMismatch(wrong: Pick<WrongBlockRequest, 'driver' | 'queue' | 'index' | 'type' | 'block' | 'round'>): void {
+    const { memory, profile } = this.#context;
+    const { blockSize, seed } = profile.workload;
+    const request = { ...wrong, blockSize, seed, request: this.#completed + wrong.index + 1, memory: memory.u8 };
+    this.#mismatches.note(blockMismatchKind(request), () => describeBlockMismatch(request));
   }
 }
 

@@ -23,6 +23,7 @@ function contextFor(device: { readonly type: string; readonly seed?: number }): 
 class AlteringLink implements MessageLink {
   readonly isFramed: boolean;
   readonly inFlight = 0;
+  readonly receiveQueue = 0;
   readonly #alter: (message: Uint8Array, number: number) => readonly Uint8Array[];
   readonly waiting: Uint8Array[] = [];
   #sent = 0;

@@ -47,8 +47,8 @@ export interface BlockDriverOptions {
 /** From one status to the next: the device writes each. */
 const STATUS_STRIDE = CACHE_LINE_SIZE;
 
-/** The status before the device wrote one; no device answers with it. */
-const NO_STATUS = 0xff;
+/** The status byte of a request before the device writes it; no status has this value. */
+export const NO_STATUS = 0xff;
 
 /**
  * The driver half of a block device (specification 1.4 section 5.2). Works in slots: `take` one, fill its data,
@@ -75,6 +75,10 @@ export class BlockDriver {
   /** Of the last `poll`: slot and status of each request that came back. */
   readonly completedSlots: Uint16Array;
   readonly completedStatus: Uint8Array;
+  /** Of the last `poll`: buffer id, used length, and the status byte as the device left it ({@link NO_STATUS} at first). */
+  readonly completedIds: Uint16Array;
+  readonly completedLengths: Uint32Array;
+  readonly completedBytes: Uint8Array;
 
   /**
    * Throws {@link DmaError} when there is no memory for the buffers, {@link DeviceError} `ERR_QUEUE_TOO_SMALL`; then
@@ -112,6 +116,9 @@ export class BlockDriver {
     this.#freeCount = depth;
     this.completedSlots = new Uint16Array(this.#batch.capacity);
     this.completedStatus = new Uint8Array(this.#batch.capacity);
+    this.completedIds = new Uint16Array(this.#batch.capacity);
+    this.completedLengths = new Uint32Array(this.#batch.capacity);
+    this.completedBytes = new Uint8Array(this.#batch.capacity);
 
     const areas: BufferArea[] = [];
     const open = (bytes: number, direction: DmaDirection): BufferArea => {
@@ -142,6 +149,15 @@ export class BlockDriver {
   /** Gives back a slot that was taken and is not in flight. */
   give(slot: number): void {
     this.#free[this.#freeCount++] = slot;
+  }
+
+  /** The device address of the data of a slot; `undefined` where each request maps its data anew. Cold. */
+  dataDeviceAddress(slot: number): bigint | undefined {
+    const { region } = this.#data;
+    if (region === undefined) return undefined;
+    const words = new Uint32Array(2);
+    region.writeDeviceAddress(slot * this.maxBytes, words, 0);
+    return (BigInt(words[1]!) << 32n) | BigInt(words[0]!);
   }
 
   /** Where the data of a slot starts in guest memory; {@link maxBytes} long. */
@@ -185,7 +201,10 @@ export class BlockDriver {
     for (let i = 0; i < count; i++) {
       const slot = this.#slotOf[this.#batch.ids[i]!]!;
       this.completedSlots[i] = slot;
+      this.completedIds[i] = this.#batch.ids[i]!;
+      this.completedLengths[i] = this.#batch.written[i]!;
       this.completedStatus[i] = this.#finish(slot, this.#batch.written[i]!);
+      this.completedBytes[i] = this.#memory.u8[this.#statuses.address + slot * STATUS_STRIDE]!;
     }
     return count;
   }

@@ -165,6 +165,10 @@ class ConsoleLink implements MessageLink {
     return this.#pair.inFlight;
   }
 
+  get receiveQueue(): number {
+    return this.#pair.receiveQueue;
+  }
+
   send(source: Uint8Array, length: number): number {
     return this.#pair.send(source, length);
   }

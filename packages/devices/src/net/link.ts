@@ -61,6 +61,10 @@ export class NetLink implements MessageLink {
     return this.#pair.inFlight;
   }
 
+  get receiveQueue(): number {
+    return this.#pair.receiveQueue;
+  }
+
   send(source: Uint8Array, length: number): number {
     return this.#pair.send(source, length);
   }

@@ -50,6 +50,10 @@ const expect = z.strictObject({
   accepted: featureList('Exactly the features that end as accepted.').exactOptional(),
   declined: featureList('Exactly the features that end as declined.').exactOptional(),
   path: z.enum(DMA_PATHS).exactOptional().describe('How a buffer’s address reaches the device.'),
+  queue: z
+    .literal('any')
+    .exactOptional()
+    .describe('any: the queue may have another layout or size than the profile asks for.'),
   outcome: z.enum(['completed', 'refused', 'failed']).exactOptional().describe('How the run ends.'),
   refusal: z
     .string()

@@ -89,9 +89,12 @@ export interface DriverSection {
 /** The `queue` section. */
 export interface QueueSection {
   readonly layout: 'split' | 'packed';
-  /** Entries, at most 32768; a power of two on the split layout. */
-  readonly size: number;
+  /** Entries, at most 32768; a power of two on the split layout. Left out: {@link DEFAULT_QUEUE_SIZE}, or fewer. */
+  readonly size?: number;
 }
+
+/** Entries of a virtqueue whose profile does not say how many, where the device has as many. */
+export const DEFAULT_QUEUE_SIZE = 256;
 
 /** A reset of the queues, or a suspend of the device, during a workload. */
 export interface Disruption {
@@ -132,6 +135,8 @@ export interface ExpectSection {
   readonly accepted?: readonly string[];
   readonly declined?: readonly string[];
   readonly path?: DmaPath;
+  /** `any`: the queue may have another layout or size than the profile asks for. */
+  readonly queue?: 'any';
   readonly outcome?: 'completed' | 'refused' | 'failed';
   /** Code of a refusal, such as ENODEV. */
   readonly refusal?: string;

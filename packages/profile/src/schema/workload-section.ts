@@ -46,8 +46,10 @@ const queue = z.strictObject({
     .int()
     .min(1)
     .max(MAX_QUEUE_SIZE)
-    .default(256)
-    .describe('Entries of the virtqueue: on the split layout a power of two.'),
+    .exactOptional()
+    .describe(
+      'Entries of the virtqueue: on the split layout a power of two. Where the device has fewer, that is a difference. Without it: 256, or as many as the device has.',
+    ),
 });
 
 /** The schema of the section `queue`. */

@@ -306,17 +306,19 @@ export class OutstandingBuffers {
     return heads;
   }
 
-  /** What is outstanding, by id, published or not. Cold. */
+  /** What is outstanding, published or not, the oldest first. Cold. */
   list(): OutstandingBuffer[] {
-    return this.#liveHeads().map((id) => {
+    const buffers = this.#liveHeads().map((id) => {
       const at = id * HEAD_WORDS;
       return {
         id,
         segments: this.#heads[at + SEGMENTS]!,
+        age: ((this.#added - this.#heads[at + ADDED_AT]!) >>> 0) - 1,
         writableBytes: this.#heads[at + WRITABLE]!,
         isIndirect: this.#heads[at + IS_INDIRECT] === 1,
       };
     });
+    return buffers.toSorted((one, other) => other.age - one.age);
   }
 
   /** The state for {@link restore}. Cold. */

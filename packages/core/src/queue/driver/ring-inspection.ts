@@ -3,6 +3,8 @@ export interface OutstandingBuffer {
   /** The id that `add` returned. */
   readonly id: number;
   readonly segments: number;
+  /** Buffers that were added after this one. */
+  readonly age: number;
   /** Bytes that the device may write. */
   readonly writableBytes: number;
   readonly isIndirect: boolean;
@@ -28,12 +30,17 @@ export interface RingInspection {
   /** Whether a used buffer lies in the ring that the driver has not taken back. */
   readonly hasUsed: boolean;
   /**
+   * Of a packed ring: what is wrong with the used descriptors. `wrong-wrap`: the next one is marked used with the wrap
+   * counter of another lap. A number: the first slot that is used although the next one is not. `undefined` otherwise.
+   */
+  readonly usedAstray: 'wrong-wrap' | number | undefined;
+  /**
    * The fields of the device in the ring: `used.flags` and `avail_event`, or flags and position of the device event
    * suppression structure.
    */
   readonly deviceEvent: { readonly flags: number; readonly position: number };
   /** Whether the device, by these fields, suppresses available buffer notifications altogether. */
   readonly isNotificationSuppressed: boolean;
-  /** By id. */
+  /** The oldest first. */
   readonly outstanding: readonly OutstandingBuffer[];
 }

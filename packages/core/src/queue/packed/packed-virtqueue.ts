@@ -134,6 +134,7 @@ export class PackedVirtqueue extends DriverEnd {
       driverEvent: { flags: ofDriver >>> 16, position: ofDriver & 0xffff },
       used: undefined,
       hasUsed: this.#hasUsed(),
+      usedAstray: this.#usedAstray(),
       deviceEvent: { flags: ofDevice >>> 16, position: ofDevice & 0xffff },
       isNotificationSuppressed: ofDevice >>> 16 === RING_EVENT_FLAGS_DISABLE,
       outstanding: this.buffers.list(),
@@ -261,6 +262,19 @@ export class PackedVirtqueue extends DriverEnd {
   /** The length means something only with WRITE (section 2.8.3), or where the device never sets WRITE. */
   #writtenAt(slot: number, flags: number): number {
     return (flags & VIRTQ_DESC_F_WRITE) !== 0 || this.#unmarkedLengths ? this.#ring.length(slot) : 0;
+  }
+
+  /** `RingInspection.usedAstray`. Cold. */
+  #usedAstray(): 'wrong-wrap' | number | undefined {
+    if (this.outstanding === 0 || this.#hasUsed()) return undefined;
+    if (isUsed(this.#ring.flags(slotOf(this.#usedPosition)), advance(this.#usedPosition, this.size, this.size)))
+      if (this.#ring.flags(slotOf(this.#usedPosition)) !== 0) return 'wrong-wrap';
+    const published = this.size - this.buffers.free - this.#readySlots;
+    for (let by = 1; by < published; by++) {
+      const position = advance(this.#usedPosition, by, this.size);
+      if (isUsed(this.#ring.flags(slotOf(position)), position)) return slotOf(position);
+    }
+    return undefined;
   }
 
   /** Whether a used buffer has arrived that is not taken back. */

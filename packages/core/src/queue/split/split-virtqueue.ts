@@ -130,6 +130,7 @@ export class SplitVirtqueue extends DriverEnd {
       driverEvent: { flags: ring.availFlags(), position: ring.usedEvent() },
       used,
       hasUsed: used !== this.#lastUsedIdx,
+      usedAstray: undefined,
       deviceEvent: { flags: ring.usedFlags(), position: ring.availEvent() },
       isNotificationSuppressed: !this.#eventIdx && (ring.usedFlags() & VIRTQ_USED_F_NO_NOTIFY) !== 0,
       outstanding: this.buffers.list(),
