@@ -1,15 +1,16 @@
 import { execFileSync } from 'node:child_process';
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 
 /**
- * Compiles the command and the benchmark, which tests start as they are published: a process that runs from source
- * takes twice as long to start. What is compiled already is not compiled again. Throws where a source has an error.
+ * Compiles every package, since tests start the command and the benchmark as they are published: a process that runs
+ * from source takes twice as long to start. What is compiled already is not compiled again. Throws where a source has
+ * an error.
  */
 export default function build(): void {
-  execFileSync('npx', ['tsc', '-b', 'packages/cli', 'packages/bench'], {
-    cwd: ROOT,
-    stdio: ['ignore', 'inherit', 'inherit'],
-  });
+  const packages = readdirSync(join(ROOT, 'packages')).map((name) => join('packages', name));
+  execFileSync('npx', ['tsc', '-b', ...packages], { cwd: ROOT, stdio: ['ignore', 'inherit', 'inherit'] });
 }

@@ -34,7 +34,7 @@ async function run(setup: Setup): Promise<RunReport> {
     `machine: { use: ${use('machine-simulated')}, memory: 64MiB${setup.machine ?? ''} }`,
     `device: { ${setup.device} }`,
     `driver: { ${setup.driver ?? 'privilege: kernel'} }`,
-    `queue: { ${setup.queue ?? 'size: 64'} }`,
+    `queue: { ${setup.queue ?? (setup.device.includes('legacy') ? '' : 'size: 64')} }`,
     `workload: { ${setup.workload} }`,
   ];
   const file = join(folder, 'profile.yaml');

@@ -48,16 +48,35 @@ matrix:
     },
   );
 
-  it('is split, of a power of two, where the device has no packed one', async () => {
+  it.each([
+    ['', ['queue.layout: asked for packed, obtained split', 'queue.size: asked for 100, obtained 64']],
+    ['expect: { queue: any }', []],
+  ])('T4 is split, of a power of two, where the device has no packed one: %s', async (expected, differences) => {
     const [report] = await runAll(
       'fallback.yaml',
       `extends: ${join(ROOT, 'profiles/pseries-plain.yaml')}
 profile: fallback
 queue: { layout: packed, size: 100 }
+${expected}
 `,
     );
-    expect(report).toMatchObject({ outcome: 'completed', differences: [], workload: { verified: true } });
+    expect(report).toMatchObject({ outcome: 'completed', differences, workload: { verified: true } });
     expect(report?.queue).toEqual({ layout: 'split', size: 64 });
     expect(report?.features.accepted).not.toContain('RING_PACKED');
+  });
+
+  it('T4 is smaller than asked for where the device has no more entries', async () => {
+    const [asked, left] = await runAll(
+      'smaller.yaml',
+      `extends: ${join(ROOT, 'profiles/pseries-plain.yaml')}
+profile: smaller
+matrix:
+  - queue: { size: 32768 }
+  - queue: { size: 1024 }
+`,
+    );
+    const most = asked!.queue!.size;
+    expect(asked?.differences).toEqual([`queue.size: asked for 32768, obtained ${most}`]);
+    expect([most, left?.differences]).toEqual([1024, []]);
   });
 });

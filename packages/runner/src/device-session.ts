@@ -28,11 +28,10 @@ import { DEFAULT_QUEUE_SIZE, type ComposedRun, type Profile } from '@virtio-plat
 import type { DriverHalf, DriverType } from './driver-half.ts';
 import { DRIVER_TYPES } from './drivers/driver-types.ts';
 import { forceFeatures } from './force-features.ts';
-import { checkDisruptions } from './disruptions.ts';
+import { checkDisruptions } from './workload/disruptions.ts';
 import type { RunReport } from './report.ts';
 import { inspectRings, type RingReport } from './ring-report.ts';
 import { throwMissed, UsedNotifications } from './used-notifications.ts';
-
 /** What the ring and the path implement on the driver's side, besides the features of the driver. */
 const DRIVER_FEATURES = new FeatureSet(
   RING_FEATURES.bits |
@@ -193,7 +192,8 @@ export class DeviceSession {
         this.#sent++;
         transport.notify(queue.index, queue.nextAvailable);
       };
-      const queueing = { queues, notify, notifications };
+      const inspected = machine.memory;
+      const queueing = { queues, notify, notifications, inspected };
       this.#driver = this.#type.open({ profile, memory, transport, accepted, byteOrder, ...queueing, onProgress });
       this.#receiveMessages();
       for (const { queue } of queues) transport.enableQueue(queue.index, queue.addresses);

@@ -11,6 +11,8 @@ import type { UsedNotifications } from './used-notifications.ts';
 export interface DriverContext {
   readonly profile: Profile;
   readonly memory: GuestMemory;
+  /** Guest memory without the sanitizer in between, to describe what came back wrong: no access of the driver. */
+  readonly inspected: GuestMemory;
   readonly transport: Transport;
   readonly accepted: FeatureSet;
   /** Of configuration and headers: the guest's own on the legacy interface. */

@@ -1,9 +1,8 @@
 import type { RequiredChange } from '@virtio-platform/core/negotiation';
-import type { MismatchReport } from './mismatch.ts';
+import type { DmaFinding } from '@virtio-platform/dma-sanitizer';
+import type { MismatchReport } from './workload/mismatch.ts';
 import type { RingReport } from './ring-report.ts';
 import type { UsedNotificationCounts } from './used-notifications.ts';
-import type { DmaFinding } from '@virtio-platform/dma-sanitizer';
-
 /** What one run showed; the object that `run --json` prints. Stable: fields are added, never changed. */
 export interface RunReport {
   readonly profile: string;

@@ -75,7 +75,7 @@ export class BlockDriver {
   /** Of the last `poll`: slot and status of each request that came back. */
   readonly completedSlots: Uint16Array;
   readonly completedStatus: Uint8Array;
-  /** Of the last `poll`: buffer id, used length, and the status byte as the device left it ({@link NO_STATUS} at first). */
+  /** Of the last `poll`: buffer id, used length, and the status byte as the device left it, {@link NO_STATUS} at first. */
   readonly completedIds: Uint16Array;
   readonly completedLengths: Uint32Array;
   readonly completedBytes: Uint8Array;
@@ -203,8 +203,7 @@ export class BlockDriver {
       this.completedSlots[i] = slot;
       this.completedIds[i] = this.#batch.ids[i]!;
       this.completedLengths[i] = this.#batch.written[i]!;
-      this.completedStatus[i] = this.#finish(slot, this.#batch.written[i]!);
-      this.completedBytes[i] = this.#memory.u8[this.#statuses.address + slot * STATUS_STRIDE]!;
+      this.#finish(i, slot, this.#batch.written[i]!);
     }
     return count;
   }
@@ -264,12 +263,17 @@ export class BlockDriver {
     list.addWritableRegion(statuses, slot * STATUS_STRIDE, 1);
   }
 
-  /** The status of a request that came back: an error also when the device wrote less than it had to. */
-  #finish(slot: number, written: number): number {
+  /**
+   * Reads the status of a request that came back, once: the device may change it in between. It is an error also where
+   * the device wrote less than it had to.
+   */
+  #finish(i: number, slot: number, written: number): void {
     const bytes = this.#type[slot] === VIRTIO_BLK_T_OUT ? 0 : this.#length[slot]!;
     this.#statuses.region?.syncForCpu(slot * STATUS_STRIDE, 1);
     if (bytes > 0) this.#data.region?.syncForCpu(slot * this.maxBytes, bytes < written ? bytes : written);
     const status = this.#memory.u8[this.#statuses.address + slot * STATUS_STRIDE]!;
-    return status === NO_STATUS || (status === 0 && written < bytes + 1) ? VIRTIO_BLK_S_IOERR : status;
+    const isWrong = status === NO_STATUS || (status === 0 && written < bytes + 1);
+    this.completedBytes[i] = status;
+    this.completedStatus[i] = isWrong ? VIRTIO_BLK_S_IOERR : status;
   }
 }

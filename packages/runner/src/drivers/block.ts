@@ -1,7 +1,6 @@
 import { BLOCK_DRIVER_FEATURES, BlockDriver, readBlockConfig, type BlockConfig } from '@virtio-platform/devices';
 import type { DriverContext, DriverHalf, DriverType } from '../driver-half.ts';
-import { WriteReadVerify } from '../write-read-verify.ts';
-
+import { WriteReadVerify } from '../workload/write-read-verify.ts';
 /** Drives a block device: one driver for each queue, up to the depth of the workload. */
 export const BLOCK_TYPE: DriverType = {
   features: BLOCK_DRIVER_FEATURES,

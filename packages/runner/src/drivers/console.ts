@@ -1,8 +1,7 @@
 import { VIRTIO_CONSOLE_F_MULTIPORT } from '@virtio-platform/core/features';
 import { CONSOLE_DRIVER_FEATURES, ConsoleDriver, consoleQueues, readConsoleConfig } from '@virtio-platform/devices';
 import type { DriverContext, DriverHalf, DriverType } from '../driver-half.ts';
-import { Echo, echoOptions } from '../echo.ts';
-
+import { Echo, echoOptions } from '../workload/echo.ts';
 /** Drives a console: an echo over all of its ports. */
 export const CONSOLE_TYPE: DriverType = {
   features: CONSOLE_DRIVER_FEATURES,

@@ -1,7 +1,6 @@
 import { ENTROPY_DRIVER_FEATURES, EntropyDriver } from '@virtio-platform/devices';
 import type { DriverContext, DriverHalf, DriverType } from '../driver-half.ts';
-import { ReadEntropy } from '../read-entropy.ts';
-
+import { ReadEntropy } from '../workload/read-entropy.ts';
 /** Drives an entropy device: reads of one length. */
 export const ENTROPY_TYPE: DriverType = {
   features: ENTROPY_DRIVER_FEATURES,

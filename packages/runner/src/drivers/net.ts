@@ -1,7 +1,6 @@
 import { NET_DRIVER_FEATURES, NetDriver, netQueues, readNetConfig } from '@virtio-platform/devices';
 import type { DriverContext, DriverHalf, DriverType } from '../driver-half.ts';
-import { Echo, echoOptions } from '../echo.ts';
-
+import { Echo, echoOptions } from '../workload/echo.ts';
 /** Drives a network device: an echo over all of its queue pairs. */
 export const NET_TYPE: DriverType = {
   features: NET_DRIVER_FEATURES,

@@ -25,7 +25,7 @@ export interface RingInspection {
    * suppression structure.
    */
   readonly driverEvent: { readonly flags: number; readonly position: number };
-  /** How far the device says that it used buffers: `used.idx`. `undefined` in a packed ring, which has no such field. */
+  /** `used.idx`, up to which the device used buffers; `undefined` in a packed ring. */
   readonly used: number | undefined;
   /** Whether a used buffer lies in the ring that the driver has not taken back. */
   readonly hasUsed: boolean;

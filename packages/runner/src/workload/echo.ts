@@ -1,7 +1,7 @@
 import { NO_BUFFER, type MessageDriver, type MessageLink, type NetDriverOptions } from '@virtio-platform/devices';
 import { fillPattern } from './block-pattern.ts';
-import type { DriverContext, DriverHalf } from './driver-half.ts';
-import type { WorkloadReport } from './report.ts';
+import type { DriverContext, DriverHalf } from '../driver-half.ts';
+import type { WorkloadReport } from '../report.ts';
 import { Disruptions } from './disruptions.ts';
 import { hexadecimal, MismatchLog, type Mismatch, type MismatchKind } from './mismatch.ts';
 import { WorkLoop } from './work-loop.ts';

@@ -1,10 +1,9 @@
 import { SeededBytes, NO_BUFFER, type EntropyDriver } from '@virtio-platform/devices';
-import type { DriverContext, DriverHalf } from './driver-half.ts';
+import type { DriverContext, DriverHalf } from '../driver-half.ts';
 import { Disruptions } from './disruptions.ts';
 import { hexadecimal, MismatchLog, type MismatchKind } from './mismatch.ts';
-import type { WorkloadReport } from './report.ts';
+import type { WorkloadReport } from '../report.ts';
 import { WorkLoop } from './work-loop.ts';
-
 /** Fewer zeros than this can be chance. */
 const TELLING_BYTES = 8;
 

@@ -3,12 +3,11 @@ import type { Virtqueue } from '@virtio-platform/core/queue';
 import { VIRTIO_BLK_T_IN, VIRTIO_BLK_T_OUT, SECTOR_SIZE, type BlockDriver } from '@virtio-platform/devices';
 import { blockMismatchKind, describeBlockMismatch, type WrongBlockRequest } from './block-mismatch.ts';
 import { fillPattern, matchesPattern } from './block-pattern.ts';
-import type { DriverContext, DriverHalf } from './driver-half.ts';
+import type { DriverContext, DriverHalf } from '../driver-half.ts';
 import { Disruptions } from './disruptions.ts';
 import { MismatchLog } from './mismatch.ts';
-import type { WorkloadReport } from './report.ts';
+import type { WorkloadReport } from '../report.ts';
 import { WorkLoop } from './work-loop.ts';
-
 /**
  * Writes a pattern through the ring and reads it back, in rounds over the device: each round writes up to all its
  * blocks and then reads them in reverse, so that no slot reads the block whose bytes it still holds. Half the requests
@@ -156,9 +155,9 @@ export class WriteReadVerify implements DriverHalf {
   }
 
   #noteMismatch(wrong: Pick<WrongBlockRequest, 'driver' | 'queue' | 'index' | 'type' | 'block' | 'round'>): void {
-    const { memory, profile } = this.#context;
+    const { inspected, profile } = this.#context;
     const { blockSize, seed } = profile.workload;
-    const request = { ...wrong, blockSize, seed, request: this.#completed + wrong.index + 1, memory: memory.u8 };
+    const request = { ...wrong, blockSize, seed, request: this.#completed + wrong.index + 1, memory: inspected.u8 };
     this.#mismatches.note(blockMismatchKind(request), () => describeBlockMismatch(request));
   }
 }

@@ -2,8 +2,8 @@ import { setImmediate } from 'node:timers/promises';
 import { DeviceError } from '@virtio-platform/core';
 import { checkDevice } from '@virtio-platform/core/device';
 import type { Virtqueue } from '@virtio-platform/core/queue';
-import type { DriverContext } from './driver-half.ts';
-import { MOST_MISSED, throwMissed, type UsedNotifications } from './used-notifications.ts';
+import type { DriverContext } from '../driver-half.ts';
+import { MOST_MISSED, throwMissed, type UsedNotifications } from '../used-notifications.ts';
 
 /** How long a workload runs before it lets timers and signals through. */
 const SLICE_MS = 50;

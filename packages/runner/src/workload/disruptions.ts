@@ -2,7 +2,7 @@ import { DeviceError } from '@virtio-platform/core';
 import { resetQueue, resumeDevice, suspendDevice } from '@virtio-platform/core/device';
 import { featureName, VIRTIO_F_RING_RESET, VIRTIO_F_SUSPEND, type FeatureSet } from '@virtio-platform/core/features';
 import type { Disruption, Profile } from '@virtio-platform/profile';
-import type { DriverContext } from './driver-half.ts';
+import type { DriverContext } from '../driver-half.ts';
 
 /**
  * Throws {@link DeviceError} `ERR_FEATURE_REQUIRED` unless all that a profile interrupts its workload with was
