@@ -75,7 +75,7 @@ export class BlockDriver {
   /** Of the last `poll`: slot and status of each request that came back. */
   readonly completedSlots: Uint16Array;
   readonly completedStatus: Uint8Array;
-  /** Of the last `poll`: buffer id, used length, and the status byte as the device left it, {@link NO_STATUS} at first. */
+  /** Of the last `poll`: buffer id, used length, and the status byte, {@link NO_STATUS} where the device left it. */
   readonly completedIds: Uint16Array;
   readonly completedLengths: Uint32Array;
   readonly completedBytes: Uint8Array;
