@@ -1,5 +1,5 @@
 import { HostError, libc, checked, closeDescriptor, lastErrno, systemCallError, NativeBuffer } from '../libc.ts';
-import { PollEvents, PollSet } from '../event-fd.ts';
+import { PollEvents, PollSet } from '../poll-set.ts';
 import { MAX_DESCRIPTORS, SocketMessage } from './socket-message.ts';
 
 /** The address family of Unix sockets (sys/socket.h). */
