@@ -65,6 +65,12 @@ export class VhostUserQueue implements PlacedRing {
     return this.#callsTaken;
   }
 
+  /** Whether a buffer of a split ring is available that the back-end has not returned. */
+  get isBusy(): boolean {
+    if (this.#state !== 'running' || this.#layout === 'packed') return false;
+    return Atomics.load(this.#words!, this.#usedIdx) !== Atomics.load(this.#words!, this.#availIdx);
+  }
+
   /**
    * Whether every buffer that the back-end took before it was stopped came back: used.idx got to where the back-end
    * stopped, or to avail.idx, which proves it for a back-end that does not say where it stopped (rust-vmm's vhost

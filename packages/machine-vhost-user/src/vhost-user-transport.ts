@@ -65,6 +65,11 @@ const BACK_CHANNEL = 1;
 const FIRST_QUEUE = 2;
 /** How long one step of a reset stops queues, so that the caller can look at its deadline. */
 const RESET_STEP_MS = 50;
+/**
+ * How long a reset waits for the buffers that are in flight before it stops the queues. libvhost-user 7.2 gives up the
+ * connection when it completes a buffer of a queue that was stopped, because it closed its call descriptor then.
+ */
+const PATIENCE_MS = 100;
 const GONE = PollEvents.PeerClosed | PollEvents.HangUp | PollEvents.Error;
 
 /**
@@ -95,6 +100,8 @@ export class VhostUserTransport implements Transport {
   #status = 0;
   /** How far a reset is that was asked for: queues are still to be stopped, or buffers are still in flight. */
   #reset: 'none' | 'stopping' | 'draining' = 'none';
+  /** When to stop the queues, whether or not buffers still come back. */
+  #patienceEnd = 0;
   #generation = 0;
   /** Whether the driver has to be notified that the configuration changed. */
   #isConfigNew = false;
@@ -179,9 +186,7 @@ export class VhostUserTransport implements Transport {
   notify(index: number, _next: number): void {
     this.#backChannel?.serve();
     this.#connection.check();
-    if (this.#queues[index]!.notify()) return;
-    this.#connection.lose(`it closed the descriptor that notifies it of queue ${index}`);
-    this.#connection.check();
+    if (!this.#queues[index]!.notify()) this.#explainUnread(index);
   }
 
   usedNotifications(index: number): number {
@@ -224,6 +229,16 @@ export class VhostUserTransport implements Transport {
   dispose(): void {
     this.#connection.lose('the connection was closed');
     this.#poll.dispose();
+  }
+
+  /**
+   * No process reads the notifications of a queue. Where the back-end is gone altogether, `wait` finds it, after the
+   * notifications that are pending.
+   */
+  #explainUnread(index: number): void {
+    this.#poll.wait(0);
+    if ((this.#poll.events(SOCKET) & GONE) !== 0) return;
+    this.#connection.lose(`it closed the descriptor that notifies it of queue ${index}`);
   }
 
   /** Of all queues: a notification of one of them is no reason to leave another one pending. */
@@ -279,6 +294,7 @@ export class VhostUserTransport implements Transport {
     this.#connection.endBudget();
     this.#accepted = FeatureSet.EMPTY;
     this.#reset = 'stopping';
+    this.#patienceEnd = performance.now() + PATIENCE_MS;
     this.#advanceReset();
   }
 
@@ -287,7 +303,7 @@ export class VhostUserTransport implements Transport {
    * gone: what did not answer has not confirmed a reset.
    */
   #advanceReset(): void {
-    if (this.#reset === 'stopping' && !this.#stopQueues()) return;
+    if (this.#reset === 'stopping' && (this.#isBusy() || !this.#stopQueues())) return;
     this.#reset = 'draining';
     if (!this.#queues.every((queue) => queue.isDrained)) return;
     this.#reset = 'none';
@@ -297,6 +313,12 @@ export class VhostUserTransport implements Transport {
       queue.forget();
     }
     this.#memory.recorded?.withdraw();
+  }
+
+  /** Whether buffers of a block device are in flight: only there each buffer comes back soon, whatever happens. */
+  #isBusy(): boolean {
+    if (this.deviceType !== 'block' || performance.now() > this.#patienceEnd) return false;
+    return this.#queues.some((queue) => queue.isBusy);
   }
 
   /** Returns whether all queues are stopped. */

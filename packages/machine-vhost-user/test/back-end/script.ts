@@ -33,6 +33,8 @@ export interface Script {
   /** Clears O_NONBLOCK of the descriptors that it got. */
   readonly clearsNonBlock?: boolean;
   readonly neverReads?: boolean;
+  /** How many buffers it returns; all by default. */
+  readonly returns?: number;
   readonly neverCalls?: boolean;
   /** Takes its own notifications back. */
   readonly steals?: boolean;

@@ -59,6 +59,7 @@ let memory = new DataView(new ArrayBuffer(0));
 let userAddress = 0n;
 let backChannel: PeerSocket | undefined;
 let configByte = 0;
+let returned = 0;
 
 const peer = PeerSocket.accept(path!);
 const log = (line: string): void => appendFileSync(script.log, `${line}\n`);
@@ -185,7 +186,8 @@ function work(queue: Queue): void {
   const bytes = Buffer.alloc(4096);
   if (script.neverReads !== true) readSync(queue.kick, bytes);
   else sleep(5);
-  while (queue.next !== memory.getUint16(queue.available + 2, true)) {
+  while (queue.next !== memory.getUint16(queue.available + 2, true) && returned < (script.returns ?? Infinity)) {
+    returned++;
     const head = memory.getUint16(queue.available + 4 + 2 * (queue.next % queue.size), true);
     const written = request(queue, head);
     const used = memory.getUint16(queue.used + 2, true);
