@@ -58,6 +58,8 @@ export class BackChannel implements BackEndRequestHandler {
   static open(connection: VhostUserConnection, options: BackChannelOptions): BackChannel {
     const [here, there] = UnixSocket.pair();
     try {
+      // A back-end that asks for an acknowledgement reads it with a call that waits.
+      there.waitInPeer();
       connection.command('SET_BACKEND_REQ_FD', undefined, [there.descriptor]);
       const channel = new BackChannel(connection, here, options);
       connection.serveRequestsWith(channel);
