@@ -129,6 +129,7 @@ function execute(name: string, index: number, payload: DataView, descriptors: nu
       const config = new DataView(answer.buffer, 12);
       if (length >= 8) config.setBigUint64(0, BigInt(disk.length / 512), true);
       if (length > 8) config.setUint8(8, configByte);
+      if (length >= 36) config.setUint16(34, script.queues ?? 1, true);
       return answer;
     }
     case 'SET_VRING_NUM':
