@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { DeviceError, isCodedError } from '@virtio-platform/core';
 import { failDevice, initializeDevice, resetDevice, startDevice, type Transport } from '@virtio-platform/core/device';
 import { DirectDmaMapping, type DmaMapping, type DmaRegion, type DmaStatistics } from '@virtio-platform/core/dma';
@@ -139,7 +140,7 @@ export class DeviceSession {
    * Sets up the queues and the driver's buffers, and lets the device go. Throws a coded error; `end` is still to be
    * called.
    */
-  start(onProgress: (done: number, total: number) => void = () => {}): DriverHalf {
+  async start(onProgress: (done: number, total: number) => void = () => {}): Promise<DriverHalf> {
     const { profile, machine, platform } = this.#run;
     const transport = this.#transport;
     const memory = this.#sanitizer?.memory() ?? machine.memory;
@@ -151,7 +152,11 @@ export class DeviceSession {
       const queues = this.#queues;
       this.#driver = this.#type.open({ profile, memory, transport, accepted, byteOrder, queues, onProgress });
       this.#receiveMessages();
-      for (const { queue } of queues) transport.enableQueue(queue.index, queue.addresses);
+      for (const { queue } of queues) {
+        transport.enableQueue(queue.index, queue.addresses);
+        // A device may take long for each queue: timers and signals run in between.
+        await setImmediate();
+      }
       startDevice(transport);
       return this.#driver;
     } catch (error) {

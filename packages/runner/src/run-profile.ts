@@ -101,7 +101,7 @@ async function drive(
   let driver: DriverHalf | undefined;
   try {
     if (session.negotiation.refusal !== undefined) return;
-    driver = session.start(onProgress);
+    driver = await session.start(onProgress);
     await driver.run();
   } finally {
     if (driver !== undefined) state.workload = driver.report;
