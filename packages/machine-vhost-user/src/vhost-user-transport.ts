@@ -94,6 +94,8 @@ export class VhostUserTransport implements Transport {
   readonly #config: DeviceConfig;
   readonly #queues: readonly VhostUserQueue[];
   readonly #backChannel: BackChannel | undefined;
+  /** The same where the back-end may wait for a translation before it works on. */
+  readonly #translationChannel: BackChannel | undefined;
   readonly #setUpMs: number;
   readonly #poll: PollSet;
   #accepted = FeatureSet.EMPTY;
@@ -117,6 +119,7 @@ export class VhostUserTransport implements Transport {
     this.#config = frontEnd ?? ownConfig;
     this.#queues = queues;
     this.#backChannel = backChannel;
+    this.#translationChannel = backEnd.translates ? backChannel : undefined;
     this.#setUpMs = setUpMs;
     this.#poll = new PollSet(FIRST_QUEUE + queues.length);
     this.queueCount = queues.length;
@@ -184,7 +187,7 @@ export class VhostUserTransport implements Transport {
 
   /** Hot: no allocation. */
   notify(index: number, _next: number): void {
-    this.#backChannel?.serve();
+    this.#translationChannel?.serve();
     this.#connection.check();
     if (!this.#queues[index]!.notify()) this.#explainUnread(index);
   }
