@@ -23,7 +23,7 @@ describe('composition', () => {
       expect(composed).toBeGreaterThanOrEqual(2);
       try {
         const session = new DeviceSession(run);
-        const driver = session.start();
+        const driver = await session.start();
         await driver.run();
         session.end();
         session.dispose();

@@ -39,7 +39,7 @@ async function watch(profile: Profile): Promise<Seen> {
       notify(queue, next);
     };
     const session = new DeviceSession(run);
-    const driver = session.start();
+    const driver = await session.start();
     await driver.run();
     const { report } = driver;
     session.end();

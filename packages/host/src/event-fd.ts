@@ -1,12 +1,23 @@
-import { closeDescriptor, lastErrno, libc, NativeBuffer, systemCallError, type Libc } from './libc.ts';
+import { closeDescriptor, HostError, lastErrno, libc, NativeBuffer, systemCallError, type Libc } from './libc.ts';
 
 const EFD_CLOEXEC = 0x8_0000;
 const EFD_NONBLOCK = 0x800;
+/** preadv2(2): the call returns EAGAIN where it would wait, whatever the flags of the descriptor are. */
+const RWF_NOWAIT = 8;
+/** preadv2(2): read at the file position, as read(2) does. */
+const FILE_POSITION = -1;
+/** Offsets in one buffer: the value of the counter, and the struct iovec that points to it. */
+const VALUE = 0;
+const IOVEC = 8;
+const BUFFER_BYTES = 24;
 
-/** A notification: an event counter in the kernel that another process can wait for and signal. Never blocks. */
+/**
+ * Notifications that another process sends: an event counter in the kernel. A process that has the descriptor shares
+ * its flags and can clear O_NONBLOCK, so each read says for itself that it does not wait (Linux 5.8).
+ */
 export class EventFd {
   readonly #libc: Libc;
-  readonly #value: NativeBuffer;
+  readonly #buffer: NativeBuffer;
   #descriptor: number;
 
   /** Throws {@link HostError}. */
@@ -14,103 +25,47 @@ export class EventFd {
     this.#libc = libc();
     this.#descriptor = this.#libc.eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (this.#descriptor < 0) throw systemCallError('eventfd', 'create an event counter');
-    this.#value = new NativeBuffer(8);
+    this.#buffer = new NativeBuffer(BUFFER_BYTES);
+    this.#buffer.bytes.setBigUint64(IOVEC, this.#buffer.address + BigInt(VALUE), true);
+    this.#buffer.bytes.setBigUint64(IOVEC + 8, 8n, true);
   }
 
-  /** Throws `TypeError` after `dispose`: another file may already have the number. */
+  /** The other process writes to it. Throws `TypeError` after `dispose`: another file may already have the number. */
   get descriptor(): number {
     if (this.#descriptor < 0) throw new TypeError('this event counter was closed');
     return this.#descriptor;
   }
 
-  /** Adds one to the counter. Hot: one call into the C library, no allocation. */
-  signal(): void {
-    if (this.#libc.eventfd_write(this.#descriptor, 1) !== 0) this.#signalFailed();
-  }
-
-  /** Sets the counter to 0. Returns whether it was signalled. */
-  drain(): boolean {
-    if (this.#libc.eventfd_read(this.#descriptor, this.#value.address) === 0) return true;
-    const errno = lastErrno();
-    if (errno === 'EAGAIN') return false;
-    throw systemCallError('eventfd_read', 'take a notification', errno);
+  /**
+   * Sets the counter to 0. Returns its value: the number of notifications, 0 where none was sent. Never waits. Throws
+   * {@link HostError}: `ERR_HOST_UNSUPPORTED` on Linux before 5.8.
+   */
+  drain(): number {
+    const vector = this.#buffer.address + BigInt(IOVEC);
+    for (;;) {
+      if (this.#libc.preadv2(this.#descriptor, vector, 1, FILE_POSITION, RWF_NOWAIT) === 8) return this.#value();
+      const errno = lastErrno();
+      if (errno === 'EAGAIN') return 0;
+      if (errno !== 'EINTR') throw readError(errno);
+    }
   }
 
   dispose(): void {
     if (this.#descriptor < 0) return;
     closeDescriptor(this.#descriptor);
     this.#descriptor = -1;
-    this.#value.dispose();
+    this.#buffer.dispose();
   }
 
-  /** EAGAIN means that the counter is at its limit, so it is signalled already. Any other errno is a failure. */
-  #signalFailed(): void {
-    const error = systemCallError('eventfd_write', 'send a notification');
-    if (error.errno !== 'EAGAIN') throw error;
+  #value(): number {
+    const { bytes } = this.#buffer;
+    return bytes.getUint32(VALUE, true) + bytes.getUint32(VALUE + 4, true) * 2 ** 32;
   }
 }
 
-/** Events of poll(2). Error and hang-up are reported even where they were not asked for. */
-export const PollEvents = {
-  Readable: 0x0001,
-  Writable: 0x0004,
-  Error: 0x0008,
-  HangUp: 0x0010,
-  /** The peer shut down its sending half, or closed the connection. */
-  PeerClosed: 0x2000,
-} as const;
-
-/** Bytes of struct pollfd: int fd, short events, short revents. */
-const ENTRY = 8;
-const LONGEST_WAIT_MS = 0x7fff_ffff;
-
-/**
- * A few descriptors to wait for together (poll(2)). The caller keeps and closes the descriptors. `wait` allocates
- * nothing.
- */
-export class PollSet {
-  readonly #entries: NativeBuffer;
-  readonly #count: number;
-
-  /** `count` entries, all unset. */
-  constructor(count: number) {
-    this.#entries = new NativeBuffer(count * ENTRY);
-    this.#count = count;
-    for (let i = 0; i < count; i++) this.unset(i);
-  }
-
-  /** Has entry `index` wait for `events` of a descriptor. */
-  set(index: number, descriptor: number, events: number): void {
-    const bytes = this.#entries.bytes;
-    bytes.setInt32(index * ENTRY, descriptor, true);
-    bytes.setInt16(index * ENTRY + 4, events, true);
-    bytes.setInt16(index * ENTRY + 6, 0, true);
-  }
-
-  unset(index: number): void {
-    this.set(index, -1, 0);
-  }
-
-  /** Waits until a descriptor is ready. Returns false on timeout. Throws {@link HostError}. */
-  wait(timeoutMs: number): boolean {
-    const deadline = performance.now() + timeoutMs;
-    for (let left = timeoutMs; ; left = deadline - performance.now()) {
-      const wait = left > 0 ? Math.min(Math.ceil(left), LONGEST_WAIT_MS) : 0;
-      const ready = libc().poll(this.#entries.address, this.#count, wait);
-      if (ready > 0) return true;
-      if (ready === 0) return false;
-      const errno = lastErrno();
-      // A signal ended the call early: wait for the rest of the time.
-      if (errno !== 'EINTR') throw systemCallError('poll', 'wait for descriptors', errno);
-    }
-  }
-
-  /** The events of entry `index` that the last wait reported: bits of {@link PollEvents}. */
-  events(index: number): number {
-    return this.#entries.bytes.getInt16(index * ENTRY + 6, true);
-  }
-
-  dispose(): void {
-    this.#entries.dispose();
-  }
+function readError(errno: string): HostError {
+  if (errno !== 'EOPNOTSUPP' && errno !== 'ENOSYS') return systemCallError('preadv2', 'take a notification', errno);
+  return new HostError('ERR_HOST_UNSUPPORTED', `this kernel cannot read an event counter without waiting: ${errno}`, {
+    hint: 'use Linux 5.8 or later',
+  });
 }

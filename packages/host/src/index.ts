@@ -12,10 +12,12 @@
  */
 export * from './device-file.ts';
 export * from './event-fd.ts';
+export * from './kick-pipe.ts';
 export { closeDescriptor, HostError, hostProblem, NativeBuffer } from './libc.ts';
 export * from './memory/memory-file.ts';
 export * from './memory/memory-mapping.ts';
 export * from './memory/shared-memory.ts';
+export * from './poll-set.ts';
 export * from './process/disposal.ts';
 export { missingProgram } from './process/find-program.ts';
 export { StartedProgram, type ProgramOptions } from './process/started-program.ts';

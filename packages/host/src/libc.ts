@@ -56,9 +56,9 @@ export interface Libc {
   mprotect(address: bigint, length: number, protection: number): number;
   munmap(address: bigint, length: number): number;
   eventfd(initial: number, flags: number): number;
-  /** A wrapper of write(2) that takes the value itself, so that a notification needs no buffer. */
-  eventfd_write(descriptor: number, value: number): number;
-  eventfd_read(descriptor: number, value: bigint): number;
+  write(descriptor: number, source: bigint, length: number): number;
+  /** `vectors` is the address of `count` structs iovec. */
+  preadv2(descriptor: number, vectors: bigint, count: number, offset: number, flags: number): number;
   poll(descriptors: bigint, count: number, timeoutMs: number): number;
   socket(domain: number, type: number, protocol: number): number;
   socketpair(domain: number, type: number, protocol: number, descriptors: bigint): number;
@@ -94,8 +94,8 @@ const PROTOTYPES = [
   'int mprotect(void *address, size_t length, int protection)',
   'int munmap(void *address, size_t length)',
   'int eventfd(unsigned int initial, int flags)',
-  'int eventfd_write(int fd, uint64_t value)',
-  'int eventfd_read(int fd, void *value)',
+  'intptr_t write(int fd, const void *source, size_t length)',
+  'intptr_t preadv2(int fd, const void *vectors, int count, int64_t offset, int flags)',
   'int poll(void *fds, unsigned long count, int timeout)',
   'int socket(int domain, int type, int protocol)',
   'int socketpair(int domain, int type, int protocol, void *fds)',

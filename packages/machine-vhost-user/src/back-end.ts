@@ -1,5 +1,11 @@
 import { CodedError } from '@virtio-platform/core';
-import { FeatureSet, VIRTIO_F_ACCESS_PLATFORM } from '@virtio-platform/core/features';
+import {
+  FeatureSet,
+  VIRTIO_CONSOLE_F_EMERG_WRITE,
+  VIRTIO_CONSOLE_F_MULTIPORT,
+  VIRTIO_CONSOLE_F_SIZE,
+  VIRTIO_F_ACCESS_PLATFORM,
+} from '@virtio-platform/core/features';
 import {
   encodeU64,
   PROTOCOL_BACKEND_REQ,
@@ -21,12 +27,16 @@ export interface BackEnd {
   readonly memorySlots: number;
   /** Whether it asks for the translation of every address: it offers ACCESS_PLATFORM, and is to be asked for it. */
   readonly translates: boolean;
+  /** Whether it has the device's configuration. */
+  readonly hasConfig: boolean;
+  /** Whether it takes a back channel, on which it makes requests. */
+  readonly hasBackChannel: boolean;
 }
 
 /** What a back-end is needed for. */
 export interface BackEndUse {
-  /** Whether it has to have the device's configuration. */
-  readonly config: boolean;
+  /** As profiles name it: `block`. */
+  readonly deviceType: string;
   /** Whether the driver is to be offered ACCESS_PLATFORM of the back-end, where it has it. */
   readonly translation: boolean;
   /** Whether parts of memory are given and taken, where it does not translate. */
@@ -49,6 +59,33 @@ const PROTOCOL = {
 } as const;
 type ProtocolFeature = keyof typeof PROTOCOL;
 
+/** Queries that a back-end answers with one u64. */
+type U64Query = 'GET_FEATURES' | 'GET_PROTOCOL_FEATURES' | 'GET_QUEUE_NUM' | 'GET_MAX_MEM_SLOTS';
+
+/** What a back-end has for each device type where it does not say otherwise. */
+interface TypeFacts {
+  /** The queues of a device with the least features. */
+  readonly queues: number;
+  /** The queues that GET_QUEUE_NUM counts as one: for a network device, as QEMU and DPDK do, a pair (section 5.1.2). */
+  readonly counted: number;
+  /**
+   * The configuration, which the back-end has with the protocol feature CONFIG: every device has fields, only a device
+   * with certain features has, none has, or the front-end has them.
+   */
+  readonly config: 'required' | 'of-features' | 'none';
+}
+
+const BLOCK: TypeFacts = { queues: 1, counted: 1, config: 'required' };
+const TYPES: Readonly<Record<string, TypeFacts | undefined>> = {
+  block: BLOCK,
+  net: { queues: 2, counted: 2, config: 'none' },
+  entropy: { queues: 1, counted: 1, config: 'none' },
+  console: { queues: 2, counted: 1, config: 'of-features' },
+};
+
+/** Features of a console that have fields of the configuration (specification 1.4 section 5.3.4). */
+const CONFIGURED = FeatureSet.of(VIRTIO_CONSOLE_F_SIZE, VIRTIO_CONSOLE_F_MULTIPORT, VIRTIO_CONSOLE_F_EMERG_WRITE);
+
 /** Internal to vhost: the driver is never shown them. */
 const INTERNAL_FEATURES = FeatureSet.of(VHOST_F_LOG_ALL, VHOST_USER_F_PROTOCOL_FEATURES);
 
@@ -56,35 +93,43 @@ const INTERNAL_FEATURES = FeatureSet.of(VHOST_F_LOG_ALL, VHOST_USER_F_PROTOCOL_F
  * Opens the conversation with a back-end: owner, features, protocol features. Throws `ERR_MACHINE_BACK_END` for one
  * that lacks what it is needed for, and `ERR_DEVICE_LOST`.
  */
-export function negotiateProtocol(connection: VhostUserConnection, use: BackEndUse): BackEnd {
-  const ask = (request: 'GET_FEATURES' | 'GET_PROTOCOL_FEATURES' | 'GET_QUEUE_NUM' | 'GET_MAX_MEM_SLOTS'): bigint =>
-    connection.query(request, new Uint8Array(0), 8).getBigUint64(0, true);
-  const features = new FeatureSet(ask('GET_FEATURES'));
+export async function negotiateProtocol(connection: VhostUserConnection, use: BackEndUse): Promise<BackEnd> {
+  const ask = async (request: U64Query): Promise<bigint> =>
+    (await connection.ask(request, new Uint8Array(0), 8)).getBigUint64(0, true);
+  const facts = TYPES[use.deviceType] ?? BLOCK;
+  const features = new FeatureSet(await ask('GET_FEATURES'));
   if (!features.has(VHOST_USER_F_PROTOCOL_FEATURES)) throw unsuitable('protocol features');
   const translates = use.translation && features.has(VIRTIO_F_ACCESS_PLATFORM);
-  const offered = ask('GET_PROTOCOL_FEATURES');
-  const required = requiredFeatures(use, translates);
+  const offered = await ask('GET_PROTOCOL_FEATURES');
+  const required = requiredFeatures(use, facts, translates);
   const missing = required.filter((name) => (offered & PROTOCOL[name]) === 0n);
   if (missing.length > 0) throw unsuitable(missing.join(', '));
-  const hasQueueCount = (offered & PROTOCOL_MQ) !== 0n;
+  const hasConfig = facts.config !== 'none' && (offered & PROTOCOL_CONFIG) !== 0n;
+  // Without configuration or translations a back-end has nothing to say on a back channel.
+  const spoken = (hasConfig ? PROTOCOL_CONFIG : 0n) | (hasConfig || translates ? PROTOCOL_BACKEND_REQ : 0n);
   // Where memory is translated it is all in one table, so that nothing is asked about regions.
-  const optional = offered & (PROTOCOL_MQ | (translates ? 0n : PROTOCOL_CONFIGURE_MEM_SLOTS));
+  const optional = offered & (PROTOCOL_MQ | spoken | (translates ? 0n : PROTOCOL_CONFIGURE_MEM_SLOTS));
   const accepted = required.reduce((sum, name) => sum | PROTOCOL[name], optional);
-  connection.command('SET_PROTOCOL_FEATURES', encodeU64(accepted));
+  await connection.tell('SET_PROTOCOL_FEATURES', encodeU64(accepted));
   connection.acknowledgeCommands();
-  connection.command('SET_OWNER');
+  await connection.tell('SET_OWNER');
+  const hasQueueCount = (accepted & PROTOCOL_MQ) !== 0n;
   const hasSlots = (accepted & PROTOCOL_CONFIGURE_MEM_SLOTS) !== 0n;
+  const counted = hasQueueCount ? bounded(await ask('GET_QUEUE_NUM'), 1n, MOST_QUEUES, 'queues') : 0;
+  const shown = hasConfig || facts.config !== 'of-features' ? features : features.minus(CONFIGURED);
   return {
-    features: features.minus(INTERNAL_FEATURES),
-    queueCount: hasQueueCount ? bounded(ask('GET_QUEUE_NUM'), 1n, MOST_QUEUES, 'queues') : 1,
-    memorySlots: hasSlots ? bounded(ask('GET_MAX_MEM_SLOTS'), LEAST_SLOTS, MOST_SLOTS, 'memory regions') : 0,
+    features: shown.minus(INTERNAL_FEATURES),
+    queueCount: hasQueueCount ? Math.min(counted * facts.counted, MOST_QUEUES) : facts.queues,
+    memorySlots: hasSlots ? bounded(await ask('GET_MAX_MEM_SLOTS'), LEAST_SLOTS, MOST_SLOTS, 'memory regions') : 0,
     translates,
+    hasConfig,
+    hasBackChannel: (accepted & PROTOCOL_BACKEND_REQ) !== 0n,
   };
 }
 
-function requiredFeatures({ config, parts }: BackEndUse, translates: boolean): ProtocolFeature[] {
+function requiredFeatures({ parts }: BackEndUse, { config }: TypeFacts, translates: boolean): ProtocolFeature[] {
   const required: ProtocolFeature[] = ['REPLY_ACK'];
-  if (config) required.push('CONFIG');
+  if (config === 'required') required.push('CONFIG');
   if (translates) required.push('BACKEND_REQ');
   else if (parts) required.push('CONFIGURE_MEM_SLOTS');
   return required;

@@ -18,7 +18,7 @@ import {
   VIRTIO_NET_F_VQ_NOTF_COAL,
 } from '@virtio-platform/core/features';
 import { z } from 'zod';
-import type { DeviceConfig } from './device-config.ts';
+import { checkRange, type DeviceConfig } from './device-config.ts';
 
 /** Of the profile's device. */
 const netSettings = z.object({ mac: z.string().regex(/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/i) });
@@ -73,14 +73,12 @@ export class NetFrontEnd implements DeviceConfig {
   }
 
   read(offset: number, target: Uint8Array): void {
-    if (offset < 0 || offset + target.length > CONFIG_BYTES) {
-      throw new RangeError(
-        `bytes ${offset}..${offset + target.length} are outside ${CONFIG_BYTES} bytes of configuration`,
-      );
-    }
+    checkRange(offset, offset + target.length, CONFIG_BYTES);
     target.set(this.#config.subarray(offset, offset + target.length));
   }
 
   /** With VERSION_1 the address is not the driver's to change. Section 5.1.4.2. */
   write(_offset: number, _source: Uint8Array): void {}
+
+  changed(): void {}
 }

@@ -43,7 +43,10 @@ export const vhostUserOptionsSchema: z.ZodType<VhostUserOptions> = z
       .min(1)
       .max(600_000)
       .default(10_000)
-      .describe('Milliseconds until the back-end has to accept a connection.'),
+      .describe(
+        'Milliseconds until the back-end has to have accepted a connection and answered the messages of the start; and ' +
+          'again for those that set up and enable all queues.',
+      ),
     replyTimeout: z
       .int()
       .min(1)

@@ -27,6 +27,9 @@ export const VHOST_USER_REQUESTS = {
 /** A name in {@link VHOST_USER_REQUESTS}. */
 export type RequestName = keyof typeof VHOST_USER_REQUESTS;
 
+/** Requests of the back-end, on the back channel ("Back-end message types"). */
+export const BACK_END_REQUESTS = { IOTLB_MSG: 1, CONFIG_CHANGE_MSG: 2 } as const;
+
 /**
  * u32 request, u32 flags, u32 size of the payload; in the byte order of the host, which this package has little-endian.
  */

@@ -1,5 +1,6 @@
+import { setImmediate } from 'node:timers/promises';
 import { DeviceError } from '@virtio-platform/core';
-import { PollEvents, PollSet, type UnixSocket } from '@virtio-platform/host';
+import { closeDescriptor, PollEvents, PollSet, type UnixSocket } from '@virtio-platform/host';
 import {
   FLAG_NEED_REPLY,
   FLAG_REPLY,
@@ -32,6 +33,16 @@ export interface BackEndRequestHandler {
 const EMPTY = new Uint8Array(0);
 const REPLY = 0;
 const REQUEST = 1;
+/** How long a wait that lets timers and signals run keeps them waiting, in milliseconds. */
+const SLICE_MS = 2;
+
+/** A time that several messages share: what a slow back-end may take for all of them. */
+interface Budget {
+  /** Completes "it took more than 10000 ms ...". */
+  readonly what: string;
+  readonly totalMs: number;
+  leftMs: number;
+}
 
 /**
  * The message channel to a back-end: framing, replies, deadlines. Nothing that comes in is believed unchecked, and
@@ -46,12 +57,14 @@ export class VhostUserConnection {
   #loss: string | undefined;
   #lastCommand: RequestName | undefined;
   #requestHandler: BackEndRequestHandler | undefined;
+  #budget: Budget | undefined;
   readonly #poll: PollSet = new PollSet(2);
 
   /** Takes over the socket. */
   constructor(socket: UnixSocket, options: ConnectionOptions) {
     this.#socket = socket;
     this.#options = options;
+    this.#poll.set(REPLY, socket.descriptor, PollEvents.Readable);
   }
 
   /** To wait for its end. */
@@ -71,7 +84,6 @@ export class VhostUserConnection {
   /** From here on `handler` serves while an answer of the back-end is awaited. */
   serveRequestsWith(handler: BackEndRequestHandler): void {
     this.#requestHandler = handler;
-    this.#poll.set(REPLY, this.#socket.descriptor, PollEvents.Readable);
     this.#poll.set(REQUEST, handler.descriptor, PollEvents.Readable);
   }
 
@@ -91,6 +103,26 @@ export class VhostUserConnection {
   }
 
   /**
+   * From here to {@link endBudget} the answers together may take `totalMs`, of which `usedMs` are gone. `what`
+   * completes "it took more than 10000 ms ...".
+   */
+  startBudget(what: string, totalMs: number, usedMs = 0): void {
+    this.#budget = { what, totalMs, leftMs: totalMs - usedMs };
+  }
+
+  endBudget(): void {
+    this.#budget = undefined;
+  }
+
+  /**
+   * The error of a back-end that broke the protocol in its answer to `request`, which is marked as lost:
+   * `ERR_DEVICE_LOST`.
+   */
+  violation(request: RequestName, reason: string): DeviceError {
+    return this.#lostDuring(request, reason);
+  }
+
+  /**
    * Sends a request that has an answer of its own, of `minBytes` to `maxBytes`, and returns it. Throws {@link
    * DeviceError} `ERR_DEVICE_LOST`.
    */
@@ -99,20 +131,29 @@ export class VhostUserConnection {
     return this.#receive(request, minBytes, maxBytes);
   }
 
+  /** As {@link query}; timers and signals run while the back-end takes its time. */
+  async ask(request: RequestName, payload: Uint8Array, bytes: number): Promise<DataView> {
+    this.#send(request, payload, [], 0);
+    await this.#idleUntilAnswer(request);
+    return this.#receive(request, bytes, bytes);
+  }
+
+  /** As {@link command}; timers and signals run while the back-end takes its time. */
+  async tell(request: RequestName, payload: Uint8Array = EMPTY, descriptors: readonly number[] = []): Promise<void> {
+    this.#sendCommand(request, payload, descriptors);
+    if (!this.#acknowledges) return;
+    await this.#idleUntilAnswer(request);
+    this.#receiveAcknowledgement(request);
+  }
+
   /**
    * Sends a request that only does something, and waits for its acknowledgement where that was negotiated. Descriptors
    * stay the caller's. An acknowledgement proves little: libvhost-user answers 0 to a message it chokes on, and then
    * closes. Throws {@link DeviceError} `ERR_DEVICE_LOST`, or `ERR_DEVICE_REFUSED`.
    */
   command(request: RequestName, payload: Uint8Array = EMPTY, descriptors: readonly number[] = []): void {
-    this.#lastCommand = request;
-    this.#send(request, payload, descriptors, this.#acknowledges ? FLAG_NEED_REPLY : 0);
-    if (!this.#acknowledges) return;
-    const status = this.#receive(request, 8, 8).getBigUint64(0, true);
-    if (status === 0n) return;
-    throw new DeviceError('ERR_DEVICE_REFUSED', `the vhost-user back-end answers ${status} to ${request}`, {
-      hint: this.#hint(),
-    });
+    this.#sendCommand(request, payload, descriptors);
+    if (this.#acknowledges) this.#receiveAcknowledgement(request);
   }
 
   /** Sends a request that has no answer and gets no acknowledgement. Throws {@link DeviceError} `ERR_DEVICE_LOST`. */
@@ -134,6 +175,19 @@ export class VhostUserConnection {
     this.#poll.dispose();
   }
 
+  #sendCommand(request: RequestName, payload: Uint8Array, descriptors: readonly number[]): void {
+    this.#lastCommand = request;
+    this.#send(request, payload, descriptors, this.#acknowledges ? FLAG_NEED_REPLY : 0);
+  }
+
+  #receiveAcknowledgement(request: RequestName): void {
+    const status = this.#receive(request, 8, 8).getBigUint64(0, true);
+    if (status === 0n) return;
+    throw new DeviceError('ERR_DEVICE_REFUSED', `the vhost-user back-end answers ${status} to ${request}`, {
+      hint: this.#hint(),
+    });
+  }
+
   #send(request: RequestName, payload: Uint8Array, descriptors: readonly number[], flags: number): void {
     this.check();
     const message = new Uint8Array(HEADER_BYTES + payload.length);
@@ -149,8 +203,10 @@ export class VhostUserConnection {
   }
 
   #receive(request: RequestName, minBytes: number, maxBytes: number): DataView {
-    if (this.#requestHandler !== undefined) this.#awaitAnswer(this.#requestHandler, request);
-    this.#fill(request, this.#header);
+    const start = performance.now();
+    const deadline = start + this.#waitMs();
+    this.#awaitAnswer(request, deadline);
+    this.#fill(request, this.#header, deadline);
     const id = this.#headerView.getUint32(0, true);
     const flags = this.#headerView.getUint32(4, true);
     const size = this.#headerView.getUint32(8, true);
@@ -159,32 +215,67 @@ export class VhostUserConnection {
       throw this.#lostDuring(request, `it answered with request ${id}, flags ${flags} and ${size} bytes`);
     }
     const payload = new Uint8Array(size);
-    this.#fill(request, payload);
+    this.#fill(request, payload, deadline);
+    this.#spend(performance.now() - start);
     return new DataView(payload.buffer);
+  }
+
+  /** How long the next answer may take. */
+  #waitMs(): number {
+    return Math.max(0, Math.min(this.#options.replyTimeoutMs, this.#budget?.leftMs ?? Infinity));
+  }
+
+  #spend(ms: number): void {
+    if (this.#budget !== undefined) this.#budget.leftMs -= ms;
   }
 
   /**
    * Waits for an answer, which comes first when it is there: a back-end that never stops asking gains nothing by it.
    */
-  #awaitAnswer(handler: BackEndRequestHandler, request: RequestName): void {
-    const deadline = performance.now() + this.#options.replyTimeoutMs;
-    for (;;) {
-      const left = deadline - performance.now();
-      if (left <= 0 || !this.#poll.wait(left)) throw this.#noAnswer(request);
-      if (this.#poll.events(REPLY) !== 0) return;
+  #awaitAnswer(request: RequestName, deadline: number): void {
+    const handler = this.#requestHandler;
+    for (let left = deadline - performance.now(); ; left = deadline - performance.now()) {
+      if (!this.#poll.wait(left)) throw this.#noAnswer(request);
+      if (handler === undefined || this.#poll.events(REPLY) !== 0) return;
+      if (left <= 0) throw this.#noAnswer(request);
       handler.serve();
       this.check();
     }
   }
 
-  #fill(request: RequestName, target: Uint8Array): void {
-    const result = this.#socket.receive(target, this.#options.replyTimeoutMs);
+  /** Returns when the answer, or its beginning, is there. */
+  async #idleUntilAnswer(request: RequestName): Promise<void> {
+    const start = performance.now();
+    const deadline = start + this.#waitMs();
+    for (;;) {
+      if (this.#poll.wait(SLICE_MS)) {
+        if (this.#poll.events(REPLY) !== 0) break;
+        this.#requestHandler?.serve();
+      }
+      await setImmediate();
+      this.check();
+      if (performance.now() > deadline) throw this.#noAnswer(request);
+    }
+    this.#spend(performance.now() - start);
+  }
+
+  #fill(request: RequestName, target: Uint8Array, deadline: number): void {
+    const descriptors: number[] = [];
+    const result = this.#socket.receiveDescriptors(target, descriptors, deadline - performance.now());
+    for (const descriptor of descriptors) closeDescriptor(descriptor);
     if (result === 'closed') throw this.#lostDuring(request, 'it closed the connection');
     if (result === 'timeout') throw this.#noAnswer(request);
+    if (descriptors.length === 0) return;
+    throw this.#lostDuring(request, `it attached ${descriptors.length} file descriptors to its answer, which has none`);
   }
 
   #noAnswer(request: RequestName): DeviceError {
-    return this.#lostDuring(request, `no answer in ${this.#options.replyTimeoutMs} ms`);
+    const { replyTimeoutMs } = this.#options;
+    const budget = this.#budget;
+    if (budget === undefined || budget.leftMs >= replyTimeoutMs) {
+      return this.#lostDuring(request, `no answer in ${replyTimeoutMs} ms`);
+    }
+    return this.#lostDuring(request, `it took more than ${budget.totalMs} ms ${budget.what}`);
   }
 
   #lostDuring(request: RequestName, reason: string): DeviceError {

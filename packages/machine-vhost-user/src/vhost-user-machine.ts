@@ -13,6 +13,7 @@ import { VIRTIO_F_ACCESS_PLATFORM } from '@virtio-platform/core/features';
 import { Disposal, hostProblem, HostError, StartedProgram, TemporaryFolder, UnixSocket } from '@virtio-platform/host';
 import { injectable } from 'tsyringe';
 import { z } from 'zod';
+import { BackChannel } from './back-channel.ts';
 import { negotiateProtocol, type BackEnd } from './back-end.ts';
 import { openDeviceMemory, type DeviceMemory } from './memory/device-memory.ts';
 import { openTranslatedMemory } from './memory/translated-memory.ts';
@@ -64,7 +65,8 @@ export class VhostUserMachine implements Machine {
   }
 
   async #boot(disposal: Disposal): Promise<BootedMachine> {
-    const { command, replyTimeout } = this.#options;
+    const { command, replyTimeout, startTimeout } = this.#options;
+    const start = performance.now();
     const started = command === undefined ? undefined : await this.#start(command, disposal);
     const path = started?.socket ?? resolve(this.#request.baseDirectory, this.#options.socket!);
     const connection = new VhostUserConnection(await this.#connect(path, started?.backEnd), {
@@ -72,10 +74,11 @@ export class VhostUserMachine implements Machine {
       stderrTail: () => started?.backEnd.lastWords() ?? '',
     });
     disposal.add(() => connection.dispose());
+    connection.startBudget('to start (machine.startTimeout)', startTimeout, performance.now() - start);
     const { device, needs } = this.#request;
     const offersPlatform = device.offers?.has(VIRTIO_F_ACCESS_PLATFORM) !== false;
-    const backEnd = negotiateProtocol(connection, {
-      config: device.type !== 'net',
+    const backEnd = await negotiateProtocol(connection, {
+      deviceType: device.type,
       translation: offersPlatform && this.#request.simulate !== undefined,
       parts: needs.length > 0,
     });
@@ -87,9 +90,16 @@ export class VhostUserMachine implements Machine {
     });
     const queueCount = Math.min(backEnd.queueCount, frontEnd?.queueCount ?? Infinity);
     while (queues.length < queueCount) queues.push(new VhostUserQueue(queues.length, connection));
-    const memory = this.#openMemory(connection, backEnd, faults, queues);
+    const { hasConfig } = backEnd;
+    const backChannel = backEnd.hasBackChannel
+      ? BackChannel.open(connection, { timeoutMs: replyTimeout, hasConfig })
+      : undefined;
+    disposal.add(() => backChannel?.dispose());
+    const memory = this.#openMemory(connection, backEnd, backChannel, faults, queues);
     disposal.add(() => memory.dispose());
-    const transport = new VhostUserTransport(connection, { memory, queues, frontEnd, backEnd, device });
+    connection.endBudget();
+    const parts = { memory, backChannel, queues, frontEnd, backEnd, device, setUpMs: startTimeout };
+    const transport = new VhostUserTransport(connection, parts);
     disposal.add(() => transport.dispose());
     const { facilities, watchMapping } = memory;
     return { memory: memory.memory, transport, facilities, faults, watchMapping, dispose: () => disposal.run() };
@@ -99,13 +109,16 @@ export class VhostUserMachine implements Machine {
   #openMemory(
     connection: VhostUserConnection,
     { translates, memorySlots }: BackEnd,
+    backChannel: BackChannel | undefined,
     faults: FaultLog,
     queues: readonly VhostUserQueue[],
   ): DeviceMemory {
     const { simulate, memory: size } = this.#request;
-    if (!translates || simulate === undefined) return openDeviceMemory(this.#request, connection, memorySlots, queues);
-    const { iotlb, replyTimeout: replyTimeoutMs } = this.#options;
-    return openTranslatedMemory(connection, { simulate, size, faults, iotlb, replyTimeoutMs });
+    if (!translates || simulate === undefined || backChannel === undefined) {
+      return openDeviceMemory(this.#request, connection, memorySlots, queues);
+    }
+    const { iotlb } = this.#options;
+    return openTranslatedMemory(connection, { simulate, size, faults, iotlb, backChannel });
   }
 
   /** Starts the back-end, with a folder of its own for its socket. */
@@ -131,7 +144,14 @@ export class VhostUserMachine implements Machine {
 
   /** The image of the profile, or an empty one. */
   #image(folder: TemporaryFolder): string {
-    const { image, capacity } = imageSettings.parse(this.#request.device.settings);
+    const { type, settings } = this.#request.device;
+    const parsed = imageSettings.safeParse(settings);
+    if (!parsed.success) {
+      throw new CodedError('ERR_MACHINE_DEVICE', `a device of type ${type} has no image for ${IMAGE_PLACEHOLDER}`, {
+        hint: `name the image itself in machine.command, or leave ${IMAGE_PLACEHOLDER} out`,
+      });
+    }
+    const { image, capacity } = parsed.data;
     if (image !== undefined) return resolve(this.#request.baseDirectory, image);
     return folder.createSparseFile('image', capacity);
   }

@@ -6,7 +6,7 @@ import {
   type QueueAddresses,
   type QueueLayout,
 } from '@virtio-platform/core/queue';
-import { EventFd } from '@virtio-platform/host';
+import { EventFd, KickPipe } from '@virtio-platform/host';
 import type { DeviceMemory } from './memory/device-memory.ts';
 import type { MemoryRegion, PlacedRing, RingArea } from './memory/memory-regions.ts';
 import { encodeU64, encodeVringAddress, encodeVringState } from './protocol.ts';
@@ -16,55 +16,91 @@ import type { VhostUserConnection } from './vhost-user-connection.ts';
  * each, with the wrap counter on top.
  */
 const FIRST: Readonly<Record<QueueLayout, number>> = { split: 0, packed: 0x8000_8000 };
+/** Bits of the position of a packed ring: a slot, below its wrap counter. */
+const PACKED_SLOT = 0x7fff;
+
+/** The descriptors through which driver and back-end notify each other of one queue. */
+interface Notifications {
+  /** From the driver. */
+  readonly kick: KickPipe;
+  /** From the back-end. */
+  readonly call: EventFd;
+}
 
 /**
- * One queue of the back-end. It is started again after every reset, because the back-end forgets its descriptors then.
+ * One queue of the back-end. It is set up again after every reset, with new descriptors: what the back-end keeps of the
+ * old ones does no harm.
  */
 export class VhostUserQueue implements PlacedRing {
   readonly #index: number;
   readonly #connection: VhostUserConnection;
-  readonly #kick: EventFd = new EventFd();
+  #notifications: Notifications | undefined;
   /** The areas of the ring as the back-end remembers them, also after the ring was stopped. */
   #areas: readonly RingArea[] = [];
   #state: 'idle' | 'running' | 'stopped' = 'idle';
-  /** Guest memory as 16-bit words, once the ring was started. */
+  #layout: QueueLayout = 'split';
+  /** Entries. */
+  #size = 0;
+  /** Guest memory as 16-bit words, once the ring was set up. */
   #words: Uint16Array | undefined;
-  /** Where used.idx is among the 16-bit words of guest memory; -1 for a packed ring, which has none. */
-  #usedIdx = -1;
+  /** Where avail.idx and used.idx of a split ring are among the 16-bit words of guest memory. */
+  #availIdx = 0;
+  #usedIdx = 0;
   /** The next available index when it was stopped; used.idx gets there once nothing is in flight. */
   #stoppedAt = 0;
+  #callsTaken = 0;
 
   constructor(index: number, connection: VhostUserConnection) {
     this.#index = index;
     this.#connection = connection;
   }
 
+  /** Set up and not stopped. */
   get isRunning(): boolean {
     return this.#state === 'running';
   }
 
-  /**
-   * Whether every buffer that the back-end took before it was stopped came back. A packed ring does not show it: there
-   * the back-end is believed to be done when it stopped, as DPDK is. What is unmapped then is taken from it all the
-   * same.
-   */
-  get isDrained(): boolean {
-    if (this.#state !== 'stopped') return this.#state === 'idle';
-    return this.#usedIdx < 0 || Atomics.load(this.#words!, this.#usedIdx) === this.#stoppedAt;
+  /** How many notifications of the back-end {@link takeCalls} took since the queue was set up. */
+  get callsTaken(): number {
+    return this.#callsTaken;
+  }
+
+  /** Whether a buffer of a split ring is available that the back-end has not returned. */
+  get isBusy(): boolean {
+    if (this.#state !== 'running' || this.#layout === 'packed') return false;
+    return Atomics.load(this.#words!, this.#usedIdx) !== Atomics.load(this.#words!, this.#availIdx);
   }
 
   /**
-   * Gives the back-end the ring in `memory` and starts it. The back-end notifies through `call`. Throws {@link
-   * DeviceError}.
+   * Whether every buffer that the back-end took before it was stopped came back: used.idx got to where the back-end
+   * stopped, or to avail.idx, which proves it for a back-end that does not say where it stopped (rust-vmm's vhost
+   * answered 0 before 2023). A packed ring does not show it: there the back-end is believed to be done when it stopped,
+   * as DPDK is. What is unmapped then is taken from it all the same.
    */
-  start(layout: QueueLayout, { size, words }: QueueAddresses, call: EventFd, memory: DeviceMemory): void {
+  get isDrained(): boolean {
+    if (this.#state !== 'stopped') return this.#state === 'idle';
+    if (this.#layout === 'packed') return true;
+    const used = Atomics.load(this.#words!, this.#usedIdx);
+    return used === this.#stoppedAt || used === Atomics.load(this.#words!, this.#availIdx);
+  }
+
+  /**
+   * Gives the back-end the ring in `memory`, and descriptors for notifications. Returns the one that is readable when
+   * the back-end notified, until {@link forget}. The ring works once it is enabled. Throws {@link DeviceError} and
+   * {@link HostError}.
+   */
+  setUp(layout: QueueLayout, { size, words }: QueueAddresses, memory: DeviceMemory): number {
     const lengths = areaLengths(layout, size);
     const locate = (area: number): RingArea =>
       this.#locate(memory, words[2 * area]!, words[2 * area + 1]!, lengths[area]!);
     const [descriptor, driver, device] = [locate(0), locate(1), locate(2)];
     this.#areas = [descriptor, driver, device];
+    this.#layout = layout;
+    this.#size = size;
     this.#words = memory.memory.u16;
-    this.#usedIdx = layout === 'packed' ? -1 : device.offset / 2 + 1;
+    this.#availIdx = driver.offset / 2 + 1;
+    this.#usedIdx = device.offset / 2 + 1;
+    const { kick, call } = this.#openNotifications();
 
     const index = this.#index;
     const connection = this.#connection;
@@ -73,10 +109,18 @@ export class VhostUserQueue implements PlacedRing {
     connection.command('SET_VRING_ADDR', encodeVringAddress(index, descriptor.address, driver.address, device.address));
     // The first kick descriptor starts the ring, enabled or not.
     this.#state = 'running';
-    connection.command('SET_VRING_KICK', encodeU64(BigInt(index)), [this.#kick.descriptor]);
+    connection.command('SET_VRING_KICK', encodeU64(BigInt(index)), [kick.descriptor]);
     connection.command('SET_VRING_CALL', encodeU64(BigInt(index)), [call.descriptor]);
-    connection.command('SET_VRING_ENABLE', encodeVringState(index, 1));
-    connection.confirm();
+    kick.closeReadEnd();
+    // libvhost-user signals a call descriptor as soon as it gets it.
+    call.drain();
+    this.#callsTaken = 0;
+    return call.descriptor;
+  }
+
+  /** Lets the back-end work on the ring. Throws {@link DeviceError}. */
+  enable(): void {
+    this.#connection.command('SET_VRING_ENABLE', encodeVringState(this.#index, 1));
   }
 
   /** Stops the ring: the back-end takes no more buffers. Those it has it still works on. Throws {@link DeviceError}. */
@@ -84,12 +128,13 @@ export class VhostUserQueue implements PlacedRing {
     if (this.#state !== 'running') return;
     const reply = this.#connection.query('GET_VRING_BASE', encodeVringState(this.#index, 0), 8);
     this.#state = 'stopped';
-    this.#stoppedAt = reply.getUint32(4, true) & 0xffff;
+    this.#stoppedAt = this.#checkedBase(reply.getUint32(0, true), reply.getUint32(4, true));
   }
 
   /** The reset is complete: the ring's memory is the driver's again. */
   forget(): void {
     this.#state = 'idle';
+    this.#closeNotifications();
   }
 
   isIn(region: MemoryRegion): boolean {
@@ -103,13 +148,65 @@ export class VhostUserQueue implements PlacedRing {
     this.#connection.command('SET_VRING_ADDR', encodeVringAddress(this.#index, address, address, address));
   }
 
-  /** Hot: no allocation. */
-  notify(): void {
-    this.#kick.signal();
+  /**
+   * Returns false where the back-end closed the descriptor for it although the queue runs. libvhost-user closes it when
+   * the queue is stopped. Hot: no allocation.
+   */
+  notify(): boolean {
+    return this.#state !== 'running' || this.#notifications!.kick.signal();
+  }
+
+  /** Takes the notifications of the back-end. Returns whether there was one. Never waits. */
+  takeCalls(): boolean {
+    const taken = this.#notifications?.call.drain() ?? 0;
+    this.#callsTaken += taken;
+    return taken > 0;
   }
 
   dispose(): void {
-    this.#kick.dispose();
+    this.#closeNotifications();
+  }
+
+  #openNotifications(): Notifications {
+    this.#closeNotifications();
+    const kick = new KickPipe();
+    try {
+      return (this.#notifications = { kick, call: new EventFd() });
+    } catch (error) {
+      kick.dispose();
+      throw error;
+    }
+  }
+
+  #closeNotifications(): void {
+    this.#notifications?.kick.dispose();
+    this.#notifications?.call.dispose();
+    this.#notifications = undefined;
+  }
+
+  /** Checks where the back-end says that it stopped. Throws {@link DeviceError} `ERR_DEVICE_LOST`. */
+  #checkedBase(index: number, base: number): number {
+    const queue = `queue ${this.#index}`;
+    if (index !== this.#index) throw this.#wrongBase(`it answered for queue ${index} instead of ${queue}`);
+    if (this.#layout === 'packed') {
+      const slot = base & PACKED_SLOT;
+      if (slot < this.#size) return base;
+      throw this.#wrongBase(`it stopped ${queue} at slot ${slot} of ${this.#size}`);
+    }
+    const used = Atomics.load(this.#words!, this.#usedIdx);
+    const available = Atomics.load(this.#words!, this.#availIdx);
+    const inFlight = (available - used) & 0xffff;
+    if (inFlight > this.#size) {
+      throw this.#wrongBase(`the used index of ${queue} is ${used}, past the available index ${available}`);
+    }
+    const isBetween = base <= 0xffff && ((base - used) & 0xffff) <= inFlight;
+    if (isBetween || base === 0) return base;
+    const indices = `its used index ${used} and available index ${available}`;
+    throw this.#wrongBase(`it stopped ${queue} at ${base}, outside of ${indices}`);
+  }
+
+  #wrongBase(reason: string): DeviceError {
+    return this.#connection.violation('GET_VRING_BASE', reason);
   }
 
   #locate(memory: DeviceMemory, low: number, high: number, length: number): RingArea {

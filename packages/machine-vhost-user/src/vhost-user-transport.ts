@@ -1,4 +1,4 @@
-import type { DeviceDescription } from '@virtio-platform/core';
+import { isCodedError, type DeviceDescription } from '@virtio-platform/core';
 import { DeviceStatus, type Transport, type WaitResult } from '@virtio-platform/core/device';
 import {
   FeatureSet,
@@ -13,9 +13,10 @@ import {
   VIRTIO_F_VERSION_1,
 } from '@virtio-platform/core/features';
 import type { QueueAddresses } from '@virtio-platform/core/queue';
-import { EventFd, PollEvents, PollSet } from '@virtio-platform/host';
+import { PollEvents, PollSet } from '@virtio-platform/host';
+import type { BackChannel } from './back-channel.ts';
 import type { BackEnd } from './back-end.ts';
-import { BackEndConfig, type DeviceConfig } from './device-config.ts';
+import { BackEndConfig, NoConfig, type DeviceConfig } from './device-config.ts';
 import type { DeviceMemory } from './memory/device-memory.ts';
 import type { NetFrontEnd } from './net-front-end.ts';
 import { encodeU64, VHOST_F_LOG_ALL, VHOST_USER_F_PROTOCOL_FEATURES } from './protocol.ts';
@@ -25,11 +26,15 @@ import type { VhostUserQueue } from './vhost-user-queue.ts';
 /** What the machine made before the transport. */
 export interface TransportParts {
   readonly memory: DeviceMemory;
+  /** On which the back-end makes requests; `undefined` where it makes none. */
+  readonly backChannel: BackChannel | undefined;
   readonly queues: readonly VhostUserQueue[];
   /** The parts of a network device that the front-end has; `undefined` for other devices. */
   readonly frontEnd: NetFrontEnd | undefined;
   readonly backEnd: BackEnd;
   readonly device: DeviceDescription;
+  /** How long the back-end may take in all to set up and enable the queues. */
+  readonly setUpMs: number;
 }
 
 /**
@@ -54,9 +59,17 @@ const CARRIES = new FeatureSet(2n ** 64n - 1n).minus(
   ),
 );
 
+/** Entries of the poll set; the notifications of the queues follow. */
 const SOCKET = 0;
-const CALL = 1;
-const BACK_CHANNEL = 2;
+const BACK_CHANNEL = 1;
+const FIRST_QUEUE = 2;
+/** How long one step of a reset stops queues, so that the caller can look at its deadline. */
+const RESET_STEP_MS = 50;
+/**
+ * How long a reset waits for the buffers that are in flight before it stops the queues. libvhost-user 7.2 gives up the
+ * connection when it completes a buffer of a queue that was stopped, because it closed its call descriptor then.
+ */
+const PATIENCE_MS = 100;
 const GONE = PollEvents.PeerClosed | PollEvents.HangUp | PollEvents.Error;
 
 /**
@@ -80,29 +93,41 @@ export class VhostUserTransport implements Transport {
   readonly #backEndFeatures: FeatureSet;
   readonly #config: DeviceConfig;
   readonly #queues: readonly VhostUserQueue[];
-  readonly #call: EventFd = new EventFd();
-  readonly #poll: PollSet = new PollSet(3);
+  readonly #backChannel: BackChannel | undefined;
+  /** The same where the back-end may wait for a translation before it works on. */
+  readonly #translationChannel: BackChannel | undefined;
+  readonly #setUpMs: number;
+  readonly #poll: PollSet;
   #accepted = FeatureSet.EMPTY;
   #status = 0;
-  /** A reset was asked for, and buffers are still in flight. */
-  #isResetting = false;
+  /** How far a reset is that was asked for: queues are still to be stopped, or buffers are still in flight. */
+  #reset: 'none' | 'stopping' | 'draining' = 'none';
+  /** When to stop the queues, whether or not buffers still come back. */
+  #patienceEnd = 0;
+  #generation = 0;
+  /** Whether the driver has to be notified that the configuration changed. */
+  #isConfigNew = false;
 
   /** Connection, memory and queues stay the machine's. */
-  constructor(connection: VhostUserConnection, { memory, queues, frontEnd, backEnd, device }: TransportParts) {
+  constructor(connection: VhostUserConnection, parts: TransportParts) {
+    const { memory, backChannel, queues, frontEnd, backEnd, device, setUpMs } = parts;
     this.deviceType = device.type;
     this.#connection = connection;
     this.#memory = memory;
-    this.#config = frontEnd ?? new BackEndConfig(connection);
+    const { hasConfig } = backEnd;
+    const ownConfig = hasConfig ? new BackEndConfig(connection, backChannel !== undefined) : new NoConfig();
+    this.#config = frontEnd ?? ownConfig;
     this.#queues = queues;
+    this.#backChannel = backChannel;
+    this.#translationChannel = backEnd.translates ? backChannel : undefined;
+    this.#setUpMs = setUpMs;
+    this.#poll = new PollSet(FIRST_QUEUE + queues.length);
     this.queueCount = queues.length;
     const features = frontEnd?.offered(backEnd.features) ?? backEnd.features;
     this.#offered = shownFeatures(features, device.offers, backEnd.translates);
     this.#backEndFeatures = backEnd.translates ? backEnd.features : backEnd.features.without(VIRTIO_F_ACCESS_PLATFORM);
     this.#poll.set(SOCKET, connection.descriptor, PollEvents.PeerClosed);
-    this.#poll.set(CALL, this.#call.descriptor, PollEvents.Readable);
-    if (memory.backChannel !== undefined) {
-      this.#poll.set(BACK_CHANNEL, memory.backChannel.descriptor, PollEvents.Readable);
-    }
+    if (backChannel !== undefined) this.#poll.set(BACK_CHANNEL, backChannel.descriptor, PollEvents.Readable);
   }
 
   readDeviceFeatures(): FeatureSet {
@@ -118,14 +143,16 @@ export class VhostUserTransport implements Transport {
   /** A reset is confirmed only once no buffer is in flight: until then the back-end may still write to memory. */
   readStatus(): number {
     this.#connection.check();
-    if (this.#isResetting) this.#finishReset();
+    if (this.#reset !== 'none') this.#advanceReset();
     return this.#status;
   }
 
   writeStatus(status: number): void {
     this.#connection.check();
-    if (status === 0) return this.#reset();
+    if (status === 0) return this.#startReset();
     const isNew = (status & ~this.#status & DeviceStatus.FeaturesOk) !== 0;
+    const isStart = (status & ~this.#status & DeviceStatus.DriverOk) !== 0;
+    if (isStart) this.#enableQueues();
     this.#status = isNew && !this.#takeFeatures() ? status & ~DeviceStatus.FeaturesOk : status;
   }
 
@@ -134,6 +161,10 @@ export class VhostUserTransport implements Transport {
     return queue < this.queueCount ? MAX_QUEUE_SIZE : 0;
   }
 
+  /**
+   * Sets the queue up. All queues of a driver are set up before DRIVER_OK, which enables them: some back-ends have no
+   * second queue for the first one otherwise.
+   */
   enableQueue(index: number, addresses: QueueAddresses): void {
     this.#connection.check();
     const queue = this.#queues[index];
@@ -141,10 +172,8 @@ export class VhostUserTransport implements Transport {
     if (addresses.size > MAX_QUEUE_SIZE) throw new RangeError(`queue ${index}: ${addresses.size} entries`);
     if (queue.isRunning) throw new TypeError(`queue ${index} is enabled already`);
     if (!this.#queues.some((other) => other.isRunning)) this.#memory.recorded?.apply();
-    queue.start(this.#accepted.has(VIRTIO_F_RING_PACKED) ? 'packed' : 'split', addresses, this.#call, this.#memory);
-    this.#memory.queueStarted?.();
-    // libvhost-user signals a call descriptor as soon as it gets it.
-    this.#call.drain();
+    const layout = this.#accepted.has(VIRTIO_F_RING_PACKED) ? 'packed' : 'split';
+    this.#poll.set(FIRST_QUEUE + index, queue.setUp(layout, addresses, this.#memory), PollEvents.Readable);
   }
 
   /** The bit is not carried, so that nobody can have negotiated it. */
@@ -158,9 +187,13 @@ export class VhostUserTransport implements Transport {
 
   /** Hot: no allocation. */
   notify(index: number, _next: number): void {
-    this.#memory.backChannel?.serve();
+    this.#translationChannel?.serve();
     this.#connection.check();
-    this.#queues[index]!.notify();
+    if (!this.#queues[index]!.notify()) this.#explainUnread(index);
+  }
+
+  usedNotifications(index: number): number {
+    return this.#queues[index]?.callsTaken ?? 0;
   }
 
   /**
@@ -168,24 +201,24 @@ export class VhostUserTransport implements Transport {
    */
   wait(timeoutMs: number): WaitResult {
     const deadline = performance.now() + timeoutMs;
-    for (let left = timeoutMs; ; left = Math.max(0, deadline - performance.now())) {
+    for (let left = timeoutMs; ; left = deadline - performance.now()) {
+      if (this.#takeConfigChange()) return 'notified';
       if (this.#connection.isLost) return 'lost';
       if (!this.#poll.wait(left)) return 'timeout';
-      if (this.#poll.events(CALL) !== 0 && this.#call.drain()) return 'notified';
+      if (this.#takeCalls()) return 'notified';
       if ((this.#poll.events(SOCKET) & GONE) !== 0) this.#connection.lose('it closed the connection');
-      else if (this.#poll.events(BACK_CHANNEL) === 0) return 'timeout';
-      else this.#memory.backChannel?.serve();
-      if (left === 0) return this.#connection.isLost ? 'lost' : 'timeout';
+      else if (this.#poll.events(BACK_CHANNEL) !== 0) this.#backChannel?.serve();
+      if (left <= 0 && !this.#connection.isLost) return 'timeout';
     }
   }
 
-  /**
-   * Constant: the back-end is asked for nothing that would let it announce a change, and one message reads all that
-   * belongs together.
-   */
+  /** Changes with each message of the back-end that the configuration changed. One message reads all of it. */
   configGeneration(): number {
     this.#connection.check();
-    return 0;
+    this.#backChannel?.serve();
+    this.#noteConfigChange();
+    this.#connection.check();
+    return this.#generation;
   }
 
   readConfig(offset: number, target: Uint8Array): void {
@@ -198,8 +231,47 @@ export class VhostUserTransport implements Transport {
 
   dispose(): void {
     this.#connection.lose('the connection was closed');
-    this.#call.dispose();
     this.#poll.dispose();
+  }
+
+  /**
+   * No process reads the notifications of a queue. Where the back-end is gone altogether, `wait` finds it, after the
+   * notifications that are pending.
+   */
+  #explainUnread(index: number): void {
+    this.#poll.wait(0);
+    if ((this.#poll.events(SOCKET) & GONE) !== 0) return;
+    this.#connection.lose(`it closed the descriptor that notifies it of queue ${index}`);
+  }
+
+  /** Of all queues: a notification of one of them is no reason to leave another one pending. */
+  #takeCalls(): boolean {
+    let isNotified = false;
+    for (let i = 0; i < this.queueCount; i++) {
+      if (this.#poll.events(FIRST_QUEUE + i) !== 0 && this.#queues[i]!.takeCalls()) isNotified = true;
+    }
+    return isNotified;
+  }
+
+  /** Reads the configuration again after the back-end said that it changed, once no answer is awaited any more. */
+  #noteConfigChange(): void {
+    const changes = this.#backChannel?.configChanges ?? 0;
+    if (changes === this.#generation) return;
+    this.#generation = changes;
+    this.#isConfigNew = true;
+    this.#config.changed();
+  }
+
+  /** Whether the driver has to be notified of a change. The error of a configuration is that of the driver's read. */
+  #takeConfigChange(): boolean {
+    try {
+      this.#noteConfigChange();
+    } catch (error) {
+      if (!isCodedError(error)) throw error;
+    }
+    const isNew = this.#isConfigNew;
+    this.#isConfigNew = false;
+    return isNew;
   }
 
   /** Checks what a device has to check before FEATURES_OK (specification 1.4 section 2.2), and tells the back-end. */
@@ -209,26 +281,64 @@ export class VhostUserTransport implements Transport {
     const isOffered = this.#offered.has(VIRTIO_F_ACCESS_PLATFORM);
     if (isOffered && !accepted.has(VIRTIO_F_ACCESS_PLATFORM)) return false;
     const told = accepted.and(this.#backEndFeatures).with(VHOST_USER_F_PROTOCOL_FEATURES);
+    this.#connection.startBudget('to set up its queues (machine.startTimeout)', this.#setUpMs);
     this.#connection.command('SET_FEATURES', encodeU64(told.bits));
     return true;
   }
 
-  #reset(): void {
-    for (const queue of this.#queues) queue.stop();
-    // What the back-end asked for before it stopped is asked of the platform as it was then.
-    this.#memory.backChannel?.serve();
-    this.#accepted = FeatureSet.EMPTY;
-    this.#isResetting = true;
-    this.#finishReset();
+  #enableQueues(): void {
+    this.#memory.queuesSetUp?.();
+    for (const queue of this.#queues) if (queue.isRunning) queue.enable();
+    this.#connection.endBudget();
+    this.#connection.confirm();
   }
 
-  #finishReset(): void {
+  #startReset(): void {
+    this.#connection.endBudget();
+    this.#accepted = FeatureSet.EMPTY;
+    this.#reset = 'stopping';
+    this.#patienceEnd = performance.now() + PATIENCE_MS;
+    this.#advanceReset();
+  }
+
+  /**
+   * Stops queues for a while, and finishes when nothing is in flight. Throws {@link DeviceError} where the back-end is
+   * gone: what did not answer has not confirmed a reset.
+   */
+  #advanceReset(): void {
+    if (this.#reset === 'stopping' && (this.#isBusy() || !this.#stopQueues())) return;
+    this.#reset = 'draining';
     if (!this.#queues.every((queue) => queue.isDrained)) return;
-    this.#isResetting = false;
+    this.#reset = 'none';
     this.#status = 0;
-    for (const queue of this.#queues) queue.forget();
+    for (const [index, queue] of this.#queues.entries()) {
+      this.#poll.unset(FIRST_QUEUE + index);
+      queue.forget();
+    }
     this.#memory.recorded?.withdraw();
-    this.#call.drain();
+  }
+
+  /** Whether buffers of a block device are in flight: only there each buffer comes back soon, whatever happens. */
+  #isBusy(): boolean {
+    if (this.deviceType !== 'block' || performance.now() > this.#patienceEnd) return false;
+    return this.#queues.some((queue) => queue.isBusy);
+  }
+
+  /** Returns whether all queues are stopped. */
+  #stopQueues(): boolean {
+    const end = performance.now() + RESET_STEP_MS;
+    let stopped = 0;
+    for (const queue of this.#queues) {
+      if (!queue.isRunning) continue;
+      if (stopped > 0 && performance.now() > end) return false;
+      queue.stop();
+      stopped++;
+    }
+    // One that ends after its last answer has not stopped, it died.
+    if (stopped > 0) this.#connection.confirm();
+    // What the back-end asked for before it stopped is asked of the platform as it was then.
+    this.#backChannel?.serve();
+    return true;
   }
 }
 

@@ -5,7 +5,7 @@ import { VhostUserConnection } from '../src/vhost-user-connection.ts';
 
 const NOTHING = new Uint8Array(0);
 /** As of a block device under a platform that gives and takes parts of memory. */
-const BLOCK: BackEndUse = { config: true, translation: true, parts: true };
+const BLOCK: BackEndUse = { deviceType: 'block', translation: true, parts: true };
 
 /** A connection and the end of a back-end, which has written its answers in advance: both are in this thread. */
 function connect(...answers: Uint8Array[]): { connection: VhostUserConnection; backEnd: UnixSocket; end: () => void } {
@@ -82,18 +82,19 @@ describe('negotiateProtocol', () => {
     ['protocol features', [reply(1, 1n << 32n)]],
     ['CONFIG, CONFIGURE_MEM_SLOTS', [reply(1, 1n << 30n), reply(15, 1n << 3n)]],
     ['memory regions', [reply(1, 1n << 30n), reply(15, 0x8208n), reply(3, 0n), reply(36, 0n)]],
-  ])('refuses a back-end that lacks %s', (what, answers) => {
+  ])('refuses a back-end that lacks %s', async (what, answers) => {
     const { connection, end } = connect(...answers);
-    expect(() => negotiateProtocol(connection, BLOCK)).toThrow(
-      expect.objectContaining({ code: 'ERR_MACHINE_BACK_END', message: expect.stringContaining(what) }),
-    );
+    await expect(negotiateProtocol(connection, BLOCK)).rejects.toMatchObject({
+      code: 'ERR_MACHINE_BACK_END',
+      message: expect.stringContaining(what),
+    });
     end();
   });
 
-  it('bounds what a back-end claims to have', () => {
+  it('bounds what a back-end claims to have', async () => {
     const answers = [reply(1, 1n << 30n), reply(15, 0x8209n), reply(3, 0n), reply(17, 1n << 40n), reply(36, 1n << 60n)];
     const { connection, end } = connect(...answers);
-    expect(negotiateProtocol(connection, BLOCK)).toMatchObject({ queueCount: 256, memorySlots: 512 });
+    expect(await negotiateProtocol(connection, BLOCK)).toMatchObject({ queueCount: 256, memorySlots: 512 });
     end();
   });
 });

@@ -1,4 +1,5 @@
 import { DeviceError, isCodedError, type CodedError } from '@virtio-platform/core';
+import { setImmediate } from 'node:timers/promises';
 import { failDevice, initializeDevice, resetDevice, startDevice, type Transport } from '@virtio-platform/core/device';
 import { DirectDmaMapping, type DmaMapping, type DmaRegion, type DmaStatistics } from '@virtio-platform/core/dma';
 import { FailingDmaMapping, FailurePlan, type DmaFailures } from '@virtio-platform/core/failure';
@@ -173,7 +174,7 @@ export class DeviceSession {
    * Sets up the queues and the driver's buffers, and lets the device go. Throws a coded error; `end` is still to be
    * called.
    */
-  start(onProgress: (done: number, total: number) => void = () => {}): DriverHalf {
+  async start(onProgress: (done: number, total: number) => void = () => {}): Promise<DriverHalf> {
     const { profile, machine, platform } = this.#run;
     const transport = this.#transport;
     const memory = this.#sanitizer?.memory() ?? machine.memory;
@@ -196,7 +197,11 @@ export class DeviceSession {
       const queueing = { queues, notify, notifications, inspected };
       this.#driver = this.#type.open({ profile, memory, transport, accepted, byteOrder, ...queueing, onProgress });
       this.#receiveMessages();
-      for (const { queue } of queues) transport.enableQueue(queue.index, queue.addresses);
+      for (const { queue } of queues) {
+        transport.enableQueue(queue.index, queue.addresses);
+        // A device may take long for each queue: timers and signals run in between.
+        await setImmediate();
+      }
       startDevice(transport);
       return this.#driver;
     } catch (error) {

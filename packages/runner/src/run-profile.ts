@@ -111,7 +111,7 @@ async function drive(
   if (session.negotiation.refusal === undefined) {
     let driver: DriverHalf | undefined;
     try {
-      driver = session.start(onProgress);
+      driver = await session.start(onProgress);
       await driver.run();
       session.checkNotifications();
     } catch (error) {

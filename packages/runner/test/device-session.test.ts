@@ -88,9 +88,9 @@ describe.each(['split', 'packed'] as const)('a session over a %s ring with a dev
     [[layout === 'packed' ? 3 : 7], layout === 'packed' ? 3 : 4],
     [[8, 65_535, 0], 8],
     [[65_535, 8], 64],
-  ])('D44 makes a queue that both can have of a size of %j', (sizes, size) => {
+  ])('D44 makes a queue that both can have of a size of %j', async (sizes, size) => {
     const { session, transport, memory } = open(layout, sizes);
-    session.start();
+    await session.start();
     expect([session.ring, transport.reads]).toEqual([{ layout, size }, 1]);
     expect(transport.log).toContain(`queue 0 of ${size}`);
     session.end();
@@ -98,23 +98,23 @@ describe.each(['split', 'packed'] as const)('a session over a %s ring with a dev
     session.dispose();
   });
 
-  it.each([1, 2])('D44 refuses a queue of %d entries, in which no request fits, and keeps nothing', (size) => {
+  it.each([1, 2])('D44 refuses a queue of %d entries, in which no request fits, and keeps nothing', async (size) => {
     const { session, memory } = open(layout, [size]);
-    expect(() => session.start()).toThrow(expect.objectContaining({ code: 'ERR_QUEUE_TOO_SMALL' }));
+    await expect(session.start()).rejects.toMatchObject({ code: 'ERR_QUEUE_TOO_SMALL' });
     session.end();
     expect([session.dma.live, memory.allocated]).toEqual([0, 0]);
   });
 
-  it('D44 refuses a device without the queue that it has to have, and keeps nothing', () => {
+  it('D44 refuses a device without the queue that it has to have, and keeps nothing', async () => {
     const { session, memory } = open(layout, [0]);
-    expect(() => session.start()).toThrow(expect.objectContaining({ code: 'ERR_DEVICE_CONFIG' }));
+    await expect(session.start()).rejects.toMatchObject({ code: 'ERR_DEVICE_CONFIG' });
     session.end();
     expect([session.dma.live, memory.allocated]).toEqual([0, 0]);
   });
 
-  it('D45 M7 gives nothing back to its owner while a reset is not confirmed', () => {
+  it('D45 M7 gives nothing back to its owner while a reset is not confirmed', async () => {
     const { session, transport, memory } = open(layout, [8], { slowReset: Infinity });
-    session.start();
+    await session.start();
     const held = { live: session.dma.live, allocated: memory.allocated };
     expect(held.live).toBeGreaterThan(0);
     vi.useFakeTimers({ toFake: ['performance'] });
@@ -128,16 +128,16 @@ describe.each(['split', 'packed'] as const)('a session over a %s ring with a dev
 });
 
 describe('a session over the split ring of a legacy device, which alone says how long it is', () => {
-  it.each([0, 3, 65_535, 65_536])('D44 refuses a queue of %d entries, and keeps nothing', (size) => {
+  it.each([0, 3, 65_535, 65_536])('D44 refuses a queue of %d entries, and keeps nothing', async (size) => {
     const { session, memory } = open('split', [size], { deviceInterface: 'legacy' });
-    expect(() => session.start()).toThrow(expect.objectContaining({ code: 'ERR_DEVICE_CONFIG' }));
+    await expect(session.start()).rejects.toMatchObject({ code: 'ERR_DEVICE_CONFIG' });
     session.end();
     expect([session.dma.live, memory.allocated]).toEqual([0, 0]);
   });
 
-  it('D44 takes the size that it has to take', () => {
+  it('D44 takes the size that it has to take', async () => {
     const { session } = open('split', [256], { deviceInterface: 'legacy' });
-    session.start();
+    await session.start();
     expect(session.ring).toEqual({ layout: 'split', size: 256 });
     session.end();
   });

@@ -52,7 +52,7 @@ async function breakPromise(run: ComposedRun): Promise<Readonly<Record<string, u
   const { liobn } = tables.defaultWindow;
   const unmap = (): number => tables.putTce(liobn, PAGE_SIZE, 0, 0, 0);
   const session = new DeviceSession(run);
-  const driver = session.start();
+  const driver = await session.start();
   const answer = unmap();
   // A broken hypervisor: the entry goes, whatever was frozen.
   const entries = new Uint32Array(tables.state.tables[0]!);
@@ -78,7 +78,7 @@ async function breakPageTables(run: ComposedRun): Promise<Readonly<Record<string
     return (words[1]! & 0x0600_0000) === 0 ? 'not done' : 'done';
   };
   const session = new DeviceSession(run);
-  const driver = session.start();
+  const driver = await session.start();
   const answer = invalidateAll();
   unit.read64(0x20, words);
   // The root table goes, and a broken unit forgets what it knew, whatever was frozen.

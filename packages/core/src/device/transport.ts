@@ -66,6 +66,12 @@ export interface Transport {
 
   /** Waits for a used buffer or configuration change notification; returns at once where one is pending. */
   wait(timeoutMs: number): WaitResult;
+  /**
+   * How many used buffer notifications of a queue {@link wait} took since the queue was enabled; notifications of a
+   * changed configuration are none of them. A transport whose interrupts do not say which queue they are for has no
+   * such method.
+   */
+  readonly usedNotifications?: ((queue: number) => number) | undefined;
 
   /** Changes whenever the configuration changed. Constant 0 on the legacy interface. */
   configGeneration(): number;

@@ -15,6 +15,7 @@ export class WatchedTransport implements Transport {
   readonly queueCount: number;
   readonly unmarkedLengths: boolean | undefined;
   readonly interruptMessages: InterruptMessages | undefined;
+  readonly usedNotifications: ((queue: number) => number) | undefined;
   readonly #inner: Transport;
   readonly #state: SanitizerState;
   readonly #device: string;
@@ -26,6 +27,7 @@ export class WatchedTransport implements Transport {
     this.queueCount = inner.queueCount;
     this.unmarkedLengths = inner.unmarkedLengths;
     this.interruptMessages = inner.interruptMessages;
+    this.usedNotifications = inner.usedNotifications?.bind(inner);
     this.#inner = inner;
     this.#state = state;
     this.#device = device;

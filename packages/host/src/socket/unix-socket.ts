@@ -1,5 +1,5 @@
 import { HostError, libc, checked, closeDescriptor, lastErrno, systemCallError, NativeBuffer } from '../libc.ts';
-import { PollEvents, PollSet } from '../event-fd.ts';
+import { PollEvents, PollSet } from '../poll-set.ts';
 import { MAX_DESCRIPTORS, SocketMessage } from './socket-message.ts';
 
 /** The address family of Unix sockets (sys/socket.h). */
@@ -7,6 +7,8 @@ export const AF_UNIX = 1;
 const SOCK_STREAM_NONBLOCK_CLOEXEC = 0x8_0801;
 /** Bytes of struct sockaddr_un: a 16-bit family and 108 bytes of path, of which the last is 0. */
 export const ADDRESS_BYTES = 110;
+/** fcntl(2): sets the flags of the file, here without O_NONBLOCK. */
+const F_SETFL = 4;
 const LONGEST_PATH = 107;
 const MSG_NOSIGNAL = 0x4000;
 const MSG_CMSG_CLOEXEC = 0x4000_0000;
@@ -72,6 +74,14 @@ export class UnixSocket {
     } finally {
       ends.dispose();
     }
+  }
+
+  /**
+   * Lets calls on this end wait, as a process expects that gets the descriptor. This process only passes it on and
+   * closes it. Throws {@link HostError}.
+   */
+  waitInPeer(): void {
+    checked(libc().fcntl(this.descriptor, F_SETFL, 0), 'fcntl', 'let the other process wait for a socket');
   }
 
   /** Throws `TypeError` after `dispose`: another file may already have the number. */

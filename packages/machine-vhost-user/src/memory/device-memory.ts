@@ -12,7 +12,6 @@ import { VTD_FACILITY } from '@virtio-platform/platform-intel-iommu';
 import { TCE_FACILITY } from '@virtio-platform/platform-pseries';
 import { MEMORY_CONVERSION } from '@virtio-platform/platform-sev';
 import { VFIO_CONTAINER } from '@virtio-platform/platform-vfio';
-import type { BackChannel } from '../iotlb/back-channel.ts';
 import type { VhostUserConnection } from '../vhost-user-connection.ts';
 import { MemoryRegions, type PlacedRing, type RingArea } from './memory-regions.ts';
 import { RegionMemoryConversion } from './region-memory-conversion.ts';
@@ -40,12 +39,10 @@ export interface DeviceMemory {
   readonly facilities: ReadonlyMap<FacilityToken, unknown>;
   /** The parts of memory that the back-end has; `undefined` where it asks for the translation of each address. */
   readonly regions: MemoryRegions | undefined;
-  /** Where it asks. */
-  readonly backChannel: BackChannel | undefined;
   /** `undefined` where every change takes effect at once. */
   readonly recorded: RecordedAccess | undefined;
-  /** Called when a queue was started, where the back-end is told of what is mapped before it asks. */
-  readonly queueStarted?: (() => void) | undefined;
+  /** Called before the queues are enabled, where the back-end is told of what is mapped before it asks. */
+  readonly queuesSetUp?: (() => void) | undefined;
   readonly watchMapping?: BootedMachine['watchMapping'];
   /**
    * Where `length` bytes of a ring at a device address are; `undefined` where the device does not reach them in one
@@ -82,7 +79,6 @@ export function openDeviceMemory(
     return {
       memory,
       regions,
-      backChannel: undefined,
       facilities: new Map(need === undefined ? [] : [[need, facility]]),
       recorded: facility instanceof RegionTceFacility ? facility : undefined,
       locate: (low, high, length) => regions.locate(low, high, length),

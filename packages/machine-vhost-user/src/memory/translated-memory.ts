@@ -3,7 +3,7 @@ import type { FaultLog } from '@virtio-platform/core/address-space';
 import { GuestMemory } from '@virtio-platform/core/memory';
 import { ConvertibleMemory } from '@virtio-platform/host';
 import { ForwardingDmaMapping, type DmaDirection, type DmaMapping, type DmaRegion } from '@virtio-platform/core/dma';
-import { BackChannel } from '../iotlb/back-channel.ts';
+import type { BackChannel } from '../back-channel.ts';
 import { Iotlb } from '../iotlb/iotlb.ts';
 import type { IotlbPolicy } from '../options.ts';
 import { encodeMemoryTable } from '../protocol.ts';
@@ -22,7 +22,8 @@ export interface TranslatedMemoryOptions {
   readonly size: number;
   readonly faults: FaultLog;
   readonly iotlb: IotlbPolicy;
-  readonly replyTimeoutMs: number;
+  /** On which the back-end asks. */
+  readonly backChannel: BackChannel;
 }
 
 /**
@@ -30,7 +31,7 @@ export interface TranslatedMemoryOptions {
  * reaches of it is decided page by page, when it asks. Throws {@link HostError} and {@link DeviceError}.
  */
 export function openTranslatedMemory(connection: VhostUserConnection, options: TranslatedMemoryOptions): DeviceMemory {
-  const { simulate, size, faults, replyTimeoutMs } = options;
+  const { simulate, size, faults, backChannel } = options;
   const { fill, writeImpliesRead } = options.iotlb;
   const backing = ConvertibleMemory.create(size);
   try {
@@ -46,24 +47,19 @@ export function openTranslatedMemory(connection: VhostUserConnection, options: T
       userAddress: USER_ADDRESS,
       writeImpliesRead,
     });
-    const backChannel = BackChannel.open(connection, iotlb, replyTimeoutMs);
-    connection.serveRequestsWith(backChannel);
+    backChannel.translateWith(iotlb);
     return {
       memory,
       facilities: watchAll(hardware.facilities, () => iotlb.refresh()),
       regions: undefined,
-      backChannel,
       recorded: undefined,
-      queueStarted: fill === 'at-map' ? () => iotlb.repeat() : undefined,
+      queuesSetUp: fill === 'at-map' ? () => iotlb.repeat() : undefined,
       watchMapping: fill === 'at-map' ? (mapping) => new AnnouncedDmaMapping(mapping, iotlb) : undefined,
       locate(low, high, length) {
         const offset = iotlb.locate(low, high, length);
         return offset < 0 ? undefined : { address: (BigInt(high) << 32n) | BigInt(low), offset, region: undefined };
       },
-      dispose() {
-        backChannel.dispose();
-        backing.dispose();
-      },
+      dispose: () => backing.dispose(),
     };
   } catch (error) {
     backing.dispose();

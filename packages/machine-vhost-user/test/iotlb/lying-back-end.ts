@@ -3,7 +3,7 @@ import { FaultLog } from '@virtio-platform/core/address-space';
 import { GuestMemory } from '@virtio-platform/core/memory';
 import { ConvertibleMemory, UnixSocket } from '@virtio-platform/host';
 import { simulateVfio, VFIO_CONTAINER, vfioOptionsSchema, type Type1Container } from '@virtio-platform/platform-vfio';
-import { BackChannel } from '../../src/iotlb/back-channel.ts';
+import { BackChannel } from '../../src/back-channel.ts';
 import { Iotlb } from '../../src/iotlb/iotlb.ts';
 import { watchCalls } from '../../src/memory/translated-memory.ts';
 import { SharedPages } from '../../src/memory/shared-pages.ts';
@@ -46,8 +46,8 @@ export class LyingBackEnd {
       userAddress: USER_ADDRESS,
       writeImpliesRead,
     });
-    this.channel = BackChannel.open(this.connection, this.iotlb, replyTimeoutMs);
-    this.connection.serveRequestsWith(this.channel);
+    this.channel = BackChannel.open(this.connection, { timeoutMs: replyTimeoutMs, hasConfig: true });
+    this.channel.translateWith(this.iotlb);
     const header = new Uint8Array(12);
     there.receiveDescriptors(header, this.#channelEnd, 1000);
     this.connection.acknowledgeCommands();

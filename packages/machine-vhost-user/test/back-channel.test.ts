@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { LyingBackEnd } from './lying-back-end.ts';
+import { LyingBackEnd } from './iotlb/lying-back-end.ts';
 
 const PAGE = 4096;
 const READ_WRITE = 3;
@@ -57,7 +57,8 @@ describe('BackChannel', () => {
     ['that is empty', { size: 0 }, /0 bytes/],
     ['that is an answer', { flags: 5 }, /flags 5/],
     ['of another version', { flags: 2 }, /flags 2/],
-    ['that nobody knows', { request: 2 }, /request 2/],
+    ['that nobody knows', { request: 99 }, /request 99/],
+    ['of a changed configuration that has a payload', { request: 2 }, /CONFIG_CHANGE_MSG.* 32 bytes/],
     ['and only half of it', { bytes: 20 }, /half of a request/],
     ['and not even all of its header', { bytes: 3 }, /half of a request/],
   ])('gives up a back-end that sends a message %s', (_, message, reason) => {
@@ -80,6 +81,8 @@ describe('BackChannel', () => {
   });
 
   it('is not kept from its own deadlines by a flood, nor remembers all of it', () => {
+    peer.dispose();
+    peer = new LyingBackEnd({ replyTimeoutMs: 1000 });
     peer.container.mapDma(0, 0, PAGE, READ_WRITE);
     for (let i = 0; i < 200; i++) peer.say({ address: BigInt(i % 2) << 40n });
     peer.channel.serve();
@@ -87,8 +90,8 @@ describe('BackChannel', () => {
     expect(peer.iotlb.size).toBe(1);
     // Nobody answers the request itself.
     const start = performance.now();
-    expect(() => peer.connection.query('GET_FEATURES', new Uint8Array(0), 8)).toThrow(/no answer in 60 ms/);
-    expect(performance.now() - start).toBeLessThan(1000);
+    expect(() => peer.connection.query('GET_FEATURES', new Uint8Array(0), 8)).toThrow(/no answer in 1000 ms/);
+    expect(performance.now() - start).toBeLessThan(3000);
     expect(peer.faults.count).toBe(100);
     for (let i = 0; i < 40_000; i++) peer.iotlb.fail(0, 0x8000_0000, 1, 1);
     expect(peer.faults.entries.length).toBeLessThanOrEqual(256);

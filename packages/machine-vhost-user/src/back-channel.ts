@@ -1,0 +1,191 @@
+import { isCodedError } from '@virtio-platform/core';
+import { closeDescriptor, PollEvents, PollSet, UnixSocket } from '@virtio-platform/host';
+import {
+  BACK_END_REQUESTS,
+  encodeU64,
+  FLAG_NEED_REPLY,
+  FLAG_REPLY,
+  HEADER_BYTES,
+  VERSION,
+  VERSION_MASK,
+  IOTLB_MESSAGE_BYTES,
+  IOTLB_READ_WRITE,
+  IotlbMessageType,
+} from './protocol.ts';
+import type { BackEndRequestHandler, VhostUserConnection } from './vhost-user-connection.ts';
+import type { Iotlb } from './iotlb/iotlb.ts';
+/** Requests served in a row. Whoever asks for more has to wait until the deadlines of this side were looked at. */
+const MOST_AT_ONCE = 64;
+/** An access that failed is as long as the back-end says, up to here. */
+const LONGEST_ACCESS = 2 ** 32;
+
+/** How a {@link BackChannel} treats its back-end. */
+export interface BackChannelOptions {
+  /** How long the back-end may take over one message. */
+  readonly timeoutMs: number;
+  /** Whether the back-end may say that the configuration changed: the protocol feature CONFIG was negotiated. */
+  readonly hasConfig: boolean;
+}
+
+/**
+ * The channel on which the back-end asks and the front-end answers: a second socket, which the front-end made. Nothing
+ * that comes in is believed unchecked, and after the first thing that does not fit the back-end is given up.
+ */
+export class BackChannel implements BackEndRequestHandler {
+  readonly #connection: VhostUserConnection;
+  readonly #socket: UnixSocket;
+  readonly #timeoutMs: number;
+  readonly #poll: PollSet = new PollSet(1);
+  readonly #header: DataView = new DataView(new ArrayBuffer(HEADER_BYTES));
+  readonly #message: DataView = new DataView(new ArrayBuffer(IOTLB_MESSAGE_BYTES));
+  readonly #hasConfig: boolean;
+  #iotlb: Iotlb | undefined;
+  #configChanges = 0;
+
+  private constructor(
+    connection: VhostUserConnection,
+    socket: UnixSocket,
+    { timeoutMs, hasConfig }: BackChannelOptions,
+  ) {
+    this.#connection = connection;
+    this.#hasConfig = hasConfig;
+    this.#socket = socket;
+    this.#timeoutMs = timeoutMs;
+    this.#poll.set(0, socket.descriptor, PollEvents.Readable);
+  }
+
+  /** Makes the channel and gives the back-end its end. Throws {@link DeviceError} and {@link HostError}. */
+  static open(connection: VhostUserConnection, options: BackChannelOptions): BackChannel {
+    const [here, there] = UnixSocket.pair();
+    try {
+      // A back-end that asks for an acknowledgement reads it with a call that waits.
+      there.waitInPeer();
+      connection.command('SET_BACKEND_REQ_FD', undefined, [there.descriptor]);
+      const channel = new BackChannel(connection, here, options);
+      connection.serveRequestsWith(channel);
+      return channel;
+    } catch (error) {
+      here.dispose();
+      throw error;
+    } finally {
+      there.dispose();
+    }
+  }
+
+  /** To wait for requests. */
+  get descriptor(): number {
+    return this.#socket.descriptor;
+  }
+
+  /** How often the back-end said that the configuration changed. */
+  get configChanges(): number {
+    return this.#configChanges;
+  }
+
+  /** From here on the back-end may ask for translations. */
+  translateWith(iotlb: Iotlb): void {
+    this.#iotlb = iotlb;
+  }
+
+  /**
+   * Answers what was asked. Waits for nothing but the rest of a message, and no longer than the back-end may take over
+   * one message. A back-end that breaks the rules is lost.
+   */
+  serve(): void {
+    if (this.#connection.isLost || !this.#poll.wait(0)) return;
+    const deadline = performance.now() + this.#timeoutMs;
+    for (let served = 0; served < MOST_AT_ONCE && performance.now() < deadline; served++) {
+      this.#serveOne(deadline);
+      if (this.#connection.isLost || !this.#poll.wait(0)) return;
+    }
+  }
+
+  dispose(): void {
+    this.#socket.dispose();
+    this.#poll.dispose();
+  }
+
+  #serveOne(deadline: number): void {
+    if (!this.#fill(this.#header, deadline)) return;
+    const request = this.#header.getUint32(0, true);
+    const flags = this.#header.getUint32(4, true);
+    const size = this.#header.getUint32(8, true);
+    const isRequest = (flags & (VERSION_MASK | FLAG_REPLY)) === VERSION;
+    const isServed = isRequest && size === this.#payloadBytes(request);
+    if (!isServed) {
+      const what = `${nameOf(request)} on the back channel, with flags ${flags} and ${size} bytes`;
+      return this.#connection.lose(`it sent ${what}, which was not negotiated or is malformed`);
+    }
+    if (size > 0 && !this.#fill(this.#message, deadline)) return;
+    const isDone = request === BACK_END_REQUESTS.IOTLB_MSG ? this.#answer(this.#message) : this.#noteConfigChange();
+    if ((flags & FLAG_NEED_REPLY) !== 0 && !this.#connection.isLost) this.#reply(request, isDone);
+  }
+
+  /** Bytes of the payload of a request that was negotiated; -1 for any other request. */
+  #payloadBytes(request: number): number {
+    if (request === BACK_END_REQUESTS.IOTLB_MSG && this.#iotlb !== undefined) return IOTLB_MESSAGE_BYTES;
+    return request === BACK_END_REQUESTS.CONFIG_CHANGE_MSG && this.#hasConfig ? 0 : -1;
+  }
+
+  /** The request may interrupt an answer on the main socket, so the configuration is read later. */
+  #noteConfigChange(): boolean {
+    this.#configChanges++;
+    return true;
+  }
+
+  #answer(message: DataView): boolean {
+    const low = message.getUint32(0, true);
+    const high = message.getUint32(4, true);
+    const permission = message.getUint8(24);
+    const type = message.getUint8(25);
+    const isPermission = permission >= 1 && permission <= IOTLB_READ_WRITE;
+    if (!isPermission || (type !== IotlbMessageType.Miss && type !== IotlbMessageType.AccessFail)) {
+      this.#connection.lose(`it sent an IOTLB_MSG of type ${type} with permission ${permission}`);
+      return false;
+    }
+    if (type === IotlbMessageType.Miss) return this.#miss(low, high, permission);
+    const size = Number(message.getBigUint64(8, true));
+    this.#iotlb!.fail(low, high, Math.min(Math.max(size, 1), LONGEST_ACCESS), permission);
+    return true;
+  }
+
+  #miss(low: number, high: number, permission: number): boolean {
+    try {
+      return this.#iotlb!.miss(low, high, permission);
+    } catch (error) {
+      // Whoever uses the connection next is told why it is gone.
+      if (isCodedError(error) && this.#connection.isLost) return false;
+      throw error;
+    }
+  }
+
+  #reply(request: number, isDone: boolean): void {
+    const message = new Uint8Array(HEADER_BYTES + 8);
+    const header = new DataView(message.buffer);
+    header.setUint32(0, request, true);
+    header.setUint32(4, VERSION | FLAG_REPLY, true);
+    header.setUint32(8, 8, true);
+    message.set(encodeU64(isDone ? 0n : 1n), HEADER_BYTES);
+    if (this.#socket.send(message, [], this.#timeoutMs) !== 'done') this.#connection.lose('it took no answer');
+  }
+
+  #fill({ buffer }: DataView, deadline: number): boolean {
+    const descriptors: number[] = [];
+    const left = deadline - performance.now();
+    const result = this.#socket.receiveDescriptors(new Uint8Array(buffer), descriptors, left);
+    for (const descriptor of descriptors) closeDescriptor(descriptor);
+    if (descriptors.length > 0) {
+      this.#connection.lose(`it attached ${descriptors.length} file descriptors to a request that has none`);
+      return false;
+    }
+    if (result === 'closed') this.#connection.lose('it closed its back-channel');
+    if (result === 'timeout') this.#connection.lose(`it sent half of a request, and no more in ${this.#timeoutMs} ms`);
+    return result === 'done';
+  }
+}
+
+/** A request as messages name it. */
+function nameOf(request: number): string {
+  const name = Object.entries(BACK_END_REQUESTS).find(([, number]) => number === request)?.[0];
+  return name ?? `request ${request}`;
+}
