@@ -14,6 +14,7 @@ export class WatchedTransport implements Transport {
   readonly carries: FeatureSet;
   readonly queueCount: number;
   readonly unmarkedLengths: boolean | undefined;
+  readonly wholeUsedElements: boolean | undefined;
   readonly interruptMessages: InterruptMessages | undefined;
   readonly #inner: Transport;
   readonly #state: SanitizerState;
@@ -25,6 +26,7 @@ export class WatchedTransport implements Transport {
     this.carries = inner.carries;
     this.queueCount = inner.queueCount;
     this.unmarkedLengths = inner.unmarkedLengths;
+    this.wholeUsedElements = inner.wholeUsedElements;
     this.interruptMessages = inner.interruptMessages;
     this.#inner = inner;
     this.#state = state;
