@@ -122,6 +122,12 @@ export function memoryLockLimit(): number | undefined {
   }
 }
 
+/** Bytes that this process has locked, which count against its limit: VmLck of proc(5). */
+export function lockedMemory(): number | undefined {
+  const kibibytes = /^VmLck:\s*(\d+) kB$/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1];
+  return kibibytes === undefined ? undefined : Number(kibibytes) * 1024;
+}
+
 /** proc(5): the effective capabilities are one hexadecimal number. */
 function hasCapability(bit: bigint): boolean {
   const effective = /^CapEff:\s*([0-9a-f]+)$/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1];
