@@ -1,6 +1,6 @@
 import { DmaDirection } from '@virtio-platform/core/dma';
 import { describe, expect, it } from 'vitest';
-import type { IommufdIoas, SpaprContainer, Type1Container, VfioOptionsInput } from '@virtio-platform/platform-vfio';
+import type { IommufdIoas, SpaprContainer, VfioOptionsInput } from '@virtio-platform/platform-vfio';
 import { memoryLockNeeds } from '../src/iova/memory-lock-needs.ts';
 import { startProcess } from './user-process.ts';
 
@@ -62,7 +62,7 @@ describe('a process whose IOMMU keeps every address to itself', () => {
     'C3 has coded errors with %s where only one page is left',
     (container) => {
       const reserved = [{ start: 4096, size: 2 ** 39 - 4096 }];
-      const { platform, memory } = startProcess<Type1Container>({ container, reserved });
+      const { platform, memory } = startProcess({ container, reserved });
       expect(
         errorOf(() => {
           const mapping = platform.openMapping('translated', { queue: 0, capacity: 8 });
@@ -80,7 +80,7 @@ describe('a process over its memory-lock limit', () => {
     ['type1v2', { lockedByProcess: 7 * MIB }],
     ['iommufd', { lockedByUser: 7 * MIB }],
   ] as const)('T8 is told by %s what others hold and the limit that is needed', (container, others) => {
-    const { platform, memory } = startProcess<Type1Container>({ container, ...held, ...others });
+    const { platform, memory } = startProcess({ container, ...held, ...others });
     const mapping = platform.openMapping('translated', { queue: 0, capacity: 8 });
     const buffer = memory.allocate(3 * MIB);
     mapping.premap(buffer, 65536, DmaDirection.ToDevice);

@@ -9,8 +9,8 @@ const HIGH_MEMORY = 2 ** 32;
 
 /**
  * The guest's memory as its driver sees it: one run of bytes from guest-physical address 0, and typed views of all of
- * it. A machine may have a hole in it, of which nothing is allocated. Shared ring fields are accessed through the views of their own width, so that a polling peer never sees them
- * torn. Page 0 is never allocated: a legacy queue at page frame 0 means "no queue".
+ * it. A machine may have a hole in it, of which nothing is allocated. Shared ring fields are accessed through the views
+ * of their own width, so that a polling peer never sees them torn. Page 0 is never allocated: a legacy queue at page frame 0 means "no queue".
  */
 export class GuestMemory {
   readonly buffer: ArrayBufferLike;
@@ -62,8 +62,8 @@ export class GuestMemory {
   }
 
   /**
-   * Allocates `length` bytes below the address `below`, zeroed. Memory above 4 GiB goes first where there is some, as in
-   * Linux, which saves the lower addresses for devices that reach no others. Throws {@link DmaError}
+   * Allocates `length` bytes below the address `below`, zeroed. Memory above 4 GiB goes first where there is some, as
+   * in Linux, which saves the lower addresses for devices that reach no others. Throws {@link DmaError}
    * `ERR_DMA_EXHAUSTED`.
    */
   allocate(length: number, alignment: number = PAGE_SIZE, below: number = this.size): number {

@@ -38,7 +38,10 @@ export class SharedMemory {
     return this.#mapping.buffer;
   }
 
-  /** The file that has the shared bytes, at their offsets in memory unless there is a hole. Throws `TypeError` after `dispose`. */
+  /**
+   * The file that has the shared bytes, at their offsets in memory unless there is a hole. Throws `TypeError` after
+   * `dispose`.
+   */
   get descriptor(): number {
     return this.#file.descriptor;
   }
