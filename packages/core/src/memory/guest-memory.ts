@@ -9,8 +9,9 @@ const HIGH_MEMORY = 2 ** 32;
 
 /**
  * The guest's memory as its driver sees it: one run of bytes from guest-physical address 0, and typed views of all of
- * it. A machine may have a hole in it, of which nothing is allocated. Shared ring fields are accessed through the views
- * of their own width, so that a polling peer never sees them torn. Page 0 is never allocated: a legacy queue at page frame 0 means "no queue".
+ * it. A machine may have a hole in it, of which nothing is allocated. Shared ring fields are accessed through the
+ * views of their own width, so that a polling peer never sees them torn. Page 0 is never allocated: a legacy queue at
+ * page frame 0 means "no queue".
  */
 export class GuestMemory {
   readonly buffer: ArrayBufferLike;
