@@ -36,7 +36,7 @@ export function openBufferArea(
     const region = mapping.allocateCoherent(length, PAGE_SIZE);
     return { address: region.address, region, release: () => region.release() };
   }
-  const address = memory.allocate(length);
+  const address = memory.allocate(length, PAGE_SIZE, mapping.limits.reach);
   if (buffers === 'streaming') return { address, region: undefined, release: () => memory.free(address) };
   try {
     const region = mapping.premap(address, length, direction);

@@ -1,4 +1,4 @@
-import type { GuestMemory } from '@virtio-platform/core/memory';
+import type { FreeRun, GuestMemory } from '@virtio-platform/core/memory';
 
 /** A change in memory that was never allocated. */
 export interface UnusedMemoryChange {
@@ -10,20 +10,29 @@ export interface UnusedMemoryChange {
 }
 
 /**
- * A pattern in the guest memory that was never allocated, so that writes to it are found. Memory that is allocated
- * later is left out from then on, also once it is free again.
+ * Bytes at each end of a run that have the pattern. A large guest is sparse, and its pages would all be taken by a
+ * pattern; a device that goes wrong by an offset or a length lands close to what is allocated.
+ */
+const WATCHED_END = 2 ** 26;
+
+/**
+ * A pattern in the guest memory that was never allocated, so that writes to it are found: in all of a run of up to 128
+ * MiB, and at both ends of a longer one. Memory that is allocated later is left out from then on, also once it is free
+ * again.
  */
 export class UnusedMemory {
   readonly #memory: GuestMemory;
   readonly #word: number;
   readonly #bytes: Uint8Array;
+  readonly #watched: readonly Readonly<FreeRun>[];
 
   /** Fills the memory that was never allocated with a word of 32 bits. */
   constructor(memory: GuestMemory, word: number) {
     this.#memory = memory;
     this.#word = word >>> 0;
     this.#bytes = new Uint8Array(Uint32Array.of(word).buffer);
-    for (const { address, length } of memory.untouched) {
+    this.#watched = memory.untouched.flatMap((run) => endsOf(run));
+    for (const { address, length } of this.#watched) {
       const [first, last] = wordsIn(address, length);
       memory.u32.fill(word, first, last);
       for (const at of edgesOf(address, length)) memory.u8[at] = this.#bytes[at & 3]!;
@@ -32,7 +41,7 @@ export class UnusedMemory {
 
   /** Finds what changed, or returns `undefined`. It reads all of that memory: for the end of a run. */
   compare(): UnusedMemoryChange | undefined {
-    const { u32, untouched } = this.#memory;
+    const { u32 } = this.#memory;
     let first = Infinity;
     let end = 0;
     let changed = 0;
@@ -42,7 +51,7 @@ export class UnusedMemory {
       end = Math.max(end, at + 1);
       changed++;
     };
-    for (const { address, length } of untouched) {
+    for (const { address, length } of this.#untouched()) {
       for (const at of edgesOf(address, length)) compareByte(at);
       const [from, to] = wordsIn(address, length);
       for (let i = from; i < to; i++)
@@ -50,6 +59,27 @@ export class UnusedMemory {
     }
     return changed === 0 ? undefined : { address: first, length: end - first, changed };
   }
+
+  /** What has the pattern and was not allocated since. */
+  #untouched(): FreeRun[] {
+    const { untouched } = this.#memory;
+    return this.#watched.flatMap((watched) =>
+      untouched.flatMap((run) => {
+        const address = Math.max(run.address, watched.address);
+        const end = Math.min(run.address + run.length, watched.address + watched.length);
+        return end > address ? [{ address, length: end - address }] : [];
+      }),
+    );
+  }
+}
+
+/** The parts of a run that have the pattern. */
+function endsOf({ address, length }: Readonly<FreeRun>): FreeRun[] {
+  if (length <= 2 * WATCHED_END) return [{ address, length }];
+  return [
+    { address, length: WATCHED_END },
+    { address: address + length - WATCHED_END, length: WATCHED_END },
+  ];
 }
 
 /** The whole words of a range: indices of the first, and behind the last. */

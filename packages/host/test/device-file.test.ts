@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { DeviceFile, HostError, memoryLockLimit, MemoryMapping, NativeBuffer } from '../src/index.ts';
+import { DeviceFile, HostError, lockedMemory, memoryLockLimit, MemoryMapping, NativeBuffer } from '../src/index.ts';
 
 const PAGE = 4096;
 /** asm-generic/ioctls.h: returns the number of bytes that can be read. */
@@ -51,6 +51,12 @@ describe('memoryLockLimit', () => {
     const limit = execFileSync('sh', ['-c', 'ulimit -l'], { encoding: 'utf8' }).trim();
     const expected = limit === 'unlimited' ? undefined : Number(limit) * 1024;
     expect([expected, undefined]).toContain(memoryLockLimit());
+  });
+});
+
+describe('lockedMemory', () => {
+  it('T8 is what the kernel counts against the limit', () => {
+    expect(lockedMemory()! % 1024).toBe(0);
   });
 });
 

@@ -7,6 +7,8 @@
 import { defineMachinePlugin, MACHINE, PLUGIN_API_VERSION } from '@virtio-platform/core';
 import type { MachinePlugin, MissingRequirement } from '@virtio-platform/core';
 import { hostProblem, missingProgram } from '@virtio-platform/host';
+import { MEMORY_CONVERSION } from '@virtio-platform/platform-sev';
+import { boardMemoryProblem } from './machine-memory.ts';
 import { FACILITIES } from './open-board.ts';
 import { BOARDS, QEMU_OPTIONS, qemuOptionsSchema, qemuProgram, type QemuOptions } from './options.ts';
 import { QemuMachine } from './qemu-machine.ts';
@@ -32,6 +34,9 @@ const plugin: MachinePlugin<QemuOptions> = defineMachinePlugin({
       return { name, what: `QEMU's ${boards}`, details: {}, missing: missing === undefined ? [] : [missing] };
     });
     return { missing: missingHost(), devices };
+  },
+  memoryProblem(memory, { board }, needs) {
+    return boardMemoryProblem(board, memory, needs.includes(MEMORY_CONVERSION));
   },
   register(container, options) {
     container.register(QEMU_OPTIONS, { useValue: options });

@@ -1,18 +1,32 @@
 import { CodedError } from '@virtio-platform/core';
-import { checkConversion, formatByteSize, PAGE_SIZE, type GuestMemory } from '@virtio-platform/core/memory';
+import {
+  checkConversion,
+  formatByteSize,
+  memorySizeProblem,
+  MOST_MEMORY,
+  NODE_FOR_LARGE_MEMORY,
+  PAGE_SIZE,
+  type GuestMemory,
+  type MemorySizeProblem,
+  type TakenRange,
+} from '@virtio-platform/core/memory';
 import { ConvertibleMemory, SharedMemory } from '@virtio-platform/host';
 import type { MemoryConversion } from '@virtio-platform/platform-sev';
 import type { BoardName } from './options.ts';
 
-/**
- * The sizes of memory that a board supports: at most `most` bytes, and a multiple of `unit`. More memory would be above
- * 4 GiB, or at the addresses of devices.
- */
+/** The sizes of memory that a board supports: at most `most` bytes, and a multiple of `unit`. */
 const SIZES: Readonly<Record<BoardName, { readonly most: number; readonly unit: number }>> = {
-  pc: { most: 2 ** 31, unit: 2 ** 20 },
-  q35: { most: 2 ** 31, unit: 2 ** 20 },
+  pc: { most: 2 ** 33, unit: 2 ** 20 },
+  q35: { most: 2 ** 33, unit: 2 ** 20 },
   pseries: { most: 2 ** 33, unit: 2 ** 28 },
 };
+
+/**
+ * The memory of a PC below 4 GiB, in bytes, by its property max-ram-below-4g. The devices have the addresses from there
+ * to 4 GiB, and the rest of memory lies above.
+ */
+export const PC_LOW_MEMORY: number = 2 ** 31;
+const HIGH_MEMORY = 2 ** 32;
 
 /**
  * Bytes at the start of memory that the driver does not get. A PC has no memory in parts of them. On POWER they have
@@ -20,18 +34,48 @@ const SIZES: Readonly<Record<BoardName, { readonly most: number; readonly unit: 
  */
 export const RESERVED_BYTES: number = 2 ** 20;
 
+/** The guest-physical addresses below the end of memory where a board with `size` bytes has no memory. */
+export function memoryHole(board: BoardName, size: number): TakenRange | undefined {
+  if (board === 'pseries' || size <= PC_LOW_MEMORY) return undefined;
+  return { address: PC_LOW_MEMORY, length: HIGH_MEMORY - PC_LOW_MEMORY };
+}
+
+/**
+ * Why a board cannot have `size` bytes of memory, protected or not, and what to do; `undefined` where it can. The array
+ * of this process that holds the memory also holds the hole.
+ */
+export function boardMemoryProblem(
+  board: BoardName,
+  size: number,
+  isProtected: boolean,
+): MemorySizeProblem | undefined {
+  const { most: largest, unit } = SIZES[board];
+  const hole = memoryHole(board, size)?.length ?? 0;
+  const most = isProtected ? PC_LOW_MEMORY : largest;
+  if (size % unit !== 0 || size > most || size <= RESERVED_BYTES) {
+    return {
+      message: `QEMU's ${board} does not take ${formatByteSize(size)} of ${isProtected ? 'protected ' : ''}memory`,
+      hint: `set machine.memory to a multiple of ${formatByteSize(unit)}, at most ${formatByteSize(most)}`,
+    };
+  }
+  const problem = memorySizeProblem(size + hole);
+  if (problem === undefined) return undefined;
+  const possible = hole === 0 ? Math.min(most, MOST_MEMORY) : PC_LOW_MEMORY;
+  const above = `: ${board} has ${formatByteSize(size - PC_LOW_MEMORY)} of ${formatByteSize(size)} above 4GiB`;
+  return {
+    message: hole === 0 ? problem.message : problem.message + above,
+    hint: `use ${NODE_FOR_LARGE_MEMORY}, or set machine.memory to a multiple of ${formatByteSize(unit)}, at most ${formatByteSize(possible)}`,
+  };
+}
+
 /**
  * Creates memory that QEMU maps through a descriptor: all of it, or the shared pages of protected memory. Throws
- * `ERR_MACHINE_MEMORY` for a size that the board does not support, and {@link HostError}.
+ * `ERR_MACHINE_MEMORY` for a size that the board or this Node does not support, and {@link HostError}.
  */
 export function createMachineMemory(board: BoardName, size: number, isProtected: boolean): SharedMemory {
-  const { most, unit } = SIZES[board];
-  if (size % unit !== 0 || size > most || size <= RESERVED_BYTES) {
-    throw new CodedError('ERR_MACHINE_MEMORY', `QEMU's ${board} does not take ${formatByteSize(size)} of memory`, {
-      hint: `set machine.memory to a multiple of ${formatByteSize(unit)}, at most ${formatByteSize(most)}`,
-    });
-  }
-  return isProtected ? ConvertibleMemory.create(size) : SharedMemory.create(size);
+  const problem = boardMemoryProblem(board, size, isProtected);
+  if (problem !== undefined) throw new CodedError('ERR_MACHINE_MEMORY', problem.message, { hint: problem.hint });
+  return isProtected ? ConvertibleMemory.create(size) : SharedMemory.create(size, memoryHole(board, size));
 }
 
 /**

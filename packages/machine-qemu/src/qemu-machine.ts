@@ -27,7 +27,7 @@ import { injectable } from 'tsyringe';
 import { BoardFunction } from './board/board.ts';
 import { checkBoard, openBoard } from './open-board.ts';
 import { DEVICE_SLOT, deviceArguments } from './device-arguments.ts';
-import { createMachineMemory, RESERVED_BYTES } from './machine-memory.ts';
+import { createMachineMemory, memoryHole, RESERVED_BYTES } from './machine-memory.ts';
 import { QEMU_OPTIONS, qemuProgram, type QemuOptions } from './options.ts';
 import { buildFirmware } from './pseries/firmware.ts';
 import { qemuArguments, FIRST_DEVICE_DESCRIPTOR, startQemu } from './qemu-process.ts';
@@ -61,7 +61,7 @@ export class QemuMachine implements Machine {
     disposal.add(() => folder.dispose());
     const backing = createMachineMemory(boardName, this.#request.memory, needs.includes(MEMORY_CONVERSION));
     disposal.add(() => backing.dispose());
-    const memory = new GuestMemory(backing.buffer, RESERVED_BYTES);
+    const memory = new GuestMemory(backing.buffer, RESERVED_BYTES, memoryHole(boardName, this.#request.memory));
 
     const firmware = folder.pathOf('firmware');
     writeFileSync(firmware, boardName === 'pseries' ? buildFirmware() : buildHaltingFirmware());

@@ -1,6 +1,7 @@
 import { setTimeout } from 'node:timers/promises';
 import { isCodedError } from '@virtio-platform/core';
 import { StartedProgram, UnixSocket, type Disposal, type TemporaryFolder } from '@virtio-platform/host';
+import { PC_LOW_MEMORY } from './machine-memory.ts';
 import type { BoardName, QemuOptions } from './options.ts';
 import { QtestConnection } from './qtest/qtest-connection.ts';
 
@@ -17,8 +18,8 @@ const ENDING_MS = 500;
 
 /** QEMU's machine types. The properties of pseries are capabilities that emulation lacks, of which QEMU would warn. */
 const MACHINES: Readonly<Record<BoardName, string>> = {
-  pc: 'pc',
-  q35: 'q35',
+  pc: `pc,max-ram-below-4g=${PC_LOW_MEMORY}`,
+  q35: `q35,max-ram-below-4g=${PC_LOW_MEMORY}`,
   pseries: 'pseries,cap-cfpc=broken,cap-sbbc=broken,cap-ibs=broken,cap-ccf-assist=off',
 };
 

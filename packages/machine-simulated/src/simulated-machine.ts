@@ -9,7 +9,7 @@ import {
 import { coversMemoryOneToOne, FaultLog, type AddressSpaceBlueprint } from '@virtio-platform/core/address-space';
 import type { Transport } from '@virtio-platform/core/device';
 import { FeatureSet } from '@virtio-platform/core/features';
-import { GuestMemory } from '@virtio-platform/core/memory';
+import { allocateSharedMemory, GuestMemory } from '@virtio-platform/core/memory';
 import { createDevice } from '@virtio-platform/devices';
 import { injectable, type InjectionToken } from 'tsyringe';
 import { boundAddressSpace, deviceSetup, offeredFeatures, type DeviceSetup } from './device-setup.ts';
@@ -46,7 +46,7 @@ export class SimulatedMachine implements Machine {
         hint: 'run it on a real machine, or give its plugin a `simulate`',
       });
     }
-    const memory = new GuestMemory(new SharedArrayBuffer(this.#request.memory));
+    const memory = new GuestMemory(allocateSharedMemory(this.#request.memory));
     const hardware = simulate(memory);
     const setup = deviceSetup(description, hardware, this.#options);
     const faults = new FaultLog();

@@ -49,6 +49,11 @@ export class PciModernTransport implements Transport {
   readonly carries: FeatureSet = transportCarries('pci');
   /** Most functions are devices of QEMU, which never marks such a length. */
   readonly unmarkedLengths = true;
+  /**
+   * QEMU 7.2 continues an element of the used ring that crosses a page of an IOMMU at a wrong device address
+   * ("softmmu/physmem", 5 September 2022).
+   */
+  readonly wholeUsedElements = true;
   readonly queueCount: number;
   readonly #registers: VirtioRegisters;
   readonly #interrupts: DeviceInterrupts;

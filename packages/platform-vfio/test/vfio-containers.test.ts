@@ -158,7 +158,7 @@ describe('a process with a container of spapr-v1', () => {
     expect(() => open({ container: 'spapr-v1' })).toThrow(
       expect.objectContaining({
         code: 'ERR_DMA_EXHAUSTED',
-        message: 'cannot enable the container: ENOMEM',
+        message: 'cannot enable the container: ENOMEM; 0 bytes are pinned, of the 8388608 that may be',
         hint: expect.stringContaining('ulimit -l 1048576'),
       }),
     );
@@ -216,7 +216,7 @@ describe('a process with a container of spapr-v2', () => {
       'create',
       { memoryLockLimit: MEMORY + DEFAULT_TABLE, window: { pageSize: '4KiB', size: '1GiB' } } as const,
       /cannot create a window of 1GiB in pages of 4KiB: ENOMEM/,
-      'ulimit -l 6144;',
+      'ulimit -l 8192;',
     ],
   ])('says what it could not %s, and leaves nothing registered', (_what, input, message, hint) => {
     const { container, platform } = startProcess<SpaprContainer>({ container: 'spapr-v2', ...input });

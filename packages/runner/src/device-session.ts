@@ -285,6 +285,7 @@ export class DeviceSession {
       inOrder: accepted.has(VIRTIO_F_IN_ORDER),
       eventIdx: accepted.has(VIRTIO_RING_F_EVENT_IDX),
       unmarkedLengths: transport.unmarkedLengths,
+      wholeUsedElements: transport.wholeUsedElements,
       legacyLayout: isLegacy,
       byteOrder,
       usedLength: accepted.has(VIRTIO_F_VERSION_1) ? 'strict' : this.#type.legacyUsedLength,

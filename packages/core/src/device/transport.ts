@@ -33,6 +33,10 @@ export interface Transport {
    * `VirtqueueOptions.unmarkedLengths` for the queues of this device. Default: false.
    */
   readonly unmarkedLengths?: boolean | undefined;
+  /**
+   * `VirtqueueOptions.wholeUsedElements` for the queues of this device. Default: false.
+   */
+  readonly wholeUsedElements?: boolean | undefined;
   /** `undefined` where interrupts need no memory of the driver's. */
   readonly interruptMessages?: InterruptMessages | undefined;
 

@@ -24,6 +24,11 @@ export interface DmaLimits {
   readonly boundary: number;
   /** How many mappings can live at once. */
   readonly maxMappings: number;
+  /**
+   * First guest-physical address that the device cannot reach; all of memory unless given. Buffers are allocated below
+   * it: `GuestMemory.allocate(length, alignment, reach)`.
+   */
+  readonly reach?: number | undefined;
 }
 
 /** Counters since the mapping was opened. Regions count as one mapping each. */

@@ -10,7 +10,7 @@ const MAX_CAPACITY = 0x10_0000;
 export class MappingTable {
   readonly capacity: number;
   readonly address: Float64Array;
-  readonly length: Uint32Array;
+  readonly length: Float64Array;
   readonly direction: Uint8Array;
   /** A number for the mapping's own use, such as a bounce slot or a table index. */
   readonly tag: Float64Array;
@@ -25,7 +25,7 @@ export class MappingTable {
     }
     this.capacity = capacity;
     this.address = new Float64Array(capacity);
-    this.length = new Uint32Array(capacity);
+    this.length = new Float64Array(capacity);
     this.direction = new Uint8Array(capacity);
     this.tag = new Float64Array(capacity);
     this.#id = new Int32Array(capacity).fill(-1);

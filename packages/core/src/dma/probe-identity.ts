@@ -8,7 +8,7 @@ import type { DmaMapping } from './dma-mapping.ts';
  * `VirtIOWdfDeviceCheckIOMMUActive` and the probe asked for in the 2019 thread (Tsirkin, 10 August).
  */
 export function probeIdentity(mapping: DmaMapping, memory: GuestMemory): boolean {
-  const page = memory.allocate(PAGE_SIZE);
+  const page = memory.allocate(PAGE_SIZE, PAGE_SIZE, mapping.limits.reach);
   const words = new Uint32Array(2);
   try {
     const id = mapping.map(page, PAGE_SIZE, DmaDirection.ToDevice, words, 0);

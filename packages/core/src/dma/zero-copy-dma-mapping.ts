@@ -54,7 +54,7 @@ export abstract class ZeroCopyDmaMapping implements DmaMapping {
 
   protected constructor(options: ZeroCopyDmaMappingOptions) {
     this.path = options.path;
-    this.limits = options.limits;
+    this.limits = { ...options.limits, reach: options.reach };
     this.table = new MappingTable(options.capacity);
     this.#reach = options.reach;
     this.#maxMappingSize = options.limits.maxMappingSize;
@@ -115,7 +115,7 @@ export abstract class ZeroCopyDmaMapping implements DmaMapping {
   allocateCoherent(length: number, alignment: number): DmaRegion {
     const unit = Math.max(alignment, this.#coherentUnit);
     const bytes = this.coherentBytes(length, alignment);
-    const address = this.#coherent.allocate(bytes, unit);
+    const address = this.#coherent.allocate(bytes, unit, this.#reach);
     const free = (): void => this.#coherent.free(address);
     const { takenPages } = this;
     try {

@@ -1,12 +1,17 @@
+import { checkMemorySize } from './memory-size.ts';
 import { RangeAllocator, type FreeRun, type TakenRange } from './range-allocator.ts';
 
 /** Bytes of a page, the unit in which machines share, convert and translate guest memory. */
 export const PAGE_SIZE = 4096;
 
+/** The first address that takes more than 32 bits. */
+const HIGH_MEMORY = 2 ** 32;
+
 /**
  * The guest's memory as its driver sees it: one run of bytes from guest-physical address 0, and typed views of all of
- * it. Shared ring fields are accessed through the views of their own width, so that a polling peer never sees them
- * torn. Page 0 is never allocated: a legacy queue at page frame 0 means "no queue".
+ * it. A machine may have a hole in it, of which nothing is allocated. Shared ring fields are accessed through the
+ * views of their own width, so that a polling peer never sees them torn. Page 0 is never allocated: a legacy queue at
+ * page frame 0 means "no queue".
  */
 export class GuestMemory {
   readonly buffer: ArrayBufferLike;
@@ -17,22 +22,27 @@ export class GuestMemory {
   /** For private fields in another byte order or without alignment; never for fields that a ring shares. */
   readonly view: DataView;
   readonly #allocator: RangeAllocator;
+  readonly #hole: TakenRange | undefined;
 
   /**
    * Wraps `buffer`, whose length is a multiple of {@link PAGE_SIZE}. The caller keeps owning it. Nothing is allocated
-   * below `reserved`, a multiple of the page size: a machine may have firmware there.
+   * below `reserved`, a multiple of the page size: a machine may have firmware there. In `hole`, whole pages, the guest
+   * has no memory, as at the addresses of a PC's devices below 4 GiB. Throws {@link CodedError} `ERR_MACHINE_MEMORY`
+   * where this Node has no arrays of this length.
    */
-  constructor(buffer: ArrayBufferLike, reserved: number = PAGE_SIZE) {
+  constructor(buffer: ArrayBufferLike, reserved: number = PAGE_SIZE, hole?: TakenRange) {
     if (buffer.byteLength === 0 || buffer.byteLength % PAGE_SIZE !== 0) {
       throw new RangeError(`guest memory is a multiple of ${PAGE_SIZE} bytes, not ${buffer.byteLength}`);
     }
+    checkMemorySize(buffer.byteLength);
     this.buffer = buffer;
     this.size = buffer.byteLength;
     this.u8 = new Uint8Array(buffer);
     this.u16 = new Uint16Array(buffer);
     this.u32 = new Uint32Array(buffer);
     this.view = new DataView(buffer);
-    this.#allocator = new RangeAllocator('guest memory', reserved, buffer.byteLength - reserved);
+    this.#hole = hole;
+    this.#allocator = new RangeAllocator('guest memory', reserved, buffer.byteLength - reserved, hole);
   }
 
   /** Bytes that are allocated. */
@@ -45,14 +55,23 @@ export class GuestMemory {
     return this.#allocator.untouched;
   }
 
-  /** Whether `[address, address + length)` lies inside. */
+  /** Whether `[address, address + length)` lies inside, and not in the hole. */
   contains(address: number, length: number): boolean {
-    return address >= 0 && length >= 0 && address + length <= this.size;
+    const hole = this.#hole;
+    if (!(address >= 0 && length >= 0 && address + length <= this.size)) return false;
+    return hole === undefined || address + length <= hole.address || address >= hole.address + hole.length;
   }
 
-  /** Allocates `length` bytes, zeroed. Throws {@link DmaError} `ERR_DMA_EXHAUSTED`. */
-  allocate(length: number, alignment: number = PAGE_SIZE): number {
-    const address = this.#allocator.allocate(length, alignment);
+  /**
+   * Allocates `length` bytes below the address `below`, zeroed. Memory above 4 GiB goes first where there is some, as
+   * in Linux, which saves the lower addresses for devices that reach no others. Throws {@link DmaError}
+   * `ERR_DMA_EXHAUSTED`.
+   */
+  allocate(length: number, alignment: number = PAGE_SIZE, below: number = this.size): number {
+    const isHigh = this.size > HIGH_MEMORY && below > HIGH_MEMORY;
+    const high = isHigh ? this.#allocator.tryAllocate(length, alignment, HIGH_MEMORY, below) : -1;
+    const address =
+      high >= 0 ? high : this.#allocator.allocate(length, alignment, 0, below < this.size ? below : Infinity);
     this.u8.fill(0, address, address + length);
     return address;
   }

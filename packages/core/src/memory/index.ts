@@ -2,6 +2,7 @@
 export * from './byte-size.ts';
 export * from './guest-memory.ts';
 export * from './memory-conversion.ts';
+export * from './memory-size.ts';
 export * from './page-allocator.ts';
 export * from './page-states.ts';
 export * from './range-allocator.ts';

@@ -44,10 +44,13 @@ export class SharedPageAllocator {
     return this.#leakedBytes;
   }
 
-  /** Allocates zeroed shared memory. Throws {@link DmaError} `ERR_DMA_EXHAUSTED`, also when the host refuses. */
-  allocate(length: number, alignment: number): number {
+  /**
+   * Allocates zeroed shared memory below the address `below`. Throws {@link DmaError} `ERR_DMA_EXHAUSTED`, also when
+   * the host refuses.
+   */
+  allocate(length: number, alignment: number, below?: number): number {
     const bytes = Math.ceil(length / PAGE_SIZE) * PAGE_SIZE;
-    const address = this.#memory.allocate(bytes, Math.max(alignment, PAGE_SIZE));
+    const address = this.#memory.allocate(bytes, Math.max(alignment, PAGE_SIZE), below);
     if (!this.#conversion.setShared(address, bytes)) {
       this.#leakedBytes += bytes;
       throw new DmaError(

@@ -22,10 +22,11 @@ export class RangeAllocator {
   #untouched: readonly FreeRun[];
   readonly #what: string;
 
-  /** Hands out `[base, base + length)`; `what` names the space in errors. */
-  constructor(what: string, base: number, length: number) {
+  /** Hands out `[base, base + length)` without the hole; `what` names the space in errors. */
+  constructor(what: string, base: number, length: number, hole?: TakenRange) {
     this.#what = what;
-    this.#free = length > 0 ? [{ address: base, length }] : [];
+    const run = { address: base, length };
+    this.#free = (hole === undefined ? [run] : without(run, hole)).filter((each) => each.length > 0);
     this.#untouched = this.#free.map((run) => ({ ...run }));
   }
 
@@ -46,15 +47,18 @@ export class RangeAllocator {
     return this.#untouched;
   }
 
-  /** Takes `length` bytes at a multiple of `alignment`, or returns -1 when no run is large enough. */
-  tryAllocate(length: number, alignment: number): number {
+  /**
+   * Takes `length` bytes at a multiple of `alignment` in `[from, below)`, or returns -1 when no run there is large
+   * enough.
+   */
+  tryAllocate(length: number, alignment: number, from = 0, below = Infinity): number {
     if (!(length > 0) || !Number.isInteger(length)) throw new RangeError(`cannot allocate ${length} bytes`);
     if (!(alignment > 0) || !Number.isInteger(alignment)) throw new RangeError(`cannot align to ${alignment} bytes`);
     for (let i = 0; i < this.#free.length; i++) {
       const run = this.#free[i]!;
-      const address = Math.ceil(run.address / alignment) * alignment;
+      const address = Math.ceil(Math.max(run.address, from) / alignment) * alignment;
       const before = address - run.address;
-      if (before + length > run.length) continue;
+      if (before + length > run.length || address + length > below) continue;
       const after = run.length - before - length;
       const pieces: FreeRun[] = [];
       if (before > 0) pieces.push({ address: run.address, length: before });
@@ -67,13 +71,16 @@ export class RangeAllocator {
     return -1;
   }
 
-  /** Takes `length` bytes at a multiple of `alignment`. Throws {@link DmaError} `ERR_DMA_EXHAUSTED`. */
-  allocate(length: number, alignment: number): number {
-    const address = this.tryAllocate(length, alignment);
+  /**
+   * Takes `length` bytes at a multiple of `alignment` in `[from, below)`. Throws {@link DmaError} `ERR_DMA_EXHAUSTED`.
+   */
+  allocate(length: number, alignment: number, from = 0, below = Infinity): number {
+    const address = this.tryAllocate(length, alignment, from, below);
     if (address >= 0) return address;
+    const where = below < Infinity ? ` below 0x${below.toString(16)}` : '';
     throw new DmaError(
       'ERR_DMA_EXHAUSTED',
-      `${this.#what}: no room for ${length} bytes; the largest free run is ${this.largestFree} bytes`,
+      `${this.#what}: no room for ${length} bytes${where}; the largest free run is ${this.largestFree} bytes`,
       {
         hint: `enlarge it in the profile, or ask for less (a smaller queue or depth)`,
       },
@@ -101,13 +108,8 @@ export class RangeAllocator {
   }
 
   #touch(start: number, end: number): void {
-    this.#untouched = this.#untouched.flatMap((run) => {
-      const runEnd = run.address + run.length;
-      if (runEnd <= start || run.address >= end) return [run];
-      const before = { address: run.address, length: start - run.address };
-      const after = { address: end, length: runEnd - end };
-      return [before, after].filter(({ length }) => length > 0);
-    });
+    const range = { address: start, length: end - start };
+    this.#untouched = this.#untouched.flatMap((run) => without(run, range));
   }
 
   #mergeWithNext(at: number): void {
@@ -117,4 +119,14 @@ export class RangeAllocator {
     run.length += next.length;
     this.#free.splice(at + 1, 1);
   }
+}
+
+/** The parts of a run that lie outside of a range. */
+function without(run: FreeRun, { address: start, length: size }: TakenRange): FreeRun[] {
+  const end = start + size;
+  const runEnd = run.address + run.length;
+  if (runEnd <= start || run.address >= end) return [run];
+  const before = { address: run.address, length: start - run.address };
+  const after = { address: end, length: runEnd - end };
+  return [before, after].filter(({ length }) => length > 0);
 }

@@ -1,6 +1,7 @@
 import type { DependencyContainer, InjectionToken } from 'tsyringe';
 import type { AddressSpaceBlueprint } from '../address-space/device-address-space.ts';
 import type { GuestMemory } from '../memory/guest-memory.ts';
+import type { MemorySizeProblem } from '../memory/memory-size.ts';
 import type { ByteOrder } from '../queue/ring/ring-format.ts';
 import type { OptionsSchema } from './options-schema.ts';
 /** The version of both plugin contracts. A plugin that names another is refused: `ERR_PLUGIN_API_VERSION`. */
@@ -71,6 +72,11 @@ export interface MachinePlugin<Options = unknown> {
    * to tell.
    */
   survey?(): Promise<MachineSurvey>;
+  /**
+   * Why the machine cannot have `memory` bytes with these options, for a platform that needs these facilities, and what
+   * to do; `undefined` where it can. Every amount that an array of this Node holds is possible unless given.
+   */
+  memoryProblem?(memory: number, options: Options, needs: readonly FacilityToken[]): MemorySizeProblem | undefined;
   /** Binds {@link MACHINE}. The container already has MACHINE_REQUEST. No I/O here. */
   register(container: PluginRegistrar, options: Options): void;
 }

@@ -41,6 +41,16 @@ describe('splitLayout', () => {
     }
   });
 
+  it.each(SIZES)('I7 keeps each used element of %d inside a page where the device needs that', (size) => {
+    const layout = splitLayout(size, 4, true);
+    expect(layout.deviceOffset).toBeGreaterThanOrEqual(layout.driverOffset + layout.driverBytes);
+    expect(layout.deviceOffset % 8).toBe(4);
+    expect(layout.totalBytes).toBeGreaterThanOrEqual(layout.deviceOffset + layout.deviceBytes);
+    // Elements of 8 bytes at multiples of 8: the region begins at a multiple of its alignment.
+    expect((layout.deviceOffset + 4) % 8).toBe(0);
+    expect(layout.alignment % 8).toBe(0);
+  });
+
   it.each([0, 3, 255, 65536, -4, 1.5, Number.NaN])('throws RangeError for %d entries', (size) => {
     expect(() => splitLayout(size, 4)).toThrow(RangeError);
   });

@@ -150,8 +150,8 @@ export class SanitizedMemory extends GuestMemory {
     return this.#inner.allocationAt(address);
   }
 
-  override allocate(length: number, alignment?: number): number {
-    const address = this.#inner.allocate(length, alignment);
+  override allocate(length: number, alignment?: number, below?: number): number {
+    const address = this.#inner.allocate(length, alignment, below);
     this.#watch.allocated(address, length);
     return address;
   }

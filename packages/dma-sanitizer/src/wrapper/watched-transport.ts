@@ -14,6 +14,7 @@ export class WatchedTransport implements Transport {
   readonly carries: FeatureSet;
   readonly queueCount: number;
   readonly unmarkedLengths: boolean | undefined;
+  readonly wholeUsedElements: boolean | undefined;
   readonly interruptMessages: InterruptMessages | undefined;
   readonly usedNotifications: ((queue: number) => number) | undefined;
   readonly #inner: Transport;
@@ -26,6 +27,7 @@ export class WatchedTransport implements Transport {
     this.carries = inner.carries;
     this.queueCount = inner.queueCount;
     this.unmarkedLengths = inner.unmarkedLengths;
+    this.wholeUsedElements = inner.wholeUsedElements;
     this.interruptMessages = inner.interruptMessages;
     this.usedNotifications = inner.usedNotifications?.bind(inner);
     this.#inner = inner;

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { PAGE_SIZE } from '@virtio-platform/core/memory';
+import { checkMemorySize, PAGE_SIZE, type TakenRange } from '@virtio-platform/core/memory';
 import { checked, libc, NativeBuffer, systemCallError } from '../libc.ts';
 
 const PROT_NONE = 0;
@@ -8,9 +8,17 @@ const MAP_SHARED = 0x01;
 const MAP_PRIVATE = 0x02;
 const MAP_FIXED = 0x10;
 const MAP_ANONYMOUS = 0x20;
+/** The kernel gives pages at their first use, and counts none before: memory of a guest is sparse. */
+const MAP_NORESERVE = 0x4000;
 const MAP_FAILED = 0xffff_ffff_ffff_ffffn;
 
-/** A range of this process's addresses. Its pages can be replaced in place, so one ArrayBuffer over it stays valid. */
+const ANONYMOUS = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+
+/**
+ * A range of this process's addresses. Its pages can be replaced in place, so one ArrayBuffer over it stays valid. Its
+ * creators throw {@link CodedError} `ERR_MACHINE_MEMORY` for more than this Node has in one array: the native view of a
+ * longer one would abort the process.
+ */
 export class MemoryMapping {
   /** Bytes. */
   readonly size: number;
@@ -28,7 +36,8 @@ export class MemoryMapping {
 
   /** Maps private memory of this process. Throws {@link HostError}. */
   static anonymous(size: number): MemoryMapping {
-    return new MemoryMapping(map(0n, size, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), size);
+    checkMemorySize(size);
+    return new MemoryMapping(map(0n, size, ANONYMOUS, -1, 0), size);
   }
 
   /**
@@ -38,8 +47,9 @@ export class MemoryMapping {
    * on with the old page. Throws {@link HostError}.
    */
   static pinnable(size: number): MemoryMapping {
+    checkMemorySize(size);
     const length = size + PAGE_SIZE;
-    const address = map(0n, length, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    const address = map(0n, length, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (libc().mprotect(address + BigInt(size), PAGE_SIZE, PROT_NONE) === 0)
       return new MemoryMapping(address, size, PAGE_SIZE);
     const error = systemCallError('mprotect', 'guard the end of memory');
@@ -51,7 +61,25 @@ export class MemoryMapping {
    * Maps `size` bytes of a file from `offset` on, shared with every process that maps them. Throws {@link HostError}.
    */
   static ofFile(descriptor: number, size: number, offset = 0): MemoryMapping {
+    checkMemorySize(size);
     return new MemoryMapping(map(0n, size, MAP_SHARED, descriptor, offset), size);
+  }
+
+  /**
+   * Maps `size` bytes of a file as {@link ofFile} does, around a hole: private memory of this process, which no other
+   * process sees. The file continues behind the hole where it stopped in front of it. Throws {@link HostError}.
+   */
+  static ofFileAround(descriptor: number, size: number, hole: TakenRange): MemoryMapping {
+    const mapping = MemoryMapping.anonymous(size + hole.length);
+    const end = hole.address + hole.length;
+    try {
+      mapping.mapFilePages(descriptor, 0, hole.address);
+      mapping.mapFilePages(descriptor, end, size - hole.address, hole.address);
+      return mapping;
+    } catch (error) {
+      mapping.dispose();
+      throw error;
+    }
   }
 
   /** The address of the memory in this process. Throws `TypeError` after `dispose`. */
@@ -68,14 +96,17 @@ export class MemoryMapping {
     return this.#buffer;
   }
 
-  /** Replaces a range of the memory by the pages of a file at the same offset. Throws {@link HostError}. */
-  mapFilePages(descriptor: number, offset: number, length: number): void {
-    map(this.#at(offset, length), length, MAP_FIXED | MAP_SHARED, descriptor, offset);
+  /**
+   * Replaces a range of the memory by the pages of a file, at the same offset unless another is given. Throws
+   * {@link HostError}.
+   */
+  mapFilePages(descriptor: number, offset: number, length: number, fileOffset: number = offset): void {
+    map(this.#at(offset, length), length, MAP_FIXED | MAP_SHARED, descriptor, fileOffset);
   }
 
   /** Replaces a range of the memory by zeroed private pages of this process. Throws {@link HostError}. */
   mapAnonymousPages(offset: number, length: number): void {
-    map(this.#at(offset, length), length, MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    map(this.#at(offset, length), length, MAP_FIXED | ANONYMOUS, -1, 0);
   }
 
   /** Unmaps the memory, at the first call. */
@@ -120,6 +151,12 @@ export function memoryLockLimit(): number | undefined {
   } finally {
     limits.dispose();
   }
+}
+
+/** Bytes that this process has locked, which count against its limit: VmLck of proc(5). */
+export function lockedMemory(): number | undefined {
+  const kibibytes = /^VmLck:\s*(\d+) kB$/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1];
+  return kibibytes === undefined ? undefined : Number(kibibytes) * 1024;
 }
 
 /** proc(5): the effective capabilities are one hexadecimal number. */

@@ -1,4 +1,4 @@
-import { PAGE_SIZE } from '@virtio-platform/core/memory';
+import { PAGE_SIZE, type TakenRange } from '@virtio-platform/core/memory';
 import { MemoryFile } from './memory-file.ts';
 import { MemoryMapping } from './memory-mapping.ts';
 
@@ -18,9 +18,19 @@ export class SharedMemory {
     this.#mapping = mapping;
   }
 
-  /** Creates `size` zeroed bytes; a multiple of the page size. Throws {@link HostError}. */
-  static create(size: number): SharedMemory {
-    return withFile(size, (file) => new SharedMemory(file, MemoryMapping.ofFile(file.descriptor, size)));
+  /**
+   * Creates `size` zeroed bytes; a multiple of the page size. With a hole, the file has no bytes for the hole, which
+   * lies in the memory and is not shared. Throws {@link HostError}.
+   */
+  static create(size: number, hole?: TakenRange): SharedMemory {
+    return withFile(size, (file) => {
+      const { descriptor } = file;
+      const isWhole = hole === undefined;
+      return new SharedMemory(
+        file,
+        isWhole ? MemoryMapping.ofFile(descriptor, size) : MemoryMapping.ofFileAround(descriptor, size, hole),
+      );
+    });
   }
 
   /** The memory. Throws `TypeError` after `dispose`; views made before must not be used then. */
@@ -28,7 +38,10 @@ export class SharedMemory {
     return this.#mapping.buffer;
   }
 
-  /** The file that has the shared bytes at their offsets in memory. Throws `TypeError` after `dispose`. */
+  /**
+   * The file that has the shared bytes, at their offsets in memory unless there is a hole. Throws `TypeError` after
+   * `dispose`.
+   */
   get descriptor(): number {
     return this.#file.descriptor;
   }

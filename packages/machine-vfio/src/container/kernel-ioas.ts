@@ -1,3 +1,4 @@
+import { PAGE_SIZE } from '@virtio-platform/core/memory';
 import { memoryLockLimit, NativeBuffer, type DeviceFile } from '@virtio-platform/host';
 import {
   EOVERFLOW,
@@ -13,7 +14,14 @@ import {
   IOMMU_IOAS_MAP,
   IOMMU_IOAS_UNMAP,
 } from '../kernel/vfio-requests.ts';
-import { checkErrno, IOVA_RANGE_BYTES, readIovaRanges, readWord, writeWord } from '../kernel/sized-structure.ts';
+import {
+  checkErrno,
+  checkPageSize,
+  IOVA_RANGE_BYTES,
+  readIovaRanges,
+  readWord,
+  writeWord,
+} from '../kernel/sized-structure.ts';
 import { ProcessMemory } from './process-memory.ts';
 
 /** Bytes of struct iommu_ioas_alloc: size, flags, the new id. */
@@ -76,7 +84,7 @@ export class KernelIoas implements IommufdIoas {
       query.bytes.setBigUint64(RANGES.address, ranges.address, true);
       checkErrno(this.#file.control(IOMMU_IOAS_IOVA_RANGES, query), 'ask what the IOMMU maps');
       return {
-        alignment: readWord(query.bytes, RANGES.alignment),
+        alignment: checkPageSize(Math.max(readWord(query.bytes, RANGES.alignment), PAGE_SIZE)),
         iovaRanges: readIovaRanges(ranges.bytes, query.bytes.getUint32(RANGES.count, true), 0),
         memoryLockLimit: memoryLockLimit(),
       };
@@ -114,7 +122,12 @@ export class KernelIoas implements IommufdIoas {
     writeWord(bytes, MAP.length, size);
     writeWord(bytes, MAP.iova, iova);
     const result = this.#file.control(IOMMU_IOAS_MAP, this.#map);
-    return result < 0 ? result : readWord(bytes, MAP.iova);
+    if (result < 0) return result;
+    const chosen = readWord(bytes, MAP.iova);
+    if (chosen + size <= Number.MAX_SAFE_INTEGER) return chosen;
+    // A number does not hold this address exactly, and the device must not be told another one.
+    this.#unmapWords(bytes.getBigUint64(MAP.iova, true), size);
+    return EOVERFLOW;
   }
 
   unmap(iova: number, size: number): number {
@@ -126,6 +139,13 @@ export class KernelIoas implements IommufdIoas {
     else writeWord(bytes, UNMAP.length, size);
     const result = this.#file.control(IOMMU_IOAS_UNMAP, this.#unmap);
     return result < 0 ? result : readWord(bytes, UNMAP.length);
+  }
+
+  #unmapWords(iova: bigint, size: number): void {
+    const { bytes } = this.#unmap;
+    bytes.setBigUint64(UNMAP.iova, iova, true);
+    writeWord(bytes, UNMAP.length, size);
+    this.#file.control(IOMMU_IOAS_UNMAP, this.#unmap);
   }
 
   dispose(): void {

@@ -1,6 +1,7 @@
-import { memoryLockLimit, NativeBuffer, type DeviceFile } from '@virtio-platform/host';
+import { lockedMemory, memoryLockLimit, NativeBuffer, type DeviceFile } from '@virtio-platform/host';
 import { EINVAL, ENOTTY, type Type1Container, type VfioIommuInfo } from '@virtio-platform/platform-vfio';
 import {
+  checkPageSize,
   findCapability,
   kernelRefusal,
   readIovaRanges,
@@ -29,6 +30,31 @@ const MAP = { bytes: 32, address: 8, iova: 16, size: 24 } as const;
 /** Size of struct vfio_iommu_type1_dma_unmap, and offsets in it. */
 const UNMAP = { bytes: 24, iova: 8, size: 16 } as const;
 
+const ASKING = 'ask what the IOMMU maps';
+
+/**
+ * Page size, address ranges and the limit of mappings from a struct vfio_iommu_type1_info. Leaves out the page at
+ * address 0: QEMU treats ring address 0 as unset, and Linux itself gives devices no such address. Throws
+ * {@link CodedError} where the kernel does not report the address ranges of the IOMMU (before 5.4), or an impossible
+ * page size.
+ */
+export function parseType1Info(info: DataView): Pick<VfioIommuInfo, 'pageSize' | 'iovaRanges' | 'available'> {
+  const flags = info.getUint32(4, true);
+  const first = (flags & INFO.hasCapabilities) === 0 ? 0 : info.getUint32(INFO.firstCapability, true);
+  const ranges = findCapability(info, first, INFO.iovaRanges, 8);
+  if (ranges === undefined || (flags & INFO.hasPageSizes) === 0)
+    throw kernelRefusal(ASKING, ENOTTY, 'use Linux 5.4 or later');
+  const pageSize = checkPageSize(lowestBit(info.getUint32(INFO.pageSizeBits, true)));
+  const available = findCapability(info, first, INFO.dmaAvailable, 4);
+  return {
+    pageSize,
+    iovaRanges: readIovaRanges(ranges, ranges.getUint32(0, true), 8)
+      .map(({ start, end }) => ({ start: Math.max(start, pageSize), end }))
+      .filter(({ start, end }) => start < end),
+    available: available === undefined ? DEFAULT_ENTRY_LIMIT : available.getUint32(0, true),
+  };
+}
+
 /** A VFIO container of the kernel, with the IOMMU model type 1. The caller keeps and closes the file. */
 export class KernelType1Container implements Type1Container {
   readonly type: Type1Container['type'];
@@ -45,27 +71,10 @@ export class KernelType1Container implements Type1Container {
     this.#unmap.bytes.setUint32(0, UNMAP.bytes, true);
   }
 
-  /**
-   * Reads page size, address ranges and limits. Leaves out the page at address 0: QEMU treats ring address 0 as unset,
-   * and Linux itself gives devices no such address. Throws {@link CodedError} where the kernel does not report the
-   * address ranges of the IOMMU (before 5.4).
-   */
+  /** Reads page size, address ranges and limits. Throws {@link CodedError}, as {@link parseType1Info} does. */
   info(): VfioIommuInfo {
-    const doing = 'ask what the IOMMU maps';
-    const info = readStructure(this.#file, VFIO_IOMMU_GET_INFO, { bytes: INFO.bytes, doing });
-    const flags = info.getUint32(4, true);
-    const pageSize = (flags & INFO.hasPageSizes) === 0 ? 0 : lowestBit(info.getUint32(INFO.pageSizeBits, true));
-    const first = (flags & INFO.hasCapabilities) === 0 ? 0 : info.getUint32(INFO.firstCapability, true);
-    const ranges = findCapability(info, first, INFO.iovaRanges, 8);
-    const usable = ranges === undefined ? [] : readIovaRanges(ranges, ranges.getUint32(0, true), 8);
-    if (usable.length === 0 || pageSize === 0) throw kernelRefusal(doing, ENOTTY, 'use Linux 5.4 or later');
-    const available = findCapability(info, first, INFO.dmaAvailable, 4);
-    return {
-      pageSize,
-      iovaRanges: usable.map(({ start, end }) => ({ start: Math.max(start, pageSize), end })),
-      available: available === undefined ? DEFAULT_ENTRY_LIMIT : available.getUint32(0, true),
-      memoryLockLimit: memoryLockLimit(),
-    };
+    const info = readStructure(this.#file, VFIO_IOMMU_GET_INFO, { bytes: INFO.bytes, doing: ASKING });
+    return { ...parseType1Info(info), memoryLockLimit: memoryLockLimit(), lockedBytes: lockedMemory() };
   }
 
   mapDma(address: number, iova: number, size: number, flags: number): number {

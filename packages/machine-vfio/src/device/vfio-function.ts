@@ -24,6 +24,8 @@ import { VfioBar } from './vfio-bar.ts';
 
 /** Bytes of struct vfio_device_info, up to the number of interrupts. */
 const INFO_BYTES = 20;
+/** Bytes of the configuration space of every PCI device. */
+const CONFIG_BYTES = 256;
 /**
  * Command bits that are always set: the registers of the device answer, and it does not assert its interrupt line,
  * because no handler would acknowledge it.
@@ -53,6 +55,10 @@ export class VfioFunction implements PciFunction {
     if ((flags & VFIO_DEVICE_FLAGS_PCI) === 0 || info.getUint32(8, true) <= VFIO_PCI_CONFIG_REGION_INDEX)
       throw new CodedError('ERR_MACHINE_START', `${name} is not a PCI device`);
     const config = DeviceRegion.find(file, name, VFIO_PCI_CONFIG_REGION_INDEX);
+    if (config.layout.size < CONFIG_BYTES)
+      throw new CodedError('ERR_MACHINE_START', `${name} has ${config.layout.size} bytes of configuration space`, {
+        hint: 'a PCI device has 256 or 4096: the kernel, or what it runs on, is broken',
+      });
     const pci = new VfioFunction(file, name, config, (flags & VFIO_DEVICE_FLAGS_RESET) !== 0);
     pci.#reset();
     pci.#setCommand(COMMAND_REGISTERS);

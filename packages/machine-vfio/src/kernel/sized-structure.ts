@@ -1,5 +1,6 @@
 import { getSystemErrorName } from 'node:util';
 import { CodedError } from '@virtio-platform/core';
+import { PAGE_SIZE } from '@virtio-platform/core/memory';
 import { NativeBuffer, type DeviceFile } from '@virtio-platform/host';
 import type { IovaRange } from '@virtio-platform/platform-vfio';
 
@@ -8,6 +9,7 @@ const MOST_BYTES = 2 ** 16;
 /** Bytes of a capability header: id (16 bits), version (16), offset of the next capability (32). */
 const CAPABILITY_HEADER = 8;
 const MOST_CAPABILITIES = 64;
+const LARGEST_PAGE = 2 ** 30;
 /** Bytes of a range of I/O virtual addresses: first and last address, 64 bits each. */
 export const IOVA_RANGE_BYTES = 16;
 
@@ -88,6 +90,18 @@ export function readIovaRanges(structure: DataView, count: number, at: number): 
     lastEnd = end;
   }
   return ranges;
+}
+
+/**
+ * Checks the smallest page of an IOMMU, in bytes, as the kernel states it. Throws {@link CodedError} for one that no
+ * IOMMU has: less than a page of memory, more than 1 GiB, or no power of two.
+ */
+export function checkPageSize(bytes: number): number {
+  const isPower = Number.isInteger(Math.log2(bytes));
+  if (isPower && bytes >= PAGE_SIZE && bytes <= LARGEST_PAGE) return bytes;
+  throw new CodedError('ERR_MACHINE_START', `the kernel says that the smallest page of the IOMMU has ${bytes} bytes`, {
+    hint: 'the driver of the IOMMU is broken; the kernel log may have the reason (dmesg)',
+  });
 }
 
 /** Reads a 64-bit word as a number. A word above 2^53 is returned as the largest exact number. */

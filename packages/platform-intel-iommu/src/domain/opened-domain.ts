@@ -21,6 +21,7 @@ import { VtdDmaMapping } from './vtd-dma-mapping.ts';
 import { VtdUnit } from '../unit/vtd-unit.ts';
 
 const READ_WRITE = ENTRY_READ | ENTRY_WRITE;
+const WORD = 2 ** 32;
 /** Domain id of the one device. Never 0, which caching mode uses for entries that are not present. */
 const DOMAIN_ID = 1;
 
@@ -109,8 +110,8 @@ function domainParts(
 ): DomainParts {
   const levels = levelsOf(width);
   const largePages = options.largePages && capabilities.largePages;
-  // A device never reaches memory at the addresses of interrupts.
-  const reach = Math.min(memory.size, INTERRUPT_START);
+  // A device never reaches memory at the addresses of interrupts. A PC has none there.
+  const reach = memory.contains(INTERRUPT_START, PAGE_SIZE) ? INTERRUPT_START : memory.size;
   const direct = (capacity: number): DmaMapping =>
     new DirectDmaMapping(memory, { path: 'identity', capacity, limit: reach });
   const isProbed = (): boolean => probeIdentity(direct(1), memory);
@@ -185,8 +186,9 @@ function probed(mapping: DmaMapping, memory: GuestMemory): boolean {
 /** Reads the tables as they are in memory. */
 function isOneToOne(table: SecondLevelTable, pages: number): boolean {
   for (let page = 0; page < pages; page++) {
-    const low = (page * PAGE_SIZE) >>> 0;
-    if (table.resolve(low, 0) !== page * PAGE_SIZE || table.permissions(low, 0) !== READ_WRITE) return false;
+    const address = page * PAGE_SIZE;
+    const [low, high] = [address % WORD, Math.floor(address / WORD)];
+    if (table.resolve(low, high) !== address || table.permissions(low, high) !== READ_WRITE) return false;
   }
   return true;
 }

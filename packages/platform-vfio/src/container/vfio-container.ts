@@ -39,6 +39,10 @@ export interface VfioIommuInfo {
   readonly available: number;
   /** The memory-lock limit in bytes, for messages; `undefined` where there is no limit. */
   readonly memoryLockLimit: number | undefined;
+  /** Bytes that count against that limit now, of this process and of others; `undefined` where this is not known. */
+  readonly lockedBytes?: number | undefined;
+  /** The ranges that cannot be mapped, for messages; `undefined` where this is not known. */
+  readonly reservedRanges?: readonly IovaRange[] | undefined;
 }
 
 /**
@@ -70,6 +74,8 @@ export interface SpaprInfo {
   readonly maxWindows: number;
   /** The memory-lock limit in bytes, for messages; `undefined` where there is no limit. */
   readonly memoryLockLimit: number | undefined;
+  /** Bytes that count against that limit now, of this process and of others; `undefined` where this is not known. */
+  readonly lockedBytes?: number | undefined;
 }
 
 /**
@@ -114,6 +120,10 @@ export interface IoasInfo {
   readonly iovaRanges: readonly IovaRange[];
   /** The memory-lock limit in bytes, for messages; `undefined` where there is no limit. */
   readonly memoryLockLimit: number | undefined;
+  /** Bytes that count against that limit now, of this process and of others; `undefined` where this is not known. */
+  readonly lockedBytes?: number | undefined;
+  /** The ranges that cannot be mapped, for messages; `undefined` where this is not known. */
+  readonly reservedRanges?: readonly IovaRange[] | undefined;
 }
 
 /**

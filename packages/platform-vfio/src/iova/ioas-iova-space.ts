@@ -4,6 +4,8 @@ import { errnoName } from '../container/errno.ts';
 import { IOMMU_IOAS_MAP_READABLE, IOMMU_IOAS_MAP_WRITEABLE, type IommufdIoas } from '../container/vfio-container.ts';
 import { explainRefusal } from './iova-window.ts';
 import type { IovaSpace, MappingSlots } from './iova-space.ts';
+import { formatRanges, usableRanges } from './usable-ranges.ts';
+
 /** What the device may do with a mapping, by {@link DmaDirection}. */
 const FLAGS = [
   IOMMU_IOAS_MAP_READABLE | IOMMU_IOAS_MAP_WRITEABLE,
@@ -24,7 +26,9 @@ export class IoasIovaSpace implements IovaSpace {
    * when no usable address is there.
    */
   constructor(ioas: IommufdIoas, start: number | undefined) {
-    const { alignment, iovaRanges } = ioas.info();
+    const info = ioas.info();
+    const { alignment } = info;
+    const iovaRanges = usableRanges(info);
     this.pageSize = alignment;
     this.addressBits = Math.ceil(Math.log2(iovaRanges.at(-1)!.end + 1));
     this.#ioas = ioas;
@@ -34,7 +38,7 @@ export class IoasIovaSpace implements IovaSpace {
     );
     const result = allowed.length === 0 ? undefined : ioas.allowIovas(allowed);
     if (result === 0) return;
-    const why = result === undefined ? 'the container has no usable addresses there' : errnoName(result);
+    const why = result === undefined ? `the container has ${formatRanges(iovaRanges)}` : errnoName(result);
     throw new DmaError('ERR_DMA_RANGE', `platform.iovaStart 0x${start.toString(16)} cannot be used: ${why}`, {
       hint: `leave iovaStart out, or choose a multiple of ${alignment} below 2^${this.addressBits}`,
     });

@@ -1,6 +1,8 @@
 import { DmaError } from '@virtio-platform/core';
 import { ENOMEM, ENOSPC, errnoName } from '../container/errno.ts';
 import type { Type1Container } from '../container/vfio-container.ts';
+import { memoryLockNeeds, type LockedMemory } from './memory-lock-needs.ts';
+import { usableRanges } from './usable-ranges.ts';
 
 /** A mapping that the kernel refused. */
 export interface RefusedMapping {
@@ -37,10 +39,11 @@ export class Type1Window implements IovaWindow {
   readonly ranges: IovaWindow['ranges'];
   readonly #container: Type1Container;
 
+  /** Throws {@link DmaError} `ERR_DMA_RANGE` where no address can be mapped. */
   constructor(container: Type1Container) {
-    const { pageSize, iovaRanges } = container.info();
-    this.pageSize = pageSize;
-    this.ranges = iovaRanges.map(({ start, end }) => ({ start, size: end + 1 - start }));
+    const info = container.info();
+    this.pageSize = info.pageSize;
+    this.ranges = usableRanges(info).map(({ start, end }) => ({ start, size: end + 1 - start }));
     this.#container = container;
   }
 
@@ -60,22 +63,20 @@ export class Type1Window implements IovaWindow {
 }
 
 /**
- * The error for a refused mapping, with what to do about it where that is known. `memoryLockLimit` in bytes,
- * `available` in mappings, as the container's `info()` has them.
+ * The error for a refused mapping, with what to do about it where that is known. `container` is what the container's
+ * `info()` has: what is locked in bytes, `available` in mappings.
  */
 export function explainRefusal(
   refused: RefusedMapping,
-  { memoryLockLimit, available }: { readonly memoryLockLimit: number | undefined; readonly available?: number },
+  container: LockedMemory & { readonly available?: number },
 ): DmaError {
+  const { available } = container;
   const { errno, address, iova, size, pinnedBytes } = refused;
   const where = iova === undefined ? 'an I/O virtual address' : `I/O virtual address 0x${iova.toString(16)}`;
   const what = `cannot map ${size} bytes at 0x${address.toString(16)} to ${where}: ${errnoName(errno)}`;
   if (errno === ENOMEM) {
-    const limit =
-      memoryLockLimit === undefined ? 'and the kernel has no memory for it' : `of the ${memoryLockLimit} that may be`;
-    return new DmaError('ERR_DMA_EXHAUSTED', `${what}; ${pinnedBytes} bytes are pinned, ${limit}`, {
-      hint: `${raiseMemoryLock(pinnedBytes + size)}, or use smaller buffers and queues`,
-    });
+    const { state, hint } = memoryLockNeeds(container, pinnedBytes, size);
+    return new DmaError('ERR_DMA_EXHAUSTED', `${what}; ${state}`, { hint });
   }
   if (errno === ENOSPC && available !== undefined) {
     return new DmaError('ERR_DMA_EXHAUSTED', `${what}; the container takes ${available} more mappings`, {
@@ -92,11 +93,4 @@ export function explainRefusal(
   return new DmaError('ERR_DMA_RANGE', what, {
     hint: 'the memory lies outside the process, or something else uses these I/O virtual addresses',
   });
-}
-
-/** The hint for a memory-lock limit below the `bytes` that have to be locked. */
-export function raiseMemoryLock(bytes: number): string {
-  const kibibytes = Math.ceil(bytes / 1024);
-  const commands = `ulimit -l ${kibibytes}; where that is refused, sudo prlimit --pid $$ --memlock=${kibibytes * 1024}`;
-  return `raise the memory-lock limit to at least ${kibibytes}KiB (${commands}; platform.memoryLockLimit on the simulated machine)`;
 }

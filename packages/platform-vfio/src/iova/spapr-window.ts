@@ -2,7 +2,9 @@ import { DmaError } from '@virtio-platform/core';
 import { formatByteSize } from '@virtio-platform/core/memory';
 import { ENOMEM, EPERM, errnoName } from '../container/errno.ts';
 import { DEFAULT_WINDOW_PAGE_SIZE, type SpaprContainer } from '../container/vfio-container.ts';
-import { explainRefusal, raiseMemoryLock, type IovaWindow, type RefusedMapping } from './iova-window.ts';
+import { explainRefusal, type IovaWindow, type RefusedMapping } from './iova-window.ts';
+import { memoryLockNeeds } from './memory-lock-needs.ts';
+
 /** A window of version 2 to be created: bytes that one TCE translates, and bytes of the whole window. */
 export interface WindowRequest {
   readonly pageSize: number;
@@ -15,6 +17,8 @@ interface Window extends WindowRequest {
 
 /** Levels of the table of a created window. Every host supports one. */
 const TABLE_LEVELS = 1;
+/** Bytes of an entry of a table. */
+const TCE_BYTES = 8;
 
 /** One window of bus addresses, after the steps that its container requires before mapping. */
 export class SpaprWindow implements IovaWindow {
@@ -36,7 +40,7 @@ export class SpaprWindow implements IovaWindow {
    */
   static enable(container: SpaprContainer): SpaprWindow {
     const window = defaultWindow(container);
-    check(container.enable(), 'enable the container', window.size);
+    check(container, container.enable(), 'enable the container', { own: 0, wanted: window.size });
     return new SpaprWindow(container, window, () => container.disable());
   }
 
@@ -46,13 +50,16 @@ export class SpaprWindow implements IovaWindow {
    * nothing is registered.
    */
   static register(container: SpaprContainer, memorySize: number, request: WindowRequest | undefined): SpaprWindow {
-    check(container.registerMemory(0, memorySize), `register ${memorySize} bytes of memory`, memorySize);
+    const registered = container.registerMemory(0, memorySize);
+    check(container, registered, `register ${memorySize} bytes of memory`, { own: 0, wanted: memorySize });
     const unregister = (): number => container.unregisterMemory(0, memorySize);
     if (request === undefined) return new SpaprWindow(container, defaultWindow(container), unregister);
     try {
       const start = container.createWindow(Math.log2(request.pageSize), request.size, TABLE_LEVELS);
       const size = `${formatByteSize(request.size)} in pages of ${formatByteSize(request.pageSize)}`;
-      check(start, `create a window of ${size}`, memorySize + (request.size / request.pageSize) * 8);
+      // The kernel creates the default window and its table before the first other one.
+      const own = memorySize + tableBytes(defaultWindow(container));
+      check(container, start, `create a window of ${size}`, { own, wanted: tableBytes(request) });
       return new SpaprWindow(container, { ...request, start }, () => {
         container.removeWindow(start);
         unregister();
@@ -83,17 +90,31 @@ export class SpaprWindow implements IovaWindow {
   }
 }
 
+function tableBytes({ size, pageSize }: WindowRequest): number {
+  return (size / pageSize) * TCE_BYTES;
+}
+
 function defaultWindow(container: SpaprContainer): Window {
   return { start: 0, size: container.info().defaultWindowSize, pageSize: DEFAULT_WINDOW_PAGE_SIZE };
 }
 
-/** Throws where the kernel refused a step before the first mapping. `bytes` is the memory that the step locks. */
-function check(result: number, step: string, bytes: number): void {
+/**
+ * Throws where the kernel refused a step before the first mapping. The container has locked `own` bytes, and the step
+ * locks `wanted` more.
+ */
+function check(
+  container: SpaprContainer,
+  result: number,
+  step: string,
+  { own, wanted }: { readonly own: number; readonly wanted: number },
+): void {
   if (result >= 0) return;
-  const isLocked = result === ENOMEM;
-  throw new DmaError(isLocked ? 'ERR_DMA_EXHAUSTED' : 'ERR_DMA_RANGE', `cannot ${step}: ${errnoName(result)}`, {
-    hint: isLocked
-      ? raiseMemoryLock(bytes)
-      : 'something else uses this container, or it does not have such a window; see platform.window',
+  const what = `cannot ${step}: ${errnoName(result)}`;
+  if (result === ENOMEM) {
+    const { state, hint } = memoryLockNeeds(container.info(), own, wanted);
+    throw new DmaError('ERR_DMA_EXHAUSTED', `${what}; ${state}`, { hint });
+  }
+  throw new DmaError('ERR_DMA_RANGE', what, {
+    hint: 'something else uses this container, or it does not have such a window; see platform.window',
   });
 }

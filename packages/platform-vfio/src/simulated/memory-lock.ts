@@ -15,11 +15,13 @@ export interface MemoryLockOptions {
 export class MemoryLock {
   /** The limit in bytes, for messages; `undefined` where none applies. */
   readonly limit: number | undefined;
+  readonly #lockedBefore: number;
   readonly #mostPages: number;
   #pages = 0;
 
   constructor({ limit, lockedBefore, capIpcLock }: MemoryLockOptions) {
     this.limit = capIpcLock ? undefined : limit;
+    this.#lockedBefore = Math.ceil(lockedBefore / PAGE_SIZE) * PAGE_SIZE;
     const left = Math.floor(limit / PAGE_SIZE) - Math.ceil(lockedBefore / PAGE_SIZE);
     this.#mostPages = capIpcLock ? Infinity : Math.max(left, 0);
   }
@@ -27,6 +29,11 @@ export class MemoryLock {
   /** Bytes locked through this container. */
   get lockedBytes(): number {
     return this.#pages * PAGE_SIZE;
+  }
+
+  /** Bytes that count against the limit, with those that were locked before. */
+  get countedBytes(): number {
+    return this.#lockedBefore + this.lockedBytes;
   }
 
   /** How many more pages can be locked. */

@@ -117,10 +117,13 @@ export class DmaEntries {
 export class IovaAperture {
   /** The ranges that can be mapped, in ascending order. */
   readonly ranges: readonly IovaRange[];
+  /** The ranges that cannot be mapped. */
+  readonly reserved: readonly IovaRange[];
 
   constructor(addressWidth: number, reserved: readonly IovaRange[]) {
+    this.reserved = [INTERRUPT_RANGE, ...reserved];
     let ranges: IovaRange[] = [{ start: 0, end: 2 ** addressWidth - 1 }];
-    for (const hole of [INTERRUPT_RANGE, ...reserved]) ranges = ranges.flatMap((range) => without(range, hole));
+    for (const hole of this.reserved) ranges = ranges.flatMap((range) => without(range, hole));
     this.ranges = ranges;
   }
 

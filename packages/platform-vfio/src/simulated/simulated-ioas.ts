@@ -59,7 +59,13 @@ export class SimulatedIoas implements IommufdIoas {
   }
 
   info(): IoasInfo {
-    return { alignment: PAGE_SIZE, iovaRanges: this.#aperture.ranges, memoryLockLimit: this.#lock.limit };
+    return {
+      alignment: PAGE_SIZE,
+      iovaRanges: this.#aperture.ranges,
+      memoryLockLimit: this.#lock.limit,
+      lockedBytes: this.#lock.countedBytes,
+      reservedRanges: this.#aperture.reserved,
+    };
   }
 
   allowIovas(ranges: readonly IovaRange[]): number {

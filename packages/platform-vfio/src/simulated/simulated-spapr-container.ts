@@ -61,6 +61,7 @@ export class SimulatedSpaprContainer implements SpaprContainer {
       pageSizes: this.type === 'spapr-v2' ? PAGE_SIZES : [],
       maxWindows: this.type === 'spapr-v2' ? WINDOW_COUNT : 1,
       memoryLockLimit: this.#lock.limit,
+      lockedBytes: this.#lock.countedBytes,
     };
   }
 

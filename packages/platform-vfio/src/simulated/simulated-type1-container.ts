@@ -49,6 +49,8 @@ export class SimulatedType1Container implements Type1Container {
       iovaRanges: this.#aperture.ranges,
       available: this.#entryLimit - this.#mappings.entries.count,
       memoryLockLimit: this.#lock.limit,
+      lockedBytes: this.#lock.countedBytes,
+      reservedRanges: this.#aperture.reserved,
     };
   }
 

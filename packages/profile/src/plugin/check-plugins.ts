@@ -5,9 +5,10 @@ import {
   type MachinePlugin,
   type PlatformPlugin,
 } from '@virtio-platform/core';
+import { formatByteSize, memorySizeProblem, type MemorySizeProblem } from '@virtio-platform/core/memory';
 import { checkOptions } from './check-options.ts';
 import { loadPlugin, type PluginsByKind } from './load-plugin.ts';
-import { LocatedPluginError } from './plugin-error.ts';
+import { LocatedPluginError, runHookSync } from './plugin-error.ts';
 import type { PluginKind } from './plugin-use.ts';
 import type { PluginUse } from '../schema/profile.ts';
 import { ProfileError, issueAt, type ProfileIssue } from '../source/profile-issue.ts';
@@ -50,6 +51,7 @@ export async function checkPlugins(
   if (platform.status === 'rejected') throw platform.reason;
   if (machine.status === 'rejected') throw machine.reason;
   await checkFacilities(platform.value.plugin, uses.platform, machine.value.plugin, options);
+  checkMemory(machine.value, platform.value.plugin.needs);
   return { platform: platform.value, machine: machine.value };
 }
 
@@ -109,6 +111,22 @@ export async function checkFacilities(
   const names = fitting.map((plugin) => plugin.use);
   const hint = names.length === 0 ? 'no installed machine has it' : `machine.use can be ${names.join(' or ')}`;
   throw new LocatedPluginError('platform', use, { code: 'ERR_PLUGIN_FACILITY', message, hint });
+}
+
+/**
+ * Throws {@link LocatedPluginError} `ERR_MACHINE_MEMORY` where the machine, or this Node, cannot have the memory that
+ * the profile asks for.
+ */
+function checkMemory({ use, plugin, options }: CheckedPlugin<'machine'>, needs: readonly FacilityToken[]): void {
+  const { memory } = use;
+  if (memory === undefined) return;
+  const ofMachine = (): MemorySizeProblem | undefined => plugin.memoryProblem?.(memory, options, needs);
+  const problem = runHookSync('machine', use, 'memoryProblem', ofMachine) ?? memorySizeProblem(memory);
+  if (problem === undefined) return;
+  const message = `${problem.message}: ${problem.hint}`;
+  const place = { location: use.locate(['memory'], 'value'), text: formatByteSize(memory) };
+  const issue = issueAt(place, ['machine', 'memory'], message, { code: 'ERR_MACHINE_MEMORY' });
+  throw new LocatedPluginError('machine', use, { code: 'ERR_MACHINE_MEMORY', ...problem }, [issue]);
 }
 
 /** Throws where a machine that has booted does not have what its plugin promised. */

@@ -1,4 +1,5 @@
 import { isAbsolute, resolve } from 'node:path';
+import { byteSize } from '@virtio-platform/options';
 import type { PluginUse } from '../schema/profile.ts';
 import { displayPath } from '../source/profile-issue.ts';
 import { resolveBeside } from '../source/read-sources.ts';
@@ -23,9 +24,15 @@ export function pluginUse(root: MapNode, kind: PluginKind): PluginUse | undefine
   return {
     use: isPath ? resolve(resolveBeside(name.location, name.value)) : name.value,
     options: Object.fromEntries(options.filter(([key]) => !RESERVED_KEYS[kind].includes(key))),
+    memory: kind === 'machine' ? readMemory(options.find(([key]) => key === 'memory')?.[1]) : undefined,
     location: name.location,
     locate: (path, part) => placeOf(root, [kind, ...path], part).location,
   };
+}
+
+/** Bytes of guest memory; `undefined` where the profile has no readable size, which the schema reports. */
+function readMemory(value: unknown): number | undefined {
+  return byteSize().safeParse(value).data;
 }
 
 /** A plugin as messages name it: its package, or its path from the current folder. */

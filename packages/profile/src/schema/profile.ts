@@ -9,6 +9,8 @@ export interface PluginUse {
   /** The name of the package, or the absolute path of the file or folder. */
   readonly use: string;
   readonly options: Readonly<Record<string, unknown>>;
+  /** Of a machine: bytes of guest memory; `undefined` where the profile has no readable size. */
+  readonly memory?: number | undefined;
   /** Where `use` stands. */
   readonly location: SourceLocation;
   /**

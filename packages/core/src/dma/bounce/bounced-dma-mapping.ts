@@ -40,7 +40,8 @@ export class BouncedDmaMapping extends ForwardingDmaMapping {
   constructor(memory: GuestMemory, pool: SharedBouncePool, inner: DmaMapping, capacity: number, area = 0) {
     super(inner, {
       path: bouncedPath(inner.path),
-      limits: { ...inner.limits, maxMappingSize: pool.slots.maxMappingSize, maxMappings: capacity },
+      // A buffer may lie where the device does not reach: the device gets its copy.
+      limits: { ...inner.limits, maxMappingSize: pool.slots.maxMappingSize, maxMappings: capacity, reach: undefined },
     });
     this.#memory = memory;
     this.#pool = pool.slots;

@@ -54,6 +54,11 @@ export interface VirtqueueOptions {
    * false.
    */
   readonly unmarkedLengths?: boolean | undefined;
+  /**
+   * Of a split ring without `legacyLayout`: whether no used element may cross a page, because the device continues one
+   * that does at a wrong address. Default: false.
+   */
+  readonly wholeUsedElements?: boolean | undefined;
 }
 
 /**

@@ -142,8 +142,8 @@ export class SplitVirtqueue extends DriverEnd {
   }
 
   protected open(size: number, memory?: RingMemory): void {
-    const { byteOrder = 'little', legacyLayout = false } = this.options;
-    const layout = splitLayout(size, legacyLayout ? LEGACY_QUEUE_ALIGN : 4);
+    const { byteOrder = 'little', legacyLayout = false, wholeUsedElements = false } = this.options;
+    const layout = legacyLayout ? splitLayout(size, LEGACY_QUEUE_ALIGN) : splitLayout(size, 4, wholeUsedElements);
     const { ring, tables } = this.openMemory(size, layout, memory);
     const { address } = ring;
     const device = address + layout.deviceOffset;

@@ -1,0 +1,49 @@
+/** What counts against a memory-lock limit when the kernel refuses to lock more. All in bytes. */
+export interface LockedMemory {
+  /** The limit; `undefined` where there is none. */
+  readonly memoryLockLimit: number | undefined;
+  /** What counts against it now, of this container and of others; `undefined` where this is not known. */
+  readonly lockedBytes?: number | undefined;
+}
+
+/** Why a lock of memory was refused, in words. */
+export interface LockNeeds {
+  /** What is locked, by whom, and the limit. */
+  readonly state: string;
+  /** What to do. */
+  readonly hint: string;
+}
+
+/**
+ * Explains why `wanted` more bytes could not be locked beside the `own` bytes of this container: what is locked, and
+ * the limit that is needed. The limit also counts what others have locked. Where the kernel does not say how much that
+ * is, the limit and what is wanted together suffice, because what others have fits below the limit.
+ */
+export function memoryLockNeeds(memory: LockedMemory, own: number, wanted: number): LockNeeds {
+  const { memoryLockLimit: limit, lockedBytes } = memory;
+  const least = Math.max(lockedBytes ?? 0, own) + wanted;
+  if (limit === undefined || (lockedBytes !== undefined && least <= limit)) {
+    return {
+      state: `${own} bytes are pinned, and the kernel has no memory for it`,
+      hint: 'use smaller buffers and queues, or free memory of the computer',
+    };
+  }
+  const others = lockedBytes === undefined ? undefined : lockedBytes - own;
+  if (others === undefined && least <= limit) {
+    return {
+      state: `${own} bytes are pinned, of the ${limit} that may be; others hold the rest`,
+      hint: raiseMemoryLock(limit + wanted, ', which is enough whatever others hold'),
+    };
+  }
+  const beside = others === undefined || others <= 0 ? '' : ` and others hold ${others}`;
+  return { state: `${own} bytes are pinned${beside}, of the ${limit} that may be`, hint: raiseMemoryLock(least) };
+}
+
+function raiseMemoryLock(bytes: number, because = ''): string {
+  const kibibytes = Math.ceil(bytes / 1024);
+  const commands = `ulimit -l ${kibibytes}; where that is refused, sudo prlimit --pid $$ --memlock=${kibibytes * 1024}`;
+  return (
+    `raise the memory-lock limit to at least ${kibibytes}KiB${because} (${commands}; platform.memoryLockLimit on the ` +
+    'simulated machine), or use smaller buffers and queues'
+  );
+}
