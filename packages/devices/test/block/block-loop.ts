@@ -2,7 +2,21 @@ import { FaultLog, PHYSICAL_ADDRESS_SPACE } from '@virtio-platform/core/address-
 import { DirectDmaMapping, type DmaMapping } from '@virtio-platform/core/dma';
 import { GuestMemory } from '@virtio-platform/core/memory';
 import { DescriptorChain, SplitDeviceQueue, SplitVirtqueue, type ByteOrder } from '@virtio-platform/core/queue';
-import { BlockDevice, BlockDriver, type BlockBacking, type BlockConfig } from '@virtio-platform/devices';
+import {
+  BlockDevice,
+  BlockDriver,
+  type BlockBacking,
+  type BlockConfig,
+  type DeviceQueues,
+} from '@virtio-platform/devices';
+
+/** The device keeps no buffers, and its disk does not fail. */
+const NO_QUEUES: DeviceQueues = {
+  push: () => {},
+  report: (_queue, error) => {
+    throw error;
+  },
+};
 
 export interface BlockLoopOptions {
   readonly byteOrder?: ByteOrder;
@@ -70,7 +84,7 @@ export class BlockLoop {
     this.driver.publish();
     const space = PHYSICAL_ADDRESS_SPACE.open(this.memory, this.faults, undefined);
     while (this.#deviceQueue.pop(this.#chain)) {
-      this.#deviceQueue.push(this.#chain.head, this.device.process(0, this.#chain, space));
+      this.#deviceQueue.push(this.#chain.head, this.device.process(0, this.#chain, space, NO_QUEUES));
     }
     this.#deviceQueue.flush();
     return this.driver.poll();

@@ -154,6 +154,26 @@ describe('NetDevice', () => {
     loop.end();
   });
 
+  it('C6 gives a packet up before a buffer without room, so that buffers come back in order', () => {
+    const loop = new DeviceLoop(device(1), MERGED);
+    const queues: number[] = [];
+    const push = loop.push.bind(loop);
+    loop.push = (queue, head, written) => {
+      queues.push(queue);
+      push(queue, head, written);
+    };
+    loop.add(1, packet(1000));
+    loop.serve();
+    loop.add(0, [], 100);
+    loop.add(0, [1]);
+    expect(loop.take(0)).toEqual([[], []]);
+    expect(queues).toEqual([0]);
+    // The next packet is delivered as ever.
+    loop.exchange(1, packet(5));
+    expect(loop.exchange(0, [], 100)).toHaveLength(17);
+    expect(loop.end()).toEqual(NOTHING_LEFT);
+  });
+
   it('has its control queue behind the only pair without MQ, and refuses more', () => {
     const loop = new DeviceLoop(device(2), PLAIN.with(VIRTIO_NET_F_CTRL_VQ));
     expect(loop.exchange(2, [4, 0, 1, 0], 1)).toEqual([1]);
