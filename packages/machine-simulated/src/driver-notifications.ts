@@ -21,7 +21,7 @@ export class DriverNotifications implements NotificationCounts {
   missed = 0;
   spurious = 0;
   /** By index. */
-  readonly #accounts: QueueAccount[] = [];
+  readonly #accounts: (QueueAccount | undefined)[] = [];
   readonly #isRung: (queue: number) => boolean;
 
   /** `isRung` tells whether a notification of a queue was sent and not yet {@link heard}. */
@@ -55,7 +55,7 @@ export class DriverNotifications implements NotificationCounts {
 
   /** A queue was reset by itself: its driver makes the buffers available again. */
   forgets(index: number): void {
-    delete this.#accounts[index];
+    this.#accounts[index] = undefined;
   }
 
   /** The device is reset. `queues` are those that are enabled, and empty where it no longer looks at its rings. */

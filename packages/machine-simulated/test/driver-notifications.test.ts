@@ -63,15 +63,15 @@ describe.each(['split', 'packed'] as const)('notifications that a device suppres
   it('T2 are spurious', async () => {
     const settings = { columns: 80, rows: 25, ports: 1 };
     machine = await testMachine({ device: { type: 'console', settings } }).boot();
-    const { queue, publish, notify } = startReceiving(machine, layout);
+    const receiving = startReceiving(machine, layout);
     // Nothing to deliver: the device suppresses notifications of its receive queue.
-    expect(publish()).toBe(true);
-    notify();
+    expect(receiving.publish()).toBe(true);
+    receiving.notify();
     expect(machine.notifications).toEqual({ needed: 1, received: 1, missed: 0, spurious: 0 });
-    expect(publish()).toBe(false);
-    notify();
+    expect(receiving.publish()).toBe(false);
+    receiving.notify();
     expect(machine.notifications).toEqual({ needed: 1, received: 2, missed: 0, spurious: 1 });
-    expect(queue.outstanding).toBe(2);
+    expect(receiving.queue.outstanding).toBe(2);
   });
 });
 
