@@ -35,7 +35,7 @@ const DOORBELLS = 32;
 const MAX_QUEUES = 64;
 const DATA_OFFSET = (DOORBELLS + 2 * MAX_QUEUES) * 4;
 const DATA_SIZE = 0x1_0000;
-/** Where the device's side stores what it says when it leaves; apart from the words of a command that may be pending. */
+/** Where the device's side stores what it says when it leaves; apart from the words of a pending command. */
 const LAST_WORDS_OFFSET = DATA_OFFSET + DATA_SIZE;
 
 /** Bytes of {@link Mailbox.data} and of {@link Mailbox.lastWords}. */
@@ -84,7 +84,7 @@ export class Mailbox {
     return new TextDecoder().decode(this.#lastWords.slice(0, Atomics.load(this.#i32, GONE) - 1));
   }
 
-  /** Device's side: leaves for good, stores `lastWords` (at most {@link MAILBOX_BYTES}), and wakes the driver's side. */
+  /** Device's side: leaves for good, with `lastWords` (at most {@link MAILBOX_BYTES}), and wakes the driver's side. */
   leave(lastWords: string): void {
     const { written } = new TextEncoder().encodeInto(lastWords, this.#lastWords);
     Atomics.store(this.#i32, GONE, written + 1);

@@ -49,7 +49,7 @@ export interface SimulatedDeviceOptions {
   readonly experimental: ExperimentalBits | undefined;
   /** Looks whether the device reaches all of memory at its physical addresses. */
   readonly isOneToOne: () => boolean;
-  /** Whether a notification of a queue was sent that {@link SimulatedDevice.notify} did not get yet. Default: none is. */
+  /** Whether a notification of a queue is on its way to {@link SimulatedDevice.notify}. Default: none is. */
   readonly isRung?: ((queue: number) => boolean) | undefined;
 }
 

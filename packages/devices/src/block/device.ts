@@ -44,8 +44,8 @@ export interface BlockDeviceOptions {
 /** How much of a request is copied at once. */
 const SCRATCH_SIZE = 0x1_0000;
 /**
- * Longest data of one request in bytes; a longer one fails with IOERR. A chain may have 4 GiB also in a small guest, and
- * the device does nothing else while it copies them.
+ * Longest data of one request in bytes; a longer one fails with IOERR. A chain may have 4 GiB also in a small guest,
+ * and the device does nothing else while it copies them.
  */
 const LONGEST_REQUEST = 0x1000_0000;
 

@@ -10,8 +10,8 @@ export interface ConsoleConfig {
   readonly columns: number;
   readonly rows: number;
   /**
-   * Most ports that the device may announce: no more than it has queues for, whatever it says. Without MULTIPORT the one
-   * port that there is.
+   * Most ports that the device may announce: no more than it has queues for, whatever it says. Without MULTIPORT the
+   * one port that there is.
    */
   readonly ports: number;
 }

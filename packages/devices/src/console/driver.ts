@@ -8,6 +8,7 @@ import type { GuestMemory } from '@virtio-platform/core/memory';
 import type { ByteOrder, Virtqueue } from '@virtio-platform/core/queue';
 import type { BufferMapping } from '../buffer-mapping.ts';
 import type { DriverQueue } from '../driver-queue.ts';
+import { MappingFailures } from '../mapping-failures.ts';
 import type { MessageDriver, MessageLink } from '../message-link.ts';
 import { QueuePair } from '../queue-pair.ts';
 import {
@@ -87,6 +88,7 @@ export class ConsoleDriver implements MessageDriver {
   readonly #messageView: DataView = new DataView(this.#message.buffer);
   /** Control messages that found no buffer yet. */
   readonly #unsent: Uint8Array[] = [];
+  readonly #failures: MappingFailures = new MappingFailures('a control message');
   #isAnnounced = false;
 
   /**
@@ -127,7 +129,13 @@ export class ConsoleDriver implements MessageDriver {
       progress++;
       if (length >= CONSOLE_CONTROL_SIZE) this.#hear();
     }
-    while (this.#unsent.length > 0 && control.send(this.#unsent[0]!, CONSOLE_CONTROL_SIZE) === 0) {
+    while (this.#unsent.length > 0) {
+      const reason = control.send(this.#unsent[0]!, CONSOLE_CONTROL_SIZE);
+      if (reason < 0) {
+        if (control.inFlight === 0) this.#failures.failed(reason);
+        break;
+      }
+      this.#failures.ended();
       this.#unsent.shift();
       progress++;
     }

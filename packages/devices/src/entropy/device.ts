@@ -15,8 +15,8 @@ const SCRATCH_SIZE = 0x1_0000;
 
 /**
  * The device half of an entropy device (specification 1.4 section 5.4): fills every buffer up to
- * {@link ENTROPY_MOST_BYTES}. A buffer with a readable part breaks the rules of section 5.4.6.1 and comes back without a
- * byte.
+ * {@link ENTROPY_MOST_BYTES}. A buffer with a readable part breaks the rules of section 5.4.6.1 and comes back without
+ * a byte.
  */
 export class EntropyDevice implements DeviceModel {
   readonly type = 'entropy';

@@ -40,13 +40,17 @@ export class NetLink implements MessageLink {
   constructor(memory: GuestMemory, receive: DriverQueue, transmit: DriverQueue, options: NetLinkOptions) {
     const { depth, bytes, header, isMerged, splitsHeader, buffers, notify } = options;
     const whole = header + bytes;
-    const receiveBytes = isMerged ? NET_RECEIVE_BUFFER : Math.max(whole, NET_RECEIVE_BUFFER);
+    // A queue that is shorter than the buffers of one packet would wait for ever for the rest of it.
+    const share = isMerged ? Math.ceil(whole / receive.queue.size) : whole;
+    const receiveBytes = Math.max(share, NET_RECEIVE_BUFFER);
+    const perPacket = Math.ceil(whole / receiveBytes);
     this.#options = options;
     // One byte more than the longest packet, to tell one that is longer.
     this.#packet = new Uint8Array(Math.max(whole + 1, receiveBytes));
     this.#view = new DataView(this.#packet.buffer);
     this.#pair = new QueuePair(memory, receive, transmit, {
-      receiveCount: depth * Math.ceil(whole / receiveBytes),
+      receiveCount: depth * perPacket,
+      receiveAtLeast: perPacket,
       receiveBytes,
       transmitCount: depth,
       transmitBytes: bytes,

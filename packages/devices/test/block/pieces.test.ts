@@ -75,7 +75,7 @@ describe('requests that are made in pieces', () => {
     for (let done = 0; done < 5;) {
       const slot = loop.driver.take();
       const isAdded = loop.driver.submit(slot, VIRTIO_BLK_T_OUT, 0, 65_536) === 0;
-      for (let i = 0; isAdded && i < 1000 && loop.run() === 0;) i++;
+      if (isAdded) for (let i = 0; i < 1000 && loop.run() === 0;) i++;
       loop.driver.give(slot);
       if (isAdded) done++;
     }

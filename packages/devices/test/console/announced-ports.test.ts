@@ -28,7 +28,7 @@ const { DEVICE_ADD, REMOVE, OPEN, CONSOLE_PORT, READY, NAME } = {
   NAME: VIRTIO_CONSOLE_PORT_NAME,
 };
 
-/** A console with queues for 31 ports, as QEMU's virtio-serial by default, that has the ports that `answer` announces. */
+/** A console with queues for 31 ports, as QEMU's by default, that has the ports that `answer` announces. */
 class ScriptedConsole implements DeviceModel {
   readonly type = 'console';
   readonly features = MULTIPORT;

@@ -273,6 +273,23 @@ describe.each([
 });
 
 describe('NetDriver', () => {
+  it('makes receive buffers so long that a packet fits the queue, however short the queue is', () => {
+    const loop = new DeviceLoop(device(1), MERGED, 'little', 2);
+    const notify = (): void => loop.serve();
+    const options = { accepted: MERGED, depth: 1, bytes: 65_535, buffers: 'streaming', notify } as const;
+    const driver = new NetDriver(loop.memory, loop.queues(0, 1), { ...options, byteOrder: 'little' });
+    const [link] = driver.links;
+    const target = new Uint8Array(65_536);
+    for (let round = 0; round < 3; round++) {
+      expect(link!.send(pattern(65_535, round), 65_535)).toBe(0);
+      link!.flush();
+      expect(link!.receive(target)).toBe(65_535);
+      expect(target.subarray(0, 65_535)).toEqual(pattern(65_535, round));
+      link!.flush();
+    }
+    expect(loop.end(driver)).toEqual(NOTHING_LEFT);
+  });
+
   it('uses the first pair alone when the device refuses more', () => {
     const loop = new DeviceLoop(new CrookedDevice(4, [1]), PAIRS);
     const driver = connect(loop, PAIRS, 2, 'premapped', 'little');

@@ -24,7 +24,7 @@ export class SplitDeviceQueue extends DeviceEnd<SplitRing> {
   #lastAvailIdx = 0;
   /** The driver's available index when it was last read. */
   #availIdx = 0;
-  /** What the ring says to the driver: whether notifications are enabled, or the available index they were disabled at. */
+  /** What the ring says to the driver: notifications are enabled, or were disabled at this available index. */
   #isEnabled = true;
   #disabledAt = 0;
   /** The event index in the ring, with EVENT_IDX. */
