@@ -1,4 +1,5 @@
 import { DeviceError } from '@virtio-platform/core';
+import { VIRTIO_BLK_F_RO } from '@virtio-platform/core/features';
 import { BLOCK_DRIVER_FEATURES, BlockDriver, readBlockConfig, type BlockConfig } from '@virtio-platform/devices';
 import type { DriverContext, DriverHalf, DriverType } from '../driver-half.ts';
 import { WriteReadVerify } from '../write-read-verify.ts';
@@ -14,7 +15,8 @@ export const BLOCK_TYPE: DriverType = {
 
 function openBlock(context: DriverContext): DriverHalf {
   const config = readBlockConfig(context.transport, context.accepted, context.byteOrder);
-  if (config.readOnly) {
+  // Section 5.2.5: writes fail where the device sets the bit, whatever the driver accepts.
+  if (config.readOnly || context.transport.readDeviceFeatures().has(VIRTIO_BLK_F_RO)) {
     const problem = 'the device is read-only (BLK_RO, virtio 1.4 §5.2.5), and the workload writes';
     throw new DeviceError('ERR_DEVICE_READ_ONLY', problem, { hint: 'make the disk writable' });
   }
