@@ -34,6 +34,8 @@ export class SimulatedFunction implements PciFunction {
   readonly #claims: FunctionClaims;
   readonly #space: DataView = new DataView(new ArrayBuffer(256));
   readonly #registers: DataView = new DataView(new ArrayBuffer(0x1000));
+  /** By queue: the size that was said last, by which a legacy driver lays its ring out. */
+  readonly #said: number[] = [];
   #end = 0x40;
   #last = 0x34;
 
@@ -88,7 +90,7 @@ export class SimulatedFunction implements PciFunction {
 
   #size(queue: number): number {
     const size = this.#device.maxQueueSize(queue);
-    return (this.#claims.queueSize?.(queue, size) ?? size) & 0xffff;
+    return (this.#said[queue] = (this.#claims.queueSize?.(queue, size) ?? size) & 0xffff);
   }
 
   #configByte(offset: number): number {
@@ -174,7 +176,8 @@ export class SimulatedFunction implements PciFunction {
   }
 
   #enableLegacy(queue: number, frame: number): void {
-    const size = this.#size(queue);
+    const size = this.#said[queue] ?? 0;
+    if (size === 0 || size > 0x8000 || (size & (size - 1)) !== 0) return;
     const { driverOffset, deviceOffset } = splitLayout(size, PAGE);
     const areas = [0, driverOffset, deviceOffset].map((offset) => frame * PAGE + offset);
     const words = areas.flatMap((address) => [address % 2 ** 32, Math.floor(address / 2 ** 32)]);

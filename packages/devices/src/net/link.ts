@@ -40,9 +40,8 @@ export class NetLink implements MessageLink {
   constructor(memory: GuestMemory, receive: DriverQueue, transmit: DriverQueue, options: NetLinkOptions) {
     const { depth, bytes, header, isMerged, splitsHeader, buffers, notify } = options;
     const whole = header + bytes;
-    // A queue that is shorter than the buffers of one packet would wait for ever for the rest of it.
-    const share = isMerged ? Math.ceil(whole / receive.queue.size) : whole;
-    const receiveBytes = Math.max(share, NET_RECEIVE_BUFFER);
+    const least = Math.max(whole, NET_RECEIVE_BUFFER);
+    const receiveBytes = isMerged ? mergedBufferBytes(whole, receive, splitsHeader) : least;
     const perPacket = Math.ceil(whole / receiveBytes);
     this.#options = options;
     // One byte more than the longest packet, to tell one that is longer.
@@ -105,4 +104,16 @@ export class NetLink implements MessageLink {
     const told = this.#view.getUint16(NET_NUM_BUFFERS, byteOrder === 'little');
     return told >= 1 && told <= this.#pair.receiveCount ? told - 1 : 0;
   }
+}
+
+/**
+ * Bytes of a receive buffer where a packet of `whole` bytes may take several: so many that the queue holds all buffers of
+ * a packet, because the device waits for the last of them.
+ */
+function mergedBufferBytes(whole: number, { queue, mapping }: DriverQueue, splitsHeader: boolean): number {
+  let bytes = NET_RECEIVE_BUFFER;
+  const entries = (): number =>
+    Math.ceil(bytes / Math.min(bytes, mapping.limits.maxMappingSize)) + (splitsHeader ? 1 : 0);
+  while (bytes < whole && Math.ceil(whole / bytes) * entries() > queue.size) bytes = Math.min(whole, 2 * bytes);
+  return bytes;
 }
