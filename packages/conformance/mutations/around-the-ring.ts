@@ -97,8 +97,8 @@ const device: readonly Mutation[] = [
     {
       name: 'believes what a notification says of the ring',
       cases: ['V35'],
-      from: 'if (isKnown) this.run();',
-      to: 'if (isKnown && value >>> 16 === 1) this.run();',
+      from: 'if (enabled === undefined) return;\n    try {',
+      to: 'if (enabled === undefined || value >>> 16 !== 1) return;\n    try {',
     },
     {
       name: 'goes on with a queue that was reset alone',
@@ -133,8 +133,8 @@ const device: readonly Mutation[] = [
     {
       name: 'starts anew when it is resumed',
       cases: ['V52'],
-      from: 'if (isSuspended) this.run();\n    else this.model',
-      to: 'this.model',
+      from: 'if (isSuspended) this.run();\n    else this.#guard',
+      to: 'this.#guard',
     },
     {
       name: 'enables a queue that is longer than it has',

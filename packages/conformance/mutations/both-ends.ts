@@ -131,14 +131,14 @@ const chain: readonly Mutation[] = mutationsOf('core/src/queue/device/descriptor
   {
     name: 'lets a chain be longer than the queue',
     cases: ['V05', 'V06'],
-    from: "if (at === limit) return 'descriptor-chain-too-long';",
+    from: "if (at === limit || at === this.capacity) return 'descriptor-chain-too-long';",
     to: "if (at > 4 * limit) return 'descriptor-chain-too-long';",
   },
   {
     name: 'refuses a chain of exactly the queue',
     cases: ['V07'],
-    from: 'if (at === limit)',
-    to: 'if (at === limit - 1)',
+    from: 'if (at === limit ||',
+    to: 'if (at === limit - 1 ||',
   },
   { name: 'takes a segment without bytes', cases: ['V08'], from: 'if (length === 0 ||', to: 'if (' },
   {
@@ -345,10 +345,16 @@ const ends: readonly Mutation[] = [
       to: '',
     },
     {
-      name: 'takes a table longer than the queue',
+      name: 'takes a table longer than it has room for',
       cases: ['V21'],
-      from: 'entries === 0 || entries > this.size',
+      from: 'entries === 0 || entries > this.longestChain',
       to: 'entries === 0',
+    },
+    {
+      name: 'refuses a table longer than the queue',
+      cases: ['V21'],
+      from: 'entries === 0 || entries > this.longestChain',
+      to: 'entries === 0 || entries > this.size',
     },
     {
       name: 'goes on with a table that it could not read',

@@ -120,14 +120,14 @@ export const PACKED_DEVICE: readonly Mutation[] = mutationsOf('core/src/queue/pa
   {
     name: 'ends a table at the first entry without NEXT',
     cases: ['V46'],
-    from: 'table.next(i))) return 0;',
-    to: 'table.next(i))) return 0;\n      if ((table.next(i) & VIRTQ_DESC_F_NEXT) === 0) break;',
+    from: 'table.next(i), longestChain)) return 0;',
+    to: 'table.next(i), longestChain)) return 0;\n      if ((table.next(i) & VIRTQ_DESC_F_NEXT) === 0) break;',
   },
   {
     name: 'reads a table in the format of a split ring',
     cases: ['V46', 'V23', 'V45'],
-    from: 'table.next(i))) return 0;',
-    to: 'table.flags(i))) return 0;',
+    from: 'table.next(i), longestChain)) return 0;',
+    to: 'table.flags(i), longestChain)) return 0;',
   },
   {
     name: 'notifies about every buffer',

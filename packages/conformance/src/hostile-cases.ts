@@ -50,7 +50,7 @@ export const HOSTILE_CASES: readonly HostileCase[] = [
   row('V18', BOTH, 'a table whose length is 0, no multiple of 16, or nearly 2^32'),
   row('V19', BOTH, 'a table that is not, or only partly, in memory; one across pages that lie apart has to pass'),
   row('V20', SPLIT, 'a table whose next leaves it or loops; one out of sequence has to pass'),
-  row('V21', BOTH, 'a table longer than the queue'),
+  row('V21', BOTH, 'a table longer than the device takes; one that is only longer than the queue has to pass'),
   row('V22', SPLIT, 'a second table in a chain; descriptors and then one table have to pass'),
   row('V23', BOTH, 'WRITE on the descriptor of a table, which has to be ignored'),
   row('V24', SPLIT, 'a head made available again while it is in flight'),

@@ -9,6 +9,11 @@ export const KEPT = -1;
 export interface DeviceQueues {
   /** Returns a buffer that `process` kept. Its chain may be pushed once. Hot. */
   push(queue: number, head: number, written: number): void;
+  /**
+   * Records an error that the device half met and answered itself, such as an image that cannot be written. The device
+   * goes on.
+   */
+  report(queue: number, error: unknown): void;
 }
 
 /**
@@ -36,7 +41,8 @@ export interface DeviceModel {
   wants(queue: number): boolean;
   /**
    * Handles one buffer of `queue` that was just popped, and returns how many bytes were written to its writable part,
-   * or {@link KEPT}. The chain is reused with the next buffer of the queue, also when the buffer is kept. Hot.
+   * or {@link KEPT}. The number is that of the bytes in front, without a gap (specification 1.4 section 2.7.8.2). The
+   * chain is reused with the next buffer of the queue, also when the buffer is kept. Hot.
    */
   process(queue: number, chain: DescriptorChain, space: DeviceAddressSpace, queues: DeviceQueues): number;
   /** One queue was reset (RING_RESET): the buffers of it that the device kept are gone, with what they were for. */

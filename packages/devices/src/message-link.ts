@@ -2,7 +2,7 @@
 export interface MessageLink {
   /** Whether `receive` gives back messages as they were sent; otherwise they are one stream of bytes. */
   readonly isFramed: boolean;
-  /** Buffers with the device, of both queues. */
+  /** Messages sent and not taken back. */
   readonly inFlight: number;
   /** The index of the receive queue. */
   readonly receiveQueue: number;
@@ -16,7 +16,7 @@ export interface MessageLink {
   receive(target: Uint8Array): number;
   /**
    * Takes back what was sent, gives the device all free receive buffers, and notifies it if it wants that. Returns how
-   * many were taken back. Hot.
+   * many were taken back. Throws {@link DmaError} `ERR_DMA_EXHAUSTED` where the device can get no receive buffer. Hot.
    */
   flush(): number;
 }
@@ -28,7 +28,7 @@ export interface MessageDriver {
   readonly isConnected: boolean;
   /**
    * Does the next step of what the device and its driver have to agree upon first. Returns how much happened: 0 for
-   * waiting.
+   * waiting. Throws {@link DmaError} where the buffers for that can never be mapped.
    */
   connect(): number;
   /** Gives back all buffers. Only after the device confirmed a reset and the queues were reset. */

@@ -4,10 +4,13 @@ import type { Virtqueue } from '@virtio-platform/core/queue';
 import type { BufferMapping } from './buffer-mapping.ts';
 import { BufferSlots, NO_BUFFER } from './buffer-slots.ts';
 import type { DriverQueue } from './driver-queue.ts';
+import { MappingFailures } from './mapping-failures.ts';
 
 /** The buffers of a receive and a transmit queue. */
 export interface QueuePairOptions {
   readonly receiveCount: number;
+  /** How many of them a message may take. 1 unless given. */
+  readonly receiveAtLeast?: number;
   /** Bytes of each receive buffer, with its header. */
   readonly receiveBytes: number;
   readonly transmitCount: number;
@@ -31,6 +34,7 @@ export class QueuePair {
   readonly #options: QueuePairOptions;
   readonly #receive: BufferSlots;
   readonly #transmit: BufferSlots;
+  readonly #failures: MappingFailures;
   #came = 0;
   #next = 0;
 
@@ -40,6 +44,7 @@ export class QueuePair {
     const header = options.splitsHeader ? options.header : 0;
     this.#memory = memory;
     this.#options = options;
+    this.#failures = new MappingFailures(`a receive buffer of ${options.receiveBytes} bytes`);
     this.#receive = new BufferSlots(memory, receive.queue, receive.mapping, {
       count: Math.min(options.receiveCount, receive.queue.size),
       readable: 0,
@@ -61,8 +66,9 @@ export class QueuePair {
     }
   }
 
+  /** Messages sent and not taken back; idle receive buffers are with the device for as long as it likes. */
   get inFlight(): number {
-    return this.#receive.inFlight + this.#transmit.inFlight;
+    return this.#transmit.inFlight;
   }
 
   /** The index of the receive queue. */
@@ -105,15 +111,22 @@ export class QueuePair {
     return length;
   }
 
+  /**
+   * See {@link MessageLink.flush}. Throws {@link DmaError} `ERR_DMA_EXHAUSTED` where the receive buffers for not even
+   * one message can be mapped, so that nothing can come.
+   */
   flush(): number {
-    const { notify } = this.#options;
+    const { notify, receiveAtLeast: least = 1 } = this.#options;
     const sent = this.#transmit.poll();
     for (let i = 0; i < sent; i++) this.#transmit.give(this.#transmit.completedSlots[i]!);
     for (let slot = this.#receive.take(); slot >= 0; slot = this.#receive.take()) {
-      if (this.#receive.submit(slot, 0) === 0) continue;
+      const reason = this.#receive.submit(slot, 0);
+      if (reason === 0) continue;
       this.#receive.give(slot);
+      if (this.#receive.inFlight < least) this.#failures.failed(reason);
       break;
     }
+    if (this.#receive.inFlight >= least) this.#failures.ended();
     if (this.#receive.queue.publish()) notify(this.#receive.queue);
     if (this.#transmit.queue.publish()) notify(this.#transmit.queue);
     return sent;

@@ -23,6 +23,8 @@ interface LoopQueue extends DriverQueue {
 export class DeviceLoop implements DeviceQueues {
   readonly memory: GuestMemory = new GuestMemory(new SharedArrayBuffer(16 * 1024 * 1024));
   readonly faults: FaultLog = new FaultLog();
+  /** Errors that the device half answered itself. */
+  readonly reported: unknown[] = [];
   readonly space: DeviceAddressSpace = PHYSICAL_ADDRESS_SPACE.open(this.memory, this.faults, undefined);
   readonly #queues: LoopQueue[];
   readonly #model: DeviceModel;
@@ -41,6 +43,10 @@ export class DeviceLoop implements DeviceQueues {
 
   push(queue: number, head: number, written: number): void {
     this.#queues[queue]!.device.push(head, written);
+  }
+
+  report(_queue: number, error: unknown): void {
+    this.reported.push(error);
   }
 
   /** Lets the device handle everything that it wants, as a machine does. */

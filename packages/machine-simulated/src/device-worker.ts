@@ -3,8 +3,10 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { coversMemoryOneToOne, FaultLog, type OpenAddressSpace } from '@virtio-platform/core/address-space';
 import { GuestMemory } from '@virtio-platform/core/memory';
 import { createDevice } from '@virtio-platform/devices';
+import { describeError } from './describe-error.ts';
 import { offeredFeatures, type DeviceSetup } from './device-setup.ts';
 import { spaceWithConsequence } from './fault-consequence.ts';
+import { lastWordsToJson } from './fault-records.ts';
 import { Command, Mailbox, readFeatureWords, writeFeatureWords } from './mailbox.ts';
 import { SimulatedDevice } from './simulated-device.ts';
 
@@ -37,24 +39,39 @@ const offers = offeredFeatures(input.setup, model.features);
 const probe = openAddressSpace(space.memory, new FaultLog(), input.addressSpace.state);
 const isOneToOne = (): boolean => coversMemoryOneToOne(probe);
 const seen = spaceWithConsequence(space, input.setup.onFault);
-const device = new SimulatedDevice(model, seen, { ...input.setup, offers, isOneToOne });
+const device = new SimulatedDevice(model, seen, {
+  ...input.setup,
+  offers,
+  isOneToOne,
+  isRung: (queue) => mailbox.isRung(queue),
+});
 
 const ready: DeviceWorkerReady = { deviceType: model.type, queueCount: model.queueSizes.length };
 parentPort!.postMessage(ready);
-for (let seen = 0, isWanted = true; isWanted && !device.isLost;) {
-  const command = mailbox.command;
-  if (command !== undefined) {
-    isWanted = execute(command);
-    mailbox.answer();
-    continue;
-  }
-  const isRung = mailbox.takeDoorbells();
-  if (isRung) hearDoorbells();
-  if (device.takeNotification()) mailbox.interrupt();
-  if (!isRung) seen = mailbox.sleep(seen, NAP_MS);
+try {
+  serve();
+  device.dispose();
+  if (device.isLost) mailbox.leave(faultsAsJson());
+} catch (error) {
+  // The driver's side waits without an event loop: it learns of the error here or not at all.
+  mailbox.leave(lastWordsToJson({ faults: faults.entries, error: describeError(error) }));
+  throw error;
 }
-device.dispose();
-if (device.isLost) mailbox.leave(faultsAsJson());
+
+function serve(): void {
+  for (let seen = 0, isWanted = true; isWanted && !device.isLost;) {
+    const command = mailbox.command;
+    if (command !== undefined) {
+      isWanted = execute(command);
+      mailbox.answer();
+      continue;
+    }
+    const isRung = mailbox.takeDoorbells();
+    if (isRung) hearDoorbells();
+    if (device.takeNotification()) mailbox.interrupt();
+    if (!isRung) seen = mailbox.sleep(seen, NAP_MS);
+  }
+}
 
 function hearDoorbells(): void {
   for (let queue = 0; queue < ready.queueCount; queue++) {
@@ -100,6 +117,11 @@ function execute(command: Command): boolean {
     case Command.WriteConfig:
       device.writeConfig(words[0]!, data.slice(0, words[1]));
       return true;
+    case Command.ReadNotifications: {
+      const { needed, received, missed, spurious } = device.notifications;
+      words.set([needed, received, missed, spurious]);
+      return true;
+    }
     case Command.ReadFaults:
       words[0] = new TextEncoder().encodeInto(faultsAsJson(), data).written;
       return true;
@@ -112,6 +134,5 @@ function execute(command: Command): boolean {
 
 /** As many of the recorded faults as the mailbox holds. */
 function faultsAsJson(): string {
-  const entries = faults.entries.map((fault) => ({ ...fault, address: fault.address.toString() }));
-  return JSON.stringify(entries);
+  return lastWordsToJson({ faults: faults.entries });
 }

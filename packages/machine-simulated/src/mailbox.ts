@@ -14,7 +14,8 @@ export const Command = {
   ResetQueue: 10,
   IsQueueReset: 11,
   NotificationIdentity: 12,
-  Exit: 13,
+  ReadNotifications: 13,
+  Exit: 14,
 } as const;
 /** A value of {@link Command}. */
 export type Command = (typeof Command)[keyof typeof Command];
@@ -34,8 +35,11 @@ const DOORBELLS = 32;
 const MAX_QUEUES = 64;
 const DATA_OFFSET = (DOORBELLS + 2 * MAX_QUEUES) * 4;
 const DATA_SIZE = 0x1_0000;
-/** Where the device's side stores its faults when it leaves; apart from the words of a command that may be pending. */
-const FINAL_FAULTS_OFFSET = DATA_OFFSET + DATA_SIZE;
+/** Where the device's side stores what it says when it leaves; apart from the words of a pending command. */
+const LAST_WORDS_OFFSET = DATA_OFFSET + DATA_SIZE;
+
+/** Bytes of {@link Mailbox.data} and of {@link Mailbox.lastWords}. */
+export const MAILBOX_BYTES: number = DATA_SIZE;
 
 /**
  * Registers between two threads, in shared memory: one command at a time from the driver's side, doorbells, and
@@ -47,14 +51,14 @@ export class Mailbox {
   readonly words: Uint32Array;
   readonly data: Uint8Array;
   readonly #i32: Int32Array;
-  readonly #finalFaults: Uint8Array;
+  readonly #lastWords: Uint8Array;
 
-  constructor(buffer: SharedArrayBuffer = new SharedArrayBuffer(FINAL_FAULTS_OFFSET + DATA_SIZE)) {
+  constructor(buffer: SharedArrayBuffer = new SharedArrayBuffer(LAST_WORDS_OFFSET + DATA_SIZE)) {
     this.buffer = buffer;
     this.#i32 = new Int32Array(buffer, 0, DATA_OFFSET / 4);
     this.words = new Uint32Array(buffer, WORDS * 4, 16);
     this.data = new Uint8Array(buffer, DATA_OFFSET, DATA_SIZE);
-    this.#finalFaults = new Uint8Array(buffer, FINAL_FAULTS_OFFSET, DATA_SIZE);
+    this.#lastWords = new Uint8Array(buffer, LAST_WORDS_OFFSET, DATA_SIZE);
   }
 
   /**
@@ -75,14 +79,14 @@ export class Mailbox {
     return Atomics.load(this.#i32, GONE) !== 0;
   }
 
-  /** The faults that the device's side recorded, as JSON, when it left. */
-  get finalFaults(): Uint8Array {
-    return this.#finalFaults.subarray(0, Atomics.load(this.#i32, GONE) - 1);
+  /** What the device's side said when it left. */
+  get lastWords(): string {
+    return new TextDecoder().decode(this.#lastWords.slice(0, Atomics.load(this.#i32, GONE) - 1));
   }
 
-  /** Device's side: leaves for good, stores as much of `finalFaults` as fits, and wakes the driver's side. */
-  leave(finalFaults: string): void {
-    const { written } = new TextEncoder().encodeInto(finalFaults, this.#finalFaults);
+  /** Device's side: leaves for good, with `lastWords` (at most {@link MAILBOX_BYTES}), and wakes the driver's side. */
+  leave(lastWords: string): void {
+    const { written } = new TextEncoder().encodeInto(lastWords, this.#lastWords);
     Atomics.store(this.#i32, GONE, written + 1);
     this.answer();
     this.interrupt();
@@ -137,6 +141,11 @@ export class Mailbox {
   /** Device's side: whether any doorbell was rung since. */
   takeDoorbells(): boolean {
     return Atomics.exchange(this.#i32, NOTIFIED, 0) !== 0;
+  }
+
+  /** Device's side: whether the doorbell of a queue was rung and not taken yet. */
+  isRung(queue: number): boolean {
+    return queue < MAX_QUEUES && Atomics.load(this.#i32, DOORBELLS + 2 * queue) !== 0;
   }
 
   /** Device's side: the value with which the doorbell of a queue was rung since, or -1. */

@@ -1,3 +1,4 @@
+import type { NotificationCounts } from '@virtio-platform/core';
 import type { DeviceAddressSpace } from '@virtio-platform/core/address-space';
 import { DeviceStatus, type DeviceInterface } from '@virtio-platform/core/device';
 import {
@@ -27,6 +28,8 @@ import {
   type QueueAddresses,
 } from '@virtio-platform/core/queue';
 import { KEPT, type DeviceModel, type DeviceQueues } from '@virtio-platform/devices';
+import { describeError } from './describe-error.ts';
+import { DriverNotifications } from './driver-notifications.ts';
 import type { FaultConsequence } from './fault-consequence.ts';
 import type { RogueAccess } from './options.ts';
 
@@ -46,6 +49,8 @@ export interface SimulatedDeviceOptions {
   readonly experimental: ExperimentalBits | undefined;
   /** Looks whether the device reaches all of memory at its physical addresses. */
   readonly isOneToOne: () => boolean;
+  /** Whether a notification of a queue is on its way to {@link SimulatedDevice.notify}. Default: none is. */
+  readonly isRung?: ((queue: number) => boolean) | undefined;
 }
 
 /** What every register of a frozen device reads as. */
@@ -69,12 +74,19 @@ export class SimulatedDevice implements DeviceQueues {
   readonly #queues: (EnabledQueue | undefined)[] = [];
   /** Queues that wait for ever. */
   readonly #stalled = new Set<number>();
+  readonly #notifications: DriverNotifications;
   readonly #rogueBytes = new Uint8Array(PAGE_SIZE).fill(0xa5);
   #accepted = FeatureSet.EMPTY;
   #status = 0;
   /** Generation of the translations that the driver promised not to change; -1 while it promised nothing. */
   #frozenAt = -1;
   #handled = 0;
+  /** Errors of the device half among the faults: they are no refused accesses. */
+  #reported = 0;
+  /** The queue that is being served. */
+  #serving = 0;
+  /** Tables longer than their queue, of queues that are gone. */
+  #longTables = 0;
   #notify = false;
   #lastNotification = -1;
   #isFrozen = false;
@@ -85,6 +97,7 @@ export class SimulatedDevice implements DeviceQueues {
     this.model = model;
     this.#space = space;
     this.#options = options;
+    this.#notifications = new DriverNotifications(options.isRung);
   }
 
   get features(): FeatureSet {
@@ -98,6 +111,16 @@ export class SimulatedDevice implements DeviceQueues {
   /** Whether it is gone for good: whoever reaches its registers has to say so. */
   get isLost(): boolean {
     return this.#isLost;
+  }
+
+  /** The driver's notifications from boot on, with those that it owes at this moment. */
+  get notifications(): NotificationCounts {
+    return this.#notifications.with(this.#liveQueues());
+  }
+
+  /** Indirect tables from boot on that were longer than their queue, against specification 1.4 section 2.7.5.3.1. */
+  get longTables(): number {
+    return this.#queues.reduce((sum, enabled) => sum + (enabled?.queue.longTables ?? 0), this.#longTables);
   }
 
   /** Whether a used buffer or configuration change notification was sent since the last call. */
@@ -152,10 +175,12 @@ export class SimulatedDevice implements DeviceQueues {
         indirect: this.#accepted.has(VIRTIO_RING_F_INDIRECT_DESC),
         inOrder: this.#accepted.has(VIRTIO_F_IN_ORDER),
         byteOrder: this.#options.byteOrder,
+        // A chain of a device half has room for the largest queue that the half has.
+        tableEntries: this.maxQueueSize(index),
       });
-      this.#queues[index] = { queue, chain: new DescriptorChain(addresses.size) };
+      this.#queues[index] = { queue, chain: new DescriptorChain(queue.longestChain) };
     } catch (error) {
-      if (!(error instanceof RangeError)) throw error;
+      if (!(error instanceof RangeError)) this.report(index, error);
       this.#fail();
     }
   }
@@ -166,10 +191,13 @@ export class SimulatedDevice implements DeviceQueues {
    */
   resetQueue(index: number): void {
     if (!this.#accepted.has(VIRTIO_F_RING_RESET)) throw new TypeError('RING_RESET was not negotiated');
-    if (this.#queues[index] === undefined) return;
+    const enabled = this.#queues[index];
+    if (enabled === undefined) return;
+    this.#longTables += enabled.queue.longTables;
     this.#queues[index] = undefined;
     this.#stalled.delete(index);
-    this.model.forget(index);
+    this.#notifications.forgets(index);
+    this.#guard(index, () => this.model.forget(index));
   }
 
   isQueueReset(index: number): boolean {
@@ -192,15 +220,31 @@ export class SimulatedDevice implements DeviceQueues {
   notify(value: number): void {
     this.#lastNotification = value;
     const identity = notifiedIdentity(value, this.#accepted.has(VIRTIO_F_NOTIFICATION_DATA));
-    const isKnown = this.#queues.some((queue, index) => queue && this.notificationIdentity(index) === identity);
-    if (isKnown) this.run();
+    const at = this.#queues.findIndex((queue, index) => queue && this.notificationIdentity(index) === identity);
+    const enabled = this.#queues[at];
+    if (enabled === undefined) return;
+    try {
+      this.#notifications.heard(at, enabled.queue, this.#isLive());
+    } catch (error) {
+      this.#crash(at, error);
+    }
+    this.run();
   }
 
   /**
    * Handles everything available that the device has a use for, on every queue: a buffer of one may make it want those
-   * of another. The driver can add no more than its queues hold meanwhile, so this ends.
+   * of another. The driver can add no more than its queues hold meanwhile, so this ends. An error of the device half is
+   * recorded as a fault, and the device asks for a reset.
    */
   run(): void {
+    try {
+      this.#run();
+    } catch (error) {
+      this.#crash(this.#serving, error);
+    }
+  }
+
+  #run(): void {
     if (this.#frozenAt >= 0 && this.#space.generation !== this.#frozenAt) return this.#fail();
     for (let isBusy = true; isBusy;) {
       isBusy = false;
@@ -220,6 +264,13 @@ export class SimulatedDevice implements DeviceQueues {
     this.#queues[index]?.queue.push(head, written);
   }
 
+  /** Records an error that the device half met, as a fault of no access; -1 for none of its queues. */
+  report(queue: number, error: unknown): void {
+    this.#reported++;
+    const detail = queue < 0 ? describeError(error) : `queue ${queue}: ${describeError(error)}`;
+    this.#space.faults.record({ address: 0n, length: 0, access: 'write', cause: 'device-error', detail });
+  }
+
   readConfig(offset: number, target: Uint8Array): void {
     const { config } = this.model;
     for (let i = 0; i < target.length; i++) target[i] = this.#isFrozen ? FROZEN : (config[offset + i] ?? 0);
@@ -227,7 +278,8 @@ export class SimulatedDevice implements DeviceQueues {
 
   /** Ignored while suspended (section 3.4). */
   writeConfig(offset: number, source: Uint8Array): void {
-    if (!this.#isFrozen && (this.#status & DeviceStatus.Suspend) === 0) this.model.writeConfig(offset, source);
+    if (!this.#isFrozen && (this.#status & DeviceStatus.Suspend) === 0)
+      this.#guard(-1, () => this.model.writeConfig(offset, source));
   }
 
   dispose(): void {
@@ -238,16 +290,18 @@ export class SimulatedDevice implements DeviceQueues {
   #serve(index: number, enabled: EnabledQueue): boolean {
     const { queue, chain } = enabled;
     let isBusy = false;
+    this.#serving = index;
+    this.#notifications.serves(index, queue);
     do {
       queue.disableNotifications();
       for (let budget = queue.size; budget > 0 && this.model.wants(index) && queue.pop(chain); budget--) {
         isBusy = true;
-        const faults = this.#space.faults.count;
+        const faults = this.#refused;
         const written = this.model.process(index, chain, this.#space, this);
         // Reset from inside, by what it wrote: a queue is not touched after that (section 2.4.1).
         if (this.#queues[index] !== enabled) return isBusy;
         if (this.#options.rogue.length > 0) this.#makeRogueAccesses();
-        if (this.#space.faults.count !== faults && this.#applyConsequence(index)) return isBusy;
+        if (this.#refused !== faults && this.#applyConsequence(index)) return isBusy;
         if (written !== KEPT) queue.push(chain.head, written);
       }
       if (queue.flush()) this.#notify = true;
@@ -277,7 +331,33 @@ export class SimulatedDevice implements DeviceQueues {
     }
   }
 
+  /** Accesses that the platform refused so far. */
+  get #refused(): number {
+    return this.#space.faults.count - this.#reported;
+  }
+
+  /** The queues that it looks at: none of a device that is frozen, gone or in an error state. */
+  #liveQueues(): readonly (DeviceQueue | undefined)[] {
+    return this.#isLive() ? this.#queues.map((enabled) => enabled?.queue) : [];
+  }
+
+  /** Calls the device half. An error there is the device's own. */
+  #guard(queue: number, call: () => void): void {
+    try {
+      call();
+    } catch (error) {
+      this.#crash(queue, error);
+    }
+  }
+
+  #crash(queue: number, error: unknown): void {
+    this.report(queue, error);
+    this.#fail();
+  }
+
   #reset(): void {
+    this.#guard(-1, () => this.#notifications.ends(this.#liveQueues()));
+    this.#longTables = this.longTables;
     if (this.#frozenAt >= 0) this.#space.freeze?.(false);
     this.#frozenAt = -1;
     this.#isFrozen = false;
@@ -295,7 +375,7 @@ export class SimulatedDevice implements DeviceQueues {
     const isSuspended = (this.#status & DeviceStatus.Suspend) !== 0;
     this.#status = (this.#status & ~DeviceStatus.Suspend) | DeviceStatus.DriverOk;
     if (isSuspended) this.run();
-    else this.model.start(this.#accepted);
+    else this.#guard(-1, () => this.model.start(this.#accepted));
   }
 
   /**

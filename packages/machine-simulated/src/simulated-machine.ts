@@ -7,7 +7,6 @@ import {
   type MachineRequest,
 } from '@virtio-platform/core';
 import { coversMemoryOneToOne, FaultLog, type AddressSpaceBlueprint } from '@virtio-platform/core/address-space';
-import type { Transport } from '@virtio-platform/core/device';
 import { FeatureSet } from '@virtio-platform/core/features';
 import { allocateSharedMemory, GuestMemory } from '@virtio-platform/core/memory';
 import { createDevice } from '@virtio-platform/devices';
@@ -54,30 +53,44 @@ export class SimulatedMachine implements Machine {
     const { facilities } = hardware;
     if (this.#options.device === 'worker') {
       const transport = await openWorkerTransport(memory, faults, setup, bind);
-      return { memory, transport, faults, facilities, dispose: () => transport.ended() };
+      return {
+        memory,
+        transport,
+        faults,
+        facilities,
+        get notifications() {
+          return transport.notifications;
+        },
+        dispose: () => transport.ended(),
+      };
     }
-    const transport = openInProcess(memory, faults, setup, bind, this.#request.watchDevice);
-    return { memory, transport, faults, facilities, dispose: async () => transport.dispose() };
+    const device = openDevice(memory, faults, setup, bind, this.#request.watchDevice);
+    const transport = new InProcessTransport(device, setup.interface, new FeatureSet(setup.carries));
+    return {
+      memory,
+      transport,
+      faults,
+      facilities,
+      get notifications() {
+        return device.notifications;
+      },
+      dispose: async () => transport.dispose(),
+    };
   }
 }
 
-function openInProcess(
+function openDevice(
   memory: GuestMemory,
   faults: FaultLog,
   setup: DeviceSetup,
   bind: (offers: FeatureSet) => AddressSpaceBlueprint,
   watch: MachineRequest['watchDevice'],
-): Transport {
+): SimulatedDevice {
   const model = createDevice(setup.type, setup.settings, setup.byteOrder);
   const offers = offeredFeatures(setup, model.features);
   const blueprint = bind(offers);
   const space = spaceWithConsequence(blueprint.open(memory, faults, blueprint.state), setup.onFault);
   // Looking is no access: it has a fault log of its own.
   const isOneToOne = (): boolean => coversMemoryOneToOne(blueprint.open(memory, new FaultLog(), blueprint.state));
-  const device = new SimulatedDevice(model, watch === undefined ? space : watch(space), {
-    ...setup,
-    offers,
-    isOneToOne,
-  });
-  return new InProcessTransport(device, setup.interface, new FeatureSet(setup.carries));
+  return new SimulatedDevice(model, watch === undefined ? space : watch(space), { ...setup, offers, isOneToOne });
 }

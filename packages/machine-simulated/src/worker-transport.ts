@@ -1,19 +1,23 @@
 import { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';
 import { Worker } from 'node:worker_threads';
-import { CodedError, DeviceError } from '@virtio-platform/core';
-import type { AddressSpaceBlueprint, DeviceFault, FaultLog } from '@virtio-platform/core/address-space';
+import { CodedError, DeviceError, isCodedError, type NotificationCounts } from '@virtio-platform/core';
+import type { AddressSpaceBlueprint, FaultLog } from '@virtio-platform/core/address-space';
 import type { DeviceInterface, Transport, WaitResult } from '@virtio-platform/core/device';
 import { FeatureSet, VIRTIO_F_NOTIFICATION_DATA, VIRTIO_F_RING_RESET } from '@virtio-platform/core/features';
 import type { GuestMemory } from '@virtio-platform/core/memory';
 import { legacyAddresses, notificationValue, type QueueAddresses } from '@virtio-platform/core/queue';
 import { createDevice } from '@virtio-platform/devices';
+import { describeError } from './describe-error.ts';
 import { offeredFeatures, type DeviceSetup } from './device-setup.ts';
 import type { DeviceWorkerData, DeviceWorkerReady } from './device-worker.ts';
+import { lastWordsFromJson } from './fault-records.ts';
 import { Command, Mailbox, readFeatureWords, writeFeatureWords } from './mailbox.ts';
 
 /** How long the device's thread may take for one command. */
 const COMMAND_TIMEOUT_MS = 5000;
+/** The end of a thread whose device is gone on purpose. */
+const STOPPED = 'ended after an access was stopped';
 
 /** The transport to a device in a worker thread. The memory is shared; registers go through a {@link Mailbox}. */
 export class WorkerTransport implements Transport {
@@ -29,6 +33,9 @@ export class WorkerTransport implements Transport {
   #accepted = FeatureSet.EMPTY;
   #interrupts = 0;
   #isLost = false;
+  /** Why the device's thread ended, as far as that is known. */
+  #end: string | undefined;
+  #notifications: NotificationCounts = { needed: 0, received: 0, missed: 0, spurious: 0 };
 
   /** Owns `worker`, which runs and answered `ready`. */
   constructor(worker: Worker, mailbox: Mailbox, faults: FaultLog, setup: DeviceSetup, ready: DeviceWorkerReady) {
@@ -39,6 +46,17 @@ export class WorkerTransport implements Transport {
     this.carries = new FeatureSet(setup.carries);
     this.deviceType = ready.deviceType;
     this.queueCount = ready.queueCount;
+    worker.on('error', (error) => (this.#end ??= `failed: ${describeError(error)}`));
+    worker.on('exit', (code) => (this.#end ??= `ended with exit code ${code}`));
+  }
+
+  /** What the device counted of the driver's notifications, or had when it was asked last before it was gone. */
+  get notifications(): NotificationCounts {
+    if (!this.#isLost && !this.#mailbox.isGone && this.#mailbox.ask(Command.ReadNotifications, COMMAND_TIMEOUT_MS)) {
+      const [needed = 0, received = 0, missed = 0, spurious = 0] = this.#mailbox.words;
+      this.#notifications = { needed, received, missed, spurious };
+    }
+    return this.#notifications;
   }
 
   readDeviceFeatures(): FeatureSet {
@@ -93,7 +111,7 @@ export class WorkerTransport implements Transport {
   }
 
   wait(timeoutMs: number): WaitResult {
-    if (this.#isLost) return 'lost';
+    if (this.#isLost || this.#end !== undefined) return this.#lose();
     const interrupts = this.#mailbox.waitForInterrupt(this.#interrupts, timeoutMs);
     if (this.#mailbox.isGone) return this.#lose();
     if (interrupts === this.#interrupts) return 'timeout';
@@ -123,7 +141,7 @@ export class WorkerTransport implements Transport {
   dispose(): void {
     if (this.#isLost) return;
     this.#isLost = true;
-    this.#mailbox.ask(Command.Exit, COMMAND_TIMEOUT_MS);
+    if (this.#end === undefined) this.#mailbox.ask(Command.Exit, COMMAND_TIMEOUT_MS);
   }
 
   /** Ends the thread, also one that no longer answers. */
@@ -133,19 +151,22 @@ export class WorkerTransport implements Transport {
   }
 
   #ask(command: Command): void {
-    if (!this.#isLost && this.#mailbox.ask(command, COMMAND_TIMEOUT_MS)) return;
+    if (!this.#isLost && this.#end === undefined && this.#mailbox.ask(command, COMMAND_TIMEOUT_MS)) return;
     this.#lose();
-    const why = this.#mailbox.isGone
-      ? 'ended after an access was stopped'
-      : `did not answer in ${COMMAND_TIMEOUT_MS} ms`;
-    throw new DeviceError('ERR_DEVICE_LOST', `the device's thread ${why}`, {
-      hint: 'look at the faults of the report; machine.onFault says what a device does after one',
-    });
+    this.#end ??= this.#mailbox.isGone ? STOPPED : `did not answer in ${COMMAND_TIMEOUT_MS} ms`;
+    const hint =
+      this.#end === STOPPED
+        ? 'look at the faults of the report; machine.onFault says what a device does after one'
+        : 'machine.device: same-thread shows the same device with its whole stack';
+    throw new DeviceError('ERR_DEVICE_LOST', `the device's thread ${this.#end}`, { hint });
   }
 
   /** The device is gone; what it recorded is still there. */
   #lose(): 'lost' {
-    if (!this.#isLost && this.#mailbox.isGone) this.#recordFaults(this.#mailbox.finalFaults);
+    if (!this.#isLost && this.#mailbox.isGone) {
+      const error = this.#record(this.#mailbox.lastWords);
+      if (error !== undefined) this.#end = `failed: ${error}`;
+    }
     this.#isLost = true;
     return 'lost';
   }
@@ -160,17 +181,14 @@ export class WorkerTransport implements Transport {
   #collectFaults(): void {
     if (this.#mailbox.faultCount === this.#faults.count) return;
     this.#ask(Command.ReadFaults);
-    this.#recordFaults(this.#mailbox.data.subarray(0, this.#mailbox.words[0]));
+    this.#record(new TextDecoder().decode(this.#mailbox.data.slice(0, this.#mailbox.words[0])));
   }
 
-  #recordFaults(json: Uint8Array): void {
-    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- written by our own thread
-    const entries = JSON.parse(new TextDecoder().decode(json.slice())) as (Omit<DeviceFault, 'address'> & {
-      address: string;
-    })[];
-    for (const entry of entries.slice(this.#faults.count)) {
-      this.#faults.record({ ...entry, address: BigInt(entry.address) });
-    }
+  /** Records the faults that are new. Returns the error that ended the thread, if one did. */
+  #record(json: string): string | undefined {
+    const { faults, error } = lastWordsFromJson(json);
+    for (const fault of faults.slice(this.#faults.count)) this.#faults.record(fault);
+    return error;
   }
 }
 
@@ -202,14 +220,19 @@ export async function openWorkerTransport(
     const ready = await new Promise<DeviceWorkerReady>((resolve, reject) => {
       worker.once('message', resolve);
       worker.once('error', reject);
-      worker.once('exit', (code) => reject(new Error(`the thread ended with ${code}`)));
+      worker.once('exit', (code) => reject(new Error(`it ended with exit code ${code}`)));
     });
     worker.removeAllListeners();
-    worker.on('error', () => {});
     return new WorkerTransport(worker, mailbox, faults, setup, ready);
   } catch (error) {
+    worker.removeAllListeners();
+    worker.on('error', () => {});
     await worker.terminate();
-    throw new DeviceError('ERR_DEVICE_LOST', "the device's thread did not start", { cause: error });
+    if (isCodedError(error)) throw error;
+    throw new DeviceError('ERR_DEVICE_LOST', `the device's thread did not start: ${describeError(error)}`, {
+      hint: 'machine.device: same-thread needs no thread',
+      cause: error,
+    });
   }
 }
 

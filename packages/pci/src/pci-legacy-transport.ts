@@ -5,6 +5,7 @@ import { legacyPageFrame, type QueueAddresses } from '@virtio-platform/core/queu
 import { identifyDevice } from './device-identity.ts';
 import { DeviceInterrupts, CONFIG_VECTOR, QUEUE_VECTOR, type PciInterrupts } from './device-interrupts.ts';
 import { RegisterWindow, type PciFunction } from './pci-function.ts';
+import { shortConfiguration } from './short-configuration.ts';
 
 /** Offsets of the registers in BAR 0 (specification 1.4 section 4.1.4.10). */
 const DEVICE_FEATURES = 0;
@@ -35,6 +36,7 @@ export class PciLegacyTransport implements Transport {
   readonly deviceType: string;
   readonly carries: FeatureSet = transportCarries('legacy').without(BAD_FEATURE);
   readonly queueCount: number;
+  readonly #name: string;
   readonly #registers: RegisterWindow;
   readonly #interrupts: DeviceInterrupts;
   /** Features that the driver does not see. */
@@ -52,6 +54,7 @@ export class PciLegacyTransport implements Transport {
       });
     }
     this.deviceType = type;
+    this.#name = pci.name;
     this.#registers = new RegisterWindow(pci, 'legacy registers', 0, 0, bar.size);
     this.#interrupts = new DeviceInterrupts(pci.name, interrupts, this.#registers, ISR_STATUS);
     this.#hidden = hidden.with(BAD_FEATURE);
@@ -85,13 +88,16 @@ export class PciLegacyTransport implements Transport {
   }
 
   /**
-   * Throws {@link DmaError} for a ring whose address has no page frame number, and `RangeError` for a ring whose size
-   * is not the device's.
+   * Throws {@link DmaError} for a ring whose address has no page frame number, and {@link DeviceError}
+   * `ERR_DEVICE_CONFIG` for a ring whose size is not, or no longer, the device's.
    */
   enableQueue(queue: number, addresses: QueueAddresses): void {
     const frame = legacyPageFrame(addresses);
     const size = this.maxQueueSize(queue);
-    if (size !== addresses.size) throw new RangeError(`queue ${queue} has ${size} entries, not ${addresses.size}`);
+    if (size !== addresses.size) {
+      const problem = `${this.#name} says that queue ${queue} has ${size} entries, not ${addresses.size}`;
+      throw new DeviceError('ERR_DEVICE_CONFIG', problem);
+    }
     const interrupts = this.#interrupts;
     if (interrupts.enable()) interrupts.setVector(this.#registers, CONFIG_VECTOR_REGISTER, CONFIG_VECTOR);
     this.#select(queue);
@@ -122,11 +128,14 @@ export class PciLegacyTransport implements Transport {
     return 0;
   }
 
+  /** Throws {@link DeviceError} `ERR_DEVICE_CONFIG` where the device has less configuration. */
   readConfig(offset: number, target: Uint8Array): void {
+    this.#checkConfig(offset, target.length);
     this.#registers.readBytes(this.#config + offset, target);
   }
 
   writeConfig(offset: number, source: Uint8Array): void {
+    this.#checkConfig(offset, source.length);
     this.#registers.writeBytes(this.#config + offset, source);
   }
 
@@ -137,6 +146,11 @@ export class PciLegacyTransport implements Transport {
 
   get #config(): number {
     return this.#interrupts.usesMsix ? CONFIG_WITH_MSIX : CONFIG;
+  }
+
+  #checkConfig(offset: number, length: number): void {
+    const has = this.#registers.length - this.#config;
+    if (!(offset >= 0) || offset + length > has) throw shortConfiguration(this.#name, offset, length, has);
   }
 
   #countQueues(): number {

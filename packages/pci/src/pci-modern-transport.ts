@@ -11,6 +11,7 @@ import { identifyDevice } from './device-identity.ts';
 import { DeviceInterrupts, CONFIG_VECTOR, QUEUE_VECTOR, type PciInterrupts } from './device-interrupts.ts';
 import { NotificationRegisters, findVirtioRegisters, type VirtioRegisters } from './virtio-registers.ts';
 import type { PciFunction, RegisterWindow } from './pci-function.ts';
+import { shortConfiguration } from './short-configuration.ts';
 
 /** Offsets in struct virtio_pci_common_cfg (specification 1.4 section 4.1.4.3). */
 const DEVICE_FEATURE_SELECT = 0x00;
@@ -55,6 +56,7 @@ export class PciModernTransport implements Transport {
    */
   readonly wholeUsedElements = true;
   readonly queueCount: number;
+  readonly #name: string;
   readonly #registers: VirtioRegisters;
   readonly #interrupts: DeviceInterrupts;
   readonly #notifications: NotificationRegisters;
@@ -71,6 +73,7 @@ export class PciModernTransport implements Transport {
    */
   constructor(pci: PciFunction, interrupts: PciInterrupts, hidden: FeatureSet = FeatureSet.EMPTY) {
     this.deviceType = identifyDevice(pci).type;
+    this.#name = pci.name;
     this.#registers = findVirtioRegisters(pci);
     this.#interrupts = new DeviceInterrupts(pci.name, interrupts, this.#registers.isr, 0);
     const { length } = this.#registers.common;
@@ -164,6 +167,7 @@ export class PciModernTransport implements Transport {
     return this.#registers.common.read(CONFIG_GENERATION, 1);
   }
 
+  /** Throws {@link DeviceError} `ERR_DEVICE_CONFIG` where the device has less configuration. */
   readConfig(offset: number, target: Uint8Array): void {
     this.#device(offset, target.length).readBytes(offset, target);
   }
@@ -183,7 +187,7 @@ export class PciModernTransport implements Transport {
 
   #device(offset: number, length: number): RegisterWindow {
     const { device } = this.#registers;
-    if (device !== undefined && offset + length <= device.length) return device;
-    throw new RangeError(`bytes ${offset}..${offset + length} of ${device?.length ?? 0} of device configuration`);
+    if (device !== undefined && offset >= 0 && offset + length <= device.length) return device;
+    throw shortConfiguration(this.#name, offset, length, device?.length ?? 0);
   }
 }

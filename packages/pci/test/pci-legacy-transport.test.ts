@@ -95,8 +95,22 @@ describe('PciLegacyTransport', () => {
 
   it('refuses a queue of another size than the device has', () => {
     const { device, transport } = open();
-    expect(() => transport.enableQueue(0, addresses(0x1000, 128))).toThrow(RangeError);
+    expect(() => transport.enableQueue(0, addresses(0x1000, 128))).toThrow(
+      expect.objectContaining({ code: 'ERR_DEVICE_CONFIG' }),
+    );
     expect(device.frames).toEqual([]);
+  });
+
+  it('C11 has no more configuration than its registers', () => {
+    const { transport } = open();
+    // 64 bytes of registers, of which 20 are not the device's configuration.
+    expect(() => transport.readConfig(36, new Uint8Array(8))).not.toThrow();
+    for (const access of [
+      () => transport.readConfig(37, new Uint8Array(8)),
+      () => transport.writeConfig(44, new Uint8Array(1)),
+    ]) {
+      expect(access).toThrow(expect.objectContaining({ code: 'ERR_DEVICE_CONFIG' }));
+    }
   });
 
   it('has its configuration behind the vectors while MSI-X is enabled', () => {

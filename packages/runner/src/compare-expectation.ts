@@ -20,6 +20,8 @@ export function compareExpectation(
   if (expect.failure !== undefined) compare('failure', expect.failure, report.failure?.code ?? 'none');
   if (outcome !== 'refused') compareNegotiation(report, expect, differences, compare);
   if (report.queue !== null && expect.queue !== 'any') differences.push(...compareQueue(report.queue, queue));
+  const missed = report.notifications?.device?.missed ?? 0;
+  if (missed > 0) differences.push(`the device wanted ${missed} available buffer notifications that did not come`);
   compare('faults', expect.faults ?? 0, report.faults.length);
   compare('recorded faults', expect.recorded ?? 0, report.recorded.length);
   compare('findings', expect.findings ?? 0, report.sanitizer?.findings ?? 0);

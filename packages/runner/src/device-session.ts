@@ -157,7 +157,7 @@ export class DeviceSession {
       available.wanted += wanted;
       available.suppressed += suppressed;
     }
-    return { available, used: this.#notifications.counts };
+    return { available, used: this.#notifications.counts, device: this.#run.machine.notifications ?? null };
   }
 
   /** Reads the rings as both ends left them. */

@@ -1,3 +1,4 @@
+import type { NotificationCounts } from '@virtio-platform/core';
 import type { RequiredChange } from '@virtio-platform/core/negotiation';
 import type { DmaFinding } from '@virtio-platform/dma-sanitizer';
 import type { MismatchReport } from './workload/mismatch.ts';
@@ -105,6 +106,8 @@ export interface NotificationReport {
   readonly available: { readonly wanted: number; readonly sent: number; readonly suppressed: number };
   /** Used buffer notifications. */
   readonly used: UsedNotificationCounts;
+  /** Available buffer notifications as the device half counts them; `null` where the machine has no device half. */
+  readonly device: NotificationCounts | null;
 }
 
 /** What a workload did. */

@@ -37,7 +37,7 @@ export class DeviceQueueFuzzer {
     });
     this.#memory.u8.fill(0, DESCRIPTORS, TABLES + 0x1000);
     const inFlight: number[] = [];
-    const chain = new DescriptorChain(size);
+    const chain = new DescriptorChain(queue.longestChain);
     for (let round = 0; round < 4; round++) {
       this.#scribble(random, layout, size);
       for (let i = 0; i <= size; i++) if (!this.#pop(queue, chain, space, inFlight)) break;
@@ -58,7 +58,7 @@ export class DeviceQueueFuzzer {
     assert.ok(!wasBroken, 'a broken queue gives nothing');
     assert.ok(chain.head < queue.size && !inFlight.includes(chain.head), `head ${chain.head}`);
     assert.ok(
-      chain.count >= 1 && chain.count <= queue.size && chain.readable <= chain.count,
+      chain.count >= 1 && chain.count <= queue.longestChain && chain.readable <= chain.count,
       `${chain.count} segments`,
     );
     const bytes = new Uint8Array(64);

@@ -15,6 +15,7 @@ export function ringOptions(changes: Partial<VirtqueueOptions> = {}): Required<V
     byteOrder: 'little',
     usedLength: 'strict',
     unmarkedLengths: false,
+    wholeUsedElements: false,
     ...changes,
   };
 }

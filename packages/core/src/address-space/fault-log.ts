@@ -18,16 +18,20 @@ export type FaultCause =
   /** The ring is not one run of memory, as this device needs it. */
   | 'not-contiguous'
   /** The IOMMU reports invalid tables, or a reason that is unknown here. */
-  | 'iommu-error';
+  | 'iommu-error'
+  /** No access was refused: the device itself met an error, which {@link DeviceFault.detail} states. */
+  | 'device-error';
 
-/** An access that the platform refused. */
+/** An access that the platform refused, or an error of the device itself. */
 export interface DeviceFault {
-  /** Device address of the first refused byte. */
+  /** Device address of the first refused byte; 0 for a `device-error`. */
   readonly address: bigint;
-  /** Refused bytes from there on. */
+  /** Refused bytes from there on; 0 for a `device-error`. */
   readonly length: number;
   readonly access: DeviceAccess;
   readonly cause: FaultCause;
+  /** Of a `device-error`: what happened, and where: `queue 0: ENOSPC: no space left on device, write`. */
+  readonly detail?: string;
 }
 
 /**

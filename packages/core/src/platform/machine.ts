@@ -52,6 +52,24 @@ export interface Machine {
   boot(): Promise<BootedMachine>;
 }
 
+/**
+ * A driver's available buffer notifications, as the device counts them from boot on, resets included. Compare `needed`
+ * with `missed`: a device in another thread may hear several notifications as one.
+ */
+export interface NotificationCounts {
+  /**
+   * How often the device had asked to be notified and the driver made a buffer available (specification 1.4 sections
+   * 2.7.10 and 2.8.10, event index included).
+   */
+  readonly needed: number;
+  /** Notifications that came, of queues that were enabled. */
+  readonly received: number;
+  /** Of those needed: how many did not come. The device found the buffers otherwise, or never. */
+  readonly missed: number;
+  /** Notifications that came although the device had suppressed them. The specification allows them. */
+  readonly spurious: number;
+}
+
 /** A running machine. */
 export interface BootedMachine {
   readonly memory: GuestMemory;
@@ -59,6 +77,8 @@ export interface BootedMachine {
   readonly facilities: ReadonlyMap<FacilityToken, unknown>;
   /** What the device did that the platform does not allow, as far as this machine can see it. */
   readonly faults: FaultLog;
+  /** What the device counted of the driver's notifications so far; absent where this machine cannot see that. */
+  readonly notifications?: NotificationCounts | undefined;
   /**
    * Stands in front of the mapping of each queue, where a device has to know what is mapped before it sees an address.
    * Whoever opens a mapping passes it through here.

@@ -6,6 +6,8 @@ import {
 } from '@virtio-platform/core/address-space';
 import { GuestMemory, PAGE_SIZE } from '@virtio-platform/core/memory';
 import {
+  DescriptorChain,
+  openDescriptorTable,
   openDeviceQueue,
   packedNeedsNotification,
   VIRTQ_DESC_F_AVAIL,
@@ -213,6 +215,33 @@ describe.each(['split', 'packed'] as const)('the device of a %s ring against a h
     }
     expect(driver.pop()).toBe(false);
     expect(driver.device.broken?.code).toBe('descriptor-index-out-of-range');
+  });
+
+  it.each([179, 321, 1024])('I11 V21 takes a table of %d descriptors in a queue of 128, and counts it', (entries) => {
+    const driver = new LayoutDriver(layout, { size: 128 });
+    const address = driver.memory.allocate(4 * PAGE_SIZE);
+    const table = openDescriptorTable('little', driver.memory, address);
+    for (let i = 0; i < entries; i++) {
+      const flags = i < entries - 1 && layout === 'split' ? VIRTQ_DESC_F_NEXT : 0;
+      table.write(i, driver.buffer, 0, 8, flags, layout === 'split' ? i + 1 : 0);
+    }
+    driver.offer(0, [{ address, length: entries * 16, flags: INDIRECT }]);
+    expect(driver.pop()).toBe(true);
+    expect([driver.chain.count, driver.chain.readableBytes]).toEqual([entries, 8 * entries]);
+    expect([driver.device.longTables, driver.device.inFlight]).toEqual([1, 1]);
+    // A list in the ring itself stays as short as the queue, and so does a chain for a caller without room.
+    driver.offer(1, [{ address, length: entries * 16, flags: INDIRECT }]);
+    expect(driver.device.pop(new DescriptorChain(128))).toBe(false);
+    expect(driver.device.broken?.code).toBe('descriptor-chain-too-long');
+  });
+
+  it('I11 V21 takes as long a table as its device type allows', () => {
+    const { space, descriptors, driverArea, deviceArea } = new LayoutDriver(layout);
+    const words = Uint32Array.of(descriptors, 0, driverArea, 0, deviceArea, 0);
+    const addresses = { size: 8, words };
+    const device = openDeviceQueue(layout, space, { ...PLAIN, indirect: true, addresses, tableEntries: 2000 });
+    expect(device.longestChain).toBe(2000);
+    expect(openDeviceQueue(layout, space, { ...PLAIN, indirect: false, addresses }).longestChain).toBe(8);
   });
 
   it('V19 R-07 copies a table across pages that lie apart, and stops at the first that is missing', () => {

@@ -73,7 +73,7 @@ export class LayoutDriver {
     const words = Uint32Array.of(this.descriptors, 0, this.driverArea, 0, this.deviceArea, 0);
     const shared = { eventIdx, inOrder, indirect: true, byteOrder: 'little' } as const;
     this.device = openDeviceQueue(layout, this.space, { ...shared, addresses: { size, words } });
-    this.chain = new DescriptorChain(size);
+    this.chain = new DescriptorChain(this.device.longestChain);
   }
 
   /** Makes a list available as buffer `id`: of a split ring, its descriptors are `at`, or `id` and those behind it. */

@@ -1,4 +1,5 @@
 import type { DeviceAddressSpace } from '@virtio-platform/core/address-space';
+import { isCodedError } from '@virtio-platform/core';
 import {
   FeatureSet,
   VIRTIO_BLK_F_BLK_SIZE,
@@ -11,7 +12,7 @@ import {
 } from '@virtio-platform/core/features';
 import type { ByteOrder, DescriptorChain } from '@virtio-platform/core/queue';
 import { readChain, writeChain } from '../chain-bytes.ts';
-import type { DeviceModel } from '../device-model.ts';
+import type { DeviceModel, DeviceQueues } from '../device-model.ts';
 import type { BlockBacking } from './backing.ts';
 import {
   BLOCK_CONFIG,
@@ -42,13 +43,19 @@ export interface BlockDeviceOptions {
 
 /** How much of a request is copied at once. */
 const SCRATCH_SIZE = 0x1_0000;
+/**
+ * Longest data of one request in bytes; a longer one fails with IOERR. A chain may have 4 GiB also in a small guest,
+ * and the device does nothing else while it copies them.
+ */
+const LONGEST_REQUEST = 0x1000_0000;
 
 /**
- * The device half of a block device (specification 1.4 section 5.2): read, write, flush, get-id. All its queues
- * are one disk. Accepts any framing of a
- * request, but from a legacy driver without ANY_LAYOUT only header and status in descriptors of their own (section
- * 2.7.4.3). A request of which part cannot be reached fails with IOERR, and what it would have written to the disk is
- * dropped.
+ * The device half of a block device (specification 1.4 section 5.2): read, write, flush, get-id. All its queues are one
+ * disk. Accepts any framing of a request, but from a legacy driver without ANY_LAYOUT only header and status in
+ * descriptors of their own (section 2.7.4.3).
+ *
+ * A write of which part cannot be read from memory fails with IOERR, and the disk stays as it was. A request that the
+ * backing fails also fails with IOERR and is reported; of such a write the disk may have any part.
  */
 export class BlockDevice implements DeviceModel {
   readonly type = 'block';
@@ -64,6 +71,8 @@ export class BlockDevice implements DeviceModel {
   readonly #headerView: DataView = new DataView(this.#header.buffer);
   readonly #status: Uint8Array = new Uint8Array(1);
   readonly #scratch: Uint8Array = new Uint8Array(SCRATCH_SIZE);
+  /** Bytes of data that were written to the request being handled, from its first one on. */
+  #written = 0;
 
   /** Owns `backing`. */
   constructor(backing: BlockBacking, options: BlockDeviceOptions) {
@@ -97,20 +106,32 @@ export class BlockDevice implements DeviceModel {
     return true;
   }
 
-  process(_queue: number, chain: DescriptorChain, space: DeviceAddressSpace): number {
+  process(queue: number, chain: DescriptorChain, space: DeviceAddressSpace, queues: DeviceQueues): number {
     if (chain.writableBytes === 0) return 0;
+    this.#written = 0;
     const ok =
       chain.readableBytes >= BLOCK_HEADER_SIZE &&
       (!this.#needsFraming || isFramed(chain)) &&
       readChain(chain, space, 0, this.#header, 0, BLOCK_HEADER_SIZE);
-    const status = ok ? this.#execute(chain, space) : VIRTIO_BLK_S_IOERR;
-    this.#status[0] = status;
-    writeChain(chain, space, chain.writableBytes - 1, this.#status, 0, 1);
-    return status === VIRTIO_BLK_S_OK || chain.writableBytes === 1 ? chain.writableBytes : 0;
+    this.#status[0] = ok ? this.#answer(queue, chain, space, queues) : VIRTIO_BLK_S_IOERR;
+    const isTold = writeChain(chain, space, chain.writableBytes - 1, this.#status, 0, 1);
+    // The status is behind the data: it counts where there is no gap between them.
+    return isTold && this.#written === chain.writableBytes - 1 ? chain.writableBytes : this.#written;
   }
 
   dispose(): void {
     this.#backing.dispose();
+  }
+
+  /** Handles a request and returns its status: also where the backing throws. */
+  #answer(queue: number, chain: DescriptorChain, space: DeviceAddressSpace, queues: DeviceQueues): number {
+    try {
+      return this.#execute(chain, space);
+    } catch (error) {
+      if (!isBackingError(error)) throw error;
+      queues.report(queue, error);
+      return VIRTIO_BLK_S_IOERR;
+    }
   }
 
   #execute(chain: DescriptorChain, space: DeviceAddressSpace): number {
@@ -131,14 +152,17 @@ export class BlockDevice implements DeviceModel {
         return VIRTIO_BLK_S_OK;
       case VIRTIO_BLK_T_GET_ID:
         if (dataIn < BLOCK_ID_SIZE) return VIRTIO_BLK_S_IOERR;
-        return writeChain(chain, space, 0, this.#identity, 0, BLOCK_ID_SIZE) ? VIRTIO_BLK_S_OK : VIRTIO_BLK_S_IOERR;
+        if (!writeChain(chain, space, 0, this.#identity, 0, BLOCK_ID_SIZE)) return VIRTIO_BLK_S_IOERR;
+        this.#written = BLOCK_ID_SIZE;
+        return VIRTIO_BLK_S_OK;
       default:
         return VIRTIO_BLK_S_UNSUPP;
     }
   }
 
   #inRange(offset: number, length: number): boolean {
-    return length % SECTOR_SIZE === 0 && offset + length <= this.#backing.capacity;
+    const isWhole = length % SECTOR_SIZE === 0 && length <= LONGEST_REQUEST;
+    return isWhole && offset + length <= this.#backing.capacity;
   }
 
   #readBlocks(chain: DescriptorChain, space: DeviceAddressSpace, offset: number, length: number): number {
@@ -147,11 +171,13 @@ export class BlockDevice implements DeviceModel {
       this.#backing.read(offset + done, this.#scratch, 0, run);
       if (!writeChain(chain, space, done, this.#scratch, 0, run)) return VIRTIO_BLK_S_IOERR;
       done += run;
+      this.#written = done;
     }
     return VIRTIO_BLK_S_OK;
   }
 
   #writeBlocks(chain: DescriptorChain, space: DeviceAddressSpace, offset: number, length: number): number {
+    if (length > SCRATCH_SIZE && !this.#isReadable(chain, space, length)) return VIRTIO_BLK_S_IOERR;
     for (let done = 0; done < length;) {
       const run = Math.min(length - done, SCRATCH_SIZE);
       if (!readChain(chain, space, BLOCK_HEADER_SIZE + done, this.#scratch, 0, run)) return VIRTIO_BLK_S_IOERR;
@@ -160,6 +186,22 @@ export class BlockDevice implements DeviceModel {
     }
     return VIRTIO_BLK_S_OK;
   }
+
+  /** Whether all data of a write can be read: before the first of several parts changes the disk. */
+  #isReadable(chain: DescriptorChain, space: DeviceAddressSpace, length: number): boolean {
+    for (let done = 0; done < length;) {
+      const run = Math.min(length - done, SCRATCH_SIZE);
+      if (!readChain(chain, space, BLOCK_HEADER_SIZE + done, this.#scratch, 0, run)) return false;
+      done += run;
+    }
+    return true;
+  }
+}
+
+/** Whether an error is of the backing: coded, or of the operating system, whose `code` is a name such as `ENOSPC`. */
+function isBackingError(error: unknown): boolean {
+  if (isCodedError(error)) return true;
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' && /^E[A-Z0-9]+$/.test(error.code);
 }
 
 /** Whether the header has the first descriptor to itself, and the status the last. */

@@ -1,3 +1,4 @@
+import { DeviceError, DmaError } from '@virtio-platform/core';
 import { CACHE_LINE_SIZE, DmaDirection, type DmaMapping, type DmaRegion } from '@virtio-platform/core/dma';
 import {
   FeatureSet,
@@ -9,7 +10,7 @@ import {
   VIRTIO_BLK_F_SIZE_MAX,
 } from '@virtio-platform/core/features';
 import type { GuestMemory } from '@virtio-platform/core/memory';
-import { ScatterList, UsedBatch, type ByteOrder, type Virtqueue } from '@virtio-platform/core/queue';
+import { QUEUE_FULL, ScatterList, UsedBatch, type ByteOrder, type Virtqueue } from '@virtio-platform/core/queue';
 import { openBufferArea, type BufferArea, type BufferMapping } from '../buffer-mapping.ts';
 import { checkQueueSize } from '../check-queue-size.ts';
 import type { BlockConfig } from './config.ts';
@@ -18,6 +19,7 @@ import {
   BLOCK_ID_SIZE,
   SECTOR_SIZE,
   VIRTIO_BLK_S_IOERR,
+  VIRTIO_BLK_S_OK,
   VIRTIO_BLK_T_GET_ID,
   VIRTIO_BLK_T_IN,
   VIRTIO_BLK_T_OUT,
@@ -37,11 +39,16 @@ export const BLOCK_DRIVER_FEATURES: FeatureSet = FeatureSet.of(
 export interface BlockDriverOptions {
   /** Requests in flight at once. */
   readonly depth: number;
-  /** Longest request in bytes; a multiple of 512. */
+  /** Longest request in bytes: a multiple of 512 and of the device's blocks. */
   readonly maxBytes: number;
   readonly buffers: BufferMapping;
   /** Of request headers: the guest's own on the legacy interface. */
   readonly byteOrder: ByteOrder;
+  /**
+   * Sends an available buffer notification, where `poll` adds what is left of a request that is made in pieces. Without
+   * it the device learns of these pieces with the next `publish`.
+   */
+  readonly notify?: ((queue: Virtqueue) => void) | undefined;
 }
 
 /** From one status to the next: the device writes each. */
@@ -49,11 +56,17 @@ const STATUS_STRIDE = CACHE_LINE_SIZE;
 
 /** The status byte of a request before the device writes it; no status has this value. */
 export const NO_STATUS = 0xff;
+/** How often in a row a piece may not be mappable while nothing is in flight: failures on purpose are no state. */
+const MAX_FAILURES = 64;
 
 /**
  * The driver half of a block device (specification 1.4 section 5.2). Works in slots: `take` one, fill its data,
- * `submit` it, `publish`, and `poll` until it comes back. Header, data and status of a slot are buffers of their own,
- * so that every framing rule is met and each has the narrowest direction. Hot: no allocation per request.
+ * `submit` it, `publish`, and `poll` until it comes back. Header, data and status are buffers of their own, so that
+ * every framing rule is met and each has the narrowest direction. Hot: no allocation per request.
+ *
+ * As in Linux, a request that is longer than the device, the mapping or the queue allows is made in pieces of whole
+ * blocks: the device sees several requests, and the slot comes back with the last of them, with the first status that
+ * is not OK. What did not fit the queue is added as pieces come back; until then `submit` takes no other slot.
  */
 export class BlockDriver {
   readonly depth: number;
@@ -63,26 +76,54 @@ export class BlockDriver {
   readonly #littleEndian: boolean;
   readonly #list: ScatterList;
   readonly #batch: UsedBatch;
+  readonly #notify: ((queue: Virtqueue) => void) | undefined;
   readonly #segment: number;
+  /** Bytes of data of the longest piece. */
+  readonly #pieceBytes: number;
   readonly #headers: BufferArea;
   readonly #statuses: BufferArea;
   readonly #data: BufferArea;
-  #slotOf: Uint16Array;
+  /** By id of a buffer: its piece. */
+  #pieceOf: Uint16Array;
+  /** By piece: its slot, where its data begins there, and the bytes of it. */
+  readonly #slotOf: Uint16Array;
+  readonly #pieceAt: Uint32Array;
+  readonly #pieceLength: Uint32Array;
+  readonly #freePieces: Uint16Array;
+  #freePieceCount: number;
+  /** By slot: the request, how many bytes of it were added, how many pieces are in flight, and what came of it. */
   readonly #type: Uint32Array;
+  readonly #sector: Float64Array;
   readonly #length: Uint32Array;
+  readonly #added: Uint32Array;
+  readonly #open: Uint32Array;
+  readonly #status: Uint8Array;
+  /** By slot, of the piece that failed or came last: buffer id, used length, least used length, status byte. */
+  readonly #lastId: Uint16Array;
+  readonly #lastLength: Uint32Array;
+  readonly #lastLeast: Uint32Array;
+  readonly #lastByte: Uint8Array;
   readonly #free: Uint16Array;
   #freeCount: number;
+  /** The slot of which pieces are still to be added, or -1. */
+  #partial = -1;
   /** Of the last `poll`: slot and status of each request that came back. */
   readonly completedSlots: Uint16Array;
   readonly completedStatus: Uint8Array;
-  /** Of the last `poll`: buffer id, used length, and the status byte, {@link NO_STATUS} where the device left it. */
+  /**
+   * Of the last `poll`: buffer id, used length, and status byte, {@link NO_STATUS} where the device left it, of the
+   * piece of the request that failed, or of its last one.
+   */
   readonly completedIds: Uint16Array;
   readonly completedLengths: Uint32Array;
   readonly completedBytes: Uint8Array;
+  /** Of the last `poll`: the least used length that a request with status OK may have. */
+  readonly completedLeast: Uint32Array;
 
   /**
-   * Throws {@link DmaError} when there is no memory for the buffers, {@link DeviceError} `ERR_QUEUE_TOO_SMALL`; then
-   * nothing stays allocated.
+   * Throws {@link DmaError} when there is no memory for the buffers, and {@link DeviceError}: `ERR_DEVICE_BLOCK_SIZE`,
+   * `ERR_DEVICE_CONFIG` where the device takes not even one block in a request, `ERR_QUEUE_TOO_SMALL`. Then nothing
+   * stays allocated.
    */
   constructor(
     memory: GuestMemory,
@@ -95,23 +136,34 @@ export class BlockDriver {
     if (!(depth >= 1) || depth > queue.size) throw new RangeError(`depth ${depth} in a queue of ${queue.size}`);
     if (!(maxBytes >= SECTOR_SIZE) || maxBytes % SECTOR_SIZE !== 0)
       throw new RangeError(`requests of ${maxBytes} bytes`);
+    checkBlockSize(config, maxBytes);
     this.depth = depth;
     this.maxBytes = maxBytes;
     this.#memory = memory;
     this.#queue = queue;
+    this.#notify = options.notify;
     this.#littleEndian = options.byteOrder === 'little';
     this.#segment = Math.min(maxBytes, config.sizeMax, mapping.limits.maxMappingSize);
-    const segments = Math.ceil(maxBytes / this.#segment);
-    if (segments > config.segMax)
-      throw new RangeError(
-        `requests of ${maxBytes} bytes take ${segments} segments; the device allows ${config.segMax}`,
-      );
-    checkQueueSize(queue, segments + 2);
-    this.#list = new ScatterList(segments + 2);
-    this.#batch = new UsedBatch(Math.min(depth, 64));
-    this.#slotOf = new Uint16Array(queue.size);
+    this.#pieceBytes = longestPiece(config, this.#segment, queue, maxBytes);
+    const pieces = Math.min(depth * Math.ceil(maxBytes / this.#pieceBytes), queue.size);
+    this.#list = new ScatterList(Math.ceil(this.#pieceBytes / this.#segment) + 2);
+    this.#batch = new UsedBatch(Math.min(pieces, 64));
+    this.#pieceOf = new Uint16Array(queue.size);
+    this.#slotOf = new Uint16Array(pieces);
+    this.#pieceAt = new Uint32Array(pieces);
+    this.#pieceLength = new Uint32Array(pieces);
+    this.#freePieces = Uint16Array.from({ length: pieces }, (_, i) => pieces - 1 - i);
+    this.#freePieceCount = pieces;
     this.#type = new Uint32Array(depth);
+    this.#sector = new Float64Array(depth);
     this.#length = new Uint32Array(depth);
+    this.#added = new Uint32Array(depth);
+    this.#open = new Uint32Array(depth);
+    this.#lastId = new Uint16Array(depth);
+    this.#lastLength = new Uint32Array(depth);
+    this.#lastLeast = new Uint32Array(depth);
+    this.#lastByte = new Uint8Array(depth);
+    this.#status = new Uint8Array(depth);
     this.#free = Uint16Array.from({ length: depth }, (_, i) => depth - 1 - i);
     this.#freeCount = depth;
     this.completedSlots = new Uint16Array(this.#batch.capacity);
@@ -119,6 +171,7 @@ export class BlockDriver {
     this.completedIds = new Uint16Array(this.#batch.capacity);
     this.completedLengths = new Uint32Array(this.#batch.capacity);
     this.completedBytes = new Uint8Array(this.#batch.capacity);
+    this.completedLeast = new Uint32Array(this.#batch.capacity);
 
     const areas: BufferArea[] = [];
     const open = (bytes: number, direction: DmaDirection): BufferArea => {
@@ -127,8 +180,8 @@ export class BlockDriver {
       return area;
     };
     try {
-      this.#headers = open(depth * BLOCK_HEADER_SIZE, DmaDirection.ToDevice);
-      this.#statuses = open(depth * STATUS_STRIDE, DmaDirection.Bidirectional);
+      this.#headers = open(pieces * BLOCK_HEADER_SIZE, DmaDirection.ToDevice);
+      this.#statuses = open(pieces * STATUS_STRIDE, DmaDirection.Bidirectional);
       this.#data = open(depth * maxBytes, DmaDirection.Bidirectional);
     } catch (error) {
       for (const area of areas) area.release();
@@ -136,7 +189,7 @@ export class BlockDriver {
     }
   }
 
-  /** Requests submitted and not polled back. */
+  /** Buffers with the device: requests, or pieces of them. */
   get inFlight(): number {
     return this.#queue.outstanding;
   }
@@ -174,19 +227,17 @@ export class BlockDriver {
     const bytes = hasData ? length : type === VIRTIO_BLK_T_GET_ID ? BLOCK_ID_SIZE : 0;
     if (bytes > this.maxBytes)
       throw new RangeError(`a request of ${bytes} bytes; the driver was made for ${this.maxBytes}`);
-    const header = this.#headers.address + slot * BLOCK_HEADER_SIZE;
-    this.#writeHeader(header, type, sector);
-    this.#memory.u8[this.#statuses.address + slot * STATUS_STRIDE] = NO_STATUS;
-    const list = this.#list;
-    list.clear();
-    const isWrite = type === VIRTIO_BLK_T_OUT;
-    if (this.#data.region === undefined) this.#describe(slot, header, bytes, isWrite);
-    else this.#describePremapped(slot, this.#data.region, bytes, isWrite);
-    const head = this.#queue.add(list);
-    if (head < 0) return head;
-    this.#slotOf[head] = slot;
+    if (this.#partial >= 0) return QUEUE_FULL;
     this.#type[slot] = type;
+    this.#sector[slot] = sector;
     this.#length[slot] = bytes;
+    this.#added[slot] = 0;
+    this.#open[slot] = 0;
+    this.#status[slot] = VIRTIO_BLK_S_OK;
+    const reason = this.#addPiece(slot);
+    if (reason < 0 || this.#added[slot] === bytes) return reason;
+    this.#partial = slot;
+    this.#addRest();
     return 0;
   }
 
@@ -195,17 +246,36 @@ export class BlockDriver {
     return this.#queue.publish();
   }
 
-  /** Takes back requests and returns how many; their slots and status are in the `completed` arrays. Hot. */
+  /**
+   * Takes back requests and returns how many; their slots and status are in the `completed` arrays. Throws
+   * {@link DmaError} `ERR_DMA_EXHAUSTED` where the rest of a request can never be mapped. Hot.
+   */
   poll(): number {
-    const count = this.#queue.takeUsed(this.#batch);
-    for (let i = 0; i < count; i++) {
-      const slot = this.#slotOf[this.#batch.ids[i]!]!;
-      this.completedSlots[i] = slot;
-      this.completedIds[i] = this.#batch.ids[i]!;
-      this.completedLengths[i] = this.#batch.written[i]!;
-      this.#finish(i, slot, this.#batch.written[i]!);
+    for (;;) {
+      const came = this.#queue.takeUsed(this.#batch);
+      let completed = 0;
+      for (let i = 0; i < came; i++) {
+        const piece = this.#pieceOf[this.#batch.ids[i]!]!;
+        const slot = this.#slotOf[piece]!;
+        const status = this.#finish(piece, slot, i);
+        this.#freePieces[this.#freePieceCount++] = piece;
+        if (status !== VIRTIO_BLK_S_OK) {
+          if (this.#status[slot] === VIRTIO_BLK_S_OK) this.#status[slot] = status;
+          // The rest of a request that failed is not made.
+          if (this.#partial === slot) this.#partial = -1;
+        }
+        this.#open[slot]!--;
+        if (this.#open[slot] !== 0 || this.#partial === slot) continue;
+        this.completedSlots[completed] = slot;
+        this.completedIds[completed] = this.#lastId[slot]!;
+        this.completedLengths[completed] = this.#lastLength[slot]!;
+        this.completedLeast[completed] = this.#lastLeast[slot]!;
+        this.completedBytes[completed] = this.#lastByte[slot]!;
+        this.completedStatus[completed++] = this.#status[slot]!;
+      }
+      if (this.#partial >= 0) this.#goOn();
+      if (completed > 0 || came === 0) return completed;
     }
-    return count;
   }
 
   /**
@@ -215,14 +285,75 @@ export class BlockDriver {
    */
   recover(ids: readonly number[]): number[] {
     checkQueueSize(this.#queue, this.#list.capacity);
-    const slots = ids.map((id) => this.#slotOf[id]!);
-    this.#slotOf = new Uint16Array(this.#queue.size);
-    return slots;
+    const slots = new Set<number>();
+    for (const id of ids) {
+      const piece = this.#pieceOf[id]!;
+      slots.add(this.#slotOf[piece]!);
+      this.#freePieces[this.#freePieceCount++] = piece;
+    }
+    if (slots.has(this.#partial)) this.#partial = -1;
+    this.#pieceOf = new Uint16Array(this.#queue.size);
+    return [...slots];
   }
 
   /** Gives back all buffers. Only after the device confirmed a reset and the queue was reset. */
   dispose(): void {
     for (const area of [this.#headers, this.#statuses, this.#data]) area.release();
+  }
+
+  /** Adds what is left of the partial request, and shows it. Hot. */
+  #goOn(): void {
+    const before = this.#freePieceCount;
+    let reason = this.#addRest();
+    for (let failures = 1; reason < 0 && this.#queue.outstanding === 0; failures++) {
+      if (this.#queue.broken !== undefined) return;
+      if (failures === MAX_FAILURES) {
+        throw new DmaError('ERR_DMA_EXHAUSTED', `a piece of a request cannot be mapped (reason ${reason})`, {
+          hint: 'give the platform a larger window or pool, or ask for smaller blocks',
+        });
+      }
+      reason = this.#addRest();
+    }
+    const notify = this.#notify;
+    if (notify !== undefined && this.#freePieceCount !== before && this.#queue.publish()) notify(this.#queue);
+  }
+
+  /** Adds pieces of the partial request until all are added. Returns 0, or the reason why not all are. Hot. */
+  #addRest(): number {
+    const slot = this.#partial;
+    while (this.#added[slot]! < this.#length[slot]!) {
+      const reason = this.#addPiece(slot);
+      if (reason < 0) return reason;
+    }
+    this.#partial = -1;
+    return 0;
+  }
+
+  /** Adds the next piece of a request. Returns 0, or a negative reason with nothing added. Hot. */
+  #addPiece(slot: number): number {
+    if (this.#freePieceCount === 0) return QUEUE_FULL;
+    const piece = this.#freePieces[this.#freePieceCount - 1]!;
+    const type = this.#type[slot]!;
+    const at = this.#added[slot]!;
+    const left = this.#length[slot]! - at;
+    const bytes = left < this.#pieceBytes ? left : this.#pieceBytes;
+    this.#writeHeader(this.#headers.address + piece * BLOCK_HEADER_SIZE, type, this.#sector[slot]! + at / SECTOR_SIZE);
+    this.#memory.u8[this.#statuses.address + piece * STATUS_STRIDE] = NO_STATUS;
+    const list = this.#list;
+    list.clear();
+    const start = slot * this.maxBytes + at;
+    if (this.#data.region === undefined) this.#describe(piece, start, bytes, type === VIRTIO_BLK_T_OUT);
+    else this.#describePremapped(piece, this.#data.region, start, bytes, type === VIRTIO_BLK_T_OUT);
+    const head = this.#queue.add(list);
+    if (head < 0) return head;
+    this.#freePieceCount--;
+    this.#pieceOf[head] = piece;
+    this.#slotOf[piece] = slot;
+    this.#pieceAt[piece] = start;
+    this.#pieceLength[piece] = bytes;
+    this.#added[slot] = at + bytes;
+    this.#open[slot]!++;
+    return 0;
   }
 
   #writeHeader(at: number, type: number, sector: number): void {
@@ -234,46 +365,82 @@ export class BlockDriver {
     view.setUint32(at + (littleEndian ? 12 : 8), Math.floor(sector / 0x1_0000_0000), littleEndian);
   }
 
-  #describe(slot: number, header: number, bytes: number, isWrite: boolean): void {
+  /** `start` is where the data of the piece begins in the area of all data. */
+  #describe(piece: number, start: number, bytes: number, isWrite: boolean): void {
     const list = this.#list;
-    list.addReadable(header, BLOCK_HEADER_SIZE);
-    const data = this.dataAddress(slot);
+    list.addReadable(this.#headers.address + piece * BLOCK_HEADER_SIZE, BLOCK_HEADER_SIZE);
+    const data = this.#data.address + start;
     for (let done = 0; done < bytes; done += this.#segment) {
       const run = Math.min(this.#segment, bytes - done);
       if (isWrite) list.addReadable(data + done, run);
       else list.addWritable(data + done, run);
     }
-    list.addWritable(this.#statuses.address + slot * STATUS_STRIDE, 1);
+    list.addWritable(this.#statuses.address + piece * STATUS_STRIDE, 1);
   }
 
-  #describePremapped(slot: number, data: DmaRegion, bytes: number, isWrite: boolean): void {
+  #describePremapped(piece: number, data: DmaRegion, start: number, bytes: number, isWrite: boolean): void {
     const list = this.#list;
     const headers = this.#headers.region!;
     const statuses = this.#statuses.region!;
-    headers.syncForDevice(slot * BLOCK_HEADER_SIZE, BLOCK_HEADER_SIZE);
-    statuses.syncForDevice(slot * STATUS_STRIDE, 1);
-    const at = slot * this.maxBytes;
-    if (isWrite) data.syncForDevice(at, bytes);
-    list.addReadableRegion(headers, slot * BLOCK_HEADER_SIZE, BLOCK_HEADER_SIZE);
+    headers.syncForDevice(piece * BLOCK_HEADER_SIZE, BLOCK_HEADER_SIZE);
+    statuses.syncForDevice(piece * STATUS_STRIDE, 1);
+    if (isWrite) data.syncForDevice(start, bytes);
+    list.addReadableRegion(headers, piece * BLOCK_HEADER_SIZE, BLOCK_HEADER_SIZE);
     for (let done = 0; done < bytes; done += this.#segment) {
       const run = Math.min(this.#segment, bytes - done);
-      if (isWrite) list.addReadableRegion(data, at + done, run);
-      else list.addWritableRegion(data, at + done, run);
+      if (isWrite) list.addReadableRegion(data, start + done, run);
+      else list.addWritableRegion(data, start + done, run);
     }
-    list.addWritableRegion(statuses, slot * STATUS_STRIDE, 1);
+    list.addWritableRegion(statuses, piece * STATUS_STRIDE, 1);
   }
 
   /**
-   * Reads the status of a request that came back, once: the device may change it in between. It is an error also where
-   * the device wrote less than it had to.
+   * The status of a piece, which came back at place `i` of the batch: an error also where the device wrote less than it
+   * had to. Reads the status byte once, since the device may change it. The slot keeps what is said of the first piece
+   * that failed, or of the last one.
    */
-  #finish(i: number, slot: number, written: number): void {
-    const bytes = this.#type[slot] === VIRTIO_BLK_T_OUT ? 0 : this.#length[slot]!;
-    this.#statuses.region?.syncForCpu(slot * STATUS_STRIDE, 1);
-    if (bytes > 0) this.#data.region?.syncForCpu(slot * this.maxBytes, bytes < written ? bytes : written);
-    const status = this.#memory.u8[this.#statuses.address + slot * STATUS_STRIDE]!;
-    const isWrong = status === NO_STATUS || (status === 0 && written < bytes + 1);
-    this.completedBytes[i] = status;
-    this.completedStatus[i] = isWrong ? VIRTIO_BLK_S_IOERR : status;
+  #finish(piece: number, slot: number, i: number): number {
+    const written = this.#batch.written[i]!;
+    const bytes = this.#type[slot] === VIRTIO_BLK_T_OUT ? 0 : this.#pieceLength[piece]!;
+    this.#statuses.region?.syncForCpu(piece * STATUS_STRIDE, 1);
+    if (bytes > 0) this.#data.region?.syncForCpu(this.#pieceAt[piece]!, bytes < written ? bytes : written);
+    const status = this.#memory.u8[this.#statuses.address + piece * STATUS_STRIDE]!;
+    if (this.#status[slot] === VIRTIO_BLK_S_OK) {
+      this.#lastId[slot] = this.#batch.ids[i]!;
+      this.#lastLength[slot] = written;
+      this.#lastLeast[slot] = bytes + 1;
+      this.#lastByte[slot] = status;
+    }
+    return status === NO_STATUS || (status === 0 && written < bytes + 1) ? VIRTIO_BLK_S_IOERR : status;
   }
+}
+
+/** Throws {@link DeviceError} `ERR_DEVICE_BLOCK_SIZE` where requests are not whole blocks of the device. */
+function checkBlockSize({ blockSize }: BlockConfig, maxBytes: number): void {
+  if (maxBytes % blockSize === 0) return;
+  const problem = `the device has blocks of ${blockSize} bytes (blk_size, virtio 1.4 §5.2.4), and the requests ${maxBytes}`;
+  throw new DeviceError('ERR_DEVICE_BLOCK_SIZE', problem, {
+    hint: `make workload.blockSize a multiple of ${blockSize} bytes, or give the device smaller blocks`,
+  });
+}
+
+/** Bytes of the longest piece: whole blocks, in as many segments as device and queue take. */
+function longestPiece(
+  { blockSize, segMax, sizeMax }: BlockConfig,
+  segment: number,
+  queue: Virtqueue,
+  most: number,
+): number {
+  const wholeBlocks = (segments: number): number => Math.floor((segment * segments) / blockSize) * blockSize;
+  if (wholeBlocks(segMax) === 0) {
+    const limits = `${segMax} segments (seg_max) of ${Math.min(segment, sizeMax)} bytes (size_max or the mapping's limit)`;
+    throw new DeviceError(
+      'ERR_DEVICE_CONFIG',
+      `a request of at most ${limits} has not one block of ${blockSize} bytes (virtio 1.4 §5.2.4)`,
+      { hint: 'the device has to take one block in a request, or not to offer SIZE_MAX and SEG_MAX' },
+    );
+  }
+  // Header and status take an entry each.
+  checkQueueSize(queue, Math.ceil(Math.min(blockSize, most) / segment) + 2);
+  return Math.min(most, wholeBlocks(Math.min(segMax, queue.size - 2)));
 }

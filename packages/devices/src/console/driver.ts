@@ -8,12 +8,14 @@ import type { GuestMemory } from '@virtio-platform/core/memory';
 import type { ByteOrder, Virtqueue } from '@virtio-platform/core/queue';
 import type { BufferMapping } from '../buffer-mapping.ts';
 import type { DriverQueue } from '../driver-queue.ts';
+import { MappingFailures } from '../mapping-failures.ts';
 import type { MessageDriver, MessageLink } from '../message-link.ts';
 import { QueuePair } from '../queue-pair.ts';
 import {
   CONSOLE_CONTROL_RECEIVE,
   CONSOLE_CONTROL_SIZE,
   consoleReceiveQueue,
+  VIRTIO_CONSOLE_CONSOLE_PORT,
   VIRTIO_CONSOLE_DEVICE_ADD,
   VIRTIO_CONSOLE_DEVICE_READY,
   VIRTIO_CONSOLE_DEVICE_REMOVE,
@@ -30,6 +32,7 @@ export const CONSOLE_DRIVER_FEATURES: FeatureSet = FeatureSet.of(
 
 /** The settings of the console driver half. */
 export interface ConsoleDriverOptions {
+  /** Ports that the device may announce; without MULTIPORT those there are. */
   readonly ports: number;
   /** Whether MULTIPORT was accepted: control messages go first. */
   readonly hasControl: boolean;
@@ -58,21 +61,34 @@ export function consoleQueues(ports: number, hasControl: boolean): number[] {
   return [...indices.flat(), ...control];
 }
 
+/** What the driver knows of a port. */
+interface Port {
+  readonly pair: QueuePair;
+  readonly link: MessageLink;
+  /** Whether the device announced it, and did not take it away. */
+  isAnnounced: boolean;
+  /** Whether both sides opened it. */
+  isOpen: boolean;
+}
+
 /**
  * The driver half of a console (specification 1.4 section 5.3): each port is a stream of bytes, both ways. With
- * MULTIPORT the device announces its ports, and a port carries bytes once both sides opened it.
+ * MULTIPORT the device announces its ports, of which it may have fewer than max_nr_ports, and a port carries bytes once
+ * both sides opened it. The driver is connected once all announced ports are open: a device announces all of its ports
+ * when the driver says that it is ready, before it answers what the driver says of one (section 5.3.5).
  */
 export class ConsoleDriver implements MessageDriver {
-  readonly links: readonly MessageLink[];
-  readonly #ports: readonly QueuePair[];
+  /** By number; those of which a buffer was ever needed. */
+  readonly #ports: (Port | undefined)[] = [];
+  readonly #open: (port: number) => QueuePair;
+  readonly #most: number;
   readonly #control: QueuePair | undefined;
   readonly #littleEndian: boolean;
   readonly #message: Uint8Array = new Uint8Array(MESSAGE_BYTES);
   readonly #messageView: DataView = new DataView(this.#message.buffer);
-  /** One for each port that both sides opened. */
-  readonly #isOpen: Uint8Array;
   /** Control messages that found no buffer yet. */
   readonly #unsent: Uint8Array[] = [];
+  readonly #failures: MappingFailures = new MappingFailures('a control message');
   #isAnnounced = false;
 
   /**
@@ -82,29 +98,27 @@ export class ConsoleDriver implements MessageDriver {
   constructor(memory: GuestMemory, queues: readonly DriverQueue[], options: ConsoleDriverOptions) {
     const { ports, hasControl, depth, bytes, buffers, notify } = options;
     this.#littleEndian = options.byteOrder === 'little';
-    this.#isOpen = new Uint8Array(ports).fill(hasControl ? 0 : 1);
-    const pairs: QueuePair[] = [];
+    this.#most = ports;
     const common = { header: 0, splitsHeader: false, buffers, notify };
     const open = (index: number, count: number, length: number): QueuePair => {
       const counts = { receiveCount: count, receiveBytes: length, transmitCount: count, transmitBytes: length };
-      const pair = new QueuePair(memory, queues[index]!, queues[index + 1]!, { ...common, ...counts });
-      pairs.push(pair);
-      return pair;
+      return new QueuePair(memory, queues[index]!, queues[index + 1]!, { ...common, ...counts });
     };
-    try {
-      this.#ports = Array.from({ length: ports }, (_, port) => open(2 * port, depth, bytes));
-      this.#control = hasControl ? open(2 * ports, MESSAGE_COUNT, MESSAGE_BYTES) : undefined;
-    } catch (error) {
-      for (const pair of pairs) pair.dispose();
-      throw error;
-    }
-    this.links = this.#ports.map((pair) => new ConsoleLink(pair));
+    this.#open = (port) => open(2 * port, depth, bytes);
+    if (hasControl) this.#control = open(2 * ports, MESSAGE_COUNT, MESSAGE_BYTES);
+    else this.#add(0).isOpen = true;
+  }
+
+  get links(): readonly MessageLink[] {
+    return this.#announced.map(({ link }) => link);
   }
 
   get isConnected(): boolean {
-    return this.#isOpen.every((isOpen) => isOpen === 1);
+    const ports = this.#announced;
+    return ports.length > 0 && this.#unsent.length === 0 && ports.every(({ isOpen }) => isOpen);
   }
 
+  /** Throws {@link DmaError} when there is no memory for the buffers of a port that the device announces. */
   connect(): number {
     const control = this.#control;
     if (control === undefined) return 0;
@@ -115,7 +129,13 @@ export class ConsoleDriver implements MessageDriver {
       progress++;
       if (length >= CONSOLE_CONTROL_SIZE) this.#hear();
     }
-    while (this.#unsent.length > 0 && control.send(this.#unsent[0]!, CONSOLE_CONTROL_SIZE) === 0) {
+    while (this.#unsent.length > 0) {
+      const reason = control.send(this.#unsent[0]!, CONSOLE_CONTROL_SIZE);
+      if (reason < 0) {
+        if (control.inFlight === 0) this.#failures.failed(reason);
+        break;
+      }
+      this.#failures.ended();
       this.#unsent.shift();
       progress++;
     }
@@ -123,21 +143,43 @@ export class ConsoleDriver implements MessageDriver {
   }
 
   dispose(): void {
-    for (const port of this.#ports) port.dispose();
+    for (const port of this.#ports) port?.pair.dispose();
     this.#control?.dispose();
   }
 
-  /** Does nothing for a port that the device should not have. */
+  get #announced(): Port[] {
+    return this.#ports.filter((port): port is Port => port?.isAnnounced === true);
+  }
+
+  /** A port that is announced. Its buffers are allocated when it first is: a device may have fewer than it may have. */
+  #add(id: number): Port {
+    const known = this.#ports[id];
+    if (known !== undefined) {
+      known.isAnnounced = true;
+      return known;
+    }
+    const pair = this.#open(id);
+    return (this.#ports[id] = { pair, link: new ConsoleLink(pair), isAnnounced: true, isOpen: false });
+  }
+
+  /** Does nothing for a port that the device should not have, or did not announce. */
   #hear(): void {
     const id = this.#messageView.getUint32(0, this.#littleEndian);
     const event = this.#messageView.getUint16(4, this.#littleEndian);
     const value = this.#messageView.getUint16(6, this.#littleEndian);
-    if (id >= this.#isOpen.length) return;
+    if (id >= this.#most) return;
     if (event === VIRTIO_CONSOLE_DEVICE_ADD) {
+      this.#add(id);
       this.#say(id, VIRTIO_CONSOLE_PORT_READY, 1);
       this.#say(id, VIRTIO_CONSOLE_PORT_OPEN, 1);
-    } else if (event === VIRTIO_CONSOLE_DEVICE_REMOVE) this.#isOpen[id] = 0;
-    else if (event === VIRTIO_CONSOLE_PORT_OPEN) this.#isOpen[id] = value === 1 ? 1 : 0;
+      return;
+    }
+    const port = this.#ports[id];
+    if (port === undefined || !port.isAnnounced) return;
+    if (event === VIRTIO_CONSOLE_DEVICE_REMOVE) port.isAnnounced = port.isOpen = false;
+    else if (event === VIRTIO_CONSOLE_PORT_OPEN) port.isOpen = value === 1;
+    // Section 5.3.6.2.2: the driver answers so, whatever it said before.
+    else if (event === VIRTIO_CONSOLE_CONSOLE_PORT) this.#say(id, VIRTIO_CONSOLE_PORT_OPEN, 1);
   }
 
   /** A device that makes the driver say more than it can send has its oldest requests answered only. */

@@ -1,5 +1,5 @@
 import type { DeviceAddressSpace } from '@virtio-platform/core/address-space';
-import { DescriptorChain } from '@virtio-platform/core/queue';
+import { DescriptorChain, LONGEST_TABLE } from '@virtio-platform/core/queue';
 import { ByteBacklog } from '../byte-backlog.ts';
 import { copyChain } from '../chain-bytes.ts';
 import { KEPT, type DeviceQueues } from '../device-model.ts';
@@ -19,7 +19,7 @@ export class EchoPort {
   constructor(transmitQueue: number, queueSize: number, backlog: number) {
     this.#transmitQueue = transmitQueue;
     this.#backlog = new ByteBacklog(backlog);
-    this.#kept = new DescriptorChain(queueSize);
+    this.#kept = new DescriptorChain(Math.max(queueSize, LONGEST_TABLE));
   }
 
   /** Forgets everything; a reset took all buffers back. */

@@ -5,12 +5,18 @@ import { writeChain } from '../chain-bytes.ts';
 import type { DeviceModel } from '../device-model.ts';
 import type { EntropySource } from './source.ts';
 
+/**
+ * Bytes that one buffer gets at most: a driver may offer 4 GiB, and the device does nothing else while it fills them.
+ * Section 5.4.6.2 lets a device fill less than the whole buffer.
+ */
+export const ENTROPY_MOST_BYTES = 0x2_0000;
 /** How much of a buffer is filled at once. */
 const SCRATCH_SIZE = 0x1_0000;
 
 /**
- * The device half of an entropy device (specification 1.4 section 5.4): fills every buffer completely. A buffer with a
- * readable part breaks the rules of section 5.4.6.1 and comes back without a byte.
+ * The device half of an entropy device (specification 1.4 section 5.4): fills every buffer up to
+ * {@link ENTROPY_MOST_BYTES}. A buffer with a readable part breaks the rules of section 5.4.6.1 and comes back without
+ * a byte.
  */
 export class EntropyDevice implements DeviceModel {
   readonly type = 'entropy';
@@ -38,14 +44,15 @@ export class EntropyDevice implements DeviceModel {
 
   process(_queue: number, chain: DescriptorChain, space: DeviceAddressSpace): number {
     if (chain.readableBytes > 0) return 0;
+    const length = Math.min(chain.writableBytes, ENTROPY_MOST_BYTES);
     this.#source.begin();
-    for (let done = 0; done < chain.writableBytes;) {
-      const run = Math.min(chain.writableBytes - done, SCRATCH_SIZE);
+    for (let done = 0; done < length;) {
+      const run = Math.min(length - done, SCRATCH_SIZE);
       this.#source.fill(this.#scratch, run);
       if (!writeChain(chain, space, done, this.#scratch, 0, run)) return done;
       done += run;
     }
-    return chain.writableBytes;
+    return length;
   }
 
   dispose(): void {}

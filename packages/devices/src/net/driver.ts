@@ -13,6 +13,7 @@ import type { ByteOrder, Virtqueue } from '@virtio-platform/core/queue';
 import type { BufferMapping } from '../buffer-mapping.ts';
 import { BufferSlots } from '../buffer-slots.ts';
 import type { DriverQueue } from '../driver-queue.ts';
+import { MappingFailures } from '../mapping-failures.ts';
 import type { MessageDriver, MessageLink } from '../message-link.ts';
 import type { NetConfig } from './config.ts';
 import {
@@ -69,6 +70,7 @@ export class NetDriver implements MessageDriver {
   /** Pairs that may be used; 0 until that is known. */
   #active: number;
   #isAsked = false;
+  readonly #failures: MappingFailures = new MappingFailures('the command that sets the number of queue pairs');
 
   /**
    * `queues` are those of {@link netQueues}. Throws {@link DmaError} when there is no memory; then nothing stays
@@ -142,8 +144,10 @@ export class NetDriver implements MessageDriver {
     view.setUint8(at, VIRTIO_NET_CTRL_MQ);
     view.setUint8(at + 1, VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET);
     view.setUint16(at + NET_COMMAND_SIZE, this.#links.length, this.#options.byteOrder === 'little');
-    if (control.submit(slot, NET_COMMAND_SIZE + 2) < 0) {
+    const reason = control.submit(slot, NET_COMMAND_SIZE + 2);
+    if (reason < 0) {
       control.give(slot);
+      this.#failures.failed(reason);
       return 0;
     }
     this.#isAsked = true;

@@ -40,13 +40,16 @@ export class NetLink implements MessageLink {
   constructor(memory: GuestMemory, receive: DriverQueue, transmit: DriverQueue, options: NetLinkOptions) {
     const { depth, bytes, header, isMerged, splitsHeader, buffers, notify } = options;
     const whole = header + bytes;
-    const receiveBytes = isMerged ? NET_RECEIVE_BUFFER : Math.max(whole, NET_RECEIVE_BUFFER);
+    const least = Math.max(whole, NET_RECEIVE_BUFFER);
+    const receiveBytes = isMerged ? mergedBufferBytes(whole, receive, splitsHeader) : least;
+    const perPacket = Math.ceil(whole / receiveBytes);
     this.#options = options;
     // One byte more than the longest packet, to tell one that is longer.
     this.#packet = new Uint8Array(Math.max(whole + 1, receiveBytes));
     this.#view = new DataView(this.#packet.buffer);
     this.#pair = new QueuePair(memory, receive, transmit, {
-      receiveCount: depth * Math.ceil(whole / receiveBytes),
+      receiveCount: depth * perPacket,
+      receiveAtLeast: perPacket,
       receiveBytes,
       transmitCount: depth,
       transmitBytes: bytes,
@@ -105,4 +108,16 @@ export class NetLink implements MessageLink {
     const told = this.#view.getUint16(NET_NUM_BUFFERS, byteOrder === 'little');
     return told >= 1 && told <= this.#pair.receiveCount ? told - 1 : 0;
   }
+}
+
+/**
+ * Bytes of a receive buffer where a packet of `whole` bytes may take several: so many that the queue holds all buffers of
+ * a packet, because the device waits for the last of them.
+ */
+function mergedBufferBytes(whole: number, { queue, mapping }: DriverQueue, splitsHeader: boolean): number {
+  let bytes = NET_RECEIVE_BUFFER;
+  const entries = (): number =>
+    Math.ceil(bytes / Math.min(bytes, mapping.limits.maxMappingSize)) + (splitsHeader ? 1 : 0);
+  while (bytes < whole && Math.ceil(whole / bytes) * entries() > queue.size) bytes = Math.min(whole, 2 * bytes);
+  return bytes;
 }

@@ -1,5 +1,5 @@
 import type { DeviceAddressSpace } from '@virtio-platform/core/address-space';
-import { DescriptorChain } from '@virtio-platform/core/queue';
+import { DescriptorChain, LONGEST_TABLE } from '@virtio-platform/core/queue';
 import { ByteBacklog } from '../byte-backlog.ts';
 import { copyChain, writeChain } from '../chain-bytes.ts';
 import { KEPT, type DeviceQueues } from '../device-model.ts';
@@ -39,7 +39,7 @@ export class LoopbackPair {
 
   constructor(receiveQueue: number, queueSize: number) {
     this.#receiveQueue = receiveQueue;
-    this.#firstChain = new DescriptorChain(queueSize);
+    this.#firstChain = new DescriptorChain(Math.max(queueSize, LONGEST_TABLE));
     this.#heads = new Uint16Array(queueSize);
     this.#written = new Uint32Array(queueSize);
   }
@@ -88,7 +88,10 @@ export class LoopbackPair {
    */
   deliver(chain: DescriptorChain, space: DeviceAddressSpace, format: PacketFormat, queues: DeviceQueues): number {
     const skip = this.#kept === 0 ? format.header : 0;
-    if (chain.writableBytes < skip || chain.writableBytes === 0) return 0;
+    if (chain.writableBytes < skip || chain.writableBytes === 0) {
+      // With IN_ORDER a buffer cannot come back before those that were kept.
+      return this.#kept === 0 ? 0 : this.#giveUp(queues);
+    }
     const left = this.#lengths[this.#first]!;
     const run = Math.min(left, chain.writableBytes - skip);
     const isLast = run === left;

@@ -1,9 +1,33 @@
 import { ringOptions } from '@virtio-platform/conformance/testing';
 import { FaultLog, PHYSICAL_ADDRESS_SPACE } from '@virtio-platform/core/address-space';
-import { DirectDmaMapping, type DmaMapping } from '@virtio-platform/core/dma';
+import { DirectDmaMapping, ForwardingDmaMapping, type DmaLimits, type DmaMapping } from '@virtio-platform/core/dma';
+import { FailingDmaMapping, FailurePlan, type FailureSchedule } from '@virtio-platform/core/failure';
 import { GuestMemory } from '@virtio-platform/core/memory';
 import { DescriptorChain, SplitDeviceQueue, SplitVirtqueue, type ByteOrder } from '@virtio-platform/core/queue';
-import { BlockDevice, BlockDriver, type BlockBacking, type BlockConfig } from '@virtio-platform/devices';
+import {
+  BlockDevice,
+  BlockDriver,
+  type BlockBacking,
+  type BlockConfig,
+  type DeviceQueues,
+} from '@virtio-platform/devices';
+
+/** The device keeps no buffers, and its disk does not fail. */
+const NO_QUEUES: DeviceQueues = {
+  push: () => {},
+  report: (_queue, error) => {
+    throw error;
+  },
+};
+
+class LimitedMapping extends ForwardingDmaMapping {
+  override readonly limits: DmaLimits;
+
+  constructor(inner: DmaMapping, maxMappingSize: number) {
+    super(inner);
+    this.limits = { ...inner.limits, maxMappingSize };
+  }
+}
 
 export interface BlockLoopOptions {
   readonly byteOrder?: ByteOrder;
@@ -12,6 +36,13 @@ export interface BlockLoopOptions {
   readonly depth?: number;
   readonly maxBytes?: number;
   readonly sizeMax?: number;
+  readonly segMax?: number;
+  readonly blockSize?: number;
+  /** Longest mapping. */
+  readonly maxMappingSize?: number;
+  readonly queueSize?: number;
+  /** How often the mapping fails, of so many calls. */
+  readonly failures?: FailureSchedule;
 }
 
 /** Both halves of a block device over one real ring, without a transport: the device runs when the test says so. */
@@ -23,22 +54,30 @@ export class BlockLoop {
   readonly driver: BlockDriver;
   readonly device: BlockDevice;
   readonly #deviceQueue: SplitDeviceQueue;
-  readonly #chain: DescriptorChain = new DescriptorChain(64);
+  readonly #chain: DescriptorChain;
+  /** Of each request that the device got: bytes of data, and its longest segment. */
+  readonly seen: { readonly bytes: number; readonly segments: number; readonly longest: number }[] = [];
+  /** How often the driver notified by itself. */
+  notified = 0;
 
   constructor(backing: BlockBacking, options: BlockLoopOptions = {}) {
     const byteOrder = options.byteOrder ?? 'little';
-    this.mapping = new DirectDmaMapping(this.memory, { path: 'physical', capacity: 1024 });
+    const direct = new DirectDmaMapping(this.memory, { path: 'physical', capacity: 1024 });
+    const limited = new LimitedMapping(direct, options.maxMappingSize ?? direct.limits.maxMappingSize);
+    const [region, wrongAddress] = [new FailurePlan(), new FailurePlan()];
+    this.mapping = new FailingDmaMapping(limited, { map: new FailurePlan(options.failures), region, wrongAddress });
+    const size = options.queueSize ?? 64;
     this.queue = new SplitVirtqueue(
       this.memory,
       this.mapping,
-      ringOptions({ size: 64, eventIdx: true, indirect: 8, byteOrder }),
+      ringOptions({ size, eventIdx: true, indirect: 8, byteOrder }),
     );
     const config: BlockConfig = {
       capacity: backing.capacity,
       readOnly: options.readOnly ?? false,
-      blockSize: 512,
+      blockSize: options.blockSize ?? 512,
       sizeMax: options.sizeMax ?? 0xffff_ffff,
-      segMax: 62,
+      segMax: options.segMax ?? 62,
       queues: 1,
     };
     this.driver = new BlockDriver(this.memory, this.queue, this.mapping, config, {
@@ -46,6 +85,7 @@ export class BlockLoop {
       maxBytes: options.maxBytes ?? 4096,
       buffers: options.buffers ?? 'premapped',
       byteOrder,
+      notify: () => this.notified++,
     });
     this.device = new BlockDevice(backing, {
       readOnly: options.readOnly ?? false,
@@ -60,6 +100,7 @@ export class BlockLoop {
       indirect: true,
       byteOrder,
     });
+    this.#chain = new DescriptorChain(this.#deviceQueue.longestChain);
   }
 
   /** Publishes, lets the device handle everything, and returns how many requests came back. */
@@ -67,9 +108,13 @@ export class BlockLoop {
     this.driver.publish();
     const space = PHYSICAL_ADDRESS_SPACE.open(this.memory, this.faults, undefined);
     while (this.#deviceQueue.pop(this.#chain)) {
-      this.#deviceQueue.push(this.#chain.head, this.device.process(0, this.#chain, space));
+      const { count, readableBytes, writableBytes, length } = this.#chain;
+      const longest = Math.max(...length.subarray(1, Math.max(2, count - 1)));
+      this.seen.push({ bytes: readableBytes + writableBytes - 17, segments: count - 2, longest });
+      this.#deviceQueue.push(this.#chain.head, this.device.process(0, this.#chain, space, NO_QUEUES));
     }
     this.#deviceQueue.flush();
+    this.#deviceQueue.enableNotifications();
     return this.driver.poll();
   }
 
@@ -78,7 +123,9 @@ export class BlockLoop {
     const slot = this.driver.take();
     if (data !== undefined) this.memory.u8.set(data, this.driver.dataAddress(slot));
     if (this.driver.submit(slot, type, sector, length) !== 0) throw new Error('the request was not added');
-    if (this.run() !== 1) throw new Error('the request did not come back');
+    let came = this.run();
+    for (let i = 0; i < 10_000 && came === 0; i++) came = this.run();
+    if (came !== 1) throw new Error('the request did not come back');
     this.driver.give(slot);
     return this.driver.completedStatus[0]!;
   }

@@ -154,6 +154,26 @@ describe('NetDevice', () => {
     loop.end();
   });
 
+  it('C6 gives a packet up before a buffer without room, so that buffers come back in order', () => {
+    const loop = new DeviceLoop(device(1), MERGED);
+    const queues: number[] = [];
+    const push = loop.push.bind(loop);
+    loop.push = (queue, head, written) => {
+      queues.push(queue);
+      push(queue, head, written);
+    };
+    loop.add(1, packet(1000));
+    loop.serve();
+    loop.add(0, [], 100);
+    loop.add(0, [1]);
+    expect(loop.take(0)).toEqual([[], []]);
+    expect(queues).toEqual([0]);
+    // The next packet is delivered as ever.
+    loop.exchange(1, packet(5));
+    expect(loop.exchange(0, [], 100)).toHaveLength(17);
+    expect(loop.end()).toEqual(NOTHING_LEFT);
+  });
+
   it('has its control queue behind the only pair without MQ, and refuses more', () => {
     const loop = new DeviceLoop(device(2), PLAIN.with(VIRTIO_NET_F_CTRL_VQ));
     expect(loop.exchange(2, [4, 0, 1, 0], 1)).toEqual([1]);
@@ -253,6 +273,26 @@ describe.each([
 });
 
 describe('NetDriver', () => {
+  it.each([
+    ['modern', MERGED],
+    ['legacy, headers in descriptors of their own', FeatureSet.of(VIRTIO_NET_F_MRG_RXBUF)],
+  ])('Borders makes receive buffers so long that a packet fits the queue: %s', (_, accepted) => {
+    const loop = new DeviceLoop(device(1), accepted, 'little', 2);
+    const notify = (): void => loop.serve();
+    const options = { accepted, depth: 1, bytes: 65_535, buffers: 'streaming', notify } as const;
+    const driver = new NetDriver(loop.memory, loop.queues(0, 1), { ...options, byteOrder: 'little' });
+    const [link] = driver.links;
+    const target = new Uint8Array(65_536);
+    for (let round = 0; round < 3; round++) {
+      expect(link!.send(pattern(65_535, round), 65_535)).toBe(0);
+      link!.flush();
+      expect(link!.receive(target)).toBe(65_535);
+      expect(target.subarray(0, 65_535)).toEqual(pattern(65_535, round));
+      link!.flush();
+    }
+    expect(loop.end(driver)).toEqual(NOTHING_LEFT);
+  });
+
   it('uses the first pair alone when the device refuses more', () => {
     const loop = new DeviceLoop(new CrookedDevice(4, [1]), PAIRS);
     const driver = connect(loop, PAIRS, 2, 'premapped', 'little');

@@ -25,11 +25,11 @@ const NEIGHBOURS = 64;
 const FEW_BYTES = 16;
 
 /** The kind of mismatch of a request that is wrong: the status first, since it decides what the rest means. */
-export function blockMismatchKind({ driver, index, type, blockSize }: WrongBlockRequest): MismatchKind {
+export function blockMismatchKind({ driver, index }: WrongBlockRequest): MismatchKind {
   const status = driver.completedBytes[index]!;
   if (status === NO_STATUS) return 'status-missing';
   if (status !== VIRTIO_BLK_S_OK) return STATUS_NAMES[status] === undefined ? 'status-unknown' : 'status-error';
-  return driver.completedLengths[index]! < leastUsed(type, blockSize) ? 'used-length' : 'data';
+  return driver.completedLengths[index]! < driver.completedLeast[index]! ? 'used-length' : 'data';
 }
 
 /** Describes a request that is wrong. */
@@ -37,7 +37,7 @@ export function describeBlockMismatch(request: WrongBlockRequest): Omit<Mismatch
   const { driver, index, type, block, blockSize } = request;
   const slot = driver.completedSlots[index]!;
   const status = driver.completedBytes[index]!;
-  const used = { length: driver.completedLengths[index]!, least: leastUsed(type, blockSize) };
+  const used = { length: driver.completedLengths[index]!, least: driver.completedLeast[index]! };
   const deviceAddress = driver.dataDeviceAddress(slot);
   const difference = type === VIRTIO_BLK_T_OUT ? null : firstDifference(request);
   return {
@@ -52,11 +52,6 @@ export function describeBlockMismatch(request: WrongBlockRequest): Omit<Mismatch
     status,
     used,
   };
-}
-
-/** Data and status that the device writes for a request with status OK (specification 1.4 section 5.2.6). */
-function leastUsed(type: number, blockSize: number): number {
-  return type === VIRTIO_BLK_T_OUT ? 1 : blockSize + 1;
 }
 
 function describeDetail(

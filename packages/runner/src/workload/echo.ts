@@ -95,8 +95,13 @@ export class Echo implements DriverHalf {
   #send(link: LinkProgress): boolean {
     const reason = link.link.send(this.#message, this.#fill(link, link.sent));
     if (reason === 0) link.sent++;
-    else if (reason !== NO_BUFFER && link.link.inFlight === 0) this.#loop.failedToAdd(reason);
+    else if (reason !== NO_BUFFER && this.#isIdle) this.#loop.failedToAdd(reason);
     return reason === 0;
+  }
+
+  /** Whether nothing is with the device that could come back: what it has are idle receive buffers. */
+  get #isIdle(): boolean {
+    return this.#links.every(({ link, sent, returned }) => link.inFlight === 0 && sent <= returned);
   }
 
   /** Takes everything that came, and returns how much that was. */

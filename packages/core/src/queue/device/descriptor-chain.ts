@@ -19,7 +19,7 @@ export class DescriptorChain {
   readableBytes = 0;
   writableBytes = 0;
 
-  /** `capacity` is the queue size: no chain may be longer. */
+  /** `capacity` is the longest chain that fits: for any chain of a queue its `longestChain`. */
   constructor(capacity: number) {
     this.capacity = capacity;
     this.low = new Uint32Array(capacity);
@@ -38,11 +38,11 @@ export class DescriptorChain {
 
   /**
    * Appends a segment. Returns the rule that such a chain breaks (sections 2.7.4.2 and 2.7.5.2), or `undefined`;
-   * `limit` is the queue size.
+   * `limit` is the longest chain that the device takes.
    */
   append(low: number, high: number, length: number, isWritable: boolean, limit: number): BrokenCode | undefined {
     const at = this.count;
-    if (at === limit) return 'descriptor-chain-too-long';
+    if (at === limit || at === this.capacity) return 'descriptor-chain-too-long';
     if (isWritable) this.writableBytes += length;
     else if (this.readable !== at) return 'descriptor-order-invalid';
     else {

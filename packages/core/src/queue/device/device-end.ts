@@ -10,7 +10,7 @@ import {
 import type { ByteOrder, QueueLayout } from '../ring/ring-format.ts';
 import { BorrowedRing } from './borrowed-ring.ts';
 import type { DescriptorChain } from './descriptor-chain.ts';
-import type { DeviceQueue, DeviceQueueOptions } from './device-queue.ts';
+import { LONGEST_TABLE, type DeviceQueue, type DeviceQueueOptions } from './device-queue.ts';
 import type { DeviceQueueState } from './device-queue-state.ts';
 import { InFlightOrder } from './in-flight-order.ts';
 
@@ -34,6 +34,7 @@ export interface DeviceEndLayout {
  */
 export abstract class DeviceEnd<Ring> implements DeviceQueue {
   readonly size: number;
+  readonly longestChain: number;
   protected readonly space: DeviceAddressSpace;
   protected readonly options: DeviceQueueOptions;
   /** By id: slots of the ring that a buffer in flight takes (1 in a split ring), or 0. */
@@ -52,6 +53,7 @@ export abstract class DeviceEnd<Ring> implements DeviceQueue {
   /** Slots of the buffers pushed since the last `flush`. */
   #pushedSlots = 0;
   #inFlight = 0;
+  #longTables = 0;
   #broken: BrokenReason | undefined;
 
   /** `layout` was checked against the addresses in `options`, and `restored` by `checkDeviceQueueState`. */
@@ -63,13 +65,14 @@ export abstract class DeviceEnd<Ring> implements DeviceQueue {
   ) {
     const { size } = options.addresses;
     this.size = size;
+    this.longestChain = options.indirect ? Math.max(size, LONGEST_TABLE, options.tableEntries ?? 0) : size;
     this.space = space;
     this.options = options;
     this.slots = new Uint16Array(size);
     this.#layout = layout;
     this.#borrowed = new BorrowedRing(space, options.addresses, descriptorAccess, driverBytes, deviceBytes);
     this.#order = options.inOrder === true ? new InFlightOrder(size) : undefined;
-    const table = new ArrayBuffer(size * DESCRIPTOR_SIZE);
+    const table = new ArrayBuffer(this.longestChain * DESCRIPTOR_SIZE);
     this.#tableBytes = new Uint8Array(table);
     const views = { u16: new Uint16Array(table), u32: new Uint32Array(table) };
     this.table = openDescriptorTable(byteOrder, views, 0);
@@ -85,9 +88,15 @@ export abstract class DeviceEnd<Ring> implements DeviceQueue {
     return this.#inFlight;
   }
 
+  get longTables(): number {
+    return this.#longTables;
+  }
+
   abstract pop(chain: DescriptorChain): boolean;
   abstract enableNotifications(): boolean;
   abstract disableNotifications(): void;
+  abstract awaitsNotification(): boolean;
+  abstract suppressesNotifications(): boolean;
 
   push(id: number, written: number): void {
     const slots = this.slots[id] ?? 0;
@@ -168,18 +177,23 @@ export abstract class DeviceEnd<Ring> implements DeviceQueue {
   /** Copies an indirect table into {@link table}. Returns its entries, or 0 where it broke the queue. */
   protected copyTable(low: number, high: number, bytes: number): number {
     const entries = bytes / DESCRIPTOR_SIZE;
-    if (!Number.isInteger(entries) || entries === 0 || entries > this.size) {
-      this.break('indirect-table-invalid', `a table of ${bytes} bytes in a queue of ${this.size}`);
+    if (!Number.isInteger(entries) || entries === 0 || entries > this.longestChain) {
+      const most = `the device takes ${this.longestChain} entries`;
+      this.break('indirect-table-invalid', `a table of ${bytes} bytes in a queue of ${this.size}; ${most}`);
       return 0;
     }
     if (!this.space.read(low, high, this.#tableBytes, 0, bytes)) {
       this.break('ring-unreachable', 'an indirect table is not reachable');
       return 0;
     }
+    if (entries > this.size) this.#longTables++;
     return entries;
   }
 
-  /** Appends descriptor `index` of a table or ring to a chain. Returns false where it broke the queue. Hot. */
+  /**
+   * Appends descriptor `index` of a table or ring to a chain of at most `limit` segments. Returns false where it broke
+   * the queue. Hot.
+   */
   protected append(
     chain: DescriptorChain,
     index: number,
@@ -187,8 +201,9 @@ export abstract class DeviceEnd<Ring> implements DeviceQueue {
     high: number,
     length: number,
     flags: number,
+    limit: number,
   ): boolean {
-    const problem = chain.append(low, high, length, (flags & VIRTQ_DESC_F_WRITE) !== 0, this.size);
+    const problem = chain.append(low, high, length, (flags & VIRTQ_DESC_F_WRITE) !== 0, limit);
     if (problem === undefined) return true;
     return this.break(problem, `descriptor ${index} of ${length} bytes, segment ${chain.count}`);
   }

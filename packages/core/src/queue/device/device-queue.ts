@@ -16,7 +16,16 @@ export interface DeviceQueueOptions {
   readonly inOrder?: boolean;
   /** Of a split ring. Default: `little`. */
   readonly byteOrder?: ByteOrder;
+  /** Entries of an indirect table that the device takes at least: for a block device its seg_max + 2. Default: 0. */
+  readonly tableEntries?: number;
 }
+
+/**
+ * Entries of an indirect table that every device takes, however short its queue is. A driver may make no chain longer
+ * than its queue (specification 1.4 section 2.7.5.3.1), but Linux looks at the limits of the device type only, and QEMU
+ * takes as many.
+ */
+export const LONGEST_TABLE = 1024;
 
 /**
  * The device's end of a virtqueue. A driver that breaks the rules breaks the queue, once, with a typed reason; the
@@ -24,6 +33,10 @@ export interface DeviceQueueOptions {
  */
 export interface DeviceQueue {
   readonly size: number;
+  /** Segments of the longest chain that `pop` gives: the queue size, or the entries of the longest table. */
+  readonly longestChain: number;
+  /** Indirect tables longer than the queue that were taken. */
+  readonly longTables: number;
   /** Why the queue is broken, or `undefined` while it works. */
   readonly broken: BrokenReason | undefined;
   /** Buffers popped and not pushed back. At most the queue size, however the driver behaves. */
@@ -48,6 +61,14 @@ export interface DeviceQueue {
    */
   enableNotifications(): boolean;
   disableNotifications(): void;
+
+  /**
+   * Whether the driver has to notify: it made a buffer available since {@link enableNotifications} asked for that
+   * (specification 1.4 sections 2.7.10 and 2.8.10). Such a driver may be about to. For those who count notifications.
+   */
+  awaitsNotification(): boolean;
+  /** Whether no buffer that the driver made available since {@link disableNotifications} asks for a notification. */
+  suppressesNotifications(): boolean;
 
   /**
    * The queue as plain data, for `restoreDeviceQueue`. Throws `TypeError` while it is broken or a buffer was pushed and

@@ -32,6 +32,8 @@ export class PackedDeviceQueue extends DeviceEnd<PackedRing> {
   #isHolding = false;
   #heldSlot = 0;
   #heldFlags = 0;
+  /** What the device area says to the driver. */
+  #isEnabled = true;
 
   /** Throws `RangeError` for a size or an address that section 2.8.11 forbids. `restored` is a checked saved queue. */
   constructor(space: DeviceAddressSpace, options: DeviceQueueOptions, restored?: DeviceQueueState) {
@@ -64,13 +66,25 @@ export class PackedDeviceQueue extends DeviceEnd<PackedRing> {
   enableNotifications(): boolean {
     const ring = this.reach();
     if (ring === undefined) return true;
+    this.#isEnabled = true;
     if (this.options.eventIdx) ring.writeDeviceEvent(this.#availPosition, RING_EVENT_FLAGS_DESC);
     else ring.writeDeviceEvent(0, RING_EVENT_FLAGS_ENABLE);
     return !isAvailable(ring.flags(slotOf(this.#availPosition)), this.#availPosition);
   }
 
   disableNotifications(): void {
+    this.#isEnabled = false;
     this.reach()?.writeDeviceEvent(0, RING_EVENT_FLAGS_DISABLE);
+  }
+
+  awaitsNotification(): boolean {
+    if (!this.#isEnabled) return false;
+    const ring = this.reach();
+    return ring !== undefined && isAvailable(ring.flags(slotOf(this.#availPosition)), this.#availPosition);
+  }
+
+  suppressesNotifications(): boolean {
+    return !this.#isEnabled;
   }
 
   protected openRing(descriptor: number, driver: number, device: number): PackedRing {
@@ -103,7 +117,8 @@ export class PackedDeviceQueue extends DeviceEnd<PackedRing> {
     let position = this.#availPosition;
     for (let flags = firstFlags, slots = 1; ; slots++) {
       const slot = slotOf(position);
-      if (!this.append(chain, slot, ring.low(slot), ring.high(slot), ring.length(slot), flags)) return 0;
+      const length = ring.length(slot);
+      if (!this.append(chain, slot, ring.low(slot), ring.high(slot), length, flags, this.size)) return 0;
       if ((flags & VIRTQ_DESC_F_NEXT) === 0) return slots;
       if (slots === this.size) {
         this.break('descriptor-chain-too-long', `a list of more than ${this.size} descriptors`);
@@ -135,10 +150,11 @@ export class PackedDeviceQueue extends DeviceEnd<PackedRing> {
     }
     const entries = this.copyTable(ring.low(slot), ring.high(slot), ring.length(slot));
     if (entries === 0) return 0;
-    const { table } = this;
+    const { table, longestChain } = this;
     for (let i = 0; i < entries; i++) {
       // Where a split descriptor has next, a packed one has its flags.
-      if (!this.append(chain, i, table.low(i), table.high(i), table.length(i), table.next(i))) return 0;
+      const length = table.length(i);
+      if (!this.append(chain, i, table.low(i), table.high(i), length, table.next(i), longestChain)) return 0;
     }
     return 1;
   }

@@ -24,6 +24,11 @@ export class SplitDeviceQueue extends DeviceEnd<SplitRing> {
   #lastAvailIdx = 0;
   /** The driver's available index when it was last read. */
   #availIdx = 0;
+  /** What the ring says to the driver: notifications are enabled, or were disabled at this available index. */
+  #isEnabled = true;
+  #disabledAt = 0;
+  /** The event index in the ring, with EVENT_IDX. */
+  #event = 0;
 
   /** Throws `RangeError` for a size or an address that section 2.7.1 forbids. `restored` is a checked saved queue. */
   constructor(space: DeviceAddressSpace, options: DeviceQueueOptions, restored?: DeviceQueueState) {
@@ -50,14 +55,31 @@ export class SplitDeviceQueue extends DeviceEnd<SplitRing> {
   enableNotifications(): boolean {
     const ring = this.reach();
     if (ring === undefined) return true;
-    if (this.options.eventIdx) ring.writeAvailEvent(this.#lastAvailIdx);
+    this.#isEnabled = true;
+    this.#event = this.#lastAvailIdx;
+    if (this.options.eventIdx) ring.writeAvailEvent(this.#event);
     else ring.writeUsedFlags(0);
     return ring.availIdx() === this.#lastAvailIdx;
   }
 
   /** With EVENT_IDX the flag must stay 0 (section 2.7.10.2): the event index simply stays behind. */
   disableNotifications(): void {
+    this.#isEnabled = false;
+    this.#disabledAt = this.#availIdx;
     if (!this.options.eventIdx) this.reach()?.writeUsedFlags(VIRTQ_USED_F_NO_NOTIFY);
+  }
+
+  awaitsNotification(): boolean {
+    if (!this.#isEnabled) return false;
+    const ring = this.reach();
+    return ring !== undefined && ring.availIdx() !== this.#lastAvailIdx;
+  }
+
+  suppressesNotifications(): boolean {
+    if (this.#isEnabled) return false;
+    if (!this.options.eventIdx) return true;
+    const ring = this.reach();
+    return ring !== undefined && !needsNotification(this.#event, ring.availIdx(), this.#disabledAt);
   }
 
   protected openRing(descriptor: number, driver: number, device: number): SplitRing {
@@ -106,7 +128,8 @@ export class SplitDeviceQueue extends DeviceEnd<SplitRing> {
         }
         return this.#walkTable(chain, descriptors.low(index), descriptors.high(index), length);
       }
-      if (!this.append(chain, index, descriptors.low(index), descriptors.high(index), length, flags)) return false;
+      const low = descriptors.low(index);
+      if (!this.append(chain, index, low, descriptors.high(index), length, flags, this.size)) return false;
       if ((flags & VIRTQ_DESC_F_NEXT) === 0) return true;
       index = descriptors.next(index);
       if (index >= this.size)
@@ -117,13 +140,14 @@ export class SplitDeviceQueue extends DeviceEnd<SplitRing> {
   #walkTable(chain: DescriptorChain, low: number, high: number, bytes: number): boolean {
     const entries = this.copyTable(low, high, bytes);
     if (entries === 0) return false;
-    const { table } = this;
+    const { table, longestChain } = this;
     for (let index = 0, seen = 0; ; seen++) {
       if (seen === entries) return this.break('descriptor-chain-too-long', `an indirect table of ${entries} loops`);
       const flags = table.flags(index);
       if ((flags & VIRTQ_DESC_F_INDIRECT) !== 0)
         return this.break('indirect-table-invalid', 'a table refers to a table');
-      if (!this.append(chain, index, table.low(index), table.high(index), table.length(index), flags)) return false;
+      const length = table.length(index);
+      if (!this.append(chain, index, table.low(index), table.high(index), length, flags, longestChain)) return false;
       if ((flags & VIRTQ_DESC_F_NEXT) === 0) return true;
       index = table.next(index);
       if (index >= entries)

@@ -1,0 +1,89 @@
+import { FeatureSet, VIRTIO_BLK_F_BLK_SIZE, VIRTIO_F_VERSION_1 } from '@virtio-platform/core/features';
+import { RegisterTransport } from '@virtio-platform/conformance/testing';
+import {
+  BLOCK_DRIVER_FEATURES,
+  CONSOLE_DRIVER_FEATURES,
+  NET_DRIVER_FEATURES,
+  readBlockConfig,
+  readConsoleConfig,
+  readNetConfig,
+} from '@virtio-platform/devices';
+import { describe, expect, it } from 'vitest';
+
+/** By feature bit: the bytes of the fields that exist with it. Specification 1.4 sections 5.1.4, 5.2.4 and 5.3.4. */
+const TYPES = [
+  [
+    'block',
+    readBlockConfig,
+    BLOCK_DRIVER_FEATURES,
+    [
+      [-1, 0, 8],
+      [1, 8, 12],
+      [2, 12, 16],
+      [6, 20, 24],
+      [12, 34, 36],
+    ],
+  ],
+  [
+    'net',
+    readNetConfig,
+    NET_DRIVER_FEATURES,
+    [
+      [5, 0, 6],
+      [16, 6, 8],
+      [22, 8, 10],
+    ],
+  ],
+  [
+    'console',
+    readConsoleConfig,
+    CONSOLE_DRIVER_FEATURES,
+    [
+      [0, 0, 4],
+      [1, 4, 8],
+    ],
+  ],
+] as const;
+
+describe.each(TYPES)('the configuration of a %s device', (_, read, features, fields) => {
+  const bits = Array.from({ length: 64 }, (_unused, bit) => bit).filter((bit) => features.has(bit));
+
+  it('C11 is read only where a feature was accepted, whichever they are', () => {
+    for (let subset = 0; subset < 2 ** bits.length; subset++) {
+      const chosen = bits.filter((_bit, i) => (subset >> i) % 2 === 1);
+      const accepted = FeatureSet.of(VIRTIO_F_VERSION_1, ...chosen);
+      const transport = new RegisterTransport({ offered: accepted, configBytes: 64 });
+      // Blocks of 512 bytes.
+      transport.config.set([0, 2, 0, 0], 20);
+      const touched = new Set<number>();
+      const readConfig = transport.readConfig.bind(transport);
+      transport.readConfig = (offset, target) => {
+        for (let i = 0; i < target.length; i++) touched.add(offset + i);
+        readConfig(offset, target);
+      };
+      read(transport, accepted, 'little');
+      const allowed = fields.flatMap(([bit, from, to]) =>
+        bit < 0 || accepted.has(bit) ? Array.from({ length: to - from }, (_unused, i) => from + i) : [],
+      );
+      expect([...touched].filter((byte) => !allowed.includes(byte))).toEqual([]);
+    }
+  });
+});
+
+describe('the blk_size of a block device', () => {
+  it.each([0, 1, 256, 511, 513, 1000, 4097, 0xffff_ffff])('T7 is refused by code and clause: %d', (told) => {
+    const offered = FeatureSet.of(VIRTIO_F_VERSION_1, VIRTIO_BLK_F_BLK_SIZE);
+    const transport = new RegisterTransport({ offered, configBytes: 64 });
+    new DataView(transport.config.buffer).setUint32(20, told, true);
+    const read = (): unknown => readBlockConfig(transport, offered, 'little');
+    expect(read).toThrow(expect.objectContaining({ code: 'ERR_DEVICE_CONFIG' }));
+    expect(read).toThrow(new RegExp(`blk_size ${told}, .*5\\.2\\.4`));
+  });
+
+  it.each([512, 1024, 4096, 0x8000_0000])('T7 is believed: %d', (told) => {
+    const offered = FeatureSet.of(VIRTIO_F_VERSION_1, VIRTIO_BLK_F_BLK_SIZE);
+    const transport = new RegisterTransport({ offered, configBytes: 64 });
+    new DataView(transport.config.buffer).setUint32(20, told, true);
+    expect(readBlockConfig(transport, offered, 'little').blockSize).toBe(told);
+  });
+});
