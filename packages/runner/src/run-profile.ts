@@ -1,7 +1,7 @@
-import { isCodedError } from '@virtio-platform/core';
+import { codedErrorOf, type CodedError } from '@virtio-platform/core';
 import { FaultLog, type DeviceFault } from '@virtio-platform/core/address-space';
 import type { NegotiationResult, Refusal } from '@virtio-platform/core/negotiation';
-import { composeRun, type ComposedRun, type Profile } from '@virtio-platform/profile';
+import { composeRun, type ComposedRun, type Profile, type ResolutionOptions } from '@virtio-platform/profile';
 import { compareExpectation } from './compare-expectation.ts';
 import { DeviceSession } from './device-session.ts';
 import type { DriverHalf } from './driver-half.ts';
@@ -14,6 +14,8 @@ export interface RunOptions {
   readonly onProgress?: (done: number, total: number) => void;
   /** Runs it under the DMA sanitizer, also where the profile does not say so. */
   readonly sanitize?: boolean;
+  /** Which plugins may be used, and where they are looked for. */
+  readonly plugins?: ResolutionOptions;
 }
 
 const NO_WORK: WorkloadReport = {
@@ -32,17 +34,11 @@ const NO_WORK: WorkloadReport = {
  */
 export async function runProfile(profile: Profile, options: RunOptions = {}): Promise<RunReport> {
   const startedAt = performance.now();
-  const state: RunState = {
-    workload: NO_WORK,
-    dma: { maps: 0, unmaps: 0, bytesBounced: 0, live: 0, pool: null },
-    injected: 0,
-    faults: [],
-    recorded: [],
-  };
+  const state = newState();
   const sanitized = profile.driver.sanitize || options.sanitize === true ? new SanitizedRun(profile) : undefined;
   let run: ComposedRun | undefined;
   try {
-    run = await composeRun(profile, { watchDevice: sanitized?.watchDevice });
+    run = await composeRun(profile, { ...options.plugins, watchDevice: sanitized?.watchDevice });
     // What was recorded before the run is not its own.
     run.platform.recordedFaults?.();
     try {
@@ -58,17 +54,32 @@ export async function runProfile(profile: Profile, options: RunOptions = {}): Pr
   } finally {
     state.faults = run?.machine.faults.entries ?? [];
     explainStall(state);
-    await run?.dispose();
+    for (const error of (await run?.dispose()) ?? []) state.failure ??= failureOf(error);
   }
   const findings = sanitized?.report ?? { findings: [], sanitizer: null };
   const report = { ...describe(profile, run, state, performance.now() - startedAt), ...findings };
   return { ...report, differences: compareExpectation(report, profile.expect) };
 }
 
+/**
+ * The report of a run that failed with `error` outside of {@link runProfile}, or that `runProfile` threw. `report` is
+ * what is known of the run otherwise; its own failure is the first one and stays.
+ */
+export function failedReport(profile: Profile, error: CodedError, report?: RunReport): RunReport {
+  const known = report ?? { ...describe(profile, undefined, newState(), 0), findings: [], sanitizer: null };
+  const failed = { ...known, outcome: 'failed', failure: known.failure ?? failureOf(error) } as const;
+  return { ...failed, differences: compareExpectation(failed, profile.expect) };
+}
+
 /** What went wrong first is why the run failed. What is no failure of the device is thrown on. */
-function noteFailure(state: RunState, error: unknown): void {
-  if (!isCodedError(error) || /^ERR_(PROFILE|PLUGIN|MACHINE_MISSING)/.test(error.code)) throw error;
-  state.failure ??= { code: error.code, message: error.message, hint: error.hint ?? null };
+function noteFailure(state: RunState, thrown: unknown): void {
+  const error = codedErrorOf(thrown);
+  if (/^ERR_(PROFILE|PLUGIN|MACHINE_MISSING)/.test(error.code)) throw error;
+  state.failure ??= failureOf(error);
+}
+
+function failureOf({ code, message, hint }: CodedError): NonNullable<RunReport['failure']> {
+  return { code, message, hint: hint ?? null };
 }
 
 function reportRefusal(refusal: Refusal | undefined): RunReport['refusal'] {
@@ -90,6 +101,16 @@ interface RunState {
   failure?: NonNullable<RunReport['failure']>;
   faults: readonly DeviceFault[];
   recorded: readonly DeviceFault[];
+}
+
+function newState(): RunState {
+  return {
+    workload: NO_WORK,
+    dma: { maps: 0, unmaps: 0, bytesBounced: 0, live: 0, pool: null },
+    injected: 0,
+    faults: [],
+    recorded: [],
+  };
 }
 
 async function drive(

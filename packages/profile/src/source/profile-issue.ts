@@ -1,5 +1,5 @@
 import { relative, resolve } from 'node:path';
-import { CodedError } from '@virtio-platform/core';
+import { CodedError, printable } from '@virtio-platform/core';
 /** A place in a profile: the file as given, line and column from 1. */
 export interface SourceLocation {
   readonly file: string;
@@ -44,11 +44,11 @@ export function issueAt(
   return { ...place.location, code, path: path.map(String).join('.'), text: place.text, message, suggestion };
 }
 
-/** One line: `file:line:column: path: message — did you mean ...?`. */
+/** One line, as {@link printable} gives it: `file:line:column: path: message — did you mean ...?`. */
 export function formatIssue(issue: ProfileIssue): string {
   const path = issue.path === '' ? '' : `${issue.path}: `;
   const suggestion = issue.suggestion === undefined ? '' : ` — did you mean \`${issue.suggestion}\`?`;
-  return `${displayLocation(issue)}: ${path}${issue.message}${suggestion}`;
+  return printable(`${displayLocation(issue)}: ${path}${issue.message}${suggestion}`);
 }
 
 /** A path as messages print it: relative to the current folder. */
