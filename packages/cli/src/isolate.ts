@@ -23,7 +23,7 @@ export async function isolate<T>(body: () => Promise<T>): Promise<Outcome<T>> {
   let stray: CodedError | undefined;
   let timer: NodeJS.Timeout | undefined;
   const own = {};
-  let abandon: (outcome: Outcome<T>) => void = () => {};
+  let abandon!: (outcome: Outcome<T>) => void;
   const abandoned = new Promise<Outcome<T>>((resolve) => (abandon = resolve));
   const onStray = (thrown: unknown): void => {
     if (going.at(-1) !== own) return;

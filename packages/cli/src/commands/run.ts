@@ -1,4 +1,5 @@
 import { resolve } from 'node:path';
+import { sweepTemporaryFolders } from '@virtio-platform/host';
 import type { Profile, ResolutionOptions } from '@virtio-platform/profile';
 import { failedReport, isAsExpected, runProfile, type RunReport } from '@virtio-platform/runner';
 import { checkRuns, distinctErrors } from '../checked-runs.ts';
@@ -29,6 +30,7 @@ export async function runCommand(
   { json: asJson, sanitize, plugins }: RunCommandOptions,
 ): Promise<ExitStatus> {
   const startedAt = performance.now();
+  sweepTemporaryFolders();
   const paths = files.length > 0 ? files.map((file) => resolve(terminal.cwd, file)) : embeddedProfiles();
   const { profiles, status: loaded } = await loadAll(terminal, paths, asJson, plugins);
   if (loaded !== ExitStatus.AsExpected) return loaded;
