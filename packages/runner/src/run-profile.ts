@@ -2,6 +2,7 @@ import { codedErrorOf, type CodedError } from '@virtio-platform/core';
 import { FaultLog, type DeviceFault } from '@virtio-platform/core/address-space';
 import type { NegotiationResult, Refusal } from '@virtio-platform/core/negotiation';
 import { composeRun, type ComposedRun, type Profile, type ResolutionOptions } from '@virtio-platform/profile';
+import { checkImage } from '@virtio-platform/devices';
 import { compareExpectation } from './compare-expectation.ts';
 import { DeviceSession } from './device-session.ts';
 import type { DriverHalf } from './driver-half.ts';
@@ -38,6 +39,9 @@ export async function runProfile(profile: Profile, options: RunOptions = {}): Pr
   const sanitized = profile.driver.sanitize || options.sanitize === true ? new SanitizedRun(profile) : undefined;
   let run: ComposedRun | undefined;
   try {
+    const { device } = profile;
+    // Here for every machine: only the embedded one opens the image itself.
+    if (device.type === 'block' && device.image !== undefined) checkImage(device.image, device);
     run = await composeRun(profile, { ...options.plugins, watchDevice: sanitized?.watchDevice });
     // What was recorded before the run is not its own.
     run.platform.recordedFaults?.();
