@@ -146,7 +146,8 @@ describe('a profile of a stranger', () => {
     expect([inside.status, inside.stderr]).toEqual([0, '']);
     expect(reportsOf(inside)[0]!.machine).toBe('simulated');
     expect(existsSync(join(folder, 'loaded'))).toBe(false);
-    expect(reportsOf(await commandHere(['run', path, '--json']))[0]!.machine).toBe('impostor');
+    await commandHere(['run', path]);
+    expect(existsSync(join(folder, 'loaded'))).toBe(true);
   });
 });
 
