@@ -21,6 +21,18 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
+function folders(temporary: string): string[] {
+  return readdirSync(temporary).filter((name) => name.startsWith('virtio-platform-'));
+}
+
+function daemons(temporary: string): string[] {
+  const { stdout } = spawnSync('pgrep', ['-f', `qemu-storage-daemon.*${temporary}`], { encoding: 'utf8' });
+  return stdout
+    .trim()
+    .split('\n')
+    .filter((line) => line !== '');
+}
+
 describe('the exit status', () => {
   it.each([
     ['a run that differs', (): string => failing, 1],
@@ -86,18 +98,6 @@ workload: { requests: 100000000 }
 `,
     );
     return commandProcess(['run', path], { TMPDIR: temporary });
-  }
-
-  function folders(temporary: string): string[] {
-    return readdirSync(temporary).filter((name) => name.startsWith('virtio-platform-'));
-  }
-
-  function daemons(temporary: string): string[] {
-    const { stdout } = spawnSync('pgrep', ['-f', `qemu-storage-daemon.*${temporary}`], { encoding: 'utf8' });
-    return stdout
-      .trim()
-      .split('\n')
-      .filter((line) => line !== '');
   }
 
   async function started(temporary: string): Promise<void> {

@@ -108,7 +108,7 @@ describe('a profile of a stranger', () => {
     plugin(join(folder, 'silent.mjs'), 'silent');
     writeFileSync(
       join(folder, 'silent.mjs'),
-      `${readFileSync(join(folder, 'silent.mjs'), 'utf8').replace('name:', 'programs: undefined, name:')}`,
+      readFileSync(join(folder, 'silent.mjs'), 'utf8').replace('name:', 'programs: undefined, name:'),
     );
     const path = profile('silent.yaml', `${SMALL}profile: silent\nmachine: { use: ./silent.mjs, memory: 64MiB }\n`);
     const { status, stderr } = await commandHere(['run', path, '--no-programs']);

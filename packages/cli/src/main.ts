@@ -1,7 +1,9 @@
 #!/usr/bin/env node
 import 'reflect-metadata';
+import { fstatSync } from 'node:fs';
 import { constants } from 'node:os';
 import { runCommandLine } from './command-line.ts';
+import { findBanner } from './npm-options.ts';
 
 // Exiting, unlike being ended by a signal, lets everything that was started be ended.
 for (const signal of ['SIGHUP', 'SIGINT', 'SIGQUIT', 'SIGTERM'] as const)
@@ -14,6 +16,9 @@ process.stdout.on('error', ({ code }: NodeJS.ErrnoException) => {
   isLost = true;
 });
 process.stderr.on('error', () => {});
+
+const banner = findBanner(fstatSync(process.stdout.fd).isFile());
+if (banner !== undefined) process.stderr.write(`${banner}\n`);
 
 const status = await runCommandLine(process.argv.slice(2), {
   stdout: process.stdout,

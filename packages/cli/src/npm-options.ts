@@ -20,6 +20,16 @@ export function findSwallowedOption(
   return `error: npm took the option ${swallowed} for its own: write \`${command} -- ... ${swallowed}\`, with \`--\``;
 }
 
+/**
+ * What to say where npm wrote its banner into the output; `undefined` where it did not. `isFile` is whether the output
+ * goes to a file, in which a program would read the banner.
+ */
+export function findBanner(isFile: boolean, environment: NodeJS.ProcessEnv = process.env): string | undefined {
+  if (!isFile || !SCRIPTS.includes(environment['npm_lifecycle_event'])) return undefined;
+  if (environment['npm_config_loglevel'] === 'silent') return undefined;
+  return 'npm wrote its banner into the output: `npm run --silent` and `npm start --silent` leave it out';
+}
+
 /** npm gives an option as `npm_config_NAME`, and one that begins with `no-` as an empty `npm_config_NAME`. */
 function isSwallowed(flag: string, environment: NodeJS.ProcessEnv): boolean {
   const isNegated = flag.startsWith('--no-');

@@ -26,6 +26,11 @@ function folders(): string[] {
   return readdirSync(parent).filter((name) => name.startsWith('virtio-platform-'));
 }
 
+function folderOf(name: string, owner: string): void {
+  mkdirSync(join(parent, `virtio-platform-${name}`));
+  writeFileSync(join(parent, `virtio-platform-${name}`, 'owner'), owner);
+}
+
 describe('TemporaryFolder', () => {
   it.each([
     ['is not there', 'nowhere', 'ENOENT'],
@@ -77,10 +82,6 @@ process.kill(process.pid, 'SIGKILL');`;
   it('S3 leaves what belongs to another container, removes what is older than the kernel, and believes no nonsense', () => {
     const own = new TemporaryFolder();
     const owner = JSON.parse(readFileSync(own.pathOf('owner'), 'utf8')) as Record<string, unknown>;
-    const folderOf = (name: string, content: string): void => {
-      mkdirSync(join(parent, `virtio-platform-${name}`));
-      writeFileSync(join(parent, `virtio-platform-${name}`, 'owner'), content);
-    };
     folderOf('container', JSON.stringify({ ...owner, namespace: 'pid:[1]', started: '1' }));
     folderOf('boot', JSON.stringify({ ...owner, boot: 'another', namespace: 'pid:[1]' }));
     folderOf('reused', JSON.stringify({ ...owner, started: '1' }));
