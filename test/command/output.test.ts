@@ -33,6 +33,10 @@ function daemons(temporary: string): string[] {
     .filter((line) => line !== '');
 }
 
+async function started(temporary: string): Promise<void> {
+  await expect.poll(() => daemons(temporary).length, { timeout: 60_000, interval: 200 }).toBeGreaterThan(0);
+}
+
 describe('the exit status', () => {
   it.each([
     ['a run that differs', (): string => failing, 1],
@@ -98,10 +102,6 @@ workload: { requests: 100000000 }
 `,
     );
     return commandProcess(['run', path], { TMPDIR: temporary });
-  }
-
-  async function started(temporary: string): Promise<void> {
-    await expect.poll(() => daemons(temporary).length, { timeout: 60_000, interval: 200 }).toBeGreaterThan(0);
   }
 
   it.skipIf(!isInstalled).each([

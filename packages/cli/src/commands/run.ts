@@ -21,8 +21,8 @@ export interface RunCommandOptions {
 }
 
 /**
- * `run [profile...]`: all profiles are checked, with every run of theirs, before the first one runs. Whatever happens in
- * one run, the others run, and each has its report.
+ * `run [profile...]`: all profiles are checked, with every run of theirs, before the first one runs. Whatever happens
+ * in one run, the others run, and each has its report.
  */
 export async function runCommand(
   terminal: Terminal,

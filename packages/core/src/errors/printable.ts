@@ -7,8 +7,8 @@ const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;
 const NAMED: Readonly<Record<string, string>> = { '\n': '\\n', '\r': '\\r', '\t': '\\t' };
 
 /**
- * Returns `text` with each character that a terminal would act on as an escape: `\n`, `\x1b`, `\u202e`. For names, keys,
- * paths, messages and output of other programs, which a profile or a device chooses. The result is one line.
+ * Returns `text` with each character that a terminal would act on as an escape: `\n`, `\x1b`, `\u202e`. For names,
+ * keys, paths, messages and output of other programs, which a profile or a device chooses. The result is one line.
  */
 export function printable(text: string): string {
   return text.replace(UNPRINTABLE, (character) => NAMED[character] ?? escapeOf(character));

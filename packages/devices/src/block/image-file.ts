@@ -19,8 +19,8 @@ const LOCK_TIMEOUT_MS = 5000;
 
 /**
  * Opens the raw image at `path`, locked against other devices, and returns its descriptor. Creates a file that is
- * missing, unless the device only reads. Throws {@link DeviceError} `ERR_DEVICE_IMAGE` for what is no regular file or is
- * a link, for an image in use, and for a file that is not `capacity` bytes long, which is left as it is, unless the
+ * missing, unless the device only reads. Throws {@link DeviceError} `ERR_DEVICE_IMAGE` for what is no regular file or
+ * is a link, for an image in use, and for a file that is not `capacity` bytes long, which is left as it is, unless the
  * device only reads or may overwrite it; a shorter one then grows.
  */
 export function openImage(path: string, options: ImageOptions): number {
