@@ -26,7 +26,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'machine-qemu': ['core', 'host', 'pci', 'platform-intel-iommu', 'platform-pseries', 'platform-sev'],
   profile: ['core', 'options'],
   runner: ['core', 'devices', 'dma-sanitizer', 'profile'],
-  cli: ['core', 'profile', 'runner'],
+  cli: ['core', 'host', 'profile', 'runner'],
   conformance: ['core', 'devices'],
   bench: ['core', 'platform-intel-iommu', 'platform-legacy', 'platform-pseries', 'platform-sev', 'platform-vfio'],
 };

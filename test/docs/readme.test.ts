@@ -13,7 +13,9 @@ const files = [...README.matchAll(/```yaml file=(\S+)\n([\s\S]*?)```/g)].map(([,
 
 const offers = [...README.matchAll(/```yaml offers=(\S+)\n([\s\S]*?)```/g)];
 /** What the README has the reader type, but for what runs everything. */
-const commands = [...README.matchAll(/^npm run virtio-platform -- (.+)$/gm)].map(([, words]) => words!);
+const commands = [...README.matchAll(/^npm run (?:--silent )?virtio-platform -- ([^>\n]+?)(?: > .*)?$/gm)].map(
+  ([, words]) => words!,
+);
 
 let folder: string;
 beforeAll(() => {
@@ -40,6 +42,12 @@ describe('the README', () => {
     const { status, stdout, stderr } = await commandHere(words, folder);
     expect([status, stderr]).toEqual([0, '']);
     expect(stdout.length).toBeGreaterThan(100);
+  });
+
+  it('S6 has npm print no banner into a file', () => {
+    const lines = README.split('\n').filter((line) => /^npm (run|start)/.test(line) && line.includes('>'));
+    expect(lines.length).toBeGreaterThan(0);
+    for (const line of lines) expect(line).toContain('--silent');
   });
 
   it('lists every command, and no other', async () => {

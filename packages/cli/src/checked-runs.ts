@@ -1,5 +1,5 @@
-import { isCodedError, type CodedError } from '@virtio-platform/core';
-import { checkPlugins, loadProfiles, type Profile } from '@virtio-platform/profile';
+import { codedErrorOf, type CodedError } from '@virtio-platform/core';
+import { checkPlugins, loadProfiles, type Profile, type ResolutionOptions } from '@virtio-platform/profile';
 
 /** A run of a profile, and what is wrong with it. */
 export interface CheckedRun {
@@ -13,20 +13,20 @@ export interface CheckedRun {
  * Checks every run of a profile with its plugins and their options, and starts nothing: the one check of `run`,
  * `check`, `explain` and `matrix`. `path` is absolute.
  */
-export async function checkRuns(path: string): Promise<readonly CheckedRun[]> {
+export async function checkRuns(path: string, plugins: ResolutionOptions): Promise<readonly CheckedRun[]> {
   const runs: CheckedRun[] = [];
   try {
-    for (const profile of await loadProfiles(path)) runs.push({ profile, error: await pluginError(profile) });
+    for (const profile of await loadProfiles(path, plugins))
+      runs.push({ profile, error: await pluginError(profile, plugins) });
   } catch (error) {
-    if (!isCodedError(error)) throw error;
-    runs.push({ profile: undefined, error });
+    runs.push({ profile: undefined, error: codedErrorOf(error) });
   }
   return runs;
 }
 
 /** The runs of a profile. Throws the first error that {@link checkRuns} finds. */
-export async function loadRuns(path: string): Promise<Profile[]> {
-  const runs = await checkRuns(path);
+export async function loadRuns(path: string, plugins: ResolutionOptions): Promise<Profile[]> {
+  const runs = await checkRuns(path, plugins);
   for (const { error } of runs) if (error !== undefined) throw error;
   return runs.flatMap(({ profile }) => profile ?? []);
 }
@@ -36,12 +36,11 @@ export function distinctErrors(runs: readonly CheckedRun[]): readonly CodedError
   return [...new Map(runs.flatMap(({ error }) => (error === undefined ? [] : [[error.message, error]]))).values()];
 }
 
-async function pluginError(profile: Profile): Promise<CodedError | undefined> {
+async function pluginError(profile: Profile, plugins: ResolutionOptions): Promise<CodedError | undefined> {
   try {
-    await checkPlugins(profile);
+    await checkPlugins(profile, plugins);
     return undefined;
   } catch (error) {
-    if (!isCodedError(error)) throw error;
-    return error;
+    return codedErrorOf(error);
   }
 }

@@ -1,4 +1,5 @@
 import { createRequire } from 'node:module';
+import type { ResolutionOptions } from '@virtio-platform/profile';
 import { Command, CommanderError, Option } from 'commander';
 import { checkCommand } from './commands/check.ts';
 import { explainCommand } from './commands/explain.ts';
@@ -6,7 +7,9 @@ import { listCommand } from './commands/list.ts';
 import { MATRIX_FORMATS, matrixCommand, type MatrixOptions } from './commands/matrix.ts';
 import { runCommand } from './commands/run.ts';
 import { schemaCommand } from './commands/schema.ts';
-import { ExitStatus } from './exit-status.ts';
+import { ExitStatus, worstStatus } from './exit-status.ts';
+import { isolate } from './isolate.ts';
+import { findSwallowedOption } from './npm-options.ts';
 import { printError } from './print-error.ts';
 import { Terminal, type OutputStreams } from './terminal.ts';
 
@@ -14,21 +17,35 @@ interface JsonOption {
   readonly json?: boolean;
 }
 
-interface RunOptions extends JsonOption {
+/** Of `--no-plugins-outside` and `--no-programs`: true unless given. */
+interface PluginOptions extends JsonOption {
+  readonly pluginsOutside?: boolean;
+  readonly programs?: boolean;
+}
+
+interface RunOptions extends PluginOptions {
   readonly sanitize?: boolean;
+}
+
+const NO_PLUGINS_OUTSIDE = [
+  '--no-plugins-outside',
+  'refuses plugins that are not installed with this command; their code is not loaded',
+] as const;
+const NO_PROGRAMS = ['--no-programs', 'refuses machines that start a program'] as const;
+
+function allowedPlugins({ pluginsOutside, programs }: PluginOptions): ResolutionOptions {
+  return { onlyInstalled: pluginsOutside === false, noPrograms: programs === false };
 }
 
 /** Runs one command line (without node and script) and returns its exit status. */
 export async function runCommandLine(words: readonly string[], streams: OutputStreams): Promise<ExitStatus> {
   const terminal = new Terminal(streams);
   let status: ExitStatus = ExitStatus.AsExpected;
-  /** Runs a command's body, with coded errors printed for whoever reads. */
+  /** Runs a command's body, and prints the error that it ends with. */
   const run = async (json: boolean | undefined, body: () => Promise<ExitStatus>): Promise<void> => {
-    try {
-      status = await body();
-    } catch (error) {
-      status = printError(terminal, error, json === true);
-    }
+    const { value, error } = await isolate(body);
+    if (value !== undefined) status = worstStatus(status, value);
+    if (error !== undefined) status = worstStatus(status, printError(terminal, error, json === true));
   };
 
   const program = new Command('virtio-platform')
@@ -46,17 +63,21 @@ export async function runCommandLine(words: readonly string[], streams: OutputSt
     .argument('[profile...]', 'YAML files')
     .option('--json', 'prints an array of reports')
     .option('--sanitize', 'looks for the mistakes that drivers make with DMA; much slower')
+    .option(...NO_PROGRAMS)
+    .option(...NO_PLUGINS_OUTSIDE)
     .action((files: string[], options: RunOptions) => {
       const { json = false, sanitize = false } = options;
-      return run(json, () => runCommand(terminal, files, { json, sanitize }));
+      const plugins = allowedPlugins(options);
+      return run(json, () => runCommand(terminal, files, { json, sanitize, plugins }));
     });
   program
     .command('explain')
     .description('says why each feature was accepted, declined or refused, and which path the addresses take')
     .argument('<profile>', 'YAML file')
     .option('--json', 'prints an object; an array where the profile is several runs')
-    .action((file: string, options: JsonOption) =>
-      run(options.json, () => explainCommand(terminal, file, options.json === true)),
+    .option(...NO_PLUGINS_OUTSIDE)
+    .action((file: string, options: PluginOptions) =>
+      run(options.json, () => explainCommand(terminal, file, options.json === true, allowedPlugins(options))),
     );
   program
     .command('matrix')
@@ -67,16 +88,19 @@ export async function runCommandLine(words: readonly string[], streams: OutputSt
     .option('--rules', 'names the rule that decided each cell')
     .option('--experimental', 'turns the two features of 2019 on')
     .option('--json', 'prints an array with an object for each platform')
-    .action((files: string[], options: MatrixOptions) =>
-      run(options.json, () => matrixCommand(terminal, files, options)),
+    .option(...NO_PLUGINS_OUTSIDE)
+    .action((files: string[], options: MatrixOptions & PluginOptions) =>
+      run(options.json, () => matrixCommand(terminal, files, options, allowedPlugins(options))),
     );
   program
     .command('check')
     .description('validates profiles and says where they are wrong')
     .argument('<profile...>', 'YAML files')
     .option('--json', 'prints an array of results')
-    .action((files: string[], options: JsonOption) =>
-      run(options.json, () => checkCommand(terminal, files, options.json === true)),
+    .option(...NO_PROGRAMS)
+    .option(...NO_PLUGINS_OUTSIDE)
+    .action((files: string[], options: PluginOptions) =>
+      run(options.json, () => checkCommand(terminal, files, options.json === true, allowedPlugins(options))),
     );
   program
     .command('list')
@@ -88,6 +112,11 @@ export async function runCommandLine(words: readonly string[], streams: OutputSt
     .description('prints the JSON Schema of profiles, for editors')
     .action(() => run(false, () => schemaCommand(terminal)));
 
+  const swallowed = findSwallowedOption(program);
+  if (swallowed !== undefined) {
+    terminal.printError(swallowed);
+    return ExitStatus.Usage;
+  }
   try {
     await program.parseAsync([...words], { from: 'user' });
   } catch (error) {

@@ -1,4 +1,4 @@
-import { isCodedError } from '@virtio-platform/core';
+import type { CodedError } from '@virtio-platform/core';
 
 /** What the command's exit status says. */
 export const ExitStatus = {
@@ -12,11 +12,10 @@ export const ExitStatus = {
 } as const;
 export type ExitStatus = (typeof ExitStatus)[keyof typeof ExitStatus];
 
-/** The exit status of an error; anything without a code is a bug of ours and is thrown on. */
-export function exitStatusOf(error: unknown): ExitStatus {
-  if (!isCodedError(error)) throw error;
-  if (error.code === 'ERR_MACHINE_MISSING') return ExitStatus.Missing;
-  return /^ERR_(PROFILE|PLUGIN)/.test(error.code) ? ExitStatus.Usage : ExitStatus.Differed;
+/** The exit status of an error. */
+export function exitStatusOf({ code }: CodedError): ExitStatus {
+  if (code === 'ERR_MACHINE_MISSING') return ExitStatus.Missing;
+  return /^ERR_(PROFILE|PLUGIN)/.test(code) ? ExitStatus.Usage : ExitStatus.Differed;
 }
 
 /** Of several, the one to exit with: wrong usage before a missing installation before a difference. */

@@ -1,16 +1,35 @@
 #!/usr/bin/env node
 import 'reflect-metadata';
+import { fstatSync } from 'node:fs';
+import { constants } from 'node:os';
 import { runCommandLine } from './command-line.ts';
+import { findBanner } from './npm-options.ts';
 
-// Exiting, unlike being ended by a signal, lets everybody end what they started.
-process.once('SIGINT', () => process.exit(130));
-process.once('SIGTERM', () => process.exit(143));
+// Exiting, unlike being ended by a signal, lets everything that was started be ended.
+for (const signal of ['SIGHUP', 'SIGINT', 'SIGQUIT', 'SIGTERM'] as const)
+  process.once(signal, () => process.exit(128 + constants.signals[signal]));
 
-// A reader that has seen enough, such as `head`, is no error.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
+// The exit status tells of the runs, also where the output is lost: its reader has seen enough, or the disk is full.
+let isLost = false;
+process.stdout.on('error', ({ code }: NodeJS.ErrnoException) => {
+  if (!isLost && code !== 'EPIPE') process.stderr.write(`the output is lost: ${code}\n`);
+  isLost = true;
+});
+process.stderr.on('error', () => {});
 
-process.exitCode = await runCommandLine(process.argv.slice(2), {
+const banner = findBanner(fstatSync(process.stdout.fd).isFile());
+if (banner !== undefined) process.stderr.write(`${banner}\n`);
+
+const status = await runCommandLine(process.argv.slice(2), {
   stdout: process.stdout,
   stderr: process.stderr,
   cwd: process.cwd(),
 });
+for (const stream of [process.stdout, process.stderr]) await written(stream);
+// A timer or a thread that a plugin left must not keep the command.
+process.exit(status);
+
+/** Waits until everything was written, or cannot be. */
+function written(stream: NodeJS.WritableStream): Promise<void> {
+  return new Promise((resolve) => stream.write('', () => resolve()));
+}

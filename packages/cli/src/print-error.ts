@@ -1,19 +1,22 @@
-import { isCodedError } from '@virtio-platform/core';
+import { printable, type CodedError } from '@virtio-platform/core';
 import { exitStatusOf, type ExitStatus } from './exit-status.ts';
 import type { Terminal } from './terminal.ts';
 
 /** Prints a coded error with what to do next, and returns its exit status. With `asJson`, one object in one line. */
-export function printError(terminal: Terminal, error: unknown, asJson: boolean): ExitStatus {
-  const status = exitStatusOf(error);
-  if (!isCodedError(error)) return status;
+export function printError(terminal: Terminal, error: CodedError, asJson: boolean): ExitStatus {
+  const { code, message, hint } = error;
+  const issues = 'issues' in error ? error.issues : [];
   if (asJson) {
-    const { code, message, hint } = error;
-    const issues = 'issues' in error ? error.issues : [];
-    terminal.printError(JSON.stringify({ error: { code, message, hint: hint ?? null, issues } }));
-    return status;
+    terminal.printErrorJson({ error: { code, message, hint: hint ?? null, issues } });
+  } else {
+    const { red, dim } = terminal.errorColors;
+    terminal.printError(`${red('error')} ${printableMessage(error)} ${dim(`[${printable(code)}]`)}`);
+    if (hint !== undefined) terminal.printError(`  ${printable(hint)}`);
   }
-  const { red, dim } = terminal.errorColors;
-  terminal.printError(`${red('error')} ${error.message} ${dim(`[${error.code}]`)}`);
-  if (error.hint !== undefined) terminal.printError(`  ${error.hint}`);
-  return status;
+  return exitStatusOf(error);
+}
+
+/** The message of an error. One that lists issues has a line for each, and the issues have no line ends. */
+function printableMessage(error: CodedError): string {
+  return 'issues' in error ? error.message.split('\n').map(printable).join('\n') : printable(error.message);
 }

@@ -1,16 +1,26 @@
 import type { Explanation } from '@virtio-platform/runner';
 import type { Terminal } from './terminal.ts';
 
+/** What `explain` prints: `machine` is the one of the profile, which is not started. */
+export interface CommandExplanation extends Explanation {
+  /** The machine whose device was negotiated with. */
+  readonly negotiatedOn: string;
+}
+
 /**
  * Prints an explanation for a person: rule by rule in order, then the features, then the path and what an address is on
  * it.
  */
-export function printExplanation(terminal: Terminal, explanation: Explanation): void {
+export function printExplanation(terminal: Terminal, explanation: CommandExplanation): void {
   const { bold, green, yellow, dim } = terminal.colors;
   const { profile, platform, machine, interface: deviceInterface, privilege, offered } = explanation;
   terminal.print(
     `${bold(profile)}  ${platform} on ${machine}, ${deviceInterface} interface, driver privilege ${privilege}`,
   );
+  if (explanation.negotiatedOn !== machine) {
+    const offers = 'which offers what device.offers lists, or all it has';
+    terminal.print(dim(`${machine} is not started: negotiated on the ${explanation.negotiatedOn} machine, ${offers}`));
+  }
   terminal.print(dim(`the device offers ${offered.join(', ') || 'nothing'}\n`));
   for (const rule of explanation.rules) printRule(terminal, rule);
   if (explanation.refusal !== null) {

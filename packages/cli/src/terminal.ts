@@ -1,3 +1,4 @@
+import { printable } from '@virtio-platform/core';
 import pc from 'picocolors';
 
 type Colors = ReturnType<typeof pc.createColors>;
@@ -10,7 +11,11 @@ export interface OutputStreams {
   readonly cwd: string;
 }
 
-/** Where a command prints: colour only on a terminal, and not where NO_COLOR is set. */
+/**
+ * The one way to the terminal: colour only on a terminal, and not where NO_COLOR is set. Escapes what a terminal would
+ * act on, but for line ends and the colours of this class; a caller passes data through {@link printableData} before it
+ * lays out lines of it.
+ */
 export class Terminal {
   readonly columns: number;
   readonly cwd: string;
@@ -32,19 +37,62 @@ export class Terminal {
   }
 
   print(text: string): void {
-    this.#streams.stdout.write(`${text}\n`);
+    this.#streams.stdout.write(`${escapeLines(text, this.colors.isColorSupported)}\n`);
   }
 
+  /** Prints a value as JSON. A program reads the characters of `value`; a terminal sees their escapes. */
   printJson(value: unknown): void {
-    this.print(JSON.stringify(value, undefined, 2));
+    this.#streams.stdout.write(`${toJson(value, 2)}\n`);
   }
 
   printError(text: string): void {
-    this.#streams.stderr.write(`${text}\n`);
+    this.#streams.stderr.write(`${escapeLines(text, this.errorColors.isColorSupported)}\n`);
+  }
+
+  /** Prints a value as JSON in one line, on standard error. */
+  printErrorJson(value: unknown): void {
+    this.#streams.stderr.write(`${toJson(value)}\n`);
   }
 
   /** Replaces the line the cursor is in, on standard error; an empty text clears it. */
   showLine(text: string): void {
-    this.#streams.stderr.write(`\r\u001B[K${text}`);
+    this.#streams.stderr.write(`\r\u001B[K${printable(text)}`);
   }
+}
+
+/**
+ * `value` with every text in it as {@link printable} gives it: of a report, an explanation, a table. For plain data, as
+ * JSON has it.
+ */
+export function printableData<T>(value: T): T {
+  // The only untyped border: the copy has the structure of the value, and texts stay texts.
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion
+  return copyPrintable(value) as T;
+}
+
+function copyPrintable(value: unknown): unknown {
+  if (typeof value === 'string') return printable(value);
+  if (Array.isArray(value)) return value.map(copyPrintable);
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, part]) => [printable(key), copyPrintable(part)]));
+}
+
+/** Line ends, and the colours of picocolors (SGR). */
+const LINE_END = /(\r?\n)/;
+// oxlint-disable-next-line no-control-regex
+const LINE_END_OR_COLOR = /(\r?\n|\u001B\[\d{1,2}m)/;
+
+function escapeLines(text: string, isColored: boolean): string {
+  const parts = text.split(isColored ? LINE_END_OR_COLOR : LINE_END);
+  return parts.map((part, i) => (i % 2 === 1 ? part : printable(part))).join('');
+}
+
+/** JSON escapes C0 itself. */
+function toJson(value: unknown, indent?: number): string {
+  return (JSON.stringify(value, undefined, indent) ?? 'null').replace(/[^\P{C}\n]|[\p{Zl}\p{Zp}]/gu, unicodeEscape);
+}
+
+function unicodeEscape(character: string): string {
+  const units = Array.from({ length: character.length }, (_, i) => character.charCodeAt(i));
+  return units.map((unit) => `\\u${unit.toString(16).padStart(4, '0')}`).join('');
 }

@@ -5,6 +5,8 @@
  */
 export * from './errors/coded-error.ts';
 export * from './errors/error-code.ts';
+export * from './errors/internal-error.ts';
+export * from './errors/printable.ts';
 export * from './platform/inject.ts';
 export * from './platform/machine.ts';
 export * from './platform/options-schema.ts';

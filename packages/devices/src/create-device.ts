@@ -17,6 +17,8 @@ export interface BlockSettings {
   /** Absolute path of a raw image; memory without it. */
   readonly image: string | undefined;
   readonly readOnly: boolean;
+  /** Whether an image of another size than the capacity may be overwritten; without it not. */
+  readonly overwrite?: boolean | undefined;
   readonly serial: string;
   /** 1 to 64; without it 1. */
   readonly queues?: number | undefined;
@@ -70,8 +72,9 @@ export function createDevice(type: string, settings: unknown, byteOrder: ByteOrd
 function createBlock(settings: unknown, byteOrder: ByteOrder): DeviceModel {
   if (!isBlockSettings(settings))
     throw new TypeError(`a block device needs capacity, readOnly and serial, and 1 to ${BLOCK_MAX_QUEUES} queues`);
-  const { capacity, image, readOnly, serial, queues = 1 } = settings;
-  const backing = image === undefined ? new SparseBacking(capacity) : new FileBacking(image, capacity, readOnly);
+  const { capacity, image, readOnly, overwrite, serial, queues = 1 } = settings;
+  const backing =
+    image === undefined ? new SparseBacking(capacity) : new FileBacking(image, capacity, readOnly, overwrite);
   return new BlockDevice(backing, { readOnly, serial, queues, queueSize: MAX_QUEUE_SIZE, byteOrder });
 }
 
@@ -112,11 +115,12 @@ function isNetSettings(value: unknown): value is NetSettings {
 
 function isBlockSettings(value: unknown): value is BlockSettings {
   if (!isRecord(value)) return false;
-  const { capacity, image, readOnly, serial, queues } = value;
+  const { capacity, image, readOnly, overwrite, serial, queues } = value;
   const hasImage = image === undefined || typeof image === 'string';
   const hasQueues = queues === undefined || isInteger(queues, 1, BLOCK_MAX_QUEUES);
+  const mayOverwrite = overwrite === undefined || typeof overwrite === 'boolean';
   const hasNames = typeof readOnly === 'boolean' && typeof serial === 'string';
-  return Number.isSafeInteger(capacity) && hasImage && hasQueues && hasNames;
+  return Number.isSafeInteger(capacity) && hasImage && mayOverwrite && hasQueues && hasNames;
 }
 
 function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {

@@ -7,6 +7,7 @@ export * from './block/backing.ts';
 export * from './block/config.ts';
 export * from './block/device.ts';
 export * from './block/driver.ts';
+export { checkImage, type ImageOptions } from './block/image-file.ts';
 export * from './block/layout.ts';
 export * from './buffer-mapping.ts';
 export * from './buffer-slots.ts';

@@ -21,5 +21,6 @@ export * from './poll-set.ts';
 export * from './process/disposal.ts';
 export { missingProgram } from './process/find-program.ts';
 export { StartedProgram, type ProgramOptions } from './process/started-program.ts';
+export * from './process/temporary-folder.ts';
 export * from './socket/loopback.ts';
 export { UnixSocket, type TransferResult } from './socket/unix-socket.ts';

@@ -26,6 +26,7 @@ const plugin: MachinePlugin<QemuOptions> = defineMachinePlugin({
     const program = missingProgram(qemuProgram(options));
     return program === undefined ? missingHost() : [...missingHost(), program];
   },
+  programs: (options) => [qemuProgram(options)],
   async survey() {
     const programs = BOARDS.map((board) => qemuProgram({ program: undefined, board }));
     const devices = [...new Set(programs)].map((name) => {

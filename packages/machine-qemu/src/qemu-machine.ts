@@ -1,4 +1,3 @@
-import { writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import {
   DeviceError,
@@ -63,8 +62,8 @@ export class QemuMachine implements Machine {
     disposal.add(() => backing.dispose());
     const memory = new GuestMemory(backing.buffer, RESERVED_BYTES, memoryHole(boardName, this.#request.memory));
 
-    const firmware = folder.pathOf('firmware');
-    writeFileSync(firmware, boardName === 'pseries' ? buildFirmware() : buildHaltingFirmware());
+    const program = boardName === 'pseries' ? buildFirmware() : buildHaltingFirmware();
+    const firmware = folder.createFile('firmware', program);
     const loopbacks: Loopback[] = [];
     disposal.add(() => loopbacks.forEach((loopback) => loopback.dispose()));
     const command = [

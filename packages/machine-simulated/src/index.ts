@@ -19,6 +19,7 @@ const plugin: MachinePlugin<SimulatedOptions> = defineMachinePlugin({
   options: simulatedOptionsSchema,
   provides: 'simulated',
   missing: async () => [],
+  programs: () => [],
   register(container, options) {
     container.register(SIMULATED_OPTIONS, { useValue: options });
     container.registerSingleton(MACHINE, SimulatedMachine);

@@ -30,6 +30,7 @@ const plugin: MachinePlugin<VfioMachineOptions> = defineMachinePlugin({
     if (problem !== undefined) return [{ what: problem.message, fix: problem.hint ?? '' }];
     return missingForDevice(thisSystem(), device, container);
   },
+  programs: () => [],
   async survey() {
     const problem = hostProblem();
     if (problem === undefined) return discoverVfioDevices(thisSystem());

@@ -29,6 +29,7 @@ const plugin: MachinePlugin<VhostUserOptions> = defineMachinePlugin({
     if (program !== undefined) missing.push(program);
     return missing;
   },
+  programs: ({ command }) => (command === undefined ? [] : [command[0]!]),
   register(container, options) {
     container.register(VHOST_USER_OPTIONS, { useValue: options });
     container.registerSingleton(MACHINE, VhostUserMachine);

@@ -1,10 +1,12 @@
 import { dirname } from 'node:path';
 import {
+  codedErrorOf,
   GUEST_MEMORY,
   MACHINE,
   MACHINE_REQUEST,
   PLATFORM,
   type BootedMachine,
+  type CodedError,
   type MachineRequest,
   type Platform,
 } from '@virtio-platform/core';
@@ -30,11 +32,13 @@ export interface ComposedRun {
   readonly machineName: string;
   readonly machine: BootedMachine;
   readonly platform: Platform;
+  /** Opens a mapping of the platform: what that throws without a code is `ERR_PLUGIN_HOOK`. */
+  openMapping: Platform['openMapping'];
   /**
-   * Disposes the platform, then the machine, then empties the container. Never throws; a second call waits for the
-   * first.
+   * Disposes the platform, then the machine, then empties the container. Returns what the plugins threw, each as
+   * `ERR_PLUGIN_HOOK`. Never throws; a second call returns the result of the first.
    */
-  dispose(): Promise<void>;
+  dispose(): Promise<readonly CodedError[]>;
 }
 
 /** What a composition may be given beside the profile. */
@@ -56,8 +60,8 @@ export async function composeRun(profile: Profile, options: CompositionOptions =
   const bindings = container.createChildContainer();
   let machine: BootedMachine | undefined;
   let platform: Platform | undefined;
-  let disposal: Promise<void> | undefined;
-  const dispose = (): Promise<void> => (disposal ??= disposeRun(platform, machine, bindings));
+  let disposal: Promise<readonly CodedError[]> | undefined;
+  const dispose = (): Promise<readonly CodedError[]> => (disposal ??= disposeRun(profile, platform, machine, bindings));
   try {
     machine = await bootMachine(bindings, plugins, profile, options.watchDevice);
     platform = await openPlatform(bindings, plugins, machine);
@@ -67,7 +71,10 @@ export async function composeRun(profile: Profile, options: CompositionOptions =
   }
   const platformName = plugins.platform.plugin.name;
   const machineName = plugins.machine.plugin.name;
-  return { profile, platformName, machineName, machine, platform, dispose };
+  const opened = platform;
+  const openMapping: Platform['openMapping'] = (path, mapping) =>
+    runHookSync('platform', profile.platform, 'openMapping', () => opened.openMapping(path, mapping));
+  return { profile, platformName, machineName, machine, platform, openMapping, dispose };
 }
 
 async function bootMachine(
@@ -133,22 +140,39 @@ async function resolveBound<T>(
   return await runHook(kind, use, 'constructor', () => bindings.resolve(token));
 }
 
-/** Ends a run, also one that was put together only in part. */
+/** The time for a machine to end what it started. */
+const DISPOSE_TIMEOUT_MS = 30_000;
+
+/** Ends a run, also one that was put together only in part. The machine ends also where the platform throws. */
 async function disposeRun(
+  { platform: platformUse, machine: machineUse }: Profile,
   platform: Platform | undefined,
   machine: BootedMachine | undefined,
   bindings: DependencyContainer,
-): Promise<void> {
-  try {
-    platform?.dispose();
-  } catch {
-    // The machine has to end all the same, and with it goes whatever the platform holds of it.
-  }
-  try {
-    await machine?.dispose();
-  } catch {
-    // Contract: it never throws. A plugin that does must not hide how the run ended.
-  }
+): Promise<readonly CodedError[]> {
+  const errors: CodedError[] = [];
+  const step = async (kind: PluginKind, use: PluginUse, body: () => void | Promise<void>): Promise<void> => {
+    try {
+      await runHook(kind, use, 'dispose', () => withinDeadline(body()));
+    } catch (error) {
+      errors.push(codedErrorOf(error));
+    }
+  };
+  if (platform !== undefined) await step('platform', platformUse, () => platform.dispose());
+  if (machine !== undefined) await step('machine', machineUse, () => machine.dispose());
   // Not `bindings.dispose()`: it would dispose a second time what it constructed, over memory that is gone.
   bindings.reset();
+  return errors;
+}
+
+async function withinDeadline(disposal: void | Promise<void>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`did not end within ${DISPOSE_TIMEOUT_MS} ms`)), DISPOSE_TIMEOUT_MS);
+  });
+  try {
+    await Promise.race([disposal, late]);
+  } finally {
+    clearTimeout(timer);
+  }
 }

@@ -1,10 +1,17 @@
 import { findPluginIssues } from './plugin/check-plugins.ts';
-import { checkRun, distinctIssues, issuesOfRuns } from './check-run.ts';
-import { expandMatrix } from './matrix/expand-matrix.ts';
+import { checkRun, distinctIssues, issuesOfRuns, type Reading, type RunCheck } from './check-run.ts';
+import { expandMatrix, type ProfileRun } from './matrix/expand-matrix.ts';
 import { pluginUse } from './plugin/plugin-use.ts';
 import type { Profile } from './schema/profile.ts';
 import type { SourceLocation } from './source/profile-issue.ts';
-import { ProfileError, issueAt, type Place, type ProfileIssue } from './source/profile-issue.ts';
+import {
+  formatIssue,
+  MAX_ISSUES,
+  ProfileError,
+  issueAt,
+  type Place,
+  type ProfileIssue,
+} from './source/profile-issue.ts';
 import { readSources } from './source/read-sources.ts';
 import { formatWarning, type ProfileWarning } from './source/renamed-keys.ts';
 import type { ResolutionOptions } from './plugin/resolve-plugin.ts';
@@ -64,15 +71,28 @@ async function checkStatically(path: string): Promise<StaticCheck> {
   const matrix = expandMatrix(sources.root);
   const read = [...sources.issues, ...matrix.issues];
   const isComplete = matrix.issues.length === 0 && read.every(({ code }) => code === 'ERR_PROFILE_INVALID');
-  const checks = matrix.runs.map((run) => checkRun(run, { file: path, issues: read, isComplete }));
+  const checks = checkRuns(matrix.runs, { file: path, issues: read, isComplete });
   warnOnce(checks.flatMap(({ warnings }) => warnings));
-  const issues = [...read, ...issuesOfRuns(checks).filter((issue) => isBelieved(issue, read))];
+  const issues = [...read, ...issuesOfRuns(checks).filter((issue) => isBelieved(issue, read))].slice(0, MAX_ISSUES);
   return {
     roots: matrix.runs.map(({ root }) => root),
     matrix: sources.root.entries.get('matrix')?.key,
     profiles: issues.length > 0 ? [] : checks.flatMap(({ profile }) => profile ?? []),
     issues,
   };
+}
+
+/** Checks one run after the other, and no more of them once there are {@link MAX_ISSUES}. */
+function checkRuns(runs: readonly ProfileRun[], reading: Reading): RunCheck[] {
+  const checks: RunCheck[] = [];
+  const found = new Set<string>();
+  for (const run of runs) {
+    const check = checkRun(run, reading);
+    checks.push(check);
+    for (const issue of check.issues) found.add(formatIssue(issue));
+    if (found.size >= MAX_ISSUES) break;
+  }
+  return checks;
 }
 
 /** Warns of each key with an old name, once for all runs of a profile. */
@@ -97,12 +117,15 @@ async function withPluginIssues(
   options: ResolutionOptions,
 ): Promise<ProfileIssue[]> {
   const uses = roots.map((root) => ({ platform: pluginUse(root, 'platform'), machine: pluginUse(root, 'machine') }));
-  const ofRuns = await Promise.all(uses.map((named) => findPluginIssues(named, options)));
-  const found = distinctIssues(ofRuns.flat());
+  let found: readonly ProfileIssue[] = [];
+  for (const named of uses) {
+    found = distinctIssues([...found, ...(await findPluginIssues(named, options))]);
+    if (found.length >= MAX_ISSUES) break;
+  }
   const files = [...new Set([...issues, ...found].map(({ file }) => file))];
-  return [...issues, ...found.filter((issue) => isBelieved(issue, issues))].toSorted(
-    (a, b) => files.indexOf(a.file) - files.indexOf(b.file) || comparePlaces(a, b),
-  );
+  return [...issues, ...found.filter((issue) => isBelieved(issue, issues))]
+    .toSorted((a, b) => files.indexOf(a.file) - files.indexOf(b.file) || comparePlaces(a, b))
+    .slice(0, MAX_ISSUES);
 }
 
 function comparePlaces(a: SourceLocation, b: SourceLocation): number {

@@ -51,6 +51,7 @@ describe('composeRun', () => {
     expect(request!.device.settings).toEqual({
       capacity: 16 * 1024 * 1024,
       readOnly: false,
+      overwrite: false,
       serial: 'abc',
       queues: 1,
       image: expect.stringContaining(request!.baseDirectory),

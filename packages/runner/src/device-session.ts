@@ -306,7 +306,7 @@ export class DeviceSession {
   #openPath(queue: number, capacity: number): DmaMapping {
     const path = this.negotiation.path!;
     if (path === 'physical') return new DirectDmaMapping(this.#run.machine.memory, { path, capacity });
-    const mapping = this.#run.platform.openMapping(path, { queue, capacity });
+    const mapping = this.#run.openMapping(path, { queue, capacity });
     return this.#run.machine.watchMapping?.(mapping) ?? mapping;
   }
 }

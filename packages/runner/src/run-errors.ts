@@ -1,4 +1,4 @@
-import { isCodedError } from '@virtio-platform/core';
+import { codedErrorOf, type CodedError } from '@virtio-platform/core';
 import type { FailureReport } from './report.ts';
 import type { RingReport } from './ring-report.ts';
 
@@ -12,20 +12,19 @@ const MOST_LATER = 8;
  * its consequence, and is attached to it.
  */
 export class RunErrors {
-  readonly #errors: unknown[] = [];
+  readonly #errors: CodedError[] = [];
   #rings: readonly RingReport[] = [];
 
   /** Notes an error, in the order in which errors happen, with the rings as they were when the first one happened. */
   note(error: unknown, rings: readonly RingReport[] = []): void {
     if (this.#errors.length === 0) this.#rings = rings;
-    this.#errors.push(error);
+    this.#errors.push(codedErrorOf(error));
   }
 
   /** Throws the first error where it is no failure of the device; that error then ends the run. */
   throwUnlessOfDevice(): void {
     const [first] = this.#errors;
-    if (first === undefined) return;
-    if (!isCodedError(first) || NOT_THE_DEVICE.test(first.code)) throw first;
+    if (first !== undefined && NOT_THE_DEVICE.test(first.code)) throw first;
   }
 
   /**
@@ -42,8 +41,6 @@ export class RunErrors {
   }
 }
 
-/** An uncoded error can only be a later one: as the first it ends the run. */
-function describeError(error: unknown): Omit<FailureReport, 'later' | 'rings'> {
-  if (isCodedError(error)) return { code: error.code, message: error.message, hint: error.hint ?? null };
-  return { code: 'uncoded', message: String(error), hint: null };
+function describeError({ code, message, hint }: CodedError): Omit<FailureReport, 'later' | 'rings'> {
+  return { code, message, hint: hint ?? null };
 }

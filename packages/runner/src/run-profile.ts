@@ -1,6 +1,8 @@
+import type { CodedError } from '@virtio-platform/core';
 import { FaultLog, type DeviceFault } from '@virtio-platform/core/address-space';
 import type { NegotiationResult, Refusal } from '@virtio-platform/core/negotiation';
-import { composeRun, type ComposedRun, type Profile } from '@virtio-platform/profile';
+import { composeRun, type ComposedRun, type Profile, type ResolutionOptions } from '@virtio-platform/profile';
+import { checkImage } from '@virtio-platform/devices';
 import { compareExpectation } from './compare-expectation.ts';
 import { DeviceSession } from './device-session.ts';
 import type { DriverHalf } from './driver-half.ts';
@@ -15,6 +17,8 @@ export interface RunOptions {
   readonly onProgress?: (done: number, total: number) => void;
   /** Runs it under the DMA sanitizer, also where the profile does not say so. */
   readonly sanitize?: boolean;
+  /** Which plugins may be used, and where they are looked for. */
+  readonly plugins?: ResolutionOptions;
 }
 
 const NO_WORK: WorkloadReport = {
@@ -34,20 +38,15 @@ const NO_WORK: WorkloadReport = {
  */
 export async function runProfile(profile: Profile, options: RunOptions = {}): Promise<RunReport> {
   const startedAt = performance.now();
-  const state: RunState = {
-    workload: NO_WORK,
-    notifications: null,
-    dma: { maps: 0, unmaps: 0, bytesBounced: 0, live: 0, pool: null },
-    injected: 0,
-    errors: new RunErrors(),
-    faults: [],
-    recorded: [],
-  };
+  const state = newState();
   const sanitized = profile.driver.sanitize || options.sanitize === true ? new SanitizedRun(profile) : undefined;
   const { errors } = state;
   let run: ComposedRun | undefined;
   try {
-    run = await composeRun(profile, { watchDevice: sanitized?.watchDevice });
+    const { device } = profile;
+    // Here for every machine: only the embedded one opens the image itself.
+    if (device.type === 'block' && device.image !== undefined) checkImage(device.image, device);
+    run = await composeRun(profile, { ...options.plugins, watchDevice: sanitized?.watchDevice });
     // What was recorded before the run is not its own.
     run.platform.recordedFaults?.();
     await drive(run, sanitized, state, options.onProgress ?? (() => {}));
@@ -57,15 +56,23 @@ export async function runProfile(profile: Profile, options: RunOptions = {}): Pr
     errors.note(error);
   }
   state.faults = run?.machine.faults.entries ?? [];
-  try {
-    await run?.dispose();
-  } catch (error) {
-    errors.note(error);
-  }
+  for (const error of (await run?.dispose()) ?? []) errors.note(error);
   errors.throwUnlessOfDevice();
   const findings = sanitized?.report ?? { findings: [], sanitizer: null };
   const report = { ...describe(profile, run, state, performance.now() - startedAt), ...findings };
   return { ...report, differences: compareExpectation(report, profile) };
+}
+
+/**
+ * The report of a run that failed with `error` outside of {@link runProfile}, or that `runProfile` threw. `report` is
+ * what is known of the run otherwise; its own failure is the first one and stays.
+ */
+export function failedReport(profile: Profile, error: CodedError, report?: RunReport): RunReport {
+  const known = report ?? { ...describe(profile, undefined, newState(), 0), findings: [], sanitizer: null };
+  const errors = new RunErrors();
+  errors.note(error);
+  const failed = { ...known, outcome: 'failed', failure: known.failure ?? errors.report } as const;
+  return { ...failed, differences: compareExpectation(failed, profile) };
 }
 
 function reportRefusal(refusal: Refusal | undefined): RunReport['refusal'] {
@@ -88,6 +95,18 @@ interface RunState {
   readonly errors: RunErrors;
   faults: readonly DeviceFault[];
   recorded: readonly DeviceFault[];
+}
+
+function newState(): RunState {
+  return {
+    workload: NO_WORK,
+    notifications: null,
+    dma: { maps: 0, unmaps: 0, bytesBounced: 0, live: 0, pool: null },
+    injected: 0,
+    errors: new RunErrors(),
+    faults: [],
+    recorded: [],
+  };
 }
 
 /**

@@ -1,4 +1,6 @@
 import { resolve } from 'node:path';
+import { printable } from '@virtio-platform/core';
+import type { ResolutionOptions } from '@virtio-platform/profile';
 import { checkRuns, distinctErrors, type CheckedRun } from '../checked-runs.ts';
 import { ExitStatus, exitStatusOf, worstStatus } from '../exit-status.ts';
 import { printError } from '../print-error.ts';
@@ -10,10 +12,15 @@ interface CheckResult extends CheckedRun {
 }
 
 /** `check <profile...>`: every run of each profile, its plugins and their options; nothing is started. */
-export async function checkCommand(terminal: Terminal, files: readonly string[], asJson: boolean): Promise<ExitStatus> {
+export async function checkCommand(
+  terminal: Terminal,
+  files: readonly string[],
+  asJson: boolean,
+  plugins: ResolutionOptions,
+): Promise<ExitStatus> {
   const results: CheckResult[] = [];
   for (const file of files) {
-    const runs = await checkRuns(resolve(terminal.cwd, file));
+    const runs = await checkRuns(resolve(terminal.cwd, file), plugins);
     const ofFile = runs.map((run) => ({ ...run, file }));
     if (!asJson) printResults(terminal, file, ofFile);
     results.push(...ofFile);
@@ -30,7 +37,8 @@ function printResults(terminal: Terminal, file: string, results: readonly CheckR
   for (const error of errors) printError(terminal, error, false);
   if (errors.length > 0) return;
   const runs = results.length > 1 ? ` (${results.length} runs)` : '';
-  terminal.print(`${green('ok')} ${file}${runs}  ${dim(results[0]?.profile?.summary ?? '')}`);
+  const summary = printable(results[0]?.profile?.summary ?? '');
+  terminal.print(`${green('ok')} ${printable(file)}${runs}  ${dim(summary)}`);
 }
 
 function reportOf({ file, profile, error }: CheckResult): unknown {

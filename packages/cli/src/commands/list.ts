@@ -1,5 +1,5 @@
 import { relative } from 'node:path';
-import { isCodedError, type MachineSurvey, type MissingRequirement } from '@virtio-platform/core';
+import { codedErrorOf, printable, type MachineSurvey, type MissingRequirement } from '@virtio-platform/core';
 import {
   installedPlugins,
   loadProfiles,
@@ -11,7 +11,7 @@ import {
 import { ExitStatus } from '../exit-status.ts';
 import { pluginBases } from '../plugin-bases.ts';
 import { shippedProfiles } from '../shipped-profiles.ts';
-import type { Terminal } from '../terminal.ts';
+import { printableData, type Terminal } from '../terminal.ts';
 
 interface ListedProfile {
   readonly profile: string;
@@ -37,7 +37,7 @@ export async function listCommand(terminal: Terminal, asJson: boolean): Promise<
   const profiles = await Promise.all(shipped.flat().map((profile) => listProfile(profile)));
   const plugins = await listPlugins(terminal.cwd);
   if (asJson) terminal.printJson({ profiles, plugins });
-  else printLists(terminal, profiles, plugins);
+  else printLists(terminal, printableData(profiles), printableData(plugins));
   return ExitStatus.AsExpected;
 }
 
@@ -57,8 +57,7 @@ async function listPlugin(installed: InstalledPlugin): Promise<ListedPlugin> {
   try {
     return { ...listed, error: error?.message ?? null, survey: (await surveyMachine(installed)) ?? null };
   } catch (failure) {
-    if (!isCodedError(failure)) throw failure;
-    return { ...listed, error: failure.message, survey: null };
+    return { ...listed, error: codedErrorOf(failure).message, survey: null };
   }
 }
 
@@ -68,7 +67,7 @@ function printLists(terminal: Terminal, profiles: readonly ListedProfile[], plug
   terminal.print(bold('profiles'));
   for (const { profile, file, summary, missing } of profiles) {
     const mark = missing.length === 0 ? green('runs here') : yellow('missing  ');
-    terminal.print(`  ${profile.padEnd(width)}  ${mark}  ${summary}  ${dim(relative(terminal.cwd, file))}`);
+    terminal.print(`  ${profile.padEnd(width)}  ${mark}  ${summary}  ${dim(printable(relative(terminal.cwd, file)))}`);
     for (const { what, fix } of missing) terminal.print(`  ${''.padEnd(width)}  ${yellow(`${what}: ${fix}`)}`);
   }
   for (const kind of ['platform', 'machine', 'unknown']) {

@@ -1,7 +1,8 @@
 import { resolve } from 'node:path';
-import { loadOffers, type Profile } from '@virtio-platform/profile';
+import { loadOffers, type Profile, type ResolutionOptions } from '@virtio-platform/profile';
 import { DEFAULT_OFFERS, negotiationMatrix } from '@virtio-platform/runner';
 import { loadRuns } from '../checked-runs.ts';
+import { onEmbeddedMachine } from '../embedded-machine.ts';
 import { ExitStatus } from '../exit-status.ts';
 import { matrixCsv } from '../matrix/matrix-csv.ts';
 import { matrixHtml } from '../matrix/matrix-html.ts';
@@ -9,7 +10,7 @@ import { matrixMarkdown } from '../matrix/matrix-markdown.ts';
 import { matrixView } from '../matrix/matrix-view.ts';
 import { printMatrixTable } from '../matrix/print-matrix-table.ts';
 import { shippedPlatforms } from '../shipped-profiles.ts';
-import type { Terminal } from '../terminal.ts';
+import { printableData, type Terminal } from '../terminal.ts';
 
 /** The formats of `matrix --format`. */
 export const MATRIX_FORMATS = ['table', 'markdown', 'csv', 'html'] as const;
@@ -26,22 +27,28 @@ export interface MatrixOptions {
   readonly json?: boolean;
 }
 
-/** `matrix [profile...]`: what each offer comes to under each platform. A refusal is an answer, not an error. */
+/**
+ * `matrix [profile...]`: what each offer comes to under each platform. Starts nothing. A refusal is an answer, not an
+ * error.
+ */
 export async function matrixCommand(
   terminal: Terminal,
   files: readonly string[],
   options: MatrixOptions,
+  plugins: ResolutionOptions,
 ): Promise<ExitStatus> {
   const offers =
     options.offers === undefined ? DEFAULT_OFFERS : await loadOffers(resolve(terminal.cwd, options.offers));
   const paths = files.length > 0 ? files.map((file) => resolve(terminal.cwd, file)) : shippedPlatforms();
-  const loaded = await Promise.all(paths.map((path) => loadRuns(path)));
+  const loaded = await Promise.all(paths.map((path) => loadRuns(path, plugins)));
   // Without a profile named, one run for each platform: the others differ in what does not matter here.
   const profiles = files.length > 0 ? loaded.flat() : loaded.map(([first]) => ({ ...first!, name: baseName(first!) }));
-  const rows = await negotiationMatrix(options.experimental === true ? profiles.map(experiment) : profiles, offers);
+  const embedded = profiles.map(onEmbeddedMachine);
+  const found = await negotiationMatrix(options.experimental === true ? embedded.map(experiment) : embedded, offers);
+  const rows = printableData(found);
   const view = matrixView(rows);
   const showRules = options.rules === true;
-  if (options.json === true) terminal.printJson(rows);
+  if (options.json === true) terminal.printJson(found);
   else if (options.format === 'html') terminal.print(matrixHtml(view));
   else if (options.format === 'csv') terminal.print(matrixCsv(rows));
   else if (options.format === 'markdown') terminal.print(matrixMarkdown(view, showRules));

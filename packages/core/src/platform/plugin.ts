@@ -68,6 +68,11 @@ export interface MachinePlugin<Options = unknown> {
   /** What is missing on this computer to boot it with these options, with what to install; empty when nothing is. */
   missing(options: Options): Promise<readonly MissingRequirement[]>;
   /**
+   * The programs that `boot` starts with these options: `['qemu-system-ppc64']`; empty where it starts none. A plugin
+   * without it does not say, and `--no-programs` refuses it.
+   */
+  programs?(options: Options): readonly string[];
+  /**
    * What is on this computer that its options could name, for lists. A machine that brings its own device has nothing
    * to tell.
    */

@@ -1,5 +1,6 @@
-import { closeSync, constants, fstatSync, fsyncSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs';
+import { closeSync, fsyncSync, readSync, writeSync } from 'node:fs';
 import { copyBytes } from '@virtio-platform/core/address-space';
+import { openImage } from './image-file.ts';
 
 /** Where a block device keeps its bytes. Ranges were checked by its caller. */
 export interface BlockBacking {
@@ -52,15 +53,15 @@ export class SparseBacking implements BlockBacking {
   }
 }
 
-/** Keeps the bytes in a raw image file, created or grown to the capacity. */
+/** Keeps the bytes in a raw image file, which {@link openImage} opens, locks and creates. */
 export class FileBacking implements BlockBacking {
   readonly capacity: number;
   readonly #descriptor: number;
 
-  constructor(path: string, capacity: number, readOnly: boolean) {
+  /** `overwrite` allows a file of another size. Throws `ERR_DEVICE_IMAGE`. */
+  constructor(path: string, capacity: number, readOnly: boolean, overwrite: boolean = false) {
     this.capacity = capacity;
-    this.#descriptor = openSync(path, readOnly ? constants.O_RDONLY : constants.O_RDWR | constants.O_CREAT, 0o644);
-    if (!readOnly && fstatSync(this.#descriptor).size < capacity) ftruncateSync(this.#descriptor, capacity);
+    this.#descriptor = openImage(path, { capacity, readOnly, overwrite });
   }
 
   read(offset: number, target: Uint8Array, at: number, length: number): void {

@@ -1,7 +1,3 @@
-import { closeSync, ftruncateSync, mkdtempSync, openSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-
 /** Steps that undo what was started. They run in reverse order, each of them even where another one fails. */
 export class Disposal {
   readonly #steps: (() => void | Promise<void>)[] = [];
@@ -35,33 +31,5 @@ export class Disposal {
         // The remaining steps still have to run.
       }
     }
-  }
-}
-
-/**
- * A new folder that only this user can enter, for the files of a program while it runs. `dispose` removes all of it.
- */
-export class TemporaryFolder {
-  readonly #path: string = mkdtempSync(join(tmpdir(), 'virtio-platform-'));
-
-  /** The path of the file `name` in the folder. */
-  pathOf(name: string): string {
-    return join(this.#path, name);
-  }
-
-  /** Creates a sparse file of `size` zero bytes, and returns its path. */
-  createSparseFile(name: string, size: number): string {
-    const path = this.pathOf(name);
-    const file = openSync(path, 'wx', 0o600);
-    try {
-      ftruncateSync(file, size);
-    } finally {
-      closeSync(file);
-    }
-    return path;
-  }
-
-  dispose(): void {
-    rmSync(this.#path, { recursive: true, force: true });
   }
 }

@@ -5,9 +5,14 @@ import { setTimeout } from 'node:timers/promises';
 import { CodedError } from '@virtio-platform/core';
 import { withParentDeathSignal, howToInstall } from './find-program.ts';
 import { ErrorOutput } from './error-output.ts';
+import { fileSystemError } from './file-system-error.ts';
+import { startGroupGuard } from './group-guard.ts';
 
 /** Milliseconds to wait for the end after SIGTERM, and again after SIGKILL. */
 const END_TIMEOUT_MS = 2000;
+/** Milliseconds that processes which the program started have to end after it. */
+const GROUP_GRACE_MS = 500;
+const POLL_MS = 10;
 
 /** How a program is started. */
 export interface ProgramOptions {
@@ -26,26 +31,36 @@ export interface ProgramOptions {
 }
 
 /**
- * A program that this process started and ends, by the process id of the program, on every exit. Where this process is
- * killed, the kernel ends the program.
+ * A program that this process started and ends on every exit, with all processes that it started itself and that stayed
+ * in its process group: the group is its own. Where this process is killed, the kernel ends the program, and a
+ * {@link startGroupGuard | guard} the group.
  */
 export class StartedProgram {
   readonly #child: ChildProcess;
   readonly #program: string;
   readonly #options: ProgramOptions;
   readonly #errors: ErrorOutput;
+  readonly #guard: ChildProcess;
   readonly #onExit: () => void;
+  #isEnding = false;
 
   private constructor(child: ChildProcess, program: string, options: ProgramOptions, errors: ErrorOutput) {
     this.#child = child;
     this.#program = program;
     this.#options = options;
     this.#errors = errors;
+    this.#guard = startGroupGuard(child.pid!);
     this.#onExit = () => {
-      child.kill('SIGKILL');
+      this.#signalGroup('SIGKILL');
       options.abandon();
     };
     process.once('exit', this.#onExit);
+    child.once('exit', () => {
+      if (this.#isEnding) return;
+      // At once: while the group has a process its id is not given to another one.
+      this.#signalGroup('SIGKILL');
+      this.#guard.kill('SIGKILL');
+    });
   }
 
   /**
@@ -55,11 +70,12 @@ export class StartedProgram {
   static async start(command: readonly string[], options: ProgramOptions): Promise<StartedProgram> {
     const program = command[0]!;
     const errors = new ErrorOutput(options.errorFile);
-    const errorFile = errors.open();
+    const errorFile = openErrors(errors, options);
     try {
       const [file, ...words] = withParentDeathSignal(command, options.folder);
       const child = spawn(file!, words, {
         cwd: options.folder,
+        detached: true,
         stdio: ['ignore', 'ignore', errorFile, ...(options.descriptors ?? [])],
       });
       // A running program must not keep this process alive.
@@ -99,19 +115,45 @@ export class StartedProgram {
     return new CodedError('ERR_MACHINE_START', `the ${role} ${this.#program} ${what}${printed}`, { hint });
   }
 
-  /** Ends the program: by SIGTERM, then by SIGKILL. Never throws. */
+  /** Ends the program and its process group: by SIGTERM, then by SIGKILL. Never throws. */
   async end(): Promise<void> {
+    this.#isEnding = this.ending === undefined;
     for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
       if (this.ending !== undefined) break;
       const given = new AbortController();
       const exit = once(this.#child, 'exit', { signal: given.signal });
-      this.#child.kill(signal);
+      this.#signalGroup(signal);
       await Promise.race([exit, setTimeout(END_TIMEOUT_MS, undefined, { signal: given.signal })]).catch(() => {});
       given.abort();
       await exit.catch(() => {});
     }
+    if (this.#isEnding) await this.#endGroup();
+    this.#guard.kill('SIGKILL');
     process.removeListener('exit', this.#onExit);
     this.#errors.dispose();
+  }
+
+  /** Ends what the program left: after the time to end by the signal that the program itself got. */
+  async #endGroup(): Promise<void> {
+    for (let waited = 0; waited < GROUP_GRACE_MS && this.#signalGroup(0); waited += POLL_MS) await setTimeout(POLL_MS);
+    this.#signalGroup('SIGKILL');
+  }
+
+  /** Sends a signal to the process group. Returns false where the group has no process. */
+  #signalGroup(signal: NodeJS.Signals | 0): boolean {
+    try {
+      return process.kill(-this.#child.pid!, signal);
+    } catch {
+      return false;
+    }
+  }
+}
+
+function openErrors(errors: ErrorOutput, { errorFile }: ProgramOptions): number {
+  try {
+    return errors.open();
+  } catch (cause) {
+    throw fileSystemError(cause, `open ${errorFile}`);
   }
 }
 

@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -86,37 +86,90 @@ describe('StartedProgram', () => {
     });
   });
 
+  it.each([
+    ['a shell that waits', 'sleep 60 & echo $! >pid; wait'],
+    ['a shell that ignores the signal', "trap '' TERM; sleep 60 & echo $! >pid; while :; do sleep 1; done"],
+    ['a program of a program', 'sh -c "sleep 60 & echo \\$! >pid; wait" & wait'],
+  ])('S4 ends the process group of %s', async (_, script) => {
+    const program = await StartedProgram.start(['sh', '-c', script], options);
+    const pid = await pidIn(join(folder, 'pid'));
+    expect(isRunning(pid)).toBe(true);
+    await program.end();
+    await expect.poll(() => isRunning(pid)).toBe(false);
+  });
+
+  it('S4 ends what a program leaves that ended by itself', async () => {
+    const program = await StartedProgram.start(['sh', '-c', 'sleep 60 & echo $! >pid; exit 3'], options);
+    const pid = await pidIn(join(folder, 'pid'));
+    await expect.poll(() => isRunning(pid)).toBe(false);
+    expect(program.ending).toBe('status 3');
+    await program.end();
+  });
+
+  it.each(['SIGKILL', 'SIGTERM'] as const)('S4 ends the process group where this process gets %s', async (signal) => {
+    const starter = startStarter('sleep 60 & echo $! >pid; wait', '');
+    const pid = await pidIn(join(folder, 'pid'));
+    expect(isRunning(pid)).toBe(true);
+    starter.kill(signal);
+    await once(starter, 'exit');
+    await expect.poll(() => isRunning(pid), { timeout: 5000 }).toBe(false);
+  });
+
+  it('S4 ends the process group where this process exits', async () => {
+    const starter = startStarter('sleep 60 & echo $! >pid; wait', 'setTimeout(() => process.exit(0), 500);');
+    const pid = await pidIn(join(folder, 'pid'));
+    await once(starter, 'exit');
+    await expect.poll(() => isRunning(pid), { timeout: 5000 }).toBe(false);
+  });
+
+  it('T9 says that the file for the error output cannot be opened', async () => {
+    const errorFile = join(folder, 'none', 'stderr');
+    await expect(StartedProgram.start(['true'], { ...options, folder, errorFile })).rejects.toMatchObject({
+      code: 'ERR_SYSCALL',
+      errno: 'ENOENT',
+    });
+  });
+
   it('is ended by the kernel where the process that started it is killed', async () => {
-    const script = join(folder, 'starter.mjs');
-    writeFileSync(
-      script,
-      `const { StartedProgram } = await import(${JSON.stringify(MODULE)});
-await StartedProgram.start(['sh', '-c', 'echo $$ >pid; exec sleep 60'], {
-  role: 'program',
-  hint: '',
-  folder: ${JSON.stringify(folder)},
-  errorFile: ${JSON.stringify(join(folder, 'stderr'))},
-  abandon() {},
-});
-setInterval(() => {}, 1000);
-`,
-    );
-    const starter = spawn(
-      process.execPath,
-      ['--import', 'tsx', '--import', 'reflect-metadata', '--conditions=@virtio-platform/source', script],
-      {
-        cwd: fileURLToPath(new URL('../../../..', import.meta.url)),
-        stdio: 'inherit',
-      },
-    );
-    const pidFile = join(folder, 'pid');
-    await expect
-      .poll(() => (existsSync(pidFile) ? readFileSync(pidFile, 'utf8') : ''), { timeout: 20_000 })
-      .toMatch(/\d+\n/);
-    const pid = Number(readFileSync(pidFile, 'utf8'));
+    const starter = startStarter('echo $$ >pid; exec sleep 60', '');
+    const pid = await pidIn(join(folder, 'pid'));
     expect(isRunning(pid)).toBe(true);
     starter.kill('SIGKILL');
     await once(starter, 'exit');
     await expect.poll(() => isRunning(pid), { timeout: 5000 }).toBe(false);
   });
 });
+
+/** Starts a process that starts a shell with `shell`, then runs `script` and waits. */
+function startStarter(shell: string, script: string): ChildProcess {
+  const path = join(folder, 'starter.mjs');
+  writeFileSync(
+    path,
+    `const { StartedProgram } = await import(${JSON.stringify(MODULE)});
+await StartedProgram.start(['sh', '-c', ${JSON.stringify(shell)}], {
+  role: 'program',
+  hint: '',
+  folder: ${JSON.stringify(folder)},
+  errorFile: ${JSON.stringify(join(folder, 'stderr'))},
+  abandon() {},
+});
+${script}
+setInterval(() => {}, 1000);
+`,
+  );
+  return spawn(
+    process.execPath,
+    ['--import', 'tsx', '--import', 'reflect-metadata', '--conditions=@virtio-platform/source', path],
+    {
+      cwd: fileURLToPath(new URL('../../../..', import.meta.url)),
+      stdio: 'inherit',
+    },
+  );
+}
+
+/** The process id that a shell writes to a file. */
+async function pidIn(file: string): Promise<number> {
+  const read = (): string => (existsSync(file) ? readFileSync(file, 'utf8') : '');
+  await expect.poll(read, { timeout: 20_000 }).toMatch(/\d+\n/);
+  return Number(read());
+}

@@ -1,10 +1,13 @@
-import { issueAt, type Place, type ProfileIssue } from '../source/profile-issue.ts';
+import { issueAt, MAX_ISSUES, type Place, type ProfileIssue } from '../source/profile-issue.ts';
 import { SECTION_FIELDS } from '../schema/profile-schema.ts';
 import type { MapEntry, MapNode, SourceNode } from '../source/source-node.ts';
 import { closest } from '../source/suggestion.ts';
 
 /** Keys of one dotted path. Profiles need about three; merging recurses, and far more would end the process. */
 const MAX_STEPS = 16;
+
+/** Paths of one matrix: every run lays each of them over the profile. */
+const MAX_PATHS = 64;
 
 /** Values that exclude each other: each run has one of them. */
 export interface MatrixAxis {
@@ -32,6 +35,10 @@ export class MatrixReader {
   }
 
   read({ key, value: matrix }: MapEntry): MatrixAxis[] {
+    if (matrix.kind === 'map' && matrix.entries.size > MAX_PATHS) {
+      this.reject(key, [], `has ${matrix.entries.size} paths, more than ${MAX_PATHS}`);
+      return [];
+    }
     if (matrix.kind === 'map')
       return Array.from(matrix.entries).flatMap(([path, entry]) => this.#readAxis(path, entry));
     if (matrix.kind === 'list') return this.#readPartialProfiles(matrix.items);
@@ -43,9 +50,9 @@ export class MatrixReader {
     return [];
   }
 
-  /** Notes an issue. `path` is below `matrix`. */
+  /** Notes an issue, up to {@link MAX_ISSUES}. `path` is below `matrix`. */
   reject(place: Place, path: readonly PropertyKey[], message: string, suggestion?: string): void {
-    this.issues.push(issueAt(place, ['matrix', ...path], message, { suggestion }));
+    if (this.issues.length < MAX_ISSUES) this.issues.push(issueAt(place, ['matrix', ...path], message, { suggestion }));
   }
 
   #readAxis(path: string, { key, value: values }: MapEntry): MatrixAxis[] {

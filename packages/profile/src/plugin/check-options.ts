@@ -1,4 +1,4 @@
-import type { SchemaIssue } from '@virtio-platform/core';
+import { printable, type SchemaIssue } from '@virtio-platform/core';
 import type { AnyPlugin } from './load-plugin.ts';
 import { LocatedPluginError, runHook } from './plugin-error.ts';
 import { optionsJsonSchema, schemaKeys } from '../schema/options-json-schema.ts';
@@ -13,7 +13,7 @@ import { renameOptions } from './renamed-options.ts';
  */
 export async function checkOptions(plugin: AnyPlugin, use: PluginUse): Promise<unknown> {
   const { options, warnings, sourcePath } = renameOptions(use, plugin.renamedOptions);
-  for (const warning of warnings) process.emitWarning(warning, 'ProfileWarning');
+  for (const warning of warnings) process.emitWarning(printable(warning), 'ProfileWarning');
   const result = await runHook(plugin.kind, use, 'options', () => plugin.options['~standard'].validate(options));
   if (result.issues === undefined) return deepFreeze(result.value);
   const schema = optionsJsonSchema(plugin.options);

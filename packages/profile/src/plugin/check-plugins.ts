@@ -8,7 +8,7 @@ import {
 import { formatByteSize, memorySizeProblem, type MemorySizeProblem } from '@virtio-platform/core/memory';
 import { checkOptions } from './check-options.ts';
 import { loadPlugin, type PluginsByKind } from './load-plugin.ts';
-import { LocatedPluginError, runHookSync } from './plugin-error.ts';
+import { LocatedPluginError, runHook, runHookSync } from './plugin-error.ts';
 import type { PluginKind } from './plugin-use.ts';
 import type { PluginUse } from '../schema/profile.ts';
 import { ProfileError, issueAt, type ProfileIssue } from '../source/profile-issue.ts';
@@ -76,7 +76,21 @@ export async function checkPlugin<Kind extends PluginKind>(
   options: ResolutionOptions,
 ): Promise<CheckedPlugin<Kind>> {
   const plugin = await loadPlugin(use, kind, options);
-  return { use, plugin, options: await checkOptions(plugin, use) };
+  const checked = { use, plugin, options: await checkOptions(plugin, use) };
+  if (options.noPrograms === true && plugin.kind === 'machine') await checkPrograms(plugin, use, checked.options);
+  return checked;
+}
+
+/** Throws {@link LocatedPluginError} `ERR_PLUGIN_PROGRAM` where the machine may start a program. */
+async function checkPrograms(plugin: MachinePlugin, use: PluginUse, options: unknown): Promise<void> {
+  const programs = await runHook('machine', use, 'programs', () => plugin.programs?.(options));
+  if (programs?.length === 0) return;
+  const what = programs === undefined ? 'does not say which programs it starts' : `starts ${programs.join(', ')}`;
+  throw new LocatedPluginError('machine', use, {
+    code: 'ERR_PLUGIN_PROGRAM',
+    message: `machine ${plugin.name} ${what}, and --no-programs allows none`,
+    hint: 'read the machine section of the profile: its programs run as you; then leave the option out',
+  });
 }
 
 async function issuesFrom(kind: PluginKind, use: PluginUse, check: Promise<unknown>): Promise<readonly ProfileIssue[]> {

@@ -1,11 +1,10 @@
 import { dirname } from 'node:path';
-import { PluginError, isCodedError, type MachineSurvey } from '@virtio-platform/core';
+import { PluginError, isCodedError, messageOf, type MachineSurvey } from '@virtio-platform/core';
 import { importPlugin, type AnyPlugin } from './load-plugin.ts';
 import { installedPackages, type InstalledPackage } from './installed-packages.ts';
 import type { PluginProblem } from './plugin-error.ts';
 import type { PluginKind } from './plugin-use.ts';
 import { resolvePlugin } from './resolve-plugin.ts';
-import { errorMessage } from '../source/unknown-value.ts';
 /** An installed plugin, or why it cannot be loaded. */
 export interface InstalledPlugin {
   /** What profiles write to use it: the name of its package. */
@@ -50,7 +49,7 @@ export async function surveyMachine({ use, plugin }: InstalledPlugin): Promise<M
     return await plugin.survey();
   } catch (cause) {
     if (isCodedError(cause)) throw cause;
-    throw new PluginError('ERR_PLUGIN_HOOK', use, `its \`survey\` threw: ${errorMessage(cause)}`, {
+    throw new PluginError('ERR_PLUGIN_HOOK', use, `its \`survey\` threw: ${messageOf(cause)}`, {
       hint: 'this is a mistake in the plugin; the cause has the stack',
       cause,
     });

@@ -1,6 +1,6 @@
 import { isAbsolute } from 'node:path';
-import { PLUGIN_API_VERSION, type MachinePlugin, type PlatformPlugin } from '@virtio-platform/core';
-import { errorCode, errorMessage, isRecord } from '../source/unknown-value.ts';
+import { messageOf, PLUGIN_API_VERSION, type MachinePlugin, type PlatformPlugin } from '@virtio-platform/core';
+import { errorCode, isRecord } from '../source/unknown-value.ts';
 import { installedPackages } from './installed-packages.ts';
 import { LocatedPluginError, type PluginProblem } from './plugin-error.ts';
 import type { PluginKind } from './plugin-use.ts';
@@ -9,15 +9,18 @@ import { resolutionBases, resolvePlugin, type ResolutionOptions } from './resolv
 import { closest } from '../source/suggestion.ts';
 /**
  * Loads the plugin that a profile names, and checks that it is one. Throws {@link LocatedPluginError}
- * `ERR_PLUGIN_NOT_FOUND`, `ERR_PLUGIN_INVALID` or `ERR_PLUGIN_API_VERSION`.
+ * `ERR_PLUGIN_NOT_FOUND`, `ERR_PLUGIN_OUTSIDE`, `ERR_PLUGIN_INVALID` or `ERR_PLUGIN_API_VERSION`.
  */
 export async function loadPlugin<Kind extends PluginKind>(
   use: PluginUse,
   kind: Kind,
   options: ResolutionOptions = {},
 ): Promise<PluginsByKind[Kind]> {
+  if (options.onlyInstalled === true && isAbsolute(use.use)) throw outsideError(use, kind);
   const resolution = resolvePlugin(use.use, use.location.file, options);
   if (resolution.url === undefined) {
+    const isOutside = options.onlyInstalled === true && resolvePlugin(use.use, use.location.file, {}).url !== undefined;
+    if (isOutside) throw outsideError(use, kind);
     const { reason, isInstalled, cause } = resolution;
     const suggestion = isInstalled ? undefined : similarPackage(use, kind, options);
     const hint = notFoundHint(use.use, isInstalled);
@@ -26,6 +29,14 @@ export async function loadPlugin<Kind extends PluginKind>(
   const plugin = await importPlugin(resolution.url, kind);
   if ('problem' in plugin) throw new LocatedPluginError(kind, use, plugin.problem);
   return plugin.plugin;
+}
+
+function outsideError(use: PluginUse, kind: PluginKind): LocatedPluginError {
+  return new LocatedPluginError(kind, use, {
+    code: 'ERR_PLUGIN_OUTSIDE',
+    message: 'it is not installed with the command, and --no-plugins-outside allows no other',
+    hint: 'read the plugin first: it runs as a program of yours; then install it, or leave the option out',
+  });
 }
 
 /** Imports the module of a plugin, of any kind where none is asked for, and tells why it is none. */
@@ -49,7 +60,7 @@ function loadingProblem(cause: unknown): PluginProblem {
   const isTypeScript = errorCode(cause) === 'ERR_UNKNOWN_FILE_EXTENSION';
   return {
     code: 'ERR_PLUGIN_INVALID',
-    message: `loading it failed: ${errorMessage(cause)}`,
+    message: `loading it failed: ${messageOf(cause)}`,
     hint: isTypeScript
       ? 'this Node does not run TypeScript: name the built JavaScript file, or run with --import tsx'
       : 'the module itself is at fault, or something it imports is not installed',
@@ -140,6 +151,7 @@ const MEMBERS: Readonly<Record<PluginKind, readonly Member[]>> = {
     ...SHARED,
     ['provides', (value) => value === 'simulated' || isTokenList(value), 'a list of facility tokens, or `simulated`'],
     ['missing', isFunction, 'a function'],
+    ['programs', (value) => value === undefined || isFunction(value), 'a function, or nothing'],
     ['survey', (value) => value === undefined || isFunction(value), 'a function, or nothing'],
   ],
 };

@@ -1,4 +1,4 @@
-import { isCodedError, PluginError, type ErrorCode } from '@virtio-platform/core';
+import { CodedError, isCodedError, messageOf, PluginError, printable, type ErrorCode } from '@virtio-platform/core';
 import {
   displayLocation,
   issueAt,
@@ -8,7 +8,7 @@ import {
 } from '../source/profile-issue.ts';
 import { displayUse, type PluginKind } from './plugin-use.ts';
 import type { PluginUse } from '../schema/profile.ts';
-import { errorMessage } from '../source/unknown-value.ts';
+import { hostError } from './host-error.ts';
 
 /** The error of a plugin: its code, what is wrong, and what to do. */
 export interface PluginProblem {
@@ -27,9 +27,10 @@ export class LocatedPluginError extends PluginError {
 
   constructor(kind: PluginKind, use: PluginUse, problem: PluginProblem, issues?: readonly ProfileIssue[]) {
     const { code, message, hint, cause, suggestion } = problem;
-    const meant = suggestion === undefined ? '' : ` — did you mean \`${suggestion}\`?`;
+    const meant = suggestion === undefined ? '' : ` — did you mean \`${printable(suggestion)}\`?`;
     const details = issues === undefined ? '' : `\n${listIssues(issues)}`;
-    super(code, displayUse(use.use), `${message} (${displayLocation(use.location)})${meant}${details}`, {
+    const where = printable(displayLocation(use.location));
+    super(code, printable(displayUse(use.use)), `${printable(message)} (${where})${meant}${details}`, {
       hint,
       cause,
     });
@@ -40,7 +41,8 @@ export class LocatedPluginError extends PluginError {
 }
 
 /**
- * Runs code of a plugin. What it throws by intention has a code and passes; anything else becomes `ERR_PLUGIN_HOOK`.
+ * Runs code of a plugin. What it throws by intention has a code and passes; what the operating system refused becomes
+ * `ERR_SYSCALL` or `ERR_MACHINE_MEMORY`; anything else becomes `ERR_PLUGIN_HOOK`.
  */
 export async function runHook<T>(
   kind: PluginKind,
@@ -64,11 +66,13 @@ export function runHookSync<T>(kind: PluginKind, use: PluginUse, hook: string, b
   }
 }
 
-function hookError(kind: PluginKind, use: PluginUse, hook: string, cause: unknown): unknown {
+function hookError(kind: PluginKind, use: PluginUse, hook: string, cause: unknown): CodedError {
   if (isCodedError(cause)) return cause;
+  const ofHost = hostError(cause, `\`${hook}\` of ${displayUse(use.use)}`);
+  if (ofHost !== undefined) return ofHost;
   return new LocatedPluginError(kind, use, {
     code: 'ERR_PLUGIN_HOOK',
-    message: `its \`${hook}\` threw: ${errorMessage(cause)}`,
+    message: `its \`${hook}\` threw: ${messageOf(cause)}`,
     hint: 'this is a mistake in the plugin; the cause has the stack',
     cause,
   });

@@ -2,13 +2,17 @@ import { existsSync, statSync } from 'node:fs';
 import { createRequire, isBuiltin } from 'node:module';
 import { isAbsolute, join, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import { errorMessage } from '../source/unknown-value.ts';
+import { messageOf } from '@virtio-platform/core';
 import { readManifest } from './installed-packages.ts';
 
-/** Where plugins are looked for besides the profile that names them. */
+/** Which plugins a profile may use, and where they are looked for besides the profile that names them. */
 export interface ResolutionOptions {
   /** Files, such as a package.json, whose `node_modules` are looked into after those of the profile. */
   readonly resolveFrom?: readonly string[];
+  /** Whether only plugins that are installed with the command may be used: no path, no package of the profile's own. */
+  readonly onlyInstalled?: boolean;
+  /** Whether only machines that start no program may be used. */
+  readonly noPrograms?: boolean;
 }
 
 /** A module that was found, or why it was not. */
@@ -41,11 +45,12 @@ export function resolvePlugin(use: string, file: string, options: ResolutionOpti
   return failures.find(({ isInstalled }) => isInstalled) ?? failures[0]!;
 }
 
-/** The files that packages are resolved from, in order. */
-export function resolutionBases(file: string, { resolveFrom = [] }: ResolutionOptions): string[] {
+/** The files that packages are resolved from, in order. `file` is the profile. */
+export function resolutionBases(file: string, { resolveFrom = [], onlyInstalled }: ResolutionOptions): string[] {
   const command = process.argv[1];
   const own = fileURLToPath(import.meta.url);
-  return [file, ...resolveFrom, ...(command === undefined ? [] : [command]), own].map((base) => resolve(base));
+  const profile = onlyInstalled === true ? [] : [file];
+  return [...profile, ...resolveFrom, ...(command === undefined ? [] : [command]), own].map((base) => resolve(base));
 }
 
 function resolvePath(path: string): Resolution {
@@ -65,7 +70,7 @@ function resolveFrom(base: string, specifier: string): Resolution {
   try {
     return { url: pathToFileURL(createRequire(pathToFileURL(base)).resolve(specifier)).href };
   } catch (error) {
-    const [message = ''] = errorMessage(error).split('\n', 1);
+    const [message = ''] = messageOf(error).split('\n', 1);
     // Node names what it looked for: the package, or the file that the package.json leads to.
     const isInstalled = message !== `Cannot find module '${specifier}'`;
     const absent = isAbsolute(specifier) ? 'the folder has no entry' : 'it is not installed';

@@ -46,6 +46,10 @@ const schema = z.strictObject({
     .optional()
     .describe('Block: a raw image file, relative to this profile; without it the disk is in memory.'),
   readOnly: z.boolean().optional().describe('Block: the device refuses writes.'),
+  overwrite: z
+    .boolean()
+    .optional()
+    .describe('Block: an image that is not of this capacity may be overwritten; without it the run fails.'),
   serial: z
     .string()
     .max(MAX_SERIAL)
@@ -89,8 +93,16 @@ export function deviceSection(
   const common = { interface: checked.interface, offers };
   switch (type) {
     case 'block': {
-      const { capacity = DEFAULT_CAPACITY, image, readOnly = false, serial = '', queues = 1 } = checked;
-      return { type, ...common, capacity, image: image && resolveImage(image), readOnly, serial, queues };
+      const {
+        capacity = DEFAULT_CAPACITY,
+        image,
+        readOnly = false,
+        overwrite = false,
+        serial = '',
+        queues = 1,
+      } = checked;
+      const path = image && resolveImage(image);
+      return { type, ...common, capacity, image: path, readOnly, overwrite, serial, queues };
     }
     case 'net':
       return { type, ...common, mac: checked.mac ?? DEFAULT_MAC, queuePairs: checked.queuePairs ?? 1 };

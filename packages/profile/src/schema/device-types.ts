@@ -16,7 +16,7 @@ export const DEVICE_TYPES: readonly [DeviceType, ...DeviceType[]] = ['block', 'n
 
 /** The keys of the `device` section that only one type has. */
 export const DEVICE_SETTINGS: Readonly<Record<DeviceType, readonly string[]>> = {
-  block: ['capacity', 'image', 'readOnly', 'serial', 'queues'],
+  block: ['capacity', 'image', 'readOnly', 'overwrite', 'serial', 'queues'],
   net: ['mac', 'queuePairs'],
   console: ['columns', 'rows', 'ports'],
   entropy: ['seed'],

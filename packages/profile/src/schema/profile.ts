@@ -35,6 +35,8 @@ export interface BlockSection extends AnyDevice {
   /** Absolute path of a raw image; `undefined` for a disk in memory. */
   readonly image: string | undefined;
   readonly readOnly: boolean;
+  /** Whether an image of another size than `capacity` may be overwritten. */
+  readonly overwrite: boolean;
   /** At most 20 bytes of ASCII. */
   readonly serial: string;
   /** Request queues, of which a driver without BLK_MQ uses one. */

@@ -84,7 +84,7 @@ function readFields(
     if (!isGiven && schema instanceof z.ZodExactOptional) continue;
     const result = schema.safeParse(given[key]);
     if (result.success) read.set(key, { value: result.data, isGiven });
-    else issues.push(...result.error.issues.map((issue) => ({ ...issue, path: [...path, key, ...issue.path] })));
+    else for (const issue of result.error.issues) issues.push({ ...issue, path: [...path, key, ...issue.path] });
   }
   return read;
 }

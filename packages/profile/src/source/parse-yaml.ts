@@ -15,7 +15,7 @@ import {
   type SchemaOptions,
   type YAMLMap,
 } from 'yaml';
-import { issueAt, type Place, type ProfileIssue } from './profile-issue.ts';
+import { issueAt, MAX_ISSUES, type Place, type ProfileIssue } from './profile-issue.ts';
 import type { MapEntry, MapNode, ScalarNode, SourceNode } from './source-node.ts';
 
 /** Levels of nesting. A profile has about five; the composer recurses, and far deeper it would end the process. */
@@ -71,6 +71,8 @@ class NodeReader {
   readonly #file: string;
   readonly #source: string;
   readonly #lines: LineCounter;
+  /** Lines and columns of the issues. */
+  readonly #rejected = new Set<string>();
   readonly #anchors = new Map<string, Node>();
   #aliasedNodes = 0;
   #aliasDepth = 0;
@@ -96,11 +98,14 @@ class NodeReader {
     return undefined;
   }
 
-  /** Notes an issue. One mistake often makes several errors at one place; the first says most. */
+  /** Notes an issue, up to a number. One mistake often makes several errors at one place; the first says most. */
   reject(start: number, end: number, message: string, code?: string): void {
+    if (this.issues.length >= MAX_ISSUES) return;
     const issue = issueAt(this.#place(start, end), [], message, code === undefined ? {} : { code });
-    const isKnown = this.issues.some(({ line, column }) => line === issue.line && column === issue.column);
-    if (!isKnown) this.issues.push(issue);
+    const place = `${issue.line}:${issue.column}`;
+    if (this.#rejected.has(place)) return;
+    this.#rejected.add(place);
+    this.issues.push(issue);
   }
 
   /** Reads the value of `key`, which is no node where nothing is written. */

@@ -1,5 +1,5 @@
 import { relative, resolve } from 'node:path';
-import { CodedError } from '@virtio-platform/core';
+import { CodedError, printable } from '@virtio-platform/core';
 /** A place in a profile: the file as given, line and column from 1. */
 export interface SourceLocation {
   readonly file: string;
@@ -44,11 +44,11 @@ export function issueAt(
   return { ...place.location, code, path: path.map(String).join('.'), text: place.text, message, suggestion };
 }
 
-/** One line: `file:line:column: path: message — did you mean ...?`. */
+/** One line, as {@link printable} gives it: `file:line:column: path: message — did you mean ...?`. */
 export function formatIssue(issue: ProfileIssue): string {
   const path = issue.path === '' ? '' : `${issue.path}: `;
   const suggestion = issue.suggestion === undefined ? '' : ` — did you mean \`${issue.suggestion}\`?`;
-  return `${displayLocation(issue)}: ${path}${issue.message}${suggestion}`;
+  return printable(`${displayLocation(issue)}: ${path}${issue.message}${suggestion}`);
 }
 
 /** A path as messages print it: relative to the current folder. */
@@ -61,8 +61,8 @@ export function displayLocation(location: SourceLocation): string {
   return `${displayPath(location.file)}:${location.line}:${location.column}`;
 }
 
-/** How many issues a message lists; `issues` always has all of them. */
-const MAX_LISTED = 100;
+/** Issues after which checking stops, so that the time it takes is bounded by the size of the profile. */
+export const MAX_ISSUES = 100;
 
 /** The codes of a profile that cannot be used, the one that hides most of the others first. */
 const CODES = ['ERR_PROFILE_NOT_FOUND', 'ERR_PROFILE_EXTENDS', 'ERR_PROFILE_SYNTAX', 'ERR_PROFILE_MATRIX'] as const;
@@ -77,15 +77,16 @@ const HINTS: Readonly<Record<string, string>> = {
     '`virtio-platform schema` writes a JSON Schema with which an editor completes and checks profiles',
 };
 
-/** A profile that cannot be used, with everything that is wrong with it. */
+/** A profile that cannot be used, with what is wrong with it: everything, or the first {@link MAX_ISSUES}. */
 export class ProfileError extends CodedError {
   readonly issues: readonly ProfileIssue[];
 
   /** Takes at least one issue. */
   constructor(issues: readonly ProfileIssue[]) {
     const code = CODES.find((candidate) => issues.some((issue) => issue.code === candidate)) ?? 'ERR_PROFILE_INVALID';
-    super(code, listIssues(issues), { hint: HINTS[code] });
-    this.issues = issues;
+    const first = issues.slice(0, MAX_ISSUES);
+    super(code, listIssues(first), { hint: HINTS[code] });
+    this.issues = first;
   }
 
   /** Where the first issue stands. */
@@ -96,7 +97,6 @@ export class ProfileError extends CodedError {
 
 /** Lists issues, one a line. */
 export function listIssues(issues: readonly ProfileIssue[]): string {
-  const lines = issues.slice(0, MAX_LISTED).map(formatIssue);
-  if (issues.length > MAX_LISTED) lines.push(`and ${issues.length - MAX_LISTED} more`);
-  return lines.join('\n');
+  const end = issues.length < MAX_ISSUES ? [] : [`checking stopped after ${MAX_ISSUES} mistakes`];
+  return [...issues.map(formatIssue), ...end].join('\n');
 }

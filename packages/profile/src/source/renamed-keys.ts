@@ -1,3 +1,4 @@
+import { printable } from '@virtio-platform/core';
 import { displayLocation, issueAt, type Place, type ProfileIssue, type SourceLocation } from './profile-issue.ts';
 import { nodeAt, type MapEntry, type MapNode, type SourceNode } from './source-node.ts';
 
@@ -21,9 +22,9 @@ export interface RenamedProfile {
   readonly issues: readonly ProfileIssue[];
 }
 
-/** One line: `file:line:column: warning: message`. */
+/** One line, as {@link printable} gives it: `file:line:column: warning: message`. */
 export function formatWarning(warning: ProfileWarning): string {
-  return `${displayLocation(warning)}: warning: ${warning.message}`;
+  return printable(`${displayLocation(warning)}: warning: ${warning.message}`);
 }
 
 /**

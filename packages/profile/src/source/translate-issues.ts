@@ -1,4 +1,4 @@
-import { issueAt, type Place, type ProfileIssue } from './profile-issue.ts';
+import { issueAt, MAX_ISSUES, type Place, type ProfileIssue } from './profile-issue.ts';
 import { closest } from './suggestion.ts';
 import { isRecord } from './unknown-value.ts';
 /** An issue as schemas report it. The members that zod adds make better messages; other libraries may not have them. */
@@ -36,7 +36,8 @@ export interface TranslatedIssue {
 
 /**
  * Says in the words of profiles what a schema found, each at its own place: an unknown key at the key, a missing one at
- * the map that lacks it. A misspelt key is one mistake and not two, although another key is then missing.
+ * the map that lacks it. A misspelt key is one mistake and not two, although another key is then missing. Stops after
+ * {@link MAX_ISSUES}.
  */
 export function translateIssues(raw: readonly RawIssue[], source: CheckedSource, code: string): TranslatedIssue[] {
   const misspelt = new Set<string>();
@@ -56,9 +57,11 @@ export function translateIssues(raw: readonly RawIssue[], source: CheckedSource,
   };
 
   for (const { keys, path } of raw.filter(isUnknownKeys)) {
-    for (const key of keys) addUnknownKey(path, key, closest(key, source.knownKeys(path)));
+    const known = source.knownKeys(path);
+    for (const key of keys.slice(0, MAX_ISSUES - translated.length)) addUnknownKey(path, key, closest(key, known));
   }
   for (const issue of raw) {
+    if (translated.length >= MAX_ISSUES) break;
     const { path } = issue;
     if (isUnknownKeys(issue) || misspelt.has(pathKey(path))) continue;
     if (path.length === 0 || source.valueAt(path) !== undefined) {

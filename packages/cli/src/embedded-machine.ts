@@ -1,0 +1,29 @@
+import { createRequire } from 'node:module';
+import type { Profile } from '@virtio-platform/profile';
+
+/** The machine that starts nothing: memory, the platform's hardware and the device are in this process. */
+const EMBEDDED = '@virtio-platform/machine-simulated';
+/** Bytes of memory in place of a machine that is not started: as much as negotiation can need. */
+const MOST_MEMORY = 1024 ** 3;
+
+/** Whether the profile names the embedded machine, so that {@link onEmbeddedMachine} keeps its machine. */
+export function isEmbedded({ machine }: Profile): boolean {
+  return machine.use === EMBEDDED;
+}
+
+/**
+ * The profile on the embedded machine that is installed with this command, without its image: booting that machine
+ * starts no program, opens no file and connects to nothing. Another machine is replaced, so that its device offers what
+ * `device.offers` lists, or all that the embedded one implements.
+ */
+export function onEmbeddedMachine(profile: Profile): Profile {
+  const { device, machine, memory } = profile;
+  const use = createRequire(import.meta.url).resolve(EMBEDDED);
+  const isKept = isEmbedded(profile);
+  return {
+    ...profile,
+    device: device.type === 'block' ? { ...device, image: undefined } : device,
+    machine: { ...machine, use, options: isKept ? machine.options : {} },
+    memory: isKept ? memory : Math.min(memory, MOST_MEMORY),
+  };
+}

@@ -1,0 +1,63 @@
+import { setImmediate } from 'node:timers/promises';
+import { CodedError, codedErrorOf } from '@virtio-platform/core';
+
+/** Milliseconds that work has to end by itself after something was thrown beside it. */
+const GRACE_MS = 5000;
+
+/** The work that is going on, the innermost last: only that is concerned by what is thrown meanwhile. */
+const going: object[] = [];
+
+/** What became of isolated work: its value, its error, or both where something else threw while it did its work. */
+export interface Outcome<T> {
+  readonly value: T | undefined;
+  /** What was thrown first. */
+  readonly error: CodedError | undefined;
+}
+
+/**
+ * Runs `body` so that nothing in it ends the process: neither what it throws, nor what is thrown in a callback or
+ * rejected without a handler meanwhile, nor a promise that never settles. Returns when `body` has ended, or cannot end
+ * any more.
+ */
+export async function isolate<T>(body: () => Promise<T>): Promise<Outcome<T>> {
+  let stray: CodedError | undefined;
+  let timer: NodeJS.Timeout | undefined;
+  const own = {};
+  let abandon!: (outcome: Outcome<T>) => void;
+  const abandoned = new Promise<Outcome<T>>((resolve) => (abandon = resolve));
+  const onStray = (thrown: unknown): void => {
+    if (going.at(-1) !== own) return;
+    stray ??= codedErrorOf(thrown);
+    timer ??= setTimeout(() => abandon({ value: undefined, error: stray }), GRACE_MS);
+  };
+  const onIdle = (): void => {
+    if (going.at(-1) === own) abandon({ value: undefined, error: stray ?? endlessWait() });
+  };
+  going.push(own);
+  process.on('uncaughtException', onStray).on('unhandledRejection', onStray).on('beforeExit', onIdle);
+  try {
+    const settled = attempt(body);
+    const outcome = await Promise.race([settled, abandoned]);
+    // What the last step left rejected is known only after this turn of the event loop.
+    await setImmediate();
+    return stray === undefined ? outcome : { value: outcome.value, error: stray };
+  } finally {
+    going.pop();
+    clearTimeout(timer);
+    process.off('uncaughtException', onStray).off('unhandledRejection', onStray).off('beforeExit', onIdle);
+  }
+}
+
+async function attempt<T>(body: () => Promise<T>): Promise<Outcome<T>> {
+  try {
+    return { value: await body(), error: undefined };
+  } catch (thrown) {
+    return { value: undefined, error: codedErrorOf(thrown) };
+  }
+}
+
+function endlessWait(): CodedError {
+  return new CodedError('ERR_INTERNAL', 'waits for something that cannot come: nothing is left that could bring it', {
+    hint: 'a mistake in a plugin, or in virtio-platform: a promise of it never settles',
+  });
+}
