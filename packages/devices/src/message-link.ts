@@ -2,7 +2,7 @@
 export interface MessageLink {
   /** Whether `receive` gives back messages as they were sent; otherwise they are one stream of bytes. */
   readonly isFramed: boolean;
-  /** Buffers with the device, of both queues. */
+  /** Messages that were sent and whose buffers did not come back. Receive buffers that wait are not counted. */
   readonly inFlight: number;
 
   /**
@@ -26,7 +26,7 @@ export interface MessageDriver {
   readonly isConnected: boolean;
   /**
    * Does the next step of what the device and its driver have to agree upon first. Returns how much happened: 0 for
-   * waiting.
+   * waiting, or the negative reason why nothing can be sent, where nothing is in flight that could change it.
    */
   connect(): number;
   /** Gives back all buffers. Only after the device confirmed a reset and the queues were reset. */

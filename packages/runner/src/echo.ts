@@ -53,7 +53,11 @@ export class Echo implements DriverHalf {
 
   async run(): Promise<void> {
     const driver = this.#driver;
-    while (!driver.isConnected) await this.#loop.turn(driver.connect(), 0);
+    while (!driver.isConnected) {
+      const progress = driver.connect();
+      if (progress < 0) this.#loop.failedToAdd(progress);
+      await this.#loop.turn(Math.max(progress, 0), 0);
+    }
     const { requests, depth } = this.#context.profile.workload;
     this.#links = driver.links.map((link, index) => new LinkProgress(link, index));
     const most = Math.max(1, Math.floor(depth / this.#links.length));
@@ -75,8 +79,14 @@ export class Echo implements DriverHalf {
   #send(link: LinkProgress): boolean {
     const reason = link.link.send(this.#message, this.#fill(link, link.sent));
     if (reason === 0) link.sent++;
-    else if (reason !== NO_BUFFER && link.link.inFlight === 0) this.#loop.failedToAdd(reason);
+    else if (reason !== NO_BUFFER && this.#isIdle()) this.#loop.failedToAdd(reason);
     return reason === 0;
+  }
+
+  /** Whether no message is on its way: nothing that comes back could make room. */
+  #isIdle(): boolean {
+    for (const { link, sent, returned } of this.#links) if (link.inFlight > 0 || sent > returned) return false;
+    return true;
   }
 
   /** Takes everything that came, and returns how much that was. */

@@ -7,6 +7,7 @@ import {
 import type { GuestMemory } from '@virtio-platform/core/memory';
 import type { ByteOrder, Virtqueue } from '@virtio-platform/core/queue';
 import type { BufferMapping } from '../buffer-mapping.ts';
+import { NO_BUFFER } from '../buffer-slots.ts';
 import type { DriverQueue } from '../driver-queue.ts';
 import type { MessageDriver, MessageLink } from '../message-link.ts';
 import { QueuePair } from '../queue-pair.ts';
@@ -115,11 +116,15 @@ export class ConsoleDriver implements MessageDriver {
       progress++;
       if (length >= CONSOLE_CONTROL_SIZE) this.#hear();
     }
-    while (this.#unsent.length > 0 && control.send(this.#unsent[0]!, CONSOLE_CONTROL_SIZE) === 0) {
+    let reason = 0;
+    while (this.#unsent.length > 0) {
+      reason = control.send(this.#unsent[0]!, CONSOLE_CONTROL_SIZE);
+      if (reason < 0) break;
       this.#unsent.shift();
       progress++;
     }
-    return progress + control.flush();
+    progress += control.flush();
+    return progress === 0 && reason < 0 && reason !== NO_BUFFER && control.inFlight === 0 ? reason : progress;
   }
 
   dispose(): void {

@@ -133,20 +133,24 @@ export class NetDriver implements MessageDriver {
     this.#control?.dispose();
   }
 
-  /** Receive buffers go first: the device may use the new pairs at once. */
+  /**
+   * The device gets receive buffers before the command, because it may use the new pairs at once. The command is mapped
+   * before them, because they take what room there is.
+   */
   #ask(control: BufferSlots): number {
-    for (const link of this.#links) link.flush();
     const slot = control.take();
     const { view } = this.#memory;
     const at = control.readableAddress(slot);
     view.setUint8(at, VIRTIO_NET_CTRL_MQ);
     view.setUint8(at + 1, VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET);
     view.setUint16(at + NET_COMMAND_SIZE, this.#links.length, this.#options.byteOrder === 'little');
-    if (control.submit(slot, NET_COMMAND_SIZE + 2) < 0) {
+    const reason = control.submit(slot, NET_COMMAND_SIZE + 2);
+    if (reason < 0) {
       control.give(slot);
-      return 0;
+      return reason;
     }
     this.#isAsked = true;
+    for (const link of this.#links) link.flush();
     if (control.queue.publish()) this.#options.notify(control.queue);
     return 1;
   }
