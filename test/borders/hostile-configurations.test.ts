@@ -118,16 +118,17 @@ async function drive(run: ComposedRun): Promise<string> {
   return outcome;
 }
 
-describe.each(['block', 'net', 'console', 'entropy'] as const)('a %s device that says anything', (type) => {
-  let profile: Profile;
-  let legacy: Profile;
-
-  beforeAll(async () => {
-    const load = async (name: string, device: string, driver: string): Promise<Profile> => {
-      const path = join(folder, `${type}-${name}.yaml`);
-      writeFileSync(
-        path,
-        `profile: hostile
+/** The profile of a device type with these keys of its sections added. */
+async function loadHostile(
+  type: keyof typeof WORKLOADS,
+  name: string,
+  device: string,
+  driver: string,
+): Promise<Profile> {
+  const path = join(folder, `${type}-${name}.yaml`);
+  writeFileSync(
+    path,
+    `profile: hostile
 platform: { use: "@virtio-platform/platform-legacy" }
 machine: { use: "@virtio-platform/machine-simulated", memory: 16MiB }
 device: { type: ${type}${device} }
@@ -135,12 +136,18 @@ driver: { buffers: streaming, timeout: 100ms${driver} }
 queue: { layout: packed, size: 64 }
 workload: { ${WORKLOADS[type]}, seed: 3 }
 `,
-      );
-      return (await loadProfiles(path))[0]!;
-    };
-    profile = await load('modern', '', '');
+  );
+  return (await loadProfiles(path))[0]!;
+}
+
+describe.each(['block', 'net', 'console', 'entropy'] as const)('a %s device that says anything', (type) => {
+  let profile: Profile;
+  let legacy: Profile;
+
+  beforeAll(async () => {
+    profile = await loadHostile(type, 'modern', '', '');
     const [own] = [', interface: legacy'];
-    const split = await load('legacy', own, own).catch(() => undefined);
+    const split = await loadHostile(type, 'legacy', own, own).catch(() => undefined);
     legacy = split ?? { ...profile, queue: { ...profile.queue, layout: 'split' } };
   });
 

@@ -39,12 +39,17 @@ export class BufferSlots {
   readonly completedSlots: Uint16Array;
   readonly completedLengths: Uint32Array;
   readonly #memory: GuestMemory;
+  readonly #mapping: DmaMapping;
   readonly #options: BufferSlotsOptions;
   readonly #segment: number;
   /** Bytes from one writable part to the next: whole cache lines. */
   readonly #writableStride: number;
   readonly #list: ScatterList;
   readonly #batch: UsedBatch;
+  /** The mappings of {@link reserve}, and how many there are. */
+  readonly #reserved: Int32Array;
+  #reservedCount = 0;
+  readonly #words: Uint32Array = new Uint32Array(2);
   #slotOf: Uint16Array;
   readonly #free: Uint16Array;
   #freeCount: number;
@@ -61,11 +66,13 @@ export class BufferSlots {
     this.queue = queue;
     this.count = count;
     this.#memory = memory;
+    this.#mapping = mapping;
     this.#options = options;
     this.#writableStride = Math.ceil(writable / CACHE_LINE_SIZE) * CACHE_LINE_SIZE;
     this.#segment = Math.min(readable + writable, mapping.limits.maxMappingSize);
     const headers = (options.header ?? 0) > 0 ? 1 : 0;
     this.#list = new ScatterList(Math.ceil(readable / this.#segment) + Math.ceil(writable / this.#segment) + headers);
+    this.#reserved = new Int32Array(this.#list.capacity);
     checkQueueSize(queue, this.#list.capacity);
     this.#batch = new UsedBatch(Math.min(count, 64));
     this.completedSlots = new Uint16Array(this.#batch.capacity);
@@ -125,6 +132,33 @@ export class BufferSlots {
     if (head < 0) return head;
     this.#slotOf[head] = slot;
     return 0;
+  }
+
+  /**
+   * Maps the part of a free slot that the device reads, so that nothing else takes its room until {@link unreserve}.
+   * Returns whether there is room; always where a slot is mapped for good, and where all are with the device. Hot.
+   */
+  reserve(): boolean {
+    const { readable } = this.#options;
+    if (this.#readable.region !== undefined || this.#freeCount === 0 || this.#reservedCount > 0) return true;
+    const address = this.readableAddress(this.#free[this.#freeCount - 1]!);
+    // The device can read what is mapped, although it is told nothing of it.
+    this.#memory.u8.fill(0, address, address + readable);
+    for (let done = 0; done < readable; done += this.#segment) {
+      const run = Math.min(this.#segment, readable - done);
+      const id = this.#mapping.map(address + done, run, DmaDirection.ToDevice, this.#words, 0);
+      if (id < 0) {
+        this.unreserve();
+        return false;
+      }
+      this.#reserved[this.#reservedCount++] = id;
+    }
+    return true;
+  }
+
+  /** Gives back the room of {@link reserve}. Hot. */
+  unreserve(): void {
+    while (this.#reservedCount > 0) this.#mapping.unmap(this.#reserved[--this.#reservedCount]!, 0);
   }
 
   /** Takes back buffers and returns how many; they are in the `completed` arrays. Hot. */

@@ -1,4 +1,5 @@
 import { copyBytes } from '@virtio-platform/core/address-space';
+import { DMA_NO_SPACE } from '@virtio-platform/core/dma';
 import type { GuestMemory } from '@virtio-platform/core/memory';
 import type { Virtqueue } from '@virtio-platform/core/queue';
 import type { BufferMapping } from './buffer-mapping.ts';
@@ -81,7 +82,12 @@ export class QueuePair {
     return this.#receive.count;
   }
 
+  /** Sends nothing while the device can have no receive buffer: what it sends back would be lost, or wait for ever. */
   send(source: Uint8Array, length: number): number {
+    if (this.#receive.inFlight === 0) {
+      const reason = this.#fill();
+      if (reason < 0 && this.#receive.inFlight === 0) return reason;
+    }
     const slot = this.#transmit.take();
     if (slot < 0) return NO_BUFFER;
     const { header } = this.#options;
@@ -107,7 +113,8 @@ export class QueuePair {
     const slot = this.#receive.completedSlots[index]!;
     const length = Math.min(this.#receive.completedLengths[index]!, target.length - at);
     copyBytes(target, at, this.#memory.u8, this.#receive.writableAddress(slot), length);
-    this.#receive.give(slot);
+    // The last one stays with the device: another pair in the same window would take its room.
+    if (this.#receive.inFlight > 0 || this.#receive.submit(slot, 0) < 0) this.#receive.give(slot);
     return length;
   }
 
@@ -117,19 +124,35 @@ export class QueuePair {
    */
   flush(): number {
     const { notify, receiveAtLeast: least = 1 } = this.#options;
+    // Before the transmit buffers are unmapped: their room stays theirs.
+    const reason = this.#fill();
+    if (this.#receive.inFlight >= least) this.#failures.ended();
+    else if (reason < 0) this.#failures.failed(reason);
     const sent = this.#transmit.poll();
     for (let i = 0; i < sent; i++) this.#transmit.give(this.#transmit.completedSlots[i]!);
-    for (let slot = this.#receive.take(); slot >= 0; slot = this.#receive.take()) {
-      const reason = this.#receive.submit(slot, 0);
-      if (reason === 0) continue;
-      this.#receive.give(slot);
-      if (this.#receive.inFlight < least) this.#failures.failed(reason);
-      break;
-    }
-    if (this.#receive.inFlight >= least) this.#failures.ended();
     if (this.#receive.queue.publish()) notify(this.#receive.queue);
     if (this.#transmit.queue.publish()) notify(this.#transmit.queue);
     return sent;
+  }
+
+  /**
+   * Gives the device all free receive buffers that can be mapped while a transmit buffer is mapped too. Idle receive
+   * buffers stay mapped for as long as nothing comes; without this they take a small window whole, and nothing can be
+   * sent any more. Returns 0, or the negative reason why the last one was not given. Hot.
+   */
+  #fill(): number {
+    let slot = this.#receive.take();
+    if (slot < 0) return 0;
+    let reason = 0;
+    const hasRoom = this.#transmit.inFlight > 0 || this.#transmit.reserve();
+    if (!hasRoom) reason = DMA_NO_SPACE;
+    for (; reason === 0 && slot >= 0; slot = this.#receive.take()) {
+      reason = this.#receive.submit(slot, 0);
+      if (reason < 0) break;
+    }
+    if (slot >= 0) this.#receive.give(slot);
+    this.#transmit.unreserve();
+    return reason;
   }
 
   dispose(): void {

@@ -1,6 +1,7 @@
 import { INTERRUPT_MODES, type InterruptMode } from '@virtio-platform/pci';
 import type { InjectionToken } from 'tsyringe';
 import { z } from 'zod';
+import { overriddenArguments } from './overridden-arguments.ts';
 
 /** The QEMU machine types that this machine supports. */
 export const BOARDS = ['pc', 'q35', 'pseries'] as const;
@@ -48,6 +49,12 @@ export const qemuOptionsSchema: z.ZodType<QemuOptions> = z
   .refine(({ board, iommu }) => iommu === 'none' || board === 'q35', {
     path: ['iommu'],
     error: 'only q35 can have an Intel IOMMU; pseries has its own IOMMU, and pc has none',
+  })
+  .superRefine((options, context) => {
+    for (const { index, message } of overriddenArguments(options)) {
+      const input = options.arguments[index];
+      context.addIssue({ code: 'custom', path: ['arguments', index], message, input });
+    }
   });
 
 /** The token of the machine's options. */

@@ -135,9 +135,11 @@ export class NetDriver implements MessageDriver {
     this.#control?.dispose();
   }
 
-  /** Receive buffers go first: the device may use the new pairs at once. */
+  /**
+   * The device gets receive buffers before the command, because it may use the new pairs at once. The command is mapped
+   * before them, because they take what room there is.
+   */
   #ask(control: BufferSlots): number {
-    for (const link of this.#links) link.flush();
     const slot = control.take();
     const { view } = this.#memory;
     const at = control.readableAddress(slot);
@@ -151,6 +153,7 @@ export class NetDriver implements MessageDriver {
       return 0;
     }
     this.#isAsked = true;
+    for (const link of this.#links) link.flush();
     if (control.queue.publish()) this.#options.notify(control.queue);
     return 1;
   }

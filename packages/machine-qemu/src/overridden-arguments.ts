@@ -1,0 +1,106 @@
+/** An argument of the profile that has no effect, or the opposite of what the profile says elsewhere. */
+export interface ArgumentProblem {
+  /** Its index in `machine.arguments`. */
+  readonly index: number;
+  readonly message: string;
+}
+
+/** The options of the machine that decide whether an argument has an effect. */
+export interface ArgumentOptions {
+  readonly arguments: readonly string[];
+  readonly board: string;
+  readonly iommu: string;
+}
+
+/** Properties that every virtio device on PCI gets, and what decides them in a profile. */
+const OF_EVERY_DEVICE: Readonly<Record<string, string>> = {
+  addr: 'the machine',
+  'disable-legacy': 'device.interface',
+  'disable-modern': 'device.interface',
+  iommu_platform: 'device.offers (ACCESS_PLATFORM)',
+  packed: 'device.offers (RING_PACKED)',
+  event_idx: 'device.offers (RING_EVENT_IDX)',
+  indirect_desc: 'device.offers (RING_INDIRECT_DESC)',
+};
+
+/** The properties that the machine sets itself, by the driver that they begin with, and what decides them. */
+const OF_DRIVERS: readonly (readonly [driver: RegExp, properties: Readonly<Record<string, string>>])[] = [
+  [/^virtio-blk-/, { drive: 'the machine', 'num-queues': 'device.queues' }],
+  [/^virtio-net-/, { netdev: 'the machine', mac: 'device.mac' }],
+  [/^virtio-serial-/, { max_ports: 'device.ports' }],
+  [/^virtconsole$|^virtserial/, { bus: 'the machine', nr: 'device.ports', chardev: 'the machine' }],
+  [/^virtio-rng-/, { rng: 'the machine' }],
+  [/^(virtio-|pci-device$|device$)/, OF_EVERY_DEVICE],
+];
+
+/** Options of QEMU that the machine gives itself, and what decides them in a profile. */
+const OWN_OPTIONS: Readonly<Record<string, string>> = {
+  m: 'machine.memory',
+  bios: 'the machine, which drives the processor',
+  qtest: 'the machine, which drives QEMU through it',
+  accel: 'the machine, whose processor is emulated',
+  smp: 'the machine, which has one processor',
+};
+
+/**
+ * Finds arguments that QEMU takes and that change nothing, because the machine sets the same property of a device
+ * explicitly, which wins over `-global` (QEMU qdev, `qdev_prop_set_globals`), and options that contradict the profile.
+ */
+export function* overriddenArguments(options: ArgumentOptions): Generator<ArgumentProblem> {
+  const { arguments: words } = options;
+  for (let index = 0; index < words.length; index++) {
+    const word = words[index]!;
+    const option = /^--?([\w-]+)$/.exec(word)?.[1];
+    if (option === undefined) continue;
+    const owner = OWN_OPTIONS[option];
+    if (owner !== undefined) yield { index, message: `${word} is decided by ${owner}` };
+    const value = words[index + 1];
+    if (value === undefined) continue;
+    if (option === 'global') yield* problemOf(index + 1, value, options);
+    if (option === 'machine' || option === 'M') yield* machineProblems(index + 1, value, options);
+  }
+}
+
+function* problemOf(index: number, value: string, options: ArgumentOptions): Generator<ArgumentProblem> {
+  const global = parseGlobal(value);
+  if (global === undefined) return;
+  const owner = ownerOf(global.driver, global.property, options);
+  if (owner === undefined) return;
+  const what = `${global.property} of ${global.driver}`;
+  yield { index, message: `has no effect: ${owner} decides ${what}, and QEMU prefers what is set for a device itself` };
+}
+
+/** Both forms of `-global`: `driver.property=value`, and `driver=...,property=...,value=...`. */
+function parseGlobal(value: string): { readonly driver: string; readonly property: string } | undefined {
+  const short = /^([\w-]+)\.([\w.-]+)=/.exec(value);
+  if (short !== null) return { driver: short[1]!, property: short[2]! };
+  const parts = new Map(value.split(',').map((part) => [part.split('=', 1)[0]!, part.slice(part.indexOf('=') + 1)]));
+  const [driver, property] = [parts.get('driver'), parts.get('property')];
+  return driver === undefined || property === undefined ? undefined : { driver, property };
+}
+
+function ownerOf(driver: string, property: string, { iommu }: ArgumentOptions): string | undefined {
+  // QEMU writes a property with either character.
+  const names = [property, property.replaceAll('-', '_'), property.replaceAll('_', '-')];
+  const own = (properties: Readonly<Record<string, string>>): string | undefined =>
+    names.map((name) => (Object.hasOwn(properties, name) ? properties[name] : undefined)).find(Boolean);
+  if (driver === 'intel-iommu' || driver === 'x86-iommu')
+    return iommu === 'intel' ? own({ intremap: 'the machine', 'caching-mode': 'the machine' }) : undefined;
+  for (const [pattern, properties] of OF_DRIVERS) {
+    const owner = pattern.test(driver) ? own(properties) : undefined;
+    if (owner !== undefined) return owner;
+  }
+  return undefined;
+}
+
+/** The type and the memory of the machine are those of the profile; its other properties can be added. */
+function* machineProblems(index: number, value: string, { board }: ArgumentOptions): Generator<ArgumentProblem> {
+  for (const [at, part] of value.split(',').entries()) {
+    const [name, text] = part.includes('=') ? part.split('=', 2) : ['type', part];
+    if (at > 0 && name === 'type' && !part.includes('=')) continue;
+    if (name === 'type' && text !== board)
+      yield { index, message: `the machine type ${text} is decided by machine.board` };
+    if (name === 'memory-backend' || name === 'max-ram-below-4g')
+      yield { index, message: `${name} is decided by machine.memory` };
+  }
+}

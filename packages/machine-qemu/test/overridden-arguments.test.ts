@@ -1,0 +1,92 @@
+import { describe, expect, it } from 'vitest';
+import { deviceArguments } from '../src/device-arguments.ts';
+import { qemuOptionsSchema } from '../src/options.ts';
+import { qemuArguments } from '../src/qemu-process.ts';
+
+function issuesOf(input: object): readonly (readonly [string, string])[] {
+  const { error } = qemuOptionsSchema.safeParse({ board: 'q35', iommu: 'intel', ...input });
+  return (error?.issues ?? []).map(({ path, message }) => [path.join('.'), message]);
+}
+
+describe('arguments of the profile that QEMU takes and that change nothing', () => {
+  it.each([
+    'intel-iommu.caching-mode=on',
+    'intel-iommu.intremap=on',
+    'driver=intel-iommu,property=caching-mode,value=on',
+    'virtio-blk-pci.packed=on',
+    'virtio-blk-device.packed=on',
+    'virtio-net-pci.iommu-platform=on',
+    'virtio-device.event_idx=off',
+    'virtio-pci.disable-legacy=on',
+    'virtio-net-device.mac=52:54:00:00:00:01',
+    'virtio-blk-pci.num-queues=4',
+    'virtio-serial-device.max_ports=31',
+  ])('S8 are refused: -global %s', (value) => {
+    const issues = issuesOf({ arguments: ['-d', 'guest_errors', '-global', value] });
+    expect(issues).toEqual([['arguments.3', expect.stringContaining('has no effect: ')]]);
+  });
+
+  it.each([
+    ['-m', '8G', 'arguments.0', 'machine.memory'],
+    ['-smp', '4', 'arguments.0', 'one processor'],
+    ['--bios', 'x', 'arguments.0', 'the machine'],
+    ['-M', 'pc', 'arguments.1', 'machine.board'],
+    ['-machine', 'type=pc,usb=off', 'arguments.1', 'machine.board'],
+    ['-machine', 'usb=off,memory-backend=other', 'arguments.1', 'machine.memory'],
+  ])('S8 are refused where they contradict the profile: %s %s', (option, value, path, owner) => {
+    expect(issuesOf({ arguments: [option, value] })).toEqual([[path, expect.stringContaining(owner)]]);
+  });
+
+  it.each([
+    ['-global', 'intel-iommu.aw-bits=48'],
+    ['-global', 'virtio-blk-device.queue-size=1024'],
+    ['-global', 'virtio-net-device.rx_queue_size=1024'],
+    ['-machine', 'usb=off'],
+    ['-M', 'q35'],
+    ['-d', 'guest_errors'],
+    ['-device', 'virtio-nonsense'],
+    ['-global'],
+    ['-global', 'nonsense'],
+  ])('S8 are left to QEMU where the machine sets nothing of the kind: %s %s', (...words) => {
+    expect(issuesOf({ arguments: words })).toEqual([]);
+  });
+
+  it('S8 are not refused for an IOMMU that the machine does not have', () => {
+    expect(issuesOf({ iommu: 'none', arguments: ['-global', 'intel-iommu.caching-mode=on'] })).toEqual([]);
+  });
+
+  it('S8 include every property that the machine sets', () => {
+    const options = qemuOptionsSchema.parse({ board: 'q35', iommu: 'intel' });
+    const resources = { image: () => 'image', loopback: () => 5 };
+    const settings = {
+      block: { capacity: 512, readOnly: false, serial: '', queues: 1 },
+      net: { mac: '52:54:00:00:00:01', queuePairs: 1 },
+      console: { ports: 1 },
+      entropy: {},
+    };
+    const words = Object.entries(settings).flatMap(([type, device]) =>
+      deviceArguments(
+        { type, interface: 'modern', driverInterface: 'modern', offers: undefined, settings: device },
+        resources,
+      ),
+    );
+    const [iommu] = qemuArguments(options, 2 ** 30, 'firmware').slice(-1);
+    const globals = [...words, iommu!].flatMap((word) => propertiesOf(word));
+    expect(globals.length).toBeGreaterThan(20);
+    for (const global of globals) expect(issuesOf({ arguments: ['-global', `${global}=x`] }), global).toHaveLength(1);
+  });
+});
+
+/** The properties in an argument of -device, as `driver.property`; an id is none. */
+function propertiesOf(word: string): string[] {
+  if (word.startsWith('intel-iommu,'))
+    return word
+      .split(',')
+      .slice(1)
+      .map((part) => `intel-iommu.${part.split('=')[0]}`);
+  if (!word.startsWith('{')) return [];
+  const { driver, id: _id, ...properties } = JSON.parse(word) as Record<string, unknown>;
+  // A blockdev has a driver too.
+  if (typeof driver !== 'string' || driver === 'raw') return [];
+  return Object.keys(properties).map((property) => `${driver}.${property}`);
+}
