@@ -105,12 +105,12 @@ function printDifferences(terminal: Terminal, report: RunReport): void {
   const { red, dim, bold } = terminal.colors;
   if (isAsExpected(report) && isClean(report) && report.findings.length === 0) return;
   terminal.print(`\n${bold(report.profile)}`);
-  for (const difference of report.differences) terminal.print(`  ${red('differs')} ${difference}`);
   if (report.refusal !== null) terminal.print(`  refused by ${report.refusal.rule}: ${report.refusal.reason}`);
   if (report.failure !== null) {
     terminal.print(`  ${report.failure.message} ${dim(`[${report.failure.code}]`)}`);
     if (report.failure.hint !== null) terminal.print(`  ${dim(report.failure.hint)}`);
   }
+  for (const difference of report.differences) terminal.print(`  ${red('differs')} ${difference}`);
   printFaults(terminal, 'fault', report.faults);
   printFaults(terminal, 'recorded by the IOMMU', report.recorded);
   printFindings(terminal, report);
