@@ -5,7 +5,9 @@
  */
 export * from './errors/coded-error.ts';
 export * from './errors/error-code.ts';
+export * from './errors/host-error.ts';
 export * from './errors/internal-error.ts';
+export * from './errors/message-of.ts';
 export * from './errors/printable.ts';
 export * from './platform/inject.ts';
 export * from './platform/machine.ts';

@@ -1,6 +1,6 @@
 import { createRequire } from 'node:module';
 import { getSystemErrorName } from 'node:util';
-import { CodedError } from '@virtio-platform/core';
+import { CodedError, errnoHint } from '@virtio-platform/core';
 
 /**
  * A failed system call: `ERR_SYSCALL`, with the call and the name of its errno. Or an operating system that this
@@ -174,7 +174,11 @@ export function lastErrno(): string {
 
 /** The error of a call that failed just now. `doing` completes "cannot ...". */
 export function systemCallError(syscall: string, doing: string, errno: string = lastErrno()): HostError {
-  return new HostError('ERR_SYSCALL', `cannot ${doing}: ${syscall}: ${errno}`, { syscall, errno });
+  return new HostError('ERR_SYSCALL', `cannot ${doing}: ${syscall}: ${errno}`, {
+    syscall,
+    errno,
+    hint: errnoHint(errno),
+  });
 }
 
 /** Returns the result of a call. Throws {@link HostError} where it is negative, which means that the call failed. */

@@ -1,14 +1,18 @@
 import { CodedError, isCodedError } from './coded-error.ts';
+import { hostErrorOf } from './host-error.ts';
+import { messageOf } from './message-of.ts';
 
 /** Stack frames in the hint. */
 const FRAMES = 3;
 
 /**
- * The coded error of anything that was thrown: the error itself where it has a code, `ERR_INTERNAL` with the first
- * frames of the stack otherwise. Never throws, whatever was thrown.
+ * The coded error of anything that was thrown: the error itself where it has a code, what {@link hostErrorOf} makes of
+ * it, or `ERR_INTERNAL` with the first frames of the stack. Never throws, whatever was thrown.
  */
 export function codedErrorOf(thrown: unknown): CodedError {
   if (isCodedError(thrown)) return thrown;
+  const ofHost = hostErrorOf(thrown);
+  if (ofHost !== undefined) return ofHost;
   const stack = stackOf(thrown);
   const name = thrown instanceof Error ? `${thrown.name}: ` : '';
   const frames = stack.length === 0 ? '' : `, with ${stack.join(', ')}`;
@@ -16,15 +20,6 @@ export function codedErrorOf(thrown: unknown): CodedError {
     hint: `a mistake in virtio-platform or in a plugin: report the error and the profile${frames}`,
     cause: thrown,
   });
-}
-
-/** The message of anything that was thrown, also of a value that is no error. Never throws. */
-export function messageOf(thrown: unknown): string {
-  try {
-    return thrown instanceof Error ? thrown.message : String(thrown);
-  } catch {
-    return 'a value that has no text';
-  }
 }
 
 function stackOf(thrown: unknown): string[] {

@@ -1,4 +1,12 @@
-import { CodedError, isCodedError, messageOf, PluginError, printable, type ErrorCode } from '@virtio-platform/core';
+import {
+  type CodedError,
+  hostErrorOf,
+  isCodedError,
+  messageOf,
+  PluginError,
+  printable,
+  type ErrorCode,
+} from '@virtio-platform/core';
 import {
   displayLocation,
   issueAt,
@@ -8,7 +16,6 @@ import {
 } from '../source/profile-issue.ts';
 import { displayUse, type PluginKind } from './plugin-use.ts';
 import type { PluginUse } from '../schema/profile.ts';
-import { hostError } from './host-error.ts';
 
 /** The error of a plugin: its code, what is wrong, and what to do. */
 export interface PluginProblem {
@@ -68,7 +75,7 @@ export function runHookSync<T>(kind: PluginKind, use: PluginUse, hook: string, b
 
 function hookError(kind: PluginKind, use: PluginUse, hook: string, cause: unknown): CodedError {
   if (isCodedError(cause)) return cause;
-  const ofHost = hostError(cause, `\`${hook}\` of ${displayUse(use.use)}`);
+  const ofHost = hostErrorOf(cause, `in \`${hook}\` of ${displayUse(use.use)}`);
   if (ofHost !== undefined) return ofHost;
   return new LocatedPluginError(kind, use, {
     code: 'ERR_PLUGIN_HOOK',
