@@ -106,16 +106,9 @@ function printDifferences(terminal: Terminal, report: RunReport): void {
   if (isAsExpected(report) && isClean(report) && report.findings.length === 0) return;
   terminal.print(`\n${bold(report.profile)}`);
   if (report.refusal !== null) terminal.print(`  refused by ${report.refusal.rule}: ${report.refusal.reason}`);
-<<<<<<< HEAD
   printFailure(terminal, report.failure);
   for (const mismatch of describeMismatches(report.workload.mismatches))
     terminal.print(`  ${red('wrong')} ${mismatch}`);
-=======
-  if (report.failure !== null) {
-    terminal.print(`  ${report.failure.message} ${dim(`[${report.failure.code}]`)}`);
-    if (report.failure.hint !== null) terminal.print(`  ${dim(report.failure.hint)}`);
-  }
->>>>>>> i13-cli
   for (const difference of report.differences) terminal.print(`  ${red('differs')} ${difference}`);
   printFaults(terminal, 'fault', report.faults);
   printFaults(terminal, 'recorded by the IOMMU', report.recorded);

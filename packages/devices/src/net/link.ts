@@ -111,8 +111,8 @@ export class NetLink implements MessageLink {
 }
 
 /**
- * Bytes of a receive buffer where a packet of `whole` bytes may take several: so many that the queue holds all buffers of
- * a packet, because the device waits for the last of them.
+ * Bytes of a receive buffer where a packet of `whole` bytes may take several: so many that the queue holds all buffers
+ * of a packet, because the device waits for the last of them.
  */
 function mergedBufferBytes(whole: number, { queue, mapping }: DriverQueue, splitsHeader: boolean): number {
   let bytes = NET_RECEIVE_BUFFER;
