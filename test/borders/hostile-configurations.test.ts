@@ -118,32 +118,16 @@ async function drive(run: ComposedRun): Promise<string> {
   return outcome;
 }
 
-<<<<<<< HEAD
-/** The profile of a device type with these keys of its sections added. */
-async function loadHostile(
-  type: keyof typeof WORKLOADS,
-  name: string,
-  device: string,
-  driver: string,
-): Promise<Profile> {
-  const path = join(folder, `${type}-${name}.yaml`);
-=======
 /** The profile of a driver for a device of this type. */
 async function load(type: Type): Promise<Profile> {
   const path = join(folder, `${type}.yaml`);
->>>>>>> i13-dev
   writeFileSync(
     path,
     `profile: hostile
 platform: { use: "@virtio-platform/platform-legacy" }
 machine: { use: "@virtio-platform/machine-simulated", memory: 16MiB }
-<<<<<<< HEAD
-device: { type: ${type}${device} }
-driver: { buffers: streaming, timeout: 100ms${driver} }
-=======
 device: { type: ${type} }
 driver: { buffers: streaming, timeout: 100ms }
->>>>>>> i13-dev
 queue: { layout: packed, size: 64 }
 workload: { ${WORKLOADS[type]}, seed: 3 }
 `,
@@ -156,15 +140,8 @@ describe.each(['block', 'net', 'console', 'entropy'] as const)('a %s device that
   let legacy: Profile;
 
   beforeAll(async () => {
-<<<<<<< HEAD
-    profile = await loadHostile(type, 'modern', '', '');
-    const [own] = [', interface: legacy'];
-    const split = await loadHostile(type, 'legacy', own, own).catch(() => undefined);
-    legacy = split ?? { ...profile, queue: { ...profile.queue, layout: 'split' } };
-=======
     profile = await load(type);
     legacy = { ...profile, queue: { ...profile.queue, layout: 'split' } };
->>>>>>> i13-dev
   });
 
   it.each(TRANSPORTS)(`Borders C11 ends by code, or works, and leaks nothing: %s (${COUNT} of them)`, async (which) => {
