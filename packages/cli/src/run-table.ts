@@ -133,8 +133,9 @@ function printFailure(terminal: Terminal, failure: RunReport['failure']): void {
 const MOST_FAULTS = 5;
 
 function printFaults(terminal: Terminal, title: string, faults: RunReport['faults']): void {
-  for (const { access, address, length, cause } of faults.slice(0, MOST_FAULTS)) {
-    terminal.print(`  ${title}: ${access} of ${length} bytes at ${address}: ${cause}`);
+  for (const { access, address, length, cause, detail } of faults.slice(0, MOST_FAULTS)) {
+    const what = cause === 'device-error' ? 'an error inside the device' : `${access} of ${length} bytes at ${address}`;
+    terminal.print(`  ${title}: ${what}: ${detail ?? cause}`);
   }
   if (faults.length > MOST_FAULTS) {
     terminal.print(terminal.colors.dim(`  and ${faults.length - MOST_FAULTS} more (${title})`));

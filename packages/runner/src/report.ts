@@ -83,6 +83,8 @@ export interface FaultReport {
   readonly length: number;
   readonly access: string;
   readonly cause: string;
+  /** What failed, where the cause is `device-error`: an error inside the device half. */
+  readonly detail?: string;
 }
 
 /**

@@ -152,10 +152,15 @@ async function drive(
 }
 
 /**
- * A device that was refused an access may wait for ever: then the first refusal says more than the time that passed.
+ * A device that was refused an access may wait for ever: then the first refusal says more than the time that passed. An
+ * error inside the device explains what follows.
  */
-function explainFailure(failure: FailureReport | null, [fault]: readonly DeviceFault[]): FailureReport | null {
-  if (failure?.code !== 'ERR_DEVICE_STALLED') return failure;
+function explainFailure(failure: FailureReport | null, faults: readonly DeviceFault[]): FailureReport | null {
+  if (failure === null) return null;
+  const inside = faults.find(({ cause }) => cause === 'device-error');
+  if (inside !== undefined) return { ...failure, hint: `an error inside the device: ${inside.detail}` };
+  if (failure.code !== 'ERR_DEVICE_STALLED') return failure;
+  const [fault] = faults;
   if (fault === undefined) return { ...failure, hint: explainStall(failure.rings) ?? failure.hint };
   const { access, length, address, cause } = fault;
   const hint = `the device was refused a ${access} of ${length} bytes at 0x${address.toString(16)}: ${cause}`;
