@@ -1,6 +1,6 @@
 import { DmaError } from '@virtio-platform/core';
 import { formatByteSize } from '@virtio-platform/core/memory';
-import { RTAS_SUCCESS, type TceFacility, type WindowQuery } from './tce-facility.ts';
+import { RTAS_SUCCESS, type DmaWindow, type TceFacility, type WindowQuery } from './tce-facility.ts';
 import { TceWindow } from './tce-window.ts';
 
 /** The size that a window must have, or the most pages of a window that is as large as the machine allows. */
@@ -68,7 +68,19 @@ function createDdwWindow(
       'use a smaller window, or window.kind: default',
     );
   }
+  checkWindow(facility, created.window);
   return new TceWindow(facility, created.window);
+}
+
+/** Throws for a window that the hypervisor places where bus addresses of 64 bits cannot be, or inside a page. */
+function checkWindow(facility: TceFacility, { liobn, base, size, pageShift }: DmaWindow): void {
+  const isInside = base >= 0n && base + BigInt(size) <= 2n ** 64n;
+  if (isInside && base % (1n << BigInt(pageShift)) === 0n) return;
+  facility.removeWindow(liobn);
+  throw windowError(
+    `ibm,create-pe-dma-window answers a window of ${formatByteSize(size)} at 0x${base.toString(16)}, which is impossible`,
+    'the hypervisor is broken; use window.kind: default',
+  );
 }
 
 function query(facility: TceFacility): WindowQuery {

@@ -24,6 +24,17 @@ function refusal(text: string): unknown {
 }
 
 describe('openDdwWindow', () => {
+  it.each([2n ** 64n - 2n ** 20n, SECOND_BASE + 4096n])('refuses an impossible place of a window: %d', (base) => {
+    const tables = openTables('beside');
+    const create = tables.createWindow.bind(tables);
+    tables.createWindow = (pageShift, windowShift) => {
+      const { status, window } = create(pageShift, windowShift);
+      return { status, window: { ...window!, base } };
+    };
+    expect(() => openDdwWindow(tables, 2 ** 16, ALL)).toThrow(refusal('which is impossible'));
+    expect(tables.queryWindows().available).toBe(1);
+  });
+
   it('keeps the default window on a machine with a second window', () => {
     const tables = openTables('beside');
     expect(openDdwWindow(tables, 2 ** 16, ALL).window).toEqual({

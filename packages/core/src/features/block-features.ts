@@ -3,6 +3,8 @@ import { FeatureRows } from './feature-rows.ts';
 /** The features of a block device (specification 1.4 section 5.2.3). */
 export const BLOCK_FEATURES: FeatureRows = new FeatureRows('virtio 1.4 §5.2.5.1 and §5.2.5.2');
 
+/** Legacy: request barriers. Section 5.2.3.1. */
+export const VIRTIO_BLK_F_BARRIER: number = BLOCK_FEATURES.bit(0, 'BLK_BARRIER');
 /** Largest size of a single segment is in `size_max`. Section 5.2.3. */
 export const VIRTIO_BLK_F_SIZE_MAX: number = BLOCK_FEATURES.bit(1, 'BLK_SIZE_MAX');
 /** Largest number of segments in a request is in `seg_max`. Section 5.2.3. */

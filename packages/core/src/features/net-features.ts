@@ -65,6 +65,13 @@ export const VIRTIO_NET_F_MQ: number = NET_FEATURES.bit(22, 'NET_MQ', { requires
 export const VIRTIO_NET_F_CTRL_MAC_ADDR: number = NET_FEATURES.bit(23, 'NET_CTRL_MAC_ADDR', {
   requires: [VIRTIO_NET_F_CTRL_VQ],
 });
+/**
+ * Legacy: the device coalesces TCPv6 packets. Section 5.1.3.2. Its sister for TCPv4, GUEST_RSC4, has bit 41, which now
+ * is ADMIN_VQ.
+ */
+export const VIRTIO_NET_F_GUEST_RSC6: number = NET_FEATURES.bit(42, 'NET_GUEST_RSC6');
+/** Statistics of the device, over the control virtqueue. Section 5.1.3. */
+export const VIRTIO_NET_F_DEVICE_STATS: number = NET_FEATURES.bit(50, 'NET_DEVICE_STATS');
 /** Notifications of each queue are coalesced by its own rule. Section 5.1.3. */
 export const VIRTIO_NET_F_VQ_NOTF_COAL: number = NET_FEATURES.bit(52, 'NET_VQ_NOTF_COAL', {
   requires: [VIRTIO_NET_F_CTRL_VQ],
@@ -121,3 +128,7 @@ export const VIRTIO_NET_F_HOST_UDP_TUNNEL_GSO: number = NET_FEATURES.bit(67, 'NE
 export const VIRTIO_NET_F_HOST_UDP_TUNNEL_GSO_CSUM: number = NET_FEATURES.bit(68, 'NET_HOST_UDP_TUNNEL_GSO_CSUM', {
   requires: [VIRTIO_NET_F_HOST_UDP_TUNNEL_GSO],
 });
+/** The offset of the outer network header is in the packet's header. Section 5.1.3. */
+export const VIRTIO_NET_F_OUT_NET_HEADER: number = NET_FEATURES.bit(69, 'NET_OUT_NET_HEADER');
+/** The device processes IPsec inline. Section 5.1.3. */
+export const VIRTIO_NET_F_IPSEC: number = NET_FEATURES.bit(70, 'NET_IPSEC');

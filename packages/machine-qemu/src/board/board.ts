@@ -84,6 +84,8 @@ export class BoardFunction implements PciFunction {
       const is64 = !isIo && (kind & PCI_BASE_ADDRESS_MEM_TYPE_MASK) === PCI_BASE_ADDRESS_MEM_TYPE_64;
       const size = this.#sizeOf(at, isIo, is64);
       if (size > 0) {
+        if (!Number.isInteger(Math.log2(size)) && size !== Number.MAX_SAFE_INTEGER)
+          throw new DeviceError('ERR_DEVICE_CONFIG', `${this.name} has ${size} bytes in BAR ${index}: no power of two`);
         const window = isIo ? this.#board.io : is64 ? this.#board.memory64 : this.#board.memory;
         const offset = Math.ceil((taken.get(window) ?? 0) / size) * size;
         if (offset + size > window.size)
@@ -103,11 +105,11 @@ export class BoardFunction implements PciFunction {
   #sizeOf(at: number, isIo: boolean, is64: boolean): number {
     this.writeConfig(at, 4, 0xffff_ffff);
     const kept = this.readConfig(at, 4) & (isIo ? ~3 : ~15);
-    if (!is64) return kept === 0 ? 0 : -(kept | (isIo ? 0xffff_0000 : 0));
+    if (!is64) return kept === 0 ? 0 : -(kept | (isIo ? 0xffff_0000 : 0)) >>> 0;
     this.writeConfig(at + 4, 4, 0xffff_ffff);
     // A register of 4 GiB keeps no bit of the low word, and a larger one keeps fewer bits of the high word.
     const isBelow4GiB = kept !== 0 && this.readConfig(at + 4, 4) === 0xffff_ffff;
-    return isBelow4GiB ? -kept : Number.MAX_SAFE_INTEGER;
+    return isBelow4GiB ? -kept >>> 0 : Number.MAX_SAFE_INTEGER;
   }
 
   #place(at: number, address: number, is64: boolean): void {

@@ -38,7 +38,7 @@ export class X86Board implements Board {
   }
 
   readMemory(address: number, width: AccessWidth): number {
-    return this.#qtest.number(`read${WIDTH_NAMES[width]} ${hex(address)}`);
+    return this.#qtest.number(`read${WIDTH_NAMES[width]} ${hex(address)}`, width);
   }
 
   writeMemory(address: number, width: AccessWidth, value: number): void {
@@ -46,7 +46,7 @@ export class X86Board implements Board {
   }
 
   readIo(address: number, width: AccessWidth): number {
-    return this.#qtest.number(`in${WIDTH_NAMES[width]} ${hex(address)}`);
+    return this.#qtest.number(`in${WIDTH_NAMES[width]} ${hex(address)}`, width);
   }
 
   writeIo(address: number, width: AccessWidth, value: number): void {
@@ -87,7 +87,7 @@ export class VtdRegisters implements VtdFacility {
   }
 
   read32(offset: number): number {
-    return this.#qtest.number(`readl ${hex(VTD_BASE + offset)}`);
+    return this.#qtest.number(`readl ${hex(VTD_BASE + offset)}`, 4);
   }
 
   write32(offset: number, value: number): void {

@@ -29,7 +29,8 @@ export class PseriesBoard implements Board {
   readConfig(devfn: number, offset: number, width: AccessWidth): number {
     const outputs = this.#rtas.call('ibm,read-pci-config', [devfn * 0x100 + offset, ...BRIDGE_ID, width], 2);
     this.#check('read', devfn, offset, outputs);
-    return outputs[1]!;
+    // A cell has 32 bits, whatever was read.
+    return width === 4 ? outputs[1]! : outputs[1]! % 2 ** (8 * width);
   }
 
   writeConfig(devfn: number, offset: number, width: AccessWidth, value: number): void {
@@ -39,7 +40,7 @@ export class PseriesBoard implements Board {
 
   /** qtest reads numbers in the byte order of the processor. */
   readMemory(address: number, width: AccessWidth): number {
-    return swap(this.#qtest.number(`read${WIDTH_NAMES[width]} ${hex(address)}`), width);
+    return swap(this.#qtest.number(`read${WIDTH_NAMES[width]} ${hex(address)}`, width), width);
   }
 
   writeMemory(address: number, width: AccessWidth, value: number): void {

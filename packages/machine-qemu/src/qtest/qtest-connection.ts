@@ -56,11 +56,12 @@ export class QtestConnection {
     if (this.#posted.length === MOST_POSTED) this.#settle();
   }
 
-  /** Sends a command that returns a number, and returns the number. */
-  number(line: string): number {
+  /** Sends a command that returns a number of at most `bytes` bytes, and returns the number. */
+  number(line: string, bytes = 8): number {
     const answer = this.ask(line);
     const value = /^0x[0-9a-f]{1,16}$/.test(answer) ? Number(answer) : Number.NaN;
-    if (!Number.isSafeInteger(value)) this.#lose(`it answered ${JSON.stringify(answer)} to ${line}`);
+    if (!Number.isSafeInteger(value) || value >= 2 ** (8 * bytes))
+      this.#lose(`it answered ${JSON.stringify(answer)} to ${line}`);
     return value;
   }
 

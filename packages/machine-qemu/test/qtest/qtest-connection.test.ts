@@ -50,6 +50,11 @@ describe('QtestConnection', () => {
     expect(qtest.number('readl 0xc')).toBe(4);
   });
 
+  it('is lost where a register has more bytes than were read', () => {
+    answer('OK 0x100\n');
+    expect(() => qtest.number('readb 0x8', 1)).toThrow(lost(/answered "0x100" to readb 0x8/));
+  });
+
   it('names the posted command that was refused', () => {
     qtest.post('writel 0x0 0x1');
     qtest.post('writel 0x4 0x2');
