@@ -46,7 +46,8 @@ describe.skipIf(SKIP)('VhostUserMachine with qemu-storage-daemon', () => {
     const listeners = process.listenerCount('exit');
     for (let i = 0; i < 2; i++) {
       await withMachine({}, (booted) => {
-        expect(children()).toHaveLength(before.children.length + 1);
+        // The back-end, and the guard of its process group.
+        expect(children()).toHaveLength(before.children.length + 2);
         const ring = new BlockRing(booted, physical(booted.memory));
         expect(ring.request(WRITE, i, booted.memory.allocate(512), 512)).toBe(0);
       });

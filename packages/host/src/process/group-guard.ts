@@ -1,11 +1,12 @@
 import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
 
 /** Waits for the end of its input, which is the end of the process that has the other end, and kills a group. */
 const SCRIPT = 'read -r line; kill -s KILL -- "-$1"';
 
 /**
  * Starts a shell that kills the process group `group` when this process ends, however it ends: the kernel then closes
- * the pipe that the shell reads. The caller ends the shell by SIGKILL when the group has ended. Never throws.
+ * the pipe that the shell reads. {@link endGroupGuard} ends the shell when the group has ended. Never throws.
  */
 export function startGroupGuard(group: number): ChildProcess {
   // A group of its own, so that no signal to the group of this process reaches it.
@@ -18,4 +19,12 @@ export function startGroupGuard(group: number): ChildProcess {
   guard.stdin.on('error', () => {});
   guard.unref();
   return guard;
+}
+
+/** Ends a guard and waits until it is gone. Never throws. */
+export async function endGroupGuard(guard: ChildProcess): Promise<void> {
+  if (guard.pid === undefined || guard.exitCode !== null || guard.signalCode !== null) return;
+  const close = once(guard, 'close');
+  guard.kill('SIGKILL');
+  await close.catch(() => {});
 }

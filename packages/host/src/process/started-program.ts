@@ -6,7 +6,7 @@ import { CodedError } from '@virtio-platform/core';
 import { withParentDeathSignal, howToInstall } from './find-program.ts';
 import { ErrorOutput } from './error-output.ts';
 import { fileSystemError } from './file-system-error.ts';
-import { startGroupGuard } from './group-guard.ts';
+import { endGroupGuard, startGroupGuard } from './group-guard.ts';
 
 /** Milliseconds to wait for the end after SIGTERM, and again after SIGKILL. */
 const END_TIMEOUT_MS = 2000;
@@ -128,7 +128,7 @@ export class StartedProgram {
       await exit.catch(() => {});
     }
     if (this.#isEnding) await this.#endGroup();
-    this.#guard.kill('SIGKILL');
+    await endGroupGuard(this.#guard);
     process.removeListener('exit', this.#onExit);
     this.#errors.dispose();
   }
