@@ -51,7 +51,7 @@ export class RangeAllocator {
    * Takes `length` bytes at a multiple of `alignment` in `[from, below)`, or returns -1 when no run there is large
    * enough.
    */
-  tryAllocate(length: number, alignment: number, from = 0, below = Infinity): number {
+  tryAllocate(length: number, alignment: number, from = 0, below: number = Infinity): number {
     if (!(length > 0) || !Number.isInteger(length)) throw new RangeError(`cannot allocate ${length} bytes`);
     if (!(alignment > 0) || !Number.isInteger(alignment)) throw new RangeError(`cannot align to ${alignment} bytes`);
     for (let i = 0; i < this.#free.length; i++) {
@@ -74,7 +74,7 @@ export class RangeAllocator {
   /**
    * Takes `length` bytes at a multiple of `alignment` in `[from, below)`. Throws {@link DmaError} `ERR_DMA_EXHAUSTED`.
    */
-  allocate(length: number, alignment: number, from = 0, below = Infinity): number {
+  allocate(length: number, alignment: number, from = 0, below: number = Infinity): number {
     const address = this.tryAllocate(length, alignment, from, below);
     if (address >= 0) return address;
     const where = below < Infinity ? ` below 0x${below.toString(16)}` : '';
