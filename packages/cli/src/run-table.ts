@@ -105,11 +105,11 @@ function printDifferences(terminal: Terminal, report: RunReport): void {
   const { red, bold } = terminal.colors;
   if (isAsExpected(report) && isClean(report) && report.findings.length === 0) return;
   terminal.print(`\n${bold(report.profile)}`);
-  if (report.refusal !== null) terminal.print(`  refused by ${report.refusal.rule}: ${report.refusal.reason}`);
+  if (report.refusal !== null) terminal.printSentence(2, `refused by ${report.refusal.rule}: ${report.refusal.reason}`);
   printFailure(terminal, report.failure);
   for (const mismatch of describeMismatches(report.workload.mismatches))
-    terminal.print(`  ${red('wrong')} ${mismatch}`);
-  for (const difference of report.differences) terminal.print(`  ${red('differs')} ${difference}`);
+    terminal.printSentence(2, `${red('wrong')} ${mismatch}`);
+  for (const difference of report.differences) terminal.printSentence(2, `${red('differs')} ${difference}`);
   printFaults(terminal, 'fault', report.faults);
   printFaults(terminal, 'recorded by the IOMMU', report.recorded);
   printFindings(terminal, report);
@@ -122,12 +122,12 @@ const MOST_RINGS = 4;
 function printFailure(terminal: Terminal, failure: RunReport['failure']): void {
   const { red, dim } = terminal.colors;
   if (failure === null) return;
-  terminal.print(`  ${red('failed')} ${failure.message} ${dim(`[${failure.code}]`)}`);
-  if (failure.hint !== null) terminal.print(`  ${dim(failure.hint)}`);
+  terminal.printSentence(2, `${red('failed')} ${failure.message} ${dim(`[${failure.code}]`)}`);
+  if (failure.hint !== null) terminal.printSentence(2, dim(failure.hint));
   const rings = failure.rings.filter(({ publications }) => publications.wanted + publications.suppressed > 0);
-  for (const ring of rings.slice(0, MOST_RINGS)) terminal.print(`    ${dim(describeRing(ring))}`);
+  for (const ring of rings.slice(0, MOST_RINGS)) terminal.printSentence(4, dim(describeRing(ring)));
   if (rings.length > MOST_RINGS) terminal.print(dim(`    and ${rings.length - MOST_RINGS} more queues`));
-  for (const { code, message } of failure.later) terminal.print(`    ${dim(`then: ${message} [${code}]`)}`);
+  for (const { code, message } of failure.later) terminal.printSentence(4, dim(`then: ${message} [${code}]`));
 }
 
 const MOST_FAULTS = 5;
@@ -135,7 +135,7 @@ const MOST_FAULTS = 5;
 function printFaults(terminal: Terminal, title: string, faults: RunReport['faults']): void {
   for (const { access, address, length, cause, detail } of faults.slice(0, MOST_FAULTS)) {
     const what = cause === 'device-error' ? 'an error inside the device' : `${access} of ${length} bytes at ${address}`;
-    terminal.print(`  ${title}: ${what}: ${detail ?? cause}`);
+    terminal.printSentence(2, `${title}: ${what}: ${detail ?? cause}`);
   }
   if (faults.length > MOST_FAULTS) {
     terminal.print(terminal.colors.dim(`  and ${faults.length - MOST_FAULTS} more (${title})`));

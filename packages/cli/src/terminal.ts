@@ -1,5 +1,6 @@
 import { printable } from '@virtio-platform/core';
 import pc from 'picocolors';
+import wrapAnsi from 'wrap-ansi';
 
 type Colors = ReturnType<typeof pc.createColors>;
 
@@ -12,7 +13,7 @@ export interface OutputStreams {
 }
 
 /**
- * The one way to the terminal: colour only on a terminal, and not where NO_COLOR is set. Escapes what a terminal would
+ * The one way to the terminal: colour only on a terminal, unless NO_COLOR or FORCE_COLOR says otherwise. Escapes what a terminal would
  * act on, but for line ends and the colours of this class; a caller passes data through {@link printableData} before it
  * lays out lines of it.
  */
@@ -24,12 +25,11 @@ export class Terminal {
   readonly #streams: OutputStreams;
 
   constructor(streams: OutputStreams) {
-    const isPlain = (process.env['NO_COLOR'] ?? '') !== '';
     this.#streams = streams;
     this.cwd = streams.cwd;
     this.columns = streams.stdout.columns ?? Infinity;
-    this.colors = pc.createColors(streams.stdout.isTTY === true && !isPlain);
-    this.errorColors = pc.createColors(streams.stderr.isTTY === true && !isPlain);
+    this.colors = pc.createColors(hasColor(streams.stdout.isTTY === true));
+    this.errorColors = pc.createColors(hasColor(streams.stderr.isTTY === true));
   }
 
   get showsProgress(): boolean {
@@ -38,6 +38,14 @@ export class Terminal {
 
   print(text: string): void {
     this.#streams.stdout.write(`${escapeLines(text, this.colors.isColorSupported)}\n`);
+  }
+
+  /** Prints a sentence behind `indent` blanks. On a terminal its lines end at words and begin behind the blanks. */
+  printSentence(indent: number, text: string): void {
+    const margin = ' '.repeat(indent);
+    const isWide = this.columns >= LEAST_COLUMNS && this.columns < Infinity;
+    const lines = isWide ? wrapAnsi(text, this.columns - indent - 1).split('\n') : [text];
+    this.print(lines.map((line) => margin + line).join('\n'));
   }
 
   /** Prints a value as JSON. A program reads the characters of `value`; a terminal sees their escapes. */
@@ -58,6 +66,16 @@ export class Terminal {
   showLine(text: string): void {
     this.#streams.stderr.write(`\r\u001B[K${printable(text)}`);
   }
+}
+
+/** A terminal that is narrower breaks lines itself. */
+const LEAST_COLUMNS = 40;
+
+/** NO_COLOR goes before FORCE_COLOR; an empty value counts as none, and FORCE_COLOR=0 as no colour. */
+function hasColor(isTerminal: boolean): boolean {
+  const { NO_COLOR: none = '', FORCE_COLOR: force = '' } = process.env;
+  if (none !== '') return false;
+  return force === '' ? isTerminal : force !== '0' && force !== 'false';
 }
 
 /**
