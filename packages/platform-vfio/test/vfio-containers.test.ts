@@ -158,7 +158,7 @@ describe('a process with a container of spapr-v1', () => {
     expect(() => open({ container: 'spapr-v1' })).toThrow(
       expect.objectContaining({
         code: 'ERR_DMA_EXHAUSTED',
-        message: 'cannot enable the container: ENOMEM; 0 bytes are pinned, of the 8388608 that may be',
+        message: 'cannot enable the container: ENOMEM',
         hint: expect.stringContaining('ulimit -l 1048576'),
       }),
     );

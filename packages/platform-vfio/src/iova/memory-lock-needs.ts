@@ -35,8 +35,8 @@ export function memoryLockNeeds(memory: LockedMemory, own: number, wanted: numbe
       hint: raiseMemoryLock(limit + wanted, ', which is enough whatever others hold'),
     };
   }
-  const beside = others === undefined || others <= 0 ? '' : ` and others hold ${others}`;
-  return { state: `${own} bytes are pinned${beside}, of the ${limit} that may be`, hint: raiseMemoryLock(least) };
+  const beside = others === undefined || others <= 0 ? '' : ` and of which others hold ${others}`;
+  return { state: `${own} bytes are pinned, of the ${limit} that may be${beside}`, hint: raiseMemoryLock(least) };
 }
 
 function raiseMemoryLock(bytes: number, because = ''): string {

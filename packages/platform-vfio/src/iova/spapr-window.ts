@@ -112,7 +112,7 @@ function check(
   const what = `cannot ${step}: ${errnoName(result)}`;
   if (result === ENOMEM) {
     const { state, hint } = memoryLockNeeds(container.info(), own, wanted);
-    throw new DmaError('ERR_DMA_EXHAUSTED', `${what}; ${state}`, { hint });
+    throw new DmaError('ERR_DMA_EXHAUSTED', what, { hint: `${hint}; ${state}` });
   }
   throw new DmaError('ERR_DMA_RANGE', what, {
     hint: 'something else uses this container, or it does not have such a window; see platform.window',
