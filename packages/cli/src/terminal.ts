@@ -13,9 +13,9 @@ export interface OutputStreams {
 }
 
 /**
- * The one way to the terminal: colour only on a terminal, unless NO_COLOR or FORCE_COLOR says otherwise. Escapes what a terminal would
- * act on, but for line ends and the colours of this class; a caller passes data through {@link printableData} before it
- * lays out lines of it.
+ * The one way to the terminal: colour only on a terminal, unless NO_COLOR or FORCE_COLOR says otherwise. Escapes what a
+ * terminal would act on, but for line ends and the colours of this class; a caller passes data through
+ * {@link printableData} before it lays out lines of it.
  */
 export class Terminal {
   readonly columns: number;
