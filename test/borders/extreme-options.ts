@@ -76,6 +76,7 @@ export function drawCombination(random: Random): Combination {
     `device: { type: ${type}, ${device.text}, ${isLegacy ? 'interface: legacy, ' : ''}offers: [${[...offers, ...device.features].join(', ')}] }`,
     `driver: { ${isLegacy ? 'interface: legacy, ' : ''}${platform.includes('vfio') ? 'privilege: process, ' : ''}buffers: ${random.pick(['premapped', 'streaming', 'coherent'])}, timeout: 2s }`,
     `queue: { layout: ${layout}, size: ${random.pick(SIZES)} }`,
+    'expect: { queue: any }',
     `workload: { kind: ${random.pick(KINDS[type]!)}, requests: ${depth + 20}, depth: ${depth}, blockSize: ${random.pick(BLOCKS[type]!)}B, seed: 3 }`,
   ];
   return { name: lines.join(' | '), text: `profile: extreme\n${lines.join('\n')}\n` };

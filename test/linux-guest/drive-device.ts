@@ -37,7 +37,7 @@ export async function driveDevice(
     // A console of one port would not offer CONSOLE_MULTIPORT.
     device: { type, interface: from.interface, offers, ...(type === 'console' && { ports: 2 }) },
     driver: { interface: from.interface },
-    queue: { layout: packed ? 'packed' : 'split', size: 64 },
+    queue: { layout: packed ? 'packed' : 'split' },
     workload: { kind: WORKLOADS[type], requests: 100, depth: 8, blockSize: type === 'net' ? '1KiB' : '512B' },
   };
   const folder = mkdtempSync(join(tmpdir(), 'virtio-platform-'));

@@ -17,7 +17,9 @@ process.stdout.on('error', ({ code }: NodeJS.ErrnoException) => {
 });
 process.stderr.on('error', () => {});
 
-const banner = findBanner(fstatSync(process.stdout.fd).isFile());
+// With `bigint`, because a pipe in the other array that Node shares among its calls ends the next `realpathSync` early:
+// a package behind a symbolic link is then loaded from the link, and does not find what it depends on.
+const banner = findBanner(fstatSync(process.stdout.fd, { bigint: true }).isFile());
 if (banner !== undefined) process.stderr.write(`${banner}\n`);
 
 const status = await runCommandLine(process.argv.slice(2), {

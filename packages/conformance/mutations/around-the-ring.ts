@@ -179,14 +179,14 @@ const device: readonly Mutation[] = [
     {
       name: 'takes its memory back from a device that did not confirm its reset',
       cases: ['D45', 'M7'],
-      from: "if (!isCodedError(error) || error.code !== 'ERR_DEVICE_LOST') throw error;",
-      to: 'if (!isCodedError(error)) throw error;',
+      from: "if (isCodedError(error) && error.code === 'ERR_DEVICE_LOST') return error;",
+      to: 'if (isCodedError(error)) return error;',
     },
     {
       name: 'asks for the size of a queue twice',
       cases: ['D44'],
-      from: 'Math.min(profile.queue.size, most)',
-      to: 'Math.min(profile.queue.size, transport.maxQueueSize(index))',
+      from: 'Math.min(profile.queue.size ?? DEFAULT_QUEUE_SIZE, most)',
+      to: 'Math.min(profile.queue.size ?? DEFAULT_QUEUE_SIZE, transport.maxQueueSize(index))',
     },
     {
       name: 'believes the size of a legacy queue',
@@ -197,7 +197,7 @@ const device: readonly Mutation[] = [
     {
       name: 'makes a queue as long as the device has',
       cases: ['D44'],
-      from: 'Math.min(profile.queue.size, most)',
+      from: 'Math.min(profile.queue.size ?? DEFAULT_QUEUE_SIZE, most)',
       to: 'most',
     },
     {

@@ -67,8 +67,8 @@ export const SPLIT_DRIVER: readonly Mutation[] = mutationsOf('core/src/queue/spl
   {
     name: 'tells the device of nothing with EVENT_IDX',
     cases: [],
-    from: 'if (this.#eventIdx) return needsNotification(this.#ring.availEvent(), current, previous);',
-    to: 'if (this.#eventIdx) return false;',
+    from: '? needsNotification(this.#ring.availEvent(), current, previous)',
+    to: '? false',
   },
   {
     name: 'reads used.idx twice',

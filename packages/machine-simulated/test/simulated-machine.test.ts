@@ -133,7 +133,7 @@ describe('the embedded machine', () => {
     const before = process.getActiveResourcesInfo().length;
     const settings = { capacity: 512, image: '/nonexistent/folder/disk.img', readOnly: false, serial: '' };
     const unbooted = testMachine({ device: { offers: OFFERS, settings }, options: { device: 'worker' } });
-    await expect(unbooted.boot()).rejects.toMatchObject({ code: 'ERR_DEVICE_LOST' });
+    await expect(unbooted.boot()).rejects.toMatchObject({ code: 'ERR_DEVICE_IMAGE' });
     expect(process.getActiveResourcesInfo().length).toBeLessThanOrEqual(before + 1);
   });
 });
