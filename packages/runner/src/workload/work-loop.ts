@@ -42,7 +42,8 @@ export class WorkLoop {
     if (progress > 0) {
       this.#waitingSince = -1;
       this.#failuresInRow = 0;
-      this.#notifications.tookUsed();
+      this.#notifications.tookUsed(completed);
+      this.#throwIfMissing();
     } else {
       for (const queue of this.#queues) throwIfBroken(queue);
       if (!this.#isRetrying && this.#notifications.enable()) this.#wait(completed);
