@@ -39,8 +39,14 @@ const BUGS: readonly (readonly [bug: string, split: RegExp, packed?: RegExp])[] 
   ['index-goes-back', /queue 0: used.idx \d+ after \d+/, /marked slot 39 of queue 0 used with the wrong wrap counter/],
   ['id-out-of-range', /used-id-out-of-range: queue 0: used id 67 in a queue of 64/],
   ['id-not-outstanding', /used-id-not-outstanding: queue 0: used id 7 is not outstanding/],
-  ['used-length-zero', new RegExp(`write of sector 312: used length 0 .* ${REQUEST_40}; 20 of this kind`)],
-  ['used-length-short', new RegExp(`used length 0 with status OK, of at least 1 .* ${REQUEST_40}`)],
+  [
+    'used-length-zero',
+    new RegExp(`write of sector 312: used length 0 with status OK does not cover .* ${REQUEST_40}; 20 of this kind`),
+  ],
+  [
+    'used-length-short',
+    new RegExp(`used length 0 with status OK does not cover data and status, 1 in all.* ${REQUEST_40}`),
+  ],
   ['used-length-too-large', /used-length-too-large: queue 0: 2 bytes written to buffer 39, which has 1 writable/],
   ['flips-a-bit', new RegExp(`read of sector 7680: byte 777 is 0x1d instead of 0xd: no other .* ${READ}; 10 of`)],
   [
@@ -84,7 +90,7 @@ describe.skipIf(!canCompile)(`a vhost-user back-end with one bug (${NEEDS})`, ()
   afterAll(() => rmSync(folder, { recursive: true }));
 
   /** A profile whose back-end has this bug. With one request at a time the driver waits for each used buffer. */
-  function profileOf(bug: string, layout: string): string {
+  function profileOf(bug: string, layout: string, driver = ''): string {
     const path = join(folder, `${bug}-${layout}.yaml`);
     const depth = WAITING.has(bug) ? 1 : 16;
     writeFileSync(
@@ -97,7 +103,7 @@ machine:
   replyTimeout: 500
   command: [${program}, "{socket}", ${bug}${layout === 'packed' ? ', packed' : ''}]
 device: { type: block }
-driver: { timeout: 500ms }
+driver: { timeout: 500ms${driver} }
 queue: { layout: ${layout}, size: 64 }
 workload: { kind: write-read-verify, requests: 2000, depth: ${depth}, blockSize: 4096, seed: 7 }
 `,
@@ -125,6 +131,18 @@ workload: { kind: write-read-verify, requests: 2000, depth: ${depth}, blockSize:
       }
     },
   );
+
+  it.each([
+    ['used-length-too-large', 'clamp'],
+    ['used-length-too-large', 'ignore'],
+    ['used-length-zero', 'ignore'],
+  ])('I8 verifies %s where the profile has used lengths treated so: %s', async (bug, policy) => {
+    for (const layout of ['split', 'packed']) {
+      const result = await commandHere(['run', profileOf(bug, layout, `, usedLength: ${policy}`), '--json']);
+      expect(reportsOf(result)).toMatchObject([{ outcome: 'completed', workload: { verified: true, errors: 0 } }]);
+      expect(result.status).toBe(0);
+    }
+  });
 
   describe.each(['split', 'packed'])('%s', (layout) => {
     it.each(BUGS.map(([bug, split, packed]) => ({ bug, line: layout === 'split' ? split : (packed ?? split) })))(

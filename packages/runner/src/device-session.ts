@@ -288,7 +288,8 @@ export class DeviceSession {
       wholeUsedElements: transport.wholeUsedElements,
       legacyLayout: isLegacy,
       byteOrder,
-      usedLength: accepted.has(VIRTIO_F_VERSION_1) ? 'strict' : this.#type.legacyUsedLength,
+      usedLength:
+        profile.driver.usedLength ?? (accepted.has(VIRTIO_F_VERSION_1) ? 'strict' : this.#type.legacyUsedLength),
     });
     const queue = this.#sanitizer?.queue(opened, mapping, profile.device.type) ?? opened;
     this.#queues.push({ queue, mapping });

@@ -132,14 +132,13 @@ export class UsedNotifications {
 
   /** Used buffers are there, and no notification came yet: waits for it. `shown` is the queue in the report. */
   #expectLate(completed: number, shown: Virtqueue, queue: number | undefined): void {
-    const ring = describeEvents(shown);
     this.#isSettled = true;
     if (this.#transport.wait(this.#missed === 0 ? FIRST_GRACE_MS : GRACE_MS) === 'notified') {
       this.#received++;
       return;
     }
     this.#missed++;
-    this.#first ??= { queue, completed, ring };
+    this.#first ??= { queue, completed, ring: describeEvents(shown) };
   }
 }
 

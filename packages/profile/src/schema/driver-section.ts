@@ -12,6 +12,7 @@ const MAX_TIMEOUT_MS = 24 * 60 * 60 * 1000;
 /** The section as its schema gives it: with names of features, and without the default of `interface`. */
 export type CheckedDriver = Pick<DriverSection, 'privilege' | 'buffers' | 'sanitize'> & {
   readonly interface?: DriverSection['interface'] | undefined;
+  readonly usedLength?: DriverSection['usedLength'];
   /** Milliseconds. */
   readonly timeout: number;
   readonly lacks?: readonly string[] | undefined;
@@ -35,6 +36,12 @@ const schema = z.strictObject({
   timeout: duration({ maximum: MAX_TIMEOUT_MS })
     .prefault('5s')
     .describe('The time without a completed request after which the device counts as stalled: 5s.'),
+  usedLength: z
+    .enum(['strict', 'clamp', 'ignore'])
+    .optional()
+    .describe(
+      'A used length beyond the writable part breaks the queue, is cut, or counts as all of it. Without it strict, and on the legacy interface what the device type needs.',
+    ),
   lacks: featureList('Features that this driver does not know, like an old driver.').optional(),
   clears: featureList(
     'Features that the driver withdraws last, as the balloon driver does with ACCESS_PLATFORM.',
@@ -65,6 +72,7 @@ export function driverSection(
     buffers: driver.buffers,
     timeoutMs: driver.timeout,
     sanitize: driver.sanitize,
+    usedLength: driver.usedLength,
     lacks: features(driver.lacks ?? []),
     clears: features(driver.clears ?? []),
     forces: driver.forces && features(driver.forces),

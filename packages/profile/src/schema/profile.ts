@@ -1,3 +1,4 @@
+import type { UsedLengthPolicy } from '@virtio-platform/core/queue';
 import type { DmaPath } from '@virtio-platform/core/dma';
 import type { FailureSchedule } from '@virtio-platform/core/failure';
 import type { FeatureSet } from '@virtio-platform/core/features';
@@ -88,6 +89,11 @@ export interface DriverSection {
   readonly forces: FeatureSet | undefined;
   /** Whether the DMA sanitizer checks the driver. */
   readonly sanitize: boolean;
+  /**
+   * The treatment of used lengths; `undefined`: `strict`, and on the legacy interface what the device type needs
+   * (specification 1.4 section 2.7.8.1).
+   */
+  readonly usedLength: UsedLengthPolicy | undefined;
 }
 
 /** The `queue` section. */

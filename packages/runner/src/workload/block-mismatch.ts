@@ -69,7 +69,7 @@ function describeDetail(
     case 'status-unknown':
       return `the device answered status ${status}, which is none of OK 0, IOERR 1 and UNSUPP 2 (5.2.6)`;
     case 'used-length':
-      return `${length} with status OK, of at least ${used.least} for data and status (2.7.8.2)`;
+      return `${length} with status OK does not cover data and status, ${used.least} in all: legal, but not to rely on (2.7.8.2)`;
     default:
       return `${describeDifference(request, difference)}, status OK, ${length}`;
   }
