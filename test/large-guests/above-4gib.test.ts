@@ -10,7 +10,6 @@ import { composeRun, loadProfiles } from '@virtio-platform/profile';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { reportsOf, virtioPlatform } from '../command/command.ts';
 import { QEMU_TESTS } from '../machines/qemu-installed.ts';
-import { IS_LARGE } from './large-node.ts';
 import { LARGE_PROFILES, type LargeProfile } from './large-profiles.ts';
 
 const GIB = 2 ** 30;
@@ -39,7 +38,7 @@ function fileOf({ name, sections }: LargeProfile, more = ''): string {
   return path;
 }
 
-describe.skipIf(!IS_LARGE)('C4 more than 4 GiB of memory', () => {
+describe('C4 more than 4 GiB of memory', () => {
   it('is sparse, and allocated from above 4 GiB on while there is room', () => {
     const before = process.memoryUsage().rss;
     const memory = new GuestMemory(allocateSharedMemory(16 * GIB));
