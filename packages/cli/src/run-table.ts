@@ -124,10 +124,16 @@ function printFailure(terminal: Terminal, failure: RunReport['failure']): void {
   if (failure === null) return;
   terminal.printSentence(2, `${red('failed')} ${failure.message} ${dim(`[${failure.code}]`)}`);
   if (failure.hint !== null) terminal.printSentence(2, dim(failure.hint));
+  if (failure.program !== null) terminal.printSentence(4, dim(describeProgram(failure.program)));
   const rings = failure.rings.filter(({ publications }) => publications.wanted + publications.suppressed > 0);
   for (const ring of rings.slice(0, MOST_RINGS)) terminal.printSentence(4, dim(describeRing(ring)));
   if (rings.length > MOST_RINGS) terminal.print(dim(`    and ${rings.length - MOST_RINGS} more queues`));
   for (const { code, message } of failure.later) terminal.printSentence(4, dim(`then: ${message} [${code}]`));
+}
+
+function describeProgram({ ending, stderrTail }: NonNullable<NonNullable<RunReport['failure']>['program']>): string {
+  const state = ending === null ? 'the program of the device runs' : `the program of the device ended with ${ending}`;
+  return stderrTail === '' ? `${state}, and printed nothing` : `${state}; it printed last: ${stderrTail}`;
 }
 
 const MOST_FAULTS = 5;

@@ -5,6 +5,7 @@ import {
   inject,
   MACHINE_REQUEST,
   type BootedMachine,
+  type DeviceProgram,
   type Machine,
   type MachineRequest,
 } from '@virtio-platform/core';
@@ -102,7 +103,10 @@ export class VhostUserMachine implements Machine {
     const transport = new VhostUserTransport(connection, parts);
     disposal.add(() => transport.dispose());
     const { facilities, watchMapping } = memory;
-    return { memory: memory.memory, transport, facilities, faults, watchMapping, dispose: () => disposal.run() };
+    const deviceProgram =
+      started && ((): DeviceProgram => ({ ending: started.backEnd.ending, stderrTail: started.backEnd.lastWords() }));
+    const dispose = (): Promise<void> => disposal.run();
+    return { memory: memory.memory, transport, facilities, faults, watchMapping, deviceProgram, dispose };
   }
 
   /** A back-end that translates needs the platform's hardware; any other is bound by what it is given. */

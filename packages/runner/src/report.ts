@@ -73,6 +73,11 @@ export interface FailureReport {
   readonly hint: string | null;
   /** Every queue as both ends left it when the run failed; empty where it failed before there were any. */
   readonly rings: readonly RingReport[];
+  /**
+   * The program that is the device, where the machine started one: how it ended, `null` while it runs, and the end of
+   * its error output. `null` without such a program.
+   */
+  readonly program: { readonly ending: string | null; readonly stderrTail: string } | null;
   /** What failed after it, often as its consequence: the first error of each code, at most 8. */
   readonly later: readonly { readonly code: string; readonly message: string; readonly hint: string | null }[];
 }

@@ -31,7 +31,7 @@ export class RunErrors {
    * The first error, with the later ones attached: each code once, since a device that is lost is lost for every step
    * that follows. `null` where nothing failed.
    */
-  get report(): FailureReport | null {
+  get report(): Omit<FailureReport, 'program'> | null {
     const reports = this.#errors.map(describeError);
     const [first, ...others] = reports;
     if (first === undefined) return null;
@@ -41,6 +41,6 @@ export class RunErrors {
   }
 }
 
-function describeError({ code, message, hint }: CodedError): Omit<FailureReport, 'later' | 'rings'> {
+function describeError({ code, message, hint }: CodedError): Omit<FailureReport, 'later' | 'rings' | 'program'> {
   return { code, message, hint: hint ?? null };
 }

@@ -1,4 +1,5 @@
-import type { CodedError } from '@virtio-platform/core';
+import { setTimeout } from 'node:timers/promises';
+import type { CodedError, DeviceProgram } from '@virtio-platform/core';
 import { FaultLog, type DeviceFault } from '@virtio-platform/core/address-space';
 import type { NegotiationResult, Refusal } from '@virtio-platform/core/negotiation';
 import { composeRun, type ComposedRun, type Profile, type ResolutionOptions } from '@virtio-platform/profile';
@@ -20,6 +21,9 @@ export interface RunOptions {
   /** Which plugins may be used, and where they are looked for. */
   readonly plugins?: ResolutionOptions;
 }
+
+/** How long after a failure the end of the device's program is waited for. */
+const ENDING_MS = 20;
 
 const NO_WORK: WorkloadReport = {
   requests: 0,
@@ -56,6 +60,9 @@ export async function runProfile(profile: Profile, options: RunOptions = {}): Pr
     errors.note(error);
   }
   state.faults = run?.machine.faults.entries ?? [];
+  // The end of a program is an event of its own.
+  if (errors.report !== null) await setTimeout(ENDING_MS);
+  state.program = run?.machine.deviceProgram?.();
   for (const error of (await run?.dispose()) ?? []) errors.note(error);
   errors.throwUnlessOfDevice();
   const findings = sanitized?.report ?? { findings: [], sanitizer: null };
@@ -71,7 +78,8 @@ export function failedReport(profile: Profile, error: CodedError, report?: RunRe
   const known = report ?? { ...describe(profile, undefined, newState(), 0), findings: [], sanitizer: null };
   const errors = new RunErrors();
   errors.note(error);
-  const failed = { ...known, outcome: 'failed', failure: known.failure ?? errors.report } as const;
+  const failure = known.failure ?? withProgram(errors.report, undefined);
+  const failed = { ...known, outcome: 'failed', failure } as const;
   return { ...failed, differences: compareExpectation(failed, profile) };
 }
 
@@ -95,6 +103,7 @@ interface RunState {
   readonly errors: RunErrors;
   faults: readonly DeviceFault[];
   recorded: readonly DeviceFault[];
+  program?: DeviceProgram | undefined;
 }
 
 function newState(): RunState {
@@ -151,6 +160,15 @@ async function drive(
   session.dispose();
 }
 
+function withProgram(
+  failure: Omit<FailureReport, 'program'> | null,
+  program: DeviceProgram | undefined,
+): FailureReport | null {
+  if (failure === null) return null;
+  const { ending = null, stderrTail = '' } = program ?? {};
+  return { ...failure, program: program === undefined ? null : { ending, stderrTail } };
+}
+
 /**
  * A device that was refused an access may wait for ever: then the first refusal says more than the time that passed. An
  * error inside the device explains what follows.
@@ -174,7 +192,7 @@ function describe(
   durationMs: number,
 ): Omit<RunReport, 'differences' | 'findings' | 'sanitizer'> {
   const { negotiation } = state;
-  const failure = explainFailure(state.errors.report, state.faults);
+  const failure = explainFailure(withProgram(state.errors.report, state.program), state.faults);
   const refusal = negotiation?.refusal;
   const type = profile.device.type;
   const { bits } = profile.policy;

@@ -70,6 +70,14 @@ export interface NotificationCounts {
   readonly spurious: number;
 }
 
+/** A program that a machine started to be its device. */
+export interface DeviceProgram {
+  /** The exit status or the signal that ended it, such as `status 1`; `undefined` while it runs. */
+  readonly ending: string | undefined;
+  /** The end of its error output. */
+  readonly stderrTail: string;
+}
+
 /** A running machine. */
 export interface BootedMachine {
   readonly memory: GuestMemory;
@@ -79,6 +87,8 @@ export interface BootedMachine {
   readonly faults: FaultLog;
   /** What the device counted of the driver's notifications so far; absent where this machine cannot see that. */
   readonly notifications?: NotificationCounts | undefined;
+  /** What became of the program that is the device; `undefined` where the machine started none. */
+  readonly deviceProgram?: (() => DeviceProgram) | undefined;
   /**
    * Stands in front of the mapping of each queue, where a device has to know what is mapped before it sees an address.
    * Whoever opens a mapping passes it through here.
