@@ -24,6 +24,8 @@ export function startGroupGuard(group: number): ChildProcess {
 /** Ends a guard and waits until it is gone. Never throws. */
 export async function endGroupGuard(guard: ChildProcess): Promise<void> {
   if (guard.pid === undefined || guard.exitCode !== null || guard.signalCode !== null) return;
+  // What is waited for keeps the event loop: without it the loop may end before the guard.
+  guard.ref();
   const close = once(guard, 'close');
   guard.kill('SIGKILL');
   await close.catch(() => {});
