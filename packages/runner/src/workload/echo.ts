@@ -5,6 +5,7 @@ import type { WorkloadReport } from '../report.ts';
 import { Disruptions } from './disruptions.ts';
 import { hexadecimal, MismatchLog, type Mismatch, type MismatchKind } from './mismatch.ts';
 import { WorkLoop } from './work-loop.ts';
+import { workloadReport } from './workload-report.ts';
 
 /** What {@link echoOptions} returns. */
 export type EchoOptions = Pick<NetDriverOptions, 'depth' | 'bytes' | 'buffers' | 'byteOrder' | 'notify'>;
@@ -60,15 +61,8 @@ export class Echo implements DriverHalf {
   }
 
   get report(): WorkloadReport {
-    return {
-      requests: this.#completed,
-      bytes: 2 * this.#bytes,
-      errors: this.#mismatches.count,
-      mismatches: this.#mismatches.report,
-      verified: this.#completed === this.#context.profile.workload.requests && this.#mismatches.count === 0,
-      interruptions: this.#disruptions.count,
-      repeated: 0,
-    };
+    const done = { requests: this.#completed, bytes: 2 * this.#bytes, repeated: 0 };
+    return workloadReport(this.#context, done, this.#mismatches, this.#disruptions);
   }
 
   async run(): Promise<void> {

@@ -4,6 +4,7 @@ import { Disruptions } from './disruptions.ts';
 import { hexadecimal, MismatchLog, type MismatchKind } from './mismatch.ts';
 import type { WorkloadReport } from '../report.ts';
 import { WorkLoop } from './work-loop.ts';
+import { workloadReport } from './workload-report.ts';
 /** Fewer zeros than this can be chance. */
 const TELLING_BYTES = 8;
 
@@ -47,16 +48,8 @@ export class ReadEntropy implements DriverHalf {
   }
 
   get report(): WorkloadReport {
-    const done = this.#completed === this.#context.profile.workload.requests;
-    return {
-      requests: this.#completed,
-      bytes: this.#bytesRead,
-      errors: this.#mismatches.count,
-      mismatches: this.#mismatches.report,
-      verified: done && this.#mismatches.count === 0,
-      interruptions: this.#disruptions.count,
-      repeated: this.#repeated,
-    };
+    const done = { requests: this.#completed, bytes: this.#bytesRead, repeated: this.#repeated };
+    return workloadReport(this.#context, done, this.#mismatches, this.#disruptions);
   }
 
   async run(): Promise<void> {

@@ -8,6 +8,7 @@ import { Disruptions } from './disruptions.ts';
 import { MismatchLog } from './mismatch.ts';
 import type { WorkloadReport } from '../report.ts';
 import { WorkLoop } from './work-loop.ts';
+import { workloadReport } from './workload-report.ts';
 /**
  * Writes a pattern through the ring and reads it back, in rounds over the device: each round writes up to all its
  * blocks and then reads them in reverse, so that no slot reads the block whose bytes it still holds. Half the requests
@@ -39,16 +40,8 @@ export class WriteReadVerify implements DriverHalf {
 
   /** What was done so far; `verified` only once everything was. */
   get report(): WorkloadReport {
-    const done = this.#completed === this.#context.profile.workload.requests;
-    return {
-      requests: this.#completed,
-      bytes: this.#bytes,
-      errors: this.#mismatches.count,
-      mismatches: this.#mismatches.report,
-      verified: done && this.#mismatches.count === 0,
-      interruptions: this.#disruptions.count,
-      repeated: this.#repeated,
-    };
+    const done = { requests: this.#completed, bytes: this.#bytes, repeated: this.#repeated };
+    return workloadReport(this.#context, done, this.#mismatches, this.#disruptions);
   }
 
   async run(): Promise<void> {
