@@ -6,7 +6,7 @@ import { loadProfiles } from '@virtio-platform/profile';
 import { runProfile, type RunReport } from '@virtio-platform/runner';
 import { afterAll, describe, expect, it } from 'vitest';
 import { drawCombination } from './extreme-options.ts';
-import { Random } from './random.ts';
+import { Random } from '@virtio-platform/conformance';
 
 /** How many combinations are tried. `VIRTIO_PLATFORM_SWEEP=5000` tries more, `VIRTIO_PLATFORM_SEED=2` others. */
 const COUNT = Number(process.env['VIRTIO_PLATFORM_SWEEP'] ?? 120);

@@ -1,4 +1,4 @@
-import { Random } from './random.ts';
+import { Random } from '@virtio-platform/conformance';
 
 /** One combination of options, as the text of a profile. */
 export interface Combination {

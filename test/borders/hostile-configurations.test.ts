@@ -13,7 +13,7 @@ import { composeRun, loadProfiles, type ComposedRun, type Profile } from '@virti
 import { DeviceSession, DRIVER_TYPES } from '@virtio-platform/runner';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { HostileModel } from './hostile-model.ts';
-import { Random } from './random.ts';
+import { Random } from '@virtio-platform/conformance';
 import { SimulatedFunction } from './simulated-function.ts';
 
 /** Devices tried through each transport; `VIRTIO_PLATFORM_SWEEP=1000` tries more, `VIRTIO_PLATFORM_SEED=2` others. */
