@@ -5,8 +5,8 @@ import { DEPTH, QUEUE_SIZE } from '../ring-shape.ts';
 
 /**
  * Plays the driver of a packed ring for a device's end that is measured: writes the ring's words itself, the flags of
- * the first list last. Used descriptors take the place of those before, so it writes every list anew. Device addresses
- * are physical.
+ * the first list last. The device's end writes used descriptors over the slots of the lists, so this peer writes each
+ * list again before the next lap. Device addresses are physical.
  */
 export class PackedDriverPeer {
   readonly addresses: QueueAddresses;

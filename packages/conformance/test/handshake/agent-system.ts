@@ -64,8 +64,8 @@ export class AgentSystem implements InterleavedSystem {
   }
 
   /**
-   * What an agent does where nobody can see it, a choice or a store into its own buffer, comes before anything else:
-   * another order of that leads to the same states, so no way to a state in which nobody can go on is left out.
+   * A step that the other agent cannot observe, a choice or a store into the agent's own buffer, runs before any other
+   * step. Every other order of such a step leads to the same states, so each state in which both agents wait is found.
    */
   steps(): readonly string[] {
     const unseen = this.#agents.find((agent) => agent.isUnseen());
