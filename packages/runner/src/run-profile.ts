@@ -60,9 +60,10 @@ export async function runProfile(profile: Profile, options: RunOptions = {}): Pr
     errors.note(error);
   }
   state.faults = run?.machine.faults.entries ?? [];
+  const deviceProgram = run?.machine.deviceProgram;
   // The end of a program is an event of its own.
-  if (errors.report !== null) await setTimeout(ENDING_MS);
-  state.program = run?.machine.deviceProgram?.();
+  if (deviceProgram !== undefined && errors.report !== null) await setTimeout(ENDING_MS);
+  state.program = deviceProgram?.();
   for (const error of (await run?.dispose()) ?? []) errors.note(error);
   errors.throwUnlessOfDevice();
   const findings = sanitized?.report ?? { findings: [], sanitizer: null };
