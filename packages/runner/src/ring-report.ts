@@ -8,6 +8,8 @@ export interface RingReport extends RingInspection {
   readonly queue: number;
   /** Entries. */
   readonly size: number;
+  /** All buffers that the device has; `outstanding` lists the oldest 64 of them. */
+  readonly outstandingCount: number;
   /** Publications of which the device wanted a notification, and of which it suppressed it. */
   readonly publications: { readonly wanted: number; readonly suppressed: number };
 }
@@ -17,14 +19,15 @@ export function inspectRings(queues: readonly Virtqueue[]): RingReport[] {
   return queues.map((queue) => {
     const inspection = queue.inspect();
     const { index, size, publications } = queue;
+    const { length: outstandingCount } = inspection.outstanding;
     const outstanding = inspection.outstanding.slice(0, MOST_LISTED);
-    return { queue: index, size, publications: { ...publications }, ...inspection, outstanding };
+    return { queue: index, size, outstandingCount, publications: { ...publications }, ...inspection, outstanding };
   });
 }
 
 /** One line for a ring: its positions on both sides, its event fields, and the buffers that the device has. */
 export function describeRing(ring: RingReport): string {
-  const { queue, layout, size, driver, used, eventIdx, driverEvent, deviceEvent, outstanding } = ring;
+  const { queue, layout, size, driver, used, eventIdx, driverEvent, deviceEvent } = ring;
   const isSplit = layout === 'split';
   const positions = isSplit
     ? `avail.idx ${driver.available}, used.idx ${used}, taken ${driver.taken}`
@@ -34,7 +37,7 @@ export function describeRing(ring: RingReport): string {
       ? `used_event ${driverEvent.position}, avail_event ${deviceEvent.position}`
       : `driver event ${describeSlot(driverEvent.position)}, device event ${describeEvent(deviceEvent)}`
     : `driver flags ${driverEvent.flags}, device flags ${deviceEvent.flags}`;
-  return `queue ${queue} (${layout}, ${size}): ${positions}; ${events}; ${describeOutstanding(outstanding)}`;
+  return `queue ${queue} (${layout}, ${size}): ${positions}; ${events}; ${describeOutstanding(ring)}`;
 }
 
 /** Why a device may have stalled, by its rings: the first reason that holds. */
@@ -72,8 +75,8 @@ export function explainStall(rings: readonly RingReport[]): string | undefined {
 }
 
 /** Whether the device used a buffer that was added after the oldest one that it still has. */
-function hasSkipped({ outstanding }: RingReport): boolean {
-  return outstanding[0]!.age >= outstanding.length;
+function hasSkipped({ outstanding, outstandingCount }: RingReport): boolean {
+  return outstanding[0]!.age >= outstandingCount;
 }
 
 function describeSlot(position: number): string {
@@ -84,10 +87,10 @@ function describeEvent({ flags, position }: { readonly flags: number; readonly p
   return flags === 2 ? describeSlot(position) : flags === 0 ? 'enabled' : 'disabled';
 }
 
-function describeOutstanding(outstanding: RingReport['outstanding']): string {
-  if (outstanding.length === 0) return 'no buffer is with the device';
+function describeOutstanding({ outstanding, outstandingCount }: RingReport): string {
+  if (outstandingCount === 0) return 'no buffer is with the device';
   const ids = outstanding.slice(0, 8).map(({ id }) => id);
-  const more = outstanding.length > ids.length ? ' …' : '';
-  const noun = outstanding.length === 1 ? 'buffer' : 'buffers';
-  return `${outstanding.length} with the device: ${noun} ${ids.join(', ')}${more}`;
+  const more = outstandingCount > ids.length ? ' …' : '';
+  const noun = outstandingCount === 1 ? 'buffer' : 'buffers';
+  return `${outstandingCount} with the device: ${noun} ${ids.join(', ')}${more}`;
 }

@@ -39,8 +39,6 @@ export interface RingInspection {
    * suppression structure.
    */
   readonly deviceEvent: { readonly flags: number; readonly position: number };
-  /** Whether the device, by these fields, suppresses available buffer notifications altogether. */
-  readonly isNotificationSuppressed: boolean;
   /** The oldest first. */
   readonly outstanding: readonly OutstandingBuffer[];
 }

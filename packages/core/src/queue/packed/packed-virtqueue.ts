@@ -136,7 +136,6 @@ export class PackedVirtqueue extends DriverEnd {
       hasUsed: this.#hasUsed(),
       usedAstray: this.#usedAstray(),
       deviceEvent: { flags: ofDevice >>> 16, position: ofDevice & 0xffff },
-      isNotificationSuppressed: ofDevice >>> 16 === RING_EVENT_FLAGS_DISABLE,
       outstanding: this.buffers.list(),
     };
   }

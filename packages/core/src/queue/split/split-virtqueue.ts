@@ -132,7 +132,6 @@ export class SplitVirtqueue extends DriverEnd {
       hasUsed: used !== this.#lastUsedIdx,
       usedAstray: undefined,
       deviceEvent: { flags: ring.usedFlags(), position: ring.availEvent() },
-      isNotificationSuppressed: !this.#eventIdx && (ring.usedFlags() & VIRTQ_USED_F_NO_NOTIFY) !== 0,
       outstanding: this.buffers.list(),
     };
   }
