@@ -1,4 +1,5 @@
 import { createRequire } from 'node:module';
+import { settingsWithoutPaths } from '@virtio-platform/core';
 import type { Profile } from '@virtio-platform/profile';
 
 /** The machine that starts nothing: memory, the platform's hardware and the device are in this process. */
@@ -12,7 +13,7 @@ export function isEmbedded({ machine }: Profile): boolean {
 }
 
 /**
- * The profile on the embedded machine that is installed with this command, without its image: booting that machine
+ * The profile on the embedded machine that is installed with this command, without its files: booting that machine
  * starts no program, opens no file and connects to nothing. Another machine is replaced, so that its device offers what
  * `device.offers` lists, or all that the embedded one implements.
  */
@@ -22,7 +23,7 @@ export function onEmbeddedMachine(profile: Profile): Profile {
   const isKept = isEmbedded(profile);
   return {
     ...profile,
-    device: device.type === 'block' ? { ...device, image: undefined } : device,
+    device: { ...device, settings: settingsWithoutPaths(device.type, device.settings) },
     machine: { ...machine, use, options: isKept ? machine.options : {} },
     memory: isKept ? memory : Math.min(memory, MOST_MEMORY),
   };

@@ -1,6 +1,5 @@
 import { resolve } from 'node:path';
 import {
-  DeviceError,
   inject,
   MACHINE_REQUEST,
   type BootedMachine,
@@ -13,6 +12,7 @@ import { VIRTIO_F_ACCESS_PLATFORM } from '@virtio-platform/core/features';
 import { GuestMemory } from '@virtio-platform/core/memory';
 import { Disposal, Loopback, TemporaryFolder } from '@virtio-platform/host';
 import {
+  checkDeviceType,
   hiddenFeatures,
   NO_MSIX,
   PciLegacyTransport,
@@ -88,15 +88,15 @@ export class QemuMachine implements Machine {
   }
 
   #openTransport(pci: PciFunction, memory: GuestMemory): Transport {
-    const { type, driverInterface } = this.#request.device;
+    const { driverInterface } = this.#request.device;
     const isLegacy = driverInterface === 'legacy';
     const hidden = hiddenFeatures(this.#request.device, isLegacy ? 'legacy' : 'pci');
     const interrupts = this.#canReceiveMsix() ? new PolledMsix(pci, memory, VECTORS) : NO_MSIX;
     const transport = isLegacy
       ? new PciLegacyTransport(pci, interrupts, hidden)
       : new PciModernTransport(pci, interrupts, hidden);
-    if (transport.deviceType === type) return transport;
-    throw new DeviceError('ERR_DEVICE_CONFIG', `${pci.name} is of type ${transport.deviceType}, not ${type}`);
+    checkDeviceType(transport, pci.name, this.#request.device);
+    return transport;
   }
 
   /**

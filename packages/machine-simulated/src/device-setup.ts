@@ -19,7 +19,8 @@ const DEVICE_FEATURES = RING_FEATURES.with(VIRTIO_F_SUSPEND);
 
 /** Everything that makes a device, here or in a worker: plain data but for the blueprint's `open`. */
 export interface DeviceSetup {
-  readonly type: string;
+  /** The URL of the module of the device type. */
+  readonly module: string;
   readonly settings: unknown;
   readonly interface: 'modern' | 'legacy';
   readonly byteOrder: ByteOrder;
@@ -53,7 +54,7 @@ export function deviceSetup(
     );
   }
   return {
-    type: description.type,
+    module: description.module,
     settings: description.settings,
     interface: description.driverInterface,
     byteOrder: isLegacy ? (hardware.guestByteOrder ?? 'little') : 'little',

@@ -1,8 +1,9 @@
 import 'reflect-metadata';
+import { setImmediate } from 'node:timers/promises';
 import { parentPort, workerData } from 'node:worker_threads';
+import type { DeviceTypePlugin } from '@virtio-platform/core';
 import { coversMemoryOneToOne, FaultLog, type OpenAddressSpace } from '@virtio-platform/core/address-space';
 import { GuestMemory } from '@virtio-platform/core/memory';
-import { createDevice } from '@virtio-platform/devices';
 import { describeError } from './describe-error.ts';
 import { offeredFeatures, type DeviceSetup } from './device-setup.ts';
 import { spaceWithConsequence } from './fault-consequence.ts';
@@ -20,12 +21,14 @@ export interface DeviceWorkerData {
 
 /** What it answers once the device is there. */
 export interface DeviceWorkerReady {
-  readonly deviceType: string;
+  readonly deviceId: number;
   readonly queueCount: number;
 }
 
 /** How long the device sleeps at most before it looks whether it is still wanted. */
 const NAP_MS = 1000;
+/** How long a device half with events works before its timers and sockets run. */
+const SLICE_MS = 20;
 
 // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- only `openWorkerTransport` starts this module
 const input = workerData as DeviceWorkerData;
@@ -34,22 +37,32 @@ const faults = new FaultLog(() => mailbox.countFault());
 // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the contract of a blueprint's module; a wrong one fails to start
 const { openAddressSpace } = (await import(input.addressSpace.module)) as { openAddressSpace: OpenAddressSpace };
 const space = openAddressSpace(new GuestMemory(input.memory), faults, input.addressSpace.state);
-const model = createDevice(input.setup.type, input.setup.settings, input.setup.byteOrder);
+// oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the driver's thread loaded and checked the same module
+const { default: type } = (await import(input.setup.module)) as { default: DeviceTypePlugin };
+const model = type.model(input.setup.settings, input.setup.byteOrder);
 const offers = offeredFeatures(input.setup, model.features);
 const probe = openAddressSpace(space.memory, new FaultLog(), input.addressSpace.state);
 const isOneToOne = (): boolean => coversMemoryOneToOne(probe);
 const seen = spaceWithConsequence(space, input.setup.onFault);
+let isUp = false;
 const device = new SimulatedDevice(model, seen, {
   ...input.setup,
+  type,
   offers,
   isOneToOne,
   isRung: (queue) => mailbox.isRung(queue),
+  onEvent: () => {
+    if (isUp) interruptDriver();
+  },
 });
+isUp = true;
+/** Only a device half with events has timers and sockets that have to run while nothing else happens. */
+const hasEvents = model.connect !== undefined;
 
-const ready: DeviceWorkerReady = { deviceType: model.type, queueCount: model.queueSizes.length };
+const ready: DeviceWorkerReady = { deviceId: type.id, queueCount: model.queueSizes.length };
 parentPort!.postMessage(ready);
 try {
-  serve();
+  await serve();
   device.dispose();
   if (device.isLost) mailbox.leave(faultsAsJson());
 } catch (error) {
@@ -58,7 +71,8 @@ try {
   throw error;
 }
 
-function serve(): void {
+async function serve(): Promise<void> {
+  let sliceEnd = performance.now() + SLICE_MS;
   for (let seen = 0, isWanted = true; isWanted && !device.isLost;) {
     const command = mailbox.command;
     if (command !== undefined) {
@@ -68,9 +82,19 @@ function serve(): void {
     }
     const isRung = mailbox.takeDoorbells();
     if (isRung) hearDoorbells();
-    if (device.takeNotification()) mailbox.interrupt();
-    if (!isRung) seen = mailbox.sleep(seen, NAP_MS);
+    interruptDriver();
+    if (!isRung) seen = hasEvents ? await mailbox.sleepAsync(seen, NAP_MS) : mailbox.sleep(seen, NAP_MS);
+    else if (hasEvents && performance.now() > sliceEnd) {
+      await setImmediate();
+      sliceEnd = performance.now() + SLICE_MS;
+    }
   }
+}
+
+/** Tells the driver's thread what the device notifies of. */
+function interruptDriver(): void {
+  if (device.takeConfigChange()) mailbox.changeConfig();
+  if (device.takeNotification()) mailbox.interrupt();
 }
 
 function hearDoorbells(): void {

@@ -7,16 +7,16 @@ import type { SimulatedDevice } from './simulated-device.ts';
 /** Calls the device in the driver's own thread: a notification returns when the device has nothing left to do. */
 export class InProcessTransport implements Transport {
   readonly interface: DeviceInterface;
-  readonly deviceType: string;
+  readonly deviceId: number;
   readonly carries: FeatureSet;
   readonly queueCount: number;
   readonly #simulated: SimulatedDevice;
   #notifiesWithData = false;
 
-  constructor(device: SimulatedDevice, deviceInterface: DeviceInterface, carries: FeatureSet) {
+  constructor(device: SimulatedDevice, deviceId: number, deviceInterface: DeviceInterface, carries: FeatureSet) {
     this.#simulated = device;
     this.interface = deviceInterface;
-    this.deviceType = device.model.type;
+    this.deviceId = deviceId;
     this.carries = carries;
     this.queueCount = device.model.queueSizes.length;
   }
@@ -58,14 +58,18 @@ export class InProcessTransport implements Transport {
     this.#device.notify(notificationValue(this.#device.notificationIdentity(queue), next, this.#notifiesWithData));
   }
 
-  /** Nobody else makes progress in this thread: what is not pending now never comes. */
+  /** Returns at once: nothing happens in this thread while the driver waits. Timers run when the driver yields. */
   wait(_timeoutMs: number): WaitResult {
     if (this.#simulated.takeNotification()) return 'notified';
     return this.#simulated.isLost ? 'lost' : 'timeout';
   }
 
+  takeConfigChange(): boolean {
+    return this.#simulated.takeConfigChange();
+  }
+
   configGeneration(): number {
-    return 0;
+    return this.interface === 'legacy' ? 0 : this.#device.configGeneration;
   }
 
   readConfig(offset: number, target: Uint8Array): void {

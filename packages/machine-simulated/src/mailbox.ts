@@ -30,6 +30,8 @@ const NOTIFIED = 5;
 const FAULTS = 6;
 const GONE = 7;
 const WORDS = 8;
+/** Behind the 16 words of a command. */
+const CONFIG_GENERATION = 24;
 /** Two words for each queue: whether its doorbell was rung, and the value written last. */
 const DOORBELLS = 32;
 const MAX_QUEUES = 64;
@@ -109,6 +111,16 @@ export class Mailbox {
     return Atomics.load(this.#i32, INTERRUPTS);
   }
 
+  /** Driver's side: how often the configuration changed. */
+  get configGeneration(): number {
+    return Atomics.load(this.#i32, CONFIG_GENERATION);
+  }
+
+  /** Device's side: the configuration changed. */
+  changeConfig(): void {
+    Atomics.add(this.#i32, CONFIG_GENERATION, 1);
+  }
+
   /** Faults the device's side has recorded so far. */
   get faultCount(): number {
     return Atomics.load(this.#i32, FAULTS);
@@ -157,6 +169,13 @@ export class Mailbox {
   /** Device's side: sleeps until something happened since `seen`, and returns the new count. */
   sleep(seen: number, timeoutMs: number): number {
     Atomics.wait(this.#i32, WAKE, seen, timeoutMs);
+    return Atomics.load(this.#i32, WAKE);
+  }
+
+  /** As {@link sleep}, while timers and sockets of this thread run. */
+  async sleepAsync(seen: number, timeoutMs: number): Promise<number> {
+    const { async: isAsync, value } = Atomics.waitAsync(this.#i32, WAKE, seen, timeoutMs);
+    if (isAsync) await value;
     return Atomics.load(this.#i32, WAKE);
   }
 

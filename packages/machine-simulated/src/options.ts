@@ -1,4 +1,4 @@
-import { FeatureSet, featureBit, TRANSPORT_KINDS, type TransportKind } from '@virtio-platform/core/features';
+import { FeatureSet, featureBit, NO_DEVICE_FEATURES, TRANSPORT_KINDS, type TransportKind } from '@virtio-platform/core/features';
 import { z } from 'zod';
 import { FAULT_CONSEQUENCES, type FaultConsequence } from './fault-consequence.ts';
 
@@ -61,10 +61,10 @@ export const simulatedOptionsSchema: z.ZodType<SimulatedOptions> = z.strictObjec
     )
     .max(128)
     .default([])
-    .transform((names) => FeatureSet.of(...names.flatMap((name) => featureBit(name, '') ?? [])).bits)
+    .transform((names) => FeatureSet.of(...names.flatMap((name) => featureBit(name, NO_DEVICE_FEATURES) ?? [])).bits)
     .describe('Features without which the device clears FEATURES_OK, such as ORDER_PLATFORM.'),
 });
 
 function isReserved(name: string): boolean {
-  return featureBit(name, '') !== undefined;
+  return featureBit(name, NO_DEVICE_FEATURES) !== undefined;
 }

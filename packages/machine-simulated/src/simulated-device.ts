@@ -1,4 +1,10 @@
-import type { NotificationCounts } from '@virtio-platform/core';
+import {
+  KEPT,
+  type DeviceModel,
+  type DeviceQueues,
+  type DeviceTypePlugin,
+  type NotificationCounts,
+} from '@virtio-platform/core';
 import type { DeviceAddressSpace } from '@virtio-platform/core/address-space';
 import { DeviceStatus, type DeviceInterface } from '@virtio-platform/core/device';
 import {
@@ -27,7 +33,6 @@ import {
   type DeviceQueue,
   type QueueAddresses,
 } from '@virtio-platform/core/queue';
-import { KEPT, type DeviceModel, type DeviceQueues } from '@virtio-platform/devices';
 import { describeError } from './describe-error.ts';
 import { DriverNotifications } from './driver-notifications.ts';
 import type { FaultConsequence } from './fault-consequence.ts';
@@ -35,6 +40,7 @@ import type { RogueAccess } from './options.ts';
 
 /** How the device is offered, and how it behaves. */
 export interface SimulatedDeviceOptions {
+  readonly type: Pick<DeviceTypePlugin, 'features' | 'config'>;
   /** The interface the driver uses. */
   readonly interface: DeviceInterface;
   readonly offers: FeatureSet;
@@ -51,6 +57,11 @@ export interface SimulatedDeviceOptions {
   readonly isOneToOne: () => boolean;
   /** Whether a notification of a queue is on its way to {@link SimulatedDevice.notify}. Default: none is. */
   readonly isRung?: ((queue: number) => boolean) | undefined;
+  /**
+   * Called after an event of the device half, outside of the driver's calls: there may be a notification to take. A
+   * driver in the same thread finds it with its next wait.
+   */
+  readonly onEvent?: (() => void) | undefined;
 }
 
 /** What every register of a frozen device reads as. */
@@ -88,6 +99,10 @@ export class SimulatedDevice implements DeviceQueues {
   /** Tables longer than their queue, of queues that are gone. */
   #longTables = 0;
   #notify = false;
+  #isConfigChanged = false;
+  #configGeneration = 0;
+  /** Whether queues are being served, so that an event from inside is served with them. */
+  #isServing = false;
   #lastNotification = -1;
   #isFrozen = false;
   #isLost = false;
@@ -98,6 +113,10 @@ export class SimulatedDevice implements DeviceQueues {
     this.#space = space;
     this.#options = options;
     this.#notifications = new DriverNotifications(options.isRung);
+    model.connect?.({
+      queueChanged: () => this.#hear(() => this.run()),
+      configChanged: () => this.#hear(() => this.#changeConfig()),
+    });
   }
 
   get features(): FeatureSet {
@@ -128,6 +147,18 @@ export class SimulatedDevice implements DeviceQueues {
     const notify = this.#notify;
     this.#notify = false;
     return notify;
+  }
+
+  /** Whether a configuration change notification was sent since the last call. */
+  takeConfigChange(): boolean {
+    const isChanged = this.#isConfigChanged;
+    this.#isConfigChanged = false;
+    return isChanged;
+  }
+
+  /** Changes with the configuration: 8 bits, as on PCI (section 4.1.4.3). */
+  get configGeneration(): number {
+    return this.#configGeneration;
   }
 
   /**
@@ -237,10 +268,14 @@ export class SimulatedDevice implements DeviceQueues {
    * recorded as a fault, and the device asks for a reset.
    */
   run(): void {
+    if (this.#isServing) return;
+    this.#isServing = true;
     try {
       this.#run();
     } catch (error) {
       this.#crash(this.#serving, error);
+    } finally {
+      this.#isServing = false;
     }
   }
 
@@ -276,10 +311,12 @@ export class SimulatedDevice implements DeviceQueues {
     for (let i = 0; i < target.length; i++) target[i] = this.#isFrozen ? FROZEN : (config[offset + i] ?? 0);
   }
 
-  /** Ignored while suspended (section 3.4). */
+  /** Ignored while suspended (section 3.4), and where it is not one whole field that the driver may write. */
   writeConfig(offset: number, source: Uint8Array): void {
-    if (!this.#isFrozen && (this.#status & DeviceStatus.Suspend) === 0)
-      this.#guard(-1, () => this.model.writeConfig(offset, source));
+    if (this.#isFrozen || (this.#status & DeviceStatus.Suspend) !== 0) return;
+    const fields = Object.values(this.#options.type.config);
+    const field = fields.find((candidate) => candidate.offset === offset && candidate.width === source.length);
+    if (field?.isWritable === true) this.#guard(-1, () => this.model.writeConfig?.(offset, source));
   }
 
   dispose(): void {
@@ -341,6 +378,20 @@ export class SimulatedDevice implements DeviceQueues {
     return this.#isLive() ? this.#queues.map((enabled) => enabled?.queue) : [];
   }
 
+  /** An event of the device half: from inside of one of its methods, or by itself. */
+  #hear(react: () => void): void {
+    react();
+    if (!this.#isServing) this.#options.onEvent?.();
+  }
+
+  /** A suspended device keeps the change for itself until it goes on (section 3.4). */
+  #changeConfig(): void {
+    this.#configGeneration = (this.#configGeneration + 1) & 0xff;
+    if (!this.#isLive()) return;
+    this.#isConfigChanged = true;
+    this.#notify = true;
+  }
+
   /** Calls the device half. An error there is the device's own. */
   #guard(queue: number, call: () => void): void {
     try {
@@ -366,6 +417,7 @@ export class SimulatedDevice implements DeviceQueues {
     this.#status = 0;
     this.#accepted = FeatureSet.EMPTY;
     this.#notify = false;
+    this.#isConfigChanged = false;
     this.#lastNotification = -1;
   }
 
@@ -403,7 +455,7 @@ export class SimulatedDevice implements DeviceQueues {
   #mayAccept(): boolean {
     const { offers, demands, experimental } = this.#options;
     if (this.#accepted.minus(offers).bits !== 0n || (demands & ~this.#accepted.bits) !== 0n) return false;
-    if (unmetDependency(this.#accepted, this.model.type, experimental) !== undefined) return false;
+    if (unmetDependency(this.#accepted, this.#options.type.features, experimental) !== undefined) return false;
     if (experimental !== undefined && !this.#mayAcceptExperimental(experimental)) return false;
     if (this.#options.interface === 'legacy') return true;
     if (offers.has(VIRTIO_F_ACCESS_PLATFORM) && !this.#accepted.has(VIRTIO_F_ACCESS_PLATFORM)) return false;

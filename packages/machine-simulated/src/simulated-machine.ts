@@ -3,13 +3,13 @@ import {
   inject,
   MACHINE_REQUEST,
   type BootedMachine,
+  type DeviceTypePlugin,
   type Machine,
   type MachineRequest,
 } from '@virtio-platform/core';
 import { coversMemoryOneToOne, FaultLog, type AddressSpaceBlueprint } from '@virtio-platform/core/address-space';
 import { FeatureSet } from '@virtio-platform/core/features';
 import { allocateSharedMemory, GuestMemory } from '@virtio-platform/core/memory';
-import { createDevice } from '@virtio-platform/devices';
 import { injectable, type InjectionToken } from 'tsyringe';
 import { boundAddressSpace, deviceSetup, offeredFeatures, type DeviceSetup } from './device-setup.ts';
 import { spaceWithConsequence } from './fault-consequence.ts';
@@ -52,7 +52,7 @@ export class SimulatedMachine implements Machine {
     const bind = (offers: FeatureSet): AddressSpaceBlueprint => boundAddressSpace(hardware, offers);
     const { facilities } = hardware;
     if (this.#options.device === 'worker') {
-      const transport = await openWorkerTransport(memory, faults, setup, bind);
+      const transport = await openWorkerTransport(memory, faults, description.type, setup, bind);
       return {
         memory,
         transport,
@@ -64,8 +64,8 @@ export class SimulatedMachine implements Machine {
         dispose: () => transport.ended(),
       };
     }
-    const device = openDevice(memory, faults, setup, bind, this.#request.watchDevice);
-    const transport = new InProcessTransport(device, setup.interface, new FeatureSet(setup.carries));
+    const device = openDevice(memory, faults, description.type, setup, bind, this.#request.watchDevice);
+    const transport = new InProcessTransport(device, description.type.id, setup.interface, new FeatureSet(setup.carries));
     return {
       memory,
       transport,
@@ -82,15 +82,16 @@ export class SimulatedMachine implements Machine {
 function openDevice(
   memory: GuestMemory,
   faults: FaultLog,
+  type: DeviceTypePlugin,
   setup: DeviceSetup,
   bind: (offers: FeatureSet) => AddressSpaceBlueprint,
   watch: MachineRequest['watchDevice'],
 ): SimulatedDevice {
-  const model = createDevice(setup.type, setup.settings, setup.byteOrder);
+  const model = type.model(setup.settings, setup.byteOrder);
   const offers = offeredFeatures(setup, model.features);
   const blueprint = bind(offers);
   const space = spaceWithConsequence(blueprint.open(memory, faults, blueprint.state), setup.onFault);
   // Looking is no access: it has a fault log of its own.
   const isOneToOne = (): boolean => coversMemoryOneToOne(blueprint.open(memory, new FaultLog(), blueprint.state));
-  return new SimulatedDevice(model, watch === undefined ? space : watch(space), { ...setup, offers, isOneToOne });
+  return new SimulatedDevice(model, watch === undefined ? space : watch(space), { ...setup, type, offers, isOneToOne });
 }

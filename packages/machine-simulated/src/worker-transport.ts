@@ -1,13 +1,19 @@
 import { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';
 import { Worker } from 'node:worker_threads';
-import { CodedError, DeviceError, isCodedError, type NotificationCounts } from '@virtio-platform/core';
+import {
+  CodedError,
+  DeviceError,
+  isCodedError,
+  settingsWithoutPaths,
+  type DeviceTypePlugin,
+  type NotificationCounts,
+} from '@virtio-platform/core';
 import type { AddressSpaceBlueprint, FaultLog } from '@virtio-platform/core/address-space';
 import type { DeviceInterface, Transport, WaitResult } from '@virtio-platform/core/device';
 import { FeatureSet, VIRTIO_F_NOTIFICATION_DATA, VIRTIO_F_RING_RESET } from '@virtio-platform/core/features';
 import type { GuestMemory } from '@virtio-platform/core/memory';
 import { legacyAddresses, notificationValue, type QueueAddresses } from '@virtio-platform/core/queue';
-import { createDevice } from '@virtio-platform/devices';
 import { describeError } from './describe-error.ts';
 import { offeredFeatures, type DeviceSetup } from './device-setup.ts';
 import type { DeviceWorkerData, DeviceWorkerReady } from './device-worker.ts';
@@ -22,7 +28,7 @@ const STOPPED = 'ended after an access was stopped';
 /** The transport to a device in a worker thread. The memory is shared; registers go through a {@link Mailbox}. */
 export class WorkerTransport implements Transport {
   readonly interface: DeviceInterface;
-  readonly deviceType: string;
+  readonly deviceId: number;
   readonly carries: FeatureSet;
   readonly queueCount: number;
   readonly #mailbox: Mailbox;
@@ -32,6 +38,8 @@ export class WorkerTransport implements Transport {
   readonly #identities: number[] = [];
   #accepted = FeatureSet.EMPTY;
   #interrupts = 0;
+  /** That of the last configuration change that the driver asked for. */
+  #configGeneration = 0;
   #isLost = false;
   /** Why the device's thread ended, as far as that is known. */
   #end: string | undefined;
@@ -44,7 +52,7 @@ export class WorkerTransport implements Transport {
     this.#faults = faults;
     this.interface = setup.interface;
     this.carries = new FeatureSet(setup.carries);
-    this.deviceType = ready.deviceType;
+    this.deviceId = ready.deviceId;
     this.queueCount = ready.queueCount;
     worker.on('error', (error) => (this.#end ??= `failed: ${describeError(error)}`));
     worker.on('exit', (code) => (this.#end ??= `ended with exit code ${code}`));
@@ -119,8 +127,15 @@ export class WorkerTransport implements Transport {
     return 'notified';
   }
 
+  takeConfigChange(): boolean {
+    const generation = this.#mailbox.configGeneration;
+    const isChanged = generation !== this.#configGeneration;
+    this.#configGeneration = generation;
+    return isChanged;
+  }
+
   configGeneration(): number {
-    return 0;
+    return this.interface === 'legacy' ? 0 : this.#mailbox.configGeneration & 0xff;
   }
 
   readConfig(offset: number, target: Uint8Array): void {
@@ -198,10 +213,11 @@ export class WorkerTransport implements Transport {
 export async function openWorkerTransport(
   memory: GuestMemory,
   faults: FaultLog,
+  type: DeviceTypePlugin,
   setup: DeviceSetup,
   bind: (offers: FeatureSet) => AddressSpaceBlueprint,
 ): Promise<WorkerTransport> {
-  const blueprint = bind(offersOf(setup));
+  const blueprint = bind(offersOf(type, setup));
   if (blueprint.module === undefined) {
     throw new CodedError('ERR_PLUGIN_FACILITY', "the platform's address space cannot be opened in another thread", {
       hint: 'set machine.device: same-thread, or give the blueprint a `module`',
@@ -236,10 +252,9 @@ export async function openWorkerTransport(
   }
 }
 
-/** What the device will offer, found out without opening its backing. */
-function offersOf(setup: DeviceSetup): FeatureSet {
-  const settings = Object.assign({}, setup.settings, { image: undefined });
-  const model = createDevice(setup.type, settings, setup.byteOrder);
+/** What the device will offer, found out without opening its files. */
+function offersOf(type: DeviceTypePlugin, setup: DeviceSetup): FeatureSet {
+  const model = type.model(settingsWithoutPaths(type, setup.settings), setup.byteOrder);
   const offers = offeredFeatures(setup, model.features);
   model.dispose();
   return offers;

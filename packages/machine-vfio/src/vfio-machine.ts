@@ -13,7 +13,7 @@ import { FaultLog } from '@virtio-platform/core/address-space';
 import { GuestMemory } from '@virtio-platform/core/memory';
 import type { QueueAddresses } from '@virtio-platform/core/queue';
 import { Disposal } from '@virtio-platform/host';
-import { hiddenFeatures, NO_MSIX, PciModernTransport, type PciInterrupts } from '@virtio-platform/pci';
+import { checkDeviceType, hiddenFeatures, NO_MSIX, PciModernTransport, type PciInterrupts } from '@virtio-platform/pci';
 import { VFIO_CONTAINER } from '@virtio-platform/platform-vfio';
 import { injectable } from 'tsyringe';
 import { ProcessMemory } from './container/process-memory.ts';
@@ -76,11 +76,7 @@ class VfioTransport extends PciModernTransport {
   constructor(pci: VfioFunction, interrupts: PciInterrupts, description: DeviceDescription) {
     super(pci, interrupts, hiddenFeatures(description, 'pci'));
     this.#function = pci;
-    const { type } = description;
-    if (this.deviceType === type) return;
-    throw new DeviceError('ERR_DEVICE_CONFIG', `${pci.name} is of type ${this.deviceType}, not ${type}`, {
-      hint: `set device.type: ${this.deviceType}, or name another device in machine.device`,
-    });
+    checkDeviceType(this, pci.name, description);
   }
 
   override enableQueue(queue: number, addresses: QueueAddresses): void {

@@ -1,11 +1,5 @@
-import { CodedError } from '@virtio-platform/core';
-import {
-  FeatureSet,
-  VIRTIO_CONSOLE_F_EMERG_WRITE,
-  VIRTIO_CONSOLE_F_MULTIPORT,
-  VIRTIO_CONSOLE_F_SIZE,
-  VIRTIO_F_ACCESS_PLATFORM,
-} from '@virtio-platform/core/features';
+import { CodedError, type DeviceTypePlugin, type VhostUserDevice } from '@virtio-platform/core';
+import { FeatureSet, VIRTIO_F_ACCESS_PLATFORM } from '@virtio-platform/core/features';
 import {
   encodeU64,
   PROTOCOL_BACKEND_REQ,
@@ -35,8 +29,7 @@ export interface BackEnd {
 
 /** What a back-end is needed for. */
 export interface BackEndUse {
-  /** As profiles name it: `block`. */
-  readonly deviceType: string;
+  readonly type: DeviceTypePlugin;
   /** Whether the driver is to be offered ACCESS_PLATFORM of the back-end, where it has it. */
   readonly translation: boolean;
   /** Whether parts of memory are given and taken, where it does not translate. */
@@ -62,29 +55,11 @@ type ProtocolFeature = keyof typeof PROTOCOL;
 /** Queries that a back-end answers with one u64. */
 type U64Query = 'GET_FEATURES' | 'GET_PROTOCOL_FEATURES' | 'GET_QUEUE_NUM' | 'GET_MAX_MEM_SLOTS';
 
-/** What a back-end has for each device type where it does not say otherwise. */
-interface TypeFacts {
-  /** The queues of a device with the least features. */
-  readonly queues: number;
-  /** The queues that GET_QUEUE_NUM counts as one: for a network device, as QEMU and DPDK do, a pair (section 5.1.2). */
-  readonly counted: number;
-  /**
-   * The configuration, which the back-end has with the protocol feature CONFIG: every device has fields, only a device
-   * with certain features has, none has, or the front-end has them.
-   */
-  readonly config: 'required' | 'of-features' | 'none';
+/** The facts of a type that states none: its back-ends have the configuration, where the type has any. */
+function factsOf({ vhostUser, config }: DeviceTypePlugin): VhostUserDevice<unknown> {
+  const hasFields = Object.keys(config).length > 0;
+  return vhostUser ?? { queues: 1, counted: 1, config: hasFields ? 'required' : 'none', drains: false };
 }
-
-const BLOCK: TypeFacts = { queues: 1, counted: 1, config: 'required' };
-const TYPES: Readonly<Record<string, TypeFacts | undefined>> = {
-  block: BLOCK,
-  net: { queues: 2, counted: 2, config: 'none' },
-  entropy: { queues: 1, counted: 1, config: 'none' },
-  console: { queues: 2, counted: 1, config: 'of-features' },
-};
-
-/** Features of a console that have fields of the configuration (specification 1.4 section 5.3.4). */
-const CONFIGURED = FeatureSet.of(VIRTIO_CONSOLE_F_SIZE, VIRTIO_CONSOLE_F_MULTIPORT, VIRTIO_CONSOLE_F_EMERG_WRITE);
 
 /** Internal to vhost: the driver is never shown them. */
 const INTERNAL_FEATURES = FeatureSet.of(VHOST_F_LOG_ALL, VHOST_USER_F_PROTOCOL_FEATURES);
@@ -96,7 +71,7 @@ const INTERNAL_FEATURES = FeatureSet.of(VHOST_F_LOG_ALL, VHOST_USER_F_PROTOCOL_F
 export async function negotiateProtocol(connection: VhostUserConnection, use: BackEndUse): Promise<BackEnd> {
   const ask = async (request: U64Query): Promise<bigint> =>
     (await connection.ask(request, new Uint8Array(0), 8)).getBigUint64(0, true);
-  const facts = TYPES[use.deviceType] ?? BLOCK;
+  const facts = factsOf(use.type);
   const features = new FeatureSet(await ask('GET_FEATURES'));
   if (!features.has(VHOST_USER_F_PROTOCOL_FEATURES)) throw unsuitable('protocol features');
   const translates = use.translation && features.has(VIRTIO_F_ACCESS_PLATFORM);
@@ -116,7 +91,7 @@ export async function negotiateProtocol(connection: VhostUserConnection, use: Ba
   const hasQueueCount = (accepted & PROTOCOL_MQ) !== 0n;
   const hasSlots = (accepted & PROTOCOL_CONFIGURE_MEM_SLOTS) !== 0n;
   const counted = hasQueueCount ? bounded(await ask('GET_QUEUE_NUM'), 1n, MOST_QUEUES, 'queues') : 0;
-  const shown = hasConfig || facts.config !== 'of-features' ? features : features.minus(CONFIGURED);
+  const shown = hasConfig || facts.config !== 'of-features' ? features : features.minus(configuredFeatures(use.type));
   return {
     features: shown.minus(INTERNAL_FEATURES),
     queueCount: hasQueueCount ? Math.min(counted * facts.counted, MOST_QUEUES) : facts.queues,
@@ -127,12 +102,17 @@ export async function negotiateProtocol(connection: VhostUserConnection, use: Ba
   };
 }
 
-function requiredFeatures({ parts }: BackEndUse, { config }: TypeFacts, translates: boolean): ProtocolFeature[] {
+function requiredFeatures({ parts }: BackEndUse, { config }: VhostUserDevice<unknown>, translates: boolean): ProtocolFeature[] {
   const required: ProtocolFeature[] = ['REPLY_ACK'];
   if (config === 'required') required.push('CONFIG');
   if (translates) required.push('BACKEND_REQ');
   else if (parts) required.push('CONFIGURE_MEM_SLOTS');
   return required;
+}
+
+/** The features of a type that have fields of the configuration. */
+function configuredFeatures({ config }: DeviceTypePlugin): FeatureSet {
+  return FeatureSet.of(...Object.values(config).flatMap(({ feature = [] }) => feature));
 }
 
 function bounded(value: bigint, least: bigint, most: number, what: string): number {

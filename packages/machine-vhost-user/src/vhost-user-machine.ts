@@ -13,12 +13,10 @@ import { FaultLog } from '@virtio-platform/core/address-space';
 import { VIRTIO_F_ACCESS_PLATFORM } from '@virtio-platform/core/features';
 import { Disposal, hostProblem, HostError, StartedProgram, TemporaryFolder, UnixSocket } from '@virtio-platform/host';
 import { injectable } from 'tsyringe';
-import { z } from 'zod';
 import { BackChannel } from './back-channel.ts';
 import { negotiateProtocol, type BackEnd } from './back-end.ts';
 import { openDeviceMemory, type DeviceMemory } from './memory/device-memory.ts';
 import { openTranslatedMemory } from './memory/translated-memory.ts';
-import { NetFrontEnd } from './net-front-end.ts';
 import { IMAGE_PLACEHOLDER, SOCKET_PLACEHOLDER, VHOST_USER_OPTIONS, type VhostUserOptions } from './options.ts';
 import { VhostUserConnection } from './vhost-user-connection.ts';
 import { VhostUserQueue } from './vhost-user-queue.ts';
@@ -32,9 +30,6 @@ interface StartedBackEnd {
   readonly backEnd: StartedProgram;
   readonly socket: string;
 }
-
-/** What a command is filled in from. A device of another type has no image. */
-const imageSettings = z.object({ capacity: z.number().int().min(0), image: z.string().optional() });
 
 /**
  * A real back-end in another process. One that offers ACCESS_PLATFORM asks for the translation of each page, so that
@@ -79,12 +74,12 @@ export class VhostUserMachine implements Machine {
     const { device, needs } = this.#request;
     const offersPlatform = device.offers?.has(VIRTIO_F_ACCESS_PLATFORM) !== false;
     const backEnd = await negotiateProtocol(connection, {
-      deviceType: device.type,
+      type: device.type,
       translation: offersPlatform && this.#request.simulate !== undefined,
       parts: needs.length > 0,
     });
     const faults = new FaultLog();
-    const frontEnd = device.type === 'net' ? new NetFrontEnd(device.settings) : undefined;
+    const frontEnd = device.type.vhostUser?.frontEnd?.(device.settings);
     const queues: VhostUserQueue[] = [];
     disposal.add(() => {
       for (const queue of queues) queue.dispose();
@@ -149,13 +144,14 @@ export class VhostUserMachine implements Machine {
   /** The image of the profile, or an empty one. */
   #image(folder: TemporaryFolder): string {
     const { type, settings } = this.#request.device;
-    const parsed = imageSettings.safeParse(settings);
-    if (!parsed.success) {
-      throw new CodedError('ERR_MACHINE_DEVICE', `a device of type ${type} has no image for ${IMAGE_PLACEHOLDER}`, {
+    const wanted = type.image?.(settings);
+    if (wanted === undefined) {
+      const problem = `a device of type ${type.name} has no image for ${IMAGE_PLACEHOLDER}`;
+      throw new CodedError('ERR_MACHINE_DEVICE', problem, {
         hint: `name the image itself in machine.command, or leave ${IMAGE_PLACEHOLDER} out`,
       });
     }
-    const { image, capacity } = parsed.data;
+    const { path: image, capacity } = wanted;
     if (image !== undefined) return resolve(this.#request.baseDirectory, image);
     return folder.createSparseFile('image', capacity);
   }

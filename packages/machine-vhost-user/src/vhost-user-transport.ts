@@ -1,4 +1,4 @@
-import { isCodedError, type DeviceDescription } from '@virtio-platform/core';
+import { isCodedError, type DeviceDescription, type VhostUserFrontEnd } from '@virtio-platform/core';
 import { DeviceStatus, type Transport, type WaitResult } from '@virtio-platform/core/device';
 import {
   FeatureSet,
@@ -18,7 +18,7 @@ import type { BackChannel } from './back-channel.ts';
 import type { BackEnd } from './back-end.ts';
 import { BackEndConfig, NoConfig, type DeviceConfig } from './device-config.ts';
 import type { DeviceMemory } from './memory/device-memory.ts';
-import type { NetFrontEnd } from './net-front-end.ts';
+import { FrontEndConfig } from './front-end-config.ts';
 import { encodeU64, VHOST_F_LOG_ALL, VHOST_USER_F_PROTOCOL_FEATURES } from './protocol.ts';
 import type { VhostUserConnection } from './vhost-user-connection.ts';
 import type { VhostUserQueue } from './vhost-user-queue.ts';
@@ -30,7 +30,7 @@ export interface TransportParts {
   readonly backChannel: BackChannel | undefined;
   readonly queues: readonly VhostUserQueue[];
   /** The parts of a network device that the front-end has; `undefined` for other devices. */
-  readonly frontEnd: NetFrontEnd | undefined;
+  readonly frontEnd: VhostUserFrontEnd | undefined;
   readonly backEnd: BackEnd;
   readonly device: DeviceDescription;
   /** How long the back-end may take in all to set up and enable the queues. */
@@ -83,7 +83,7 @@ const GONE = PollEvents.PeerClosed | PollEvents.HangUp | PollEvents.Error;
  */
 export class VhostUserTransport implements Transport {
   readonly interface = 'modern';
-  readonly deviceType: string;
+  readonly deviceId: number;
   readonly carries: FeatureSet = CARRIES;
   readonly queueCount: number;
   readonly #connection: VhostUserConnection;
@@ -97,6 +97,8 @@ export class VhostUserTransport implements Transport {
   /** The same where the back-end may wait for a translation before it works on. */
   readonly #translationChannel: BackChannel | undefined;
   readonly #setUpMs: number;
+  /** Whether each buffer comes back soon, so that a reset waits for those in flight. */
+  readonly #drains: boolean;
   readonly #poll: PollSet;
   #accepted = FeatureSet.EMPTY;
   #status = 0;
@@ -107,23 +109,29 @@ export class VhostUserTransport implements Transport {
   #generation = 0;
   /** Whether the driver has to be notified that the configuration changed. */
   #isConfigNew = false;
+  /** Whether a wait told the driver so, and the driver did not ask yet. */
+  #isConfigChanged = false;
 
   /** Connection, memory and queues stay the machine's. */
   constructor(connection: VhostUserConnection, parts: TransportParts) {
     const { memory, backChannel, queues, frontEnd, backEnd, device, setUpMs } = parts;
-    this.deviceType = device.type;
+    this.deviceId = device.type.id;
+    this.#drains = device.type.vhostUser?.drains ?? false;
     this.#connection = connection;
     this.#memory = memory;
     const { hasConfig } = backEnd;
     const ownConfig = hasConfig ? new BackEndConfig(connection, backChannel !== undefined) : new NoConfig();
-    this.#config = frontEnd ?? ownConfig;
+    this.#config = frontEnd === undefined ? ownConfig : new FrontEndConfig(frontEnd);
     this.#queues = queues;
     this.#backChannel = backChannel;
     this.#translationChannel = backEnd.translates ? backChannel : undefined;
     this.#setUpMs = setUpMs;
     this.#poll = new PollSet(FIRST_QUEUE + queues.length);
     this.queueCount = queues.length;
-    const features = frontEnd?.offered(backEnd.features) ?? backEnd.features;
+    const features =
+      frontEnd === undefined
+        ? backEnd.features
+        : new FeatureSet(backEnd.features.minus(frontEnd.hides).bits | frontEnd.adds.bits);
     this.#offered = shownFeatures(features, device.offers, backEnd.translates);
     this.#backEndFeatures = backEnd.translates ? backEnd.features : backEnd.features.without(VIRTIO_F_ACCESS_PLATFORM);
     this.#poll.set(SOCKET, connection.descriptor, PollEvents.PeerClosed);
@@ -212,6 +220,12 @@ export class VhostUserTransport implements Transport {
     }
   }
 
+  takeConfigChange(): boolean {
+    const isChanged = this.#isConfigChanged;
+    this.#isConfigChanged = false;
+    return isChanged;
+  }
+
   /** Changes with each message of the back-end that the configuration changed. One message reads all of it. */
   configGeneration(): number {
     this.#connection.check();
@@ -271,6 +285,7 @@ export class VhostUserTransport implements Transport {
     }
     const isNew = this.#isConfigNew;
     this.#isConfigNew = false;
+    if (isNew) this.#isConfigChanged = true;
     return isNew;
   }
 
@@ -318,9 +333,9 @@ export class VhostUserTransport implements Transport {
     this.#memory.recorded?.withdraw();
   }
 
-  /** Whether buffers of a block device are in flight: only there each buffer comes back soon, whatever happens. */
+  /** Whether buffers are in flight that a reset waits for. */
   #isBusy(): boolean {
-    if (this.deviceType !== 'block' || performance.now() > this.#patienceEnd) return false;
+    if (!this.#drains || performance.now() > this.#patienceEnd) return false;
     return this.#queues.some((queue) => queue.isBusy);
   }
 

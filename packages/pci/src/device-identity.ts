@@ -1,4 +1,5 @@
 import { DeviceError, type DeviceDescription } from '@virtio-platform/core';
+import { virtioDeviceName, type Transport } from '@virtio-platform/core/device';
 import { FeatureSet, transportCarries, type TransportKind } from '@virtio-platform/core/features';
 import { PCI_DEVICE_ID, PCI_SUBSYSTEM_ID, PCI_VENDOR_ID } from './configuration-space.ts';
 import type { PciFunction } from './pci-function.ts';
@@ -8,18 +9,10 @@ const FIRST_TRANSITIONAL = 0x1000;
 const FIRST_MODERN = 0x1040;
 const LAST_MODERN = 0x107f;
 
-/** Virtio device ids (specification 1.4 section 5) and the names that profiles use for them. */
-const TYPES: ReadonlyMap<number, string> = new Map([
-  [1, 'net'],
-  [2, 'block'],
-  [3, 'console'],
-  [4, 'entropy'],
-]);
-
 /** The device type and interface that the ids of a PCI function state. */
 export interface DeviceIdentity {
-  /** The name that profiles use, such as `block`; `device 5` for a type that profiles do not have. */
-  readonly type: string;
+  /** The number of the device type (specification 1.4 section 5). */
+  readonly deviceId: number;
   /** Whether the function has the legacy interface, alone or beside the modern one. Its device id is below 0x1040. */
   readonly isTransitional: boolean;
 }
@@ -32,8 +25,7 @@ export interface DeviceIdentity {
 export function virtioIdentity(vendor: number, device: number, subsystem: number): DeviceIdentity | undefined {
   if (vendor !== VIRTIO_VENDOR || device < FIRST_TRANSITIONAL || device > LAST_MODERN) return undefined;
   const isTransitional = device < FIRST_MODERN;
-  const type = isTransitional ? subsystem : device - FIRST_MODERN;
-  return { type: TYPES.get(type) ?? `device ${type}`, isTransitional };
+  return { deviceId: isTransitional ? subsystem : device - FIRST_MODERN, isTransitional };
 }
 
 /** Reads the identity of a function. Throws {@link DeviceError} `ERR_DEVICE_CONFIG` where it is not a virtio device. */
@@ -45,6 +37,18 @@ export function identifyDevice(pci: PciFunction): DeviceIdentity {
   const id = `${vendor.toString(16).padStart(4, '0')}:${device.toString(16).padStart(4, '0')}`;
   throw new DeviceError('ERR_DEVICE_CONFIG', `${pci.name} is ${id}, which is not a virtio device`, {
     hint: 'virtio devices are 1af4:1000 to 1af4:107f',
+  });
+}
+
+/**
+ * Throws {@link DeviceError} `ERR_DEVICE_CONFIG` where the function `name` is a device of another type than the
+ * profile's.
+ */
+export function checkDeviceType({ deviceId }: Pick<Transport, 'deviceId'>, name: string, { type }: DeviceDescription): void {
+  if (deviceId === type.id) return;
+  const found = `a virtio ${virtioDeviceName(deviceId)} (device type ${deviceId})`;
+  throw new DeviceError('ERR_DEVICE_CONFIG', `${name} is ${found}, not ${type.name} (device type ${type.id})`, {
+    hint: 'name the type of this device in the device section, or another device in the machine section',
   });
 }
 

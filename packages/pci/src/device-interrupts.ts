@@ -30,8 +30,10 @@ export interface PciInterrupts {
   receiveIn(region: DmaRegion): void;
   /** Enables the vectors 0 to `count` - 1. */
   enable(count: number): void;
-  /** Waits for a message and takes it. Returns false on timeout; 0 only checks. */
+  /** Waits for messages and takes them. Returns false on timeout; 0 only checks. */
   wait(timeoutMs: number): boolean;
+  /** Whether {@link wait} took a message of the vector since the last call. */
+  takeVector(vector: number): boolean;
   /** Disables all vectors, and gives the memory for the messages back to its owner. */
   disable(): void;
 }
@@ -43,9 +45,12 @@ export const NO_MSIX: PciInterrupts = {
   receiveIn: () => {},
   enable: () => {},
   wait: () => false,
+  takeVector: () => false,
   disable: () => {},
 };
 
+/** Bit of the ISR register: the configuration changed (specification 1.4 section 4.1.4.5). */
+const ISR_CONFIG = 2;
 /** Milliseconds between two reads of the ISR register, each of which is an access to the device. */
 const SLEEP_MS = 0.2;
 
@@ -59,6 +64,8 @@ export class DeviceInterrupts {
   readonly #registers: RegisterWindow;
   readonly #isr: number;
   #usesMsix = false;
+  /** Whether the ISR register told of a configuration change. */
+  #isConfigChanged = false;
 
   /** `name` is the name of the function in messages. The ISR register is at offset `isr` of `registers`. */
   constructor(name: string, interrupts: PciInterrupts, registers: RegisterWindow, isr: number) {
@@ -128,11 +135,20 @@ export class DeviceInterrupts {
     }
   }
 
+  /** Whether the device told of a configuration change since the last call, as far as {@link wait} took it. */
+  takeConfigChange(): boolean {
+    const isChanged = this.#isConfigChanged || this.#interrupts.takeVector(CONFIG_VECTOR);
+    this.#isConfigChanged = false;
+    return isChanged;
+  }
+
   /** A read of the register clears it (section 4.1.4.5). */
   #pollIsr(timeoutMs: number): boolean {
     const deadline = performance.now() + timeoutMs;
     for (;;) {
-      if (this.#registers.read(this.#isr, 1) !== 0) return true;
+      const causes = this.#registers.read(this.#isr, 1);
+      if ((causes & ISR_CONFIG) !== 0) this.#isConfigChanged = true;
+      if (causes !== 0) return true;
       if (performance.now() >= deadline) return false;
       nap(SLEEP_MS);
     }

@@ -33,7 +33,7 @@ const BAD_FEATURE = 30;
  */
 export class PciLegacyTransport implements Transport {
   readonly interface = 'legacy';
-  readonly deviceType: string;
+  readonly deviceId: number;
   readonly carries: FeatureSet = transportCarries('legacy').without(BAD_FEATURE);
   readonly queueCount: number;
   readonly #name: string;
@@ -46,14 +46,14 @@ export class PciLegacyTransport implements Transport {
    * `hidden` is withheld from the driver. Throws {@link DeviceError} `ERR_DEVICE_CONFIG` without a legacy interface.
    */
   constructor(pci: PciFunction, interrupts: PciInterrupts, hidden: FeatureSet = FeatureSet.EMPTY) {
-    const { type, isTransitional } = identifyDevice(pci);
+    const { deviceId, isTransitional } = identifyDevice(pci);
     const bar = isTransitional ? pci.openBar(0) : undefined;
     if (bar === undefined || bar.size < CONFIG_WITH_MSIX) {
       throw new DeviceError('ERR_DEVICE_CONFIG', `${pci.name} has no legacy interface`, {
         hint: 'use driver.interface: modern, or a device with device.interface: legacy or transitional',
       });
     }
-    this.deviceType = type;
+    this.deviceId = deviceId;
     this.#name = pci.name;
     this.#registers = new RegisterWindow(pci, 'legacy registers', 0, 0, bar.size);
     this.#interrupts = new DeviceInterrupts(pci.name, interrupts, this.#registers, ISR_STATUS);
@@ -122,6 +122,10 @@ export class PciLegacyTransport implements Transport {
 
   wait(timeoutMs: number): WaitResult {
     return this.#interrupts.wait(timeoutMs);
+  }
+
+  takeConfigChange(): boolean {
+    return this.#interrupts.takeConfigChange();
   }
 
   configGeneration(): number {

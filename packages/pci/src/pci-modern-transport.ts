@@ -46,7 +46,7 @@ const MOST_QUEUES = 1024;
  */
 export class PciModernTransport implements Transport {
   readonly interface = 'modern';
-  readonly deviceType: string;
+  readonly deviceId: number;
   readonly carries: FeatureSet = transportCarries('pci');
   /** Most functions are devices of QEMU, which never marks such a length. */
   readonly unmarkedLengths = true;
@@ -72,7 +72,7 @@ export class PciModernTransport implements Transport {
    * virtio device with a modern interface.
    */
   constructor(pci: PciFunction, interrupts: PciInterrupts, hidden: FeatureSet = FeatureSet.EMPTY) {
-    this.deviceType = identifyDevice(pci).type;
+    this.deviceId = identifyDevice(pci).deviceId;
     this.#name = pci.name;
     this.#registers = findVirtioRegisters(pci);
     this.#interrupts = new DeviceInterrupts(pci.name, interrupts, this.#registers.isr, 0);
@@ -161,6 +161,10 @@ export class PciModernTransport implements Transport {
 
   wait(timeoutMs: number): WaitResult {
     return this.#interrupts.wait(timeoutMs);
+  }
+
+  takeConfigChange(): boolean {
+    return this.#interrupts.takeConfigChange();
   }
 
   configGeneration(): number {

@@ -75,6 +75,8 @@ export class PolledMsix implements PciInterrupts {
   #region: DmaRegion | undefined;
   /** The number of enabled vectors. */
   #count = 0;
+  /** A bit for each vector whose message was taken and not asked for yet. */
+  #taken = 0;
 
   /** Uses at most `most` vectors. */
   constructor(pci: PciFunction, memory: GuestMemory, most: number) {
@@ -113,8 +115,15 @@ export class PolledMsix implements PciInterrupts {
     }
   }
 
+  takeVector(vector: number): boolean {
+    const isTaken = (this.#taken & (1 << vector)) !== 0;
+    this.#taken &= ~(1 << vector);
+    return isTaken;
+  }
+
   disable(): void {
     this.#count = 0;
+    this.#taken = 0;
     this.#region = undefined;
     this.#table?.enable(false);
   }
@@ -124,8 +133,11 @@ export class PolledMsix implements PciInterrupts {
     if (this.#region === undefined) return false;
     const first = this.#region.address / WORD_BYTES;
     let written = 0;
-    for (let vector = 0; vector < this.#count; vector++)
-      written |= Atomics.exchange(this.#memory.u32, first + vector, 0);
+    for (let vector = 0; vector < this.#count; vector++) {
+      const message = Atomics.exchange(this.#memory.u32, first + vector, 0);
+      if (message !== 0) this.#taken |= 1 << vector;
+      written |= message;
+    }
     return written !== 0;
   }
 }

@@ -1,9 +1,11 @@
 import { resolve } from 'node:path';
+import type { DeviceTypePlugin } from '@virtio-platform/core';
 import { findContradictions } from './schema/cross-checks.ts';
 import { deviceSection } from './schema/device-section.ts';
-import { reportedNames } from './schema/device-types.ts';
+import { NO_VOCABULARY, reportedNames, type DeviceVocabulary } from './schema/device-vocabulary.ts';
 import { driverSection } from './schema/driver-section.ts';
 import type { ProfileRun } from './matrix/expand-matrix.ts';
+import type { DeviceTypeLoader, LoadedDeviceType } from './plugin/load-device-type.ts';
 import { pluginUse } from './plugin/plugin-use.ts';
 import { policySection } from './schema/policy-section.ts';
 import type { Profile } from './schema/profile.ts';
@@ -11,9 +13,10 @@ import { issueAt, formatIssue, type ProfileIssue } from './source/profile-issue.
 import { knownKeys, RENAMED_KEYS, type CheckedProfile } from './schema/profile-schema.ts';
 import { readProfile } from './schema/read-profile.ts';
 import { renameKeys, type ProfileWarning } from './source/renamed-keys.ts';
-import { resolveBeside } from './source/read-sources.ts';
 import { nodeAt, placeOf, plainMap, plainValue, type MapNode } from './source/source-node.ts';
-import { translateIssues } from './source/translate-issues.ts';
+import { translateIssues, type TranslatedIssue } from './source/translate-issues.ts';
+import { isRecord } from './source/unknown-value.ts';
+import { readTypedValues, type TypedValues } from './schema/typed-values.ts';
 
 /** What is known of one run of a profile. */
 export interface RunCheck {
@@ -37,41 +40,86 @@ export interface Reading {
   readonly isComplete: boolean;
 }
 
-/** Checks one run of a profile by itself. */
-export function checkRun(run: ProfileRun, reading: Reading): RunCheck {
+/**
+ * Checks one run of a profile by itself. `loader` loads the type of its device; `others` are types whose words are told
+ * from those that have no meaning.
+ */
+export async function checkRun(
+  run: ProfileRun,
+  reading: Reading,
+  loader: DeviceTypeLoader,
+  others: readonly DeviceTypePlugin[],
+): Promise<RunCheck> {
   const { isComplete, file } = reading;
   const { root, warnings, issues: renameIssues } = renameKeys(run.root, RENAMED_KEYS);
   const values = plainMap(root);
-  const read = readProfile(values);
+  const device = await loader.load(root);
+  const vocabulary = vocabularyOf(device.type, others);
+  const read = readProfile(values, vocabulary);
+  const typed = await readTypedValues(root, device, vocabulary);
   const translated = translateIssues(
     read.issues,
     {
       prefix: [],
       valueAt: (at) => (nodeAt(root, at) === undefined ? undefined : plainValue(nodeAt(root, at)!)),
       placeOf: (at, part) => placeOf(root, at, part),
-      knownKeys,
+      knownKeys: (at) => knownKeys(at, vocabulary),
     },
     'ERR_PROFILE_INVALID',
   );
-  const found = translated.filter(({ isMissing }) => isComplete || !isMissing).map(({ issue }) => issue);
-  const issues = [...renameIssues, ...found];
+  const found = [...translated, ...typed.issues, ...typeIssues(root, values)]
+    .filter(({ isMissing }) => isComplete || !isMissing)
+    .map(({ issue }) => issue);
+  const issues = [...renameIssues, ...device.issues, ...found];
   const contradictions: ProfileIssue[] = [];
   if (isComplete) {
     const faulty = new Set([...reading.issues, ...issues].map((issue) => issue.path.split('.', 1)[0]!));
     const isSound = (section: string): boolean =>
-      !faulty.has(section) && (section in values || [...faulty].every((key) => knownKeys([]).includes(key)));
-    const wrong = findContradictions(read.readableValues(isSound));
+      !faulty.has(section) && (section in values || [...faulty].every((key) => knownKeys([], vocabulary).includes(key)));
+    const wrong = findContradictions(read.readableValues(isSound), typed);
     contradictions.push(...wrong.map(({ path, message }) => issueAt(placeOf(root, path), path, message)));
   }
   const ofProfile = typeof values['profile'] === 'string' ? values['profile'] : 'this profile';
   const name = run.label === '' ? ofProfile : `${ofProfile} [${run.label}]`;
-  const isRight = read.checked !== undefined && renameIssues.length === 0;
-  const profile = isRight ? buildProfile(file, name, root, read.checked) : undefined;
+  const { checked } = read;
+  const profile =
+    checked === undefined || issues.length > 0 ? undefined : buildProfile(file, name, root, checked, device, typed);
   return { name, profile, issues, contradictions, warnings };
 }
 
-function buildProfile(file: string, name: string, root: MapNode, checked: CheckedProfile): Profile {
+/** What is wrong with how a profile names the type of its device. */
+function typeIssues(root: MapNode, { device }: Readonly<Record<string, unknown>>): TranslatedIssue[] {
+  if (!isRecord(device) || Array.isArray(device)) return [];
+  if (device['type'] === undefined && device['use'] === undefined) {
+    const issue = issueAt(placeOf(root, ['device', 'type'], 'key'), ['device', 'type'], '`type` is missing');
+    return [{ issue, isMissing: true }];
+  }
+  if (device['type'] === undefined || device['use'] === undefined) return [];
+  const message = 'names a device type as `type` does: give one of them';
+  return [{ issue: issueAt(placeOf(root, ['device', 'use'], 'key'), ['device', 'use'], message), isMissing: false }];
+}
+
+const vocabularies = new WeakMap<DeviceTypePlugin, DeviceVocabulary>();
+
+/** The vocabulary of a type, the same one for all runs without `others`, since schemas are made for each. */
+function vocabularyOf(type: DeviceTypePlugin | undefined, others: readonly DeviceTypePlugin[]): DeviceVocabulary {
+  if (type === undefined && others.length === 0) return NO_VOCABULARY;
+  const known = type === undefined || others.length > 0 ? undefined : vocabularies.get(type);
+  const vocabulary = known ?? { type, others };
+  if (type !== undefined && others.length === 0) vocabularies.set(type, vocabulary);
+  return vocabulary;
+}
+
+function buildProfile(
+  file: string,
+  name: string,
+  root: MapNode,
+  checked: CheckedProfile,
+  { use, type, module }: LoadedDeviceType,
+  { settings, options }: TypedValues,
+): Profile | undefined {
   const { device, expect } = checked;
+  if (use === undefined || type === undefined || settings === undefined || options === undefined) return undefined;
   const policy = policySection(checked.policy);
   return {
     name,
@@ -81,18 +129,16 @@ function buildProfile(file: string, name: string, root: MapNode, checked: Checke
     platform: pluginUse(root, 'platform')!,
     machine: pluginUse(root, 'machine')!,
     memory: checked.machine.memory,
-    device: deviceSection(device, policy.bits, (image) =>
-      resolve(resolveBeside(placeOf(root, ['device', 'image']).location, image)),
-    ),
-    driver: driverSection(checked.driver, device, policy.bits),
+    device: deviceSection(device, { use, type, module, settings: settings.value }, policy.bits),
+    driver: driverSection(checked.driver, device, type.features, policy.bits),
     policy,
     queue: checked.queue,
-    workload: checked.workload,
+    workload: { ...checked.workload, options: options.value },
     failures: checked.failures,
     expect: {
       ...expect,
-      ...(expect.accepted && { accepted: reportedNames(expect.accepted, device.type, policy.bits) }),
-      ...(expect.declined && { declined: reportedNames(expect.declined, device.type, policy.bits) }),
+      ...(expect.accepted && { accepted: reportedNames(expect.accepted, type.features, policy.bits) }),
+      ...(expect.declined && { declined: reportedNames(expect.declined, type.features, policy.bits) }),
     },
   };
 }

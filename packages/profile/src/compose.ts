@@ -104,17 +104,18 @@ async function openPlatform(
 }
 
 function machineRequest({ use, plugin, options }: CheckedPlugin<'platform'>, profile: Profile): MachineRequest {
-  const { type, interface: deviceInterface, offers, ...settings } = profile.device;
+  const { type, module, interface: deviceInterface, offers, settings } = profile.device;
   return {
     memory: profile.memory,
     device: {
       type,
+      module,
       interface: deviceInterface,
-      driverInterface: profile.driver.interface,
       offers,
+      settings,
+      driverInterface: profile.driver.interface,
       driverPrivilege: profile.driver.privilege,
       experimental: profile.policy.experimental ? profile.policy.bits : undefined,
-      settings,
     },
     needs: plugin.needs,
     simulate:

@@ -11,7 +11,7 @@ export { checkPlugins, type CheckedPlugin, type CheckedPlugins } from './plugin/
 export * from './plugin/installed-plugins.ts';
 export { loadPlugin, type AnyPlugin, type PluginsByKind } from './plugin/load-plugin.ts';
 export { MachineMissingError, missingRequirements } from './plugin/missing-requirements.ts';
-export { LocatedPluginError } from './plugin/plugin-error.ts';
+export { LocatedPluginError, runHook, runHookSync } from './plugin/plugin-error.ts';
 export type { PluginKind } from './plugin/plugin-use.ts';
 export type { ResolutionOptions } from './plugin/resolve-plugin.ts';
 export type { JsonSchema } from './schema/options-json-schema.ts';

@@ -1,7 +1,8 @@
+import type { DeviceTypePlugin } from '@virtio-platform/core';
 import type { AnyPlugin } from './plugin/load-plugin.ts';
 import { optionsJsonSchema, UNIONS, zodJsonSchema, type JsonSchema } from './schema/options-json-schema.ts';
 import { RESERVED_KEYS, type PluginKind } from './plugin/plugin-use.ts';
-import { PROFILE_SCHEMA, SECTION_FIELDS } from './schema/profile-schema.ts';
+import { profileSchema, SECTIONS } from './schema/profile-schema.ts';
 import { isRecord } from './source/unknown-value.ts';
 /** A plugin, and what profiles write to use it; one that could not be loaded adds nothing. */
 export interface NamedPlugin {
@@ -14,12 +15,13 @@ export interface NamedPlugin {
  * matrix may provide is not required of a profile that has one.
  */
 export function profileJsonSchema(plugins: readonly NamedPlugin[]): JsonSchema {
-  const { required, properties, ...schema } = zodJsonSchema(PROFILE_SCHEMA);
+  const types = plugins.flatMap(({ plugin }) => (plugin?.kind === 'device' ? [plugin] : []));
+  const { required, properties, ...schema } = zodJsonSchema(profileSchema({ type: undefined, others: types }));
   const sections: Record<string, JsonSchema> = {};
   const complete: Record<string, JsonSchema> = {};
   for (const [name, section] of Object.entries(properties ?? {})) {
     const { required: keys, ...relaxed } = isRecord(section) ? section : {};
-    sections[name] = name === 'platform' || name === 'machine' ? withPlugins(name, relaxed, plugins) : relaxed;
+    sections[name] = withOwnKeys(name, relaxed, plugins, types);
     if (keys !== undefined) complete[name] = { required: keys };
   }
   return {
@@ -34,6 +36,57 @@ export function profileJsonSchema(plugins: readonly NamedPlugin[]): JsonSchema {
   };
 }
 
+/** Adds what plugins allow beside the keys that every profile has. */
+function withOwnKeys(
+  name: string,
+  section: JsonSchema,
+  plugins: readonly NamedPlugin[],
+  types: readonly DeviceTypePlugin[],
+): JsonSchema {
+  if (name === 'platform' || name === 'machine') return withPlugins(name, section, plugins);
+  if (name === 'device') return withSettings(section, types);
+  return name === 'workload' ? withWorkloads(section, types) : section;
+}
+
+/** Adds the settings of each device type, by its short name. */
+function withSettings(section: JsonSchema, types: readonly DeviceTypePlugin[]): JsonSchema {
+  if (!isRecord(section['properties'])) return section;
+  const { type, ...others } = section['properties'];
+  const names = { anyOf: [{ enum: types.map(({ name }) => name) }, { type: 'string' }] };
+  const proposed = isRecord(type) && types.length > 0 ? { ...type, ...names } : type;
+  const conditions = types.flatMap(({ name, options }) =>
+    whenKey('type', name, optionsJsonSchema(options), RESERVED_KEYS.device),
+  );
+  return { ...section, properties: { type: proposed, ...others }, ...(conditions.length > 0 && { allOf: conditions }) };
+}
+
+/** Adds the keys of each workload, by its name. Workloads of one name may be of several types. */
+function withWorkloads(section: JsonSchema, types: readonly DeviceTypePlugin[]): JsonSchema {
+  if (!isRecord(section['properties'])) return section;
+  const common = Object.keys(section['properties']);
+  const workloads = types.flatMap((type) => Object.entries(type.workloads));
+  const kinds = [...new Set(workloads.map(([kind]) => kind))];
+  const conditions = kinds.flatMap((kind) => {
+    const ofKind = workloads.filter(([name]) => name === kind);
+    const forms = ofKind.flatMap(([, { options }]): JsonSchema[] => {
+      const form = optionsJsonSchema(options);
+      return form === undefined ? [] : [form];
+    });
+    const distinct = [...new Map<string, JsonSchema>(forms.map((form) => [JSON.stringify(form), form])).values()];
+    const form: JsonSchema | undefined = distinct.length > 1 ? { anyOf: distinct } : distinct[0];
+    return whenKey('kind', kind, form, common);
+  });
+  return { ...section, ...(conditions.length > 0 && { allOf: conditions }) };
+}
+
+/** The options that a section may have beside `common` keys, where `key` has one value. */
+function whenKey(key: string, value: string, options: JsonSchema | undefined, common: readonly string[]): JsonSchema[] {
+  // References would point into another document than the one they end up in.
+  if (options === undefined || JSON.stringify(options).includes('"$ref"')) return [];
+  const { $schema: _, ...form } = allowReserved(options, common);
+  return [when({ properties: { [key]: { const: value } }, required: [key] }, form)];
+}
+
 /** Adds what each plugin allows beside the keys of the section itself, by the plugin that `use` names. */
 function withPlugins(kind: PluginKind, section: JsonSchema, plugins: readonly NamedPlugin[]): JsonSchema {
   const fitting = plugins.filter(({ plugin }) => plugin?.kind === kind);
@@ -42,13 +95,9 @@ function withPlugins(kind: PluginKind, section: JsonSchema, plugins: readonly Na
   // Any other name is allowed too: these are what an editor proposes.
   const names = { anyOf: [{ enum: fitting.map((plugin) => plugin.use) }, { type: 'string' }] };
   const proposed = isRecord(use) ? { ...use, ...names } : names;
-  const conditions = fitting.flatMap(({ use: name, plugin }) => {
-    const options = plugin && optionsJsonSchema(plugin.options);
-    // References would point into another document than the one they end up in.
-    if (options === undefined || JSON.stringify(options).includes('"$ref"')) return [];
-    const { $schema: _, ...form } = allowReserved(options, RESERVED_KEYS[kind]);
-    return [when({ properties: { use: { const: name } }, required: ['use'] }, form)];
-  });
+  const conditions = fitting.flatMap(({ use: name, plugin }) =>
+    whenKey('use', name, plugin && optionsJsonSchema(plugin.options), RESERVED_KEYS[kind]),
+  );
   return { ...section, properties: { use: proposed, ...others }, ...(conditions.length > 0 && { allOf: conditions }) };
 }
 
@@ -75,15 +124,15 @@ function when(condition: JsonSchema, consequence: JsonSchema): JsonSchema {
  */
 export function matrixJsonSchema(properties: Readonly<Record<string, JsonSchema>>): JsonSchema {
   const paths: Record<string, JsonSchema> = {};
-  for (const section of Object.keys(SECTION_FIELDS)) {
+  for (const section of SECTIONS) {
     paths[section] = listOf(`#/properties/${section}`);
     const values = properties[section]?.['properties'];
     for (const key of isRecord(values) ? Object.keys(values) : []) {
       paths[`${section}.${key}`] = listOf(`#/properties/${section}/properties/${key}`);
     }
   }
-  const ofPlugins = { '^(platform|machine)\\.': { type: 'array', minItems: 1 } };
-  const parts = ['profile', 'summary', ...Object.keys(SECTION_FIELDS)];
+  const ofPlugins = { '^(platform|machine|device|workload)\\.': { type: 'array', minItems: 1 } };
+  const parts = ['profile', 'summary', ...SECTIONS];
   const part = Object.fromEntries(parts.map((name) => [name, { $ref: `#/properties/${name}` }]));
   return {
     ...properties['matrix'],

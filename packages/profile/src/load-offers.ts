@@ -1,5 +1,6 @@
+import type { DeviceTypePlugin } from '@virtio-platform/core';
 import { z } from 'zod';
-import { featureList } from './schema/device-types.ts';
+import { featureList } from './schema/device-vocabulary.ts';
 import { ProfileError, type ProfileIssue } from './source/profile-issue.ts';
 import { readSources } from './source/read-sources.ts';
 import { nodeAt, placeOf, plainValue, type MapNode, type SourceNode } from './source/source-node.ts';
@@ -13,23 +14,34 @@ export interface Offer {
   readonly features: readonly string[];
 }
 
-const features = featureList('What the device offers.');
-const offer = z.strictObject({ interface: z.enum(['modern', 'legacy']).default('modern'), features });
+/** The schemas of an offer: a list of features, or a map. */
+function offerSchemas(types: readonly DeviceTypePlugin[]) {
+  const features = featureList('What the device offers.', { type: undefined, others: types });
+  const offer = z.strictObject({ interface: z.enum(['modern', 'legacy']).default('modern'), features });
+  return { features, offer };
+}
 
 /**
- * Loads a file of offers: a map of names to lists of features, or to `{ interface, features }`. Throws
+ * Loads a file of offers, whose features may be those of `types`: a map of names to lists of features, or to `{ interface, features }`. Throws
  * {@link ProfileError} with everything that is wrong, at its place.
  */
-export async function loadOffers(file: string): Promise<readonly Offer[]> {
+export async function loadOffers(file: string, types: readonly DeviceTypePlugin[]): Promise<readonly Offer[]> {
   const { root, issues } = await readSources(file);
   if (root === undefined || issues.length > 0) throw new ProfileError([...issues]);
   const wrong: ProfileIssue[] = [];
-  const offers = Array.from(root.entries, ([name, { value }]) => readOffer(root, name, value, wrong));
+  const schemas = offerSchemas(types);
+  const offers = Array.from(root.entries, ([name, { value }]) => readOffer(root, name, value, schemas, wrong));
   if (wrong.length > 0) throw new ProfileError(wrong);
   return offers.flatMap((read) => read ?? []);
 }
 
-function readOffer(root: MapNode, name: string, node: SourceNode, wrong: ProfileIssue[]): Offer | undefined {
+function readOffer(
+  root: MapNode,
+  name: string,
+  node: SourceNode,
+  { features, offer }: ReturnType<typeof offerSchemas>,
+  wrong: ProfileIssue[],
+): Offer | undefined {
   const value = plainValue(node);
   const result = node.kind === 'map' ? offer.safeParse(value) : features.safeParse(value);
   if (result.success) {

@@ -1,5 +1,7 @@
 import { findPluginIssues } from './plugin/check-plugins.ts';
 import { checkRun, distinctIssues, issuesOfRuns, type Reading, type RunCheck } from './check-run.ts';
+import type { DeviceTypePlugin } from '@virtio-platform/core';
+import { DeviceTypeLoader } from './plugin/load-device-type.ts';
 import { expandMatrix, type ProfileRun } from './matrix/expand-matrix.ts';
 import { pluginUse } from './plugin/plugin-use.ts';
 import type { Profile } from './schema/profile.ts';
@@ -48,7 +50,7 @@ export async function loadProfile(path: string, options: ResolutionOptions = {})
 
 /** Finds everything that is wrong with a profile, its plugins and their options. */
 export async function checkProfile(path: string, options: ResolutionOptions = {}): Promise<ProfileCheck> {
-  const { roots, profiles, issues } = await checkStatically(path);
+  const { roots, profiles, issues } = await checkStatically(path, options);
   return { profiles, issues: await withPluginIssues(roots, issues, options) };
 }
 
@@ -60,18 +62,23 @@ interface StaticCheck extends ProfileCheck {
 }
 
 async function loadRuns(path: string, options: ResolutionOptions): Promise<StaticCheck> {
-  const check = await checkStatically(path);
+  const check = await checkStatically(path, options);
   if (check.issues.length === 0) return check;
   throw new ProfileError(await withPluginIssues(check.roots, check.issues, options));
 }
 
-async function checkStatically(path: string): Promise<StaticCheck> {
+async function checkStatically(path: string, options: ResolutionOptions): Promise<StaticCheck> {
   const sources = await readSources(path);
   if (sources.root === undefined) return { roots: [], profiles: [], issues: sources.issues };
   const matrix = expandMatrix(sources.root);
   const read = [...sources.issues, ...matrix.issues];
   const isComplete = matrix.issues.length === 0 && read.every(({ code }) => code === 'ERR_PROFILE_INVALID');
-  const checks = checkRuns(matrix.runs, { file: path, issues: read, isComplete });
+  const loader = new DeviceTypeLoader(options);
+  const reading = { file: path, issues: read, isComplete };
+  const first = await checkRuns(matrix.runs, reading, loader, []);
+  // Only what is wrong needs the words of other device types, to be told from those that have no meaning.
+  const isRight = first.every(({ profile, contradictions }) => profile !== undefined && contradictions.length === 0);
+  const checks = isRight ? first : await checkRuns(matrix.runs, reading, loader, await loader.installed(path));
   warnOnce(checks.flatMap(({ warnings }) => warnings));
   const issues = [...read, ...issuesOfRuns(checks).filter((issue) => isBelieved(issue, read))].slice(0, MAX_ISSUES);
   return {
@@ -83,11 +90,16 @@ async function checkStatically(path: string): Promise<StaticCheck> {
 }
 
 /** Checks one run after the other, and no more of them once there are {@link MAX_ISSUES}. */
-function checkRuns(runs: readonly ProfileRun[], reading: Reading): RunCheck[] {
+async function checkRuns(
+  runs: readonly ProfileRun[],
+  reading: Reading,
+  loader: DeviceTypeLoader,
+  others: readonly DeviceTypePlugin[],
+): Promise<RunCheck[]> {
   const checks: RunCheck[] = [];
   const found = new Set<string>();
   for (const run of runs) {
-    const check = checkRun(run, reading);
+    const check = await checkRun(run, reading, loader, others);
     checks.push(check);
     for (const issue of check.issues) found.add(formatIssue(issue));
     if (found.size >= MAX_ISSUES) break;

@@ -1,4 +1,12 @@
-import { DeviceError, isCodedError, type CodedError } from '@virtio-platform/core';
+import {
+  DeviceError,
+  isCodedError,
+  type CodedError,
+  type DriverHalf,
+  type DriverQueue,
+  type NegotiatedDevice,
+  type Workload,
+} from '@virtio-platform/core';
 import { setImmediate } from 'node:timers/promises';
 import { failDevice, initializeDevice, resetDevice, startDevice, type Transport } from '@virtio-platform/core/device';
 import { DirectDmaMapping, type DmaMapping, type DmaRegion, type DmaStatistics } from '@virtio-platform/core/dma';
@@ -21,18 +29,19 @@ import {
   type ByteOrder,
   type PublicationCounts,
   type QueueLayout,
+  type UsedLengthPolicy,
   type Virtqueue,
 } from '@virtio-platform/core/queue';
 import type { DmaSanitizer } from '@virtio-platform/dma-sanitizer';
-import type { DriverQueue } from '@virtio-platform/devices';
-import { DEFAULT_QUEUE_SIZE, type ComposedRun, type Profile } from '@virtio-platform/profile';
-import type { DriverHalf, DriverType } from './driver-half.ts';
-import { DRIVER_TYPES } from './drivers/driver-types.ts';
+import { DEFAULT_QUEUE_SIZE, runHook, runHookSync, type ComposedRun, type Profile } from '@virtio-platform/profile';
 import { forceFeatures } from './force-features.ts';
-import { checkDisruptions } from './workload/disruptions.ts';
-import type { RunReport } from './report.ts';
+import { checkDisruptions } from './disruptions.ts';
+import type { RunReport, WorkloadReport } from './report.ts';
 import { inspectRings, type RingReport } from './ring-report.ts';
+import { RunLoop } from './run-loop.ts';
 import { throwMissed, UsedNotifications } from './used-notifications.ts';
+import { workloadReport } from './workload-report.ts';
+
 /** What the ring and the path implement on the driver's side, besides the features of the driver. */
 const DRIVER_FEATURES = new FeatureSet(
   RING_FEATURES.bits |
@@ -43,9 +52,9 @@ const DRIVER_FEATURES = new FeatureSet(
  * A profile chooses the layout by what its driver supports: a device that offers packed rings to a split driver is
  * declined them.
  */
-export function supportedFeatures({ queue, policy, driver }: Profile, { features }: DriverType): FeatureSet {
+export function supportedFeatures({ device, queue, policy, driver }: Profile): FeatureSet {
   const { experimental, bits } = policy;
-  let supported = new FeatureSet(DRIVER_FEATURES.bits | features.bits);
+  let supported = new FeatureSet(DRIVER_FEATURES.bits | device.type.driver.features.bits);
   if (queue.layout !== 'packed') supported = supported.without(VIRTIO_F_RING_PACKED);
   if (experimental) supported = supported.with(bits.noTranslation).with(bits.identityAddress);
   return supported.minus(driver.lacks);
@@ -70,13 +79,14 @@ export class DeviceSession {
   readonly #run: ComposedRun;
   readonly #sanitizer: DmaSanitizer | undefined;
   readonly #transport: Transport;
-  readonly #type: DriverType;
   readonly #mappings: DmaMapping[] = [];
   readonly #queues: DriverQueue[] = [];
   readonly #publications: PublicationCounts[] = [];
   /** Of all queues together; `undefined` where nothing fails on purpose. */
   readonly #failures: DmaFailures | undefined;
   #driver: DriverHalf | undefined;
+  #workload: Workload | undefined;
+  #loop: RunLoop | undefined;
   #notifications: UsedNotifications | undefined;
   /** Available buffer notifications that were sent. */
   #sent = 0;
@@ -93,8 +103,7 @@ export class DeviceSession {
     const { platform, machine, profile } = run;
     this.#run = run;
     this.#sanitizer = sanitizer;
-    this.#transport = sanitizer?.transport(machine.transport, profile.device.type) ?? machine.transport;
-    this.#type = DRIVER_TYPES[profile.device.type];
+    this.#transport = sanitizer?.transport(machine.transport, profile.device.type.name) ?? machine.transport;
     const { map, region, wrongAddress } = profile.failures;
     if (Object.keys({ ...map, ...region, ...wrongAddress }).length > 0) {
       this.#failures = {
@@ -107,7 +116,8 @@ export class DeviceSession {
     this.negotiation =
       forces === undefined
         ? initializeDevice(this.#transport, {
-            supported: supportedFeatures(profile, this.#type),
+            supported: supportedFeatures(profile),
+            deviceFeatures: profile.device.type.features,
             traits: platform.traits,
             rules: platform.rules,
             privilege: profile.driver.privilege,
@@ -170,44 +180,91 @@ export class DeviceSession {
     if (this.#notifications !== undefined) throwMissed(this.#notifications);
   }
 
+  /** What the workload did so far; `undefined` before it was started. */
+  get workload(): WorkloadReport | undefined {
+    if (this.#workload === undefined || this.#loop === undefined) return undefined;
+    return workloadReport(this.#run.profile, this.#workload, this.#loop);
+  }
+
+  /** The configuration changes that the device told of. */
+  get configuration(): RunReport['configuration'] {
+    return this.#loop?.configuration ?? { changes: 0, seen: [] };
+  }
+
   /**
-   * Sets up the queues and the driver's buffers, and lets the device go. Throws a coded error; `end` is still to be
-   * called.
+   * Sets up the queues, the driver half and the workload, and lets the device go. Throws a coded error; `end` is still
+   * to be called.
    */
-  async start(onProgress: (done: number, total: number) => void = () => {}): Promise<DriverHalf> {
-    const { profile, machine, platform } = this.#run;
+  async start(onProgress: (done: number, total: number) => void = () => {}): Promise<void> {
+    const { profile, platform } = this.#run;
     const transport = this.#transport;
-    const memory = this.#sanitizer?.memory() ?? machine.memory;
     const { accepted } = this.negotiation;
     try {
       checkDisruptions(profile, accepted);
       const byteOrder = transport.interface === 'legacy' ? platform.guestByteOrder : 'little';
-      for (const index of this.#type.queues(transport, accepted, byteOrder)) this.#openQueue(index, byteOrder);
-      const queues = this.#queues;
-      const notifications = new UsedNotifications(
-        transport,
-        queues.map(({ queue }) => queue),
-      );
-      this.#notifications = notifications;
-      const notify = (queue: Virtqueue): void => {
-        this.#sent++;
-        transport.notify(queue.index, queue.nextAvailable);
-      };
-      const inspected = machine.memory;
-      const queueing = { queues, notify, notifications, inspected };
-      this.#driver = this.#type.open({ profile, memory, transport, accepted, byteOrder, ...queueing, onProgress });
+      const device = { transport, accepted, byteOrder } as const;
+      const indices = this.#hook('driver.queues', () => profile.device.type.driver.queues(device));
+      for (const index of indices) this.#openQueue(index, byteOrder);
+      this.#openWorkload(device, onProgress);
       this.#receiveMessages();
-      for (const { queue } of queues) {
+      for (const { queue } of this.#queues) {
         transport.enableQueue(queue.index, queue.addresses);
         // A device may take long for each queue: timers and signals run in between.
         await setImmediate();
       }
       startDevice(transport);
-      return this.#driver;
     } catch (error) {
       failDevice(transport);
       throw error;
     }
+  }
+
+  /** Runs the workload on a started device. Throws {@link DeviceError} when the device stalls, lies or is gone. */
+  async run(): Promise<void> {
+    const { use } = this.#run.profile.device;
+    await runHook('device', use, `workload ${this.#run.profile.workload.kind}`, () => this.#workload!.run());
+  }
+
+  /** Opens the driver half over the queues, and the workload over the driver half. */
+  #openWorkload(device: NegotiatedDevice, onProgress: (done: number, total: number) => void): void {
+    const { profile, machine } = this.#run;
+    const { type, settings } = profile.device;
+    const { kind, depth, requests, seed, disruptions, options } = profile.workload;
+    const queues = this.#queues;
+    const transport = this.#transport;
+    const notifications = new UsedNotifications(
+      transport,
+      queues.map(({ queue }) => queue),
+    );
+    this.#notifications = notifications;
+    const notify = (queue: Virtqueue): void => {
+      this.#sent++;
+      transport.notify(queue.index, queue.nextAvailable);
+    };
+    const workload = type.workloads[kind]!;
+    const bytes = this.#hook('bytes', () => workload.bytes(options));
+    const memory = this.#sanitizer?.memory() ?? machine.memory;
+    const context = { ...device, memory, queues, buffers: profile.driver.buffers, depth, bytes, notify };
+    const driver = this.#hook('driver.open', () => type.driver.open(context));
+    this.#driver = driver;
+    const loop = new RunLoop({
+      profile,
+      transport,
+      queues: queues.map(({ queue }) => queue),
+      notifications,
+      driver,
+      onProgress,
+    });
+    this.#loop = loop;
+    const mostReturned = disruptions.length * depth;
+    const own = { settings, options, kind, requests, seed, mostReturned, loop, inspected: machine.memory };
+    this.#workload = this.#hook(`workload ${kind}`, () => workload.open(driver, { ...context, ...own }));
+    loop.attach(this.#workload);
+  }
+
+  /** Calls the device type: what that throws without a code is `ERR_PLUGIN_HOOK`. */
+  #hook<T>(hook: string, body: () => T): T {
+    return runHookSync('device', this.#run.profile.device.use, hook, body);
   }
 
   /**
@@ -218,7 +275,7 @@ export class DeviceSession {
   end(): void {
     const lost = this.#reset();
     for (const { queue } of this.#queues) queue.reset();
-    this.#driver?.dispose();
+    this.#hook('dispose', () => this.#driver?.dispose());
     this.#messages?.release();
     this.#messages = undefined;
     for (const { queue } of this.#queues) queue.dispose();
@@ -288,20 +345,26 @@ export class DeviceSession {
       wholeUsedElements: transport.wholeUsedElements,
       legacyLayout: isLegacy,
       byteOrder,
-      usedLength:
-        profile.driver.usedLength ?? (accepted.has(VIRTIO_F_VERSION_1) ? 'strict' : this.#type.legacyUsedLength),
+      usedLength: profile.driver.usedLength ?? this.#usedLength,
     });
-    const queue = this.#sanitizer?.queue(opened, mapping, profile.device.type) ?? opened;
+    const queue = this.#sanitizer?.queue(opened, mapping, profile.device.type.name) ?? opened;
     this.#queues.push({ queue, mapping });
     this.#publications.push(opened.publications);
     this.#ring ??= { layout, size };
+  }
+
+  /** The treatment of used lengths that the device type needs. */
+  get #usedLength(): UsedLengthPolicy {
+    const { usedLength } = this.#run.profile.device.type.driver;
+    const isModern = this.negotiation.accepted.has(VIRTIO_F_VERSION_1);
+    return (isModern ? usedLength?.modern : usedLength?.legacy) ?? 'strict';
   }
 
   /** Opens the mapping of a queue, with what the profile lets fail. */
   #openMapping(queue: number, capacity: number): DmaMapping {
     const mapping = this.#openPath(queue, capacity);
     const failing = this.#failures === undefined ? mapping : new FailingDmaMapping(mapping, this.#failures);
-    return this.#sanitizer?.mapping(failing, this.#run.profile.device.type, queue) ?? failing;
+    return this.#sanitizer?.mapping(failing, this.#run.profile.device.type.name, queue) ?? failing;
   }
 
   #openPath(queue: number, capacity: number): DmaMapping {

@@ -40,7 +40,7 @@ export async function explainProfile(profile: Profile): Promise<Explanation> {
       machine: run.machineName,
       interface: run.machine.transport.interface,
       privilege: profile.driver.privilege,
-      offered: negotiation.offered.names(profile.device.type, profile.policy.bits),
+      offered: negotiation.offered.names(profile.device.type.features, profile.policy.bits),
       rules: negotiation.trace,
       features: negotiation.decisions.map(({ name, outcome, rule, source, reason }) => ({
         feature: name,

@@ -2,7 +2,6 @@ import { featureBit, FeatureSet, transportCarries } from '@virtio-platform/core/
 import { negotiate, type NegotiationResult, type Refusal } from '@virtio-platform/core/negotiation';
 import { composeRun, type ComposedRun, type Offer, type Profile } from '@virtio-platform/profile';
 import { supportedFeatures } from './device-session.ts';
-import { DRIVER_TYPES } from './drivers/driver-types.ts';
 
 /** What comes of one offer under one platform. */
 export interface MatrixCell {
@@ -79,14 +78,14 @@ export async function negotiationMatrix(
 
 function cellOf({ profile, platform }: ComposedRun, { name, interface: deviceInterface, features }: Offer): MatrixCell {
   const { device, driver, policy } = profile;
-  const { type } = device;
-  const bits = features.flatMap((feature) => featureBit(feature, type, policy.bits) ?? []);
+  const deviceFeatures = device.type.features;
+  const bits = features.flatMap((feature) => featureBit(feature, deviceFeatures, policy.bits) ?? []);
   const result = negotiate(
     {
-      deviceType: type,
+      deviceFeatures,
       interface: deviceInterface,
       offered: FeatureSet.of(...bits),
-      supported: supportedFeatures(profile, DRIVER_TYPES[type]),
+      supported: supportedFeatures(profile),
       carries: transportCarries(deviceInterface === 'legacy' ? 'legacy' : 'pci'),
       traits: platform.traits,
       privilege: driver.privilege,
@@ -98,7 +97,7 @@ function cellOf({ profile, platform }: ComposedRun, { name, interface: deviceInt
   return {
     offer: name,
     outcome: result.refusal === undefined ? 'accepted' : 'refused',
-    accepted: result.accepted.names(type, policy.bits),
+    accepted: result.accepted.names(deviceFeatures, policy.bits),
     declined: result.decisions
       .filter(({ outcome }) => outcome === 'declined')
       .map(({ name: feature, rule, reason }) => ({ feature, rule, reason })),

@@ -1,7 +1,6 @@
-import type { NotificationCounts } from '@virtio-platform/core';
+import type { MismatchReport, NotificationCounts } from '@virtio-platform/core';
 import type { RequiredChange } from '@virtio-platform/core/negotiation';
 import type { DmaFinding } from '@virtio-platform/dma-sanitizer';
-import type { MismatchReport } from './workload/mismatch.ts';
 import type { RingReport } from './ring-report.ts';
 import type { UsedNotificationCounts } from './used-notifications.ts';
 /** What one run showed; the object that `run --json` prints. Stable: fields are added, never changed. */
@@ -30,6 +29,8 @@ export interface RunReport {
   /** Why the run failed; `null` otherwise. */
   readonly failure: FailureReport | null;
   readonly workload: WorkloadReport;
+  /** Configuration changes that the device told of, and what the driver half found changed; the first 16. */
+  readonly configuration: { readonly changes: number; readonly seen: readonly string[] };
   /** The notifications of the run; `null` where it failed before its queues were set up. */
   readonly notifications: NotificationReport | null;
   /** After the device was reset: `live` counts what was not given back. */

@@ -2,11 +2,9 @@ import { setTimeout } from 'node:timers/promises';
 import type { CodedError, DeviceProgram } from '@virtio-platform/core';
 import { FaultLog, type DeviceFault } from '@virtio-platform/core/address-space';
 import type { NegotiationResult, Refusal } from '@virtio-platform/core/negotiation';
-import { composeRun, type ComposedRun, type Profile, type ResolutionOptions } from '@virtio-platform/profile';
-import { checkImage } from '@virtio-platform/devices';
+import { composeRun, runHookSync, type ComposedRun, type Profile, type ResolutionOptions } from '@virtio-platform/profile';
 import { compareExpectation } from './compare-expectation.ts';
 import { DeviceSession } from './device-session.ts';
-import type { DriverHalf } from './driver-half.ts';
 import type { FailureReport, FaultReport, RunReport, WorkloadReport } from './report.ts';
 import { explainStall } from './ring-report.ts';
 import { RunErrors } from './run-errors.ts';
@@ -47,9 +45,9 @@ export async function runProfile(profile: Profile, options: RunOptions = {}): Pr
   const { errors } = state;
   let run: ComposedRun | undefined;
   try {
-    const { device } = profile;
-    // Here for every machine: only the embedded one opens the image itself.
-    if (device.type === 'block' && device.image !== undefined) checkImage(device.image, device);
+    const { use, type, settings } = profile.device;
+    // Here for every machine: only the embedded one has the device half, which would find the same.
+    if (type.check !== undefined) runHookSync('device', use, 'check', () => type.check!(settings));
     run = await composeRun(profile, { ...options.plugins, watchDevice: sanitized?.watchDevice });
     // What was recorded before the run is not its own.
     run.platform.recordedFaults?.();
@@ -99,6 +97,7 @@ interface RunState {
   queue?: RunReport['queue'] | undefined;
   notifications: RunReport['notifications'];
   workload: WorkloadReport;
+  configuration: RunReport['configuration'];
   dma: RunReport['dma'];
   injected: number;
   readonly errors: RunErrors;
@@ -110,6 +109,7 @@ interface RunState {
 function newState(): RunState {
   return {
     workload: NO_WORK,
+    configuration: { changes: 0, seen: [] },
     notifications: null,
     dma: { maps: 0, unmaps: 0, bytesBounced: 0, live: 0, pool: null },
     injected: 0,
@@ -138,15 +138,15 @@ async function drive(
   }
   state.negotiation = session.negotiation;
   if (session.negotiation.refusal === undefined) {
-    let driver: DriverHalf | undefined;
     try {
-      driver = await session.start(onProgress);
-      await driver.run();
+      await session.start(onProgress);
+      await session.run();
       session.checkNotifications();
     } catch (error) {
       state.errors.note(error, session.inspect());
     }
-    if (driver !== undefined) state.workload = driver.report;
+    state.workload = session.workload ?? state.workload;
+    state.configuration = session.configuration;
   }
   state.queue = session.ring;
   state.notifications = session.notifications;
@@ -195,16 +195,16 @@ function describe(
   const { negotiation } = state;
   const failure = explainFailure(withProgram(state.errors.report, state.program), state.faults);
   const refusal = negotiation?.refusal;
-  const type = profile.device.type;
+  const { type } = profile.device;
   const { bits } = profile.policy;
   return {
     profile: profile.name,
     platform: run?.platformName ?? profile.platform.use,
     machine: run?.machineName ?? profile.machine.use,
-    device: type,
+    device: type.name,
     features: {
-      offered: negotiation?.offered.names(type, bits) ?? [],
-      accepted: negotiation?.accepted.names(type, bits) ?? [],
+      offered: negotiation?.offered.names(type.features, bits) ?? [],
+      accepted: negotiation?.accepted.names(type.features, bits) ?? [],
       declined: (negotiation?.decisions ?? [])
         .filter(({ outcome }) => outcome === 'declined')
         .map(({ name, rule, reason }) => ({ feature: name, rule, reason })),
@@ -215,6 +215,7 @@ function describe(
     refusal: reportRefusal(refusal),
     failure,
     workload: state.workload,
+    configuration: state.configuration,
     notifications: state.notifications,
     dma: state.dma,
     injected: state.injected,

@@ -15,7 +15,7 @@ export class SanitizedRun {
 
   /** Looks at what the device does, where the machine lets it. */
   readonly watchDevice = (space: DeviceAddressSpace): DeviceAddressSpace =>
-    this.open(space.memory).addressSpace(space, this.#profile.device.type);
+    this.open(space.memory).addressSpace(space, this.#profile.device.type.name);
 
   /** The sanitizer of the run, over the machine's memory. */
   open(memory: GuestMemory): DmaSanitizer {

@@ -61,6 +61,14 @@ async function listPlugin(installed: InstalledPlugin): Promise<ListedPlugin> {
   }
 }
 
+/** The heading of each kind of plugin. */
+const HEADINGS: Readonly<Record<string, string>> = {
+  platform: 'platforms',
+  machine: 'machines',
+  device: 'device types',
+  unknown: 'plugins that cannot be loaded',
+};
+
 function printLists(terminal: Terminal, profiles: readonly ListedProfile[], plugins: readonly ListedPlugin[]): void {
   const { bold, dim, green, yellow, red } = terminal.colors;
   const width = Math.max(...profiles.map(({ profile }) => profile.length));
@@ -70,10 +78,10 @@ function printLists(terminal: Terminal, profiles: readonly ListedProfile[], plug
     terminal.print(`  ${profile.padEnd(width)}  ${mark}  ${summary}  ${dim(printable(relative(terminal.cwd, file)))}`);
     for (const { what, fix } of missing) terminal.print(`  ${''.padEnd(width)}  ${yellow(`${what}: ${fix}`)}`);
   }
-  for (const kind of ['platform', 'machine', 'unknown']) {
+  for (const kind of ['platform', 'machine', 'device', 'unknown']) {
     const ofKind = plugins.filter((plugin) => plugin.kind === kind);
     if (ofKind.length === 0) continue;
-    terminal.print(`\n${bold(kind === 'unknown' ? 'plugins that cannot be loaded' : `${kind}s`)}`);
+    terminal.print(`\n${bold(HEADINGS[kind]!)}`);
     for (const { name, package: packageName, version, error, survey } of ofKind) {
       terminal.print(`  ${name.padEnd(12)}  ${packageName} ${dim(version)}${error === null ? '' : `  ${red(error)}`}`);
       if (survey !== null) printSurvey(terminal, survey);

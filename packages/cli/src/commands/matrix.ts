@@ -1,5 +1,5 @@
 import { resolve } from 'node:path';
-import { loadOffers, type Profile, type ResolutionOptions } from '@virtio-platform/profile';
+import { installedDeviceTypes, loadOffers, type Profile, type ResolutionOptions } from '@virtio-platform/profile';
 import { DEFAULT_OFFERS, negotiationMatrix } from '@virtio-platform/runner';
 import { loadRuns } from '../checked-runs.ts';
 import { onEmbeddedMachine } from '../embedded-machine.ts';
@@ -9,6 +9,7 @@ import { matrixHtml } from '../matrix/matrix-html.ts';
 import { matrixMarkdown } from '../matrix/matrix-markdown.ts';
 import { matrixView } from '../matrix/matrix-view.ts';
 import { printMatrixTable } from '../matrix/print-matrix-table.ts';
+import { pluginBases } from '../plugin-bases.ts';
 import { shippedPlatforms } from '../shipped-profiles.ts';
 import { printableData, type Terminal } from '../terminal.ts';
 
@@ -38,7 +39,7 @@ export async function matrixCommand(
   plugins: ResolutionOptions,
 ): Promise<ExitStatus> {
   const offers =
-    options.offers === undefined ? DEFAULT_OFFERS : await loadOffers(resolve(terminal.cwd, options.offers));
+    options.offers === undefined ? DEFAULT_OFFERS : await loadOffers(resolve(terminal.cwd, options.offers), await installedDeviceTypes(pluginBases(terminal.cwd)));
   const paths = files.length > 0 ? files.map((file) => resolve(terminal.cwd, file)) : shippedPlatforms();
   const loaded = await Promise.all(paths.map((path) => loadRuns(path, plugins)));
   // Without a profile named, one run for each platform: the others differ in what does not matter here.

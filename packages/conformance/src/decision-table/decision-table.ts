@@ -1,5 +1,12 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { featureBit, FeatureSet, transportCarries, type TransportKind } from '@virtio-platform/core/features';
+import {
+  featureBit,
+  FeatureSet,
+  NO_DEVICE_FEATURES,
+  transportCarries,
+  type FeatureTable,
+  type TransportKind,
+} from '@virtio-platform/core/features';
 import {
   DEFAULT_POLICY,
   negotiate,
@@ -8,6 +15,7 @@ import {
   type PlatformTraits,
   type NegotiationInput,
 } from '@virtio-platform/core/negotiation';
+import { BLOCK_FEATURES } from '@virtio-platform/device-block';
 /**
  * How far a statement of the table is backed: read in its source, inferred from it, proposed and never merged, or our
  * own choice.
@@ -114,12 +122,12 @@ const EVERYTHING = new FeatureSet((1n << 128n) - 1n);
 
 /** What negotiation is told in a row's case: a driver that knows every feature but those it lacks. */
 export function rowInput(row: DecisionRow, platform: DecisionPlatform): NegotiationInput {
-  const type = row.deviceType ?? 'block';
+  const deviceFeatures = row.deviceType === undefined ? BLOCK_FEATURES : NO_DEVICE_FEATURES;
   const features = (names: readonly string[] = []): FeatureSet =>
-    FeatureSet.of(...names.map((name) => knownBit(name, type, row.id)));
+    FeatureSet.of(...names.map((name) => knownBit(name, deviceFeatures, row.id)));
   const isLegacy = row.interface === 'legacy';
   return {
-    deviceType: type,
+    deviceFeatures,
     interface: isLegacy ? 'legacy' : 'modern',
     offered: features(row.offered),
     supported: EVERYTHING.minus(features(row.driver?.lacks)),
@@ -142,7 +150,7 @@ export function decideRow(row: DecisionRow, platform: DecisionPlatform): Decisio
   const input = rowInput(row, platform);
   const { refusal, accepted, path } = negotiate(input, []);
   if (refusal !== undefined) return { refused: refusal.code, rule: refusal.rule };
-  return { accepted: accepted.names(input.deviceType).toSorted(), path: path ?? 'none' };
+  return { accepted: accepted.names(input.deviceFeatures).toSorted(), path: path ?? 'none' };
 }
 
 /** Says where an outcome differs from what a row wants, in one sentence; `undefined` where it does not. */
@@ -162,8 +170,8 @@ function canonical(outcome: Readonly<Record<string, unknown>>): string {
   return JSON.stringify([...features, ...sorted]);
 }
 
-function knownBit(name: string, deviceType: string, row: string): number {
-  const bit = featureBit(name, deviceType);
-  if (bit === undefined) throw new RangeError(`row ${row}: ${name} is no feature of a ${deviceType} device`);
+function knownBit(name: string, deviceFeatures: FeatureTable, row: string): number {
+  const bit = featureBit(name, deviceFeatures);
+  if (bit === undefined) throw new RangeError(`row ${row}: ${name} is no feature of its device`);
   return bit;
 }

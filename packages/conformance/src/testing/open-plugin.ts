@@ -1,8 +1,11 @@
+import { createRequire } from 'node:module';
+import { pathToFileURL } from 'node:url';
 import {
   GUEST_MEMORY,
   MACHINE,
   MACHINE_REQUEST,
   PLATFORM,
+  type DeviceDescription,
   type FacilityToken,
   type Machine,
   type MachinePlugin,
@@ -14,6 +17,7 @@ import {
 import { FaultLog, type DeviceAddressSpace } from '@virtio-platform/core/address-space';
 import type { DmaMapping } from '@virtio-platform/core/dma';
 import { GuestMemory } from '@virtio-platform/core/memory';
+import block, { BLOCK_SETTINGS } from '@virtio-platform/device-block';
 import { container as rootContainer, type InjectionToken } from 'tsyringe';
 
 /** Returns the facility of a token. Throws where there is none. */
@@ -97,11 +101,24 @@ export function openPlatform<Options>(
   };
 }
 
+/** A modern block device with its default settings, and `changes`. */
+export function blockDescription(changes: Partial<DeviceDescription> = {}): DeviceDescription {
+  return {
+    type: block,
+    module: pathToFileURL(createRequire(import.meta.url).resolve('@virtio-platform/device-block')).href,
+    interface: 'modern',
+    driverInterface: 'modern',
+    offers: undefined,
+    settings: BLOCK_SETTINGS.parse({}),
+    ...changes,
+  };
+}
+
 /** What a profile asks of a machine: a modern block device and 1 MiB of memory, with `changes`. */
 export function machineRequest(changes: Partial<MachineRequest> = {}): MachineRequest {
   return {
     memory: 2 ** 20,
-    device: { type: 'block', interface: 'modern', driverInterface: 'modern', offers: undefined, settings: {} },
+    device: blockDescription(),
     needs: [],
     simulate: undefined,
     baseDirectory: '/',

@@ -1,14 +1,15 @@
 import { DeviceStatus, type DeviceInterface, type Transport, type WaitResult } from '@virtio-platform/core/device';
 import { FeatureSet, VIRTIO_F_RING_RESET } from '@virtio-platform/core/features';
 import type { QueueAddresses } from '@virtio-platform/core/queue';
+import block, { BLOCK_FEATURES } from '@virtio-platform/device-block';
 
 /** How the device of a {@link RegisterTransport} behaves. */
 export interface RegisterTransportOptions {
   readonly offered: FeatureSet;
   /** `modern` unless given. */
   readonly interface?: DeviceInterface;
-  /** `block` unless given. */
-  readonly deviceType?: string;
+  /** That of a block device unless given. */
+  readonly deviceId?: number;
   /** Reads of the status after the reset of a device in use until it reads 0. 0 unless given: the first one. */
   readonly slowReset?: number;
   /** Reads of a queue's reset state until the reset is complete. 0 unless given: the first one. */
@@ -30,7 +31,7 @@ const LEGACY_BITS = (1n << 32n) - 1n;
  */
 export class RegisterTransport implements Transport {
   readonly interface: DeviceInterface;
-  readonly deviceType: string;
+  readonly deviceId: number;
   readonly carries: FeatureSet;
   readonly queueCount = 2;
   /** Every register write, in order. */
@@ -49,7 +50,7 @@ export class RegisterTransport implements Transport {
   constructor(options: RegisterTransportOptions) {
     this.#options = options;
     this.interface = options.interface ?? 'modern';
-    this.deviceType = options.deviceType ?? 'block';
+    this.deviceId = options.deviceId ?? block.id;
     this.carries = new FeatureSet(this.interface === 'modern' ? MODERN_BITS : LEGACY_BITS);
     this.config = Uint8Array.from({ length: options.configBytes ?? 16 }, (_, i) => i + 1);
     this.#unstableReads = options.unstableReads ?? 0;
@@ -60,7 +61,7 @@ export class RegisterTransport implements Transport {
   }
 
   writeDriverFeatures(features: FeatureSet): void {
-    this.log.push(`features ${features.names(this.deviceType).join('|')}`);
+    this.log.push(`features ${features.names(BLOCK_FEATURES).join('|')}`);
     this.driverFeatures = features;
   }
 

@@ -1,6 +1,7 @@
 /** Device status, initialisation, reset, configuration, and the Transport contract. @packageDocumentation */
 export * from './await-device.ts';
 export * from './device-status.ts';
+export * from './device-id.ts';
 export * from './initialize-device.ts';
 export * from './read-device-config.ts';
 export * from './reset-device.ts';

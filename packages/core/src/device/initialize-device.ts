@@ -7,10 +7,7 @@ import { resetDevice } from './reset-device.ts';
 import type { Transport } from './transport.ts';
 
 /** What a driver brings to negotiation; the rest is read from the device. */
-export interface InitializationOptions extends Omit<
-  NegotiationInput,
-  'deviceType' | 'interface' | 'offered' | 'carries'
-> {
+export interface InitializationOptions extends Omit<NegotiationInput, 'interface' | 'offered' | 'carries'> {
   readonly rules: readonly NegotiationRule[];
 }
 
@@ -54,10 +51,10 @@ export function confirmFeatures(transport: Transport, result: NegotiationResult)
 /** A platform rule that throws is a bug in its plugin, and still leaves the device FAILED. */
 function negotiateOrFail(transport: Transport, options: InitializationOptions): NegotiationResult {
   const { rules, ...driver } = options;
-  const { deviceType, interface: deviceInterface, carries } = transport;
+  const { interface: deviceInterface, carries } = transport;
   const offered = transport.readDeviceFeatures();
   try {
-    return negotiate({ ...driver, deviceType, interface: deviceInterface, offered, carries }, rules);
+    return negotiate({ ...driver, interface: deviceInterface, offered, carries }, rules);
   } catch (error) {
     failDevice(transport);
     throw error;

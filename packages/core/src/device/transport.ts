@@ -24,8 +24,8 @@ export interface InterruptMessages {
  */
 export interface Transport {
   readonly interface: DeviceInterface;
-  /** As profiles name it: `block`. */
-  readonly deviceType: string;
+  /** The number of the device type: 2 for a block device (specification 1.4 section 5). */
+  readonly deviceId: number;
   /** Feature bits this transport can carry. Bits above 31 do not exist on the legacy interface. */
   readonly carries: FeatureSet;
   readonly queueCount: number;
@@ -76,6 +76,12 @@ export interface Transport {
    * such method.
    */
   readonly usedNotifications?: ((queue: number) => number) | undefined;
+
+  /**
+   * Whether a configuration change notification came since the last call. Only what {@link wait} took counts, so a
+   * driver asks after a wait that ended with `notified`. A transport without it never says so.
+   */
+  takeConfigChange?(): boolean;
 
   /** Changes whenever the configuration changed. Constant 0 on the legacy interface. */
   configGeneration(): number;

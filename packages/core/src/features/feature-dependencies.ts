@@ -1,5 +1,6 @@
 import { RESERVED_FEATURES, VIRTIO_F_ACCESS_PLATFORM, VIRTIO_F_VERSION_1 } from './feature-bit.ts';
-import { EXPERIMENTAL_BITS, featureTable, type ExperimentalBits } from './feature-name.ts';
+import { EXPERIMENTAL_BITS, featureTables, type ExperimentalBits } from './feature-name.ts';
+import type { FeatureTable } from './feature-rows.ts';
 import type { FeatureSet } from './feature-set.ts';
 
 /** One feature that may be accepted only together with another. Specification 1.4 section 2.2.1. */
@@ -13,10 +14,10 @@ export interface FeatureDependency {
 
 /** The dependencies of the reserved bits, of the experimental ones and of one device type. */
 export function featureDependencies(
-  deviceType: string,
+  ofType: FeatureTable,
   experimental: ExperimentalBits = EXPERIMENTAL_BITS,
 ): readonly FeatureDependency[] {
-  return featureTable(deviceType, experimental).flatMap(({ rows, source }) =>
+  return featureTables(ofType, experimental).flatMap(({ rows, source }) =>
     rows.flatMap(({ bit, requires = [] }) =>
       requires.map((entry) => {
         const [required, alternative] = typeof entry === 'number' ? [entry] : entry;
@@ -34,10 +35,10 @@ export function featureDependencies(
 /** The first dependency that `features` does not meet, or `undefined` when the set is closed. */
 export function unmetDependency(
   features: FeatureSet,
-  deviceType: string,
+  ofType: FeatureTable,
   experimental: ExperimentalBits = EXPERIMENTAL_BITS,
 ): FeatureDependency | undefined {
-  return featureDependencies(deviceType, experimental).find((dependency) => !meetsDependency(features, dependency));
+  return featureDependencies(ofType, experimental).find((dependency) => !meetsDependency(features, dependency));
 }
 
 /** Whether `features` lacks the feature, or has what it requires. */

@@ -1,19 +1,8 @@
-import { BLOCK_FEATURES } from './block-features.ts';
-import { CONSOLE_FEATURES } from './console-features.ts';
 import { RESERVED_FEATURES, VIRTIO_F_ACCESS_PLATFORM, VIRTIO_F_VERSION_1 } from './feature-bit.ts';
 import type { FeatureRow, FeatureTable } from './feature-rows.ts';
-import { NET_FEATURES } from './net-features.ts';
 
-/** The rows of each device type, by its name in profiles. An entropy device has no features (section 5.4.3). */
-const DEVICE_ROWS: Readonly<Record<string, FeatureTable>> = {
-  block: BLOCK_FEATURES,
-  net: NET_FEATURES,
-  console: CONSOLE_FEATURES,
-  entropy: { source: 'virtio 1.4 §5.4.3', rows: [] },
-};
-
-/** The device types whose feature names are known. */
-export const DEVICE_TYPES: readonly string[] = Object.keys(DEVICE_ROWS);
+/** The table of a device type without features of its own, or of one that is not known. */
+export const NO_DEVICE_FEATURES: FeatureTable = { source: 'virtio 1.4 §2.2', rows: [] };
 
 /**
  * The numbers on which both sides agreed for the two features that were proposed in 2019 and never standardised:
@@ -30,9 +19,9 @@ export interface ExperimentalBits {
 /** No number was ever assigned. Specification 1.4 section 2.2 reserves the range of these for future extensions. */
 export const EXPERIMENTAL_BITS: ExperimentalBits = { noTranslation: 44, identityAddress: 45 };
 
-/** The feature table of one device type, in order of precedence: experimental bits, reserved bits, bits of the type. */
-export function featureTable(
-  deviceType: string,
+/** All rows for one device type, in order of precedence: experimental bits, reserved bits, those of the type. */
+export function featureTables(
+  ofType: FeatureTable,
   { noTranslation, identityAddress }: ExperimentalBits = EXPERIMENTAL_BITS,
 ): readonly FeatureTable[] {
   const experimental = {
@@ -46,25 +35,25 @@ export function featureTable(
       },
     ],
   };
-  return [experimental, RESERVED_FEATURES, DEVICE_ROWS[deviceType] ?? []].flat();
+  return [experimental, RESERVED_FEATURES, ofType];
 }
 
-/** Names a feature bit as profiles and reports write it. A bit without a row is `BIT_<n>`. */
+/** Names a feature bit as profiles and reports write it. A bit without a row is `BIT_<n>`. `ofType`: the type's rows. */
 export function featureName(
   bit: number,
-  deviceType: string,
+  ofType: FeatureTable,
   experimental: ExperimentalBits = EXPERIMENTAL_BITS,
 ): string {
-  return rowsOf(deviceType, experimental).find((row) => row.bit === bit)?.name ?? `BIT_${bit}`;
+  return rowsOf(ofType, experimental).find((row) => row.bit === bit)?.name ?? `BIT_${bit}`;
 }
 
 /** Finds the bit of a name in a profile, or `undefined`. `BIT_<n>` names any bit from 0 to 127. */
 export function featureBit(
   name: string,
-  deviceType: string,
+  ofType: FeatureTable,
   experimental: ExperimentalBits = EXPERIMENTAL_BITS,
 ): number | undefined {
-  const row = rowsOf(deviceType, experimental).find((candidate) => candidate.name === name);
+  const row = rowsOf(ofType, experimental).find((candidate) => candidate.name === name);
   if (row !== undefined) return row.bit;
   const numbered = /^BIT_(\d{1,3})$/.exec(name);
   const bit = numbered === null ? NaN : Number(numbered[1]);
@@ -72,12 +61,12 @@ export function featureBit(
 }
 
 /** Every name that a profile may write for a device of this type, in bit order. */
-export function featureNames(deviceType: string): string[] {
-  return rowsOf(deviceType, EXPERIMENTAL_BITS)
+export function featureNames(ofType: FeatureTable): string[] {
+  return rowsOf(ofType, EXPERIMENTAL_BITS)
     .toSorted((a, b) => a.bit - b.bit)
     .map(({ name }) => name);
 }
 
-function rowsOf(deviceType: string, experimental: ExperimentalBits): readonly FeatureRow[] {
-  return featureTable(deviceType, experimental).flatMap(({ rows }) => rows);
+function rowsOf(ofType: FeatureTable, experimental: ExperimentalBits): readonly FeatureRow[] {
+  return featureTables(ofType, experimental).flatMap(({ rows }) => rows);
 }

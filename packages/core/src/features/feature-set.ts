@@ -1,3 +1,4 @@
+import type { FeatureTable } from './feature-rows.ts';
 import { EXPERIMENTAL_BITS, featureName, type ExperimentalBits } from './feature-name.ts';
 
 /**
@@ -48,9 +49,9 @@ export class FeatureSet {
     for (let rest = this.bits, bit = 0; rest !== 0n; rest >>= 1n, bit++) if ((rest & 1n) !== 0n) yield bit;
   }
 
-  /** The names of its bits for a device of this type, in bit order. */
-  names(deviceType: string, experimental: ExperimentalBits = EXPERIMENTAL_BITS): string[] {
-    return [...this].map((bit) => featureName(bit, deviceType, experimental));
+  /** The names of its bits, in bit order. `ofType` has the rows of the device type. */
+  names(ofType: FeatureTable, experimental: ExperimentalBits = EXPERIMENTAL_BITS): string[] {
+    return [...this].map((bit) => featureName(bit, ofType, experimental));
   }
 }
 

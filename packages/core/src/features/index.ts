@@ -1,10 +1,7 @@
 /** Feature bits, their names and dependencies, and sets of them. @packageDocumentation */
-export * from './block-features.ts';
-export * from './console-features.ts';
 export * from './feature-bit.ts';
 export * from './feature-dependencies.ts';
 export * from './feature-name.ts';
 export * from './feature-rows.ts';
 export * from './feature-set.ts';
-export * from './net-features.ts';
 export * from './transport-features.ts';

@@ -1,12 +1,14 @@
 import type { DmaPath } from '../dma/dma-mapping.ts';
 import type { DeviceInterface } from '../features/transport-features.ts';
 import { featureName } from '../features/feature-name.ts';
+import type { FeatureTable } from '../features/feature-rows.ts';
 import { FeatureSet } from '../features/feature-set.ts';
 import { DEFAULT_POLICY, type NegotiationPolicy } from './negotiation-policy.ts';
 import type { DriverPrivilege, PlatformTraits } from './platform-traits.ts';
 /** What negotiation is told. Nothing else decides. */
 export interface NegotiationInput {
-  readonly deviceType: string;
+  /** The feature rows of the device type. */
+  readonly deviceFeatures: FeatureTable;
   readonly interface: DeviceInterface;
   /** What the device offers. */
   readonly offered: FeatureSet;
@@ -167,7 +169,7 @@ export class Negotiation {
 
   /** Names a feature bit as this device's profiles do. */
   name(feature: number): string {
-    return featureName(feature, this.input.deviceType, this.policy.bits);
+    return featureName(feature, this.input.deviceFeatures, this.policy.bits);
   }
 
   /** Runs one rule; nothing runs after a refusal. */

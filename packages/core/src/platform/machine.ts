@@ -6,12 +6,14 @@ import type { ExperimentalBits } from '../features/feature-name.ts';
 import type { FeatureSet } from '../features/feature-set.ts';
 import type { GuestMemory } from '../memory/guest-memory.ts';
 import type { DriverPrivilege } from '../negotiation/platform-traits.ts';
+import type { DeviceTypePlugin } from './device-type.ts';
 import type { FacilityToken, SimulatedHardware } from './plugin.ts';
 
 /** The device a profile asks for, as a machine gets it. */
 export interface DeviceDescription {
-  /** `block`. */
-  readonly type: string;
+  readonly type: DeviceTypePlugin;
+  /** The URL of the module whose default export is `type`, for a thread of its own. */
+  readonly module: string;
   /** Which interfaces the device has. A transitional device has both. */
   readonly interface: 'modern' | 'transitional' | 'legacy';
   /** Which of them the driver uses. */
@@ -22,7 +24,7 @@ export interface DeviceDescription {
   readonly driverPrivilege?: DriverPrivilege;
   /** The numbers of the two features of 2019, where the device knows them. */
   readonly experimental?: ExperimentalBits | undefined;
-  /** The rest of the profile's `device` section, as the device type defines it. */
+  /** What the type's schema made of the rest of the profile's `device` section: plain data. */
   readonly settings: unknown;
 }
 

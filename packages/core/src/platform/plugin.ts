@@ -4,7 +4,7 @@ import type { GuestMemory } from '../memory/guest-memory.ts';
 import type { MemorySizeProblem } from '../memory/memory-size.ts';
 import type { ByteOrder } from '../queue/ring/ring-format.ts';
 import type { OptionsSchema } from './options-schema.ts';
-/** The version of both plugin contracts. A plugin that names another is refused: `ERR_PLUGIN_API_VERSION`. */
+/** The version of the three plugin contracts. A plugin that names another is refused: `ERR_PLUGIN_API_VERSION`. */
 export const PLUGIN_API_VERSION = 1;
 
 /**

@@ -10,7 +10,7 @@ import type { SanitizerState } from '../sanitizer-state.ts';
  */
 export class WatchedTransport implements Transport {
   readonly interface: DeviceInterface;
-  readonly deviceType: string;
+  readonly deviceId: number;
   readonly carries: FeatureSet;
   readonly queueCount: number;
   readonly unmarkedLengths: boolean | undefined;
@@ -23,7 +23,7 @@ export class WatchedTransport implements Transport {
 
   constructor(inner: Transport, state: SanitizerState, device: string) {
     this.interface = inner.interface;
-    this.deviceType = inner.deviceType;
+    this.deviceId = inner.deviceId;
     this.carries = inner.carries;
     this.queueCount = inner.queueCount;
     this.unmarkedLengths = inner.unmarkedLengths;

@@ -25,6 +25,8 @@ export class VfioMsix implements PciInterrupts {
   /** The event counter of each enabled vector. */
   #events: readonly EventFd[] = [];
   #poll: PollSet | undefined;
+  /** The vectors whose message was taken and not asked for yet. */
+  readonly #taken = new Set<number>();
 
   private constructor(file: DeviceFile, name: string, vectors: number) {
     this.#file = file;
@@ -54,11 +56,19 @@ export class VfioMsix implements PciInterrupts {
 
   wait(timeoutMs: number): boolean {
     if (this.#poll?.wait(timeoutMs) !== true) return false;
-    for (let i = 0; i < this.#events.length; i++) this.#events[i]!.drain();
+    for (let i = 0; i < this.#events.length; i++) {
+      if (this.#poll.events(i) !== 0) this.#taken.add(i);
+      this.#events[i]!.drain();
+    }
     return true;
   }
 
+  takeVector(vector: number): boolean {
+    return this.#taken.delete(vector);
+  }
+
   disable(): void {
+    this.#taken.clear();
     if (this.#events.length === 0) return;
     // The result is ignored: what the kernel still holds ends with the device file.
     this.#set(DATA_NONE, []);

@@ -2,6 +2,7 @@ import { accessSync, constants, readdirSync, readFileSync, readlinkSync } from '
 import { userInfo } from 'node:os';
 import { basename, join } from 'node:path';
 import { memoryLockLimit } from '@virtio-platform/host';
+import { virtioDeviceName } from '@virtio-platform/core/device';
 import { virtioIdentity } from '@virtio-platform/pci';
 
 /** The computer and the user for which devices are searched. */
@@ -84,9 +85,13 @@ export function readPciDevice(root: string, address: string): SysPciDevice {
     group: linkName(join(folder, 'iommu_group')),
     driver: linkName(join(folder, 'driver')),
     isBridge: readNumber(folder, 'class') >>> 16 === BRIDGE,
-    virtioType: virtioIdentity(vendor!, device!, subsystem!)?.type,
+    virtioType: virtioTypeName(virtioIdentity(vendor!, device!, subsystem!)?.deviceId),
     characterDevice: names(join(folder, 'vfio-dev'))[0],
   };
+}
+
+function virtioTypeName(deviceId: number | undefined): string | undefined {
+  return deviceId === undefined ? undefined : virtioDeviceName(deviceId);
 }
 
 function names(folder: string): string[] {

@@ -1,5 +1,5 @@
 import { issueAt, MAX_ISSUES, type Place, type ProfileIssue } from '../source/profile-issue.ts';
-import { SECTION_FIELDS } from '../schema/profile-schema.ts';
+import { SECTIONS } from '../schema/profile-schema.ts';
 import type { MapEntry, MapNode, SourceNode } from '../source/source-node.ts';
 import { closest } from '../source/suggestion.ts';
 
@@ -57,7 +57,7 @@ export class MatrixReader {
 
   #readAxis(path: string, { key, value: values }: MapEntry): MatrixAxis[] {
     const [section = '', ...steps] = path.split('.');
-    const sections = Object.keys(SECTION_FIELDS);
+    const sections: readonly string[] = SECTIONS;
     if (!sections.includes(section)) {
       const meant = closest(section, sections);
       const suggestion = meant && [meant, ...steps].join('.');

@@ -1,32 +1,68 @@
-import { printable, type SchemaIssue } from '@virtio-platform/core';
-import type { AnyPlugin } from './load-plugin.ts';
+import {
+  printable,
+  type ErrorCode,
+  type MachinePlugin,
+  type OptionsSchema,
+  type PlatformPlugin,
+  type SchemaIssue,
+} from '@virtio-platform/core';
 import { LocatedPluginError, runHook } from './plugin-error.ts';
 import { optionsJsonSchema, schemaKeys } from '../schema/options-json-schema.ts';
 import type { PluginUse } from '../schema/profile.ts';
-import { translateIssues, type CheckedSource, type RawIssue } from '../source/translate-issues.ts';
+import { translateIssues, type CheckedSource, type RawIssue, type TranslatedIssue } from '../source/translate-issues.ts';
 import { isRecord } from '../source/unknown-value.ts';
 import { renameOptions } from './renamed-options.ts';
+
+/** Options as a profile has them, and where they stand. */
+export interface GivenOptions extends Pick<PluginUse, 'locate'> {
+  readonly options: unknown;
+  /** The section of the profile. */
+  readonly section: string;
+}
+
+/** What a schema made of options, or what is wrong with them. */
+export type OptionsResult =
+  | { readonly value: unknown; readonly issues?: undefined }
+  | { readonly issues: readonly TranslatedIssue[] };
+
+/** Checks options with a plugin's own schema. What the schema made of them is frozen. */
+export async function validateOptions(
+  { options, locate, section }: GivenOptions,
+  schema: OptionsSchema<unknown>,
+  code: ErrorCode,
+): Promise<OptionsResult> {
+  const result = await schema['~standard'].validate(options);
+  if (result.issues === undefined) return { value: deepFreeze(result.value) };
+  const form = optionsJsonSchema(schema);
+  const source: CheckedSource = {
+    prefix: [section],
+    valueAt: (path) => valueAt(options, path),
+    placeOf: (path, part) => {
+      const text = scalarText(part === 'key' ? path.at(-1) : valueAt(options, path));
+      return { location: locate(path, part), text };
+    },
+    knownKeys: (path) => (form === undefined ? [] : schemaKeys(form, path)),
+  };
+  return { issues: translateIssues(result.issues.map(rawIssue), source, code) };
+}
 
 /**
  * Checks the options of a plugin with the plugin's own schema, and returns what the schema made of them, frozen. Throws
  * {@link LocatedPluginError} `ERR_PLUGIN_OPTIONS` with every option that is wrong.
  */
-export async function checkOptions(plugin: AnyPlugin, use: PluginUse): Promise<unknown> {
+export async function checkOptions(plugin: PlatformPlugin | MachinePlugin, use: PluginUse): Promise<unknown> {
   const { options, warnings, sourcePath } = renameOptions(use, plugin.renamedOptions);
   for (const warning of warnings) process.emitWarning(printable(warning), 'ProfileWarning');
-  const result = await runHook(plugin.kind, use, 'options', () => plugin.options['~standard'].validate(options));
-  if (result.issues === undefined) return deepFreeze(result.value);
-  const schema = optionsJsonSchema(plugin.options);
-  const source: CheckedSource = {
-    prefix: [plugin.kind],
-    valueAt: (path) => valueAt(options, path),
-    placeOf: (path, part) => {
-      const text = scalarText(part === 'key' ? path.at(-1) : valueAt(options, path));
-      return { location: use.locate(sourcePath(path), part), text };
-    },
-    knownKeys: (path) => (schema === undefined ? [] : schemaKeys(schema, path)),
+  const given: GivenOptions = {
+    options,
+    locate: (path, part) => use.locate(sourcePath(path), part),
+    section: plugin.kind,
   };
-  const issues = translateIssues(result.issues.map(rawIssue), source, 'ERR_PLUGIN_OPTIONS').map(({ issue }) => issue);
+  const result = await runHook(plugin.kind, use, 'options', () =>
+    validateOptions(given, plugin.options, 'ERR_PLUGIN_OPTIONS'),
+  );
+  if (result.issues === undefined) return result.value;
+  const issues = result.issues.map(({ issue }) => issue);
   const message = issues.length === 1 ? 'an option is wrong' : `${issues.length} options are wrong`;
   const hint = '`virtio-platform schema` writes a JSON Schema with the options of every installed plugin';
   throw new LocatedPluginError(plugin.kind, use, { code: 'ERR_PLUGIN_OPTIONS', message, hint }, issues);

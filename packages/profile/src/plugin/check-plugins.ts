@@ -14,8 +14,11 @@ import type { PluginUse } from '../schema/profile.ts';
 import { ProfileError, issueAt, type ProfileIssue } from '../source/profile-issue.ts';
 import { resolutionBases, type ResolutionOptions } from './resolve-plugin.ts';
 import { installedPlugins } from './installed-plugins.ts';
+/** The kinds of plugins that a container composes. */
+export type ComposedKind = Exclude<PluginKind, 'device'>;
+
 /** A plugin that can be used, with options its schema has accepted. */
-export interface CheckedPlugin<Kind extends PluginKind> {
+export interface CheckedPlugin<Kind extends ComposedKind> {
   readonly use: PluginUse;
   readonly plugin: PluginsByKind[Kind];
   readonly options: unknown;
@@ -28,7 +31,7 @@ export interface CheckedPlugins {
 }
 
 /** The plugins that a profile names, as far as it names them. */
-export type NamedPlugins = { readonly [Kind in PluginKind]: PluginUse | undefined };
+export type NamedPlugins = { readonly [Kind in ComposedKind]: PluginUse | undefined };
 
 /**
  * Loads both plugins, checks their options, and that the machine has what the platform needs. Throws
@@ -70,7 +73,7 @@ export async function findPluginIssues(
 }
 
 /** Loads one plugin and checks its options. Throws {@link LocatedPluginError}. */
-export async function checkPlugin<Kind extends PluginKind>(
+export async function checkPlugin<Kind extends ComposedKind>(
   kind: Kind,
   use: PluginUse,
   options: ResolutionOptions,

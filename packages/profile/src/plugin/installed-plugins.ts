@@ -1,5 +1,5 @@
 import { dirname } from 'node:path';
-import { PluginError, isCodedError, messageOf, type MachineSurvey } from '@virtio-platform/core';
+import { PluginError, isCodedError, messageOf, type DeviceTypePlugin, type MachineSurvey } from '@virtio-platform/core';
 import { importPlugin, type AnyPlugin } from './load-plugin.ts';
 import { installedPackages, type InstalledPackage } from './installed-packages.ts';
 import type { PluginProblem } from './plugin-error.ts';
@@ -29,7 +29,7 @@ async function load({ name: use, version, manifest }: InstalledPackage): Promise
     const error = new PluginError(code, use, message, { hint, cause });
     return { use, version, kind: undefined, plugin: undefined, error };
   };
-  const resolution = resolvePlugin(dirname(manifest), manifest, {});
+  const resolution = resolvePlugin([dirname(manifest)], manifest, {});
   if (resolution.url === undefined) {
     const { reason: message, cause } = resolution;
     return failed({ code: 'ERR_PLUGIN_NOT_FOUND', message, hint: 'build the package, or install it again', cause });
@@ -37,6 +37,12 @@ async function load({ name: use, version, manifest }: InstalledPackage): Promise
   const imported = await importPlugin(resolution.url);
   if ('problem' in imported) return failed(imported.problem);
   return { use, version, kind: imported.plugin.kind, plugin: imported.plugin, error: undefined };
+}
+
+/** The device types among installed plugins, by the names that profiles write. */
+export async function installedDeviceTypes(bases: readonly string[]): Promise<readonly DeviceTypePlugin[]> {
+  const plugins = await installedPlugins(bases);
+  return plugins.flatMap(({ plugin }) => (plugin?.kind === 'device' ? [plugin] : []));
 }
 
 /**

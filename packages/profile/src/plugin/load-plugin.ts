@@ -1,12 +1,19 @@
 import { isAbsolute } from 'node:path';
-import { messageOf, PLUGIN_API_VERSION, type MachinePlugin, type PlatformPlugin } from '@virtio-platform/core';
+import { messageOf, PLUGIN_API_VERSION, type DeviceTypePlugin, type MachinePlugin, type PlatformPlugin } from '@virtio-platform/core';
 import { errorCode, isRecord } from '../source/unknown-value.ts';
 import { installedPackages } from './installed-packages.ts';
 import { LocatedPluginError, type PluginProblem } from './plugin-error.ts';
 import type { PluginKind } from './plugin-use.ts';
 import type { PluginUse } from '../schema/profile.ts';
-import { resolutionBases, resolvePlugin, type ResolutionOptions } from './resolve-plugin.ts';
+import { resolutionBases, resolvePlugin, specifiersOf, type ResolutionOptions } from './resolve-plugin.ts';
 import { closest } from '../source/suggestion.ts';
+/** A plugin with the module that it is the default export of. */
+export interface PluginModule<Kind extends PluginKind> {
+  readonly plugin: PluginsByKind[Kind];
+  /** URL. */
+  readonly module: string;
+}
+
 /**
  * Loads the plugin that a profile names, and checks that it is one. Throws {@link LocatedPluginError}
  * `ERR_PLUGIN_NOT_FOUND`, `ERR_PLUGIN_OUTSIDE`, `ERR_PLUGIN_INVALID` or `ERR_PLUGIN_API_VERSION`.
@@ -16,19 +23,31 @@ export async function loadPlugin<Kind extends PluginKind>(
   kind: Kind,
   options: ResolutionOptions = {},
 ): Promise<PluginsByKind[Kind]> {
+  const { plugin } = await loadPluginModule(use, kind, options);
+  return plugin;
+}
+
+/** As {@link loadPlugin}, with the URL of the module. */
+export async function loadPluginModule<Kind extends PluginKind>(
+  use: PluginUse,
+  kind: Kind,
+  options: ResolutionOptions = {},
+): Promise<PluginModule<Kind>> {
   if (options.onlyInstalled === true && isAbsolute(use.use)) throw outsideError(use, kind);
-  const resolution = resolvePlugin(use.use, use.location.file, options);
+  const specifiers = specifiersOf(use);
+  const resolution = resolvePlugin(specifiers, use.location.file, options);
   if (resolution.url === undefined) {
-    const isOutside = options.onlyInstalled === true && resolvePlugin(use.use, use.location.file, {}).url !== undefined;
+    const isOutside =
+      options.onlyInstalled === true && resolvePlugin(specifiers, use.location.file, {}).url !== undefined;
     if (isOutside) throw outsideError(use, kind);
     const { reason, isInstalled, cause } = resolution;
     const suggestion = isInstalled ? undefined : similarPackage(use, kind, options);
-    const hint = notFoundHint(use.use, isInstalled);
+    const hint = notFoundHint(specifiers[0] ?? use.use, isInstalled);
     throw new LocatedPluginError(kind, use, { code: 'ERR_PLUGIN_NOT_FOUND', message: reason, hint, suggestion, cause });
   }
-  const plugin = await importPlugin(resolution.url, kind);
-  if ('problem' in plugin) throw new LocatedPluginError(kind, use, plugin.problem);
-  return plugin.plugin;
+  const imported = await importPlugin(resolution.url, kind);
+  if ('problem' in imported) throw new LocatedPluginError(kind, use, imported.problem);
+  return { plugin: imported.plugin, module: resolution.url };
 }
 
 function outsideError(use: PluginUse, kind: PluginKind): LocatedPluginError {
@@ -97,12 +116,13 @@ function similarPackage(
 export interface PluginsByKind {
   readonly platform: PlatformPlugin;
   readonly machine: MachinePlugin;
+  readonly device: DeviceTypePlugin;
 }
 
 /** A plugin of any kind. */
 export type AnyPlugin = PluginsByKind[PluginKind];
 
-const HINT = 'the default export of a plugin is made with definePlatformPlugin or defineMachinePlugin';
+const HINT = 'the default export of a plugin is made with definePlatformPlugin, defineMachinePlugin or defineDeviceType';
 
 /**
  * Tells why `value`, the default export of a module, is no plugin of this kind, or of any kind where none is asked for;
@@ -110,11 +130,11 @@ const HINT = 'the default export of a plugin is made with definePlatformPlugin o
  */
 export function pluginProblem(value: unknown, kind: PluginKind | undefined): PluginProblem | undefined {
   if (!isRecord(value)) return invalid('its default export is no plugin');
-  if (value['kind'] !== 'platform' && value['kind'] !== 'machine') {
-    return invalid('its default export has no `kind`, which is platform or machine');
+  const { kind: own } = value;
+  if (own !== 'platform' && own !== 'machine' && own !== 'device') {
+    return invalid('its default export has no `kind`, which is platform, machine or device');
   }
-  if (kind !== undefined && value['kind'] !== kind)
-    return invalid(`it is a ${value['kind']} plugin, not a ${kind} plugin`);
+  if (kind !== undefined && own !== kind) return invalid(`it is a ${own} plugin, not a ${kind} plugin`);
   // Before the rest: another version may have another form.
   if (typeof value['apiVersion'] === 'number' && value['apiVersion'] !== PLUGIN_API_VERSION) {
     return {
@@ -123,7 +143,7 @@ export function pluginProblem(value: unknown, kind: PluginKind | undefined): Plu
       hint: 'install the release of the plugin, or of virtio-platform, that has the version of the other',
     };
   }
-  const lacking = MEMBERS[value['kind']].filter(([member, isRight]) => !isRight(value[member]));
+  const lacking = MEMBERS[own].filter(([member, isRight]) => !isRight(value[member]));
   if (lacking.length === 0) return undefined;
   return invalid(`its default export lacks: ${lacking.map(([member, , what]) => `${member} (${what})`).join(', ')}`);
 }
@@ -138,23 +158,79 @@ const SHARED: readonly Member[] = [
   ['name', (value) => typeof value === 'string' && value !== '', 'text'],
   ['apiVersion', (value) => typeof value === 'number', 'PLUGIN_API_VERSION'],
   ['options', isStandardSchema, 'a Standard Schema'],
-  ['register', isFunction, 'a function'],
 ];
+
+const REGISTER: Member = ['register', isFunction, 'a function'];
 
 const MEMBERS: Readonly<Record<PluginKind, readonly Member[]>> = {
   platform: [
     ...SHARED,
+    REGISTER,
     ['needs', isTokenList, 'a list of facility tokens'],
     ['simulate', (value) => value === undefined || isFunction(value), 'a function, or nothing'],
   ],
   machine: [
     ...SHARED,
+    REGISTER,
     ['provides', (value) => value === 'simulated' || isTokenList(value), 'a list of facility tokens, or `simulated`'],
     ['missing', isFunction, 'a function'],
     ['programs', (value) => value === undefined || isFunction(value), 'a function, or nothing'],
     ['survey', (value) => value === undefined || isFunction(value), 'a function, or nothing'],
   ],
+  device: [
+    ...SHARED,
+    ['id', (value) => Number.isInteger(value) && Number(value) >= 1 && Number(value) <= 63, 'a number, 1 to 63'],
+    ['features', isFeatureTable, 'a source, and rows with bit and name'],
+    ['config', isConfigTable, 'fields with offset and width'],
+    ['driver', isDeviceDriver, 'features, queues and open'],
+    ['workloads', isWorkloads, 'at least one, each with summary, options, bytes, recovers and open'],
+    ['model', isFunction, 'a function'],
+    ['paths', (value) => value === undefined || isTextList(value), 'a list of settings, or nothing'],
+    ['check', (value) => value === undefined || isFunction(value), 'a function, or nothing'],
+    ['image', (value) => value === undefined || isFunction(value), 'a function, or nothing'],
+    ['qemu', (value) => value === undefined || hasFunctions(value, ['arguments']), 'arguments, or nothing'],
+    ['vhostUser', (value) => value === undefined || isRecord(value), 'a map, or nothing'],
+  ],
 };
+
+const isTextList = (value: unknown): boolean =>
+  Array.isArray(value) && value.every((entry) => typeof entry === 'string');
+
+function hasFunctions(value: unknown, names: readonly string[]): boolean {
+  return isRecord(value) && names.every((name) => isFunction(value[name]));
+}
+
+function isFeatureTable(value: unknown): boolean {
+  if (!isRecord(value) || typeof value['source'] !== 'string' || !Array.isArray(value['rows'])) return false;
+  return value['rows'].every(
+    (row: unknown) => isRecord(row) && Number.isInteger(row['bit']) && typeof row['name'] === 'string',
+  );
+}
+
+function isConfigTable(value: unknown): boolean {
+  if (!isRecord(value)) return false;
+  return Object.values(value).every((field) => isRecord(field) && isSize(field['offset'], 0) && isSize(field['width'], 1));
+}
+
+function isSize(value: unknown, least: number): boolean {
+  return Number.isInteger(value) && Number(value) >= least && Number(value) <= 4096;
+}
+
+function isDeviceDriver(value: unknown): boolean {
+  return hasFunctions(value, ['queues', 'open']) && isRecord(value) && isRecord(value['features']);
+}
+
+function isWorkloads(value: unknown): boolean {
+  if (!isRecord(value) || Object.keys(value).length === 0) return false;
+  return Object.values(value).every(
+    (type) =>
+      isRecord(type) &&
+      hasFunctions(type, ['bytes', 'open']) &&
+      isStandardSchema(type['options']) &&
+      typeof type['summary'] === 'string' &&
+      typeof type['recovers'] === 'boolean',
+  );
+}
 
 /** Schemas are objects, or functions in some libraries. */
 function isStandardSchema(value: unknown): boolean {

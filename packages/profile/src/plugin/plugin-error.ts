@@ -43,7 +43,8 @@ export class LocatedPluginError extends PluginError {
     });
     this.location = use.location;
     const place = { location: use.location, text: use.use };
-    this.issues = issues ?? [issueAt(place, [kind, 'use'], message, { code, suggestion })];
+    const key = use.isShort === true ? 'type' : 'use';
+    this.issues = issues ?? [issueAt(place, [kind, key], message, { code, suggestion })];
   }
 }
 

@@ -4,25 +4,28 @@ import type { PluginUse } from '../schema/profile.ts';
 import { displayPath } from '../source/profile-issue.ts';
 import { resolveBeside } from '../source/read-sources.ts';
 import { nodeAt, placeOf, plainValue, type MapNode } from '../source/source-node.ts';
-/** The two kinds of plugins, which are also the names of their sections. */
-export type PluginKind = 'platform' | 'machine';
+/** The kinds of plugins, which are also the names of their sections. */
+export type PluginKind = 'platform' | 'machine' | 'device';
 
 /** Keys of a plugin's section that are the profile's and no options of the plugin. */
 export const RESERVED_KEYS: Readonly<Record<PluginKind, readonly string[]>> = {
   platform: ['use'],
   machine: ['use', 'memory'],
+  device: ['type', 'use', 'interface', 'offers'],
 };
 
 /** Takes the use of a plugin out of a profile, or `undefined` where the profile names none. */
 export function pluginUse(root: MapNode, kind: PluginKind): PluginUse | undefined {
   const section = nodeAt(root, [kind]);
-  const name = nodeAt(root, [kind, 'use']);
+  const short = kind === 'device' ? nodeAt(root, [kind, 'type']) : undefined;
+  const name = short ?? nodeAt(root, [kind, 'use']);
   if (section?.kind !== 'map' || name?.kind !== 'scalar') return undefined;
   if (typeof name.value !== 'string' || name.value === '') return undefined;
-  const isPath = isAbsolute(name.value) || /^\.\.?([/\\]|$)/.test(name.value);
+  const isPath = short === undefined && (isAbsolute(name.value) || /^\.\.?([/\\]|$)/.test(name.value));
   const options = Array.from(section.entries, ([key, { value }]) => [key, plainValue(value)] as const);
   return {
     use: isPath ? resolve(resolveBeside(name.location, name.value)) : name.value,
+    isShort: short !== undefined,
     options: Object.fromEntries(options.filter(([key]) => !RESERVED_KEYS[kind].includes(key))),
     memory: kind === 'machine' ? readMemory(options.find(([key]) => key === 'memory')?.[1]) : undefined,
     location: name.location,

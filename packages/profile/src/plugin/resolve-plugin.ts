@@ -3,6 +3,7 @@ import { createRequire, isBuiltin } from 'node:module';
 import { isAbsolute, join, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { messageOf } from '@virtio-platform/core';
+import type { PluginUse } from '../schema/profile.ts';
 import { readManifest } from './installed-packages.ts';
 
 /** Which plugins a profile may use, and where they are looked for besides the profile that names them. */
@@ -30,20 +31,32 @@ interface NotFound {
   readonly cause?: unknown;
 }
 
-/**
- * Finds the module of a plugin: from the file that names it, then from the places of `options`, from the command that
- * runs and from here. Loads nothing.
- */
-export function resolvePlugin(use: string, file: string, options: ResolutionOptions): Resolution {
-  if (isAbsolute(use)) return resolvePath(use);
-  const failures: NotFound[] = [];
-  for (const base of resolutionBases(file, options)) {
-    const resolution = resolveFrom(base, use);
-    if (resolution.url !== undefined) return resolution;
-    failures.push(resolution);
-  }
-  return failures.find(({ isInstalled }) => isInstalled) ?? failures[0]!;
+/** The short name of a device type. */
+const SHORT_NAME = /^[a-z0-9][a-z0-9-]*$/;
+
+/** The packages, or the path, that a plugin may be found under: two packages for the short name of a device type. */
+export function specifiersOf({ use, isShort }: Pick<PluginUse, 'use' | 'isShort'>): readonly string[] {
+  if (isShort !== true) return [use];
+  return SHORT_NAME.test(use) ? [`@virtio-platform/device-${use}`, `virtio-platform-device-${use}`] : [];
 }
+
+/**
+ * Finds the module of a plugin, by the first of `specifiers` that leads to one: from the file that names it, then from
+ * the places of `options`, from the command that runs and from here. Loads nothing.
+ */
+export function resolvePlugin(specifiers: readonly string[], file: string, options: ResolutionOptions): Resolution {
+  const failures: NotFound[] = [];
+  for (const specifier of specifiers) {
+    for (const base of isAbsolute(specifier) ? [specifier] : resolutionBases(file, options)) {
+      const resolution = isAbsolute(specifier) ? resolvePath(specifier) : resolveFrom(base, specifier);
+      if (resolution.url !== undefined) return resolution;
+      failures.push(resolution);
+    }
+  }
+  return failures.find(({ isInstalled }) => isInstalled) ?? failures[0] ?? NOT_INSTALLED;
+}
+
+const NOT_INSTALLED: NotFound = { url: undefined, reason: 'it is not installed', isInstalled: false };
 
 /** The files that packages are resolved from, in order. `file` is the profile. */
 export function resolutionBases(file: string, { resolveFrom = [], onlyInstalled }: ResolutionOptions): string[] {

@@ -1,16 +1,12 @@
+import type { DeviceTypePlugin } from '@virtio-platform/core';
 import { featureBit } from '@virtio-platform/core/features';
 import { PAGE_SIZE } from '@virtio-platform/core/memory';
-import {
-  DEVICE_SETTINGS,
-  DEVICE_WORKLOADS,
-  namesAccessPlatform,
-  REPEATABLE_TYPES,
-  type DeviceType,
-} from './device-types.ts';
-import { DEFAULT_CAPACITY, SECTOR } from './device-section.ts';
+import { aDevice, namesAccessPlatform } from './device-vocabulary.ts';
 import type { Disruption } from './profile.ts';
 import type { SectionName } from './profile-schema.ts';
 import type { ReadableValues } from './read-profile.ts';
+import type { TypedValues } from './typed-values.ts';
+
 /** Two values that cannot be together, each of which is right by itself. */
 export interface Contradiction {
   /** The one of them that the issue names. */
@@ -19,16 +15,11 @@ export interface Contradiction {
 }
 
 /** Finds values that cannot be together. A value that could not be read contradicts none. */
-export function findContradictions(values: ReadableValues): Contradiction[] {
-  return CHECKS.flatMap((check) => check(values) ?? []);
+export function findContradictions(values: ReadableValues, typed: TypedValues): Contradiction[] {
+  return CHECKS.flatMap((check) => check({ ...values, typed }) ?? []);
 }
 
-/** Bytes of an Ethernet header. */
-const SHORTEST_PACKET = 14;
-/** Bytes of the longest packet. */
-const LONGEST_PACKET = 65_535;
-
-type Check = (values: ReadableValues) => Contradiction | undefined;
+type Check = (values: ReadableValues & { readonly typed: TypedValues }) => Contradiction | undefined;
 
 const CHECKS: readonly Check[] = [
   ({ device, driver }) => {
@@ -80,59 +71,39 @@ const CHECKS: readonly Check[] = [
     const message = 'physical is the path without ACCESS_PLATFORM, and expect.accepted has it';
     return { path: ['expect', 'path'], message };
   },
-  ({ device }) => {
-    const { type } = device;
-    const foreign = Object.entries(device).find(
-      ([key, value]) => type !== undefined && value !== undefined && isForeign(type, key),
-    );
-    if (foreign === undefined) return undefined;
-    return { path: ['device', foreign[0]], message: `a ${type} device has no ${foreign[0]}` };
+  ({ typed: { type }, device, driver, expect }) =>
+    findForeignFeature(type, ['device', 'offers'], device.offers) ??
+    findForeignFeature(type, ['driver', 'lacks'], driver.lacks) ??
+    findForeignFeature(type, ['driver', 'clears'], driver.clears) ??
+    findForeignFeature(type, ['driver', 'forces'], driver.forces) ??
+    findForeignFeature(type, ['expect', 'accepted'], expect.accepted) ??
+    findForeignFeature(type, ['expect', 'declined'], expect.declined),
+  ({ workload: { kind }, typed: { type } }) => {
+    if (kind === undefined || type === undefined || Object.hasOwn(type.workloads, kind)) return undefined;
+    const kinds = Object.keys(type.workloads).join(' or ');
+    return { path: ['workload', 'kind'], message: `must be ${kinds} for ${aDevice(type.name)}` };
   },
-  ({ device, driver, expect }) =>
-    findForeignFeature(device.type, ['device', 'offers'], device.offers) ??
-    findForeignFeature(device.type, ['driver', 'lacks'], driver.lacks) ??
-    findForeignFeature(device.type, ['driver', 'clears'], driver.clears) ??
-    findForeignFeature(device.type, ['driver', 'forces'], driver.forces) ??
-    findForeignFeature(device.type, ['expect', 'accepted'], expect.accepted) ??
-    findForeignFeature(device.type, ['expect', 'declined'], expect.declined),
-  ({ workload: { kind }, device: { type } }) => {
-    if (kind === undefined || type === undefined || DEVICE_WORKLOADS[type].includes(kind)) return undefined;
-    const kinds = DEVICE_WORKLOADS[type].join(' or ');
-    return { path: ['workload', 'kind'], message: `must be ${kinds} for a ${type} device` };
-  },
-  ({ workload: { disruptions = [] }, device, queue }) => {
-    const problem = disruptions.map((each) => findDisruptionProblem(each, device, queue.layout)).find(Boolean);
+  ({ workload: { disruptions = [] }, device, typed, queue }) => {
+    const problem = disruptions.map((each) => findDisruptionProblem(each, device, typed, queue.layout)).find(Boolean);
     return problem === undefined ? undefined : { path: ['workload', 'disruptions'], message: problem };
   },
-  ({ workload: { blockSize }, device: { type } }) => {
-    if (type !== 'block' || blockSize === undefined || blockSize % SECTOR === 0) return undefined;
-    return { path: ['workload', 'blockSize'], message: `must be a multiple of ${SECTOR}B for a block device` };
-  },
-  ({ workload: { blockSize }, device: { type } }) => {
-    if (type !== 'net' || blockSize === undefined) return undefined;
-    if (blockSize >= SHORTEST_PACKET && blockSize <= LONGEST_PACKET) return undefined;
-    const message = `a packet has ${SHORTEST_PACKET} to ${LONGEST_PACKET} bytes`;
-    return { path: ['workload', 'blockSize'], message };
-  },
-  ({ workload, device }) => {
-    const { blockSize } = workload;
-    // A capacity that is not given has a default; one that could not be read has no key here.
-    if (device.type !== 'block' || blockSize === undefined || !('capacity' in device)) return undefined;
-    const capacity = device.capacity ?? DEFAULT_CAPACITY;
-    if (blockSize <= capacity) return undefined;
-    const message = `a request of ${blockSize} bytes does not fit device.capacity, ${capacity} bytes`;
-    return { path: ['workload', 'blockSize'], message };
+  ({ typed: { settings, workload, options } }) => {
+    if (settings === undefined || workload === undefined || options === undefined) return undefined;
+    const problem = workload.problem?.(settings.value, options.value);
+    return problem && { path: ['workload', problem.key], message: problem.message };
   },
   ({ workload: { depth, requests } }) => {
     if (depth === undefined || requests === undefined || depth <= requests) return undefined;
     return { path: ['workload', 'depth'], message: `${depth} requests cannot be in flight out of ${requests}` };
   },
-  ({ workload: { depth, blockSize }, machine: { memory } }) => {
-    if (depth === undefined || blockSize === undefined || memory === undefined) return undefined;
+  ({ workload: { depth }, machine: { memory }, typed: { workload, options } }) => {
+    if (depth === undefined || memory === undefined || workload === undefined || options === undefined)
+      return undefined;
+    const bytes = workload.bytes(options.value);
     // A lower bound: rings and request headers come on top, and page 0 is never allocated.
-    const needed = depth * blockSize + PAGE_SIZE;
+    const needed = depth * bytes + PAGE_SIZE;
     if (needed <= memory) return undefined;
-    const message = `the buffers of ${depth} requests of ${blockSize} bytes need more than ${needed} bytes`;
+    const message = `the buffers of ${depth} requests of ${bytes} bytes need more than ${needed} bytes`;
     return { path: ['machine', 'memory'], message };
   },
 ];
@@ -140,7 +111,8 @@ const CHECKS: readonly Check[] = [
 /** The reason why a disruption is impossible; `undefined` where it is possible. */
 function findDisruptionProblem(
   disruption: Disruption,
-  { type, offers }: ReadableValues['device'],
+  { offers }: ReadableValues['device'],
+  { type, workload }: TypedValues,
   layout: 'split' | 'packed' | undefined,
 ): string | undefined {
   const { after, do: what, size } = disruption;
@@ -148,25 +120,19 @@ function findDisruptionProblem(
   const where = `${what} after ${after}`;
   if (offers !== undefined && !offers.includes(needed)) return `${where}: device.offers has no ${needed}`;
   if (what === 'suspend') return size === undefined ? undefined : `${where}: only reset-queues has a size`;
-  if (type !== undefined && !REPEATABLE_TYPES.includes(type))
-    return `${where}: the messages of a ${type} device that are in flight would be lost`;
+  if (type !== undefined && workload?.recovers === false)
+    return `${where}: the messages of ${aDevice(type.name)} that are in flight would be lost`;
   const isPossible = size === undefined || layout !== 'split' || (size & (size - 1)) === 0;
   return isPossible ? undefined : `${where}: a split queue has a power of two of entries, not ${size}`;
 }
 
-/** Whether a key of the device section belongs to other types only. */
-function isForeign(type: DeviceType, key: string): boolean {
-  const settings = Object.values(DEVICE_SETTINGS).flat();
-  return settings.includes(key) && !DEVICE_SETTINGS[type].includes(key);
-}
-
 function findForeignFeature(
-  type: DeviceType | undefined,
+  type: DeviceTypePlugin | undefined,
   path: readonly [SectionName, string],
   names: readonly string[] | undefined,
 ): Contradiction | undefined {
-  const foreign = names?.find((name) => type !== undefined && featureBit(name, type) === undefined);
-  return foreign === undefined ? undefined : { path, message: `${foreign} is no feature of a ${type} device` };
+  const foreign = names?.find((name) => type !== undefined && featureBit(name, type.features) === undefined);
+  return foreign === undefined ? undefined : { path, message: `${foreign} is no feature of ${aDevice(type?.name ?? '')}` };
 }
 
 function hasLegacyDriver({ device, driver }: ReadableValues): boolean {

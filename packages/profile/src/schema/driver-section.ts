@@ -1,9 +1,9 @@
-import { FeatureSet, type ExperimentalBits } from '@virtio-platform/core/features';
+import { FeatureSet, type ExperimentalBits, type FeatureTable } from '@virtio-platform/core/features';
 import { DRIVER_PRIVILEGES } from '@virtio-platform/core/negotiation';
 import { duration } from '@virtio-platform/options';
 import { z } from 'zod';
 import type { CheckedDevice } from './device-section.ts';
-import { featureBits, featureList } from './device-types.ts';
+import { featureBits, featureList, type DeviceVocabulary } from './device-vocabulary.ts';
 import type { DriverSection } from './profile.ts';
 
 /** A day. */
@@ -20,7 +20,9 @@ export type CheckedDriver = Pick<DriverSection, 'privilege' | 'buffers' | 'sanit
   readonly forces?: readonly string[] | undefined;
 };
 
-const schema = z.strictObject({
+/** The schema of the section. */
+export function driverSchema(vocabulary: DeviceVocabulary): z.ZodObject<Record<string, z.ZodType>> {
+  return z.strictObject({
   privilege: z
     .enum(DRIVER_PRIVILEGES)
     .default('kernel')
@@ -42,30 +44,29 @@ const schema = z.strictObject({
     .describe(
       'A used length beyond the writable part breaks the queue, is cut, or counts as all of it. Without it strict, and on the legacy interface what the device type needs.',
     ),
-  lacks: featureList('Features that this driver does not know, like an old driver.').optional(),
+  lacks: featureList('Features that this driver does not know, like an old driver.', vocabulary).optional(),
   clears: featureList(
-    'Features that the driver withdraws last, as the balloon driver does with ACCESS_PLATFORM.',
+    'Features that the driver withdraws last, as the balloon driver does with ACCESS_PLATFORM.', vocabulary,
   ).optional(),
   forces: featureList(
-    'A hostile driver: writes exactly these features against the rules, and passes physical addresses.',
+    'A hostile driver: writes exactly these features against the rules, and passes physical addresses.', vocabulary,
   ).optional(),
   sanitize: z
     .boolean()
     .default(false)
     .describe('Find the DMA mistakes of the driver, which real devices hide; much slower.'),
 });
-
-/** The schema of the section. */
-export const DRIVER_SECTION: z.ZodObject<Record<string, z.ZodType>> & z.ZodType<CheckedDriver> = schema;
+}
 
 /** Fills in the interface, and turns names of features into bits. */
 export function driverSection(
   driver: CheckedDriver,
   device: CheckedDevice,
+  ofType: FeatureTable,
   experimental: ExperimentalBits,
 ): DriverSection {
   const features = (names: readonly string[]): FeatureSet =>
-    FeatureSet.of(...featureBits(names, device.type, experimental));
+    FeatureSet.of(...featureBits(names, ofType, experimental));
   return {
     privilege: driver.privilege,
     interface: driver.interface ?? (device.interface === 'legacy' ? 'legacy' : 'modern'),

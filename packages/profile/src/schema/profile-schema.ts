@@ -2,15 +2,15 @@ import { DMA_PATHS } from '@virtio-platform/core/dma';
 import { PAGE_SIZE } from '@virtio-platform/core/memory';
 import { byteSize, failureSchedule } from '@virtio-platform/options';
 import { z } from 'zod';
-import { DEVICE_SECTION, type CheckedDevice } from './device-section.ts';
-import { featureList } from './device-types.ts';
-import { DRIVER_SECTION, type CheckedDriver } from './driver-section.ts';
+import { deviceSchema, type CheckedDevice } from './device-section.ts';
+import { featureList, type DeviceVocabulary } from './device-vocabulary.ts';
+import { driverSchema, type CheckedDriver } from './driver-section.ts';
 import { POLICY_SECTION, type CheckedPolicy } from './policy-section.ts';
 import type { Profile } from './profile.ts';
-import { QUEUE_SECTION, WORKLOAD_SECTION } from './workload-section.ts';
+import { QUEUE_SECTION, workloadSchema, type CheckedWorkload } from './workload-section.ts';
 
 /** The values of a profile as the schema gives them: merged, and with the defaults that hold for every device. */
-export interface CheckedProfile extends Pick<Profile, 'summary' | 'queue' | 'workload' | 'failures' | 'expect'> {
+export interface CheckedProfile extends Pick<Profile, 'summary' | 'queue' | 'failures' | 'expect'> {
   readonly profile: string;
   readonly platform: { readonly use: string };
   /** `memory` is in bytes. */
@@ -18,6 +18,7 @@ export interface CheckedProfile extends Pick<Profile, 'summary' | 'queue' | 'wor
   readonly device: CheckedDevice;
   readonly driver: CheckedDriver;
   readonly policy: CheckedPolicy;
+  readonly workload: CheckedWorkload;
 }
 
 /** The sections of a profile. */
@@ -46,9 +47,10 @@ const failures = z.strictObject({
   ),
 });
 
-const expect = z.strictObject({
-  accepted: featureList('Exactly the features that end as accepted.').exactOptional(),
-  declined: featureList('Exactly the features that end as declined.').exactOptional(),
+const expectSchema = (vocabulary: DeviceVocabulary) =>
+  z.strictObject({
+  accepted: featureList('Exactly the features that end as accepted.', vocabulary).exactOptional(),
+  declined: featureList('Exactly the features that end as declined.', vocabulary).exactOptional(),
   path: z.enum(DMA_PATHS).exactOptional().describe('How a buffer’s address reaches the device.'),
   queue: z
     .literal('any')
@@ -97,54 +99,80 @@ const top = {
 /** The schema of each value that stands in no section. */
 export const TOP_FIELDS: Readonly<Record<string, z.ZodType>> = top;
 
-/** The schema of each value of each section. */
-export const SECTION_FIELDS: Readonly<Record<SectionName, Readonly<Record<string, z.ZodType>>>> = {
-  platform: platform.shape,
-  machine: machine.shape,
-  device: DEVICE_SECTION.shape,
-  driver: DRIVER_SECTION.shape,
-  policy: POLICY_SECTION.shape,
-  queue: QUEUE_SECTION.shape,
-  workload: WORKLOAD_SECTION.shape,
-  failures: failures.shape,
-  expect: expect.shape,
-};
+/** The sections of a profile, in the order in which they are checked. */
+export const SECTIONS: readonly SectionName[] = [
+  'platform',
+  'machine',
+  'device',
+  'driver',
+  'policy',
+  'queue',
+  'workload',
+  'failures',
+  'expect',
+];
+
+/** The schema of each section, by the device types that a profile is read with. */
+export type SectionSchemas = Readonly<Record<SectionName, z.ZodObject<Record<string, z.ZodType>>>>;
+
+const schemas = new WeakMap<DeviceVocabulary, SectionSchemas>();
+
+/** The schemas of a vocabulary, made once. */
+export function sectionSchemas(vocabulary: DeviceVocabulary): SectionSchemas {
+  const known = schemas.get(vocabulary);
+  if (known !== undefined) return known;
+  const made: SectionSchemas = {
+    platform,
+    machine,
+    device: deviceSchema(vocabulary),
+    driver: driverSchema(vocabulary),
+    policy: POLICY_SECTION,
+    queue: QUEUE_SECTION,
+    workload: workloadSchema(vocabulary),
+    failures,
+    expect: expectSchema(vocabulary),
+  };
+  schemas.set(vocabulary, made);
+  return made;
+}
 
 /** A whole profile, after `extends` and `matrix` were resolved. */
-export const PROFILE_SCHEMA: z.ZodType<CheckedProfile> = z.strictObject({
-  ...top,
-  platform: platform.describe(
-    'The rules for the driver: device addresses, and the memory that the device can reach. Keys beside `use` are options of the plugin.',
-  ),
-  machine: machine.describe(
-    'The memory and the device that enforce the rules. Keys beside `use` and `memory` are options of the plugin.',
-  ),
-  device: DEVICE_SECTION.describe('The device the machine has.'),
-  driver: DRIVER_SECTION.prefault({}).describe('The driver.'),
-  policy: POLICY_SECTION.prefault({}).describe('Answers to the disputed questions of negotiation.'),
-  queue: QUEUE_SECTION.prefault({}).describe('The virtqueue.'),
-  workload: WORKLOAD_SECTION.describe('The requests that the driver makes.'),
-  failures: failures.prefault({}).describe('Failures on purpose, on the driver’s side.'),
-  expect: expect.prefault({}).describe('The expected outcome; a run that differs fails.'),
-});
+export function profileSchema(vocabulary: DeviceVocabulary): z.ZodType {
+  const sections = sectionSchemas(vocabulary);
+  return z.strictObject({
+    ...top,
+    platform: sections.platform.describe(
+      'The rules for the driver: device addresses, and the memory that the device can reach. Keys beside `use` are options of the plugin.',
+    ),
+    machine: sections.machine.describe(
+      'The memory and the device that enforce the rules. Keys beside `use` and `memory` are options of the plugin.',
+    ),
+    device: sections.device.describe('The device the machine has. Keys beside those of every device are the type’s.'),
+    driver: sections.driver.prefault({}).describe('The driver.'),
+    policy: sections.policy.prefault({}).describe('Answers to the disputed questions of negotiation.'),
+    queue: sections.queue.prefault({}).describe('The virtqueue.'),
+    workload: sections.workload.describe('The requests that the driver makes.'),
+    failures: sections.failures.prefault({}).describe('Failures on purpose, on the driver’s side.'),
+    expect: sections.expect.prefault({}).describe('The expected outcome; a run that differs fails.'),
+  });
+}
 
 const REQUIRED: readonly string[] = ['platform', 'machine', 'device', 'workload'] satisfies SectionName[];
-const OPEN: readonly string[] = ['platform', 'machine'] satisfies SectionName[];
+const OPEN: readonly string[] = ['platform', 'machine', 'device', 'workload'] satisfies SectionName[];
 
 /** Whether every profile has to have the section. */
 export function isRequiredSection(section: string): boolean {
   return REQUIRED.includes(section);
 }
 
-/** Whether the section has keys that only the plugin it names knows. */
+/** Whether the section has keys that only a plugin knows. */
 export function isOpenSection(section: string): boolean {
   return OPEN.includes(section);
 }
 
 /** The keys that may stand at `path`, for suggestions. */
-export function knownKeys(path: readonly PropertyKey[]): readonly string[] {
-  const sections = Object.entries(SECTION_FIELDS);
-  if (path.length === 0) return [...Object.keys(TOP_FIELDS), ...sections.map(([name]) => name)];
-  const section = sections.find(([name]) => path.length === 1 && name === path[0]);
-  return section === undefined ? [] : Object.keys(section[1]);
+export function knownKeys(path: readonly PropertyKey[], vocabulary: DeviceVocabulary): readonly string[] {
+  if (path.length === 0) return [...Object.keys(TOP_FIELDS), ...SECTIONS];
+  const section = SECTIONS.find((name) => path.length === 1 && name === path[0]);
+  return section === undefined ? [] : Object.keys(sectionSchemas(vocabulary)[section].shape);
 }

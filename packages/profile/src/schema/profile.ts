@@ -1,3 +1,4 @@
+import type { DeviceTypePlugin } from '@virtio-platform/core';
 import type { UsedLengthPolicy } from '@virtio-platform/core/queue';
 import type { DmaPath } from '@virtio-platform/core/dma';
 import type { FailureSchedule } from '@virtio-platform/core/failure';
@@ -9,6 +10,8 @@ import type { SourceLocation } from '../source/profile-issue.ts';
 export interface PluginUse {
   /** The name of the package, or the absolute path of the file or folder. */
   readonly use: string;
+  /** Whether `use` is the short name of a device type: `block`. */
+  readonly isShort?: boolean;
   readonly options: Readonly<Record<string, unknown>>;
   /** Of a machine: bytes of guest memory; `undefined` where the profile has no readable size. */
   readonly memory?: number | undefined;
@@ -21,57 +24,19 @@ export interface PluginUse {
   locate(path: readonly PropertyKey[], part?: 'value' | 'key'): SourceLocation;
 }
 
-/** The keys of every device. */
-interface AnyDevice {
+/** The `device` section. */
+export interface DeviceSection {
+  /** How the profile names the type. */
+  readonly use: PluginUse;
+  readonly type: DeviceTypePlugin;
+  /** The URL of the module whose default export is `type`. */
+  readonly module: string;
   readonly interface: 'modern' | 'transitional' | 'legacy';
   /** `undefined` where the device offers all that its machine implements. */
   readonly offers: FeatureSet | undefined;
+  /** What the type's schema made of the other keys. */
+  readonly settings: unknown;
 }
-
-/** The `device` section of a block device. */
-export interface BlockSection extends AnyDevice {
-  readonly type: 'block';
-  /** Bytes; a multiple of 512. */
-  readonly capacity: number;
-  /** Absolute path of a raw image; `undefined` for a disk in memory. */
-  readonly image: string | undefined;
-  readonly readOnly: boolean;
-  /** Whether an image of another size than `capacity` may be overwritten. */
-  readonly overwrite: boolean;
-  /** At most 20 bytes of ASCII. */
-  readonly serial: string;
-  /** Request queues, of which a driver without BLK_MQ uses one. */
-  readonly queues: number;
-}
-
-/** The `device` section of a network device. */
-export interface NetSection extends AnyDevice {
-  readonly type: 'net';
-  /** Six bytes in hexadecimal, with colons. */
-  readonly mac: string;
-  /** Pairs of a receive and a transmit queue, of which a driver without NET_MQ uses one. */
-  readonly queuePairs: number;
-}
-
-/** The `device` section of a console. */
-export interface ConsoleSection extends AnyDevice {
-  readonly type: 'console';
-  /** Characters. */
-  readonly columns: number;
-  readonly rows: number;
-  /** A driver without CONSOLE_MULTIPORT uses one of them. */
-  readonly ports: number;
-}
-
-/** The `device` section of an entropy device. */
-export interface EntropySection extends AnyDevice {
-  readonly type: 'entropy';
-  /** Gives the same bytes in every run; `undefined` for random bytes. */
-  readonly seed: number | undefined;
-}
-
-/** The `device` section, by the type of the device. */
-export type DeviceSection = BlockSection | NetSection | ConsoleSection | EntropySection;
 
 /** The `driver` section. */
 export interface DriverSection {
@@ -118,16 +83,16 @@ export interface Disruption {
 
 /** The `workload` section. */
 export interface WorkloadSection {
-  /** A workload of the device's type. */
-  readonly kind: 'write-read-verify' | 'read' | 'echo' | 'stream';
+  /** The name of a workload of the device's type. */
+  readonly kind: string;
   readonly requests: number;
   /** Requests in flight at once. */
   readonly depth: number;
-  /** Bytes of each request; of a block device a multiple of 512. */
-  readonly blockSize: number;
   readonly seed: number;
   /** In the order in which they are written. */
   readonly disruptions: readonly Disruption[];
+  /** What the workload's schema made of the other keys. */
+  readonly options: unknown;
 }
 
 /** Failures on purpose on the driver's side. Refusals of the hardware are options of the platform. */

@@ -1,10 +1,12 @@
 import { z } from 'zod';
+import type { DeviceVocabulary } from './device-vocabulary.ts';
 import type { RawIssue } from '../source/translate-issues.ts';
 import { isRecord, type UnknownRecord } from '../source/unknown-value.ts';
 import {
   isOpenSection,
   isRequiredSection,
-  SECTION_FIELDS,
+  SECTIONS,
+  sectionSchemas,
   TOP_FIELDS,
   type CheckedProfile,
   type SectionName,
@@ -33,12 +35,13 @@ interface ReadValue {
 type ReadFields = ReadonlyMap<string, ReadValue>;
 
 /** Parses each value of a profile by the schema of its key. */
-export function readProfile(profile: UnknownRecord): ProfileReading {
+export function readProfile(profile: UnknownRecord, vocabulary: DeviceVocabulary): ProfileReading {
   const issues: RawIssue[] = [];
   const sections = new Map<string, ReadFields>();
   const top = readFields(TOP_FIELDS, profile, [], issues);
-  for (const [section, fields] of Object.entries(SECTION_FIELDS)) {
-    sections.set(section, readSection(section, fields, profile[section], issues));
+  const schemas = sectionSchemas(vocabulary);
+  for (const section of SECTIONS) {
+    sections.set(section, readSection(section, schemas[section].shape, profile[section], issues));
   }
   noteUnknownKeys(profile, [...Object.keys(TOP_FIELDS), ...sections.keys()], [], issues);
   const objects = (isWanted: (section: string, value: ReadValue) => boolean): UnknownRecord =>

@@ -1,5 +1,5 @@
-import { byteSize } from '@virtio-platform/options';
 import { z } from 'zod';
+import { knownWorkloads, type DeviceVocabulary } from './device-vocabulary.ts';
 import type { QueueSection, WorkloadSection } from './profile.ts';
 
 /** Entries of the largest virtqueue of either layout. Virtio 1.4 sections 2.7 and 2.8. */
@@ -20,25 +20,28 @@ const disruption = z.strictObject({
     .describe('With reset-queues: the entries of each queue from then on.'),
 });
 
-const schema = z.strictObject({
-  kind: z
-    .enum(['write-read-verify', 'read', 'echo', 'stream'])
-    .describe(
-      'The requests. Block: write a pattern, read it back, compare. Entropy: read. Net and console: echo or stream, send messages of one length or of all lengths up to it, and compare what comes back.',
-    ),
-  requests: z.int().min(1).max(0x7fff_ffff).describe('Requests in all.'),
-  depth: z.int().min(1).max(MAX_QUEUE_SIZE).describe('Requests in flight at once.'),
-  blockSize: byteSize().describe('Bytes of each request: 4KiB. For a block device a multiple of 512 bytes.'),
-  seed: z.int().min(0).max(0xffff_ffff).default(1).describe('Seed of the pattern and of the order of requests.'),
-  disruptions: z
-    .array(disruption)
-    .max(1000)
-    .default([])
-    .describe('Queue resets and suspends during the workload: [{ after: 500, do: reset-queues, size: 64 }].'),
-});
+/** The section as its schema gives it, without the keys of the workload itself. */
+export type CheckedWorkload = Omit<WorkloadSection, 'options'>;
 
-/** The schema of the section `workload`. */
-export const WORKLOAD_SECTION: z.ZodObject<Record<string, z.ZodType>> & z.ZodType<WorkloadSection> = schema;
+/** The schema of the keys that every workload has. */
+export function workloadSchema(vocabulary: DeviceVocabulary): z.ZodObject<Record<string, z.ZodType>> {
+  return z.looseObject({
+    kind: kindSchema(vocabulary).describe('The requests: a workload of the device type. Other keys are its own.'),
+    requests: z.int().min(1).max(0x7fff_ffff).describe('Requests in all.'),
+    depth: z.int().min(1).max(MAX_QUEUE_SIZE).describe('Requests in flight at once.'),
+    seed: z.int().min(0).max(0xffff_ffff).default(1).describe('Seed of the pattern and of the order of requests.'),
+    disruptions: z
+      .array(disruption)
+      .max(1000)
+      .default([])
+      .describe('Queue resets and suspends during the workload: [{ after: 500, do: reset-queues, size: 64 }].'),
+  });
+}
+
+function kindSchema(vocabulary: DeviceVocabulary): z.ZodType<string> {
+  const [first, ...names] = knownWorkloads(vocabulary);
+  return first === undefined ? z.string() : z.enum([first, ...names]);
+}
 
 const queue = z.strictObject({
   layout: z.enum(['split', 'packed']).default('split').describe('The layout of the virtqueue.'),

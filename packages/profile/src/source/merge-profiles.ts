@@ -10,7 +10,20 @@ type MayMerge = (key: string, base: MapNode, child: MapNode) => boolean;
  * base's.
  */
 export function mergeProfiles(base: MapNode, child: MapNode): MapNode {
-  return mergeMaps(base, child, mayMergeSection);
+  return mergeMaps(withoutOtherName(base, child), child, mayMergeSection);
+}
+
+/** The names of a device type, of which a profile has one: the other one of its base goes. */
+const TYPE_NAMES = ['type', 'use'];
+
+function withoutOtherName(base: MapNode, child: MapNode): MapNode {
+  const entry = base.entries.get('device');
+  const above = child.entries.get('device')?.value;
+  if (entry?.value.kind !== 'map' || above?.kind !== 'map') return base;
+  if (!TYPE_NAMES.some((name) => above.entries.has(name))) return base;
+  const kept = [...entry.value.entries].filter(([key]) => !TYPE_NAMES.includes(key));
+  const device = { key: entry.key, value: { ...entry.value, entries: new Map(kept) } };
+  return { ...base, entries: new Map(base.entries).set('device', device) };
 }
 
 /** Lays one map over another, key by key. */

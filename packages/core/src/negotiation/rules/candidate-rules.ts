@@ -76,7 +76,7 @@ export const CANDIDATE_RULES: readonly NegotiationRule[] = [
 
 /** Declines every candidate that lacks what it requires, and then what required that. */
 export function closeDependencies(negotiation: Negotiation): void {
-  const dependencies = featureDependencies(negotiation.input.deviceType, negotiation.policy.bits);
+  const dependencies = featureDependencies(negotiation.input.deviceFeatures, negotiation.policy.bits);
   let found = false;
   for (let declined = true; declined;) {
     declined = false;

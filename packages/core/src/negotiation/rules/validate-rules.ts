@@ -37,7 +37,7 @@ export const VALIDATE_RULES: readonly NegotiationRule[] = [
           driver: 'keep VERSION_1',
         });
       }
-      const unmet = unmetDependency(accepted, input.deviceType, policy.bits);
+      const unmet = unmetDependency(accepted, input.deviceFeatures, policy.bits);
       if (unmet !== undefined) {
         const name = negotiation.name(unmet.feature);
         const needs = negotiation.name(unmet.requires);

@@ -1,0 +1,52 @@
+import type { FeatureSet } from '../features/feature-set.ts';
+
+/** Files and descriptors of this process that a device of QEMU uses while QEMU runs. They are made at boot. */
+export interface QemuResources {
+  /** The path of the image of a disk of `capacity` bytes. It makes an empty image where the profile has no `path`. */
+  readonly image: (path: string | undefined, capacity: number) => string;
+  /** The number, in QEMU, of a descriptor that returns what is written to it. */
+  readonly loopback: (kind: 'packets' | 'stream') => number;
+}
+
+/** QEMU's arguments for one device. */
+export interface QemuArguments {
+  /** The PCI function: its `-device` as an object, without address and properties that every virtio device has. */
+  readonly device: { readonly driver: string; readonly [property: string]: unknown };
+  /** Arguments that stand before it, such as `-blockdev`. */
+  readonly before?: readonly string[];
+  /** Arguments that stand behind it. */
+  readonly after?: readonly string[];
+}
+
+/** How QEMU is told to make a device of a type. */
+export interface QemuDevice<Settings> {
+  /** Throws `ERR_MACHINE_DEVICE` for settings that QEMU's device does not have. */
+  arguments(settings: Settings, resources: QemuResources): QemuArguments;
+}
+
+/** What the front-end itself has of a device whose back-end has only the queues (vhost-user: net). */
+export interface VhostUserFrontEnd {
+  /** Added to what the back-end offers, and never told it. */
+  readonly adds: FeatureSet;
+  /** Features that a back-end may offer and the front-end does not have. */
+  readonly hides: FeatureSet;
+  readonly queueCount: number;
+  /** The configuration space. */
+  readonly config: Uint8Array;
+}
+
+/** What is particular about back-ends of a type in the vhost-user protocol. */
+export interface VhostUserDevice<Settings> {
+  /** The queues of a back-end that does not say how many it has: those of a device with the least features. */
+  readonly queues: number;
+  /** The queues that GET_QUEUE_NUM counts as one: for a network device, as QEMU and DPDK do, a pair (section 5.1.2). */
+  readonly counted: number;
+  /**
+   * The configuration, which the back-end has with the protocol feature CONFIG: every back-end has to, only one that
+   * offers features with fields, or none has.
+   */
+  readonly config: 'required' | 'of-features' | 'none';
+  /** Whether each buffer comes back soon, whatever happens: then a reset waits for those in flight. */
+  readonly drains: boolean;
+  frontEnd?(settings: Settings): VhostUserFrontEnd;
+}

@@ -1,0 +1,90 @@
+import type { GuestMemory } from '../memory/guest-memory.ts';
+import type { DriverContext, DriverHalf } from './driver-half.ts';
+import type { MismatchReport } from './mismatch.ts';
+import type { OptionsSchema } from './options-schema.ts';
+
+/** What a workload did so far. */
+export interface WorkDone {
+  /** Requests that are complete. */
+  readonly requests: number;
+  /** Bytes moved, in both directions together. */
+  readonly bytes: number;
+  /** Requests that were made again after a queue reset took them back. */
+  readonly repeated: number;
+  readonly mismatches: MismatchReport;
+}
+
+/**
+ * What a workload does around its requests, done by its host: waiting for the device without missing a notification,
+ * giving up on one that does nothing for too long, and the disruptions of the profile.
+ */
+export interface WorkLoop {
+  /**
+   * Ends one round of a workload, in which `progress` things happened and after which `completed` requests are done:
+   * waits for the device when it was nothing. Throws {@link DeviceError} when the device stalls, lies or is gone.
+   */
+  turn(progress: number, completed: number): Promise<void>;
+  /**
+   * A buffer could not be added, and nothing that is in flight can change that: tried again at once, a few times.
+   * `reason` is what `Virtqueue.add` returned. Throws {@link DeviceError} when it stays so.
+   */
+  failedToAdd(reason: number): void;
+  /**
+   * Does what the profile has done to the device once `completed` requests are done: queue resets, suspends. To be
+   * called in each round where buffers are published and the device is not notified yet. A queue reset returns buffers
+   * through {@link Workload.recover}.
+   */
+  disrupt(completed: number): void;
+}
+
+/** What a workload is made from. */
+export interface WorkloadContext<Settings = unknown, Options = unknown> extends DriverContext {
+  /** The settings of the device section. */
+  readonly settings: Settings;
+  /** The options of the workload section that are the workload's own. */
+  readonly options: Options;
+  /** The name of the workload: `echo`. */
+  readonly kind: string;
+  /** Requests in all. */
+  readonly requests: number;
+  /** 32 bits: of patterns, and of the order of requests. */
+  readonly seed: number;
+  /** Most buffers that queue resets can return. */
+  readonly mostReturned: number;
+  readonly loop: WorkLoop;
+  /** Guest memory without the sanitizer in between, to describe what came back wrong: no access of the driver. */
+  readonly inspected: GuestMemory;
+}
+
+/** A workload at work on one device. */
+export interface Workload {
+  readonly done: WorkDone;
+  /** Makes all requests of the profile on a started device. Throws {@link DeviceError}. */
+  run(): Promise<void>;
+  /** A queue reset returned the buffers with these ids. A workload without it loses them; see `recovers`. */
+  recover?(queue: number, ids: readonly number[]): void;
+}
+
+/** Two values of a profile that cannot be together. */
+export interface WorkloadProblem {
+  /** The key of the workload section that the issue names. */
+  readonly key: string;
+  readonly message: string;
+}
+
+/** A workload of a device type: what a profile names with `workload.kind`. */
+export interface WorkloadType<Settings, Driver extends DriverHalf, Options> {
+  /** One sentence for editors and lists: `write a pattern, read it back, compare`. */
+  readonly summary: string;
+  /** The keys of the workload section that are its own. */
+  readonly options: OptionsSchema<Options>;
+  /** Bytes of the longest request, by which the driver half allocates its buffers. */
+  bytes(options: Options): number;
+  /**
+   * What is wrong with values that are right by themselves; called only where each is. `undefined` where nothing is.
+   */
+  problem?(settings: Settings, options: Options): WorkloadProblem | undefined;
+  /** Whether its workload makes a request again that a queue reset returned; it then has `recover`. */
+  readonly recovers: boolean;
+  open(driver: Driver, context: WorkloadContext<Settings, Options>): Workload;
+}

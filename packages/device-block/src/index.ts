@@ -1,0 +1,91 @@
+/**
+ * The block device: driver half, device half, and the workloads over it (specification 1.4 section 5.2).
+ *
+ * @packageDocumentation
+ */
+import {
+  defineDeviceType,
+  defineWorkload,
+  PLUGIN_API_VERSION,
+  type DeviceTypePlugin,
+  type WorkloadProblem,
+  type WorkloadType,
+} from '@virtio-platform/core';
+import { byteSize } from '@virtio-platform/options';
+import { z } from 'zod';
+import { FileBacking, SparseBacking } from './block-backing.ts';
+import { BLOCK_CONFIG, readBlockConfig } from './block-config.ts';
+import { BlockDevice } from './block-device.ts';
+import { BlockDisk } from './block-disk.ts';
+import { BLOCK_DRIVER_FEATURES } from './block-driver.ts';
+import { BLOCK_FEATURES } from './block-features.ts';
+import { BLOCK_SETTINGS, type BlockSettings } from './block-settings.ts';
+import { checkImage } from './image-file.ts';
+import { SECTOR_SIZE } from './layout.ts';
+import { qemuBlock } from './qemu-block.ts';
+import { WriteReadVerify, type BlockWorkOptions } from './write-read-verify.ts';
+
+export * from './block-backing.ts';
+export * from './block-config.ts';
+export * from './block-device.ts';
+export * from './block-disk.ts';
+export * from './block-driver.ts';
+export * from './block-features.ts';
+export { BLOCK_SETTINGS, type BlockSettings, type BlockSettingsInput } from './block-settings.ts';
+export { checkImage, openImage, type ImageOptions } from './image-file.ts';
+export * from './layout.ts';
+export { WriteReadVerify, type BlockWorkContext, type BlockWorkOptions } from './write-read-verify.ts';
+
+/** Queue size that the device half supports at most, as QEMU's. */
+const MAX_QUEUE_SIZE = 1024;
+
+/** What is wrong with requests of `blockSize` bytes on this disk. */
+function blockSizeProblem({ capacity }: BlockSettings, { blockSize }: BlockWorkOptions): WorkloadProblem | undefined {
+  const key = 'blockSize';
+  if (blockSize % SECTOR_SIZE !== 0)
+    return { key, message: `must be a multiple of ${SECTOR_SIZE}B for a block device` };
+  if (blockSize <= capacity) return undefined;
+  return { key, message: `a request of ${blockSize} bytes does not fit device.capacity, ${capacity} bytes` };
+}
+
+const writeReadVerify: WorkloadType<BlockSettings, BlockDisk, BlockWorkOptions> = defineWorkload({
+  summary: 'write a pattern, read it back, compare',
+  options: z.strictObject({
+    blockSize: byteSize().describe('Bytes of each request, a multiple of 512: 4KiB.'),
+  }),
+  bytes: ({ blockSize }) => blockSize,
+  problem: blockSizeProblem,
+  recovers: true,
+  open: (disk: BlockDisk, context) => new WriteReadVerify(disk, context),
+});
+
+const plugin: DeviceTypePlugin<BlockSettings, BlockDisk> = defineDeviceType({
+  kind: 'device',
+  name: 'block',
+  apiVersion: PLUGIN_API_VERSION,
+  id: 2,
+  features: BLOCK_FEATURES,
+  options: BLOCK_SETTINGS,
+  paths: ['image'],
+  config: BLOCK_CONFIG,
+  driver: {
+    features: BLOCK_DRIVER_FEATURES,
+    usedLength: { legacy: 'ignore' },
+    queues: (device) => Array.from({ length: readBlockConfig(device).queues }, (_, index) => index),
+    open: (context) => new BlockDisk(context),
+  },
+  workloads: { 'write-read-verify': writeReadVerify },
+  model({ capacity, image, readOnly, overwrite, serial, queues, resizes }, byteOrder) {
+    const backing =
+      image === undefined ? new SparseBacking(capacity) : new FileBacking(image, capacity, readOnly, overwrite);
+    return new BlockDevice(backing, { readOnly, serial, queues, queueSize: MAX_QUEUE_SIZE, byteOrder, resizes });
+  },
+  check(settings) {
+    if (settings.image !== undefined) checkImage(settings.image, settings);
+  },
+  image: ({ image, capacity }) => ({ path: image, capacity }),
+  qemu: qemuBlock,
+  vhostUser: { queues: 1, counted: 1, config: 'required', drains: true },
+});
+
+export default plugin;

@@ -1,0 +1,45 @@
+import type { BufferMapping } from '@virtio-platform/core';
+import type { DmaDirection, DmaMapping, DmaRegion } from '@virtio-platform/core/dma';
+import { PAGE_SIZE, type GuestMemory } from '@virtio-platform/core/memory';
+
+/** Memory for buffers of one kind. */
+export interface BufferArea {
+  /** Guest-physical address. */
+  readonly address: number;
+  /** Where the device sees it, `undefined` where each buffer is mapped by itself. */
+  readonly region: DmaRegion | undefined;
+  /** Gives everything back; only after the device stopped using it. */
+  readonly release: () => void;
+}
+
+/**
+ * Allocates an area of at least `bytes` (0 for none at all). Throws {@link DmaError}, and then nothing stays allocated.
+ */
+export function openBufferArea(
+  memory: GuestMemory,
+  mapping: DmaMapping,
+  bytes: number,
+  direction: DmaDirection,
+  buffers: BufferMapping,
+): BufferArea {
+  if (bytes === 0) return { address: 0, region: undefined, release: () => {} };
+  // Whole pages, so that no other data shares a page that is mapped for the device.
+  const length = Math.ceil(bytes / PAGE_SIZE) * PAGE_SIZE;
+  if (buffers === 'coherent') {
+    const region = mapping.allocateCoherent(length, PAGE_SIZE);
+    return { address: region.address, region, release: () => region.release() };
+  }
+  const address = memory.allocate(length, PAGE_SIZE, mapping.limits.reach);
+  if (buffers === 'streaming') return { address, region: undefined, release: () => memory.free(address) };
+  try {
+    const region = mapping.premap(address, length, direction);
+    const release = (): void => {
+      region.release();
+      memory.free(address);
+    };
+    return { address, region, release };
+  } catch (error) {
+    memory.free(address);
+    throw error;
+  }
+}

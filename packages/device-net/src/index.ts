@@ -1,0 +1,75 @@
+/**
+ * The network device: driver half, device half, and the workloads over it (specification 1.4 section 5.1).
+ *
+ * @packageDocumentation
+ */
+import {
+  CodedError,
+  defineDeviceType,
+  PLUGIN_API_VERSION,
+  type DeviceTypePlugin,
+  type DriverContext,
+} from '@virtio-platform/core';
+import { echoWorkloads } from '@virtio-platform/device-kit';
+import { NET_LONGEST_PACKET } from './layout.ts';
+import { NET_CONFIG, readNetConfig } from './net-config.ts';
+import { NetDevice } from './net-device.ts';
+import { NET_DRIVER_FEATURES, NetDriver, netQueues } from './net-driver.ts';
+import { NET_FEATURES } from './net-features.ts';
+import { vhostUserNet } from './net-front-end.ts';
+import { macBytes, NET_SETTINGS, type NetSettings } from './net-settings.ts';
+
+export * from './layout.ts';
+export * from './net-config.ts';
+export * from './net-device.ts';
+export * from './net-driver.ts';
+export * from './net-features.ts';
+export * from './net-settings.ts';
+
+/** Queue size that the device half supports at most, as QEMU's. */
+const MAX_QUEUE_SIZE = 1024;
+/** An Ethernet header: no packet is shorter. */
+const SHORTEST_PACKET = 14;
+
+const plugin: DeviceTypePlugin<NetSettings, NetDriver> = defineDeviceType({
+  kind: 'device',
+  name: 'net',
+  apiVersion: PLUGIN_API_VERSION,
+  id: 1,
+  features: NET_FEATURES,
+  options: NET_SETTINGS,
+  config: NET_CONFIG,
+  driver: {
+    features: NET_DRIVER_FEATURES,
+    usedLength: { legacy: 'clamp' },
+    queues: (device) => netQueues(readNetConfig(device)),
+    open: (context: DriverContext) => new NetDriver(context.memory, context.queues, context),
+  },
+  workloads: echoWorkloads({
+    least: SHORTEST_PACKET,
+    problem(blockSize) {
+      if (blockSize >= SHORTEST_PACKET && blockSize <= NET_LONGEST_PACKET) return undefined;
+      return { key: 'blockSize', message: `a packet has ${SHORTEST_PACKET} to ${NET_LONGEST_PACKET} bytes` };
+    },
+  }),
+  model: ({ mac, queuePairs }, byteOrder) =>
+    new NetDevice({ mac: macBytes(mac), queuePairs, queueSize: MAX_QUEUE_SIZE, byteOrder }),
+  qemu: {
+    arguments({ mac, queuePairs }, resources) {
+      if (queuePairs > 1) {
+        const problem = 'the device of QEMU does not have more than one pair of queues for a network of this process';
+        throw new CodedError('ERR_MACHINE_DEVICE', problem, {
+          hint: 'leave it out of the device section, or use @virtio-platform/machine-simulated',
+        });
+      }
+      const packets = `dgram,id=network,local.type=fd,local.str=${resources.loopback('packets')}`;
+      return {
+        before: ['-netdev', packets],
+        device: { driver: 'virtio-net-pci', netdev: 'network', mac },
+      };
+    },
+  },
+  vhostUser: vhostUserNet,
+});
+
+export default plugin;

@@ -1,0 +1,60 @@
+import type { ConfigTable, NegotiatedDevice } from '@virtio-platform/core';
+import { ConfigFields } from '@virtio-platform/device-kit';
+import { NET_MAX_QUEUE_PAIRS, VIRTIO_NET_S_LINK_UP } from './layout.ts';
+import {
+  VIRTIO_NET_F_CTRL_VQ,
+  VIRTIO_NET_F_HASH_REPORT,
+  VIRTIO_NET_F_MAC,
+  VIRTIO_NET_F_MQ,
+  VIRTIO_NET_F_MTU,
+  VIRTIO_NET_F_RSS,
+  VIRTIO_NET_F_SPEED_DUPLEX,
+  VIRTIO_NET_F_STATUS,
+} from './net-features.ts';
+
+/** The names of the fields of the configuration space. */
+export type NetField = 'mac' | 'status' | 'max_virtqueue_pairs' | 'mtu' | 'speed' | 'duplex' | 'rss_max_key_size' | 'rss_max_indirection_table_length' | 'supported_hash_types';
+
+/** The fields of the configuration space. Specification 1.4 section 5.1.4. */
+export const NET_CONFIG: ConfigTable<NetField> = {
+  mac: { offset: 0, width: 6, feature: VIRTIO_NET_F_MAC },
+  status: { offset: 6, width: 2, feature: VIRTIO_NET_F_STATUS },
+  max_virtqueue_pairs: { offset: 8, width: 2, feature: [VIRTIO_NET_F_MQ, VIRTIO_NET_F_RSS] },
+  mtu: { offset: 10, width: 2, feature: VIRTIO_NET_F_MTU },
+  speed: { offset: 12, width: 4, feature: VIRTIO_NET_F_SPEED_DUPLEX },
+  duplex: { offset: 16, width: 1, feature: VIRTIO_NET_F_SPEED_DUPLEX },
+  rss_max_key_size: { offset: 17, width: 1, feature: [VIRTIO_NET_F_RSS, VIRTIO_NET_F_HASH_REPORT] },
+  rss_max_indirection_table_length: { offset: 18, width: 2, feature: VIRTIO_NET_F_RSS },
+  supported_hash_types: { offset: 20, width: 4, feature: [VIRTIO_NET_F_RSS, VIRTIO_NET_F_HASH_REPORT] },
+};
+
+/** What a network driver has to know of its device; fields without their feature have defaults. */
+export interface NetConfig {
+  /** Six bytes in hexadecimal; `undefined` where the device has no address. */
+  readonly mac: string | undefined;
+  readonly isLinkUp: boolean;
+  /** Pairs of queues that the driver uses: no more than the device has queues for, whatever it says. */
+  readonly queuePairs: number;
+  /** Index of the control queue, or -1. */
+  readonly controlQueue: number;
+}
+
+/** Reads the configuration of a network device and checks it. Specification 1.4 section 5.1.4. */
+export function readNetConfig(device: NegotiatedDevice): NetConfig {
+  const { transport, accepted } = device;
+  const fields = new ConfigFields(device);
+  const mac = fields.bytes(NET_CONFIG.mac);
+  const status = fields.number(NET_CONFIG.status, VIRTIO_NET_S_LINK_UP);
+  const told = accepted.has(VIRTIO_NET_F_MQ) ? fields.number(NET_CONFIG.max_virtqueue_pairs, 1) : 1;
+  const most = (transport.queueCount - (accepted.has(VIRTIO_NET_F_CTRL_VQ) ? 1 : 0)) >> 1;
+  // The place of the control queue follows from what the device says, so a number it has no queues for is of no use at
+  // all.
+  const isSound = told >= 1 && told <= most;
+  const existing = isSound ? told : 1;
+  return {
+    mac: mac && Array.from(mac, (byte) => byte.toString(16).padStart(2, '0')).join(':'),
+    isLinkUp: (status & VIRTIO_NET_S_LINK_UP) !== 0,
+    queuePairs: Math.min(existing, NET_MAX_QUEUE_PAIRS),
+    controlQueue: accepted.has(VIRTIO_NET_F_CTRL_VQ) && isSound ? 2 * existing : -1,
+  };
+}

@@ -1,0 +1,70 @@
+import type { VhostUserDevice } from '@virtio-platform/core';
+import { FeatureSet } from '@virtio-platform/core/features';
+import { ConfigSpace } from '@virtio-platform/device-kit';
+import { VIRTIO_NET_S_LINK_UP } from './layout.ts';
+import { NET_CONFIG } from './net-config.ts';
+import {
+  VIRTIO_NET_F_CTRL_GUEST_OFFLOADS,
+  VIRTIO_NET_F_CTRL_MAC_ADDR,
+  VIRTIO_NET_F_CTRL_RX,
+  VIRTIO_NET_F_CTRL_RX_EXTRA,
+  VIRTIO_NET_F_CTRL_VLAN,
+  VIRTIO_NET_F_CTRL_VQ,
+  VIRTIO_NET_F_GUEST_ANNOUNCE,
+  VIRTIO_NET_F_HASH_REPORT,
+  VIRTIO_NET_F_MAC,
+  VIRTIO_NET_F_MQ,
+  VIRTIO_NET_F_MTU,
+  VIRTIO_NET_F_NOTF_COAL,
+  VIRTIO_NET_F_RSS,
+  VIRTIO_NET_F_SPEED_DUPLEX,
+  VIRTIO_NET_F_STATUS,
+  VIRTIO_NET_F_VQ_NOTF_COAL,
+} from './net-features.ts';
+import { macBytes, type NetSettings } from './net-settings.ts';
+
+/**
+ * Features that a back-end may offer although the front-end has to have them (DPDK does, for QEMU's sake): they need a
+ * control queue, or a field of the configuration, and this front-end has neither. Section 5.1.3.
+ */
+const NEEDS_MORE = FeatureSet.of(
+  VIRTIO_NET_F_CTRL_GUEST_OFFLOADS,
+  VIRTIO_NET_F_MTU,
+  VIRTIO_NET_F_CTRL_VQ,
+  VIRTIO_NET_F_CTRL_RX,
+  VIRTIO_NET_F_CTRL_VLAN,
+  VIRTIO_NET_F_CTRL_RX_EXTRA,
+  VIRTIO_NET_F_GUEST_ANNOUNCE,
+  VIRTIO_NET_F_MQ,
+  VIRTIO_NET_F_CTRL_MAC_ADDR,
+  VIRTIO_NET_F_VQ_NOTF_COAL,
+  VIRTIO_NET_F_NOTF_COAL,
+  VIRTIO_NET_F_HASH_REPORT,
+  VIRTIO_NET_F_RSS,
+  VIRTIO_NET_F_SPEED_DUPLEX,
+);
+
+/** Bytes of the configuration: mac and status. */
+const CONFIG_BYTES = NET_CONFIG.status.offset + NET_CONFIG.status.width;
+
+/**
+ * A back-end of a network device has the packets only. The front-end has the address of the profile, and a link that is
+ * always up: one pair of queues, without control queue.
+ */
+export const vhostUserNet: VhostUserDevice<NetSettings> = {
+  queues: 2,
+  counted: 2,
+  config: 'none',
+  drains: false,
+  frontEnd({ mac }) {
+    const config = new ConfigSpace(NET_CONFIG, 'little');
+    config.setBytes(NET_CONFIG.mac, macBytes(mac));
+    config.set(NET_CONFIG.status, VIRTIO_NET_S_LINK_UP);
+    return {
+      adds: FeatureSet.of(VIRTIO_NET_F_MAC, VIRTIO_NET_F_STATUS),
+      hides: NEEDS_MORE,
+      queueCount: 2,
+      config: config.bytes.subarray(0, CONFIG_BYTES),
+    };
+  },
+};

@@ -1,0 +1,70 @@
+import type { DeviceTypePlugin } from '@virtio-platform/core';
+import { issueAt, type ProfileIssue } from '../source/profile-issue.ts';
+import type { MapNode } from '../source/source-node.ts';
+import { closest } from '../source/suggestion.ts';
+import type { PluginUse } from '../schema/profile.ts';
+import { installedDeviceTypes } from './installed-plugins.ts';
+import { loadPluginModule } from './load-plugin.ts';
+import { LocatedPluginError } from './plugin-error.ts';
+import { pluginUse } from './plugin-use.ts';
+import { resolutionBases, type ResolutionOptions } from './resolve-plugin.ts';
+
+/** The device type that a profile names, or why it cannot be loaded. */
+export interface LoadedDeviceType {
+  /** How the profile names it; `undefined` where it names none. */
+  readonly use: PluginUse | undefined;
+  readonly type: DeviceTypePlugin | undefined;
+  /** The URL of its module. */
+  readonly module: string;
+  readonly issues: readonly ProfileIssue[];
+}
+
+/** Loads the device types of the runs of one profile, each once. */
+export class DeviceTypeLoader {
+  readonly #options: ResolutionOptions;
+  readonly #loaded = new Map<string, Promise<LoadedDeviceType>>();
+  #installed: Promise<readonly DeviceTypePlugin[]> | undefined;
+
+  constructor(options: ResolutionOptions) {
+    this.#options = options;
+  }
+
+  /** Loads the type of one run. Throws what is no coded error. */
+  async load(root: MapNode): Promise<LoadedDeviceType> {
+    const use = pluginUse(root, 'device');
+    if (use === undefined) return { use, type: undefined, module: '', issues: [] };
+    const { file, line, column } = use.location;
+    const key = JSON.stringify([use.use, use.isShort, file, line, column]);
+    const known = this.#loaded.get(key) ?? this.#load(use);
+    this.#loaded.set(key, known);
+    return { ...(await known), use };
+  }
+
+  /** The types that are installed beside the profile `file`, with the command, or here. */
+  async installed(file: string): Promise<readonly DeviceTypePlugin[]> {
+    this.#installed ??= installedDeviceTypes(resolutionBases(file, this.#options));
+    return await this.#installed;
+  }
+
+  async #load(use: PluginUse): Promise<LoadedDeviceType> {
+    try {
+      const { plugin, module } = await loadPluginModule(use, 'device', this.#options);
+      return { use, type: plugin, module, issues: [] };
+    } catch (error) {
+      if (!(error instanceof LocatedPluginError)) throw error;
+      const isUnknown = use.isShort === true && error.code === 'ERR_PLUGIN_NOT_FOUND';
+      const issues = isUnknown ? [await this.#unknownType(use)] : error.issues;
+      return { use, type: undefined, module: '', issues };
+    }
+  }
+
+  /** What is said of a short name that no installed package has. */
+  async #unknownType(use: PluginUse): Promise<ProfileIssue> {
+    const types = await this.installed(use.location.file);
+    const names = types.map(({ name }) => name);
+    const choice = names.length === 0 ? 'an installed device type' : `one of ${names.join(', ')}`;
+    const suggestion = closest(use.use, names);
+    const place = { location: use.location, text: use.use };
+    return issueAt(place, ['device', 'type'], `must be ${choice}, not \`${use.use}\``, { suggestion });
+  }
+}

@@ -1,0 +1,88 @@
+import type { DeviceTypePlugin, DriverHalf, OptionsSchema, WorkloadType } from '@virtio-platform/core';
+import { validateOptions, type GivenOptions } from '../plugin/check-options.ts';
+import type { LoadedDeviceType } from '../plugin/load-device-type.ts';
+import { runHook } from '../plugin/plugin-error.ts';
+import { RESERVED_KEYS } from '../plugin/plugin-use.ts';
+import { nodeAt, placeOf, plainValue, type MapNode } from '../source/source-node.ts';
+import type { TranslatedIssue } from '../source/translate-issues.ts';
+import { resolve } from 'node:path';
+import { resolveBeside } from '../source/read-sources.ts';
+import { aDevice, type DeviceVocabulary } from './device-vocabulary.ts';
+import { schemaKeys, optionsJsonSchema } from './options-json-schema.ts';
+import { workloadSchema } from './workload-section.ts';
+
+/** A value that a schema accepted. */
+interface Accepted {
+  readonly value: unknown;
+}
+
+/** What only the device type can read of a profile, as far as it could be read. */
+export interface TypedValues {
+  readonly type: DeviceTypePlugin | undefined;
+  readonly settings: Accepted | undefined;
+  readonly workload: WorkloadType<unknown, DriverHalf, unknown> | undefined;
+  readonly options: Accepted | undefined;
+  readonly issues: readonly TranslatedIssue[];
+}
+
+/** Reads the keys of the sections `device` and `workload` that are the device type's own, with its schemas. */
+export async function readTypedValues(
+  root: MapNode,
+  { use, type }: LoadedDeviceType,
+  vocabulary: DeviceVocabulary,
+): Promise<TypedValues> {
+  if (type === undefined || use === undefined)
+    return { type, settings: undefined, workload: undefined, options: undefined, issues: [] };
+  const check = async (given: GivenOptions, schema: OptionsSchema<unknown>): ReturnType<typeof validateOptions> =>
+    await runHook('device', use, 'options', () => validateOptions(given, schema, 'ERR_PROFILE_INVALID'));
+  const device = givenOptions(root, 'device', RESERVED_KEYS.device, type.paths ?? []);
+  const settings = await check(device, type.options);
+  const kind = nodeAt(root, ['workload', 'kind']);
+  const workload =
+    kind?.kind === 'scalar' && typeof kind.value === 'string' && Object.hasOwn(type.workloads, kind.value)
+      ? type.workloads[kind.value]
+      : undefined;
+  const common = Object.keys(workloadSchema(vocabulary).shape);
+  const options = workload && (await check(givenOptions(root, 'workload', common, []), workload.options));
+  const wrong = settings.issues?.map((issue) => namedSetting(issue, type, vocabulary));
+  return {
+    type,
+    settings: settings.issues === undefined ? settings : undefined,
+    workload,
+    options: options?.issues === undefined ? options : undefined,
+    issues: [...(wrong ?? []), ...(options?.issues ?? [])],
+  };
+}
+
+/** The keys of a section but those that every profile has, with paths resolved beside the file that has them. */
+function givenOptions(
+  root: MapNode,
+  section: string,
+  common: readonly string[],
+  paths: readonly string[],
+): GivenOptions {
+  const node = nodeAt(root, [section]);
+  const entries = node?.kind === 'map' ? [...node.entries] : [];
+  const options = entries
+    .filter(([key]) => !common.includes(key))
+    .map(([key, { value }]) => {
+      const plain = plainValue(value);
+      const isPath = paths.includes(key) && typeof plain === 'string' && plain !== '';
+      return [key, isPath ? resolve(resolveBeside(value.location, plain)) : plain] as const;
+    });
+  return {
+    section,
+    options: Object.fromEntries(options),
+    locate: (path, part) => placeOf(root, [section, ...path], part).location,
+  };
+}
+
+/** Says of a key that another device type has that this type has it not. */
+function namedSetting(found: TranslatedIssue, type: DeviceTypePlugin, { others }: DeviceVocabulary): TranslatedIssue {
+  const { issue } = found;
+  const key = issue.path.replace(/^device\./, '');
+  if (!issue.message.startsWith('unknown key') || issue.suggestion !== undefined) return found;
+  const isForeign = others.some(({ options }) => schemaKeys(optionsJsonSchema(options) ?? {}, []).includes(key));
+  if (!isForeign) return found;
+  return { ...found, issue: { ...issue, message: `${aDevice(type.name)} has no ${key}` } };
+}
