@@ -1,7 +1,7 @@
+import { type DeviceModel, type DeviceQueues } from '@virtio-platform/core';
 import type { DeviceAddressSpace } from '@virtio-platform/core/address-space';
 import type { FeatureSet } from '@virtio-platform/core/features';
 import type { DescriptorChain } from '@virtio-platform/core/queue';
-import type { DeviceModel, DeviceQueues } from '@virtio-platform/devices';
 
 /** What a hostile device says of itself. */
 export interface Claims {

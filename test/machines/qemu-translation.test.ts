@@ -1,3 +1,4 @@
+import { SECTOR_SIZE, VIRTIO_BLK_T_OUT } from '@virtio-platform/device-block';
 import { ringOptions } from '@virtio-platform/conformance/testing';
 import { closeSync, ftruncateSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -6,7 +7,6 @@ import { initializeDevice, resetDevice, startDevice } from '@virtio-platform/cor
 import { DmaDirection, type DmaMapping } from '@virtio-platform/core/dma';
 import { PAGE_SIZE } from '@virtio-platform/core/memory';
 import { openVirtqueue, ScatterList, UsedBatch, type Virtqueue } from '@virtio-platform/core/queue';
-import { SECTOR_SIZE, VIRTIO_BLK_T_OUT } from '@virtio-platform/devices';
 import { composeRun, loadProfiles, type ComposedRun } from '@virtio-platform/profile';
 import { DRIVER_TYPES, supportedFeatures } from '@virtio-platform/runner';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';

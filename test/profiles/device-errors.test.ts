@@ -1,8 +1,12 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { checkProfile, formatIssue } from '@virtio-platform/profile';
 import { afterAll, describe, expect, it } from 'vitest';
+
+/** The package whose dependencies are the shipped device types. */
+const COMMAND = fileURLToPath(new URL('../../packages/cli/package.json', import.meta.url));
 
 const folder = mkdtempSync(join(tmpdir(), 'virtio-platform-test-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -71,7 +75,7 @@ describe('what a profile says about its device', () => {
     const rest = Object.entries(DEFAULTS).flatMap(([name, line]) => (given.has(name) ? [] : [line]));
     const file = join(folder, 'wrong.yaml');
     writeFileSync(file, ['profile: wrong', sections, ...rest, ''].join('\n'));
-    const { issues } = await checkProfile(file);
+    const { issues } = await checkProfile(file, { resolveFrom: [COMMAND] });
     const lines = issues.map((issue) => formatIssue(issue).replace(/^.*wrong\.yaml/, 'wrong.yaml'));
     expect(lines.join('\n')).toMatchSnapshot();
   });

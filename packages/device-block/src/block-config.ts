@@ -16,7 +16,24 @@ import { ConfigFields } from '@virtio-platform/device-kit';
 import { BLOCK_MAX_QUEUES, SECTOR_SIZE } from './layout.ts';
 
 /** The names of the fields of the configuration space. */
-export type BlockField = 'capacity' | 'size_max' | 'seg_max' | 'geometry' | 'blk_size' | 'topology' | 'writeback' | 'num_queues' | 'max_discard_sectors' | 'max_discard_seg' | 'discard_sector_alignment' | 'max_write_zeroes_sectors' | 'max_write_zeroes_seg' | 'write_zeroes_may_unmap' | 'max_secure_erase_sectors' | 'max_secure_erase_seg' | 'secure_erase_sector_alignment';
+export type BlockField =
+  | 'capacity'
+  | 'size_max'
+  | 'seg_max'
+  | 'geometry'
+  | 'blk_size'
+  | 'topology'
+  | 'writeback'
+  | 'num_queues'
+  | 'max_discard_sectors'
+  | 'max_discard_seg'
+  | 'discard_sector_alignment'
+  | 'max_write_zeroes_sectors'
+  | 'max_write_zeroes_seg'
+  | 'write_zeroes_may_unmap'
+  | 'max_secure_erase_sectors'
+  | 'max_secure_erase_seg'
+  | 'secure_erase_sector_alignment';
 
 /** The fields of the configuration space. Specification 1.4 section 5.2.4. */
 export const BLOCK_CONFIG: ConfigTable<BlockField> = {

@@ -3,7 +3,13 @@ import { isCodedError, type DeviceEvents, type DeviceModel, type DeviceQueues } 
 import { FeatureSet, VIRTIO_F_ANY_LAYOUT, VIRTIO_F_VERSION_1 } from '@virtio-platform/core/features';
 import type { ByteOrder, DescriptorChain } from '@virtio-platform/core/queue';
 import { ConfigSpace, readChain, writeChain } from '@virtio-platform/device-kit';
-import { VIRTIO_BLK_F_BLK_SIZE, VIRTIO_BLK_F_FLUSH, VIRTIO_BLK_F_MQ, VIRTIO_BLK_F_RO, VIRTIO_BLK_F_SEG_MAX } from './block-features.ts';
+import {
+  VIRTIO_BLK_F_BLK_SIZE,
+  VIRTIO_BLK_F_FLUSH,
+  VIRTIO_BLK_F_MQ,
+  VIRTIO_BLK_F_RO,
+  VIRTIO_BLK_F_SEG_MAX,
+} from './block-features.ts';
 import { BLOCK_CONFIG } from './block-config.ts';
 import type { BlockBacking } from './block-backing.ts';
 import {

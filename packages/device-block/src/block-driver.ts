@@ -4,7 +4,14 @@ import { FeatureSet } from '@virtio-platform/core/features';
 import type { GuestMemory } from '@virtio-platform/core/memory';
 import { QUEUE_FULL, ScatterList, UsedBatch, type ByteOrder, type Virtqueue } from '@virtio-platform/core/queue';
 import { checkQueueSize, openBufferArea, type BufferArea } from '@virtio-platform/device-kit';
-import { VIRTIO_BLK_F_BLK_SIZE, VIRTIO_BLK_F_FLUSH, VIRTIO_BLK_F_MQ, VIRTIO_BLK_F_RO, VIRTIO_BLK_F_SEG_MAX, VIRTIO_BLK_F_SIZE_MAX } from './block-features.ts';
+import {
+  VIRTIO_BLK_F_BLK_SIZE,
+  VIRTIO_BLK_F_FLUSH,
+  VIRTIO_BLK_F_MQ,
+  VIRTIO_BLK_F_RO,
+  VIRTIO_BLK_F_SEG_MAX,
+  VIRTIO_BLK_F_SIZE_MAX,
+} from './block-features.ts';
 import type { BlockConfig } from './block-config.ts';
 import {
   BLOCK_HEADER_SIZE,

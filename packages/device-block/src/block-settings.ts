@@ -37,9 +37,7 @@ const capacity = byteSize({ multipleOf: SECTOR_SIZE, minimum: SECTOR_SIZE });
 
 /** The schema of the settings. */
 export const BLOCK_SETTINGS: z.ZodType<BlockSettings, BlockSettingsInput> = z.strictObject({
-  capacity: capacity
-    .default(DEFAULT_CAPACITY)
-    .describe('Size of the disk, a multiple of 512 bytes; without it 16MiB.'),
+  capacity: capacity.default(DEFAULT_CAPACITY).describe('Size of the disk, a multiple of 512 bytes; without it 16MiB.'),
   image: z
     .string()
     .min(1)

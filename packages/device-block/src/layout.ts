@@ -22,4 +22,3 @@ export const BLOCK_HEADER_SIZE = 16;
 export const BLOCK_MAX_QUEUES = 64;
 /** Bytes of the answer to GET_ID; shorter ones end with a zero. */
 export const BLOCK_ID_SIZE = 20;
-

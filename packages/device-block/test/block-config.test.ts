@@ -1,5 +1,5 @@
-import { FeatureSet, VIRTIO_BLK_F_MQ, VIRTIO_F_VERSION_1 } from '@virtio-platform/core/features';
-import { BLOCK_CONFIG, readBlockConfig } from '@virtio-platform/devices';
+import { VIRTIO_BLK_F_MQ, BLOCK_CONFIG, readBlockConfig } from '@virtio-platform/device-block';
+import { FeatureSet, VIRTIO_F_VERSION_1 } from '@virtio-platform/core/features';
 import { describe, expect, it } from 'vitest';
 import { RegisterTransport } from '@virtio-platform/conformance/testing';
 

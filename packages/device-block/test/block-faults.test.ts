@@ -1,5 +1,3 @@
-import { CodedError } from '@virtio-platform/core';
-import { FeatureSet, VIRTIO_F_VERSION_1 } from '@virtio-platform/core/features';
 import {
   BlockDevice,
   SparseBacking,
@@ -10,7 +8,9 @@ import {
   VIRTIO_BLK_T_IN,
   VIRTIO_BLK_T_OUT,
   type BlockBacking,
-} from '@virtio-platform/devices';
+} from '@virtio-platform/device-block';
+import { CodedError } from '@virtio-platform/core';
+import { FeatureSet, VIRTIO_F_VERSION_1 } from '@virtio-platform/core/features';
 import { describe, expect, it } from 'vitest';
 import { DeviceLoop, hostileChain, NOTHING_LEFT, pattern } from '../device-loop.ts';
 import { FailingBacking, systemError } from './failing-backing.ts';

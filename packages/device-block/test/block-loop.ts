@@ -1,16 +1,11 @@
+import { type DeviceQueues } from '@virtio-platform/core';
+import { BlockDevice, BlockDriver, type BlockBacking, type BlockConfig } from '@virtio-platform/device-block';
 import { ringOptions } from '@virtio-platform/conformance/testing';
 import { FaultLog, PHYSICAL_ADDRESS_SPACE } from '@virtio-platform/core/address-space';
 import { DirectDmaMapping, ForwardingDmaMapping, type DmaLimits, type DmaMapping } from '@virtio-platform/core/dma';
 import { FailingDmaMapping, FailurePlan, type FailureSchedule } from '@virtio-platform/core/failure';
 import { GuestMemory } from '@virtio-platform/core/memory';
 import { DescriptorChain, SplitDeviceQueue, SplitVirtqueue, type ByteOrder } from '@virtio-platform/core/queue';
-import {
-  BlockDevice,
-  BlockDriver,
-  type BlockBacking,
-  type BlockConfig,
-  type DeviceQueues,
-} from '@virtio-platform/devices';
 
 /** The device keeps no buffers, and its disk does not fail. */
 const NO_QUEUES: DeviceQueues = {

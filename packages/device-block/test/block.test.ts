@@ -1,11 +1,7 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { FeatureSet, VIRTIO_BLK_F_MQ, VIRTIO_F_ANY_LAYOUT, VIRTIO_F_VERSION_1 } from '@virtio-platform/core/features';
 import {
+  VIRTIO_BLK_F_MQ,
   BLOCK_CONFIG,
   BlockDevice,
-  createDevice,
   FileBacking,
   SparseBacking,
   VIRTIO_BLK_S_IOERR,
@@ -15,7 +11,12 @@ import {
   VIRTIO_BLK_T_GET_ID,
   VIRTIO_BLK_T_IN,
   VIRTIO_BLK_T_OUT,
-} from '@virtio-platform/devices';
+} from '@virtio-platform/device-block';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { FeatureSet, VIRTIO_F_ANY_LAYOUT, VIRTIO_F_VERSION_1 } from '@virtio-platform/core/features';
+import { createDevice } from '@virtio-platform/devices';
 import { describe, expect, it } from 'vitest';
 import { DeviceLoop, NOTHING_LEFT, type Returned } from '../device-loop.ts';
 import { BlockLoop } from './block-loop.ts';

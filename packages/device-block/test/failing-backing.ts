@@ -1,5 +1,3 @@
-import { SparseBacking, type BlockBacking } from '@virtio-platform/devices';
-
 /** A disk in memory that fails as a file does: every call of these kinds throws the error. */
 export class FailingBacking extends SparseBacking implements BlockBacking {
   readonly #kinds: readonly ('read' | 'write' | 'flush')[];
@@ -34,3 +32,4 @@ export class FailingBacking extends SparseBacking implements BlockBacking {
 export function systemError(code: string): Error {
   return Object.assign(new Error(`${code}: no space left on device, write`), { code });
 }
+import { SparseBacking, type BlockBacking } from '@virtio-platform/device-block';

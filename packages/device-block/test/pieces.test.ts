@@ -6,7 +6,7 @@ import {
   VIRTIO_BLK_T_GET_ID,
   VIRTIO_BLK_T_IN,
   VIRTIO_BLK_T_OUT,
-} from '@virtio-platform/devices';
+} from '@virtio-platform/device-block';
 import { describe, expect, it } from 'vitest';
 import { pattern } from '../device-loop.ts';
 import { BlockLoop, type BlockLoopOptions } from './block-loop.ts';

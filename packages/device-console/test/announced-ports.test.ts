@@ -1,7 +1,6 @@
-import type { DeviceAddressSpace } from '@virtio-platform/core/address-space';
-import { FeatureSet, VIRTIO_CONSOLE_F_MULTIPORT, VIRTIO_F_VERSION_1 } from '@virtio-platform/core/features';
-import type { DescriptorChain } from '@virtio-platform/core/queue';
+import { type DeviceModel } from '@virtio-platform/core';
 import {
+  VIRTIO_CONSOLE_F_MULTIPORT,
   ConsoleDriver,
   consoleQueues,
   VIRTIO_CONSOLE_CONSOLE_PORT,
@@ -11,8 +10,10 @@ import {
   VIRTIO_CONSOLE_PORT_NAME,
   VIRTIO_CONSOLE_PORT_OPEN,
   VIRTIO_CONSOLE_PORT_READY,
-  type DeviceModel,
-} from '@virtio-platform/devices';
+} from '@virtio-platform/device-console';
+import type { DeviceAddressSpace } from '@virtio-platform/core/address-space';
+import { FeatureSet, VIRTIO_F_VERSION_1 } from '@virtio-platform/core/features';
+import type { DescriptorChain } from '@virtio-platform/core/queue';
 import { describe, expect, it } from 'vitest';
 import { DeviceLoop, NOTHING_LEFT } from '../device-loop.ts';
 

@@ -1,14 +1,15 @@
-import { FeatureSet, VIRTIO_CONSOLE_F_MULTIPORT, VIRTIO_F_VERSION_1 } from '@virtio-platform/core/features';
-import type { ByteOrder } from '@virtio-platform/core/queue';
 import {
+  VIRTIO_CONSOLE_F_MULTIPORT,
   ConsoleDevice,
   ConsoleDriver,
   consoleQueues,
-  createDevice,
   VIRTIO_CONSOLE_DEVICE_READY,
   VIRTIO_CONSOLE_PORT_OPEN,
   VIRTIO_CONSOLE_PORT_READY,
-} from '@virtio-platform/devices';
+} from '@virtio-platform/device-console';
+import { FeatureSet, VIRTIO_F_VERSION_1 } from '@virtio-platform/core/features';
+import type { ByteOrder } from '@virtio-platform/core/queue';
+import { createDevice } from '@virtio-platform/devices';
 import { describe, expect, it } from 'vitest';
 import { DeviceLoop, hostileChain, NOTHING_LEFT, pattern } from '../device-loop.ts';
 

@@ -1,15 +1,15 @@
-import { FeatureSet, VIRTIO_F_VERSION_1 } from '@virtio-platform/core/features';
+import { type DeviceModel } from '@virtio-platform/core';
+import { NO_BUFFER } from '@virtio-platform/device-kit';
 import {
-  createDevice,
   ENTROPY_MOST_BYTES,
   EntropyDevice,
   EntropyDriver,
-  NO_BUFFER,
   RandomSource,
   SeededBytes,
   SeededSource,
-  type DeviceModel,
-} from '@virtio-platform/devices';
+} from '@virtio-platform/device-entropy';
+import { FeatureSet, VIRTIO_F_VERSION_1 } from '@virtio-platform/core/features';
+import { createDevice } from '@virtio-platform/devices';
 import { describe, expect, it } from 'vitest';
 import { DeviceLoop, hostileChain, NOTHING_LEFT } from '../device-loop.ts';
 

@@ -16,7 +16,9 @@ export interface MessageSizes {
 type EchoWorkload = WorkloadType<unknown, MessageDriver, EchoOptions>;
 
 /** The workloads `echo` and `stream` of a device type whose device gives back what it is sent. */
-export function echoWorkloads({ least, problem }: MessageSizes): { readonly [Kind in 'echo' | 'stream']: EchoWorkload } {
+export function echoWorkloads({ least, problem }: MessageSizes): {
+  readonly [Kind in 'echo' | 'stream']: EchoWorkload;
+} {
   const workload = (summary: string, meaning: string): EchoWorkload =>
     defineWorkload({
       summary,

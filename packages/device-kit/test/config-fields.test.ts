@@ -1,13 +1,8 @@
-import { FeatureSet, VIRTIO_BLK_F_BLK_SIZE, VIRTIO_F_VERSION_1 } from '@virtio-platform/core/features';
+import { NET_DRIVER_FEATURES, readNetConfig } from '@virtio-platform/device-net';
+import { CONSOLE_DRIVER_FEATURES, readConsoleConfig } from '@virtio-platform/device-console';
+import { VIRTIO_BLK_F_BLK_SIZE, BLOCK_DRIVER_FEATURES, readBlockConfig } from '@virtio-platform/device-block';
+import { FeatureSet, VIRTIO_F_VERSION_1 } from '@virtio-platform/core/features';
 import { RegisterTransport } from '@virtio-platform/conformance/testing';
-import {
-  BLOCK_DRIVER_FEATURES,
-  CONSOLE_DRIVER_FEATURES,
-  NET_DRIVER_FEATURES,
-  readBlockConfig,
-  readConsoleConfig,
-  readNetConfig,
-} from '@virtio-platform/devices';
 import { describe, expect, it } from 'vitest';
 
 /** By feature bit: the bytes of the fields that exist with it. Specification 1.4 sections 5.1.4, 5.2.4 and 5.3.4. */

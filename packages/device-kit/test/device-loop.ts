@@ -1,10 +1,10 @@
+import { KEPT, type DeviceModel, type DeviceQueues, type DriverQueue } from '@virtio-platform/core';
 import { FaultLog, PHYSICAL_ADDRESS_SPACE, type DeviceAddressSpace } from '@virtio-platform/core/address-space';
 import { DirectDmaMapping } from '@virtio-platform/core/dma';
 import { FeatureSet, VIRTIO_F_VERSION_1 } from '@virtio-platform/core/features';
 import { GuestMemory } from '@virtio-platform/core/memory';
 import { DescriptorChain, ScatterList, SplitDeviceQueue, SplitVirtqueue, UsedBatch } from '@virtio-platform/core/queue';
 import type { ByteOrder } from '@virtio-platform/core/queue';
-import { KEPT, type DeviceModel, type DeviceQueues, type DriverQueue } from '@virtio-platform/devices';
 
 /** A buffer that came back: what the device wrote to it. */
 export type Returned = readonly number[];

@@ -13,7 +13,16 @@ import {
 } from './net-features.ts';
 
 /** The names of the fields of the configuration space. */
-export type NetField = 'mac' | 'status' | 'max_virtqueue_pairs' | 'mtu' | 'speed' | 'duplex' | 'rss_max_key_size' | 'rss_max_indirection_table_length' | 'supported_hash_types';
+export type NetField =
+  | 'mac'
+  | 'status'
+  | 'max_virtqueue_pairs'
+  | 'mtu'
+  | 'speed'
+  | 'duplex'
+  | 'rss_max_key_size'
+  | 'rss_max_indirection_table_length'
+  | 'supported_hash_types';
 
 /** The fields of the configuration space. Specification 1.4 section 5.1.4. */
 export const NET_CONFIG: ConfigTable<NetField> = {

@@ -3,7 +3,13 @@ import { ConfigSpace, readChain, writeChain } from '@virtio-platform/device-kit'
 import type { DeviceAddressSpace } from '@virtio-platform/core/address-space';
 import { FeatureSet, VIRTIO_F_VERSION_1 } from '@virtio-platform/core/features';
 import type { ByteOrder, DescriptorChain } from '@virtio-platform/core/queue';
-import { VIRTIO_NET_F_CTRL_VQ, VIRTIO_NET_F_MAC, VIRTIO_NET_F_MQ, VIRTIO_NET_F_MRG_RXBUF, VIRTIO_NET_F_STATUS } from './net-features.ts';
+import {
+  VIRTIO_NET_F_CTRL_VQ,
+  VIRTIO_NET_F_MAC,
+  VIRTIO_NET_F_MQ,
+  VIRTIO_NET_F_MRG_RXBUF,
+  VIRTIO_NET_F_STATUS,
+} from './net-features.ts';
 import {
   NET_COMMAND_SIZE,
   NET_HEADER_SIZE,

@@ -3,7 +3,13 @@ import { BufferSlots, MappingFailures, type MessageDriver, type MessageLink } fr
 import { FeatureSet, VIRTIO_F_ANY_LAYOUT, VIRTIO_F_VERSION_1 } from '@virtio-platform/core/features';
 import type { GuestMemory } from '@virtio-platform/core/memory';
 import type { ByteOrder, Virtqueue } from '@virtio-platform/core/queue';
-import { VIRTIO_NET_F_CTRL_VQ, VIRTIO_NET_F_MAC, VIRTIO_NET_F_MQ, VIRTIO_NET_F_MRG_RXBUF, VIRTIO_NET_F_STATUS } from './net-features.ts';
+import {
+  VIRTIO_NET_F_CTRL_VQ,
+  VIRTIO_NET_F_MAC,
+  VIRTIO_NET_F_MQ,
+  VIRTIO_NET_F_MRG_RXBUF,
+  VIRTIO_NET_F_STATUS,
+} from './net-features.ts';
 import type { NetConfig } from './net-config.ts';
 import {
   NET_COMMAND_SIZE,

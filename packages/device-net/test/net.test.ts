@@ -1,13 +1,15 @@
-import type { DeviceAddressSpace } from '@virtio-platform/core/address-space';
+import { type DeviceModel, type DeviceQueues } from '@virtio-platform/core';
 import {
-  FeatureSet,
-  VIRTIO_F_VERSION_1,
   VIRTIO_NET_F_CTRL_VQ,
   VIRTIO_NET_F_MQ,
   VIRTIO_NET_F_MRG_RXBUF,
-} from '@virtio-platform/core/features';
+  NetDevice,
+  NetDriver,
+} from '@virtio-platform/device-net';
+import type { DeviceAddressSpace } from '@virtio-platform/core/address-space';
+import { FeatureSet, VIRTIO_F_VERSION_1 } from '@virtio-platform/core/features';
 import type { ByteOrder, DescriptorChain } from '@virtio-platform/core/queue';
-import { createDevice, NetDevice, NetDriver, type DeviceModel, type DeviceQueues } from '@virtio-platform/devices';
+import { createDevice } from '@virtio-platform/devices';
 import { describe, expect, it } from 'vitest';
 import { DeviceLoop, hostileChain, NOTHING_LEFT, pattern } from '../device-loop.ts';
 

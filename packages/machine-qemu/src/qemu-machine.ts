@@ -1,11 +1,5 @@
 import { resolve } from 'node:path';
-import {
-  inject,
-  MACHINE_REQUEST,
-  type BootedMachine,
-  type Machine,
-  type MachineRequest,
-} from '@virtio-platform/core';
+import { inject, MACHINE_REQUEST, type BootedMachine, type Machine, type MachineRequest } from '@virtio-platform/core';
 import { FaultLog } from '@virtio-platform/core/address-space';
 import type { Transport } from '@virtio-platform/core/device';
 import { VIRTIO_F_ACCESS_PLATFORM } from '@virtio-platform/core/features';

@@ -56,8 +56,7 @@ const device = new SimulatedDevice(model, seen, {
   },
 });
 isUp = true;
-/** Only a device half with events has timers and sockets that have to run while nothing else happens. */
-const hasEvents = model.connect !== undefined;
+const hasEvents = model.usesEventLoop === true;
 
 const ready: DeviceWorkerReady = { deviceId: type.id, queueCount: model.queueSizes.length };
 parentPort!.postMessage(ready);
@@ -72,6 +71,8 @@ try {
 }
 
 async function serve(): Promise<void> {
+  // A thread that waits for nothing but the mailbox would end.
+  if (hasEvents) parentPort!.ref();
   let sliceEnd = performance.now() + SLICE_MS;
   for (let seen = 0, isWanted = true; isWanted && !device.isLost;) {
     const command = mailbox.command;

@@ -1,4 +1,10 @@
-import { FeatureSet, featureBit, NO_DEVICE_FEATURES, TRANSPORT_KINDS, type TransportKind } from '@virtio-platform/core/features';
+import {
+  FeatureSet,
+  featureBit,
+  NO_DEVICE_FEATURES,
+  TRANSPORT_KINDS,
+  type TransportKind,
+} from '@virtio-platform/core/features';
 import { z } from 'zod';
 import { FAULT_CONSEQUENCES, type FaultConsequence } from './fault-consequence.ts';
 

@@ -65,7 +65,12 @@ export class SimulatedMachine implements Machine {
       };
     }
     const device = openDevice(memory, faults, description.type, setup, bind, this.#request.watchDevice);
-    const transport = new InProcessTransport(device, description.type.id, setup.interface, new FeatureSet(setup.carries));
+    const transport = new InProcessTransport(
+      device,
+      description.type.id,
+      setup.interface,
+      new FeatureSet(setup.carries),
+    );
     return {
       memory,
       transport,

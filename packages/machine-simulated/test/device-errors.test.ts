@@ -1,7 +1,7 @@
+import { VIRTIO_BLK_T_IN, VIRTIO_BLK_T_OUT } from '@virtio-platform/device-block';
 import type { BootedMachine, SimulatedHardware } from '@virtio-platform/core';
 import type { AddressSpaceBlueprint } from '@virtio-platform/core/address-space';
 import { DeviceStatus } from '@virtio-platform/core/device';
-import { VIRTIO_BLK_T_IN, VIRTIO_BLK_T_OUT } from '@virtio-platform/devices';
 import { afterEach, describe, expect, it } from 'vitest';
 import { startBlock } from './started-block.ts';
 import { testMachine } from './test-machine.ts';

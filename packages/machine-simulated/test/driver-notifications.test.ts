@@ -1,7 +1,7 @@
+import { VIRTIO_BLK_T_IN } from '@virtio-platform/device-block';
 import type { BootedMachine } from '@virtio-platform/core';
 import { resetDevice } from '@virtio-platform/core/device';
 import type { DeviceQueue } from '@virtio-platform/core/queue';
-import { VIRTIO_BLK_T_IN } from '@virtio-platform/devices';
 import { afterEach, describe, expect, it } from 'vitest';
 import { DriverNotifications } from '../src/driver-notifications.ts';
 import { startBlock, startReceiving } from './started-block.ts';

@@ -1,8 +1,8 @@
+import { type DeviceModel } from '@virtio-platform/core';
 import { FaultLog, PHYSICAL_ADDRESS_SPACE } from '@virtio-platform/core/address-space';
 import { DirectDmaMapping, type DmaMapping } from '@virtio-platform/core/dma';
 import type { FeatureSet } from '@virtio-platform/core/features';
 import { GuestMemory } from '@virtio-platform/core/memory';
-import type { DeviceModel } from '@virtio-platform/devices';
 import { SimulatedDevice } from '@virtio-platform/machine-simulated';
 
 interface OpenedDevice {

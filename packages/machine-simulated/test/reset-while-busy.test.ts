@@ -1,3 +1,4 @@
+import { type DeviceModel } from '@virtio-platform/core';
 import { ringFeatures, ringOptions } from '@virtio-platform/conformance/testing';
 import type { DeviceAddressSpace } from '@virtio-platform/core/address-space';
 import { DeviceStatus } from '@virtio-platform/core/device';
@@ -9,7 +10,6 @@ import {
   type DescriptorChain,
   type QueueLayout,
 } from '@virtio-platform/core/queue';
-import type { DeviceModel } from '@virtio-platform/devices';
 import { describe, expect, it } from 'vitest';
 import { openSimulatedDevice } from './open-simulated-device.ts';
 

@@ -1,10 +1,16 @@
+import {
+  VIRTIO_BLK_F_SEG_MAX,
+  BlockDriver,
+  readBlockConfig,
+  VIRTIO_BLK_T_IN,
+  VIRTIO_BLK_T_OUT,
+} from '@virtio-platform/device-block';
 import { IDENTITY_TRAITS, ringOptions } from '@virtio-platform/conformance/testing';
 import type { BootedMachine } from '@virtio-platform/core';
 import { DeviceStatus, initializeDevice, startDevice } from '@virtio-platform/core/device';
 import { DirectDmaMapping } from '@virtio-platform/core/dma';
 import {
   FeatureSet,
-  VIRTIO_BLK_F_SEG_MAX,
   VIRTIO_F_ACCESS_PLATFORM,
   VIRTIO_F_VERSION_1,
   VIRTIO_RING_F_EVENT_IDX,
@@ -12,7 +18,6 @@ import {
 } from '@virtio-platform/core/features';
 import type { NegotiationResult } from '@virtio-platform/core/negotiation';
 import { SplitVirtqueue } from '@virtio-platform/core/queue';
-import { BlockDriver, readBlockConfig, VIRTIO_BLK_T_IN, VIRTIO_BLK_T_OUT } from '@virtio-platform/devices';
 import type { SimulatedOptions } from '@virtio-platform/machine-simulated';
 import { describe, expect, it } from 'vitest';
 import { bootMachine } from './boot-machine.ts';

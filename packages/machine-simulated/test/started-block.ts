@@ -1,16 +1,15 @@
-import type { BootedMachine } from '@virtio-platform/core';
+import { VIRTIO_BLK_F_FLUSH, BlockDriver, readBlockConfig } from '@virtio-platform/device-block';
+import { type BootedMachine, type DriverQueue } from '@virtio-platform/core';
 import { initializeDevice, startDevice } from '@virtio-platform/core/device';
 import { DirectDmaMapping } from '@virtio-platform/core/dma';
 import {
   FeatureSet,
-  VIRTIO_BLK_F_FLUSH,
   VIRTIO_F_RING_PACKED,
   VIRTIO_F_VERSION_1,
   VIRTIO_RING_F_EVENT_IDX,
 } from '@virtio-platform/core/features';
 import { PAGE_SIZE, type GuestMemory } from '@virtio-platform/core/memory';
 import { openVirtqueue, ScatterList, type QueueLayout, type Virtqueue } from '@virtio-platform/core/queue';
-import { BlockDriver, readBlockConfig, type DriverQueue } from '@virtio-platform/devices';
 
 /** A block device at work, with its driver, and one queue. */
 export interface StartedBlock {

@@ -102,7 +102,11 @@ export async function negotiateProtocol(connection: VhostUserConnection, use: Ba
   };
 }
 
-function requiredFeatures({ parts }: BackEndUse, { config }: VhostUserDevice<unknown>, translates: boolean): ProtocolFeature[] {
+function requiredFeatures(
+  { parts }: BackEndUse,
+  { config }: VhostUserDevice<unknown>,
+  translates: boolean,
+): ProtocolFeature[] {
   const required: ProtocolFeature[] = ['REPLY_ACK'];
   if (config === 'required') required.push('CONFIG');
   if (translates) required.push('BACKEND_REQ');

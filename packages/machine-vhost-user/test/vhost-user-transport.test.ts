@@ -1,3 +1,4 @@
+import { VIRTIO_BLK_F_FLUSH, VIRTIO_BLK_F_RO } from '@virtio-platform/device-block';
 import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,8 +7,6 @@ import { DeviceStatus, resetDevice } from '@virtio-platform/core/device';
 import { DirectDmaMapping } from '@virtio-platform/core/dma';
 import {
   FeatureSet,
-  VIRTIO_BLK_F_FLUSH,
-  VIRTIO_BLK_F_RO,
   VIRTIO_F_ACCESS_PLATFORM,
   VIRTIO_F_RING_PACKED,
   VIRTIO_F_VERSION_1,

@@ -44,7 +44,11 @@ export function identifyDevice(pci: PciFunction): DeviceIdentity {
  * Throws {@link DeviceError} `ERR_DEVICE_CONFIG` where the function `name` is a device of another type than the
  * profile's.
  */
-export function checkDeviceType({ deviceId }: Pick<Transport, 'deviceId'>, name: string, { type }: DeviceDescription): void {
+export function checkDeviceType(
+  { deviceId }: Pick<Transport, 'deviceId'>,
+  name: string,
+  { type }: DeviceDescription,
+): void {
   if (deviceId === type.id) return;
   const found = `a virtio ${virtioDeviceName(deviceId)} (device type ${deviceId})`;
   throw new DeviceError('ERR_DEVICE_CONFIG', `${name} is ${found}, not ${type.name} (device type ${type.id})`, {

@@ -75,7 +75,8 @@ export async function checkRun(
   if (isComplete) {
     const faulty = new Set([...reading.issues, ...issues].map((issue) => issue.path.split('.', 1)[0]!));
     const isSound = (section: string): boolean =>
-      !faulty.has(section) && (section in values || [...faulty].every((key) => knownKeys([], vocabulary).includes(key)));
+      !faulty.has(section) &&
+      (section in values || [...faulty].every((key) => knownKeys([], vocabulary).includes(key)));
     const wrong = findContradictions(read.readableValues(isSound), typed);
     contradictions.push(...wrong.map(({ path, message }) => issueAt(placeOf(root, path), path, message)));
   }

@@ -2,7 +2,13 @@ import { setTimeout } from 'node:timers/promises';
 import type { CodedError, DeviceProgram } from '@virtio-platform/core';
 import { FaultLog, type DeviceFault } from '@virtio-platform/core/address-space';
 import type { NegotiationResult, Refusal } from '@virtio-platform/core/negotiation';
-import { composeRun, runHookSync, type ComposedRun, type Profile, type ResolutionOptions } from '@virtio-platform/profile';
+import {
+  composeRun,
+  runHookSync,
+  type ComposedRun,
+  type Profile,
+  type ResolutionOptions,
+} from '@virtio-platform/profile';
 import { compareExpectation } from './compare-expectation.ts';
 import { DeviceSession } from './device-session.ts';
 import type { FailureReport, FaultReport, RunReport, WorkloadReport } from './report.ts';

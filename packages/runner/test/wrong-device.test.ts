@@ -1,8 +1,8 @@
-import type { EntropyDriver, MessageDriver, MessageLink } from '@virtio-platform/devices';
-import { SeededBytes } from '@virtio-platform/devices';
+import { type MessageDriver, type MessageLink, Echo } from '@virtio-platform/device-kit';
+import { type EntropyDriver, SeededBytes, ReadEntropy } from '@virtio-platform/device-entropy';
 import type { Transport } from '@virtio-platform/core/device';
 import type { Virtqueue } from '@virtio-platform/core/queue';
-import { Echo, ReadEntropy, UsedNotifications, type DriverContext, type WorkloadReport } from '@virtio-platform/runner';
+import { UsedNotifications, type DriverContext, type WorkloadReport } from '@virtio-platform/runner';
 import { describe, expect, it } from 'vitest';
 
 const REQUESTS = 12;

@@ -39,7 +39,9 @@ export async function matrixCommand(
   plugins: ResolutionOptions,
 ): Promise<ExitStatus> {
   const offers =
-    options.offers === undefined ? DEFAULT_OFFERS : await loadOffers(resolve(terminal.cwd, options.offers), await installedDeviceTypes(pluginBases(terminal.cwd)));
+    options.offers === undefined
+      ? DEFAULT_OFFERS
+      : await loadOffers(resolve(terminal.cwd, options.offers), await installedDeviceTypes(pluginBases(terminal.cwd)));
   const paths = files.length > 0 ? files.map((file) => resolve(terminal.cwd, file)) : shippedPlatforms();
   const loaded = await Promise.all(paths.map((path) => loadRuns(path, plugins)));
   // Without a profile named, one run for each platform: the others differ in what does not matter here.

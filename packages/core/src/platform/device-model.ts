@@ -47,10 +47,14 @@ export interface DeviceModel {
    */
   writeConfig?(offset: number, source: Uint8Array): void;
   /**
-   * Gives the device half its host's ear, once and before everything else. A host lets timers and sockets of a device
-   * half with this method run while the driver is idle.
+   * Gives the device half the means to tell its host of events, once and before everything else.
    */
   connect?(events: DeviceEvents): void;
+  /**
+   * Whether the device half has timers or sockets. Its host then lets them run also while the driver is idle, which
+   * makes a device in a thread of its own slower to wake.
+   */
+  readonly usesEventLoop?: boolean;
   /** Features were negotiated; before the first buffer. Whatever was left of a run before a reset is forgotten. */
   start(accepted: FeatureSet): void;
   /**

@@ -1,3 +1,4 @@
+import { VIRTIO_BLK_F_CONFIG_WCE, VIRTIO_BLK_F_FLUSH } from '@virtio-platform/device-block';
 import {
   checkDevice,
   DeviceStatus,
@@ -10,8 +11,6 @@ import {
 } from '@virtio-platform/core/device';
 import {
   FeatureSet,
-  VIRTIO_BLK_F_CONFIG_WCE,
-  VIRTIO_BLK_F_FLUSH,
   VIRTIO_F_ACCESS_PLATFORM,
   VIRTIO_F_RING_PACKED,
   VIRTIO_F_VERSION_1,

@@ -1,11 +1,4 @@
 import {
-  featureDependencies,
-  FeatureSet,
-  unmetDependency,
-  VIRTIO_BLK_F_CONFIG_WCE,
-  VIRTIO_BLK_F_FLUSH,
-  VIRTIO_F_ACCESS_PLATFORM,
-  VIRTIO_F_VERSION_1,
   VIRTIO_NET_F_CSUM,
   VIRTIO_NET_F_CTRL_RX,
   VIRTIO_NET_F_CTRL_VQ,
@@ -17,6 +10,14 @@ import {
   VIRTIO_NET_F_HOST_TSO4,
   VIRTIO_NET_F_HOST_TSO6,
   VIRTIO_NET_F_MQ,
+} from '@virtio-platform/device-net';
+import { VIRTIO_BLK_F_CONFIG_WCE, VIRTIO_BLK_F_FLUSH } from '@virtio-platform/device-block';
+import {
+  featureDependencies,
+  FeatureSet,
+  unmetDependency,
+  VIRTIO_F_ACCESS_PLATFORM,
+  VIRTIO_F_VERSION_1,
 } from '@virtio-platform/core/features';
 import { describe, expect, it } from 'vitest';
 

@@ -1,4 +1,5 @@
-import { FeatureSet, VIRTIO_BLK_F_FLUSH, VIRTIO_F_VERSION_1 } from '@virtio-platform/core/features';
+import { VIRTIO_BLK_F_FLUSH } from '@virtio-platform/device-block';
+import { FeatureSet, VIRTIO_F_VERSION_1 } from '@virtio-platform/core/features';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 

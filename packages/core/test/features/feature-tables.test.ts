@@ -1,6 +1,7 @@
+import { NET_FEATURES } from '@virtio-platform/device-net';
+import { CONSOLE_FEATURES } from '@virtio-platform/device-console';
+import { BLOCK_FEATURES } from '@virtio-platform/device-block';
 import {
-  BLOCK_FEATURES,
-  CONSOLE_FEATURES,
   EXPERIMENTAL_BITS,
   featureBit,
   featureDependencies,
@@ -8,7 +9,6 @@ import {
   featureRange,
   FeatureSet,
   isContradictory,
-  NET_FEATURES,
   TRANSPORT_KINDS,
   RESERVED_FEATURES,
   transportCarries,

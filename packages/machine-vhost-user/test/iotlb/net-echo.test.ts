@@ -1,16 +1,14 @@
-import { readFileSync } from 'node:fs';
-import type { BootedMachine } from '@virtio-platform/core';
-import { resetDevice } from '@virtio-platform/core/device';
-import { DmaDirection, type DmaMapping, type DmaRegion } from '@virtio-platform/core/dma';
 import {
-  VIRTIO_F_ACCESS_PLATFORM,
-  VIRTIO_F_RING_PACKED,
-  VIRTIO_F_VERSION_1,
   VIRTIO_NET_F_CTRL_VQ,
   VIRTIO_NET_F_MAC,
   VIRTIO_NET_F_MQ,
   VIRTIO_NET_F_MRG_RXBUF,
-} from '@virtio-platform/core/features';
+} from '@virtio-platform/device-net';
+import { readFileSync } from 'node:fs';
+import type { BootedMachine } from '@virtio-platform/core';
+import { resetDevice } from '@virtio-platform/core/device';
+import { DmaDirection, type DmaMapping, type DmaRegion } from '@virtio-platform/core/dma';
+import { VIRTIO_F_ACCESS_PLATFORM, VIRTIO_F_RING_PACKED, VIRTIO_F_VERSION_1 } from '@virtio-platform/core/features';
 import { VFIO_CONTAINER, VfioPlatform, vfioOptionsSchema, type Type1Container } from '@virtio-platform/platform-vfio';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { buildNetEcho, skipsNetEcho } from '@virtio-platform/conformance/testing';

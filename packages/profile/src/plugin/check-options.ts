@@ -9,13 +9,21 @@ import {
 import { LocatedPluginError, runHook } from './plugin-error.ts';
 import { optionsJsonSchema, schemaKeys } from '../schema/options-json-schema.ts';
 import type { PluginUse } from '../schema/profile.ts';
-import { translateIssues, type CheckedSource, type RawIssue, type TranslatedIssue } from '../source/translate-issues.ts';
+import {
+  translateIssues,
+  type CheckedSource,
+  type RawIssue,
+  type TranslatedIssue,
+} from '../source/translate-issues.ts';
+import type { Place } from '../source/profile-issue.ts';
 import { isRecord } from '../source/unknown-value.ts';
 import { renameOptions } from './renamed-options.ts';
 
 /** Options as a profile has them, and where they stand. */
-export interface GivenOptions extends Pick<PluginUse, 'locate'> {
+export interface GivenOptions {
   readonly options: unknown;
+  /** Where an option or its key stands, by its path below the section. */
+  placeOf(path: readonly PropertyKey[], part: 'value' | 'key'): Place;
   /** The section of the profile. */
   readonly section: string;
 }
@@ -27,7 +35,7 @@ export type OptionsResult =
 
 /** Checks options with a plugin's own schema. What the schema made of them is frozen. */
 export async function validateOptions(
-  { options, locate, section }: GivenOptions,
+  { options, placeOf, section }: GivenOptions,
   schema: OptionsSchema<unknown>,
   code: ErrorCode,
 ): Promise<OptionsResult> {
@@ -37,10 +45,7 @@ export async function validateOptions(
   const source: CheckedSource = {
     prefix: [section],
     valueAt: (path) => valueAt(options, path),
-    placeOf: (path, part) => {
-      const text = scalarText(part === 'key' ? path.at(-1) : valueAt(options, path));
-      return { location: locate(path, part), text };
-    },
+    placeOf,
     knownKeys: (path) => (form === undefined ? [] : schemaKeys(form, path)),
   };
   return { issues: translateIssues(result.issues.map(rawIssue), source, code) };
@@ -55,7 +60,10 @@ export async function checkOptions(plugin: PlatformPlugin | MachinePlugin, use: 
   for (const warning of warnings) process.emitWarning(printable(warning), 'ProfileWarning');
   const given: GivenOptions = {
     options,
-    locate: (path, part) => use.locate(sourcePath(path), part),
+    placeOf: (path, part) => {
+      const text = scalarText(part === 'key' ? path.at(-1) : valueAt(options, path));
+      return { location: use.locate(sourcePath(path), part), text };
+    },
     section: plugin.kind,
   };
   const result = await runHook(plugin.kind, use, 'options', () =>

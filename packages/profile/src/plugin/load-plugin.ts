@@ -1,5 +1,11 @@
 import { isAbsolute } from 'node:path';
-import { messageOf, PLUGIN_API_VERSION, type DeviceTypePlugin, type MachinePlugin, type PlatformPlugin } from '@virtio-platform/core';
+import {
+  messageOf,
+  PLUGIN_API_VERSION,
+  type DeviceTypePlugin,
+  type MachinePlugin,
+  type PlatformPlugin,
+} from '@virtio-platform/core';
 import { errorCode, isRecord } from '../source/unknown-value.ts';
 import { installedPackages } from './installed-packages.ts';
 import { LocatedPluginError, type PluginProblem } from './plugin-error.ts';
@@ -122,7 +128,8 @@ export interface PluginsByKind {
 /** A plugin of any kind. */
 export type AnyPlugin = PluginsByKind[PluginKind];
 
-const HINT = 'the default export of a plugin is made with definePlatformPlugin, defineMachinePlugin or defineDeviceType';
+const HINT =
+  'the default export of a plugin is made with definePlatformPlugin, defineMachinePlugin or defineDeviceType';
 
 /**
  * Tells why `value`, the default export of a module, is no plugin of this kind, or of any kind where none is asked for;
@@ -209,7 +216,9 @@ function isFeatureTable(value: unknown): boolean {
 
 function isConfigTable(value: unknown): boolean {
   if (!isRecord(value)) return false;
-  return Object.values(value).every((field) => isRecord(field) && isSize(field['offset'], 0) && isSize(field['width'], 1));
+  return Object.values(value).every(
+    (field) => isRecord(field) && isSize(field['offset'], 0) && isSize(field['width'], 1),
+  );
 }
 
 function isSize(value: unknown, least: number): boolean {

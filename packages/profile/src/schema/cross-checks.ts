@@ -132,7 +132,9 @@ function findForeignFeature(
   names: readonly string[] | undefined,
 ): Contradiction | undefined {
   const foreign = names?.find((name) => type !== undefined && featureBit(name, type.features) === undefined);
-  return foreign === undefined ? undefined : { path, message: `${foreign} is no feature of ${aDevice(type?.name ?? '')}` };
+  return foreign === undefined
+    ? undefined
+    : { path, message: `${foreign} is no feature of ${aDevice(type?.name ?? '')}` };
 }
 
 function hasLegacyDriver({ device, driver }: ReadableValues): boolean {

@@ -17,8 +17,8 @@ export interface CheckedDevice {
 export function deviceSchema(vocabulary: DeviceVocabulary): z.ZodObject<Record<string, z.ZodType>> {
   return z.looseObject({
     type: z
-      .string()
-      .min(1)
+      .custom<string>((name) => typeof name === 'string' && name !== '', 'must be the name of a device type')
+      .meta({ type: 'string', minLength: 1 })
       .optional()
       .describe('The device type: the short name of a plugin, such as block. Other keys are settings of the type.'),
     use: z

@@ -23,39 +23,41 @@ export type CheckedDriver = Pick<DriverSection, 'privilege' | 'buffers' | 'sanit
 /** The schema of the section. */
 export function driverSchema(vocabulary: DeviceVocabulary): z.ZodObject<Record<string, z.ZodType>> {
   return z.strictObject({
-  privilege: z
-    .enum(DRIVER_PRIVILEGES)
-    .default('kernel')
-    .describe('The author of the descriptors: the kernel, or a process with or without an IOMMU that confines it.'),
-  interface: z
-    .enum(['modern', 'legacy'])
-    .optional()
-    .describe('The interface that the driver uses; modern, unless the device is legacy.'),
-  buffers: z
-    .enum(['premapped', 'streaming', 'coherent'])
-    .default('premapped')
-    .describe('Map buffers once for all requests, or for each request, or place them in coherent memory.'),
-  timeout: duration({ maximum: MAX_TIMEOUT_MS })
-    .prefault('5s')
-    .describe('The time without a completed request after which the device counts as stalled: 5s.'),
-  usedLength: z
-    .enum(['strict', 'clamp', 'ignore'])
-    .optional()
-    .describe(
-      'A used length beyond the writable part breaks the queue, is cut, or counts as all of it. Without it strict, and on the legacy interface what the device type needs.',
-    ),
-  lacks: featureList('Features that this driver does not know, like an old driver.', vocabulary).optional(),
-  clears: featureList(
-    'Features that the driver withdraws last, as the balloon driver does with ACCESS_PLATFORM.', vocabulary,
-  ).optional(),
-  forces: featureList(
-    'A hostile driver: writes exactly these features against the rules, and passes physical addresses.', vocabulary,
-  ).optional(),
-  sanitize: z
-    .boolean()
-    .default(false)
-    .describe('Find the DMA mistakes of the driver, which real devices hide; much slower.'),
-});
+    privilege: z
+      .enum(DRIVER_PRIVILEGES)
+      .default('kernel')
+      .describe('The author of the descriptors: the kernel, or a process with or without an IOMMU that confines it.'),
+    interface: z
+      .enum(['modern', 'legacy'])
+      .optional()
+      .describe('The interface that the driver uses; modern, unless the device is legacy.'),
+    buffers: z
+      .enum(['premapped', 'streaming', 'coherent'])
+      .default('premapped')
+      .describe('Map buffers once for all requests, or for each request, or place them in coherent memory.'),
+    timeout: duration({ maximum: MAX_TIMEOUT_MS })
+      .prefault('5s')
+      .describe('The time without a completed request after which the device counts as stalled: 5s.'),
+    usedLength: z
+      .enum(['strict', 'clamp', 'ignore'])
+      .optional()
+      .describe(
+        'A used length beyond the writable part breaks the queue, is cut, or counts as all of it. Without it strict, and on the legacy interface what the device type needs.',
+      ),
+    lacks: featureList('Features that this driver does not know, like an old driver.', vocabulary).optional(),
+    clears: featureList(
+      'Features that the driver withdraws last, as the balloon driver does with ACCESS_PLATFORM.',
+      vocabulary,
+    ).optional(),
+    forces: featureList(
+      'A hostile driver: writes exactly these features against the rules, and passes physical addresses.',
+      vocabulary,
+    ).optional(),
+    sanitize: z
+      .boolean()
+      .default(false)
+      .describe('Find the DMA mistakes of the driver, which real devices hide; much slower.'),
+  });
 }
 
 /** Fills in the interface, and turns names of features into bits. */
@@ -65,8 +67,7 @@ export function driverSection(
   ofType: FeatureTable,
   experimental: ExperimentalBits,
 ): DriverSection {
-  const features = (names: readonly string[]): FeatureSet =>
-    FeatureSet.of(...featureBits(names, ofType, experimental));
+  const features = (names: readonly string[]): FeatureSet => FeatureSet.of(...featureBits(names, ofType, experimental));
   return {
     privilege: driver.privilege,
     interface: driver.interface ?? (device.interface === 'legacy' ? 'legacy' : 'modern'),

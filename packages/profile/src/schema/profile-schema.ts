@@ -49,40 +49,40 @@ const failures = z.strictObject({
 
 const expectSchema = (vocabulary: DeviceVocabulary) =>
   z.strictObject({
-  accepted: featureList('Exactly the features that end as accepted.', vocabulary).exactOptional(),
-  declined: featureList('Exactly the features that end as declined.', vocabulary).exactOptional(),
-  path: z.enum(DMA_PATHS).exactOptional().describe('How a buffer’s address reaches the device.'),
-  queue: z
-    .literal('any')
-    .exactOptional()
-    .describe('any: the queue may have another layout or size than the profile asks for.'),
-  outcome: z.enum(['completed', 'refused', 'failed']).exactOptional().describe('How the run ends.'),
-  refusal: z
-    .string()
-    .regex(/^[A-Z][A-Z0-9_]*$/, 'must be the code of a refusal, such as ENODEV')
-    .exactOptional()
-    .describe('The code of the refusal, such as ENODEV.'),
-  failure: z
-    .string()
-    .regex(/^ERR_[A-Z_]+$/, 'must be the code of an error, such as ERR_DEVICE_NEEDS_RESET')
-    .exactOptional()
-    .describe('The code of the error that the run fails with.'),
-  faults: z.int().min(0).exactOptional().describe('How many accesses of the device the platform stops.'),
-  recorded: z
-    .int()
-    .min(0)
-    .exactOptional()
-    .describe('How many faults the IOMMU itself has in its registers at the end; without it none.'),
-  findings: z
-    .int()
-    .min(0)
-    .exactOptional()
-    .describe('How many mistakes the DMA sanitizer finds; needs driver.sanitize.'),
-  verified: z
-    .boolean()
-    .exactOptional()
-    .describe('Whether the data of a completed run is right; false where a device silently drops some.'),
-});
+    accepted: featureList('Exactly the features that end as accepted.', vocabulary).exactOptional(),
+    declined: featureList('Exactly the features that end as declined.', vocabulary).exactOptional(),
+    path: z.enum(DMA_PATHS).exactOptional().describe('How a buffer’s address reaches the device.'),
+    queue: z
+      .literal('any')
+      .exactOptional()
+      .describe('any: the queue may have another layout or size than the profile asks for.'),
+    outcome: z.enum(['completed', 'refused', 'failed']).exactOptional().describe('How the run ends.'),
+    refusal: z
+      .string()
+      .regex(/^[A-Z][A-Z0-9_]*$/, 'must be the code of a refusal, such as ENODEV')
+      .exactOptional()
+      .describe('The code of the refusal, such as ENODEV.'),
+    failure: z
+      .string()
+      .regex(/^ERR_[A-Z_]+$/, 'must be the code of an error, such as ERR_DEVICE_NEEDS_RESET')
+      .exactOptional()
+      .describe('The code of the error that the run fails with.'),
+    faults: z.int().min(0).exactOptional().describe('How many accesses of the device the platform stops.'),
+    recorded: z
+      .int()
+      .min(0)
+      .exactOptional()
+      .describe('How many faults the IOMMU itself has in its registers at the end; without it none.'),
+    findings: z
+      .int()
+      .min(0)
+      .exactOptional()
+      .describe('How many mistakes the DMA sanitizer finds; needs driver.sanitize.'),
+    verified: z
+      .boolean()
+      .exactOptional()
+      .describe('Whether the data of a completed run is right; false where a device silently drops some.'),
+  });
 
 const top = {
   profile: z.string().min(1).max(100).describe('The name of the profile, as reports give it.'),

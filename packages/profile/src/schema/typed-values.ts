@@ -73,7 +73,7 @@ function givenOptions(
   return {
     section,
     options: Object.fromEntries(options),
-    locate: (path, part) => placeOf(root, [section, ...path], part).location,
+    placeOf: (path, part) => placeOf(root, [section, ...path], part),
   };
 }
 
