@@ -1,16 +1,19 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { isCodedError } from '@virtio-platform/core';
+import { isCodedError, type DeviceModel, type DeviceTypePlugin } from '@virtio-platform/core';
 import { FaultLog, PHYSICAL_ADDRESS_SPACE } from '@virtio-platform/core/address-space';
 import type { Transport } from '@virtio-platform/core/device';
 import { FeatureSet, VIRTIO_F_VERSION_1 } from '@virtio-platform/core/features';
 import { RING_FEATURES } from '@virtio-platform/core/queue';
-import { createDevice } from '@virtio-platform/devices';
+import block, { BLOCK_SETTINGS } from '@virtio-platform/device-block';
+import consoleType, { CONSOLE_SETTINGS } from '@virtio-platform/device-console';
+import entropy, { ENTROPY_SETTINGS } from '@virtio-platform/device-entropy';
+import net, { NET_SETTINGS } from '@virtio-platform/device-net';
 import { InProcessTransport, SimulatedDevice } from '@virtio-platform/machine-simulated';
 import { NO_MSIX, PciLegacyTransport, PciModernTransport } from '@virtio-platform/pci';
 import { composeRun, loadProfiles, type ComposedRun, type Profile } from '@virtio-platform/profile';
-import { DeviceSession, DRIVER_TYPES } from '@virtio-platform/runner';
+import { DeviceSession } from '@virtio-platform/runner';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { HostileModel } from './hostile-model.ts';
 import { Random } from '@virtio-platform/conformance';
@@ -28,12 +31,13 @@ const WORKLOADS = {
 } as const;
 type Type = keyof typeof WORKLOADS;
 
-const SETTINGS = {
-  block: { capacity: 1024 * 1024, image: undefined, readOnly: false, serial: 'x', queues: 2 },
-  net: { mac: '52:54:00:12:34:56', queuePairs: 2 },
-  console: { columns: 80, rows: 25, ports: 2 },
-  entropy: { seed: 1 },
-} as const;
+/** The right device of each type, which the hostile one is made from. */
+const RIGHT: Readonly<Record<Type, { readonly type: DeviceTypePlugin; readonly model: () => DeviceModel }>> = {
+  block: { type: block, model: () => block.model(BLOCK_SETTINGS.parse({ capacity: '1MiB', queues: 2 }), 'little') },
+  net: { type: net, model: () => net.model(NET_SETTINGS.parse({ queuePairs: 2 }), 'little') },
+  console: { type: consoleType, model: () => consoleType.model(CONSOLE_SETTINGS.parse({ ports: 2 }), 'little') },
+  entropy: { type: entropy, model: () => entropy.model(ENTROPY_SETTINGS.parse({ seed: 1 }), 'little') },
+};
 
 const TRANSPORTS = ['same thread, modern', 'same thread, legacy', 'PCI, modern', 'PCI, legacy'] as const;
 
@@ -54,12 +58,12 @@ function configOf(random: Random, right: Uint8Array): Uint8Array {
   return bytes.subarray(0, random.chance(30) ? random.below(45) : 64);
 }
 
-function openTransport(which: (typeof TRANSPORTS)[number], type: Type, random: Random, run: ComposedRun): Transport {
+function openTransport(which: (typeof TRANSPORTS)[number], name: Type, random: Random, run: ComposedRun): Transport {
   const isLegacy = which.endsWith('legacy');
-  const right = createDevice(type, SETTINGS[type], 'little');
-  const ofType = DRIVER_TYPES[type].features;
-  const chosen =
-    ofType.names(type).length === 0 ? FeatureSet.EMPTY : new FeatureSet(ofType.bits & BigInt(random.next()));
+  const { type } = RIGHT[name];
+  const right = RIGHT[name].model();
+  const ofType = type.driver.features;
+  const chosen = ofType.bits === 0n ? FeatureSet.EMPTY : new FeatureSet(ofType.bits & BigInt(random.next()));
   const ring = random.chance(50) ? new FeatureSet(RING_FEATURES.bits & BigInt(random.next())) : FeatureSet.EMPTY;
   const features = random.chance(40) ? right.features : chosen;
   const config = configOf(random, right.config);
@@ -71,6 +75,7 @@ function openTransport(which: (typeof TRANSPORTS)[number], type: Type, random: R
   const space = PHYSICAL_ADDRESS_SPACE.open(run.machine.memory, faults, undefined);
   const offers = new FeatureSet(features.bits | ring.bits);
   const device = new SimulatedDevice(model, space, {
+    type,
     interface: isLegacy ? 'legacy' : 'modern',
     offers: isLegacy ? new FeatureSet(offers.bits & 0xffff_ffffn) : offers.with(VIRTIO_F_VERSION_1),
     byteOrder: 'little',
@@ -83,9 +88,10 @@ function openTransport(which: (typeof TRANSPORTS)[number], type: Type, random: R
   });
   if (which.startsWith('same')) {
     const carries = new FeatureSet(isLegacy ? 0xffff_ffffn : (1n << 64n) - 1n);
-    return new InProcessTransport(device, isLegacy ? 'legacy' : 'modern', carries);
+    return new InProcessTransport(device, type.id, isLegacy ? 'legacy' : 'modern', carries);
   }
   const pci = new SimulatedFunction(device, {
+    deviceId: type.id,
     interface: isLegacy ? 'legacy' : 'modern',
     configBytes: config.length,
     queueCount: random.chance(80) ? undefined : random.pick([0, 1, 3, 64, 1024, 0xffff]),
@@ -102,9 +108,9 @@ async function drive(run: ComposedRun): Promise<string> {
   let outcome = 'refused';
   try {
     if (session.negotiation.refusal === undefined) {
-      const driver = await session.start();
-      await driver.run();
-      outcome = driver.report.verified ? 'completed' : 'not verified';
+      await session.start();
+      await session.run();
+      outcome = session.workload?.verified ? 'completed' : 'not verified';
     }
   } catch (error) {
     if (!isCodedError(error)) throw error;

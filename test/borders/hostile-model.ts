@@ -13,14 +13,12 @@ export interface Claims {
 
 /** A right device half behind a configuration space, features and queue sizes that are not its own. */
 export class HostileModel implements DeviceModel {
-  readonly type: string;
   readonly features: FeatureSet;
   readonly config: Uint8Array;
   readonly queueSizes: readonly number[];
   readonly #inner: DeviceModel;
 
   constructor(inner: DeviceModel, { features, config, queueSizes }: Claims) {
-    this.type = inner.type;
     this.features = features;
     this.config = config;
     this.queueSizes = queueSizes;
@@ -28,7 +26,7 @@ export class HostileModel implements DeviceModel {
   }
 
   writeConfig(offset: number, source: Uint8Array): void {
-    this.#inner.writeConfig(offset, source);
+    this.#inner.writeConfig?.(offset, source);
   }
 
   start(accepted: FeatureSet): void {

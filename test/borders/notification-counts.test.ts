@@ -18,9 +18,9 @@ async function countsOf(base: string, text: string): Promise<NotificationCounts[
   for (const profile of await loadProfiles(path)) {
     const run = await composeRun(profile);
     const session = new DeviceSession(run);
-    const driver = await session.start();
-    await driver.run();
-    expect(driver.report.verified).toBe(true);
+    await session.start();
+    await session.run();
+    expect(session.workload?.verified).toBe(true);
     session.end();
     session.dispose();
     counts.push({ ...run.machine.notifications! });

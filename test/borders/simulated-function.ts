@@ -4,8 +4,6 @@ import { splitLayout } from '@virtio-platform/core/queue';
 import type { SimulatedDevice } from '@virtio-platform/machine-simulated';
 import type { PciBar, PciFunction } from '@virtio-platform/pci';
 
-/** Device ids, from `net` on. */
-const TYPES = ['net', 'block', 'console', 'entropy'];
 const PAGE = 4096;
 
 /** Where the registers of the modern interface are in BAR 4. */
@@ -18,6 +16,8 @@ const LEGACY_CONFIG = 20;
 
 /** How the registers lie about the device. */
 export interface FunctionClaims {
+  /** The number of the device type. */
+  readonly deviceId: number;
   readonly interface: 'modern' | 'legacy';
   /** Bytes of device configuration that there are. */
   readonly configBytes: number;
@@ -42,7 +42,7 @@ export class SimulatedFunction implements PciFunction {
   constructor(device: SimulatedDevice, claims: FunctionClaims) {
     this.#device = device;
     this.#claims = claims;
-    const type = TYPES.indexOf(device.model.type) + 1;
+    const { deviceId: type } = claims;
     const isLegacy = claims.interface === 'legacy';
     this.#space.setUint16(0, 0x1af4, true);
     this.#space.setUint16(2, isLegacy ? 0x1000 : 0x1040 + type, true);

@@ -13,7 +13,7 @@ const profiles = (await Promise.all(shippedPlatforms().map((file) => loadProfile
 const offers = DEFAULT_OFFERS.filter((offer) => offer.interface === 'modern');
 
 function offering(profile: Profile, { features }: Offer): Profile {
-  const bits = features.flatMap((name) => featureBit(name, profile.device.type) ?? []);
+  const bits = features.flatMap((name) => featureBit(name, profile.device.type.features) ?? []);
   return { ...profile, device: { ...profile.device, offers: FeatureSet.of(...bits) } };
 }
 

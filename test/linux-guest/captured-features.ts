@@ -1,3 +1,4 @@
+import { deviceTable } from '../device-tables.ts';
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { FeatureSet } from '@virtio-platform/core/features';
@@ -71,5 +72,5 @@ export async function captureFeatures(from: FeatureCase): Promise<CapturedCase> 
 }
 
 function capturedBits(bits: bigint, type: string): CapturedBits {
-  return { hex: `0x${bits.toString(16)}`, names: new FeatureSet(bits).names(type) };
+  return { hex: `0x${bits.toString(16)}`, names: new FeatureSet(bits).names(deviceTable(type)) };
 }

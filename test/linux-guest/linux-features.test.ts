@@ -1,3 +1,4 @@
+import { deviceTable } from '../device-tables.ts';
 import { DeviceStatus } from '@virtio-platform/core/device';
 import { describe, expect, it } from 'vitest';
 import { captureFeatures, readCapturedFeatures, type CapturedCase, type CapturedDevice } from './captured-features.ts';
@@ -54,7 +55,7 @@ describe('what a Linux guest accepts, and what we accept of the same offer', () 
     const gaveUp = (Number(device.status) & DeviceStatus.Failed) !== 0;
     expect(refusal !== undefined).toBe(gaveUp);
     // Linux shows what it would have accepted when it gave up; a refusal leaves nothing to compare.
-    if (!gaveUp) expect(differences(device, accepted.names(device.type))).toEqual(explained(device));
+    if (!gaveUp) expect(differences(device, accepted.names(deviceTable(device.type)))).toEqual(explained(device));
   });
 
   it('is refused where a balloon is behind an IOMMU, and nowhere else', () => {

@@ -5,7 +5,8 @@ import { platformTraits, readDecisionTable } from '@virtio-platform/conformance'
 import { featureBit, FeatureSet, transportCarries } from '@virtio-platform/core/features';
 import { negotiate, type NegotiationResult } from '@virtio-platform/core/negotiation';
 import { composeRun, loadProfile, type Profile } from '@virtio-platform/profile';
-import { DRIVER_TYPES, supportedFeatures } from '@virtio-platform/runner';
+import { supportedFeatures } from '@virtio-platform/runner';
+import { deviceTable } from '../device-tables.ts';
 import type { CaseDevice, FeatureCase } from './feature-cases.ts';
 
 const { platforms } = readDecisionTable();
@@ -45,10 +46,10 @@ export async function negotiateOffer(
     const { policy, driver } = profile;
     return negotiate(
       {
-        deviceType: type,
+        deviceFeatures: deviceTable(type),
         interface: from.interface,
         offered,
-        supported: supportedFeatures(profile, DRIVER_TYPES[driven]),
+        supported: supportedFeatures(profile),
         carries: transportCarries(from.interface === 'legacy' ? 'legacy' : 'pci'),
         traits,
         privilege: driver.privilege,
@@ -64,7 +65,7 @@ export async function negotiateOffer(
 
 /** Features of a device by the names in which they were captured. */
 export function featureSet(names: readonly string[], { type }: CaseDevice): FeatureSet {
-  return FeatureSet.of(...names.map((name) => featureBit(name, type)!));
+  return FeatureSet.of(...names.map((name) => featureBit(name, deviceTable(type))!));
 }
 
 async function driverProfile(content: Readonly<Record<string, unknown>>): Promise<Profile> {

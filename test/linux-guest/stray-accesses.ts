@@ -1,3 +1,4 @@
+import { blockDescription } from '@virtio-platform/conformance/testing';
 import type { BootedMachine } from '@virtio-platform/core';
 import { DirectDmaMapping } from '@virtio-platform/core/dma';
 import { PAGE_SIZE } from '@virtio-platform/core/memory';
@@ -34,7 +35,7 @@ export async function strayAccesses(device: string): Promise<StrayAccess[]> {
   const machine = await new VfioMachine(
     {
       memory: MEMORY,
-      device: { type: 'block', interface: 'modern', driverInterface: 'modern', offers: undefined, settings: {} },
+      device: blockDescription(),
       needs: [VFIO_CONTAINER],
       simulate: undefined,
       baseDirectory: '/',

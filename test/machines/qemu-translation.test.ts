@@ -1,4 +1,4 @@
-import { SECTOR_SIZE, VIRTIO_BLK_T_OUT } from '@virtio-platform/device-block';
+import { BLOCK_FEATURES, SECTOR_SIZE, VIRTIO_BLK_T_OUT } from '@virtio-platform/device-block';
 import { ringOptions } from '@virtio-platform/conformance/testing';
 import { closeSync, ftruncateSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -8,7 +8,7 @@ import { DmaDirection, type DmaMapping } from '@virtio-platform/core/dma';
 import { PAGE_SIZE } from '@virtio-platform/core/memory';
 import { openVirtqueue, ScatterList, UsedBatch, type Virtqueue } from '@virtio-platform/core/queue';
 import { composeRun, loadProfiles, type ComposedRun } from '@virtio-platform/profile';
-import { DRIVER_TYPES, supportedFeatures } from '@virtio-platform/runner';
+import { supportedFeatures } from '@virtio-platform/runner';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { QEMU_TESTS } from './qemu-installed.ts';
 /** Few I/O virtual pages, so that they come round within a few requests. */
@@ -55,13 +55,14 @@ function writeSectors(run: ComposedRun, image: string): { readonly disk: Buffer;
   const { machine, platform, profile } = run;
   const { memory, transport } = machine;
   const { path, accepted } = initializeDevice(transport, {
-    supported: supportedFeatures(profile, DRIVER_TYPES.block),
+    deviceFeatures: BLOCK_FEATURES,
+    supported: supportedFeatures(profile),
     traits: platform.traits,
     rules: platform.rules,
     privilege: 'kernel',
     policy: profile.policy,
   });
-  expect([path, accepted.names('block')]).toEqual(['translated', ['VERSION_1', 'ACCESS_PLATFORM']]);
+  expect([path, accepted.names(BLOCK_FEATURES)]).toEqual(['translated', ['VERSION_1', 'ACCESS_PLATFORM']]);
   const mapping = platform.openMapping(path!, { queue: 0, capacity: 8 });
   const queue = openVirtqueue('split', memory, mapping, ringOptions());
   transport.interruptMessages?.receiveIn(mapping.allocateCoherent(transport.interruptMessages.bytes, 4));

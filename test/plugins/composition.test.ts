@@ -23,11 +23,11 @@ describe('composition', () => {
       expect(composed).toBeGreaterThanOrEqual(2);
       try {
         const session = new DeviceSession(run);
-        const driver = await session.start();
-        await driver.run();
+        await session.start();
+        await session.run();
         session.end();
         session.dispose();
-        expect(driver.report.verified).toBe(true);
+        expect(session.workload?.verified).toBe(true);
       } finally {
         await run.dispose();
       }

@@ -39,9 +39,9 @@ async function watch(profile: Profile): Promise<Seen> {
       notify(queue, next);
     };
     const session = new DeviceSession(run);
-    const driver = await session.start();
-    await driver.run();
-    const { report } = driver;
+    await session.start();
+    await session.run();
+    const report = session.workload!;
     session.end();
     expect(session.dma.live).toBe(0);
     session.dispose();

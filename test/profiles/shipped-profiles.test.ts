@@ -43,10 +43,12 @@ describe('the shipped profiles', () => {
       refusal: null,
       failure: null,
     });
-    const { requests, blockSize } = workload;
+    const { requests } = workload;
+    const { blockSize } = workload.options as { readonly blockSize: number };
     expect(report.workload).toMatchObject({ errors: 0, verified: true, requests });
     // Only a block device has to move whole requests.
-    const [least, most] = device.type === 'block' ? [requests * blockSize, requests * blockSize] : [requests, Infinity];
+    const [least, most] =
+      device.type.name === 'block' ? [requests * blockSize, requests * blockSize] : [requests, Infinity];
     expect(report.workload.bytes).toBeGreaterThanOrEqual(least);
     expect(report.workload.bytes).toBeLessThanOrEqual(most);
     expect(report.dma.live).toBe(0);

@@ -24,11 +24,12 @@ for (const profile of runsOfBackEnd) {
 /** Every access of the driver is looked at, so fewer requests do: still several times round each ring. */
 function sanitized(profile: Profile, buffers: Profile['driver']['buffers']): Profile {
   const { workload } = profile;
+  const options = workload.options as { readonly blockSize: number };
   const requests = Math.min(workload.requests, Math.max(300, 4 * workload.depth));
   return {
     ...profile,
     driver: { ...profile.driver, sanitize: true, buffers },
-    workload: { ...workload, requests, blockSize: Math.min(workload.blockSize, 1024) },
+    workload: { ...workload, requests, options: { ...options, blockSize: Math.min(options.blockSize, 1024) } },
   };
 }
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import tinyPlatform from './fixtures/tiny-platform.ts';
 import { checkOptions } from '../src/plugin/check-options.ts';
-import type { AnyPlugin } from '../src/plugin/load-plugin.ts';
+import type { PlatformPlugin } from '@virtio-platform/core';
 import { displayPath } from '../src/source/profile-issue.ts';
 import { loadProfile } from '../src/load-profile.ts';
 import { LocatedPluginError } from '../src/plugin/plugin-error.ts';
@@ -9,13 +9,13 @@ import { isRecord } from '../src/source/unknown-value.ts';
 import { caught } from './support/caught.ts';
 import { profileText } from './support/profile-text.ts';
 import { fixture, temporaryProfile } from './support/temporary-folder.ts';
-async function check(options: string, plugin: AnyPlugin = tinyPlatform): Promise<unknown> {
+async function check(options: string, plugin: PlatformPlugin = tinyPlatform): Promise<unknown> {
   const platform = `{ use: ${fixture('tiny-platform')}, ${options} }`;
   return await checkOptions(plugin, (await loadProfile(temporaryProfile(profileText({ platform })))).platform);
 }
 
 /** A plugin whose schema is written by hand, with nothing that zod adds. */
-const byHand: AnyPlugin = {
+const byHand: PlatformPlugin = {
   ...tinyPlatform,
   options: {
     '~standard': {

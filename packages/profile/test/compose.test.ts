@@ -1,3 +1,4 @@
+import { BLOCK_FEATURES } from '@virtio-platform/device-block';
 import { CodedError, GUEST_MEMORY, MACHINE, PLATFORM } from '@virtio-platform/core';
 import { FaultLog } from '@virtio-platform/core/address-space';
 import { container, type InjectionToken } from 'tsyringe';
@@ -56,7 +57,7 @@ describe('composeRun', () => {
       queues: 1,
       image: expect.stringContaining(request!.baseDirectory),
     });
-    expect(request!.device.offers?.names('block')).toEqual(['VERSION_1']);
+    expect(request!.device.offers?.names(BLOCK_FEATURES)).toEqual(['VERSION_1']);
     await run.dispose();
   });
 

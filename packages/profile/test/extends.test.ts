@@ -1,3 +1,4 @@
+import { BLOCK_FEATURES } from '@virtio-platform/device-block';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { checkProfile, loadProfile } from '../src/load-profile.ts';
@@ -23,7 +24,7 @@ queue: { size: 64 }
     const profile = await loadProfile(join(folder, 'child.yaml'));
     expect(profile).toMatchObject({ name: 'child', file: join(folder, 'child.yaml'), queue: { size: 64 } });
     expect(profile.platform.options).toEqual({ mode: 'fancy', window: { pages: 8 } });
-    expect(profile.device.offers?.names('block')).toEqual(['VERSION_1']);
+    expect(profile.device.offers?.names(BLOCK_FEATURES)).toEqual(['VERSION_1']);
   });
 
   it('knows in which file a value stands', async () => {

@@ -1,3 +1,4 @@
+import { NET_FEATURES } from '@virtio-platform/device-net';
 import { truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { FeatureSet, VIRTIO_F_ACCESS_PLATFORM, VIRTIO_F_VERSION_1 } from '@virtio-platform/core/features';
@@ -121,7 +122,7 @@ describe('loadProfile', () => {
     const device = '{ type: net, offers: [VERSION_1, NET_MAC, BIT_15] }';
     const text = profileText({ device, workload: ECHO, expect: '{ accepted: [BIT_5], declined: [BIT_15, NET_MQ] }' });
     const profile = await loadProfile(temporaryProfile(text));
-    expect(profile.device.offers?.names('net')).toEqual(['NET_MAC', 'NET_MRG_RXBUF', 'VERSION_1']);
+    expect(profile.device.offers?.names(NET_FEATURES)).toEqual(['NET_MAC', 'NET_MRG_RXBUF', 'VERSION_1']);
     expect(profile.expect).toMatchObject({ accepted: ['NET_MAC'], declined: ['NET_MRG_RXBUF', 'NET_MQ'] });
   });
 

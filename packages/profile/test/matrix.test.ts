@@ -1,3 +1,4 @@
+import { BLOCK_FEATURES } from '@virtio-platform/device-block';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { checkProfile, loadProfile, loadProfiles } from '../src/load-profile.ts';
@@ -40,7 +41,7 @@ describe('a matrix of paths', () => {
   it('replaces lists, and numbers what cannot be told apart by one value', async () => {
     const offers = '  device.offers:\n    - [VERSION_1]\n    - [VERSION_1, RING_EVENT_IDX]';
     const runs = await runsOf(offers, { device: '{ type: block, offers: [ANY_LAYOUT] }' });
-    expect(runs.map(({ name, device }) => [name, device.offers?.names('block')])).toEqual([
+    expect(runs.map(({ name, device }) => [name, device.offers?.names(BLOCK_FEATURES)])).toEqual([
       ['test [device.offers#1]', ['VERSION_1']],
       ['test [device.offers#2]', ['RING_EVENT_IDX', 'VERSION_1']],
     ]);

@@ -2,6 +2,7 @@ import { DmaError } from '@virtio-platform/core';
 import { FaultLog } from '@virtio-platform/core/address-space';
 import type { DeviceInterface } from '@virtio-platform/core/device';
 import { FeatureSet, VIRTIO_F_RING_PACKED, VIRTIO_F_VERSION_1 } from '@virtio-platform/core/features';
+import block, { BLOCK_SETTINGS } from '@virtio-platform/device-block';
 import { GuestMemory } from '@virtio-platform/core/memory';
 import { DEFAULT_POLICY } from '@virtio-platform/core/negotiation';
 import type { ComposedRun } from '@virtio-platform/profile';
@@ -52,7 +53,7 @@ function open(
   const transport = new SizingTransport(sizes, deviceInterface, layout === 'packed', slowReset);
   const run = {
     profile: {
-      device: { type: 'block' },
+      device: { type: block, settings: BLOCK_SETTINGS.parse({}), use: { use: 'block' } },
       driver: {
         privilege: 'kernel',
         buffers: 'streaming',
@@ -62,7 +63,7 @@ function open(
         forces: undefined,
       },
       queue: { layout, size: 64 },
-      workload: { kind: 'write-read-verify', requests: 1, depth: 1, blockSize: 512, seed: 1, disruptions: [] },
+      workload: { kind: 'write-read-verify', requests: 1, depth: 1, options: { blockSize: 512 }, seed: 1, disruptions: [] },
       failures: { map: {}, region: {}, wrongAddress: {} },
       policy: DEFAULT_POLICY,
     },

@@ -2,21 +2,37 @@ import { type MessageDriver, type MessageLink, Echo } from '@virtio-platform/dev
 import { type EntropyDriver, SeededBytes, ReadEntropy } from '@virtio-platform/device-entropy';
 import type { Transport } from '@virtio-platform/core/device';
 import type { Virtqueue } from '@virtio-platform/core/queue';
-import { UsedNotifications, type DriverContext, type WorkloadReport } from '@virtio-platform/runner';
+import type { DriverHalf, WorkDone, Workload, WorkloadContext } from '@virtio-platform/core';
+import type { Profile } from '@virtio-platform/profile';
+import { RunLoop, UsedNotifications } from '@virtio-platform/runner';
 import { describe, expect, it } from 'vitest';
 
 const REQUESTS = 12;
 const BYTES = 20;
 
-/** What a workload needs beside its driver while the driver never has to wait. */
-function contextFor(device: { readonly type: string; readonly seed?: number }): DriverContext {
-  const workload = { kind: 'echo', requests: REQUESTS, depth: 4, blockSize: BYTES, seed: 3, disruptions: [] };
+/** What a workload needs beside its driver while the driver never has to wait long. */
+function contextFor<Options>(driver: DriverHalf, settings: unknown): WorkloadContext<never, Options> {
   const transport = { notify: () => {}, wait: () => 'notified', readStatus: () => 4, configGeneration: () => 0 };
   const queue = { index: 0, enableNotifications: () => true, disableNotifications: () => {} };
-  const profile = { device, workload, driver: { timeoutMs: 50 } };
-  const notifications = new UsedNotifications(transport as unknown as Transport, [queue as unknown as Virtqueue]);
-  const context = { profile, transport, queues: [{ queue }], notify: () => {}, notifications, onProgress: () => {} };
-  return context as unknown as DriverContext;
+  const profile = { workload: { requests: REQUESTS, disruptions: [] }, driver: { timeoutMs: 50 } };
+  const parts = { transport: transport as unknown as Transport, queues: [queue as unknown as Virtqueue] };
+  const notifications = new UsedNotifications(parts.transport, parts.queues);
+  const loop = new RunLoop({
+    ...parts,
+    profile: profile as unknown as Profile,
+    notifications,
+    driver,
+    onProgress: () => {},
+  });
+  const work = { kind: 'echo', requests: REQUESTS, depth: 4, options: { blockSize: BYTES }, seed: 3, mostReturned: 0 };
+  const context = { ...work, settings, queues: [{ queue }], notify: () => {}, loop };
+  return context as unknown as WorkloadContext<never, Options>;
+}
+
+/** What a workload did, with what a report makes of it. */
+function reportOf({ done }: Workload): WorkDone & { readonly errors: number; readonly verified: boolean } {
+  const errors = Object.values(done.mismatches.counts).reduce((sum, count) => sum + count, 0);
+  return { ...done, errors, verified: done.requests === REQUESTS && errors === 0 };
 }
 
 /** A link that gives back what `alter` makes of each message. */
@@ -49,11 +65,11 @@ class AlteringLink implements MessageLink {
   }
 }
 
-async function echo(...links: readonly MessageLink[]): Promise<WorkloadReport> {
+async function echo(...links: readonly MessageLink[]): Promise<ReturnType<typeof reportOf>> {
   const driver: MessageDriver = { links, isConnected: true, connect: () => 0, dispose: () => {} };
-  const workload = new Echo(contextFor({ type: 'console' }), driver);
+  const workload = new Echo(driver, contextFor(driver, {}), 14);
   await workload.run();
-  return workload.report;
+  return reportOf(workload);
 }
 
 /** The message with the last bit of one byte turned. */
@@ -114,7 +130,10 @@ describe('Echo', () => {
 });
 
 /** Reads from a driver whose buffers `answer` fills; a seed of 3 is what the workload expects. */
-async function read(answer: (number: number) => readonly number[], seed?: number): Promise<WorkloadReport> {
+async function read(
+  answer: (number: number) => readonly number[],
+  seed?: number,
+): Promise<ReturnType<typeof reportOf>> {
   const asked: number[] = [];
   let batch: number[] = [];
   const driver = {
@@ -131,10 +150,10 @@ async function read(answer: (number: number) => readonly number[], seed?: number
     dispose: () => {},
   };
   let served = 0;
-  const device = seed === undefined ? { type: 'entropy' } : { type: 'entropy', seed };
-  const workload = new ReadEntropy(contextFor(device), driver as unknown as EntropyDriver);
+  const entropy = driver as unknown as EntropyDriver;
+  const workload = new ReadEntropy(entropy, contextFor(entropy, { seed }));
   await workload.run();
-  return workload.report;
+  return reportOf(workload);
 }
 
 function seeded(number: number, length = BYTES): number[] {

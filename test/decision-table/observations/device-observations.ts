@@ -52,13 +52,13 @@ async function breakPromise(run: ComposedRun): Promise<Readonly<Record<string, u
   const { liobn } = tables.defaultWindow;
   const unmap = (): number => tables.putTce(liobn, PAGE_SIZE, 0, 0, 0);
   const session = new DeviceSession(run);
-  const driver = await session.start();
+  await session.start();
   const answer = unmap();
   // A broken hypervisor: the entry goes, whatever was frozen.
   const entries = new Uint32Array(tables.state.tables[0]!);
   entries[2] = 0;
   Atomics.add(new Uint32Array(tables.state.registers), 0, 1);
-  const failure = await errorOf(() => driver.run());
+  const failure = await errorOf(() => session.run());
   session.end();
   session.dispose();
   return { hypervisor: hypercallName(answer), afterTampering: failure, afterReset: hypercallName(unmap()) };
@@ -78,7 +78,7 @@ async function breakPageTables(run: ComposedRun): Promise<Readonly<Record<string
     return (words[1]! & 0x0600_0000) === 0 ? 'not done' : 'done';
   };
   const session = new DeviceSession(run);
-  const driver = await session.start();
+  await session.start();
   const answer = invalidateAll();
   unit.read64(0x20, words);
   // The root table goes, and a broken unit forgets what it knew, whatever was frozen.
@@ -87,7 +87,7 @@ async function breakPageTables(run: ComposedRun): Promise<Readonly<Record<string
   const control = new Int32Array(unit.state.control);
   control[CONTEXT_CACHED] = 0;
   Atomics.add(control, GENERATION, 1);
-  const failure = await errorOf(() => driver.run());
+  const failure = await errorOf(() => session.run());
   session.end();
   session.dispose();
   return { invalidation: answer, afterTampering: failure, afterReset: invalidateAll() };

@@ -20,7 +20,13 @@ async function turnSecure(
   try {
     const outcome = (traits: PlatformTraits): string | undefined => {
       const { transport } = run.machine;
-      const result = initializeDevice(transport, { supported: SUPPORTED, traits, rules: [], privilege: 'kernel' });
+      const result = initializeDevice(transport, {
+        deviceFeatures: profile.device.type.features,
+        supported: SUPPORTED,
+        traits,
+        rules: [],
+        privilege: 'kernel',
+      });
       return result.path ?? result.refusal?.code;
     };
     return ['pseries-linear', row.platform!].map((name) => outcome(platformTraits(table.platforms[name]!)));
