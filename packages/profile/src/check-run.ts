@@ -14,7 +14,7 @@ import { knownKeys, RENAMED_KEYS, type CheckedProfile } from './schema/profile-s
 import { readProfile } from './schema/read-profile.ts';
 import { renameKeys, type ProfileWarning } from './source/renamed-keys.ts';
 import { nodeAt, placeOf, plainMap, plainValue, type MapNode } from './source/source-node.ts';
-import { translateIssues, type TranslatedIssue } from './source/translate-issues.ts';
+import { translateIssues, type RawIssue } from './source/translate-issues.ts';
 import { isRecord } from './source/unknown-value.ts';
 import { readTypedValues, type TypedValues } from './schema/typed-values.ts';
 
@@ -58,7 +58,7 @@ export async function checkRun(
   const read = readProfile(values, vocabulary);
   const typed = await readTypedValues(root, device, vocabulary);
   const translated = translateIssues(
-    read.issues,
+    [...read.issues, ...namingIssues(values)],
     {
       prefix: [],
       valueAt: (at) => (nodeAt(root, at) === undefined ? undefined : plainValue(nodeAt(root, at)!)),
@@ -67,7 +67,9 @@ export async function checkRun(
     },
     'ERR_PROFILE_INVALID',
   );
-  const found = [...translated, ...typed.issues, ...typeIssues(root, values)]
+  // A misspelt key of every device is no setting of the type either: one mistake.
+  const known = new Set(translated.map(({ issue }) => issue.path));
+  const found = [...translated, ...typed.issues.filter(({ issue }) => !known.has(issue.path))]
     .filter(({ isMissing }) => isComplete || !isMissing)
     .map(({ issue }) => issue);
   const issues = [...renameIssues, ...device.issues, ...found];
@@ -89,15 +91,12 @@ export async function checkRun(
 }
 
 /** What is wrong with how a profile names the type of its device. */
-function typeIssues(root: MapNode, { device }: Readonly<Record<string, unknown>>): TranslatedIssue[] {
+function namingIssues({ device }: Readonly<Record<string, unknown>>): RawIssue[] {
   if (!isRecord(device) || Array.isArray(device)) return [];
-  if (device['type'] === undefined && device['use'] === undefined) {
-    const issue = issueAt(placeOf(root, ['device', 'type'], 'key'), ['device', 'type'], '`type` is missing');
-    return [{ issue, isMissing: true }];
-  }
-  if (device['type'] === undefined || device['use'] === undefined) return [];
-  const message = 'names a device type as `type` does: give one of them';
-  return [{ issue: issueAt(placeOf(root, ['device', 'use'], 'key'), ['device', 'use'], message), isMissing: false }];
+  const isBoth = device['type'] !== undefined && device['use'] !== undefined;
+  if (isBoth) return [{ path: ['device', 'use'], message: 'names a device type as `type` does: give one of them' }];
+  const isNamed = device['type'] !== undefined || device['use'] !== undefined;
+  return isNamed ? [] : [{ path: ['device', 'type'], message: 'is missing' }];
 }
 
 const vocabularies = new WeakMap<DeviceTypePlugin, DeviceVocabulary>();

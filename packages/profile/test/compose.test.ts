@@ -47,7 +47,7 @@ describe('composeRun', () => {
     expect(request).toMatchObject({
       memory: 1024 * 1024,
       needs: [COUNTER],
-      device: { type: 'block', interface: 'transitional', driverInterface: 'legacy' },
+      device: { type: { name: 'block' }, interface: 'transitional', driverInterface: 'legacy' },
     });
     expect(request!.device.settings).toEqual({
       capacity: 16 * 1024 * 1024,
@@ -55,6 +55,7 @@ describe('composeRun', () => {
       overwrite: false,
       serial: 'abc',
       queues: 1,
+      resizes: [],
       image: expect.stringContaining(request!.baseDirectory),
     });
     expect(request!.device.offers?.names(BLOCK_FEATURES)).toEqual(['VERSION_1']);

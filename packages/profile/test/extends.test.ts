@@ -44,7 +44,7 @@ queue: { size: 64 }
     });
     const profile = await loadProfile(join(folder, 'child.yaml'));
     expect(profile.machine.use).toBe(join(folder, 'base', 'machine.ts'));
-    expect(profile.device).toMatchObject({ image: join(folder, 'base', 'disk.img') });
+    expect(profile.device).toMatchObject({ settings: { image: join(folder, 'base', 'disk.img') } });
   });
 
   it('replaces the whole section of another plugin', async () => {

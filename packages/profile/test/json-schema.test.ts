@@ -1,3 +1,4 @@
+import block from '@virtio-platform/device-block';
 import { describe, expect, it } from 'vitest';
 import tinyMachine from './fixtures/tiny-machine.ts';
 import tinyPlatform from './fixtures/tiny-platform.ts';
@@ -37,7 +38,8 @@ describe('profileJsonSchema', () => {
   });
 
   it('knows feature names', () => {
-    const items = at(profileJsonSchema([]), 'properties', 'device', 'properties', 'offers', 'items');
+    const types = [{ use: 'block', plugin: block }];
+    const items = at(profileJsonSchema(types), 'properties', 'device', 'properties', 'offers', 'items');
     expect(at(items, 'anyOf', 0, 'enum')).toContain('ACCESS_PLATFORM');
     expect(at(items, 'anyOf', 0, 'enum')).toContain('BLK_FLUSH');
   });

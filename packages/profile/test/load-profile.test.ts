@@ -7,7 +7,7 @@ import { displayPath, ProfileError, type ProfileIssue } from '../src/source/prof
 import { checkProfile, loadProfile } from '../src/load-profile.ts';
 import { caught } from './support/caught.ts';
 import { profileText, type ProfileLines } from './support/profile-text.ts';
-import { fixture, temporaryFolder, temporaryProfile } from './support/temporary-folder.ts';
+import { SHIPPED, fixture, temporaryFolder, temporaryProfile } from './support/temporary-folder.ts';
 /** A profile as the documentation shows it, over the fixture plugins. */
 const COMPLETE = `# yaml-language-server: $schema=../virtio-platform.schema.json
 profile: pseries-linear
@@ -50,7 +50,7 @@ workload: { kind: write-read-verify, requests: 2000, depth: 32, blockSize: 4KB, 
 `;
 
 async function issuesOf(text: string): Promise<readonly ProfileIssue[]> {
-  return (await checkProfile(temporaryProfile(text))).issues;
+  return (await checkProfile(temporaryProfile(text), SHIPPED)).issues;
 }
 
 async function onlyIssue(lines: ProfileLines): Promise<ProfileIssue> {
@@ -69,14 +69,18 @@ describe('loadProfile', () => {
       memory: 64 * 1024 ** 2,
       platform: { use: fixture('tiny-platform'), options: { window: { pages: 16 } } },
       machine: { use: fixture('tiny-machine'), options: {} },
-      device: { type: 'block', interface: 'modern', capacity: 16 * 1024 ** 2, readOnly: false, serial: '', queues: 1 },
+      device: {
+        type: { name: 'block' },
+        interface: 'modern',
+        settings: { capacity: 16 * 1024 ** 2, readOnly: false, serial: '', queues: 1 },
+      },
       driver: { privilege: 'kernel', interface: 'modern', buffers: 'premapped', timeoutMs: 5000, sanitize: false },
       queue: { layout: 'split', size: 256 },
-      workload: { kind: 'write-read-verify', requests: 2000, depth: 32, blockSize: 4096, seed: 7 },
+      workload: { kind: 'write-read-verify', requests: 2000, depth: 32, options: { blockSize: 4096 }, seed: 7 },
       expect: { path: 'linear', faults: 0 },
     });
     expect(profile.device.offers?.has(VIRTIO_F_ACCESS_PLATFORM)).toBe(true);
-    expect(profile.device).toMatchObject({ image: undefined });
+    expect(profile.device.settings).not.toHaveProperty('image');
     expect(profile.platform.locate(['window', 'pages'])).toEqual({ file, line: 6, column: 20 });
     expect(profile.platform.locate(['window'], 'key')).toEqual({ file, line: 6, column: 3 });
     expect(profile.platform.locate(['absent'])).toEqual({ file, line: 4, column: 1 });
@@ -110,12 +114,12 @@ describe('loadProfile', () => {
   });
 
   it.each([
-    ['entropy', READ, { seed: undefined }],
+    ['entropy', READ, {}],
     ['console', ECHO, { columns: 80, rows: 25, ports: 1 }],
     ['net', ECHO, { mac: '52:54:00:12:34:56', queuePairs: 1 }],
   ])('fills in the settings of a device of type %s', async (type, workload, settings) => {
     const profile = await loadProfile(temporaryProfile(profileText({ device: `{ type: ${type} }`, workload })));
-    expect(profile.device).toEqual({ type, interface: 'modern', offers: undefined, ...settings });
+    expect(profile.device).toMatchObject({ type: { name: type }, interface: 'modern', offers: undefined, settings });
   });
 
   it('names feature bits as the device type does', async () => {
@@ -327,13 +331,13 @@ describe('checkProfile', () => {
   });
 
   it('does not load a plugin that the profile does not name', async () => {
-    const { issues } = await checkProfile(temporaryProfile('profile: nothing\n'));
+    const { issues } = await checkProfile(temporaryProfile('profile: nothing\n'), SHIPPED);
     expect(issues.map(({ path }) => path)).toEqual(['platform', 'machine', 'device', 'workload']);
   });
 
   it('passes addresses of 64 bits to plugins, and small numbers as numbers', async () => {
     const platform = `{ use: ${fixture('tiny-platform')}, base: 0x800000000000001, window: { pages: 0x10 } }`;
-    const { profiles } = await checkProfile(temporaryProfile(profileText({ platform })));
+    const { profiles } = await checkProfile(temporaryProfile(profileText({ platform })), SHIPPED);
     expect(profiles[0]?.platform.options).toEqual({ base: 0x800000000000001n, window: { pages: 16 } });
   });
 });

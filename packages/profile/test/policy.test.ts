@@ -3,14 +3,14 @@ import { DEFAULT_POLICY } from '@virtio-platform/core/negotiation';
 import { describe, expect, it } from 'vitest';
 import { checkProfile, loadProfile } from '../src/load-profile.ts';
 import { profileText, type ProfileLines } from './support/profile-text.ts';
-import { temporaryProfile } from './support/temporary-folder.ts';
+import { SHIPPED, temporaryProfile } from './support/temporary-folder.ts';
 
 function withPolicy(policy: string, lines: ProfileLines = {}): string {
   return temporaryProfile(`${profileText(lines)}policy: ${policy}\n`);
 }
 
 async function messages(policy: string, lines: ProfileLines = {}): Promise<string[]> {
-  const { issues } = await checkProfile(withPolicy(policy, lines));
+  const { issues } = await checkProfile(withPolicy(policy, lines), SHIPPED);
   return issues.map(({ path, message }) => `${path}: ${message}`);
 }
 

@@ -8,6 +8,7 @@ import {
 } from '@virtio-platform/core';
 import { LocatedPluginError, runHook } from './plugin-error.ts';
 import { optionsJsonSchema, schemaKeys } from '../schema/options-json-schema.ts';
+import { RESERVED_KEYS } from './plugin-use.ts';
 import type { PluginUse } from '../schema/profile.ts';
 import {
   translateIssues,
@@ -26,6 +27,8 @@ export interface GivenOptions {
   placeOf(path: readonly PropertyKey[], part: 'value' | 'key'): Place;
   /** The section of the profile. */
   readonly section: string;
+  /** Keys of the section that are no options, which a misspelt option may mean. */
+  readonly commonKeys: readonly string[];
 }
 
 /** What a schema made of options, or what is wrong with them. */
@@ -35,7 +38,7 @@ export type OptionsResult =
 
 /** Checks options with a plugin's own schema. What the schema made of them is frozen. */
 export async function validateOptions(
-  { options, placeOf, section }: GivenOptions,
+  { options, placeOf, section, commonKeys }: GivenOptions,
   schema: OptionsSchema<unknown>,
   code: ErrorCode,
 ): Promise<OptionsResult> {
@@ -46,7 +49,10 @@ export async function validateOptions(
     prefix: [section],
     valueAt: (path) => valueAt(options, path),
     placeOf,
-    knownKeys: (path) => (form === undefined ? [] : schemaKeys(form, path)),
+    knownKeys: (path) => [
+      ...(form === undefined ? [] : schemaKeys(form, path)),
+      ...(path.length === 0 ? commonKeys : []),
+    ],
   };
   return { issues: translateIssues(result.issues.map(rawIssue), source, code) };
 }
@@ -65,6 +71,7 @@ export async function checkOptions(plugin: PlatformPlugin | MachinePlugin, use: 
       return { location: use.locate(sourcePath(path), part), text };
     },
     section: plugin.kind,
+    commonKeys: RESERVED_KEYS[plugin.kind],
   };
   const result = await runHook(plugin.kind, use, 'options', () =>
     validateOptions(given, plugin.options, 'ERR_PLUGIN_OPTIONS'),

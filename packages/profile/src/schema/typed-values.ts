@@ -72,6 +72,7 @@ function givenOptions(
     });
   return {
     section,
+    commonKeys: common,
     options: Object.fromEntries(options),
     placeOf: (path, part) => placeOf(root, [section, ...path], part),
   };

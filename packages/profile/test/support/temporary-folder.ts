@@ -25,3 +25,8 @@ export function temporaryProfile(content: string): string {
 export function fixture(name: string): string {
   return fileURLToPath(new URL(`../fixtures/${name}.ts`, import.meta.url));
 }
+
+/** Where the shipped device types are dependencies, so that messages can name them. */
+export const SHIPPED = {
+  resolveFrom: [fileURLToPath(new URL('../../../cli/package.json', import.meta.url))],
+} as const;
