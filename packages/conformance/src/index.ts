@@ -16,7 +16,7 @@ export * from './fuzz/fuzz-rings.ts';
 export * from './fuzz/fuzz-virtqueue.ts';
 export * from './hostile-cases.ts';
 export * from './poisoning-dma-mapping.ts';
-export * from './fuzz/random.ts';
+export { Random } from '@virtio-platform/device-kit';
 export * from './contract/ring-echo.ts';
 export * from './vectors/ring-vector.ts';
 export * from './vectors/ring-vector-replay.ts';

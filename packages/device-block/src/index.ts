@@ -18,12 +18,14 @@ import { BLOCK_CONFIG, readBlockConfig } from './block-config.ts';
 import { BlockDevice } from './block-device.ts';
 import { BlockDisk } from './block-disk.ts';
 import { BLOCK_DRIVER_FEATURES } from './block-driver.ts';
-import { BLOCK_FEATURES } from './block-features.ts';
+import { BLOCK_FEATURES, VIRTIO_BLK_F_FLUSH } from './block-features.ts';
 import { BLOCK_SETTINGS, type BlockSettings } from './block-settings.ts';
 import { checkImage } from './image-file.ts';
 import { SECTOR_SIZE } from './layout.ts';
 import { qemuBlock } from './qemu-block.ts';
-import { WriteReadVerify, type BlockWorkOptions } from './write-read-verify.ts';
+import { MixedWork, type MixedOptions } from './mixed-work.ts';
+import type { BlockWorkOptions } from './block-requests.ts';
+import { WriteReadVerify } from './write-read-verify.ts';
 
 export * from './block-backing.ts';
 export * from './block-config.ts';
@@ -34,7 +36,9 @@ export * from './block-features.ts';
 export { BLOCK_SETTINGS, type BlockSettings, type BlockSettingsInput } from './block-settings.ts';
 export { checkImage, openImage, type ImageOptions } from './image-file.ts';
 export * from './layout.ts';
-export { WriteReadVerify, type BlockWorkContext, type BlockWorkOptions } from './write-read-verify.ts';
+export { MixedWork, type MixedOptions } from './mixed-work.ts';
+export type { BlockWorkContext, BlockWorkOptions } from './block-requests.ts';
+export { WriteReadVerify } from './write-read-verify.ts';
 
 /** Queue size that the device half supports at most, as QEMU's. */
 const MAX_QUEUE_SIZE = 1024;
@@ -48,15 +52,44 @@ function blockSizeProblem({ capacity }: BlockSettings, { blockSize }: BlockWorkO
   return { key, message: `a request of ${blockSize} bytes does not fit device.capacity, ${capacity} bytes` };
 }
 
+const blockSize = byteSize().describe('Bytes of each request, a multiple of 512: 4KiB.');
+const bytes = ({ blockSize: size }: BlockWorkOptions): number => size;
+const share = z.number().min(0).max(1);
+
 const writeReadVerify: WorkloadType<BlockSettings, BlockDisk, BlockWorkOptions> = defineWorkload({
   summary: 'write a pattern, read it back, compare',
-  options: z.strictObject({
-    blockSize: byteSize().describe('Bytes of each request, a multiple of 512: 4KiB.'),
-  }),
-  bytes: ({ blockSize }) => blockSize,
+  options: z.strictObject({ blockSize }),
+  bytes,
   problem: blockSizeProblem,
   recovers: true,
   open: (disk: BlockDisk, context) => new WriteReadVerify(disk, context),
+});
+
+const read: WorkloadType<BlockSettings, BlockDisk, BlockWorkOptions> = defineWorkload({
+  summary: 'read at random, and compare with what earlier reads gave; writes nothing',
+  options: z.strictObject({ blockSize }),
+  bytes,
+  problem: blockSizeProblem,
+  recovers: true,
+  open: (disk: BlockDisk, context) =>
+    new MixedWork(disk, { ...context, options: { ...context.options, reads: 1, flushes: 0 } }, false),
+});
+
+const mixed: WorkloadType<BlockSettings, BlockDisk, MixedOptions> = defineWorkload<
+  BlockSettings,
+  BlockDisk,
+  MixedOptions
+>({
+  summary: 'read, write and flush at random against a model of the disk',
+  options: z.strictObject({
+    blockSize,
+    reads: share.default(0.5).describe('The part of the requests that read, 0 to 1; without it 0.5.'),
+    flushes: share.default(0.01).describe('The part of the requests that flush, 0 to 1; without it 0.01.'),
+  }),
+  bytes,
+  problem: blockSizeProblem,
+  recovers: true,
+  open: (disk: BlockDisk, context) => new MixedWork(disk, context, context.accepted.has(VIRTIO_BLK_F_FLUSH)),
 });
 
 const plugin: DeviceTypePlugin<BlockSettings, BlockDisk> = defineDeviceType({
@@ -74,7 +107,7 @@ const plugin: DeviceTypePlugin<BlockSettings, BlockDisk> = defineDeviceType({
     queues: (device) => Array.from({ length: readBlockConfig(device).queues }, (_, index) => index),
     open: (context) => new BlockDisk(context),
   },
-  workloads: { 'write-read-verify': writeReadVerify },
+  workloads: { 'write-read-verify': writeReadVerify, read, mixed },
   model({ capacity, image, readOnly, overwrite, serial, queues, resizes }, byteOrder) {
     const backing =
       image === undefined ? new SparseBacking(capacity) : new FileBacking(image, capacity, readOnly, overwrite);

@@ -1,4 +1,5 @@
 import { randomFillSync } from 'node:crypto';
+import { xorshift32 } from '@virtio-platform/device-kit';
 
 /** Where an entropy device takes its bytes from. */
 export interface EntropySource {
@@ -62,11 +63,7 @@ export class SeededBytes {
 
   next(): number {
     if (this.#at < 4) return (this.#counter >>> (8 * this.#at++)) & 0xff;
-    let state = this.#state;
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    this.#state = state;
-    return state & 0xff;
+    this.#state = xorshift32(this.#state);
+    return this.#state & 0xff;
   }
 }

@@ -17,3 +17,4 @@ export * from './message-link.ts';
 export * from './mismatch-log.ts';
 export * from './pattern.ts';
 export * from './queue-pair.ts';
+export * from './random.ts';

@@ -1,3 +1,5 @@
+import { xorshift32 } from './random.ts';
+
 /**
  * Fills `length` bytes (a multiple of 4) at `address` with a pattern that no other block, round or seed has: xorshift32
  * from a mixed state. Hot: no allocation.
@@ -12,7 +14,7 @@ export function fillPattern(
 ): void {
   let state = mix(seed, block, round);
   for (let i = address / 4, end = (address + length) / 4; i < end; i++) {
-    state = step(state);
+    state = xorshift32(state);
     u32[i] = state;
   }
 }
@@ -28,7 +30,7 @@ export function matchesPattern(
 ): boolean {
   let state = mix(seed, block, round);
   for (let i = address / 4, end = (address + length) / 4; i < end; i++) {
-    state = step(state);
+    state = xorshift32(state);
     if (u32[i] !== state >>> 0) return false;
   }
   return true;
@@ -37,10 +39,4 @@ export function matchesPattern(
 function mix(seed: number, block: number, round: number): number {
   const state = seed ^ Math.imul(block + 1, 0x9e37_79b1) ^ Math.imul(round + 1, 0x85eb_ca6b);
   return state === 0 ? 1 : state;
-}
-
-function step(state: number): number {
-  state ^= state << 13;
-  state ^= state >>> 17;
-  return state ^ (state << 5);
 }

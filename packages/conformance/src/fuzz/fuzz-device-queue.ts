@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { FaultLog, PHYSICAL_ADDRESS_SPACE, type DeviceAddressSpace } from '@virtio-platform/core/address-space';
 import { GuestMemory } from '@virtio-platform/core/memory';
 import { DescriptorChain, openDeviceQueue, type DeviceQueue, type QueueLayout } from '@virtio-platform/core/queue';
-import { Random } from './random.ts';
+import { Random } from '@virtio-platform/device-kit';
 const MEMORY = 0x1_0000;
 const DESCRIPTORS = 0x1000;
 const DRIVER = 0x2000;

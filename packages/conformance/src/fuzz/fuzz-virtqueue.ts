@@ -3,7 +3,7 @@ import { DirectDmaMapping } from '@virtio-platform/core/dma';
 import { GuestMemory } from '@virtio-platform/core/memory';
 import { openVirtqueue, ScatterList, UsedBatch, type QueueLayout, type Virtqueue } from '@virtio-platform/core/queue';
 import type { FuzzOutcome } from './fuzz-device-queue.ts';
-import { Random } from './random.ts';
+import { Random } from '@virtio-platform/device-kit';
 
 const MEMORY = 0x1_0000;
 const BUFFER = 0xc000;

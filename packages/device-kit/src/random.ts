@@ -1,3 +1,10 @@
+/** The state of 32 bits that follows another, which is not 0 (Marsaglia, "Xorshift RNGs", 2003). Hot. */
+export function xorshift32(state: number): number {
+  state ^= state << 13;
+  state ^= state >>> 17;
+  return state ^ (state << 5);
+}
+
 /**
  * A small deterministic source of numbers (xorshift32), so that whatever was found can be found again from its seed.
  */
@@ -10,12 +17,8 @@ export class Random {
 
   /** The next 32 bits. */
   next(): number {
-    let state = this.#state;
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    this.#state = state;
-    return state >>> 0;
+    this.#state = xorshift32(this.#state);
+    return this.#state >>> 0;
   }
 
   /** A whole number from 0 to `limit` - 1. */
@@ -23,10 +26,12 @@ export class Random {
     return this.next() % limit;
   }
 
+  /** Whether something of this probability, in percent, happens. */
   chance(percent: number): boolean {
     return this.below(100) < percent;
   }
 
+  /** One of `choices`. Throws `RangeError` where there is none. */
   pick<T>(choices: readonly T[]): T {
     const choice = choices[this.below(choices.length)];
     if (choice === undefined) throw new RangeError('there is nothing to pick from');

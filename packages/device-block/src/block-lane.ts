@@ -1,0 +1,31 @@
+import type { Virtqueue } from '@virtio-platform/core/queue';
+import type { BlockDriver } from './block-driver.ts';
+
+/** One queue of a disk at work, with what each slot of its driver is for. */
+export class BlockLane {
+  readonly driver: BlockDriver;
+  readonly queue: Virtqueue;
+  /** By slot: request type, block, and the round that wrote the block, or writes it. */
+  readonly types: Uint32Array;
+  readonly blocks: Float64Array;
+  readonly rounds: Uint32Array;
+  #isWanted = false;
+
+  constructor(driver: BlockDriver, queue: Virtqueue) {
+    this.driver = driver;
+    this.queue = queue;
+    this.types = new Uint32Array(driver.depth);
+    this.blocks = new Float64Array(driver.depth);
+    this.rounds = new Uint32Array(driver.depth);
+  }
+
+  /** Shows submitted requests to the device. Hot. */
+  publish(): void {
+    this.#isWanted = this.driver.publish();
+  }
+
+  /** Tells the device of what was published last, where it wants to be told. Hot. */
+  notify(send: (queue: Virtqueue) => void): void {
+    if (this.#isWanted) send(this.queue);
+  }
+}
