@@ -1,6 +1,7 @@
 /*
  * A vhost-user block back-end with one bug, which the command line names: `wrong-back-end SOCKET BUG [packed]`.
  * Split and packed rings, EVENT_IDX, indirect tables; one queue, 16 MiB in memory. Without a bug (`none`) it is right.
+ * `resizes` is no bug: the disk grows to 24 MiB.
  * A bug of the ring or of data happens at request 40 and at every 100th after it, so that all works at first.
  */
 #define _GNU_SOURCE
@@ -16,14 +17,14 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { DISK = 16 << 20, SECTOR = 512, MAX_REGIONS = 8, MAX_SEGMENTS = 64 };
+enum { DISK = 16 << 20, LARGER_DISK = 24 << 20, SECTOR = 512, MAX_REGIONS = 8, MAX_SEGMENTS = 64 };
 enum { F_NEXT = 1, F_WRITE = 2, F_INDIRECT = 4, P_AVAIL = 1 << 7, P_USED = 1 << 15 };
 enum { BLK_IN = 0, BLK_OUT = 1, BLK_FLUSH = 4, BLK_GET_ID = 8, S_OK = 0, S_IOERR = 1, S_UNSUPP = 2 };
 
 static const uint64_t FEATURES = 1ull << 32 | 1ull << 30 | 1ull << 29 | 1ull << 28 | 1ull << 9 | 1ull << 6 | 1ull << 2;
 static const uint64_t PACKED = 1ull << 34;
-/* REPLY_ACK and CONFIG */
-static const uint64_t PROTOCOL_FEATURES = 1ull << 3 | 1ull << 9;
+/* REPLY_ACK and CONFIG; BACKEND_REQ where it tells of a changed configuration */
+static const uint64_t PROTOCOL_FEATURES = 1ull << 3 | 1ull << 9, BACKEND_REQ = 1ull << 5;
 
 struct region {
   uint64_t guest, user, size, offset;
@@ -68,7 +69,8 @@ static uint16_t last_avail, used_index;
 static int avail_wrap = 1, used_wrap = 1;
 static unsigned requests;
 static int goes_back;
-static uint64_t accepted;
+static uint64_t accepted, disk_size = DISK;
+static int back_channel = -1;
 
 static int is(const char *name) { return strcmp(bug, name) == 0; }
 
@@ -97,6 +99,14 @@ static uint8_t *from_guest(uint64_t guest, uint32_t length) {
       return regions[i].bytes + (guest - regions[i].guest);
   say("%u bytes at %#lx are in no region", length, (unsigned long)guest);
   exit(3);
+}
+
+/* The disk grows once, and the front-end is told (CONFIG_CHANGE_MSG). */
+static void resize(void) {
+  uint32_t message[3] = {2, 1, 0};
+  if (!is("resizes") || requests < 40 || disk_size != DISK) return;
+  disk_size = LARGER_DISK;
+  if (send(back_channel, message, sizeof message, MSG_NOSIGNAL) < 0) exit(4);
 }
 
 static void notify(void) {
@@ -159,13 +169,14 @@ static uint32_t serve(struct segment *segments, int count) {
   uint32_t length = header.type == BLK_OUT ? readable - 16 : writable - 1;
   uint64_t at = header.sector * SECTOR;
   requests++;
+  resize();
   if (now("crashes")) abort();
   if (now("exits")) {
     say("disk failure, giving up");
     exit(7);
   }
   if (now("wrong-sector")) at += SECTOR;
-  if (header.type != BLK_FLUSH && at + length > DISK) {
+  if (header.type != BLK_FLUSH && at + length > disk_size) {
     status = S_IOERR;
     length = 0;
   } else if (header.type == BLK_OUT) {
@@ -350,7 +361,7 @@ static void answer_u64(int socket, struct message *m, uint64_t value) {
 }
 
 static void fill_config(uint8_t *to) {
-  uint64_t capacity = is("capacity-zero") ? 0 : is("capacity-too-large") ? 64ull * DISK / SECTOR : DISK / SECTOR;
+  uint64_t capacity = is("capacity-zero") ? 0 : is("capacity-too-large") ? 64ull * DISK / SECTOR : disk_size / SECTOR;
   uint32_t seg_max = is("seg-max-zero") ? 0 : 126, blk_size = is("block-size-513") ? 513 : 512;
   memset(to, 0, 256);
   memcpy(to, &capacity, 8);
@@ -408,8 +419,9 @@ static void handle(int socket, struct message *m, int *fds, int count) {
     return;
   case 12: kick = count > 0 ? fds[0] : -1; break;
   case 13: call = count > 0 ? fds[0] : -1; break;
-  case 15: answer_u64(socket, m, PROTOCOL_FEATURES); return;
+  case 15: answer_u64(socket, m, PROTOCOL_FEATURES | (is("resizes") ? BACKEND_REQ : 0)); return;
   case 17: answer_u64(socket, m, 1); return;
+  case 21: back_channel = count > 0 ? fds[0] : -1; break;
   case 18: is_enabled = (int)m->payload.state.number; break;
   case 24:
     if (is("closes-instead-of-answering")) exit(5);
@@ -442,7 +454,7 @@ int main(int count, char **words) {
   if (count < 3) return 2;
   bug = words[2];
   offers_packed = count > 3;
-  disk = calloc(1, DISK);
+  disk = calloc(1, LARGER_DISK);
   snprintf(name.sun_path, sizeof name.sun_path, "%s", words[1]);
   int listener = socket(AF_UNIX, SOCK_STREAM, 0);
   if (is("exits-at-once")) {

@@ -135,6 +135,15 @@ workload: { kind: write-read-verify, requests: 2000, depth: ${depth}, blockSize:
     },
   );
 
+  it.each(['split', 'packed'])('notices a disk that is resized, with %s rings', async (layout) => {
+    const [report] = reportsOf(await commandHere(['run', profileOf('resizes', layout), '--json']));
+    expect(report).toMatchObject({
+      outcome: 'completed',
+      workload: { verified: true },
+      configuration: { changes: 1, seen: ['capacity 16MiB to 24MiB'] },
+    });
+  });
+
   it.each([
     ['used-length-too-large', 'clamp'],
     ['used-length-too-large', 'ignore'],

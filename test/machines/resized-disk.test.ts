@@ -1,0 +1,77 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { loadProfile, missingRequirements } from '@virtio-platform/profile';
+import { runProfile, type RunReport } from '@virtio-platform/runner';
+import { afterAll, describe, expect, it } from 'vitest';
+
+const folder = mkdtempSync(join(tmpdir(), 'virtio-platform-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+/** Sends commands to a QMP monitor over its socket, one after the other. */
+async function monitor(socket: string, commands: readonly object[]): Promise<void> {
+  const connection = connect(socket);
+  try {
+    await new Promise<void>((resolve, reject) => {
+      const left = [{ execute: 'qmp_capabilities' }, ...commands];
+      let text = '';
+      connection.on('error', reject);
+      connection.on('data', (data: Buffer) => {
+        text += data.toString();
+        if (text.includes('"error"')) reject(new Error(text));
+        for (let end = text.indexOf('\n'); end >= 0; end = text.indexOf('\n')) {
+          const line = text.slice(0, end);
+          text = text.slice(end + 1);
+          if (!line.includes('"QMP"') && !line.includes('"return"')) continue;
+          const next = left.shift();
+          if (next === undefined) return resolve();
+          connection.write(`${JSON.stringify(next)}\n`);
+        }
+      });
+    });
+  } finally {
+    connection.destroy();
+  }
+}
+
+/** Runs a profile whose disk is resized through a monitor in the middle of the run. */
+async function runResized(name: string, machine: string, resize: object): Promise<RunReport> {
+  const path = join(folder, `${name}.yaml`);
+  writeFileSync(
+    path,
+    `profile: ${name}
+platform: { use: "@virtio-platform/platform-legacy" }
+machine: ${machine}
+device: { type: block, capacity: 16MiB }
+workload: { kind: mixed, requests: 60000, depth: 8, blockSize: 4KiB, seed: 3 }
+`,
+  );
+  const profile = await loadProfile(path);
+  const missing = process.env['CI'] === undefined ? await missingRequirements(profile) : [];
+  expect(missing).toEqual([]);
+  let resized: Promise<void> | undefined;
+  const report = await runProfile(profile, {
+    onProgress(done) {
+      if (done > 1000) resized ??= monitor(join(folder, `${name}.qmp`), [resize]);
+    },
+  });
+  await resized;
+  return report;
+}
+
+describe('a disk that is resized while it is used', () => {
+  // qemu-storage-daemon tells its front-end of a new size from version 8.1 on; see wrong-back-end.test.ts for vhost-user.
+  it.each([
+    [
+      'qemu',
+      '{ use: "@virtio-platform/machine-qemu", board: pc, memory: 32MiB, arguments: [-qmp, "unix:SOCKET,server=on,wait=off"] }',
+      { execute: 'block_resize', arguments: { 'node-name': 'disk', size: 24 * 1024 ** 2 } },
+    ],
+  ])('is noticed by the driver half: %s', async (name, machine, resize) => {
+    const report = await runResized(name, machine.replace('SOCKET', join(folder, `${name}.qmp`)), resize);
+    expect(report.failure).toBeNull();
+    expect(report.configuration).toEqual({ changes: 1, seen: ['capacity 16MiB to 24MiB'] });
+    expect(report.workload).toMatchObject({ requests: 60_000, errors: 0, verified: true });
+  });
+});
