@@ -61,7 +61,7 @@ workload: { kind: mixed, requests: 60000, depth: 8, blockSize: 4KiB, seed: 3 }
 }
 
 describe('a disk that is resized while it is used', () => {
-  // qemu-storage-daemon tells its front-end of a new size from version 8.1 on; see wrong-back-end.test.ts for vhost-user.
+  // qemu-storage-daemon tells its front-end of a new size from 8.1 on: wrong-back-end.test.ts has vhost-user.
   it.each([
     [
       'qemu',

@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 
 const PACKAGES = fileURLToPath(new URL('../../packages/', import.meta.url));
 const TYPES = readdirSync(PACKAGES).flatMap((name) => /^device-(?!kit$)(.+)$/.exec(name)?.slice(1) ?? []);
-const HOUSE = ['core', 'profile', 'runner', 'cli', 'pci', 'dma-sanitizer'];
+const HOUSE = ['profile', 'runner', 'cli', 'pci', 'dma-sanitizer'];
 
 /** The sources of the packages that have to work with any device type. */
 const sources = readdirSync(PACKAGES)

@@ -81,7 +81,9 @@ export class ConsoleDevice implements DeviceModel {
     return this.#emergency;
   }
 
-  /** The one writable field. Takes emergency characters also from a driver that did not accept the feature (section 5.3.5.1). */
+  /**
+   * The one writable field: emergency characters, also from a driver that did not accept the feature (section 5.3.5.1).
+   */
   writeConfig(_offset: number, source: Uint8Array): void {
     const character = source[this.#littleEndian ? 0 : 3]!;
     this.#emergency = (this.#emergency + String.fromCharCode(character)).slice(-EMERGENCY_LENGTH);

@@ -1,6 +1,5 @@
 import {
   CodedError,
-  DeviceError,
   facilityName,
   inject,
   MACHINE_REQUEST,

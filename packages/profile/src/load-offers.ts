@@ -22,8 +22,8 @@ function offerSchemas(types: readonly DeviceTypePlugin[]) {
 }
 
 /**
- * Loads a file of offers, whose features may be those of `types`: a map of names to lists of features, or to `{ interface, features }`. Throws
- * {@link ProfileError} with everything that is wrong, at its place.
+ * Loads a file of offers, whose features may be those of `types`: a map of names to lists of features, or to
+ * `{ interface, features }`. Throws {@link ProfileError} with everything that is wrong, at its place.
  */
 export async function loadOffers(file: string, types: readonly DeviceTypePlugin[]): Promise<readonly Offer[]> {
   const { root, issues } = await readSources(file);

@@ -81,7 +81,7 @@ function printLists(terminal: Terminal, profiles: readonly ListedProfile[], plug
   for (const kind of ['platform', 'machine', 'device', 'unknown']) {
     const ofKind = plugins.filter((plugin) => plugin.kind === kind);
     if (ofKind.length === 0) continue;
-    terminal.print(`\n${bold(HEADINGS[kind]!)}`);
+    terminal.print(`\n${bold(HEADINGS[kind] ?? kind)}`);
     for (const { name, package: packageName, version, error, survey } of ofKind) {
       terminal.print(`  ${name.padEnd(12)}  ${packageName} ${dim(version)}${error === null ? '' : `  ${red(error)}`}`);
       if (survey !== null) printSurvey(terminal, survey);

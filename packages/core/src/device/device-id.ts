@@ -43,7 +43,7 @@ const NAMES: Readonly<Record<number, string>> = {
   45: 'SPI controller',
 };
 
-/** Names a device type by its number, as the specification does: `block device`; `device 63` for one it does not have. */
+/** Names a device type by its number as the specification does: `block device`; `device 63` where it has none. */
 export function virtioDeviceName(id: number): string {
   return NAMES[id] ?? `device ${id}`;
 }

@@ -38,7 +38,7 @@ export function featureTables(
   return [experimental, RESERVED_FEATURES, ofType];
 }
 
-/** Names a feature bit as profiles and reports write it. A bit without a row is `BIT_<n>`. `ofType`: the type's rows. */
+/** Names a feature bit as profiles and reports write it. A bit without a row of `ofType` is `BIT_<n>`. */
 export function featureName(
   bit: number,
   ofType: FeatureTable,

@@ -69,7 +69,7 @@ export interface DeviceTypePlugin<Settings = unknown, Driver extends DriverHalf 
    * `byteOrder` are configuration and headers. Throws coded errors.
    */
   model(settings: Settings, byteOrder: ByteOrder): DeviceModel;
-  /** Checks what the settings name outside of the profile, such as a file, before a machine boots. Throws coded errors. */
+  /** Checks what the settings name outside of the profile, before a machine boots: a file. Throws coded errors. */
   check?(settings: Settings): void;
   /** The image that a program which is the device opens; a type without it has none. */
   image?(settings: Settings): DiskImage;

@@ -24,7 +24,7 @@ import { renameOptions } from './renamed-options.ts';
 export interface GivenOptions {
   readonly options: unknown;
   /** Where an option or its key stands, by its path below the section. */
-  placeOf(path: readonly PropertyKey[], part: 'value' | 'key'): Place;
+  readonly placeOf: (path: readonly PropertyKey[], part: 'value' | 'key') => Place;
   /** The section of the profile. */
   readonly section: string;
   /** Keys of the section that are no options, which a misspelt option may mean. */
