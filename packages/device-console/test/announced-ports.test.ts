@@ -15,7 +15,7 @@ import type { DeviceAddressSpace } from '@virtio-platform/core/address-space';
 import { FeatureSet, VIRTIO_F_VERSION_1 } from '@virtio-platform/core/features';
 import type { DescriptorChain } from '@virtio-platform/core/queue';
 import { describe, expect, it } from 'vitest';
-import { DeviceLoop, NOTHING_LEFT } from '../device-loop.ts';
+import { DeviceLoop, NOTHING_LEFT } from '@virtio-platform/conformance/testing';
 
 type Message = readonly [port: number, event: number, value: number];
 
