@@ -202,7 +202,7 @@ describe('the settings of a network device', () => {
   it('are an address and one pair of queues unless given, and make its device half', () => {
     const model = net.model(NET_SETTINGS.parse({}), 'little');
     expect([...model.config.subarray(0, 6)]).toEqual([0x52, 0x54, 0, 0x12, 0x34, 0x56]);
-    expect(model.queueSizes).toHaveLength(2);
+    expect(model.queueSizes).toHaveLength(3);
     const several = net.model(NET_SETTINGS.parse({ mac: '02:00:00:00:AB:ff', queuePairs: 15 }), 'little');
     expect([...several.config.subarray(0, 6)]).toEqual([2, 0, 0, 0, 0xab, 0xff]);
     expect(several.queueSizes).toHaveLength(31);
