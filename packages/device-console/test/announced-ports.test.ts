@@ -31,7 +31,6 @@ const { DEVICE_ADD, REMOVE, OPEN, CONSOLE_PORT, READY, NAME } = {
 
 /** A console with queues for 31 ports, as QEMU's by default, that has the ports that `answer` announces. */
 class ScriptedConsole implements DeviceModel {
-  readonly type = 'console';
   readonly features = MULTIPORT;
   readonly queueSizes = Array.from({ length: 64 }, () => 32);
   readonly config = new Uint8Array(12);
