@@ -122,7 +122,7 @@ export class BlockDevice implements DeviceModel {
 
   process(queue: number, chain: DescriptorChain, space: DeviceAddressSpace, queues: DeviceQueues): number {
     this.#handled++;
-    if (this.#resized < this.#resizes.length) this.#resizeWhenDue();
+    if (this.#resized < this.#resizes.length) this.#resizeWhenDue(queue, queues);
     if (chain.writableBytes === 0) return 0;
     this.#written = 0;
     const ok =
@@ -139,12 +139,21 @@ export class BlockDevice implements DeviceModel {
     this.#backing.dispose();
   }
 
-  /** Resizes before the request is handled that follows `after` others. */
-  #resizeWhenDue(): void {
+  /**
+   * Resizes before the request is handled that follows `after` others. A disk whose backing cannot be resized stays as
+   * it is.
+   */
+  #resizeWhenDue(queue: number, queues: DeviceQueues): void {
     const { after, capacity } = this.#resizes[this.#resized]!;
     if (this.#handled <= after) return;
     this.#resized++;
-    this.#backing.resize(capacity);
+    try {
+      this.#backing.resize(capacity);
+    } catch (error) {
+      if (!isBackingError(error)) throw error;
+      queues.report(queue, error);
+      return;
+    }
     this.#config.set(BLOCK_CONFIG.capacity, capacity / SECTOR_SIZE);
     this.#events?.configChanged();
   }

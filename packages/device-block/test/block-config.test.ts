@@ -1,4 +1,5 @@
-import { VIRTIO_BLK_F_MQ, BLOCK_CONFIG, readBlockConfig } from '@virtio-platform/device-block';
+import { BLOCK_CONFIG, readBlockConfig, VIRTIO_BLK_F_MQ } from '@virtio-platform/device-block';
+import { configSize } from '@virtio-platform/core';
 import { FeatureSet, VIRTIO_F_VERSION_1 } from '@virtio-platform/core/features';
 import { describe, expect, it } from 'vitest';
 import { RegisterTransport } from '@virtio-platform/conformance/testing';
@@ -10,9 +11,9 @@ const SHORT = 8;
 /** How many queues a driver uses of a device that has two and tells another number. */
 function queuesOf(told: number, byteOrder: 'little' | 'big' = 'little'): number {
   const offered = VERSION.with(VIRTIO_BLK_F_MQ);
-  const transport = new RegisterTransport({ offered, configBytes: BLOCK_CONFIG.size });
-  new DataView(transport.config.buffer).setUint16(34, told, byteOrder === 'little');
-  return readBlockConfig(transport, offered, byteOrder).queues;
+  const transport = new RegisterTransport({ offered, configBytes: configSize(BLOCK_CONFIG) });
+  new DataView(transport.config.buffer).setUint16(BLOCK_CONFIG.num_queues.offset, told, byteOrder === 'little');
+  return readBlockConfig({ transport, accepted: offered, byteOrder }).queues;
 }
 
 describe('the queues that a block driver uses', () => {
@@ -39,6 +40,6 @@ describe('the queues that a block driver uses', () => {
       end = Math.max(end, offset + target.length);
       read(offset, target);
     };
-    expect([readBlockConfig(transport, VERSION, 'little').queues, end]).toEqual([1, SHORT]);
+    expect([readBlockConfig({ transport, accepted: VERSION, byteOrder: 'little' }).queues, end]).toEqual([1, SHORT]);
   });
 });

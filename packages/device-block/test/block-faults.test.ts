@@ -12,7 +12,7 @@ import {
 import { CodedError } from '@virtio-platform/core';
 import { FeatureSet, VIRTIO_F_VERSION_1 } from '@virtio-platform/core/features';
 import { describe, expect, it } from 'vitest';
-import { DeviceLoop, hostileChain, NOTHING_LEFT, pattern } from '../device-loop.ts';
+import { DeviceLoop, hostileChain, NOTHING_LEFT, pattern } from '@virtio-platform/conformance/testing';
 import { FailingBacking, systemError } from './failing-backing.ts';
 
 const MIB = 1024 * 1024;

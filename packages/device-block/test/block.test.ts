@@ -1,4 +1,5 @@
-import {
+import block, {
+  BLOCK_SETTINGS,
   VIRTIO_BLK_F_MQ,
   BLOCK_CONFIG,
   BlockDevice,
@@ -16,9 +17,8 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { FeatureSet, VIRTIO_F_ANY_LAYOUT, VIRTIO_F_VERSION_1 } from '@virtio-platform/core/features';
-import { createDevice } from '@virtio-platform/devices';
 import { describe, expect, it } from 'vitest';
-import { DeviceLoop, NOTHING_LEFT, type Returned } from '../device-loop.ts';
+import { DeviceLoop, NOTHING_LEFT, type Returned } from '@virtio-platform/conformance/testing';
 import { BlockLoop } from './block-loop.ts';
 
 const MIB = 1024 * 1024;
@@ -109,7 +109,7 @@ describe('a block device with several queues', () => {
   it('offers MQ, and says in its configuration how many', () => {
     const device = new BlockDevice(new SparseBacking(MIB), options);
     expect([device.features.has(VIRTIO_BLK_F_MQ), device.queueSizes]).toEqual([true, [32, 32, 32, 32]]);
-    expect(new DataView(device.config.buffer).getUint16(BLOCK_CONFIG.numQueues, true)).toBe(4);
+    expect(new DataView(device.config.buffer).getUint16(BLOCK_CONFIG.num_queues.offset, true)).toBe(4);
     expect(new BlockDevice(new SparseBacking(MIB), { ...options, queues: 1 }).features.has(VIRTIO_BLK_F_MQ)).toBe(
       false,
     );
@@ -127,8 +127,12 @@ describe('a block device with several queues', () => {
   });
 
   it.each([0, 65, 1.5, '4'])('is not made with %s of them', (queues) => {
-    const settings = { capacity: MIB, readOnly: false, serial: '', queues };
-    expect(() => createDevice('block', settings, 'little')).toThrow(/1 to 64 queues/);
+    const result = BLOCK_SETTINGS.safeParse({ capacity: MIB, readOnly: false, serial: '', queues });
+    expect(result.error?.issues.map(({ path }) => path)).toEqual([['queues']]);
+  });
+
+  it.each([1, 64])('is made with %d of them', (queues) => {
+    expect(block.model(BLOCK_SETTINGS.parse({ queues }), 'little').queueSizes).toHaveLength(queues);
   });
 });
 

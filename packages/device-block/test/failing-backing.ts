@@ -1,9 +1,13 @@
+import { SparseBacking, type BlockBacking } from '@virtio-platform/device-block';
+
+type FailingCall = 'read' | 'write' | 'flush' | 'resize';
+
 /** A disk in memory that fails as a file does: every call of these kinds throws the error. */
 export class FailingBacking extends SparseBacking implements BlockBacking {
-  readonly #kinds: readonly ('read' | 'write' | 'flush')[];
+  readonly #kinds: readonly FailingCall[];
   readonly #error: () => Error;
 
-  constructor(capacity: number, kinds: readonly ('read' | 'write' | 'flush')[], error: () => Error) {
+  constructor(capacity: number, kinds: readonly FailingCall[], error: () => Error) {
     super(capacity);
     this.#kinds = kinds;
     this.#error = error;
@@ -23,7 +27,12 @@ export class FailingBacking extends SparseBacking implements BlockBacking {
     this.#fail('flush');
   }
 
-  #fail(kind: 'read' | 'write' | 'flush'): void {
+  override resize(capacity: number): void {
+    this.#fail('resize');
+    super.resize(capacity);
+  }
+
+  #fail(kind: FailingCall): void {
     if (this.#kinds.includes(kind)) throw this.#error();
   }
 }
@@ -32,4 +41,3 @@ export class FailingBacking extends SparseBacking implements BlockBacking {
 export function systemError(code: string): Error {
   return Object.assign(new Error(`${code}: no space left on device, write`), { code });
 }
-import { SparseBacking, type BlockBacking } from '@virtio-platform/device-block';

@@ -8,7 +8,7 @@ import {
   VIRTIO_BLK_T_OUT,
 } from '@virtio-platform/device-block';
 import { describe, expect, it } from 'vitest';
-import { pattern } from '../device-loop.ts';
+import { pattern } from '@virtio-platform/conformance/testing';
 import { BlockLoop, type BlockLoopOptions } from './block-loop.ts';
 
 const MIB = 1024 * 1024;

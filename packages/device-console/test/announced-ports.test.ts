@@ -15,7 +15,7 @@ import type { DeviceAddressSpace } from '@virtio-platform/core/address-space';
 import { FeatureSet, VIRTIO_F_VERSION_1 } from '@virtio-platform/core/features';
 import type { DescriptorChain } from '@virtio-platform/core/queue';
 import { describe, expect, it } from 'vitest';
-import { DeviceLoop, NOTHING_LEFT } from '../device-loop.ts';
+import { DeviceLoop, NOTHING_LEFT } from '@virtio-platform/conformance/testing';
 
 type Message = readonly [port: number, event: number, value: number];
 
@@ -31,7 +31,6 @@ const { DEVICE_ADD, REMOVE, OPEN, CONSOLE_PORT, READY, NAME } = {
 
 /** A console with queues for 31 ports, as QEMU's by default, that has the ports that `answer` announces. */
 class ScriptedConsole implements DeviceModel {
-  readonly type = 'console';
   readonly features = MULTIPORT;
   readonly queueSizes = Array.from({ length: 64 }, () => 32);
   readonly config = new Uint8Array(12);

@@ -1,4 +1,5 @@
-import {
+import console, {
+  CONSOLE_SETTINGS,
   VIRTIO_CONSOLE_F_MULTIPORT,
   ConsoleDevice,
   ConsoleDriver,
@@ -9,9 +10,8 @@ import {
 } from '@virtio-platform/device-console';
 import { FeatureSet, VIRTIO_F_VERSION_1 } from '@virtio-platform/core/features';
 import type { ByteOrder } from '@virtio-platform/core/queue';
-import { createDevice } from '@virtio-platform/devices';
 import { describe, expect, it } from 'vitest';
-import { DeviceLoop, hostileChain, NOTHING_LEFT, pattern } from '../device-loop.ts';
+import { DeviceLoop, hostileChain, NOTHING_LEFT, pattern } from '@virtio-platform/conformance/testing';
 
 const PLAIN = FeatureSet.of(VIRTIO_F_VERSION_1);
 const MULTIPORT = FeatureSet.of(VIRTIO_F_VERSION_1, VIRTIO_CONSOLE_F_MULTIPORT);
@@ -182,16 +182,32 @@ describe('ConsoleDevice', () => {
     for (const character of Buffer.from('panic')) {
       model.writeConfig(8, Uint8Array.from(isLittle ? [character, 0, 0, 0] : [0, 0, 0, character]));
     }
-    model.writeConfig(9, Uint8Array.of(65));
     expect(model.emergency).toBe('panic');
   });
+});
 
-  it.each([{ columns: 80, rows: 25, ports: 32 }, { columns: 80, rows: 25, ports: 0 }, { ports: 1 }, undefined])(
-    'is not made from %j',
-    (settings) => {
-      expect(() => createDevice('console', settings, 'little')).toThrow(TypeError);
-    },
-  );
+describe('the settings of a console', () => {
+  it('are 80 columns, 25 rows and one port unless given, and make its device half', () => {
+    const model = console.model(CONSOLE_SETTINGS.parse({}), 'little');
+    expect([...model.config.subarray(0, 8)]).toEqual([80, 0, 25, 0, 1, 0, 0, 0]);
+    expect(model.queueSizes).toHaveLength(4);
+    expect(console.model(CONSOLE_SETTINGS.parse({ ports: 31 }), 'little').queueSizes).toHaveLength(64);
+  });
+
+  it.each([
+    { columns: 80, rows: 25, ports: 32 },
+    { columns: 80, rows: 25, ports: 0 },
+    { columns: 0 },
+    { columns: 0x1_0000 },
+    { rows: 0 },
+    { rows: 0x1_0000 },
+    { rows: 1.5 },
+    { ports: '1' },
+    { mac: '52:54:00:00:00:01' },
+    undefined,
+  ])('are not %j', (settings) => {
+    expect(CONSOLE_SETTINGS.safeParse(settings).success).toBe(false);
+  });
 });
 
 describe.each([

@@ -1,6 +1,7 @@
 import { type DeviceModel } from '@virtio-platform/core';
 import { NO_BUFFER } from '@virtio-platform/device-kit';
-import {
+import entropy, {
+  ENTROPY_SETTINGS,
   ENTROPY_MOST_BYTES,
   EntropyDevice,
   EntropyDriver,
@@ -9,9 +10,8 @@ import {
   SeededSource,
 } from '@virtio-platform/device-entropy';
 import { FeatureSet, VIRTIO_F_VERSION_1 } from '@virtio-platform/core/features';
-import { createDevice } from '@virtio-platform/devices';
 import { describe, expect, it } from 'vitest';
-import { DeviceLoop, hostileChain, NOTHING_LEFT } from '../device-loop.ts';
+import { DeviceLoop, hostileChain, NOTHING_LEFT } from '@virtio-platform/conformance/testing';
 
 const MODERN = FeatureSet.of(VIRTIO_F_VERSION_1);
 
@@ -75,10 +75,32 @@ describe('EntropyDevice', () => {
     expect(loop.faults.count).toBe(1);
     loop.end();
   });
+});
 
-  it.each([{ seed: -1 }, { seed: 2 ** 32 }, { seed: '7' }, undefined])('is not made from %j', (settings) => {
-    expect(() => createDevice('entropy', settings, 'little')).toThrow(TypeError);
+describe('the settings of an entropy device', () => {
+  it.each([0, 7, 0xffff_ffff])('have the seed of its bytes: %d', (seed) => {
+    const loop = new DeviceLoop(entropy.model(ENTROPY_SETTINGS.parse({ seed }), 'little'), MODERN);
+    expect(loop.exchange(0, [], 40)).toEqual(seeded(0, seed, 40));
+    expect(loop.end()).toEqual(NOTHING_LEFT);
   });
+
+  it('make random bytes without one', () => {
+    const come = [1, 2].map(() => {
+      const loop = new DeviceLoop(entropy.model(ENTROPY_SETTINGS.parse({}), 'little'), MODERN);
+      const bytes = loop.exchange(0, [], 40);
+      expect(loop.end()).toEqual(NOTHING_LEFT);
+      return bytes;
+    });
+    expect(come[0]).toHaveLength(40);
+    expect(come[0]).not.toEqual(come[1]);
+  });
+
+  it.each([{ seed: -1 }, { seed: 2 ** 32 }, { seed: '7' }, { seed: 0.5 }, { sed: 7 }, undefined])(
+    'are not %j',
+    (settings) => {
+      expect(ENTROPY_SETTINGS.safeParse(settings).success).toBe(false);
+    },
+  );
 });
 
 describe.each(['premapped', 'streaming'] as const)('EntropyDriver, %s', (buffers) => {

@@ -56,7 +56,7 @@ describe.each(TYPES)('the configuration of a %s device', (_, read, features, fie
         for (let i = 0; i < target.length; i++) touched.add(offset + i);
         readConfig(offset, target);
       };
-      read(transport, accepted, 'little');
+      read({ transport, accepted, byteOrder: 'little' });
       const allowed = fields.flatMap(([bit, from, to]) =>
         bit < 0 || accepted.has(bit) ? Array.from({ length: to - from }, (_unused, i) => from + i) : [],
       );
@@ -70,7 +70,7 @@ describe('the blk_size of a block device', () => {
     const offered = FeatureSet.of(VIRTIO_F_VERSION_1, VIRTIO_BLK_F_BLK_SIZE);
     const transport = new RegisterTransport({ offered, configBytes: 64 });
     new DataView(transport.config.buffer).setUint32(20, told, true);
-    const read = (): unknown => readBlockConfig(transport, offered, 'little');
+    const read = (): unknown => readBlockConfig({ transport, accepted: offered, byteOrder: 'little' });
     expect(read).toThrow(expect.objectContaining({ code: 'ERR_DEVICE_CONFIG' }));
     expect(read).toThrow(new RegExp(`blk_size ${told}, .*5\\.2\\.4`));
   });
@@ -79,6 +79,6 @@ describe('the blk_size of a block device', () => {
     const offered = FeatureSet.of(VIRTIO_F_VERSION_1, VIRTIO_BLK_F_BLK_SIZE);
     const transport = new RegisterTransport({ offered, configBytes: 64 });
     new DataView(transport.config.buffer).setUint32(20, told, true);
-    expect(readBlockConfig(transport, offered, 'little').blockSize).toBe(told);
+    expect(readBlockConfig({ transport, accepted: offered, byteOrder: 'little' }).blockSize).toBe(told);
   });
 });

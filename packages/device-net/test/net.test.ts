@@ -1,5 +1,6 @@
 import { type DeviceModel, type DeviceQueues } from '@virtio-platform/core';
-import {
+import net, {
+  NET_SETTINGS,
   VIRTIO_NET_F_CTRL_VQ,
   VIRTIO_NET_F_MQ,
   VIRTIO_NET_F_MRG_RXBUF,
@@ -9,9 +10,8 @@ import {
 import type { DeviceAddressSpace } from '@virtio-platform/core/address-space';
 import { FeatureSet, VIRTIO_F_VERSION_1 } from '@virtio-platform/core/features';
 import type { ByteOrder, DescriptorChain } from '@virtio-platform/core/queue';
-import { createDevice } from '@virtio-platform/devices';
 import { describe, expect, it } from 'vitest';
-import { DeviceLoop, hostileChain, NOTHING_LEFT, pattern } from '../device-loop.ts';
+import { DeviceLoop, hostileChain, NOTHING_LEFT, pattern } from '@virtio-platform/conformance/testing';
 
 const PLAIN = FeatureSet.of(VIRTIO_F_VERSION_1);
 const MERGED = PLAIN.with(VIRTIO_NET_F_MRG_RXBUF);
@@ -196,14 +196,28 @@ describe('NetDevice', () => {
     expect(loop.exchange(0, [], 100)?.slice(10, 12)).toEqual([0, 1]);
     loop.end();
   });
+});
+
+describe('the settings of a network device', () => {
+  it('are an address and one pair of queues unless given, and make its device half', () => {
+    const model = net.model(NET_SETTINGS.parse({}), 'little');
+    expect([...model.config.subarray(0, 6)]).toEqual([0x52, 0x54, 0, 0x12, 0x34, 0x56]);
+    expect(model.queueSizes).toHaveLength(3);
+    const several = net.model(NET_SETTINGS.parse({ mac: '02:00:00:00:AB:ff', queuePairs: 15 }), 'little');
+    expect([...several.config.subarray(0, 6)]).toEqual([2, 0, 0, 0, 0xab, 0xff]);
+    expect(several.queueSizes).toHaveLength(31);
+  });
 
   it.each([
     { mac: '52:54', queuePairs: 1 },
+    { mac: '02:00:00:00:00:0g' },
     { mac: '02:00:00:00:00:01', queuePairs: 16 },
-    { queuePairs: 1 },
+    { queuePairs: 0 },
+    { queuePairs: '1' },
+    { capacity: 512 },
     undefined,
-  ])('is not made from %j', (settings) => {
-    expect(() => createDevice('net', settings, 'little')).toThrow(TypeError);
+  ])('are not %j', (settings) => {
+    expect(NET_SETTINGS.safeParse(settings).success).toBe(false);
   });
 });
 

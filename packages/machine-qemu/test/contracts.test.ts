@@ -1,4 +1,6 @@
 import { describeDmaMapping, describeTransport } from '@virtio-platform/conformance';
+import { deviceDescription } from '@virtio-platform/conformance/testing';
+import block from '@virtio-platform/device-block';
 import { GuestMemory } from '@virtio-platform/core/memory';
 import { NO_MSIX, PciLegacyTransport, PciModernTransport, type PciFunction } from '@virtio-platform/pci';
 import { PseriesPlatform, pseriesOptionsSchema } from '@virtio-platform/platform-pseries';
@@ -16,8 +18,6 @@ import { SKIP, startBoard } from './installed-qemu.ts';
 /** Bytes of struct virtio_blk_config up to the write zeroes fields, which QEMU 7.2 and later have. */
 const CONFIG_BYTES = 60;
 
-const DISK = { capacity: 1 << 20, readOnly: false, serial: '' };
-
 describe.skipIf(SKIP).each<[BoardName, 'modern' | 'legacy']>([
   ['pc', 'legacy'],
   ['pc', 'modern'],
@@ -28,7 +28,7 @@ describe.skipIf(SKIP).each<[BoardName, 'modern' | 'legacy']>([
   let pci: PciFunction;
 
   beforeAll(async () => {
-    const device = { type: 'block', interface: driverInterface, driverInterface, offers: undefined, settings: DISK };
+    const device = deviceDescription(block, { capacity: 1 << 20 }, { interface: driverInterface, driverInterface });
     started = await startBoard(board, { device });
     const { options, memory, backing, qtest } = started;
     pci = new BoardFunction(openBoard(options, memory, backing, qtest).board, DEVICE_SLOT);

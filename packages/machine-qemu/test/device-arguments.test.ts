@@ -1,4 +1,5 @@
-import type { DeviceDescription } from '@virtio-platform/core';
+import { deviceDescription as device } from '@virtio-platform/conformance/testing';
+import type { QemuResources } from '@virtio-platform/core';
 import {
   FeatureSet,
   VIRTIO_F_ACCESS_PLATFORM,
@@ -7,17 +8,19 @@ import {
   VIRTIO_RING_F_EVENT_IDX,
   VIRTIO_RING_F_INDIRECT_DESC,
 } from '@virtio-platform/core/features';
+import block from '@virtio-platform/device-block';
+import console from '@virtio-platform/device-console';
+import entropy from '@virtio-platform/device-entropy';
+import net from '@virtio-platform/device-net';
 import { describe, expect, it } from 'vitest';
-import { deviceArguments, type DeviceResources } from '../src/device-arguments.ts';
+import { deviceArguments } from '../src/device-arguments.ts';
 
-const BLOCK = { capacity: 1 << 20, image: undefined, readOnly: false, serial: '' };
-
-function device(type: string, settings: object, more: Partial<DeviceDescription> = {}): DeviceDescription {
-  return { type, interface: 'modern', driverInterface: 'modern', offers: undefined, settings, ...more };
-}
+const CAPACITY = 1 << 20;
+/** A type without what QEMU has to know of it. */
+const { qemu: _qemu, ...UNKNOWN_TO_QEMU } = entropy;
 
 /** Resources without files, which record the requests for them. */
-function resources(): DeviceResources & { readonly requests: unknown[] } {
+function resources(): QemuResources & { readonly requests: unknown[] } {
   const requests: unknown[] = [];
   return {
     requests,
@@ -36,14 +39,14 @@ function objects(args: readonly string[], name: string): unknown[] {
 
 /** The properties of a device that offers these features. */
 function offered(offers: FeatureSet | undefined): unknown {
-  return objects(deviceArguments(device('entropy', {}, { offers }), resources()), '-device')[0];
+  return objects(deviceArguments(device(entropy, {}, { offers }), resources()), '-device')[0];
 }
 
 describe('deviceArguments', () => {
   it('describes a disk in JSON, where the characters of its path have no special meaning', () => {
     const image = `/images/a,b=c "quoted" 'disk' \\ {x}\n.raw`;
     const made = resources();
-    const args = deviceArguments(device('block', { ...BLOCK, image, readOnly: true, serial: 'a,b' }), made);
+    const args = deviceArguments(device(block, { capacity: CAPACITY, image, readOnly: true, serial: 'a,b' }), made);
     expect(made.requests).toEqual([[image, 1 << 20]]);
     expect(objects(args, '-blockdev')).toEqual([
       {
@@ -60,15 +63,15 @@ describe('deviceArguments', () => {
 
   it('requests an empty image where the profile has none', () => {
     const made = resources();
-    deviceArguments(device('block', BLOCK), made);
+    deviceArguments(device(block, { capacity: CAPACITY }), made);
     expect(made.requests).toEqual([[undefined, 1 << 20]]);
   });
 
   it('gives a network and each line of a console a loopback', () => {
     const made = resources();
-    const net = deviceArguments(device('net', { mac: '52:54:00:12:34:56', queuePairs: 1 }), made);
-    expect(net).toContain('dgram,id=network,local.type=fd,local.str=5');
-    const lines = deviceArguments(device('console', { ports: 2 }), made);
+    const packets = deviceArguments(device(net, { mac: '52:54:00:12:34:56' }), made);
+    expect(packets).toContain('dgram,id=network,local.type=fd,local.str=5');
+    const lines = deviceArguments(device(console, { ports: 2 }), made);
     expect(made.requests).toEqual(['packets', 'stream', 'stream']);
     expect(lines.filter((argument) => argument.startsWith('pipe,'))).toEqual([
       'pipe,id=line0,path=/proc/self/fd/6',
@@ -86,7 +89,7 @@ describe('deviceArguments', () => {
     ['transitional', { 'disable-legacy': 'off', 'disable-modern': false }],
     ['legacy', { 'disable-legacy': 'off', 'disable-modern': true }],
   ] as const)('has the interfaces of a %s device', (interfaces, properties) => {
-    const args = deviceArguments(device('entropy', {}, { interface: interfaces }), resources());
+    const args = deviceArguments(device(entropy, {}, { interface: interfaces }), resources());
     expect(objects(args, '-device')).toMatchObject([properties]);
   });
 
@@ -108,9 +111,9 @@ describe('deviceArguments', () => {
   });
 
   it.each([
-    ['queue pairs', device('net', { mac: '52:54:00:12:34:56', queuePairs: 2 }), /more than one pair/],
-    ['a seed', device('entropy', { seed: 7 }), /a seed/],
-    ['a type', device('gpu', {}), /type gpu/],
+    ['queue pairs', device(net, { queuePairs: 2 }), /more than one pair/],
+    ['a seed', device(entropy, { seed: 7 }), /a seed/],
+    ['a type', device(entropy, {}, { type: { ...UNKNOWN_TO_QEMU, name: 'gpu' } }), /type gpu/],
   ])("refuses a setting that QEMU's device does not have: %s", (_, wanted, message) => {
     const made = resources();
     expect(() => deviceArguments(wanted, made)).toThrow(

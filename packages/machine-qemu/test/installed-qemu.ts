@@ -1,8 +1,10 @@
 import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
+import { deviceDescription } from '@virtio-platform/conformance/testing';
 import type { DeviceDescription } from '@virtio-platform/core';
 import { GuestMemory } from '@virtio-platform/core/memory';
+import entropy from '@virtio-platform/device-entropy';
 import { Disposal, TemporaryFolder, type SharedMemory } from '@virtio-platform/host';
 import { deviceArguments } from '../src/device-arguments.ts';
 import { createMachineMemory, RESERVED_BYTES } from '../src/machine-memory.ts';
@@ -30,13 +32,7 @@ if (SKIP)
 export const MEMORY: Readonly<Record<BoardName, number>> = { pc: 16 << 20, q35: 16 << 20, pseries: 256 << 20 };
 
 /** A modern entropy device. */
-export const ENTROPY: DeviceDescription = {
-  type: 'entropy',
-  interface: 'modern',
-  driverInterface: 'modern',
-  offers: undefined,
-  settings: {},
-};
+export const ENTROPY: DeviceDescription = deviceDescription(entropy);
 
 /** A running QEMU, and the memory that it shares with this process. */
 export interface StartedQemu {

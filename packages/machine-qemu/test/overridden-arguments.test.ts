@@ -1,3 +1,8 @@
+import { deviceDescription } from '@virtio-platform/conformance/testing';
+import block from '@virtio-platform/device-block';
+import console from '@virtio-platform/device-console';
+import entropy from '@virtio-platform/device-entropy';
+import net from '@virtio-platform/device-net';
 import { describe, expect, it } from 'vitest';
 import { deviceArguments } from '../src/device-arguments.ts';
 import { qemuOptionsSchema } from '../src/options.ts';
@@ -58,18 +63,7 @@ describe('arguments of the profile that QEMU takes and that change nothing', () 
   it('S8 include every property that the machine sets', () => {
     const options = qemuOptionsSchema.parse({ board: 'q35', iommu: 'intel' });
     const resources = { image: () => 'image', loopback: () => 5 };
-    const settings = {
-      block: { capacity: 512, readOnly: false, serial: '', queues: 1 },
-      net: { mac: '52:54:00:00:00:01', queuePairs: 1 },
-      console: { ports: 1 },
-      entropy: {},
-    };
-    const words = Object.entries(settings).flatMap(([type, device]) =>
-      deviceArguments(
-        { type, interface: 'modern', driverInterface: 'modern', offers: undefined, settings: device },
-        resources,
-      ),
-    );
+    const words = [block, net, console, entropy].flatMap((type) => deviceArguments(deviceDescription(type), resources));
     const [iommu] = qemuArguments(options, 2 ** 30, 'firmware').slice(-1);
     const globals = [...words, iommu!].flatMap((word) => propertiesOf(word));
     expect(globals.length).toBeGreaterThan(20);

@@ -4,11 +4,15 @@ import { setTimeout } from 'node:timers/promises';
 import type { BootedMachine, DeviceDescription } from '@virtio-platform/core';
 import { nap } from '@virtio-platform/core/device';
 import { DirectDmaMapping } from '@virtio-platform/core/dma';
+import block from '@virtio-platform/device-block';
+import console from '@virtio-platform/device-console';
+import net from '@virtio-platform/device-net';
 import { MEMORY_CONVERSION } from '@virtio-platform/platform-sev';
 import { H_SUCCESS, TCE_FACILITY, type TceFacility } from '@virtio-platform/platform-pseries';
 import { afterAll, describe, expect, it } from 'vitest';
 import {
   BlockRing,
+  deviceDescription,
   ownTemporaryFolder,
   READ,
   runAndExit,
@@ -18,6 +22,9 @@ import {
 import { qemuOptionsSchema, type BoardName } from '../src/options.ts';
 import { QemuMachine } from '../src/qemu-machine.ts';
 import { MEMORY, SKIP } from './installed-qemu.ts';
+
+/** A type without what QEMU has to know of it. */
+const { qemu: _qemu, ...UNKNOWN_TO_QEMU } = block;
 
 const temporary = ownTemporaryFolder();
 afterAll(temporary.remove);
@@ -36,14 +43,7 @@ function machine(options: MachineOptions = {}): QemuMachine {
   const { board = 'q35', image, capacity = 1 << 20 } = options;
   const request = {
     memory: options.memory ?? MEMORY[board],
-    device: {
-      type: 'block',
-      interface: 'modern' as const,
-      driverInterface: 'modern' as const,
-      offers: undefined,
-      settings: { capacity, image, readOnly: false, serial: '' },
-      ...options.device,
-    },
+    device: deviceDescription(block, { capacity, image }, options.device),
     needs: options.needs ?? [],
     simulate: undefined,
     baseDirectory: temporary.path,
@@ -148,12 +148,14 @@ describe.skipIf(SKIP)('QemuMachine', () => {
     },
   );
 
-  it.each(['net', 'console'])('closes the loopbacks of a %s', async (type) => {
+  it.each([
+    ['network card', net, {}],
+    ['console', console, { ports: 3 }],
+  ])('closes the loopbacks of a %s', async (_, type, settings) => {
     await withMachine(machine({}), () => {});
     const before = traces();
-    const settings = { mac: '52:54:00:12:34:56', queuePairs: 1, ports: 3 };
-    await withMachine(machine({ device: { type, settings } }), ({ transport }) =>
-      expect(transport.deviceType).toBe(type),
+    await withMachine(machine({ device: deviceDescription(type, settings) }), ({ transport }) =>
+      expect(transport.deviceId).toBe(type.id),
     );
     expect(traces()).toEqual(before);
   });
@@ -186,7 +188,12 @@ describe.skipIf(SKIP)('QemuMachine', () => {
       'ERR_MACHINE_START',
       /./,
     ],
-    ['a device type that QEMU does not have', { device: { type: 'gpu' } }, 'ERR_MACHINE_DEVICE', /type gpu/],
+    [
+      'a device type that QEMU does not have',
+      { device: { type: { ...UNKNOWN_TO_QEMU, name: 'gpu' } } },
+      'ERR_MACHINE_DEVICE',
+      /type gpu/,
+    ],
     [
       'a legacy driver of a modern device',
       { device: { driverInterface: 'legacy' } },

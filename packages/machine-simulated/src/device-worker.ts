@@ -78,6 +78,7 @@ async function serve(): Promise<void> {
     const command = mailbox.command;
     if (command !== undefined) {
       isWanted = execute(command);
+      interruptDriver();
       mailbox.answer();
       continue;
     }
@@ -92,8 +93,9 @@ async function serve(): Promise<void> {
   }
 }
 
-/** Tells the driver's thread what the device notifies of. */
+/** Tells the driver's thread what the device notifies of, and the generation of the configuration. */
 function interruptDriver(): void {
+  mailbox.showConfigGeneration(device.configGeneration);
   if (device.takeConfigChange()) mailbox.changeConfig();
   if (device.takeNotification()) mailbox.interrupt();
 }

@@ -32,6 +32,7 @@ const GONE = 7;
 const WORDS = 8;
 /** Behind the 16 words of a command. */
 const CONFIG_GENERATION = 24;
+const CONFIG_CHANGES = 25;
 /** Two words for each queue: whether its doorbell was rung, and the value written last. */
 const DOORBELLS = 32;
 const MAX_QUEUES = 64;
@@ -111,14 +112,24 @@ export class Mailbox {
     return Atomics.load(this.#i32, INTERRUPTS);
   }
 
-  /** Driver's side: how often the configuration changed. */
+  /** Driver's side: the generation of the configuration, also of changes that the driver is not notified of. */
   get configGeneration(): number {
     return Atomics.load(this.#i32, CONFIG_GENERATION);
   }
 
-  /** Device's side: the configuration changed. */
+  /** Driver's side: how many configuration change notifications were sent. */
+  get configChanges(): number {
+    return Atomics.load(this.#i32, CONFIG_CHANGES);
+  }
+
+  /** Device's side: before the answer to a command that may read the configuration. */
+  showConfigGeneration(generation: number): void {
+    Atomics.store(this.#i32, CONFIG_GENERATION, generation);
+  }
+
+  /** Device's side: the driver is notified of a changed configuration; followed by {@link interrupt}. */
   changeConfig(): void {
-    Atomics.add(this.#i32, CONFIG_GENERATION, 1);
+    Atomics.add(this.#i32, CONFIG_CHANGES, 1);
   }
 
   /** Faults the device's side has recorded so far. */

@@ -100,6 +100,8 @@ export class SimulatedDevice implements DeviceQueues {
   #longTables = 0;
   #notify = false;
   #isConfigChanged = false;
+  /** Whether the configuration changed while it was suspended. */
+  #isChangeDeferred = false;
   #configGeneration = 0;
   /** Whether queues are being served, so that an event from inside is served with them. */
   #isServing = false;
@@ -387,7 +389,12 @@ export class SimulatedDevice implements DeviceQueues {
   /** A suspended device keeps the change for itself until it goes on (section 3.4). */
   #changeConfig(): void {
     this.#configGeneration = (this.#configGeneration + 1) & 0xff;
-    if (!this.#isLive()) return;
+    if ((this.#status & DeviceStatus.Suspend) !== 0) this.#isChangeDeferred = true;
+    else if (this.#isLive()) this.#tellConfigChange();
+  }
+
+  #tellConfigChange(): void {
+    this.#isChangeDeferred = false;
     this.#isConfigChanged = true;
     this.#notify = true;
   }
@@ -418,6 +425,7 @@ export class SimulatedDevice implements DeviceQueues {
     this.#accepted = FeatureSet.EMPTY;
     this.#notify = false;
     this.#isConfigChanged = false;
+    this.#isChangeDeferred = false;
     this.#lastNotification = -1;
   }
 
@@ -426,6 +434,7 @@ export class SimulatedDevice implements DeviceQueues {
     if (!this.#mayStart()) return;
     const isSuspended = (this.#status & DeviceStatus.Suspend) !== 0;
     this.#status = (this.#status & ~DeviceStatus.Suspend) | DeviceStatus.DriverOk;
+    if (this.#isChangeDeferred) this.#tellConfigChange();
     if (isSuspended) this.run();
     else this.#guard(-1, () => this.model.start(this.#accepted));
   }

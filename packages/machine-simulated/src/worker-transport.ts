@@ -38,8 +38,8 @@ export class WorkerTransport implements Transport {
   readonly #identities: number[] = [];
   #accepted = FeatureSet.EMPTY;
   #interrupts = 0;
-  /** That of the last configuration change that the driver asked for. */
-  #configGeneration = 0;
+  /** The configuration change notifications that the driver asked for. */
+  #configChanges = 0;
   #isLost = false;
   /** Why the device's thread ended, as far as that is known. */
   #end: string | undefined;
@@ -128,14 +128,14 @@ export class WorkerTransport implements Transport {
   }
 
   takeConfigChange(): boolean {
-    const generation = this.#mailbox.configGeneration;
-    const isChanged = generation !== this.#configGeneration;
-    this.#configGeneration = generation;
+    const changes = this.#mailbox.configChanges;
+    const isChanged = changes !== this.#configChanges;
+    this.#configChanges = changes;
     return isChanged;
   }
 
   configGeneration(): number {
-    return this.interface === 'legacy' ? 0 : this.#mailbox.configGeneration & 0xff;
+    return this.interface === 'legacy' ? 0 : this.#mailbox.configGeneration;
   }
 
   readConfig(offset: number, target: Uint8Array): void {

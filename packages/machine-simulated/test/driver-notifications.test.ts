@@ -1,4 +1,6 @@
+import { deviceDescription } from '@virtio-platform/conformance/testing';
 import { VIRTIO_BLK_T_IN } from '@virtio-platform/device-block';
+import console from '@virtio-platform/device-console';
 import type { BootedMachine } from '@virtio-platform/core';
 import { resetDevice } from '@virtio-platform/core/device';
 import type { DeviceQueue } from '@virtio-platform/core/queue';
@@ -61,8 +63,7 @@ describe.each(ALL)('notifications of a driver, $device, $layout, EVENT_IDX $even
 
 describe.each(['split', 'packed'] as const)('notifications that a device suppressed, %s', (layout) => {
   it('T2 are spurious', async () => {
-    const settings = { columns: 80, rows: 25, ports: 1 };
-    machine = await testMachine({ device: { type: 'console', settings } }).boot();
+    machine = await testMachine({ device: deviceDescription(console) }).boot();
     const receiving = startReceiving(machine, layout);
     // Nothing to deliver: the device suppresses notifications of its receive queue.
     expect(receiving.publish()).toBe(true);

@@ -1,4 +1,4 @@
-import { acceptFeatures, ringFeatures, ringOptions } from '@virtio-platform/conformance/testing';
+import { acceptFeatures, deviceDescription, ringFeatures, ringOptions } from '@virtio-platform/conformance/testing';
 import type { BootedMachine } from '@virtio-platform/core';
 import {
   DeviceStatus,
@@ -17,6 +17,7 @@ import {
   VIRTIO_F_SUSPEND,
 } from '@virtio-platform/core/features';
 import { openVirtqueue, ScatterList, UsedBatch, type QueueLayout, type Virtqueue } from '@virtio-platform/core/queue';
+import net from '@virtio-platform/device-net';
 import { describe, expect, it } from 'vitest';
 import { bootMachine } from './boot-machine.ts';
 
@@ -94,8 +95,7 @@ class LoopedDriver {
 }
 
 function boot(device: 'same-thread' | 'worker'): Promise<BootedMachine> {
-  const net = { type: 'net', settings: { mac: '52:54:00:00:00:01', queuePairs: 1 } } as const;
-  return bootMachine({ device: net, options: { device } });
+  return bootMachine({ device: deviceDescription(net), options: { device } });
 }
 
 /** Boots the device and starts a driver with these features. */

@@ -2,7 +2,7 @@ import { acceptFeatures, ringFeatures, ringOptions } from '@virtio-platform/conf
 import { DeviceStatus } from '@virtio-platform/core/device';
 import { VIRTIO_F_NOTIF_CONFIG_DATA, VIRTIO_F_NOTIFICATION_DATA } from '@virtio-platform/core/features';
 import { openVirtqueue, ScatterList, type QueueLayout } from '@virtio-platform/core/queue';
-import { createDevice } from '@virtio-platform/devices';
+import entropy from '@virtio-platform/device-entropy';
 import { InProcessTransport, type SimulatedDevice } from '@virtio-platform/machine-simulated';
 import { describe, expect, it } from 'vitest';
 import { openSimulatedDevice } from './open-simulated-device.ts';
@@ -13,8 +13,8 @@ function deviceWithRequest(
   ...features: number[]
 ): { device: SimulatedDevice; notify: () => void } {
   const bits = ringFeatures(layout, ...features);
-  const { memory, mapping, device } = openSimulatedDevice(createDevice('entropy', { seed: 1 }, 'little'), bits);
-  const transport = new InProcessTransport(device, 'modern', bits);
+  const { memory, mapping, device } = openSimulatedDevice(entropy.model({ seed: 1 }, 'little'), bits);
+  const transport = new InProcessTransport(device, entropy.id, 'modern', bits);
   acceptFeatures(transport, bits);
   const queue = openVirtqueue(layout, memory, mapping, ringOptions({ size: 4 }));
   transport.enableQueue(0, queue.addresses);

@@ -1,7 +1,7 @@
-import { type DeviceModel } from '@virtio-platform/core';
+import type { DeviceModel, DeviceTypePlugin } from '@virtio-platform/core';
 import { FaultLog, PHYSICAL_ADDRESS_SPACE } from '@virtio-platform/core/address-space';
 import { DirectDmaMapping, type DmaMapping } from '@virtio-platform/core/dma';
-import type { FeatureSet } from '@virtio-platform/core/features';
+import { NO_DEVICE_FEATURES, type FeatureSet } from '@virtio-platform/core/features';
 import { GuestMemory } from '@virtio-platform/core/memory';
 import { SimulatedDevice } from '@virtio-platform/machine-simulated';
 
@@ -11,11 +11,19 @@ interface OpenedDevice {
   readonly device: SimulatedDevice;
 }
 
+/** A type without features and configuration of its own. */
+const NO_TYPE = { features: NO_DEVICE_FEATURES, config: {} };
+
 /** A modern device without a machine: 64 KiB of guest memory that it reaches by physical addresses. */
-export function openSimulatedDevice(model: DeviceModel, offers: FeatureSet): OpenedDevice {
+export function openSimulatedDevice(
+  model: DeviceModel,
+  offers: FeatureSet,
+  type: Pick<DeviceTypePlugin, 'features' | 'config'> = NO_TYPE,
+): OpenedDevice {
   const memory = new GuestMemory(new SharedArrayBuffer(0x1_0000));
   const space = PHYSICAL_ADDRESS_SPACE.open(memory, new FaultLog(), undefined);
   const device = new SimulatedDevice(model, space, {
+    type,
     interface: 'modern',
     offers,
     byteOrder: 'little',

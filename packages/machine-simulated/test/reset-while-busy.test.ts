@@ -20,14 +20,11 @@ const BUFFER = 0x8000;
  * DMA.
  */
 class ReentrantModel implements DeviceModel {
-  readonly type = 'entropy';
   readonly features = FeatureSet.EMPTY;
   readonly queueSizes = [8];
   readonly config = new Uint8Array(0);
   handled = 0;
   onFirst: () => void = () => {};
-
-  writeConfig(_offset: number, _source: Uint8Array): void {}
 
   start(_accepted: FeatureSet): void {}
 

@@ -1,4 +1,6 @@
 import {
+  BLOCK_FEATURES,
+  BLOCK_SETTINGS,
   VIRTIO_BLK_F_SEG_MAX,
   BlockDriver,
   readBlockConfig,
@@ -37,6 +39,7 @@ function boot(options: Partial<SimulatedOptions> = {}, offers: FeatureSet = OFFE
 
 function negotiate({ transport }: BootedMachine): NegotiationResult {
   return initializeDevice(transport, {
+    deviceFeatures: BLOCK_FEATURES,
     supported: OFFERS,
     traits: IDENTITY_TRAITS,
     rules: [],
@@ -50,7 +53,7 @@ function writeAndRead(machine: BootedMachine): number[] {
   const { accepted } = negotiate(machine);
   const mapping = new DirectDmaMapping(memory, { path: 'identity', capacity: 1024 });
   const queue = new SplitVirtqueue(memory, mapping, ringOptions({ size: 16, eventIdx: true, indirect: 8 }));
-  const config = readBlockConfig(transport, accepted, 'little');
+  const config = readBlockConfig({ transport, accepted, byteOrder: 'little' });
   expect(config.capacity).toBe(1024 * 1024);
   const driver = new BlockDriver(memory, queue, mapping, config, {
     depth: 2,
@@ -136,7 +139,7 @@ describe('the embedded machine', () => {
 
   it('leaves no thread behind when the device cannot be made there', async () => {
     const before = process.getActiveResourcesInfo().length;
-    const settings = { capacity: 512, image: '/nonexistent/folder/disk.img', readOnly: false, serial: '' };
+    const settings = BLOCK_SETTINGS.parse({ capacity: 512, image: '/nonexistent/folder/disk.img' });
     const unbooted = testMachine({ device: { offers: OFFERS, settings }, options: { device: 'worker' } });
     await expect(unbooted.boot()).rejects.toMatchObject({ code: 'ERR_DEVICE_IMAGE' });
     expect(process.getActiveResourcesInfo().length).toBeLessThanOrEqual(before + 1);

@@ -1,4 +1,4 @@
-import { VIRTIO_BLK_F_FLUSH, BlockDriver, readBlockConfig } from '@virtio-platform/device-block';
+import { BLOCK_FEATURES, VIRTIO_BLK_F_FLUSH, BlockDriver, readBlockConfig } from '@virtio-platform/device-block';
 import { type BootedMachine, type DriverQueue } from '@virtio-platform/core';
 import { initializeDevice, startDevice } from '@virtio-platform/core/device';
 import { DirectDmaMapping } from '@virtio-platform/core/dma';
@@ -28,6 +28,7 @@ function negotiate({ transport }: BootedMachine, layout: QueueLayout, eventIdx: 
   if (layout === 'packed') bits.push(VIRTIO_F_RING_PACKED);
   if (eventIdx) bits.push(VIRTIO_RING_F_EVENT_IDX);
   const { accepted, refusal } = initializeDevice(transport, {
+    deviceFeatures: BLOCK_FEATURES,
     supported: FeatureSet.of(...bits),
     traits: {
       restrictedMemory: false,
@@ -87,12 +88,18 @@ export function startBlock(
   const { transport, memory } = machine;
   const accepted = negotiate(machine, layout, eventIdx);
   const { queue, mapping } = openQueue(memory, layout, eventIdx);
-  const driver = new BlockDriver(memory, queue, mapping, readBlockConfig(transport, accepted, 'little'), {
-    depth: 4,
-    maxBytes: 4096,
-    buffers: 'streaming',
-    byteOrder: 'little',
-  });
+  const driver = new BlockDriver(
+    memory,
+    queue,
+    mapping,
+    readBlockConfig({ transport, accepted, byteOrder: 'little' }),
+    {
+      depth: 4,
+      maxBytes: 4096,
+      buffers: 'streaming',
+      byteOrder: 'little',
+    },
+  );
   transport.enableQueue(0, queue.addresses);
   startDevice(transport);
   return {

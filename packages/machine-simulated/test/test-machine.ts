@@ -1,5 +1,7 @@
+import { deviceDescription } from '@virtio-platform/conformance/testing';
 import type { DeviceDescription, MachineRequest } from '@virtio-platform/core';
 import { PHYSICAL_ADDRESS_SPACE } from '@virtio-platform/core/address-space';
+import block from '@virtio-platform/device-block';
 import { SimulatedMachine, type SimulatedOptions } from '@virtio-platform/machine-simulated';
 
 interface TestMachine extends Partial<Omit<MachineRequest, 'device'>> {
@@ -12,14 +14,6 @@ interface TestMachine extends Partial<Omit<MachineRequest, 'device'>> {
  * for otherwise.
  */
 export function testMachine({ device, options, ...request }: TestMachine = {}): SimulatedMachine {
-  const settings = { capacity: 1024 * 1024, image: undefined, readOnly: false, serial: 'x' };
-  const modern = {
-    type: 'block',
-    interface: 'modern',
-    driverInterface: 'modern',
-    offers: undefined,
-    settings,
-  } as const;
   return new SimulatedMachine(
     {
       memory: 4 * 1024 * 1024,
@@ -27,7 +21,7 @@ export function testMachine({ device, options, ...request }: TestMachine = {}): 
       simulate: () => ({ facilities: new Map(), addressSpace: () => PHYSICAL_ADDRESS_SPACE }),
       baseDirectory: '.',
       ...request,
-      device: { ...modern, ...device },
+      device: deviceDescription(block, { capacity: 1024 * 1024, serial: 'x' }, device),
     },
     { device: 'same-thread', onFault: 'needs-reset', rogue: [], transport: 'pci', demands: 0n, ...options },
   );

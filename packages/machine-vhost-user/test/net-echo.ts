@@ -1,4 +1,5 @@
 import { tmpdir } from 'node:os';
+import { deviceDescription } from '@virtio-platform/conformance/testing';
 import type { BootedMachine, MachineRequest } from '@virtio-platform/core';
 import {
   FeatureSet,
@@ -6,6 +7,7 @@ import {
   VIRTIO_F_RING_PACKED,
   VIRTIO_F_VERSION_1,
 } from '@virtio-platform/core/features';
+import net from '@virtio-platform/device-net';
 import { simulateVfio, VFIO_CONTAINER, vfioOptionsSchema } from '@virtio-platform/platform-vfio';
 import type { IotlbPolicy, VhostUserOptions } from '../src/options.ts';
 import { VhostUserMachine } from '../src/vhost-user-machine.ts';
@@ -30,13 +32,7 @@ export async function withNetDevice(
 ): Promise<void> {
   const request: MachineRequest = {
     memory: MEMORY,
-    device: {
-      type: 'net',
-      interface: 'modern',
-      driverInterface: 'modern',
-      offers: offers === 'all' ? undefined : offers,
-      settings: { mac: '52:54:00:12:34:56', queuePairs: 1 },
-    },
+    device: deviceDescription(net, { mac: '52:54:00:12:34:56' }, { offers: offers === 'all' ? undefined : offers }),
     needs: [VFIO_CONTAINER],
     simulate: (memory) => simulateVfio(memory, vfioOptionsSchema.parse({})),
     baseDirectory: tmpdir(),

@@ -1,8 +1,9 @@
 import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { withMachine as withBooted } from '@virtio-platform/conformance/testing';
+import { deviceDescription, withMachine as withBooted } from '@virtio-platform/conformance/testing';
 import type { BootedMachine, FacilityToken, MachineRequest } from '@virtio-platform/core';
+import block from '@virtio-platform/device-block';
 import { FeatureSet } from '@virtio-platform/core/features';
 import type { VhostUserOptions } from '../src/options.ts';
 import { VhostUserMachine } from '../src/vhost-user-machine.ts';
@@ -46,13 +47,11 @@ export interface BootOptions {
 export function machine(options: BootOptions = {}): VhostUserMachine {
   const request: MachineRequest = {
     memory: MEMORY,
-    device: {
-      type: 'block',
-      interface: 'modern',
-      driverInterface: options.driverInterface ?? 'modern',
-      offers: options.offers,
-      settings: { capacity: CAPACITY, image: options.image, readOnly: false, serial: '' },
-    },
+    device: deviceDescription(
+      block,
+      { capacity: CAPACITY, image: options.image },
+      { driverInterface: options.driverInterface ?? 'modern', offers: options.offers },
+    ),
     needs: options.needs ?? [],
     simulate: undefined,
     baseDirectory: tmpdir(),

@@ -1,7 +1,7 @@
-import type { DeviceDescription } from '@virtio-platform/core';
+import { blockDescription } from '@virtio-platform/conformance/testing';
 import { FeatureSet, VIRTIO_F_RING_RESET, VIRTIO_F_VERSION_1 } from '@virtio-platform/core/features';
 import { describe, expect, it } from 'vitest';
-import { hiddenFeatures, identifyDevice } from '../src/device-identity.ts';
+import { checkDeviceType, hiddenFeatures, identifyDevice } from '../src/device-identity.ts';
 import { SoftwareFunction } from './register-file.ts';
 
 function identity(vendor: number, device: number, subsystem = 0): ReturnType<typeof identifyDevice> {
@@ -12,23 +12,23 @@ function identity(vendor: number, device: number, subsystem = 0): ReturnType<typ
 
 describe('identifyDevice', () => {
   it.each([
-    [0x1041, 'net'],
-    [0x1042, 'block'],
-    [0x1043, 'console'],
-    [0x1044, 'entropy'],
-    [0x1045, 'device 5'],
-    [0x107f, 'device 63'],
-  ])('identifies modern device %i as %s', (id, type) => {
-    expect(identity(0x1af4, id, 9)).toEqual({ type, isTransitional: false });
+    [0x1041, 1],
+    [0x1042, 2],
+    [0x1043, 3],
+    [0x1044, 4],
+    [0x1045, 5],
+    [0x107f, 63],
+  ])('identifies modern device %i as device type %i', (id, deviceId) => {
+    expect(identity(0x1af4, id, 9)).toEqual({ deviceId, isTransitional: false });
   });
 
   it.each([
-    [0x1000, 1, 'net'],
-    [0x1001, 2, 'block'],
-    [0x1005, 4, 'entropy'],
-    [0x103f, 18, 'device 18'],
-  ])('identifies transitional device %i by its subsystem id %i', (id, subsystem, type) => {
-    expect(identity(0x1af4, id, subsystem)).toEqual({ type, isTransitional: true });
+    [0x1000, 1],
+    [0x1001, 2],
+    [0x1005, 4],
+    [0x103f, 18],
+  ])('identifies transitional device %i by its subsystem id %i', (id, subsystem) => {
+    expect(identity(0x1af4, id, subsystem)).toEqual({ deviceId: subsystem, isTransitional: true });
   });
 
   it.each([
@@ -43,24 +43,38 @@ describe('identifyDevice', () => {
   });
 });
 
-function described(offers: FeatureSet | undefined): DeviceDescription {
-  return { type: 'block', interface: 'modern', driverInterface: 'modern', offers, settings: {} };
-}
+describe('checkDeviceType', () => {
+  it.each([
+    [1, 'network card'],
+    [3, 'console'],
+    [5, 'memory balloon'],
+    [63, 'device 63'],
+  ])('refuses device type %i where the profile has a block device, by name and number', (deviceId, name) => {
+    const message = `0000:00:04.0 is a virtio ${name} (device type ${deviceId}), not block (device type 2)`;
+    expect(() => checkDeviceType({ deviceId }, '0000:00:04.0', blockDescription())).toThrow(
+      expect.objectContaining({ code: 'ERR_DEVICE_CONFIG', message, hint: expect.stringMatching(/./) }),
+    );
+  });
+
+  it('lets the type of the profile pass', () => {
+    expect(() => checkDeviceType({ deviceId: 2 }, '0000:00:04.0', blockDescription())).not.toThrow();
+  });
+});
 
 describe('hiddenFeatures', () => {
   it('hides no feature where the profile lists none', () => {
-    expect(hiddenFeatures(described(undefined), 'pci').bits).toBe(0n);
+    expect(hiddenFeatures(blockDescription(), 'pci').bits).toBe(0n);
   });
 
   it('hides the features that are not listed, of those that the interface can carry', () => {
-    const hidden = hiddenFeatures(described(FeatureSet.of(1, VIRTIO_F_VERSION_1)), 'pci');
+    const hidden = hiddenFeatures(blockDescription({ offers: FeatureSet.of(1, VIRTIO_F_VERSION_1) }), 'pci');
     expect([0, 1, VIRTIO_F_VERSION_1, VIRTIO_F_RING_RESET].map((bit) => hidden.has(bit))).toEqual([
       true,
       false,
       false,
       true,
     ]);
-    expect([...hiddenFeatures(described(FeatureSet.of(1)), 'legacy')]).toEqual(
+    expect([...hiddenFeatures(blockDescription({ offers: FeatureSet.of(1) }), 'legacy')]).toEqual(
       Array.from({ length: 32 }, (_, bit) => bit).filter((bit) => bit !== 1),
     );
   });

@@ -48,7 +48,7 @@ describeTransport('PciLegacyTransport', { setup: () => ({ transport: open().tran
 describe('PciLegacyTransport', () => {
   it('reads its type from the subsystem id, and counts the queues that have a size', () => {
     const { transport } = open();
-    expect([transport.deviceType, transport.queueCount]).toEqual(['block', 2]);
+    expect([transport.deviceId, transport.queueCount]).toEqual([2, 2]);
     expect([0, 1, 2].map((queue) => transport.maxQueueSize(queue))).toEqual([...QUEUE_SIZES, 0]);
   });
 

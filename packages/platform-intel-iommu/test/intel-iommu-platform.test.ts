@@ -7,6 +7,7 @@ import {
 } from '@virtio-platform/core/features';
 import { GuestMemory } from '@virtio-platform/core/memory';
 import { DEFAULT_POLICY, negotiate } from '@virtio-platform/core/negotiation';
+import { BLOCK_FEATURES } from '@virtio-platform/device-block';
 import { describe, expect, it } from 'vitest';
 import plugin, { IntelIommuPlatform, intelIommuOptionsSchema, SimulatedVtd } from '../src/index.ts';
 import { MIB, PAGE, startGuest, type RemappedGuest } from './remapped-guest.ts';
@@ -32,7 +33,7 @@ function notes(options: object, ...offered: number[]): string[] {
   const { rules, traits } = platform;
   const all = new FeatureSet((1n << 64n) - 1n);
   const input = {
-    deviceType: 'block',
+    deviceFeatures: BLOCK_FEATURES,
     interface: 'modern',
     offered: FeatureSet.of(VIRTIO_F_VERSION_1, ...offered),
     supported: all,

@@ -4,6 +4,7 @@ import { FeatureSet, VIRTIO_F_ACCESS_PLATFORM, VIRTIO_F_VERSION_1 } from '@virti
 import { GuestMemory } from '@virtio-platform/core/memory';
 import { negotiate, type NegotiationResult } from '@virtio-platform/core/negotiation';
 import { container } from 'tsyringe';
+import { BLOCK_FEATURES } from '@virtio-platform/device-block';
 import { describe, expect, it } from 'vitest';
 import plugin, {
   H_HARDWARE,
@@ -39,7 +40,13 @@ function permission(tables: SimulatedTceTables, page: number): number {
 }
 
 function negotiateWith(platform: Platform, offered: FeatureSet): NegotiationResult {
-  const input = { deviceType: 'block', interface: 'modern', offered, supported: V1_AP, carries: V1_AP } as const;
+  const input = {
+    deviceFeatures: BLOCK_FEATURES,
+    interface: 'modern',
+    offered,
+    supported: V1_AP,
+    carries: V1_AP,
+  } as const;
   return negotiate({ ...input, traits: platform.traits, privilege: 'kernel' }, platform.rules);
 }
 

@@ -5,6 +5,7 @@ import {
   VIRTIO_F_VERSION_1,
 } from '@virtio-platform/core/features';
 import { negotiate, type DriverPrivilege, type NegotiationResult } from '@virtio-platform/core/negotiation';
+import { BLOCK_FEATURES } from '@virtio-platform/device-block';
 import { describe, expect, it } from 'vitest';
 import { bootEncryptedGuest } from './encrypted-guest.ts';
 
@@ -17,7 +18,7 @@ function negotiateSev(offered: readonly number[], privilege: DriverPrivilege = '
   const legacy = !offered.includes(V1);
   return negotiate(
     {
-      deviceType: 'block',
+      deviceFeatures: BLOCK_FEATURES,
       interface: legacy ? 'legacy' : 'modern',
       offered: FeatureSet.of(...offered),
       supported: all,

@@ -9,6 +9,7 @@ import {
   type NegotiationResult,
 } from '@virtio-platform/core/negotiation';
 import { openPlatform } from '@virtio-platform/conformance/testing';
+import { BLOCK_FEATURES } from '@virtio-platform/device-block';
 import { describe, expect, it } from 'vitest';
 import vfio, {
   ENOTTY,
@@ -39,7 +40,7 @@ function negotiateWith(
   const supported = EVERYTHING;
   return negotiate(
     {
-      deviceType: 'block',
+      deviceFeatures: BLOCK_FEATURES,
       interface: 'modern',
       offered,
       supported,

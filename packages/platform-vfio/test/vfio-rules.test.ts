@@ -10,6 +10,7 @@ import {
   type DriverPrivilege,
   type NegotiationResult,
 } from '@virtio-platform/core/negotiation';
+import { BLOCK_FEATURES } from '@virtio-platform/device-block';
 import { describe, expect, it } from 'vitest';
 import { startProcess } from './user-process.ts';
 
@@ -22,7 +23,7 @@ function negotiateVfio(offered: readonly number[], privilege: DriverPrivilege): 
   const { traits, rules } = startProcess().platform;
   return negotiate(
     {
-      deviceType: 'block',
+      deviceFeatures: BLOCK_FEATURES,
       interface: offered.includes(V1) ? 'modern' : 'legacy',
       offered: FeatureSet.of(...offered),
       supported: EVERYTHING,

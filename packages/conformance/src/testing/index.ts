@@ -6,6 +6,7 @@
  */
 export * from './accept-features.ts';
 export * from './block-ring.ts';
+export * from './device-loop.ts';
 export * from './dispose-in-use.ts';
 export * from './identity-traits.ts';
 export * from './net-echo.ts';

@@ -6,6 +6,7 @@ import {
   MACHINE_REQUEST,
   PLATFORM,
   type DeviceDescription,
+  type DeviceTypePlugin,
   type FacilityToken,
   type Machine,
   type MachinePlugin,
@@ -17,7 +18,7 @@ import {
 import { FaultLog, type DeviceAddressSpace } from '@virtio-platform/core/address-space';
 import type { DmaMapping } from '@virtio-platform/core/dma';
 import { GuestMemory } from '@virtio-platform/core/memory';
-import block, { BLOCK_SETTINGS } from '@virtio-platform/device-block';
+import block from '@virtio-platform/device-block';
 import { container as rootContainer, type InjectionToken } from 'tsyringe';
 
 /** Returns the facility of a token. Throws where there is none. */
@@ -101,17 +102,33 @@ export function openPlatform<Options>(
   };
 }
 
-/** A modern block device with its default settings, and `changes`. */
-export function blockDescription(changes: Partial<DeviceDescription> = {}): DeviceDescription {
+/**
+ * A modern device of a type that is installed as `@virtio-platform/device-<name>`, with `settings` as its schema makes
+ * them, and `changes`. Throws a TypeError with the schema's messages.
+ */
+export function deviceDescription(
+  type: DeviceTypePlugin,
+  settings: unknown = {},
+  changes: Partial<DeviceDescription> = {},
+): DeviceDescription {
+  const result = type.options['~standard'].validate(settings);
+  if (result instanceof Promise) throw new TypeError(`${type.name}: the schema of its settings is asynchronous`);
+  if (result.issues !== undefined)
+    throw new TypeError(`${type.name}: ${result.issues.map(({ message }) => message).join('; ')}`);
   return {
-    type: block,
-    module: pathToFileURL(createRequire(import.meta.url).resolve('@virtio-platform/device-block')).href,
+    type,
+    module: pathToFileURL(createRequire(import.meta.url).resolve(`@virtio-platform/device-${type.name}`)).href,
     interface: 'modern',
     driverInterface: 'modern',
     offers: undefined,
-    settings: BLOCK_SETTINGS.parse({}),
+    settings: result.value,
     ...changes,
   };
+}
+
+/** A modern block device with its default settings, and `changes`. */
+export function blockDescription(changes: Partial<DeviceDescription> = {}): DeviceDescription {
+  return deviceDescription(block, {}, changes);
 }
 
 /** What a profile asks of a machine: a modern block device and 1 MiB of memory, with `changes`. */

@@ -1,4 +1,4 @@
-import { VIRTIO_BLK_F_CONFIG_WCE, VIRTIO_BLK_F_FLUSH } from '@virtio-platform/device-block';
+import { BLOCK_FEATURES, VIRTIO_BLK_F_CONFIG_WCE, VIRTIO_BLK_F_FLUSH } from '@virtio-platform/device-block';
 import {
   checkDevice,
   DeviceStatus,
@@ -20,6 +20,7 @@ import { describe, expect, it } from 'vitest';
 import { RegisterTransport } from '@virtio-platform/conformance/testing';
 
 const OPTIONS: InitializationOptions = {
+  deviceFeatures: BLOCK_FEATURES,
   supported: FeatureSet.of(
     VIRTIO_F_VERSION_1,
     VIRTIO_F_ACCESS_PLATFORM,

@@ -1,5 +1,5 @@
 import { DMA_PATHS } from '@virtio-platform/core/dma';
-import { EXPERIMENTAL_BITS, FeatureSet } from '@virtio-platform/core/features';
+import { EXPERIMENTAL_BITS, FeatureSet, NO_DEVICE_FEATURES } from '@virtio-platform/core/features';
 import {
   CLOSED_STAGES,
   DEFAULT_POLICY,
@@ -9,6 +9,8 @@ import {
   type NegotiationRule,
   type PlatformTraits,
 } from '@virtio-platform/core/negotiation';
+import { BLOCK_FEATURES } from '@virtio-platform/device-block';
+import { NET_FEATURES } from '@virtio-platform/device-net';
 import * as fc from 'fast-check';
 
 export const MODERN: FeatureSet = new FeatureSet((1n << 128n) - 1n);
@@ -56,7 +58,7 @@ export const anyPolicy: fc.Arbitrary<NegotiationPolicy> = fc
   .map((policy) => ({ ...DEFAULT_POLICY, ...policy }));
 
 export const anyInput: fc.Arbitrary<NegotiationInput> = fc.record({
-  deviceType: fc.constantFrom('block', 'net', 'unheard-of'),
+  deviceFeatures: fc.constantFrom(BLOCK_FEATURES, NET_FEATURES, NO_DEVICE_FEATURES),
   interface: fc.constantFrom('modern', 'legacy'),
   offered: anyFeatures,
   supported: fc.oneof(anyFeatures, fc.constant(MODERN)),

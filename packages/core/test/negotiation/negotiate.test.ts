@@ -1,4 +1,4 @@
-import { VIRTIO_BLK_F_CONFIG_WCE, VIRTIO_BLK_F_FLUSH } from '@virtio-platform/device-block';
+import { BLOCK_FEATURES, VIRTIO_BLK_F_CONFIG_WCE, VIRTIO_BLK_F_FLUSH } from '@virtio-platform/device-block';
 import {
   EXPERIMENTAL_BITS,
   FeatureSet,
@@ -26,7 +26,7 @@ const TRAITS: PlatformTraits = {
 
 function input(changes: Partial<NegotiationInput> = {}): NegotiationInput {
   return {
-    deviceType: 'block',
+    deviceFeatures: BLOCK_FEATURES,
     interface: 'modern',
     offered: MODERN_OFFER,
     supported: MODERN,

@@ -38,7 +38,7 @@ describe('negotiation, for any offer, traits and policy', () => {
   it('I0: accepts only what is offered, supported and carried, with what it requires', () => {
     assertAlways((input, { accepted }) => {
       expect(accepted.minus(input.offered.and(input.supported).and(input.carries)).bits).toBe(0n);
-      for (const dependency of featureDependencies(input.deviceType, input.policy!.bits))
+      for (const dependency of featureDependencies(input.deviceFeatures, input.policy!.bits))
         expect(meetsDependency(accepted, dependency)).toBe(true);
     });
   });
@@ -171,8 +171,8 @@ describe('a device that is negotiated with, for any offer, traits and policy', (
   it('P4: is FAILED after every refusal, and was told no features that were refused', () => {
     fc.assert(
       fc.property(anyInput, anyRules, (input, rules) => {
-        const { offered, interface: deviceInterface, deviceType } = input;
-        const transport = new RegisterTransport({ offered, interface: deviceInterface, deviceType });
+        const { offered, interface: deviceInterface } = input;
+        const transport = new RegisterTransport({ offered, interface: deviceInterface });
         const { refusal } = initializeDevice(transport, { ...input, rules });
         expect((transport.readStatus() & DeviceStatus.Failed) !== 0).toBe(refusal !== undefined);
         if (refusal !== undefined) expect(transport.log.some((line) => line.startsWith('features'))).toBe(false);
@@ -184,8 +184,8 @@ describe('a device that is negotiated with, for any offer, traits and policy', (
   it('P12: gives the same result after a reset', () => {
     fc.assert(
       fc.property(anyInput, anyRules, (input, rules) => {
-        const { offered, interface: deviceInterface, deviceType } = input;
-        const transport = new RegisterTransport({ offered, interface: deviceInterface, deviceType });
+        const { offered, interface: deviceInterface } = input;
+        const transport = new RegisterTransport({ offered, interface: deviceInterface });
         const first = initializeDevice(transport, { ...input, rules });
         expect(initializeDevice(transport, { ...input, rules })).toEqual(first);
       }),

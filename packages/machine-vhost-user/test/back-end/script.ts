@@ -2,13 +2,20 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { deviceDescription } from '@virtio-platform/conformance/testing';
 import type { BootedMachine, MachineRequest } from '@virtio-platform/core';
+import block from '@virtio-platform/device-block';
+import console from '@virtio-platform/device-console';
+import entropy from '@virtio-platform/device-entropy';
+import net from '@virtio-platform/device-net';
 import type { VhostUserOptions } from '../../src/options.ts';
 import { VhostUserMachine } from '../../src/vhost-user-machine.ts';
 
+const TYPES = { block, entropy, net, console } as const;
+
 /** What the back-end is, and what it does wrong. */
 export interface Script {
-  readonly type: 'block' | 'entropy' | 'net' | 'console';
+  readonly type: keyof typeof TYPES;
   /** Where each message is written, one a line. */
   readonly log: string;
   /** As hexadecimal numbers, with 0x. */
@@ -65,13 +72,7 @@ export async function withScripted(
   const type = script.type ?? 'block';
   const request: MachineRequest = {
     memory: 1 << 20,
-    device: {
-      type,
-      interface: 'modern',
-      driverInterface: 'modern',
-      offers: undefined,
-      settings: type === 'net' ? { mac: '52:54:00:12:34:56' } : {},
-    },
+    device: deviceDescription(TYPES[type]),
     needs: [],
     simulate: undefined,
     baseDirectory: tmpdir(),
