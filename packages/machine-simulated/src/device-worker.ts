@@ -1,4 +1,3 @@
-import 'reflect-metadata';
 import { parentPort, workerData } from 'node:worker_threads';
 import { coversMemoryOneToOne, FaultLog, type OpenAddressSpace } from '@virtio-platform/core/address-space';
 import { GuestMemory } from '@virtio-platform/core/memory';

@@ -2,8 +2,10 @@ import {
   GUEST_MEMORY,
   MACHINE,
   MACHINE_REQUEST,
+  openContainer,
   PLATFORM,
   type FacilityToken,
+  type InjectionToken,
   type Machine,
   type MachinePlugin,
   type MachineRequest,
@@ -14,7 +16,6 @@ import {
 import { FaultLog, type DeviceAddressSpace } from '@virtio-platform/core/address-space';
 import type { DmaMapping } from '@virtio-platform/core/dma';
 import { GuestMemory } from '@virtio-platform/core/memory';
-import { container as rootContainer, type InjectionToken } from 'tsyringe';
 
 /** Returns the facility of a token. Throws where there is none. */
 export type FacilityLookup = <T>(token: InjectionToken<T>) => T;
@@ -72,7 +73,7 @@ export function openPlatform<Options>(
   const hardware = plugin.simulate?.(guest, options);
   if (hardware === undefined) throw new TypeError(`${plugin.name} has no simulated hardware`);
   const { allocated } = guest;
-  const simulated = rootContainer.createChildContainer();
+  const simulated = openContainer();
   simulated.registerInstance(GUEST_MEMORY, guest);
   for (const [token, facility] of hardware.facilities) simulated.registerInstance(token, facility);
   const facility: FacilityLookup = (token) => simulated.resolve(token);
@@ -122,7 +123,7 @@ export function bindMachine<Options>(
   options: Options,
   request: MachineRequest = machineRequest(),
 ): BoundMachine {
-  const container = rootContainer.createChildContainer();
+  const container = openContainer();
   container.registerInstance(MACHINE_REQUEST, request);
   plugin.register(container, options);
   return { machine: container.resolve(MACHINE), resolve: (token) => container.resolve(token) };
