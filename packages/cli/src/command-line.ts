@@ -1,4 +1,5 @@
 import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
 import type { ResolutionOptions } from '@virtio-platform/profile';
 import { Command, CommanderError, Option } from 'commander';
 import { checkCommand } from './commands/check.ts';
@@ -34,7 +35,12 @@ const NO_PLUGINS_OUTSIDE = [
 const NO_PROGRAMS = ['--no-programs', 'refuses machines that start a program'] as const;
 
 function allowedPlugins({ pluginsOutside, programs }: PluginOptions): ResolutionOptions {
-  return { onlyInstalled: pluginsOutside === false, noPrograms: programs === false };
+  return {
+    onlyInstalled: pluginsOutside === false,
+    noPrograms: programs === false,
+    // What is installed with the command is found from here, also where nothing else sees it.
+    resolveFrom: [fileURLToPath(new URL('../package.json', import.meta.url))],
+  };
 }
 
 /** Runs one command line (without node and script) and returns its exit status. */
