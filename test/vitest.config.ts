@@ -74,7 +74,13 @@ export default defineConfig({
       {
         extends: true,
         // One process and one import of each module for many files: most of these take less than a tenth of a second.
-        test: { ...UNIT, name: 'unit', include: ['packages/*/test/**/*.test.ts'], exclude: ISOLATED, isolate: false },
+        test: {
+          ...UNIT,
+          name: 'unit',
+          include: ['packages/*/test/**/*.test.ts', 'packages/cli/templates/*/test/*.test.ts'],
+          exclude: ISOLATED,
+          isolate: false,
+        },
       },
       { extends: true, test: { ...UNIT, name: 'unit-isolated', include: ISOLATED } },
       {
