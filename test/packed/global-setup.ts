@@ -57,7 +57,7 @@ async function pack(staged: string, tarballs: string): Promise<void> {
     cpSync(join(ROOT, name), join(staged, name), { recursive: true });
   const folders = publicPackages().map(({ folder }) => join('packages', folder));
   for (const folder of folders) {
-    const filter = (path: string): boolean => !/\/(?:node_modules|test)$/.test(path.slice(join(ROOT, folder).length));
+    const filter = (path: string): boolean => !/^\/(?:node_modules|test)$/.test(path.slice(join(ROOT, folder).length));
     cpSync(join(ROOT, folder), join(staged, folder), { recursive: true, filter });
   }
   await succeed('npm', ['run', 'bring-profiles'], join(staged, 'packages/cli'));
