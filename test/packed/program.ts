@@ -8,8 +8,9 @@ export interface ProgramResult {
 
 /** The environment of a user: nothing in it comes from the test runner or from this repository. */
 function userEnvironment(): NodeJS.ProcessEnv {
-  const own = /^(?:npm_|NODE_OPTIONS$|NODE_ENV$|NODE_PATH$|VITEST|TEST$|INIT_CWD$)/;
-  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !own.test(name)));
+  const own = /^(?:npm_|NODE_OPTIONS$|NODE_ENV$|NODE_PATH$|VITEST|TEST$|INIT_CWD$|FORCE_COLOR$)/;
+  const others = Object.entries(process.env).filter(([name]) => !own.test(name));
+  return { ...Object.fromEntries(others), NO_COLOR: '1' };
 }
 
 /** Runs a program in a folder, without a terminal, and returns what it printed. */
