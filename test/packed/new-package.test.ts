@@ -23,6 +23,15 @@ function nextCommands(printed: string): string[] {
     .filter((line) => line !== '');
 }
 
+/** What a package.json of this repository depends on, with the versions. */
+function versions(path: string): Record<string, string> {
+  const { dependencies, devDependencies } = JSON.parse(readFileSync(join(ROOT, path), 'utf8')) as {
+    dependencies?: Record<string, string>;
+    devDependencies?: Record<string, string>;
+  };
+  return { ...dependencies, ...devDependencies };
+}
+
 describe('a package made by `new`', () => {
   it.each([
     { kind: 'platform', name: 'tiny-board', plugin: 'tiny-board', option: 'offset' },
@@ -88,11 +97,6 @@ describe('a package made by `new`', () => {
 });
 
 describe('a template', () => {
-  const versions = (path: string): Record<string, string> => {
-    const { dependencies, devDependencies } = JSON.parse(readFileSync(join(ROOT, path), 'utf8')) as {
-      dependencies?: Record<string, string>;
-      devDependencies?: Record<string, string>;
-    };
     return { ...dependencies, ...devDependencies };
   };
 

@@ -18,8 +18,13 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
+/** Whether a file of a project is its author's, and not installed or built. */
+function isSource(path: string): boolean {
+  return !/\/(?:node_modules|dist)$/.test(path);
+}
+
 /** What a project does once its packages are installed: its tests, and its profiles. */
-async function tryProject(own: string): Promise<void> {
+async function expectWorks(own: string): Promise<void> {
   // In place of what its package.json says of our packages, which no registry has yet.
   await npmInstall(own, ['--no-save', ...tarballsIn(inject('tarballs'))]);
   await succeed('npx', ['vitest', 'run'], own);
@@ -33,9 +38,8 @@ async function tryProject(own: string): Promise<void> {
 describe('the project of an outside author', () => {
   it.for(projects)('is installed from the tarballs, passes its tests and runs its profiles: %s', async (name) => {
     const own = join(folder, name);
-    const filter = (path: string): boolean => !/\/(?:node_modules|dist)$/.test(path);
-    cpSync(join(OUTSIDE, name), own, { recursive: true, filter });
-    await tryProject(own);
+    cpSync(join(OUTSIDE, name), own, { recursive: true, filter: isSource });
+    await expectWorks(own);
   });
 
   it('fails here where its tests fail', async () => {
@@ -50,6 +54,6 @@ import { expect, it } from 'vitest';
 it('fails', () => expect(new GuestMemory(new SharedArrayBuffer(4096)).size).toBe(1));
 `,
     );
-    await expect(tryProject(own)).rejects.toThrow(/expected 4096 to be 1/);
+    await expect(expectWorks(own)).rejects.toThrow(/expected 4096 to be 1/);
   });
 });

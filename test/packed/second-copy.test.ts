@@ -75,6 +75,11 @@ function installPackage(name: string, manifest: object, file: string, text: stri
   writeFileSync(join(folder, file), text);
 }
 
+/** The file that a folder gets for the name of a package. */
+async function where(folder: string, name: string): Promise<string> {
+  return (await succeed('node', ['-p', `require.resolve('${name}')`], folder)).trim();
+}
+
 beforeAll(async () => {
   local = mkdtempSync(join(global, '..', 'local-'));
   await succeed('npm', ['init', '-y'], local);
@@ -87,8 +92,6 @@ afterAll(() => rmSync(local, { recursive: true }));
 
 describe('a command that is installed elsewhere than the plugins of a project', () => {
   it('has another core and another tsyringe than they', async () => {
-    const where = async (folder: string, name: string): Promise<string> =>
-      (await succeed('node', ['-p', `require.resolve('${name}')`], folder)).trim();
     for (const name of ['tsyringe', '@virtio-platform/core', '@virtio-platform/machine-simulated']) {
       expect(await where(local, name)).toContain(realpathSync(local));
       expect(await where(global, name)).toContain(realpathSync(global));

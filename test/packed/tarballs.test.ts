@@ -32,6 +32,11 @@ function linksOf(text: string): string[] {
   return [...inline, ...defined];
 }
 
+/** Our packages are ES modules only, with exports: the ways of resolution that know neither are left out. */
+function isLeftOut(resolution: string): boolean {
+  return resolution === 'node10' || resolution === 'node16-cjs';
+}
+
 /** Whether a link leads somewhere: to a file of the tarball, or of this repository where it names that. */
 function leads(target: string, page: string, files: ReadonlySet<string>): boolean {
   if (target.startsWith('#')) return true;
@@ -98,8 +103,6 @@ describe.each(packages)('the tarball of $manifest.name', ({ folder, manifest }) 
 
   it('has types that are right for ES modules', async () => {
     const result = await checkPackage(createPackageFromTarballData(tarball(manifest)));
-    // Our packages are ES modules only, with exports: the ways of resolution that know neither are left out.
-    const isLeftOut = (kind: string | undefined): boolean => kind === 'node10' || kind === 'node16-cjs';
     const problems = 'problems' in result ? result.problems : [{ kind: 'NoTypes' }];
     const ways = problems.map((problem) => ({
       ...problem,
@@ -110,11 +113,12 @@ describe.each(packages)('the tarball of $manifest.name', ({ folder, manifest }) 
 });
 
 describe('a published profile', () => {
-  const cli = (): string => installed('@virtio-platform/cli');
-
   it('is each one that is shipped here', () => {
     const shipped = readdirSync(join(ROOT, 'profiles'), { recursive: true, encoding: 'utf8' });
-    const packed = readdirSync(join(cli(), 'profiles'), { recursive: true, encoding: 'utf8' });
+    const packed = readdirSync(join(installed('@virtio-platform/cli'), 'profiles'), {
+      recursive: true,
+      encoding: 'utf8',
+    });
     expect(packed.toSorted()).toEqual(shipped.toSorted());
   });
 
@@ -123,12 +127,14 @@ describe('a published profile', () => {
     expect(profiles.length).toBeGreaterThan(50);
     for (const path of profiles) {
       const [, schema] =
-        /^# yaml-language-server: \$schema=(\S+)$/m.exec(readFileSync(join(cli(), path), 'utf8')) ?? [];
+        /^# yaml-language-server: \$schema=(\S+)$/m.exec(
+          readFileSync(join(installed('@virtio-platform/cli'), path), 'utf8'),
+        ) ?? [];
       expect([path, schema === undefined ? undefined : basename(schema)]).toEqual([
         path,
         '.virtio-platform.schema.json',
       ]);
-      expect([path, existsSync(join(cli(), dirname(path), schema!))]).toEqual([path, true]);
+      expect([path, existsSync(join(installed('@virtio-platform/cli'), dirname(path), schema!))]).toEqual([path, true]);
     }
   });
 });
