@@ -97,9 +97,6 @@ describe('a package made by `new`', () => {
 });
 
 describe('a template', () => {
-    return { ...dependencies, ...devDependencies };
-  };
-
   it.each(['platform', 'machine'])('of a %s names the releases that this repository is tested with', (kind) => {
     const ours: Record<string, string> = {
       ...versions('packages/options/package.json'),

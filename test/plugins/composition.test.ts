@@ -58,7 +58,7 @@ describe('every shipped plugin', () => {
   it.each(packages)('%s binds by factory, which any copy of the container can resolve', async (name) => {
     const source = pathToFileURL(join(ROOT, 'packages', name, 'src/index.ts')).href;
     const { default: plugin } = (await import(source)) as { default: PlatformPlugin | MachinePlugin };
-    const register = vi.fn();
+    const register = vi.fn<(...given: unknown[]) => never>();
     plugin.register({ register, registerInstance: register, registerSingleton: register }, {});
     const token = plugin.kind === 'platform' ? PLATFORM : MACHINE;
     expect(register.mock.calls).toEqual([[token, { useFactory: expect.any(Function) }]]);
