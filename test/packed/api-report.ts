@@ -1,8 +1,17 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Extractor, ExtractorConfig, ExtractorLogLevel, type ExtractorMessage } from '@microsoft/api-extractor';
+import {
+  Extractor,
+  ExtractorConfig,
+  ExtractorLogLevel,
+  ExtractorMessageCategory,
+  type ExtractorMessage,
+} from '@microsoft/api-extractor';
 import { ROOT, type PublicPackage } from './public-packages.ts';
+
+/** What API Extractor remarks on declarations. */
+const NOISE = /^\s*\/\/ (?:\(undocumented\)|@public|Warning:)|^\/\/ \(No @pack/;
 
 const NO_MESSAGES = { default: { logLevel: ExtractorLogLevel.None } };
 
@@ -64,7 +73,8 @@ function entryReport(packageFolder: string, types: string, work: string): string
   Extractor.invoke(config, {
     localBuild: true,
     messageCallback(message: ExtractorMessage) {
-      if (message.category === 'Compiler' && message.logLevel !== ExtractorLogLevel.None) errors.push(message.text);
+      if (message.category === ExtractorMessageCategory.Compiler && message.logLevel !== ExtractorLogLevel.None)
+        errors.push(message.text);
       message.handled = true;
     },
   });
@@ -75,10 +85,8 @@ function entryReport(packageFolder: string, types: string, work: string): string
 /** Keeps the declarations of a report of API Extractor. */
 function withoutNoise(report: string): string {
   const [, code = ''] = /```ts\n+([\s\S]*?)```/.exec(report) ?? [];
-  const isNoise = (line: string): boolean =>
-    /^\s*\/\/ (?:\(undocumented\)|@public|Warning:)|^\/\/ \(No @pack/.test(line);
   return code
     .split('\n')
-    .filter((line) => !isNoise(line))
+    .filter((line) => !NOISE.test(line))
     .join('\n');
 }
