@@ -55,6 +55,9 @@ class LongestFirst extends BaseSequencer {
 const hasLargeArrays = constants.MAX_LENGTH > 2 ** 32;
 const NEEDS_LARGE_ARRAYS = ['test/large-guests/above-4gib.test.ts'];
 
+/** The tests of what is published. They share tarballs, which are packed once, and only when one of them runs. */
+const PACKED = 'test/packed/**/*.test.ts';
+
 const UNIT = { testTimeout: 30_000, hookTimeout: 30_000 };
 
 export default defineConfig({
@@ -71,7 +74,13 @@ export default defineConfig({
       {
         extends: true,
         // One process and one import of each module for many files: most of these take less than a tenth of a second.
-        test: { ...UNIT, name: 'unit', include: ['packages/*/test/**/*.test.ts'], exclude: ISOLATED, isolate: false },
+        test: {
+          ...UNIT,
+          name: 'unit',
+          include: ['packages/*/test/**/*.test.ts', 'packages/cli/templates/*/test/*.test.ts'],
+          exclude: ISOLATED,
+          isolate: false,
+        },
       },
       { extends: true, test: { ...UNIT, name: 'unit-isolated', include: ISOLATED } },
       {
@@ -79,9 +88,19 @@ export default defineConfig({
         test: {
           name: 'system',
           include: ['test/**/*.test.ts'],
-          exclude: hasLargeArrays ? [] : NEEDS_LARGE_ARRAYS,
+          exclude: [PACKED, ...(hasLargeArrays ? [] : NEEDS_LARGE_ARRAYS)],
           testTimeout: 120_000,
           hookTimeout: 120_000,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'packed',
+          include: [PACKED],
+          globalSetup: fileURLToPath(new URL('packed/global-setup.ts', import.meta.url)),
+          testTimeout: 300_000,
+          hookTimeout: 300_000,
         },
       },
     ],

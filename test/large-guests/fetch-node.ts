@@ -1,4 +1,5 @@
-/** `npm run fetch-node`: fetches a Node that has large guests, so that the tests themselves need no network. */
-import { fetchLargeNode } from './large-node.ts';
+/** `npm run fetch-node`: fetches the releases of Node that tests run, so that the tests themselves need no network. */
+import { fetchLargeNode, fetchNode, NODE_RELEASES } from './large-node.ts';
 
 console.log(fetchLargeNode());
+for (const release of NODE_RELEASES) console.log(fetchNode(release));

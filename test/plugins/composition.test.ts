@@ -2,7 +2,14 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { DeviceSession } from '@virtio-platform/runner';
-import { GUEST_MEMORY, MACHINE, MACHINE_REQUEST, PLATFORM } from '@virtio-platform/core';
+import {
+  GUEST_MEMORY,
+  MACHINE,
+  MACHINE_REQUEST,
+  PLATFORM,
+  type MachinePlugin,
+  type PlatformPlugin,
+} from '@virtio-platform/core';
 import { composeRun, loadProfile, loadProfiles } from '@virtio-platform/profile';
 import { container, type DependencyContainer } from 'tsyringe';
 import { afterEach, describe, expect, it, vi } from 'vitest';
@@ -45,22 +52,15 @@ describe('composition', () => {
   });
 });
 
-describe('every injectable class', () => {
+describe('every shipped plugin', () => {
   const packages = readdirSync(join(ROOT, 'packages')).filter((name) => /^(platform|machine)-/.test(name));
 
-  it.each(packages)('of %s has a token for each constructor parameter', async (name) => {
-    const module = (await import(pathToFileURL(join(ROOT, 'packages', name, 'src/index.ts')).href)) as Record<
-      string,
-      unknown
-    >;
-    const injectables = Object.values(module).filter(
-      (value): value is new (...parameters: unknown[]) => unknown =>
-        typeof value === 'function' && Reflect.hasOwnMetadata('injectionTokens', value),
-    );
-    expect(injectables.length).toBeGreaterThanOrEqual(1);
-    for (const injectable of injectables) {
-      const tokens = Reflect.getOwnMetadata('injectionTokens', injectable) as Record<number, unknown>;
-      expect(Object.keys(tokens).length).toBe(injectable.length);
-    }
+  it.each(packages)('%s binds by factory, which any copy of the container can resolve', async (name) => {
+    const source = pathToFileURL(join(ROOT, 'packages', name, 'src/index.ts')).href;
+    const { default: plugin } = (await import(source)) as { default: PlatformPlugin | MachinePlugin };
+    const register = vi.fn<(...given: unknown[]) => never>();
+    plugin.register({ register, registerInstance: register, registerSingleton: register }, {});
+    const token = plugin.kind === 'platform' ? PLATFORM : MACHINE;
+    expect(register.mock.calls).toEqual([[token, { useFactory: expect.any(Function) }]]);
   });
 });

@@ -1,14 +1,17 @@
 import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
 import type { ResolutionOptions } from '@virtio-platform/profile';
-import { Command, CommanderError, Option } from 'commander';
+import { Argument, Command, CommanderError, Option } from 'commander';
 import { checkCommand } from './commands/check.ts';
 import { explainCommand } from './commands/explain.ts';
 import { listCommand } from './commands/list.ts';
 import { MATRIX_FORMATS, matrixCommand, type MatrixOptions } from './commands/matrix.ts';
+import { newCommand } from './commands/new.ts';
 import { runCommand } from './commands/run.ts';
 import { schemaCommand } from './commands/schema.ts';
 import { ExitStatus, worstStatus } from './exit-status.ts';
 import { isolate } from './isolate.ts';
+import { NEW_KINDS, type NewKind } from './new-package/plugin-name.ts';
 import { findSwallowedOption } from './npm-options.ts';
 import { printError } from './print-error.ts';
 import { Terminal, type OutputStreams } from './terminal.ts';
@@ -34,7 +37,12 @@ const NO_PLUGINS_OUTSIDE = [
 const NO_PROGRAMS = ['--no-programs', 'refuses machines that start a program'] as const;
 
 function allowedPlugins({ pluginsOutside, programs }: PluginOptions): ResolutionOptions {
-  return { onlyInstalled: pluginsOutside === false, noPrograms: programs === false };
+  return {
+    onlyInstalled: pluginsOutside === false,
+    noPrograms: programs === false,
+    // What is installed with the command is found from here, also where nothing else sees it.
+    resolveFrom: [fileURLToPath(new URL('../package.json', import.meta.url))],
+  };
 }
 
 /** Runs one command line (without node and script) and returns its exit status. */
@@ -111,6 +119,16 @@ export async function runCommandLine(words: readonly string[], streams: OutputSt
     .command('schema')
     .description('prints the JSON Schema of profiles, for editors')
     .action(() => run(false, () => schemaCommand(terminal)));
+
+  program
+    .command('new')
+    .description('makes a package of your own: a plugin with its test and a profile, ready to run')
+    .addArgument(new Argument('<kind>', 'what it is').choices(NEW_KINDS))
+    .argument('<name>', 'of the package: my-board, or @mine/my-board')
+    .option('--into <folder>', 'where to make it, if not in a folder of its name')
+    .action((kind: NewKind, name: string, { into }: { readonly into?: string }) =>
+      run(false, async () => newCommand(terminal, kind, name, { into, version: version() })),
+    );
 
   const swallowed = findSwallowedOption(program);
   if (swallowed !== undefined) {

@@ -1,5 +1,4 @@
 #!/usr/bin/env node
-import 'reflect-metadata';
 import { fstatSync } from 'node:fs';
 import { constants } from 'node:os';
 import { runCommandLine } from './command-line.ts';

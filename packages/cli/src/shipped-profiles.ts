@@ -2,9 +2,9 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-/** The folder of the shipped profiles: the repository's own, or the one packed with this package. */
+/** The folder of the shipped profiles: the one packed with this package, or the repository's own. */
 function shippedFolder(): string {
-  const folders = ['../../../profiles', './profiles'].map((path) => fileURLToPath(new URL(path, import.meta.url)));
+  const folders = ['../profiles', '../../../profiles'].map((path) => fileURLToPath(new URL(path, import.meta.url)));
   return folders.find((folder) => existsSync(folder)) ?? folders[0]!;
 }
 

@@ -1,4 +1,4 @@
-import { DmaError } from '@virtio-platform/core';
+import { DmaError, isCodedError } from '@virtio-platform/core';
 import {
   TranslatedAddressSpace,
   type AddressTranslation,
@@ -179,7 +179,7 @@ export class PoisoningDmaMapping implements DmaMapping {
     try {
       return this.#memory.allocate(length);
     } catch (error) {
-      if (error instanceof DmaError) return -1;
+      if (isCodedError(error) && error.code.startsWith('ERR_DMA_')) return -1;
       throw error;
     }
   }

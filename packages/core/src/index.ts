@@ -10,6 +10,7 @@ export * from './errors/internal-error.ts';
 export * from './errors/message-of.ts';
 export * from './errors/printable.ts';
 export * from './platform/config-field.ts';
+export * from './platform/container.ts';
 export * from './platform/device-hosts.ts';
 export * from './platform/device-model.ts';
 export * from './platform/device-type.ts';

@@ -35,7 +35,6 @@ describe('EventFd', () => {
   // A process that waits for ever cannot end itself, so the test ends it.
   it('C5 never waits where the other process cleared O_NONBLOCK, which is a flag of both', () => {
     const program = `
-      await import('reflect-metadata');
       const { EventFd } = await import(${source('event-fd')});
       const { libc } = await import(${source('libc')});
       const event = new EventFd();

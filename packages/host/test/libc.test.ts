@@ -18,7 +18,6 @@ describe('the C library', () => {
 
   it('is not loaded by importing the package', () => {
     const program = `
-      await import('reflect-metadata');
       const { hostProblem } = await import(${JSON.stringify(INDEX)});
       const { createRequire } = await import('node:module');
       const { cache } = createRequire(import.meta.url);
@@ -29,7 +28,6 @@ describe('the C library', () => {
 
   it('throws a coded error on another operating system at the first call, and not at import', () => {
     const program = `
-      await import('reflect-metadata');
       Object.defineProperty(process, 'platform', { value: 'win32' });
       const { SharedMemory } = await import(${JSON.stringify(INDEX)});
       try {

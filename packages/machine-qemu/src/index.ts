@@ -4,16 +4,16 @@
  *
  * @packageDocumentation
  */
-import { defineMachinePlugin, MACHINE, PLUGIN_API_VERSION } from '@virtio-platform/core';
+import { defineMachinePlugin, MACHINE, MACHINE_REQUEST, PLUGIN_API_VERSION } from '@virtio-platform/core';
 import type { MachinePlugin, MissingRequirement } from '@virtio-platform/core';
 import { hostProblem, missingProgram } from '@virtio-platform/host';
 import { MEMORY_CONVERSION } from '@virtio-platform/platform-sev';
 import { boardMemoryProblem } from './machine-memory.ts';
 import { FACILITIES } from './open-board.ts';
-import { BOARDS, QEMU_OPTIONS, qemuOptionsSchema, qemuProgram, type QemuOptions } from './options.ts';
+import { BOARDS, qemuOptionsSchema, qemuProgram, type QemuOptions } from './options.ts';
 import { QemuMachine } from './qemu-machine.ts';
 
-export { QEMU_OPTIONS, qemuOptionsSchema, type QemuOptions } from './options.ts';
+export { qemuOptionsSchema, type QemuOptions } from './options.ts';
 export { QemuMachine } from './qemu-machine.ts';
 
 const plugin: MachinePlugin<QemuOptions> = defineMachinePlugin({
@@ -40,8 +40,7 @@ const plugin: MachinePlugin<QemuOptions> = defineMachinePlugin({
     return boardMemoryProblem(board, memory, needs.includes(MEMORY_CONVERSION));
   },
   register(container, options) {
-    container.register(QEMU_OPTIONS, { useValue: options });
-    container.registerSingleton(MACHINE, QemuMachine);
+    container.register(MACHINE, { useFactory: (bound) => new QemuMachine(bound.resolve(MACHINE_REQUEST), options) });
   },
 });
 

@@ -1,5 +1,4 @@
 import { INTERRUPT_MODES, type InterruptMode } from '@virtio-platform/pci';
-import type { InjectionToken } from 'tsyringe';
 import { z } from 'zod';
 import { overriddenArguments } from './overridden-arguments.ts';
 
@@ -56,9 +55,6 @@ export const qemuOptionsSchema: z.ZodType<QemuOptions> = z
       context.addIssue({ code: 'custom', path: ['arguments', index], message, input });
     }
   });
-
-/** The token of the machine's options. */
-export const QEMU_OPTIONS: InjectionToken<QemuOptions> = Symbol.for('@virtio-platform/machine-qemu:Options');
 
 /** The QEMU program with the machine type of a board. */
 export function qemuProgram({ program, board }: Pick<QemuOptions, 'program' | 'board'>): string {

@@ -1,5 +1,5 @@
 import { resolve } from 'node:path';
-import { inject, MACHINE_REQUEST, type BootedMachine, type Machine, type MachineRequest } from '@virtio-platform/core';
+import type { BootedMachine, Machine, MachineRequest } from '@virtio-platform/core';
 import { FaultLog } from '@virtio-platform/core/address-space';
 import type { Transport } from '@virtio-platform/core/device';
 import { VIRTIO_F_ACCESS_PLATFORM } from '@virtio-platform/core/features';
@@ -16,12 +16,11 @@ import {
   type PciFunction,
 } from '@virtio-platform/pci';
 import { MEMORY_CONVERSION } from '@virtio-platform/platform-sev';
-import { injectable } from 'tsyringe';
 import { BoardFunction } from './board/board.ts';
 import { checkBoard, openBoard } from './open-board.ts';
 import { DEVICE_SLOT, deviceArguments } from './device-arguments.ts';
 import { createMachineMemory, memoryHole, RESERVED_BYTES } from './machine-memory.ts';
-import { QEMU_OPTIONS, qemuProgram, type QemuOptions } from './options.ts';
+import { qemuProgram, type QemuOptions } from './options.ts';
 import { buildFirmware } from './pseries/firmware.ts';
 import { qemuArguments, FIRST_DEVICE_DESCRIPTOR, startQemu } from './qemu-process.ts';
 import { buildHaltingFirmware } from './board/x86-board.ts';
@@ -31,13 +30,12 @@ import { buildHaltingFirmware } from './board/x86-board.ts';
  * enforces the platform's rules; the operating system enforces those of protected memory. QEMU's devices hide blocked
  * accesses: the request completes with status OK, and only an IOMMU that records faults for its driver shows them.
  */
-@injectable()
 export class QemuMachine implements Machine {
   readonly name = 'qemu';
   readonly #request: MachineRequest;
   readonly #options: QemuOptions;
 
-  constructor(@inject(MACHINE_REQUEST) request: MachineRequest, @inject(QEMU_OPTIONS) options: QemuOptions) {
+  constructor(request: MachineRequest, options: QemuOptions) {
     this.#request = request;
     this.#options = options;
   }

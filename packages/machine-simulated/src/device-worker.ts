@@ -1,4 +1,3 @@
-import 'reflect-metadata';
 import { setImmediate } from 'node:timers/promises';
 import { parentPort, workerData } from 'node:worker_threads';
 import type { DeviceTypePlugin } from '@virtio-platform/core';

@@ -3,12 +3,18 @@
  *
  * @packageDocumentation
  */
-import { defineMachinePlugin, MACHINE, PLUGIN_API_VERSION, type MachinePlugin } from '@virtio-platform/core';
+import {
+  defineMachinePlugin,
+  MACHINE,
+  MACHINE_REQUEST,
+  PLUGIN_API_VERSION,
+  type MachinePlugin,
+} from '@virtio-platform/core';
 import { simulatedOptionsSchema, type SimulatedOptions } from './options.ts';
-import { SIMULATED_OPTIONS, SimulatedMachine } from './simulated-machine.ts';
+import { SimulatedMachine } from './simulated-machine.ts';
 
 export { simulatedOptionsSchema, type SimulatedOptions } from './options.ts';
-export { SIMULATED_OPTIONS, SimulatedMachine } from './simulated-machine.ts';
+export { SimulatedMachine } from './simulated-machine.ts';
 export { SimulatedDevice, type SimulatedDeviceOptions } from './simulated-device.ts';
 export { InProcessTransport } from './in-process-transport.ts';
 
@@ -21,8 +27,9 @@ const plugin: MachinePlugin<SimulatedOptions> = defineMachinePlugin({
   missing: async () => [],
   programs: () => [],
   register(container, options) {
-    container.register(SIMULATED_OPTIONS, { useValue: options });
-    container.registerSingleton(MACHINE, SimulatedMachine);
+    container.register(MACHINE, {
+      useFactory: (bound) => new SimulatedMachine(bound.resolve(MACHINE_REQUEST), options),
+    });
   },
 });
 

@@ -1,7 +1,5 @@
 import {
   CodedError,
-  inject,
-  MACHINE_REQUEST,
   type BootedMachine,
   type DeviceTypePlugin,
   type Machine,
@@ -10,7 +8,6 @@ import {
 import { coversMemoryOneToOne, FaultLog, type AddressSpaceBlueprint } from '@virtio-platform/core/address-space';
 import { FeatureSet } from '@virtio-platform/core/features';
 import { allocateSharedMemory, GuestMemory } from '@virtio-platform/core/memory';
-import { injectable, type InjectionToken } from 'tsyringe';
 import { boundAddressSpace, deviceSetup, offeredFeatures, type DeviceSetup } from './device-setup.ts';
 import { spaceWithConsequence } from './fault-consequence.ts';
 import { InProcessTransport } from './in-process-transport.ts';
@@ -18,22 +15,16 @@ import type { SimulatedOptions } from './options.ts';
 import { SimulatedDevice } from './simulated-device.ts';
 import { openWorkerTransport } from './worker-transport.ts';
 
-/** The checked options of this machine, as the container of a run has them. */
-export const SIMULATED_OPTIONS: InjectionToken<SimulatedOptions> = Symbol.for(
-  '@virtio-platform/machine-simulated:Options',
-);
-
 /**
  * The embedded machine: guest memory, the platform's hardware in software, and a device that reaches memory only
  * through it. Needs nothing installed.
  */
-@injectable()
 export class SimulatedMachine implements Machine {
   readonly name = 'simulated';
   readonly #request: MachineRequest;
   readonly #options: SimulatedOptions;
 
-  constructor(@inject(MACHINE_REQUEST) request: MachineRequest, @inject(SIMULATED_OPTIONS) options: SimulatedOptions) {
+  constructor(request: MachineRequest, options: SimulatedOptions) {
     this.#request = request;
     this.#options = options;
   }

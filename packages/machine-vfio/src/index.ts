@@ -4,17 +4,23 @@
  *
  * @packageDocumentation
  */
-import { defineMachinePlugin, MACHINE, PLUGIN_API_VERSION, type MachinePlugin } from '@virtio-platform/core';
+import {
+  defineMachinePlugin,
+  MACHINE,
+  MACHINE_REQUEST,
+  PLUGIN_API_VERSION,
+  type MachinePlugin,
+} from '@virtio-platform/core';
 import { hostProblem } from '@virtio-platform/host';
 import { VFIO_CONTAINER } from '@virtio-platform/platform-vfio';
-import { VFIO_MACHINE_OPTIONS, vfioMachineSchema, type VfioMachineOptions } from './options.ts';
+import { vfioMachineSchema, type VfioMachineOptions } from './options.ts';
 import { missingForDevice, discoverVfioDevices } from './discovery/discover-vfio-devices.ts';
 import { thisSystem } from './discovery/system-view.ts';
 import { VfioMachine } from './vfio-machine.ts';
 
 export { ProcessMemory } from './container/process-memory.ts';
 export { requestDevice, type AssignedDevice } from './request-device.ts';
-export { VFIO_MACHINE_OPTIONS, vfioMachineSchema, type VfioMachineInput, type VfioMachineOptions } from './options.ts';
+export { vfioMachineSchema, type VfioMachineInput, type VfioMachineOptions } from './options.ts';
 export { missingForDevice, discoverVfioDevices } from './discovery/discover-vfio-devices.ts';
 export type { SystemView } from './discovery/system-view.ts';
 export { VfioMachine } from './vfio-machine.ts';
@@ -37,8 +43,7 @@ const plugin: MachinePlugin<VfioMachineOptions> = defineMachinePlugin({
     return { missing: [{ what: problem.message, fix: problem.hint ?? '' }], devices: [] };
   },
   register(container, options) {
-    container.register(VFIO_MACHINE_OPTIONS, { useValue: options });
-    container.registerSingleton(MACHINE, VfioMachine);
+    container.register(MACHINE, { useFactory: (bound) => new VfioMachine(bound.resolve(MACHINE_REQUEST), options) });
   },
 });
 

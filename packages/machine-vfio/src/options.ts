@@ -1,5 +1,4 @@
 import { INTERRUPT_MODES, type InterruptMode } from '@virtio-platform/pci';
-import type { InjectionToken } from 'tsyringe';
 import { z } from 'zod';
 
 /** The ways in which the kernel assigns a device that this machine supports, as platform-vfio names them. */
@@ -45,8 +44,3 @@ export const vfioMachineSchema: z.ZodType<VfioMachineOptions, VfioMachineInput> 
         'isr: the driver polls the ISR register. messages: the former name of msix. Default msix.',
     ),
 });
-
-/** The token of the machine's options. */
-export const VFIO_MACHINE_OPTIONS: InjectionToken<VfioMachineOptions> = Symbol.for(
-  '@virtio-platform/machine-vfio:Options',
-);

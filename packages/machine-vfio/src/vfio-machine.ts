@@ -1,8 +1,6 @@
 import {
   CodedError,
   facilityName,
-  inject,
-  MACHINE_REQUEST,
   type BootedMachine,
   type DeviceDescription,
   type Machine,
@@ -14,11 +12,10 @@ import type { QueueAddresses } from '@virtio-platform/core/queue';
 import { Disposal } from '@virtio-platform/host';
 import { checkDeviceType, hiddenFeatures, NO_MSIX, PciModernTransport, type PciInterrupts } from '@virtio-platform/pci';
 import { VFIO_CONTAINER } from '@virtio-platform/platform-vfio';
-import { injectable } from 'tsyringe';
 import { ProcessMemory } from './container/process-memory.ts';
 import { VfioFunction } from './device/vfio-function.ts';
 import { VfioMsix } from './device/vfio-msix.ts';
-import { VFIO_MACHINE_OPTIONS, type VfioMachineOptions } from './options.ts';
+import { type VfioMachineOptions } from './options.ts';
 import { requestDevice } from './request-device.ts';
 
 /**
@@ -26,16 +23,12 @@ import { requestDevice } from './request-device.ts';
  * in its container. Guest memory is memory of this process. A container reports no faults to its process, so what the
  * IOMMU blocks appears in the kernel's log and not in the report.
  */
-@injectable()
 export class VfioMachine implements Machine {
   readonly name = 'vfio';
   readonly #request: MachineRequest;
   readonly #options: VfioMachineOptions;
 
-  constructor(
-    @inject(MACHINE_REQUEST) request: MachineRequest,
-    @inject(VFIO_MACHINE_OPTIONS) options: VfioMachineOptions,
-  ) {
+  constructor(request: MachineRequest, options: VfioMachineOptions) {
     this.#request = request;
     this.#options = options;
   }

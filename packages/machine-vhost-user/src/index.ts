@@ -4,14 +4,14 @@
  *
  * @packageDocumentation
  */
-import { defineMachinePlugin, MACHINE, PLUGIN_API_VERSION } from '@virtio-platform/core';
+import { defineMachinePlugin, MACHINE, MACHINE_REQUEST, PLUGIN_API_VERSION } from '@virtio-platform/core';
 import type { MachinePlugin, MissingRequirement } from '@virtio-platform/core';
 import { hostProblem, missingProgram } from '@virtio-platform/host';
 import { FACILITIES } from './memory/device-memory.ts';
-import { VHOST_USER_OPTIONS, vhostUserOptionsSchema, type VhostUserOptions } from './options.ts';
+import { vhostUserOptionsSchema, type VhostUserOptions } from './options.ts';
 import { VhostUserMachine } from './vhost-user-machine.ts';
 
-export { VHOST_USER_OPTIONS, vhostUserOptionsSchema, type VhostUserOptions } from './options.ts';
+export { vhostUserOptionsSchema, type VhostUserOptions } from './options.ts';
 export { VhostUserMachine } from './vhost-user-machine.ts';
 
 const plugin: MachinePlugin<VhostUserOptions> = defineMachinePlugin({
@@ -31,8 +31,9 @@ const plugin: MachinePlugin<VhostUserOptions> = defineMachinePlugin({
   },
   programs: ({ command }) => (command === undefined ? [] : [command[0]!]),
   register(container, options) {
-    container.register(VHOST_USER_OPTIONS, { useValue: options });
-    container.registerSingleton(MACHINE, VhostUserMachine);
+    container.register(MACHINE, {
+      useFactory: (bound) => new VhostUserMachine(bound.resolve(MACHINE_REQUEST), options),
+    });
   },
 });
 

@@ -1,4 +1,3 @@
-import type { InjectionToken } from 'tsyringe';
 import { z } from 'zod';
 
 /** In an argument of `command`: the path of the socket to listen on. */
@@ -79,8 +78,3 @@ export const vhostUserOptionsSchema: z.ZodType<VhostUserOptions> = z
       context.addIssue({ code: 'custom', path: ['command'], message: `no argument has ${SOCKET_PLACEHOLDER}` });
     }
   });
-
-/** The checked options of this machine, as the container of a run has them. */
-export const VHOST_USER_OPTIONS: InjectionToken<VhostUserOptions> = Symbol.for(
-  '@virtio-platform/machine-vhost-user:Options',
-);

@@ -2,8 +2,6 @@ import { resolve } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import {
   CodedError,
-  inject,
-  MACHINE_REQUEST,
   type BootedMachine,
   type DeviceProgram,
   type Machine,
@@ -12,12 +10,11 @@ import {
 import { FaultLog } from '@virtio-platform/core/address-space';
 import { VIRTIO_F_ACCESS_PLATFORM } from '@virtio-platform/core/features';
 import { Disposal, hostProblem, HostError, StartedProgram, TemporaryFolder, UnixSocket } from '@virtio-platform/host';
-import { injectable } from 'tsyringe';
 import { BackChannel } from './back-channel.ts';
 import { negotiateProtocol, type BackEnd } from './back-end.ts';
 import { openDeviceMemory, type DeviceMemory } from './memory/device-memory.ts';
 import { openTranslatedMemory } from './memory/translated-memory.ts';
-import { IMAGE_PLACEHOLDER, SOCKET_PLACEHOLDER, VHOST_USER_OPTIONS, type VhostUserOptions } from './options.ts';
+import { IMAGE_PLACEHOLDER, SOCKET_PLACEHOLDER, type VhostUserOptions } from './options.ts';
 import { VhostUserConnection } from './vhost-user-connection.ts';
 import { VhostUserQueue } from './vhost-user-queue.ts';
 import { VhostUserTransport } from './vhost-user-transport.ts';
@@ -38,13 +35,12 @@ interface StartedBackEnd {
  * outside of them makes it drop the connection, which is a lost device and no recorded fault, because the back-end
  * tells nobody which address it was.
  */
-@injectable()
 export class VhostUserMachine implements Machine {
   readonly name = 'vhost-user';
   readonly #request: MachineRequest;
   readonly #options: VhostUserOptions;
 
-  constructor(@inject(MACHINE_REQUEST) request: MachineRequest, @inject(VHOST_USER_OPTIONS) options: VhostUserOptions) {
+  constructor(request: MachineRequest, options: VhostUserOptions) {
     this.#request = request;
     this.#options = options;
   }

@@ -1,7 +1,7 @@
 import { bindMachine } from '@virtio-platform/conformance/testing';
 import { describe, expect, it } from 'vitest';
 import plugin from '../src/index.ts';
-import { VHOST_USER_OPTIONS, vhostUserOptionsSchema, type VhostUserOptions } from '../src/options.ts';
+import { vhostUserOptionsSchema, type VhostUserOptions } from '../src/options.ts';
 import { VhostUserMachine } from '../src/vhost-user-machine.ts';
 
 const OPTIONS: VhostUserOptions = {
@@ -12,9 +12,7 @@ const OPTIONS: VhostUserOptions = {
 
 describe('the vhost-user plugin', () => {
   it('binds the machine', () => {
-    const { machine, resolve } = bindMachine(plugin, { ...OPTIONS, socket: 'socket' });
-    expect(machine).toBeInstanceOf(VhostUserMachine);
-    expect(resolve(VHOST_USER_OPTIONS)).toMatchObject({ socket: 'socket' });
+    expect(bindMachine(plugin, { ...OPTIONS, socket: 'socket' }).machine).toBeInstanceOf(VhostUserMachine);
   });
 
   it('takes a socket or a command, and fills in the rest', () => {

@@ -4,15 +4,21 @@
  *
  * @packageDocumentation
  */
-import { definePlatformPlugin, PLATFORM, PLUGIN_API_VERSION, type PlatformPlugin } from '@virtio-platform/core';
+import {
+  definePlatformPlugin,
+  GUEST_MEMORY,
+  PLATFORM,
+  PLUGIN_API_VERSION,
+  type PlatformPlugin,
+} from '@virtio-platform/core';
 import { intelIommuOptionsSchema, type IntelIommuOptions } from './intel-iommu-options.ts';
-import { INTEL_IOMMU_OPTIONS, IntelIommuPlatform } from './intel-iommu-platform.ts';
+import { IntelIommuPlatform } from './intel-iommu-platform.ts';
 import { simulateIntelIommu } from './simulated/simulated-vtd.ts';
-import { VTD_FACILITY } from './unit/vtd-facility.ts';
+import { VTD_FACILITY, type VtdFacility } from './unit/vtd-facility.ts';
 
 export { FailingVtdFacility } from './unit/failing-vtd-facility.ts';
 export { intelIommuOptionsSchema, type IntelIommuFailures, type IntelIommuOptions } from './intel-iommu-options.ts';
-export { INTEL_IOMMU_OPTIONS, IntelIommuPlatform } from './intel-iommu-platform.ts';
+export { IntelIommuPlatform } from './intel-iommu-platform.ts';
 export { intelIommuRules } from './intel-iommu-platform.ts';
 export { SimulatedVtd, type SimulatedVtdOptions } from './simulated/simulated-vtd.ts';
 export { CONTEXT_CACHED, GENERATION } from './simulated/vtd-state.ts';
@@ -26,8 +32,10 @@ const plugin: PlatformPlugin<IntelIommuOptions> = definePlatformPlugin({
   options: intelIommuOptionsSchema,
   needs: [VTD_FACILITY],
   register(container, options) {
-    container.register(INTEL_IOMMU_OPTIONS, { useValue: options });
-    container.registerSingleton(PLATFORM, IntelIommuPlatform);
+    container.register(PLATFORM, {
+      useFactory: (bound) =>
+        new IntelIommuPlatform(options, bound.resolve(GUEST_MEMORY), bound.resolve<VtdFacility>(VTD_FACILITY)),
+    });
   },
   simulate: simulateIntelIommu,
 });

@@ -1,22 +1,14 @@
-import { GUEST_MEMORY, inject, type MappingRequest, type Platform } from '@virtio-platform/core';
+import { type MappingRequest, type Platform } from '@virtio-platform/core';
 import type { DmaMapping, DmaPath } from '@virtio-platform/core/dma';
 import type { GuestMemory } from '@virtio-platform/core/memory';
 import type { NegotiationRule, PlatformTraits } from '@virtio-platform/core/negotiation';
 import type { ByteOrder } from '@virtio-platform/core/queue';
-import { injectable, type InjectionToken } from 'tsyringe';
 import { VIRTIO_F_ACCESS_PLATFORM } from '@virtio-platform/core/features';
 import { FailingVtdFacility } from './unit/failing-vtd-facility.ts';
 import { failsAny, type Domain, type IntelIommuOptions } from './intel-iommu-options.ts';
 import { openDomain, type OpenedDomain } from './domain/opened-domain.ts';
-import { VTD_FACILITY, type VtdFacility } from './unit/vtd-facility.ts';
+import { type VtdFacility } from './unit/vtd-facility.ts';
 import type { VtdFault } from './unit/vtd-fault.ts';
-/** Token of the checked options. */
-export const INTEL_IOMMU_OPTIONS: InjectionToken<IntelIommuOptions> = Symbol.for(
-  '@virtio-platform/platform-intel-iommu:Options',
-);
-
-const VTD: InjectionToken<VtdFacility> = VTD_FACILITY;
-
 const ADDRESS_MEANINGS: Readonly<Record<Domain, string>> = {
   translated:
     'each buffer gets I/O virtual pages of its own below 2 GiB, with an entry of exactly its permissions for each page',
@@ -29,7 +21,6 @@ const ADDRESS_MEANINGS: Readonly<Record<Domain, string>> = {
  * behind the unit reaches only mapped memory, even if its driver breaks the rules. A device that bypasses the unit is
  * not affected.
  */
-@injectable()
 export class IntelIommuPlatform implements Platform {
   readonly name = 'intel-iommu';
   readonly rules: readonly NegotiationRule[];
@@ -43,11 +34,7 @@ export class IntelIommuPlatform implements Platform {
    * Starts the unit. Throws {@link DmaError} when that fails, and then the tables are freed if the unit confirmed its
    * stop.
    */
-  constructor(
-    @inject(INTEL_IOMMU_OPTIONS) options: IntelIommuOptions,
-    @inject(GUEST_MEMORY) memory: GuestMemory,
-    @inject(VTD) facility: VtdFacility,
-  ) {
+  constructor(options: IntelIommuOptions, memory: GuestMemory, facility: VtdFacility) {
     const { failures, domain } = options;
     const unit = failsAny(failures) ? new FailingVtdFacility(facility, failures.invalidation) : facility;
     this.#options = options;

@@ -3,12 +3,18 @@
  *
  * @packageDocumentation
  */
-import { definePlatformPlugin, PLATFORM, PLUGIN_API_VERSION, type PlatformPlugin } from '@virtio-platform/core';
+import {
+  definePlatformPlugin,
+  GUEST_MEMORY,
+  PLATFORM,
+  PLUGIN_API_VERSION,
+  type PlatformPlugin,
+} from '@virtio-platform/core';
 import { PHYSICAL_ADDRESS_SPACE } from '@virtio-platform/core/address-space';
-import { LEGACY_OPTIONS, LegacyPlatform } from './legacy-platform.ts';
+import { LegacyPlatform } from './legacy-platform.ts';
 import { legacyOptionsSchema, type LegacyOptions } from './options.ts';
 
-export { LEGACY_OPTIONS, LegacyPlatform } from './legacy-platform.ts';
+export { LegacyPlatform } from './legacy-platform.ts';
 export { legacyOptionsSchema, type LegacyOptions } from './options.ts';
 
 const plugin: PlatformPlugin<LegacyOptions> = definePlatformPlugin({
@@ -18,8 +24,7 @@ const plugin: PlatformPlugin<LegacyOptions> = definePlatformPlugin({
   options: legacyOptionsSchema,
   needs: [],
   register(container, options) {
-    container.register(LEGACY_OPTIONS, { useValue: options });
-    container.registerSingleton(PLATFORM, LegacyPlatform);
+    container.register(PLATFORM, { useFactory: (bound) => new LegacyPlatform(options, bound.resolve(GUEST_MEMORY)) });
   },
   simulate(_memory, options) {
     return {

@@ -1,20 +1,15 @@
-import { GUEST_MEMORY, inject, type MappingRequest, type Platform } from '@virtio-platform/core';
+import { type MappingRequest, type Platform } from '@virtio-platform/core';
 import { DirectDmaMapping, probeIdentity, type DmaMapping, type DmaPath } from '@virtio-platform/core/dma';
 import { VIRTIO_F_ANY_LAYOUT, VIRTIO_F_VERSION_1 } from '@virtio-platform/core/features';
 import type { GuestMemory } from '@virtio-platform/core/memory';
 import type { NegotiationRule, PlatformTraits } from '@virtio-platform/core/negotiation';
 import type { ByteOrder } from '@virtio-platform/core/queue';
-import { injectable, type InjectionToken } from 'tsyringe';
 import type { LegacyOptions } from './options.ts';
-
-/** The checked options of this platform, as the container of a run has them. */
-export const LEGACY_OPTIONS: InjectionToken<LegacyOptions> = Symbol.for('@virtio-platform/platform-legacy:Options');
 
 /**
  * A guest without an IOMMU: every device address is a physical address. Also for a device that offers ACCESS_PLATFORM
  * the platform maps each address to itself.
  */
-@injectable()
 export class LegacyPlatform implements Platform {
   readonly name = 'legacy';
   readonly traits: PlatformTraits;
@@ -22,7 +17,7 @@ export class LegacyPlatform implements Platform {
   readonly guestByteOrder: ByteOrder;
   readonly #memory: GuestMemory;
 
-  constructor(@inject(LEGACY_OPTIONS) options: LegacyOptions, @inject(GUEST_MEMORY) memory: GuestMemory) {
+  constructor(options: LegacyOptions, memory: GuestMemory) {
     this.#memory = memory;
     this.guestByteOrder = options.guestEndian;
     this.rules = legacyRules(options);

@@ -3,17 +3,23 @@
  *
  * @packageDocumentation
  */
-import { definePlatformPlugin, PLATFORM, PLUGIN_API_VERSION, type PlatformPlugin } from '@virtio-platform/core';
+import {
+  definePlatformPlugin,
+  GUEST_MEMORY,
+  PLATFORM,
+  PLUGIN_API_VERSION,
+  type PlatformPlugin,
+} from '@virtio-platform/core';
 import { pseriesOptionsSchema, type PseriesOptions } from './pseries-options.ts';
-import { PSERIES_OPTIONS, PseriesPlatform } from './pseries-platform.ts';
+import { PseriesPlatform } from './pseries-platform.ts';
 import { simulatePseries } from './simulated/simulate-pseries.ts';
-import { TCE_FACILITY } from './tce-facility.ts';
+import { TCE_FACILITY, type TceFacility } from './tce-facility.ts';
 
 export { DynamicTceWindow, type OnHypercallError } from './dynamic-tce-window.ts';
 export { FailingTceFacility } from './failing-tce-facility.ts';
 export { type PseriesFailures } from './pseries-failures.ts';
 export { pseriesOptionsSchema, type PseriesOptions, type WindowOptions } from './pseries-options.ts';
-export { PSERIES_OPTIONS, PseriesPlatform } from './pseries-platform.ts';
+export { PseriesPlatform } from './pseries-platform.ts';
 export { pseriesRules } from './pseries-platform.ts';
 export { SimulatedUltravisor } from './simulated/simulated-ultravisor.ts';
 export { type DynamicWindows, type Hypervisor } from './simulated/simulated-tce-tables.ts';
@@ -32,8 +38,10 @@ const plugin: PlatformPlugin<PseriesOptions> = definePlatformPlugin({
   options: pseriesOptionsSchema,
   needs: [TCE_FACILITY],
   register(container, options) {
-    container.register(PSERIES_OPTIONS, { useValue: options });
-    container.registerSingleton(PLATFORM, PseriesPlatform);
+    container.register(PLATFORM, {
+      useFactory: (bound) =>
+        new PseriesPlatform(options, bound.resolve(GUEST_MEMORY), bound.resolve<TceFacility>(TCE_FACILITY)),
+    });
   },
   simulate: simulatePseries,
 });

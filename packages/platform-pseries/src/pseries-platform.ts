@@ -1,11 +1,4 @@
-import {
-  CodedError,
-  GUEST_MEMORY,
-  inject,
-  isCodedError,
-  type MappingRequest,
-  type Platform,
-} from '@virtio-platform/core';
+import { CodedError, isCodedError, type MappingRequest, type Platform } from '@virtio-platform/core';
 import {
   BouncedMappings,
   DirectDmaMapping,
@@ -16,18 +9,12 @@ import {
 import { formatByteSize, SharedPageAllocator, type GuestMemory } from '@virtio-platform/core/memory';
 import type { NegotiationRule, PlatformTraits } from '@virtio-platform/core/negotiation';
 import type { ByteOrder } from '@virtio-platform/core/queue';
-import { injectable, type InjectionToken } from 'tsyringe';
 import { VIRTIO_F_ACCESS_PLATFORM } from '@virtio-platform/core/features';
 import { FailingTceFacility } from './failing-tce-facility.ts';
 import { openWindow, windowPath, type OpenedWindow } from './opened-window.ts';
 import { refusesAny } from './pseries-failures.ts';
 import type { PseriesOptions, WindowOptions } from './pseries-options.ts';
-import { TCE_FACILITY, type TceFacility } from './tce-facility.ts';
-/** Token of the checked options. */
-export const PSERIES_OPTIONS: InjectionToken<PseriesOptions> = Symbol.for('@virtio-platform/platform-pseries:Options');
-
-const TCE: InjectionToken<TceFacility> = TCE_FACILITY;
-
+import { type TceFacility } from './tce-facility.ts';
 /** The path of a bounce pool in front of a window. */
 const BOUNCED_PATHS = { identity: 'bounced', linear: 'bounced+linear', translated: 'bounced+translated' } as const;
 
@@ -37,7 +24,6 @@ const BOUNCED_PATHS = { identity: 'bounced', linear: 'bounced+linear', translate
  * device that ignores the tables they stay untouched. A secure guest copies buffers through pages that it shared: in
  * front of the window, or, for a device that ignores the tables, at their physical addresses.
  */
-@injectable()
 export class PseriesPlatform implements Platform {
   readonly name = 'pseries';
   readonly rules: readonly NegotiationRule[];
@@ -54,11 +40,7 @@ export class PseriesPlatform implements Platform {
   #window: OpenedWindow | undefined;
   #isDisposed = false;
 
-  constructor(
-    @inject(PSERIES_OPTIONS) options: PseriesOptions,
-    @inject(GUEST_MEMORY) memory: GuestMemory,
-    @inject(TCE) facility: TceFacility,
-  ) {
+  constructor(options: PseriesOptions, memory: GuestMemory, facility: TceFacility) {
     this.#options = options;
     this.#memory = memory;
     this.#facility = refusesAny(options.failures) ? new FailingTceFacility(facility, options.failures) : facility;

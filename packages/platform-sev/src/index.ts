@@ -3,14 +3,20 @@
  *
  * @packageDocumentation
  */
-import { definePlatformPlugin, PLATFORM, PLUGIN_API_VERSION, type PlatformPlugin } from '@virtio-platform/core';
+import {
+  definePlatformPlugin,
+  GUEST_MEMORY,
+  PLATFORM,
+  PLUGIN_API_VERSION,
+  type PlatformPlugin,
+} from '@virtio-platform/core';
 import { sevOptionsSchema, type SevOptions } from './options.ts';
-import { MEMORY_CONVERSION, SEV_OPTIONS, SevPlatform } from './sev-platform.ts';
+import { MEMORY_CONVERSION, SevPlatform, type MemoryConversion } from './sev-platform.ts';
 import { simulateSev } from './simulated/simulate-sev.ts';
 
 export { sevOptionsSchema, TECHNOLOGIES, type SevOptions, type SevOptionsInput, type Technology } from './options.ts';
 export { PoolMemory } from './pool-memory.ts';
-export { MEMORY_CONVERSION, SEV_OPTIONS, SevPlatform, sevRules, type MemoryConversion } from './sev-platform.ts';
+export { MEMORY_CONVERSION, SevPlatform, sevRules, type MemoryConversion } from './sev-platform.ts';
 export {
   EncryptedMemory,
   generateMemoryKeys,
@@ -27,8 +33,10 @@ const plugin: PlatformPlugin<SevOptions> = definePlatformPlugin({
   options: sevOptionsSchema,
   needs: [MEMORY_CONVERSION],
   register(container, options) {
-    container.register(SEV_OPTIONS, { useValue: options });
-    container.registerSingleton(PLATFORM, SevPlatform);
+    container.register(PLATFORM, {
+      useFactory: (bound) =>
+        new SevPlatform(options, bound.resolve(GUEST_MEMORY), bound.resolve<MemoryConversion>(MEMORY_CONVERSION)),
+    });
   },
   simulate: simulateSev,
 });

@@ -1,4 +1,4 @@
-import { GUEST_MEMORY, inject, type FacilityToken, type MappingRequest, type Platform } from '@virtio-platform/core';
+import { type FacilityToken, type MappingRequest, type Platform } from '@virtio-platform/core';
 import {
   BouncedMappings,
   DirectDmaMapping,
@@ -11,7 +11,6 @@ import { VIRTIO_F_ACCESS_PLATFORM } from '@virtio-platform/core/features';
 import { SharedPageAllocator, type GuestMemory, type MemoryConversion } from '@virtio-platform/core/memory';
 import type { NegotiationRule, PlatformTraits } from '@virtio-platform/core/negotiation';
 import type { ByteOrder } from '@virtio-platform/core/queue';
-import { injectable, type InjectionToken } from 'tsyringe';
 import type { SevOptions } from './options.ts';
 import { PoolMemory } from './pool-memory.ts';
 
@@ -23,15 +22,11 @@ export type { MemoryConversion };
  */
 export const MEMORY_CONVERSION: FacilityToken = Symbol.for('@virtio-platform/platform-sev:MemoryConversion');
 
-/** The checked options of this platform, as the container of a run has them. */
-export const SEV_OPTIONS: InjectionToken<SevOptions> = Symbol.for('@virtio-platform/platform-sev:Options');
-
 /**
  * A guest whose memory is protected from devices: either encrypted, or out of their reach except for one pool. Rings
  * are in shared memory. Buffers stay private and are copied through one pool that all queues use. A device address is
  * the physical address of a shared page.
  */
-@injectable()
 export class SevPlatform implements Platform {
   readonly name = 'sev';
   readonly rules: readonly NegotiationRule[];
@@ -41,11 +36,7 @@ export class SevPlatform implements Platform {
   readonly #restricted: PoolMemory | undefined;
   readonly #bounced: BouncedMappings;
 
-  constructor(
-    @inject(SEV_OPTIONS) options: SevOptions,
-    @inject(GUEST_MEMORY) memory: GuestMemory,
-    @inject<MemoryConversion>(MEMORY_CONVERSION) conversion: MemoryConversion,
-  ) {
+  constructor(options: SevOptions, memory: GuestMemory, conversion: MemoryConversion) {
     const { technology, pool: bytes, areas, minAlignMask, boundary } = options;
     const shared = new SharedPageAllocator(memory, conversion);
     // Half is for the slots, the other half for rings.

@@ -3,12 +3,19 @@
  *
  * @packageDocumentation
  */
-import { definePlatformPlugin, PLATFORM, PLUGIN_API_VERSION, type PlatformPlugin } from '@virtio-platform/core';
-import { VFIO_CONTAINER } from './container/vfio-container.ts';
+import {
+  definePlatformPlugin,
+  GUEST_MEMORY,
+  PLATFORM,
+  PLUGIN_API_VERSION,
+  type Platform,
+  type PlatformPlugin,
+} from '@virtio-platform/core';
+import { VFIO_CONTAINER, type VfioContainer } from './container/vfio-container.ts';
 import { NoiommuPlatform } from './noiommu-platform.ts';
 import { vfioOptionsSchema, type VfioOptions } from './options.ts';
 import { simulateVfio } from './simulated/simulate-vfio.ts';
-import { VFIO_OPTIONS, VfioPlatform } from './vfio-platform.ts';
+import { VfioPlatform } from './vfio-platform.ts';
 
 export * from './container/errno.ts';
 export * from './container/vfio-container.ts';
@@ -31,7 +38,7 @@ export { SimulatedSpaprContainer } from './simulated/simulated-spapr-container.t
 export { SimulatedType1Container } from './simulated/simulated-type1-container.ts';
 export { TceWindows } from './simulated/tce-windows.ts';
 export { VfioDmaMapping } from './vfio-dma-mapping.ts';
-export { VFIO_OPTIONS, VfioPlatform } from './vfio-platform.ts';
+export { VfioPlatform } from './vfio-platform.ts';
 export { VFIO_RULES } from './vfio-rules.ts';
 
 const plugin: PlatformPlugin<VfioOptions> = definePlatformPlugin({
@@ -41,8 +48,14 @@ const plugin: PlatformPlugin<VfioOptions> = definePlatformPlugin({
   options: vfioOptionsSchema,
   needs: [VFIO_CONTAINER],
   register(container, options) {
-    container.register(VFIO_OPTIONS, { useValue: options });
-    container.registerSingleton(PLATFORM, options.container === 'noiommu' ? NoiommuPlatform : VfioPlatform);
+    container.register<Platform>(PLATFORM, {
+      useFactory: (bound) => {
+        const facility = bound.resolve<VfioContainer>(VFIO_CONTAINER);
+        const memory = bound.resolve(GUEST_MEMORY);
+        if (options.container === 'noiommu') return new NoiommuPlatform(memory, facility);
+        return new VfioPlatform(options, memory, facility);
+      },
+    });
   },
   simulate: simulateVfio,
 });

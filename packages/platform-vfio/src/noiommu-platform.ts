@@ -1,17 +1,15 @@
-import { GUEST_MEMORY, inject, type MappingRequest, type Platform } from '@virtio-platform/core';
+import { type MappingRequest, type Platform } from '@virtio-platform/core';
 import { DirectDmaMapping, probeIdentity, type DmaMapping, type DmaPath } from '@virtio-platform/core/dma';
 import type { GuestMemory } from '@virtio-platform/core/memory';
 import type { NegotiationRule, PlatformTraits } from '@virtio-platform/core/negotiation';
 import type { ByteOrder } from '@virtio-platform/core/queue';
-import { injectable } from 'tsyringe';
-import { VFIO_CONTAINER, wrongContainer, type VfioContainer } from './container/vfio-container.ts';
+import { wrongContainer, type VfioContainer } from './container/vfio-container.ts';
 import { noiommuRules } from './vfio-rules.ts';
 /**
  * A process whose device has no IOMMU in front of it. It cannot map memory, so it reads the physical addresses of the
  * memory that it locked from /proc/self/pagemap and gives these to the device. The device reaches all of memory, and
  * through it so does the process.
  */
-@injectable()
 export class NoiommuPlatform implements Platform {
   readonly name = 'vfio';
   readonly rules: readonly NegotiationRule[];
@@ -19,10 +17,7 @@ export class NoiommuPlatform implements Platform {
   readonly traits: PlatformTraits;
   readonly #memory: GuestMemory;
 
-  constructor(
-    @inject(GUEST_MEMORY) memory: GuestMemory,
-    @inject<VfioContainer>(VFIO_CONTAINER) container: VfioContainer,
-  ) {
+  constructor(memory: GuestMemory, container: VfioContainer) {
     if (container.type !== 'noiommu') throw wrongContainer(container, 'noiommu');
     this.#memory = memory;
     this.rules = noiommuRules(container);

@@ -1,24 +1,19 @@
-import { GUEST_MEMORY, inject, type MappingRequest, type Platform } from '@virtio-platform/core';
+import { type MappingRequest, type Platform } from '@virtio-platform/core';
 import type { DmaMapping, DmaPath } from '@virtio-platform/core/dma';
 import type { GuestMemory } from '@virtio-platform/core/memory';
 import type { NegotiationRule, PlatformTraits } from '@virtio-platform/core/negotiation';
 import type { ByteOrder } from '@virtio-platform/core/queue';
-import { injectable, type InjectionToken } from 'tsyringe';
-import { VFIO_CONTAINER, wrongContainer, type VfioContainer } from './container/vfio-container.ts';
+import { wrongContainer, type VfioContainer } from './container/vfio-container.ts';
 import type { IovaSpace } from './iova/iova-space.ts';
 import { openIovaSpace, type TranslatingContainer } from './iova/open-iova-space.ts';
 import type { VfioOptions } from './options.ts';
 import { VfioDmaMapping } from './vfio-dma-mapping.ts';
 import { VFIO_RULES } from './vfio-rules.ts';
 
-/** The checked options of this platform, as the container of a run has them. */
-export const VFIO_OPTIONS: InjectionToken<VfioOptions> = Symbol.for('@virtio-platform/platform-vfio:Options');
-
 /**
  * An unprivileged process with a device of its own. The device reaches only memory that the process pinned and mapped
  * in its container. A device address is an I/O virtual address, which the process or the kernel chose.
  */
-@injectable()
 export class VfioPlatform implements Platform {
   readonly name = 'vfio';
   readonly rules: readonly NegotiationRule[] = VFIO_RULES;
@@ -31,11 +26,7 @@ export class VfioPlatform implements Platform {
   #iovas: IovaSpace | undefined;
   #leakedBytes = 0;
 
-  constructor(
-    @inject(VFIO_OPTIONS) options: VfioOptions,
-    @inject(GUEST_MEMORY) memory: GuestMemory,
-    @inject<VfioContainer>(VFIO_CONTAINER) container: VfioContainer,
-  ) {
+  constructor(options: VfioOptions, memory: GuestMemory, container: VfioContainer) {
     if (container.type !== options.container || container.type === 'noiommu')
       throw wrongContainer(container, options.container);
     this.#memory = memory;

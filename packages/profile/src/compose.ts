@@ -4,13 +4,15 @@ import {
   GUEST_MEMORY,
   MACHINE,
   MACHINE_REQUEST,
+  openContainer,
   PLATFORM,
   type BootedMachine,
   type CodedError,
+  type DependencyContainer,
+  type InjectionToken,
   type MachineRequest,
   type Platform,
 } from '@virtio-platform/core';
-import { container, type DependencyContainer, type InjectionToken } from 'tsyringe';
 import {
   checkBootedFacilities,
   checkPlugins,
@@ -57,7 +59,7 @@ export async function composeRun(profile: Profile, options: CompositionOptions =
   const missing = await askMachine(plugins.machine);
   if (missing.length > 0) throw new MachineMissingError(profile.machine, missing);
 
-  const bindings = container.createChildContainer();
+  const bindings = openContainer();
   let machine: BootedMachine | undefined;
   let platform: Platform | undefined;
   let disposal: Promise<readonly CodedError[]> | undefined;
@@ -135,7 +137,7 @@ async function resolveBound<T>(
   if (!bindings.isRegistered(token)) {
     const code = 'ERR_PLUGIN_MISSING_BINDING';
     const message = `its \`register\` did not bind ${kind.toUpperCase()}`;
-    const hint = `call container.registerSingleton(${kind.toUpperCase()}, ...) in \`register\``;
+    const hint = `call container.register(${kind.toUpperCase()}, { useFactory }) in \`register\``;
     throw new LocatedPluginError(kind, use, { code, message, hint });
   }
   return await runHook(kind, use, 'constructor', () => bindings.resolve(token));

@@ -1,4 +1,3 @@
-import 'reflect-metadata';
 import { parseArgs } from 'node:util';
 import { FUZZ_TARGETS, fuzzRings } from './fuzz-rings.ts';
 const USAGE = 'usage: npm run fuzz -- [--executions <number>] [--seed <first>]';

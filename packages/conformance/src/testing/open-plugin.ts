@@ -4,10 +4,12 @@ import {
   GUEST_MEMORY,
   MACHINE,
   MACHINE_REQUEST,
+  openContainer,
   PLATFORM,
   type DeviceDescription,
   type DeviceTypePlugin,
   type FacilityToken,
+  type InjectionToken,
   type Machine,
   type MachinePlugin,
   type MachineRequest,
@@ -19,7 +21,6 @@ import { FaultLog, type DeviceAddressSpace } from '@virtio-platform/core/address
 import type { DmaMapping } from '@virtio-platform/core/dma';
 import { GuestMemory } from '@virtio-platform/core/memory';
 import block from '@virtio-platform/device-block';
-import { container as rootContainer, type InjectionToken } from 'tsyringe';
 
 /** Returns the facility of a token. Throws where there is none. */
 export type FacilityLookup = <T>(token: InjectionToken<T>) => T;
@@ -77,7 +78,7 @@ export function openPlatform<Options>(
   const hardware = plugin.simulate?.(guest, options);
   if (hardware === undefined) throw new TypeError(`${plugin.name} has no simulated hardware`);
   const { allocated } = guest;
-  const simulated = rootContainer.createChildContainer();
+  const simulated = openContainer();
   simulated.registerInstance(GUEST_MEMORY, guest);
   for (const [token, facility] of hardware.facilities) simulated.registerInstance(token, facility);
   const facility: FacilityLookup = (token) => simulated.resolve(token);
@@ -156,7 +157,7 @@ export function bindMachine<Options>(
   options: Options,
   request: MachineRequest = machineRequest(),
 ): BoundMachine {
-  const container = rootContainer.createChildContainer();
+  const container = openContainer();
   container.registerInstance(MACHINE_REQUEST, request);
   plugin.register(container, options);
   return { machine: container.resolve(MACHINE), resolve: (token) => container.resolve(token) };

@@ -7,7 +7,6 @@ import { once } from 'node:events';
  */
 export async function runAndExit(start: string): Promise<number[]> {
   const program = `
-    await import('reflect-metadata');
     ${start}
     const { readFileSync } = await import('node:fs');
     console.log(readFileSync('/proc/self/task/' + process.pid + '/children', 'utf8'));

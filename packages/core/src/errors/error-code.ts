@@ -54,6 +54,9 @@ export const ERROR_CODES = [
   'ERR_DMA_WINDOW',
   'ERR_IOMMU_UNSUPPORTED',
   'ERR_IOMMU_UNRESPONSIVE',
+  // New packages
+  'ERR_NEW_NAME',
+  'ERR_NEW_FOLDER',
   // Mistakes in the program
   'ERR_INTERNAL',
 ] as const;

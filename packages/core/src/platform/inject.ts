@@ -1,3 +1,4 @@
+import 'reflect-metadata';
 import { inject as untypedInject, type InjectionToken } from 'tsyringe';
 
 type ParameterOf<T> = <C extends abstract new (...args: never[]) => unknown, I extends number>(

@@ -157,14 +157,10 @@ ${script}
 setInterval(() => {}, 1000);
 `,
   );
-  return spawn(
-    process.execPath,
-    ['--import', 'tsx', '--import', 'reflect-metadata', '--conditions=@virtio-platform/source', path],
-    {
-      cwd: fileURLToPath(new URL('../../../..', import.meta.url)),
-      stdio: 'inherit',
-    },
-  );
+  return spawn(process.execPath, ['--import', 'tsx', '--conditions=@virtio-platform/source', path], {
+    cwd: fileURLToPath(new URL('../../../..', import.meta.url)),
+    stdio: 'inherit',
+  });
 }
 
 /** The process id that a shell writes to a file. */

@@ -57,16 +57,7 @@ describe('sweepTemporaryFolders', () => {
     const script = `const { TemporaryFolder } = await import(${JSON.stringify(MODULE)});
 new TemporaryFolder().createSparseFile('image', 4096);
 process.kill(process.pid, 'SIGKILL');`;
-    const words = [
-      '--import',
-      'tsx',
-      '--import',
-      'reflect-metadata',
-      '--conditions=@virtio-platform/source',
-      '--input-type=module',
-      '-e',
-      script,
-    ];
+    const words = ['--import', 'tsx', '--conditions=@virtio-platform/source', '--input-type=module', '-e', script];
     expect(spawnSync(process.execPath, words, { cwd: ROOT }).signal).toBe('SIGKILL');
     const [stale] = folders();
     expect(existsSync(join(parent, stale!, 'image'))).toBe(true);

@@ -2,7 +2,6 @@
  * A vhost-user back-end whose bugs are switched on by a script: `scripted-back-end.ts SOCKET SCRIPT`, with a
  * {@link Script} as JSON. It serves one front-end, split rings only, and writes each message to the log of the script.
  */
-import 'reflect-metadata';
 import { appendFileSync, closeSync, readSync, writeSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { MemoryMapping, PollEvents, PollSet } from '@virtio-platform/host';

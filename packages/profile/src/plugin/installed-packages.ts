@@ -12,10 +12,15 @@ export interface InstalledPackage {
   readonly manifest: string;
 }
 
-/** Finds the plugins among the dependencies of the packages that `bases`, which are files, belong to. Loads nothing. */
+/**
+ * Finds the plugins among the dependencies of the packages that `bases`, which are files, belong to, and those packages
+ * themselves where they are plugins: under development they find themselves by their name. Loads nothing.
+ */
 export function installedPackages(bases: readonly string[]): InstalledPackage[] {
   const found = new Map<string, InstalledPackage>();
   for (const manifest of new Set(bases.flatMap(enclosingManifests))) {
+    const own = pluginPackage(manifest);
+    if (own !== undefined) found.set(own.name, own);
     for (const name of dependencyNames(manifest)) {
       const installed = found.has(name) ? undefined : findPackage(name, manifest);
       if (installed !== undefined) found.set(name, installed);
@@ -35,11 +40,18 @@ function findPackage(name: string, from: string): InstalledPackage | undefined {
   for (const folder of foldersUpward(dirname(from))) {
     const manifest = join(folder, 'node_modules', name, 'package.json');
     if (!existsSync(manifest)) continue;
-    const { keywords, version } = readManifest(manifest);
-    if (!Array.isArray(keywords) || !keywords.includes(KEYWORD)) return undefined;
-    return { name, version: typeof version === 'string' ? version : '', manifest };
+    const found = pluginPackage(manifest);
+    // An alias is the name by which it is found here.
+    return found && { ...found, name };
   }
   return undefined;
+}
+
+/** The package of a package.json, where it is that of a plugin. */
+function pluginPackage(manifest: string): InstalledPackage | undefined {
+  const { name, keywords, version } = readManifest(manifest);
+  if (typeof name !== 'string' || !Array.isArray(keywords) || !keywords.includes(KEYWORD)) return undefined;
+  return { name, version: typeof version === 'string' ? version : '', manifest };
 }
 
 function dependencyNames(manifest: string): string[] {

@@ -72,13 +72,20 @@ export async function importPlugin<Kind extends PluginKind>(
   let plugin: unknown;
   try {
     const module: unknown = await import(/* @vite-ignore */ url);
-    plugin = isRecord(module) ? module['default'] : undefined;
+    plugin = defaultExport(module);
   } catch (cause) {
     return { problem: loadingProblem(cause) };
   }
   const problem = pluginProblem(plugin, kind);
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- its kind and its members were just checked
   return problem === undefined ? { plugin: plugin as PluginsByKind[Kind] } : { problem };
+}
+
+/** The default export of a module, also where that was compiled to CommonJS. */
+function defaultExport(module: unknown): unknown {
+  const exported = isRecord(module) ? module['default'] : undefined;
+  const isCompiled = isRecord(exported) && exported['__esModule'] === true;
+  return isCompiled ? exported['default'] : exported;
 }
 
 function loadingProblem(cause: unknown): PluginProblem {

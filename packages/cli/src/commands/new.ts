@@ -1,0 +1,40 @@
+import { join, relative, resolve } from 'node:path';
+import { printable } from '@virtio-platform/core';
+import { ExitStatus } from '../exit-status.ts';
+import { nameSources } from '../new-package/package-sources.ts';
+import { pluginNames, type NewKind } from '../new-package/plugin-name.ts';
+import { writeTemplate } from '../new-package/write-template.ts';
+import type { Terminal } from '../terminal.ts';
+
+/** The options of `new`. */
+export interface NewCommandOptions {
+  /** The folder of the package, where not that of its name. */
+  readonly into: string | undefined;
+  /** Of this command, which the package is made for. */
+  readonly version: string;
+}
+
+/**
+ * `new <kind> <name>`: writes a package that builds, passes its tests and runs in its profile, and says what to do
+ * next. Throws {@link CodedError} `ERR_NEW_NAME` or `ERR_NEW_FOLDER`; then nothing was written.
+ */
+export function newCommand(
+  terminal: Terminal,
+  kind: NewKind,
+  packageName: string,
+  { into, version }: NewCommandOptions,
+): ExitStatus {
+  const names = pluginNames(kind, packageName);
+  const folder = resolve(terminal.cwd, into ?? names.folder);
+  const files = writeTemplate(kind, names, folder);
+  nameSources(join(folder, 'package.json'), version);
+  const { bold, dim } = terminal.colors;
+  const shown = printable(relative(terminal.cwd, folder) || '.');
+  terminal.print(`${bold(names.packageName)}, a ${kind}, in ${shown}`);
+  for (const file of files) terminal.print(dim(`  ${file}`));
+  terminal.print('\nNext:');
+  terminal.print(`  ${shown === '.' ? '' : `cd ${shown} && `}npm install`);
+  terminal.print('  npm test');
+  terminal.print(`  npx virtio-platform run profiles/${names.name}.yaml`);
+  return ExitStatus.AsExpected;
+}

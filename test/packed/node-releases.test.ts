@@ -1,0 +1,19 @@
+import { join } from 'node:path';
+import { describe, expect, inject, it } from 'vitest';
+import { NODE_RELEASES, nodeOf } from '../large-guests/large-node.ts';
+import { succeed } from './program.ts';
+
+const command = join(inject('project'), 'node_modules/@virtio-platform/cli/bin/virtio-platform.js');
+
+describe('the installed command', () => {
+  it.for(NODE_RELEASES)('runs the shipped profiles on Node %s', async (release, { skip }) => {
+    const node = nodeOf(release);
+    skip(node === undefined && process.env['CI'] === undefined, 'needs that release of Node: npm run fetch-node');
+    const version = await succeed(node!, ['-p', 'process.versions.node'], inject('project'));
+    expect(version.split('.', 1)).toEqual([release]);
+    const printed = await succeed(node!, [command, 'run', '--json'], inject('project'));
+    const outcomes = (JSON.parse(printed) as { outcome: string }[]).map(({ outcome }) => outcome);
+    expect(outcomes.length).toBeGreaterThan(20);
+    expect(new Set(outcomes)).toEqual(new Set(['completed']));
+  });
+});
