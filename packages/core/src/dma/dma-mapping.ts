@@ -38,6 +38,8 @@ export interface DmaStatistics {
   readonly bytesBounced: number;
   /** Mappings that were not unmapped, and regions that were not released. */
   readonly live: number;
+  /** Of those unmapped or released by their owner: how many the platform could not take back. None unless given. */
+  readonly leaked?: number;
 }
 
 /**
@@ -64,6 +66,10 @@ export interface DmaMapping {
    * Gives the memory back to the driver. `written` is how many bytes from the start the device really wrote; a mapping
    * that copies brings back exactly these. Throws `RangeError` for an id that is not live: the caller's mistake. Hot:
    * no allocation.
+   *
+   * Where the platform cannot take the pages back, the device may still reach the buffer. Then `unmap` returns as
+   * always, the device address stays reserved, and {@link DmaStatistics.leaked} and the platform's leaks count the
+   * mapping. The memory is withheld (`GuestMemory.withhold`): its owner may free it, and nothing gets it again.
    */
   unmap(id: number, written: number): void;
 
