@@ -3,7 +3,8 @@ import type { RunReport } from './report.ts';
 
 /**
  * Says where a run differs from what its profile expects, one sentence each; nothing when it does not. What a profile
- * leaves out is expected to go well: completed and verified, no fault, none recorded, no finding, nothing left mapped.
+ * leaves out is expected to go well: completed and verified, no fault, none recorded, no finding, nothing left mapped
+ * or leaked.
  */
 export function compareExpectation(
   report: Omit<RunReport, 'differences'>,
@@ -26,6 +27,7 @@ export function compareExpectation(
   compare('recorded faults', expect.recorded ?? 0, report.recorded.length);
   compare('findings', expect.findings ?? 0, report.sanitizer?.findings ?? 0);
   compare('live mappings after reset', 0, report.dma.live);
+  compare('leaked', expect.leaked ?? 0, report.leaked.count);
   if (report.outcome === 'completed') compare('verified', expect.verified ?? true, report.workload.verified);
   return differences;
 }

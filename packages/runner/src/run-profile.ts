@@ -7,6 +7,7 @@ import { checkImage } from '@virtio-platform/devices';
 import { compareExpectation } from './compare-expectation.ts';
 import { DeviceSession } from './device-session.ts';
 import type { DriverHalf } from './driver-half.ts';
+import { leaksOf, statisticsOf } from './platform-account.ts';
 import type { FailureReport, FaultReport, RunReport, WorkloadReport } from './report.ts';
 import { explainStall } from './ring-report.ts';
 import { RunErrors } from './run-errors.ts';
@@ -65,6 +66,11 @@ export async function runProfile(profile: Profile, options: RunOptions = {}): Pr
   if (deviceProgram !== undefined && errors.report !== null) await setTimeout(ENDING_MS);
   state.program = deviceProgram?.();
   for (const error of (await run?.dispose()) ?? []) errors.note(error);
+  try {
+    if (run !== undefined) state.leaked = leaksOf(run, state.dma.leaked);
+  } catch (error) {
+    errors.note(error);
+  }
   errors.throwUnlessOfDevice();
   const findings = sanitized?.report ?? { findings: [], sanitizer: null };
   const report = { ...describe(profile, run, state, performance.now() - startedAt), ...findings };
@@ -100,6 +106,8 @@ interface RunState {
   notifications: RunReport['notifications'];
   workload: WorkloadReport;
   dma: RunReport['dma'];
+  leaked: RunReport['leaked'];
+  statistics: RunReport['statistics'];
   injected: number;
   readonly errors: RunErrors;
   faults: readonly DeviceFault[];
@@ -111,7 +119,9 @@ function newState(): RunState {
   return {
     workload: NO_WORK,
     notifications: null,
-    dma: { maps: 0, unmaps: 0, bytesBounced: 0, live: 0, pool: null },
+    dma: { maps: 0, unmaps: 0, bytesBounced: 0, live: 0, leaked: 0, pool: null },
+    leaked: { count: 0, first: [] },
+    statistics: {},
     injected: 0,
     errors: new RunErrors(),
     faults: [],
@@ -157,6 +167,11 @@ async function drive(
   }
   // A device that does not confirm its reset keeps what it has: the report says how much.
   state.dma = { ...session.dma, pool: session.pool };
+  try {
+    state.statistics = statisticsOf(run);
+  } catch (error) {
+    state.errors.note(error);
+  }
   state.injected = session.injected;
   session.dispose();
 }
@@ -217,6 +232,8 @@ function describe(
     workload: state.workload,
     notifications: state.notifications,
     dma: state.dma,
+    leaked: state.leaked,
+    statistics: state.statistics,
     injected: state.injected,
     faults: reportFaults(state.faults),
     recorded: reportFaults(state.recorded),

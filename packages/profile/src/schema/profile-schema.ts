@@ -71,6 +71,11 @@ const expect = z.strictObject({
     .min(0)
     .exactOptional()
     .describe('How many faults the IOMMU itself has in its registers at the end; without it none.'),
+  leaked: z
+    .int()
+    .min(0)
+    .exactOptional()
+    .describe('How many things the platform cannot take back from the device; without it none.'),
   findings: z
     .int()
     .min(0)

@@ -155,6 +155,8 @@ export interface ExpectSection {
   readonly faults?: number;
   /** Faults in the registers of the IOMMU. */
   readonly recorded?: number;
+  /** How many things the platform cannot take back from the device; none unless given. */
+  readonly leaked?: number;
   readonly findings?: number;
   /** Of a run that completes: whether the data is right. */
   readonly verified?: boolean;
