@@ -316,6 +316,7 @@ export class VhostUserTransport implements Transport {
       queue.forget();
     }
     this.#memory.recorded?.withdraw();
+    this.#memory.deviceReset?.();
   }
 
   /** Whether buffers of a block device are in flight: only there each buffer comes back soon, whatever happens. */
