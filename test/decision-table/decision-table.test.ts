@@ -8,8 +8,9 @@ import { runProfile } from '@virtio-platform/runner';
 import { afterAll, describe, expect, it } from 'vitest';
 import { embeddedPlatform, outcomeOf, rowProfile } from './decision-row-profile.ts';
 import { OBSERVATIONS } from './observations/observations.ts';
+import { withOutsidePlatforms } from './outside-platforms.ts';
 
-const table = readDecisionTable();
+const table = withOutsidePlatforms(readDecisionTable());
 const folder = mkdtempSync(join(tmpdir(), 'virtio-platform-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 

@@ -30,7 +30,7 @@ describe.each(profiles.map((profile) => [profile.name, profile] as const))('on %
         expect(negotiation.refusal ?? null).toEqual(cell.refusal);
         const isFailed = (run.machine.transport.readStatus() & DeviceStatus.Failed) !== 0;
         expect([offer.name, isFailed]).toEqual([offer.name, cell.outcome === 'refused']);
-        expect(session.dma).toEqual({ maps: 0, unmaps: 0, bytesBounced: 0, live: 0 });
+        expect(session.dma).toEqual({ maps: 0, unmaps: 0, bytesBounced: 0, live: 0, leaked: 0 });
         expect(run.machine.faults.count).toBe(0);
         session.end();
         expect(new DeviceSession(run).negotiation).toEqual(negotiation);

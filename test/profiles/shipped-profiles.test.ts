@@ -84,7 +84,7 @@ describe('the profiles that are refused', () => {
     const report = await runProfile(await loadProfile(join(FOLDER, 'refused', name)));
     expect(report.outcome).toBe('refused');
     expect(report.differences).toEqual([]);
-    expect(report.dma).toEqual({ maps: 0, unmaps: 0, bytesBounced: 0, live: 0, pool: null });
+    expect(report.dma).toEqual({ maps: 0, unmaps: 0, bytesBounced: 0, live: 0, leaked: 0, pool: null });
     expect(report.refusal?.rule).toMatch(/./);
   });
 });

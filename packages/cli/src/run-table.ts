@@ -27,6 +27,7 @@ export function printRunTable(terminal: Terminal, reports: readonly RunReport[],
   table.push(...rows);
   terminal.print(table.toString());
   for (const report of reports) printDifferences(terminal, report);
+  printStatistics(terminal, reports);
   const blind = reports.filter(({ sanitizer }) => sanitizer?.seesDevice === false).length;
   if (blind > 0) {
     const which = blind === 1 ? 'one run' : `${blind} runs`;
@@ -96,6 +97,11 @@ function faultCount({ faults, recorded }: RunReport): string {
 }
 
 function resultOf(report: RunReport): string {
+  const { count } = report.leaked;
+  return count === 0 ? endOf(report) : `${endOf(report)}, ${count} leaked`;
+}
+
+function endOf(report: RunReport): string {
   if (report.outcome === 'refused') return `refused ${report.refusal?.code ?? ''}`;
   if (report.outcome === 'failed') return 'failed';
   return report.workload.verified ? 'verified' : 'not verified';
@@ -103,7 +109,8 @@ function resultOf(report: RunReport): string {
 
 function printDifferences(terminal: Terminal, report: RunReport): void {
   const { red, bold } = terminal.colors;
-  if (isAsExpected(report) && isClean(report) && report.findings.length === 0) return;
+  const isQuiet = isClean(report) && report.findings.length === 0 && report.leaked.count === 0;
+  if (isAsExpected(report) && isQuiet) return;
   terminal.print(`\n${bold(report.profile)}`);
   if (report.refusal !== null) terminal.printSentence(2, `refused by ${report.refusal.rule}: ${report.refusal.reason}`);
   printFailure(terminal, report.failure);
@@ -112,7 +119,30 @@ function printDifferences(terminal: Terminal, report: RunReport): void {
   for (const difference of report.differences) terminal.printSentence(2, `${red('differs')} ${difference}`);
   printFaults(terminal, 'fault', report.faults);
   printFaults(terminal, 'recorded by the IOMMU', report.recorded);
+  printLeaks(terminal, report.leaked);
   printFindings(terminal, report);
+}
+
+const MOST_LEAKS = 5;
+
+function printLeaks(terminal: Terminal, { count, first }: RunReport['leaked']): void {
+  const shown = first.slice(0, MOST_LEAKS);
+  for (const { what, address, length } of shown)
+    terminal.printSentence(2, `leaked: ${length} bytes at ${address}: ${what}`);
+  if (count > shown.length) terminal.print(terminal.colors.dim(`  and ${count - shown.length} more (leaked)`));
+}
+
+/** What platforms show of themselves, a line for each run: `grants: 12 used, 500 free`. */
+function printStatistics(terminal: Terminal, reports: readonly RunReport[]): void {
+  const shown = reports.filter(({ statistics }) => Object.keys(statistics).length > 0);
+  if (shown.length > 0) terminal.print('');
+  for (const { profile, statistics } of shown) {
+    const groups = Object.entries(statistics).map(([what, counters]) => {
+      const each = Object.entries(counters).map(([name, value]) => `${value.toLocaleString('en')} ${name}`);
+      return `${what}: ${each.join(', ')}`;
+    });
+    terminal.printSentence(0, terminal.colors.dim(`${profile}  ${groups.join('; ')}`));
+  }
 }
 
 /** The most queues of a failed run that are shown; `--json` has all. */

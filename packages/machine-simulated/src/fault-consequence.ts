@@ -63,4 +63,8 @@ class FaultIgnoringAddressSpace implements DeviceAddressSpace {
   freeze(isFrozen: boolean): void {
     this.#space.freeze?.(isFrozen);
   }
+
+  reset(): void {
+    this.#space.reset?.();
+  }
 }

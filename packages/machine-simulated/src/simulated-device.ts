@@ -231,6 +231,7 @@ export class SimulatedDevice implements DeviceQueues {
     this.#stalled.delete(index);
     this.#notifications.forgets(index);
     this.#guard(index, () => this.model.forget(index));
+    this.#guard(-1, () => this.#space.reset?.());
   }
 
   isQueueReset(index: number): boolean {
@@ -421,6 +422,7 @@ export class SimulatedDevice implements DeviceQueues {
     this.#isFrozen = false;
     this.#stalled.clear();
     this.#queues.length = 0;
+    this.#guard(-1, () => this.#space.reset?.());
     this.#status = 0;
     this.#accepted = FeatureSet.EMPTY;
     this.#notify = false;

@@ -331,6 +331,7 @@ export class VhostUserTransport implements Transport {
       queue.forget();
     }
     this.#memory.recorded?.withdraw();
+    this.#memory.deviceReset?.();
   }
 
   /** Whether buffers are in flight that a reset waits for. */

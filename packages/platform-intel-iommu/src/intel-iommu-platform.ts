@@ -1,6 +1,6 @@
 import { type MappingRequest, type Platform } from '@virtio-platform/core';
 import type { DmaMapping, DmaPath } from '@virtio-platform/core/dma';
-import type { GuestMemory } from '@virtio-platform/core/memory';
+import { LeakLog, type GuestMemory } from '@virtio-platform/core/memory';
 import type { NegotiationRule, PlatformTraits } from '@virtio-platform/core/negotiation';
 import type { ByteOrder } from '@virtio-platform/core/queue';
 import { VIRTIO_F_ACCESS_PLATFORM } from '@virtio-platform/core/features';
@@ -25,6 +25,8 @@ export class IntelIommuPlatform implements Platform {
   readonly name = 'intel-iommu';
   readonly rules: readonly NegotiationRule[];
   readonly guestByteOrder: ByteOrder = 'little';
+  /** Memory behind I/O virtual pages whose invalidation the unit did not confirm. */
+  readonly leaks: LeakLog;
   readonly #options: IntelIommuOptions;
   readonly #mappedPath: 'translated' | 'identity';
   #traits: PlatformTraits | undefined;
@@ -38,9 +40,10 @@ export class IntelIommuPlatform implements Platform {
     const { failures, domain } = options;
     const unit = failsAny(failures) ? new FailingVtdFacility(facility, failures.invalidation) : facility;
     this.#options = options;
+    this.leaks = new LeakLog(memory);
     this.rules = intelIommuRules(options);
     this.#mappedPath = domain === 'translated' ? 'translated' : 'identity';
-    this.#domain = openDomain(unit, memory, options);
+    this.#domain = openDomain(unit, memory, options, this.leaks);
   }
 
   /** The first read probes a page, so that the traits state verified facts. */

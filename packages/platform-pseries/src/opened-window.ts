@@ -1,5 +1,5 @@
 import type { CoherentMemory, DmaMapping, DmaPath } from '@virtio-platform/core/dma';
-import type { GuestMemory } from '@virtio-platform/core/memory';
+import type { GuestMemory, LeakLog } from '@virtio-platform/core/memory';
 import { DirectTceWindow } from './direct-tce-window.ts';
 import { DynamicTceWindow } from './dynamic-tce-window.ts';
 import { openDdwWindow } from './open-ddw-window.ts';
@@ -33,10 +33,15 @@ export function windowPath({ mapping }: WindowOptions): Extract<DmaPath, 'identi
 }
 
 /**
- * Opens the window that the options ask for. Throws {@link DmaError} `ERR_DMA_WINDOW`, and then no window or entry is
- * left.
+ * Opens the window that the options ask for; `leaks` gets what it cannot take back. Throws {@link DmaError}
+ * `ERR_DMA_WINDOW`, and then no window or entry is left.
  */
-export function openWindow(facility: TceFacility, memory: GuestMemory, options: PseriesOptions): OpenedWindow {
+export function openWindow(
+  facility: TceFacility,
+  memory: GuestMemory,
+  options: PseriesOptions,
+  leaks: LeakLog,
+): OpenedWindow {
   const { kind, mapping, pageSize } = options.window;
   // Not checked: the machine ends soon, and a window that it did not remove ends with it.
   const remove = (table: TceWindow): void => void facility.removeWindow(table.window.liobn);
@@ -60,7 +65,7 @@ export function openWindow(facility: TceFacility, memory: GuestMemory, options: 
   // Linux reserves this page too (iommu_table_reserve_pages): QEMU treats ring address 0 as unset.
   const window = new DynamicTceWindow(table, options.onHypercallError, table.window.base === 0n ? 1 : 0);
   return {
-    openMapping: (capacity, coherent) => new TceDmaMapping(memory, window, capacity, coherent),
+    openMapping: (capacity, coherent) => new TceDmaMapping(memory, window, capacity, { coherent, leaks }),
     isIdentity: () => false,
     reachesAllMemory: false,
     close: () => (kind === 'ddw' ? remove(table) : undefined),

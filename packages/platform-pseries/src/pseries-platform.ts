@@ -6,7 +6,7 @@ import {
   type DmaMapping,
   type DmaPath,
 } from '@virtio-platform/core/dma';
-import { formatByteSize, SharedPageAllocator, type GuestMemory } from '@virtio-platform/core/memory';
+import { formatByteSize, LeakLog, SharedPageAllocator, type GuestMemory } from '@virtio-platform/core/memory';
 import type { NegotiationRule, PlatformTraits } from '@virtio-platform/core/negotiation';
 import type { ByteOrder } from '@virtio-platform/core/queue';
 import { VIRTIO_F_ACCESS_PLATFORM } from '@virtio-platform/core/features';
@@ -28,6 +28,8 @@ export class PseriesPlatform implements Platform {
   readonly name = 'pseries';
   readonly rules: readonly NegotiationRule[];
   readonly guestByteOrder: ByteOrder;
+  /** Memory behind TCEs that the hypervisor did not clear, and pages that the ultravisor did not convert. */
+  readonly leaks: LeakLog;
   readonly #options: PseriesOptions;
   readonly #memory: GuestMemory;
   readonly #facility: TceFacility;
@@ -42,6 +44,7 @@ export class PseriesPlatform implements Platform {
 
   constructor(options: PseriesOptions, memory: GuestMemory, facility: TceFacility) {
     this.#options = options;
+    this.leaks = new LeakLog(memory);
     this.#memory = memory;
     this.#facility = refusesAny(options.failures) ? new FailingTceFacility(facility, options.failures) : facility;
     this.guestByteOrder = options.guestEndian;
@@ -59,7 +62,7 @@ export class PseriesPlatform implements Platform {
         },
       );
     }
-    const shared = new SharedPageAllocator(memory, ultravisor);
+    const shared = new SharedPageAllocator(memory, ultravisor, this.leaks);
     this.#shared = shared;
     this.#bounced = new BouncedMappings(memory, { bytes: options.pool }, () => this.#open().openMapping(1, shared));
     this.#bouncedPhysical = new BouncedMappings(memory, { bytes: options.pool }, () => this.#openPhysical());
@@ -134,7 +137,7 @@ export class PseriesPlatform implements Platform {
 
   #open(): OpenedWindow {
     if (this.#isDisposed) throw new TypeError('this pseries platform was disposed');
-    this.#window ??= openWindow(this.#facility, this.#memory, this.#options);
+    this.#window ??= openWindow(this.#facility, this.#memory, this.#options, this.leaks);
     return this.#window;
   }
 

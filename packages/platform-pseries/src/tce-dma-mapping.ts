@@ -1,7 +1,7 @@
 import { DmaError } from '@virtio-platform/core';
 import { DMA_NO_SPACE, DMA_TOO_LARGE, ZeroCopyDmaMapping } from '@virtio-platform/core/dma';
 import type { CoherentMemory, DmaDirection } from '@virtio-platform/core/dma';
-import { formatByteSize, PAGE_SIZE, type GuestMemory } from '@virtio-platform/core/memory';
+import { formatByteSize, PAGE_SIZE, type GuestMemory, type LeakLog } from '@virtio-platform/core/memory';
 import type { DynamicTceWindow } from './dynamic-tce-window.ts';
 import { H_SUCCESS } from './tce-facility.ts';
 
@@ -13,8 +13,16 @@ import { H_SUCCESS } from './tce-facility.ts';
 export class TceDmaMapping extends ZeroCopyDmaMapping {
   readonly #window: DynamicTceWindow;
 
-  /** `capacity` is how many mappings can live at once. The mapping does not own the window and `coherent`. */
-  constructor(memory: GuestMemory, window: DynamicTceWindow, capacity: number, coherent: CoherentMemory = memory) {
+  /**
+   * `capacity` is how many mappings can live at once; coherent memory is guest memory unless given. The mapping owns
+   * nothing that it is given.
+   */
+  constructor(
+    memory: GuestMemory,
+    window: DynamicTceWindow,
+    capacity: number,
+    { coherent = memory, leaks }: { readonly coherent?: CoherentMemory | undefined; readonly leaks?: LeakLog } = {},
+  ) {
     const { pageSize, window: dmaWindow } = window.table;
     const limits = {
       addressBits: dmaWindow.base + BigInt(dmaWindow.size) > 2n ** 32n ? 64 : 32,
@@ -24,7 +32,7 @@ export class TceDmaMapping extends ZeroCopyDmaMapping {
       boundary: Infinity,
       maxMappings: capacity,
     };
-    super({ path: 'translated', limits, capacity, reach: memory.size, coherentUnit: PAGE_SIZE, coherent });
+    super({ path: 'translated', limits, capacity, reach: memory.size, coherentUnit: PAGE_SIZE, coherent, leaks });
     this.#window = window;
   }
 
@@ -46,6 +54,13 @@ export class TceDmaMapping extends ZeroCopyDmaMapping {
 
   protected writePlace(offset: number, _address: number, words: Uint32Array, at: number): void {
     this.#window.table.writeBusAddress(offset, words, at);
+  }
+
+  protected override keptReason(offset: number): string {
+    const words = new Uint32Array(2);
+    this.writePlace(offset, 0, words, 0);
+    const address = (BigInt(words[1]!) << 32n) + BigInt(words[0]!);
+    return `the hypervisor did not clear the TCEs of bus address 0x${address.toString(16)}`;
   }
 
   protected override get takenPages(): number {

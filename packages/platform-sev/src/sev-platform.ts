@@ -8,7 +8,7 @@ import {
   type DmaPath,
 } from '@virtio-platform/core/dma';
 import { VIRTIO_F_ACCESS_PLATFORM } from '@virtio-platform/core/features';
-import { SharedPageAllocator, type GuestMemory, type MemoryConversion } from '@virtio-platform/core/memory';
+import { LeakLog, SharedPageAllocator, type GuestMemory, type MemoryConversion } from '@virtio-platform/core/memory';
 import type { NegotiationRule, PlatformTraits } from '@virtio-platform/core/negotiation';
 import type { ByteOrder } from '@virtio-platform/core/queue';
 import type { SevOptions } from './options.ts';
@@ -32,18 +32,18 @@ export class SevPlatform implements Platform {
   readonly rules: readonly NegotiationRule[];
   readonly guestByteOrder: ByteOrder = 'little';
   readonly traits: PlatformTraits;
-  readonly #shared: SharedPageAllocator;
+  /** Pages whose conversion the host refused. */
+  readonly leaks: LeakLog = new LeakLog();
   readonly #restricted: PoolMemory | undefined;
   readonly #bounced: BouncedMappings;
 
   constructor(options: SevOptions, memory: GuestMemory, conversion: MemoryConversion) {
     const { technology, pool: bytes, areas, minAlignMask, boundary } = options;
-    const shared = new SharedPageAllocator(memory, conversion);
+    const shared = new SharedPageAllocator(memory, conversion, this.leaks);
     // Half is for the slots, the other half for rings.
     const restricted = technology === 'restricted-pool' ? new PoolMemory(memory, shared, 2 * bytes) : undefined;
     const openShared = (): DmaMapping =>
       new DirectDmaMapping(memory, { path: 'identity', capacity: 1, coherent: restricted ?? shared });
-    this.#shared = shared;
     this.#restricted = restricted;
     this.#bounced = new BouncedMappings(
       memory,
@@ -68,7 +68,7 @@ export class SevPlatform implements Platform {
 
   /** Bytes of guest memory that stay unusable because the host refused to convert them. */
   get leakedBytes(): number {
-    return this.#shared.leakedBytes;
+    return this.leaks.bytes;
   }
 
   openMapping(_path: DmaPath, request: MappingRequest): DmaMapping {

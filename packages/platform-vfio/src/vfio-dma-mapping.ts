@@ -7,7 +7,7 @@ import {
   ZeroCopyDmaMapping,
   type DmaDirection,
 } from '@virtio-platform/core/dma';
-import type { GuestMemory } from '@virtio-platform/core/memory';
+import type { GuestMemory, LeakLog } from '@virtio-platform/core/memory';
 import { ENOMEM, ENOSPC } from './container/errno.ts';
 import type { IovaSpace, MappingSlots } from './iova/iova-space.ts';
 
@@ -31,10 +31,10 @@ export class VfioDmaMapping extends ZeroCopyDmaMapping {
   #isOpen = true;
 
   /**
-   * Reserves addresses for `capacity` mappings, or for as many as there are addresses for. Throws {@link DmaError} when
-   * there are none.
+   * Reserves addresses for `capacity` mappings, or for as many as there are addresses for. `leaks` gets what
+   * the kernel does not unmap. Throws {@link DmaError} when there are no addresses.
    */
-  constructor(memory: GuestMemory, iovas: IovaSpace, capacity: number) {
+  constructor(memory: GuestMemory, iovas: IovaSpace, capacity: number, leaks?: LeakLog) {
     const { pageSize } = iovas;
     // One page more, for a buffer that begins in the middle of a page.
     const slots = iovas.openSlots(wholePages(MAX_MAPPING_SIZE, pageSize) + pageSize, capacity);
@@ -45,7 +45,8 @@ export class VfioDmaMapping extends ZeroCopyDmaMapping {
       boundary: Infinity,
       maxMappings: slots.count,
     };
-    super({ path: 'translated', limits, capacity, reach: memory.size, coherentUnit: pageSize, coherent: memory });
+    const reach = memory.size;
+    super({ path: 'translated', limits, capacity, reach, coherentUnit: pageSize, coherent: memory, leaks });
     this.#iovas = iovas;
     this.#pageSize = pageSize;
     this.#slots = slots;
@@ -86,9 +87,9 @@ export class VfioDmaMapping extends ZeroCopyDmaMapping {
   }
 
   protected unmapPages(iova: number, address: number, length: number, free: () => void): boolean {
-    this.#slots.unmap(iova, wholePages((address % this.#pageSize) + length, this.#pageSize));
-    free();
-    return true;
+    const isUnmapped = this.#slots.unmap(iova, wholePages((address % this.#pageSize) + length, this.#pageSize));
+    if (isUnmapped) free();
+    return isUnmapped;
   }
 
   protected writePlace(iova: number, address: number, words: Uint32Array, at: number): void {
@@ -104,10 +105,15 @@ export class VfioDmaMapping extends ZeroCopyDmaMapping {
     return this.#iovas.pin(address - inPage, size, Math.max(alignment, this.#pageSize), direction);
   }
 
-  /** Memory that the kernel did not unmap is not freed: a device may still reach it ({@link IovaSpace.leakedBytes}). */
+  /** Memory that the kernel did not unmap is not freed: a device may still reach it. */
   protected override unmapRegion(iova: number, address: number, length: number, free: () => void): boolean {
-    if (this.#iovas.unpin(iova, wholePages((address % this.#pageSize) + length, this.#pageSize))) free();
-    return true;
+    const isUnmapped = this.#iovas.unpin(iova, wholePages((address % this.#pageSize) + length, this.#pageSize));
+    if (isUnmapped) free();
+    return isUnmapped;
+  }
+
+  protected override keptReason(iova: number): string {
+    return `the kernel did not unmap I/O virtual address 0x${iova.toString(16)}`;
   }
 
   protected override coherentBytes(length: number, alignment: number): number {

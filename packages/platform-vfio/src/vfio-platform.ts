@@ -1,6 +1,6 @@
 import { type MappingRequest, type Platform } from '@virtio-platform/core';
 import type { DmaMapping, DmaPath } from '@virtio-platform/core/dma';
-import type { GuestMemory } from '@virtio-platform/core/memory';
+import { LeakLog, type GuestMemory } from '@virtio-platform/core/memory';
 import type { NegotiationRule, PlatformTraits } from '@virtio-platform/core/negotiation';
 import type { ByteOrder } from '@virtio-platform/core/queue';
 import { wrongContainer, type VfioContainer } from './container/vfio-container.ts';
@@ -19,16 +19,18 @@ export class VfioPlatform implements Platform {
   readonly rules: readonly NegotiationRule[] = VFIO_RULES;
   readonly guestByteOrder: ByteOrder = 'little';
   readonly traits: PlatformTraits;
+  /** What the kernel did not unmap. */
+  readonly leaks: LeakLog;
   readonly #memory: GuestMemory;
   readonly #container: TranslatingContainer;
   readonly #options: VfioOptions;
   readonly #mappings: DmaMapping[] = [];
   #iovas: IovaSpace | undefined;
-  #leakedBytes = 0;
 
   constructor(options: VfioOptions, memory: GuestMemory, container: VfioContainer) {
     if (container.type !== options.container || container.type === 'noiommu')
       throw wrongContainer(container, options.container);
+    this.leaks = new LeakLog(memory);
     this.#memory = memory;
     this.#container = container;
     this.#options = options;
@@ -49,12 +51,12 @@ export class VfioPlatform implements Platform {
 
   /** Bytes that stay unusable because the kernel did not unmap them. */
   get leakedBytes(): number {
-    return this.#leakedBytes + (this.#iovas?.leakedBytes ?? 0);
+    return this.leaks.bytes;
   }
 
   openMapping(_path: DmaPath, request: MappingRequest): DmaMapping {
     this.#iovas ??= this.#openIovaSpace();
-    const mapping = new VfioDmaMapping(this.#memory, this.#iovas, request.capacity);
+    const mapping = new VfioDmaMapping(this.#memory, this.#iovas, request.capacity, this.leaks);
     this.#mappings.push(mapping);
     return mapping;
   }
@@ -62,7 +64,6 @@ export class VfioPlatform implements Platform {
   dispose(): void {
     for (const mapping of this.#mappings) mapping.dispose();
     this.#mappings.length = 0;
-    this.#leakedBytes += this.#iovas?.leakedBytes ?? 0;
     this.#iovas?.close();
     this.#iovas = undefined;
   }

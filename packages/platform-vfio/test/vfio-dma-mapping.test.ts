@@ -171,6 +171,12 @@ describe('VfioDmaMapping.map', () => {
     expect(seen.size).toBe(8);
     expect(mapping.map(buffer, 16, ToDevice, words, 0)).toBe(DMA_NO_SPACE);
     expect(platform.leakedBytes).toBe(8 * PAGE_SIZE);
+    expect(platform.leaks.entries[0]).toEqual({
+      what: expect.stringMatching(/^the kernel did not unmap I\/O virtual address 0x[0-9a-f]+$/),
+      address: buffer - (buffer % PAGE_SIZE),
+      length: PAGE_SIZE,
+    });
+    expect(mapping.statistics).toMatchObject({ live: 0, leaked: 8 });
   });
 });
 

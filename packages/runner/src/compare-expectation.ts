@@ -3,7 +3,8 @@ import type { RunReport } from './report.ts';
 
 /**
  * Says where a run differs from what its profile expects, one sentence each; nothing when it does not. What a profile
- * leaves out is expected to go well: completed and verified, no fault, none recorded, no finding, nothing left mapped.
+ * leaves out is expected to go well: completed and verified, no fault, none recorded, no finding, nothing left mapped
+ * or leaked.
  */
 export function compareExpectation(
   report: Omit<RunReport, 'differences'>,
@@ -24,8 +25,11 @@ export function compareExpectation(
   if (missed > 0) differences.push(`the device wanted ${missed} available buffer notifications that did not come`);
   compare('faults', expect.faults ?? 0, report.faults.length);
   compare('recorded faults', expect.recorded ?? 0, report.recorded.length);
+  if (expect.configChanges !== undefined)
+    compare('configuration changes', expect.configChanges, report.configuration.changes);
   compare('findings', expect.findings ?? 0, report.sanitizer?.findings ?? 0);
   compare('live mappings after reset', 0, report.dma.live);
+  compare('leaked', expect.leaked ?? 0, report.leaked.count);
   if (report.outcome === 'completed') compare('verified', expect.verified ?? true, report.workload.verified);
   return differences;
 }

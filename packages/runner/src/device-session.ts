@@ -148,13 +148,14 @@ export class DeviceSession {
   }
 
   /** Of all queues together. */
-  get dma(): DmaStatistics {
-    const sum = { maps: 0, unmaps: 0, bytesBounced: 0, live: 0 };
+  get dma(): Required<DmaStatistics> {
+    const sum = { maps: 0, unmaps: 0, bytesBounced: 0, live: 0, leaked: 0 };
     for (const { statistics } of this.#mappings) {
       sum.maps += statistics.maps;
       sum.unmaps += statistics.unmaps;
       sum.bytesBounced += statistics.bytesBounced;
       sum.live += statistics.live;
+      sum.leaked += statistics.leaked ?? 0;
     }
     return sum;
   }

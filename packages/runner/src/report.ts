@@ -1,4 +1,4 @@
-import type { MismatchReport, NotificationCounts } from '@virtio-platform/core';
+import type { MismatchReport, NotificationCounts, PlatformStatistics } from '@virtio-platform/core';
 import type { RequiredChange } from '@virtio-platform/core/negotiation';
 import type { DmaFinding } from '@virtio-platform/dma-sanitizer';
 import type { RingReport } from './ring-report.ts';
@@ -39,12 +39,18 @@ export interface RunReport {
     readonly unmaps: number;
     readonly bytesBounced: number;
     readonly live: number;
+    /** Mappings and regions that were given back, and that the platform could not take back from the device. */
+    readonly leaked: number;
     /**
      * Slots of the pool that buffers are copied through, the most that were used at once, and how often there were
      * none; `null` without.
      */
     readonly pool: { readonly slots: number; readonly highWater: number; readonly exhausted: number } | null;
   };
+  /** What the platform could not take back from the device: how much, and the first 256. */
+  readonly leaked: { readonly count: number; readonly first: readonly LeakReport[] };
+  /** Counters that the platform shows of itself, by what they count: `{ grants: { used: 12, free: 500 } }`. */
+  readonly statistics: PlatformStatistics;
   /** How often something failed because the profile's `failures` ask for it. */
   readonly injected: number;
   /** What the device did that the platform does not allow, in order; the first 256. Addresses are hexadecimal. */
@@ -91,6 +97,13 @@ export interface FaultReport {
   readonly cause: string;
   /** What failed, where the cause is `device-error`: an error inside the device half. */
   readonly detail?: string;
+}
+
+/** Memory that the device may still reach: `length` bytes from `address`, which is guest-physical and hexadecimal. */
+export interface LeakReport {
+  readonly what: string;
+  readonly address: string;
+  readonly length: number;
 }
 
 /**

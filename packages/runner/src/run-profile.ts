@@ -11,6 +11,7 @@ import {
 } from '@virtio-platform/profile';
 import { compareExpectation } from './compare-expectation.ts';
 import { DeviceSession } from './device-session.ts';
+import { leaksOf, statisticsOf } from './platform-account.ts';
 import type { FailureReport, FaultReport, RunReport, WorkloadReport } from './report.ts';
 import { explainStall } from './ring-report.ts';
 import { RunErrors } from './run-errors.ts';
@@ -69,6 +70,11 @@ export async function runProfile(profile: Profile, options: RunOptions = {}): Pr
   if (deviceProgram !== undefined && errors.report !== null) await setTimeout(ENDING_MS);
   state.program = deviceProgram?.();
   for (const error of (await run?.dispose()) ?? []) errors.note(error);
+  try {
+    if (run !== undefined) state.leaked = leaksOf(run, state.dma.leaked);
+  } catch (error) {
+    errors.note(error);
+  }
   errors.throwUnlessOfDevice();
   const findings = sanitized?.report ?? { findings: [], sanitizer: null };
   const report = { ...describe(profile, run, state, performance.now() - startedAt), ...findings };
@@ -105,6 +111,8 @@ interface RunState {
   workload: WorkloadReport;
   configuration: RunReport['configuration'];
   dma: RunReport['dma'];
+  leaked: RunReport['leaked'];
+  statistics: RunReport['statistics'];
   injected: number;
   readonly errors: RunErrors;
   faults: readonly DeviceFault[];
@@ -117,7 +125,9 @@ function newState(): RunState {
     workload: NO_WORK,
     configuration: { changes: 0, seen: [] },
     notifications: null,
-    dma: { maps: 0, unmaps: 0, bytesBounced: 0, live: 0, pool: null },
+    dma: { maps: 0, unmaps: 0, bytesBounced: 0, live: 0, leaked: 0, pool: null },
+    leaked: { count: 0, first: [] },
+    statistics: {},
     injected: 0,
     errors: new RunErrors(),
     faults: [],
@@ -163,6 +173,11 @@ async function drive(
   }
   // A device that does not confirm its reset keeps what it has: the report says how much.
   state.dma = { ...session.dma, pool: session.pool };
+  try {
+    state.statistics = statisticsOf(run);
+  } catch (error) {
+    state.errors.note(error);
+  }
   state.injected = session.injected;
   session.dispose();
 }
@@ -224,6 +239,8 @@ function describe(
     configuration: state.configuration,
     notifications: state.notifications,
     dma: state.dma,
+    leaked: state.leaked,
+    statistics: state.statistics,
     injected: state.injected,
     faults: reportFaults(state.faults),
     recorded: reportFaults(state.recorded),

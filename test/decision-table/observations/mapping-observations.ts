@@ -1,4 +1,5 @@
-import { ringOptions } from '@virtio-platform/conformance/testing';
+import { checkOptions, openPlatform, ringOptions } from '@virtio-platform/conformance/testing';
+import type { PlatformPlugin } from '@virtio-platform/core';
 import { FaultLog, TranslatedAddressSpace } from '@virtio-platform/core/address-space';
 import { DmaDirection, type DmaMapping } from '@virtio-platform/core/dma';
 import { GuestMemory, PAGE_SIZE } from '@virtio-platform/core/memory';
@@ -23,7 +24,6 @@ const MEMORY = 2 ** 20;
 /** A hypervisor that answers as it is told; what it does do, it does for real. */
 class MoodyTables extends SimulatedTceTables {
   putStatus = 0;
-  clearStatus = 0;
 
   override putTce(...call: Parameters<SimulatedTceTables['putTce']>): number {
     return this.putStatus === 0 ? super.putTce(...call) : this.putStatus;
@@ -31,10 +31,6 @@ class MoodyTables extends SimulatedTceTables {
 
   override putTceIndirect(...call: Parameters<SimulatedTceTables['putTceIndirect']>): number {
     return this.putStatus === 0 ? super.putTceIndirect(...call) : this.putStatus;
-  }
-
-  override stuffTce(...call: Parameters<SimulatedTceTables['stuffTce']>): number {
-    return this.clearStatus === 0 ? super.stuffTce(...call) : this.clearStatus;
   }
 }
 
@@ -132,19 +128,23 @@ export const MAPPING_OBSERVATIONS: Readonly<Record<string, Observation>> = {
   'E3 full': (observed) =>
     fill(observed, { platform: { defaultWindowSize: '512KiB' }, workload: { depth: 8, blockSize: '64KiB' } }),
 
-  async H8() {
-    const { memory, tables, mapping } = openSmallWindow(2);
+  async H8({ row, table }) {
+    const { use, ...options } = table.platforms[row.platform!]!.profile!;
+    const { default: plugin } = (await import(String(use))) as { default: PlatformPlugin };
+    const checked = await checkOptions(plugin, { ...options, failures: { keep: { nth: [1] } } });
+    const { memory, openMapping, platform, space, dispose } = openPlatform(plugin, checked, { memory: MEMORY });
+    const mapping = openMapping();
     const words = new Uint32Array(2);
     const buffer = memory.allocate(PAGE_SIZE);
-    const map = (): [number, number] => [mapping.map(buffer, 16, DmaDirection.ToDevice, words, 0), words[0]!];
-    const [kept, address] = map();
-    tables.clearStatus = H_HARDWARE;
-    mapping.unmap(kept, 0);
-    tables.clearStatus = 0;
-    const { live } = mapping.statistics;
-    const addresses: number[] = [];
-    for (let [id, at] = map(); id >= 0; [id, at] = map()) addresses.push(at);
-    return { live, addressReused: addresses.includes(address) };
+    const map = (): number => mapping.map(buffer, 16, DmaDirection.ToDevice, words, 0);
+    const id = map();
+    space.read(words[0]!, words[1]!, new Uint8Array(16), 0, 16);
+    mapping.unmap(id, 0);
+    const leaked = platform.leaks?.count;
+    const nextMap = mapResult(map());
+    space.reset?.();
+    dispose();
+    return { leaked, nextMap, takenBackAfterReset: platform.leaks?.count === 0 };
   },
 
   async I11({ row, table, folder }) {

@@ -31,6 +31,14 @@ export interface DeviceAddressSpace {
    * Absent on a platform that does not translate or cannot freeze.
    */
   freeze?(isFrozen: boolean): void;
+
+  /**
+   * The device, or one of its queues, was reset, and holds nothing of this address space any more: what it borrowed is
+   * over. Called on the device's side, in the thread of the device. An address space that keeps something for the
+   * device (a grant that is mapped, a cache of translations) drops it, and changes {@link generation}, so that a queue
+   * that was not reset borrows its ring again. Absent where nothing is kept.
+   */
+  reset?(): void;
 }
 
 /**

@@ -15,6 +15,8 @@ export interface AddressTranslation {
   readonly cause: FaultCause;
   /** See {@link DeviceAddressSpace.freeze}. */
   freeze?(isFrozen: boolean): void;
+  /** See {@link DeviceAddressSpace.reset}. */
+  reset?(): void;
 }
 
 /**
@@ -76,6 +78,10 @@ export class TranslatedAddressSpace implements DeviceAddressSpace {
 
   freeze(isFrozen: boolean): void {
     this.#translation.freeze?.(isFrozen);
+  }
+
+  reset(): void {
+    this.#translation.reset?.();
   }
 
   #address = 0;

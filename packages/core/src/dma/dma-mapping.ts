@@ -38,6 +38,8 @@ export interface DmaStatistics {
   readonly bytesBounced: number;
   /** Mappings that were not unmapped, and regions that were not released. */
   readonly live: number;
+  /** Of those unmapped or released by their owner: how many the platform could not take back. None unless given. */
+  readonly leaked?: number;
 }
 
 /**
@@ -64,6 +66,10 @@ export interface DmaMapping {
    * Gives the memory back to the driver. `written` is how many bytes from the start the device really wrote; a mapping
    * that copies brings back exactly these. Throws `RangeError` for an id that is not live: the caller's mistake. Hot:
    * no allocation.
+   *
+   * Where the platform cannot take the pages back, the device may still reach the buffer. Then `unmap` returns as
+   * always, the device address stays reserved, and {@link DmaStatistics.leaked} and the platform's leaks count the
+   * mapping. The memory is withheld (`GuestMemory.withhold`): its owner may free it, and nothing gets it again.
    */
   unmap(id: number, written: number): void;
 
@@ -114,8 +120,8 @@ export interface MappingRequest {
  * - `identity`: the platform maps, and every device address was verified to equal the physical one.
  * - `linear`: physical plus a constant.
  * - `translated`: each mapping gets an address of its own.
- * - `granted`: the number of a grant that lets the other side use one page; the platforms of this repository do not use
- *   it.
+ * - `granted`: the number of a grant that lets the other side use one page; no shipped platform
+ *   uses it.
  * - `bounced`: the address of a shared slot that the buffer is copied through, as is, or composed with one of the
  *   above.
  */

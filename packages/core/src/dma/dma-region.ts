@@ -23,7 +23,10 @@ export interface DmaRegion {
    * `RangeError` for bytes outside of the region. Hot: no allocation.
    */
   syncForCpu(offset: number, length: number): void;
-  /** Unmaps the region. Throws `RangeError` when it was already released ({@link regionReleasedError}). */
+  /**
+   * Unmaps the region. Throws `RangeError` when it was already released ({@link regionReleasedError}). Pages that the
+   * platform cannot take back are treated as `DmaMapping.unmap` says, and coherent memory stays allocated.
+   */
   release(): void;
 }
 

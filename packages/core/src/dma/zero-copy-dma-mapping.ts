@@ -1,5 +1,6 @@
 import { DmaError } from '../errors/coded-error.ts';
 import type { GuestMemory } from '../memory/guest-memory.ts';
+import type { LeakLog } from '../memory/leak-log.ts';
 import { writeDeviceAddress } from './device-address.ts';
 import {
   DMA_NO_SPACE,
@@ -27,6 +28,8 @@ export interface ZeroCopyDmaMappingOptions {
   /** Bytes, a power of two: coherent memory starts at a multiple of it and has a multiple of it as length. */
   readonly coherentUnit: number;
   readonly coherent: CoherentMemory;
+  /** Where mappings are recorded that the platform could not take back: the log of the platform. */
+  readonly leaks?: LeakLog | undefined;
 }
 
 /**
@@ -47,6 +50,7 @@ export abstract class ZeroCopyDmaMapping implements DmaMapping {
   readonly #maxMappingSize: number;
   readonly #coherentUnit: number;
   readonly #coherent: CoherentMemory;
+  readonly #leaks: LeakLog | undefined;
   #maps = 0;
   #unmaps = 0;
   /** Mappings that their owners gave back and that the device may still reach. */
@@ -60,11 +64,12 @@ export abstract class ZeroCopyDmaMapping implements DmaMapping {
     this.#maxMappingSize = options.limits.maxMappingSize;
     this.#coherentUnit = options.coherentUnit;
     this.#coherent = options.coherent;
+    this.#leaks = options.leaks;
   }
 
   get statistics(): DmaStatistics {
-    const live = this.table.live + this.#regions.size + this.#kept;
-    return { maps: this.#maps, unmaps: this.#unmaps, bytesBounced: 0, live };
+    const live = this.table.live + this.#regions.size;
+    return { maps: this.#maps, unmaps: this.#unmaps, bytesBounced: 0, live, leaked: this.#kept };
   }
 
   map(address: number, length: number, direction: DmaDirection, words: Uint32Array, at: number): number {
@@ -84,9 +89,10 @@ export abstract class ZeroCopyDmaMapping implements DmaMapping {
   unmap(id: number, _written: number): void {
     const { table } = this;
     const slot = table.slotOf(id);
-    const isUnmapped = this.unmapPages(table.tag[slot]!, table.address[slot]!, table.length[slot]!, nothingToFree);
+    const place = table.tag[slot]!;
+    const isUnmapped = this.unmapPages(place, table.address[slot]!, table.length[slot]!, nothingToFree);
     table.close(slot);
-    this.#countUnmap(isUnmapped);
+    this.#countUnmap(isUnmapped, place, table.address[slot]!, table.length[slot]!);
   }
 
   syncForCpu(id: number, offset: number, length: number): void {
@@ -130,6 +136,7 @@ export abstract class ZeroCopyDmaMapping implements DmaMapping {
   dispose(): void {
     for (const id of this.table.liveIds()) this.unmap(id, 0);
     for (const region of this.#regions) region.release();
+    this.#takeBackKept();
   }
 
   /** Guest-physical address behind a device address, see {@link DmaMapping.resolve}. Cold. */
@@ -184,6 +191,11 @@ export abstract class ZeroCopyDmaMapping implements DmaMapping {
     return false;
   }
 
+  /** Why the pages of a mapping that `unmapPages` left with the device are not back, in words. Cold. */
+  protected keptReason(_place: number, _length: number): string {
+    return 'pages that the platform could not unmap';
+  }
+
   /** The live regions. Cold. */
   protected get regions(): ReadonlySet<ZeroCopyRegion> {
     return this.#regions;
@@ -204,19 +216,34 @@ export abstract class ZeroCopyDmaMapping implements DmaMapping {
     this.writePlace(place, address, words, 0);
     const region = new ZeroCopyRegion(address, length, direction, words, () => {
       if (!this.#regions.delete(region)) throw regionReleasedError();
-      this.#countUnmap(this.unmapRegion(place, address, mappedLength, free));
+      const isUnmapped = this.unmapRegion(place, address, mappedLength, free);
+      this.#countUnmap(isUnmapped, place, address, mappedLength);
     });
     this.#regions.add(region);
     this.#maps++;
     return region;
   }
 
-  #countUnmap(isUnmapped: boolean): void {
+  #countUnmap(isUnmapped: boolean, place: number, address: number, length: number): void {
     if (isUnmapped) this.#unmaps++;
-    else this.#kept++;
+    else this.#keep(place, address, length);
+    this.#takeBackKept();
+  }
+
+  /** What the device kept may be taken back once nothing else is mapped. */
+  #takeBackKept(): void {
     if (this.#kept === 0 || this.table.live > 0 || this.#regions.size > 0 || !this.reclaim()) return;
     this.#unmaps += this.#kept;
     this.#kept = 0;
+    this.#leaks?.takenBack(this);
+  }
+
+  #keep(place: number, address: number, length: number): void {
+    this.#kept++;
+    // A device reaches whole units.
+    const start = Math.floor(address / this.#coherentUnit) * this.#coherentUnit;
+    const bytes = Math.ceil((address + length - start) / this.#coherentUnit) * this.#coherentUnit;
+    this.#leaks?.record({ what: this.keptReason(place, length), address: start, length: bytes }, this);
   }
 }
 

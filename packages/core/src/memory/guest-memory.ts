@@ -23,6 +23,8 @@ export class GuestMemory {
   readonly view: DataView;
   readonly #allocator: RangeAllocator;
   readonly #hole: TakenRange | undefined;
+  /** By address: how often an allocation is withheld, and whether it waits to be freed. */
+  readonly #withheld = new Map<number, { times: number; isFreed: boolean }>();
 
   /**
    * Wraps `buffer`, whose length is a multiple of {@link PAGE_SIZE}. The caller keeps owning it. Nothing is allocated
@@ -81,8 +83,35 @@ export class GuestMemory {
     return this.#allocator.rangeAt(address);
   }
 
-  /** Frees memory that `allocate` returned. Throws `RangeError` for any other address. */
+  /**
+   * Frees memory that `allocate` returned; what is withheld is free only after its restore. Throws `RangeError` for any
+   * other address.
+   */
   free(address: number): void {
-    this.#allocator.free(address);
+    const withheld = this.#withheld.get(address);
+    if (withheld === undefined) return this.#allocator.free(address);
+    if (withheld.isFreed) throw new RangeError(`guest memory: 0x${address.toString(16)} was freed already`);
+    withheld.isFreed = true;
+  }
+
+  /**
+   * Withholds the allocation that contains `address`: a device may still reach it, so that `free` does not let anything
+   * else be allocated there before as many calls of {@link restore}. Cold.
+   */
+  withhold(address: number): void {
+    const start = this.allocationAt(address)?.address;
+    if (start === undefined) return;
+    const withheld = this.#withheld.get(start);
+    if (withheld === undefined) this.#withheld.set(start, { times: 1, isFreed: false });
+    else withheld.times++;
+  }
+
+  /** Undoes one call of {@link withhold}: the device was taken this memory after all. Cold. */
+  restore(address: number): void {
+    const start = this.allocationAt(address)?.address;
+    const withheld = start === undefined ? undefined : this.#withheld.get(start);
+    if (start === undefined || withheld === undefined || --withheld.times > 0) return;
+    this.#withheld.delete(start);
+    if (withheld.isFreed) this.#allocator.free(start);
   }
 }

@@ -1,5 +1,6 @@
 import { DmaError } from '../errors/coded-error.ts';
 import { PAGE_SIZE, type GuestMemory } from './guest-memory.ts';
+import { LeakLog } from './leak-log.ts';
 
 /**
  * Converts guest pages between private (only the guest sees them) and shared (devices see them too). The content of
@@ -31,17 +32,15 @@ export function checkConversion({ size }: Pick<GuestMemory, 'size'>, address: nu
 export class SharedPageAllocator {
   readonly #memory: GuestMemory;
   readonly #conversion: MemoryConversion;
+  /** Pages whose conversion the host refused. */
+  readonly leaks: LeakLog;
   readonly #lengths = new Map<number, number>();
-  #leakedBytes = 0;
 
-  constructor(memory: GuestMemory, conversion: MemoryConversion) {
+  /** `leaks` is the log of the platform; one of its own unless given. */
+  constructor(memory: GuestMemory, conversion: MemoryConversion, leaks: LeakLog = new LeakLog()) {
     this.#memory = memory;
     this.#conversion = conversion;
-  }
-
-  /** Bytes that are not used again because the host refused to convert them. */
-  get leakedBytes(): number {
-    return this.#leakedBytes;
+    this.leaks = leaks;
   }
 
   /**
@@ -52,7 +51,7 @@ export class SharedPageAllocator {
     const bytes = Math.ceil(length / PAGE_SIZE) * PAGE_SIZE;
     const address = this.#memory.allocate(bytes, Math.max(alignment, PAGE_SIZE), below);
     if (!this.#conversion.setShared(address, bytes)) {
-      this.#leakedBytes += bytes;
+      this.leaks.record({ what: 'pages in an unknown state: the host refused to share them', address, length: bytes });
       throw new DmaError(
         'ERR_DMA_EXHAUSTED',
         `the host refused to share ${bytes} bytes at 0x${address.toString(16)} with devices; ` +
@@ -75,6 +74,6 @@ export class SharedPageAllocator {
     if (bytes === undefined) throw new RangeError(`0x${address.toString(16)} is not a shared allocation`);
     this.#lengths.delete(address);
     if (this.#conversion.setPrivate(address, bytes)) this.#memory.free(address);
-    else this.#leakedBytes += bytes;
+    else this.leaks.record({ what: 'pages that the host refused to make private again', address, length: bytes });
   }
 }

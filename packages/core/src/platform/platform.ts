@@ -3,9 +3,16 @@ import type { DmaMapping, DmaPath, MappingRequest } from '../dma/dma-mapping.ts'
 import type { NegotiationRule } from '../negotiation/negotiation.ts';
 import type { PlatformTraits } from '../negotiation/platform-traits.ts';
 import type { BouncePoolStatistics } from '../dma/bounce/bounce-pool.ts';
+import type { LeakRecord } from '../memory/leak-log.ts';
 import type { ByteOrder } from '../queue/ring/ring-format.ts';
 
 export type { MappingRequest };
+
+/**
+ * Counters of a platform that its reports show, by the thing that they count and then by name: `{ grants: { used: 12,
+ * free: 500, inUse: 1 }, bytes: { pinned: 65536 } }`. Names are words; a value is a finite number.
+ */
+export type PlatformStatistics = Readonly<Record<string, Readonly<Record<string, number>>>>;
 
 /**
  * The rules a driver lives under: facts, rules of negotiation, and mappings. Platform code is met at exactly two
@@ -28,6 +35,20 @@ export interface Platform {
 
   /** What became of the slots that buffers are copied through; `undefined` while there are none. */
   readonly bouncePool?: BouncePoolStatistics | undefined;
+
+  /**
+   * What the platform wants to show of itself. Read at the end of a run: the device was reset, buffers and rings were
+   * given back, and the mappings are still open.
+   */
+  readonly statistics?: PlatformStatistics | undefined;
+
+  /**
+   * What could not be taken back from the device: a page that does not become private again, a grant that is still in
+   * use. The addresses stay reserved and the memory unused, and the run's report shows it as leaked. A leak that is
+   * taken back after all is none any more; that the platform itself ends takes nothing back. Read after
+   * {@link dispose}, which may add some.
+   */
+  readonly leaks?: LeakRecord | undefined;
 
   /**
    * What the IOMMU itself recorded of the device since the last call, read out of its fault registers, where it has

@@ -40,6 +40,10 @@ export class WatchedAddressSpace implements DeviceAddressSpace {
   freeze(isFrozen: boolean): void {
     this.#inner.freeze?.(isFrozen);
   }
+
+  reset(): void {
+    this.#inner.reset?.();
+  }
 }
 
 /**

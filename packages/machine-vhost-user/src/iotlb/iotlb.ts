@@ -158,6 +158,13 @@ export class Iotlb {
     for (const [, { offset }] of stale) this.#pages.release({ offset, size: PAGE_SIZE });
   }
 
+  /** The device was reset: what the platform keeps for it is dropped, and the back-end forgets what that changed. */
+  reset(): void {
+    this.#space.reset?.();
+    this.#probe.reset?.();
+    this.refresh();
+  }
+
   /** Talks to the back-end, unless it is gone, or is by that. */
   #exchange(talk: () => void): void {
     if (this.#connection.isLost) return;

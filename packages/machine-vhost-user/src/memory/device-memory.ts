@@ -43,6 +43,8 @@ export interface DeviceMemory {
   readonly recorded: RecordedAccess | undefined;
   /** Called before the queues are enabled, where the back-end is told of what is mapped before it asks. */
   readonly queuesSetUp?: (() => void) | undefined;
+  /** Called once the device was reset: the back-end uses nothing any more. */
+  readonly deviceReset?: (() => void) | undefined;
   readonly watchMapping?: BootedMachine['watchMapping'];
   /**
    * Where `length` bytes of a ring at a device address are; `undefined` where the device does not reach them in one

@@ -53,6 +53,7 @@ export function openTranslatedMemory(connection: VhostUserConnection, options: T
       facilities: watchAll(hardware.facilities, () => iotlb.refresh()),
       regions: undefined,
       recorded: undefined,
+      deviceReset: () => iotlb.reset(),
       queuesSetUp: fill === 'at-map' ? () => iotlb.repeat() : undefined,
       watchMapping: fill === 'at-map' ? (mapping) => new AnnouncedDmaMapping(mapping, iotlb) : undefined,
       locate(low, high, length) {

@@ -81,6 +81,18 @@ describe('Iotlb', () => {
     expect(peer.sent()).toEqual([]);
   });
 
+  it('has the address spaces of the device learn of its reset, and what they drop forgotten', () => {
+    let resets = 0;
+    const onReset = (): void => void resets++;
+    const reset = new LyingBackEnd({ onReset });
+    reset.container.mapDma(0, 0, PAGE, READ);
+    reset.iotlb.miss(0, 0, READ);
+    reset.sent();
+    reset.iotlb.reset();
+    expect([resets, reset.iotlb.size, reset.sent()]).toEqual([2, 1, []]);
+    reset.dispose();
+  });
+
   it('names one byte less where the page behind is known: DPDK would forget that page too', () => {
     peer.container.mapDma(4 * PAGE, IOVA, PAGE, READ);
     peer.container.mapDma(5 * PAGE, IOVA + PAGE, PAGE, READ);

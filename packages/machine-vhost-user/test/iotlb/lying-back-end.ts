@@ -31,16 +31,20 @@ export class LyingBackEnd {
   readonly #end: UnixSocket;
   readonly #channelEnd: number[] = [];
 
-  constructor({ writeImpliesRead = false, replyTimeoutMs = 60 } = {}) {
+  constructor({ writeImpliesRead = false, replyTimeoutMs = 60, onReset = (): void => {} } = {}) {
     const [here, there] = UnixSocket.pair();
     this.#end = there;
     this.#backing = ConvertibleMemory.create(MEMORY);
     this.memory = new GuestMemory(this.#backing.buffer);
     const hardware = simulateVfio(this.memory, vfioOptionsSchema.parse({}));
+    const translation = hardware.addressSpace(true);
     this.connection = new VhostUserConnection(here, { replyTimeoutMs, stderrTail: () => '' });
     this.iotlb = new Iotlb(this.connection, {
       memory: this.memory,
-      translation: hardware.addressSpace(true),
+      translation: {
+        ...translation,
+        open: (...opening) => Object.assign(translation.open(...opening), { reset: onReset }),
+      },
       faults: this.faults,
       pages: new SharedPages(this.#backing),
       userAddress: USER_ADDRESS,

@@ -1,5 +1,5 @@
 import { DirectDmaMapping, probeIdentity, type DmaMapping } from '@virtio-platform/core/dma';
-import { PAGE_SIZE, type GuestMemory } from '@virtio-platform/core/memory';
+import { PAGE_SIZE, type GuestMemory, type LeakLog } from '@virtio-platform/core/memory';
 import type { IntelIommuOptions } from '../intel-iommu-options.ts';
 import { unsupported, type VtdFacility } from '../unit/vtd-facility.ts';
 import { IovaPages } from './iova-pages.ts';
@@ -52,11 +52,19 @@ interface DomainParts {
   };
 }
 
-/** Opens the domain that the options ask for, and starts the unit. Throws {@link DmaError}. */
-export function openDomain(facility: VtdFacility, memory: GuestMemory, options: IntelIommuOptions): OpenedDomain {
+/**
+ * Opens the domain that the options ask for, and starts the unit; `leaks` gets what it cannot take back. Throws
+ * {@link DmaError}.
+ */
+export function openDomain(
+  facility: VtdFacility,
+  memory: GuestMemory,
+  options: IntelIommuOptions,
+  leaks: LeakLog,
+): OpenedDomain {
   const unit = new VtdUnit(facility, DOMAIN_ID);
   const width = usableWidth(unit.capabilities, options);
-  const parts = domainParts(memory, unit.capabilities, width, options);
+  const parts = domainParts(memory, unit.capabilities, width, { ...options, leaks });
   let requesters: RequesterTables | undefined;
   try {
     requesters = new RequesterTables(memory, facility.sourceId, {
@@ -106,7 +114,7 @@ function domainParts(
   memory: GuestMemory,
   capabilities: VtdCapabilities,
   width: AddressWidth,
-  options: IntelIommuOptions,
+  options: IntelIommuOptions & { readonly leaks: LeakLog },
 ): DomainParts {
   const levels = levelsOf(width);
   const largePages = options.largePages && capabilities.largePages;
@@ -151,7 +159,7 @@ function domainParts(
     table,
     open: (unit) => {
       const domain = new TranslatedDomain(unit, { table, pages }, options.onLostInvalidation);
-      const openMapping = (capacity: number): DmaMapping => new VtdDmaMapping(memory, domain, capacity);
+      const openMapping = (capacity: number): DmaMapping => new VtdDmaMapping(memory, domain, capacity, options.leaks);
       return { domain, openMapping, reachesAllMemory: false, isIdentity: () => probed(openMapping(1), memory) };
     },
   };

@@ -1,6 +1,6 @@
 import { DmaError } from '@virtio-platform/core';
 import { DMA_TOO_LARGE, writeDeviceAddress, ZeroCopyDmaMapping, type DmaDirection } from '@virtio-platform/core/dma';
-import { formatByteSize, PAGE_SIZE, type GuestMemory } from '@virtio-platform/core/memory';
+import { formatByteSize, PAGE_SIZE, type GuestMemory, type LeakLog } from '@virtio-platform/core/memory';
 import { pageCount, type TranslatedDomain } from './translated-domain.ts';
 /**
  * The mapping of a queue in a translated domain. As in Linux (dma-iommu) the whole pages of a buffer are mapped and the
@@ -10,8 +10,8 @@ import { pageCount, type TranslatedDomain } from './translated-domain.ts';
 export class VtdDmaMapping extends ZeroCopyDmaMapping {
   readonly #domain: TranslatedDomain;
 
-  /** `capacity` is how many mappings can live at once. The mapping does not own the domain. */
-  constructor(memory: GuestMemory, domain: TranslatedDomain, capacity: number) {
+  /** `capacity` is how many mappings can live at once. The mapping does not own the domain and the log. */
+  constructor(memory: GuestMemory, domain: TranslatedDomain, capacity: number, leaks?: LeakLog) {
     const limits = {
       addressBits: 32,
       // One page less than the longest run, for a buffer that begins in the middle of a page. Lengths are 32 bits.
@@ -21,7 +21,7 @@ export class VtdDmaMapping extends ZeroCopyDmaMapping {
       maxMappings: capacity,
     };
     const reach = memory.size;
-    super({ path: 'translated', limits, capacity, reach, coherentUnit: PAGE_SIZE, coherent: memory });
+    super({ path: 'translated', limits, capacity, reach, coherentUnit: PAGE_SIZE, coherent: memory, leaks });
     this.#domain = domain;
   }
 
@@ -47,6 +47,10 @@ export class VtdDmaMapping extends ZeroCopyDmaMapping {
 
   protected writePlace(page: number, address: number, words: Uint32Array, at: number): void {
     writeDeviceAddress(page * PAGE_SIZE + (address % PAGE_SIZE), 0, 0, words, at);
+  }
+
+  protected override keptReason(page: number): string {
+    return `the unit did not confirm the invalidation of I/O virtual page 0x${page.toString(16)}`;
   }
 
   /** Drops all cached translations once the queue gave back everything, its ring too. */

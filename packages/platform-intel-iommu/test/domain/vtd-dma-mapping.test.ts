@@ -141,7 +141,8 @@ describe.each(['refused', 'stuck'] as const)('an invalidation that is %s', (mood
     data.release();
     // The unit still caches the old translation, so the memory stays unused although the tables are right.
     expect([mapping.resolve(address, 0), deviceWrites(guest, address)]).toEqual([-1, 'done']);
-    expect([mapping.statistics.live, platform.keptBytes]).toEqual([2, PAGE]);
+    const { live, leaked } = mapping.statistics;
+    expect([live, leaked, platform.keptBytes, platform.leaks.bytes]).toEqual([1, 1, PAGE, PAGE]);
     expect(memory.allocationAt(data.address)).toBeDefined();
     const addresses: number[] = [];
     while (mapping.map(0x10_5000, 16, ToDevice, words, 0) >= 0) addresses.push(words[0]!);
@@ -151,6 +152,7 @@ describe.each(['refused', 'stuck'] as const)('an invalidation that is %s', (mood
     ring.release();
     mapping.dispose();
     expect([mapping.statistics.live, platform.keptBytes, memory.allocationAt(data.address)]).toEqual([0, 0, undefined]);
+    expect([mapping.statistics.leaked, platform.leaks.count]).toEqual([0, 0]);
     expect(deviceWrites(guest, address)).toBe('unmapped');
   });
 

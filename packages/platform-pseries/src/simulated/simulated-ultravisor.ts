@@ -73,4 +73,8 @@ export class ProtectedTranslation implements AddressTranslation {
   freeze(isFrozen: boolean): void {
     this.#inner.freeze?.(isFrozen);
   }
+
+  reset(): void {
+    this.#inner.reset?.();
+  }
 }

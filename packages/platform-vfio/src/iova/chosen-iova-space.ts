@@ -23,7 +23,6 @@ export class ChosenIovaSpace implements IovaSpace {
   readonly #window: IovaWindow;
   readonly #ranges: readonly { readonly end: number; readonly allocator: RangeAllocator }[];
   #pinnedBytes = 0;
-  #leakedBytes = 0;
 
   /** Uses addresses from `start` on. Throws {@link DmaError} `ERR_DMA_RANGE` when the window has none there. */
   constructor(window: IovaWindow, start = 0) {
@@ -42,10 +41,6 @@ export class ChosenIovaSpace implements IovaSpace {
 
   get pinnedBytes(): number {
     return this.#pinnedBytes;
-  }
-
-  get leakedBytes(): number {
-    return this.#leakedBytes;
   }
 
   coherentBytes(length: number, _alignment: number): number {
@@ -103,10 +98,7 @@ export class ChosenIovaSpace implements IovaSpace {
 
   /** Unmaps exactly one mapping; returns false when the kernel did not unmap it. Hot: no allocation. */
   unmap(iova: number, size: number): boolean {
-    if (!this.#window.unmap(iova, size)) {
-      this.#leakedBytes += size;
-      return false;
-    }
+    if (!this.#window.unmap(iova, size)) return false;
     this.#pinnedBytes -= size;
     return true;
   }
@@ -136,10 +128,12 @@ class ChosenSlots implements MappingSlots {
     return failure;
   }
 
-  unmap(iova: number, size: number): void {
+  unmap(iova: number, size: number): boolean {
+    const isUnmapped = this.#space.unmap(iova, size);
     // The kernel still maps this address, so it is not used again.
-    if (this.#space.unmap(iova, size)) this.#slots.give(iova);
+    if (isUnmapped) this.#slots.give(iova);
     else this.#hasLeaked = true;
+    return isUnmapped;
   }
 
   close(): void {

@@ -19,7 +19,6 @@ export class IoasIovaSpace implements IovaSpace {
   readonly addressBits: number;
   readonly #ioas: IommufdIoas;
   #pinnedBytes = 0;
-  #leakedBytes = 0;
 
   /**
    * Lets the kernel choose addresses from `start` on, or anywhere without it. Throws {@link DmaError} `ERR_DMA_RANGE`
@@ -48,10 +47,6 @@ export class IoasIovaSpace implements IovaSpace {
     return this.#pinnedBytes;
   }
 
-  get leakedBytes(): number {
-    return this.#leakedBytes;
-  }
-
   /** The kernel aligns an address at most as the memory is aligned, and at most to the size that is mapped. */
   coherentBytes(length: number, alignment: number): number {
     return Math.ceil(Math.max(length, alignment) / this.pageSize) * this.pageSize;
@@ -77,10 +72,7 @@ export class IoasIovaSpace implements IovaSpace {
   }
 
   unpin(iova: number, size: number): boolean {
-    if (this.#ioas.unmap(iova, size) !== size) {
-      this.#leakedBytes += size;
-      return false;
-    }
+    if (this.#ioas.unmap(iova, size) !== size) return false;
     this.#pinnedBytes -= size;
     return true;
   }
@@ -90,7 +82,7 @@ export class IoasIovaSpace implements IovaSpace {
       slotBytes,
       count,
       map: (address, size, direction) => this.#map(address, size, direction),
-      unmap: (iova, size) => void this.unpin(iova, size),
+      unmap: (iova, size) => this.unpin(iova, size),
       close() {},
     };
   }

@@ -10,8 +10,6 @@ export interface IovaSpace {
   readonly addressBits: number;
   /** Bytes mapped; a page that is mapped twice counts twice. */
   readonly pinnedBytes: number;
-  /** Bytes that the kernel did not unmap: neither this memory nor its addresses are used again. */
-  readonly leakedBytes: number;
 
   /** Bytes of memory to allocate for `length` coherent bytes, so that their I/O virtual address can be aligned too. */
   coherentBytes(length: number, alignment: number): number;
@@ -20,7 +18,10 @@ export interface IovaSpace {
    * Throws {@link DmaError}, and then nothing is mapped.
    */
   pin(address: number, size: number, alignment: number, direction: DmaDirection): number;
-  /** Unmaps exactly one pinned range. Returns false when the kernel did not unmap it. */
+  /**
+   * Unmaps exactly one pinned range. Returns false when the kernel did not unmap it: then neither this memory nor its
+   * addresses are used again.
+   */
   unpin(iova: number, size: number): boolean;
   /**
    * Reserves addresses for `count` short-lived mappings of up to `slotBytes`: for smaller and then for fewer ones where
@@ -42,8 +43,8 @@ export interface MappingSlots {
    * allocation.
    */
   map(address: number, size: number, direction: DmaDirection): number;
-  /** Unmaps exactly one mapping. Hot: no allocation. */
-  unmap(iova: number, size: number): void;
+  /** Unmaps exactly one mapping, like `unpin`. Hot: no allocation. */
+  unmap(iova: number, size: number): boolean;
   /** Frees the addresses. The caller has unmapped everything before. */
   close(): void;
 }

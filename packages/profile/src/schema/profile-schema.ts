@@ -73,6 +73,16 @@ const expectSchema = (vocabulary: DeviceVocabulary) =>
       .min(0)
       .exactOptional()
       .describe('How many faults the IOMMU itself has in its registers at the end; without it none.'),
+    leaked: z
+      .int()
+      .min(0)
+      .exactOptional()
+      .describe('How many things the platform cannot take back from the device; without it none.'),
+    configChanges: z
+      .int()
+      .min(0)
+      .exactOptional()
+      .describe('How many configuration changes the device tells of; without it any number.'),
     findings: z
       .int()
       .min(0)

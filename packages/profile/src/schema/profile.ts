@@ -120,6 +120,10 @@ export interface ExpectSection {
   readonly faults?: number;
   /** Faults in the registers of the IOMMU. */
   readonly recorded?: number;
+  /** How many things the platform cannot take back from the device; none unless given. */
+  readonly leaked?: number;
+  /** Configuration changes that the device tells of. */
+  readonly configChanges?: number;
   readonly findings?: number;
   /** Of a run that completes: whether the data is right. */
   readonly verified?: boolean;

@@ -58,6 +58,7 @@ export class BouncedDmaMapping extends ForwardingDmaMapping {
       unmaps: this.#unmaps + inner.unmaps,
       bytesBounced: this.#bytesBounced,
       live: this.#table.live + inner.live,
+      leaked: inner.leaked ?? 0,
     };
   }
 
