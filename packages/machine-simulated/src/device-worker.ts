@@ -1,6 +1,12 @@
 import 'reflect-metadata';
 import { parentPort, workerData } from 'node:worker_threads';
-import { coversMemoryOneToOne, FaultLog, type OpenAddressSpace } from '@virtio-platform/core/address-space';
+import { ContractError, describeValue, forbidExit } from '@virtio-platform/core';
+import {
+  coversMemoryOneToOne,
+  FaultLog,
+  type DeviceAddressSpace,
+  type OpenAddressSpace,
+} from '@virtio-platform/core/address-space';
 import { GuestMemory } from '@virtio-platform/core/memory';
 import { createDevice } from '@virtio-platform/devices';
 import { describeError } from './describe-error.ts';
@@ -9,6 +15,7 @@ import { spaceWithConsequence } from './fault-consequence.ts';
 import { lastWordsToJson } from './fault-records.ts';
 import { Command, Mailbox, readFeatureWords, writeFeatureWords } from './mailbox.ts';
 import { SimulatedDevice } from './simulated-device.ts';
+import { recordThrown, type ThrownRecord } from './thrown-record.ts';
 
 /** What the driver's thread gives to this one. */
 export interface DeviceWorkerData {
@@ -24,6 +31,11 @@ export interface DeviceWorkerReady {
   readonly queueCount: number;
 }
 
+/** What it answers where the device cannot be made. */
+export interface DeviceWorkerFailure {
+  readonly failure: ThrownRecord;
+}
+
 /** How long the device sleeps at most before it looks whether it is still wanted. */
 const NAP_MS = 1000;
 
@@ -31,9 +43,12 @@ const NAP_MS = 1000;
 const input = workerData as DeviceWorkerData;
 const mailbox = new Mailbox(input.mailbox);
 const faults = new FaultLog(() => mailbox.countFault());
-// oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the contract of a blueprint's module; a wrong one fails to start
-const { openAddressSpace } = (await import(input.addressSpace.module)) as { openAddressSpace: OpenAddressSpace };
-const space = openAddressSpace(new GuestMemory(input.memory), faults, input.addressSpace.state);
+// A plugin that ends its thread would leave the driver's side waiting.
+forbidExit(process);
+const openAddressSpace = await orFail(() => importOpenAddressSpace(input.addressSpace.module));
+const space = await orFail(() =>
+  checkedSpace(openAddressSpace(new GuestMemory(input.memory), faults, input.addressSpace.state)),
+);
 const model = createDevice(input.setup.type, input.setup.settings, input.setup.byteOrder);
 const offers = offeredFeatures(input.setup, model.features);
 const probe = openAddressSpace(space.memory, new FaultLog(), input.addressSpace.state);
@@ -54,8 +69,42 @@ try {
   if (device.isLost) mailbox.leave(faultsAsJson());
 } catch (error) {
   // The driver's side waits without an event loop: it learns of the error here or not at all.
-  mailbox.leave(lastWordsToJson({ faults: faults.entries, error: describeError(error) }));
+  const thrown = recordThrown(device.error === undefined ? error : device.error.thrown);
+  mailbox.leave(lastWordsToJson({ faults: faults.entries, error: describeError(error), thrown }));
   throw error;
+}
+
+/** Tells the driver's side why there is no device, and ends this thread. */
+async function orFail<T>(step: () => T | Promise<T>): Promise<T> {
+  try {
+    return await step();
+  } catch (thrown) {
+    parentPort!.postMessage({ failure: recordThrown(thrown) } satisfies DeviceWorkerFailure);
+    throw thrown;
+  }
+}
+
+async function importOpenAddressSpace(module: string): Promise<OpenAddressSpace> {
+  let exported: unknown;
+  try {
+    exported = await import(module);
+  } catch (cause) {
+    throw new ContractError('platform', 'addressSpace.module', `cannot be loaded: ${describeError(cause)}`, cause);
+  }
+  const open: unknown = Reflect.get(Object(exported), 'openAddressSpace');
+  if (typeof open !== 'function') {
+    const what = `exports ${describeValue(open)} as openAddressSpace, not a function`;
+    throw new ContractError('platform', 'addressSpace.module', what);
+  }
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the contract of a blueprint's module
+  return open as OpenAddressSpace;
+}
+
+function checkedSpace(space: DeviceAddressSpace): DeviceAddressSpace {
+  const value: unknown = space;
+  if (typeof value === 'object' && value !== null && 'borrow' in value && 'read' in value && 'write' in value)
+    return space;
+  throw new ContractError('platform', 'openAddressSpace', `returned ${describeValue(value)}, not an address space`);
 }
 
 function serve(): void {
@@ -134,5 +183,6 @@ function execute(command: Command): boolean {
 
 /** As many of the recorded faults as the mailbox holds. */
 function faultsAsJson(): string {
-  return lastWordsToJson({ faults: faults.entries });
+  const { error } = device;
+  return lastWordsToJson({ faults: faults.entries, thrown: error && recordThrown(error.thrown) });
 }

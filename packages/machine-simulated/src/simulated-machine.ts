@@ -61,6 +61,7 @@ export class SimulatedMachine implements Machine {
         get notifications() {
           return transport.notifications;
         },
+        deviceError: () => transport.deviceError,
         dispose: () => transport.ended(),
       };
     }
@@ -74,6 +75,7 @@ export class SimulatedMachine implements Machine {
       get notifications() {
         return device.notifications;
       },
+      deviceError: () => device.error,
       dispose: async () => transport.dispose(),
     };
   }

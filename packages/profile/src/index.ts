@@ -4,6 +4,9 @@
  * @packageDocumentation
  */
 export * from './compose.ts';
+export { isPluginAwaited } from './guard/await-plugin.ts';
+export { blamePlugin, type UsedPlugins } from './guard/blame-plugin.ts';
+export { pluginSiteOf, type PluginSite } from './guard/plugin-site.ts';
 export * from './json-schema.ts';
 export * from './load-offers.ts';
 export * from './load-profile.ts';

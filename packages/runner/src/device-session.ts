@@ -1,4 +1,4 @@
-import { DeviceError, isCodedError, type CodedError } from '@virtio-platform/core';
+import { ContractError, describeValue, DeviceError, isCodedError, type CodedError } from '@virtio-platform/core';
 import { setImmediate } from 'node:timers/promises';
 import { failDevice, initializeDevice, resetDevice, startDevice, type Transport } from '@virtio-platform/core/device';
 import { DirectDmaMapping, type DmaMapping, type DmaRegion, type DmaStatistics } from '@virtio-platform/core/dma';
@@ -57,6 +57,9 @@ export function supportedFeatures({ queue, policy, driver }: Profile, { features
 function queueSize(layout: QueueLayout, most: number): number {
   return layout === 'packed' ? most : 2 ** Math.floor(Math.log2(most));
 }
+
+/** The most entries that a field of 16 bits can give a queue. */
+const MOST_ENTRIES = 0xffff;
 
 /** Entries of each indirect table: a request with more segments goes into the ring itself. */
 const INDIRECT_ENTRIES = 16;
@@ -145,6 +148,11 @@ export class DeviceSession {
       sum.unmaps += statistics.unmaps;
       sum.bytesBounced += statistics.bytesBounced;
       sum.live += statistics.live;
+    }
+    const wrong = Object.entries(sum).find(([, count]) => !Number.isSafeInteger(count));
+    if (wrong !== undefined) {
+      const what = `has ${wrong[0]} that add up to ${describeValue(wrong[1])}, no whole number`;
+      throw new ContractError('platform', 'statistics', what);
     }
     return sum;
   }
@@ -259,6 +267,8 @@ export class DeviceSession {
     const { accepted } = this.negotiation;
     const isLegacy = transport.interface === 'legacy';
     const most = transport.maxQueueSize(index);
+    if (!Number.isInteger(most) || most < 0 || most > MOST_ENTRIES)
+      throw new ContractError('machine', 'maxQueueSize', `returned ${describeValue(most)}, not 0 to ${MOST_ENTRIES}`);
     if (most === 0)
       throw new DeviceError(
         'ERR_DEVICE_CONFIG',
@@ -307,7 +317,7 @@ export class DeviceSession {
   #openPath(queue: number, capacity: number): DmaMapping {
     const path = this.negotiation.path!;
     if (path === 'physical') return new DirectDmaMapping(this.#run.machine.memory, { path, capacity });
-    const mapping = this.#run.openMapping(path, { queue, capacity });
+    const mapping = this.#run.platform.openMapping(path, { queue, capacity });
     return this.#run.machine.watchMapping?.(mapping) ?? mapping;
   }
 }

@@ -1,4 +1,6 @@
 import { codedErrorOf, type CodedError } from '@virtio-platform/core';
+import { pluginSiteOf } from '@virtio-platform/profile';
+import { causeReport, pluginReport } from './plugin-failure.ts';
 import type { FailureReport } from './report.ts';
 import type { RingReport } from './ring-report.ts';
 
@@ -13,12 +15,30 @@ const MOST_LATER = 8;
  */
 export class RunErrors {
   readonly #errors: CodedError[] = [];
+  readonly #codedErrorOf: (thrown: unknown) => CodedError;
   #rings: readonly RingReport[] = [];
+  #inside: { readonly thrown: unknown } | undefined;
+
+  /** `coded` makes the coded error of anything that was thrown. */
+  constructor(coded: (thrown: unknown) => CodedError = codedErrorOf) {
+    this.#codedErrorOf = coded;
+  }
 
   /** Notes an error, in the order in which errors happen, with the rings as they were when the first one happened. */
   note(error: unknown, rings: readonly RingReport[] = []): void {
     if (this.#errors.length === 0) this.#rings = rings;
-    this.#errors.push(codedErrorOf(error));
+    this.#errors.push(this.#codedErrorOf(error));
+  }
+
+  /**
+   * Notes what was thrown inside the device: where a plugin threw it, that is what the others followed from; elsewhere
+   * it is the cause of the first error, if that one has none.
+   */
+  noteInside(inside: { readonly thrown: unknown } | undefined): void {
+    if (inside === undefined) return;
+    this.#inside = inside;
+    const error = this.#codedErrorOf(inside.thrown);
+    if (pluginSiteOf(error) !== undefined) this.#errors.unshift(error);
   }
 
   /** Throws the first error where it is no failure of the device; that error then ends the run. */
@@ -34,13 +54,20 @@ export class RunErrors {
   get report(): Omit<FailureReport, 'program'> | null {
     const reports = this.#errors.map(describeError);
     const [first, ...others] = reports;
-    if (first === undefined) return null;
+    const [error] = this.#errors;
+    if (first === undefined || error === undefined) return null;
     const isNew = ({ code }: { readonly code: string }, at: number): boolean =>
       reports.findIndex((report) => report.code === code) === at + 1;
-    return { ...first, rings: this.#rings, later: others.filter(isNew).slice(0, MOST_LATER) };
+    return {
+      ...first,
+      plugin: pluginReport(error),
+      cause: causeReport(error, this.#inside),
+      rings: this.#rings,
+      later: others.filter(isNew).slice(0, MOST_LATER),
+    };
   }
 }
 
-function describeError({ code, message, hint }: CodedError): Omit<FailureReport, 'later' | 'rings' | 'program'> {
+function describeError({ code, message, hint }: CodedError): FailureReport['later'][number] {
   return { code, message, hint: hint ?? null };
 }

@@ -1,8 +1,20 @@
 import { setTimeout } from 'node:timers/promises';
-import type { CodedError, DeviceProgram } from '@virtio-platform/core';
+import {
+  ContractError,
+  describeValue,
+  type BootedMachine,
+  type CodedError,
+  type DeviceProgram,
+} from '@virtio-platform/core';
 import { FaultLog, type DeviceFault } from '@virtio-platform/core/address-space';
 import type { NegotiationResult, Refusal } from '@virtio-platform/core/negotiation';
-import { composeRun, type ComposedRun, type Profile, type ResolutionOptions } from '@virtio-platform/profile';
+import {
+  blamePlugin,
+  composeRun,
+  type ComposedRun,
+  type Profile,
+  type ResolutionOptions,
+} from '@virtio-platform/profile';
 import { checkImage } from '@virtio-platform/devices';
 import { compareExpectation } from './compare-expectation.ts';
 import { DeviceSession } from './device-session.ts';
@@ -36,13 +48,14 @@ const NO_WORK: WorkloadReport = {
 };
 
 /**
- * Runs a profile: compose, negotiate, run the workload, reset, report. A device that fails is a report with outcome
- * `failed`; a profile, plugin or installation that is wrong throws its coded error. Whatever was started is ended on
+ * Runs a profile: compose, negotiate, run the workload, reset, report. A device that fails, and a plugin that does
+ * something wrong once the run is put together, is a report with outcome `failed`; a profile, plugin or installation
+ * that is wrong before throws its coded error. Whatever was started is ended on
  * every way out.
  */
 export async function runProfile(profile: Profile, options: RunOptions = {}): Promise<RunReport> {
   const startedAt = performance.now();
-  const state = newState();
+  const state = newState((thrown) => blamePlugin(thrown, profile, options.plugins));
   const sanitized = profile.driver.sanitize || options.sanitize === true ? new SanitizedRun(profile) : undefined;
   const { errors } = state;
   let run: ComposedRun | undefined;
@@ -59,16 +72,37 @@ export async function runProfile(profile: Profile, options: RunOptions = {}): Pr
   } catch (error) {
     errors.note(error);
   }
-  state.faults = run?.machine.faults.entries ?? [];
-  const deviceProgram = run?.machine.deviceProgram;
-  // The end of a program is an event of its own.
-  if (deviceProgram !== undefined && errors.report !== null) await setTimeout(ENDING_MS);
-  state.program = deviceProgram?.();
+  try {
+    if (run !== undefined) await askMachine(run.machine, state);
+  } catch (error) {
+    errors.note(error);
+  }
   for (const error of (await run?.dispose()) ?? []) errors.note(error);
-  errors.throwUnlessOfDevice();
+  // Once the run is put together, what a plugin does wrong is a failure with all that is known of the run.
+  if (run === undefined) errors.throwUnlessOfDevice();
   const findings = sanitized?.report ?? { findings: [], sanitizer: null };
   const report = { ...describe(profile, run, state, performance.now() - startedAt), ...findings };
   return { ...report, differences: compareExpectation(report, profile) };
+}
+
+/** Asks the machine what it saw. */
+async function askMachine(machine: BootedMachine, state: RunState): Promise<void> {
+  const { errors } = state;
+  errors.noteInside(machine.deviceError?.());
+  state.faults = checkFaults(machine.faults.entries);
+  const { deviceProgram } = machine;
+  // The end of a program is an event of its own.
+  if (deviceProgram !== undefined && errors.report !== null) await setTimeout(ENDING_MS);
+  state.program = deviceProgram?.();
+}
+
+function checkFaults(faults: readonly DeviceFault[]): readonly DeviceFault[] {
+  for (const fault of faults.slice(0, FaultLog.LIMIT) as readonly unknown[]) {
+    const isFault = typeof fault === 'object' && fault !== null && 'address' in fault;
+    if (!isFault || typeof fault.address !== 'bigint')
+      throw new ContractError('machine', 'faults', `has ${describeValue(fault)}, which is no fault`);
+  }
+  return faults;
 }
 
 /**
@@ -107,13 +141,13 @@ interface RunState {
   program?: DeviceProgram | undefined;
 }
 
-function newState(): RunState {
+function newState(coded?: (thrown: unknown) => CodedError): RunState {
   return {
     workload: NO_WORK,
     notifications: null,
     dma: { maps: 0, unmaps: 0, bytesBounced: 0, live: 0, pool: null },
     injected: 0,
-    errors: new RunErrors(),
+    errors: new RunErrors(coded),
     faults: [],
     recorded: [],
   };
@@ -148,17 +182,24 @@ async function drive(
     }
     if (driver !== undefined) state.workload = driver.report;
   }
-  state.queue = session.ring;
-  state.notifications = session.notifications;
-  try {
-    session.end();
-  } catch (error) {
-    state.errors.note(error);
-  }
-  // A device that does not confirm its reset keeps what it has: the report says how much.
-  state.dma = { ...session.dma, pool: session.pool };
-  state.injected = session.injected;
-  session.dispose();
+  const step = (body: () => void): void => {
+    try {
+      body();
+    } catch (error) {
+      state.errors.note(error);
+    }
+  };
+  step(() => {
+    state.queue = session.ring;
+    state.notifications = session.notifications;
+  });
+  step(() => session.end());
+  step(() => {
+    // A device that does not confirm its reset keeps what it has: the report says how much.
+    state.dma = { ...session.dma, pool: session.pool };
+    state.injected = session.injected;
+  });
+  step(() => session.dispose());
 }
 
 function withProgram(

@@ -1,6 +1,8 @@
 import { printable, type SchemaIssue } from '@virtio-platform/core';
 import type { AnyPlugin } from './load-plugin.ts';
-import { LocatedPluginError, runHook } from './plugin-error.ts';
+import { LocatedPluginError } from './plugin-error.ts';
+import { runHook, runHookSync } from '../guard/run-hook.ts';
+import { checkSchemaResult } from '../guard/checked-answer.ts';
 import { optionsJsonSchema, schemaKeys } from '../schema/options-json-schema.ts';
 import type { PluginUse } from '../schema/profile.ts';
 import { translateIssues, type CheckedSource, type RawIssue } from '../source/translate-issues.ts';
@@ -11,10 +13,12 @@ import { renameOptions } from './renamed-options.ts';
  * Checks the options of a plugin with the plugin's own schema, and returns what the schema made of them, frozen. Throws
  * {@link LocatedPluginError} `ERR_PLUGIN_OPTIONS` with every option that is wrong.
  */
-export async function checkOptions(plugin: AnyPlugin, use: PluginUse): Promise<unknown> {
-  const { options, warnings, sourcePath } = renameOptions(use, plugin.renamedOptions);
+export async function checkOptions(plugin: AnyPlugin, use: PluginUse, timeoutMs?: number): Promise<unknown> {
+  const renamed = runHookSync(plugin.kind, use, 'renamedOptions', () => plugin.renamedOptions);
+  const { options, warnings, sourcePath } = renameOptions(use, renamed);
   for (const warning of warnings) process.emitWarning(printable(warning), 'ProfileWarning');
-  const result = await runHook(plugin.kind, use, 'options', () => plugin.options['~standard'].validate(options));
+  const validate = (): unknown => plugin.options['~standard'].validate(options);
+  const result = checkSchemaResult(plugin.kind, use, await runHook(plugin.kind, use, 'options', validate, timeoutMs));
   if (result.issues === undefined) return deepFreeze(result.value);
   const schema = optionsJsonSchema(plugin.options);
   const source: CheckedSource = {

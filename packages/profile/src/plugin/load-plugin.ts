@@ -1,6 +1,14 @@
 import { isAbsolute } from 'node:path';
-import { messageOf, PLUGIN_API_VERSION, type MachinePlugin, type PlatformPlugin } from '@virtio-platform/core';
+import {
+  describeValue,
+  exitCallOf,
+  messageOf,
+  PLUGIN_API_VERSION,
+  type MachinePlugin,
+  type PlatformPlugin,
+} from '@virtio-platform/core';
 import { errorCode, isRecord } from '../source/unknown-value.ts';
+import { awaitPlugin, PLUGIN_TIMEOUT_MS, UnsettledError } from '../guard/await-plugin.ts';
 import { installedPackages } from './installed-packages.ts';
 import { LocatedPluginError, type PluginProblem } from './plugin-error.ts';
 import type { PluginKind } from './plugin-use.ts';
@@ -26,7 +34,7 @@ export async function loadPlugin<Kind extends PluginKind>(
     const hint = notFoundHint(use.use, isInstalled);
     throw new LocatedPluginError(kind, use, { code: 'ERR_PLUGIN_NOT_FOUND', message: reason, hint, suggestion, cause });
   }
-  const plugin = await importPlugin(resolution.url, kind);
+  const plugin = await importPlugin(resolution.url, kind, options.pluginTimeoutMs);
   if ('problem' in plugin) throw new LocatedPluginError(kind, use, plugin.problem);
   return plugin.plugin;
 }
@@ -43,20 +51,81 @@ function outsideError(use: PluginUse, kind: PluginKind): LocatedPluginError {
 export async function importPlugin<Kind extends PluginKind>(
   url: string,
   kind?: Kind,
+  timeoutMs: number = PLUGIN_TIMEOUT_MS,
 ): Promise<{ readonly plugin: PluginsByKind[Kind] } | { readonly problem: PluginProblem }> {
-  let plugin: unknown;
+  let exported: unknown;
   try {
-    const module: unknown = await import(/* @vite-ignore */ url);
-    plugin = isRecord(module) ? module['default'] : undefined;
+    const module: unknown = await awaitPlugin(import(/* @vite-ignore */ url), timeoutMs);
+    exported = isRecord(module) ? module['default'] : undefined;
   } catch (cause) {
     return { problem: loadingProblem(cause) };
   }
-  const problem = pluginProblem(plugin, kind);
-  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- its kind and its members were just checked
-  return problem === undefined ? { plugin: plugin as PluginsByKind[Kind] } : { problem };
+  try {
+    const plugin = pluginSnapshot(exported);
+    const problem = pluginProblem(plugin, kind);
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- its kind and its members were just checked
+    return problem === undefined ? { plugin: plugin as PluginsByKind[Kind] } : { problem };
+  } catch (cause) {
+    return { problem: { ...invalid(`looking at its default export throws: ${messageOf(cause)}`), cause } };
+  }
+}
+
+/** The members that a plugin may have. */
+const KNOWN_MEMBERS = [
+  'kind',
+  'name',
+  'apiVersion',
+  'options',
+  'renamedOptions',
+  'needs',
+  'provides',
+  'simulate',
+  'missing',
+  'programs',
+  'survey',
+  'memoryProblem',
+  'register',
+] as const;
+
+/** Reads each member of a plugin once: a member that is computed may throw, or be another one the next time. */
+function pluginSnapshot(exported: unknown): unknown {
+  if (!isRecord(exported)) return exported;
+  if (exported instanceof Promise) return exported;
+  const members = KNOWN_MEMBERS.flatMap((name) => {
+    const value = exported[name];
+    if (value === undefined) return [];
+    return [[name, typeof value === 'function' ? memberOf(exported, value) : copyOf(value)] as const];
+  });
+  return Object.fromEntries(members);
+}
+
+/** A method of a plugin, which may use `this`. */
+function memberOf(plugin: object, method: CallableFunction): unknown {
+  return (...values: readonly unknown[]): unknown => Reflect.apply(method, plugin, values);
+}
+
+function copyOf(value: unknown): unknown {
+  return Array.isArray(value) ? value.slice() : value;
 }
 
 function loadingProblem(cause: unknown): PluginProblem {
+  if (cause instanceof UnsettledError) {
+    return {
+      code: 'ERR_PLUGIN_TIMEOUT',
+      message: `loading it ${cause.message}`,
+      hint: 'a top-level `await` of the module, or of one that it imports, waits for what does not come',
+      cause,
+    };
+  }
+  const call = exitCallOf(cause);
+  if (call !== undefined) {
+    return {
+      code: 'ERR_PLUGIN_EXIT',
+      message: `it called ${call} while it was loaded, which would end the command`,
+      hint: 'the default export of a plugin is a description: loading it does nothing else',
+      cause,
+    };
+  }
   const isTypeScript = errorCode(cause) === 'ERR_UNKNOWN_FILE_EXTENSION';
   return {
     code: 'ERR_PLUGIN_INVALID',
@@ -109,7 +178,9 @@ const HINT = 'the default export of a plugin is made with definePlatformPlugin o
  * `undefined` when it is one.
  */
 export function pluginProblem(value: unknown, kind: PluginKind | undefined): PluginProblem | undefined {
-  if (!isRecord(value)) return invalid('its default export is no plugin');
+  if (value instanceof Promise)
+    return invalid('its default export is a Promise of a plugin: export what it resolves to');
+  if (!isRecord(value)) return invalid(`its default export is no plugin: it is ${describeValue(value)}`);
   if (value['kind'] !== 'platform' && value['kind'] !== 'machine') {
     return invalid('its default export has no `kind`, which is platform or machine');
   }
@@ -153,6 +224,7 @@ const MEMBERS: Readonly<Record<PluginKind, readonly Member[]>> = {
     ['missing', isFunction, 'a function'],
     ['programs', (value) => value === undefined || isFunction(value), 'a function, or nothing'],
     ['survey', (value) => value === undefined || isFunction(value), 'a function, or nothing'],
+    ['memoryProblem', (value) => value === undefined || isFunction(value), 'a function, or nothing'],
   ],
 };
 

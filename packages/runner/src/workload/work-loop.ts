@@ -1,5 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
-import { DeviceError } from '@virtio-platform/core';
+import { ContractError, describeValue, DeviceError } from '@virtio-platform/core';
 import { checkDevice } from '@virtio-platform/core/device';
 import type { Virtqueue } from '@virtio-platform/core/queue';
 import type { DriverContext } from '../driver-half.ts';
@@ -81,7 +81,8 @@ export class WorkLoop {
       });
     }
     if (result === 'notified') this.#notifications.notified();
-    else this.#notifications.timedOut(completed);
+    else if (result === 'timeout') this.#notifications.timedOut(completed);
+    else throw new ContractError('machine', 'wait', `returned ${describeValue(result)}, not notified, timeout or lost`);
     this.#throwIfMissing();
     // A device may notify as often as it likes: only what completes counts.
     if (result === 'notified' && left > 0) return;
