@@ -58,9 +58,6 @@ function queueSize(layout: QueueLayout, most: number): number {
   return layout === 'packed' ? most : 2 ** Math.floor(Math.log2(most));
 }
 
-/** The most entries that a field of 16 bits can give a queue. */
-const MOST_ENTRIES = 0xffff;
-
 /** Entries of each indirect table: a request with more segments goes into the ring itself. */
 const INDIRECT_ENTRIES = 16;
 
@@ -267,8 +264,8 @@ export class DeviceSession {
     const { accepted } = this.negotiation;
     const isLegacy = transport.interface === 'legacy';
     const most = transport.maxQueueSize(index);
-    if (!Number.isInteger(most) || most < 0 || most > MOST_ENTRIES)
-      throw new ContractError('machine', 'maxQueueSize', `returned ${describeValue(most)}, not 0 to ${MOST_ENTRIES}`);
+    if (!Number.isSafeInteger(most) || most < 0)
+      throw new ContractError('machine', 'maxQueueSize', `returned ${describeValue(most)}, no number of entries`);
     if (most === 0)
       throw new DeviceError(
         'ERR_DEVICE_CONFIG',

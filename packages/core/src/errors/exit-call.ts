@@ -27,7 +27,6 @@ export function exitCallOf(thrown: unknown): string | undefined {
 export interface EndableProcess {
   exit(code?: number | string | null): never;
   abort(): never;
-  reallyExit?(code?: number): never;
 }
 
 /**
@@ -35,16 +34,14 @@ export interface EndableProcess {
  * the results of a command, or a thread, with it. Returns a function that allows them again.
  */
 export function forbidExit(process: EndableProcess): () => void {
-  const { exit, abort, reallyExit } = process;
+  const { exit, abort } = process;
   const refuse = (name: string) => (code?: number | string | null) => {
     throw new ExitCallError(`process.${name}(${code ?? ''})`);
   };
   process.exit = refuse('exit');
   process.abort = refuse('abort');
-  if (reallyExit !== undefined) process.reallyExit = refuse('reallyExit');
   return () => {
     process.exit = exit;
     process.abort = abort;
-    if (reallyExit !== undefined) process.reallyExit = reallyExit;
   };
 }

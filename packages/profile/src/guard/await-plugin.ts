@@ -15,14 +15,19 @@ export class UnsettledError extends Error {
   }
 }
 
-let awaited = 0;
+/** Gives up each step that is awaited. */
+const awaited = new Set<() => void>();
+
+function giveUpAll(): void {
+  for (const giveUp of awaited) giveUp();
+}
 
 /**
  * Whether a step of a plugin is awaited: when the process has nothing left to do, that step is given up, and what
  * awaits it goes on.
  */
 export function isPluginAwaited(): boolean {
-  return awaited > 0;
+  return awaited.size > 0;
 }
 
 /**
@@ -37,13 +42,13 @@ export async function awaitPlugin<T>(step: T | PromiseLike<T>, timeoutMs: number
     // Without a reference, so that the process is seen to have nothing left to do.
     timer = setTimeout(() => reject(new UnsettledError(timeoutMs)), timeoutMs).unref();
   });
-  awaited++;
-  process.on('beforeExit', giveUp);
+  if (awaited.size === 0) process.on('beforeExit', giveUpAll);
+  awaited.add(giveUp);
   try {
     return await Promise.race([step, unsettled]);
   } finally {
-    awaited--;
     clearTimeout(timer);
-    process.off('beforeExit', giveUp);
+    awaited.delete(giveUp);
+    if (awaited.size === 0) process.off('beforeExit', giveUpAll);
   }
 }

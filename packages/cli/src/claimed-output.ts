@@ -1,0 +1,20 @@
+import type { OutputStreams } from './terminal.ts';
+
+/**
+ * Takes the standard output for the command alone: what anything else in this process prints there, such as a plugin
+ * with `console.log`, goes to the standard error from then on, so that a program that reads the output reads JSON.
+ */
+export function claimOutput(stdout: NodeJS.WriteStream, stderr: NodeJS.WriteStream): OutputStreams['stdout'] {
+  const write = stdout.write.bind(stdout);
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the overloads of both streams are the same
+  stdout.write = stderr.write.bind(stderr) as typeof stdout.write;
+  return {
+    get isTTY() {
+      return stdout.isTTY;
+    },
+    get columns() {
+      return stdout.columns;
+    },
+    write: (text, done) => write(text, done),
+  };
+}
