@@ -87,7 +87,7 @@ const LOADING: Readonly<Record<string, BrokenPlugin>> = {
     TIMEOUT,
   ),
   'load-never-ends-with-timer': platform(
-    'loading it did not settle in 1500 ms',
+    'loading it did not settle in 10000 ms',
     'setInterval(() => {}, 100); await never(); export default offset;',
     TIMEOUT,
   ),
@@ -381,7 +381,7 @@ const RUNNING: Readonly<Record<string, BrokenPlugin>> = {
     streaming: true,
   },
   'coherent-outside': platform(
-    'its `allocateCoherent` returned 2048 bytes at 0x7fffffff000, outside guest memory of 16777216 bytes',
+    'its `allocateCoherent` returned 1680 bytes at 0x7fffffff000, outside guest memory of 16777216 bytes',
     `export default mapping((right) => { const allocate = right.allocateCoherent.bind(right);
 right.allocateCoherent = (length, alignment) => Object.assign(allocate(length, alignment), { address: 0x7fffffff000 });
 return right; });`,

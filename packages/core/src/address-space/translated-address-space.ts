@@ -94,7 +94,7 @@ export class TranslatedAddressSpace implements DeviceAddressSpace {
       this.#fault(low, high, done, left, access, this.#translation.cause);
       return -1;
     }
-    const run = this.#translation.run < left ? this.#translation.run : left;
+    const run = left <= this.#translation.run ? left : this.#translation.run;
     // A mistake of the platform that would loop for ever.
     if (!(run > 0)) throw new ContractError('platform', 'translate', `set a run of ${describeValue(run)} bytes`);
     if (!this.memory.contains(address, run)) {

@@ -11,7 +11,7 @@ import {
   orAbsent,
   type MemberCheck,
 } from './member-check.ts';
-import { disposeHalf } from './dispose-half.ts';
+import { disposeHalf } from './run-hook.ts';
 
 const isObject = (value: unknown): boolean => typeof value === 'object' && value !== null;
 

@@ -1,3 +1,4 @@
+import { isRecord } from '../source/unknown-value.ts';
 import { awaitPlugin, PLUGIN_TIMEOUT_MS } from './await-plugin.ts';
 import type { PluginKind } from '../plugin/plugin-use.ts';
 import type { PluginUse } from '../schema/profile.ts';
@@ -27,5 +28,18 @@ export function runHookSync<T>(kind: PluginKind, use: PluginUse, hook: string, b
     return body();
   } catch (error) {
     throw hookError(kind, use, hook, error);
+  }
+}
+
+/**
+ * Ends what a plugin started and gave in a form that cannot be used, as far as it has a `dispose`. Never throws: what is
+ * wrong with the object says more than an error of ending it.
+ */
+export async function disposeHalf(kind: PluginKind, use: PluginUse, half: unknown): Promise<void> {
+  try {
+    const dispose = isRecord(half) ? half['dispose'] : undefined;
+    if (typeof dispose === 'function') await runHook(kind, use, 'dispose', () => dispose.call(half));
+  } catch {
+    // The object was given up anyway.
   }
 }
