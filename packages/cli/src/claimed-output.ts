@@ -6,8 +6,7 @@ import type { OutputStreams } from './terminal.ts';
  */
 export function claimOutput(stdout: NodeJS.WriteStream, stderr: NodeJS.WriteStream): OutputStreams['stdout'] {
   const write = stdout.write.bind(stdout);
-  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the overloads of both streams are the same
-  stdout.write = stderr.write.bind(stderr) as typeof stdout.write;
+  stdout.write = stderr.write.bind(stderr);
   return {
     get isTTY() {
       return stdout.isTTY;

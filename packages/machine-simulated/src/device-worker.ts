@@ -74,13 +74,14 @@ try {
   throw error;
 }
 
-/** Tells the driver's side why there is no device, and ends this thread. */
+/** Tells the driver's side why there is no device, and does nothing more. */
 async function orFail<T>(step: () => T | Promise<T>): Promise<T> {
   try {
     return await step();
   } catch (thrown) {
     parentPort!.postMessage({ failure: recordThrown(thrown) } satisfies DeviceWorkerFailure);
-    throw thrown;
+    // The driver's side ends this thread: an error of it would race with the answer, and lose its class.
+    return await new Promise<never>(() => {});
   }
 }
 

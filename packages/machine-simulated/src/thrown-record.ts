@@ -27,7 +27,7 @@ export function recordThrown(thrown: unknown): ThrownRecord {
       return typeof value === 'string' ? [[name, value.slice(0, LONGEST)] as const] : [];
     });
     const stack = String(thrown.stack).slice(0, LONGEST_STACK);
-    return { isError: true, name: String(thrown.name), message, stack, members: Object.fromEntries(members) };
+    return { isError: true, name: thrown.name, message, stack, members: Object.fromEntries(members) };
   } catch {
     return { isError: true, name: 'Error', message, stack: '', members: {} };
   }

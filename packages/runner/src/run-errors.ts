@@ -99,7 +99,7 @@ function describeThrown(thrown: unknown): NonNullable<FailureReport['cause']> {
 
 function nameOf(thrown: unknown): string | null {
   try {
-    return thrown instanceof Error ? String(thrown.name) : null;
+    return thrown instanceof Error ? thrown.name : null;
   } catch {
     return null;
   }

@@ -64,7 +64,7 @@ export async function runCommand(
 
 /** Whether a plugin did something wrong, which is no result of the run: as one that cannot be loaded. */
 function isOfPlugin({ failure }: RunReport): boolean {
-  return failure !== null && /^ERR_PLUGIN/.test(failure.code);
+  return failure !== null && failure.code.startsWith('ERR_PLUGIN');
 }
 
 /** Checks the runs of every profile, with their plugins and options, and prints each error. */

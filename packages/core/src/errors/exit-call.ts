@@ -34,14 +34,16 @@ export interface EndableProcess {
  * the results of a command, or a thread, with it. Returns a function that allows them again.
  */
 export function forbidExit(process: EndableProcess): () => void {
-  const { exit, abort } = process;
-  const refuse = (name: string) => (code?: number | string | null) => {
-    throw new ExitCallError(`process.${name}(${code ?? ''})`);
-  };
+  const allowed = { exit: process.exit.bind(process), abort: process.abort.bind(process) };
   process.exit = refuse('exit');
   process.abort = refuse('abort');
   return () => {
-    process.exit = exit;
-    process.abort = abort;
+    Object.assign(process, allowed);
+  };
+}
+
+function refuse(name: string): (code?: number | string | null) => never {
+  return (code) => {
+    throw new ExitCallError(`process.${name}(${code ?? ''})`);
   };
 }

@@ -19,6 +19,8 @@ import { contractError, hookError, isContractError, isOfHouse, mayThrow } from '
 /** The plugins of a run, by kind: the sections of its profile. */
 export type UsedPlugins = Readonly<Record<PluginKind, PluginUse>>;
 
+const KINDS: readonly PluginKind[] = ['platform', 'machine'];
+
 /** A plugin with the files that are its own. */
 interface PluginCode {
   readonly kind: PluginKind;
@@ -76,7 +78,7 @@ function findPlugin(
   uses: UsedPlugins,
   options: ResolutionOptions,
 ): { readonly kind: PluginKind; readonly use: PluginUse; readonly hook: string | undefined } | undefined {
-  const plugins = Object.entries(uses).flatMap(([kind, use]) => pluginCode(kind as PluginKind, use, options) ?? []);
+  const plugins = KINDS.flatMap((kind) => pluginCode(kind, uses[kind], options) ?? []);
   const owners = frames.map((frame) => ownerOf(fileOf(frame), plugins));
   const first = owners.findIndex((owner) => owner !== undefined);
   const owner = owners[first];

@@ -1,4 +1,10 @@
-import { describeValue, type MachineSurvey, type MissingRequirement, type SchemaResult } from '@virtio-platform/core';
+import {
+  describeValue,
+  type MachineSurvey,
+  type MissingRequirement,
+  type SchemaIssue,
+  type SchemaResult,
+} from '@virtio-platform/core';
 import type { MemorySizeProblem } from '@virtio-platform/core/memory';
 import type { PluginUse } from '../schema/profile.ts';
 import { isRecord } from '../source/unknown-value.ts';
@@ -39,7 +45,8 @@ function isSegment(segment: unknown): boolean {
 
 /** Checks what the `missing` of a machine answered. Throws `ERR_PLUGIN_CONTRACT`, as all of this file. */
 export function checkMissing(use: PluginUse, answer: unknown): readonly MissingRequirement[] {
-  return checkList<MissingRequirement>('machine', use, 'missing', answer, MISSING);
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the members of each entry were checked
+  return checkList('machine', use, 'missing', answer, MISSING) as readonly MissingRequirement[];
 }
 
 /** Checks what the `programs` of a machine answered. */
@@ -80,18 +87,19 @@ export function checkSchemaResult(kind: PluginKind, use: PluginUse, result: unkn
     if (!('value' in result)) throw contractError(kind, use, hook, 'returned a result without value and issues');
     return { value: result['value'] };
   }
-  const checked = checkList<{ message: string }>(kind, use, hook, issues, ISSUE);
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the members of each entry were checked
+  const checked = checkList(kind, use, hook, issues, ISSUE) as readonly SchemaIssue[];
   if (checked.length === 0) throw contractError(kind, use, hook, 'refused the options and named no issue');
   return { issues: checked };
 }
 
-function checkList<T>(
+function checkList(
   kind: PluginKind,
   use: PluginUse,
   hook: string,
   answer: unknown,
   members: readonly MemberCheck[],
-): readonly T[] {
+): readonly object[] {
   if (!Array.isArray(answer)) throw contractError(kind, use, hook, `returned ${describeValue(answer)}, not a list`);
   for (const entry of answer) checkMembers({ kind, use, hook }, entry, members);
   return answer;

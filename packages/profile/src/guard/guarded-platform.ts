@@ -88,8 +88,7 @@ export class GuardedPlatform implements Platform {
   }
 
   recordedFaults(): readonly DeviceFault[] {
-    const { recordedFaults } = this.#platform;
-    if (recordedFaults === undefined) return [];
+    if (this.#platform.recordedFaults === undefined) return [];
     const given = this.#given('recordedFaults');
     const faults: unknown = this.#run(given.hook, () => this.#platform.recordedFaults!());
     if (!Array.isArray(faults))
