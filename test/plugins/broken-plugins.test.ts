@@ -91,6 +91,14 @@ describe('a broken plugin', () => {
     expect(stdout).toContain(`2 of ${cases.length + 2} runs as expected`);
   });
 
+  it('prints nothing of its own into the output: a program reads JSON', async () => {
+    const prints = "console.log('loaded'); process.stdout.write('here'); export default offset;";
+    const file = writeCase('prints', { kind: 'platform', module: prints, code: '', says: '' });
+    const result = await run([file], '--json');
+    expect(reportsOf(result).map(({ outcome }) => outcome)).toEqual(['completed']);
+    expect([result.status, result.stderr]).toEqual([0, 'loaded\nhere']);
+  });
+
   it.each(['translate-throws', 'worker-translate-throws', 'map-throws', 'boot-rejects', 'load-throws'])(
     'shows with --stack where %s',
     async (name) => {

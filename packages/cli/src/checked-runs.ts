@@ -43,7 +43,7 @@ export function distinctErrors(runs: readonly CheckedRun[]): readonly CodedError
   return [...new Map(runs.flatMap(({ error }) => (error === undefined ? [] : [[error.message, error]]))).values()];
 }
 
-/** Checks the plugins of a run by themselves: what they do besides, in a timer or a promise, is an error of that run. */
+/** Checks the plugins of a run by themselves: what they do in a timer or a promise is an error of that run. */
 async function pluginError(profile: Profile, plugins: ResolutionOptions): Promise<CodedError | undefined> {
   const coded = (thrown: unknown): CodedError => blamePlugin(thrown, profile, plugins);
   const { error } = await isolate(() => checkPlugins(profile, plugins), coded);

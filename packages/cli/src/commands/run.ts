@@ -4,7 +4,7 @@ import type { CodedError } from '@virtio-platform/core';
 import { blamePlugin, type ResolutionOptions } from '@virtio-platform/profile';
 import { failedReport, isAsExpected, runProfile, type RunReport } from '@virtio-platform/runner';
 import { checkRuns, distinctErrors, type CheckedRun } from '../checked-runs.ts';
-import { ExitStatus, worstStatus } from '../exit-status.ts';
+import { ExitStatus, exitStatusOf, worstStatus } from '../exit-status.ts';
 import { isolate } from '../isolate.ts';
 import { printError } from '../print-error.ts';
 import { ProgressLine } from '../progress-line.ts';
@@ -64,7 +64,7 @@ export async function runCommand(
 
 /** Whether a plugin did something wrong, which is no result of the run: as one that cannot be loaded. */
 function isOfPlugin({ failure }: RunReport): boolean {
-  return failure !== null && failure.code.startsWith('ERR_PLUGIN');
+  return failure !== null && exitStatusOf(failure) === ExitStatus.Usage;
 }
 
 /** Checks the runs of every profile, with their plugins and options, and prints each error. */

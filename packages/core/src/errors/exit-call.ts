@@ -29,16 +29,20 @@ export interface EndableProcess {
   abort(): never;
 }
 
+let forbidding = 0;
+let allowed: Partial<EndableProcess> = {};
+
 /**
  * Has each call with which code would end `process` throw {@link ExitCallError} instead, so that a plugin cannot take
  * the results of a command, or a thread, with it. Returns a function that allows them again.
  */
 export function forbidExit(process: EndableProcess): () => void {
-  const allowed = { exit: process.exit.bind(process), abort: process.abort.bind(process) };
+  // Several may forbid it at once: the last one to allow it gives the calls back.
+  if (forbidding++ === 0) allowed = { exit: process.exit.bind(process), abort: process.abort.bind(process) };
   process.exit = refuse('exit');
   process.abort = refuse('abort');
   return () => {
-    Object.assign(process, allowed);
+    if (--forbidding === 0) Object.assign(process, allowed);
   };
 }
 

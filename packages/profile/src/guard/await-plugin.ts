@@ -1,4 +1,4 @@
-/** Milliseconds for one step of a plugin, such as loading it or checking its options, unless somebody says otherwise. */
+/** Milliseconds for one step of a plugin, such as loading it or checking its options, unless given. */
 export const PLUGIN_TIMEOUT_MS = 60_000;
 /** Milliseconds for the boot of a machine, which bounds its own waits by its options. */
 export const BOOT_TIMEOUT_MS = 600_000;

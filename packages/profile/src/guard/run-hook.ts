@@ -32,8 +32,8 @@ export function runHookSync<T>(kind: PluginKind, use: PluginUse, hook: string, b
 }
 
 /**
- * Ends what a plugin started and gave in a form that cannot be used, as far as it has a `dispose`. Never throws: what is
- * wrong with the object says more than an error of ending it.
+ * Ends what a plugin started and gave in a form that cannot be used, as far as it has a `dispose`. Never throws: what
+ * is wrong with the object says more than an error of ending it.
  */
 export async function disposeHalf(kind: PluginKind, use: PluginUse, half: unknown): Promise<void> {
   try {
