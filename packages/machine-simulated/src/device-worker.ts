@@ -43,8 +43,8 @@ const NAP_MS = 1000;
 const input = workerData as DeviceWorkerData;
 const mailbox = new Mailbox(input.mailbox);
 const faults = new FaultLog(() => mailbox.countFault());
-// A plugin that ends its thread would leave the driver's side waiting.
-forbidExit(process);
+// A plugin that ends its thread would leave the driver's side waiting. Node ends it the same way after an error.
+process.once('uncaughtExceptionMonitor', forbidExit(process));
 const openAddressSpace = await orFail(() => importOpenAddressSpace(input.addressSpace.module));
 const space = await orFail(() =>
   checkedSpace(openAddressSpace(new GuestMemory(input.memory), faults, input.addressSpace.state)),
