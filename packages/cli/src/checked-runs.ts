@@ -1,5 +1,12 @@
 import { codedErrorOf, type CodedError } from '@virtio-platform/core';
-import { checkPlugins, loadProfiles, type Profile, type ResolutionOptions } from '@virtio-platform/profile';
+import {
+  blamePlugin,
+  checkPlugins,
+  loadProfiles,
+  type Profile,
+  type ResolutionOptions,
+} from '@virtio-platform/profile';
+import { isolate } from './isolate.ts';
 
 /** A run of a profile, and what is wrong with it. */
 export interface CheckedRun {
@@ -36,11 +43,9 @@ export function distinctErrors(runs: readonly CheckedRun[]): readonly CodedError
   return [...new Map(runs.flatMap(({ error }) => (error === undefined ? [] : [[error.message, error]]))).values()];
 }
 
+/** Checks the plugins of a run by themselves: what they do in a timer or a promise is an error of that run. */
 async function pluginError(profile: Profile, plugins: ResolutionOptions): Promise<CodedError | undefined> {
-  try {
-    await checkPlugins(profile, plugins);
-    return undefined;
-  } catch (error) {
-    return codedErrorOf(error);
-  }
+  const coded = (thrown: unknown): CodedError => blamePlugin(thrown, profile, plugins);
+  const { error } = await isolate(() => checkPlugins(profile, plugins), coded);
+  return error;
 }

@@ -1,7 +1,8 @@
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
+import { forbidExit } from '@virtio-platform/core';
 import type { ResolutionOptions } from '@virtio-platform/profile';
-import { Argument, Command, CommanderError, Option } from 'commander';
+import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { checkCommand } from './commands/check.ts';
 import { explainCommand } from './commands/explain.ts';
 import { listCommand } from './commands/list.ts';
@@ -24,22 +25,41 @@ interface JsonOption {
 interface PluginOptions extends JsonOption {
   readonly pluginsOutside?: boolean;
   readonly programs?: boolean;
+  /** Milliseconds. */
+  readonly pluginTimeout?: number;
 }
 
 interface RunOptions extends PluginOptions {
   readonly sanitize?: boolean;
+  readonly stack?: boolean;
 }
 
 const NO_PLUGINS_OUTSIDE = [
   '--no-plugins-outside',
   'refuses plugins that are not installed with this command; their code is not loaded',
 ] as const;
+/** A day. */
+const LONGEST_TIMEOUT_S = 86_400;
+
 const NO_PROGRAMS = ['--no-programs', 'refuses machines that start a program'] as const;
 
-function allowedPlugins({ pluginsOutside, programs }: PluginOptions): ResolutionOptions {
+function pluginTimeout(): Option {
+  return new Option('--plugin-timeout <seconds>', 'how long a plugin may take for one step').argParser((text) => {
+    const seconds = Number(text);
+    if (seconds > 0 && seconds <= LONGEST_TIMEOUT_S) return Math.ceil(seconds * 1000);
+    throw new InvalidArgumentError(`Seconds above 0, at most ${LONGEST_TIMEOUT_S}.`);
+  });
+}
+
+function allowedPlugins({
+  pluginsOutside,
+  programs,
+  pluginTimeout: pluginTimeoutMs,
+}: PluginOptions): ResolutionOptions {
   return {
     onlyInstalled: pluginsOutside === false,
     noPrograms: programs === false,
+    pluginTimeoutMs,
     // What is installed with the command is found from here, also where nothing else sees it.
     resolveFrom: [fileURLToPath(new URL('../package.json', import.meta.url))],
   };
@@ -51,7 +71,8 @@ export async function runCommandLine(words: readonly string[], streams: OutputSt
   let status: ExitStatus = ExitStatus.AsExpected;
   /** Runs a command's body, and prints the error that it ends with. */
   const run = async (json: boolean | undefined, body: () => Promise<ExitStatus>): Promise<void> => {
-    const { value, error } = await isolate(body);
+    const allowExit = forbidExit(process);
+    const { value, error } = await isolate(body).finally(allowExit);
     if (value !== undefined) status = worstStatus(status, value);
     if (error !== undefined) status = worstStatus(status, printError(terminal, error, json === true));
   };
@@ -71,12 +92,14 @@ export async function runCommandLine(words: readonly string[], streams: OutputSt
     .argument('[profile...]', 'YAML files')
     .option('--json', 'prints an array of reports')
     .option('--sanitize', 'looks for the mistakes that drivers make with DMA; much slower')
+    .option('--stack', 'shows where the error of a failed run was thrown')
     .option(...NO_PROGRAMS)
     .option(...NO_PLUGINS_OUTSIDE)
+    .addOption(pluginTimeout())
     .action((files: string[], options: RunOptions) => {
-      const { json = false, sanitize = false } = options;
+      const { json = false, sanitize = false, stack = false } = options;
       const plugins = allowedPlugins(options);
-      return run(json, () => runCommand(terminal, files, { json, sanitize, plugins }));
+      return run(json, () => runCommand(terminal, files, { json, sanitize, stack, plugins }));
     });
   program
     .command('explain')
@@ -107,6 +130,7 @@ export async function runCommandLine(words: readonly string[], streams: OutputSt
     .option('--json', 'prints an array of results')
     .option(...NO_PROGRAMS)
     .option(...NO_PLUGINS_OUTSIDE)
+    .addOption(pluginTimeout())
     .action((files: string[], options: PluginOptions) =>
       run(options.json, () => checkCommand(terminal, files, options.json === true, allowedPlugins(options))),
     );

@@ -1,5 +1,3 @@
-import type { CodedError } from '@virtio-platform/core';
-
 /** What the command's exit status says. */
 export const ExitStatus = {
   AsExpected: 0,
@@ -13,7 +11,7 @@ export const ExitStatus = {
 export type ExitStatus = (typeof ExitStatus)[keyof typeof ExitStatus];
 
 /** The exit status of an error. */
-export function exitStatusOf({ code }: CodedError): ExitStatus {
+export function exitStatusOf({ code }: { readonly code: string }): ExitStatus {
   if (code === 'ERR_MACHINE_MISSING') return ExitStatus.Missing;
   return /^ERR_(PROFILE|PLUGIN|NEW)/.test(code) ? ExitStatus.Usage : ExitStatus.Differed;
 }

@@ -1,5 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
 import { CodedError, codedErrorOf } from '@virtio-platform/core';
+import { isPluginAwaited } from '@virtio-platform/profile';
 
 /** Milliseconds that work has to end by itself after something was thrown beside it. */
 const GRACE_MS = 5000;
@@ -17,9 +18,12 @@ export interface Outcome<T> {
 /**
  * Runs `body` so that nothing in it ends the process: neither what it throws, nor what is thrown in a callback or
  * rejected without a handler meanwhile, nor a promise that never settles. Returns when `body` has ended, or cannot end
- * any more.
+ * any more. `coded` makes the coded error of what was thrown.
  */
-export async function isolate<T>(body: () => Promise<T>): Promise<Outcome<T>> {
+export async function isolate<T>(
+  body: () => Promise<T>,
+  coded: (thrown: unknown) => CodedError = codedErrorOf,
+): Promise<Outcome<T>> {
   let stray: CodedError | undefined;
   let timer: NodeJS.Timeout | undefined;
   const own = {};
@@ -27,32 +31,33 @@ export async function isolate<T>(body: () => Promise<T>): Promise<Outcome<T>> {
   const abandoned = new Promise<Outcome<T>>((resolve) => (abandon = resolve));
   const onStray = (thrown: unknown): void => {
     if (going.at(-1) !== own) return;
-    stray ??= codedErrorOf(thrown);
+    stray ??= coded(thrown);
     timer ??= setTimeout(() => abandon({ value: undefined, error: stray }), GRACE_MS);
   };
   const onIdle = (): void => {
-    if (going.at(-1) === own) abandon({ value: undefined, error: stray ?? endlessWait() });
+    // A step of a plugin that is awaited is given up by its guard, and the work goes on.
+    if (going.at(-1) === own && !isPluginAwaited()) abandon({ value: undefined, error: stray ?? endlessWait() });
   };
   going.push(own);
   process.on('uncaughtException', onStray).on('unhandledRejection', onStray).on('beforeExit', onIdle);
   try {
-    const settled = attempt(body);
+    const settled = attempt(body, coded);
     const outcome = await Promise.race([settled, abandoned]);
     // What the last step left rejected is known only after this turn of the event loop.
     await setImmediate();
     return stray === undefined ? outcome : { value: outcome.value, error: stray };
   } finally {
-    going.pop();
+    going.splice(going.indexOf(own), 1);
     clearTimeout(timer);
     process.off('uncaughtException', onStray).off('unhandledRejection', onStray).off('beforeExit', onIdle);
   }
 }
 
-async function attempt<T>(body: () => Promise<T>): Promise<Outcome<T>> {
+async function attempt<T>(body: () => Promise<T>, coded: (thrown: unknown) => CodedError): Promise<Outcome<T>> {
   try {
     return { value: await body(), error: undefined };
   } catch (thrown) {
-    return { value: undefined, error: codedErrorOf(thrown) };
+    return { value: undefined, error: coded(thrown) };
   }
 }
 

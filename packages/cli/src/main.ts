@@ -1,12 +1,16 @@
 #!/usr/bin/env node
 import { fstatSync } from 'node:fs';
 import { constants } from 'node:os';
+import { claimOutput } from './claimed-output.ts';
 import { runCommandLine } from './command-line.ts';
 import { findBanner } from './npm-options.ts';
+import type { TextStream } from './terminal.ts';
 
+// While a command runs, no plugin may end the process: see `forbidExit`.
+const exit = process.exit.bind(process);
 // Exiting, unlike being ended by a signal, lets everything that was started be ended.
 for (const signal of ['SIGHUP', 'SIGINT', 'SIGQUIT', 'SIGTERM'] as const)
-  process.once(signal, () => process.exit(128 + constants.signals[signal]));
+  process.once(signal, () => exit(128 + constants.signals[signal]));
 
 // The exit status tells of the runs, also where the output is lost: its reader has seen enough, or the disk is full.
 let isLost = false;
@@ -21,16 +25,17 @@ process.stderr.on('error', () => {});
 const banner = findBanner(fstatSync(process.stdout.fd, { bigint: true }).isFile());
 if (banner !== undefined) process.stderr.write(`${banner}\n`);
 
+const output = claimOutput(process.stdout, process.stderr);
 const status = await runCommandLine(process.argv.slice(2), {
-  stdout: process.stdout,
+  stdout: output,
   stderr: process.stderr,
   cwd: process.cwd(),
 });
-for (const stream of [process.stdout, process.stderr]) await written(stream);
+for (const stream of [output, process.stderr]) await written(stream);
 // A timer or a thread that a plugin left must not keep the command.
-process.exit(status);
+exit(status);
 
 /** Waits until everything was written, or cannot be. */
-function written(stream: NodeJS.WritableStream): Promise<void> {
+function written(stream: TextStream): Promise<void> {
   return new Promise((resolve) => stream.write('', () => resolve()));
 }

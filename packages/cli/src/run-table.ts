@@ -4,7 +4,12 @@ import { printFindings } from './print-findings.ts';
 import type { Terminal } from './terminal.ts';
 
 /** Prints the runs as a table for people, then what differed, then one line that sums up. */
-export function printRunTable(terminal: Terminal, reports: readonly RunReport[], durationMs: number): void {
+export function printRunTable(
+  terminal: Terminal,
+  reports: readonly RunReport[],
+  durationMs: number,
+  { stack }: { readonly stack: boolean } = { stack: false },
+): void {
   const { bold, dim } = terminal.colors;
   const head = [
     'profile',
@@ -26,7 +31,7 @@ export function printRunTable(terminal: Terminal, reports: readonly RunReport[],
   });
   table.push(...rows);
   terminal.print(table.toString());
-  for (const report of reports) printDifferences(terminal, report);
+  for (const report of reports) printDifferences(terminal, report, stack);
   printStatistics(terminal, reports);
   const blind = reports.filter(({ sanitizer }) => sanitizer?.seesDevice === false).length;
   if (blind > 0) {
@@ -107,13 +112,14 @@ function endOf(report: RunReport): string {
   return report.workload.verified ? 'verified' : 'not verified';
 }
 
-function printDifferences(terminal: Terminal, report: RunReport): void {
+function printDifferences(terminal: Terminal, report: RunReport, stack: boolean): void {
   const { red, bold } = terminal.colors;
   const isQuiet = isClean(report) && report.findings.length === 0 && report.leaked.count === 0;
   if (isAsExpected(report) && isQuiet) return;
   terminal.print(`\n${bold(report.profile)}`);
   if (report.refusal !== null) terminal.printSentence(2, `refused by ${report.refusal.rule}: ${report.refusal.reason}`);
   printFailure(terminal, report.failure);
+  if (stack) printCause(terminal, report.failure);
   for (const mismatch of describeMismatches(report.workload.mismatches))
     terminal.printSentence(2, `${red('wrong')} ${mismatch}`);
   for (const difference of report.differences) terminal.printSentence(2, `${red('differs')} ${difference}`);
@@ -159,6 +165,15 @@ function printFailure(terminal: Terminal, failure: RunReport['failure']): void {
   for (const ring of rings.slice(0, MOST_RINGS)) terminal.printSentence(4, dim(describeRing(ring)));
   if (rings.length > MOST_RINGS) terminal.print(dim(`    and ${rings.length - MOST_RINGS} more queues`));
   for (const { code, message } of failure.later) terminal.printSentence(4, dim(`then: ${message} [${code}]`));
+}
+
+/** What was thrown, as Node prints it. */
+function printCause(terminal: Terminal, failure: RunReport['failure']): void {
+  const cause = failure?.cause;
+  if (cause === undefined || cause === null) return;
+  const { dim } = terminal.colors;
+  terminal.printSentence(2, dim(`cause: ${cause.name === null ? '' : `${cause.name}: `}${cause.message}`));
+  for (const frame of cause.stack) terminal.print(dim(`    ${frame}`));
 }
 
 function describeProgram({ ending, stderrTail }: NonNullable<NonNullable<RunReport['failure']>['program']>): string {

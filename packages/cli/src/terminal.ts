@@ -4,10 +4,16 @@ import wrapAnsi from 'wrap-ansi';
 
 type Colors = ReturnType<typeof pc.createColors>;
 
+/** Where text is written to. */
+export interface TextStream {
+  readonly isTTY?: boolean;
+  write(text: string, done?: () => void): boolean;
+}
+
 /** The streams of a command, as `process` has them. */
 export interface OutputStreams {
-  readonly stdout: NodeJS.WritableStream & { readonly isTTY?: boolean; readonly columns?: number };
-  readonly stderr: NodeJS.WritableStream & { readonly isTTY?: boolean };
+  readonly stdout: TextStream & { readonly columns?: number };
+  readonly stderr: TextStream;
   /** Folder that relative paths of the user are resolved against. */
   readonly cwd: string;
 }

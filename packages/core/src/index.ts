@@ -5,6 +5,7 @@
  */
 export * from './errors/coded-error.ts';
 export * from './errors/error-code.ts';
+export * from './errors/exit-call.ts';
 export * from './errors/host-error.ts';
 export * from './errors/internal-error.ts';
 export * from './errors/message-of.ts';

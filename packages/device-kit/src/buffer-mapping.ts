@@ -1,5 +1,5 @@
 import type { BufferMapping } from '@virtio-platform/core';
-import type { DmaDirection, DmaMapping, DmaRegion } from '@virtio-platform/core/dma';
+import { checkRegion, type DmaDirection, type DmaMapping, type DmaRegion } from '@virtio-platform/core/dma';
 import { PAGE_SIZE, type GuestMemory } from '@virtio-platform/core/memory';
 
 /** Memory for buffers of one kind. */
@@ -26,13 +26,14 @@ export function openBufferArea(
   // Whole pages, so that no other data shares a page that is mapped for the device.
   const length = Math.ceil(bytes / PAGE_SIZE) * PAGE_SIZE;
   if (buffers === 'coherent') {
-    const region = mapping.allocateCoherent(length, PAGE_SIZE);
+    const given = mapping.allocateCoherent(length, PAGE_SIZE);
+    const region = checkRegion('allocateCoherent', given, length, PAGE_SIZE, memory);
     return { address: region.address, region, release: () => region.release() };
   }
   const address = memory.allocate(length, PAGE_SIZE, mapping.limits.reach);
   if (buffers === 'streaming') return { address, region: undefined, release: () => memory.free(address) };
   try {
-    const region = mapping.premap(address, length, direction);
+    const region = checkRegion('premap', mapping.premap(address, length, direction), length, 1, memory);
     const release = (): void => {
       region.release();
       memory.free(address);

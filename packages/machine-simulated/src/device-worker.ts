@@ -1,7 +1,12 @@
 import { setImmediate } from 'node:timers/promises';
 import { parentPort, workerData } from 'node:worker_threads';
-import type { DeviceTypePlugin } from '@virtio-platform/core';
-import { coversMemoryOneToOne, FaultLog, type OpenAddressSpace } from '@virtio-platform/core/address-space';
+import { ContractError, describeValue, forbidExit, type DeviceTypePlugin } from '@virtio-platform/core';
+import {
+  coversMemoryOneToOne,
+  FaultLog,
+  type DeviceAddressSpace,
+  type OpenAddressSpace,
+} from '@virtio-platform/core/address-space';
 import { GuestMemory } from '@virtio-platform/core/memory';
 import { describeError } from './describe-error.ts';
 import { offeredFeatures, type DeviceSetup } from './device-setup.ts';
@@ -9,6 +14,7 @@ import { spaceWithConsequence } from './fault-consequence.ts';
 import { lastWordsToJson } from './fault-records.ts';
 import { Command, Mailbox, readFeatureWords, writeFeatureWords } from './mailbox.ts';
 import { SimulatedDevice } from './simulated-device.ts';
+import { recordThrown, type ThrownRecord } from './thrown-record.ts';
 
 /** What the driver's thread gives to this one. */
 export interface DeviceWorkerData {
@@ -24,6 +30,11 @@ export interface DeviceWorkerReady {
   readonly queueCount: number;
 }
 
+/** What it answers where the device cannot be made. */
+export interface DeviceWorkerFailure {
+  readonly failure: ThrownRecord;
+}
+
 /** How long the device sleeps at most before it looks whether it is still wanted. */
 const NAP_MS = 1000;
 /** How long a device half with events works before its timers and sockets run. */
@@ -33,12 +44,15 @@ const SLICE_MS = 20;
 const input = workerData as DeviceWorkerData;
 const mailbox = new Mailbox(input.mailbox);
 const faults = new FaultLog(() => mailbox.countFault());
-// oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the contract of a blueprint's module; a wrong one fails to start
-const { openAddressSpace } = (await import(input.addressSpace.module)) as { openAddressSpace: OpenAddressSpace };
-const space = openAddressSpace(new GuestMemory(input.memory), faults, input.addressSpace.state);
+// A plugin that ends its thread would leave the driver's side waiting. Node ends it the same way after an error.
+process.once('uncaughtExceptionMonitor', forbidExit(process));
+const openAddressSpace = await orFail(() => importOpenAddressSpace(input.addressSpace.module));
+const space = await orFail(() =>
+  checkedSpace(openAddressSpace(new GuestMemory(input.memory), faults, input.addressSpace.state)),
+);
 // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the driver's thread loaded and checked the same module
-const { default: type } = (await import(input.setup.module)) as { default: DeviceTypePlugin };
-const model = type.model(input.setup.settings, input.setup.byteOrder);
+const type = await orFail(async () => ((await import(input.setup.module)) as { default: DeviceTypePlugin }).default);
+const model = await orFail(() => type.model(input.setup.settings, input.setup.byteOrder));
 const offers = offeredFeatures(input.setup, model.features);
 const probe = openAddressSpace(space.memory, new FaultLog(), input.addressSpace.state);
 const isOneToOne = (): boolean => coversMemoryOneToOne(probe);
@@ -65,8 +79,43 @@ try {
   if (device.isLost) mailbox.leave(faultsAsJson());
 } catch (error) {
   // The driver's side waits without an event loop: it learns of the error here or not at all.
-  mailbox.leave(lastWordsToJson({ faults: faults.entries, error: describeError(error) }));
+  const thrown = recordThrown(device.error === undefined ? error : device.error.thrown);
+  mailbox.leave(lastWordsToJson({ faults: faults.entries, error: describeError(error), thrown }));
   throw error;
+}
+
+/** Tells the driver's side why there is no device, and does nothing more. */
+async function orFail<T>(step: () => T | Promise<T>): Promise<T> {
+  try {
+    return await step();
+  } catch (thrown) {
+    parentPort!.postMessage({ failure: recordThrown(thrown) } satisfies DeviceWorkerFailure);
+    // The driver's side ends this thread: an error of it would race with the answer, and lose its class.
+    return await new Promise<never>(() => {});
+  }
+}
+
+async function importOpenAddressSpace(module: string): Promise<OpenAddressSpace> {
+  let exported: unknown;
+  try {
+    exported = await import(module);
+  } catch (cause) {
+    throw new ContractError('platform', 'addressSpace.module', `cannot be loaded: ${describeError(cause)}`, cause);
+  }
+  const open: unknown = Reflect.get(Object(exported), 'openAddressSpace');
+  if (typeof open !== 'function') {
+    const what = `exports ${describeValue(open)} as openAddressSpace, not a function`;
+    throw new ContractError('platform', 'addressSpace.module', what);
+  }
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the contract of a blueprint's module
+  return open as OpenAddressSpace;
+}
+
+function checkedSpace(space: DeviceAddressSpace): DeviceAddressSpace {
+  const value: unknown = space;
+  if (typeof value === 'object' && value !== null && 'borrow' in value && 'read' in value && 'write' in value)
+    return space;
+  throw new ContractError('platform', 'openAddressSpace', `returned ${describeValue(value)}, not an address space`);
 }
 
 async function serve(): Promise<void> {
@@ -160,5 +209,6 @@ function execute(command: Command): boolean {
 
 /** As many of the recorded faults as the mailbox holds. */
 function faultsAsJson(): string {
-  return lastWordsToJson({ faults: faults.entries });
+  const { error } = device;
+  return lastWordsToJson({ faults: faults.entries, thrown: error && recordThrown(error.thrown) });
 }

@@ -108,6 +108,7 @@ export class SimulatedDevice implements DeviceQueues {
   #lastNotification = -1;
   #isFrozen = false;
   #isLost = false;
+  #error: { readonly thrown: unknown } | undefined;
 
   /** Owns `model`. `space` is as {@link spaceWithConsequence} made it. */
   constructor(model: DeviceModel, space: DeviceAddressSpace, options: SimulatedDeviceOptions) {
@@ -132,6 +133,11 @@ export class SimulatedDevice implements DeviceQueues {
   /** Whether it is gone for good: whoever reaches its registers has to say so. */
   get isLost(): boolean {
     return this.#isLost;
+  }
+
+  /** The first thing that was thrown in the device half or in the address space; see `BootedMachine.deviceError`. */
+  get error(): { readonly thrown: unknown } | undefined {
+    return this.#error;
   }
 
   /** The driver's notifications from boot on, with those that it owes at this moment. */
@@ -213,6 +219,7 @@ export class SimulatedDevice implements DeviceQueues {
       });
       this.#queues[index] = { queue, chain: new DescriptorChain(queue.longestChain) };
     } catch (error) {
+      this.#error ??= { thrown: error };
       if (!(error instanceof RangeError)) this.report(index, error);
       this.#fail();
     }
@@ -305,6 +312,7 @@ export class SimulatedDevice implements DeviceQueues {
   /** Records an error that the device half met, as a fault of no access; -1 for none of its queues. */
   report(queue: number, error: unknown): void {
     this.#reported++;
+    this.#error ??= { thrown: error };
     const detail = queue < 0 ? describeError(error) : `queue ${queue}: ${describeError(error)}`;
     this.#space.faults.record({ address: 0n, length: 0, access: 'write', cause: 'device-error', detail });
   }

@@ -52,6 +52,7 @@ export class SimulatedMachine implements Machine {
         get notifications() {
           return transport.notifications;
         },
+        deviceError: () => transport.deviceError,
         dispose: () => transport.ended(),
       };
     }
@@ -70,6 +71,7 @@ export class SimulatedMachine implements Machine {
       get notifications() {
         return device.notifications;
       },
+      deviceError: () => device.error,
       dispose: async () => transport.dispose(),
     };
   }

@@ -3,6 +3,7 @@ import { pathToFileURL } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import {
   CodedError,
+  ContractError,
   DeviceError,
   isCodedError,
   settingsWithoutPaths,
@@ -16,10 +17,15 @@ import type { GuestMemory } from '@virtio-platform/core/memory';
 import { legacyAddresses, notificationValue, type QueueAddresses } from '@virtio-platform/core/queue';
 import { describeError } from './describe-error.ts';
 import { offeredFeatures, type DeviceSetup } from './device-setup.ts';
-import type { DeviceWorkerData, DeviceWorkerReady } from './device-worker.ts';
+import type { DeviceWorkerData, DeviceWorkerFailure, DeviceWorkerReady } from './device-worker.ts';
 import { lastWordsFromJson } from './fault-records.ts';
 import { Command, Mailbox, readFeatureWords, writeFeatureWords } from './mailbox.ts';
+import { thrownOf } from './thrown-record.ts';
 
+/** How long the device's thread may take to start. */
+const START_TIMEOUT_MS = 30_000;
+/** The exit code of a thread whose module awaits what never settles, as Node has it. */
+const UNSETTLED_AWAIT = 13;
 /** How long the device's thread may take for one command. */
 const COMMAND_TIMEOUT_MS = 5000;
 /** The end of a thread whose device is gone on purpose. */
@@ -43,6 +49,7 @@ export class WorkerTransport implements Transport {
   #isLost = false;
   /** Why the device's thread ended, as far as that is known. */
   #end: string | undefined;
+  #thrown: { readonly thrown: unknown } | undefined;
   #notifications: NotificationCounts = { needed: 0, received: 0, missed: 0, spurious: 0 };
 
   /** Owns `worker`, which runs and answered `ready`. */
@@ -76,6 +83,13 @@ export class WorkerTransport implements Transport {
     writeFeatureWords(features, this.#mailbox.words);
     this.#ask(Command.WriteFeatures);
     this.#accepted = features;
+  }
+
+  /** See `BootedMachine.deviceError`. Asks the thread, as long as it answers. */
+  get deviceError(): { readonly thrown: unknown } | undefined {
+    const isThere = !this.#isLost && this.#end === undefined && !this.#mailbox.isGone;
+    if (isThere && this.#mailbox.ask(Command.ReadFaults, COMMAND_TIMEOUT_MS)) this.#recordAnswer();
+    return this.#thrown;
   }
 
   readStatus(): number {
@@ -196,12 +210,17 @@ export class WorkerTransport implements Transport {
   #collectFaults(): void {
     if (this.#mailbox.faultCount === this.#faults.count) return;
     this.#ask(Command.ReadFaults);
+    this.#recordAnswer();
+  }
+
+  #recordAnswer(): void {
     this.#record(new TextDecoder().decode(this.#mailbox.data.slice(0, this.#mailbox.words[0])));
   }
 
   /** Records the faults that are new. Returns the error that ended the thread, if one did. */
   #record(json: string): string | undefined {
-    const { faults, error } = lastWordsFromJson(json);
+    const { faults, error, thrown } = lastWordsFromJson(json);
+    if (thrown !== undefined) this.#thrown ??= { thrown: thrownOf(thrown) };
     for (const fault of faults.slice(this.#faults.count)) this.#faults.record(fault);
     return error;
   }
@@ -232,23 +251,43 @@ export async function openWorkerTransport(
     addressSpace: { module: blueprint.module, state: blueprint.state },
   };
   const worker = startWorker(workerData);
+  let ofPlatform: { readonly thrown: unknown } | undefined;
   try {
-    const ready = await new Promise<DeviceWorkerReady>((resolve, reject) => {
-      worker.once('message', resolve);
-      worker.once('error', reject);
-      worker.once('exit', (code) => reject(new Error(`it ended with exit code ${code}`)));
-    });
+    const answer = await firstAnswer(worker, blueprint.module);
     worker.removeAllListeners();
-    return new WorkerTransport(worker, mailbox, faults, setup, ready);
+    if (!('failure' in answer)) return new WorkerTransport(worker, mailbox, faults, setup, answer);
+    ofPlatform = { thrown: thrownOf(answer.failure) };
+    throw ofPlatform.thrown;
   } catch (error) {
     worker.removeAllListeners();
     worker.on('error', () => {});
     await worker.terminate();
-    if (isCodedError(error)) throw error;
+    // As in the driver's own thread, it is the error of the platform.
+    if (isCodedError(error) || ofPlatform !== undefined) throw error;
     throw new DeviceError('ERR_DEVICE_LOST', `the device's thread did not start: ${describeError(error)}`, {
       hint: 'machine.device: same-thread needs no thread',
       cause: error,
     });
+  }
+}
+
+/** Waits until the device is there. Rejects where it cannot be made, or nothing is heard in time. */
+async function firstAnswer(worker: Worker, module: string): Promise<DeviceWorkerReady | DeviceWorkerFailure> {
+  let timer: NodeJS.Timeout | undefined;
+  try {
+    return await new Promise((resolve, reject) => {
+      const neverLoads = (how: string): void =>
+        reject(new ContractError('platform', 'addressSpace.module', `never finishes loading (${how}): ${module}`));
+      worker.once('message', resolve);
+      worker.once('error', reject);
+      worker.once('exit', (code) => {
+        if (code === UNSETTLED_AWAIT) neverLoads('a top-level await of it never settles');
+        else reject(new Error(`it ended with exit code ${code}`));
+      });
+      timer = setTimeout(() => neverLoads(`it had ${START_TIMEOUT_MS} ms`), START_TIMEOUT_MS);
+    });
+  } finally {
+    clearTimeout(timer);
   }
 }
 

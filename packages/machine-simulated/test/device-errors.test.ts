@@ -1,3 +1,4 @@
+import { exitCallOf, stackFrames } from '@virtio-platform/core';
 import { VIRTIO_BLK_T_IN, VIRTIO_BLK_T_OUT } from '@virtio-platform/device-block';
 import type { BootedMachine, SimulatedHardware } from '@virtio-platform/core';
 import type { AddressSpaceBlueprint } from '@virtio-platform/core/address-space';
@@ -52,24 +53,21 @@ describe('a device in a worker', () => {
   it('T10 says why its thread did not start: a module that is missing', async () => {
     const missing = new URL('./no-such-module.mjs', import.meta.url).href;
     await expect(boot('worker', missing, undefined)).rejects.toMatchObject({
-      code: 'ERR_DEVICE_LOST',
-      message: expect.stringMatching(/^the device's thread did not start: Error: Cannot find module .*no-such-module/),
+      code: 'ERR_PLUGIN_CONTRACT',
+      hook: 'addressSpace.module',
+      message: expect.stringMatching(/cannot be loaded: Error: Cannot find module .*no-such-module/),
     });
   });
 
   it('T10 says why its thread did not start: a module without the function', async () => {
     const other = new URL('./test-machine.ts', import.meta.url).href;
     await expect(boot('worker', other, undefined)).rejects.toMatchObject({
-      message: expect.stringMatching(
-        /did not start: TypeError: openAddressSpace is not a function, at .*device-worker/,
-      ),
+      code: 'ERR_PLUGIN_CONTRACT',
+      message: expect.stringContaining('exports undefined as openAddressSpace, not a function'),
     });
   });
 
-  it.each([
-    ['throws', 'a throwing exit'],
-    ['exits', 'exit code 3'],
-  ])('T10 says why its thread ended later: it %s', async (how, message) => {
+  it.each([['throws', 'a throwing exit']])('T10 says why its thread ended later: it %s', async (how, message) => {
     const { transport } = await boot('worker', new URL('./ending-space.ts', import.meta.url).href, how);
     const block = startBlock(machine!);
     block.publish(VIRTIO_BLK_T_IN);
@@ -79,5 +77,20 @@ describe('a device in a worker', () => {
     expect(transport.wait(0)).toBe('lost');
     expect(() => transport.readStatus()).toThrow(expect.objectContaining({ code: 'ERR_DEVICE_LOST' }));
     expect(() => transport.readStatus()).toThrow(message);
+  });
+
+  it('does not let a platform end its thread', async () => {
+    const { transport, deviceError } = await boot(
+      'worker',
+      new URL('./ending-space.ts', import.meta.url).href,
+      'exits',
+    );
+    const block = startBlock(machine!);
+    block.publish(VIRTIO_BLK_T_IN);
+    block.notify();
+    transport.wait(1000);
+    expect(transport.readStatus() & DeviceStatus.NeedsReset).not.toBe(0);
+    expect(exitCallOf(deviceError?.()?.thrown)).toBe('process.exit(3)');
+    expect(stackFrames(deviceError?.()?.thrown).join()).toContain('ending-space');
   });
 });

@@ -19,7 +19,13 @@ import {
   type CheckedPlugin,
   type CheckedPlugins,
 } from './plugin/check-plugins.ts';
-import { LocatedPluginError, runHook, runHookSync } from './plugin/plugin-error.ts';
+import { LocatedPluginError } from './plugin/plugin-error.ts';
+import { BOOT_TIMEOUT_MS } from './guard/await-plugin.ts';
+import { blamePlatform } from './guard/blame-plugin.ts';
+import { checkBooted, checkMachine } from './guard/checked-machine.ts';
+import { guardHardware } from './guard/guarded-hardware.ts';
+import { GuardedPlatform } from './guard/guarded-platform.ts';
+import { disposeHalf, runHook, runHookSync } from './guard/run-hook.ts';
 import { MachineMissingError, askMachine } from './plugin/missing-requirements.ts';
 import type { PluginKind } from './plugin/plugin-use.ts';
 import type { PluginUse, Profile } from './schema/profile.ts';
@@ -33,9 +39,8 @@ export interface ComposedRun {
   readonly platformName: string;
   readonly machineName: string;
   readonly machine: BootedMachine;
+  /** Behind checks: what it throws and gives wrongly has a code. */
   readonly platform: Platform;
-  /** Opens a mapping of the platform: what that throws without a code is `ERR_PLUGIN_HOOK`. */
-  openMapping: Platform['openMapping'];
   /**
    * Disposes the platform, then the machine, then empties the container. Returns what the plugins threw, each as
    * `ERR_PLUGIN_HOOK`. Never throws; a second call returns the result of the first.
@@ -56,7 +61,8 @@ export interface CompositionOptions extends ResolutionOptions {
  */
 export async function composeRun(profile: Profile, options: CompositionOptions = {}): Promise<ComposedRun> {
   const plugins = await checkPlugins(profile, options);
-  const missing = await askMachine(plugins.machine);
+  const { pluginTimeoutMs: timeoutMs } = options;
+  const missing = await askMachine(plugins.machine, timeoutMs);
   if (missing.length > 0) throw new MachineMissingError(profile.machine, missing);
 
   const bindings = openContainer();
@@ -65,44 +71,57 @@ export async function composeRun(profile: Profile, options: CompositionOptions =
   let disposal: Promise<readonly CodedError[]> | undefined;
   const dispose = (): Promise<readonly CodedError[]> => (disposal ??= disposeRun(profile, platform, machine, bindings));
   try {
-    machine = await bootMachine(bindings, plugins, profile, options.watchDevice);
-    platform = await openPlatform(bindings, plugins, machine);
+    machine = await bootMachine(bindings, plugins, profile, options);
+    platform = await openPlatform(bindings, plugins, machine, timeoutMs);
   } catch (error) {
     await dispose();
     throw error;
   }
   const platformName = plugins.platform.plugin.name;
   const machineName = plugins.machine.plugin.name;
-  const opened = platform;
-  const openMapping: Platform['openMapping'] = (path, mapping) =>
-    runHookSync('platform', profile.platform, 'openMapping', () => opened.openMapping(path, mapping));
-  return { profile, platformName, machineName, machine, platform, openMapping, dispose };
+  return { profile, platformName, machineName, machine, platform, dispose };
 }
 
 async function bootMachine(
   bindings: DependencyContainer,
   { platform, machine }: CheckedPlugins,
   profile: Profile,
-  watchDevice: MachineRequest['watchDevice'],
+  resolution: CompositionOptions,
 ): Promise<BootedMachine> {
+  const { watchDevice, pluginTimeoutMs } = resolution;
   const { use, plugin, options } = machine;
   bindings.registerInstance(MACHINE_REQUEST, { ...machineRequest(platform, profile), watchDevice });
-  await runHook('machine', use, 'register', () => plugin.register(bindings, options));
-  const unbooted = await resolveBound('machine', use, bindings, MACHINE);
-  return await runHook('machine', use, 'boot', () => unbooted.boot());
+  await runHook('machine', use, 'register', () => plugin.register(bindings, options), pluginTimeoutMs);
+  const unbooted = checkMachine(use, await resolveBound('machine', use, bindings, MACHINE));
+  const boot = async (): Promise<BootedMachine> => {
+    try {
+      return await unbooted.boot();
+    } catch (thrown) {
+      throw blamePlatform(thrown, profile, resolution);
+    }
+  };
+  const booted = await runHook('machine', use, 'boot', boot, pluginTimeoutMs ?? BOOT_TIMEOUT_MS);
+  return await checkBooted(use, booted);
 }
 
 async function openPlatform(
   bindings: DependencyContainer,
   { platform, machine }: CheckedPlugins,
   booted: BootedMachine,
+  timeoutMs: number | undefined,
 ): Promise<Platform> {
   const { use, plugin, options } = platform;
   checkBootedFacilities(plugin, use, machine.plugin, booted.facilities);
   bindings.registerInstance(GUEST_MEMORY, booted.memory);
   for (const [token, facility] of booted.facilities) bindings.registerInstance(token, facility);
-  await runHook('platform', use, 'register', () => plugin.register(bindings, options));
-  return await resolveBound('platform', use, bindings, PLATFORM);
+  await runHook('platform', use, 'register', () => plugin.register(bindings, options), timeoutMs);
+  const bound: unknown = await resolveBound('platform', use, bindings, PLATFORM);
+  try {
+    return new GuardedPlatform(use, bound);
+  } catch (error) {
+    await disposeHalf('platform', use, bound);
+    throw error;
+  }
 }
 
 function machineRequest({ use, plugin, options }: CheckedPlugin<'platform'>, profile: Profile): MachineRequest {
@@ -123,7 +142,11 @@ function machineRequest({ use, plugin, options }: CheckedPlugin<'platform'>, pro
     simulate:
       plugin.simulate === undefined
         ? undefined
-        : (memory) => runHookSync('platform', use, 'simulate', () => plugin.simulate!(memory, options)),
+        : (memory) =>
+            guardHardware(
+              use,
+              runHookSync('platform', use, 'simulate', () => plugin.simulate!(memory, options)),
+            ),
     baseDirectory: dirname(profile.file),
   };
 }
@@ -156,7 +179,7 @@ async function disposeRun(
   const errors: CodedError[] = [];
   const step = async (kind: PluginKind, use: PluginUse, body: () => void | Promise<void>): Promise<void> => {
     try {
-      await runHook(kind, use, 'dispose', () => withinDeadline(body()));
+      await runHook(kind, use, 'dispose', body, DISPOSE_TIMEOUT_MS);
     } catch (error) {
       errors.push(codedErrorOf(error));
     }
@@ -166,16 +189,4 @@ async function disposeRun(
   // Not `bindings.dispose()`: it would dispose a second time what it constructed, over memory that is gone.
   bindings.reset();
   return errors;
-}
-
-async function withinDeadline(disposal: void | Promise<void>): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`did not end within ${DISPOSE_TIMEOUT_MS} ms`)), DISPOSE_TIMEOUT_MS);
-  });
-  try {
-    await Promise.race([disposal, late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

@@ -4,6 +4,10 @@
  * @packageDocumentation
  */
 export * from './compose.ts';
+export { isPluginAwaited } from './guard/await-plugin.ts';
+export { blamePlugin, type NamesPlugins } from './guard/blame-plugin.ts';
+export { runHook, runHookSync } from './guard/run-hook.ts';
+export { pluginSiteOf, type PluginSite } from './guard/plugin-site.ts';
 export * from './json-schema.ts';
 export * from './load-offers.ts';
 export * from './load-profile.ts';
@@ -11,7 +15,7 @@ export { checkPlugins, type CheckedPlugin, type CheckedPlugins } from './plugin/
 export * from './plugin/installed-plugins.ts';
 export { loadPlugin, type AnyPlugin, type PluginsByKind } from './plugin/load-plugin.ts';
 export { MachineMissingError, missingRequirements } from './plugin/missing-requirements.ts';
-export { LocatedPluginError, runHook, runHookSync } from './plugin/plugin-error.ts';
+export { LocatedPluginError } from './plugin/plugin-error.ts';
 export type { PluginKind } from './plugin/plugin-use.ts';
 export type { ResolutionOptions } from './plugin/resolve-plugin.ts';
 export type { JsonSchema } from './schema/options-json-schema.ts';

@@ -9,7 +9,7 @@ import { loadProfile } from '../src/load-profile.ts';
 import { MachineMissingError } from '../src/plugin/missing-requirements.ts';
 import { journal } from './fixtures/journal.ts';
 import { bootedWith } from './fixtures/tiny-machine.ts';
-import { COUNTER, TinyPlatform } from './fixtures/tiny-platform.ts';
+import { constructed, COUNTER } from './fixtures/tiny-platform.ts';
 import { caught } from './support/caught.ts';
 import { profileText, type ProfileLines } from './support/profile-text.ts';
 import { fixture, temporaryProfile } from './support/temporary-folder.ts';
@@ -33,10 +33,11 @@ describe('composeRun', () => {
     expect(run).toMatchObject({ platformName: 'tiny', machineName: 'tiny-machine' });
     expect(run.machine.memory.size).toBe(1024 * 1024);
     expect(run.machine.faults).toBeInstanceOf(FaultLog);
-    expect(run.platform).toBeInstanceOf(TinyPlatform);
-    expect(run.platform).toHaveProperty('counter', run.machine.facilities.get(COUNTER));
-    expect(run.platform).toHaveProperty('options', { mode: 'fancy', base: 0 });
-    expect('memory' in run.platform && run.platform.memory === run.machine.memory).toBe(true);
+    const tiny = constructed.at(-1)!;
+    expect(run.platform).toMatchObject({ name: 'tiny', traits: tiny.traits, rules: [] });
+    expect(tiny.counter).toBe(run.machine.facilities.get(COUNTER));
+    expect(tiny.options).toEqual({ mode: 'fancy', base: 0 });
+    expect(tiny.memory === run.machine.memory).toBe(true);
     await run.dispose();
   });
 

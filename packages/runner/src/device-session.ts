@@ -1,4 +1,6 @@
 import {
+  ContractError,
+  describeValue,
   DeviceError,
   isCodedError,
   type CodedError,
@@ -156,6 +158,11 @@ export class DeviceSession {
       sum.bytesBounced += statistics.bytesBounced;
       sum.live += statistics.live;
       sum.leaked += statistics.leaked ?? 0;
+    }
+    const wrong = Object.entries(sum).find(([, count]) => !Number.isSafeInteger(count));
+    if (wrong !== undefined) {
+      const what = `has ${wrong[0]} that add up to ${describeValue(wrong[1])}, no whole number`;
+      throw new ContractError('platform', 'statistics', what);
     }
     return sum;
   }
@@ -317,6 +324,8 @@ export class DeviceSession {
     const { accepted } = this.negotiation;
     const isLegacy = transport.interface === 'legacy';
     const most = transport.maxQueueSize(index);
+    if (!Number.isSafeInteger(most) || most < 0)
+      throw new ContractError('machine', 'maxQueueSize', `returned ${describeValue(most)}, no number of entries`);
     if (most === 0)
       throw new DeviceError(
         'ERR_DEVICE_CONFIG',
@@ -371,7 +380,7 @@ export class DeviceSession {
   #openPath(queue: number, capacity: number): DmaMapping {
     const path = this.negotiation.path!;
     if (path === 'physical') return new DirectDmaMapping(this.#run.machine.memory, { path, capacity });
-    const mapping = this.#run.openMapping(path, { queue, capacity });
+    const mapping = this.#run.platform.openMapping(path, { queue, capacity });
     return this.#run.machine.watchMapping?.(mapping) ?? mapping;
   }
 }

@@ -78,6 +78,23 @@ export interface FailureReport {
   readonly message: string;
   /** What to do next. */
   readonly hint: string | null;
+  /**
+   * The plugin that the error came out of: its name in the profile, the member of its contract, `null` where that is
+   * not known, and the place that names it. `null` where the error came out of no plugin.
+   */
+  readonly plugin: {
+    readonly kind: string;
+    readonly name: string;
+    readonly hook: string | null;
+    readonly file: string;
+    readonly line: number;
+    readonly column: number;
+  } | null;
+  /**
+   * What was thrown first, where the error is about that: its class, `null` for a value that is no error, and the
+   * frames of its stack, the innermost first.
+   */
+  readonly cause: { readonly name: string | null; readonly message: string; readonly stack: readonly string[] } | null;
   /** Every queue as both ends left it when the run failed; empty where it failed before there were any. */
   readonly rings: readonly RingReport[];
   /**

@@ -1,4 +1,5 @@
-import { codedErrorOf, type CodedError } from '@virtio-platform/core';
+import { codedErrorOf, messageOf, stackFrames, type CodedError } from '@virtio-platform/core';
+import { pluginSiteOf } from '@virtio-platform/profile';
 import type { FailureReport } from './report.ts';
 import type { RingReport } from './ring-report.ts';
 
@@ -13,12 +14,30 @@ const MOST_LATER = 8;
  */
 export class RunErrors {
   readonly #errors: CodedError[] = [];
+  readonly #codedErrorOf: (thrown: unknown) => CodedError;
   #rings: readonly RingReport[] = [];
+  #inside: { readonly thrown: unknown } | undefined;
+
+  /** `coded` makes the coded error of anything that was thrown. */
+  constructor(coded: (thrown: unknown) => CodedError = codedErrorOf) {
+    this.#codedErrorOf = coded;
+  }
 
   /** Notes an error, in the order in which errors happen, with the rings as they were when the first one happened. */
   note(error: unknown, rings: readonly RingReport[] = []): void {
     if (this.#errors.length === 0) this.#rings = rings;
-    this.#errors.push(codedErrorOf(error));
+    this.#errors.push(this.#codedErrorOf(error));
+  }
+
+  /**
+   * Notes what was thrown inside the device: where a plugin threw it, that is what the others followed from; elsewhere
+   * it is the cause of the first error, if that one has none.
+   */
+  noteInside(inside: { readonly thrown: unknown } | undefined): void {
+    if (inside === undefined) return;
+    this.#inside = inside;
+    const error = this.#codedErrorOf(inside.thrown);
+    if (pluginSiteOf(error) !== undefined) this.#errors.unshift(error);
   }
 
   /** Throws the first error where it is no failure of the device; that error then ends the run. */
@@ -34,13 +53,54 @@ export class RunErrors {
   get report(): Omit<FailureReport, 'program'> | null {
     const reports = this.#errors.map(describeError);
     const [first, ...others] = reports;
-    if (first === undefined) return null;
+    const [error] = this.#errors;
+    if (first === undefined || error === undefined) return null;
     const isNew = ({ code }: { readonly code: string }, at: number): boolean =>
       reports.findIndex((report) => report.code === code) === at + 1;
-    return { ...first, rings: this.#rings, later: others.filter(isNew).slice(0, MOST_LATER) };
+    return {
+      ...first,
+      plugin: pluginReport(error),
+      cause: causeReport(error, this.#inside),
+      rings: this.#rings,
+      later: others.filter(isNew).slice(0, MOST_LATER),
+    };
   }
 }
 
-function describeError({ code, message, hint }: CodedError): Omit<FailureReport, 'later' | 'rings' | 'program'> {
+function describeError({ code, message, hint }: CodedError): FailureReport['later'][number] {
   return { code, message, hint: hint ?? null };
+}
+
+/** The most frames of a stack in a report. */
+const MOST_FRAMES = 50;
+
+/** Which plugin an error came out of; `null` where it came out of none. */
+function pluginReport(error: CodedError): FailureReport['plugin'] {
+  const site = pluginSiteOf(error);
+  if (site === undefined) return null;
+  const { kind, plugin, hook, location } = site;
+  return { kind, name: plugin, hook: hook ?? null, ...location };
+}
+
+/**
+ * What was thrown first, with its stack: the cause of the error, or the error itself where a plugin threw it with a
+ * code. `inside` is what was thrown inside the device, the cause of an error that has no other.
+ */
+function causeReport(error: CodedError, inside?: { readonly thrown: unknown }): FailureReport['cause'] {
+  const { cause } = error;
+  if (cause !== undefined) return describeThrown(cause);
+  if (pluginSiteOf(error) !== undefined) return describeThrown(error);
+  return inside === undefined ? null : describeThrown(inside.thrown);
+}
+
+function describeThrown(thrown: unknown): NonNullable<FailureReport['cause']> {
+  return { name: nameOf(thrown), message: messageOf(thrown), stack: stackFrames(thrown).slice(0, MOST_FRAMES) };
+}
+
+function nameOf(thrown: unknown): string | null {
+  try {
+    return thrown instanceof Error ? thrown.name : null;
+  } catch {
+    return null;
+  }
 }

@@ -1,5 +1,12 @@
 import { setImmediate } from 'node:timers/promises';
-import { DeviceError, type DriverHalf, type WorkLoop, type Workload } from '@virtio-platform/core';
+import {
+  ContractError,
+  describeValue,
+  DeviceError,
+  type DriverHalf,
+  type WorkLoop,
+  type Workload,
+} from '@virtio-platform/core';
 import { checkDevice, type Transport } from '@virtio-platform/core/device';
 import type { Virtqueue } from '@virtio-platform/core/queue';
 import type { Profile } from '@virtio-platform/profile';
@@ -137,7 +144,8 @@ export class RunLoop implements WorkLoop {
       if (!queues.some((queue) => queue.inspect().hasUsed)) return false;
     }
     if (result === 'notified') notifications.notified();
-    else notifications.timedOut(completed);
+    else if (result === 'timeout') notifications.timedOut(completed);
+    else throw new ContractError('machine', 'wait', `returned ${describeValue(result)}, not notified, timeout or lost`);
     this.#throwIfMissing();
     // A device may notify as often as it likes: only what completes counts.
     if (result === 'notified' && left > 0) return false;

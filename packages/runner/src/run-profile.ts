@@ -1,8 +1,15 @@
 import { setTimeout } from 'node:timers/promises';
-import type { CodedError, DeviceProgram } from '@virtio-platform/core';
+import {
+  ContractError,
+  describeValue,
+  type BootedMachine,
+  type CodedError,
+  type DeviceProgram,
+} from '@virtio-platform/core';
 import { FaultLog, type DeviceFault } from '@virtio-platform/core/address-space';
 import type { NegotiationResult, Refusal } from '@virtio-platform/core/negotiation';
 import {
+  blamePlugin,
   composeRun,
   runHookSync,
   type ComposedRun,
@@ -41,13 +48,14 @@ const NO_WORK: WorkloadReport = {
 };
 
 /**
- * Runs a profile: compose, negotiate, run the workload, reset, report. A device that fails is a report with outcome
- * `failed`; a profile, plugin or installation that is wrong throws its coded error. Whatever was started is ended on
+ * Runs a profile: compose, negotiate, run the workload, reset, report. A device that fails, and a plugin that does
+ * something wrong once the run is put together, is a report with outcome `failed`; a profile, plugin or installation
+ * that is wrong before throws its coded error. Whatever was started is ended on
  * every way out.
  */
 export async function runProfile(profile: Profile, options: RunOptions = {}): Promise<RunReport> {
   const startedAt = performance.now();
-  const state = newState();
+  const state = newState((thrown) => blamePlugin(thrown, profile, options.plugins));
   const sanitized = profile.driver.sanitize || options.sanitize === true ? new SanitizedRun(profile) : undefined;
   const { errors } = state;
   let run: ComposedRun | undefined;
@@ -64,21 +72,42 @@ export async function runProfile(profile: Profile, options: RunOptions = {}): Pr
   } catch (error) {
     errors.note(error);
   }
-  state.faults = run?.machine.faults.entries ?? [];
-  const deviceProgram = run?.machine.deviceProgram;
-  // The end of a program is an event of its own.
-  if (deviceProgram !== undefined && errors.report !== null) await setTimeout(ENDING_MS);
-  state.program = deviceProgram?.();
+  try {
+    if (run !== undefined) await askMachine(run.machine, state);
+  } catch (error) {
+    errors.note(error);
+  }
   for (const error of (await run?.dispose()) ?? []) errors.note(error);
   try {
     if (run !== undefined) state.leaked = leaksOf(run, state.dma.leaked);
   } catch (error) {
     errors.note(error);
   }
-  errors.throwUnlessOfDevice();
+  // Once the run is put together, what a plugin does wrong is a failure with all that is known of the run.
+  if (run === undefined) errors.throwUnlessOfDevice();
   const findings = sanitized?.report ?? { findings: [], sanitizer: null };
   const report = { ...describe(profile, run, state, performance.now() - startedAt), ...findings };
   return { ...report, differences: compareExpectation(report, profile) };
+}
+
+/** Asks the machine what it saw. */
+async function askMachine(machine: BootedMachine, state: RunState): Promise<void> {
+  const { errors } = state;
+  errors.noteInside(machine.deviceError?.());
+  state.faults = checkFaults(machine.faults.entries);
+  const { deviceProgram } = machine;
+  // The end of a program is an event of its own.
+  if (deviceProgram !== undefined && errors.report !== null) await setTimeout(ENDING_MS);
+  state.program = deviceProgram?.();
+}
+
+function checkFaults(faults: readonly DeviceFault[]): readonly DeviceFault[] {
+  for (const fault of faults.slice(0, FaultLog.LIMIT) as readonly unknown[]) {
+    const isFault = typeof fault === 'object' && fault !== null && 'address' in fault;
+    if (!isFault || typeof fault.address !== 'bigint')
+      throw new ContractError('machine', 'faults', `has ${describeValue(fault)}, which is no fault`);
+  }
+  return faults;
 }
 
 /**
@@ -120,7 +149,7 @@ interface RunState {
   program?: DeviceProgram | undefined;
 }
 
-function newState(): RunState {
+function newState(coded?: (thrown: unknown) => CodedError): RunState {
   return {
     workload: NO_WORK,
     configuration: { changes: 0, seen: [] },
@@ -129,7 +158,7 @@ function newState(): RunState {
     leaked: { count: 0, first: [] },
     statistics: {},
     injected: 0,
-    errors: new RunErrors(),
+    errors: new RunErrors(coded),
     faults: [],
     recorded: [],
   };
@@ -164,22 +193,27 @@ async function drive(
     state.workload = session.workload ?? state.workload;
     state.configuration = session.configuration;
   }
-  state.queue = session.ring;
-  state.notifications = session.notifications;
-  try {
-    session.end();
-  } catch (error) {
-    state.errors.note(error);
-  }
-  // A device that does not confirm its reset keeps what it has: the report says how much.
-  state.dma = { ...session.dma, pool: session.pool };
-  try {
+  const step = (body: () => void): void => {
+    try {
+      body();
+    } catch (error) {
+      state.errors.note(error);
+    }
+  };
+  step(() => {
+    state.queue = session.ring;
+    state.notifications = session.notifications;
+  });
+  step(() => session.end());
+  step(() => {
+    // A device that does not confirm its reset keeps what it has: the report says how much.
+    state.dma = { ...session.dma, pool: session.pool };
+    state.injected = session.injected;
+  });
+  step(() => {
     state.statistics = statisticsOf(run);
-  } catch (error) {
-    state.errors.note(error);
-  }
-  state.injected = session.injected;
-  session.dispose();
+  });
+  step(() => session.dispose());
 }
 
 function withProgram(

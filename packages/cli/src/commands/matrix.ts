@@ -43,7 +43,8 @@ export async function matrixCommand(
       ? DEFAULT_OFFERS
       : await loadOffers(resolve(terminal.cwd, options.offers), await installedDeviceTypes(pluginBases(terminal.cwd)));
   const paths = files.length > 0 ? files.map((file) => resolve(terminal.cwd, file)) : shippedPlatforms();
-  const loaded = await Promise.all(paths.map((path) => loadRuns(path, plugins)));
+  const loaded: Profile[][] = [];
+  for (const path of paths) loaded.push(await loadRuns(path, plugins));
   // Without a profile named, one run for each platform: the others differ in what does not matter here.
   const profiles = files.length > 0 ? loaded.flat() : loaded.map(([first]) => ({ ...first!, name: baseName(first!) }));
   const embedded = profiles.map(onEmbeddedMachine);

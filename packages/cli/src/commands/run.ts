@@ -1,9 +1,10 @@
 import { resolve } from 'node:path';
 import { sweepTemporaryFolders } from '@virtio-platform/host';
-import type { Profile, ResolutionOptions } from '@virtio-platform/profile';
+import type { CodedError } from '@virtio-platform/core';
+import { blamePlugin, type ResolutionOptions } from '@virtio-platform/profile';
 import { failedReport, isAsExpected, runProfile, type RunReport } from '@virtio-platform/runner';
-import { checkRuns, distinctErrors } from '../checked-runs.ts';
-import { ExitStatus, worstStatus } from '../exit-status.ts';
+import { checkRuns, distinctErrors, type CheckedRun } from '../checked-runs.ts';
+import { ExitStatus, exitStatusOf, worstStatus } from '../exit-status.ts';
 import { isolate } from '../isolate.ts';
 import { printError } from '../print-error.ts';
 import { ProgressLine } from '../progress-line.ts';
@@ -16,55 +17,71 @@ export interface RunCommandOptions {
   readonly json: boolean;
   /** Whether every run is under the DMA sanitizer, also where its profile does not say so. */
   readonly sanitize: boolean;
+  /** Whether people are shown the stack of what made a run fail. */
+  readonly stack: boolean;
   /** Which plugins the profiles may use. */
   readonly plugins: ResolutionOptions;
 }
 
 /**
- * `run [profile...]`: all profiles are checked, with every run of theirs, before the first one runs. Whatever happens
- * in one run, the others run, and each has its report.
+ * `run [profile...]`: all profiles are checked, with every run of theirs, before the first one runs; where the text of
+ * one is wrong, none runs. Whatever a plugin or a device does in one run, the others run, and each has its report.
  */
 export async function runCommand(
   terminal: Terminal,
   files: readonly string[],
-  { json: asJson, sanitize, plugins }: RunCommandOptions,
+  { json: asJson, sanitize, stack, plugins }: RunCommandOptions,
 ): Promise<ExitStatus> {
   const startedAt = performance.now();
   sweepTemporaryFolders();
   const paths = files.length > 0 ? files.map((file) => resolve(terminal.cwd, file)) : embeddedProfiles();
-  const { profiles, status: loaded } = await loadAll(terminal, paths, asJson, plugins);
-  if (loaded !== ExitStatus.AsExpected) return loaded;
+  const { runs, status: loaded } = await checkAll(terminal, paths, asJson, plugins);
+  if (runs.some(({ profile }) => profile === undefined)) return loaded;
 
   const reports: RunReport[] = [];
-  let status: ExitStatus = ExitStatus.AsExpected;
-  for (const profile of profiles) {
+  let status: ExitStatus = loaded;
+  for (const { profile, error: wrong } of runs) {
+    if (profile === undefined) continue;
+    if (wrong !== undefined) {
+      reports.push(failedReport(profile, wrong));
+      continue;
+    }
+    const coded = (thrown: unknown): CodedError => blamePlugin(thrown, profile, plugins);
     const progress = new ProgressLine(terminal);
     const onProgress = (done: number, total: number): void => progress.show(profile.name, done, total);
-    const { value, error } = await isolate(() => runProfile(profile, { onProgress, sanitize, plugins }));
+    const { value, error } = await isolate(() => runProfile(profile, { onProgress, sanitize, plugins }), coded);
     progress.clear();
     const report = value !== undefined && error === undefined ? value : failedReport(profile, error!, value);
     reports.push(report);
     if (error !== undefined) status = worstStatus(status, printError(terminal, error, asJson));
+    else if (isOfPlugin(report)) status = worstStatus(status, ExitStatus.Usage);
     else if (!isAsExpected(report)) status = worstStatus(status, ExitStatus.Differed);
   }
   if (asJson) terminal.printJson(reports);
-  else printRunTable(terminal, printableData(reports), performance.now() - startedAt);
+  else printRunTable(terminal, printableData(reports), performance.now() - startedAt, { stack });
   return status;
 }
 
+/** Whether a plugin did something wrong, which is no result of the run: as one that cannot be loaded. */
+function isOfPlugin({ failure }: RunReport): boolean {
+  return failure !== null && exitStatusOf(failure) === ExitStatus.Usage;
+}
+
 /** Checks the runs of every profile, with their plugins and options, and prints each error. */
-async function loadAll(
+async function checkAll(
   terminal: Terminal,
   paths: readonly string[],
   asJson: boolean,
   plugins: ResolutionOptions,
-): Promise<{ profiles: Profile[]; status: ExitStatus }> {
-  const profiles: Profile[] = [];
+): Promise<{ runs: readonly CheckedRun[]; status: ExitStatus }> {
+  const checked: CheckedRun[] = [];
   let status: ExitStatus = ExitStatus.AsExpected;
   for (const path of paths) {
-    const runs = await checkRuns(path, plugins);
-    for (const error of distinctErrors(runs)) status = worstStatus(status, printError(terminal, error, asJson));
-    profiles.push(...runs.flatMap(({ profile }) => profile ?? []));
+    const { value: runs = [], error: stray } = await isolate(() => checkRuns(path, plugins));
+    const errors = stray === undefined ? distinctErrors(runs) : [stray];
+    for (const error of errors) status = worstStatus(status, printError(terminal, error, asJson));
+    checked.push(...runs.map((run) => ({ ...run, error: run.error ?? stray })));
+    if (runs.length === 0) checked.push({ profile: undefined, error: stray });
   }
-  return { profiles, status };
+  return { runs: checked, status };
 }

@@ -1,3 +1,5 @@
+import { ContractError } from '../errors/coded-error.ts';
+import { describeValue } from '../errors/message-of.ts';
 import type { GuestMemory } from '../memory/guest-memory.ts';
 import type { DeviceAddressSpace } from './device-address-space.ts';
 import type { DeviceAccess, FaultCause, FaultLog } from './fault-log.ts';
@@ -98,10 +100,12 @@ export class TranslatedAddressSpace implements DeviceAddressSpace {
       this.#fault(low, high, done, left, access, this.#translation.cause);
       return -1;
     }
-    const run = this.#translation.run < left ? this.#translation.run : left;
+    const run = left <= this.#translation.run ? left : this.#translation.run;
     // A mistake of the platform that would loop for ever.
-    if (!(run > 0)) throw new TypeError(`a translation answered with a run of ${run} bytes`);
+    if (!(run > 0)) throw new ContractError('platform', 'translate', `set a run of ${describeValue(run)} bytes`);
     if (!this.memory.contains(address, run)) {
+      if (!Number.isSafeInteger(address))
+        throw new ContractError('platform', 'translate', `returned ${describeValue(address)}, which is no address`);
       this.#fault(low, high, done, left, access, 'outside-memory');
       return -1;
     }

@@ -1,3 +1,7 @@
+import { ContractError } from '../errors/coded-error.ts';
+import { describeValue } from '../errors/message-of.ts';
+import type { Transport } from './transport.ts';
+
 /** The device status field. Specification 1.4 section 2.1. */
 export const DeviceStatus = {
   Acknowledge: 1,
@@ -9,6 +13,13 @@ export const DeviceStatus = {
   NeedsReset: 64,
   Failed: 128,
 } as const;
+
+/** Reads the status of a device. Throws {@link ContractError} where the machine's transport gives no byte. */
+export function readDeviceStatus(transport: Pick<Transport, 'readStatus'>): number {
+  const status = transport.readStatus();
+  if ((status & 0xff) === status) return status;
+  throw new ContractError('machine', 'readStatus', `returned ${describeValue(status)}, not a status of 8 bits`);
+}
 
 /** Names the bits of a status, for messages: `ACKNOWLEDGE|DRIVER`. */
 export function statusNames(status: number): string {

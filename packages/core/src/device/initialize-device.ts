@@ -1,8 +1,9 @@
-import { DeviceError, isCodedError } from '../errors/coded-error.ts';
+import { ContractError, DeviceError } from '../errors/coded-error.ts';
+import { describeValue } from '../errors/message-of.ts';
 import { FeatureSet } from '../features/feature-set.ts';
 import { negotiate } from '../negotiation/negotiate.ts';
 import type { NegotiationInput, NegotiationResult, NegotiationRule, Refusal } from '../negotiation/negotiation.ts';
-import { DeviceStatus, statusNames } from './device-status.ts';
+import { DeviceStatus, readDeviceStatus, statusNames } from './device-status.ts';
 import { resetDevice } from './reset-device.ts';
 import type { Transport } from './transport.ts';
 
@@ -36,7 +37,7 @@ export function confirmFeatures(transport: Transport, result: NegotiationResult)
   transport.writeDriverFeatures(result.accepted);
   if (transport.interface === 'legacy') return result;
   addStatus(transport, DeviceStatus.FeaturesOk);
-  const status = transport.readStatus();
+  const status = readDeviceStatus(transport);
   if ((status & DeviceStatus.FeaturesOk) !== 0) return result;
   addStatus(transport, DeviceStatus.Failed);
   return refused(result, {
@@ -52,13 +53,22 @@ export function confirmFeatures(transport: Transport, result: NegotiationResult)
 function negotiateOrFail(transport: Transport, options: InitializationOptions): NegotiationResult {
   const { rules, ...driver } = options;
   const { interface: deviceInterface, carries } = transport;
-  const offered = transport.readDeviceFeatures();
+  const offered = checkFeatures(transport.readDeviceFeatures());
   try {
     return negotiate({ ...driver, interface: deviceInterface, offered, carries }, rules);
   } catch (error) {
     failDevice(transport);
     throw error;
   }
+}
+
+function checkFeatures(features: FeatureSet): FeatureSet {
+  const value: unknown = features;
+  if (typeof value === 'object' && value !== null && 'bits' in value && typeof value.bits === 'bigint') {
+    // A machine may have another copy of this package.
+    return features instanceof FeatureSet ? features : new FeatureSet(value.bits);
+  }
+  throw new ContractError('machine', 'readDeviceFeatures', `returned ${describeValue(value)}, not a FeatureSet`);
 }
 
 /** Lets the device go: its queues are set up. Sets DRIVER_OK. */
@@ -70,8 +80,8 @@ export function startDevice(transport: Transport): void {
 export function failDevice(transport: Transport): void {
   try {
     addStatus(transport, DeviceStatus.Failed);
-  } catch (error) {
-    if (!isCodedError(error)) throw error;
+  } catch {
+    // The reason why is known, and says more.
   }
 }
 
@@ -83,7 +93,7 @@ const NOBODY = 0xff;
  * `ERR_DEVICE_FROZEN` when its registers read as all ones.
  */
 export function checkDevice(transport: Transport): void {
-  const status = transport.readStatus();
+  const status = readDeviceStatus(transport);
   if (status === NOBODY) {
     throw new DeviceError(
       'ERR_DEVICE_FROZEN',
@@ -99,7 +109,7 @@ export function checkDevice(transport: Transport): void {
 
 /** Status bits are only ever added, except by reset. Section 2.1.1. */
 function addStatus(transport: Transport, bit: number): void {
-  transport.writeStatus(transport.readStatus() | bit);
+  transport.writeStatus(readDeviceStatus(transport) | bit);
 }
 
 function refused(result: NegotiationResult, refusal: Refusal): NegotiationResult {

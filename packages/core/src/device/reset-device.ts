@@ -1,5 +1,5 @@
 import { awaitDevice, DEVICE_TIMEOUT_MS } from './await-device.ts';
-import { statusNames } from './device-status.ts';
+import { readDeviceStatus, statusNames } from './device-status.ts';
 import type { Transport } from './transport.ts';
 
 /**
@@ -11,7 +11,7 @@ export function resetDevice(transport: Transport, timeoutMs: number = DEVICE_TIM
   transport.writeStatus(0);
   awaitDevice(
     transport,
-    () => (status = transport.readStatus()) === 0,
+    () => (status = readDeviceStatus(transport)) === 0,
     timeoutMs,
     'ERR_DEVICE_RESET_TIMEOUT',
     () => `confirm a reset (status ${statusNames(status)})`,

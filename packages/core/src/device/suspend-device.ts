@@ -1,5 +1,5 @@
 import { awaitDevice, DEVICE_TIMEOUT_MS } from './await-device.ts';
-import { DeviceStatus, statusNames } from './device-status.ts';
+import { DeviceStatus, readDeviceStatus, statusNames } from './device-status.ts';
 import { checkDevice } from './initialize-device.ts';
 import type { Transport } from './transport.ts';
 
@@ -25,13 +25,13 @@ export function resumeDevice(transport: Transport, timeoutMs: number = DEVICE_TI
 
 /** Sets one of the two bits, for which the device clears the other. */
 function move(transport: Transport, bit: number, timeoutMs: number, what: string): void {
-  let status = transport.readStatus();
+  let status = readDeviceStatus(transport);
   transport.writeStatus(status | bit);
   awaitDevice(
     transport,
     () => {
       checkDevice(transport);
-      status = transport.readStatus();
+      status = readDeviceStatus(transport);
       return (status & BOTH) === bit;
     },
     timeoutMs,

@@ -2,6 +2,7 @@
 export * from './bounce/bounce-pool.ts';
 export * from './bounce/bounced-dma-mapping.ts';
 export * from './bounce/bounced-mappings.ts';
+export * from './check-region.ts';
 export * from './device-address.ts';
 export * from './direct-dma-mapping.ts';
 export * from './dma-mapping.ts';

@@ -30,6 +30,15 @@ export function errnoHint(errno: string): string | undefined {
  * completes the message: `in the boot of ...`.
  */
 export function hostErrorOf(cause: unknown, where: string = ''): CodedError | undefined {
+  try {
+    return readHostError(cause, where);
+  } catch {
+    // An error whose members throw is none of the host's.
+    return undefined;
+  }
+}
+
+function readHostError(cause: unknown, where: string): CodedError | undefined {
   const message = `${messageOf(cause)}${where === '' ? '' : `, ${where}`}`;
   if (cause instanceof Error && 'syscall' in cause && 'code' in cause && typeof cause.code === 'string') {
     return new CodedError('ERR_SYSCALL', message, { hint: errnoHint(cause.code), cause });

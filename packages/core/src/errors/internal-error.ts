@@ -14,16 +14,32 @@ export function codedErrorOf(thrown: unknown): CodedError {
   const ofHost = hostErrorOf(thrown);
   if (ofHost !== undefined) return ofHost;
   const stack = stackOf(thrown);
-  const name = thrown instanceof Error ? `${thrown.name}: ` : '';
   const frames = stack.length === 0 ? '' : `, with ${stack.join(', ')}`;
-  return new CodedError('ERR_INTERNAL', `${name}${messageOf(thrown)}`, {
+  return new CodedError('ERR_INTERNAL', `${nameOf(thrown)}${messageOf(thrown)}`, {
     hint: `a mistake in virtio-platform or in a plugin: report the error and the profile${frames}`,
     cause: thrown,
   });
 }
 
+function nameOf(thrown: unknown): string {
+  try {
+    return thrown instanceof Error ? `${thrown.name}: ` : '';
+  } catch {
+    return '';
+  }
+}
+
 function stackOf(thrown: unknown): string[] {
-  const stack = thrown instanceof Error && typeof thrown.stack === 'string' ? thrown.stack : '';
-  const frames = stack.split('\n').filter((line) => /^\s+at /.test(line));
-  return frames.slice(0, FRAMES).map((line) => line.trim());
+  return stackFrames(thrown).slice(0, FRAMES);
+}
+
+/** The frames of an error's stack, without indentation; empty for anything else. Never throws. */
+export function stackFrames(thrown: unknown): string[] {
+  try {
+    const stack = thrown instanceof Error && typeof thrown.stack === 'string' ? thrown.stack : '';
+    const lines = stack.split('\n').filter((line) => /^\s+at /.test(line));
+    return lines.map((line) => line.trim());
+  } catch {
+    return [];
+  }
 }

@@ -92,6 +92,11 @@ export interface BootedMachine {
   /** What became of the program that is the device; `undefined` where the machine started none. */
   readonly deviceProgram?: (() => DeviceProgram) | undefined;
   /**
+   * The first thing that was thrown inside the device: in its half, or in the platform's address space, which the
+   * device calls. `undefined` where nothing was. Absent where this machine cannot see it.
+   */
+  readonly deviceError?: (() => { readonly thrown: unknown } | undefined) | undefined;
+  /**
    * Stands in front of the mapping of each queue, where a device has to know what is mapped before it sees an address.
    * Whoever opens a mapping passes it through here.
    */

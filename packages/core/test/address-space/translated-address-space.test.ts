@@ -1,3 +1,4 @@
+import { ContractError } from '../../src/errors/coded-error.ts';
 import {
   FaultLog,
   PHYSICAL_ADDRESS_SPACE,
@@ -218,7 +219,7 @@ describe('TranslatedAddressSpace over a translation with a bug', () => {
     const memory = newMemory();
     const stuck: AddressTranslation = { generation: 0, run: 0, cause: 'unmapped', translate: () => 0 };
     const space = new TranslatedAddressSpace(memory, new FaultLog(), stuck);
-    expect(() => space.read(0, 0, new Uint8Array(8), 0, 8)).toThrow(TypeError);
-    expect(() => space.borrow(0, 0, 8, 'read')).toThrow(TypeError);
+    expect(() => space.read(0, 0, new Uint8Array(8), 0, 8)).toThrow(ContractError);
+    expect(() => space.borrow(0, 0, 8, 'read')).toThrow(ContractError);
   });
 });

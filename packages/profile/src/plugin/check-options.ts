@@ -6,9 +6,11 @@ import {
   type PlatformPlugin,
   type SchemaIssue,
 } from '@virtio-platform/core';
-import { LocatedPluginError, runHook } from './plugin-error.ts';
+import { LocatedPluginError } from './plugin-error.ts';
+import { runHook, runHookSync } from '../guard/run-hook.ts';
+import { checkSchemaResult } from '../guard/checked-answer.ts';
 import { optionsJsonSchema, schemaKeys } from '../schema/options-json-schema.ts';
-import { RESERVED_KEYS } from './plugin-use.ts';
+import { RESERVED_KEYS, type PluginKind } from './plugin-use.ts';
 import type { PluginUse } from '../schema/profile.ts';
 import {
   translateIssues,
@@ -22,6 +24,9 @@ import { renameOptions } from './renamed-options.ts';
 
 /** Options as a profile has them, and where they stand. */
 export interface GivenOptions {
+  /** The plugin whose schema checks them, in messages. */
+  readonly plugin: PluginKind;
+  readonly use: PluginUse;
   readonly options: unknown;
   /** Where an option or its key stands, by its path below the section. */
   readonly placeOf: (path: readonly PropertyKey[], part: 'value' | 'key') => Place;
@@ -36,13 +41,18 @@ export type OptionsResult =
   | { readonly value: unknown; readonly issues?: undefined }
   | { readonly issues: readonly TranslatedIssue[] };
 
-/** Checks options with a plugin's own schema. What the schema made of them is frozen. */
+/**
+ * Checks options with a plugin's own schema. What the schema made of them is frozen. Throws {@link LocatedPluginError}
+ * where the schema itself throws, or never settles.
+ */
 export async function validateOptions(
-  { options, placeOf, section, commonKeys }: GivenOptions,
+  { plugin, use, options, placeOf, section, commonKeys }: GivenOptions,
   schema: OptionsSchema<unknown>,
   code: ErrorCode,
+  timeoutMs?: number,
 ): Promise<OptionsResult> {
-  const result = await schema['~standard'].validate(options);
+  const validate = (): unknown => schema['~standard'].validate(options);
+  const result = checkSchemaResult(plugin, use, await runHook(plugin, use, 'options', validate, timeoutMs));
   if (result.issues === undefined) return { value: deepFreeze(result.value) };
   const form = optionsJsonSchema(schema);
   const source: CheckedSource = {
@@ -61,10 +71,17 @@ export async function validateOptions(
  * Checks the options of a plugin with the plugin's own schema, and returns what the schema made of them, frozen. Throws
  * {@link LocatedPluginError} `ERR_PLUGIN_OPTIONS` with every option that is wrong.
  */
-export async function checkOptions(plugin: PlatformPlugin | MachinePlugin, use: PluginUse): Promise<unknown> {
-  const { options, warnings, sourcePath } = renameOptions(use, plugin.renamedOptions);
+export async function checkOptions(
+  plugin: PlatformPlugin | MachinePlugin,
+  use: PluginUse,
+  timeoutMs?: number,
+): Promise<unknown> {
+  const renamed = runHookSync(plugin.kind, use, 'renamedOptions', () => plugin.renamedOptions);
+  const { options, warnings, sourcePath } = renameOptions(use, renamed);
   for (const warning of warnings) process.emitWarning(printable(warning), 'ProfileWarning');
   const given: GivenOptions = {
+    plugin: plugin.kind,
+    use,
     options,
     placeOf: (path, part) => {
       const text = scalarText(part === 'key' ? path.at(-1) : valueAt(options, path));
@@ -73,9 +90,7 @@ export async function checkOptions(plugin: PlatformPlugin | MachinePlugin, use: 
     section: plugin.kind,
     commonKeys: RESERVED_KEYS[plugin.kind],
   };
-  const result = await runHook(plugin.kind, use, 'options', () =>
-    validateOptions(given, plugin.options, 'ERR_PLUGIN_OPTIONS'),
-  );
+  const result = await validateOptions(given, plugin.options, 'ERR_PLUGIN_OPTIONS', timeoutMs);
   if (result.issues === undefined) return result.value;
   const issues = result.issues.map(({ issue }) => issue);
   const message = issues.length === 1 ? 'an option is wrong' : `${issues.length} options are wrong`;

@@ -5,10 +5,12 @@ import {
   type MachinePlugin,
   type PlatformPlugin,
 } from '@virtio-platform/core';
-import { formatByteSize, memorySizeProblem, type MemorySizeProblem } from '@virtio-platform/core/memory';
+import { formatByteSize, memorySizeProblem } from '@virtio-platform/core/memory';
 import { checkOptions } from './check-options.ts';
 import { loadPlugin, type PluginsByKind } from './load-plugin.ts';
-import { LocatedPluginError, runHook, runHookSync } from './plugin-error.ts';
+import { LocatedPluginError } from './plugin-error.ts';
+import { runHook, runHookSync } from '../guard/run-hook.ts';
+import { checkMemoryProblem, checkPrograms } from '../guard/checked-answer.ts';
 import type { PluginKind } from './plugin-use.ts';
 import type { PluginUse } from '../schema/profile.ts';
 import { ProfileError, issueAt, type ProfileIssue } from '../source/profile-issue.ts';
@@ -79,14 +81,14 @@ export async function checkPlugin<Kind extends ComposedKind>(
   options: ResolutionOptions,
 ): Promise<CheckedPlugin<Kind>> {
   const plugin = await loadPlugin(use, kind, options);
-  const checked = { use, plugin, options: await checkOptions(plugin, use) };
-  if (options.noPrograms === true && plugin.kind === 'machine') await checkPrograms(plugin, use, checked.options);
+  const checked = { use, plugin, options: await checkOptions(plugin, use, options.pluginTimeoutMs) };
+  if (options.noPrograms === true && plugin.kind === 'machine') await refusePrograms(plugin, use, checked.options);
   return checked;
 }
 
 /** Throws {@link LocatedPluginError} `ERR_PLUGIN_PROGRAM` where the machine may start a program. */
-async function checkPrograms(plugin: MachinePlugin, use: PluginUse, options: unknown): Promise<void> {
-  const programs = await runHook('machine', use, 'programs', () => plugin.programs?.(options));
+async function refusePrograms(plugin: MachinePlugin, use: PluginUse, options: unknown): Promise<void> {
+  const programs = checkPrograms(use, await runHook('machine', use, 'programs', () => plugin.programs?.(options)));
   if (programs?.length === 0) return;
   const what = programs === undefined ? 'does not say which programs it starts' : `starts ${programs.join(', ')}`;
   throw new LocatedPluginError('machine', use, {
@@ -137,8 +139,9 @@ export async function checkFacilities(
 function checkMemory({ use, plugin, options }: CheckedPlugin<'machine'>, needs: readonly FacilityToken[]): void {
   const { memory } = use;
   if (memory === undefined) return;
-  const ofMachine = (): MemorySizeProblem | undefined => plugin.memoryProblem?.(memory, options, needs);
-  const problem = runHookSync('machine', use, 'memoryProblem', ofMachine) ?? memorySizeProblem(memory);
+  const ofMachine = (): unknown => plugin.memoryProblem?.(memory, options, needs);
+  const answer = runHookSync('machine', use, 'memoryProblem', ofMachine);
+  const problem = checkMemoryProblem(use, answer) ?? memorySizeProblem(memory);
   if (problem === undefined) return;
   const message = `${problem.message}: ${problem.hint}`;
   const place = { location: use.locate(['memory'], 'value'), text: formatByteSize(memory) };

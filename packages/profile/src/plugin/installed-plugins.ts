@@ -1,10 +1,13 @@
-import { dirname } from 'node:path';
-import { PluginError, isCodedError, messageOf, type DeviceTypePlugin, type MachineSurvey } from '@virtio-platform/core';
+import { dirname, join } from 'node:path';
+import { PluginError, type DeviceTypePlugin, type MachineSurvey } from '@virtio-platform/core';
+import { checkSurvey } from '../guard/checked-answer.ts';
+import { runHook } from '../guard/run-hook.ts';
 import { importPlugin, type AnyPlugin } from './load-plugin.ts';
 import { installedPackages, type InstalledPackage } from './installed-packages.ts';
 import type { PluginProblem } from './plugin-error.ts';
 import type { PluginKind } from './plugin-use.ts';
 import { resolvePlugin } from './resolve-plugin.ts';
+import type { PluginUse } from '../schema/profile.ts';
 /** An installed plugin, or why it cannot be loaded. */
 export interface InstalledPlugin {
   /** What profiles write to use it: the name of its package. */
@@ -51,13 +54,13 @@ export async function installedDeviceTypes(bases: readonly string[]): Promise<re
  */
 export async function surveyMachine({ use, plugin }: InstalledPlugin): Promise<MachineSurvey | undefined> {
   if (plugin?.kind !== 'machine' || plugin.survey === undefined) return undefined;
-  try {
-    return await plugin.survey();
-  } catch (cause) {
-    if (isCodedError(cause)) throw cause;
-    throw new PluginError('ERR_PLUGIN_HOOK', use, `its \`survey\` threw: ${messageOf(cause)}`, {
-      hint: 'this is a mistake in the plugin; the cause has the stack',
-      cause,
-    });
-  }
+  const survey = plugin.survey.bind(plugin);
+  const installed = installedUse(use);
+  return checkSurvey(installed, await runHook('machine', installed, 'survey', () => survey()));
+}
+
+/** The use of a plugin that no profile names: the place is its package. */
+function installedUse(use: string): PluginUse {
+  const location = { file: join('node_modules', use, 'package.json'), line: 1, column: 1 };
+  return { use, options: {}, memory: undefined, location, locate: () => location };
 }

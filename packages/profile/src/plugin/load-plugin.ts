@@ -1,5 +1,7 @@
 import { isAbsolute } from 'node:path';
 import {
+  describeValue,
+  exitCallOf,
   messageOf,
   PLUGIN_API_VERSION,
   type DeviceTypePlugin,
@@ -7,6 +9,7 @@ import {
   type PlatformPlugin,
 } from '@virtio-platform/core';
 import { errorCode, isRecord } from '../source/unknown-value.ts';
+import { awaitPlugin, PLUGIN_TIMEOUT_MS, UnsettledError } from '../guard/await-plugin.ts';
 import { installedPackages } from './installed-packages.ts';
 import { LocatedPluginError, type PluginProblem } from './plugin-error.ts';
 import type { PluginKind } from './plugin-use.ts';
@@ -51,7 +54,7 @@ export async function loadPluginModule<Kind extends PluginKind>(
     const hint = notFoundHint(specifiers[0] ?? use.use, isInstalled);
     throw new LocatedPluginError(kind, use, { code: 'ERR_PLUGIN_NOT_FOUND', message: reason, hint, suggestion, cause });
   }
-  const imported = await importPlugin(resolution.url, kind);
+  const imported = await importPlugin(resolution.url, kind, options.pluginTimeoutMs);
   if ('problem' in imported) throw new LocatedPluginError(kind, use, imported.problem);
   return { plugin: imported.plugin, module: resolution.url };
 }
@@ -68,17 +71,72 @@ function outsideError(use: PluginUse, kind: PluginKind): LocatedPluginError {
 export async function importPlugin<Kind extends PluginKind>(
   url: string,
   kind?: Kind,
+  timeoutMs: number = PLUGIN_TIMEOUT_MS,
 ): Promise<{ readonly plugin: PluginsByKind[Kind] } | { readonly problem: PluginProblem }> {
-  let plugin: unknown;
+  let exported: unknown;
   try {
-    const module: unknown = await import(/* @vite-ignore */ url);
-    plugin = defaultExport(module);
+    const module: unknown = await awaitPlugin(import(/* @vite-ignore */ url), timeoutMs);
+    exported = defaultExport(module);
   } catch (cause) {
     return { problem: loadingProblem(cause) };
   }
-  const problem = pluginProblem(plugin, kind);
-  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- its kind and its members were just checked
-  return problem === undefined ? { plugin: plugin as PluginsByKind[Kind] } : { problem };
+  try {
+    const plugin = pluginSnapshot(exported);
+    const problem = pluginProblem(plugin, kind);
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- its kind and its members were just checked
+    return problem === undefined ? { plugin: plugin as PluginsByKind[Kind] } : { problem };
+  } catch (cause) {
+    return { problem: { ...invalid(`looking at its default export throws: ${messageOf(cause)}`), cause } };
+  }
+}
+
+/** The members that a plugin may have. */
+const KNOWN_MEMBERS = [
+  'kind',
+  'name',
+  'apiVersion',
+  'options',
+  'renamedOptions',
+  'needs',
+  'provides',
+  'simulate',
+  'missing',
+  'programs',
+  'survey',
+  'memoryProblem',
+  'register',
+  'id',
+  'features',
+  'paths',
+  'config',
+  'driver',
+  'workloads',
+  'model',
+  'check',
+  'image',
+  'qemu',
+  'vhostUser',
+] as const;
+
+/** Reads each member of a plugin once: a member that is computed may throw, or be another one the next time. */
+function pluginSnapshot(exported: unknown): unknown {
+  if (!isRecord(exported)) return exported;
+  if (exported instanceof Promise) return exported;
+  const members = KNOWN_MEMBERS.flatMap((name) => {
+    const value = exported[name];
+    if (value === undefined) return [];
+    return [[name, typeof value === 'function' ? memberOf(exported, value) : copyOf(value)] as const];
+  });
+  return Object.fromEntries(members);
+}
+
+/** A method of a plugin, which may use `this`. */
+function memberOf(plugin: object, method: CallableFunction): unknown {
+  return (...values: readonly unknown[]): unknown => Reflect.apply(method, plugin, values);
+}
+
+function copyOf(value: unknown): unknown {
+  return Array.isArray(value) ? value.slice() : value;
 }
 
 /** The default export of a module, also where that was compiled to CommonJS. */
@@ -89,6 +147,23 @@ function defaultExport(module: unknown): unknown {
 }
 
 function loadingProblem(cause: unknown): PluginProblem {
+  if (cause instanceof UnsettledError) {
+    return {
+      code: 'ERR_PLUGIN_TIMEOUT',
+      message: `loading it ${cause.message}`,
+      hint: 'a top-level `await` of the module, or of one that it imports, waits for what does not come',
+      cause,
+    };
+  }
+  const call = exitCallOf(cause);
+  if (call !== undefined) {
+    return {
+      code: 'ERR_PLUGIN_EXIT',
+      message: `it called ${call} while it was loaded, which would end the command`,
+      hint: 'the default export of a plugin is a description: loading it does nothing else',
+      cause,
+    };
+  }
   const isTypeScript = errorCode(cause) === 'ERR_UNKNOWN_FILE_EXTENSION';
   return {
     code: 'ERR_PLUGIN_INVALID',
@@ -143,7 +218,9 @@ const HINT =
  * `undefined` when it is one.
  */
 export function pluginProblem(value: unknown, kind: PluginKind | undefined): PluginProblem | undefined {
-  if (!isRecord(value)) return invalid('its default export is no plugin');
+  if (value instanceof Promise)
+    return invalid('its default export is a Promise of a plugin: export what it resolves to');
+  if (!isRecord(value)) return invalid(`its default export is no plugin: it is ${describeValue(value)}`);
   const { kind: own } = value;
   if (own !== 'platform' && own !== 'machine' && own !== 'device') {
     return invalid('its default export has no `kind`, which is platform, machine or device');
@@ -190,6 +267,7 @@ const MEMBERS: Readonly<Record<PluginKind, readonly Member[]>> = {
     ['missing', isFunction, 'a function'],
     ['programs', (value) => value === undefined || isFunction(value), 'a function, or nothing'],
     ['survey', (value) => value === undefined || isFunction(value), 'a function, or nothing'],
+    ['memoryProblem', (value) => value === undefined || isFunction(value), 'a function, or nothing'],
   ],
   device: [
     ...SHARED,

@@ -1,12 +1,4 @@
-import {
-  type CodedError,
-  hostErrorOf,
-  isCodedError,
-  messageOf,
-  PluginError,
-  printable,
-  type ErrorCode,
-} from '@virtio-platform/core';
+import { PluginError, printable, type ErrorCode } from '@virtio-platform/core';
 import {
   displayLocation,
   issueAt,
@@ -46,42 +38,4 @@ export class LocatedPluginError extends PluginError {
     const key = use.isShort === true ? 'type' : 'use';
     this.issues = issues ?? [issueAt(place, [kind, key], message, { code, suggestion })];
   }
-}
-
-/**
- * Runs code of a plugin. What it throws by intention has a code and passes; what the operating system refused becomes
- * `ERR_SYSCALL` or `ERR_MACHINE_MEMORY`; anything else becomes `ERR_PLUGIN_HOOK`.
- */
-export async function runHook<T>(
-  kind: PluginKind,
-  use: PluginUse,
-  hook: string,
-  body: () => T | Promise<T>,
-): Promise<T> {
-  try {
-    return await body();
-  } catch (error) {
-    throw hookError(kind, use, hook, error);
-  }
-}
-
-/** As {@link runHook}, for what has to return at once. */
-export function runHookSync<T>(kind: PluginKind, use: PluginUse, hook: string, body: () => T): T {
-  try {
-    return body();
-  } catch (error) {
-    throw hookError(kind, use, hook, error);
-  }
-}
-
-function hookError(kind: PluginKind, use: PluginUse, hook: string, cause: unknown): CodedError {
-  if (isCodedError(cause)) return cause;
-  const ofHost = hostErrorOf(cause, `in \`${hook}\` of ${displayUse(use.use)}`);
-  if (ofHost !== undefined) return ofHost;
-  return new LocatedPluginError(kind, use, {
-    code: 'ERR_PLUGIN_HOOK',
-    message: `its \`${hook}\` threw: ${messageOf(cause)}`,
-    hint: 'this is a mistake in the plugin; the cause has the stack',
-    cause,
-  });
 }

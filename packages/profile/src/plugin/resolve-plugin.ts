@@ -14,6 +14,8 @@ export interface ResolutionOptions {
   readonly onlyInstalled?: boolean;
   /** Whether only machines that start no program may be used. */
   readonly noPrograms?: boolean;
+  /** Milliseconds that a plugin has for each of its steps; by default a minute, and ten for the boot of a machine. */
+  readonly pluginTimeoutMs?: number | undefined;
 }
 
 /** A module that was found, or why it was not. */

@@ -1,7 +1,6 @@
 import type { DeviceTypePlugin, DriverHalf, OptionsSchema, WorkloadType } from '@virtio-platform/core';
 import { validateOptions, type GivenOptions } from '../plugin/check-options.ts';
 import type { LoadedDeviceType } from '../plugin/load-device-type.ts';
-import { runHook } from '../plugin/plugin-error.ts';
 import { RESERVED_KEYS } from '../plugin/plugin-use.ts';
 import { nodeAt, placeOf, plainValue, type MapNode } from '../source/source-node.ts';
 import type { TranslatedIssue } from '../source/translate-issues.ts';
@@ -33,8 +32,11 @@ export async function readTypedValues(
 ): Promise<TypedValues> {
   if (type === undefined || use === undefined)
     return { type, settings: undefined, workload: undefined, options: undefined, issues: [] };
-  const check = async (given: GivenOptions, schema: OptionsSchema<unknown>): ReturnType<typeof validateOptions> =>
-    await runHook('device', use, 'options', () => validateOptions(given, schema, 'ERR_PROFILE_INVALID'));
+  const check = async (
+    given: Omit<GivenOptions, 'plugin' | 'use'>,
+    schema: OptionsSchema<unknown>,
+  ): ReturnType<typeof validateOptions> =>
+    await validateOptions({ ...given, plugin: 'device', use }, schema, 'ERR_PROFILE_INVALID');
   const device = givenOptions(root, 'device', RESERVED_KEYS.device, type.paths ?? []);
   const settings = await check(device, type.options);
   const kind = nodeAt(root, ['workload', 'kind']);
@@ -60,7 +62,7 @@ function givenOptions(
   section: string,
   common: readonly string[],
   paths: readonly string[],
-): GivenOptions {
+): Omit<GivenOptions, 'plugin' | 'use'> {
   const node = nodeAt(root, [section]);
   const entries = node?.kind === 'map' ? [...node.entries] : [];
   const options = entries

@@ -8,8 +8,12 @@ export function isRecord(value: unknown): value is UnknownRecord {
   return typeof value === 'object' && value !== null;
 }
 
-/** The code that Node, or this project, gave an error: `ENOENT`. */
+/** The code that Node, or this project, gave an error: `ENOENT`. Never throws. */
 export function errorCode(error: unknown): string | undefined {
-  const code = isRecord(error) ? error['code'] : undefined;
-  return typeof code === 'string' ? code : undefined;
+  try {
+    const code = isRecord(error) ? error['code'] : undefined;
+    return typeof code === 'string' ? code : undefined;
+  } catch {
+    return undefined;
+  }
 }

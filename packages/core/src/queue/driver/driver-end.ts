@@ -141,7 +141,7 @@ export abstract class DriverEnd implements Virtqueue {
   protected openMemory(size: number, layout: RingLayout, memory?: RingMemory): RingMemory {
     // A chain is no longer than the queue, even through a table (section 2.7.5.3.1).
     const tableEntries = Math.min(this.options.indirect, size);
-    this.#memory = memory ?? new RingMemory(this.#mapping, size, layout, tableEntries);
+    this.#memory = memory ?? new RingMemory(this.guest, this.#mapping, size, layout, tableEntries);
     this.#size = size;
     this.#tableEntries = tableEntries;
     this.buffers = new OutstandingBuffers(this.#mapping, size, tableEntries, this.options.usedLength);

@@ -1,5 +1,7 @@
 import { DmaDirection } from '../../dma/dma-region.ts';
-import type { DmaMapping } from '../../dma/dma-mapping.ts';
+import { DMA_NO_SPACE, DMA_TOO_LARGE, DMA_UNREACHABLE, type DmaMapping } from '../../dma/dma-mapping.ts';
+import { ContractError } from '../../errors/coded-error.ts';
+import { describeValue } from '../../errors/message-of.ts';
 import type { BrokenCode, BrokenReason } from '../ring/broken-reason.ts';
 import type { OutstandingBuffer } from './ring-inspection.ts';
 import type { ScatterList } from './scatter-list.ts';
@@ -180,7 +182,8 @@ export class OutstandingBuffers {
     }
     const direction = isWritable ? DmaDirection.FromDevice : DmaDirection.ToDevice;
     const id = this.#mapping.map(list.address[i]!, length, direction, this.words, 0);
-    if (id < 0) return this.#undo(i, entry >= this.#size, id);
+    // One operation tells an id from a negative reason, and from what is no whole number.
+    if ((id & 0x7fff_ffff) !== id) return this.#undo(i, entry >= this.#size, id);
     this.#mapped[entry] = id;
     this.#mappedSegments++;
     return id;
@@ -394,6 +397,10 @@ export class OutstandingBuffers {
   #undo(count: number, isIndirect: boolean, reason: number): number {
     this.#unmap(this.#freeHead, count, isIndirect, 0);
     this.#mappedSegments = 0;
+    if (reason !== DMA_NO_SPACE && reason !== DMA_TOO_LARGE && reason !== DMA_UNREACHABLE) {
+      const what = `returned ${describeValue(reason)}, which is neither an id from 0 to 0x7fffffff nor a DMA_* reason`;
+      throw new ContractError('platform', 'map', what);
+    }
     return reason;
   }
 

@@ -1,5 +1,7 @@
+import { checkRegion } from '../../dma/check-region.ts';
 import type { DmaMapping } from '../../dma/dma-mapping.ts';
 import type { DmaRegion } from '../../dma/dma-region.ts';
+import type { GuestMemory } from '../../memory/guest-memory.ts';
 import { DESCRIPTOR_SIZE } from '../ring/descriptor-table.ts';
 import type { QueueAddresses } from '../ring/ring-format.ts';
 
@@ -21,14 +23,16 @@ export class RingMemory {
   readonly addresses: QueueAddresses;
 
   /**
-   * Allocates both regions. `tableEntries` is 0 for a ring without tables. Throws {@link DmaError} when the memory is
-   * exhausted; then nothing stays allocated.
+   * Allocates both regions in `guest`. `tableEntries` is 0 for a ring without tables. Throws {@link DmaError} when the
+   * memory is exhausted, and {@link ContractError} for a region that is none; then nothing stays allocated.
    */
-  constructor(mapping: DmaMapping, size: number, layout: RingLayout, tableEntries: number) {
-    this.ring = mapping.allocateCoherent(layout.totalBytes, layout.alignment);
+  constructor(guest: GuestMemory, mapping: DmaMapping, size: number, layout: RingLayout, tableEntries: number) {
+    const allocate = (bytes: number, alignment: number): DmaRegion =>
+      checkRegion('allocateCoherent', mapping.allocateCoherent(bytes, alignment), bytes, alignment, guest);
+    this.ring = allocate(layout.totalBytes, layout.alignment);
     try {
       const bytes = size * tableEntries * DESCRIPTOR_SIZE;
-      this.tables = bytes > 0 ? mapping.allocateCoherent(bytes, DESCRIPTOR_SIZE) : undefined;
+      this.tables = bytes > 0 ? allocate(bytes, DESCRIPTOR_SIZE) : undefined;
     } catch (error) {
       this.ring.release();
       throw error;

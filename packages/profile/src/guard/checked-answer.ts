@@ -1,0 +1,106 @@
+import {
+  describeValue,
+  type MachineSurvey,
+  type MissingRequirement,
+  type SchemaIssue,
+  type SchemaResult,
+} from '@virtio-platform/core';
+import type { MemorySizeProblem } from '@virtio-platform/core/memory';
+import type { PluginUse } from '../schema/profile.ts';
+import { isRecord } from '../source/unknown-value.ts';
+import { checkMembers, isText, type MemberCheck } from './member-check.ts';
+import type { PluginKind } from '../plugin/plugin-use.ts';
+import { contractError } from './thrown-by-plugin.ts';
+
+const isText0 = (value: unknown): boolean => typeof value === 'string';
+const isList = (value: unknown): boolean => Array.isArray(value);
+
+const MISSING: readonly MemberCheck[] = [
+  ['what', isText, 'a text'],
+  ['fix', isText0, 'a text'],
+];
+const PROBLEM: readonly MemberCheck[] = [
+  ['message', isText, 'a text'],
+  ['hint', isText0, 'a text'],
+];
+const ISSUE: readonly MemberCheck[] = [
+  ['message', isText0, 'a text'],
+  ['path', (value) => value === undefined || (Array.isArray(value) && value.every(isSegment)), 'a list of keys'],
+];
+const SURVEY: readonly MemberCheck[] = [
+  ['missing', isList, 'a list'],
+  ['devices', isList, 'a list'],
+];
+const SURVEYED: readonly MemberCheck[] = [
+  ['name', isText, 'a text'],
+  ['what', isText0, 'a text'],
+  ['details', (value) => isRecord(value) && Object.values(value).every(isText0), 'texts by name'],
+  ['missing', isList, 'a list'],
+];
+
+function isSegment(segment: unknown): boolean {
+  const key = isRecord(segment) ? segment['key'] : segment;
+  return typeof key === 'string' || typeof key === 'number' || typeof key === 'symbol';
+}
+
+/** Checks what the `missing` of a machine answered. Throws `ERR_PLUGIN_CONTRACT`, as all of this file. */
+export function checkMissing(use: PluginUse, answer: unknown): readonly MissingRequirement[] {
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the members of each entry were checked
+  return checkList('machine', use, 'missing', answer, MISSING) as readonly MissingRequirement[];
+}
+
+/** Checks what the `programs` of a machine answered. */
+export function checkPrograms(use: PluginUse, answer: unknown): readonly string[] | undefined {
+  if (answer === undefined) return undefined;
+  if (Array.isArray(answer) && answer.every(isText)) return answer;
+  throw contractError('machine', use, 'programs', `returned ${describeValue(answer)}, not a list of texts`);
+}
+
+/** Checks what the `memoryProblem` of a machine answered. */
+export function checkMemoryProblem(use: PluginUse, answer: unknown): MemorySizeProblem | undefined {
+  if (answer === undefined) return undefined;
+  checkMembers({ kind: 'machine', use, hook: 'memoryProblem' }, answer, PROBLEM);
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- its members were just checked
+  return answer as MemorySizeProblem;
+}
+
+/** Checks what the `survey` of a machine answered. */
+export function checkSurvey(use: PluginUse, answer: unknown): MachineSurvey {
+  const given = { kind: 'machine', use, hook: 'survey' } as const;
+  checkMembers(given, answer, SURVEY);
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- its members were just checked
+  const survey = answer as MachineSurvey;
+  checkList('machine', use, 'survey', survey.missing, MISSING);
+  for (const device of survey.devices) {
+    checkMembers(given, device, SURVEYED);
+    checkList('machine', use, 'survey', device.missing, MISSING);
+  }
+  return survey;
+}
+
+/** Checks what the schema of a plugin made of its options. */
+export function checkSchemaResult(kind: PluginKind, use: PluginUse, result: unknown): SchemaResult<unknown> {
+  const hook = 'options';
+  if (!isRecord(result)) throw contractError(kind, use, hook, `returned ${describeValue(result)}, not a result`);
+  const { issues } = result;
+  if (issues === undefined) {
+    if (!('value' in result)) throw contractError(kind, use, hook, 'returned a result without value and issues');
+    return { value: result['value'] };
+  }
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the members of each entry were checked
+  const checked = checkList(kind, use, hook, issues, ISSUE) as readonly SchemaIssue[];
+  if (checked.length === 0) throw contractError(kind, use, hook, 'refused the options and named no issue');
+  return { issues: checked };
+}
+
+function checkList(
+  kind: PluginKind,
+  use: PluginUse,
+  hook: string,
+  answer: unknown,
+  members: readonly MemberCheck[],
+): readonly object[] {
+  if (!Array.isArray(answer)) throw contractError(kind, use, hook, `returned ${describeValue(answer)}, not a list`);
+  for (const entry of answer) checkMembers({ kind, use, hook }, entry, members);
+  return answer;
+}

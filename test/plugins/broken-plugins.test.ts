@@ -1,0 +1,110 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { reportsOf, ROOT, virtioPlatform, type CommandResult } from '../command/command.ts';
+import { BROKEN_PLUGINS, PRELUDE, type BrokenPlugin } from './broken-plugins.ts';
+
+const PAGE = readFileSync(join(ROOT, 'packages/core/docs/writing-a-platform.md'), 'utf8');
+const CASES = Object.entries(BROKEN_PLUGINS);
+
+let folder: string;
+/** A good run, all broken ones, and another good run. */
+let profiles: string[];
+
+const path = (name: string): string => join(folder, name);
+const shown = (name: string): string => relative(ROOT, path(name));
+
+function writeCase(name: string, { kind, module, inWorker = false, streaming = false }: BrokenPlugin): string {
+  writeFileSync(path(`${name}.mjs`), PRELUDE + module);
+  const sections = {
+    platform: '{ use: ./offset-platform.js, offset: 0x2000000000 }',
+    machine: `{ use: "@virtio-platform/machine-simulated", memory: 16MiB${inWorker ? ', device: worker' : ''} }`,
+  };
+  const own = sections[kind].replace(/use: [^,]*/, `use: ./${name}.mjs`);
+  const yaml = Object.entries({ ...sections, [kind]: own }).map(([key, section]) => `${key}: ${section}\n`);
+  const more = streaming ? 'driver: { buffers: streaming }\n' : '';
+  writeFileSync(path(`${name}.yaml`), `extends: ./base.yaml\nprofile: ${name}\n${yaml.join('')}${more}`);
+  return path(`${name}.yaml`);
+}
+
+beforeAll(() => {
+  folder = mkdtempSync(join(ROOT, 'test', '.broken-'));
+  for (const [, name, text] of PAGE.matchAll(/```\w+ file=(\S+)\n([\s\S]*?)```/g))
+    writeFileSync(path(name!), text!.replace('requests: 1000', 'requests: 20'));
+  writeFileSync(path('base.yaml'), readFileSync(path('offset.yaml'), 'utf8'));
+  for (const name of ['first', 'last']) writeFileSync(path(`${name}.yaml`), `extends: ./base.yaml\nprofile: ${name}\n`);
+  const broken = CASES.map(([name, plugin]) => writeCase(name, plugin));
+  profiles = [path('first.yaml'), ...broken, path('last.yaml')];
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+/** The first line of the error, with the plugin and the place that names it. */
+function firstLine(name: string, { kind, says }: BrokenPlugin): string {
+  const place = kind === 'platform' ? '3:18' : '4:17';
+  return `${shown(`${name}.mjs`)}: ${says} (${shown(`${name}.yaml`)}:${place})`;
+}
+
+function run(files: readonly string[], ...options: readonly string[]): Promise<CommandResult> {
+  return virtioPlatform(['run', ...files, '--plugin-timeout', '10', ...options]);
+}
+
+const WITH_TIMER = 'load-never-ends-with-timer';
+
+/** A stack as Node prints it. */
+const RAW_STACK = /^ {4}at /m;
+
+describe('a broken plugin', () => {
+  it('is one of at least forty', () => expect(CASES.length).toBeGreaterThanOrEqual(40));
+
+  it.concurrent.each(CASES)('%s is named, and the runs beside it are there', async (name, plugin) => {
+    const result = await run([profiles[0]!, path(`${name}.yaml`), profiles.at(-1)!], '--json');
+    const reports = reportsOf(result);
+    expect(reports.map((report) => [report.profile, report.outcome])).toEqual([
+      ['first', 'completed'],
+      [name, 'failed'],
+      ['last', 'completed'],
+    ]);
+    expect([reports[0]!.differences, reports[2]!.differences]).toEqual([[], []]);
+    const { code, message, hint, plugin: blamed } = reports[1]!.failure!;
+    const line = firstLine(name, plugin);
+    // A module's URL may follow.
+    expect([code, message.replace(/: file:\S*/, '')]).toEqual([plugin.code, line]);
+    expect(hint).toMatch(/./);
+    if (plugin.hook !== undefined)
+      expect(blamed).toMatchObject({ kind: plugin.kind, name: shown(`${name}.mjs`), hook: plugin.hook });
+    expect(result.stdout + result.stderr).not.toMatch(RAW_STACK);
+    expect(result.status).toBe(2);
+  });
+
+  it('leaves all other runs of one command alone, and prints no stack', async () => {
+    // A timer that goes on for ever hides from the others that nothing is left to do.
+    const { status, stdout, stderr } = await run(profiles.filter((file) => !file.includes(WITH_TIMER)));
+    expect(status).toBe(2);
+    for (const name of ['first', 'last']) expect(stdout).toMatch(new RegExp(`^${name} .* verified `, 'm'));
+    const cases = CASES.filter(([name]) => name !== WITH_TIMER);
+    for (const [name, plugin] of cases) {
+      const line = `failed ${firstLine(name, plugin)}`;
+      const found = stdout.split('\n').map((text) => text.trim().replace(/: file:\S*/, ''));
+      expect(found).toContain(`${line} [${plugin.code}]`);
+    }
+    expect(stdout + stderr).not.toMatch(RAW_STACK);
+    expect(stdout).toContain(`2 of ${cases.length + 2} runs as expected`);
+  });
+
+  it('prints nothing of its own into the output: a program reads JSON', async () => {
+    const prints = "console.log('loaded'); process.stdout.write('here'); export default offset;";
+    const file = writeCase('prints', { kind: 'platform', module: prints, code: '', says: '' });
+    const result = await run([file], '--json');
+    expect(reportsOf(result).map(({ outcome }) => outcome)).toEqual(['completed']);
+    expect([result.status, result.stderr]).toEqual([0, 'loaded\nhere']);
+  });
+
+  it.each(['translate-throws', 'worker-translate-throws', 'map-throws', 'boot-rejects', 'load-throws'])(
+    'shows with --stack where %s',
+    async (name) => {
+      const { stdout } = await run([path(`${name}.yaml`)], '--stack');
+      expect(stdout).toContain('cause: TypeError: no\n');
+      expect(stdout).toMatch(new RegExp(`^ {4}at .*${name}\\.mjs:\\d+:\\d+`, 'm'));
+    },
+  );
+});
