@@ -102,6 +102,7 @@ export class WorkerTransport implements Transport {
   writeStatus(status: number): void {
     this.#mailbox.words[0] = status;
     this.#ask(Command.WriteStatus);
+    if (status === 0) this.#configChanges = this.#mailbox.configChanges;
   }
 
   maxQueueSize(queue: number): number {

@@ -138,6 +138,19 @@ describe.each(['same-thread', 'worker'] as const)('the events of a device half i
     expect([transport.takeConfigChange!(), transport.takeConfigChange!(), driver.events]).toEqual([true, false, 1]);
   });
 
+  it('that were told before a reset are not told after it', async () => {
+    const driver = await start({});
+    driver.trigger();
+    await driver.notified();
+    driver.drain();
+    const again = new EventDriver(driver.machine);
+    startDevice(again.transport);
+    expect(again.transport.takeConfigChange!()).toBe(false);
+    again.trigger();
+    await again.notified();
+    expect([again.transport.takeConfigChange!(), again.transport.takeConfigChange!()]).toEqual([true, false]);
+  });
+
   it('inside of the work on a buffer are served with it, on the other queue too', async () => {
     const driver = await start({});
     const { transport } = driver;

@@ -326,6 +326,8 @@ export class VhostUserTransport implements Transport {
     if (!this.#queues.every((queue) => queue.isDrained)) return;
     this.#reset = 'none';
     this.#status = 0;
+    this.#isConfigNew = false;
+    this.#isConfigChanged = false;
     for (const [index, queue] of this.#queues.entries()) {
       this.#poll.unset(FIRST_QUEUE + index);
       queue.forget();

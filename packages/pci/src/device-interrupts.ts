@@ -100,6 +100,7 @@ export class DeviceInterrupts {
   /** Disables MSI-X, after a reset, which also clears the vectors of the device. */
   disable(): void {
     this.#usesMsix = false;
+    this.#isConfigChanged = false;
     this.#interrupts.disable();
   }
 
@@ -137,7 +138,8 @@ export class DeviceInterrupts {
 
   /** Whether the device told of a configuration change since the last call, as far as {@link wait} took it. */
   takeConfigChange(): boolean {
-    const isChanged = this.#isConfigChanged || this.#interrupts.takeVector(CONFIG_VECTOR);
+    const isSent = this.#interrupts.takeVector(CONFIG_VECTOR);
+    const isChanged = this.#isConfigChanged || isSent;
     this.#isConfigChanged = false;
     return isChanged;
   }

@@ -142,6 +142,24 @@ describe('PciLegacyTransport', () => {
     expect([transport.wait(0), transport.wait(0)]).toEqual(['notified', 'timeout']);
   });
 
+  it('tells a change of the configuration by the ISR register, and by the vector 0 of MSI-X', () => {
+    const { device, transport } = open();
+    device.registers.poke(19, 1, 1);
+    expect([transport.wait(0), transport.takeConfigChange()]).toEqual(['notified', false]);
+    device.registers.poke(19, 1, 3);
+    expect([transport.wait(0), transport.takeConfigChange(), transport.takeConfigChange()]).toEqual([
+      'notified',
+      true,
+      false,
+    ]);
+    const { transport: other, memory, word } = withMsix();
+    other.enableQueue(1, addresses(0x4000, 64));
+    memory.u32[word] = 1;
+    expect([other.wait(0), other.takeConfigChange(), other.takeConfigChange()]).toEqual(['notified', true, false]);
+    memory.u32[word + 1] = 1;
+    expect([other.wait(0), other.takeConfigChange()]).toEqual(['notified', false]);
+  });
+
   it('refuses to reset one queue', () => {
     expect(() => open().transport.resetQueue(0)).toThrow(TypeError);
   });

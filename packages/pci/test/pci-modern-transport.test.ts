@@ -171,6 +171,54 @@ describe('PciModernTransport', () => {
     expect(performance.now() - start).toBeGreaterThanOrEqual(20);
   });
 
+  it.each([
+    ['nothing', 0, 'timeout', false],
+    ['a queue', 1, 'notified', false],
+    ['the configuration', 2, 'notified', true],
+    ['both', 3, 'notified', true],
+  ] as const)('tells a change of the configuration by the ISR register: %s', (_, causes, result, isChanged) => {
+    const { device, transport } = open();
+    device.registers.poke(ISR, 1, causes);
+    expect(transport.takeConfigChange(), 'not before a wait').toBe(false);
+    expect([transport.wait(0), transport.takeConfigChange(), transport.takeConfigChange()]).toEqual([
+      result,
+      isChanged,
+      false,
+    ]);
+  });
+
+  it('tells a change of the configuration by the vector 0 of MSI-X, until it is asked for', () => {
+    const { transport, memory, address } = withMsix();
+    transport.enableQueue(0, ADDRESSES);
+    memory.u32[address / 4 + 1] = 1;
+    expect([transport.wait(0), transport.takeConfigChange()]).toEqual(['notified', false]);
+    memory.u32[address / 4] = 1;
+    expect(transport.wait(0)).toBe('notified');
+    memory.u32[address / 4 + 1] = 1;
+    expect(transport.wait(0)).toBe('notified');
+    expect([transport.takeConfigChange(), transport.takeConfigChange()]).toEqual([true, false]);
+  });
+
+  it('tells a change once that came by both ways, and none from before a reset', () => {
+    const { device, transport, memory, address } = withMsix();
+    const change = (): void => {
+      device.registers.poke(ISR, 1, 2);
+      expect(transport.wait(0)).toBe('notified');
+    };
+    change();
+    transport.enableQueue(0, ADDRESSES);
+    memory.u32[address / 4] = 1;
+    expect(transport.wait(0)).toBe('notified');
+    expect([transport.takeConfigChange(), transport.takeConfigChange()]).toEqual([true, false]);
+    memory.u32[address / 4] = 1;
+    expect(transport.wait(0)).toBe('notified');
+    transport.writeStatus(0);
+    expect(transport.takeConfigChange()).toBe(false);
+    change();
+    transport.writeStatus(0);
+    expect(transport.takeConfigChange()).toBe(false);
+  });
+
   it('waits for MSI-X messages from the first queue to the next reset', () => {
     const { device, transport, memory, address } = withMsix();
     transport.enableQueue(0, ADDRESSES);

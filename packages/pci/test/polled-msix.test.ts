@@ -60,6 +60,33 @@ describe('PolledMsix', () => {
     }
   });
 
+  it('tells of each vector whose message it took, once, and by itself', () => {
+    const { memory, region, msix } = bench();
+    const send = (...vectors: number[]): void => {
+      for (const vector of vectors) memory.u32[region.address / 4 + vector] = 1;
+    };
+    msix.receiveIn(region);
+    msix.enable(2);
+    const taken = (): boolean[] => [0, 1].map((vector) => msix.takeVector(vector));
+    expect(taken()).toEqual([false, false]);
+    send(0);
+    expect(taken(), 'not before a wait').toEqual([false, false]);
+    expect([msix.wait(0), ...taken(), ...taken()]).toEqual([true, true, false, false, false]);
+    send(1);
+    expect([msix.wait(0), ...taken(), ...taken()]).toEqual([true, false, true, false, false]);
+    send(0, 1);
+    expect([msix.wait(0), msix.takeVector(1), ...taken()]).toEqual([true, true, true, false]);
+    // Each stays until it is asked for, whatever other waits take.
+    send(0);
+    expect(msix.wait(0)).toBe(true);
+    send(1);
+    expect([msix.wait(0), msix.wait(0), ...taken()]).toEqual([true, false, true, true]);
+    send(0);
+    expect(msix.wait(0)).toBe(true);
+    msix.disable();
+    expect(taken(), 'not after it was disabled').toEqual([false, false]);
+  });
+
   it('sees a write of another thread while it waits', async () => {
     const { memory, region, msix } = bench();
     msix.receiveIn(region);

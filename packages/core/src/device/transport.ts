@@ -79,7 +79,8 @@ export interface Transport {
 
   /**
    * Whether a configuration change notification came since the last call. Only what {@link wait} took counts, so a
-   * driver asks after a wait that ended with `notified`. A transport without it never says so.
+   * driver asks after a wait that ended with `notified`. A reset of the device forgets it. A transport without it never
+   * says so.
    */
   takeConfigChange?(): boolean;
 

@@ -275,9 +275,11 @@ describe('configuration of a back-end', () => {
         const read = (): number => readDeviceConfig(transport, 8, 4).getUint8(0);
         expect(read()).toBe(0);
         const before = transport.configGeneration();
+        expect(transport.takeConfigChange?.()).toBe(false);
         ring.submit(READ, 0, memory.allocate(512), 512);
         expect(transport.wait(2000)).toBe('notified');
         expect(transport.usedNotifications?.(0)).toBe(0);
+        expect([transport.takeConfigChange?.(), transport.takeConfigChange?.()]).toEqual([true, false]);
         expect(transport.configGeneration()).not.toBe(before);
         expect(read()).toBe(1);
         expect(transport.wait(20)).toBe('timeout');
@@ -288,6 +290,39 @@ describe('configuration of a back-end', () => {
       },
     ),
   );
+
+  it('I6 is told with the next wait where the driver saw its generation first, and not after a reset', () =>
+    withScripted(
+      { protocolFeatures: protocol(REPLY_ACK, CONFIG, BACKEND_REQ), changesConfig: 1, neverCalls: true },
+      async ({ machine }) => {
+        const { transport, memory } = machine;
+        const ring = new BlockRing(machine, physical(machine));
+        const change = async (): Promise<void> => {
+          const before = transport.configGeneration();
+          ring.submit(READ, 0, memory.allocate(512), 512);
+          await expect.poll(() => transport.configGeneration(), { timeout: 10_000 }).not.toBe(before);
+        };
+        await change();
+        expect(transport.takeConfigChange?.()).toBe(false);
+        expect([transport.wait(0), transport.takeConfigChange?.()]).toEqual(['notified', true]);
+        await change();
+        expect(transport.wait(0)).toBe('notified');
+        await change();
+        resetDevice(transport);
+        expect([transport.takeConfigChange?.(), transport.wait(0), transport.takeConfigChange?.()]).toEqual([
+          false,
+          'timeout',
+          false,
+        ]);
+      },
+    ));
+
+  it('I6 is told of no used buffer', () =>
+    withScripted({ protocolFeatures: protocol(REPLY_ACK, CONFIG, BACKEND_REQ) }, ({ machine }) => {
+      const ring = new BlockRing(machine, physical(machine));
+      expect(ring.request(READ, 0, machine.memory.allocate(512), 512)).toBe(0);
+      expect(machine.transport.takeConfigChange?.()).toBe(false);
+    }));
 
   it('I6 is asked for each time where the back-end cannot say that it changed', () =>
     withScripted({}, ({ machine, messages }) => {
