@@ -8,6 +8,7 @@ export * from './decision-table/decision-table.ts';
 export * from './contract/describe-address-space.ts';
 export * from './describe-dma-mapping.ts';
 export * from './contract/describe-platform-plugin.ts';
+export * from './contract/plugin/plugin-checks.ts';
 export * from './contract/describe-transport.ts';
 export * from './contract/echo-device.ts';
 export * from './handshake/explore-interleavings.ts';

@@ -105,7 +105,8 @@ export class PseriesPlatform implements Platform {
       isolates: window.mapping === 'dynamic',
       mappedPath: this.#mappedPath,
       addressMeaning: addressMeaning(window, isSecure),
-      reachesAllMemory: this.#window?.reachesAllMemory ?? false,
+      // The ultravisor denies the device the pages that were not shared, whatever the window maps.
+      reachesAllMemory: !isSecure && (this.#window?.reachesAllMemory ?? false),
       get identityVerified() {
         // With a bounce pool the device never gets the address of the buffer.
         return isSecure ? undefined : probeWindow();

@@ -25,6 +25,8 @@ export interface AddressSpaceSubject {
 export const ADDRESS_SPACE_CHECKS: readonly ContractCheck<AddressSpaceSubject>[] = [
   {
     name: 'reads and writes what is reachable, byte for byte',
+    duty: 'DeviceAddressSpace.read and write: `length` bytes from byte `at` of the array',
+    advice: 'copy exactly these bytes: TranslatedAddressSpace of @virtio-platform/core/address-space does',
     run({ space, reachable }) {
       for (const length of [1, 127, 128, 129, 1000]) {
         const source = Uint8Array.from({ length }, (_, i) => (i * 13 + length) & 0xff);
@@ -39,6 +41,8 @@ export const ADDRESS_SPACE_CHECKS: readonly ContractCheck<AddressSpaceSubject>[]
   },
   {
     name: 'lends a reachable range as its place in memory',
+    duty: 'DeviceAddressSpace.borrow: the offset in `memory` of a range that is one run',
+    advice: 'return the guest-physical address of the first byte',
     run({ space, reachable }) {
       for (const offset of [0, 16, 1008]) {
         const words = wordsOf(reachable.address + BigInt(offset));
@@ -51,6 +55,8 @@ export const ADDRESS_SPACE_CHECKS: readonly ContractCheck<AddressSpaceSubject>[]
   },
   {
     name: 'records a refused access with its address, length and direction, and touches no memory',
+    duty: 'DeviceAddressSpace: an access that the platform does not allow is recorded in the fault log and touches no memory',
+    advice: 'record a fault with the first refused byte before returning false; fill the rest of a read with zeros',
     run({ space, refused }) {
       assert.ok(refused.length > 0, 'the subject names something that is refused');
       for (const { address, length, access } of refused) {
@@ -75,6 +81,8 @@ export const ADDRESS_SPACE_CHECKS: readonly ContractCheck<AddressSpaceSubject>[]
   },
   {
     name: 'lends nothing that it refuses',
+    duty: 'DeviceAddressSpace.borrow: returns -1 after a fault',
+    advice: 'translate the range for the given access before lending it',
     run({ space, refused }) {
       for (const { address, length, access } of refused) {
         const count = space.faults.count;
@@ -85,6 +93,8 @@ export const ADDRESS_SPACE_CHECKS: readonly ContractCheck<AddressSpaceSubject>[]
   },
   {
     name: 'keeps its generation while nothing is taken away',
+    duty: 'DeviceAddressSpace.generation: changes when a translation is removed or narrowed',
+    advice: 'count where a translation is taken away, and nowhere else',
     run({ space, reachable }) {
       const { generation } = space;
       space.read(...wordsOf(reachable.address), new Uint8Array(64), 0, 64);

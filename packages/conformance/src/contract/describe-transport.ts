@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { isCodedError } from '@virtio-platform/core';
 import { DeviceStatus, resetDevice, type Transport } from '@virtio-platform/core/device';
 import { FeatureSet, VIRTIO_F_VERSION_1 } from '@virtio-platform/core/features';
-import { describeContract, type ContractCheck } from '../contract-check.ts';
+import { describeContract, skipCheck, type ContractCheck } from '../contract-check.ts';
 
 /** A transport to try, fresh for each check, with a device behind it. */
 export interface TransportSubject {
@@ -22,6 +22,8 @@ const RESET_TIMEOUT_MS = 1000;
 export const TRANSPORT_CHECKS: readonly ContractCheck<TransportSubject>[] = [
   {
     name: 'confirms a reset by status 0',
+    duty: 'Transport.writeStatus: 0 resets the device; virtio 1.4 §2.4.2',
+    advice: 'let readStatus return 0 once the device is reset, in bounded time',
     run({ transport }) {
       transport.writeStatus(DeviceStatus.Acknowledge);
       resetDevice(transport, RESET_TIMEOUT_MS);
@@ -30,6 +32,8 @@ export const TRANSPORT_CHECKS: readonly ContractCheck<TransportSubject>[] = [
   },
   {
     name: 'keeps the status bits that the driver sets',
+    duty: 'virtio 1.4 §2.1.1: status bits stay until a reset',
+    advice: 'store the status that the driver writes, FAILED included',
     run({ transport }) {
       resetDevice(transport, RESET_TIMEOUT_MS);
       for (const status of [DeviceStatus.Acknowledge, DeviceStatus.Acknowledge | DeviceStatus.Driver]) {
@@ -42,6 +46,8 @@ export const TRANSPORT_CHECKS: readonly ContractCheck<TransportSubject>[] = [
   },
   {
     name: 'offers only features that it can carry, the same ones after a reset',
+    duty: 'Transport.carries: feature bits this transport can carry',
+    advice: 'mask the offer with `carries`, and read it from the device each time',
     run({ transport }) {
       const offered = transport.readDeviceFeatures();
       assert.deepEqual([...offered.minus(transport.carries)], []);
@@ -53,15 +59,20 @@ export const TRANSPORT_CHECKS: readonly ContractCheck<TransportSubject>[] = [
   },
   {
     name: 'keeps FEATURES_OK for all that the device offers',
+    duty: 'virtio 1.4 §2.2.2: a device accepts any valid subset of the features it offered',
+    advice: "check the driver's features against the offer only",
     run({ transport }) {
-      if (transport.interface === 'legacy') return;
+      if (transport.interface === 'legacy') skipCheck('the legacy interface has no FEATURES_OK');
       assert.notEqual(setFeatures(transport, transport.readDeviceFeatures()) & DeviceStatus.FeaturesOk, 0);
     },
   },
   {
     name: 'clears FEATURES_OK for a feature that the device did not offer',
+    duty: 'virtio 1.4 §2.2.2: the device must not accept features that it did not offer',
+    advice: "clear FEATURES_OK where the driver's features are no subset of the offer",
     run({ transport, ignoresUnoffered }) {
-      if (transport.interface === 'legacy' || ignoresUnoffered === true) return;
+      if (transport.interface === 'legacy') skipCheck('the legacy interface has no FEATURES_OK');
+      if (ignoresUnoffered === true) skipCheck('the subject says that this device passes over such features');
       const offered = transport.readDeviceFeatures();
       for (let bit = 0; bit < 64; bit++) {
         if (offered.has(bit)) continue;
@@ -73,6 +84,8 @@ export const TRANSPORT_CHECKS: readonly ContractCheck<TransportSubject>[] = [
   },
   {
     name: 'answers a configuration read at and beyond its end within bounds',
+    duty: 'Transport.readConfig: reads from byte `offset` on',
+    advice: 'throw RangeError or ERR_DEVICE_CONFIG beyond the end, or fill with zeros',
     run({ transport, configBytes }) {
       const within = new Uint8Array(configBytes);
       transport.readConfig(0, within);
@@ -97,6 +110,8 @@ export const TRANSPORT_CHECKS: readonly ContractCheck<TransportSubject>[] = [
   },
   {
     name: 'keeps its configuration generation while nothing changes',
+    duty: 'Transport.configGeneration: changes whenever the configuration changed',
+    advice: 'count changes of the configuration, not reads',
     run({ transport }) {
       const generation = transport.configGeneration();
       transport.readConfig(0, new Uint8Array(1));
@@ -105,6 +120,8 @@ export const TRANSPORT_CHECKS: readonly ContractCheck<TransportSubject>[] = [
   },
   {
     name: 'names a possible size for each queue and 0 for one that is not there',
+    duty: 'Transport.maxQueueSize: entries, 0 where there is no such queue',
+    advice: 'return a power of two from 1 to 32768, and 0 from queueCount on',
     run({ transport }) {
       assert.ok(transport.queueCount >= 1);
       for (let queue = 0; queue < transport.queueCount; queue++) {
@@ -117,6 +134,8 @@ export const TRANSPORT_CHECKS: readonly ContractCheck<TransportSubject>[] = [
   },
   {
     name: 'has no queue enabled after a reset, and none that is not there',
+    duty: 'Transport.isQueueReset: neither enabled nor still being reset; virtio 1.4 §2.4.1',
+    advice: 'disable every queue with the reset',
     run({ transport }) {
       resetDevice(transport, RESET_TIMEOUT_MS);
       for (let queue = 0; queue <= transport.queueCount; queue++)
@@ -125,6 +144,8 @@ export const TRANSPORT_CHECKS: readonly ContractCheck<TransportSubject>[] = [
   },
   {
     name: 'resets no queue unless RING_RESET was negotiated',
+    duty: 'Transport.resetQueue: throws TypeError where RING_RESET was not negotiated',
+    advice: 'remember the features of writeDriverFeatures',
     run({ transport }) {
       resetDevice(transport, RESET_TIMEOUT_MS);
       assert.throws(() => transport.resetQueue(0), TypeError);
@@ -132,6 +153,8 @@ export const TRANSPORT_CHECKS: readonly ContractCheck<TransportSubject>[] = [
   },
   {
     name: 'ends a wait in time when nothing happens',
+    duty: "Transport.wait: returns 'timeout' when time ran out; every wait is bounded",
+    advice: "wait with a deadline, and report 'notified' once for each notification",
     run({ transport }) {
       resetDevice(transport, RESET_TIMEOUT_MS);
       while (transport.wait(0) === 'notified');

@@ -100,17 +100,29 @@ export class TranslatedAddressSpace implements DeviceAddressSpace {
       this.#fault(low, high, done, left, access, this.#translation.cause);
       return -1;
     }
-    const run = left <= this.#translation.run ? left : this.#translation.run;
+    let run = left <= this.#translation.run ? left : this.#translation.run;
     // A mistake of the platform that would loop for ever.
     if (!(run > 0)) throw new ContractError('platform', 'translate', `set a run of ${describeValue(run)} bytes`);
-    if (!this.memory.contains(address, run)) {
-      if (!Number.isSafeInteger(address))
-        throw new ContractError('platform', 'translate', `returned ${describeValue(address)}, which is no address`);
+    if (!this.memory.contains(address, run)) run = this.#inMemory(address, run);
+    if (run === 0) {
       this.#fault(low, high, done, left, access, 'outside-memory');
       return -1;
     }
     this.#address = address;
     return run;
+  }
+
+  /** Bytes of a run, from its first on, that guest memory has. Cold: only a run that leaves memory gets here. */
+  #inMemory(address: number, run: number): number {
+    if (!Number.isSafeInteger(address))
+      throw new ContractError('platform', 'translate', `returned ${describeValue(address)}, which is no address`);
+    let [least, most] = [0, run];
+    while (least < most) {
+      const middle = Math.ceil((least + most) / 2);
+      if (this.memory.contains(address, middle)) least = middle;
+      else most = middle - 1;
+    }
+    return least;
   }
 
   #fault(low: number, high: number, done: number, length: number, access: DeviceAccess, cause: FaultCause): void {

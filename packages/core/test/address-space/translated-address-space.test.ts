@@ -96,6 +96,24 @@ describe('PHYSICAL_ADDRESS_SPACE', () => {
 });
 
 describe('TranslatedAddressSpace', () => {
+  it('does the part of a run that is in memory, where a page of the table is larger than memory', () => {
+    const memory = newMemory();
+    const whole = { generation: 0, cause: 'unmapped', run: 2 ** 24, translate: (low: number) => low } as const;
+    const space = new TranslatedAddressSpace(memory, new FaultLog(), whole);
+    memory.u8.fill(7, memory.size - 4);
+    const target = new Uint8Array(8).fill(0xee);
+    expect(space.read(memory.size - 4, 0, target, 0, 8)).toBe(false);
+    expect([...target]).toEqual([7, 7, 7, 7, 0, 0, 0, 0]);
+    expect(space.write(memory.size - 1, 0, Uint8Array.of(1, 2), 0, 2)).toBe(false);
+    expect(memory.u8.at(-1)).toBe(1);
+    expect(space.borrow(memory.size - 4, 0, 8, 'read')).toBe(-1);
+    expect(space.faults.entries.map(({ address, length }) => [address, length])).toEqual([
+      [BigInt(memory.size), 4],
+      [BigInt(memory.size), 1],
+      [BigInt(memory.size), 4],
+    ]);
+  });
+
   it('gathers an access from the pages it crosses', () => {
     const memory = newMemory();
     const space = translated(memory, [
