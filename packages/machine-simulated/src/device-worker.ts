@@ -6,7 +6,7 @@ import { createDevice } from '@virtio-platform/devices';
 import { describeError } from './describe-error.ts';
 import { offeredFeatures, type DeviceSetup } from './device-setup.ts';
 import { spaceWithConsequence } from './fault-consequence.ts';
-import { lastWordsToJson } from './fault-records.ts';
+import { exitReportToJson } from './fault-records.ts';
 import { Command, Mailbox, readFeatureWords, writeFeatureWords } from './mailbox.ts';
 import { SimulatedDevice } from './simulated-device.ts';
 
@@ -31,7 +31,8 @@ const NAP_MS = 1000;
 const input = workerData as DeviceWorkerData;
 const mailbox = new Mailbox(input.mailbox);
 const faults = new FaultLog(() => mailbox.countFault());
-// oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the contract of a blueprint's module; a wrong one fails to start
+// oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the contract of a blueprint's module; a wrong one
+// fails to start
 const { openAddressSpace } = (await import(input.addressSpace.module)) as { openAddressSpace: OpenAddressSpace };
 const space = openAddressSpace(new GuestMemory(input.memory), faults, input.addressSpace.state);
 const model = createDevice(input.setup.type, input.setup.settings, input.setup.byteOrder);
@@ -54,7 +55,7 @@ try {
   if (device.isLost) mailbox.leave(faultsAsJson());
 } catch (error) {
   // The driver's side waits without an event loop: it learns of the error here or not at all.
-  mailbox.leave(lastWordsToJson({ faults: faults.entries, error: describeError(error) }));
+  mailbox.leave(exitReportToJson({ faults: faults.entries, error: describeError(error) }));
   throw error;
 }
 
@@ -134,5 +135,5 @@ function execute(command: Command): boolean {
 
 /** As many of the recorded faults as the mailbox holds. */
 function faultsAsJson(): string {
-  return lastWordsToJson({ faults: faults.entries });
+  return exitReportToJson({ faults: faults.entries });
 }
