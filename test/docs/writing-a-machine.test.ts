@@ -39,7 +39,7 @@ describe('the page about machines', () => {
     const errors = readFileSync(join(ROOT, 'packages/core/docs/errors.md'), 'utf8');
     for (const [code] of PAGE.matchAll(/ERR_[A-Z_]+/g)) expect(errors).toContain(`### ${code}`);
     const contract = readFileSync(join(ROOT, 'packages/core/src/platform/plugin.ts'), 'utf8');
-    for (const member of ['missing', 'programs', 'survey', 'memoryProblem', 'provides'])
+    for (const member of ['missing', 'programs', 'discover', 'memoryProblem', 'provides'])
       expect([member, contract.includes(member), PAGE.includes(`\`${member}\``)]).toEqual([member, true, true]);
     expect(existsSync(join(ROOT, 'packages/machine-simulated/src/worker-transport.ts'))).toBe(true);
   });

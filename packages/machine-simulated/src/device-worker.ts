@@ -11,7 +11,7 @@ import { GuestMemory } from '@virtio-platform/core/memory';
 import { describeError } from './describe-error.ts';
 import { offeredFeatures, type DeviceSetup } from './device-setup.ts';
 import { spaceWithConsequence } from './fault-consequence.ts';
-import { lastWordsToJson } from './fault-records.ts';
+import { exitReportToJson } from './fault-records.ts';
 import { Command, Mailbox, readFeatureWords, writeFeatureWords } from './mailbox.ts';
 import { SimulatedDevice } from './simulated-device.ts';
 import { recordThrown, type ThrownRecord } from './thrown-record.ts';
@@ -80,7 +80,7 @@ try {
 } catch (error) {
   // The driver's side waits without an event loop: it learns of the error here or not at all.
   const thrown = recordThrown(device.error === undefined ? error : device.error.thrown);
-  mailbox.leave(lastWordsToJson({ faults: faults.entries, error: describeError(error), thrown }));
+  mailbox.leave(exitReportToJson({ faults: faults.entries, error: describeError(error), thrown }));
   throw error;
 }
 
@@ -210,5 +210,5 @@ function execute(command: Command): boolean {
 /** As many of the recorded faults as the mailbox holds. */
 function faultsAsJson(): string {
   const { error } = device;
-  return lastWordsToJson({ faults: faults.entries, thrown: error && recordThrown(error.thrown) });
+  return exitReportToJson({ faults: faults.entries, thrown: error && recordThrown(error.thrown) });
 }

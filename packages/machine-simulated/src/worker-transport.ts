@@ -18,7 +18,7 @@ import { legacyAddresses, notificationValue, type QueueAddresses } from '@virtio
 import { describeError } from './describe-error.ts';
 import { offeredFeatures, type DeviceSetup } from './device-setup.ts';
 import type { DeviceWorkerData, DeviceWorkerFailure, DeviceWorkerReady } from './device-worker.ts';
-import { lastWordsFromJson } from './fault-records.ts';
+import { exitReportFromJson } from './fault-records.ts';
 import { Command, Mailbox, readFeatureWords, writeFeatureWords } from './mailbox.ts';
 import { thrownOf } from './thrown-record.ts';
 
@@ -194,7 +194,7 @@ export class WorkerTransport implements Transport {
   /** The device is gone; what it recorded is still there. */
   #lose(): 'lost' {
     if (!this.#isLost && this.#mailbox.isGone) {
-      const error = this.#record(this.#mailbox.lastWords);
+      const error = this.#record(this.#mailbox.exitReport);
       if (error !== undefined) this.#end = `failed: ${error}`;
     }
     this.#isLost = true;
@@ -220,7 +220,7 @@ export class WorkerTransport implements Transport {
 
   /** Records the faults that are new. Returns the error that ended the thread, if one did. */
   #record(json: string): string | undefined {
-    const { faults, error, thrown } = lastWordsFromJson(json);
+    const { faults, error, thrown } = exitReportFromJson(json);
     if (thrown !== undefined) this.#thrown ??= { thrown: thrownOf(thrown) };
     for (const fault of faults.slice(this.#faults.count)) this.#faults.record(fault);
     return error;

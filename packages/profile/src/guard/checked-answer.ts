@@ -1,6 +1,6 @@
 import {
   describeValue,
-  type MachineSurvey,
+  type MachineDiscovery,
   type MissingRequirement,
   type SchemaIssue,
   type SchemaResult,
@@ -64,18 +64,18 @@ export function checkMemoryProblem(use: PluginUse, answer: unknown): MemorySizeP
   return answer as MemorySizeProblem;
 }
 
-/** Checks what the `survey` of a machine answered. */
-export function checkSurvey(use: PluginUse, answer: unknown): MachineSurvey {
-  const given = { kind: 'machine', use, hook: 'survey' } as const;
+/** Checks what the `discover` of a machine answered. */
+export function checkDiscovery(use: PluginUse, answer: unknown): MachineDiscovery {
+  const given = { kind: 'machine', use, hook: 'discover' } as const;
   checkMembers(given, answer, SURVEY);
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- its members were just checked
-  const survey = answer as MachineSurvey;
-  checkList('machine', use, 'survey', survey.missing, MISSING);
-  for (const device of survey.devices) {
+  const discovery = answer as MachineDiscovery;
+  checkList('machine', use, 'discover', discovery.missing, MISSING);
+  for (const device of discovery.devices) {
     checkMembers(given, device, SURVEYED);
-    checkList('machine', use, 'survey', device.missing, MISSING);
+    checkList('machine', use, 'discover', device.missing, MISSING);
   }
-  return survey;
+  return discovery;
 }
 
 /** Checks what the schema of a plugin made of its options. */

@@ -1,6 +1,6 @@
 import { dirname, join } from 'node:path';
-import { PluginError, type DeviceTypePlugin, type MachineSurvey } from '@virtio-platform/core';
-import { checkSurvey } from '../guard/checked-answer.ts';
+import { PluginError, type DeviceTypePlugin, type MachineDiscovery } from '@virtio-platform/core';
+import { checkDiscovery } from '../guard/checked-answer.ts';
 import { runHook } from '../guard/run-hook.ts';
 import { importPlugin, type AnyPlugin } from './load-plugin.ts';
 import { installedPackages, type InstalledPackage } from './installed-packages.ts';
@@ -52,11 +52,11 @@ export async function installedDeviceTypes(bases: readonly string[]): Promise<re
  * Has a machine plugin look for devices on this computer; `undefined` for one that does not, and for every other
  * plugin. Throws what has a code, and `ERR_PLUGIN_HOOK` for anything else.
  */
-export async function surveyMachine({ use, plugin }: InstalledPlugin): Promise<MachineSurvey | undefined> {
-  if (plugin?.kind !== 'machine' || plugin.survey === undefined) return undefined;
-  const survey = plugin.survey.bind(plugin);
+export async function discoverMachine({ use, plugin }: InstalledPlugin): Promise<MachineDiscovery | undefined> {
+  if (plugin?.kind !== 'machine' || plugin.discover === undefined) return undefined;
+  const discover = plugin.discover.bind(plugin);
   const installed = installedUse(use);
-  return checkSurvey(installed, await runHook('machine', installed, 'survey', () => survey()));
+  return checkDiscovery(installed, await runHook('machine', installed, 'discover', () => discover()));
 }
 
 /** The use of a plugin that no profile names: the place is its package. */

@@ -1,6 +1,11 @@
 import assert from 'node:assert/strict';
 import { DMA_PATHS, type DmaPath } from '@virtio-platform/core/dma';
-import { FeatureSet, VIRTIO_F_ACCESS_PLATFORM, VIRTIO_F_VERSION_1 } from '@virtio-platform/core/features';
+import {
+  FeatureSet,
+  NO_DEVICE_FEATURES,
+  VIRTIO_F_ACCESS_PLATFORM,
+  VIRTIO_F_VERSION_1,
+} from '@virtio-platform/core/features';
 import {
   CLOSED_STAGES,
   CORE_RULES,
@@ -131,7 +136,7 @@ function inputs(traits: PlatformTraits): NegotiationInput[] {
       DRIVER_PRIVILEGES.map((privilege) => {
         const carries = deviceInterface === 'legacy' ? LEGACY_BITS : EVERYTHING;
         return {
-          deviceType: 'block',
+          deviceFeatures: NO_DEVICE_FEATURES,
           interface: deviceInterface,
           offered: offered.and(carries),
           supported: EVERYTHING,
