@@ -36,16 +36,20 @@ export class TinyMachine {
   }
 }
 
+/** The number of the entropy device (virtio 1.4 section 5). */
+const ENTROPY = 4;
+
 /** Throws for a device that this machine does not have. */
 function checkDevice({ type, driverInterface, settings }, offers) {
   const wanted = [
-    type === 'entropy' || `a ${type} device`,
+    type.id === ENTROPY || `a ${type.name} device`,
     driverInterface === 'modern' || 'a legacy device',
     settings?.seed === undefined || 'a device with a seed',
-    offers.minus(TinyTransport.FEATURES).bits === 0n || `a device that offers ${offers.names('entropy').join(', ')}`,
+    offers.minus(TinyTransport.FEATURES).bits === 0n ||
+      `a device that offers ${offers.names(type.features).join(', ')}`,
   ].find((answer) => answer !== true);
   if (wanted === undefined) return;
   throw new DeviceError('ERR_DEVICE_IMPOSSIBLE', `tiny: the profile asks for ${wanted}`, {
-    hint: `this machine has a modern entropy device with ${TinyTransport.FEATURES.names('entropy').join(', ')}`,
+    hint: `this machine has a modern entropy device with ${TinyTransport.FEATURES.names(type.features).join(', ')}`,
   });
 }

@@ -2,6 +2,7 @@ import { readSync } from 'node:fs';
 import { DeviceStatus } from '@virtio-platform/core/device';
 import {
   FeatureSet,
+  NO_DEVICE_FEATURES,
   transportCarries,
   unmetDependency,
   VIRTIO_F_ACCESS_PLATFORM,
@@ -30,7 +31,7 @@ export class TinyTransport {
   );
 
   interface = 'modern';
-  deviceType = 'entropy';
+  deviceId = 4;
   carries = transportCarries('mmio');
   queueCount = 1;
   #space;
@@ -144,7 +145,7 @@ export class TinyTransport {
 
   #mayAccept() {
     if (this.#accepted.minus(this.#offers).bits !== 0n) return false;
-    if (unmetDependency(this.#accepted, 'entropy') !== undefined || !this.#accepted.has(VIRTIO_F_VERSION_1))
+    if (unmetDependency(this.#accepted, NO_DEVICE_FEATURES) !== undefined || !this.#accepted.has(VIRTIO_F_VERSION_1))
       return false;
     return !this.#offers.has(VIRTIO_F_ACCESS_PLATFORM) || this.#accepted.has(VIRTIO_F_ACCESS_PLATFORM);
   }

@@ -1,10 +1,19 @@
 import { PHYSICAL_ADDRESS_SPACE } from '@virtio-platform/core/address-space';
-import { FeatureSet, VIRTIO_F_RING_RESET, VIRTIO_F_VERSION_1 } from '@virtio-platform/core/features';
+import {
+  FeatureSet,
+  NO_DEVICE_FEATURES,
+  VIRTIO_F_RING_RESET,
+  VIRTIO_F_VERSION_1,
+} from '@virtio-platform/core/features';
 import { describe, expect, it } from 'vitest';
 import plugin from '../src/index.js';
 import { TinyMachine } from '../src/tiny-machine.js';
 
-const MODERN = { type: 'entropy', interface: 'modern', driverInterface: 'modern', offers: undefined, settings: {} };
+/** Of the device types only what the machine looks at. */
+const ENTROPY = { id: 4, name: 'entropy', features: NO_DEVICE_FEATURES };
+const BLOCK = { id: 2, name: 'block', features: NO_DEVICE_FEATURES };
+
+const MODERN = { type: ENTROPY, interface: 'modern', driverInterface: 'modern', offers: undefined, settings: {} };
 
 /** What a profile asks of the machine, with another device or without a platform. */
 function request({ simulate = simulatePlain, ...device } = {}) {
@@ -22,13 +31,13 @@ function validate(options) {
 describe('the tiny machine', () => {
   it('boots to memory and a device that offers what it can do, and ends', async () => {
     const { memory, transport, dispose } = await new TinyMachine(request(), '/dev/urandom').boot();
-    expect([memory.size, transport.deviceType]).toEqual([2 ** 20, 'entropy']);
+    expect([memory.size, transport.deviceId]).toEqual([2 ** 20, 4]);
     expect(transport.readDeviceFeatures().has(VIRTIO_F_VERSION_1)).toBe(true);
     await dispose();
   });
 
   it.each([
-    ['a disk', { type: 'block' }, 'ERR_DEVICE_IMPOSSIBLE', 'a block device'],
+    ['a disk', { type: BLOCK }, 'ERR_DEVICE_IMPOSSIBLE', 'a block device'],
     ['a legacy driver', { driverInterface: 'legacy' }, 'ERR_DEVICE_IMPOSSIBLE', 'a legacy device'],
     ['a seed', { settings: { seed: 7 } }, 'ERR_DEVICE_IMPOSSIBLE', 'a device with a seed'],
     [

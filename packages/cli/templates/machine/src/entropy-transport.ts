@@ -13,6 +13,9 @@ import { DescriptorChain, openDeviceQueue, type DeviceQueue, type QueueAddresses
 
 const QUEUE_SIZE = 256;
 
+/** The number of the device type (virtio 1.4 section 5). */
+export const ENTROPY_DEVICE = 4;
+
 /** What the device can offer. */
 export const ENTROPY_FEATURES: FeatureSet = FeatureSet.of(
   VIRTIO_RING_F_INDIRECT_DESC,
@@ -28,7 +31,7 @@ export const ENTROPY_FEATURES: FeatureSet = FeatureSet.of(
  */
 export class EntropyTransport implements Transport {
   readonly interface: DeviceInterface = 'modern';
-  readonly deviceType = 'entropy';
+  readonly deviceId: number = ENTROPY_DEVICE;
   readonly carries: FeatureSet = new FeatureSet((1n << 64n) - 1n);
   readonly queueCount = 1;
   readonly #space: DeviceAddressSpace;

@@ -2,7 +2,7 @@ import { CodedError, type BootedMachine, type Machine, type MachineRequest } fro
 import { FaultLog } from '@virtio-platform/core/address-space';
 import { VIRTIO_F_ACCESS_PLATFORM } from '@virtio-platform/core/features';
 import { allocateSharedMemory, GuestMemory } from '@virtio-platform/core/memory';
-import { EntropyTransport, ENTROPY_FEATURES } from './entropy-transport.ts';
+import { ENTROPY_DEVICE, ENTROPY_FEATURES, EntropyTransport } from './entropy-transport.ts';
 import type { TemplateNameOptions } from './options.ts';
 
 /** Guest memory, the platform's hardware in software, and an entropy device that reaches memory only through it. */
@@ -18,10 +18,10 @@ export class TemplateNameMachine implements Machine {
 
   async boot(): Promise<BootedMachine> {
     const { device, memory: bytes, simulate, watchDevice } = this.#request;
-    if (device.type !== 'entropy' || device.interface !== 'modern') {
+    if (device.type.id !== ENTROPY_DEVICE || device.interface !== 'modern') {
       throw new CodedError(
         'ERR_X_TEMPLATE_NAME_DEVICE',
-        `template-name has no ${device.interface} ${device.type} device`,
+        `template-name has no ${device.interface} ${device.type.name} device`,
         {
           hint: 'it has a modern entropy device: device: { type: entropy }',
         },
