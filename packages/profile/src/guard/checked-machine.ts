@@ -63,11 +63,12 @@ const TRANSPORT_METHODS = [
 
 const TRANSPORT: readonly MemberCheck[] = [
   ['interface', isOneOf('modern', 'legacy'), 'modern or legacy'],
-  ['deviceType', isText, 'a device type'],
+  ['deviceId', isCount, 'the number of a device type'],
   ['carries', isFeatureSet, 'a FeatureSet'],
   ['queueCount', isCount, 'a whole number from 0 on'],
   ...TRANSPORT_METHODS.map((name): MemberCheck => [name, isFunction, 'a function']),
   ['usedNotifications', orAbsent(isFunction), 'a function, or nothing'],
+  ['takeConfigChange', orAbsent(isFunction), 'a function, or nothing'],
 ];
 
 function isFeatureSet(value: unknown): boolean {
