@@ -46,7 +46,7 @@ describe('the shipped profiles', () => {
     const { requests } = workload;
     const { blockSize } = workload.options as { readonly blockSize: number };
     expect(report.workload).toMatchObject({ errors: 0, verified: true, requests });
-    // Only a block device has to move whole requests.
+    // Only a block device has to move whole requests, and a flush moves none.
     const [least, most] =
       device.type.name === 'block' ? [requests * blockSize, requests * blockSize] : [requests, Infinity];
     expect(report.workload.bytes).toBeGreaterThanOrEqual(least);

@@ -40,16 +40,16 @@ function findPackage(name: string, from: string): InstalledPackage | undefined {
   for (const folder of foldersUpward(dirname(from))) {
     const manifest = join(folder, 'node_modules', name, 'package.json');
     if (!existsSync(manifest)) continue;
-    const found = pluginPackage(manifest);
     // An alias is the name by which it is found here.
-    return found && { ...found, name };
+    return pluginPackage(manifest, name);
   }
   return undefined;
 }
 
 /** The package of a package.json, where it is that of a plugin. */
-function pluginPackage(manifest: string): InstalledPackage | undefined {
-  const { name, keywords, version } = readManifest(manifest);
+function pluginPackage(manifest: string, alias?: string): InstalledPackage | undefined {
+  const { name: own, keywords, version } = readManifest(manifest);
+  const name = alias ?? own;
   if (typeof name !== 'string' || !Array.isArray(keywords) || !keywords.includes(KEYWORD)) return undefined;
   return { name, version: typeof version === 'string' ? version : '', manifest };
 }
