@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import {
   CheckSkipped,
   findCheck,
@@ -28,5 +29,10 @@ describe('the suite of machines', () => {
   it('has a broken machine for each of its checks', () => {
     const caught = new Set(BROKEN_MACHINES.map(({ check }) => check));
     expect(MACHINE_PLUGIN_CHECKS.map(({ name }) => name).filter((name) => !caught.has(name))).toEqual([]);
+  });
+
+  it('has as many as the README says', () => {
+    const readme = readFileSync(new URL('../../packages/conformance/README.md', import.meta.url), 'utf8');
+    expect(readme).toContain(`${BROKEN_MACHINES.length} machines`);
   });
 });
