@@ -227,12 +227,12 @@ describe('virtio-platform list and schema', () => {
     for (const word of ['pseries-linear', 'vhost-user-sev', 'platforms', 'legacy', 'machines', 'simulated'])
       expect(stdout).toContain(word);
     const json = JSON.parse((await commandHere(['list', '--json'])).stdout) as {
-      plugins: { name: string; kind: string; error: unknown; survey: { devices: unknown[] } | null }[];
+      plugins: { name: string; kind: string; error: unknown; discovered: { devices: unknown[] } | null }[];
       profiles: unknown[];
     };
     const machines = json.plugins.filter(({ kind }) => kind === 'machine');
-    expect(machines.find(({ name }) => name === 'vfio')!.survey!.devices).toBeInstanceOf(Array);
-    expect(machines.find(({ name }) => name === 'simulated')!.survey).toBeNull();
+    expect(machines.find(({ name }) => name === 'vfio')!.discovered!.devices).toBeInstanceOf(Array);
+    expect(machines.find(({ name }) => name === 'simulated')!.discovered).toBeNull();
     expect(json.plugins.length).toBeGreaterThanOrEqual(6);
     expect(json.plugins.map(({ error }) => error).filter((error) => error !== null)).toEqual([]);
   });

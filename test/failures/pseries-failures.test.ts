@@ -64,7 +64,7 @@ describe.each(Object.entries(WINDOWS))('failures beneath pseries, with %s', (_wi
 });
 
 describe('failures of hypercalls that Linux only prints', () => {
-  it.each(TIMES)('with %j leave nothing mapped, and nobody calls wrong data right', async (times) => {
+  it.each(TIMES)('with %j leave nothing mapped, and no report calls wrong data right', async (times) => {
     const options = { ...WINDOWS['buffers mapped one by one'], onHypercallError: 'linux' };
     const report = await run({ ...options, failures: { hypercall: times } });
     expect(report.dma.live).toBe(0);
@@ -75,7 +75,7 @@ describe('failures of hypercalls that Linux only prints', () => {
 });
 
 describe('lost invalidations', () => {
-  it.each(TIMES)('with %j leave nothing mapped, and nobody calls wrong data right', async (times) => {
+  it.each(TIMES)('with %j leave nothing mapped, and no report calls wrong data right', async (times) => {
     const options = WINDOWS['buffers mapped one by one']!;
     const report = await run({ ...options, failures: { invalidation: times } });
     expect(report.dma.live).toBe(0);

@@ -21,7 +21,7 @@ const devices = FEATURE_CASES.flatMap((from) =>
   capturedCase(from).devices.map((device) => [`${from.name}: ${deviceName(device)}`, from, device] as const),
 );
 
-/** Features of a type that we do not drive are nobody's difference. */
+/** Not compared: the features of a type that this project does not drive. */
 function isCompared(feature: string, { type }: CaseDevice): boolean {
   return type !== 'balloon' || !/^BIT_1?\d$|^BIT_2[0-3]$/.test(feature);
 }

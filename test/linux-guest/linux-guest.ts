@@ -91,10 +91,10 @@ async function runToEnd(
   });
   try {
     for (const end = performance.now() + timeoutMs; program.ending === undefined; await setTimeout(POLL_MS)) {
-      if (performance.now() > end) return `did not end within ${timeoutMs} ms. ${program.lastWords()}`;
+      if (performance.now() > end) return `did not end within ${timeoutMs} ms. ${program.stderrTail()}`;
       if (statSync(log).size > LARGEST_CONSOLE) return `printed more than ${LARGEST_CONSOLE} bytes`;
     }
-    return program.ending === 'status 0' ? SUCCESS : `ended with ${program.ending}. ${program.lastWords()}`;
+    return program.ending === 'status 0' ? SUCCESS : `ended with ${program.ending}. ${program.stderrTail()}`;
   } finally {
     await program.end();
   }

@@ -16,7 +16,7 @@ const [ADDRESS_PORT, DATA_PORT] = ['0xcf8', '0xcfc'];
  */
 const BUID = [0x0800_0000, 0x2000_0000] as const;
 const PSERIES_WINDOW = 0x2000_0000_0000;
-/** Memory that the arguments and results of an RTAS call are in: nobody else uses any here. */
+/** Memory that the arguments and results of an RTAS call are in: memory that nothing else uses. */
 const [RTAS_ARGUMENTS, RTAS_RESULTS] = [0x10_0000, 0x10_1000];
 
 export function pcConfiguration(session: QtestSession): PciConfiguration {

@@ -72,7 +72,7 @@ export class QtestSession {
     this.#socket.write(`${command}\n`);
     for (;;) {
       const { value, done } = await this.#replies.next().catch(() => ({ value: '', done: true }));
-      if (done === true) throw new Error(`QEMU is gone after "${command}": ${this.#program.lastWords()}`);
+      if (done === true) throw new Error(`QEMU is gone after "${command}": ${this.#program.stderrTail()}`);
       if (value.startsWith('IRQ ')) continue;
       if (!value.startsWith('OK')) throw new Error(`QEMU answers "${command}" with "${value}"`);
       return value.slice(3);

@@ -16,7 +16,7 @@ export interface VfioGuestOptions {
    * path. What it runs has to be built: to compile TypeScript takes minutes in emulation.
    */
   readonly command: readonly string[];
-  /** Of the command: the root folder unless given. Readable for everybody, as all that the command needs. */
+  /** Of the command: the root folder unless given. Every user can read it, and all that the command needs. */
   readonly folder?: string;
   readonly environment?: Readonly<Record<string, string>>;
   /** How much memory the user may lock, in KiB; 8 MiB unless given, as Linux itself has it. */

@@ -48,7 +48,7 @@ workload: { kind: write-read-verify, requests: 1, depth: 1, blockSize: 512B }
 
 /**
  * Writes sector after sector, each from a page that is mapped for it alone and taken back after it. Sector n gets n +
- * 1; a page that was taken back is filled with what nobody wrote, so that a device which still reaches it is found out.
+ * 1; a page that was unmapped is filled with a pattern of its own, which shows a device that still reads it.
  * Returns what the disk then has, and of which sectors the platform would not say that the address led to the page.
  */
 function writeSectors(run: ComposedRun, image: string): { readonly disk: Buffer; readonly doubtful: number[] } {

@@ -14,7 +14,7 @@ import {
 import { QEMU_TESTS } from './qemu-installed.ts';
 
 const FOLDER = join(ROOT, 'profiles/qemu');
-/** More than anybody waits for: something happens to QEMU before. */
+/** More requests than complete before QEMU ends or the run is interrupted. */
 const ENDLESS = `
 platform: { use: "@virtio-platform/platform-legacy" }
 machine: { use: "@virtio-platform/machine-qemu", board: pc, memory: 64MiB }
@@ -57,7 +57,7 @@ async function startedQemu(parent: number): Promise<number> {
   throw new Error('QEMU was not started');
 }
 
-/** Gone, or only waiting for somebody to ask how it ended. */
+/** Whether a process is gone, or a zombie. */
 function hasEnded(pid: number): boolean {
   try {
     return /^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));

@@ -52,7 +52,7 @@ describe.skipIf(missing !== undefined)(`a process without privileges behind the 
     expect(tried.filter(({ failure }) => failure !== null)).toEqual([]);
   });
 
-  it('gets a device that somebody has only when that is done', () => {
+  it('gets a device that another process has only when that process is done', () => {
     const again = results<{ readonly again: string }>('again').map((result) => result.again);
     expect(again).toEqual(
       Array.from({ length: 2 }, () => expect.stringMatching(/cannot open \/dev\/vfio\/\d+: EBUSY/)),
@@ -123,7 +123,7 @@ describe.skipIf(missing !== undefined)(`a process without privileges behind the 
     expect(status).toBe(1);
     expect(text).toMatch(/refused EPERM/);
     expect(text).toMatch(/does not offer ACCESS_PLATFORM, so its accesses bypass the IOMMU/);
-    // Nobody wrote to its disk, and its container was not asked for anything.
+    // No write reached its disk, and no request its container.
     expect(readFileSync(join(folder, 'bare.img')).every((byte) => byte === 0)).toBe(true);
     expect(reports.get('bare')).toMatchObject({
       outcome: 'refused',

@@ -41,7 +41,7 @@ describe('a mapping that is withheld', () => {
     },
   );
 
-  it.each(withheld)('is nobody’s fault in %s once it is not', async (file) => {
+  it.each(withheld)('changes nothing in %s once the mapping is not withheld', async (file) => {
     for (const profile of await loadProfiles(file)) {
       const { failures, expect: expected, ...rest } = profile;
       const report = await runProfile({

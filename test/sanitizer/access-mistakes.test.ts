@@ -200,7 +200,7 @@ describe('a driver that gives away what is not its own', () => {
     expect(finding.what).toBe('block wrote 8 bytes that are mapped for net');
   });
 
-  it.each(PLATFORMS)('DS-i is found on %s: bytes that nobody wrote', (platform) => {
+  it.each(PLATFORMS)('DS-i is found on %s: bytes that were never written', (platform) => {
     const guest = new WrongGuest(platform);
     const address = guest.memory.allocate(64);
     guest.memory.view.setUint32(address, 7);

@@ -62,7 +62,7 @@ describe.each(PLATFORMS)('a driver on %s', (platform) => {
     expect(guest.sanitizer.findings.entries.at(-1)!.what).toContain('8 times');
   });
 
-  it('DD-12 that maps memory which nobody allocated, as a stack would be, is found', () => {
+  it('DD-12 that maps memory which was not allocated, as a stack would be, is found', () => {
     const guest = new WrongGuest(platform);
     const mapping = guest.mapping();
     const address = guest.memory.allocate(4096);

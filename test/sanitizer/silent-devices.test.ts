@@ -160,7 +160,7 @@ describe.each(PLATFORMS)('a device on %s', (platform) => {
     expect(guest.codes()).toEqual([]);
   });
 
-  it('DS-q that writes where nobody allocated is found when all is over', () => {
+  it('DS-q that writes to memory which was not allocated is found at the end', () => {
     const guest = new WrongGuest(platform);
     guest.sanitizer.fillUnusedMemory();
     const used = guest.memory.allocate(100, 1);

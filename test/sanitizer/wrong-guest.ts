@@ -36,7 +36,7 @@ export class WrongGuest {
   readonly sanitizer: DmaSanitizer;
   /** As the driver gets it. */
   readonly memory: GuestMemory;
-  /** The same without anybody looking. */
+  /** The same memory, without the sanitizer. */
   readonly raw: GuestMemory;
   readonly space: DeviceAddressSpace;
   readonly words: Uint32Array = new Uint32Array(2);

@@ -178,7 +178,7 @@ describe.each(['split', 'packed'] as const)('the driver of a %s ring against a h
     expect([ring.queue.broken, ring.queue.outstanding]).toEqual([undefined, 0]);
   });
 
-  it('D43 takes an answer that comes after the reset for no one', () => {
+  it('D43 gives an answer that comes after the reset to no request', () => {
     const ring = open();
     const id = ring.send();
     ring.queue.reset();

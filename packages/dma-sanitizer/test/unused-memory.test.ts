@@ -15,7 +15,7 @@ describe('UnusedMemory', () => {
     expect(memory.u8.subarray(address + 0x1003).every((byte) => byte !== 0)).toBe(true);
   });
 
-  it('finds each changed byte that nobody had, between allocations of any size', () => {
+  it('finds each changed byte that was never allocated, between allocations of any size', () => {
     const allocation = fc.record({
       length: fc.integer({ min: 1, max: 200 }),
       alignment: fc.constantFrom(1, 2, 64, 512),

@@ -27,7 +27,7 @@ const plugin: MachinePlugin<QemuOptions> = defineMachinePlugin({
     return program === undefined ? missingHost() : [...missingHost(), program];
   },
   programs: (options) => [qemuProgram(options)],
-  async survey() {
+  async discover() {
     const programs = BOARDS.map((board) => qemuProgram({ program: undefined, board }));
     const devices = [...new Set(programs)].map((name) => {
       const boards = BOARDS.filter((_, i) => programs[i] === name).join(', ');

@@ -72,7 +72,7 @@ export async function startQemu(
   disposal.add(() => program.end());
   const qtest = new QtestConnection(here, {
     replyTimeoutMs: options.replyTimeout,
-    lastWords: () => program.lastWords(),
+    stderrTail: () => program.stderrTail(),
   });
   disposal.add(() => qtest.dispose());
   await awaitFirstAnswer(qtest, program, options.startTimeout);

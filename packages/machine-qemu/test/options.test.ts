@@ -73,7 +73,7 @@ describe('the plugin', () => {
     try {
       symlinkSync(process.execPath, join(folder, 'qemu-system-ppc64'));
       process.env['PATH'] = folder;
-      expect(await plugin.survey!()).toEqual({
+      expect(await plugin.discover!()).toEqual({
         missing: [],
         devices: [
           {

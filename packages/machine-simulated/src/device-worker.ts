@@ -6,7 +6,7 @@ import { createDevice } from '@virtio-platform/devices';
 import { describeError } from './describe-error.ts';
 import { offeredFeatures, type DeviceSetup } from './device-setup.ts';
 import { spaceWithConsequence } from './fault-consequence.ts';
-import { lastWordsToJson } from './fault-records.ts';
+import { exitReportToJson } from './fault-records.ts';
 import { Command, Mailbox, readFeatureWords, writeFeatureWords } from './mailbox.ts';
 import { SimulatedDevice } from './simulated-device.ts';
 
@@ -54,7 +54,7 @@ try {
   if (device.isLost) mailbox.leave(faultsAsJson());
 } catch (error) {
   // The driver's side waits without an event loop: it learns of the error here or not at all.
-  mailbox.leave(lastWordsToJson({ faults: faults.entries, error: describeError(error) }));
+  mailbox.leave(exitReportToJson({ faults: faults.entries, error: describeError(error) }));
   throw error;
 }
 
@@ -134,5 +134,5 @@ function execute(command: Command): boolean {
 
 /** As many of the recorded faults as the mailbox holds. */
 function faultsAsJson(): string {
-  return lastWordsToJson({ faults: faults.entries });
+  return exitReportToJson({ faults: faults.entries });
 }

@@ -9,7 +9,7 @@ export const FAULT_CONSEQUENCES = [
   'io-error',
   /** What it read is zeros, what it wrote is dropped, and the request is fine: QEMU. */
   'zeros',
-  /** The same, but it read all ones: a bus on which nobody answered. */
+  /** The same, but it read all ones: a bus on which no device answered. */
   'silent',
   /** It waits for a translation that never comes, and its queue with it: DPDK behind an IOTLB. */
   'stall',

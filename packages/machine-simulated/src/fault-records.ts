@@ -1,17 +1,17 @@
 import type { DeviceFault } from '@virtio-platform/core/address-space';
 import { MAILBOX_BYTES } from './mailbox.ts';
 
-/** What the device's thread leaves when it ends by itself. */
-export interface LastWords {
+/** What the device's thread reports when it ends by itself. */
+export interface ExitReport {
   readonly faults: readonly DeviceFault[];
-  /** The error that ended the thread; absent where its device is gone on purpose. */
+  /** The error that ended the thread; absent where a fault ended it, as `onFault` says. */
   readonly error?: string | undefined;
 }
 
 type PlainFault = Omit<DeviceFault, 'address'> & { readonly address: string };
 
 /** The first faults as JSON: as many as a mailbox holds, beside an error. */
-export function lastWordsToJson({ faults, error }: LastWords): string {
+export function exitReportToJson({ faults, error }: ExitReport): string {
   const plain: PlainFault[] = [];
   let bytes = 2048;
   for (const fault of faults) {
@@ -23,8 +23,8 @@ export function lastWordsToJson({ faults, error }: LastWords): string {
   return JSON.stringify({ faults: plain, error });
 }
 
-/** Reads what {@link lastWordsToJson} wrote. */
-export function lastWordsFromJson(json: string): LastWords {
+/** Reads what {@link exitReportToJson} wrote. */
+export function exitReportFromJson(json: string): ExitReport {
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- written by our own thread
   const { faults, error } = JSON.parse(json) as { faults: PlainFault[]; error?: string };
   return { faults: faults.map((fault) => ({ ...fault, address: BigInt(fault.address) })), error };

@@ -58,7 +58,7 @@ export class InProcessTransport implements Transport {
     this.#device.notify(notificationValue(this.#device.notificationIdentity(queue), next, this.#notifiesWithData));
   }
 
-  /** Nobody else makes progress in this thread: what is not pending now never comes. */
+  /** The device runs in this thread, so a notification that is not pending now never comes. */
   wait(_timeoutMs: number): WaitResult {
     if (this.#simulated.takeNotification()) return 'notified';
     return this.#simulated.isLost ? 'lost' : 'timeout';

@@ -36,9 +36,9 @@ const MAX_QUEUES = 64;
 const DATA_OFFSET = (DOORBELLS + 2 * MAX_QUEUES) * 4;
 const DATA_SIZE = 0x1_0000;
 /** Where the device's side stores what it says when it leaves; apart from the words of a pending command. */
-const LAST_WORDS_OFFSET = DATA_OFFSET + DATA_SIZE;
+const EXIT_REPORT_OFFSET = DATA_OFFSET + DATA_SIZE;
 
-/** Bytes of {@link Mailbox.data} and of {@link Mailbox.lastWords}. */
+/** Bytes of {@link Mailbox.data} and of {@link Mailbox.exitReport}. */
 export const MAILBOX_BYTES: number = DATA_SIZE;
 
 /**
@@ -51,14 +51,14 @@ export class Mailbox {
   readonly words: Uint32Array;
   readonly data: Uint8Array;
   readonly #i32: Int32Array;
-  readonly #lastWords: Uint8Array;
+  readonly #exitReport: Uint8Array;
 
-  constructor(buffer: SharedArrayBuffer = new SharedArrayBuffer(LAST_WORDS_OFFSET + DATA_SIZE)) {
+  constructor(buffer: SharedArrayBuffer = new SharedArrayBuffer(EXIT_REPORT_OFFSET + DATA_SIZE)) {
     this.buffer = buffer;
     this.#i32 = new Int32Array(buffer, 0, DATA_OFFSET / 4);
     this.words = new Uint32Array(buffer, WORDS * 4, 16);
     this.data = new Uint8Array(buffer, DATA_OFFSET, DATA_SIZE);
-    this.#lastWords = new Uint8Array(buffer, LAST_WORDS_OFFSET, DATA_SIZE);
+    this.#exitReport = new Uint8Array(buffer, EXIT_REPORT_OFFSET, DATA_SIZE);
   }
 
   /**
@@ -79,21 +79,25 @@ export class Mailbox {
     return Atomics.load(this.#i32, GONE) !== 0;
   }
 
-  /** What the device's side said when it left. */
-  get lastWords(): string {
-    return new TextDecoder().decode(this.#lastWords.slice(0, Atomics.load(this.#i32, GONE) - 1));
+  /** What the device's thread wrote when it ended, as {@link leave} got it. */
+  get exitReport(): string {
+    return new TextDecoder().decode(this.#exitReport.slice(0, Atomics.load(this.#i32, GONE) - 1));
   }
 
-  /** Device's side: leaves for good, with `lastWords` (at most {@link MAILBOX_BYTES}), and wakes the driver's side. */
-  leave(lastWords: string): void {
-    const { written } = new TextEncoder().encodeInto(lastWords, this.#lastWords);
+  /**
+   * Device's side: ends the device for good, with `exitReport` (at most {@link MAILBOX_BYTES}), and wakes the driver's
+   * side.
+   */
+  leave(exitReport: string): void {
+    const { written } = new TextEncoder().encodeInto(exitReport, this.#exitReport);
     Atomics.store(this.#i32, GONE, written + 1);
     this.answer();
     this.interrupt();
   }
 
   /**
-   * Driver's side: rings the doorbell of a queue with a value. A value that nobody took yet is replaced: it says less.
+   * Driver's side: rings the doorbell of a queue with a value, which replaces an older one that the device has not
+   * taken yet.
    */
   ring(queue: number, value: number): void {
     if (queue >= MAX_QUEUES) return;

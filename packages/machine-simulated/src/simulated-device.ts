@@ -108,7 +108,7 @@ export class SimulatedDevice implements DeviceQueues {
     return this.#isFrozen ? FROZEN : this.#status;
   }
 
-  /** Whether it is gone for good: whoever reaches its registers has to say so. */
+  /** Whether the device is gone for good: a transport that accesses its registers reports that. */
   get isLost(): boolean {
     return this.#isLost;
   }

@@ -11,7 +11,7 @@ import { createDevice } from '@virtio-platform/devices';
 import { describeError } from './describe-error.ts';
 import { offeredFeatures, type DeviceSetup } from './device-setup.ts';
 import type { DeviceWorkerData, DeviceWorkerReady } from './device-worker.ts';
-import { lastWordsFromJson } from './fault-records.ts';
+import { exitReportFromJson } from './fault-records.ts';
 import { Command, Mailbox, readFeatureWords, writeFeatureWords } from './mailbox.ts';
 
 /** How long the device's thread may take for one command. */
@@ -164,7 +164,7 @@ export class WorkerTransport implements Transport {
   /** The device is gone; what it recorded is still there. */
   #lose(): 'lost' {
     if (!this.#isLost && this.#mailbox.isGone) {
-      const error = this.#record(this.#mailbox.lastWords);
+      const error = this.#record(this.#mailbox.exitReport);
       if (error !== undefined) this.#end = `failed: ${error}`;
     }
     this.#isLost = true;
@@ -186,7 +186,7 @@ export class WorkerTransport implements Transport {
 
   /** Records the faults that are new. Returns the error that ended the thread, if one did. */
   #record(json: string): string | undefined {
-    const { faults, error } = lastWordsFromJson(json);
+    const { faults, error } = exitReportFromJson(json);
     for (const fault of faults.slice(this.#faults.count)) this.#faults.record(fault);
     return error;
   }

@@ -31,7 +31,7 @@ const plugin: MachinePlugin<VfioMachineOptions> = defineMachinePlugin({
     return missingForDevice(thisSystem(), device, container);
   },
   programs: () => [],
-  async survey() {
+  async discover() {
     const problem = hostProblem();
     if (problem === undefined) return discoverVfioDevices(thisSystem());
     return { missing: [{ what: problem.message, fix: problem.hint ?? '' }], devices: [] };

@@ -28,8 +28,8 @@ describe('the vfio plugin', () => {
   });
 
   it('discovers devices without changing them', async () => {
-    const survey = await plugin.survey!();
-    expect(survey.devices.every(({ what }) => what.startsWith('virtio '))).toBe(true);
+    const found = await plugin.discover!();
+    expect(found.devices.every(({ what }) => what.startsWith('virtio '))).toBe(true);
   });
 });
 

@@ -72,7 +72,7 @@ export class VhostUserMachine implements Machine {
     const path = started?.socket ?? resolve(this.#request.baseDirectory, this.#options.socket!);
     const connection = new VhostUserConnection(await this.#connect(path, started?.backEnd), {
       replyTimeoutMs: replyTimeout,
-      stderrTail: () => started?.backEnd.lastWords() ?? '',
+      stderrTail: () => started?.backEnd.stderrTail() ?? '',
     });
     disposal.add(() => connection.dispose());
     connection.startBudget('to start (machine.startTimeout)', startTimeout, performance.now() - start);
@@ -104,7 +104,7 @@ export class VhostUserMachine implements Machine {
     disposal.add(() => transport.dispose());
     const { facilities, watchMapping } = memory;
     const deviceProgram =
-      started && ((): DeviceProgram => ({ ending: started.backEnd.ending, stderrTail: started.backEnd.lastWords() }));
+      started && ((): DeviceProgram => ({ ending: started.backEnd.ending, stderrTail: started.backEnd.stderrTail() }));
     const dispose = (): Promise<void> => disposal.run();
     return { memory: memory.memory, transport, facilities, faults, watchMapping, deviceProgram, dispose };
   }

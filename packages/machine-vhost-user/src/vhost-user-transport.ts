@@ -176,7 +176,7 @@ export class VhostUserTransport implements Transport {
     this.#poll.set(FIRST_QUEUE + index, queue.setUp(layout, addresses, this.#memory), PollEvents.Readable);
   }
 
-  /** The bit is not carried, so that nobody can have negotiated it. */
+  /** vhost-user does not carry RING_RESET, so no driver negotiates it. */
   resetQueue(_queue: number): void {
     throw new TypeError('RING_RESET was not negotiated');
   }

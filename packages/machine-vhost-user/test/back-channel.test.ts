@@ -57,7 +57,7 @@ describe('BackChannel', () => {
     ['that is empty', { size: 0 }, /0 bytes/],
     ['that is an answer', { flags: 5 }, /flags 5/],
     ['of another version', { flags: 2 }, /flags 2/],
-    ['that nobody knows', { request: 99 }, /request 99/],
+    ['that is unknown', { request: 99 }, /request 99/],
     ['of a changed configuration that has a payload', { request: 2 }, /CONFIG_CHANGE_MSG.* 32 bytes/],
     ['and only half of it', { bytes: 20 }, /half of a request/],
     ['and not even all of its header', { bytes: 3 }, /half of a request/],
@@ -88,7 +88,7 @@ describe('BackChannel', () => {
     peer.channel.serve();
     expect(peer.translations()).toHaveLength(32);
     expect(peer.iotlb.size).toBe(1);
-    // Nobody answers the request itself.
+    // No answer to the request itself comes.
     const start = performance.now();
     expect(() => peer.connection.query('GET_FEATURES', new Uint8Array(0), 8)).toThrow(/no answer in 1000 ms/);
     expect(performance.now() - start).toBeLessThan(3000);

@@ -10,7 +10,7 @@ const TRANSMIT = 1;
 /** Of specification 1.0 and later. */
 export const HEADER = 12;
 
-/** A place as a descriptor says it, whether somebody mapped it there or not. */
+/** A region whose descriptor has address `iova`, mapped or not. */
 export function claim(iova: number, length: number): DmaRegion {
   return {
     address: 0,

@@ -170,7 +170,7 @@ describe('VhostUserMachine', () => {
     expect({ folders: folders(), children: children() }).toEqual(before);
   });
 
-  it('says when nobody listens at a socket', async () => {
+  it('says when no back-end listens at a socket', async () => {
     const error = await failure(machine({ machine: { socket: 'nowhere/socket' } }).boot());
     expect(error).toMatchObject({ code: 'ERR_MACHINE_START', message: expect.stringContaining('ENOENT') });
   });

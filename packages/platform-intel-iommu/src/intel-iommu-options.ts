@@ -91,7 +91,7 @@ export const intelIommuOptionsSchema: z.ZodType<IntelIommuOptions> = z.strictObj
     .enum(['keep', 'reuse'])
     .default('keep')
     .describe(
-      'What becomes of pages whose invalidation the unit does not confirm. keep: it is asked again, and then nobody gets them. reuse: nobody looks, so that the device may reach the memory of the last owner. Default keep.',
+      'What becomes of pages whose invalidation the unit does not confirm. keep: the platform asks the unit again, and if that fails never uses the pages again. reuse: the platform does not check, so the device may reach memory of the next owner. Default keep.',
     ),
   confinesEveryDevice: z
     .boolean()

@@ -66,7 +66,7 @@ describe.each(VARIANTS)('a device behind a container of %s', (_name, input) => {
     expect(space.borrow(low, high, 200, 'write')).toBe(buffer);
     const { generation } = space;
     mapping.unmap(id, 0);
-    // Whoever borrowed looks again.
+    // A device that borrowed the memory has to borrow it again.
     expect(space.generation).not.toBe(generation);
     expect(space.borrow(low, high, 200, 'write')).toBe(-1);
     expect(space.write(low, high, new Uint8Array(200).fill(7), 0, 200)).toBe(false);

@@ -43,7 +43,7 @@ export interface ComposedRun {
 
 /** What a composition may be given beside the profile. */
 export interface CompositionOptions extends ResolutionOptions {
-  /** Where a machine lets somebody look at what its device does: see {@link MachineRequest.watchDevice}. */
+  /** Watches what the device of the machine does: see {@link MachineRequest.watchDevice}. */
   readonly watchDevice?: MachineRequest['watchDevice'];
 }
 

@@ -21,7 +21,7 @@ async function failure(use: PluginUse, kind: PluginKind = 'platform'): Promise<L
   return await caught(loadPlugin(use, kind), LocatedPluginError);
 }
 
-/** A plugin in plain JavaScript, as somebody outside of this repository may write it. */
+/** A plugin in plain JavaScript, as a plugin outside of this repository may be written. */
 const JAVASCRIPT = `export default {
   kind: 'platform', name: 'outside', apiVersion: 1, needs: [],
   options: { '~standard': { version: 1, vendor: 'hand', validate: (value) => ({ value }) } },

@@ -65,7 +65,7 @@ describe('a hostile driver', () => {
     ]);
   });
 
-  it('may expect physical addresses with ACCESS_PLATFORM: it asks nobody', async () => {
+  it('may expect physical addresses with ACCESS_PLATFORM, without a refusal', async () => {
     const lines = {
       driver: '{ forces: [VERSION_1, ACCESS_PLATFORM] }',
       expect: '{ path: physical, accepted: [VERSION_1, ACCESS_PLATFORM] }',

@@ -25,7 +25,7 @@ export class SanitizedRun {
     return this.#sanitizer;
   }
 
-  /** Looks at memory that nobody had, while it is still there. */
+  /** Checks memory that was never allocated, before the machine frees it. */
   end(): void {
     this.#sanitizer?.checkUnusedMemory();
   }

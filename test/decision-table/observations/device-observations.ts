@@ -43,8 +43,7 @@ async function errorOf(action: () => unknown): Promise<string> {
 }
 
 /**
- * Lets a device that relies on identity run while somebody changes the tables: first as a guest can, then behind its
- * back.
+ * Runs a device that relies on identity while the tables change: first by hypercalls of the guest, then without them.
  */
 async function breakPromise(run: ComposedRun): Promise<Readonly<Record<string, unknown>>> {
   const tables = run.machine.facilities.get(TCE_FACILITY);
@@ -65,8 +64,8 @@ async function breakPromise(run: ComposedRun): Promise<Readonly<Record<string, u
 }
 
 /**
- * The same behind VT-d: page tables are memory, which nobody can refuse to write; what can be refused is to look at
- * them again.
+ * The same behind VT-d: page tables are memory, so the unit cannot refuse a write to them; it can refuse to read them
+ * again.
  */
 async function breakPageTables(run: ComposedRun): Promise<Readonly<Record<string, unknown>>> {
   const unit = run.machine.facilities.get(VTD_FACILITY);
@@ -117,7 +116,7 @@ function readPage(space: DeviceAddressSpace, address: number): Uint8Array {
   return seen;
 }
 
-/** Rows about what a device, or whoever stands before it, does. */
+/** Rows about what a device, or the host in front of it, does. */
 export const DEVICE_OBSERVATIONS: Readonly<Record<string, Observation>> = {
   A6: (observed) =>
     withRun(observed, { offered: ['ANY_LAYOUT'], interface: 'legacy' }, async ({ machine }) => {

@@ -1,10 +1,10 @@
 import { relative } from 'node:path';
-import { codedErrorOf, printable, type MachineSurvey, type MissingRequirement } from '@virtio-platform/core';
+import { codedErrorOf, printable, type MachineDiscovery, type MissingRequirement } from '@virtio-platform/core';
 import {
   installedPlugins,
   loadProfiles,
   missingRequirements,
-  surveyMachine,
+  discoverMachine,
   type InstalledPlugin,
   type Profile,
 } from '@virtio-platform/profile';
@@ -28,7 +28,7 @@ interface ListedPlugin {
   readonly version: string;
   readonly error: string | null;
   /** Of a machine that looks for devices: what it found here. */
-  readonly survey: MachineSurvey | null;
+  readonly discovered: MachineDiscovery | null;
 }
 
 /** `list`: profiles, plugins and machines, and what is missing here. */
@@ -55,9 +55,9 @@ async function listPlugin(installed: InstalledPlugin): Promise<ListedPlugin> {
   const { use, version, plugin, error } = installed;
   const listed = { name: plugin?.name ?? use, kind: plugin?.kind ?? 'unknown', package: use, version };
   try {
-    return { ...listed, error: error?.message ?? null, survey: (await surveyMachine(installed)) ?? null };
+    return { ...listed, error: error?.message ?? null, discovered: (await discoverMachine(installed)) ?? null };
   } catch (failure) {
-    return { ...listed, error: codedErrorOf(failure).message, survey: null };
+    return { ...listed, error: codedErrorOf(failure).message, discovered: null };
   }
 }
 
@@ -74,14 +74,14 @@ function printLists(terminal: Terminal, profiles: readonly ListedProfile[], plug
     const ofKind = plugins.filter((plugin) => plugin.kind === kind);
     if (ofKind.length === 0) continue;
     terminal.print(`\n${bold(kind === 'unknown' ? 'plugins that cannot be loaded' : `${kind}s`)}`);
-    for (const { name, package: packageName, version, error, survey } of ofKind) {
+    for (const { name, package: packageName, version, error, discovered } of ofKind) {
       terminal.print(`  ${name.padEnd(12)}  ${packageName} ${dim(version)}${error === null ? '' : `  ${red(error)}`}`);
-      if (survey !== null) printSurvey(terminal, survey);
+      if (discovered !== null) printDiscovery(terminal, discovered);
     }
   }
 }
 
-function printSurvey(terminal: Terminal, { devices, missing }: MachineSurvey): void {
+function printDiscovery(terminal: Terminal, { devices, missing }: MachineDiscovery): void {
   const { green, yellow } = terminal.colors;
   for (const { what, fix } of missing) terminal.print(`${''.padEnd(16)}${yellow(`${what}: ${fix}`)}`);
   if (devices.length === 0) terminal.print(`${''.padEnd(16)}finds no device here`);

@@ -3,7 +3,7 @@
  * the same state, so that a state is reached again by repeating the steps that led to it.
  */
 export interface InterleavedSystem {
-  /** The steps that could come next, each named once. None of them: nobody can go on. */
+  /** The names of the possible next steps, each once. Empty when neither side can take a step. */
   steps(): readonly string[];
   take(step: string): void;
   /** All that decides how the system goes on, as text. Of states with the same key only one is explored further. */

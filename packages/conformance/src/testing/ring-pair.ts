@@ -22,7 +22,7 @@ export interface RingPairOptions extends Partial<VirtqueueOptions> {
   readonly batch?: number;
   /** Guest memory, or the bytes of a new one. 1 MiB unless given. */
   readonly memory?: GuestMemory | number;
-  /** The queue's mapping. Physical addresses unless given; whoever gives one gives `space` too. */
+  /** The queue's mapping. Physical addresses unless given; a test that gives one gives `space` too. */
   readonly mapping?: DmaMapping;
   /** The address space of the device. Physical addresses unless given. */
   readonly space?: DeviceAddressSpace;

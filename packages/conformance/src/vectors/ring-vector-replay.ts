@@ -174,7 +174,7 @@ function toHex(value: bigint): string {
   return `0x${value.toString(16)}`;
 }
 
-/** Memory that nobody reads or writes: only its device address goes into the ring. */
+/** A region without memory: only its device address goes into the ring. */
 class DeviceRange implements DmaRegion {
   readonly address = 0;
   readonly length: number;

@@ -42,7 +42,7 @@ export interface AgentSystemOptions {
   readonly words: Readonly<Record<string, number>>;
   readonly driver: Operation;
   readonly device: Operation;
-  /** What was left undone when nobody can go on, or `undefined`. */
+  /** What was left undone when neither side can take a step, or `undefined`. */
   unfinished(): string | undefined;
   /** State that `call` changes, as text. */
   outside?(): string;

@@ -32,7 +32,7 @@ export class SplitDriverModel implements DriverEnd {
     return this.added - this.taken < this.#options.size;
   }
 
-  // oxlint-disable-next-line require-yield -- nobody looks at the available ring before its index has moved
+  // oxlint-disable-next-line require-yield -- the device reads the available ring only after its index has moved
   *add(): Operation {
     this.added++;
   }
@@ -109,7 +109,7 @@ export class SplitDeviceModel implements DeviceEnd {
     return true;
   }
 
-  // oxlint-disable-next-line require-yield -- nobody looks at the used ring before its index has moved
+  // oxlint-disable-next-line require-yield -- the driver reads the used ring only after its index has moved
   *push(): Operation {
     this.pushed++;
   }

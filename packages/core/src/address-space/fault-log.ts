@@ -42,20 +42,20 @@ export class FaultLog {
   static readonly LIMIT = 256;
   readonly entries: DeviceFault[] = [];
   /**
-   * The address space only looks up addresses. Refusals of a lookup are not device faults, and hardware does not record
-   * them.
+   * Whether the address space serves lookups of the host instead of accesses of a device. A refused lookup is not a
+   * device fault, and hardware does not record it.
    */
-  readonly isOfProbe: boolean;
+  readonly isForLookups: boolean;
   readonly #listener: ((fault: DeviceFault) => void) | undefined;
   #count = 0;
 
-  constructor(listener?: (fault: DeviceFault) => void, isOfProbe: boolean = false) {
+  constructor(listener?: (fault: DeviceFault) => void, isForLookups: boolean = false) {
     this.#listener = listener;
-    this.isOfProbe = isOfProbe;
+    this.isForLookups = isForLookups;
   }
 
-  /** A log for an address space that looks up addresses without a device. */
-  static ofProbe(): FaultLog {
+  /** A log for an address space that serves lookups instead of accesses of a device. */
+  static forLookups(): FaultLog {
     return new FaultLog(undefined, true);
   }
 

@@ -79,7 +79,7 @@ export function failDevice(transport: Transport): void {
 }
 
 /** What a bus answers for a device that is frozen or unplugged: all ones, a status that no device has. */
-const NOBODY = 0xff;
+const ALL_ONES = 0xff;
 
 /**
  * Throws {@link DeviceError} `ERR_DEVICE_NEEDS_RESET` when the device reported an error it cannot recover from, and
@@ -87,7 +87,7 @@ const NOBODY = 0xff;
  */
 export function checkDevice(transport: Transport): void {
   const status = transport.readStatus();
-  if (status === NOBODY) {
+  if (status === ALL_ONES) {
     throw new DeviceError(
       'ERR_DEVICE_FROZEN',
       'the status of the device reads as all ones: it is frozen, or not there',

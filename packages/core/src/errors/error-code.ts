@@ -59,7 +59,7 @@ export const ERROR_CODES = [
 ] as const;
 
 /**
- * The code of an error: one of {@link ERROR_CODES}, or, from a plugin of somebody else, one that starts with `ERR_X_`.
- * No package of virtio-platform has such a code, so the two never collide.
+ * The code of an error: one of {@link ERROR_CODES}, or, from a plugin outside of this repository, one that starts with
+ * `ERR_X_`. No package of virtio-platform has such a code, so the two never collide.
  */
 export type ErrorCode = (typeof ERROR_CODES)[number] | `ERR_X_${string}`;

@@ -1,12 +1,12 @@
 import { EXPERIMENTAL_BITS, type ExperimentalBits } from '../features/feature-name.ts';
 
 /**
- * What whoever runs the driver decided beforehand. Every switch stands for one disagreement of the threads behind the
+ * What the user of the driver decided beforehand. Every switch stands for one disagreement of the threads behind the
  * decision table; the defaults are what the specification and Linux do, and where Linux has a gap, the safe side of it.
  */
 export interface NegotiationPolicy {
   /**
-   * Whether the two features proposed in 2019 exist for this driver. Off: it ignores them, as any bit nobody described.
+   * Whether the two features proposed in 2019 exist for this driver. Off: it ignores them, like any unknown bit.
    */
   readonly experimental: boolean;
   readonly bits: ExperimentalBits;

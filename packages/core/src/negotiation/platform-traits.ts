@@ -19,7 +19,8 @@ export interface PlatformTraits {
   /** The path of a device that accepts ACCESS_PLATFORM. */
   readonly mappedPath: Exclude<DmaPath, 'physical'>;
   /**
-   * Whether a device address was compared with its physical address and found equal. `undefined` where nobody looked.
+   * Whether a device address was compared with its physical address and found equal. `undefined` where it was not
+   * compared.
    */
   readonly identityVerified: boolean | undefined;
   /** One sentence for `explain`: what an address means on the mapped path. */

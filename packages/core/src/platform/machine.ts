@@ -91,7 +91,7 @@ export interface BootedMachine {
   readonly deviceProgram?: (() => DeviceProgram) | undefined;
   /**
    * Stands in front of the mapping of each queue, where a device has to know what is mapped before it sees an address.
-   * Whoever opens a mapping passes it through here.
+   * Code that opens a mapping for a queue passes it through this function.
    */
   readonly watchMapping?: ((mapping: DmaMapping) => DmaMapping) | undefined;
   /** Ends everything that was started, on every way out. Never throws. */

@@ -76,7 +76,7 @@ export interface MachinePlugin<Options = unknown> {
    * What is on this computer that its options could name, for lists. A machine that brings its own device has nothing
    * to tell.
    */
-  survey?(): Promise<MachineSurvey>;
+  discover?(): Promise<MachineDiscovery>;
   /**
    * Why the machine cannot have `memory` bytes with these options, for a platform that needs these facilities, and what
    * to do; `undefined` where it can. Every amount that an array of this Node holds is possible unless given.
@@ -87,13 +87,13 @@ export interface MachinePlugin<Options = unknown> {
 }
 
 /** Hardware that a machine found, and what is missing to use any of it. */
-export interface MachineSurvey {
+export interface MachineDiscovery {
   readonly missing: readonly MissingRequirement[];
-  readonly devices: readonly SurveyedDevice[];
+  readonly devices: readonly DiscoveredDevice[];
 }
 
 /** A device that options could name. */
-export interface SurveyedDevice {
+export interface DiscoveredDevice {
   /** As options name it: `0000:00:03.0`. */
   readonly name: string;
   /** What it is: `virtio block`. */

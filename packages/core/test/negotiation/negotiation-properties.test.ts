@@ -59,7 +59,7 @@ describe('negotiation, for any offer, traits and policy', () => {
         expect(path).toBeUndefined();
         return;
       }
-      // Offering less, exactly what was accepted, changes nothing: nobody looks at what was declined.
+      // Offering less, exactly what was accepted, changes nothing: no rule reads what was declined.
       const again = negotiate({ ...input, offered: accepted, clears: FeatureSet.EMPTY }, []);
       expect(again.refusal).toBeUndefined();
       expect(again.path).toBe(path);

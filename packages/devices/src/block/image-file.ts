@@ -13,7 +13,7 @@ export interface ImageOptions {
 
 /** Neither waits for the other end of a pipe, nor follows a link, nor takes a terminal. */
 const SAFE = constants.O_NONBLOCK | constants.O_NOFOLLOW | constants.O_NOCTTY;
-/** The exit status of flock(1) where somebody else has the lock. */
+/** The exit status of flock(1) where another process has the lock. */
 const IS_LOCKED = 1;
 const LOCK_TIMEOUT_MS = 5000;
 

@@ -32,7 +32,7 @@ export class ErrorOutput {
   }
 
   /** The last {@link TAIL_BYTES} of the output. */
-  lastWords(): string {
+  stderrTail(): string {
     let tail = this.#kept;
     this.#withFile((file, size) => (tail = this.#read(file, size)));
     return tail.toString('utf8').trim();

@@ -100,8 +100,8 @@ export class StartedProgram {
   }
 
   /** The end of the error output. */
-  lastWords(): string {
-    return this.#errors.lastWords();
+  stderrTail(): string {
+    return this.#errors.stderrTail();
   }
 
   /**
@@ -109,7 +109,7 @@ export class StartedProgram {
    * sentence.
    */
   startError(what: string): CodedError {
-    const tail = this.lastWords();
+    const tail = this.stderrTail();
     const printed = tail === '' ? '' : `; it printed: ${tail}`;
     const { role, hint } = this.#options;
     return new CodedError('ERR_MACHINE_START', `the ${role} ${this.#program} ${what}${printed}`, { hint });

@@ -11,19 +11,19 @@ describe('ErrorOutput', () => {
     const output = new ErrorOutput(path);
     const file = output.open();
     try {
-      expect(output.lastWords()).toBe('');
+      expect(output.stderrTail()).toBe('');
       writeSync(file, `${'line\n'.repeat(50_000)}almost the end\n`);
       expect(statSync(path).size).toBeGreaterThan(200_000);
       await expect.poll(() => statSync(path).size, { timeout: 5000 }).toBe(0);
       writeSync(file, 'the end\n');
       expect(statSync(path).size).toBe(8);
-      expect(output.lastWords()).toMatch(/line\nalmost the end\nthe end$/);
-      expect(output.lastWords().length).toBeLessThanOrEqual(4096);
+      expect(output.stderrTail()).toMatch(/line\nalmost the end\nthe end$/);
+      expect(output.stderrTail().length).toBeLessThanOrEqual(4096);
     } finally {
       closeSync(file);
       output.dispose();
       rmSync(folder, { recursive: true });
     }
-    expect(output.lastWords()).toContain('almost the end');
+    expect(output.stderrTail()).toContain('almost the end');
   });
 });

@@ -62,7 +62,7 @@ describe('StartedProgram', () => {
       ['sh', '-c', 'echo "$0 $1" >&2; exec sleep 60', 'a word', '--help'],
       options,
     );
-    await expect.poll(() => program.lastWords()).toBe('a word --help');
+    await expect.poll(() => program.stderrTail()).toBe('a word --help');
     expect(program.ending).toBeUndefined();
     await program.end();
     expect(program.ending).toBe('SIGTERM');

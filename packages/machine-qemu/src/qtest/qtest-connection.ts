@@ -12,7 +12,7 @@ const MOST_POSTED = 64;
 export interface QtestOptions {
   readonly replyTimeoutMs: number;
   /** The end of QEMU's error output. */
-  readonly lastWords: () => string;
+  readonly stderrTail: () => string;
 }
 
 /**
@@ -38,7 +38,7 @@ export class QtestConnection {
   /** Throws {@link DeviceError} `ERR_DEVICE_LOST` where the connection is lost. */
   check(): void {
     if (this.#lost === undefined) return;
-    const tail = this.#options.lastWords();
+    const tail = this.#options.stderrTail();
     const printed = tail === '' ? '' : `; it printed: ${tail}`;
     throw new DeviceError('ERR_DEVICE_LOST', `QEMU is gone: ${this.#lost}${printed}`, {
       hint: 'run the profile again; the end of the output of QEMU may show the reason',

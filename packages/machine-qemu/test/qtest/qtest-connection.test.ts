@@ -10,7 +10,7 @@ let qtest: QtestConnection;
 beforeEach(() => {
   const [here, there] = UnixSocket.pair();
   peer = there;
-  qtest = new QtestConnection(here, { replyTimeoutMs: REPLY_TIMEOUT_MS, lastWords: () => 'the end of the output' });
+  qtest = new QtestConnection(here, { replyTimeoutMs: REPLY_TIMEOUT_MS, stderrTail: () => 'the end of the output' });
 });
 afterEach(() => {
   qtest.dispose();

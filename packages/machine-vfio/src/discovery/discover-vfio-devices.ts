@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import type { MachineSurvey, MissingRequirement, SurveyedDevice } from '@virtio-platform/core';
+import type { MachineDiscovery, MissingRequirement, DiscoveredDevice } from '@virtio-platform/core';
 import type { VfioMachineOptions } from '../options.ts';
 import {
   hasIommuGroups,
@@ -25,7 +25,7 @@ const ENABLE_IOMMU = 'boot Linux with intel_iommu=on (AMD: turn the IOMMU on in 
  * Finds the virtio devices of the computer, with the missing requirements of each and the commands that meet them.
  * Changes nothing: a user unbinds a device from its driver, because Linux can no longer use the device then.
  */
-export function discoverVfioDevices(system: SystemView): MachineSurvey {
+export function discoverVfioDevices(system: SystemView): MachineDiscovery {
   const devices = listPciDevices(system.root).filter(({ virtioType }) => virtioType !== undefined);
   return {
     missing: missingForAll(system, 'type1v2'),
@@ -43,7 +43,7 @@ export function missingForDevice(system: SystemView, address: string, container:
   return [...missingForAll(system, container), ...missingFor(system, device, container)];
 }
 
-function describeDevice(system: SystemView, device: SysPciDevice): SurveyedDevice {
+function describeDevice(system: SystemView, device: SysPciDevice): DiscoveredDevice {
   const { address, group, driver = 'none', virtioType } = device;
   const others = group === undefined ? [] : listGroup(system.root, group).filter((other) => other.address !== address);
   const beside = others.map((other) => `${other.address} (${other.driver ?? 'none'})`).join(', ');

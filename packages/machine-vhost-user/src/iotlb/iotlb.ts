@@ -59,7 +59,7 @@ export class Iotlb {
     this.#userAddress = userAddress;
     this.#writeImpliesRead = writeImpliesRead;
     this.#space = translation.open(memory, faults, translation.state);
-    this.#probe = translation.open(memory, FaultLog.ofProbe(), translation.state);
+    this.#probe = translation.open(memory, FaultLog.forLookups(), translation.state);
     this.#generation = this.#probe.generation;
   }
 

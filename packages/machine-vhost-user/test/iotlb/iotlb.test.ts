@@ -55,7 +55,7 @@ describe('Iotlb', () => {
     lenient.dispose();
   });
 
-  it('records a miss for what nobody mapped', () => {
+  it('records a miss for an address that is not mapped', () => {
     expect(peer.iotlb.miss(0xffff_f123, 0xffff_ffff, READ | WRITE)).toBe(false);
     expect(peer.iotlb.miss(LOW, HIGH, WRITE)).toBe(false);
     expect(peer.faults.entries).toEqual([
@@ -168,7 +168,7 @@ describe('Iotlb', () => {
     expect(() => peer.connection.check()).toThrow(expect.objectContaining({ code: 'ERR_DEVICE_LOST' }));
     expect(peer.file(0, PAGE).every((byte) => byte === 0)).toBe(true);
     expect(peer.memory.u8[0]).toBe(7);
-    // Nobody waits for one that is gone.
+    // No call waits for a back-end that is gone.
     peer.container.mapDma(0, 0, PAGE, READ);
     peer.iotlb.announce(0, 0, PAGE);
     expect(peer.container.unmapDma(0, PAGE)).toBe(PAGE);

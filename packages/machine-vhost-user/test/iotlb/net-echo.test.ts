@@ -212,7 +212,7 @@ describe.skipIf(SKIPS_DPDK)('IOTLB with librte_vhost', () => {
     }));
 
   it.each([
-    ['an address that nobody mapped', 0, WRITE, [['read', 'unmapped']]],
+    ['an address that is not mapped', 0, WRITE, [['read', 'unmapped']]],
     ['a packet where only writing is permitted', WRITE, WRITE, [['read', 'read-not-permitted']]],
     ['a buffer where only reading is permitted', READ, READ, [['write', 'write-not-permitted']]],
   ])('gets nothing for %s, and the queue stalls', (_, send, receive, faults) =>

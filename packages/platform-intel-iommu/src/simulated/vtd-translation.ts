@@ -144,5 +144,5 @@ export const ADDRESS_SPACE_MODULE: string = import.meta.url;
 /** Opens the address space of a device behind a simulated unit, in this thread or another. */
 export function openAddressSpace(memory: GuestMemory, faults: FaultLog, state: unknown): DeviceAddressSpace {
   if (!isVtdState(state)) throw new TypeError('the state of an intel-iommu address space is that of a simulated unit');
-  return new TranslatedAddressSpace(memory, faults, new VtdTranslation(memory, state, !faults.isOfProbe));
+  return new TranslatedAddressSpace(memory, faults, new VtdTranslation(memory, state, !faults.isForLookups));
 }

@@ -1,5 +1,5 @@
 import { dirname } from 'node:path';
-import { PluginError, isCodedError, messageOf, type MachineSurvey } from '@virtio-platform/core';
+import { PluginError, isCodedError, messageOf, type MachineDiscovery } from '@virtio-platform/core';
 import { importPlugin, type AnyPlugin } from './load-plugin.ts';
 import { installedPackages, type InstalledPackage } from './installed-packages.ts';
 import type { PluginProblem } from './plugin-error.ts';
@@ -43,13 +43,13 @@ async function load({ name: use, version, manifest }: InstalledPackage): Promise
  * Has a machine plugin look for devices on this computer; `undefined` for one that does not, and for every other
  * plugin. Throws what has a code, and `ERR_PLUGIN_HOOK` for anything else.
  */
-export async function surveyMachine({ use, plugin }: InstalledPlugin): Promise<MachineSurvey | undefined> {
-  if (plugin?.kind !== 'machine' || plugin.survey === undefined) return undefined;
+export async function discoverMachine({ use, plugin }: InstalledPlugin): Promise<MachineDiscovery | undefined> {
+  if (plugin?.kind !== 'machine' || plugin.discover === undefined) return undefined;
   try {
-    return await plugin.survey();
+    return await plugin.discover();
   } catch (cause) {
     if (isCodedError(cause)) throw cause;
-    throw new PluginError('ERR_PLUGIN_HOOK', use, `its \`survey\` threw: ${messageOf(cause)}`, {
+    throw new PluginError('ERR_PLUGIN_HOOK', use, `its \`discover\` threw: ${messageOf(cause)}`, {
       hint: 'this is a mistake in the plugin; the cause has the stack',
       cause,
     });

@@ -152,7 +152,7 @@ const MEMBERS: Readonly<Record<PluginKind, readonly Member[]>> = {
     ['provides', (value) => value === 'simulated' || isTokenList(value), 'a list of facility tokens, or `simulated`'],
     ['missing', isFunction, 'a function'],
     ['programs', (value) => value === undefined || isFunction(value), 'a function, or nothing'],
-    ['survey', (value) => value === undefined || isFunction(value), 'a function, or nothing'],
+    ['discover', (value) => value === undefined || isFunction(value), 'a function, or nothing'],
   ],
 };
 

@@ -1,4 +1,4 @@
-/** An object of which nothing is known yet: what a YAML file, a package.json or somebody's module holds. */
+/** An object of which nothing is known yet: what a YAML file, a package.json or the module of a plugin holds. */
 export interface UnknownRecord {
   readonly [key: PropertyKey]: unknown;
 }

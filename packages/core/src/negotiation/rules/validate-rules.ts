@@ -5,8 +5,8 @@ import type { NegotiationRule } from '../negotiation.ts';
 import { passRestrictedMemory } from './restricted-memory-rule.ts';
 
 /**
- * The last word of the device type's driver, which may only take back; then, when nobody may change anything any more,
- * what must hold is looked at again.
+ * First the driver of the device type takes back features; it cannot add any. Then the core checks again what must
+ * hold, and changes nothing.
  */
 export const VALIDATE_RULES: readonly NegotiationRule[] = [
   {
