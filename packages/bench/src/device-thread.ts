@@ -8,7 +8,7 @@ import { measureHeapSamples, warmUpRequests } from './measure-rounds.ts';
 import { QUEUE_SIZE } from './ring-shape.ts';
 import type { DeviceThreadData, DeviceThreadMessage } from './two-threads.ts';
 
-const { layout, memory, addresses, stop, requests, samples }: DeviceThreadData = workerData;
+const { layout, memory, addresses, stop, requests }: DeviceThreadData = workerData;
 const space = PHYSICAL_ADDRESS_SPACE.open(new GuestMemory(memory), new FaultLog(), undefined);
 const device = openDeviceQueue(layout, space, { addresses, eventIdx: true, indirect: false, byteOrder: 'little' });
 const chain = new DescriptorChain(QUEUE_SIZE);
@@ -29,7 +29,7 @@ function serve(most: number): void {
 
 device.disableNotifications();
 serve(warmUpRequests(requests));
-const growth = await measureHeapSamples(() => serve(requests), samples);
+const growth = await measureHeapSamples(() => serve(requests));
 serve(Infinity);
 const message: DeviceThreadMessage = {
   bytesPerRequest: growth.bytes / requests,

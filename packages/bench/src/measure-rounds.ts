@@ -21,20 +21,23 @@ const WARM_UP_REQUESTS = 100_000;
 /** Times the heap is measured at most: each needs a collection before it. */
 const HEAP_SAMPLES = 5;
 
+/** Bytes that a measurement of the heap leaves there itself, about: no sample grows by much less. */
+const OWN_GROWTH = 512;
+
 /** Requests that {@link measureRounds} does before it measures, at least. */
 export function warmUpRequests(requests: number): number {
   return Math.min(WARM_UP_REQUESTS, 10 * requests);
 }
 
 /**
- * Measures `round`, which does {@link DEPTH} requests: first the heap, then the time `samples` times over `requests`.
+ * Measures `round`, which does {@link DEPTH} requests, over `requests`: first the heap, then the time `samples` times.
  */
 export async function measureRounds(round: () => void, requests: number, samples: number): Promise<RoundsMeasurement> {
   const rounds = Math.ceil(requests / DEPTH);
   for (let done = 0; done < warmUpRequests(requests); done += DEPTH) round();
   const growth = await measureHeapSamples(() => {
     for (let i = 0; i < rounds; i++) round();
-  }, samples);
+  });
   // As many samples as asked for, of as many rounds each, and none left out.
   const { samples: nanoseconds } = await measure(round, {
     min_samples: samples,
@@ -52,14 +55,16 @@ export async function measureRounds(round: () => void, requests: number, samples
   };
 }
 
-/** The growth of the heap while `run` ran, of the time it grew least; and the collections of all times. */
+/**
+ * The growth of the heap while `run` ran, of the time it grew least; and the collections of all times. Runs it again
+ * only while another time could show less.
+ */
 export async function measureHeapSamples(
   run: () => void,
-  samples: number,
 ): Promise<{ readonly bytes: number; readonly collections: number }> {
   let bytes = Infinity;
   let collections = 0;
-  for (let i = 0; i < samples && i < HEAP_SAMPLES; i++) {
+  for (let i = 0; i < HEAP_SAMPLES && bytes > OWN_GROWTH; i++) {
     const growth = await measureHeapGrowth(run);
     bytes = Math.min(bytes, growth.bytes);
     collections += growth.collections;
