@@ -19,21 +19,38 @@ const ISOLATED = [
   'packages/runner/test/device-session.test.ts',
 ];
 
-/** The files that take longest, in this order, so that none of them starts when the other workers are about to end. */
+/**
+ * Folders of system tests that run profiles in their own process, and change nothing of it: they share a process, which
+ * imports what they need once.
+ */
+const SHARED_SYSTEM = [
+  'test/{borders,decision-table,failures,house,plugins,profiles,sanitizer}/**/*.test.ts',
+  'test/error-codes.test.ts',
+];
+
+/**
+ * The files that take longest, in this order, so that none of them starts when the other workers are about to end.
+ * Those of one project stand together: a worker that shares its process ends where the next file is of another project.
+ */
 const LONGEST = [
-  'vhost-user.test.ts',
-  'qemu.test.ts',
-  'linux-features.test.ts',
-  'vfio-device.test.ts',
+  'machines/vhost-user.test.ts',
+  'machines/vfio-device.test.ts',
+  'machines/qemu.test.ts',
+  'linux-guest/linux-features.test.ts',
+  'linux-guest/vfio-guest.test.ts',
   'packages/bench/test/allocation.test.ts',
   'packages/bench/test/main.test.ts',
-  'sanitizer/shipped-drivers.test.ts',
-  'linux-guest.test.ts',
+  'large-guests/large-guests.test.ts',
+  'wrong-back-end/wrong-back-end.test.ts',
+  'linux-guest/linux-guest.test.ts',
+  'packages/machine-simulated/test/interrupted-device.test.ts',
+  'packages/machine-vhost-user/test/back-end/back-end-faults.test.ts',
   'packages/conformance/test/handshake.test.ts',
-  'ring-layouts.test.ts',
-  'interrupted-device.test.ts',
-  'vfio-guest.test.ts',
   'packages/conformance/test/handshake-batches.test.ts',
+  'sanitizer/shipped-drivers.test.ts',
+  'profiles/ring-layouts.test.ts',
+  'profiles/variant-profiles.test.ts',
+  'plugins/conformance.test.ts',
 ];
 
 /** The place of a file in {@link LONGEST}; files that are not in it come last. */
@@ -56,6 +73,7 @@ const hasLargeArrays = constants.MAX_LENGTH > 2 ** 32;
 const NEEDS_LARGE_ARRAYS = ['test/large-guests/above-4gib.test.ts'];
 
 const UNIT = { testTimeout: 30_000, hookTimeout: 30_000 };
+const SYSTEM = { testTimeout: 120_000, hookTimeout: 120_000 };
 
 export default defineConfig({
   root: fileURLToPath(new URL('..', import.meta.url)),
@@ -74,14 +92,14 @@ export default defineConfig({
         test: { ...UNIT, name: 'unit', include: ['packages/*/test/**/*.test.ts'], exclude: ISOLATED, isolate: false },
       },
       { extends: true, test: { ...UNIT, name: 'unit-isolated', include: ISOLATED } },
+      { extends: true, test: { ...SYSTEM, name: 'system', include: SHARED_SYSTEM, isolate: false } },
       {
         extends: true,
         test: {
-          name: 'system',
+          ...SYSTEM,
+          name: 'system-isolated',
           include: ['test/**/*.test.ts'],
-          exclude: hasLargeArrays ? [] : NEEDS_LARGE_ARRAYS,
-          testTimeout: 120_000,
-          hookTimeout: 120_000,
+          exclude: hasLargeArrays ? SHARED_SYSTEM : [...SHARED_SYSTEM, ...NEEDS_LARGE_ARRAYS],
         },
       },
     ],
