@@ -128,8 +128,8 @@ export const BROKEN_MACHINES: readonly BrokenMachine[] = [
     },
   }),
   plugin('starts a program without a name', 'lists the programs that it starts', { programs: () => [''] }),
-  plugin('surveys a device without a name', 'surveys what its options could name', {
-    survey: async () => ({ missing: [], devices: [{ name: '', what: 'virtio', details: {}, missing: [] }] }),
+  plugin('discovers a device without a name', 'discovers what its options could name', {
+    discover: async () => ({ missing: [], devices: [{ name: '', what: 'virtio', details: {}, missing: [] }] }),
   }),
   plugin('refuses the memory that it boots with', 'takes the memory that it is booted with', {
     memoryProblem: () => ({ what: 'too much', fix: 'less' }) as never,

@@ -1,3 +1,4 @@
+import block from '@virtio-platform/device-block';
 import assert from 'node:assert/strict';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { BootedMachine } from '@virtio-platform/core';
@@ -36,7 +37,7 @@ export const MACHINE_BOOT_CHECKS: readonly ContractCheck<MachinePluginSubject>[]
       const { device, memory: bytes } = requestOf(subject);
       await withBooted(subject, ({ memory, transport, faults }) => {
         assert.equal(memory.size, bytes, 'bytes of guest memory');
-        assert.equal(transport.deviceType, device.type);
+        assert.equal(transport.deviceId, device.type.id);
         assert.equal(transport.interface, device.driverInterface);
         assert.equal(faults.count, 0, 'no fault before the device runs');
         const address = memory.allocate(PAGE_SIZE);
@@ -251,7 +252,7 @@ function failOnPurpose(): never {
 
 function requireBlock(subject: MachinePluginSubject): void {
   const { type, driverInterface } = requestOf(subject).device;
-  if (type !== 'block') skipCheck(`the suite has a driver for block devices, and none for ${type}`);
+  if (type.id !== block.id) skipCheck(`the suite has a driver for block devices, and none for ${type.name}`);
   if (driverInterface !== 'modern') skipCheck('the driver of the suite knows the modern interface only');
 }
 

@@ -41,12 +41,12 @@ export const MACHINE_STATIC_CHECKS: readonly ContractCheck<MachinePluginSubject>
     },
   },
   {
-    name: 'surveys what its options could name',
-    duty: 'MachinePlugin.survey: what is on this computer, and what is missing to use it',
+    name: 'discovers what its options could name',
+    duty: 'MachinePlugin.discover: what is on this computer, and what is missing to use it',
     advice: 'return { missing, devices }, each device with name, what, details and missing',
     async run({ plugin }) {
-      if (plugin.survey === undefined) skipCheck('the plugin has no survey: it brings its own device');
-      const { missing, devices } = await plugin.survey();
+      if (plugin.discover === undefined) skipCheck('the plugin has no discover: it brings its own device');
+      const { missing, devices } = await plugin.discover();
       assertRequirements(missing);
       for (const { name, what, details, missing: lacks } of devices) {
         assert.ok(name.length > 0 && what.length > 0 && typeof details === 'object', 'a device says what it is');

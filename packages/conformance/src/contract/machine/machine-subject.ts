@@ -9,6 +9,7 @@ import {
 } from '@virtio-platform/core';
 import { DirectDmaMapping, type DmaMapping } from '@virtio-platform/core/dma';
 import type { GuestMemory } from '@virtio-platform/core/memory';
+import { BLOCK_SETTINGS } from '@virtio-platform/device-block';
 import { skipCheck } from '../../contract-check.ts';
 import { bindMachine, machineRequest } from '../../testing/open-plugin.ts';
 import { OFFSET, OFFSET_ADDRESS_SPACE } from './offset-space.ts';
@@ -29,7 +30,7 @@ export interface MachinePluginSubject {
 }
 
 /** The settings of the block device of the checks: 1 MiB. */
-const DISK = { capacity: 2 ** 20, readOnly: false, serial: '' };
+const DISK = BLOCK_SETTINGS.parse({ capacity: 2 ** 20 });
 
 /** A facility of a platform that exists in the suite only. */
 export const SUITE_FACILITY: FacilityToken = Symbol.for('@virtio-platform/conformance:SuiteFacility');
