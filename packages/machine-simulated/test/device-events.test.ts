@@ -118,10 +118,11 @@ describe.each(['same-thread', 'worker'] as const)('the events of a device half i
     const again = new EventDriver(driver.machine);
     startDevice(again.transport);
     again.offer();
-    await again.notified();
-    again.drain();
-    expect(again.take()).toEqual([1, EVENT_BYTE]);
-    expect(again.events).toBe(2);
+    // A notification from before the reset may still come, of nothing.
+    let taken = again.take();
+    for (const end = performance.now() + PATIENCE_MS; taken[0] === 0 && performance.now() < end; taken = again.take())
+      await again.notified();
+    expect([taken, again.events]).toEqual([[1, EVENT_BYTE], 2]);
   });
 
   it('by a write of the configuration reach the driver', async () => {
