@@ -10,7 +10,6 @@ export * from './errors/internal-error.ts';
 export * from './errors/message-of.ts';
 export * from './errors/printable.ts';
 export * from './platform/container.ts';
-export * from './platform/inject.ts';
 export * from './platform/machine.ts';
 export * from './platform/options-schema.ts';
 export * from './platform/platform.ts';
