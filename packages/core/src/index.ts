@@ -16,7 +16,6 @@ export * from './platform/device-hosts.ts';
 export * from './platform/device-model.ts';
 export * from './platform/device-type.ts';
 export * from './platform/driver-half.ts';
-export * from './platform/inject.ts';
 export * from './platform/machine.ts';
 export * from './platform/mismatch.ts';
 export * from './platform/options-schema.ts';
