@@ -30,7 +30,9 @@ export class EntropyDevice implements DeviceModel {
     this.queueSizes = [queueSize];
   }
 
-  start(_accepted: FeatureSet): void {}
+  start(_accepted: FeatureSet): void {
+    this.#source.restart();
+  }
 
   /** It keeps no buffers. */
   forget(_queue: number): void {}

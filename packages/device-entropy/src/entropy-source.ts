@@ -3,6 +3,8 @@ import { xorshift32 } from '@virtio-platform/device-kit';
 
 /** Where an entropy device takes its bytes from. */
 export interface EntropySource {
+  /** The device was started anew: the next buffer is the first. */
+  restart(): void;
   /** The next buffer begins. */
   begin(): void;
   /** Fills the first `length` bytes of `target` with what comes next in the buffer. */
@@ -11,6 +13,8 @@ export interface EntropySource {
 
 /** Bytes of the kernel's random number generator. */
 export class RandomSource implements EntropySource {
+  restart(): void {}
+
   begin(): void {}
 
   fill(target: Uint8Array, length: number): void {
@@ -28,6 +32,10 @@ export class SeededSource implements EntropySource {
 
   constructor(seed: number) {
     this.#bytes = new SeededBytes(seed);
+  }
+
+  restart(): void {
+    this.#counter = 0;
   }
 
   begin(): void {

@@ -1,9 +1,8 @@
-import { createRequire } from 'node:module';
-import { fileURLToPath, pathToFileURL } from 'node:url';
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import type { AddressSpaceBlueprint } from '@virtio-platform/core/address-space';
 import type { GuestMemory } from '@virtio-platform/core/memory';
 import { skipCheck } from '../../contract-check.ts';
+import { startCheckWorker } from '../check-worker.ts';
 import { wordsOf } from '../dma/dma-trial.ts';
 import type { SpaceAnswer, SpaceQuestion, SpaceWorkerData } from './space-worker.ts';
 
@@ -34,7 +33,7 @@ export class SpaceThread {
     if (module === undefined) skipCheck('the blueprint has no `module`: its device stays in the same thread');
     if (!(memory.buffer instanceof SharedArrayBuffer)) skipCheck('the guest memory cannot be shared with a thread');
     const workerData: SpaceWorkerData = { memory: memory.buffer, module, state };
-    const thread = new SpaceThread(start(workerData));
+    const thread = new SpaceThread(startCheckWorker('platform/space-worker', module, workerData));
     try {
       await thread.#next();
       return thread;
@@ -81,38 +80,5 @@ export class SpaceThread {
       clearTimeout(timer);
       this.#waiting = undefined;
     }
-  }
-}
-
-/** Starts the worker's module, beside this one, with a loader for TypeScript where one of the modules needs it. */
-function start(workerData: SpaceWorkerData): Worker {
-  const isSource = import.meta.url.endsWith('.ts');
-  const own = new URL(isSource ? './space-worker.ts' : './space-worker.js', import.meta.url).href;
-  const needsLoader = isSource || (/\.[cm]?ts$/.test(workerData.module) && !stripsTypes());
-  const loader = needsLoader ? findLoader(isSource ? import.meta.url : workerData.module) : undefined;
-  if (needsLoader && loader === undefined)
-    skipCheck(`this Node cannot load ${workerData.module} in a worker: build it, or install tsx beside it`);
-  const load = loader === undefined ? '' : `(await import(${JSON.stringify(loader)})).register();`;
-  const source = `(async () => { ${load} await import(${JSON.stringify(own)}); })()`;
-  return new Worker(source, {
-    eval: true,
-    workerData,
-    execArgv: isSource ? ['--conditions=@virtio-platform/source'] : [],
-  });
-}
-
-/** Whether this Node loads TypeScript by itself. */
-function stripsTypes(): boolean {
-  return Boolean(Reflect.get(process.features, 'typescript'));
-}
-
-/** The loader `tsx` as the module would find it; `undefined` where it is not installed. */
-function findLoader(module: string): string | undefined {
-  try {
-    // `require` resolves to the loader's CommonJS half; a thread needs the other one, beside it.
-    const half = createRequire(fileURLToPath(module)).resolve('tsx/esm/api');
-    return new URL('index.mjs', pathToFileURL(half)).href;
-  } catch {
-    return undefined;
   }
 }

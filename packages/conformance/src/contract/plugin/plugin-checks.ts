@@ -95,16 +95,22 @@ export function pluginChecks(kind: string): readonly ContractCheck<PluginSubject
         const renamed = Object.entries(plugin.renamedOptions ?? {});
         if (renamed.length === 0) skipCheck('the plugin renames no option');
         for (const [from, to] of renamed) {
-          assert.ok(await isKnown(plugin, options, to), `${from} is renamed to ${to}, which the schema does not know`);
-          assert.ok(!(await isKnown(plugin, options, from)), `${from} is renamed, and still an option of the schema`);
+          assert.ok(
+            await isKnownOption(plugin, options, to),
+            `${from} is renamed to ${to}, which the schema does not know`,
+          );
+          assert.ok(
+            !(await isKnownOption(plugin, options, from)),
+            `${from} is renamed, and still an option of the schema`,
+          );
         }
       },
     },
   ];
 }
 
-/** Whether the schema answers differently to this name than to one that is no option. */
-async function isKnown(plugin: AnyPlugin, options: unknown, name: string): Promise<boolean> {
+/** Whether the schema of a plugin answers differently to this name than to one that is no option. */
+export async function isKnownOption(plugin: AnyPlugin, options: unknown, name: string): Promise<boolean> {
   const section = name.split('.').slice(0, -1);
   const control = [...section, UNKNOWN].join('.');
   for (const value of PROBES) {
