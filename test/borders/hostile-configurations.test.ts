@@ -49,13 +49,13 @@ const TELLING = [0, 1, 2, 3, 4, 15, 31, 511, 512, 513, 1024, 4096, 0x7fff, 0x800
 
 /** A configuration space: that of a right device, with some fields changed, or shorter, or anything at all. */
 function configOf(random: Random, right: Uint8Array): Uint8Array {
-  const bytes = new Uint8Array(64);
+  const bytes = new Uint8Array(Math.max(64, right.length));
   bytes.set(right);
   const view = new DataView(bytes.buffer);
   if (random.chance(15)) bytes.forEach((_, i) => (bytes[i] = random.below(256)));
   for (let i = random.below(4); i > 0; i--) view.setUint32(4 * random.below(10), random.pick(TELLING), true);
   for (let i = random.below(3); i > 0; i--) view.setUint16(2 * random.below(20), random.pick(TELLING) & 0xffff, true);
-  return bytes.subarray(0, random.chance(30) ? random.below(45) : 64);
+  return bytes.subarray(0, random.chance(30) ? random.below(45) : bytes.length);
 }
 
 function openTransport(which: (typeof TRANSPORTS)[number], name: Type, random: Random, run: ComposedRun): Transport {

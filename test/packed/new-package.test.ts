@@ -103,7 +103,7 @@ describe('a template', () => {
       ...versions('package.json'),
     };
     const tools = ['typescript', 'vitest', 'zod', '@types/node'];
-    const template = versions(`packages/cli/templates/${kind}/package.json`);
+    const template = versions(`packages/cli/templates/${kind}/manifest.json`);
     expect(tools.map((name) => [name, template[name]])).toEqual(tools.map((name) => [name, ours[name]]));
   });
 });

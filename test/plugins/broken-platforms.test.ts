@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import {
   checkDmaMapping,
   CheckSkipped,
@@ -41,5 +42,10 @@ describe('the suite of platforms', () => {
     const checks = [...PLATFORM_PLUGIN_CHECKS, ...DMA_LIMIT_CHECKS, ...DMA_ACCESS_CHECKS, ...DMA_REVOCATION_CHECKS];
     const caught = new Set(BROKEN_PLATFORMS.map(({ check: name }) => name));
     expect(checks.map(({ name }) => name).filter((name) => !caught.has(name))).toEqual([]);
+  });
+
+  it('has as many as the README says', () => {
+    const readme = readFileSync(new URL('../../packages/conformance/README.md', import.meta.url), 'utf8');
+    expect(readme).toContain(`${BROKEN_PLATFORMS.length} platforms`);
   });
 });

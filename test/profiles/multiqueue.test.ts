@@ -111,7 +111,8 @@ describe('four queues of a block device', () => {
   it.each(['little', 'big'])('are told to a legacy driver of a %s-endian guest', async (guestEndian) => {
     const [legacy] = await loadProfiles(join(ROOT, 'profiles/legacy-device.yaml'));
     const platform = { ...legacy!.platform, options: { ...legacy!.platform.options, guestEndian } };
-    const device = { ...legacy!.device, queues: 4, offers: undefined };
+    const settings = { ...(legacy!.device.settings as object), queues: 4 };
+    const device = { ...legacy!.device, settings, offers: undefined };
     const seen = await watch({ ...legacy!, platform, device });
     expect(seen.report).toMatchObject({ errors: 0, verified: true });
     expect(seen.notified).toHaveLength(4);
@@ -131,7 +132,8 @@ describe.skipIf(!QEMU_TESTS.mayRun)(`the queues of QEMU's block device (${QEMU_T
   it('all do their part through I/O ports', async () => {
     const [legacy] = await loadProfiles(join(ROOT, 'profiles/qemu/legacy.yaml'));
     const workload = { ...legacy!.workload, requests: 2000 };
-    const seen = await watch({ ...legacy!, workload, device: { ...legacy!.device, queues: 4 } as Profile['device'] });
+    const settings = { ...(legacy!.device.settings as object), queues: 4 };
+    const seen = await watch({ ...legacy!, workload, device: { ...legacy!.device, settings } });
     expect(seen.report).toMatchObject({ requests: 2000, errors: 0, verified: true });
     expect(seen.notified).toHaveLength(4);
   });

@@ -140,15 +140,17 @@ function printLeaks(terminal: Terminal, { count, first }: RunReport['leaked']): 
 
 /** What platforms show of themselves, a line for each run: `grants: 12 used, 500 free`. */
 function printStatistics(terminal: Terminal, reports: readonly RunReport[]): void {
-  const shown = reports.filter(({ statistics }) => Object.keys(statistics).length > 0);
-  if (shown.length > 0) terminal.print('');
-  for (const { profile, statistics } of shown) {
+  const lines = reports.flatMap(({ profile, statistics, configuration }) => {
     const groups = Object.entries(statistics).map(([what, counters]) => {
       const each = Object.entries(counters).map(([name, value]) => `${value.toLocaleString('en')} ${name}`);
       return `${what}: ${each.join(', ')}`;
     });
-    terminal.printSentence(0, terminal.colors.dim(`${profile}  ${groups.join('; ')}`));
-  }
+    const changes = configuration.seen.map((change) => `the device changed its ${change}`);
+    const all = [...groups, ...changes];
+    return all.length === 0 ? [] : [`${profile}  ${all.join('; ')}`];
+  });
+  if (lines.length > 0) terminal.print('');
+  for (const line of lines) terminal.printSentence(0, terminal.colors.dim(line));
 }
 
 /** The most queues of a failed run that are shown; `--json` has all. */

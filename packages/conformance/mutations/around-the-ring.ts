@@ -63,7 +63,7 @@ const device: readonly Mutation[] = [
       to: 'transport.readStatus()) >= 0,',
     },
   ]),
-  ...mutationsOf('devices/src/block/device.ts', [
+  ...mutationsOf('device-block/src/block-device.ts', [
     {
       name: 'takes a request of which the header is not readable',
       cases: ['V14'],

@@ -7,6 +7,7 @@ export * from './contract-check.ts';
 export * from './decision-table/decision-table.ts';
 export * from './contract/describe-address-space.ts';
 export * from './describe-dma-mapping.ts';
+export * from './contract/describe-machine-plugin.ts';
 export * from './contract/describe-platform-plugin.ts';
 export * from './contract/plugin/plugin-checks.ts';
 export * from './contract/describe-transport.ts';

@@ -1,9 +1,11 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import {
   ADDRESS_SPACE_CHECKS,
   CheckSkipped,
   describeContract,
   DMA_MAPPING_CHECKS,
+  MACHINE_PLUGIN_CHECKS,
   PLATFORM_PLUGIN_CHECKS,
   promisedAccess,
   runCheck,
@@ -12,6 +14,8 @@ import {
   type ContractCheck,
 } from '@virtio-platform/conformance';
 import { IDENTITY_TRAITS } from '@virtio-platform/conformance/testing';
+
+const README = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
 
 const CHECK: ContractCheck<number> = {
   name: 'counts to three',
@@ -68,6 +72,7 @@ describe.each([
   ['mappings', DMA_MAPPING_CHECKS],
   ['address spaces', ADDRESS_SPACE_CHECKS],
   ['platforms', PLATFORM_PLUGIN_CHECKS],
+  ['machines', MACHINE_PLUGIN_CHECKS],
   ['transports', TRANSPORT_CHECKS],
 ] as const)('the checks of %s', (_name, checks: readonly ContractCheck<never>[]) => {
   it('have names of their own, a duty and an advice', () => {
@@ -76,6 +81,12 @@ describe.each([
       expect(duty).toMatch(/\w/);
       expect(advice).toMatch(/\w/);
     }
+  });
+
+  it('are in the table of the README, with the same duty', () => {
+    const text = README.replaceAll(/ +/g, ' ');
+    const missing = checks.filter(({ name, duty }) => !text.includes(`| ${name} | ${duty} |`));
+    expect(missing.map(({ name }) => name)).toEqual([]);
   });
 });
 

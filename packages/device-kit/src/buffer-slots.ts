@@ -1,10 +1,8 @@
-import type { BufferMapping } from '@virtio-platform/core';
+import { DeviceError, type BufferMapping } from '@virtio-platform/core';
 import { CACHE_LINE_SIZE, DmaDirection, type DmaMapping } from '@virtio-platform/core/dma';
 import type { GuestMemory } from '@virtio-platform/core/memory';
 import { ScatterList, UsedBatch, type Virtqueue } from '@virtio-platform/core/queue';
 import { openBufferArea, type BufferArea } from './buffer-mapping.ts';
-import { checkQueueSize } from './check-queue-size.ts';
-
 /** The buffers of one queue. */
 export interface BufferSlotsOptions {
   /** Buffers in flight at once; at most the queue size. */
@@ -214,4 +212,15 @@ export class BufferSlots {
       done += run;
     }
   }
+}
+
+/**
+ * Checks that a request of `segments` segments can be made at all: a chain is no longer than its queue, not even
+ * through a table (specification 1.4 section 2.7.5.3.1). Throws {@link DeviceError} `ERR_QUEUE_TOO_SMALL`.
+ */
+export function checkQueueSize({ index, size }: Virtqueue, segments: number): void {
+  if (segments <= size) return;
+  throw new DeviceError('ERR_QUEUE_TOO_SMALL', `queue ${index} has ${size} entries, and a request takes ${segments}`, {
+    hint: 'enlarge queue.size or the size of the disruption, or make workload.blockSize smaller',
+  });
 }

@@ -7,7 +7,6 @@ export * from './buffer-mapping.ts';
 export * from './buffer-slots.ts';
 export * from './byte-backlog.ts';
 export * from './chain-bytes.ts';
-export * from './check-queue-size.ts';
 export * from './config-fields.ts';
 export * from './config-space.ts';
 export * from './echo-workloads.ts';

@@ -82,17 +82,15 @@ class EventDriver {
   }
 }
 
-describe.each(['same-thread', 'worker'] as const)('the events of a device half in %s', (place) => {
-  async function open(settings: EventSettings): Promise<EventDriver> {
-    const module = new URL('./event-device.ts', import.meta.url).href;
-    return new EventDriver(
-      await bootMachine({ device: { type: event, module, settings }, options: { device: place } }),
-    );
-  }
+async function boot(device: 'same-thread' | 'worker', settings: EventSettings): Promise<EventDriver> {
+  const module = new URL('./event-device.ts', import.meta.url).href;
+  return new EventDriver(await bootMachine({ device: { type: event, module, settings }, options: { device } }));
+}
 
+describe.each(['same-thread', 'worker'] as const)('the events of a device half in %s', (place) => {
   /** Starts a device, and returns its driver with one buffer that the device does not want yet. */
   async function start(settings: EventSettings): Promise<EventDriver> {
-    const driver = await open(settings);
+    const driver = await boot(place, settings);
     startDevice(driver.transport);
     driver.offer();
     expect(driver.take()).toEqual([0, 0]);
@@ -120,10 +118,11 @@ describe.each(['same-thread', 'worker'] as const)('the events of a device half i
     const again = new EventDriver(driver.machine);
     startDevice(again.transport);
     again.offer();
-    await again.notified();
-    again.drain();
-    expect(again.take()).toEqual([1, EVENT_BYTE]);
-    expect(again.events).toBe(2);
+    // A notification from before the reset may still come, of nothing.
+    let taken = again.take();
+    for (const end = performance.now() + PATIENCE_MS; taken[0] === 0 && performance.now() < end; taken = again.take())
+      await again.notified();
+    expect([taken, again.events]).toEqual([[1, EVENT_BYTE], 2]);
   });
 
   it('by a write of the configuration reach the driver', async () => {
@@ -163,7 +162,7 @@ describe.each(['same-thread', 'worker'] as const)('the events of a device half i
   });
 
   it('before DRIVER_OK change the generation, and are told to no driver', async () => {
-    const driver = await open({});
+    const driver = await boot(place, {});
     const { transport } = driver;
     const before = transport.configGeneration();
     driver.trigger();
@@ -205,21 +204,20 @@ describe.each(['same-thread', 'worker'] as const)('the events of a device half i
   });
 });
 
-describe('a device half with a timer in a worker', () => {
-  async function start(): Promise<EventDriver> {
-    const module = new URL('./event-device.ts', import.meta.url).href;
-    const device = { type: event, module, settings: { after: 50 } };
-    const driver = new EventDriver(await bootMachine({ device, options: { device: 'worker' } }));
-    startDevice(driver.transport);
-    driver.offer();
-    return driver;
-  }
+/** Starts a device in a worker whose event comes soon, with a buffer for it. */
+async function startInWorker(): Promise<EventDriver> {
+  const driver = await boot('worker', { after: 50 });
+  startDevice(driver.transport);
+  driver.offer();
+  return driver;
+}
 
+describe('a device half with a timer in a worker', () => {
   it.each<[string, (driver: EventDriver) => void]>([
     ['reads registers', ({ transport }) => void transport.readStatus()],
     ['notifies', ({ transport }) => transport.notify(COMMAND_QUEUE, 0)],
   ])('gets its time while the driver does nothing but this: it %s', async (_, busy) => {
-    const driver = await start();
+    const driver = await startInWorker();
     const before = driver.transport.configGeneration();
     const end = performance.now() + PATIENCE_MS;
     while (driver.transport.configGeneration() === before) {
@@ -230,13 +228,13 @@ describe('a device half with a timer in a worker', () => {
   });
 
   it('has a driver that waits without an event loop of its own', async () => {
-    const { transport } = await start();
+    const { transport } = await startInWorker();
     expect(transport.wait(PATIENCE_MS)).toBe('notified');
     expect(transport.takeConfigChange!()).toBe(true);
   });
 
   it('ends at once, with its timer running', async () => {
-    const driver = await start();
+    const driver = await startInWorker();
     await setImmediate();
     const begin = performance.now();
     await driver.machine.dispose();

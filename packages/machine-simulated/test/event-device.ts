@@ -5,7 +5,6 @@ import {
   type DeviceEvents,
   type DeviceModel,
   type DeviceTypePlugin,
-  type DriverHalf,
 } from '@virtio-platform/core';
 import type { DeviceAddressSpace } from '@virtio-platform/core/address-space';
 import { FeatureSet, NO_DEVICE_FEATURES } from '@virtio-platform/core/features';
@@ -95,7 +94,7 @@ class EventDevice implements DeviceModel {
   }
 }
 
-const plugin: DeviceTypePlugin<EventSettings, DriverHalf> = defineDeviceType({
+const plugin: DeviceTypePlugin<EventSettings> = defineDeviceType({
   kind: 'device',
   name: 'event',
   apiVersion: PLUGIN_API_VERSION,

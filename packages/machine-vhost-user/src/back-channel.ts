@@ -14,9 +14,9 @@ import {
 } from './protocol.ts';
 import type { BackEndRequestHandler, VhostUserConnection } from './vhost-user-connection.ts';
 import type { Iotlb } from './iotlb/iotlb.ts';
-/** Requests served in a row. Whoever asks for more has to wait until the deadlines of this side were looked at. */
+/** How many requests are served in a row, before the front-end checks its own deadlines. */
 const MOST_AT_ONCE = 64;
-/** An access that failed is as long as the back-end says, up to here. */
+/** The longest failed access that the back-end can report; a longer one is cut. */
 const LONGEST_ACCESS = 2 ** 32;
 
 /** How a {@link BackChannel} treats its back-end. */
@@ -28,8 +28,8 @@ export interface BackChannelOptions {
 }
 
 /**
- * The channel on which the back-end asks and the front-end answers: a second socket, which the front-end made. Nothing
- * that comes in is believed unchecked, and after the first thing that does not fit the back-end is given up.
+ * The channel on which the back-end asks and the front-end answers: a second socket, made by the front-end. Every
+ * message is checked, and the connection is lost with the first one that breaks the protocol.
  */
 export class BackChannel implements BackEndRequestHandler {
   readonly #connection: VhostUserConnection;
@@ -72,7 +72,7 @@ export class BackChannel implements BackEndRequestHandler {
     }
   }
 
-  /** To wait for requests. */
+  /** Readable when a request is pending. */
   get descriptor(): number {
     return this.#socket.descriptor;
   }
@@ -82,14 +82,14 @@ export class BackChannel implements BackEndRequestHandler {
     return this.#configChanges;
   }
 
-  /** From here on the back-end may ask for translations. */
+  /** Lets the back-end ask `iotlb` for translations from now on. */
   translateWith(iotlb: Iotlb): void {
     this.#iotlb = iotlb;
   }
 
   /**
-   * Answers what was asked. Waits for nothing but the rest of a message, and no longer than the back-end may take over
-   * one message. A back-end that breaks the rules is lost.
+   * Answers the pending requests. Waits only for the rest of a message, as long as the back-end may take over one
+   * message. A back-end that breaks the protocol is lost.
    */
   serve(): void {
     if (this.#connection.isLost || !this.#poll.wait(0)) return;
@@ -153,7 +153,7 @@ export class BackChannel implements BackEndRequestHandler {
     try {
       return this.#iotlb!.miss(low, high, permission);
     } catch (error) {
-      // Whoever uses the connection next is told why it is gone.
+      // The next call that uses the connection throws the reason.
       if (isCodedError(error) && this.#connection.isLost) return false;
       throw error;
     }

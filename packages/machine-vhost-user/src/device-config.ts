@@ -1,7 +1,6 @@
-import { DeviceError } from '@virtio-platform/core';
+import { DeviceError, type VhostUserFrontEnd } from '@virtio-platform/core';
 import { CONFIG_HEADER_BYTES, encodeConfig } from './protocol.ts';
 import type { VhostUserConnection } from './vhost-user-connection.ts';
-
 /** The most that one message carries (VHOST_USER_MAX_CONFIG_SIZE). */
 const LARGEST_CONFIG = 256;
 
@@ -92,4 +91,22 @@ export function checkRange(offset: number, end: number, size: number): void {
   if (offset >= 0 && end <= size) return;
   const what = `bytes ${offset}..${end} are outside the ${size} bytes of configuration that there are`;
   throw new DeviceError('ERR_DEVICE_CONFIG', what, { hint: 'ask only for fields of features that were negotiated' });
+}
+
+/** The configuration that the front-end itself has, where a back-end has none: the driver may not write it. */
+export class FrontEndConfig implements DeviceConfig {
+  readonly #config: Uint8Array;
+
+  constructor({ config }: VhostUserFrontEnd) {
+    this.#config = config;
+  }
+
+  read(offset: number, target: Uint8Array): void {
+    checkRange(offset, offset + target.length, this.#config.length);
+    target.set(this.#config.subarray(offset, offset + target.length));
+  }
+
+  write(_offset: number, _source: Uint8Array): void {}
+
+  changed(): void {}
 }

@@ -19,7 +19,7 @@ import { VhostUserConnection } from './vhost-user-connection.ts';
 import { VhostUserQueue } from './vhost-user-queue.ts';
 import { VhostUserTransport } from './vhost-user-transport.ts';
 
-/** What a connection is refused with while nobody listens yet, or somebody else is being served. */
+/** The errors of connect(2) while the back-end does not listen yet, or serves another front-end. */
 const NOT_YET: readonly (string | undefined)[] = ['ENOENT', 'ECONNREFUSED', 'EAGAIN'];
 const RETRY_MS = 10;
 
@@ -29,11 +29,10 @@ interface StartedBackEnd {
 }
 
 /**
- * A real back-end in another process. One that offers ACCESS_PLATFORM asks for the translation of each page, so that
- * the platform's hardware in software decides, and what is refused is a recorded fault. Any other reaches guest memory
- * through the memory regions it was given and in no other way, so they enforce the platform's rules: a device address
- * outside of them makes it drop the connection, which is a lost device and no recorded fault, because the back-end
- * tells nobody which address it was.
+ * A real back-end in another process. A back-end that offers ACCESS_PLATFORM asks for the translation of each page: the
+ * platform's simulated hardware translates, and a refused access is a recorded fault. Any other back-end reaches guest
+ * memory only through its memory regions, which thus enforce the platform's rules. It closes the connection over a
+ * device address outside of them: that is a lost device and no recorded fault, because it does not tell the address.
  */
 export class VhostUserMachine implements Machine {
   readonly name = 'vhost-user';
@@ -100,7 +99,7 @@ export class VhostUserMachine implements Machine {
     return { memory: memory.memory, transport, facilities, faults, watchMapping, deviceProgram, dispose };
   }
 
-  /** A back-end that translates needs the platform's hardware; any other is bound by what it is given. */
+  /** A back-end that translates needs the platform's hardware; the access of any other is limited by its regions. */
   #openMemory(
     connection: VhostUserConnection,
     { translates, memorySlots }: BackEnd,

@@ -16,13 +16,11 @@ import type { QueueAddresses } from '@virtio-platform/core/queue';
 import { PollEvents, PollSet } from '@virtio-platform/host';
 import type { BackChannel } from './back-channel.ts';
 import type { BackEnd } from './back-end.ts';
-import { BackEndConfig, NoConfig, type DeviceConfig } from './device-config.ts';
+import { BackEndConfig, NoConfig, FrontEndConfig, type DeviceConfig } from './device-config.ts';
 import type { DeviceMemory } from './memory/device-memory.ts';
-import { FrontEndConfig } from './front-end-config.ts';
 import { encodeU64, VHOST_F_LOG_ALL, VHOST_USER_F_PROTOCOL_FEATURES } from './protocol.ts';
 import type { VhostUserConnection } from './vhost-user-connection.ts';
 import type { VhostUserQueue } from './vhost-user-queue.ts';
-
 /** What the machine made before the transport. */
 export interface TransportParts {
   readonly memory: DeviceMemory;

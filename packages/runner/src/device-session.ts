@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import {
   ContractError,
   describeValue,
@@ -9,7 +10,6 @@ import {
   type NegotiatedDevice,
   type Workload,
 } from '@virtio-platform/core';
-import { setImmediate } from 'node:timers/promises';
 import { failDevice, initializeDevice, resetDevice, startDevice, type Transport } from '@virtio-platform/core/device';
 import { DirectDmaMapping, type DmaMapping, type DmaRegion, type DmaStatistics } from '@virtio-platform/core/dma';
 import { FailingDmaMapping, FailurePlan, type DmaFailures } from '@virtio-platform/core/failure';
@@ -40,10 +40,8 @@ import { forceFeatures } from './force-features.ts';
 import { checkDisruptions } from './disruptions.ts';
 import type { RunReport, WorkloadReport } from './report.ts';
 import { inspectRings, type RingReport } from './ring-report.ts';
-import { RunLoop } from './run-loop.ts';
+import { RunLoop, workloadReport } from './run-loop.ts';
 import { throwMissed, UsedNotifications } from './used-notifications.ts';
-import { workloadReport } from './workload-report.ts';
-
 /** What the ring and the path implement on the driver's side, besides the features of the driver. */
 const DRIVER_FEATURES = new FeatureSet(
   RING_FEATURES.bits |

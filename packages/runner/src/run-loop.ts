@@ -11,9 +11,8 @@ import { checkDevice, type Transport } from '@virtio-platform/core/device';
 import type { Virtqueue } from '@virtio-platform/core/queue';
 import type { Profile } from '@virtio-platform/profile';
 import { Disruptions } from './disruptions.ts';
-import type { RunReport } from './report.ts';
+import type { RunReport, WorkloadReport } from './report.ts';
 import { MOST_MISSED, throwMissed, type UsedNotifications } from './used-notifications.ts';
-
 /** How long a workload runs before it lets timers and signals through. */
 const SLICE_MS = 50;
 /**
@@ -185,4 +184,19 @@ export class RunLoop implements WorkLoop {
 
 function throwIfBroken({ broken }: Virtqueue): void {
   if (broken !== undefined) throw new DeviceError('ERR_QUEUE_BROKEN', `${broken.code}: ${broken.detail}`);
+}
+
+/** The report of a workload: verified where every request of the profile is complete and none came back wrong. */
+export function workloadReport({ workload: asked }: Profile, { done }: Workload, loop: RunLoop): WorkloadReport {
+  const { requests, bytes, repeated, mismatches } = done;
+  const errors = Object.values(mismatches.counts).reduce((sum, count) => sum + count, 0);
+  return {
+    requests,
+    bytes,
+    errors,
+    mismatches,
+    verified: requests === asked.requests && errors === 0,
+    interruptions: loop.disruptions,
+    repeated,
+  };
 }

@@ -1,9 +1,8 @@
-import { join, relative, resolve } from 'node:path';
+import { relative, resolve } from 'node:path';
 import { printable } from '@virtio-platform/core';
 import { ExitStatus } from '../exit-status.ts';
-import { nameSources } from '../new-package/package-sources.ts';
 import { pluginNames, type NewKind } from '../new-package/plugin-name.ts';
-import { writeTemplate } from '../new-package/write-template.ts';
+import { writePackage } from '../new-package/write-package.ts';
 import type { Terminal } from '../terminal.ts';
 
 /** The options of `new`. */
@@ -26,8 +25,7 @@ export function newCommand(
 ): ExitStatus {
   const names = pluginNames(kind, packageName);
   const folder = resolve(terminal.cwd, into ?? names.folder);
-  const files = writeTemplate(kind, names, folder);
-  nameSources(join(folder, 'package.json'), version);
+  const files = writePackage(kind, names, folder, version);
   const { bold, dim } = terminal.colors;
   const shown = printable(relative(terminal.cwd, folder) || '.');
   terminal.print(`${bold(names.packageName)}, a ${kind}, in ${shown}`);

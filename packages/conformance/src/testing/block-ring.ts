@@ -1,5 +1,3 @@
-import { acceptFeatures } from './accept-features.ts';
-import { ringOptions } from './ring-options.ts';
 import type { BootedMachine } from '@virtio-platform/core';
 import { DeviceStatus, resetDevice, type WaitResult } from '@virtio-platform/core/device';
 import type { DmaMapping } from '@virtio-platform/core/dma';
@@ -11,7 +9,8 @@ import {
   VIRTIO_RING_F_INDIRECT_DESC,
 } from '@virtio-platform/core/features';
 import { ScatterList, SplitVirtqueue, UsedBatch } from '@virtio-platform/core/queue';
-
+import { acceptFeatures } from './accept-features.ts';
+import { ringOptions } from './ring-pair.ts';
 /** Bytes of a sector (VIRTIO_BLK, specification 1.4 section 5.2.6). */
 export const SECTOR = 512;
 /** Request type VIRTIO_BLK_T_IN: the device writes the data. */

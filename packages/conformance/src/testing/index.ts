@@ -13,7 +13,5 @@ export * from './net-echo.ts';
 export * from './open-plugin.ts';
 export * from './own-temporary-folder.ts';
 export * from './register-transport.ts';
-export * from './ring-options.ts';
 export * from './ring-pair.ts';
 export * from './run-and-exit.ts';
-export * from './with-machine.ts';

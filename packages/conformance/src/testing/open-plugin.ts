@@ -1,5 +1,6 @@
 import { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';
+import block from '@virtio-platform/device-block';
 import {
   GUEST_MEMORY,
   MACHINE,
@@ -16,12 +17,11 @@ import {
   type Platform,
   type PlatformPlugin,
   type SimulatedHardware,
+  type BootedMachine,
 } from '@virtio-platform/core';
 import { FaultLog, type DeviceAddressSpace } from '@virtio-platform/core/address-space';
 import type { DmaMapping } from '@virtio-platform/core/dma';
 import { GuestMemory } from '@virtio-platform/core/memory';
-import block from '@virtio-platform/device-block';
-
 /** Returns the facility of a token. Throws where there is none. */
 export type FacilityLookup = <T>(token: InjectionToken<T>) => T;
 
@@ -161,4 +161,17 @@ export function bindMachine<Options>(
   container.registerInstance(MACHINE_REQUEST, request);
   plugin.register(container, options);
   return { machine: container.resolve(MACHINE), resolve: (token) => container.resolve(token) };
+}
+
+/** Boots a machine, gives it to `use`, and disposes it on every way out. */
+export async function withMachine(
+  machine: Machine,
+  use: (booted: BootedMachine) => void | Promise<void>,
+): Promise<void> {
+  const booted = await machine.boot();
+  try {
+    await use(booted);
+  } finally {
+    await booted.dispose();
+  }
 }

@@ -95,6 +95,14 @@ export interface DmaMapping {
   allocateCoherent(length: number, alignment: number): DmaRegion;
 
   /**
+   * Returns once the device knows every address that {@link map} gave: a queue calls it before it publishes buffers,
+   * as Linux calls `iotlb_sync_map` after a series of maps. Absent where the device needs no word of a new address, or
+   * `map` itself waits for the device; regions are known when they are returned. Never throws. Hot: no allocation where
+   * nothing was mapped since the last call.
+   */
+  syncMap?(): void;
+
+  /**
    * The guest-physical address that the platform's tables give for a device address at this moment. -1 where they give
    * none, and where a device may still use an old translation from a cache. For a mapping that copies it is the address
    * of the copy. `undefined` where the platform cannot read its tables. Cold: the platform may have to ask the owner of

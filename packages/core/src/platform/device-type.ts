@@ -2,13 +2,11 @@ import type { FeatureSet } from '../features/feature-set.ts';
 import type { FeatureTable } from '../features/feature-rows.ts';
 import type { ByteOrder } from '../queue/ring/ring-format.ts';
 import type { UsedLengthPolicy } from '../queue/driver/virtqueue.ts';
-import type { ConfigTable } from './config-field.ts';
 import type { QemuDevice, VhostUserDevice } from './device-hosts.ts';
 import type { DeviceModel } from './device-model.ts';
 import type { DriverContext, DriverHalf, NegotiatedDevice } from './driver-half.ts';
 import type { OptionsSchema } from './options-schema.ts';
 import type { WorkloadType } from './workload.ts';
-
 /** How a device type is driven. */
 export interface DeviceDriver<Driver extends DriverHalf> {
   /** Features of the device type that the driver half understands. */
@@ -97,4 +95,24 @@ export function defineWorkload<Settings, Driver extends DriverHalf, Options>(
   type: WorkloadType<Settings, Driver, Options>,
 ): WorkloadType<Settings, Driver, Options> {
   return type;
+}
+
+/** One field of a device's configuration space. */
+export interface ConfigField {
+  /** Byte offset. */
+  readonly offset: number;
+  /** Bytes; 1, 2, 4 or 8 for a number. */
+  readonly width: number;
+  /** The feature that the field exists with (specification 1.4 section 2.5.1), or several of which any is enough. */
+  readonly feature?: number | readonly number[];
+  /** Whether the driver may write the field. */
+  readonly isWritable?: boolean;
+}
+
+/** The configuration space of a device type: its fields by the names of the specification. */
+export type ConfigTable<Name extends string = string> = Readonly<Record<Name, ConfigField>>;
+
+/** Bytes of a configuration space with all fields of a table. */
+export function configSize(table: ConfigTable): number {
+  return Object.values(table).reduce((size, { offset, width }) => Math.max(size, offset + width), 0);
 }

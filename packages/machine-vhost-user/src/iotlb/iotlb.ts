@@ -21,7 +21,7 @@ export interface IotlbOptions {
   readonly translation: AddressSpaceBlueprint;
   /** Takes what is refused. */
   readonly faults: FaultLog;
-  /** Which pages of guest memory are in the file that the back-end got. Nobody else holds any. */
+  /** Which pages of guest memory are in the file that the back-end got. Only the IOTLB holds pages. */
   readonly pages: SharedPages;
   /** What the memory table calls the first byte of guest memory. */
   readonly userAddress: bigint;
@@ -30,13 +30,14 @@ export interface IotlbOptions {
 }
 
 /**
- * The I/O translation cache of a back-end that offers ACCESS_PLATFORM, seen from the side that fills it: as QEMU in
- * front of its emulated IOMMUs. The platform's hardware in software decides; the back-end is told of a page when it
- * asks, and of no other, and has confirmed that it forgot one before the call that took it away returns. A page is in
- * the file that the back-end has mapped for just as long, so that one which is not honest finds nothing of the others.
- * Permissions bind only an honest one: what it has mapped, it has mapped for reading and writing.
+ * Fills the I/O translation cache of a back-end that offers ACCESS_PLATFORM, as QEMU does for its emulated IOMMUs. The
+ * platform's simulated hardware translates. The front-end sends a page when the back-end asks for it, or before, and
+ * the call that unmaps a page returns when the back-end has confirmed the invalidation. A page is in the shared file
+ * only as long as the back-end may have it in its cache: the file shows a faulty back-end no other page. The back-end
+ * itself enforces permissions: it maps the file for reading and writing.
  *
- * What is kept of the back-end's cache is never more than the platform has mapped, whatever the back-end asks for.
+ * The record of the back-end's cache has at most the pages that the platform has mapped, whatever the back-end asks
+ * for.
  */
 export class Iotlb {
   readonly #connection: VhostUserConnection;
@@ -44,12 +45,14 @@ export class Iotlb {
   readonly #userAddress: bigint;
   readonly #writeImpliesRead: boolean;
   readonly #space: DeviceAddressSpace;
-  /** The same translation, asked without leaving a trace. */
+  /** The same translation, for lookups: a refusal is no fault of the device. */
   readonly #probe: DeviceAddressSpace;
-  /** What the back-end was told, by number of the page of I/O virtual addresses. */
+  /** The pages that the back-end was sent, by number of the page of I/O virtual addresses. */
   readonly #told = new Map<number, TranslatedPage>();
-  /** Pages that the back-end is just being asked to forget. */
+  /** Pages whose invalidation the back-end has not confirmed yet. */
   readonly #leaving = new Set<number>();
+  /** Whether a page was sent that the back-end has not confirmed yet. */
+  #isUnconfirmed = false;
   #generation: number;
 
   constructor(connection: VhostUserConnection, options: IotlbOptions) {
@@ -63,7 +66,7 @@ export class Iotlb {
     this.#generation = this.#probe.generation;
   }
 
-  /** Pages that the back-end knows. */
+  /** How many pages the back-end has in its cache. */
   get size(): number {
     return this.#told.size;
   }
@@ -75,8 +78,8 @@ export class Iotlb {
   }
 
   /**
-   * The back-end asks for the page of an address. It is told, unless it may not do there what it wants: then that is a
-   * fault, and there is no answer, since the protocol has none. Waits for nothing. Returns whether it was told. Throws
+   * Answers a back-end that asks for the page of an address. An access that is not permitted there is a fault, and gets
+   * no answer, since the protocol has none. Waits for nothing. Returns whether the page was sent. Throws
    * {@link DeviceError} when the back-end is gone, and {@link HostError}.
    */
   miss(low: number, high: number, permission: number): boolean {
@@ -88,16 +91,16 @@ export class Iotlb {
       return true;
     }
     const number = pageNumber(start, high);
-    // DPDK asks for both where it only reads, and goes on with what it was told.
+    // DPDK asks for both permissions where it only reads, and goes on with the page that it has.
     const isContent = granted !== 0 && this.#told.has(number);
-    // What was asked before a page was taken away is no request for a page that is not mapped.
+    // A request that was sent before its page was unmapped is not a fault.
     if (!isContent && !this.#leaving.has(number)) this.#refuse(low, high, 1, permission & ~granted);
     return false;
   }
 
   /**
-   * Tells the back-end of mapped addresses before it asks, and waits until it knows. Nothing happens where they are not
-   * mapped after all. A back-end that does not confirm is given up.
+   * Sends the pages of mapped addresses before the back-end asks for them: {@link confirm} waits until it has them. An
+   * address that is not mapped is left out.
    */
   announce(low: number, high: number, length: number): void {
     const pages: [low: number, high: number, page: TranslatedPage][] = [];
@@ -108,16 +111,25 @@ export class Iotlb {
       const told = this.#told.get(pageNumber(pageLow, pageHigh));
       if (page !== undefined && page.permission !== told?.permission) pages.push([pageLow, pageHigh, page]);
     }
+    if (pages.length === 0) return;
+    this.#isUnconfirmed = true;
     this.#exchange(() => {
       for (const page of pages) this.#tell(...page);
-      // One that confirms anything has done what came before.
-      if (pages.length > 0) this.#connection.confirm();
     });
   }
 
   /**
-   * Tells the back-end again what it was told: one that keeps translations for each queue knows none for a queue that
-   * is new.
+   * Waits until the back-end has every page that was announced: it handles messages in order, so that one answer
+   * confirms them all. The connection to a back-end that does not answer is closed.
+   */
+  confirm(): void {
+    if (!this.#isUnconfirmed) return;
+    this.#isUnconfirmed = false;
+    this.#exchange(() => this.#connection.confirm());
+  }
+
+  /**
+   * Sends every page again: a back-end that keeps translations for each queue has none for a new queue.
    */
   repeat(): void {
     this.#exchange(() => {
@@ -132,8 +144,9 @@ export class Iotlb {
   }
 
   /**
-   * Has the back-end forget what changed since the last time, and waits until it has: to be called after every change.
-   * Once it is gone there is nothing to wait for; one that does not confirm is given up.
+   * Invalidates the pages whose translation changed since the last call, and waits until the back-end confirms. To be
+   * called after every change. Waits for no back-end that is gone; the connection to one that does not confirm is
+   * closed.
    */
   refresh(): void {
     const { generation } = this.#probe;
@@ -152,7 +165,10 @@ export class Iotlb {
         while (i < stale.length && stale[i]![0] === stale[i - 1]![0] + 1) i++;
         this.#takeBack(stale[first]![0], i - first);
       }
-      if (stale.length > 0) this.#connection.serveRequests();
+      if (stale.length === 0) return;
+      // The acknowledgement of an invalidation confirms the pages that were sent before it.
+      this.#isUnconfirmed = false;
+      this.#connection.serveRequests();
     });
     this.#leaving.clear();
     for (const [, { offset }] of stale) this.#pages.release({ offset, size: PAGE_SIZE });
@@ -165,7 +181,7 @@ export class Iotlb {
     this.refresh();
   }
 
-  /** Talks to the back-end, unless it is gone, or is by that. */
+  /** Exchanges messages with the back-end unless it is gone; an error marks it as lost. */
   #exchange(talk: () => void): void {
     if (this.#connection.isLost) return;
     try {
@@ -186,7 +202,7 @@ export class Iotlb {
     const number = pageNumber(low, high);
     const told = this.#told.get(number);
     if (told === undefined) this.#pages.hold({ offset: page.offset, size: PAGE_SIZE });
-    // An update of what is in the cache is ignored. Nothing is taken away, so nobody has to wait for the confirmation.
+    // DPDK ignores an update of a page in its cache. The invalidation revokes no permission, so no call waits for it.
     else if (told.permission !== page.permission) {
       const size = this.#invalidatedBytes(number, 1);
       this.#connection.post('IOTLB_MSG', encodeIotlbMessage({ type: IotlbMessageType.Invalidate, low, high, size }));
@@ -219,13 +235,13 @@ export class Iotlb {
     return readable < 0 ? undefined : { offset: readable, permission: IOTLB_READ };
   }
 
-  /** Whether what the back-end was told still holds. That more is permitted by now takes nothing away. */
+  /** Whether the page that the back-end has is still right: the same memory, and no permission was revoked. */
   #isCurrent(number: number, { offset, permission }: TranslatedPage): boolean {
     const page = this.#translate(...addressOf(number));
     return page?.offset === offset && (permission & ~page.permission) === 0;
   }
 
-  /** Records why an access is refused. An address that is mapped after all was so only before, or only is now. */
+  /** Records why an access is refused; as unmapped where the mapping changed after the access. */
   #refuse(low: number, high: number, length: number, permission: number): void {
     for (const [bit, access] of [
       [IOTLB_READ, 'read'],

@@ -19,16 +19,16 @@ import { RegionTceFacility } from './region-tce-facility.ts';
 import { RegionVfioContainer } from './region-vfio-container.ts';
 import { SharedPages } from './shared-pages.ts';
 /**
- * The facilities this machine provides, one at a time: each is another use of the same regions. Page tables in memory
- * are none: they take a back-end that translates.
+ * The facilities that this machine provides, one at a time: each uses the same regions. VT-d needs a back-end that
+ * translates.
  */
 export const FACILITIES: readonly FacilityToken[] = [MEMORY_CONVERSION, TCE_FACILITY, VFIO_CONTAINER, VTD_FACILITY];
 
-/** What the platform allowed while no queue ran, and the back-end is to get only while one does. */
+/** Access that the platform granted while no queue ran; the back-end has it only while a queue runs. */
 export interface RecordedAccess {
-  /** Gives it to the back-end. Throws {@link DmaError} when it takes more regions than there are. */
+  /** Gives the back-end the access. Throws {@link DmaError} when it takes more regions than there are. */
   apply(): void;
-  /** Takes it back. No queue runs and nothing is in flight. */
+  /** Takes it back from the back-end. Called while no queue runs and no buffer is in flight. */
   withdraw(): void;
 }
 
@@ -41,7 +41,7 @@ export interface DeviceMemory {
   readonly regions: MemoryRegions | undefined;
   /** `undefined` where every change takes effect at once. */
   readonly recorded: RecordedAccess | undefined;
-  /** Called before the queues are enabled, where the back-end is told of what is mapped before it asks. */
+  /** Called before the queues are enabled; absent where the back-end asks for each page. */
   readonly queuesSetUp?: (() => void) | undefined;
   /** Called once the device was reset: the back-end uses nothing any more. */
   readonly deviceReset?: (() => void) | undefined;
@@ -51,7 +51,7 @@ export interface DeviceMemory {
    * run.
    */
   locate(low: number, high: number, length: number): RingArea | undefined;
-  /** Gives the memory back. The back-end has mappings of its own. */
+  /** Unmaps and closes the memory. The mappings of the back-end stay. */
   dispose(): void;
 }
 
@@ -107,8 +107,8 @@ function provide(
   }
   const isTranslated = need === TCE_FACILITY && request.device.offers?.has(VIRTIO_F_ACCESS_PLATFORM) === true;
   if (isTranslated) return new RegionTceFacility(memory.size, regions);
-  // No IOMMU, or a device that ignores it: a device address is a guest-physical address, and all of memory is
-  // reachable.
+  // Without an IOMMU, or where the device bypasses it, a device address is a guest-physical address: the device reaches
+  // all of memory.
   regions.add({ guestAddress: 0n, offset: 0, size: memory.size });
   return need === TCE_FACILITY ? new RegionTceFacility(memory.size, undefined) : undefined;
 }

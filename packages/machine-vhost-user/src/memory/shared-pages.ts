@@ -11,8 +11,8 @@ export interface PageRange {
 }
 
 /**
- * Which pages of guest memory are in the file that the back-end gets: those somebody holds, and no others. A page may
- * be held several times, because it may be mapped at several device addresses. Adjacent pages move together.
+ * The pages of guest memory that are in the file of the back-end: exactly those with a hold. A page has one hold for
+ * each device address at which it is mapped. Adjacent pages move together.
  */
 export class SharedPages {
   readonly #memory: ConvertibleMemory;
@@ -34,13 +34,19 @@ export class SharedPages {
     return this.#memory.descriptor;
   }
 
-  /** Moves the pages that nobody holds yet into the file. Throws {@link HostError}, and then nothing has changed. */
+  /**
+   * Adds a hold to each page; a page that had none moves into the file. Throws {@link HostError}, and then nothing
+   * has changed.
+   */
   hold(range: PageRange): void {
     allOrNone(this.#heldTimes(0, range), this.#share, this.#unshare);
     this.#count(range, 1);
   }
 
-  /** Moves the pages that nobody else holds out of the file. Throws {@link HostError}, and then nothing has changed. */
+  /**
+   * Removes a hold from each page; a page without another moves out of the file. Throws {@link HostError}, and then
+   * nothing has changed.
+   */
   release(range: PageRange): void {
     allOrNone(this.#heldTimes(1, range), this.#unshare, this.#share);
     this.#count(range, -1);

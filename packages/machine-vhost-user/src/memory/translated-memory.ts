@@ -22,7 +22,7 @@ export interface TranslatedMemoryOptions {
   readonly size: number;
   readonly faults: FaultLog;
   readonly iotlb: IotlbPolicy;
-  /** On which the back-end asks. */
+  /** The channel on which the back-end asks for translations. */
   readonly backChannel: BackChannel;
 }
 
@@ -68,7 +68,7 @@ export function openTranslatedMemory(connection: VhostUserConnection, options: T
   }
 }
 
-/** Whatever the platform does with its hardware, the back-end has to hear of what it took away. */
+/** Calls `after` after each call of a facility: the back-end has to invalidate what the call unmapped. */
 function watchAll(facilities: ReadonlyMap<FacilityToken, unknown>, after: () => void): Map<FacilityToken, unknown> {
   const watched = new Map<FacilityToken, unknown>();
   for (const [token, facility] of facilities) {
@@ -78,16 +78,16 @@ function watchAll(facilities: ReadonlyMap<FacilityToken, unknown>, after: () => 
 }
 
 /**
- * A mapping of which a back-end hears at once, and not only when it asks: whatever the driver maps is known before the
- * driver passes the address on. Owns what it wraps. Taking back is not its business: the facility behind the mapping is
- * watched.
+ * A mapping that sends each mapped page to the back-end before the back-end asks for it: the pages of buffers are
+ * confirmed when the queue publishes them ({@link DmaMapping.syncMap}), those of a region before it is returned. Owns
+ * the wrapped mapping. Invalidations are sent by the watched facility behind the mapping.
  */
 export class AnnouncedDmaMapping extends ForwardingDmaMapping {
   readonly #iotlb: Iotlb;
   readonly #words = new Uint32Array(2);
 
   constructor(inner: DmaMapping, iotlb: Iotlb) {
-    super(inner);
+    super(inner, { syncMap: () => iotlb.confirm() });
     this.#iotlb = iotlb;
   }
 
@@ -108,14 +108,15 @@ export class AnnouncedDmaMapping extends ForwardingDmaMapping {
   #announced(region: DmaRegion): DmaRegion {
     region.writeDeviceAddress(0, this.#words, 0);
     this.#iotlb.announce(this.#words[0]!, this.#words[1]!, region.length);
+    this.#iotlb.confirm();
     return region;
   }
 }
 
 /**
  * The same facility, with `after` called whenever a call of it is over. An object that it hands out by name, such as
- * the ultravisor of a secure guest, is watched too; plain data is not. So whoever keeps a copy of the translations
- * learns of every change before the caller goes on, whichever facility it is.
+ * the ultravisor of a secure guest, is watched too; plain data is not. So a copy of the translations is updated before
+ * the caller goes on, whichever facility it is.
  */
 export function watchCalls<Facility extends object>(facility: Facility, after: () => void): Facility {
   const calls = new Map<string | symbol, unknown>();

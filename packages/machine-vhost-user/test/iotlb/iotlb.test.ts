@@ -149,18 +149,47 @@ describe('Iotlb', () => {
     expect(peer.faults.count).toBe(2);
   });
 
-  it('announces pages and waits until they are known, once', () => {
-    peer.container.mapDma(4 * PAGE, 0xffff_f000, 2 * PAGE, READ);
-    peer.answer(1, 0n);
+  it('announces pages at once, and waits once for the confirmation of all', () => {
+    peer.container.mapDma(4 * PAGE, 0xffff_f000, 3 * PAGE, READ);
     peer.iotlb.announce(0xffff_f800, 0, PAGE);
-    expect(peer.translations()).toEqual(['fffff000+1: page 4 permission 1', '100000000+1: page 5 permission 1']);
+    peer.iotlb.announce(0x1000, 1, PAGE);
+    expect(peer.translations()).toEqual([
+      'fffff000+1: page 4 permission 1',
+      '100000000+1: page 5 permission 1',
+      '100001000+1: page 6 permission 1',
+    ]);
+    peer.answer(1, 0n);
+    peer.iotlb.confirm();
+    expect(peer.sent()).toMatchObject([{ request: 1 }]);
+    expect(peer.connection.isLost).toBe(false);
     peer.iotlb.announce(0xffff_f800, 0, PAGE);
     peer.iotlb.announce(0, 7, PAGE);
+    peer.iotlb.confirm();
     expect(peer.sent()).toEqual([]);
     expect(peer.faults.count).toBe(0);
     peer.answer(1, 0n);
     peer.iotlb.repeat();
-    expect(peer.translations()).toHaveLength(2);
+    expect(peer.translations()).toHaveLength(3);
+  });
+
+  it('needs no confirmation of a page where an invalidation behind it was acknowledged', () => {
+    peer.container.mapDma(4 * PAGE, 0, 2 * PAGE, READ);
+    peer.container.mapDma(6 * PAGE, 2 * PAGE, PAGE, READ);
+    peer.iotlb.announce(0, 0, PAGE);
+    peer.iotlb.announce(2 * PAGE, 0, PAGE);
+    peer.answer(IOTLB_MSG, 0n);
+    peer.container.unmapDma(2 * PAGE, PAGE);
+    peer.sent();
+    peer.iotlb.confirm();
+    expect(peer.sent()).toEqual([]);
+  });
+
+  it('gives up a back-end that does not confirm what it was sent', () => {
+    peer.container.mapDma(0, 0, PAGE, READ);
+    peer.iotlb.announce(0, 0, PAGE);
+    expect(peer.connection.isLost).toBe(false);
+    peer.iotlb.confirm();
+    expect(peer.connection.isLost).toBe(true);
   });
 
   it.each([

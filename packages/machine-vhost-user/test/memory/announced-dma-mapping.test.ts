@@ -19,13 +19,22 @@ afterEach(() => peer.dispose());
 describe('AnnouncedDmaMapping', () => {
   it('has the back-end know a buffer before its address is passed on, and does the rest as what it wraps', () => {
     const words = new Uint32Array(2);
-    peer.answer(ACKNOWLEDGED, 0n);
     const id = mapping.map(2 * PAGE + 16, PAGE, DmaDirection.ToDevice, words, 0);
     expect([...words]).toEqual([2 * PAGE + 16, 0]);
     expect(peer.translations()).toEqual(['2000+1: page 2 permission 3', '3000+1: page 3 permission 3']);
     expect(mapping.statistics.live).toBe(1);
     mapping.unmap(id, 0);
     expect(mapping.statistics.live).toBe(0);
+  });
+
+  it('waits for the back-end once for all buffers, when the queue says so', () => {
+    for (const page of [2, 4]) mapping.map(page * PAGE, PAGE, DmaDirection.ToDevice, new Uint32Array(2), 0);
+    expect(peer.translations()).toHaveLength(2);
+    peer.answer(ACKNOWLEDGED, 0n);
+    mapping.syncMap!();
+    mapping.syncMap!();
+    expect(peer.sent().map(({ request }) => request)).toEqual([ACKNOWLEDGED]);
+    expect(peer.connection.isLost).toBe(false);
   });
 
   it('announces regions as a whole', () => {

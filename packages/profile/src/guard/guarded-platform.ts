@@ -97,6 +97,16 @@ export class GuardedPlatform implements Platform {
     return faults;
   }
 
+  /** Checked where the report is made. */
+  get leaks(): Platform['leaks'] {
+    return this.#run('leaks', () => this.#platform.leaks);
+  }
+
+  /** Checked where the report is made. */
+  get statistics(): Platform['statistics'] {
+    return this.#run('statistics', () => this.#platform.statistics);
+  }
+
   dispose(): void {
     return this.#platform.dispose();
   }

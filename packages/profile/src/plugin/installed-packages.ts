@@ -19,7 +19,8 @@ export interface InstalledPackage {
 export function installedPackages(bases: readonly string[]): InstalledPackage[] {
   const found = new Map<string, InstalledPackage>();
   for (const manifest of new Set(bases.flatMap(enclosingManifests))) {
-    const own = pluginPackage(manifest);
+    const { name: ownName } = readManifest(manifest);
+    const own = typeof ownName === 'string' ? pluginPackage(ownName, manifest) : undefined;
     if (own !== undefined) found.set(own.name, own);
     for (const name of dependencyNames(manifest)) {
       const installed = found.has(name) ? undefined : findPackage(name, manifest);
@@ -40,17 +41,15 @@ function findPackage(name: string, from: string): InstalledPackage | undefined {
   for (const folder of foldersUpward(dirname(from))) {
     const manifest = join(folder, 'node_modules', name, 'package.json');
     if (!existsSync(manifest)) continue;
-    const found = pluginPackage(manifest);
-    // An alias is the name by which it is found here.
-    return found && { ...found, name };
+    return pluginPackage(name, manifest);
   }
   return undefined;
 }
 
-/** The package of a package.json, where it is that of a plugin. */
-function pluginPackage(manifest: string): InstalledPackage | undefined {
-  const { name, keywords, version } = readManifest(manifest);
-  if (typeof name !== 'string' || !Array.isArray(keywords) || !keywords.includes(KEYWORD)) return undefined;
+/** The package of a package.json, where it is that of a plugin, under the name by which it is found. */
+function pluginPackage(name: string, manifest: string): InstalledPackage | undefined {
+  const { keywords, version } = readManifest(manifest);
+  if (!Array.isArray(keywords) || !keywords.includes(KEYWORD)) return undefined;
   return { name, version: typeof version === 'string' ? version : '', manifest };
 }
 

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { inspect } from 'node:util';
 import { isCodedError } from '@virtio-platform/core';
 import { DMA_TOO_LARGE, DMA_UNREACHABLE, DmaDirection, type DmaRegion } from '@virtio-platform/core/dma';
 import { PAGE_SIZE } from '@virtio-platform/core/memory';
@@ -141,7 +142,7 @@ export const DMA_LIMIT_CHECKS: readonly ContractCheck<DmaMappingTrial>[] = [
       }
       const count = regions.length;
       if (wrong !== undefined) {
-        assert.ok(isCodedError(wrong) && wrong.code === 'ERR_DMA_EXHAUSTED', `region ${count + 1}: ${String(wrong)}`);
+        assert.ok(isCodedError(wrong) && wrong.code === 'ERR_DMA_EXHAUSTED', `region ${count + 1}: ${inspect(wrong)}`);
         assert.ok(count > 0, 'one region fits');
         regions.pop()!.release();
         regions.push(mapping.premap(buffer, PAGE_SIZE, ToDevice));

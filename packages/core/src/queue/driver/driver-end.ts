@@ -115,6 +115,11 @@ export abstract class DriverEnd implements Virtqueue {
     this.#memory.release();
   }
 
+  /** Waits until the device knows the address of each buffer that was added, where the mapping tells it. Hot. */
+  protected syncMap(): void {
+    this.#mapping.syncMap?.();
+  }
+
   /** Counts a publication, and returns whether the device wants to be notified of it. Hot. */
   protected countPublication(isWanted: boolean): boolean {
     if (isWanted) this.publications.wanted++;

@@ -87,6 +87,7 @@ export class PackedVirtqueue extends DriverEnd {
   publish(): boolean {
     const moved = this.#readySlots;
     if (moved === 0 || this.broken !== undefined) return false;
+    this.syncMap();
     this.#ring.publishFlags(this.#heldSlot, this.#heldFlags);
     this.#readySlots = 0;
     this.#nextAvailable = this.#availPosition;

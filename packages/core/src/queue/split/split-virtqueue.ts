@@ -68,6 +68,7 @@ export class SplitVirtqueue extends DriverEnd {
     const previous = this.buffers.published;
     const current = this.buffers.added;
     if (current === previous || this.broken !== undefined) return false;
+    this.syncMap();
     this.#ring.publishAvailIdx(current & 0xffff);
     this.buffers.publish();
     return this.countPublication(
