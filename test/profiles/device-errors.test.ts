@@ -34,6 +34,11 @@ const WRONG: Readonly<Record<string, string>> = {
   'too many ports': 'device: { type: console, ports: 32 }',
   'a wide console': 'device: { type: console, columns: 70000 }',
   'a seed that is negative': 'device: { type: entropy, seed: -1 }',
+  'a read-only image that is resized':
+    'device: { type: block, image: a.raw, readOnly: true, resizes: [{ after: 5, capacity: 32MiB }] }',
+  'a device by two names': 'device: { type: block, use: ./my-device.js }',
+  'a device plugin that is not there': 'device: { use: ./my-device.js }',
+  'a device plugin of another kind': 'device: { use: "@virtio-platform/platform-legacy" }',
   'several at once': 'device: { type: block, capacity: 64MB, readOnly: maybe, queues: 100 }',
   'an interface that does not exist': 'device: { type: block, interface: old }',
   'a feature that does not exist': 'device: { type: block, offers: [VERSION_1, BLK_FLUSHH] }',
