@@ -59,8 +59,8 @@ const device: readonly Mutation[] = [
     {
       name: 'takes a reset for confirmed that is not',
       cases: ['D45'],
-      from: 'transport.readStatus()) === 0,',
-      to: 'transport.readStatus()) >= 0,',
+      from: 'readDeviceStatus(transport)) === 0,',
+      to: 'readDeviceStatus(transport)) >= 0,',
     },
   ]),
   ...mutationsOf('device-block/src/block-device.ts', [

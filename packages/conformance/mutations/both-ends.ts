@@ -97,14 +97,14 @@ const outstanding: readonly Mutation[] = mutationsOf('core/src/queue/driver/outs
   {
     name: 'does not undo a failed mapping',
     cases: ['M1'],
-    from: 'if (id < 0) return this.#undo(i, entry >= this.#size, id);',
-    to: 'if (id < 0) return entry >= this.#size ? this.#undo(i, true, id) : id;',
+    from: 'if ((id & 0x7fff_ffff) !== id) return this.#undo(i, entry >= this.#size, id);',
+    to: 'if ((id & 0x7fff_ffff) !== id) return entry >= this.#size ? this.#undo(i, true, id) : id;',
   },
   {
     name: 'does not undo a failed mapping in a table',
     cases: ['M1', 'R-04'],
-    from: 'if (id < 0) return this.#undo(i, entry >= this.#size, id);',
-    to: 'if (id < 0) return entry >= this.#size ? id : this.#undo(i, false, id);',
+    from: 'if ((id & 0x7fff_ffff) !== id) return this.#undo(i, entry >= this.#size, id);',
+    to: 'if ((id & 0x7fff_ffff) !== id) return entry >= this.#size ? id : this.#undo(i, false, id);',
   },
   {
     name: 'believes any used length',

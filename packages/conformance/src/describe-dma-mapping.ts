@@ -23,8 +23,8 @@ export const DMA_MAPPING_CHECKS: readonly ContractCheck<DmaMappingTrial>[] = [
 ];
 
 /**
- * Runs one check and then disposes the subject. Every check includes that nothing stays live or allocated. Throws
- * {@link CheckSkipped} where the check does not apply.
+ * Runs one check, and then resets the device and disposes the subject. Every check includes that nothing stays live or
+ * allocated. Throws {@link CheckSkipped} where the check does not apply.
  */
 export async function checkDmaMapping(
   check: ContractCheck<DmaMappingTrial>,
@@ -35,6 +35,8 @@ export async function checkDmaMapping(
   try {
     await runCheck(check, { ...subject, buffer });
   } finally {
+    // The driver resets the device before it gives up the mapping, and the machine tells the address space.
+    subject.device?.reset?.();
     mapping.dispose();
     memory.free(buffer);
     subject.dispose();

@@ -179,7 +179,7 @@ export class PoisoningDmaMapping implements DmaMapping {
     try {
       return this.#memory.allocate(length);
     } catch (error) {
-      if (isCodedError(error) && error.code.startsWith('ERR_DMA_')) return -1;
+      if (isCodedError(error) && error.code === 'ERR_DMA_EXHAUSTED') return -1;
       throw error;
     }
   }

@@ -101,7 +101,11 @@ describe('what the device may keep after unmap', () => {
     ['bounced+translated', true, false],
   ] as const)('follows from the path %s with isolates %s', (mappedPath, isolates, revokes) => {
     const { because, ...promised } = promisedAccess({ ...IDENTITY_TRAITS, mappedPath, isolates });
-    expect(promised).toEqual({ revokes });
+    expect(promised).toEqual({ revokes, writableIsReadable: false, keepsBorrowed: false });
     expect(because).toMatch(new RegExp(`path ${mappedPath.replace('+', '\\+')}|isolates is false`));
+  });
+
+  it.each(['writableIsReadable', 'keepsBorrowed'] as const)('has the exception %s where it is stated', (name) => {
+    expect(promisedAccess({ ...IDENTITY_TRAITS, [name]: true })[name]).toBe(true);
   });
 });

@@ -14,6 +14,7 @@ import intelIommu from '@virtio-platform/platform-intel-iommu';
 import legacy from '@virtio-platform/platform-legacy';
 import sev from '@virtio-platform/platform-sev';
 import type { DependencyContainer } from 'tsyringe';
+import { XEN_GRANTS } from '../../decision-table/outside-platforms.ts';
 import { pagedPlugin, type Wrong } from './paged-platform.ts';
 
 /** A platform plugin with one thing wrong, and the check of the suite that catches it. */
@@ -113,10 +114,34 @@ const RULES_CHECK = 'names each of its rules once, with a source';
 const DECIDES = 'decides the same for the same device, and never throws';
 const THREAD = 'shows a device in another thread the same memory';
 const PRIVATE = 'keeps private memory from the device';
+const LEAKS = 'counts as leaked what the device keeps borrowed, until its reset';
 const SHARED_DEFAULTS: Record<string, unknown> = { size: 1 };
 let answers = 0;
 let applied = 0;
 const MODULE_STATE: { platform?: Platform } = {};
+
+/** Counts each mapping as leaked that it gives back. */
+class LeakCounting extends ForwardingDmaMapping {
+  #leaked = 0;
+
+  override get statistics(): DmaStatistics {
+    return { ...super.statistics, leaked: this.#leaked };
+  }
+
+  override unmap(id: number, written: number): void {
+    super.unmap(id, written);
+    this.#leaked++;
+  }
+
+  override allocateCoherent(length: number, alignment: number): DmaRegion {
+    const region = super.allocateCoherent(length, alignment);
+    const release = (): void => {
+      region.release();
+      this.#leaked++;
+    };
+    return regionWith(region, { release });
+  }
+}
 
 /** The static side, the binding and the rules. */
 const STATIC: readonly BrokenPlatform[] = [
@@ -250,6 +275,9 @@ const DEVICE: readonly BrokenPlatform[] = [
   paged('lets the device write what was mapped for reading', 'lets the device do only what the direction says', {
     space: 'ignores the direction',
   }),
+  paged('lets the device read what was mapped for writing', 'lets the device read nothing that is mapped FromDevice', {
+    space: 'ignores the direction',
+  }),
   paged('lets the device read only', 'gives the device all of a buffer that crosses pages', {
     space: 'refuses to write everywhere',
   }),
@@ -366,6 +394,44 @@ function askingPlugin(): PlatformPlugin {
     },
   }));
 }
+
+// oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the plugin of an outside author, in JavaScript
+const { default: xenGrants } = (await import(XEN_GRANTS)) as { default: PlatformPlugin };
+
+/** What the device keeps when the driver takes it back. */
+const KEPT: readonly BrokenPlatform[] = [
+  paged('says that what was borrowed is kept, and takes it back at once', LEAKS, { traits: { keepsBorrowed: true } }),
+  paged('counts a leak, and gives its memory to others', LEAKS, {
+    traits: { keepsBorrowed: true },
+    wrap: (mapping) => new LeakCounting(mapping),
+  }),
+  {
+    wrong: 'does not let go of what was borrowed with the reset',
+    check: LEAKS,
+    plugin: withHardware(xenGrants, (hardware) => ({
+      addressSpace(offers) {
+        const sound = hardware.addressSpace(offers);
+        return {
+          ...sound,
+          open: (memory, faults, state) => Object.assign(sound.open(memory, faults, state), { reset: () => {} }),
+        };
+      },
+    })),
+  },
+  {
+    wrong: 'has a back-end that keeps what it only read and wrote',
+    check: 'takes the access of the device away with unmap and release',
+    plugin: xenGrants,
+    options: { failures: { keep: { every: 1 } } },
+  },
+  {
+    wrong: 'has a back-end that reaches what was not granted',
+    check: PRIVATE,
+    plugin: withHardware(xenGrants, (hardware) => ({
+      addressSpace: (offers) => (offers ? hardware.addressSpace(true) : PHYSICAL_ADDRESS_SPACE),
+    })),
+  },
+];
 
 /** Limits, regions, bounce pools, private memory and exhausted memory. */
 const OTHERS: readonly BrokenPlatform[] = [
@@ -492,19 +558,24 @@ function changedRegion(mapping: DmaMapping, change: (region: DmaRegion) => Parti
   return new (class extends ForwardingDmaMapping {
     override premap(...parameters: Parameters<DmaMapping['premap']>): DmaRegion {
       const region = super.premap(...parameters);
-      return {
-        address: region.address,
-        length: region.length,
-        direction: region.direction,
-        writeDeviceAddress: (offset, words, at) => region.writeDeviceAddress(offset, words, at),
-        syncForDevice: (offset, length) => region.syncForDevice(offset, length),
-        syncForCpu: (offset, length) => region.syncForCpu(offset, length),
-        release: () => region.release(),
-        ...change(region),
-      };
+      return regionWith(region, change(region));
     }
   })(mapping);
 }
 
+/** A sound region with something changed. */
+function regionWith(region: DmaRegion, change: Partial<DmaRegion>): DmaRegion {
+  return {
+    address: region.address,
+    length: region.length,
+    direction: region.direction,
+    writeDeviceAddress: (offset, words, at) => region.writeDeviceAddress(offset, words, at),
+    syncForDevice: (offset, length) => region.syncForDevice(offset, length),
+    syncForCpu: (offset, length) => region.syncForCpu(offset, length),
+    release: () => region.release(),
+    ...change,
+  };
+}
+
 /** Every broken platform, with the check that catches it. */
-export const BROKEN_PLATFORMS: readonly BrokenPlatform[] = [...STATIC, ...DEVICE, ...OTHERS];
+export const BROKEN_PLATFORMS: readonly BrokenPlatform[] = [...STATIC, ...DEVICE, ...KEPT, ...OTHERS];

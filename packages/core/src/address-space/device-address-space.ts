@@ -23,7 +23,10 @@ export interface DeviceAddressSpace {
   /** Writes `length` bytes of `source` from byte `at` on. Returns false after a fault; refused bytes are dropped. */
   write(low: number, high: number, source: Uint8Array, at: number, length: number): boolean;
 
-  /** Returns the offset in {@link memory} of a range that is one run of memory, or -1 after a fault. */
+  /**
+   * Returns the offset in {@link memory} of a range that is one run of memory, or -1 after a fault. With
+   * `PlatformTraits.keepsBorrowed` the range stays with the device until {@link reset}.
+   */
   borrow(low: number, high: number, length: number, access: DeviceAccess): number;
 
   /**

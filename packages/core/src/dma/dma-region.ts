@@ -37,7 +37,7 @@ export const DmaDirection = {
   Bidirectional: 0,
   /** The device only reads. */
   ToDevice: 1,
-  /** The device only writes. */
+  /** The device only writes. A platform with `PlatformTraits.writableIsReadable` lets it read, too. */
   FromDevice: 2,
 } as const;
 /** One of the values of {@link DmaDirection}. */

@@ -37,6 +37,17 @@ export interface PlatformTraits {
   readonly mapsUnflagged?: boolean;
   /** Interrupts of a confined device are not remapped, so that it could raise any. */
   readonly interruptsExposed?: boolean;
+  /**
+   * The tables have no entry for writing alone, so a device also reads what is mapped `FromDevice`: a grant of Xen is
+   * for reading, or for reading and writing.
+   */
+  readonly writableIsReadable?: boolean;
+  /**
+   * The device's side decides when it gives up what it borrowed (`DeviceAddressSpace.borrow`), by its reset at the
+   * latest: a back-end of Xen has the grants of its rings mapped. What the driver unmaps or releases before is a leak
+   * until then. What the device only read and wrote, it has given up when the access is over.
+   */
+  readonly keepsBorrowed?: boolean;
   /** Width that device addresses on the mapped path need, if it is more than some devices have. */
   readonly addressBits?: number;
 }

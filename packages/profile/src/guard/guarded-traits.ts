@@ -23,6 +23,8 @@ const MEMBERS: readonly MemberCheck[] = [
   ['confinesEveryDevice', orAbsent(isBoolean), 'true or false'],
   ['mapsUnflagged', orAbsent(isBoolean), 'true or false'],
   ['interruptsExposed', orAbsent(isBoolean), 'true or false'],
+  ['writableIsReadable', orAbsent(isBoolean), 'true or false'],
+  ['keepsBorrowed', orAbsent(isBoolean), 'true or false'],
   ['addressBits', orAbsent(isWidth), 'a whole number from 1 to 64'],
 ];
 

@@ -21,14 +21,14 @@ class GrantTranslation {
   #domain;
   #keep;
   #drops;
-  #isOfProbe;
+  #isForLookups;
 
-  constructor(table, { domain, keep, drops }, isOfProbe) {
+  constructor(table, { domain, keep, drops }, isForLookups) {
     this.#table = table;
     this.#domain = domain;
     this.#keep = new FailurePlan(keep);
     this.#drops = drops;
-    this.#isOfProbe = isOfProbe;
+    this.#isForLookups = isForLookups;
   }
 
   get generation() {
@@ -56,7 +56,7 @@ class GrantTranslation {
   release() {
     for (let i = 0; i < this.#count; i++) {
       const reference = this.#first + i;
-      if (!this.#isOfProbe && this.#keep.next() && !this.#kept.has(reference)) this.#kept.add(reference);
+      if (!this.#isForLookups && this.#keep.next() && !this.#kept.has(reference)) this.#kept.add(reference);
       else this.#table.unmap(reference);
     }
     this.#count = 0;
@@ -64,7 +64,7 @@ class GrantTranslation {
 
   /** A ring was borrowed: its grants stay mapped until the device is reset, as QEMU's region caches do. */
   hold() {
-    if (this.#isOfProbe) return this.release();
+    if (this.#isForLookups) return this.release();
     for (let i = 0; i < this.#count; i++) {
       const reference = this.#first + i;
       if (this.#rings.has(reference)) this.#table.unmap(reference);
@@ -120,7 +120,7 @@ class BackEndAddressSpace extends TranslatedAddressSpace {
 
 /** Opens the address space where the device is: in this thread, or in a worker. */
 export function openAddressSpace(memory, faults, { buffer, ...backEnd }) {
-  const translation = new GrantTranslation(new GrantTable(buffer), backEnd, faults.isOfProbe);
+  const translation = new GrantTranslation(new GrantTable(buffer), backEnd, faults.isForLookups);
   return new BackEndAddressSpace(memory, faults, translation);
 }
 

@@ -24,8 +24,7 @@ export default definePlatformPlugin({
     return {
       facilities: new Map([[XEN_GRANT_TABLE, table]]),
       // Without grants a device model in the privileged domain reaches all of the guest at its own addresses.
-      addressSpace: (offersAccessPlatform) =>
-        options.grants && offersAccessPlatform ? backEnd : PHYSICAL_ADDRESS_SPACE,
+      addressSpace: () => (options.grants ? backEnd : PHYSICAL_ADDRESS_SPACE),
     };
   },
 });

@@ -73,6 +73,10 @@ function grantTraits({ domain }) {
     mappedPath: 'granted',
     identityVerified: undefined,
     addressMeaning: `bit 63, and the number of a grant that lets domain ${domain} use one page`,
+    // A grant is for reading, or for reading and writing.
+    writableIsReadable: true,
+    // A grant ends when the back-end unmapped it; the grants of a ring stay mapped until the device is reset.
+    keepsBorrowed: true,
     // Linux xen_grant_dma_supported: grants are told from addresses by bit 63.
     addressBits: 64,
   };

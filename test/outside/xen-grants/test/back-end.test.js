@@ -93,7 +93,7 @@ describe('a back-end', () => {
   it('leaves no trace where it only looks up an address', () => {
     const { memory, table } = open();
     const state = { buffer: table.buffer, domain: 3, drops: 'never', keep: { every: 1 } };
-    const probe = openAddressSpace(memory, FaultLog.ofProbe(), state);
+    const probe = openAddressSpace(memory, FaultLog.forLookups(), state);
     expect(probe.borrow(REFERENCE * PAGE_SIZE, BIT_63, 64, 'write')).toBe(FRAME * PAGE_SIZE);
     expect(table.end(REFERENCE)).toBe(true);
   });

@@ -12,7 +12,9 @@ import {
   mapBuffer,
   pattern,
   reaches,
+  reachesForNow,
   regionAddress,
+  requireRevocation,
   wordsOf,
   type DmaMappingTrial,
 } from './dma-trial.ts';
@@ -127,7 +129,7 @@ export const DMA_ACCESS_CHECKS: readonly ContractCheck<DmaMappingTrial>[] = [
   },
   {
     name: 'lets the device do only what the direction says',
-    duty: 'DmaDirection.ToDevice: the device only reads. FromDevice: the device only writes',
+    duty: 'DmaDirection.ToDevice: the device only reads. Bidirectional: it reads and writes',
     advice:
       'keep the direction in the table entry, and compare it with `access` in translate; copy back nothing ToDevice',
     run(trial) {
@@ -144,26 +146,33 @@ export const DMA_ACCESS_CHECKS: readonly ContractCheck<DmaMappingTrial>[] = [
       mapping.unmap(forDevice.id, 64);
       assertUnchanged(memory, buffer, 'a buffer mapped ToDevice');
       if (!revokes) return;
-      const fromDevice = mapBuffer(mapping, buffer, PAGE_SIZE, FromDevice);
-      assertRefused(device, fromDevice.address, 'read', 'a buffer mapped FromDevice');
-      mapping.unmap(fromDevice.id, 0);
       const forBoth = mapBuffer(mapping, buffer, PAGE_SIZE, Bidirectional);
-      assert.ok(reaches(device, forBoth.address, 'read') && reaches(device, forBoth.address, 'write'), 'Bidirectional');
+      for (const access of ['read', 'write'] as const)
+        assert.ok(reachesForNow(trial, device, forBoth.address, access), `Bidirectional: the device may ${access}`);
       mapping.unmap(forBoth.id, 0);
-      for (const [direction, access] of [
-        [ToDevice, 'write'],
-        [FromDevice, 'read'],
-      ] as const) {
-        const region = mapping.premap(buffer + PAGE_SIZE, PAGE_SIZE, direction);
-        assertRefused(
-          device,
-          regionAddress(region),
-          access,
-          `a region premapped ${access === 'write' ? 'To' : 'From'}Device`,
-        );
-        region.release();
-      }
+      const region = mapping.premap(buffer + PAGE_SIZE, PAGE_SIZE, ToDevice);
+      assertRefused(device, regionAddress(region), 'write', 'a region premapped ToDevice');
+      region.release();
       assertUnchanged(memory, buffer + PAGE_SIZE, 'a premapped region');
+    },
+  },
+  {
+    name: 'lets the device read nothing that is mapped FromDevice',
+    duty: 'DmaDirection.FromDevice: the device only writes, but with PlatformTraits.writableIsReadable',
+    advice: 'allow only writes in the table entry; where your tables have no such entry, state writableIsReadable',
+    run(trial) {
+      const device = deviceOf(trial);
+      requireRevocation(trial);
+      if (trial.writableIsReadable === true)
+        skipCheck('writableIsReadable: the tables have no entry for writing alone, so the device reads it, too');
+      const { mapping, memory, buffer } = trial;
+      memory.u8.fill(7, buffer, buffer + 2 * PAGE_SIZE);
+      const { id, address } = mapBuffer(mapping, buffer, PAGE_SIZE, FromDevice);
+      assertRefused(device, address, 'read', 'a buffer mapped FromDevice');
+      mapping.unmap(id, 0);
+      const region = mapping.premap(buffer + PAGE_SIZE, PAGE_SIZE, FromDevice);
+      assertRefused(device, regionAddress(region), 'read', 'a region premapped FromDevice');
+      region.release();
     },
   },
   {
@@ -217,7 +226,8 @@ export const DMA_ACCESS_CHECKS: readonly ContractCheck<DmaMappingTrial>[] = [
         assert.deepEqual(seen, memory.u8.slice(buffer + 1024, buffer + 1536), 'the device still reaches the mapping');
       }
       mapping.unmap(kept.id, 0);
-      assert.ok(reaches(device, regionAddress(region), 'read'), 'the device still reaches the region');
+      const stillReaches = reachesForNow(trial, device, regionAddress(region), 'read');
+      assert.ok(stillReaches, 'the device still reaches the region');
       region.release();
     },
   },

@@ -17,6 +17,10 @@ export interface DmaMappingSubject {
   readonly revokes: boolean;
   /** Why {@link revokes} is what it is, for skipped checks and messages. */
   readonly because?: string | undefined;
+  /** See `PlatformTraits.writableIsReadable`. */
+  readonly writableIsReadable?: boolean | undefined;
+  /** See `PlatformTraits.keepsBorrowed`. */
+  readonly keepsBorrowed?: boolean | undefined;
   /** Disposes what the set-up made around the mapping. Called once, after `mapping.dispose()`. */
   dispose(): void;
 }
@@ -26,6 +30,8 @@ export interface DmaMappingTrial extends DmaMappingSubject {
   /** Guest-physical address of the pages. */
   readonly buffer: number;
 }
+
+const ONE_ZERO = new Uint8Array(1);
 
 /** The pages of {@link DmaMappingTrial.buffer}. */
 export const BUFFER_PAGES = 8;
@@ -103,9 +109,23 @@ export function deviceWrite(device: DeviceAddressSpace, address: bigint, source:
   return device.write(...wordsOf(address), source, 0, source.length);
 }
 
-/** Whether the device reaches one byte. */
+/** Whether the device reaches one byte, which it borrows. */
 export function reaches(device: DeviceAddressSpace, address: bigint, access: DeviceAccess): boolean {
   return device.borrow(...wordsOf(address), 1, access) >= 0;
+}
+
+/**
+ * Whether the device reaches one byte of what a trial takes away later: as {@link reaches} does, but for a device that
+ * keeps what it borrows. That one reads the byte, or writes 0 to it.
+ */
+export function reachesForNow(
+  { keepsBorrowed }: DmaMappingSubject,
+  device: DeviceAddressSpace,
+  address: bigint,
+  access: DeviceAccess,
+): boolean {
+  if (keepsBorrowed !== true) return reaches(device, address, access);
+  return access === 'read' ? deviceRead(device, address, 1) !== undefined : deviceWrite(device, address, ONE_ZERO);
 }
 
 /** The guest-physical address that the mapping's tables give; the mapping has `resolve`. */

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
+import { isCodedError } from '@virtio-platform/core';
 import type { DeviceAddressSpace } from '@virtio-platform/core/address-space';
 import { DmaDirection } from '@virtio-platform/core/dma';
-import { PAGE_SIZE } from '@virtio-platform/core/memory';
+import { PAGE_SIZE, type GuestMemory } from '@virtio-platform/core/memory';
 import { skipCheck, type ContractCheck } from '../../contract-check.ts';
 import {
   deviceOf,
@@ -11,6 +12,7 @@ import {
   mapBuffer,
   pattern,
   reaches,
+  reachesForNow,
   regionAddress,
   requireRevocation,
   resolveAt,
@@ -41,7 +43,7 @@ export const DMA_REVOCATION_CHECKS: readonly ContractCheck<DmaMappingTrial>[] = 
         ['coherent memory after release', regionAddress(coherent)],
       ] as const;
       // The device uses each address once, so that what it caches is there to be invalidated.
-      for (const [, address] of given) useOnce(device, address);
+      for (const [, address] of given) useOnce(trial, device, address);
       mapping.unmap(mapped.id, 0);
       region.release();
       coherent.release();
@@ -76,14 +78,46 @@ export const DMA_REVOCATION_CHECKS: readonly ContractCheck<DmaMappingTrial>[] = 
       let taken = 0;
       for (const [what, address, take] of takings) {
         const { generation } = device;
-        assert.ok(reaches(device, address, 'write'), `before ${what} the device reaches ${hex(address)}`);
+        const isReached = reachesForNow(trial, device, address, 'write');
+        assert.ok(isReached, `before ${what} the device reaches ${hex(address)}`);
         take();
-        if (reaches(device, address, 'write')) continue;
+        if (reachesForNow(trial, device, address, 'write')) continue;
         taken++;
         assert.notEqual(device.generation, generation, `${what} took ${hex(address)} away, and the generation stayed`);
       }
       if (trial.revokes) assert.equal(taken, takings.length, 'unmap, release and dispose take the access away');
       else if (taken === 0) skipCheck(trial.because ?? 'the device keeps its access after unmap and release');
+    },
+  },
+  {
+    name: 'counts as leaked what the device keeps borrowed, until its reset',
+    duty: 'PlatformTraits.keepsBorrowed: what the driver unmaps before the reset is a leak; DmaMapping.unmap: is withheld',
+    advice: 'return false from unmapPages, give ZeroCopyDmaMapping a LeakLog, and end in reclaim what reset let go',
+    run(trial) {
+      const device = deviceOf(trial);
+      requireRevocation(trial);
+      if (trial.keepsBorrowed !== true)
+        skipCheck('keepsBorrowed is not stated: unmap and release take away what was borrowed, too');
+      const { mapping, memory } = trial;
+      const own = memory.allocate(PAGE_SIZE, PAGE_SIZE, mapping.limits.reach);
+      const mapped = mapBuffer(mapping, own, PAGE_SIZE, Bidirectional);
+      const coherent = mapping.allocateCoherent(PAGE_SIZE, PAGE_SIZE);
+      const kept = [mapped.address, regionAddress(coherent)];
+      for (const address of kept) assert.ok(reaches(device, address, 'write'), `the device borrows ${hex(address)}`);
+      mapping.unmap(mapped.id, 0);
+      coherent.release();
+      const { live, leaked } = mapping.statistics;
+      assert.deepEqual({ live, leaked }, { live: 0, leaked: 2 }, 'before the reset, what was borrowed has leaked');
+      memory.free(own);
+      assertWithheld(memory, [own, coherent.address]);
+
+      assert.ok(device.reset !== undefined, 'the address space learns of the reset, after which it keeps nothing');
+      const { generation } = device;
+      device.reset();
+      assert.notEqual(device.generation, generation, 'a reset changes the generation: a ring is borrowed again');
+      mapping.dispose();
+      assert.equal(mapping.statistics.leaked, 0, 'after the reset nothing is leaked');
+      for (const address of kept) assert.ok(!reaches(device, address, 'read'), `${hex(address)} is taken back`);
     },
   },
   {
@@ -125,7 +159,7 @@ export const DMA_REVOCATION_CHECKS: readonly ContractCheck<DmaMappingTrial>[] = 
   {
     name: 'records no fault of the device for a question of the driver',
     duty: 'DmaMapping.resolve: what the tables give; FaultLog: the faults of one device',
-    advice: 'look addresses up with a log of their own: FaultLog.ofProbe()',
+    advice: 'look addresses up with a log of their own: FaultLog.forLookups()',
     run(trial) {
       const device = deviceOf(trial);
       const { mapping, buffer } = trial;
@@ -138,7 +172,19 @@ export const DMA_REVOCATION_CHECKS: readonly ContractCheck<DmaMappingTrial>[] = 
   },
 ];
 
-function useOnce(device: DeviceAddressSpace, address: bigint): void {
+function useOnce(trial: DmaMappingTrial, device: DeviceAddressSpace, address: bigint): void {
   assert.notEqual(deviceRead(device, address, 16), undefined, `the device reads ${hex(address)} while it is mapped`);
-  assert.ok(reaches(device, address, 'write'), `the device writes ${hex(address)} while it is mapped`);
+  assert.ok(reachesForNow(trial, device, address, 'write'), `the device writes ${hex(address)} while it is mapped`);
+}
+
+/** Nothing is allocated at the pages, however much is. Gives back what it allocates. */
+function assertWithheld(memory: GuestMemory, pages: readonly number[]): void {
+  const taken: number[] = [];
+  try {
+    while (memory.allocated < memory.size) taken.push(memory.allocate(PAGE_SIZE, PAGE_SIZE));
+  } catch (error) {
+    if (!isCodedError(error)) throw error;
+  }
+  for (const address of taken) memory.free(address);
+  for (const page of pages) assert.ok(!taken.includes(page), `${hex(page)} leaked, and is allocated again`);
 }

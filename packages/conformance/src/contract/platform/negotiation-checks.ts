@@ -36,6 +36,8 @@ const OPTIONAL_FLAGS = [
   'confinesEveryDevice',
   'mapsUnflagged',
   'interruptsExposed',
+  'writableIsReadable',
+  'keepsBorrowed',
 ] as const satisfies readonly (keyof PlatformTraits)[];
 
 /** The duties of a platform's traits and rules. */

@@ -33,13 +33,23 @@ export interface PromisedAccess {
   /** The device reaches exactly what is mapped, in its direction, until `unmap` and `release`. */
   readonly revokes: boolean;
   readonly because: string;
+  /** The device also reads what is mapped `FromDevice`. */
+  readonly writableIsReadable: boolean;
+  /** What the device borrowed stays with it until its reset. */
+  readonly keepsBorrowed: boolean;
+}
+
+/** What the traits promise: what unmap takes away, and what they except from it. */
+export function promisedAccess(traits: PlatformTraits): PromisedAccess {
+  const { writableIsReadable = false, keepsBorrowed = false } = traits;
+  return { ...promisedRevocation(traits), writableIsReadable, keepsBorrowed };
 }
 
 /**
  * What follows from the traits: behind an IOMMU that isolates, on a path on which each buffer has a mapping of its own,
  * unmap takes the access away. A fixed window and a bounce pool stay with the device.
  */
-export function promisedAccess({ isolates, mappedPath }: PlatformTraits): PromisedAccess {
+function promisedRevocation({ isolates, mappedPath }: PlatformTraits): Pick<PromisedAccess, 'revokes' | 'because'> {
   if (mappedPath.startsWith('bounced'))
     return { revokes: false, because: `path ${mappedPath}: the slots of the bounce pool stay shared with the device` };
   if (mappedPath === 'identity' || mappedPath === 'linear') {
