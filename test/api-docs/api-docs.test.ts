@@ -47,7 +47,7 @@ function firstWords(docstring: string): string {
 /** Whether a file has a name from another package. */
 function isOfAnother(text: string, name: string): boolean {
   return Array.from(text.matchAll(/^import (?:type )?\{([^}]*)\} from '[^.][^']*';$/gm)).some(([, names]) =>
-    names!.split(',').some((imported) => imported.trim() === name),
+    names!.split(',').some((imported) => imported.trim().replace(/^type /, '') === name),
   );
 }
 
