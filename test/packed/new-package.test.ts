@@ -36,6 +36,7 @@ describe('a package made by `new`', () => {
   it.each([
     { kind: 'platform', name: 'tiny-board', plugin: 'tiny-board', option: 'offset' },
     { kind: 'machine', name: '@mine/virtio-platform-machine-dice', plugin: 'dice', option: 'most' },
+    { kind: 'device', name: 'virtio-platform-device-egg-timer', plugin: 'egg-timer', option: 'interval' },
   ])('is green by what `new` says: $kind $name', async ({ kind, name, plugin, option }) => {
     const printed = await succeed(command, ['new', kind, name], folder);
     const [install, test, run, ...more] = nextCommands(printed);
@@ -46,8 +47,10 @@ describe('a package made by `new`', () => {
     const { status, stdout } = await runProgram('sh', ['-c', test!], own);
     expect([status, stdout]).toEqual([0, expect.stringMatching(/Tests {2}\d+ passed/)]);
     expect(run).toBe(`npx virtio-platform run profiles/${plugin}.yaml`);
-    const [report] = JSON.parse(await succeed('sh', ['-c', `${run!} --json`], own)) as Record<string, unknown>[];
-    expect(report).toMatchObject({ outcome: 'completed', [kind]: plugin, faults: [], differences: [] });
+    const reports = JSON.parse(await succeed('sh', ['-c', `${run!} --json`], own)) as Record<string, unknown>[];
+    expect(reports.length).toBeGreaterThan(0);
+    for (const report of reports)
+      expect(report).toMatchObject({ outcome: 'completed', [kind]: plugin, faults: [], differences: [] });
 
     // The editor knows its options, by the schema that the profile names.
     const profile = readFileSync(join(own, 'profiles', `${plugin}.yaml`), 'utf8');
@@ -61,6 +64,25 @@ describe('a package made by `new`', () => {
     const manifest = readFileSync(join(own, 'package.json'), 'utf8');
     expect(manifest).toContain('virtio-platform-plugin');
     expect(manifest + profile + readFileSync(join(own, 'README.md'), 'utf8')).not.toMatch(/template/i);
+  });
+
+  it('of a device type is named by its short name, or by its package in a scope', async () => {
+    const own = join(folder, 'virtio-platform-device-egg-timer');
+    const profile = readFileSync(join(own, 'profiles', 'egg-timer.yaml'), 'utf8');
+    const rename = (use: string): string => profile.replace('use: "virtio-platform-device-egg-timer"', use);
+    const expectRuns = async (use: string): Promise<void> => {
+      writeFileSync(join(own, 'profiles', 'other.yaml'), rename(use));
+      const { status, stderr } = await runProgram(command, ['run', 'profiles/other.yaml'], own);
+      expect([use, status, stderr]).toEqual([use, 0, '']);
+    };
+    await expectRuns('type: egg-timer');
+    await expectRuns('use: ../dist/index.js');
+    const manifest = join(own, 'package.json');
+    writeFileSync(manifest, readFileSync(manifest, 'utf8').replace('"virtio-', '"@mine/virtio-'));
+    await expectRuns('use: "@mine/virtio-platform-device-egg-timer"');
+    writeFileSync(join(own, 'profiles', 'other.yaml'), rename('type: egg-timer'));
+    const { status, stderr } = await runProgram(command, ['run', 'profiles/other.yaml'], own);
+    expect([status, stderr]).toEqual([2, expect.stringContaining('use: "@mine/virtio-platform-device-egg-timer"')]);
   });
 
   it.each([
@@ -92,18 +114,21 @@ describe('a package made by `new`', () => {
 
   it('is of a kind that there is', async () => {
     const { status, stderr } = await runProgram(command, ['new', 'planet', 'x'], folder);
-    expect([status, stderr]).toEqual([2, expect.stringContaining('platform, machine')]);
+    expect([status, stderr]).toEqual([2, expect.stringContaining('platform, device, machine')]);
   });
 });
 
 describe('a template', () => {
-  it.each(['platform', 'machine'])('of a %s names the releases that this repository is tested with', (kind) => {
-    const ours: Record<string, string> = {
-      ...versions('packages/options/package.json'),
-      ...versions('package.json'),
-    };
-    const tools = ['typescript', 'vitest', 'zod', '@types/node'];
-    const template = versions(`packages/cli/templates/${kind}/manifest.json`);
-    expect(tools.map((name) => [name, template[name]])).toEqual(tools.map((name) => [name, ours[name]]));
-  });
+  it.each(['platform', 'device', 'machine'])(
+    'of a %s names the releases that this repository is tested with',
+    (kind) => {
+      const ours: Record<string, string> = {
+        ...versions('packages/options/package.json'),
+        ...versions('package.json'),
+      };
+      const tools = ['typescript', 'vitest', 'zod', '@types/node'];
+      const template = versions(`packages/cli/templates/${kind}/manifest.json`);
+      expect(tools.map((name) => [name, template[name]])).toEqual(tools.map((name) => [name, ours[name]]));
+    },
+  );
 });

@@ -110,7 +110,7 @@ export class SimulatedDevice implements DeviceQueues {
   #isLost = false;
   #error: { readonly thrown: unknown } | undefined;
 
-  /** Owns `model`. `space` is as {@link spaceWithConsequence} made it. */
+  /** Owns `model`. `space` is as `spaceWithConsequence` made it. */
   constructor(model: DeviceModel, space: DeviceAddressSpace, options: SimulatedDeviceOptions) {
     this.model = model;
     this.#space = space;
@@ -254,7 +254,7 @@ export class SimulatedDevice implements DeviceQueues {
   }
 
   /**
-   * An available buffer notification, as {@link notificationValue} made it. One that names no queue that is enabled is
+   * An available buffer notification, as `notificationValue` made it. One that names no queue that is enabled is
    * ignored. What it says of the ring is for those who debug: the ring itself is what counts, and a driver that lies
    * there gains nothing.
    */

@@ -1,6 +1,7 @@
 import type { DeviceTypePlugin } from '@virtio-platform/core';
 import type { AnyPlugin } from './plugin/load-plugin.ts';
 import { optionsJsonSchema, UNIONS, zodJsonSchema, type JsonSchema } from './schema/options-json-schema.ts';
+import { shortNameOf } from './plugin/resolve-plugin.ts';
 import { RESERVED_KEYS, type PluginKind } from './plugin/plugin-use.ts';
 import { profileSchema, SECTIONS } from './schema/profile-schema.ts';
 import { isRecord } from './source/unknown-value.ts';
@@ -8,6 +9,8 @@ import { isRecord } from './source/unknown-value.ts';
 export interface NamedPlugin {
   readonly use: string;
   readonly plugin: AnyPlugin | undefined;
+  /** Of a package under development the file that it is entered by, from its folder: `dist/index.js`. */
+  readonly entry?: string | undefined;
 }
 
 /**
@@ -44,18 +47,22 @@ function withOwnKeys(
   types: readonly DeviceTypePlugin[],
 ): JsonSchema {
   if (name === 'platform' || name === 'machine') return withPlugins(name, section, plugins);
-  if (name === 'device') return withSettings(section, types);
+  if (name === 'device') return withPlugins(name, withSettings(section, plugins), plugins);
   return name === 'workload' ? withWorkloads(section, types) : section;
 }
 
-/** Adds the settings of each device type, by its short name. */
-function withSettings(section: JsonSchema, types: readonly DeviceTypePlugin[]): JsonSchema {
+/** Adds the settings of each device type that has a short name, by that name. */
+function withSettings(section: JsonSchema, plugins: readonly NamedPlugin[]): JsonSchema {
   if (!isRecord(section['properties'])) return section;
   const { type, ...others } = section['properties'];
-  const names = { anyOf: [{ enum: types.map(({ name }) => name) }, { type: 'string' }] };
-  const proposed = isRecord(type) && types.length > 0 ? { ...type, ...names } : type;
-  const conditions = types.flatMap(({ name, options }) =>
-    whenKey('type', name, optionsJsonSchema(options), RESERVED_KEYS.device),
+  const short = plugins.flatMap(({ use, plugin }) => {
+    const name = plugin?.kind === 'device' ? shortNameOf(use) : undefined;
+    return plugin === undefined || name === undefined ? [] : [{ name, options: plugin.options }];
+  });
+  const names = { anyOf: [{ enum: short.map(({ name }) => name) }, { type: 'string' }] };
+  const proposed = isRecord(type) && short.length > 0 ? { ...type, ...names } : type;
+  const conditions = short.flatMap(({ name, options }) =>
+    whenKey('type', { const: name }, optionsJsonSchema(options), RESERVED_KEYS.device),
   );
   return { ...section, properties: { type: proposed, ...others }, ...(conditions.length > 0 && { allOf: conditions }) };
 }
@@ -74,17 +81,22 @@ function withWorkloads(section: JsonSchema, types: readonly DeviceTypePlugin[]):
     });
     const distinct = [...new Map<string, JsonSchema>(forms.map((form) => [JSON.stringify(form), form])).values()];
     const form: JsonSchema | undefined = distinct.length > 1 ? { anyOf: distinct } : distinct[0];
-    return whenKey('kind', kind, form, common);
+    return whenKey('kind', { const: kind }, form, common);
   });
   return { ...section, ...(conditions.length > 0 && { allOf: conditions }) };
 }
 
-/** The options that a section may have beside `common` keys, where `key` has one value. */
-function whenKey(key: string, value: string, options: JsonSchema | undefined, common: readonly string[]): JsonSchema[] {
+/** The options that a section may have beside `common` keys, where `key` is as `value` says. */
+function whenKey(
+  key: string,
+  value: JsonSchema,
+  options: JsonSchema | undefined,
+  common: readonly string[],
+): JsonSchema[] {
   // References would point into another document than the one they end up in.
   if (options === undefined || JSON.stringify(options).includes('"$ref"')) return [];
   const { $schema: _, ...form } = allowReserved(options, common);
-  return [when({ properties: { [key]: { const: value } }, required: [key] }, form)];
+  return [when({ properties: { [key]: value }, required: [key] }, form)];
 }
 
 /** Adds what each plugin allows beside the keys of the section itself, by the plugin that `use` names. */
@@ -95,10 +107,18 @@ function withPlugins(kind: PluginKind, section: JsonSchema, plugins: readonly Na
   // Any other name is allowed too: these are what an editor proposes.
   const names = { anyOf: [{ enum: fitting.map((plugin) => plugin.use) }, { type: 'string' }] };
   const proposed = isRecord(use) ? { ...use, ...names } : names;
-  const conditions = fitting.flatMap(({ use: name, plugin }) =>
-    whenKey('use', name, plugin && optionsJsonSchema(plugin.options), RESERVED_KEYS[kind]),
+  const conditions = fitting.flatMap((named) =>
+    whenKey('use', usesOf(named), named.plugin && optionsJsonSchema(named.plugin.options), RESERVED_KEYS[kind]),
   );
-  return { ...section, properties: { use: proposed, ...others }, ...(conditions.length > 0 && { allOf: conditions }) };
+  const all = [...(Array.isArray(section['allOf']) ? section['allOf'] : []), ...conditions];
+  return { ...section, properties: { use: proposed, ...others }, ...(all.length > 0 && { allOf: all }) };
+}
+
+/** What `use` may be for a plugin: the name of its package, and for one under development its folder or its entry. */
+function usesOf({ use, entry }: NamedPlugin): JsonSchema {
+  if (entry === undefined) return { const: use };
+  const path = entry.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
+  return { anyOf: [{ const: use }, { type: 'string', pattern: `^\\.{1,2}(/\\.\\.)*(/${path})?/?$` }] };
 }
 
 /** Lets an object, or each of a union of them, have keys that are the profile's and not the plugin's. */

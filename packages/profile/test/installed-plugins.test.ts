@@ -39,4 +39,19 @@ describe('installedPlugins', () => {
   it('finds nothing where nothing is declared', async () => {
     expect(await installedPlugins([join(temporaryFolder({}), 'package.json')])).toEqual([]);
   });
+
+  it('finds the package that is under development, with the file that it is entered by', async () => {
+    const manifest = packageJson('mine', '"virtio-platform-plugin"').replace('./a.js', './dist/a.js');
+    const folder = temporaryFolder({
+      'package.json': manifest.replace('"version"', '"dependencies": { "good": "*" }, "version"'),
+      'dist/a.js': MODULE,
+      'node_modules/good/package.json': packageJson('good', '"virtio-platform-plugin"'),
+      'node_modules/good/a.js': MODULE,
+    });
+    const installed = await installedPlugins([join(folder, 'package.json')]);
+    expect(installed.map(({ use, entry, error }) => [use, entry, error?.message])).toEqual([
+      ['good', undefined, undefined],
+      ['mine', 'dist/a.js', undefined],
+    ]);
+  });
 });

@@ -88,4 +88,51 @@ describe('profileJsonSchema', () => {
     expect(at(schema, 'properties', 'platform', 'allOf')).toBeUndefined();
     expect(at(schema, 'properties', 'platform', 'properties', 'use', 'anyOf', 0, 'enum')).toEqual(['hand']);
   });
+
+  it('adds the settings of a device type by its short name, and by its package', () => {
+    const schema = profileJsonSchema([
+      { use: '@virtio-platform/device-block', plugin: block },
+      { use: '@mine/disk', plugin: { ...block, name: 'disk' } },
+    ]);
+    const device = at(schema, 'properties', 'device');
+    expect(at(device, 'properties', 'type', 'anyOf', 0, 'enum')).toEqual(['block']);
+    expect(at(device, 'properties', 'use', 'anyOf', 0, 'enum')).toEqual([
+      '@virtio-platform/device-block',
+      '@mine/disk',
+    ]);
+    const conditions = at(device, 'allOf');
+    expect(conditions).toHaveLength(3);
+    const named = [0, 1, 2].map((i) => at(conditions, i, 'if', 'properties'));
+    expect(named).toEqual([
+      { type: { const: 'block' } },
+      { use: { const: '@virtio-platform/device-block' } },
+      { use: { const: '@mine/disk' } },
+    ]);
+    for (const i of [0, 1, 2]) {
+      expect(at(conditions, i, 'then', 'properties', 'capacity')).toBeDefined();
+      for (const key of ['type', 'use', 'interface', 'offers'])
+        expect(at(conditions, i, 'then', 'properties', key)).toBe(true);
+    }
+  });
+
+  it.each([
+    ['platform', tinyPlatform],
+    ['machine', tinyMachine],
+    ['device', block],
+  ])('knows a %s under development by the paths that its own profiles write', (kind, plugin) => {
+    const schema = profileJsonSchema([{ use: 'mine', plugin, entry: 'dist/index.js' }]);
+    const uses = at(schema, 'properties', kind, 'allOf', 0, 'if', 'properties', 'use', 'anyOf');
+    expect(at(uses, 0)).toEqual({ const: 'mine' });
+    const pattern = new RegExp(String(at(uses, 1, 'pattern')));
+    const own = ['.', '..', './', '../..', '../dist/index.js', './dist/index.js', '../../dist/index.js'];
+    const others = [
+      'mine-too',
+      '../other',
+      '../dist/indexXjs',
+      '../dist/index.js/x',
+      '/dist/index.js',
+      'dist/index.js',
+    ];
+    expect([...own, ...others].filter((path) => pattern.test(path))).toEqual(own);
+  });
 });

@@ -3,7 +3,7 @@ import { CodedError } from '@virtio-platform/core';
 import validateNpmName from 'validate-npm-package-name';
 
 /** A kind of plugin that has a template. */
-export const NEW_KINDS = ['platform', 'machine'] as const;
+export const NEW_KINDS = ['platform', 'device', 'machine'] as const;
 /** See {@link NEW_KINDS}. */
 export type NewKind = (typeof NEW_KINDS)[number];
 

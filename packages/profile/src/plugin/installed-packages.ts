@@ -10,6 +10,8 @@ export interface InstalledPackage {
   readonly version: string;
   /** The package.json. */
   readonly manifest: string;
+  /** Whether the search began inside of it: it is under development, and its own files may name it by a path. */
+  readonly isOwn: boolean;
 }
 
 /**
@@ -21,7 +23,7 @@ export function installedPackages(bases: readonly string[]): InstalledPackage[] 
   for (const manifest of new Set(bases.flatMap(enclosingManifests))) {
     const { name: ownName } = readManifest(manifest);
     const own = typeof ownName === 'string' ? pluginPackage(ownName, manifest) : undefined;
-    if (own !== undefined) found.set(own.name, own);
+    if (own !== undefined) found.set(own.name, { ...own, isOwn: true });
     for (const name of dependencyNames(manifest)) {
       const installed = found.has(name) ? undefined : findPackage(name, manifest);
       if (installed !== undefined) found.set(name, installed);
@@ -50,7 +52,7 @@ function findPackage(name: string, from: string): InstalledPackage | undefined {
 function pluginPackage(name: string, manifest: string): InstalledPackage | undefined {
   const { keywords, version } = readManifest(manifest);
   if (!Array.isArray(keywords) || !keywords.includes(KEYWORD)) return undefined;
-  return { name, version: typeof version === 'string' ? version : '', manifest };
+  return { name, version: typeof version === 'string' ? version : '', manifest, isOwn: false };
 }
 
 function dependencyNames(manifest: string): string[] {

@@ -1,4 +1,6 @@
-import { dirname, join } from 'node:path';
+import { realpathSync } from 'node:fs';
+import { dirname, join, relative, sep } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { PluginError, type DeviceTypePlugin, type MachineDiscovery } from '@virtio-platform/core';
 import { checkDiscovery } from '../guard/checked-answer.ts';
 import { runHook } from '../guard/run-hook.ts';
@@ -17,6 +19,11 @@ export interface InstalledPlugin {
   readonly plugin: AnyPlugin | undefined;
   /** `undefined` where `plugin` is not. */
   readonly error: PluginError | undefined;
+  /**
+   * Of a package under development the file that it is entered by, from its folder and with slashes: `dist/index.js`.
+   * Its own profiles may name it by that path.
+   */
+  readonly entry: string | undefined;
 }
 
 /**
@@ -27,10 +34,10 @@ export async function installedPlugins(bases: readonly string[]): Promise<Instal
   return await Promise.all(installedPackages(bases).map(load));
 }
 
-async function load({ name: use, version, manifest }: InstalledPackage): Promise<InstalledPlugin> {
+async function load({ name: use, version, manifest, isOwn }: InstalledPackage): Promise<InstalledPlugin> {
   const failed = ({ code, message, hint, cause }: PluginProblem): InstalledPlugin => {
     const error = new PluginError(code, use, message, { hint, cause });
-    return { use, version, kind: undefined, plugin: undefined, error };
+    return { use, version, kind: undefined, plugin: undefined, error, entry: undefined };
   };
   const resolution = resolvePlugin([dirname(manifest)], manifest, {});
   if (resolution.url === undefined) {
@@ -39,10 +46,15 @@ async function load({ name: use, version, manifest }: InstalledPackage): Promise
   }
   const imported = await importPlugin(resolution.url);
   if ('problem' in imported) return failed(imported.problem);
-  return { use, version, kind: imported.plugin.kind, plugin: imported.plugin, error: undefined };
+  const { plugin } = imported;
+  const path = relative(realpathSync(dirname(manifest)), fileURLToPath(resolution.url))
+    .split(sep)
+    .join('/');
+  const entry = isOwn && !path.startsWith('../') ? path : undefined;
+  return { use, version, kind: plugin.kind, plugin, error: undefined, entry };
 }
 
-/** The device types among installed plugins, by the names that profiles write. */
+/** The device types among installed plugins. */
 export async function installedDeviceTypes(bases: readonly string[]): Promise<readonly DeviceTypePlugin[]> {
   const plugins = await installedPlugins(bases);
   return plugins.flatMap(({ plugin }) => (plugin?.kind === 'device' ? [plugin] : []));

@@ -3,11 +3,11 @@ import { issueAt, type ProfileIssue } from '../source/profile-issue.ts';
 import type { MapNode } from '../source/source-node.ts';
 import { closest } from '../source/suggestion.ts';
 import type { PluginUse } from '../schema/profile.ts';
-import { installedDeviceTypes } from './installed-plugins.ts';
+import { installedPlugins, type InstalledPlugin } from './installed-plugins.ts';
 import { loadPluginModule } from './load-plugin.ts';
 import { LocatedPluginError } from './plugin-error.ts';
 import { pluginUse } from './plugin-use.ts';
-import { resolutionBases, type ResolutionOptions } from './resolve-plugin.ts';
+import { resolutionBases, shortNameOf, type ResolutionOptions } from './resolve-plugin.ts';
 
 /** The device type that a profile names, or why it cannot be loaded. */
 export interface LoadedDeviceType {
@@ -23,7 +23,7 @@ export interface LoadedDeviceType {
 export class DeviceTypeLoader {
   readonly #options: ResolutionOptions;
   readonly #loaded = new Map<string, Promise<LoadedDeviceType>>();
-  #installed: Promise<readonly DeviceTypePlugin[]> | undefined;
+  #installed: Promise<readonly InstalledPlugin[]> | undefined;
 
   constructor(options: ResolutionOptions) {
     this.#options = options;
@@ -42,7 +42,12 @@ export class DeviceTypeLoader {
 
   /** The types that are installed beside the profile `file`, with the command, or here. */
   async installed(file: string): Promise<readonly DeviceTypePlugin[]> {
-    this.#installed ??= installedDeviceTypes(resolutionBases(file, this.#options));
+    const packages = await this.#packages(file);
+    return packages.flatMap(({ plugin }) => (plugin?.kind === 'device' ? [plugin] : []));
+  }
+
+  async #packages(file: string): Promise<readonly InstalledPlugin[]> {
+    this.#installed ??= installedPlugins(resolutionBases(file, this.#options));
     return await this.#installed;
   }
 
@@ -60,11 +65,17 @@ export class DeviceTypeLoader {
 
   /** What is said of a short name that no installed package has. */
   async #unknownType(use: PluginUse): Promise<ProfileIssue> {
-    const types = await this.installed(use.location.file);
-    const names = types.map(({ name }) => name);
+    const packages = await this.#packages(use.location.file);
+    const types = packages.filter(({ kind }) => kind === 'device');
+    const place = { location: use.location, text: use.use };
+    const own = types.find(({ plugin }) => plugin?.name === use.use);
+    if (own !== undefined) {
+      const message = `\`${use.use}\` is the device type of ${own.use}, which has no short name`;
+      return issueAt(place, ['device', 'type'], `${message}: write \`use: "${own.use}"\` in place of \`type\``);
+    }
+    const names = types.flatMap((type) => shortNameOf(type.use) ?? []);
     const choice = names.length === 0 ? 'an installed device type' : `one of ${names.join(', ')}`;
     const suggestion = closest(use.use, names);
-    const place = { location: use.location, text: use.use };
     return issueAt(place, ['device', 'type'], `must be ${choice}, not \`${use.use}\``, { suggestion });
   }
 }

@@ -36,10 +36,20 @@ interface NotFound {
 /** The short name of a device type. */
 const SHORT_NAME = /^[a-z0-9][a-z0-9-]*$/;
 
+/** What stands before the short name of a device type in the name of its package. */
+const SHORT_PREFIXES = ['@virtio-platform/device-', 'virtio-platform-device-'] as const;
+
 /** The packages, or the path, that a plugin may be found under: two packages for the short name of a device type. */
 export function specifiersOf({ use, isShort }: Pick<PluginUse, 'use' | 'isShort'>): readonly string[] {
   if (isShort !== true) return [use];
-  return SHORT_NAME.test(use) ? [`@virtio-platform/device-${use}`, `virtio-platform-device-${use}`] : [];
+  return SHORT_NAME.test(use) ? SHORT_PREFIXES.map((prefix) => `${prefix}${use}`) : [];
+}
+
+/** The short name of the device type in a package; `undefined` where a profile can name it with `use` only. */
+export function shortNameOf(packageName: string): string | undefined {
+  const prefix = SHORT_PREFIXES.find((start) => packageName.startsWith(start));
+  const name = prefix === undefined ? undefined : packageName.slice(prefix.length);
+  return name !== undefined && SHORT_NAME.test(name) ? name : undefined;
 }
 
 /**

@@ -102,7 +102,7 @@ export class InputDriver {
     return came + done;
   }
 
-  /** The slots of buffers that a queue reset returned are free again. An event that was in one is lost. */
+  /** The buffers that a queue reset returned, by their ids, are free again; events in them are lost. */
   recover(queue, ids) {
     const slots = queue === EVENT_QUEUE ? this.#events : queue === STATUS_QUEUE ? this.#status : undefined;
     for (const slot of slots?.recover(ids) ?? []) slots.give(slot);

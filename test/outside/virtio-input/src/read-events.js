@@ -4,6 +4,10 @@ import { EVENT_BYTES, EVENT_QUEUE, eventOf } from './layout.js';
 /** Events after which the light is switched. */
 const LIGHT_EVERY = 32;
 
+function isSame(one, other) {
+  return one.type === other.type && one.code === other.code && one.value === other.value;
+}
+
 /** The workload: reads events, and compares each with the one that the keyboard of the profile types next. */
 export class ReadEvents {
   #driver;
@@ -12,10 +16,10 @@ export class ReadEvents {
   #read = 0;
   #bytes = 0;
   #repeated = 0;
-  #isOn = false;
-  /** Events that came in buffers which queue resets returned before they were taken: how many may be, and were. */
+  /** Which event of the text comes next, and how many may have gone with buffers that a queue reset took. */
+  #next = 0;
   #mayMiss = 0;
-  #missed = 0;
+  #isOn = false;
 
   constructor(driver, context) {
     this.#driver = driver;
@@ -41,24 +45,15 @@ export class ReadEvents {
 
   recover(queue, ids) {
     this.#driver.recover(queue, ids);
-    if (queue === EVENT_QUEUE) this.#mayMiss += ids.length;
     this.#repeated += ids.length;
+    if (queue === EVENT_QUEUE) this.#mayMiss += ids.length;
   }
 
   #check({ length, type, code, value }) {
     // More may come in one round than the profile asks for.
     if (this.#read >= this.#context.requests) return;
-    const { text } = this.#context.settings;
-    const isEvent = (wanted) => type === wanted.type && code === wanted.code && value === wanted.value;
-    const next = this.#read + this.#missed;
-    let skipped = 0;
-    while (skipped < this.#mayMiss && !isEvent(eventOf(text, next + skipped))) skipped++;
-    const isRight = isEvent(eventOf(text, next + skipped));
-    if (isRight) {
-      this.#mayMiss -= skipped;
-      this.#missed += skipped;
-    }
-    const wanted = eventOf(text, next);
+    const wanted = this.#wantedEvent({ type, code, value });
+    const isRight = isSame(wanted, { type, code, value });
     if (length !== EVENT_BYTES) this.#note('used-length', `used length ${length} instead of ${EVENT_BYTES}`);
     else if (!isRight) {
       const seen = `type ${type}, code ${code}, value ${value}`;
@@ -69,6 +64,17 @@ export class ReadEvents {
       this.#isOn = !this.#isOn;
       this.#driver.light(this.#isOn);
     }
+  }
+
+  /** The event that has to come next: this one, where those before it may be gone. */
+  #wantedEvent(event) {
+    const { text } = this.#context.settings;
+    let missed = 0;
+    while (missed < this.#mayMiss && !isSame(event, eventOf(text, this.#next + missed))) missed++;
+    const at = isSame(event, eventOf(text, this.#next + missed)) ? this.#next + missed : this.#next;
+    this.#next = at + 1;
+    this.#mayMiss = 0;
+    return eventOf(text, at);
   }
 
   #note(kind, detail) {
