@@ -36,14 +36,13 @@ export async function runCommand(
   sweepTemporaryFolders();
   const paths = files.length > 0 ? files.map((file) => resolve(terminal.cwd, file)) : embeddedProfiles();
   const { runs, status: loaded } = await checkAll(terminal, paths, asJson, plugins);
-  if (runs.some(({ profile }) => profile === undefined)) return loaded;
+  if (runs.some(({ run }) => run === undefined)) return loaded;
 
   const reports: RunReport[] = [];
   let status: ExitStatus = loaded;
-  for (const { profile, error: wrong } of runs) {
-    if (profile === undefined) continue;
-    if (wrong !== undefined) {
-      reports.push(failedReport(profile, wrong));
+  for (const { run, profile, error: wrong } of runs) {
+    if (profile === undefined || wrong !== undefined) {
+      if (run !== undefined && wrong !== undefined) reports.push(failedReport(run, wrong));
       continue;
     }
     const coded = (thrown: unknown): CodedError => blamePlugin(thrown, profile, plugins);
@@ -81,7 +80,7 @@ async function checkAll(
     const errors = stray === undefined ? distinctErrors(runs) : [stray];
     for (const error of errors) status = worstStatus(status, printError(terminal, error, asJson));
     checked.push(...runs.map((run) => ({ ...run, error: run.error ?? stray })));
-    if (runs.length === 0) checked.push({ profile: undefined, error: stray });
+    if (runs.length === 0) checked.push({ run: undefined, profile: undefined, error: stray });
   }
   return { runs: checked, status };
 }

@@ -48,7 +48,7 @@ export function blamePlugin(thrown: unknown, profile: NamesPlugins, options: Res
   if (isOfHouse(thrown)) return thrown;
   if (isContractError(thrown)) {
     const { party, hook, what } = thrown;
-    return party === 'device' ? thrown : contractError(party, uses[party], hook, what, thrown);
+    return contractError(party, uses[party], hook, what, thrown);
   }
   const isCoded = isCodedError(thrown);
   if (isCoded && mayThrow(thrown.code)) return thrown;
@@ -62,13 +62,15 @@ export function blamePlugin(thrown: unknown, profile: NamesPlugins, options: Res
 }
 
 /**
- * What `boot` of a machine threw: the coded error of the platform where the stack is first in files of the platform,
- * whose hardware a machine opens; otherwise as it is.
+ * What `boot` or `dispose` of a machine threw: the coded error of the platform or of the device type where the stack is
+ * first in files of that, since a machine opens the hardware of the one and the device half of the other; otherwise as
+ * it is.
  */
-export function blamePlatform(thrown: unknown, profile: NamesPlugins, options: ResolutionOptions): unknown {
+export function blameOthers(thrown: unknown, profile: NamesPlugins, options: ResolutionOptions): unknown {
   if (isCodedError(thrown)) return isContractError(thrown) ? blamePlugin(thrown, profile, options) : thrown;
   const found = findPlugin(stackFrames(thrown), usedPlugins(profile), options);
-  return found?.kind === 'platform' ? hookError(found.kind, found.use, found.hook, thrown) : thrown;
+  const isOther = found !== undefined && found.kind !== 'machine';
+  return isOther ? hookError(found.kind, found.use, found.hook, thrown) : thrown;
 }
 
 /** The code of the house throws errors only, so that a value without a stack comes from one of the plugins. */

@@ -10,6 +10,7 @@ import {
 } from '@virtio-platform/core';
 import { errorCode, isRecord } from '../source/unknown-value.ts';
 import { awaitPlugin, PLUGIN_TIMEOUT_MS, UnsettledError } from '../guard/await-plugin.ts';
+import { deviceTypeProblem } from './device-type-members.ts';
 import { installedPackages } from './installed-packages.ts';
 import { LocatedPluginError, type PluginProblem } from './plugin-error.ts';
 import type { PluginKind } from './plugin-use.ts';
@@ -235,7 +236,10 @@ export function pluginProblem(value: unknown, kind: PluginKind | undefined): Plu
     };
   }
   const lacking = MEMBERS[own].filter(([member, isRight]) => !isRight(value[member]));
-  if (lacking.length === 0) return undefined;
+  if (lacking.length === 0) {
+    const contradiction = own === 'device' ? deviceTypeProblem(value) : undefined;
+    return contradiction === undefined ? undefined : invalid(`its ${contradiction}`);
+  }
   return invalid(`its default export lacks: ${lacking.map(([member, , what]) => `${member} (${what})`).join(', ')}`);
 }
 
