@@ -37,6 +37,32 @@ export async function checkRuns(path: string, plugins: ResolutionOptions): Promi
   return runs;
 }
 
+/**
+ * Does something with each run of a profile whose text and plugins are right, by itself: `body` is left where a plugin
+ * does something wrong, and the other runs go on. Returns the results, and each error once.
+ */
+export async function eachRun<T>(
+  path: string,
+  plugins: ResolutionOptions,
+  body: (profile: Profile) => Promise<T>,
+): Promise<{ readonly results: readonly T[]; readonly errors: readonly CodedError[]; readonly runs: number }> {
+  const results: T[] = [];
+  const checked = await checkRuns(path, plugins);
+  const failed: CheckedRun[] = [];
+  for (const run of checked) {
+    const { profile } = run;
+    if (run.error !== undefined) failed.push(run);
+    if (run.error !== undefined || profile === undefined) continue;
+    const { value, error } = await isolate(
+      () => body(profile),
+      (thrown) => blamePlugin(thrown, profile, plugins),
+    );
+    if (error !== undefined) failed.push({ ...run, error });
+    else if (value !== undefined) results.push(value);
+  }
+  return { results, errors: distinctErrors(failed), runs: checked.length };
+}
+
 /** The errors of several runs, each once. */
 export function distinctErrors(runs: readonly CheckedRun[]): readonly CodedError[] {
   return [...new Map(runs.flatMap(({ error }) => (error === undefined ? [] : [[error.message, error]]))).values()];

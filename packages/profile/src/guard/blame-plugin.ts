@@ -74,11 +74,12 @@ export function blameOthers(thrown: unknown, profile: NamesPlugins, options: Res
 }
 
 /** The code of the house throws errors only, so that a value without a stack comes from one of the plugins. */
-function thrownWithoutStack(thrown: unknown, { platform, machine }: UsedPlugins): CodedError {
+function thrownWithoutStack(thrown: unknown, { platform, machine, device }: UsedPlugins): CodedError {
+  const others = `${displayUse(machine.use)} or ${displayUse(device.use)}`;
   return new LocatedPluginError('platform', platform, {
     code: 'ERR_PLUGIN_HOOK',
-    message: `it, or ${displayUse(machine.use)}, threw ${describeValue(thrown)}, which is no Error and has no stack`,
-    hint: 'this is a mistake in one of the two plugins, which cannot be told apart: throw an Error',
+    message: `it, ${others} threw ${describeValue(thrown)}, which is no Error and has no stack`,
+    hint: 'this is a mistake in one of the three plugins, which cannot be told apart: throw an Error',
     cause: thrown,
   });
 }

@@ -46,8 +46,9 @@ const FRONT_END: readonly MemberCheck[] = [
 ];
 
 /**
- * A device type of a plugin, behind checks: each call into it is guarded, and what it gives is checked. Halves of a
- * device go to those who work with them as they are.
+ * A device type of a plugin, behind checks: what it gives is checked, and what it throws in a member that calls no other
+ * plugin is its own. The other members call the platform and the machine: there the stack tells whose error it is. Halves
+ * of a device go to those who work with them as they are.
  */
 export function guardDeviceType(use: PluginUse, type: DeviceTypePlugin): DeviceTypePlugin {
   const { qemu, vhostUser } = type;
@@ -77,7 +78,7 @@ function guardDriver(use: PluginUse, driver: DeviceTypePlugin['driver']): Device
     ...(driver.usedLength !== undefined && { usedLength: driver.usedLength }),
     queues(device) {
       const hook = 'driver.queues';
-      const indices: unknown = runHookSync('device', use, hook, () => driver.queues(device));
+      const indices: unknown = driver.queues(device);
       const wrong = queuesProblem(indices);
       if (wrong !== undefined) throw contractError('device', use, hook, wrong);
       // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- just checked
@@ -85,7 +86,7 @@ function guardDriver(use: PluginUse, driver: DeviceTypePlugin['driver']): Device
     },
     open(context) {
       const hook = 'driver.open';
-      const half: unknown = runHookSync('device', use, hook, () => driver.open(context));
+      const half: unknown = driver.open(context);
       return checkMembers({ kind: 'device', use, hook }, half, DRIVER);
     },
   };

@@ -58,8 +58,7 @@ export function guardWorkloadType(
       },
     }),
     open(driver, context) {
-      const { hook } = given('open');
-      const workload: unknown = runHookSync('device', use, hook, () => type.open(driver, context));
+      const workload: unknown = type.open(driver, context);
       const members: readonly MemberCheck[] = [
         ['run', isFunction, 'a function'],
         recovers
@@ -72,7 +71,7 @@ export function guardWorkloadType(
   };
 }
 
-/** A workload of a plugin at work, behind checks. What its `run` throws is for the one who awaits it. */
+/** A workload of a plugin at work, behind checks. What its `run` and `recover` throw, the stack tells whose it is. */
 class GuardedWorkload implements Workload {
   readonly #use: PluginUse;
   readonly #kind: string;
@@ -95,7 +94,6 @@ class GuardedWorkload implements Workload {
   }
 
   recover(queue: number, ids: readonly number[]): void {
-    const hook = `workloads.${this.#kind}.recover`;
-    runHookSync('device', this.#use, hook, () => this.#workload.recover?.(queue, ids));
+    this.#workload.recover?.(queue, ids);
   }
 }
