@@ -2,10 +2,12 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { reportsOf, ROOT, virtioPlatform, type CommandResult } from '../command/command.ts';
-import { BROKEN_PLUGINS, PRELUDE, type BrokenPlugin } from './broken-plugins.ts';
+import { BROKEN_DEVICE_TYPES, DEVICE_PRELUDE } from './broken-device-types.ts';
+import type { BrokenPlugin } from './broken-plugin.ts';
+import { BROKEN_PLUGINS, PRELUDE } from './broken-plugins.ts';
 
 const PAGE = readFileSync(join(ROOT, 'packages/core/docs/writing-a-platform.md'), 'utf8');
-const CASES = Object.entries(BROKEN_PLUGINS);
+const CASES = Object.entries({ ...BROKEN_PLUGINS, ...BROKEN_DEVICE_TYPES });
 
 let folder: string;
 /** A good run, all broken ones, and another good run. */
@@ -15,15 +17,21 @@ const path = (name: string): string => join(folder, name);
 const shown = (name: string): string => relative(ROOT, path(name));
 
 function writeCase(name: string, { kind, module, inWorker = false, streaming = false }: BrokenPlugin): string {
-  writeFileSync(path(`${name}.mjs`), PRELUDE + module);
-  const sections = {
+  writeFileSync(path(`${name}.mjs`), (kind === 'device' ? DEVICE_PRELUDE : PRELUDE) + module);
+  const all = {
     platform: '{ use: ./offset-platform.js, offset: 0x2000000000 }',
     machine: `{ use: "@virtio-platform/machine-simulated", memory: 16MiB${inWorker ? ', device: worker' : ''} }`,
+    device: '{ use: ./right-device.mjs }',
+    workload: '{ kind: read, requests: 20, depth: 4, blockSize: 64B }',
+    driver: '{ timeoutMs: 1000 }',
   };
-  const own = sections[kind].replace(/use: [^,]*/, `use: ./${name}.mjs`);
+  const { platform, machine, ...ofDevice } = all;
+  const sections = { platform, machine, ...(kind === 'device' && ofDevice) };
+  const own = all[kind].replace(/use: [^,]*/, `use: ./${name}.mjs`);
   const yaml = Object.entries({ ...sections, [kind]: own }).map(([key, section]) => `${key}: ${section}\n`);
   const more = streaming ? 'driver: { buffers: streaming }\n' : '';
-  writeFileSync(path(`${name}.yaml`), `extends: ./base.yaml\nprofile: ${name}\n${yaml.join('')}${more}`);
+  const base = kind === 'device' ? 'summary: A broken device type.' : 'extends: ./base.yaml';
+  writeFileSync(path(`${name}.yaml`), `${base}\nprofile: ${name}\n${yaml.join('')}${more}`);
   return path(`${name}.yaml`);
 }
 
@@ -38,9 +46,13 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
+/** Where a profile names its plugins: line and column. */
+const PLACES = { platform: '3:18', machine: '4:17', device: '5:16' } as const;
+
 /** The first line of the error, with the plugin and the place that names it. */
-function firstLine(name: string, { kind, says }: BrokenPlugin): string {
-  const place = kind === 'platform' ? '3:18' : '4:17';
+function firstLine(name: string, { kind, says, isOfDevice = false }: BrokenPlugin): string {
+  if (isOfDevice) return says;
+  const place = PLACES[kind];
   return `${shown(`${name}.mjs`)}: ${says} (${shown(`${name}.yaml`)}:${place})`;
 }
 
@@ -73,7 +85,7 @@ describe('a broken plugin', () => {
     if (plugin.hook !== undefined)
       expect(blamed).toMatchObject({ kind: plugin.kind, name: shown(`${name}.mjs`), hook: plugin.hook });
     expect(result.stdout + result.stderr).not.toMatch(RAW_STACK);
-    expect(result.status).toBe(2);
+    expect(result.status).toBe(plugin.isOfDevice === true ? 1 : 2);
   });
 
   it('leaves all other runs of one command alone, and prints no stack', async () => {
