@@ -21,9 +21,9 @@ function writeCase(name: string, { kind, module, inWorker = false, streaming = f
   const all = {
     platform: '{ use: ./offset-platform.js, offset: 0x2000000000 }',
     machine: `{ use: "@virtio-platform/machine-simulated", memory: 16MiB${inWorker ? ', device: worker' : ''} }`,
-    device: '{ use: ./right-device.mjs }',
+    device: '{ use: ./right-device.mjs, offers: [VERSION_1, ACCESS_PLATFORM] }',
     workload: '{ kind: read, requests: 20, depth: 4, blockSize: 64B }',
-    driver: '{ timeoutMs: 1000 }',
+    driver: '{ timeout: 1s }',
   };
   const { platform, machine, ...ofDevice } = all;
   const sections = { platform, machine, ...(kind === 'device' && ofDevice) };
