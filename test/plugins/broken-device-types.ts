@@ -320,7 +320,18 @@ const RUNNING: Readonly<Record<string, BrokenPlugin>> = {
     `${READ}.run`,
   ),
   'device-run-progresses-for-ever': {
-    ...broken('', 'running(async (loop) => { for (;;) await loop.turn(1, 0); })', STALLED),
+    ...broken(
+      '',
+      `kind({ open: (half, context) => Object.assign(entropy.workloads.read.open(half, context), { async run() {
+  for (const bytes = new Uint8Array(64); ;) {
+    while (half.request() === 0);
+    if (half.publish()) context.notify(context.queues[0].queue);
+    const came = half.poll();
+    for (let i = 0; i < came; i++) half.read(i, bytes);
+    await context.loop.turn(came, 0);
+  } } }) })`,
+      STALLED,
+    ),
     isOfDevice: true,
     says: 'no request completed in 1000 ms, although buffers came back',
   },
@@ -433,7 +444,7 @@ driver: { ...entropy.driver, open: (context) => Object.assign(entropy.driver.ope
     'configChanged',
   ),
   'device-timer-throws': broken(
-    'its `start` threw: thrown beside the run',
+    'its code threw: thrown beside the run',
     `model({ usesEventLoop: true, wants: () => false, start() {
   setTimeout(function start() { no('thrown beside the run'); }, 20); } })`,
     HOOK,

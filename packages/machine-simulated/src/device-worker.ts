@@ -46,7 +46,12 @@ const input = workerData as DeviceWorkerData;
 const mailbox = new Mailbox(input.mailbox);
 const faults = new FaultLog(() => mailbox.countFault());
 // A plugin that ends its thread would leave the driver's side waiting. Node ends it the same way after an error.
-process.once('uncaughtExceptionMonitor', forbidExit(process));
+const allowExit = forbidExit(process);
+process.once('uncaughtExceptionMonitor', (thrown) => {
+  allowExit();
+  // The driver's side waits without an event loop: it learns of the error here or not at all.
+  if (!mailbox.isGone) mailbox.leave(endOf(thrown));
+});
 const openAddressSpace = await orFail(() => importOpenAddressSpace(input.addressSpace.module));
 const space = await orFail(() =>
   checkedSpace(openAddressSpace(new GuestMemory(input.memory), faults, input.addressSpace.state)),
@@ -85,10 +90,14 @@ try {
   // Only now is the command to exit answered: the driver's side then ends this thread.
   else mailbox.answer();
 } catch (error) {
-  // The driver's side waits without an event loop: it learns of the error here or not at all.
-  const thrown = recordThrown(device.error === undefined ? error : device.error.thrown);
-  mailbox.leave(exitReportToJson({ faults: faults.entries, error: describeError(error), thrown }));
+  mailbox.leave(endOf(error, device.error));
   throw error;
+}
+
+/** What the driver's side learns of a thread that an error ends; `first` is what was thrown before. */
+function endOf(error: unknown, first?: { readonly thrown: unknown }): string {
+  const thrown = recordThrown(first === undefined ? error : first.thrown);
+  return exitReportToJson({ faults: faults.entries, error: describeError(error), thrown });
 }
 
 /** Tells the driver's side why there is no device, and does nothing more. */

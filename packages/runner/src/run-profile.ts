@@ -57,7 +57,7 @@ const NO_WORK: WorkloadReport = {
  */
 export async function runProfile(profile: Profile, options: RunOptions = {}): Promise<RunReport> {
   const startedAt = performance.now();
-  const state = newState((thrown) => blamePlugin(thrown, profile, options.plugins));
+  const state = newState((thrown, isInside) => blamePlugin(thrown, profile, options.plugins, isInside));
   const sanitized = profile.driver.sanitize || options.sanitize === true ? new SanitizedRun(profile) : undefined;
   const { errors } = state;
   let run: ComposedRun | undefined;
@@ -162,7 +162,7 @@ interface RunState {
   program?: DeviceProgram | undefined;
 }
 
-function newState(coded?: (thrown: unknown) => CodedError): RunState {
+function newState(coded?: (thrown: unknown, isInside?: boolean) => CodedError): RunState {
   return {
     workload: NO_WORK,
     configuration: { changes: 0, seen: [] },

@@ -23,6 +23,8 @@ type UsedPlugins = Readonly<Record<PluginKind, PluginUse>>;
 export type NamesPlugins = Pick<Profile, 'platform' | 'machine' | 'device'>;
 
 const KINDS: readonly PluginKind[] = ['platform', 'machine', 'device'];
+/** The plugins that a machine calls inside the device. */
+const IN_DEVICE: readonly PluginKind[] = ['platform', 'device'];
 
 /** The plugins that a profile names. */
 function usedPlugins({ platform, machine, device }: NamesPlugins): UsedPlugins {
@@ -41,9 +43,15 @@ interface PluginCode {
 /**
  * The coded error of what was thrown while a run was under way, where no guard stood between: the ring calls `map` and
  * `unmap` of a platform, and a device its address space, without one. What has no code is the error of the plugin in
- * whose files the stack is first, and `ERR_INTERNAL` where it is in none. Never throws. Cold.
+ * whose files the stack is first, and `ERR_INTERNAL` where it is in none. `isInside` says that it was thrown inside
+ * the device: there the machine calls the other plugins, and a call of it that is refused is theirs. Never throws. Cold.
  */
-export function blamePlugin(thrown: unknown, profile: NamesPlugins, options: ResolutionOptions = {}): CodedError {
+export function blamePlugin(
+  thrown: unknown,
+  profile: NamesPlugins,
+  options: ResolutionOptions = {},
+  isInside = false,
+): CodedError {
   const uses = usedPlugins(profile);
   if (isOfHouse(thrown)) return thrown;
   if (isContractError(thrown)) {
@@ -55,7 +63,8 @@ export function blamePlugin(thrown: unknown, profile: NamesPlugins, options: Res
   const ofHost = isCoded ? undefined : hostErrorOf(thrown);
   if (ofHost !== undefined) return ofHost;
   const frames = stackFrames(thrown);
-  const found = findPlugin(frames, uses, options);
+  const others = isInside ? findPlugin(frames, uses, options, IN_DEVICE) : undefined;
+  const found = others ?? findPlugin(frames, uses, options);
   if (found !== undefined) return hookError(found.kind, found.use, found.hook, thrown);
   if (frames.length === 0 && !isCoded) return thrownWithoutStack(thrown, uses);
   return codedErrorOf(thrown);
@@ -89,8 +98,9 @@ function findPlugin(
   frames: readonly string[],
   uses: UsedPlugins,
   options: ResolutionOptions,
+  kinds: readonly PluginKind[] = KINDS,
 ): { readonly kind: PluginKind; readonly use: PluginUse; readonly hook: string | undefined } | undefined {
-  const plugins = KINDS.flatMap((kind) => pluginCode(kind, uses[kind], options) ?? []);
+  const plugins = kinds.flatMap((kind) => pluginCode(kind, uses[kind], options) ?? []);
   const owners = frames.map((frame) => ownerOf(fileOf(frame), plugins));
   const first = owners.findIndex((owner) => owner !== undefined);
   const owner = owners[first];

@@ -74,15 +74,14 @@ export async function importPlugin<Kind extends PluginKind>(
   kind?: Kind,
   timeoutMs: number = PLUGIN_TIMEOUT_MS,
 ): Promise<{ readonly plugin: PluginsByKind[Kind] } | { readonly problem: PluginProblem }> {
-  let exported: unknown;
+  let module: unknown;
   try {
-    const module: unknown = await awaitPlugin(import(/* @vite-ignore */ url), timeoutMs);
-    exported = defaultExport(module);
+    module = await awaitPlugin(import(/* @vite-ignore */ url), timeoutMs);
   } catch (cause) {
     return { problem: loadingProblem(cause) };
   }
   try {
-    const plugin = pluginSnapshot(exported);
+    const plugin = pluginSnapshot(defaultExport(module));
     const problem = pluginProblem(plugin, kind);
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- its kind and its members were just checked
     return problem === undefined ? { plugin: plugin as PluginsByKind[Kind] } : { problem };
