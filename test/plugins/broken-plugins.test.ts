@@ -103,6 +103,47 @@ describe('a broken plugin', () => {
     expect(stdout).toContain(`2 of ${cases.length + 2} runs as expected`);
   });
 
+  it('is named also where it throws after its run, during another one', async () => {
+    const late = writeCase('late', {
+      kind: 'device',
+      module: `export default model({ start() { setTimeout(() => no('left behind'), 200); } });`,
+      code: '',
+      says: '',
+    });
+    const result = await run([late, path('device-process-keeps.yaml')], '--json');
+    const [left, other] = reportsOf(result);
+    expect(left!.failure).toMatchObject({ code: 'ERR_PLUGIN_HOOK', plugin: { name: shown('late.mjs') } });
+    expect(left!.workload.verified).toBe(true);
+    expect(other!.failure).toMatchObject({ code: 'ERR_DEVICE_STALLED', plugin: null, later: [] });
+    expect([result.status, result.stdout + result.stderr]).toEqual([2, expect.not.stringMatching(RAW_STACK)]);
+  });
+
+  it('is not heard any more once its device half is disposed', async () => {
+    const late = writeCase('silent', {
+      kind: 'device',
+      module: `let events; export default model({ connect: (given) => { events = given; }, dispose() {
+  setTimeout(() => { events.queueChanged(); events.configChanged(); }, 200); } });`,
+      code: '',
+      says: '',
+    });
+    const reports = reportsOf(await run([late, path('device-process-keeps.yaml')], '--json'));
+    expect(reports.map(({ outcome, failure }) => [outcome, failure?.code])).toEqual([
+      ['completed', undefined],
+      ['failed', 'ERR_DEVICE_STALLED'],
+    ]);
+  });
+
+  it.each(['explain', 'matrix'])('is named by %s, which goes on with the others', async (command) => {
+    writeFileSync(
+      path('both.yaml'),
+      'extends: ./base.yaml\nprofile: both\nmatrix:\n  platform.use: [./offset-platform.js, ./register-throws.mjs]\n',
+    );
+    const { status, stdout, stderr } = await virtioPlatform([command, path('both.yaml'), '--json']);
+    expect(JSON.parse(stdout)).toMatchObject([{ profile: expect.stringMatching(/offset-platform/) }]);
+    expect(stderr).toContain(`${shown('register-throws.mjs')}: its \`register\` threw: no`);
+    expect([status, stdout + stderr]).toEqual([2, expect.not.stringMatching(RAW_STACK)]);
+  });
+
   it('prints nothing of its own into the output: a program reads JSON', async () => {
     const prints = "console.log('loaded'); process.stdout.write('here'); export default offset;";
     const file = writeCase('prints', { kind: 'platform', module: prints, code: '', says: '' });
@@ -111,7 +152,10 @@ describe('a broken plugin', () => {
     expect([result.status, result.stderr]).toEqual([0, 'loaded\nhere']);
   });
 
-  it.each(['translate-throws', 'worker-translate-throws', 'map-throws', 'boot-rejects', 'load-throws'])(
+  it.each([
+    ...['translate-throws', 'worker-translate-throws', 'map-throws', 'boot-rejects', 'load-throws'],
+    ...['device-process-throws', 'device-worker-process-throws', 'device-load-throws'],
+  ])(
     'shows with --stack where %s',
     async (name) => {
       const { stdout } = await run([path(`${name}.yaml`)], '--stack');

@@ -20,7 +20,7 @@ import { contractError, hookError, isContractError, isOfHouse, mayThrow } from '
 type UsedPlugins = Readonly<Record<PluginKind, PluginUse>>;
 
 /** The sections of a profile that name plugins. */
-export type NamesPlugins = Pick<Profile, 'platform' | 'machine' | 'device'>;
+export type NamesPlugins = Pick<Profile, 'platform' | 'machine'> & { readonly device: { readonly use: PluginUse } };
 
 const KINDS: readonly PluginKind[] = ['platform', 'machine', 'device'];
 /** The plugins that a machine calls inside the device. */
