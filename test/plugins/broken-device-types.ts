@@ -147,7 +147,12 @@ const CHECKING: Readonly<Record<string, BrokenPlugin>> = {
     CONTRACT,
     'options',
   ),
-  'device-bytes-throw': broken('its `workloads.read.bytes` threw: no', 'kind({ bytes: () => no() })', HOOK, `${READ}.bytes`),
+  'device-bytes-throw': broken(
+    'its `workloads.read.bytes` threw: no',
+    'kind({ bytes: () => no() })',
+    HOOK,
+    `${READ}.bytes`,
+  ),
   ...Object.fromEntries(
     ['NaN', '-5', '1125899906842624', 'undefined'].map((bytes) => [
       `device-bytes-${bytes}`,
@@ -460,7 +465,12 @@ driver: { ...entropy.driver, open: (context) => Object.assign(entropy.driver.ope
 /** Device types whose device half is in a worker. */
 const IN_WORKER: Readonly<Record<string, BrokenPlugin>> = {
   'device-worker-model-throws': inWorker(
-    broken('its `model` threw: no', 'type({ model() { return isMainThread ? entropy.model({}) : no(); } })', HOOK, 'model'),
+    broken(
+      'its `model` threw: no',
+      'type({ model() { return isMainThread ? entropy.model({}) : no(); } })',
+      HOOK,
+      'model',
+    ),
   ),
   'device-worker-model-nothing': inWorker(
     broken(
@@ -489,7 +499,9 @@ const IN_WORKER: Readonly<Record<string, BrokenPlugin>> = {
   'device-worker-connect-throws': inWorker(
     broken('its `connect` threw: no', 'model({ connect() { no(); } })', HOOK, 'connect'),
   ),
-  'device-worker-start-throws': inWorker(broken('its `start` threw: no', 'model({ start() { no(); } })', HOOK, 'start')),
+  'device-worker-start-throws': inWorker(
+    broken('its `start` threw: no', 'model({ start() { no(); } })', HOOK, 'start'),
+  ),
   'device-worker-process-throws': inWorker(
     broken('its `process` threw: no', 'model({ process() { no(); } })', HOOK, 'process'),
   ),

@@ -5,6 +5,7 @@ import { reportsOf, ROOT, virtioPlatform, type CommandResult } from '../command/
 import { BROKEN_DEVICE_TYPES, DEVICE_PRELUDE } from './broken-device-types.ts';
 import type { BrokenPlugin } from './broken-plugin.ts';
 import { BROKEN_PLUGINS, PRELUDE } from './broken-plugins.ts';
+import type { RunReport } from '@virtio-platform/runner';
 
 const PAGE = readFileSync(join(ROOT, 'packages/core/docs/writing-a-platform.md'), 'utf8');
 const CASES = Object.entries({ ...BROKEN_PLUGINS, ...BROKEN_DEVICE_TYPES });
@@ -65,27 +66,46 @@ const WITH_TIMER = 'load-never-ends-with-timer';
 /** A stack as Node prints it. */
 const RAW_STACK = /^ {4}at /m;
 
-describe('a broken plugin', () => {
-  it('is one of at least forty', () => expect(CASES.length).toBeGreaterThanOrEqual(40));
+function expectNamed({ failure }: RunReport, name: string, plugin: BrokenPlugin): void {
+  const { code, message, hint, plugin: blamed } = failure!;
+  // A module's URL may follow.
+  expect([code, message.replace(/: file:\S*/, '')]).toEqual([plugin.code, firstLine(name, plugin)]);
+  expect(hint).toMatch(/./);
+  if (plugin.hook !== undefined)
+    expect(blamed).toMatchObject({ kind: plugin.kind, name: shown(`${name}.mjs`), hook: plugin.hook });
+}
 
-  it.concurrent.each(CASES)('%s is named, and the runs beside it are there', async (name, plugin) => {
-    const result = await run([profiles[0]!, path(`${name}.yaml`), profiles.at(-1)!], '--json');
+/** Device types in one command: a process for each takes long. */
+const OF_ONE_COMMAND = 16;
+const ALONE = Object.entries(BROKEN_PLUGINS);
+const TOGETHER = Object.entries(BROKEN_DEVICE_TYPES);
+type Case = readonly [name: string, plugin: BrokenPlugin];
+const GROUPS: readonly (readonly [label: string, cases: readonly Case[]])[] = [
+  ...ALONE.map((one) => [one[0], [one]] as const),
+  ...TOGETHER.flatMap(([name], at) =>
+    at % OF_ONE_COMMAND === 0 ? [[`each from ${name} on`, TOGETHER.slice(at, at + OF_ONE_COMMAND)] as const] : [],
+  ),
+];
+
+describe('a broken plugin', () => {
+  it('is one of many, of each kind', () => {
+    for (const kind of ['platform', 'machine', 'device'])
+      expect(CASES.filter(([, plugin]) => plugin.kind === kind).length).toBeGreaterThanOrEqual(20);
+  });
+
+  it.concurrent.each(GROUPS)('%s is named, and the runs beside it are there', async (_, cases) => {
+    const files = cases.map(([name]) => path(`${name}.yaml`));
+    const result = await run([profiles[0]!, ...files, profiles.at(-1)!], '--json');
     const reports = reportsOf(result);
     expect(reports.map((report) => [report.profile, report.outcome])).toEqual([
       ['first', 'completed'],
-      [name, 'failed'],
+      ...cases.map(([name]) => [name, 'failed']),
       ['last', 'completed'],
     ]);
-    expect([reports[0]!.differences, reports[2]!.differences]).toEqual([[], []]);
-    const { code, message, hint, plugin: blamed } = reports[1]!.failure!;
-    const line = firstLine(name, plugin);
-    // A module's URL may follow.
-    expect([code, message.replace(/: file:\S*/, '')]).toEqual([plugin.code, line]);
-    expect(hint).toMatch(/./);
-    if (plugin.hook !== undefined)
-      expect(blamed).toMatchObject({ kind: plugin.kind, name: shown(`${name}.mjs`), hook: plugin.hook });
+    expect([reports[0]!.differences, reports.at(-1)!.differences]).toEqual([[], []]);
+    for (const [at, [name, plugin]] of cases.entries()) expectNamed(reports[at + 1]!, name, plugin);
     expect(result.stdout + result.stderr).not.toMatch(RAW_STACK);
-    expect(result.status).toBe(plugin.isOfDevice === true ? 1 : 2);
+    expect(result.status).toBe(2);
   });
 
   it('leaves all other runs of one command alone, and prints no stack', async () => {
@@ -155,12 +175,9 @@ describe('a broken plugin', () => {
   it.each([
     ...['translate-throws', 'worker-translate-throws', 'map-throws', 'boot-rejects', 'load-throws'],
     ...['device-process-throws', 'device-worker-process-throws', 'device-load-throws'],
-  ])(
-    'shows with --stack where %s',
-    async (name) => {
-      const { stdout } = await run([path(`${name}.yaml`)], '--stack');
-      expect(stdout).toContain('cause: TypeError: no\n');
-      expect(stdout).toMatch(new RegExp(`^ {4}at .*${name}\\.mjs:\\d+:\\d+`, 'm'));
-    },
-  );
+  ])('shows with --stack where %s', async (name) => {
+    const { stdout } = await run([path(`${name}.yaml`)], '--stack');
+    expect(stdout).toContain('cause: TypeError: no\n');
+    expect(stdout).toMatch(new RegExp(`^ {4}at .*${name}\\.mjs:\\d+:\\d+`, 'm'));
+  });
 });

@@ -58,7 +58,8 @@ function modelProblem(model: unknown, type: ModelType): string | undefined {
 
 function featuresProblem(features: unknown, { features: table }: ModelType): string | undefined {
   const bits: unknown = Reflect.get(Object(features), 'bits');
-  if (typeof bits !== 'bigint') return `gave a device half whose features are ${describeValue(features)}, not a FeatureSet`;
+  if (typeof bits !== 'bigint')
+    return `gave a device half whose features are ${describeValue(features)}, not a FeatureSet`;
   const known = table.rows.reduce((all, { bit }) => all | (1n << BigInt(bit)), 0n);
   const unknown = bits & ~known;
   if (unknown === 0n) return undefined;

@@ -68,7 +68,8 @@ export async function checkRun(
   const { root, warnings, issues: renameIssues } = renameKeys(run.root, RENAMED_KEYS);
   const values = plainMap(root);
   const device = await loader.load(root);
-  const vocabulary = { ...vocabularyOf(device.type, others), ...(device.error !== undefined && { isOpen: true }) };
+  const known = vocabularyOf(device.type, others);
+  const vocabulary = device.error === undefined ? known : { ...known, isOpen: true };
   const read = readProfile(values, vocabulary);
   let error: CodedError | undefined = device.error;
   /** What the device type makes of something, or `otherwise` where it does something wrong. */
@@ -81,10 +82,7 @@ export async function checkRun(
       return otherwise;
     }
   };
-  const typed = await ask(
-    () => readTypedValues(root, device, vocabulary, timeoutMs),
-    unreadValues(device.type),
-  );
+  const typed = await ask(() => readTypedValues(root, device, vocabulary, timeoutMs), unreadValues(device.type));
   const translated = translateIssues(
     [...read.issues, ...namingIssues(values)],
     {
@@ -96,8 +94,8 @@ export async function checkRun(
     'ERR_PROFILE_INVALID',
   );
   // A misspelt key of every device is no setting of the type either: one mistake.
-  const known = new Set(translated.map(({ issue }) => issue.path));
-  const found = [...translated, ...typed.issues.filter(({ issue }) => !known.has(issue.path))]
+  const already = new Set(translated.map(({ issue }) => issue.path));
+  const found = [...translated, ...typed.issues.filter(({ issue }) => !already.has(issue.path))]
     .filter(({ isMissing }) => isComplete || !isMissing)
     .map(({ issue }) => issue);
   const issues = [...renameIssues, ...device.issues, ...found];

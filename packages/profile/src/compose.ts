@@ -69,7 +69,8 @@ export async function composeRun(profile: Profile, options: CompositionOptions =
   let machine: BootedMachine | undefined;
   let platform: Platform | undefined;
   let disposal: Promise<readonly CodedError[]> | undefined;
-  const dispose = (): Promise<readonly CodedError[]> => (disposal ??= disposeRun(profile, options, platform, machine, bindings));
+  const dispose = (): Promise<readonly CodedError[]> =>
+    (disposal ??= disposeRun(profile, options, platform, machine, bindings));
   try {
     machine = await bootMachine(bindings, plugins, profile, options);
     platform = await openPlatform(bindings, plugins, machine, timeoutMs);

@@ -31,11 +31,7 @@ export function isPluginAwaited(): boolean {
  * at once where the process has nothing left to do. `quietMs` tells how long a step has shown no sign of life, where
  * only that is bounded. What is not a promise is returned as it is.
  */
-export async function awaitPlugin<T>(
-  step: T | PromiseLike<T>,
-  timeoutMs: number,
-  quietMs?: () => number,
-): Promise<T> {
+export async function awaitPlugin<T>(step: T | PromiseLike<T>, timeoutMs: number, quietMs?: () => number): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   let giveUp!: () => void;
   const unsettled = new Promise<never>((_, reject) => {

@@ -113,13 +113,14 @@ function guardQemu(use: PluginUse, qemu: QemuDevice<unknown>): QemuDevice<unknow
 }
 
 function guardVhostUser(use: PluginUse, vhostUser: VhostUserDevice<unknown>): VhostUserDevice<unknown> {
-  const { frontEnd, ...facts } = vhostUser;
-  if (frontEnd === undefined) return facts;
+  const { queues, counted, config, drains } = vhostUser;
+  const facts = { queues, counted, config, drains };
+  if (vhostUser.frontEnd === undefined) return facts;
   return {
     ...facts,
     frontEnd(settings): VhostUserFrontEnd {
       const hook = 'vhostUser.frontEnd';
-      const given: unknown = runHookSync('device', use, hook, () => frontEnd.call(vhostUser, settings));
+      const given: unknown = runHookSync('device', use, hook, () => vhostUser.frontEnd!(settings));
       return checkMembers({ kind: 'device', use, hook }, given, FRONT_END);
     },
   };

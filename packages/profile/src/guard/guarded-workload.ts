@@ -29,7 +29,10 @@ const DONE: readonly MemberCheck[] = [
 
 function isMismatchReport(value: unknown): boolean {
   if (!isRecord(value) || !isRecord(value['counts']) || !Array.isArray(value['first'])) return false;
-  return Object.values(value['counts']).every((count) => count === undefined || isCount(count)) && value['first'].every(isRecord);
+  return (
+    Object.values(value['counts']).every((count) => count === undefined || isCount(count)) &&
+    value['first'].every(isRecord)
+  );
 }
 
 /** A type of workload of a plugin, behind checks, as {@link GuardedWorkload} is for one at work. */
