@@ -173,8 +173,14 @@ describe('a broken plugin', () => {
   });
 
   it.each([
-    ...['translate-throws', 'worker-translate-throws', 'map-throws', 'boot-rejects', 'load-throws'],
-    ...['device-process-throws', 'device-worker-process-throws', 'device-load-throws'],
+    'translate-throws',
+    'worker-translate-throws',
+    'map-throws',
+    'boot-rejects',
+    'load-throws',
+    'device-process-throws',
+    'device-worker-process-throws',
+    'device-load-throws',
   ])('shows with --stack where %s', async (name) => {
     const { stdout } = await run([path(`${name}.yaml`)], '--stack');
     expect(stdout).toContain('cause: TypeError: no\n');
