@@ -1,19 +1,4 @@
-/** A plugin that does one thing wrong, and what a person reads of it. */
-export interface BrokenPlugin {
-  /** The kind of the plugin; the other one of the profile is right. */
-  readonly kind: 'platform' | 'machine';
-  /** The module, behind {@link PRELUDE}. */
-  readonly module: string;
-  readonly code: string;
-  /** Behind the plugin's name in the first line of the error, before the place in the profile. */
-  readonly says: string;
-  /** The member that the report names; `null` where the plugin was not loaded, or no member is known. */
-  readonly hook?: string;
-  /** The device is in a worker. */
-  readonly inWorker?: boolean;
-  /** Buffers are mapped one by one. */
-  readonly streaming?: boolean;
-}
+import type { BrokenPlugin } from './broken-plugin.ts';
 
 /** What the modules below are written with: a platform and a machine that are right, and one part changed. */
 export const PRELUDE = `
@@ -374,7 +359,7 @@ const RUNNING: Readonly<Record<string, BrokenPlugin>> = {
   },
   'map-throws-undefined': {
     ...platform(
-      'it, or @virtio-platform/machine-simulated, threw undefined, which is no Error and has no stack',
+      'it, @virtio-platform/machine-simulated or block threw undefined, which is no Error and has no stack',
       'export default mappingWith({ map() { throw undefined; } });',
       HOOK,
     ),
@@ -565,10 +550,7 @@ return right; });`,
   ),
 };
 
-/**
- * Platforms and machines, each with one mistake. Broken device types go here too: with a kind of their own, and a good
- * one of which the prelude changes a part.
- */
+/** Platforms and machines, each with one mistake. */
 export const BROKEN_PLUGINS: Readonly<Record<string, BrokenPlugin>> = {
   ...LOADING,
   ...CHECKING,

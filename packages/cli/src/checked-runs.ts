@@ -2,7 +2,8 @@ import { codedErrorOf, type CodedError } from '@virtio-platform/core';
 import {
   blamePlugin,
   checkPlugins,
-  loadProfiles,
+  loadEachRun,
+  type NamedRun,
   type Profile,
   type ResolutionOptions,
 } from '@virtio-platform/profile';
@@ -11,6 +12,8 @@ import { isolate } from './isolate.ts';
 /** A run of a profile, and what is wrong with it. */
 export interface CheckedRun {
   /** `undefined` where the profile itself is wrong, so that its runs are not known. */
+  readonly run: NamedRun | undefined;
+  /** The same run, where the type of its device could be loaded too. */
   readonly profile: Profile | undefined;
   /** What is wrong with the profile, its plugins or their options. */
   readonly error: CodedError | undefined;
@@ -23,19 +26,41 @@ export interface CheckedRun {
 export async function checkRuns(path: string, plugins: ResolutionOptions): Promise<readonly CheckedRun[]> {
   const runs: CheckedRun[] = [];
   try {
-    for (const profile of await loadProfiles(path, plugins))
-      runs.push({ profile, error: await pluginError(profile, plugins) });
+    for (const loaded of await loadEachRun(path, plugins)) {
+      const { profile, error } = loaded;
+      if (profile === undefined) runs.push({ run: loaded.run, profile, error });
+      else runs.push({ run: profile, profile, error: await pluginError(profile, plugins) });
+    }
   } catch (error) {
-    runs.push({ profile: undefined, error: codedErrorOf(error) });
+    runs.push({ run: undefined, profile: undefined, error: codedErrorOf(error) });
   }
   return runs;
 }
 
-/** The runs of a profile. Throws the first error that {@link checkRuns} finds. */
-export async function loadRuns(path: string, plugins: ResolutionOptions): Promise<Profile[]> {
-  const runs = await checkRuns(path, plugins);
-  for (const { error } of runs) if (error !== undefined) throw error;
-  return runs.flatMap(({ profile }) => profile ?? []);
+/**
+ * Does something with each run of a profile whose text and plugins are right, by itself: `body` is left where a plugin
+ * does something wrong, and the other runs go on. Returns the results, and each error once.
+ */
+export async function eachRun<T>(
+  path: string,
+  plugins: ResolutionOptions,
+  body: (profile: Profile) => Promise<T>,
+): Promise<{ readonly results: readonly T[]; readonly errors: readonly CodedError[]; readonly runs: number }> {
+  const results: T[] = [];
+  const checked = await checkRuns(path, plugins);
+  const failed: CheckedRun[] = [];
+  for (const run of checked) {
+    const { profile } = run;
+    if (run.error !== undefined) failed.push(run);
+    if (run.error !== undefined || profile === undefined) continue;
+    const { value, error } = await isolate(
+      () => body(profile),
+      (thrown) => blamePlugin(thrown, profile, plugins),
+    );
+    if (error !== undefined) failed.push({ ...run, error });
+    else if (value !== undefined) results.push(value);
+  }
+  return { results, errors: distinctErrors(failed), runs: checked.length };
 }
 
 /** The errors of several runs, each once. */

@@ -18,11 +18,13 @@ export interface Outcome<T> {
 /**
  * Runs `body` so that nothing in it ends the process: neither what it throws, nor what is thrown in a callback or
  * rejected without a handler meanwhile, nor a promise that never settles. Returns when `body` has ended, or cannot end
- * any more. `coded` makes the coded error of what was thrown.
+ * any more. `coded` makes the coded error of what was thrown; `isOther` tells that it has nothing to do with this work,
+ * and is asked only of what is thrown beside it.
  */
 export async function isolate<T>(
   body: () => Promise<T>,
   coded: (thrown: unknown) => CodedError = codedErrorOf,
+  isOther: (thrown: unknown) => boolean = () => false,
 ): Promise<Outcome<T>> {
   let stray: CodedError | undefined;
   let timer: NodeJS.Timeout | undefined;
@@ -30,7 +32,7 @@ export async function isolate<T>(
   let abandon!: (outcome: Outcome<T>) => void;
   const abandoned = new Promise<Outcome<T>>((resolve) => (abandon = resolve));
   const onStray = (thrown: unknown): void => {
-    if (going.at(-1) !== own) return;
+    if (going.at(-1) !== own || isOther(thrown)) return;
     stray ??= coded(thrown);
     timer ??= setTimeout(() => abandon({ value: undefined, error: stray }), GRACE_MS);
   };

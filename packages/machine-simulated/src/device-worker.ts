@@ -12,7 +12,8 @@ import { describeError } from './describe-error.ts';
 import { offeredFeatures, type DeviceSetup } from './device-setup.ts';
 import { spaceWithConsequence } from './fault-consequence.ts';
 import { exitReportToJson } from './fault-records.ts';
-import { Command, Mailbox, readFeatureWords, writeFeatureWords } from './mailbox.ts';
+import { openModel } from './open-model.ts';
+import { Command, LOADS_DEVICE_TYPE, Mailbox, readFeatureWords, writeFeatureWords } from './mailbox.ts';
 import { SimulatedDevice } from './simulated-device.ts';
 import { recordThrown, type ThrownRecord } from './thrown-record.ts';
 
@@ -45,29 +46,38 @@ const input = workerData as DeviceWorkerData;
 const mailbox = new Mailbox(input.mailbox);
 const faults = new FaultLog(() => mailbox.countFault());
 // A plugin that ends its thread would leave the driver's side waiting. Node ends it the same way after an error.
-process.once('uncaughtExceptionMonitor', forbidExit(process));
+const allowExit = forbidExit(process);
+process.once('uncaughtExceptionMonitor', (thrown) => {
+  allowExit();
+  // The driver's side waits without an event loop: it learns of the error here or not at all.
+  if (!mailbox.isGone) mailbox.leave(endOf(thrown));
+});
 const openAddressSpace = await orFail(() => importOpenAddressSpace(input.addressSpace.module));
 const space = await orFail(() =>
   checkedSpace(openAddressSpace(new GuestMemory(input.memory), faults, input.addressSpace.state)),
 );
-// oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the driver's thread loaded and checked the same module
-const type = await orFail(async () => ((await import(input.setup.module)) as { default: DeviceTypePlugin }).default);
-const model = await orFail(() => type.model(input.setup.settings, input.setup.byteOrder));
+// Whose module is loaded, for the driver's thread: before the first command, it is the only one to read a word.
+mailbox.words[0] = LOADS_DEVICE_TYPE;
+const type = await orFail(() => importDeviceType(input.setup.module));
+const model = await orFail(() => openModel(type, input.setup.settings, input.setup.byteOrder));
 const offers = offeredFeatures(input.setup, model.features);
 const probe = openAddressSpace(space.memory, new FaultLog(), input.addressSpace.state);
 const isOneToOne = (): boolean => coversMemoryOneToOne(probe);
 const seen = spaceWithConsequence(space, input.setup.onFault);
 let isUp = false;
-const device = new SimulatedDevice(model, seen, {
-  ...input.setup,
-  type,
-  offers,
-  isOneToOne,
-  isRung: (queue) => mailbox.isRung(queue),
-  onEvent: () => {
-    if (isUp) interruptDriver();
-  },
-});
+const device = await orFail(
+  () =>
+    new SimulatedDevice(model, seen, {
+      ...input.setup,
+      type,
+      offers,
+      isOneToOne,
+      isRung: (queue) => mailbox.isRung(queue),
+      onEvent: () => {
+        if (isUp) interruptDriver();
+      },
+    }),
+);
 isUp = true;
 const hasEvents = model.usesEventLoop === true;
 
@@ -77,11 +87,17 @@ try {
   await serve();
   device.dispose();
   if (device.isLost) mailbox.leave(faultsAsJson());
+  // Only now is the command to exit answered: the driver's side then ends this thread.
+  else mailbox.answer();
 } catch (error) {
-  // The driver's side waits without an event loop: it learns of the error here or not at all.
-  const thrown = recordThrown(device.error === undefined ? error : device.error.thrown);
-  mailbox.leave(exitReportToJson({ faults: faults.entries, error: describeError(error), thrown }));
+  mailbox.leave(endOf(error, device.error));
   throw error;
+}
+
+/** What the driver's side learns of a thread that an error ends; `first` is what was thrown before. */
+function endOf(error: unknown, first?: { readonly thrown: unknown }): string {
+  const thrown = recordThrown(first === undefined ? error : first.thrown);
+  return exitReportToJson({ faults: faults.entries, error: describeError(error), thrown });
 }
 
 /** Tells the driver's side why there is no device, and does nothing more. */
@@ -111,6 +127,20 @@ async function importOpenAddressSpace(module: string): Promise<OpenAddressSpace>
   return open as OpenAddressSpace;
 }
 
+async function importDeviceType(module: string): Promise<DeviceTypePlugin> {
+  const imported: unknown = await import(module);
+  const exported: unknown = Reflect.get(Object(imported), 'default');
+  // As the driver's thread loads it: compiled to CommonJS, the default export is one deeper.
+  const isCompiled = Reflect.get(Object(exported), '__esModule') === true;
+  const type: unknown = isCompiled ? Reflect.get(Object(exported), 'default') : exported;
+  if (typeof Reflect.get(Object(type), 'model') !== 'function') {
+    const what = `exports ${describeValue(type)} in a worker, not a device type`;
+    throw new ContractError('device', 'default export', what);
+  }
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the driver's thread checked the same module
+  return type as DeviceTypePlugin;
+}
+
 function checkedSpace(space: DeviceAddressSpace): DeviceAddressSpace {
   const value: unknown = space;
   if (typeof value === 'object' && value !== null && 'borrow' in value && 'read' in value && 'write' in value)
@@ -127,7 +157,7 @@ async function serve(): Promise<void> {
     if (command !== undefined) {
       isWanted = execute(command);
       interruptDriver();
-      mailbox.answer();
+      if (isWanted) mailbox.answer();
       continue;
     }
     const isRung = mailbox.takeDoorbells();

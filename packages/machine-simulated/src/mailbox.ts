@@ -20,6 +20,9 @@ export const Command = {
 /** A value of {@link Command}. */
 export type Command = (typeof Command)[keyof typeof Command];
 
+/** The first word of a mailbox, before the first command: the module of the device type is being loaded. */
+export const LOADS_DEVICE_TYPE = 1;
+
 /** Indices of 32-bit words. */
 const WAKE = 0;
 const ASKED = 1;

@@ -1,4 +1,6 @@
 import {
+  ContractError,
+  describeValue,
   KEPT,
   type DeviceModel,
   type DeviceQueues,
@@ -108,6 +110,7 @@ export class SimulatedDevice implements DeviceQueues {
   #lastNotification = -1;
   #isFrozen = false;
   #isLost = false;
+  #isDisposed = false;
   #error: { readonly thrown: unknown } | undefined;
 
   /** Owns `model`. `space` is as `spaceWithConsequence` made it. */
@@ -306,6 +309,7 @@ export class SimulatedDevice implements DeviceQueues {
    * pushed until then.
    */
   push(index: number, head: number, written: number): void {
+    if (written !== written >>> 0) refuseLength('push', written);
     this.#queues[index]?.queue.push(head, written);
   }
 
@@ -319,6 +323,11 @@ export class SimulatedDevice implements DeviceQueues {
 
   readConfig(offset: number, target: Uint8Array): void {
     const { config } = this.model;
+    if (!(config instanceof Uint8Array)) {
+      const what = `of the device half became ${describeValue(config)}, not a Uint8Array`;
+      this.#crash(-1, new ContractError('device', 'config', what));
+      return;
+    }
     for (let i = 0; i < target.length; i++) target[i] = this.#isFrozen ? FROZEN : (config[offset + i] ?? 0);
   }
 
@@ -330,7 +339,9 @@ export class SimulatedDevice implements DeviceQueues {
     if (field?.isWritable === true) this.#guard(-1, () => this.model.writeConfig?.(offset, source));
   }
 
+  /** Events of the device half that come later are not heard. */
   dispose(): void {
+    this.#isDisposed = true;
     this.model.dispose();
   }
 
@@ -350,7 +361,8 @@ export class SimulatedDevice implements DeviceQueues {
         if (this.#queues[index] !== enabled) return isBusy;
         if (this.#options.rogue.length > 0) this.#makeRogueAccesses();
         if (this.#refused !== faults && this.#applyConsequence(index)) return isBusy;
-        if (written !== KEPT) queue.push(chain.head, written);
+        if (written === written >>> 0) queue.push(chain.head, written);
+        else if (written !== KEPT) refuseLength('process', written);
       }
       if (queue.flush()) this.#notify = true;
     } while (this.model.wants(index) && !queue.enableNotifications());
@@ -391,6 +403,7 @@ export class SimulatedDevice implements DeviceQueues {
 
   /** An event of the device half: from inside of one of its methods, or by itself. */
   #hear(react: () => void): void {
+    if (this.#isDisposed) return;
     react();
     if (!this.#isServing) this.#options.onEvent?.();
   }
@@ -446,7 +459,18 @@ export class SimulatedDevice implements DeviceQueues {
     this.#status = (this.#status & ~DeviceStatus.Suspend) | DeviceStatus.DriverOk;
     if (this.#isChangeDeferred) this.#tellConfigChange();
     if (isSuspended) this.run();
-    else this.#guard(-1, () => this.model.start(this.#accepted));
+    else this.#guard(-1, () => this.#startModel());
+  }
+
+  /** Looks once at what {@link DeviceModel.wants} answers, so that a buffer costs no look. */
+  #startModel(): void {
+    this.model.start(this.#accepted);
+    for (let queue = 0; queue < this.#queues.length; queue++) {
+      if (this.#queues[queue] === undefined) continue;
+      const isWanted: unknown = this.model.wants(queue);
+      if (typeof isWanted !== 'boolean')
+        throw new ContractError('device', 'wants', `returned ${describeValue(isWanted)}, not true or false`);
+    }
   }
 
   /**
@@ -517,4 +541,10 @@ export class SimulatedDevice implements DeviceQueues {
       else this.#space.write(low, high, this.#rogueBytes, 0, length);
     }
   }
+}
+
+/** Throws {@link ContractError} for what is no number of bytes that a used ring can have: 32 bits. Cold. */
+function refuseLength(hook: 'process' | 'push', written: unknown): never {
+  const got = `${describeValue(written)}, no number of bytes that were written`;
+  throw new ContractError('device', hook, hook === 'push' ? `was given ${got}` : `returned ${got}`);
 }

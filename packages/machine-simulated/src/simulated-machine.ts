@@ -1,6 +1,7 @@
 import {
   CodedError,
   type BootedMachine,
+  type DeviceModel,
   type DeviceTypePlugin,
   type Machine,
   type MachineRequest,
@@ -12,6 +13,7 @@ import { boundAddressSpace, deviceSetup, offeredFeatures, type DeviceSetup } fro
 import { spaceWithConsequence } from './fault-consequence.ts';
 import { InProcessTransport } from './in-process-transport.ts';
 import type { SimulatedOptions } from './options.ts';
+import { disposeModel, openModel } from './open-model.ts';
 import { SimulatedDevice } from './simulated-device.ts';
 import { openWorkerTransport } from './worker-transport.ts';
 
@@ -85,7 +87,24 @@ function openDevice(
   bind: (offers: FeatureSet) => AddressSpaceBlueprint,
   watch: MachineRequest['watchDevice'],
 ): SimulatedDevice {
-  const model = type.model(setup.settings, setup.byteOrder);
+  const model = openModel(type, setup.settings, setup.byteOrder);
+  try {
+    return deviceAround(model, memory, faults, type, setup, bind, watch);
+  } catch (error) {
+    disposeModel(model);
+    throw error;
+  }
+}
+
+function deviceAround(
+  model: DeviceModel,
+  memory: GuestMemory,
+  faults: FaultLog,
+  type: DeviceTypePlugin,
+  setup: DeviceSetup,
+  bind: (offers: FeatureSet) => AddressSpaceBlueprint,
+  watch: MachineRequest['watchDevice'],
+): SimulatedDevice {
   const offers = offeredFeatures(setup, model.features);
   const blueprint = bind(offers);
   const space = spaceWithConsequence(blueprint.open(memory, faults, blueprint.state), setup.onFault);

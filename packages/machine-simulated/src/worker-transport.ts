@@ -19,7 +19,8 @@ import { describeError } from './describe-error.ts';
 import { offeredFeatures, type DeviceSetup } from './device-setup.ts';
 import type { DeviceWorkerData, DeviceWorkerFailure, DeviceWorkerReady } from './device-worker.ts';
 import { exitReportFromJson } from './fault-records.ts';
-import { Command, Mailbox, readFeatureWords, writeFeatureWords } from './mailbox.ts';
+import { openModel } from './open-model.ts';
+import { Command, LOADS_DEVICE_TYPE, Mailbox, readFeatureWords, writeFeatureWords } from './mailbox.ts';
 import { thrownOf } from './thrown-record.ts';
 
 /** How long the device's thread may take to start. */
@@ -61,7 +62,10 @@ export class WorkerTransport implements Transport {
     this.carries = new FeatureSet(setup.carries);
     this.deviceId = ready.deviceId;
     this.queueCount = ready.queueCount;
-    worker.on('error', (error) => (this.#end ??= `failed: ${describeError(error)}`));
+    worker.on('error', (thrown) => {
+      this.#end ??= `failed: ${describeError(thrown)}`;
+      this.#thrown ??= { thrown };
+    });
     worker.on('exit', (code) => (this.#end ??= `ended with exit code ${code}`));
   }
 
@@ -174,10 +178,15 @@ export class WorkerTransport implements Transport {
     if (this.#end === undefined) this.#mailbox.ask(Command.Exit, COMMAND_TIMEOUT_MS);
   }
 
-  /** Ends the thread, also one that no longer answers. */
+  /** Ends the thread, also one that no longer answers. Rejects with what the device half threw while it was disposed. */
   async ended(): Promise<void> {
+    const wasThere = !this.#isLost && !this.#mailbox.isGone;
     this.dispose();
     await this.#worker.terminate();
+    if (!wasThere || !this.#mailbox.isGone) return;
+    const before = this.#thrown;
+    this.#record(this.#mailbox.exitReport);
+    if (before === undefined && this.#thrown !== undefined) throw this.#thrown.thrown;
   }
 
   #ask(command: Command): void {
@@ -254,7 +263,8 @@ export async function openWorkerTransport(
   const worker = startWorker(workerData);
   let ofPlatform: { readonly thrown: unknown } | undefined;
   try {
-    const answer = await firstAnswer(worker, blueprint.module);
+    const loadsDevice = (): boolean => mailbox.words[0] === LOADS_DEVICE_TYPE;
+    const answer = await firstAnswer(worker, () => (loadsDevice() ? undefined : blueprint.module));
     worker.removeAllListeners();
     if (!('failure' in answer)) return new WorkerTransport(worker, mailbox, faults, setup, answer);
     ofPlatform = { thrown: thrownOf(answer.failure) };
@@ -272,13 +282,23 @@ export async function openWorkerTransport(
   }
 }
 
-/** Waits until the device is there. Rejects where it cannot be made, or nothing is heard in time. */
-async function firstAnswer(worker: Worker, module: string): Promise<DeviceWorkerReady | DeviceWorkerFailure> {
+/**
+ * Waits until the device is there. Rejects where it cannot be made, or nothing is heard in time. `ofPlatform` tells the
+ * module that is being loaded, `undefined` where that is the one of the device type.
+ */
+async function firstAnswer(
+  worker: Worker,
+  ofPlatform: () => string | undefined,
+): Promise<DeviceWorkerReady | DeviceWorkerFailure> {
   let timer: NodeJS.Timeout | undefined;
   try {
     return await new Promise((resolve, reject) => {
-      const neverLoads = (how: string): void =>
-        reject(new ContractError('platform', 'addressSpace.module', `never finishes loading (${how}): ${module}`));
+      const neverLoads = (how: string): void => {
+        const module = ofPlatform();
+        const what = `never finishes loading (${how})`;
+        if (module === undefined) reject(new ContractError('device', 'default export', `${what} in a worker`));
+        else reject(new ContractError('platform', 'addressSpace.module', `${what}: ${module}`));
+      };
       worker.once('message', resolve);
       worker.once('error', reject);
       worker.once('exit', (code) => {
@@ -294,7 +314,7 @@ async function firstAnswer(worker: Worker, module: string): Promise<DeviceWorker
 
 /** What the device will offer, found out without opening its files. */
 function offersOf(type: DeviceTypePlugin, setup: DeviceSetup): FeatureSet {
-  const model = type.model(settingsWithoutPaths(type, setup.settings), setup.byteOrder);
+  const model = openModel(type, settingsWithoutPaths(type, setup.settings), setup.byteOrder);
   const offers = offeredFeatures(setup, model.features);
   model.dispose();
   return offers;

@@ -1,14 +1,16 @@
 import { resolve } from 'node:path';
-import type { DeviceTypePlugin } from '@virtio-platform/core';
-import { findContradictions } from './schema/cross-checks.ts';
+import { isCodedError, type CodedError, type DeviceTypePlugin } from '@virtio-platform/core';
+import { NO_DEVICE_FEATURES } from '@virtio-platform/core/features';
+import { issuesOf } from './plugin/check-plugins.ts';
+import { findContradictions, type Contradiction } from './schema/cross-checks.ts';
 import { deviceSection } from './schema/device-section.ts';
 import { NO_VOCABULARY, reportedNames, type DeviceVocabulary } from './schema/device-vocabulary.ts';
 import { driverSection } from './schema/driver-section.ts';
 import type { ProfileRun } from './matrix/expand-matrix.ts';
 import type { DeviceTypeLoader, LoadedDeviceType } from './plugin/load-device-type.ts';
-import { pluginUse } from './plugin/plugin-use.ts';
+import { displayUse, pluginUse } from './plugin/plugin-use.ts';
 import { policySection } from './schema/policy-section.ts';
-import type { Profile } from './schema/profile.ts';
+import type { NamedRun, Profile } from './schema/profile.ts';
 import { issueAt, formatIssue, type ProfileIssue } from './source/profile-issue.ts';
 import { knownKeys, RENAMED_KEYS, type CheckedProfile } from './schema/profile-schema.ts';
 import { readProfile } from './schema/read-profile.ts';
@@ -16,20 +18,31 @@ import { renameKeys, type ProfileWarning } from './source/renamed-keys.ts';
 import { nodeAt, placeOf, plainMap, plainValue, type MapNode } from './source/source-node.ts';
 import { translateIssues, type RawIssue } from './source/translate-issues.ts';
 import { isRecord } from './source/unknown-value.ts';
-import { readTypedValues, type TypedValues } from './schema/typed-values.ts';
+import { readTypedValues, unreadValues, type TypedValues } from './schema/typed-values.ts';
 
 /** What is known of one run of a profile. */
 export interface RunCheck {
   /** What reports call the run. */
   readonly name: string;
-  /** `undefined` where the schema has issues. */
+  /** `undefined` where the schema has issues, or the device type does something wrong. */
   readonly profile: Profile | undefined;
+  /** What the device type does wrong. */
+  readonly failure: RunFailure | undefined;
   /** What is wrong with single values. */
   readonly issues: readonly ProfileIssue[];
   /** Values that do not go together. */
   readonly contradictions: readonly ProfileIssue[];
   /** Keys that have an old name. */
   readonly warnings: readonly ProfileWarning[];
+}
+
+/** What the device type of a run does wrong, where that keeps the run from being checked. */
+export interface RunFailure {
+  readonly error: CodedError;
+  /** The same as issues of the profile. */
+  readonly issues: readonly ProfileIssue[];
+  /** What else is known of the run; `undefined` where its text has issues. */
+  readonly run: NamedRun | undefined;
 }
 
 /** What was found while a profile was read. */
@@ -42,21 +55,34 @@ export interface Reading {
 
 /**
  * Checks one run of a profile by itself. `loader` loads the type of its device; `others` are types whose words are told
- * from those that have no meaning.
+ * from those that have no meaning. A schema of the type has `timeoutMs` to settle.
  */
 export async function checkRun(
   run: ProfileRun,
   reading: Reading,
   loader: DeviceTypeLoader,
   others: readonly DeviceTypePlugin[],
+  timeoutMs?: number,
 ): Promise<RunCheck> {
   const { isComplete, file } = reading;
   const { root, warnings, issues: renameIssues } = renameKeys(run.root, RENAMED_KEYS);
   const values = plainMap(root);
   const device = await loader.load(root);
-  const vocabulary = vocabularyOf(device.type, others);
+  const known = vocabularyOf(device.type, others);
+  const vocabulary = device.error === undefined ? known : { ...known, isOpen: true };
   const read = readProfile(values, vocabulary);
-  const typed = await readTypedValues(root, device, vocabulary);
+  let error: CodedError | undefined = device.error;
+  /** What the device type makes of something, or `otherwise` where it does something wrong. */
+  const ask = async <T>(body: () => T | Promise<T>, otherwise: T): Promise<T> => {
+    try {
+      return await body();
+    } catch (thrown) {
+      if (!isCodedError(thrown)) throw thrown;
+      error ??= thrown;
+      return otherwise;
+    }
+  };
+  const typed = await ask(() => readTypedValues(root, device, vocabulary, timeoutMs), unreadValues(device.type));
   const translated = translateIssues(
     [...read.issues, ...namingIssues(values)],
     {
@@ -68,8 +94,8 @@ export async function checkRun(
     'ERR_PROFILE_INVALID',
   );
   // A misspelt key of every device is no setting of the type either: one mistake.
-  const known = new Set(translated.map(({ issue }) => issue.path));
-  const found = [...translated, ...typed.issues.filter(({ issue }) => !known.has(issue.path))]
+  const already = new Set(translated.map(({ issue }) => issue.path));
+  const found = [...translated, ...typed.issues.filter(({ issue }) => !already.has(issue.path))]
     .filter(({ isMissing }) => isComplete || !isMissing)
     .map(({ issue }) => issue);
   const issues = [...renameIssues, ...device.issues, ...found];
@@ -79,15 +105,20 @@ export async function checkRun(
     const isSound = (section: string): boolean =>
       !faulty.has(section) &&
       (section in values || [...faulty].every((key) => knownKeys([], vocabulary).includes(key)));
-    const wrong = findContradictions(read.readableValues(isSound), typed);
+    const wrong = await ask<Contradiction[]>(() => findContradictions(read.readableValues(isSound), typed), []);
     contradictions.push(...wrong.map(({ path, message }) => issueAt(placeOf(root, path), path, message)));
   }
   const ofProfile = typeof values['profile'] === 'string' ? values['profile'] : 'this profile';
   const name = run.label === '' ? ofProfile : `${ofProfile} [${run.label}]`;
   const { checked } = read;
-  const profile =
-    checked === undefined || issues.length > 0 ? undefined : buildProfile(file, name, root, checked, device, typed);
-  return { name, profile, issues, contradictions, warnings };
+  const isRight = checked !== undefined && issues.length === 0;
+  if (error !== undefined) {
+    const run = isRight ? namedRun(name, root, checked, device) : undefined;
+    const failure = { error, issues: issuesOf('device', device.use!, error), run };
+    return { name, profile: undefined, failure, issues, contradictions, warnings };
+  }
+  const profile = isRight ? buildProfile(file, name, root, checked, device, typed) : undefined;
+  return { name, profile, failure: undefined, issues, contradictions, warnings };
 }
 
 /** What is wrong with how a profile names the type of its device. */
@@ -108,6 +139,25 @@ function vocabularyOf(type: DeviceTypePlugin | undefined, others: readonly Devic
   const vocabulary = known ?? { type, others };
   if (type !== undefined && others.length === 0) vocabularies.set(type, vocabulary);
   return vocabulary;
+}
+
+/** What is known of a run of which the text is right, and the type of the device is not. */
+function namedRun(
+  name: string,
+  root: MapNode,
+  { policy, queue, expect }: CheckedProfile,
+  { use, type }: LoadedDeviceType,
+): NamedRun {
+  const unloaded = { name: displayUse(use!.use), features: NO_DEVICE_FEATURES };
+  return {
+    name,
+    platform: pluginUse(root, 'platform')!,
+    machine: pluginUse(root, 'machine')!,
+    device: { use: use!, type: type ?? unloaded },
+    policy: policySection(policy),
+    queue,
+    expect,
+  };
 }
 
 function buildProfile(

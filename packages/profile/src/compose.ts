@@ -21,7 +21,7 @@ import {
 } from './plugin/check-plugins.ts';
 import { LocatedPluginError } from './plugin/plugin-error.ts';
 import { BOOT_TIMEOUT_MS } from './guard/await-plugin.ts';
-import { blamePlatform } from './guard/blame-plugin.ts';
+import { blameOthers } from './guard/blame-plugin.ts';
 import { checkBooted, checkMachine } from './guard/checked-machine.ts';
 import { guardHardware } from './guard/guarded-hardware.ts';
 import { GuardedPlatform } from './guard/guarded-platform.ts';
@@ -69,7 +69,8 @@ export async function composeRun(profile: Profile, options: CompositionOptions =
   let machine: BootedMachine | undefined;
   let platform: Platform | undefined;
   let disposal: Promise<readonly CodedError[]> | undefined;
-  const dispose = (): Promise<readonly CodedError[]> => (disposal ??= disposeRun(profile, platform, machine, bindings));
+  const dispose = (): Promise<readonly CodedError[]> =>
+    (disposal ??= disposeRun(profile, options, platform, machine, bindings));
   try {
     machine = await bootMachine(bindings, plugins, profile, options);
     platform = await openPlatform(bindings, plugins, machine, timeoutMs);
@@ -97,7 +98,7 @@ async function bootMachine(
     try {
       return await unbooted.boot();
     } catch (thrown) {
-      throw blamePlatform(thrown, profile, resolution);
+      throw blameOthers(thrown, profile, resolution);
     }
   };
   const booted = await runHook('machine', use, 'boot', boot, pluginTimeoutMs ?? BOOT_TIMEOUT_MS);
@@ -171,12 +172,20 @@ const DISPOSE_TIMEOUT_MS = 30_000;
 
 /** Ends a run, also one that was put together only in part. The machine ends also where the platform throws. */
 async function disposeRun(
-  { platform: platformUse, machine: machineUse }: Profile,
+  profile: Profile,
+  resolution: ResolutionOptions,
   platform: Platform | undefined,
   machine: BootedMachine | undefined,
   bindings: DependencyContainer,
 ): Promise<readonly CodedError[]> {
   const errors: CodedError[] = [];
+  const disposeMachine = async (): Promise<void> => {
+    try {
+      await machine?.dispose();
+    } catch (thrown) {
+      throw blameOthers(thrown, profile, resolution);
+    }
+  };
   const step = async (kind: PluginKind, use: PluginUse, body: () => void | Promise<void>): Promise<void> => {
     try {
       await runHook(kind, use, 'dispose', body, DISPOSE_TIMEOUT_MS);
@@ -184,8 +193,8 @@ async function disposeRun(
       errors.push(codedErrorOf(error));
     }
   };
-  if (platform !== undefined) await step('platform', platformUse, () => platform.dispose());
-  if (machine !== undefined) await step('machine', machineUse, () => machine.dispose());
+  if (platform !== undefined) await step('platform', profile.platform, () => platform.dispose());
+  if (machine !== undefined) await step('machine', profile.machine, disposeMachine);
   // Not `bindings.dispose()`: it would dispose a second time what it constructed, over memory that is gone.
   bindings.reset();
   return errors;

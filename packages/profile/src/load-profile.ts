@@ -1,10 +1,10 @@
 import { findPluginIssues } from './plugin/check-plugins.ts';
 import { checkRun, distinctIssues, issuesOfRuns, type Reading, type RunCheck } from './check-run.ts';
-import type { DeviceTypePlugin } from '@virtio-platform/core';
+import type { CodedError, DeviceTypePlugin } from '@virtio-platform/core';
 import { DeviceTypeLoader } from './plugin/load-device-type.ts';
 import { expandMatrix, type ProfileRun } from './matrix/expand-matrix.ts';
 import { pluginUse } from './plugin/plugin-use.ts';
-import type { Profile } from './schema/profile.ts';
+import type { NamedRun, Profile } from './schema/profile.ts';
 import type { SourceLocation } from './source/profile-issue.ts';
 import {
   formatIssue,
@@ -25,6 +25,26 @@ export interface ProfileCheck {
   readonly profiles: readonly Profile[];
   /** In the order of files and lines. */
   readonly issues: readonly ProfileIssue[];
+}
+
+/** A run of a profile, or why the type of its device cannot be used. */
+export type LoadedRun =
+  | { readonly profile: Profile; readonly error?: undefined }
+  | { readonly profile?: undefined; readonly run: NamedRun; readonly error: CodedError };
+
+/**
+ * As {@link loadProfiles}, but where nothing is wrong except what a device type does, its error stands for each of the
+ * runs with that type.
+ */
+export async function loadEachRun(path: string, options: ResolutionOptions = {}): Promise<readonly LoadedRun[]> {
+  const check = await checkStatically(path, options);
+  const runs = check.checks.map(({ profile, failure }): LoadedRun | undefined => {
+    if (profile !== undefined) return { profile };
+    return failure?.run && { run: failure.run, error: failure.error };
+  });
+  const known = runs.filter((run) => run !== undefined);
+  if (check.textIssues.length === 0 && known.length > 0 && known.length === runs.length) return known;
+  throw await errorOf(check, options);
 }
 
 /**
@@ -57,6 +77,9 @@ export async function checkProfile(path: string, options: ResolutionOptions = {}
 interface StaticCheck extends ProfileCheck {
   /** Each run as it is written; none where there is nothing to check. */
   readonly roots: readonly MapNode[];
+  readonly checks: readonly RunCheck[];
+  /** The issues but those of the device types. */
+  readonly textIssues: readonly ProfileIssue[];
   /** Where the profile, or its base, is multiplied. */
   readonly matrix?: Place | undefined;
 }
@@ -64,28 +87,44 @@ interface StaticCheck extends ProfileCheck {
 async function loadRuns(path: string, options: ResolutionOptions): Promise<StaticCheck> {
   const check = await checkStatically(path, options);
   if (check.issues.length === 0) return check;
-  throw new ProfileError(await withPluginIssues(check.roots, check.issues, options));
+  throw await errorOf(check, options);
+}
+
+async function errorOf({ roots, issues }: StaticCheck, options: ResolutionOptions): Promise<ProfileError> {
+  return new ProfileError(await withPluginIssues(roots, issues, options));
 }
 
 async function checkStatically(path: string, options: ResolutionOptions): Promise<StaticCheck> {
   const sources = await readSources(path);
-  if (sources.root === undefined) return { roots: [], profiles: [], issues: sources.issues };
+  if (sources.root === undefined) {
+    const { issues } = sources;
+    return { roots: [], checks: [], profiles: [], issues, textIssues: issues };
+  }
   const matrix = expandMatrix(sources.root);
   const read = [...sources.issues, ...matrix.issues];
   const isComplete = matrix.issues.length === 0 && read.every(({ code }) => code === 'ERR_PROFILE_INVALID');
   const loader = new DeviceTypeLoader(options);
   const reading = { file: path, issues: read, isComplete };
-  const first = await checkRuns(matrix.runs, reading, loader, []);
+  const check = async (others: readonly DeviceTypePlugin[]): Promise<RunCheck[]> =>
+    await checkRuns(matrix.runs, reading, loader, others, options.pluginTimeoutMs);
+  const first = await check([]);
   // Only what is wrong needs the words of other device types, to be told from those that have no meaning.
-  const isRight = first.every(({ profile, contradictions }) => profile !== undefined && contradictions.length === 0);
-  const checks = isRight ? first : await checkRuns(matrix.runs, reading, loader, await loader.installed(path));
+  const isRight = first.every(({ profile, failure, contradictions }) => {
+    return (profile ?? failure?.run) !== undefined && contradictions.length === 0;
+  });
+  const checks = isRight ? first : await check(await loader.installed(path));
   warnOnce(checks.flatMap(({ warnings }) => warnings));
-  const issues = [...read, ...issuesOfRuns(checks).filter((issue) => isBelieved(issue, read))].slice(0, MAX_ISSUES);
+  const believed = (issue: ProfileIssue): boolean => isBelieved(issue, read);
+  const textIssues = [...read, ...issuesOfRuns(checks).filter(believed)].slice(0, MAX_ISSUES);
+  const ofTypes = distinctIssues(checks.flatMap(({ failure }) => failure?.issues ?? [])).filter(believed);
+  const issues = [...ofTypes, ...textIssues].slice(0, MAX_ISSUES);
   return {
     roots: matrix.runs.map(({ root }) => root),
     matrix: sources.root.entries.get('matrix')?.key,
     profiles: issues.length > 0 ? [] : checks.flatMap(({ profile }) => profile ?? []),
+    checks,
     issues,
+    textIssues,
   };
 }
 
@@ -95,11 +134,12 @@ async function checkRuns(
   reading: Reading,
   loader: DeviceTypeLoader,
   others: readonly DeviceTypePlugin[],
+  timeoutMs: number | undefined,
 ): Promise<RunCheck[]> {
   const checks: RunCheck[] = [];
   const found = new Set<string>();
   for (const run of runs) {
-    const check = await checkRun(run, reading, loader, others);
+    const check = await checkRun(run, reading, loader, others, timeoutMs);
     checks.push(check);
     for (const issue of check.issues) found.add(formatIssue(issue));
     if (found.size >= MAX_ISSUES) break;

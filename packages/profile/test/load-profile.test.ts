@@ -257,7 +257,7 @@ describe('checkProfile', () => {
     ],
     ['feature of another device type', { device: '{ type: block, offers: [NET_MAC] }' }, 'device.offers', 4],
     ['expected feature of another device type', { expect: '{ declined: [CONSOLE_SIZE] }' }, 'expect.declined', 8],
-    ['workload of another device type', { workload: READ }, 'workload.kind', 7],
+    ['workload of another device type', { workload: ECHO }, 'workload.kind', 7],
     ['packet that is too long', { device: '{ type: net }', workload: LONG_PACKET }, 'workload.blockSize', 7],
     ['address that is none', { device: '{ type: net, mac: "52:54" }', workload: ECHO }, 'device.mac', 4],
     ['port that does not exist', { device: '{ type: console, ports: 32 }', workload: ECHO }, 'device.ports', 4],

@@ -35,7 +35,7 @@ import {
   type Virtqueue,
 } from '@virtio-platform/core/queue';
 import type { DmaSanitizer } from '@virtio-platform/dma-sanitizer';
-import { DEFAULT_QUEUE_SIZE, runHook, runHookSync, type ComposedRun, type Profile } from '@virtio-platform/profile';
+import { DEFAULT_QUEUE_SIZE, runHook, type ComposedRun, type Profile } from '@virtio-platform/profile';
 import { forceFeatures } from './force-features.ts';
 import { checkDisruptions } from './disruptions.ts';
 import type { RunReport, WorkloadReport } from './report.ts';
@@ -209,7 +209,7 @@ export class DeviceSession {
       checkDisruptions(profile, accepted);
       const byteOrder = transport.interface === 'legacy' ? platform.guestByteOrder : 'little';
       const device = { transport, accepted, byteOrder } as const;
-      const indices = this.#hook('driver.queues', () => profile.device.type.driver.queues(device));
+      const indices = profile.device.type.driver.queues(device);
       for (const index of indices) this.#openQueue(index, byteOrder);
       this.#openWorkload(device, onProgress);
       this.#receiveMessages();
@@ -225,10 +225,29 @@ export class DeviceSession {
     }
   }
 
-  /** Runs the workload on a started device. Throws {@link DeviceError} when the device stalls, lies or is gone. */
+  /**
+   * Runs the workload on a started device. Throws {@link DeviceError} when the device stalls, lies or is gone, and
+   * {@link ContractError} for a workload that does not do what it was asked for.
+   */
   async run(): Promise<void> {
-    const { use } = this.#run.profile.device;
-    await runHook('device', use, `workload ${this.#run.profile.workload.kind}`, () => this.#workload!.run());
+    const { device, driver, workload: asked } = this.#run.profile;
+    const hook = `workloads.${asked.kind}.run`;
+    const [workload, loop] = [this.#workload!, this.#loop!];
+    let failed: { readonly thrown: unknown } | undefined;
+    const settled = async (): Promise<void> => {
+      try {
+        await Promise.race([workload.run(), loop.abandoned]);
+      } catch (thrown) {
+        failed = { thrown };
+      }
+    };
+    await runHook('device', device.use, hook, settled, driver.timeoutMs, () => loop.quietMs);
+    // What the loop met is why the workload ended, whatever the workload made of it.
+    failed = loop.failure ?? failed;
+    if (failed !== undefined) throw failed.thrown;
+    const { requests, mismatches } = workload.done;
+    if (requests >= asked.requests || mismatches.first.length > 0) return;
+    throw new ContractError('device', hook, `returned after ${requests} of ${asked.requests} requests`);
   }
 
   /** Opens the driver half over the queues, and the workload over the driver half. */
@@ -248,10 +267,10 @@ export class DeviceSession {
       transport.notify(queue.index, queue.nextAvailable);
     };
     const workload = type.workloads[kind]!;
-    const bytes = this.#hook('bytes', () => workload.bytes(options));
+    const bytes = workload.bytes(options);
     const memory = this.#sanitizer?.memory() ?? machine.memory;
     const context = { ...device, memory, queues, buffers: profile.driver.buffers, depth, bytes, notify };
-    const driver = this.#hook('driver.open', () => type.driver.open(context));
+    const driver = type.driver.open(context);
     this.#driver = driver;
     const loop = new RunLoop({
       profile,
@@ -264,31 +283,31 @@ export class DeviceSession {
     this.#loop = loop;
     const mostReturned = disruptions.length * depth;
     const own = { settings, options, kind, requests, seed, mostReturned, loop, inspected: machine.memory };
-    this.#workload = this.#hook(`workload ${kind}`, () => workload.open(driver, { ...context, ...own }));
+    this.#workload = workload.open(driver, { ...context, ...own });
     loop.attach(this.#workload);
-  }
-
-  /** Calls the device type: what that throws without a code is `ERR_PLUGIN_HOOK`. */
-  #hook<T>(hook: string, body: () => T): T {
-    return runHookSync('device', this.#run.profile.device.use, hook, body);
   }
 
   /**
    * Resets the device and gives everything back. Throws {@link DeviceError} where the device did not confirm the reset:
    * `ERR_DEVICE_LOST` once everything is given back, since its machine ends a device that is gone; otherwise before,
-   * and the device keeps the memory.
+   * and the device keeps the memory. Throws what the driver half throws, once everything else is given back.
    */
   end(): void {
     const lost = this.#reset();
     for (const { queue } of this.#queues) queue.reset();
-    this.#hook('dispose', () => this.#driver?.dispose());
+    let failed = lost && { thrown: lost as unknown };
+    try {
+      this.#driver?.dispose();
+    } catch (thrown) {
+      failed ??= { thrown };
+    }
     this.#messages?.release();
     this.#messages = undefined;
     for (const { queue } of this.#queues) queue.dispose();
     this.#driver = undefined;
     this.#queues.length = 0;
     this.#isEnded = true;
-    if (lost !== undefined) throw lost;
+    if (failed !== undefined) throw failed.thrown;
   }
 
   /** After {@link end}, and after its statistics were read. Nothing is given back that the device may still use. */

@@ -14,12 +14,12 @@ const MOST_LATER = 8;
  */
 export class RunErrors {
   readonly #errors: CodedError[] = [];
-  readonly #codedErrorOf: (thrown: unknown) => CodedError;
+  readonly #codedErrorOf: (thrown: unknown, isInside?: boolean) => CodedError;
   #rings: readonly RingReport[] = [];
   #inside: { readonly thrown: unknown } | undefined;
 
-  /** `coded` makes the coded error of anything that was thrown. */
-  constructor(coded: (thrown: unknown) => CodedError = codedErrorOf) {
+  /** `coded` makes the coded error of anything that was thrown, also inside the device. */
+  constructor(coded: (thrown: unknown, isInside?: boolean) => CodedError = (thrown) => codedErrorOf(thrown)) {
     this.#codedErrorOf = coded;
   }
 
@@ -36,7 +36,7 @@ export class RunErrors {
   noteInside(inside: { readonly thrown: unknown } | undefined): void {
     if (inside === undefined) return;
     this.#inside = inside;
-    const error = this.#codedErrorOf(inside.thrown);
+    const error = this.#codedErrorOf(inside.thrown, true);
     if (pluginSiteOf(error) !== undefined) this.#errors.unshift(error);
   }
 

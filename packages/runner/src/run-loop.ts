@@ -47,13 +47,27 @@ export class RunLoop implements WorkLoop {
   #waitingSince = -1;
   #failuresInRow = 0;
   #isRetrying = false;
+  #failure: { readonly thrown: unknown } | undefined;
+  #abandon!: () => void;
+  /** Since when the workload is at work between two rounds; -1 while a round ends here. */
+  #quietSince: number;
+  /** Requests that were complete when that number grew last, and when that was. */
+  #completed = -1;
+  #completedAt: number;
   #lastProgress: number;
   #sliceEnd: number;
 
+  /** Rejects once the workload goes on although the loop failed: it is not listened to any more. */
+  readonly abandoned: Promise<never>;
+
   constructor(parts: RunLoopParts) {
     this.#parts = parts;
+    this.abandoned = new Promise((_, reject) => {
+      this.#abandon = (): void => reject(new Error('the workload goes on although its loop failed'));
+    });
+    this.abandoned.catch(() => {});
     this.#disruptions = new Disruptions(parts.profile, parts.transport, parts.queues);
-    this.#sliceEnd = this.#lastProgress = performance.now();
+    this.#sliceEnd = this.#lastProgress = this.#quietSince = this.#completedAt = performance.now();
   }
 
   /** How often the device was suspended or its queues reset. */
@@ -71,10 +85,25 @@ export class RunLoop implements WorkLoop {
     this.#workload = workload;
   }
 
+  /** What was thrown here first: it ends the workload. */
+  get failure(): { readonly thrown: unknown } | undefined {
+    return this.#failure;
+  }
+
+  /** Milliseconds for which the workload has ended no round. */
+  get quietMs(): number {
+    return this.#quietSince < 0 ? 0 : performance.now() - this.#quietSince;
+  }
+
   disrupt(completed: number): void {
-    while (this.#disruptions.isDue(completed)) {
-      this.#parts.notifications.suppress();
-      this.#disruptions.doNext((queue, ids) => this.#workload?.recover?.(queue, ids));
+    try {
+      while (this.#disruptions.isDue(completed)) {
+        this.#parts.notifications.suppress();
+        this.#disruptions.doNext((queue, ids) => this.#workload?.recover?.(queue, ids));
+      }
+    } catch (thrown) {
+      this.#failure ??= { thrown };
+      throw thrown;
     }
   }
 
@@ -83,6 +112,22 @@ export class RunLoop implements WorkLoop {
    * waits when it was nothing. Throws {@link DeviceError} when the device stalls, lies or is gone.
    */
   async turn(progress: number, completed: number): Promise<void> {
+    if (this.#failure !== undefined) return await this.#abandonWorkload();
+    this.#quietSince = -1;
+    try {
+      this.#checkCounts(progress, completed);
+      const isIdle = this.#endRound(progress, completed);
+      if (isIdle || performance.now() > this.#sliceEnd) await this.#breathe(completed);
+    } catch (thrown) {
+      this.#failure ??= { thrown };
+      throw thrown;
+    } finally {
+      this.#quietSince = this.#sliceEnd - SLICE_MS;
+    }
+  }
+
+  /** Returns whether nothing happened, and only timers and sockets of this thread can change that. */
+  #endRound(progress: number, completed: number): boolean {
     const { notifications, queues, transport } = this.#parts;
     let isIdle = false;
     if (progress > 0) {
@@ -96,7 +141,22 @@ export class RunLoop implements WorkLoop {
     }
     this.#isRetrying = false;
     if (transport.takeConfigChange?.() === true) this.#changeConfig();
-    if (isIdle || performance.now() > this.#sliceEnd) await this.#breathe(completed);
+    return isIdle;
+  }
+
+  /** A workload that goes on although the loop failed waits for ever, so that it does nothing more. */
+  async #abandonWorkload(): Promise<never> {
+    this.#abandon();
+    return await new Promise(() => {});
+  }
+
+  /** Throws {@link ContractError} for numbers that no workload can have. */
+  #checkCounts(progress: number, completed: number): void {
+    const { requests, kind } = this.#parts.profile.workload;
+    const isRight = progress >= 0 && completed >= 0 && completed <= requests;
+    if (isRight && Number.isSafeInteger(progress) && Number.isSafeInteger(completed)) return;
+    const numbers = `progress ${describeValue(progress)} and ${describeValue(completed)} of ${requests} requests`;
+    throw new ContractError('device', `workloads.${kind}.run`, `ended a round with ${numbers}`);
   }
 
   /**
@@ -104,6 +164,15 @@ export class RunLoop implements WorkLoop {
    * `reason` is what `add` returned. Throws {@link DeviceError} when it stays so.
    */
   failedToAdd(reason: number): void {
+    try {
+      this.#failToAdd(reason);
+    } catch (thrown) {
+      this.#failure ??= { thrown };
+      throw thrown;
+    }
+  }
+
+  #failToAdd(reason: number): void {
     for (const queue of this.#parts.queues) throwIfBroken(queue);
     this.#isRetrying = true;
     if (++this.#failuresInRow < MAX_FAILURES) return;
@@ -116,6 +185,8 @@ export class RunLoop implements WorkLoop {
   #changeConfig(): void {
     this.#changeCount++;
     const change = this.#parts.driver.configChanged?.();
+    if (change !== undefined && typeof change !== 'string')
+      throw new ContractError('device', 'configChanged', `returned ${describeValue(change)}, not a text`);
     if (change !== undefined && this.#changes.length < MOST_CHANGES) this.#changes.push(change);
   }
 
@@ -140,7 +211,7 @@ export class RunLoop implements WorkLoop {
     if (result === 'notified' && transport.takeConfigChange?.() === true) {
       this.#changeConfig();
       // The notification may be of the configuration alone.
-      if (!queues.some((queue) => queue.inspect().hasUsed)) return false;
+      if (left > 0 && !queues.some((queue) => queue.inspect().hasUsed)) return false;
     }
     if (result === 'notified') notifications.notified();
     else if (result === 'timeout') notifications.timedOut(completed);
@@ -172,6 +243,8 @@ export class RunLoop implements WorkLoop {
 
   async #breathe(completed: number): Promise<void> {
     const now = performance.now();
+    if (completed !== this.#completed) [this.#completed, this.#completedAt] = [completed, now];
+    else this.#throwIfStuck(now);
     if (now - this.#lastProgress > 100) {
       this.#lastProgress = now;
       const { onProgress, profile } = this.#parts;
@@ -179,6 +252,16 @@ export class RunLoop implements WorkLoop {
     }
     await setImmediate();
     this.#sliceEnd = performance.now() + SLICE_MS;
+  }
+
+  /** A workload may say in each round that something happened, and complete nothing. */
+  #throwIfStuck(now: number): void {
+    const { timeoutMs } = this.#parts.profile.driver;
+    // What waits is looked at where it waits.
+    if (this.#waitingSince >= 0 || now - this.#completedAt <= timeoutMs) return;
+    throw new DeviceError('ERR_DEVICE_STALLED', `no request completed in ${timeoutMs} ms, although buffers came back`, {
+      hint: 'look whether the workload of the device type counts what it completes',
+    });
   }
 }
 

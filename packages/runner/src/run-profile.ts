@@ -10,9 +10,11 @@ import { FaultLog, type DeviceFault } from '@virtio-platform/core/address-space'
 import type { NegotiationResult, Refusal } from '@virtio-platform/core/negotiation';
 import {
   blamePlugin,
+  pluginSiteOf,
   composeRun,
-  runHookSync,
+  runHook,
   type ComposedRun,
+  type NamedRun,
   type Profile,
   type ResolutionOptions,
 } from '@virtio-platform/profile';
@@ -55,14 +57,15 @@ const NO_WORK: WorkloadReport = {
  */
 export async function runProfile(profile: Profile, options: RunOptions = {}): Promise<RunReport> {
   const startedAt = performance.now();
-  const state = newState((thrown) => blamePlugin(thrown, profile, options.plugins));
+  const state = newState((thrown, isInside) => blamePlugin(thrown, profile, options.plugins, isInside));
   const sanitized = profile.driver.sanitize || options.sanitize === true ? new SanitizedRun(profile) : undefined;
   const { errors } = state;
   let run: ComposedRun | undefined;
   try {
     const { use, type, settings } = profile.device;
     // Here for every machine: only the embedded one has the device half, which would find the same.
-    if (type.check !== undefined) runHookSync('device', use, 'check', () => type.check!(settings));
+    if (type.check !== undefined)
+      await runHook('device', use, 'check', () => type.check!(settings), options.plugins?.pluginTimeoutMs);
     run = await composeRun(profile, { ...options.plugins, watchDevice: sanitized?.watchDevice });
     // What was recorded before the run is not its own.
     run.platform.recordedFaults?.();
@@ -112,15 +115,25 @@ function checkFaults(faults: readonly DeviceFault[]): readonly DeviceFault[] {
 
 /**
  * The report of a run that failed with `error` outside of {@link runProfile}, or that `runProfile` threw. `report` is
- * what is known of the run otherwise; its own failure is the first one and stays.
+ * what is known of the run otherwise; its own failure is the first one and stays, unless `error` came out of a plugin:
+ * then that is what the other followed from.
  */
-export function failedReport(profile: Profile, error: CodedError, report?: RunReport): RunReport {
+export function failedReport(profile: NamedRun, error: CodedError, report?: RunReport): RunReport {
   const known = report ?? { ...describe(profile, undefined, newState(), 0), findings: [], sanitizer: null };
   const errors = new RunErrors();
   errors.note(error);
-  const failure = known.failure ?? withProgram(errors.report, undefined);
+  const own = withProgram(errors.report, undefined);
+  const failure = withLater(pluginSiteOf(error) !== undefined ? own : null, known.failure) ?? own;
   const failed = { ...known, outcome: 'failed', failure } as const;
   return { ...failed, differences: compareExpectation(failed, profile) };
+}
+
+/** The first of two failures, with the second attached where it says something new. */
+function withLater(first: FailureReport | null, second: FailureReport | null): FailureReport | null {
+  if (first === null || second === null) return first ?? second;
+  if (second.plugin !== null) return second;
+  const { code, message, hint, later, rings, program } = second;
+  return { ...first, rings, program, later: [...first.later, { code, message, hint }, ...later] };
 }
 
 function reportRefusal(refusal: Refusal | undefined): RunReport['refusal'] {
@@ -149,7 +162,7 @@ interface RunState {
   program?: DeviceProgram | undefined;
 }
 
-function newState(coded?: (thrown: unknown) => CodedError): RunState {
+function newState(coded?: (thrown: unknown, isInside?: boolean) => CodedError): RunState {
   return {
     workload: NO_WORK,
     configuration: { changes: 0, seen: [] },
@@ -190,7 +203,6 @@ async function drive(
     } catch (error) {
       state.errors.note(error, session.inspect());
     }
-    state.workload = session.workload ?? state.workload;
     state.configuration = session.configuration;
   }
   const step = (body: () => void): void => {
@@ -200,6 +212,9 @@ async function drive(
       state.errors.note(error);
     }
   };
+  step(() => {
+    state.workload = session.workload ?? state.workload;
+  });
   step(() => {
     state.queue = session.ring;
     state.notifications = session.notifications;
@@ -242,7 +257,7 @@ function explainFailure(failure: FailureReport | null, faults: readonly DeviceFa
 }
 
 function describe(
-  profile: Profile,
+  profile: NamedRun,
   run: ComposedRun | undefined,
   state: RunState,
   durationMs: number,

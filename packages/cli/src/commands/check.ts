@@ -41,8 +41,8 @@ function printResults(terminal: Terminal, file: string, results: readonly CheckR
   terminal.print(`${green('ok')} ${printable(file)}${runs}  ${dim(summary)}`);
 }
 
-function reportOf({ file, profile, error }: CheckResult): unknown {
-  const run = { file, profile: profile?.name ?? null, ok: error === undefined };
+function reportOf({ file, run: named, error }: CheckResult): unknown {
+  const run = { file, profile: named?.name ?? null, ok: error === undefined };
   if (error === undefined) return { ...run, error: null };
   const { code, message, hint } = error;
   const issues = 'issues' in error ? error.issues : [];

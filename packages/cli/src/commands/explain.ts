@@ -1,15 +1,16 @@
 import { resolve } from 'node:path';
 import { checkPlugins, type Profile, type ResolutionOptions } from '@virtio-platform/profile';
 import { explainProfile } from '@virtio-platform/runner';
-import { loadRuns } from '../checked-runs.ts';
-import { ExitStatus } from '../exit-status.ts';
+import { eachRun } from '../checked-runs.ts';
+import { ExitStatus, worstStatus } from '../exit-status.ts';
 import { onEmbeddedMachine } from '../embedded-machine.ts';
+import { printError } from '../print-error.ts';
 import { printExplanation, type CommandExplanation } from '../print-explanation.ts';
 import { printableData, type Terminal } from '../terminal.ts';
 
 /**
  * `explain <profile>`: negotiates each run on the embedded machine and says how it came out. Starts nothing. A refusal
- * is an answer, not an error.
+ * is an answer, not an error; a run whose plugins are wrong is left out, with its error.
  */
 export async function explainCommand(
   terminal: Terminal,
@@ -17,13 +18,13 @@ export async function explainCommand(
   asJson: boolean,
   plugins: ResolutionOptions,
 ): Promise<ExitStatus> {
-  const explanations: CommandExplanation[] = [];
-  for (const profile of await loadRuns(resolve(terminal.cwd, file), plugins)) {
-    explanations.push(await explain(profile, plugins));
-  }
-  if (asJson) terminal.printJson(explanations.length === 1 ? explanations[0] : explanations);
-  else printExplanations(terminal, printableData(explanations));
-  return ExitStatus.AsExpected;
+  const path = resolve(terminal.cwd, file);
+  const { results, errors, runs } = await eachRun(path, plugins, (profile) => explain(profile, plugins));
+  const status = errors.map((error) => printError(terminal, error, asJson)).reduce(worstStatus, ExitStatus.AsExpected);
+  if (results.length === 0) return status;
+  if (asJson) terminal.printJson(runs === 1 ? results[0] : results);
+  else printExplanations(terminal, printableData(results));
+  return status;
 }
 
 async function explain(profile: Profile, plugins: ResolutionOptions): Promise<CommandExplanation> {

@@ -1,12 +1,13 @@
 import { resolve } from 'node:path';
 import { sweepTemporaryFolders } from '@virtio-platform/host';
-import type { CodedError } from '@virtio-platform/core';
-import { blamePlugin, type ResolutionOptions } from '@virtio-platform/profile';
+import { codedErrorOf, type CodedError } from '@virtio-platform/core';
+import { blamePlugin, type NamedRun, type ResolutionOptions } from '@virtio-platform/profile';
 import { failedReport, isAsExpected, runProfile, type RunReport } from '@virtio-platform/runner';
 import { checkRuns, distinctErrors, type CheckedRun } from '../checked-runs.ts';
 import { ExitStatus, exitStatusOf, worstStatus } from '../exit-status.ts';
 import { isolate } from '../isolate.ts';
 import { printError } from '../print-error.ts';
+import { strayOwner } from '../stray-owner.ts';
 import { ProgressLine } from '../progress-line.ts';
 import { printRunTable } from '../run-table.ts';
 import { embeddedProfiles } from '../shipped-profiles.ts';
@@ -36,20 +37,36 @@ export async function runCommand(
   sweepTemporaryFolders();
   const paths = files.length > 0 ? files.map((file) => resolve(terminal.cwd, file)) : embeddedProfiles();
   const { runs, status: loaded } = await checkAll(terminal, paths, asJson, plugins);
-  if (runs.some(({ profile }) => profile === undefined)) return loaded;
+  if (runs.some(({ run }) => run === undefined)) return loaded;
 
   const reports: RunReport[] = [];
+  /** Those of `reports`, in the same order. */
+  const reported: NamedRun[] = [];
   let status: ExitStatus = loaded;
-  for (const { profile, error: wrong } of runs) {
-    if (profile === undefined) continue;
-    if (wrong !== undefined) {
-      reports.push(failedReport(profile, wrong));
+  for (const { run, profile, error: wrong } of runs) {
+    if (run === undefined) continue;
+    reported.push(run);
+    if (profile === undefined || wrong !== undefined) {
+      if (wrong !== undefined) reports.push(failedReport(run, wrong));
       continue;
     }
     const coded = (thrown: unknown): CodedError => blamePlugin(thrown, profile, plugins);
+    /** What a plugin of an earlier run left behind throws: that is of the earlier run. */
+    const isOther = (thrown: unknown): boolean => {
+      const owner = strayOwner(thrown, reported, plugins);
+      const report = owner && reports[owner.at];
+      if (report === undefined) return false;
+      reports[owner!.at] = failedReport(reported[owner!.at]!, owner!.error, report);
+      status = worstStatus(status, printError(terminal, owner!.error, asJson));
+      return true;
+    };
     const progress = new ProgressLine(terminal);
     const onProgress = (done: number, total: number): void => progress.show(profile.name, done, total);
-    const { value, error } = await isolate(() => runProfile(profile, { onProgress, sanitize, plugins }), coded);
+    const { value, error } = await isolate(
+      () => runProfile(profile, { onProgress, sanitize, plugins }),
+      coded,
+      isOther,
+    );
     progress.clear();
     const report = value !== undefined && error === undefined ? value : failedReport(profile, error!, value);
     reports.push(report);
@@ -77,11 +94,19 @@ async function checkAll(
   const checked: CheckedRun[] = [];
   let status: ExitStatus = ExitStatus.AsExpected;
   for (const path of paths) {
-    const { value: runs = [], error: stray } = await isolate(() => checkRuns(path, plugins));
-    const errors = stray === undefined ? distinctErrors(runs) : [stray];
+    let first: { readonly thrown: unknown } | undefined;
+    const coded = (thrown: unknown): CodedError => {
+      first = { thrown };
+      return codedErrorOf(thrown);
+    };
+    const { value: found = [], error: stray } = await isolate(() => checkRuns(path, plugins), coded);
+    const named = (run: NamedRun | undefined): CodedError | undefined =>
+      run === undefined || first === undefined ? stray : blamePlugin(first.thrown, run, plugins);
+    const runs = found.map((run) => ({ ...run, error: run.error ?? named(run.run) }));
+    const errors = stray !== undefined && runs.length === 0 ? [stray] : distinctErrors(runs);
     for (const error of errors) status = worstStatus(status, printError(terminal, error, asJson));
-    checked.push(...runs.map((run) => ({ ...run, error: run.error ?? stray })));
-    if (runs.length === 0) checked.push({ profile: undefined, error: stray });
+    checked.push(...runs);
+    if (runs.length === 0) checked.push({ run: undefined, profile: undefined, error: stray });
   }
   return { runs: checked, status };
 }

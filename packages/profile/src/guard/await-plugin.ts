@@ -5,12 +5,8 @@ export const BOOT_TIMEOUT_MS = 600_000;
 
 /** A step of a plugin that has not settled: in time, or where nothing is left that could settle it. */
 export class UnsettledError extends Error {
-  constructor(timeoutMs: number | undefined) {
-    super(
-      timeoutMs === undefined
-        ? 'never settles: nothing is left that could settle it'
-        : `did not settle in ${timeoutMs} ms`,
-    );
+  constructor(what: string) {
+    super(what);
     this.name = 'UnsettledError';
   }
 }
@@ -32,15 +28,25 @@ export function isPluginAwaited(): boolean {
 
 /**
  * Awaits a step of a plugin, whose promise may never settle. Rejects with {@link UnsettledError} after `timeoutMs`, and
- * at once where the process has nothing left to do. What is not a promise is returned as it is.
+ * at once where the process has nothing left to do. `quietMs` tells how long a step has shown no sign of life, where
+ * only that is bounded. What is not a promise is returned as it is.
  */
-export async function awaitPlugin<T>(step: T | PromiseLike<T>, timeoutMs: number): Promise<T> {
+export async function awaitPlugin<T>(step: T | PromiseLike<T>, timeoutMs: number, quietMs?: () => number): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   let giveUp!: () => void;
   const unsettled = new Promise<never>((_, reject) => {
-    giveUp = (): void => reject(new UnsettledError(undefined));
+    giveUp = (): void => reject(new UnsettledError('never settles: nothing is left that could settle it'));
+    const bound = quietMs === undefined ? `in ${timeoutMs} ms` : `and did nothing for ${timeoutMs} ms`;
+    const look = (): void => {
+      const left = quietMs === undefined ? 0 : timeoutMs - quietMs();
+      if (left <= 0) reject(new UnsettledError(`did not settle ${bound}`));
+      else startTimer(left);
+    };
     // Without a reference, so that the process is seen to have nothing left to do.
-    timer = setTimeout(() => reject(new UnsettledError(timeoutMs)), timeoutMs).unref();
+    const startTimer = (ms: number): void => {
+      timer = setTimeout(look, ms).unref();
+    };
+    startTimer(timeoutMs);
   });
   if (awaited.size === 0) process.on('beforeExit', giveUpAll);
   awaited.add(giveUp);

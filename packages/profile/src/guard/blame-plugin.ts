@@ -20,9 +20,11 @@ import { contractError, hookError, isContractError, isOfHouse, mayThrow } from '
 type UsedPlugins = Readonly<Record<PluginKind, PluginUse>>;
 
 /** The sections of a profile that name plugins. */
-export type NamesPlugins = Pick<Profile, 'platform' | 'machine' | 'device'>;
+export type NamesPlugins = Pick<Profile, 'platform' | 'machine'> & { readonly device: { readonly use: PluginUse } };
 
 const KINDS: readonly PluginKind[] = ['platform', 'machine', 'device'];
+/** The plugins that a machine calls inside the device. */
+const IN_DEVICE: readonly PluginKind[] = ['platform', 'device'];
 
 /** The plugins that a profile names. */
 function usedPlugins({ platform, machine, device }: NamesPlugins): UsedPlugins {
@@ -41,42 +43,52 @@ interface PluginCode {
 /**
  * The coded error of what was thrown while a run was under way, where no guard stood between: the ring calls `map` and
  * `unmap` of a platform, and a device its address space, without one. What has no code is the error of the plugin in
- * whose files the stack is first, and `ERR_INTERNAL` where it is in none. Never throws. Cold.
+ * whose files the stack is first, and `ERR_INTERNAL` where it is in none. `isInside` says that it was thrown inside
+ * the device: there the machine calls the other plugins, and a call of it that is refused is theirs. Never throws. Cold.
  */
-export function blamePlugin(thrown: unknown, profile: NamesPlugins, options: ResolutionOptions = {}): CodedError {
+export function blamePlugin(
+  thrown: unknown,
+  profile: NamesPlugins,
+  options: ResolutionOptions = {},
+  isInside = false,
+): CodedError {
   const uses = usedPlugins(profile);
   if (isOfHouse(thrown)) return thrown;
   if (isContractError(thrown)) {
     const { party, hook, what } = thrown;
-    return party === 'device' ? thrown : contractError(party, uses[party], hook, what, thrown);
+    return contractError(party, uses[party], hook, what, thrown);
   }
   const isCoded = isCodedError(thrown);
   if (isCoded && mayThrow(thrown.code)) return thrown;
   const ofHost = isCoded ? undefined : hostErrorOf(thrown);
   if (ofHost !== undefined) return ofHost;
   const frames = stackFrames(thrown);
-  const found = findPlugin(frames, uses, options);
+  const others = isInside ? findPlugin(frames, uses, options, IN_DEVICE) : undefined;
+  const found = others ?? findPlugin(frames, uses, options);
   if (found !== undefined) return hookError(found.kind, found.use, found.hook, thrown);
   if (frames.length === 0 && !isCoded) return thrownWithoutStack(thrown, uses);
   return codedErrorOf(thrown);
 }
 
 /**
- * What `boot` of a machine threw: the coded error of the platform where the stack is first in files of the platform,
- * whose hardware a machine opens; otherwise as it is.
+ * What `boot` or `dispose` of a machine threw: the coded error of the platform or of the device type where the stack is
+ * first in files of that, since a machine opens the hardware of the one and the device half of the other; otherwise as
+ * it is.
  */
-export function blamePlatform(thrown: unknown, profile: NamesPlugins, options: ResolutionOptions): unknown {
+export function blameOthers(thrown: unknown, profile: NamesPlugins, options: ResolutionOptions): unknown {
   if (isCodedError(thrown)) return isContractError(thrown) ? blamePlugin(thrown, profile, options) : thrown;
   const found = findPlugin(stackFrames(thrown), usedPlugins(profile), options);
-  return found?.kind === 'platform' ? hookError(found.kind, found.use, found.hook, thrown) : thrown;
+  const isOther = found !== undefined && found.kind !== 'machine';
+  return isOther ? hookError(found.kind, found.use, found.hook, thrown) : thrown;
 }
 
 /** The code of the house throws errors only, so that a value without a stack comes from one of the plugins. */
-function thrownWithoutStack(thrown: unknown, { platform, machine }: UsedPlugins): CodedError {
+function thrownWithoutStack(thrown: unknown, { platform, machine, device }: UsedPlugins): CodedError {
+  const others = `${displayUse(machine.use)} or ${displayUse(device.use)}`;
   return new LocatedPluginError('platform', platform, {
     code: 'ERR_PLUGIN_HOOK',
-    message: `it, or ${displayUse(machine.use)}, threw ${describeValue(thrown)}, which is no Error and has no stack`,
-    hint: 'this is a mistake in one of the two plugins, which cannot be told apart: throw an Error',
+    message: `it, ${others} threw ${describeValue(thrown)}, which is no Error and has no stack`,
+    hint: 'this is a mistake in one of the three plugins, which cannot be told apart: throw an Error',
     cause: thrown,
   });
 }
@@ -86,8 +98,9 @@ function findPlugin(
   frames: readonly string[],
   uses: UsedPlugins,
   options: ResolutionOptions,
+  kinds: readonly PluginKind[] = KINDS,
 ): { readonly kind: PluginKind; readonly use: PluginUse; readonly hook: string | undefined } | undefined {
-  const plugins = KINDS.flatMap((kind) => pluginCode(kind, uses[kind], options) ?? []);
+  const plugins = kinds.flatMap((kind) => pluginCode(kind, uses[kind], options) ?? []);
   const owners = frames.map((frame) => ownerOf(fileOf(frame), plugins));
   const first = owners.findIndex((owner) => owner !== undefined);
   const owner = owners[first];

@@ -1,9 +1,9 @@
 import type { BootedMachine, Machine } from '@virtio-platform/core';
 import type { PluginUse } from '../schema/profile.ts';
-import { isRecord } from '../source/unknown-value.ts';
 import {
   checkMembers,
   isCount,
+  isFeatureSet,
   isFunction,
   isMap,
   isOneOf,
@@ -70,10 +70,6 @@ const TRANSPORT: readonly MemberCheck[] = [
   ['usedNotifications', orAbsent(isFunction), 'a function, or nothing'],
   ['takeConfigChange', orAbsent(isFunction), 'a function, or nothing'],
 ];
-
-function isFeatureSet(value: unknown): boolean {
-  return isRecord(value) && typeof value['bits'] === 'bigint' && typeof value['has'] === 'function';
-}
 
 /** Checks what a plugin bound as MACHINE. Throws `ERR_PLUGIN_CONTRACT`. */
 export function checkMachine(use: PluginUse, bound: unknown): Machine {

@@ -17,9 +17,10 @@ export interface GivenObject {
 
 /**
  * Checks the members of an object that a plugin gave. Throws `ERR_PLUGIN_CONTRACT` with all that are missing or wrong,
- * and `ERR_PLUGIN_HOOK` where reading one throws.
+ * and `ERR_PLUGIN_HOOK` where reading one throws. Returns the object, as the type that the members make it.
  */
-export function checkMembers(given: GivenObject, value: unknown, members: readonly MemberCheck[]): void {
+// oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- the caller names what the members make it
+export function checkMembers<T extends object>(given: GivenObject, value: unknown, members: readonly MemberCheck[]): T {
   const { kind, use, hook } = given;
   if (!isRecord(value)) throw contractError(kind, use, hook, `gave ${describeValue(value)}, not an object`);
   const wrong = members.flatMap(([name, isRight, what]) => {
@@ -27,6 +28,8 @@ export function checkMembers(given: GivenObject, value: unknown, members: readon
     return isRight(member) ? [] : [`${name} (${what}, not ${describeValue(member)})`];
   });
   if (wrong.length > 0) throw contractError(kind, use, hook, `gave an object with the wrong ${wrong.join(', ')}`);
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- its members were just checked
+  return value as T;
 }
 
 /** Tells whether a member is a function. */
@@ -47,6 +50,11 @@ export function isText(value: unknown): boolean {
 /** Tells whether a member is a whole number from 0 on. */
 export function isCount(value: unknown): boolean {
   return Number.isSafeInteger(value) && Number(value) >= 0;
+}
+
+/** Tells whether a member is a set of features, of any installed copy of the core. */
+export function isFeatureSet(value: unknown): boolean {
+  return isRecord(value) && typeof value['bits'] === 'bigint' && typeof value['has'] === 'function';
 }
 
 /** Tells whether a member is a map, of this realm or another. */

@@ -5,7 +5,8 @@ import type { PluginUse } from '../schema/profile.ts';
 import { hookError } from './thrown-by-plugin.ts';
 
 /**
- * Runs code of a plugin, which has to settle in `timeoutMs`. Throws what {@link hookError} makes of what the code
+ * Runs code of a plugin, which has to settle in `timeoutMs`, or to show a sign of life: `quietMs` is how long it did
+ * not. Throws what {@link hookError} makes of what the code
  * throws.
  */
 export async function runHook<T>(
@@ -14,9 +15,10 @@ export async function runHook<T>(
   hook: string,
   body: () => T | PromiseLike<T>,
   timeoutMs: number = PLUGIN_TIMEOUT_MS,
+  quietMs?: () => number,
 ): Promise<T> {
   try {
-    return await awaitPlugin(body(), timeoutMs);
+    return await awaitPlugin(body(), timeoutMs, quietMs);
   } catch (error) {
     throw hookError(kind, use, hook, error);
   }

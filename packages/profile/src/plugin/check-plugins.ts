@@ -107,7 +107,8 @@ async function issuesFrom(kind: PluginKind, use: PluginUse, check: Promise<unkno
   }
 }
 
-function issuesOf(kind: PluginKind, use: PluginUse, error: unknown): readonly ProfileIssue[] {
+/** The issues of an error that a plugin ended a check with. Throws what has no code. */
+export function issuesOf(kind: PluginKind, use: PluginUse, error: unknown): readonly ProfileIssue[] {
   if (error instanceof LocatedPluginError || error instanceof ProfileError) return error.issues;
   // A schema may throw coded errors of its own.
   if (!isCodedError(error)) throw error;

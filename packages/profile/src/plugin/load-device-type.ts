@@ -5,6 +5,7 @@ import { closest } from '../source/suggestion.ts';
 import type { PluginUse } from '../schema/profile.ts';
 import { installedPlugins, type InstalledPlugin } from './installed-plugins.ts';
 import { loadPluginModule } from './load-plugin.ts';
+import { guardDeviceType } from '../guard/guarded-device-type.ts';
 import { LocatedPluginError } from './plugin-error.ts';
 import { pluginUse } from './plugin-use.ts';
 import { resolutionBases, shortNameOf, type ResolutionOptions } from './resolve-plugin.ts';
@@ -13,10 +14,14 @@ import { resolutionBases, shortNameOf, type ResolutionOptions } from './resolve-
 export interface LoadedDeviceType {
   /** How the profile names it; `undefined` where it names none. */
   readonly use: PluginUse | undefined;
+  /** Behind checks. */
   readonly type: DeviceTypePlugin | undefined;
   /** The URL of its module. */
   readonly module: string;
+  /** What is wrong with the text of the profile. */
   readonly issues: readonly ProfileIssue[];
+  /** What is wrong with the plugin. */
+  readonly error: LocatedPluginError | undefined;
 }
 
 /** Loads the device types of the runs of one profile, each once. */
@@ -32,7 +37,7 @@ export class DeviceTypeLoader {
   /** Loads the type of one run. Throws what is no coded error. */
   async load(root: MapNode): Promise<LoadedDeviceType> {
     const use = pluginUse(root, 'device');
-    if (use === undefined) return { use, type: undefined, module: '', issues: [] };
+    if (use === undefined) return { use, type: undefined, module: '', issues: [], error: undefined };
     const { file, line, column } = use.location;
     const key = JSON.stringify([use.use, use.isShort, file, line, column]);
     const known = this.#loaded.get(key) ?? this.#load(use);
@@ -54,12 +59,12 @@ export class DeviceTypeLoader {
   async #load(use: PluginUse): Promise<LoadedDeviceType> {
     try {
       const { plugin, module } = await loadPluginModule(use, 'device', this.#options);
-      return { use, type: plugin, module, issues: [] };
+      return { use, type: guardDeviceType(use, plugin), module, issues: [], error: undefined };
     } catch (error) {
       if (!(error instanceof LocatedPluginError)) throw error;
       const isUnknown = use.isShort === true && error.code === 'ERR_PLUGIN_NOT_FOUND';
-      const issues = isUnknown ? [await this.#unknownType(use)] : error.issues;
-      return { use, type: undefined, module: '', issues };
+      if (!isUnknown) return { use, type: undefined, module: '', issues: [], error };
+      return { use, type: undefined, module: '', issues: [await this.#unknownType(use)], error: undefined };
     }
   }
 

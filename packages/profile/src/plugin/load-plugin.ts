@@ -10,6 +10,7 @@ import {
 } from '@virtio-platform/core';
 import { errorCode, isRecord } from '../source/unknown-value.ts';
 import { awaitPlugin, PLUGIN_TIMEOUT_MS, UnsettledError } from '../guard/await-plugin.ts';
+import { deviceTypeProblem } from './device-type-members.ts';
 import { installedPackages } from './installed-packages.ts';
 import { LocatedPluginError, type PluginProblem } from './plugin-error.ts';
 import type { PluginKind } from './plugin-use.ts';
@@ -73,15 +74,14 @@ export async function importPlugin<Kind extends PluginKind>(
   kind?: Kind,
   timeoutMs: number = PLUGIN_TIMEOUT_MS,
 ): Promise<{ readonly plugin: PluginsByKind[Kind] } | { readonly problem: PluginProblem }> {
-  let exported: unknown;
+  let module: unknown;
   try {
-    const module: unknown = await awaitPlugin(import(/* @vite-ignore */ url), timeoutMs);
-    exported = defaultExport(module);
+    module = await awaitPlugin(import(/* @vite-ignore */ url), timeoutMs);
   } catch (cause) {
     return { problem: loadingProblem(cause) };
   }
   try {
-    const plugin = pluginSnapshot(exported);
+    const plugin = pluginSnapshot(defaultExport(module));
     const problem = pluginProblem(plugin, kind);
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- its kind and its members were just checked
     return problem === undefined ? { plugin: plugin as PluginsByKind[Kind] } : { problem };
@@ -235,7 +235,10 @@ export function pluginProblem(value: unknown, kind: PluginKind | undefined): Plu
     };
   }
   const lacking = MEMBERS[own].filter(([member, isRight]) => !isRight(value[member]));
-  if (lacking.length === 0) return undefined;
+  if (lacking.length === 0) {
+    const contradiction = own === 'device' ? deviceTypeProblem(value) : undefined;
+    return contradiction === undefined ? undefined : invalid(`its ${contradiction}`);
+  }
   return invalid(`its default export lacks: ${lacking.map(([member, , what]) => `${member} (${what})`).join(', ')}`);
 }
 

@@ -17,6 +17,8 @@ export interface DeviceVocabulary {
   readonly type: DeviceTypePlugin | undefined;
   /** Other types, whose features and workloads are told from words that have no meaning. */
   readonly others: readonly DeviceTypePlugin[];
+  /** The type cannot be loaded: any word may be one of its own. */
+  readonly isOpen?: boolean;
 }
 
 /** No device type is known: only the words that mean the same for all. */
@@ -77,7 +79,7 @@ export function featureList(
       // The reserved bits have a short name that means the same for all types.
       const bit = featureBit(name, NO_DEVICE_FEATURES);
       if (bit !== undefined) return featureName(bit, NO_DEVICE_FEATURES);
-      if (names.includes(name)) return name;
+      if (names.includes(name) || vocabulary.isOpen === true) return name;
       const suggestion = closest(shortName(name), names);
       context.addIssue({ code: 'custom', message: 'must be a feature', params: { suggestion }, input: name });
       return z.NEVER;

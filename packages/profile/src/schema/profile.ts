@@ -151,3 +151,8 @@ export interface Profile {
   readonly failures: FailuresSection;
   readonly expect: ExpectSection;
 }
+
+/** What is known of a run also where the type of its device cannot be used: enough for the report of that failure. */
+export type NamedRun = Pick<Profile, 'name' | 'platform' | 'machine' | 'policy' | 'queue' | 'expect'> & {
+  readonly device: { readonly use: PluginUse; readonly type: Pick<DeviceTypePlugin, 'name' | 'features'> };
+};

@@ -24,19 +24,27 @@ export interface TypedValues {
   readonly issues: readonly TranslatedIssue[];
 }
 
-/** Reads the keys of the sections `device` and `workload` that are the device type's own, with its schemas. */
+/** The values that only a device type can read, where they could not be read. */
+export function unreadValues(type: DeviceTypePlugin | undefined): TypedValues {
+  return { type, settings: undefined, workload: undefined, options: undefined, issues: [] };
+}
+
+/**
+ * Reads the keys of the sections `device` and `workload` that are the device type's own, with its schemas. Throws the
+ * coded error of a schema that does something wrong.
+ */
 export async function readTypedValues(
   root: MapNode,
   { use, type }: LoadedDeviceType,
   vocabulary: DeviceVocabulary,
+  timeoutMs?: number,
 ): Promise<TypedValues> {
-  if (type === undefined || use === undefined)
-    return { type, settings: undefined, workload: undefined, options: undefined, issues: [] };
+  if (type === undefined || use === undefined) return unreadValues(type);
   const check = async (
     given: Omit<GivenOptions, 'plugin' | 'use'>,
     schema: OptionsSchema<unknown>,
   ): ReturnType<typeof validateOptions> =>
-    await validateOptions({ ...given, plugin: 'device', use }, schema, 'ERR_PROFILE_INVALID');
+    await validateOptions({ ...given, plugin: 'device', use }, schema, 'ERR_PROFILE_INVALID', timeoutMs);
   const device = givenOptions(root, 'device', RESERVED_KEYS.device, type.paths ?? []);
   const settings = await check(device, type.options);
   const kind = nodeAt(root, ['workload', 'kind']);
