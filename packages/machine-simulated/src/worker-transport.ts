@@ -178,7 +178,7 @@ export class WorkerTransport implements Transport {
     if (this.#end === undefined) this.#mailbox.ask(Command.Exit, COMMAND_TIMEOUT_MS);
   }
 
-  /** Ends the thread, also one that no longer answers. Rejects with what the device half threw while it was disposed. */
+  /** Ends the thread, also one that no longer answers. Rejects with what the device half threw as it was disposed. */
   async ended(): Promise<void> {
     const wasThere = !this.#isLost && !this.#mailbox.isGone;
     this.dispose();
