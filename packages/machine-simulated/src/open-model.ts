@@ -12,8 +12,8 @@ const METHODS = ['start', 'wants', 'process', 'forget', 'dispose'] as const;
 const OPTIONAL_METHODS = ['writeConfig', 'connect'] as const;
 
 /**
- * Makes the device half of a type. Throws {@link ContractError} for what is none, and what `model` throws; then no device
- * half is left.
+ * Makes the device half of a type. Throws {@link ContractError} for what is none, and what `model` throws; then no
+ * device half is left.
  */
 export function openModel(type: ModelType, settings: unknown, byteOrder: ByteOrder): DeviceModel {
   const model: unknown = type.model(settings, byteOrder);

@@ -178,13 +178,13 @@ export class WorkerTransport implements Transport {
     if (this.#end === undefined) this.#mailbox.ask(Command.Exit, COMMAND_TIMEOUT_MS);
   }
 
-  /** Ends the thread, also one that no longer answers. Rejects with what the device half threw while it was disposed. */
+  /** Ends the thread, also one that no longer answers. Rejects with what the device half threw as it was disposed. */
   async ended(): Promise<void> {
     const wasThere = !this.#isLost && !this.#mailbox.isGone;
+    const before = this.#thrown;
     this.dispose();
     await this.#worker.terminate();
     if (!wasThere || !this.#mailbox.isGone) return;
-    const before = this.#thrown;
     this.#record(this.#mailbox.exitReport);
     if (before === undefined && this.#thrown !== undefined) throw this.#thrown.thrown;
   }

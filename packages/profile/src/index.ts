@@ -5,7 +5,7 @@
  */
 export * from './compose.ts';
 export { isPluginAwaited } from './guard/await-plugin.ts';
-export { blamePlugin, type NamesPlugins } from './guard/blame-plugin.ts';
+export { blamePlugin, strayOwner, type NamesPlugins, type StrayOwner } from './guard/blame-plugin.ts';
 export { runHook, runHookSync } from './guard/run-hook.ts';
 export { pluginSiteOf, type PluginSite } from './guard/plugin-site.ts';
 export * from './json-schema.ts';

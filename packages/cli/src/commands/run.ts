@@ -1,13 +1,12 @@
 import { resolve } from 'node:path';
 import { sweepTemporaryFolders } from '@virtio-platform/host';
 import { codedErrorOf, type CodedError } from '@virtio-platform/core';
-import { blamePlugin, type NamedRun, type ResolutionOptions } from '@virtio-platform/profile';
+import { blamePlugin, strayOwner, type NamedRun, type ResolutionOptions } from '@virtio-platform/profile';
 import { failedReport, isAsExpected, runProfile, type RunReport } from '@virtio-platform/runner';
 import { checkRuns, distinctErrors, type CheckedRun } from '../checked-runs.ts';
 import { ExitStatus, exitStatusOf, worstStatus } from '../exit-status.ts';
 import { isolate } from '../isolate.ts';
 import { printError } from '../print-error.ts';
-import { strayOwner } from '../stray-owner.ts';
 import { ProgressLine } from '../progress-line.ts';
 import { printRunTable } from '../run-table.ts';
 import { embeddedProfiles } from '../shipped-profiles.ts';

@@ -44,7 +44,8 @@ interface PluginCode {
  * The coded error of what was thrown while a run was under way, where no guard stood between: the ring calls `map` and
  * `unmap` of a platform, and a device its address space, without one. What has no code is the error of the plugin in
  * whose files the stack is first, and `ERR_INTERNAL` where it is in none. `isInside` says that it was thrown inside
- * the device: there the machine calls the other plugins, and a call of it that is refused is theirs. Never throws. Cold.
+ * the device: there the machine calls the other plugins, and a call of it that is refused is theirs. Never throws.
+ * Cold.
  */
 export function blamePlugin(
   thrown: unknown,
@@ -68,6 +69,32 @@ export function blamePlugin(
   if (found !== undefined) return hookError(found.kind, found.use, found.hook, thrown);
   if (frames.length === 0 && !isCoded) return thrownWithoutStack(thrown, uses);
   return codedErrorOf(thrown);
+}
+
+/** The run whose plugin threw something beside the work that was going on. */
+export interface StrayOwner {
+  /** Its place in the list of runs. */
+  readonly at: number;
+  readonly error: CodedError;
+}
+
+/**
+ * Finds the last of `runs` that something thrown in a callback is of: a timer that a plugin left throws while another
+ * run is under way. That is the run whose plugin itself is in the stack, before one that has files beside it there;
+ * `undefined` where no run has a plugin there. Never throws. Cold.
+ */
+export function strayOwner(
+  thrown: unknown,
+  runs: readonly (NamesPlugins | undefined)[],
+  options: ResolutionOptions,
+): StrayOwner | undefined {
+  const files = stackFrames(thrown).map(fileOf);
+  const isOf = (run: NamesPlugins): boolean =>
+    KINDS.some((kind) => files.includes(pluginCode(kind, usedPlugins(run)[kind], options)?.file ?? ''));
+  const known = runs.flatMap((run, at) => (run === undefined ? [] : [{ run, at }]));
+  const exact = known.findLast(({ run }) => isOf(run));
+  const owner = exact ?? known.findLast(({ run }) => findPlugin(stackFrames(thrown), usedPlugins(run), options));
+  return owner && { at: owner.at, error: blamePlugin(thrown, owner.run, options) };
 }
 
 /**

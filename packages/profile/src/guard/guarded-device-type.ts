@@ -46,9 +46,9 @@ const FRONT_END: readonly MemberCheck[] = [
 ];
 
 /**
- * A device type of a plugin, behind checks: what it gives is checked, and what it throws in a member that calls no other
- * plugin is its own. The other members call the platform and the machine: there the stack tells whose error it is. Halves
- * of a device go to those who work with them as they are.
+ * A device type of a plugin, behind checks: what it gives is checked, and what it throws in a member that calls no
+ * other plugin is its own. The other members call the platform and the machine: there the stack tells whose error it
+ * is. Halves of a device go to those who work with them as they are.
  */
 export function guardDeviceType(use: PluginUse, type: DeviceTypePlugin): DeviceTypePlugin {
   const { qemu, vhostUser } = type;

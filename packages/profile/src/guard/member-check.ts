@@ -19,8 +19,10 @@ export interface GivenObject {
  * Checks the members of an object that a plugin gave. Throws `ERR_PLUGIN_CONTRACT` with all that are missing or wrong,
  * and `ERR_PLUGIN_HOOK` where reading one throws. Returns the object, as the type that the members make it.
  */
-// oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- the caller names what the members make it
-export function checkMembers<T extends object>(given: GivenObject, value: unknown, members: readonly MemberCheck[]): T {
+export function checkMembers<
+  // oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- the caller names what the members make it
+  T extends object,
+>(given: GivenObject, value: unknown, members: readonly MemberCheck[]): T {
   const { kind, use, hook } = given;
   if (!isRecord(value)) throw contractError(kind, use, hook, `gave ${describeValue(value)}, not an object`);
   const wrong = members.flatMap(([name, isRight, what]) => {
