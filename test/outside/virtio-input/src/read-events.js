@@ -72,8 +72,8 @@ export class ReadEvents {
     let missed = 0;
     while (missed < this.#mayMiss && !isSame(event, eventOf(text, this.#next + missed))) missed++;
     const at = isSame(event, eventOf(text, this.#next + missed)) ? this.#next + missed : this.#next;
+    this.#mayMiss -= at - this.#next;
     this.#next = at + 1;
-    this.#mayMiss = 0;
     return eventOf(text, at);
   }
 
