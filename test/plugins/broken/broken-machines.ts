@@ -145,7 +145,7 @@ export const BROKEN_MACHINES: readonly BrokenMachine[] = [
   machine('has twice the memory', AS_ASKED, {
     request: (request) => ({ ...request, memory: 2 * request.memory }),
   }),
-  transport('boots a device of another type', AS_ASKED, () => ({ deviceType: 'net' })),
+  transport('boots a device of another type', AS_ASKED, () => ({ deviceId: 1 })),
   machine('ignores what the profile offers', 'offers no more than the profile lets the device offer', {
     request: (request) => ({ ...request, device: { ...request.device, offers: undefined } }),
   }),

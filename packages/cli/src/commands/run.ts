@@ -24,8 +24,9 @@ export interface RunCommandOptions {
 }
 
 /**
- * `run [profile...]`: all profiles are checked, with every run of theirs, before the first one runs; where the text of
- * one is wrong, none runs. Whatever a plugin or a device does in one run, the others run, and each has its report.
+ * `run [profile...]`: all profiles are checked, with every run of theirs, before the first one runs; where one is
+ * wrong, in its text, an option or the name of a plugin, none runs. Whatever a plugin or a device does in one run, the
+ * others run, and each has its report.
  */
 export async function runCommand(
   terminal: Terminal,
@@ -36,7 +37,7 @@ export async function runCommand(
   sweepTemporaryFolders();
   const paths = files.length > 0 ? files.map((file) => resolve(terminal.cwd, file)) : embeddedProfiles();
   const { runs, status: loaded } = await checkAll(terminal, paths, asJson, plugins);
-  if (runs.some(({ run }) => run === undefined)) return loaded;
+  if (runs.some(isOfProfile)) return loaded;
 
   const reports: RunReport[] = [];
   /** Those of `reports`, in the same order. */
@@ -76,6 +77,11 @@ export async function runCommand(
   if (asJson) terminal.printJson(reports);
   else printRunTable(terminal, printableData(reports), performance.now() - startedAt, { stack });
   return status;
+}
+
+/** Whether what is wrong is in the profile: its text, an option, or a plugin that is not there. */
+function isOfProfile({ run, error }: CheckedRun): boolean {
+  return run === undefined || error?.code === 'ERR_PLUGIN_OPTIONS' || error?.code === 'ERR_PLUGIN_NOT_FOUND';
 }
 
 /** Whether a plugin did something wrong, which is no result of the run: as one that cannot be loaded. */
