@@ -114,7 +114,7 @@ export class TranslatedAddressSpace implements DeviceAddressSpace {
 
   /** Bytes of a run, from its first on, that guest memory has. Cold: only a run that leaves memory gets here. */
   #inMemory(address: number, run: number): number {
-    if (!Number.isSafeInteger(address))
+    if (!Number.isInteger(address) || address < 0)
       throw new ContractError('platform', 'translate', `returned ${describeValue(address)}, which is no address`);
     let [least, most] = [0, run];
     while (least < most) {

@@ -34,7 +34,7 @@ describe('discoverVfioDevices', () => {
     expect(discoverVfioDevices(system.view())).toEqual({
       missing: [],
       devices: [
-        { name: DEVICE, what: 'virtio block', details: { 'IOMMU group': '7', driver: 'vfio-pci' }, missing: [] },
+        { name: DEVICE, what: 'virtio block device', details: { 'IOMMU group': '7', driver: 'vfio-pci' }, missing: [] },
       ],
     });
   });
@@ -46,7 +46,11 @@ describe('discoverVfioDevices', () => {
     system.add({ address: '0000:00:05.0', device: '0x1080' });
     system.add({ address: '0000:00:06.0', vendor: '0x8086', device: '0x1042' });
     const { devices } = discoverVfioDevices(system.view());
-    expect(devices.map(({ what }) => what)).toEqual(['virtio net', 'virtio entropy', 'virtio device 19']);
+    expect(devices.map(({ what }) => what)).toEqual([
+      'virtio network card',
+      'virtio entropy source',
+      'virtio socket device',
+    ]);
   });
 
   it('shows the command that unbinds a device from its driver', () => {
