@@ -27,12 +27,12 @@ function devices(folder: string): string[] {
 const folder = mkdtempSync(join(tmpdir(), 'virtio-platform-'));
 try {
   await bundleForGuest(folder, {
-    plugins: ['platform-vfio', 'machine-vfio'],
+    plugins: ['platform-vfio', 'machine-vfio', 'device-block', 'device-net', 'device-entropy'],
     programs: { main: 'packages/cli/src/main.ts' },
   });
   const profiles = readdirSync(PROFILES);
   for (const name of profiles) copyFileSync(join(PROFILES, name), join(folder, name));
-  mkdirSync(join(folder, 'dist/profiles'));
+  mkdirSync(join(folder, 'profiles'));
   const words = process.argv.length > 2 ? process.argv.slice(2) : ['run', ...profiles];
   console.error(
     `virtio-platform ${words.join(' ')}: as an ordinary user in an emulated Linux, which takes about a minute`,

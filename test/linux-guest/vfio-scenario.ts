@@ -140,12 +140,12 @@ function script(folder: string): string {
  */
 export async function runVfioScenario(folder: string): Promise<VfioGuestResult> {
   await bundleForGuest(folder, {
-    plugins: ['platform-vfio', 'machine-vfio'],
+    plugins: ['platform-vfio', 'machine-vfio', 'device-block', 'device-net', 'device-entropy'],
     programs: { main: 'packages/cli/src/main.ts', 'vfio-checks': 'test/linux-guest/vfio-checks.ts' },
   });
   writeProfiles(folder);
   // The command looks there for what it ships: nothing.
-  mkdirSync(join(folder, 'dist/profiles'));
+  mkdirSync(join(folder, 'profiles'));
   const { unbound: _unbound, ...bound } = DEVICE;
   return await runVfioGuest({
     devices: devices(folder),

@@ -136,8 +136,8 @@ describe.skipIf(missing !== undefined)(`a process without privileges behind the 
   it('lists which devices are ready, and the command for the one that is not', () => {
     const { text, status } = section('list');
     expect(status).toBe(0);
-    expect(text).toMatch(/0000:00:03\.0 {2}ready {4}virtio block, IOMMU group \d+, driver vfio-pci/);
-    expect(text).toMatch(/0000:00:0a\.0 {2}missing {2}virtio block, IOMMU group \d+, driver virtio-pci/);
+    expect(text).toMatch(/0000:00:03\.0 {2}ready {4}virtio block device, IOMMU group \d+, driver vfio-pci/);
+    expect(text).toMatch(/0000:00:0a\.0 {2}missing {2}virtio block device, IOMMU group \d+, driver virtio-pci/);
     expect(text).toContain('echo 0000:00:0a.0 | sudo tee /sys/bus/pci/devices/0000:00:0a.0/driver/unbind');
   });
 
