@@ -2,6 +2,7 @@ import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } fro
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
+import build from '../build.ts';
 import { npmInstall, succeed } from './program.ts';
 import { publicPackages, ROOT } from './public-packages.ts';
 
@@ -27,8 +28,12 @@ export function tarballsIn(folder: string): string[] {
   return readdirSync(folder).map((name) => join(folder, name));
 }
 
-/** Packs every published package once for all tests of this folder, and installs all of them in an empty directory. */
+/**
+ * Packs every published package once for all tests of this folder, and installs all of them in an empty directory. The
+ * setups of projects run one after the other in no certain order, so this one compiles what it packs.
+ */
 export default async function setup(project: TestProject): Promise<() => void> {
+  build();
   const root = mkdtempSync(join(tmpdir(), 'virtio-platform-packed-'));
   const tarballs = join(root, 'tarballs');
   const user = join(root, 'project');
