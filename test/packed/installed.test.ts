@@ -5,7 +5,7 @@ import { runProgram, succeed } from './program.ts';
 
 const project = inject('project');
 
-/** Ten lines of somebody who uses the packages as a library. Nothing imports a polyfill. */
+/** Ten lines of a program that uses the packages as a library. Nothing imports a polyfill. */
 const LIBRARY_USER = `
 import { CodedError, definePlatformPlugin, GUEST_MEMORY, PLATFORM } from '@virtio-platform/core';
 import { DirectDmaMapping, DmaDirection } from '@virtio-platform/core/dma';

@@ -6,7 +6,7 @@ import { ROOT } from './public-packages.ts';
 
 const command = join(inject('project'), 'node_modules', '.bin', 'virtio-platform');
 
-/** An empty directory, in which somebody with the command installed begins. */
+/** An empty directory, in which a person who has the command installed begins. */
 let folder: string;
 beforeAll(() => {
   folder = mkdtempSync(join(inject('project'), '..', 'new-'));

@@ -203,7 +203,7 @@ export class BlockDriver {
     this.#free[this.#freeCount++] = slot;
   }
 
-  /** The device address of the data of a slot; `undefined` where each request maps its data anew. Cold. */
+  /** The device address of the data of a slot; `undefined` where each request maps its data itself. Cold. */
   dataDeviceAddress(slot: number): bigint | undefined {
     const { region } = this.#data;
     if (region === undefined) return undefined;
@@ -279,7 +279,7 @@ export class BlockDriver {
 
   /**
    * The slots of requests that a reset of the queue took back, by the ids that it returned: the caller's again, to be
-   * submitted anew or given back. The queue may have another size since: throws {@link DeviceError}
+   * submitted again or given back. The queue may have another size since: throws {@link DeviceError}
    * `ERR_QUEUE_TOO_SMALL`.
    */
   recover(ids: readonly number[]): number[] {

@@ -3,9 +3,9 @@ import { xorshift32 } from '@virtio-platform/device-kit';
 
 /** Where an entropy device takes its bytes from. */
 export interface EntropySource {
-  /** The device was started anew: the next buffer is the first. */
+  /** Begins with the first buffer again, as a device does after a reset. */
   restart(): void;
-  /** The next buffer begins. */
+  /** Begins the next buffer. */
   begin(): void;
   /** Fills the first `length` bytes of `target` with what comes next in the buffer. */
   fill(target: Uint8Array, length: number): void;

@@ -173,7 +173,7 @@ export class Echo implements Workload {
     return link.link.isFramed ? 'frame' : 'message';
   }
 
-  /** Makes a message anew and returns its length. The length of one in a stream follows from its own first bytes. */
+  /** Makes a message again and returns its length. The length of one in a stream follows from its own first bytes. */
   #fill(link: LinkProgress, message: number): number {
     const { kind, seed, options } = this.#context;
     const { blockSize } = options;

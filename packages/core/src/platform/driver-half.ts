@@ -6,8 +6,8 @@ import type { Virtqueue } from '../queue/driver/virtqueue.ts';
 import type { ByteOrder } from '../queue/ring/ring-format.ts';
 
 /**
- * How a driver's buffers are there for the device: mapped once for all requests, mapped anew for each, or in coherent
- * memory, which both sides see at once: where the others are copied, nothing is.
+ * How a driver maps its buffers for the device: `premapped` maps them once for all requests, `streaming` maps each
+ * request and unmaps it when it is done, `coherent` allocates them in memory that both sides see, without a copy.
  */
 export const BUFFER_MAPPINGS = ['premapped', 'streaming', 'coherent'] as const;
 /** How the memory of buffers is mapped; see {@link BUFFER_MAPPINGS}. */

@@ -36,8 +36,8 @@ const IMPLIED = [
 ] as const;
 
 /**
- * The traits of a platform, each member checked: at once where it is a plain value, and whenever it is read where it is
- * computed, because a platform may find a fact out only when somebody asks. Throws `ERR_PLUGIN_CONTRACT`.
+ * The traits of a platform, each member checked: at once where it is a plain value, and at each read where it is a
+ * getter, because a platform may find a fact out only when the trait is read. Throws `ERR_PLUGIN_CONTRACT`.
  */
 export function guardTraits(given: GivenObject, traits: unknown): PlatformTraits {
   const { kind, use, hook } = given;

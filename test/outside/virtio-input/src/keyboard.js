@@ -12,7 +12,7 @@ import {
   LED_CAPSL,
 } from './layout.js';
 
-/** Keys that wait for the driver's buffers; one who types faster than the driver reads loses the rest. */
+/** Events that wait for the driver's buffers. The keyboard drops keys that are typed beyond them. */
 const MOST_PENDING = 4096;
 
 /** The device half: a keyboard on which a text is typed, one key in each interval, whether or not the driver waits. */

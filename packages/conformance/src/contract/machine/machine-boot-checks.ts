@@ -216,7 +216,7 @@ export const MACHINE_BOOT_CHECKS: readonly ContractCheck<MachinePluginSubject>[]
   },
 ];
 
-/** The mapping of a driver that passes the physical address of one buffer, as if nobody translated. */
+/** The mapping of a driver that gives the device the physical address of one buffer in place of its device address. */
 class ForgettingMapping extends ForwardingDmaMapping {
   readonly #forgotten: number;
 

@@ -47,7 +47,7 @@ export const HARDWARE_CHECKS: readonly ContractCheck<PlatformPluginSubject>[] = 
   {
     name: 'claims identity only where a probe finds it',
     duty: 'PlatformTraits.identityVerified: a device address was compared with its physical address and found equal',
-    advice: 'set it from probeIdentity of @virtio-platform/core/dma; undefined where nobody looked',
+    advice: 'set it from probeIdentity of @virtio-platform/core/dma; undefined where the platform runs no probe',
     async run(subject) {
       const { platform, memory, openMapping, dispose } = await openSubject(subject);
       const { traits } = platform;

@@ -83,7 +83,7 @@ export function pluginChecks(kind: string): readonly ContractCheck<PluginSubject
         assert.equal(
           inspect(await validate(given), { depth: Infinity }),
           expected,
-          'a checked value that somebody changes is no default of the next',
+          'a change to one checked value changes no default of the next',
         );
       },
     },
