@@ -51,8 +51,10 @@ export async function eachRun<T>(
   const failed: CheckedRun[] = [];
   for (const run of checked) {
     const { profile } = run;
-    if (run.error !== undefined) failed.push(run);
-    if (run.error !== undefined || profile === undefined) continue;
+    if (profile === undefined || run.error !== undefined) {
+      failed.push(run);
+      continue;
+    }
     const { value, error } = await isolate(
       () => body(profile),
       (thrown) => blamePlugin(thrown, profile, plugins),

@@ -128,8 +128,7 @@ export interface MappingRequest {
  * - `identity`: the platform maps, and every device address was verified to equal the physical one.
  * - `linear`: physical plus a constant.
  * - `translated`: each mapping gets an address of its own.
- * - `granted`: the number of a grant that lets the other side use one page; no shipped platform
- *   uses it.
+ * - `granted`: the number of a grant that lets the other side use one page; no shipped platform uses it.
  * - `bounced`: the address of a shared slot that the buffer is copied through, as is, or composed with one of the
  *   above.
  */
