@@ -55,9 +55,9 @@ export async function runCommand(
     const isOther = (thrown: unknown): boolean => {
       const owner = strayOwner(thrown, reported, plugins);
       const report = owner && reports[owner.at];
-      if (report === undefined) return false;
-      reports[owner!.at] = failedReport(reported[owner!.at]!, owner!.error, report);
-      status = worstStatus(status, printError(terminal, owner!.error, asJson));
+      if (owner === undefined || report === undefined) return false;
+      reports[owner.at] = failedReport(reported[owner.at]!, owner.error, report);
+      status = worstStatus(status, printError(terminal, owner.error, asJson));
       return true;
     };
     const progress = new ProgressLine(terminal);

@@ -85,16 +85,16 @@ export interface StrayOwner {
  */
 export function strayOwner(
   thrown: unknown,
-  runs: readonly (NamesPlugins | undefined)[],
+  runs: readonly NamesPlugins[],
   options: ResolutionOptions,
 ): StrayOwner | undefined {
-  const files = stackFrames(thrown).map(fileOf);
+  const frames = stackFrames(thrown);
+  const files = frames.map(fileOf);
   const isOf = (run: NamesPlugins): boolean =>
     KINDS.some((kind) => files.includes(pluginCode(kind, usedPlugins(run)[kind], options)?.file ?? ''));
-  const known = runs.flatMap((run, at) => (run === undefined ? [] : [{ run, at }]));
-  const exact = known.findLast(({ run }) => isOf(run));
-  const owner = exact ?? known.findLast(({ run }) => findPlugin(stackFrames(thrown), usedPlugins(run), options));
-  return owner && { at: owner.at, error: blamePlugin(thrown, owner.run, options) };
+  const exact = runs.findLastIndex(isOf);
+  const at = exact >= 0 ? exact : runs.findLastIndex((run) => findPlugin(frames, usedPlugins(run), options));
+  return at < 0 ? undefined : { at, error: blamePlugin(thrown, runs[at]!, options) };
 }
 
 /**
