@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { readdirSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -11,6 +11,9 @@ const ROOT = fileURLToPath(new URL('..', import.meta.url));
  * an error.
  */
 export default function build(): void {
-  const packages = readdirSync(join(ROOT, 'packages')).map((name) => join('packages', name));
+  // A folder without a project holds what an earlier version of the tree compiled.
+  const packages = readdirSync(join(ROOT, 'packages'))
+    .map((name) => join('packages', name))
+    .filter((folder) => existsSync(join(ROOT, folder, 'tsconfig.json')));
   execFileSync('npx', ['tsc', '-b', ...packages], { cwd: ROOT, stdio: ['ignore', 'inherit', 'inherit'] });
 }

@@ -1,24 +1,35 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 
-/** Waits for the end of its input, which is the end of the process that has the other end, and kills a group. */
-const SCRIPT = 'read -r line; kill -s KILL -- "-$1"';
+/**
+ * Reads the id of a process group, waits for the end of its input, which is the end of the process that has the other
+ * end, and kills the group.
+ */
+const GUARD = 'read -r group && { read -r line; kill -s KILL -- "-$group"; }';
+/** Writes the id of its own process group to the guard and becomes the program. */
+const MEMBER = 'echo $$ >&0; exec "$@" </dev/null';
 
 /**
- * Starts a shell that kills the process group `group` when this process ends, however it ends: the kernel then closes
- * the pipe that the shell reads. {@link endGroupGuard} ends the shell when the group has ended. Never throws.
+ * Starts a shell that kills a process group when this process ends, however it ends: the kernel then closes the pipe
+ * that the shell reads. The group is that of a {@link guardedCommand}. {@link endGroupGuard} ends the shell when the
+ * group has ended. Never throws.
  */
-export function startGroupGuard(group: number): ChildProcess {
+export function startGroupGuard(): ChildProcess {
   // A group of its own, so that no signal to the group of this process reaches it.
-  const guard = spawn('sh', ['-c', SCRIPT, 'sh', String(group)], {
-    cwd: '/',
-    detached: true,
-    stdio: ['pipe', 'ignore', 'ignore'],
-  });
+  const guard = spawn('sh', ['-c', GUARD], { cwd: '/', detached: true, stdio: ['pipe', 'ignore', 'ignore'] });
   guard.on('error', () => {});
   guard.stdin.on('error', () => {});
   guard.unref();
   return guard;
+}
+
+/**
+ * The command that tells a guard its process group and then executes `command` under the same process id. Its standard
+ * input is that of the guard. The guard has the group before the first instruction of the program: this process may end
+ * at any time.
+ */
+export function guardedCommand(command: readonly string[]): readonly string[] {
+  return ['sh', '-c', MEMBER, 'sh', ...command];
 }
 
 /** Ends a guard and waits until it is gone. Never throws. */

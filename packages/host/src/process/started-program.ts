@@ -3,10 +3,10 @@ import { once } from 'node:events';
 import { closeSync } from 'node:fs';
 import { setTimeout } from 'node:timers/promises';
 import { CodedError } from '@virtio-platform/core';
-import { withParentDeathSignal, howToInstall } from './find-program.ts';
+import { findProgram, howToInstall, withParentDeathSignal } from './find-program.ts';
 import { ErrorOutput } from './error-output.ts';
 import { fileSystemError } from './file-system-error.ts';
-import { endGroupGuard, startGroupGuard } from './group-guard.ts';
+import { endGroupGuard, guardedCommand, startGroupGuard } from './group-guard.ts';
 
 /** Milliseconds to wait for the end after SIGTERM, and again after SIGKILL. */
 const END_TIMEOUT_MS = 2000;
@@ -33,7 +33,7 @@ export interface ProgramOptions {
 /**
  * A program that this process started and ends on every exit, with all processes that it started itself and that stayed
  * in its process group: the group is its own. Where this process is killed, the kernel ends the program, and a
- * {@link startGroupGuard | guard} the group.
+ * {@link startGroupGuard | guard} the group, from the first instruction of the program on.
  */
 export class StartedProgram {
   readonly #child: ChildProcess;
@@ -44,12 +44,18 @@ export class StartedProgram {
   readonly #onExit: () => void;
   #isEnding = false;
 
-  private constructor(child: ChildProcess, program: string, options: ProgramOptions, errors: ErrorOutput) {
+  private constructor(
+    child: ChildProcess,
+    guard: ChildProcess,
+    program: string,
+    options: ProgramOptions,
+    errors: ErrorOutput,
+  ) {
     this.#child = child;
     this.#program = program;
     this.#options = options;
     this.#errors = errors;
-    this.#guard = startGroupGuard(child.pid!);
+    this.#guard = guard;
     this.#onExit = () => {
       this.#signalGroup('SIGKILL');
       options.abandon();
@@ -71,20 +77,24 @@ export class StartedProgram {
     const program = command[0]!;
     const errors = new ErrorOutput(options.errorFile);
     const errorFile = openErrors(errors, options);
+    const guard = startGroupGuard();
     try {
-      const [file, ...words] = withParentDeathSignal(command, options.folder);
+      // A program that is not there is started as it is, so that its start reports the error.
+      const isThere = findProgram(program, options.folder) !== undefined;
+      const [file, ...words] = isThere ? guardedCommand(withParentDeathSignal(command, options.folder)) : command;
       const child = spawn(file!, words, {
         cwd: options.folder,
         detached: true,
-        stdio: ['ignore', 'ignore', errorFile, ...(options.descriptors ?? [])],
+        stdio: [guard.stdin, 'ignore', errorFile, ...(options.descriptors ?? [])],
       });
       // A running program must not keep this process alive.
       child.unref();
       await once(child, 'spawn');
       // A failed `kill` is reported here too; `ending` has the state of the program.
       child.on('error', () => {});
-      return new StartedProgram(child, program, options, errors);
+      return new StartedProgram(child, guard, program, options, errors);
     } catch (cause) {
+      await endGroupGuard(guard);
       errors.dispose();
       throw startError(program, options, cause);
     } finally {

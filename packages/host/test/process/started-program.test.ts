@@ -115,6 +115,14 @@ describe('StartedProgram', () => {
     await expect.poll(() => isRunning(pid), { timeout: 5000 }).toBe(false);
   });
 
+  it('S4 ends the process group where this process is killed by the first instruction of the program', async () => {
+    const starter = startStarter('sleep 60 & echo $! >pid; kill -s KILL $PPID; wait', '');
+    const exit = once(starter, 'exit');
+    const pid = await pidIn(join(folder, 'pid'));
+    await exit;
+    await expect.poll(() => isRunning(pid), { timeout: 5000 }).toBe(false);
+  });
+
   it('S4 ends the process group where this process exits', async () => {
     const starter = startStarter('sleep 60 & echo $! >pid; wait', 'setTimeout(() => process.exit(0), 500);');
     const pid = await pidIn(join(folder, 'pid'));
