@@ -64,12 +64,9 @@ export interface DriverSection {
 /** The `queue` section. */
 export interface QueueSection {
   readonly layout: 'split' | 'packed';
-  /** Entries, at most 32768; a power of two on the split layout. Left out: {@link DEFAULT_QUEUE_SIZE}, or fewer. */
+  /** Entries, at most 32768; a power of two on the split layout. Left out: what the driver takes unless told. */
   readonly size?: number;
 }
-
-/** Entries of a virtqueue whose profile does not say how many, where the device has as many. */
-export const DEFAULT_QUEUE_SIZE = 256;
 
 /** A reset of the queues, or a suspend of the device, during a workload. */
 export interface Disruption {
@@ -136,7 +133,7 @@ export interface Profile {
   /** Where `matrix` makes several runs, with the values of this one: `mine [queue.layout=packed]`. */
   readonly name: string;
   readonly summary: string;
-  /** Absolute path of the file. */
+  /** Absolute path of the file; of text and objects a name in their base directory. */
   readonly file: string;
   readonly platform: PluginUse;
   /** `options` without `memory`. */
