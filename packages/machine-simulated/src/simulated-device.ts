@@ -61,7 +61,7 @@ export interface SimulatedDeviceOptions {
   readonly isRung?: ((queue: number) => boolean) | undefined;
   /**
    * Called after an event of the device half, outside of the driver's calls: there may be a notification to take. A
-   * driver in the same thread finds it with its next wait.
+   * driver in the same thread that does not watch finds it with its next wait.
    */
   readonly onEvent?: (() => void) | undefined;
 }
@@ -151,6 +151,11 @@ export class SimulatedDevice implements DeviceQueues {
   /** Indirect tables from boot on that were longer than their queue, against specification 1.4 section 2.7.5.3.1. */
   get longTables(): number {
     return this.#queues.reduce((sum, enabled) => sum + (enabled?.queue.longTables ?? 0), this.#longTables);
+  }
+
+  /** Whether {@link takeNotification} has one to take. */
+  get hasNotification(): boolean {
+    return this.#notify;
   }
 
   /** Whether a used buffer or configuration change notification was sent since the last call. */
