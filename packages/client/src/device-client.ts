@@ -1,17 +1,8 @@
 import { EventEmitter } from 'node:events';
+import type { ClientEvents } from './client-events.ts';
 import { closedError } from './client-error.ts';
 import type { PumpWork } from './device-pump.ts';
 import type { OpenedDevice } from './open-device.ts';
-
-/** The events of every client. */
-export interface ClientEvents {
-  /** The device failed, with the error; the client is closed. Nothing is thrown where nobody listens. */
-  failed: [error: unknown];
-  /** The device changed its configuration: what changed, in a few words, where the driver half knows it. */
-  change: [what: string | undefined];
-  /** Everything ended: the device was reset, and what was started for it is gone. */
-  close: [];
-}
 
 /** How the requests of a client end. */
 export interface ClientRequests {

@@ -12,5 +12,10 @@
  */
 export { openBlock, type BlockClient, type BlockOptions, type WriteZeroesOptions } from './block-client.ts';
 export { ClientError, RequestError, type RequestFacts } from './client-error.ts';
-export { DeviceClient, type ClientEvents, type ClientRequests } from './device-client.ts';
+export type { ClientEvents, ConsolePortInfo } from './client-events.ts';
+export { DeviceClient, type ClientRequests } from './device-client.ts';
 export type { OpenOptions, ProfileLike, RequestOptions } from './open-options.ts';
+export { openConsole, type ConsoleClient, type ConsoleOptions } from './console-client.ts';
+export type { ConsolePortStream } from './console-port-stream.ts';
+export { openEntropy, type EntropyClient, type EntropyOptions } from './entropy-client.ts';
+export { openNet, type NetClient, type NetOptions } from './net-client.ts';

@@ -1,4 +1,5 @@
 import type { DriverContext, DriverHalf } from '@virtio-platform/core';
+import { FeatureSet } from '@virtio-platform/core/features';
 import type { NegotiationResult } from '@virtio-platform/core/negotiation';
 import { composeRun, loadProfile, runHook, type ComposedRun, type Profile } from '@virtio-platform/profile';
 import { DeviceSession, type DriverLoad, type OpenedDriver } from '@virtio-platform/session';
@@ -12,6 +13,8 @@ export interface WantedDevice {
   readonly name: string;
   /** The number of the device type (specification 1.4 section 5). */
   readonly id: number;
+  /** Features that the client does not want, although the driver half knows them. */
+  readonly lacks?: FeatureSet;
   /** How much is in flight, for queues of these sizes and so many bytes of guest memory. */
   load(queueSizes: readonly number[], memoryBytes: number): DriverLoad;
 }
@@ -119,7 +122,9 @@ async function startSession(run: ComposedRun, wanted: WantedDevice, signal?: Abo
   const { machine, platform, profile } = run;
   const { device, driver, policy, queue, failures } = profile;
   const pump = new DevicePump(machine.transport);
-  const session = new DeviceSession({ machine, platform, device, driver, policy, queue, failures });
+  const lacks = wanted.lacks === undefined ? driver.lacks : new FeatureSet(driver.lacks.bits | wanted.lacks.bits);
+  const terms = { ...driver, lacks };
+  const session = new DeviceSession({ machine, platform, device, driver: terms, policy, queue, failures });
   try {
     throwIfRefused(session.negotiation);
     const sizes = session.openQueues().map((opened) => opened.queue.size);

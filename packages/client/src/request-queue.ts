@@ -22,6 +22,13 @@ export class RequestQueue<Request extends QueuedRequest> {
     this.#length++;
   }
 
+  /** Puts a request before all others. */
+  unshift(request: Request): void {
+    if (this.#head > 0) this.#list[--this.#head] = request;
+    else this.#list.unshift(request);
+    this.#length++;
+  }
+
   /** The request whose turn it is. */
   peek(): Request | undefined {
     while (this.#head < this.#list.length) {

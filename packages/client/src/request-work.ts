@@ -116,7 +116,11 @@ export abstract class RequestWork<Request extends ClientRequest> implements Pump
   /** A part of a request came back. */
   protected returned(request: Request): void {
     request.inFlight--;
-    this.#endIfDone(request);
+    if (!request.hasFailed && !request.isQueued && !this.isSubmitted(request)) {
+      // The device did less than was asked for: the rest is asked for again.
+      request.isQueued = true;
+      this.waiting.unshift(request);
+    } else this.#endIfDone(request);
   }
 
   /** Takes back what the device returned, and returns how much. */
