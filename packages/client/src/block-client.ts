@@ -25,6 +25,7 @@ export interface WriteZeroesOptions extends RequestOptions {
   readonly mayUnmap?: boolean | undefined;
 }
 
+const WORKLOAD = { kind: 'read', requests: 1, depth: 1, blockSize: '512B' } as const;
 const DEPTH = 32;
 const PART_BYTES = 0x1_0000;
 const SECTOR_BYTES = 512;
@@ -189,7 +190,7 @@ export async function openBlock(profile: ProfileLike, options: BlockOptions = {}
   checkCount('depth', depth);
   checkCount('partBytes', partBytes);
   checkCount('maxQueued', maxQueued);
-  const wanted = { name: 'block', id: 2, load: loadFor(depth, partBytes) };
+  const wanted = { name: 'block', id: 2, workload: WORKLOAD, load: loadFor(depth, partBytes) };
   const device = await OpenedDevice.open(profile, wanted, options);
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the driver half of the type that was asked for
   const disk = device.driver as BlockDisk;

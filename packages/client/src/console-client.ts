@@ -18,6 +18,7 @@ export interface ConsoleOptions extends OpenOptions {
   readonly highWaterMark?: number | undefined;
 }
 
+const WORKLOAD = { kind: 'echo', requests: 1, depth: 1, blockSize: '64B' } as const;
 const DEPTH = 8;
 const BUFFER_BYTES = 4096;
 
@@ -115,7 +116,7 @@ export async function openConsole(profile: ProfileLike, options: ConsoleOptions 
   const load = (queueSizes: readonly number[]): { depth: number; bytes: number } => {
     return { depth: Math.min(depth, ...queueSizes), bytes: bufferBytes };
   };
-  const device = await OpenedDevice.open(profile, { name: 'console', id: 3, load }, options);
+  const device = await OpenedDevice.open(profile, { name: 'console', id: 3, workload: WORKLOAD, load }, options);
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the driver half of the type that was asked for
   return new ConsoleClient(device, device.driver as ConsoleDriver, options);
 }

@@ -17,6 +17,7 @@ export interface EntropyOptions extends OpenOptions {
   readonly maxQueued?: number | undefined;
 }
 
+const WORKLOAD = { kind: 'read', requests: 1, depth: 1, blockSize: '64B' } as const;
 const DEPTH = 4;
 const BUFFER_BYTES = 256;
 
@@ -143,7 +144,7 @@ export async function openEntropy(profile: ProfileLike, options: EntropyOptions 
   const load = (queueSizes: readonly number[]): { depth: number; bytes: number } => {
     return { depth: Math.min(depth, ...queueSizes), bytes: bufferBytes };
   };
-  const device = await OpenedDevice.open(profile, { name: 'entropy', id: 4, load }, options);
+  const device = await OpenedDevice.open(profile, { name: 'entropy', id: 4, workload: WORKLOAD, load }, options);
   return new EntropyClient(device, maxQueued);
 }
 

@@ -17,6 +17,7 @@ export interface NetOptions extends OpenOptions {
   readonly highWaterMark?: number | undefined;
 }
 
+const WORKLOAD = { kind: 'echo', requests: 1, depth: 1, blockSize: '64B' } as const;
 const DEPTH = 64;
 const FRAME_BYTES = 1514;
 /** The part of guest memory that the buffers may take. */
@@ -86,7 +87,11 @@ export async function openNet(profile: ProfileLike, options: NetOptions = {}): P
     const wanted = depth ?? Math.max(1, Math.min(DEPTH, fitting));
     return { depth: Math.min(wanted, ...queueSizes.slice(0, 2 * pairs)), bytes: frameBytes };
   };
-  const device = await OpenedDevice.open(profile, { name: 'net', id: 1, load, lacks: GUEST_OFFLOADS }, options);
+  const device = await OpenedDevice.open(
+    profile,
+    { name: 'net', id: 1, workload: WORKLOAD, load, lacks: GUEST_OFFLOADS },
+    options,
+  );
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the driver half of the type that was asked for
   const driver = device.driver as NetDriver;
   const work = new NetWork(driver, { messageBytes: frameBytes, highWaterMark, wake: () => device.pump.wake() });

@@ -1,9 +1,10 @@
 import type { DriverContext, DriverHalf } from '@virtio-platform/core';
 import { FeatureSet } from '@virtio-platform/core/features';
 import type { NegotiationResult } from '@virtio-platform/core/negotiation';
-import { composeRun, loadProfile, runHook, type ComposedRun, type Profile } from '@virtio-platform/profile';
+import { composeRun, runHook, type ComposedRun, type Profile, type ProfileObject } from '@virtio-platform/profile';
 import { DeviceSession, type DriverLoad, type OpenedDriver } from '@virtio-platform/session';
 import { ClientError } from './client-error.ts';
+import { clientProfile } from './client-profile.ts';
 import { DevicePump, type PumpListener, type PumpWork } from './device-pump.ts';
 import type { OpenOptions, ProfileLike } from './open-options.ts';
 
@@ -13,6 +14,8 @@ export interface WantedDevice {
   readonly name: string;
   /** The number of the device type (specification 1.4 section 5). */
   readonly id: number;
+  /** For a profile that is an object without one. */
+  readonly workload: NonNullable<ProfileObject['workload']>;
   /** Features that the client does not want, although the driver half knows them. */
   readonly lacks?: FeatureSet;
   /** How much is in flight, for queues of these sizes and so many bytes of guest memory. */
@@ -51,9 +54,9 @@ export class OpenedDevice {
    * `options.signal`; then nothing stays.
    */
   static async open(source: ProfileLike, wanted: WantedDevice, options: OpenOptions): Promise<OpenedDevice> {
-    const { signal, plugins } = options;
+    const { signal, load } = options;
     signal?.throwIfAborted();
-    const profile = typeof source === 'string' ? await loadProfile(source, plugins) : source;
+    const profile = await clientProfile(source, wanted.workload, options);
     const { use, type, settings } = profile.device;
     if (type.id !== wanted.id)
       throw new ClientError(
@@ -65,7 +68,7 @@ export class OpenedDevice {
       );
     signal?.throwIfAborted();
     if (type.check !== undefined) await runHook('device', use, 'check', () => type.check!(settings));
-    const run = await composeRun(profile, plugins);
+    const run = await composeRun(profile, load);
     try {
       signal?.throwIfAborted();
       return await startSession(run, wanted, signal);

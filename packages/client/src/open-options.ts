@@ -1,14 +1,17 @@
-import type { Profile, ResolutionOptions } from '@virtio-platform/profile';
+import type { LoadOptions, Profile, ProfileSource } from '@virtio-platform/profile';
 
-/** A profile: the path of a YAML file, or one that was loaded. */
-export type ProfileLike = string | Profile;
+/**
+ * A profile: the path or URL of a YAML file, text, an object, or one that was loaded. One that is an object needs no
+ * workload section.
+ */
+export type ProfileLike = ProfileSource | Profile;
 
 /** What each open function may be given beside the profile. */
 export interface OpenOptions {
   /** Aborts the opening: it rejects with the reason, and nothing stays. Means nothing once the device is open. */
   readonly signal?: AbortSignal | undefined;
-  /** Which plugins may be used, and where they are looked for. */
-  readonly plugins?: ResolutionOptions | undefined;
+  /** Which plugins may be used and where they are looked for, and where the paths in text and objects start. */
+  readonly load?: LoadOptions | undefined;
   /** Requests or messages that the device has at once. Limited by its queues. */
   readonly depth?: number | undefined;
 }
