@@ -1,4 +1,5 @@
 import { closeSync, fsyncSync, ftruncateSync, readSync, writeSync } from 'node:fs';
+import { isCodedError } from '@virtio-platform/core';
 import { copyBytes } from '@virtio-platform/core/address-space';
 import { openImage } from './image-file.ts';
 
@@ -12,6 +13,12 @@ export interface BlockBacking {
   /** Gives it another capacity, in bytes: bytes beyond a smaller one are gone, new ones are zero. */
   resize(capacity: number): void;
   dispose(): void;
+}
+
+/** Whether an error is of the backing: coded, or of the operating system, whose `code` is a name such as `ENOSPC`. */
+export function isBackingError(error: unknown): boolean {
+  if (isCodedError(error)) return true;
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' && /^E[A-Z0-9]+$/.test(error.code);
 }
 
 const CHUNK = 0x1_0000;
