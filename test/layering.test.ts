@@ -15,6 +15,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'device-console': ['core', 'device-kit'],
   'device-entropy': ['core', 'device-kit', 'options'],
   'device-net': ['core', 'device-kit'],
+  'device-scsi': ['core', 'device-kit', 'options'],
   'dma-sanitizer': ['core'],
   host: ['core'],
   options: ['core'],

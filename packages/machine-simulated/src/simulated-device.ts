@@ -310,12 +310,15 @@ export class SimulatedDevice implements DeviceQueues {
   }
 
   /**
-   * Returns a buffer that the device half kept; shown to the driver when `run` next serves its queue, with all others
-   * pushed until then.
+   * Returns a buffer that the device half kept. One of another queue than that which is being served is shown to the
+   * driver at once: before the answer to the request that made the device half return it, such as one to abort a task.
+   * Otherwise it is shown when `run` next serves its queue, with all others pushed until then.
    */
   push(index: number, head: number, written: number): void {
     if (written !== written >>> 0) refuseLength('push', written);
-    this.#queues[index]?.queue.push(head, written);
+    const enabled = this.#queues[index];
+    enabled?.queue.push(head, written);
+    if (this.#isServing && index !== this.#serving && enabled?.queue.flush() === true) this.#notify = true;
   }
 
   /** Records an error that the device half met, as a fault of no access; -1 for none of its queues. */
@@ -442,6 +445,7 @@ export class SimulatedDevice implements DeviceQueues {
 
   #reset(): void {
     this.#guard(-1, () => this.#notifications.ends(this.#liveQueues()));
+    this.#guard(-1, () => this.model.reset?.());
     this.#longTables = this.longTables;
     if (this.#frozenAt >= 0) this.#space.freeze?.(false);
     this.#frozenAt = -1;
