@@ -38,6 +38,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'device-entropy',
     'device-kit',
     'device-net',
+    'device-scsi',
     'profile',
     'session',
   ],

@@ -1,4 +1,5 @@
 import type { ConsoleSize } from '@virtio-platform/device-console';
+import type { ScsiEvent } from '@virtio-platform/device-scsi';
 
 /** A port that a console announced. */
 export interface ConsolePortInfo {
@@ -23,4 +24,6 @@ export interface ClientEvents {
   close: [];
   /** Of a console: a port was `added` or `removed`, `opened` or `closed` by the other side, `named`, `resized`. */
   port: [kind: string, port: ConsolePortInfo];
+  /** Of a SCSI host: a unit came, went or changed. */
+  unit: [event: ScsiEvent];
 }

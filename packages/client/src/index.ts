@@ -19,3 +19,5 @@ export { openConsole, type ConsoleClient, type ConsoleOptions } from './console-
 export type { ConsolePortStream } from './console-port-stream.ts';
 export { openEntropy, type EntropyClient, type EntropyOptions } from './entropy-client.ts';
 export { openNet, type NetClient, type NetOptions } from './net-client.ts';
+export { openScsi, type ScsiClient, type ScsiCommandOptions, type ScsiOptions } from './scsi-client.ts';
+export type { ScsiAnswer } from './scsi-work.ts';

@@ -1,4 +1,5 @@
 import { DmaError } from '@virtio-platform/core';
+import type { Virtqueue } from '@virtio-platform/core/queue';
 import { ClientError, closedError } from './client-error.ts';
 import type { ClientRequest } from './client-request.ts';
 import type { PumpWork } from './device-pump.ts';
@@ -43,7 +44,7 @@ export abstract class RequestWork<Request extends ClientRequest> implements Pump
     return this.waiting.length;
   }
 
-  wants(): boolean {
+  wants(_queue: Virtqueue): boolean {
     return true;
   }
 
