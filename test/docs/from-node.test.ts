@@ -14,6 +14,11 @@ const blocks = [...PAGE.matchAll(/^```(\S+) (file|output)=(\S+)\n([\s\S]*?)^```$
 const files = blocks.filter(({ kind }) => kind === 'file');
 const outputs = blocks.filter(({ kind }) => kind === 'output');
 
+function linesOf(name: string): number {
+  const { text } = files.find((file) => file.name === name)!;
+  return text.trimEnd().split('\n').length;
+}
+
 let folder: string;
 beforeAll(() => {
   folder = mkdtempSync(join(ROOT, 'test', '.outside-'));
@@ -30,13 +35,8 @@ describe('the page about Node', () => {
   });
 
   it('C1 writes and reads a sector in at most ten lines, and has a device half in 40', () => {
-    const lines = (name: string): number =>
-      files
-        .find((file) => file.name === name)!
-        .text.trimEnd()
-        .split('\n').length;
-    expect(lines('sector.ts')).toBeLessThanOrEqual(10);
-    expect(lines('switch-port.ts')).toBeLessThanOrEqual(40);
+    expect(linesOf('sector.ts')).toBeLessThanOrEqual(10);
+    expect(linesOf('switch-port.ts')).toBeLessThanOrEqual(40);
   });
 
   it.for(outputs)('has a program $name that prints what it says', ({ name, text }, { skip }) => {

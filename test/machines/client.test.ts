@@ -1,12 +1,21 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { openBlock, openConsole, openEntropy, openNet, openScsi, type BlockClient } from '@virtio-platform/client';
+import {
+  openBlock,
+  openConsole,
+  openEntropy,
+  openNet,
+  openScsi,
+  type BlockClient,
+  type NetClient,
+} from '@virtio-platform/client';
 import { inquiryCdb } from '@virtio-platform/device-scsi';
+import { missingProgram } from '@virtio-platform/host';
 import { afterAll, describe, expect, it } from 'vitest';
 import { ROOT } from '../command/command.ts';
 import { QEMU_TESTS } from './qemu-installed.ts';
@@ -220,5 +229,51 @@ describe.skipIf(!QEMU_TESTS.mayRun)('a client of devices of QEMU', () => {
     await closed;
     expect(agent.isHostOpen).toBe(false);
     server.close();
+  });
+});
+
+const DPDK_MISSING = missingProgram('dpdk-testpmd') !== undefined && process.env['CI'] === undefined;
+
+/** DPDK's testpmd, which sends what comes at one of its two ports out of the other one. */
+async function startSwitch(sockets: readonly [string, string]): Promise<() => Promise<void>> {
+  const devices = sockets.map((path, i) => `--vdev=net_vhost${i},iface=${path}`);
+  const memory = ['--lcores=0-1', '--no-huge', '--no-pci', '--no-shconf', '--no-telemetry', '-m', '64'];
+  const own = [
+    '--no-mlockall',
+    '--forward-mode=io',
+    '--port-topology=paired',
+    '--auto-start',
+    '--total-num-mbufs=2048',
+  ];
+  const words = [...memory, ...devices, '--', ...own, '--disable-link-check', '--stats-period=3600'];
+  const env = { ...process.env, XDG_RUNTIME_DIR: folder };
+  const program = spawn('dpdk-testpmd', words, { cwd: folder, env, stdio: ['pipe', 'ignore', 'ignore'] });
+  for (let waited = 0; waited < 20_000 && !sockets.every((path) => existsSync(path)); waited += 20) await delay(20);
+  return async () => {
+    program.kill();
+    await once(program, 'exit');
+  };
+}
+
+describe.skipIf(DPDK_MISSING)('two clients of the ports of a switch of DPDK', () => {
+  it('send frames to each other, each woken for each of them', async () => {
+    const sockets = [join(folder, 'a'), join(folder, 'b')] as const;
+    const stop = await startSwitch(sockets);
+    try {
+      const use = '@virtio-platform/machine-vhost-user';
+      const open = (socket: string): Promise<NetClient> =>
+        openNet({ machine: { use, memory: '16MiB', socket }, device: { type: 'net' } });
+      const [client, server] = await Promise.all(sockets.map(open));
+      server!.frames.on('data', (frame: Buffer) => server!.frames.write(Buffer.concat([frame, frame.subarray(0, 4)])));
+      for (let i = 0; i < 100; i++) {
+        const frame = Buffer.alloc(60 + i, i);
+        client!.frames.write(frame);
+        expect(await once(client!.frames, 'data')).toEqual([Buffer.concat([frame, frame.subarray(0, 4)])]);
+      }
+      expect([client!.statistics.rescued, server!.statistics.rescued]).toEqual([0, 0]);
+      await Promise.all([client!.close(), server!.close()]);
+    } finally {
+      await stop();
+    }
   });
 });

@@ -1,4 +1,4 @@
-import { CodedError, DeviceError } from '@virtio-platform/core';
+import { CodedError, describeValue, DeviceError } from '@virtio-platform/core';
 
 /**
  * A device that a program cannot use, or cannot use any more: `ERR_CLIENT_*`. The `cause` of `ERR_CLIENT_CLOSED` is what
@@ -44,7 +44,7 @@ export class RequestError extends DeviceError implements RequestFacts {
 
 /** The error of a request to a client that is closed, by `cause` where an error closed it. */
 export function closedError(name: string, cause?: unknown): ClientError {
-  const why = cause === undefined ? '' : `: ${cause instanceof Error ? cause.message : String(cause)}`;
+  const why = cause === undefined ? '' : `: ${cause instanceof Error ? cause.message : describeValue(cause)}`;
   return new ClientError('ERR_CLIENT_CLOSED', `the ${name} client is closed${why}`, {
     hint: cause === undefined ? 'open it again' : 'see the cause; a device that failed has to be opened again',
     cause,

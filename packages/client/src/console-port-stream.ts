@@ -43,9 +43,8 @@ export class ConsolePortStream extends LinkStream {
     return this.#port.isOpenThere;
   }
 
-  override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
+  protected override release(): void {
     this.#port.close();
     this.#wakePump();
-    super._destroy(error, done);
   }
 }

@@ -89,10 +89,10 @@ export abstract class DeviceClient extends EventEmitter<ClientEvents> implements
     this.#requests.reject(error, error);
     this.emit('failed', error);
     // It does not reject: the device failed before.
-    this.#ending ??= this.#end(Promise.resolve());
+    this.#ending ??= this.#end();
   }
 
-  async #end(finished: Promise<void>): Promise<void> {
+  async #end(finished?: Promise<void>): Promise<void> {
     await finished;
     try {
       await this.#device.end();

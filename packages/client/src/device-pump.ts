@@ -40,7 +40,7 @@ const MOST_FRUITLESS = 4;
 /** How often at most the status of a device is read that notifies of nothing. */
 const CHECK_MS = 50;
 /** How often a pump that is not told of notifications looks at the configuration, and whether the device is there. */
-const LOOK_AROUND_MS = 500;
+const LOOK_AROUND_MS = 1000;
 /** How often it is seen whether requests stall. */
 const WATCHDOG_MS = 500;
 /** Notifications that are taken in a row before the rings are looked at. */

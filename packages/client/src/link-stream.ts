@@ -90,9 +90,13 @@ export class LinkStream extends Duplex {
     const pending = this.#pending;
     this.#pending = undefined;
     this.#isReading = false;
+    this.release();
     pending?.done(error ?? new Error('the stream was destroyed'));
     done(error);
   }
+
+  /** The stream is destroyed: gives back what it has beside its link. */
+  protected release(): void {}
 
   #problemOf(chunk: unknown): Error | undefined {
     if (!(chunk instanceof Uint8Array)) return new TypeError(`a message is a Buffer, not ${typeof chunk}`);

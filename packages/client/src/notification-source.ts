@@ -4,12 +4,12 @@ import type { Transport } from '@virtio-platform/core/device';
 const EAGER_MS = 0.5;
 /** From one look to the next: an eighth of the time since something happened, within these bounds. */
 const LEAST_DELAY_MS = 1;
-const MOST_DELAY_MS = 20;
+const MOST_DELAY_MS = 50;
 
 /**
  * What wakes a driver that waits in the event loop. A transport that can be watched tells of each notification, and
  * costs nothing in between. The driver of any other looks at its rings: in each round of the loop at first, then ever
- * less often, up to 50 times a second. Neither keeps the process alive.
+ * less often, down to 20 times a second. Neither keeps the process alive.
  */
 export class NotificationSource {
   /** Whether the device's notifications wake the driver; otherwise only {@link lookLater} does. */

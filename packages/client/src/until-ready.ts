@@ -5,7 +5,7 @@ import type { DeviceClient } from './device-client.ts';
  * with the reason.
  */
 export async function untilReady<T>(client: DeviceClient, ready: Promise<T>, signal?: AbortSignal): Promise<T> {
-  let stop = (_error: unknown): void => {};
+  let stop!: (error: unknown) => void;
   const failed = new Promise<never>((_, reject) => {
     stop = reject;
   });

@@ -9,10 +9,10 @@ import type { Transport } from '@virtio-platform/core/device';
 export function watchCalls(transport: Transport, timeoutMs = 5000): () => Promise<void> {
   if (transport.watch === undefined) throw new Error('the transport has no `watch`');
   let calls = 0;
-  let wake = (): void => {};
+  let wake: (() => void) | undefined;
   transport.watch(() => {
     calls++;
-    wake();
+    wake?.();
   });
   return async () => {
     const woken = new Promise<void>((resolve) => {
