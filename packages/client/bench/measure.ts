@@ -1,6 +1,7 @@
 /**
- * What waiting in the event loop costs, against a loop that blocks its thread: the processor time of an idle client, the
- * time of a request that is made alone, and requests in a second. Prints a table. Seconds of idling as first argument.
+ * What waiting in the event loop costs, against a loop that blocks its thread: the processor time of an idle client,
+ * the time of a request that is made alone, and requests in a second. Prints a table. Seconds of idling as first
+ * argument.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { BlockDisk } from '@virtio-platform/device-block';

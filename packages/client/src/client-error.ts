@@ -1,8 +1,8 @@
 import { CodedError, describeValue, DeviceError } from '@virtio-platform/core';
 
 /**
- * A device that a program cannot use, or cannot use any more: `ERR_CLIENT_*`. The `cause` of `ERR_CLIENT_CLOSED` is what
- * closed the client, where that was an error.
+ * A device that a program cannot use, or cannot use any more: `ERR_CLIENT_*`. The `cause` of `ERR_CLIENT_CLOSED` is
+ * what closed the client, where that was an error.
  */
 export class ClientError extends CodedError {}
 

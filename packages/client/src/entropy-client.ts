@@ -1,10 +1,10 @@
 import { DeviceError } from '@virtio-platform/core';
 import type { EntropyDriver } from '@virtio-platform/device-entropy';
-import { ClientRequest } from './client-request.ts';
-import { DeviceClient } from './device-client.ts';
-import { OpenedDevice } from './open-device.ts';
-import { checkCount, type OpenOptions, type ProfileLike, type RequestOptions } from './open-options.ts';
-import { DEFAULT_MAX_QUEUED, RequestWork } from './request-work.ts';
+import { ClientRequest } from './requests/client-request.ts';
+import { DeviceClient } from './device/device-client.ts';
+import { OpenedDevice } from './device/open-device.ts';
+import { checkCount, type OpenOptions, type ProfileLike, type RequestOptions } from './device/open-options.ts';
+import { DEFAULT_MAX_QUEUED, RequestWork } from './requests/request-work.ts';
 import type { Virtqueue } from '@virtio-platform/core/queue';
 
 /** How an entropy device is opened. */

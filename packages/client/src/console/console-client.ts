@@ -1,12 +1,12 @@
 import type { ConsoleDriver, ConsoleEvent, ConsolePort, ConsoleSize } from '@virtio-platform/device-console';
-import type { ConsolePortInfo } from './client-events.ts';
-import { closedError } from './client-error.ts';
+import type { ConsolePortInfo } from '../device/client-events.ts';
+import { closedError } from '../client-error.ts';
 import type { ConsolePortStream } from './console-port-stream.ts';
 import { ConsoleWork } from './console-work.ts';
-import { DeviceClient } from './device-client.ts';
-import { OpenedDevice } from './open-device.ts';
-import { checkCount, type OpenOptions, type ProfileLike, type RequestOptions } from './open-options.ts';
-import { streamRequests } from './stream-requests.ts';
+import { DeviceClient } from '../device/device-client.ts';
+import { OpenedDevice } from '../device/open-device.ts';
+import { checkCount, type OpenOptions, type ProfileLike, type RequestOptions } from '../device/open-options.ts';
+import { streamRequests } from '../link/stream-requests.ts';
 
 /** How a console is opened. */
 export interface ConsoleOptions extends OpenOptions {
@@ -106,8 +106,8 @@ export class ConsoleClient extends DeviceClient {
 }
 
 /**
- * Opens the console of a profile. Rejects with a coded error; then nothing stays. It keeps the process alive until it is
- * closed, as a socket does.
+ * Opens the console of a profile. Rejects with a coded error; then nothing stays. It keeps the process alive until it
+ * is closed, as a socket does.
  */
 export async function openConsole(profile: ProfileLike, options: ConsoleOptions = {}): Promise<ConsoleClient> {
   const { depth = DEPTH, bufferBytes = BUFFER_BYTES } = options;

@@ -3,7 +3,7 @@ import { FeatureSet } from '@virtio-platform/core/features';
 import type { NegotiationResult } from '@virtio-platform/core/negotiation';
 import { composeRun, runHook, type ComposedRun, type Profile, type ProfileObject } from '@virtio-platform/profile';
 import { DeviceSession, type DriverLoad, type OpenedDriver } from '@virtio-platform/session';
-import { ClientError } from './client-error.ts';
+import { ClientError } from '../client-error.ts';
 import { clientProfile } from './client-profile.ts';
 import { DevicePump, type PumpListener, type PumpWork } from './device-pump.ts';
 import type { OpenOptions, ProfileLike } from './open-options.ts';

@@ -7,8 +7,8 @@ import {
   type ConsolePort,
 } from '@virtio-platform/device-console';
 import { ConsolePortStream } from './console-port-stream.ts';
-import type { PumpWork } from './device-pump.ts';
-import type { LinkStreamOptions } from './link-stream.ts';
+import type { PumpWork } from '../device/device-pump.ts';
+import type { LinkStreamOptions } from '../link/link-stream.ts';
 
 /** The ports of a console. */
 export class ConsoleWork implements PumpWork {

@@ -1,7 +1,7 @@
 import type { Virtqueue } from '@virtio-platform/core/queue';
 import type { NetDriver } from '@virtio-platform/device-net';
-import type { PumpWork } from './device-pump.ts';
-import { LinkStream, type LinkStreamOptions } from './link-stream.ts';
+import type { PumpWork } from '../device/device-pump.ts';
+import { LinkStream, type LinkStreamOptions } from '../link/link-stream.ts';
 
 /** The frames of a network device, over all of its pairs of queues. */
 export class NetWork implements PumpWork {

@@ -1,6 +1,6 @@
 import { EventEmitter } from 'node:events';
 import type { ClientEvents } from './client-events.ts';
-import { closedError } from './client-error.ts';
+import { closedError } from '../client-error.ts';
 import type { PumpWork } from './device-pump.ts';
 import type { OpenedDevice } from './open-device.ts';
 
@@ -68,7 +68,8 @@ export abstract class DeviceClient extends EventEmitter<ClientEvents> implements
 
   /**
    * Waits for all that was called, then resets the device and ends everything that was started for it. Idempotent.
-   * Rejects with what went wrong as it ended; what a device had failed with before, its requests and `failed` have told.
+   * Rejects with what went wrong as it ended; what a device had failed with before, its requests and `failed` have
+   * told.
    */
   async close(): Promise<void> {
     await (this.#ending ??= this.#end(this.#requests.finish()));

@@ -1,8 +1,8 @@
 import type { ScsiDriver } from '@virtio-platform/device-scsi';
-import { DeviceClient } from './device-client.ts';
-import { OpenedDevice } from './open-device.ts';
-import { checkCount, type OpenOptions, type ProfileLike, type RequestOptions } from './open-options.ts';
-import { DEFAULT_MAX_QUEUED } from './request-work.ts';
+import { DeviceClient } from '../device/device-client.ts';
+import { OpenedDevice } from '../device/open-device.ts';
+import { checkCount, type OpenOptions, type ProfileLike, type RequestOptions } from '../device/open-options.ts';
+import { DEFAULT_MAX_QUEUED } from '../requests/request-work.ts';
 import { ScsiRequest, ScsiWork, type ScsiAnswer } from './scsi-work.ts';
 
 /** How a SCSI host is opened. */

@@ -1,4 +1,4 @@
-import { ClientRequest } from './client-request.ts';
+import { ClientRequest } from '../requests/client-request.ts';
 
 /** The operations of a disk. */
 export type BlockOperation =

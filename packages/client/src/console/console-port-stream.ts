@@ -1,5 +1,5 @@
 import type { ConsolePort, ConsoleSize } from '@virtio-platform/device-console';
-import { LinkStream, type LinkStreamOptions } from './link-stream.ts';
+import { LinkStream, type LinkStreamOptions } from '../link/link-stream.ts';
 
 /**
  * A port of a console as a stream of bytes. The other side may close it and open it again, which `hostClosed` and

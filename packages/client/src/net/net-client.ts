@@ -1,11 +1,11 @@
 import type { Duplex } from 'node:stream';
 import { GUEST_OFFLOADS, type NetDriver } from '@virtio-platform/device-net';
-import { DeviceClient } from './device-client.ts';
+import { DeviceClient } from '../device/device-client.ts';
 import { NetWork } from './net-work.ts';
-import { OpenedDevice } from './open-device.ts';
-import { checkCount, type OpenOptions, type ProfileLike } from './open-options.ts';
-import { untilReady } from './until-ready.ts';
-import { streamRequests } from './stream-requests.ts';
+import { OpenedDevice } from '../device/open-device.ts';
+import { checkCount, type OpenOptions, type ProfileLike } from '../device/open-options.ts';
+import { untilReady } from '../device/until-ready.ts';
+import { streamRequests } from '../link/stream-requests.ts';
 
 /** How a network device is opened. */
 export interface NetOptions extends OpenOptions {
@@ -13,7 +13,7 @@ export interface NetOptions extends OpenOptions {
   readonly depth?: number | undefined;
   /** Bytes of the longest frame, with its Ethernet header and without a checksum. 1514 unless given. */
   readonly frameBytes?: number | undefined;
-  /** Frames that each stream buffers each way before the other side waits. 16 unless given, as for every such stream. */
+  /** Frames that each stream buffers each way before the other side waits. 16 unless given. */
   readonly highWaterMark?: number | undefined;
 }
 
@@ -74,8 +74,8 @@ export class NetClient extends DeviceClient {
 
 /**
  * Opens the network device of a profile. Rejects with a coded error; then nothing stays. It keeps the process alive
- * until it is closed, as a socket does. The device leaves no checksum or segments to the program: its GUEST offloads are
- * declined.
+ * until it is closed, as a socket does. The device leaves no checksum or segments to the program: its GUEST offloads
+ * are declined.
  */
 export async function openNet(profile: ProfileLike, options: NetOptions = {}): Promise<NetClient> {
   const { depth, frameBytes = FRAME_BYTES, highWaterMark } = options;

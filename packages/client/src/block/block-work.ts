@@ -8,8 +8,8 @@ import {
 import { NO_BUFFER } from '@virtio-platform/device-kit';
 import type { Virtqueue } from '@virtio-platform/core/queue';
 import type { BlockRequest } from './block-request.ts';
-import { RequestError } from './client-error.ts';
-import { RequestWork } from './request-work.ts';
+import { RequestError } from '../client-error.ts';
+import { RequestWork } from '../requests/request-work.ts';
 
 /** One queue of a disk, with what each id of its driver is for. */
 interface Lane {

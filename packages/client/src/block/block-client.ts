@@ -1,18 +1,19 @@
 import type { BlockDisk } from '@virtio-platform/device-block';
-import { ClientError } from './client-error.ts';
+import { ClientError } from '../client-error.ts';
 import { BlockRequest, type BlockOperation } from './block-request.ts';
 import { BlockWork } from './block-work.ts';
-import { DeviceClient } from './device-client.ts';
-import { OpenedDevice } from './open-device.ts';
-import { checkCount, type OpenOptions, type ProfileLike, type RequestOptions } from './open-options.ts';
-import { DEFAULT_MAX_QUEUED } from './request-work.ts';
+import { DeviceClient } from '../device/device-client.ts';
+import { OpenedDevice } from '../device/open-device.ts';
+import { checkCount, type OpenOptions, type ProfileLike, type RequestOptions } from '../device/open-options.ts';
+import { DEFAULT_MAX_QUEUED } from '../requests/request-work.ts';
 
 /** How a disk is opened. */
 export interface BlockOptions extends OpenOptions {
   /** Requests, or parts of them, that the device has at once. 32 unless given, less in a small guest memory. */
   readonly depth?: number | undefined;
   /**
-   * Bytes of the longest part: a multiple of the device's blocks. A longer request is made in parts. 64 KiB unless given.
+   * Bytes of the longest part: a multiple of the device's blocks. A longer request is made in parts. 64 KiB unless
+   * given.
    */
   readonly partBytes?: number | undefined;
   /** Requests that may wait for their turn: one more rejects with `ERR_CLIENT_FULL`. 4096 unless given. */
@@ -33,8 +34,9 @@ const SECTOR_BYTES = 512;
 const MEMORY_SHARE = 0.25;
 
 /**
- * A disk, as {@link openBlock} opens it. Offsets and lengths are bytes, numbers or bigints, and whole blocks. Any number
- * of requests may be called at once: the device has as many as its depth, in any order, and the others wait in order.
+ * A disk, as {@link openBlock} opens it. Offsets and lengths are bytes, numbers or bigints, and whole blocks. Any
+ * number of requests may be called at once: the device has as many as its depth, in any order, and the others wait in
+ * order.
  *
  * A promise of a request rejects with `RangeError` or `TypeError` for values that cannot be, with {@link RequestError}
  * where the device answers an error, with the reason of an aborted signal, and with the error of the device where that

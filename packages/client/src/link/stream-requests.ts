@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import type { ClientRequests } from './device-client.ts';
+import type { ClientRequests } from '../device/device-client.ts';
 import type { LinkStream } from './link-stream.ts';
 
 /** How long a device may take over what streams have written when their client is closed. */

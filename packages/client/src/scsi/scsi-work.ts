@@ -15,9 +15,9 @@ import {
   type ScsiEvent,
   type ScsiResult,
 } from '@virtio-platform/device-scsi';
-import { RequestError } from './client-error.ts';
-import { ClientRequest } from './client-request.ts';
-import { RequestWork } from './request-work.ts';
+import { RequestError } from '../client-error.ts';
+import { ClientRequest } from '../requests/client-request.ts';
+import { RequestWork } from '../requests/request-work.ts';
 
 /** The index of the queue on which events come. */
 const EVENT_QUEUE = 1;

@@ -1,8 +1,8 @@
 import { DmaError } from '@virtio-platform/core';
 import type { Virtqueue } from '@virtio-platform/core/queue';
-import { ClientError, closedError } from './client-error.ts';
+import { ClientError, closedError } from '../client-error.ts';
 import type { ClientRequest } from './client-request.ts';
-import type { PumpWork } from './device-pump.ts';
+import type { PumpWork } from '../device/device-pump.ts';
 import { RequestQueue } from './request-queue.ts';
 
 /** How often in a row a part may not be mappable while nothing is in flight: failures on purpose are no state. */
