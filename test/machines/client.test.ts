@@ -38,6 +38,11 @@ const STORAGE_DAEMON = {
   device: { type: 'block', capacity: '4MiB' },
 } as const;
 
+const IN_WORKER = {
+  machine: { use: '@virtio-platform/machine-simulated', memory: '8MiB', device: 'worker' },
+  device: { type: 'block', capacity: '1MiB' },
+} as const;
+
 const QEMU = { use: '@virtio-platform/machine-qemu', board: 'q35', memory: '8MiB' } as const;
 const LEGACY = { use: '@virtio-platform/platform-legacy' } as const;
 
@@ -130,38 +135,40 @@ describe.skipIf(!QEMU_TESTS.mayRun)('a client of qemu-storage-daemon', () => {
     expect(children()).toBe(others);
   });
 
-  it.each(['process.exit(7)', 'process.kill(process.pid, "SIGKILL")', 'disk.unref()'])(
-    'leaves no process and no file where its program ends with %s',
-    async (end) => {
-      const temporary = mkdtempSync(join(folder, 'exit-'));
-      const program = `
+  it.each([
+    ['process.exit(7)', STORAGE_DAEMON],
+    ['process.kill(process.pid, "SIGKILL")', STORAGE_DAEMON],
+    ['disk.unref()', STORAGE_DAEMON],
+    ['disk.unref(); // its device is in a worker', IN_WORKER],
+  ])('leaves no process and no file where its program ends with %s', async (end, profile) => {
+    const temporary = mkdtempSync(join(folder, 'exit-'));
+    const program = `
         import { openBlock } from '@virtio-platform/client';
-        const disk = await openBlock(${JSON.stringify(STORAGE_DAEMON)});
+        const disk = await openBlock(${JSON.stringify(profile)});
         await disk.write(0, Buffer.alloc(512));
         console.log('open');
-        ${end};`;
-      const words = ['--import', 'tsx', '--conditions=@virtio-platform/source', '--input-type=module', '-e', program];
-      const options = { cwd: ROOT, env: { ...process.env, TMPDIR: temporary }, stdio: 'pipe' } as const;
-      const child = spawn(process.execPath, words, options);
-      let said = '';
-      child.stdout.on('data', (text) => (said += String(text)));
-      await once(child, 'exit');
-      expect(said).toBe('open\n');
-      const running = (): boolean =>
-        readdirSync('/proc').some((id) => {
-          try {
-            return readFileSync(`/proc/${id}/cmdline`, 'utf8').includes(temporary);
-          } catch {
-            return false;
-          }
-        });
-      for (let waited = 0; waited < 5000 && running(); waited += 20) await delay(20);
-      expect(running()).toBe(false);
-      const left = readdirSync(temporary).filter((name) => !name.startsWith('tsx-'));
-      // A process that is killed removes nothing: the next one does.
-      if (!end.includes('SIGKILL')) expect(left).toEqual([]);
-    },
-  );
+        ${end}`;
+    const words = ['--import', 'tsx', '--conditions=@virtio-platform/source', '--input-type=module', '-e', program];
+    const options = { cwd: ROOT, env: { ...process.env, TMPDIR: temporary }, stdio: 'pipe' } as const;
+    const child = spawn(process.execPath, words, options);
+    let said = '';
+    child.stdout.on('data', (text) => (said += String(text)));
+    await once(child, 'exit');
+    expect(said).toBe('open\n');
+    const running = (): boolean =>
+      readdirSync('/proc').some((id) => {
+        try {
+          return readFileSync(`/proc/${id}/cmdline`, 'utf8').includes(temporary);
+        } catch {
+          return false;
+        }
+      });
+    for (let waited = 0; waited < 5000 && running(); waited += 20) await delay(20);
+    expect(running()).toBe(false);
+    const left = readdirSync(temporary).filter((name) => !name.startsWith('tsx-'));
+    // A process that is killed removes nothing: the next one does.
+    if (!end.includes('SIGKILL')) expect(left).toEqual([]);
+  });
 });
 
 describe.skipIf(!QEMU_TESTS.mayRun)('a client of devices of QEMU', () => {

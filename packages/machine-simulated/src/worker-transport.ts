@@ -152,6 +152,8 @@ export class WorkerTransport implements Transport {
 
   watch(listener: () => void): void {
     this.#listener = listener;
+    // Nothing of a transport that is watched keeps the process alive.
+    this.#worker.unref();
     void this.#watchInterrupts(listener);
   }
 
@@ -194,6 +196,7 @@ export class WorkerTransport implements Transport {
     const wasThere = !this.#isLost && !this.#mailbox.isGone;
     const before = this.#thrown;
     this.dispose();
+    this.#worker.ref();
     await this.#worker.terminate();
     if (!wasThere || !this.#mailbox.isGone) return;
     this.#record(this.#mailbox.exitReport);
