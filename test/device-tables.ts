@@ -3,11 +3,13 @@ import { NO_DEVICE_FEATURES } from '@virtio-platform/core/features';
 import { BLOCK_FEATURES } from '@virtio-platform/device-block';
 import { CONSOLE_FEATURES } from '@virtio-platform/device-console';
 import { NET_FEATURES } from '@virtio-platform/device-net';
+import { SCSI_FEATURES } from '@virtio-platform/device-scsi';
 
 const TABLES: Readonly<Record<string, FeatureTable>> = {
   block: BLOCK_FEATURES,
   console: CONSOLE_FEATURES,
   net: NET_FEATURES,
+  scsi: SCSI_FEATURES,
 };
 
 /** The feature rows of a type by the name that captures of a guest have; none for a type that has none here. */

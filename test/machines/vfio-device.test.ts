@@ -52,6 +52,15 @@ describe.skipIf(missing !== undefined)(`a process without privileges behind the 
     expect(tried.filter(({ failure }) => failure !== null)).toEqual([]);
   });
 
+  it('drives a disk by a client that waits in the event loop, woken by each notification', () => {
+    const [result, ...others] = results<{ readonly client: { wakeUps: number; rescued: number }; wrong: number }>(
+      'client',
+    );
+    expect(others).toEqual([]);
+    expect([result!.wrong, result!.client.rescued]).toEqual([0, 0]);
+    expect(result!.client.wakeUps).toBeGreaterThan(30);
+  });
+
   it('gets a device that another process has only when that process is done', () => {
     const again = results<{ readonly again: string }>('again').map((result) => result.again);
     expect(again).toEqual(

@@ -1,8 +1,8 @@
 import type { DeviceAddressSpace } from '@virtio-platform/core/address-space';
-import { isCodedError, type DeviceEvents, type DeviceModel, type DeviceQueues } from '@virtio-platform/core';
+import type { DeviceEvents, DeviceModel, DeviceQueues } from '@virtio-platform/core';
 import { FeatureSet, VIRTIO_F_ANY_LAYOUT, VIRTIO_F_VERSION_1 } from '@virtio-platform/core/features';
 import type { ByteOrder, DescriptorChain } from '@virtio-platform/core/queue';
-import { ConfigSpace, readChain, writeChain } from '@virtio-platform/device-kit';
+import { ConfigSpace, isBackingError, readChain, writeChain } from '@virtio-platform/device-kit';
 import {
   VIRTIO_BLK_F_BLK_SIZE,
   VIRTIO_BLK_F_FLUSH,
@@ -231,12 +231,6 @@ export class BlockDevice implements DeviceModel {
     }
     return true;
   }
-}
-
-/** Whether an error is of the backing: coded, or of the operating system, whose `code` is a name such as `ENOSPC`. */
-function isBackingError(error: unknown): boolean {
-  if (isCodedError(error)) return true;
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' && /^E[A-Z0-9]+$/.test(error.code);
 }
 
 /** Whether the header has the first descriptor to itself, and the status the last. */

@@ -116,17 +116,18 @@ export class BufferSlots {
   }
 
   /**
-   * Adds the buffer of a slot: `length` bytes of its readable part, and all of its writable one. Returns 0, or a
-   * negative reason (`QUEUE_FULL`, `DMA_NO_SPACE`, …) with the slot still the caller's: retry after the next
-   * completion. Hot.
+   * Adds the buffer of a slot: `length` bytes of its readable part, and `room` bytes of its writable one, all of it
+   * unless given. Returns 0, or a negative reason (`QUEUE_FULL`, `DMA_NO_SPACE`, …) with the slot still the caller's:
+   * retry after the next completion. Hot.
    */
-  submit(slot: number, length: number): number {
+  submit(slot: number, length: number, room: number = this.#options.writable): number {
     const { readable, writable, header = 0 } = this.#options;
     if (length > readable) throw new RangeError(`${length} bytes in a slot of ${readable}`);
+    if (room > writable) throw new RangeError(`room for ${room} bytes in a slot of ${writable}`);
     if (this.#options.wipes === true) this.#wipe(slot);
     this.#list.clear();
     this.#describe(this.#readable, slot * readable, length, readable > 0 ? header : 0, true);
-    this.#describe(this.#writable, slot * this.#writableStride, writable, readable > 0 ? 0 : header, false);
+    this.#describe(this.#writable, slot * this.#writableStride, room, readable > 0 ? 0 : header, false);
     const head = this.queue.add(this.#list);
     if (head < 0) return head;
     this.#slotOf[head] = slot;

@@ -1,4 +1,5 @@
 import { closeDescriptor, HostError, lastErrno, libc, NativeBuffer, systemCallError, type Libc } from './libc.ts';
+import { LoopReader } from './loop-reader.ts';
 
 const EFD_CLOEXEC = 0x8_0000;
 const EFD_NONBLOCK = 0x800;
@@ -10,6 +11,8 @@ const FILE_POSITION = -1;
 const VALUE = 0;
 const IOVEC = 8;
 const BUFFER_BYTES = 24;
+/** Bytes of the counter, which a read returns whole. */
+const COUNTER_BYTES = 8;
 
 /**
  * Notifications that another process sends: an event counter in the kernel. A process that has the descriptor shares
@@ -19,6 +22,9 @@ export class EventFd {
   readonly #libc: Libc;
   readonly #buffer: NativeBuffer;
   #descriptor: number;
+  #reader: LoopReader | undefined;
+  /** The notifications that the event loop read. */
+  #pending = 0;
 
   /** Throws {@link HostError}. */
   constructor() {
@@ -27,7 +33,7 @@ export class EventFd {
     if (this.#descriptor < 0) throw systemCallError('eventfd', 'create an event counter');
     this.#buffer = new NativeBuffer(BUFFER_BYTES);
     this.#buffer.bytes.setBigUint64(IOVEC, this.#buffer.address + BigInt(VALUE), true);
-    this.#buffer.bytes.setBigUint64(IOVEC + 8, 8n, true);
+    this.#buffer.bytes.setBigUint64(IOVEC + 8, BigInt(COUNTER_BYTES), true);
   }
 
   /** The other process writes to it. Throws `TypeError` after `dispose`: another file may already have the number. */
@@ -37,13 +43,35 @@ export class EventFd {
   }
 
   /**
+   * Has `listener` called from the event loop where notifications came, until `dispose`. Only for an event counter that
+   * the kernel signals: another process could make the event loop wait, by clearing O_NONBLOCK; see {@link CallPipe}.
+   * Throws {@link HostError}.
+   */
+  watch(listener: () => void): void {
+    this.#reader = new LoopReader(this.descriptor, COUNTER_BYTES, {
+      received: (bytes) => {
+        this.#pending += counterValue(new DataView(bytes.buffer, bytes.byteOffset), 0);
+        listener();
+      },
+      ended: () => {},
+    });
+  }
+
+  /**
    * Sets the counter to 0. Returns its value: the number of notifications, 0 where none was sent. Never waits. Throws
    * {@link HostError}: `ERR_HOST_UNSUPPORTED` on Linux before 5.8.
    */
   drain(): number {
+    const pending = this.#pending;
+    this.#pending = 0;
+    return pending + this.#drain();
+  }
+
+  #drain(): number {
     const vector = this.#buffer.address + BigInt(IOVEC);
     for (;;) {
-      if (this.#libc.preadv2(this.#descriptor, vector, 1, FILE_POSITION, RWF_NOWAIT) === 8) return this.#value();
+      if (this.#libc.preadv2(this.#descriptor, vector, 1, FILE_POSITION, RWF_NOWAIT) === COUNTER_BYTES)
+        return counterValue(this.#buffer.bytes, VALUE);
       const errno = lastErrno();
       if (errno === 'EAGAIN') return 0;
       if (errno !== 'EINTR') throw readError(errno);
@@ -52,15 +80,15 @@ export class EventFd {
 
   dispose(): void {
     if (this.#descriptor < 0) return;
+    this.#reader?.dispose();
     closeDescriptor(this.#descriptor);
     this.#descriptor = -1;
     this.#buffer.dispose();
   }
+}
 
-  #value(): number {
-    const { bytes } = this.#buffer;
-    return bytes.getUint32(VALUE, true) + bytes.getUint32(VALUE + 4, true) * 2 ** 32;
-  }
+function counterValue(bytes: DataView, at: number): number {
+  return bytes.getUint32(at, true) + bytes.getUint32(at + 4, true) * 2 ** 32;
 }
 
 function readError(errno: string): HostError {

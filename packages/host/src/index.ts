@@ -10,10 +10,12 @@
  *
  * @packageDocumentation
  */
+export * from './call-pipe.ts';
 export * from './device-file.ts';
 export * from './event-fd.ts';
 export * from './kick-pipe.ts';
 export { closeDescriptor, HostError, hostProblem, NativeBuffer } from './libc.ts';
+export { LoopReader, type LoopListener } from './loop-reader.ts';
 export * from './memory/memory-file.ts';
 export * from './memory/memory-mapping.ts';
 export * from './memory/shared-memory.ts';

@@ -56,6 +56,7 @@ export interface Libc {
   mprotect(address: bigint, length: number, protection: number): number;
   munmap(address: bigint, length: number): number;
   eventfd(initial: number, flags: number): number;
+  read(descriptor: number, target: bigint, length: number): number;
   write(descriptor: number, source: bigint, length: number): number;
   /** `vectors` is the address of `count` structs iovec. */
   preadv2(descriptor: number, vectors: bigint, count: number, offset: number, flags: number): number;
@@ -66,6 +67,8 @@ export interface Libc {
   bind(descriptor: number, address: bigint, length: number): number;
   getsockname(descriptor: number, address: bigint, length: bigint): number;
   pipe2(descriptors: bigint, flags: number): number;
+  /** Makes `target` another number of the file of `descriptor`, and closes what it was. */
+  dup3(descriptor: number, target: number, flags: number): number;
   sendmsg(descriptor: number, message: bigint, flags: number): number;
   recvmsg(descriptor: number, message: bigint, flags: number): number;
   recv(descriptor: number, buffer: bigint, length: number, flags: number): number;
@@ -94,6 +97,7 @@ const PROTOTYPES = [
   'int mprotect(void *address, size_t length, int protection)',
   'int munmap(void *address, size_t length)',
   'int eventfd(unsigned int initial, int flags)',
+  'intptr_t read(int fd, void *target, size_t length)',
   'intptr_t write(int fd, const void *source, size_t length)',
   'intptr_t preadv2(int fd, const void *vectors, int count, int64_t offset, int flags)',
   'int poll(void *fds, unsigned long count, int timeout)',
@@ -103,6 +107,7 @@ const PROTOTYPES = [
   'int bind(int fd, void *address, unsigned int length)',
   'int getsockname(int fd, void *address, void *length)',
   'int pipe2(void *fds, int flags)',
+  'int dup3(int fd, int target, int flags)',
   'intptr_t sendmsg(int fd, void *message, int flags)',
   'intptr_t recvmsg(int fd, void *message, int flags)',
   'intptr_t recv(int fd, void *buffer, size_t length, int flags)',

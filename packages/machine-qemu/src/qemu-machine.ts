@@ -57,13 +57,14 @@ export class QemuMachine implements Machine {
     const program = boardName === 'pseries' ? buildFirmware() : buildHaltingFirmware();
     const firmware = folder.createFile('firmware', program);
     const loopbacks: Loopback[] = [];
+    let images = 0;
     disposal.add(() => loopbacks.forEach((loopback) => loopback.dispose()));
     const command = [
       qemuProgram(this.#options),
       ...qemuArguments(this.#options, this.#request.memory, firmware),
       ...deviceArguments(device, {
         image: (path, capacity) =>
-          path === undefined ? folder.createSparseFile('image', capacity) : resolve(baseDirectory, path),
+          path === undefined ? folder.createSparseFile(`image${images++}`, capacity) : resolve(baseDirectory, path),
         loopback: (kind) =>
           FIRST_DEVICE_DESCRIPTOR - 1 + loopbacks.push(kind === 'packets' ? Loopback.packets() : Loopback.stream()),
       }),

@@ -12,6 +12,9 @@ export class InProcessTransport implements Transport {
   readonly queueCount: number;
   readonly #simulated: SimulatedDevice;
   #notifiesWithData = false;
+  #listener: (() => void) | undefined;
+  /** Whether the listener is about to be called. */
+  #isTelling = false;
 
   constructor(device: SimulatedDevice, deviceId: number, deviceInterface: DeviceInterface, carries: FeatureSet) {
     this.#simulated = device;
@@ -36,6 +39,7 @@ export class InProcessTransport implements Transport {
 
   writeStatus(status: number): void {
     this.#device.writeStatus(status);
+    this.tellDriver();
   }
 
   maxQueueSize(queue: number): number {
@@ -44,10 +48,12 @@ export class InProcessTransport implements Transport {
 
   enableQueue(queue: number, addresses: QueueAddresses): void {
     this.#device.enableQueue(queue, this.interface === 'legacy' ? legacyAddresses(addresses) : addresses);
+    this.tellDriver();
   }
 
   resetQueue(queue: number): void {
     this.#device.resetQueue(queue);
+    this.tellDriver();
   }
 
   isQueueReset(queue: number): boolean {
@@ -56,6 +62,7 @@ export class InProcessTransport implements Transport {
 
   notify(queue: number, next: number): void {
     this.#device.notify(notificationValue(this.#device.notificationIdentity(queue), next, this.#notifiesWithData));
+    if (this.#listener !== undefined) this.tellDriver();
   }
 
   /** Returns at once: nothing happens in this thread while the driver waits. Timers run when the driver yields. */
@@ -78,9 +85,27 @@ export class InProcessTransport implements Transport {
 
   writeConfig(offset: number, source: Uint8Array): void {
     this.#device.writeConfig(offset, source);
+    this.tellDriver();
+  }
+
+  watch(listener: () => void): void {
+    this.#listener = listener;
+    this.tellDriver();
+  }
+
+  /** The device may have notified, or be gone: has the listener called once the call that led to it returned. */
+  tellDriver(): void {
+    const { hasNotification, isLost } = this.#simulated;
+    if (this.#listener === undefined || this.#isTelling || (!hasNotification && !isLost)) return;
+    this.#isTelling = true;
+    queueMicrotask(() => {
+      this.#isTelling = false;
+      this.#listener?.();
+    });
   }
 
   dispose(): void {
+    this.#listener = undefined;
     this.#simulated.dispose();
   }
 

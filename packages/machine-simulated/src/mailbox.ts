@@ -119,6 +119,21 @@ export class Mailbox {
     return Atomics.load(this.#i32, INTERRUPTS);
   }
 
+  /**
+   * Driver's side: resolves once the number of interrupts is no longer `seen`, or with {@link endWaits}, and returns
+   * the number. Does not keep the process alive.
+   */
+  async interrupted(seen: number): Promise<number> {
+    const { async: isAsync, value } = Atomics.waitAsync(this.#i32, INTERRUPTS, seen);
+    if (isAsync) await value;
+    return Atomics.load(this.#i32, INTERRUPTS);
+  }
+
+  /** Driver's side: ends the waits of {@link interrupted}. */
+  endWaits(): void {
+    Atomics.notify(this.#i32, INTERRUPTS);
+  }
+
   /** Driver's side: the generation of the configuration, also of changes that the driver is not notified of. */
   get configGeneration(): number {
     return Atomics.load(this.#i32, CONFIG_GENERATION);

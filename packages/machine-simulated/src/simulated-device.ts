@@ -61,7 +61,7 @@ export interface SimulatedDeviceOptions {
   readonly isRung?: ((queue: number) => boolean) | undefined;
   /**
    * Called after an event of the device half, outside of the driver's calls: there may be a notification to take. A
-   * driver in the same thread finds it with its next wait.
+   * driver in the same thread that does not watch finds it with its next wait.
    */
   readonly onEvent?: (() => void) | undefined;
 }
@@ -151,6 +151,11 @@ export class SimulatedDevice implements DeviceQueues {
   /** Indirect tables from boot on that were longer than their queue, against specification 1.4 section 2.7.5.3.1. */
   get longTables(): number {
     return this.#queues.reduce((sum, enabled) => sum + (enabled?.queue.longTables ?? 0), this.#longTables);
+  }
+
+  /** Whether {@link takeNotification} has one to take. */
+  get hasNotification(): boolean {
+    return this.#notify;
   }
 
   /** Whether a used buffer or configuration change notification was sent since the last call. */
@@ -305,12 +310,15 @@ export class SimulatedDevice implements DeviceQueues {
   }
 
   /**
-   * Returns a buffer that the device half kept; shown to the driver when `run` next serves its queue, with all others
-   * pushed until then.
+   * Returns a buffer that the device half kept. One of another queue than that which is being served is shown to the
+   * driver at once: before the answer to the request that made the device half return it, such as one to abort a task.
+   * Otherwise it is shown when `run` next serves its queue, with all others pushed until then.
    */
   push(index: number, head: number, written: number): void {
     if (written !== written >>> 0) refuseLength('push', written);
-    this.#queues[index]?.queue.push(head, written);
+    const enabled = this.#queues[index];
+    enabled?.queue.push(head, written);
+    if (this.#isServing && index !== this.#serving && enabled?.queue.flush() === true) this.#notify = true;
   }
 
   /** Records an error that the device half met, as a fault of no access; -1 for none of its queues. */
@@ -437,6 +445,7 @@ export class SimulatedDevice implements DeviceQueues {
 
   #reset(): void {
     this.#guard(-1, () => this.#notifications.ends(this.#liveQueues()));
+    this.#guard(-1, () => this.model.reset?.());
     this.#longTables = this.longTables;
     if (this.#frozenAt >= 0) this.#space.freeze?.(false);
     this.#frozenAt = -1;

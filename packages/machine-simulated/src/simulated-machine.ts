@@ -58,7 +58,9 @@ export class SimulatedMachine implements Machine {
         dispose: () => transport.ended(),
       };
     }
-    const device = openDevice(memory, faults, description.type, setup, bind, this.#request.watchDevice);
+    const onEvent = (): void => transport.tellDriver();
+    const parts = { setup, bind, watch: this.#request.watchDevice, onEvent };
+    const device = openDevice(memory, faults, description.type, parts);
     const transport = new InProcessTransport(
       device,
       description.type.id,
@@ -79,17 +81,23 @@ export class SimulatedMachine implements Machine {
   }
 }
 
+/** How a device in this thread is made. */
+interface DeviceParts {
+  readonly setup: DeviceSetup;
+  readonly bind: (offers: FeatureSet) => AddressSpaceBlueprint;
+  readonly watch: MachineRequest['watchDevice'];
+  readonly onEvent: () => void;
+}
+
 function openDevice(
   memory: GuestMemory,
   faults: FaultLog,
   type: DeviceTypePlugin,
-  setup: DeviceSetup,
-  bind: (offers: FeatureSet) => AddressSpaceBlueprint,
-  watch: MachineRequest['watchDevice'],
+  parts: DeviceParts,
 ): SimulatedDevice {
-  const model = openModel(type, setup.settings, setup.byteOrder);
+  const model = openModel(type, parts.setup.settings, parts.setup.byteOrder);
   try {
-    return deviceAround(model, memory, faults, type, setup, bind, watch);
+    return deviceAround(model, memory, faults, type, parts);
   } catch (error) {
     disposeModel(model);
     throw error;
@@ -101,14 +109,13 @@ function deviceAround(
   memory: GuestMemory,
   faults: FaultLog,
   type: DeviceTypePlugin,
-  setup: DeviceSetup,
-  bind: (offers: FeatureSet) => AddressSpaceBlueprint,
-  watch: MachineRequest['watchDevice'],
+  { setup, bind, watch, onEvent }: DeviceParts,
 ): SimulatedDevice {
   const offers = offeredFeatures(setup, model.features);
   const blueprint = bind(offers);
   const space = spaceWithConsequence(blueprint.open(memory, faults, blueprint.state), setup.onFault);
   // Looking is no access: it has a fault log of its own.
   const isOneToOne = (): boolean => coversMemoryOneToOne(blueprint.open(memory, new FaultLog(), blueprint.state));
-  return new SimulatedDevice(model, watch === undefined ? space : watch(space), { ...setup, type, offers, isOneToOne });
+  const options = { ...setup, type, offers, isOneToOne, onEvent };
+  return new SimulatedDevice(model, watch === undefined ? space : watch(space), options);
 }

@@ -48,6 +48,7 @@ export class WorkerTransport implements Transport {
   /** The configuration change notifications that the driver asked for. */
   #configChanges = 0;
   #isLost = false;
+  #listener: (() => void) | undefined;
   /** Why the device's thread ended, as far as that is known. */
   #end: string | undefined;
   #thrown: { readonly thrown: unknown } | undefined;
@@ -66,7 +67,10 @@ export class WorkerTransport implements Transport {
       this.#end ??= `failed: ${describeError(thrown)}`;
       this.#thrown ??= { thrown };
     });
-    worker.on('exit', (code) => (this.#end ??= `ended with exit code ${code}`));
+    worker.on('exit', (code) => {
+      this.#end ??= `ended with exit code ${code}`;
+      this.#listener?.();
+    });
   }
 
   /** What the device counted of the driver's notifications, or had when it was asked last before it was gone. */
@@ -146,6 +150,13 @@ export class WorkerTransport implements Transport {
     return 'notified';
   }
 
+  watch(listener: () => void): void {
+    this.#listener = listener;
+    // Nothing of a transport that is watched keeps the process alive.
+    this.#worker.unref();
+    void this.#watchInterrupts(listener);
+  }
+
   takeConfigChange(): boolean {
     const changes = this.#mailbox.configChanges;
     const isChanged = changes !== this.#configChanges;
@@ -173,6 +184,8 @@ export class WorkerTransport implements Transport {
 
   /** Asks the thread to end. {@link ended} tells when it did. */
   dispose(): void {
+    this.#listener = undefined;
+    this.#mailbox.endWaits();
     if (this.#isLost) return;
     this.#isLost = true;
     if (this.#end === undefined) this.#mailbox.ask(Command.Exit, COMMAND_TIMEOUT_MS);
@@ -183,6 +196,7 @@ export class WorkerTransport implements Transport {
     const wasThere = !this.#isLost && !this.#mailbox.isGone;
     const before = this.#thrown;
     this.dispose();
+    this.#worker.ref();
     await this.#worker.terminate();
     if (!wasThere || !this.#mailbox.isGone) return;
     this.#record(this.#mailbox.exitReport);
@@ -198,6 +212,15 @@ export class WorkerTransport implements Transport {
         ? 'look at the faults of the report; machine.onFault says what a device does after one'
         : 'machine.device: same-thread shows the same device with its whole stack';
     throw new DeviceError('ERR_DEVICE_LOST', `the device's thread ${this.#end}`, { hint });
+  }
+
+  async #watchInterrupts(listener: () => void): Promise<void> {
+    for (let seen = this.#interrupts; ;) {
+      seen = await this.#mailbox.interrupted(seen);
+      if (this.#listener === undefined) return;
+      listener();
+      if (this.#mailbox.isGone) return;
+    }
   }
 
   /** The device is gone; what it recorded is still there. */

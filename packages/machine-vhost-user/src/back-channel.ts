@@ -1,5 +1,5 @@
 import { isCodedError } from '@virtio-platform/core';
-import { closeDescriptor, PollEvents, PollSet, UnixSocket } from '@virtio-platform/host';
+import { closeDescriptor, LoopReader, PollEvents, PollSet, UnixSocket } from '@virtio-platform/host';
 import {
   BACK_END_REQUESTS,
   encodeU64,
@@ -16,6 +16,8 @@ import type { BackEndRequestHandler, VhostUserConnection } from './vhost-user-co
 import type { Iotlb } from './iotlb/iotlb.ts';
 /** How many requests are served in a row, before the front-end checks its own deadlines. */
 const MOST_AT_ONCE = 64;
+/** Bytes that the event loop reads at once: fewer messages than {@link MOST_AT_ONCE}. */
+const WATCHED_BYTES = 512;
 /** The longest failed access that the back-end can report; a longer one is cut. */
 const LONGEST_ACCESS = 2 ** 32;
 
@@ -41,6 +43,10 @@ export class BackChannel implements BackEndRequestHandler {
   readonly #hasConfig: boolean;
   #iotlb: Iotlb | undefined;
   #configChanges = 0;
+  #reader: LoopReader | undefined;
+  #listener: (() => void) | undefined;
+  /** What the event loop read and `serve` did not take yet. */
+  #read: Uint8Array = new Uint8Array(0);
 
   private constructor(
     connection: VhostUserConnection,
@@ -88,21 +94,54 @@ export class BackChannel implements BackEndRequestHandler {
   }
 
   /**
+   * Has the event loop read the requests from here on, and answers them at once. Calls `listener` where the driver may
+   * have something to learn: the configuration changed, or the back-end is lost.
+   */
+  watch(listener: () => void): void {
+    this.#listener = listener;
+    this.#reader = new LoopReader(this.#socket.descriptor, WATCHED_BYTES, {
+      received: (bytes, length) => {
+        this.#read = Buffer.concat([this.#read, bytes.subarray(0, length)]);
+        this.#serveRead();
+        if (this.#connection.isLost) listener();
+      },
+      ended: () => {
+        this.#connection.lose('it closed its back-channel');
+        listener();
+      },
+    });
+  }
+
+  /**
    * Answers the pending requests. Waits only for the rest of a message, as long as the back-end may take over one
    * message. A back-end that breaks the protocol is lost.
    */
   serve(): void {
-    if (this.#connection.isLost || !this.#poll.wait(0)) return;
+    if (this.#connection.isLost || !this.#hasRequest()) return;
     const deadline = performance.now() + this.#timeoutMs;
     for (let served = 0; served < MOST_AT_ONCE && performance.now() < deadline; served++) {
       this.#serveOne(deadline);
-      if (this.#connection.isLost || !this.#poll.wait(0)) return;
+      if (this.#connection.isLost || !this.#hasRequest()) return;
     }
   }
 
   dispose(): void {
+    this.#reader?.dispose();
     this.#socket.dispose();
     this.#poll.dispose();
+  }
+
+  /** Serves for the event loop, which has no caller: an error there loses the back-end. */
+  #serveRead(): void {
+    try {
+      this.serve();
+    } catch (error) {
+      this.#connection.lose(`a request of it failed: ${error instanceof Error ? error.message : String(error)}`);
+    }
+  }
+
+  #hasRequest(): boolean {
+    return this.#read.length > 0 || this.#poll.wait(0);
   }
 
   #serveOne(deadline: number): void {
@@ -130,6 +169,7 @@ export class BackChannel implements BackEndRequestHandler {
   /** The request may interrupt an answer on the main socket, so the configuration is read later. */
   #noteConfigChange(): boolean {
     this.#configChanges++;
+    if (this.#listener !== undefined) queueMicrotask(this.#listener);
     return true;
   }
 
@@ -172,7 +212,11 @@ export class BackChannel implements BackEndRequestHandler {
   #fill({ buffer }: DataView, deadline: number): boolean {
     const descriptors: number[] = [];
     const left = deadline - performance.now();
-    const result = this.#socket.receiveDescriptors(new Uint8Array(buffer), descriptors, left);
+    const target = new Uint8Array(buffer);
+    const read = this.#read.subarray(0, target.length);
+    target.set(read);
+    this.#read = this.#read.subarray(read.length);
+    const result = this.#socket.receiveDescriptors(target.subarray(read.length), descriptors, left);
     for (const descriptor of descriptors) closeDescriptor(descriptor);
     if (descriptors.length > 0) {
       this.#connection.lose(`it attached ${descriptors.length} file descriptors to a request that has none`);

@@ -6,7 +6,7 @@ import {
   type QueueAddresses,
   type QueueLayout,
 } from '@virtio-platform/core/queue';
-import { EventFd, KickPipe } from '@virtio-platform/host';
+import { CallPipe, EventFd, KickPipe } from '@virtio-platform/host';
 import type { DeviceMemory } from './memory/device-memory.ts';
 import type { MemoryRegion, PlacedRing, RingArea } from './memory/memory-regions.ts';
 import { encodeU64, encodeVringAddress, encodeVringState } from './protocol.ts';
@@ -24,7 +24,7 @@ interface Notifications {
   /** From the driver. */
   readonly kick: KickPipe;
   /** From the back-end. */
-  readonly call: EventFd;
+  readonly call: EventFd | CallPipe;
 }
 
 /**
@@ -49,6 +49,7 @@ export class VhostUserQueue implements PlacedRing {
   /** The next available index when it was stopped; used.idx gets there once nothing is in flight. */
   #stoppedAt = 0;
   #callsTaken = 0;
+  #listener: (() => void) | undefined;
 
   constructor(index: number, connection: VhostUserConnection) {
     this.#index = index;
@@ -58,6 +59,14 @@ export class VhostUserQueue implements PlacedRing {
   /** Set up and not stopped. */
   get isRunning(): boolean {
     return this.#state === 'running';
+  }
+
+  /**
+   * From the next {@link setUp} on the event loop reads the notifications of the back-end, and calls `listener` where
+   * some came.
+   */
+  watch(listener: () => void): void {
+    this.#listener = listener;
   }
 
   /** How many notifications of the back-end {@link takeCalls} took since the queue was set up. */
@@ -115,7 +124,9 @@ export class VhostUserQueue implements PlacedRing {
     // libvhost-user signals a call descriptor as soon as it gets it.
     call.drain();
     this.#callsTaken = 0;
-    return call.descriptor;
+    if (!(call instanceof CallPipe)) return call.descriptor;
+    call.closeWriteEnd();
+    return call.readEnd;
   }
 
   /** Lets the back-end work on the ring. Throws {@link DeviceError}. */
@@ -163,6 +174,14 @@ export class VhostUserQueue implements PlacedRing {
     return taken > 0;
   }
 
+  /** As {@link takeCalls}, of what the event loop read. Hot: no system call. */
+  takeWatchedCalls(): boolean {
+    const call = this.#notifications?.call;
+    const taken = call instanceof CallPipe ? call.takePending() : 0;
+    this.#callsTaken += taken;
+    return taken > 0;
+  }
+
   dispose(): void {
     this.#closeNotifications();
   }
@@ -171,7 +190,8 @@ export class VhostUserQueue implements PlacedRing {
     this.#closeNotifications();
     const kick = new KickPipe();
     try {
-      return (this.#notifications = { kick, call: new EventFd() });
+      const call = this.#listener === undefined ? new EventFd() : new CallPipe(this.#listener);
+      return (this.#notifications = { kick, call });
     } catch (error) {
       kick.dispose();
       throw error;

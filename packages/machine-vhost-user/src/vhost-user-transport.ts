@@ -13,7 +13,7 @@ import {
   VIRTIO_F_VERSION_1,
 } from '@virtio-platform/core/features';
 import type { QueueAddresses } from '@virtio-platform/core/queue';
-import { PollEvents, PollSet } from '@virtio-platform/host';
+import { LoopReader, PollEvents, PollSet } from '@virtio-platform/host';
 import type { BackChannel } from './back-channel.ts';
 import type { BackEnd } from './back-end.ts';
 import { BackEndConfig, NoConfig, FrontEndConfig, type DeviceConfig } from './device-config.ts';
@@ -61,6 +61,8 @@ const CARRIES = new FeatureSet(2n ** 64n - 1n).minus(
 const SOCKET = 0;
 const BACK_CHANNEL = 1;
 const FIRST_QUEUE = 2;
+/** Bytes that are read at once of what a back-end sends unasked. */
+const UNASKED_BYTES = 64;
 /** How long one step of a reset stops queues, so that the caller can look at its deadline. */
 const RESET_STEP_MS = 50;
 /**
@@ -109,6 +111,8 @@ export class VhostUserTransport implements Transport {
   #isConfigNew = false;
   /** Whether a wait told the driver so, and the driver did not ask yet. */
   #isConfigChanged = false;
+  /** Reads the end of the connection, for a driver that watches. */
+  #reader: LoopReader | undefined;
 
   /** Connection, memory and queues stay the machine's. */
   constructor(connection: VhostUserConnection, parts: TransportParts) {
@@ -209,6 +213,7 @@ export class VhostUserTransport implements Transport {
     const deadline = performance.now() + timeoutMs;
     for (let left = timeoutMs; ; left = deadline - performance.now()) {
       if (this.#takeConfigChange()) return 'notified';
+      if (this.#reader !== undefined && this.#takeWatchedCalls()) return 'notified';
       if (this.#connection.isLost) return 'lost';
       if (!this.#poll.wait(left)) return 'timeout';
       if (this.#takeCalls()) return 'notified';
@@ -216,6 +221,23 @@ export class VhostUserTransport implements Transport {
       else if (this.#poll.events(BACK_CHANNEL) !== 0) this.#backChannel?.serve();
       if (left <= 0 && !this.#connection.isLost) return 'timeout';
     }
+  }
+
+  /**
+   * The event loop reads the notifications of queues that are enabled from here on, and what the back-end asks on the
+   * back channel, which is answered at once. On the main socket a back-end sends only what it was asked for.
+   */
+  watch(listener: () => void): void {
+    const lose = (reason: string): void => {
+      this.#connection.lose(reason);
+      listener();
+    };
+    this.#reader = new LoopReader(this.#connection.descriptor, UNASKED_BYTES, {
+      received: (_, length) => lose(`it sent ${length} bytes that it was not asked for`),
+      ended: () => lose('it closed the connection'),
+    });
+    this.#backChannel?.watch(listener);
+    for (const queue of this.#queues) queue.watch(listener);
   }
 
   takeConfigChange(): boolean {
@@ -243,6 +265,7 @@ export class VhostUserTransport implements Transport {
 
   dispose(): void {
     this.#connection.lose('the connection was closed');
+    this.#reader?.dispose();
     this.#poll.dispose();
   }
 
@@ -262,6 +285,12 @@ export class VhostUserTransport implements Transport {
     for (let i = 0; i < this.queueCount; i++) {
       if (this.#poll.events(FIRST_QUEUE + i) !== 0 && this.#queues[i]!.takeCalls()) isNotified = true;
     }
+    return isNotified;
+  }
+
+  #takeWatchedCalls(): boolean {
+    let isNotified = false;
+    for (let i = 0; i < this.queueCount; i++) if (this.#queues[i]!.takeWatchedCalls()) isNotified = true;
     return isNotified;
   }
 

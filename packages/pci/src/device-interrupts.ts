@@ -32,6 +32,11 @@ export interface PciInterrupts {
   enable(count: number): void;
   /** Waits for messages and takes them. Returns false on timeout; 0 only checks. */
   wait(timeoutMs: number): boolean;
+  /**
+   * Has `listener` called from the event loop where messages came, of vectors that are enabled later. Without it, only
+   * {@link wait} finds them.
+   */
+  watch?(listener: () => void): void;
   /** Whether {@link wait} took a message of the vector since the last call. */
   takeVector(vector: number): boolean;
   /** Disables all vectors, and gives the memory for the messages back to its owner. */
@@ -123,6 +128,13 @@ export class DeviceInterrupts {
     throw new DeviceError('ERR_DEVICE_CONFIG', `${this.#name} cannot use MSI-X vector ${vector}`, {
       hint: 'poll its ISR register instead, where the machine has an option for that (machine.interrupts: isr)',
     });
+  }
+
+  /** See `Transport.watch`: `undefined` where the messages or the ISR register have to be polled. */
+  get watch(): ((listener: () => void) => void) | undefined {
+    const interrupts = this.#interrupts;
+    if (interrupts.watch === undefined || interrupts.vectors < VECTORS) return undefined;
+    return (listener) => interrupts.watch!(listener);
   }
 
   /** Waits for an interrupt of the device. 0 only checks. */

@@ -65,6 +65,10 @@ export class PciLegacyTransport implements Transport {
     return this.#interrupts.msiRegion;
   }
 
+  get watch(): ((listener: () => void) => void) | undefined {
+    return this.#interrupts.watch;
+  }
+
   readDeviceFeatures(): FeatureSet {
     return new FeatureSet(BigInt(this.#registers.read(DEVICE_FEATURES, 4))).minus(this.#hidden);
   }

@@ -88,6 +88,10 @@ export class PciModernTransport implements Transport {
     return this.#interrupts.msiRegion;
   }
 
+  get watch(): ((listener: () => void) => void) | undefined {
+    return this.#interrupts.watch;
+  }
+
   readDeviceFeatures(): FeatureSet {
     const { common } = this.#registers;
     let bits = 0n;

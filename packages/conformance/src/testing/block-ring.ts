@@ -98,6 +98,25 @@ export class BlockRing {
     return this.status;
   }
 
+  /**
+   * As {@link request}, of a driver that does not block: before the request comes back, waits for `nextCall` of the
+   * listener of `Transport.watch`, which rejects where none comes.
+   */
+  async requestWatched(
+    nextCall: () => Promise<void>,
+    ...[type, sector, data, length]: Parameters<BlockRing['request']>
+  ): Promise<number> {
+    const { transport } = this.machine;
+    this.submit(type, sector, data, length);
+    while (this.queue.takeUsed(this.#batch) === 0) {
+      if (!this.queue.enableNotifications()) continue;
+      const result = transport.wait(0);
+      if (result === 'lost') throw new Error('the request did not come back: lost');
+      if (result === 'timeout') await nextCall();
+    }
+    return this.status;
+  }
+
   /** Resets the device and frees the ring. */
   end(): void {
     resetDevice(this.machine.transport);

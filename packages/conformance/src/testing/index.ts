@@ -15,3 +15,4 @@ export * from './own-temporary-folder.ts';
 export * from './register-transport.ts';
 export * from './ring-pair.ts';
 export * from './run-and-exit.ts';
+export * from './watch-calls.ts';

@@ -71,6 +71,16 @@ export interface Transport {
   /** Waits for a used buffer or configuration change notification; returns at once where one is pending. */
   wait(timeoutMs: number): WaitResult;
   /**
+   * Has `listener` called from the event loop whenever {@link wait} may return at once with something else than
+   * `timeout`, so that a driver waits without blocking its thread: it takes what came with `wait(0)`. A notification
+   * that comes before the listener looked again may share a call with it, and a call may find nothing. Called at most
+   * once, before the first queue is enabled; `dispose` ends it. It uses no processor time between notifications and
+   * does not keep the process alive. The listener is never called inside of a method of the transport. A transport
+   * that cannot tell has no such method: its driver looks from time to time.
+   */
+  readonly watch?: ((listener: () => void) => void) | undefined;
+
+  /**
    * How many used buffer notifications of a queue {@link wait} took since the queue was enabled; notifications of a
    * changed configuration are none of them. A transport whose interrupts do not say which queue they are for has no
    * such method.

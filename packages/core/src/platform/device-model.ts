@@ -55,6 +55,11 @@ export interface DeviceModel {
    * makes a device in a thread of its own slower to wake.
    */
   readonly usesEventLoop?: boolean;
+  /**
+   * The device was reset: fields that the driver writes before it starts the device have their first values again. What
+   * else was left of a run is forgotten in `start`.
+   */
+  reset?(): void;
   /** Features were negotiated; before the first buffer. Whatever was left of a run before a reset is forgotten. */
   start(accepted: FeatureSet): void;
   /**

@@ -53,8 +53,9 @@ export interface DeviceTypePlugin<Settings = unknown, Driver extends DriverHalf 
    */
   readonly options: OptionsSchema<Settings>;
   /**
-   * Settings that are paths of files. Each is optional. A relative path starts at the folder of the profile that has
-   * it; commands that open no file, such as `explain`, leave these settings out.
+   * Settings that are paths of files: `image`, or `disks.image` for that of each element of a list. Each is optional. A
+   * relative path starts at the folder of the profile that has it; commands that open no file, such as `explain`, leave
+   * these settings out.
    */
   readonly paths?: readonly string[];
   /** The configuration space, by the fields' names in the specification. */
@@ -79,8 +80,16 @@ export interface DeviceTypePlugin<Settings = unknown, Driver extends DriverHalf 
 
 /** Settings without those that name files: what a command that opens no file knows of a device. */
 export function settingsWithoutPaths({ paths = [] }: Pick<DeviceTypePlugin, 'paths'>, settings: unknown): unknown {
-  if (typeof settings !== 'object' || settings === null) return settings;
-  return Object.fromEntries(Object.entries(settings).filter(([key]) => !paths.includes(key)));
+  return paths.reduce((rest, path) => without(rest, path.split('.')), settings);
+}
+
+/** A value without the key that `path` leads to, in each element of a list on the way. */
+function without(value: unknown, path: readonly string[]): unknown {
+  if (Array.isArray(value)) return value.map((item) => without(item, path));
+  if (typeof value !== 'object' || value === null) return value;
+  const [first, ...rest] = path;
+  const entries = Object.entries(value).filter(([key]) => rest.length > 0 || key !== first);
+  return Object.fromEntries(entries.map(([key, item]) => [key, key === first ? without(item, rest) : item]));
 }
 
 /** Infers the types of settings and driver half. */

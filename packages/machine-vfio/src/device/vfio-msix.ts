@@ -25,6 +25,7 @@ export class VfioMsix implements PciInterrupts {
   /** The event counter of each enabled vector. */
   #events: readonly EventFd[] = [];
   #poll: PollSet | undefined;
+  #listener: (() => void) | undefined;
   /** The vectors whose message was taken and not asked for yet. */
   readonly #taken = new Set<number>();
 
@@ -50,17 +51,29 @@ export class VfioMsix implements PciInterrupts {
     this.#events = Array.from({ length: count }, () => new EventFd());
     this.#poll = new PollSet(count);
     for (const [i, { descriptor }] of this.#events.entries()) this.#poll.set(i, descriptor, PollEvents.Readable);
+    if (this.#listener !== undefined) for (const event of this.#events) event.watch(this.#listener);
     const descriptors = this.#events.map(({ descriptor }) => descriptor);
     checkErrno(this.#set(DATA_EVENTFD, descriptors), `receive the MSI-X messages of ${this.#name}`);
   }
 
+  watch(listener: () => void): void {
+    this.#listener = listener;
+  }
+
   wait(timeoutMs: number): boolean {
-    if (this.#poll?.wait(timeoutMs) !== true) return false;
+    if (this.#listener !== undefined && this.#drain()) return true;
+    return this.#poll?.wait(timeoutMs) === true && this.#drain();
+  }
+
+  /** Returns whether there was a message. */
+  #drain(): boolean {
+    let isAny = false;
     for (let i = 0; i < this.#events.length; i++) {
-      if (this.#poll.events(i) !== 0) this.#taken.add(i);
-      this.#events[i]!.drain();
+      if (this.#events[i]!.drain() === 0) continue;
+      this.#taken.add(i);
+      isAny = true;
     }
-    return true;
+    return isAny;
   }
 
   takeVector(vector: number): boolean {

@@ -68,6 +68,7 @@ const TRANSPORT: readonly MemberCheck[] = [
   ['queueCount', isCount, 'a whole number from 0 on'],
   ...TRANSPORT_METHODS.map((name): MemberCheck => [name, isFunction, 'a function']),
   ['usedNotifications', orAbsent(isFunction), 'a function, or nothing'],
+  ['watch', orAbsent(isFunction), 'a function, or nothing'],
   ['takeConfigChange', orAbsent(isFunction), 'a function, or nothing'],
 ];
 

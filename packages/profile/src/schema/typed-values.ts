@@ -2,7 +2,7 @@ import type { DeviceTypePlugin, DriverHalf, OptionsSchema, WorkloadType } from '
 import { validateOptions, type GivenOptions } from '../plugin/check-options.ts';
 import type { LoadedDeviceType } from '../plugin/load-device-type.ts';
 import { RESERVED_KEYS } from '../plugin/plugin-use.ts';
-import { nodeAt, placeOf, plainValue, type MapNode } from '../source/source-node.ts';
+import { nodeAt, placeOf, plainValue, type MapNode, type SourceNode } from '../source/source-node.ts';
 import type { TranslatedIssue } from '../source/translate-issues.ts';
 import { resolve } from 'node:path';
 import { resolveBeside } from '../source/read-sources.ts';
@@ -75,17 +75,27 @@ function givenOptions(
   const entries = node?.kind === 'map' ? [...node.entries] : [];
   const options = entries
     .filter(([key]) => !common.includes(key))
-    .map(([key, { value }]) => {
-      const plain = plainValue(value);
-      const isPath = paths.includes(key) && typeof plain === 'string' && plain !== '';
-      return [key, isPath ? resolve(resolveBeside(value.location, plain)) : plain] as const;
-    });
+    .map(([key, { value }]) => [key, resolvedValue(value, [key], paths)] as const);
   return {
     section,
     commonKeys: common,
     options: Object.fromEntries(options),
     placeOf: (path, part) => placeOf(root, [section, ...path], part),
   };
+}
+
+/** The plain value of the setting `at`, with the paths in it resolved beside the file that has each. */
+function resolvedValue(node: SourceNode, at: readonly string[], paths: readonly string[]): unknown {
+  const name = at.join('.');
+  if (node.kind === 'scalar') {
+    const plain = plainValue(node);
+    const isPath = paths.includes(name) && typeof plain === 'string' && plain !== '';
+    return isPath ? resolve(resolveBeside(node.location, plain)) : plain;
+  }
+  if (!paths.some((path) => path.startsWith(`${name}.`))) return plainValue(node);
+  if (node.kind === 'list') return node.items.map((item) => resolvedValue(item, at, paths));
+  const entries = Array.from(node.entries, ([key, { value }]) => [key, resolvedValue(value, [...at, key], paths)]);
+  return Object.fromEntries(entries);
 }
 
 /** Says of a key that another device type has that this type has it not. */

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import type { ConfigField, OptionsSchema } from '@virtio-platform/core';
+import { settingsWithoutPaths, type ConfigField, type OptionsSchema } from '@virtio-platform/core';
 import { RESERVED_FEATURES } from '@virtio-platform/core/features';
 import { skipCheck, type ContractCheck } from '../../contract-check.ts';
 import { isKnownOption } from '../plugin/plugin-checks.ts';
@@ -129,8 +129,7 @@ export const DEVICE_TYPE_STATIC_CHECKS: readonly ContractCheck<DeviceTypeSubject
       if (paths.length === 0) skipCheck('it has no settings that are paths');
       for (const path of paths)
         assert.ok(await isKnownOption(plugin, options, path), `${path} of \`paths\` is a setting of the schema`);
-      const without = Object.fromEntries(Object.entries(Object(options)).filter(([key]) => !paths.includes(key)));
-      await accepted(plugin.options, without, 'settings without paths');
+      await accepted(plugin.options, settingsWithoutPaths(plugin, options), 'settings without paths');
     },
   },
   {

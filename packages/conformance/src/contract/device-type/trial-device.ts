@@ -249,6 +249,8 @@ export class TrialDevice implements Transport, DeviceQueues {
   }
 
   #reset(): void {
+    this.#call('reset', () => this.model.reset?.());
+    this.#config.set(this.model.config.subarray(0, this.#config.length));
     this.#status = 0;
     this.#accepted = FeatureSet.EMPTY;
     this.#queues.length = 0;

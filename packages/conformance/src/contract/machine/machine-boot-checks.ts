@@ -8,6 +8,7 @@ import { PAGE_SIZE, type GuestMemory } from '@virtio-platform/core/memory';
 import { skipCheck, type ContractCheck } from '../../contract-check.ts';
 import { BlockRing, READ, SECTOR, WRITE } from '../../testing/block-ring.ts';
 import { bindMachine } from '../../testing/open-plugin.ts';
+import { watchCalls } from '../../testing/watch-calls.ts';
 import { pattern } from '../dma/dma-trial.ts';
 import {
   bootSubject,
@@ -25,6 +26,8 @@ import { childProcesses, openDescriptors } from './process-resources.ts';
 /** How long dispose may take, and how long what it ended may take to be gone. */
 const END_MS = 10_000;
 const STEP_MS = 20;
+/** Requests of each kind, one at a time: each needs a notification. */
+const WATCHED_ROUNDS = 200;
 const UNTOLD = 'this system does not tell which descriptors and child processes are left; the rest of the check passed';
 
 /** The duties of a machine that boots. */
@@ -144,6 +147,32 @@ export const MACHINE_BOOT_CHECKS: readonly ContractCheck<MachinePluginSubject>[]
         assert.equal(machine.faults.count, 0, 'no fault of the device');
         ring.end();
         assert.ok(machine.transport.isQueueReset(0), 'queue 0 is not enabled after the reset');
+        mapping.dispose();
+      });
+    },
+  },
+  {
+    name: 'tells a driver that watches of each notification',
+    duty: 'Transport.watch: has the listener called whenever `wait` may return something else than timeout',
+    advice: 'call the listener from the event loop after each notification, also one that came before the last look',
+    async run(subject) {
+      requireBlock(subject);
+      await withBooted(subject, async (machine) => {
+        const { transport, memory } = machine;
+        if (transport.watch === undefined) skipCheck('the transport cannot tell: its driver looks from time to time');
+        const mapping = driverMapping(subject, machine);
+        const nextCall = watchCalls(transport);
+        const ring = new BlockRing(machine, mapping);
+        const data = memory.allocate(PAGE_SIZE);
+        for (let round = 0; round < WATCHED_ROUNDS; round++) {
+          const sector = round % 8;
+          memory.u8.set(pattern(SECTOR, round), data);
+          assert.equal(await ring.requestWatched(nextCall, WRITE, sector, data, SECTOR), 0, `write ${round}`);
+          memory.u8.fill(0, data, data + SECTOR);
+          assert.equal(await ring.requestWatched(nextCall, READ, sector, data, SECTOR), 0, `read ${round}`);
+          assert.deepEqual(memory.u8.slice(data, data + SECTOR), pattern(SECTOR, round), `sector ${sector}`);
+        }
+        ring.end();
         mapping.dispose();
       });
     },

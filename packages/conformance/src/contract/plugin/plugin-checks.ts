@@ -128,8 +128,9 @@ async function issuesOf(plugin: AnyPlugin, options: unknown): Promise<readonly S
   return (await plugin.options['~standard'].validate(options)).issues ?? [];
 }
 
-/** A copy of the options with one more, below its section. */
-function withOption(options: unknown, name: string, value: unknown): Record<string, unknown> {
+/** A copy of the options with one more, below its section; in each element where the section is a list. */
+function withOption(options: unknown, name: string, value: unknown): unknown {
+  if (Array.isArray(options)) return options.map((item) => withOption(item, name, value));
   const [key = '', ...rest] = name.split('.');
   const copy = isRecord(options) ? { ...options } : {};
   copy[key] = rest.length === 0 ? value : withOption(copy[key], rest.join('.'), value);

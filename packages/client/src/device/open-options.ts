@@ -1,0 +1,33 @@
+import type { LoadOptions, Profile, ProfileSource } from '@virtio-platform/profile';
+
+/**
+ * A profile: the path or URL of a YAML file, text, an object, or one that was loaded. One that is an object needs no
+ * workload section.
+ */
+export type ProfileLike = ProfileSource | Profile;
+
+/** What each open function may be given beside the profile. */
+export interface OpenOptions {
+  /** Aborts the opening: it rejects with the reason, and nothing stays. Means nothing once the device is open. */
+  readonly signal?: AbortSignal | undefined;
+  /** Which plugins may be used and where they are looked for, and where the paths in text and objects start. */
+  readonly load?: LoadOptions | undefined;
+  /** Requests or messages that the device has at once. Limited by its queues. */
+  readonly depth?: number | undefined;
+}
+
+/** What a request may be given beside its values. */
+export interface RequestOptions {
+  /**
+   * Aborts the request: one that waits is taken back; one that the device has rejects once the device returned it,
+   * because its memory is the device's until then.
+   */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Throws `RangeError` for what is no number of requests, `TypeError` for what is no number. */
+export function checkCount(name: string, value: number | undefined): void {
+  if (value === undefined) return;
+  if (typeof value !== 'number') throw new TypeError(`${name} is ${typeof value}, not a number`);
+  if (!Number.isSafeInteger(value) || value < 1) throw new RangeError(`${name} ${value} is no whole number from 1 on`);
+}

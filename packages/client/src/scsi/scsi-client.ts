@@ -1,0 +1,102 @@
+import type { ScsiDriver } from '@virtio-platform/device-scsi';
+import { DeviceClient } from '../device/device-client.ts';
+import { OpenedDevice } from '../device/open-device.ts';
+import { checkCount, type OpenOptions, type ProfileLike, type RequestOptions } from '../device/open-options.ts';
+import { DEFAULT_MAX_QUEUED } from '../requests/request-work.ts';
+import { ScsiRequest, ScsiWork, type ScsiAnswer } from './scsi-work.ts';
+
+/** How a SCSI host is opened. */
+export interface ScsiOptions extends OpenOptions {
+  /** Commands that the device has at once. 16 unless given. */
+  readonly depth?: number | undefined;
+  /** Most bytes of data of one command, both ways together. 64 KiB unless given; the device may allow less. */
+  readonly dataBytes?: number | undefined;
+  /** Commands that may wait for their turn: one more rejects with `ERR_CLIENT_FULL`. 4096 unless given. */
+  readonly maxQueued?: number | undefined;
+}
+
+/** The data of a command. */
+export interface ScsiCommandOptions extends RequestOptions {
+  /** What the unit gets; it has to stay as it is until the promise settles. */
+  readonly dataOut?: Uint8Array | undefined;
+  /** Most bytes that the unit gives. 0 unless given. */
+  readonly dataIn?: number | undefined;
+}
+
+const WORKLOAD = { kind: 'mixed', requests: 1, depth: 1, blockSize: '4KiB' } as const;
+const DEPTH = 16;
+const DATA_BYTES = 0x1_0000;
+/** The part of guest memory that the buffers may take. */
+const MEMORY_SHARE = 0.25;
+const LONGEST_CDB = 32;
+
+/** A SCSI host, as {@link openScsi} opens it. `unit` tells of units that come, go and change. */
+export class ScsiClient extends DeviceClient {
+  readonly #driver: ScsiDriver;
+  readonly #work: ScsiWork;
+
+  /** Made by {@link openScsi}. */
+  constructor(device: OpenedDevice, driver: ScsiDriver, maxQueued: number) {
+    const work = new ScsiWork(driver, maxQueued, (event) => this.emit('unit', event));
+    super('scsi', device, work);
+    this.#driver = driver;
+    this.#work = work;
+    work.start(() => device.pump.wake());
+    this.start(work);
+  }
+
+  /** Most bytes of data of one command, both ways together. */
+  get maxBytes(): number {
+    return this.#driver.maxBytes;
+  }
+
+  /** Commands that wait for their turn. */
+  get queued(): number {
+    return this.#work.queued;
+  }
+
+  /** Resolves when a further command may be sent without `ERR_CLIENT_FULL`. */
+  async ready(): Promise<void> {
+    await this.#work.ready();
+  }
+
+  /**
+   * Sends a command to a unit and resolves with its answer, also one that says CHECK CONDITION: `status` and
+   * `senseCode` tell. Rejects with {@link RequestError} where the host could not have the unit execute it, and with
+   * `RangeError` or `TypeError` for values that cannot be.
+   */
+  async command(
+    target: number,
+    lun: number,
+    cdb: Uint8Array,
+    { dataOut, dataIn = 0, signal }: ScsiCommandOptions = {},
+  ): Promise<ScsiAnswer> {
+    if (!(cdb instanceof Uint8Array)) throw new TypeError(`the command is ${typeof cdb}, not a Buffer or Uint8Array`);
+    if (dataOut !== undefined && !(dataOut instanceof Uint8Array))
+      throw new TypeError(`the data is ${typeof dataOut}, not a Buffer or Uint8Array`);
+    if (cdb.length < 1 || cdb.length > LONGEST_CDB)
+      throw new RangeError(`a command of ${cdb.length} bytes, and one has 1 to ${LONGEST_CDB}`);
+    if (!Number.isSafeInteger(dataIn) || dataIn < 0) throw new RangeError(`${dataIn} bytes of data`);
+    return await this.#work.call(new ScsiRequest(target, lun, cdb, { dataOut, dataIn }, signal));
+  }
+}
+
+/**
+ * Opens the SCSI host of a profile. Rejects with a coded error; then nothing stays. It keeps the process alive until it
+ * is closed, as a socket does.
+ */
+export async function openScsi(profile: ProfileLike, options: ScsiOptions = {}): Promise<ScsiClient> {
+  const { depth, dataBytes, maxQueued = DEFAULT_MAX_QUEUED } = options;
+  checkCount('depth', depth);
+  checkCount('dataBytes', dataBytes);
+  checkCount('maxQueued', maxQueued);
+  const load = (queueSizes: readonly number[], memoryBytes: number): { depth: number; bytes: number } => {
+    const room = memoryBytes * MEMORY_SHARE;
+    const bytes = dataBytes ?? Math.max(512, Math.min(DATA_BYTES, Math.floor(room / 4 / 512) * 512));
+    const wanted = depth ?? Math.max(1, Math.min(DEPTH, Math.floor(room / bytes)));
+    return { depth: Math.min(wanted, ...queueSizes), bytes };
+  };
+  const device = await OpenedDevice.open(profile, { name: 'scsi', id: 8, workload: WORKLOAD, load }, options);
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the driver half of the type that was asked for
+  return new ScsiClient(device, device.driver as ScsiDriver, maxQueued);
+}
