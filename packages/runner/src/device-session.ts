@@ -123,6 +123,7 @@ export class DeviceSession {
             privilege: profile.driver.privilege,
             policy: profile.policy,
             clears: profile.driver.clears,
+            declines: profile.device.type.driver.declines,
           })
         : forceFeatures(this.#transport, forces);
   }
