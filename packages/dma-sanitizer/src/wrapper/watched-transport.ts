@@ -17,6 +17,7 @@ export class WatchedTransport implements Transport {
   readonly wholeUsedElements: boolean | undefined;
   readonly interruptMessages: InterruptMessages | undefined;
   readonly usedNotifications: ((queue: number) => number) | undefined;
+  readonly takeConfigChange: () => boolean;
   readonly #inner: Transport;
   readonly #state: SanitizerState;
   readonly #device: string;
@@ -30,6 +31,7 @@ export class WatchedTransport implements Transport {
     this.wholeUsedElements = inner.wholeUsedElements;
     this.interruptMessages = inner.interruptMessages;
     this.usedNotifications = inner.usedNotifications?.bind(inner);
+    this.takeConfigChange = (): boolean => inner.takeConfigChange?.() ?? false;
     this.#inner = inner;
     this.#state = state;
     this.#device = device;
