@@ -204,16 +204,18 @@ export class BalloonDriver implements DriverHalf {
     return given + taken;
   }
 
-  /**
-   * Tells the device how large the balloon is, where that changed since it was told, and reads back what the device
-   * then says: `undefined` where there was nothing to tell. In pages of 4096 bytes.
-   */
-  updateActual(): { readonly told: number; readonly says: number } | undefined {
+  /** Tells the device how large the balloon is, where that changed since it was told. Returns whether it did. */
+  updateActual(): boolean {
     const actual = this.size * (this.pages.size / BALLOON_PAGE_SIZE);
-    if (actual === this.#told) return undefined;
+    if (actual === this.#told) return false;
     this.#context.transport.writeConfig(BALLOON_CONFIG.actual.offset, littleEndian(actual));
     this.#told = actual;
-    return { told: actual, says: new ConfigFields(this.#context).number(BALLOON_CONFIG.actual, 0) };
+    return true;
+  }
+
+  /** What the device was told last of the size of the balloon, and what it says itself: pages of 4096 bytes. Cold. */
+  readActual(): { readonly told: number; readonly says: number } {
+    return { told: this.#told, says: new ConfigFields(this.#context).number(BALLOON_CONFIG.actual, 0) };
   }
 
   configChanged(): string | undefined {

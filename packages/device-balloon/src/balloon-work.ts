@@ -30,6 +30,8 @@ const CHURN = 2;
 const MOST_REPORTED = 4;
 /** Buffers of a round of hints that are added at once. */
 const HINTS_AT_ONCE = 8;
+/** How often the device is told of the size of the balloon until it is asked: another thread takes long to answer. */
+const LOOK_EVERY = 16;
 /** How long the guest may have no free page for a balloon that wants more. */
 const OUT_OF_PAGES_MS = 1000;
 
@@ -52,6 +54,8 @@ export class BalloonWork implements Workload {
   #repeated = 0;
   /** Since when no page is free although the device wants more; -1 while one is. */
   #outSince = -1;
+  /** How often the device was told of the size of the balloon. */
+  #updates = 0;
 
   constructor(driver: BalloonDriver, context: WorkloadContext<BalloonSettings, BalloonWorkOptions>) {
     const { memory, inspected, seed } = context;
@@ -82,10 +86,11 @@ export class BalloonWork implements Workload {
       loop.disrupt(this.#completed);
       driver.notify();
       const came = this.#collect();
-      this.#tellActual();
+      if (driver.updateActual() && this.#updates++ % LOOK_EVERY === 0) this.#checkActual();
       await loop.turn(came, this.#completed);
     }
     this.#content.check(this.#completed);
+    if (this.#updates > 0) this.#checkActual();
   }
 
   recover(queue: number, ids: readonly number[]): void {
@@ -171,10 +176,10 @@ export class BalloonWork implements Workload {
     reports.release();
   }
 
-  #tellActual(): void {
-    const actual = this.#driver.updateActual();
-    if (actual === undefined || actual.told === actual.says) return;
-    const detail = `the device says ${actual.says} pages, and was told ${actual.told}`;
+  #checkActual(): void {
+    const { told, says } = this.#driver.readActual();
+    if (told === says) return;
+    const detail = `the device says ${says} pages, and was told ${told}`;
     this.#note('data', 0, 'actual', detail, undefined);
   }
 

@@ -3,7 +3,6 @@ import balloon from '@virtio-platform/device-balloon';
 
 const module = import.meta.resolve('@virtio-platform/device-balloon');
 
-describeDeviceType(balloon, { module });
 // Targets that move, and hints: small, since the guest of the suite is.
 const options = { targets: ['512KiB', '0B', '1MiB', '128KiB'], hints: true };
 describeDeviceType(balloon, { module, options, workloads: { 'inflate-deflate': { batch: 4 }, mixed: { batch: 4 } } });
