@@ -220,9 +220,9 @@ export class BalloonDriver implements DriverHalf {
 
   configChanged(): string | undefined {
     const before = this.target;
-    this.#readConfig();
-    const { target } = this;
-    return target === before ? undefined : `target ${before} to ${target} pages`;
+    const hints = this.#readConfig();
+    const target = this.target === before ? undefined : `target ${before} to ${this.target} pages`;
+    return target !== undefined && hints !== undefined ? `${target}, and ${hints}` : (target ?? hints);
   }
 
   /** A queue reset returned the buffers with these ids: {@link step} submits them again. */
@@ -264,10 +264,11 @@ export class BalloonDriver implements DriverHalf {
     return { free: Math.min(this.pages.free, total), total, pageFaults: this.pages.takenInAll };
   }
 
-  #readConfig(): void {
+  /** Reads what the device asks for. Says what a new command id means. */
+  #readConfig(): string | undefined {
     const fields = new ConfigFields(this.#context);
     this.#targetBytes = fields.number(BALLOON_CONFIG.num_pages, 0) * BALLOON_PAGE_SIZE;
-    this.hints?.receive(fields.number(BALLOON_CONFIG.free_page_hint_cmd_id, 0));
+    return this.hints?.receive(fields.number(BALLOON_CONFIG.free_page_hint_cmd_id, 0));
   }
 }
 
