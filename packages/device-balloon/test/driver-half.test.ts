@@ -158,37 +158,39 @@ describe('the driver half of a balloon', () => {
   });
 });
 
+/** The places of the queues for statistics, hints and reports on a device with queues of these sizes. */
+function placesOf(sizes: readonly number[], ...features: readonly number[]): (number | undefined)[] {
+  const loop = new BalloonLoop();
+  loop.transport.maxQueueSize = (queue) => sizes[queue] ?? 0;
+  const negotiated = {
+    transport: loop.transport,
+    accepted: FeatureSet.of(...features),
+    byteOrder: 'little',
+  } as const;
+  const { statistics, hints, reports } = balloonQueues(negotiated);
+  loop.end();
+  return [statistics, hints, reports];
+}
+
 describe('the queues of a balloon', () => {
-  const of = (sizes: readonly number[], ...features: readonly number[]): (number | undefined)[] => {
-    const loop = new BalloonLoop();
-    loop.transport.maxQueueSize = (queue) => sizes[queue] ?? 0;
-    const negotiated = {
-      transport: loop.transport,
-      accepted: FeatureSet.of(...features),
-      byteOrder: 'little',
-    } as const;
-    const { statistics, hints, reports } = balloonQueues(negotiated);
-    loop.end();
-    return [statistics, hints, reports];
-  };
   const [S, H, R] = [VIRTIO_BALLOON_F_STATS_VQ, VIRTIO_BALLOON_F_FREE_PAGE_HINT, VIRTIO_BALLOON_F_PAGE_REPORTING];
 
   it('have the numbers of the specification on a device that has them', () => {
-    expect(of([1, 1, 1, 1, 1], S, H, R)).toEqual([2, 3, 4]);
-    expect(of([1, 1, 0, 0, 1], R)).toEqual([undefined, undefined, 4]);
-    expect(of([1, 1, 0, 1, 0], H)).toEqual([undefined, 3, undefined]);
+    expect(placesOf([1, 1, 1, 1, 1], S, H, R)).toEqual([2, 3, 4]);
+    expect(placesOf([1, 1, 0, 0, 1], R)).toEqual([undefined, undefined, 4]);
+    expect(placesOf([1, 1, 0, 1, 0], H)).toEqual([undefined, 3, undefined]);
   });
 
   it('have no gap on QEMU, which always has that of statistics', () => {
-    expect(of([1, 1, 1, 1], S, R)).toEqual([2, undefined, 3]);
-    expect(of([1, 1, 1, 1], R)).toEqual([undefined, undefined, 3]);
+    expect(placesOf([1, 1, 1, 1], S, R)).toEqual([2, undefined, 3]);
+    expect(placesOf([1, 1, 1, 1], R)).toEqual([undefined, undefined, 3]);
     // Linux would take queue 3 here, which is that of the hints.
-    expect(of([1, 1, 1, 1, 1], S, R)).toEqual([2, undefined, 4]);
+    expect(placesOf([1, 1, 1, 1, 1], S, R)).toEqual([2, undefined, 4]);
   });
 
   it('have no gap on a device that counts like Linux', () => {
-    expect(of([1, 1, 1], R)).toEqual([undefined, undefined, 2]);
-    expect(of([1, 1, 1, 1], H, R)).toEqual([undefined, 2, 3]);
+    expect(placesOf([1, 1, 1], R)).toEqual([undefined, undefined, 2]);
+    expect(placesOf([1, 1, 1, 1], H, R)).toEqual([undefined, 2, 3]);
   });
 });
 

@@ -2,22 +2,20 @@ import { FeatureSet, VIRTIO_F_VERSION_1 } from '@virtio-platform/core/features';
 import { Random } from '@virtio-platform/device-kit';
 import { ALL_BALLOON_FEATURES } from '@virtio-platform/device-balloon';
 import fc from 'fast-check';
-import { afterAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { BalloonLoop } from './balloon-loop.ts';
 
+const KINDS = ['inflate', 'deflate', 'report', 'use', 'free', 'target', 'statistics', 'hints', 'serve'] as const;
 /** What a driver or a device may do next. A number says how much, or which. */
-type Operation = readonly [
-  kind: 'inflate' | 'deflate' | 'report' | 'use' | 'free' | 'target' | 'statistics' | 'hints' | 'serve',
-  value: number,
-];
+type Operation = readonly [kind: (typeof KINDS)[number], value: number];
 
 const anyOperation: fc.Arbitrary<Operation> = fc.tuple(
-  fc.constantFrom('inflate', 'deflate', 'report', 'use', 'use', 'free', 'target', 'statistics', 'hints', 'serve'),
+  fc.constantFrom(...KINDS, 'use' as const),
   fc.integer({ min: 0, max: 300 }),
-) as fc.Arbitrary<Operation>;
+);
 
 const anyCase = fc.record({
-  operations: fc.array(anyOperation, { minLength: 0, maxLength: 800, size: 'max' }),
+  operations: fc.array(anyOperation, { minLength: 0, maxLength: 1000, size: 'max' }),
   lacks: fc.subarray([...ALL_BALLOON_FEATURES]),
   pageSize: fc.constantFrom(4096, 4096, 65_536),
   buffers: fc.constantFrom('premapped', 'streaming', 'coherent'),
@@ -110,7 +108,6 @@ describe('both halves of a balloon', () => {
       }),
       { numRuns: 40 },
     );
+    expect(total).toBeGreaterThanOrEqual(10_000);
   });
-
-  afterAll(() => expect(total).toBeGreaterThanOrEqual(10_000));
 });

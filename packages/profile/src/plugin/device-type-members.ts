@@ -91,15 +91,15 @@ function driverProblem(driver: Readonly<Record<string, unknown>>, rows: readonly
 function declinesProblem(declines: unknown): string | undefined {
   if (declines === undefined) return undefined;
   if (!Array.isArray(declines)) return `driver.declines is ${describeValue(declines)}, not a list`;
-  const isRight = (entry: unknown): boolean =>
-    isRecord(entry) && Number.isInteger(entry['feature']) && isBits(entry['feature']) && isReason(entry['reason']);
-  const wrong: unknown = declines.find((entry) => !isRight(entry));
+  const wrong: unknown = declines.find((entry) => !isDeclined(entry));
   if (wrong === undefined) return undefined;
   return `driver.declines has ${describeValue(wrong)}, which is not a feature with a reason`;
 }
 
-function isReason(value: unknown): boolean {
-  return typeof value === 'string' && value !== '';
+function isDeclined(value: unknown): boolean {
+  if (!isRecord(value)) return false;
+  const { feature, reason } = value;
+  return Number.isInteger(feature) && isBits(feature) && typeof reason === 'string' && reason !== '';
 }
 
 /** The bits of a set of features, ascending. */
