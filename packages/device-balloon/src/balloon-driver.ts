@@ -184,7 +184,8 @@ export class BalloonDriver implements DriverHalf {
 
   /** Takes back the requests of pages that the device acknowledged, and returns how many. Hot. */
   poll(): number {
-    const [inflate, deflate] = [this.#inflate, this.#deflate];
+    const inflate = this.#inflate;
+    const deflate = this.#deflate;
     const given = inflate.poll();
     for (let i = 0; i < given; i++) {
       const slot = inflate.slots.completedSlots[i]!;

@@ -59,14 +59,13 @@ export class HintQueue {
     return this.#held.length + this.#blocksOut;
   }
 
-  /** The device's command id, as read from its configuration. Says what that means, where it is another one. */
+  /** The device's command id, as read from its configuration. Says what it is in words, where it is another one. */
   receive(id: number): string | undefined {
     if (id === this.#received) return undefined;
     this.#received = id;
-    if (id === VIRTIO_BALLOON_CMD_ID_STOP) return 'hints are to stop';
-    if (id !== VIRTIO_BALLOON_CMD_ID_DONE) return 'hints are asked for';
-    this.#release();
-    return 'hints are done';
+    if (id === VIRTIO_BALLOON_CMD_ID_DONE) this.#release();
+    const named = id === VIRTIO_BALLOON_CMD_ID_STOP ? 'STOP' : id === VIRTIO_BALLOON_CMD_ID_DONE ? 'DONE' : id;
+    return `free_page_hint_cmd_id to ${named}`;
   }
 
   /**
