@@ -11,6 +11,7 @@ const PREFIX = '@virtio-platform/';
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   core: [],
   'device-kit': ['core', 'options'],
+  'device-balloon': ['core', 'device-kit', 'options'],
   'device-block': ['core', 'device-kit', 'options'],
   'device-console': ['core', 'device-kit'],
   'device-entropy': ['core', 'device-kit', 'options'],

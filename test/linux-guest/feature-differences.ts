@@ -20,6 +20,12 @@ export const FEATURE_DIFFERENCES: readonly FeatureDifference[] = [
     why: 'Linux leaves it to each driver, and only that of net lists it. A transitional driver should accept it (virtio 1.4 §6.3), and it promises nothing that other drivers than block and net depend on.',
   },
   {
+    types: ['balloon'],
+    features: ['BALLOON_PAGE_POISON'],
+    acceptedBy: 'us',
+    why: 'Linux clears it in a kernel that neither initialises nor poisons pages that it frees. Our driver half poisons them.',
+  },
+  {
     types: ['block'],
     features: ['BLK_GEOMETRY', 'BLK_TOPOLOGY'],
     acceptedBy: 'Linux',

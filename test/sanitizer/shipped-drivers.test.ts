@@ -43,6 +43,15 @@ describe.each(['premapped', 'streaming'] as const)('the shipped drivers with %s 
   });
 });
 
+describe('the driver half of a balloon under the sanitizer', () => {
+  it('hears of a changed configuration, and is not blamed for pages that the device takes by their numbers', async () => {
+    const [balloon] = await loadProfiles(join(FOLDER, 'balloon.yaml'));
+    const { configuration, findings } = await runProfile(sanitized(balloon!, 'premapped'));
+    expect(findings).toEqual([]);
+    expect(configuration.changes).toBeGreaterThan(0);
+  });
+});
+
 describe('the shipped drivers on a real back-end', () => {
   for (const [profile, isInstalled] of mayRun) {
     it.skipIf(!isInstalled)(

@@ -13,9 +13,13 @@ export class SanitizedRun {
     this.#profile = profile;
   }
 
+  get #type(): Profile['device']['type'] {
+    return this.#profile.device.type;
+  }
+
   /** Looks at what the device does, where the machine lets it. */
   readonly watchDevice = (space: DeviceAddressSpace): DeviceAddressSpace =>
-    this.open(space.memory).addressSpace(space, this.#profile.device.type.name);
+    this.open(space.memory).addressSpace(space, this.#type.name, this.#type.writes === 'memory');
 
   /** The sanitizer of the run, over the machine's memory. */
   open(memory: GuestMemory): DmaSanitizer {

@@ -209,6 +209,16 @@ describe('negotiate', () => {
     });
   });
 
+  it('shows the reason of a driver half that declines what the core accepted', () => {
+    const reason = 'its page numbers are never translated';
+    const declines = [{ feature: VIRTIO_F_ACCESS_PLATFORM, reason }];
+    const { decisions, refusal } = negotiate(input({ declines }), []);
+    const decision = decisions.find(({ feature }) => feature === VIRTIO_F_ACCESS_PLATFORM);
+    expect(decision).toMatchObject({ outcome: 'declined', rule: 'driver-half-declines', reason });
+    expect(decision?.source).toContain('virtballoon_validate');
+    expect(refusal).toMatchObject({ code: 'ENODEV', rule: 'path-follows-access-platform' });
+  });
+
   it('names every stuck point of a dependency chain in the order it is found', () => {
     const offered = FeatureSet.of(VIRTIO_F_VERSION_1, VIRTIO_BLK_F_FLUSH, VIRTIO_BLK_F_CONFIG_WCE);
     const result = negotiate(input({ offered, supported: MODERN.without(VIRTIO_BLK_F_FLUSH) }), []);

@@ -75,6 +75,7 @@ export function guardDeviceType(use: PluginUse, type: DeviceTypePlugin): DeviceT
 function guardDriver(use: PluginUse, driver: DeviceTypePlugin['driver']): DeviceDriver<DriverHalf> {
   return {
     features: driver.features,
+    ...(driver.declines !== undefined && { declines: driver.declines }),
     ...(driver.usedLength !== undefined && { usedLength: driver.usedLength }),
     queues(device) {
       const hook = 'driver.queues';
