@@ -100,10 +100,13 @@ export function inquiry(unit: UnitModel, memory: GuestMemory, page: number, isCo
   return question(unit, { name, cdb, dataIn: INQUIRY_BYTES, check, isCounted });
 }
 
-function compare(before: Uint8Array, data: Uint8Array): WrongData | undefined {
+/** A text: a unit that is gone answers too, and an event may explain it. */
+function compare(before: Uint8Array, data: Uint8Array): string | undefined {
   if (data.length !== before.length) return `${data.length} bytes, and ${before.length} when it was asked before`;
   const offset = data.findIndex((byte, at) => byte !== before[at]);
-  return offset < 0 ? undefined : { offset, expected: before[offset]!, actual: data[offset]! };
+  return offset < 0
+    ? undefined
+    : `byte ${offset} is ${data[offset]}, and was ${before[offset]} when it was asked before`;
 }
 
 /** SPC-4 section 6.6.2. */
@@ -120,6 +123,7 @@ function checkPage({ settings }: UnitModel, data: Uint8Array, page: number): str
   if (data.length < Math.min(length + 4, INQUIRY_BYTES))
     return `the page has ${length} bytes, and ${data.length - 4} came`;
   if (page !== VPD_SERIAL || settings.serial === '') return undefined;
-  const serial = new TextDecoder('latin1').decode(data.subarray(4)).trim();
+  // QEMU's residual counts zeros behind the page.
+  const serial = new TextDecoder('latin1').decode(data.subarray(4, 4 + length)).trim();
   return serial === settings.serial ? undefined : `the serial number is ${serial}, instead of ${settings.serial}`;
 }

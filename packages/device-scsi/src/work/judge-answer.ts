@@ -85,8 +85,11 @@ function judgeSense({ operation, isDisturbed }: Pending, code: number): Judgemen
   if (code <= 0) return wrong('status-error', 'CHECK CONDITION comes without sense data');
   const { unit, sense } = operation;
   const said = `the device answered CHECK CONDITION, ${describeSense(code)}`;
+  unit?.told.add(code);
   if (isUnitAttention(code)) {
-    const isRight = !isExempt(operation) && unit?.takeAttention(code) === true;
+    // QEMU tells REQUEST SENSE so too, although the code is to be its data (SPC-4 section 6.37).
+    const mayBeTold = !isExempt(operation) || operation.cdb[0] === REQUEST_SENSE;
+    const isRight = mayBeTold && unit?.takeAttention(code) === true;
     if (isRight || isDisturbed) return { verdict: 'attention', outcome: 'refused' };
     return { verdict: 'suspect', outcome: 'refused', kind: 'status-error', detail: said };
   }

@@ -42,8 +42,8 @@ export class UnitModel {
   isPlugged: boolean;
   /** Whether its capacity changed, and was not read since. */
   isChanging = false;
-  /** Whether a reset of it is in flight. */
-  isResetting = false;
+  /** Whether task management is in flight that may end its commands. */
+  isManaged = false;
   /** Whether it was looked at since it was plugged in, and may be used. */
   isUsable = false;
   /** Whether the device does not tell by events what happens to it. */
@@ -56,12 +56,16 @@ export class UnitModel {
   readsZeros = false;
   /** Whether the next command that is told of conditions has to be told of a reset. */
   owesAttention = false;
+  /** Whether a command was told of a reset since the last reset was made. */
+  wasTold = false;
   /** Whether the command in flight is the one that has to be told: no other may be told in its place. */
   isTelling = false;
   /** Commands in flight. */
   inFlight = 0;
   /** What INQUIRY gave, by page; -1 for standard data. */
   readonly inquiries: Map<number, Uint8Array> = new Map();
+  /** Codes that commands were told: the last of them may be the data of REQUEST SENSE. */
+  readonly told: Set<SenseCode> = new Set();
   readonly #seed: number;
   readonly #attentions = new Set<SenseCode>();
   #blocks = 0;
@@ -88,7 +92,7 @@ export class UnitModel {
 
   /** Whether a command that is made now may end otherwise than it alone would. */
   get isUnsettled(): boolean {
-    return this.isChanging || this.isResetting || this.isSilent;
+    return this.isChanging || this.isManaged || this.isSilent;
   }
 
   /** Logical blocks, as READ CAPACITY gave them. */
@@ -188,12 +192,22 @@ export class UnitModel {
   /** Whether a command may be told an attention, which it is then told no more. */
   takeAttention(attention: SenseCode): boolean {
     const isReset = attention >> 8 === SENSE.RESET >> 8;
-    if (isReset) this.owesAttention = false;
+    if (isReset) {
+      this.forgiveAttention();
+      // That of an earlier reset, or already that of the one in flight.
+      if (this.isManaged) return true;
+    }
     // A reset may be told in any of its forms.
     for (const expected of this.#attentions)
       if (expected === attention || (isReset && expected >> 8 === SENSE.RESET >> 8))
         return this.#attentions.delete(expected);
     return this.isSilent;
+  }
+
+  /** An attention may have been told, or not: a command may be told it, and none has to be. */
+  forgiveAttention(): void {
+    this.owesAttention = false;
+    this.wasTold = true;
   }
 
   #find(memory: GuestMemory, address: number, period: number, cell: number, round: number): Difference {
