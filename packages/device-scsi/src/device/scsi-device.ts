@@ -236,7 +236,7 @@ export class ScsiDevice implements DeviceModel {
     } catch (error) {
       if (!isBackingError(error)) throw error;
       this.#queues?.report(queue, error);
-      return this.#io.dataOut > 0 ? SENSE.WRITE_ERROR : SENSE.READ_ERROR;
+      return this.#io.dataIn > 0 ? SENSE.READ_ERROR : SENSE.WRITE_ERROR;
     }
   }
 

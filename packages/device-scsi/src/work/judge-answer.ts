@@ -107,8 +107,8 @@ function judgeGood({ operation, isDisturbed, isFirstAfterReset }: Pending, drive
   if (sense !== SENSE.NONE) return suspect('status-error', `status GOOD, instead of ${describeSense(sense)}`);
   if (unit?.isPlugged === false && !isExempt(operation))
     return suspect('status-error', 'the unit is gone, and answers');
-  if (isFirstAfterReset && !isExempt(operation)) {
-    const detail = 'status GOOD, although no command was told yet that the unit was reset (UNIT ATTENTION)';
+  if (isFirstAfterReset && unit?.missAttention() === true) {
+    const detail = 'status GOOD, although no command is told that the unit was reset (UNIT ATTENTION)';
     return suspect('status-error', detail);
   }
   const moved = dataIn + dataOut - driver.residualOf(id);

@@ -122,7 +122,8 @@ export class QueryOperations {
       if (isRight) return undefined;
       return `the target lists units ${[...listed].join(', ')}, instead of ${[...wanted].join(', ')}`;
     };
-    return { ...common(unit, 'REPORT LUNS'), lun: 0, cdb: reportLunsCdb(LIST_BYTES), dataIn: LIST_BYTES, check };
+    const first = this.#units.find(({ target, lun }) => target === unit.target && lun === 0) ?? unit;
+    return { ...common(first, 'REPORT LUNS'), lun: 0, cdb: reportLunsCdb(LIST_BYTES), dataIn: LIST_BYTES, check };
   }
 
   #modes(unit: UnitModel): Operation {

@@ -129,7 +129,8 @@ export class ScsiRequests {
   submit(operation: Operation): boolean {
     if (!this.submitAgain()) return false;
     const { unit } = operation;
-    if (unit?.isTelling === true && unit.inFlight > 0) return false;
+    // What is in flight may be told of a reset in place of this one.
+    if (unit !== undefined && unit.inFlight > 0 && (unit.isTelling || unit.owesAttention)) return false;
     const isFirstAfterReset = unit?.owesAttention === true && unit.inFlight === 0 && !isExempt(operation);
     if (unit !== undefined) unit.isTelling = isFirstAfterReset;
     // Its answer may be on the way when another command is answered with what it left.

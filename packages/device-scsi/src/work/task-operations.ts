@@ -122,6 +122,7 @@ export class TaskOperations {
     for (const unit of task.disturbs ?? []) {
       unit.isManaged = true;
       unit.wasTold = false;
+      if (task.isReset === true) unit.expect(SENSE.RESET);
       this.#requests.disturb(unit);
     }
     if (task.command !== undefined) task.command.isDisturbed = true;

@@ -21,6 +21,10 @@ export const ZERO = 4;
 /** Unmapped, on a disk that does not say what unmapped blocks read as. */
 export const UNMAPPED = 5;
 
+/** How often in a row commands may be told of a reset, and resets may be told to none. */
+const MOST_RESETS = 6;
+const MOST_MISSED = 3;
+
 /** The first byte of data that is wrong. */
 export interface Difference {
   readonly offset: number;
@@ -68,6 +72,9 @@ export class UnitModel {
   readonly told: Set<SenseCode> = new Set();
   readonly #seed: number;
   readonly #attentions = new Set<SenseCode>();
+  /** How often commands may be told of a reset. */
+  #resets = 0;
+  #missed = 0;
   #blocks = 0;
   #kinds = new Uint8Array(0);
   #values = new Uint32Array(0);
@@ -186,22 +193,29 @@ export class UnitModel {
 
   /** Unit attentions that the next commands may be told. */
   expect(attention: SenseCode): void {
-    this.#attentions.add(attention);
+    if (attention >> 8 === SENSE.RESET >> 8) this.#resets = Math.min(this.#resets + 2, MOST_RESETS);
+    else this.#attentions.add(attention);
   }
 
   /** Whether a command may be told an attention, which it is then told no more. */
   takeAttention(attention: SenseCode): boolean {
-    const isReset = attention >> 8 === SENSE.RESET >> 8;
-    if (isReset) {
-      this.forgiveAttention();
-      // That of an earlier reset, or already that of the one in flight.
-      if (this.isManaged) return true;
-    }
-    // A reset may be told in any of its forms.
-    for (const expected of this.#attentions)
-      if (expected === attention || (isReset && expected >> 8 === SENSE.RESET >> 8))
-        return this.#attentions.delete(expected);
-    return this.isSilent;
+    if (this.isSilent) return true;
+    if (attention >> 8 !== SENSE.RESET >> 8) return this.#attentions.delete(attention);
+    // A reset may be told in any of its forms, and again where it is followed by another one.
+    this.forgiveAttention();
+    this.#missed = 0;
+    if (this.#resets === 0) return false;
+    this.#resets--;
+    return true;
+  }
+
+  /**
+   * A command was not told of a reset, and no other one was in flight. Returns whether that is so each time: one that is
+   * cancelled takes an attention with it.
+   */
+  missAttention(): boolean {
+    this.owesAttention = false;
+    return ++this.#missed >= MOST_MISSED;
   }
 
   /** An attention may have been told, or not: a command may be told it, and none has to be. */
