@@ -40,6 +40,11 @@ function open(input: ConstructorParameters<typeof ScsiExchange>[0] = { disks: [{
   return exchange;
 }
 
+/** A size as the driver writes it. */
+function sizeOf(value: number): Uint8Array {
+  return Uint8Array.of(value, 0, 0, 0);
+}
+
 /** Text of bytes. */
 function ascii(bytes: Uint8Array): string {
   return String.fromCharCode(...bytes).trim();
@@ -204,16 +209,20 @@ describe('an address', () => {
 
   it('leads to the units of a target, and to those of all targets', () => {
     open({ disks: [{ lun: 1 }, { target: 2, lun: 0x123 }, { target: 2, lun: 4, plugged: false }] });
-    expect([...exchange.send({ target: 2, cdb: reportLunsCdb(64), in: 64 }).data]).toEqual([
-      ...[0, 0, 0, 16, 0, 0, 0, 0],
-      ...[0, 0, 0, 0, 0, 0, 0, 0],
-      ...[0x41, 0x23, 0, 0, 0, 0, 0, 0],
-    ]);
+    expect([...exchange.send({ target: 2, cdb: reportLunsCdb(64), in: 64 }).data]).toEqual(
+      [
+        [0, 0, 0, 16, 0, 0, 0, 0],
+        [0, 0, 0, 0, 0, 0, 0, 0],
+        [0x41, 0x23, 0, 0, 0, 0, 0, 0],
+      ].flat(),
+    );
     const wellKnown = [0xc1, 1, 0, 0, 0, 0, 0, 0];
-    expect([...exchange.send({ address: wellKnown, cdb: reportLunsCdb(64), in: 64 }).data.subarray(8)]).toEqual([
-      ...[1, 0, 0x40, 1, 0, 0, 0, 0],
-      ...[1, 2, 0x41, 0x23, 0, 0, 0, 0],
-    ]);
+    expect([...exchange.send({ address: wellKnown, cdb: reportLunsCdb(64), in: 64 }).data.subarray(8)]).toEqual(
+      [
+        [1, 0, 0x40, 1, 0, 0, 0, 0],
+        [1, 2, 0x41, 0x23, 0, 0, 0, 0],
+      ].flat(),
+    );
     const absent = exchange.send({ target: 2, lun: 4, cdb: inquiryCdb(36), in: 36 });
     expect([absent.status, absent.data[0]]).toEqual([0, 0x7f]);
   });
@@ -271,7 +280,6 @@ describe('a request that is none', () => {
 
   it('follows the sizes that the driver wrote, until a reset', () => {
     open();
-    const sizeOf = (value: number): Uint8Array => Uint8Array.of(value, 0, 0, 0);
     exchange.device.writeConfig(20, sizeOf(18));
     exchange.device.writeConfig(24, sizeOf(16));
     expect(exchange.send({ cdb: testUnitReadyCdb(), cdbSize: 16, sense: 18 })).toMatchObject({
