@@ -1,7 +1,6 @@
 import { DeviceError, type DriverContext, type DriverHalf } from '@virtio-platform/core';
 import { formatByteSize } from '@virtio-platform/core/memory';
-import { readBlockConfig, type BlockConfig } from './block-config.ts';
-import { VIRTIO_BLK_F_RO } from './block-features.ts';
+import { BLOCK_CONFIG, readBlockConfig, type BlockConfig } from './block-config.ts';
 import { BlockDriver } from './block-driver.ts';
 
 /** The driver half of a whole disk: a {@link BlockDriver} for each queue, up to the depth. All queues are one disk. */
@@ -32,10 +31,27 @@ export class BlockDisk implements DriverHalf {
     return this.#config.capacity;
   }
 
+  /** What the device said last. */
+  get config(): BlockConfig {
+    return this.#config;
+  }
+
+  /**
+   * Switches the cache of the device to write-back or write-through, and reads what it has then, which
+   * `config.isWriteBack` says. Throws {@link DeviceError} `ERR_FEATURE_REQUIRED` without CONFIG_WCE.
+   */
+  setWriteBack(isWriteBack: boolean): void {
+    if (!this.#config.canSetWriteBack) {
+      const problem = 'the cache mode needs BLK_CONFIG_WCE, which was not negotiated (virtio 1.4 §5.2.5)';
+      throw new DeviceError('ERR_FEATURE_REQUIRED', problem, { hint: 'use a device that offers it' });
+    }
+    this.#context.transport.writeConfig(BLOCK_CONFIG.writeback.offset, Uint8Array.of(isWriteBack ? 1 : 0));
+    this.#config = readBlockConfig(this.#context);
+  }
+
   /** Throws {@link DeviceError} `ERR_DEVICE_READ_ONLY` for a disk that fails writes. */
   checkWritable(): void {
-    // Section 5.2.5: writes fail where the device sets the bit, whatever the driver accepts.
-    if (!this.#config.readOnly && !this.#context.transport.readDeviceFeatures().has(VIRTIO_BLK_F_RO)) return;
+    if (!this.#config.readOnly) return;
     const problem = 'the device is read-only (BLK_RO, virtio 1.4 §5.2.5), and the workload writes';
     throw new DeviceError('ERR_DEVICE_READ_ONLY', problem, { hint: 'make the disk writable' });
   }

@@ -18,7 +18,6 @@ function queuesOf(told: number, byteOrder: 'little' | 'big' = 'little'): number 
 
 describe('the queues that a block driver uses', () => {
   it.each([
-    [0, 1],
     [1, 1],
     [2, 2],
     [3, 2],

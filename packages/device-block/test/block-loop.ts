@@ -36,6 +36,8 @@ export interface BlockLoopOptions {
   /** Longest mapping. */
   readonly maxMappingSize?: number;
   readonly queueSize?: number;
+  /** What else the device said. */
+  readonly config?: Partial<BlockConfig>;
   /** How often the mapping fails, of so many calls. */
   readonly failures?: FailureSchedule;
 }
@@ -74,6 +76,12 @@ export class BlockLoop {
       sizeMax: options.sizeMax ?? 0xffff_ffff,
       segMax: options.segMax ?? 62,
       queues: 1,
+      canFlush: true,
+      isWriteBack: true,
+      canSetWriteBack: false,
+      mayUnmap: false,
+      hasLifetime: false,
+      ...options.config,
     };
     this.driver = new BlockDriver(this.memory, this.queue, this.mapping, config, {
       depth: options.depth ?? 4,
