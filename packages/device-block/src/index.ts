@@ -23,25 +23,26 @@ import { BLOCK_SETTINGS, type BlockSettings } from './block-settings.ts';
 import { checkImage } from './image-file.ts';
 import { SECTOR_SIZE } from './layout.ts';
 import { qemuBlock } from './qemu-block.ts';
-import { MixedWork, type MixedOptions } from './mixed-work.ts';
-import type { BlockWorkOptions } from './block-requests.ts';
-import { WriteReadVerify } from './write-read-verify.ts';
+import { MixedWork, type MixedOptions } from './workloads/mixed-work.ts';
+import type { BlockWorkOptions } from './workloads/block-requests.ts';
+import { WriteReadVerify } from './workloads/write-read-verify.ts';
 
 export * from './block-backing.ts';
 export * from './block-config.ts';
 export * from './block-device.ts';
 export * from './block-disk.ts';
 export * from './block-driver.ts';
-export { BlockSlots, type BlockDriverOptions } from './block-slots.ts';
+export { BlockSlots, isRanges, type BlockDriverOptions } from './block-slots.ts';
 export * from './block-features.ts';
+export * from './block-options.ts';
 export type { RangeLimits } from './block-limits.ts';
 export { BLOCK_SETTINGS, type BlockSettings, type BlockSettingsInput } from './block-settings.ts';
 export { checkImage, openImage, type ImageOptions } from './image-file.ts';
 export * from './layout.ts';
 export { NO_STATUS } from './piece-buffers.ts';
-export { MixedWork, type MixedOptions } from './mixed-work.ts';
-export type { BlockWorkContext, BlockWorkOptions } from './block-requests.ts';
-export { WriteReadVerify } from './write-read-verify.ts';
+export { MixedWork, type MixedOptions } from './workloads/mixed-work.ts';
+export type { BlockWorkContext, BlockWorkOptions } from './workloads/block-requests.ts';
+export { WriteReadVerify } from './workloads/write-read-verify.ts';
 
 /** Queue size that the device half supports at most, as QEMU's. */
 const MAX_QUEUE_SIZE = 1024;
@@ -111,10 +112,11 @@ const plugin: DeviceTypePlugin<BlockSettings, BlockDisk> = defineDeviceType({
     open: (context) => new BlockDisk(context),
   },
   workloads: { 'write-read-verify': writeReadVerify, read, mixed },
-  model({ capacity, image, readOnly, overwrite, serial, queues, resizes }, byteOrder) {
+  model(settings, byteOrder) {
+    const { capacity, image, readOnly, overwrite } = settings;
     const backing =
       image === undefined ? new SparseBacking(capacity) : new FileBacking(image, capacity, readOnly, overwrite);
-    return new BlockDevice(backing, { readOnly, serial, queues, queueSize: MAX_QUEUE_SIZE, byteOrder, resizes });
+    return new BlockDevice(backing, { ...settings, queueSize: MAX_QUEUE_SIZE, byteOrder });
   },
   check(settings) {
     if (settings.image !== undefined) checkImage(settings.image, settings);

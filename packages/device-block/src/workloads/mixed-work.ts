@@ -1,6 +1,6 @@
 import type { MismatchKind, WorkDone, Workload } from '@virtio-platform/core';
 import { Random } from '@virtio-platform/device-kit';
-import type { BlockDisk } from './block-disk.ts';
+import type { BlockDisk } from '../block-disk.ts';
 import {
   BlockRequests,
   UNKNOWN_ROUND,
@@ -8,7 +8,7 @@ import {
   type BlockWorkContext,
   type BlockWorkOptions,
 } from './block-requests.ts';
-import { SECTOR_SIZE, VIRTIO_BLK_T_FLUSH, VIRTIO_BLK_T_IN, VIRTIO_BLK_T_OUT } from './layout.ts';
+import { SECTOR_SIZE, VIRTIO_BLK_T_FLUSH, VIRTIO_BLK_T_IN, VIRTIO_BLK_T_OUT } from '../layout.ts';
 import { wholeBlocks } from './write-read-verify.ts';
 
 /** The options of the workload `mixed`. */

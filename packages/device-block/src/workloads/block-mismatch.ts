@@ -1,8 +1,8 @@
 import type { Mismatch, MismatchKind } from '@virtio-platform/core';
 import { fillPattern, hexadecimal } from '@virtio-platform/device-kit';
-import type { BlockDriver } from './block-driver.ts';
-import { SECTOR_SIZE, VIRTIO_BLK_S_OK, VIRTIO_BLK_T_OUT } from './layout.ts';
-import { NO_STATUS } from './piece-buffers.ts';
+import type { BlockDriver } from '../block-driver.ts';
+import { SECTOR_SIZE, VIRTIO_BLK_S_OK, VIRTIO_BLK_T_OUT } from '../layout.ts';
+import { NO_STATUS } from '../piece-buffers.ts';
 
 /** A block request that came back wrong, at place `index` of the last `poll` of its driver. */
 export interface WrongBlockRequest {

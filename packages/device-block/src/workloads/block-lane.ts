@@ -1,5 +1,5 @@
 import type { Virtqueue } from '@virtio-platform/core/queue';
-import type { BlockDriver } from './block-driver.ts';
+import type { BlockDriver } from '../block-driver.ts';
 
 /** One queue of a disk at work, with what each slot of its driver is for. */
 export class BlockLane {

@@ -1,10 +1,10 @@
 import type { WorkDone, WorkloadContext } from '@virtio-platform/core';
 import { fillPattern, matchesPattern, MismatchLog } from '@virtio-platform/device-kit';
-import type { BlockDisk } from './block-disk.ts';
+import type { BlockDisk } from '../block-disk.ts';
 import { BlockLane } from './block-lane.ts';
 import { blockMismatchKind, describeBlockMismatch } from './block-mismatch.ts';
-import type { BlockSettings } from './block-settings.ts';
-import { SECTOR_SIZE, VIRTIO_BLK_T_FLUSH, VIRTIO_BLK_T_IN, VIRTIO_BLK_T_OUT } from './layout.ts';
+import type { BlockSettings } from '../block-settings.ts';
+import { SECTOR_SIZE, VIRTIO_BLK_T_FLUSH, VIRTIO_BLK_T_IN, VIRTIO_BLK_T_OUT } from '../layout.ts';
 
 /** The options of the workloads over blocks of one size. */
 export interface BlockWorkOptions {
