@@ -180,8 +180,8 @@ export class BlockExecutor {
   }
 
   /**
-   * A discard, write zeroes or secure erase: nothing is changed unless all ranges are right. More ranges than the device
-   * takes are unsupported, as in QEMU.
+   * A discard, write zeroes or secure erase: nothing is changed unless all ranges are right. More ranges than the
+   * device takes are unsupported, as in QEMU.
    */
   #changeRanges(chain: DescriptorChain, space: DeviceAddressSpace, type: number, feature: number): number {
     const limits = this.#options.ranges.get(type);

@@ -18,12 +18,13 @@ import { BLOCK_CONFIG, readBlockConfig } from './block-config.ts';
 import { BlockDevice } from './block-device.ts';
 import { BlockDisk } from './block-disk.ts';
 import { BLOCK_DRIVER_FEATURES } from './block-driver.ts';
-import { BLOCK_FEATURES, VIRTIO_BLK_F_FLUSH } from './block-features.ts';
+import { BLOCK_FEATURES } from './block-features.ts';
 import { BLOCK_SETTINGS, type BlockSettings } from './block-settings.ts';
 import { checkImage } from './image-file.ts';
 import { SECTOR_SIZE } from './layout.ts';
 import { qemuBlock } from './qemu-block.ts';
-import { MixedWork, type MixedOptions } from './workloads/mixed-work.ts';
+import { MixedWork } from './workloads/mixed-work.ts';
+import { mixedOptions, mixedProblem, READS_ONLY, type MixedOptions } from './workloads/mixed-options.ts';
 import type { BlockWorkOptions } from './workloads/block-requests.ts';
 import { WriteReadVerify } from './workloads/write-read-verify.ts';
 
@@ -40,7 +41,8 @@ export { BLOCK_SETTINGS, type BlockSettings, type BlockSettingsInput } from './b
 export { checkImage, openImage, type ImageOptions } from './image-file.ts';
 export * from './layout.ts';
 export { NO_STATUS } from './piece-buffers.ts';
-export { MixedWork, type MixedOptions } from './workloads/mixed-work.ts';
+export { MixedWork } from './workloads/mixed-work.ts';
+export { MIXED_CONDITIONS, type MixedCondition, type MixedOptions } from './workloads/mixed-options.ts';
 export type { BlockWorkContext, BlockWorkOptions } from './workloads/block-requests.ts';
 export { WriteReadVerify } from './workloads/write-read-verify.ts';
 
@@ -48,17 +50,19 @@ export { WriteReadVerify } from './workloads/write-read-verify.ts';
 const MAX_QUEUE_SIZE = 1024;
 
 /** What is wrong with requests of `blockSize` bytes on this disk. */
-function blockSizeProblem({ capacity }: BlockSettings, { blockSize }: BlockWorkOptions): WorkloadProblem | undefined {
+function blockSizeProblem(
+  { capacity, blockSize: block = SECTOR_SIZE }: BlockSettings,
+  { blockSize: size }: BlockWorkOptions,
+): WorkloadProblem | undefined {
   const key = 'blockSize';
-  if (blockSize % SECTOR_SIZE !== 0)
-    return { key, message: `must be a multiple of ${SECTOR_SIZE}B for a block device` };
-  if (blockSize <= capacity) return undefined;
-  return { key, message: `a request of ${blockSize} bytes does not fit device.capacity, ${capacity} bytes` };
+  if (size % SECTOR_SIZE !== 0) return { key, message: `must be a multiple of ${SECTOR_SIZE}B for a block device` };
+  if (size % block !== 0) return { key, message: `must be a multiple of device.blockSize, ${block} bytes` };
+  if (size <= capacity) return undefined;
+  return { key, message: `a request of ${size} bytes does not fit device.capacity, ${capacity} bytes` };
 }
 
 const blockSize = byteSize().describe('Bytes of each request, a multiple of 512: 4KiB.');
 const bytes = ({ blockSize: size }: BlockWorkOptions): number => size;
-const share = z.number().min(0).max(1);
 
 const writeReadVerify: WorkloadType<BlockSettings, BlockDisk, BlockWorkOptions> = defineWorkload({
   summary: 'write a pattern, read it back, compare',
@@ -76,7 +80,7 @@ const read: WorkloadType<BlockSettings, BlockDisk, BlockWorkOptions> = defineWor
   problem: blockSizeProblem,
   recovers: true,
   open: (disk: BlockDisk, context) =>
-    new MixedWork(disk, { ...context, options: { ...context.options, reads: 1, flushes: 0 } }, false),
+    new MixedWork(disk, { ...context, options: { ...context.options, ...READS_ONLY } }),
 });
 
 const mixed: WorkloadType<BlockSettings, BlockDisk, MixedOptions> = defineWorkload<
@@ -84,16 +88,12 @@ const mixed: WorkloadType<BlockSettings, BlockDisk, MixedOptions> = defineWorklo
   BlockDisk,
   MixedOptions
 >({
-  summary: 'read, write and flush at random against a model of the disk',
-  options: z.strictObject({
-    blockSize,
-    reads: share.default(0.5).describe('The part of the requests that read, 0 to 1; without it 0.5.'),
-    flushes: share.default(0.01).describe('The part of the requests that flush, 0 to 1; without it 0.01.'),
-  }),
+  summary: 'all requests that the disk has at random, against a model of it',
+  options: mixedOptions(blockSize),
   bytes,
-  problem: blockSizeProblem,
+  problem: (settings, options) => blockSizeProblem(settings, options) ?? mixedProblem(settings, options),
   recovers: true,
-  open: (disk: BlockDisk, context) => new MixedWork(disk, context, context.accepted.has(VIRTIO_BLK_F_FLUSH)),
+  open: (disk: BlockDisk, context) => new MixedWork(disk, context),
 });
 
 const plugin: DeviceTypePlugin<BlockSettings, BlockDisk> = defineDeviceType({
