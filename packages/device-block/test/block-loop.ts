@@ -142,7 +142,7 @@ export class BlockLoop {
   #noteRanges(): void {
     const { low, length, readable } = this.#chain;
     const bytes: number[] = [];
-    for (let i = 0; i < readable; i++) bytes.push(...this.memory.u8.subarray(low[i]!, low[i]! + length[i]!));
+    for (let i = 0; i < readable; i++) bytes.push(...this.memory.u8.subarray(low[i], low[i]! + length[i]!));
     const view = new DataView(Uint8Array.from(bytes).buffer);
     const littleEndian = this.#littleEndian;
     if (!isRanges(view.getUint32(0, littleEndian))) return;

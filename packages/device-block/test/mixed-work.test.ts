@@ -6,6 +6,7 @@ import {
   type BlockBacking,
   type BlockDeviceOptions,
   type BlockSettings,
+  type MixedOptions,
 } from '@virtio-platform/device-block';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -20,7 +21,7 @@ const ALL = {
   serial: 'disk-1',
 };
 /** Each kind of request often, and what the disk has to refuse. */
-const OFTEN: MixedRun['options'] = {
+const OFTEN = {
   flushes: 0.05,
   discards: 0.1,
   writeZeroes: 0.1,
@@ -28,7 +29,7 @@ const OFTEN: MixedRun['options'] = {
   queries: 0.1,
   switches: 0.05,
   conditions: ['past-end', 'unknown-type'],
-};
+} satisfies Partial<MixedOptions>;
 
 function kinds(done: Awaited<ReturnType<typeof runMixed>>): string[] {
   return Object.keys(done.mismatches.counts);
@@ -65,7 +66,7 @@ describe('10,000 mixed requests', () => {
           isReadOnly,
         }) => {
           const size = Math.max(blockSize, logical);
-          const conditions = isReadOnly ? (['read-only', 'past-end'] as const) : OFTEN!.conditions!;
+          const conditions = isReadOnly ? (['read-only', 'past-end'] as const) : OFTEN.conditions;
           const limits = logical === 4096 ? { secureErase: true, discard: true, writeZeroes: true } : {};
           const done = await runMixed({
             requests,
@@ -236,7 +237,7 @@ describe('a device that lies is caught', () => {
       {
         model: (given) =>
           Object.defineProperty(open(given, new SparseBacking(given.capacity)), 'writeConfig', { value: () => {} }),
-        options: OFTEN!,
+        options: OFTEN,
         requests: 500,
         seed: 1,
       },

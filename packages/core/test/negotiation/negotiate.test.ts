@@ -1,4 +1,9 @@
-import { BLOCK_FEATURES, VIRTIO_BLK_F_CONFIG_WCE, VIRTIO_BLK_F_FLUSH, VIRTIO_BLK_F_ZONED } from '@virtio-platform/device-block';
+import {
+  BLOCK_FEATURES,
+  VIRTIO_BLK_F_CONFIG_WCE,
+  VIRTIO_BLK_F_FLUSH,
+  VIRTIO_BLK_F_ZONED,
+} from '@virtio-platform/device-block';
 import {
   EXPERIMENTAL_BITS,
   FeatureSet,

@@ -64,22 +64,17 @@ export class BlockModel {
   changeable(random: Random, isKnown: boolean): number {
     for (let draws = 0; draws < MOST_DRAWS; draws++) {
       const at = random.below(this.#within);
-      if (this.#mayChange(at) && (!isKnown || this.#isKnown(at))) return at;
+      if (this.#mayChange(at, isKnown)) return at;
     }
     return -1;
   }
 
   /** How many blocks from a changeable one on may be changed too, up to `most` in all. */
   runFrom(at: number, most: number, isKnown: boolean): number {
-    let count = 1;
-    while (
-      count < most &&
-      at + count < this.#within &&
-      this.#mayChange(at + count) &&
-      (!isKnown || this.#isKnown(at + count))
-    )
-      count++;
-    return count;
+    const end = Math.min(at + most, this.#within);
+    let next = at + 1;
+    while (next < end && this.#mayChange(next, isKnown)) next++;
+    return next - at;
   }
 
   /** The block whose turn it is to be read back, or -1 where none may be read now. */
@@ -132,8 +127,8 @@ export class BlockModel {
     return count + 2 * MARGIN;
   }
 
-  #mayChange(at: number): boolean {
-    return this.#busy[at] === 0 && this.#isQueued[at] === 0;
+  #mayChange(at: number, isKnown: boolean): boolean {
+    return this.#busy[at] === 0 && this.#isQueued[at] === 0 && (!isKnown || this.#isKnown(at));
   }
 
   #isKnown(at: number): boolean {

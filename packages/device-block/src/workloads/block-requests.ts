@@ -86,7 +86,7 @@ export class BlockRequests {
     type: number,
     block: number,
     round: number,
-    ranges?: BlockRanges | undefined,
+    ranges?: BlockRanges,
     expected: number = VIRTIO_BLK_S_OK,
   ): boolean {
     const lanes = this.#lanes;
