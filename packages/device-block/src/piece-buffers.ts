@@ -115,6 +115,11 @@ export class PieceBuffers {
     this.#describeStatus(piece);
   }
 
+  /** Makes data visible to the device that it is to overwrite. Hot. */
+  showData(start: number, bytes: number): void {
+    this.#data.region?.syncForDevice(start, bytes);
+  }
+
   /** Makes data visible that the device wrote. Hot. */
   syncData(start: number, bytes: number): void {
     this.#data.region?.syncForCpu(start, bytes);

@@ -6,6 +6,7 @@ import { SECTOR_SIZE, VIRTIO_BLK_S_OK, VIRTIO_BLK_T_IN, VIRTIO_BLK_T_OUT } from 
 import { BlockLane } from './block-lane.ts';
 import { blockMismatchKind, describeBlockMismatch } from './block-mismatch.ts';
 import {
+  ROUNDS,
   UNDEFINED_ROUND,
   UNKNOWN_ROUND,
   ZERO_ROUND,
@@ -29,7 +30,7 @@ export type BlockWorkContext<Options extends BlockWorkOptions = BlockWorkOptions
 /** What a workload does with a request that came back; `address` is that of its data. */
 export type BlockCompletion = (request: BlockRequest, outcome: BlockOutcome, address: number) => void;
 
-/** What data that has to be read as zeroes is before: a device that writes nothing shows. */
+/** What data is before it is read without a pattern to compare with: a device that writes nothing shows. */
 const NOT_ZERO = 0xa5;
 
 /**
@@ -156,7 +157,11 @@ export class BlockRequests {
     if (slot < 0) return 1;
     const address = driver.dataAddress(slot);
     if (type === VIRTIO_BLK_T_OUT) fillPattern(memory.u32, address, blockSize, seed, block, round);
-    else memory.u8.fill(round === ZERO_ROUND ? NOT_ZERO : 0, address, address + blockSize);
+    else {
+      memory.u8.fill(round < ROUNDS ? 0 : NOT_ZERO, address, address + blockSize);
+      // A slot may read what it wrote last; the rounds of write-read-verify have it read something else.
+      if (this.#onCompleted !== undefined) driver.showData(slot, blockSize);
+    }
     lane.types[slot] = type;
     lane.blocks[slot] = block;
     lane.rounds[slot] = round;
