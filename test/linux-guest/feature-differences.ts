@@ -26,24 +26,6 @@ export const FEATURE_DIFFERENCES: readonly FeatureDifference[] = [
     why: 'Linux clears it in a kernel that neither initialises nor poisons pages that it frees. Our driver half poisons them.',
   },
   {
-    types: ['block'],
-    features: ['BLK_GEOMETRY', 'BLK_TOPOLOGY'],
-    acceptedBy: 'Linux',
-    why: 'Hints for partition tables and file systems; our driver reads and writes blocks.',
-  },
-  {
-    types: ['block'],
-    features: ['BLK_CONFIG_WCE'],
-    acceptedBy: 'Linux',
-    why: 'Our driver leaves the cache mode of a device as it is, and flushes.',
-  },
-  {
-    types: ['block'],
-    features: ['BLK_DISCARD', 'BLK_WRITE_ZEROES'],
-    acceptedBy: 'Linux',
-    why: 'Requests that our driver does not make.',
-  },
-  {
     types: ['net'],
     features: ['NET_GSO', 'NET_CTRL_GUEST_OFFLOADS'],
     acceptedBy: 'Linux',

@@ -43,7 +43,7 @@ workload: { kind: mixed, requests: ${REQUESTS}, depth: 8, blockSize: 4KiB, seed:
       [5000, { execute: 'block_resize', arguments: { 'node-name': 'image-0-0', size: 2 * 1024 ** 2 } }],
     ];
     let done = 0;
-    let asked: Promise<void> = Promise.resolve();
+    let asked: Promise<unknown> = Promise.resolve();
     const report = await runProfile(profile, {
       onProgress(completed) {
         for (; done < steps.length && completed > steps[done]![0]; done++) {

@@ -53,7 +53,8 @@ describe('deviceArguments', () => {
         driver: 'raw',
         'node-name': 'disk',
         'read-only': true,
-        file: { driver: 'file', filename: image, 'read-only': true },
+        discard: 'unmap',
+        file: { driver: 'file', filename: image, 'read-only': true, discard: 'unmap' },
       },
     ]);
     expect(objects(args, '-device')).toMatchObject([

@@ -1,50 +1,72 @@
 import type { Mismatch, MismatchKind } from '@virtio-platform/core';
 import { fillPattern, hexadecimal } from '@virtio-platform/device-kit';
-import type { BlockDriver } from './block-driver.ts';
-import { SECTOR_SIZE, VIRTIO_BLK_S_OK, VIRTIO_BLK_T_OUT } from './layout.ts';
-import { NO_STATUS } from './piece-buffers.ts';
+import type { BlockDriver } from '../block-driver.ts';
+import {
+  SECTOR_SIZE,
+  VIRTIO_BLK_S_OK,
+  VIRTIO_BLK_T_DISCARD,
+  VIRTIO_BLK_T_FLUSH,
+  VIRTIO_BLK_T_GET_ID,
+  VIRTIO_BLK_T_GET_LIFETIME,
+  VIRTIO_BLK_T_IN,
+  VIRTIO_BLK_T_OUT,
+  VIRTIO_BLK_T_SECURE_ERASE,
+  VIRTIO_BLK_T_WRITE_ZEROES,
+} from '../layout.ts';
+import { NO_STATUS } from '../piece-buffers.ts';
+import { UNDEFINED_ROUND, UNKNOWN_ROUND, ZERO_ROUND, type BlockRequest } from './block-request.ts';
 
 /** A block request that came back wrong, at place `index` of the last `poll` of its driver. */
-export interface WrongBlockRequest {
+export interface WrongBlockRequest extends BlockRequest {
   readonly driver: BlockDriver;
   readonly queue: number;
   readonly index: number;
-  /** VIRTIO_BLK_T_IN or VIRTIO_BLK_T_OUT. */
-  readonly type: number;
-  readonly block: number;
   readonly blockSize: number;
-  readonly round: number;
   readonly seed: number;
   /** The number of the request, counted from 1. */
   readonly request: number;
   readonly memory: Uint8Array;
 }
 
-const STATUS_NAMES: Readonly<Record<number, string>> = { 1: 'IOERR', 2: 'UNSUPP' };
+const STATUS_NAMES: Readonly<Record<number, string>> = { 0: 'OK', 1: 'IOERR', 2: 'UNSUPP' };
+/** Of the request types that have a place on the disk. */
+const PLACED: Readonly<Record<number, string>> = {
+  [VIRTIO_BLK_T_IN]: 'read',
+  [VIRTIO_BLK_T_OUT]: 'write',
+  [VIRTIO_BLK_T_DISCARD]: 'discard',
+  [VIRTIO_BLK_T_WRITE_ZEROES]: 'write zeroes',
+  [VIRTIO_BLK_T_SECURE_ERASE]: 'secure erase',
+};
+const OTHERS: Readonly<Record<number, string>> = {
+  [VIRTIO_BLK_T_FLUSH]: 'flush',
+  [VIRTIO_BLK_T_GET_ID]: 'get id',
+  [VIRTIO_BLK_T_GET_LIFETIME]: 'get lifetime',
+};
 /** Blocks on either side among which misplaced data is looked for. */
 const NEIGHBOURS = 64;
 /** As many wrong bytes are counted, not called data of another place. */
 const FEW_BYTES = 16;
 
 /** The kind of mismatch of a request that is wrong: the status first, since it decides what the rest means. */
-export function blockMismatchKind({ driver, index }: WrongBlockRequest): MismatchKind {
+export function blockMismatchKind({ driver, index, expected }: WrongBlockRequest): MismatchKind {
   const status = driver.completedBytes[index]!;
   if (status === NO_STATUS) return 'status-missing';
+  if (status === VIRTIO_BLK_S_OK && expected !== status) return 'unexpected';
   if (status !== VIRTIO_BLK_S_OK) return STATUS_NAMES[status] === undefined ? 'status-unknown' : 'status-error';
   return driver.completedLengths[index]! < driver.completedLeast[index]! ? 'used-length' : 'data';
 }
 
 /** Describes a request that is wrong. */
 export function describeBlockMismatch(request: WrongBlockRequest): Omit<Mismatch, 'kind'> {
-  const { driver, index, type, block, blockSize } = request;
+  const { driver, index, type } = request;
   const slot = driver.completedSlots[index]!;
   const status = driver.completedBytes[index]!;
   const used = { length: driver.completedLengths[index]!, least: driver.completedLeast[index]! };
   const deviceAddress = driver.dataDeviceAddress(slot);
-  const difference = type === VIRTIO_BLK_T_OUT ? null : firstDifference(request);
+  const difference = type === VIRTIO_BLK_T_IN ? firstDifference(request) : null;
   return {
     request: request.request,
-    what: `${type === VIRTIO_BLK_T_OUT ? 'write' : 'read'} of sector ${(block * blockSize) / SECTOR_SIZE}`,
+    what: nameOf(request),
     detail: describeDetail(request, status, used, difference),
     queue: request.queue,
     buffer: driver.completedIds[index]!,
@@ -54,6 +76,17 @@ export function describeBlockMismatch(request: WrongBlockRequest): Omit<Mismatch
     status,
     used,
   };
+}
+
+/** The request and its place: `read of sector 312`, `discard of sectors 8 to 15 and 2 more ranges`. */
+function nameOf({ type, block, blockSize, ranges }: WrongBlockRequest): string {
+  const placed = PLACED[type];
+  if (placed === undefined) return OTHERS[type] ?? `request of type ${type}`;
+  const sectors = blockSize / SECTOR_SIZE;
+  if (ranges === undefined) return `${placed} of sector ${block * sectors}`;
+  const [first, ...others] = ranges.runs;
+  const more = others.length === 0 ? '' : ` and ${others.length} more range${others.length === 1 ? '' : 's'}`;
+  return `${placed} of sectors ${block * sectors} to ${(block + first!.count) * sectors - 1}${more}`;
 }
 
 function describeDetail(
@@ -66,8 +99,10 @@ function describeDetail(
   switch (blockMismatchKind(request)) {
     case 'status-missing':
       return `the device returned the buffer and left the status byte unwritten (${length})`;
+    case 'unexpected':
+      return `the device answered status OK, ${length}: it has to refuse, with ${nameOfStatus(request.expected)}`;
     case 'status-error':
-      return `the device answered status ${status} (VIRTIO_BLK_S_${STATUS_NAMES[status]}), ${length}`;
+      return `the device answered ${nameOfStatus(status)}, ${length}${describeExpected(request)}`;
     case 'status-unknown':
       return `the device answered status ${status}, which is none of OK 0, IOERR 1 and UNSUPP 2 (5.2.6)`;
     case 'used-length':
@@ -75,6 +110,14 @@ function describeDetail(
     default:
       return `${describeDifference(request, difference)}, status OK, ${length}`;
   }
+}
+
+function nameOfStatus(status: number): string {
+  return `status ${status} (VIRTIO_BLK_S_${STATUS_NAMES[status]})`;
+}
+
+function describeExpected({ expected }: WrongBlockRequest): string {
+  return expected === VIRTIO_BLK_S_OK ? '' : `: it has to refuse, with ${nameOfStatus(expected)}`;
 }
 
 function describeDifference(request: WrongBlockRequest, difference: Mismatch['difference']): string {
@@ -86,6 +129,7 @@ function describeDifference(request: WrongBlockRequest, difference: Mismatch['di
 }
 
 function firstDifference(request: WrongBlockRequest): Mismatch['difference'] {
+  if (request.round === UNKNOWN_ROUND || request.round === UNDEFINED_ROUND) return null;
   const actual = readData(request);
   const expected = pattern(request, request.block, request.round);
   const offset = actual.findIndex((byte, at) => byte !== expected[at]);
@@ -96,6 +140,7 @@ function firstDifference(request: WrongBlockRequest): Mismatch['difference'] {
 function recognise(request: WrongBlockRequest, offset: number): string | undefined {
   const { block, round } = request;
   const actual = readData(request).subarray(offset);
+  if (round === ZERO_ROUND) return 'zeroes were written there';
   if (actual.every((byte) => byte === 0)) return `every byte from ${offset} on is 0, as if never written`;
   const isOf = (otherBlock: number, otherRound: number): boolean => {
     const other = pattern(request, otherBlock, otherRound).subarray(offset);
@@ -128,6 +173,6 @@ function readData({ driver, index, blockSize, memory }: WrongBlockRequest): Uint
 
 function pattern({ blockSize, seed }: WrongBlockRequest, block: number, round: number): Uint8Array {
   const words = new Uint32Array(blockSize / 4);
-  fillPattern(words, 0, blockSize, seed, block, round);
+  if (round !== ZERO_ROUND) fillPattern(words, 0, blockSize, seed, block, round);
   return new Uint8Array(words.buffer);
 }

@@ -1,7 +1,7 @@
 import { DeviceError, type WorkDone, type Workload } from '@virtio-platform/core';
-import type { BlockDisk } from './block-disk.ts';
+import type { BlockDisk } from '../block-disk.ts';
 import { BlockRequests, type BlockWorkContext } from './block-requests.ts';
-import { VIRTIO_BLK_T_IN, VIRTIO_BLK_T_OUT } from './layout.ts';
+import { VIRTIO_BLK_T_IN, VIRTIO_BLK_T_OUT } from '../layout.ts';
 
 /**
  * Writes a pattern through the ring and reads it back, in rounds over the device: each round writes up to all its

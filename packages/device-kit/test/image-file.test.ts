@@ -17,7 +17,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { checkImage, FileBacking } from '@virtio-platform/device-block';
+import { checkImage, FileBacking } from '@virtio-platform/device-kit';
 
 const CAPACITY = 8192;
 

@@ -1,10 +1,19 @@
 import type { WorkDone, WorkloadContext } from '@virtio-platform/core';
 import { fillPattern, matchesPattern, MismatchLog } from '@virtio-platform/device-kit';
-import type { BlockDisk } from './block-disk.ts';
+import type { BlockDisk } from '../block-disk.ts';
+import type { BlockSettings } from '../block-settings.ts';
+import { SECTOR_SIZE, VIRTIO_BLK_S_OK, VIRTIO_BLK_T_IN, VIRTIO_BLK_T_OUT } from '../layout.ts';
 import { BlockLane } from './block-lane.ts';
 import { blockMismatchKind, describeBlockMismatch } from './block-mismatch.ts';
-import type { BlockSettings } from './block-settings.ts';
-import { SECTOR_SIZE, VIRTIO_BLK_T_FLUSH, VIRTIO_BLK_T_IN, VIRTIO_BLK_T_OUT } from './layout.ts';
+import {
+  ROUNDS,
+  UNDEFINED_ROUND,
+  UNKNOWN_ROUND,
+  ZERO_ROUND,
+  type BlockOutcome,
+  type BlockRanges,
+  type BlockRequest,
+} from './block-request.ts';
 
 /** The options of the workloads over blocks of one size. */
 export interface BlockWorkOptions {
@@ -18,19 +27,11 @@ export type BlockWorkContext<Options extends BlockWorkOptions = BlockWorkOptions
   Options
 >;
 
-/** The round of a block that no request of the run wrote: its content is not known. */
-export const UNKNOWN_ROUND = 0xffff_ffff;
-
-/** A request as a workload makes it. */
-export interface BlockRequest {
-  readonly type: number;
-  readonly block: number;
-  /** Of the pattern; {@link UNKNOWN_ROUND} where any content is right. */
-  readonly round: number;
-}
-
 /** What a workload does with a request that came back; `address` is that of its data. */
-export type BlockCompletion = (request: BlockRequest, isOk: boolean, address: number) => void;
+export type BlockCompletion = (request: BlockRequest, outcome: BlockOutcome, address: number) => void;
+
+/** What data is before it is read without a pattern to compare with: a device that writes nothing shows. */
+const NOT_ZERO = 0xa5;
 
 /**
  * Requests of blocks on all queues of a disk, which take turns: writes patterns, compares what is read with the pattern
@@ -78,14 +79,23 @@ export class BlockRequests {
     return Math.floor(this.#disk.capacity / this.#context.options.blockSize);
   }
 
-  /** Gives a request to the next queue that has room for it. Returns false where none has. Hot. */
-  submit(type: number, block: number, round: number): boolean {
+  /**
+   * Gives a request to the next queue that has room for it. Returns false where none has. `ranges` are those of a
+   * discard, write zeroes or secure erase, and `expected` is the status that has to come. Hot.
+   */
+  submit(
+    type: number,
+    block: number,
+    round: number,
+    ranges?: BlockRanges,
+    expected: number = VIRTIO_BLK_S_OK,
+  ): boolean {
     const lanes = this.#lanes;
     let reason = 0;
     for (let tries = lanes.length; tries > 0; tries--) {
       const lane = lanes[this.#turn]!;
       this.#turn = this.#turn + 1 === lanes.length ? 0 : this.#turn + 1;
-      const result = this.#submitTo(lane, type, block, round);
+      const result = this.#submitTo(lane, type, block, round, ranges, expected);
       if (result === 0) return true;
       if (result < 0) reason = result;
     }
@@ -96,7 +106,7 @@ export class BlockRequests {
   /** Makes requests again that a queue reset returned, as many as there is room for. Returns whether none is left. */
   submitAgain(): boolean {
     for (let next = this.#again.at(-1); next !== undefined; next = this.#again.at(-1)) {
-      if (!this.submit(next.type, next.block, next.round)) return false;
+      if (!this.submit(next.type, next.block, next.round, next.ranges, next.expected)) return false;
       this.#again.pop();
     }
     return true;
@@ -118,10 +128,9 @@ export class BlockRequests {
   recover(queue: number, ids: readonly number[]): void {
     const lane = this.#lanes.find((candidate) => candidate.queue.index === queue);
     if (lane === undefined) return;
-    const { driver, types, blocks, rounds } = lane;
-    for (const slot of driver.recover(ids)) {
-      this.#again.push({ type: types[slot]!, block: blocks[slot]!, round: rounds[slot]! });
-      driver.give(slot);
+    for (const slot of lane.driver.recover(ids)) {
+      this.#again.push(lane.request(slot));
+      lane.driver.give(slot);
     }
     this.#repeated += ids.length;
   }
@@ -132,8 +141,15 @@ export class BlockRequests {
     return true;
   }
 
-  /** Returns 0, a negative reason as {@link BlockDriver.submit} has it, or 1 where all slots are in use. Hot. */
-  #submitTo(lane: BlockLane, type: number, block: number, round: number): number {
+  /** Returns 0, a negative reason as `BlockDriver.submit` has it, or 1 where all slots are in use. Hot. */
+  #submitTo(
+    lane: BlockLane,
+    type: number,
+    block: number,
+    round: number,
+    ranges: BlockRanges | undefined,
+    expected: number,
+  ): number {
     const { driver } = lane;
     const { memory, seed, options } = this.#context;
     const { blockSize } = options;
@@ -141,13 +157,29 @@ export class BlockRequests {
     if (slot < 0) return 1;
     const address = driver.dataAddress(slot);
     if (type === VIRTIO_BLK_T_OUT) fillPattern(memory.u32, address, blockSize, seed, block, round);
-    else if (type === VIRTIO_BLK_T_IN) memory.u8.fill(0, address, address + blockSize);
+    else {
+      memory.u8.fill(round < ROUNDS ? 0 : NOT_ZERO, address, address + blockSize);
+      // A slot may read what it wrote last; the rounds of write-read-verify have it read something else.
+      if (this.#onCompleted !== undefined) driver.showData(slot, blockSize);
+    }
     lane.types[slot] = type;
     lane.blocks[slot] = block;
     lane.rounds[slot] = round;
-    const reason = driver.submit(slot, type, (block * blockSize) / SECTOR_SIZE, blockSize);
+    lane.ranges[slot] = ranges;
+    lane.expected[slot] = expected;
+    const sectors = blockSize / SECTOR_SIZE;
+    const reason =
+      ranges === undefined
+        ? driver.submit(slot, type, block * sectors, blockSize)
+        : this.#submitRanges(lane, slot, type, ranges, sectors);
     if (reason !== 0) driver.give(slot);
     return reason;
+  }
+
+  #submitRanges({ driver }: BlockLane, slot: number, type: number, ranges: BlockRanges, sectors: number): number {
+    const { runs, flags } = ranges;
+    for (const [i, { block, count }] of runs.entries()) driver.setRange(slot, i, block * sectors, count * sectors);
+    return driver.submitRanges(slot, type, runs.length, flags);
   }
 
   #collect(lane: BlockLane): number {
@@ -157,33 +189,45 @@ export class BlockRequests {
     for (let i = 0; i < came; i++) {
       const slot = driver.completedSlots[i]!;
       const type = lane.types[slot]!;
-      const isOk = driver.completedStatus[i] === 0 && this.#isRight(lane, slot, type);
-      if (!isOk) this.#noteMismatch(lane, i);
-      else if (type !== VIRTIO_BLK_T_FLUSH) this.#bytes += blockSize;
-      if (this.#onCompleted !== undefined) {
-        const request = { type, block: lane.blocks[slot]!, round: lane.rounds[slot]! };
-        this.#onCompleted(request, isOk, driver.dataAddress(slot));
-      }
+      const outcome = this.#outcome(lane, slot, i);
+      if (outcome === 'wrong') this.#noteMismatch(lane, i);
+      else if (outcome === 'done' && (type === VIRTIO_BLK_T_IN || type === VIRTIO_BLK_T_OUT)) this.#bytes += blockSize;
+      this.#onCompleted?.(lane.request(slot), outcome, driver.dataAddress(slot));
       driver.give(slot);
     }
     this.#completed += came;
     return came;
   }
 
-  /** Whether the data of a request with status OK is that of its block. */
-  #isRight({ driver, blocks, rounds }: BlockLane, slot: number, type: number): boolean {
-    const round = rounds[slot]!;
-    if (type !== VIRTIO_BLK_T_IN || round === UNKNOWN_ROUND) return true;
-    const { memory, seed, options } = this.#context;
-    return matchesPattern(memory.u32, driver.dataAddress(slot), options.blockSize, seed, blocks[slot]!, round);
+  /** Compares what came back at place `i` of the last `poll` with what has to come. */
+  #outcome(lane: BlockLane, slot: number, i: number): BlockOutcome {
+    const expected = lane.expected[slot]!;
+    if (expected !== VIRTIO_BLK_S_OK) return lane.driver.completedBytes[i] === expected ? 'refused' : 'wrong';
+    return lane.driver.completedStatus[i] === VIRTIO_BLK_S_OK && this.#isRight(lane, slot) ? 'done' : 'wrong';
   }
 
-  #noteMismatch({ driver, queue, types, blocks, rounds }: BlockLane, index: number): void {
+  /** Whether the data of a read with status OK is that of its block. */
+  #isRight({ driver, types, blocks, rounds }: BlockLane, slot: number): boolean {
+    const round = rounds[slot]!;
+    if (types[slot] !== VIRTIO_BLK_T_IN || round === UNKNOWN_ROUND || round === UNDEFINED_ROUND) return true;
+    const { memory, seed, options } = this.#context;
+    const address = driver.dataAddress(slot);
+    if (round === ZERO_ROUND) return isZero(memory.u32, address, options.blockSize);
+    return matchesPattern(memory.u32, address, options.blockSize, seed, blocks[slot]!, round);
+  }
+
+  #noteMismatch(lane: BlockLane, index: number): void {
     const { inspected, seed, options } = this.#context;
-    const slot = driver.completedSlots[index]!;
-    const place = { type: types[slot]!, block: blocks[slot]!, round: rounds[slot]! };
+    const { driver, queue } = lane;
+    const place = lane.request(driver.completedSlots[index]!);
     const wrong = { driver, queue: queue.index, index, ...place, blockSize: options.blockSize, seed };
     const request = { ...wrong, request: this.#completed + index + 1, memory: inspected.u8 };
     this.#mismatches.note(blockMismatchKind(request), () => describeBlockMismatch(request));
   }
+}
+
+/** Whether `length` bytes, a multiple of 4, are zero. Hot. */
+function isZero(words: Uint32Array, address: number, length: number): boolean {
+  for (let i = address / 4, end = (address + length) / 4; i < end; i++) if (words[i] !== 0) return false;
+  return true;
 }
