@@ -14,11 +14,17 @@ export const CONSOLE_CONFIG: ConfigTable<ConsoleField> = {
   emerg_wr: { offset: 8, width: 4, feature: VIRTIO_CONSOLE_F_EMERG_WRITE, isWritable: true },
 };
 
-/** What a console driver has to know of its device; fields without their feature have defaults. */
-export interface ConsoleConfig {
-  /** Characters; 0 where the device does not say. */
+/** The size of a console in characters. */
+export interface ConsoleSize {
+  /** 0 to 65535. */
   readonly columns: number;
   readonly rows: number;
+}
+
+/** What a console driver has to know of its device; fields without their feature have defaults. */
+export interface ConsoleConfig {
+  /** Of port 0; `undefined` where the device does not say. */
+  readonly size: ConsoleSize | undefined;
   /**
    * Most ports that the device may announce: no more than it has queues for, whatever it says. Without MULTIPORT the
    * one port that there is.
@@ -31,8 +37,14 @@ export function readConsoleConfig(device: NegotiatedDevice): ConsoleConfig {
   const fields = new ConfigFields(device);
   const told = fields.number(CONSOLE_CONFIG.max_nr_ports, 1);
   return {
-    columns: fields.number(CONSOLE_CONFIG.cols, 0),
-    rows: fields.number(CONSOLE_CONFIG.rows, 0),
+    size: readConsoleSize(device),
     ports: Math.max(1, Math.min(told, CONSOLE_MAX_PORTS, (device.transport.queueCount >> 1) - 1)),
   };
+}
+
+/** Reads the size of port 0; `undefined` where SIZE was not accepted. */
+export function readConsoleSize(device: NegotiatedDevice): ConsoleSize | undefined {
+  const fields = new ConfigFields(device);
+  if (!fields.has(CONSOLE_CONFIG.cols)) return undefined;
+  return { columns: fields.number(CONSOLE_CONFIG.cols, 0), rows: fields.number(CONSOLE_CONFIG.rows, 0) };
 }

@@ -1,19 +1,32 @@
-import { type BufferMapping, type DriverQueue } from '@virtio-platform/core';
-import { MappingFailures, type MessageDriver, type MessageLink, QueuePair } from '@virtio-platform/device-kit';
+import { type BufferMapping, type DriverQueue, isCodedError, type NegotiatedDevice } from '@virtio-platform/core';
+import { type MessageDriver, type MessageLink, QueuePair } from '@virtio-platform/device-kit';
 import { FeatureSet } from '@virtio-platform/core/features';
 import type { GuestMemory } from '@virtio-platform/core/memory';
 import type { ByteOrder, Virtqueue } from '@virtio-platform/core/queue';
+import { type ConsoleSize, readConsoleSize } from './console-config.ts';
+import type { ConsoleEvent, ConsoleEventKind } from './console-events.ts';
 import { VIRTIO_CONSOLE_F_EMERG_WRITE, VIRTIO_CONSOLE_F_MULTIPORT, VIRTIO_CONSOLE_F_SIZE } from './console-features.ts';
+import { ConsolePort, type PortState } from './console-port.ts';
+import {
+  CONTROL_MESSAGE_BYTES,
+  CONTROL_MESSAGE_COUNT,
+  ControlChannel,
+  type ControlMessage,
+} from './control-channel.ts';
+import { writeEmergency } from './emergency.ts';
 import {
   CONSOLE_CONTROL_RECEIVE,
   CONSOLE_CONTROL_SIZE,
+  CONSOLE_RESIZE_SIZE,
   consoleReceiveQueue,
   VIRTIO_CONSOLE_CONSOLE_PORT,
   VIRTIO_CONSOLE_DEVICE_ADD,
   VIRTIO_CONSOLE_DEVICE_READY,
   VIRTIO_CONSOLE_DEVICE_REMOVE,
+  VIRTIO_CONSOLE_PORT_NAME,
   VIRTIO_CONSOLE_PORT_OPEN,
   VIRTIO_CONSOLE_PORT_READY,
+  VIRTIO_CONSOLE_RESIZE,
 } from './layout.ts';
 
 /** What this driver understands of a console. */
@@ -38,11 +51,11 @@ export interface ConsoleDriverOptions {
   readonly byteOrder: ByteOrder;
   /** Sends an available buffer notification. */
   readonly notify: (queue: Virtqueue) => void;
+  /**
+   * The device, for the size of port 0 and for emergency characters. Without it the driver has neither.
+   */
+  readonly device?: NegotiatedDevice | undefined;
 }
-
-/** A control message with a name; longer ones are cut, and say nothing that this driver needs. */
-const MESSAGE_BYTES = 128;
-const MESSAGE_COUNT = 32;
 
 /** The indices of the queues of a console, those of each port together and the control queues last. Section 5.3.2. */
 export function consoleQueues(ports: number, hasControl: boolean): number[] {
@@ -54,169 +67,279 @@ export function consoleQueues(ports: number, hasControl: boolean): number[] {
   return [...indices.flat(), ...control];
 }
 
-/** What the driver knows of a port. */
-interface Port {
+/** The queues of a number that ports were announced under, and the port that has them now or had them last. */
+interface PortLine {
   readonly pair: QueuePair;
-  readonly link: MessageLink;
-  /** Whether the device announced it, and did not take it away. */
-  isAnnounced: boolean;
-  /** Whether both sides opened it. */
-  isOpen: boolean;
+  port: ConsolePort;
+  state: PortState;
 }
 
+const NO_EVENTS: readonly ConsoleEvent[] = [];
+
 /**
- * The driver half of a console (specification 1.4 section 5.3): each port is a stream of bytes, both ways. With
- * MULTIPORT the device announces its ports, of which it may have fewer than max_nr_ports, and a port carries bytes once
- * both sides opened it. The driver is connected once all announced ports are open: a device announces all of its ports
- * when the driver says that it is ready, before it answers what the driver says of one (section 5.3.5).
+ * The driver half of a console (specification 1.4 section 5.3). With MULTIPORT its ports are those that the device
+ * announced and did not remove, of which it may have fewer than max_nr_ports, and a port carries bytes once both sides
+ * opened it. Without, there is port 0, open from the start.
+ *
+ * {@link poll} takes the control messages of the device, and answers them as Linux does. A message that the
+ * specification forbids is counted in {@link violations} and has no effect.
  */
 export class ConsoleDriver implements MessageDriver {
-  /** By number; those of which a buffer was ever needed. */
-  readonly #ports: (Port | undefined)[] = [];
-  readonly #open: (port: number) => QueuePair;
-  readonly #most: number;
-  readonly #control: QueuePair | undefined;
-  readonly #littleEndian: boolean;
-  readonly #message: Uint8Array = new Uint8Array(MESSAGE_BYTES);
-  readonly #messageView: DataView = new DataView(this.#message.buffer);
-  /** Control messages that found no buffer yet. */
-  readonly #unsent: Uint8Array[] = [];
-  readonly #failures: MappingFailures = new MappingFailures('a control message');
-  #isAnnounced = false;
+  /** By number; those that were ever announced. */
+  readonly #lines: (PortLine | undefined)[] = [];
+  readonly #openPair: (port: number) => QueuePair;
+  readonly #options: ConsoleDriverOptions;
+  readonly #control: ControlChannel | undefined;
+  readonly #hear: (message: ControlMessage | undefined) => void = (message) => this.#take(message);
+  #present: readonly ConsolePort[] = [];
+  #events: ConsoleEvent[] = [];
+  #isReady = false;
+  #size: ConsoleSize | undefined;
+  #violations = 0;
+  #firstViolation: string | undefined;
 
   /**
    * `queues` are those of {@link consoleQueues}. Throws {@link DmaError} when there is no memory; then nothing stays
-   * allocated.
+   * allocated. Throws {@link DeviceError} `ERR_DEVICE_CONFIG` for a device that does not have its size.
    */
   constructor(memory: GuestMemory, queues: readonly DriverQueue[], options: ConsoleDriverOptions) {
-    const { ports, hasControl, depth, bytes, buffers, notify } = options;
-    this.#littleEndian = options.byteOrder === 'little';
-    this.#most = ports;
+    const { ports, hasControl, depth, bytes, buffers, notify, device } = options;
+    this.#options = options;
+    this.#size = device && readConsoleSize(device);
     const common = { header: 0, splitsHeader: false, buffers, notify };
-    const open = (index: number, count: number, length: number): QueuePair => {
-      const counts = { receiveCount: count, receiveBytes: length, transmitCount: count, transmitBytes: length };
+    const open = (index: number, count: number, receiveBytes: number, transmitBytes: number): QueuePair => {
+      const counts = { receiveCount: count, receiveBytes, transmitCount: count, transmitBytes };
       return new QueuePair(memory, queues[index]!, queues[index + 1]!, { ...common, ...counts });
     };
-    this.#open = (port) => open(2 * port, depth, bytes);
-    if (hasControl) this.#control = open(2 * ports, MESSAGE_COUNT, MESSAGE_BYTES);
-    else this.#add(0).isOpen = true;
+    this.#openPair = (port) => open(2 * port, depth, bytes, bytes);
+    if (hasControl) {
+      const pair = open(2 * ports, CONTROL_MESSAGE_COUNT, CONTROL_MESSAGE_BYTES, CONSOLE_CONTROL_SIZE);
+      this.#control = new ControlChannel(pair, options.byteOrder === 'little');
+    } else {
+      const { state } = this.#add(0);
+      state.isConsole = state.isOpenHere = state.isOpenThere = true;
+      this.#isReady = true;
+    }
+  }
+
+  /** The ports that the device announced and did not remove, by their numbers. */
+  get ports(): readonly ConsolePort[] {
+    return this.#present;
+  }
+
+  /** A port that the device has, by its number. */
+  port(id: number): ConsolePort | undefined {
+    return this.#present.find((port) => port.id === id);
   }
 
   get links(): readonly MessageLink[] {
-    return this.#announced.map(({ link }) => link);
+    return this.#present;
   }
 
+  /**
+   * Whether all announced ports are open: a device announces all of its ports when the driver says that it is ready,
+   * before it answers what the driver says of one (section 5.3.5).
+   */
   get isConnected(): boolean {
-    const ports = this.#announced;
-    return ports.length > 0 && this.#unsent.length === 0 && ports.every(({ isOpen }) => isOpen);
+    return this.#present.length > 0 && this.#control?.isSent !== false && this.#present.every(({ isOpen }) => isOpen);
   }
 
-  /** Throws {@link DmaError} when there is no memory for the buffers of a port that the device announces. */
+  /** The size of port 0 as the configuration has it; `undefined` where SIZE was not accepted. */
+  get size(): ConsoleSize | undefined {
+    return this.#size;
+  }
+
+  /** Messages of the device that the specification forbids, and in words what is wrong with the first. */
+  get violations(): { readonly count: number; readonly first: string | undefined } {
+    return { count: this.#violations, first: this.#firstViolation };
+  }
+
+  /**
+   * Takes what the device said of its ports, answers it, sends what {@link ConsolePort.open} and `close` have to say,
+   * and returns what changed, in order. The first call tells the device that the driver is ready. Throws {@link
+   * DmaError} where no control message can ever be mapped.
+   */
+  poll(): readonly ConsoleEvent[] {
+    this.#step();
+    if (this.#events.length === 0) return NO_EVENTS;
+    const events = this.#events;
+    this.#events = [];
+    return events;
+  }
+
+  /**
+   * {@link poll}, and opens each port that was added. Returns how much happened. Throws {@link DmaError} also where
+   * there is no memory for a port.
+   */
   connect(): number {
-    const control = this.#control;
-    if (control === undefined) return 0;
-    if (!this.#isAnnounced) this.#say(0, VIRTIO_CONSOLE_DEVICE_READY, 1);
-    this.#isAnnounced = true;
-    let progress = 0;
-    for (let length = control.receive(this.#message, 0); length >= 0; length = control.receive(this.#message, 0)) {
-      progress++;
-      if (length >= CONSOLE_CONTROL_SIZE) this.#hear();
-    }
-    while (this.#unsent.length > 0) {
-      const reason = control.send(this.#unsent[0]!, CONSOLE_CONTROL_SIZE);
-      if (reason < 0) {
-        if (control.inFlight === 0) this.#failures.failed(reason);
-        break;
-      }
-      this.#failures.ended();
-      this.#unsent.shift();
+    let progress = this.#step();
+    for (const event of this.#events.splice(0)) {
+      if (event.kind === 'failed') throw event.error;
+      if (event.kind === 'added') event.port.open();
       progress++;
     }
-    return progress + control.flush();
+    return progress;
+  }
+
+  /**
+   * Writes one character, 0 to 255, past the queues: see {@link writeEmergency}, which needs no driver half. Returns
+   * whether the device offers that.
+   */
+  writeEmergency(character: number): boolean {
+    const { device } = this.#options;
+    return device !== undefined && writeEmergency(device, character);
+  }
+
+  /** The size in the configuration is that of port 0 (section 5.3.6). */
+  configChanged(): string | undefined {
+    const { device } = this.#options;
+    const before = this.#size;
+    const size = device && readConsoleSize(device);
+    if (size === undefined || before === undefined) return undefined;
+    if (isSameSize(size, before)) return undefined;
+    this.#size = size;
+    const line = this.#lines[0];
+    if (line?.state.isPresent === true && line.state.isConsole) this.#resize(line, size);
+    return `size ${formatSize(before)} to ${formatSize(size)}`;
   }
 
   dispose(): void {
-    for (const port of this.#ports) port?.pair.dispose();
+    for (const line of this.#lines) line?.pair.dispose();
     this.#control?.dispose();
   }
 
-  get #announced(): Port[] {
-    return this.#ports.filter((port): port is Port => port?.isAnnounced === true);
+  #step(): number {
+    const control = this.#control;
+    if (control === undefined) return 0;
+    if (!this.#isReady) control.say(0, VIRTIO_CONSOLE_DEVICE_READY, 1);
+    this.#isReady = true;
+    return control.exchange(this.#hear);
   }
 
-  /** A port that is announced. Its buffers are allocated when it first is: a device may have fewer than it may have. */
-  #add(id: number): Port {
-    const known = this.#ports[id];
-    if (known !== undefined) {
-      known.isAnnounced = true;
-      return known;
+  /** The queues of a number keep their buffers when the port goes, as in Linux: a port that comes again has them. */
+  #add(id: number): PortLine {
+    const before = this.#lines[id];
+    const pair = before?.pair ?? this.#openPair(id);
+    before?.port.abandon();
+    if (before !== undefined) before.state.isReplaced = true;
+    const state: PortState = {
+      name: '',
+      isConsole: false,
+      size: id === 0 ? this.#size : undefined,
+      isPresent: true,
+      isReplaced: false,
+      isOpenHere: false,
+      isOpenThere: false,
+    };
+    const sayOpen = (isOpen: boolean): void => this.#control?.say(id, VIRTIO_CONSOLE_PORT_OPEN, isOpen ? 1 : 0);
+    const port = new ConsolePort(id, this.#options.bytes, pair, state, sayOpen);
+    const line = (this.#lines[id] = { pair, port, state });
+    this.#listPorts();
+    return line;
+  }
+
+  #listPorts(): void {
+    this.#present = this.#lines.flatMap((line) => (line?.state.isPresent === true ? [line.port] : []));
+  }
+
+  /** Takes one control message. */
+  #take(message: ControlMessage | undefined): void {
+    if (message === undefined) return this.#refuse(`a control message of fewer than ${CONSOLE_CONTROL_SIZE} bytes`);
+    const { id, event } = message;
+    if (event === VIRTIO_CONSOLE_DEVICE_ADD) return this.#announce(id);
+    const line = this.#lines[id];
+    if (line === undefined || !line.state.isPresent)
+      return this.#refuse(`event ${event} of port ${id}, which is not there`);
+    this.#takeOf(line, message);
+  }
+
+  #takeOf(line: PortLine, { event, value, behind }: ControlMessage): void {
+    const { state, port } = line;
+    switch (event) {
+      case VIRTIO_CONSOLE_DEVICE_REMOVE:
+        state.isPresent = false;
+        this.#listPorts();
+        return this.#tell('removed', port);
+      case VIRTIO_CONSOLE_CONSOLE_PORT:
+        // Linux ignores value 0, and opens a console once.
+        if (value === 0 || state.isConsole) return;
+        state.isConsole = true;
+        this.#tell('console', port);
+        // Section 5.3.6.2.2: the driver answers so, whatever it said before.
+        if (port.isOpenHere) this.#control?.say(port.id, VIRTIO_CONSOLE_PORT_OPEN, 1);
+        else port.open();
+        return;
+      case VIRTIO_CONSOLE_RESIZE:
+        if (behind.length < CONSOLE_RESIZE_SIZE) return this.#refuse(`RESIZE of port ${port.id} without a size`);
+        // As Linux: only a console has a size.
+        if (!state.isConsole) return this.#refuse(`RESIZE of port ${port.id}, which is no console`);
+        return this.#resize(line, this.#readSize(behind));
+      case VIRTIO_CONSOLE_PORT_OPEN:
+        if (state.isOpenThere === (value !== 0)) return;
+        state.isOpenThere = value !== 0;
+        return this.#tell(state.isOpenThere ? 'opened' : 'closed', port);
+      case VIRTIO_CONSOLE_PORT_NAME:
+        state.name = readName(behind);
+        return this.#tell('named', port);
+      default:
+        return this.#refuse(`the unknown event ${event} of port ${port.id}`);
     }
-    const pair = this.#open(id);
-    return (this.#ports[id] = { pair, link: new ConsoleLink(pair), isAnnounced: true, isOpen: false });
   }
 
-  /** Does nothing for a port that the device should not have, or did not announce. */
-  #hear(): void {
-    const id = this.#messageView.getUint32(0, this.#littleEndian);
-    const event = this.#messageView.getUint16(4, this.#littleEndian);
-    const value = this.#messageView.getUint16(6, this.#littleEndian);
-    if (id >= this.#most) return;
-    if (event === VIRTIO_CONSOLE_DEVICE_ADD) {
-      this.#add(id);
-      this.#say(id, VIRTIO_CONSOLE_PORT_READY, 1);
-      this.#say(id, VIRTIO_CONSOLE_PORT_OPEN, 1);
-      return;
+  #announce(id: number): void {
+    if (id >= this.#options.ports)
+      return this.#refuse(`DEVICE_ADD of port ${id}, and there may be ports 0 to ${this.#options.ports - 1}`);
+    // QEMU announces a port that was plugged before DEVICE_READY again after it; Linux answers again.
+    if (this.#lines[id]?.state.isPresent === true) return this.#control!.say(id, VIRTIO_CONSOLE_PORT_READY, 1);
+    try {
+      const { pair, port } = this.#add(id);
+      // The device may send as soon as the port is ready.
+      pair.flush();
+      this.#control!.say(id, VIRTIO_CONSOLE_PORT_READY, 1);
+      this.#tell('added', port);
+    } catch (error) {
+      if (!isCodedError(error)) throw error;
+      this.#control!.say(id, VIRTIO_CONSOLE_PORT_READY, 0);
+      this.#events.push({ kind: 'failed', id, error });
     }
-    const port = this.#ports[id];
-    if (port === undefined || !port.isAnnounced) return;
-    if (event === VIRTIO_CONSOLE_DEVICE_REMOVE) port.isAnnounced = port.isOpen = false;
-    else if (event === VIRTIO_CONSOLE_PORT_OPEN) port.isOpen = value === 1;
-    // Section 5.3.6.2.2: the driver answers so, whatever it said before.
-    else if (event === VIRTIO_CONSOLE_CONSOLE_PORT) this.#say(id, VIRTIO_CONSOLE_PORT_OPEN, 1);
   }
 
-  /** A device that makes the driver say more than it can send has its oldest requests answered only. */
-  #say(id: number, event: number, value: number): void {
-    if (this.#unsent.length >= 4 * MESSAGE_COUNT) return;
-    const message = new Uint8Array(CONSOLE_CONTROL_SIZE);
-    const view = new DataView(message.buffer);
-    view.setUint32(0, id, this.#littleEndian);
-    view.setUint16(4, event, this.#littleEndian);
-    view.setUint16(6, value, this.#littleEndian);
-    this.#unsent.push(message);
+  #resize({ state, port }: PortLine, size: ConsoleSize): void {
+    // The device says the size of port 0 twice: in its configuration, and with RESIZE.
+    if (state.size !== undefined && isSameSize(state.size, size)) return;
+    state.size = size;
+    this.#tell('resized', port);
+  }
+
+  #readSize(behind: Uint8Array): ConsoleSize {
+    const view = new DataView(behind.buffer, behind.byteOffset, CONSOLE_RESIZE_SIZE);
+    const littleEndian = this.#options.byteOrder === 'little';
+    return { columns: view.getUint16(0, littleEndian), rows: view.getUint16(2, littleEndian) };
+  }
+
+  /** A device may change a size as often as it likes: one event is enough. */
+  #tell(kind: ConsoleEventKind, port: ConsolePort): void {
+    const isTold = (event: ConsoleEvent): boolean => event.kind === 'resized' && event.port === port;
+    if (kind === 'resized' && this.#events.some(isTold)) return;
+    this.#events.push({ kind, port });
+  }
+
+  #refuse(what: string): void {
+    this.#violations++;
+    this.#firstViolation ??= what;
   }
 }
 
-/** A port as its users see it. */
-class ConsoleLink implements MessageLink {
-  readonly isFramed = false;
-  readonly #pair: QueuePair;
+/** A name has no terminator (section 5.3.6.2), and QEMU sends one. */
+function readName(bytes: Uint8Array): string {
+  const end = bytes.indexOf(0);
+  return new TextDecoder().decode(end < 0 ? bytes : bytes.subarray(0, end));
+}
 
-  constructor(pair: QueuePair) {
-    this.#pair = pair;
-  }
+function isSameSize(one: ConsoleSize, other: ConsoleSize): boolean {
+  return one.columns === other.columns && one.rows === other.rows;
+}
 
-  get inFlight(): number {
-    return this.#pair.inFlight;
-  }
-
-  get receiveQueue(): number {
-    return this.#pair.receiveQueue;
-  }
-
-  send(source: Uint8Array, length: number): number {
-    return this.#pair.send(source, length);
-  }
-
-  /** A buffer that came back empty says nothing. */
-  receive(target: Uint8Array): number {
-    for (let length = this.#pair.receive(target, 0); length >= 0; length = this.#pair.receive(target, 0)) {
-      if (length > 0) return length;
-    }
-    return 0;
-  }
-
-  flush(): number {
-    return this.#pair.flush();
-  }
+function formatSize({ columns, rows }: ConsoleSize): string {
+  return `${columns}x${rows}`;
 }

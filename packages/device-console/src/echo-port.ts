@@ -2,18 +2,30 @@ import { type DeviceQueues, KEPT } from '@virtio-platform/core';
 import { ByteBacklog, copyChain } from '@virtio-platform/device-kit';
 import type { DeviceAddressSpace } from '@virtio-platform/core/address-space';
 import { DescriptorChain, LONGEST_TABLE } from '@virtio-platform/core/queue';
+import type { ConsolePortSettings } from './port-settings.ts';
 
 /**
- * The device's side of one port: gives back what it is sent. Bytes wait in a bounded backlog for receive buffers. When
- * it is full, the transmit buffer that did not fit is kept, and those behind it stay in the ring until there is room.
+ * The device's side of one number of a port: gives back what it is sent. Bytes wait in a bounded backlog for receive
+ * buffers. When it is full, the transmit buffer that did not fit is kept, and those behind it stay in the ring until
+ * there is room.
+ *
+ * A transmit buffer for a port that is not there, or whose device side is closed, comes back unread, as from QEMU.
  */
 export class EchoPort {
-  isOpen = false;
+  /** What is plugged under this number; `undefined` where nothing is. */
+  settings: ConsolePortSettings | undefined;
+  /** Whether the driver was told of the port, and said that it is ready. */
+  isAnnounced = false;
+  isReady = false;
+  /** Whether the device, and the driver, opened it. */
+  isOpenHere = false;
+  isOpenThere = false;
   readonly #transmitQueue: number;
   readonly #backlog: ByteBacklog;
   /** The transmit buffer that is kept, and how many of its bytes are in the backlog; -1 without one. */
   readonly #kept: DescriptorChain;
   #keptDone = -1;
+  #queues: DeviceQueues | undefined;
 
   constructor(transmitQueue: number, queueSize: number, backlog: number) {
     this.#transmitQueue = transmitQueue;
@@ -21,26 +33,33 @@ export class EchoPort {
     this.#kept = new DescriptorChain(Math.max(queueSize, LONGEST_TABLE));
   }
 
-  /** Forgets everything; a reset took all buffers back. */
-  reset(isOpen: boolean): void {
-    this.isOpen = isOpen;
+  /** Forgets everything but what is plugged; a reset took all buffers back. */
+  reset(): void {
+    this.isAnnounced = this.isReady = this.isOpenThere = false;
+    this.isOpenHere = this.settings !== undefined;
     this.#backlog.clear();
     this.#keptDone = -1;
+  }
+
+  /** Whether bytes go through. */
+  get isOpen(): boolean {
+    return this.isOpenHere && this.isOpenThere;
   }
 
   get wantsReceive(): boolean {
     return this.isOpen && this.#backlog.length > 0;
   }
 
+  /** What is not there, or is closed here, takes each buffer to drop it. */
   get wantsTransmit(): boolean {
-    return this.isOpen && this.#keptDone < 0 && this.#backlog.room > 0;
+    if (!this.isOpenHere) return true;
+    return this.isOpenThere && this.#keptDone < 0 && this.#backlog.room > 0;
   }
 
   /** What waits is dropped, and the buffer that was kept goes back. */
-  close(queues: DeviceQueues): void {
-    this.isOpen = false;
+  drop(): void {
     this.#backlog.clear();
-    if (this.#keptDone >= 0) queues.push(this.#transmitQueue, this.#kept.head, 0);
+    if (this.#keptDone >= 0) this.#queues?.push(this.#transmitQueue, this.#kept.head, 0);
     this.#keptDone = -1;
   }
 
@@ -50,12 +69,14 @@ export class EchoPort {
   }
 
   /** Takes a transmit buffer. */
-  take(chain: DescriptorChain, space: DeviceAddressSpace): number {
+  take(chain: DescriptorChain, space: DeviceAddressSpace, queues: DeviceQueues): number {
+    if (!this.isOpenHere) return 0;
     const run = Math.min(this.#backlog.room, chain.readableBytes);
     // What cannot be read is dropped with the rest of its buffer.
     if (!this.#backlog.appendFrom(chain, space, 0, run) || run === chain.readableBytes) return 0;
     copyChain(this.#kept, chain);
     this.#keptDone = run;
+    this.#queues = queues;
     return KEPT;
   }
 

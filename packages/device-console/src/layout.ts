@@ -6,6 +6,9 @@ export const CONSOLE_CONTROL_TRANSMIT = 3;
 /** le32 port, le16 event, le16 value; a name follows PORT_NAME. Section 5.3.6.2. */
 export const CONSOLE_CONTROL_SIZE = 8;
 
+/** le16 cols, le16 rows: what follows RESIZE. Section 5.3.6.2. */
+export const CONSOLE_RESIZE_SIZE = 4;
+
 /** Events of control messages. Section 5.3.6.2. */
 export const VIRTIO_CONSOLE_DEVICE_READY = 0;
 /** Control event of the device: a port was added. Section 5.3.6.2. */

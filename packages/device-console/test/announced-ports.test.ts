@@ -106,7 +106,7 @@ describe('the ports of a console driver', () => {
       const { driver, loop, model, bytes } = connect(likeQemu(ports));
       expect([driver.isConnected, driver.links.length]).toEqual([true, ports.length]);
       // Buffers for the ports that there are, and control messages.
-      expect(bytes).toBeLessThanOrEqual(ports.length * 2 * 8192 + 16_384);
+      expect(bytes).toBeLessThanOrEqual(ports.length * 2 * 8192 + 24_576);
       for (const port of ports) expect(model.heard).toContainEqual([port, READY, 1]);
       expect(new Set(model.heard.map(([port]) => port))).toEqual(new Set([0, ...ports]));
       expect(loop.end(driver)).toEqual(NOTHING_LEFT);

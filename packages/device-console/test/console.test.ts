@@ -139,9 +139,10 @@ describe('ConsoleDevice', () => {
 
   it('stops listening to a driver that does not read what it is told', () => {
     const loop = new DeviceLoop(device(31), MULTIPORT);
-    const ready = message(0, VIRTIO_CONSOLE_DEVICE_READY, 1);
-    for (let i = 0; i < 20; i++) loop.add(3, ready);
-    expect(loop.take(3)).toHaveLength(3);
+    loop.exchange(3, message(0, VIRTIO_CONSOLE_DEVICE_READY, 1));
+    // 31 ports were announced, and each of these is answered with three messages.
+    for (let i = 0; i < 20; i++) loop.add(3, message(0, VIRTIO_CONSOLE_PORT_READY, 1));
+    expect(loop.take(3)).toHaveLength(11);
     loop.add(2, [], 8);
     expect(loop.take(2)).toHaveLength(1);
     loop.end();
