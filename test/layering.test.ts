@@ -12,7 +12,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   core: [],
   'device-kit': ['core', 'options'],
   'device-block': ['core', 'device-kit', 'options'],
-  'device-console': ['core', 'device-kit'],
+  'device-console': ['core', 'device-kit', 'options'],
   'device-entropy': ['core', 'device-kit', 'options'],
   'device-net': ['core', 'device-kit'],
   'dma-sanitizer': ['core'],
