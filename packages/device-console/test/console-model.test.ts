@@ -207,7 +207,7 @@ describe('both halves of a console', () => {
   it('agree with a model of each port through 10,000 operations', () => {
     let operations = 0;
     fc.assert(
-      fc.property(fc.array(operation, { minLength: LEAST_OPERATIONS, maxLength: 2 * LEAST_OPERATIONS }), (list) => {
+      fc.property(fc.array(operation, { minLength: LEAST_OPERATIONS, maxLength: LEAST_OPERATIONS + 20 }), (list) => {
         const consoles = new Consoles();
         for (const each of list) consoles.do(each);
         operations += list.length;
