@@ -270,9 +270,9 @@ export class ConsoleDriver implements MessageDriver {
     if (event === VIRTIO_CONSOLE_DEVICE_ADD) return this.#announce(id);
     if (event === VIRTIO_CONSOLE_DEVICE_REMOVE && this.#waiting.delete(id)) return;
     const line = this.#lines[id];
-    if (line === undefined || !line.state.isPresent)
-      return this.#refuse(`event ${event} of port ${id}, which is not there`);
-    this.#takeOf(line, message);
+    if (line?.state.isPresent === true) return this.#takeOf(line, message);
+    // QEMU says that a port which is plugged is open before it adds it, and again once the port is ready.
+    if (event !== VIRTIO_CONSOLE_PORT_OPEN) this.#refuse(`event ${event} of port ${id}, which is not there`);
   }
 
   #takeOf(line: PortLine, { event, value, behind }: ControlMessage): void {

@@ -146,17 +146,20 @@ export class MixedConsole implements Workload {
     const { requests, depth, loop } = this.#context;
     const before = this.#made;
     const usable = this.#streams.filter(({ isReady }) => isReady);
+    let reason = 0;
+    // A port that takes no more, or is closed now, is left alone for this round.
     while (usable.length > 0 && this.#made < requests && this.#made - this.#completed < depth) {
-      const stream = this.#random.pick(usable);
+      const at = this.#random.below(usable.length);
+      const stream = usable[at]!;
       this.#operate(stream);
-      if (!stream.isReady) break;
-      const reason = stream.send();
-      if (reason === 0) this.#made++;
+      const result = stream.isReady ? stream.send() : NO_BUFFER;
+      if (result === 0) this.#made++;
       else {
-        if (reason !== NO_BUFFER && this.#isIdle(usable)) loop.failedToAdd(reason);
-        break;
+        usable.splice(at, 1);
+        if (result !== NO_BUFFER) reason = result;
       }
     }
+    if (reason < 0 && this.#isIdle()) loop.failedToAdd(reason);
     return this.#made - before;
   }
 
@@ -183,8 +186,9 @@ export class MixedConsole implements Workload {
     );
   }
 
-  #isIdle(streams: readonly PortStream[]): boolean {
-    return streams.every(({ port, pending }) => port.inFlight === 0 && pending === 0);
+  /** Whether nothing is with the device that could come back: what it has are idle receive buffers. */
+  #isIdle(): boolean {
+    return this.#streams.every(({ port, pending }) => port.inFlight === 0 && pending === 0);
   }
 
   /** Reads what came to a port, but not in each round. Returns how much that was. */

@@ -121,6 +121,8 @@ export class ReadEntropy implements Workload {
     let counter = 0;
     for (let i = 0; i < 4 && i < length; i++) counter = (counter | (this.#bytes[i]! << (8 * i))) >>> 0;
     if (counter >= this.#seen.length) return `the bytes begin with number ${counter}, which no buffer has`;
+    // These are the low bytes of one number of many.
+    if (length < 4) return undefined;
     if (this.#seen[counter] !== 0) return `the bytes of buffer ${counter} came a second time`;
     this.#seen[counter] = 1;
     expected.begin(counter);
