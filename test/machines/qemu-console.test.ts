@@ -7,6 +7,7 @@ import { loadProfile } from '@virtio-platform/profile';
 import { runProfile, type RunReport } from '@virtio-platform/runner';
 import * as fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
+import { ROOT } from '../command/command.ts';
 import { monitor } from './qmp-monitor.ts';
 import { QEMU_TESTS } from './qemu-installed.ts';
 
@@ -110,6 +111,16 @@ describe.skipIf(!QEMU_TESTS.mayRun)(`consoles and entropy of QEMU (${QEMU_TESTS.
     expect([report.failure, report.workload.mismatches.first, steps]).toEqual([null, [], 3]);
     expect(report.workload).toMatchObject({ requests: 60_000, verified: true });
   });
+
+  it.each([{ ports: 1 }, { ports: 3 }, { ports: 1, interface: 'transitional' }])(
+    'take emergency characters before DRIVER_OK: %j',
+    { timeout: TIMEOUT_MS },
+    async (settings) => {
+      const device = { use: join(ROOT, 'test/machines/early-console.ts'), ...settings };
+      const report = await run({ device, workload: { kind: 'early', requests: 1, depth: 1 } });
+      expect([report.failure, report.workload]).toMatchObject([null, { requests: 1, bytes: 11, verified: true }]);
+    },
+  );
 
   it('fill buffers of all lengths in 10,000 operations', { timeout: TIMEOUT_MS }, async () => {
     await fc.assert(

@@ -11,7 +11,7 @@ import {
   type DriverContext,
   type WorkloadType,
 } from '@virtio-platform/core';
-import { echoWorkloads } from '@virtio-platform/device-kit';
+import { type EchoOptions, echoWorkloads } from '@virtio-platform/device-kit';
 import { byteSize } from '@virtio-platform/options';
 import { z } from 'zod';
 import { CONSOLE_CONFIG, readConsoleConfig } from './console-config.ts';
@@ -42,6 +42,22 @@ function openDriver(context: DriverContext): ConsoleDriver {
   const hasControl = accepted.has(VIRTIO_CONSOLE_F_MULTIPORT);
   const ports = (queues.length - (hasControl ? 2 : 0)) / 2;
   return new ConsoleDriver(memory, queues, { ...context, ports, hasControl, device: context });
+}
+
+type EchoWorkload = ReturnType<typeof echoWorkloads>['echo'];
+
+/** A workload over ports that stay as they are. */
+function steady({
+  problem: _none,
+  ...workload
+}: EchoWorkload): WorkloadType<ConsoleSettings, ConsoleDriver, EchoOptions> {
+  return defineWorkload<ConsoleSettings, ConsoleDriver, EchoOptions>({
+    ...workload,
+    problem({ changes }) {
+      if (changes.every(({ resize }) => resize !== undefined)) return undefined;
+      return { key: 'kind', message: 'must be mixed: the ports of this device change, and no other workload follows' };
+    },
+  });
 }
 
 const echo = echoWorkloads({ least: 1 });
@@ -82,7 +98,7 @@ const plugin: DeviceTypePlugin<ConsoleSettings, ConsoleDriver> = defineDeviceTyp
     },
     open: openDriver,
   },
-  workloads: { ...echo, mixed },
+  workloads: { echo: steady(echo.echo), stream: steady(echo.stream), mixed },
   model: (settings, byteOrder) => new ConsoleDevice({ ...settings, queueSize: MAX_QUEUE_SIZE, byteOrder }),
   qemu: qemuConsole,
   vhostUser: { queues: 2, counted: 1, config: 'of-features', drains: false },
