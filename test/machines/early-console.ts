@@ -7,11 +7,11 @@ const AFTER = 'after';
 
 /** Writes emergency characters before DRIVER_OK and after it, and waits until they come back through the console. */
 class EarlyConsole implements Workload {
-  readonly #context: WorkloadContext<ConsoleSettings, unknown>;
+  readonly #context: WorkloadContext<ConsoleSettings>;
   readonly #driver: ConsoleDriver;
   #came = '';
 
-  constructor(driver: ConsoleDriver, context: WorkloadContext<ConsoleSettings, unknown>) {
+  constructor(driver: ConsoleDriver, context: WorkloadContext<ConsoleSettings>) {
     this.#driver = driver;
     this.#context = context;
     for (const character of Buffer.from(BEFORE)) writeEmergency(context, character);
@@ -50,8 +50,7 @@ export default defineDeviceType<ConsoleSettings, ConsoleDriver>({
       options: z.strictObject({}),
       bytes: () => 64,
       recovers: false,
-      open: (driver: ConsoleDriver, context: WorkloadContext<ConsoleSettings, unknown>) =>
-        new EarlyConsole(driver, context),
+      open: (driver: ConsoleDriver, context: WorkloadContext<ConsoleSettings>) => new EarlyConsole(driver, context),
     }),
   },
 });

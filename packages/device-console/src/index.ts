@@ -44,13 +44,10 @@ function openDriver(context: DriverContext): ConsoleDriver {
   return new ConsoleDriver(memory, queues, { ...context, ports, hasControl, device: context });
 }
 
-type EchoWorkload = ReturnType<typeof echoWorkloads>['echo'];
-
 /** A workload over ports that stay as they are. */
-function steady({
-  problem: _none,
-  ...workload
-}: EchoWorkload): WorkloadType<ConsoleSettings, ConsoleDriver, EchoOptions> {
+function steady(
+  workload: ReturnType<typeof echoWorkloads>['echo'],
+): WorkloadType<ConsoleSettings, ConsoleDriver, EchoOptions> {
   return defineWorkload<ConsoleSettings, ConsoleDriver, EchoOptions>({
     ...workload,
     problem({ changes }) {

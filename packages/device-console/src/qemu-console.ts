@@ -14,7 +14,9 @@ function portProperties(port: ConsolePortSettings, line: string): Record<string,
   return { driver, id: `port${line}`, bus: 'serial.0', nr: port.id, chardev: line, ...(name === '' ? {} : { name }) };
 }
 
-/** QEMU's ports give back what is written to them, as those of the device half do. QEMU 7.2 has no size of a console. */
+/**
+ * QEMU's ports give back what is written to them, as those of the device half do. QEMU 7.2 has no size of a console.
+ */
 export const qemuConsole: QemuDevice<ConsoleSettings> = {
   arguments({ ports, maxPorts, changes }, resources) {
     const first = ports.find(({ id }) => id === 0);

@@ -59,13 +59,22 @@ interface Expected {
 /** Both halves of a console, and what each port of it has to be and to give back. */
 class Consoles {
   readonly model = new ConsoleDevice({
-    ...{ columns: 80, rows: 25, queueSize: 32, backlog: BACKLOG, byteOrder: 'little' },
+    columns: 80,
+    rows: 25,
+    queueSize: 32,
+    backlog: BACKLOG,
+    byteOrder: 'little',
     ports: 3,
     maxPorts: PORTS,
   });
   readonly loop = new DeviceLoop(this.model, MULTIPORT);
   readonly driver = new ConsoleDriver(this.loop.memory, this.loop.queues(...consoleQueues(PORTS, true)), {
-    ...{ ports: PORTS, hasControl: true, depth: 3, bytes: LONGEST, buffers: 'streaming', byteOrder: 'little' },
+    ports: PORTS,
+    hasControl: true,
+    depth: 3,
+    bytes: LONGEST,
+    buffers: 'streaming',
+    byteOrder: 'little',
     notify: () => this.loop.serve(),
   });
   readonly expected = new Map<number, Expected>();
@@ -154,7 +163,8 @@ class Consoles {
   receive(port: ConsolePort, there: Expected): boolean {
     const length = port.receive(this.#target);
     const piece = [...this.#target.subarray(0, length)];
-    expect(piece).toEqual(there.isOpenHere ? there.pending.splice(0, length) : []);
+    const right = there.isOpenHere ? there.pending.splice(0, length) : [];
+    expect(piece.join(',')).toBe(right.join(','));
     return length > 0;
   }
 
@@ -178,15 +188,26 @@ class Consoles {
   /** What the driver half says of its ports is what the device half has. */
   compare(): void {
     const seen = this.driver.ports.map(({ id: at, name, isConsole, isOpen, isOpenHere, isOpenThere, size }) => ({
-      ...{ at, name, isConsole, isOpen, isOpenHere, isOpenThere, size },
+      at,
+      name,
+      isConsole,
+      isOpen,
+      isOpenHere,
+      isOpenThere,
+      size,
     }));
     const right = [...this.expected]
       .toSorted(([one], [other]) => one - other)
       .map(([at, { name, isConsole, isOpenHere, isOpenThere, size }]) => ({
-        ...{ at, name, isConsole, isOpen: isOpenHere && isOpenThere, isOpenHere, isOpenThere, size },
+        at,
+        name,
+        isConsole,
+        isOpen: isOpenHere && isOpenThere,
+        isOpenHere,
+        isOpenThere,
+        size,
       }));
-    expect(seen).toEqual(right);
-    expect(this.driver.violations.count).toBe(0);
+    expect(JSON.stringify([seen, this.driver.violations])).toBe(JSON.stringify([right, { count: 0 }]));
   }
 
   end(): void {

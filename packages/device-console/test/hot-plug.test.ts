@@ -2,18 +2,20 @@ import {
   CONSOLE_SETTINGS,
   ConsoleDevice,
   VIRTIO_CONSOLE_F_MULTIPORT,
-  VIRTIO_CONSOLE_CONSOLE_PORT,
-  VIRTIO_CONSOLE_DEVICE_ADD,
-  VIRTIO_CONSOLE_DEVICE_READY,
-  VIRTIO_CONSOLE_DEVICE_REMOVE,
-  VIRTIO_CONSOLE_PORT_NAME,
-  VIRTIO_CONSOLE_PORT_OPEN,
-  VIRTIO_CONSOLE_PORT_READY,
-  VIRTIO_CONSOLE_RESIZE,
   type ConsoleChange,
 } from '@virtio-platform/device-console';
 import { FeatureSet, VIRTIO_F_VERSION_1 } from '@virtio-platform/core/features';
 import { describe, expect, it } from 'vitest';
+import {
+  DEVICE_READY,
+  DEVICE_ADD,
+  DEVICE_REMOVE,
+  PORT_READY,
+  CONSOLE_PORT,
+  RESIZE,
+  PORT_OPEN,
+  PORT_NAME,
+} from './control-events.ts';
 import { DeviceLoop, NOTHING_LEFT, pattern } from '@virtio-platform/conformance/testing';
 
 const PLAIN = FeatureSet.of(VIRTIO_F_VERSION_1);
@@ -43,10 +45,10 @@ function heard(loop: DeviceLoop): number[][] {
 function ready(model: ConsoleDevice): DeviceLoop {
   const loop = new DeviceLoop(model, MULTIPORT);
   for (let i = 0; i < 16; i++) loop.add(2, [], 64);
-  loop.exchange(3, message(0, VIRTIO_CONSOLE_DEVICE_READY, 1));
+  loop.exchange(3, message(0, DEVICE_READY, 1));
   for (const port of [0, 2]) {
-    loop.exchange(3, message(port, VIRTIO_CONSOLE_PORT_READY, 1));
-    loop.exchange(3, message(port, VIRTIO_CONSOLE_PORT_OPEN, 1));
+    loop.exchange(3, message(port, PORT_READY, 1));
+    loop.exchange(3, message(port, PORT_OPEN, 1));
   }
   loop.serve();
   heard(loop);
@@ -60,14 +62,14 @@ describe('a console whose ports come and go', () => {
     const model = device();
     const loop = ready(model);
     model.addPort({ id: 3, console: true, name: 'late' });
-    expect(heard(loop)).toEqual([message(3, VIRTIO_CONSOLE_DEVICE_ADD, 1)]);
-    loop.exchange(3, message(3, VIRTIO_CONSOLE_PORT_READY, 1));
+    expect(heard(loop)).toEqual([message(3, DEVICE_ADD, 1)]);
+    loop.exchange(3, message(3, PORT_READY, 1));
     expect(heard(loop)).toEqual([
-      message(3, VIRTIO_CONSOLE_CONSOLE_PORT, 1),
-      message(3, VIRTIO_CONSOLE_PORT_NAME, 1, [...Buffer.from('late')]),
-      message(3, VIRTIO_CONSOLE_PORT_OPEN, 1),
+      message(3, CONSOLE_PORT, 1),
+      message(3, PORT_NAME, 1, [...Buffer.from('late')]),
+      message(3, PORT_OPEN, 1),
     ]);
-    loop.exchange(3, message(3, VIRTIO_CONSOLE_PORT_OPEN, 1));
+    loop.exchange(3, message(3, PORT_OPEN, 1));
     loop.exchange(9, [1, 2, 3]);
     expect(loop.exchange(8, [], 8)).toEqual([1, 2, 3]);
     expect(model.plugged.map(({ id }) => id)).toEqual([0, 2, 3]);
@@ -80,9 +82,9 @@ describe('a console whose ports come and go', () => {
     for (let i = 0; i < 8; i++) loop.add(2, [], 64);
     model.addPort({ id: 1, console: false });
     expect(heard(loop)).toEqual([]);
-    for (let i = 0; i < 2; i++) loop.exchange(3, message(0, VIRTIO_CONSOLE_DEVICE_READY, 1));
-    expect(heard(loop)).toEqual([0, 1, 2].map((port) => message(port, VIRTIO_CONSOLE_DEVICE_ADD, 1)));
-    loop.exchange(3, message(0, VIRTIO_CONSOLE_DEVICE_READY, 0));
+    for (let i = 0; i < 2; i++) loop.exchange(3, message(0, DEVICE_READY, 1));
+    expect(heard(loop)).toEqual([0, 1, 2].map((port) => message(port, DEVICE_ADD, 1)));
+    loop.exchange(3, message(0, DEVICE_READY, 0));
     model.addPort({ id: 3, console: false });
     expect(heard(loop)).toEqual([]);
     loop.end();
@@ -95,10 +97,10 @@ describe('a console whose ports come and go', () => {
     expect(loop.take(7)).toEqual([]);
     model.removePort(2);
     expect(loop.take(7)).toEqual([[]]);
-    expect(heard(loop)).toEqual([message(2, VIRTIO_CONSOLE_DEVICE_REMOVE, 1)]);
+    expect(heard(loop)).toEqual([message(2, DEVICE_REMOVE, 1)]);
     expect(loop.exchange(7, [1])).toEqual([]);
     expect(loop.exchange(6, [], 8)).toBeUndefined();
-    loop.exchange(3, message(2, VIRTIO_CONSOLE_PORT_OPEN, 1));
+    loop.exchange(3, message(2, PORT_OPEN, 1));
     expect(heard(loop)).toEqual([]);
     expect(loop.end()).toEqual(NOTHING_LEFT);
   });
@@ -110,9 +112,9 @@ describe('a console whose ports come and go', () => {
     model.addPort({ id: 2, console: false, name: '' });
     heard(loop);
     expect(loop.exchange(7, [1])).toEqual([]);
-    loop.exchange(3, message(2, VIRTIO_CONSOLE_PORT_READY, 1));
-    expect(heard(loop)).toEqual([message(2, VIRTIO_CONSOLE_PORT_OPEN, 1)]);
-    loop.exchange(3, message(2, VIRTIO_CONSOLE_PORT_OPEN, 1));
+    loop.exchange(3, message(2, PORT_READY, 1));
+    expect(heard(loop)).toEqual([message(2, PORT_OPEN, 1)]);
+    loop.exchange(3, message(2, PORT_OPEN, 1));
     loop.exchange(7, [2]);
     expect(loop.exchange(6, [], 8)).toEqual([2]);
     loop.end();
@@ -124,7 +126,7 @@ describe('a console whose ports come and go', () => {
     loop.exchange(7, [1]);
     model.setOpen(2, false);
     model.setOpen(2, false);
-    expect(heard(loop)).toEqual([message(2, VIRTIO_CONSOLE_PORT_OPEN, 0)]);
+    expect(heard(loop)).toEqual([message(2, PORT_OPEN, 0)]);
     expect(loop.exchange(7, [2])).toEqual([]);
     model.setOpen(2, true);
     loop.exchange(7, [3]);
@@ -139,12 +141,12 @@ describe('a console whose ports come and go', () => {
     model.connect({ configChanged: () => changes++, queueChanged: () => {} });
     model.resize({ columns: 132, rows: 43 });
     expect([...model.config.subarray(0, 4)]).toEqual([132, 0, 43, 0]);
-    expect(heard(loop)).toEqual([message(0, VIRTIO_CONSOLE_RESIZE, 0, [132, 0, 43, 0])]);
+    expect(heard(loop)).toEqual([message(0, RESIZE, 0, [132, 0, 43, 0])]);
     model.addPort({ id: 1, console: true, name: '' });
     model.resize({ columns: 1, rows: 2 }, 1);
     heard(loop);
-    loop.exchange(3, message(1, VIRTIO_CONSOLE_PORT_READY, 1));
-    expect(heard(loop)[1]).toEqual(message(1, VIRTIO_CONSOLE_RESIZE, 0, [1, 0, 2, 0]));
+    loop.exchange(3, message(1, PORT_READY, 1));
+    expect(heard(loop)[1]).toEqual(message(1, RESIZE, 0, [1, 0, 2, 0]));
     expect(changes).toBe(1);
     loop.end();
   });
@@ -172,12 +174,9 @@ describe('a console whose ports come and go', () => {
     loop.exchange(1, [1]);
     expect(heard(loop)).toEqual([]);
     loop.exchange(7, [1]);
-    expect(heard(loop)).toEqual([
-      message(2, VIRTIO_CONSOLE_DEVICE_REMOVE, 1),
-      message(1, VIRTIO_CONSOLE_DEVICE_ADD, 1),
-    ]);
+    expect(heard(loop)).toEqual([message(2, DEVICE_REMOVE, 1), message(1, DEVICE_ADD, 1)]);
     loop.exchange(7, [1]);
-    expect(heard(loop)).toEqual([message(0, VIRTIO_CONSOLE_PORT_OPEN, 0), message(0, VIRTIO_CONSOLE_PORT_OPEN, 1)]);
+    expect(heard(loop)).toEqual([message(0, PORT_OPEN, 0), message(0, PORT_OPEN, 1)]);
     loop.exchange(1, [1]);
     expect(heard(loop)).toHaveLength(1);
     model.start(MULTIPORT);
@@ -186,12 +185,12 @@ describe('a console whose ports come and go', () => {
   });
 
   it.each([
-    ['READY of no port', message(1, VIRTIO_CONSOLE_PORT_READY, 1)],
-    ['READY of a port without queues', message(30, VIRTIO_CONSOLE_PORT_READY, 1)],
-    ['OPEN of no port', message(1, VIRTIO_CONSOLE_PORT_OPEN, 1)],
-    ['READY that failed', message(2, VIRTIO_CONSOLE_PORT_READY, 0)],
-    ['an event of devices', message(2, VIRTIO_CONSOLE_DEVICE_REMOVE, 1)],
-    ['a message with a tail', [...message(1, VIRTIO_CONSOLE_PORT_READY, 1), 1, 2, 3]],
+    ['READY of no port', message(1, PORT_READY, 1)],
+    ['READY of a port without queues', message(30, PORT_READY, 1)],
+    ['OPEN of no port', message(1, PORT_OPEN, 1)],
+    ['READY that failed', message(2, PORT_READY, 0)],
+    ['an event of devices', message(2, DEVICE_REMOVE, 1)],
+    ['a message with a tail', [...message(1, PORT_READY, 1), 1, 2, 3]],
   ])('ignores %s', (_, bytes) => {
     const model = device();
     const loop = ready(model);
@@ -204,9 +203,9 @@ describe('a console whose ports come and go', () => {
   it('survives data on the queues of control messages, and control messages on those of data', () => {
     const loop = ready(device());
     expect(loop.exchange(3, pattern(500))).toEqual([]);
-    loop.add(2, message(2, VIRTIO_CONSOLE_PORT_READY, 1));
-    loop.exchange(1, message(2, VIRTIO_CONSOLE_PORT_READY, 1));
-    expect(loop.exchange(0, [], 64)).toEqual(message(2, VIRTIO_CONSOLE_PORT_READY, 1));
+    loop.add(2, message(2, PORT_READY, 1));
+    loop.exchange(1, message(2, PORT_READY, 1));
+    expect(loop.exchange(0, [], 64)).toEqual(message(2, PORT_READY, 1));
     for (let queue = 0; queue < 10; queue++) loop.add(queue, [1], 3);
     loop.serve();
     expect(loop.end()).toEqual(NOTHING_LEFT);

@@ -14,10 +14,11 @@ export interface ReadEntropyOptions {
 const TELLING_BYTES = 8;
 
 /**
- * Reads from an entropy device: in `read` always as much, in `mixed` of random length, in one to four descriptors. What a device with a seed gives is known: each buffer starts with its number, so that
- * all can be checked in whatever order they come, and none may come twice. Of any other device only that it wrote
- * something, and of each that it wrote nothing behind the buffer that it was given. What a device writes behind the used
- * length, but in the buffer, is allowed (section 2.7.8.2) and not looked at.
+ * Reads from an entropy device: in `read` always as much, in `mixed` of random length, in one to four descriptors. What
+ * a device with a seed gives is known: each buffer starts with its number, so that all can be checked in whatever order
+ * they come, and none may come twice. Of any other device only that it wrote something, and of each that it wrote
+ * nothing behind the buffer that it was given. What a device writes behind the used length, but in the buffer, is
+ * allowed (section 2.7.8.2) and not looked at.
  */
 export class ReadEntropy implements Workload {
   readonly #context: WorkloadContext<EntropySettings, ReadEntropyOptions>;
