@@ -13,7 +13,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'device-kit': ['core', 'options'],
   'device-balloon': ['core', 'device-kit', 'options'],
   'device-block': ['core', 'device-kit', 'options'],
-  'device-console': ['core', 'device-kit'],
+  'device-console': ['core', 'device-kit', 'options'],
   'device-entropy': ['core', 'device-kit', 'options'],
   'device-net': ['core', 'device-kit', 'options'],
   'device-scsi': ['core', 'device-kit', 'options'],

@@ -238,6 +238,8 @@ export class TrialDevice implements Transport, DeviceQueues {
     if (field?.isWritable !== true) return;
     this.#call('writeConfig', () => this.model.writeConfig?.(offset, source));
     this.#config.set(this.model.config.subarray(0, this.#config.length));
+    // The device half may have called queueChanged.
+    this.#run();
   }
 
   dispose(): void {
