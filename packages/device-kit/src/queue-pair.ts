@@ -16,7 +16,7 @@ export interface QueuePairOptions {
   readonly transmitCount: number;
   /** Longest message in bytes, without its header. */
   readonly transmitBytes: number;
-  /** Bytes in front of every message that is sent, all zero. */
+  /** Bytes in front of every message that is sent, zero unless `send` is given others. */
   readonly header: number;
   /** Whether headers need a descriptor of their own, as on the legacy interface without ANY_LAYOUT. */
   readonly splitsHeader: boolean;
@@ -81,8 +81,11 @@ export class QueuePair {
     return this.#receive.count;
   }
 
-  /** Sends nothing while the device can have no receive buffer: what it sends back would be lost, or wait for ever. */
-  send(source: Uint8Array, length: number): number {
+  /**
+   * Sends nothing while the device can have no receive buffer: what it sends back would be lost, or wait for ever. The
+   * first bytes of `head` are the header.
+   */
+  send(source: Uint8Array, length: number, head?: Uint8Array): number {
     if (this.#receive.inFlight === 0) {
       const reason = this.#fill();
       if (reason < 0 && this.#receive.inFlight === 0) return reason;
@@ -91,7 +94,8 @@ export class QueuePair {
     if (slot < 0) return NO_BUFFER;
     const { header } = this.#options;
     const address = this.#transmit.readableAddress(slot);
-    this.#memory.u8.fill(0, address, address + header);
+    if (head === undefined) this.#memory.u8.fill(0, address, address + header);
+    else copyBytes(this.#memory.u8, address, head, 0, header);
     copyBytes(this.#memory.u8, address + header, source, 0, length);
     const reason = this.#transmit.submit(slot, header + length);
     if (reason < 0) this.#transmit.give(slot);

@@ -11,7 +11,7 @@ import {
   type DriverContext,
 } from '@virtio-platform/core';
 import { echoWorkloads } from '@virtio-platform/device-kit';
-import { NET_LONGEST_PACKET } from './layout.ts';
+import { ETHERNET_HEADER, NET_LONGEST_PACKET } from './layout.ts';
 import { NET_CONFIG, readNetConfig } from './net-config.ts';
 import { NetDevice } from './net-device.ts';
 import { NET_DRIVER_FEATURES, NetDriver, netQueues } from './net-driver.ts';
@@ -19,17 +19,28 @@ import { NET_FEATURES } from './net-features.ts';
 import { vhostUserNet } from './net-front-end.ts';
 import { macBytes, NET_SETTINGS, type NetSettings } from './net-settings.ts';
 
+export * from './control/control-commands.ts';
+export { type ControlChannelOptions, ControlChannel } from './control/control-channel.ts';
+export * from './control/net-command.ts';
 export * from './layout.ts';
 export * from './net-config.ts';
 export * from './net-device.ts';
 export * from './net-driver.ts';
 export * from './net-features.ts';
+export { NetLink, type NetLinkOptions } from './net-link.ts';
 export * from './net-settings.ts';
+export * from './offload/checksum.ts';
+export { headerProblem, type HeaderProblem } from './offload/header-problem.ts';
+export * from './offload/net-header.ts';
+export * from './offload/offload-set.ts';
+export * from './offload/packet-layers.ts';
+export { Segmenter } from './offload/segmenter.ts';
+export * from './receive-side-scaling/frame-hash.ts';
+export * from './receive-side-scaling/scaling-config.ts';
+export { toeplitz } from './receive-side-scaling/toeplitz.ts';
 
 /** Queue size that the device half supports at most, as QEMU's. */
 const MAX_QUEUE_SIZE = 1024;
-/** An Ethernet header: no packet is shorter. */
-const SHORTEST_PACKET = 14;
 
 const plugin: DeviceTypePlugin<NetSettings, NetDriver> = defineDeviceType({
   kind: 'device',
@@ -43,17 +54,18 @@ const plugin: DeviceTypePlugin<NetSettings, NetDriver> = defineDeviceType({
     features: NET_DRIVER_FEATURES,
     usedLength: { legacy: 'clamp' },
     queues: (device) => netQueues(readNetConfig(device)),
-    open: (context: DriverContext) => new NetDriver(context.memory, context.queues, context),
+    open: (context: DriverContext) =>
+      new NetDriver(context.memory, context.queues, { ...context, readConfig: () => readNetConfig(context) }),
   },
   workloads: echoWorkloads({
-    least: SHORTEST_PACKET,
+    least: ETHERNET_HEADER,
     problem(blockSize) {
-      if (blockSize >= SHORTEST_PACKET && blockSize <= NET_LONGEST_PACKET) return undefined;
-      return { key: 'blockSize', message: `a packet has ${SHORTEST_PACKET} to ${NET_LONGEST_PACKET} bytes` };
+      if (blockSize >= ETHERNET_HEADER && blockSize <= NET_LONGEST_PACKET) return undefined;
+      return { key: 'blockSize', message: `a packet has ${ETHERNET_HEADER} to ${NET_LONGEST_PACKET} bytes` };
     },
   }),
-  model: ({ mac, queuePairs }, byteOrder) =>
-    new NetDevice({ mac: macBytes(mac), queuePairs, queueSize: MAX_QUEUE_SIZE, byteOrder }),
+  model: (settings, byteOrder) =>
+    new NetDevice({ ...settings, mac: macBytes(settings.mac), queueSize: MAX_QUEUE_SIZE, byteOrder }),
   qemu: {
     arguments({ mac, queuePairs }, resources) {
       if (queuePairs > 1) {
