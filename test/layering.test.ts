@@ -14,7 +14,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'device-block': ['core', 'device-kit', 'options'],
   'device-console': ['core', 'device-kit'],
   'device-entropy': ['core', 'device-kit', 'options'],
-  'device-net': ['core', 'device-kit'],
+  'device-net': ['core', 'device-kit', 'options'],
   'dma-sanitizer': ['core'],
   host: ['core'],
   options: ['core'],

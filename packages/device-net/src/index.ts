@@ -4,18 +4,23 @@
  * @packageDocumentation
  */
 import {
-  CodedError,
   defineDeviceType,
   PLUGIN_API_VERSION,
   type DeviceTypePlugin,
+  defineWorkload,
   type DriverContext,
+  type WorkloadType,
 } from '@virtio-platform/core';
 import { echoWorkloads } from '@virtio-platform/device-kit';
+import { byteSize } from '@virtio-platform/options';
+import { z } from 'zod';
+import { MixedWork, type MixedOptions } from './mixed/mixed-work.ts';
 import { ETHERNET_HEADER, NET_LONGEST_PACKET } from './layout.ts';
 import { NET_CONFIG, readNetConfig } from './net-config.ts';
 import { NetDevice } from './net-device.ts';
 import { NET_DRIVER_FEATURES, NetDriver, netQueues } from './net-driver.ts';
 import { NET_FEATURES } from './net-features.ts';
+import { qemuNet } from './qemu-net.ts';
 import { vhostUserNet } from './net-front-end.ts';
 import { macBytes, NET_SETTINGS, type NetSettings } from './net-settings.ts';
 
@@ -41,8 +46,30 @@ export { toeplitz } from './receive-side-scaling/toeplitz.ts';
 
 /** Queue size that the device half supports at most, as QEMU's. */
 const MAX_QUEUE_SIZE = 1024;
+/** Room for all headers of a frame, and some data. */
+const LEAST_MIXED = 128;
 
-const plugin: DeviceTypePlugin<NetSettings, NetDriver> = defineDeviceType({
+const mixed: WorkloadType<NetSettings, NetDriver, MixedOptions> = defineWorkload<NetSettings, NetDriver, MixedOptions>({
+  summary: 'send frames and commands at random, and compare what comes back with a model of the device',
+  options: z.strictObject({
+    blockSize: byteSize({ minimum: LEAST_MIXED })
+      .default(1514)
+      .describe('Bytes of the longest frame that is given to the device; without it 1514.'),
+    commands: z
+      .number()
+      .min(0)
+      .max(1)
+      .default(0.1)
+      .describe('How often a command comes before the next frames, 0 to 1; without it 0.1.'),
+  }),
+  bytes: ({ blockSize }) => blockSize,
+  problem: (_settings, { blockSize }) =>
+    blockSize <= NET_LONGEST_PACKET ? undefined : { key: 'blockSize', message: `at most ${NET_LONGEST_PACKET} bytes` },
+  recovers: false,
+  open: (driver: NetDriver, context) => new MixedWork(driver, context),
+});
+
+const plugin: DeviceTypePlugin<NetSettings, NetDriver> = defineDeviceType<NetSettings, NetDriver>({
   kind: 'device',
   name: 'net',
   apiVersion: PLUGIN_API_VERSION,
@@ -57,30 +84,19 @@ const plugin: DeviceTypePlugin<NetSettings, NetDriver> = defineDeviceType({
     open: (context: DriverContext) =>
       new NetDriver(context.memory, context.queues, { ...context, readConfig: () => readNetConfig(context) }),
   },
-  workloads: echoWorkloads({
-    least: ETHERNET_HEADER,
-    problem(blockSize) {
-      if (blockSize >= ETHERNET_HEADER && blockSize <= NET_LONGEST_PACKET) return undefined;
-      return { key: 'blockSize', message: `a packet has ${ETHERNET_HEADER} to ${NET_LONGEST_PACKET} bytes` };
-    },
-  }),
+  workloads: {
+    ...echoWorkloads({
+      least: ETHERNET_HEADER,
+      problem(blockSize) {
+        if (blockSize >= ETHERNET_HEADER && blockSize <= NET_LONGEST_PACKET) return undefined;
+        return { key: 'blockSize', message: `a packet has ${ETHERNET_HEADER} to ${NET_LONGEST_PACKET} bytes` };
+      },
+    }),
+    mixed,
+  },
   model: (settings, byteOrder) =>
     new NetDevice({ ...settings, mac: macBytes(settings.mac), queueSize: MAX_QUEUE_SIZE, byteOrder }),
-  qemu: {
-    arguments({ mac, queuePairs }, resources) {
-      if (queuePairs > 1) {
-        const problem = 'the device of QEMU does not have more than one pair of queues for a network of this process';
-        throw new CodedError('ERR_MACHINE_DEVICE', problem, {
-          hint: 'leave it out of the device section, or use @virtio-platform/machine-simulated',
-        });
-      }
-      const packets = `dgram,id=network,local.type=fd,local.str=${resources.loopback('packets')}`;
-      return {
-        before: ['-netdev', packets],
-        device: { driver: 'virtio-net-pci', netdev: 'network', mac },
-      };
-    },
-  },
+  qemu: qemuNet,
   vhostUser: vhostUserNet,
 });
 
