@@ -17,6 +17,7 @@ import { PollEvents, PollSet } from '@virtio-platform/host';
 import type { BackChannel } from './back-channel.ts';
 import type { BackEnd } from './back-end.ts';
 import { BackEndConfig, NoConfig, FrontEndConfig, type DeviceConfig } from './device-config.ts';
+import type { FrontEndQueue } from './front-end-queue.ts';
 import type { DeviceMemory } from './memory/device-memory.ts';
 import { encodeU64, VHOST_F_LOG_ALL, VHOST_USER_F_PROTOCOL_FEATURES } from './protocol.ts';
 import type { VhostUserConnection } from './vhost-user-connection.ts';
@@ -27,6 +28,8 @@ export interface TransportParts {
   /** On which the back-end makes requests; `undefined` where it makes none. */
   readonly backChannel: BackChannel | undefined;
   readonly queues: readonly VhostUserQueue[];
+  /** The queue behind those of the back-end, which the front-end serves; `undefined` for none. */
+  readonly own?: FrontEndQueue | undefined;
   /** The parts of a network device that the front-end has; `undefined` for other devices. */
   readonly frontEnd: VhostUserFrontEnd | undefined;
   readonly backEnd: BackEnd;
@@ -91,6 +94,7 @@ export class VhostUserTransport implements Transport {
   readonly #backEndFeatures: FeatureSet;
   readonly #config: DeviceConfig;
   readonly #queues: readonly VhostUserQueue[];
+  readonly #own: FrontEndQueue | undefined;
   readonly #backChannel: BackChannel | undefined;
   /** The same where the back-end may wait for a translation before it works on. */
   readonly #translationChannel: BackChannel | undefined;
@@ -112,7 +116,7 @@ export class VhostUserTransport implements Transport {
 
   /** Connection, memory and queues stay the machine's. */
   constructor(connection: VhostUserConnection, parts: TransportParts) {
-    const { memory, backChannel, queues, frontEnd, backEnd, device, setUpMs } = parts;
+    const { memory, backChannel, queues, own, frontEnd, backEnd, device, setUpMs } = parts;
     this.deviceId = device.type.id;
     this.#drains = device.type.vhostUser?.drains ?? false;
     this.#connection = connection;
@@ -121,11 +125,12 @@ export class VhostUserTransport implements Transport {
     const ownConfig = hasConfig ? new BackEndConfig(connection, backChannel !== undefined) : new NoConfig();
     this.#config = frontEnd === undefined ? ownConfig : new FrontEndConfig(frontEnd);
     this.#queues = queues;
+    this.#own = own;
     this.#backChannel = backChannel;
     this.#translationChannel = backEnd.translates ? backChannel : undefined;
     this.#setUpMs = setUpMs;
     this.#poll = new PollSet(FIRST_QUEUE + queues.length);
-    this.queueCount = queues.length;
+    this.queueCount = queues.length + (own === undefined ? 0 : 1);
     const features =
       frontEnd === undefined
         ? backEnd.features
@@ -173,6 +178,7 @@ export class VhostUserTransport implements Transport {
    */
   enableQueue(index: number, addresses: QueueAddresses): void {
     this.#connection.check();
+    if (index === this.#own?.index) return this.#own.setUp(addresses, this.#accepted);
     const queue = this.#queues[index];
     if (queue === undefined) throw new RangeError(`queue ${index} of ${this.queueCount}`);
     if (addresses.size > MAX_QUEUE_SIZE) throw new RangeError(`queue ${index}: ${addresses.size} entries`);
@@ -188,17 +194,20 @@ export class VhostUserTransport implements Transport {
   }
 
   isQueueReset(index: number): boolean {
-    return this.#queues[index]?.isRunning !== true;
+    const queue = index === this.#own?.index ? this.#own : this.#queues[index];
+    return queue?.isRunning !== true;
   }
 
   /** Hot: no allocation. */
   notify(index: number, _next: number): void {
     this.#translationChannel?.serve();
     this.#connection.check();
-    if (!this.#queues[index]!.notify()) this.#explainUnread(index);
+    if (index === this.#own?.index) this.#own.serve();
+    else if (!this.#queues[index]!.notify()) this.#explainUnread(index);
   }
 
   usedNotifications(index: number): number {
+    if (index === this.#own?.index) return this.#own.notifications;
     return this.#queues[index]?.callsTaken ?? 0;
   }
 
@@ -208,7 +217,7 @@ export class VhostUserTransport implements Transport {
   wait(timeoutMs: number): WaitResult {
     const deadline = performance.now() + timeoutMs;
     for (let left = timeoutMs; ; left = deadline - performance.now()) {
-      if (this.#takeConfigChange()) return 'notified';
+      if (this.#takeConfigChange() || this.#own?.takeNotification() === true) return 'notified';
       if (this.#connection.isLost) return 'lost';
       if (!this.#poll.wait(left)) return 'timeout';
       if (this.#takeCalls()) return 'notified';
@@ -259,7 +268,7 @@ export class VhostUserTransport implements Transport {
   /** Of all queues: a notification of one of them is no reason to leave another one pending. */
   #takeCalls(): boolean {
     let isNotified = false;
-    for (let i = 0; i < this.queueCount; i++) {
+    for (let i = 0; i < this.#queues.length; i++) {
       if (this.#poll.events(FIRST_QUEUE + i) !== 0 && this.#queues[i]!.takeCalls()) isNotified = true;
     }
     return isNotified;
@@ -309,6 +318,7 @@ export class VhostUserTransport implements Transport {
   #startReset(): void {
     this.#connection.endBudget();
     this.#accepted = FeatureSet.EMPTY;
+    this.#own?.reset();
     this.#reset = 'stopping';
     this.#patienceEnd = performance.now() + PATIENCE_MS;
     this.#advanceReset();

@@ -118,9 +118,9 @@ function guardVhostUser(use: PluginUse, vhostUser: VhostUserDevice<unknown>): Vh
   if (vhostUser.frontEnd === undefined) return facts;
   return {
     ...facts,
-    frontEnd(settings): VhostUserFrontEnd {
+    frontEnd(settings, count): VhostUserFrontEnd {
       const hook = 'vhostUser.frontEnd';
-      const given: unknown = runHookSync('device', use, hook, () => vhostUser.frontEnd!(settings));
+      const given: unknown = runHookSync('device', use, hook, () => vhostUser.frontEnd!(settings, count));
       return checkMembers({ kind: 'device', use, hook }, given, FRONT_END);
     },
   };
