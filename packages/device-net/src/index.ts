@@ -3,24 +3,13 @@
  *
  * @packageDocumentation
  */
-import {
-  defineDeviceType,
-  PLUGIN_API_VERSION,
-  type DeviceTypePlugin,
-  defineWorkload,
-  type DriverContext,
-  type WorkloadType,
-} from '@virtio-platform/core';
-import { echoWorkloads } from '@virtio-platform/device-kit';
-import { byteSize } from '@virtio-platform/options';
-import { z } from 'zod';
-import { MixedWork, type MixedOptions } from './mixed/mixed-work.ts';
-import { ETHERNET_HEADER, NET_LONGEST_PACKET } from './layout.ts';
+import { defineDeviceType, PLUGIN_API_VERSION, type DeviceTypePlugin, type DriverContext } from '@virtio-platform/core';
 import { NET_CONFIG, readNetConfig } from './net-config.ts';
 import { NetDevice } from './net-device.ts';
 import { NET_DRIVER_FEATURES, NetDriver, netQueues } from './net-driver.ts';
 import { NET_FEATURES } from './net-features.ts';
 import { qemuNet } from './qemu-net.ts';
+import { NET_WORKLOADS } from './net-workloads.ts';
 import { vhostUserNet } from './net-front-end.ts';
 import { macBytes, NET_SETTINGS, type NetSettings } from './net-settings.ts';
 
@@ -34,6 +23,11 @@ export * from './net-driver.ts';
 export * from './net-features.ts';
 export { NetLink, type NetLinkOptions } from './net-link.ts';
 export * from './net-settings.ts';
+export { NET_WORKLOADS } from './net-workloads.ts';
+export { MixedWork, type MixedContext, type MixedOptions } from './mixed/mixed-work.ts';
+export { CaptureReader } from './pcap/capture-reader.ts';
+export { CaptureWriter } from './pcap/capture-writer.ts';
+export { ReplayWork, type ReplayOptions } from './pcap/replay-work.ts';
 export * from './offload/checksum.ts';
 export { headerProblem, type HeaderProblem } from './offload/header-problem.ts';
 export * from './offload/net-header.ts';
@@ -46,28 +40,6 @@ export { toeplitz } from './receive-side-scaling/toeplitz.ts';
 
 /** Queue size that the device half supports at most, as QEMU's. */
 const MAX_QUEUE_SIZE = 1024;
-/** Room for all headers of a frame, and some data. */
-const LEAST_MIXED = 128;
-
-const mixed: WorkloadType<NetSettings, NetDriver, MixedOptions> = defineWorkload<NetSettings, NetDriver, MixedOptions>({
-  summary: 'send frames and commands at random, and compare what comes back with a model of the device',
-  options: z.strictObject({
-    blockSize: byteSize({ minimum: LEAST_MIXED })
-      .default(1514)
-      .describe('Bytes of the longest frame that is given to the device; without it 1514.'),
-    commands: z
-      .number()
-      .min(0)
-      .max(1)
-      .default(0.1)
-      .describe('How often a command comes before the next frames, 0 to 1; without it 0.1.'),
-  }),
-  bytes: ({ blockSize }) => blockSize,
-  problem: (_settings, { blockSize }) =>
-    blockSize <= NET_LONGEST_PACKET ? undefined : { key: 'blockSize', message: `at most ${NET_LONGEST_PACKET} bytes` },
-  recovers: false,
-  open: (driver: NetDriver, context) => new MixedWork(driver, context),
-});
 
 const plugin: DeviceTypePlugin<NetSettings, NetDriver> = defineDeviceType<NetSettings, NetDriver>({
   kind: 'device',
@@ -84,16 +56,7 @@ const plugin: DeviceTypePlugin<NetSettings, NetDriver> = defineDeviceType<NetSet
     open: (context: DriverContext) =>
       new NetDriver(context.memory, context.queues, { ...context, readConfig: () => readNetConfig(context) }),
   },
-  workloads: {
-    ...echoWorkloads({
-      least: ETHERNET_HEADER,
-      problem(blockSize) {
-        if (blockSize >= ETHERNET_HEADER && blockSize <= NET_LONGEST_PACKET) return undefined;
-        return { key: 'blockSize', message: `a packet has ${ETHERNET_HEADER} to ${NET_LONGEST_PACKET} bytes` };
-      },
-    }),
-    mixed,
-  },
+  workloads: NET_WORKLOADS,
   model: (settings, byteOrder) =>
     new NetDevice({ ...settings, mac: macBytes(settings.mac), queueSize: MAX_QUEUE_SIZE, byteOrder }),
   qemu: qemuNet,

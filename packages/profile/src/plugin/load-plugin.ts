@@ -324,6 +324,7 @@ function isWorkloads(value: unknown): boolean {
       isRecord(type) &&
       hasFunctions(type, ['bytes', 'open']) &&
       isStandardSchema(type['options']) &&
+      (type['paths'] === undefined || isTextList(type['paths'])) &&
       typeof type['summary'] === 'string' &&
       typeof type['recovers'] === 'boolean',
   );
