@@ -34,7 +34,7 @@ expect:
 
 const READ = '{ kind: read, requests: 20, depth: 4, blockSize: 4KiB }';
 const ECHO = '{ kind: echo, requests: 20, depth: 4, blockSize: 1500 }';
-const LONG_PACKET = '{ kind: echo, requests: 20, depth: 4, blockSize: 64KiB }';
+const LONG_PACKET = '{ kind: echo, requests: 20, depth: 4, blockSize: 65KiB }';
 
 const FIVE_MISTAKES = `profile: five-mistakes
 platform:

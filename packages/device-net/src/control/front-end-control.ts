@@ -7,6 +7,8 @@ import { VIRTIO_NET_ERR, VIRTIO_NET_OK } from '../layout.ts';
 import { ControlExecutor } from './control-executor.ts';
 import { FrameFilter } from './frame-filter.ts';
 
+const refuses = (): boolean => false;
+
 /** The control queue of a front-end whose back-end has the packets: it knows the number of pairs alone. */
 export class FrontEndControl implements VhostUserControl {
   readonly #executor: ControlExecutor;
@@ -14,7 +16,6 @@ export class FrontEndControl implements VhostUserControl {
 
   /** `pairs`: how many there are. */
   constructor(pairs: number) {
-    const refuses = (): boolean => false;
     this.#executor = new ControlExecutor(
       {
         // Commands of the filter need features that this front-end does not offer.

@@ -190,10 +190,6 @@ export class RandomCommands {
 
   /** A command that no device does. */
   #wrong(): ModelCommand {
-    const wrong = (name: string, ofClass: number, command: number, ...data: number[]): ModelCommand => {
-      const sent = { class: ofClass, command, data: Uint8Array.from(data) };
-      return { name, command: sent, isRight: false, apply: NOTHING };
-    };
     const { pairs } = this.#limits;
     const [few, many] = this.#limits.littleEndian
       ? [
@@ -210,8 +206,14 @@ export class RandomCommands {
       wrong('a receive mode without its value', VIRTIO_NET_CTRL_RX, VIRTIO_NET_CTRL_RX_PROMISC),
       wrong('half an address', VIRTIO_NET_CTRL_MAC, VIRTIO_NET_CTRL_MAC_ADDR_SET, 2, 0, 0),
       wrong('VLAN 65535', VIRTIO_NET_CTRL_VLAN, VIRTIO_NET_CTRL_VLAN_ADD, 0xff, 0xff),
-      wrong('0 pairs', VIRTIO_NET_CTRL_MQ, VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET, ...few!),
-      wrong('more pairs than there are', VIRTIO_NET_CTRL_MQ, VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET, ...many!),
+      wrong('0 pairs', VIRTIO_NET_CTRL_MQ, VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET, ...few),
+      wrong('more pairs than there are', VIRTIO_NET_CTRL_MQ, VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET, ...many),
     ]);
   }
+}
+
+/** A command that the device has to refuse. */
+function wrong(name: string, ofClass: number, command: number, ...data: readonly number[]): ModelCommand {
+  const sent = { class: ofClass, command, data: Uint8Array.from(data) };
+  return { name, command: sent, isRight: false, apply: NOTHING };
 }

@@ -9,7 +9,6 @@ import {
   ETHERTYPE_IPV6,
   ETHERTYPE_VLAN,
   IP_TCP,
-  IP_UDP,
   IPV4_HEADER,
   IPV6_HEADER,
   readBig32,
@@ -38,7 +37,7 @@ export interface TestFrame {
   /** The VLAN, or -1. */
   readonly vlan: number;
   readonly kind: 'local' | 'announcement' | 'ipv4' | 'ipv6';
-  /** {@link IP_TCP} or {@link IP_UDP}; of IP. */
+  /** TCP or UDP, by its number; of IP. */
   readonly protocol: number;
   /** Which addresses and ports it has; of IP. */
   readonly flow: number;

@@ -10,8 +10,12 @@ export function withCapture<T>(path: string, option: string, body: () => T): T {
   try {
     return body();
   } catch (cause) {
-    if (!(cause instanceof Error) || !('syscall' in cause)) throw cause;
-    const { code = 'no errno', syscall = 'a call' } = cause as NodeJS.ErrnoException;
-    throw captureError(path, `fails: ${syscall}: ${code}`, `correct workload.${option}, or its permissions`, cause);
+    if (!(cause instanceof Error) || !('syscall' in cause) || !('code' in cause)) throw cause;
+    throw captureError(
+      path,
+      `fails: ${String(cause.syscall)}: ${String(cause.code)}`,
+      `correct workload.${option}, or its permissions`,
+      cause,
+    );
   }
 }

@@ -92,13 +92,14 @@ function readCapture(path: string): Uint8Array {
   });
 }
 
+const isMagic = (word: number): boolean => word === PCAP_MICROSECONDS || word === PCAP_NANOSECONDS;
+
 /** Returns whether the file is in little-endian byte order. */
 function checkHeader(path: string, view: DataView): boolean {
   const wrong = (at: number, problem: string, hint = CONVERT): Error =>
     captureError(path, `has at byte ${at} ${problem}`, hint);
   if (view.byteLength < PCAP_HEADER)
     throw wrong(0, `${view.byteLength} bytes of a file header of ${PCAP_HEADER}`, CONVERT);
-  const isMagic = (word: number): boolean => word === PCAP_MICROSECONDS || word === PCAP_NANOSECONDS;
   const littleEndian = isMagic(view.getUint32(0, true));
   const magic = view.getUint32(0, false);
   if (magic === PCAPNG_SECTION) throw wrong(0, 'the section header of a pcapng file');

@@ -149,13 +149,16 @@ describe('the filter of a network device', () => {
   });
 });
 
-describe('a command', () => {
-  const scaling = (types: number, mask: number, unclassified: number, table: number[], tail: number[]): number[] => [
-    ...[4, 1, types, 0, 0, 0, mask & 0xff, mask >> 8, unclassified, 0],
-    ...table.flatMap((queue) => [queue, 0]),
-    ...tail,
-  ];
+/** The command RSS_CONFIG. */
+function scaling(types: number, mask: number, unclassified: number, table: number[], tail: number[]): number[] {
+  const head = [4, 1, types, 0, 0, 0, mask & 0xff, mask >> 8, unclassified, 0];
+  return head.concat(
+    table.flatMap((queue) => [queue, 0]),
+    tail,
+  );
+}
 
+describe('a command', () => {
   it.each([
     ['that has no class', [0]],
     ['of an unknown class', [6, 0, 1]],

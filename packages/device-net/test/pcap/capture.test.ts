@@ -28,7 +28,7 @@ describe('a pcap file', () => {
   ] as const)('is read, %s, and begins anew behind its end', (_, littleEndian, magic) => {
     const reader = new CaptureReader(written(captureBytes(FRAMES, { littleEndian, magic })), 1518);
     expect(reader.count).toBe(4);
-    for (let i = 0; i < 9; i++) expect(reader.frame(i)).toEqual(FRAMES[i % 4]);
+    for (let i = 0; i < 9; i++) expect(Buffer.compare(reader.frame(i), FRAMES[i % 4]!)).toBe(0);
   });
 
   it('may say that its frames have a check sequence', () => {
@@ -101,7 +101,7 @@ describe('a pcap file that is written', () => {
     writer.close();
     writer.close();
     const bytes = readFileSync(path);
-    expect(bytes.subarray(0, 24).toString('hex')).toBe('d4c3b2a1020004000000000000000000' + '0000040001000000');
+    expect(bytes.subarray(0, 24).toString('hex')).toBe('d4c3b2a10200040000000000000000000000040001000000');
     const records = recordsOf(bytes);
     expect(records).toHaveLength(1000);
     expect(records[0]).toMatchObject({ seconds: 1_700_000_000, fraction: 123_456, original: 14 });
