@@ -16,8 +16,8 @@ const FIN_AND_PSH = 0x09;
 const CWR = 0x80;
 
 /**
- * Compares frames that came back with what was sent: as it was sent, with its checksum, or as packets of the wire, whose
- * lengths, checksums, sequence numbers and flags have to agree with each other and with the data.
+ * Compares frames that came back with what was sent: as it was sent, with its checksum, or as packets of the wire,
+ * whose lengths, checksums, sequence numbers and flags have to agree with each other and with the data.
  */
 export class FrameCheck {
   readonly #seed: number;

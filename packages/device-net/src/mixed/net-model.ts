@@ -29,7 +29,7 @@ const REPORTS = {
   ipv6: [VIRTIO_NET_HASH_REPORT_IPV6, VIRTIO_NET_HASH_REPORT_TCPV6, VIRTIO_NET_HASH_REPORT_UDPV6],
 } as const;
 
-/** What a network device has to do with each frame after a series of commands: pass it or not, where, with which hash. */
+/** What a network device has to do with each frame after a series of commands: pass it, where, with which hash. */
 export class NetModel {
   readonly filter: FilterModel;
   readonly #reports: boolean;

@@ -27,8 +27,8 @@ export class CaptureReader {
   /**
    * Reads the file at `path`, whose frames have at most `longest` bytes. Throws {@link DeviceError}
    * `ERR_DEVICE_CAPTURE`, with the place of what is wrong: for a file that is no regular one, is too large, is no pcap
-   * file of Ethernet frames, is cut off, or has a frame that is too long or shorter than an Ethernet header; and for one
-   * without a frame.
+   * file of Ethernet frames, is cut off, or has a frame that is too long or shorter than an Ethernet header; and for
+   * one without a frame.
    */
   constructor(path: string, longest: number) {
     this.#bytes = readCapture(path);

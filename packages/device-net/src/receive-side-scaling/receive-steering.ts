@@ -5,8 +5,8 @@ import { NET_LONGEST_TABLE } from './scaling-config.ts';
 /**
  * The device's side of hashes and receive-side scaling: which receive queue a frame goes to, and the hash in its
  * header. Without RSS_CONFIG a frame goes to the pair that it was sent on: its flow is programmed by what the driver
- * transmits (specification 1.4 section 5.1.6.5.5). The last of the commands for pairs, hashes and scaling decides, as in
- * QEMU's device.
+ * transmits (specification 1.4 section 5.1.6.5.5). The last of the commands for pairs, hashes and scaling decides, as
+ * in QEMU's device.
  */
 export class ReceiveSteering {
   readonly hash: FrameHash = new FrameHash();
