@@ -16,7 +16,7 @@ const ISOLATED = [
   'packages/conformance/test/**/*.test.ts',
   'packages/machine-*/test/**/*.test.ts',
   'packages/core/test/queue/ordered-ring.test.ts',
-  'packages/runner/test/device-session.test.ts',
+  'packages/session/test/device-session.test.ts',
 ];
 
 /**

@@ -13,7 +13,7 @@ import net, { NET_SETTINGS } from '@virtio-platform/device-net';
 import { InProcessTransport, SimulatedDevice } from '@virtio-platform/machine-simulated';
 import { NO_MSIX, PciLegacyTransport, PciModernTransport } from '@virtio-platform/pci';
 import { composeRun, loadProfiles, type ComposedRun, type Profile } from '@virtio-platform/profile';
-import { DeviceSession } from '@virtio-platform/runner';
+import { RunSession } from '@virtio-platform/runner';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { HostileModel } from './hostile-model.ts';
 import { Random } from '@virtio-platform/conformance';
@@ -104,7 +104,7 @@ function openTransport(which: (typeof TRANSPORTS)[number], name: Type, random: R
 
 /** Drives a device to the end. Returns the code of what went wrong, or `completed`. */
 async function drive(run: ComposedRun): Promise<string> {
-  const session = new DeviceSession(run);
+  const session = new RunSession(run);
   let outcome = 'refused';
   try {
     if (session.negotiation.refusal === undefined) {

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { NotificationCounts } from '@virtio-platform/core';
 import { composeRun, loadProfiles } from '@virtio-platform/profile';
-import { DeviceSession } from '@virtio-platform/runner';
+import { RunSession } from '@virtio-platform/runner';
 import { afterAll, describe, expect, it } from 'vitest';
 import { ROOT } from '../command/command.ts';
 
@@ -17,7 +17,7 @@ async function countsOf(base: string, text: string): Promise<NotificationCounts[
   const counts: NotificationCounts[] = [];
   for (const profile of await loadProfiles(path)) {
     const run = await composeRun(profile);
-    const session = new DeviceSession(run);
+    const session = new RunSession(run);
     await session.start();
     await session.run();
     expect(session.workload?.verified).toBe(true);

@@ -2,7 +2,7 @@ import { shippedPlatforms } from '@virtio-platform/cli';
 import { DeviceStatus } from '@virtio-platform/core/device';
 import { featureBit, FeatureSet } from '@virtio-platform/core/features';
 import { composeRun, loadProfiles, type Offer, type Profile } from '@virtio-platform/profile';
-import { DEFAULT_OFFERS, DeviceSession, negotiationMatrix } from '@virtio-platform/runner';
+import { DEFAULT_OFFERS, negotiationMatrix, RunSession } from '@virtio-platform/runner';
 import { describe, expect, it } from 'vitest';
 
 /** One run of each platform, with everything that is in dispute turned on. */
@@ -24,7 +24,7 @@ describe.each(profiles.map((profile) => [profile.name, profile] as const))('on %
       const cell = row!.cells[i]!;
       const run = await composeRun(offering(profile, offer));
       try {
-        const session = new DeviceSession(run);
+        const session = new RunSession(run);
         const { negotiation } = session;
         expect([offer.name, negotiation.path ?? null]).toEqual([offer.name, cell.path]);
         expect(negotiation.refusal ?? null).toEqual(cell.refusal);
@@ -33,7 +33,7 @@ describe.each(profiles.map((profile) => [profile.name, profile] as const))('on %
         expect(session.dma).toEqual({ maps: 0, unmaps: 0, bytesBounced: 0, live: 0, leaked: 0 });
         expect(run.machine.faults.count).toBe(0);
         session.end();
-        expect(new DeviceSession(run).negotiation).toEqual(negotiation);
+        expect(new RunSession(run).negotiation).toEqual(negotiation);
       } finally {
         await run.dispose();
       }

@@ -5,7 +5,7 @@ import { platformTraits, readDecisionTable } from '@virtio-platform/conformance'
 import { featureBit, FeatureSet, transportCarries } from '@virtio-platform/core/features';
 import { negotiate, type NegotiationResult } from '@virtio-platform/core/negotiation';
 import { composeRun, loadProfile, type Profile } from '@virtio-platform/profile';
-import { supportedFeatures } from '@virtio-platform/runner';
+import { supportedFeatures } from '@virtio-platform/session';
 import { deviceTable } from '../device-tables.ts';
 import type { CaseDevice, FeatureCase } from './feature-cases.ts';
 

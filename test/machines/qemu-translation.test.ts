@@ -8,7 +8,7 @@ import { DmaDirection, type DmaMapping } from '@virtio-platform/core/dma';
 import { PAGE_SIZE } from '@virtio-platform/core/memory';
 import { openVirtqueue, ScatterList, UsedBatch, type Virtqueue } from '@virtio-platform/core/queue';
 import { composeRun, loadProfiles, type ComposedRun } from '@virtio-platform/profile';
-import { supportedFeatures } from '@virtio-platform/runner';
+import { supportedFeatures } from '@virtio-platform/session';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { QEMU_TESTS } from './qemu-installed.ts';
 /** Few I/O virtual pages, so that they come round within a few requests. */

@@ -1,7 +1,7 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { DeviceSession } from '@virtio-platform/runner';
+import { RunSession } from '@virtio-platform/runner';
 import {
   GUEST_MEMORY,
   MACHINE,
@@ -29,7 +29,7 @@ describe('composition', () => {
       const composed = resolve.mock.calls.length;
       expect(composed).toBeGreaterThanOrEqual(2);
       try {
-        const session = new DeviceSession(run);
+        const session = new RunSession(run);
         await session.start();
         await session.run();
         session.end();

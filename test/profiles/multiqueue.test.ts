@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { composeRun, loadProfile, loadProfiles, type Profile } from '@virtio-platform/profile';
-import { DeviceSession, runProfile, type WorkloadReport } from '@virtio-platform/runner';
+import { RunSession, runProfile, type WorkloadReport } from '@virtio-platform/runner';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ROOT } from '../command/command.ts';
 import { QEMU_TESTS } from '../machines/qemu-installed.ts';
@@ -38,7 +38,7 @@ async function watch(profile: Profile): Promise<Seen> {
       notified[queue] = (notified[queue] ?? 0) + 1;
       notify(queue, next);
     };
-    const session = new DeviceSession(run);
+    const session = new RunSession(run);
     await session.start();
     await session.run();
     const report = session.workload!;

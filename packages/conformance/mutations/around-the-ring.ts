@@ -175,18 +175,20 @@ const device: readonly Mutation[] = [
       to: 'if (!Number.isInteger(frame)) {',
     },
   ]),
-  ...mutationsOf('runner/src/device-session.ts', [
+  ...mutationsOf('session/src/device-session.ts', [
     {
       name: 'takes its memory back from a device that did not confirm its reset',
       cases: ['D45', 'M7'],
       from: "if (isCodedError(error) && error.code === 'ERR_DEVICE_LOST') return error;",
       to: 'if (isCodedError(error)) return error;',
     },
+  ]),
+  ...mutationsOf('session/src/queue-size.ts', [
     {
       name: 'asks for the size of a queue twice',
       cases: ['D44'],
-      from: 'Math.min(profile.queue.size ?? DEFAULT_QUEUE_SIZE, most)',
-      to: 'Math.min(profile.queue.size ?? DEFAULT_QUEUE_SIZE, transport.maxQueueSize(index))',
+      from: 'Math.min(wanted, most)',
+      to: 'Math.min(wanted, transport.maxQueueSize(index))',
     },
     {
       name: 'believes the size of a legacy queue',
@@ -197,7 +199,7 @@ const device: readonly Mutation[] = [
     {
       name: 'makes a queue as long as the device has',
       cases: ['D44'],
-      from: 'Math.min(profile.queue.size ?? DEFAULT_QUEUE_SIZE, most)',
+      from: 'Math.min(wanted, most)',
       to: 'most',
     },
     {

@@ -55,13 +55,16 @@ export interface CompositionOptions extends ResolutionOptions {
 }
 
 /**
- * The only composition root: loads the two plugins a profile names, checks their options, and puts platform and machine
- * together in a container of their own. Throws coded errors that name the plugin and the place in the profile; then
- * nothing is left running.
+ * The only composition root: has the device type check what its settings name, loads the two plugins that a profile
+ * names, checks their options, and puts platform and machine together in a container of their own. Throws coded errors
+ * that name the plugin and the place in the profile; then nothing is left running.
  */
 export async function composeRun(profile: Profile, options: CompositionOptions = {}): Promise<ComposedRun> {
-  const plugins = await checkPlugins(profile, options);
   const { pluginTimeoutMs: timeoutMs } = options;
+  const { use, type, settings } = profile.device;
+  // Here for every machine: only the embedded one has the device half, which would find the same.
+  if (type.check !== undefined) await runHook('device', use, 'check', () => type.check!(settings), timeoutMs);
+  const plugins = await checkPlugins(profile, options);
   const missing = await askMachine(plugins.machine, timeoutMs);
   if (missing.length > 0) throw new MachineMissingError(profile.machine, missing);
 

@@ -1,7 +1,7 @@
 import { VIRTIO_F_ACCESS_PLATFORM } from '@virtio-platform/core/features';
 import type { NegotiationResult, PlatformTraits } from '@virtio-platform/core/negotiation';
 import { composeRun, type Profile } from '@virtio-platform/profile';
-import { DeviceSession } from './device-session.ts';
+import { RunSession } from './run-session.ts';
 
 /**
  * Why a profile negotiates as it does: every rule in order, every feature's outcome, the path. What `explain --json`
@@ -31,7 +31,7 @@ export interface Explanation {
 export async function explainProfile(profile: Profile): Promise<Explanation> {
   const run = await composeRun(profile);
   try {
-    const session = new DeviceSession(run);
+    const session = new RunSession(run);
     const { negotiation } = session;
     session.end();
     return {

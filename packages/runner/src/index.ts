@@ -5,7 +5,6 @@
  */
 export * from './compare-expectation.ts';
 export * from './describe-mismatches.ts';
-export * from './device-session.ts';
 export * from './disruptions.ts';
 export * from './explain-profile.ts';
 export * from './negotiation-matrix.ts';
@@ -13,4 +12,5 @@ export * from './report.ts';
 export * from './ring-report.ts';
 export * from './run-loop.ts';
 export * from './run-profile.ts';
+export * from './run-session.ts';
 export * from './used-notifications.ts';

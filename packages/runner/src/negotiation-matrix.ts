@@ -1,7 +1,7 @@
 import { featureBit, FeatureSet, transportCarries } from '@virtio-platform/core/features';
 import { negotiate, type NegotiationResult, type Refusal } from '@virtio-platform/core/negotiation';
 import { composeRun, type ComposedRun, type Offer, type Profile } from '@virtio-platform/profile';
-import { supportedFeatures } from './device-session.ts';
+import { supportedFeatures } from '@virtio-platform/session';
 
 /** What comes of one offer under one platform. */
 export interface MatrixCell {

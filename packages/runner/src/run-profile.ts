@@ -12,18 +12,17 @@ import {
   blamePlugin,
   pluginSiteOf,
   composeRun,
-  runHook,
   type ComposedRun,
   type NamedRun,
   type Profile,
   type ResolutionOptions,
 } from '@virtio-platform/profile';
 import { compareExpectation } from './compare-expectation.ts';
-import { DeviceSession } from './device-session.ts';
 import { leaksOf, statisticsOf } from './platform-account.ts';
 import type { FailureReport, FaultReport, RunReport, WorkloadReport } from './report.ts';
 import { explainStall } from './ring-report.ts';
 import { RunErrors } from './run-errors.ts';
+import { RunSession } from './run-session.ts';
 import { SanitizedRun } from './sanitized-run.ts';
 
 /** What a run may be given beside the profile. */
@@ -62,10 +61,6 @@ export async function runProfile(profile: Profile, options: RunOptions = {}): Pr
   const { errors } = state;
   let run: ComposedRun | undefined;
   try {
-    const { use, type, settings } = profile.device;
-    // Here for every machine: only the embedded one has the device half, which would find the same.
-    if (type.check !== undefined)
-      await runHook('device', use, 'check', () => type.check!(settings), options.plugins?.pluginTimeoutMs);
     run = await composeRun(profile, { ...options.plugins, watchDevice: sanitized?.watchDevice });
     // What was recorded before the run is not its own.
     run.platform.recordedFaults?.();
@@ -187,9 +182,9 @@ async function drive(
   state: RunState,
   onProgress: (done: number, total: number) => void,
 ): Promise<void> {
-  let session: DeviceSession;
+  let session: RunSession;
   try {
-    session = new DeviceSession(run, sanitized?.open(run.machine.memory));
+    session = new RunSession(run, sanitized?.open(run.machine.memory));
   } catch (error) {
     state.errors.note(error);
     return;

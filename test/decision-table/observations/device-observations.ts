@@ -7,7 +7,7 @@ import { CONTEXT_CACHED, GENERATION, SimulatedVtd, VTD_FACILITY } from '@virtio-
 import { H_PERMISSION, H_SUCCESS, SimulatedTceTables, TCE_FACILITY } from '@virtio-platform/platform-pseries';
 import { MEMORY_CONVERSION, sevOptionsSchema, simulateSev, type MemoryConversion } from '@virtio-platform/platform-sev';
 import { composeRun, type ComposedRun } from '@virtio-platform/profile';
-import { DeviceSession, runProfile } from '@virtio-platform/runner';
+import { RunSession, runProfile } from '@virtio-platform/runner';
 import { rowProfile, type RowMachine } from '../decision-row-profile.ts';
 import type { Observation, ObservedRow } from './observation.ts';
 
@@ -50,7 +50,7 @@ async function breakPromise(run: ComposedRun): Promise<Readonly<Record<string, u
   if (!(tables instanceof SimulatedTceTables)) throw new TypeError('the machine has no simulated TCE tables');
   const { liobn } = tables.defaultWindow;
   const unmap = (): number => tables.putTce(liobn, PAGE_SIZE, 0, 0, 0);
-  const session = new DeviceSession(run);
+  const session = new RunSession(run);
   await session.start();
   const answer = unmap();
   // A broken hypervisor: the entry goes, whatever was frozen.
@@ -76,7 +76,7 @@ async function breakPageTables(run: ComposedRun): Promise<Readonly<Record<string
     unit.read64(0xf8, words);
     return (words[1]! & 0x0600_0000) === 0 ? 'not done' : 'done';
   };
-  const session = new DeviceSession(run);
+  const session = new RunSession(run);
   await session.start();
   const answer = invalidateAll();
   unit.read64(0x20, words);

@@ -64,12 +64,9 @@ export interface DriverSection {
 /** The `queue` section. */
 export interface QueueSection {
   readonly layout: 'split' | 'packed';
-  /** Entries, at most 32768; a power of two on the split layout. Left out: {@link DEFAULT_QUEUE_SIZE}, or fewer. */
+  /** Entries, at most 32768; a power of two on the split layout. Left out: what the driver takes unless told. */
   readonly size?: number;
 }
-
-/** Entries of a virtqueue whose profile does not say how many, where the device has as many. */
-export const DEFAULT_QUEUE_SIZE = 256;
 
 /** A reset of the queues, or a suspend of the device, during a workload. */
 export interface Disruption {

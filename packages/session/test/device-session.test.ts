@@ -1,12 +1,10 @@
-import { DmaError } from '@virtio-platform/core';
-import { FaultLog } from '@virtio-platform/core/address-space';
+import { DmaError, type DriverHalf } from '@virtio-platform/core';
 import type { DeviceInterface } from '@virtio-platform/core/device';
 import { FeatureSet, VIRTIO_F_RING_PACKED, VIRTIO_F_VERSION_1 } from '@virtio-platform/core/features';
-import block, { BLOCK_SETTINGS } from '@virtio-platform/device-block';
+import block from '@virtio-platform/device-block';
 import { GuestMemory } from '@virtio-platform/core/memory';
 import { DEFAULT_POLICY } from '@virtio-platform/core/negotiation';
-import type { ComposedRun } from '@virtio-platform/profile';
-import { DeviceSession } from '@virtio-platform/runner';
+import { DeviceSession, type SessionOptions } from '@virtio-platform/session';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { IDENTITY_TRAITS, RegisterTransport } from '@virtio-platform/conformance/testing';
 
@@ -38,6 +36,11 @@ class SizingTransport extends RegisterTransport {
   }
 }
 
+interface OpenOptions extends Partial<SessionOptions> {
+  readonly deviceInterface?: DeviceInterface;
+  readonly slowReset?: number;
+}
+
 interface Session {
   readonly session: DeviceSession;
   readonly transport: SizingTransport;
@@ -47,34 +50,12 @@ interface Session {
 function open(
   layout: 'split' | 'packed',
   sizes: readonly number[],
-  { deviceInterface = 'modern', slowReset = 0 }: { deviceInterface?: DeviceInterface; slowReset?: number } = {},
+  { deviceInterface = 'modern', slowReset = 0, ...more }: OpenOptions = {},
 ): Session {
   const memory = new GuestMemory(new SharedArrayBuffer(4 << 20));
   const transport = new SizingTransport(sizes, deviceInterface, layout === 'packed', slowReset);
-  const run = {
-    profile: {
-      device: { type: block, settings: BLOCK_SETTINGS.parse({}), use: { use: 'block' } },
-      driver: {
-        privilege: 'kernel',
-        buffers: 'streaming',
-        timeoutMs: 50,
-        lacks: FeatureSet.EMPTY,
-        clears: FeatureSet.EMPTY,
-        forces: undefined,
-      },
-      queue: { layout, size: 64 },
-      workload: {
-        kind: 'write-read-verify',
-        requests: 1,
-        depth: 1,
-        options: { blockSize: 512 },
-        seed: 1,
-        disruptions: [],
-      },
-      failures: { map: {}, region: {}, wrongAddress: {} },
-      policy: DEFAULT_POLICY,
-    },
-    machine: { memory, transport, faults: new FaultLog() },
+  const session = new DeviceSession({
+    machine: { memory, transport },
     platform: {
       traits: IDENTITY_TRAITS,
       rules: [],
@@ -83,8 +64,21 @@ function open(
         throw new DmaError('ERR_DMA_RANGE', 'nothing is mapped on the physical path');
       },
     },
-  };
-  return { session: new DeviceSession(run as unknown as ComposedRun), transport, memory };
+    device: { type: block },
+    driver: { privilege: 'kernel', buffers: 'streaming', lacks: FeatureSet.EMPTY },
+    policy: DEFAULT_POLICY,
+    queue: { layout, size: 64 },
+    ...more,
+  });
+  return { session, transport, memory };
+}
+
+/** Opens everything and lets the device go. */
+async function start(session: DeviceSession): Promise<DriverHalf> {
+  session.openQueues();
+  const { driver } = session.openDriver({ depth: 1, bytes: 512 });
+  await session.start();
+  return driver;
 }
 
 describe.each(['split', 'packed'] as const)('a session over a %s ring with a device that lies', (layout) => {
@@ -98,7 +92,7 @@ describe.each(['split', 'packed'] as const)('a session over a %s ring with a dev
     [[65_535, 8], 64],
   ])('D44 makes a queue that both can have of a size of %j', async (sizes, size) => {
     const { session, transport, memory } = open(layout, sizes);
-    await session.start();
+    await start(session);
     expect([session.ring, transport.reads]).toEqual([{ layout, size }, 1]);
     expect(transport.log).toContain(`queue 0 of ${size}`);
     session.end();
@@ -108,21 +102,21 @@ describe.each(['split', 'packed'] as const)('a session over a %s ring with a dev
 
   it.each([1, 2])('D44 refuses a queue of %d entries, in which no request fits, and keeps nothing', async (size) => {
     const { session, memory } = open(layout, [size]);
-    await expect(session.start()).rejects.toMatchObject({ code: 'ERR_QUEUE_TOO_SMALL' });
+    await expect(start(session)).rejects.toMatchObject({ code: 'ERR_QUEUE_TOO_SMALL' });
     session.end();
     expect([session.dma.live, memory.allocated]).toEqual([0, 0]);
   });
 
   it('D44 refuses a device without the queue that it has to have, and keeps nothing', async () => {
     const { session, memory } = open(layout, [0]);
-    await expect(session.start()).rejects.toMatchObject({ code: 'ERR_DEVICE_CONFIG' });
+    await expect(start(session)).rejects.toMatchObject({ code: 'ERR_DEVICE_CONFIG' });
     session.end();
     expect([session.dma.live, memory.allocated]).toEqual([0, 0]);
   });
 
   it('D45 M7 gives nothing back to its owner while a reset is not confirmed', async () => {
     const { session, transport, memory } = open(layout, [8], { slowReset: Infinity });
-    await session.start();
+    await start(session);
     const held = { live: session.dma.live, allocated: memory.allocated };
     expect(held.live).toBeGreaterThan(0);
     vi.useFakeTimers({ toFake: ['performance'] });
@@ -138,14 +132,14 @@ describe.each(['split', 'packed'] as const)('a session over a %s ring with a dev
 describe('a session over the split ring of a legacy device, which alone says how long it is', () => {
   it.each([0, 3, 65_535, 65_536])('D44 refuses a queue of %d entries, and keeps nothing', async (size) => {
     const { session, memory } = open('split', [size], { deviceInterface: 'legacy' });
-    await expect(session.start()).rejects.toMatchObject({ code: 'ERR_DEVICE_CONFIG' });
+    await expect(start(session)).rejects.toMatchObject({ code: 'ERR_DEVICE_CONFIG' });
     session.end();
     expect([session.dma.live, memory.allocated]).toEqual([0, 0]);
   });
 
   it('D44 takes the size that it has to take', async () => {
     const { session } = open('split', [256], { deviceInterface: 'legacy' });
-    await session.start();
+    await start(session);
     expect(session.ring).toEqual({ layout: 'split', size: 256 });
     session.end();
   });

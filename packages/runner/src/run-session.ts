@@ -1,0 +1,165 @@
+import { ContractError, type Workload } from '@virtio-platform/core';
+import type { DmaStatistics } from '@virtio-platform/core/dma';
+import type { NegotiationResult } from '@virtio-platform/core/negotiation';
+import type { DmaSanitizer } from '@virtio-platform/dma-sanitizer';
+import { runHook, type ComposedRun } from '@virtio-platform/profile';
+import { DeviceSession } from '@virtio-platform/session';
+import { checkDisruptions } from './disruptions.ts';
+import type { RunReport, WorkloadReport } from './report.ts';
+import { inspectRings, type RingReport } from './ring-report.ts';
+import { RunLoop, workloadReport } from './run-loop.ts';
+import { throwMissed, UsedNotifications } from './used-notifications.ts';
+import { watchedBy } from './watched-by.ts';
+
+/** The workload of a profile over a {@link DeviceSession}, with what the profile has done to the device meanwhile. */
+export class RunSession {
+  readonly #run: ComposedRun;
+  readonly #session: DeviceSession;
+  #workload: Workload | undefined;
+  #loop: RunLoop | undefined;
+  #notifications: UsedNotifications | undefined;
+
+  /** Negotiates. After a refusal there is nothing to start. A sanitizer checks the driver. */
+  constructor(run: ComposedRun, sanitizer?: DmaSanitizer) {
+    const { platform, machine, profile } = run;
+    const { device, driver, policy, queue, failures, workload } = profile;
+    this.#run = run;
+    this.#session = new DeviceSession({
+      machine,
+      platform,
+      device,
+      driver,
+      policy,
+      queue,
+      failures,
+      resizes: workload.disruptions.flatMap(({ size }) => size ?? []),
+      watch: sanitizer && watchedBy(sanitizer, device.type.name),
+    });
+  }
+
+  get negotiation(): NegotiationResult {
+    return this.#session.negotiation;
+  }
+
+  /** Layout and size of the first queue, once started. */
+  get ring(): RunReport['queue'] {
+    return this.#session.ring;
+  }
+
+  /** How often something failed because the profile asks for it. */
+  get injected(): number {
+    return this.#session.injected;
+  }
+
+  /** Of the pool that buffers are copied through; `null` without one. */
+  get pool(): RunReport['dma']['pool'] {
+    const { bouncePool } = this.#run.platform;
+    return bouncePool === undefined
+      ? null
+      : { slots: bouncePool.slots, highWater: bouncePool.highWater, exhausted: bouncePool.exhausted };
+  }
+
+  /** Of all queues together. */
+  get dma(): Required<DmaStatistics> {
+    return this.#session.dma;
+  }
+
+  /** The notifications of both directions so far; `null` before {@link start}. */
+  get notifications(): RunReport['notifications'] {
+    if (this.#notifications === undefined) return null;
+    const { counts: used } = this.#notifications;
+    return { available: this.#session.notifications, used, device: this.#run.machine.notifications ?? null };
+  }
+
+  /** Reads the rings as both ends left them. */
+  inspect(): RingReport[] {
+    return inspectRings(this.#session.queues.map(({ queue }) => queue));
+  }
+
+  /** Throws {@link DeviceError} `ERR_NOTIFICATION_MISSED` where the device did not send one that it owed. */
+  checkNotifications(): void {
+    if (this.#notifications !== undefined) throwMissed(this.#notifications);
+  }
+
+  /** What the workload did so far; `undefined` before it was started. */
+  get workload(): WorkloadReport | undefined {
+    if (this.#workload === undefined || this.#loop === undefined) return undefined;
+    return workloadReport(this.#run.profile, this.#workload, this.#loop);
+  }
+
+  /** The configuration changes that the device told of. */
+  get configuration(): RunReport['configuration'] {
+    return this.#loop?.configuration ?? { changes: 0, seen: [] };
+  }
+
+  /**
+   * Sets up the queues, the driver half and the workload, and lets the device go. Throws a coded error; `end` is still
+   * to be called.
+   */
+  async start(onProgress: (done: number, total: number) => void = () => {}): Promise<void> {
+    const session = this.#session;
+    try {
+      checkDisruptions(this.#run.profile, session.negotiation.accepted);
+      this.#openWorkload(onProgress);
+    } catch (error) {
+      session.fail(error);
+      throw error;
+    }
+    await session.start();
+  }
+
+  /**
+   * Runs the workload on a started device. Throws {@link DeviceError} when the device stalls, lies or is gone, and
+   * {@link ContractError} for a workload that does not do what it was asked for.
+   */
+  async run(): Promise<void> {
+    const { device, driver, workload: asked } = this.#run.profile;
+    const hook = `workloads.${asked.kind}.run`;
+    const [workload, loop] = [this.#workload!, this.#loop!];
+    let failed: { readonly thrown: unknown } | undefined;
+    const settled = async (): Promise<void> => {
+      try {
+        await Promise.race([workload.run(), loop.abandoned]);
+      } catch (thrown) {
+        failed = { thrown };
+      }
+    };
+    await runHook('device', device.use, hook, settled, driver.timeoutMs, () => loop.quietMs);
+    // What the loop met is why the workload ended, whatever the workload made of it.
+    failed = loop.failure ?? failed;
+    if (failed !== undefined) throw failed.thrown;
+    const { requests, mismatches } = workload.done;
+    if (requests >= asked.requests || mismatches.first.length > 0) return;
+    throw new ContractError('device', hook, `returned after ${requests} of ${asked.requests} requests`);
+  }
+
+  /** Opens the queues, the driver half over them, and the workload over the driver half. */
+  #openWorkload(onProgress: (done: number, total: number) => void): void {
+    const session = this.#session;
+    const { profile, machine } = this.#run;
+    const { type, settings } = profile.device;
+    const { kind, depth, requests, seed, disruptions, options } = profile.workload;
+    const queues = session.openQueues().map(({ queue }) => queue);
+    const { transport } = session;
+    const notifications = new UsedNotifications(transport, queues);
+    this.#notifications = notifications;
+    const workload = type.workloads[kind]!;
+    const { driver, context } = session.openDriver({ depth, bytes: workload.bytes(options) });
+    const loop = new RunLoop({ profile, transport, queues, notifications, driver, onProgress });
+    this.#loop = loop;
+    const mostReturned = disruptions.length * depth;
+    const own = { settings, options, kind, requests, seed, mostReturned, loop, inspected: machine.memory };
+    this.#workload = workload.open(driver, { ...context, ...own });
+    loop.attach(this.#workload);
+  }
+
+  /** Resets the device and gives everything back; see `end` of {@link DeviceSession}. */
+  end(): void {
+    this.#session.end();
+  }
+
+  /** After {@link end}, and after its statistics were read. Nothing is given back that the device may still use. */
+  dispose(): void {
+    this.#session.dispose();
+  }
+}
