@@ -26,7 +26,7 @@ function offerSchemas(types: readonly DeviceTypePlugin[]) {
  * `{ interface, features }`. Throws {@link ProfileError} with everything that is wrong, at its place.
  */
 export async function loadOffers(file: string, types: readonly DeviceTypePlugin[]): Promise<readonly Offer[]> {
-  const { root, issues } = await readSources(file);
+  const { root, issues } = await readSources({ kind: 'file', file });
   if (root === undefined || issues.length > 0) throw new ProfileError([...issues]);
   const wrong: ProfileIssue[] = [];
   const schemas = offerSchemas(types);

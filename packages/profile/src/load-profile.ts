@@ -14,10 +14,20 @@ import {
   type Place,
   type ProfileIssue,
 } from './source/profile-issue.ts';
+import { locateSource, type ProfileSource } from './source/profile-source.ts';
 import { readSources } from './source/read-sources.ts';
 import { formatWarning, type ProfileWarning } from './source/renamed-keys.ts';
 import type { ResolutionOptions } from './plugin/resolve-plugin.ts';
 import type { MapNode } from './source/source-node.ts';
+
+/** How a profile is loaded. */
+export interface LoadOptions extends ResolutionOptions {
+  /**
+   * The folder from which the paths in text and in an object start, and packages are looked for; the current one unless
+   * given. Those in a file start at the folder of the file.
+   */
+  readonly baseDirectory?: string | undefined;
+}
 
 /** What is known of a profile that was looked at. */
 export interface ProfileCheck {
@@ -36,8 +46,8 @@ export type LoadedRun =
  * As {@link loadProfiles}, but where nothing is wrong except what a device type does, its error stands for each of the
  * runs with that type.
  */
-export async function loadEachRun(path: string, options: ResolutionOptions = {}): Promise<readonly LoadedRun[]> {
-  const check = await checkStatically(path, options);
+export async function loadEachRun(source: ProfileSource, options: LoadOptions = {}): Promise<readonly LoadedRun[]> {
+  const check = await checkStatically(source, options);
   const runs = check.checks.map(({ profile, failure }): LoadedRun | undefined => {
     if (profile !== undefined) return { profile };
     return failure?.run && { run: failure.run, error: failure.error };
@@ -48,12 +58,12 @@ export async function loadEachRun(path: string, options: ResolutionOptions = {})
 }
 
 /**
- * Loads the runs of a profile, of which a `matrix` makes several: parses it, merges what it extends, and checks each
- * run. Throws {@link ProfileError} with everything that is wrong, also with the plugins and their options. Plugins of a
- * profile without issues are not loaded yet.
+ * Loads the runs of a profile, of which a `matrix` makes several: reads a file, text or an object, merges what it
+ * extends, and checks each run. Throws {@link ProfileError} with everything that is wrong, also with the plugins and
+ * their options. Plugins of a profile without issues are not loaded yet.
  */
-export async function loadProfiles(path: string, options: ResolutionOptions = {}): Promise<readonly Profile[]> {
-  const { profiles } = await loadRuns(path, options);
+export async function loadProfiles(source: ProfileSource, options: LoadOptions = {}): Promise<readonly Profile[]> {
+  const { profiles } = await loadRuns(source, options);
   return profiles;
 }
 
@@ -61,16 +71,16 @@ export async function loadProfiles(path: string, options: ResolutionOptions = {}
  * Loads a profile that is one run, as {@link loadProfiles} does. Throws {@link ProfileError} where a `matrix` makes
  * several.
  */
-export async function loadProfile(path: string, options: ResolutionOptions = {}): Promise<Profile> {
-  const { profiles, matrix } = await loadRuns(path, options);
+export async function loadProfile(source: ProfileSource, options: LoadOptions = {}): Promise<Profile> {
+  const { profiles, matrix } = await loadRuns(source, options);
   if (profiles.length === 1) return profiles[0]!;
   const message = `makes ${profiles.length} runs of this profile, where one is wanted`;
   throw new ProfileError([issueAt(matrix!, ['matrix'], message, { code: 'ERR_PROFILE_MATRIX' })]);
 }
 
 /** Finds everything that is wrong with a profile, its plugins and their options. */
-export async function checkProfile(path: string, options: ResolutionOptions = {}): Promise<ProfileCheck> {
-  const { roots, profiles, issues } = await checkStatically(path, options);
+export async function checkProfile(source: ProfileSource, options: LoadOptions = {}): Promise<ProfileCheck> {
+  const { roots, profiles, issues } = await checkStatically(source, options);
   return { profiles, issues: await withPluginIssues(roots, issues, options) };
 }
 
@@ -84,8 +94,8 @@ interface StaticCheck extends ProfileCheck {
   readonly matrix?: Place | undefined;
 }
 
-async function loadRuns(path: string, options: ResolutionOptions): Promise<StaticCheck> {
-  const check = await checkStatically(path, options);
+async function loadRuns(source: ProfileSource, options: LoadOptions): Promise<StaticCheck> {
+  const check = await checkStatically(source, options);
   if (check.issues.length === 0) return check;
   throw await errorOf(check, options);
 }
@@ -94,8 +104,10 @@ async function errorOf({ roots, issues }: StaticCheck, options: ResolutionOption
   return new ProfileError(await withPluginIssues(roots, issues, options));
 }
 
-async function checkStatically(path: string, options: ResolutionOptions): Promise<StaticCheck> {
-  const sources = await readSources(path);
+async function checkStatically(source: ProfileSource, options: LoadOptions): Promise<StaticCheck> {
+  const located = locateSource(source, options.baseDirectory);
+  const { file } = located;
+  const sources = await readSources(located);
   if (sources.root === undefined) {
     const { issues } = sources;
     return { roots: [], checks: [], profiles: [], issues, textIssues: issues };
@@ -104,7 +116,7 @@ async function checkStatically(path: string, options: ResolutionOptions): Promis
   const read = [...sources.issues, ...matrix.issues];
   const isComplete = matrix.issues.length === 0 && read.every(({ code }) => code === 'ERR_PROFILE_INVALID');
   const loader = new DeviceTypeLoader(options);
-  const reading = { file: path, issues: read, isComplete };
+  const reading = { file, issues: read, isComplete };
   const check = async (others: readonly DeviceTypePlugin[]): Promise<RunCheck[]> =>
     await checkRuns(matrix.runs, reading, loader, others, options.pluginTimeoutMs);
   const first = await check([]);
@@ -112,7 +124,7 @@ async function checkStatically(path: string, options: ResolutionOptions): Promis
   const isRight = first.every(({ profile, failure, contradictions }) => {
     return (profile ?? failure?.run) !== undefined && contradictions.length === 0;
   });
-  const checks = isRight ? first : await check(await loader.installed(path));
+  const checks = isRight ? first : await check(await loader.installed(file));
   warnOnce(checks.flatMap(({ warnings }) => warnings));
   const believed = (issue: ProfileIssue): boolean => isBelieved(issue, read);
   const textIssues = [...read, ...issuesOfRuns(checks).filter(believed)].slice(0, MAX_ISSUES);
@@ -158,6 +170,7 @@ function warnOnce(warnings: readonly ProfileWarning[]): void {
 function isBelieved(issue: ProfileIssue, sourceIssues: readonly ProfileIssue[]): boolean {
   return !sourceIssues.some((other) => {
     if (other.file !== issue.file) return false;
+    if (issue.key !== undefined) return other.key === issue.key;
     const order = comparePlaces(other, issue);
     return order === 0 || (order < 0 && other.code === 'ERR_PROFILE_SYNTAX');
   });

@@ -80,7 +80,8 @@ export interface FailureReport {
   readonly hint: string | null;
   /**
    * The plugin that the error came out of: its name in the profile, the member of its contract, `null` where that is
-   * not known, and the place that names it. `null` where the error came out of no plugin.
+   * not known, and the place that names it: file, line and column, or of a profile that is an object the `key`. `null`
+   * where the error came out of no plugin.
    */
   readonly plugin: {
     readonly kind: string;
@@ -89,6 +90,7 @@ export interface FailureReport {
     readonly file: string;
     readonly line: number;
     readonly column: number;
+    readonly key?: string;
   } | null;
   /**
    * What was thrown first, where the error is about that: its class, `null` for a value that is no error, and the

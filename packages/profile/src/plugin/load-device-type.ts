@@ -38,8 +38,8 @@ export class DeviceTypeLoader {
   async load(root: MapNode): Promise<LoadedDeviceType> {
     const use = pluginUse(root, 'device');
     if (use === undefined) return { use, type: undefined, module: '', issues: [], error: undefined };
-    const { file, line, column } = use.location;
-    const key = JSON.stringify([use.use, use.isShort, file, line, column]);
+    const { file, line, column, key: ofObject } = use.location;
+    const key = JSON.stringify([use.use, use.isShort, file, line, column, ofObject]);
     const known = this.#loaded.get(key) ?? this.#load(use);
     this.#loaded.set(key, known);
     return { ...(await known), use };

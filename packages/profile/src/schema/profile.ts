@@ -133,7 +133,7 @@ export interface Profile {
   /** Where `matrix` makes several runs, with the values of this one: `mine [queue.layout=packed]`. */
   readonly name: string;
   readonly summary: string;
-  /** Absolute path of the file. */
+  /** Absolute path of the file; of text and objects a name in their base directory. */
   readonly file: string;
   readonly platform: PluginUse;
   /** `options` without `memory`. */

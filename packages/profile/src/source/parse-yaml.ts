@@ -15,15 +15,13 @@ import {
   type SchemaOptions,
   type YAMLMap,
 } from 'yaml';
-import { issueAt, MAX_ISSUES, type Place, type ProfileIssue } from './profile-issue.ts';
+import { issueAt, MAX_ISSUES, MAX_TEXT, type Place, type ProfileIssue } from './profile-issue.ts';
 import type { MapEntry, MapNode, ScalarNode, SourceNode } from './source-node.ts';
 
 /** Levels of nesting. A profile has about five; the composer recurses, and far deeper it would end the process. */
 const MAX_DEPTH = 64;
 /** Nodes that aliases may add: a few lines of them could otherwise grow to billions. */
 const MAX_ALIASED_NODES = 1000;
-/** Characters of offending text that an issue quotes. */
-const MAX_TEXT = 60;
 
 const OPTIONS: ParseOptions & DocumentOptions & SchemaOptions = {
   version: '1.2',
@@ -35,9 +33,9 @@ const OPTIONS: ParseOptions & DocumentOptions & SchemaOptions = {
   resolveKnownTags: false,
 };
 
-/** A YAML file as nodes, and what is wrong with it. */
-export interface ParsedFile {
-  /** `undefined` where the file holds no map. */
+/** A profile as nodes, and what is wrong with it. */
+export interface ParsedSource {
+  /** `undefined` where the source holds no map. */
   readonly root: MapNode | undefined;
   readonly issues: readonly ProfileIssue[];
 }
@@ -46,7 +44,7 @@ export interface ParsedFile {
  * Reads YAML 1.2 into nodes that know their places, with everything that is wrong with it as YAML. What it returns
  * beside syntax errors is a guess from the first of them on.
  */
-export function parseYaml(file: string, source: string): ParsedFile {
+export function parseYaml(file: string, source: string): ParsedSource {
   const lines = new LineCounter();
   const tokens = [...new Parser(lines.addNewLine).parse(source)];
   const reader = new NodeReader(file, source, lines);

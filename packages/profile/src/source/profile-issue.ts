@@ -2,9 +2,12 @@ import { relative, resolve } from 'node:path';
 import { CodedError, printable } from '@virtio-platform/core';
 /** A place in a profile: the file as given, line and column from 1. */
 export interface SourceLocation {
+  /** Of a profile that came as text or as an object: its name in the base directory. */
   readonly file: string;
   readonly line: number;
   readonly column: number;
+  /** Of an object, whose lines and columns are 0: the keys that lead there, such as `platform.window`. */
+  readonly key?: string;
 }
 
 /** Something in a source file: where it starts, and its first line. */
@@ -44,11 +47,16 @@ export function issueAt(
   return { ...place.location, code, path: path.map(String).join('.'), text: place.text, message, suggestion };
 }
 
-/** One line, as {@link printable} gives it: `file:line:column: path: message — did you mean ...?`. */
+/**
+ * One line, as {@link printable} gives it: `file:line:column: path: message — did you mean ...?`. The place of an
+ * object is its key, and stands there only where it is another one than the path: in a `matrix`.
+ */
 export function formatIssue(issue: ProfileIssue): string {
   const path = issue.path === '' ? '' : `${issue.path}: `;
   const suggestion = issue.suggestion === undefined ? '' : ` — did you mean \`${issue.suggestion}\`?`;
-  return printable(`${displayLocation(issue)}: ${path}${issue.message}${suggestion}`);
+  const isInPath = issue.key !== undefined && path !== '' && `${issue.path}.`.startsWith(issue.key && `${issue.key}.`);
+  const place = isInPath ? '' : `${displayLocation(issue)}: `;
+  return printable(`${place}${path}${issue.message}${suggestion}`);
 }
 
 /** A path as messages print it: relative to the current folder. */
@@ -56,10 +64,17 @@ export function displayPath(path: string): string {
   return relative(process.cwd(), resolve(path)) || '.';
 }
 
-/** A place as messages print it, in the form that editors and terminals make a link of: `file:line:column`. */
+/**
+ * A place as messages print it, in the form that editors and terminals make a link of: `file:line:column`. Of an object
+ * it is the key.
+ */
 export function displayLocation(location: SourceLocation): string {
+  if (location.key !== undefined) return location.key === '' ? displayPath(location.file) : location.key;
   return `${displayPath(location.file)}:${location.line}:${location.column}`;
 }
+
+/** Characters of offending text that an issue quotes. */
+export const MAX_TEXT = 60;
 
 /** Issues after which checking stops, so that the time it takes is bounded by the size of the profile. */
 export const MAX_ISSUES = 100;

@@ -3,8 +3,10 @@ import { dirname, isAbsolute, join, parse, resolve } from 'node:path';
 import { displayPath, issueAt, type Place, type ProfileIssue } from './profile-issue.ts';
 import { errorCode } from './unknown-value.ts';
 import { mergeProfiles } from './merge-profiles.ts';
-import { parseYaml } from './parse-yaml.ts';
+import { parseYaml, type ParsedSource } from './parse-yaml.ts';
 import type { SourceLocation } from './profile-issue.ts';
+import type { LocatedSource } from './profile-source.ts';
+import { readObject } from './read-object.ts';
 import type { MapNode, SourceNode } from './source-node.ts';
 import { closest } from './suggestion.ts';
 const MAX_FILE_BYTES = 1024 * 1024;
@@ -19,15 +21,17 @@ export interface ProfileSources {
 }
 
 /** Reads a profile and the profiles it extends. What is wrong with them is in the result. */
-export async function readSources(file: string): Promise<ProfileSources> {
-  const whole: Place = { location: { file, line: 1, column: 1 }, text: '' };
-  const text = await readText(file);
-  if (text.content !== undefined) return await parseChain(file, text.content, [file]);
-  return { root: undefined, issues: [issueAt(whole, [], text.problem, text)] };
+export async function readSources(source: LocatedSource): Promise<ProfileSources> {
+  const { file } = source;
+  if (source.kind === 'object') return await readChain(readObject(file, source.value), [file]);
+  const text = source.kind === 'text' ? checkText(source.text) : await readText(file);
+  if (text.content !== undefined) return await readChain(parseYaml(file, text.content), [file]);
+  const [named = ''] = file.split('\n', 1);
+  const place: Place = { location: { file: named, line: 1, column: 1 }, text: '' };
+  return { root: undefined, issues: [issueAt(place, [], text.problem, text)] };
 }
 
-async function parseChain(file: string, content: string, chain: readonly string[]): Promise<ProfileSources> {
-  const { root, issues } = parseYaml(file, content);
+async function readChain({ root, issues }: ParsedSource, chain: readonly string[]): Promise<ProfileSources> {
   const reference = root?.entries.get('extends')?.value;
   if (root === undefined || reference === undefined) return { root, issues };
   const base = await readBase(reference, chain);
@@ -54,7 +58,7 @@ async function readBase(reference: SourceNode, chain: readonly string[]): Promis
   if (links.length > MAX_CHAIN) return reject(`more than ${MAX_CHAIN} profiles extend each other: ${printed}`);
   const text = await readText(file);
   if (text.content === undefined) return reject(`${displayPath(file)} ${text.problem}`, text.suggestion);
-  return await parseChain(file, text.content, links);
+  return await readChain(parseYaml(file, text.content), links);
 }
 
 /** A path as it stands in a file, from that file's folder on. */
@@ -71,7 +75,16 @@ type FileText =
       readonly suggestion?: string | undefined;
     };
 
+function checkText(content: string): FileText {
+  if (Buffer.byteLength(content) <= MAX_FILE_BYTES) return { content };
+  return { content: undefined, problem: 'is larger than 1 MiB', code: 'ERR_PROFILE_INVALID' };
+}
+
 async function readText(file: string): Promise<FileText> {
+  if (file.includes('\n')) {
+    const problem = 'has several lines, so it is no path: give text as { text }';
+    return { content: undefined, problem, code: 'ERR_PROFILE_NOT_FOUND' };
+  }
   let bytes: Uint8Array;
   try {
     // Looked at before it is opened: opening a pipe would wait for its writer.
