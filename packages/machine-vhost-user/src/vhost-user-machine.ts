@@ -62,6 +62,7 @@ export class VhostUserMachine implements Machine {
     const path = started?.socket ?? resolve(this.#request.baseDirectory, this.#options.socket!);
     const connection = new VhostUserConnection(await this.#connect(path, started?.backEnd), {
       replyTimeoutMs: replyTimeout,
+      signal: this.#request.signal,
       stderrTail: () => started?.backEnd.stderrTail() ?? '',
     });
     disposal.add(() => connection.dispose());
@@ -167,6 +168,7 @@ export class VhostUserMachine implements Machine {
         }
       }
       await setTimeout(RETRY_MS);
+      this.#request.signal?.throwIfAborted();
     }
   }
 }
