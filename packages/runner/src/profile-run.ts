@@ -2,7 +2,7 @@ import { captureRejectionSymbol, EventEmitter } from 'node:events';
 import type { Profile } from '@virtio-platform/profile';
 import { driveRun } from './drive-run.ts';
 import { EventLog } from './event-log.ts';
-import type { RunReport } from './report.ts';
+import type { RunReport } from './report/report.ts';
 import type { RunEvent, RunEventMap } from './run-events.ts';
 import type { RunOptions } from './run-options.ts';
 

@@ -1,4 +1,4 @@
-import type { FaultReport, FindingReport, RunReport } from './report.ts';
+import type { FaultReport, FindingReport, RunReport } from './report/report.ts';
 
 /** The machine runs, and the platform over it. */
 export interface BootedEvent {

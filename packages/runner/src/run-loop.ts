@@ -12,7 +12,7 @@ import { checkDevice, type Transport } from '@virtio-platform/core/device';
 import type { Virtqueue } from '@virtio-platform/core/queue';
 import type { Profile } from '@virtio-platform/profile';
 import { Disruptions } from './disruptions.ts';
-import type { RunReport, WorkloadReport } from './report.ts';
+import type { RunReport, WorkloadReport } from './report/report.ts';
 import { MOST_MISSED, throwMissed, type UsedNotifications } from './used-notifications.ts';
 /** How long a workload runs before it lets timers and signals through. */
 const SLICE_MS = 50;
@@ -101,8 +101,8 @@ export class RunLoop implements WorkLoop {
   }
 
   /**
-   * Ends the workload: its next call of the loop throws `reason`. A workload that makes no call in {@link STOP_GRACE_MS}
-   * is left alone.
+   * Ends the workload: its next call of the loop throws `reason`. A workload that makes no call in
+   * {@link STOP_GRACE_MS} is left alone.
    */
   stop(reason: unknown): void {
     this.#stop ??= { thrown: reason };

@@ -1,6 +1,6 @@
 import type { Profile } from '@virtio-platform/profile';
 import { ProfileRun } from './profile-run.ts';
-import type { RunReport } from './report.ts';
+import type { RunReport } from './report/report.ts';
 import type { RunOptions } from './run-options.ts';
 
 /**

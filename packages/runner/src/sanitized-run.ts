@@ -2,7 +2,7 @@ import type { DeviceAddressSpace } from '@virtio-platform/core/address-space';
 import type { GuestMemory } from '@virtio-platform/core/memory';
 import { DmaSanitizer, type DmaFinding } from '@virtio-platform/dma-sanitizer';
 import type { Profile } from '@virtio-platform/profile';
-import type { FindingReport, RunReport } from './report.ts';
+import type { FindingReport, RunReport } from './report/report.ts';
 
 /** The DMA sanitizer of one run: there from the moment the machine has memory, which is while it boots. */
 export class SanitizedRun {

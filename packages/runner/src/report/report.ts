@@ -2,7 +2,7 @@ import type { MismatchReport, NotificationCounts, PlatformStatistics } from '@vi
 import type { RequiredChange } from '@virtio-platform/core/negotiation';
 import type { DmaFinding } from '@virtio-platform/dma-sanitizer';
 import type { RingReport } from './ring-report.ts';
-import type { UsedNotificationCounts } from './used-notifications.ts';
+import type { UsedNotificationCounts } from '../used-notifications.ts';
 /** What one run showed; the object that `run --json` prints. Stable: fields are added, never changed. */
 export interface RunReport {
   readonly profile: string;
