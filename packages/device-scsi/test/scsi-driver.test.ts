@@ -151,9 +151,9 @@ describe('a device that says what cannot be', () => {
 
   it('has its answer cut to what there is', () => {
     const device = open();
-    const { process } = device;
+    const process = device.process.bind(device);
     device.process = (queue, chain, space, queues) => {
-      if (queue !== SCSI_REQUEST_QUEUE) return process.call(device, queue, chain, space, queues);
+      if (queue !== SCSI_REQUEST_QUEUE) return process(queue, chain, space, queues);
       const bytes = new Uint8Array(108).fill(0xff);
       space.write(chain.low[chain.readable]!, chain.high[chain.readable]!, bytes, 0, 108);
       return 108;
