@@ -19,7 +19,15 @@ export interface LinuxDevices {
   readonly durationMs: number;
 }
 
-const MODULES = ['virtio_pci', 'virtio_blk', 'virtio_net', 'virtio-rng', 'virtio_console', 'virtio_balloon'];
+const MODULES = [
+  'virtio_pci',
+  'virtio_blk',
+  'virtio_net',
+  'virtio-rng',
+  'virtio_console',
+  'virtio_balloon',
+  'virtio_scsi',
+];
 
 /** A device is below the PCI function that it is behind; its features are one character each, bit 0 first. */
 const SCRIPT = `echo "kernel $(uname -r)"

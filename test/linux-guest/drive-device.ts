@@ -20,6 +20,7 @@ const WORKLOADS = {
   net: { kind: 'echo', blockSize: '1KiB' },
   console: { kind: 'echo', blockSize: '512B' },
   entropy: { kind: 'read', blockSize: '512B' },
+  scsi: { kind: 'mixed', blockSize: '4KiB' },
 } as const;
 
 function machine(board: string, platform: string, more: object = {}): { machine: object; platform: object } {
@@ -39,7 +40,8 @@ export async function driveDevice(from: FeatureCase, { type, packed, offered }: 
     ...CASES[from.name],
     // A console of one port would not offer CONSOLE_MULTIPORT.
     device: { type, interface: from.interface, offers, ...(type === 'console' && { ports: 2 }) },
-    driver: { interface: from.interface },
+    // QEMU's SCSI host counts the data that it was given in the used length.
+    driver: { interface: from.interface, ...(type === 'scsi' && { usedLength: 'clamp' }) },
     queue: { layout: packed ? 'packed' : 'split' },
     workload: { ...WORKLOADS[type], requests: 100, depth: 8 },
   };

@@ -5,7 +5,7 @@ const FIRST_SLOT = 3;
 
 /** One device that QEMU is given. */
 export interface CaseDevice {
-  readonly type: 'block' | 'net' | 'entropy' | 'console' | 'balloon';
+  readonly type: 'block' | 'net' | 'entropy' | 'console' | 'balloon' | 'scsi';
   readonly packed: boolean;
   /** On bus 0. */
   readonly slot: number;
@@ -25,7 +25,7 @@ export interface FeatureCase {
   readonly append: string;
 }
 
-const TYPES = ['block', 'net', 'entropy', 'console', 'balloon'] as const;
+const TYPES = ['block', 'net', 'entropy', 'console', 'balloon', 'scsi'] as const;
 
 /** The arguments of each device type, without what they have in common. */
 const DEVICES: Readonly<Record<CaseDevice['type'], string>> = {
@@ -34,6 +34,7 @@ const DEVICES: Readonly<Record<CaseDevice['type'], string>> = {
   entropy: 'virtio-rng-pci',
   console: 'virtio-serial-pci',
   balloon: 'virtio-balloon-pci',
+  scsi: 'virtio-scsi-pci',
 };
 
 const PC = ['-machine', 'pc,accel=tcg', '-cpu', 'max', '-m', '256M'];

@@ -14,7 +14,7 @@ export interface FeatureDifference {
  */
 export const FEATURE_DIFFERENCES: readonly FeatureDifference[] = [
   {
-    types: ['entropy', 'console', 'balloon'],
+    types: ['entropy', 'console', 'balloon', 'scsi'],
     features: ['ANY_LAYOUT'],
     acceptedBy: 'us',
     why: 'Linux leaves it to each driver, and only that of net lists it. A transitional driver should accept it (virtio 1.4 §6.3), and it promises nothing that other drivers than block and net depend on.',

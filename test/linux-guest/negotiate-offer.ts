@@ -17,6 +17,7 @@ const WORKLOADS = {
   net: { kind: 'echo', blockSize: '4KiB' },
   console: { kind: 'echo', blockSize: '4KiB' },
   entropy: { kind: 'read', blockSize: '4KiB' },
+  scsi: { kind: 'mixed', blockSize: '4KiB' },
 } as const;
 
 /** What our drivers and the rules of a case's platform accept of an offer. */
