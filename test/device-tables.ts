@@ -1,11 +1,13 @@
 import type { FeatureTable } from '@virtio-platform/core/features';
 import { NO_DEVICE_FEATURES } from '@virtio-platform/core/features';
+import { BALLOON_FEATURES } from '@virtio-platform/device-balloon';
 import { BLOCK_FEATURES } from '@virtio-platform/device-block';
 import { CONSOLE_FEATURES } from '@virtio-platform/device-console';
 import { NET_FEATURES } from '@virtio-platform/device-net';
 import { SCSI_FEATURES } from '@virtio-platform/device-scsi';
 
 const TABLES: Readonly<Record<string, FeatureTable>> = {
+  balloon: BALLOON_FEATURES,
   block: BLOCK_FEATURES,
   console: CONSOLE_FEATURES,
   net: NET_FEATURES,

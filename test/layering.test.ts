@@ -11,10 +11,11 @@ const PREFIX = '@virtio-platform/';
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   core: [],
   'device-kit': ['core', 'options'],
+  'device-balloon': ['core', 'device-kit', 'options'],
   'device-block': ['core', 'device-kit', 'options'],
-  'device-console': ['core', 'device-kit'],
+  'device-console': ['core', 'device-kit', 'options'],
   'device-entropy': ['core', 'device-kit', 'options'],
-  'device-net': ['core', 'device-kit'],
+  'device-net': ['core', 'device-kit', 'options'],
   'device-scsi': ['core', 'device-kit', 'options'],
   'dma-sanitizer': ['core'],
   host: ['core'],

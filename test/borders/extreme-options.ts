@@ -53,8 +53,8 @@ const BLOCKS: Readonly<Record<string, readonly number[]>> = {
 const KINDS: Readonly<Record<string, readonly string[]>> = {
   block: ['write-read-verify'],
   net: ['echo', 'stream'],
-  console: ['echo', 'stream'],
-  entropy: ['read'],
+  console: ['echo', 'stream', 'mixed'],
+  entropy: ['read', 'mixed'],
 };
 
 /** Draws combinations without end: the same ones for the same seed. */

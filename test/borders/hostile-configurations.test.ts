@@ -10,6 +10,7 @@ import block, { BLOCK_SETTINGS } from '@virtio-platform/device-block';
 import consoleType, { CONSOLE_SETTINGS } from '@virtio-platform/device-console';
 import entropy, { ENTROPY_SETTINGS } from '@virtio-platform/device-entropy';
 import net, { NET_SETTINGS } from '@virtio-platform/device-net';
+import scsi, { SCSI_SETTINGS } from '@virtio-platform/device-scsi';
 import { InProcessTransport, SimulatedDevice } from '@virtio-platform/machine-simulated';
 import { NO_MSIX, PciLegacyTransport, PciModernTransport } from '@virtio-platform/pci';
 import { composeRun, loadProfiles, type ComposedRun, type Profile } from '@virtio-platform/profile';
@@ -28,6 +29,7 @@ const WORKLOADS = {
   net: 'kind: echo, requests: 6, depth: 2, blockSize: 1515B',
   console: 'kind: echo, requests: 6, depth: 2, blockSize: 100B',
   entropy: 'kind: read, requests: 6, depth: 2, blockSize: 64B',
+  scsi: 'kind: mixed, requests: 6, depth: 2, blockSize: 4KiB',
 } as const;
 type Type = keyof typeof WORKLOADS;
 
@@ -36,6 +38,7 @@ const RIGHT: Readonly<Record<Type, { readonly type: DeviceTypePlugin; readonly m
   block: { type: block, model: () => block.model(BLOCK_SETTINGS.parse({ capacity: '1MiB', queues: 2 }), 'little') },
   net: { type: net, model: () => net.model(NET_SETTINGS.parse({ queuePairs: 2 }), 'little') },
   console: { type: consoleType, model: () => consoleType.model(CONSOLE_SETTINGS.parse({ ports: 2 }), 'little') },
+  scsi: { type: scsi, model: () => scsi.model(SCSI_SETTINGS.parse({ queues: 2 }), 'little') },
   entropy: { type: entropy, model: () => entropy.model(ENTROPY_SETTINGS.parse({ seed: 1 }), 'little') },
 };
 
@@ -141,7 +144,7 @@ workload: { ${WORKLOADS[type]}, seed: 3 }
   return (await loadProfiles(path))[0]!;
 }
 
-describe.each(['block', 'net', 'console', 'entropy'] as const)('a %s device that says anything', (type) => {
+describe.each(['block', 'net', 'console', 'entropy', 'scsi'] as const)('a %s device that says anything', (type) => {
   let profile: Profile;
   let legacy: Profile;
 

@@ -29,22 +29,29 @@ export async function rowProfile(
   more: RowMachine = {},
 ): Promise<Profile> {
   const embedded = row.embedded === false ? {} : (row.embedded ?? {});
+  // What its driver half declines is no key of a profile.
+  const { declines: _, ...driver } = row.driver ?? {};
+  const isBalloon = row.deviceType === 'balloon';
   const profile = {
     profile: `row-${row.id}`,
     platform: { ...platform, ...more.platform },
     machine: { use: '@virtio-platform/machine-simulated', memory: '16MiB', ...embedded.machine, ...more.machine },
     device: {
-      type: 'block',
-      capacity: '1MiB',
+      ...(isBalloon ? { type: 'balloon' } : { type: 'block', capacity: '1MiB' }),
       interface: row.interface ?? 'modern',
       ...(row.offered && { offers: row.offered }),
       ...embedded.device,
       ...more.device,
     },
-    driver: { privilege: row.privilege ?? 'kernel', ...row.driver },
+    driver: { privilege: row.privilege ?? 'kernel', ...driver },
     policy: row.policy ?? {},
     queue: { layout: row.offered?.includes('RING_PACKED') === true ? 'packed' : 'split', size: 64 },
-    workload: { kind: 'write-read-verify', requests: 64, depth: 8, blockSize: '4KiB', ...more.workload },
+    workload: {
+      ...(isBalloon ? { kind: 'inflate-deflate' } : { kind: 'write-read-verify', blockSize: '4KiB' }),
+      requests: 64,
+      depth: 8,
+      ...more.workload,
+    },
   };
   const file = join(folder, `${profile.profile}.yaml`);
   // JSON is YAML, which has hexadecimal numbers too.

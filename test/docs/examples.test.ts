@@ -3,9 +3,14 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ROOT } from '../command/command.ts';
-/** The programs in the packages' pages: TypeScript blocks that import something. */
-const examples = readdirSync(join(ROOT, 'packages')).flatMap((name) => {
-  const page = join(ROOT, 'packages', name, 'README.md');
+/** Pages with programs, by what their programs are called here. */
+const pages = [
+  ...readdirSync(join(ROOT, 'packages')).map((name) => [name, join(ROOT, 'packages', name, 'README.md')] as const),
+  ['runs-from-node', join(ROOT, 'packages/core/docs/runs-from-node.md')] as const,
+];
+
+/** The programs in the pages: TypeScript blocks that import something. */
+const examples = pages.flatMap(([name, page]) => {
   if (!existsSync(page)) return [];
   const blocks = [...readFileSync(page, 'utf8').matchAll(/```ts\n([\s\S]*?)```/g)].map(([, text]) => text!);
   return blocks
@@ -19,9 +24,9 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
-describe('the programs in the pages of packages', () => {
+describe('the programs in the pages', () => {
   it('are found', () => {
-    expect(examples.map(({ name }) => name)).toContain('core 1');
+    expect(examples.map(({ name }) => name)).toEqual(expect.arrayContaining(['core 1', 'runs-from-node 4']));
   });
 
   it.each(examples)('$name runs as it stands', ({ name, text }) => {

@@ -14,7 +14,13 @@ const CASES: Readonly<Record<string, { readonly machine: object; readonly platfo
   pseries: machine('pseries', 'pseries'),
   'pseries-iommu': machine('pseries', 'pseries'),
 };
-const WORKLOADS = { block: 'write-read-verify', net: 'echo', console: 'echo', entropy: 'read' } as const;
+const WORKLOADS = {
+  balloon: { kind: 'mixed' },
+  block: { kind: 'write-read-verify', blockSize: '512B' },
+  net: { kind: 'echo', blockSize: '1KiB' },
+  console: { kind: 'echo', blockSize: '512B' },
+  entropy: { kind: 'read', blockSize: '512B' },
+} as const;
 
 function machine(board: string, platform: string, more: object = {}): { machine: object; platform: object } {
   return {
@@ -24,10 +30,7 @@ function machine(board: string, platform: string, more: object = {}): { machine:
 }
 
 /** Drives a device that QEMU made by the same properties as the captured one, with a few requests. */
-export async function driveDevice(
-  from: FeatureCase,
-  { type, packed, offered }: CapturedDevice & { readonly type: keyof typeof WORKLOADS },
-): Promise<RunReport> {
+export async function driveDevice(from: FeatureCase, { type, packed, offered }: CapturedDevice): Promise<RunReport> {
   // The one bit that no driver is shown.
   const offers = offered.names.filter((name) => name !== 'BIT_30');
   const content = {
@@ -38,7 +41,7 @@ export async function driveDevice(
     device: { type, interface: from.interface, offers, ...(type === 'console' && { ports: 2 }) },
     driver: { interface: from.interface },
     queue: { layout: packed ? 'packed' : 'split' },
-    workload: { kind: WORKLOADS[type], requests: 100, depth: 8, blockSize: type === 'net' ? '1KiB' : '512B' },
+    workload: { ...WORKLOADS[type], requests: 100, depth: 8 },
   };
   const folder = mkdtempSync(join(tmpdir(), 'virtio-platform-'));
   try {

@@ -20,22 +20,10 @@ export const FEATURE_DIFFERENCES: readonly FeatureDifference[] = [
     why: 'Linux leaves it to each driver, and only that of net lists it. A transitional driver should accept it (virtio 1.4 §6.3), and it promises nothing that other drivers than block and net depend on.',
   },
   {
-    types: ['block'],
-    features: ['BLK_GEOMETRY', 'BLK_TOPOLOGY'],
-    acceptedBy: 'Linux',
-    why: 'Hints for partition tables and file systems; our driver reads and writes blocks.',
-  },
-  {
-    types: ['block'],
-    features: ['BLK_CONFIG_WCE'],
-    acceptedBy: 'Linux',
-    why: 'Our driver leaves the cache mode of a device as it is, and flushes.',
-  },
-  {
-    types: ['block'],
-    features: ['BLK_DISCARD', 'BLK_WRITE_ZEROES'],
-    acceptedBy: 'Linux',
-    why: 'Requests that our driver does not make.',
+    types: ['balloon'],
+    features: ['BALLOON_PAGE_POISON'],
+    acceptedBy: 'us',
+    why: 'Linux clears it in a kernel that neither initialises nor poisons pages that it frees. Our driver half poisons them.',
   },
   {
     types: ['net'],

@@ -10,33 +10,29 @@ import { deviceTable } from '../device-tables.ts';
 import type { CaseDevice, FeatureCase } from './feature-cases.ts';
 
 const { platforms } = readDecisionTable();
-/**
- * A device of this type has no features of its own, so that a driver of it stands for one of a type that we do not
- * drive.
- */
-const FEATURELESS = 'entropy';
 /** What a profile has to say of each device type, although nothing is run. */
-const WORKLOADS = { block: 'write-read-verify', net: 'echo', console: 'echo', entropy: 'read' } as const;
+const WORKLOADS = {
+  balloon: { kind: 'mixed' },
+  block: { kind: 'write-read-verify', blockSize: '4KiB' },
+  net: { kind: 'echo', blockSize: '4KiB' },
+  console: { kind: 'echo', blockSize: '4KiB' },
+  entropy: { kind: 'read', blockSize: '4KiB' },
+} as const;
 
-/**
- * What our drivers and the rules of a case's platform accept of an offer. We have no driver for a balloon: what is
- * negotiated is a ring, by a driver that takes ACCESS_PLATFORM back, as that of Linux does.
- */
+/** What our drivers and the rules of a case's platform accept of an offer. */
 export async function negotiateOffer(
   from: FeatureCase,
   { type }: CaseDevice,
   offered: FeatureSet,
 ): Promise<NegotiationResult> {
-  const driven = type === 'balloon' ? FEATURELESS : type;
   const platform = platforms[from.platform]!;
   const profile = await driverProfile({
     profile: from.name,
     platform: platform.profile ?? platforms['plain']!.profile,
     machine: { use: '@virtio-platform/machine-simulated', memory: '16MiB' },
-    device: { type: driven, ...(driven === 'block' && { capacity: '1MiB' }) },
-    driver: { clears: type === 'balloon' ? ['ACCESS_PLATFORM'] : [] },
+    device: { type, ...(type === 'block' && { capacity: '1MiB' }) },
     queue: { layout: 'packed', size: 64 },
-    workload: { kind: WORKLOADS[driven], requests: 1, depth: 1, blockSize: '4KiB' },
+    workload: { ...WORKLOADS[type], requests: 1, depth: 1 },
   });
   const run = await composeRun(profile);
   try {
@@ -55,6 +51,7 @@ export async function negotiateOffer(
         privilege: driver.privilege,
         policy,
         clears: driver.clears,
+        declines: profile.device.type.driver.declines,
       },
       rules,
     );

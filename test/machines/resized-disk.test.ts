@@ -1,39 +1,13 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { loadProfile, missingRequirements } from '@virtio-platform/profile';
 import { runProfile, type RunReport } from '@virtio-platform/runner';
 import { afterAll, describe, expect, it } from 'vitest';
+import { monitor } from './qmp-monitor.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'virtio-platform-'));
 afterAll(() => rmSync(folder, { recursive: true }));
-
-/** Sends commands to a QMP monitor over its socket, one after the other. */
-async function monitor(socket: string, commands: readonly object[]): Promise<void> {
-  const connection = connect(socket);
-  try {
-    await new Promise<void>((resolve, reject) => {
-      const left = [{ execute: 'qmp_capabilities' }, ...commands];
-      let text = '';
-      connection.on('error', reject);
-      connection.on('data', (data: Buffer) => {
-        text += data.toString();
-        if (text.includes('"error"')) reject(new Error(text));
-        for (let end = text.indexOf('\n'); end >= 0; end = text.indexOf('\n')) {
-          const line = text.slice(0, end);
-          text = text.slice(end + 1);
-          if (!line.includes('"QMP"') && !line.includes('"return"')) continue;
-          const next = left.shift();
-          if (next === undefined) return resolve();
-          connection.write(`${JSON.stringify(next)}\n`);
-        }
-      });
-    });
-  } finally {
-    connection.destroy();
-  }
-}
 
 /** Runs a profile whose disk is resized through a monitor in the middle of the run. */
 async function runResized(name: string, machine: string, resize: object): Promise<RunReport> {
@@ -50,7 +24,7 @@ workload: { kind: mixed, requests: 60000, depth: 8, blockSize: 4KiB, seed: 3 }
   const profile = await loadProfile(path);
   const missing = process.env['CI'] === undefined ? await missingRequirements(profile) : [];
   expect(missing).toEqual([]);
-  let resized: Promise<void> | undefined;
+  let resized: Promise<unknown> | undefined;
   const report = await runProfile(profile, {
     onProgress(done) {
       if (done > 1000) resized ??= monitor(join(folder, `${name}.qmp`), [resize]);

@@ -26,7 +26,8 @@ const hasTestpmd = isInstalled('sh', '-c', 'command -v dpdk-testpmd');
 
 const FOLDER = join(ROOT, 'profiles/vhost-user');
 const PROFILES = readdirSync(FOLDER);
-const BLOCK_PROFILES = PROFILES.filter((name) => !name.startsWith('dpdk-'));
+const MIXED = 'mixed.yaml';
+const BLOCK_PROFILES = PROFILES.filter((name) => !name.startsWith('dpdk-') && name !== MIXED);
 const NET_PROFILES = PROFILES.filter((name) => name.startsWith('dpdk-'));
 const BLOCK = 4096;
 const CAPACITY = 64 * 1024 * 1024;
@@ -89,6 +90,21 @@ describe.skipIf(!mayRun)(`the real back-end (${NEEDS})`, () => {
     expect(wrong).toEqual([]);
     expect(daemonsOf(image)).toEqual([]);
     rmSync(image);
+  });
+
+  it(`${MIXED} completes and verifies 10,000 requests of all kinds, and what the back-end has to refuse`, async () => {
+    const result = await virtioPlatform(['run', join(FOLDER, MIXED), '--json']);
+    expect(result.stderr).toBe('');
+    const reports = reportsOf(result);
+    expect(reports).toHaveLength(3);
+    for (const report of reports)
+      expect(report).toMatchObject({
+        outcome: 'completed',
+        differences: [],
+        workload: { requests: 10_000, errors: 0, verified: true },
+        dma: { live: 0 },
+      });
+    expect(result.status).toBe(0);
   });
 
   it.each(['physical', 'sev', 'vfio', 'pseries-linear'])('ends clearly when it is killed under %s', async (name) => {

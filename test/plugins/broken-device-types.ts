@@ -125,6 +125,17 @@ const LOADING: Readonly<Record<string, BrokenPlugin>> = {
     "driver({ usedLength: { modern: 'loose' } })",
     INVALID,
   ),
+  'device-declines-without-reason': broken(
+    'its driver.declines has an object, which is not a feature with a reason',
+    'driver({ declines: [{ feature: 33 }] })',
+    INVALID,
+  ),
+  'device-declines-one': broken('its driver.declines is 33, not a list', 'driver({ declines: 33 })', INVALID),
+  'device-writes-anything': broken(
+    'its default export lacks: writes (buffers, memory, or nothing)',
+    "type({ writes: 'anything' })",
+    INVALID,
+  ),
   'device-vhost-user': broken(
     'its vhostUser.config is "some", not required, of-features or none',
     "type({ vhostUser: { queues: 1, counted: 1, config: 'some', drains: false } })",

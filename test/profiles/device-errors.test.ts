@@ -32,6 +32,16 @@ const WRONG: Readonly<Record<string, string>> = {
   'a mac without quotes': 'device: { type: net, mac: 52 }',
   'too many pairs': 'device: { type: net, queuePairs: 16 }',
   'too many ports': 'device: { type: console, ports: 32 }',
+  'ports that are no number': 'device: { type: console, ports: two }',
+  'a port that is there twice': 'device: { type: console, ports: [{ id: 1 }, { id: 1 }] }',
+  'a port with a misspelt key': 'device: { type: console, ports: [{ id: 1, nmae: agent }] }',
+  'fewer ports than there are': 'device: { type: console, ports: 3, maxPorts: 2 }',
+  'a port that goes and is not there': 'device: { type: console, changes: [{ after: 5, remove: 1 }] }',
+  'a change that changes nothing': 'device: { type: console, changes: [{ after: 5 }] }',
+  'ports that change under an echo':
+    'device: { type: console, ports: 2, changes: [{ after: 5, remove: 1 }] }\nworkload: { kind: echo, requests: 10, depth: 1, blockSize: 64B }',
+  'a period without a limit': 'device: { type: entropy, period: 5 }',
+  'a limit of a buffer that is too large': 'device: { type: entropy, bufferBytes: 1MiB }',
   'a wide console': 'device: { type: console, columns: 70000 }',
   'a seed that is negative': 'device: { type: entropy, seed: -1 }',
   'a read-only image that is resized':

@@ -15,7 +15,7 @@ const { rows, platforms } = readDecisionTable();
 const negotiated = rows.filter(({ kind }) => kind === 'negotiation').map((row) => [decisionRowName(row), row] as const);
 
 /** How many rows each section of the table has. */
-const SECTIONS = { A: 11, B: 16, C: 12, D: 2, E: 11, F: 7, G: 8, H: 9, I: 18, J: 13 } as const;
+const SECTIONS = { A: 12, B: 17, C: 13, D: 2, E: 12, F: 7, G: 8, H: 9, I: 18, J: 13 } as const;
 
 function differenceOf(row: DecisionRow): string | undefined {
   return outcomeDifference(row.outcome, { ...decideRow(row, platforms[row.platform!]!) });

@@ -46,7 +46,9 @@ export class BlockDisk implements DriverHalf {
       throw new DeviceError('ERR_FEATURE_REQUIRED', problem, { hint: 'use a device that offers it' });
     }
     this.#context.transport.writeConfig(BLOCK_CONFIG.writeback.offset, Uint8Array.of(isWriteBack ? 1 : 0));
-    this.#config = readBlockConfig(this.#context);
+    const { isWriteBack: isNow } = readBlockConfig(this.#context);
+    // A new capacity is for `configChanged` to notice.
+    this.#config = { ...this.#config, isWriteBack: isNow };
   }
 
   /** Throws {@link DeviceError} `ERR_DEVICE_READ_ONLY` for a disk that fails writes. */

@@ -63,8 +63,9 @@ const RANGE_FEATURES: Readonly<Record<number, string>> = {
 export class BlockDriver extends BlockSlots {
   /**
    * Reads `length` bytes at byte `offset` of the disk, whole blocks, at most {@link maxBytes}. Returns the id of the
-   * request, with whose end `data(id)` has the bytes, or a negative reason: `NO_BUFFER` where {@link depth} requests are
-   * in flight, `QUEUE_FULL`, `DMA_NO_SPACE`, …; retry after the next completion. Throws `RangeError` for another range.
+   * request, with whose end `data(id)` has the bytes, or a negative reason: `NO_BUFFER` where {@link depth} requests
+   * are in flight, `QUEUE_FULL`, `DMA_NO_SPACE`, …; retry after the next completion. Throws `RangeError` for another
+   * range.
    */
   read(offset: number, length: number): number {
     this.#checkData(offset, length);

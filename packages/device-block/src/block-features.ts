@@ -4,7 +4,9 @@ import { FeatureRows } from '@virtio-platform/core/features';
 export const BLOCK_FEATURES: FeatureRows = new FeatureRows('virtio 1.4 §5.2.5.1 and §5.2.5.2');
 
 /** Legacy: request barriers. Section 5.2.3.1. */
-export const VIRTIO_BLK_F_BARRIER: number = BLOCK_FEATURES.bit(0, 'BLK_BARRIER');
+export const VIRTIO_BLK_F_BARRIER: number = BLOCK_FEATURES.bit(0, 'BLK_BARRIER', {
+  undriven: 'barriers are of the legacy interface, and Linux sends none',
+});
 /** Largest size of a single segment is in `size_max`. Section 5.2.3. */
 export const VIRTIO_BLK_F_SIZE_MAX: number = BLOCK_FEATURES.bit(1, 'BLK_SIZE_MAX');
 /** Largest number of segments in a request is in `seg_max`. Section 5.2.3. */
@@ -16,7 +18,9 @@ export const VIRTIO_BLK_F_RO: number = BLOCK_FEATURES.bit(5, 'BLK_RO');
 /** Block size in `blk_size`. Section 5.2.3. */
 export const VIRTIO_BLK_F_BLK_SIZE: number = BLOCK_FEATURES.bit(6, 'BLK_BLK_SIZE');
 /** Legacy: SCSI passthrough. Section 5.2.3.1. */
-export const VIRTIO_BLK_F_SCSI: number = BLOCK_FEATURES.bit(7, 'BLK_SCSI');
+export const VIRTIO_BLK_F_SCSI: number = BLOCK_FEATURES.bit(7, 'BLK_SCSI', {
+  undriven: 'SCSI commands on a disk are of the legacy interface, and Linux sends none',
+});
 /** The flush command. Section 5.2.3. */
 export const VIRTIO_BLK_F_FLUSH: number = BLOCK_FEATURES.bit(9, 'BLK_FLUSH');
 /** Optimal I/O alignment in `topology`. Section 5.2.3. */
@@ -36,4 +40,6 @@ export const VIRTIO_BLK_F_LIFETIME: number = BLOCK_FEATURES.bit(15, 'BLK_LIFETIM
 /** The secure erase command. Section 5.2.3. */
 export const VIRTIO_BLK_F_SECURE_ERASE: number = BLOCK_FEATURES.bit(16, 'BLK_SECURE_ERASE');
 /** The device is zoned, and has the zone commands. Section 5.2.3. */
-export const VIRTIO_BLK_F_ZONED: number = BLOCK_FEATURES.bit(17, 'BLK_ZONED');
+export const VIRTIO_BLK_F_ZONED: number = BLOCK_FEATURES.bit(17, 'BLK_ZONED', {
+  undriven: 'it writes in any order, and may not accept zones that are written in order (virtio 1.4 §5.2.5.1)',
+});

@@ -67,11 +67,13 @@ function limitsOf(sectors: number, segments: number, alignment: number, blockSiz
       hint: 'the device has to take one block in a discard, write zeroes or secure erase, or not to offer it',
     });
   }
+  // A boundary inside of a block is not one at which a request can be cut.
+  const usable = alignment > 0 && alignment % block === 0 ? alignment : block;
+  const granule = usable <= sectors ? usable : block;
   return {
-    maxSectors: sectors - (sectors % block),
+    maxSectors: sectors - (sectors % granule),
     maxSegments: Math.min(segments, MOST_SEGMENTS),
-    // A boundary inside of a block is not one at which a request can be cut.
-    alignment: alignment > 0 && alignment % block === 0 ? alignment : block,
+    alignment: usable,
   };
 }
 

@@ -218,6 +218,14 @@ export class BlockSlots {
   }
 
   /**
+   * Shows the device what is in the data of a slot before it reads into it, so that a device which writes nothing shows
+   * nothing old. Hot.
+   */
+  showData(slot: number, length: number): void {
+    this.#buffers.showData(slot * this.maxBytes, length);
+  }
+
+  /**
    * Adds a request: `length` bytes at `sector` for IN and OUT, ignored otherwise. Returns 0, or a negative reason
    * (`QUEUE_FULL`, `DMA_NO_SPACE`, …) with the slot still the caller's: retry after the next completion. Sends what it
    * is told, also to a disk that is read-only. Hot.

@@ -11,53 +11,63 @@ import {
   type WorkloadProblem,
   type WorkloadType,
 } from '@virtio-platform/core';
+import { checkImage, FileBacking, SparseBacking } from '@virtio-platform/device-kit';
 import { byteSize } from '@virtio-platform/options';
 import { z } from 'zod';
-import { FileBacking, SparseBacking } from './block-backing.ts';
 import { BLOCK_CONFIG, readBlockConfig } from './block-config.ts';
 import { BlockDevice } from './block-device.ts';
 import { BlockDisk } from './block-disk.ts';
 import { BLOCK_DRIVER_FEATURES } from './block-driver.ts';
-import { BLOCK_FEATURES, VIRTIO_BLK_F_FLUSH } from './block-features.ts';
+import { BLOCK_FEATURES } from './block-features.ts';
 import { BLOCK_SETTINGS, type BlockSettings } from './block-settings.ts';
-import { checkImage } from './image-file.ts';
 import { SECTOR_SIZE } from './layout.ts';
 import { qemuBlock } from './qemu-block.ts';
-import { MixedWork, type MixedOptions } from './mixed-work.ts';
-import type { BlockWorkOptions } from './block-requests.ts';
-import { WriteReadVerify } from './write-read-verify.ts';
+import { MixedWork } from './workloads/mixed-work.ts';
+import { mixedOptions, mixedProblem, READS_ONLY, type MixedOptions } from './workloads/mixed-options.ts';
+import type { BlockWorkOptions } from './workloads/block-requests.ts';
+import { WriteReadVerify } from './workloads/write-read-verify.ts';
 
-export * from './block-backing.ts';
+export {
+  checkImage,
+  FileBacking,
+  openImage,
+  SparseBacking,
+  type BlockBacking,
+  type ImageOptions,
+} from '@virtio-platform/device-kit';
 export * from './block-config.ts';
 export * from './block-device.ts';
 export * from './block-disk.ts';
 export * from './block-driver.ts';
-export { BlockSlots, type BlockDriverOptions } from './block-slots.ts';
+export { BlockSlots, isRanges, type BlockDriverOptions } from './block-slots.ts';
 export * from './block-features.ts';
+export * from './block-options.ts';
 export type { RangeLimits } from './block-limits.ts';
 export { BLOCK_SETTINGS, type BlockSettings, type BlockSettingsInput } from './block-settings.ts';
-export { checkImage, openImage, type ImageOptions } from './image-file.ts';
 export * from './layout.ts';
 export { NO_STATUS } from './piece-buffers.ts';
-export { MixedWork, type MixedOptions } from './mixed-work.ts';
-export type { BlockWorkContext, BlockWorkOptions } from './block-requests.ts';
-export { WriteReadVerify } from './write-read-verify.ts';
+export { MixedWork } from './workloads/mixed-work.ts';
+export { MIXED_CONDITIONS, type MixedCondition, type MixedOptions } from './workloads/mixed-options.ts';
+export type { BlockWorkContext, BlockWorkOptions } from './workloads/block-requests.ts';
+export { WriteReadVerify } from './workloads/write-read-verify.ts';
 
 /** Queue size that the device half supports at most, as QEMU's. */
 const MAX_QUEUE_SIZE = 1024;
 
 /** What is wrong with requests of `blockSize` bytes on this disk. */
-function blockSizeProblem({ capacity }: BlockSettings, { blockSize }: BlockWorkOptions): WorkloadProblem | undefined {
+function blockSizeProblem(
+  { capacity, blockSize: block = SECTOR_SIZE }: BlockSettings,
+  { blockSize: size }: BlockWorkOptions,
+): WorkloadProblem | undefined {
   const key = 'blockSize';
-  if (blockSize % SECTOR_SIZE !== 0)
-    return { key, message: `must be a multiple of ${SECTOR_SIZE}B for a block device` };
-  if (blockSize <= capacity) return undefined;
-  return { key, message: `a request of ${blockSize} bytes does not fit device.capacity, ${capacity} bytes` };
+  if (size % SECTOR_SIZE !== 0) return { key, message: `must be a multiple of ${SECTOR_SIZE}B for a block device` };
+  if (size % block !== 0) return { key, message: `must be a multiple of device.blockSize, ${block} bytes` };
+  if (size <= capacity) return undefined;
+  return { key, message: `a request of ${size} bytes does not fit device.capacity, ${capacity} bytes` };
 }
 
 const blockSize = byteSize().describe('Bytes of each request, a multiple of 512: 4KiB.');
 const bytes = ({ blockSize: size }: BlockWorkOptions): number => size;
-const share = z.number().min(0).max(1);
 
 const writeReadVerify: WorkloadType<BlockSettings, BlockDisk, BlockWorkOptions> = defineWorkload({
   summary: 'write a pattern, read it back, compare',
@@ -75,7 +85,7 @@ const read: WorkloadType<BlockSettings, BlockDisk, BlockWorkOptions> = defineWor
   problem: blockSizeProblem,
   recovers: true,
   open: (disk: BlockDisk, context) =>
-    new MixedWork(disk, { ...context, options: { ...context.options, reads: 1, flushes: 0 } }, false),
+    new MixedWork(disk, { ...context, options: { ...context.options, ...READS_ONLY } }),
 });
 
 const mixed: WorkloadType<BlockSettings, BlockDisk, MixedOptions> = defineWorkload<
@@ -83,16 +93,12 @@ const mixed: WorkloadType<BlockSettings, BlockDisk, MixedOptions> = defineWorklo
   BlockDisk,
   MixedOptions
 >({
-  summary: 'read, write and flush at random against a model of the disk',
-  options: z.strictObject({
-    blockSize,
-    reads: share.default(0.5).describe('The part of the requests that read, 0 to 1; without it 0.5.'),
-    flushes: share.default(0.01).describe('The part of the requests that flush, 0 to 1; without it 0.01.'),
-  }),
+  summary: 'all requests that the disk has at random, against a model of it',
+  options: mixedOptions(blockSize),
   bytes,
-  problem: blockSizeProblem,
+  problem: (settings, options) => blockSizeProblem(settings, options) ?? mixedProblem(settings, options),
   recovers: true,
-  open: (disk: BlockDisk, context) => new MixedWork(disk, context, context.accepted.has(VIRTIO_BLK_F_FLUSH)),
+  open: (disk: BlockDisk, context) => new MixedWork(disk, context),
 });
 
 const plugin: DeviceTypePlugin<BlockSettings, BlockDisk> = defineDeviceType({
@@ -111,10 +117,11 @@ const plugin: DeviceTypePlugin<BlockSettings, BlockDisk> = defineDeviceType({
     open: (context) => new BlockDisk(context),
   },
   workloads: { 'write-read-verify': writeReadVerify, read, mixed },
-  model({ capacity, image, readOnly, overwrite, serial, queues, resizes }, byteOrder) {
+  model(settings, byteOrder) {
+    const { capacity, image, readOnly, overwrite } = settings;
     const backing =
       image === undefined ? new SparseBacking(capacity) : new FileBacking(image, capacity, readOnly, overwrite);
-    return new BlockDevice(backing, { readOnly, serial, queues, queueSize: MAX_QUEUE_SIZE, byteOrder, resizes });
+    return new BlockDevice(backing, { ...settings, queueSize: MAX_QUEUE_SIZE, byteOrder });
   },
   check(settings) {
     if (settings.image !== undefined) checkImage(settings.image, settings);

@@ -29,8 +29,8 @@ export const NO_STATUS = 0xff;
 const STATUS_STRIDE = CACHE_LINE_SIZE;
 
 /**
- * The memory of a block driver: header, ranges and status of each piece, and the data of all slots. Each is a buffer of its own, so that every framing rule is met and each has the narrowest direction. Hot: no allocation
- * per piece.
+ * The memory of a block driver: header, ranges and status of each piece, and the data of all slots. Each is a segment
+ * of its own, so that every framing rule is met and each has the narrowest direction. Hot: no allocation per piece.
  */
 export class PieceBuffers {
   /** The piece that was described last. */
@@ -113,6 +113,11 @@ export class PieceBuffers {
     const at = piece * this.#stride + BLOCK_HEADER_SIZE;
     this.#add(this.#headers, at, count * BLOCK_RANGE_SIZE, this.#segment, true);
     this.#describeStatus(piece);
+  }
+
+  /** Makes data visible to the device that it is to overwrite. Hot. */
+  showData(start: number, bytes: number): void {
+    this.#data.region?.syncForDevice(start, bytes);
   }
 
   /** Makes data visible that the device wrote. Hot. */

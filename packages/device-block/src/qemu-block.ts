@@ -1,15 +1,18 @@
 import type { QemuDevice } from '@virtio-platform/core';
 import type { BlockSettings } from './block-settings.ts';
+import { qemuBlockProperties } from './qemu-block-properties.ts';
 
 /** How QEMU makes a block device: `virtio-blk-pci` over a raw image. */
 export const qemuBlock: QemuDevice<BlockSettings> = {
-  arguments({ image, capacity, readOnly, serial, queues }, resources) {
-    const file = { driver: 'file', filename: resources.image(image, capacity), 'read-only': readOnly };
-    const disk = { driver: 'raw', 'node-name': 'disk', 'read-only': readOnly, file };
-    const named = serial === '' ? {} : { serial };
+  arguments(settings, resources) {
+    const { image, capacity, readOnly } = settings;
+    // Discards and zeroes with UNMAP give back parts of the image.
+    const common = { 'read-only': readOnly, discard: 'unmap' };
+    const file = { driver: 'file', filename: resources.image(image, capacity), ...common };
+    const disk = { driver: 'raw', 'node-name': 'disk', ...common, file };
     return {
       before: ['-blockdev', JSON.stringify(disk)],
-      device: { driver: 'virtio-blk-pci', drive: 'disk', 'num-queues': queues, ...named },
+      device: { driver: 'virtio-blk-pci', drive: 'disk', ...qemuBlockProperties(settings) },
     };
   },
 };

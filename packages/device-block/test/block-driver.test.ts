@@ -1,4 +1,11 @@
-import { SparseBacking, VIRTIO_BLK_S_OK, type BlockConfig, type BlockDriver } from '@virtio-platform/device-block';
+import {
+  SparseBacking,
+  VIRTIO_BLK_S_IOERR,
+  VIRTIO_BLK_S_OK,
+  VIRTIO_BLK_T_DISCARD,
+  type BlockConfig,
+  type BlockDriver,
+} from '@virtio-platform/device-block';
 import { NO_BUFFER } from '@virtio-platform/device-kit';
 import { describe, expect, it } from 'vitest';
 import { pattern } from '@virtio-platform/conformance/testing';
@@ -90,6 +97,102 @@ describe('a program that drives a disk', () => {
     const loop = new BlockLoop(new SparseBacking(MIB), { config });
     expect(() => make(loop.driver)).toThrow(expect.objectContaining({ code }));
     expect(loop.driver.inFlight).toBe(0);
+    loop.dispose();
+  });
+});
+
+const UNMAPPED = { maxSectors: 2 ** 32 - 8, maxSegments: 1, alignment: 1 };
+
+describe.each(['premapped', 'streaming'] as const)('a range that a program changes, %s', (buffers) => {
+  it.each<[string, { maxSectors: number; alignment: number }, number, number, string[]]>([
+    ['fits', { maxSectors: 100, alignment: 1 }, 3, 100, ['3+100']],
+    ['is cut where the device takes less', { maxSectors: 40, alignment: 1 }, 3, 100, ['3+40', '43+40', '83+20']],
+    ['is cut at the alignment', { maxSectors: 40, alignment: 16 }, 3, 100, ['3+29', '32+32', '64+39']],
+    ['is cut anywhere within the alignment', { maxSectors: 5, alignment: 16 }, 3, 11, ['3+5', '8+5', '13+1']],
+  ])('%s', (_, limits, sector, sectors, seen) => {
+    const discard = { ...limits, maxSegments: 1 };
+    const config = { discard, writeZeroes: discard, secureErase: discard };
+    const loop = new BlockLoop(new SparseBacking(MIB), { buffers, config, device: { ...config, secureErase: true } });
+    for (const make of [
+      (it: BlockDriver) => it.discard(512 * sector, 512 * sectors),
+      (it: BlockDriver) => it.writeZeroes(512 * sector, 512 * sectors, true),
+      (it: BlockDriver) => it.secureErase(512 * sector, 512 * sectors),
+    ]) {
+      loop.ranges.length = 0;
+      expect(run(loop, make).status).toBe(VIRTIO_BLK_S_OK);
+      expect(loop.ranges.flat()).toEqual(seen);
+    }
+    loop.dispose();
+    expect([loop.mapping.statistics.live, loop.memory.allocated]).toEqual([0, 0]);
+  });
+
+  it('may have any length: the rest is added as pieces come back', () => {
+    const discard = { maxSectors: 8, maxSegments: 1, alignment: 1 };
+    const loop = new BlockLoop(new SparseBacking(MIB), { buffers, depth: 2, queueSize: 8, config: { discard } });
+    expect(run(loop, (driver) => driver.discard(0, MIB)).status).toBe(VIRTIO_BLK_S_OK);
+    expect([loop.ranges.length, loop.ranges.at(-1)]).toEqual([256, ['2040+8']]);
+    loop.dispose();
+  });
+
+  it('reads as zeroes once they are written, and its neighbours as before', () => {
+    const loop = new BlockLoop(new SparseBacking(MIB), { buffers, config: { writeZeroes: UNMAPPED, mayUnmap: true } });
+    const bytes = pattern(2048);
+    run(loop, (driver) => driver.write(0, bytes));
+    for (const mayUnmap of [false, true]) {
+      expect(run(loop, (driver) => driver.writeZeroes(512, 1024, mayUnmap)).status).toBe(VIRTIO_BLK_S_OK);
+      const { data } = run(loop, (driver) => driver.read(0, 2048));
+      expect(data).toEqual(Uint8Array.from(bytes, (byte, at) => (at >= 512 && at < 1536 ? 0 : byte)));
+    }
+    loop.dispose();
+  });
+
+  it('fails with the first status that is not OK, and the rest is not made', () => {
+    const discard = { maxSectors: 8, maxSegments: 1, alignment: 1 };
+    const loop = new BlockLoop(new SparseBacking(MIB), { buffers, depth: 1, queueSize: 4, config: { discard } });
+    expect(run(loop, (driver) => driver.discard(MIB - 8192, 512 * 512)).status).toBe(VIRTIO_BLK_S_IOERR);
+    expect(loop.ranges.length).toBeLessThan(10);
+    loop.dispose();
+  });
+});
+
+describe('several ranges in one request', () => {
+  const discard = { maxSectors: 20, maxSegments: 3, alignment: 4 };
+  const send = (ranges: readonly [number, number][]): string[][] => {
+    const loop = new BlockLoop(new SparseBacking(MIB), { config: { discard }, byteOrder: 'big' });
+    const { driver } = loop;
+    const slot = driver.take();
+    for (const [i, [sector, sectors]] of ranges.entries()) driver.setRange(slot, i, sector, sectors);
+    expect(driver.submitRanges(slot, VIRTIO_BLK_T_DISCARD, ranges.length, 0)).toBe(0);
+    expect(loop.run()).toBe(1);
+    expect(driver.completedStatus[0]).toBe(VIRTIO_BLK_S_OK);
+    driver.give(slot);
+    loop.dispose();
+    return loop.ranges;
+  };
+
+  it('go together as far as the device takes their sectors', () => {
+    expect(
+      send([
+        [0, 8],
+        [100, 12],
+        [200, 1],
+      ]),
+    ).toEqual([['0+8', '100+12'], ['200+1']]);
+    expect(
+      send([
+        [0, 18],
+        [100, 30],
+        [301, 1],
+      ]),
+    ).toEqual([['0+18', '100+2'], ['102+18'], ['120+10', '301+1']]);
+  });
+
+  it('are no more than the driver was made for', () => {
+    const loop = new BlockLoop(new SparseBacking(MIB), { config: { discard } });
+    const slot = loop.driver.take();
+    expect(loop.driver.mostRanges).toBe(3);
+    for (const count of [0, 4])
+      expect(() => loop.driver.submitRanges(slot, VIRTIO_BLK_T_DISCARD, count, 0)).toThrow(RangeError);
     loop.dispose();
   });
 });

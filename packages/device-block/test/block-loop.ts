@@ -1,9 +1,17 @@
 import { type DeviceQueues } from '@virtio-platform/core';
-import { BlockDevice, BlockDriver, type BlockBacking, type BlockConfig } from '@virtio-platform/device-block';
+import {
+  BlockDevice,
+  BlockDriver,
+  isRanges,
+  type BlockBacking,
+  type BlockConfig,
+  type BlockDeviceOptions,
+} from '@virtio-platform/device-block';
 import { ringOptions } from '@virtio-platform/conformance/testing';
 import { FaultLog, PHYSICAL_ADDRESS_SPACE } from '@virtio-platform/core/address-space';
 import { DirectDmaMapping, ForwardingDmaMapping, type DmaLimits, type DmaMapping } from '@virtio-platform/core/dma';
 import { FailingDmaMapping, FailurePlan, type FailureSchedule } from '@virtio-platform/core/failure';
+import { VIRTIO_F_VERSION_1 } from '@virtio-platform/core/features';
 import { GuestMemory } from '@virtio-platform/core/memory';
 import { DescriptorChain, SplitDeviceQueue, SplitVirtqueue, type ByteOrder } from '@virtio-platform/core/queue';
 
@@ -38,6 +46,8 @@ export interface BlockLoopOptions {
   readonly queueSize?: number;
   /** What else the device said. */
   readonly config?: Partial<BlockConfig>;
+  /** What else the settings of the device are. */
+  readonly device?: Partial<BlockDeviceOptions>;
   /** How often the mapping fails, of so many calls. */
   readonly failures?: FailureSchedule;
 }
@@ -52,13 +62,17 @@ export class BlockLoop {
   readonly device: BlockDevice;
   readonly #deviceQueue: SplitDeviceQueue;
   readonly #chain: DescriptorChain;
+  readonly #littleEndian: boolean;
   /** Of each request that the device got: bytes of data, and its longest segment. */
   readonly seen: { readonly bytes: number; readonly segments: number; readonly longest: number }[] = [];
+  /** Of each discard, write zeroes and secure erase that the device got: its ranges, as `sector+sectors`. */
+  readonly ranges: string[][] = [];
   /** How often the driver notified by itself. */
   notified = 0;
 
   constructor(backing: BlockBacking, options: BlockLoopOptions = {}) {
     const byteOrder = options.byteOrder ?? 'little';
+    this.#littleEndian = byteOrder === 'little';
     const direct = new DirectDmaMapping(this.memory, { path: 'physical', capacity: 1024 });
     const limited = new LimitedMapping(direct, options.maxMappingSize ?? direct.limits.maxMappingSize);
     const [region, wrongAddress] = [new FailurePlan(), new FailurePlan()];
@@ -96,7 +110,10 @@ export class BlockLoop {
       queues: 1,
       queueSize: 64,
       byteOrder,
+      blockSize: options.blockSize,
+      ...options.device,
     });
+    this.device.start(this.device.features.with(VIRTIO_F_VERSION_1));
     this.#deviceQueue = new SplitDeviceQueue(PHYSICAL_ADDRESS_SPACE.open(this.memory, this.faults, undefined), {
       addresses: this.queue.addresses,
       eventIdx: true,
@@ -114,11 +131,25 @@ export class BlockLoop {
       const { count, readableBytes, writableBytes, length } = this.#chain;
       const longest = Math.max(...length.subarray(1, Math.max(2, count - 1)));
       this.seen.push({ bytes: readableBytes + writableBytes - 17, segments: count - 2, longest });
+      this.#noteRanges();
       this.#deviceQueue.push(this.#chain.head, this.device.process(0, this.#chain, space, NO_QUEUES));
     }
     this.#deviceQueue.flush();
     this.#deviceQueue.enableNotifications();
     return this.driver.poll();
+  }
+
+  #noteRanges(): void {
+    const { low, length, readable } = this.#chain;
+    const bytes: number[] = [];
+    for (let i = 0; i < readable; i++) bytes.push(...this.memory.u8.subarray(low[i], low[i]! + length[i]!));
+    const view = new DataView(Uint8Array.from(bytes).buffer);
+    const littleEndian = this.#littleEndian;
+    if (!isRanges(view.getUint32(0, littleEndian))) return;
+    const found: string[] = [];
+    for (let at = 16; at < bytes.length; at += 16)
+      found.push(`${view.getBigUint64(at, littleEndian)}+${view.getUint32(at + 8, littleEndian)}`);
+    this.ranges.push(found);
   }
 
   /** Runs one request and returns its status. */

@@ -23,7 +23,14 @@ import {
 } from './layout.ts';
 import { CONSOLE_CONFIG, type ConsoleSize } from './console-config.ts';
 import { EchoPort } from './echo-port.ts';
-import { type ConsoleChange, type ConsolePortSettings, firstPorts, inOrder, leastPorts } from './port-settings.ts';
+import {
+  type ConsoleChange,
+  type ConsolePortSettings,
+  firstPorts,
+  inOrder,
+  leastPorts,
+  portName,
+} from './port-settings.ts';
 
 /** The settings of the console device half. */
 export interface ConsoleDeviceOptions {
@@ -126,8 +133,7 @@ export class ConsoleDevice implements DeviceModel {
     if (port === undefined)
       throw new RangeError(`port ${settings.id} of ${this.#ports.length}, of which 0 is the first`);
     if (port.settings !== undefined) throw new RangeError(`port ${settings.id} is there`);
-    port.settings = settings;
-    port.reset();
+    port.plug(settings);
     if (!this.#hasControl) port.isOpenThere = settings.id === 0;
     else if (this.#isDriverReady) this.#announce(settings.id, port);
     this.#events?.queueChanged();
@@ -138,8 +144,7 @@ export class ConsoleDevice implements DeviceModel {
     const port = this.#pluggedPort(id);
     port.drop();
     if (port.isAnnounced) this.#say(id, VIRTIO_CONSOLE_DEVICE_REMOVE, 1);
-    port.settings = undefined;
-    port.reset();
+    port.plug(undefined);
     this.#events?.queueChanged();
   }
 
@@ -170,11 +175,8 @@ export class ConsoleDevice implements DeviceModel {
       this.#config.set(CONSOLE_CONFIG.rows, rows);
       this.#events?.configChanged();
     }
-    if (!port.isReady) return;
-    const size = new DataView(new ArrayBuffer(CONSOLE_RESIZE_SIZE));
-    size.setUint16(0, columns, this.#littleEndian);
-    size.setUint16(2, rows, this.#littleEndian);
-    this.#say(id, VIRTIO_CONSOLE_RESIZE, 0, new Uint8Array(size.buffer));
+    port.size = { columns, rows };
+    if (port.isReady) this.#saySize(id, port.size);
     this.#events?.queueChanged();
   }
 
@@ -198,8 +200,8 @@ export class ConsoleDevice implements DeviceModel {
     this.#taken = 0;
     this.#changed = 0;
     this.#ports.forEach((port, id) => {
-      if (this.#changes.length > 0) port.settings = this.#initial.find((each) => each.id === id);
-      port.reset();
+      if (this.#changes.length > 0) port.plug(this.#initial.find((each) => each.id === id));
+      else port.reset();
       // Without control messages the one port is open, and nothing else is there.
       if (!this.#hasControl && id === 0) port.isOpenThere = true;
     });
@@ -305,11 +307,20 @@ export class ConsoleDevice implements DeviceModel {
     this.#say(id, VIRTIO_CONSOLE_DEVICE_ADD, 1);
   }
 
-  #introduce(id: number, port: EchoPort, { name, console }: ConsolePortSettings): void {
+  #introduce(id: number, port: EchoPort, settings: ConsolePortSettings): void {
     port.isReady = true;
-    if (console) this.#say(id, VIRTIO_CONSOLE_CONSOLE_PORT, 1);
+    if (settings.console) this.#say(id, VIRTIO_CONSOLE_CONSOLE_PORT, 1);
+    if (port.size !== undefined) this.#saySize(id, port.size);
+    const name = portName(settings);
     if (name !== '') this.#say(id, VIRTIO_CONSOLE_PORT_NAME, 1, new TextEncoder().encode(name));
     if (port.isOpenHere) this.#say(id, VIRTIO_CONSOLE_PORT_OPEN, 1);
+  }
+
+  #saySize(id: number, { columns, rows }: ConsoleSize): void {
+    const size = new DataView(new ArrayBuffer(CONSOLE_RESIZE_SIZE));
+    size.setUint16(0, columns, this.#littleEndian);
+    size.setUint16(2, rows, this.#littleEndian);
+    this.#say(id, VIRTIO_CONSOLE_RESIZE, 0, new Uint8Array(size.buffer));
   }
 
   #say(id: number, event: number, value: number, behind?: Uint8Array): void {

@@ -74,6 +74,8 @@ interface PortLine {
   state: PortState;
 }
 
+/** Milliseconds for which a port that comes again waits for what the device has of the port before. */
+const MOST_WAIT_MS = 500;
 const NO_EVENTS: readonly ConsoleEvent[] = [];
 
 /**
@@ -91,6 +93,8 @@ export class ConsoleDriver implements MessageDriver {
   readonly #options: ConsoleDriverOptions;
   readonly #control: ControlChannel | undefined;
   readonly #hear: (message: ControlMessage | undefined) => void = (message) => this.#take(message);
+  /** Announced again, while the device has transmit buffers of the port before: by number, and since when. */
+  readonly #waiting = new Map<number, number>();
   #present: readonly ConsolePort[] = [];
   #events: ConsoleEvent[] = [];
   #isReady = false;
@@ -141,7 +145,7 @@ export class ConsoleDriver implements MessageDriver {
    * before it answers what the driver says of one (section 5.3.5).
    */
   get isConnected(): boolean {
-    return this.#present.length > 0 && this.#control?.isSent !== false && this.#present.every(({ isOpen }) => isOpen);
+    return this.#present.length > 0 && this.#waiting.size === 0 && this.#present.every(({ isOpen }) => isOpen);
   }
 
   /** The size of port 0 as the configuration has it; `undefined` where SIZE was not accepted. */
@@ -213,7 +217,25 @@ export class ConsoleDriver implements MessageDriver {
     if (control === undefined) return 0;
     if (!this.#isReady) control.say(0, VIRTIO_CONSOLE_DEVICE_READY, 1);
     this.#isReady = true;
-    return control.exchange(this.#hear);
+    const progress = control.exchange(this.#hear);
+    return this.#waiting.size === 0 ? progress : progress + this.#admit();
+  }
+
+  /**
+   * Takes the ports whose queues the device has emptied: what it would find there is of the port before. QEMU loses a
+   * buffer where it waited for its host, so that the wait ends at some time.
+   */
+  #admit(): number {
+    let progress = 0;
+    for (const [id, since] of this.#waiting) {
+      const { pair } = this.#lines[id]!;
+      progress += pair.flush();
+      if (pair.inFlight > 0 && performance.now() - since < MOST_WAIT_MS) continue;
+      this.#waiting.delete(id);
+      this.#welcome(id);
+      progress++;
+    }
+    return progress;
   }
 
   /** The queues of a number keep their buffers when the port goes, as in Linux: a port that comes again has them. */
@@ -231,8 +253,7 @@ export class ConsoleDriver implements MessageDriver {
       isOpenHere: false,
       isOpenThere: false,
     };
-    const sayOpen = (isOpen: boolean): void => this.#control?.say(id, VIRTIO_CONSOLE_PORT_OPEN, isOpen ? 1 : 0);
-    const port = new ConsolePort(id, this.#options.bytes, pair, state, sayOpen);
+    const port = new ConsolePort(id, this.#options.bytes, pair, state, this.#control);
     const line = (this.#lines[id] = { pair, port, state });
     this.#listPorts();
     return line;
@@ -247,10 +268,11 @@ export class ConsoleDriver implements MessageDriver {
     if (message === undefined) return this.#refuse(`a control message of fewer than ${CONSOLE_CONTROL_SIZE} bytes`);
     const { id, event } = message;
     if (event === VIRTIO_CONSOLE_DEVICE_ADD) return this.#announce(id);
+    if (event === VIRTIO_CONSOLE_DEVICE_REMOVE && this.#waiting.delete(id)) return;
     const line = this.#lines[id];
-    if (line === undefined || !line.state.isPresent)
-      return this.#refuse(`event ${event} of port ${id}, which is not there`);
-    this.#takeOf(line, message);
+    if (line?.state.isPresent === true) return this.#takeOf(line, message);
+    // QEMU says that a port which is plugged is open before it adds it, and again once the port is ready.
+    if (event !== VIRTIO_CONSOLE_PORT_OPEN) this.#refuse(`event ${event} of port ${id}, which is not there`);
   }
 
   #takeOf(line: PortLine, { event, value, behind }: ControlMessage): void {
@@ -266,9 +288,7 @@ export class ConsoleDriver implements MessageDriver {
         state.isConsole = true;
         this.#tell('console', port);
         // Section 5.3.6.2.2: the driver answers so, whatever it said before.
-        if (port.isOpenHere) this.#control?.say(port.id, VIRTIO_CONSOLE_PORT_OPEN, 1);
-        else port.open();
-        return;
+        return port.confirmOpen();
       case VIRTIO_CONSOLE_RESIZE:
         if (behind.length < CONSOLE_RESIZE_SIZE) return this.#refuse(`RESIZE of port ${port.id} without a size`);
         // As Linux: only a console has a size.
@@ -290,7 +310,14 @@ export class ConsoleDriver implements MessageDriver {
     if (id >= this.#options.ports)
       return this.#refuse(`DEVICE_ADD of port ${id}, and there may be ports 0 to ${this.#options.ports - 1}`);
     // QEMU announces a port that was plugged before DEVICE_READY again after it; Linux answers again.
-    if (this.#lines[id]?.state.isPresent === true) return this.#control!.say(id, VIRTIO_CONSOLE_PORT_READY, 1);
+    const line = this.#lines[id];
+    if (line?.state.isPresent === true) this.#control!.say(id, VIRTIO_CONSOLE_PORT_READY, 1);
+    else if (line !== undefined && line.pair.inFlight > 0) this.#waiting.set(id, performance.now());
+    else this.#welcome(id);
+  }
+
+  /** Takes a port that was announced, and tells the device that it is ready. */
+  #welcome(id: number): void {
     try {
       const { pair, port } = this.#add(id);
       // The device may send as soon as the port is ready.

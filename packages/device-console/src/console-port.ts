@@ -1,5 +1,7 @@
 import { type MessageLink, NO_BUFFER, type QueuePair } from '@virtio-platform/device-kit';
 import type { ConsoleSize } from './console-config.ts';
+import type { ControlChannel } from './control-channel.ts';
+import { VIRTIO_CONSOLE_PORT_OPEN } from './layout.ts';
 
 /** What the driver knows of a port, from one announcement to its end. */
 export interface PortState {
@@ -26,16 +28,24 @@ export class ConsolePort implements MessageLink {
   readonly isFramed = false;
   readonly #pair: QueuePair;
   readonly #state: PortState;
-  readonly #sayOpen: (isOpen: boolean) => void;
+  readonly #control: ControlChannel | undefined;
+  /** The number of the control message that opened or closed it last. */
+  #said = 0;
   readonly #discarded: Uint8Array = new Uint8Array(1);
 
-  /** Made by the driver, which owns `pair` and `state`. */
-  constructor(id: number, messageBytes: number, pair: QueuePair, state: PortState, sayOpen: (isOpen: boolean) => void) {
+  /** Made by the driver, which owns `pair`, `state` and `control`. */
+  constructor(
+    id: number,
+    messageBytes: number,
+    pair: QueuePair,
+    state: PortState,
+    control: ControlChannel | undefined,
+  ) {
     this.id = id;
     this.messageBytes = messageBytes;
     this.#pair = pair;
     this.#state = state;
-    this.#sayOpen = sayOpen;
+    this.#control = control;
   }
 
   /** What the device calls it; empty where the device does not say. Not to be trusted: any text. */
@@ -58,10 +68,13 @@ export class ConsolePort implements MessageLink {
     return this.#state.isPresent;
   }
 
-  /** Whether both sides opened it: bytes can be sent. */
+  /**
+   * Whether both sides opened it, and the device took the message that the driver did: bytes can be sent. A device that
+   * did not take it yet may still drop what it is sent, for the port was closed before.
+   */
   get isOpen(): boolean {
     const { isPresent, isOpenHere, isOpenThere } = this.#state;
-    return isPresent && isOpenHere && isOpenThere;
+    return isPresent && isOpenHere && isOpenThere && (this.#control === undefined || this.#control.taken >= this.#said);
   }
 
   /** Whether the driver opened it. */
@@ -82,13 +95,21 @@ export class ConsolePort implements MessageLink {
     return this.#pair.receiveQueue;
   }
 
-  /** Opens the driver's side, and tells the device. Does nothing where it is open, and for a port that was removed. */
+  /**
+   * Opens the driver's side, and tells the device with the next `poll` of the driver. Does nothing where it is open,
+   * and for a port that was removed.
+   */
   open(): void {
+    if (!this.#state.isOpenHere) this.confirmOpen();
+  }
+
+  /** As {@link open}, and tells the device also where the driver's side is open: the answer to CONSOLE_PORT. */
+  confirmOpen(): void {
     const state = this.#state;
-    if (state.isOpenHere || !state.isPresent) return;
-    this.abandon();
+    if (!state.isPresent) return;
+    if (!state.isOpenHere) this.abandon();
     state.isOpenHere = true;
-    this.#sayOpen(true);
+    this.#sayOpen(1);
   }
 
   /** Closes the driver's side, and tells the device: what came and was not received is lost, as it is in Linux. */
@@ -97,7 +118,7 @@ export class ConsolePort implements MessageLink {
     if (!state.isOpenHere || !state.isPresent) return;
     state.isOpenHere = false;
     this.abandon();
-    this.#sayOpen(false);
+    this.#sayOpen(0);
   }
 
   /**
@@ -130,6 +151,10 @@ export class ConsolePort implements MessageLink {
 
   flush(): number {
     return this.#state.isReplaced ? 0 : this.#pair.flush();
+  }
+
+  #sayOpen(value: number): void {
+    if (this.#control !== undefined) this.#said = this.#control.say(this.id, VIRTIO_CONSOLE_PORT_OPEN, value);
   }
 
   /** Drops what came and was not received. */

@@ -4,7 +4,6 @@ import {
   changeProblems,
   type ConsoleChange,
   type ConsolePortSettings,
-  defaultPort,
   firstPorts,
   leastPorts,
 } from './port-settings.ts';
@@ -69,10 +68,7 @@ const port = z
       .describe('The name that the device gives; echo.N without it, and no name where it is empty.'),
     console: z.boolean().optional().describe('Whether it is a console; without it, port 0 is one and no other.'),
   })
-  .transform((given): ConsolePortSettings => {
-    const { name, console } = defaultPort(given.id);
-    return { id: given.id, name: given.name ?? name, console: given.console ?? console };
-  });
+  .transform((given): ConsolePortSettings => ({ ...given, console: given.console ?? given.id === 0 }));
 
 const ACTIONS = ['add', 'remove', 'close', 'open', 'resize'] as const;
 const change = z

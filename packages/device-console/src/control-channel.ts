@@ -26,6 +26,7 @@ export class ControlChannel {
   readonly #view: DataView = new DataView(this.#bytes.buffer);
   /** Messages that found no buffer yet. */
   readonly #unsent: Uint8Array[] = [];
+  #said = 0;
   readonly #failures: MappingFailures = new MappingFailures('a control message');
 
   /** Owns `pair`. */
@@ -34,15 +35,16 @@ export class ControlChannel {
     this.#littleEndian = littleEndian;
   }
 
-  /** Whether all that the driver said is with the device. */
-  get isSent(): boolean {
-    return this.#unsent.length === 0;
+  /** How many of the messages that {@link say} numbered the device took. */
+  get taken(): number {
+    return this.#said - this.#unsent.length - this.#pair.inFlight;
   }
 
-  /** Says something with the next {@link exchange}. */
-  say(id: number, event: number, value: number): void {
-    if (this.#unsent.length >= MOST_UNSENT) return;
+  /** Says something with the next {@link exchange}. Returns the number of the message, counted from 1. */
+  say(id: number, event: number, value: number): number {
+    if (this.#unsent.length >= MOST_UNSENT) return this.#said;
     this.#unsent.push(controlMessage(this.#littleEndian, id, event, value));
+    return ++this.#said;
   }
 
   /**

@@ -2,6 +2,7 @@ import { type DeviceQueues, KEPT } from '@virtio-platform/core';
 import { ByteBacklog, copyChain } from '@virtio-platform/device-kit';
 import type { DeviceAddressSpace } from '@virtio-platform/core/address-space';
 import { DescriptorChain, LONGEST_TABLE } from '@virtio-platform/core/queue';
+import type { ConsoleSize } from './console-config.ts';
 import type { ConsolePortSettings } from './port-settings.ts';
 
 /**
@@ -14,6 +15,8 @@ import type { ConsolePortSettings } from './port-settings.ts';
 export class EchoPort {
   /** What is plugged under this number; `undefined` where nothing is. */
   settings: ConsolePortSettings | undefined;
+  /** Of a console, where it was resized. */
+  size: ConsoleSize | undefined;
   /** Whether the driver was told of the port, and said that it is ready. */
   isAnnounced = false;
   isReady = false;
@@ -33,6 +36,13 @@ export class EchoPort {
     this.#kept = new DescriptorChain(Math.max(queueSize, LONGEST_TABLE));
   }
 
+  /** Plugs a port, or unplugs it. */
+  plug(settings: ConsolePortSettings | undefined): void {
+    this.settings = settings;
+    this.size = undefined;
+    this.reset();
+  }
+
   /** Forgets everything but what is plugged; a reset took all buffers back. */
   reset(): void {
     this.isAnnounced = this.isReady = this.isOpenThere = false;
@@ -50,9 +60,8 @@ export class EchoPort {
     return this.isOpen && this.#backlog.length > 0;
   }
 
-  /** What is not there, or is closed here, takes each buffer to drop it. */
   get wantsTransmit(): boolean {
-    if (!this.isOpenHere) return true;
+    if (this.#drops) return true;
     return this.isOpenThere && this.#keptDone < 0 && this.#backlog.room > 0;
   }
 
@@ -70,7 +79,7 @@ export class EchoPort {
 
   /** Takes a transmit buffer. */
   take(chain: DescriptorChain, space: DeviceAddressSpace, queues: DeviceQueues): number {
-    if (!this.isOpenHere) return 0;
+    if (this.#drops) return 0;
     const run = Math.min(this.#backlog.room, chain.readableBytes);
     // What cannot be read is dropped with the rest of its buffer.
     if (!this.#backlog.appendFrom(chain, space, 0, run) || run === chain.readableBytes) return 0;
@@ -86,6 +95,14 @@ export class EchoPort {
     const isWritten = this.#backlog.moveTo(chain, space, 0, run);
     if (this.#keptDone >= 0) this.#takeMore(space, queues);
     return isWritten ? run : 0;
+  }
+
+  /**
+   * Whether each transmit buffer is dropped: nothing is here, the device's side is closed, or the driver did not say
+   * yet that it knows the port, so that the buffer is of a port that was unplugged.
+   */
+  get #drops(): boolean {
+    return !this.isOpenHere || (this.isAnnounced && !this.isReady);
   }
 
   #takeMore(space: DeviceAddressSpace, queues: DeviceQueues): void {

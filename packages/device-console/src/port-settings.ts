@@ -2,8 +2,10 @@
 export interface ConsolePortSettings {
   /** 0 to 30. */
   readonly id: number;
-  /** At most 255 bytes of UTF-8, without a NUL; the device says no name where it is empty. */
-  readonly name: string;
+  /**
+   * At most 255 bytes of UTF-8, without a NUL; no name where it is empty. What {@link portName} says unless given.
+   */
+  readonly name?: string | undefined;
   /** Whether it is a console, such as a shell runs on. */
   readonly console: boolean;
 }
@@ -24,14 +26,14 @@ export interface ConsoleChange {
   readonly resize?: { readonly port: number; readonly columns: number; readonly rows: number } | undefined;
 }
 
-/** What is particular about a port with this number, where nothing is said of it. */
-export function defaultPort(id: number): ConsolePortSettings {
-  return { id, name: `echo.${id}`, console: id === 0 };
+/** The name that a device gives a port. */
+export function portName({ id, name = `echo.${id}` }: ConsolePortSettings): string {
+  return name;
 }
 
-/** The ports 0 to `count` - 1. */
+/** The ports 0 to `count` - 1, of which the first is a console. */
 export function firstPorts(count: number): ConsolePortSettings[] {
-  return Array.from({ length: count }, (_, id) => defaultPort(id));
+  return Array.from({ length: count }, (_, id) => ({ id, console: id === 0 }));
 }
 
 /** Changes in the order in which they happen. */

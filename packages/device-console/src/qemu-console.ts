@@ -1,6 +1,6 @@
 import { CodedError, type QemuDevice } from '@virtio-platform/core';
 import type { ConsoleSettings } from './console-settings.ts';
-import type { ConsolePortSettings } from './port-settings.ts';
+import { type ConsolePortSettings, portName } from './port-settings.ts';
 
 /** What QEMU's device does not have. */
 function refuse(problem: string, hint: string): never {
@@ -8,12 +8,15 @@ function refuse(problem: string, hint: string): never {
 }
 
 /** The properties of a port of QEMU: a virtconsole, or a virtserialport, which is no console. */
-function portProperties({ id, name, console }: ConsolePortSettings, line: string): Record<string, unknown> {
-  const driver = console ? 'virtconsole' : 'virtserialport';
-  return { driver, id: `port${line}`, bus: 'serial.0', nr: id, chardev: line, ...(name === '' ? {} : { name }) };
+function portProperties(port: ConsolePortSettings, line: string): Record<string, unknown> {
+  const name = portName(port);
+  const driver = port.console ? 'virtconsole' : 'virtserialport';
+  return { driver, id: `port${line}`, bus: 'serial.0', nr: port.id, chardev: line, ...(name === '' ? {} : { name }) };
 }
 
-/** QEMU's ports give back what is written to them, as those of the device half do. QEMU 7.2 has no size of a console. */
+/**
+ * QEMU's ports give back what is written to them, as those of the device half do. QEMU 7.2 has no size of a console.
+ */
 export const qemuConsole: QemuDevice<ConsoleSettings> = {
   arguments({ ports, maxPorts, changes }, resources) {
     const first = ports.find(({ id }) => id === 0);

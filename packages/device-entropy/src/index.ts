@@ -4,7 +4,6 @@
  * @packageDocumentation
  */
 import {
-  CodedError,
   defineDeviceType,
   defineWorkload,
   PLUGIN_API_VERSION,
@@ -17,11 +16,13 @@ import { z } from 'zod';
 import { EntropyDevice } from './entropy-device.ts';
 import { ENTROPY_DRIVER_FEATURES, EntropyDriver } from './entropy-driver.ts';
 import { ENTROPY_SETTINGS, type EntropySettings } from './entropy-settings.ts';
+import { qemuEntropy } from './qemu-entropy.ts';
 import { RandomSource, SeededSource } from './entropy-source.ts';
 import { ReadEntropy, type ReadEntropyOptions } from './read-entropy.ts';
 
 export * from './entropy-device.ts';
 export * from './entropy-driver.ts';
+export * from './entropy-limits.ts';
 export * from './entropy-settings.ts';
 export * from './entropy-source.ts';
 export { ReadEntropy, type ReadEntropyOptions } from './read-entropy.ts';
@@ -35,6 +36,12 @@ const read: WorkloadType<EntropySettings, EntropyDriver, ReadEntropyOptions> = d
   bytes: ({ blockSize }) => blockSize,
   recovers: true,
   open: (driver: EntropyDriver, context) => new ReadEntropy(driver, context),
+});
+
+const mixed: WorkloadType<EntropySettings, EntropyDriver, ReadEntropyOptions> = defineWorkload({
+  ...read,
+  summary: 'read random bytes in requests of all lengths and framings, and compare those of a device with a seed',
+  options: z.strictObject({ blockSize: byteSize().describe('Bytes of the longest request: 1KiB.') }),
 });
 
 function openDriver({ memory, queues, depth, bytes, buffers }: DriverContext): EntropyDriver {
@@ -56,21 +63,12 @@ const plugin: DeviceTypePlugin<EntropySettings, EntropyDriver> = defineDeviceTyp
     queues: () => [0],
     open: openDriver,
   },
-  workloads: { read },
-  model: ({ seed }) =>
-    new EntropyDevice(seed === undefined ? new RandomSource() : new SeededSource(seed), MAX_QUEUE_SIZE),
-  qemu: {
-    arguments({ seed }) {
-      if (seed !== undefined)
-        throw new CodedError('ERR_MACHINE_DEVICE', 'the device of QEMU does not have a seed: its bytes are random', {
-          hint: 'leave it out of the device section, or use @virtio-platform/machine-simulated',
-        });
-      return {
-        before: ['-object', 'rng-builtin,id=random'],
-        device: { driver: 'virtio-rng-pci', rng: 'random' },
-      };
-    },
+  workloads: { read, mixed },
+  model({ seed, ...limits }) {
+    const source = seed === undefined ? new RandomSource() : new SeededSource(seed);
+    return new EntropyDevice(source, MAX_QUEUE_SIZE, limits);
   },
+  qemu: qemuEntropy,
   vhostUser: { queues: 1, counted: 1, config: 'none', drains: false },
 });
 

@@ -1,12 +1,12 @@
 import type { MismatchKind, WorkDone, Workload, WorkloadContext } from '@virtio-platform/core';
-import { hexadecimal, MismatchLog, NO_BUFFER } from '@virtio-platform/device-kit';
+import { hexadecimal, MismatchLog, NO_BUFFER, Random } from '@virtio-platform/device-kit';
 import type { EntropyDriver } from './entropy-driver.ts';
 import type { EntropySettings } from './entropy-settings.ts';
 import { SeededBytes } from './entropy-source.ts';
 
-/** The options of the workload `read`. */
+/** The options of the workloads. */
 export interface ReadEntropyOptions {
-  /** Bytes of each request. */
+  /** Bytes of each request; in `mixed`, of the longest. */
   readonly blockSize: number;
 }
 
@@ -14,15 +14,19 @@ export interface ReadEntropyOptions {
 const TELLING_BYTES = 8;
 
 /**
- * Reads from an entropy device. What a device with a seed gives is known: each buffer starts with its number, so that
- * all can be checked in whatever order they come, and none may come twice. Of any other device only that it wrote
- * something.
+ * Reads from an entropy device: in `read` always as much, in `mixed` of random length, in one to four descriptors. What
+ * a device with a seed gives is known: each buffer starts with its number, so that all can be checked in whatever order
+ * they come, and none may come twice. Of any other device only that it wrote something, and of each that it wrote
+ * nothing behind the buffer that it was given. What a device writes behind the used length, but in the buffer, is
+ * allowed (section 2.7.8.2) and not looked at.
  */
 export class ReadEntropy implements Workload {
   readonly #context: WorkloadContext<EntropySettings, ReadEntropyOptions>;
   readonly #driver: EntropyDriver;
   readonly #bytes: Uint8Array;
   readonly #expected: SeededBytes | undefined;
+  /** Chooses lengths; `undefined` where all are the same. */
+  readonly #random: Random | undefined;
   /** One for each number of a buffer that came. */
   readonly #seen: Uint8Array;
   /** Requests that a queue reset took back, to be made again. */
@@ -36,6 +40,7 @@ export class ReadEntropy implements Workload {
     this.#context = context;
     this.#driver = driver;
     this.#bytes = new Uint8Array(context.options.blockSize);
+    this.#random = context.kind === 'mixed' ? new Random(context.seed) : undefined;
     const { seed } = context.settings;
     this.#expected = seed === undefined ? undefined : new SeededBytes(seed);
     // A request that was taken back may have got its number all the same.
@@ -59,7 +64,8 @@ export class ReadEntropy implements Workload {
       if (isWanted) notify(queue);
       const came = this.#driver.poll();
       for (let i = 0; i < came; i++) {
-        this.#check(this.#driver.read(i, this.#bytes));
+        const [slot, asked] = [this.#driver.slot(i), this.#driver.asked(i)];
+        this.#check(this.#driver.read(i, this.#bytes), slot, asked);
         this.#completed++;
       }
       await loop.turn(came, this.#completed);
@@ -73,18 +79,35 @@ export class ReadEntropy implements Workload {
   }
 
   #request(): boolean {
-    const reason = this.#driver.request();
-    if (reason === 0) return true;
+    const { bytes, mostPieces } = this.#driver;
+    const random = this.#random;
+    const length = random === undefined ? bytes : 1 + random.below(bytes);
+    const pieces = random === undefined ? 1 : 1 + random.below(Math.min(mostPieces, length));
+    const reason = this.#driver.submit(length, pieces);
+    if (reason >= 0) return true;
     if (reason !== NO_BUFFER && this.#driver.inFlight === 0) this.#context.loop.failedToAdd(reason);
     return false;
   }
 
-  #check(length: number): void {
+  #check(length: number, slot: number, asked: number): void {
+    const beyond = this.#beyond(slot, asked);
+    if (beyond !== undefined) return this.#note('data', beyond);
     if (length === 0)
       return this.#note('used-length', 'used length 0: the device has to write at least 1 byte (5.4.6.2)');
     const wrong = this.#expected === undefined ? this.#unwritten(length) : this.#unexpected(length, this.#expected);
     if (wrong === undefined) this.#bytesRead += length;
     else this.#note('data', `${wrong}, used length ${length}`);
+  }
+
+  /** What the device wrote behind the bytes that it was given; `undefined` where it wrote nothing. */
+  #beyond(slot: number, asked: number): string | undefined {
+    const { u8 } = this.#context.inspected;
+    const start = this.#driver.address(slot);
+    for (let at = asked; at < this.#driver.bytes; at++) {
+      const byte = u8[start + at]!;
+      if (byte !== 0) return `byte ${at} is ${hexadecimal(byte)}, behind a buffer of ${asked} bytes of zeros`;
+    }
+    return undefined;
   }
 
   /** What is wrong with bytes of which only chance decides; `undefined` where nothing is. */
@@ -99,6 +122,8 @@ export class ReadEntropy implements Workload {
     let counter = 0;
     for (let i = 0; i < 4 && i < length; i++) counter = (counter | (this.#bytes[i]! << (8 * i))) >>> 0;
     if (counter >= this.#seen.length) return `the bytes begin with number ${counter}, which no buffer has`;
+    // These are the low bytes of one number of many.
+    if (length < 4) return undefined;
     if (this.#seen[counter] !== 0) return `the bytes of buffer ${counter} came a second time`;
     this.#seen[counter] = 1;
     expected.begin(counter);

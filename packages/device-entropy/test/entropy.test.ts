@@ -68,6 +68,24 @@ describe('EntropyDevice', () => {
     loop.end();
   });
 
+  it('waits for the next period once it gave all of one, and gives the rest of one to a buffer', async () => {
+    const device = new EntropyDevice(new SeededSource(7), 32, { maxBytes: 100, period: 5 });
+    const loop = new DeviceLoop(device, MODERN);
+    const refilled = new Promise<void>((resolve) => {
+      device.connect({ queueChanged: resolve, configChanged: () => {} });
+    });
+    loop.add(0, [], 64);
+    loop.add(0, [], 64);
+    loop.add(0, [], 64);
+    expect(loop.take(0).map(({ length }) => length)).toEqual([64, 36]);
+    expect(device.wants(0)).toBe(false);
+    await refilled;
+    expect(loop.take(0)).toEqual([seeded(2, 7, 64)]);
+    device.start(MODERN);
+    expect(loop.exchange(0, [], 200)).toHaveLength(100);
+    expect(loop.end()).toEqual(NOTHING_LEFT);
+  });
+
   it('counts only what it wrote before a fault', () => {
     const device = new EntropyDevice(new SeededSource(7), 32);
     const loop = new DeviceLoop(device, MODERN);
@@ -95,12 +113,39 @@ describe('the settings of an entropy device', () => {
     expect(come[0]).not.toEqual(come[1]);
   });
 
-  it.each([{ seed: -1 }, { seed: 2 ** 32 }, { seed: '7' }, { seed: 0.5 }, { sed: 7 }, undefined])(
-    'are not %j',
-    (settings) => {
-      expect(ENTROPY_SETTINGS.safeParse(settings).success).toBe(false);
-    },
-  );
+  it('are limits of what a buffer and a period get', () => {
+    const settings = ENTROPY_SETTINGS.parse({ seed: 7, bufferBytes: '64B', maxBytes: '1KiB', period: 20 });
+    expect(settings).toEqual({ seed: 7, bufferBytes: 64, maxBytes: 1024, period: 20 });
+    const model = entropy.model(settings, 'little');
+    const loop = new DeviceLoop(model, MODERN);
+    expect(loop.exchange(0, [], 100)).toEqual(seeded(0, 7, 64));
+    expect(model.usesEventLoop).toBe(true);
+    expect(loop.end()).toEqual(NOTHING_LEFT);
+  });
+
+  it('become arguments of QEMU, which has neither a seed nor a limit of a buffer', () => {
+    const resources = { image: () => '', loopback: () => 0 };
+    const { device } = entropy.qemu!.arguments(ENTROPY_SETTINGS.parse({ maxBytes: '1KiB' }), resources);
+    expect(device).toEqual({ driver: 'virtio-rng-pci', rng: 'random', 'max-bytes': 1024, period: 65_536 });
+    for (const settings of [{ seed: 1 }, { bufferBytes: '1B' }])
+      expect(() => entropy.qemu!.arguments(ENTROPY_SETTINGS.parse(settings), resources)).toThrow(/device of QEMU/);
+  });
+
+  it.each([
+    { bufferBytes: '0B' },
+    { bufferBytes: '129KiB' },
+    { maxBytes: '0B' },
+    { maxBytes: '1KiB', period: 0 },
+    { period: 5 },
+    { seed: -1 },
+    { seed: 2 ** 32 },
+    { seed: '7' },
+    { seed: 0.5 },
+    { sed: 7 },
+    undefined,
+  ])('are not %j', (settings) => {
+    expect(ENTROPY_SETTINGS.safeParse(settings).success).toBe(false);
+  });
 });
 
 describe.each(['premapped', 'streaming'] as const)('EntropyDriver, %s', (buffers) => {
@@ -119,6 +164,34 @@ describe.each(['premapped', 'streaming'] as const)('EntropyDriver, %s', (buffers
     expect(driver.read(1, target)).toBe(40);
     expect([...target]).toEqual(seeded(1, 5, 40));
     expect(driver.request()).toBe(0);
+    expect(loop.end(driver)).toEqual(NOTHING_LEFT);
+  });
+
+  it('asks for any length, in pieces, several at once', () => {
+    const loop = new DeviceLoop(new EntropyDevice(new SeededSource(5), 32), MODERN);
+    const [{ queue, mapping }] = loop.queues(0) as [ReturnType<typeof loop.queues>[0]];
+    const driver = new EntropyDriver(loop.memory, queue, mapping, { depth: 3, bytes: 40, buffers });
+    const slots = [driver.submit(1), driver.submit(40, 4), driver.submit(7, 3)];
+    expect(new Set(slots).size).toBe(3);
+    for (const [length, pieces] of [
+      [0, 1],
+      [41, 1],
+      [NaN, 1],
+      [40, 5],
+      [40, 0],
+      [2, 3],
+    ] as const)
+      expect(() => driver.submit(length, pieces)).toThrow(RangeError);
+    expect(driver.submit(1)).toBe(NO_BUFFER);
+    driver.publish();
+    loop.serve();
+    expect(driver.poll()).toBe(3);
+    const target = new Uint8Array(40);
+    [1, 40, 7].forEach((length, i) => {
+      expect([driver.slot(i), driver.asked(i)]).toEqual([slots[i], length]);
+      expect(driver.read(i, target)).toBe(length);
+      expect([...target.subarray(0, length)]).toEqual(seeded(i, 5, length));
+    });
     expect(loop.end(driver)).toEqual(NOTHING_LEFT);
   });
 

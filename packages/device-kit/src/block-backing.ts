@@ -10,6 +10,10 @@ export interface BlockBacking {
   read(offset: number, target: Uint8Array, at: number, length: number): void;
   write(offset: number, source: Uint8Array, at: number, length: number): void;
   flush(): void;
+  /** Gives up what is in a range: reads may return anything from then on. */
+  discard(offset: number, length: number): void;
+  /** Makes a range read as zeroes; `mayUnmap` allows to give up the storage too. */
+  writeZeroes(offset: number, length: number, mayUnmap: boolean): void;
   /** Gives it another capacity, in bytes: bytes beyond a smaller one are gone, new ones are zero. */
   resize(capacity: number): void;
   dispose(): void;
@@ -22,6 +26,7 @@ export function isBackingError(error: unknown): boolean {
 }
 
 const CHUNK = 0x1_0000;
+const ZEROES = new Uint8Array(CHUNK);
 
 /** Keeps chunks of 64 KiB once they were written; the rest reads as zero. */
 export class SparseBacking implements BlockBacking {
@@ -56,6 +61,34 @@ export class SparseBacking implements BlockBacking {
   }
 
   flush(): void {}
+
+  /** Gives up whole chunks, which are zero then; the rest stays. */
+  discard(offset: number, length: number): void {
+    const first = Math.ceil(offset / CHUNK);
+    const end = Math.floor((offset + length) / CHUNK);
+    if (end - first <= this.#chunks.size) {
+      for (let index = first; index < end; index++) this.#chunks.delete(index);
+    } else {
+      for (const index of this.#chunks.keys()) if (index >= first && index < end) this.#chunks.delete(index);
+    }
+  }
+
+  writeZeroes(offset: number, length: number, mayUnmap: boolean): void {
+    if (mayUnmap) this.discard(offset, length);
+    const first = Math.floor(offset / CHUNK);
+    const end = Math.ceil((offset + length) / CHUNK);
+    if (end - first <= this.#chunks.size) {
+      for (let index = first; index < end; index++) this.#zero(index, offset, length);
+    } else {
+      for (const index of this.#chunks.keys()) this.#zero(index, offset, length);
+    }
+  }
+
+  #zero(index: number, offset: number, length: number): void {
+    const from = Math.max(0, offset - index * CHUNK);
+    const to = Math.min(CHUNK, offset + length - index * CHUNK);
+    if (from < to) this.#chunks.get(index)?.fill(0, from, to);
+  }
 
   resize(capacity: number): void {
     this.capacity = capacity;
@@ -93,6 +126,15 @@ export class FileBacking implements BlockBacking {
 
   flush(): void {
     fsyncSync(this.#descriptor);
+  }
+
+  /** Keeps what is there: Node.js cannot give back a part of a file. */
+  discard(_offset: number, _length: number): void {}
+
+  writeZeroes(offset: number, length: number, _mayUnmap: boolean): void {
+    for (let done = 0; done < length; done += ZEROES.length) {
+      this.write(offset + done, ZEROES, 0, Math.min(ZEROES.length, length - done));
+    }
   }
 
   resize(capacity: number): void {

@@ -21,6 +21,8 @@ export interface BufferSlotsOptions {
    * while it is mapped.
    */
   readonly wipes?: boolean;
+  /** Most pieces that {@link BufferSlots.submit} splits the writable part into, each a descriptor. 1 unless given. */
+  readonly pieces?: number;
   readonly buffers: BufferMapping;
 }
 
@@ -41,6 +43,8 @@ export class BufferSlots {
   readonly #mapping: DmaMapping;
   readonly #options: BufferSlotsOptions;
   readonly #segment: number;
+  /** Descriptors of the longest request, in one piece. */
+  readonly #segments: number;
   /** Bytes from one writable part to the next: whole cache lines. */
   readonly #writableStride: number;
   readonly #list: ScatterList;
@@ -70,9 +74,10 @@ export class BufferSlots {
     this.#writableStride = Math.ceil(writable / CACHE_LINE_SIZE) * CACHE_LINE_SIZE;
     this.#segment = Math.min(readable + writable, mapping.limits.maxMappingSize);
     const headers = (options.header ?? 0) > 0 ? 1 : 0;
-    this.#list = new ScatterList(Math.ceil(readable / this.#segment) + Math.ceil(writable / this.#segment) + headers);
+    this.#segments = Math.ceil(readable / this.#segment) + Math.ceil(writable / this.#segment) + headers;
+    this.#list = new ScatterList(this.#segments + (options.pieces ?? 1) - 1);
     this.#reserved = new Int32Array(this.#list.capacity);
-    checkQueueSize(queue, this.#list.capacity);
+    checkQueueSize(queue, this.#segments);
     this.#batch = new UsedBatch(Math.min(count, 64));
     this.completedSlots = new Uint16Array(this.#batch.capacity);
     this.completedLengths = new Uint32Array(this.#batch.capacity);
@@ -116,18 +121,22 @@ export class BufferSlots {
   }
 
   /**
-   * Adds the buffer of a slot: `length` bytes of its readable part, and `room` bytes of its writable one, all of it
-   * unless given. Returns 0, or a negative reason (`QUEUE_FULL`, `DMA_NO_SPACE`, …) with the slot still the caller's:
-   * retry after the next completion. Hot.
+   * Adds the buffer of a slot: `length` bytes of its readable part, and of its writable one all, or the first
+   * `writableLength` in `pieces` descriptors of about one length. Returns 0, or a negative reason (`QUEUE_FULL`,
+   * `DMA_NO_SPACE`, …) with the slot still the caller's: retry after the next completion. Throws `RangeError` for more
+   * than a slot has. Hot.
    */
-  submit(slot: number, length: number, room: number = this.#options.writable): number {
-    const { readable, writable, header = 0 } = this.#options;
+  submit(slot: number, length: number, writableLength: number = this.#options.writable, pieces = 1): number {
+    const { readable, writable, header = 0, pieces: mostPieces = 1 } = this.#options;
     if (length > readable) throw new RangeError(`${length} bytes in a slot of ${readable}`);
-    if (room > writable) throw new RangeError(`room for ${room} bytes in a slot of ${writable}`);
+    if (writableLength > writable || pieces > mostPieces)
+      throw new RangeError(`${writableLength} bytes in ${pieces} pieces, in a slot of ${writable} and ${mostPieces}`);
     if (this.#options.wipes === true) this.#wipe(slot);
     this.#list.clear();
-    this.#describe(this.#readable, slot * readable, length, readable > 0 ? header : 0, true);
-    this.#describe(this.#writable, slot * this.#writableStride, room, readable > 0 ? 0 : header, false);
+    const piece = pieces === 1 ? this.#segment : Math.min(this.#segment, Math.ceil(writableLength / pieces));
+    this.#describe(this.#readable, slot * readable, length, readable > 0 ? header : 0, true, this.#segment);
+    const at = slot * this.#writableStride;
+    this.#describe(this.#writable, at, writableLength, readable > 0 ? 0 : header, false, piece);
     const head = this.queue.add(this.#list);
     if (head < 0) return head;
     this.#slotOf[head] = slot;
@@ -180,7 +189,7 @@ export class BufferSlots {
    * a failed `submit`. The queue may have another size since: throws {@link DeviceError} `ERR_QUEUE_TOO_SMALL`.
    */
   recover(ids: readonly number[]): number[] {
-    checkQueueSize(this.queue, this.#list.capacity);
+    checkQueueSize(this.queue, this.#segments);
     const slots = ids.map((id) => this.#slotOf[id]!);
     this.#slotOf = new Uint16Array(this.queue.size);
     return slots;
@@ -199,12 +208,12 @@ export class BufferSlots {
     this.#writable.region?.syncForDevice(slot * this.#writableStride, writable);
   }
 
-  #describe(area: BufferArea, at: number, bytes: number, header: number, isReadable: boolean): void {
+  #describe(area: BufferArea, at: number, bytes: number, header: number, isReadable: boolean, longest: number): void {
     const { region, address } = area;
     const list = this.#list;
     if (region !== undefined && isReadable && bytes > 0) region.syncForDevice(at, bytes);
     for (let done = 0; done < bytes;) {
-      const run = Math.min(this.#segment, done < header ? header - done : bytes - done, bytes - done);
+      const run = Math.min(longest, done < header ? header - done : bytes - done, bytes - done);
       if (region === undefined) {
         if (isReadable) list.addReadable(address + at + done, run);
         else list.addWritable(address + at + done, run);

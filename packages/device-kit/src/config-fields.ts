@@ -41,8 +41,8 @@ export class ConfigFields {
     return this.has(field) ? new Uint8Array(this.#read(field).view.buffer) : undefined;
   }
 
-  #read({ offset, width }: ConfigField): { readonly view: DataView; readonly littleEndian: boolean } {
-    const { transport, byteOrder } = this.#device;
-    return { view: readDeviceConfig(transport, offset, width), littleEndian: byteOrder === 'little' };
+  #read({ offset, width, byteOrder }: ConfigField): { readonly view: DataView; readonly littleEndian: boolean } {
+    const { transport, byteOrder: otherwise } = this.#device;
+    return { view: readDeviceConfig(transport, offset, width), littleEndian: (byteOrder ?? otherwise) === 'little' };
   }
 }

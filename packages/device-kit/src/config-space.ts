@@ -15,11 +15,12 @@ export class ConfigSpace {
   }
 
   /** Sets a number of 1, 2, 4 or 8 bytes. Throws `RangeError` for a field of another width. */
-  set({ offset, width }: ConfigField, value: number | bigint): void {
+  set({ offset, width, byteOrder }: ConfigField, value: number | bigint): void {
+    const littleEndian = byteOrder === undefined ? this.#littleEndian : byteOrder === 'little';
     if (width === 1) this.#view.setUint8(offset, Number(value));
-    else if (width === 2) this.#view.setUint16(offset, Number(value), this.#littleEndian);
-    else if (width === 4) this.#view.setUint32(offset, Number(value), this.#littleEndian);
-    else if (width === 8) this.#view.setBigUint64(offset, BigInt(value), this.#littleEndian);
+    else if (width === 2) this.#view.setUint16(offset, Number(value), littleEndian);
+    else if (width === 4) this.#view.setUint32(offset, Number(value), littleEndian);
+    else if (width === 8) this.#view.setBigUint64(offset, BigInt(value), littleEndian);
     else throw new RangeError(`a field of ${width} bytes is no number`);
   }
 

@@ -5,26 +5,29 @@ import { Echo, type EchoOptions } from './echo.ts';
 import type { MessageDriver } from './message-link.ts';
 
 /** The messages that a device type can carry. */
-export interface MessageSizes {
+export interface MessageSizes<Settings = unknown> {
   /** Bytes of the shortest message. */
   readonly least: number;
   /** What is wrong with messages of `blockSize` bytes; `undefined` where nothing is. */
-  readonly problem?: (blockSize: number) => WorkloadProblem | undefined;
+  readonly problem?: (blockSize: number, settings: Settings) => WorkloadProblem | undefined;
 }
 
 /** A workload over messages. */
-type EchoWorkload = WorkloadType<unknown, MessageDriver, EchoOptions>;
+type EchoWorkload<Settings> = WorkloadType<Settings, MessageDriver, EchoOptions>;
 
 /** The workloads `echo` and `stream` of a device type whose device gives back what it is sent. */
-export function echoWorkloads({ least, problem }: MessageSizes): {
-  readonly [Kind in 'echo' | 'stream']: EchoWorkload;
+export function echoWorkloads<Settings = unknown>({
+  least,
+  problem,
+}: MessageSizes<Settings>): {
+  readonly [Kind in 'echo' | 'stream']: EchoWorkload<Settings>;
 } {
-  const workload = (summary: string, meaning: string): EchoWorkload =>
-    defineWorkload({
+  const workload = (summary: string, meaning: string): EchoWorkload<Settings> =>
+    defineWorkload<Settings, MessageDriver, EchoOptions>({
       summary,
       options: z.strictObject({ blockSize: byteSize().describe(meaning) }),
       bytes: ({ blockSize }) => blockSize,
-      problem: (_settings, { blockSize }) => problem?.(blockSize),
+      problem: (settings, { blockSize }) => problem?.(blockSize, settings),
       recovers: false,
       open: (driver: MessageDriver, context) => new Echo(driver, context, least),
     });

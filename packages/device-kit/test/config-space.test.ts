@@ -36,6 +36,17 @@ describe('ConfigSpace', () => {
     },
   );
 
+  it('has the byte order of a field that has one of its own, as the driver half reads it', () => {
+    const field = { offset: 0, width: 4, byteOrder: 'little' } as const;
+    const space = new ConfigSpace({ field }, 'big');
+    space.set(field, 0x1122_3344);
+    expect([...space.bytes]).toEqual([0x44, 0x33, 0x22, 0x11]);
+    const transport = new RegisterTransport({ offered: FeatureSet.EMPTY, configBytes: 4 });
+    transport.config.set(space.bytes);
+    const fields = new ConfigFields({ transport, accepted: FeatureSet.EMPTY, byteOrder: 'big' });
+    expect(fields.number(field, 0)).toBe(0x1122_3344);
+  });
+
   it.each(['little', 'big'] as const)('is what a driver half reads of it, %s-endian', (byteOrder) => {
     const space = new ConfigSpace(TABLE, byteOrder);
     const accepted = FeatureSet.EMPTY;

@@ -3,19 +3,13 @@
  *
  * @packageDocumentation
  */
-import {
-  CodedError,
-  defineDeviceType,
-  PLUGIN_API_VERSION,
-  type DeviceTypePlugin,
-  type DriverContext,
-} from '@virtio-platform/core';
-import { echoWorkloads } from '@virtio-platform/device-kit';
-import { ETHERNET_HEADER, NET_LONGEST_PACKET } from './layout.ts';
+import { defineDeviceType, PLUGIN_API_VERSION, type DeviceTypePlugin, type DriverContext } from '@virtio-platform/core';
 import { NET_CONFIG, readNetConfig } from './net-config.ts';
 import { NetDevice } from './net-device.ts';
 import { NET_DRIVER_FEATURES, NetDriver, netQueues } from './net-driver.ts';
 import { NET_FEATURES } from './net-features.ts';
+import { qemuNet } from './qemu-net.ts';
+import { NET_WORKLOADS } from './net-workloads.ts';
 import { vhostUserNet } from './net-front-end.ts';
 import { macBytes, NET_SETTINGS, type NetSettings } from './net-settings.ts';
 
@@ -29,6 +23,11 @@ export * from './net-driver.ts';
 export * from './net-features.ts';
 export { NetLink, type NetLinkOptions } from './net-link.ts';
 export * from './net-settings.ts';
+export { NET_WORKLOADS } from './net-workloads.ts';
+export { MixedWork, type MixedContext, type MixedOptions } from './mixed/mixed-work.ts';
+export { CaptureReader } from './pcap/capture-reader.ts';
+export { CaptureWriter } from './pcap/capture-writer.ts';
+export { ReplayWork, type ReplayOptions } from './pcap/replay-work.ts';
 export * from './offload/checksum.ts';
 export { headerProblem, type HeaderProblem } from './offload/header-problem.ts';
 export * from './offload/net-header.ts';
@@ -42,7 +41,7 @@ export { toeplitz } from './receive-side-scaling/toeplitz.ts';
 /** Queue size that the device half supports at most, as QEMU's. */
 const MAX_QUEUE_SIZE = 1024;
 
-const plugin: DeviceTypePlugin<NetSettings, NetDriver> = defineDeviceType({
+const plugin: DeviceTypePlugin<NetSettings, NetDriver> = defineDeviceType<NetSettings, NetDriver>({
   kind: 'device',
   name: 'net',
   apiVersion: PLUGIN_API_VERSION,
@@ -57,30 +56,10 @@ const plugin: DeviceTypePlugin<NetSettings, NetDriver> = defineDeviceType({
     open: (context: DriverContext) =>
       new NetDriver(context.memory, context.queues, { ...context, readConfig: () => readNetConfig(context) }),
   },
-  workloads: echoWorkloads({
-    least: ETHERNET_HEADER,
-    problem(blockSize) {
-      if (blockSize >= ETHERNET_HEADER && blockSize <= NET_LONGEST_PACKET) return undefined;
-      return { key: 'blockSize', message: `a packet has ${ETHERNET_HEADER} to ${NET_LONGEST_PACKET} bytes` };
-    },
-  }),
+  workloads: NET_WORKLOADS,
   model: (settings, byteOrder) =>
     new NetDevice({ ...settings, mac: macBytes(settings.mac), queueSize: MAX_QUEUE_SIZE, byteOrder }),
-  qemu: {
-    arguments({ mac, queuePairs }, resources) {
-      if (queuePairs > 1) {
-        const problem = 'the device of QEMU does not have more than one pair of queues for a network of this process';
-        throw new CodedError('ERR_MACHINE_DEVICE', problem, {
-          hint: 'leave it out of the device section, or use @virtio-platform/machine-simulated',
-        });
-      }
-      const packets = `dgram,id=network,local.type=fd,local.str=${resources.loopback('packets')}`;
-      return {
-        before: ['-netdev', packets],
-        device: { driver: 'virtio-net-pci', netdev: 'network', mac },
-      };
-    },
-  },
+  qemu: qemuNet,
   vhostUser: vhostUserNet,
 });
 

@@ -161,7 +161,10 @@ export class NetDevice implements DeviceModel {
     this.#executor = new ControlExecutor(
       {
         filter: this.#filter,
-        setAddress: (address) => this.#setAddress(address),
+        setAddress: (address) => {
+          this.#setAddress(address);
+          this.#events?.configChanged();
+        },
         acknowledgeAnnouncement: () => this.#acknowledgeAnnouncement(),
         setPairs: (pairs) => this.#setPairs(pairs),
         configureScaling: (data, length) => this.#configureScaling(data, length),
@@ -302,10 +305,10 @@ export class NetDevice implements DeviceModel {
     this.#configSpace.setBytes(NET_CONFIG.mac, address);
   }
 
-  /** Ends receive-side scaling, as QEMU does. */
+  /** Ends receive-side scaling and hashes, as QEMU does. */
   #setPairs(pairs: number): boolean {
     if (pairs < 1 || pairs > this.#existing) return false;
-    this.#steering.stopScaling();
+    this.#steering.reset();
     this.#transmits = this.#receives = pairs;
     return true;
   }
@@ -334,6 +337,7 @@ export class NetDevice implements DeviceModel {
   #acknowledgeAnnouncement(): boolean {
     if ((this.#status & VIRTIO_NET_S_ANNOUNCE) === 0) return false;
     this.#setStatus(this.#status & ~VIRTIO_NET_S_ANNOUNCE);
+    this.#events?.configChanged();
     return true;
   }
 

@@ -217,10 +217,10 @@ export class NetDriver implements MessageDriver {
     if (this.#options.readConfig === undefined || before === undefined) return undefined;
     const now = (this.#config = this.#options.readConfig());
     const changes: string[] = [];
-    if (now.isLinkUp !== before.isLinkUp) changes.push(now.isLinkUp ? 'link up' : 'link down');
+    if (now.isLinkUp !== before.isLinkUp) changes.push(now.isLinkUp ? 'link from down to up' : 'link from up to down');
     if (now.mtu !== before.mtu) changes.push(`mtu ${before.mtu ?? 'none'} to ${now.mtu ?? 'none'}`);
     if (now.isAnnounceAsked && !this.#isAckDue) {
-      changes.push('announcement asked for');
+      changes.push('status (an announcement is asked for)');
       this.#isAckDue = this.#isAnnounceAsked = true;
       this.#pump();
     }

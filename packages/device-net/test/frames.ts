@@ -34,27 +34,12 @@ export function testFrame(parts: FrameParts): TestFrame {
   const isTcp = protocol === 'tcp';
   const transportBytes = (isTcp ? 20 : 8) + payload;
   const number = isTcp ? 6 : 17;
-  const ip =
-    version === 4
-      ? [
-          ...[
-            0x45,
-            0,
-            (20 + transportBytes) >> 8,
-            (20 + transportBytes) & 0xff,
-            id >> 8,
-            id & 0xff,
-            0x40,
-            0,
-            64,
-            number,
-          ],
-          ...[0, 0, 10, 0, 0, 1, 10, 0, 0, 2],
-        ]
-      : [
-          ...[0x60, 0, 0, 0, transportBytes >> 8, transportBytes & 0xff, number, 64],
-          ...Array.from({ length: 32 }, (_, i) => i + 1),
-        ];
+  const total = [(20 + transportBytes) >> 8, (20 + transportBytes) & 0xff];
+  const ipv4 = [0x45, 0].concat(total, [id >> 8, id & 0xff, 0x40, 0, 64, number, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2]);
+  const ipv6 = [0x60, 0, 0, 0, transportBytes >> 8, transportBytes & 0xff, number, 64].concat(
+    Array.from({ length: 32 }, (_, i) => i + 1),
+  );
+  const ip = version === 4 ? ipv4 : ipv6;
   const transport = isTcp
     ? [0x12, 0x34, 0, 80, 0xff, 0xff, 0xff, 0xf0, 0, 0, 0, 1, 0x50, flags, 0x20, 0, 0, 0, 0, 0]
     : [0x12, 0x34, 0, 53, transportBytes >> 8, transportBytes & 0xff, 0, 0];

@@ -9,7 +9,9 @@ import net, {
   VIRTIO_NET_F_GUEST_CSUM,
   VIRTIO_NET_F_HOST_TSO4,
   VIRTIO_NET_F_MAC,
+  VIRTIO_NET_F_MQ,
   VIRTIO_NET_F_MRG_RXBUF,
+  VIRTIO_NET_F_MTU,
   VIRTIO_NET_F_STATUS,
 } from '@virtio-platform/device-net';
 import { describe, expect, it } from 'vitest';
@@ -18,15 +20,34 @@ import { describe, expect, it } from 'vitest';
 const OWN: readonly string[] = ['mac', 'status'];
 
 describe('the front-end of a vhost-user network device', () => {
-  const settings = NET_SETTINGS.parse({ mac: '02:00:00:00:AB:cd', queuePairs: 4 });
-  const front = net.vhostUser!.frontEnd!(settings);
+  const settings = NET_SETTINGS.parse({ mac: '02:00:00:00:AB:cd' });
+  const front = net.vhostUser!.frontEnd!(settings, 256);
 
   it('has the address of the profile and a link that is up, and no more configuration', () => {
-    expect([...front.config]).toEqual([2, 0, 0, 0, 0xab, 0xcd, 1, 0]);
+    expect([...front.config]).toEqual([2, 0, 0, 0, 0xab, 0xcd, 1, 0, 1, 0, 0, 0]);
     expect([...front.adds].toSorted((a, b) => a - b)).toEqual([VIRTIO_NET_F_MAC, VIRTIO_NET_F_STATUS]);
   });
 
-  it('has one pair of queues, whatever the profile asks for, and each pair counts as two', () => {
+  it('has the pairs of queues that profile and back-end have, and a control queue for more than one', () => {
+    const several = NET_SETTINGS.parse({ queuePairs: 4, mtu: 1500 });
+    for (const [queues, count] of [
+      [256, 9],
+      [6, 7],
+      [3, 2],
+      [2, 2],
+      [1, 2],
+    ] as const) {
+      const { queueCount, control, adds, config } = net.vhostUser!.frontEnd!(several, queues);
+      expect(queueCount, `${queues} queues`).toBe(count);
+      const hasControl = count > 2;
+      expect(control !== undefined).toBe(hasControl);
+      expect([adds.has(VIRTIO_NET_F_CTRL_VQ), adds.has(VIRTIO_NET_F_MQ)]).toEqual([hasControl, hasControl]);
+      expect(adds.has(VIRTIO_NET_F_MTU)).toBe(true);
+      expect([...config.subarray(8)]).toEqual([count >> 1, 0, 0xdc, 5]);
+    }
+  });
+
+  it('has one pair of queues unless the profile asks for more, and each pair counts as two', () => {
     expect([front.queueCount, net.vhostUser!.queues, net.vhostUser!.counted]).toEqual([2, 2, 2]);
   });
 

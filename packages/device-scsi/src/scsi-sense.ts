@@ -78,8 +78,11 @@ export function isUnitAttention(code: SenseCode): boolean {
 
 /** A code in words: `ILLEGAL REQUEST, ASC 0x21, ASCQ 0x00`. */
 export function describeSense(code: SenseCode): string {
-  const hex = (value: number): string => `0x${value.toString(16).padStart(2, '0')}`;
-  return `${KEYS[(code >> 16) & 0xf]}, ASC ${hex((code >> 8) & 0xff)}, ASCQ ${hex(code & 0xff)}`;
+  return `${KEYS[(code >> 16) & 0xf]}, ASC ${hexadecimalByte(code >> 8)}, ASCQ ${hexadecimalByte(code)}`;
+}
+
+function hexadecimalByte(value: number): string {
+  return `0x${(value & 0xff).toString(16).padStart(2, '0')}`;
 }
 
 /** Writes current sense data in the fixed format, {@link FIXED_SENSE_SIZE} bytes from `at` on. Hot. */

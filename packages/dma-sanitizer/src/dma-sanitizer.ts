@@ -92,9 +92,12 @@ export class DmaSanitizer {
     return new WatchedTransport(inner, this.#state, device);
   }
 
-  /** Wraps the address space of a device, to compare its every access with what is mapped, byte by byte. */
-  addressSpace(inner: DeviceAddressSpace, device: string): DeviceAddressSpace {
+  /**
+   * Wraps the address space of a device, to compare its every access with what is mapped, byte by byte. `isFree` says
+   * that the device may also access memory that is not mapped, as a balloon does with the pages that it is given.
+   */
+  addressSpace(inner: DeviceAddressSpace, device: string, isFree = false): DeviceAddressSpace {
     this.#state.seesDevice = true;
-    return new WatchedAddressSpace(inner, new DeviceAccessCheck(this.#state, device));
+    return new WatchedAddressSpace(inner, new DeviceAccessCheck(this.#state, device, isFree));
   }
 }

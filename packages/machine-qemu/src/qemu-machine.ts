@@ -45,7 +45,7 @@ export class QemuMachine implements Machine {
   }
 
   async #boot(disposal: Disposal): Promise<BootedMachine> {
-    const { needs, device, baseDirectory } = this.#request;
+    const { needs, device, baseDirectory, signal } = this.#request;
     const { board: boardName } = this.#options;
     checkBoard(this.#options, needs);
     const folder = new TemporaryFolder();
@@ -71,7 +71,7 @@ export class QemuMachine implements Machine {
       ...this.#options.arguments,
     ];
     const descriptors = [backing.descriptor, ...loopbacks.map(({ descriptor }) => descriptor)];
-    const own = { folder, directory: baseDirectory, descriptors };
+    const own = { folder, directory: baseDirectory, descriptors, signal };
     const qtest = await startQemu(command, this.#options, own, disposal);
 
     const { board, facilities } = openBoard(this.#options, memory, backing, qtest);

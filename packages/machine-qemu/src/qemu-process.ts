@@ -40,6 +40,16 @@ export function qemuArguments(options: QemuOptions, memory: number, firmware: st
   return parts.flat();
 }
 
+/** What QEMU is started in. */
+export interface QemuSurroundings {
+  readonly folder: TemporaryFolder;
+  /** The working directory. */
+  readonly directory: string;
+  readonly descriptors: readonly number[];
+  /** Ends the wait for QEMU once it is aborted. */
+  readonly signal?: AbortSignal | undefined;
+}
+
 /**
  * Starts QEMU and waits for its first answer. QEMU inherits `own.descriptors`, of which the first is its memory. Adds
  * to `disposal` the steps that end QEMU. Throws `ERR_MACHINE_MISSING` and `ERR_MACHINE_START`.
@@ -47,7 +57,7 @@ export function qemuArguments(options: QemuOptions, memory: number, firmware: st
 export async function startQemu(
   command: readonly string[],
   options: Pick<QemuOptions, 'startTimeout' | 'replyTimeout'>,
-  own: { readonly folder: TemporaryFolder; readonly directory: string; readonly descriptors: readonly number[] },
+  own: QemuSurroundings,
   disposal: Disposal,
 ): Promise<QtestConnection> {
   const [here, there] = UnixSocket.pair();
@@ -75,16 +85,24 @@ export async function startQemu(
     stderrTail: () => program.stderrTail(),
   });
   disposal.add(() => qtest.dispose());
-  await awaitFirstAnswer(qtest, program, options.startTimeout);
+  await awaitFirstAnswer(qtest, program, options.startTimeout, own.signal);
   return qtest;
 }
 
 /** Polls for the first answer, so that the event loop of this process goes on. */
-async function awaitFirstAnswer(qtest: QtestConnection, program: StartedProgram, timeoutMs: number): Promise<void> {
+async function awaitFirstAnswer(
+  qtest: QtestConnection,
+  program: StartedProgram,
+  timeoutMs: number,
+  signal: AbortSignal | undefined,
+): Promise<void> {
   const deadline = performance.now() + timeoutMs;
   try {
     qtest.send(FIRST_COMMAND);
-    while (!qtest.hasAnswer && performance.now() < deadline) await setTimeout(POLL_MS);
+    while (!qtest.hasAnswer && performance.now() < deadline) {
+      await setTimeout(POLL_MS);
+      signal?.throwIfAborted();
+    }
     if (!qtest.hasAnswer) throw program.startError(`did not answer in ${timeoutMs} ms`);
     qtest.answer(FIRST_COMMAND);
   } catch (error) {

@@ -53,7 +53,8 @@ describe('deviceArguments', () => {
         driver: 'raw',
         'node-name': 'disk',
         'read-only': true,
-        file: { driver: 'file', filename: image, 'read-only': true },
+        discard: 'unmap',
+        file: { driver: 'file', filename: image, 'read-only': true, discard: 'unmap' },
       },
     ]);
     expect(objects(args, '-device')).toMatchObject([
@@ -79,9 +80,28 @@ describe('deviceArguments', () => {
     ]);
     expect(objects(lines, '-device')).toMatchObject([
       { driver: 'virtio-serial-pci', max_ports: 2 },
-      { driver: 'virtconsole', nr: 0, chardev: 'line0' },
-      { driver: 'virtconsole', nr: 1, chardev: 'line1' },
+      { driver: 'virtconsole', nr: 0, chardev: 'line0', name: 'echo.0' },
+      { driver: 'virtserialport', nr: 1, chardev: 'line1', name: 'echo.1' },
     ]);
+  });
+
+  it('gives the ports of a console their numbers and names, and room for more', () => {
+    const ports = [{ id: 0, name: '' }, { id: 4, name: 'a "b"', console: true }, { id: 7 }];
+    const lines = objects(deviceArguments(device(console, { ports, maxPorts: 9 }), resources()), '-device');
+    expect(lines).toMatchObject([
+      { driver: 'virtio-serial-pci', max_ports: 9 },
+      { driver: 'virtconsole', nr: 0 },
+      { driver: 'virtconsole', nr: 4, name: 'a "b"' },
+      { driver: 'virtserialport', nr: 7, name: 'echo.7' },
+    ]);
+    expect(lines[1]).not.toHaveProperty('name');
+  });
+
+  it.each([
+    [{ ports: [{ id: 0, console: false }] }, /port 0 of QEMU/],
+    [{ ports: 2, changes: [{ after: 5, remove: 1 }] }, /through its monitor/],
+  ])('refuses what the console of QEMU does not have: %j', (settings, problem) => {
+    expect(() => deviceArguments(device(console, settings), resources())).toThrow(problem);
   });
 
   it.each([

@@ -17,6 +17,8 @@ export interface ConnectionOptions {
   readonly replyTimeoutMs: number;
   /** The end of the back-end's error output, for messages. */
   readonly stderrTail: () => string;
+  /** Ends the waits of a start once it is aborted. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** Answers requests that the back-end sends while the front-end waits for its reply. */
@@ -254,6 +256,7 @@ export class VhostUserConnection {
       }
       await setImmediate();
       this.check();
+      this.#options.signal?.throwIfAborted();
       if (performance.now() > deadline) throw this.#noAnswer(request);
     }
     this.#spend(performance.now() - start);

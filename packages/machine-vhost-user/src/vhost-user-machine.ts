@@ -12,6 +12,7 @@ import { VIRTIO_F_ACCESS_PLATFORM } from '@virtio-platform/core/features';
 import { Disposal, hostProblem, HostError, StartedProgram, TemporaryFolder, UnixSocket } from '@virtio-platform/host';
 import { BackChannel } from './back-channel.ts';
 import { negotiateProtocol, type BackEnd } from './back-end.ts';
+import { FrontEndQueue } from './front-end-queue.ts';
 import { openDeviceMemory, type DeviceMemory } from './memory/device-memory.ts';
 import { openTranslatedMemory } from './memory/translated-memory.ts';
 import { IMAGE_PLACEHOLDER, SOCKET_PLACEHOLDER, type VhostUserOptions } from './options.ts';
@@ -62,6 +63,7 @@ export class VhostUserMachine implements Machine {
     const path = started?.socket ?? resolve(this.#request.baseDirectory, this.#options.socket!);
     const connection = new VhostUserConnection(await this.#connect(path, started?.backEnd), {
       replyTimeoutMs: replyTimeout,
+      signal: this.#request.signal,
       stderrTail: () => started?.backEnd.stderrTail() ?? '',
     });
     disposal.add(() => connection.dispose());
@@ -74,12 +76,13 @@ export class VhostUserMachine implements Machine {
       parts: needs.length > 0,
     });
     const faults = new FaultLog();
-    const frontEnd = device.type.vhostUser?.frontEnd?.(device.settings);
+    const frontEnd = device.type.vhostUser?.frontEnd?.(device.settings, backEnd.queueCount);
     const queues: VhostUserQueue[] = [];
     disposal.add(() => {
       for (const queue of queues) queue.dispose();
     });
-    const queueCount = Math.min(backEnd.queueCount, frontEnd?.queueCount ?? Infinity);
+    const shown = (frontEnd?.queueCount ?? Infinity) - (frontEnd?.control === undefined ? 0 : 1);
+    const queueCount = Math.min(backEnd.queueCount, shown);
     while (queues.length < queueCount) queues.push(new VhostUserQueue(queues.length, connection));
     const { hasConfig } = backEnd;
     const backChannel = backEnd.hasBackChannel
@@ -89,7 +92,8 @@ export class VhostUserMachine implements Machine {
     const memory = this.#openMemory(connection, backEnd, backChannel, faults, queues);
     disposal.add(() => memory.dispose());
     connection.endBudget();
-    const parts = { memory, backChannel, queues, frontEnd, backEnd, device, setUpMs: startTimeout };
+    const own = frontEnd?.control && new FrontEndQueue(queues.length, frontEnd.control, memory.space(faults));
+    const parts = { memory, backChannel, queues, own, frontEnd, backEnd, device, setUpMs: startTimeout };
     const transport = new VhostUserTransport(connection, parts);
     disposal.add(() => transport.dispose());
     const { facilities, watchMapping } = memory;
@@ -167,6 +171,7 @@ export class VhostUserMachine implements Machine {
         }
       }
       await setTimeout(RETRY_MS);
+      this.#request.signal?.throwIfAborted();
     }
   }
 }

@@ -17,6 +17,7 @@ import { LoopReader, PollEvents, PollSet } from '@virtio-platform/host';
 import type { BackChannel } from './back-channel.ts';
 import type { BackEnd } from './back-end.ts';
 import { BackEndConfig, NoConfig, FrontEndConfig, type DeviceConfig } from './device-config.ts';
+import type { FrontEndQueue } from './front-end-queue.ts';
 import type { DeviceMemory } from './memory/device-memory.ts';
 import { encodeU64, VHOST_F_LOG_ALL, VHOST_USER_F_PROTOCOL_FEATURES } from './protocol.ts';
 import type { VhostUserConnection } from './vhost-user-connection.ts';
@@ -27,6 +28,8 @@ export interface TransportParts {
   /** On which the back-end makes requests; `undefined` where it makes none. */
   readonly backChannel: BackChannel | undefined;
   readonly queues: readonly VhostUserQueue[];
+  /** The queue behind those of the back-end, which the front-end serves; `undefined` for none. */
+  readonly own?: FrontEndQueue | undefined;
   /** The parts of a network device that the front-end has; `undefined` for other devices. */
   readonly frontEnd: VhostUserFrontEnd | undefined;
   readonly backEnd: BackEnd;
@@ -93,6 +96,7 @@ export class VhostUserTransport implements Transport {
   readonly #backEndFeatures: FeatureSet;
   readonly #config: DeviceConfig;
   readonly #queues: readonly VhostUserQueue[];
+  readonly #own: FrontEndQueue | undefined;
   readonly #backChannel: BackChannel | undefined;
   /** The same where the back-end may wait for a translation before it works on. */
   readonly #translationChannel: BackChannel | undefined;
@@ -113,10 +117,12 @@ export class VhostUserTransport implements Transport {
   #isConfigChanged = false;
   /** Reads the end of the connection, for a driver that watches. */
   #reader: LoopReader | undefined;
+  /** Of a driver that watches. */
+  #listener: (() => void) | undefined;
 
   /** Connection, memory and queues stay the machine's. */
   constructor(connection: VhostUserConnection, parts: TransportParts) {
-    const { memory, backChannel, queues, frontEnd, backEnd, device, setUpMs } = parts;
+    const { memory, backChannel, queues, own, frontEnd, backEnd, device, setUpMs } = parts;
     this.deviceId = device.type.id;
     this.#drains = device.type.vhostUser?.drains ?? false;
     this.#connection = connection;
@@ -125,11 +131,12 @@ export class VhostUserTransport implements Transport {
     const ownConfig = hasConfig ? new BackEndConfig(connection, backChannel !== undefined) : new NoConfig();
     this.#config = frontEnd === undefined ? ownConfig : new FrontEndConfig(frontEnd);
     this.#queues = queues;
+    this.#own = own;
     this.#backChannel = backChannel;
     this.#translationChannel = backEnd.translates ? backChannel : undefined;
     this.#setUpMs = setUpMs;
     this.#poll = new PollSet(FIRST_QUEUE + queues.length);
-    this.queueCount = queues.length;
+    this.queueCount = queues.length + (own === undefined ? 0 : 1);
     const features =
       frontEnd === undefined
         ? backEnd.features
@@ -177,6 +184,7 @@ export class VhostUserTransport implements Transport {
    */
   enableQueue(index: number, addresses: QueueAddresses): void {
     this.#connection.check();
+    if (index === this.#own?.index) return this.#own.setUp(addresses, this.#accepted);
     const queue = this.#queues[index];
     if (queue === undefined) throw new RangeError(`queue ${index} of ${this.queueCount}`);
     if (addresses.size > MAX_QUEUE_SIZE) throw new RangeError(`queue ${index}: ${addresses.size} entries`);
@@ -192,17 +200,26 @@ export class VhostUserTransport implements Transport {
   }
 
   isQueueReset(index: number): boolean {
-    return this.#queues[index]?.isRunning !== true;
+    const queue = index === this.#own?.index ? this.#own : this.#queues[index];
+    return queue?.isRunning !== true;
   }
 
   /** Hot: no allocation. */
   notify(index: number, _next: number): void {
     this.#translationChannel?.serve();
     this.#connection.check();
-    if (!this.#queues[index]!.notify()) this.#explainUnread(index);
+    if (index === this.#own?.index) this.#serveOwn(this.#own);
+    else if (!this.#queues[index]!.notify()) this.#explainUnread(index);
+  }
+
+  /** The listener hears of it once the call of the driver returned. */
+  #serveOwn(own: FrontEndQueue): void {
+    own.serve();
+    if (this.#listener !== undefined && own.hasNotification) setImmediate(this.#listener);
   }
 
   usedNotifications(index: number): number {
+    if (index === this.#own?.index) return this.#own.notifications;
     return this.#queues[index]?.callsTaken ?? 0;
   }
 
@@ -212,7 +229,7 @@ export class VhostUserTransport implements Transport {
   wait(timeoutMs: number): WaitResult {
     const deadline = performance.now() + timeoutMs;
     for (let left = timeoutMs; ; left = deadline - performance.now()) {
-      if (this.#takeConfigChange()) return 'notified';
+      if (this.#takeConfigChange() || this.#own?.takeNotification() === true) return 'notified';
       if (this.#reader !== undefined && this.#takeWatchedCalls()) return 'notified';
       if (this.#connection.isLost) return 'lost';
       if (!this.#poll.wait(left)) return 'timeout';
@@ -232,6 +249,7 @@ export class VhostUserTransport implements Transport {
       this.#connection.lose(reason);
       listener();
     };
+    this.#listener = listener;
     this.#reader = new LoopReader(this.#connection.descriptor, UNASKED_BYTES, {
       received: (_, length) => lose(`it sent ${length} bytes that it was not asked for`),
       ended: () => lose('it closed the connection'),
@@ -266,6 +284,7 @@ export class VhostUserTransport implements Transport {
   dispose(): void {
     this.#connection.lose('the connection was closed');
     this.#reader?.dispose();
+    this.#listener = undefined;
     this.#poll.dispose();
   }
 
@@ -282,7 +301,7 @@ export class VhostUserTransport implements Transport {
   /** Of all queues: a notification of one of them is no reason to leave another one pending. */
   #takeCalls(): boolean {
     let isNotified = false;
-    for (let i = 0; i < this.queueCount; i++) {
+    for (let i = 0; i < this.#queues.length; i++) {
       if (this.#poll.events(FIRST_QUEUE + i) !== 0 && this.#queues[i]!.takeCalls()) isNotified = true;
     }
     return isNotified;
@@ -338,6 +357,7 @@ export class VhostUserTransport implements Transport {
   #startReset(): void {
     this.#connection.endBudget();
     this.#accepted = FeatureSet.EMPTY;
+    this.#own?.reset();
     this.#reset = 'stopping';
     this.#patienceEnd = performance.now() + PATIENCE_MS;
     this.#advanceReset();

@@ -97,7 +97,7 @@ describe.each(VARIANTS)('a device behind a container of %s', (_name, input) => {
     expect(space.borrow(words[0]!, words[1]!, 1, 'write')).toBe(region.address + 4999);
   });
 
-  it('reaches nothing when the process is done, which can begin anew', () => {
+  it('reaches nothing when the process is done, and the process can map again', () => {
     const { memory, platform, mapping, words, space } = open(input);
     const buffer = memory.allocate(PAGE_SIZE);
     mapping.map(buffer, 100, ToDevice, words, 0);
@@ -105,8 +105,8 @@ describe.each(VARIANTS)('a device behind a container of %s', (_name, input) => {
     platform.dispose();
     expect(space.borrow(words[0]!, words[1]!, 100, 'read')).toBe(-1);
     expect([platform.pinnedBytes, platform.leakedBytes]).toEqual([0, 0]);
-    const anew = platform.openMapping('translated', { queue: 0, capacity: 1 });
-    anew.map(buffer, 100, ToDevice, words, 0);
+    const again = platform.openMapping('translated', { queue: 0, capacity: 1 });
+    again.map(buffer, 100, ToDevice, words, 0);
     expect(space.borrow(words[0]!, words[1]!, 100, 'read')).toBe(buffer);
     platform.dispose();
   });

@@ -110,15 +110,15 @@ describe('VfioPlatform', () => {
     expect(space.borrow(ring[0]!, ring[1]!, 16, 'read')).toBe(-1);
   });
 
-  it('disposes mappings that their queues left open, and can map anew', () => {
+  it('disposes mappings that their queues left open, and can map again', () => {
     const { memory, platform, mapping, container } = startRig();
     const words = new Uint32Array(2);
     mapping.map(memory.allocate(100), 100, DmaDirection.ToDevice, words, 0);
     platform.dispose();
     expect(mapping.statistics.live).toBe(0);
     expect(container.info().available).toBe(65535);
-    const anew = platform.openMapping('translated', { queue: 0, capacity: 64 });
-    anew.map(4096, 100, DmaDirection.ToDevice, words, 0);
+    const again = platform.openMapping('translated', { queue: 0, capacity: 64 });
+    again.map(4096, 100, DmaDirection.ToDevice, words, 0);
     expect([...words]).toEqual([0, 0]);
   });
 

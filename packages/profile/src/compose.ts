@@ -20,6 +20,7 @@ import {
   type CheckedPlugins,
 } from './plugin/check-plugins.ts';
 import { LocatedPluginError } from './plugin/plugin-error.ts';
+import { abortable } from './guard/abortable.ts';
 import { BOOT_TIMEOUT_MS } from './guard/await-plugin.ts';
 import { blameOthers } from './guard/blame-plugin.ts';
 import { checkBooted, checkMachine } from './guard/checked-machine.ts';
@@ -52,7 +53,15 @@ export interface ComposedRun {
 export interface CompositionOptions extends ResolutionOptions {
   /** Watches what the device of the machine does: see {@link MachineRequest.watchDevice}. */
   readonly watchDevice?: MachineRequest['watchDevice'];
+  /**
+   * Ends the composition once it is aborted: `composeRun` then gives back what there is and rejects with the reason of
+   * the signal. A machine that goes on booting for more than {@link ABORT_GRACE_MS} is disposed when it has booted.
+   */
+  readonly signal?: AbortSignal | undefined;
 }
+
+/** Milliseconds for a step of a plugin to end by itself once it is no longer wanted. */
+export const ABORT_GRACE_MS = 5000;
 
 /**
  * The only composition root: has the device type check what its settings name, loads the two plugins that a profile
@@ -60,14 +69,9 @@ export interface CompositionOptions extends ResolutionOptions {
  * that name the plugin and the place in the profile; then nothing is left running.
  */
 export async function composeRun(profile: Profile, options: CompositionOptions = {}): Promise<ComposedRun> {
-  const { pluginTimeoutMs: timeoutMs } = options;
-  const { use, type, settings } = profile.device;
-  // Here for every machine: only the embedded one has the device half, which would find the same.
-  if (type.check !== undefined) await runHook('device', use, 'check', () => type.check!(settings), timeoutMs);
-  const plugins = await checkPlugins(profile, options);
-  const missing = await askMachine(plugins.machine, timeoutMs);
-  if (missing.length > 0) throw new MachineMissingError(profile.machine, missing);
-
+  const { pluginTimeoutMs: timeoutMs, signal } = options;
+  signal?.throwIfAborted();
+  const plugins = await abortable(findPlugins(profile, options), signal);
   const bindings = openContainer();
   let machine: BootedMachine | undefined;
   let platform: Platform | undefined;
@@ -75,15 +79,53 @@ export async function composeRun(profile: Profile, options: CompositionOptions =
   const dispose = (): Promise<readonly CodedError[]> =>
     (disposal ??= disposeRun(profile, options, platform, machine, bindings));
   try {
-    machine = await bootMachine(bindings, plugins, profile, options);
-    platform = await openPlatform(bindings, plugins, machine, timeoutMs);
+    machine = await bootUnlessAborted(bootMachine(bindings, plugins, profile, options), signal);
+    signal?.throwIfAborted();
+    platform = await abortable(openPlatform(bindings, plugins, machine, timeoutMs), signal, ABORT_GRACE_MS);
+    signal?.throwIfAborted();
   } catch (error) {
     await dispose();
+    // What an aborted step threw follows from that.
+    signal?.throwIfAborted();
     throw error;
   }
   const platformName = plugins.platform.plugin.name;
   const machineName = plugins.machine.plugin.name;
   return { profile, platformName, machineName, machine, platform, dispose };
+}
+
+/** Starts nothing: checks the settings of the device, both plugins, and what the machine needs of this computer. */
+async function findPlugins(profile: Profile, options: ResolutionOptions): Promise<CheckedPlugins> {
+  const { pluginTimeoutMs: timeoutMs } = options;
+  const { use, type, settings } = profile.device;
+  // Here for every machine: only the embedded one has the device half, which would find the same.
+  if (type.check !== undefined) await runHook('device', use, 'check', () => type.check!(settings), timeoutMs);
+  const plugins = await checkPlugins(profile, options);
+  const missing = await askMachine(plugins.machine, timeoutMs);
+  if (missing.length > 0) throw new MachineMissingError(profile.machine, missing);
+  return plugins;
+}
+
+async function bootUnlessAborted(
+  booting: Promise<BootedMachine>,
+  signal: AbortSignal | undefined,
+): Promise<BootedMachine> {
+  try {
+    return await abortable(booting, signal, ABORT_GRACE_MS);
+  } catch (error) {
+    if (signal?.aborted === true) void disposeLate(booting);
+    throw error;
+  }
+}
+
+/** Disposes a machine that has booted although it is no longer wanted. */
+async function disposeLate(booting: Promise<BootedMachine>): Promise<void> {
+  try {
+    const machine = await booting;
+    await machine.dispose();
+  } catch {
+    // The caller has the reason why it was given up.
+  }
 }
 
 async function bootMachine(
@@ -92,9 +134,9 @@ async function bootMachine(
   profile: Profile,
   resolution: CompositionOptions,
 ): Promise<BootedMachine> {
-  const { watchDevice, pluginTimeoutMs } = resolution;
+  const { watchDevice, pluginTimeoutMs, signal } = resolution;
   const { use, plugin, options } = machine;
-  bindings.registerInstance(MACHINE_REQUEST, { ...machineRequest(platform, profile), watchDevice });
+  bindings.registerInstance(MACHINE_REQUEST, { ...machineRequest(platform, profile), watchDevice, signal });
   await runHook('machine', use, 'register', () => plugin.register(bindings, options), pluginTimeoutMs);
   const unbooted = checkMachine(use, await resolveBound('machine', use, bindings, MACHINE));
   const boot = async (): Promise<BootedMachine> => {

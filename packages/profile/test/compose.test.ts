@@ -56,6 +56,11 @@ describe('composeRun', () => {
       overwrite: false,
       serial: 'abc',
       queues: 1,
+      blockSize: 512,
+      writeback: true,
+      discard: true,
+      writeZeroes: true,
+      secureErase: false,
       resizes: [],
       image: expect.stringContaining(request!.baseDirectory),
     });

@@ -34,7 +34,7 @@ expect:
 
 const READ = '{ kind: read, requests: 20, depth: 4, blockSize: 4KiB }';
 const ECHO = '{ kind: echo, requests: 20, depth: 4, blockSize: 1500 }';
-const LONG_PACKET = '{ kind: echo, requests: 20, depth: 4, blockSize: 64KiB }';
+const LONG_PACKET = '{ kind: echo, requests: 20, depth: 4, blockSize: 65KiB }';
 
 const FIVE_MISTAKES = `profile: five-mistakes
 platform:
@@ -115,7 +115,7 @@ describe('loadProfile', () => {
 
   it.each([
     ['entropy', READ, {}],
-    ['console', ECHO, { columns: 80, rows: 25, ports: 1 }],
+    ['console', ECHO, { columns: 80, rows: 25, ports: [{ id: 0, console: true }], maxPorts: 1 }],
     ['net', ECHO, { mac: '52:54:00:12:34:56', queuePairs: 1 }],
   ])('fills in the settings of a device of type %s', async (type, workload, settings) => {
     const profile = await loadProfile(temporaryProfile(profileText({ device: `{ type: ${type} }`, workload })));

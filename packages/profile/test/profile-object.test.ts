@@ -313,10 +313,8 @@ describe('a profile that is text', () => {
   });
 
   it('is no path', async () => {
-    const { issues } = await checkProfile(profileText());
-    expect(issues.map(formatIssue)).toEqual([
-      'profile: test:1:1: has several lines, so it is no path: give text as { text }',
-    ]);
+    const [issue] = (await checkProfile(profileText())).issues;
+    expect(issue).toMatchObject({ code: 'ERR_PROFILE_NOT_FOUND', message: 'is no file; text is given as { text }' });
   });
 });
 

@@ -3,14 +3,18 @@
  *
  * @packageDocumentation
  */
-export * from './compare-expectation.ts';
-export * from './describe-mismatches.ts';
+export * from './report/compare-expectation.ts';
+export * from './report/describe-mismatches.ts';
 export * from './disruptions.ts';
+export { failedReport } from './report/describe-run.ts';
 export * from './explain-profile.ts';
 export * from './negotiation-matrix.ts';
-export * from './report.ts';
-export * from './ring-report.ts';
+export * from './report/report.ts';
+export * from './report/ring-report.ts';
+export * from './profile-run.ts';
+export * from './run-events.ts';
 export * from './run-loop.ts';
+export * from './run-options.ts';
 export * from './run-profile.ts';
 export * from './run-session.ts';
 export * from './used-notifications.ts';

@@ -91,6 +91,7 @@ function cellOf({ profile, platform }: ComposedRun, { name, interface: deviceInt
       privilege: driver.privilege,
       policy,
       clears: driver.clears,
+      declines: device.type.driver.declines,
     },
     platform.rules,
   );

@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers';
 import { setImmediate } from 'node:timers/promises';
 import {
   ContractError,
@@ -11,7 +12,7 @@ import { checkDevice, type Transport } from '@virtio-platform/core/device';
 import type { Virtqueue } from '@virtio-platform/core/queue';
 import type { Profile } from '@virtio-platform/profile';
 import { Disruptions } from './disruptions.ts';
-import type { RunReport, WorkloadReport } from './report.ts';
+import type { RunReport, WorkloadReport } from './report/report.ts';
 import { MOST_MISSED, throwMissed, type UsedNotifications } from './used-notifications.ts';
 /** How long a workload runs before it lets timers and signals through. */
 const SLICE_MS = 50;
@@ -20,6 +21,8 @@ const SLICE_MS = 50;
  * are no state.
  */
 const MAX_FAILURES = 64;
+/** Milliseconds for a workload that is to end to call its loop. */
+const STOP_GRACE_MS = 500;
 /** Changes of the configuration that the report describes. */
 const MOST_CHANGES = 16;
 
@@ -31,7 +34,7 @@ export interface RunLoopParts {
   readonly notifications: UsedNotifications;
   readonly driver: DriverHalf;
   /** Called a few times a second while requests complete. */
-  readonly onProgress: (done: number, total: number) => void;
+  readonly onProgress: (done: number) => void;
 }
 
 /**
@@ -48,6 +51,8 @@ export class RunLoop implements WorkLoop {
   #failuresInRow = 0;
   #isRetrying = false;
   #failure: { readonly thrown: unknown } | undefined;
+  /** Why the workload is to end. */
+  #stop: { readonly thrown: unknown } | undefined;
   #abandon!: () => void;
   /** Since when the workload is at work between two rounds; -1 while a round ends here. */
   #quietSince: number;
@@ -95,6 +100,18 @@ export class RunLoop implements WorkLoop {
     return this.#quietSince < 0 ? 0 : performance.now() - this.#quietSince;
   }
 
+  /**
+   * Ends the workload: its next call of the loop throws `reason`. A workload that makes no call in
+   * {@link STOP_GRACE_MS} is left alone.
+   */
+  stop(reason: unknown): void {
+    this.#stop ??= { thrown: reason };
+    setTimeout(() => {
+      this.#failure ??= this.#stop;
+      this.#abandon();
+    }, STOP_GRACE_MS).unref();
+  }
+
   disrupt(completed: number): void {
     try {
       while (this.#disruptions.isDue(completed)) {
@@ -115,6 +132,7 @@ export class RunLoop implements WorkLoop {
     if (this.#failure !== undefined) return await this.#abandonWorkload();
     this.#quietSince = -1;
     try {
+      this.#throwIfStopped();
       this.#checkCounts(progress, completed);
       const isIdle = this.#endRound(progress, completed);
       if (isIdle || performance.now() > this.#sliceEnd) await this.#breathe(completed);
@@ -247,11 +265,15 @@ export class RunLoop implements WorkLoop {
     else this.#throwIfStuck(now);
     if (now - this.#lastProgress > 100) {
       this.#lastProgress = now;
-      const { onProgress, profile } = this.#parts;
-      onProgress(completed, profile.workload.requests);
+      this.#parts.onProgress(completed);
     }
     await setImmediate();
+    this.#throwIfStopped();
     this.#sliceEnd = performance.now() + SLICE_MS;
+  }
+
+  #throwIfStopped(): void {
+    if (this.#stop !== undefined) throw this.#stop.thrown;
   }
 
   /** A workload may say in each round that something happened, and complete nothing. */

@@ -5,8 +5,8 @@ import type { DmaSanitizer } from '@virtio-platform/dma-sanitizer';
 import { runHook, type ComposedRun } from '@virtio-platform/profile';
 import { DeviceSession } from '@virtio-platform/session';
 import { checkDisruptions } from './disruptions.ts';
-import type { RunReport, WorkloadReport } from './report.ts';
-import { inspectRings, type RingReport } from './ring-report.ts';
+import type { RunReport, WorkloadReport } from './report/report.ts';
+import { inspectRings, type RingReport } from './report/ring-report.ts';
 import { RunLoop, workloadReport } from './run-loop.ts';
 import { throwMissed, UsedNotifications } from './used-notifications.ts';
 import { watchedBy } from './watched-by.ts';
@@ -94,25 +94,28 @@ export class RunSession {
 
   /**
    * Sets up the queues, the driver half and the workload, and lets the device go. Throws a coded error; `end` is still
-   * to be called.
+   * to be called. `onProgress` is called a few times a second while the workload runs. Throws the reason of `signal`
+   * once that is aborted.
    */
-  async start(onProgress: (done: number, total: number) => void = () => {}): Promise<void> {
+  async start(onProgress: (done: number) => void = () => {}, signal?: AbortSignal): Promise<void> {
     const session = this.#session;
     try {
+      signal?.throwIfAborted();
       checkDisruptions(this.#run.profile, session.negotiation.accepted);
       this.#openWorkload(onProgress);
     } catch (error) {
       session.fail(error);
       throw error;
     }
-    await session.start();
+    await session.start(signal);
   }
 
   /**
    * Runs the workload on a started device. Throws {@link DeviceError} when the device stalls, lies or is gone, and
-   * {@link ContractError} for a workload that does not do what it was asked for.
+   * {@link ContractError} for a workload that does not do what it was asked for. Once `signal` is aborted, the workload
+   * ends with its reason, or is left alone.
    */
-  async run(): Promise<void> {
+  async run(signal?: AbortSignal): Promise<void> {
     const { device, driver, workload: asked } = this.#run.profile;
     const hook = `workloads.${asked.kind}.run`;
     const [workload, loop] = [this.#workload!, this.#loop!];
@@ -124,7 +127,14 @@ export class RunSession {
         failed = { thrown };
       }
     };
-    await runHook('device', device.use, hook, settled, driver.timeoutMs, () => loop.quietMs);
+    const stop = (): void => loop.stop(signal!.reason);
+    if (signal?.aborted === true) stop();
+    signal?.addEventListener('abort', stop, { once: true });
+    try {
+      await runHook('device', device.use, hook, settled, driver.timeoutMs, () => loop.quietMs);
+    } finally {
+      signal?.removeEventListener('abort', stop);
+    }
     // What the loop met is why the workload ended, whatever the workload made of it.
     failed = loop.failure ?? failed;
     if (failed !== undefined) throw failed.thrown;
@@ -134,7 +144,7 @@ export class RunSession {
   }
 
   /** Opens the queues, the driver half over them, and the workload over the driver half. */
-  #openWorkload(onProgress: (done: number, total: number) => void): void {
+  #openWorkload(onProgress: (done: number) => void): void {
     const session = this.#session;
     const { profile, machine } = this.#run;
     const { type, settings } = profile.device;

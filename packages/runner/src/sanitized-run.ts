@@ -2,7 +2,7 @@ import type { DeviceAddressSpace } from '@virtio-platform/core/address-space';
 import type { GuestMemory } from '@virtio-platform/core/memory';
 import { DmaSanitizer, type DmaFinding } from '@virtio-platform/dma-sanitizer';
 import type { Profile } from '@virtio-platform/profile';
-import type { FindingReport, RunReport } from './report.ts';
+import type { FindingReport, RunReport } from './report/report.ts';
 
 /** The DMA sanitizer of one run: there from the moment the machine has memory, which is while it boots. */
 export class SanitizedRun {
@@ -13,9 +13,13 @@ export class SanitizedRun {
     this.#profile = profile;
   }
 
+  get #type(): Profile['device']['type'] {
+    return this.#profile.device.type;
+  }
+
   /** Looks at what the device does, where the machine lets it. */
   readonly watchDevice = (space: DeviceAddressSpace): DeviceAddressSpace =>
-    this.open(space.memory).addressSpace(space, this.#profile.device.type.name);
+    this.open(space.memory).addressSpace(space, this.#type.name, this.#type.writes === 'memory');
 
   /** The sanitizer of the run, over the machine's memory. */
   open(memory: GuestMemory): DmaSanitizer {

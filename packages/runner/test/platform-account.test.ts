@@ -1,7 +1,7 @@
 import type { Platform } from '@virtio-platform/core';
 import type { ComposedRun } from '@virtio-platform/profile';
 import { describe, expect, it } from 'vitest';
-import { leaksOf, statisticsOf } from '../src/platform-account.ts';
+import { leaksOf, statisticsOf } from '../src/report/platform-account.ts';
 
 const LOCATION = { file: '/profiles/own.yaml', line: 3, column: 8 };
 

@@ -98,6 +98,7 @@ export class DeviceSession {
             privilege: driver.privilege,
             policy,
             ...(driver.clears && { clears: driver.clears }),
+            declines: device.type.driver.declines,
           })
         : forceFeatures(this.transport, driver.forces);
   }

@@ -78,6 +78,7 @@ const HAS_NUMBER = 'has the number of a device type, both halves and a workload'
 const FEATURES = 'lists each of its features once, in the bits of a device type';
 const CONFIG = 'lays out its configuration space without overlaps, of features that it has';
 const OWN_FEATURES = 'knows in both halves only the features of its rows';
+const DECLINES = 'declines only features that negotiation can do without, each with its reason';
 const WORKLOADS = 'has workloads that say what they are, and whose options refuse what they do not know';
 const PROBLEM = 'says which option of a workload is the problem';
 const MODEL = 'makes a device half with its queues and the whole configuration space';
@@ -163,6 +164,12 @@ const STATIC: readonly BrokenDeviceType[] = [
     ENTROPY,
     withModel(ENTROPY.plugin, () => ({ features: FeatureSet.of(3) })),
   ),
+  stated('declines a feature without a reason', DECLINES, ENTROPY, {
+    driver: { ...ENTROPY.plugin.driver, declines: [{ feature: 33, reason: '' }] },
+  }),
+  stated('declines VERSION_1', DECLINES, ENTROPY, {
+    driver: { ...ENTROPY.plugin.driver, declines: [{ feature: 32, reason: 'it is old' }] },
+  }),
   stated('makes functions of its settings', 'makes plain data of its settings, which another thread can get', ENTROPY, {
     options: schema(() => ({ value: { seed: 7, log: () => {} } })),
   }),

@@ -64,8 +64,11 @@ export interface DecisionRow {
   readonly interface?: 'modern' | 'legacy';
   /** `kernel` unless given. */
   readonly privilege?: DriverPrivilege;
-  /** As in the `driver` section of a profile: what it lacks, takes back, or writes whatever the rules say. */
-  readonly driver?: Readonly<Partial<Record<'lacks' | 'clears' | 'forces', readonly string[]>>>;
+  /**
+   * As in the `driver` section of a profile: what it lacks, takes back, or writes whatever the rules say. `declines` is
+   * what the driver half of `deviceType` cannot work with.
+   */
+  readonly driver?: Readonly<Partial<Record<'lacks' | 'clears' | 'forces' | 'declines', readonly string[]>>>;
   /** Where it differs from the default. */
   readonly policy?: Partial<Omit<NegotiationPolicy, 'bits'>>;
   /** `block` unless given. */
@@ -136,6 +139,7 @@ export function rowInput(row: DecisionRow, platform: DecisionPlatform): Negotiat
     privilege: row.privilege ?? 'kernel',
     policy: { ...DEFAULT_POLICY, ...row.policy },
     clears: features(row.driver?.clears),
+    declines: [...features(row.driver?.declines)].map((feature) => ({ feature, reason: 'the driver half says so' })),
     addressBits: row.addressBits,
   };
 }

@@ -45,9 +45,9 @@ interface Branch {
 
 /**
  * Tries every order in which the agents of a system can take their steps, depth first, and stops at the first problem.
- * A schedule that comes back to a state it was in is a problem too: nothing but luck would ever end it.
+ * A schedule that comes back to an earlier state is a problem too: it can go round for ever.
  *
- * `start` gives the system in its first state, each time anew; it is called once for every branch.
+ * `start` makes a new system in its first state; it is called once for every branch.
  */
 export function exploreInterleavings(start: () => InterleavedSystem, options: ExplorationOptions): Exploration {
   const seen = new Set<string>();

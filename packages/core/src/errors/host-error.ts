@@ -33,7 +33,7 @@ export function hostErrorOf(cause: unknown, where: string = ''): CodedError | un
   try {
     return readHostError(cause, where);
   } catch {
-    // An error whose members throw is none of the host's.
+    // The host makes no error whose members throw.
     return undefined;
   }
 }

@@ -9,6 +9,8 @@ export interface FeatureFacts {
   readonly requires?: readonly (number | readonly number[])[];
   /** The transports on which the feature does not exist, each with its source. */
   readonly absentOn?: { readonly [Kind in TransportKind]?: string };
+  /** Why the driver half does not accept the feature, where that is on purpose: what `explain` adds to the rule. */
+  readonly undriven?: string;
 }
 
 /** One row of the feature table: all that is known of one feature bit. */

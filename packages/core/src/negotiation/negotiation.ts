@@ -20,10 +20,19 @@ export interface NegotiationInput {
   readonly privilege: DriverPrivilege;
   /** {@link DEFAULT_POLICY} unless given. */
   readonly policy?: NegotiationPolicy | undefined;
-  /** What the driver of the device type takes back at the end, as that of the balloon does with ACCESS_PLATFORM. */
+  /** What the user of the driver has it take back at the end. */
   readonly clears?: FeatureSet | undefined;
+  /** What the driver half of the device type takes back at the end. */
+  readonly declines?: readonly DeclinedFeature[] | undefined;
   /** Width of the addresses that the device can take; 64 unless given. */
   readonly addressBits?: number | undefined;
+}
+
+/** A feature that the driver half of a device type cannot work with, although driver and platform understand it. */
+export interface DeclinedFeature {
+  readonly feature: number;
+  /** In a few words, for `explain`. */
+  readonly reason: string;
 }
 
 /** What would have to be otherwise for the device to be used, by who could change it. Any one of them is enough. */

@@ -1,4 +1,6 @@
+import type { DeviceAddressSpace } from '../address-space/device-address-space.ts';
 import type { FeatureSet } from '../features/feature-set.ts';
+import type { DescriptorChain } from '../queue/device/descriptor-chain.ts';
 
 /** Files and descriptors of this process that a device of QEMU uses while QEMU runs. They are made at boot. */
 export interface QemuResources {
@@ -24,15 +26,24 @@ export interface QemuDevice<Settings> {
   arguments(settings: Settings, resources: QemuResources): QemuArguments;
 }
 
+/** The last queue of a device where the front-end serves it: the control queue of a network device. */
+export interface VhostUserControl {
+  /** Handles one buffer, and returns how many bytes it wrote in front. */
+  process(chain: DescriptorChain, space: DeviceAddressSpace, accepted: FeatureSet): number;
+}
+
 /** What the front-end itself has of a device whose back-end has only the queues (vhost-user: net). */
 export interface VhostUserFrontEnd {
   /** Added to what the back-end offers, and never told it. */
   readonly adds: FeatureSet;
   /** Features that a back-end may offer and the front-end does not have. */
   readonly hides: FeatureSet;
+  /** Queues in all. */
   readonly queueCount: number;
   /** The configuration space. */
   readonly config: Uint8Array;
+  /** Serves the last of the queues, which the back-end then does not have; `undefined` where the back-end has all. */
+  readonly control?: VhostUserControl | undefined;
 }
 
 /** What is particular about back-ends of a type in the vhost-user protocol. */
@@ -48,5 +59,6 @@ export interface VhostUserDevice<Settings> {
   readonly config: 'required' | 'of-features' | 'none';
   /** Whether each buffer comes back soon, whatever happens: then a reset waits for those in flight. */
   readonly drains: boolean;
-  frontEnd?(settings: Settings): VhostUserFrontEnd;
+  /** `queues`: how many queues the back-end has. */
+  frontEnd?(settings: Settings, queues: number): VhostUserFrontEnd;
 }

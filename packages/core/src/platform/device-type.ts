@@ -1,5 +1,6 @@
 import type { FeatureSet } from '../features/feature-set.ts';
 import type { FeatureTable } from '../features/feature-rows.ts';
+import type { DeclinedFeature } from '../negotiation/negotiation.ts';
 import type { ByteOrder } from '../queue/ring/ring-format.ts';
 import type { UsedLengthPolicy } from '../queue/driver/virtqueue.ts';
 import type { QemuDevice, VhostUserDevice } from './device-hosts.ts';
@@ -11,6 +12,11 @@ import type { WorkloadType } from './workload.ts';
 export interface DeviceDriver<Driver extends DriverHalf> {
   /** Features of the device type that the driver half understands. */
   readonly features: FeatureSet;
+  /**
+   * Features that the core would accept and the driver half cannot work with: negotiation takes them back at the end,
+   * with the reason (the rule `driver-half-declines`). None unless given.
+   */
+  readonly declines?: readonly DeclinedFeature[];
   /**
    * The treatment of used lengths on the modern and on the legacy interface (specification 1.4 section 2.7.8.1), unless
    * the profile chooses one. `strict` and `strict` unless given.
@@ -58,6 +64,11 @@ export interface DeviceTypePlugin<Settings = unknown, Driver extends DriverHalf 
    * these settings out.
    */
   readonly paths?: readonly string[];
+  /**
+   * What the device half writes: the writable parts of buffers, or also memory of the guest that a buffer names by
+   * guest-physical address, as that of a balloon does with the pages that it is given. `buffers` unless given.
+   */
+  readonly writes?: 'buffers' | 'memory';
   /** The configuration space, by the fields' names in the specification. */
   readonly config: ConfigTable;
   readonly driver: DeviceDriver<Driver>;
@@ -116,6 +127,11 @@ export interface ConfigField {
   readonly feature?: number | readonly number[];
   /** Whether the driver may write the field. */
   readonly isWritable?: boolean;
+  /**
+   * The order of the bytes on the legacy interface, where it is the guest's own unless given: a few fields are
+   * little-endian there too (specification 1.4 section 5.5.4).
+   */
+  readonly byteOrder?: ByteOrder;
 }
 
 /** The configuration space of a device type: its fields by the names of the specification. */

@@ -42,6 +42,11 @@ export interface MachineRequest {
    * does unless given. A machine whose device is in another thread, or is not its own, cannot call it.
    */
   readonly watchDevice?: ((space: DeviceAddressSpace) => DeviceAddressSpace) | undefined;
+  /**
+   * Aborted when the machine is no longer wanted: a boot that waits then ends what it started and rejects. One that
+   * does not look at it is awaited for a few seconds, and what it boots later is disposed.
+   */
+  readonly signal?: AbortSignal | undefined;
   /** Folder that relative paths in the profile are resolved against. */
   readonly baseDirectory: string;
 }

@@ -76,6 +76,8 @@ export interface WorkloadType<Settings, Driver extends DriverHalf, Options> {
   readonly summary: string;
   /** The keys of the workload section that are its own. */
   readonly options: OptionsSchema<Options>;
+  /** Options that are paths of files. A relative path starts at the folder of the profile that has it. */
+  readonly paths?: readonly string[];
   /** Bytes of the longest request, by which the driver half allocates its buffers. */
   bytes(options: Options): number;
   /**

@@ -10,11 +10,13 @@ import {
 import * as block from '@virtio-platform/device-block';
 import * as console from '@virtio-platform/device-console';
 import * as net from '@virtio-platform/device-net';
+import * as scsi from '@virtio-platform/device-scsi';
 import { describe, expect, it } from 'vitest';
 
 const { BLOCK_FEATURES } = block;
 const { CONSOLE_FEATURES } = console;
 const { NET_FEATURES } = net;
+const { SCSI_FEATURES } = scsi;
 
 describe('feature names', () => {
   it('name the bits of the specification', () => {
@@ -44,6 +46,7 @@ describe('feature names', () => {
     ['a block device', block, BLOCK_FEATURES],
     ['a network device', net, NET_FEATURES],
     ['a console', console, CONSOLE_FEATURES],
+    ['a SCSI host', scsi, SCSI_FEATURES],
   ] as const)('of %s are the names of the constants, in every row', (_whose, exported, { rows }) => {
     const constants = Object.entries(exported).filter(([name]) => /^VIRTIO_([A-Z]+_)?F_/.test(name));
     const named = constants.map(([name, bit]) => [name.replace('VIRTIO_', '').replace(/(^|_)F_/, '$1'), bit]);
@@ -70,6 +73,7 @@ describe('feature names', () => {
     [NET_FEATURES, 60, 'NET_RSS'],
     [CONSOLE_FEATURES, 0, 'CONSOLE_SIZE'],
     [CONSOLE_FEATURES, 2, 'CONSOLE_EMERG_WRITE'],
+    [SCSI_FEATURES, 3, 'SCSI_T10_PI'],
     [NO_DEVICE_FEATURES, 0, 'BIT_0'],
   ])('of $source call bit %d %s', (table, bit, name) => {
     expect(featureName(bit, table)).toBe(name);

@@ -67,6 +67,9 @@ export const anyInput: fc.Arbitrary<NegotiationInput> = fc.record({
   privilege: fc.constantFrom('kernel', 'process', 'process-noiommu'),
   policy: anyPolicy,
   clears: fc.oneof(fc.constant(FeatureSet.EMPTY), fc.constant(FeatureSet.of(33)), anyFeatures),
+  declines: fc.array(fc.record({ feature: fc.constantFrom(28, 33, 34), reason: fc.constant('of a test') }), {
+    maxLength: 2,
+  }),
   addressBits: fc.constantFrom(undefined, 32, 64),
 });
 

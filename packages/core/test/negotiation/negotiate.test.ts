@@ -1,4 +1,9 @@
-import { BLOCK_FEATURES, VIRTIO_BLK_F_CONFIG_WCE, VIRTIO_BLK_F_FLUSH } from '@virtio-platform/device-block';
+import {
+  BLOCK_FEATURES,
+  VIRTIO_BLK_F_CONFIG_WCE,
+  VIRTIO_BLK_F_FLUSH,
+  VIRTIO_BLK_F_ZONED,
+} from '@virtio-platform/device-block';
 import {
   EXPERIMENTAL_BITS,
   FeatureSet,
@@ -43,6 +48,14 @@ describe('negotiate', () => {
     expect(result.refusal).toBeUndefined();
     expect(result.accepted.equals(MODERN_OFFER)).toBe(true);
     expect(result.path).toBe('translated');
+  });
+
+  it('says why a driver half leaves a feature out on purpose, where the row of the type says it', () => {
+    const offered = MODERN_OFFER.with(VIRTIO_BLK_F_ZONED).with(VIRTIO_BLK_F_FLUSH);
+    const supported = MODERN_OFFER;
+    const reasons = negotiate(input({ offered, supported }), []).decisions.map(({ name, reason }) => [name, reason]);
+    expect(reasons).toContainEqual(['BLK_FLUSH', 'the driver does not support it']);
+    expect(reasons).toContainEqual(['BLK_ZONED', expect.stringMatching(/^the driver does not support it: .*zones/)]);
   });
 
   it('gives every offered feature one outcome, with the rule and the source that decided it', () => {
@@ -207,6 +220,16 @@ describe('negotiate', () => {
       code: 'ENODEV',
       rule: 'path-follows-access-platform',
     });
+  });
+
+  it('shows the reason of a driver half that declines what the core accepted', () => {
+    const reason = 'its page numbers are never translated';
+    const declines = [{ feature: VIRTIO_F_ACCESS_PLATFORM, reason }];
+    const { decisions, refusal } = negotiate(input({ declines }), []);
+    const decision = decisions.find(({ feature }) => feature === VIRTIO_F_ACCESS_PLATFORM);
+    expect(decision).toMatchObject({ outcome: 'declined', rule: 'driver-half-declines', reason });
+    expect(decision?.source).toContain('virtballoon_validate');
+    expect(refusal).toMatchObject({ code: 'ENODEV', rule: 'path-follows-access-platform' });
   });
 
   it('names every stuck point of a dependency chain in the order it is found', () => {

@@ -60,7 +60,7 @@ describe('negotiation, for any offer, traits and policy', () => {
         return;
       }
       // Offering less, exactly what was accepted, changes nothing: no rule reads what was declined.
-      const again = negotiate({ ...input, offered: accepted, clears: FeatureSet.EMPTY }, []);
+      const again = negotiate({ ...input, offered: accepted, clears: FeatureSet.EMPTY, declines: [] }, []);
       expect(again.refusal).toBeUndefined();
       expect(again.path).toBe(path);
       expect(again.accepted.equals(accepted)).toBe(true);
@@ -140,6 +140,25 @@ describe('negotiation, for any offer, traits and policy', () => {
       const clears = FeatureSet.of(VIRTIO_F_ACCESS_PLATFORM);
       const offered = input.offered.with(VIRTIO_F_ACCESS_PLATFORM);
       expect(negotiate({ ...input, offered, clears }, rules).refusal).toBeDefined();
+    });
+  });
+
+  it('P11: a driver half that declines ACCESS_PLATFORM fails as closed as a driver that clears it', () => {
+    assertAlways((input, _result, rules) => {
+      const offered = input.offered.with(VIRTIO_F_ACCESS_PLATFORM);
+      const declines = [{ feature: VIRTIO_F_ACCESS_PLATFORM, reason: 'its page numbers are never translated' }];
+      expect(negotiate({ ...input, offered, declines }, rules).refusal).toBeDefined();
+      const without = input.offered.without(VIRTIO_F_ACCESS_PLATFORM);
+      const [plain, declining] = [{ declines: [] }, { declines }].map((half) =>
+        negotiate({ ...input, ...half, offered: without }, rules),
+      );
+      expect(declining!.accepted.equals(plain!.accepted)).toBe(true);
+    });
+  });
+
+  it('accepts nothing that the driver half declines', () => {
+    assertAlways(({ declines = [] }, { accepted }) => {
+      for (const { feature } of declines) expect(accepted.has(feature)).toBe(false);
     });
   });
 

@@ -10,7 +10,7 @@ import {
   NET_NUM_BUFFERS,
 } from '../layout.ts';
 
-/** The fields of `struct virtio_net_hdr` that say what is left to do with a packet (specification 1.4 section 5.1.6). */
+/** The fields of `struct virtio_net_hdr` that say what is left to do with a packet (virtio 1.4 section 5.1.6). */
 export interface Offload {
   readonly flags: number;
   readonly gsoType: number;

@@ -25,7 +25,7 @@ export class Segmenter {
   #gsoType = VIRTIO_NET_HDR_GSO_NONE;
   #size = 0;
 
-  /** Begins with the first `length` bytes of a packet, whose header was checked; both stay as they are until the end. */
+  /** Begins with the first `length` bytes of a packet, whose header was checked; both stay until the end. */
   start(whole: Uint8Array, length: number, { gsoType, gsoSize }: Offload, layers: PacketLayers): void {
     this.#whole = whole;
     this.#length = length;

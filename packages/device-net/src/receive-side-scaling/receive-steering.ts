@@ -5,7 +5,8 @@ import { NET_LONGEST_TABLE } from './scaling-config.ts';
 /**
  * The device's side of hashes and receive-side scaling: which receive queue a frame goes to, and the hash in its
  * header. Without RSS_CONFIG a frame goes to the pair that it was sent on: its flow is programmed by what the driver
- * transmits (specification 1.4 section 5.1.6.5.5).
+ * transmits (specification 1.4 section 5.1.6.5.5). The last of the commands for pairs, hashes and scaling decides, as
+ * in QEMU's device.
  */
 export class ReceiveSteering {
   readonly hash: FrameHash = new FrameHash();
@@ -21,13 +22,9 @@ export class ReceiveSteering {
     return this.#isScaling;
   }
 
+  /** No hashes, and frames go to the pair that they were sent on. */
   reset(): void {
     this.#types = 0;
-    this.#isScaling = false;
-  }
-
-  /** Frames go to the pair that they were sent on again; hashes stay. */
-  stopScaling(): void {
     this.#isScaling = false;
   }
 
@@ -41,6 +38,7 @@ export class ReceiveSteering {
     const types = view.getUint32(0, littleEndian);
     if (keyLength > NET_HASH_KEY_BYTES || length !== 13 + keyLength || (types & ~NET_HASH_TYPES) !== 0) return false;
     this.#take(types, view, 13, keyLength);
+    this.#isScaling = false;
     return true;
   }
 

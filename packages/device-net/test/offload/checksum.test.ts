@@ -39,13 +39,13 @@ describe('the Internet checksum', () => {
   });
 });
 
-describe('the layers of a frame', () => {
-  const read = (bytes: readonly number[] | Uint8Array): PacketLayers => {
-    const layers = new PacketLayers();
-    layers.read(Uint8Array.from(bytes), bytes.length);
-    return layers;
-  };
+function read(bytes: readonly number[] | Uint8Array): PacketLayers {
+  const layers = new PacketLayers();
+  layers.read(Uint8Array.from(bytes), bytes.length);
+  return layers;
+}
 
+describe('the layers of a frame', () => {
   it('are found behind a tag and IPv4 options', () => {
     expect(read(testFrame({ payload: 9, vlan: 0x123 }).bytes)).toMatchObject({
       vlan: 0x123,
@@ -72,7 +72,7 @@ describe('the layers of a frame', () => {
     ['a later fragment', 7, 1],
   ])('of %s are those of IP alone', (_, at, value) => {
     const { bytes } = testFrame({ payload: 20 });
-    bytes[14 + at]! = value;
+    bytes[14 + at] = value;
     expect(read(bytes)).toMatchObject({ version: 4, protocol: 0, transport: 34 });
   });
 
@@ -82,7 +82,7 @@ describe('the layers of a frame', () => {
     ['a TCP header of 16 bytes', 46, 0x40],
   ])('of an IPv4 frame with %s have no transport', (_, at, value) => {
     const { bytes } = testFrame({ payload: 20 });
-    bytes[at]! = value;
+    bytes[at] = value;
     expect(read(bytes).protocol).toBe(0);
   });
 });

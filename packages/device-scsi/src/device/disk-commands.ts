@@ -160,9 +160,7 @@ export class DiskCommands {
     if (unit.isReadOnly) return SENSE.WRITE_PROTECTED;
     const wrong = checkRange(unit, lba, blocks);
     if (wrong !== SENSE.NONE) return wrong;
-    // Before the first of several parts changes the disk.
-    for (let done = 0; bytes > SCRATCH_SIZE && done < bytes; done += SCRATCH_SIZE)
-      if (!io.read(done, this.#scratch, 0, Math.min(bytes - done, SCRATCH_SIZE))) return SENSE.DATA_PHASE_ERROR;
+    if (bytes > SCRATCH_SIZE && !this.#isReadable(io, bytes)) return SENSE.DATA_PHASE_ERROR;
     for (let done = 0; done < bytes;) {
       const run = Math.min(bytes - done, SCRATCH_SIZE);
       if (!io.read(done, this.#scratch, 0, run)) return SENSE.DATA_PHASE_ERROR;
@@ -171,6 +169,13 @@ export class DiskCommands {
     }
     io.transferred = bytes;
     return SENSE.NONE;
+  }
+
+  /** Whether all data of a write can be read: before the first of several parts changes the disk. */
+  #isReadable(io: CommandBuffers, bytes: number): boolean {
+    for (let done = 0; done < bytes; done += SCRATCH_SIZE)
+      if (!io.read(done, this.#scratch, 0, Math.min(bytes - done, SCRATCH_SIZE))) return false;
+    return true;
   }
 
   #unmap(unit: DiskUnit, io: CommandBuffers): SenseCode {

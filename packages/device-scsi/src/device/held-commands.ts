@@ -43,6 +43,12 @@ export class HeldCommands {
     this.#held.push(command);
   }
 
+  /** Whether a command of a queue is held. Hot. */
+  hasOfQueue(queue: number): boolean {
+    for (let i = 0; i < this.#held.length; i++) if (this.#held[i]!.queue === queue) return true;
+    return false;
+  }
+
   /** Whether a command is held that `isWanted` says yes to. */
   has(isWanted: (command: HeldCommand) => boolean): boolean {
     return this.#held.some(isWanted);

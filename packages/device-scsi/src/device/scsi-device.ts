@@ -1,6 +1,6 @@
 import { KEPT, type DeviceEvents, type DeviceModel, type DeviceQueues } from '@virtio-platform/core';
 import type { DeviceAddressSpace } from '@virtio-platform/core/address-space';
-import { FeatureSet, VIRTIO_F_ANY_LAYOUT, VIRTIO_F_VERSION_1 } from '@virtio-platform/core/features';
+import { FeatureSet, VIRTIO_F_ANY_LAYOUT, VIRTIO_F_IN_ORDER, VIRTIO_F_VERSION_1 } from '@virtio-platform/core/features';
 import type { ByteOrder, DescriptorChain } from '@virtio-platform/core/queue';
 import { ConfigSpace, isBackingError, readChain, writeChain } from '@virtio-platform/device-kit';
 import {
@@ -90,6 +90,7 @@ export class ScsiDevice implements DeviceModel {
   #requestSize = SCSI_REQUEST_HEADER_SIZE + SCSI_CDB_SIZE;
   #responseSize = SCSI_RESPONSE_HEADER_SIZE + SCSI_SENSE_SIZE;
   #needsFraming = false;
+  #isInOrder = false;
   #handled = 0;
   #changed = 0;
   #space: DeviceAddressSpace | undefined;
@@ -143,6 +144,7 @@ export class ScsiDevice implements DeviceModel {
   start(accepted: FeatureSet): void {
     this.#accepted = accepted;
     this.#needsFraming = !accepted.has(VIRTIO_F_VERSION_1) && !accepted.has(VIRTIO_F_ANY_LAYOUT);
+    this.#isInOrder = accepted.has(VIRTIO_F_IN_ORDER);
     this.#held.clear();
     this.#reports.clear();
     this.#wait();
@@ -154,8 +156,10 @@ export class ScsiDevice implements DeviceModel {
     this.#wait();
   }
 
+  /** With IN_ORDER, the commands behind one that is held wait for it. */
   wants(queue: number): boolean {
-    return queue !== SCSI_EVENT_QUEUE || this.#reports.hasEvent;
+    if (queue === SCSI_EVENT_QUEUE) return this.#reports.hasEvent;
+    return !this.#isInOrder || !this.#held.hasOfQueue(queue);
   }
 
   process(queue: number, chain: DescriptorChain, space: DeviceAddressSpace, queues: DeviceQueues): number {
@@ -232,7 +236,7 @@ export class ScsiDevice implements DeviceModel {
     } catch (error) {
       if (!isBackingError(error)) throw error;
       this.#queues?.report(queue, error);
-      return this.#io.dataOut > 0 ? SENSE.WRITE_ERROR : SENSE.READ_ERROR;
+      return this.#io.dataIn > 0 ? SENSE.READ_ERROR : SENSE.WRITE_ERROR;
     }
   }
 

@@ -239,10 +239,11 @@ export class CommandLane {
     const { u8, view } = this.#memory;
     const at = this.#requests.address + slot * REQUEST_STRIDE;
     this.#sequence = (this.#sequence + 1) >>> 0;
-    this.tagLow[slot] = slot | (this.queue.index << 16);
+    const low = slot | (this.queue.index << 16);
+    this.tagLow[slot] = low;
     this.tagHigh[slot] = this.#sequence;
     writeLun(u8, at, target, lun);
-    view.setUint32(at + (this.#littleEndian ? 8 : 12), this.tagLow[slot]!, this.#littleEndian);
+    view.setUint32(at + (this.#littleEndian ? 8 : 12), low, this.#littleEndian);
     view.setUint32(at + (this.#littleEndian ? 12 : 8), this.#sequence, this.#littleEndian);
     u8.fill(0, at + 16, at + REQUEST_SIZE);
     for (let i = 0; i < cdb.length; i++) u8[at + SCSI_REQUEST_HEADER_SIZE + i] = cdb[i]!;

@@ -12,7 +12,7 @@ import {
   VPD_SUPPORTED,
 } from '../scsi-commands.ts';
 import { SENSE } from '../scsi-sense.ts';
-import type { Operation, WrongData } from './operation.ts';
+import type { Operation, Outcome, WrongData } from './operation.ts';
 import type { ScsiRequests } from './scsi-requests.ts';
 import type { UnitModel } from './unit-model.ts';
 
@@ -28,7 +28,7 @@ const PAGES: readonly number[] = [VPD_SERIAL, VPD_IDENTIFICATION, VPD_BLOCK_LIMI
 /** A command that finds something out about a unit, and counts among no requests. */
 function question(
   unit: UnitModel,
-  part: Pick<Operation, 'name' | 'cdb' | 'dataIn' | 'check' | 'end'> & Partial<Operation>,
+  part: Pick<Operation, 'name' | 'cdb' | 'dataIn' | 'check'> & Partial<Operation>,
 ): Operation {
   return { target: unit.target, lun: unit.lun, unit, dataOut: 0, sense: SENSE.NONE, isCounted: false, ...part };
 }
@@ -40,16 +40,23 @@ function question(
 export async function discoverUnit(requests: ScsiRequests, unit: UnitModel, memory: GuestMemory): Promise<boolean> {
   unit.isUsable = false;
   unit.expect(SENSE.RESET);
-  let isReady = false;
-  for (let tries = 0; tries < MOST_ATTENTIONS && !isReady && requests.isRight; tries++) {
-    const end: Operation['end'] = (outcome) => (isReady = outcome === 'executed');
-    await requests.finish([question(unit, { name: 'TEST UNIT READY', cdb: testUnitReadyCdb(), dataIn: 0, end })]);
-  }
-  if (!isReady) return false;
+  const ready = question(unit, { name: 'TEST UNIT READY', cdb: testUnitReadyCdb(), dataIn: 0 });
+  if (!(await isExecuted(requests, ready))) return false;
   await requests.finish([inquiry(unit, memory, STANDARD_PAGE), inquiry(unit, memory, VPD_SUPPORTED)]);
   const listed = unit.inquiries.get(VPD_SUPPORTED)?.subarray(4) ?? new Uint8Array(0);
   await requests.finish(PAGES.filter((page) => listed.includes(page)).map((page) => inquiry(unit, memory, page)));
   return await readCapacity(requests, unit, memory);
+}
+
+/** Makes a command until it is executed, and not told of a unit attention instead. Returns whether it was. */
+async function isExecuted(requests: ScsiRequests, operation: Operation): Promise<boolean> {
+  const outcomes: Outcome[] = [];
+  const end = (outcome: Outcome): void => void outcomes.push(outcome);
+  for (let tries = 0; tries < MOST_ATTENTIONS && requests.isRight; tries++) {
+    await requests.finish([{ ...operation, end }]);
+    if (outcomes.at(-1) === 'executed') return true;
+  }
+  return false;
 }
 
 /** Reads the capacity anew. Returns whether the unit may be used. Throws as {@link discoverUnit} does. */
@@ -66,9 +73,7 @@ export async function readCapacity(requests: ScsiRequests, unit: UnitModel, memo
     return undefined;
   };
   const capacity = question(unit, { name: 'READ CAPACITY(16)', cdb: readCapacity16Cdb(), dataIn: 32, check });
-  for (let tries = 0; tries < MOST_ATTENTIONS && blocks === 0 && requests.isRight; tries++)
-    await requests.finish([capacity]);
-  if (blocks === 0) return false;
+  if (!(await isExecuted(requests, capacity)) || blocks === 0) return false;
   if (blocks * unit.blockSize < unit.cellSize) {
     const problem = `the disk has ${blocks * unit.blockSize} bytes, less than one block of the workload`;
     throw new DeviceError('ERR_DEVICE_TOO_SMALL', problem);
@@ -100,10 +105,13 @@ export function inquiry(unit: UnitModel, memory: GuestMemory, page: number, isCo
   return question(unit, { name, cdb, dataIn: INQUIRY_BYTES, check, isCounted });
 }
 
-function compare(before: Uint8Array, data: Uint8Array): WrongData | undefined {
+/** A text: a unit that is gone answers too, and an event may explain it. */
+function compare(before: Uint8Array, data: Uint8Array): string | undefined {
   if (data.length !== before.length) return `${data.length} bytes, and ${before.length} when it was asked before`;
   const offset = data.findIndex((byte, at) => byte !== before[at]);
-  return offset < 0 ? undefined : { offset, expected: before[offset]!, actual: data[offset]! };
+  return offset < 0
+    ? undefined
+    : `byte ${offset} is ${data[offset]}, and was ${before[offset]} when it was asked before`;
 }
 
 /** SPC-4 section 6.6.2. */
@@ -120,6 +128,7 @@ function checkPage({ settings }: UnitModel, data: Uint8Array, page: number): str
   if (data.length < Math.min(length + 4, INQUIRY_BYTES))
     return `the page has ${length} bytes, and ${data.length - 4} came`;
   if (page !== VPD_SERIAL || settings.serial === '') return undefined;
-  const serial = new TextDecoder('latin1').decode(data.subarray(4)).trim();
+  // QEMU's residual counts zeros behind the page.
+  const serial = new TextDecoder('latin1').decode(data.subarray(4, 4 + length)).trim();
   return serial === settings.serial ? undefined : `the serial number is ${serial}, instead of ${settings.serial}`;
 }

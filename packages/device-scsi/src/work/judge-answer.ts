@@ -85,8 +85,11 @@ function judgeSense({ operation, isDisturbed }: Pending, code: number): Judgemen
   if (code <= 0) return wrong('status-error', 'CHECK CONDITION comes without sense data');
   const { unit, sense } = operation;
   const said = `the device answered CHECK CONDITION, ${describeSense(code)}`;
+  unit?.told.add(code);
   if (isUnitAttention(code)) {
-    const isRight = !isExempt(operation) && unit?.takeAttention(code) === true;
+    // QEMU tells REQUEST SENSE so too, although the code is to be its data (SPC-4 section 6.37).
+    const mayBeTold = !isExempt(operation) || operation.cdb[0] === REQUEST_SENSE;
+    const isRight = mayBeTold && unit?.takeAttention(code) === true;
     if (isRight || isDisturbed) return { verdict: 'attention', outcome: 'refused' };
     return { verdict: 'suspect', outcome: 'refused', kind: 'status-error', detail: said };
   }
@@ -104,8 +107,8 @@ function judgeGood({ operation, isDisturbed, isFirstAfterReset }: Pending, drive
   if (sense !== SENSE.NONE) return suspect('status-error', `status GOOD, instead of ${describeSense(sense)}`);
   if (unit?.isPlugged === false && !isExempt(operation))
     return suspect('status-error', 'the unit is gone, and answers');
-  if (isFirstAfterReset && !isExempt(operation)) {
-    const detail = 'status GOOD, although no command was told yet that the unit was reset (UNIT ATTENTION)';
+  if (isFirstAfterReset && unit?.missAttention() === true) {
+    const detail = 'status GOOD, although no command is told that the unit was reset (UNIT ATTENTION)';
     return suspect('status-error', detail);
   }
   const moved = dataIn + dataOut - driver.residualOf(id);

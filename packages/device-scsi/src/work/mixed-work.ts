@@ -185,7 +185,7 @@ export class MixedWork implements Workload {
     unit.comesAndGoes = true;
     this.#look(unit, reason === VIRTIO_SCSI_EVT_RESET_RESCAN);
     for (const other of this.#units) {
-      if (other === unit) continue;
+      // QEMU's attention is one of the bus: the first command of any unit is told.
       other.expect(SENSE.LUNS_CHANGED);
       this.#requests.explainAttention(other);
     }

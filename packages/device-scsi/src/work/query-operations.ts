@@ -3,6 +3,7 @@ import type { GuestMemory } from '@virtio-platform/core/memory';
 import { get32, get64 } from '../big-endian.ts';
 import {
   blockCdb,
+  inquiryCdb,
   modeSense6Cdb,
   READ_16,
   readCapacity10Cdb,
@@ -17,7 +18,7 @@ import {
 import { SCSI_MAX_LUN } from '../layout.ts';
 import { FIXED_SENSE_SIZE, isUnitAttention, readSense, SENSE } from '../scsi-sense.ts';
 import { common } from './cell-operations.ts';
-import { inquiry, STANDARD_PAGE } from './discover-unit.ts';
+import { inquiry, INQUIRY_BYTES, STANDARD_PAGE } from './discover-unit.ts';
 import type { Operation, WrongData } from './operation.ts';
 import type { UnitModel } from './unit-model.ts';
 
@@ -25,6 +26,8 @@ import type { UnitModel } from './unit-model.ts';
 const NO_OPCODE = 0xff;
 /** A mode page that each disk has. SBC-3 section 6.4.4. */
 const CACHING_PAGE = 0x08;
+/** Peripheral qualifier and type of a unit that its target does not have. SPC-4 section 6.6.2. */
+const ABSENT = 0x7f;
 const MODE_BYTES = 192;
 /** Bytes of a list of units that a query asks for. */
 const LIST_BYTES = 512;
@@ -72,7 +75,11 @@ export class QueryOperations {
     const { u8 } = this.#memory;
     const check = (address: number, moved: number): WrongData | undefined => {
       const code = readSense(u8, address, moved);
-      if (code === SENSE.NONE || (isUnitAttention(code) && unit.takeAttention(code))) return undefined;
+      // QEMU gives the sense data of an earlier command again, and says of units but 0 that they are not there.
+      const isOld = unit.told.has(code) || (code === SENSE.LUN_NOT_SUPPORTED && unit.lun !== 0 && unit.told.size > 0);
+      if (isOld && isUnitAttention(code)) unit.forgiveAttention();
+      else if (isUnitAttention(code) && unit.takeAttention(code)) return undefined;
+      if (code === SENSE.NONE || isOld) return undefined;
       return `REQUEST SENSE gave code 0x${code.toString(16)}`;
     };
     const cdb = requestSenseCdb(FIXED_SENSE_SIZE);
@@ -101,7 +108,7 @@ export class QueryOperations {
     return { ...common(unit, name), cdb, dataIn: bytes, moves: bytes, check };
   }
 
-  /** Unit 0 may be in the list although the target has none. */
+  /** Unit 0 answers for its target, and is in the list although it may not be there (SPC-4 section 6.33). */
   #reportLuns(unit: UnitModel): Operation {
     const { u8 } = this.#memory;
     const check = (address: number, moved: number): WrongData | undefined => {
@@ -115,7 +122,8 @@ export class QueryOperations {
       if (isRight) return undefined;
       return `the target lists units ${[...listed].join(', ')}, instead of ${[...wanted].join(', ')}`;
     };
-    return { ...common(unit, 'REPORT LUNS'), cdb: reportLunsCdb(LIST_BYTES), dataIn: LIST_BYTES, check };
+    const first = this.#units.find(({ target, lun }) => target === unit.target && lun === 0) ?? unit;
+    return { ...common(first, 'REPORT LUNS'), lun: 0, cdb: reportLunsCdb(LIST_BYTES), dataIn: LIST_BYTES, check };
   }
 
   #modes(unit: UnitModel): Operation {
@@ -123,7 +131,8 @@ export class QueryOperations {
     const check = (address: number, moved: number): WrongData | undefined => {
       const data = u8.slice(address, address + moved);
       const page = 4 + (data[3] ?? 0);
-      if (data.length < 4 || data[0]! + 1 !== data.length) return `${data.length} bytes, and ${data[0]} in the header`;
+      // QEMU's residual counts zeros behind the page.
+      if (data.length < 4 || data[0]! + 1 > data.length) return `${data.length} bytes, and ${data[0]} in the header`;
       if ((data[page]! & 0x3f) !== CACHING_PAGE) return `page ${data[page]}, instead of ${CACHING_PAGE}`;
       const isProtected = (data[2]! & 0x80) !== 0;
       if (isProtected === unit.settings.readOnly) return undefined;
@@ -142,12 +151,17 @@ export class QueryOperations {
     return { ...common(unit, 'read beyond the end'), cdb, dataIn: unit.blockSize, sense: SENSE.LBA_OUT_OF_RANGE };
   }
 
-  /** A unit that no settings have. */
+  /** INQUIRY of a unit that no settings have: the answer says that it is not there (SPC-4 section 6.6). */
   #absent({ target }: UnitModel): Operation {
     const used = new Set(this.#units.filter((unit) => unit.target === target).map(({ lun }) => lun));
-    let lun = this.#random.below(SCSI_MAX_LUN);
+    let lun = 1 + this.#random.below(SCSI_MAX_LUN - this.#units.length);
     while (used.has(lun)) lun++;
-    const base = { name: 'TEST UNIT READY of no unit', target, lun, unit: undefined, dataOut: 0, dataIn: 0 };
-    return { ...base, cdb: testUnitReadyCdb(), sense: SENSE.LUN_NOT_SUPPORTED, isCounted: true };
+    const { u8 } = this.#memory;
+    const check = (address: number, moved: number): WrongData | undefined => {
+      const peripheral = moved === 0 ? 0 : u8[address]!;
+      return peripheral === ABSENT ? undefined : `INQUIRY says peripheral ${peripheral}, instead of ${ABSENT}`;
+    };
+    const base = { name: 'INQUIRY of no unit', target, lun, unit: undefined, dataOut: 0, dataIn: INQUIRY_BYTES };
+    return { ...base, cdb: inquiryCdb(INQUIRY_BYTES), sense: SENSE.NONE, check, isCounted: true };
   }
 }

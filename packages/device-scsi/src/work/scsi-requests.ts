@@ -98,7 +98,8 @@ export class ScsiRequests {
 
   /** The id of a command in flight for a unit; -1 where there is none. */
   idOf(unit: UnitModel): number {
-    return this.#pending.findIndex((pending) => pending?.operation.unit === unit);
+    const isOf = ({ operation }: Pending): boolean => operation.unit === unit && operation.lun === unit.lun;
+    return this.#pending.findIndex((pending) => pending !== undefined && isOf(pending));
   }
 
   /** What is in flight for a unit may end otherwise than its command alone would. */
@@ -128,9 +129,12 @@ export class ScsiRequests {
   submit(operation: Operation): boolean {
     if (!this.submitAgain()) return false;
     const { unit } = operation;
-    if (unit?.isTelling === true && unit.inFlight > 0) return false;
+    // What is in flight may be told of a reset in place of this one.
+    if (unit !== undefined && unit.inFlight > 0 && (unit.isTelling || unit.owesAttention)) return false;
     const isFirstAfterReset = unit?.owesAttention === true && unit.inFlight === 0 && !isExempt(operation);
     if (unit !== undefined) unit.isTelling = isFirstAfterReset;
+    // Its answer may be on the way when another command is answered with what it left.
+    unit?.told.add(operation.sense);
     return this.#submit({ operation, isDisturbed: unit?.isUnsettled === true, isFirstAfterReset, tries: 0 });
   }
 

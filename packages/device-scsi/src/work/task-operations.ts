@@ -30,8 +30,10 @@ interface Task {
   readonly submit: () => number;
   /** Responses that are right. */
   readonly allowed: readonly number[];
-  /** Units that it resets. */
-  readonly resets?: readonly UnitModel[];
+  /** Units whose commands it may end. */
+  readonly disturbs?: readonly UnitModel[];
+  /** Whether it resets these units. */
+  readonly isReset?: boolean;
   /** A command that a query found, or that an abort has to end. */
   readonly command?: Pending | undefined;
   /** The unit whose events may change the response. */
@@ -108,6 +110,7 @@ export class TaskOperations {
     this.#id = -1;
     this.#found = undefined;
     const task = this.#task;
+    for (const unit of task?.disturbs ?? []) this.#requests.disturb(unit);
     if (task?.command !== undefined && task.unit !== undefined)
       this.#task = this.#ofUnit('QUERY TASK SET', VIRTIO_SCSI_T_TMF_QUERY_TASK_SET, task.unit, FOUND_OR_NOT);
   }
@@ -116,9 +119,10 @@ export class TaskOperations {
     const task = this.#task!;
     this.#id = task.submit();
     if (this.#id < 0) return;
-    for (const unit of task.resets ?? []) {
-      unit.isResetting = true;
-      unit.expect(SENSE.RESET);
+    for (const unit of task.disturbs ?? []) {
+      unit.isManaged = true;
+      unit.wasTold = false;
+      if (task.isReset === true) unit.expect(SENSE.RESET);
       this.#requests.disturb(unit);
     }
     if (task.command !== undefined) task.command.isDisturbed = true;
@@ -129,13 +133,11 @@ export class TaskOperations {
     const id = this.#id;
     this.#task = undefined;
     this.#id = -1;
-    for (const unit of task.resets ?? []) {
-      unit.isResetting = false;
-      // Commands that were made while the reset was in flight may be executed after it.
-      this.#requests.disturb(unit);
-      if (response === VIRTIO_SCSI_S_OK && unit.isPlugged && !unit.isSilent) {
+    for (const unit of task.disturbs ?? []) {
+      unit.isManaged = false;
+      if (task.isReset === true && response === VIRTIO_SCSI_S_OK && unit.isPlugged && !unit.isSilent) {
         unit.expect(SENSE.RESET);
-        unit.owesAttention = true;
+        unit.owesAttention = !unit.wasTold;
       }
     }
     task.end?.(response, id);
@@ -212,17 +214,11 @@ export class TaskOperations {
   }
 
   #abortSet(name: string, subtype: number, unit: UnitModel): Task {
-    const task = this.#ofUnit(name, subtype, unit, [VIRTIO_SCSI_S_OK]);
-    const submit = (): number => {
-      const id = task.submit();
-      if (id >= 0) this.#requests.disturb(unit);
-      return id;
-    };
-    return { ...task, submit, end: () => this.#requests.disturb(unit) };
+    return { ...this.#ofUnit(name, subtype, unit, [VIRTIO_SCSI_S_OK]), disturbs: [unit] };
   }
 
-  #reset(name: string, subtype: number, unit: UnitModel, resets: readonly UnitModel[]): Task {
-    return { ...this.#ofUnit(name, subtype, unit, [VIRTIO_SCSI_S_OK]), resets };
+  #reset(name: string, subtype: number, unit: UnitModel, disturbs: readonly UnitModel[]): Task {
+    return { ...this.#ofUnit(name, subtype, unit, [VIRTIO_SCSI_S_OK]), disturbs, isReset: true };
   }
 
   #ofNone(target: number, allowed: readonly number[]): Task {

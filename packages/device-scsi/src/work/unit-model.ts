@@ -21,6 +21,10 @@ export const ZERO = 4;
 /** Unmapped, on a disk that does not say what unmapped blocks read as. */
 export const UNMAPPED = 5;
 
+/** How often in a row commands may be told of a reset, and resets may be told to none. */
+const MOST_RESETS = 6;
+const MOST_MISSED = 3;
+
 /** The first byte of data that is wrong. */
 export interface Difference {
   readonly offset: number;
@@ -42,8 +46,8 @@ export class UnitModel {
   isPlugged: boolean;
   /** Whether its capacity changed, and was not read since. */
   isChanging = false;
-  /** Whether a reset of it is in flight. */
-  isResetting = false;
+  /** Whether task management is in flight that may end its commands. */
+  isManaged = false;
   /** Whether it was looked at since it was plugged in, and may be used. */
   isUsable = false;
   /** Whether the device does not tell by events what happens to it. */
@@ -56,14 +60,21 @@ export class UnitModel {
   readsZeros = false;
   /** Whether the next command that is told of conditions has to be told of a reset. */
   owesAttention = false;
+  /** Whether a command was told of a reset since the last reset was made. */
+  wasTold = false;
   /** Whether the command in flight is the one that has to be told: no other may be told in its place. */
   isTelling = false;
   /** Commands in flight. */
   inFlight = 0;
   /** What INQUIRY gave, by page; -1 for standard data. */
   readonly inquiries: Map<number, Uint8Array> = new Map();
+  /** Codes that commands were told: the last of them may be the data of REQUEST SENSE. */
+  readonly told: Set<SenseCode> = new Set();
   readonly #seed: number;
   readonly #attentions = new Set<SenseCode>();
+  /** How often commands may be told of a reset. */
+  #resets = 0;
+  #missed = 0;
   #blocks = 0;
   #kinds = new Uint8Array(0);
   #values = new Uint32Array(0);
@@ -88,7 +99,7 @@ export class UnitModel {
 
   /** Whether a command that is made now may end otherwise than it alone would. */
   get isUnsettled(): boolean {
-    return this.isChanging || this.isResetting || this.isSilent;
+    return this.isChanging || this.isManaged || this.isSilent;
   }
 
   /** Logical blocks, as READ CAPACITY gave them. */
@@ -182,18 +193,35 @@ export class UnitModel {
 
   /** Unit attentions that the next commands may be told. */
   expect(attention: SenseCode): void {
-    this.#attentions.add(attention);
+    if (attention >> 8 === SENSE.RESET >> 8) this.#resets = Math.min(this.#resets + 2, MOST_RESETS);
+    else this.#attentions.add(attention);
   }
 
   /** Whether a command may be told an attention, which it is then told no more. */
   takeAttention(attention: SenseCode): boolean {
-    const isReset = attention >> 8 === SENSE.RESET >> 8;
-    if (isReset) this.owesAttention = false;
-    // A reset may be told in any of its forms.
-    for (const expected of this.#attentions)
-      if (expected === attention || (isReset && expected >> 8 === SENSE.RESET >> 8))
-        return this.#attentions.delete(expected);
-    return this.isSilent;
+    if (this.isSilent) return true;
+    if (attention >> 8 !== SENSE.RESET >> 8) return this.#attentions.delete(attention);
+    // A reset may be told in any of its forms, and again where it is followed by another one.
+    this.forgiveAttention();
+    this.#missed = 0;
+    if (this.#resets === 0) return false;
+    this.#resets--;
+    return true;
+  }
+
+  /**
+   * A command was not told of a reset, and no other one was in flight. Returns whether that is so each time: one that is
+   * cancelled takes an attention with it.
+   */
+  missAttention(): boolean {
+    this.owesAttention = false;
+    return ++this.#missed >= MOST_MISSED;
+  }
+
+  /** An attention may have been told, or not: a command may be told it, and none has to be. */
+  forgiveAttention(): void {
+    this.owesAttention = false;
+    this.wasTold = true;
   }
 
   #find(memory: GuestMemory, address: number, period: number, cell: number, round: number): Difference {

@@ -18,6 +18,7 @@ export class WatchedTransport implements Transport {
   readonly interruptMessages: InterruptMessages | undefined;
   readonly usedNotifications: ((queue: number) => number) | undefined;
   readonly watch: ((listener: () => void) => void) | undefined;
+  readonly takeConfigChange: () => boolean;
   readonly #inner: Transport;
   readonly #state: SanitizerState;
   readonly #device: string;
@@ -32,6 +33,7 @@ export class WatchedTransport implements Transport {
     this.interruptMessages = inner.interruptMessages;
     this.usedNotifications = inner.usedNotifications?.bind(inner);
     this.watch = inner.watch?.bind(inner);
+    this.takeConfigChange = (): boolean => inner.takeConfigChange?.() ?? false;
     this.#inner = inner;
     this.#state = state;
     this.#device = device;

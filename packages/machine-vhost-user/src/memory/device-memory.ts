@@ -5,6 +5,7 @@ import {
   type FacilityToken,
   type MachineRequest,
 } from '@virtio-platform/core';
+import type { DeviceAddressSpace, FaultLog } from '@virtio-platform/core/address-space';
 import { VIRTIO_F_ACCESS_PLATFORM } from '@virtio-platform/core/features';
 import { GuestMemory } from '@virtio-platform/core/memory';
 import { ConvertibleMemory } from '@virtio-platform/host';
@@ -14,6 +15,7 @@ import { MEMORY_CONVERSION } from '@virtio-platform/platform-sev';
 import { VFIO_CONTAINER } from '@virtio-platform/platform-vfio';
 import type { VhostUserConnection } from '../vhost-user-connection.ts';
 import { MemoryRegions, type PlacedRing, type RingArea } from './memory-regions.ts';
+import { RegionAddressSpace } from './region-address-space.ts';
 import { RegionMemoryConversion } from './region-memory-conversion.ts';
 import { RegionTceFacility } from './region-tce-facility.ts';
 import { RegionVfioContainer } from './region-vfio-container.ts';
@@ -51,6 +53,8 @@ export interface DeviceMemory {
    * run.
    */
   locate(low: number, high: number, length: number): RingArea | undefined;
+  /** Guest memory as the device reaches it, for a queue that the front-end serves itself. */
+  space(faults: FaultLog): DeviceAddressSpace;
   /** Unmaps and closes the memory. The mappings of the back-end stay. */
   dispose(): void;
 }
@@ -84,6 +88,7 @@ export function openDeviceMemory(
       facilities: new Map(need === undefined ? [] : [[need, facility]]),
       recorded: facility instanceof RegionTceFacility ? facility : undefined,
       locate: (low, high, length) => regions.locate(low, high, length),
+      space: (faults) => new RegionAddressSpace(memory, regions, faults),
       dispose: () => backing.dispose(),
     };
   } catch (error) {

@@ -39,9 +39,10 @@ export function openTranslatedMemory(connection: VhostUserConnection, options: T
     const hardware = simulate(memory);
     const region = { guestAddress: 0n, size, userAddress: USER_ADDRESS, offset: 0 };
     connection.command('SET_MEM_TABLE', encodeMemoryTable(region), [backing.descriptor]);
+    const translation = hardware.addressSpace(true);
     const iotlb = new Iotlb(connection, {
       memory,
-      translation: hardware.addressSpace(true),
+      translation,
       faults,
       pages: new SharedPages(backing),
       userAddress: USER_ADDRESS,
@@ -60,6 +61,7 @@ export function openTranslatedMemory(connection: VhostUserConnection, options: T
         const offset = iotlb.locate(low, high, length);
         return offset < 0 ? undefined : { address: (BigInt(high) << 32n) | BigInt(low), offset, region: undefined };
       },
+      space: (log) => translation.open(memory, log, translation.state),
       dispose: () => backing.dispose(),
     };
   } catch (error) {

@@ -1,6 +1,6 @@
 /** What counts against a memory-lock limit when the kernel refuses to lock more. All in bytes. */
 export interface LockedMemory {
-  /** The limit; `undefined` where there is none. */
+  /** The limit; `undefined` for no limit. */
   readonly memoryLockLimit: number | undefined;
   /** What counts against it now, of this container and of others; `undefined` where this is not known. */
   readonly lockedBytes?: number | undefined;

@@ -75,6 +75,7 @@ export function guardDeviceType(use: PluginUse, type: DeviceTypePlugin): DeviceT
 function guardDriver(use: PluginUse, driver: DeviceTypePlugin['driver']): DeviceDriver<DriverHalf> {
   return {
     features: driver.features,
+    ...(driver.declines !== undefined && { declines: driver.declines }),
     ...(driver.usedLength !== undefined && { usedLength: driver.usedLength }),
     queues(device) {
       const hook = 'driver.queues';
@@ -118,9 +119,9 @@ function guardVhostUser(use: PluginUse, vhostUser: VhostUserDevice<unknown>): Vh
   if (vhostUser.frontEnd === undefined) return facts;
   return {
     ...facts,
-    frontEnd(settings): VhostUserFrontEnd {
+    frontEnd(settings, count): VhostUserFrontEnd {
       const hook = 'vhostUser.frontEnd';
-      const given: unknown = runHookSync('device', use, hook, () => vhostUser.frontEnd!(settings));
+      const given: unknown = runHookSync('device', use, hook, () => vhostUser.frontEnd!(settings, count));
       return checkMembers({ kind: 'device', use, hook }, given, FRONT_END);
     },
   };

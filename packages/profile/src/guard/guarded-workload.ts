@@ -41,11 +41,12 @@ export function guardWorkloadType(
   kind: string,
   type: WorkloadType<unknown, DriverHalf, unknown>,
 ): WorkloadType<unknown, DriverHalf, unknown> {
-  const { summary, options, recovers } = type;
+  const { summary, options, paths, recovers } = type;
   const given = (member: string) => ({ kind: 'device', use, hook: `workloads.${kind}.${member}` }) as const;
   return {
     summary,
     options,
+    ...(paths !== undefined && { paths }),
     recovers,
     bytes(checked) {
       const { hook } = given('bytes');

@@ -79,10 +79,27 @@ function driverProblem(driver: Readonly<Record<string, unknown>>, rows: readonly
   const bits = featureBits(features);
   const unknown = bits.find((bit) => featureRange(bit) === 'device type' && !rows.includes(bit));
   if (unknown !== undefined) return `driver.features has bit ${unknown}, which has no row in features`;
+  const declined = declinesProblem(driver['declines']);
+  if (declined !== undefined) return declined;
   if (usedLength === undefined) return undefined;
   const policies = isRecord(usedLength) ? [usedLength['modern'], usedLength['legacy']] : [usedLength];
   const wrong = policies.find((policy) => !USED_LENGTHS.includes(policy));
   return wrong === undefined ? undefined : `driver.usedLength is ${describeValue(wrong)}, not strict, clamp or ignore`;
+}
+
+/** What is wrong with the features that the driver half cannot work with. */
+function declinesProblem(declines: unknown): string | undefined {
+  if (declines === undefined) return undefined;
+  if (!Array.isArray(declines)) return `driver.declines is ${describeValue(declines)}, not a list`;
+  const wrong: unknown = declines.find((entry) => !isDeclined(entry));
+  if (wrong === undefined) return undefined;
+  return `driver.declines has ${describeValue(wrong)}, which is not a feature with a reason`;
+}
+
+function isDeclined(value: unknown): boolean {
+  if (!isRecord(value)) return false;
+  const { feature, reason } = value;
+  return Number.isInteger(feature) && isBits(feature) && typeof reason === 'string' && reason !== '';
 }
 
 /** The bits of a set of features, ascending. */

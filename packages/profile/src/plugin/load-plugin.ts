@@ -108,6 +108,7 @@ const KNOWN_MEMBERS = [
   'id',
   'features',
   'paths',
+  'writes',
   'config',
   'driver',
   'workloads',
@@ -254,6 +255,9 @@ const SHARED: readonly Member[] = [
   ['options', isStandardSchema, 'a Standard Schema'],
 ];
 
+/** What the device half of a type may write. */
+const WRITES: readonly unknown[] = [undefined, 'buffers', 'memory'];
+
 const REGISTER: Member = ['register', isFunction, 'a function'];
 
 const MEMBERS: Readonly<Record<PluginKind, readonly Member[]>> = {
@@ -280,6 +284,7 @@ const MEMBERS: Readonly<Record<PluginKind, readonly Member[]>> = {
     ['driver', isDeviceDriver, 'features, queues and open'],
     ['workloads', isWorkloads, 'at least one, each with summary, options, bytes, recovers and open'],
     ['model', isFunction, 'a function'],
+    ['writes', (value) => WRITES.includes(value), 'buffers, memory, or nothing'],
     ['paths', (value) => value === undefined || isTextList(value), 'a list of settings, or nothing'],
     ['check', (value) => value === undefined || isFunction(value), 'a function, or nothing'],
     ['image', (value) => value === undefined || isFunction(value), 'a function, or nothing'],
@@ -324,6 +329,7 @@ function isWorkloads(value: unknown): boolean {
       isRecord(type) &&
       hasFunctions(type, ['bytes', 'open']) &&
       isStandardSchema(type['options']) &&
+      (type['paths'] === undefined || isTextList(type['paths'])) &&
       typeof type['summary'] === 'string' &&
       typeof type['recovers'] === 'boolean',
   );

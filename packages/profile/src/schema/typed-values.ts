@@ -53,7 +53,8 @@ export async function readTypedValues(
       ? type.workloads[kind.value]
       : undefined;
   const common = Object.keys(workloadSchema(vocabulary).shape);
-  const options = workload && (await check(givenOptions(root, 'workload', common, []), workload.options));
+  const options =
+    workload && (await check(givenOptions(root, 'workload', common, workload.paths ?? []), workload.options));
   const wrong = settings.issues?.map((issue) => namedSetting(issue, type, vocabulary));
   return {
     type,

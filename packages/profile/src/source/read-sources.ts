@@ -26,8 +26,7 @@ export async function readSources(source: LocatedSource): Promise<ProfileSources
   if (source.kind === 'object') return await readChain(readObject(file, source.value), [file]);
   const text = source.kind === 'text' ? checkText(source.text) : await readText(file);
   if (text.content !== undefined) return await readChain(parseYaml(file, text.content), [file]);
-  const [named = ''] = file.split('\n', 1);
-  const place: Place = { location: { file: named, line: 1, column: 1 }, text: '' };
+  const place: Place = { location: { file, line: 1, column: 1 }, text: '' };
   return { root: undefined, issues: [issueAt(place, [], text.problem, text)] };
 }
 
@@ -81,10 +80,6 @@ function checkText(content: string): FileText {
 }
 
 async function readText(file: string): Promise<FileText> {
-  if (file.includes('\n')) {
-    const problem = 'has several lines, so it is no path: give text as { text }';
-    return { content: undefined, problem, code: 'ERR_PROFILE_NOT_FOUND' };
-  }
   let bytes: Uint8Array;
   try {
     // Looked at before it is opened: opening a pipe would wait for its writer.
@@ -96,7 +91,8 @@ async function readText(file: string): Promise<FileText> {
     bytes = await readFile(file);
   } catch (error) {
     const code = errorCode(error);
-    const problem = code === 'ENOENT' ? 'does not exist' : `cannot be read (${code})`;
+    const isText = file.includes('\n') && (code === 'ENOENT' || code === 'ENAMETOOLONG');
+    const problem = isText ? 'is no file; text is given as { text }' : unreadable(code);
     return { content: undefined, problem, code: 'ERR_PROFILE_NOT_FOUND', suggestion: await similarFile(file) };
   }
   try {
@@ -104,6 +100,10 @@ async function readText(file: string): Promise<FileText> {
   } catch {
     return { content: undefined, problem: 'is not UTF-8 text', code: 'ERR_PROFILE_SYNTAX' };
   }
+}
+
+function unreadable(code: string | undefined): string {
+  return code === 'ENOENT' ? 'does not exist' : `cannot be read (${code})`;
 }
 
 async function similarFile(file: string): Promise<string | undefined> {

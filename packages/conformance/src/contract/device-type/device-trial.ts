@@ -149,7 +149,10 @@ export class DeviceTrial {
       ...(resetsEach === undefined ? [] : [VIRTIO_F_RING_RESET]),
     ];
     const own = this.device.model.features.and(plugin.driver.features).minus(lacks ?? FeatureSet.EMPTY);
-    let features = new FeatureSet(own.bits | FeatureSet.of(...ring).bits).and(this.device.readDeviceFeatures());
+    const declined = FeatureSet.of(...(plugin.driver.declines ?? []).map(({ feature }) => feature));
+    let features = new FeatureSet(own.bits | FeatureSet.of(...ring).bits)
+      .and(this.device.readDeviceFeatures())
+      .minus(declined);
     for (let unmet = unmetDependency(features, plugin.features); unmet !== undefined;) {
       features = features.without(unmet.feature);
       unmet = unmetDependency(features, plugin.features);

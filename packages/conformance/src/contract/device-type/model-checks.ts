@@ -53,8 +53,8 @@ export const DEVICE_MODEL_CHECKS: readonly ContractCheck<DeviceTypeSubject>[] = 
     async run(subject) {
       const [little, big] = [await makeModel(subject, 'little'), await makeModel(subject, 'big')];
       try {
-        for (const [name, { offset, width }] of Object.entries(subject.plugin.config)) {
-          if (![2, 4, 8].includes(width)) continue;
+        for (const [name, { offset, width, byteOrder }] of Object.entries(subject.plugin.config)) {
+          if (![2, 4, 8].includes(width) || byteOrder !== undefined) continue;
           const one = [...little.config.subarray(offset, offset + width)];
           const other = [...big.config.subarray(offset, offset + width)];
           const isSymmetric = one.join() === one.toReversed().join();
@@ -77,7 +77,7 @@ export const DEVICE_MODEL_CHECKS: readonly ContractCheck<DeviceTypeSubject>[] = 
       for (let round = 0; round < ROUNDS; round++) {
         const model = await makeModel(subject);
         try {
-          new HostileDriver(model, round + 1).run(allFeatures(model));
+          new HostileDriver(model, round + 1, subject.plugin.writes === 'memory').run(allFeatures(model));
         } finally {
           model.dispose();
         }
@@ -173,10 +173,11 @@ class HostileDriver implements DeviceQueues {
   readonly #deadline = performance.now() + HOSTILE_MS;
   #chain: HostileChain = HOSTILE_CHAINS[0]!;
 
-  constructor(model: DeviceModel, seed: number) {
+  /** `isFree`: the device half may write memory that is in no buffer. */
+  constructor(model: DeviceModel, seed: number, isFree: boolean) {
     this.#model = model;
     this.#hostile = new HostileMemory(seed);
-    this.#space = new TrialSpace(this.#hostile.space, this.#buffers, (what) => this.#wrong(what));
+    this.#space = new TrialSpace(this.#hostile.space, this.#buffers, (what) => this.#wrong(what), isFree);
   }
 
   run(accepted: FeatureSet): void {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { settingsWithoutPaths, type ConfigField, type OptionsSchema } from '@virtio-platform/core';
-import { RESERVED_FEATURES } from '@virtio-platform/core/features';
+import { RESERVED_FEATURES, VIRTIO_F_VERSION_1 } from '@virtio-platform/core/features';
 import { skipCheck, type ContractCheck } from '../../contract-check.ts';
 import { isKnownOption } from '../plugin/plugin-checks.ts';
 import { accepted, checkedSettings, checkedWorkloads, type DeviceTypeSubject } from './device-type-subject.ts';
@@ -87,6 +87,24 @@ export const DEVICE_TYPE_STATIC_CHECKS: readonly ContractCheck<DeviceTypeSubject
           for (const bit of features) assert.ok(bits.has(bit), `${half} has bit ${bit}, which has no row`);
       } finally {
         model.dispose();
+      }
+    },
+  },
+  {
+    name: 'declines only features that negotiation can do without, each with its reason',
+    duty: 'DeviceDriver.declines: features that the core would accept and the driver half cannot work with',
+    advice: 'leave features of the type out of driver.features instead, and say in `reason` why the others cannot be',
+    run({ plugin }) {
+      const { declines = [], features } = plugin.driver;
+      if (declines.length === 0) skipCheck('its driver half works with every feature of rings and platforms');
+      for (const { feature, reason } of declines) {
+        assert.ok(
+          Number.isInteger(feature) && feature >= 0 && feature <= 127,
+          `bit ${String(feature)} is not 0 to 127`,
+        );
+        assert.ok(typeof reason === 'string' && reason.length > 0, `bit ${feature} is declined with a reason`);
+        assert.ok(!features.has(feature), `bit ${feature} is declined, and in driver.features`);
+        assert.notEqual(feature, VIRTIO_F_VERSION_1, 'VERSION_1, without which there is no modern interface');
       }
     },
   },

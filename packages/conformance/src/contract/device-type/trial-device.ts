@@ -118,7 +118,8 @@ export class TrialDevice implements Transport, DeviceQueues {
   /** Puts the device behind the address space of a mapping, before queues are enabled. */
   attach(space: DeviceAddressSpace): void {
     this.#ringSpace = space;
-    this.#space = new TrialSpace(space, this.#buffers, (what) => this.wrongs.push(what));
+    const isFree = this.#options.type.writes === 'memory';
+    this.#space = new TrialSpace(space, this.#buffers, (what) => this.wrongs.push(what), isFree);
     this.#space.change = (bytes) => this.misconduct.written?.(bytes);
   }
 
@@ -237,6 +238,8 @@ export class TrialDevice implements Transport, DeviceQueues {
     if (field?.isWritable !== true) return;
     this.#call('writeConfig', () => this.model.writeConfig?.(offset, source));
     this.#config.set(this.model.config.subarray(0, this.#config.length));
+    // The device half may have called queueChanged.
+    this.#run();
   }
 
   dispose(): void {

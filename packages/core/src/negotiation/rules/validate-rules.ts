@@ -10,13 +10,23 @@ import { passRestrictedMemory } from './restricted-memory-rule.ts';
  */
 export const VALIDATE_RULES: readonly NegotiationRule[] = [
   {
+    name: 'driver-half-declines',
+    source: 'Linux virtio_dev_probe: validate of a driver clears features, as virtballoon_validate ACCESS_PLATFORM',
+    stage: 'validate',
+    apply(negotiation) {
+      const { accepted, input } = negotiation;
+      const declined = (input.declines ?? []).filter(({ feature }) => accepted.has(feature));
+      for (const { feature, reason } of declined) negotiation.decline(feature, reason);
+      if (declined.length === 0) negotiation.note('the driver half works with everything that is accepted');
+    },
+  },
+  {
     name: 'driver-takes-back',
-    source:
-      'Linux virtio_dev_probe: a driver’s validate may clear features, as virtio_balloon does with ACCESS_PLATFORM',
+    source: 'Linux virtio_dev_probe: a driver may clear features last, as an administrator may have it do',
     stage: 'validate',
     apply(negotiation) {
       const cleared = negotiation.accepted.and(negotiation.input.clears ?? FeatureSet.EMPTY);
-      for (const feature of cleared) negotiation.decline(feature, 'the driver of this device type clears it');
+      for (const feature of cleared) negotiation.decline(feature, 'the driver was told to clear it');
       if (cleared.bits === 0n) negotiation.note('the driver takes nothing back');
     },
   },

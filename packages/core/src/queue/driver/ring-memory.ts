@@ -24,7 +24,7 @@ export class RingMemory {
 
   /**
    * Allocates both regions in `guest`. `tableEntries` is 0 for a ring without tables. Throws {@link DmaError} when the
-   * memory is exhausted, and {@link ContractError} for a region that is none; then nothing stays allocated.
+   * memory is exhausted, and {@link ContractError} for a value that is no region; then nothing stays allocated.
    */
   constructor(guest: GuestMemory, mapping: DmaMapping, size: number, layout: RingLayout, tableEntries: number) {
     const allocate = (bytes: number, alignment: number): DmaRegion =>

@@ -1,1 +1,0 @@
-export { FileBacking, SparseBacking, type BlockBacking } from '@virtio-platform/device-kit';

@@ -1,1 +1,0 @@
-export { checkImage, openImage, type ImageOptions } from '@virtio-platform/device-kit';

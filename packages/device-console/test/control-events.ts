@@ -1,0 +1,13 @@
+import * as layout from '@virtio-platform/device-console';
+
+/** The events of control messages, by short names. Virtio 1.4 section 5.3.6.2. */
+export const {
+  VIRTIO_CONSOLE_DEVICE_READY: DEVICE_READY,
+  VIRTIO_CONSOLE_DEVICE_ADD: DEVICE_ADD,
+  VIRTIO_CONSOLE_DEVICE_REMOVE: DEVICE_REMOVE,
+  VIRTIO_CONSOLE_PORT_READY: PORT_READY,
+  VIRTIO_CONSOLE_CONSOLE_PORT: CONSOLE_PORT,
+  VIRTIO_CONSOLE_RESIZE: RESIZE,
+  VIRTIO_CONSOLE_PORT_OPEN: PORT_OPEN,
+  VIRTIO_CONSOLE_PORT_NAME: PORT_NAME,
+} = layout;

@@ -1,0 +1,176 @@
+import { setTimeout } from 'node:timers/promises';
+import { ContractError, describeValue, type BootedMachine } from '@virtio-platform/core';
+import { FaultLog, type DeviceFault } from '@virtio-platform/core/address-space';
+import { blamePlugin, composeRun, type ComposedRun, type Profile } from '@virtio-platform/profile';
+import { compareExpectation } from './report/compare-expectation.ts';
+import { describeNegotiation, describeRun, newState, reportFaults, type RunState } from './report/describe-run.ts';
+import { leaksOf, statisticsOf } from './report/platform-account.ts';
+import type { RunReport } from './report/report.ts';
+import type { FaultEvent, RunEvent } from './run-events.ts';
+import type { RunOptions } from './run-options.ts';
+import { RunSession } from './run-session.ts';
+import { SanitizedRun } from './sanitized-run.ts';
+
+/** How a run is driven. */
+export interface DriveOptions extends Pick<RunOptions, 'sanitize' | 'plugins'> {
+  /** Ends the run. */
+  readonly signal: AbortSignal;
+  /** Is told what happens, but the end. Never throws. */
+  readonly tell: (event: RunEvent) => void;
+}
+
+/** How long after a failure the end of the device's program is waited for. */
+const ENDING_MS = 20;
+
+/**
+ * Drives a run from composition to report. Throws what is wrong before the run is put together, and the reason of the
+ * signal once it is aborted; whatever was started has ended then.
+ */
+export async function driveRun(profile: Profile, options: DriveOptions): Promise<RunReport> {
+  const { plugins, signal, tell } = options;
+  signal.throwIfAborted();
+  const startedAt = performance.now();
+  const state = newState((thrown, isInside) => blamePlugin(thrown, profile, plugins, isInside));
+  const sanitized = profile.driver.sanitize || options.sanitize === true ? new SanitizedRun(profile) : undefined;
+  const { errors } = state;
+  let run: ComposedRun | undefined;
+  try {
+    run = await composeRun(profile, { ...plugins, watchDevice: sanitized?.watchDevice, signal });
+    tell(bootedEvent(run));
+    // What was recorded before the run is not its own.
+    run.platform.recordedFaults?.();
+    await drive(run, sanitized, state, options);
+    sanitized?.end();
+    state.recorded = run.platform.recordedFaults?.() ?? [];
+  } catch (error) {
+    errors.note(error);
+  }
+  try {
+    if (run !== undefined) await askMachine(run.machine, state);
+  } catch (error) {
+    errors.note(error);
+  }
+  for (const error of (await run?.dispose()) ?? []) errors.note(error);
+  try {
+    if (run !== undefined) state.leaked = leaksOf(run, state.dma.leaked);
+  } catch (error) {
+    errors.note(error);
+  }
+  signal.throwIfAborted();
+  // Once the run is put together, what a plugin does wrong is a failure with all that is known of the run.
+  if (run === undefined) errors.throwUnlessOfDevice();
+  const findings = sanitized?.report ?? { findings: [], sanitizer: null };
+  const report = { ...describeRun(profile, run, state, performance.now() - startedAt), ...findings };
+  tellTrouble(state, report, tell);
+  signal.throwIfAborted();
+  return { ...report, differences: compareExpectation(report, profile) };
+}
+
+function bootedEvent({
+  platformName: platform,
+  machineName: machine,
+  profile,
+  machine: booted,
+}: ComposedRun): RunEvent {
+  const { transport, memory } = booted;
+  const device = profile.device.type.name;
+  return { type: 'booted', platform, machine, device, interface: transport.interface, memory: memory.size };
+}
+
+/** Tells of the faults and findings that were not told yet. */
+function tellTrouble(
+  { told }: RunState,
+  { faults, recorded, findings }: Pick<RunReport, 'faults' | 'recorded' | 'findings'>,
+  tell: (event: RunEvent) => void,
+): void {
+  const tellFaults = (seenBy: FaultEvent['seenBy'], from: number, of: RunReport['faults']): void => {
+    for (const fault of of.slice(from)) tell({ type: 'fault', seenBy, fault });
+  };
+  tellFaults('machine', told.faults, faults);
+  tellFaults('iommu', 0, recorded);
+  for (const finding of findings.slice(told.findings)) tell({ type: 'finding', finding });
+  told.faults = faults.length;
+  told.findings = findings.length;
+}
+
+/** Asks the machine what it saw. */
+async function askMachine(machine: BootedMachine, state: RunState): Promise<void> {
+  const { errors } = state;
+  errors.noteInside(machine.deviceError?.());
+  state.faults = checkFaults(machine.faults.entries);
+  const { deviceProgram } = machine;
+  // The end of a program is an event of its own.
+  if (deviceProgram !== undefined && errors.report !== null) await setTimeout(ENDING_MS);
+  state.program = deviceProgram?.();
+}
+
+function checkFaults(faults: readonly DeviceFault[]): readonly DeviceFault[] {
+  for (const fault of faults.slice(0, FaultLog.LIMIT) as readonly unknown[]) {
+    const isFault = typeof fault === 'object' && fault !== null && 'address' in fault;
+    if (!isFault || typeof fault.address !== 'bigint')
+      throw new ContractError('machine', 'faults', `has ${describeValue(fault)}, which is no fault`);
+  }
+  return faults;
+}
+
+/**
+ * Negotiates, runs the workload and ends the session. Every error is noted where it happens, so that one that ending
+ * the session throws does not take the place of the one that ended the workload.
+ */
+async function drive(
+  run: ComposedRun,
+  sanitized: SanitizedRun | undefined,
+  state: RunState,
+  { signal, tell }: DriveOptions,
+): Promise<void> {
+  let session: RunSession;
+  try {
+    session = new RunSession(run, sanitized?.open(run.machine.memory));
+  } catch (error) {
+    state.errors.note(error);
+    return;
+  }
+  state.negotiation = session.negotiation;
+  tell({ type: 'negotiated', ...describeNegotiation(run.profile, session.negotiation) });
+  const { requests: total } = run.profile.workload;
+  const onProgress = (done: number): void => {
+    tell({ type: 'progress', done, total });
+    const faults = reportFaults(checkFaults(run.machine.faults.entries));
+    tellTrouble(state, { faults, recorded: [], findings: sanitized?.report.findings ?? [] }, tell);
+  };
+  if (session.negotiation.refusal === undefined) {
+    try {
+      await session.start(onProgress, signal);
+      await session.run(signal);
+      onProgress(session.workload?.requests ?? 0);
+      session.checkNotifications();
+    } catch (error) {
+      state.errors.note(error, session.inspect());
+    }
+    state.configuration = session.configuration;
+  }
+  const step = (body: () => void): void => {
+    try {
+      body();
+    } catch (error) {
+      state.errors.note(error);
+    }
+  };
+  step(() => {
+    state.workload = session.workload ?? state.workload;
+  });
+  step(() => {
+    state.queue = session.ring;
+    state.notifications = session.notifications;
+  });
+  step(() => session.end());
+  step(() => {
+    // A device that does not confirm its reset keeps what it has: the report says how much.
+    state.dma = { ...session.dma, pool: session.pool };
+    state.injected = session.injected;
+  });
+  step(() => {
+    state.statistics = statisticsOf(run);
+  });
+  step(() => session.dispose());
+}
