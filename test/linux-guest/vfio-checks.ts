@@ -1,7 +1,7 @@
 /**
  * Runs inside a guest, as an ordinary user: `vfio-checks <PCI address of a block device>`. Holds the kernel's
- * containers to the contract, then has the device use addresses that are not mapped, drives it by a client that waits in
- * the event loop, and prints what came of it: one line of JSON each.
+ * containers to the contract, then has the device use addresses that are not mapped, drives it by a client that waits
+ * in the event loop, and prints what came of it: one line of JSON each.
  */
 import 'reflect-metadata';
 import { openBlock } from '@virtio-platform/client';
