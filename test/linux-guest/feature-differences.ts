@@ -27,15 +27,15 @@ export const FEATURE_DIFFERENCES: readonly FeatureDifference[] = [
   },
   {
     types: ['net'],
-    features: ['NET_GSO', 'NET_CTRL_GUEST_OFFLOADS'],
+    features: ['NET_GSO'],
     acceptedBy: 'Linux',
-    why: 'Our driver sends and receives packets as they are on the wire: it neither asks for segmentation nor turns it off. Without CSUM, Linux has no use for GSO either.',
+    why: 'The legacy name for all segmentation at once, of which Linux has no use without CSUM. Our driver asks for each kind by itself.',
   },
   {
     types: ['net'],
-    features: ['NET_CTRL_RX', 'NET_CTRL_VLAN', 'NET_CTRL_MAC_ADDR', 'NET_GUEST_ANNOUNCE'],
-    acceptedBy: 'Linux',
-    why: 'Our driver uses the control queue for the number of queue pairs alone: it sets no filters and no address, and announces nothing.',
+    features: ['NET_CTRL_RX_EXTRA'],
+    acceptedBy: 'us',
+    why: 'Linux sets two receive modes, promiscuous and all multicast. A program may set all of them on our driver.',
   },
   {
     types: ['console'],

@@ -41,10 +41,10 @@ function backing(methods: Partial<SparseBacking>): (settings: ScsiDiskSettings) 
   return (settings) => new DiskUnit(settings, Object.assign(new SparseBacking(settings.capacity), methods));
 }
 
-/** A device half that changes what it writes to buffers of one queue. */
+/** A device half that changes what it writes to buffers of the request queues, or of the control queue. */
 function writing(
   change: (bytes: Uint8Array, length: number) => void,
-  wanted = SCSI_REQUEST_QUEUE,
+  isControl = false,
 ): (settings: ScsiSettings) => DeviceModel {
   return () =>
     deviceOf(
@@ -56,7 +56,7 @@ function writing(
           space: DeviceAddressSpace,
           queues: DeviceQueues,
         ): number {
-          if (queue !== wanted) return super.process(queue, chain, space, queues);
+          if (queue < SCSI_REQUEST_QUEUE !== isControl) return super.process(queue, chain, space, queues);
           const write: DeviceAddressSpace['write'] = (low, high, source, at, length) => {
             const bytes = source.slice(at, at + length);
             change(bytes, length);
@@ -141,7 +141,7 @@ const BROKEN: readonly (readonly [name: string, make: (settings: ScsiSettings) =
   ['answers FAILURE', response(29, (bytes) => (bytes[11] = 9)), 'status-error'],
   ['answers BUSY for ever', response(1, (bytes) => (bytes[11] = 5)), 'status-error'],
   ['answers CHECK CONDITION without sense data', response(29, (bytes) => (bytes[10] = 2)), 'status-error'],
-  ['answers task management with anything', writing((bytes) => bytes.fill(7), 0), 'status-error'],
+  ['answers task management with anything', writing((bytes) => bytes.fill(7), true), 'status-error'],
 ];
 
 describe('the workload mixed', () => {
@@ -151,8 +151,8 @@ describe('the workload mixed', () => {
   });
 
   it.each(BROKEN)('does not verify a device that %s', async (_name, make, kind) => {
-    const { mismatches, left } = await runMixed(make(SETTINGS), SETTINGS);
-    expect(Object.keys(mismatches.counts)).toContain(kind);
+    const { mismatches, left, error } = await runMixed(make(SETTINGS), SETTINGS);
+    expect(Object.keys(mismatches.counts), String(error)).toContain(kind);
     expect(left).toEqual(NOTHING_LEFT);
   });
 
@@ -183,6 +183,7 @@ describe('the workload mixed', () => {
       },
     );
     const { mismatches, error } = await runMixed(model, SETTINGS, { tasks: 0.3 });
-    expect([mismatches.counts.lost, error]).toEqual([1, expect.objectContaining({ code: 'ERR_DEVICE_STALLED' })]);
+    expect(error).toMatchObject({ code: 'ERR_DEVICE_STALLED' });
+    expect(mismatches.counts.lost).toBeGreaterThan(0);
   });
 });

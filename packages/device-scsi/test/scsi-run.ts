@@ -68,7 +68,7 @@ export async function runMixed(
       for (const { queue } of context.queues) queue.enableNotifications();
       rings.serve();
       idle = progress > 0 ? 0 : idle + 1;
-      if (idle > 60) throw new DeviceError('ERR_DEVICE_STALLED', 'nothing comes back');
+      if (idle > 300) throw new DeviceError('ERR_DEVICE_STALLED', 'nothing comes back');
       if (idle > 0) await setTimeout(1);
     },
     failedToAdd(reason: number): void {

@@ -26,7 +26,7 @@ const OF_EVERY_DEVICE: Readonly<Record<string, string>> = {
 /** The properties that the machine sets itself, by the driver that they begin with, and what decides them. */
 const OF_DRIVERS: readonly (readonly [driver: RegExp, properties: Readonly<Record<string, string>>])[] = [
   [/^virtio-blk-/, { drive: 'the machine', 'num-queues': 'device.queues' }],
-  [/^virtio-net-/, { netdev: 'the machine', mac: 'device.mac' }],
+  [/^virtio-net-/, { netdev: 'the machine', mac: 'device.mac', mq: 'the machine', rss: 'the machine' }],
   [/^virtio-serial-/, { max_ports: 'device.ports' }],
   [/^virtconsole$|^virtserial/, { bus: 'the machine', nr: 'device.ports', chardev: 'the machine' }],
   [/^virtio-rng-/, { rng: 'the machine' }],

@@ -309,7 +309,7 @@ export class VhostUserTransport implements Transport {
 
   #takeWatchedCalls(): boolean {
     let isNotified = false;
-    for (let i = 0; i < this.queueCount; i++) if (this.#queues[i]!.takeWatchedCalls()) isNotified = true;
+    for (const queue of this.#queues) if (queue.takeWatchedCalls()) isNotified = true;
     return isNotified;
   }
 

@@ -25,7 +25,8 @@ function contextFor<Options>(driver: DriverHalf, settings: unknown): WorkloadCon
     onProgress: () => {},
   });
   const work = { kind: 'echo', requests: REQUESTS, depth: 4, options: { blockSize: BYTES }, seed: 3, mostReturned: 0 };
-  const context = { ...work, settings, queues: [{ queue }], notify: () => {}, loop };
+  const inspected = { u8: new Uint8Array(BYTES) };
+  const context = { ...work, settings, queues: [{ queue }], notify: () => {}, loop, inspected };
   return context as unknown as WorkloadContext<never, Options>;
 }
 
@@ -138,7 +139,12 @@ async function read(
   let batch: number[] = [];
   const driver = {
     inFlight: 0,
-    request: () => (asked.push(asked.length) > 0 ? 0 : -1),
+    bytes: BYTES,
+    mostPieces: 1,
+    submit: () => asked.push(asked.length) - 1,
+    slot: (index: number) => batch[index]!,
+    asked: () => BYTES,
+    address: () => 0,
     publish: () => false,
     poll: () => (batch = asked.slice(served)).length,
     read(index: number, target: Uint8Array) {

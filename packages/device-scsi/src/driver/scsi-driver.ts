@@ -55,9 +55,9 @@ export function scsiQueues(config: ScsiConfig): number[] {
 }
 
 /**
- * The driver half of a SCSI host (specification 1.4 section 5.6). A command has an id: `command` makes one, or `take` an
- * id, fill its data at `dataAddress`, and `submit` it; `flush`, then `poll` until it comes back, look at its answer by
- * its id, and `give` the id back. The request queues take turns. Hot: no allocation per command.
+ * The driver half of a SCSI host (specification 1.4 section 5.6). A command has an id: `command` makes one, or `take`
+ * an id, fill its data at `dataAddress`, and `submit` it; `flush`, then `poll` until it comes back, look at its answer
+ * by its id, and `give` the id back. The request queues take turns. Hot: no allocation per command.
  */
 export class ScsiDriver implements DriverHalf {
   readonly config: ScsiConfig;
@@ -157,7 +157,7 @@ export class ScsiDriver implements DriverHalf {
     this.#lane(id).give(this.#slotOf[id]!);
   }
 
-  /** Where the data-out of an id starts in guest memory, {@link maxBytes} long; data-in too where there is no out. Hot. */
+  /** Where the data-out of an id starts in guest memory, and data-in where there is no data-out. Hot. */
   dataAddress(id: number): number {
     return this.#lane(id).dataAddress(this.#slotOf[id]!);
   }

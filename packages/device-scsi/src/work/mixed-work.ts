@@ -43,8 +43,8 @@ const EVENT_TURNS = 40;
 /**
  * Random commands of all kinds on all disks of a host against a model of each, with task management in between, and
  * with whatever events tell: disks that come and go, and change their size. No cell has a command that changes it and
- * another one in flight at once, since the device may execute them in any order. What is not written is not written to a
- * model either: an aborted command leaves its cell unknown until it is read.
+ * another one in flight at once, since the device may execute them in any order. An aborted command leaves its cell
+ * unknown until it is read.
  */
 export class MixedWork implements Workload {
   readonly #context: ScsiWorkContext<MixedOptions>;

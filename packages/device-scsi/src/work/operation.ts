@@ -35,7 +35,7 @@ export interface Operation {
 /** An operation at work. */
 export interface Pending {
   readonly operation: Operation;
-  /** Whether something happened to the unit since it was made that may end it otherwise: a reset, an abort, an event. */
+  /** Whether something happened to the unit since that may end it otherwise: a reset, an abort, an event. */
   isDisturbed: boolean;
   /** Whether it is the first command since a reset of the unit was confirmed. */
   isFirstAfterReset: boolean;

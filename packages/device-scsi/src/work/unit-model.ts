@@ -210,8 +210,8 @@ export class UnitModel {
   }
 
   /**
-   * A command was not told of a reset, and no other one was in flight. Returns whether that is so each time: one that is
-   * cancelled takes an attention with it.
+   * A command was not told of a reset, and no other one was in flight. Returns whether that is so each time: a command
+   * that is cancelled takes an attention with it.
    */
   missAttention(): boolean {
     this.owesAttention = false;

@@ -24,7 +24,7 @@ export class WriteReadVerify implements Workload {
   readonly #units: readonly UnitModel[];
   readonly #requests: ScsiRequests;
 
-  /** Throws {@link DeviceError} `ERR_DEVICE_READ_ONLY` for a disk that must not be written, and as `unitModels` does. */
+  /** Throws {@link DeviceError} `ERR_DEVICE_READ_ONLY` for a read-only disk, and as `unitModels` does. */
   constructor(driver: ScsiDriver, context: ScsiWorkContext<ScsiWorkOptions>) {
     this.#context = context;
     this.#units = unitModels(driver, context);
