@@ -49,12 +49,14 @@ function tryCheck(check: () => void): string | null {
 
 /** Writes and reads sectors, one after the other and several at once, then idles. */
 async function useClient(address: string): Promise<void> {
-  const disk = await openBlock({
+  const profile = {
     platform: { use: '@virtio-platform/platform-vfio' },
     machine: { use: '@virtio-platform/machine-vfio', memory: '16MiB', device: address },
     device: { type: 'block', offers: ['VERSION_1', 'ACCESS_PLATFORM', 'RING_EVENT_IDX'] },
     driver: { privilege: 'process', timeout: '30s' },
-  });
+  } as const;
+  // The user may lock little memory.
+  const disk = await openBlock(profile, { depth: 8, partBytes: 4096 });
   let wrong = 0;
   const use = async (i: number): Promise<void> => {
     await disk.write(i * SECTOR, Buffer.alloc(SECTOR, i + 1));

@@ -1,20 +1,18 @@
 import { DeviceError } from '@virtio-platform/core';
 import type { EntropyDriver } from '@virtio-platform/device-entropy';
 import { ClientRequest } from './requests/client-request.ts';
-import { DeviceClient } from './device/device-client.ts';
 import { OpenedDevice } from './device/open-device.ts';
-import { checkCount, type OpenOptions, type ProfileLike, type RequestOptions } from './device/open-options.ts';
+import { checkCount, type ProfileLike, type RequestOptions } from './device/open-options.ts';
+import { RequestClient, type RequestClientOptions } from './requests/request-client.ts';
 import { DEFAULT_MAX_QUEUED, RequestWork } from './requests/request-work.ts';
 import type { Virtqueue } from '@virtio-platform/core/queue';
 
 /** How an entropy device is opened. */
-export interface EntropyOptions extends OpenOptions {
+export interface EntropyOptions extends RequestClientOptions {
   /** Buffers that the device has at once. 4 unless given. */
   readonly depth?: number | undefined;
   /** Bytes of each buffer. 256 unless given. */
   readonly bufferBytes?: number | undefined;
-  /** Requests that may wait for their turn: one more rejects with `ERR_CLIENT_FULL`. 4096 unless given. */
-  readonly maxQueued?: number | undefined;
 }
 
 const WORKLOAD = { kind: 'read', requests: 1, depth: 1, blockSize: '64B' } as const;
@@ -101,7 +99,7 @@ class EntropyWork extends RequestWork<EntropyRequest> {
 }
 
 /** Random bytes from a device, as {@link openEntropy} opens it. */
-export class EntropyClient extends DeviceClient {
+export class EntropyClient extends RequestClient<EntropyRequest> {
   readonly #work: EntropyWork;
 
   /** Made by {@link openEntropy}. */
@@ -110,18 +108,6 @@ export class EntropyClient extends DeviceClient {
     const work = new EntropyWork(device.driver as EntropyDriver, device, maxQueued);
     super('entropy', device, work);
     this.#work = work;
-    work.start(() => device.pump.wake());
-    this.start(work);
-  }
-
-  /** Requests that wait for their turn. */
-  get queued(): number {
-    return this.#work.queued;
-  }
-
-  /** Resolves when a further request may be called without `ERR_CLIENT_FULL`. */
-  async ready(): Promise<void> {
-    await this.#work.ready();
   }
 
   /** Reads `length` random bytes: as random as the device is. */

@@ -21,3 +21,4 @@ export { openEntropy, type EntropyClient, type EntropyOptions } from './entropy-
 export { openNet, type NetClient, type NetOptions } from './net/net-client.ts';
 export { openScsi, type ScsiClient, type ScsiCommandOptions, type ScsiOptions } from './scsi/scsi-client.ts';
 export type { ScsiAnswer } from './scsi/scsi-work.ts';
+export { RequestClient, type RequestClientOptions } from './requests/request-client.ts';

@@ -166,6 +166,21 @@ describe('an aborted request', () => {
   });
 });
 
+describe('a disk whose configuration changes', () => {
+  it('tells of it, and has the capacity that it has by then', async () => {
+    const resizes = [{ after: 3, capacity: '2MiB' }];
+    await using disk = await openBlock({ device: { ...RAM_DISK.device, resizes } });
+    const changes: (string | undefined)[] = [];
+    disk.on('change', (what) => changes.push(what));
+    await expect(disk.read(1 << 20, 512)).rejects.toThrow(RangeError);
+    for (let i = 0; i < 4; i++) await disk.read(0, 512);
+    await delay(1);
+    expect([disk.capacity, changes]).toEqual([2n << 20n, ['capacity 1MiB to 2MiB']]);
+    await disk.write(1 << 20, Buffer.alloc(512, 9));
+    expect((await disk.read(1 << 20, 512))[0]).toBe(9);
+  });
+});
+
 describe('backpressure of a disk', () => {
   it('refuses a request where too many wait, and tells when there is room', async () => {
     await using disk = await openBlock(lateDisk('late'), { ...HERE, depth: 2, maxQueued: 10 });
@@ -234,7 +249,8 @@ describe('openBlock', () => {
 
   it('takes a path, text, and a loaded profile', async () => {
     const path = new URL('../../../profiles/pseries-plain.yaml', import.meta.url);
-    for (const source of [path, await loadProfile(path)]) {
+    const legacy = new URL('../../../profiles/legacy-big-endian.yaml', import.meta.url);
+    for (const source of [path, legacy, await loadProfile(path)]) {
       await using disk = await openBlock(source);
       await disk.write(0, Buffer.alloc(512, 1));
       expect((await disk.read(0, 512))[511]).toBe(1);

@@ -2,13 +2,14 @@ import type { BlockDisk } from '@virtio-platform/device-block';
 import { ClientError } from '../client-error.ts';
 import { BlockRequest, type BlockOperation } from './block-request.ts';
 import { BlockWork } from './block-work.ts';
-import { DeviceClient } from '../device/device-client.ts';
-import { OpenedDevice } from '../device/open-device.ts';
-import { checkCount, type OpenOptions, type ProfileLike, type RequestOptions } from '../device/open-options.ts';
+import { fitLoad } from '../device/fit-load.ts';
+import { OpenedDevice, type WantedDevice } from '../device/open-device.ts';
+import { checkCount, type ProfileLike, type RequestOptions } from '../device/open-options.ts';
+import { RequestClient, type RequestClientOptions } from '../requests/request-client.ts';
 import { DEFAULT_MAX_QUEUED } from '../requests/request-work.ts';
 
 /** How a disk is opened. */
-export interface BlockOptions extends OpenOptions {
+export interface BlockOptions extends RequestClientOptions {
   /** Requests, or parts of them, that the device has at once. 32 unless given, less in a small guest memory. */
   readonly depth?: number | undefined;
   /**
@@ -16,8 +17,6 @@ export interface BlockOptions extends OpenOptions {
    * given.
    */
   readonly partBytes?: number | undefined;
-  /** Requests that may wait for their turn: one more rejects with `ERR_CLIENT_FULL`. 4096 unless given. */
-  readonly maxQueued?: number | undefined;
 }
 
 /** How zeroes are written. */
@@ -29,9 +28,6 @@ export interface WriteZeroesOptions extends RequestOptions {
 const WORKLOAD = { kind: 'read', requests: 1, depth: 1, blockSize: '512B' } as const;
 const DEPTH = 32;
 const PART_BYTES = 0x1_0000;
-const SECTOR_BYTES = 512;
-/** The part of guest memory that the buffers may take. */
-const MEMORY_SHARE = 0.25;
 
 /**
  * A disk, as {@link openBlock} opens it. Offsets and lengths are bytes, numbers or bigints, and whole blocks. Any
@@ -42,7 +38,7 @@ const MEMORY_SHARE = 0.25;
  * where the device answers an error, with the reason of an aborted signal, and with the error of the device where that
  * fails: then the client is closed.
  */
-export class BlockClient extends DeviceClient {
+export class BlockClient extends RequestClient<BlockRequest> {
   readonly #disk: BlockDisk;
   readonly #work: BlockWork;
 
@@ -51,8 +47,6 @@ export class BlockClient extends DeviceClient {
     super('block', device, work);
     this.#disk = disk;
     this.#work = work;
-    work.start(() => device.pump.wake());
-    this.start(work);
   }
 
   /** Bytes of the disk. Follows a resize, of which `resize` tells. */
@@ -67,16 +61,6 @@ export class BlockClient extends DeviceClient {
 
   get isReadOnly(): boolean {
     return this.#disk.config.readOnly;
-  }
-
-  /** Requests that wait for their turn. */
-  get queued(): number {
-    return this.#work.queued;
-  }
-
-  /** Resolves when a further request may be called without `ERR_CLIENT_FULL`. */
-  async ready(): Promise<void> {
-    await this.#work.ready();
   }
 
   /** Reads `length` bytes. */
@@ -192,23 +176,15 @@ export async function openBlock(profile: ProfileLike, options: BlockOptions = {}
   checkCount('depth', depth);
   checkCount('partBytes', partBytes);
   checkCount('maxQueued', maxQueued);
-  const wanted = { name: 'block', id: 2, workload: WORKLOAD, load: loadFor(depth, partBytes) };
+  const load: WantedDevice['load'] = (queueSizes, memoryBytes) => {
+    const entries = queueSizes.reduce((sum, size) => sum + size, 0);
+    return fitLoad({ depth, bytes: partBytes, usualDepth: DEPTH, usualBytes: PART_BYTES }, entries, memoryBytes);
+  };
+  const wanted = { name: 'block', id: 2, workload: WORKLOAD, load };
   const device = await OpenedDevice.open(profile, wanted, options);
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the driver half of the type that was asked for
   const disk = device.driver as BlockDisk;
   return new BlockClient(device, disk, new BlockWork(disk, device.context.notify, maxQueued ?? DEFAULT_MAX_QUEUED));
-}
-
-/** As much as asked for; unless told, no more than a share of guest memory. */
-function loadFor(depth: number | undefined, partBytes: number | undefined) {
-  return (queueSizes: readonly number[], memoryBytes: number): { readonly depth: number; readonly bytes: number } => {
-    const entries = queueSizes.reduce((sum, size) => sum + size, 0);
-    const room = memoryBytes * MEMORY_SHARE;
-    const most = Math.floor(room / 4 / SECTOR_BYTES) * SECTOR_BYTES;
-    const bytes = partBytes ?? Math.max(SECTOR_BYTES, Math.min(PART_BYTES, most));
-    const fitting = depth ?? Math.max(1, Math.min(DEPTH, Math.floor(room / bytes)));
-    return { depth: Math.min(fitting, entries), bytes };
-  };
 }
 
 function bytesOf(value: unknown): Uint8Array {

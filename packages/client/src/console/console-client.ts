@@ -18,7 +18,7 @@ export interface ConsoleOptions extends OpenOptions {
   readonly highWaterMark?: number | undefined;
 }
 
-const WORKLOAD = { kind: 'echo', requests: 1, depth: 1, blockSize: '64B' } as const;
+const WORKLOAD = { kind: 'mixed', requests: 1, depth: 1, blockSize: '64B' } as const;
 const DEPTH = 8;
 const BUFFER_BYTES = 4096;
 

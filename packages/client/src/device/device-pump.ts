@@ -10,7 +10,7 @@ export interface PumpWork {
    * nothing did and a further call would not change that.
    */
   round(): number;
-  /** Requests that somebody waits for, and that a working device answers soon. */
+  /** Requests whose callers wait, and that a working device answers soon. */
   readonly awaited: number;
   /** Whether used buffers of a queue are of interest now: not while their reader is slow. */
   wants(queue: Virtqueue): boolean;

@@ -52,7 +52,7 @@ export class NotificationSource {
     this.#timer = this.#immediate = undefined;
   }
 
-  /** Wakes no one any more. The transport stays watched until it is disposed of. */
+  /** Wakes nothing any more. The transport stays watched until it is disposed of. */
   stop(): void {
     this.#isStopped = true;
     this.cancel();

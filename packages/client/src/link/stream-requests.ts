@@ -13,7 +13,7 @@ export function streamRequests(streams: () => readonly LinkStream[]): ClientRequ
     },
     reject(_error, cause) {
       for (const stream of streams()) {
-        // An error that nobody listens to would end the process: the client tells of it, too.
+        // An error without a listener would end the process: the client tells of it, too.
         const isHeard = cause instanceof Error && stream.listenerCount('error') > 0;
         stream.destroy(isHeard ? cause : undefined);
       }

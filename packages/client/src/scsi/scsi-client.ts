@@ -1,18 +1,17 @@
 import type { ScsiDriver } from '@virtio-platform/device-scsi';
-import { DeviceClient } from '../device/device-client.ts';
-import { OpenedDevice } from '../device/open-device.ts';
-import { checkCount, type OpenOptions, type ProfileLike, type RequestOptions } from '../device/open-options.ts';
+import { fitLoad } from '../device/fit-load.ts';
+import { OpenedDevice, type WantedDevice } from '../device/open-device.ts';
+import { checkCount, type ProfileLike, type RequestOptions } from '../device/open-options.ts';
+import { RequestClient, type RequestClientOptions } from '../requests/request-client.ts';
 import { DEFAULT_MAX_QUEUED } from '../requests/request-work.ts';
 import { ScsiRequest, ScsiWork, type ScsiAnswer } from './scsi-work.ts';
 
 /** How a SCSI host is opened. */
-export interface ScsiOptions extends OpenOptions {
+export interface ScsiOptions extends RequestClientOptions {
   /** Commands that the device has at once. 16 unless given. */
   readonly depth?: number | undefined;
   /** Most bytes of data of one command, both ways together. 64 KiB unless given; the device may allow less. */
   readonly dataBytes?: number | undefined;
-  /** Commands that may wait for their turn: one more rejects with `ERR_CLIENT_FULL`. 4096 unless given. */
-  readonly maxQueued?: number | undefined;
 }
 
 /** The data of a command. */
@@ -26,12 +25,10 @@ export interface ScsiCommandOptions extends RequestOptions {
 const WORKLOAD = { kind: 'mixed', requests: 1, depth: 1, blockSize: '4KiB' } as const;
 const DEPTH = 16;
 const DATA_BYTES = 0x1_0000;
-/** The part of guest memory that the buffers may take. */
-const MEMORY_SHARE = 0.25;
 const LONGEST_CDB = 32;
 
 /** A SCSI host, as {@link openScsi} opens it. `unit` tells of units that come, go and change. */
-export class ScsiClient extends DeviceClient {
+export class ScsiClient extends RequestClient<ScsiRequest> {
   readonly #driver: ScsiDriver;
   readonly #work: ScsiWork;
 
@@ -41,23 +38,11 @@ export class ScsiClient extends DeviceClient {
     super('scsi', device, work);
     this.#driver = driver;
     this.#work = work;
-    work.start(() => device.pump.wake());
-    this.start(work);
   }
 
   /** Most bytes of data of one command, both ways together. */
   get maxBytes(): number {
     return this.#driver.maxBytes;
-  }
-
-  /** Commands that wait for their turn. */
-  get queued(): number {
-    return this.#work.queued;
-  }
-
-  /** Resolves when a further command may be sent without `ERR_CLIENT_FULL`. */
-  async ready(): Promise<void> {
-    await this.#work.ready();
   }
 
   /**
@@ -90,12 +75,12 @@ export async function openScsi(profile: ProfileLike, options: ScsiOptions = {}):
   checkCount('depth', depth);
   checkCount('dataBytes', dataBytes);
   checkCount('maxQueued', maxQueued);
-  const load = (queueSizes: readonly number[], memoryBytes: number): { depth: number; bytes: number } => {
-    const room = memoryBytes * MEMORY_SHARE;
-    const bytes = dataBytes ?? Math.max(512, Math.min(DATA_BYTES, Math.floor(room / 4 / 512) * 512));
-    const wanted = depth ?? Math.max(1, Math.min(DEPTH, Math.floor(room / bytes)));
-    return { depth: Math.min(wanted, ...queueSizes), bytes };
-  };
+  const load: WantedDevice['load'] = (queueSizes, memoryBytes) =>
+    fitLoad(
+      { depth, bytes: dataBytes, usualDepth: DEPTH, usualBytes: DATA_BYTES },
+      Math.min(...queueSizes),
+      memoryBytes,
+    );
   const device = await OpenedDevice.open(profile, { name: 'scsi', id: 8, workload: WORKLOAD, load }, options);
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the driver half of the type that was asked for
   return new ScsiClient(device, device.driver as ScsiDriver, maxQueued);
