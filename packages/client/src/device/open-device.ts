@@ -1,7 +1,7 @@
 import type { DriverContext, DriverHalf } from '@virtio-platform/core';
 import { FeatureSet } from '@virtio-platform/core/features';
 import type { NegotiationResult } from '@virtio-platform/core/negotiation';
-import { composeRun, runHook, type ComposedRun, type Profile, type ProfileObject } from '@virtio-platform/profile';
+import { composeRun, type ComposedRun, type Profile, type ProfileObject } from '@virtio-platform/profile';
 import { DeviceSession, type DriverLoad, type OpenedDriver } from '@virtio-platform/session';
 import { ClientError } from '../client-error.ts';
 import { clientProfile } from './client-profile.ts';
@@ -57,7 +57,7 @@ export class OpenedDevice {
     const { signal, load } = options;
     signal?.throwIfAborted();
     const profile = await clientProfile(source, wanted.workload, options);
-    const { use, type, settings } = profile.device;
+    const { type } = profile.device;
     if (type.id !== wanted.id)
       throw new ClientError(
         'ERR_CLIENT_DEVICE',
@@ -67,8 +67,7 @@ export class OpenedDevice {
         },
       );
     signal?.throwIfAborted();
-    if (type.check !== undefined) await runHook('device', use, 'check', () => type.check!(settings));
-    const run = await composeRun(profile, load);
+    const run = await composeRun(profile, { ...load, signal });
     try {
       signal?.throwIfAborted();
       return await startSession(run, wanted, signal);
