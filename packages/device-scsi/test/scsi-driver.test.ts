@@ -154,13 +154,13 @@ describe('a device that says what cannot be', () => {
     const process = device.process.bind(device);
     device.process = (queue, chain, space, queues) => {
       if (queue !== SCSI_REQUEST_QUEUE) return process(queue, chain, space, queues);
-      const bytes = new Uint8Array(108).fill(0xff);
+      const bytes = new Uint8Array(108).fill(0xfe);
       space.write(chain.low[chain.readable]!, chain.high[chain.readable]!, bytes, 0, 108);
       return 108;
     };
     driver = new ScsiDriver(opened.context);
     const result = run(0, 0, read10Cdb(0, 1), undefined, 512);
-    expect(result).toMatchObject({ response: NO_RESPONSE, senseCode: -1, residual: 512 });
+    expect(result).toMatchObject({ response: 0xfe, senseCode: -1, residual: 512 });
     expect([result.sense.length, result.data.length]).toEqual([96, 0]);
     expect(result.flaws & FLAW_SENSE_LENGTH).toBe(FLAW_SENSE_LENGTH);
   });

@@ -31,8 +31,12 @@ const RESPONSE_SIZE = SCSI_RESPONSE_HEADER_SIZE + SCSI_SENSE_SIZE;
 const REQUEST_STRIDE = Math.ceil(REQUEST_SIZE / CACHE_LINE_SIZE) * CACHE_LINE_SIZE;
 const RESPONSE_STRIDE = Math.ceil(RESPONSE_SIZE / CACHE_LINE_SIZE) * CACHE_LINE_SIZE;
 
-/** The response byte before the device writes it; no response has this value. */
+/**
+ * Each byte of a response before the device writes it; no response byte has this value. One value throughout, since a
+ * device that is bounced sees what the driver filled in.
+ */
 export const NO_RESPONSE = 0xff;
+const LEFT_WORD = 0xffff_ffff;
 
 /** Flaws of an answer, as bits: sense_len beyond sense_size. */
 export const FLAW_SENSE_LENGTH = 1;
@@ -160,15 +164,15 @@ export class CommandLane {
   }
 
   /**
-   * The first byte of a response that is not zero and says nothing: of the status qualifier where the status is GOOD,
-   * or behind the sense data; -1 for none.
+   * The first byte of a response that says nothing and is neither zero nor left as the driver filled it: of the status
+   * qualifier where the status is GOOD, or behind the sense data; -1 for none.
    */
   strayAt(slot: number): number {
     const { u8 } = this.#memory;
     const at = this.#responses.address + slot * RESPONSE_STRIDE;
-    for (let i = 8; i < 10 && this.status[slot] === SCSI_GOOD; i++) if (u8[at + i] !== 0) return i;
+    for (let i = 8; i < 10 && this.status[slot] === SCSI_GOOD; i++) if (isStray(u8[at + i]!)) return i;
     const end = SCSI_RESPONSE_HEADER_SIZE + this.senseLength[slot]!;
-    for (let i = end; i < RESPONSE_SIZE; i++) if (u8[at + i] !== 0) return i;
+    for (let i = end; i < RESPONSE_SIZE; i++) if (isStray(u8[at + i]!)) return i;
     return -1;
   }
 
@@ -184,8 +188,7 @@ export class CommandLane {
   submit(slot: number, target: number, lun: number, cdb: Uint8Array, dataOut: number, dataIn: number): number {
     this.#writeRequest(slot, target, lun, cdb);
     const responses = this.#responses.address + slot * RESPONSE_STRIDE;
-    this.#memory.u8.fill(0, responses, responses + RESPONSE_SIZE);
-    this.#memory.u8[responses + SCSI_RESPONSE_HEADER_SIZE - 1] = NO_RESPONSE;
+    this.#memory.u8.fill(NO_RESPONSE, responses, responses + RESPONSE_SIZE);
     this.#responses.region?.syncForDevice(slot * RESPONSE_STRIDE, RESPONSE_SIZE);
     this.#list.clear();
     this.#describe(this.#requests, slot * REQUEST_STRIDE, REQUEST_SIZE, true);
@@ -277,13 +280,15 @@ export class CommandLane {
     this.#responses.region?.syncForCpu(slot * RESPONSE_STRIDE, RESPONSE_SIZE);
     const inBytes = Math.min(dataIn, Math.max(0, written - RESPONSE_SIZE));
     if (inBytes > 0) this.#data.region?.syncForCpu(slot * this.#stride + this.inOffset(dataOut), inBytes);
-    const senseLength = view.getUint32(at, this.#littleEndian);
-    const residual = view.getUint32(at + 4, this.#littleEndian);
-    const status = u8[at + 10]!;
     const response = u8[at + 11]!;
+    // Without OK the other fields mean nothing, and a device may leave them.
+    const isOk = response === VIRTIO_SCSI_S_OK;
+    const senseLength = toldWord(view.getUint32(at, this.#littleEndian), isOk);
+    const residual = toldWord(view.getUint32(at + 4, this.#littleEndian), isOk);
+    const status = isOk || u8[at + 10] !== NO_RESPONSE ? u8[at + 10]! : SCSI_GOOD;
     const data = dataOut + dataIn;
     const senseBytes = Math.min(senseLength, SCSI_SENSE_SIZE);
-    const isIn = dataOut === 0 && response === VIRTIO_SCSI_S_OK && status === SCSI_GOOD;
+    const isIn = dataOut === 0 && isOk && status === SCSI_GOOD;
     const least =
       isIn && residual < dataIn ? RESPONSE_SIZE + dataIn - residual : SCSI_RESPONSE_HEADER_SIZE + senseBytes;
     this.usedLength[slot] = written;
@@ -297,4 +302,13 @@ export class CommandLane {
       (residual > data ? FLAW_RESIDUAL : 0) |
       (written < least ? FLAW_USED_LENGTH : 0);
   }
+}
+
+/** A word of a response: 0 where the device left it and may. Hot. */
+function toldWord(word: number, isOk: boolean): number {
+  return word === LEFT_WORD && !isOk ? 0 : word;
+}
+
+function isStray(byte: number): boolean {
+  return byte !== 0 && byte !== NO_RESPONSE;
 }
