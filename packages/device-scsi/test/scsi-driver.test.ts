@@ -3,7 +3,6 @@ import { NO_BUFFER, SparseBacking } from '@virtio-platform/device-kit';
 import {
   DiskUnit,
   FLAW_SENSE_LENGTH,
-  NO_RESPONSE,
   read10Cdb,
   SCSI_CONFIG,
   SCSI_REQUEST_QUEUE,
