@@ -172,6 +172,15 @@ export const BROKEN_MACHINES: readonly BrokenMachine[] = [
     boot: async (sound) => ({ ...(KEPT.booted ??= await sound()), dispose: async () => {} }),
   }),
   transport('loses notifications of the driver', CARRIES, () => ({ notify: () => {} })),
+  transport('tells a driver that watches once', 'tells a driver that watches of each notification', (sound) => ({
+    watch(listener: () => void) {
+      let isTold = false;
+      sound.watch!(() => {
+        if (!isTold) listener();
+        isTold = true;
+      });
+    },
+  })),
   transport('says that its queues are reset', CARRIES, () => ({ isQueueReset: () => true })),
   machine('lets its device reach physical memory', 'lets its device reach only what the platform allows', {
     request: (request) => ({

@@ -106,14 +106,13 @@ export class BlockRing {
     nextCall: () => Promise<void>,
     ...[type, sector, data, length]: Parameters<BlockRing['request']>
   ): Promise<number> {
-    const { transport } = this.machine;
+    // Before the request, so that its completion owes a notification, however fast the device is.
+    this.queue.enableNotifications();
     this.submit(type, sector, data, length);
-    while (this.queue.takeUsed(this.#batch) === 0) {
-      if (!this.queue.enableNotifications()) continue;
-      const result = transport.wait(0);
-      if (result === 'lost') throw new Error('the request did not come back: lost');
-      if (result === 'timeout') await nextCall();
-    }
+    do {
+      await nextCall();
+      if (this.machine.transport.wait(0) === 'lost') throw new Error('the request did not come back: lost');
+    } while (this.queue.takeUsed(this.#batch) === 0);
     return this.status;
   }
 
