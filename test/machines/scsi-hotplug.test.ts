@@ -12,7 +12,8 @@ const folder = mkdtempSync(join(tmpdir(), 'virtio-platform-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
 const DISKS = '[{ lun: 0, capacity: 4MiB }, { lun: 1, capacity: 4MiB }, { lun: 2, capacity: 4MiB, plugged: false }]';
-const REQUESTS = 8000;
+/** Enough that the monitor answers the last command before the run ends. */
+const REQUESTS = 12_000;
 
 describe.skipIf(!QEMU_TESTS.mayRun)(`disks of QEMU's SCSI host that come and go (${QEMU_TESTS.needs})`, () => {
   it('are noticed by events while random commands go on, and what they hold stays', async () => {
@@ -29,7 +30,8 @@ machine:
   arguments: [-qmp, "unix:${socket},server=on,wait=off"]
 device: { type: scsi, disks: ${DISKS} }
 driver: { usedLength: clamp }
-workload: { kind: mixed, requests: ${REQUESTS}, depth: 8, blockSize: 4KiB, seed: 3 }
+# Without resets: QEMU tells a command for an absent unit of the reset of another one, which is then told no more.
+workload: { kind: mixed, requests: ${REQUESTS}, depth: 8, blockSize: 4KiB, tasks: 0, seed: 3 }
 `,
     );
     const profile = await loadProfile(path);
@@ -38,9 +40,9 @@ workload: { kind: mixed, requests: ${REQUESTS}, depth: 8, blockSize: 4KiB, seed:
     const [, second, third] = SCSI_SETTINGS.parse({ disks: [{}, { lun: 1 }, { lun: 2 }] }).disks;
     const steps: readonly (readonly [after: number, command: object])[] = [
       [500, { execute: 'device_del', arguments: { id: 'disk-0-1' } }],
-      [2000, { execute: 'device_add', arguments: qemuDisk(second!) }],
-      [3500, { execute: 'device_add', arguments: qemuDisk(third!) }],
-      [5000, { execute: 'block_resize', arguments: { 'node-name': 'image-0-0', size: 2 * 1024 ** 2 } }],
+      [1500, { execute: 'device_add', arguments: qemuDisk(second!) }],
+      [2500, { execute: 'device_add', arguments: qemuDisk(third!) }],
+      [3500, { execute: 'block_resize', arguments: { 'node-name': 'image-0-0', size: 2 * 1024 ** 2 } }],
     ];
     let done = 0;
     let asked: Promise<unknown> = Promise.resolve();
@@ -49,6 +51,8 @@ workload: { kind: mixed, requests: ${REQUESTS}, depth: 8, blockSize: 4KiB, seed:
         for (; done < steps.length && completed > steps[done]![0]; done++) {
           const command = steps[done]![1];
           asked = asked.then(() => monitor(socket, [command]));
+          // Looked at where the run has ended.
+          asked.catch(() => {});
         }
       },
     });

@@ -63,13 +63,15 @@ const device: readonly Mutation[] = [
       to: 'readDeviceStatus(transport)) >= 0,',
     },
   ]),
-  ...mutationsOf('device-block/src/block-device.ts', [
+  ...mutationsOf('device-block/src/block-executor.ts', [
     {
       name: 'takes a request of which the header is not readable',
       cases: ['V14'],
-      from: 'chain.readableBytes >= BLOCK_HEADER_SIZE &&',
-      to: 'chain.readableBytes === 0 ||',
+      from: 'if (chain.readableBytes < BLOCK_HEADER_SIZE) return VIRTIO_BLK_S_IOERR;',
+      to: '',
     },
+  ]),
+  ...mutationsOf('device-block/src/block-device.ts', [
     {
       name: 'does what a request asks for that has no status',
       cases: ['V14'],

@@ -23,13 +23,38 @@ const OF_EVERY_DEVICE: Readonly<Record<string, string>> = {
   indirect_desc: 'device.offers (RING_INDIRECT_DESC)',
 };
 
+const OF_SCSI_DISKS: Readonly<Record<string, string>> = {
+  bus: 'the machine',
+  drive: 'the machine',
+  'scsi-id': 'device.disks',
+  lun: 'device.disks',
+  logical_block_size: 'device.disks',
+  physical_block_size: 'device.disks',
+};
+
 /** The properties that the machine sets itself, by the driver that they begin with, and what decides them. */
 const OF_DRIVERS: readonly (readonly [driver: RegExp, properties: Readonly<Record<string, string>>])[] = [
-  [/^virtio-blk-/, { drive: 'the machine', 'num-queues': 'device.queues' }],
+  [
+    /^virtio-blk-/,
+    { drive: 'the machine', 'num-queues': 'device.queues', werror: 'the machine', rerror: 'the machine' },
+  ],
   [/^virtio-net-/, { netdev: 'the machine', mac: 'device.mac', mq: 'the machine', rss: 'the machine' }],
   [/^virtio-serial-/, { max_ports: 'device.ports' }],
-  [/^virtconsole$|^virtserial/, { bus: 'the machine', nr: 'device.ports', chardev: 'the machine' }],
+  [
+    /^virtconsole$|^virtserial/,
+    { bus: 'the machine', nr: 'device.ports', name: 'device.ports', chardev: 'the machine' },
+  ],
   [/^virtio-rng-/, { rng: 'the machine' }],
+  [/^virtio-scsi-/, { num_queues: 'device.queues' }],
+  [/^scsi-hd$/, OF_SCSI_DISKS],
+  [
+    /^virtio-balloon-/,
+    {
+      'deflate-on-oom': 'the machine',
+      'free-page-reporting': 'the machine',
+      'guest-stats-polling-interval': 'device.statistics',
+    },
+  ],
   [/^(virtio-|pci-device$|device$)/, OF_EVERY_DEVICE],
 ];
 

@@ -1,8 +1,10 @@
 import { deviceDescription } from '@virtio-platform/conformance/testing';
+import balloon from '@virtio-platform/device-balloon';
 import block from '@virtio-platform/device-block';
 import console from '@virtio-platform/device-console';
 import entropy from '@virtio-platform/device-entropy';
 import net from '@virtio-platform/device-net';
+import scsi from '@virtio-platform/device-scsi';
 import { describe, expect, it } from 'vitest';
 import { deviceArguments } from '../src/device-arguments.ts';
 import { qemuOptionsSchema } from '../src/options.ts';
@@ -63,7 +65,9 @@ describe('arguments of the profile that QEMU takes and that change nothing', () 
   it('S8 include every property that the machine sets', () => {
     const options = qemuOptionsSchema.parse({ board: 'q35', iommu: 'intel' });
     const resources = { image: () => 'image', loopback: () => 5 };
-    const words = [block, net, console, entropy].flatMap((type) => deviceArguments(deviceDescription(type), resources));
+    const words = [balloon, block, console, entropy, net, scsi].flatMap((type) =>
+      deviceArguments(deviceDescription(type), resources),
+    );
     const [iommu] = qemuArguments(options, 2 ** 30, 'firmware').slice(-1);
     const globals = [...words, iommu!].flatMap((word) => propertiesOf(word));
     expect(globals.length).toBeGreaterThan(20);

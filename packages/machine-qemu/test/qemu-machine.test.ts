@@ -78,6 +78,11 @@ function ringOf(booted: BootedMachine): BlockRing {
   return new BlockRing(booted, new DirectDmaMapping(booted.memory, { path: 'physical', capacity: 64 }));
 }
 
+/** Whether a child is the shell that guards the process group of a program. */
+function isShell(pid: number): boolean {
+  return readFileSync(`/proc/${pid}/comm`, 'utf8') === 'sh\n';
+}
+
 /** Process ids of the children of this process. */
 function children(): number[] {
   return readFileSync(`/proc/self/task/${process.pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number);
@@ -137,7 +142,7 @@ describe.skipIf(SKIP)('QemuMachine', () => {
     async (board) => {
       const others = children();
       await withMachine(machine({ board }), async () => {
-        const [pid] = children().filter((child) => !others.includes(child));
+        const pid = children().find((child) => !others.includes(child) && !isShell(child));
         // The firmware polls for a while before it sleeps.
         await setTimeout(200);
         const before = processorTicks(pid!);
@@ -237,7 +242,7 @@ describe.skipIf(SKIP)('QemuMachine', () => {
       const ring = ringOf(booted);
       const data = booted.memory.allocate(4096);
       expect(ring.request(READ, 0, data, 4096)).toBe(0);
-      const [pid] = children().filter((child) => !others.includes(child));
+      const pid = children().find((child) => !others.includes(child) && !isShell(child));
       process.kill(pid!, 'SIGKILL');
       const start = performance.now();
       expect(ring.machine.transport.wait(5000)).toBe('lost');
@@ -255,7 +260,7 @@ describe.skipIf(SKIP)('QemuMachine', () => {
     const before = traces();
     const others = children();
     await withMachine(machine({ machine: { replyTimeout: 2000 } }), (booted) => {
-      const [pid] = children().filter((child) => !others.includes(child));
+      const pid = children().find((child) => !others.includes(child) && !isShell(child));
       signalled(pid!, 'SIGSTOP');
       const start = performance.now();
       expect(() => booted.transport.readStatus()).toThrow(
@@ -275,7 +280,7 @@ describe.skipIf(SKIP)('QemuMachine', () => {
         // oxlint-disable-next-line typescript/no-unsafe-type-assertion
         const tables = booted.facilities.get(TCE_FACILITY) as TceFacility;
         expect(tables.putTce(tables.defaultWindow.liobn, 0, 0, 3, 0)).toBe(H_SUCCESS);
-        const [pid] = children().filter((child) => !others.includes(child));
+        const pid = children().find((child) => !others.includes(child) && !isShell(child));
         signalled(pid!, signal);
         const start = performance.now();
         expect(() => tables.putTce(tables.defaultWindow.liobn, 0, 0, 0, 0)).toThrow(
