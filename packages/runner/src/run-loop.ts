@@ -151,7 +151,7 @@ export class RunLoop implements WorkLoop {
     if (progress > 0) {
       this.#waitingSince = -1;
       this.#failuresInRow = 0;
-      notifications.tookUsed(completed);
+      notifications.progressed(completed);
       this.#throwIfMissing();
     } else {
       for (const queue of queues) throwIfBroken(queue);

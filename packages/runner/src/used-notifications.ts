@@ -57,11 +57,14 @@ export class UsedNotifications {
   /** Whether a notification came since then, or is known to be missed. */
   #isSettled = false;
   #first: MissedNotification | undefined;
+  /** By queue: the position of its next used buffer when notifications were enabled. */
+  readonly #nextUsed: Int32Array;
 
   /** Enables notifications: the first used buffer owes one. `queues` are set up, and the device has not started. */
   constructor(transport: Transport, queues: readonly Virtqueue[]) {
     this.#transport = transport;
     this.#queues = queues;
+    this.#nextUsed = new Int32Array(queues.length);
     this.enable();
   }
 
@@ -84,7 +87,11 @@ export class UsedNotifications {
   enable(): boolean {
     if (this.#isEnabled && this.#isSettled) this.#spurious++;
     let isQuiet = true;
-    for (const queue of this.#queues) if (!queue.enableNotifications()) isQuiet = false;
+    for (let i = 0; i < this.#queues.length; i++) {
+      const queue = this.#queues[i]!;
+      if (!queue.enableNotifications()) isQuiet = false;
+      this.#nextUsed[i] = queue.nextUsed;
+    }
     this.#isEnabled = isQuiet;
     this.#isSettled = false;
     return isQuiet;
@@ -106,12 +113,14 @@ export class UsedNotifications {
   }
 
   /**
-   * The driver took used buffers back, after `completed` requests. Where it had not waited for their notification, the
-   * notification is there already, or late. Suppresses notifications, but for one round in {@link CHECKED_ROUNDS}: a
-   * device that is always faster than the driver's next look at the ring would never owe any.
+   * A round of the driver made progress, after `completed` requests. Where it took used buffers back and had not waited
+   * for their notification, the notification is there already, or late. Suppresses notifications, but for one round in
+   * {@link CHECKED_ROUNDS}: a device that is always faster than the driver's next look at the ring would never owe any.
    */
-  tookUsed(completed: number): void {
+  progressed(completed: number): void {
     if (this.#isEnabled) {
+      // What happened was of the driver alone, such as a request that it made: the device owes nothing yet.
+      if (!this.#hasTaken()) return;
       this.#wanted++;
       if (!this.#isSettled) this.#expectLate(completed, this.#queues[0]!, this.#onlyQueue);
       this.suppress();
@@ -124,6 +133,12 @@ export class UsedNotifications {
     this.#isEnabled = false;
     this.#isSettled = false;
     for (const queue of this.#queues) queue.disableNotifications();
+  }
+
+  /** Whether used buffers were taken back since notifications were enabled. */
+  #hasTaken(): boolean {
+    for (let i = 0; i < this.#queues.length; i++) if (this.#queues[i]!.nextUsed !== this.#nextUsed[i]) return true;
+    return false;
   }
 
   get #onlyQueue(): number | undefined {

@@ -71,6 +71,9 @@ export class SanitizedVirtqueue implements Virtqueue {
   get nextAvailable(): number {
     return this.#inner.nextAvailable;
   }
+  get nextUsed(): number {
+    return this.#inner.nextUsed;
+  }
 
   add(list: ScatterList): number {
     const state = this.#state;

@@ -71,6 +71,7 @@ export abstract class DriverEnd implements Virtqueue {
   }
 
   abstract readonly nextAvailable: number;
+  abstract readonly nextUsed: number;
   abstract add(list: ScatterList): number;
   abstract publish(): boolean;
   abstract takeUsed(batch: UsedBatch): number;

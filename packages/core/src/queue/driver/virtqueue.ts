@@ -106,6 +106,11 @@ export interface Virtqueue {
    * a packed ring with its wrap counter in bit 15. With NOTIFICATION_DATA a notification carries it (section 2.9).
    */
   readonly nextAvailable: number;
+  /**
+   * The position of the next used buffer to be taken back, in 16 bits as {@link nextAvailable}: it differs from an
+   * earlier one where `takeUsed` took buffers in between, fewer than a ring has. Hot.
+   */
+  readonly nextUsed: number;
 
   /**
    * Adds one request. Returns its id (0 to size - 1, reused after `takeUsed` returned it), or a negative reason. Hot.

@@ -72,6 +72,10 @@ export class PackedVirtqueue extends DriverEnd {
     return this.#nextAvailable;
   }
 
+  get nextUsed(): number {
+    return this.#usedPosition;
+  }
+
   add(list: ScatterList): number {
     if (this.broken !== undefined) return QUEUE_BROKEN;
     const buffers = this.buffers;

@@ -50,6 +50,10 @@ export class SplitVirtqueue extends DriverEnd {
     return this.buffers.published & 0xffff;
   }
 
+  get nextUsed(): number {
+    return this.#lastUsedIdx;
+  }
+
   add(list: ScatterList): number {
     if (this.broken !== undefined) return QUEUE_BROKEN;
     const buffers = this.buffers;
