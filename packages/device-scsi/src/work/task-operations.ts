@@ -40,6 +40,8 @@ interface Task {
   readonly unit: UnitModel | undefined;
   /** Called with the response, and the id of the control request. */
   readonly end?: (response: number, id: number) => void;
+  /** Whether it names a command by its id, which another command has after a queue reset. */
+  readonly namesCommand?: boolean;
 }
 
 /**
@@ -111,7 +113,7 @@ export class TaskOperations {
     this.#found = undefined;
     const task = this.#task;
     for (const unit of task?.disturbs ?? []) this.#requests.disturb(unit);
-    if (task?.command !== undefined && task.unit !== undefined)
+    if (task?.namesCommand === true && task.unit !== undefined)
       this.#task = this.#ofUnit('QUERY TASK SET', VIRTIO_SCSI_T_TMF_QUERY_TASK_SET, task.unit, FOUND_OR_NOT);
   }
 
@@ -190,6 +192,7 @@ export class TaskOperations {
       submit: () => (this.#driver.isInFlight(id) ? this.#driver.queryTask(id) : -1),
       allowed: FOUND_OR_NOT,
       unit,
+      namesCommand: true,
       end: (response) => {
         if (response === VIRTIO_SCSI_S_FUNCTION_SUCCEEDED) this.#found = { id, command };
       },
@@ -203,6 +206,7 @@ export class TaskOperations {
       allowed: [VIRTIO_SCSI_S_OK],
       command,
       unit: command.operation.unit,
+      namesCommand: true,
       end: (response) => {
         if (response === VIRTIO_SCSI_S_OK) this.#aborted = { id, command };
       },

@@ -54,8 +54,8 @@ export class UnitModel {
   readonly isSilent: boolean;
   /** Whether the settings give it another capacity. */
   readonly isResized: boolean;
-  /** Whether it was ever unplugged, or plugged in. */
-  comesAndGoes = false;
+  /** Whether the settings say that it is unplugged or plugged in, or an event said so. */
+  comesAndGoes: boolean;
   /** Whether unmapped blocks read as zeros (LBPRZ). */
   readsZeros = false;
   /** Whether the next command that is told of conditions has to be told of a reset. */
@@ -83,8 +83,10 @@ export class UnitModel {
 
   constructor(
     settings: ScsiDiskSettings,
-    { cellSize, seed, isSilent, isResized }: Pick<UnitModel, 'cellSize' | 'isSilent' | 'isResized'> & { seed: number },
+    options: Pick<UnitModel, 'cellSize' | 'isSilent' | 'isResized' | 'comesAndGoes'> & { readonly seed: number },
   ) {
+    const { cellSize, seed, isSilent, isResized, comesAndGoes } = options;
+    this.comesAndGoes = comesAndGoes;
     this.isSilent = isSilent;
     this.isResized = isResized;
     this.settings = settings;

@@ -25,10 +25,12 @@ export function unitModels(driver: ScsiDriver, context: ScsiWorkContext<ScsiWork
   return settings.disks.map((disk) => {
     const most = Math.min(options.blockSize, driver.maxBytes);
     const cellSize = Math.floor(most / disk.blockSize) * disk.blockSize;
-    const isResized = settings.changes.some(
-      ({ do: what, target, lun }) => what === 'resize' && target === disk.target && lun === disk.lun,
-    );
-    if (cellSize > 0) return new UnitModel(disk, { cellSize, seed, isSilent: silent.has(disk.target), isResized });
+    const changes = settings.changes.filter(({ target, lun }) => target === disk.target && lun === disk.lun);
+    const isResized = changes.some(({ do: what }) => what === 'resize');
+    // A request may be answered before the event that tells of the change came.
+    const comesAndGoes = changes.some(({ do: what }) => what === 'plug' || what === 'unplug');
+    const isSilent = silent.has(disk.target);
+    if (cellSize > 0) return new UnitModel(disk, { cellSize, seed, isSilent, isResized, comesAndGoes });
     const problem = `a command moves at most ${most} bytes, and the disk has blocks of ${disk.blockSize}`;
     throw new DeviceError('ERR_DEVICE_BLOCK_SIZE', problem, {
       hint: `make workload.blockSize a multiple of ${disk.blockSize} bytes, and seg_max and max_sectors no smaller`,
