@@ -21,5 +21,6 @@ describeDeviceType(plugin, {
     mixed: { blockSize: 2000, commands: 0.3 },
     pcap: { input, output },
   },
+  requests: 24,
   module,
 });
