@@ -12,7 +12,7 @@ export const qemuBalloon: QemuDevice<BalloonSettings> = {
   arguments({ targets, interval, statistics, hints }) {
     if (targets.length > 0 || interval > 0) {
       throw new CodedError('ERR_MACHINE_DEVICE', 'the balloon of QEMU has no targets of its own', {
-        hint: 'leave targets and interval out, and set the target with the command balloon of a monitor (machine.arguments)',
+        hint: 'leave targets and interval out, and set the target by the command balloon of a monitor (-qmp)',
       });
     }
     if (statistics % SECOND !== 0) {

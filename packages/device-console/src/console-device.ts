@@ -52,9 +52,12 @@ export interface ConsoleDeviceOptions {
 }
 
 const PORT_BACKLOG = 0x4000;
-/** A driver that does not read its control messages is not listened to any more once so many wait for it. */
+/** The device takes no control message of the driver while so many of its own wait for a buffer. */
 const MANY_MESSAGES = 64;
-/** Control messages that wait at most, whoever they are of: further ones are lost, as QEMU's without a buffer. */
+/**
+ * The most control messages that wait for a buffer of the driver, of all senders together: the device drops further
+ * ones, as QEMU drops each that finds no buffer.
+ */
 const MOST_MESSAGES = 1024;
 /** Emergency characters that are remembered. */
 const EMERGENCY_LENGTH = 256;

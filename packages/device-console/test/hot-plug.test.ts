@@ -162,7 +162,7 @@ describe('a console whose ports come and go', () => {
     expect(() => call(device())).toThrow(RangeError);
   });
 
-  it('does as its settings say, after so many messages, and begins anew with the next driver', () => {
+  it('does as its settings say, after so many messages, and from the first one again with the next driver', () => {
     const model = device([
       { after: 4, resize: { port: 0, columns: 100, rows: 30 } },
       { after: 2, remove: 2 },

@@ -28,7 +28,7 @@ export class DeviceEventSchedule {
     return this.#timer === undefined;
   }
 
-  /** Begins anew, with no frame and the link up. */
+  /** Begins from the start, with no frame and the link up. */
   start(): void {
     this.stop();
     this.#frames = this.#next = 0;

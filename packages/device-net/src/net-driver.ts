@@ -227,7 +227,7 @@ export class NetDriver implements MessageDriver {
     return changes.length === 0 ? undefined : changes.join(', ');
   }
 
-  /** Whether the device asked for gratuitous frames since the last call: whoever has addresses sends them. */
+  /** Whether the device asked for gratuitous frames since the last call. The user of the driver half sends them. */
   takeAnnouncement(): boolean {
     const isAsked = this.#isAnnounceAsked;
     this.#isAnnounceAsked = false;

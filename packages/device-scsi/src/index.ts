@@ -21,9 +21,9 @@ import { qemuScsi } from './qemu-scsi.ts';
 import { readScsiConfig, SCSI_CONFIG } from './scsi-config.ts';
 import { SCSI_FEATURES } from './scsi-features.ts';
 import { SCSI_SETTINGS, type ScsiDiskSettings, type ScsiSettings } from './scsi-settings.ts';
-import { MixedWork, type MixedOptions } from './work/mixed-work.ts';
-import type { ScsiWorkOptions } from './work/unit-models.ts';
-import { WriteReadVerify } from './work/write-read-verify.ts';
+import { MixedWork, type MixedOptions } from './workloads/mixed-work.ts';
+import type { ScsiWorkOptions } from './workloads/unit-models.ts';
+import { WriteReadVerify } from './workloads/write-read-verify.ts';
 
 export { DiskUnit } from './device/disk-unit.ts';
 export { ScsiDevice, type ScsiDeviceOptions } from './device/scsi-device.ts';
@@ -38,10 +38,10 @@ export * from './scsi-features.ts';
 export * from './scsi-lun.ts';
 export * from './scsi-sense.ts';
 export * from './scsi-settings.ts';
-export { MixedWork, type MixedOptions } from './work/mixed-work.ts';
-export type { ScsiWorkContext } from './work/scsi-requests.ts';
-export type { ScsiWorkOptions } from './work/unit-models.ts';
-export { WriteReadVerify } from './work/write-read-verify.ts';
+export { MixedWork, type MixedOptions } from './workloads/mixed-work.ts';
+export type { ScsiWorkContext } from './workloads/scsi-requests.ts';
+export type { ScsiWorkOptions } from './workloads/unit-models.ts';
+export { WriteReadVerify } from './workloads/write-read-verify.ts';
 
 /** Queue size that the device half supports at most, as QEMU's. */
 const MAX_QUEUE_SIZE = 256;

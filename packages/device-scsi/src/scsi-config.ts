@@ -94,8 +94,8 @@ export function readScsiConfig(device: NegotiatedDevice): ScsiConfig {
 }
 
 /**
- * Has the device use CDBs of 32 bytes and sense data of 96, as Linux does: whoever drove it before may have written
- * other sizes. Throws {@link DeviceError} `ERR_DEVICE_CONFIG` where the device keeps others.
+ * Has the device use CDBs of 32 bytes and sense data of 96, as Linux does: an earlier driver may have written other
+ * sizes. Throws {@link DeviceError} `ERR_DEVICE_CONFIG` where the device keeps others.
  */
 export function writeScsiSizes(device: NegotiatedDevice): void {
   const { transport, byteOrder } = device;

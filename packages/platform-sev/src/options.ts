@@ -75,7 +75,7 @@ export const sevOptionsSchema: z.ZodType<SevOptions, SevOptionsInput> = z
       .describe('Low bits of its address that a buffer keeps in the pool, as some devices need: 0xfff. Default 0.'),
     boundary: byteSize({ powerOfTwo: true, minimum: 4096 })
       .optional()
-      .describe('No buffer in the pool crosses a multiple of this: 64KiB. Without it a buffer may cross any multiple.'),
+      .describe('No buffer in the pool crosses a multiple of this: 64KiB. Without it a buffer may lie anywhere.'),
     emulatedIommu: z
       .boolean()
       .default(false)

@@ -65,7 +65,7 @@ export class CaptureReader {
     return this.#starts.length;
   }
 
-  /** The bytes of a frame; the file begins anew behind its last one. */
+  /** The bytes of a frame; after the last frame comes the first one again. */
   frame(index: number): Uint8Array {
     const at = index % this.count;
     return this.#bytes.subarray(this.#starts[at], this.#starts[at]! + this.#lengths[at]!);

@@ -25,7 +25,7 @@ describe('a pcap file', () => {
     ['little-endian, nanoseconds', true, 0xa1b2_3c4d],
     ['big-endian, microseconds', false, 0xa1b2_c3d4],
     ['big-endian, nanoseconds', false, 0xa1b2_3c4d],
-  ] as const)('is read, %s, and begins anew behind its end', (_, littleEndian, magic) => {
+  ] as const)('is read, %s, and from its start again after its end', (_, littleEndian, magic) => {
     const reader = new CaptureReader(written(captureBytes(FRAMES, { littleEndian, magic })), 1518);
     expect(reader.count).toBe(4);
     for (let i = 0; i < 9; i++) expect(Buffer.compare(reader.frame(i), FRAMES[i % 4]!)).toBe(0);

@@ -59,7 +59,7 @@ async function isExecuted(requests: ScsiRequests, operation: Operation): Promise
   return false;
 }
 
-/** Reads the capacity anew. Returns whether the unit may be used. Throws as {@link discoverUnit} does. */
+/** Reads the capacity again. Returns whether the unit may be used. Throws as {@link discoverUnit} does. */
 export async function readCapacity(requests: ScsiRequests, unit: UnitModel, memory: GuestMemory): Promise<boolean> {
   const { settings } = unit;
   let blocks = 0;
