@@ -1,8 +1,8 @@
 import { closeSync, constants, openSync } from 'node:fs';
-import { checked, closeDescriptor, HostError, lastErrno, libc, NativeBuffer, systemCallError } from './libc.ts';
+import { closeDescriptor, HostError, lastErrno, libc, NativeBuffer, systemCallError } from './libc.ts';
 import { LoopReader } from './loop-reader.ts';
+import { openPipe } from './open-pipe.ts';
 
-const O_CLOEXEC_NONBLOCK = 0x8_0800;
 /** Bytes of one notification: as many as a process writes to an event counter. */
 const CALL_BYTES = 8;
 /** Bytes that are read at once. */
@@ -17,22 +17,15 @@ export class CallPipe {
   readonly #buffer: NativeBuffer;
   readonly #readEnd: number;
   readonly #reader: LoopReader;
-  #writeEnd: number;
+  #writeEnd = -1;
   #pending = 0;
   #isDisposed = false;
 
   /** `listener` is called from the event loop where notifications came. Throws {@link HostError}. */
   constructor(listener: () => void) {
+    const { readEnd, writeEnd } = openPipe('create a pipe for notifications');
+    this.#readEnd = readEnd;
     this.#buffer = new NativeBuffer(READ_BYTES);
-    const { bytes, address } = this.#buffer;
-    try {
-      checked(libc().pipe2(address, O_CLOEXEC_NONBLOCK), 'pipe2', 'create a pipe for notifications');
-    } catch (error) {
-      this.#buffer.dispose();
-      throw error;
-    }
-    this.#readEnd = bytes.getInt32(0, true);
-    const writeEnd = bytes.getInt32(4, true);
     try {
       this.#writeEnd = withReader(writeEnd);
       this.#reader = new LoopReader(this.#readEnd, READ_BYTES, {
@@ -44,6 +37,7 @@ export class CallPipe {
         ended: () => {},
       });
     } catch (error) {
+      this.closeWriteEnd();
       closeDescriptor(this.#readEnd);
       this.#buffer.dispose();
       throw error;

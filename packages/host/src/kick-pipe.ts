@@ -1,6 +1,6 @@
-import { checked, closeDescriptor, lastErrno, libc, NativeBuffer, systemCallError, type Libc } from './libc.ts';
+import { closeDescriptor, lastErrno, libc, NativeBuffer, systemCallError, type Libc } from './libc.ts';
+import { openPipe } from './open-pipe.ts';
 
-const O_CLOEXEC_NONBLOCK = 0x8_0800;
 /** Bytes of one notification: as many as a process reads from an event counter. */
 const KICK_BYTES = 8;
 
@@ -17,14 +17,9 @@ export class KickPipe {
   /** Throws {@link HostError}. */
   constructor() {
     this.#libc = libc();
-    const ends = new NativeBuffer(8);
-    try {
-      checked(this.#libc.pipe2(ends.address, O_CLOEXEC_NONBLOCK), 'pipe2', 'create a pipe for notifications');
-      this.#readEnd = ends.bytes.getInt32(0, true);
-      this.#writeEnd = ends.bytes.getInt32(4, true);
-    } finally {
-      ends.dispose();
-    }
+    const { readEnd, writeEnd } = openPipe('create a pipe for notifications');
+    this.#readEnd = readEnd;
+    this.#writeEnd = writeEnd;
     this.#one = new NativeBuffer(KICK_BYTES);
     this.#one.bytes.setBigUint64(0, 1n, true);
   }

@@ -1,7 +1,7 @@
 import { Socket, type OnReadOpts } from 'node:net';
-import { checked, closeDescriptor, libc, NativeBuffer } from './libc.ts';
+import { checked, closeDescriptor, libc } from './libc.ts';
+import { openPipe } from './open-pipe.ts';
 
-const O_CLOEXEC_NONBLOCK = 0x8_0800;
 const O_CLOEXEC = 0x8_0000;
 
 /** Who is told of what a {@link LoopReader} reads. */
@@ -25,7 +25,8 @@ export class LoopReader {
    * {@link HostError}.
    */
   constructor(descriptor: number, most: number, listener: LoopListener) {
-    const own = openPipe();
+    const { readEnd: own, writeEnd } = openPipe('create a pipe to watch a descriptor');
+    closeDescriptor(writeEnd);
     const buffer = new Uint8Array(most);
     const end = (): void => {
       if (this.#isEnded) return;
@@ -68,16 +69,4 @@ export class LoopReader {
 /** The types of Node list `onread` only among the options of `connect`; its documentation has it here too. */
 function withOnread<T extends { readonly onread: OnReadOpts }>(options: T): Omit<T, 'onread'> {
   return options;
-}
-
-/** Returns the read end of a pipe whose write end is closed. */
-function openPipe(): number {
-  const ends = new NativeBuffer(8);
-  try {
-    checked(libc().pipe2(ends.address, O_CLOEXEC_NONBLOCK), 'pipe2', 'create a pipe to watch a descriptor');
-    closeDescriptor(ends.bytes.getInt32(4, true));
-    return ends.bytes.getInt32(0, true);
-  } finally {
-    ends.dispose();
-  }
 }

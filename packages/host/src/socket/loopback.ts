@@ -1,8 +1,8 @@
 import { checked, closeDescriptor, libc, NativeBuffer } from '../libc.ts';
+import { openPipe } from '../open-pipe.ts';
 import { ADDRESS_BYTES, AF_UNIX } from './unix-socket.ts';
 
 const SOCK_DGRAM_NONBLOCK_CLOEXEC = 0x8_0802;
-const O_CLOEXEC = 0x8_0000;
 /** Bytes of an address that is only a family: bind(2) then chooses a name. */
 const FAMILY_BYTES = 2;
 /** Offset of the address length behind the {@link ADDRESS_BYTES}, aligned. */
@@ -55,14 +55,9 @@ export class Loopback {
    * HostError}.
    */
   static stream(): Loopback {
-    const ends = new NativeBuffer(8);
-    try {
-      checked(libc().pipe2(ends.address, O_CLOEXEC), 'pipe2', 'create a pipe');
-      // Both ends stay open: a write to a pipe without a reader fails.
-      return new Loopback(ends.bytes.getInt32(0, true), ends.bytes.getInt32(4, true));
-    } finally {
-      ends.dispose();
-    }
+    const { readEnd, writeEnd } = openPipe('create a pipe', true);
+    // Both ends stay open: a write to a pipe without a reader fails.
+    return new Loopback(readEnd, writeEnd);
   }
 
   /** Throws `TypeError` after `dispose`. */
