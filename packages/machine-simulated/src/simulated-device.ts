@@ -8,25 +8,18 @@ import {
   type NotificationCounts,
 } from '@virtio-platform/core';
 import type { DeviceAddressSpace } from '@virtio-platform/core/address-space';
-import { DeviceStatus, type DeviceInterface } from '@virtio-platform/core/device';
+import { DeviceStatus } from '@virtio-platform/core/device';
 import {
   FeatureSet,
-  isContradictory,
-  unmetDependency,
-  VIRTIO_F_ACCESS_PLATFORM,
   VIRTIO_F_IN_ORDER,
   VIRTIO_F_NOTIF_CONFIG_DATA,
   VIRTIO_F_NOTIFICATION_DATA,
   VIRTIO_F_RING_PACKED,
   VIRTIO_F_RING_RESET,
   VIRTIO_F_SUSPEND,
-  VIRTIO_F_VERSION_1,
   VIRTIO_RING_F_EVENT_IDX,
   VIRTIO_RING_F_INDIRECT_DESC,
-  type ExperimentalBits,
 } from '@virtio-platform/core/features';
-import { PAGE_SIZE } from '@virtio-platform/core/memory';
-import type { DriverPrivilege } from '@virtio-platform/core/negotiation';
 import {
   DescriptorChain,
   notifiedIdentity,
@@ -38,25 +31,16 @@ import {
 import { describeError } from './describe-error.ts';
 import { DriverNotifications } from './driver-notifications.ts';
 import type { FaultConsequence } from './fault-consequence.ts';
+import { mayAccept, type AcceptanceTerms } from './may-accept.ts';
 import type { RogueAccess } from './options.ts';
+import { RogueAccesses } from './rogue-accesses.ts';
 
 /** How the device is offered, and how it behaves. */
-export interface SimulatedDeviceOptions {
+export interface SimulatedDeviceOptions extends AcceptanceTerms {
   readonly type: Pick<DeviceTypePlugin, 'features' | 'config'>;
-  /** The interface the driver uses. */
-  readonly interface: DeviceInterface;
-  readonly offers: FeatureSet;
   readonly byteOrder: ByteOrder;
   readonly onFault: FaultConsequence;
   readonly rogue: readonly RogueAccess[];
-  /** Bits without which it does not work. */
-  readonly demands: bigint;
-  /** Who its host handed it to. */
-  readonly driverPrivilege: DriverPrivilege;
-  /** The numbers of the two features of 2019, where it knows them. */
-  readonly experimental: ExperimentalBits | undefined;
-  /** Looks whether the device reaches all of memory at its physical addresses. */
-  readonly isOneToOne: () => boolean;
   /** Whether a notification of a queue is on its way to {@link SimulatedDevice.notify}. Default: none is. */
   readonly isRung?: ((queue: number) => boolean) | undefined;
   /**
@@ -88,12 +72,11 @@ export class SimulatedDevice implements DeviceQueues {
   /** Queues that wait for ever. */
   readonly #stalled = new Set<number>();
   readonly #notifications: DriverNotifications;
-  readonly #rogueBytes = new Uint8Array(PAGE_SIZE).fill(0xa5);
+  readonly #rogue: RogueAccesses;
   #accepted = FeatureSet.EMPTY;
   #status = 0;
   /** Generation of the translations that the driver promised not to change; -1 while it promised nothing. */
   #frozenAt = -1;
-  #handled = 0;
   /** Errors of the device half among the faults: they are no refused accesses. */
   #reported = 0;
   /** The queue that is being served. */
@@ -119,6 +102,7 @@ export class SimulatedDevice implements DeviceQueues {
     this.#space = space;
     this.#options = options;
     this.#notifications = new DriverNotifications(options.isRung);
+    this.#rogue = new RogueAccesses(space, options.rogue);
     model.connect?.({
       queueChanged: () => this.#hear(() => this.run()),
       configChanged: () => this.#hear(() => this.#changeConfig()),
@@ -195,7 +179,7 @@ export class SimulatedDevice implements DeviceQueues {
     if (this.#isFrozen) return;
     const set = status & ~this.#status;
     this.#status |= status & (DeviceStatus.Acknowledge | DeviceStatus.Driver | DeviceStatus.Failed);
-    if ((set & DeviceStatus.FeaturesOk) !== 0 && this.#mayAccept()) {
+    if ((set & DeviceStatus.FeaturesOk) !== 0 && mayAccept(this.#accepted, this.#options)) {
       this.#status |= DeviceStatus.FeaturesOk;
       this.#freeze();
     }
@@ -367,7 +351,7 @@ export class SimulatedDevice implements DeviceQueues {
         const written = this.model.process(index, chain, this.#space, this);
         // Reset from inside, by what it wrote: a queue is not touched after that (section 2.4.1).
         if (this.#queues[index] !== enabled) return isBusy;
-        if (this.#options.rogue.length > 0) this.#makeRogueAccesses();
+        if (this.#options.rogue.length > 0) this.#rogue.afterBuffer();
         if (this.#refused !== faults && this.#applyConsequence(index)) return isBusy;
         if (written === written >>> 0) queue.push(chain.head, written);
         else if (written !== KEPT) refuseLength('process', written);
@@ -501,28 +485,7 @@ export class SimulatedDevice implements DeviceQueues {
   /** A modern driver that skips FEATURES_OK has shown nothing of what it accepts. */
   #mayStart(): boolean {
     const isConfirmed = this.#options.interface === 'legacy' || (this.#status & DeviceStatus.FeaturesOk) !== 0;
-    return isConfirmed && this.#mayAccept();
-  }
-
-  #mayAccept(): boolean {
-    const { offers, demands, experimental } = this.#options;
-    if (this.#accepted.minus(offers).bits !== 0n || (demands & ~this.#accepted.bits) !== 0n) return false;
-    if (unmetDependency(this.#accepted, this.#options.type.features, experimental) !== undefined) return false;
-    if (experimental !== undefined && !this.#mayAcceptExperimental(experimental)) return false;
-    if (this.#options.interface === 'legacy') return true;
-    if (offers.has(VIRTIO_F_ACCESS_PLATFORM) && !this.#accepted.has(VIRTIO_F_ACCESS_PLATFORM)) return false;
-    return this.#accepted.has(VIRTIO_F_VERSION_1);
-  }
-
-  /**
-   * The device's own half of the two features of 2019. It trusts no promise of a driver: an unprivileged one gets
-   * neither, and identity is looked at.
-   */
-  #mayAcceptExperimental(bits: ExperimentalBits): boolean {
-    const isIdentity = this.#accepted.has(bits.identityAddress);
-    if (!isIdentity && !this.#accepted.has(bits.noTranslation)) return true;
-    if (isContradictory(this.#accepted, bits) || this.#options.driverPrivilege !== 'kernel') return false;
-    return !isIdentity || this.#options.isOneToOne();
+    return isConfirmed && mayAccept(this.#accepted, this.#options);
   }
 
   /** Holds the driver to its promise of identity, from FEATURES_OK until reset. */
@@ -537,18 +500,6 @@ export class SimulatedDevice implements DeviceQueues {
   #fail(): void {
     this.#status |= DeviceStatus.NeedsReset;
     this.#notify = true;
-  }
-
-  /** Makes the accesses that `rogue` schedules after this many buffers. */
-  #makeRogueAccesses(): void {
-    this.#handled++;
-    for (const { after, access, address, length } of this.#options.rogue) {
-      if (after !== this.#handled) continue;
-      const low = Number(address & 0xffff_ffffn);
-      const high = Number(address >> 32n);
-      if (access === 'read') this.#space.read(low, high, new Uint8Array(length), 0, length);
-      else this.#space.write(low, high, this.#rogueBytes, 0, length);
-    }
   }
 }
 

@@ -1,0 +1,28 @@
+import type { DeviceAddressSpace } from '@virtio-platform/core/address-space';
+import { PAGE_SIZE } from '@virtio-platform/core/memory';
+import type { RogueAccess } from './options.ts';
+
+/** The accesses beyond its buffers that a device makes on a schedule: `machine.rogue` of a profile. */
+export class RogueAccesses {
+  readonly #space: DeviceAddressSpace;
+  readonly #schedule: readonly RogueAccess[];
+  readonly #bytes = new Uint8Array(PAGE_SIZE).fill(0xa5);
+  #handled = 0;
+
+  constructor(space: DeviceAddressSpace, schedule: readonly RogueAccess[]) {
+    this.#space = space;
+    this.#schedule = schedule;
+  }
+
+  /** Makes the accesses that are due after one more buffer. Hot: no allocation where none is due. */
+  afterBuffer(): void {
+    this.#handled++;
+    for (const { after, access, address, length } of this.#schedule) {
+      if (after !== this.#handled) continue;
+      const low = Number(address & 0xffff_ffffn);
+      const high = Number(address >> 32n);
+      if (access === 'read') this.#space.read(low, high, new Uint8Array(length), 0, length);
+      else this.#space.write(low, high, this.#bytes, 0, length);
+    }
+  }
+}
