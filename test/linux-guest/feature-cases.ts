@@ -27,6 +27,16 @@ export interface FeatureCase {
 
 const TYPES = ['block', 'net', 'entropy', 'console', 'balloon', 'scsi'] as const;
 
+/** The workload of each device type in a profile: requests that every device of these cases takes. */
+export const WORKLOADS: Readonly<Record<CaseDevice['type'], { readonly kind: string; readonly blockSize?: string }>> = {
+  balloon: { kind: 'mixed' },
+  block: { kind: 'write-read-verify', blockSize: '512B' },
+  net: { kind: 'echo', blockSize: '1KiB' },
+  console: { kind: 'echo', blockSize: '512B' },
+  entropy: { kind: 'read', blockSize: '512B' },
+  scsi: { kind: 'mixed', blockSize: '4KiB' },
+};
+
 /** The arguments of each device type, without what they have in common. */
 const DEVICES: Readonly<Record<CaseDevice['type'], string>> = {
   block: 'virtio-blk-pci,drive=disk',

@@ -1,24 +1,12 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { platformTraits, readDecisionTable } from '@virtio-platform/conformance';
 import { featureBit, FeatureSet, transportCarries } from '@virtio-platform/core/features';
 import { negotiate, type NegotiationResult } from '@virtio-platform/core/negotiation';
-import { composeRun, loadProfile, type Profile } from '@virtio-platform/profile';
+import { composeRun, loadProfile, type ProfileObject } from '@virtio-platform/profile';
 import { supportedFeatures } from '@virtio-platform/session';
 import { deviceTable } from '../device-tables.ts';
-import type { CaseDevice, FeatureCase } from './feature-cases.ts';
+import { WORKLOADS, type CaseDevice, type FeatureCase } from './feature-cases.ts';
 
 const { platforms } = readDecisionTable();
-/** What a profile has to say of each device type, although nothing is run. */
-const WORKLOADS = {
-  balloon: { kind: 'mixed' },
-  block: { kind: 'write-read-verify', blockSize: '4KiB' },
-  net: { kind: 'echo', blockSize: '4KiB' },
-  console: { kind: 'echo', blockSize: '4KiB' },
-  entropy: { kind: 'read', blockSize: '4KiB' },
-  scsi: { kind: 'mixed', blockSize: '4KiB' },
-} as const;
 
 /** What our drivers and the rules of a case's platform accept of an offer. */
 export async function negotiateOffer(
@@ -27,9 +15,10 @@ export async function negotiateOffer(
   offered: FeatureSet,
 ): Promise<NegotiationResult> {
   const platform = platforms[from.platform]!;
-  const profile = await driverProfile({
+  const profile = await loadProfile({
     profile: from.name,
-    platform: platform.profile ?? platforms['plain']!.profile,
+    // The table is data, whose platform sections are those of profiles.
+    platform: (platform.profile ?? platforms['plain']!.profile) as NonNullable<ProfileObject['platform']>,
     machine: { use: '@virtio-platform/machine-simulated', memory: '16MiB' },
     device: { type, ...(type === 'block' && { capacity: '1MiB' }) },
     queue: { layout: 'packed', size: 64 },
@@ -64,16 +53,4 @@ export async function negotiateOffer(
 /** Features of a device by the names in which they were captured. */
 export function featureSet(names: readonly string[], { type }: CaseDevice): FeatureSet {
   return FeatureSet.of(...names.map((name) => featureBit(name, deviceTable(type))!));
-}
-
-async function driverProfile(content: Readonly<Record<string, unknown>>): Promise<Profile> {
-  const folder = mkdtempSync(join(tmpdir(), 'virtio-platform-'));
-  try {
-    const path = join(folder, 'profile.yaml');
-    // JSON is YAML.
-    writeFileSync(path, JSON.stringify(content));
-    return await loadProfile(path);
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
 }
