@@ -93,11 +93,12 @@ export class DmaSanitizer {
   }
 
   /**
-   * Wraps the address space of a device, to compare its every access with what is mapped, byte by byte. `isFree` says
-   * that the device may also access memory that is not mapped, as a balloon does with the pages that it is given.
+   * Wraps the address space of a device, to compare its every access with what is mapped, byte by byte. `writesMemory`
+   * is `DeviceTypePlugin.writes`: the device may also access memory that no buffer maps, as a balloon does with the
+   * pages that it is given.
    */
-  addressSpace(inner: DeviceAddressSpace, device: string, isFree = false): DeviceAddressSpace {
+  addressSpace(inner: DeviceAddressSpace, device: string, writesMemory = false): DeviceAddressSpace {
     this.#state.seesDevice = true;
-    return new WatchedAddressSpace(inner, new DeviceAccessCheck(this.#state, device, isFree));
+    return new WatchedAddressSpace(inner, new DeviceAccessCheck(this.#state, device, writesMemory));
   }
 }

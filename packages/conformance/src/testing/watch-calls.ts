@@ -8,10 +8,10 @@ import type { Transport } from '@virtio-platform/core/device';
  */
 export function watchCalls(transport: Transport, timeoutMs = 5000): () => Promise<void> {
   if (transport.watch === undefined) throw new Error('the transport has no `watch`');
-  let calls = 0;
+  let isCalled = false;
   let wake: (() => void) | undefined;
   transport.watch(() => {
-    calls++;
+    isCalled = true;
     wake?.();
   });
   return async () => {
@@ -21,9 +21,9 @@ export function watchCalls(transport: Transport, timeoutMs = 5000): () => Promis
     const stop = new AbortController();
     const late = delay(timeoutMs, 'late', { signal: stop.signal });
     late.catch(() => {});
-    if (calls === 0 && (await Promise.race([woken, late])) === 'late')
+    if (!isCalled && (await Promise.race([woken, late])) === 'late')
       throw new Error(`the listener of \`watch\` was not called in ${timeoutMs} ms`);
     stop.abort();
-    calls = 0;
+    isCalled = false;
   };
 }

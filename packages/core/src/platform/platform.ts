@@ -44,9 +44,9 @@ export interface Platform {
 
   /**
    * What could not be taken back from the device: a page that does not become private again, a grant that is still in
-   * use. The addresses stay reserved and the memory unused, and the run's report shows it as leaked. A leak
-   * that the platform takes back later leaves the list; the end of the platform takes nothing back. Read after
-   * {@link dispose}, which may add some.
+   * use. The addresses stay reserved and the memory unused, and the run's report shows it as leaked. A leak that the
+   * platform takes back later leaves the list; the end of the platform takes nothing back. Read after {@link dispose},
+   * which may add some.
    */
   readonly leaks?: LeakRecord | undefined;
 

@@ -56,13 +56,13 @@ const NEIGHBOURHOOD = 64 * 1024;
 export class DeviceAccessCheck {
   readonly #state: SanitizerState;
   readonly #device: string;
-  readonly #isFree: boolean;
+  readonly #writesMemory: boolean;
 
-  /** `isFree`: the device may also write memory that a buffer only names, so that no mapping is needed. */
-  constructor(state: SanitizerState, device: string, isFree: boolean) {
+  /** `writesMemory` as `DmaSanitizer.addressSpace` has it. */
+  constructor(state: SanitizerState, device: string, writesMemory: boolean) {
     this.#state = state;
     this.#device = device;
-    this.#isFree = isFree;
+    this.#writesMemory = writesMemory;
   }
 
   /** Checks an access of `length` bytes at a device address. */
@@ -75,7 +75,7 @@ export class DeviceAccessCheck {
       if (this.#permits(mapping, offset, length, access)) return this.#note(mapping, offset, length, access);
       found ??= mapping;
     }
-    if (found === undefined && this.#isFree) return;
+    if (found === undefined && this.#writesMemory) return;
     if (found === undefined) this.#reportUnmapped(low, high, length, access);
     else this.#reportMisuse(found, low, high, length, access);
   }

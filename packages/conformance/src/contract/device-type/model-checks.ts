@@ -173,11 +173,11 @@ class HostileDriver implements DeviceQueues {
   readonly #deadline = performance.now() + HOSTILE_MS;
   #chain: HostileChain = HOSTILE_CHAINS[0]!;
 
-  /** `isFree`: the device half may write memory that is in no buffer. */
-  constructor(model: DeviceModel, seed: number, isFree: boolean) {
+  /** `writesMemory`: the device half may write memory that is in no buffer. */
+  constructor(model: DeviceModel, seed: number, writesMemory: boolean) {
     this.#model = model;
     this.#hostile = new HostileMemory(seed);
-    this.#space = new TrialSpace(this.#hostile.space, this.#buffers, (what) => this.#wrong(what), isFree);
+    this.#space = new TrialSpace(this.#hostile.space, this.#buffers, (what) => this.#wrong(what), writesMemory);
   }
 
   run(accepted: FeatureSet): void {

@@ -118,8 +118,8 @@ export class TrialDevice implements Transport, DeviceQueues {
   /** Puts the device behind the address space of a mapping, before queues are enabled. */
   attach(space: DeviceAddressSpace): void {
     this.#ringSpace = space;
-    const isFree = this.#options.type.writes === 'memory';
-    this.#space = new TrialSpace(space, this.#buffers, (what) => this.wrongs.push(what), isFree);
+    const writesMemory = this.#options.type.writes === 'memory';
+    this.#space = new TrialSpace(space, this.#buffers, (what) => this.wrongs.push(what), writesMemory);
     this.#space.change = (bytes) => this.misconduct.written?.(bytes);
   }
 

@@ -20,7 +20,7 @@ export class TrialSpace implements DeviceAddressSpace {
   readonly #inner: DeviceAddressSpace;
   readonly #buffers: ReadonlySet<TrialBuffer>;
   readonly #onWrong: (what: string) => void;
-  readonly #isFree: boolean;
+  readonly #writesMemory: boolean;
   readonly #reframed = new Map<bigint, TrialBuffer>();
   #next = 0n;
   /** `undefined` leaves what is written as it is. */
@@ -28,15 +28,15 @@ export class TrialSpace implements DeviceAddressSpace {
 
   /**
    * `buffers` are those that the device half has at this moment; `onWrong` is told what it does outside of them, unless
-   * its type `writes` memory, too: `isFree`.
+   * its type `writes` memory, too: `writesMemory`.
    */
   constructor(
     inner: DeviceAddressSpace,
     buffers: ReadonlySet<TrialBuffer>,
     onWrong: (what: string) => void,
-    isFree: boolean,
+    writesMemory: boolean,
   ) {
-    this.#isFree = isFree;
+    this.#writesMemory = writesMemory;
     this.memory = inner.memory;
     this.faults = inner.faults;
     this.#inner = inner;
@@ -71,7 +71,7 @@ export class TrialSpace implements DeviceAddressSpace {
 
   write(low: number, high: number, source: Uint8Array, at: number, length: number): boolean {
     const bytes = source.slice(at, at + length);
-    if (!this.#isFree || this.#room((BigInt(high) << 32n) | BigInt(low), length) > 0) this.change?.(bytes);
+    if (!this.#writesMemory || this.#room((BigInt(high) << 32n) | BigInt(low), length) > 0) this.change?.(bytes);
     let done = 0;
     for (const [address, run] of this.#resolve(low, high, length)) {
       const [runLow, runHigh] = words(address);
@@ -117,7 +117,7 @@ export class TrialSpace implements DeviceAddressSpace {
     for (let done = 0; done < length;) {
       const run = this.#room(address + BigInt(done), length - done);
       if (run === 0) {
-        if (this.#isFree) return;
+        if (this.#writesMemory) return;
         const what = `${length - done} bytes at 0x${(address + BigInt(done)).toString(16)}`;
         return this.#onWrong(`it writes ${what}, which are in the writable part of no buffer that it has`);
       }

@@ -22,7 +22,7 @@ export const VALIDATE_RULES: readonly NegotiationRule[] = [
   },
   {
     name: 'driver-takes-back',
-    source: 'Linux virtio_dev_probe: a driver may clear features last, as an administrator may have it do',
+    source: 'Linux virtio_dev_probe: validate may clear features; here a profile says which (driver.clears)',
     stage: 'validate',
     apply(negotiation) {
       const cleared = negotiation.accepted.and(negotiation.input.clears ?? FeatureSet.EMPTY);
