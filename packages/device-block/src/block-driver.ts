@@ -17,7 +17,7 @@ import {
   VIRTIO_BLK_F_TOPOLOGY,
   VIRTIO_BLK_F_WRITE_ZEROES,
 } from './block-features.ts';
-import { BlockSlots } from './block-slots.ts';
+import { BlockSlots } from './slots/block-slots.ts';
 import {
   SECTOR_SIZE,
   VIRTIO_BLK_T_DISCARD,

@@ -13,7 +13,7 @@ import {
   VIRTIO_BLK_T_SECURE_ERASE,
   VIRTIO_BLK_T_WRITE_ZEROES,
 } from '../layout.ts';
-import { NO_STATUS } from '../piece-buffers.ts';
+import { NO_STATUS } from '../slots/piece-buffers.ts';
 import { UNDEFINED_ROUND, UNKNOWN_ROUND, ZERO_ROUND, type BlockRequest } from './block-request.ts';
 
 /** A block request that came back wrong, at place `index` of the last `poll` of its driver. */

@@ -3,7 +3,7 @@ import { CACHE_LINE_SIZE, DmaDirection, type DmaMapping } from '@virtio-platform
 import type { GuestMemory } from '@virtio-platform/core/memory';
 import { ScatterList, type ByteOrder } from '@virtio-platform/core/queue';
 import { openBufferArea, type BufferArea } from '@virtio-platform/device-kit';
-import { BLOCK_HEADER_SIZE, BLOCK_RANGE_SIZE } from './layout.ts';
+import { BLOCK_HEADER_SIZE, BLOCK_RANGE_SIZE } from '../layout.ts';
 
 /** How much memory there is, and how it is described. */
 export interface PieceBuffersOptions {
