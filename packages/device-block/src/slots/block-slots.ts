@@ -77,8 +77,8 @@ export class BlockSlots {
   readonly completedSlots: Uint16Array;
   readonly completedStatus: Uint8Array;
   /**
-   * Of the last `poll`: buffer id, used length, and status byte, `NO_STATUS` where the device left it, of the
-   * piece of the request that failed, or of its last one.
+   * Of the last `poll`: buffer id, used length, and status byte, `NO_STATUS` where the device left it, of the piece of
+   * the request that failed, or of its last one.
    */
   readonly completedIds: Uint16Array;
   readonly completedLengths: Uint32Array;

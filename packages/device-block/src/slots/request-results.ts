@@ -48,8 +48,8 @@ export class RequestResults {
   }
 
   /**
-   * A piece of a request came back, with `length` of at least `least` bytes and the status byte `byte`. A piece of which
-   * the device wrote less than it had to failed too. Hot.
+   * A piece of a request came back, with `length` bytes where the device had to write `least`, and the status byte
+   * `byte`. Too few bytes, or no status byte, make it fail with IOERR. Hot.
    */
   note(slot: number, id: number, length: number, least: number, byte: number): void {
     if (this.hasFailed(slot)) return;
