@@ -6,7 +6,8 @@
 import { defineDeviceType, PLUGIN_API_VERSION, type DeviceTypePlugin, type DriverContext } from '@virtio-platform/core';
 import { NET_CONFIG, readNetConfig } from './net-config.ts';
 import { NetDevice } from './net-device.ts';
-import { NET_DRIVER_FEATURES, NetDriver, netQueues } from './net-driver.ts';
+import { NET_DRIVER_FEATURES, NetDriver } from './net-driver.ts';
+import { netQueues } from './net-pairs.ts';
 import { NET_FEATURES } from './net-features.ts';
 import { qemuNet } from './qemu-net.ts';
 import { NET_WORKLOADS } from './net-workloads.ts';
@@ -22,6 +23,7 @@ export * from './net-device.ts';
 export * from './net-driver.ts';
 export * from './net-features.ts';
 export { NetLink, type NetLinkOptions } from './net-link.ts';
+export * from './net-pairs.ts';
 export * from './net-settings.ts';
 export { NET_WORKLOADS } from './net-workloads.ts';
 export { MixedWork, type MixedContext, type MixedOptions } from './mixed/mixed-work.ts';
@@ -35,7 +37,13 @@ export * from './offload/offload-set.ts';
 export * from './offload/packet-layers.ts';
 export { Segmenter } from './offload/segmenter.ts';
 export * from './receive-side-scaling/frame-hash.ts';
-export * from './receive-side-scaling/scaling-config.ts';
+export {
+  encodeHash,
+  encodeScaling,
+  NET_LONGEST_TABLE,
+  type HashConfig,
+  type ScalingConfig,
+} from './receive-side-scaling/scaling-config.ts';
 export { toeplitz } from './receive-side-scaling/toeplitz.ts';
 
 /** Queue size that the device half supports at most, as QEMU's. */

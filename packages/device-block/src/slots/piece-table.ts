@@ -39,7 +39,7 @@ export class PieceTable {
     this.writable[piece] = writable;
   }
 
-  /** The buffer `id` came back. Returns its piece; the table keeps what it says of it until the next {@link add}. Hot. */
+  /** The buffer `id` came back. Returns its piece, whose row stays until the next {@link add}. Hot. */
   remove(id: number): number {
     const piece = this.#pieceOf[id]!;
     this.#free[this.#freeCount++] = piece;

@@ -22,21 +22,29 @@ export interface HashConfig {
   readonly key: Uint8Array;
 }
 
+/** Where the indirection table of RSS_CONFIG begins. */
+const TABLE_AT = 8;
+
 /** The data of the command RSS_CONFIG. */
 export function encodeScaling(config: ScalingConfig, littleEndian: boolean): Uint8Array {
   const { hashTypes, table, unclassified, transmitQueues, key } = config;
-  const tableAt = 8;
-  const end = tableAt + 2 * table.length;
+  const end = TABLE_AT + 2 * table.length;
   const bytes = new Uint8Array(end + 3 + key.length);
   const view = new DataView(bytes.buffer);
   view.setUint32(0, hashTypes, littleEndian);
   view.setUint16(4, table.length - 1, littleEndian);
   view.setUint16(6, unclassified, littleEndian);
-  for (const [i, queue] of table.entries()) view.setUint16(tableAt + 2 * i, queue, littleEndian);
+  for (const [i, queue] of table.entries()) view.setUint16(TABLE_AT + 2 * i, queue, littleEndian);
   view.setUint16(end, transmitQueues, littleEndian);
   view.setUint8(end + 2, key.length);
   bytes.set(key, end + 3);
   return bytes;
+}
+
+/** How many transmit queues are used after the command RSS_CONFIG with this data. */
+export function transmitQueuesOf(data: DataView, littleEndian: boolean): number {
+  const entries = data.getUint16(4, littleEndian) + 1;
+  return data.getUint16(TABLE_AT + 2 * entries, littleEndian);
 }
 
 /** The data of the command HASH_CONFIG. */
