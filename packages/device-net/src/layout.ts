@@ -47,6 +47,8 @@ export const VIRTIO_NET_HDR_GSO_ECN = 0x80;
 
 /** Bytes of an Ethernet header: no packet is shorter. */
 export const ETHERNET_HEADER = 14;
+/** Bytes of a VLAN tag behind an Ethernet header. */
+export const VLAN_TAG = 4;
 /** Longest packet that the halves of this package take, without its header: an IP packet of 65,535 bytes, tagged. */
 export const NET_LONGEST_PACKET = 65_553;
 /** Fewest bytes of a receive buffer that takes a whole packet without offloads, with its header. Section 5.1.6.3.1. */

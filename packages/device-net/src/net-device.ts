@@ -1,7 +1,7 @@
 import { type DeviceEvents, type DeviceModel, type DeviceQueues } from '@virtio-platform/core';
 import { ConfigSpace, readChain, writeChain } from '@virtio-platform/device-kit';
 import type { DeviceAddressSpace } from '@virtio-platform/core/address-space';
-import { FeatureSet, VIRTIO_F_VERSION_1 } from '@virtio-platform/core/features';
+import { FeatureSet } from '@virtio-platform/core/features';
 import type { ByteOrder, DescriptorChain } from '@virtio-platform/core/queue';
 import { ControlExecutor } from './control/control-executor.ts';
 import { FrameFilter } from './control/frame-filter.ts';
@@ -24,9 +24,8 @@ import {
   VIRTIO_NET_F_STATUS,
 } from './net-features.ts';
 import {
+  ETHERNET_HEADER,
   NET_HASH_HEADER_SIZE,
-  NET_HEADER_SIZE,
-  NET_LEGACY_HEADER_SIZE,
   NET_LONGEST_PACKET,
   VIRTIO_NET_ERR,
   VIRTIO_NET_HDR_F_NEEDS_CSUM,
@@ -34,13 +33,14 @@ import {
   VIRTIO_NET_OK,
   VIRTIO_NET_S_ANNOUNCE,
   VIRTIO_NET_S_LINK_UP,
+  VLAN_TAG,
 } from './layout.ts';
 import { LoopbackPair, type PacketFormat } from './loopback-pair.ts';
 import { NET_CONFIG } from './net-config.ts';
 import type { NetEvent } from './net-settings.ts';
 import { completeChecksum } from './offload/checksum.ts';
 import { headerProblem } from './offload/header-problem.ts';
-import { NetHeader, NO_OFFLOAD } from './offload/net-header.ts';
+import { NetHeader, netHeaderSize, NO_OFFLOAD } from './offload/net-header.ts';
 import { GUEST_OFFLOADS, guestOffloads, HOST_OFFLOADS, hostOffloads, type OffloadSet } from './offload/offload-set.ts';
 import { PacketLayers } from './offload/packet-layers.ts';
 import { NET_HASH_KEY_BYTES, NET_HASH_TYPES } from './receive-side-scaling/frame-hash.ts';
@@ -87,9 +87,6 @@ const ALWAYS: FeatureSet = new FeatureSet(
 );
 /** `duplex` in the configuration. Section 5.1.4. */
 const FULL_DUPLEX = 1;
-/** Bytes in front of an IP packet of the longest frame: an Ethernet header, and a tag. */
-const LINK_HEADER = 14;
-const TAG = 4;
 
 /** The features of a device half with these settings. */
 function offeredFeatures({ queuePairs, mtu, speed }: NetDeviceOptions): FeatureSet {
@@ -237,9 +234,7 @@ export class NetDevice implements DeviceModel {
 
   #formatFor(accepted: FeatureSet): PacketFormat {
     const isMerged = accepted.has(VIRTIO_NET_F_MRG_RXBUF);
-    const plain = isMerged || accepted.has(VIRTIO_F_VERSION_1) ? NET_HEADER_SIZE : NET_LEGACY_HEADER_SIZE;
-    const header = accepted.has(VIRTIO_NET_F_HASH_REPORT) ? NET_HASH_HEADER_SIZE : plain;
-    return { header, isMerged, littleEndian: this.#littleEndian };
+    return { header: netHeaderSize(accepted), isMerged, littleEndian: this.#littleEndian };
   }
 
   /** With receive-side scaling a frame may go to any pair. */
@@ -270,7 +265,7 @@ export class NetDevice implements DeviceModel {
     const { gsoType, gsoSize } = this.#header;
     const { payload, network } = this.#layers;
     if (gsoType !== VIRTIO_NET_HDR_GSO_NONE) return payload - network + gsoSize > this.#mtu;
-    return length > this.#mtu + LINK_HEADER + (this.#layers.vlan >= 0 ? TAG : 0);
+    return length > this.#mtu + ETHERNET_HEADER + (this.#layers.vlan >= 0 ? VLAN_TAG : 0);
   }
 
   /** The frame came back over the cable. Hot. */

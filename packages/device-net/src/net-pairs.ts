@@ -6,10 +6,11 @@ import type { ByteOrder, Virtqueue } from '@virtio-platform/core/queue';
 import { ControlChannel } from './control/control-channel.ts';
 import { commandEffect } from './control/command-effect.ts';
 import { ANNOUNCE_ACK, pairsCommand, type NetCommand } from './control/net-command.ts';
-import { VIRTIO_NET_F_HASH_REPORT, VIRTIO_NET_F_MQ, VIRTIO_NET_F_MRG_RXBUF } from './net-features.ts';
+import { VIRTIO_NET_F_MQ, VIRTIO_NET_F_MRG_RXBUF } from './net-features.ts';
 import type { NetConfig } from './net-config.ts';
-import { NET_HASH_HEADER_SIZE, NET_HEADER_SIZE, NET_LEGACY_HEADER_SIZE, VIRTIO_NET_OK } from './layout.ts';
+import { VIRTIO_NET_OK } from './layout.ts';
 import { NetLink } from './net-link.ts';
+import { netHeaderSize } from './offload/net-header.ts';
 import { guestOffloads } from './offload/offload-set.ts';
 
 /** The settings of the network driver half. */
@@ -69,10 +70,8 @@ export class NetPairs implements MessageDriver {
     const { accepted, byteOrder } = options;
     const queuePairs = Math.floor(queues.length / 2);
     const isMerged = accepted.has(VIRTIO_NET_F_MRG_RXBUF);
-    const isModern = accepted.has(VIRTIO_F_VERSION_1);
-    const plain = isMerged || isModern ? NET_HEADER_SIZE : NET_LEGACY_HEADER_SIZE;
-    const header = accepted.has(VIRTIO_NET_F_HASH_REPORT) ? NET_HASH_HEADER_SIZE : plain;
-    const splitsHeader = !isModern && !accepted.has(VIRTIO_F_ANY_LAYOUT);
+    const header = netHeaderSize(accepted);
+    const splitsHeader = !accepted.has(VIRTIO_F_VERSION_1) && !accepted.has(VIRTIO_F_ANY_LAYOUT);
     this.#readConfig = options.readConfig;
     this.accepted = accepted;
     this.littleEndian = byteOrder === 'little';

@@ -2,7 +2,7 @@ import { defineWorkload, type DeviceTypePlugin, type WorkloadProblem, type Workl
 import { echoWorkloads } from '@virtio-platform/device-kit';
 import { byteSize } from '@virtio-platform/options';
 import { z } from 'zod';
-import { ETHERNET_HEADER, NET_LONGEST_PACKET } from './layout.ts';
+import { ETHERNET_HEADER, NET_LONGEST_PACKET, VLAN_TAG } from './layout.ts';
 import { MixedWork, type MixedOptions } from './mixed/mixed-work.ts';
 import type { NetDriver } from './net-driver.ts';
 import type { NetSettings } from './net-settings.ts';
@@ -11,7 +11,7 @@ import { ReplayWork, type ReplayOptions } from './pcap/replay-work.ts';
 /** Room for all headers of a frame, and some data. */
 const LEAST_MIXED = 128;
 /** An Ethernet header with one VLAN tag. */
-const TAGGED_HEADER = 18;
+const TAGGED_HEADER = ETHERNET_HEADER + VLAN_TAG;
 
 /** What is wrong with frames of so many bytes, which have `header` bytes in front of an IP packet at most. */
 function blockSizeProblem(

@@ -82,8 +82,8 @@ export class FrameCheck {
     const isField =
       !isPartial ||
       (header.checksumStart === offload.checksumStart && header.checksumOffset === offload.checksumOffset);
-    const isGso = header.gsoType === VIRTIO_NET_HDR_GSO_NONE;
-    const isCut = isGso || (header.gsoType === offload.gsoType && header.gsoSize === offload.gsoSize);
+    const isWhole = header.gsoType === VIRTIO_NET_HDR_GSO_NONE;
+    const isCut = isWhole || (header.gsoType === offload.gsoType && header.gsoSize === offload.gsoSize);
     if (isField && isCut) return undefined;
     return dataFault(`the header has type ${header.gsoType}, size ${header.gsoSize}, and the checksum elsewhere`);
   }

@@ -15,7 +15,7 @@ import { numberAt, shapeOf, writeFrame, type TestFrame } from './test-frame.ts';
 export interface MixedOptions {
   /** Bytes of the longest frame that is given to the device. */
   readonly blockSize: number;
-  /** The part of the requests that are commands, 0 to 1. */
+  /** How often a command comes before the next frames, 0 to 1. */
   readonly commands: number;
 }
 
@@ -58,7 +58,7 @@ export class MixedWork implements Workload {
   readonly #inFlight: Map<number, FrameInFlight> = new Map();
   /** Frames that the filter has to drop, and frames that a link that went down may have lost, by number. */
   readonly #filtered: Set<number> = new Set();
-  readonly #perhaps: Map<number, FrameInFlight> = new Map();
+  readonly #maybeLost: Map<number, FrameInFlight> = new Map();
   readonly #mismatches: MismatchLog = new MismatchLog();
   #malformed = 0;
   #completed = 0;
@@ -176,7 +176,7 @@ export class MixedWork implements Workload {
 
   #take(link: NetLink, pair: number, length: number): void {
     const number = this.#numberIn(length);
-    const going = this.#inFlight.get(number) ?? this.#perhaps.get(number);
+    const going = this.#inFlight.get(number) ?? this.#maybeLost.get(number);
     if (going === undefined) return this.#noteStranger(pair, number, length);
     const { frame, sentOn, comesOn, hash } = going;
     if (comesOn !== pair)
@@ -192,7 +192,7 @@ export class MixedWork implements Workload {
     if (going.arrived < frame.data) return;
     this.#loseBefore(number, sentOn, comesOn);
     if (this.#inFlight.delete(number)) this.#completed++;
-    this.#perhaps.delete(number);
+    this.#maybeLost.delete(number);
   }
 
   /** The number of the frame that came, or -1. */
@@ -221,7 +221,7 @@ export class MixedWork implements Workload {
    */
   async #waitForLink(): Promise<number> {
     const { loop } = this.#context;
-    for (const [number, going] of this.#inFlight) this.#perhaps.set(number, going);
+    for (const [number, going] of this.#inFlight) this.#maybeLost.set(number, going);
     this.#completed += this.#inFlight.size;
     this.#inFlight.clear();
     while (!this.#driver.isLinkUp) {

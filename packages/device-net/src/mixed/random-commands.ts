@@ -3,8 +3,6 @@ import { FeatureSet } from '@virtio-platform/core/features';
 import {
   VIRTIO_NET_CTRL_MAC,
   VIRTIO_NET_CTRL_MAC_ADDR_SET,
-  VIRTIO_NET_CTRL_MQ,
-  VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET,
   VIRTIO_NET_CTRL_RX,
   VIRTIO_NET_CTRL_RX_ALLMULTI,
   VIRTIO_NET_CTRL_RX_NOBCAST,
@@ -190,30 +188,24 @@ export class RandomCommands {
 
   /** A command that no device does. */
   #wrong(): ModelCommand {
-    const { pairs } = this.#limits;
-    const [few, many] = this.#limits.littleEndian
-      ? [
-          [0, 0],
-          [pairs + 1, 0],
-        ]
-      : [
-          [0, 0],
-          [0, pairs + 1],
-        ];
+    const { pairs, littleEndian } = this.#limits;
     return this.#random.pick([
       wrong('an unknown class', 0xc8, 0),
       wrong('an unknown receive mode', VIRTIO_NET_CTRL_RX, 0x63, 1),
       wrong('a receive mode without its value', VIRTIO_NET_CTRL_RX, VIRTIO_NET_CTRL_RX_PROMISC),
       wrong('half an address', VIRTIO_NET_CTRL_MAC, VIRTIO_NET_CTRL_MAC_ADDR_SET, 2, 0, 0),
       wrong('VLAN 65535', VIRTIO_NET_CTRL_VLAN, VIRTIO_NET_CTRL_VLAN_ADD, 0xff, 0xff),
-      wrong('0 pairs', VIRTIO_NET_CTRL_MQ, VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET, ...few),
-      wrong('more pairs than there are', VIRTIO_NET_CTRL_MQ, VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET, ...many),
+      refused('0 pairs', pairsCommand(0, littleEndian)),
+      refused('more pairs than there are', pairsCommand(pairs + 1, littleEndian)),
     ]);
   }
 }
 
-/** A command that the device has to refuse. */
+/** A command that the device has to refuse, by its bytes. */
 function wrong(name: string, ofClass: number, command: number, ...data: readonly number[]): ModelCommand {
-  const sent = { class: ofClass, command, data: Uint8Array.from(data) };
-  return { name, command: sent, isRight: false, apply: NOTHING };
+  return refused(name, { class: ofClass, command, data: Uint8Array.from(data) });
+}
+
+function refused(name: string, command: NetCommand): ModelCommand {
+  return { name, command, isRight: false, apply: NOTHING };
 }

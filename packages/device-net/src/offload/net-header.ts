@@ -1,14 +1,19 @@
+import { type FeatureSet, VIRTIO_F_VERSION_1 } from '@virtio-platform/core/features';
 import {
   NET_CSUM_OFFSET,
   NET_CSUM_START,
   NET_FLAGS,
   NET_GSO_SIZE,
   NET_GSO_TYPE,
+  NET_HASH_HEADER_SIZE,
   NET_HASH_REPORT_AT,
   NET_HASH_VALUE,
   NET_HDR_LEN,
+  NET_HEADER_SIZE,
+  NET_LEGACY_HEADER_SIZE,
   NET_NUM_BUFFERS,
 } from '../layout.ts';
+import { VIRTIO_NET_F_HASH_REPORT, VIRTIO_NET_F_MRG_RXBUF } from '../net-features.ts';
 
 /** The fields of `struct virtio_net_hdr` that say what is left to do with a packet (virtio 1.4 section 5.1.6). */
 export interface Offload {
@@ -31,6 +36,13 @@ export const NO_OFFLOAD: Offload = {
   checksumStart: 0,
   checksumOffset: 0,
 };
+
+/** Bytes of the header in front of a packet with these features (virtio 1.4 sections 5.1.6 and 5.1.6.1). */
+export function netHeaderSize(accepted: FeatureSet): number {
+  if (accepted.has(VIRTIO_NET_F_HASH_REPORT)) return NET_HASH_HEADER_SIZE;
+  const hasBuffers = accepted.has(VIRTIO_NET_F_MRG_RXBUF) || accepted.has(VIRTIO_F_VERSION_1);
+  return hasBuffers ? NET_HEADER_SIZE : NET_LEGACY_HEADER_SIZE;
+}
 
 /** The header in front of a packet, whose bytes are in an array of its owner. Hot: no allocation. */
 export class NetHeader implements Offload {

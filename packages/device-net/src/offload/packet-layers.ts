@@ -1,4 +1,4 @@
-import { ETHERNET_HEADER } from '../layout.ts';
+import { ETHERNET_HEADER, VLAN_TAG } from '../layout.ts';
 
 /** Ethernet types. */
 export const ETHERTYPE_IPV4 = 0x0800;
@@ -18,8 +18,6 @@ export const IPV6_HEADER = 40;
 export const TCP_HEADER = 20;
 /** See {@link IPV4_HEADER}. */
 export const UDP_HEADER = 8;
-
-const VLAN_TAG = 4;
 
 /** The 16 bits of network byte order at a place. */
 export function readBig16(bytes: Uint8Array, at: number): number {
