@@ -1,34 +1,20 @@
-import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { loadProfiles, type Profile } from '@virtio-platform/profile';
 import { runProfile } from '@virtio-platform/runner';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ROOT } from '../command/command.ts';
-import { QEMU_TESTS } from './qemu-installed.ts';
+import { QEMU_TESTS, STORAGE_DAEMON_TESTS } from './qemu-installed.ts';
 
 /** Each run makes as many requests, and there are three on each machine: 10,000 and more. */
 const RUNS = 3;
 const LEAST = 3400;
 
-function hasStorageDaemon(): boolean {
-  try {
-    execFileSync('qemu-storage-daemon', ['--version'], { stdio: 'ignore' });
-    return true;
-  } catch {
-    return process.env['CI'] !== undefined;
-  }
-}
-
 /** Each machine with the profile of it, and whether it may run here. */
 const MACHINES: readonly (readonly [string, string, boolean])[] = [
   ['the embedded machine', 'block-discard.yaml', true],
   [`QEMU (${QEMU_TESTS.needs})`, 'qemu/block-mixed.yaml', QEMU_TESTS.mayRun],
-  [
-    'qemu-storage-daemon (needs qemu-storage-daemon: apt-get install qemu-system-common)',
-    'vhost-user/mixed.yaml',
-    hasStorageDaemon(),
-  ],
+  [`qemu-storage-daemon (${STORAGE_DAEMON_TESTS.needs})`, 'vhost-user/mixed.yaml', STORAGE_DAEMON_TESTS.mayRun],
 ];
 
 describe.each(MACHINES)('10,000 mixed requests of a disk of %s', (_, name, mayRun) => {

@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { buildNetEcho, skipsNetEcho } from '@virtio-platform/conformance/testing';
 import { commandProcess, reportsOf, ROOT, virtioPlatform } from '../command/command.ts';
 import { expectedBlock } from './expected-block.ts';
+import { STORAGE_DAEMON_TESTS } from './qemu-installed.ts';
 
 const SKIPS_DPDK = skipsNetEcho();
 
@@ -19,8 +20,7 @@ const isInstalled = (program: string, ...words: string[]): boolean => {
     return process.env['CI'] !== undefined;
   }
 };
-const NEEDS = 'needs qemu-storage-daemon: apt-get install qemu-system-common';
-const mayRun = isInstalled('qemu-storage-daemon', '--version');
+const { mayRun, needs: NEEDS } = STORAGE_DAEMON_TESTS;
 const NEEDS_DPDK = 'needs dpdk-testpmd: apt-get install dpdk-dev librte-net-vhost23 librte-mempool-ring23';
 const hasTestpmd = isInstalled('sh', '-c', 'command -v dpdk-testpmd');
 
