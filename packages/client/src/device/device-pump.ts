@@ -61,7 +61,7 @@ export class DevicePump {
   #isScheduled = false;
   #isStopped = false;
   /** Whether a notification may have come that was not taken yet. */
-  #isTold = false;
+  #mayBeNotified = false;
   /** Since when the work of this turn of the event loop goes on; -1 where none was done yet. */
   #turnSince = -1;
   #progressAt = 0;
@@ -74,7 +74,7 @@ export class DevicePump {
   constructor(transport: Transport) {
     this.#transport = transport;
     const told = (): void => {
-      this.#isTold = true;
+      this.#mayBeNotified = true;
       this.#wakeUps++;
       this.#run();
     };
@@ -84,11 +84,6 @@ export class DevicePump {
   /** How often a notification woke the pump, and how often it found by its watchdog what no notification told of. */
   get statistics(): { readonly wakeUps: number; readonly rescued: number } {
     return { wakeUps: this.#wakeUps, rescued: this.#rescued };
-  }
-
-  /** Whether the device tells of notifications; otherwise the pump looks from time to time. */
-  get isTold(): boolean {
-    return this.#source.isTold;
   }
 
   /** The device is started: works from here on. */
@@ -156,8 +151,8 @@ export class DevicePump {
   /** Works until there is nothing to do. Returns false where the slice ended before. */
   #rounds(device: PumpedDevice, work: PumpWork): boolean {
     const { queues } = device;
-    const wasTold = this.#isTold;
-    this.#isTold = false;
+    const wasNotified = this.#mayBeNotified;
+    this.#mayBeNotified = false;
     const end = performance.now() + SLICE_MS;
     let isFirst = true;
     for (let fruitless = 0; ;) {
@@ -170,7 +165,7 @@ export class DevicePump {
         continue;
       }
       throwIfBroken(queues);
-      if (wasTold && isFirst) this.#checkNow(device);
+      if (wasNotified && isFirst) this.#checkNow(device);
       if (!this.#source.isTold || this.#isQuiet(queues, work)) return true;
       isFirst = false;
       if (++fruitless < MOST_FRUITLESS) continue;
@@ -191,7 +186,7 @@ export class DevicePump {
 
   #takeNotifications({ driver }: PumpedDevice): void {
     const isDue = !this.#source.isTold && performance.now() - this.#checkedAt > LOOK_AROUND_MS;
-    if (!this.#isTold && !isDue) return;
+    if (!this.#mayBeNotified && !isDue) return;
     if (isDue) {
       this.#checkedAt = performance.now();
       checkDevice(this.#transport);
