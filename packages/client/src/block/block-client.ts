@@ -49,7 +49,7 @@ export class BlockClient extends RequestClient<BlockRequest> {
     this.#work = work;
   }
 
-  /** Bytes of the disk. Follows a resize, of which `resize` tells. */
+  /** Bytes of the disk. Follows a resize, of which `change` tells. */
   get capacity(): bigint {
     return BigInt(this.#disk.config.capacity);
   }

@@ -1,15 +1,7 @@
 import { ClientRequest } from '../requests/client-request.ts';
 
 /** The operations of a disk. */
-export type BlockOperation =
-  | 'read'
-  | 'write'
-  | 'flush'
-  | 'discard'
-  | 'writeZeroes'
-  | 'secureErase'
-  | 'getId'
-  | 'getLifetime';
+export type BlockOperation = 'read' | 'write' | 'flush' | 'discard' | 'writeZeroes' | 'secureErase' | 'getId';
 
 const NOTHING = Buffer.alloc(0);
 

@@ -126,8 +126,6 @@ function submitTo(driver: BlockDriver, request: BlockRequest): number {
       return driver.secureErase(offset, length);
     case 'getId':
       return driver.getId();
-    case 'getLifetime':
-      return driver.getLifetime();
     default:
       throw new TypeError(`operation ${String(operation satisfies never)}`);
   }
@@ -136,7 +134,7 @@ function submitTo(driver: BlockDriver, request: BlockRequest): number {
 /** Copies what was read out of guest memory. */
 function take(request: BlockRequest, data: Uint8Array, at: number): void {
   if (request.operation === 'read') (request.data ??= Buffer.allocUnsafe(request.length)).set(data, at);
-  else if (request.operation === 'getId' || request.operation === 'getLifetime') request.data = Buffer.from(data);
+  else if (request.operation === 'getId') request.data = Buffer.from(data);
 }
 
 function partBytes(driver: BlockDriver, { length, submitted }: BlockRequest): number {
