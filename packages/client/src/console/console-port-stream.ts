@@ -8,13 +8,11 @@ import { LinkStream, type LinkStreamOptions } from '../link/link-stream.ts';
  */
 export class ConsolePortStream extends LinkStream {
   readonly #port: ConsolePort;
-  readonly #wakePump: () => void;
 
   /** Opens the driver's side of the port. */
   constructor(port: ConsolePort, options: LinkStreamOptions) {
     super(port, options);
     this.#port = port;
-    this.#wakePump = options.wake;
     port.open();
   }
 
@@ -45,6 +43,5 @@ export class ConsolePortStream extends LinkStream {
 
   protected override release(): void {
     this.#port.close();
-    this.#wakePump();
   }
 }

@@ -91,6 +91,7 @@ export class LinkStream extends Duplex {
     this.#pending = undefined;
     this.#isReading = false;
     this.release();
+    this.#wake();
     pending?.done(error ?? new Error('the stream was destroyed'));
     done(error);
   }
