@@ -2,9 +2,10 @@ import type { BlockDisk } from '@virtio-platform/device-block';
 import { ClientError } from '../client-error.ts';
 import { BlockRequest, type BlockOperation } from './block-request.ts';
 import { BlockWork } from './block-work.ts';
+import { checkCount, checkData } from '../device/check-arguments.ts';
 import { fitLoad } from '../device/fit-load.ts';
 import { OpenedDevice, type WantedDevice } from '../device/open-device.ts';
-import { checkCount, type ProfileLike, type RequestOptions } from '../device/open-options.ts';
+import type { ProfileLike, RequestOptions } from '../device/open-options.ts';
 import { RequestClient, type RequestClientOptions } from '../requests/request-client.ts';
 import { DEFAULT_MAX_QUEUED } from '../requests/request-work.ts';
 
@@ -72,14 +73,14 @@ export class BlockClient extends RequestClient<BlockRequest> {
 
   /** Reads as many bytes as `target` has. The target is written until the promise settles, also where it rejects. */
   async readInto(offset: number | bigint, target: Uint8Array, options: RequestOptions = {}): Promise<void> {
-    const data = bytesOf(target);
+    const data = checkData(target);
     const place = this.#check(offset, data.length);
     if (place.length > 0) await this.#call('read', place, { ...options, data });
   }
 
   /** Writes all bytes of `source`, which has to stay as it is until the promise settles. */
   async write(offset: number | bigint, source: Uint8Array, options: RequestOptions = {}): Promise<void> {
-    const data = bytesOf(source);
+    const data = checkData(source);
     const place = this.#check(offset, data.length);
     this.#checkWritable();
     if (place.length > 0) await this.#call('write', place, { ...options, data });
@@ -185,11 +186,6 @@ export async function openBlock(profile: ProfileLike, options: BlockOptions = {}
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the driver half of the type that was asked for
   const disk = device.driver as BlockDisk;
   return new BlockClient(device, disk, new BlockWork(disk, device.context.notify, maxQueued ?? DEFAULT_MAX_QUEUED));
-}
-
-function bytesOf(value: unknown): Uint8Array {
-  if (value instanceof Uint8Array) return value;
-  throw new TypeError(`the data is ${typeof value}, not a Buffer or Uint8Array`);
 }
 
 function countOf(name: string, value: unknown): number {

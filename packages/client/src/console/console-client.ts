@@ -5,7 +5,8 @@ import type { ConsolePortStream } from './console-port-stream.ts';
 import { ConsoleWork } from './console-work.ts';
 import { DeviceClient } from '../device/device-client.ts';
 import { OpenedDevice } from '../device/open-device.ts';
-import { checkCount, type OpenOptions, type ProfileLike, type RequestOptions } from '../device/open-options.ts';
+import { checkCount } from '../device/check-arguments.ts';
+import type { OpenOptions, ProfileLike, RequestOptions } from '../device/open-options.ts';
 import { streamRequests } from '../link/stream-requests.ts';
 
 /** How a console is opened. */

@@ -19,10 +19,19 @@ export interface WantedLoad {
  * program says, and otherwise what fits a share of the memory. Bytes that are chosen are whole sectors.
  */
 export function fitLoad(wanted: WantedLoad, entries: number, memoryBytes: number): DriverLoad {
-  const { usualDepth, usualBytes } = wanted;
-  const room = memoryBytes * MEMORY_SHARE;
-  const most = Math.floor(room / 4 / SECTOR_BYTES) * SECTOR_BYTES;
+  const { usualBytes } = wanted;
+  const most = Math.floor((memoryBytes * MEMORY_SHARE) / 4 / SECTOR_BYTES) * SECTOR_BYTES;
   const bytes = wanted.bytes ?? Math.max(SECTOR_BYTES, Math.min(usualBytes, most));
-  const depth = wanted.depth ?? Math.max(1, Math.min(usualDepth, Math.floor(room / bytes)));
-  return { depth: Math.min(depth, entries), bytes };
+  return { depth: fitDepth(wanted, bytes, entries, memoryBytes), bytes };
+}
+
+/** The depth of {@link fitLoad}, where each request takes `requestBytes` of guest memory. */
+export function fitDepth(
+  { depth, usualDepth }: Pick<WantedLoad, 'depth' | 'usualDepth'>,
+  requestBytes: number,
+  entries: number,
+  memoryBytes: number,
+): number {
+  const fitting = Math.floor((memoryBytes * MEMORY_SHARE) / requestBytes);
+  return Math.min(depth ?? Math.max(1, Math.min(usualDepth, fitting)), entries);
 }

@@ -24,10 +24,3 @@ export interface RequestOptions {
    */
   readonly signal?: AbortSignal | undefined;
 }
-
-/** Throws `RangeError` for what is no number of requests, `TypeError` for what is no number. */
-export function checkCount(name: string, value: number | undefined): void {
-  if (value === undefined) return;
-  if (typeof value !== 'number') throw new TypeError(`${name} is ${typeof value}, not a number`);
-  if (!Number.isSafeInteger(value) || value < 1) throw new RangeError(`${name} ${value} is no whole number from 1 on`);
-}

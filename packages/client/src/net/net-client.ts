@@ -1,9 +1,11 @@
 import type { Duplex } from 'node:stream';
 import { GUEST_OFFLOADS, type NetDriver } from '@virtio-platform/device-net';
 import { DeviceClient } from '../device/device-client.ts';
+import { fitDepth } from '../device/fit-load.ts';
 import { NetWork } from './net-work.ts';
 import { OpenedDevice } from '../device/open-device.ts';
-import { checkCount, type OpenOptions, type ProfileLike } from '../device/open-options.ts';
+import { checkCount } from '../device/check-arguments.ts';
+import type { OpenOptions, ProfileLike } from '../device/open-options.ts';
 import { untilReady } from '../device/until-ready.ts';
 import { streamRequests } from '../link/stream-requests.ts';
 
@@ -20,8 +22,6 @@ export interface NetOptions extends OpenOptions {
 const WORKLOAD = { kind: 'echo', requests: 1, depth: 1, blockSize: '64B' } as const;
 const DEPTH = 64;
 const FRAME_BYTES = 1514;
-/** The part of guest memory that the buffers may take. */
-const MEMORY_SHARE = 0.25;
 /** Bytes of a receive and a transmit buffer beside the frame, rounded up. */
 const BUFFER_OVERHEAD = 512;
 
@@ -83,9 +83,9 @@ export async function openNet(profile: ProfileLike, options: NetOptions = {}): P
   checkCount('frameBytes', frameBytes);
   const load = (queueSizes: readonly number[], memoryBytes: number): { depth: number; bytes: number } => {
     const pairs = Math.max(1, queueSizes.length >> 1);
-    const fitting = Math.floor((memoryBytes * MEMORY_SHARE) / (2 * pairs * (frameBytes + BUFFER_OVERHEAD)));
-    const wanted = depth ?? Math.max(1, Math.min(DEPTH, fitting));
-    return { depth: Math.min(wanted, ...queueSizes.slice(0, 2 * pairs)), bytes: frameBytes };
+    const entries = Math.min(...queueSizes.slice(0, 2 * pairs));
+    const requestBytes = 2 * pairs * (frameBytes + BUFFER_OVERHEAD);
+    return { depth: fitDepth({ depth, usualDepth: DEPTH }, requestBytes, entries, memoryBytes), bytes: frameBytes };
   };
   const device = await OpenedDevice.open(
     profile,

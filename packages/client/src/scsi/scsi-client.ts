@@ -1,7 +1,8 @@
 import type { ScsiDriver } from '@virtio-platform/device-scsi';
+import { checkCount, checkData } from '../device/check-arguments.ts';
 import { fitLoad } from '../device/fit-load.ts';
 import { OpenedDevice, type WantedDevice } from '../device/open-device.ts';
-import { checkCount, type ProfileLike, type RequestOptions } from '../device/open-options.ts';
+import type { ProfileLike, RequestOptions } from '../device/open-options.ts';
 import { RequestClient, type RequestClientOptions } from '../requests/request-client.ts';
 import { DEFAULT_MAX_QUEUED } from '../requests/request-work.ts';
 import { ScsiRequest, ScsiWork, type ScsiAnswer } from './scsi-work.ts';
@@ -57,8 +58,7 @@ export class ScsiClient extends RequestClient<ScsiRequest> {
     { dataOut, dataIn = 0, signal }: ScsiCommandOptions = {},
   ): Promise<ScsiAnswer> {
     if (!(cdb instanceof Uint8Array)) throw new TypeError(`the command is ${typeof cdb}, not a Buffer or Uint8Array`);
-    if (dataOut !== undefined && !(dataOut instanceof Uint8Array))
-      throw new TypeError(`the data is ${typeof dataOut}, not a Buffer or Uint8Array`);
+    if (dataOut !== undefined) checkData(dataOut);
     if (cdb.length < 1 || cdb.length > LONGEST_CDB)
       throw new RangeError(`a command of ${cdb.length} bytes, and one has 1 to ${LONGEST_CDB}`);
     if (!Number.isSafeInteger(dataIn) || dataIn < 0) throw new RangeError(`${dataIn} bytes of data`);

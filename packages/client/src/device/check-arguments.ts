@@ -1,0 +1,12 @@
+/** Throws `RangeError` for what is no count, `TypeError` for what is no number. `undefined` is the caller's default. */
+export function checkCount(name: string, value: number | undefined): void {
+  if (value === undefined) return;
+  if (typeof value !== 'number') throw new TypeError(`${name} is ${typeof value}, not a number`);
+  if (!Number.isSafeInteger(value) || value < 1) throw new RangeError(`${name} ${value} is no whole number from 1 on`);
+}
+
+/** Returns the data of a request. Throws `TypeError` for what is no `Uint8Array`. */
+export function checkData(value: unknown): Uint8Array {
+  if (value instanceof Uint8Array) return value;
+  throw new TypeError(`the data is ${typeof value}, not a Buffer or Uint8Array`);
+}
