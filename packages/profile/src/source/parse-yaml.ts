@@ -19,7 +19,7 @@ import { issueAt, MAX_ISSUES, MAX_TEXT, type Place, type ProfileIssue } from './
 import type { MapEntry, MapNode, ScalarNode, SourceNode } from './source-node.ts';
 
 /** Levels of nesting. A profile has about five; the composer recurses, and far deeper it would end the process. */
-const MAX_DEPTH = 64;
+export const MAX_DEPTH = 64;
 /** Nodes that aliases may add: a few lines of them could otherwise grow to billions. */
 const MAX_ALIASED_NODES = 1000;
 

@@ -1,10 +1,8 @@
 import { describeValue } from '@virtio-platform/core';
-import type { ParsedSource } from './parse-yaml.ts';
+import { MAX_DEPTH, type ParsedSource } from './parse-yaml.ts';
 import { issueAt, MAX_ISSUES, MAX_TEXT, type Place, type ProfileIssue } from './profile-issue.ts';
 import type { MapEntry, MapNode, SourceNode } from './source-node.ts';
 
-/** Levels of nesting, as in YAML. */
-const MAX_DEPTH = 64;
 /** Characters, as in a YAML file of 1 MiB: of keys and text, and {@link VALUE_LENGTH} for each value. */
 const MAX_LENGTH = 1024 * 1024;
 /** A value takes far more time and memory to check than a character. */

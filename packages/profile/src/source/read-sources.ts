@@ -74,9 +74,11 @@ type FileText =
       readonly suggestion?: string | undefined;
     };
 
+const TOO_LARGE: FileText = { content: undefined, problem: 'is larger than 1 MiB', code: 'ERR_PROFILE_INVALID' };
+
 function checkText(content: string): FileText {
   if (Buffer.byteLength(content) <= MAX_FILE_BYTES) return { content };
-  return { content: undefined, problem: 'is larger than 1 MiB', code: 'ERR_PROFILE_INVALID' };
+  return TOO_LARGE;
 }
 
 async function readText(file: string): Promise<FileText> {
@@ -85,9 +87,7 @@ async function readText(file: string): Promise<FileText> {
     // Looked at before it is opened: opening a pipe would wait for its writer.
     const status = await stat(file);
     if (!status.isFile()) return { content: undefined, problem: 'is not a file', code: 'ERR_PROFILE_NOT_FOUND' };
-    if (status.size > MAX_FILE_BYTES) {
-      return { content: undefined, problem: 'is larger than 1 MiB', code: 'ERR_PROFILE_INVALID' };
-    }
+    if (status.size > MAX_FILE_BYTES) return TOO_LARGE;
     bytes = await readFile(file);
   } catch (error) {
     const code = errorCode(error);

@@ -1,21 +1,24 @@
 import type { Place } from './profile-issue.ts';
-/** A YAML value that knows where it stands. After merging, the parts of one tree come from several files. */
+/**
+ * A value of YAML or of an object that knows where it stands. After merging, the parts of one tree come from several
+ * files.
+ */
 export type SourceNode = ScalarNode | ListNode | MapNode;
 
-/** A single YAML value. */
+/** A single value. */
 export interface ScalarNode extends Place {
   readonly kind: 'scalar';
   /** Whole numbers of any width are bigint: a 64-bit address must not lose bits. `null` is YAML's. */
   readonly value: string | number | bigint | boolean | null;
 }
 
-/** A YAML sequence. */
+/** A sequence of YAML, or an array. */
 export interface ListNode extends Place {
   readonly kind: 'list';
   readonly items: readonly SourceNode[];
 }
 
-/** A YAML mapping, in the order of its keys. */
+/** A mapping of YAML, or an object, in the order of its keys. */
 export interface MapNode extends Place {
   readonly kind: 'map';
   readonly entries: ReadonlyMap<string, MapEntry>;
