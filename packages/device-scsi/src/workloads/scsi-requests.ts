@@ -3,6 +3,7 @@ import { hexadecimal, MismatchLog } from '@virtio-platform/device-kit';
 import { SCSI_CONTROL_QUEUE } from '../layout.ts';
 import { UNIT_BUSY, type ScsiDriver } from '../driver/scsi-driver.ts';
 import type { ScsiEvent } from '../driver/event-lane.ts';
+import { REPORT_LUNS } from '../scsi-commands.ts';
 import type { ScsiSettings } from '../scsi-settings.ts';
 import { isExempt, judgeAnswer, type Judgement } from './judge-answer.ts';
 import type { Operation, Pending } from './operation.ts';
@@ -19,9 +20,15 @@ const MOST_SUSPECTS = 1000;
 /** An answer that is wrong unless an event of its unit explains it. */
 interface Suspect {
   readonly unit: UnitModel;
+  readonly operation: Operation;
   /** Whether it is a unit attention, which events of other units of the target explain too. */
   readonly isAttention: boolean;
   readonly note: () => void;
+}
+
+/** Whether the answer to a command tells of a unit: of its own, or of each in the list of its target. */
+function isAbout({ unit, cdb, target }: Operation, of: UnitModel): boolean {
+  return unit === of || (cdb[0] === REPORT_LUNS && target === of.target);
 }
 
 /** What the owner of the requests does with what is not an answer to a command. */
@@ -104,14 +111,13 @@ export class ScsiRequests {
 
   /** What is in flight for a unit may end otherwise than its command alone would. */
   disturb(unit: UnitModel): void {
-    for (const pending of [...this.#pending, ...this.#again])
-      if (pending?.operation.unit === unit) pending.isDisturbed = true;
+    this.#disturb((operation) => operation.unit === unit);
   }
 
   /** An event of a unit explains what its commands were answered. */
   explain(unit: UnitModel): void {
-    this.#suspects = this.#suspects.filter((suspect) => suspect.unit !== unit);
-    this.disturb(unit);
+    this.#suspects = this.#suspects.filter(({ operation }) => !isAbout(operation, unit));
+    this.#disturb((operation) => isAbout(operation, unit));
   }
 
   /** The event of another unit explains the unit attentions that commands of this one were told. */
@@ -192,6 +198,11 @@ export class ScsiRequests {
     this.#mismatches.note(kind, () => ({ request: this.#completed + 1, what, detail, ...place, ...facts }));
   }
 
+  #disturb(isDisturbed: (operation: Operation) => boolean): void {
+    for (const pending of [...this.#pending, ...this.#again])
+      if (pending !== undefined && isDisturbed(pending.operation)) pending.isDisturbed = true;
+  }
+
   /** Makes a command again. An earlier try may have been executed. */
   #submit(pending: Pending): boolean {
     const { operation } = pending;
@@ -263,7 +274,12 @@ export class ScsiRequests {
     if (unit === undefined || this.#suspects.length >= MOST_SUSPECTS) return this.#note(id, operation, judgement);
     const describe = this.#describe(id, operation, judgement);
     const isAttention = judgement.outcome === 'refused';
-    this.#suspects.push({ unit, isAttention, note: () => this.#mismatches.note(judgement.kind!, () => describe) });
+    this.#suspects.push({
+      unit,
+      operation,
+      isAttention,
+      note: () => this.#mismatches.note(judgement.kind!, () => describe),
+    });
   }
 
   #note(id: number, operation: Operation, judgement: Judgement): void {
