@@ -4,7 +4,6 @@ import { fileURLToPath } from 'node:url';
 import { defaultServerConditions, type Plugin } from 'vite';
 import { defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
-import { COMPILED_STARTS } from './workers/compiled-modules.ts';
 
 /** Tests run from TypeScript source, without a build: one export condition selects `src`. */
 const SOURCE = '@virtio-platform/source';
@@ -80,14 +79,26 @@ const PACKED = 'test/packed/**/*.test.ts';
 const UNIT = { testTimeout: 30_000, hookTimeout: 30_000 };
 const SYSTEM = { testTimeout: 120_000, hookTimeout: 120_000 };
 
+/** The modules that start threads from source, and what starts the same threads from compiled modules. */
+const COMPILED_STARTS: ReadonlyMap<string, string> = new Map(
+  [
+    ['machine-simulated/src/start-worker.ts', 'machine-simulated/test/start-compiled-worker.ts'],
+    ['conformance/src/contract/check-worker.ts', 'conformance/test/start-compiled-check-worker.ts'],
+  ].map(([source, compiled]) => [packagePath(source!), packagePath(compiled!)]),
+);
+
+function packagePath(path: string): string {
+  return fileURLToPath(new URL(`../packages/${path}`, import.meta.url));
+}
+
 /** Lets tests start threads from compiled modules. What stands in for a module can import that module. */
 const compiledWorkers: Plugin = {
   name: 'compiled-workers',
   enforce: 'pre',
   resolveId(name, importer) {
     if (importer === undefined || !name.startsWith('.')) return undefined;
-    const own = COMPILED_STARTS.get(resolve(dirname(importer), name));
-    return own === importer ? undefined : own;
+    const compiled = COMPILED_STARTS.get(resolve(dirname(importer), name));
+    return compiled === importer ? undefined : compiled;
   },
 };
 

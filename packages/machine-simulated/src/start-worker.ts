@@ -12,9 +12,8 @@ export function startWorker(workerData: DeviceWorkerData): Worker {
     const module = new URL('./device-worker.js', import.meta.url);
     // A thread has Node's options of its process: with this one Node takes text only.
     const takesText = process.execArgv.some((word) => word.startsWith('--input-type'));
-    return takesText
-      ? new Worker(`import('${module.href}')`, { eval: true, workerData })
-      : new Worker(module, { workerData });
+    if (takesText) return new Worker(`import('${module.href}')`, { eval: true, workerData });
+    return new Worker(module, { workerData });
   }
   // `require` resolves to the loader's CommonJS half; a thread needs the other one, beside it.
   const loader = new URL('index.mjs', pathToFileURL(createRequire(import.meta.url).resolve('tsx/esm/api'))).href;
