@@ -1,3 +1,4 @@
+import { describeValue } from '@virtio-platform/core';
 import type { ScsiDriver } from '@virtio-platform/device-scsi';
 import { checkCount, checkData } from '../device/check-arguments.ts';
 import { fitLoad } from '../device/fit-load.ts';
@@ -50,8 +51,8 @@ export class ScsiClient extends RequestClient<ScsiRequest | ScsiTask> {
   /**
    * Sends a command to a unit and resolves with its answer, also one that says CHECK CONDITION: `status` and
    * `senseCode` tell. Once `signal` is aborted, the unit is asked to end the command (ABORT TASK), and the promise
-   * rejects when the command is back. Rejects with {@link RequestError} where the host could not have the unit execute it, and with
-   * `RangeError` or `TypeError` for values that cannot be.
+   * rejects when the command is back. Rejects with {@link RequestError} where the host could not have the unit execute
+   * it, and with `RangeError` or `TypeError` for values that cannot be.
    */
   async command(
     target: number,
@@ -79,7 +80,7 @@ export class ScsiClient extends RequestClient<ScsiRequest | ScsiTask> {
     { signal }: RequestOptions = {},
   ): Promise<ScsiTaskAnswer> {
     if (!Object.hasOwn(SCSI_TASKS, task))
-      throw new TypeError(`${String(task)} is none of ${Object.keys(SCSI_TASKS).join(', ')}`);
+      throw new TypeError(`${describeValue(task)} is none of ${Object.keys(SCSI_TASKS).join(', ')}`);
     return await this.#work.manage(new ScsiTask(task, target, lun, signal));
   }
 }
