@@ -7,7 +7,7 @@ import type { TrialDevice } from './trial-device.ts';
 
 /** How long nothing may happen: with timers and sockets, and without. */
 const STALLED_MS = 2000;
-const STALLED_TURNS = 200;
+const STALLED_TURNS = 50;
 /** How often in a row a buffer may not be added while nothing is in flight. */
 const MOST_FAILURES = 64;
 
