@@ -1,8 +1,10 @@
 import { constants } from 'node:buffer';
+import { dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { defaultServerConditions } from 'vite';
+import { defaultServerConditions, type Plugin } from 'vite';
 import { defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
+import { COMPILED_STARTS } from './workers/compiled-modules.ts';
 
 /** Tests run from TypeScript source, without a build: one export condition selects `src`. */
 const SOURCE = '@virtio-platform/source';
@@ -78,8 +80,20 @@ const PACKED = 'test/packed/**/*.test.ts';
 const UNIT = { testTimeout: 30_000, hookTimeout: 30_000 };
 const SYSTEM = { testTimeout: 120_000, hookTimeout: 120_000 };
 
+/** Lets tests start threads from compiled modules. What stands in for a module can import that module. */
+const compiledWorkers: Plugin = {
+  name: 'compiled-workers',
+  enforce: 'pre',
+  resolveId(name, importer) {
+    if (importer === undefined || !name.startsWith('.')) return undefined;
+    const own = COMPILED_STARTS.get(resolve(dirname(importer), name));
+    return own === importer ? undefined : own;
+  },
+};
+
 export default defineConfig({
   root: fileURLToPath(new URL('..', import.meta.url)),
+  plugins: [compiledWorkers],
   ssr: { resolve: { conditions: [SOURCE, ...defaultServerConditions] } },
   test: {
     // Every core: without a terminal vitest leaves one idle, which is half of a small machine.
