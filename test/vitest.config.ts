@@ -109,7 +109,8 @@ export default defineConfig({
         test: {
           ...UNIT,
           name: 'unit',
-          include: ['packages/*/test/**/*.test.ts', 'packages/cli/templates/*/test/*.test.ts'],
+          // Those of the templates run in the packages that `test/packed/new-package.test.ts` makes of them.
+          include: ['packages/*/test/**/*.test.ts'],
           exclude: ISOLATED,
           isolate: false,
         },
