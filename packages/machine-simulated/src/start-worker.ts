@@ -8,8 +8,13 @@ import type { DeviceWorkerData } from './device-worker.ts';
  * source.
  */
 export function startWorker(workerData: DeviceWorkerData): Worker {
-  if (!import.meta.url.endsWith('.ts'))
-    return new Worker(new URL('./device-worker.js', import.meta.url), { workerData });
+  if (!import.meta.url.endsWith('.ts')) {
+    const module = new URL('./device-worker.js', import.meta.url);
+    // A thread has Node's options of its process: with this one Node takes text only.
+    const takesText = process.execArgv.some((word) => word.startsWith('--input-type'));
+    if (takesText) return new Worker(`import('${module.href}')`, { eval: true, workerData });
+    return new Worker(module, { workerData });
+  }
   // `require` resolves to the loader's CommonJS half; a thread needs the other one, beside it.
   const loader = new URL('index.mjs', pathToFileURL(createRequire(import.meta.url).resolve('tsx/esm/api'))).href;
   const module = new URL('./device-worker.ts', import.meta.url).href;
