@@ -1,0 +1,34 @@
+import { printableData, type Terminal } from '../../terminal.ts';
+import type { Reporter, ReporterOptions, RunSummary } from '../reporter.ts';
+import { printFailures } from './list-reporter.ts';
+import { describeStatistics, printSummary } from './print-summary.ts';
+import { printRunCards } from './run-cards.ts';
+import { printRunTable } from './run-table.ts';
+
+/** For people who compare runs: a table of all of them at the end, or cards where a line is too short for a table. */
+export class TableReporter implements Reporter {
+  readonly #terminal: Terminal;
+  readonly #options: ReporterOptions;
+
+  constructor(terminal: Terminal, options: ReporterOptions) {
+    this.#terminal = terminal;
+    this.#options = options;
+  }
+
+  end(summary: RunSummary): void {
+    const terminal = this.#terminal;
+    const reports = printableData(summary.ended.map(({ report }) => report));
+    const { quiet } = this.#options;
+    if (!quiet && reports.length > 0 && !printRunTable(terminal, reports)) printRunCards(terminal, reports);
+    printFailures(terminal, summary, this.#options);
+    const statistics = quiet
+      ? []
+      : reports.flatMap((report) => {
+          const text = describeStatistics(report);
+          return text === '' ? [] : [`${report.profile}  ${text}`];
+        });
+    if (statistics.length > 0) terminal.print('');
+    for (const line of statistics) terminal.printSentence(0, terminal.colors.dim(line));
+    printSummary(terminal, summary);
+  }
+}
