@@ -11,8 +11,14 @@ import type { Terminal } from '../terminal.ts';
 
 type MakeReporter = (terminal: Terminal, options: ReporterOptions) => Reporter;
 
+/** The names of the reporters, as they are listed. */
+export const REPORTER_NAMES = ['list', 'table', 'json', 'ndjson', 'junit', 'tap', 'sarif', 'github'] as const;
+
+/** The name of a reporter. */
+export type ReporterName = (typeof REPORTER_NAMES)[number];
+
 /** The reporters by their names. */
-export const REPORTERS = {
+export const REPORTERS: Readonly<Record<ReporterName, MakeReporter>> = {
   list: (terminal, options) => new ListReporter(terminal, options),
   table: (terminal, options) => new TableReporter(terminal, options),
   json: (terminal) => new JsonReporter(terminal),
@@ -21,14 +27,7 @@ export const REPORTERS = {
   tap: (terminal, options) => new TapReporter(terminal, options),
   sarif: (terminal, options) => new SarifReporter(terminal, options),
   github: (terminal, options) => new GithubReporter(terminal, options),
-} as const satisfies Readonly<Record<string, MakeReporter>>;
-
-/** The name of a reporter. */
-export type ReporterName = keyof typeof REPORTERS;
-
-/** The names, as they are listed. */
-// oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the keys of an object of this module
-export const REPORTER_NAMES: readonly ReporterName[] = Object.keys(REPORTERS) as ReporterName[];
+};
 
 /** Those that share an output with others: people, and CI systems that look for lines of theirs. */
 const SHARES: ReadonlySet<ReporterName> = new Set(['list', 'table', 'github']);
