@@ -162,7 +162,8 @@ export async function runCommandLine(
   program
     .command('schema')
     .description('prints the JSON Schema of profiles, for editors')
-    .action(() => run(false, () => schemaCommand(terminal)));
+    .option('--report', 'that of what `run --json` prints instead, for programs')
+    .action(({ report }: { readonly report?: boolean }) => run(false, () => schemaCommand(terminal, report === true)));
 
   program
     .command('new')

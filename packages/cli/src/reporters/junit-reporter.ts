@@ -114,11 +114,12 @@ function attributes(values: Readonly<Record<string, string | number>>): string {
     .join(' ');
 }
 
-/** For text and for attributes. What XML has no form for at all is escaped as on a terminal. */
+/** For text and for attributes. What XML has no form for at all is escaped as on a terminal (XML 1.0, 2.2). */
 function escapeXml(text: string): string {
   const lines = text.split('\n').map((line) => printable(line));
   return lines
     .join('\n')
+    .replaceAll(/[\uFFFE\uFFFF]/g, (character) => (character === '\uFFFE' ? String.raw`\ufffe` : String.raw`\uffff`))
     .replaceAll('&', '&amp;')
     .replaceAll('<', '&lt;')
     .replaceAll('>', '&gt;')

@@ -180,7 +180,7 @@ export const REPORT_SCHEMA: z.ZodType = z.strictObject({
 
 /** Where the schema is published. */
 const SCHEMA_ID =
-  'https://raw.githubusercontent.com/virtio-platform/virtio-platform/main/packages/cli/.virtio-platform.report-schema.json';
+  'https://raw.githubusercontent.com/virtio-platform/virtio-platform/main/packages/cli/report-schema.json';
 
 /**
  * The JSON Schema (draft 2020-12) of what `run --json` prints: an array of reports. It allows keys that it does not
