@@ -22,7 +22,8 @@ const MOST_RINGS = 4;
  */
 export function printFailure(terminal: Terminal, report: RunReport, style: FailureStyle, again?: string): void {
   const { red, bold, dim } = terminal.colors;
-  terminal.print(`\n${bold(heading(report.profile))}`);
+  terminal.print('');
+  terminal.printSentence(0, bold(heading(report.profile)));
   if (report.refusal !== null) terminal.printSentence(2, `refused by ${report.refusal.rule}: ${report.refusal.reason}`);
   printError(terminal, report.failure);
   if (style.stack) printCause(terminal, report.failure);

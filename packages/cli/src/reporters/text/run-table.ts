@@ -15,6 +15,10 @@ interface Column {
 }
 
 const COLUMNS: readonly Column[] = [
+  {
+    title: '',
+    text: (report, { colors: { green, red } }) => (isAsExpected(report) ? green('ok') : red('FAIL')),
+  },
   { title: 'profile', text: ({ profile }) => profile, least: 28 },
   { title: 'platform', text: ({ platform }) => platform, spare: 1 },
   { title: 'features accepted', text: (report) => featureSummary(report) || 'none', least: 20 },
