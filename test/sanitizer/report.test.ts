@@ -142,7 +142,10 @@ describe('virtio-platform run --sanitize', () => {
     const shown = readme.slice(readme.indexOf('  finding DMA-'));
     const path = profile('readme.yaml', 'expect: { faults: 1 }\n');
     const text = await print(['run', path, '--sanitize'], false);
-    const printed = text.slice(text.indexOf('  finding DMA-'), text.indexOf('\n  again ', text.indexOf('  finding DMA-')));
+    const printed = text.slice(
+      text.indexOf('  finding DMA-'),
+      text.indexOf('\n  again ', text.indexOf('  finding DMA-')),
+    );
     expect(withoutLines(shown.slice(0, shown.indexOf('```'))).trimEnd()).toBe(withoutLines(printed));
   });
 });

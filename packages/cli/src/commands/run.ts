@@ -54,9 +54,11 @@ export async function runCommand(
 ): Promise<ExitStatus> {
   const [startedAt, start] = [new Date(), performance.now()];
   const { reporters, interruption, plugins, sanitize, bail } = options;
-  const asJson = reporters.some(({ name, file }) => file === undefined && (name === 'json' || name === 'ndjson'));
+  const shown = reporters.filter(({ file }) => file === undefined).map(({ name }) => name);
+  const asJson = shown.some((name) => name === 'json' || name === 'ndjson');
+  const place = asJson ? 'none' : shown.some((name) => name === 'list' || name === 'table') ? 'output' : 'errors';
   const tell = (error: CodedError): ExitStatus => printError(terminal, error, asJson);
-  const progress = new Progress(terminal, asJson);
+  const progress = new Progress(terminal, place);
   try {
     interruption.await();
     sweepTemporaryFolders();

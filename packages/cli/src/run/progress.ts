@@ -1,3 +1,4 @@
+import { printable } from '@virtio-platform/core';
 import type { Terminal } from '../terminal.ts';
 
 /** Where nothing is printed, people wait so long for a sign of life. */
@@ -14,18 +15,23 @@ interface Step {
   total: number;
 }
 
+/** Where new lines go: beside what people read, or to the errors where a program reads that; `none` for no line. */
+export type ProgressPlace = 'output' | 'errors' | 'none';
+
 /**
- * Says on standard error what is going on while nothing else is printed: on a terminal in one line that is replaced,
- * elsewhere in a new line every two seconds. `isSilent`: nothing is said, because a program reads the errors.
+ * Says what is going on while nothing else is printed: on a terminal in one line of standard error that is replaced,
+ * elsewhere in a new line every two seconds.
  */
 export class Progress {
   readonly #terminal: Terminal;
+  readonly #place: ProgressPlace;
   readonly #timer: NodeJS.Timeout | undefined;
   #step: Step | undefined;
 
-  constructor(terminal: Terminal, isSilent: boolean) {
+  constructor(terminal: Terminal, place: ProgressPlace) {
     this.#terminal = terminal;
-    if (isSilent) return;
+    this.#place = place;
+    if (place === 'none') return;
     this.#timer = setInterval(() => this.#tick(), TICK_MS);
     // What waits for ever is found by an event loop without work.
     this.#timer.unref();
@@ -54,8 +60,12 @@ export class Progress {
     if (this.#timer === undefined || this.#step === undefined) return;
     const silence = performance.now() - Math.max(lastOutputAt, this.#step.startedAt);
     if (canReplaceLine && silence >= REPLACED_SILENCE_MS) this.#terminal.showLine(describeStep(this.#step));
-    else if (!canReplaceLine && performance.now() - lastOutputAt >= SILENCE_MS)
-      this.#terminal.printError(describeStep(this.#step));
+    else if (!canReplaceLine && performance.now() - lastOutputAt >= SILENCE_MS) this.#print(describeStep(this.#step));
+  }
+
+  #print(text: string): void {
+    if (this.#place === 'output') this.#terminal.print(printable(text));
+    else this.#terminal.printError(printable(text));
   }
 }
 

@@ -31,7 +31,8 @@ export function printFailure(terminal: Terminal, report: RunReport, style: Failu
     terminal.printSentence(2, `${red('wrong')} ${mismatch}`);
   for (const difference of report.differences) terminal.printSentence(2, `${red('differs')} ${difference}`);
   printObserved(terminal, report, style);
-  if (again !== undefined) terminal.printSentence(2, dim(`again ${again}`));
+  // In one line, however long: so it can be copied.
+  if (again !== undefined) terminal.print(dim(`  again ${again}`));
 }
 
 /** Prints faults, leaks and findings of a run, also where they are expected. The report is printable. */
