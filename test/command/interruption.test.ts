@@ -20,6 +20,11 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
+/** What a reporter wrote to its file. */
+function written(name: string): string {
+  return readFileSync(join(folder, name), 'utf8');
+}
+
 /** Starts the three runs, and waits until the second one is under way. */
 async function startRuns(words: readonly string[]): Promise<ReturnType<typeof commandProcess>> {
   const started = commandProcess(['run', ...files, ...words]);
@@ -47,11 +52,10 @@ describe('an interrupted run', () => {
     // What is not a terminal gets a line every two seconds, and no line is replaced.
     expect(stdout).toMatch(/^run 2 of 3, endless: .*\n/m);
     expect(stderr).toBe('');
-    const text = (name: string): string => readFileSync(join(folder, name), 'utf8');
-    const reports = JSON.parse(text('json')) as RunReport[];
+    const reports = JSON.parse(written('json')) as RunReport[];
     expect(reports.map(({ profile, differences }) => [profile, differences])).toEqual([['short', []]]);
-    expect(text('junit')).toContain('tests="3" failures="0" errors="0" skipped="2"');
-    expect(text('tap')).toMatch(new RegExp(`\nBail out! interrupted by ${signal}\n$`));
+    expect(written('junit')).toContain('tests="3" failures="0" errors="0" skipped="2"');
+    expect(written('tap')).toMatch(new RegExp(`\nBail out! interrupted by ${signal}\n$`));
   });
 
   it('that does not end by itself ends at once with the second signal', async () => {

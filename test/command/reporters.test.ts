@@ -110,13 +110,13 @@ describe('run --reporter', () => {
     expect(suites).toMatchObject({ name: 'virtio-platform', tests: 4, failures: 2, errors: 0, skipped: 0 });
     if (!('testsuite' in suites!)) throw new Error('no suites');
     expect(suites.testsuite).toHaveLength(4);
-    const [good, hostile, faults] = suites.testsuite!.map(({ testcase }) => testcase![0]!);
+    const [good, hostile, faults] = suites.testsuite.map(({ testcase }) => testcase![0]!);
     expect(good).toMatchObject({ name: 'good', classname: 'good.yaml' });
     expect(good).not.toHaveProperty('failure');
     expect(hostile!.name).toMatch(/^::error::a\\x1b\[31mb\\nok 2 .* \]\]> <d> & "e" 'f' %0A/);
     expect(hostile!.failure![0]!.inner).toContain('differs path: expected identity, was linear');
     expect(faults!.failure).toMatchObject([{ type: expect.stringMatching(/^fault-/) as string }]);
-    expect(suites.testsuite![0]).toMatchObject({ name: 'good.yaml', tests: 1, failures: 0 });
+    expect(suites.testsuite[0]).toMatchObject({ name: 'good.yaml', tests: 1, failures: 0 });
   });
 
   it('tap is TAP 14, of which no name is a directive', () => {

@@ -29,6 +29,11 @@ async function reportsHere(...words: readonly string[]): Promise<RunReport[]> {
   return reportsOf(await commandHere(['run', ...words, '--json'], folder));
 }
 
+/** A standard input with this text. */
+function input(text: string): AsyncIterable<Uint8Array> {
+  return ReadableStream.from([Buffer.from(text)]);
+}
+
 /** The output on a terminal of so many columns. */
 async function onTerminal(columns: number, ...words: readonly string[]): Promise<string> {
   let text = '';
@@ -178,7 +183,6 @@ describe('the profiles of run', () => {
       stderr: { write: (): boolean => true },
       cwd: folder,
     };
-    const input = (text: string): AsyncIterable<Uint8Array> => ReadableStream.from([Buffer.from(text)]);
     const text = 'extends: ./good.yaml\nprofile: piped\nmatrix: []\n';
     expect(await runCommandLine(['run', '-', '--json'], streams, { input: input(text) })).toBe(0);
     expect(JSON.parse(stdout)).toMatchObject([{ profile: 'piped', file: join(folder, '<stdin>') }]);
@@ -211,6 +215,7 @@ describe('run on a terminal', () => {
       vi.stubEnv(name, value);
     const text = await onTerminal(80, 'refused.yaml');
     expect(text).toMatch(
+      // oxlint-disable-next-line no-control-regex -- the colours of the command
       /^\u001B\[32mok {2}\u001B\[39m .*\u001B\[2mvfio-noiommu.*refused EPERM, as expected\u001B\[22m\n/,
     );
     vi.stubEnv('TERM', 'dumb');

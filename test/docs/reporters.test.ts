@@ -20,7 +20,7 @@ afterAll(() => rmSync(folder, { recursive: true }));
 async function commandWith(line: string): Promise<{ status: number; stdout: string; stderr: string }> {
   const result = { status: 0, stdout: '', stderr: '' };
   const [input, command] = line.includes(' | ') ? line.split(' | ') : [undefined, line];
-  const [, ...words] = [...command!.matchAll(/'([^']*)'|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain!);
+  const [, ...words] = [...command.matchAll(/'([^']*)'|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain!);
   const stream = (name: 'stdout' | 'stderr'): { write(text: string): boolean } => ({
     write: (text) => (result[name] += text) !== '',
   });
