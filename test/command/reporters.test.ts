@@ -14,7 +14,7 @@ import { commandHere, reportsOf, ROOT, withoutProgress, type CommandResult } fro
 
 /** What XML, YAML, JSON, a terminal and GitHub each give a meaning of their own. */
 const HOSTILE =
-  '::error::a\u001B[31mb\nok 2 # SKIP\rc ]]> <d> & "e" \'f\' %0A,:g \\ \u0000 \u2028h \uFFFE \u202Ei # TODO j ]]>';
+  '::error::a\u001B[31mb\nok 2 # SKIP\rc ]]> <d> & "e" \'f\' %0A,:g \\ \u0000 \u2028h \uFFFE \u202Ei # todo j ]]>';
 const SMALL = `extends: ${join(ROOT, 'profiles/pseries-linear.yaml')}
 matrix: []
 workload: { requests: 10, depth: 4, seed: 3 }
