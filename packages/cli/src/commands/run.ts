@@ -117,6 +117,9 @@ interface CheckOutput {
   readonly tell: (error: CodedError) => ExitStatus;
 }
 
+/** So many profiles take long to check; a few are checked without a word, so that an error stands alone. */
+const MANY_PROFILES = 5;
+
 /**
  * Checks the runs of every profile, with their plugins and options, and tells of each error. Throws {@link CodedError}
  * `ERR_RUN_FILTER` where no run is wanted.
@@ -132,7 +135,7 @@ async function checkAll(
   let status: ExitStatus = ExitStatus.AsExpected;
   for (const [at, source] of sources.entries()) {
     if (interruption.name !== undefined) break;
-    progress.begin(`checking profile ${at + 1} of ${sources.length}`);
+    if (sources.length >= MANY_PROFILES) progress.begin(`checking profile ${at + 1} of ${sources.length}`);
     let first: { readonly thrown: unknown } | undefined;
     const coded = (thrown: unknown): CodedError => {
       first = { thrown };
