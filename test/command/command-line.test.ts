@@ -23,7 +23,7 @@ const LINEAR = profile(
 
 describe('virtio-platform run', () => {
   it('prints a table for people, without colour where there is no terminal', async () => {
-    const { status, stdout, stderr } = await virtioPlatform(['run', LINEAR]);
+    const { status, stdout, stderr } = await virtioPlatform(['run', LINEAR, '--reporter', 'table']);
     expect(status).toBe(0);
     for (const word of [
       'profile',

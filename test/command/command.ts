@@ -55,6 +55,19 @@ export function commandProcess(
   return { process: child, finished };
 }
 
+/** Whether a line of output only says that a run goes on: there is one where this computer is slow. */
+export function isProgress(line: string): boolean {
+  return /^(?:run \d+ of \d+, |checking profile \d)/.test(line);
+}
+
+/** The output without such lines. */
+export function withoutProgress(text: string): string {
+  return text
+    .split('\n')
+    .filter((line) => !isProgress(line))
+    .join('\n');
+}
+
 /** The reports of a `run --json`. */
 export function reportsOf(result: CommandResult): RunReport[] {
   return JSON.parse(result.stdout) as RunReport[];

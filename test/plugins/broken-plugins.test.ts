@@ -119,7 +119,7 @@ describe('a broken plugin', () => {
     const broken = cases.map(([name]) => path(`${name}.yaml`));
     const { status, stdout, stderr } = await run([profiles[0]!, ...broken, profiles.at(-1)!]);
     expect(status).toBe(2);
-    for (const name of ['first', 'last']) expect(stdout).toMatch(new RegExp(`^${name} .* verified `, 'm'));
+    for (const name of ['first', 'last']) expect(stdout).toMatch(new RegExp(`^ok .*  ${name}  linear, `, 'm'));
     for (const [name, plugin] of cases) {
       const line = `failed ${firstLine(name, plugin)}`;
       const found = stdout.split('\n').map((text) => text.trim().replace(/: file:\S*/, ''));

@@ -1,6 +1,6 @@
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
-import { forbidExit } from '@virtio-platform/core';
+import { forbidExit, messageOf } from '@virtio-platform/core';
 import type { ResolutionOptions } from '@virtio-platform/profile';
 import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { checkCommand } from './commands/check.ts';
@@ -11,10 +11,14 @@ import { newCommand } from './commands/new.ts';
 import { runCommand } from './commands/run.ts';
 import { schemaCommand } from './commands/schema.ts';
 import { ExitStatus, worstStatus } from './exit-status.ts';
+import { Interruption } from './interruption.ts';
 import { isolate } from './isolate.ts';
 import { NEW_KINDS, type NewKind } from './new-package/plugin-name.ts';
 import { findSwallowedOption } from './npm-options.ts';
 import { printError } from './print-error.ts';
+import type { ReporterChoice } from './reporters/reporter-choice.ts';
+import type { TextInput } from './run/profile-sources.ts';
+import { filterOf, reportersOf, runOptions, withBailCount, type RunArguments } from './run/run-arguments.ts';
 import { Terminal, type OutputStreams } from './terminal.ts';
 
 interface JsonOption {
@@ -29,7 +33,7 @@ interface PluginOptions extends JsonOption {
   readonly pluginTimeout?: number;
 }
 
-interface RunOptions extends PluginOptions {
+interface RunOptions extends PluginOptions, RunArguments {
   readonly sanitize?: boolean;
   readonly stack?: boolean;
 }
@@ -65,8 +69,20 @@ function allowedPlugins({
   };
 }
 
+/** What a command is given beside its words and streams. */
+export interface CommandContext {
+  /** The standard input: where the profile `-` comes from. */
+  readonly input?: TextInput | undefined;
+  /** The signals that ask the command to end. */
+  readonly interruption?: Interruption | undefined;
+}
+
 /** Runs one command line (without node and script) and returns its exit status. */
-export async function runCommandLine(words: readonly string[], streams: OutputStreams): Promise<ExitStatus> {
+export async function runCommandLine(
+  words: readonly string[],
+  streams: OutputStreams,
+  { input, interruption = new Interruption() }: CommandContext = {},
+): Promise<ExitStatus> {
   const terminal = new Terminal(streams);
   let status: ExitStatus = ExitStatus.AsExpected;
   /** Runs a command's body, and prints the error that it ends with. */
@@ -86,21 +102,25 @@ export async function runCommandLine(words: readonly string[], streams: OutputSt
       writeErr: (text) => terminal.printError(text.trimEnd()),
     })
     .exitOverride();
-  program
+  const runProgram = program
     .command('run')
     .description('runs profiles; without one, the shipped ones that need nothing installed')
-    .argument('[profile...]', 'YAML files')
-    .option('--json', 'prints an array of reports')
+    .argument('[profile...]', 'YAML files, names of shipped profiles or of their folders, - for the standard input')
+    .option('--json', 'prints an array of reports: --reporter json')
     .option('--sanitize', 'looks for the mistakes that drivers make with DMA; much slower')
     .option('--stack', 'shows where the error of a failed run was thrown')
     .option(...NO_PROGRAMS)
     .option(...NO_PLUGINS_OUTSIDE)
     .addOption(pluginTimeout())
-    .action((files: string[], options: RunOptions) => {
-      const { json = false, sanitize = false, stack = false } = options;
-      const plugins = allowedPlugins(options);
-      return run(json, () => runCommand(terminal, files, { json, sanitize, stack, plugins }));
+    .action((profiles: string[], options: RunOptions, command: Command) => {
+      const { json = false, sanitize = false, stack = false, quiet = false, verbose = false, set = [] } = options;
+      const { bail, seed, repeat } = options;
+      const reporters = checkedReporters(command, options);
+      const [filter, plugins] = [filterOf(options), allowedPlugins(options)];
+      const chosen = { reporters, filter, bail, seed, repeat, set, quiet, verbose, sanitize, stack };
+      return run(json, () => runCommand(terminal, profiles, { ...chosen, plugins, input, interruption }));
     });
+  for (const option of runOptions()) runProgram.addOption(option);
   program
     .command('explain')
     .description('says why each feature was accepted, declined or refused, and which path the addresses take')
@@ -142,7 +162,8 @@ export async function runCommandLine(words: readonly string[], streams: OutputSt
   program
     .command('schema')
     .description('prints the JSON Schema of profiles, for editors')
-    .action(() => run(false, () => schemaCommand(terminal)));
+    .option('--report', 'that of what `run --json` prints instead, for programs')
+    .action(({ report }: { readonly report?: boolean }) => run(false, () => schemaCommand(terminal, report === true)));
 
   program
     .command('new')
@@ -160,12 +181,21 @@ export async function runCommandLine(words: readonly string[], streams: OutputSt
     return ExitStatus.Usage;
   }
   try {
-    await program.parseAsync([...words], { from: 'user' });
+    await program.parseAsync(withBailCount(words), { from: 'user' });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     return error.exitCode === 0 ? ExitStatus.AsExpected : ExitStatus.Usage;
   }
   return status;
+}
+
+/** Ends the command line where the reporters exclude each other. */
+function checkedReporters(command: Command, options: RunOptions): readonly ReporterChoice[] {
+  try {
+    return reportersOf(options, options.json === true);
+  } catch (error) {
+    return command.error(`error: ${messageOf(error)}`);
+  }
 }
 
 function version(): string {

@@ -30,4 +30,5 @@ export {
   type SourceLocation,
 } from './source/profile-issue.ts';
 export type { ProfileSource, ProfileText } from './source/profile-source.ts';
+export { closest } from './source/suggestion.ts';
 export { formatWarning, type ProfileWarning } from './source/renamed-keys.ts';

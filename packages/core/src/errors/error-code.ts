@@ -65,6 +65,9 @@ export const ERROR_CODES = [
   'ERR_CLIENT_REFUSED',
   'ERR_CLIENT_CLOSED',
   'ERR_CLIENT_FULL',
+  // What a command is asked for
+  'ERR_RUN_FILTER',
+  'ERR_RUN_REPORT',
   // New packages
   'ERR_NEW_NAME',
   'ERR_NEW_FOLDER',

@@ -3,9 +3,16 @@ import { FaultLog, type DeviceFault } from '@virtio-platform/core/address-space'
 import type { NegotiationResult, Refusal } from '@virtio-platform/core/negotiation';
 import { pluginSiteOf, type ComposedRun, type NamedRun } from '@virtio-platform/profile';
 import { compareExpectation } from './compare-expectation.ts';
-import type { FailureReport, FaultReport, RunReport, WorkloadReport } from './report.ts';
+import {
+  REPORT_SCHEMA_VERSION,
+  type FailureReport,
+  type FaultReport,
+  type RunReport,
+  type WorkloadReport,
+} from './report.ts';
 import { explainStall } from './ring-report.ts';
 import { RunErrors } from './run-errors.ts';
+import { TOOL_VERSION } from './tool-version.ts';
 
 const NO_WORK: WorkloadReport = {
   requests: 0,
@@ -123,6 +130,11 @@ export function describeRun(
   const failure = explainFailure(withProgram(state.errors.report, state.program), state.faults);
   const { type } = profile.device;
   return {
+    schemaVersion: REPORT_SCHEMA_VERSION,
+    toolVersion: TOOL_VERSION,
+    startedAt: new Date(Date.now() - durationMs).toISOString(),
+    file: profile.file,
+    seed: profile.workload.seed,
     profile: profile.name,
     platform: run?.platformName ?? profile.platform.use,
     machine: run?.machineName ?? profile.machine.use,
