@@ -157,11 +157,9 @@ describe('virtio-platform explain', () => {
     const { status, stdout } = await commandHere(['explain', path]);
     expect(status).toBe(0);
     expect(stdout).toContain('refused EPERM');
-    const json = JSON.parse((await commandHere(['explain', path, '--json'])).stdout) as {
-      refusal: unknown;
-      path: unknown;
-    };
-    expect(json).toMatchObject({ refusal: { code: 'EPERM', source: expect.stringMatching(/./) }, path: null });
+    const json = JSON.parse((await commandHere(['explain', path, '--json'])).stdout) as unknown[];
+    expect(json).toHaveLength(1);
+    expect(json[0]).toMatchObject({ refusal: { code: 'EPERM', source: expect.stringMatching(/./) }, path: null });
   });
 
   it('explains each run, as an array for programs', async () => {

@@ -4,7 +4,7 @@ import { forbidExit } from '@virtio-platform/core';
 import type { ResolutionOptions } from '@virtio-platform/profile';
 import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { checkCommand } from './commands/check.ts';
-import { explainCommand } from './commands/explain.ts';
+import { explainCommand, type ExplainOptions } from './commands/explain.ts';
 import { listCommand } from './commands/list.ts';
 import { MATRIX_FORMATS, matrixCommand, type MatrixOptions } from './commands/matrix.ts';
 import { newCommand } from './commands/new.ts';
@@ -49,6 +49,12 @@ function pluginTimeout(): Option {
     if (seconds > 0 && seconds <= LONGEST_TIMEOUT_S) return Math.ceil(seconds * 1000);
     throw new InvalidArgumentError(`Seconds above 0, at most ${LONGEST_TIMEOUT_S}.`);
   });
+}
+
+/** A device or guest address: hexadecimal with 0x, or decimal, of at most 64 bits. */
+function parseAddress(text: string): bigint {
+  if (/^(?:0x[\da-f]{1,16}|\d{1,20})$/i.test(text) && BigInt(text) < 2n ** 64n) return BigInt(text);
+  throw new InvalidArgumentError('An address like 0x800000000001000, of at most 64 bits.');
 }
 
 function allowedPlugins({
@@ -103,12 +109,16 @@ export async function runCommandLine(words: readonly string[], streams: OutputSt
     });
   program
     .command('explain')
-    .description('says why each feature was accepted, declined or refused, and which path the addresses take')
-    .argument('<profile>', 'YAML file')
-    .option('--json', 'prints an object; an array where the profile is several runs')
+    .description('says which path addresses take or who refused, and why; or what a code or a key means')
+    .argument('<what...>', 'YAML files; codes (ERR_…, DMA-…); keys of a profile (platform.window.kind)')
+    .option('--all', 'every rule in order, also those that only looked')
+    .option('--feature <name>', 'the whole story of one feature')
+    .addOption(new Option('--address <address>', 'where an address leads, both ways').argParser(parseAddress))
+    .option('--quote', 'a block of plain text for a mail, with Message-ID, clause and commit')
+    .option('--json', 'prints an array')
     .option(...NO_PLUGINS_OUTSIDE)
-    .action((file: string, options: PluginOptions) =>
-      run(options.json, () => explainCommand(terminal, file, options.json === true, allowedPlugins(options))),
+    .action((words: string[], options: ExplainOptions & PluginOptions) =>
+      run(options.json, () => explainCommand(terminal, words, options, allowedPlugins(options), version())),
     );
   program
     .command('matrix')

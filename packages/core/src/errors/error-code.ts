@@ -68,6 +68,8 @@ export const ERROR_CODES = [
   // New packages
   'ERR_NEW_NAME',
   'ERR_NEW_FOLDER',
+  // Words of the command
+  'ERR_EXPLAIN_UNKNOWN',
   // Mistakes in the program
   'ERR_INTERNAL',
 ] as const;
