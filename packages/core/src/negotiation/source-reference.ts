@@ -32,6 +32,7 @@ export const REFERENCES: Readonly<Record<ReferenceName, SourceReference>> = {
   'tsirkin-2019-07-01': mail('Tsirkin, 2019-07-01', '20190701092212-mutt-send-email-mst@kernel.org'),
   'bauermann-2019-07-14': mail('Bauermann, 2019-07-14', '87d0id9nah.fsf@morokweng.localdomain'),
   'tsirkin-2019-08-10': mail('Tsirkin, 2019-08-10', '20190810143038-mutt-send-email-mst@kernel.org'),
+  'gibson-2019-08': listPage('Gibson, 2019-08', '1908.1/03880'),
   'tsirkin-2019-09-06': mail('Tsirkin, 2019-09-06', '20190906001220-mutt-send-email-mst@kernel.org'),
   'pai-2019-10-11': mail('Pai, 2019-10-11', '1570843519-8696-1-git-send-email-linuxram@us.ibm.com'),
   'pasic-2020-02-20': mail('Pasic, 2020-02-20', '20200220160606.53156-1-pasic@linux.ibm.com'),
@@ -61,6 +62,7 @@ export type ReferenceName =
   | 'tsirkin-2019-07-01'
   | 'bauermann-2019-07-14'
   | 'tsirkin-2019-08-10'
+  | 'gibson-2019-08'
   | 'tsirkin-2019-09-06'
   | 'pai-2019-10-11'
   | 'pasic-2020-02-20'
