@@ -123,12 +123,14 @@ export async function runCommandLine(words: readonly string[], streams: OutputSt
   program
     .command('matrix')
     .description('prints what each offer of a device comes to under each platform')
-    .argument('[profile...]', 'YAML files; without one, the platforms that are shipped')
+    .argument('[profile...]', 'YAML files, or matrices of --json; without one, the shipped platforms')
     .option('--offers <file>', 'YAML file: names, and lists of features')
     .addOption(new Option('--format <format>', 'how to print it').choices(MATRIX_FORMATS).default('table'))
-    .option('--rules', 'names the rule that decided each cell')
+    .option('--rules', 'names the rule and the option that decided each cell')
+    .option('--compare <file>', 'the cells that changed since a matrix of --json, or against another profile')
+    .option('--exit-code', 'with --compare: exits with 1 where something changed')
     .option('--experimental', 'turns the two features of 2019 on')
-    .option('--json', 'prints an array with an object for each platform')
+    .option('--json', 'prints an array with an object for each platform and layout')
     .option(...NO_PLUGINS_OUTSIDE)
     .action((files: string[], options: MatrixOptions & PluginOptions) =>
       run(options.json, () => matrixCommand(terminal, files, options, allowedPlugins(options))),

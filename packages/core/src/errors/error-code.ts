@@ -70,6 +70,7 @@ export const ERROR_CODES = [
   'ERR_NEW_FOLDER',
   // Words of the command
   'ERR_EXPLAIN_UNKNOWN',
+  'ERR_MATRIX_FILE',
   // Mistakes in the program
   'ERR_INTERNAL',
 ] as const;

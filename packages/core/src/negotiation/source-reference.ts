@@ -5,9 +5,9 @@ export interface SourceReference {
   /** Address of the mail in an archive, or of the commit: https. */
   readonly link: string;
   /** Of a mail: its Message-ID without the angle brackets. */
-  readonly messageId?: string;
+  readonly messageId?: string | undefined;
   /** Of a commit: its hash. */
-  readonly commit?: string;
+  readonly commit?: string | undefined;
 }
 
 /** A mail in the archive that finds every mail by its Message-ID. */
