@@ -5,7 +5,7 @@ import type { ResolutionOptions } from '@virtio-platform/profile';
 import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { checkCommand } from './commands/check.ts';
 import { explainCommand, type ExplainOptions } from './commands/explain.ts';
-import { listCommand } from './commands/list.ts';
+import { listCommand, type ListOptions } from './commands/list.ts';
 import { MATRIX_FORMATS, matrixCommand, type MatrixOptions } from './commands/matrix.ts';
 import { newCommand } from './commands/new.ts';
 import { runCommand } from './commands/run.ts';
@@ -148,9 +148,13 @@ export async function runCommandLine(words: readonly string[], streams: OutputSt
     );
   program
     .command('list')
-    .description('lists profiles, plugins and machines, and what is missing to run them here')
+    .description('lists what can run here, and what is missing with the package to install')
+    .addOption(new Option('--all', 'each profile with its summary, each plugin with its package and version'))
+    .addOption(new Option('--verbose', 'the same as --all').hideHelp())
     .option('--json', 'prints an object')
-    .action((options: JsonOption) => run(options.json, () => listCommand(terminal, options.json === true)));
+    .action(({ all, verbose, json }: ListOptions & { readonly verbose?: boolean }) =>
+      run(json, () => listCommand(terminal, { all: all === true || verbose === true, json: json === true })),
+    );
   program
     .command('schema')
     .description('prints the JSON Schema of profiles, for editors')
