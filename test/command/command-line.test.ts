@@ -227,7 +227,7 @@ describe('virtio-platform list and schema', () => {
       expect(stdout).toMatch(/^runs here\nprofiles +balloon, block-4k,/);
       expect(stdout).toMatch(/^platforms +intel-iommu, legacy, pseries, sev, vfio\nmachines +qemu, simulated,/m);
       expect(stdout).toMatch(/^missing here\n/m);
-      expect(stdout).toMatch(/^ {2}the program qemu-system-x86_64: apt-get install qemu-system-x86\n {4}for /m);
+      expect(stdout).toMatch(/^ {2}the program qemu-system-x86_64: apt-get install qemu-system-x86/m);
       expect(stdout).not.toContain('A POWER guest');
       expect(stdout.split('\n').length).toBeLessThan(80);
       for (const line of stdout.split('\n')) expect(line.length).toBeLessThanOrEqual(80);

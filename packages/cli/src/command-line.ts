@@ -3,14 +3,17 @@ import { fileURLToPath } from 'node:url';
 import { forbidExit } from '@virtio-platform/core';
 import type { ResolutionOptions } from '@virtio-platform/profile';
 import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import wrapAnsi from 'wrap-ansi';
 import { checkCommand } from './commands/check.ts';
+import { completionCommand, manualCommand } from './commands/completion.ts';
 import { explainCommand, type ExplainOptions } from './commands/explain.ts';
 import { listCommand, type ListOptions } from './commands/list.ts';
 import { MATRIX_FORMATS, matrixCommand, type MatrixOptions } from './commands/matrix.ts';
 import { newCommand } from './commands/new.ts';
 import { runCommand } from './commands/run.ts';
 import { schemaCommand } from './commands/schema.ts';
-import { ExitStatus, worstStatus } from './exit-status.ts';
+import { EXIT_STATUSES, ExitStatus, worstStatus } from './exit-status.ts';
+import { SHELLS, type Shell } from './help/completion.ts';
 import { isolate } from './isolate.ts';
 import { NEW_KINDS, type NewKind } from './new-package/plugin-name.ts';
 import { findSwallowedOption } from './npm-options.ts';
@@ -38,6 +41,8 @@ const NO_PLUGINS_OUTSIDE = [
   '--no-plugins-outside',
   'refuses plugins that are not installed with this command; their code is not loaded',
 ] as const;
+/** Columns of help where the terminal is wider, or is none. */
+const HELP_COLUMNS = 80;
 /** A day. */
 const LONGEST_TIMEOUT_S = 86_400;
 
@@ -88,6 +93,7 @@ export async function runCommandLine(words: readonly string[], streams: OutputSt
     .version(version())
     .showHelpAfterError('(virtio-platform --help lists the commands)')
     .configureOutput({
+      getOutHelpWidth: () => Math.min(terminal.columns, HELP_COLUMNS),
       writeOut: (text) => terminal.print(text.trimEnd()),
       writeErr: (text) => terminal.printError(text.trimEnd()),
     })
@@ -170,6 +176,17 @@ export async function runCommandLine(words: readonly string[], streams: OutputSt
       run(false, async () => newCommand(terminal, kind, name, { into, version: version() })),
     );
 
+  program
+    .command('completion')
+    .description('prints the completion of the command for a shell')
+    .addArgument(new Argument('<shell>', 'which shell').choices(SHELLS))
+    .action((shell: Shell) => run(false, async () => completionCommand(terminal, program, shell)));
+  program
+    .command('manual')
+    .description('prints the manual page of the command, in roff')
+    .action(() => run(false, async () => manualCommand(terminal, program, version())));
+  program.addHelpText('afterAll', ({ error }) => (error ? '' : `\n${exitStatusHelp(terminal.columns)}`));
+
   const swallowed = findSwallowedOption(program);
   if (swallowed !== undefined) {
     terminal.printError(swallowed);
@@ -182,6 +199,15 @@ export async function runCommandLine(words: readonly string[], streams: OutputSt
     return error.exitCode === 0 ? ExitStatus.AsExpected : ExitStatus.Usage;
   }
   return status;
+}
+
+/** The exit statuses as the help of every command shows them. */
+function exitStatusHelp(columns: number): string {
+  const lines = EXIT_STATUSES.map(([status, text]) => {
+    const [first = '', ...others] = wrapAnsi(text, Math.min(columns, HELP_COLUMNS) - 5).split('\n');
+    return [`  ${status}  ${first}`, ...others.map((line) => `     ${line}`)].join('\n');
+  });
+  return ['Exit status:', ...lines].join('\n');
 }
 
 function version(): string {

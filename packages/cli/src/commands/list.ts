@@ -85,7 +85,7 @@ const SHIPPED = 'profiles';
 function printShort(terminal: Terminal, profiles: readonly ListedProfile[], plugins: readonly ListedPlugin[]): void {
   const { bold, dim, red } = terminal.colors;
   const line = (heading: string, text: string): void => {
-    if (text !== '') terminal.printHanging(`${heading.padEnd(HEADING)}`, text);
+    if (text !== '') terminal.printHanging(heading.padEnd(HEADING), text);
   };
   terminal.print(bold('runs here'));
   const folders = byFolder(profiles.filter(({ missing }) => missing.length === 0));
@@ -107,9 +107,7 @@ function printShort(terminal: Terminal, profiles: readonly ListedProfile[], plug
   for (const { name, discovered } of plugins) {
     if (discovered === null || discovered.devices.length + discovered.missing.length === 0) continue;
     terminal.print(bold(`\ndevices of machine ${name}`));
-    const { missing } = discovered;
-    const isTold = missing.every(({ what, fix }) => wants.has(`${what}: ${fix}`));
-    printDiscovery(terminal, discovered, !isTold);
+    printDiscovery(terminal, discovered, ({ what, fix }) => wants.has(`${what}: ${fix}`));
   }
   terminal.print(dim('\nlist --all: each profile with its summary, each plugin with its package'));
 }
@@ -156,16 +154,25 @@ function printLists(terminal: Terminal, profiles: readonly ListedProfile[], plug
   }
 }
 
-function printDiscovery(terminal: Terminal, { devices, missing }: MachineDiscovery, showMissing = true): void {
+/** In front of what a machine found: as wide as the names of plugins. */
+const INDENT = ' '.repeat(16);
+
+/** Prints what a machine found; `isTold` are those requirements that were printed before. */
+function printDiscovery(
+  terminal: Terminal,
+  { devices, missing }: MachineDiscovery,
+  isTold: (requirement: MissingRequirement) => boolean = () => false,
+): void {
+  const wanted = (all: readonly MissingRequirement[]): readonly MissingRequirement[] =>
+    all.filter((one) => !isTold(one));
   const { green, yellow } = terminal.colors;
-  for (const { what, fix } of showMissing ? missing : [])
-    terminal.print(`${''.padEnd(16)}${yellow(`${what}: ${fix}`)}`);
-  if (devices.length === 0) terminal.print(`${''.padEnd(16)}finds no device here`);
+  for (const { what, fix } of wanted(missing)) terminal.printHanging(INDENT, yellow(`${what}: ${fix}`));
+  if (devices.length === 0) terminal.print(`${INDENT}finds no device here`);
   for (const device of devices) {
     const details = Object.entries(device.details).map(([name, value]) => `${name} ${value}`);
     const isReady = missing.length + device.missing.length === 0;
     const mark = isReady ? green('ready  ') : yellow('missing');
-    terminal.print(`${''.padEnd(16)}${device.name}  ${mark}  ${[device.what, ...details].join(', ')}`);
-    for (const { what, fix } of device.missing) terminal.print(`${''.padEnd(18)}${yellow(`${what}: ${fix}`)}`);
+    terminal.printHanging(INDENT, `${device.name}  ${mark}  ${[device.what, ...details].join(', ')}`);
+    for (const { what, fix } of wanted(device.missing)) terminal.printHanging(`${INDENT}  `, yellow(`${what}: ${fix}`));
   }
 }
