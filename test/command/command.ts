@@ -19,9 +19,17 @@ export function virtioPlatform(words: readonly string[], environment: NodeJS.Pro
 }
 
 /** Runs the command in this process: for what does not depend on one of its own. */
-export async function commandHere(words: readonly string[], cwd: string = ROOT): Promise<CommandResult> {
+export async function commandHere(
+  words: readonly string[],
+  cwd: string = ROOT,
+  columns?: number,
+): Promise<CommandResult> {
   const [stdout, stderr] = [new CollectedText(), new CollectedText()];
-  const status = await runCommandLine(words, { stdout, stderr, cwd });
+  const status = await runCommandLine(words, {
+    stdout: columns === undefined ? stdout : Object.assign(stdout, { columns }),
+    stderr,
+    cwd,
+  });
   return { status, stdout: stdout.text, stderr: stderr.text };
 }
 

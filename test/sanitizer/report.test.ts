@@ -137,9 +137,9 @@ describe('virtio-platform run --sanitize', () => {
     expect(await print(['run', path, '--sanitize'], false)).toContain('of one run the sanitizer saw only the driver');
   });
 
-  it('is what the README shows', async () => {
-    const readme = readFileSync(join(ROOT, 'README.md'), 'utf8');
-    const shown = readme.slice(readme.indexOf('  finding DMA-'));
+  it('is what the page about profiles shows', async () => {
+    const page = readFileSync(join(ROOT, 'packages/cli/docs/profiles.md'), 'utf8');
+    const shown = page.slice(page.indexOf('  finding DMA-'));
     const path = profile('readme.yaml', 'expect: { faults: 1 }\n');
     const text = await print(['run', path, '--sanitize'], false);
     const printed = text.slice(

@@ -3,15 +3,18 @@ import { fileURLToPath } from 'node:url';
 import { forbidExit, messageOf } from '@virtio-platform/core';
 import type { ResolutionOptions } from '@virtio-platform/profile';
 import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import wrapAnsi from 'wrap-ansi';
 import { checkCommand } from './commands/check.ts';
-import { explainCommand } from './commands/explain.ts';
-import { listCommand } from './commands/list.ts';
+import { completionCommand, manualCommand } from './commands/completion.ts';
+import { explainCommand, type ExplainOptions } from './commands/explain.ts';
+import { listCommand, type ListOptions } from './commands/list.ts';
 import { MATRIX_FORMATS, matrixCommand, type MatrixOptions } from './commands/matrix.ts';
 import { newCommand } from './commands/new.ts';
 import { runCommand } from './commands/run.ts';
 import { schemaCommand } from './commands/schema.ts';
-import { ExitStatus, worstStatus } from './exit-status.ts';
 import { Interruption } from './interruption.ts';
+import { EXIT_STATUSES, ExitStatus, worstStatus } from './exit-status.ts';
+import { SHELLS, type Shell } from './help/completion.ts';
 import { isolate } from './isolate.ts';
 import { NEW_KINDS, type NewKind } from './new-package/plugin-name.ts';
 import { findSwallowedOption } from './npm-options.ts';
@@ -42,6 +45,8 @@ const NO_PLUGINS_OUTSIDE = [
   '--no-plugins-outside',
   'refuses plugins that are not installed with this command; their code is not loaded',
 ] as const;
+/** Columns of help where the terminal is wider, or is none. */
+const HELP_COLUMNS = 80;
 /** A day. */
 const LONGEST_TIMEOUT_S = 86_400;
 
@@ -53,6 +58,12 @@ function pluginTimeout(): Option {
     if (seconds > 0 && seconds <= LONGEST_TIMEOUT_S) return Math.ceil(seconds * 1000);
     throw new InvalidArgumentError(`Seconds above 0, at most ${LONGEST_TIMEOUT_S}.`);
   });
+}
+
+/** A device or guest address: hexadecimal with 0x, or decimal, of at most 64 bits. */
+function parseAddress(text: string): bigint {
+  if (/^(?:0x[\da-f]{1,16}|\d{1,20})$/i.test(text) && BigInt(text) < 2n ** 64n) return BigInt(text);
+  throw new InvalidArgumentError('An address like 0x800000000001000, of at most 64 bits.');
 }
 
 function allowedPlugins({
@@ -98,6 +109,7 @@ export async function runCommandLine(
     .version(version())
     .showHelpAfterError('(virtio-platform --help lists the commands)')
     .configureOutput({
+      getOutHelpWidth: () => Math.min(terminal.columns, HELP_COLUMNS),
       writeOut: (text) => terminal.print(text.trimEnd()),
       writeErr: (text) => terminal.printError(text.trimEnd()),
     })
@@ -123,22 +135,28 @@ export async function runCommandLine(
   for (const option of runOptions()) runProgram.addOption(option);
   program
     .command('explain')
-    .description('says why each feature was accepted, declined or refused, and which path the addresses take')
-    .argument('<profile>', 'YAML file')
-    .option('--json', 'prints an object; an array where the profile is several runs')
+    .description('says which path addresses take or who refused, and why; or what a code or a key means')
+    .argument('<what...>', 'YAML files; codes (ERR_…, DMA-…); keys of a profile (platform.window.kind)')
+    .option('--all', 'every rule in order, also those that only looked')
+    .option('--feature <name>', 'the whole story of one feature')
+    .addOption(new Option('--address <address>', 'where an address leads, both ways').argParser(parseAddress))
+    .option('--quote', 'a block of plain text for a mail, with Message-ID, clause and commit')
+    .option('--json', 'prints an array')
     .option(...NO_PLUGINS_OUTSIDE)
-    .action((file: string, options: PluginOptions) =>
-      run(options.json, () => explainCommand(terminal, file, options.json === true, allowedPlugins(options))),
+    .action((words: string[], options: ExplainOptions & PluginOptions) =>
+      run(options.json, () => explainCommand(terminal, words, options, allowedPlugins(options), version())),
     );
   program
     .command('matrix')
     .description('prints what each offer of a device comes to under each platform')
-    .argument('[profile...]', 'YAML files; without one, the platforms that are shipped')
+    .argument('[profile...]', 'YAML files, or matrices of --json; without one, the shipped platforms')
     .option('--offers <file>', 'YAML file: names, and lists of features')
     .addOption(new Option('--format <format>', 'how to print it').choices(MATRIX_FORMATS).default('table'))
-    .option('--rules', 'names the rule that decided each cell')
+    .option('--rules', 'names the rule and the option that decided each cell')
+    .option('--compare <file>', 'the cells that changed since a matrix of --json, or against another profile')
+    .option('--exit-code', 'with --compare: exits with 1 where something changed')
     .option('--experimental', 'turns the two features of 2019 on')
-    .option('--json', 'prints an array with an object for each platform')
+    .option('--json', 'prints an array with an object for each platform and layout')
     .option(...NO_PLUGINS_OUTSIDE)
     .action((files: string[], options: MatrixOptions & PluginOptions) =>
       run(options.json, () => matrixCommand(terminal, files, options, allowedPlugins(options))),
@@ -156,9 +174,13 @@ export async function runCommandLine(
     );
   program
     .command('list')
-    .description('lists profiles, plugins and machines, and what is missing to run them here')
+    .description('lists what can run here, and what is missing with the package to install')
+    .addOption(new Option('--all', 'each profile with its summary, each plugin with its package and version'))
+    .addOption(new Option('--verbose', 'the same as --all').hideHelp())
     .option('--json', 'prints an object')
-    .action((options: JsonOption) => run(options.json, () => listCommand(terminal, options.json === true)));
+    .action(({ all, verbose, json }: ListOptions & { readonly verbose?: boolean }) =>
+      run(json, () => listCommand(terminal, { all: all === true || verbose === true, json: json === true })),
+    );
   program
     .command('schema')
     .description('prints the JSON Schema of profiles, for editors')
@@ -174,6 +196,17 @@ export async function runCommandLine(
     .action((kind: NewKind, name: string, { into }: { readonly into?: string }) =>
       run(false, async () => newCommand(terminal, kind, name, { into, version: version() })),
     );
+
+  program
+    .command('completion')
+    .description('prints the completion of the command for a shell')
+    .addArgument(new Argument('<shell>', 'which shell').choices(SHELLS))
+    .action((shell: Shell) => run(false, async () => completionCommand(terminal, program, shell)));
+  program
+    .command('manual')
+    .description('prints the manual page of the command, in roff')
+    .action(() => run(false, async () => manualCommand(terminal, program, version())));
+  program.addHelpText('afterAll', ({ error }) => (error ? '' : `\n${exitStatusHelp(terminal.columns)}`));
 
   const swallowed = findSwallowedOption(program);
   if (swallowed !== undefined) {
@@ -196,6 +229,15 @@ function checkedReporters(command: Command, options: RunOptions): readonly Repor
   } catch (error) {
     return command.error(`error: ${messageOf(error)}`);
   }
+}
+
+/** The exit statuses as the help of every command shows them. */
+function exitStatusHelp(columns: number): string {
+  const lines = EXIT_STATUSES.map(([status, text]) => {
+    const [first = '', ...others] = wrapAnsi(text, Math.min(columns, HELP_COLUMNS) - 5).split('\n');
+    return [`  ${status}  ${first}`, ...others.map((line) => `     ${line}`)].join('\n');
+  });
+  return ['Exit status:', ...lines].join('\n');
 }
 
 function version(): string {

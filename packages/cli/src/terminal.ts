@@ -60,6 +60,17 @@ export class Terminal {
     this.print(lines.map((line) => margin + line).join('\n'));
   }
 
+  /**
+   * Prints a sentence behind `prefix`. On a terminal its lines end at words, and those after the first begin below its
+   * first word, or two blanks in where there is no prefix.
+   */
+  printHanging(prefix: string, text: string): void {
+    const indent = prefix === '' ? 2 : prefix.length;
+    const isWide = this.columns >= LEAST_COLUMNS && this.columns < Infinity;
+    const [first = '', ...others] = isWide ? wrapAnsi(text, this.columns - indent - 1).split('\n') : [text];
+    this.print([prefix + first, ...others.map((line) => ' '.repeat(indent) + line)].join('\n'));
+  }
+
   /** Prints a value as JSON. A program reads the characters of `value`; a terminal sees their escapes. */
   printJson(value: unknown): void {
     this.#write(this.#streams.stdout, `${toJson(value, 2)}\n`);

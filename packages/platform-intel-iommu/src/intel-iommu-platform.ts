@@ -1,7 +1,7 @@
 import { type MappingRequest, type Platform } from '@virtio-platform/core';
 import type { DmaMapping, DmaPath } from '@virtio-platform/core/dma';
 import { LeakLog, type GuestMemory } from '@virtio-platform/core/memory';
-import type { NegotiationRule, PlatformTraits } from '@virtio-platform/core/negotiation';
+import { REFERENCES, type NegotiationRule, type PlatformTraits } from '@virtio-platform/core/negotiation';
 import type { ByteOrder } from '@virtio-platform/core/queue';
 import { VIRTIO_F_ACCESS_PLATFORM } from '@virtio-platform/core/features';
 import { FailingVtdFacility } from './unit/failing-vtd-facility.ts';
@@ -84,6 +84,7 @@ export class IntelIommuPlatform implements Platform {
       isolates: domain === 'translated',
       mappedPath: this.#mappedPath,
       addressMeaning: ADDRESS_MEANINGS[domain],
+      pathOption: `platform.domain: ${domain}`,
       reachesAllMemory: opened.reachesAllMemory,
       identityVerified: opened.isIdentity(),
       // In the other domains device addresses are physical ones.
@@ -110,6 +111,7 @@ export function intelIommuRules({
       source:
         'QEMU virtio_bus_device_plugged: without iommu_platform the device gets address_space_memory; ' +
         'Linux commit 1a937693993f for real ones',
+      references: [REFERENCES['linux-1a937693993f']],
       stage: 'access',
       apply(negotiation) {
         if (negotiation.input.offered.has(VIRTIO_F_ACCESS_PLATFORM)) {

@@ -105,6 +105,7 @@ export class PseriesPlatform implements Platform {
       isolates: window.mapping === 'dynamic',
       mappedPath: this.#mappedPath,
       addressMeaning: addressMeaning(window, isSecure),
+      pathOption: pathOption(window, isSecure),
       // The ultravisor denies the device the pages that were not shared, whatever the window maps.
       reachesAllMemory: !isSecure && (this.#window?.reachesAllMemory ?? false),
       get identityVerified() {
@@ -168,6 +169,12 @@ function addressMeaning({ kind, mapping, pageSize }: WindowOptions, isSecure: bo
     `each buffer gets bus pages of its own in the ${window} window, ` +
     `with a TCE of exactly its permissions for each page of ${pages}`
   );
+}
+
+/** The window of the profile, and whether its guest is a secure one: together they choose the path. */
+function pathOption({ kind, mapping }: WindowOptions, isSecure: boolean): string {
+  const window = `platform.window: { kind: ${kind}, mapping: ${mapping} }`;
+  return isSecure ? `${window}, platform.secure: true` : window;
 }
 
 /** The rules that a POWER guest adds to negotiation. They only add notes; core's rules decide. */

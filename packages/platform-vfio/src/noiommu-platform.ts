@@ -27,6 +27,7 @@ export class NoiommuPlatform implements Platform {
       mappedPath: 'identity',
       identityVerified: probeIdentity(this.#open(1), memory),
       addressMeaning: 'the physical address, which the process found by itself: there is no IOMMU to map it',
+      pathOption: 'platform.container: noiommu',
     };
   }
 

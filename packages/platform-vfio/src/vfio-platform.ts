@@ -40,6 +40,7 @@ export class VfioPlatform implements Platform {
       mappedPath: 'translated',
       identityVerified: undefined,
       addressMeaning: 'an I/O virtual address at which this process mapped its memory, in its container',
+      pathOption: `platform.container: ${options.container}`,
       interruptsExposed: !options.interruptRemapping,
     };
   }

@@ -19,6 +19,7 @@ export { LocatedPluginError } from './plugin/plugin-error.ts';
 export type { PluginKind } from './plugin/plugin-use.ts';
 export type { ResolutionOptions } from './plugin/resolve-plugin.ts';
 export type { JsonSchema } from './schema/options-json-schema.ts';
+export { shortFeatureName } from './schema/device-vocabulary.ts';
 export * from './schema/profile-object.ts';
 export * from './schema/profile.ts';
 export {

@@ -71,6 +71,9 @@ export const ERROR_CODES = [
   // New packages
   'ERR_NEW_NAME',
   'ERR_NEW_FOLDER',
+  // Words of the command
+  'ERR_EXPLAIN_UNKNOWN',
+  'ERR_MATRIX_FILE',
   // Mistakes in the program
   'ERR_INTERNAL',
 ] as const;

@@ -25,6 +25,11 @@ export interface PlatformTraits {
   readonly identityVerified: boolean | undefined;
   /** One sentence for `explain`: what an address means on the mapped path. */
   readonly addressMeaning: string;
+  /**
+   * What of the profile made {@link mappedPath} what it is, as the profile writes it: `platform.domain: pass-through`.
+   * Absent where the platform has one path and no option for it.
+   */
+  readonly pathOption?: string | undefined;
   /** The verified identity holds for all of guest memory: what identity-address promises. */
   readonly reachesAllMemory?: boolean;
   /** The device address of a shared bounce slot was compared with its physical address and found equal. */

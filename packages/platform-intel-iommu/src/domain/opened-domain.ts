@@ -46,9 +46,12 @@ export interface OpenedDomain {
 interface DomainParts {
   readonly type: number;
   readonly table: SecondLevelTable | undefined;
-  open(unit: VtdUnit): Pick<OpenedDomain, 'openMapping' | 'reachesAllMemory'> & {
+  open(
+    unit: VtdUnit,
+    requesters: RequesterTables,
+  ): Pick<OpenedDomain, 'openMapping' | 'reachesAllMemory'> & {
     readonly domain?: TranslatedDomain;
-    readonly isIdentity: (requesters: RequesterTables) => boolean;
+    readonly isIdentity: () => boolean;
   };
 }
 
@@ -88,12 +91,12 @@ export function openDomain(
 
 function opened(facility: VtdFacility, unit: VtdUnit, parts: DomainParts, requesters: RequesterTables): OpenedDomain {
   const { table } = parts;
-  const { openMapping, reachesAllMemory, isIdentity, domain } = parts.open(unit);
+  const { openMapping, reachesAllMemory, isIdentity, domain } = parts.open(unit, requesters);
   const isMapped = (low: number, high: number): boolean => table === undefined || table.permissions(low, high) !== 0;
   return {
     openMapping,
     reachesAllMemory,
-    isIdentity: () => unit.isTranslating && isIdentity(requesters),
+    isIdentity: () => unit.isTranslating && isIdentity(),
     get keptBytes() {
       return domain?.keptBytes ?? 0;
     },
@@ -120,18 +123,18 @@ function domainParts(
   const largePages = options.largePages && capabilities.largePages;
   // A device never reaches memory at the addresses of interrupts. A PC has none there.
   const reach = memory.contains(INTERRUPT_START, PAGE_SIZE) ? INTERRUPT_START : memory.size;
-  const direct = (capacity: number): DmaMapping =>
-    new DirectDmaMapping(memory, { path: 'identity', capacity, limit: reach });
+  const direct = (capacity: number, walk?: NonNullable<DmaMapping['walk']>): DmaMapping =>
+    new DirectDmaMapping(memory, { path: 'identity', capacity, limit: reach, ...(walk && { walk }) });
   const isProbed = (): boolean => probeIdentity(direct(1), memory);
 
   if (options.domain === 'pass-through') {
     return {
       type: TYPE_PASS_THROUGH,
       table: undefined,
-      open: () => ({
-        openMapping: direct,
+      open: (_unit, requesters) => ({
+        openMapping: (capacity) => direct(capacity, () => requesters.walk()),
         reachesAllMemory: reach === memory.size,
-        isIdentity: (requesters) => isProbed() && requesters.isIntact(),
+        isIdentity: () => isProbed() && requesters.isIntact(),
       }),
     };
   }
@@ -145,10 +148,10 @@ function domainParts(
     return {
       type: TYPE_TRANSLATED,
       table,
-      open: () => ({
-        openMapping: direct,
+      open: (_unit, requesters) => ({
+        openMapping: (capacity) => direct(capacity, (low, high) => [...requesters.walk(), ...table.walk(low, high)]),
         reachesAllMemory: reach === memory.size,
-        isIdentity: (requesters) => isProbed() && requesters.isIntact() && isOneToOne(table, pages),
+        isIdentity: () => isProbed() && requesters.isIntact() && isOneToOne(table, pages),
       }),
     };
   }
@@ -157,8 +160,8 @@ function domainParts(
   return {
     type: TYPE_TRANSLATED,
     table,
-    open: (unit) => {
-      const domain = new TranslatedDomain(unit, { table, pages }, options.onLostInvalidation);
+    open: (unit, requesters) => {
+      const domain = new TranslatedDomain(unit, { table, pages, requesters }, options.onLostInvalidation);
       const openMapping = (capacity: number): DmaMapping => new VtdDmaMapping(memory, domain, capacity, options.leaks);
       return { domain, openMapping, reachesAllMemory: false, isIdentity: () => probed(openMapping(1), memory) };
     },

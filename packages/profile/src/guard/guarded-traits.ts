@@ -17,6 +17,7 @@ const MEMBERS: readonly MemberCheck[] = [
   ['mappedPath', isOneOf(...PATHS), `one of ${PATHS.join(', ')}`],
   ['identityVerified', orAbsent(isBoolean), 'true, false or undefined'],
   ['addressMeaning', isText, 'a sentence'],
+  ['pathOption', orAbsent(isText), 'a text'],
   ['reachesAllMemory', orAbsent(isBoolean), 'true or false'],
   ['bounceIsPhysical', orAbsent(isBoolean), 'true or false'],
   ['restrictedUnchecked', orAbsent(isBoolean), 'true or false'],
