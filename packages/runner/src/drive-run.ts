@@ -53,6 +53,7 @@ export async function driveRun(profile: Profile, options: DriveOptions): Promise
       watchDeviceQueue: (queue, index) => recorded.device.queue(queue, index),
       signal,
     });
+    recorded.booted(run.machine.faults);
     tell(bootedEvent(run));
     // What was recorded before the run is not its own.
     run.platform.recordedFaults?.();

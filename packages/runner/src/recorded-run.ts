@@ -1,3 +1,4 @@
+import { FaultLog, type DeviceFault } from '@virtio-platform/core/address-space';
 import type { NegotiationResult } from '@virtio-platform/core/negotiation';
 import type { SessionWatch } from '@virtio-platform/session';
 import {
@@ -40,6 +41,18 @@ export class RecordedRun {
       },
       memory: outer.memory,
     };
+  }
+
+  /** Records the faults of a machine as they happen. */
+  booted(faults: FaultLog): void {
+    // A machine of somebody else may have a list that is no log: its faults are recorded when they are reported.
+    if (faults instanceof FaultLog) faults.watch((fault) => this.#noteFault(fault));
+  }
+
+  #noteFault({ access, length, address, cause, detail }: DeviceFault): void {
+    const what = detail ?? `${access} of ${length} bytes at 0x${address.toString(16)}: ${cause}`;
+    const low = Number(address & 0xffff_ffffn);
+    this.recorder.note(KIND.fault, -1, access === 'write' ? 1 : 0, what, low, Number(address >> 32n), length);
   }
 
   /** Records the decisions of a negotiation, and what came of it. */

@@ -1,5 +1,5 @@
 import { KIND_NAMES } from './event-kind.ts';
-import type { Recorder } from './recorder.ts';
+import type { Recorder, TraceDetail } from './recorder.ts';
 import type { Trace, TraceEvent } from './trace-event.ts';
 
 /** Events that a flight recorder keeps unless told otherwise: the last few hundred requests. */
@@ -11,6 +11,12 @@ const WORDS = RECORD_BYTES / 4;
 /** Characters of the longest text that is kept of an event. */
 const MOST_TEXT = 1000;
 
+/** Options of a {@link FlightRecorder}. */
+export interface FlightRecorderOptions {
+  /** Default: `flight`. */
+  readonly detail?: TraceDetail | undefined;
+}
+
 /**
  * Keeps the last events in preallocated arrays, and counts all. Reading leaves the events where they are. Hot: no
  * allocation per event.
@@ -18,24 +24,38 @@ const MOST_TEXT = 1000;
 export class FlightRecorder implements Recorder {
   /** Events that it keeps: a power of two. */
   readonly capacity: number;
+  readonly detail: TraceDetail;
   readonly #startedAt = performance.now();
-  /** One record of {@link RECORD_BYTES} for each event, so that an event touches one cache line. */
+  readonly #isFull: boolean;
+  readonly #mask: number;
+  /**
+   * One record of {@link RECORD_BYTES} for each event, so that an event touches one cache line; behind them one more,
+   * which has the time of the last tick.
+   */
   readonly #doubles: Float64Array;
-  readonly #words: Uint32Array;
+  readonly #words: Int32Array;
   readonly #texts = new Map<number, string>();
   #count = 0;
 
   /** `capacity` is rounded up to a power of two, from 16 to 2^24. */
-  constructor(capacity: number = DEFAULT_CAPACITY) {
+  constructor(capacity: number = DEFAULT_CAPACITY, { detail = 'flight' }: FlightRecorderOptions = {}) {
     this.capacity = 2 ** Math.min(24, Math.max(4, Math.ceil(Math.log2(capacity))));
-    const records = new ArrayBuffer(this.capacity * RECORD_BYTES);
+    this.detail = detail;
+    this.#isFull = detail === 'full';
+    this.#mask = this.capacity - 1;
+    const records = new ArrayBuffer((this.capacity + 1) * RECORD_BYTES);
     this.#doubles = new Float64Array(records);
-    this.#words = new Uint32Array(records);
+    this.#words = new Int32Array(records);
+    this.tick();
   }
 
   /** Events so far, also those that are not kept any more. */
   get count(): number {
     return this.#count;
+  }
+
+  tick(): void {
+    this.#doubles[this.capacity * DOUBLES] = performance.now();
   }
 
   record(
@@ -48,12 +68,14 @@ export class FlightRecorder implements Recorder {
     length: number,
     extra: number,
   ): void {
-    const at = this.#count++ & (this.capacity - 1);
     const doubles = this.#doubles;
     const words = this.#words;
-    doubles[at * DOUBLES] = performance.now();
-    doubles[at * DOUBLES + 1] = address;
-    doubles[at * DOUBLES + 2] = length;
+    if (this.#isFull) doubles[this.capacity * DOUBLES] = performance.now();
+    const at = this.#count++ & this.#mask;
+    const double = at * DOUBLES;
+    doubles[double] = doubles[this.capacity * DOUBLES]!;
+    doubles[double + 1] = address;
+    doubles[double + 2] = length;
     const word = at * WORDS;
     words[word + 6] = kind;
     words[word + 7] = queue;
@@ -63,10 +85,11 @@ export class FlightRecorder implements Recorder {
     words[word + 11] = extra;
   }
 
-  note(kind: number, queue: number, id: number, text: string): void {
+  note(kind: number, queue: number, id: number, text: string, low = 0, high = 0, length = 0): void {
     this.#texts.set(this.#count, text.length > MOST_TEXT ? `${text.slice(0, MOST_TEXT)}…` : text);
     if (this.#texts.size > this.capacity) this.#forgetTexts();
-    this.record(kind, queue, id, -1, 0, 0, 0, 0);
+    this.tick();
+    this.record(kind, queue, id, -1, low, high, length, 0);
   }
 
   /** The events that are kept, the oldest first; with `last` at most so many. */
@@ -86,12 +109,12 @@ export class FlightRecorder implements Recorder {
       index,
       time: (doubles[0]! - this.#startedAt) * 1000,
       kind: KIND_NAMES[words[6]!]!,
-      queue: words[7]! | 0,
-      id: words[8]! | 0,
+      queue: words[7]!,
+      id: words[8]!,
       address: address < 0 ? null : address,
-      deviceAddress: (BigInt(words[10]!) << 32n) | BigInt(words[9]!),
+      deviceAddress: (BigInt(words[10]! >>> 0) << 32n) | BigInt(words[9]! >>> 0),
       length: doubles[2]!,
-      extra: words[11]! | 0,
+      extra: words[11]!,
       text: this.#texts.get(index) ?? null,
     };
   }

@@ -1,5 +1,19 @@
+/**
+ * How much a recorder takes. `flight`: what explains a failure, so cheaply that each run has it. `full`: each access of
+ * the device, each sync and release of a region too, and the time of each event.
+ */
+export type TraceDetail = 'flight' | 'full';
+
 /** Takes events where they happen. A call is numbers only, so that it allocates nothing. */
 export interface Recorder {
+  readonly detail: TraceDetail;
+
+  /**
+   * Reads the clock for the events that follow. Called once by a call that matters, such as one that publishes a batch:
+   * reading the clock takes longer than recording an event. A recorder with `full` detail reads it for each event.
+   */
+  tick(): void;
+
   /**
    * Takes an event. `kind` is a number of `KIND`, which says what the others mean; `queue` is -1 for the whole device;
    * `address` is guest-physical, -1 for none; `low` and `high` are the words of a device address. Hot: no allocation.
@@ -15,6 +29,9 @@ export interface Recorder {
     extra: number,
   ): void;
 
-  /** Takes an event that is told in words, such as a fault with its cause. Cold. */
-  note(kind: number, queue: number, id: number, text: string): void;
+  /**
+   * Takes an event that is told in words, such as a fault with its cause; its `low`, `high` and `length` are 0 unless
+   * given. Reads the clock. Cold.
+   */
+  note(kind: number, queue: number, id: number, text: string, low?: number, high?: number, length?: number): void;
 }

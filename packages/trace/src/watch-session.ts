@@ -16,7 +16,7 @@ export interface RecordingWatch {
   queue(queue: Virtqueue): Virtqueue;
 }
 
-/** Records what a driver does. */
+/** Records what a driver does: with `full` detail each sync and release of a region, too. */
 export function watchSession(recorder: Recorder): RecordingWatch {
   return {
     transport: (transport) => new RecordedTransport(transport, recorder),
@@ -31,10 +31,10 @@ export interface DeviceRecording {
   queue(queue: DeviceQueue, index: number): DeviceQueue;
 }
 
-/** Records what a device does. */
+/** Records what a device does: its accesses with `full` detail only. */
 export function watchDevice(recorder: Recorder): DeviceRecording {
   return {
-    addressSpace: (space) => new RecordedAddressSpace(space, recorder),
+    addressSpace: (space) => (recorder.detail === 'full' ? new RecordedAddressSpace(space, recorder) : space),
     queue: (queue, index) => new RecordedDeviceQueue(queue, index, recorder),
   };
 }

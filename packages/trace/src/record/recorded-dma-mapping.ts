@@ -23,7 +23,8 @@ export class RecordedDmaMapping extends ForwardingDmaMapping {
 
   override map(address: number, length: number, direction: DmaDirection, words: Uint32Array, at: number): number {
     const id = super.map(address, length, direction, words, at);
-    const [low, high] = id < 0 ? [0, 0] : [words[at]!, words[at + 1]!];
+    const low = id < 0 ? 0 : words[at]!;
+    const high = id < 0 ? 0 : words[at + 1]!;
     this.#recorder.record(KIND.map, this.#queue, id, address, low, high, length, direction);
     return id;
   }
@@ -55,8 +56,9 @@ export class RecordedDmaMapping extends ForwardingDmaMapping {
     const words = this.#words;
     region.writeDeviceAddress(0, words, 0);
     const { address, length, direction } = region;
+    this.#recorder.tick();
     this.#recorder.record(kind, this.#queue, -1, address, words[0]!, words[1]!, length, direction);
-    return new RecordedDmaRegion(region, this.#queue, this.#recorder);
+    return this.#recorder.detail === 'full' ? new RecordedDmaRegion(region, this.#queue, this.#recorder) : region;
   }
 }
 

@@ -15,25 +15,31 @@ export class RecordedVirtqueue extends ForwardingVirtqueue {
 
   override add(list: ScatterList): number {
     const id = super.add(list);
-    const { count, readable, address, length } = list;
-    let bytes = 0;
-    for (let i = 0; i < count; i++) bytes += length[i]!;
-    const segments = (readable << 16) | count;
-    this.#recorder.record(KIND.add, this.index, id, count > 0 ? address[0]! : -1, 0, 0, bytes, segments);
+    this.#recorder.record(
+      KIND.add,
+      this.index,
+      id,
+      list.count > 0 ? list.address[0]! : -1,
+      0,
+      0,
+      list.bytes,
+      (list.readable << 16) | list.count,
+    );
     return id;
   }
 
   override publish(): boolean {
     const isWanted = super.publish();
-    this.#recorder.record(KIND.publish, this.index, isWanted ? 1 : 0, -1, 0, 0, 0, this.nextAvailable);
+    const recorder = this.#recorder;
+    recorder.tick();
+    recorder.record(KIND.publish, this.index, isWanted ? 1 : 0, -1, 0, 0, 0, this.nextAvailable);
     return isWanted;
   }
 
   override takeUsed(batch: UsedBatch): number {
     const count = super.takeUsed(batch);
-    for (let i = 0; i < count; i++)
-      this.#recorder.record(KIND.takeUsed, this.index, batch.ids[i]!, -1, 0, 0, batch.written[i]!, this.nextUsed);
-    if (count === 0 && this.broken !== undefined) this.#noteBroken();
+    if (count > 0) this.#noteTaken(batch, count);
+    else if (this.broken !== undefined) this.#noteBroken();
     return count;
   }
 
@@ -48,8 +54,18 @@ export class RecordedVirtqueue extends ForwardingVirtqueue {
   override reset(): number[] {
     const ids = super.reset();
     this.#isBroken = false;
+    this.#recorder.tick();
     for (const id of ids) this.#recorder.record(KIND.takeBack, this.index, id, -1, 0, 0, 0, 0);
     return ids;
+  }
+
+  #noteTaken(batch: UsedBatch, count: number): void {
+    const { index } = this;
+    const recorder = this.#recorder;
+    const next = this.nextUsed;
+    recorder.tick();
+    for (let i = 0; i < count; i++)
+      recorder.record(KIND.takeUsed, index, batch.ids[i]!, -1, 0, 0, batch.written[i]!, next);
   }
 
   #enabled(isQuiet: boolean): boolean {
