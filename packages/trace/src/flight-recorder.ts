@@ -8,6 +8,10 @@ const DEFAULT_CAPACITY = 4096;
 const RECORD_BYTES = 64;
 const DOUBLES = RECORD_BYTES / 8;
 const WORDS = RECORD_BYTES / 4;
+/** What a record begins with: the kind, whether it is brief, and the queue. */
+const KIND_MASK = 0x7f;
+const BRIEF = 0x80;
+const QUEUE_SHIFT = 8;
 /** Characters of the longest text that is kept of an event. */
 const MOST_TEXT = 1000;
 
@@ -28,12 +32,13 @@ export class FlightRecorder implements Recorder {
   readonly #startedAt = performance.now();
   readonly #isFull: boolean;
   readonly #mask: number;
-  /**
-   * One record of {@link RECORD_BYTES} for each event, so that an event touches one cache line; behind them one more,
-   * which has the time of the last tick.
-   */
+  /** One record of {@link RECORD_BYTES} for each event, so that an event touches one cache line. */
   readonly #doubles: Float64Array;
+  /** The same memory. */
   readonly #words: Int32Array;
+  /** Pairs: the number of the first event after a tick, and the time of the tick. */
+  readonly #ticks: Float64Array;
+  #tickCount = 0;
   readonly #texts = new Map<number, string>();
   #count = 0;
 
@@ -43,9 +48,10 @@ export class FlightRecorder implements Recorder {
     this.detail = detail;
     this.#isFull = detail === 'full';
     this.#mask = this.capacity - 1;
-    const records = new ArrayBuffer((this.capacity + 1) * RECORD_BYTES);
+    const records = new ArrayBuffer(this.capacity * RECORD_BYTES);
     this.#doubles = new Float64Array(records);
     this.#words = new Int32Array(records);
+    this.#ticks = new Float64Array(2 * this.capacity);
     this.tick();
   }
 
@@ -55,7 +61,12 @@ export class FlightRecorder implements Recorder {
   }
 
   tick(): void {
-    this.#doubles[this.capacity * DOUBLES] = performance.now();
+    const ticks = this.#ticks;
+    // A tick without an event since the one before takes its place: there are no more of them than events.
+    const last = 2 * ((this.#tickCount - 1) & this.#mask);
+    const at = ticks[last] === this.#count && this.#tickCount > 0 ? last : 2 * (this.#tickCount++ & this.#mask);
+    ticks[at] = this.#count;
+    ticks[at + 1] = performance.now();
   }
 
   record(
@@ -68,21 +79,28 @@ export class FlightRecorder implements Recorder {
     length: number,
     extra: number,
   ): void {
-    const doubles = this.#doubles;
+    if (this.#isFull) this.tick();
     const words = this.#words;
-    if (this.#isFull) doubles[this.capacity * DOUBLES] = performance.now();
+    const doubles = this.#doubles;
     const at = this.#count++ & this.#mask;
-    const double = at * DOUBLES;
-    doubles[double] = doubles[this.capacity * DOUBLES]!;
-    doubles[double + 1] = address;
-    doubles[double + 2] = length;
     const word = at * WORDS;
-    words[word + 6] = kind;
-    words[word + 7] = queue;
-    words[word + 8] = id;
-    words[word + 9] = low;
-    words[word + 10] = high;
-    words[word + 11] = extra;
+    words[word] = kind | (queue << QUEUE_SHIFT);
+    words[word + 1] = id;
+    words[word + 2] = extra;
+    words[word + 4] = low;
+    words[word + 5] = high;
+    doubles[at * DOUBLES + 3] = length;
+    doubles[at * DOUBLES + 4] = address;
+  }
+
+  mark(kind: number, queue: number, id: number, length: number, extra: number): void {
+    if (this.#isFull) this.tick();
+    const words = this.#words;
+    const word = (this.#count++ & this.#mask) * WORDS;
+    words[word] = kind | BRIEF | (queue << QUEUE_SHIFT);
+    words[word + 1] = id;
+    words[word + 2] = extra;
+    words[word + 3] = length;
   }
 
   note(kind: number, queue: number, id: number, text: string, low = 0, high = 0, length = 0): void {
@@ -96,26 +114,39 @@ export class FlightRecorder implements Recorder {
   read(last: number = this.capacity): Trace {
     const kept = Math.min(this.#count, this.capacity, Math.max(0, last));
     const events: TraceEvent[] = [];
-    for (let index = this.#count - kept; index < this.#count; index++) events.push(this.#eventAt(index));
-    return { events, dropped: this.#count - kept };
+    const first = this.#count - kept;
+    let tick = this.#tickBefore(first);
+    for (let index = first; index < this.#count; index++) {
+      while (tick + 1 < this.#tickCount && this.#ticks[2 * ((tick + 1) & this.#mask)]! <= index) tick++;
+      events.push(this.#eventAt(index, (this.#ticks[2 * (tick & this.#mask) + 1]! - this.#startedAt) * 1000));
+    }
+    return { events, dropped: first };
   }
 
-  #eventAt(index: number): TraceEvent {
-    const at = index & (this.capacity - 1);
-    const doubles = this.#doubles.subarray(at * DOUBLES);
+  /** The number of the last tick that is kept before an event, or of the first one that is kept. */
+  #tickBefore(index: number): number {
+    let tick = this.#tickCount - 1;
+    const oldest = Math.max(0, this.#tickCount - this.capacity);
+    while (tick > oldest && this.#ticks[2 * (tick & this.#mask)]! > index) tick--;
+    return tick;
+  }
+
+  #eventAt(index: number, time: number): TraceEvent {
+    const at = index & this.#mask;
     const words = this.#words.subarray(at * WORDS);
-    const address = doubles[1]!;
+    const head = words[0]!;
+    const event = { index, time, kind: KIND_NAMES[head & KIND_MASK]!, queue: head >> QUEUE_SHIFT, id: words[1]! };
+    const [extra, text] = [words[2]!, this.#texts.get(index) ?? null];
+    if ((head & BRIEF) !== 0)
+      return { ...event, address: null, deviceAddress: 0n, length: words[3]! >>> 0, extra, text };
+    const address = this.#doubles[at * DOUBLES + 4]!;
     return {
-      index,
-      time: (doubles[0]! - this.#startedAt) * 1000,
-      kind: KIND_NAMES[words[6]!]!,
-      queue: words[7]!,
-      id: words[8]!,
+      ...event,
       address: address < 0 ? null : address,
-      deviceAddress: (BigInt(words[10]! >>> 0) << 32n) | BigInt(words[9]! >>> 0),
-      length: doubles[2]!,
-      extra: words[11]!,
-      text: this.#texts.get(index) ?? null,
+      deviceAddress: (BigInt(words[5]! >>> 0) << 32n) | BigInt(words[4]! >>> 0),
+      length: this.#doubles[at * DOUBLES + 3]!,
+      extra,
+      text,
     };
   }
 

@@ -56,7 +56,7 @@ export class RecordedDeviceQueue implements DeviceQueue {
   push(head: number, written: number): void {
     this.#inner.push(head, written);
     this.#pushed++;
-    this.#recorder.record(KIND.push, this.#index, head, -1, 0, 0, written, 0);
+    this.#recorder.mark(KIND.push, this.#index, head, written, 0);
   }
 
   flush(): boolean {
@@ -89,8 +89,8 @@ export class RecordedDeviceQueue implements DeviceQueue {
   #noteFlush(isWanted: boolean): void {
     const recorder = this.#recorder;
     recorder.tick();
-    recorder.record(KIND.flush, this.#index, isWanted ? 1 : 0, -1, 0, 0, this.#pushed, 0);
-    if (isWanted) recorder.record(KIND.interrupt, this.#index, 0, -1, 0, 0, 0, 0);
+    recorder.mark(KIND.flush, this.#index, isWanted ? 1 : 0, this.#pushed, 0);
+    if (isWanted) recorder.mark(KIND.interrupt, this.#index, 0, 0, 0);
     this.#pushed = 0;
   }
 }

@@ -31,17 +31,17 @@ export class RecordedDmaMapping extends ForwardingDmaMapping {
 
   override unmap(id: number, written: number): void {
     super.unmap(id, written);
-    this.#recorder.record(KIND.unmap, this.#queue, id, -1, 0, 0, written, 0);
+    this.#recorder.mark(KIND.unmap, this.#queue, id, written, 0);
   }
 
   override syncForCpu(id: number, offset: number, length: number): void {
     super.syncForCpu(id, offset, length);
-    this.#recorder.record(KIND.syncForCpu, this.#queue, id, -1, 0, 0, length, offset);
+    this.#recorder.mark(KIND.syncForCpu, this.#queue, id, length, offset);
   }
 
   override syncForDevice(id: number, offset: number, length: number): void {
     super.syncForDevice(id, offset, length);
-    this.#recorder.record(KIND.syncForDevice, this.#queue, id, -1, 0, 0, length, offset);
+    this.#recorder.mark(KIND.syncForDevice, this.#queue, id, length, offset);
   }
 
   override premap(address: number, length: number, direction: DmaDirection): DmaRegion {

@@ -51,14 +51,14 @@ export class RecordedTransport extends ForwardingTransport {
   }
 
   override notify(queue: number, next: number): void {
-    this.#recorder.record(KIND.notify, queue, 0, -1, 0, 0, 0, next);
+    this.#recorder.mark(KIND.notify, queue, 0, 0, next);
     super.notify(queue, next);
   }
 
   override wait(timeoutMs: number): WaitResult {
     const result = super.wait(timeoutMs);
     this.#recorder.tick();
-    this.#recorder.record(KIND.wait, -1, 0, -1, 0, 0, timeoutMs, result === 'notified' ? 0 : result === 'timeout' ? 1 : 2);
+    this.#recorder.mark(KIND.wait, -1, 0, timeoutMs, result === 'notified' ? 0 : result === 'timeout' ? 1 : 2);
     return result;
   }
 

@@ -32,7 +32,7 @@ export class RecordedVirtqueue extends ForwardingVirtqueue {
     const isWanted = super.publish();
     const recorder = this.#recorder;
     recorder.tick();
-    recorder.record(KIND.publish, this.index, isWanted ? 1 : 0, -1, 0, 0, 0, this.nextAvailable);
+    recorder.mark(KIND.publish, this.index, isWanted ? 1 : 0, 0, this.nextAvailable);
     return isWanted;
   }
 
@@ -55,7 +55,7 @@ export class RecordedVirtqueue extends ForwardingVirtqueue {
     const ids = super.reset();
     this.#isBroken = false;
     this.#recorder.tick();
-    for (const id of ids) this.#recorder.record(KIND.takeBack, this.index, id, -1, 0, 0, 0, 0);
+    for (const id of ids) this.#recorder.mark(KIND.takeBack, this.index, id, 0, 0);
     return ids;
   }
 
@@ -65,11 +65,11 @@ export class RecordedVirtqueue extends ForwardingVirtqueue {
     const next = this.nextUsed;
     recorder.tick();
     for (let i = 0; i < count; i++)
-      recorder.record(KIND.takeUsed, index, batch.ids[i]!, -1, 0, 0, batch.written[i]!, next);
+      recorder.mark(KIND.takeUsed, index, batch.ids[i]!, batch.written[i]!, next);
   }
 
   #enabled(isQuiet: boolean): boolean {
-    this.#recorder.record(KIND.enableNotifications, this.index, isQuiet ? 1 : 0, -1, 0, 0, 0, 0);
+    this.#recorder.mark(KIND.enableNotifications, this.index, isQuiet ? 1 : 0, 0, 0);
     return isQuiet;
   }
 
