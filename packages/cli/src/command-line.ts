@@ -32,6 +32,7 @@ interface PluginOptions extends JsonOption {
 interface RunOptions extends PluginOptions {
   readonly sanitize?: boolean;
   readonly stack?: boolean;
+  readonly trace?: string;
 }
 
 const NO_PLUGINS_OUTSIDE = [
@@ -92,14 +93,15 @@ export async function runCommandLine(words: readonly string[], streams: OutputSt
     .argument('[profile...]', 'YAML files')
     .option('--json', 'prints an array of reports')
     .option('--sanitize', 'looks for the mistakes that drivers make with DMA; much slower')
+    .option('--trace <file>', 'writes what driver and device did to a file that Perfetto opens; much slower')
     .option('--stack', 'shows where the error of a failed run was thrown')
     .option(...NO_PROGRAMS)
     .option(...NO_PLUGINS_OUTSIDE)
     .addOption(pluginTimeout())
     .action((files: string[], options: RunOptions) => {
-      const { json = false, sanitize = false, stack = false } = options;
+      const { json = false, sanitize = false, stack = false, trace } = options;
       const plugins = allowedPlugins(options);
-      return run(json, () => runCommand(terminal, files, { json, sanitize, stack, plugins }));
+      return run(json, () => runCommand(terminal, files, { json, sanitize, trace, stack, plugins }));
     });
   program
     .command('explain')

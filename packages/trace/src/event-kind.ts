@@ -58,6 +58,7 @@ export const KIND = {
   mismatch: 36,
   failure: 37,
   external: 38,
+  pool: 39,
 } as const;
 
 /** The name of a kind of event. */
@@ -150,6 +151,7 @@ export const EVENT_KINDS: Readonly<Record<EventKind, EventRow>> = {
   mismatch: { name: 'mismatch', track: 'run', id: 'buffer' },
   failure: { name: 'failure', track: 'run' },
   external: { name: 'external', track: 'device' },
+  pool: { name: 'pool', track: 'mapping', length: 'slots', extra: 'slots in use' },
 };
 
 /** The kinds in the order of their numbers. */

@@ -29,7 +29,8 @@ export class FlightRecorder implements Recorder {
   /** Events that it keeps: a power of two. */
   readonly capacity: number;
   readonly detail: TraceDetail;
-  readonly #startedAt = performance.now();
+  /** When it was made, by `performance.now()`: the zero of the times of its events. */
+  readonly startedAt: number = performance.now();
   readonly #isFull: boolean;
   readonly #mask: number;
   /** One record of {@link RECORD_BYTES} for each event, so that an event touches one cache line. */
@@ -118,9 +119,14 @@ export class FlightRecorder implements Recorder {
     let tick = this.#tickBefore(first);
     for (let index = first; index < this.#count; index++) {
       while (tick + 1 < this.#tickCount && this.#ticks[2 * ((tick + 1) & this.#mask)]! <= index) tick++;
-      events.push(this.#eventAt(index, (this.#ticks[2 * (tick & this.#mask) + 1]! - this.#startedAt) * 1000));
+      events.push(this.#eventAt(index, this.#timeOf(tick)));
     }
     return { events, dropped: first };
+  }
+
+  /** Microseconds with three decimals, which a decimal number keeps. */
+  #timeOf(tick: number): number {
+    return Math.round((this.#ticks[2 * (tick & this.#mask) + 1]! - this.startedAt) * 1e6) / 1000;
   }
 
   /** The number of the last tick that is kept before an event, or of the first one that is kept. */

@@ -9,6 +9,7 @@ import { isolate } from '../isolate.ts';
 import { printError } from '../print-error.ts';
 import { ProgressLine } from '../progress-line.ts';
 import { printRunTable } from '../run-table.ts';
+import { RunTrace } from '../run-trace.ts';
 import { embeddedProfiles } from '../shipped-profiles.ts';
 import { printableData, type Terminal } from '../terminal.ts';
 
@@ -17,6 +18,8 @@ export interface RunCommandOptions {
   readonly json: boolean;
   /** Whether every run is under the DMA sanitizer, also where its profile does not say so. */
   readonly sanitize: boolean;
+  /** The file that the events of all runs are written to. */
+  readonly trace?: string | undefined;
   /** Whether people are shown the stack of what made a run fail. */
   readonly stack: boolean;
   /** Which plugins the profiles may use. */
@@ -31,13 +34,15 @@ export interface RunCommandOptions {
 export async function runCommand(
   terminal: Terminal,
   files: readonly string[],
-  { json: asJson, sanitize, stack, plugins }: RunCommandOptions,
+  { json: asJson, sanitize, trace, stack, plugins }: RunCommandOptions,
 ): Promise<ExitStatus> {
   const startedAt = performance.now();
   sweepTemporaryFolders();
   const paths = files.length > 0 ? files.map((file) => resolve(terminal.cwd, file)) : embeddedProfiles();
   const { runs, status: loaded } = await checkAll(terminal, paths, asJson, plugins);
   if (runs.some(isOfProfile)) return loaded;
+  const tell = (error: CodedError): ExitStatus => printError(terminal, error, asJson);
+  const traced = trace === undefined ? undefined : new RunTrace(trace, terminal, runs.length, tell);
 
   const reports: RunReport[] = [];
   /** Those of `reports`, in the same order. */
@@ -62,20 +67,24 @@ export async function runCommand(
     };
     const progress = new ProgressLine(terminal);
     const onProgress = (done: number, total: number): void => progress.show(profile.name, done, total);
+    const recorder = traced?.recorder();
     const { value, error } = await isolate(
-      () => runProfile(profile, { onProgress, sanitize, plugins }),
+      () => runProfile(profile, { onProgress, sanitize, plugins, recorder }),
       coded,
       isOther,
     );
     progress.clear();
+    if (recorder !== undefined) traced!.add(profile.name, recorder);
     const report = value !== undefined && error === undefined ? value : failedReport(profile, error!, value);
     reports.push(report);
     if (error !== undefined) status = worstStatus(status, printError(terminal, error, asJson));
     else if (isOfPlugin(report)) status = worstStatus(status, ExitStatus.Usage);
     else if (!isAsExpected(report)) status = worstStatus(status, ExitStatus.Differed);
   }
+  traced?.end();
   if (asJson) terminal.printJson(reports);
   else printRunTable(terminal, printableData(reports), performance.now() - startedAt, { stack });
+  if (traced?.summary !== undefined && !asJson) terminal.printSentence(0, traced.summary);
   return status;
 }
 

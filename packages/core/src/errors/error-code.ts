@@ -60,6 +60,8 @@ export const ERROR_CODES = [
   'ERR_DMA_WINDOW',
   'ERR_IOMMU_UNSUPPORTED',
   'ERR_IOMMU_UNRESPONSIVE',
+  // Traces
+  'ERR_TRACE_FILE',
   // Programs that use a device
   'ERR_CLIENT_DEVICE',
   'ERR_CLIENT_REFUSED',
