@@ -2,15 +2,24 @@ import { ForwardingVirtqueue, type ScatterList, type UsedBatch, type Virtqueue }
 import { KIND } from '../event-kind.ts';
 import type { Recorder } from '../recorder.ts';
 
+/** How much of a pool is in use. */
+export interface PoolUse {
+  readonly slots: number;
+  readonly used: number;
+}
+
 /** The driver's end of a queue whose calls are recorded. Hot: no allocation. */
 export class RecordedVirtqueue extends ForwardingVirtqueue {
   readonly #recorder: Recorder;
+  /** Of the pool that its buffers are copied through; of a recorder with `full` detail. */
+  readonly #pool: (() => PoolUse | undefined) | undefined;
   #isBroken = false;
 
   /** Owns `inner`. */
-  constructor(inner: Virtqueue, recorder: Recorder) {
+  constructor(inner: Virtqueue, recorder: Recorder, pool?: () => PoolUse | undefined) {
     super(inner);
     this.#recorder = recorder;
+    this.#pool = recorder.detail === 'full' ? pool : undefined;
   }
 
   override add(list: ScatterList): number {
@@ -33,6 +42,7 @@ export class RecordedVirtqueue extends ForwardingVirtqueue {
     const recorder = this.#recorder;
     recorder.tick();
     recorder.mark(KIND.publish, this.index, isWanted ? 1 : 0, 0, this.nextAvailable);
+    if (this.#pool !== undefined) this.#notePool();
     return isWanted;
   }
 
@@ -66,6 +76,12 @@ export class RecordedVirtqueue extends ForwardingVirtqueue {
     recorder.tick();
     for (let i = 0; i < count; i++)
       recorder.mark(KIND.takeUsed, index, batch.ids[i]!, batch.written[i]!, next);
+    if (this.#pool !== undefined) this.#notePool();
+  }
+
+  #notePool(): void {
+    const pool = this.#pool!();
+    if (pool !== undefined) this.#recorder.mark(KIND.pool, this.index, 0, pool.slots, pool.used);
   }
 
   #enabled(isQuiet: boolean): boolean {
