@@ -31,7 +31,12 @@ export function formatProblems(text: string): string[] {
   const named = new Set(
     traceEvents.filter(({ name }) => name === 'thread_name').map(({ pid, tid }) => `${pid}.${tid}`),
   );
-  problems.push(...nestingProblems(events), ...asyncProblems(events), ...arrowProblems(events), ...counterProblems(events));
+  problems.push(
+    ...nestingProblems(events),
+    ...asyncProblems(events),
+    ...arrowProblems(events),
+    ...counterProblems(events),
+  );
   for (const { pid, tid } of events) if (!named.has(`${pid}.${tid}`)) problems.push(`thread ${pid}.${tid} has no name`);
   return problems.slice(0, 10);
 }

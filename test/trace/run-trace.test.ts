@@ -22,7 +22,7 @@ interface Written {
 /** Runs what a shipped profile becomes with `more`, once, with a trace file. */
 async function trace(name: string, more: string): Promise<Written> {
   const text = `extends: ${join(ROOT, 'profiles', name)}\nprofile: traced\nmatrix: []\n${more}`;
-  const profile = await loadProfile({ text, name: 'traced.yaml', baseDirectory: folder });
+  const profile = await loadProfile({ text, name: 'traced.yaml' }, { baseDirectory: folder });
   const path = join(folder, `${name.replaceAll('/', '-')}-${Math.random()}.json`);
   const file = new TraceFile(path);
   const recorder = file.recorder();
@@ -40,7 +40,7 @@ describe('the trace of a run', () => {
     ['pseries-dynamic.yaml', 'queue: { layout: packed }\nworkload: { requests: 100 }\n'],
     ['sev-bounce.yaml', 'workload: { requests: 100 }\n'],
     ['vfio-worker.yaml', 'workload: { requests: 100 }\n'],
-    ['argument/01-encrypted-guest.yaml', 'expect: {}\n'],
+    ['pseries/frozen-device.yaml', ''],
     ['console-hot-plug.yaml', ''],
   ])('has the form that Perfetto reads, and is read back as it was recorded: %s %j', async (name, more) => {
     const { text, recorded, read } = await trace(name, more);
@@ -74,7 +74,7 @@ describe('the trace of a run', () => {
   });
 
   it('has each fault of the device where it happens, with its address', async () => {
-    const { read } = await trace('argument/01-encrypted-guest.yaml', '');
+    const { read } = await trace('pseries/frozen-device.yaml', '');
     const faults = read.events.filter(({ kind }) => kind === 'fault');
     expect(faults.length).toBeGreaterThan(0);
     for (const { text, deviceAddress, length } of faults) {
@@ -93,7 +93,10 @@ describe('virtio-platform run --trace', () => {
     expect(stdout).toMatch(/all\.json has \d+ events.*\. Open it at ui\.perfetto\.dev\./);
     const runs = await readTraceFile(path);
     expect(runs.length).toBeGreaterThan(1);
-    for (const { trace: { events } } of runs) expect(events.some(({ kind }) => kind === 'takeUsed')).toBe(true);
+    for (const {
+      trace: { events },
+    } of runs)
+      expect(events.some(({ kind }) => kind === 'takeUsed')).toBe(true);
     expect(formatProblems(readFileSync(path, 'utf8'))).toEqual([]);
   });
 

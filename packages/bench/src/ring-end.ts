@@ -48,5 +48,7 @@ export interface RingEnd {
 /** Opens the driver's or the device's end of a ring of its own, for a process that measures that end. */
 export function openRingEnd({ layout, end, descriptors, recorder = 'none' }: RingEndOptions): RingEnd {
   const recording = recorder === 'none' ? undefined : new FlightRecorder(undefined, { detail: recorder });
-  return end === 'driver' ? new DriverEnd(layout, descriptors, recording) : new DeviceEnd(layout, descriptors, recording);
+  return end === 'driver'
+    ? new DriverEnd(layout, descriptors, recording)
+    : new DeviceEnd(layout, descriptors, recording);
 }

@@ -1,5 +1,6 @@
 import { KIND_NAMES } from './event-kind.ts';
-import type { Recorder, TraceDetail } from './recorder.ts';
+import { ExternalEvents } from './external-events.ts';
+import type { EventPlace, Recorder, TraceDetail } from './recorder.ts';
 import type { Trace, TraceEvent } from './trace-event.ts';
 
 /** Events that a flight recorder keeps unless told otherwise: the last few hundred requests. */
@@ -40,6 +41,7 @@ export class FlightRecorder implements Recorder {
   /** Pairs: the number of the first event after a tick, and the time of the tick. */
   readonly #ticks: Float64Array;
   #tickCount = 0;
+  #external: ExternalEvents | undefined;
   readonly #texts = new Map<number, string>();
   #count = 0;
 
@@ -58,7 +60,7 @@ export class FlightRecorder implements Recorder {
 
   /** Events so far, also those that are not kept any more. */
   get count(): number {
-    return this.#count;
+    return this.#count + (this.#external?.count ?? 0);
   }
 
   tick(): void {
@@ -104,29 +106,41 @@ export class FlightRecorder implements Recorder {
     words[word + 3] = length;
   }
 
-  note(kind: number, queue: number, id: number, text: string, low = 0, high = 0, length = 0): void {
+  note(kind: number, queue: number, id: number, text: string, place: EventPlace = {}): void {
     this.#texts.set(this.#count, text.length > MOST_TEXT ? `${text.slice(0, MOST_TEXT)}…` : text);
     if (this.#texts.size > this.capacity) this.#forgetTexts();
     this.tick();
-    this.record(kind, queue, id, -1, low, high, length, 0);
+    const { address = -1, deviceAddress = 0n, length = 0 } = place;
+    const low = Number(deviceAddress & 0xffff_ffffn);
+    this.record(kind, queue, id, address, low, Number(deviceAddress >> 32n), length, 0);
+  }
+
+  /**
+   * Takes an event of another program, which may come late: `at` is milliseconds of `performance.now()`. {@link read}
+   * puts it in its place. Cold.
+   */
+  noteExternal(at: number, text: string): void {
+    this.#external ??= new ExternalEvents(this.capacity);
+    this.#external.add(Math.max(0, microseconds(at - this.startedAt)), text);
   }
 
   /** The events that are kept, the oldest first; with `last` at most so many. */
   read(last: number = this.capacity): Trace {
-    const kept = Math.min(this.#count, this.capacity, Math.max(0, last));
     const events: TraceEvent[] = [];
-    const first = this.#count - kept;
+    const first = Math.max(0, this.#count - this.capacity, this.#external === undefined ? this.#count - last : 0);
     let tick = this.#tickBefore(first);
     for (let index = first; index < this.#count; index++) {
       while (tick + 1 < this.#tickCount && this.#ticks[2 * ((tick + 1) & this.#mask)]! <= index) tick++;
       events.push(this.#eventAt(index, this.#timeOf(tick)));
     }
-    return { events, dropped: first };
+    const since = first === 0 ? 0 : (events[0]?.time ?? 0);
+    const all = this.#external?.mergedWith(events, since) ?? events;
+    const kept = all.length <= last ? all : all.slice(all.length - Math.max(0, last));
+    return { events: kept, dropped: this.count - kept.length };
   }
 
-  /** Microseconds with three decimals, which a decimal number keeps. */
   #timeOf(tick: number): number {
-    return Math.round((this.#ticks[2 * (tick & this.#mask) + 1]! - this.startedAt) * 1e6) / 1000;
+    return microseconds(this.#ticks[2 * (tick & this.#mask) + 1]! - this.startedAt);
   }
 
   /** The number of the last tick that is kept before an event, or of the first one that is kept. */
@@ -160,4 +174,9 @@ export class FlightRecorder implements Recorder {
   #forgetTexts(): void {
     for (const index of this.#texts.keys()) if (index < this.#count - this.capacity) this.#texts.delete(index);
   }
+}
+
+/** Microseconds with three decimals, which a decimal number keeps. */
+function microseconds(milliseconds: number): number {
+  return Math.round(milliseconds * 1e6) / 1000;
 }

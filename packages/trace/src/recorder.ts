@@ -4,6 +4,14 @@
  */
 export type TraceDetail = 'flight' | 'full';
 
+/** Where something is that is told in words. */
+export interface EventPlace {
+  /** Guest-physical. */
+  readonly address?: number | undefined;
+  readonly deviceAddress?: bigint | undefined;
+  readonly length?: number | undefined;
+}
+
 /** Takes events where they happen. A call is numbers only, so that it allocates nothing. */
 export interface Recorder {
   readonly detail: TraceDetail;
@@ -36,8 +44,7 @@ export interface Recorder {
   mark(kind: number, queue: number, id: number, length: number, extra: number): void;
 
   /**
-   * Takes an event that is told in words, such as a fault with its cause; its `low`, `high` and `length` are 0 unless
-   * given. Reads the clock. Cold.
+   * Takes an event that is told in words, such as a fault with its cause. Reads the clock. Cold.
    */
-  note(kind: number, queue: number, id: number, text: string, low?: number, high?: number, length?: number): void;
+  note(kind: number, queue: number, id: number, text: string, place?: EventPlace): void;
 }

@@ -37,12 +37,14 @@ export class BufferSlices {
     else if (kind === 'publish') this.#publish(queue, ts);
     else if (kind === 'pop') this.#pop(key, event, ts);
     else if (kind === 'push') this.#push(key, event, ts);
-    else if (kind === 'takeUsed' || kind === 'takeBack') this.#end(key, queue, ts, { end: kind, written: event.length });
+    else if (kind === 'takeUsed' || kind === 'takeBack')
+      this.#end(key, queue, ts, { end: kind, written: event.length });
   }
 
   /** Ends what is open: buffers that did not come back. */
   end(ts: number): void {
-    for (const key of [...this.#open.keys()]) this.#end(key, Number(key.split(' ')[0]), ts, { end: 'end of the trace' });
+    for (const key of [...this.#open.keys()])
+      this.#end(key, Number(key.split(' ')[0]), ts, { end: 'end of the trace' });
   }
 
   #add(key: string, { queue, id, length, extra }: TraceEvent, ts: number): void {

@@ -9,6 +9,9 @@ const SLICES: ReadonlySet<EventKind> = new Set<EventKind>(['publish', 'pop', 'pu
 /** Kinds that concern the whole run: a line through all of its tracks. */
 const OF_RUN: ReadonlySet<EventKind> = new Set<EventKind>(['fault', 'finding', 'mismatch', 'failure', 'broken']);
 
+/** Characters of the name of an event. */
+const LONGEST_NAME = 80;
+
 /** How a run is shown. */
 export interface ChromeRun {
   readonly name: string;
@@ -58,7 +61,9 @@ function emitCall(event: TraceEvent, { pid, offset }: ChromeRun, ts: number, emi
 function nameTracks(events: readonly TraceEvent[], { pid, name }: ChromeRun, emit: (event: ChromeEvent) => void): void {
   emit({ ph: 'M', pid, tid: 0, name: 'process_name', args: { name } });
   emit({ ph: 'M', pid, tid: 0, name: 'process_sort_index', args: { sort_index: pid } });
-  const tracks = new Map<number, string>(Object.entries(TRACKS).map(([track, tid]) => [tid, TRACK_NAMES[track] ?? track]));
+  const tracks = new Map<number, string>(
+    Object.entries(TRACKS).map(([track, tid]) => [tid, TRACK_NAMES[track] ?? track]),
+  );
   for (const { queue } of events) if (queue >= 0) tracks.set(queueTrack(queue), `queue ${queue}`);
   for (const [tid, track] of tracks) {
     emit({ ph: 'M', pid, tid, name: 'thread_name', args: { name: track } });
@@ -73,13 +78,25 @@ function trackOf({ kind }: TraceEvent): number {
 }
 
 function nameOf({ kind, text }: TraceEvent): string {
-  // The first word of an event of the machine is its name; so is that of a plugin's call.
-  if (text !== null && (kind === 'external' || kind === 'plugin')) return text.split(/[ :]/, 1)[0]!;
+  // The first word of an event of the machine's program is its name.
+  if (text !== null && kind === 'external') return text.split(' ', 1)[0]!;
+  if (text !== null && kind === 'plugin') return text.slice(0, LONGEST_NAME);
   return EVENT_KINDS[kind].name;
 }
 
 /** All of an event, without what is empty: `readTraceFile` reads it back. */
-function argsOf({ index, time, kind, queue, id, address, deviceAddress, length, extra, text }: TraceEvent): object & Record<string, unknown> {
+function argsOf({
+  index,
+  time,
+  kind,
+  queue,
+  id,
+  address,
+  deviceAddress,
+  length,
+  extra,
+  text,
+}: TraceEvent): object & Record<string, unknown> {
   return {
     kind,
     index,

@@ -117,7 +117,9 @@ export class TraceFile {
     const bytes = Buffer.from(text);
     for (let at = 0; at < bytes.length;) {
       const position = this.#isSeekable ? this.#end : null;
-      const written = this.#orThrow('written', () => writeSync(this.#descriptor, bytes, at, bytes.length - at, position));
+      const written = this.#orThrow('written', () =>
+        writeSync(this.#descriptor, bytes, at, bytes.length - at, position),
+      );
       at += written;
       this.#end += written;
     }

@@ -1,4 +1,10 @@
-import { ForwardingVirtqueue, type ScatterList, type UsedBatch, type Virtqueue } from '@virtio-platform/core/queue';
+import {
+  ForwardingVirtqueue,
+  type BrokenReason,
+  type ScatterList,
+  type UsedBatch,
+  type Virtqueue,
+} from '@virtio-platform/core/queue';
 import { KIND } from '../event-kind.ts';
 import type { Recorder } from '../recorder.ts';
 
@@ -61,6 +67,11 @@ export class RecordedVirtqueue extends ForwardingVirtqueue {
     return this.#enabled(super.enableNotificationsDelayed());
   }
 
+  override markBroken(reason: BrokenReason): void {
+    super.markBroken(reason);
+    this.#noteBroken();
+  }
+
   override reset(): number[] {
     const ids = super.reset();
     this.#isBroken = false;
@@ -74,8 +85,7 @@ export class RecordedVirtqueue extends ForwardingVirtqueue {
     const recorder = this.#recorder;
     const next = this.nextUsed;
     recorder.tick();
-    for (let i = 0; i < count; i++)
-      recorder.mark(KIND.takeUsed, index, batch.ids[i]!, batch.written[i]!, next);
+    for (let i = 0; i < count; i++) recorder.mark(KIND.takeUsed, index, batch.ids[i]!, batch.written[i]!, next);
     if (this.#pool !== undefined) this.#notePool();
   }
 
