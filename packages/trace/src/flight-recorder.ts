@@ -107,7 +107,7 @@ export class FlightRecorder implements Recorder {
   }
 
   note(kind: number, queue: number, id: number, text: string, place: EventPlace = {}): void {
-    this.#texts.set(this.#count, text.length > MOST_TEXT ? `${text.slice(0, MOST_TEXT)}…` : text);
+    this.#texts.set(this.#count, shortened(text));
     if (this.#texts.size > this.capacity) this.#forgetTexts();
     this.tick();
     const { address = -1, deviceAddress = 0n, length = 0 } = place;
@@ -121,7 +121,7 @@ export class FlightRecorder implements Recorder {
    */
   noteExternal(at: number, text: string): void {
     this.#external ??= new ExternalEvents(this.capacity);
-    this.#external.add(Math.max(0, microseconds(at - this.startedAt)), text);
+    this.#external.add(Math.max(0, microseconds(at - this.startedAt)), shortened(text));
   }
 
   /** The events that are kept, the oldest first; with `last` at most so many. */
@@ -174,6 +174,10 @@ export class FlightRecorder implements Recorder {
   #forgetTexts(): void {
     for (const index of this.#texts.keys()) if (index < this.#count - this.capacity) this.#texts.delete(index);
   }
+}
+
+function shortened(text: string): string {
+  return text.length > MOST_TEXT ? `${text.slice(0, MOST_TEXT)}…` : text;
 }
 
 /** Microseconds with three decimals, which a decimal number keeps. */
