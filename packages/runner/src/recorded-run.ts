@@ -13,8 +13,11 @@ import {
   type RecordingWatch,
 } from '@virtio-platform/trace';
 
-/** Milliseconds from which on a call of a plugin that returns at once is recorded, unless everything is. */
-const LONG_CALL = 1;
+/**
+ * Milliseconds from which on a call of a plugin that returns at once is recorded. Most of them read a property in a
+ * microsecond.
+ */
+const LONG_CALL = { flight: 1, full: 0.02 } as const;
 
 /** The recorder of one run, and what it stands in front of. */
 export class RecordedRun implements MachineRecorder {
@@ -24,12 +27,13 @@ export class RecordedRun implements MachineRecorder {
   readonly #session: RecordingWatch;
   readonly #ends: (() => void)[];
   #run: ComposedRun | undefined;
+  #hasPool = false;
 
   /** Records the calls of the profile's plugins until {@link end}. */
   constructor(profile: Profile, recorder: FlightRecorder = new FlightRecorder()) {
     this.recorder = recorder;
     this.device = watchDevice(recorder);
-    this.#session = watchSession(recorder, () => this.#run?.platform.bouncePool);
+    this.#session = watchSession(recorder, () => (this.#hasPool ? this.#run?.platform.bouncePool : undefined));
     const uses: readonly PluginUse[] = [profile.platform, profile.machine, profile.device.use];
     this.#ends = uses.map((use) => observeHooks(use, (call) => this.#noteCall(use, call)));
   }
@@ -37,6 +41,7 @@ export class RecordedRun implements MachineRecorder {
   /** The run is put together: records the faults of its machine as they happen. */
   booted(run: ComposedRun): void {
     this.#run = run;
+    this.#hasPool = this.recorder.detail === 'full' && run.platform.bouncePool !== undefined;
     const { faults } = run.machine;
     // A machine of somebody else may have a list that is no log: the report has its faults.
     if (faults instanceof FaultLog) faults.watch((fault) => this.#noteFault(fault));
@@ -112,7 +117,7 @@ export class RecordedRun implements MachineRecorder {
   }
 
   #noteCall({ use }: PluginUse, { kind, hook, duration, hasThrown, isSync }: HookCall): void {
-    if (isSync && duration < LONG_CALL && this.recorder.detail === 'flight') return;
+    if (isSync && duration < LONG_CALL[this.recorder.detail]) return;
     const length = Math.round(duration * 1000);
     this.recorder.note(KIND.plugin, -1, hasThrown ? 1 : 0, `${hook} of ${kind} ${use}`, { length });
   }
