@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { loadProfile } from '@virtio-platform/profile';
 import { runProfile } from '@virtio-platform/runner';
-import { readTraceFile, TraceFile, type Trace } from '@virtio-platform/trace';
+import { FlightRecorder, readTraceFile, TraceFile, type Trace, type TraceEvent } from '@virtio-platform/trace';
 import { afterAll, describe, expect, it } from 'vitest';
 import { commandHere, ROOT } from '../command/command.ts';
 import { formatProblems } from './chrome-format.ts';
@@ -81,6 +81,63 @@ describe('the trace of a run', () => {
       expect(text).toContain(`0x${deviceAddress.toString(16)}`);
       expect(length).toBeGreaterThan(0);
     }
+  });
+});
+
+describe('the flight recorder of a run', () => {
+  /** The last events of a run of an embedded machine that has `more`, as a run without any option keeps them. */
+  async function lastEvents(name: string, more: string): Promise<readonly TraceEvent[]> {
+    const text = `extends: ${join(ROOT, 'profiles', name)}\nprofile: recorded\nmatrix: []\nexpect: {}\n${more}`;
+    const recorder = new FlightRecorder();
+    await runProfile(await loadProfile({ text, name: 'recorded.yaml' }, { baseDirectory: folder }), { recorder });
+    return recorder.read().events;
+  }
+  const textsOf = (events: readonly TraceEvent[], wanted: string): (string | null)[] =>
+    events.filter(({ kind }) => kind === wanted).map(({ text }) => text);
+
+  it('has the mismatch and the failure behind the buffers that led to them', async () => {
+    const lost =
+      'machine: { onFault: zeros }\nfailures: { wrongAddress: { nth: [30] } }\nworkload: { requests: 200 }\n';
+    const events = await lastEvents('pseries-dynamic.yaml', `driver: { buffers: streaming }\n${lost}`);
+    const [fault] = events.filter(({ kind }) => kind === 'fault');
+    expect(fault?.text).toMatch(/^(read|write) of \d+ bytes at 0x[0-9a-f]+: /);
+    const [mismatch] = events.filter(({ kind }) => kind === 'mismatch');
+    expect(mismatch?.text).toMatch(/ in request \d+, (read|write) of sector \d+: /);
+    const taken = events.filter(({ kind, id }) => kind === 'takeUsed' && id === mismatch!.id);
+    expect(taken.some(({ index }) => index < mismatch!.index)).toBe(true);
+    expect(fault!.index).toBeLessThan(mismatch!.index);
+  });
+
+  it('has the calls of plugins that are awaited, and no access of memory', async () => {
+    const events = await lastEvents('pseries-dynamic.yaml', 'workload: { requests: 40, depth: 8 }\n');
+    expect(textsOf(events, 'plugin')).toEqual(
+      expect.arrayContaining([
+        'boot of machine @virtio-platform/machine-simulated',
+        'workloads.write-read-verify.run of device block',
+        'dispose of platform @virtio-platform/platform-pseries',
+      ]),
+    );
+    expect(events.some(({ kind }) => kind === 'read' || kind === 'write' || kind === 'syncForDevice')).toBe(false);
+    for (const kind of ['add', 'map', 'pop', 'push', 'unmap', 'takeUsed'] as const)
+      expect(events.some((event) => event.kind === kind)).toBe(true);
+  });
+
+  it('has the error of a run that fails', async () => {
+    const events = await lastEvents('pseries/frozen-device.yaml', 'machine: { onFault: freeze }\n');
+    expect(textsOf(events, 'failure')[0]).toMatch(/^ERR_DEVICE_FROZEN: /);
+    const last = events.findLastIndex(({ kind }) => kind === 'takeUsed');
+    expect(events.findIndex(({ kind }) => kind === 'failure')).toBeGreaterThan(last);
+  });
+
+  it('has the findings of the sanitizer where they are found', async () => {
+    const text = `extends: ${join(ROOT, 'profiles/pseries-dynamic.yaml')}\nprofile: found\nmatrix: []\n`;
+    const rogue = 'machine: { rogue: [{ after: 3, access: write, address: 0x3ff00000 }], onFault: silent }\n';
+    const profile = await loadProfile({ text: text + rogue, name: 'found.yaml' }, { baseDirectory: folder });
+    const recorder = new FlightRecorder(2 ** 17);
+    const { findings } = await runProfile(profile, { recorder, sanitize: true });
+    const found = textsOf(recorder.read().events, 'finding');
+    expect(findings.length).toBeGreaterThan(0);
+    expect(found).toEqual(findings.map(({ code, what }) => `${code}: ${what}`));
   });
 });
 

@@ -1,5 +1,6 @@
 import type { CodedError, MachineEvent, MachineRecorder, Mismatch } from '@virtio-platform/core';
 import { FaultLog, type DeviceFault } from '@virtio-platform/core/address-space';
+import type { BouncePoolStatistics } from '@virtio-platform/core/dma';
 import type { NegotiationResult } from '@virtio-platform/core/negotiation';
 import type { DmaFinding } from '@virtio-platform/dma-sanitizer';
 import { observeHooks, type ComposedRun, type HookCall, type PluginUse, type Profile } from '@virtio-platform/profile';
@@ -27,13 +28,14 @@ export class RecordedRun implements MachineRecorder {
   readonly #session: RecordingWatch;
   readonly #ends: (() => void)[];
   #run: ComposedRun | undefined;
-  #hasPool = false;
+  /** Not known before the first batch: a platform may open its pool with its first mapping. */
+  #hasPool: boolean | undefined;
 
   /** Records the calls of the profile's plugins until {@link end}. */
   constructor(profile: Profile, recorder: FlightRecorder = new FlightRecorder()) {
     this.recorder = recorder;
     this.device = watchDevice(recorder);
-    this.#session = watchSession(recorder, () => (this.#hasPool ? this.#run?.platform.bouncePool : undefined));
+    this.#session = watchSession(recorder, () => this.#pool());
     const uses: readonly PluginUse[] = [profile.platform, profile.machine, profile.device.use];
     this.#ends = uses.map((use) => observeHooks(use, (call) => this.#noteCall(use, call)));
   }
@@ -41,7 +43,6 @@ export class RecordedRun implements MachineRecorder {
   /** The run is put together: records the faults of its machine as they happen. */
   booted(run: ComposedRun): void {
     this.#run = run;
-    this.#hasPool = this.recorder.detail === 'full' && run.platform.bouncePool !== undefined;
     const { faults } = run.machine;
     // A machine of somebody else may have a list that is no log: the report has its faults.
     if (faults instanceof FaultLog) faults.watch((fault) => this.#noteFault(fault));
@@ -108,6 +109,13 @@ export class RecordedRun implements MachineRecorder {
   /** Records no call of a plugin any more. */
   end(): void {
     for (const end of this.#ends) end();
+  }
+
+  #pool(): BouncePoolStatistics | undefined {
+    if (this.#hasPool === false) return undefined;
+    const pool = this.#run?.platform.bouncePool;
+    this.#hasPool ??= pool !== undefined;
+    return pool;
   }
 
   #noteFault({ access, length, address, cause, detail }: DeviceFault): void {

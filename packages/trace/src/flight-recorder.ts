@@ -106,6 +106,22 @@ export class FlightRecorder implements Recorder {
     words[word + 3] = length;
   }
 
+  markBatch(kind: number, queue: number, ids: Uint16Array, lengths: Uint32Array, count: number, extra: number): void {
+    if (this.#isFull) this.tick();
+    const words = this.#words;
+    const mask = this.#mask;
+    const head = kind | BRIEF | (queue << QUEUE_SHIFT);
+    let next = this.#count;
+    for (let i = 0; i < count; i++) {
+      const word = (next++ & mask) * WORDS;
+      words[word] = head;
+      words[word + 1] = ids[i]!;
+      words[word + 2] = extra;
+      words[word + 3] = lengths[i]!;
+    }
+    this.#count = next;
+  }
+
   note(kind: number, queue: number, id: number, text: string, place: EventPlace = {}): void {
     this.#texts.set(this.#count, shortened(text));
     if (this.#texts.size > this.capacity) this.#forgetTexts();

@@ -6,6 +6,8 @@ import { RECORDED_ENDS, type RingEndOptions, type RingRecorder } from '../ring-e
 
 /** How often each case is measured, in turn with the others: something else may want the core for a while. */
 const TURNS = 3;
+/** With fewer samples than this there is one turn: a trial. */
+const FEW_SAMPLES = 10;
 
 interface RecordedEnd {
   readonly layout: QueueLayout;
@@ -21,7 +23,7 @@ interface RecordedEnd {
 /** Each end without a recorder, with the flight recorder, and with all that a recorder can take. */
 export function measureRecorder(_reference: CReference | undefined, settings: BenchSettings): BenchTable {
   const { requests, samples } = settings;
-  const turns = Array.from({ length: TURNS }, () =>
+  const turns = Array.from({ length: samples < FEW_SAMPLES ? 1 : TURNS }, () =>
     RECORDED_ENDS.map((options) => measureRingEnd(options, requests, samples)),
   );
   const bestOf = (at: number): number => {

@@ -81,11 +81,9 @@ export class RecordedVirtqueue extends ForwardingVirtqueue {
   }
 
   #noteTaken(batch: UsedBatch, count: number): void {
-    const { index } = this;
     const recorder = this.#recorder;
-    const next = this.nextUsed;
     recorder.tick();
-    for (let i = 0; i < count; i++) recorder.mark(KIND.takeUsed, index, batch.ids[i]!, batch.written[i]!, next);
+    recorder.markBatch(KIND.takeUsed, this.index, batch.ids, batch.written, count, this.nextUsed);
     if (this.#pool !== undefined) this.#notePool();
   }
 
