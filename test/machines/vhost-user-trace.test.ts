@@ -36,7 +36,7 @@ describe.skipIf(!hasTestpmd())(
       const invalidated = events.filter(({ kind }) => kind === 'iotlbInvalidate');
       expect(invalidated.some(({ deviceAddress }) => deviceAddress <= page)).toBe(true);
       const queues = new Set(events.filter(({ kind }) => kind === 'interrupt').map(({ queue }) => queue));
-      expect([...queues].toSorted()).toEqual([0, 1]);
+      expect([...queues].toSorted((a, b) => a - b)).toEqual([0, 1]);
     }, 120_000);
   },
 );

@@ -84,17 +84,18 @@ describe('the trace of a run', () => {
   });
 });
 
-describe('the flight recorder of a run', () => {
-  /** The last events of a run of an embedded machine that has `more`, as a run without any option keeps them. */
-  async function lastEvents(name: string, more: string): Promise<readonly TraceEvent[]> {
-    const text = `extends: ${join(ROOT, 'profiles', name)}\nprofile: recorded\nmatrix: []\nexpect: {}\n${more}`;
-    const recorder = new FlightRecorder();
-    await runProfile(await loadProfile({ text, name: 'recorded.yaml' }, { baseDirectory: folder }), { recorder });
-    return recorder.read().events;
-  }
-  const textsOf = (events: readonly TraceEvent[], wanted: string): (string | null)[] =>
-    events.filter(({ kind }) => kind === wanted).map(({ text }) => text);
+/** The last events of a run of an embedded machine that has `more`, as a run without any option keeps them. */
+async function lastEvents(name: string, more: string): Promise<readonly TraceEvent[]> {
+  const text = `extends: ${join(ROOT, 'profiles', name)}\nprofile: recorded\nmatrix: []\nexpect: {}\n${more}`;
+  const recorder = new FlightRecorder();
+  await runProfile(await loadProfile({ text, name: 'recorded.yaml' }, { baseDirectory: folder }), { recorder });
+  return recorder.read().events;
+}
+function textsOf(events: readonly TraceEvent[], wanted: string): (string | null)[] {
+  return events.filter(({ kind }) => kind === wanted).map(({ text }) => text);
+}
 
+describe('the flight recorder of a run', () => {
   it('has the mismatch and the failure behind the buffers that led to them', async () => {
     const lost =
       'machine: { onFault: zeros }\nfailures: { wrongAddress: { nth: [30] } }\nworkload: { requests: 200 }\n';

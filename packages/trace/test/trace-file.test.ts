@@ -84,31 +84,32 @@ describe('TraceFile', () => {
   });
 });
 
-describe('readTraceFile', () => {
-  const event = { kind: 'push', index: 0, time: 1, queue: 0, id: 0, length: 0, extra: 0 };
-  const document = (args: object, more: object = {}): string =>
-    JSON.stringify({
-      traceEvents: [{ ph: 'i', pid: 1, tid: 1, args }],
-      otherData: { format: 'virtio-platform-trace', version: 1, runs: [{ name: 'a', pid: 1, dropped: 0 }] },
-      ...more,
-    });
+/** An event as its file has it. */
+const EVENT = { kind: 'push', index: 0, time: 1, queue: 0, id: 0, length: 0, extra: 0 };
+const document = (args: object, more: object = {}): string =>
+  JSON.stringify({
+    traceEvents: [{ ph: 'i', pid: 1, tid: 1, args }],
+    otherData: { format: 'virtio-platform-trace', version: 1, runs: [{ name: 'a', pid: 1, dropped: 0 }] },
+    ...more,
+  });
 
+describe('readTraceFile', () => {
   it.each([
     ['{"traceEvents":[', 'JSON'],
     ['{"traceEvents":[]}', 'another program'],
-    [document(event, { otherData: { format: 'virtio-platform-trace', version: 2 } }), 'version 2'],
-    [document(event, { traceEvents: {} }), 'no list traceEvents'],
-    [document({ ...event, kind: 'toString' }), 'no event'],
-    [document({ ...event, time: '1' }), 'no event'],
-    [document({ ...event, deviceAddress: '12' }), 'no event'],
-    [document({ ...event, deviceAddress: `0x${'f'.repeat(17)}` }), 'no event'],
-    [document({ ...event, text: 1 }), 'no event'],
+    [document(EVENT, { otherData: { format: 'virtio-platform-trace', version: 2 } }), 'version 2'],
+    [document(EVENT, { traceEvents: {} }), 'no list traceEvents'],
+    [document({ ...EVENT, kind: 'toString' }), 'no event'],
+    [document({ ...EVENT, time: '1' }), 'no event'],
+    [document({ ...EVENT, deviceAddress: '12' }), 'no event'],
+    [document({ ...EVENT, deviceAddress: `0x${'f'.repeat(17)}` }), 'no event'],
+    [document({ ...EVENT, text: 1 }), 'no event'],
     ['null', 'another program'],
   ])('refuses what is no trace: %s', (text, problem) => {
     expect(() => parseTrace(text)).toThrow(
       expect.objectContaining({ code: 'ERR_TRACE_FILE', message: expect.stringContaining(problem) }),
     );
-    expect(parseTrace(document(event))[0]!.trace.events).toHaveLength(1);
+    expect(parseTrace(document(EVENT))[0]!.trace.events).toHaveLength(1);
   });
 
   it('names the file that is not there', async () => {

@@ -43,8 +43,7 @@ export class BufferSlices {
 
   /** Ends what is open: buffers that did not come back. */
   end(ts: number): void {
-    for (const key of [...this.#open.keys()])
-      this.#end(key, Number(key.split(' ')[0]), ts, { end: 'end of the trace' });
+    for (const key of this.#open.keys()) this.#end(key, Number(key.split(' ')[0]), ts, { end: 'end of the trace' });
   }
 
   #add(key: string, { queue, id, length, extra }: TraceEvent, ts: number): void {
