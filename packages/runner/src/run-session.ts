@@ -19,8 +19,8 @@ export class RunSession {
   #notifications: UsedNotifications | undefined;
 
   /**
-   * Negotiates. After a refusal there is nothing to start. `watch` looks at the driver; `mismatched` is told of the first
-   * mismatch of each kind.
+   * Negotiates. After a refusal there is nothing to start. `watch` looks at the driver; `mismatched` is told of the
+   * first mismatch of each kind.
    */
   constructor(run: ComposedRun, watch?: SessionWatch, mismatched?: (mismatch: Mismatch) => void) {
     const { platform, machine, profile } = run;
