@@ -45,9 +45,17 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'session',
   ],
   runner: ['core', 'dma-sanitizer', 'profile', 'session', 'trace'],
-  cli: ['core', 'host', 'profile', 'runner'],
+  cli: ['core', 'host', 'profile', 'runner', 'trace'],
   conformance: ['core', 'device-block', 'device-kit'],
-  bench: ['core', 'platform-intel-iommu', 'platform-legacy', 'platform-pseries', 'platform-sev', 'platform-vfio'],
+  bench: [
+    'core',
+    'platform-intel-iommu',
+    'platform-legacy',
+    'platform-pseries',
+    'platform-sev',
+    'platform-vfio',
+    'trace',
+  ],
 };
 
 /**

@@ -39,6 +39,7 @@ interface PluginOptions extends JsonOption {
 interface RunOptions extends PluginOptions, RunArguments {
   readonly sanitize?: boolean;
   readonly stack?: boolean;
+  readonly trace?: string;
 }
 
 const NO_PLUGINS_OUTSIDE = [
@@ -120,16 +121,17 @@ export async function runCommandLine(
     .argument('[profile...]', 'YAML files, names of shipped profiles or of their folders, - for the standard input')
     .option('--json', 'prints an array of reports: --reporter json')
     .option('--sanitize', 'looks for the mistakes that drivers make with DMA; much slower')
+    .option('--trace <file>', 'writes what driver and device did to a file that Perfetto opens; much slower')
     .option('--stack', 'shows where the error of a failed run was thrown')
     .option(...NO_PROGRAMS)
     .option(...NO_PLUGINS_OUTSIDE)
     .addOption(pluginTimeout())
     .action((profiles: string[], options: RunOptions, command: Command) => {
       const { json = false, sanitize = false, stack = false, quiet = false, verbose = false, set = [] } = options;
-      const { bail, seed, repeat } = options;
+      const { bail, seed, repeat, trace } = options;
       const reporters = checkedReporters(command, options);
       const [filter, plugins] = [filterOf(options), allowedPlugins(options)];
-      const chosen = { reporters, filter, bail, seed, repeat, set, quiet, verbose, sanitize, stack };
+      const chosen = { reporters, filter, bail, seed, repeat, set, quiet, verbose, sanitize, trace, stack };
       return run(json, () => runCommand(terminal, profiles, { ...chosen, plugins, input, interruption }));
     });
   for (const option of runOptions()) runProgram.addOption(option);

@@ -61,6 +61,7 @@ export class BalloonWork implements Workload {
     const { memory, inspected, seed } = context;
     this.#context = context;
     this.#driver = driver;
+    this.#mismatches.watch(context.mismatched);
     this.#random = new Random(seed);
     const { pages } = driver;
     const mismatches = this.#mismatches;

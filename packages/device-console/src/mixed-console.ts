@@ -54,6 +54,7 @@ export class MixedConsole implements Workload {
     const { seed, options, settings, accepted } = context;
     this.#context = context;
     this.#driver = driver;
+    this.#mismatches.watch(context.mismatched);
     this.#random = new Random(seed);
     this.#pattern = new StreamPattern(seed, options.blockSize);
     this.#received = new Uint8Array(options.blockSize);

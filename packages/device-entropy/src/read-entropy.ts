@@ -39,6 +39,7 @@ export class ReadEntropy implements Workload {
   constructor(driver: EntropyDriver, context: WorkloadContext<EntropySettings, ReadEntropyOptions>) {
     this.#context = context;
     this.#driver = driver;
+    this.#mismatches.watch(context.mismatched);
     this.#bytes = new Uint8Array(context.options.blockSize);
     this.#random = context.kind === 'mixed' ? new Random(context.seed) : undefined;
     const { seed } = context.settings;

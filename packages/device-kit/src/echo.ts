@@ -38,6 +38,7 @@ export class Echo implements Workload {
     const { blockSize } = context.options;
     this.#context = context;
     this.#driver = driver;
+    this.#mismatches.watch(context.mismatched);
     this.#least = least;
     this.#words = new Uint32Array(Math.ceil(blockSize / 4));
     this.#message = new Uint8Array(this.#words.buffer);

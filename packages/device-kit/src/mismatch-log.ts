@@ -4,6 +4,7 @@ import type { Mismatch, MismatchKind, MismatchReport } from '@virtio-platform/co
 export class MismatchLog {
   readonly #counts = new Map<MismatchKind, number>();
   readonly #first: Mismatch[] = [];
+  #listener: ((mismatch: Mismatch) => void) | undefined;
 
   /** All mismatches together. */
   get count(): number {
@@ -16,11 +17,19 @@ export class MismatchLog {
     return { counts: Object.fromEntries(this.#counts), first: this.#first };
   }
 
+  /** Has `listener` told of the first mismatch of each kind, when it is found. */
+  watch(listener: ((mismatch: Mismatch) => void) | undefined): void {
+    this.#listener = listener;
+  }
+
   /** Counts a mismatch of this kind. `describe` is called for the first of each kind only. */
   note(kind: MismatchKind, describe: () => Omit<Mismatch, 'kind'>): void {
     const count = this.#counts.get(kind) ?? 0;
     this.#counts.set(kind, count + 1);
-    if (count === 0) this.#first.push({ kind, ...describe() });
+    if (count > 0) return;
+    const mismatch = { kind, ...describe() };
+    this.#first.push(mismatch);
+    this.#listener?.(mismatch);
   }
 }
 

@@ -6,7 +6,7 @@
 export * from './compose.ts';
 export { isPluginAwaited } from './guard/await-plugin.ts';
 export { blamePlugin, strayOwner, type NamesPlugins, type StrayOwner } from './guard/blame-plugin.ts';
-export { runHook, runHookSync } from './guard/run-hook.ts';
+export { observeHooks, runHook, runHookSync, type HookCall } from './guard/run-hook.ts';
 export { pluginSiteOf, type PluginSite } from './guard/plugin-site.ts';
 export * from './json-schema.ts';
 export * from './load-offers.ts';

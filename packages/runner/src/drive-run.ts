@@ -39,9 +39,11 @@ export async function driveRun(profile: Profile, options: DriveOptions): Promise
   signal.throwIfAborted();
   const startedAt = performance.now();
   const state = newState((thrown, isInside) => blamePlugin(thrown, profile, plugins, isInside));
-  const sanitized = profile.driver.sanitize || options.sanitize === true ? new SanitizedRun(profile) : undefined;
-  const recorded = new RecordedRun(recorder);
+  const recorded = new RecordedRun(profile, recorder);
+  const isSanitized = profile.driver.sanitize || options.sanitize === true;
+  const sanitized = isSanitized ? new SanitizedRun(profile, recorded.found) : undefined;
   const { errors } = state;
+  errors.watch(recorded.failed);
   let run: ComposedRun | undefined;
   try {
     run = await composeRun(profile, {
@@ -51,8 +53,10 @@ export async function driveRun(profile: Profile, options: DriveOptions): Promise
         return sanitized?.watchDevice(watched) ?? watched;
       },
       watchDeviceQueue: (queue, index) => recorded.device.queue(queue, index),
+      machineRecorder: recorded,
       signal,
     });
+    recorded.booted(run);
     tell(bootedEvent(run));
     // What was recorded before the run is not its own.
     run.platform.recordedFaults?.();
@@ -68,6 +72,7 @@ export async function driveRun(profile: Profile, options: DriveOptions): Promise
     errors.note(error);
   }
   for (const error of (await run?.dispose()) ?? []) errors.note(error);
+  recorded.end();
   try {
     if (run !== undefined) state.leaked = leaksOf(run, state.dma.leaked);
   } catch (error) {
@@ -144,7 +149,7 @@ async function drive(
   try {
     const sanitizer = sanitized?.open(run.machine.memory);
     const outer = sanitizer && watchedBy(sanitizer, run.profile.device.type.name);
-    session = new RunSession(run, recorded.watch(outer));
+    session = new RunSession(run, recorded.watch(outer), recorded.mismatched);
   } catch (error) {
     state.errors.note(error);
     return;

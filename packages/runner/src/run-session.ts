@@ -1,4 +1,4 @@
-import { ContractError, type Workload } from '@virtio-platform/core';
+import { ContractError, type Mismatch, type Workload } from '@virtio-platform/core';
 import type { DmaStatistics } from '@virtio-platform/core/dma';
 import type { NegotiationResult } from '@virtio-platform/core/negotiation';
 import { runHook, type ComposedRun } from '@virtio-platform/profile';
@@ -13,15 +13,20 @@ import { throwMissed, UsedNotifications } from './used-notifications.ts';
 export class RunSession {
   readonly #run: ComposedRun;
   readonly #session: DeviceSession;
+  readonly #mismatched: ((mismatch: Mismatch) => void) | undefined;
   #workload: Workload | undefined;
   #loop: RunLoop | undefined;
   #notifications: UsedNotifications | undefined;
 
-  /** Negotiates. After a refusal there is nothing to start. `watch` looks at the driver. */
-  constructor(run: ComposedRun, watch?: SessionWatch) {
+  /**
+   * Negotiates. After a refusal there is nothing to start. `watch` looks at the driver; `mismatched` is told of the
+   * first mismatch of each kind.
+   */
+  constructor(run: ComposedRun, watch?: SessionWatch, mismatched?: (mismatch: Mismatch) => void) {
     const { platform, machine, profile } = run;
     const { device, driver, policy, queue, failures, workload } = profile;
     this.#run = run;
+    this.#mismatched = mismatched;
     this.#session = new DeviceSession({
       machine,
       platform,
@@ -156,7 +161,8 @@ export class RunSession {
     const loop = new RunLoop({ profile, transport, queues, notifications, driver, onProgress });
     this.#loop = loop;
     const mostReturned = disruptions.length * depth;
-    const own = { settings, options, kind, requests, seed, mostReturned, loop, inspected: machine.memory };
+    const told = { loop, inspected: machine.memory, mismatched: this.#mismatched };
+    const own = { settings, options, kind, requests, seed, mostReturned, ...told };
     this.#workload = workload.open(driver, { ...context, ...own });
     loop.attach(this.#workload);
   }

@@ -14,7 +14,9 @@ import { againCommand } from '../run/again-command.ts';
 import { profileSources, type TextInput } from '../run/profile-sources.ts';
 import { Progress } from '../run/progress.ts';
 import { planRuns, type PlannedRun } from '../run/run-plan.ts';
+import { RunRecording } from '../run/run-recording.ts';
 import { RunSequence } from '../run/run-sequence.ts';
+import { RunTrace } from '../run/run-trace.ts';
 import { embeddedProfiles } from '../shipped-profiles.ts';
 import type { Terminal } from '../terminal.ts';
 
@@ -33,6 +35,8 @@ export interface RunCommandOptions {
   readonly verbose: boolean;
   /** Whether every run is under the DMA sanitizer, also where its profile does not say so. */
   readonly sanitize: boolean;
+  /** The file that the events of all runs are written to. */
+  readonly trace?: string | undefined;
   /** Whether people are shown the stack of what made a run fail. */
   readonly stack: boolean;
   /** Which plugins the profiles may use. */
@@ -69,11 +73,16 @@ export async function runCommand(
     });
     if (runs.some(isOfProfile)) return checked;
     const plan = planRuns(runs, options);
+    const trace = options.trace === undefined ? undefined : new RunTrace(options.trace, terminal, plan.length, tell);
     const opened = openReporters(terminal, reporters, reporterOptions(terminal, plan, options));
-    const sequence = new RunSequence(opened, { plugins, sanitize, bail, interruption, progress, printError: tell });
+    const recording = new RunRecording(trace);
+    const ways = { plugins, sanitize, bail, interruption, progress, recording, printError: tell };
+    const sequence = new RunSequence(opened, ways);
     const made = await sequence.make(plan);
     progress.end();
+    recording.end();
     opened.end({ ...made, startedAt, durationMs: performance.now() - start });
+    if (!asJson) for (const line of recording.summaries) terminal.printSentence(0, line);
     // As with the standard output, what became of it leaves the status alone.
     for (const error of opened.close()) tell(error);
     return worstStatus(checked, sequence.status);

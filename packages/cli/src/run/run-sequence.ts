@@ -7,6 +7,7 @@ import { isolate } from '../isolate.ts';
 import type { EarlyEnd, EndedRun, Reporter, RunSummary } from '../reporters/reporter.ts';
 import type { Progress } from './progress.ts';
 import type { PlannedRun } from './run-plan.ts';
+import type { RunRecording } from './run-recording.ts';
 
 /** Milliseconds for an interrupted run to end what it started; after them the end of the process does. */
 const GIVE_UP_MS = 10_000;
@@ -19,6 +20,7 @@ export interface SequenceOptions {
   readonly bail: number | undefined;
   readonly interruption: Interruption;
   readonly progress: Progress;
+  readonly recording: RunRecording;
   /** Tells people, or a program, of an error, and returns its exit status. */
   readonly printError: (error: CodedError) => ExitStatus;
 }
@@ -58,6 +60,7 @@ export class RunSequence {
       if (report !== undefined) {
         const run = { planned, report };
         this.#ended.push(run);
+        this.#options.recording.ended(run);
         this.#reporter.ended(run);
       }
       earlyEnd = this.#earlyEnd();
@@ -78,11 +81,12 @@ export class RunSequence {
   /** Returns `undefined` for a run that was interrupted. */
   async #reportOf({ run, profile, error: wrong }: PlannedRun): Promise<RunReport | undefined> {
     if (profile === undefined || wrong !== undefined) return wrong && failedReport(run, wrong);
-    const { plugins, sanitize, progress, interruption, printError } = this.#options;
+    const { plugins, sanitize, progress, interruption, recording, printError } = this.#options;
     const { signal } = interruption;
+    const recorder = recording.recorder();
     const onProgress = (done: number, total: number): void => progress.advance(done, total);
     const body = async (): Promise<RunReport> =>
-      await Promise.race([runProfile(profile, { onProgress, sanitize, plugins, signal }), this.#givenUp]);
+      await Promise.race([runProfile(profile, { onProgress, sanitize, plugins, signal, recorder }), this.#givenUp]);
     const { value, error } = await isolate(
       body,
       (thrown) => blamePlugin(thrown, profile, plugins),

@@ -28,6 +28,7 @@ export const ERROR_CODES = [
   'ERR_MACHINE_INTERFACE',
   'ERR_MACHINE_MEMORY',
   'ERR_MACHINE_DEVICE',
+  'ERR_MACHINE_TRACE',
   'ERR_HOST_UNSUPPORTED',
   'ERR_SYSCALL',
   // Devices
@@ -60,6 +61,8 @@ export const ERROR_CODES = [
   'ERR_DMA_WINDOW',
   'ERR_IOMMU_UNSUPPORTED',
   'ERR_IOMMU_UNRESPONSIVE',
+  // Traces
+  'ERR_TRACE_FILE',
   // Programs that use a device
   'ERR_CLIENT_DEVICE',
   'ERR_CLIENT_REFUSED',

@@ -52,6 +52,8 @@ export interface WorkloadContext<Settings = unknown, Options = unknown> extends 
   readonly loop: WorkLoop;
   /** Guest memory without the sanitizer in between, to describe what came back wrong: no access of the driver. */
   readonly inspected: GuestMemory;
+  /** To be told of the first mismatch of each kind, when it is found. */
+  readonly mismatched?: ((mismatch: Mismatch) => void) | undefined;
 }
 
 /** A workload at work on one device. */

@@ -55,6 +55,7 @@ export class BlockRequests {
   constructor(disk: BlockDisk, context: BlockWorkContext, onCompleted?: BlockCompletion) {
     this.#context = context;
     this.#disk = disk;
+    this.#mismatches.watch(context.mismatched);
     this.#onCompleted = onCompleted;
     this.#lanes = disk.drivers.map((driver, i) => new BlockLane(driver, context.queues[i]!.queue));
   }

@@ -68,6 +68,7 @@ export class MixedWork implements Workload {
     const { accepted, options, seed, byteOrder } = context;
     this.#driver = driver;
     this.#context = context;
+    this.#mismatches.watch(context.mismatched);
     this.#random = new Random(seed);
     this.#model = new NetModel(driver.mac ?? NO_ADDRESS, accepted);
     this.#message = new Uint8Array(options.blockSize);

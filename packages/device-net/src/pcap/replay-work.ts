@@ -51,6 +51,7 @@ export class ReplayWork implements Workload {
     const { input, blockSize } = context.options;
     this.#driver = driver;
     this.#context = context;
+    this.#mismatches.watch(context.mismatched);
     this.#capture = new CaptureReader(input, blockSize);
     // One byte more than a frame, to see one that is longer.
     this.#received = new Uint8Array(blockSize + 1);

@@ -64,6 +64,7 @@ export class ScsiRequests {
   constructor(driver: ScsiDriver, context: ScsiWorkContext, repeatsAttentions: boolean, owner: ScsiRequestsOwner) {
     this.driver = driver;
     this.#context = context;
+    this.#mismatches.watch(context.mismatched);
     this.#repeatsAttentions = repeatsAttentions;
     this.#owner = owner;
   }
