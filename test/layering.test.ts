@@ -32,6 +32,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'machine-qemu': ['core', 'host', 'pci', 'platform-intel-iommu', 'platform-pseries', 'platform-sev'],
   profile: ['core', 'options'],
   session: ['core'],
+  trace: ['core'],
   client: [
     'core',
     'device-block',
@@ -43,7 +44,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'profile',
     'session',
   ],
-  runner: ['core', 'dma-sanitizer', 'profile', 'session'],
+  runner: ['core', 'dma-sanitizer', 'profile', 'session', 'trace'],
   cli: ['core', 'host', 'profile', 'runner'],
   conformance: ['core', 'device-block', 'device-kit'],
   bench: ['core', 'platform-intel-iommu', 'platform-legacy', 'platform-pseries', 'platform-sev', 'platform-vfio'],

@@ -41,6 +41,8 @@ export interface SimulatedDeviceOptions extends AcceptanceTerms {
   readonly byteOrder: ByteOrder;
   readonly onFault: FaultConsequence;
   readonly rogue: readonly RogueAccess[];
+  /** Stands in front of each queue that is enabled. */
+  readonly watchQueue?: ((queue: DeviceQueue, index: number) => DeviceQueue) | undefined;
   /** Whether a notification of a queue is on its way to {@link SimulatedDevice.notify}. Default: none is. */
   readonly isRung?: ((queue: number) => boolean) | undefined;
   /**
@@ -200,7 +202,7 @@ export class SimulatedDevice implements DeviceQueues {
         throw new RangeError(`queue ${index} has no ${addresses.size} entries`);
       if (this.#queues[index] !== undefined) throw new RangeError(`queue ${index} is enabled already`);
       const layout = this.#accepted.has(VIRTIO_F_RING_PACKED) ? 'packed' : 'split';
-      const queue = openDeviceQueue(layout, this.#space, {
+      const opened = openDeviceQueue(layout, this.#space, {
         addresses,
         eventIdx: this.#accepted.has(VIRTIO_RING_F_EVENT_IDX),
         indirect: this.#accepted.has(VIRTIO_RING_F_INDIRECT_DESC),
@@ -209,6 +211,7 @@ export class SimulatedDevice implements DeviceQueues {
         // A chain of a device half has room for the largest queue that the half has.
         tableEntries: this.maxQueueSize(index),
       });
+      const queue = this.#options.watchQueue?.(opened, index) ?? opened;
       this.#queues[index] = { queue, chain: new DescriptorChain(queue.longestChain) };
     } catch (error) {
       this.#error ??= { thrown: error };

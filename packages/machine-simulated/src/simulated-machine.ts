@@ -59,7 +59,8 @@ export class SimulatedMachine implements Machine {
       };
     }
     const onEvent = (): void => transport.tellDriver();
-    const parts = { setup, bind, watch: this.#request.watchDevice, onEvent };
+    const { watchDevice, watchDeviceQueue: watchQueue } = this.#request;
+    const parts = { setup, bind, watchDevice, watchQueue, onEvent };
     const device = openDevice(memory, faults, description.type, parts);
     const transport = new InProcessTransport(
       device,
@@ -85,7 +86,8 @@ export class SimulatedMachine implements Machine {
 interface DeviceParts {
   readonly setup: DeviceSetup;
   readonly bind: (offers: FeatureSet) => AddressSpaceBlueprint;
-  readonly watch: MachineRequest['watchDevice'];
+  readonly watchDevice: MachineRequest['watchDevice'];
+  readonly watchQueue: MachineRequest['watchDeviceQueue'];
   readonly onEvent: () => void;
 }
 
@@ -109,13 +111,13 @@ function deviceAround(
   memory: GuestMemory,
   faults: FaultLog,
   type: DeviceTypePlugin,
-  { setup, bind, watch, onEvent }: DeviceParts,
+  { setup, bind, watchDevice, watchQueue, onEvent }: DeviceParts,
 ): SimulatedDevice {
   const offers = offeredFeatures(setup, model.features);
   const blueprint = bind(offers);
   const space = spaceWithConsequence(blueprint.open(memory, faults, blueprint.state), setup.onFault);
   // Looking is no access: it has a fault log of its own.
   const isOneToOne = (): boolean => coversMemoryOneToOne(blueprint.open(memory, new FaultLog(), blueprint.state));
-  const options = { ...setup, type, offers, isOneToOne, onEvent };
-  return new SimulatedDevice(model, watch === undefined ? space : watch(space), options);
+  const options = { ...setup, type, offers, isOneToOne, watchQueue, onEvent };
+  return new SimulatedDevice(model, watchDevice === undefined ? space : watchDevice(space), options);
 }

@@ -53,6 +53,8 @@ export interface ComposedRun {
 export interface CompositionOptions extends ResolutionOptions {
   /** Watches what the device of the machine does: see {@link MachineRequest.watchDevice}. */
   readonly watchDevice?: MachineRequest['watchDevice'];
+  /** Watches the device's end of each queue: see {@link MachineRequest.watchDeviceQueue}. */
+  readonly watchDeviceQueue?: MachineRequest['watchDeviceQueue'];
   /**
    * Ends the composition once it is aborted: `composeRun` then gives back what there is and rejects with the reason of
    * the signal. A machine that goes on booting for more than {@link ABORT_GRACE_MS} is disposed when it has booted.
@@ -134,9 +136,14 @@ async function bootMachine(
   profile: Profile,
   resolution: CompositionOptions,
 ): Promise<BootedMachine> {
-  const { watchDevice, pluginTimeoutMs, signal } = resolution;
+  const { watchDevice, watchDeviceQueue, pluginTimeoutMs, signal } = resolution;
   const { use, plugin, options } = machine;
-  bindings.registerInstance(MACHINE_REQUEST, { ...machineRequest(platform, profile), watchDevice, signal });
+  bindings.registerInstance(MACHINE_REQUEST, {
+    ...machineRequest(platform, profile),
+    watchDevice,
+    watchDeviceQueue,
+    signal,
+  });
   await runHook('machine', use, 'register', () => plugin.register(bindings, options), pluginTimeoutMs);
   const unbooted = checkMachine(use, await resolveBound('machine', use, bindings, MACHINE));
   const boot = async (): Promise<BootedMachine> => {

@@ -9,14 +9,22 @@ import type { RunReport } from './report/report.ts';
 import type { FaultEvent, RunEvent } from './run-events.ts';
 import type { RunOptions } from './run-options.ts';
 import { RunSession } from './run-session.ts';
+import { RecordedRun } from './recorded-run.ts';
 import { SanitizedRun } from './sanitized-run.ts';
+import { watchedBy } from './watched-by.ts';
 
 /** How a run is driven. */
-export interface DriveOptions extends Pick<RunOptions, 'sanitize' | 'plugins'> {
+export interface DriveOptions extends Pick<RunOptions, 'sanitize' | 'plugins' | 'recorder'> {
   /** Ends the run. */
   readonly signal: AbortSignal;
   /** Is told what happens, but the end. Never throws. */
   readonly tell: (event: RunEvent) => void;
+}
+
+/** What looks at a run. */
+interface Watchers {
+  readonly sanitized: SanitizedRun | undefined;
+  readonly recorded: RecordedRun;
 }
 
 /** How long after a failure the end of the device's program is waited for. */
@@ -27,19 +35,28 @@ const ENDING_MS = 20;
  * signal once it is aborted; whatever was started has ended then.
  */
 export async function driveRun(profile: Profile, options: DriveOptions): Promise<RunReport> {
-  const { plugins, signal, tell } = options;
+  const { plugins, signal, tell, recorder } = options;
   signal.throwIfAborted();
   const startedAt = performance.now();
   const state = newState((thrown, isInside) => blamePlugin(thrown, profile, plugins, isInside));
   const sanitized = profile.driver.sanitize || options.sanitize === true ? new SanitizedRun(profile) : undefined;
+  const recorded = new RecordedRun(recorder);
   const { errors } = state;
   let run: ComposedRun | undefined;
   try {
-    run = await composeRun(profile, { ...plugins, watchDevice: sanitized?.watchDevice, signal });
+    run = await composeRun(profile, {
+      ...plugins,
+      watchDevice: (space) => {
+        const watched = recorded.device.addressSpace(space);
+        return sanitized?.watchDevice(watched) ?? watched;
+      },
+      watchDeviceQueue: (queue, index) => recorded.device.queue(queue, index),
+      signal,
+    });
     tell(bootedEvent(run));
     // What was recorded before the run is not its own.
     run.platform.recordedFaults?.();
-    await drive(run, sanitized, state, options);
+    await drive(run, { sanitized, recorded }, state, options);
     sanitized?.end();
     state.recorded = run.platform.recordedFaults?.() ?? [];
   } catch (error) {
@@ -119,18 +136,21 @@ function checkFaults(faults: readonly DeviceFault[]): readonly DeviceFault[] {
  */
 async function drive(
   run: ComposedRun,
-  sanitized: SanitizedRun | undefined,
+  { sanitized, recorded }: Watchers,
   state: RunState,
   { signal, tell }: DriveOptions,
 ): Promise<void> {
   let session: RunSession;
   try {
-    session = new RunSession(run, sanitized?.open(run.machine.memory));
+    const sanitizer = sanitized?.open(run.machine.memory);
+    const outer = sanitizer && watchedBy(sanitizer, run.profile.device.type.name);
+    session = new RunSession(run, recorded.watch(outer));
   } catch (error) {
     state.errors.note(error);
     return;
   }
   state.negotiation = session.negotiation;
+  recorded.negotiated(session.negotiation);
   tell({ type: 'negotiated', ...describeNegotiation(run.profile, session.negotiation) });
   const { requests: total } = run.profile.workload;
   const onProgress = (done: number): void => {

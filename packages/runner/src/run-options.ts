@@ -1,4 +1,5 @@
 import type { ResolutionOptions } from '@virtio-platform/profile';
+import type { FlightRecorder } from '@virtio-platform/trace';
 
 /** What a run may be given beside the profile. */
 export interface RunOptions {
@@ -11,6 +12,11 @@ export interface RunOptions {
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
   /** Runs it under the DMA sanitizer, also where the profile does not say so. */
   readonly sanitize?: boolean | undefined;
+  /**
+   * Takes the events of the run, to be read once the run has ended; a small one of the run's own unless given. A run
+   * never uses one that another run uses.
+   */
+  readonly recorder?: FlightRecorder | undefined;
   /** Which plugins may be used, and where they are looked for. */
   readonly plugins?: ResolutionOptions | undefined;
 }

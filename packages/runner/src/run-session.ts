@@ -1,15 +1,13 @@
 import { ContractError, type Workload } from '@virtio-platform/core';
 import type { DmaStatistics } from '@virtio-platform/core/dma';
 import type { NegotiationResult } from '@virtio-platform/core/negotiation';
-import type { DmaSanitizer } from '@virtio-platform/dma-sanitizer';
 import { runHook, type ComposedRun } from '@virtio-platform/profile';
-import { DeviceSession } from '@virtio-platform/session';
+import { DeviceSession, type SessionWatch } from '@virtio-platform/session';
 import { checkDisruptions } from './disruptions.ts';
 import type { RunReport, WorkloadReport } from './report/report.ts';
 import { inspectRings, type RingReport } from './report/ring-report.ts';
 import { RunLoop, workloadReport } from './run-loop.ts';
 import { throwMissed, UsedNotifications } from './used-notifications.ts';
-import { watchedBy } from './watched-by.ts';
 
 /** The workload of a profile over a {@link DeviceSession}, with what the profile has done to the device meanwhile. */
 export class RunSession {
@@ -19,8 +17,8 @@ export class RunSession {
   #loop: RunLoop | undefined;
   #notifications: UsedNotifications | undefined;
 
-  /** Negotiates. After a refusal there is nothing to start. A sanitizer checks the driver. */
-  constructor(run: ComposedRun, sanitizer?: DmaSanitizer) {
+  /** Negotiates. After a refusal there is nothing to start. `watch` looks at the driver. */
+  constructor(run: ComposedRun, watch?: SessionWatch) {
     const { platform, machine, profile } = run;
     const { device, driver, policy, queue, failures, workload } = profile;
     this.#run = run;
@@ -33,7 +31,7 @@ export class RunSession {
       queue,
       failures,
       resizes: workload.disruptions.flatMap(({ size }) => size ?? []),
-      watch: sanitizer && watchedBy(sanitizer, device.type.name),
+      watch,
     });
   }
 

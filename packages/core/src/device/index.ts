@@ -2,6 +2,7 @@
 export * from './await-device.ts';
 export * from './device-status.ts';
 export * from './device-id.ts';
+export * from './forwarding-transport.ts';
 export * from './initialize-device.ts';
 export * from './read-device-config.ts';
 export * from './reset-device.ts';

@@ -6,6 +6,7 @@ import type { ExperimentalBits } from '../features/feature-name.ts';
 import type { FeatureSet } from '../features/feature-set.ts';
 import type { GuestMemory } from '../memory/guest-memory.ts';
 import type { DriverPrivilege } from '../negotiation/platform-traits.ts';
+import type { DeviceQueue } from '../queue/device/device-queue.ts';
 import type { DeviceTypePlugin } from './device-type.ts';
 import type { FacilityToken, SimulatedHardware } from './plugin.ts';
 
@@ -38,10 +39,12 @@ export interface MachineRequest {
   /** Builds the platform's hardware in software; `undefined` when the plugin has none. */
   readonly simulate: ((memory: GuestMemory) => SimulatedHardware) | undefined;
   /**
-   * Stands between the device and its address space, where the DMA sanitizer looks at what the device does. Nothing
-   * does unless given. A machine whose device is in another thread, or is not its own, cannot call it.
+   * Stands between the device and its address space, where the DMA sanitizer and the recorder look at what the device
+   * does. Nothing does unless given. A machine whose device is in another thread, or is not its own, cannot call it.
    */
   readonly watchDevice?: ((space: DeviceAddressSpace) => DeviceAddressSpace) | undefined;
+  /** Stands in front of the device's end of each queue, where {@link watchDevice} is called. */
+  readonly watchDeviceQueue?: ((queue: DeviceQueue, index: number) => DeviceQueue) | undefined;
   /**
    * Aborted when the machine is no longer wanted: a boot that waits then ends what it started and rejects. One that
    * does not look at it is awaited for a few seconds, and what it boots later is disposed.

@@ -4,6 +4,7 @@ export * from './device/descriptor-chain.ts';
 export * from './device/device-queue-state.ts';
 export * from './device/device-queue.ts';
 export * from './device/in-flight-order.ts';
+export * from './driver/forwarding-virtqueue.ts';
 export * from './driver/outstanding-buffers.ts';
 export * from './driver/ring-inspection.ts';
 export * from './driver/ring-memory.ts';

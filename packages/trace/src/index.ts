@@ -1,0 +1,10 @@
+/**
+ * Records what a driver, its platform and its device do, event by event.
+ *
+ * @packageDocumentation
+ */
+export * from './event-kind.ts';
+export * from './flight-recorder.ts';
+export * from './recorder.ts';
+export * from './trace-event.ts';
+export * from './watch-session.ts';

@@ -1,0 +1,88 @@
+import { ForwardingTransport, type Transport, type WaitResult } from '@virtio-platform/core/device';
+import { FeatureSet } from '@virtio-platform/core/features';
+import type { QueueAddresses } from '@virtio-platform/core/queue';
+import { KIND } from '../event-kind.ts';
+import type { Recorder } from '../recorder.ts';
+
+const WAIT_RESULTS: readonly WaitResult[] = ['notified', 'timeout', 'lost'];
+
+/** A transport whose calls are recorded. Hot in `notify` and `wait`: no allocation. */
+export class RecordedTransport extends ForwardingTransport {
+  readonly #recorder: Recorder;
+  #status = -1;
+
+  /** Owns `inner`. */
+  constructor(inner: Transport, recorder: Recorder) {
+    super(inner);
+    this.#recorder = recorder;
+  }
+
+  override readDeviceFeatures(): FeatureSet {
+    const features = super.readDeviceFeatures();
+    this.#features(features, 0);
+    return features;
+  }
+
+  override writeDriverFeatures(features: FeatureSet): void {
+    super.writeDriverFeatures(features);
+    this.#features(features, 1);
+  }
+
+  /** A status that a driver reads again and again is recorded when it differs. */
+  override readStatus(): number {
+    const status = super.readStatus();
+    if (status !== this.#status) this.#recorder.record(KIND.status, -1, 0, -1, 0, 0, 0, status);
+    this.#status = status;
+    return status;
+  }
+
+  override writeStatus(status: number): void {
+    super.writeStatus(status);
+    this.#status = status;
+    this.#recorder.record(KIND.status, -1, 1, -1, 0, 0, 0, status);
+  }
+
+  override enableQueue(queue: number, addresses: QueueAddresses): void {
+    this.#recorder.record(KIND.enableQueue, queue, 0, -1, 0, 0, 0, addresses.size);
+    super.enableQueue(queue, addresses);
+  }
+
+  override resetQueue(queue: number): void {
+    this.#recorder.record(KIND.resetQueue, queue, 0, -1, 0, 0, 0, 0);
+    super.resetQueue(queue);
+  }
+
+  override notify(queue: number, next: number): void {
+    this.#recorder.record(KIND.notify, queue, 0, -1, 0, 0, 0, next);
+    super.notify(queue, next);
+  }
+
+  override wait(timeoutMs: number): WaitResult {
+    const result = super.wait(timeoutMs);
+    this.#recorder.record(KIND.wait, -1, 0, -1, 0, 0, timeoutMs, WAIT_RESULTS.indexOf(result));
+    return result;
+  }
+
+  override takeConfigChange(): boolean {
+    const isChanged = super.takeConfigChange();
+    if (isChanged) this.#recorder.record(KIND.configChange, -1, 0, -1, 0, 0, 0, this.configGeneration());
+    return isChanged;
+  }
+
+  override readConfig(offset: number, target: Uint8Array): void {
+    super.readConfig(offset, target);
+    this.#recorder.record(KIND.configRead, -1, 0, -1, 0, 0, target.length, offset);
+  }
+
+  override writeConfig(offset: number, source: Uint8Array): void {
+    super.writeConfig(offset, source);
+    this.#recorder.record(KIND.configWrite, -1, 0, -1, 0, 0, source.length, offset);
+  }
+
+  #features(features: FeatureSet, isWritten: 0 | 1): void {
+    const bits = features.bits;
+    const low = Number(bits & 0xffff_ffffn);
+    const high = Number((bits >> 32n) & 0xffff_ffffn);
+    this.#recorder.record(KIND.features, -1, isWritten, -1, low, high, 0, 0);
+  }
+}

@@ -1,0 +1,40 @@
+import type { DeviceAddressSpace } from '@virtio-platform/core/address-space';
+import type { Transport } from '@virtio-platform/core/device';
+import type { DmaMapping } from '@virtio-platform/core/dma';
+import type { DeviceQueue, Virtqueue } from '@virtio-platform/core/queue';
+import { RecordedAddressSpace } from './record/recorded-address-space.ts';
+import { RecordedDeviceQueue } from './record/recorded-device-queue.ts';
+import { RecordedDmaMapping } from './record/recorded-dma-mapping.ts';
+import { RecordedTransport } from './record/recorded-transport.ts';
+import { RecordedVirtqueue } from './record/recorded-virtqueue.ts';
+import type { Recorder } from './recorder.ts';
+
+/** What stands in front of the parts of a run while it is recorded; a `SessionWatch` of the package session, too. */
+export interface RecordingWatch {
+  transport(transport: Transport): Transport;
+  mapping(mapping: DmaMapping, queue: number): DmaMapping;
+  queue(queue: Virtqueue): Virtqueue;
+}
+
+/** Records what a driver does. */
+export function watchSession(recorder: Recorder): RecordingWatch {
+  return {
+    transport: (transport) => new RecordedTransport(transport, recorder),
+    mapping: (mapping, queue) => new RecordedDmaMapping(mapping, queue, recorder),
+    queue: (queue) => new RecordedVirtqueue(queue, recorder),
+  };
+}
+
+/** What stands in front of the parts of a device in the same thread while it is recorded. */
+export interface DeviceRecording {
+  addressSpace(space: DeviceAddressSpace): DeviceAddressSpace;
+  queue(queue: DeviceQueue, index: number): DeviceQueue;
+}
+
+/** Records what a device does. */
+export function watchDevice(recorder: Recorder): DeviceRecording {
+  return {
+    addressSpace: (space) => new RecordedAddressSpace(space, recorder),
+    queue: (queue, index) => new RecordedDeviceQueue(queue, index, recorder),
+  };
+}
