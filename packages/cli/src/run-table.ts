@@ -1,4 +1,5 @@
 import { describeMismatches, describeRing, isAsExpected, type RunReport } from '@virtio-platform/runner';
+import { failureLines } from './print-failure.ts';
 import { plainTable } from './plain-table.ts';
 import { printFindings } from './print-findings.ts';
 import type { Terminal } from './terminal.ts';
@@ -118,9 +119,10 @@ function printDifferences(terminal: Terminal, report: RunReport, stack: boolean)
   if (isAsExpected(report) && isQuiet) return;
   terminal.print(`\n${bold(report.profile)}`);
   if (report.refusal !== null) terminal.printSentence(2, `refused by ${report.refusal.rule}: ${report.refusal.reason}`);
-  printFailure(terminal, report.failure);
+  for (const line of failureLines(report, terminal)) terminal.print(line);
+  printFailure(terminal, report);
   if (stack) printCause(terminal, report.failure);
-  for (const mismatch of describeMismatches(report.workload.mismatches))
+  for (const mismatch of describeMismatches(otherMismatches(report)))
     terminal.printSentence(2, `${red('wrong')} ${mismatch}`);
   for (const difference of report.differences) terminal.printSentence(2, `${red('differs')} ${difference}`);
   printFaults(terminal, 'fault', report.faults);
@@ -156,17 +158,31 @@ function printStatistics(terminal: Terminal, reports: readonly RunReport[]): voi
 /** The most queues of a failed run that are shown; `--json` has all. */
 const MOST_RINGS = 4;
 
-/** The first error is why the run failed; what follows is indented below it. */
-function printFailure(terminal: Terminal, failure: RunReport['failure']): void {
+/**
+ * The first error is why the run failed; what follows is indented below it. What is explained already is named by its
+ * code.
+ */
+function printFailure(terminal: Terminal, { failure, explanations }: RunReport): void {
   const { red, dim } = terminal.colors;
   if (failure === null) return;
-  terminal.printSentence(2, `${red('failed')} ${failure.message} ${dim(`[${failure.code}]`)}`);
-  if (failure.hint !== null) terminal.printSentence(2, dim(failure.hint));
+  const isExplained = explanations.some(({ kind }) => kind !== 'mismatch');
+  const first = `${failure.message} ${dim(`[${failure.code}]`)}`;
+  terminal.printSentence(2, isExplained ? dim(`error   ${first}`) : `${red('failed')} ${first}`);
+  if (failure.hint !== null && !isExplained) terminal.printSentence(2, dim(failure.hint));
   if (failure.program !== null) terminal.printSentence(4, dim(describeProgram(failure.program)));
-  const rings = failure.rings.filter(({ publications }) => publications.wanted + publications.suppressed > 0);
+  const rings = failure.rings.filter(({ queue, publications }) => {
+    const isShown = explanations[0]?.ring?.queue === queue;
+    return !isShown && publications.wanted + publications.suppressed > 0;
+  });
   for (const ring of rings.slice(0, MOST_RINGS)) terminal.printSentence(4, dim(describeRing(ring)));
   if (rings.length > MOST_RINGS) terminal.print(dim(`    and ${rings.length - MOST_RINGS} more queues`));
   for (const { code, message } of failure.later) terminal.printSentence(4, dim(`then: ${message} [${code}]`));
+}
+
+/** The mismatches that are not explained. */
+function otherMismatches({ workload: { mismatches }, explanations }: RunReport): RunReport['workload']['mismatches'] {
+  const explained = new Set(explanations.map(({ place }) => place.request));
+  return { ...mismatches, first: mismatches.first.filter(({ request }) => !explained.has(request)) };
 }
 
 /** What was thrown, as Node prints it. */

@@ -30,13 +30,14 @@ export class Echo implements Workload {
   readonly #received: Uint8Array;
   #links: readonly LinkProgress[] = [];
   #completed = 0;
-  readonly #mismatches = new MismatchLog();
+  readonly #mismatches: MismatchLog;
   #bytes = 0;
 
   /** `least`: bytes of the shortest message. */
   constructor(driver: MessageDriver, context: WorkloadContext<unknown, EchoOptions>, least: number) {
     const { blockSize } = context.options;
     this.#context = context;
+    this.#mismatches = new MismatchLog(context.loop);
     this.#driver = driver;
     this.#least = least;
     this.#words = new Uint32Array(Math.ceil(blockSize / 4));

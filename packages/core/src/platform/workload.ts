@@ -33,6 +33,11 @@ export interface WorkLoop {
    * through {@link Workload.recover}.
    */
   disrupt(completed: number): void;
+  /**
+   * The workload found the first mismatch of a kind, just now: the host looks at rings and events as long as they show
+   * how it came about.
+   */
+  mismatched?(mismatch: Mismatch): void;
 }
 
 /** What a workload is made from. */
@@ -99,9 +104,13 @@ export const MISMATCH_KINDS = [
   'length',
   'lost',
   'unexpected',
+  'overrun',
 ] as const;
 /** One of {@link MISMATCH_KINDS}. */
 export type MismatchKind = (typeof MISMATCH_KINDS)[number];
+
+/** The most bytes of a mismatch that are shown. */
+export const MOST_SHOWN_BYTES = 256;
 
 /** One request whose result is wrong, with its place. */
 export interface Mismatch {
@@ -112,6 +121,8 @@ export interface Mismatch {
   readonly what: string;
   /** One sentence: what is wrong. */
   readonly detail: string;
+  /** The same in a few words, for a line that is read first; absent where `detail` is short. */
+  readonly brief?: string | undefined;
   readonly queue: number;
   /** The id of the buffer in its queue: its head descriptor, or the buffer id of a packed ring. */
   readonly buffer: number | null;
@@ -121,6 +132,11 @@ export interface Mismatch {
   readonly deviceAddress: string | null;
   /** Of the data: the first byte that differs and both values; `null` where the data is not what is wrong. */
   readonly difference: { readonly offset: number; readonly expected: number; readonly actual: number } | null;
+  /**
+   * The bytes around the first one that differs, hexadecimal digits without blanks, at most {@link MOST_SHOWN_BYTES} of
+   * each; `offset` is that of the first of them.
+   */
+  readonly bytes?: { readonly offset: number; readonly expected: string; readonly actual: string } | null;
   /** The status byte of the request; `null` where the device type has none. */
   readonly status: number | null;
   /** The used length that the device gave, and the least that it may be. */

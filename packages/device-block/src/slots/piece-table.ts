@@ -46,6 +46,12 @@ export class PieceTable {
     return piece;
   }
 
+  /** The slot of the request whose piece is the buffer `id`, which the device has. Cold. */
+  slotOfBuffer(id: number): number | undefined {
+    const piece = this.#pieceOf[id];
+    return piece === undefined ? undefined : this.slotOf[piece];
+  }
+
   /** The queue has another size, and the device no piece. */
   resizeQueue(queueSize: number): void {
     this.#pieceOf = new Uint16Array(queueSize);
