@@ -10,6 +10,9 @@ export interface FailureLinesOptions {
   readonly colors: ReturnType<typeof pc.createColors>;
 }
 
+/** The program that is the device. */
+type Program = NonNullable<NonNullable<RunReport['failure']>['program']>;
+
 /** Columns of the titles in front of each part. */
 const GUTTER = 8;
 /** Of a text that goes elsewhere: lines of a hex dump and of events are no longer. */
@@ -27,11 +30,14 @@ const USED = 1 << 15;
  * on both sides, the events, the bytes and descriptors, and the next step. The first one in full, of the others what
  * and where. No line of a wide enough terminal is longer than it. Empty where nothing is explained.
  */
-export function failureLines({ explanations }: Pick<RunReport, 'explanations'>, options: FailureLinesOptions): string[] {
+export function failureLines(
+  { explanations, failure }: Pick<RunReport, 'explanations' | 'failure'>,
+  options: FailureLinesOptions,
+): string[] {
   const [first, ...others] = explanations;
   if (first === undefined) return [];
   const page = new FailurePage(options);
-  page.explain(first);
+  page.explain(first, failure?.program ?? null);
   for (const other of others) page.mention(other);
   return page.lines;
 }
@@ -47,11 +53,13 @@ class FailurePage {
     this.#colors = colors;
   }
 
-  explain(explanation: FailureExplanation): void {
+  explain(explanation: FailureExplanation, program: Program | null): void {
     const { red, bold, dim } = this.#colors;
     const { what, where, notes, ring, bytes, descriptors, next } = explanation;
     this.#add(red(titleOf(explanation)), bold(what));
     this.#add('where', where);
+    if (program !== null && (program.ending !== null || program.stderrTail !== ''))
+      this.#add('', describeProgram(program));
     for (const note of notes) this.#add('', note);
     if (ring !== null) this.#addRing(ring);
     this.#addEvents(explanation);
@@ -71,7 +79,10 @@ class FailurePage {
 
   #addRing(ring: RingReport): void {
     const { dim } = this.#colors;
-    this.#addLines('ring', ringLines(ring).map((line) => dim(line)));
+    this.#addLines(
+      'ring',
+      ringLines(ring).map((line) => dim(line)),
+    );
   }
 
   #addEvents({ events, eventsDropped }: FailureExplanation): void {
@@ -127,6 +138,12 @@ class FailurePage {
   }
 }
 
+/** How the program of the device is, and what it printed last. */
+export function describeProgram({ ending, stderrTail }: Program): string {
+  const state = ending === null ? 'the program of the device runs' : `the program of the device ended with ${ending}`;
+  return stderrTail === '' ? `${state}, and printed nothing` : `${state}; it printed last: ${stderrTail}`;
+}
+
 function titleOf({ kind }: FailureExplanation): string {
   return kind === 'mismatch' ? 'wrong' : 'failed';
 }
@@ -164,10 +181,7 @@ function ringLines(ring: RingReport): string[] {
   return lines;
 }
 
-function describeEvent(
-  { flags, position }: RingReport['driverEvent'],
-  slot: (position: number) => string,
-): string {
+function describeEvent({ flags, position }: RingReport['driverEvent'], slot: (position: number) => string): string {
   return flags === 2 ? `event at ${slot(position)}` : flags === 0 ? 'event always' : `event never (flags ${flags})`;
 }
 
@@ -177,7 +191,8 @@ const MOST_ELEMENTS = 6;
 /** The used elements around the driver's position: `39: id 39 length 1 taken`. */
 function usedLine({ usedElements, driver, layout }: RingReport): string | undefined {
   const from = usedElements.findIndex(({ position }) => position === driver.taken);
-  const around = from < 0 ? usedElements.slice(-2) : usedElements.slice(Math.max(0, from - 2), from + MOST_ELEMENTS - 2);
+  const around =
+    from < 0 ? usedElements.slice(-2) : usedElements.slice(Math.max(0, from - 2), from + MOST_ELEMENTS - 2);
   const shown = around.filter(({ state }) => state !== 'unused');
   if (shown.length === 0) return undefined;
   const texts = shown.map(({ slot, id, state }) => `${slot}: id ${id}${state === 'taken' ? ' taken' : ''}`);
@@ -200,7 +215,9 @@ function describeFields(
     ...((flags & INDIRECT) !== 0 ? ['INDIRECT'] : []),
     ...((flags & WRITE) !== 0 ? ['WRITE'] : []),
     ...((flags & NEXT) !== 0 ? ['NEXT'] : []),
-    ...(isPacked && isIn === 'ring' ? [`AVAIL ${(flags & AVAIL) === 0 ? 0 : 1}`, `USED ${(flags & USED) === 0 ? 0 : 1}`] : []),
+    ...(isPacked && isIn === 'ring'
+      ? [`AVAIL ${(flags & AVAIL) === 0 ? 0 : 1}`, `USED ${(flags & USED) === 0 ? 0 : 1}`]
+      : []),
   ];
   const last = isPacked ? (isIn === 'ring' ? ` id ${next}` : '') : (flags & NEXT) !== 0 ? ` next ${next}` : '';
   return `${address} length ${length} ${names.join(' ') || 'READ'}${last}`;

@@ -1,5 +1,5 @@
 import { describeMismatches, describeRing, isAsExpected, type RunReport } from '@virtio-platform/runner';
-import { failureLines } from './print-failure.ts';
+import { describeProgram, failureLines } from './print-failure.ts';
 import { plainTable } from './plain-table.ts';
 import { printFindings } from './print-findings.ts';
 import type { Terminal } from './terminal.ts';
@@ -169,7 +169,8 @@ function printFailure(terminal: Terminal, { failure, explanations }: RunReport):
   const first = `${failure.message} ${dim(`[${failure.code}]`)}`;
   terminal.printSentence(2, isExplained ? dim(`error   ${first}`) : `${red('failed')} ${first}`);
   if (failure.hint !== null && !isExplained) terminal.printSentence(2, dim(failure.hint));
-  if (failure.program !== null) terminal.printSentence(4, dim(describeProgram(failure.program)));
+  if (failure.program !== null && explanations.length === 0)
+    terminal.printSentence(4, dim(describeProgram(failure.program)));
   const rings = failure.rings.filter(({ queue, publications }) => {
     const isShown = explanations[0]?.ring?.queue === queue;
     return !isShown && publications.wanted + publications.suppressed > 0;
@@ -192,11 +193,6 @@ function printCause(terminal: Terminal, failure: RunReport['failure']): void {
   const { dim } = terminal.colors;
   terminal.printSentence(2, dim(`cause: ${cause.name === null ? '' : `${cause.name}: `}${cause.message}`));
   for (const frame of cause.stack) terminal.print(dim(`    ${frame}`));
-}
-
-function describeProgram({ ending, stderrTail }: NonNullable<NonNullable<RunReport['failure']>['program']>): string {
-  const state = ending === null ? 'the program of the device runs' : `the program of the device ended with ${ending}`;
-  return stderrTail === '' ? `${state}, and printed nothing` : `${state}; it printed last: ${stderrTail}`;
 }
 
 const MOST_FAULTS = 5;

@@ -90,9 +90,13 @@ export class RunSession {
     return inspectRings(this.#session.queues.map(({ queue }) => queue));
   }
 
-  /** What went wrong so far, explained, in the order in which it happened; at most {@link MOST_EXPLANATIONS}. */
+  /**
+   * What went wrong so far, explained, in the order in which it happened, at most {@link MOST_EXPLANATIONS}. A missed
+   * notification is behind what ended the workload: it often has the same cause, and shows less of it.
+   */
   get explanations(): readonly FailureExplanation[] {
-    return this.#explanations;
+    const isMinor = ({ kind }: FailureExplanation): boolean => kind === 'notification';
+    return [...this.#explanations.filter((each) => !isMinor(each)), ...this.#explanations.filter(isMinor)];
   }
 
   /** Explains an error that ended the workload, by rings and events as they are now. */

@@ -162,7 +162,6 @@ export class UsedNotifications {
   /** Used buffers are there, and no notification came yet: waits for it. `shown` is the queue in the report. */
   #expectLate(completed: number, shown: Virtqueue, queue: number | undefined): void {
     this.#isSettled = true;
-    const ring = this.#first === undefined ? describeEvents(shown) : '';
     if (this.#transport.wait(this.#missed === 0 ? FIRST_GRACE_MS : GRACE_MS) === 'notified') {
       this.#received++;
       return;
@@ -170,7 +169,7 @@ export class UsedNotifications {
     this.#missed++;
     if (this.#first !== undefined) return;
     const asked = queue === undefined ? 0 : this.#nextUsed[this.#queues.indexOf(shown)]!;
-    this.#first = { queue, completed, asked, ring };
+    this.#first = { queue, completed, asked, ring: describeEvents(shown) };
     this.#onMissed?.(this.#first);
   }
 }

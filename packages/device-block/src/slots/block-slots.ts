@@ -207,6 +207,11 @@ export class BlockSlots {
     this.memory.u32.fill(GUARD_WORD, first, first + this.#guard / 4);
   }
 
+  /** The status byte of the buffer `id`, which came back last, as it is now. Cold. */
+  statusNow(id: number): number {
+    return this.#buffers.readStatus(this.#pieces.pieceOfBuffer(id));
+  }
+
   /** The request that a buffer which the device has is of; `undefined` for another buffer. Cold. */
   requestOf(id: number): { readonly type: number; readonly sector: number } | undefined {
     const slot = this.#pieces.slotOfBuffer(id);

@@ -22,6 +22,8 @@ export interface WrongBlockRequest extends BlockRequest {
 }
 
 const STATUS_NAMES: Readonly<Record<number, string>> = { 0: 'OK', 1: 'IOERR', 2: 'UNSUPP' };
+/** How long a status is waited for that was missing, to tell a late one from none. */
+const LATE_STATUS_MS = 10;
 /** Blocks on either side among which misplaced data is looked for. */
 const NEIGHBOURS = 64;
 /** As many wrong bytes are counted, not called data of another place. */
@@ -88,7 +90,7 @@ function describeDetail(
     case 'overrun':
       return describeOverrun(request);
     case 'status-missing':
-      return { detail: `the device returned the buffer and left the status byte unwritten (${length})` };
+      return describeMissingStatus(request, length);
     case 'unexpected':
       return {
         detail: `the device answered status OK, ${length}: it has to refuse, with ${nameOfStatus(request.expected)}`,
@@ -105,6 +107,20 @@ function describeDetail(
     default:
       return describeDifference(request, difference, `, status OK, ${length}`);
   }
+}
+
+/** A status that is not there when its buffer comes back, and maybe comes later. */
+function describeMissingStatus({ driver, index }: WrongBlockRequest, length: string): Told {
+  const id = driver.completedIds[index]!;
+  const since = performance.now();
+  let status = driver.statusNow(id);
+  while (status === NO_STATUS && performance.now() - since < LATE_STATUS_MS) status = driver.statusNow(id);
+  if (status === NO_STATUS)
+    return { detail: `the device returned the buffer and left the status byte unwritten (${length})` };
+  const later = (performance.now() - since).toFixed(1);
+  return {
+    detail: `the device returned the buffer before it wrote the status: ${status} came ${later} ms later (${length})`,
+  };
 }
 
 /** The bytes behind the data that are not as the driver left them. */

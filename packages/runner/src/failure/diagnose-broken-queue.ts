@@ -15,7 +15,10 @@ export function diagnoseBrokenQueue(evidence: FailureEvidence, ring: RingReport)
   if (code === 'used-index-out-of-range' && ring.used !== undefined) return diagnoseIndex(evidence, ring, ring.used);
   if (element === undefined) return plain(ring, detail);
   if (code === 'used-id-out-of-range') return diagnoseUnknownId(ring, element);
-  if (code === 'used-id-not-outstanding') return diagnoseId(evidence, ring, element);
+  if (code === 'used-id-not-outstanding') {
+    if (isUnwritten(evidence, ring, element)) return diagnoseSkipped(evidence, ring, [element]);
+    return diagnoseId(evidence, ring, element);
+  }
   if (code === 'used-length-too-large') return diagnoseLength(ring, element);
   return plain(ring, detail);
 }
@@ -76,6 +79,7 @@ function diagnoseElements(evidence: FailureEvidence, ring: RingReport): Diagnosi
 
 /** Whether an element is as it was before the device could write it in this lap. */
 function isUnwritten(evidence: FailureEvidence, ring: RingReport, { position, id, length }: UsedElement): boolean {
+  if (ring.layout === 'packed') return false;
   const previous = (position - ring.size) & 0xffff;
   const lap = takenBuffers(evidence, ring).find((taken) => taken.position === previous);
   if (lap !== undefined) return lap.id === id && lap.event.length === length;
@@ -95,13 +99,14 @@ function diagnoseSkipped(evidence: FailureEvidence, ring: RingReport, from: read
     what: `the device skipped ${slots('used slot', slot, last.slot)} of queue ${ring.queue}: used.idx passed, its element is unwritten`,
     where: `${describePlace(ring, place)}: it has id ${id}, length ${length}, ${lap}`,
     place,
-    notes: [`used.idx is ${ring.used}, and ${countLeft(ring)}`, ONE_ELEMENT],
+    notes: [mostNote(ring), ONE_ELEMENT],
     next: 'look where the device moves used.idx: it counts an element that it did not write',
   };
 }
 
-function countLeft({ driver, outstandingCount }: RingReport): string {
-  return `the driver made ${count(outstandingCount, 'buffer')} available beyond ${driver.taken}, that it took`;
+function mostNote({ used, driver, outstandingCount }: RingReport): string {
+  const most = (driver.taken + outstandingCount) & 0xffff;
+  return `used.idx is ${used}, and may be ${most} at most: the device has ${count(outstandingCount, 'buffer')} from ${driver.taken} on`;
 }
 
 function diagnoseUnknownId(ring: RingReport, { id, slot, position, length }: UsedElement): Diagnosis {

@@ -18,10 +18,10 @@ export function diagnoseMissedNotification(
     const what = 'the device used buffers of several queues and sent no notification';
     return { what, where: after, place: NO_PLACE, notes: [], next };
   }
-  const split = ring.layout === 'split';
   // The first buffer behind the position at which the driver asked for a notification: taken already, or still there.
-  const taken = split ? takenBuffers(evidence, ring).findLast(({ position }) => position === asked) : undefined;
-  const element = ring.usedElements.find(({ position, state }) => state !== 'unused' && position === asked);
+  const enabled = evidence.events.findLast((event) => event.kind === 'enableNotifications' && event.queue === queue);
+  const taken = takenBuffers(evidence, ring).find(({ event }) => enabled !== undefined && event.index > enabled.index);
+  const element = ring.usedElements.find(({ position, state }) => state === 'used' && position === asked);
   const buffer = taken?.id ?? element?.id ?? null;
   const slot = slotAt(ring, asked);
   const place = ringPlace(ring, { buffer, slot, position: asked });
@@ -29,7 +29,7 @@ export function diagnoseMissedNotification(
     what: `the device used ${buffer === null ? 'a buffer' : `buffer ${buffer}`} of queue ${queue} and sent no notification`,
     where: `${describePlace(ring, place)}, ${after}`,
     place,
-    notes: [describeAsked(ring, asked)],
+    notes: [describeAsked(ring, asked), ...endOfRing(ring)],
     next,
   };
 }
@@ -45,4 +45,11 @@ function describeAsked({ layout, eventIdx, used, driver }: RingReport, asked: nu
     ? `slot ${slotOf(asked)}, wrap counter ${asked >>> 15} (flags 2)`
     : 'each used buffer (flags 0)';
   return `the driver event suppression structure asked for ${wanted}; the driver is at slot ${slotOf(driver.taken)} now`;
+}
+
+/** Whether the device used slots up to the end of a packed ring: where it compares, its wrap counter has changed. */
+function endOfRing({ layout, usedElements, size }: RingReport): string[] {
+  const isAtEnd = usedElements.some(({ slot, state }) => state === 'used' && slot === size - 1);
+  if (layout !== 'packed' || !isAtEnd) return [];
+  return [`the device used slots to the end of the ring: behind slot ${size - 1} it inverts its wrap counter (2.8.1)`];
 }

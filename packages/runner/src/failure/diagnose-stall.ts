@@ -30,7 +30,7 @@ function buffer(ring: RingReport, { id, position }: OutstandingBuffer): Pick<Dia
   if (position < 0) return { where: `queue ${queue}, buffer ${id}`, place };
   const made =
     layout === 'split' ? `available slot ${place.slot} (available index ${position})` : slotWithWrap(position);
-  return { where: `queue ${queue}, buffer ${id}, made available in ${made}`, place };
+  return { where: `queue ${queue}, buffer ${id}, ${made}`, place };
 }
 
 function slotWithWrap(position: number): string {
@@ -86,7 +86,7 @@ function skipped(ring: RingReport): Diagnosis | undefined {
   if (later <= 0) return undefined;
   const others = outstanding.filter(({ age }, at) => at > 0 && age - (outstandingCount - 1 - at) > 0).length;
   return {
-    what: `the device has not returned buffer ${oldest.id} of queue ${queue}, and ${count(later, 'later one')}`,
+    what: `the device left out buffer ${oldest.id} of queue ${queue} and returned ${count(later, 'later one')}`,
     ...buffer(ring, oldest),
     notes: [
       ...(others > 0

@@ -43,7 +43,8 @@ export function explainMismatch(mismatch: Mismatch, evidence: FailureEvidence): 
   const { what, brief, detail, request, queue, buffer, address, deviceAddress, kind } = mismatch;
   const ring = evidence.rings.find((candidate) => candidate.queue === queue);
   const back = ring === undefined || buffer === null ? undefined : lastReturn(evidence, ring, buffer);
-  const position = back?.position ?? null;
+  const made = buffer === null ? undefined : bufferOf(evidence, queue, buffer)?.position;
+  const position = back?.position ?? (ring?.layout === 'packed' ? made : undefined) ?? null;
   const slot = ring === undefined || position === null ? null : slotAt(ring, position);
   const place = { operation: what, request, queue, buffer, slot, position, address, deviceAddress };
   const before = [`request ${request}`];
@@ -102,11 +103,12 @@ function diagnoseChanged(
 ): Diagnosis {
   const noun = isIn === 'ring' ? (ring.layout === 'split' ? 'descriptor' : 'slot') : 'entry';
   const where = isIn === 'ring' ? `${noun} ${index}` : `entry ${index} of the indirect table`;
+  const whose = isIn === 'ring' ? `queue ${ring.queue}` : `buffer ${id}`;
   const has = isOutstanding ? 'which the device has' : 'which came back';
   const more = buffers > 1 ? `; descriptors of ${count(buffers, 'buffer')} changed in all` : '';
   return {
-    what: `${where} of queue ${ring.queue} is not what the driver wrote: the device changed it`,
-    where: `queue ${ring.queue}, buffer ${id}, ${where}: of a buffer ${has}${more}`,
+    what: `${where} of ${whose} changed in memory: it is not what the driver wrote`,
+    where: `queue ${ring.queue}, buffer ${id}, ${has}: ${where}${more}`,
     place: ringPlace(ring, { buffer: id }),
     notes: ['the device writes no descriptor: of a packed ring only those of used buffers (2.7.5.1, 2.8.6)'],
     next: 'look for a write of the device to an address that it did not get from a descriptor',
@@ -119,7 +121,7 @@ function diagnoseLost(message: string, ring: RingReport): Diagnosis {
   const place = ringPlace(ring, { buffer: oldest!.id });
   return {
     what: message,
-    where: `the device had ${count(outstandingCount, 'buffer')} of queue ${queue}, the oldest is buffer ${oldest!.id}`,
+    where: `queue ${queue}: the device had ${count(outstandingCount, 'buffer')}, the oldest is buffer ${oldest!.id}`,
     place,
     notes: [],
     next: null,
@@ -143,7 +145,7 @@ function complete(
   return {
     kind,
     ...diagnosis,
-    where: isNew ? `${operation}, ${where}` : where,
+    where: !isNew ? where : kind === 'lost' ? `${where}, a ${operation}` : `${operation}, ${where}`,
     place: { ...NO_PLACE, ...place, operation },
     ring: ring ?? null,
     events,
@@ -154,12 +156,16 @@ function complete(
 }
 
 /** Whether the driver has not taken the buffer back: what it asks for is known only then. */
-function isOutstanding({ buffers }: FailureEvidence, queue: number, id: number): boolean {
-  return buffers.get(queue)?.some((buffer) => buffer.id === id && buffer.isOutstanding) ?? false;
+function isOutstanding(evidence: FailureEvidence, queue: number, id: number): boolean {
+  return bufferOf(evidence, queue, id)?.isOutstanding ?? false;
 }
 
-function descriptorsOf({ buffers }: FailureEvidence, queue: number, id: number): ExplainedDescriptor[] {
-  const buffer = buffers.get(queue)?.find((candidate) => candidate.id === id);
+function bufferOf({ buffers }: FailureEvidence, queue: number, id: number): BufferInspection | undefined {
+  return buffers.get(queue)?.find((buffer) => buffer.id === id);
+}
+
+function descriptorsOf(evidence: FailureEvidence, queue: number, id: number): ExplainedDescriptor[] {
+  const buffer = bufferOf(evidence, queue, id);
   if (buffer === undefined) return [];
   return buffer.descriptors.slice(0, MOST_DESCRIPTORS).map(({ isIn, index, written, found, isChanged }) => ({
     isIn,
