@@ -137,6 +137,8 @@ export interface Mismatch {
    * each; `offset` is that of the first of them.
    */
   readonly bytes?: { readonly offset: number; readonly expected: string; readonly actual: string } | null;
+  /** Of data that was read: the request that wrote it last, where the workload knows that. */
+  readonly writer?: { readonly request: number; readonly queue: number; readonly buffer: number | null } | undefined;
   /** The status byte of the request; `null` where the device type has none. */
   readonly status: number | null;
   /** The used length that the device gave, and the least that it may be. */

@@ -40,7 +40,7 @@ export function explainError(
 
 /** Explains the first of a kind of mismatch, when it was found. */
 export function explainMismatch(mismatch: Mismatch, evidence: FailureEvidence): FailureExplanation {
-  const { what, brief, detail, request, queue, buffer, address, deviceAddress, kind } = mismatch;
+  const { what, brief, detail, request, queue, buffer, address, deviceAddress, kind, writer } = mismatch;
   const ring = evidence.rings.find((candidate) => candidate.queue === queue);
   const back = ring === undefined || buffer === null ? undefined : lastReturn(evidence, ring, buffer);
   const made = buffer === null ? undefined : bufferOf(evidence, queue, buffer)?.position;
@@ -57,10 +57,15 @@ export function explainMismatch(mismatch: Mismatch, evidence: FailureEvidence): 
     what: `${what}: ${brief ?? detail}`,
     where: [where, ...addresses].join(', '),
     place,
-    notes: brief === undefined ? [] : [detail],
+    notes: [...(writer === undefined ? [] : [describeWriter(writer)]), ...(brief === undefined ? [] : [detail])],
     next: NEXT[kind] ?? null,
   };
   return { ...complete('mismatch', diagnosis, evidence, ring, () => undefined), bytes: mismatch.bytes ?? null };
+}
+
+function describeWriter({ request, queue, buffer }: NonNullable<Mismatch['writer']>): string {
+  const where = buffer === null ? `queue ${queue}` : `queue ${queue}, buffer ${buffer}`;
+  return `request ${request} wrote it last, with status OK (${where})`;
 }
 
 const NEXT: Readonly<Partial<Record<Mismatch['kind'], string>>> = {
