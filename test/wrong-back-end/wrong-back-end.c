@@ -224,7 +224,8 @@ static uint32_t serve(struct segment *segments, int count) {
 /* What happens once a buffer is used. */
 static void after_use(void) {
   if (late_status == NULL) return;
-  usleep(3000);
+  notify();
+  usleep(20000);
   *late_status = late_value;
   late_status = NULL;
 }

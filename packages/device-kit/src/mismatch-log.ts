@@ -1,8 +1,10 @@
 import {
   MOST_SHOWN_BYTES,
+  type DataDifference,
   type Mismatch,
   type MismatchKind,
   type MismatchReport,
+  type ShownBytes,
   type WorkLoop,
 } from '@virtio-platform/core';
 
@@ -42,11 +44,26 @@ export class MismatchLog {
 /** Bytes that are shown before the first one that differs: a line of a dump and what is in its own line. */
 const SHOWN_BEFORE = 16;
 
-/** `Mismatch.bytes` of data whose first wrong byte is at `offset`. */
-export function shownBytes(expected: Uint8Array, actual: Uint8Array, offset: number): NonNullable<Mismatch['bytes']> {
+/**
+ * The first byte of `actual` that is not that of `expected`, with those around it; `undefined` where all are the same.
+ * Both are as long, and begin at byte `first` of the data.
+ */
+export function findDifference(expected: Uint8Array, actual: Uint8Array, first = 0): DataDifference | undefined {
+  const at = actual.findIndex((byte, i) => byte !== expected[i]);
+  if (at < 0) return undefined;
+  return {
+    offset: first + at,
+    expected: expected[at]!,
+    actual: actual[at]!,
+    bytes: shownBytes(expected, actual, at, first),
+  };
+}
+
+/** The bytes around the one at `offset`, of data whose first byte is number `first`. */
+function shownBytes(expected: Uint8Array, actual: Uint8Array, offset: number, first: number): ShownBytes {
   const start = Math.max(0, Math.floor(offset / 16) * 16 - SHOWN_BEFORE);
   const show = (bytes: Uint8Array): string => Buffer.from(bytes.slice(start, start + MOST_SHOWN_BYTES)).toString('hex');
-  return { offset: start, expected: show(expected), actual: show(actual) };
+  return { offset: first + start, expected: show(expected), actual: show(actual) };
 }
 
 /** Hexadecimal, as in messages. */

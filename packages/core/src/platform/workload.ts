@@ -112,6 +112,24 @@ export type MismatchKind = (typeof MISMATCH_KINDS)[number];
 /** The most bytes of a mismatch that are shown. */
 export const MOST_SHOWN_BYTES = 256;
 
+/** Data that differs from what it has to be. */
+export interface DataDifference {
+  /** Of the first byte that differs. */
+  readonly offset: number;
+  readonly expected: number;
+  readonly actual: number;
+  /** The bytes around it, where the workload shows them. */
+  readonly bytes?: ShownBytes | undefined;
+}
+
+/** Bytes that were expected and those that came, in hexadecimal digits without blanks; {@link MOST_SHOWN_BYTES}. */
+export interface ShownBytes {
+  /** Of the first byte of both. */
+  readonly offset: number;
+  readonly expected: string;
+  readonly actual: string;
+}
+
 /** One request whose result is wrong, with its place. */
 export interface Mismatch {
   readonly kind: MismatchKind;
@@ -131,12 +149,7 @@ export interface Mismatch {
   /** Device address of the data, hexadecimal; `null` where the mapping ended with the request. */
   readonly deviceAddress: string | null;
   /** Of the data: the first byte that differs and both values; `null` where the data is not what is wrong. */
-  readonly difference: { readonly offset: number; readonly expected: number; readonly actual: number } | null;
-  /**
-   * The bytes around the first one that differs, hexadecimal digits without blanks, at most {@link MOST_SHOWN_BYTES} of
-   * each; `offset` is that of the first of them.
-   */
-  readonly bytes?: { readonly offset: number; readonly expected: string; readonly actual: string } | null;
+  readonly difference: DataDifference | null;
   /** Of data that was read: the request that wrote it last, where the workload knows that. */
   readonly writer?: { readonly request: number; readonly queue: number; readonly buffer: number | null } | undefined;
   /** The status byte of the request; `null` where the device type has none. */

@@ -1,5 +1,5 @@
 import type { Mismatch, MismatchKind } from '@virtio-platform/core';
-import { fillPattern, hexadecimal, shownBytes } from '@virtio-platform/device-kit';
+import { fillPattern, hexadecimal, findDifference } from '@virtio-platform/device-kit';
 import type { BlockDriver } from '../block-driver.ts';
 import { SECTOR_SIZE, VIRTIO_BLK_S_OK, VIRTIO_BLK_T_IN } from '../layout.ts';
 import { GUARD_WORD } from '../slots/block-slots.ts';
@@ -41,12 +41,12 @@ export function blockMismatchKind({ driver, index, expected }: WrongBlockRequest
 
 /** Describes a request that is wrong. */
 export function describeBlockMismatch(request: WrongBlockRequest): Omit<Mismatch, 'kind'> {
-  const { driver, index, type } = request;
+  const { driver, index } = request;
   const slot = driver.completedSlots[index]!;
   const status = driver.completedBytes[index]!;
   const used = { length: driver.completedLengths[index]!, least: driver.completedLeast[index]! };
   const deviceAddress = driver.dataDeviceAddress(slot);
-  const { difference, bytes } = differenceOf(request, type);
+  const difference = differenceOf(request);
   const told = describeDetail(request, status, used, difference);
   return {
     request: request.request,
@@ -59,7 +59,6 @@ export function describeBlockMismatch(request: WrongBlockRequest): Omit<Mismatch
     address: hexadecimal(driver.dataAddress(slot)),
     deviceAddress: deviceAddress === undefined ? null : hexadecimal(deviceAddress),
     difference,
-    bytes,
     status,
     used,
   };
@@ -164,29 +163,19 @@ function describeDifference(request: WrongBlockRequest, difference: Mismatch['di
   return { brief: isCount ? `${place}, ${origin}` : (origin ?? place), detail };
 }
 
-/** The first byte that differs of a read, and the bytes around it; of an overrun those behind the data. */
-function differenceOf(
-  request: WrongBlockRequest,
-  type: number,
-): { readonly difference: Mismatch['difference']; readonly bytes: NonNullable<Mismatch['bytes']> | null } {
-  const { driver, index, memory } = request;
+/** The first byte that differs of a read, or behind the data of a buffer that the device wrote beyond. */
+function differenceOf(request: WrongBlockRequest): Mismatch['difference'] {
+  const { driver, index, memory, type, block, round } = request;
   const slot = driver.completedSlots[index]!;
   if (!driver.isGuarded(slot)) {
     const start = driver.dataAddress(slot);
     const actual = memory.slice(start, start + driver.maxBytes + driver.guardBytes);
     const expected = actual.slice();
     expected.set(guardPattern(driver.guardBytes), driver.maxBytes);
-    const offset = actual.findIndex((byte, at) => byte !== expected[at]);
-    return { difference: null, bytes: offset < 0 ? null : shownBytes(expected, actual, offset) };
+    return findDifference(expected, actual) ?? null;
   }
-  if (type !== VIRTIO_BLK_T_IN || request.round === UNKNOWN_ROUND || request.round === UNDEFINED_ROUND)
-    return { difference: null, bytes: null };
-  const actual = readData(request);
-  const expected = pattern(request, request.block, request.round);
-  const offset = actual.findIndex((byte, at) => byte !== expected[at]);
-  if (offset < 0) return { difference: null, bytes: null };
-  const difference = { offset, expected: expected[offset]!, actual: actual[offset]! };
-  return { difference, bytes: shownBytes(expected, actual, offset) };
+  if (type !== VIRTIO_BLK_T_IN || round === UNKNOWN_ROUND || round === UNDEFINED_ROUND) return null;
+  return findDifference(pattern(request, block, round), readData(request)) ?? null;
 }
 
 /** What the data is from the first difference on, where that is known. */

@@ -45,6 +45,7 @@ function diagnoseIndex(evidence: FailureEvidence, ring: RingReport, used: number
     const what = `used.idx of queue ${ring.queue} jumped from ${taken} to ${used}: ${arrived} further in a ring of ${size}`;
     return { what, where, place, notes: [rule], next: 'look where the device stores used.idx' };
   }
+  if (ring.inOrder && arrived <= outstandingCount) return diagnoseShortBatch(ring, used);
   return (
     diagnoseElements(evidence, ring) ?? {
       what: `used.idx of queue ${ring.queue} moved from ${taken} to ${used} with ${count(outstandingCount, 'buffer')} with the device`,
@@ -54,6 +55,24 @@ function diagnoseIndex(evidence: FailureEvidence, ring: RingReport, used: number
       next: 'look where the device moves used.idx',
     }
   );
+}
+
+/** With IN_ORDER, a used element that names a buffer beyond `used.idx`. */
+function diagnoseShortBatch(ring: RingReport, used: number): Diagnosis {
+  const { driver, queue, usedElements, outstanding } = ring;
+  const element = usedElements.find(({ state }) => state === 'used');
+  const place = ringPlace(ring, { slot: slotAt(ring, driver.taken), position: driver.taken });
+  const oldest = outstanding[0]?.id;
+  return {
+    what: `used.idx of queue ${queue} ends at ${used}, before the buffer that its used element names`,
+    where: `${describePlace(ring, place)}${element === undefined ? '' : `: it has id ${element.id}`}; the oldest buffer is ${oldest}`,
+    place,
+    notes: [
+      'with IN_ORDER a used element returns every buffer up to its own, and used.idx counts each of them (2.7.9)',
+      'a buffer that the device left out earlier shows here: the driver took it as returned with the next one',
+    ],
+    next: 'look for a path on which the device takes a request and does not use its buffer',
+  };
 }
 
 /** The first used element, of those that arrived, that cannot be; `undefined` where each can. */
@@ -145,12 +164,12 @@ function diagnoseId(evidence: FailureEvidence, ring: RingReport, element: UsedEl
     };
   }
   const isJustBefore = takenBuffers(evidence, ring).at(-1)?.event === back.event;
+  const made = evidence.buffers.get(ring.queue)?.find((buffer) => buffer.id === id)?.position;
+  const before = made === undefined ? 'before' : `before, made available in slot ${slotAt(ring, made)},`;
   const earlier =
-    back.position === undefined
-      ? 'before'
-      : `in used slot ${slotAt(ring, back.position)} (used index ${back.position})`;
+    back.position === undefined ? before : `in used slot ${slotAt(ring, back.position)} (used index ${back.position})`;
   const rule = ring.layout === 'split' ? ONE_ELEMENT : ONE_DESCRIPTOR;
-  const again = `it returned buffer ${id} ${earlier}, and the driver has not made it available since`;
+  const again = `the device returned buffer ${id} ${earlier}, and the driver has not made it available since`;
   if (isJustBefore) {
     return {
       what: `the device returned buffer ${id} of queue ${ring.queue} twice in a row`,

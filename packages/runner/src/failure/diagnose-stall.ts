@@ -4,6 +4,10 @@ import { count, describePlace, ringPlace, slotAt, type Diagnosis } from './diagn
 import type { FailureEvidence } from './failure-evidence.ts';
 import { takenBuffers } from './used-history.ts';
 
+/** With IN_ORDER the driver cannot tell a buffer that was left out from one that was returned with a later one. */
+const IN_ORDER_NOTE =
+  'with IN_ORDER a used element returns every buffer before its own: a buffer that the device left out earlier shows here';
+
 /** Explains why a device that has buffers returns none, by the first reason that the rings and the events support. */
 export function diagnoseStall(
   evidence: FailureEvidence,
@@ -67,7 +71,7 @@ function astray(ring: RingReport): Diagnosis | undefined {
     where: `queue ${queue}, slot ${slot} (wrap counter ${wrap})${element === undefined ? '' : `; slot ${usedAstray} returns buffer ${element.id}`}`,
     place,
     notes: [
-      'used descriptors follow each other in the ring: the next is behind the slots of the buffer before (2.8.6)',
+      'the device is ahead of the driver: it wrote a used descriptor twice, or skipped slots, just before (2.8.6)',
     ],
     next: 'look how far the device advances its used position for each buffer',
   };
@@ -145,8 +149,8 @@ function describeSuppression({ layout, eventIdx, deviceEvent, driver, outstandin
   const { flags, position } = deviceEvent;
   if (layout === 'split') {
     if (!eventIdx) return `used.flags is ${flags}: the driver is not to notify (VIRTQ_USED_F_NO_NOTIFY)`;
-    const made = `the driver made ${oldest!.position} to ${(driver.available - 1) & 0xffff} available since`;
-    return `avail_event is ${position}: a notification is due when available index ${position} is made available; ${made}`;
+    const made = `what the device has is ${oldest!.position} to ${(driver.available - 1) & 0xffff}`;
+    return `avail_event is ${position}: a notification is due when the driver makes index ${position} available; ${made}`;
   }
   if (flags === 1) return 'the device event suppression structure is disabled (flags 1): the driver is not to notify';
   return `the device event suppression structure asks for ${slotWithWrap(position)}, flags ${flags}; the driver made buffers available from ${slotWithWrap(oldest!.position)} on`;
@@ -173,7 +177,7 @@ function stopped(ring: RingReport, evidence: FailureEvidence): Diagnosis {
   return {
     what: `the device returned no buffer of queue ${queue}${after}: it has ${outstandingCount}, buffer ${oldest.id} first`,
     ...buffer(ring, oldest),
-    notes: [],
-    next: `look what the device does with buffer ${oldest.id}: it was notified of it, and returned all before`,
+    notes: ring.inOrder ? [IN_ORDER_NOTE] : [],
+    next: `look what the device does with buffer ${oldest.id}`,
   };
 }

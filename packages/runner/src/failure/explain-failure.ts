@@ -60,7 +60,10 @@ export function explainMismatch(mismatch: Mismatch, evidence: FailureEvidence): 
     notes: [...(writer === undefined ? [] : [describeWriter(writer)]), ...(brief === undefined ? [] : [detail])],
     next: NEXT[kind] ?? null,
   };
-  return { ...complete('mismatch', diagnosis, evidence, ring, () => undefined), bytes: mismatch.bytes ?? null };
+  return {
+    ...complete('mismatch', diagnosis, evidence, ring, () => undefined),
+    bytes: mismatch.difference?.bytes ?? null,
+  };
 }
 
 function describeWriter({ request, queue, buffer }: NonNullable<Mismatch['writer']>): string {

@@ -83,6 +83,8 @@ export interface RingInspection {
   readonly layout: 'split' | 'packed';
   /** Whether EVENT_IDX was negotiated. */
   readonly eventIdx: boolean;
+  /** Whether IN_ORDER was negotiated. */
+  readonly inOrder: boolean;
   /**
    * The driver's position: how far it made buffers available, and how far it took used ones back. Of a split ring
    * 16-bit indices; of a packed ring slots, with the wrap counter in bit 15.

@@ -4,6 +4,7 @@ import { DriverEnd, type RestoredVirtqueue } from '../driver/driver-end.ts';
 import { IN_TABLE } from '../driver/outstanding-buffers.ts';
 import {
   MOST_USED_ELEMENTS,
+  TAKEN_ELEMENTS,
   type BufferInspection,
   type OutstandingBuffer,
   type RingInspection,
@@ -148,6 +149,7 @@ export class PackedVirtqueue extends DriverEnd {
     return {
       layout: 'packed',
       eventIdx: this.#eventIdx,
+      inOrder: this.#inOrder,
       driver: { available: this.#nextAvailable, taken: this.#usedPosition },
       driverEvent: { flags: ofDriver >>> 16, position: ofDriver & 0xffff },
       used: undefined,
@@ -298,13 +300,16 @@ export class PackedVirtqueue extends DriverEnd {
   /** `RingInspection.usedElements`. Cold. */
   #usedElements(): UsedElement[] {
     const published = this.size - this.buffers.free - this.#readySlots;
-    return Array.from({ length: Math.min(published, MOST_USED_ELEMENTS) }, (_, by): UsedElement => {
-      const position = advance(this.#usedPosition, by, this.size);
-      const slot = slotOf(position);
-      const flags = this.#ring.flags(slot);
-      const state = isUsed(flags, position) ? 'used' : 'unused';
-      return { position, slot, id: this.#ring.id(slot), length: this.#ring.length(slot), flags, state };
-    });
+    return Array.from(
+      { length: Math.min(published + TAKEN_ELEMENTS, this.size, MOST_USED_ELEMENTS) },
+      (_, by): UsedElement => {
+        const position = advance(this.#usedPosition, by, this.size);
+        const slot = slotOf(position);
+        const flags = this.#ring.flags(slot);
+        const state = isUsed(flags, position) ? 'used' : 'unused';
+        return { position, slot, id: this.#ring.id(slot), length: this.#ring.length(slot), flags, state };
+      },
+    );
   }
 
   #placed(buffer: OutstandingBuffer): OutstandingBuffer {
@@ -318,7 +323,8 @@ export class PackedVirtqueue extends DriverEnd {
     // The flags of a slot that the driver made available are neither those of a used one of this lap nor of another.
     if (isUsed(this.#ring.flags(slotOf(this.#usedPosition)), advance(this.#usedPosition, this.size, this.size)))
       return 'wrong-wrap';
-    for (let by = 1; by < published; by++) {
+    // Behind what is available, too: the device may be ahead of the driver.
+    for (let by = 1; by < this.size; by++) {
       const position = advance(this.#usedPosition, by, this.size);
       if (isUsed(this.#ring.flags(slotOf(position)), position)) return slotOf(position);
     }

@@ -138,6 +138,7 @@ export class SplitVirtqueue extends DriverEnd {
     return {
       layout: 'split',
       eventIdx: this.#eventIdx,
+      inOrder: this.#inOrder,
       driver: { available: this.nextAvailable, taken: this.#lastUsedIdx },
       driverEvent: { flags: ring.availFlags(), position: ring.usedEvent() },
       used,
