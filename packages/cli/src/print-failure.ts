@@ -157,10 +157,13 @@ function milliseconds(microseconds: number): string {
   return `${(microseconds / 1000).toFixed(3)} ms`.padStart(12);
 }
 
+function slot(position: number): string {
+  return `slot ${position & 0x7fff} wrap ${position >>> 15}`;
+}
+
 /** The positions of both ends beside each other, the event fields, and the used elements and buffers in between. */
 function ringLines(ring: RingReport): string[] {
   const { queue, layout, size, driver, used, eventIdx, driverEvent, deviceEvent } = ring;
-  const slot = (position: number): string => `slot ${position & 0x7fff} wrap ${position >>> 15}`;
   const isSplit = layout === 'split';
   const lines = [`queue ${queue}, ${layout}, ${size} entries${eventIdx ? ', EVENT_IDX' : ''}`];
   if (isSplit) {
@@ -170,7 +173,7 @@ function ringLines(ring: RingReport): string[] {
   const events = eventIdx
     ? isSplit
       ? [`used_event ${driverEvent.position}`, `avail_event ${deviceEvent.position}`]
-      : [describeEvent(driverEvent, slot), describeEvent(deviceEvent, slot)]
+      : [describeEvent(driverEvent), describeEvent(deviceEvent)]
     : [`flags ${driverEvent.flags}`, `flags ${deviceEvent.flags}`];
   lines[1] += `; ${events[0]}`;
   if (isSplit) lines[2] += `; ${events[1]}`;
@@ -181,7 +184,7 @@ function ringLines(ring: RingReport): string[] {
   return lines;
 }
 
-function describeEvent({ flags, position }: RingReport['driverEvent'], slot: (position: number) => string): string {
+function describeEvent({ flags, position }: RingReport['driverEvent']): string {
   return flags === 2 ? `event at ${slot(position)}` : flags === 0 ? 'event always' : `event never (flags ${flags})`;
 }
 

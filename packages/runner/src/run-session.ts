@@ -95,8 +95,8 @@ export class RunSession {
    * notification is behind what ended the workload: it often has the same cause, and shows less of it.
    */
   get explanations(): readonly FailureExplanation[] {
-    const isMinor = ({ kind }: FailureExplanation): boolean => kind === 'notification';
-    return [...this.#explanations.filter((each) => !isMinor(each)), ...this.#explanations.filter(isMinor)];
+    const all = this.#explanations;
+    return [...all.filter(({ kind }) => kind !== 'notification'), ...all.filter(({ kind }) => kind === 'notification')];
   }
 
   /** Explains an error that ended the workload, by rings and events as they are now. */

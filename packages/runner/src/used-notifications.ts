@@ -68,11 +68,7 @@ export class UsedNotifications {
    * Enables notifications: the first used buffer owes one. `queues` are set up, and the device has not started.
    * `onMissed` is told of the first notification that is missed, at that moment.
    */
-  constructor(
-    transport: Transport,
-    queues: readonly Virtqueue[],
-    onMissed?: ((missed: MissedNotification) => void) | undefined,
-  ) {
+  constructor(transport: Transport, queues: readonly Virtqueue[], onMissed?: (missed: MissedNotification) => void) {
     this.#transport = transport;
     this.#queues = queues;
     this.#onMissed = onMissed;

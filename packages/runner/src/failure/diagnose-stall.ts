@@ -92,11 +92,10 @@ function skipped(ring: RingReport): Diagnosis | undefined {
   return {
     what: `the device left out buffer ${oldest.id} of queue ${queue} and returned ${count(later, 'later one')}`,
     ...buffer(ring, oldest),
-    notes: [
-      ...(others > 0
-        ? [`${count(others, 'other buffer')} of the queue ${others === 1 ? 'is' : 'are'} overtaken in the same way`]
-        : []),
-    ],
+    notes:
+      others === 0
+        ? []
+        : [`${count(others, 'other buffer')} of the queue ${others === 1 ? 'is' : 'are'} overtaken in the same way`],
     next: `look for a path on which the device takes a request and does not use its buffer`,
   };
 }
