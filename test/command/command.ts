@@ -26,7 +26,7 @@ export async function commandHere(words: readonly string[], cwd: string = ROOT):
 }
 
 /** A stream that keeps what is written to it. */
-class CollectedText extends Writable {
+export class CollectedText extends Writable {
   text = '';
 
   override _write(chunk: unknown, _encoding: string, done: () => void): void {

@@ -1,5 +1,9 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Writable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { commandHere } from '../command/command.ts';
+import { runCommandLine } from '@virtio-platform/cli';
+import { CollectedText, commandHere, ROOT } from '../command/command.ts';
 import { canCompile, NEEDS, WrongBackEnd } from './wrong-run.ts';
 
 /** A bug, how the device is and how it is driven, and the two lines that say what happened and where. */
@@ -418,6 +422,45 @@ describe.skipIf(!canCompile)(`the first lines of a failure (${NEEDS})`, () => {
     expect(lines.find((line) => line.startsWith('0 '))).toMatch(/^0 (\*[\da-f]{2} ?){15}\*[\da-f]{2} (\*00 ?){16}$/);
   });
 });
+
+describe.skipIf(!canCompile)(`the page about failures (${NEEDS})`, () => {
+  const page = readFileSync(join(ROOT, 'packages/core/docs/failures.md'), 'utf8');
+  const blocks = [...page.matchAll(/^```text\n# (.*)\n([^]*?)^```$/gm)].map(([, how, text]) => ({
+    how: how!,
+    text: text!,
+  }));
+
+  it('has three failures', () => expect(blocks).toHaveLength(3));
+
+  it.each(blocks)('shows what a terminal of 80 columns shows: $how', async ({ how, text }) => {
+    using backEnd = new WrongBackEnd();
+    const [bug, ...options] = how.split(' ');
+    const path = backEnd.profile({ bug: bug!, options, depth: 16, requests: 200 });
+    let shown = '';
+    const stdout = Object.assign(
+      new Writable({ decodeStrings: false, write: (chunk, _, done) => ((shown += String(chunk)), done()) }),
+      { columns: 80 },
+    );
+    await runCommandLine(['run', path], { stdout, stderr: new CollectedText(), cwd: ROOT });
+    const lines = shown.split('\n');
+    const start = lines.indexOf('wrong') + 1;
+    const failure = lines.slice(
+      start,
+      lines.findIndex((line) => /^ {2}(error|differs)/.test(line)),
+    );
+    expect(failure.filter((line) => line.length > 80)).toEqual([]);
+    expect(lastingLines(failure)).toEqual(lastingLines(text.trimEnd().split('\n')));
+  });
+});
+
+/** The lines but those of ring and events: they depend on how fast the device is. */
+function lastingLines(lines: readonly string[]): string[] {
+  let part = '';
+  return lines.filter((line) => {
+    part = /^ {2}(\w+) /.exec(line)?.[1] ?? part;
+    return part !== 'ring' && part !== 'events';
+  });
+}
 
 /** The start of a line, or a part of it where that is a place. */
 function pattern(text: string): RegExp {

@@ -175,9 +175,10 @@ function ringLines(ring: RingReport): string[] {
       ? [`used_event ${driverEvent.position}`, `avail_event ${deviceEvent.position}`]
       : [describeEvent(driverEvent), describeEvent(deviceEvent)]
     : [`flags ${driverEvent.flags}`, `flags ${deviceEvent.flags}`];
-  lines[1] += `; ${events[0]}`;
-  if (isSplit) lines[2] += `; ${events[1]}`;
-  else lines.push(`device  ${events[1]}`);
+  if (isSplit) {
+    lines[1] += `; ${events[0]}`;
+    lines[2] += `; ${events[1]}`;
+  } else lines.push(`        ${events[0]}`, `device  ${events[1]}`);
   const elements = usedLine(ring);
   if (elements !== undefined) lines.push(elements);
   lines.push(`held    ${outstandingLine(ring)}`);
@@ -189,13 +190,13 @@ function describeEvent({ flags, position }: RingReport['driverEvent']): string {
 }
 
 /** The most used elements in the line. */
-const MOST_ELEMENTS = 6;
+const MOST_ELEMENTS = 4;
 
 /** The used elements around the driver's position: `39: id 39 length 1 taken`. */
 function usedLine({ usedElements, driver, layout }: RingReport): string | undefined {
   const from = usedElements.findIndex(({ position }) => position === driver.taken);
   const around =
-    from < 0 ? usedElements.slice(-2) : usedElements.slice(Math.max(0, from - 2), from + MOST_ELEMENTS - 2);
+    from < 0 ? usedElements.slice(-2) : usedElements.slice(Math.max(0, from - 1), from + MOST_ELEMENTS - 1);
   const shown = around.filter(({ state }) => state !== 'unused');
   if (shown.length === 0) return undefined;
   const texts = shown.map(({ slot, id, state }) => `${slot}: id ${id}${state === 'taken' ? ' taken' : ''}`);
@@ -203,10 +204,10 @@ function usedLine({ usedElements, driver, layout }: RingReport): string | undefi
 }
 
 function outstandingLine({ outstanding, outstandingCount }: RingReport): string {
-  if (outstandingCount === 0) return 'the device has no buffer';
-  const ids = outstanding.slice(0, 8).map(({ id }) => id);
+  if (outstandingCount === 0) return 'no buffer by the device';
+  const ids = outstanding.slice(0, 6).map(({ id }) => id);
   const more = outstandingCount > ids.length ? ' …' : '';
-  return `the device has ${outstandingCount}, the oldest first: ${ids.join(', ')}${more}`;
+  return `${outstandingCount} by the device, the oldest first: ${ids.join(', ')}${more}`;
 }
 
 function describeFields(

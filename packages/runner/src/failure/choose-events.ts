@@ -20,13 +20,14 @@ const NOISE: ReadonlySet<EventKind> = new Set([
   'read',
   'write',
   'borrow',
+  'enableNotifications',
   'configRead',
   'features',
   'negotiation',
   'status',
 ]);
 /** Events of one kind that follow each other are one line. */
-const GROUPED: ReadonlySet<EventKind> = new Set(['add', 'takeUsed', 'wait', 'enableNotifications', 'pop', 'push']);
+const GROUPED: ReadonlySet<EventKind> = new Set(['add', 'takeUsed', 'wait', 'pop', 'push']);
 
 /**
  * The events that tell how it came to a failure of `buffer` in `queue`, in order: the story of the buffer since it was

@@ -55,5 +55,5 @@ export function describeEvents(events: readonly TraceEvent[]): string {
   const ids = few ? events.map(({ id }) => id).join(', ') : `${first!.id} … ${last.id}`;
   if (kind === 'add') return `add ${events.length} buffers: ${ids}`;
   if (kind === 'takeUsed') return `take back ${events.length} buffers: ${ids}`;
-  return `${describeEvent(last)}; ${events.length} times`;
+  return `${events.length} times: ${describeEvent(last)}`;
 }
