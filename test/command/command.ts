@@ -34,7 +34,7 @@ export async function commandHere(
 }
 
 /** A stream that keeps what is written to it. */
-class CollectedText extends Writable {
+export class CollectedText extends Writable {
   text = '';
 
   override _write(chunk: unknown, _encoding: string, done: () => void): void {

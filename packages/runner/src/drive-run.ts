@@ -149,7 +149,7 @@ async function drive(
   try {
     const sanitizer = sanitized?.open(run.machine.memory);
     const outer = sanitizer && watchedBy(sanitizer, run.profile.device.type.name);
-    session = new RunSession(run, recorded.watch(outer), recorded.mismatched);
+    session = new RunSession(run, recorded.watch(outer), recorded);
   } catch (error) {
     state.errors.note(error);
     return;
@@ -163,17 +163,6 @@ async function drive(
     const faults = reportFaults(checkFaults(run.machine.faults.entries));
     tellTrouble(state, { faults, recorded: [], findings: sanitized?.report.findings ?? [] }, tell);
   };
-  if (session.negotiation.refusal === undefined) {
-    try {
-      await session.start(onProgress, signal);
-      await session.run(signal);
-      onProgress(session.workload?.requests ?? 0);
-      session.checkNotifications();
-    } catch (error) {
-      state.errors.note(error, session.inspect());
-    }
-    state.configuration = session.configuration;
-  }
   const step = (body: () => void): void => {
     try {
       body();
@@ -181,6 +170,20 @@ async function drive(
       state.errors.note(error);
     }
   };
+  if (session.negotiation.refusal === undefined) {
+    try {
+      await session.start(onProgress, signal);
+      await session.run(signal);
+      onProgress(session.workload?.requests ?? 0);
+      session.checkNotifications();
+      session.checkDescriptors();
+    } catch (error) {
+      state.errors.note(error, session.inspect());
+      step(() => session.explain(error));
+    }
+    state.explanations = session.explanations;
+    state.configuration = session.configuration;
+  }
   step(() => {
     state.workload = session.workload ?? state.workload;
   });

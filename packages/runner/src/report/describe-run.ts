@@ -36,6 +36,7 @@ export interface RunState {
   statistics: RunReport['statistics'];
   injected: number;
   readonly errors: RunErrors;
+  explanations: RunReport['explanations'];
   faults: readonly DeviceFault[];
   recorded: readonly DeviceFault[];
   program?: DeviceProgram | undefined;
@@ -54,6 +55,7 @@ export function newState(coded?: (thrown: unknown, isInside?: boolean) => CodedE
     statistics: {},
     injected: 0,
     errors: new RunErrors(coded),
+    explanations: [],
     faults: [],
     recorded: [],
     told: { faults: 0, findings: 0 },
@@ -143,6 +145,7 @@ export function describeRun(
     queue: state.queue ?? null,
     outcome: failure !== null ? 'failed' : negotiation?.refusal !== undefined ? 'refused' : 'completed',
     failure,
+    explanations: state.explanations,
     workload: state.workload,
     configuration: state.configuration,
     notifications: state.notifications,

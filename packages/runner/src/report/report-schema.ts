@@ -1,5 +1,6 @@
 import { MISMATCH_KINDS, type Mismatch } from '@virtio-platform/core';
 import { FINDING_KINDS } from '@virtio-platform/dma-sanitizer';
+import { KIND_NAMES } from '@virtio-platform/trace';
 import { z } from 'zod';
 import {
   REPORT_SCHEMA_VERSION,
@@ -12,6 +13,15 @@ import {
   type WorkloadReport,
 } from './report.ts';
 import type { RingReport } from './ring-report.ts';
+import {
+  EXPLANATION_KINDS,
+  type DifferingBytes,
+  type ExplainedDescriptor,
+  type ExplainedEvent,
+  type ExplainedFields,
+  type FailureExplanation,
+  type FailurePlace,
+} from '../failure/failure-explanation.ts';
 
 /** A schema for each field of a report, so that no field is without one. */
 type Fields<T> = Readonly<Record<keyof T, z.ZodType>>;
@@ -55,12 +65,26 @@ const ring = z.strictObject({
   size: count,
   layout: z.enum(['split', 'packed']),
   eventIdx: z.boolean(),
+  inOrder: z.boolean(),
+  broken: z.strictObject({ code: text, detail: text }).nullable().describe('Why the queue is broken.'),
   driver: z.strictObject({ available: count, taken: count }),
   driverEvent: position,
   used: count.optional().describe('`used.idx`; not there in a packed ring.'),
   hasUsed: z.boolean(),
   usedAstray: z.union([z.literal('wrong-wrap'), count]).optional(),
   deviceEvent: position,
+  usedElements: z
+    .array(
+      z.strictObject({
+        position: count,
+        slot: count,
+        id: count,
+        length: count,
+        flags: count.optional(),
+        state: z.enum(['taken', 'used', 'unused']),
+      }),
+    )
+    .describe('Around the position of the driver.'),
   outstanding: z.array(z.looseObject({ id: count, age: count })).describe('The oldest 64 buffers of the device.'),
   outstandingCount: count,
   publications: z.strictObject({ wanted: count, suppressed: count }),
@@ -88,16 +112,67 @@ const failure = z.strictObject({
   later: z.array(z.strictObject({ code: text, message: text, hint: text.nullable() })),
 } satisfies Fields<FailureReport>);
 
+const fields = z.strictObject({ address, length: count, flags: count, next: count } satisfies Fields<ExplainedFields>);
+
+const explanation = z.strictObject({
+  kind: z.enum(EXPLANATION_KINDS),
+  what: text,
+  where: text,
+  place: z.strictObject({
+    operation: text.nullable(),
+    request: count.nullable(),
+    queue: count.nullable(),
+    buffer: count.nullable(),
+    slot: count.nullable(),
+    position: count.nullable().describe('Of a packed ring with the wrap counter in bit 15.'),
+    address: address.nullable(),
+    deviceAddress: address.nullable(),
+  } satisfies Fields<FailurePlace>),
+  notes: texts,
+  ring: ring.nullable(),
+  events: z.array(
+    z.strictObject({
+      index: count,
+      time: z.number().describe('Microseconds since the run began.'),
+      kind: z.enum(KIND_NAMES),
+      queue: count.nullable(),
+      text,
+      isOfBuffer: z.boolean(),
+      skipped: count,
+    } satisfies Fields<ExplainedEvent>),
+  ),
+  eventsDropped: count,
+  bytes: z.strictObject({ offset: count, expected: text, actual: text } satisfies Fields<DifferingBytes>).nullable(),
+  descriptors: z.array(
+    z.strictObject({
+      isIn: z.enum(['ring', 'table']),
+      index: count,
+      written: fields,
+      found: fields.nullable(),
+    } satisfies Fields<ExplainedDescriptor>),
+  ),
+  next: text.nullable(),
+} satisfies Fields<FailureExplanation>);
+
+const shownBytes = z.strictObject({ offset: count, expected: text, actual: text });
+
 const mismatch = z.strictObject({
   kind: z.enum(MISMATCH_KINDS),
   request: count,
   what: text,
   detail: text,
+  brief: text.optional(),
   queue: count,
   buffer: count.nullable(),
   address: address.nullable(),
   deviceAddress: address.nullable(),
-  difference: z.strictObject({ offset: count, expected: z.number(), actual: z.number() }).nullable(),
+  difference: z
+    .strictObject({ offset: count, expected: z.number(), actual: z.number(), bytes: shownBytes.optional() })
+    .nullable(),
+  writer: z
+    .strictObject({ request: count, queue: count, buffer: count.nullable() })
+    .optional()
+    .describe('The request that wrote the data last.'),
   status: z.number().nullable(),
   used: z.strictObject({ length: count, least: count }).nullable(),
 } satisfies Fields<Mismatch>);
@@ -156,6 +231,7 @@ export const REPORT_SCHEMA: z.ZodType = z.strictObject({
     })
     .nullable(),
   failure: failure.nullable(),
+  explanations: z.array(explanation).describe('What went wrong, in the order in which it happened; at most 4.'),
   workload,
   configuration: z.strictObject({ changes: count, seen: texts }),
   notifications: notifications.nullable(),

@@ -1,6 +1,7 @@
 import type { MismatchReport, NotificationCounts, PlatformStatistics } from '@virtio-platform/core';
 import type { RequiredChange } from '@virtio-platform/core/negotiation';
 import type { DmaFinding } from '@virtio-platform/dma-sanitizer';
+import type { FailureExplanation } from '../failure/failure-explanation.ts';
 import type { RingReport } from './ring-report.ts';
 import type { UsedNotificationCounts } from '../used-notifications.ts';
 /** The version of what `run --json` prints: it grows when a field changes its meaning, and not for a new one. */
@@ -41,6 +42,8 @@ export interface RunReport {
   } | null;
   /** Why the run failed; `null` otherwise. */
   readonly failure: FailureReport | null;
+  /** What went wrong, explained, in the order in which it happened; at most 4. Empty where nothing did. */
+  readonly explanations: readonly FailureExplanation[];
   readonly workload: WorkloadReport;
   /** Configuration changes that the device told of, and what the driver half found changed; the first 16. */
   readonly configuration: { readonly changes: number; readonly seen: readonly string[] };

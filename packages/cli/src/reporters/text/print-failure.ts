@@ -1,6 +1,7 @@
 import { describeMismatches, describeRing, type RunReport } from '@virtio-platform/runner';
 import type { Terminal } from '../../terminal.ts';
 import { describeFault } from '../run-problems.ts';
+import { describeProgram, failureLines } from './failure-lines.ts';
 import { printFindings } from './print-findings.ts';
 
 /** How much of a run is shown. */
@@ -25,9 +26,10 @@ export function printFailure(terminal: Terminal, report: RunReport, style: Failu
   terminal.print('');
   terminal.printSentence(0, bold(heading(report.profile)));
   if (report.refusal !== null) terminal.printSentence(2, `refused by ${report.refusal.rule}: ${report.refusal.reason}`);
-  printError(terminal, report.failure);
+  for (const line of failureLines(report, terminal)) terminal.print(line);
+  printError(terminal, report);
   if (style.stack) printCause(terminal, report.failure);
-  for (const mismatch of describeMismatches(report.workload.mismatches))
+  for (const mismatch of describeMismatches(otherMismatches(report)))
     terminal.printSentence(2, `${red('wrong')} ${mismatch}`);
   for (const difference of report.differences) terminal.printSentence(2, `${red('differs')} ${difference}`);
   printObserved(terminal, report, style);
@@ -48,17 +50,32 @@ function heading(name: string): string {
   return name.replace(/^(\s*)(::|##\[)/, String.raw`$1\$2`);
 }
 
-/** The first error is why the run failed; what follows is indented below it. */
-function printError(terminal: Terminal, failure: RunReport['failure']): void {
+/**
+ * The first error is why the run failed; what follows is indented below it. What is explained already is named by its
+ * code.
+ */
+function printError(terminal: Terminal, { failure, explanations }: RunReport): void {
   const { red, dim } = terminal.colors;
   if (failure === null) return;
-  terminal.printSentence(2, `${red('failed')} ${failure.message} ${dim(`[${failure.code}]`)}`);
-  if (failure.hint !== null) terminal.printSentence(2, dim(failure.hint));
-  if (failure.program !== null) terminal.printSentence(4, dim(describeProgram(failure.program)));
-  const rings = failure.rings.filter(({ publications }) => publications.wanted + publications.suppressed > 0);
+  const isExplained = explanations.some(({ kind }) => kind !== 'mismatch');
+  const first = `${failure.message} ${dim(`[${failure.code}]`)}`;
+  terminal.printSentence(2, isExplained ? dim(`error   ${first}`) : `${red('failed')} ${first}`);
+  if (failure.hint !== null && !isExplained) terminal.printSentence(2, dim(failure.hint));
+  if (failure.program !== null && explanations.length === 0)
+    terminal.printSentence(4, dim(describeProgram(failure.program)));
+  const rings = failure.rings.filter(({ queue, publications }) => {
+    const isShown = explanations[0]?.ring?.queue === queue;
+    return !isShown && publications.wanted + publications.suppressed > 0;
+  });
   for (const ring of rings.slice(0, MOST_RINGS)) terminal.printSentence(4, dim(describeRing(ring)));
   if (rings.length > MOST_RINGS) terminal.print(dim(`    and ${rings.length - MOST_RINGS} more queues`));
   for (const { code, message } of failure.later) terminal.printSentence(4, dim(`then: ${message} [${code}]`));
+}
+
+/** The mismatches that are not explained. */
+function otherMismatches({ workload: { mismatches }, explanations }: RunReport): RunReport['workload']['mismatches'] {
+  const explained = new Set(explanations.map(({ place }) => place.request));
+  return { ...mismatches, first: mismatches.first.filter(({ request }) => !explained.has(request)) };
 }
 
 /** What was thrown, as Node prints it. */
@@ -68,11 +85,6 @@ function printCause(terminal: Terminal, failure: RunReport['failure']): void {
   const { dim } = terminal.colors;
   terminal.printSentence(2, dim(`cause: ${cause.name === null ? '' : `${cause.name}: `}${cause.message}`));
   for (const frame of cause.stack) terminal.print(dim(`    ${frame}`));
-}
-
-function describeProgram({ ending, stderrTail }: NonNullable<NonNullable<RunReport['failure']>['program']>): string {
-  const state = ending === null ? 'the program of the device runs' : `the program of the device ended with ${ending}`;
-  return stderrTail === '' ? `${state}, and printed nothing` : `${state}; it printed last: ${stderrTail}`;
 }
 
 function printFaults(terminal: Terminal, title: string, faults: RunReport['faults'], verbose: boolean): void {
