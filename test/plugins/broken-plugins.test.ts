@@ -114,10 +114,12 @@ describe('a broken plugin', () => {
   });
 
   it('leaves all other runs of one command alone, and prints no stack', async () => {
-    const { status, stdout, stderr } = await run(profiles.filter((file) => !file.includes(WITH_TIMER)));
+    // Every third of them, of each kind: the groups above look at all, as data.
+    const cases = CASES.filter(([name]) => name !== WITH_TIMER).filter((_, at) => at % 3 === 0);
+    const broken = cases.map(([name]) => path(`${name}.yaml`));
+    const { status, stdout, stderr } = await run([profiles[0]!, ...broken, profiles.at(-1)!]);
     expect(status).toBe(2);
     for (const name of ['first', 'last']) expect(stdout).toMatch(new RegExp(`^ok .*  ${name}  linear, `, 'm'));
-    const cases = CASES.filter(([name]) => name !== WITH_TIMER);
     for (const [name, plugin] of cases) {
       const line = `failed ${firstLine(name, plugin)}`;
       const found = stdout.split('\n').map((text) => text.trim().replace(/: file:\S*/, ''));
