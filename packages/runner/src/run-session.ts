@@ -32,7 +32,7 @@ export class RunSession {
   readonly #recorder: FlightRecorder;
   readonly #explanations: FailureExplanation[] = [];
 
-  /** Negotiates. After a refusal there is nothing to start. `watch` looks at the driver, and `recorder` at both ends. */
+  /** Negotiates. After a refusal there is nothing to start. `watch` and `recorder` look at the driver. */
   constructor(run: ComposedRun, watch?: SessionWatch, recorder: FlightRecorder = new FlightRecorder()) {
     this.#recorder = recorder;
     const { platform, machine, profile } = run;
@@ -105,8 +105,8 @@ export class RunSession {
   }
 
   /**
-   * Throws {@link DeviceError} `ERR_DESCRIPTOR_CHANGED` where a descriptor is not what the driver wrote, at the end of a
-   * workload.
+   * Throws {@link DeviceError} `ERR_DESCRIPTOR_CHANGED` where a descriptor is not what the driver wrote, at the end of
+   * a workload.
    */
   checkDescriptors(): void {
     const evidence = this.#collectEvidence();
