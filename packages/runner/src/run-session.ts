@@ -111,8 +111,8 @@ export class RunSession {
   }
 
   /**
-   * Throws {@link DeviceError} `ERR_DESCRIPTOR_CHANGED` where a descriptor is not what the driver wrote, at the end of a
-   * workload.
+   * Throws {@link DeviceError} `ERR_DESCRIPTOR_CHANGED` where a descriptor is not what the driver wrote, at the end of
+   * a workload.
    */
   checkDescriptors(): void {
     const evidence = this.#collectEvidence();

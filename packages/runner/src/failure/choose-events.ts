@@ -79,7 +79,7 @@ function withoutEmpty(events: readonly TraceEvent[]): readonly TraceEvent[] {
   });
 }
 
-/** The events of a buffer since it was added last: its mappings, how it was shown to the device, and how it came back. */
+/** The events of a buffer since it was added last: its mappings, how the device saw it, and how it came back. */
 function bufferStory(events: readonly TraceEvent[], queue: number, buffer: number): TraceEvent[] {
   const isOf = (kind: EventKind) => (event: TraceEvent) => event.queue === queue && event.kind === kind;
   const added = events.findLastIndex((event) => isOf('add')(event) && event.id === buffer);

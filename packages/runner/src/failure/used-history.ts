@@ -31,7 +31,7 @@ export function lastReturn(evidence: FailureEvidence, ring: RingReport, id: numb
   return takenBuffers(evidence, ring).findLast((taken) => taken.id === id);
 }
 
-/** Whether the recorder shows that the driver ever added a buffer with this id; `undefined` where it forgot too much. */
+/** Whether the driver ever added a buffer with this id; `undefined` where the recorder forgot too much. */
 export function wasAdded({ events, dropped }: FailureEvidence, { queue }: RingReport, id: number): boolean | undefined {
   const isAdded = events.some((event) => event.kind === 'add' && event.queue === queue && event.id === id);
   return isAdded || dropped === 0 ? isAdded : undefined;

@@ -94,7 +94,9 @@ export class RecordedTransport extends ForwardingTransport {
   }
 
   #features(features: FeatureSet, isWritten: 0 | 1): void {
-    const bits = features.bits;
+    const { bits }: { readonly bits?: unknown } = features;
+    // A machine of somebody else may give anything: who asked for the features says so.
+    if (typeof bits !== 'bigint') return;
     const low = Number(bits & 0xffff_ffffn);
     const high = Number((bits >> 32n) & 0xffff_ffffn);
     this.#cold(KIND.features, -1, isWritten, -1, low, high, 0, 0);

@@ -1,5 +1,5 @@
 import type { FailureExplanation } from '@virtio-platform/runner';
-import type { FailureLinesOptions } from './failure-lines.ts';
+import type pc from 'picocolors';
 
 /** The most lines of each side. */
 const MOST_LINES = 6;
@@ -12,7 +12,7 @@ const MOST_LINES = 6;
 export function hexDump(
   { offset, expected, actual }: NonNullable<FailureExplanation['bytes']>,
   columns: number,
-  { red, dim }: FailureLinesOptions['colors'],
+  { red, dim }: Pick<ReturnType<typeof pc.createColors>, 'red' | 'dim'>,
 ): string[] {
   const [was, is] = [bytesOf(expected), bytesOf(actual)];
   const perLine = columns >= 2 * (16 * 3) + 10 ? 16 : 8;
