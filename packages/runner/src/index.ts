@@ -8,6 +8,7 @@ export * from './report/describe-mismatches.ts';
 export * from './disruptions.ts';
 export { failedReport } from './report/describe-run.ts';
 export * from './explain-profile.ts';
+export * from './report/negotiation-account.ts';
 export * from './negotiation-matrix.ts';
 export * from './report/report.ts';
 export * from './report/ring-report.ts';
