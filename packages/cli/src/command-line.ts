@@ -30,6 +30,7 @@ interface PluginOptions extends JsonOption {
 }
 
 interface RunOptions extends PluginOptions {
+  readonly report?: string;
   readonly sanitize?: boolean;
   readonly stack?: boolean;
 }
@@ -93,13 +94,16 @@ export async function runCommandLine(words: readonly string[], streams: OutputSt
     .option('--json', 'prints an array of reports')
     .option('--sanitize', 'looks for the mistakes that drivers make with DMA; much slower')
     .option('--stack', 'shows where the error of a failed run was thrown')
+    .option('--report <file>', 'writes a page of HTML for people, with all that happened')
     .option(...NO_PROGRAMS)
     .option(...NO_PLUGINS_OUTSIDE)
     .addOption(pluginTimeout())
     .action((files: string[], options: RunOptions) => {
-      const { json = false, sanitize = false, stack = false } = options;
+      const { json = false, sanitize = false, stack = false, report } = options;
       const plugins = allowedPlugins(options);
-      return run(json, () => runCommand(terminal, files, { json, sanitize, stack, plugins }));
+      return run(json, () =>
+        runCommand(terminal, files, { json, sanitize, stack, plugins, report, version: version() }),
+      );
     });
   program
     .command('explain')

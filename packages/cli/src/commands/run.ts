@@ -2,12 +2,13 @@ import { resolve } from 'node:path';
 import { sweepTemporaryFolders } from '@virtio-platform/host';
 import { codedErrorOf, type CodedError } from '@virtio-platform/core';
 import { blamePlugin, strayOwner, type NamedRun, type ResolutionOptions } from '@virtio-platform/profile';
-import { failedReport, isAsExpected, runProfile, type RunReport } from '@virtio-platform/runner';
+import { failedReport, isAsExpected, startProfile, type RunReport } from '@virtio-platform/runner';
 import { checkRuns, distinctErrors, type CheckedRun } from '../checked-runs.ts';
 import { ExitStatus, exitStatusOf, worstStatus } from '../exit-status.ts';
 import { isolate } from '../isolate.ts';
 import { printError } from '../print-error.ts';
 import { ProgressLine } from '../progress-line.ts';
+import { commandLine, RunPage } from '../run-page.ts';
 import { printRunTable } from '../run-table.ts';
 import { embeddedProfiles } from '../shipped-profiles.ts';
 import { printableData, type Terminal } from '../terminal.ts';
@@ -19,6 +20,10 @@ export interface RunCommandOptions {
   readonly sanitize: boolean;
   /** Whether people are shown the stack of what made a run fail. */
   readonly stack: boolean;
+  /** The page to write for people: `run --report`. */
+  readonly report?: string | undefined;
+  /** Of the command, as the page shows it. */
+  readonly version: string;
   /** Which plugins the profiles may use. */
   readonly plugins: ResolutionOptions;
 }
@@ -31,13 +36,26 @@ export interface RunCommandOptions {
 export async function runCommand(
   terminal: Terminal,
   files: readonly string[],
-  { json: asJson, sanitize, stack, plugins }: RunCommandOptions,
+  { json: asJson, sanitize, stack, plugins, report: pageFile, version }: RunCommandOptions,
 ): Promise<ExitStatus> {
   const startedAt = performance.now();
+  const again = (words: readonly string[]): string =>
+    commandLine(['virtio-platform', 'run', ...words, ...(sanitize ? ['--sanitize'] : [])]);
+  const page =
+    pageFile === undefined
+      ? undefined
+      : new RunPage({
+          file: pageFile,
+          cwd: terminal.cwd,
+          command: again([...files, '--report', pageFile]),
+          again: (file) => again([file]),
+          toolVersion: version,
+        });
   sweepTemporaryFolders();
   const paths = files.length > 0 ? files.map((file) => resolve(terminal.cwd, file)) : embeddedProfiles();
   const { runs, status: loaded } = await checkAll(terminal, paths, asJson, plugins);
   if (runs.some(isOfProfile)) return loaded;
+  page?.begin(runs.length);
 
   const reports: RunReport[] = [];
   /** Those of `reports`, in the same order. */
@@ -47,7 +65,10 @@ export async function runCommand(
     if (run === undefined) continue;
     reported.push(run);
     if (profile === undefined || wrong !== undefined) {
-      if (wrong !== undefined) reports.push(failedReport(run, wrong));
+      if (wrong !== undefined) {
+        reports.push(failedReport(run, wrong));
+        page?.ended(run, profile, reports.at(-1)!);
+      }
       continue;
     }
     const coded = (thrown: unknown): CodedError => blamePlugin(thrown, profile, plugins);
@@ -57,25 +78,32 @@ export async function runCommand(
       const report = owner && reports[owner.at];
       if (owner === undefined || report === undefined) return false;
       reports[owner.at] = failedReport(reported[owner.at]!, owner.error, report);
+      page?.amend(owner.at, reports[owner.at]!);
       status = worstStatus(status, printError(terminal, owner.error, asJson));
       return true;
     };
     const progress = new ProgressLine(terminal);
     const onProgress = (done: number, total: number): void => progress.show(profile.name, done, total);
     const { value, error } = await isolate(
-      () => runProfile(profile, { onProgress, sanitize, plugins }),
+      () => {
+        const started = startProfile(profile, { onProgress, sanitize, plugins, recorder: page?.openRecorder() });
+        page?.watch(started);
+        return started.report;
+      },
       coded,
       isOther,
     );
     progress.clear();
     const report = value !== undefined && error === undefined ? value : failedReport(profile, error!, value);
     reports.push(report);
+    page?.ended(run, profile, report);
     if (error !== undefined) status = worstStatus(status, printError(terminal, error, asJson));
     else if (isOfPlugin(report)) status = worstStatus(status, ExitStatus.Usage);
     else if (!isAsExpected(report)) status = worstStatus(status, ExitStatus.Differed);
   }
   if (asJson) terminal.printJson(reports);
   else printRunTable(terminal, printableData(reports), performance.now() - startedAt, { stack });
+  page?.end();
   return status;
 }
 

@@ -68,6 +68,8 @@ export const ERROR_CODES = [
   // New packages
   'ERR_NEW_NAME',
   'ERR_NEW_FOLDER',
+  // What a command writes
+  'ERR_REPORT_FILE',
   // Mistakes in the program
   'ERR_INTERNAL',
 ] as const;
