@@ -24,12 +24,12 @@ export function pageStyle(): string {
 
 /**
  * The script of the page: its modules one after the other in one function, because a page that loads nothing has no
- * module to import. An import of theirs is one line, and names are unique.
+ * module to import. Their names are unique.
  */
 export function pageScript(): string {
   const modules = MODULES.map((name) =>
     read(`${name}.js`)
-      .replace(/^import .*\n/gm, '')
+      .replace(/^import [^;]*;\n/gm, '')
       .replace(/^export /gm, ''),
   );
   return `(() => {\n'use strict';\n${modules.join('\n')}})();\n`;

@@ -1,6 +1,8 @@
 import { problemOf, type RunProblem } from '../view/run-problems.ts';
 import type { ReportedRun } from '../reported-run.ts';
+import { explainedFailures, type ExplainedFailure } from '../view/explained-failure.ts';
 import { commandBlock } from './command-block.ts';
+import { hexDump } from './hex-dump.ts';
 import { html, lines, type Markup } from './markup.ts';
 import { onText, outcomeText } from './run-section.ts';
 
@@ -23,7 +25,7 @@ export function failureSection(run: ReportedRun, id: string): Markup {
           ${where.map((place) => html`<li>${place}</li>`)}
         </ul>`
     }
-    ${bytesTable(problem)}
+    ${bytesTable(problem)} ${explainedFailures(run.report).map(evidence)}
     ${
       also.length > 0 &&
       html`<h4>Also</h4>
@@ -44,8 +46,36 @@ export function failureSection(run: ReportedRun, id: string): Markup {
       </details>`
     }
     <h4>Next</h4>
-    ${next !== undefined && html`<p class="next">${next}</p>`} ${commandBlock(run.command)}
+    ${next !== undefined && html`<p class="next">${next}</p>`}
+    ${
+      run.recording !== undefined &&
+      html`<p class="next">The <a href="#${id}">timeline of the run</a> shows what came before.</p>`
+    }
+    ${commandBlock(run.command)}
   </article>`;
+}
+
+/** The bytes that differ and the descriptors of the buffer, where the report has them. */
+function evidence({ bytes, descriptors }: ExplainedFailure): Markup {
+  const fields = ({ address, length, flags, next }: ExplainedFailure['descriptors'][number]['written']): string =>
+    `${address}, ${length} bytes, flags ${flags}, next ${next}`;
+  return html`${
+    bytes !== null &&
+    html`<h4>Bytes: − expected, + read</h4>
+      ${hexDump(bytes)}`
+  }
+  ${
+    descriptors.length > 0 &&
+    html`<h4>Descriptors of the buffer</h4>
+      <ul class="where">
+        ${descriptors.map(
+          ({ isIn, index, written, found }) =>
+            html`<li>
+              ${isIn} ${index}: ${fields(written)}${found !== null && html`; <b>in memory</b> ${fields(found)}`}
+            </li>`,
+        )}
+      </ul>`
+  }`;
 }
 
 function bytesTable({ bytes }: RunProblem): Markup {

@@ -1,6 +1,7 @@
 import { slotOf } from '@virtio-platform/core/queue';
 import type { RingReport } from '@virtio-platform/runner';
 import type { ReportedRun } from '../reported-run.ts';
+import { explainedFailures } from './explained-failure.ts';
 
 /** A buffer that the device has, with the slots of the ring that it takes. */
 export interface RingBuffer {
@@ -85,11 +86,13 @@ function placesOf({ queue, layout, size, driver, outstanding }: RingReport, { re
 
 /** Where the ring is wrong: only what its fields and the failure show. */
 function brokenSlot(
-  { usedAstray, outstandingCount }: RingReport,
+  { queue, usedAstray, outstandingCount }: RingReport,
   next: number,
   outstanding: readonly RingBuffer[],
   { report }: ReportedRun,
 ): RingView['broken'] {
+  const place = explainedFailures(report).find((each) => each.place.queue === queue)?.place;
+  if (typeof place?.slot === 'number') return { slot: place.slot, why: 'where the failure is' };
   if (typeof usedAstray === 'number') return { slot: usedAstray, why: `used, although slot ${next} comes first` };
   if (usedAstray === 'wrong-wrap') return { slot: next, why: 'marked used with the wrong wrap counter' };
   if (report.failure?.code === 'ERR_QUEUE_BROKEN') return { slot: next, why: 'the driver refused the used entry here' };

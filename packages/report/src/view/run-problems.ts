@@ -1,4 +1,5 @@
 import { describeMismatches, describeRing, type FaultReport, type RunReport } from '@virtio-platform/runner';
+import { explainedFailures } from './explained-failure.ts';
 
 /** The most of each kind that the page lists. */
 const MOST_LISTED = 8;
@@ -25,17 +26,27 @@ export interface RunProblem {
 /** Says why a run is not as expected; `undefined` where it is. */
 export function problemOf(report: RunReport): RunProblem | undefined {
   const { failure, refusal, workload, differences } = report;
+  const explained = explainedFailures(report);
   if (differences.length === 0) return undefined;
   const mismatches = describeMismatches(workload.mismatches);
   const refused = refusal === null ? [] : [`The device was refused by the rule ${refusal.rule}: ${refusal.reason}`];
   const failed = failure === null ? [] : [failure.message];
-  const [what, ...others] = [...failed, ...refused, ...mismatches, ...differences];
+  const told = explained.map(({ what }) => what);
+  const [what, ...others] = [...told, ...failed, ...refused, ...mismatches, ...differences];
   return {
     what: what!,
     code: failure?.code ?? refusal?.code,
-    where: [...placesOf(report), ...(failure?.rings ?? []).slice(0, 4).map(describeRing)],
-    also: [...(failure?.later ?? []).map(({ message, code }) => `then: ${message} [${code}]`), ...new Set(others)],
-    next: failure?.hint ?? changeOf(refusal) ?? undefined,
+    where: [
+      ...explained.map(({ where }) => where),
+      ...placesOf(report),
+      ...(failure?.rings ?? []).slice(0, 4).map(describeRing),
+    ],
+    also: [
+      ...explained.flatMap(({ notes }) => notes),
+      ...(failure?.later ?? []).map(({ message, code }) => `then: ${message} [${code}]`),
+      ...new Set(others),
+    ],
+    next: explained[0]?.next ?? failure?.hint ?? changeOf(refusal) ?? undefined,
     bytes: workload.mismatches.first.flatMap(({ what: place, difference }) =>
       difference === null
         ? []
