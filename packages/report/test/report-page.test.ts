@@ -49,9 +49,13 @@ function pageOf(reports: readonly object[], earlyEnd?: string): string {
   return reportPage({ runs, profiles, command, toolVersion: '0.1.0', startedAt: new Date(0), earlyEnd });
 }
 
+/** What a page says of all runs. */
+function verdict(page: string): string | undefined {
+  return /<title>(.*): virtio-platform<\/title>/.exec(page)?.[1];
+}
+
 describe('the page', () => {
   it('says in one line how the runs went', () => {
-    const verdict = (page: string): string | undefined => /<title>(.*): virtio-platform<\/title>/.exec(page)?.[1];
     expect(verdict(pageOf([{}]))).toBe('✓ The run is as expected');
     expect(verdict(pageOf([{}, {}]))).toBe('✓ All 2 runs as expected');
     expect(verdict(pageOf([{}, { differences: ['x'] }]))).toBe('✗ 1 of 2 runs is not as expected');

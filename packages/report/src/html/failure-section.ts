@@ -57,8 +57,6 @@ export function failureSection(run: ReportedRun, id: string): Markup {
 
 /** The bytes that differ and the descriptors of the buffer, where the report has them. */
 function evidence({ bytes, descriptors }: ExplainedFailure): Markup {
-  const fields = ({ address, length, flags, next }: ExplainedFailure['descriptors'][number]['written']): string =>
-    `${address}, ${length} bytes, flags ${flags}, next ${next}`;
   return html`${
     bytes !== null &&
     html`<h4>Bytes: − expected, + read</h4>
@@ -105,4 +103,8 @@ function bytesTable({ bytes }: RunProblem): Markup {
 
 function byte(value: number): string {
   return value.toString(16).padStart(2, '0');
+}
+
+function fields({ address, length, flags, next }: ExplainedFailure['descriptors'][number]['written']): string {
+  return `${address}, ${length} bytes, flags ${flags}, next ${next}`;
 }

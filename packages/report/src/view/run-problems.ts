@@ -71,8 +71,8 @@ function placesOf({ failure, faults, recorded, findings, leaked }: RunReport): s
     ...listed(recorded, (fault) => `recorded by the IOMMU: ${describeFault(fault)}`),
     ...listed(findings, ({ code, what, queue, descriptor, misusedAt, mappedAt }) => {
       const buffer = queue === null ? '' : `, queue ${queue}${descriptor === null ? '' : `, buffer ${descriptor}`}`;
-      const place = misusedAt ?? mappedAt;
-      return `${code}: ${what}${buffer}${place ? `, ${String(place)}` : ''}`;
+      const [frame] = [...misusedAt, ...(mappedAt ?? [])];
+      return `${code}: ${what}${buffer}${frame === undefined ? '' : `, ${frame}`}`;
     }),
     ...listed(leaked.first, ({ what, address, length }) => `leaked: ${length} bytes at ${address}: ${what}`),
   ];
