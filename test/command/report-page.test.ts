@@ -92,6 +92,8 @@ describe('the page of `run --report`', () => {
   it('shows windows, pools and private pages, and where a refused access leads', () => {
     expect(sectionOf('faulty')).toContain('32-bit DMA window: 0x0 to 0x3fffffff, 1 GiB');
     expect(sectionOf('faulty')).toMatch(/aria-label="refused write of 4,096 bytes at device 0x/);
+    // A device that reads zeros is not told of its fault; the timeline tells.
+    expect(sectionOf('zeros')).toMatch(/"read of 4096 bytes at 0x[0-9a-f]+: outside-window"/);
     expect(sectionOf('bounced')).toContain('bounce pool: device 0x');
     expect(sectionOf('bounced')).toContain('private pages');
     expect(sectionOf('packed')).toContain('I/O virtual addresses: 0x');
