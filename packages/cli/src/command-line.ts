@@ -40,6 +40,7 @@ interface RunOptions extends PluginOptions, RunArguments {
   readonly sanitize?: boolean;
   readonly stack?: boolean;
   readonly trace?: string;
+  readonly report?: string;
 }
 
 const NO_PLUGINS_OUTSIDE = [
@@ -121,6 +122,7 @@ export async function runCommandLine(
     .argument('[profile...]', 'YAML files, names of shipped profiles or of their folders, - for the standard input')
     .option('--json', 'prints an array of reports: --reporter json')
     .option('--sanitize', 'looks for the mistakes that drivers make with DMA; much slower')
+    .option('--report <file>', 'writes a page of HTML for people, with all that happened')
     .option('--trace <file>', 'writes what driver and device did to a file that Perfetto opens; much slower')
     .option('--stack', 'shows where the error of a failed run was thrown')
     .option(...NO_PROGRAMS)
@@ -128,11 +130,13 @@ export async function runCommandLine(
     .addOption(pluginTimeout())
     .action((profiles: string[], options: RunOptions, command: Command) => {
       const { json = false, sanitize = false, stack = false, quiet = false, verbose = false, set = [] } = options;
-      const { bail, seed, repeat, trace } = options;
+      const { bail, seed, repeat, trace, report } = options;
       const reporters = checkedReporters(command, options);
       const [filter, plugins] = [filterOf(options), allowedPlugins(options)];
-      const chosen = { reporters, filter, bail, seed, repeat, set, quiet, verbose, sanitize, trace, stack };
-      return run(json, () => runCommand(terminal, profiles, { ...chosen, plugins, input, interruption }));
+      const chosen = { reporters, filter, bail, seed, repeat, set, quiet, verbose, sanitize, trace, report, stack };
+      return run(json, () =>
+        runCommand(terminal, profiles, { ...chosen, command: words, version: version(), plugins, input, interruption }),
+      );
     });
   for (const option of runOptions()) runProgram.addOption(option);
   program

@@ -1,4 +1,4 @@
-import { type MappingRequest, type Platform } from '@virtio-platform/core';
+import { type AddressRange, type MappingRequest, type Platform } from '@virtio-platform/core';
 import type { DmaMapping, DmaPath } from '@virtio-platform/core/dma';
 import { LeakLog, type GuestMemory } from '@virtio-platform/core/memory';
 import { REFERENCES, type NegotiationRule, type PlatformTraits } from '@virtio-platform/core/negotiation';
@@ -61,6 +61,11 @@ export class IntelIommuPlatform implements Platform {
     if (path !== this.#mappedPath)
       throw new TypeError(`intel-iommu maps ${this.#mappedPath} with these options, not ${path}`);
     return this.#opened().openMapping(request.capacity);
+  }
+
+  get addressRanges(): readonly AddressRange[] {
+    const range = this.#domain?.range;
+    return range === undefined ? [] : [range];
   }
 
   /**

@@ -1,4 +1,4 @@
-import { CodedError, isCodedError, type MappingRequest, type Platform } from '@virtio-platform/core';
+import { CodedError, isCodedError, type AddressRange, type MappingRequest, type Platform } from '@virtio-platform/core';
 import {
   BouncedMappings,
   DirectDmaMapping,
@@ -82,6 +82,12 @@ export class PseriesPlatform implements Platform {
       throw new TypeError(`pseries maps ${this.#mappedPath} with these options, not ${path}`);
     if (this.#bounced !== undefined) return this.#bounced.openMapping(request);
     return this.#open().openMapping(request.capacity);
+  }
+
+  get addressRanges(): readonly AddressRange[] {
+    const window = this.#window === undefined ? [] : [this.#window.range];
+    const pools = [this.#bounced, this.#bouncedPhysical].flatMap((bounced) => bounced?.addressRanges ?? []);
+    return [...window, ...pools];
   }
 
   dispose(): void {

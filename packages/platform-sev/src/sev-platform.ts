@@ -1,4 +1,4 @@
-import { type FacilityToken, type MappingRequest, type Platform } from '@virtio-platform/core';
+import { type AddressRange, type FacilityToken, type MappingRequest, type Platform } from '@virtio-platform/core';
 import {
   BouncedMappings,
   DirectDmaMapping,
@@ -78,6 +78,10 @@ export class SevPlatform implements Platform {
 
   get bouncePool(): BouncePoolStatistics | undefined {
     return this.#bounced.poolStatistics;
+  }
+
+  get addressRanges(): readonly AddressRange[] {
+    return this.#bounced.addressRanges;
   }
 
   dispose(): void {

@@ -1,4 +1,4 @@
-import { type MappingRequest, type Platform } from '@virtio-platform/core';
+import { type AddressRange, type MappingRequest, type Platform } from '@virtio-platform/core';
 import type { DmaMapping, DmaPath } from '@virtio-platform/core/dma';
 import { LeakLog, type GuestMemory } from '@virtio-platform/core/memory';
 import type { NegotiationRule, PlatformTraits } from '@virtio-platform/core/negotiation';
@@ -60,6 +60,16 @@ export class VfioPlatform implements Platform {
     const mapping = new VfioDmaMapping(this.#memory, this.#iovas, request.capacity, this.leaks);
     this.#mappings.push(mapping);
     return mapping;
+  }
+
+  get addressRanges(): readonly AddressRange[] {
+    const ranges = this.#iovas?.ranges ?? [];
+    return ranges.map(({ start, size }) => ({
+      what: 'I/O virtual addresses',
+      kind: 'window',
+      deviceAddress: BigInt(start),
+      length: size,
+    }));
   }
 
   dispose(): void {

@@ -4,6 +4,7 @@ import { FaultLog, type DeviceFault } from '@virtio-platform/core/address-space'
 import { blamePlugin, composeRun, type ComposedRun, type Profile } from '@virtio-platform/profile';
 import { compareExpectation } from './report/compare-expectation.ts';
 import { describeNegotiation, describeRun, newState, reportFaults, type RunState } from './report/describe-run.ts';
+import { negotiationAccount } from './report/negotiation-account.ts';
 import { leaksOf, statisticsOf } from './report/platform-account.ts';
 import type { RunReport } from './report/report.ts';
 import type { FaultEvent, RunEvent } from './run-events.ts';
@@ -156,7 +157,8 @@ async function drive(
   }
   state.negotiation = session.negotiation;
   recorded.negotiated(session.negotiation);
-  tell({ type: 'negotiated', ...describeNegotiation(run.profile, session.negotiation) });
+  const account = negotiationAccount(session.negotiation, run.platform.rules);
+  tell({ type: 'negotiated', ...describeNegotiation(run.profile, session.negotiation), account });
   const { requests: total } = run.profile.workload;
   const onProgress = (done: number): void => {
     tell({ type: 'progress', done, total });
@@ -199,6 +201,10 @@ async function drive(
   });
   step(() => {
     state.statistics = statisticsOf(run);
+  });
+  step(() => {
+    const { addressRanges: ranges = [], traits } = run.platform;
+    tell({ type: 'addresses', isRestricted: traits.restrictedMemory, ranges });
   });
   step(() => session.dispose());
 }

@@ -12,6 +12,7 @@ export * from './explain-code.ts';
 export * from './explain-profile.ts';
 export * from './feature-story.ts';
 export * from './failure/failure-explanation.ts';
+export * from './report/negotiation-account.ts';
 export * from './negotiation-matrix.ts';
 export * from './report/report.ts';
 export * from './report/report-schema.ts';

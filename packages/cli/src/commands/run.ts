@@ -10,10 +10,11 @@ import { printError } from '../print-error.ts';
 import { openReporters } from '../reporters/open-reporters.ts';
 import type { ReporterChoice } from '../reporters/reporter-choice.ts';
 import type { ReporterOptions } from '../reporters/reporter.ts';
-import { againCommand } from '../run/again-command.ts';
+import { againCommand, commandLine } from '../run/again-command.ts';
 import { profileSources, type TextInput } from '../run/profile-sources.ts';
 import { Progress } from '../run/progress.ts';
 import { planRuns, type PlannedRun } from '../run/run-plan.ts';
+import { RunPage } from '../run/run-page.ts';
 import { RunRecording } from '../run/run-recording.ts';
 import { RunSequence } from '../run/run-sequence.ts';
 import { RunTrace } from '../run/run-trace.ts';
@@ -37,6 +38,11 @@ export interface RunCommandOptions {
   readonly sanitize: boolean;
   /** The file that the events of all runs are written to. */
   readonly trace?: string | undefined;
+  /** The page to write for people. */
+  readonly report?: string | undefined;
+  /** The words of the command line, and the version of the command, as the page shows them. */
+  readonly command: readonly string[];
+  readonly version: string;
   /** Whether people are shown the stack of what made a run fail. */
   readonly stack: boolean;
   /** Which plugins the profiles may use. */
@@ -74,13 +80,15 @@ export async function runCommand(
     if (runs.some(isOfProfile)) return checked;
     const plan = planRuns(runs, options);
     const trace = options.trace === undefined ? undefined : new RunTrace(options.trace, terminal, plan.length, tell);
-    const opened = openReporters(terminal, reporters, reporterOptions(terminal, plan, options));
-    const recording = new RunRecording(trace);
+    const shownAs = reporterOptions(terminal, plan, options);
+    const page = pageOf(options, terminal.cwd, plan.length, shownAs);
+    const recording = new RunRecording(trace, page, tell);
+    const opened = openReporters(terminal, reporters, shownAs);
     const ways = { plugins, sanitize, bail, interruption, progress, recording, printError: tell };
     const sequence = new RunSequence(opened, ways);
     const made = await sequence.make(plan);
     progress.end();
-    recording.end();
+    recording.end(made);
     opened.end({ ...made, startedAt, durationMs: performance.now() - start });
     if (!asJson) for (const line of recording.summaries) terminal.printSentence(0, line);
     // As with the standard output, what became of it leaves the status alone.
@@ -89,6 +97,16 @@ export async function runCommand(
   } finally {
     progress.end();
   }
+}
+
+function pageOf(
+  { report: file, command, version: toolVersion }: RunCommandOptions,
+  cwd: string,
+  runs: number,
+  { again }: ReporterOptions,
+): RunPage | undefined {
+  if (file === undefined) return undefined;
+  return new RunPage({ file, cwd, command: commandLine(['virtio-platform', ...command]), again, toolVersion }, runs);
 }
 
 function reporterOptions(

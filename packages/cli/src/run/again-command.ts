@@ -29,6 +29,11 @@ export function againCommand(
     ...set.flatMap((text) => ['--set', text]),
     ...(sanitize ? ['--sanitize'] : []),
   ];
+  return commandLine(words);
+}
+
+/** A command line that a shell splits into these words. */
+export function commandLine(words: readonly string[]): string {
   return words.map(quoted).join(' ');
 }
 

@@ -1,6 +1,6 @@
 import type { CodedError } from '@virtio-platform/core';
 import { blamePlugin, strayOwner, type NamedRun, type ResolutionOptions } from '@virtio-platform/profile';
-import { failedReport, isAsExpected, runProfile, type RunReport } from '@virtio-platform/runner';
+import { failedReport, isAsExpected, startProfile, type RunReport } from '@virtio-platform/runner';
 import { ExitStatus, exitStatusOf, worstStatus } from '../exit-status.ts';
 import type { Interruption } from '../interruption.ts';
 import { isolate } from '../isolate.ts';
@@ -85,8 +85,12 @@ export class RunSequence {
     const { signal } = interruption;
     const recorder = recording.recorder();
     const onProgress = (done: number, total: number): void => progress.advance(done, total);
-    const body = async (): Promise<RunReport> =>
-      await Promise.race([runProfile(profile, { onProgress, sanitize, plugins, signal, recorder }), this.#givenUp]);
+    const started = async (): Promise<RunReport> => {
+      const going = startProfile(profile, { onProgress, sanitize, plugins, signal, recorder });
+      recording.watch(going);
+      return await going.report;
+    };
+    const body = async (): Promise<RunReport> => await Promise.race([started(), this.#givenUp]);
     const { value, error } = await isolate(
       body,
       (thrown) => blamePlugin(thrown, profile, plugins),
@@ -110,6 +114,7 @@ export class RunSequence {
     const amended = { planned, report: failedReport(planned.run, owner.error, report) };
     this.#ended[owner.at] = amended;
     this.#reporter.amended(amended);
+    this.#options.recording.amended(amended);
     this.#note(this.#options.printError(owner.error));
     return true;
   }

@@ -78,6 +78,8 @@ export const ERROR_CODES = [
   // Words of the command
   'ERR_EXPLAIN_UNKNOWN',
   'ERR_MATRIX_FILE',
+  // What a command writes
+  'ERR_REPORT_FILE',
   // Mistakes in the program
   'ERR_INTERNAL',
 ] as const;

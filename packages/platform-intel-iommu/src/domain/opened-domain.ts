@@ -1,4 +1,4 @@
-import { DirectDmaMapping, probeIdentity, type DmaMapping } from '@virtio-platform/core/dma';
+import { DirectDmaMapping, probeIdentity, type AddressRange, type DmaMapping } from '@virtio-platform/core/dma';
 import { PAGE_SIZE, type GuestMemory, type LeakLog } from '@virtio-platform/core/memory';
 import type { IntelIommuOptions } from '../intel-iommu-options.ts';
 import { unsupported, type VtdFacility } from '../unit/vtd-facility.ts';
@@ -32,6 +32,8 @@ export interface OpenedDomain {
   isIdentity(): boolean;
   /** Whether it maps all of guest memory, at physical addresses. */
   readonly reachesAllMemory: boolean;
+  /** The I/O virtual addresses of the domain; `undefined` where device addresses are physical ones. */
+  readonly range?: AddressRange | undefined;
   /** Bytes of I/O virtual addresses that stay unused because the unit did not confirm their invalidation. */
   readonly keptBytes: number;
   /** The faults of the device that the unit recorded since the last call; clears them in the registers. */
@@ -46,6 +48,7 @@ export interface OpenedDomain {
 interface DomainParts {
   readonly type: number;
   readonly table: SecondLevelTable | undefined;
+  readonly range?: AddressRange;
   open(
     unit: VtdUnit,
     requesters: RequesterTables,
@@ -97,6 +100,7 @@ function opened(facility: VtdFacility, unit: VtdUnit, parts: DomainParts, reques
     openMapping,
     reachesAllMemory,
     isIdentity: () => unit.isTranslating && isIdentity(),
+    range: parts.range,
     get keptBytes() {
       return domain?.keptBytes ?? 0;
     },
@@ -156,10 +160,12 @@ function domainParts(
     };
   }
   const pages = new IovaPages(options.aperture / PAGE_SIZE);
+  const [first, bytes] = [pages.first * PAGE_SIZE, pages.count * PAGE_SIZE];
   const table = new SecondLevelTable(memory, { levels, pages: pages.first + pages.count, largePages });
   return {
     type: TYPE_TRANSLATED,
     table,
+    range: { what: 'aperture of the domain', kind: 'window', deviceAddress: BigInt(first), length: bytes },
     open: (unit, requesters) => {
       const domain = new TranslatedDomain(unit, { table, pages, requesters }, options.onLostInvalidation);
       const openMapping = (capacity: number): DmaMapping => new VtdDmaMapping(memory, domain, capacity, options.leaks);

@@ -26,21 +26,29 @@ export class RecordedAddressSpace implements DeviceAddressSpace {
   }
 
   read(low: number, high: number, target: Uint8Array, at: number, length: number): boolean {
+    const faults = this.faults.count;
     const isRead = this.#inner.read(low, high, target, at, length);
-    this.#recorder.record(KIND.read, -1, isRead ? 1 : 0, -1, low, high, length, 0);
+    this.#recorder.record(KIND.read, -1, this.#isRight(isRead, faults), -1, low, high, length, 0);
     return isRead;
   }
 
   write(low: number, high: number, source: Uint8Array, at: number, length: number): boolean {
+    const faults = this.faults.count;
     const isWritten = this.#inner.write(low, high, source, at, length);
-    this.#recorder.record(KIND.write, -1, isWritten ? 1 : 0, -1, low, high, length, 0);
+    this.#recorder.record(KIND.write, -1, this.#isRight(isWritten, faults), -1, low, high, length, 0);
     return isWritten;
   }
 
   borrow(low: number, high: number, length: number, access: DeviceAccess): number {
+    const faults = this.faults.count;
     const address = this.#inner.borrow(low, high, length, access);
-    const isBorrowed = address >= 0 ? 1 : 0;
+    const isBorrowed = this.#isRight(address >= 0, faults);
     this.#recorder.record(KIND.borrow, -1, isBorrowed, address, low, high, length, access === 'write' ? 1 : 0);
     return address;
+  }
+
+  /** 0 after a fault, also where the device is not told of it: where it reads zeros, and its writes are dropped. */
+  #isRight(isDone: boolean, faults: number): number {
+    return isDone && this.faults.count === faults ? 1 : 0;
   }
 }
