@@ -46,7 +46,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   runner: ['core', 'dma-sanitizer', 'profile', 'session', 'trace'],
   report: ['core', 'runner', 'trace'],
-  cli: ['core', 'host', 'profile', 'report', 'runner', 'trace'],
+  step: ['core', 'trace'],
+  cli: ['core', 'host', 'profile', 'report', 'runner', 'step', 'trace'],
   conformance: ['core', 'device-block', 'device-kit'],
   bench: [
     'core',

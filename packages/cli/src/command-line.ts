@@ -12,6 +12,7 @@ import { MATRIX_FORMATS, matrixCommand, type MatrixOptions } from './commands/ma
 import { newCommand } from './commands/new.ts';
 import { runCommand } from './commands/run.ts';
 import { schemaCommand } from './commands/schema.ts';
+import { stepCommand } from './commands/step.ts';
 import { Interruption } from './interruption.ts';
 import { EXIT_STATUSES, ExitStatus, worstStatus } from './exit-status.ts';
 import { SHELLS, type Shell } from './help/completion.ts';
@@ -43,6 +44,15 @@ interface RunOptions extends PluginOptions, RunArguments {
   readonly report?: string;
 }
 
+interface StepOptions extends PluginOptions {
+  readonly requests: number;
+  readonly run: number;
+  readonly at: number;
+}
+
+/** The most requests that `step` records every detail of. */
+const MOST_STEPPED = 1000;
+
 const NO_PLUGINS_OUTSIDE = [
   '--no-plugins-outside',
   'refuses plugins that are not installed with this command; their code is not loaded',
@@ -66,6 +76,16 @@ function pluginTimeout(): Option {
 function parseAddress(text: string): bigint {
   if (/^(?:0x[\da-f]{1,16}|\d{1,20})$/i.test(text) && BigInt(text) < 2n ** 64n) return BigInt(text);
   throw new InvalidArgumentError('An address like 0x800000000001000, of at most 64 bits.');
+}
+
+function wholeNumber(least: number, most: number = Number.MAX_SAFE_INTEGER): (text: string) => number {
+  return (text) => {
+    const value = /^\d+$/.test(text) ? Number(text) : NaN;
+    if (value >= least && value <= most) return value;
+    throw new InvalidArgumentError(
+      most < Number.MAX_SAFE_INTEGER ? `A whole number from ${least} to ${most}.` : `A whole number from ${least} on.`,
+    );
+  };
 }
 
 function allowedPlugins({
@@ -152,6 +172,21 @@ export async function runCommandLine(
     .action((words: string[], options: ExplainOptions & PluginOptions) =>
       run(options.json, () => explainCommand(terminal, words, options, allowedPlugins(options), version())),
     );
+  program
+    .command('step')
+    .description('runs a profile with few requests, or reads a trace, and walks through it one event at a time')
+    .argument('<profile>', 'YAML file, or a file that `run --trace` wrote')
+    .addOption(new Option('--requests <n>', 'requests of the run').argParser(wholeNumber(1, MOST_STEPPED)).default(8))
+    .addOption(new Option('--run <n>', 'which run, where the profile is several').argParser(wholeNumber(1)).default(1))
+    .addOption(new Option('--at <n>', 'the step to begin with').argParser(wholeNumber(1)).default(1))
+    .option('--json', 'prints an object with all steps and the state after each')
+    .option(...NO_PROGRAMS)
+    .option(...NO_PLUGINS_OUTSIDE)
+    .action((file: string, options: StepOptions) => {
+      const { json = false, requests, run: which, at } = options;
+      const plugins = allowedPlugins(options);
+      return run(json, () => stepCommand(terminal, file, { json, requests, run: which, at, plugins }));
+    });
   program
     .command('matrix')
     .description('prints what each offer of a device comes to under each platform')

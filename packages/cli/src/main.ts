@@ -5,6 +5,7 @@ import { claimOutput } from './claimed-output.ts';
 import { runCommandLine } from './command-line.ts';
 import { findBanner } from './npm-options.ts';
 import { Interruption } from './interruption.ts';
+import { processScreen } from './step/process-screen.ts';
 import type { TextStream } from './terminal.ts';
 
 // While a command runs, no plugin may end the process: see `forbidExit`.
@@ -34,7 +35,7 @@ const banner = findBanner(fstatSync(process.stdout.fd, { bigint: true }).isFile(
 if (banner !== undefined) process.stderr.write(`${banner}\n`);
 
 const output = claimOutput(process.stdout, process.stderr);
-const streams = { stdout: output, stderr: process.stderr, cwd: process.cwd() };
+const streams = { stdout: output, stderr: process.stderr, cwd: process.cwd(), screen: processScreen };
 const status = await runCommandLine(process.argv.slice(2), streams, { input: process.stdin, interruption });
 for (const stream of [output, process.stderr]) await written(stream);
 // A timer or a thread that a plugin left must not keep the command.

@@ -1,4 +1,5 @@
 import { printable } from '@virtio-platform/core';
+import type { KeyInput, ScreenOutput } from '@virtio-platform/step';
 import pc from 'picocolors';
 import wrapAnsi from 'wrap-ansi';
 
@@ -10,9 +11,17 @@ export interface TextStream {
   write(text: string, done?: () => void): boolean;
 }
 
+/** A terminal as a whole: its keys, and its window. */
+export interface TerminalScreen {
+  readonly input: KeyInput;
+  readonly output: ScreenOutput;
+}
+
 /** The streams of a command, as `process` has them. */
 export interface OutputStreams {
   readonly stdout: TextStream & { readonly columns?: number | undefined };
+  /** The terminal behind these streams, for a command that takes keys; `undefined` where there is none. */
+  readonly screen?: (() => TerminalScreen | undefined) | undefined;
   readonly stderr: TextStream;
   /** Folder that relative paths of the user are resolved against. */
   readonly cwd: string;
@@ -46,6 +55,11 @@ export class Terminal {
   /** Whether a line on standard error can be replaced. */
   get canReplaceLine(): boolean {
     return this.#streams.stderr.isTTY === true && !isDumb();
+  }
+
+  /** The terminal to draw on and take keys from; `undefined` where text is to be printed instead. */
+  openScreen(): TerminalScreen | undefined {
+    return this.#streams.screen?.();
   }
 
   print(text: string): void {

@@ -6,6 +6,7 @@ import type { ByteOrder } from '@virtio-platform/core/queue';
 import { VIRTIO_F_ACCESS_PLATFORM } from '@virtio-platform/core/features';
 import { FailingVtdFacility } from './unit/failing-vtd-facility.ts';
 import { failsAny, type Domain, type IntelIommuOptions } from './intel-iommu-options.ts';
+import { MAPPING_STEPS } from './mapping-steps.ts';
 import { openDomain, type OpenedDomain } from './domain/opened-domain.ts';
 import { type VtdFacility } from './unit/vtd-facility.ts';
 import type { VtdFault } from './unit/vtd-fault.ts';
@@ -90,6 +91,7 @@ export class IntelIommuPlatform implements Platform {
       mappedPath: this.#mappedPath,
       addressMeaning: ADDRESS_MEANINGS[domain],
       pathOption: `platform.domain: ${domain}`,
+      mappingSteps: MAPPING_STEPS[domain],
       reachesAllMemory: opened.reachesAllMemory,
       identityVerified: opened.isIdentity(),
       // In the other domains device addresses are physical ones.

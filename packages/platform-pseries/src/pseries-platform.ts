@@ -11,6 +11,7 @@ import type { NegotiationRule, PlatformTraits } from '@virtio-platform/core/nego
 import type { ByteOrder } from '@virtio-platform/core/queue';
 import { VIRTIO_F_ACCESS_PLATFORM } from '@virtio-platform/core/features';
 import { FailingTceFacility } from './failing-tce-facility.ts';
+import { pseriesMappingSteps } from './mapping-steps.ts';
 import { openWindow, windowPath, type OpenedWindow } from './opened-window.ts';
 import { refusesAny } from './pseries-failures.ts';
 import type { PseriesOptions, WindowOptions } from './pseries-options.ts';
@@ -112,6 +113,7 @@ export class PseriesPlatform implements Platform {
       mappedPath: this.#mappedPath,
       addressMeaning: addressMeaning(window, isSecure),
       pathOption: pathOption(window, isSecure),
+      mappingSteps: pseriesMappingSteps(this.#options),
       // The ultravisor denies the device the pages that were not shared, whatever the window maps.
       reachesAllMemory: !isSecure && (this.#window?.reachesAllMemory ?? false),
       get identityVerified() {

@@ -12,6 +12,7 @@ import { LeakLog, SharedPageAllocator, type GuestMemory, type MemoryConversion }
 import { REFERENCES, type NegotiationRule, type PlatformTraits } from '@virtio-platform/core/negotiation';
 import type { ByteOrder } from '@virtio-platform/core/queue';
 import type { SevOptions } from './options.ts';
+import { sevMappingSteps } from './mapping-steps.ts';
 import { PoolMemory } from './pool-memory.ts';
 
 export type { MemoryConversion };
@@ -61,6 +62,7 @@ export class SevPlatform implements Platform {
           ? 'the physical address of a page shared with the device: buffers are copied through a shared pool'
           : 'a physical address in the one pool that the device reaches: buffers are copied through it',
       pathOption: options.emulatedIommu ? 'platform.emulatedIommu: true' : `platform.technology: ${technology}`,
+      mappingSteps: sevMappingSteps(options),
       get bounceIsPhysical() {
         return !options.emulatedIommu && probeCoherentIdentity(openShared());
       },

@@ -6,6 +6,7 @@ import type { ByteOrder } from '@virtio-platform/core/queue';
 import { wrongContainer, type VfioContainer } from './container/vfio-container.ts';
 import type { IovaSpace } from './iova/iova-space.ts';
 import { openIovaSpace, type TranslatingContainer } from './iova/open-iova-space.ts';
+import { MAPPING_STEPS } from './mapping-steps.ts';
 import type { VfioOptions } from './options.ts';
 import { VfioDmaMapping } from './vfio-dma-mapping.ts';
 import { VFIO_RULES } from './vfio-rules.ts';
@@ -41,6 +42,7 @@ export class VfioPlatform implements Platform {
       identityVerified: undefined,
       addressMeaning: 'an I/O virtual address at which this process mapped its memory, in its container',
       pathOption: `platform.container: ${options.container}`,
+      mappingSteps: MAPPING_STEPS[container.type],
       interruptsExposed: !options.interruptRemapping,
     };
   }

@@ -15,7 +15,7 @@ import { SanitizedRun } from './sanitized-run.ts';
 import { watchedBy } from './watched-by.ts';
 
 /** How a run is driven. */
-export interface DriveOptions extends Pick<RunOptions, 'sanitize' | 'plugins' | 'recorder'> {
+export interface DriveOptions extends Pick<RunOptions, 'sanitize' | 'plugins' | 'recorder' | 'watch'> {
   /** Ends the run. */
   readonly signal: AbortSignal;
   /** Is told what happens, but the end. Never throws. */
@@ -144,13 +144,13 @@ async function drive(
   run: ComposedRun,
   { sanitized, recorded }: Watchers,
   state: RunState,
-  { signal, tell }: DriveOptions,
+  { signal, tell, watch }: DriveOptions,
 ): Promise<void> {
   let session: RunSession;
   try {
     const sanitizer = sanitized?.open(run.machine.memory);
     const outer = sanitizer && watchedBy(sanitizer, run.profile.device.type.name);
-    session = new RunSession(run, recorded.watch(outer), recorded);
+    session = new RunSession(run, recorded.watch(outer, watch?.(run)), recorded);
   } catch (error) {
     state.errors.note(error);
     return;

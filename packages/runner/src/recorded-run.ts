@@ -48,20 +48,20 @@ export class RecordedRun implements MachineRecorder {
     if (faults instanceof FaultLog) faults.watch((fault) => this.#noteFault(fault));
   }
 
-  /** The recorder nearest to the parts that driver and device share, and `outer` in front of it. */
-  watch(outer: SessionWatch = {}): SessionWatch {
+  /** The recorder behind `outer`; `inner` is nearer to the parts that driver and device share. */
+  watch(outer: SessionWatch = {}, inner: SessionWatch = {}): SessionWatch {
     const session = this.#session;
     return {
       transport: (transport) => {
-        const recorded = session.transport(transport);
+        const recorded = session.transport(inner.transport?.(transport) ?? transport);
         return outer.transport?.(recorded) ?? recorded;
       },
       mapping: (mapping, queue) => {
-        const recorded = session.mapping(mapping, queue);
+        const recorded = session.mapping(inner.mapping?.(mapping, queue) ?? mapping, queue);
         return outer.mapping?.(recorded, queue) ?? recorded;
       },
       queue: (queue, mapping) => {
-        const recorded = session.queue(queue);
+        const recorded = session.queue(inner.queue?.(queue, mapping) ?? queue);
         return outer.queue?.(recorded, mapping) ?? recorded;
       },
       memory: outer.memory,

@@ -41,7 +41,8 @@ export class RecordedTransport extends ForwardingTransport {
   }
 
   override enableQueue(queue: number, addresses: QueueAddresses): void {
-    this.#cold(KIND.enableQueue, queue, 0, -1, 0, 0, 0, addresses.size);
+    const { size, words } = addresses;
+    this.#cold(KIND.enableQueue, queue, 0, -1, words[0]!, words[1]!, 0, size);
     super.enableQueue(queue, addresses);
   }
 
