@@ -156,7 +156,7 @@ export const EVENT_KINDS: Readonly<Record<EventKind, EventRow>> = {
   features: { name: 'features', track: 'driver', deviceAddress: 'feature bits', id: '1 written, 0 read' },
   configRead: { name: 'read configuration', track: 'driver', extra: 'offset', length: 'bytes' },
   configWrite: { name: 'write configuration', track: 'driver', extra: 'offset', length: 'bytes' },
-  enableQueue: { name: 'enable queue', track: 'driver', extra: 'entries', deviceAddress: 'descriptors' },
+  enableQueue: { name: 'enable queue', track: 'driver', extra: 'entries' },
   resetQueue: { name: 'reset queue', track: 'driver' },
   takeBack: { name: 'take back', track: 'driver', id: 'buffer' },
   broken: { name: 'queue broken', track: 'driver' },

@@ -29,7 +29,7 @@ export class RecordedTransport extends ForwardingTransport {
   /** A status that a driver reads again and again is recorded when it differs. */
   override readStatus(): number {
     const status = super.readStatus();
-    if (status !== this.#status) this.#cold(KIND.status, -1, 0, -1, 0, 0, 0, status);
+    if (status !== this.#status) this.#cold(KIND.status, -1, 0, 0, status);
     this.#status = status;
     return status;
   }
@@ -37,17 +37,18 @@ export class RecordedTransport extends ForwardingTransport {
   override writeStatus(status: number): void {
     super.writeStatus(status);
     this.#status = status;
-    this.#cold(KIND.status, -1, 1, -1, 0, 0, 0, status);
+    this.#cold(KIND.status, -1, 1, 0, status);
   }
 
   override enableQueue(queue: number, addresses: QueueAddresses): void {
     const { size, words } = addresses;
-    this.#cold(KIND.enableQueue, queue, 0, -1, words[0]!, words[1]!, 0, size);
+    this.#recorder.tick();
+    this.#recorder.record(KIND.enableQueue, queue, 0, -1, words[0]!, words[1]!, 0, size);
     super.enableQueue(queue, addresses);
   }
 
   override resetQueue(queue: number): void {
-    this.#cold(KIND.resetQueue, queue, 0, -1, 0, 0, 0, 0);
+    this.#cold(KIND.resetQueue, queue, 0, 0, 0);
     super.resetQueue(queue);
   }
 
@@ -65,33 +66,24 @@ export class RecordedTransport extends ForwardingTransport {
 
   override takeConfigChange(): boolean {
     const isChanged = super.takeConfigChange();
-    if (isChanged) this.#cold(KIND.configChange, -1, 0, -1, 0, 0, 0, this.configGeneration());
+    if (isChanged) this.#cold(KIND.configChange, -1, 0, 0, this.configGeneration());
     return isChanged;
   }
 
   override readConfig(offset: number, target: Uint8Array): void {
     super.readConfig(offset, target);
-    this.#cold(KIND.configRead, -1, 0, -1, 0, 0, target.length, offset);
+    this.#cold(KIND.configRead, -1, 0, target.length, offset);
   }
 
   override writeConfig(offset: number, source: Uint8Array): void {
     super.writeConfig(offset, source);
-    this.#cold(KIND.configWrite, -1, 0, -1, 0, 0, source.length, offset);
+    this.#cold(KIND.configWrite, -1, 0, source.length, offset);
   }
 
   /** Records an event that is rare, with a time of its own. */
-  #cold(
-    kind: number,
-    queue: number,
-    id: number,
-    address: number,
-    low: number,
-    high: number,
-    length: number,
-    extra: number,
-  ): void {
+  #cold(kind: number, queue: number, id: number, length: number, extra: number): void {
     this.#recorder.tick();
-    this.#recorder.record(kind, queue, id, address, low, high, length, extra);
+    this.#recorder.mark(kind, queue, id, length, extra);
   }
 
   #features(features: FeatureSet, isWritten: 0 | 1): void {
@@ -100,6 +92,7 @@ export class RecordedTransport extends ForwardingTransport {
     if (typeof bits !== 'bigint') return;
     const low = Number(bits & 0xffff_ffffn);
     const high = Number((bits >> 32n) & 0xffff_ffffn);
-    this.#cold(KIND.features, -1, isWritten, -1, low, high, 0, 0);
+    this.#recorder.tick();
+    this.#recorder.record(KIND.features, -1, isWritten, -1, low, high, 0, 0);
   }
 }
