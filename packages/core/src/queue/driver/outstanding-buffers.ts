@@ -197,9 +197,9 @@ export class OutstandingBuffers {
     const id = this.#mapping.map(list.address[i]!, length, direction, this.words, 0);
     // One operation tells an id from a negative reason, and from what is no whole number.
     if ((id & 0x7fff_ffff) !== id) return this.#undo(i, entry >= this.#size, id);
-    this.#mapped[entry] = id;
     segments[at + LOW] = this.words[0]!;
     segments[at + HIGH] = this.words[1]!;
+    this.#mapped[entry] = id;
     this.#mappedSegments++;
     return id;
   }
