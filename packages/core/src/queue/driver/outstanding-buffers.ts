@@ -197,9 +197,9 @@ export class OutstandingBuffers {
     const id = this.#mapping.map(list.address[i]!, length, direction, this.words, 0);
     // One operation tells an id from a negative reason, and from what is no whole number.
     if ((id & 0x7fff_ffff) !== id) return this.#undo(i, entry >= this.#size, id);
-    this.#mapped[entry] = id;
     segments[at + LOW] = this.words[0]!;
     segments[at + HIGH] = this.words[1]!;
+    this.#mapped[entry] = id;
     this.#mappedSegments++;
     return id;
   }
@@ -366,13 +366,14 @@ export class OutstandingBuffers {
   #recordOf(head: number): BufferRecord {
     const at = head * HEAD_WORDS;
     const isIndirect = this.#heads[at + IS_INDIRECT] === 1;
-    let entry = isIndirect ? this.tableEntry(head, 0) : head;
+    const first = this.tableEntry(head, 0);
+    let entry = isIndirect ? first : head;
     const segments = Array.from({ length: this.#heads[at + DESCRIBED]! }, () => {
       const here = entry;
       entry = isIndirect ? entry + 1 : this.#next[entry]!;
       const [low, high, length, room] = this.#segments.subarray(here * SEGMENT_WORDS, (here + 1) * SEGMENT_WORDS);
       const address = (BigInt(high!) << 32n) | BigInt(low!);
-      return { entry: isIndirect ? here - this.tableEntry(head, 0) : here, address, length: length!, room: room! };
+      return { entry: isIndirect ? here - first : here, address, length: length!, room: room! };
     });
     const isOutstanding = this.#heads[at + SEGMENTS] !== NOT_A_HEAD;
     return { id: head, isOutstanding, addedAt: this.#heads[at + ADDED_AT]!, isIndirect, segments };
