@@ -13,7 +13,7 @@ export type ExitStatus = (typeof ExitStatus)[keyof typeof ExitStatus];
 /** The exit status of an error. */
 export function exitStatusOf({ code }: { readonly code: string }): ExitStatus {
   if (code === 'ERR_MACHINE_MISSING') return ExitStatus.Missing;
-  return /^ERR_(PROFILE|PLUGIN|NEW)/.test(code) ? ExitStatus.Usage : ExitStatus.Differed;
+  return /^ERR_(PROFILE|PLUGIN|NEW|CONFORM)/.test(code) ? ExitStatus.Usage : ExitStatus.Differed;
 }
 
 /** Of several, the one to exit with: wrong usage before a missing installation before a difference. */
