@@ -45,7 +45,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'session',
   ],
   runner: ['core', 'dma-sanitizer', 'profile', 'session', 'trace'],
-  cli: ['core', 'host', 'profile', 'runner'],
+  conform: ['core', 'host', 'profile', 'session'],
+  cli: ['conform', 'core', 'host', 'profile', 'runner'],
   conformance: ['core', 'device-block', 'device-kit'],
   bench: ['core', 'platform-intel-iommu', 'platform-legacy', 'platform-pseries', 'platform-sev', 'platform-vfio'],
 };

@@ -204,13 +204,25 @@ export class ConformRun {
   async #bootPrepared(): Promise<BootedSubject> {
     const subject = await BootedSubject.boot(this.#options);
     try {
-      const bench = new CaseBench(subject, 'split');
-      await bench.start();
-      subject.request = await subject.cases.open(bench);
+      await this.#prepare(subject);
       return subject;
     } catch (error) {
       await subject.end();
       throw error;
+    }
+  }
+
+  /** A device that fails already here fails the cases, too: they run with requests that need nothing prepared. */
+  async #prepare(subject: BootedSubject): Promise<void> {
+    subject.request = subject.cases.unprepared;
+    const bench = new CaseBench(subject, 'split');
+    try {
+      await bench.begin();
+      await bench.start();
+      subject.request = await subject.cases.open(bench);
+    } catch (thrown) {
+      this.#options.signal?.throwIfAborted();
+      if (!(thrown instanceof CaseEnd)) this.#endOf(thrown);
     }
   }
 

@@ -58,5 +58,6 @@ export const BLOCK_CASES: DeviceCases = {
   clauses: CLAUSES,
   queues: [0],
   open: openRequests,
+  unprepared: () => blockRequest({ type: VIRTIO_BLK_T_IN, room: SECTOR_SIZE }),
   cases: [...BLOCK_REQUEST_CASES, ...BLOCK_RANGE_CASES, ...BLOCK_CONFIG_CASES],
 };

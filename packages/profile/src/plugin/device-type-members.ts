@@ -127,8 +127,8 @@ function vhostUserProblem(vhostUser: unknown): string | undefined {
 
 function casesProblem(cases: unknown): string | undefined {
   if (!isRecord(cases)) return undefined;
-  const { cases: list, clauses, queues, open } = cases;
+  const { cases: list, clauses, queues, open, unprepared } = cases;
   const areLists = [list, clauses, queues].every(Array.isArray);
-  const isRight = areLists && typeof open === 'function';
-  return isRight ? undefined : 'cases lack cases, clauses or queues (lists), or open (a function)';
+  const isRight = areLists && typeof open === 'function' && typeof unprepared === 'function';
+  return isRight ? undefined : 'cases lack cases, clauses or queues (lists), or open or unprepared (functions)';
 }

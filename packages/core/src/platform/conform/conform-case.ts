@@ -40,4 +40,6 @@ export interface DeviceCases {
    * returns request number `n`. Several numbers may be in flight at once.
    */
   readonly open: (bench: ConformBench) => Promise<(n: number) => GoodRequest>;
+  /** Request number `n` of a device that does not even get through {@link open}: one that needs nothing to be found. */
+  readonly unprepared: (n: number) => GoodRequest;
 }
