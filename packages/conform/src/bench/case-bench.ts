@@ -212,7 +212,7 @@ export class CaseBench implements ConformBench {
     }
   }
 
-  async until(what: string, isDone: () => boolean, milliseconds = this.#subject.patienceMs): Promise<void> {
+  async until(what: string, isDone: () => boolean, milliseconds: number = this.#subject.patienceMs): Promise<void> {
     const deadline = performance.now() + milliseconds;
     for (;;) {
       if (isDone()) return;
@@ -222,14 +222,14 @@ export class CaseBench implements ConformBench {
     }
   }
 
-  async settle(milliseconds = this.#subject.settleMs): Promise<void> {
+  async settle(milliseconds: number = this.#subject.settleMs): Promise<void> {
     const deadline = performance.now() + milliseconds;
     for (let left = milliseconds; left > 0; left = deadline - performance.now()) {
       await this.#look(Math.min(left, SLICE_MS));
     }
   }
 
-  async notified(milliseconds = this.#subject.patienceMs): Promise<boolean> {
+  async notified(milliseconds: number = this.#subject.patienceMs): Promise<boolean> {
     const deadline = performance.now() + milliseconds;
     for (;;) {
       await this.#look(0);

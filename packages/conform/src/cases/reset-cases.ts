@@ -11,15 +11,13 @@ const hasRingReset = offers(VIRTIO_F_RING_RESET);
 const hasSuspend = offers(VIRTIO_F_SUSPEND);
 
 /** Resets the device with a request at some point of its life, and serves. */
-async function resetsAt(bench: ConformBench, point: 'described' | 'published' | 'kicked' | 'used'): Promise<void> {
+async function resetsAt(bench: ConformBench, point: 'described' | 'published' | 'kicked'): Promise<void> {
   for (let n = 0; n < 3; n++) {
     const ring = await bench.start();
     await bench.serve(bench.layOut(n));
     ring.add(bench.layOut(n + 1).segments);
     if (point !== 'described') ring.publish();
-    if (point === 'kicked' || point === 'used') ring.kick();
-    if (point === 'used')
-      await bench.until('return the buffer', () => ring.peek('device', 2) !== 1, 50).catch(() => {});
+    if (point === 'kicked') ring.kick();
     await bench.reset();
   }
   await bench.start();
@@ -28,7 +26,7 @@ async function resetsAt(bench: ConformBench, point: 'described' | 'published' | 
 
 /** Resets of the device and of a queue, suspends, and the order of buffers. */
 export const RESET_CASES: readonly ConformCase[] = [
-  ...(['described', 'published', 'kicked', 'used'] as const).map((point): ConformCase => ({
+  ...(['described', 'published', 'kicked'] as const).map((point): ConformCase => ({
     id: `reset/buffer-${point}`,
     clause: '2.4',
     level: 'MUST',

@@ -6,11 +6,12 @@ import {
   type GoodRequest,
   type OfferedDevice,
 } from '@virtio-platform/core';
-import { resetDevice } from '@virtio-platform/core/device';
+import { greetDevice, resetDevice } from '@virtio-platform/core/device';
 import { DirectDmaMapping, type DmaMapping, type DmaPath, type DmaRegion } from '@virtio-platform/core/dma';
 import type { FeatureSet } from '@virtio-platform/core/features';
+import { negotiate } from '@virtio-platform/core/negotiation';
 import { composeRun, type ComposedRun, type CompositionOptions, type Profile } from '@virtio-platform/profile';
-import { DeviceSession } from '@virtio-platform/session';
+import { supportedFeatures } from '@virtio-platform/session';
 import type { BackEndProgram } from './back-end-program.ts';
 import { WatchedMemory } from '../bench/watched-memory.ts';
 
@@ -73,7 +74,7 @@ export class BootedSubject {
     if (type.cases === undefined) throw untriable(`the device type ${type.name} brings no cases`);
     if (transport.interface === 'legacy') throw untriable('the profile asks for the legacy interface');
     this.cases = type.cases;
-    const { accepted, path } = negotiate(run, machine, profile);
+    const { accepted, path } = negotiateWith(run, machine, profile);
     this.isPhysical = path === 'physical';
     this.offered = {
       offered: transport.readDeviceFeatures(),
@@ -135,15 +136,32 @@ export class BootedSubject {
   }
 }
 
-/** What a driver may accept of the device, and the path of its addresses. Throws where negotiation refuses. */
-function negotiate(
+/**
+ * What a driver may accept of the device, and the path of its addresses. The device is not asked: whether it accepts
+ * what it offers is what cases find out. Throws where the rules refuse.
+ */
+function negotiateWith(
   { platform }: ComposedRun,
-  machine: BootedMachine,
+  { transport }: BootedMachine,
   { device, driver, policy }: Profile,
 ): { readonly accepted: FeatureSet; readonly path: DmaPath } {
-  const session = new DeviceSession({ machine, platform, device, driver, policy, queue: { layout: 'packed' } });
-  const { accepted, refusal, path } = session.negotiation;
-  session.end();
+  greetDevice(transport);
+  const terms = { device, driver, policy, queue: { layout: 'packed' } } as const;
+  const { accepted, refusal, path } = negotiate(
+    {
+      supported: supportedFeatures(terms),
+      deviceFeatures: device.type.features,
+      traits: platform.traits,
+      privilege: driver.privilege,
+      policy,
+      declines: device.type.driver.declines,
+      interface: transport.interface,
+      offered: transport.readDeviceFeatures(),
+      carries: transport.carries,
+    },
+    platform.rules,
+  );
+  resetDevice(transport);
   if (refusal !== undefined || path === undefined)
     throw untriable(`negotiation refuses the device (${refusal?.code}): ${refusal?.reason}`);
   return { accepted, path };

@@ -3,6 +3,7 @@ import type { DeviceAddressSpace } from '@virtio-platform/core/address-space';
 import type { DescriptorChain } from '@virtio-platform/core/queue';
 import { readChain, writeChain } from '@virtio-platform/device-kit';
 import type { BrokenDevice, Bug } from './broken-device.ts';
+import { altered } from './register-bugs.ts';
 
 /** A request as a broken device half sees it, and changes it. */
 interface Seen {
@@ -31,7 +32,6 @@ const ZEROES = 13;
 function bug(name: string, process: (seen: Seen) => number): Bug {
   return {
     name,
-    fails: [],
     model: (model, device) => ({
       process: (queue, chain, space, queues) => {
         const header = new Uint8Array(16);
@@ -81,7 +81,6 @@ function as({ type, sector, rewrite, handle }: Seen, otherType: number, otherSec
 function config(name: string, change: (bytes: Uint8Array) => void): Bug {
   return {
     name,
-    fails: [],
     model: (model: DeviceModel) => {
       const bytes = new Uint8Array(Math.max(100, model.config.length));
       const writeConfig = model.writeConfig?.bind(model);
@@ -199,19 +198,11 @@ export const BLOCK_BUGS: readonly Bug[] = [
   config('keeps write-back', (bytes) => (bytes[32] = 1)),
   {
     name: 'has no flush',
-    fails: [],
-    transport: (inner) =>
-      Object.assign(Object.create(inner) as typeof inner, {
-        readDeviceFeatures: () => inner.readDeviceFeatures().without(9).without(11),
-      }),
+    transport: altered((inner) => ({ readDeviceFeatures: () => inner.readDeviceFeatures().without(9).without(11) })),
   },
   {
     name: 'offers zones that it does not have',
-    fails: [],
-    transport: (inner) =>
-      Object.assign(Object.create(inner) as typeof inner, {
-        readDeviceFeatures: () => inner.readDeviceFeatures().with(17),
-      }),
+    transport: altered((inner) => ({ readDeviceFeatures: () => inner.readDeviceFeatures().with(17) })),
   },
 ];
 

@@ -15,8 +15,6 @@ import type { Profile } from '@virtio-platform/profile';
 /** Where a bug acts: on what the device took, returned and wrote. */
 export interface Bug {
   readonly name: string;
-  /** The cases that have to fail, by id. */
-  readonly fails: readonly string[];
   /** After a buffer was taken. Returns whether the device goes on with it. */
   readonly taken?: (ring: BrokenRing, chain: DescriptorChain) => boolean;
   /** Before a buffer is returned: its used length, or -1 to keep it for ever. */
@@ -225,6 +223,8 @@ export class BrokenRing implements DeviceQueue {
   last: DescriptorChain | undefined;
   readonly #inner: DeviceQueue;
   #pushed = 0;
+  /** The flags of the slots before the first buffer of a batch was returned. */
+  #before: readonly number[] = [];
 
   constructor(inner: DeviceQueue, device: BrokenDevice, { size, words }: QueueAddresses) {
     this.#inner = inner;
@@ -296,6 +296,7 @@ export class BrokenRing implements DeviceQueue {
   push(head: number, written: number): void {
     const length = this.device.bug?.returned?.(this, head, written) ?? written;
     if (length < 0) return;
+    if (this.#pushed === 0) this.#before = this.#flags();
     this.#inner.push(head, length);
     this.#pushed++;
   }
@@ -303,16 +304,15 @@ export class BrokenRing implements DeviceQueue {
   flush(): boolean {
     if (this.#pushed === 0) return this.#inner.flush();
     const { shown } = this.device.bug ?? {};
-    const before = shown === undefined ? undefined : this.#flags();
     const first = this.layout === 'split' ? this.usedWord(2) : 0;
     const isWanted = this.#inner.flush();
     const pushed = this.#pushed;
     this.#pushed = 0;
-    if (shown === undefined || before === undefined) return isWanted;
+    if (shown === undefined) return isWanted;
     const slots =
       this.layout === 'split'
         ? Array.from({ length: pushed }, (_, i) => (first + i) % this.size)
-        : this.#flags().flatMap((flags, slot) => (flags === before[slot] ? [] : [slot]));
+        : this.#flags().flatMap((flags, slot) => (flags === this.#before[slot] ? [] : [slot]));
     return shown(this, isWanted, slots);
   }
 

@@ -11,14 +11,12 @@ const CODES: readonly BrokenCode[] = [
   'descriptor-order-invalid',
   'indirect-table-invalid',
   'ring-unreachable',
-  'descriptor-already-in-flight',
 ];
 
 /** Crashes where a chain that was taken is of some kind. */
 function crashesAt(name: string, isSo: (chain: DescriptorChain, ring: BrokenRing) => boolean): Bug {
   return {
     name: `crashes at ${name}`,
-    fails: [],
     taken: (ring, chain) => {
       if (isSo(chain, ring)) ring.device.crash();
       return true;
@@ -39,21 +37,18 @@ function writesInto(chain: DescriptorChain, start: number, bytes: number): boole
 export const HOSTILE_BUGS: readonly Bug[] = [
   ...CODES.map((code): Bug => ({
     name: `does not check: ${code}`,
-    fails: [],
     idle: (ring) => {
       if (ring.broken?.code === code) ring.device.crash();
     },
   })),
   {
     name: 'waits for ever after the ring broke',
-    fails: [],
     idle: (ring) => {
       if (ring.broken !== undefined) ring.device.wedge();
     },
   },
   {
     name: 'writes to memory that it was never given after the ring broke',
-    fails: [],
     idle: (ring) => {
       const { untouched } = ring.memory;
       if (ring.broken !== undefined) ring.memory.u8[untouched[0]!.address + 100] = 1;
@@ -61,9 +56,17 @@ export const HOSTILE_BUGS: readonly Bug[] = [
   },
   {
     name: 'writes to the descriptors after the ring broke',
-    fails: [],
     idle: (ring) => {
       if (ring.broken !== undefined) ring.memory.u8[ring.descriptors - 3] = 1;
+    },
+  },
+  {
+    name: 'crashes at a buffer that comes again',
+    taken: (ring, chain) => {
+      const isAgain = ring.taken > 1 && ring.device.count === chain.low[0];
+      ring.device.count = chain.low[0]!;
+      if (isAgain) ring.device.crash();
+      return true;
     },
   },
   crashesAt('a request without a header', (chain) => chain.readableBytes < 16),
@@ -99,18 +102,25 @@ export const HOSTILE_BUGS: readonly Bug[] = [
     tableHas(chain, ring, (id, flags) => flags === 1 && id > 0),
   ),
   {
+    name: 'crashes at a table that is the ring',
+    taken: (ring) => {
+      if (refersToItself(ring)) ring.device.crash();
+      return true;
+    },
+    idle: (ring) => {
+      if (refersToItself(ring)) ring.device.crash();
+    },
+  },
+  {
     name: 'takes descriptors of which AVAIL and USED are both set',
-    fails: [],
     idle: (ring) => rewrites(ring, 0x8080),
   },
   {
     name: 'takes descriptors of which AVAIL and USED are both clear',
-    fails: [],
     idle: (ring) => rewrites(ring, 0, 5),
   },
   {
     name: 'takes descriptors of another lap',
-    fails: [],
     idle: (ring) => rewrites(ring, 0x8000, 6),
   },
 ];
@@ -136,6 +146,17 @@ function tableHas(_chain: DescriptorChain, ring: BrokenRing, isSo: (id: number, 
     if ((u16[at / 2 + 7]! & 4) === 0) continue;
     for (let entry = u32[at / 4]!; entry < u32[at / 4]! + u32[at / 4 + 2]!; entry += 16)
       if (isSo(u16[entry / 2 + 6]!, u16[entry / 2 + 7]!)) return true;
+  }
+  return false;
+}
+
+/** Whether a descriptor of the ring refers to the ring as a table. */
+function refersToItself(ring: BrokenRing): boolean {
+  const { u16, u32 } = ring.memory;
+  for (let slot = 0; slot < ring.size; slot++) {
+    const at = ring.descriptors + 16 * slot;
+    const flags = u16[at / 2 + (ring.layout === 'packed' ? 7 : 6)]!;
+    if ((flags & 4) !== 0 && u32[at / 4] === ring.descriptors) return true;
   }
   return false;
 }

@@ -5,13 +5,14 @@ import type { BrokenDevice, Bug } from './broken-device.ts';
 type Overrides = Partial<Pick<Transport, keyof ForwardingTransport & keyof Transport>>;
 
 /** A transport with some methods of its own. */
-function altered(overrides: (inner: Transport, device: BrokenDevice) => Overrides): NonNullable<Bug['transport']> {
+export function altered(
+  overrides: (inner: Transport, device: BrokenDevice) => Overrides,
+): NonNullable<Bug['transport']> {
   return (inner, device) => Object.assign(new ForwardingTransport(inner), overrides(inner, device));
 }
 
 const bug = (name: string, overrides: (inner: Transport, device: BrokenDevice) => Overrides): Bug => ({
   name,
-  fails: [],
   transport: altered(overrides),
 });
 
@@ -139,8 +140,8 @@ export const REGISTER_BUGS: readonly Bug[] = [
     refusing((features) => !features.has(9) && !features.has(2)),
   ),
   bug(
-    'refuses a driver without flush',
-    refusing((features) => !features.has(9)),
+    'refuses a driver without SEG_MAX',
+    refusing((features) => !features.has(2)),
   ),
   bug(
     'refuses the same set again',
@@ -335,7 +336,7 @@ export const REGISTER_BUGS: readonly Bug[] = [
       else inner.writeStatus(status);
     },
   })),
-  ...(['described', 'published', 'kicked', 'used'] as const).map((point, i) =>
+  ...(['described', 'published', 'kicked'] as const).map((point, i) =>
     bug(`does not work after a reset with a buffer that was ${point}`, (inner, device) => ({
       writeStatus: (status) => {
         const ring = device.rings[0];
@@ -353,16 +354,16 @@ function complete(device: BrokenDevice): void {
   if (ring.layout === 'split') ring.setUsedWord(2, ring.driverWord(2) + 1);
   else {
     const { u16 } = ring.memory;
-    for (let slot = 0; slot < ring.size; slot++) {
-      const at = (ring.descriptors + 16 * slot + 14) / 2;
-      if ((u16[at]! & 0x8080) === 0x80) u16[at] = 0x8080;
-    }
+    u16[(ring.descriptors + 16 * ((2 * ring.taken) % ring.size) + 14) / 2] = 0x8080;
   }
 }
 
-/** How far the last buffer of a ring got that returned one before: 0 described, 1 published, 2 and 3 used. */
+/** How far the last buffer of a ring got that returned one before: 0 described, 1 published, 2 kicked. */
 function pointOf(ring: NonNullable<BrokenDevice['rings'][number]>): number {
-  if (ring.layout === 'packed') return ring.taken === 2 ? 2 : -1;
+  if (ring.layout === 'packed' && ring.taken === 1) {
+    // The flags of the first slot are written last.
+    return (ring.memory.u16[(ring.descriptors + 16 * 2 + 14) / 2]! & 0x80) === 0 ? 0 : 1;
+  }
   const available = ring.driverWord(2);
   if (ring.taken === 2) return 2;
   if (ring.taken !== 1) return -1;

@@ -35,7 +35,6 @@ function stray(ring: BrokenRing, at: number): void {
 export const RING_BUGS: readonly Bug[] = [
   {
     name: 'returns the id of another buffer',
-    fails: [],
     shown: (ring, isWanted, slots) => {
       ring.change(slots[0]!, 'id', 1);
       return isWanted;
@@ -43,17 +42,14 @@ export const RING_BUGS: readonly Bug[] = [
   },
   {
     name: 'returns a length that counts the readable part',
-    fails: [],
     returned: (ring, _head, written) => written + (ring.last?.readableBytes ?? 0),
   },
   {
     name: 'returns a length of one byte too many',
-    fails: [],
     returned: (_ring, _head, written) => written + 1,
   },
   {
     name: 'returns the second buffer of each batch twice',
-    fails: [],
     shown: (ring, isWanted, slots) => {
       if (slots.length < 2) return isWanted;
       ring.change(slots[1]!, 'id', ring.layout === 'split' ? 0 : 0);
@@ -66,12 +62,10 @@ export const RING_BUGS: readonly Bug[] = [
   },
   {
     name: 'keeps the last buffer of a batch',
-    fails: [],
     taken: (ring) => ring.taken % 6 !== 0,
   },
   {
     name: 'clears the flags of a descriptor that it used',
-    fails: [],
     shown: (ring, isWanted) => {
       if (ring.layout === 'split') ring.memory.u16[(ring.descriptors + 12) / 2] = 0;
       return isWanted;
@@ -79,7 +73,6 @@ export const RING_BUGS: readonly Bug[] = [
   },
   {
     name: 'writes to the driver area',
-    fails: [],
     shown: (ring, isWanted) => {
       ring.memory.u16[ring.driver / 2]! ^= 1;
       return isWanted;
@@ -87,7 +80,6 @@ export const RING_BUGS: readonly Bug[] = [
   },
   {
     name: 'writes to the readable part',
-    fails: [],
     taken: (ring, chain) => {
       if (chain.readable > 0) stray(ring, chain.low[0]! + 15 - (chain.length[0]! < 16 ? 15 : 0) - 0);
       return true;
@@ -100,7 +92,6 @@ export const RING_BUGS: readonly Bug[] = [
   },
   {
     name: 'writes behind the writable part',
-    fails: [],
     returned: (ring, _head, written) => {
       const { last } = ring;
       if (last !== undefined && last.count > last.readable)
@@ -110,7 +101,6 @@ export const RING_BUGS: readonly Bug[] = [
   },
   {
     name: 'writes to an indirect table',
-    fails: [],
     returned: (ring, _head, written) => {
       for (let i = 0; i < ring.size; i++) {
         const [low, , flags, next] = read(ring, ring.descriptors + 16 * i);
@@ -122,7 +112,6 @@ export const RING_BUGS: readonly Bug[] = [
   },
   {
     name: 'keeps its used index over a reset',
-    fails: [],
     shown: (ring, isWanted) => {
       if (ring.layout === 'split' && ring.device.count > 0 && ring.taken === 1)
         ring.setUsedWord(2, ring.device.count + 1);
@@ -132,17 +121,14 @@ export const RING_BUGS: readonly Bug[] = [
   },
   {
     name: 'ends with the 15th bit of an index',
-    fails: [],
     taken: (ring) => ring.taken < 0x8000,
   },
   {
     name: 'ends with the 16th bit of an index',
-    fails: [],
     taken: (ring) => ring.taken < 0xffff,
   },
   {
     name: 'follows descriptors in the order of the table, not of next',
-    fails: [],
     taken: (ring, chain) => {
       if (ring.layout !== 'split' || chain.count < 2 || isFromTable(ring, chain)) return true;
       for (let i = 1; i < chain.count; i++) {
@@ -155,7 +141,6 @@ export const RING_BUGS: readonly Bug[] = [
   },
   {
     name: 'takes at most 4 descriptors of a chain',
-    fails: [],
     taken: (ring, chain) => {
       if (!isFromTable(ring, chain)) cut(chain, 4);
       return true;
@@ -163,12 +148,10 @@ export const RING_BUGS: readonly Bug[] = [
   },
   {
     name: 'takes no chain of as many descriptors as the ring has',
-    fails: [],
     taken: (ring, chain) => chain.count < ring.size || isFromTable(ring, chain),
   },
   {
     name: 'takes one descriptor of a table',
-    fails: [],
     taken: (ring, chain) => {
       if (isFromTable(ring, chain)) cut(chain, 1);
       return true;
@@ -176,7 +159,6 @@ export const RING_BUGS: readonly Bug[] = [
   },
   {
     name: 'takes at most 4 descriptors of a table',
-    fails: [],
     taken: (ring, chain) => {
       if (isFromTable(ring, chain)) cut(chain, 4);
       return true;
@@ -184,7 +166,6 @@ export const RING_BUGS: readonly Bug[] = [
   },
   {
     name: 'takes no table behind descriptors',
-    fails: [],
     taken: (ring, chain) => {
       const [, , flags] = read(ring, ring.descriptors + 16 * chain.head);
       const isBehind = ring.layout === 'split' && (flags & 4) === 0 && chain.count > 2 && hasTable(ring, chain.head);
@@ -193,7 +174,6 @@ export const RING_BUGS: readonly Bug[] = [
   },
   {
     name: 'looks at WRITE of the descriptor that refers to a table',
-    fails: [],
     taken: (ring, chain) => {
       for (let i = 0; i < ring.size; i++) {
         const [, , flags, next] = read(ring, ring.descriptors + 16 * i);
@@ -205,7 +185,6 @@ export const RING_BUGS: readonly Bug[] = [
   },
   {
     name: 'forgets tables where a chain came before',
-    fails: [],
     taken: (ring, chain) => {
       const isTable = isFromTable(ring, chain);
       const wasTable = ring.device.count === 1;
@@ -215,27 +194,22 @@ export const RING_BUGS: readonly Bug[] = [
   },
   {
     name: 'takes only tables once tables are negotiated',
-    fails: [],
     taken: (ring, chain) => ring.longestChain === ring.size || isFromTable(ring, chain),
   },
   ...[1, 2, 3, 4, 5, 7, 13].map((size): Bug => ({
     name: `serves no ring of ${size}`,
-    fails: [],
     taken: (ring) => ring.size !== size,
   })),
   {
     name: 'serves no ring of more than 256',
-    fails: [],
     taken: (ring) => ring.size <= 256,
   },
   {
     name: 'takes at most 100 buffers of a ring',
-    fails: [],
     taken: (ring) => ring.taken <= 100,
   },
   {
     name: 'loses a list that goes around the end of the ring',
-    fails: [],
     taken: (ring, chain) => {
       if (ring.layout !== 'packed' || chain.count < 2) return true;
       const first = slotOf(ring, chain.low[0]!);
@@ -245,7 +219,6 @@ export const RING_BUGS: readonly Bug[] = [
   },
   {
     name: 'returns the id of the first descriptor of a list',
-    fails: [],
     shown: (ring, isWanted, slots) => {
       if (ring.layout === 'packed' && slots.length > 0) ring.change(slots[0]!, 'id', 0x100);
       return isWanted;
@@ -253,7 +226,6 @@ export const RING_BUGS: readonly Bug[] = [
   },
   {
     name: 'does not mark used descriptors as written',
-    fails: [],
     shown: (ring, isWanted, slots) => {
       if (ring.layout === 'packed')
         for (const slot of slots) ring.memory.u16[(ring.descriptors + 16 * slot + 14) / 2]! &= ~2;
@@ -262,35 +234,30 @@ export const RING_BUGS: readonly Bug[] = [
   },
   {
     name: 'sets other bits of used.flags',
-    fails: [],
     asked: (ring) => {
       if (ring.layout === 'split') ring.setUsedWord(0, 2);
     },
   },
   {
     name: 'sets used.flags with EVENT_IDX',
-    fails: [],
     asked: (ring) => {
       if (ring.layout === 'split' && ring.eventIdx) ring.setUsedWord(0, 1);
     },
   },
   {
     name: 'sets reserved event flags',
-    fails: [],
     asked: (ring) => {
       if (ring.layout === 'packed') ring.setUsedWord(2, ring.usedWord(2) | 8);
     },
   },
   {
     name: 'asks for a notification at a slot beyond the ring',
-    fails: [],
     asked: (ring) => {
       if (ring.layout === 'packed' && ring.eventIdx) ring.setUsedWord(0, ring.size + 5);
     },
   },
   {
     name: 'returns buffers of a batch in reverse with IN_ORDER',
-    fails: [],
     shown: (ring, isWanted, slots) => {
       if (slots.length > 0 && ring.device.accepted?.has(35) === true) ring.change(slots[0]!, 'id', -1);
       return isWanted;
@@ -298,7 +265,6 @@ export const RING_BUGS: readonly Bug[] = [
   },
   {
     name: 'returns the first buffer of a batch only with IN_ORDER',
-    fails: [],
     taken: (ring) => ring.device.accepted?.has(35) !== true || ring.taken % 4 !== 0,
   },
 ];
