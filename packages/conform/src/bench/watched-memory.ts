@@ -10,6 +10,10 @@ const GAP = 64;
 /** Of memory that was never given to the device, so much is watched. */
 const WATCHED_BYTES = 4 * 1024 ** 2;
 
+/** What memory is before a case writes to it: no byte is 0, 1 or 255, which are what devices write by mistake. */
+const CANARIES: Uint8Array = Uint8Array.from({ length: 16 }, (_, i) => 0xa0 | i);
+const ARENA_CANARIES: Uint8Array = new Uint8Array(Buffer.alloc(ARENA_BYTES, CANARIES));
+
 /** A run of memory. */
 interface Run {
   readonly start: number;
@@ -28,7 +32,6 @@ export class WatchedMemory {
   readonly #bytes: Uint8Array;
   readonly #words: Uint16Array;
   readonly #shadow: Uint8Array = new Uint8Array(ARENA_BYTES);
-  readonly #canaries: Uint8Array = new Uint8Array(ARENA_BYTES);
   readonly #buffers: BenchBuffer[] = [];
   /** Runs that the device may write: their ends by their starts. */
   readonly #writable = new Map<number, number>();
@@ -42,8 +45,6 @@ export class WatchedMemory {
     const { address } = this.#region;
     this.#bytes = guest.u8.subarray(address, address + ARENA_BYTES);
     this.#words = guest.u16.subarray(address / 2, (address + ARENA_BYTES) / 2);
-    // No byte of it is 0, 1 or 255, which are what devices write by mistake.
-    for (let i = 0; i < ARENA_BYTES; i++) this.#canaries[i] = 0xa0 | (i & 0xf);
     this.#outside = watchedRuns(guest);
     for (const run of this.#outside) this.#fillOutside(run);
     this.renew();
@@ -51,8 +52,8 @@ export class WatchedMemory {
 
   /** Takes back all buffers: the arena is canaries again. The device has been reset. */
   renew(): void {
-    this.#bytes.set(this.#canaries);
-    this.#shadow.set(this.#canaries);
+    this.#bytes.set(ARENA_CANARIES);
+    this.#shadow.set(ARENA_CANARIES);
     this.#buffers.length = 0;
     this.#writable.clear();
     this.#next = GAP;
@@ -140,7 +141,7 @@ export class WatchedMemory {
       if (!isUntouched) continue;
       for (let start = run.start; start < run.end; start += ARENA_BYTES) {
         const length = Math.min(ARENA_BYTES, run.end - start);
-        const at = firstDifference(u8.subarray(start, start + length), this.#canaries, 0, length);
+        const at = firstDifference(u8.subarray(start, start + length), ARENA_CANARIES, 0, length);
         if (at < 0) continue;
         this.#fillOutside(run);
         return `byte 0x${(start + at).toString(16)}, which was never given to the device, was written`;
@@ -151,7 +152,7 @@ export class WatchedMemory {
 
   #fillOutside({ start, end }: Run): void {
     for (let at = start; at < end; at += ARENA_BYTES)
-      this.guest.u8.set(this.#canaries.subarray(0, Math.min(ARENA_BYTES, end - at)), at);
+      this.guest.u8.set(ARENA_CANARIES.subarray(0, Math.min(ARENA_BYTES, end - at)), at);
   }
 
   /** Names a byte by the buffer that it is in or next to. */
