@@ -281,7 +281,7 @@ export class CaseBench implements ConformBench {
     if (wrong !== undefined) this.fail(wrong);
   }
 
-  /** The length of a packed used descriptor without WRITE means nothing (2.8.3), unless the transport says otherwise. */
+  /** The length of a packed used descriptor without WRITE means nothing (2.8.3). */
   #marked(returned: ReturnedBuffer, { request }: LaidOutRequest): ReturnedBuffer {
     const isMarked = (returned.flags & 2) !== 0 || returned.length <= request.writable;
     return isMarked ? returned : { ...returned, length: 0 };

@@ -36,8 +36,8 @@ export interface DeviceCases {
   /** Queues that have to be enabled for its requests. */
   readonly queues: readonly number[];
   /**
-   * Called once for each boot, on a device that was started with a split ring: writes what the requests are to find, and
-   * returns request number `n`. Several numbers may be in flight at once.
+   * Called once for each boot, on a device that was started with a split ring: writes what the requests are to find,
+   * and returns request number `n`. Several numbers may be in flight at once.
    */
   readonly open: (bench: ConformBench) => Promise<(n: number) => GoodRequest>;
   /** Request number `n` of a device that does not even get through {@link open}: one that needs nothing to be found. */
