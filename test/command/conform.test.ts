@@ -44,6 +44,12 @@ describe('conform', () => {
     expect([noMachine.status, noMachine.stderr]).toEqual([2, expect.stringContaining('no virtio function')]);
   });
 
+  it('starts no program with --no-programs', async () => {
+    const words = ['conform', '--no-programs', '--', process.execPath, '-e', 'process.exit(7)', '{socket}'];
+    const { status, stderr } = await commandHere(words);
+    expect([status, stderr]).toEqual([2, expect.stringContaining('ERR_PLUGIN_PROGRAM')]);
+  });
+
   it('says what is not installed', async () => {
     const { status, stderr } = await commandHere(['conform', '--', 'no-such-back-end', '{socket}']);
     expect([status, stderr]).toEqual([3, expect.stringContaining('no-such-back-end is not installed')]);

@@ -17,7 +17,7 @@ import {
 } from '@virtio-platform/conform';
 import { CodedError } from '@virtio-platform/core';
 import { sweepTemporaryFolders } from '@virtio-platform/host';
-import type { Profile, ResolutionOptions } from '@virtio-platform/profile';
+import { checkPlugins, type Profile, type ResolutionOptions } from '@virtio-platform/profile';
 import { ConformPrinter } from '../conform-printer.ts';
 import { ExitStatus } from '../exit-status.ts';
 import { pluginBases } from '../plugin-bases.ts';
@@ -44,7 +44,7 @@ export async function conformCommand(
   { json, list, filter, patienceMs, plugins }: ConformCommandOptions,
 ): Promise<ExitStatus> {
   sweepTemporaryFolders();
-  const profile = await targetProfile(located(terminal, target), {
+  const { profile, runs } = await targetProfile(located(terminal, target), {
     ...plugins,
     baseDirectory: terminal.cwd,
     bases: pluginBases(terminal.cwd),
@@ -54,6 +54,9 @@ export async function conformCommand(
     printList(terminal, cases, json);
     return ExitStatus.AsExpected;
   }
+  if (runs > 1) terminal.printError(`the profile makes ${runs} runs; this is the device of the first, ${profile.name}`);
+  // Before anything is started: also what the plugins, and the user's own options, refuse.
+  await checkPlugins(profile, plugins);
   const identity = await identifyBackEnd(profile);
   const known = knownDeviations(identity?.program ?? '', identity?.version ?? '');
   const program = BackEndProgram.of(profile);

@@ -183,8 +183,12 @@ export class CaseBench implements ConformBench {
     const on = ring ?? this.ring(laid.request.queue);
     const { indirect = false } = framing;
     const id = on.give(laid.segments, { indirect });
-    const returned = await on.takeNext();
-    this.#checkReturned(id, returned, laid, on);
+    return await this.takeBack(laid, on, id);
+  }
+
+  async takeBack(laid: LaidOutRequest, ring: ConformRing, id?: number): Promise<ReturnedBuffer> {
+    const returned = await ring.takeNext();
+    this.#checkReturned(id ?? returned.id, returned, laid, ring);
     return returned;
   }
 

@@ -79,6 +79,7 @@ export class BootedSubject {
     this.offered = {
       offered: transport.readDeviceFeatures(),
       acceptable: accepted,
+      isOwnOffer: profile.device.offers === undefined,
       queueCount: transport.queueCount,
       maxQueueSize: (queue) => transport.maxQueueSize(queue),
       machine: run.machineName,

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { CodedError, type DeviceTypePlugin } from '@virtio-platform/core';
 import {
   installedDeviceTypes,
-  loadProfile,
+  loadProfiles,
   type LoadOptions,
   type Profile,
   type ProfileObject,
@@ -28,10 +28,19 @@ const VENDOR = 0x1af4;
 const MODERN = 0x1040;
 const TRANSITIONAL = 0x1000;
 
-/** The profile of a target. Rejects with {@link ProfileError}, or `ERR_CONFORM_DEVICE` for no virtio function. */
-export async function targetProfile(target: ConformTarget, options: TargetOptions): Promise<Profile> {
-  if (target.kind === 'profile') return await loadProfile(target.path, options);
-  return await loadProfile(await objectOf(target, options), options);
+/** The profile of a target. */
+export interface TargetProfile {
+  /** Of a profile with a matrix the first run: conform varies layouts and features itself. */
+  readonly profile: Profile;
+  /** Runs that the profile makes. */
+  readonly runs: number;
+}
+
+/** Finds it. Rejects with {@link ProfileError}, or `ERR_CONFORM_DEVICE` for a PCI address of no virtio function. */
+export async function targetProfile(target: ConformTarget, options: TargetOptions): Promise<TargetProfile> {
+  const source = target.kind === 'profile' ? target.path : await objectOf(target, options);
+  const profiles = await loadProfiles(source, options);
+  return { profile: profiles[0]!, runs: profiles.length };
 }
 
 async function objectOf(

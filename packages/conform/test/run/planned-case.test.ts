@@ -17,6 +17,7 @@ const CASE: ConformCase = { id: 'ring/one', clause: '2.6', level: 'MUST', title:
 const DEVICE = {
   offered: FeatureSet.EMPTY,
   acceptable: FeatureSet.EMPTY,
+  isOwnOffer: true,
   queueCount: 1,
   maxQueueSize: () => 8,
   machine: 'vhost-user',

@@ -78,6 +78,8 @@ export interface ConformBench {
   layOutRequest(request: GoodRequest, framing?: Framing): LaidOutRequest;
   /** Gives a request to the device, waits until it comes back, and checks it. */
   serve(request: LaidOutRequest, framing?: Framing, ring?: ConformRing): Promise<ReturnedBuffer>;
+  /** Waits until a request comes back that was given to `ring`, as buffer `id` where the case says, and checks it. */
+  takeBack(request: LaidOutRequest, ring: ConformRing, id?: number): Promise<ReturnedBuffer>;
   /** Lays out, serves and checks requests 0 to `count` - 1, up to `depth` at once, each publication with one kick. */
   serveMany(count: number, depth: number, framing?: (n: number) => Framing): Promise<void>;
 

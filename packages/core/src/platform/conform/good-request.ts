@@ -6,6 +6,8 @@ export interface OfferedDevice {
   readonly offered: FeatureSet;
   /** Of that, what negotiation with its platform lets a driver accept: ring features included. */
   readonly acceptable: FeatureSet;
+  /** Whether that is the device's own choice; otherwise a profile says what it offers. */
+  readonly isOwnOffer: boolean;
   /** Queues of the device. */
   readonly queueCount: number;
   /** Entries of the largest ring that a queue takes; 0 where there is no such queue. */
