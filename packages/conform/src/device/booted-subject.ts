@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises';
 import {
   CodedError,
   type BootedMachine,
@@ -35,6 +36,8 @@ export interface SubjectOptions extends Patience {
 
 /** How long a device that is ended may take over its last reset. */
 const END_MS = 100;
+/** How long the end of a program may take to be known after its connection ended. */
+const ENDING_MS = 200;
 /** Mappings of a case: its memory is one of them. */
 const CAPACITY = 16;
 
@@ -116,6 +119,13 @@ export class BootedSubject {
   /** How the program that is the device ended; `undefined` while it runs, and where the machine started none. */
   get ending(): string | undefined {
     return this.#program?.ending ?? this.machine.deviceProgram?.().ending;
+  }
+
+  /** A connection ends a moment before the program that ends with it: gives the news of the program time to come. */
+  async awaitEnding(): Promise<void> {
+    const hasProgram = this.#program !== undefined || this.machine.deviceProgram !== undefined;
+    const deadline = performance.now() + ENDING_MS;
+    while (hasProgram && this.ending === undefined && performance.now() < deadline) await setTimeout(5);
   }
 
   /** The end of what the program that is the device printed on its error output. */

@@ -38,6 +38,8 @@ export class ConformRun {
   readonly #options: ConformRunOptions;
   #subject: BootedSubject | undefined;
   #bootsInVain = 0;
+  /** Since when the device cannot be reached any more. */
+  #lost = 'the device cannot be reached any more';
 
   constructor(options: ConformRunOptions) {
     this.#options = options;
@@ -72,6 +74,7 @@ export class ConformRun {
     const { id, conformCase } = planned;
     const startedAt = performance.now();
     const outcome = await this.#outcomeOf(planned);
+    if (outcome.verdict === 'gone') this.#lost = `the device is gone since ${id}`;
     const { clause, level, title } = conformCase;
     const known = outcome.verdict === 'pass' ? undefined : this.#options.known?.get(id);
     return { id, clause, level, title, ...outcome, known, durationMs: performance.now() - startedAt };
@@ -79,9 +82,7 @@ export class ConformRun {
 
   async #outcomeOf(planned: PlannedCase): Promise<Outcome> {
     const subject = await this.#bootAgain();
-    if (subject === undefined) {
-      return { ...PASSED, verdict: 'gone', seen: 'the device cannot be reached any more', severity: 'crash' };
-    }
+    if (subject === undefined) return { ...PASSED, verdict: 'skip', seen: `not tried: ${this.#lost}` };
     const why = inapplicable(planned, subject.offered);
     if (why !== undefined) return { ...PASSED, verdict: 'skip', seen: why };
     const outcome = await this.#tryCase(subject, planned);
@@ -101,7 +102,7 @@ export class ConformRun {
       if (isHostile) await bench.settle();
       else if (bench.asksForReset()) bench.fail('the device asks for a reset of a driver that follows the rules');
     } catch (thrown) {
-      outcome = this.#judge(thrown, bench, isHostile);
+      outcome = await this.#judge(thrown, bench, subject, isHostile);
     }
     const stray = subject.memory.strayWrite();
     if (stray === undefined || outcome.verdict === 'skip') return outcome;
@@ -109,10 +110,15 @@ export class ConformRun {
   }
 
   /** The outcome of a case that threw. A hostile case does not fail where the device closes the connection. */
-  #judge(thrown: unknown, bench: CaseBench, isHostile: boolean): Outcome {
+  async #judge(thrown: unknown, bench: CaseBench, subject: BootedSubject, isHostile: boolean): Promise<Outcome> {
     this.#options.signal?.throwIfAborted();
     const ring = bench.inspect();
     const end = thrown instanceof CaseEnd ? thrown : this.#endOf(thrown);
+    if (end.verdict === 'gone') {
+      await subject.awaitEnding();
+      const crash = this.#crashOf(subject);
+      if (crash !== undefined) return { ...this.#gone(crash), ring };
+    }
     // A hostile driver gets no answer: the device closed, asks for a reset, or has no way to ask for one.
     if (isHostile && (end.verdict === 'gone' || (end.verdict === 'hang' && mayBeSilent(bench)))) return PASSED;
     return {
@@ -136,7 +142,9 @@ export class ConformRun {
    * closed the connection is booted again, unless a signal ended it.
    */
   async #afterwards(planned: PlannedCase): Promise<Outcome> {
-    const crash = this.#crashOf(this.#subject!);
+    const before = this.#subject!;
+    if (isGone(before)) await before.awaitEnding();
+    const crash = this.#crashOf(before);
     if (crash !== undefined) return this.#gone(crash);
     const isHostile = planned.conformCase.isHostile === true;
     let seen: CaseEnd | undefined;
@@ -154,6 +162,7 @@ export class ConformRun {
       } catch (thrown) {
         this.#options.signal?.throwIfAborted();
         const end = thrown instanceof CaseEnd ? thrown : this.#endOf(thrown);
+        if (end.verdict === 'gone') await subject.awaitEnding();
         const crashed = this.#crashOf(subject);
         await this.#drop();
         if (crashed !== undefined) return this.#gone(crashed);
