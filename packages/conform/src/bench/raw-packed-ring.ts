@@ -22,6 +22,9 @@ const POSITION = 0;
 const EVENT_FLAGS = 2;
 const DESCRIPTOR_FLAGS = 14;
 
+const hex = (value: number): string => `0x${value.toString(16)}`;
+const position = (value: number): string => `${slotOf(value)} (wrap ${value >>> 15})`;
+
 /** A packed ring (specification 1.4 section 2.8) that is written by hand. */
 export class RawPackedRing extends RawRing {
   readonly layout = 'packed';
@@ -103,8 +106,6 @@ export class RawPackedRing extends RawRing {
   }
 
   inspect(): readonly string[] {
-    const hex = (value: number): string => `0x${value.toString(16)}`;
-    const position = (value: number): string => `${slotOf(value)} (wrap ${value >>> 15})`;
     const slots = Array.from({ length: Math.min(4, this.size) }, (_, i) => {
       const slot = (slotOf(this.#used) + i) % this.size;
       const flags = this.peek('descriptor', 16 * slot + DESCRIPTOR_FLAGS);

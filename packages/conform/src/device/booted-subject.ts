@@ -124,8 +124,9 @@ export class BootedSubject {
   /** A connection ends a moment before the program that ends with it: gives the news of the program time to come. */
   async awaitEnding(): Promise<void> {
     const hasProgram = this.#program !== undefined || this.machine.deviceProgram !== undefined;
+    if (!hasProgram) return;
     const deadline = performance.now() + ENDING_MS;
-    while (hasProgram && this.ending === undefined && performance.now() < deadline) await setTimeout(5);
+    while (this.ending === undefined && performance.now() < deadline) await setTimeout(5);
   }
 
   /** The end of what the program that is the device printed on its error output. */

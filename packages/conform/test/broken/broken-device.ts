@@ -86,6 +86,7 @@ export class BrokenDevice {
         // A new program: what was broken in the last one is gone with it.
         this.#isCrashed = false;
         this.#isWedged = false;
+        this.rings.length = 0;
         return space;
       },
       watchDeviceQueue: (queue, index) =>

@@ -67,19 +67,22 @@ describe('the cases of a block device', () => {
   });
 });
 
+function result(clause: string, verdict: CaseResult['verdict']): CaseResult {
+  return {
+    id: 'x',
+    clause,
+    level: 'MUST',
+    title: '',
+    verdict,
+    seen: '',
+    severity: 'none',
+    ring: [],
+    durationMs: 1,
+  };
+}
+
 describe('the coverage', () => {
   it('counts verdicts, and says why nothing was tried', () => {
-    const result = (clause: string, verdict: CaseResult['verdict']): CaseResult => ({
-      id: 'x',
-      clause,
-      level: 'MUST',
-      title: '',
-      verdict,
-      seen: '',
-      severity: 'none',
-      ring: [],
-      durationMs: 1,
-    });
     const clauses = [
       { section: '2.6', level: 'MUST', requires: 'a' },
       { section: '2.7', level: 'MUST', requires: 'b' },
