@@ -1,6 +1,7 @@
 import { constants } from 'node:buffer';
+import { dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { defaultServerConditions } from 'vite';
+import { defaultServerConditions, type Plugin } from 'vite';
 import { defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
@@ -34,23 +35,37 @@ const SHARED_SYSTEM = [
  */
 const LONGEST = [
   'machines/vhost-user.test.ts',
-  'machines/vfio-device.test.ts',
+  'packed/new-package.test.ts',
   'machines/qemu.test.ts',
   'linux-guest/linux-features.test.ts',
-  'linux-guest/vfio-guest.test.ts',
+  'machines/vfio-device.test.ts',
   'packages/bench/test/allocation.test.ts',
-  'packages/bench/test/main.test.ts',
-  'large-guests/large-guests.test.ts',
-  'wrong-back-end/wrong-back-end.test.ts',
-  'linux-guest/linux-guest.test.ts',
-  'packages/machine-simulated/test/interrupted-device.test.ts',
   'packages/machine-vhost-user/test/back-end/back-end-faults.test.ts',
+  'packed/outside-projects.test.ts',
+  'packed/second-copy.test.ts',
+  'wrong-back-end/wrong-back-end.test.ts',
+  'large-guests/large-guests.test.ts',
+  'docs/examples.test.ts',
+  'linux-guest/linux-guest.test.ts',
+  'linux-guest/vfio-guest.test.ts',
+  'packed/installed.test.ts',
+  'packed/node-releases.test.ts',
+  'api-docs/api-docs.test.ts',
+  'machines/client.test.ts',
+  'command/npm.test.ts',
+  'packages/bench/test/main.test.ts',
+  'packages/machine-simulated/test/interrupted-device.test.ts',
   'packages/conformance/test/handshake.test.ts',
   'packages/conformance/test/handshake-batches.test.ts',
+  'packages/machine-vhost-user/test/iotlb/net-echo.test.ts',
+  'packages/machine-qemu/test/qemu-machine.test.ts',
+  'plugins/broken-plugins.test.ts',
   'sanitizer/shipped-drivers.test.ts',
-  'profiles/ring-layouts.test.ts',
-  'profiles/variant-profiles.test.ts',
   'plugins/conformance.test.ts',
+  'profiles/ring-layouts.test.ts',
+  'failures/small-window.test.ts',
+  'profiles/variant-profiles.test.ts',
+  'failures/pseries-failures.test.ts',
 ];
 
 /** The place of a file in {@link LONGEST}; files that are not in it come last. */
@@ -78,8 +93,32 @@ const PACKED = 'test/packed/**/*.test.ts';
 const UNIT = { testTimeout: 30_000, hookTimeout: 30_000 };
 const SYSTEM = { testTimeout: 120_000, hookTimeout: 120_000 };
 
+/** The modules that start threads from source, and what starts the same threads from compiled modules. */
+const COMPILED_STARTS: ReadonlyMap<string, string> = new Map(
+  [
+    ['machine-simulated/src/start-worker.ts', 'machine-simulated/test/start-compiled-worker.ts'],
+    ['conformance/src/contract/check-worker.ts', 'conformance/test/start-compiled-check-worker.ts'],
+  ].map(([source, compiled]) => [packagePath(source!), packagePath(compiled!)]),
+);
+
+function packagePath(path: string): string {
+  return fileURLToPath(new URL(`../packages/${path}`, import.meta.url));
+}
+
+/** Lets tests start threads from compiled modules. What stands in for a module can import that module. */
+const compiledWorkers: Plugin = {
+  name: 'compiled-workers',
+  enforce: 'pre',
+  resolveId(name, importer) {
+    if (importer === undefined || !name.startsWith('.')) return undefined;
+    const compiled = COMPILED_STARTS.get(resolve(dirname(importer), name));
+    return compiled === importer ? undefined : compiled;
+  },
+};
+
 export default defineConfig({
   root: fileURLToPath(new URL('..', import.meta.url)),
+  plugins: [compiledWorkers],
   ssr: { resolve: { conditions: [SOURCE, ...defaultServerConditions] } },
   test: {
     // Every core: without a terminal vitest leaves one idle, which is half of a small machine.
@@ -95,7 +134,8 @@ export default defineConfig({
         test: {
           ...UNIT,
           name: 'unit',
-          include: ['packages/*/test/**/*.test.ts', 'packages/cli/templates/*/test/*.test.ts'],
+          // Those of the templates run in the packages that `test/packed/new-package.test.ts` makes of them.
+          include: ['packages/*/test/**/*.test.ts'],
           exclude: ISOLATED,
           isolate: false,
         },

@@ -11,8 +11,7 @@ afterAll(() => rmSync(folder, { recursive: true }));
 
 /** Runs a profile in a process that may write no file beyond 1 MiB: the kernel answers EFBIG there. */
 function runLimited(path: string): Promise<CommandResult> {
-  const main = join(ROOT, 'packages/cli/src/main.ts');
-  const words = ['--import', 'tsx', '--conditions=@virtio-platform/source', main, 'run', path, '--json'];
+  const words = [join(ROOT, 'packages/cli/dist/main.js'), 'run', path, '--json'];
   const script = 'ulimit -f 2048; exec "$@"';
   const child = spawn('sh', ['-c', script, 'sh', process.execPath, ...words], {
     cwd: ROOT,

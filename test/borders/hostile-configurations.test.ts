@@ -136,7 +136,7 @@ async function load(type: Type): Promise<Profile> {
 platform: { use: "@virtio-platform/platform-legacy" }
 machine: { use: "@virtio-platform/machine-simulated", memory: 16MiB }
 device: { type: ${type} }
-driver: { buffers: streaming, timeout: 100ms }
+driver: { buffers: streaming, timeout: 5s }
 queue: { layout: packed, size: 64 }
 workload: { ${WORKLOADS[type]}, seed: 3 }
 `,

@@ -1,7 +1,7 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it, vi } from 'vitest';
 import { commandHere, reportsOf, ROOT, virtioPlatform } from './command.ts';
 const folder = mkdtempSync(join(tmpdir(), 'virtio-platform-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -23,7 +23,7 @@ const LINEAR = profile(
 
 describe('virtio-platform run', () => {
   it('prints a table for people, without colour where there is no terminal', async () => {
-    const { status, stdout, stderr } = await virtioPlatform(['run', LINEAR]);
+    const { status, stdout, stderr } = await virtioPlatform(['run', LINEAR, '--reporter', 'table']);
     expect(status).toBe(0);
     for (const word of [
       'profile',
@@ -157,11 +157,9 @@ describe('virtio-platform explain', () => {
     const { status, stdout } = await commandHere(['explain', path]);
     expect(status).toBe(0);
     expect(stdout).toContain('refused EPERM');
-    const json = JSON.parse((await commandHere(['explain', path, '--json'])).stdout) as {
-      refusal: unknown;
-      path: unknown;
-    };
-    expect(json).toMatchObject({ refusal: { code: 'EPERM', source: expect.stringMatching(/./) }, path: null });
+    const json = JSON.parse((await commandHere(['explain', path, '--json'])).stdout) as unknown[];
+    expect(json).toHaveLength(1);
+    expect(json[0]).toMatchObject({ refusal: { code: 'EPERM', source: expect.stringMatching(/./) }, path: null });
   });
 
   it('explains each run, as an array for programs', async () => {
@@ -221,9 +219,27 @@ matrix:
 });
 
 describe('virtio-platform list and schema', () => {
-  it('lists profiles, platforms and machines', async () => {
-    const { status, stdout } = await commandHere(['list']);
+  it('lists what can run here, and what is missing with how to get it, in a screen', async () => {
+    vi.stubEnv('PATH', '/nonexistent');
+    try {
+      const { status, stdout } = await commandHere(['list'], ROOT, 80);
+      expect(status).toBe(0);
+      expect(stdout).toMatch(/^runs here\nprofiles +balloon, block-4k,/);
+      expect(stdout).toMatch(/^platforms +intel-iommu, legacy, pseries, sev, vfio\nmachines +qemu, simulated,/m);
+      expect(stdout).toMatch(/^missing here\n/m);
+      expect(stdout).toMatch(/^ {2}the program qemu-system-x86_64: apt-get install qemu-system-x86/m);
+      expect(stdout).not.toContain('A POWER guest');
+      expect(stdout.split('\n').length).toBeLessThan(80);
+      for (const line of stdout.split('\n')) expect(line.length).toBeLessThanOrEqual(80);
+    } finally {
+      vi.unstubAllEnvs();
+    }
+  });
+
+  it('lists all profiles, platforms and machines', async () => {
+    const { status, stdout } = await commandHere(['list', '--all']);
     expect(status).toBe(0);
+    expect((await commandHere(['list', '--verbose'])).stdout).toBe(stdout);
     for (const word of ['pseries-linear', 'vhost-user-sev', 'platforms', 'legacy', 'machines', 'simulated'])
       expect(stdout).toContain(word);
     const json = JSON.parse((await commandHere(['list', '--json'])).stdout) as {

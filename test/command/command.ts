@@ -19,14 +19,22 @@ export function virtioPlatform(words: readonly string[], environment: NodeJS.Pro
 }
 
 /** Runs the command in this process: for what does not depend on one of its own. */
-export async function commandHere(words: readonly string[], cwd: string = ROOT): Promise<CommandResult> {
+export async function commandHere(
+  words: readonly string[],
+  cwd: string = ROOT,
+  columns?: number,
+): Promise<CommandResult> {
   const [stdout, stderr] = [new CollectedText(), new CollectedText()];
-  const status = await runCommandLine(words, { stdout, stderr, cwd });
+  const status = await runCommandLine(words, {
+    stdout: columns === undefined ? stdout : Object.assign(stdout, { columns }),
+    stderr,
+    cwd,
+  });
   return { status, stdout: stdout.text, stderr: stderr.text };
 }
 
 /** A stream that keeps what is written to it. */
-class CollectedText extends Writable {
+export class CollectedText extends Writable {
   text = '';
 
   override _write(chunk: unknown, _encoding: string, done: () => void): void {
@@ -53,6 +61,19 @@ export function commandProcess(
     child.once('close', (status) => resolve({ status, stdout, stderr }));
   });
   return { process: child, finished };
+}
+
+/** Whether a line of output only says that a run goes on: there is one where this computer is slow. */
+export function isProgress(line: string): boolean {
+  return /^(?:run \d+ of \d+, |checking profile \d)/.test(line);
+}
+
+/** The output without such lines. */
+export function withoutProgress(text: string): string {
+  return text
+    .split('\n')
+    .filter((line) => !isProgress(line))
+    .join('\n');
 }
 
 /** The reports of a `run --json`. */

@@ -27,6 +27,10 @@ const HOSTILE = write(
 `,
 );
 
+async function matrixOf(words: readonly string[]): Promise<MatrixRow[]> {
+  return JSON.parse((await commandHere(['matrix', ...words, '--json'])).stdout) as MatrixRow[];
+}
+
 async function hostileMatrix(format: string): Promise<string> {
   return (await commandHere(['matrix', LINEAR, '--offers', HOSTILE, '--format', format])).stdout;
 }
@@ -54,12 +58,45 @@ describe('virtio-platform matrix', () => {
     const [, number] = /^\[(\d+)\] unprivileged-never-untranslated {2}mail: Bauermann, 2019-06-27/m.exec(stdout)!;
     expect(stdout).toMatch(new RegExp(`^V1 AP NT .*EPERM \\[${number}\\]`, 'm'));
     expect(stdout).toMatch(/^V1 NT +physical \+NT /m);
+    const option = 'access-platform-if-offered, platform.window: { kind: ddw, mapping: linear }  virtio 1.4';
+    const [, linear] = new RegExp(`^\\[(\\d+)\\] ${option.replace(/[{}.]/g, '\\$&')}`, 'm').exec(stdout)!;
+    expect(stdout).toMatch(new RegExp(`^V1 AP .*linear \\[${linear}\\]`, 'm'));
+  });
+
+  it('shows both layouts', async () => {
+    const { stdout } = await commandHere(['matrix']);
+    expect(stdout).toMatch(/^V1 AP packed +identity \/p +translated \/p .*linear \/p /m);
+    expect(stdout).toMatch(/^V1 AP ring +identity +translated +/m);
+    const rows = await matrixOf([LINEAR]);
+    expect(rows.map(({ layout }) => layout)).toEqual(['split', 'packed']);
+    const [split, packed] = rows.map(({ cells }) => cells.find(({ offer }) => offer === 'V1 AP packed')!);
+    expect(split!.accepted).not.toContain('RING_PACKED');
+    expect(packed!.accepted).toContain('RING_PACKED');
+  });
+
+  it('prints as many platforms beside each other as the terminal is wide', async () => {
+    const { stdout } = await commandHere(['matrix'], ROOT, 80);
+    for (const line of stdout.split('\n')) expect(line.trimEnd().length).toBeLessThanOrEqual(80);
+    expect(stdout.match(/^offer /gm)!.length).toBeGreaterThan(2);
+    expect(stdout.match(/^V1 AP ring /gm)!.length).toBe(stdout.match(/^offer /gm)!.length);
+  });
+
+  it('takes runs that differ in their layout for one platform', async () => {
+    const rows = await matrixOf([
+      join(ROOT, 'profiles/pseries-linear.yaml'),
+      join(ROOT, 'profiles/ring-features.yaml'),
+    ]);
+    expect(rows.filter(({ layout }) => layout === 'split').map(({ profile }) => profile)).toEqual([
+      'pseries-linear',
+      'ring-features [machine.device=same-thread]',
+      'ring-features [machine.device=worker]',
+    ]);
   });
 
   it('gives every cell as JSON and as a line of CSV', async () => {
     const rows = JSON.parse((await commandHere(['matrix', '--json'])).stdout) as MatrixRow[];
     const cells = rows.flatMap((row) => row.cells);
-    expect(cells).toHaveLength(9 * 16);
+    expect(cells).toHaveLength(9 * 16 * 2);
     for (const { outcome, path, refusal, rule, source } of cells) {
       expect((outcome === 'refused') === (path === null)).toBe(true);
       expect((outcome === 'refused') === (refusal !== null)).toBe(true);
@@ -67,7 +104,7 @@ describe('virtio-platform matrix', () => {
     }
     const csv = (await commandHere(['matrix', '--format', 'csv'])).stdout.trimEnd().split('\r\n');
     expect(csv).toHaveLength(1 + cells.length);
-    expect(csv[0]).toContain('"profile","platform","privilege","offer","outcome"');
+    expect(csv[0]).toContain('"profile","layout","platform","privilege","offer","outcome"');
   });
 
   it('takes offers from a file, and escapes their names in every format', async () => {
@@ -102,6 +139,58 @@ describe('virtio-platform matrix', () => {
   });
 });
 
+describe('matrix --compare', () => {
+  it('says which cells changed, from what to what, and what decided', async () => {
+    const old = write('old.json', (await commandHere(['matrix', '--json'])).stdout);
+    const { status, stdout } = await commandHere(['matrix', '--experimental', '--compare', old]);
+    expect(status).toBe(0);
+    expect(stdout).toMatch(/^6 changed since /);
+    expect(stdout).toMatch(/^pseries-identity +V1 NT +split, packed +physical +physical \+NT *$/m);
+    expect(stdout).toContain(
+      'ACCESS_PLATFORM_NO_TRANSLATION by experimental-off, now by no-translation-needs-identity',
+    );
+  });
+
+  it('exits with 1 only where asked, and only for a change', async () => {
+    const old = write('same.json', (await commandHere(['matrix', LINEAR, '--json'])).stdout);
+    const status = async (...words: string[]): Promise<number | null> =>
+      (await commandHere(['matrix', LINEAR, '--compare', old, ...words])).status;
+    expect(await status('--exit-code')).toBe(0);
+    expect(await status('--experimental', '--exit-code')).toBe(0);
+    const dynamic = ['matrix', join(ROOT, 'profiles/pseries-dynamic.yaml'), '--compare', old, '--json'];
+    expect((await commandHere(dynamic)).status).toBe(0);
+    const { status: changed, stdout } = await commandHere([...dynamic, '--exit-code']);
+    expect(changed).toBe(1);
+    const changes = JSON.parse(stdout) as { offer: string; before: { text: string }; after: { decidedBy: string } }[];
+    expect(changes.find(({ offer }) => offer === 'V1 AP')).toMatchObject({
+      before: { text: 'linear' },
+      after: { text: 'translated', decidedBy: expect.stringContaining('mapping: dynamic') },
+    });
+  });
+
+  it('compares two stored matrices, one profile with another, and a matrix from before layouts', async () => {
+    const [a, b] = [join(ROOT, 'profiles/pseries-linear.yaml'), join(ROOT, 'profiles/pseries-dynamic.yaml')];
+    const direct = await commandHere(['matrix', b, '--compare', a, '--json']);
+    const stored = await Promise.all([a, b].map(async (path) => JSON.stringify(await matrixOf([path]))));
+    const [first, second] = stored.map((text, i) => write(`stored${i}.json`, text));
+    expect((await commandHere(['matrix', second!, '--compare', first!, '--json'])).stdout).toBe(direct.stdout);
+    const rows = (await matrixOf([a])).slice(0, 1).map(({ layout: _layout, cells, ...row }) => ({
+      ...row,
+      cells: cells.map(({ option: _option, references: _references, acceptedBy: _by, ...cell }) => cell),
+    }));
+    const { status, stdout } = await commandHere(['matrix', a, '--compare', write('older.json', JSON.stringify(rows))]);
+    expect([status, stdout.includes('not there')]).toEqual([0, true]);
+  });
+
+  it('refuses what is no matrix, with what writes one', async () => {
+    for (const text of ['{}', '[{"profile": 1}]', 'x']) {
+      const { status, stderr } = await commandHere(['matrix', LINEAR, '--compare', write('no.json', text)]);
+      expect(status).toBe(2);
+      expect(stderr).toMatch(/ERR_MATRIX_FILE\]\n.*matrix --json > FILE/);
+    }
+  });
+});
+
 describe('the matrix of the shipped platforms', () => {
   it('takes less than two seconds', async () => {
     const profiles = (await Promise.all(shippedPlatforms().map((file) => loadProfiles(file)))).map(([first]) => first!);
@@ -116,8 +205,35 @@ describe('the page of the matrix', () => {
   it('loads nothing from anywhere', async () => {
     const { stdout } = await commandHere(['matrix', '--format', 'html']);
     expect(stdout).toContain("default-src 'none'");
-    expect(stdout).not.toMatch(/(?:src|href)=|https?:|@import|url\(/);
+    expect(stdout).not.toMatch(/src=|<link|@import|url\(/);
+    // Links to sources are followed by people, and the others lead to anchors of the page.
+    const ids = new Set(Array.from(stdout.matchAll(/ id="([^"]*)"/g), ([, id]) => id!));
+    expect(ids.size).toBeGreaterThan(9 * 16);
+    for (const [, link] of stdout.matchAll(/href="([^"]*)"/g)) {
+      if (!link!.startsWith('#')) expect(link).toMatch(/^https:\/\/(?:lore|git)\.kernel\.org\//);
+      else expect(ids).toContain(link!.slice(1));
+    }
   });
+
+  it('marks what changed since an older matrix, with what it was', async () => {
+    const old = write('before.json', (await commandHere(['matrix', '--json'])).stdout);
+    const { stdout } = await commandHere(['matrix', '--experimental', '--compare', old, '--format', 'html']);
+    expect(stdout.match(/<td [^>]*data-changed/g)).toHaveLength(6);
+    expect(stdout).toContain('<dt>before (split, packed)</dt><dd>physical</dd>');
+  });
+
+  it.skipIf(BROWSER === undefined)(
+    'opens the cell that its anchor names, and prints whole (needs chromium)',
+    async () => {
+      const { stdout } = await commandHere(['matrix', '--format', 'html']);
+      const script = `<script>location.hash = '#v1-nt--pseries-linear'; window.dispatchEvent(new Event('hashchange'));
+      const rules = [...document.styleSheets[0].cssRules].filter((rule) => rule.media?.mediaText === 'print');
+      document.title = rules.length + ' ' + getComputedStyle(document.querySelector('.scroll')).maxHeight;</script>`;
+      const rendered = await renderedPage(write('anchored.html', stdout.replace('</body>', `${script}</body>`)));
+      expect(rendered).toMatch(/id="v1-nt--pseries-linear"><details open="">/);
+      expect(rendered).toMatch(/<title>1 \d+/);
+    },
+  );
 
   it.skipIf(BROWSER === undefined)('filters in a browser (needs chromium: apt-get install chromium)', async () => {
     const { stdout } = await commandHere(['matrix', '--experimental', '--format', 'html']);
@@ -132,11 +248,11 @@ describe('the page of the matrix', () => {
     expect(rows).toHaveLength(16);
     const shown = rows.filter(([, attributes]) => !attributes!.includes('hidden')).map(([, , name]) => name);
     expect(shown).toEqual(['V1 NT', 'V1 AP NT', 'V1 AP NT ID']);
-    expect(rendered.match(/<td data-outcome="refused"(?: class="")?>/g)).toHaveLength(6);
-    expect(rendered).toMatch(/<td data-outcome="accepted" class="dimmed">/);
+    expect(rendered.match(/<td data-outcome="refused" id="[^"]*"(?: class="")?>/g)).toHaveLength(6);
+    expect(rendered).toMatch(/<td data-outcome="accepted" id="[^"]*" class="dimmed">/);
 
     const untouched = await renderedPage(write('untouched.html', stdout));
-    expect(untouched).not.toMatch(/<tr hidden/);
+    expect(untouched).not.toMatch(/<tr[^>]* hidden/);
     expect(untouched).not.toContain('class="dimmed"');
   });
 

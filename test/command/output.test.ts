@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { commandProcess, ROOT, virtioPlatform } from './command.ts';
 
-const WORDS = ['--import', 'tsx', '--conditions=@virtio-platform/source', join(ROOT, 'packages/cli/src/main.ts')];
+const WORDS = [join(ROOT, 'packages/cli/dist/main.js')];
 
 let folder: string;
 let failing: string;

@@ -70,7 +70,8 @@ describe('a profile of a stranger', () => {
     }
     expect(existsSync(join(folder, 'started'))).toBe(false);
     expect(existsSync(image)).toBe(false);
-    const explained = JSON.parse((await commandHere(['explain', path, '--json'])).stdout) as Record<string, unknown>;
+    const { stdout } = await commandHere(['explain', path, '--json']);
+    const [explained] = JSON.parse(stdout) as [Record<string, unknown>];
     expect(explained).toMatchObject({ path: 'linear', negotiatedOn: 'simulated' });
     expect(explained['machine']).not.toBe('simulated');
     const { status } = await commandHere(['run', path]);

@@ -6,7 +6,8 @@ import { ROOT } from '../command/command.ts';
 /** Pages with programs, by what their programs are called here. */
 const pages = [
   ...readdirSync(join(ROOT, 'packages')).map((name) => [name, join(ROOT, 'packages', name, 'README.md')] as const),
-  ['runs-from-node', join(ROOT, 'packages/core/docs/runs-from-node.md')] as const,
+  ['readme', join(ROOT, 'README.md')] as const,
+  ...['runs-from-node', 'tracing'].map((name) => [name, join(ROOT, 'packages/core/docs', `${name}.md`)] as const),
 ];
 
 /** The programs in the pages: TypeScript blocks that import something. */

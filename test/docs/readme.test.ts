@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { loadProfiles, missingRequirements } from '@virtio-platform/profile';
@@ -6,14 +6,17 @@ import { runProfile } from '@virtio-platform/runner';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { commandHere, ROOT } from '../command/command.ts';
 const README = readFileSync(join(ROOT, 'README.md'), 'utf8');
-const files = [...README.matchAll(/```yaml file=(\S+)\n([\s\S]*?)```/g)].map(([, name, text]) => ({
+const DOCS = join(ROOT, 'packages/cli/docs');
+/** The README, and the pages that it leads to. */
+const PAGES = [README, ...readdirSync(DOCS).map((name) => readFileSync(join(DOCS, name), 'utf8'))].join('\n');
+const files = [...PAGES.matchAll(/```yaml file=(\S+)\n([\s\S]*?)```/g)].map(([, name, text]) => ({
   name: name!,
   text: text!,
 }));
 
-const offers = [...README.matchAll(/```yaml offers=(\S+)\n([\s\S]*?)```/g)];
-/** What the README has the reader type, but for what runs everything. */
-const commands = [...README.matchAll(/^npm run (?:--silent )?virtio-platform -- ([^>\n]+?)(?: > .*)?$/gm)].map(
+const offers = [...PAGES.matchAll(/```yaml offers=(\S+)\n([\s\S]*?)```/g)];
+/** What the pages have the reader type, but for what runs everything. */
+const commands = [...PAGES.matchAll(/^npm run (?:--silent )?virtio-platform -- ([^>\n]+?)(?: > .*)?$/gm)].map(
   ([, words]) => words!,
 );
 
@@ -25,7 +28,7 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
-describe('the README', () => {
+describe('the README and its pages', () => {
   it.for(files.map(({ name }) => name))('has a profile %s that runs as it says', async (name, { skip }) => {
     for (const profile of await loadProfiles(join(folder, name))) {
       const missing = await missingRequirements(profile);
@@ -45,7 +48,7 @@ describe('the README', () => {
   });
 
   it('S6 has npm print no banner into a file', () => {
-    const lines = README.split('\n').filter((line) => /^npm (run|start)/.test(line) && line.includes('>'));
+    const lines = PAGES.split('\n').filter((line) => /^npm (run|start)/.test(line) && line.includes('>'));
     expect(lines.length).toBeGreaterThan(0);
     for (const line of lines) expect(line).toContain('--silent');
   });
@@ -53,13 +56,22 @@ describe('the README', () => {
   it('lists every command, and no other', async () => {
     const listed = [...README.matchAll(/^\| `(\w+)[^|]*` \| /gm)].map(([, name]) => name!);
     const help = (await commandHere(['--help'])).stdout;
-    const known = [...help.matchAll(/^ {2}(\w+) /gm)].map(([, name]) => name!).filter((name) => name !== 'help');
+    const known = [...help.matchAll(/^ {2}([a-z]\w*) /gm)].map(([, name]) => name!).filter((name) => name !== 'help');
     expect(listed.toSorted()).toEqual(known.toSorted());
   });
 
-  it('shows the profiles that are shipped', () => {
-    const shown = README.slice(README.indexOf('```text'), README.indexOf('runs as expected'));
-    for (const name of ['legacy-device', 'pseries-linear', 'sev-bounce', 'vfio-pool', 'vfio-worker'])
-      expect(shown).toContain(name);
+  it('has four doors, and at most 150 lines', () => {
+    expect(README.match(/^## You /gm)).toHaveLength(4);
+    for (const door of README.split(/^## /m).filter((part) => part.startsWith('You ')))
+      expect(door).toMatch(/^```sh\n[^`]+```$/m);
+    expect(README.trimEnd().split('\n').length).toBeLessThanOrEqual(150);
+  });
+
+  it('leads to files that are there', () => {
+    const own = [...README.matchAll(/\]\(([^)#\s]+)/g)].map(([, target]) => target!);
+    const pages = PAGES.matchAll(/virtio-platform\/virtio-platform\/(?:blob|tree)\/main\/([^)#\s]+)/g);
+    const targets = [...own.filter((target) => !target.startsWith('http')), ...Array.from(pages, ([, path]) => path!)];
+    expect(targets.length).toBeGreaterThan(20);
+    expect(targets.filter((target) => !existsSync(join(ROOT, target)))).toEqual([]);
   });
 });

@@ -62,9 +62,13 @@ describe('what an IOMMU recorded', () => {
   });
 
   it('is shown to people beside the faults', async () => {
-    const { stdout } = await commandHere(['run', profileOf('recorded: 7', '{ recorded: 7 }')]);
+    const expected = profileOf('recorded: 7', '{ recorded: 7 }');
+    expect((await commandHere(['run', expected])).stdout).toContain('recording  7 recorded faults, as expected\n');
+    const { stdout } = await commandHere(['run', expected, '--reporter', 'table', '--verbose']);
     expect(stdout).toContain('0 (+7 recorded)');
-    expect(stdout).toContain('recorded by the IOMMU: write of 1 bytes at 0x1000: unmapped');
-    expect(stdout).toContain('and 2 more (recorded by the IOMMU)');
+    expect(stdout.match(/recorded by the IOMMU: write of 1 bytes at 0x[0-9a-f]+: unmapped/g)).toHaveLength(7);
+    const unexpected = await commandHere(['run', profileOf('recorded: 7', '{ recorded: 6 }')]);
+    expect(unexpected.stdout).toContain('recorded by the IOMMU: write of 1 bytes at 0x1000: unmapped');
+    expect(unexpected.stdout).toContain('and 2 more (recorded by the IOMMU)');
   });
 });

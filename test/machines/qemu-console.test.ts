@@ -54,7 +54,7 @@ function plug(id: number, line: string, name: string): object[] {
 
 /** Waits until QEMU says that its guest opened the port of a line. */
 async function isOpened(ask: (...commands: readonly object[]) => Promise<unknown[]>, line: string): Promise<void> {
-  for (let i = 0; i < 500; i++) {
+  for (const end = performance.now() + 30_000; performance.now() < end;) {
     const [lines] = (await ask({ execute: 'query-chardev' })) as [{ label: string; 'frontend-open': boolean }[]];
     if (lines.some((each) => each.label === line && each['frontend-open'])) return;
     await setTimeout(5);

@@ -151,7 +151,7 @@ describe('a machine whose QEMU is not installed', () => {
   it('is listed with what to install', async () => {
     vi.stubEnv('PATH', '/nonexistent');
     try {
-      const { stdout } = await commandHere(['list']);
+      const { stdout } = await commandHere(['list', '--all']);
       expect(stdout).toMatch(/qemu-legacy.* missing/);
       expect(stdout).toContain('the program qemu-system-x86_64: apt-get install qemu-system-x86');
       expect(stdout).toMatch(/qemu +@virtio-platform\/machine-qemu/);

@@ -1,14 +1,15 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { loadProfiles } from '@virtio-platform/profile';
-import { runProfile } from '@virtio-platform/runner';
 import { describe, expect, it } from 'vitest';
 import { ROOT } from '../command/command.ts';
 
 const OUTSIDE = fileURLToPath(new URL('.', import.meta.url));
 
-/** A project that an author outside of this repository would have: each folder here. */
+/**
+ * A project that an author outside of this repository would have: each folder here. Its tests and its profiles run in
+ * `test/packed/outside-projects.test.ts`, where it is installed.
+ */
 const projects = readdirSync(OUTSIDE, { withFileTypes: true }).filter((entry) => entry.isDirectory());
 
 interface Manifest {
@@ -65,21 +66,4 @@ describe.each(projects.map(({ name }) => [name, join(OUTSIDE, name)] as const))(
     expect(new Set(ours.map(([, version]) => version))).toEqual(new Set(['*']));
     expect(manifest.devDependencies?.['vitest']).toBe(root.devDependencies?.['vitest']);
   });
-
-  it.each(
-    filesBelow(join(folder, 'profiles'), /\.yaml$/).map((file) => [file.slice(folder.length + 1), file] as const),
-  )('runs %s as it says', async (_file, path) => {
-    for (const profile of await loadProfiles(path)) {
-      const report = await runProfile(profile);
-      expect([report.profile, report.failure?.message, report.differences]).toEqual([
-        profile.name,
-        profile.expect.failure === undefined ? undefined : expect.any(String),
-        [],
-      ]);
-    }
-  });
 });
-
-// The suites of each project, as `npm test` runs them there.
-for (const { name } of projects)
-  for (const file of filesBelow(join(OUTSIDE, name, 'test'), /\.test\.js$/)) await import(file);

@@ -2,13 +2,14 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
+  CompilerState,
   Extractor,
   ExtractorConfig,
   ExtractorLogLevel,
   ExtractorMessageCategory,
   type ExtractorMessage,
 } from '@microsoft/api-extractor';
-import { ROOT, type PublicPackage } from './public-packages.ts';
+import { publicPackages, ROOT, type PublicPackage } from './public-packages.ts';
 
 /** What API Extractor remarks on declarations. */
 const NOISE = /^\s*\/\/ (?:\(undocumented\)|@public|Warning:)|^\/\/ \(No @pack/;
@@ -27,10 +28,7 @@ export function apiReportPath(folder: string): string {
 export function apiReport({ folder, manifest }: PublicPackage): string {
   const work = mkdtempSync(join(tmpdir(), 'virtio-platform-api-'));
   try {
-    const entries = Object.entries(manifest.exports).flatMap(([entry, target]) =>
-      typeof target === 'object' && target.types !== undefined ? [[entry, target.types] as const] : [],
-    );
-    const parts = entries.map(([entry, types]) => {
+    const parts = typesOf({ folder, manifest }).map(([entry, types]) => {
       const declarations = entryReport(join(ROOT, 'packages', folder), types, work);
       return `${entry.replace('.', manifest.name)}\n\n${declarations}`;
     });
@@ -40,8 +38,19 @@ export function apiReport({ folder, manifest }: PublicPackage): string {
   }
 }
 
-function entryReport(packageFolder: string, types: string, work: string): string {
-  const entry = join(packageFolder, types);
+/** The entries of a package, each with the path of its declarations. */
+function typesOf({ folder, manifest }: PublicPackage): (readonly [entry: string, types: string])[] {
+  return Object.entries(manifest.exports).flatMap(([entry, target]) =>
+    typeof target === 'object' && target.types !== undefined
+      ? [[entry, join(ROOT, 'packages', folder, target.types)] as const]
+      : [],
+  );
+}
+
+/** The declarations of all entries of all packages, analysed once. */
+let analysed: CompilerState | undefined;
+
+function entryReport(packageFolder: string, entry: string, work: string): string {
   const compilerOptions = { module: 'nodenext', target: 'es2022', lib: ['es2023', 'esnext.disposable'], strict: true };
   const config = ExtractorConfig.prepare({
     configObject: {
@@ -69,8 +78,12 @@ function entryReport(packageFolder: string, types: string, work: string): string
     configObjectFullPath: undefined,
     packageJsonFullPath: join(packageFolder, 'package.json'),
   });
+  analysed ??= CompilerState.create(config, {
+    additionalEntryPoints: publicPackages().flatMap((each) => typesOf(each).map(([, types]) => types)),
+  });
   const errors: string[] = [];
   Extractor.invoke(config, {
+    compilerState: analysed,
     localBuild: true,
     messageCallback(message: ExtractorMessage) {
       if (message.category === ExtractorMessageCategory.Compiler && message.logLevel !== ExtractorLogLevel.None)

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { runProgram, succeed } from './program.ts';
@@ -47,6 +47,12 @@ describe('a directory in which only the tarballs are installed', () => {
     expect(lists.profiles[0]!.file).toContain(join('node_modules', '@virtio-platform', 'cli', 'profiles'));
     expect(lists.plugins.map(({ name }) => name)).toEqual(expect.arrayContaining(['pseries', 'simulated', 'vfio']));
     expect(lists.plugins.filter(({ error }) => error !== null)).toEqual([]);
+  });
+
+  it('has its manual page, where npm finds it', () => {
+    const page = readFileSync(join(project, 'node_modules/@virtio-platform/cli/man/virtio-platform.1'), 'utf8');
+    expect(page).toMatch(/^\.TH VIRTIO-PLATFORM 1 /);
+    expect(page).toContain('.SH "EXIT STATUS"');
   });
 
   it('explains a profile, and prints the schema with the options of the plugins', async () => {

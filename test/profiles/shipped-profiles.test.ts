@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { loadProfile, loadProfiles } from '@virtio-platform/profile';
-import { runProfile, type RunReport } from '@virtio-platform/runner';
+import { REPORT_SCHEMA, runProfile, type RunReport } from '@virtio-platform/runner';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { reportsOf, ROOT, virtioPlatform, type CommandResult } from '../command/command.ts';
 const FOLDER = join(ROOT, 'profiles');
@@ -53,6 +53,10 @@ describe('the shipped profiles', () => {
     expect(report.workload.bytes).toBeLessThanOrEqual(most);
     expect(report.dma.live).toBe(0);
     expect(report.dma.maps).toBe(report.dma.unmaps);
+  });
+
+  it('have reports with the fields of the published schema, and no other', () => {
+    for (const report of reports) expect(REPORT_SCHEMA.safeParse(report).error).toBeUndefined();
   });
 
   it('show every path', () => {

@@ -114,7 +114,7 @@ describe('virtio-platform run --sanitize', () => {
 
   it('prints them for people: what, which buffer, where, and what to do, with colour on a terminal only', async () => {
     const path = profile('people.yaml', 'expect: { faults: 1, findings: 1 }\n');
-    const text = await print(['run', path, '--sanitize'], false);
+    const text = await print(['run', path, '--sanitize', '--verbose'], false);
     expect(text).toContain(
       '\n  finding DMA-DEVICE-UNMAPPED the device wrote 64 bytes at an address where nothing is mapped [DS-c]\n',
     );
@@ -126,7 +126,7 @@ describe('virtio-platform run --sanitize', () => {
     expect(text).not.toContain('\u001B[');
     const noColor = process.env['NO_COLOR'];
     delete process.env['NO_COLOR'];
-    const coloured = await print(['run', path, '--sanitize'], true);
+    const coloured = await print(['run', path, '--sanitize', '--verbose'], true);
     if (noColor !== undefined) process.env['NO_COLOR'] = noColor;
     expect(coloured).toContain('\u001B[31mfinding\u001B[39m');
   });
@@ -137,12 +137,15 @@ describe('virtio-platform run --sanitize', () => {
     expect(await print(['run', path, '--sanitize'], false)).toContain('of one run the sanitizer saw only the driver');
   });
 
-  it('is what the README shows', async () => {
-    const readme = readFileSync(join(ROOT, 'README.md'), 'utf8');
-    const shown = readme.slice(readme.indexOf('  finding DMA-'));
+  it('is what the page about profiles shows', async () => {
+    const page = readFileSync(join(ROOT, 'packages/cli/docs/profiles.md'), 'utf8');
+    const shown = page.slice(page.indexOf('  finding DMA-'));
     const path = profile('readme.yaml', 'expect: { faults: 1 }\n');
     const text = await print(['run', path, '--sanitize'], false);
-    const printed = text.slice(text.indexOf('  finding DMA-'), text.indexOf('\n\n', text.indexOf('  finding DMA-')));
+    const printed = text.slice(
+      text.indexOf('  finding DMA-'),
+      text.indexOf('\n  again ', text.indexOf('  finding DMA-')),
+    );
     expect(withoutLines(shown.slice(0, shown.indexOf('```'))).trimEnd()).toBe(withoutLines(printed));
   });
 });

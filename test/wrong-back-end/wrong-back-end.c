@@ -1,6 +1,7 @@
 /*
- * A vhost-user block back-end with one bug, which the command line names: `wrong-back-end SOCKET BUG [packed]`.
- * Split and packed rings, EVENT_IDX, indirect tables; one queue, 16 MiB in memory. Without a bug (`none`) it is right.
+ * A vhost-user block back-end with one bug, which the command line names: `wrong-back-end SOCKET BUG [OPTION...]`.
+ * Split and packed rings, EVENT_IDX, indirect tables, IN_ORDER; 16 MiB in memory. Without a bug (`none`) it is right.
+ * Options: `packed`, `in-order`, `two-queues`, `small-disk` (64 KiB); `no-event-idx` and `no-indirect` offer less.
  * `resizes` is no bug: the disk grows to 24 MiB.
  * A bug of the ring or of data happens at request 40 and at every 100th after it, so that all works at first.
  */
@@ -17,14 +18,14 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { DISK = 16 << 20, LARGER_DISK = 24 << 20, SECTOR = 512, MAX_REGIONS = 8, MAX_SEGMENTS = 64 };
+enum { DISK = 16 << 20, LARGER_DISK = 24 << 20, SECTOR = 512, MAX_REGIONS = 8, MAX_SEGMENTS = 64, MAX_QUEUES = 2 };
 enum { F_NEXT = 1, F_WRITE = 2, F_INDIRECT = 4, P_AVAIL = 1 << 7, P_USED = 1 << 15 };
 enum { BLK_IN = 0, BLK_OUT = 1, BLK_FLUSH = 4, BLK_GET_ID = 8, S_OK = 0, S_IOERR = 1, S_UNSUPP = 2 };
 
 static const uint64_t FEATURES = 1ull << 32 | 1ull << 30 | 1ull << 29 | 1ull << 28 | 1ull << 9 | 1ull << 6 | 1ull << 2;
-static const uint64_t PACKED = 1ull << 34;
+static const uint64_t PACKED = 1ull << 34, IN_ORDER = 1ull << 35, MQ = 1ull << 12;
 /* REPLY_ACK and CONFIG; BACKEND_REQ where it tells of a changed configuration */
-static const uint64_t PROTOCOL_FEATURES = 1ull << 3 | 1ull << 9, BACKEND_REQ = 1ull << 5;
+static const uint64_t PROTOCOL_FEATURES = 1ull << 3 | 1ull << 9 | 1ull << 0, BACKEND_REQ = 1ull << 5;
 
 struct region {
   uint64_t guest, user, size, offset;
@@ -58,19 +59,23 @@ struct segment {
 };
 
 static const char *bug;
-static int offers_packed, is_packed, has_event_idx;
+static int offers_packed, is_packed, has_event_idx, queue_count = 1;
+static uint64_t offered_too, left_out;
 static uint8_t *disk;
 static struct region regions[MAX_REGIONS];
 static int region_count;
-static uint32_t queue_size;
-static int kick = -1, call = -1, is_enabled;
-static uint8_t *descriptors, *driver_area, *device_area;
-static uint16_t last_avail, used_index;
-static int avail_wrap = 1, used_wrap = 1;
+static struct queue {
+  uint32_t queue_size;
+  int kick, call, is_enabled;
+  uint8_t *descriptors, *driver_area, *device_area;
+  uint16_t last_avail, used_index;
+  int avail_wrap, used_wrap, goes_back, is_forgetful;
+} queues[MAX_QUEUES] = {{.kick = -1, .call = -1}, {.kick = -1, .call = -1}}, *q = queues;
 static unsigned requests;
-static int goes_back;
 static uint64_t accepted, disk_size = DISK;
 static int back_channel = -1;
+/* A status that is written after its buffer was used. */
+static uint8_t *late_status, late_value;
 
 static int is(const char *name) { return strcmp(bug, name) == 0; }
 
@@ -113,7 +118,7 @@ static void notify(void) {
   uint64_t one = 1;
   static unsigned notifications;
   if (is("never-notifies") || (is("loses-a-notification") && ++notifications % 8 == 5)) return;
-  if (call >= 0 && write(call, &one, sizeof one) < 0 && errno != EAGAIN) perror("call");
+  if (q->call >= 0 && write(q->call, &one, sizeof one) < 0 && errno != EAGAIN) perror("call");
 }
 
 /* Gathers the segments of a buffer. Returns how many. */
@@ -175,7 +180,11 @@ static uint32_t serve(struct segment *segments, int count) {
     say("disk failure, giving up");
     exit(7);
   }
+  if (is("hangs") && requests == 40) for (;;) pause();
   if (now("wrong-sector")) at += SECTOR;
+  if (now("swaps-two-requests") && header.type == BLK_IN) at -= length;
+  if (is("swaps-two-requests") && requests % 100 == 41 && header.type == BLK_IN) at += length;
+  if (now("forgets-avail-event")) q->is_forgetful = 1;
   if (header.type != BLK_FLUSH && at + length > disk_size) {
     status = S_IOERR;
     length = 0;
@@ -194,11 +203,17 @@ static uint32_t serve(struct segment *segments, int count) {
       data[i + 1] = first;
     }
     copy(segments, count, 1, 0, data, now("reads-short") ? length - 100 : length);
+    if (now("writes-beyond-the-buffer"))
+      for (int i = 0; i < count; i++)
+        if (segments[i].writable && segments[i].length > 1) memset(segments[i].bytes + segments[i].length, 0x77, 16);
   } else status = S_UNSUPP;
   if (now("reports-io-error")) status = S_IOERR;
   if (now("reports-unsupported")) status = S_UNSUPP;
   if (now("invents-a-status")) status = 77;
-  if (!now("forgets-the-status")) copy(segments, count, 1, writable - 1, &status, 1);
+  if (now("writes-the-status-late")) {
+    late_status = segments[count - 1].bytes;
+    late_value = status;
+  } else if (!now("forgets-the-status")) copy(segments, count, 1, writable - 1, &status, 1);
   uint32_t written = header.type == BLK_OUT ? 1 : length + 1;
   if (now("used-length-zero")) return 0;
   if (now("used-length-short")) return written / 2;
@@ -206,91 +221,108 @@ static uint32_t serve(struct segment *segments, int count) {
   return written;
 }
 
+/* What happens once a buffer is used. */
+static void after_use(void) {
+  if (late_status == NULL) return;
+  notify();
+  usleep(20000);
+  *late_status = late_value;
+  late_status = NULL;
+}
+
+/* The device writes to a descriptor of the buffer, or of its indirect table, that it just served. */
+static void corrupt(uint8_t *descriptor) {
+  if (now("corrupts-a-descriptor")) descriptor[8] ^= 0x40;
+}
+
 /* A used buffer on a split ring; several where a bug wants it. */
 static void use_split(uint32_t id, uint32_t length) {
-  volatile uint16_t *index = (uint16_t *)(device_area + 2);
-  uint32_t slot = used_index % queue_size;
+  volatile uint16_t *index = (uint16_t *)(q->device_area + 2);
+  uint32_t slot = q->used_index % q->queue_size;
   if (now("never-completes-one")) return;
-  if (now("id-out-of-range")) id = queue_size + 3;
-  if (now("id-not-outstanding")) id = (id + queue_size / 2) % queue_size;
-  memcpy(device_area + 4 + 8 * slot, &id, 4);
-  memcpy(device_area + 8 + 8 * slot, &length, 4);
-  used_index++;
+  if (now("id-out-of-range")) id = q->queue_size + 3;
+  if (now("id-not-outstanding")) id = (id + q->queue_size / 2) % q->queue_size;
+  if (now("overwrites-a-used-element")) slot = (slot + q->queue_size - 1) % q->queue_size;
+  memcpy(q->device_area + 4 + 8 * slot, &id, 4);
+  memcpy(q->device_area + 8 + 8 * slot, &length, 4);
+  q->used_index++;
   if (now("completes-twice")) {
-    slot = used_index % queue_size;
-    memcpy(device_area + 4 + 8 * slot, &id, 4);
-    memcpy(device_area + 8 + 8 * slot, &length, 4);
-    used_index++;
+    slot = q->used_index % q->queue_size;
+    memcpy(q->device_area + 4 + 8 * slot, &id, 4);
+    memcpy(q->device_area + 8 + 8 * slot, &length, 4);
+    q->used_index++;
   }
-  if (now("skips-an-index")) used_index++;
-  if (now("index-jumps")) used_index += queue_size + 5;
+  if (now("skips-an-index")) q->used_index++;
+  if (now("index-jumps")) q->used_index += q->queue_size + 5;
   __atomic_thread_fence(__ATOMIC_SEQ_CST);
-  if (now("index-goes-back")) goes_back = 1;
-  *index = goes_back ? used_index - 20 : used_index;
+  if (now("index-goes-back")) q->goes_back = 1;
+  *index = q->goes_back ? q->used_index - 20 : q->used_index;
 }
 
 static void advance(uint16_t *at, int *wrap, uint32_t by) {
   *at += by;
-  if (*at < queue_size) return;
-  *at -= queue_size;
+  if (*at < q->queue_size) return;
+  *at -= q->queue_size;
   *wrap ^= 1;
 }
 
 static void use_packed(uint16_t id, uint32_t length, uint32_t slots) {
   if (now("never-completes-one")) return;
-  if (now("id-out-of-range")) id = queue_size + 3;
-  if (now("id-not-outstanding")) id = (id + queue_size / 2) % queue_size;
-  if (now("skips-an-index")) advance(&used_index, &used_wrap, 1);
+  if (now("id-out-of-range")) id = q->queue_size + 3;
+  if (now("id-not-outstanding")) id = (id + q->queue_size / 2) % q->queue_size;
+  if (now("skips-an-index")) advance(&q->used_index, &q->used_wrap, 1);
   for (int times = now("completes-twice") ? 2 : 1; times > 0; times--) {
-    struct packed_descriptor *d = (void *)(descriptors + 16 * used_index);
-    int wrap = now("index-goes-back") ? !used_wrap : used_wrap;
+    struct packed_descriptor *d = (void *)(q->descriptors + 16 * q->used_index);
+    int wrap = now("index-goes-back") ? !q->used_wrap : q->used_wrap;
     d->id = id;
     d->length = length;
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
     __atomic_store_n(&d->flags, F_WRITE | (wrap ? P_AVAIL | P_USED : 0), __ATOMIC_SEQ_CST);
-    advance(&used_index, &used_wrap, slots);
+    advance(&q->used_index, &q->used_wrap, slots);
+    if (is("forgets-the-used-wrap")) q->used_wrap = 1;
   }
-  if (now("index-jumps")) advance(&used_index, &used_wrap, 5);
+  if (now("index-jumps")) advance(&q->used_index, &q->used_wrap, 5);
 }
 
 /* Whether the driver wants to know of the buffers used from `before` on. */
 static int wants_split(uint16_t before) {
   __atomic_thread_fence(__ATOMIC_SEQ_CST);
-  uint16_t flags = *(volatile uint16_t *)driver_area;
+  uint16_t flags = *(volatile uint16_t *)q->driver_area;
   if (!has_event_idx) return (flags & 1) == 0;
-  uint16_t event = *(volatile uint16_t *)(driver_area + 4 + 2 * queue_size);
+  uint16_t event = *(volatile uint16_t *)(q->driver_area + 4 + 2 * q->queue_size);
   if (is("event-off-by-one")) event++;
-  return (uint16_t)(used_index - event - 1) < (uint16_t)(used_index - before);
+  return (uint16_t)(q->used_index - event - 1) < (uint16_t)(q->used_index - before);
 }
 
 static int wants_packed(uint16_t before, int before_wrap) {
   __atomic_thread_fence(__ATOMIC_SEQ_CST);
-  uint32_t event = *(volatile uint32_t *)driver_area;
+  uint32_t event = *(volatile uint32_t *)q->driver_area;
   uint16_t flags = event >> 16 & 3, at = event & 0x7fff;
   if (flags != 2) return flags == 0;
   if (is("event-off-by-one")) at++;
-  int wrap = event >> 15 & 1;
-  uint16_t moved = used_index - before + (used_wrap != before_wrap ? queue_size : 0);
-  int16_t behind = used_index - at + (wrap != used_wrap ? queue_size : 0);
+  int wrap = is("forgets-the-event-wrap") ? 1 : event >> 15 & 1;
+  uint16_t moved = q->used_index - before + (q->used_wrap != before_wrap ? q->queue_size : 0);
+  int16_t behind = q->used_index - at + (wrap != q->used_wrap ? q->queue_size : 0);
   return behind > 0 && behind <= moved;
 }
 
 static void run_split(void) {
   struct segment segments[MAX_SEGMENTS];
-  uint16_t before = used_index;
+  uint16_t before = q->used_index;
   for (;;) {
-    uint16_t available = *(volatile uint16_t *)(driver_area + 2);
+    uint16_t available = *(volatile uint16_t *)(q->driver_area + 2);
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
     uint16_t event = is("suppresses-kicks") ? available - 1 : available;
-    if (has_event_idx) *(volatile uint16_t *)(device_area + 4 + 8 * queue_size) = event;
-    else *(volatile uint16_t *)device_area = is("suppresses-kicks");
+    if (q->is_forgetful) {
+    } else if (has_event_idx) *(volatile uint16_t *)(q->device_area + 4 + 8 * q->queue_size) = event;
+    else *(volatile uint16_t *)q->device_area = is("suppresses-kicks");
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
-    if (last_avail == available) break;
-    while (last_avail != available) {
-      uint16_t head = *(uint16_t *)(driver_area + 4 + 2 * (last_avail++ % queue_size));
+    if (q->last_avail == available) break;
+    while (q->last_avail != available) {
+      uint16_t head = *(uint16_t *)(q->driver_area + 4 + 2 * (q->last_avail++ % q->queue_size));
       int count = 0;
       for (uint16_t at = head;;) {
-        const struct descriptor *d = (const void *)(descriptors + 16 * at);
+        const struct descriptor *d = (const void *)(q->descriptors + 16 * at);
         if (d->flags & F_INDIRECT) {
           count = gather_table(segments, from_guest(d->address, d->length), d->length);
           break;
@@ -299,53 +331,63 @@ static void run_split(void) {
         if ((d->flags & F_NEXT) == 0) break;
         at = d->next;
       }
-      use_split(head, serve(segments, count));
+      uint32_t length = serve(segments, count);
+      corrupt(q->descriptors + 16 * head);
+      use_split(head, length);
+      after_use();
     }
   }
-  if (used_index != before && (is("notifies-always") || wants_split(before))) notify();
+  if (q->used_index != before && (is("notifies-always") || wants_split(before))) notify();
 }
 
 static void run_packed(void) {
   struct segment segments[MAX_SEGMENTS];
-  uint16_t before = used_index;
-  int before_wrap = used_wrap;
-  volatile uint32_t *event = (uint32_t *)device_area;
+  uint16_t before = q->used_index;
+  int before_wrap = q->used_wrap;
+  volatile uint32_t *event = (uint32_t *)q->device_area;
   for (;;) {
-    const struct packed_descriptor *d = (const void *)(descriptors + 16 * last_avail);
+    const struct packed_descriptor *d = (const void *)(q->descriptors + 16 * q->last_avail);
     uint16_t flags = __atomic_load_n(&d->flags, __ATOMIC_SEQ_CST);
-    int is_there = !!(flags & P_AVAIL) == avail_wrap && !!(flags & P_USED) != avail_wrap;
+    int is_there = !!(flags & P_AVAIL) == q->avail_wrap && !!(flags & P_USED) != q->avail_wrap;
     if (!is_there) {
       uint32_t mine = is("suppresses-kicks") ? 1u << 16
-                      : has_event_idx        ? 2u << 16 | (uint32_t)avail_wrap << 15 | last_avail
+                      : has_event_idx        ? 2u << 16 | (uint32_t)q->avail_wrap << 15 | q->last_avail
                                              : 0;
-      if (*event == mine) break;
+      if (*event == mine || q->is_forgetful) break;
       *event = mine;
       __atomic_thread_fence(__ATOMIC_SEQ_CST);
       continue;
     }
     int count = 0;
     uint32_t slots = 0;
-    uint16_t id, at = last_avail;
+    uint16_t id, at = q->last_avail;
     for (;;) {
-      d = (const void *)(descriptors + 16 * at);
+      d = (const void *)(q->descriptors + 16 * at);
       slots++;
       id = d->id;
       if (d->flags & F_INDIRECT) count = gather_table(segments, from_guest(d->address, d->length), d->length);
       else count = add_segment(segments, count, d->address, d->length, d->flags);
       if ((d->flags & F_NEXT) == 0) break;
-      at = (at + 1) % queue_size;
+      at = (at + 1) % q->queue_size;
     }
-    advance(&last_avail, &avail_wrap, slots);
-    use_packed(id, serve(segments, count), slots);
+    advance(&q->last_avail, &q->avail_wrap, slots);
+    if (is("forgets-the-avail-wrap")) q->avail_wrap = 1;
+    uint32_t length = serve(segments, count);
+    if (d->flags & F_INDIRECT) corrupt(from_guest(d->address, 16));
+    use_packed(id, length, slots);
+    after_use();
   }
-  int is_moved = used_index != before || used_wrap != before_wrap;
+  int is_moved = q->used_index != before || q->used_wrap != before_wrap;
   if (is_moved && (is("notifies-always") || wants_packed(before, before_wrap))) notify();
 }
 
 static void run(void) {
-  if (!is_enabled || is("never-starts")) return;
-  if (is_packed) run_packed();
-  else run_split();
+  for (q = queues; q < queues + queue_count; q++) {
+    if (!q->is_enabled || is("never-starts")) continue;
+    if (is_packed) run_packed();
+    else run_split();
+  }
+  q = queues;
 }
 
 static void answer(int socket, struct message *m, uint32_t size) {
@@ -367,6 +409,7 @@ static void fill_config(uint8_t *to) {
   memcpy(to, &capacity, 8);
   memcpy(to + 12, &seg_max, 4);
   memcpy(to + 20, &blk_size, 4);
+  to[34] = (uint8_t)queue_count;
 }
 
 static void map_regions(struct message *m, int *descriptors_of, int count) {
@@ -388,9 +431,13 @@ static void map_regions(struct message *m, int *descriptors_of, int count) {
 
 static void handle(int socket, struct message *m, int *fds, int count) {
   int wants_reply = (m->flags & 8) != 0;
+  uint32_t index = m->payload.state.index & 0xff;
+  int is_of_queue = (m->request >= 8 && m->request <= 14) || m->request == 18;
+  q = &queues[is_of_queue && index < MAX_QUEUES ? index : 0];
   switch (m->request) {
   case 1:
-    answer_u64(socket, m, (FEATURES | (offers_packed ? PACKED : 0)) & ~(is("no-version-1") ? 1ull << 32 : 0));
+    answer_u64(socket, m, (FEATURES | offered_too | (offers_packed ? PACKED : 0)) &
+                              ~(left_out | (is("no-version-1") ? 1ull << 32 : 0)));
     return;
   case 2:
     accepted = m->payload.u64;
@@ -398,31 +445,32 @@ static void handle(int socket, struct message *m, int *fds, int count) {
     has_event_idx = (accepted & 1ull << 29) != 0;
     break;
   case 5: map_regions(m, fds, count); break;
-  case 8: queue_size = m->payload.state.number; break;
+  case 8: q->queue_size = m->payload.state.number; break;
   case 9:
-    descriptors = from_user(m->payload.address.descriptor);
-    driver_area = from_user(m->payload.address.available);
-    device_area = from_user(m->payload.address.used);
+    q->descriptors = from_user(m->payload.address.descriptor);
+    q->driver_area = from_user(m->payload.address.available);
+    q->device_area = from_user(m->payload.address.used);
     break;
   case 10:
-    last_avail = is_packed ? m->payload.state.number & 0x7fff : m->payload.state.number;
-    avail_wrap = used_wrap = 1;
-    used_index = last_avail;
+    q->last_avail = is_packed ? m->payload.state.number & 0x7fff : m->payload.state.number;
+    q->avail_wrap = q->used_wrap = 1;
+    q->used_index = q->last_avail;
     break;
   case 11:
     if (is("exits-when-stopped")) exit(9);
     if (is("hangs-when-stopped")) for (;;) pause();
-    is_enabled = 0;
-    m->payload.state.number = last_avail;
-    if (is_packed) m->payload.state.number |= avail_wrap << 15 | (uint32_t)used_index << 16 | (uint32_t)used_wrap << 31;
+    q->is_enabled = 0;
+    m->payload.state.number = q->last_avail;
+    if (is_packed)
+      m->payload.state.number |= q->avail_wrap << 15 | (uint32_t)q->used_index << 16 | (uint32_t)q->used_wrap << 31;
     answer(socket, m, 8);
     return;
-  case 12: kick = count > 0 ? fds[0] : -1; break;
-  case 13: call = count > 0 ? fds[0] : -1; break;
+  case 12: q->kick = count > 0 ? fds[0] : -1; break;
+  case 13: q->call = count > 0 ? fds[0] : -1; break;
   case 15: answer_u64(socket, m, PROTOCOL_FEATURES | (is("resizes") ? BACKEND_REQ : 0)); return;
-  case 17: answer_u64(socket, m, 1); return;
+  case 17: answer_u64(socket, m, (uint64_t)queue_count); return;
   case 21: back_channel = count > 0 ? fds[0] : -1; break;
-  case 18: is_enabled = (int)m->payload.state.number; break;
+  case 18: q->is_enabled = (int)m->payload.state.number; break;
   case 24:
     if (is("closes-instead-of-answering")) exit(5);
     if (is("never-answers")) for (;;) pause();
@@ -453,7 +501,16 @@ int main(int count, char **words) {
   struct sockaddr_un name = {.sun_family = AF_UNIX};
   if (count < 3) return 2;
   bug = words[2];
-  offers_packed = count > 3;
+  for (int i = 3; i < count; i++) {
+    if (strcmp(words[i], "packed") == 0) offers_packed = 1;
+    if (strcmp(words[i], "in-order") == 0) offered_too |= IN_ORDER;
+    if (strcmp(words[i], "small-disk") == 0) disk_size = 64 << 10;
+    if (strcmp(words[i], "no-event-idx") == 0) left_out |= 1ull << 29;
+    if (strcmp(words[i], "no-indirect") == 0) left_out |= 1ull << 28;
+    if (strcmp(words[i], "two-queues") != 0) continue;
+    offered_too |= MQ;
+    queue_count = 2;
+  }
   disk = calloc(1, LARGER_DISK);
   snprintf(name.sun_path, sizeof name.sun_path, "%s", words[1]);
   int listener = socket(AF_UNIX, SOCK_STREAM, 0);
@@ -464,11 +521,13 @@ int main(int count, char **words) {
   if (bind(listener, (struct sockaddr *)&name, sizeof name) < 0 || listen(listener, 1) < 0) return 4;
   int socket = accept(listener, NULL, NULL);
   for (;;) {
-    struct pollfd wait[2] = {{.fd = socket, .events = POLLIN}, {.fd = kick, .events = POLLIN}};
-    if (poll(wait, 2, -1) < 0) return 4;
-    if (wait[1].revents & POLLIN) {
+    struct pollfd wait[1 + MAX_QUEUES] = {{.fd = socket, .events = POLLIN}};
+    for (int i = 0; i < MAX_QUEUES; i++) wait[1 + i] = (struct pollfd){.fd = queues[i].kick, .events = POLLIN};
+    if (poll(wait, 1 + MAX_QUEUES, -1) < 0) return 4;
+    for (int i = 0; i < MAX_QUEUES; i++) {
       uint64_t value;
-      if (read(kick, &value, sizeof value) < 0 && errno != EAGAIN) return 4;
+      if ((wait[1 + i].revents & POLLIN) == 0) continue;
+      if (read(queues[i].kick, &value, sizeof value) < 0 && errno != EAGAIN) return 4;
       run();
     }
     if (wait[0].revents) {

@@ -5,15 +5,17 @@ import { formatTable, type BenchPart, type BenchSettings } from './bench-part.ts
 import { CReference } from './c-reference.ts';
 import { measureEnds } from './measure/measure-ends.ts';
 import { measurePlatforms } from './measure/measure-platforms.ts';
+import { measureRecorder } from './measure/measure-recorder.ts';
 import { measureThreads } from './measure/measure-threads.ts';
 import { DEPTH, QUEUE_SIZE } from './ring-shape.ts';
-const USAGE = `usage: npm run bench -- [ends] [threads] [platforms] [--requests <per sample>] [--samples <number>] [--json]
-Measures the ring's steady state: one end at a time, the ends in two threads, and both under each platform. All of it unless parts are named.`;
+const USAGE = `usage: npm run bench -- [ends] [threads] [platforms] [recorder] [--requests <per sample>] [--samples <number>] [--json]
+Measures the ring's steady state: one end at a time, the ends in two threads, both under each platform, and the ends as they are recorded. All of it unless parts are named.`;
 
 const PARTS: ReadonlyMap<string, BenchPart> = new Map([
   ['ends', measureEnds],
   ['threads', measureThreads],
   ['platforms', measurePlatforms],
+  ['recorder', measureRecorder],
 ]);
 
 interface Settings extends BenchSettings {

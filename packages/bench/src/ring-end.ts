@@ -1,4 +1,5 @@
 import type { QueueLayout } from '@virtio-platform/core/queue';
+import { FlightRecorder, type TraceDetail } from '@virtio-platform/trace';
 import { DeviceEnd } from './ends/device-end.ts';
 import { DriverEnd } from './ends/driver-end.ts';
 import { DESCRIPTOR_COUNTS, LAYOUTS, type DescriptorCount } from './ring-shape.ts';
@@ -8,7 +9,21 @@ export interface RingEndOptions {
   readonly layout: QueueLayout;
   readonly end: 'driver' | 'device';
   readonly descriptors: DescriptorCount;
+  /** What records it: `none` unless given. */
+  readonly recorder?: RingRecorder;
 }
+
+/** What records an end that is measured. */
+export type RingRecorder = 'none' | TraceDetail;
+/** All of them, beginning with the one that the others are compared with. */
+export const RING_RECORDERS: readonly RingRecorder[] = ['none', 'flight', 'full'];
+
+/** Each end of each ring with a request of three descriptors, as it is recorded. */
+export const RECORDED_ENDS: readonly RingEndOptions[] = LAYOUTS.flatMap((layout) =>
+  (['driver', 'device'] as const).flatMap((end) =>
+    RING_RECORDERS.map((recorder): RingEndOptions => ({ layout, end, descriptors: 3, recorder })),
+  ),
+);
 
 /** Every case there is. */
 export const RING_ENDS: readonly RingEndOptions[] = LAYOUTS.flatMap((layout) =>
@@ -31,6 +46,9 @@ export interface RingEnd {
 }
 
 /** Opens the driver's or the device's end of a ring of its own, for a process that measures that end. */
-export function openRingEnd({ layout, end, descriptors }: RingEndOptions): RingEnd {
-  return end === 'driver' ? new DriverEnd(layout, descriptors) : new DeviceEnd(layout, descriptors);
+export function openRingEnd({ layout, end, descriptors, recorder = 'none' }: RingEndOptions): RingEnd {
+  const recording = recorder === 'none' ? undefined : new FlightRecorder(undefined, { detail: recorder });
+  return end === 'driver'
+    ? new DriverEnd(layout, descriptors, recording)
+    : new DeviceEnd(layout, descriptors, recording);
 }

@@ -5,6 +5,7 @@ import {
   measureRingEnd,
   measureRingLoop,
   measureTwoThreads,
+  RECORDED_ENDS,
   RING_ENDS,
   runMeasuring,
   TWO_THREADS,
@@ -42,6 +43,19 @@ describe('the ring in its steady state', () => {
       expect(measured.bytesPerRequest).toBeLessThanOrEqual(1);
       expect(measured.nanosecondsPerRequest).toHaveLength(SAMPLES);
       expect(measured.peerNanosecondsPerRequest).toHaveLength(SAMPLES);
+    },
+    TIMEOUT_MS,
+  );
+
+  // Two ends are enough: both layouts are recorded by the same wrappers.
+  const flights = RECORDED_ENDS.filter(({ recorder }) => recorder === 'flight');
+  it.each(flights.filter(({ layout, end }) => (layout === 'split') === (end === 'driver')))(
+    'allocates nothing for an event of a flight recorder: $layout $end end',
+    (options) => {
+      const { bytesPerRequest, collections } = measureRingEnd(options, REQUESTS, SAMPLES);
+      expect(collections).toBe(0);
+      // A clock gives a number of 16 bytes, and is read twice for 32 requests with two events each.
+      expect(bytesPerRequest).toBeLessThanOrEqual(1 + 0.5);
     },
     TIMEOUT_MS,
   );

@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
-import { MEASURED_PLATFORMS, RING_ENDS, TWO_THREADS } from '@virtio-platform/bench';
+import { MEASURED_PLATFORMS, RECORDED_ENDS, RING_ENDS, TWO_THREADS } from '@virtio-platform/bench';
 import { describe, expect, it } from 'vitest';
 
 const MAIN = fileURLToPath(new URL('../dist/main.js', import.meta.url));
@@ -18,6 +18,7 @@ interface Printed {
   readonly compiler: string;
   readonly ends?: readonly Measured[];
   readonly threads?: readonly Measured[];
+  readonly recorder?: readonly Measured[];
   readonly platforms?: readonly (Measured & { readonly platform: string })[];
 }
 
@@ -67,6 +68,21 @@ describe('npm run bench', () => {
         [...MEASURED_PLATFORMS.keys()].flatMap((name) => Array<string>(8).fill(name)),
       );
       for (const { nanosecondsPerRequest, ratio } of platforms!) {
+        expect(nanosecondsPerRequest).toBeGreaterThan(0);
+        expect(ratio).toBeGreaterThan(0);
+      }
+    },
+    2 * TIMEOUT_MS,
+  );
+
+  it(
+    'prints a result for each end as it is recorded, as ratio to the one that is not',
+    () => {
+      const { recorder } = benchAsJson(['recorder']);
+      expect(recorder).toMatchObject(
+        RECORDED_ENDS.map(({ layout, end, recorder: by }) => ({ layout, end, recorder: by })),
+      );
+      for (const { nanosecondsPerRequest, ratio } of recorder!) {
         expect(nanosecondsPerRequest).toBeGreaterThan(0);
         expect(ratio).toBeGreaterThan(0);
       }

@@ -3,8 +3,10 @@ import {
   blamePlugin,
   checkPlugins,
   loadEachRun,
+  type LoadOptions,
   type NamedRun,
   type Profile,
+  type ProfileSource,
   type ResolutionOptions,
 } from '@virtio-platform/profile';
 import { isolate } from './isolate.ts';
@@ -21,12 +23,12 @@ export interface CheckedRun {
 
 /**
  * Checks every run of a profile with its plugins and their options, and starts nothing: the one check of `run`,
- * `check`, `explain` and `matrix`. `path` is absolute.
+ * `check`, `explain` and `matrix`. A path is absolute.
  */
-export async function checkRuns(path: string, plugins: ResolutionOptions): Promise<readonly CheckedRun[]> {
+export async function checkRuns(source: ProfileSource, plugins: LoadOptions): Promise<readonly CheckedRun[]> {
   const runs: CheckedRun[] = [];
   try {
-    for (const loaded of await loadEachRun(path, plugins)) {
+    for (const loaded of await loadEachRun(source, plugins)) {
       const { profile, error } = loaded;
       if (profile === undefined) runs.push({ run: loaded.run, profile, error });
       else runs.push({ run: profile, profile, error: await pluginError(profile, plugins) });

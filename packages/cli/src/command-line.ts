@@ -1,22 +1,30 @@
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
-import { forbidExit } from '@virtio-platform/core';
+import { forbidExit, messageOf } from '@virtio-platform/core';
 import type { ResolutionOptions } from '@virtio-platform/profile';
 import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import wrapAnsi from 'wrap-ansi';
 import { checkCommand } from './commands/check.ts';
 import { conformCommand } from './commands/conform.ts';
 import { conformTarget, repeatedCommand, type ConformWords } from './conform-words.ts';
-import { explainCommand } from './commands/explain.ts';
-import { listCommand } from './commands/list.ts';
+import { completionCommand, manualCommand } from './commands/completion.ts';
+import { explainCommand, type ExplainOptions } from './commands/explain.ts';
+import { listCommand, type ListOptions } from './commands/list.ts';
 import { MATRIX_FORMATS, matrixCommand, type MatrixOptions } from './commands/matrix.ts';
 import { newCommand } from './commands/new.ts';
 import { runCommand } from './commands/run.ts';
 import { schemaCommand } from './commands/schema.ts';
-import { ExitStatus, worstStatus } from './exit-status.ts';
+import { stepCommand } from './commands/step.ts';
+import { Interruption } from './interruption.ts';
+import { EXIT_STATUSES, ExitStatus, worstStatus } from './exit-status.ts';
+import { SHELLS, type Shell } from './help/completion.ts';
 import { isolate } from './isolate.ts';
 import { NEW_KINDS, type NewKind } from './new-package/plugin-name.ts';
 import { findSwallowedOption } from './npm-options.ts';
 import { printError } from './print-error.ts';
+import type { ReporterChoice } from './reporters/reporter-choice.ts';
+import type { TextInput } from './run/profile-sources.ts';
+import { filterOf, reportersOf, runOptions, withBailCount, type RunArguments } from './run/run-arguments.ts';
 import { Terminal, type OutputStreams } from './terminal.ts';
 
 interface JsonOption {
@@ -31,9 +39,11 @@ interface PluginOptions extends JsonOption {
   readonly pluginTimeout?: number;
 }
 
-interface RunOptions extends PluginOptions {
+interface RunOptions extends PluginOptions, RunArguments {
   readonly sanitize?: boolean;
   readonly stack?: boolean;
+  readonly trace?: string;
+  readonly report?: string;
 }
 
 interface ConformOptions extends PluginOptions, ConformWords {
@@ -60,10 +70,21 @@ function patience(text: string): number {
 
 const LONGEST_PATIENCE_MS = 60_000;
 
+interface StepOptions extends PluginOptions {
+  readonly requests: number;
+  readonly run: number;
+  readonly at: number;
+}
+
+/** The most requests that `step` records every detail of. */
+const MOST_STEPPED = 1000;
+
 const NO_PLUGINS_OUTSIDE = [
   '--no-plugins-outside',
   'refuses plugins that are not installed with this command; their code is not loaded',
 ] as const;
+/** Columns of help where the terminal is wider, or is none. */
+const HELP_COLUMNS = 80;
 /** A day. */
 const LONGEST_TIMEOUT_S = 86_400;
 
@@ -75,6 +96,22 @@ function pluginTimeout(): Option {
     if (seconds > 0 && seconds <= LONGEST_TIMEOUT_S) return Math.ceil(seconds * 1000);
     throw new InvalidArgumentError(`Seconds above 0, at most ${LONGEST_TIMEOUT_S}.`);
   });
+}
+
+/** A device or guest address: hexadecimal with 0x, or decimal, of at most 64 bits. */
+function parseAddress(text: string): bigint {
+  if (/^(?:0x[\da-f]{1,16}|\d{1,20})$/i.test(text) && BigInt(text) < 2n ** 64n) return BigInt(text);
+  throw new InvalidArgumentError('An address like 0x800000000001000, of at most 64 bits.');
+}
+
+function wholeNumber(least: number, most: number = Number.MAX_SAFE_INTEGER): (text: string) => number {
+  return (text) => {
+    const value = /^\d+$/.test(text) ? Number(text) : NaN;
+    if (value >= least && value <= most) return value;
+    throw new InvalidArgumentError(
+      most < Number.MAX_SAFE_INTEGER ? `A whole number from ${least} to ${most}.` : `A whole number from ${least} on.`,
+    );
+  };
 }
 
 function allowedPlugins({
@@ -91,8 +128,20 @@ function allowedPlugins({
   };
 }
 
+/** What a command is given beside its words and streams. */
+export interface CommandContext {
+  /** The standard input: where the profile `-` comes from. */
+  readonly input?: TextInput | undefined;
+  /** The signals that ask the command to end. */
+  readonly interruption?: Interruption | undefined;
+}
+
 /** Runs one command line (without node and script) and returns its exit status. */
-export async function runCommandLine(words: readonly string[], streams: OutputStreams): Promise<ExitStatus> {
+export async function runCommandLine(
+  words: readonly string[],
+  streams: OutputStreams,
+  { input, interruption = new Interruption() }: CommandContext = {},
+): Promise<ExitStatus> {
   const terminal = new Terminal(streams);
   let status: ExitStatus = ExitStatus.AsExpected;
   /** Runs a command's body, and prints the error that it ends with. */
@@ -108,43 +157,73 @@ export async function runCommandLine(words: readonly string[], streams: OutputSt
     .version(version())
     .showHelpAfterError('(virtio-platform --help lists the commands)')
     .configureOutput({
+      getOutHelpWidth: () => Math.min(terminal.columns, HELP_COLUMNS),
       writeOut: (text) => terminal.print(text.trimEnd()),
       writeErr: (text) => terminal.printError(text.trimEnd()),
     })
     .exitOverride();
-  program
+  const runProgram = program
     .command('run')
     .description('runs profiles; without one, the shipped ones that need nothing installed')
-    .argument('[profile...]', 'YAML files')
-    .option('--json', 'prints an array of reports')
+    .argument('[profile...]', 'YAML files, names of shipped profiles or of their folders, - for the standard input')
+    .option('--json', 'prints an array of reports: --reporter json')
     .option('--sanitize', 'looks for the mistakes that drivers make with DMA; much slower')
+    .option('--report <file>', 'writes a page of HTML for people, with all that happened')
+    .option('--trace <file>', 'writes what driver and device did to a file that Perfetto opens; much slower')
     .option('--stack', 'shows where the error of a failed run was thrown')
     .option(...NO_PROGRAMS)
     .option(...NO_PLUGINS_OUTSIDE)
     .addOption(pluginTimeout())
-    .action((files: string[], options: RunOptions) => {
-      const { json = false, sanitize = false, stack = false } = options;
-      const plugins = allowedPlugins(options);
-      return run(json, () => runCommand(terminal, files, { json, sanitize, stack, plugins }));
+    .action((profiles: string[], options: RunOptions, command: Command) => {
+      const { json = false, sanitize = false, stack = false, quiet = false, verbose = false, set = [] } = options;
+      const { bail, seed, repeat, trace, report } = options;
+      const reporters = checkedReporters(command, options);
+      const [filter, plugins] = [filterOf(options), allowedPlugins(options)];
+      const chosen = { reporters, filter, bail, seed, repeat, set, quiet, verbose, sanitize, trace, report, stack };
+      return run(json, () =>
+        runCommand(terminal, profiles, { ...chosen, command: words, version: version(), plugins, input, interruption }),
+      );
     });
+  for (const option of runOptions()) runProgram.addOption(option);
   program
     .command('explain')
-    .description('says why each feature was accepted, declined or refused, and which path the addresses take')
-    .argument('<profile>', 'YAML file')
-    .option('--json', 'prints an object; an array where the profile is several runs')
+    .description('says which path addresses take or who refused, and why; or what a code or a key means')
+    .argument('<what...>', 'YAML files; codes (ERR_…, DMA-…); keys of a profile (platform.window.kind)')
+    .option('--all', 'every rule in order, also those that only looked')
+    .option('--feature <name>', 'the whole story of one feature')
+    .addOption(new Option('--address <address>', 'where an address leads, both ways').argParser(parseAddress))
+    .option('--quote', 'a block of plain text for a mail, with Message-ID, clause and commit')
+    .option('--json', 'prints an array')
     .option(...NO_PLUGINS_OUTSIDE)
-    .action((file: string, options: PluginOptions) =>
-      run(options.json, () => explainCommand(terminal, file, options.json === true, allowedPlugins(options))),
+    .action((words: string[], options: ExplainOptions & PluginOptions) =>
+      run(options.json, () => explainCommand(terminal, words, options, allowedPlugins(options), version())),
     );
+  program
+    .command('step')
+    .description('runs a profile with few requests, or reads a trace, and walks through it one event at a time')
+    .argument('<profile>', 'YAML file, or a file that `run --trace` wrote')
+    .addOption(new Option('--requests <n>', 'requests of the run').argParser(wholeNumber(1, MOST_STEPPED)).default(8))
+    .addOption(new Option('--run <n>', 'which run, where the profile is several').argParser(wholeNumber(1)).default(1))
+    .addOption(new Option('--at <n>', 'the step to begin with').argParser(wholeNumber(1)).default(1))
+    .option('--json', 'prints an object with all steps and the state after each')
+    .option(...NO_PROGRAMS)
+    .option(...NO_PLUGINS_OUTSIDE)
+    .action((file: string, options: StepOptions) => {
+      const { json = false, requests, run: which, at } = options;
+      const plugins = allowedPlugins(options);
+      return run(json, () => stepCommand(terminal, file, { json, requests, run: which, at, plugins }));
+    });
   program
     .command('matrix')
     .description('prints what each offer of a device comes to under each platform')
-    .argument('[profile...]', 'YAML files; without one, the platforms that are shipped')
+    .argument('[profile...]', 'YAML files, or matrices of --json; without one, the shipped platforms')
     .option('--offers <file>', 'YAML file: names, and lists of features')
     .addOption(new Option('--format <format>', 'how to print it').choices(MATRIX_FORMATS).default('table'))
-    .option('--rules', 'names the rule that decided each cell')
+    .option('--rules', 'names the rule and the option that decided each cell')
+    .option('--compare <file>', 'the cells that changed since a matrix of --json, or against another profile')
+    .option('--exit-code', 'with --compare: exits with 1 where something changed')
     .option('--experimental', 'turns the two features of 2019 on')
-    .option('--json', 'prints an array with an object for each platform')
+    .option('--json', 'prints an array with an object for each platform and layout')
     .option(...NO_PLUGINS_OUTSIDE)
     .action((files: string[], options: MatrixOptions & PluginOptions) =>
       run(options.json, () => matrixCommand(terminal, files, options, allowedPlugins(options))),
@@ -192,13 +271,18 @@ export async function runCommandLine(words: readonly string[], streams: OutputSt
     );
   program
     .command('list')
-    .description('lists profiles, plugins and machines, and what is missing to run them here')
+    .description('lists what can run here, and what is missing with the package to install')
+    .addOption(new Option('--all', 'each profile with its summary, each plugin with its package and version'))
+    .addOption(new Option('--verbose', 'the same as --all').hideHelp())
     .option('--json', 'prints an object')
-    .action((options: JsonOption) => run(options.json, () => listCommand(terminal, options.json === true)));
+    .action(({ all, verbose, json }: ListOptions & { readonly verbose?: boolean }) =>
+      run(json, () => listCommand(terminal, { all: all === true || verbose === true, json: json === true })),
+    );
   program
     .command('schema')
     .description('prints the JSON Schema of profiles, for editors')
-    .action(() => run(false, () => schemaCommand(terminal)));
+    .option('--report', 'that of what `run --json` prints instead, for programs')
+    .action(({ report }: { readonly report?: boolean }) => run(false, () => schemaCommand(terminal, report === true)));
 
   program
     .command('new')
@@ -210,18 +294,47 @@ export async function runCommandLine(words: readonly string[], streams: OutputSt
       run(false, async () => newCommand(terminal, kind, name, { into, version: version() })),
     );
 
+  program
+    .command('completion')
+    .description('prints the completion of the command for a shell')
+    .addArgument(new Argument('<shell>', 'which shell').choices(SHELLS))
+    .action((shell: Shell) => run(false, async () => completionCommand(terminal, program, shell)));
+  program
+    .command('manual')
+    .description('prints the manual page of the command, in roff')
+    .action(() => run(false, async () => manualCommand(terminal, program, version())));
+  program.addHelpText('afterAll', ({ error }) => (error ? '' : `\n${exitStatusHelp(terminal.columns)}`));
+
   const swallowed = findSwallowedOption(program);
   if (swallowed !== undefined) {
     terminal.printError(swallowed);
     return ExitStatus.Usage;
   }
   try {
-    await program.parseAsync([...words], { from: 'user' });
+    await program.parseAsync(withBailCount(words), { from: 'user' });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     return error.exitCode === 0 ? ExitStatus.AsExpected : ExitStatus.Usage;
   }
   return status;
+}
+
+/** Ends the command line where the reporters exclude each other. */
+function checkedReporters(command: Command, options: RunOptions): readonly ReporterChoice[] {
+  try {
+    return reportersOf(options, options.json === true);
+  } catch (error) {
+    return command.error(`error: ${messageOf(error)}`);
+  }
+}
+
+/** The exit statuses as the help of every command shows them. */
+function exitStatusHelp(columns: number): string {
+  const lines = EXIT_STATUSES.map(([status, text]) => {
+    const [first = '', ...others] = wrapAnsi(text, Math.min(columns, HELP_COLUMNS) - 5).split('\n');
+    return [`  ${status}  ${first}`, ...others.map((line) => `     ${line}`)].join('\n');
+  });
+  return ['Exit status:', ...lines].join('\n');
 }
 
 function version(): string {

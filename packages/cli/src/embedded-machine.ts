@@ -7,6 +7,12 @@ const EMBEDDED = '@virtio-platform/machine-simulated';
 /** Bytes of memory in place of a machine that is not started: as much as negotiation can need. */
 const MOST_MEMORY = 1024 ** 3;
 
+/** The embedded profile with its device in this thread, where its address space can be asked. */
+export function inThisThread(profile: Profile): Profile {
+  const { machine } = profile;
+  return { ...profile, machine: { ...machine, options: { ...machine.options, device: 'same-thread', rogue: [] } } };
+}
+
 /** Whether the profile names the embedded machine, so that {@link onEmbeddedMachine} keeps its machine. */
 export function isEmbedded({ machine }: Profile): boolean {
   return machine.use === EMBEDDED;

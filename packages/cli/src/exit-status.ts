@@ -10,10 +10,20 @@ export const ExitStatus = {
 } as const;
 export type ExitStatus = (typeof ExitStatus)[keyof typeof ExitStatus];
 
+/** What each exit status says, as help and the manual page have it. */
+export const EXIT_STATUSES: readonly (readonly [ExitStatus, string])[] = [
+  [ExitStatus.AsExpected, 'as expected'],
+  [ExitStatus.Differed, 'a run differed from what was expected, faulted or failed; or, where asked, a matrix changed'],
+  [ExitStatus.Usage, 'wrong usage, a bad profile or a bad plugin'],
+  [ExitStatus.Missing, 'something that a profile needs is not installed here'],
+];
+
 /** The exit status of an error. */
 export function exitStatusOf({ code }: { readonly code: string }): ExitStatus {
   if (code === 'ERR_MACHINE_MISSING') return ExitStatus.Missing;
-  return /^ERR_(PROFILE|PLUGIN|NEW|CONFORM)/.test(code) ? ExitStatus.Usage : ExitStatus.Differed;
+  return /^ERR_(PROFILE|PLUGIN|NEW|RUN|EXPLAIN|MATRIX|TRACE|REPORT|CONFORM)/.test(code)
+    ? ExitStatus.Usage
+    : ExitStatus.Differed;
 }
 
 /** Of several, the one to exit with: wrong usage before a missing installation before a difference. */

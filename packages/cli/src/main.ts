@@ -4,13 +4,22 @@ import { constants } from 'node:os';
 import { claimOutput } from './claimed-output.ts';
 import { runCommandLine } from './command-line.ts';
 import { findBanner } from './npm-options.ts';
+import { Interruption } from './interruption.ts';
+import { processScreen } from './step/process-screen.ts';
 import type { TextStream } from './terminal.ts';
 
 // While a command runs, no plugin may end the process: see `forbidExit`.
 const exit = process.exit.bind(process);
 // Exiting, unlike being ended by a signal, lets everything that was started be ended.
-for (const signal of ['SIGHUP', 'SIGINT', 'SIGQUIT', 'SIGTERM'] as const)
-  process.once(signal, () => exit(128 + constants.signals[signal]));
+for (const signal of ['SIGHUP', 'SIGQUIT'] as const) process.once(signal, () => exit(128 + constants.signals[signal]));
+const interruption = new Interruption();
+let interrupted: number | undefined;
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.on(signal, () => {
+    interrupted ??= 128 + constants.signals[signal];
+    if (interruption.raise(signal)) exit(128 + constants.signals[signal]);
+  });
+}
 
 // The exit status tells of the runs, also where the output is lost: its reader has seen enough, or the disk is full.
 let isLost = false;
@@ -26,14 +35,11 @@ const banner = findBanner(fstatSync(process.stdout.fd, { bigint: true }).isFile(
 if (banner !== undefined) process.stderr.write(`${banner}\n`);
 
 const output = claimOutput(process.stdout, process.stderr);
-const status = await runCommandLine(process.argv.slice(2), {
-  stdout: output,
-  stderr: process.stderr,
-  cwd: process.cwd(),
-});
+const streams = { stdout: output, stderr: process.stderr, cwd: process.cwd(), screen: processScreen };
+const status = await runCommandLine(process.argv.slice(2), streams, { input: process.stdin, interruption });
 for (const stream of [output, process.stderr]) await written(stream);
 // A timer or a thread that a plugin left must not keep the command.
-exit(status);
+exit(interrupted ?? status);
 
 /** Waits until everything was written, or cannot be. */
 function written(stream: TextStream): Promise<void> {

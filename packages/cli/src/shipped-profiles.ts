@@ -1,5 +1,5 @@
-import { existsSync, readdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 /** The folder of the shipped profiles: the one packed with this package, or the repository's own. */
@@ -38,6 +38,35 @@ export function shippedProfiles(): string[] {
   const root = shippedFolder();
   const folders = readdirSync(root, { withFileTypes: true }).filter((entry) => entry.isDirectory());
   return [...profilesIn(root), ...folders.flatMap((folder) => profilesIn(join(root, folder.name)))];
+}
+
+/** What shipped profiles are called: by their paths without ending, `pseries/windows`, and as `list` shows them. */
+function shippedByNames(): ReadonlyMap<string, readonly string[]> {
+  const names = new Map<string, readonly string[]>();
+  for (const file of shippedProfiles()) {
+    const path = relative(shippedFolder(), file)
+      .replaceAll('\\', '/')
+      .replace(/\.yaml$/, '');
+    const [folder, name] = path.split('/');
+    if (name !== undefined) names.set(folder!, [...(names.get(folder!) ?? []), file]);
+    names.set(path, [file]);
+    const [, given] = /^profile: *"?([^"\s]+)"?\s*$/m.exec(readFileSync(file, 'utf8')) ?? [];
+    if (given !== undefined && !names.has(given)) names.set(given, [file]);
+  }
+  return names;
+}
+
+/**
+ * The shipped profiles with a name: that of one, `pseries-linear` or `vhost-user/sev`, or that of a folder, `sev`; none
+ * where no profile has it.
+ */
+export function shippedByName(name: string): readonly string[] {
+  return shippedByNames().get(name.replace(/\/$/, '')) ?? [];
+}
+
+/** The names that {@link shippedByName} knows. */
+export function shippedNames(): readonly string[] {
+  return [...shippedByNames().keys()];
 }
 
 function profilesIn(folder: string): string[] {

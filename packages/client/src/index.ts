@@ -20,5 +20,6 @@ export type { ConsolePortStream } from './console/console-port-stream.ts';
 export { openEntropy, type EntropyClient, type EntropyOptions } from './entropy-client.ts';
 export { openNet, type NetClient, type NetOptions } from './net/net-client.ts';
 export { openScsi, type ScsiClient, type ScsiCommandOptions, type ScsiOptions } from './scsi/scsi-client.ts';
+export type { ScsiTaskAnswer, ScsiTaskName } from './scsi/scsi-task.ts';
 export type { ScsiAnswer } from './scsi/scsi-work.ts';
 export { RequestClient, type RequestClientOptions } from './requests/request-client.ts';

@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { setTimeout } from 'node:timers/promises';
 import { inquiryCdb, read10Cdb, readCapacity10Cdb, write10Cdb } from '@virtio-platform/device-scsi';
 import { describe, expect, it } from 'vitest';
 import { openScsi } from '../src/index.ts';
@@ -43,5 +44,37 @@ describe('a SCSI host', () => {
     const told = once(host, 'unit');
     for (let i = 0; i < 4; i++) await host.command(0, 0, Buffer.alloc(6));
     expect(await told).toEqual([expect.objectContaining({ hasMissed: false })]);
+  });
+
+  it('has a unit end a command whose signal is aborted, and goes on', async () => {
+    const slow = { every: 3, delay: 1000 };
+    await using host = await openScsi({ device: { type: 'scsi', disks: [DISK], slow } });
+    for (let i = 0; i < 2; i++) await host.command(0, 0, Buffer.alloc(6));
+    const stop = new AbortController();
+    const held = host.command(0, 0, inquiryCdb(96), { dataIn: 96, signal: stop.signal });
+    const ended = held.then(
+      () => undefined,
+      (error: unknown) => error,
+    );
+    await setTimeout(10);
+    stop.abort(new Error('no longer wanted'));
+    expect(await ended).toMatchObject({ message: 'no longer wanted' });
+    expect((await host.command(0, 0, inquiryCdb(96), { dataIn: 96 })).status).toBe(0);
+    expect(host.statistics.rescued).toBe(0);
+  });
+
+  it('manages tasks: a reset of the unit ends what it has', async () => {
+    const slow = { every: 3, delay: 1000 };
+    await using host = await openScsi({ device: { type: 'scsi', disks: [DISK], slow } });
+    for (let i = 0; i < 2; i++) await host.command(0, 0, Buffer.alloc(6));
+    const held = host.command(0, 0, inquiryCdb(96), { dataIn: 96 });
+    await setTimeout(10);
+    expect(await host.manage('query-task-set', 0, 0)).toBe('found');
+    expect(await host.manage('logical-unit-reset', 0, 0)).toBe('complete');
+    await expect(held).rejects.toMatchObject({ statusName: 'RESET' });
+    expect(await host.manage('query-task-set', 0, 0)).toBe('complete');
+    await expect(host.manage('query-task-set', 9, 0)).rejects.toMatchObject({ statusName: 'BAD_TARGET' });
+    await expect(host.manage('unit-reset' as never, 0, 0)).rejects.toThrow(TypeError);
+    await expect(host.manage('clear-aca', 0, 99_999)).rejects.toThrow(RangeError);
   });
 });

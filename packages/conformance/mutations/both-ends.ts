@@ -28,8 +28,8 @@ const outstanding: readonly Mutation[] = mutationsOf('core/src/queue/driver/outs
   {
     name: 'takes written bytes from readable segments',
     cases: ['D19', 'R-05'],
-    from: 'this.#writable[entry] = isWritable ? length : 0;',
-    to: 'this.#writable[entry] = length;',
+    from: 'segments[at + ROOM] = isWritable ? length : 0;',
+    to: 'segments[at + ROOM] = length;',
   },
   {
     name: 'leaves a buffer mapped that came back',

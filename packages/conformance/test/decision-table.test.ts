@@ -8,11 +8,14 @@ import {
 } from '@virtio-platform/conformance';
 import { DMA_PATHS } from '@virtio-platform/core/dma';
 import { isContradictory, EXPERIMENTAL_BITS } from '@virtio-platform/core/features';
-import { negotiate } from '@virtio-platform/core/negotiation';
+import { CORE_RULES, negotiate, REFERENCES } from '@virtio-platform/core/negotiation';
 import { describe, expect, it } from 'vitest';
 import { rowInput } from '../src/decision-table/decision-table.ts';
 const { rows, platforms } = readDecisionTable();
 const negotiated = rows.filter(({ kind }) => kind === 'negotiation').map((row) => [decisionRowName(row), row] as const);
+
+/** Who wrote the mails that rows and rules name. */
+const PEOPLE = /Tsirkin|Bauermann|Pai\b|Gibson|Kleen|Lendacky|Pasic|Morel|Fraser|Woodhouse/;
 
 /** How many rows each section of the table has. */
 const SECTIONS = { A: 12, B: 17, C: 13, D: 2, E: 12, F: 7, G: 8, H: 9, I: 18, J: 13 } as const;
@@ -27,6 +30,16 @@ function otherOutcome({ outcome }: DecisionRow): Readonly<Record<string, unknown
   return { ...outcome, refused: outcome['refused'] === 'ENODEV' ? 'EPERM' : 'ENODEV' };
 }
 
+describe('the rules of the core', () => {
+  it.each(CORE_RULES.map((rule) => [rule.name, rule] as const))(
+    'says where others find the mails of %s',
+    (_name, rule) => {
+      if (/mail:|commit/.test(rule.source)) expect(rule.references?.length).toBeGreaterThan(0);
+      for (const { link } of rule.references ?? []) expect(link).toMatch(/^https:/);
+    },
+  );
+});
+
 describe('the decision table', () => {
   it('has every row number, each case once', () => {
     const expected = Object.entries(SECTIONS).flatMap(([section, count]) =>
@@ -39,6 +52,8 @@ describe('the decision table', () => {
 
   it.each(rows.map((row) => [decisionRowName(row), row] as const))('marks and sources %s', (_name, row) => {
     expect(row.source.length).toBeGreaterThan(10);
+    for (const name of row.references ?? []) expect(REFERENCES[name].link).toMatch(/^https:/);
+    if (PEOPLE.test(row.source)) expect(row.references?.length).toBeGreaterThan(0);
     for (const mark of [row.facts, row.decision]) expect(['read', 'inferred', 'proposed', 'choice']).toContain(mark);
     if (row.platform !== undefined) expect(platforms).toHaveProperty([row.platform]);
     if ('path' in row.outcome) expect(DMA_PATHS).toContain(row.outcome['path']);

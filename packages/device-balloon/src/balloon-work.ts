@@ -46,7 +46,7 @@ export class BalloonWork implements Workload {
   readonly #driver: BalloonDriver;
   readonly #random: Random;
   readonly #content: GuestContent;
-  readonly #mismatches = new MismatchLog();
+  readonly #mismatches: MismatchLog;
   /** Requests that were submitted, and those that came back. */
   #made = 0;
   #completed = 0;
@@ -60,6 +60,7 @@ export class BalloonWork implements Workload {
   constructor(driver: BalloonDriver, context: WorkloadContext<BalloonSettings, BalloonWorkOptions>) {
     const { memory, inspected, seed } = context;
     this.#context = context;
+    this.#mismatches = new MismatchLog(context.loop);
     this.#driver = driver;
     this.#random = new Random(seed);
     const { pages } = driver;

@@ -1,3 +1,4 @@
+import { nameOfRequest } from './request-name.ts';
 import { DeviceError, type DriverContext, type DriverHalf } from '@virtio-platform/core';
 import { formatByteSize } from '@virtio-platform/core/memory';
 import { BLOCK_CONFIG, readBlockConfig, type BlockConfig } from './block-config.ts';
@@ -64,6 +65,11 @@ export class BlockDisk implements DriverHalf {
     const { capacity } = this.#config;
     if (capacity === before.capacity) return undefined;
     return `capacity ${formatByteSize(before.capacity)} to ${formatByteSize(capacity)}`;
+  }
+
+  describeBuffer(queue: number, id: number): string | undefined {
+    const request = this.drivers.find((driver) => driver.queue.index === queue)?.requestOf(id);
+    return request && nameOfRequest(request.type, request.sector);
   }
 
   dispose(): void {

@@ -39,7 +39,7 @@ export class MixedConsole implements Workload {
   readonly #watch: ChangeWatch;
   readonly #canClose: boolean;
   readonly #canWriteEmergency: boolean;
-  readonly #mismatches = new MismatchLog();
+  readonly #mismatches: MismatchLog;
   readonly #received: Uint8Array;
   #streams: PortStream[] = [];
   #streamCount = 0;
@@ -53,6 +53,7 @@ export class MixedConsole implements Workload {
   constructor(driver: ConsoleDriver, context: WorkloadContext<ConsoleSettings, MixedConsoleOptions>) {
     const { seed, options, settings, accepted } = context;
     this.#context = context;
+    this.#mismatches = new MismatchLog(context.loop);
     this.#driver = driver;
     this.#random = new Random(seed);
     this.#pattern = new StreamPattern(seed, options.blockSize);

@@ -1,5 +1,5 @@
 import type { Mismatch, MismatchKind } from '@virtio-platform/core';
-import { fillPattern, hexadecimal } from '@virtio-platform/device-kit';
+import { fillPattern, findDifference, hexadecimal } from '@virtio-platform/device-kit';
 import type { ConsolePort } from './console-port.ts';
 
 /** What is wrong with the bytes of a stream. */
@@ -153,7 +153,9 @@ export class PortStream {
     for (let i = 0; i < length; i++) {
       const actual = received[at + i]!;
       const expected = message[this.#offset + i]!;
-      if (actual !== expected) return { offset: this.#offset + i, expected, actual };
+      if (actual === expected) continue;
+      const wanted = message.subarray(this.#offset, this.#offset + length);
+      return findDifference(wanted, received.subarray(at, at + length), this.#offset) ?? null;
     }
     return null;
   }

@@ -33,11 +33,12 @@ export class ReadEntropy implements Workload {
   #again = 0;
   #repeated = 0;
   #completed = 0;
-  readonly #mismatches = new MismatchLog();
+  readonly #mismatches: MismatchLog;
   #bytesRead = 0;
 
   constructor(driver: EntropyDriver, context: WorkloadContext<EntropySettings, ReadEntropyOptions>) {
     this.#context = context;
+    this.#mismatches = new MismatchLog(context.loop);
     this.#driver = driver;
     this.#bytes = new Uint8Array(context.options.blockSize);
     this.#random = context.kind === 'mixed' ? new Random(context.seed) : undefined;

@@ -1,7 +1,7 @@
 import type { Mismatch, MismatchKind, WorkDone, Workload, WorkloadContext } from '@virtio-platform/core';
 import { NO_BUFFER } from './buffer-slots.ts';
 import type { MessageDriver, MessageLink } from './message-link.ts';
-import { hexadecimal, MismatchLog } from './mismatch-log.ts';
+import { findDifference, hexadecimal, MismatchLog } from './mismatch-log.ts';
 import { fillPattern } from './pattern.ts';
 
 /** The options of the workloads `echo` and `stream`. */
@@ -30,13 +30,14 @@ export class Echo implements Workload {
   readonly #received: Uint8Array;
   #links: readonly LinkProgress[] = [];
   #completed = 0;
-  readonly #mismatches = new MismatchLog();
+  readonly #mismatches: MismatchLog;
   #bytes = 0;
 
   /** `least`: bytes of the shortest message. */
   constructor(driver: MessageDriver, context: WorkloadContext<unknown, EchoOptions>, least: number) {
     const { blockSize } = context.options;
     this.#context = context;
+    this.#mismatches = new MismatchLog(context.loop);
     this.#driver = driver;
     this.#least = least;
     this.#words = new Uint32Array(Math.ceil(blockSize / 4));
@@ -187,7 +188,9 @@ export class Echo implements Workload {
     for (let i = 0; i < length; i++) {
       const actual = this.#received[at + i]!;
       const expected = this.#message[offset + i]!;
-      if (actual !== expected) return { offset: offset + i, expected, actual };
+      if (actual === expected) continue;
+      const came = this.#received.subarray(at, at + length);
+      return findDifference(this.#message.subarray(offset, offset + length), came, offset);
     }
     return undefined;
   }

@@ -255,7 +255,7 @@ export class NetPairs implements MessageDriver {
     const { mac, offloads, pairs } = commandEffect(command, this.littleEndian);
     if (mac !== undefined) this.#mac = mac;
     if (offloads !== undefined) for (const link of this.pairs) link.setGuestOffloads(guestOffloads(offloads));
-    if (pairs !== undefined) this.#active = Math.min(pairs, this.pairs.length);
+    if (pairs !== undefined) this.#active = Math.max(1, Math.min(pairs, this.pairs.length));
   }
 
   #required(): ControlChannel {

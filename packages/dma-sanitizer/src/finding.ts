@@ -202,13 +202,20 @@ export class FindingLog {
   static readonly LIMIT = 256;
   readonly entries: DmaFinding[] = [];
   #count = 0;
+  #listener: ((finding: DmaFinding) => void) | undefined;
 
   get count(): number {
     return this.#count;
   }
 
+  /** Has `listener` told of each finding from here on, in place of an earlier one. */
+  watch(listener: (finding: DmaFinding) => void): void {
+    this.#listener = listener;
+  }
+
   record(finding: DmaFinding): void {
     this.#count++;
     if (this.entries.length < FindingLog.LIMIT) this.entries.push(finding);
+    this.#listener?.(finding);
   }
 }

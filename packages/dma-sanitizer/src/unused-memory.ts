@@ -14,6 +14,8 @@ export interface UnusedMemoryChange {
  * pattern; a device that goes wrong by an offset or a length lands close to what is allocated.
  */
 const WATCHED_END = 2 ** 26;
+/** Bytes that are compared at once. */
+const CHUNK = 2 ** 16;
 
 /**
  * A pattern in the guest memory that was never allocated, so that writes to it are found: in all of a run of up to 128
@@ -41,12 +43,13 @@ export class UnusedMemory {
 
   /** Finds what changed, or returns `undefined`. It reads all of that memory: for the end of a run. */
   compare(): UnusedMemoryChange | undefined {
-    const { u32 } = this.#memory;
+    const { u8, u32 } = this.#memory;
+    const pattern = new Uint8Array(new Uint32Array(CHUNK / 4).fill(this.#word).buffer);
     let first = Infinity;
     let end = 0;
     let changed = 0;
     const compareByte = (at: number): void => {
-      if (this.#memory.u8[at] === this.#bytes[at & 3]) return;
+      if (u8[at] === this.#bytes[at & 3]) return;
       first = Math.min(first, at);
       end = Math.max(end, at + 1);
       changed++;
@@ -54,8 +57,13 @@ export class UnusedMemory {
     for (const { address, length } of this.#untouched()) {
       for (const at of edgesOf(address, length)) compareByte(at);
       const [from, to] = wordsIn(address, length);
-      for (let i = from; i < to; i++)
-        if (u32[i] !== this.#word) for (let byte = 0; byte < 4; byte++) compareByte(i * 4 + byte);
+      for (let start = from; start < to; start += CHUNK / 4) {
+        const next = Math.min(start + CHUNK / 4, to);
+        const length = (next - start) * 4;
+        if (Buffer.compare(u8.subarray(start * 4, next * 4), pattern.subarray(0, length)) === 0) continue;
+        for (let i = start; i < next; i++)
+          if (u32[i] !== this.#word) for (let byte = 0; byte < 4; byte++) compareByte(i * 4 + byte);
+      }
     }
     return changed === 0 ? undefined : { address: first, length: end - first, changed };
   }

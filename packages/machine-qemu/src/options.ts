@@ -14,6 +14,8 @@ export interface QemuOptions {
   readonly interrupts: InterruptMode;
   readonly program?: string | undefined;
   readonly arguments: readonly string[];
+  /** Names of QEMU's trace events, with * for any characters. */
+  readonly trace: readonly string[];
   readonly startTimeout: number;
   readonly replyTimeout: number;
 }
@@ -42,6 +44,11 @@ export const qemuOptionsSchema: z.ZodType<QemuOptions> = z
       .max(64)
       .default([])
       .describe('More arguments for QEMU, behind those that the profile implies: [-d, guest_errors].'),
+    trace: z
+      .array(z.string().regex(/^[a-zA-Z0-9_*?]+$/))
+      .max(64)
+      .default([])
+      .describe('Events of QEMU for the trace of the run: [virtqueue_*, vtd_iotlb_*]. qemu -trace help lists them.'),
     startTimeout: timeout.default(20_000).describe('Milliseconds until the first answer of QEMU.'),
     replyTimeout: timeout.default(5_000).describe('Milliseconds until an answer of QEMU.'),
   })

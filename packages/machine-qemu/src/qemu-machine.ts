@@ -23,6 +23,7 @@ import { createMachineMemory, memoryHole, RESERVED_BYTES } from './machine-memor
 import { qemuProgram, type QemuOptions } from './options.ts';
 import { buildFirmware } from './pseries/firmware.ts';
 import { qemuArguments, FIRST_DEVICE_DESCRIPTOR, startQemu } from './qemu-process.ts';
+import { QemuTrace } from './qemu-trace.ts';
 import { buildHaltingFirmware } from './board/x86-board.ts';
 
 /**
@@ -59,9 +60,13 @@ export class QemuMachine implements Machine {
     const loopbacks: Loopback[] = [];
     let images = 0;
     disposal.add(() => loopbacks.forEach((loopback) => loopback.dispose()));
+    const trace = await this.#openTrace(folder);
+    // Once QEMU has ended, and before its folder is gone.
+    disposal.add(() => trace?.tell());
     const command = [
       qemuProgram(this.#options),
       ...qemuArguments(this.#options, this.#request.memory, firmware),
+      ...(trace?.arguments ?? []),
       ...deviceArguments(device, {
         image: (path, capacity) =>
           path === undefined ? folder.createSparseFile(`image${images++}`, capacity) : resolve(baseDirectory, path),
@@ -78,6 +83,14 @@ export class QemuMachine implements Machine {
     const transport = this.#openTransport(new BoardFunction(board, DEVICE_SLOT), memory);
     disposal.add(() => transport.dispose());
     return { memory, transport, facilities, faults: new FaultLog(), dispose: () => disposal.run() };
+  }
+
+  /** What the profile wants QEMU to trace, where it is recorded. */
+  async #openTrace(folder: TemporaryFolder): Promise<QemuTrace | undefined> {
+    const { trace } = this.#options;
+    const { recorder } = this.#request;
+    if (trace.length === 0 || recorder === undefined) return undefined;
+    return await QemuTrace.open(qemuProgram(this.#options), trace, folder.pathOf('trace'), recorder);
   }
 
   #openTransport(pci: PciFunction, memory: GuestMemory): Transport {

@@ -19,6 +19,7 @@ describe('the options of the plugin', () => {
       iommu: 'none',
       interrupts: 'msix',
       arguments: [],
+      trace: [],
       startTimeout: 20_000,
       replyTimeout: 5000,
     });

@@ -1,6 +1,4 @@
-import { createRequire } from 'node:module';
-import { pathToFileURL } from 'node:url';
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import {
   CodedError,
   ContractError,
@@ -21,6 +19,7 @@ import type { DeviceWorkerData, DeviceWorkerFailure, DeviceWorkerReady } from '.
 import { exitReportFromJson } from './fault-records.ts';
 import { openModel } from './open-model.ts';
 import { Command, LOADS_DEVICE_TYPE, Mailbox, readFeatureWords, writeFeatureWords } from './mailbox.ts';
+import { startWorker } from './start-worker.ts';
 import { thrownOf } from './thrown-record.ts';
 
 /** How long the device's thread may take to start. */
@@ -341,18 +340,4 @@ function offersOf(type: DeviceTypePlugin, setup: DeviceSetup): FeatureSet {
   const offers = offeredFeatures(setup, model.features);
   model.dispose();
   return offers;
-}
-
-/**
- * Starts the worker's module, beside this one. From source its thread needs the same loader as the process that runs
- * source.
- */
-function startWorker(workerData: DeviceWorkerData): Worker {
-  if (!import.meta.url.endsWith('.ts'))
-    return new Worker(new URL('./device-worker.js', import.meta.url), { workerData });
-  // `require` resolves to the loader's CommonJS half; a thread needs the other one, beside it.
-  const loader = new URL('index.mjs', pathToFileURL(createRequire(import.meta.url).resolve('tsx/esm/api'))).href;
-  const module = new URL('./device-worker.ts', import.meta.url).href;
-  const start = `import('${loader}').then((tsx) => { tsx.register(); return import('${module}'); })`;
-  return new Worker(start, { eval: true, workerData, execArgv: ['--conditions=@virtio-platform/source'] });
 }

@@ -56,7 +56,7 @@ describe.each(ALL)('notifications of a driver, $device, $layout, EVENT_IDX $even
     machine = await testMachine({ options: { device: which.device } }).boot();
     const block = startBlock(machine, which.layout, which.eventIdx);
     block.notify();
-    machine.transport.wait(50);
+    for (let waits = 0; waits < 100 && machine.notifications!.received === 0; waits++) machine.transport.wait(50);
     expect(machine.notifications).toEqual({ needed: 0, received: 1, missed: 0, spurious: 0 });
   });
 });

@@ -68,7 +68,7 @@ export class VhostUserMachine implements Machine {
     });
     disposal.add(() => connection.dispose());
     connection.startBudget('to start (machine.startTimeout)', startTimeout, performance.now() - start);
-    const { device, needs } = this.#request;
+    const { device, needs, recorder } = this.#request;
     const offersPlatform = device.offers?.has(VIRTIO_F_ACCESS_PLATFORM) !== false;
     const backEnd = await negotiateProtocol(connection, {
       type: device.type,
@@ -83,7 +83,7 @@ export class VhostUserMachine implements Machine {
     });
     const shown = (frontEnd?.queueCount ?? Infinity) - (frontEnd?.control === undefined ? 0 : 1);
     const queueCount = Math.min(backEnd.queueCount, shown);
-    while (queues.length < queueCount) queues.push(new VhostUserQueue(queues.length, connection));
+    while (queues.length < queueCount) queues.push(new VhostUserQueue(queues.length, connection, recorder));
     const { hasConfig } = backEnd;
     const backChannel = backEnd.hasBackChannel
       ? BackChannel.open(connection, { timeoutMs: replyTimeout, hasConfig })
@@ -111,12 +111,12 @@ export class VhostUserMachine implements Machine {
     faults: FaultLog,
     queues: readonly VhostUserQueue[],
   ): DeviceMemory {
-    const { simulate, memory: size } = this.#request;
+    const { simulate, memory: size, recorder } = this.#request;
     if (!translates || simulate === undefined || backChannel === undefined) {
       return openDeviceMemory(this.#request, connection, memorySlots, queues);
     }
     const { iotlb } = this.#options;
-    return openTranslatedMemory(connection, { simulate, size, faults, iotlb, backChannel });
+    return openTranslatedMemory(connection, { simulate, size, faults, iotlb, backChannel, recorder });
   }
 
   /** Starts the back-end, with a folder of its own for its socket. */

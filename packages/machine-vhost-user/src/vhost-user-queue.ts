@@ -1,4 +1,4 @@
-import { DeviceError } from '@virtio-platform/core';
+import { DeviceError, type MachineRecorder } from '@virtio-platform/core';
 import {
   DESCRIPTOR_SIZE,
   RING_EVENT_SIZE,
@@ -33,6 +33,7 @@ interface Notifications {
  */
 export class VhostUserQueue implements PlacedRing {
   readonly #index: number;
+  readonly #recorder: MachineRecorder | undefined;
   readonly #connection: VhostUserConnection;
   #notifications: Notifications | undefined;
   /** The areas of the ring as the back-end remembers them, also after the ring was stopped. */
@@ -51,9 +52,10 @@ export class VhostUserQueue implements PlacedRing {
   #callsTaken = 0;
   #listener: (() => void) | undefined;
 
-  constructor(index: number, connection: VhostUserConnection) {
+  constructor(index: number, connection: VhostUserConnection, recorder?: MachineRecorder) {
     this.#index = index;
     this.#connection = connection;
+    this.#recorder = recorder;
   }
 
   /** Set up and not stopped. */
@@ -169,21 +171,23 @@ export class VhostUserQueue implements PlacedRing {
 
   /** Takes the notifications of the back-end. Returns whether there was one. Never waits. */
   takeCalls(): boolean {
-    const taken = this.#notifications?.call.drain() ?? 0;
-    this.#callsTaken += taken;
-    return taken > 0;
+    return this.#take(this.#notifications?.call.drain() ?? 0);
   }
 
   /** As {@link takeCalls}, of what the event loop read. Hot: no system call. */
   takeWatchedCalls(): boolean {
     const call = this.#notifications?.call;
-    const taken = call instanceof CallPipe ? call.takePending() : 0;
-    this.#callsTaken += taken;
-    return taken > 0;
+    return this.#take(call instanceof CallPipe ? call.takePending() : 0);
   }
 
   dispose(): void {
     this.#closeNotifications();
+  }
+
+  #take(calls: number): boolean {
+    this.#callsTaken += calls;
+    if (calls > 0) this.#recorder?.record('interrupt', this.#index, -1, 0, 0, 0);
+    return calls > 0;
   }
 
   #openNotifications(): Notifications {

@@ -1,11 +1,12 @@
-import { type MappingRequest, type Platform } from '@virtio-platform/core';
+import { type AddressRange, type MappingRequest, type Platform } from '@virtio-platform/core';
 import type { DmaMapping, DmaPath } from '@virtio-platform/core/dma';
 import { LeakLog, type GuestMemory } from '@virtio-platform/core/memory';
-import type { NegotiationRule, PlatformTraits } from '@virtio-platform/core/negotiation';
+import { REFERENCES, type NegotiationRule, type PlatformTraits } from '@virtio-platform/core/negotiation';
 import type { ByteOrder } from '@virtio-platform/core/queue';
 import { VIRTIO_F_ACCESS_PLATFORM } from '@virtio-platform/core/features';
 import { FailingVtdFacility } from './unit/failing-vtd-facility.ts';
 import { failsAny, type Domain, type IntelIommuOptions } from './intel-iommu-options.ts';
+import { MAPPING_STEPS } from './mapping-steps.ts';
 import { openDomain, type OpenedDomain } from './domain/opened-domain.ts';
 import { type VtdFacility } from './unit/vtd-facility.ts';
 import type { VtdFault } from './unit/vtd-fault.ts';
@@ -63,6 +64,11 @@ export class IntelIommuPlatform implements Platform {
     return this.#opened().openMapping(request.capacity);
   }
 
+  get addressRanges(): readonly AddressRange[] {
+    const range = this.#domain?.range;
+    return range === undefined ? [] : [range];
+  }
+
   /**
    * The faults of this device that the unit recorded since the last call, read from its fault registers and cleared
    * there. The unit keeps few, so the list can be incomplete; accesses of a device that bypasses the unit are not in
@@ -84,6 +90,8 @@ export class IntelIommuPlatform implements Platform {
       isolates: domain === 'translated',
       mappedPath: this.#mappedPath,
       addressMeaning: ADDRESS_MEANINGS[domain],
+      pathOption: `platform.domain: ${domain}`,
+      mappingSteps: MAPPING_STEPS[domain],
       reachesAllMemory: opened.reachesAllMemory,
       identityVerified: opened.isIdentity(),
       // In the other domains device addresses are physical ones.
@@ -110,6 +118,7 @@ export function intelIommuRules({
       source:
         'QEMU virtio_bus_device_plugged: without iommu_platform the device gets address_space_memory; ' +
         'Linux commit 1a937693993f for real ones',
+      references: [REFERENCES['linux-1a937693993f']],
       stage: 'access',
       apply(negotiation) {
         if (negotiation.input.offered.has(VIRTIO_F_ACCESS_PLATFORM)) {

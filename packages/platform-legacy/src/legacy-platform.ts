@@ -28,6 +28,13 @@ export class LegacyPlatform implements Platform {
       identityVerified: this.#probe(),
       reachesAllMemory: true,
       addressMeaning: 'no IOMMU: the platform gives the guest-physical address, probed with one page',
+      mappingSteps: {
+        map: 'There is no IOMMU, so the platform gives the guest-physical address itself and programs nothing.',
+        unmap: 'Nothing was programmed, so nothing is taken back: the device could still reach the bytes.',
+        region: 'There is no IOMMU: the region gets its guest-physical address, and nothing is programmed.',
+        release: 'The memory goes back to the guest; no table has to change.',
+        access: 'No IOMMU stands in between: the address is guest-physical.',
+      },
     };
   }
 

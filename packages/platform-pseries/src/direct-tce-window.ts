@@ -52,6 +52,7 @@ export class DirectTceWindow {
       limit: this.#pages * this.#table.pageSize,
       addressBits: this.#path === 'identity' ? 32 : 64,
       resolve: (low, high) => this.#table.resolve(low, high),
+      walk: (low, high) => this.#table.walk(low, high),
     });
   }
 

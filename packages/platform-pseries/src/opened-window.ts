@@ -1,4 +1,4 @@
-import type { CoherentMemory, DmaMapping, DmaPath } from '@virtio-platform/core/dma';
+import type { AddressRange, CoherentMemory, DmaMapping, DmaPath } from '@virtio-platform/core/dma';
 import type { GuestMemory, LeakLog } from '@virtio-platform/core/memory';
 import { DirectTceWindow } from './direct-tce-window.ts';
 import { DynamicTceWindow } from './dynamic-tce-window.ts';
@@ -23,6 +23,8 @@ export interface OpenedWindow {
   isIdentity(): boolean;
   /** Whether it maps all of guest memory. */
   readonly reachesAllMemory: boolean;
+  /** The window, as the platform shows it. */
+  readonly range: AddressRange;
   /** Clears or removes the window. */
   close(): void;
 }
@@ -48,13 +50,14 @@ export function openWindow(
   const defaultWindow = (): TceWindow => new TceWindow(facility, facility.defaultWindow);
 
   if (mapping === 'identity') {
-    const window = DirectTceWindow.open(memory, defaultWindow(), 'identity');
-    return opened(window, () => window.clear());
+    const table = defaultWindow();
+    const window = DirectTceWindow.open(memory, table, 'identity');
+    return opened(window, table, () => window.clear());
   }
   if (mapping === 'linear') {
     const table = openDdwWindow(facility, pageSize, { bytes: memory.size });
     try {
-      return opened(DirectTceWindow.open(memory, table, 'linear'), () => remove(table));
+      return opened(DirectTceWindow.open(memory, table, 'linear'), table, () => remove(table));
     } catch (error) {
       remove(table);
       throw error;
@@ -68,15 +71,24 @@ export function openWindow(
     openMapping: (capacity, coherent) => new TceDmaMapping(memory, window, capacity, { coherent, leaks }),
     isIdentity: () => false,
     reachesAllMemory: false,
+    range: rangeOf(table),
     close: () => (kind === 'ddw' ? remove(table) : undefined),
   };
 }
 
-function opened(window: DirectTceWindow, close: () => void): OpenedWindow {
+function opened(window: DirectTceWindow, table: TceWindow, close: () => void): OpenedWindow {
   return {
     openMapping: (capacity, coherent) => window.openMapping(capacity, coherent),
     isIdentity: () => window.isIdentity(),
     reachesAllMemory: window.reachesAllMemory,
+    range: rangeOf(table),
     close,
   };
+}
+
+/** What people call a window that begins above 32 bits a 64-bit one, as Linux does. */
+function rangeOf({ window }: TceWindow): AddressRange {
+  const { base, size } = window;
+  const width = base + BigInt(size) > 2n ** 32n ? '64-bit' : '32-bit';
+  return { what: `${width} DMA window`, kind: 'window', deviceAddress: base, length: size };
 }

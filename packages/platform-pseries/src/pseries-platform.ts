@@ -1,4 +1,4 @@
-import { CodedError, isCodedError, type MappingRequest, type Platform } from '@virtio-platform/core';
+import { CodedError, isCodedError, type AddressRange, type MappingRequest, type Platform } from '@virtio-platform/core';
 import {
   BouncedMappings,
   DirectDmaMapping,
@@ -11,6 +11,7 @@ import type { NegotiationRule, PlatformTraits } from '@virtio-platform/core/nego
 import type { ByteOrder } from '@virtio-platform/core/queue';
 import { VIRTIO_F_ACCESS_PLATFORM } from '@virtio-platform/core/features';
 import { FailingTceFacility } from './failing-tce-facility.ts';
+import { pseriesMappingSteps } from './mapping-steps.ts';
 import { openWindow, windowPath, type OpenedWindow } from './opened-window.ts';
 import { refusesAny } from './pseries-failures.ts';
 import type { PseriesOptions, WindowOptions } from './pseries-options.ts';
@@ -84,6 +85,12 @@ export class PseriesPlatform implements Platform {
     return this.#open().openMapping(request.capacity);
   }
 
+  get addressRanges(): readonly AddressRange[] {
+    const window = this.#window === undefined ? [] : [this.#window.range];
+    const pools = [this.#bounced, this.#bouncedPhysical].flatMap((bounced) => bounced?.addressRanges ?? []);
+    return [...window, ...pools];
+  }
+
   dispose(): void {
     this.#isDisposed = true;
     this.#bounced?.dispose();
@@ -105,6 +112,8 @@ export class PseriesPlatform implements Platform {
       isolates: window.mapping === 'dynamic',
       mappedPath: this.#mappedPath,
       addressMeaning: addressMeaning(window, isSecure),
+      pathOption: pathOption(window, isSecure),
+      mappingSteps: pseriesMappingSteps(this.#options),
       // The ultravisor denies the device the pages that were not shared, whatever the window maps.
       reachesAllMemory: !isSecure && (this.#window?.reachesAllMemory ?? false),
       get identityVerified() {
@@ -168,6 +177,12 @@ function addressMeaning({ kind, mapping, pageSize }: WindowOptions, isSecure: bo
     `each buffer gets bus pages of its own in the ${window} window, ` +
     `with a TCE of exactly its permissions for each page of ${pages}`
   );
+}
+
+/** The window of the profile, and whether its guest is a secure one: together they choose the path. */
+function pathOption({ kind, mapping }: WindowOptions, isSecure: boolean): string {
+  const window = `platform.window: { kind: ${kind}, mapping: ${mapping} }`;
+  return isSecure ? `${window}, platform.secure: true` : window;
 }
 
 /** The rules that a POWER guest adds to negotiation. They only add notes; core's rules decide. */

@@ -1,6 +1,6 @@
 import { DmaError } from '@virtio-platform/core';
 import { DMA_NO_SPACE, DMA_TOO_LARGE, ZeroCopyDmaMapping } from '@virtio-platform/core/dma';
-import type { CoherentMemory, DmaDirection } from '@virtio-platform/core/dma';
+import type { AddressStep, CoherentMemory, DmaDirection } from '@virtio-platform/core/dma';
 import { formatByteSize, PAGE_SIZE, type GuestMemory, type LeakLog } from '@virtio-platform/core/memory';
 import type { DynamicTceWindow } from './dynamic-tce-window.ts';
 import { H_SUCCESS } from './tce-facility.ts';
@@ -38,6 +38,10 @@ export class TceDmaMapping extends ZeroCopyDmaMapping {
 
   resolve(low: number, high: number): number {
     return this.#window.table.resolve(low, high);
+  }
+
+  walk(low: number, high: number): readonly AddressStep[] {
+    return this.#window.table.walk(low, high);
   }
 
   /** The place is the offset of the first byte in the window. */

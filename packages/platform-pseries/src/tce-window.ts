@@ -1,4 +1,4 @@
-import { deviceAddressOffset, writeDeviceAddress } from '@virtio-platform/core/dma';
+import { deviceAddressOffset, writeDeviceAddress, type AddressStep } from '@virtio-platform/core/dma';
 import { H_HARDWARE, H_SUCCESS, TCE_LIST_ENTRIES, TCE_READ, TCE_WRITE } from './tce-facility.ts';
 import type { DmaWindow, TceFacility } from './tce-facility.ts';
 
@@ -96,6 +96,29 @@ export class TceWindow {
     const tce = this.#entryOf((offset - inPage) / this.pageSize);
     if (tce === undefined || (tce[0]! & (TCE_READ | TCE_WRITE)) === 0) return -1;
     return tce[1]! * WORD + ((tce[0]! & -this.pageSize) >>> 0) + inPage;
+  }
+
+  /** The steps of {@link resolve}: the window, then the entry of its table. Cold. */
+  walk(low: number, high: number): readonly AddressStep[] {
+    const { base, size, liobn } = this.window;
+    const offset = deviceAddressOffset(low, high, this.#baseLow, this.#baseHigh);
+    const range = `0x${base.toString(16)} to 0x${(base + BigInt(size) - 1n).toString(16)}`;
+    const window = { table: `DMA window (LIOBN 0x${liobn.toString(16)})` };
+    if (!(offset >= 0 && offset < size)) return [{ ...window, says: `outside: the window has ${range}` }];
+    const page = Math.floor(offset / this.pageSize);
+    const tce = this.#entryOf(page);
+    const table = `TCE table, pages of 0x${this.pageSize.toString(16)}`;
+    return [
+      { ...window, says: `inside ${range}, at offset 0x${offset.toString(16)}` },
+      { table, says: tce === undefined ? `the hypervisor does not tell entry ${page}` : this.#describe(page, tce) },
+    ];
+  }
+
+  #describe(page: number, tce: Uint32Array): string {
+    const may = [...((tce[0]! & TCE_READ) === 0 ? [] : ['read']), ...((tce[0]! & TCE_WRITE) === 0 ? [] : ['write'])];
+    if (may.length === 0) return `entry ${page} is empty: nothing is mapped there`;
+    const address = tce[1]! * WORD + ((tce[0]! & -this.pageSize) >>> 0);
+    return `entry ${page} points at page 0x${address.toString(16)}, to ${may.join(' and ')}`;
   }
 
   #entryOf(page: number): Uint32Array | undefined {

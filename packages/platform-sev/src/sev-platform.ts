@@ -1,4 +1,4 @@
-import { type FacilityToken, type MappingRequest, type Platform } from '@virtio-platform/core';
+import { type AddressRange, type FacilityToken, type MappingRequest, type Platform } from '@virtio-platform/core';
 import {
   BouncedMappings,
   DirectDmaMapping,
@@ -9,9 +9,10 @@ import {
 } from '@virtio-platform/core/dma';
 import { VIRTIO_F_ACCESS_PLATFORM } from '@virtio-platform/core/features';
 import { LeakLog, SharedPageAllocator, type GuestMemory, type MemoryConversion } from '@virtio-platform/core/memory';
-import type { NegotiationRule, PlatformTraits } from '@virtio-platform/core/negotiation';
+import { REFERENCES, type NegotiationRule, type PlatformTraits } from '@virtio-platform/core/negotiation';
 import type { ByteOrder } from '@virtio-platform/core/queue';
 import type { SevOptions } from './options.ts';
+import { sevMappingSteps } from './mapping-steps.ts';
 import { PoolMemory } from './pool-memory.ts';
 
 export type { MemoryConversion };
@@ -60,6 +61,8 @@ export class SevPlatform implements Platform {
         restricted === undefined
           ? 'the physical address of a page shared with the device: buffers are copied through a shared pool'
           : 'a physical address in the one pool that the device reaches: buffers are copied through it',
+      pathOption: options.emulatedIommu ? 'platform.emulatedIommu: true' : `platform.technology: ${technology}`,
+      mappingSteps: sevMappingSteps(options),
       get bounceIsPhysical() {
         return !options.emulatedIommu && probeCoherentIdentity(openShared());
       },
@@ -79,6 +82,10 @@ export class SevPlatform implements Platform {
     return this.#bounced.poolStatistics;
   }
 
+  get addressRanges(): readonly AddressRange[] {
+    return this.#bounced.addressRanges;
+  }
+
   dispose(): void {
     this.#bounced.dispose();
     this.#restricted?.dispose();
@@ -94,6 +101,7 @@ export function sevRules({ emulatedIommu }: SevOptions): readonly NegotiationRul
     {
       name: 'encrypted-guest-has-no-emulated-iommu',
       source: 'mail: Lendacky, 2020 (an emulated IOMMU is not supported in an SEV guest)',
+      references: [REFERENCES['lendacky-2020-02-21']],
       stage: 'restricted-memory',
       apply(negotiation) {
         if (!emulatedIommu) return negotiation.note('no emulated IOMMU');

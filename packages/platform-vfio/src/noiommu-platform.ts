@@ -27,6 +27,14 @@ export class NoiommuPlatform implements Platform {
       mappedPath: 'identity',
       identityVerified: probeIdentity(this.#open(1), memory),
       addressMeaning: 'the physical address, which the process found by itself: there is no IOMMU to map it',
+      pathOption: 'platform.container: noiommu',
+      mappingSteps: {
+        map: 'The process passes the physical address that it found by itself; no IOMMU is programmed.',
+        unmap: 'Nothing was programmed, so nothing is taken back: the device could still reach the bytes.',
+        region: 'The region gets its physical address; no IOMMU is programmed.',
+        release: 'The memory goes back to the process; no table has to change.',
+        access: 'No IOMMU stands in between: the address is physical, and the device reaches all of memory.',
+      },
     };
   }
 

@@ -5,6 +5,7 @@ import {
   DMA_UNREACHABLE,
   writeDeviceAddress,
   ZeroCopyDmaMapping,
+  type AddressStep,
   type DmaDirection,
 } from '@virtio-platform/core/dma';
 import type { GuestMemory, LeakLog } from '@virtio-platform/core/memory';
@@ -69,6 +70,16 @@ export class VfioDmaMapping extends ZeroCopyDmaMapping {
       if (offset >= 0 && offset < region.length) return region.address + offset;
     }
     return -1;
+  }
+
+  /** By the same records as {@link resolve}. */
+  walk(low: number, high: number): readonly AddressStep[] {
+    const address = this.resolve(low, high);
+    const says =
+      address < 0
+        ? 'this process mapped nothing at this I/O virtual address'
+        : `this process mapped its memory at 0x${address.toString(16)} there`;
+    return [{ table: `VFIO container, pages of 0x${this.#pageSize.toString(16)}`, says }];
   }
 
   override dispose(): void {

@@ -1,4 +1,4 @@
-import { type MappingRequest, type Platform } from '@virtio-platform/core';
+import { type AddressRange, type MappingRequest, type Platform } from '@virtio-platform/core';
 import type { DmaMapping, DmaPath } from '@virtio-platform/core/dma';
 import { LeakLog, type GuestMemory } from '@virtio-platform/core/memory';
 import type { NegotiationRule, PlatformTraits } from '@virtio-platform/core/negotiation';
@@ -6,6 +6,7 @@ import type { ByteOrder } from '@virtio-platform/core/queue';
 import { wrongContainer, type VfioContainer } from './container/vfio-container.ts';
 import type { IovaSpace } from './iova/iova-space.ts';
 import { openIovaSpace, type TranslatingContainer } from './iova/open-iova-space.ts';
+import { MAPPING_STEPS } from './mapping-steps.ts';
 import type { VfioOptions } from './options.ts';
 import { VfioDmaMapping } from './vfio-dma-mapping.ts';
 import { VFIO_RULES } from './vfio-rules.ts';
@@ -40,6 +41,8 @@ export class VfioPlatform implements Platform {
       mappedPath: 'translated',
       identityVerified: undefined,
       addressMeaning: 'an I/O virtual address at which this process mapped its memory, in its container',
+      pathOption: `platform.container: ${options.container}`,
+      mappingSteps: MAPPING_STEPS[container.type],
       interruptsExposed: !options.interruptRemapping,
     };
   }
@@ -59,6 +62,16 @@ export class VfioPlatform implements Platform {
     const mapping = new VfioDmaMapping(this.#memory, this.#iovas, request.capacity, this.leaks);
     this.#mappings.push(mapping);
     return mapping;
+  }
+
+  get addressRanges(): readonly AddressRange[] {
+    const ranges = this.#iovas?.ranges ?? [];
+    return ranges.map(({ start, size }) => ({
+      what: 'I/O virtual addresses',
+      kind: 'window',
+      deviceAddress: BigInt(start),
+      length: size,
+    }));
   }
 
   dispose(): void {

@@ -1,5 +1,5 @@
 import { VIRTIO_F_ACCESS_PLATFORM } from '@virtio-platform/core/features';
-import type { NegotiationRule } from '@virtio-platform/core/negotiation';
+import { REFERENCES, type NegotiationRule } from '@virtio-platform/core/negotiation';
 import { errnoName } from './container/errno.ts';
 import type { NoiommuContainer } from './container/vfio-container.ts';
 
@@ -13,6 +13,7 @@ export const VFIO_RULES: readonly NegotiationRule[] = [
   {
     name: 'vfio-needs-access-platform',
     source: 'mail: Tsirkin, 2019-07-01 (VFIO was never taught to refuse devices that bypass the IOMMU)',
+    references: [REFERENCES['tsirkin-2019-07-01']],
     stage: 'assignment',
     apply(negotiation) {
       if (negotiation.input.offered.has(VIRTIO_F_ACCESS_PLATFORM))
@@ -27,6 +28,7 @@ export const VFIO_RULES: readonly NegotiationRule[] = [
   {
     name: 'vfio-never-untranslated',
     source: 'mail: Bauermann, 2019-06-27 (VFIO has to be forbidden on devices that advertise no-translation)',
+    references: [REFERENCES['bauermann-2019-06-27']],
     stage: 'assignment',
     apply(negotiation) {
       if (!negotiation.input.offered.has(negotiation.policy.bits.noTranslation))

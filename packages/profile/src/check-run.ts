@@ -113,7 +113,7 @@ export async function checkRun(
   const { checked } = read;
   const isRight = checked !== undefined && issues.length === 0;
   if (error !== undefined) {
-    const run = isRight ? namedRun(name, root, checked, device) : undefined;
+    const run = isRight ? namedRun(file, name, root, checked, device) : undefined;
     const failure = { error, issues: issuesOf('device', device.use!, error), run };
     return { name, profile: undefined, failure, issues, contradictions, warnings };
   }
@@ -143,16 +143,19 @@ function vocabularyOf(type: DeviceTypePlugin | undefined, others: readonly Devic
 
 /** What is known of a run of which the text is right, and the type of the device is not. */
 function namedRun(
+  file: string,
   name: string,
   root: MapNode,
-  { policy, queue, expect }: CheckedProfile,
+  { policy, queue, workload, expect }: CheckedProfile,
   { use, type }: LoadedDeviceType,
 ): NamedRun {
   const unloaded = { name: displayUse(use!.use), features: NO_DEVICE_FEATURES };
   return {
     name,
+    file: resolve(file),
     platform: pluginUse(root, 'platform')!,
     machine: pluginUse(root, 'machine')!,
+    workload,
     device: { use: use!, type: type ?? unloaded },
     policy: policySection(policy),
     queue,

@@ -55,6 +55,8 @@ export interface CompositionOptions extends ResolutionOptions {
   readonly watchDevice?: MachineRequest['watchDevice'];
   /** Watches the device's end of each queue: see {@link MachineRequest.watchDeviceQueue}. */
   readonly watchDeviceQueue?: MachineRequest['watchDeviceQueue'];
+  /** Is told what the machine sees of its device: see {@link MachineRequest.recorder}. */
+  readonly machineRecorder?: MachineRequest['recorder'];
   /**
    * Ends the composition once it is aborted: `composeRun` then gives back what there is and rejects with the reason of
    * the signal. A machine that goes on booting for more than {@link ABORT_GRACE_MS} is disposed when it has booted.
@@ -136,12 +138,13 @@ async function bootMachine(
   profile: Profile,
   resolution: CompositionOptions,
 ): Promise<BootedMachine> {
-  const { watchDevice, watchDeviceQueue, pluginTimeoutMs, signal } = resolution;
+  const { watchDevice, watchDeviceQueue, machineRecorder: recorder, pluginTimeoutMs, signal } = resolution;
   const { use, plugin, options } = machine;
   bindings.registerInstance(MACHINE_REQUEST, {
     ...machineRequest(platform, profile),
     watchDevice,
     watchDeviceQueue,
+    recorder,
     signal,
   });
   await runHook('machine', use, 'register', () => plugin.register(bindings, options), pluginTimeoutMs);

@@ -6,7 +6,7 @@
 export * from './compose.ts';
 export { isPluginAwaited } from './guard/await-plugin.ts';
 export { blamePlugin, strayOwner, type NamesPlugins, type StrayOwner } from './guard/blame-plugin.ts';
-export { runHook, runHookSync } from './guard/run-hook.ts';
+export { observeHooks, runHook, runHookSync, type HookCall } from './guard/run-hook.ts';
 export { pluginSiteOf, type PluginSite } from './guard/plugin-site.ts';
 export * from './json-schema.ts';
 export * from './load-offers.ts';
@@ -19,6 +19,7 @@ export { LocatedPluginError } from './plugin/plugin-error.ts';
 export type { PluginKind } from './plugin/plugin-use.ts';
 export type { ResolutionOptions } from './plugin/resolve-plugin.ts';
 export type { JsonSchema } from './schema/options-json-schema.ts';
+export { shortFeatureName } from './schema/device-vocabulary.ts';
 export * from './schema/profile-object.ts';
 export * from './schema/profile.ts';
 export {
@@ -30,4 +31,5 @@ export {
   type SourceLocation,
 } from './source/profile-issue.ts';
 export type { ProfileSource, ProfileText } from './source/profile-source.ts';
+export { closest } from './source/suggestion.ts';
 export { formatWarning, type ProfileWarning } from './source/renamed-keys.ts';

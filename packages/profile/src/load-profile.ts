@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import { findPluginIssues } from './plugin/check-plugins.ts';
 import { checkRun, distinctIssues, issuesOfRuns, type Reading, type RunCheck } from './check-run.ts';
 import type { CodedError, DeviceTypePlugin } from '@virtio-platform/core';
@@ -16,6 +17,7 @@ import {
 } from './source/profile-issue.ts';
 import { locateSource, type ProfileSource } from './source/profile-source.ts';
 import { readSources } from './source/read-sources.ts';
+import { setValues } from './source/set-values.ts';
 import { formatWarning, type ProfileWarning } from './source/renamed-keys.ts';
 import type { ResolutionOptions } from './plugin/resolve-plugin.ts';
 import type { MapNode } from './source/source-node.ts';
@@ -27,6 +29,11 @@ export interface LoadOptions extends ResolutionOptions {
    * given. Those in a file start at the folder of the file.
    */
   readonly baseDirectory?: string | undefined;
+  /**
+   * Values that are laid over the profile, as `path=value` with the value as YAML: `queue.layout=packed`. A `matrix` no
+   * longer varies what is set.
+   */
+  readonly set?: readonly string[] | undefined;
 }
 
 /** What is known of a profile that was looked at. */
@@ -107,7 +114,8 @@ async function errorOf({ roots, issues }: StaticCheck, options: ResolutionOption
 async function checkStatically(source: ProfileSource, options: LoadOptions): Promise<StaticCheck> {
   const located = locateSource(source, options.baseDirectory);
   const { file } = located;
-  const sources = await readSources(located);
+  const { baseDirectory = process.cwd(), set = [] } = options;
+  const sources = setValues(await readSources(located), set, resolve(baseDirectory));
   if (sources.root === undefined) {
     const { issues } = sources;
     return { roots: [], checks: [], profiles: [], issues, textIssues: issues };

@@ -4,6 +4,7 @@ import { FaultLog, type DeviceFault } from '@virtio-platform/core/address-space'
 import { blamePlugin, composeRun, type ComposedRun, type Profile } from '@virtio-platform/profile';
 import { compareExpectation } from './report/compare-expectation.ts';
 import { describeNegotiation, describeRun, newState, reportFaults, type RunState } from './report/describe-run.ts';
+import { negotiationAccount } from './report/negotiation-account.ts';
 import { leaksOf, statisticsOf } from './report/platform-account.ts';
 import type { RunReport } from './report/report.ts';
 import type { FaultEvent, RunEvent } from './run-events.ts';
@@ -14,7 +15,7 @@ import { SanitizedRun } from './sanitized-run.ts';
 import { watchedBy } from './watched-by.ts';
 
 /** How a run is driven. */
-export interface DriveOptions extends Pick<RunOptions, 'sanitize' | 'plugins' | 'recorder'> {
+export interface DriveOptions extends Pick<RunOptions, 'sanitize' | 'plugins' | 'recorder' | 'watch'> {
   /** Ends the run. */
   readonly signal: AbortSignal;
   /** Is told what happens, but the end. Never throws. */
@@ -39,9 +40,11 @@ export async function driveRun(profile: Profile, options: DriveOptions): Promise
   signal.throwIfAborted();
   const startedAt = performance.now();
   const state = newState((thrown, isInside) => blamePlugin(thrown, profile, plugins, isInside));
-  const sanitized = profile.driver.sanitize || options.sanitize === true ? new SanitizedRun(profile) : undefined;
-  const recorded = new RecordedRun(recorder);
+  const recorded = new RecordedRun(profile, recorder);
+  const isSanitized = profile.driver.sanitize || options.sanitize === true;
+  const sanitized = isSanitized ? new SanitizedRun(profile, recorded.found) : undefined;
   const { errors } = state;
+  errors.watch(recorded.failed);
   let run: ComposedRun | undefined;
   try {
     run = await composeRun(profile, {
@@ -51,8 +54,10 @@ export async function driveRun(profile: Profile, options: DriveOptions): Promise
         return sanitized?.watchDevice(watched) ?? watched;
       },
       watchDeviceQueue: (queue, index) => recorded.device.queue(queue, index),
+      machineRecorder: recorded,
       signal,
     });
+    recorded.booted(run);
     tell(bootedEvent(run));
     // What was recorded before the run is not its own.
     run.platform.recordedFaults?.();
@@ -68,6 +73,7 @@ export async function driveRun(profile: Profile, options: DriveOptions): Promise
     errors.note(error);
   }
   for (const error of (await run?.dispose()) ?? []) errors.note(error);
+  recorded.end();
   try {
     if (run !== undefined) state.leaked = leaksOf(run, state.dma.leaked);
   } catch (error) {
@@ -138,37 +144,27 @@ async function drive(
   run: ComposedRun,
   { sanitized, recorded }: Watchers,
   state: RunState,
-  { signal, tell }: DriveOptions,
+  { signal, tell, watch }: DriveOptions,
 ): Promise<void> {
   let session: RunSession;
   try {
     const sanitizer = sanitized?.open(run.machine.memory);
     const outer = sanitizer && watchedBy(sanitizer, run.profile.device.type.name);
-    session = new RunSession(run, recorded.watch(outer));
+    session = new RunSession(run, recorded.watch(outer, watch?.(run)), recorded);
   } catch (error) {
     state.errors.note(error);
     return;
   }
   state.negotiation = session.negotiation;
   recorded.negotiated(session.negotiation);
-  tell({ type: 'negotiated', ...describeNegotiation(run.profile, session.negotiation) });
+  const account = negotiationAccount(session.negotiation, run.platform.rules);
+  tell({ type: 'negotiated', ...describeNegotiation(run.profile, session.negotiation), account });
   const { requests: total } = run.profile.workload;
   const onProgress = (done: number): void => {
     tell({ type: 'progress', done, total });
     const faults = reportFaults(checkFaults(run.machine.faults.entries));
     tellTrouble(state, { faults, recorded: [], findings: sanitized?.report.findings ?? [] }, tell);
   };
-  if (session.negotiation.refusal === undefined) {
-    try {
-      await session.start(onProgress, signal);
-      await session.run(signal);
-      onProgress(session.workload?.requests ?? 0);
-      session.checkNotifications();
-    } catch (error) {
-      state.errors.note(error, session.inspect());
-    }
-    state.configuration = session.configuration;
-  }
   const step = (body: () => void): void => {
     try {
       body();
@@ -176,6 +172,20 @@ async function drive(
       state.errors.note(error);
     }
   };
+  if (session.negotiation.refusal === undefined) {
+    try {
+      await session.start(onProgress, signal);
+      await session.run(signal);
+      onProgress(session.workload?.requests ?? 0);
+      session.checkNotifications();
+      session.checkDescriptors();
+    } catch (error) {
+      state.errors.note(error, session.inspect());
+      step(() => session.explain(error));
+    }
+    state.explanations = session.explanations;
+    state.configuration = session.configuration;
+  }
   step(() => {
     state.workload = session.workload ?? state.workload;
   });
@@ -191,6 +201,10 @@ async function drive(
   });
   step(() => {
     state.statistics = statisticsOf(run);
+  });
+  step(() => {
+    const { addressRanges: ranges = [], traits } = run.platform;
+    tell({ type: 'addresses', isRestricted: traits.restrictedMemory, ranges });
   });
   step(() => session.dispose());
 }

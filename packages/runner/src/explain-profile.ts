@@ -1,5 +1,5 @@
 import { VIRTIO_F_ACCESS_PLATFORM } from '@virtio-platform/core/features';
-import type { NegotiationResult, PlatformTraits } from '@virtio-platform/core/negotiation';
+import type { NegotiationResult, PathChoice, PlatformTraits, RuleTrace } from '@virtio-platform/core/negotiation';
 import { composeRun, type Profile } from '@virtio-platform/profile';
 import { RunSession } from './run-session.ts';
 
@@ -14,7 +14,8 @@ export interface Explanation {
   readonly interface: string;
   readonly privilege: string;
   readonly offered: readonly string[];
-  readonly rules: readonly { readonly rule: string; readonly source: string; readonly says: readonly string[] }[];
+  /** Each rule in order, also those that only looked. */
+  readonly rules: readonly RuleTrace[];
   readonly features: readonly {
     readonly feature: string;
     readonly outcome: string;
@@ -24,6 +25,8 @@ export interface Explanation {
   }[];
   readonly path: string | null;
   readonly addressMeaning: string | null;
+  /** Which rule chose the path, and what of the profile did; `null` after a refusal. */
+  readonly choice: (Omit<PathChoice, 'option'> & { readonly option: string | null }) | null;
   readonly refusal: NonNullable<NegotiationResult['refusal']> | null;
 }
 
@@ -50,12 +53,17 @@ export async function explainProfile(profile: Profile): Promise<Explanation> {
         reason,
       })),
       path: negotiation.path ?? null,
+      choice: choiceOf(negotiation),
       addressMeaning: addressMeaning(negotiation, run.platform.traits),
       refusal: negotiation.refusal ?? null,
     };
   } finally {
     await run.dispose();
   }
+}
+
+function choiceOf({ choice }: NegotiationResult): Explanation['choice'] {
+  return choice === undefined ? null : { ...choice, option: choice.option ?? null };
 }
 
 /** The meaning of an address is the platform's to say only where it is asked. */

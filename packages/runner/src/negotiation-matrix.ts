@@ -1,5 +1,13 @@
 import { featureBit, FeatureSet, transportCarries } from '@virtio-platform/core/features';
-import { negotiate, type NegotiationResult, type Refusal } from '@virtio-platform/core/negotiation';
+import {
+  negotiate,
+  type NegotiationPolicy,
+  type NegotiationResult,
+  type PlatformTraits,
+  type Refusal,
+  type SourceReference,
+} from '@virtio-platform/core/negotiation';
+import type { QueueLayout } from '@virtio-platform/core/queue';
 import { composeRun, type ComposedRun, type Offer, type Profile } from '@virtio-platform/profile';
 import { supportedFeatures } from '@virtio-platform/session';
 
@@ -8,17 +16,24 @@ export interface MatrixCell {
   readonly offer: string;
   readonly outcome: 'accepted' | 'refused';
   readonly accepted: readonly string[];
+  /** The rule that accepted each feature, by its name. */
+  readonly acceptedBy: Readonly<Record<string, string>>;
   readonly declined: readonly { readonly feature: string; readonly rule: string; readonly reason: string }[];
   readonly path: string | null;
   readonly refusal: Refusal | null;
-  /** The rule that decided: who refused, or what ACCESS_PLATFORM or its absence came to. */
+  /** The rule that decided: who refused, or whose decision the path follows from. */
   readonly rule: string;
+  /** What of the profile decided, beside the offer: `platform.domain: pass-through`; `null` where nothing of it did. */
+  readonly option: string | null;
   /** Where that rule comes from. */
   readonly source: string;
+  readonly references: readonly SourceReference[];
 }
 
-/** One platform, as a profile describes it and its driver. */
+/** One platform, as a profile describes it and its driver, and a driver of one layout. */
 export interface MatrixRow {
+  /** The layout that the driver asks for; without RING_PACKED in the offer a `packed` one gets a split ring. */
+  readonly layout: QueueLayout;
   readonly profile: string;
   readonly platform: string;
   readonly privilege: string;
@@ -51,8 +66,9 @@ export const DEFAULT_OFFERS: readonly Offer[] = [
 ];
 
 /**
- * Negotiates every offer under the platform of each profile. Each machine is booted once, for what its platform states;
- * the device is asked nothing, so that offers no machine could make have an answer too. Throws coded errors.
+ * Negotiates every offer under the platform of each profile, for a driver with a split ring and for one with a packed
+ * ring: two rows for each profile. Each machine is booted once, for what its platform states; the device is asked
+ * nothing, so that offers no machine could make have an answer too. Throws coded errors.
  */
 export async function negotiationMatrix(
   profiles: readonly Profile[],
@@ -62,13 +78,11 @@ export async function negotiationMatrix(
   for (const profile of profiles) {
     const run = await composeRun(profile);
     try {
-      const cells = offers.map((offered) => cellOf(run, offered));
-      rows.push({
-        profile: profile.name,
-        platform: run.platformName,
-        privilege: profile.driver.privilege,
-        cells,
-      });
+      for (const layout of ['split', 'packed'] as const) {
+        const cells = offers.map((offered) => cellOf(run, layout, offered));
+        const { privilege } = profile.driver;
+        rows.push({ profile: profile.name, layout, platform: run.platformName, privilege, cells });
+      }
     } finally {
       await run.dispose();
     }
@@ -76,7 +90,11 @@ export async function negotiationMatrix(
   return rows;
 }
 
-function cellOf({ profile, platform }: ComposedRun, { name, interface: deviceInterface, features }: Offer): MatrixCell {
+function cellOf(
+  { profile, platform }: ComposedRun,
+  layout: QueueLayout,
+  { name, interface: deviceInterface, features }: Offer,
+): MatrixCell {
   const { device, driver, policy } = profile;
   const deviceFeatures = device.type.features;
   const bits = features.flatMap((feature) => featureBit(feature, deviceFeatures, policy.bits) ?? []);
@@ -85,7 +103,7 @@ function cellOf({ profile, platform }: ComposedRun, { name, interface: deviceInt
       deviceFeatures,
       interface: deviceInterface,
       offered: FeatureSet.of(...bits),
-      supported: supportedFeatures(profile),
+      supported: supportedFeatures({ ...profile, queue: { layout } }),
       carries: transportCarries(deviceInterface === 'legacy' ? 'legacy' : 'pci'),
       traits: platform.traits,
       privilege: driver.privilege,
@@ -99,25 +117,38 @@ function cellOf({ profile, platform }: ComposedRun, { name, interface: deviceInt
     offer: name,
     outcome: result.refusal === undefined ? 'accepted' : 'refused',
     accepted: result.accepted.names(deviceFeatures, policy.bits),
+    acceptedBy: Object.fromEntries(
+      result.decisions
+        .filter(({ outcome }) => outcome === 'accepted')
+        .map(({ name: feature, rule }) => [feature, rule]),
+    ),
     declined: result.decisions
       .filter(({ outcome }) => outcome === 'declined')
       .map(({ name: feature, rule, reason }) => ({ feature, rule, reason })),
     path: result.path ?? null,
     refusal: result.refusal ?? null,
-    ...decidingRule(result),
+    ...decisionOf(result, policy, platform.traits),
   };
 }
 
-/**
- * What an address means was decided with ACCESS_PLATFORM where it is accepted, and by the path's rule where it is not.
- */
-function decidingRule({ decisions, trace, refusal }: NegotiationResult): {
-  readonly rule: string;
-  readonly source: string;
-} {
-  const access = decisions.find(({ name, outcome }) => name === 'ACCESS_PLATFORM' && outcome === 'accepted');
-  const { rule, source } = refusal ?? access ?? trace.at(-1)!;
-  return { rule, source };
+type Decision = Pick<MatrixCell, 'rule' | 'option' | 'source' | 'references'>;
+
+function decisionOf(result: NegotiationResult, policy: NegotiationPolicy, traits: PlatformTraits): Decision {
+  const { refusal, choice, trace } = result;
+  const { rule, source } = refusal ?? choice!;
+  const references = trace.find((one) => one.rule === rule)?.references ?? [];
+  const option = refusal === undefined ? choice?.option : refusingOption(refusal, policy, traits);
+  return { rule, option: option ?? null, source, references };
+}
+
+/** What the refusal says could be otherwise on the platform or in the policy, as the profile has it. */
+function refusingOption({ change }: Refusal, policy: NegotiationPolicy, traits: PlatformTraits): string | undefined {
+  const name = /^(\w+):/.exec(change.policy ?? '')?.[1];
+  const value = Object.entries(policy).find(([key]) => key === name);
+  const ofPolicy = value === undefined ? [] : [`policy.${value[0]}: ${String(value[1])}`];
+  const ofPlatform = change.platform === undefined || traits.pathOption === undefined ? [] : [traits.pathOption];
+  const options = [...ofPlatform, ...ofPolicy];
+  return options.length === 0 ? undefined : options.join(', ');
 }
 
 function offer(name: string, features: readonly string[], deviceInterface: Offer['interface'] = 'modern'): Offer {

@@ -79,7 +79,7 @@ export class ProfileRun extends EventEmitter<RunEventMap> implements AsyncDispos
   }
 
   async #run(profile: Profile, options: RunOptions): Promise<RunReport> {
-    const { signal, sanitize, plugins, recorder } = options;
+    const { signal, sanitize, plugins, recorder, watch } = options;
     const controller = this.#controller;
     const forward = (): void => controller.abort(signal!.reason);
     if (signal?.aborted === true) forward();
@@ -89,7 +89,7 @@ export class ProfileRun extends EventEmitter<RunEventMap> implements AsyncDispos
       // Listeners are added in the meantime.
       await Promise.resolve();
       const tell = (event: RunEvent): void => this.#tell(event);
-      const report = await driveRun(profile, { sanitize, plugins, recorder, signal: controller.signal, tell });
+      const report = await driveRun(profile, { sanitize, plugins, recorder, watch, signal: controller.signal, tell });
       isTold = true;
       this.#tell({ type: 'ended', report, error: null });
       controller.signal.throwIfAborted();

@@ -1,3 +1,5 @@
+import type { AddressRange } from '@virtio-platform/core';
+import type { NegotiationAccount } from './report/negotiation-account.ts';
 import type { FaultReport, FindingReport, RunReport } from './report/report.ts';
 
 /** The machine runs, and the platform over it. */
@@ -15,6 +17,16 @@ export interface BootedEvent {
 /** Driver and device have negotiated, or one of them refused. */
 export interface NegotiatedEvent extends Pick<RunReport, 'features' | 'path' | 'refusal'> {
   readonly type: 'negotiated';
+  /** Which rule decided what, stage by stage. */
+  readonly account: NegotiationAccount;
+}
+
+/** What addresses the device had, as the platform says it once the workload has ended. */
+export interface AddressesEvent {
+  readonly type: 'addresses';
+  /** Whether a device reaches only the memory that was shared with it. */
+  readonly isRestricted: boolean;
+  readonly ranges: readonly AddressRange[];
 }
 
 /** Requests complete: a few times a second, and once more when the workload has ended. */
@@ -49,7 +61,14 @@ export type EndedEvent =
     };
 
 /** What a run tells of itself while it runs, in the order in which it happens. */
-export type RunEvent = BootedEvent | NegotiatedEvent | ProgressEvent | FaultEvent | FindingEvent | EndedEvent;
+export type RunEvent =
+  | BootedEvent
+  | NegotiatedEvent
+  | ProgressEvent
+  | AddressesEvent
+  | FaultEvent
+  | FindingEvent
+  | EndedEvent;
 
 /** The events of a run by their names, with the arguments of their listeners. */
 export type RunEventMap = { readonly [Type in RunEvent['type']]: [event: Extract<RunEvent, { readonly type: Type }>] };

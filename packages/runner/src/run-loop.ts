@@ -5,6 +5,7 @@ import {
   describeValue,
   DeviceError,
   type DriverHalf,
+  type Mismatch,
   type WorkLoop,
   type Workload,
 } from '@virtio-platform/core';
@@ -35,6 +36,8 @@ export interface RunLoopParts {
   readonly driver: DriverHalf;
   /** Called a few times a second while requests complete. */
   readonly onProgress: (done: number) => void;
+  /** Told of the first mismatch of each kind, at that moment. */
+  readonly onMismatch?: (mismatch: Mismatch) => void;
 }
 
 /**
@@ -110,6 +113,10 @@ export class RunLoop implements WorkLoop {
       this.#failure ??= this.#stop;
       this.#abandon();
     }, STOP_GRACE_MS).unref();
+  }
+
+  mismatched(mismatch: Mismatch): void {
+    this.#parts.onMismatch?.(mismatch);
   }
 
   disrupt(completed: number): void {

@@ -1,4 +1,5 @@
-import type { ResolutionOptions } from '@virtio-platform/profile';
+import type { ComposedRun, ResolutionOptions } from '@virtio-platform/profile';
+import type { SessionWatch } from '@virtio-platform/session';
 import type { FlightRecorder } from '@virtio-platform/trace';
 
 /** What a run may be given beside the profile. */
@@ -17,6 +18,11 @@ export interface RunOptions {
    * never uses one that another run uses.
    */
   readonly recorder?: FlightRecorder | undefined;
+  /**
+   * Is given what the run was put together from, and stands in front of what driver and device share, nearer to it than
+   * the recorder.
+   */
+  readonly watch?: ((run: ComposedRun) => SessionWatch) | undefined;
   /** Which plugins may be used, and where they are looked for. */
   readonly plugins?: ResolutionOptions | undefined;
 }

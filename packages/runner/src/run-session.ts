@@ -1,24 +1,46 @@
-import { ContractError, type Workload } from '@virtio-platform/core';
+import { ContractError, DeviceError, type DriverHalf, type Mismatch, type Workload } from '@virtio-platform/core';
 import type { DmaStatistics } from '@virtio-platform/core/dma';
 import type { NegotiationResult } from '@virtio-platform/core/negotiation';
 import { runHook, type ComposedRun } from '@virtio-platform/profile';
 import { DeviceSession, type SessionWatch } from '@virtio-platform/session';
+import { FlightRecorder } from '@virtio-platform/trace';
 import { checkDisruptions } from './disruptions.ts';
+import type { RecordedRun } from './recorded-run.ts';
 import type { RunReport, WorkloadReport } from './report/report.ts';
+import { collectEvidence, type FailureEvidence } from './failure/failure-evidence.ts';
+import type { FailureExplanation } from './failure/failure-explanation.ts';
+import {
+  explainChangedDescriptor,
+  explainError,
+  explainMismatch,
+  explainMissedNotification,
+} from './failure/explain-failure.ts';
 import { inspectRings, type RingReport } from './report/ring-report.ts';
 import { RunLoop, workloadReport } from './run-loop.ts';
 import { throwMissed, UsedNotifications } from './used-notifications.ts';
+
+/** What went wrong first is explained; what follows is often its consequence. */
+const MOST_EXPLANATIONS = 4;
 
 /** The workload of a profile over a {@link DeviceSession}, with what the profile has done to the device meanwhile. */
 export class RunSession {
   readonly #run: ComposedRun;
   readonly #session: DeviceSession;
+  readonly #mismatched: ((mismatch: Mismatch) => void) | undefined;
   #workload: Workload | undefined;
   #loop: RunLoop | undefined;
   #notifications: UsedNotifications | undefined;
+  #driver: DriverHalf | undefined;
+  readonly #recorder: FlightRecorder;
+  readonly #explanations: FailureExplanation[] = [];
 
-  /** Negotiates. After a refusal there is nothing to start. `watch` looks at the driver. */
-  constructor(run: ComposedRun, watch?: SessionWatch) {
+  /**
+   * Negotiates. After a refusal there is nothing to start. `watch` looks at the driver; `recording` has the events of
+   * both ends, and is told of the first mismatch of each kind.
+   */
+  constructor(run: ComposedRun, watch?: SessionWatch, recording?: Pick<RecordedRun, 'recorder' | 'mismatched'>) {
+    this.#recorder = recording?.recorder ?? new FlightRecorder();
+    this.#mismatched = recording?.mismatched;
     const { platform, machine, profile } = run;
     const { device, driver, policy, queue, failures, workload } = profile;
     this.#run = run;
@@ -72,6 +94,33 @@ export class RunSession {
   /** Reads the rings as both ends left them. */
   inspect(): RingReport[] {
     return inspectRings(this.#session.queues.map(({ queue }) => queue));
+  }
+
+  /**
+   * What went wrong so far, explained, in the order in which it happened, at most {@link MOST_EXPLANATIONS}. A missed
+   * notification is behind what ended the workload: it often has the same cause, and shows less of it.
+   */
+  get explanations(): readonly FailureExplanation[] {
+    const all = this.#explanations;
+    return [...all.filter(({ kind }) => kind !== 'notification'), ...all.filter(({ kind }) => kind === 'notification')];
+  }
+
+  /** Explains an error that ended the workload, by rings and events as they are now. */
+  explain(error: unknown): void {
+    this.#explain((evidence) => explainError(error, evidence, this.#describe));
+  }
+
+  /**
+   * Throws {@link DeviceError} `ERR_DESCRIPTOR_CHANGED` where a descriptor is not what the driver wrote, at the end of
+   * a workload.
+   */
+  checkDescriptors(): void {
+    const evidence = this.#collectEvidence();
+    const explanation = explainChangedDescriptor(evidence);
+    if (explanation === undefined) return;
+    this.#explain(() => explanation);
+    const { what, where, next } = explanation;
+    throw new DeviceError('ERR_DESCRIPTOR_CHANGED', `${what} (${where})`, { hint: next ?? '' });
   }
 
   /** Throws {@link DeviceError} `ERR_NOTIFICATION_MISSED` where the device did not send one that it owed. */
@@ -149,16 +198,44 @@ export class RunSession {
     const { kind, depth, requests, seed, disruptions, options } = profile.workload;
     const queues = session.openQueues().map(({ queue }) => queue);
     const { transport } = session;
-    const notifications = new UsedNotifications(transport, queues);
+    const notifications = new UsedNotifications(transport, queues, (missed) =>
+      this.#explain((evidence) => explainMissedNotification(missed, evidence, this.#describe)),
+    );
     this.#notifications = notifications;
     const workload = type.workloads[kind]!;
     const { driver, context } = session.openDriver({ depth, bytes: workload.bytes(options) });
-    const loop = new RunLoop({ profile, transport, queues, notifications, driver, onProgress });
+    this.#driver = driver;
+    const onMismatch = (mismatch: Mismatch): void => {
+      this.#explain((evidence) => explainMismatch(mismatch, evidence));
+      this.#mismatched?.(mismatch);
+    };
+    const loop = new RunLoop({ profile, transport, queues, notifications, driver, onProgress, onMismatch });
     this.#loop = loop;
     const mostReturned = disruptions.length * depth;
     const own = { settings, options, kind, requests, seed, mostReturned, loop, inspected: machine.memory };
     this.#workload = workload.open(driver, { ...context, ...own });
     loop.attach(this.#workload);
+  }
+
+  /** What a buffer asks for; a driver half that throws says nothing. */
+  readonly #describe = (queue: number, id: number): string | undefined => {
+    try {
+      const said: unknown = this.#driver?.describeBuffer?.(queue, id);
+      return typeof said === 'string' ? said : undefined;
+    } catch {
+      return undefined;
+    }
+  };
+
+  #collectEvidence(): FailureEvidence {
+    const queues = this.#session.queues.map(({ queue }) => queue);
+    return collectEvidence(queues, this.#recorder);
+  }
+
+  #explain(make: (evidence: FailureEvidence) => FailureExplanation | undefined): void {
+    if (this.#explanations.length >= MOST_EXPLANATIONS) return;
+    const explanation = make(this.#collectEvidence());
+    if (explanation !== undefined) this.#explanations.push(explanation);
   }
 
   /** Resets the device and gives everything back; see `end` of {@link DeviceSession}. */

@@ -7,10 +7,13 @@ import type { FindingReport, RunReport } from './report/report.ts';
 /** The DMA sanitizer of one run: there from the moment the machine has memory, which is while it boots. */
 export class SanitizedRun {
   readonly #profile: Profile;
+  readonly #found: ((finding: DmaFinding) => void) | undefined;
   #sanitizer: DmaSanitizer | undefined;
 
-  constructor(profile: Profile) {
+  /** `found` is told of each finding. */
+  constructor(profile: Profile, found?: (finding: DmaFinding) => void) {
     this.#profile = profile;
+    this.#found = found;
   }
 
   get #type(): Profile['device']['type'] {
@@ -25,6 +28,7 @@ export class SanitizedRun {
   open(memory: GuestMemory): DmaSanitizer {
     if (this.#sanitizer !== undefined) return this.#sanitizer;
     this.#sanitizer = new DmaSanitizer(memory, { name: this.#profile.name });
+    if (this.#found !== undefined) this.#sanitizer.findings.watch(this.#found);
     this.#sanitizer.fillUnusedMemory();
     return this.#sanitizer;
   }

@@ -22,6 +22,8 @@ export interface MissedNotification {
   readonly queue: number | undefined;
   /** Requests that were complete when the driver began to wait. */
   readonly completed: number;
+  /** The position of the used buffer that owed the notification, as `Virtqueue.nextUsed` has it; 0 without a queue. */
+  readonly asked: number;
   /** What the driver asked for, and what the device did, in the ring's own fields. */
   readonly ring: string;
 }
@@ -60,10 +62,16 @@ export class UsedNotifications {
   /** By queue: the position of its next used buffer when notifications were enabled. */
   readonly #nextUsed: Int32Array;
 
-  /** Enables notifications: the first used buffer owes one. `queues` are set up, and the device has not started. */
-  constructor(transport: Transport, queues: readonly Virtqueue[]) {
+  readonly #onMissed: ((missed: MissedNotification) => void) | undefined;
+
+  /**
+   * Enables notifications: the first used buffer owes one. `queues` are set up, and the device has not started.
+   * `onMissed` is told of the first notification that is missed, at that moment.
+   */
+  constructor(transport: Transport, queues: readonly Virtqueue[], onMissed?: (missed: MissedNotification) => void) {
     this.#transport = transport;
     this.#queues = queues;
+    this.#onMissed = onMissed;
     this.#nextUsed = new Int32Array(queues.length);
     this.enable();
   }
@@ -122,7 +130,7 @@ export class UsedNotifications {
       // What happened was of the driver alone, such as a request that it made: the device owes nothing yet.
       if (!this.#hasTaken()) return;
       this.#wanted++;
-      if (!this.#isSettled) this.#expectLate(completed, this.#queues[0]!, this.#onlyQueue);
+      if (!this.#isSettled) this.#expectTaken(completed);
       this.suppress();
     } else this.#suppressed++;
     if (++this.#rounds % CHECKED_ROUNDS === 0) this.enable();
@@ -141,8 +149,10 @@ export class UsedNotifications {
     return false;
   }
 
-  get #onlyQueue(): number | undefined {
-    return this.#queues.length === 1 ? this.#queues[0]!.index : undefined;
+  /** Used buffers were taken back: of one queue, or of several, of which one at least owed a notification. */
+  #expectTaken(completed: number): void {
+    const moved = this.#queues.filter(({ nextUsed }, i) => nextUsed !== this.#nextUsed[i]);
+    this.#expectLate(completed, moved[0]!, moved.length === 1 ? moved[0]!.index : undefined);
   }
 
   /** Used buffers are there, and no notification came yet: waits for it. `shown` is the queue in the report. */
@@ -153,7 +163,10 @@ export class UsedNotifications {
       return;
     }
     this.#missed++;
-    this.#first ??= { queue, completed, ring: describeEvents(shown) };
+    if (this.#first !== undefined) return;
+    const asked = queue === undefined ? 0 : this.#nextUsed[this.#queues.indexOf(shown)]!;
+    this.#first = { queue, completed, asked, ring: describeEvents(shown) };
+    this.#onMissed?.(this.#first);
   }
 }
 

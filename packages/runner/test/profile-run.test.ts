@@ -63,8 +63,9 @@ describe('the events of a run', () => {
         interface: 'modern',
         memory: 4 << 20,
       },
-      { type: 'negotiated', features, path, refusal },
+      { type: 'negotiated', features, path, refusal, account: expect.any(Object) },
       { type: 'progress', done: 200, total: 200 },
+      { type: 'addresses', isRestricted: false, ranges: [] },
       { type: 'ended', report, error: null },
     ]);
     expect(report).toMatchObject({ outcome: 'completed', workload: { verified: true } });
@@ -86,9 +87,14 @@ describe('the events of a run', () => {
     const early = eventsOf(run.events);
     await run.report;
     const late = await eventsOf(run.events);
-    expect(typesOf(late)).toEqual(['booted', 'negotiated', 'progress', 'ended']);
+    expect(typesOf(late)).toEqual(['booted', 'negotiated', 'progress', 'addresses', 'ended']);
     expect(late[2]).toEqual({ type: 'progress', done: 2000, total: 2000 });
-    expect(typesOf(await early).filter((type) => type !== 'progress')).toEqual(['booted', 'negotiated', 'ended']);
+    expect(typesOf(await early).filter((type) => type !== 'progress')).toEqual([
+      'booted',
+      'negotiated',
+      'addresses',
+      'ended',
+    ]);
     expect(await eventsOf(run.events)).toEqual(late);
   });
 
@@ -96,7 +102,7 @@ describe('the events of a run', () => {
     const driver = { privilege: 'process-noiommu' } as const;
     const run = startProfile(await profileOf({ driver }));
     const events = await eventsOf(run.events);
-    expect(typesOf(events)).toEqual(['booted', 'negotiated', 'ended']);
+    expect(typesOf(events)).toEqual(['booted', 'negotiated', 'addresses', 'ended']);
     expect(events[1]).toMatchObject({ refusal: { code: expect.any(String) }, path: null });
     expect(await run.report).toMatchObject({ outcome: 'refused' });
   });

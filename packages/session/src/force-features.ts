@@ -1,6 +1,6 @@
 import { confirmFeatures, greetDevice, type Transport } from '@virtio-platform/core/device';
 import type { FeatureSet } from '@virtio-platform/core/features';
-import type { NegotiationResult } from '@virtio-platform/core/negotiation';
+import { REFERENCES, type NegotiationResult } from '@virtio-platform/core/negotiation';
 
 const RULE = 'hostile-driver-keeps-no-rules';
 const SOURCE =
@@ -19,6 +19,7 @@ export function forceFeatures(transport: Transport, features: FeatureSet): Negot
     decisions: [],
     refusal: undefined,
     path: 'physical',
-    trace: [{ rule: RULE, source: SOURCE, says }],
+    choice: { path: 'physical', rule: RULE, source: SOURCE, reason: says[0]!, option: 'driver.forces' },
+    trace: [{ rule: RULE, source: SOURCE, says, references: [REFERENCES['tsirkin-2019-06-03']], decided: [] }],
   });
 }

@@ -1,5 +1,6 @@
 import { KIND_NAMES } from './event-kind.ts';
-import type { Recorder } from './recorder.ts';
+import { ExternalEvents } from './external-events.ts';
+import type { EventPlace, Recorder, TraceDetail } from './recorder.ts';
 import type { Trace, TraceEvent } from './trace-event.ts';
 
 /** Events that a flight recorder keeps unless told otherwise: the last few hundred requests. */
@@ -8,8 +9,18 @@ const DEFAULT_CAPACITY = 4096;
 const RECORD_BYTES = 64;
 const DOUBLES = RECORD_BYTES / 8;
 const WORDS = RECORD_BYTES / 4;
+/** What a record begins with: the kind, whether it is brief, and the queue. */
+const KIND_MASK = 0x7f;
+const BRIEF = 0x80;
+const QUEUE_SHIFT = 8;
 /** Characters of the longest text that is kept of an event. */
 const MOST_TEXT = 1000;
+
+/** Options of a {@link FlightRecorder}. */
+export interface FlightRecorderOptions {
+  /** Default: `flight`. */
+  readonly detail?: TraceDetail | undefined;
+}
 
 /**
  * Keeps the last events in preallocated arrays, and counts all. Reading leaves the events where they are. Hot: no
@@ -18,24 +29,47 @@ const MOST_TEXT = 1000;
 export class FlightRecorder implements Recorder {
   /** Events that it keeps: a power of two. */
   readonly capacity: number;
-  readonly #startedAt = performance.now();
+  readonly detail: TraceDetail;
+  /** When it was made, by `performance.now()`: the zero of the times of its events. */
+  readonly startedAt: number = performance.now();
+  readonly #isFull: boolean;
+  readonly #mask: number;
   /** One record of {@link RECORD_BYTES} for each event, so that an event touches one cache line. */
   readonly #doubles: Float64Array;
-  readonly #words: Uint32Array;
+  /** The same memory. */
+  readonly #words: Int32Array;
+  /** Pairs: the number of the first event after a tick, and the time of the tick. */
+  readonly #ticks: Float64Array;
+  #tickCount = 0;
+  #external: ExternalEvents | undefined;
   readonly #texts = new Map<number, string>();
   #count = 0;
 
   /** `capacity` is rounded up to a power of two, from 16 to 2^24. */
-  constructor(capacity: number = DEFAULT_CAPACITY) {
+  constructor(capacity: number = DEFAULT_CAPACITY, { detail = 'flight' }: FlightRecorderOptions = {}) {
     this.capacity = 2 ** Math.min(24, Math.max(4, Math.ceil(Math.log2(capacity))));
+    this.detail = detail;
+    this.#isFull = detail === 'full';
+    this.#mask = this.capacity - 1;
     const records = new ArrayBuffer(this.capacity * RECORD_BYTES);
     this.#doubles = new Float64Array(records);
-    this.#words = new Uint32Array(records);
+    this.#words = new Int32Array(records);
+    this.#ticks = new Float64Array(2 * this.capacity);
+    this.tick();
   }
 
   /** Events so far, also those that are not kept any more. */
   get count(): number {
-    return this.#count;
+    return this.#count + (this.#external?.count ?? 0);
+  }
+
+  tick(): void {
+    const ticks = this.#ticks;
+    // A tick without an event since the one before takes its place: there are no more of them than events.
+    const last = 2 * ((this.#tickCount - 1) & this.#mask);
+    const at = ticks[last] === this.#count && this.#tickCount > 0 ? last : 2 * (this.#tickCount++ & this.#mask);
+    ticks[at] = this.#count;
+    ticks[at + 1] = performance.now();
   }
 
   record(
@@ -48,51 +82,107 @@ export class FlightRecorder implements Recorder {
     length: number,
     extra: number,
   ): void {
-    const at = this.#count++ & (this.capacity - 1);
-    const doubles = this.#doubles;
+    if (this.#isFull) this.tick();
     const words = this.#words;
-    doubles[at * DOUBLES] = performance.now();
-    doubles[at * DOUBLES + 1] = address;
-    doubles[at * DOUBLES + 2] = length;
+    const doubles = this.#doubles;
+    const at = this.#count++ & this.#mask;
     const word = at * WORDS;
-    words[word + 6] = kind;
-    words[word + 7] = queue;
-    words[word + 8] = id;
-    words[word + 9] = low;
-    words[word + 10] = high;
-    words[word + 11] = extra;
+    words[word] = kind | (queue << QUEUE_SHIFT);
+    words[word + 1] = id;
+    words[word + 2] = extra;
+    words[word + 4] = low;
+    words[word + 5] = high;
+    doubles[at * DOUBLES + 3] = length;
+    doubles[at * DOUBLES + 4] = address;
   }
 
-  note(kind: number, queue: number, id: number, text: string): void {
-    this.#texts.set(this.#count, text.length > MOST_TEXT ? `${text.slice(0, MOST_TEXT)}…` : text);
+  mark(kind: number, queue: number, id: number, length: number, extra: number): void {
+    if (this.#isFull) this.tick();
+    const words = this.#words;
+    const word = (this.#count++ & this.#mask) * WORDS;
+    words[word] = kind | BRIEF | (queue << QUEUE_SHIFT);
+    words[word + 1] = id;
+    words[word + 2] = extra;
+    words[word + 3] = length;
+  }
+
+  markBatch(kind: number, queue: number, ids: Uint16Array, lengths: Uint32Array, count: number, extra: number): void {
+    if (this.#isFull) this.tick();
+    const words = this.#words;
+    const mask = this.#mask;
+    const head = kind | BRIEF | (queue << QUEUE_SHIFT);
+    let next = this.#count;
+    for (let i = 0; i < count; i++) {
+      const word = (next++ & mask) * WORDS;
+      words[word] = head;
+      words[word + 1] = ids[i]!;
+      words[word + 2] = extra;
+      words[word + 3] = lengths[i]!;
+    }
+    this.#count = next;
+  }
+
+  note(kind: number, queue: number, id: number, text: string, place: EventPlace = {}): void {
+    this.#texts.set(this.#count, shortened(text));
     if (this.#texts.size > this.capacity) this.#forgetTexts();
-    this.record(kind, queue, id, -1, 0, 0, 0, 0);
+    this.tick();
+    const { address = -1, deviceAddress = 0n, length = 0 } = place;
+    const low = Number(deviceAddress & 0xffff_ffffn);
+    this.record(kind, queue, id, address, low, Number(deviceAddress >> 32n), length, 0);
+  }
+
+  /**
+   * Takes an event of another program, which may come late: `at` is milliseconds of `performance.now()`. {@link read}
+   * puts it in its place. Cold.
+   */
+  noteExternal(at: number, text: string): void {
+    this.#external ??= new ExternalEvents(this.capacity);
+    this.#external.add(Math.max(0, microseconds(at - this.startedAt)), shortened(text));
   }
 
   /** The events that are kept, the oldest first; with `last` at most so many. */
   read(last: number = this.capacity): Trace {
-    const kept = Math.min(this.#count, this.capacity, Math.max(0, last));
     const events: TraceEvent[] = [];
-    for (let index = this.#count - kept; index < this.#count; index++) events.push(this.#eventAt(index));
-    return { events, dropped: this.#count - kept };
+    const first = Math.max(0, this.#count - this.capacity, this.#external === undefined ? this.#count - last : 0);
+    let tick = this.#tickBefore(first);
+    for (let index = first; index < this.#count; index++) {
+      while (tick + 1 < this.#tickCount && this.#ticks[2 * ((tick + 1) & this.#mask)]! <= index) tick++;
+      events.push(this.#eventAt(index, this.#timeOf(tick)));
+    }
+    const since = first === 0 ? 0 : (events[0]?.time ?? 0);
+    const all = this.#external?.mergedWith(events, since) ?? events;
+    const kept = all.length <= last ? all : all.slice(all.length - Math.max(0, last));
+    return { events: kept, dropped: this.count - kept.length };
   }
 
-  #eventAt(index: number): TraceEvent {
-    const at = index & (this.capacity - 1);
-    const doubles = this.#doubles.subarray(at * DOUBLES);
+  #timeOf(tick: number): number {
+    return microseconds(this.#ticks[2 * (tick & this.#mask) + 1]! - this.startedAt);
+  }
+
+  /** The number of the last tick that is kept before an event, or of the first one that is kept. */
+  #tickBefore(index: number): number {
+    let tick = this.#tickCount - 1;
+    const oldest = Math.max(0, this.#tickCount - this.capacity);
+    while (tick > oldest && this.#ticks[2 * (tick & this.#mask)]! > index) tick--;
+    return tick;
+  }
+
+  #eventAt(index: number, time: number): TraceEvent {
+    const at = index & this.#mask;
     const words = this.#words.subarray(at * WORDS);
-    const address = doubles[1]!;
+    const head = words[0]!;
+    const event = { index, time, kind: KIND_NAMES[head & KIND_MASK]!, queue: head >> QUEUE_SHIFT, id: words[1]! };
+    const [extra, text] = [words[2]!, this.#texts.get(index) ?? null];
+    if ((head & BRIEF) !== 0)
+      return { ...event, address: null, deviceAddress: 0n, length: words[3]! >>> 0, extra, text };
+    const address = this.#doubles[at * DOUBLES + 4]!;
     return {
-      index,
-      time: (doubles[0]! - this.#startedAt) * 1000,
-      kind: KIND_NAMES[words[6]!]!,
-      queue: words[7]! | 0,
-      id: words[8]! | 0,
+      ...event,
       address: address < 0 ? null : address,
-      deviceAddress: (BigInt(words[10]!) << 32n) | BigInt(words[9]!),
-      length: doubles[2]!,
-      extra: words[11]! | 0,
-      text: this.#texts.get(index) ?? null,
+      deviceAddress: (BigInt(words[5]! >>> 0) << 32n) | BigInt(words[4]! >>> 0),
+      length: this.#doubles[at * DOUBLES + 3]!,
+      extra,
+      text,
     };
   }
 
@@ -100,4 +190,13 @@ export class FlightRecorder implements Recorder {
   #forgetTexts(): void {
     for (const index of this.#texts.keys()) if (index < this.#count - this.capacity) this.#texts.delete(index);
   }
+}
+
+function shortened(text: string): string {
+  return text.length > MOST_TEXT ? `${text.slice(0, MOST_TEXT)}…` : text;
+}
+
+/** Microseconds with three decimals, which a decimal number keeps. */
+function microseconds(milliseconds: number): number {
+  return Math.round(milliseconds * 1e6) / 1000;
 }

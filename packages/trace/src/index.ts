@@ -8,3 +8,7 @@ export * from './flight-recorder.ts';
 export * from './recorder.ts';
 export * from './trace-event.ts';
 export * from './watch-session.ts';
+export * from './perfetto/chrome-event.ts';
+export * from './perfetto/chrome-events.ts';
+export * from './perfetto/read-trace-file.ts';
+export * from './perfetto/trace-file.ts';

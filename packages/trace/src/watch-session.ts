@@ -6,8 +6,10 @@ import { RecordedAddressSpace } from './record/recorded-address-space.ts';
 import { RecordedDeviceQueue } from './record/recorded-device-queue.ts';
 import { RecordedDmaMapping } from './record/recorded-dma-mapping.ts';
 import { RecordedTransport } from './record/recorded-transport.ts';
-import { RecordedVirtqueue } from './record/recorded-virtqueue.ts';
+import { RecordedVirtqueue, type PoolUse } from './record/recorded-virtqueue.ts';
 import type { Recorder } from './recorder.ts';
+
+export type { PoolUse } from './record/recorded-virtqueue.ts';
 
 /** What stands in front of the parts of a run while it is recorded; a `SessionWatch` of the package session, too. */
 export interface RecordingWatch {
@@ -16,12 +18,15 @@ export interface RecordingWatch {
   queue(queue: Virtqueue): Virtqueue;
 }
 
-/** Records what a driver does. */
-export function watchSession(recorder: Recorder): RecordingWatch {
+/**
+ * Records what a driver does: with `full` detail each sync and release of a region, too, and how much of the pool is in
+ * use that `pool` tells of.
+ */
+export function watchSession(recorder: Recorder, pool?: () => PoolUse | undefined): RecordingWatch {
   return {
     transport: (transport) => new RecordedTransport(transport, recorder),
     mapping: (mapping, queue) => new RecordedDmaMapping(mapping, queue, recorder),
-    queue: (queue) => new RecordedVirtqueue(queue, recorder),
+    queue: (queue) => new RecordedVirtqueue(queue, recorder, pool),
   };
 }
 
@@ -31,10 +36,10 @@ export interface DeviceRecording {
   queue(queue: DeviceQueue, index: number): DeviceQueue;
 }
 
-/** Records what a device does. */
+/** Records what a device does: its accesses with `full` detail only. */
 export function watchDevice(recorder: Recorder): DeviceRecording {
   return {
-    addressSpace: (space) => new RecordedAddressSpace(space, recorder),
+    addressSpace: (space) => (recorder.detail === 'full' ? new RecordedAddressSpace(space, recorder) : space),
     queue: (queue, index) => new RecordedDeviceQueue(queue, index, recorder),
   };
 }

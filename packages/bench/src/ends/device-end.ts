@@ -1,6 +1,7 @@
 import { FaultLog, PHYSICAL_ADDRESS_SPACE } from '@virtio-platform/core/address-space';
 import { GuestMemory, PAGE_SIZE } from '@virtio-platform/core/memory';
 import { DescriptorChain, openDeviceQueue, type DeviceQueue, type QueueLayout } from '@virtio-platform/core/queue';
+import { watchDevice, type Recorder } from '@virtio-platform/trace';
 import { PackedDriverPeer } from '../peers/packed-driver-peer.ts';
 import { SplitDriverPeer } from '../peers/split-driver-peer.ts';
 import { requestSegments } from '../request-segments.ts';
@@ -12,18 +13,19 @@ export class DeviceEnd {
   readonly #device: DeviceQueue;
   readonly #chain = new DescriptorChain(QUEUE_SIZE);
 
-  constructor(layout: QueueLayout, descriptors: DescriptorCount) {
+  constructor(layout: QueueLayout, descriptors: DescriptorCount, recorder?: Recorder) {
     const memory = new GuestMemory(new SharedArrayBuffer(64 * PAGE_SIZE));
     const space = PHYSICAL_ADDRESS_SPACE.open(memory, new FaultLog(), undefined);
     const segments = requestSegments(memory.allocate(PAGE_SIZE), descriptors);
     const peer = layout === 'split' ? new SplitDriverPeer(memory, segments) : new PackedDriverPeer(memory, segments);
     this.peer = peer;
-    this.#device = openDeviceQueue(layout, space, {
+    const queue = openDeviceQueue(layout, space, {
       addresses: peer.addresses,
       eventIdx: true,
       indirect: false,
       byteOrder: 'little',
     });
+    this.#device = recorder === undefined ? queue : watchDevice(recorder).queue(queue, 0);
   }
 
   /** Pops and returns {@link DEPTH} requests. Throws RangeError when one went missing. */

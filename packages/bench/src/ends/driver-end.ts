@@ -1,6 +1,7 @@
 import { DirectDmaMapping, DmaDirection } from '@virtio-platform/core/dma';
 import { GuestMemory, PAGE_SIZE } from '@virtio-platform/core/memory';
 import { openVirtqueue, ScatterList, UsedBatch, type QueueLayout, type Virtqueue } from '@virtio-platform/core/queue';
+import { watchSession, type Recorder } from '@virtio-platform/trace';
 import { PackedDevicePeer } from '../peers/packed-device-peer.ts';
 import { SplitDevicePeer } from '../peers/split-device-peer.ts';
 import { DATA_BYTES, DEPTH, DRIVER_RING, listRequest, QUEUE_SIZE, SEGMENTS, STATUS_BYTES } from '../ring-shape.ts';
@@ -13,12 +14,15 @@ export class DriverEnd {
   readonly #list = new ScatterList(SEGMENTS);
   readonly #batch = new UsedBatch(DEPTH);
 
-  constructor(layout: QueueLayout, descriptors: DescriptorCount) {
+  constructor(layout: QueueLayout, descriptors: DescriptorCount, recorder?: Recorder) {
     const memory = new GuestMemory(new SharedArrayBuffer(64 * PAGE_SIZE));
-    const mapping = new DirectDmaMapping(memory, { path: 'identity', capacity: QUEUE_SIZE });
+    const watch = recorder && watchSession(recorder);
+    const direct = new DirectDmaMapping(memory, { path: 'identity', capacity: QUEUE_SIZE });
+    const mapping = watch?.mapping(direct, DRIVER_RING.index) ?? direct;
     const region = mapping.premap(memory.allocate(PAGE_SIZE), PAGE_SIZE, DmaDirection.Bidirectional);
     listRequest(this.#list, region, descriptors);
-    this.#queue = openVirtqueue(layout, memory, mapping, DRIVER_RING);
+    const queue = openVirtqueue(layout, memory, mapping, DRIVER_RING);
+    this.#queue = watch?.queue(queue) ?? queue;
     const { addresses } = this.#queue;
     const written = descriptors === 1 ? DATA_BYTES : STATUS_BYTES;
     this.peer =

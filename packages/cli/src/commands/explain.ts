@@ -1,41 +1,122 @@
 import { resolve } from 'node:path';
-import { checkPlugins, type Profile, type ResolutionOptions } from '@virtio-platform/profile';
-import { explainProfile } from '@virtio-platform/runner';
+import { codedErrorOf, type CodedError } from '@virtio-platform/core';
+import { checkPlugins, closest, type Profile, type ResolutionOptions } from '@virtio-platform/profile';
+import {
+  explainAddress,
+  explainProfile,
+  featureNamesOf,
+  featureStory,
+  type AddressExplanation,
+  type FeatureStory,
+} from '@virtio-platform/runner';
 import { eachRun } from '../checked-runs.ts';
+import { inThisThread, onEmbeddedMachine } from '../embedded-machine.ts';
 import { ExitStatus, worstStatus } from '../exit-status.ts';
-import { onEmbeddedMachine } from '../embedded-machine.ts';
+import { explainedTerm, unknown, type ExplainedTerm } from '../explanation/explained-term.ts';
+import { printAddress } from '../explanation/print-address.ts';
+import { printCode } from '../explanation/print-code.ts';
+import { printExplanation, type CommandExplanation } from '../explanation/print-explanation.ts';
+import { printFeatureStory } from '../explanation/print-feature-story.ts';
+import { printProfileKey } from '../explanation/print-profile-key.ts';
+import { quoteExplanation, quoteFeatureStory } from '../explanation/quote-explanation.ts';
 import { printError } from '../print-error.ts';
-import { printExplanation, type CommandExplanation } from '../print-explanation.ts';
 import { printableData, type Terminal } from '../terminal.ts';
 
+/** The options of `explain`. */
+export interface ExplainOptions {
+  readonly json?: boolean;
+  /** Every rule, also those that only looked. */
+  readonly all?: boolean;
+  /** The story of one feature in place of the whole explanation. */
+  readonly feature?: string;
+  /** Where one address leads, in place of the explanation. */
+  readonly address?: bigint;
+  /** Plain text for a mail. */
+  readonly quote?: boolean;
+}
+
+/** What `explain` says of one run of a profile. */
+type RunAnswer =
+  | { readonly kind: 'profile'; readonly explanation: CommandExplanation }
+  | { readonly kind: 'feature'; readonly story: FeatureStory }
+  | { readonly kind: 'address'; readonly walk: AddressExplanation };
+
 /**
- * `explain <profile>`: negotiates each run on the embedded machine and says how it came out. Starts nothing. A refusal
- * is an answer, not an error; a run whose plugins are wrong is left out, with its error.
+ * `explain <what...>`: negotiates each run of a profile on the embedded machine and says how it came out, or says what
+ * a code or a key of a profile means. Starts nothing. A refusal is an answer, not an error; a run whose plugins are
+ * wrong is left out, with its error. `version` is that of the tool.
  */
 export async function explainCommand(
   terminal: Terminal,
-  file: string,
-  asJson: boolean,
+  words: readonly string[],
+  options: ExplainOptions,
   plugins: ResolutionOptions,
+  version: string,
 ): Promise<ExitStatus> {
-  const path = resolve(terminal.cwd, file);
-  const { results, errors, runs } = await eachRun(path, plugins, (profile) => explain(profile, plugins));
-  const status = errors.map((error) => printError(terminal, error, asJson)).reduce(worstStatus, ExitStatus.AsExpected);
-  if (results.length === 0) return status;
-  if (asJson) terminal.printJson(runs === 1 ? results[0] : results);
-  else printExplanations(terminal, printableData(results));
+  let status: ExitStatus = ExitStatus.AsExpected;
+  const failed = (error: CodedError): void => {
+    status = worstStatus(status, printError(terminal, error, options.json === true));
+  };
+  const data: unknown[] = [];
+  let printed = 0;
+  const answer = (value: readonly unknown[], print: () => void): void => {
+    data.push(...value);
+    if (options.json === true) return;
+    if (printed++ > 0) terminal.print('');
+    print();
+  };
+  for (const word of words) {
+    let term: ExplainedTerm | undefined;
+    try {
+      term = await explainedTerm(word, terminal.cwd);
+    } catch (error) {
+      failed(codedErrorOf(error));
+      continue;
+    }
+    if (term?.kind === 'code') {
+      const { code } = term;
+      answer([code], () => printCode(terminal, code));
+    } else if (term?.kind === 'key') {
+      for (const key of term.keys) answer([key], () => printProfileKey(terminal, printableData(key)));
+    } else {
+      const path = resolve(terminal.cwd, word);
+      const { results, errors } = await eachRun(path, plugins, (profile) => answerOf(profile, options, plugins));
+      errors.forEach(failed);
+      for (const result of results)
+        answer([dataOf(result)], () => printAnswer(terminal, printableData(result), options, version));
+    }
+  }
+  if (options.json === true && data.length > 0) terminal.printJson(data);
   return status;
 }
 
-async function explain(profile: Profile, plugins: ResolutionOptions): Promise<CommandExplanation> {
-  const explanation = await explainProfile(onEmbeddedMachine(profile));
+async function answerOf(profile: Profile, options: ExplainOptions, plugins: ResolutionOptions): Promise<RunAnswer> {
+  const embedded = onEmbeddedMachine(profile);
+  const { feature, address } = options;
+  if (address !== undefined) return { kind: 'address', walk: await explainAddress(inThisThread(embedded), address) };
+  const explained = await explainProfile(embedded);
+  if (feature !== undefined) {
+    const story = featureStory(profile, explained, feature);
+    if (story !== undefined) return { kind: 'feature', story };
+    const meant = closest(feature, featureNamesOf(profile));
+    throw unknown(`a ${profile.device.type.name} device has no feature ${feature}`, meant);
+  }
   const { machine } = await checkPlugins(profile, plugins);
-  return { ...explanation, machine: machine.plugin.name, negotiatedOn: explanation.machine };
+  const explanation = { ...explained, machine: machine.plugin.name, negotiatedOn: explained.machine };
+  return { kind: 'profile', explanation };
 }
 
-function printExplanations(terminal: Terminal, explanations: readonly CommandExplanation[]): void {
-  for (const [i, explanation] of explanations.entries()) {
-    if (i > 0) terminal.print('');
-    printExplanation(terminal, explanation);
-  }
+function dataOf(result: RunAnswer): unknown {
+  if (result.kind === 'profile') return result.explanation;
+  return result.kind === 'feature' ? result.story : result.walk;
+}
+
+function printAnswer(terminal: Terminal, result: RunAnswer, options: ExplainOptions, version: string): void {
+  const { all = false, quote = false } = options;
+  if (result.kind === 'address') printAddress(terminal, result.walk);
+  else if (result.kind === 'feature') {
+    if (quote) terminal.print(quoteFeatureStory(result.story, version));
+    else printFeatureStory(terminal, result.story);
+  } else if (quote) terminal.print(quoteExplanation(result.explanation, version));
+  else printExplanation(terminal, result.explanation, all);
 }

@@ -1,82 +1,136 @@
-import { resolve } from 'node:path';
+import { relative } from 'node:path';
+import { CodedError, codedErrorOf, printable } from '@virtio-platform/core';
 import { sweepTemporaryFolders } from '@virtio-platform/host';
-import { codedErrorOf, type CodedError } from '@virtio-platform/core';
-import { blamePlugin, strayOwner, type NamedRun, type ResolutionOptions } from '@virtio-platform/profile';
-import { failedReport, isAsExpected, runProfile, type RunReport } from '@virtio-platform/runner';
+import { blamePlugin, type NamedRun, type ProfileSource, type ResolutionOptions } from '@virtio-platform/profile';
 import { checkRuns, distinctErrors, type CheckedRun } from '../checked-runs.ts';
-import { ExitStatus, exitStatusOf, worstStatus } from '../exit-status.ts';
+import { ExitStatus, worstStatus } from '../exit-status.ts';
+import type { Interruption } from '../interruption.ts';
 import { isolate } from '../isolate.ts';
 import { printError } from '../print-error.ts';
-import { ProgressLine } from '../progress-line.ts';
-import { printRunTable } from '../run-table.ts';
+import { openReporters } from '../reporters/open-reporters.ts';
+import type { ReporterChoice } from '../reporters/reporter-choice.ts';
+import type { ReporterOptions } from '../reporters/reporter.ts';
+import { againCommand, commandLine } from '../run/again-command.ts';
+import { profileSources, type TextInput } from '../run/profile-sources.ts';
+import { Progress } from '../run/progress.ts';
+import { planRuns, type PlannedRun } from '../run/run-plan.ts';
+import { RunPage } from '../run/run-page.ts';
+import { RunRecording } from '../run/run-recording.ts';
+import { RunSequence } from '../run/run-sequence.ts';
+import { RunTrace } from '../run/run-trace.ts';
 import { embeddedProfiles } from '../shipped-profiles.ts';
-import { printableData, type Terminal } from '../terminal.ts';
+import type { Terminal } from '../terminal.ts';
 
 /** The options of `run`. */
 export interface RunCommandOptions {
-  readonly json: boolean;
+  /** At least one. */
+  readonly reporters: readonly ReporterChoice[];
+  /** Runs whose names it refuses are not made. */
+  readonly filter: (name: string) => boolean;
+  readonly bail: number | undefined;
+  readonly seed: number | undefined;
+  readonly repeat: number | undefined;
+  /** `path=value`, laid over each profile. */
+  readonly set: readonly string[];
+  readonly quiet: boolean;
+  readonly verbose: boolean;
   /** Whether every run is under the DMA sanitizer, also where its profile does not say so. */
   readonly sanitize: boolean;
+  /** The file that the events of all runs are written to. */
+  readonly trace?: string | undefined;
+  /** The page to write for people. */
+  readonly report?: string | undefined;
+  /** The words of the command line, and the version of the command, as the page shows them. */
+  readonly command: readonly string[];
+  readonly version: string;
   /** Whether people are shown the stack of what made a run fail. */
   readonly stack: boolean;
   /** Which plugins the profiles may use. */
   readonly plugins: ResolutionOptions;
+  /** Where the profile `-` comes from. */
+  readonly input: TextInput | undefined;
+  readonly interruption: Interruption;
 }
 
 /**
  * `run [profile...]`: all profiles are checked, with every run of theirs, before the first one runs; where one is
- * wrong, in its text, an option or the name of a plugin, none runs. Whatever a plugin or a device does in one run, the
- * others run, and each has its report.
+ * wrong, in its text, an option or the name of a plugin, none runs. Each run is told of as it ends. After a signal the
+ * runs that ended are reported, and the others are not made. Throws coded errors.
  */
 export async function runCommand(
   terminal: Terminal,
-  files: readonly string[],
-  { json: asJson, sanitize, stack, plugins }: RunCommandOptions,
+  words: readonly string[],
+  options: RunCommandOptions,
 ): Promise<ExitStatus> {
-  const startedAt = performance.now();
-  sweepTemporaryFolders();
-  const paths = files.length > 0 ? files.map((file) => resolve(terminal.cwd, file)) : embeddedProfiles();
-  const { runs, status: loaded } = await checkAll(terminal, paths, asJson, plugins);
-  if (runs.some(isOfProfile)) return loaded;
-
-  const reports: RunReport[] = [];
-  /** Those of `reports`, in the same order. */
-  const reported: NamedRun[] = [];
-  let status: ExitStatus = loaded;
-  for (const { run, profile, error: wrong } of runs) {
-    if (run === undefined) continue;
-    reported.push(run);
-    if (profile === undefined || wrong !== undefined) {
-      if (wrong !== undefined) reports.push(failedReport(run, wrong));
-      continue;
-    }
-    const coded = (thrown: unknown): CodedError => blamePlugin(thrown, profile, plugins);
-    /** What a plugin of an earlier run left behind throws: that is of the earlier run. */
-    const isOther = (thrown: unknown): boolean => {
-      const owner = strayOwner(thrown, reported, plugins);
-      const report = owner && reports[owner.at];
-      if (owner === undefined || report === undefined) return false;
-      reports[owner.at] = failedReport(reported[owner.at]!, owner.error, report);
-      status = worstStatus(status, printError(terminal, owner.error, asJson));
-      return true;
-    };
-    const progress = new ProgressLine(terminal);
-    const onProgress = (done: number, total: number): void => progress.show(profile.name, done, total);
-    const { value, error } = await isolate(
-      () => runProfile(profile, { onProgress, sanitize, plugins }),
-      coded,
-      isOther,
-    );
-    progress.clear();
-    const report = value !== undefined && error === undefined ? value : failedReport(profile, error!, value);
-    reports.push(report);
-    if (error !== undefined) status = worstStatus(status, printError(terminal, error, asJson));
-    else if (isOfPlugin(report)) status = worstStatus(status, ExitStatus.Usage);
-    else if (!isAsExpected(report)) status = worstStatus(status, ExitStatus.Differed);
+  const [startedAt, start] = [new Date(), performance.now()];
+  const { reporters, interruption, plugins, sanitize, bail } = options;
+  const shown = reporters.filter(({ file }) => file === undefined).map(({ name }) => name);
+  const asJson = shown.some((name) => name === 'json' || name === 'ndjson');
+  const place = asJson ? 'none' : shown.some((name) => name === 'list' || name === 'table') ? 'output' : 'errors';
+  const tell = (error: CodedError): ExitStatus => printError(terminal, error, asJson);
+  const progress = new Progress(terminal, place);
+  try {
+    interruption.await();
+    sweepTemporaryFolders();
+    const given = await profileSources(words, terminal.cwd, options.input);
+    const { runs, status: checked } = await checkAll(given.length > 0 ? given : embeddedProfiles(), options, progress, {
+      cwd: terminal.cwd,
+      tell,
+    });
+    if (runs.some(isOfProfile)) return checked;
+    const plan = planRuns(runs, options);
+    const trace = options.trace === undefined ? undefined : new RunTrace(options.trace, terminal, plan.length, tell);
+    const shownAs = reporterOptions(terminal, plan, options);
+    const page = pageOf(options, terminal.cwd, plan.length, shownAs);
+    const recording = new RunRecording(trace, page, tell);
+    const opened = openReporters(terminal, reporters, shownAs);
+    const ways = { plugins, sanitize, bail, interruption, progress, recording, printError: tell };
+    const sequence = new RunSequence(opened, ways);
+    const made = await sequence.make(plan);
+    progress.end();
+    recording.end(made);
+    opened.end({ ...made, startedAt, durationMs: performance.now() - start });
+    if (!asJson) for (const line of recording.summaries) terminal.printSentence(0, line);
+    // As with the standard output, what became of it leaves the status alone.
+    for (const error of opened.close()) tell(error);
+    return worstStatus(checked, sequence.status);
+  } finally {
+    progress.end();
   }
-  if (asJson) terminal.printJson(reports);
-  else printRunTable(terminal, printableData(reports), performance.now() - startedAt, { stack });
-  return status;
+}
+
+function pageOf(
+  { report: file, command, version: toolVersion }: RunCommandOptions,
+  cwd: string,
+  runs: number,
+  { again }: ReporterOptions,
+): RunPage | undefined {
+  if (file === undefined) return undefined;
+  return new RunPage({ file, cwd, command: commandLine(['virtio-platform', ...command]), again, toolVersion }, runs);
+}
+
+function reporterOptions(
+  { cwd }: Terminal,
+  plan: readonly PlannedRun[],
+  { quiet, verbose, stack, seed, repeat, set, sanitize }: RunCommandOptions,
+): ReporterOptions {
+  const local = (path: string): string => {
+    const short = relative(cwd, path).replaceAll('\\', '/');
+    return short.startsWith('../') ? path : short;
+  };
+  const profiles = new Map<string, Set<string>>();
+  for (const { run } of plan) {
+    const names = profiles.get(run.file) ?? new Set();
+    profiles.set(run.file, names.add(run.name.replace(/ #\d+$/, '')));
+  }
+  return {
+    quiet,
+    verbose,
+    stack,
+    local,
+    showsSeeds: seed !== undefined || repeat !== undefined,
+    again: ({ report }) => againCommand(report, profiles.get(report.file)?.size === 1, { set, sanitize, local }),
+  };
 }
 
 /** Whether what is wrong is in the profile: its text, an option, or a plugin that is not there. */
@@ -84,34 +138,59 @@ function isOfProfile({ run, error }: CheckedRun): boolean {
   return run === undefined || error?.code === 'ERR_PLUGIN_OPTIONS' || error?.code === 'ERR_PLUGIN_NOT_FOUND';
 }
 
-/** Whether a plugin did something wrong, which is no result of the run: as one that cannot be loaded. */
-function isOfPlugin({ failure }: RunReport): boolean {
-  return failure !== null && exitStatusOf(failure) === ExitStatus.Usage;
+/** Where a check says what is wrong. */
+interface CheckOutput {
+  readonly cwd: string;
+  readonly tell: (error: CodedError) => ExitStatus;
 }
 
-/** Checks the runs of every profile, with their plugins and options, and prints each error. */
+/** So many profiles take long to check; a few are checked without a word, so that an error stands alone. */
+const MANY_PROFILES = 5;
+
+/**
+ * Checks the runs of every profile, with their plugins and options, and tells of each error. Throws {@link CodedError}
+ * `ERR_RUN_FILTER` where no run is wanted.
+ */
 async function checkAll(
-  terminal: Terminal,
-  paths: readonly string[],
-  asJson: boolean,
-  plugins: ResolutionOptions,
+  sources: readonly ProfileSource[],
+  { plugins, set, filter, interruption }: RunCommandOptions,
+  progress: Progress,
+  { cwd, tell }: CheckOutput,
 ): Promise<{ runs: readonly CheckedRun[]; status: ExitStatus }> {
   const checked: CheckedRun[] = [];
+  const names: string[] = [];
   let status: ExitStatus = ExitStatus.AsExpected;
-  for (const path of paths) {
+  for (const [at, source] of sources.entries()) {
+    if (interruption.name !== undefined) break;
+    if (sources.length >= MANY_PROFILES) progress.begin(`checking profile ${at + 1} of ${sources.length}`);
     let first: { readonly thrown: unknown } | undefined;
     const coded = (thrown: unknown): CodedError => {
       first = { thrown };
       return codedErrorOf(thrown);
     };
-    const { value: found = [], error: stray } = await isolate(() => checkRuns(path, plugins), coded);
+    const body = (): Promise<readonly CheckedRun[]> => checkRuns(source, { ...plugins, set, baseDirectory: cwd });
+    const { value: all = [], error: stray } = await isolate(body, coded);
+    names.push(...all.flatMap(({ run }) => run?.name ?? []));
+    const found = all.filter(({ run }) => run === undefined || filter(run.name));
     const named = (run: NamedRun | undefined): CodedError | undefined =>
       run === undefined || first === undefined ? stray : blamePlugin(first.thrown, run, plugins);
     const runs = found.map((run) => ({ ...run, error: run.error ?? named(run.run) }));
-    const errors = stray !== undefined && runs.length === 0 ? [stray] : distinctErrors(runs);
-    for (const error of errors) status = worstStatus(status, printError(terminal, error, asJson));
+    const errors = stray !== undefined && all.length === 0 ? [stray] : distinctErrors(runs);
+    for (const error of errors) status = worstStatus(status, tell(error));
     checked.push(...runs);
-    if (runs.length === 0) checked.push({ run: undefined, profile: undefined, error: stray });
+    if (all.length === 0) checked.push({ run: undefined, profile: undefined, error: stray });
   }
+  if (checked.length === 0 && names.length > 0) throw nothingLeft(names);
   return { runs: checked, status };
+}
+
+/** The most names that an error lists. */
+const MOST_NAMES = 20;
+
+function nothingLeft(names: readonly string[]): CodedError {
+  const more = names.length > MOST_NAMES ? `, and ${names.length - MOST_NAMES} more` : '';
+  const list = names.slice(0, MOST_NAMES).map(printable).join(', ');
+  return new CodedError('ERR_RUN_FILTER', `--filter leaves none of the runs: ${list}${more}`, {
+    hint: 'give a part of a name; * stands for any characters, and /.../ is a regular expression',
+  });
 }

@@ -1,18 +1,27 @@
-import { cellText, ruleNumber, type MatrixView } from './matrix-view.ts';
+import { cellText, deciderNumber, type MatrixView } from './matrix-view.ts';
 
-/** The matrix as a table of Markdown; with `showRules` followed by the rules that its cells name by number. */
+/** The matrix as a table of Markdown; with `showRules` followed by what decided its cells, by number. */
 export function matrixMarkdown(view: MatrixView, showRules: boolean): string {
-  const head = ['offer', ...view.platforms.map(({ profile }) => escape(profile))];
+  const head = ['offer', ...view.platforms.map(({ profile }) => escapeMarkdown(profile))];
   const rows = view.offers.map(({ name, cells }) => [
-    escape(name),
+    escapeMarkdown(name),
     ...cells.map((cell) => {
-      const text = cell.outcome === 'refused' ? `**${escape(cellText(cell))}**` : escape(cellText(cell));
-      return showRules ? `${text} [${ruleNumber(view, cell)}]` : text;
+      const plain = escapeMarkdown(cellText(cell));
+      const text = cell.split.outcome === 'refused' ? `**${plain}**` : plain;
+      return showRules ? `${text} [${deciderNumber(view, cell)}]` : text;
     }),
   ]);
-  const legend = view.rules.map(({ rule, source }, i) => `${i + 1}. \`${rule}\`: ${escape(source)}`);
-  const table = [line(head), line(head.map(() => '---')), ...rows.map(line)];
-  return [...table, ...(showRules ? ['', ...legend] : [])].join('\n');
+  const legend = view.deciders.map(({ rule, option, source, references }, i) => {
+    const by = option === null ? `\`${rule}\`` : `\`${rule}\`, \`${option}\``;
+    const links = references.map(({ name, link }) => ` [${escapeMarkdown(name)}](${link})`).join('');
+    return `${i + 1}. ${by}: ${escapeMarkdown(source)}${links}`;
+  });
+  return [...markdownTable(head, rows), ...(showRules ? ['', ...legend] : [])].join('\n');
+}
+
+/** The lines of a table of Markdown; cells are escaped already. */
+export function markdownTable(head: readonly string[], rows: readonly (readonly string[])[]): string[] {
+  return [line(head), line(head.map(() => '---')), ...rows.map(line)];
 }
 
 function line(cells: readonly string[]): string {
@@ -20,6 +29,6 @@ function line(cells: readonly string[]): string {
 }
 
 /** What would end a cell or be read as markup. */
-function escape(text: string): string {
+export function escapeMarkdown(text: string): string {
   return text.replace(/[\\|`*_<>[\]]/g, (character) => `\\${character}`).replace(/\s+/g, ' ');
 }

@@ -26,5 +26,12 @@ function filter() {
 text.addEventListener('input', filter);
 outcome.addEventListener('change', filter);
 document.getElementById('filter').addEventListener('submit', (event) => event.preventDefault());
+function openTarget() {
+  const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  const details = target && target.querySelector(':scope > details');
+  if (details) details.open = true;
+}
+window.addEventListener('hashchange', openTarget);
+openTarget();
 filter();
 `;

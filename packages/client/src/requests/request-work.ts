@@ -134,6 +134,8 @@ export abstract class RequestWork<Request extends ClientRequest> implements Pump
   protected abstract get isBusy(): boolean;
   /** Shows what was submitted to the device. */
   protected abstract publish(): void;
+  /** The program no longer wants a request that the device has parts of; a device may be able to end it. */
+  protected abandon(_request: Request): void {}
 
   /** Submits parts of the request whose turn it is. Returns how many, or 0 where none could be. */
   #submit(request: Request): number {
@@ -179,9 +181,14 @@ export abstract class RequestWork<Request extends ClientRequest> implements Pump
     request.isQueued = false;
   }
 
-  /** A request that the device has no part of ends at once. */
+  /** A request that the device has no part of ends at once; the other ends once the device returned each part. */
   #abort(request: Request): void {
-    if (request.isEnded || request.inFlight > 0) return;
+    if (request.isEnded) return;
+    if (request.inFlight > 0) {
+      this.abandon(request);
+      this.#wake();
+      return;
+    }
     this.#end(request);
     this.#tell();
     // Those behind it may have waited for it alone.

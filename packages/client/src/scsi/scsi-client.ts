@@ -1,3 +1,4 @@
+import { describeValue } from '@virtio-platform/core';
 import type { ScsiDriver } from '@virtio-platform/device-scsi';
 import { checkCount, checkData } from '../device/check-arguments.ts';
 import { fitLoad } from '../device/fit-load.ts';
@@ -5,6 +6,7 @@ import { OpenedDevice, type WantedDevice } from '../device/open-device.ts';
 import type { ProfileLike, RequestOptions } from '../device/open-options.ts';
 import { RequestClient, type RequestClientOptions } from '../requests/request-client.ts';
 import { DEFAULT_MAX_QUEUED } from '../requests/request-work.ts';
+import { SCSI_TASKS, ScsiTask, type ScsiTaskAnswer, type ScsiTaskName } from './scsi-task.ts';
 import { ScsiRequest, ScsiWork, type ScsiAnswer } from './scsi-work.ts';
 
 /** How a SCSI host is opened. */
@@ -29,7 +31,7 @@ const DATA_BYTES = 0x1_0000;
 const LONGEST_CDB = 32;
 
 /** A SCSI host, as {@link openScsi} opens it. `unit` tells of units that come, go and change. */
-export class ScsiClient extends RequestClient<ScsiRequest> {
+export class ScsiClient extends RequestClient<ScsiRequest | ScsiTask> {
   readonly #driver: ScsiDriver;
   readonly #work: ScsiWork;
 
@@ -48,8 +50,9 @@ export class ScsiClient extends RequestClient<ScsiRequest> {
 
   /**
    * Sends a command to a unit and resolves with its answer, also one that says CHECK CONDITION: `status` and
-   * `senseCode` tell. Rejects with {@link RequestError} where the host could not have the unit execute it, and with
-   * `RangeError` or `TypeError` for values that cannot be.
+   * `senseCode` tell. Once `signal` is aborted, the unit is asked to end the command (ABORT TASK), and the promise
+   * rejects when the command is back. Rejects with {@link RequestError} where the host could not have the unit execute
+   * it, and with `RangeError` or `TypeError` for values that cannot be.
    */
   async command(
     target: number,
@@ -63,6 +66,22 @@ export class ScsiClient extends RequestClient<ScsiRequest> {
       throw new RangeError(`a command of ${cdb.length} bytes, and one has 1 to ${LONGEST_CDB}`);
     if (!Number.isSafeInteger(dataIn) || dataIn < 0) throw new RangeError(`${dataIn} bytes of data`);
     return await this.#work.call(new ScsiRequest(target, lun, cdb, { dataOut, dataIn }, signal));
+  }
+
+  /**
+   * Has a target do a task management function for a unit, and resolves with what it answered. Commands that the
+   * function ends reject. Rejects with {@link RequestError} where there is no such unit, and with `RangeError` or
+   * `TypeError` for values that cannot be.
+   */
+  async manage(
+    task: ScsiTaskName,
+    target: number,
+    lun: number,
+    { signal }: RequestOptions = {},
+  ): Promise<ScsiTaskAnswer> {
+    if (!Object.hasOwn(SCSI_TASKS, task))
+      throw new TypeError(`${describeValue(task)} is none of ${Object.keys(SCSI_TASKS).join(', ')}`);
+    return await this.#work.manage(new ScsiTask(task, target, lun, signal));
   }
 }
 

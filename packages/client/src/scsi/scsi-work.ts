@@ -4,6 +4,8 @@ import {
   VIRTIO_SCSI_S_BAD_TARGET,
   VIRTIO_SCSI_S_BUSY,
   VIRTIO_SCSI_S_FAILURE,
+  VIRTIO_SCSI_S_FUNCTION_REJECTED,
+  VIRTIO_SCSI_S_FUNCTION_SUCCEEDED,
   VIRTIO_SCSI_S_INCORRECT_LUN,
   VIRTIO_SCSI_S_NEXUS_FAILURE,
   VIRTIO_SCSI_S_OK,
@@ -18,7 +20,10 @@ import {
 import { RequestError } from '../client-error.ts';
 import { ClientRequest } from '../requests/client-request.ts';
 import { RequestWork } from '../requests/request-work.ts';
+import { SCSI_TASKS, ScsiTask, type ScsiTaskAnswer } from './scsi-task.ts';
 
+/** The index of the queue for task management. */
+const CONTROL_QUEUE = 0;
 /** The index of the queue on which events come. */
 const EVENT_QUEUE = 1;
 
@@ -57,6 +62,8 @@ export class ScsiRequest extends ClientRequest<ScsiAnswer> {
   readonly dataOut: Uint8Array | undefined;
   readonly dataIn: number;
   isSubmitted = false;
+  /** The id of the command while the device has it; -1 otherwise. */
+  id = -1;
   answer: ScsiAnswer | undefined;
 
   constructor(
@@ -79,12 +86,16 @@ export class ScsiRequest extends ClientRequest<ScsiAnswer> {
   }
 }
 
-/** The commands of a SCSI host. */
-export class ScsiWork extends RequestWork<ScsiRequest> {
+/** The commands and task management requests of a SCSI host. */
+export class ScsiWork extends RequestWork<ScsiRequest | ScsiTask> {
   readonly #driver: ScsiDriver;
   readonly #hear: (event: ScsiEvent) => void;
   /** By the id of a command. */
   readonly #requests: (ScsiRequest | undefined)[] = [];
+  /** By the id of a control request: `undefined` for one that no program waits for. */
+  readonly #tasks = new Map<number, ScsiTask | undefined>();
+  /** Commands that the device has, and that the program no longer wants. */
+  readonly #unwanted = new Set<ScsiRequest>();
 
   /** `hear` is called with each event of the host. */
   constructor(driver: ScsiDriver, maxQueued: number, hear: (event: ScsiEvent) => void) {
@@ -97,24 +108,41 @@ export class ScsiWork extends RequestWork<ScsiRequest> {
     return this.add(request);
   }
 
+  manage(task: ScsiTask): Promise<ScsiTaskAnswer> {
+    return this.add(task);
+  }
+
   /** Events come unasked. */
   override wants({ index }: Virtqueue): boolean {
+    if (index === CONTROL_QUEUE) return this.#tasks.size > 0;
     return index === EVENT_QUEUE || this.awaited > 0;
   }
 
-  protected override get isBusy(): boolean {
-    return this.#driver.inFlight > 0;
+  /** The unit is asked to end a command that the program no longer wants: it may be one that never ends by itself. */
+  protected override abandon(request: ScsiRequest | ScsiTask): void {
+    if (request instanceof ScsiRequest) this.#unwanted.add(request);
   }
 
-  protected override isSubmitted(request: ScsiRequest): boolean {
+  protected override get isBusy(): boolean {
+    return this.#driver.inFlight > 0 || this.#tasks.size > 0;
+  }
+
+  protected override isSubmitted(request: ScsiRequest | ScsiTask): boolean {
     return request.isSubmitted;
   }
 
-  protected override submitPart(request: ScsiRequest): number {
-    const { target, lun, cdb, dataOut, dataIn } = request;
-    const id = this.#driver.command(target, lun, cdb, dataOut, dataIn);
+  protected override submitPart(request: ScsiRequest | ScsiTask): number {
+    const { target, lun } = request;
+    const isTask = request instanceof ScsiTask;
+    const id = isTask
+      ? this.#driver.manage(SCSI_TASKS[request.name], target, lun)
+      : this.#driver.command(target, lun, request.cdb, request.dataOut, request.dataIn);
     if (id < 0) return id;
-    this.#requests[id] = request;
+    if (isTask) this.#tasks.set(id, request);
+    else {
+      this.#requests[id] = request;
+      request.id = id;
+    }
     request.isSubmitted = true;
     return 0;
   }
@@ -126,23 +154,61 @@ export class ScsiWork extends RequestWork<ScsiRequest> {
   protected override collect(): number {
     const events = this.#driver.pollEvents();
     for (const event of events) this.#hear(event);
-    let came = events.length;
+    let came = events.length + this.#collectTasks();
     for (let count = this.#driver.poll(); count > 0; count = this.#driver.poll()) {
       came += count;
       for (let i = 0; i < count; i++) this.#complete(this.#driver.completedIds[i]!);
     }
-    return came;
+    return came + this.#endUnwanted();
+  }
+
+  #collectTasks(): number {
+    const count = this.#driver.pollControls();
+    for (let i = 0; i < count; i++) {
+      const id = this.#driver.completedControls[i]!;
+      const response = this.#driver.controlResponse(id);
+      this.#driver.giveControl(id);
+      const task = this.#tasks.get(id);
+      this.#tasks.delete(id);
+      if (task === undefined) continue;
+      if (response === VIRTIO_SCSI_S_FUNCTION_SUCCEEDED) task.answer = 'found';
+      else if (response === VIRTIO_SCSI_S_FUNCTION_REJECTED) task.answer = 'rejected';
+      else if (response !== VIRTIO_SCSI_S_OK) task.fail(errorOf(`${task.name} of ${unitOf(task)}`, response, 0));
+      this.returned(task);
+    }
+    return count;
+  }
+
+  /** Has the unit end what no program wants. Returns how many it was asked for. */
+  #endUnwanted(): number {
+    let asked = 0;
+    for (const request of this.#unwanted) {
+      const control = this.#driver.abort(request.id);
+      if (control < 0) break;
+      this.#unwanted.delete(request);
+      this.#tasks.set(control, undefined);
+      asked++;
+    }
+    return asked;
   }
 
   #complete(id: number): void {
     const request = this.#requests[id]!;
     this.#requests[id] = undefined;
+    this.#unwanted.delete(request);
     const result = this.#driver.result(id);
     this.#driver.give(id);
     if (result.response === VIRTIO_SCSI_S_OK && result.flaws === 0) request.answer = answerOf(result);
-    else request.fail(errorOf(request, result));
+    else {
+      const operation = `command 0x${request.cdb[0]!.toString(16)} of ${unitOf(request)}`;
+      request.fail(errorOf(operation, result.response, result.flaws));
+    }
     this.returned(request);
   }
+}
+
+function unitOf({ target, lun }: { readonly target: number; readonly lun: number }): string {
+  return `target ${target}, unit ${lun}`;
 }
 
 /** `result` copied everything out of guest memory already. */
@@ -155,8 +221,7 @@ function bufferOf({ buffer, byteOffset, length }: Uint8Array): Buffer {
   return Buffer.from(buffer as ArrayBuffer, byteOffset, length);
 }
 
-function errorOf({ target, lun, cdb }: ScsiRequest, { response, flaws }: ScsiResult): RequestError {
-  const operation = `command 0x${cdb[0]!.toString(16)} of target ${target}, unit ${lun}`;
+function errorOf(operation: string, response: number, flaws: number): RequestError {
   const known = RESPONSES[response] ?? 'an unknown response';
   const statusName = response === VIRTIO_SCSI_S_OK && flaws !== 0 ? 'an answer that cannot be' : known;
   const hint = 'see whether the target and the unit are there, and what the back-end says';

@@ -12,6 +12,7 @@ import {
   negotiate,
   type DriverPrivilege,
   type NegotiationPolicy,
+  type ReferenceName,
   type PlatformTraits,
   type NegotiationInput,
 } from '@virtio-platform/core/negotiation';
@@ -58,6 +59,8 @@ export interface DecisionRow {
   readonly ownCode?: boolean;
   /** Where it comes from, in our own words. */
   readonly source: string;
+  /** The mails and commits of the source: keys of `REFERENCES` of the core. */
+  readonly references?: readonly ReferenceName[];
   readonly platform?: string;
   readonly offered?: readonly string[];
   /** `modern` unless given. */

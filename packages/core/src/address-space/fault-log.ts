@@ -46,11 +46,11 @@ export class FaultLog {
    * device fault, and hardware does not record it.
    */
   readonly isForLookups: boolean;
-  readonly #listener: ((fault: DeviceFault) => void) | undefined;
+  readonly #listeners: ((fault: DeviceFault) => void)[] = [];
   #count = 0;
 
   constructor(listener?: (fault: DeviceFault) => void, isForLookups: boolean = false) {
-    this.#listener = listener;
+    if (listener !== undefined) this.#listeners.push(listener);
     this.isForLookups = isForLookups;
   }
 
@@ -63,9 +63,14 @@ export class FaultLog {
     return this.#count;
   }
 
+  /** Has `listener` told of each fault from here on. */
+  watch(listener: (fault: DeviceFault) => void): void {
+    this.#listeners.push(listener);
+  }
+
   record(fault: DeviceFault): void {
     this.#count++;
     if (this.entries.length < FaultLog.LIMIT) this.entries.push(fault);
-    this.#listener?.(fault);
+    for (const listener of this.#listeners) listener(fault);
   }
 }

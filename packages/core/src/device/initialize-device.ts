@@ -114,6 +114,7 @@ function addStatus(transport: Transport, bit: number): void {
 
 function refused(result: NegotiationResult, refusal: Refusal): NegotiationResult {
   const { rule, source, reason } = refusal;
-  const trace = [...result.trace, { rule, source, says: [`refuses: ${reason}`] }];
-  return { ...result, accepted: FeatureSet.EMPTY, refusal, path: undefined, trace };
+  const last = { rule, source, says: [`refuses: ${reason}`], references: [], decided: [] };
+  const trace = [...result.trace, last];
+  return { ...result, accepted: FeatureSet.EMPTY, refusal, path: undefined, choice: undefined, trace };
 }

@@ -1,7 +1,7 @@
 import { DmaError } from '../errors/coded-error.ts';
 import type { GuestMemory } from '../memory/guest-memory.ts';
 import { deviceAddressOffset, writeDeviceAddress } from './device-address.ts';
-import type { DmaMapping, DmaPath } from './dma-mapping.ts';
+import type { AddressStep, DmaMapping, DmaPath } from './dma-mapping.ts';
 import type { DmaDirection } from './dma-region.ts';
 import { ZeroCopyDmaMapping, type CoherentMemory } from './zero-copy-dma-mapping.ts';
 
@@ -20,6 +20,8 @@ export interface DirectDmaMappingOptions {
   readonly coherent?: CoherentMemory;
   /** Reads the platform's table, where there is one; the device address minus `offset` unless given. */
   readonly resolve?: NonNullable<DmaMapping['resolve']>;
+  /** The steps through that table; one step that subtracts `offset` unless given. */
+  readonly walk?: NonNullable<DmaMapping['walk']>;
 }
 
 /**
@@ -32,6 +34,7 @@ export class DirectDmaMapping extends ZeroCopyDmaMapping {
   readonly #offsetLow: number;
   readonly #offsetHigh: number;
   readonly #readTable: DmaMapping['resolve'];
+  readonly #walkTable: DmaMapping['walk'];
 
   constructor(memory: GuestMemory, options: DirectDmaMappingOptions) {
     const { path, capacity, offset = 0n, addressBits = 64, coherent = memory } = options;
@@ -48,12 +51,28 @@ export class DirectDmaMapping extends ZeroCopyDmaMapping {
     this.#offsetLow = Number(offset & 0xffff_ffffn);
     this.#offsetHigh = Number(offset >> 32n);
     this.#readTable = options.resolve;
+    this.#walkTable = options.walk;
   }
 
   resolve(low: number, high: number): number {
     if (this.#readTable !== undefined) return this.#readTable(low, high);
     const address = deviceAddressOffset(low, high, this.#offsetLow, this.#offsetHigh);
     return address >= 0 && address < this.#limit ? address : -1;
+  }
+
+  walk(low: number, high: number): readonly AddressStep[] {
+    if (this.#walkTable !== undefined) return this.#walkTable(low, high);
+    const address = this.resolve(low, high);
+    const isOffset = this.#offsetLow !== 0 || this.#offsetHigh !== 0;
+    const base = (BigInt(this.#offsetHigh) << 32n) + BigInt(this.#offsetLow);
+    const rule = isOffset
+      ? `a device address is the physical address plus 0x${base.toString(16)}`
+      : 'nothing translates';
+    const leads =
+      address < 0
+        ? `beyond the last address, 0x${(this.#limit - 1).toString(16)}`
+        : `physical 0x${address.toString(16)}`;
+    return [{ table: 'no table', says: `${rule}: ${leads}` }];
   }
 
   protected mapPages(address: number): number {

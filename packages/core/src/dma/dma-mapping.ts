@@ -110,8 +110,22 @@ export interface DmaMapping {
    */
   resolve?(low: number, high: number): number;
 
+  /**
+   * The steps of {@link resolve}, for people: each table in turn and what it says of the address, up to where the
+   * address leads or where it is stopped. Absent where the platform cannot read its tables. Cold.
+   */
+  walk?(low: number, high: number): readonly AddressStep[];
+
   /** Unmaps and releases everything that is still live. The device must have been reset before. */
   dispose(): void;
+}
+
+/** One step of the way from a device address to guest memory. */
+export interface AddressStep {
+  /** The table, or what takes its place: `TCE table of the window at 0x0`, `page table, level 2`. */
+  readonly table: string;
+  /** What it says of the address: `entry 3 points at page 0x4000, read and write`. */
+  readonly says: string;
 }
 
 /** Which queue asks a platform for a mapping, and for how large a one. */

@@ -9,14 +9,17 @@ export class ForwardingDmaMapping implements DmaMapping {
   readonly path: DmaPath;
   readonly limits: DmaLimits;
   readonly resolve?: NonNullable<DmaMapping['resolve']>;
+  readonly walk?: NonNullable<DmaMapping['walk']>;
   readonly syncMap?: NonNullable<DmaMapping['syncMap']>;
   readonly #inner: DmaMapping;
 
   /** `own` is what the subclass states instead of the wrapped mapping. */
-  constructor(inner: DmaMapping, own: Partial<Pick<DmaMapping, 'path' | 'limits' | 'syncMap'>> = {}) {
+  constructor(inner: DmaMapping, own: Partial<Pick<DmaMapping, 'path' | 'limits' | 'syncMap' | 'walk'>> = {}) {
     this.path = own.path ?? inner.path;
     this.limits = own.limits ?? inner.limits;
     if (inner.resolve !== undefined) this.resolve = (low, high) => inner.resolve!(low, high);
+    if (own.walk !== undefined) this.walk = own.walk;
+    else if (inner.walk !== undefined) this.walk = (low, high) => inner.walk!(low, high);
     if (own.syncMap !== undefined) this.syncMap = own.syncMap;
     else if (inner.syncMap !== undefined) this.syncMap = () => inner.syncMap!();
     this.#inner = inner;

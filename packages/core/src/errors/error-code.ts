@@ -28,6 +28,7 @@ export const ERROR_CODES = [
   'ERR_MACHINE_INTERFACE',
   'ERR_MACHINE_MEMORY',
   'ERR_MACHINE_DEVICE',
+  'ERR_MACHINE_TRACE',
   'ERR_HOST_UNSUPPORTED',
   'ERR_SYSCALL',
   // Devices
@@ -53,6 +54,7 @@ export const ERROR_CODES = [
   'ERR_QUEUE_STATE',
   'ERR_QUEUE_BROKEN',
   'ERR_NOTIFICATION_MISSED',
+  'ERR_DESCRIPTOR_CHANGED',
   'ERR_DEVICE_REQUEST',
   // DMA
   'ERR_DMA_EXHAUSTED',
@@ -60,17 +62,28 @@ export const ERROR_CODES = [
   'ERR_DMA_WINDOW',
   'ERR_IOMMU_UNSUPPORTED',
   'ERR_IOMMU_UNRESPONSIVE',
+  // Traces
+  'ERR_TRACE_FILE',
   // Programs that use a device
   'ERR_CLIENT_DEVICE',
   'ERR_CLIENT_REFUSED',
   'ERR_CLIENT_CLOSED',
   'ERR_CLIENT_FULL',
+  // Conform
   'ERR_CONFORM_DEVICE',
   'ERR_CONFORM_TARGET',
   'ERR_CONFORM_CASE',
+  // What a command is asked for
+  'ERR_RUN_FILTER',
+  'ERR_RUN_REPORT',
   // New packages
   'ERR_NEW_NAME',
   'ERR_NEW_FOLDER',
+  // Words of the command
+  'ERR_EXPLAIN_UNKNOWN',
+  'ERR_MATRIX_FILE',
+  // What a command writes
+  'ERR_REPORT_FILE',
   // Mistakes in the program
   'ERR_INTERNAL',
 ] as const;

@@ -4,3 +4,4 @@ export * from './negotiate.ts';
 export * from './negotiation.ts';
 export * from './negotiation-policy.ts';
 export * from './platform-traits.ts';
+export * from './source-reference.ts';

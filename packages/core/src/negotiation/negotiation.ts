@@ -5,6 +5,8 @@ import type { FeatureTable } from '../features/feature-rows.ts';
 import { FeatureSet } from '../features/feature-set.ts';
 import { DEFAULT_POLICY, type NegotiationPolicy } from './negotiation-policy.ts';
 import type { DriverPrivilege, PlatformTraits } from './platform-traits.ts';
+import type { SourceReference } from './source-reference.ts';
+
 /** What negotiation is told. Nothing else decides. */
 export interface NegotiationInput {
   /** The feature rows of the device type. */
@@ -68,6 +70,37 @@ export interface RuleTrace {
   readonly rule: string;
   readonly source: string;
   readonly says: readonly string[];
+  /** Where others find the source. */
+  readonly references: readonly SourceReference[];
+  /** What it decided of features, in order. A later rule may have decided otherwise. */
+  readonly decided: readonly RuleDecision[];
+}
+
+/** What one rule decided of a feature. */
+export interface RuleDecision {
+  readonly feature: string;
+  readonly outcome: 'accepted' | 'declined';
+  readonly reason: string;
+}
+
+/** The path, and what chose it. */
+export interface PathChoice {
+  readonly path: DmaPath;
+  /** The rule whose decision the path follows from. */
+  readonly rule: string;
+  readonly source: string;
+  /** What an address means on the path. */
+  readonly reason: string;
+  /** What of the profile chose among the paths that the rule leaves: `platform.domain: pass-through`. */
+  readonly option: string | undefined;
+}
+
+/** On what grounds a rule chooses the path. */
+export interface PathGrounds {
+  /** The feature from whose acceptance the path follows; else the path follows from the rule itself. */
+  readonly accepted?: number;
+  /** See {@link PathChoice.option}. */
+  readonly option?: string | undefined;
 }
 
 /** The result of a negotiation: the outcome of every feature, the path, or the refusal. */
@@ -78,6 +111,8 @@ export interface NegotiationResult {
   readonly refusal: Refusal | undefined;
   /** `undefined` after a refusal. */
   readonly path: DmaPath | undefined;
+  /** `undefined` after a refusal. */
+  readonly choice: PathChoice | undefined;
   readonly trace: readonly RuleTrace[];
 }
 
@@ -110,6 +145,8 @@ export interface NegotiationRule {
   readonly name: string;
   /** Where it comes from: a specification section, a kernel function, a mail. */
   readonly source: string;
+  /** Where others find the mails and commits that {@link source} names. */
+  readonly references?: readonly SourceReference[] | undefined;
   readonly stage: NegotiationStage;
   /** Must not throw: what stops a device is a refusal. */
   apply(negotiation: Negotiation): void;
@@ -123,8 +160,9 @@ export class Negotiation {
   readonly #decisions = new Map<number, FeatureDecision>();
   #rule: NegotiationRule | undefined;
   #says: string[] = [];
+  #decided: RuleDecision[] = [];
   #refusal: Refusal | undefined;
-  #path: DmaPath | undefined;
+  #choice: PathChoice | undefined;
 
   constructor(input: NegotiationInput) {
     this.input = input;
@@ -166,8 +204,10 @@ export class Negotiation {
     this.#refusal ??= { code, rule: this.#rule!.name, source: this.#rule!.source, reason, change };
   }
 
-  choosePath(path: DmaPath, reason: string): void {
-    this.#path = path;
+  choosePath(path: DmaPath, reason: string, { accepted, option }: PathGrounds = {}): void {
+    const decision = accepted === undefined ? undefined : this.#decisions.get(accepted);
+    const { rule, source } = decision ?? { rule: this.#rule!.name, source: this.#rule!.source };
+    this.#choice = { path, rule, source, reason, option };
     this.#says.push(`path ${path}: ${reason}`);
   }
 
@@ -186,8 +226,10 @@ export class Negotiation {
     if (this.#refusal !== undefined) return;
     this.#rule = rule;
     this.#says = [];
+    this.#decided = [];
     rule.apply(this);
-    this.trace.push({ rule: rule.name, source: rule.source, says: this.#says });
+    const { name, source, references = [] } = rule;
+    this.trace.push({ rule: name, source, says: this.#says, references, decided: this.#decided });
   }
 
   result(): NegotiationResult {
@@ -197,7 +239,8 @@ export class Negotiation {
       accepted: refused ? FeatureSet.EMPTY : this.accepted,
       decisions: [...this.#decisions.values()].toSorted((a, b) => a.feature - b.feature),
       refusal: this.#refusal,
-      path: refused ? undefined : this.#path,
+      path: refused ? undefined : this.#choice?.path,
+      choice: refused ? undefined : this.#choice,
       trace: this.trace,
     };
   }
@@ -206,6 +249,7 @@ export class Negotiation {
     const { name: rule, source } = this.#rule!;
     const name = this.name(feature);
     this.#decisions.set(feature, { feature, name, outcome, rule, source, reason });
+    this.#decided.push({ feature: name, outcome, reason });
     this.#says.push(`${outcome} ${name}: ${reason}`);
   }
 }

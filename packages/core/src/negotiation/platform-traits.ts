@@ -8,6 +8,23 @@ export const DRIVER_PRIVILEGES = ['kernel', 'process', 'process-noiommu'] as con
 export type DriverPrivilege = (typeof DRIVER_PRIVILEGES)[number];
 
 /**
+ * What the platform does where a queue calls its mapping, a sentence or two each, in the present tense: for those who
+ * follow a run step by step. They hold for the mapped path.
+ */
+export interface MappingSteps {
+  /** For `map`: what becomes of one buffer. */
+  readonly map: string;
+  /** For `unmap`. */
+  readonly unmap: string;
+  /** For `premap` and `allocateCoherent`: what becomes of a region that stays mapped. */
+  readonly region: string;
+  /** For the release of such a region. */
+  readonly release: string;
+  /** What an access of the device goes through. */
+  readonly access: string;
+}
+
+/**
  * What the platform says of itself to negotiation. Facts, found out before or when they are read; negotiation decides.
  * Those that may be left out are `false` then.
  */
@@ -25,6 +42,13 @@ export interface PlatformTraits {
   readonly identityVerified: boolean | undefined;
   /** One sentence for `explain`: what an address means on the mapped path. */
   readonly addressMeaning: string;
+  /**
+   * What of the profile made {@link mappedPath} what it is, as the profile writes it: `platform.domain: pass-through`.
+   * Absent where the platform has one path and no option for it.
+   */
+  readonly pathOption?: string | undefined;
+  /** What mapping does, for those who follow it; told in general words unless given. */
+  readonly mappingSteps?: MappingSteps | undefined;
   /** The verified identity holds for all of guest memory: what identity-address promises. */
   readonly reachesAllMemory?: boolean;
   /** The device address of a shared bounce slot was compared with its physical address and found equal. */

@@ -50,6 +50,11 @@ export interface DriverHalf {
    * {@link DeviceError} for values that cannot be. A driver half without it ignores changes.
    */
   configChanged?(): string | undefined;
+  /**
+   * What the buffer with this id asks the device for while the device has it (`write of sector 312`), to explain a
+   * failure; `undefined` where the driver half does not know. Cold.
+   */
+  describeBuffer?(queue: number, id: number): string | undefined;
   /** Gives back all buffers. Only after the device confirmed a reset and the queues were reset. */
   dispose(): void;
 }

@@ -29,6 +29,24 @@ export interface DeviceDescription {
   readonly settings: unknown;
 }
 
+/** What a machine sees of a device that is not in this thread. */
+export type MachineEvent = 'iotlbMiss' | 'iotlbUpdate' | 'iotlbInvalidate' | 'interrupt';
+
+/** Takes what a machine sees of its device, where it has something to show. */
+export interface MachineRecorder {
+  /**
+   * Something happened. `queue` is -1 for the whole device, `address` guest-physical or -1, `low` and `high` the words
+   * of a device address, and `length` bytes. Hot: no allocation.
+   */
+  record(event: MachineEvent, queue: number, address: number, low: number, high: number, length: number): void;
+
+  /**
+   * The machine's own program told of something: the name of an event of its own, and the rest. `at` is milliseconds of
+   * `performance.now()`; events may come late, and all in the end.
+   */
+  external(at: number, text: string): void;
+}
+
 /** What a machine is asked to boot. */
 export interface MachineRequest {
   /** Bytes of guest memory. */
@@ -45,6 +63,8 @@ export interface MachineRequest {
   readonly watchDevice?: ((space: DeviceAddressSpace) => DeviceAddressSpace) | undefined;
   /** Stands in front of the device's end of each queue, where {@link watchDevice} is called. */
   readonly watchDeviceQueue?: ((queue: DeviceQueue, index: number) => DeviceQueue) | undefined;
+  /** Is told what the machine sees of a device that is not in this thread. */
+  readonly recorder?: MachineRecorder | undefined;
   /**
    * Aborted when the machine is no longer wanted: a boot that waits then ends what it started and rejects. One that
    * does not look at it is awaited for a few seconds, and what it boots later is disposed.

@@ -1,4 +1,5 @@
 import type { DeviceFault } from '../address-space/fault-log.ts';
+import type { AddressRange } from '../dma/address-range.ts';
 import type { DmaMapping, DmaPath, MappingRequest } from '../dma/dma-mapping.ts';
 import type { NegotiationRule } from '../negotiation/negotiation.ts';
 import type { PlatformTraits } from '../negotiation/platform-traits.ts';
@@ -6,7 +7,7 @@ import type { BouncePoolStatistics } from '../dma/bounce/bounce-pool.ts';
 import type { LeakRecord } from '../memory/leak-log.ts';
 import type { ByteOrder } from '../queue/ring/ring-format.ts';
 
-export type { MappingRequest };
+export type { AddressRange, MappingRequest };
 
 /**
  * Counters of a platform that its reports show, by the thing that they count and then by name: `{ grants: { used: 12,
@@ -41,6 +42,11 @@ export interface Platform {
    * given back, and the mappings are still open.
    */
   readonly statistics?: PlatformStatistics | undefined;
+
+  /**
+   * The ranges of addresses that the device has: windows and pools. Read at the end of a run, as {@link statistics}.
+   */
+  readonly addressRanges?: readonly AddressRange[] | undefined;
 
   /**
    * What could not be taken back from the device: a page that does not become private again, a grant that is still in

@@ -39,6 +39,16 @@ export interface BlockDriverOptions {
   readonly notify?: ((queue: Virtqueue) => void) | undefined;
 }
 
+/**
+ * Bytes behind the data of each slot that no descriptor names, so that a device which writes further shows. A whole
+ * sector, so that the data of each slot begins at one.
+ */
+const GUARD_BYTES = SECTOR_SIZE;
+/** What a guard is filled with. */
+export const GUARD_WORD = 0xa55a_5aa5;
+/** Words at the start of a guard that are looked at for each request. */
+const CHECKED_WORDS = 16;
+
 /** How often in a row a piece may not be mappable while nothing is in flight: failures on purpose are no state. */
 const MAX_FAILURES = 64;
 
@@ -71,6 +81,9 @@ export class BlockSlots {
   readonly #results: RequestResults;
   readonly #free: Uint16Array;
   #freeCount: number;
+  /** Bytes of the guard behind the data of each slot, and from one slot to the next. */
+  readonly #guard: number;
+  readonly #stride: number;
   /** The slot of which pieces are still to be added, or -1. */
   #partial = -1;
   /** Of the last `poll`: slot and status of each request that came back. */
@@ -123,15 +136,19 @@ export class BlockSlots {
     this.completedLeast = results.completedLeast;
     this.#free = Uint16Array.from({ length: depth }, (_, i) => depth - 1 - i);
     this.#freeCount = depth;
+    // A buffer that is mapped for each request keeps to the pages of its data: no other memory is mapped with it.
+    this.#guard = buffers === 'streaming' ? 0 : GUARD_BYTES;
+    this.#stride = maxBytes + this.#guard;
     this.#buffers = new PieceBuffers(memory, mapping, {
       pieces,
       ranges,
-      data: depth * maxBytes,
+      data: depth * this.#stride,
       segment,
       segments: Math.ceil(bytes / segment),
       buffers,
       byteOrder,
     });
+    for (let slot = 0; slot < depth; slot++) this.fillGuard(slot);
   }
 
   /** Buffers with the device: requests, or pieces of them. */
@@ -162,12 +179,49 @@ export class BlockSlots {
 
   /** The device address of the data of a slot; `undefined` where each request maps its data itself. Cold. */
   dataDeviceAddress(slot: number): bigint | undefined {
-    return this.#buffers.dataDeviceAddress(slot * this.maxBytes);
+    return this.#buffers.dataDeviceAddress(slot * this.#stride);
+  }
+
+  /** Where the guard behind the data of a slot starts in guest memory. */
+  guardAddress(slot: number): number {
+    return this.dataAddress(slot) + this.maxBytes;
+  }
+
+  /** Bytes of the guard behind the data of each slot: 0 where each request maps its data itself. */
+  get guardBytes(): number {
+    return this.#guard;
+  }
+
+  /** Whether the first bytes behind the data of a slot are as {@link fillGuard} left them. Hot. */
+  isGuarded(slot: number): boolean {
+    const words = this.memory.u32;
+    const first = this.guardAddress(slot) / 4;
+    const end = this.#guard === 0 ? first : first + CHECKED_WORDS;
+    for (let at = first; at < end; at++) if (words[at] !== GUARD_WORD) return false;
+    return true;
+  }
+
+  /** Writes the guard behind the data of a slot. */
+  fillGuard(slot: number): void {
+    const first = this.guardAddress(slot) / 4;
+    this.memory.u32.fill(GUARD_WORD, first, first + this.#guard / 4);
+  }
+
+  /** The status byte of the buffer `id`, which came back last, as it is now. Cold. */
+  statusNow(id: number): number {
+    return this.#buffers.readStatus(this.#pieces.pieceOfBuffer(id));
+  }
+
+  /** The request that a buffer which the device has is of; `undefined` for another buffer. Cold. */
+  requestOf(id: number): { readonly type: number; readonly sector: number } | undefined {
+    const slot = this.#pieces.slotOfBuffer(id);
+    if (slot === undefined) return undefined;
+    return { type: this.#requests.type[slot]!, sector: this.#requests.sector[slot]! };
   }
 
   /** Where the data of a slot starts in guest memory; {@link maxBytes} long. */
   dataAddress(slot: number): number {
-    return this.#buffers.dataAddress + slot * this.maxBytes;
+    return this.#buffers.dataAddress + slot * this.#stride;
   }
 
   /**
@@ -175,7 +229,7 @@ export class BlockSlots {
    * nothing old. Hot.
    */
   showData(slot: number, length: number): void {
-    this.#buffers.showData(slot * this.maxBytes, length);
+    this.#buffers.showData(slot * this.#stride, length);
   }
 
   /**
@@ -316,7 +370,7 @@ export class BlockSlots {
     const at = added[slot]!;
     const left = length[slot]! - at;
     const bytes = left < this.#limits.bytes ? left : this.#limits.bytes;
-    const start = slot * this.maxBytes + at;
+    const start = slot * this.#stride + at;
     this.#buffers.begin(piece, type, sector[slot]! + at / SECTOR_SIZE);
     this.#buffers.describeData(piece, start, bytes, type === VIRTIO_BLK_T_OUT);
     const reason = this.#add(slot, start, type === VIRTIO_BLK_T_OUT ? 0 : bytes);

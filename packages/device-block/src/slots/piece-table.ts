@@ -46,6 +46,17 @@ export class PieceTable {
     return piece;
   }
 
+  /** The piece of the buffer `id` that came back last, until the next {@link add}. Cold. */
+  pieceOfBuffer(id: number): number {
+    return this.#pieceOf[id]!;
+  }
+
+  /** The slot of the request whose piece is the buffer `id`, which the device has. Cold. */
+  slotOfBuffer(id: number): number | undefined {
+    const piece = this.#pieceOf[id];
+    return piece === undefined ? undefined : this.slotOf[piece];
+  }
+
   /** The queue has another size, and the device no piece. */
   resizeQueue(queueSize: number): void {
     this.#pieceOf = new Uint16Array(queueSize);

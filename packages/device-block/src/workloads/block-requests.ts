@@ -30,6 +30,9 @@ export type BlockWorkContext<Options extends BlockWorkOptions = BlockWorkOptions
 /** What a workload does with a request that came back; `address` is that of its data. */
 export type BlockCompletion = (request: BlockRequest, outcome: BlockOutcome, address: number) => void;
 
+/** The most blocks of which a workload remembers the request that wrote them. */
+const MOST_WRITERS = 1 << 18;
+
 /** What data is before it is read without a pattern to compare with: a device that writes nothing shows. */
 const NOT_ZERO = 0xa5;
 
@@ -44,7 +47,10 @@ export class BlockRequests {
   readonly #onCompleted: BlockCompletion | undefined;
   /** Requests that a queue reset took back, to be made again. */
   readonly #again: BlockRequest[] = [];
-  readonly #mismatches = new MismatchLog();
+  readonly #mismatches: MismatchLog;
+  /** By block, the request that wrote it last: its number, 0 for none, its queue and its buffer. */
+  readonly #writers: Float64Array;
+  readonly #writerBuffers: Uint32Array;
   /** Index of the lane whose turn it is. */
   #turn = 0;
   #repeated = 0;
@@ -54,8 +60,12 @@ export class BlockRequests {
   /** Without `onCompleted`, what comes back is compared and counted only. */
   constructor(disk: BlockDisk, context: BlockWorkContext, onCompleted?: BlockCompletion) {
     this.#context = context;
+    this.#mismatches = new MismatchLog(context.loop);
     this.#disk = disk;
     this.#onCompleted = onCompleted;
+    const remembered = Math.min(this.blocks, MOST_WRITERS);
+    this.#writers = new Float64Array(remembered);
+    this.#writerBuffers = new Uint32Array(remembered);
     this.#lanes = disk.drivers.map((driver, i) => new BlockLane(driver, context.queues[i]!.queue));
   }
 
@@ -190,6 +200,7 @@ export class BlockRequests {
       const slot = driver.completedSlots[i]!;
       const type = lane.types[slot]!;
       const outcome = this.#outcome(lane, slot, i);
+      if (type === VIRTIO_BLK_T_OUT && outcome === 'done') this.#remember(lane, slot, i);
       if (outcome === 'wrong') this.#noteMismatch(lane, i);
       else if (outcome === 'done' && (type === VIRTIO_BLK_T_IN || type === VIRTIO_BLK_T_OUT)) this.#bytes += blockSize;
       this.#onCompleted?.(lane.request(slot), outcome, driver.dataAddress(slot));
@@ -201,6 +212,7 @@ export class BlockRequests {
 
   /** Compares what came back at place `i` of the last `poll` with what has to come. */
   #outcome(lane: BlockLane, slot: number, i: number): BlockOutcome {
+    if (!lane.driver.isGuarded(slot)) return 'wrong';
     const expected = lane.expected[slot]!;
     if (expected !== VIRTIO_BLK_S_OK) return lane.driver.completedBytes[i] === expected ? 'refused' : 'wrong';
     return lane.driver.completedStatus[i] === VIRTIO_BLK_S_OK && this.#isRight(lane, slot) ? 'done' : 'wrong';
@@ -216,13 +228,26 @@ export class BlockRequests {
     return matchesPattern(memory.u32, address, options.blockSize, seed, blocks[slot]!, round);
   }
 
+  /** A request wrote its block. Hot. */
+  #remember({ driver, blocks, queue }: BlockLane, slot: number, i: number): void {
+    const block = blocks[slot]!;
+    if (block >= this.#writers.length) return;
+    this.#writers[block] = this.#completed + i + 1;
+    this.#writerBuffers[block] = (queue.index << 16) | driver.completedIds[i]!;
+  }
+
   #noteMismatch(lane: BlockLane, index: number): void {
     const { inspected, seed, options } = this.#context;
     const { driver, queue } = lane;
     const place = lane.request(driver.completedSlots[index]!);
     const wrong = { driver, queue: queue.index, index, ...place, blockSize: options.blockSize, seed };
-    const request = { ...wrong, request: this.#completed + index + 1, memory: inspected.u8 };
+    const number = this.#writers[place.block] ?? 0;
+    const from = this.#writerBuffers[place.block] ?? 0;
+    const writer = number === 0 ? undefined : { request: number, queue: from >>> 16, buffer: from & 0xffff };
+    const request = { ...wrong, request: this.#completed + index + 1, memory: inspected.u8, writer };
     this.#mismatches.note(blockMismatchKind(request), () => describeBlockMismatch(request));
+    const slot = driver.completedSlots[index]!;
+    if (!driver.isGuarded(slot)) driver.fillGuard(slot);
   }
 }
 

@@ -1,4 +1,5 @@
 import { FeatureSet } from '@virtio-platform/core/features';
+import { MAC_BYTES } from '../layout.ts';
 import { macText } from '../net-settings.ts';
 import { transmitQueuesOf } from '../receive-side-scaling/scaling-config.ts';
 import {
@@ -21,13 +22,16 @@ export interface CommandEffect {
   readonly pairs?: number;
 }
 
-/** The effect of a command that the device did, of which the data is right therefore. */
+/** The effect of a command that the device did: of one whose data is too short, which a device refuses, none. */
 export function commandEffect({ class: ofClass, command, data }: NetCommand, littleEndian: boolean): CommandEffect {
   const view = new DataView(data.buffer, data.byteOffset, data.length);
-  if (ofClass === VIRTIO_NET_CTRL_MAC && command === VIRTIO_NET_CTRL_MAC_ADDR_SET) return { mac: macText(data) };
-  if (ofClass === VIRTIO_NET_CTRL_GUEST_OFFLOADS)
+  if (ofClass === VIRTIO_NET_CTRL_MAC && command === VIRTIO_NET_CTRL_MAC_ADDR_SET && data.length >= MAC_BYTES)
+    return { mac: macText(data) };
+  if (ofClass === VIRTIO_NET_CTRL_GUEST_OFFLOADS && data.length >= 8)
     return { offloads: new FeatureSet(view.getBigUint64(0, littleEndian)) };
   if (ofClass !== VIRTIO_NET_CTRL_MQ) return {};
-  if (command === VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET) return { pairs: view.getUint16(0, littleEndian) };
-  return command === VIRTIO_NET_CTRL_MQ_RSS_CONFIG ? { pairs: transmitQueuesOf(view, littleEndian) } : {};
+  if (command === VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET && data.length >= 2)
+    return { pairs: view.getUint16(0, littleEndian) };
+  const pairs = command === VIRTIO_NET_CTRL_MQ_RSS_CONFIG ? transmitQueuesOf(view, littleEndian) : undefined;
+  return pairs === undefined ? {} : { pairs };
 }

@@ -1,4 +1,5 @@
 import type { Mismatch } from '@virtio-platform/core';
+import { findDifference } from '@virtio-platform/device-kit';
 import { VIRTIO_NET_HDR_F_NEEDS_CSUM, VIRTIO_NET_HDR_GSO_NONE } from '../layout.ts';
 import { checksum, hasRightChecksum } from '../offload/checksum.ts';
 import type { NetHeader } from '../offload/net-header.ts';
@@ -71,7 +72,7 @@ export class FrameCheck {
     if (length !== wanted) return lengthFault(length, wanted);
     const at = firstDifference(bytes, this.#expected, length);
     if (at >= 0) {
-      const difference = { offset: at, expected: this.#expected[at]!, actual: bytes[at]! };
+      const difference = findDifference(this.#expected.subarray(0, length), bytes.subarray(0, length))!;
       return {
         kind: 'data',
         detail: `byte ${at} is ${difference.actual} instead of ${difference.expected}`,

@@ -59,7 +59,7 @@ export class MixedWork implements Workload {
   /** Frames that the filter has to drop, and frames that a link that went down may have lost, by number. */
   readonly #filtered: Set<number> = new Set();
   readonly #maybeLost: Map<number, FrameInFlight> = new Map();
-  readonly #mismatches: MismatchLog = new MismatchLog();
+  readonly #mismatches: MismatchLog;
   #malformed = 0;
   #completed = 0;
   #bytes = 0;
@@ -68,6 +68,7 @@ export class MixedWork implements Workload {
     const { accepted, options, seed, byteOrder } = context;
     this.#driver = driver;
     this.#context = context;
+    this.#mismatches = new MismatchLog(context.loop);
     this.#random = new Random(seed);
     this.#model = new NetModel(driver.mac ?? NO_ADDRESS, accepted);
     this.#message = new Uint8Array(options.blockSize);

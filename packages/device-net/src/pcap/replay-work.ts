@@ -38,7 +38,7 @@ export class ReplayWork implements Workload {
   readonly #hash: FrameHash = new FrameHash();
   /** Any key spreads flows. */
   readonly #key: Uint8Array = Uint8Array.from({ length: NET_HASH_KEY_BYTES }, (_, i) => (i * 167 + 109) & 0xff);
-  readonly #mismatches: MismatchLog = new MismatchLog();
+  readonly #mismatches: MismatchLog;
   #pairs: readonly PairProgress[] = [];
   #output: CaptureWriter | undefined;
   #sent = 0;
@@ -51,6 +51,7 @@ export class ReplayWork implements Workload {
     const { input, blockSize } = context.options;
     this.#driver = driver;
     this.#context = context;
+    this.#mismatches = new MismatchLog(context.loop);
     this.#capture = new CaptureReader(input, blockSize);
     // One byte more than a frame, to see one that is longer.
     this.#received = new Uint8Array(blockSize + 1);

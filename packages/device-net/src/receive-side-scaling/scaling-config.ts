@@ -41,10 +41,11 @@ export function encodeScaling(config: ScalingConfig, littleEndian: boolean): Uin
   return bytes;
 }
 
-/** How many transmit queues are used after the command RSS_CONFIG with this data. */
-export function transmitQueuesOf(data: DataView, littleEndian: boolean): number {
-  const entries = data.getUint16(4, littleEndian) + 1;
-  return data.getUint16(TABLE_AT + 2 * entries, littleEndian);
+/** How many transmit queues are used after the command RSS_CONFIG; `undefined` for data that ends before it says. */
+export function transmitQueuesOf(data: DataView, littleEndian: boolean): number | undefined {
+  if (data.byteLength < TABLE_AT) return undefined;
+  const at = TABLE_AT + 2 * (data.getUint16(4, littleEndian) + 1);
+  return data.byteLength < at + 2 ? undefined : data.getUint16(at, littleEndian);
 }
 
 /** The data of the command HASH_CONFIG. */

@@ -1,4 +1,4 @@
-import type { MismatchKind } from '@virtio-platform/core';
+import type { DataDifference, MismatchKind } from '@virtio-platform/core';
 import { FLAW_RESIDUAL, FLAW_SENSE_LENGTH, NO_RESPONSE } from '../driver/command-lane.ts';
 import type { ScsiDriver } from '../driver/scsi-driver.ts';
 import {
@@ -11,7 +11,6 @@ import {
 import { INQUIRY, REPORT_LUNS, REQUEST_SENSE } from '../scsi-commands.ts';
 import { describeSense, isUnitAttention, SCSI_CHECK_CONDITION, SCSI_GOOD, SENSE } from '../scsi-sense.ts';
 import type { Operation, Outcome, Pending } from './operation.ts';
-import type { Difference } from './unit-model.ts';
 
 /** What an answer is: right, to be made again, wrong unless an event explains it, or wrong. */
 export interface Judgement {
@@ -19,7 +18,7 @@ export interface Judgement {
   readonly outcome: Outcome;
   readonly kind?: MismatchKind;
   readonly detail?: string;
-  readonly difference?: Difference;
+  readonly difference?: DataDifference;
 }
 
 /** BUSY and TASK SET FULL: status codes that ask for another try. SAM-5 section 5.3. */

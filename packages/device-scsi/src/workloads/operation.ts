@@ -1,11 +1,12 @@
+import type { DataDifference } from '@virtio-platform/core';
 import type { SenseCode } from '../scsi-sense.ts';
-import type { Difference, UnitModel } from './unit-model.ts';
+import type { UnitModel } from './unit-model.ts';
 
 /** What became of a command: it was executed, or not, or that is not known. */
 export type Outcome = 'executed' | 'refused' | 'unknown';
 
 /** What is wrong with the data of an answer: a text, or the place where it differs. */
-export type WrongData = string | Difference;
+export type WrongData = string | DataDifference;
 
 /** A command of a workload, with what its answer has to be. */
 export interface Operation {

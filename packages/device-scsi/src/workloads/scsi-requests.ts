@@ -51,7 +51,7 @@ export class ScsiRequests {
   readonly #owner: ScsiRequestsOwner;
   /** Whether a command that was told a unit attention is made again: it was not executed. */
   readonly #repeatsAttentions: boolean;
-  readonly #mismatches = new MismatchLog();
+  readonly #mismatches: MismatchLog;
   /** By id. */
   readonly #pending: (Pending | undefined)[] = [];
   /** To be made again. */
@@ -64,6 +64,7 @@ export class ScsiRequests {
   constructor(driver: ScsiDriver, context: ScsiWorkContext, repeatsAttentions: boolean, owner: ScsiRequestsOwner) {
     this.driver = driver;
     this.#context = context;
+    this.#mismatches = new MismatchLog(context.loop);
     this.#repeatsAttentions = repeatsAttentions;
     this.#owner = owner;
   }

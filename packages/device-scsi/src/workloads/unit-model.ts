@@ -1,4 +1,5 @@
-import { fillPattern, matchesPattern } from '@virtio-platform/device-kit';
+import type { DataDifference } from '@virtio-platform/core';
+import { fillPattern, findDifference, matchesPattern } from '@virtio-platform/device-kit';
 import type { GuestMemory } from '@virtio-platform/core/memory';
 import type { SenseCode } from '../scsi-sense.ts';
 import { SENSE } from '../scsi-sense.ts';
@@ -24,13 +25,6 @@ export const UNMAPPED = 5;
 /** How often in a row commands may be told of a reset, and resets may be told to none. */
 const MOST_RESETS = 6;
 const MOST_MISSED = 3;
-
-/** The first byte of data that is wrong. */
-export interface Difference {
-  readonly offset: number;
-  readonly expected: number;
-  readonly actual: number;
-}
 
 /** What a workload knows of a logical unit: its state, and what is on it. A cell is what one request moves. */
 export class UnitModel {
@@ -168,7 +162,7 @@ export class UnitModel {
   }
 
   /** Compares what a read of a cell gave with what the cell holds. */
-  compare(memory: GuestMemory, address: number, cell: number): Difference | undefined {
+  compare(memory: GuestMemory, address: number, cell: number): DataDifference | undefined {
     const [kind, value] = [this.#kinds[cell]!, this.#values[cell]!];
     const { cellSize, blockSize } = this;
     const { u32 } = memory;
@@ -182,10 +176,7 @@ export class UnitModel {
           return this.#find(memory, address, blockSize, cell, value);
       return undefined;
     }
-    if (kind === ZERO) {
-      const at = memory.u8.subarray(address, address + cellSize).findIndex((byte) => byte !== 0);
-      return at < 0 ? undefined : { offset: at, expected: 0, actual: memory.u8[address + at]! };
-    }
+    if (kind === ZERO) return this.#differenceIn(memory, address, new Uint8Array(cellSize));
     if (kind === UNMAPPED) return undefined;
     const sum = checksumOf(u32, address, cellSize);
     if (kind === UNKNOWN) this.set(cell, SEEN, sum);
@@ -226,16 +217,16 @@ export class UnitModel {
     this.wasTold = true;
   }
 
-  #find(memory: GuestMemory, address: number, period: number, cell: number, round: number): Difference {
+  #find(memory: GuestMemory, address: number, period: number, cell: number, round: number): DataDifference {
     const words = new Uint32Array(period / 4);
     fillPattern(words, 0, period, this.#seed, cell, round);
-    const expected = new Uint8Array(words.buffer);
-    const actual = memory.u8.subarray(address, address + this.cellSize);
-    const offset = Math.max(
-      0,
-      actual.findIndex((byte, at) => byte !== expected[at % period]),
-    );
-    return { offset, expected: expected[offset % period]!, actual: actual[offset]! };
+    const once = new Uint8Array(words.buffer);
+    const expected = Uint8Array.from({ length: this.cellSize }, (_, at) => once[at % period]!);
+    return this.#differenceIn(memory, address, expected)!;
+  }
+
+  #differenceIn(memory: GuestMemory, address: number, expected: Uint8Array): DataDifference | undefined {
+    return findDifference(expected, memory.u8.subarray(address, address + this.cellSize));
   }
 }
 

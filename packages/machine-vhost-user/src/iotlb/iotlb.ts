@@ -1,4 +1,4 @@
-import { DeviceError } from '@virtio-platform/core';
+import { DeviceError, type MachineRecorder } from '@virtio-platform/core';
 import { FaultLog, type AddressSpaceBlueprint, type DeviceAddressSpace } from '@virtio-platform/core/address-space';
 import { PAGE_SIZE, type GuestMemory } from '@virtio-platform/core/memory';
 import type { SharedPages } from '../memory/shared-pages.ts';
@@ -27,6 +27,8 @@ export interface IotlbOptions {
   readonly userAddress: bigint;
   /** Whether a page that is mapped for writing only may be read too. */
   readonly writeImpliesRead: boolean;
+  /** Is told of the messages. */
+  readonly recorder?: MachineRecorder | undefined;
 }
 
 /**
@@ -44,6 +46,7 @@ export class Iotlb {
   readonly #pages: SharedPages;
   readonly #userAddress: bigint;
   readonly #writeImpliesRead: boolean;
+  readonly #recorder: MachineRecorder | undefined;
   readonly #space: DeviceAddressSpace;
   /** The same translation, for lookups: a refusal is no fault of the device. */
   readonly #probe: DeviceAddressSpace;
@@ -57,6 +60,7 @@ export class Iotlb {
 
   constructor(connection: VhostUserConnection, options: IotlbOptions) {
     const { memory, translation, faults, pages, userAddress, writeImpliesRead } = options;
+    this.#recorder = options.recorder;
     this.#connection = connection;
     this.#pages = pages;
     this.#userAddress = userAddress;
@@ -84,6 +88,7 @@ export class Iotlb {
    */
   miss(low: number, high: number, permission: number): boolean {
     const start = pageOf(low);
+    this.#recorder?.record('iotlbMiss', -1, -1, low, high, 0);
     const page = this.#translate(start, high);
     const granted = permission & (page?.permission ?? 0);
     if (page !== undefined && granted === permission) {
@@ -195,6 +200,7 @@ export class Iotlb {
   #takeBack(number: number, count: number): void {
     const [low, high] = addressOf(number);
     const size = this.#invalidatedBytes(number, count);
+    this.#recorder?.record('iotlbInvalidate', -1, -1, low, high, count * PAGE_SIZE);
     this.#connection.command('IOTLB_MSG', encodeIotlbMessage({ type: IotlbMessageType.Invalidate, low, high, size }));
   }
 
@@ -205,6 +211,7 @@ export class Iotlb {
     // DPDK ignores an update of a page in its cache. The invalidation revokes no permission, so no call waits for it.
     else if (told.permission !== page.permission) {
       const size = this.#invalidatedBytes(number, 1);
+      this.#recorder?.record('iotlbInvalidate', -1, -1, low, high, PAGE_SIZE);
       this.#connection.post('IOTLB_MSG', encodeIotlbMessage({ type: IotlbMessageType.Invalidate, low, high, size }));
     }
     this.#told.set(number, page);
@@ -213,6 +220,7 @@ export class Iotlb {
 
   #update(low: number, high: number, { offset, permission }: TranslatedPage): void {
     const userAddress = this.#userAddress + BigInt(offset);
+    this.#recorder?.record('iotlbUpdate', -1, offset, low, high, PAGE_SIZE);
     const message = { type: IotlbMessageType.Update, low, high, size: PAGE_SIZE, userAddress, permission };
     this.#connection.post('IOTLB_MSG', encodeIotlbMessage(message));
   }

@@ -1,4 +1,4 @@
-import type { FacilityToken, MachineRequest } from '@virtio-platform/core';
+import type { FacilityToken, MachineRecorder, MachineRequest } from '@virtio-platform/core';
 import type { FaultLog } from '@virtio-platform/core/address-space';
 import { GuestMemory } from '@virtio-platform/core/memory';
 import { ConvertibleMemory } from '@virtio-platform/host';
@@ -24,6 +24,7 @@ export interface TranslatedMemoryOptions {
   readonly iotlb: IotlbPolicy;
   /** The channel on which the back-end asks for translations. */
   readonly backChannel: BackChannel;
+  readonly recorder?: MachineRecorder | undefined;
 }
 
 /**
@@ -31,7 +32,7 @@ export interface TranslatedMemoryOptions {
  * reaches of it is decided page by page, when it asks. Throws {@link HostError} and {@link DeviceError}.
  */
 export function openTranslatedMemory(connection: VhostUserConnection, options: TranslatedMemoryOptions): DeviceMemory {
-  const { simulate, size, faults, backChannel } = options;
+  const { simulate, size, faults, backChannel, recorder } = options;
   const { fill, writeImpliesRead } = options.iotlb;
   const backing = ConvertibleMemory.create(size);
   try {
@@ -47,6 +48,7 @@ export function openTranslatedMemory(connection: VhostUserConnection, options: T
       pages: new SharedPages(backing),
       userAddress: USER_ADDRESS,
       writeImpliesRead,
+      recorder,
     });
     backChannel.translateWith(iotlb);
     return {

@@ -205,20 +205,22 @@ describe('queues of a back-end', () => {
         const enable = (): void => {
           for (let queue = 0; queue < 256; queue++) transport.enableQueue(queue, addresses);
         };
-        expect(enable).toThrow(lost(/SET_VRING_\w+: it took more than 2000 ms to set up its queues/));
-        expect(performance.now() - begin).toBeLessThan(3500);
+        expect(enable).toThrow(lost(/SET_VRING_\w+: it took more than 5000 ms to set up its queues/));
+        // All of them take more than 20 s.
+        expect(performance.now() - begin).toBeLessThan(15_000);
       },
-      { startTimeout: 2000 },
+      // A process needs a part of this to start, too.
+      { startTimeout: 5000 },
     );
-    await withScripted({ ...script, delayMs: 10 }, ({ machine }) => {
+    await withScripted({ ...script, delayMs: 10 }, ({ machine, messages }) => {
       const { transport } = machine;
       negotiate(machine);
       const addresses = openQueue(machine, 0).addresses;
       for (let queue = 0; queue < 60; queue++) transport.enableQueue(queue, addresses);
       transport.writeStatus(transport.readStatus() | DeviceStatus.DriverOk);
-      const begin = performance.now();
       expect(() => resetDevice(transport, 300)).toThrow(expect.objectContaining({ code: 'ERR_DEVICE_RESET_TIMEOUT' }));
-      expect(performance.now() - begin).toBeLessThan(600);
+      const stopped = messages().filter((message) => message.includes('GET_VRING_BASE'));
+      expect(stopped.length).toBeLessThan(60);
     });
   });
 });
@@ -413,7 +415,7 @@ describe('an answer of a back-end', () => {
     const booted = withScripted(script, () => {}, { startTimeout: 4000 });
     await expect(booted).rejects.toEqual(lost(/it took more than 4000 ms to start \(machine\.startTimeout\)/));
     clearInterval(timer);
-    expect(performance.now() - begin).toBeLessThan(7000);
+    expect(performance.now() - begin).toBeLessThan(20_000);
     expect(ticks).toBeGreaterThan(50);
   });
 });

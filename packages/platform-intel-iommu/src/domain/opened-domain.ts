@@ -1,4 +1,4 @@
-import { DirectDmaMapping, probeIdentity, type DmaMapping } from '@virtio-platform/core/dma';
+import { DirectDmaMapping, probeIdentity, type AddressRange, type DmaMapping } from '@virtio-platform/core/dma';
 import { PAGE_SIZE, type GuestMemory, type LeakLog } from '@virtio-platform/core/memory';
 import type { IntelIommuOptions } from '../intel-iommu-options.ts';
 import { unsupported, type VtdFacility } from '../unit/vtd-facility.ts';
@@ -32,6 +32,8 @@ export interface OpenedDomain {
   isIdentity(): boolean;
   /** Whether it maps all of guest memory, at physical addresses. */
   readonly reachesAllMemory: boolean;
+  /** The I/O virtual addresses of the domain; `undefined` where device addresses are physical ones. */
+  readonly range?: AddressRange | undefined;
   /** Bytes of I/O virtual addresses that stay unused because the unit did not confirm their invalidation. */
   readonly keptBytes: number;
   /** The faults of the device that the unit recorded since the last call; clears them in the registers. */
@@ -46,9 +48,13 @@ export interface OpenedDomain {
 interface DomainParts {
   readonly type: number;
   readonly table: SecondLevelTable | undefined;
-  open(unit: VtdUnit): Pick<OpenedDomain, 'openMapping' | 'reachesAllMemory'> & {
+  readonly range?: AddressRange;
+  open(
+    unit: VtdUnit,
+    requesters: RequesterTables,
+  ): Pick<OpenedDomain, 'openMapping' | 'reachesAllMemory'> & {
     readonly domain?: TranslatedDomain;
-    readonly isIdentity: (requesters: RequesterTables) => boolean;
+    readonly isIdentity: () => boolean;
   };
 }
 
@@ -88,12 +94,13 @@ export function openDomain(
 
 function opened(facility: VtdFacility, unit: VtdUnit, parts: DomainParts, requesters: RequesterTables): OpenedDomain {
   const { table } = parts;
-  const { openMapping, reachesAllMemory, isIdentity, domain } = parts.open(unit);
+  const { openMapping, reachesAllMemory, isIdentity, domain } = parts.open(unit, requesters);
   const isMapped = (low: number, high: number): boolean => table === undefined || table.permissions(low, high) !== 0;
   return {
     openMapping,
     reachesAllMemory,
-    isIdentity: () => unit.isTranslating && isIdentity(requesters),
+    isIdentity: () => unit.isTranslating && isIdentity(),
+    range: parts.range,
     get keptBytes() {
       return domain?.keptBytes ?? 0;
     },
@@ -120,18 +127,18 @@ function domainParts(
   const largePages = options.largePages && capabilities.largePages;
   // A device never reaches memory at the addresses of interrupts. A PC has none there.
   const reach = memory.contains(INTERRUPT_START, PAGE_SIZE) ? INTERRUPT_START : memory.size;
-  const direct = (capacity: number): DmaMapping =>
-    new DirectDmaMapping(memory, { path: 'identity', capacity, limit: reach });
+  const direct = (capacity: number, walk?: NonNullable<DmaMapping['walk']>): DmaMapping =>
+    new DirectDmaMapping(memory, { path: 'identity', capacity, limit: reach, ...(walk && { walk }) });
   const isProbed = (): boolean => probeIdentity(direct(1), memory);
 
   if (options.domain === 'pass-through') {
     return {
       type: TYPE_PASS_THROUGH,
       table: undefined,
-      open: () => ({
-        openMapping: direct,
+      open: (_unit, requesters) => ({
+        openMapping: (capacity) => direct(capacity, () => requesters.walk()),
         reachesAllMemory: reach === memory.size,
-        isIdentity: (requesters) => isProbed() && requesters.isIntact(),
+        isIdentity: () => isProbed() && requesters.isIntact(),
       }),
     };
   }
@@ -145,20 +152,22 @@ function domainParts(
     return {
       type: TYPE_TRANSLATED,
       table,
-      open: () => ({
-        openMapping: direct,
+      open: (_unit, requesters) => ({
+        openMapping: (capacity) => direct(capacity, (low, high) => [...requesters.walk(), ...table.walk(low, high)]),
         reachesAllMemory: reach === memory.size,
-        isIdentity: (requesters) => isProbed() && requesters.isIntact() && isOneToOne(table, pages),
+        isIdentity: () => isProbed() && requesters.isIntact() && isOneToOne(table, pages),
       }),
     };
   }
   const pages = new IovaPages(options.aperture / PAGE_SIZE);
+  const [first, bytes] = [pages.first * PAGE_SIZE, pages.count * PAGE_SIZE];
   const table = new SecondLevelTable(memory, { levels, pages: pages.first + pages.count, largePages });
   return {
     type: TYPE_TRANSLATED,
     table,
-    open: (unit) => {
-      const domain = new TranslatedDomain(unit, { table, pages }, options.onLostInvalidation);
+    range: { what: 'aperture of the domain', kind: 'window', deviceAddress: BigInt(first), length: bytes },
+    open: (unit, requesters) => {
+      const domain = new TranslatedDomain(unit, { table, pages, requesters }, options.onLostInvalidation);
       const openMapping = (capacity: number): DmaMapping => new VtdDmaMapping(memory, domain, capacity, options.leaks);
       return { domain, openMapping, reachesAllMemory: false, isIdentity: () => probed(openMapping(1), memory) };
     },

@@ -1,3 +1,4 @@
+import type { AddressStep } from '@virtio-platform/core/dma';
 import { PAGE_SIZE, type GuestMemory } from '@virtio-platform/core/memory';
 import { CONTEXT_WORDS, PRESENT } from '../unit/vtd-registers.ts';
 const WORD = 0x1_0000_0000;
@@ -24,11 +25,13 @@ export class RequesterTables {
   readonly #context: number;
   readonly #at: number;
   readonly #entry: ContextEntry;
+  readonly #sourceId: number;
 
   /** Throws {@link DmaError} `ERR_DMA_EXHAUSTED`, and then nothing is allocated. */
   constructor(memory: GuestMemory, sourceId: number, entry: ContextEntry) {
     this.#memory = memory;
     this.#entry = entry;
+    this.#sourceId = sourceId;
     this.root = memory.allocate(PAGE_SIZE);
     try {
       this.#context = memory.allocate(PAGE_SIZE);
@@ -48,6 +51,22 @@ export class RequesterTables {
   /** Whether the entry is unchanged: a device that reaches all of memory can overwrite it. Cold. */
   isIntact(): boolean {
     return contextWords(this.#entry).every((word, i) => this.#memory.u32[this.#at + i] === word);
+  }
+
+  /** The way from the requester id to its domain. Cold. */
+  walk(): readonly AddressStep[] {
+    const { table, domain } = this.#entry;
+    const [bus, devfn] = [(this.#sourceId >>> 8) & 0xff, this.#sourceId & 0xff];
+    const place = `${bus.toString(16).padStart(2, '0')}:${(devfn >>> 3).toString(16).padStart(2, '0')}.${devfn & 7}`;
+    const leads =
+      table === 0 ? 'pass-through: nothing translates' : `domain ${domain}, tables at 0x${table.toString(16)}`;
+    return [
+      {
+        table: `root table at 0x${this.root.toString(16)}`,
+        says: `bus ${bus} has the context table at 0x${this.#context.toString(16)}`,
+      },
+      { table: 'context table', says: `${place} is of ${leads}` },
+    ];
   }
 
   /** Frees the tables. Called after the unit stopped. */

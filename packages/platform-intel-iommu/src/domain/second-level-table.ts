@@ -1,4 +1,5 @@
 import { isCodedError } from '@virtio-platform/core';
+import type { AddressStep } from '@virtio-platform/core/dma';
 import { PAGE_SIZE, type GuestMemory } from '@virtio-platform/core/memory';
 import {
   ENTRY_LARGE,
@@ -117,6 +118,38 @@ export class SecondLevelTable {
     const isLarge = this.#leaves[Math.floor(page / TABLE_ENTRIES)] === LARGE;
     const frame = (entryHigh & HIGH_ADDRESS_MASK) * FRAMES_OF_WORD + (entryLow >>> PAGE_SHIFT);
     return (frame + (isLarge ? page & INDEX_MASK : 0)) * PAGE_SIZE + (low & (PAGE_SIZE - 1));
+  }
+
+  /** The steps of {@link resolve}: the table of each level, from the highest down, and its entry in memory. Cold. */
+  walk(low: number, high: number): readonly AddressStep[] {
+    const page = pageOf(low, high);
+    const steps: AddressStep[] = [];
+    for (let level = this.#levels; level >= 1; level--) {
+      const run = TABLE_ENTRIES ** (level - 1);
+      const at = this.#upper.get(tableKey(level, Math.floor(page / (run * TABLE_ENTRIES))));
+      if (at === undefined) break;
+      const index = Math.floor(page / run) % TABLE_ENTRIES;
+      const [entryLow, entryHigh] = [
+        this.#memory.u32[at + index * ENTRY_WORDS]!,
+        this.#memory.u32[at + index * ENTRY_WORDS + 1]!,
+      ];
+      const table = `page table of level ${level} at 0x${(at * 4).toString(16)}`;
+      const may = [
+        ...((entryLow & ENTRY_READ) === 0 ? [] : ['read']),
+        ...((entryLow & ENTRY_WRITE) === 0 ? [] : ['write']),
+      ];
+      if (may.length === 0) return [...steps, { table, says: `entry ${index} is empty: nothing is mapped there` }];
+      const frame = (entryHigh & HIGH_ADDRESS_MASK) * FRAMES_OF_WORD + (entryLow >>> PAGE_SHIFT);
+      const isLarge = level === 2 && (entryLow & ENTRY_LARGE) !== 0;
+      const what = level === 1 ? 'page' : isLarge ? 'the 2 MiB' : 'the table';
+      steps.push({
+        table,
+        says: `entry ${index} points at ${what} at 0x${(frame * PAGE_SIZE).toString(16)}, to ${may.join(' and ')}`,
+      });
+      if (isLarge) break;
+    }
+    if (steps.length === 0) steps.push({ table: 'page tables', says: 'beyond the addresses that they cover' });
+    return steps;
   }
 
   /** Frees the tables. Called after the unit stopped. */

@@ -1,6 +1,7 @@
-import { DMA_NO_SPACE, DMA_TOO_LARGE, DmaDirection } from '@virtio-platform/core/dma';
+import { DMA_NO_SPACE, DMA_TOO_LARGE, DmaDirection, type AddressStep } from '@virtio-platform/core/dma';
 import { PAGE_SIZE } from '@virtio-platform/core/memory';
 import type { IovaPages } from './iova-pages.ts';
+import type { RequesterTables } from './requester-tables.ts';
 import type { SecondLevelTable } from './second-level-table.ts';
 import { ENTRY_READ, ENTRY_WRITE, LARGE_PAGE } from '../unit/vtd-registers.ts';
 import type { VtdUnit } from '../unit/vtd-unit.ts';
@@ -31,16 +32,18 @@ export class TranslatedDomain {
   readonly pages: IovaPages;
   readonly #unit: VtdUnit;
   readonly #table: SecondLevelTable;
+  readonly #requesters: RequesterTables | undefined;
   readonly #isCareful: boolean;
   readonly #kept: KeptPages[] = [];
 
   constructor(
     unit: VtdUnit,
-    parts: { readonly table: SecondLevelTable; readonly pages: IovaPages },
+    parts: { readonly table: SecondLevelTable; readonly pages: IovaPages; readonly requesters?: RequesterTables },
     onLostInvalidation: OnLostInvalidation,
   ) {
     this.#unit = unit;
     this.#table = parts.table;
+    this.#requesters = parts.requesters;
     this.pages = parts.pages;
     this.#isCareful = onLostInvalidation === 'keep';
   }
@@ -114,6 +117,13 @@ export class TranslatedDomain {
    */
   resolve(low: number, high: number): number {
     return this.pages.isStale(high * 2 ** 20 + (low >>> 12)) ? -1 : this.#table.resolve(low, high);
+  }
+
+  /** The steps of {@link resolve}: from the requester to its domain, and through its page tables. Cold. */
+  walk(low: number, high: number): readonly AddressStep[] {
+    const steps = [...(this.#requesters?.walk() ?? []), ...this.#table.walk(low, high)];
+    if (!this.pages.isStale(high * 2 ** 20 + (low >>> 12))) return steps;
+    return [...steps, { table: 'IOTLB', says: 'the unit may still use an old translation of this page' }];
   }
 
   /** Frees the kept pages. Called after the unit stopped: it uses no translation any more. */

@@ -1,5 +1,11 @@
 import { DmaError } from '@virtio-platform/core';
-import { DMA_TOO_LARGE, writeDeviceAddress, ZeroCopyDmaMapping, type DmaDirection } from '@virtio-platform/core/dma';
+import {
+  DMA_TOO_LARGE,
+  writeDeviceAddress,
+  ZeroCopyDmaMapping,
+  type AddressStep,
+  type DmaDirection,
+} from '@virtio-platform/core/dma';
 import { formatByteSize, PAGE_SIZE, type GuestMemory, type LeakLog } from '@virtio-platform/core/memory';
 import { pageCount, type TranslatedDomain } from './translated-domain.ts';
 /**
@@ -28,6 +34,10 @@ export class VtdDmaMapping extends ZeroCopyDmaMapping {
   /** Returns -1 also where the unit may still use an old translation. */
   resolve(low: number, high: number): number {
     return this.#domain.resolve(low, high);
+  }
+
+  walk(low: number, high: number): readonly AddressStep[] {
+    return this.#domain.walk(low, high);
   }
 
   /** The place is the first I/O virtual page. */

@@ -20,6 +20,7 @@ const LEAST_PAGES = 2;
 export class ChosenIovaSpace implements IovaSpace {
   readonly pageSize: number;
   readonly addressBits: number;
+  readonly ranges: IovaSpace['ranges'];
   readonly #window: IovaWindow;
   readonly #ranges: readonly { readonly end: number; readonly allocator: RangeAllocator }[];
   #pinnedBytes = 0;
@@ -31,11 +32,14 @@ export class ChosenIovaSpace implements IovaSpace {
     if (usable.length === 0 || start % pageSize !== 0) throw startError(start, window);
     this.pageSize = pageSize;
     this.#window = window;
-    this.#ranges = usable.map((range) => {
+    this.ranges = usable.map((range) => {
       const first = Math.max(range.start, start);
-      const end = range.start + range.size;
-      return { end, allocator: new RangeAllocator('I/O virtual addresses', first, end - first) };
+      return { start: first, size: range.start + range.size - first };
     });
+    this.#ranges = this.ranges.map(({ start: first, size }) => ({
+      end: first + size,
+      allocator: new RangeAllocator('I/O virtual addresses', first, size),
+    }));
     this.addressBits = Math.ceil(Math.log2(this.#ranges.at(-1)!.end));
   }
 

@@ -17,6 +17,7 @@ const FLAGS = [
 export class IoasIovaSpace implements IovaSpace {
   readonly pageSize: number;
   readonly addressBits: number;
+  readonly ranges: IovaSpace['ranges'];
   readonly #ioas: IommufdIoas;
   #pinnedBytes = 0;
 
@@ -31,6 +32,12 @@ export class IoasIovaSpace implements IovaSpace {
     this.pageSize = alignment;
     this.addressBits = Math.ceil(Math.log2(iovaRanges.at(-1)!.end + 1));
     this.#ioas = ioas;
+    this.ranges = iovaRanges
+      .filter(({ end }) => start === undefined || end > start)
+      .map((range) => {
+        const first = Math.max(range.start, start ?? 0);
+        return { start: first, size: range.end + 1 - first };
+      });
     if (start === undefined) return;
     const allowed = iovaRanges.flatMap((range) =>
       range.end > start ? [{ start: Math.max(range.start, start), end: range.end }] : [],

@@ -8,6 +8,8 @@ export interface IovaSpace {
   /** Bytes of an IOMMU page. */
   readonly pageSize: number;
   readonly addressBits: number;
+  /** The addresses that it may choose from: first address and bytes of each range. */
+  readonly ranges: readonly { readonly start: number; readonly size: number }[];
   /** Bytes mapped; a page that is mapped twice counts twice. */
   readonly pinnedBytes: number;
 

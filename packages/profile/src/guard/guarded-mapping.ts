@@ -24,6 +24,7 @@ const MAPPING: readonly MemberCheck[] = [
   ['premap', isFunction, 'a function'],
   ['allocateCoherent', isFunction, 'a function'],
   ['resolve', orAbsent(isFunction), 'a function, or nothing'],
+  ['walk', orAbsent(isFunction), 'a function, or nothing'],
   ['dispose', isFunction, 'a function'],
 ];
 

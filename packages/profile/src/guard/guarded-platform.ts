@@ -1,4 +1,4 @@
-import { describeValue, type MappingRequest, type Platform } from '@virtio-platform/core';
+import { describeValue, type AddressRange, type MappingRequest, type Platform } from '@virtio-platform/core';
 import type { DeviceFault } from '@virtio-platform/core/address-space';
 import type { DmaMapping, DmaPath } from '@virtio-platform/core/dma';
 import type { NegotiationRule, PlatformTraits } from '@virtio-platform/core/negotiation';
@@ -38,6 +38,14 @@ const FAULT: readonly MemberCheck[] = [
   ['length', isCount, 'a whole number from 0 on'],
   ['access', isOneOf('read', 'write'), 'read or write'],
   ['cause', isText, 'a text'],
+];
+
+const RANGE: readonly MemberCheck[] = [
+  ['what', isText, 'a text'],
+  ['kind', isOneOf('window', 'pool'), 'window or pool'],
+  ['deviceAddress', (value) => typeof value === 'bigint' && value >= 0n, 'a bigint from 0 on'],
+  ['address', orAbsent(isCount), 'a whole number from 0 on, or nothing'],
+  ['length', isCount, 'a whole number from 0 on'],
 ];
 
 /**
@@ -89,12 +97,11 @@ export class GuardedPlatform implements Platform {
 
   recordedFaults(): readonly DeviceFault[] {
     if (this.#platform.recordedFaults === undefined) return [];
-    const given = this.#given('recordedFaults');
-    const faults: unknown = this.#run(given.hook, () => this.#platform.recordedFaults!());
-    if (!Array.isArray(faults))
-      throw contractError('platform', this.#use, given.hook, `returned ${describeValue(faults)}, not a list`);
-    for (const fault of faults) checkMembers(given, fault, FAULT);
-    return faults;
+    return this.#list('recordedFaults', () => this.#platform.recordedFaults!(), FAULT);
+  }
+
+  get addressRanges(): readonly AddressRange[] {
+    return this.#list('addressRanges', () => this.#platform.addressRanges ?? [], RANGE);
   }
 
   /** Checked where the report is made. */
@@ -113,6 +120,15 @@ export class GuardedPlatform implements Platform {
 
   #run<T>(hook: string, body: () => T): T {
     return runHookSync('platform', this.#use, hook, body);
+  }
+
+  /** What `body` gives: a list of objects with these members. */
+  #list<T>(hook: string, body: () => readonly T[], members: readonly MemberCheck[]): readonly T[] {
+    const list: unknown = this.#run(hook, body);
+    if (!Array.isArray(list))
+      throw contractError('platform', this.#use, hook, `returned ${describeValue(list)}, not a list`);
+    for (const each of list) checkMembers(this.#given(hook), each, members);
+    return list;
   }
 
   #given(hook: string): GivenObject {

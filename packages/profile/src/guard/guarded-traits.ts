@@ -1,6 +1,6 @@
 import { describeValue } from '@virtio-platform/core';
 import { DMA_PATHS } from '@virtio-platform/core/dma';
-import type { PlatformTraits } from '@virtio-platform/core/negotiation';
+import type { MappingSteps, PlatformTraits } from '@virtio-platform/core/negotiation';
 import { isRecord, type UnknownRecord } from '../source/unknown-value.ts';
 import { checkMembers, isOneOf, isText, orAbsent, type GivenObject, type MemberCheck } from './member-check.ts';
 import { runHookSync } from './run-hook.ts';
@@ -8,6 +8,9 @@ import { contractError } from './thrown-by-plugin.ts';
 
 const isBoolean = (value: unknown): boolean => typeof value === 'boolean';
 const isWidth = (value: unknown): boolean => Number.isInteger(value) && Number(value) >= 1 && Number(value) <= 64;
+
+const STEPS: readonly (keyof MappingSteps)[] = ['map', 'unmap', 'region', 'release', 'access'];
+const isSteps = (value: unknown): boolean => isRecord(value) && STEPS.every((step) => isText(value[step]));
 
 const PATHS: readonly string[] = DMA_PATHS.filter((path) => path !== 'physical');
 
@@ -17,6 +20,8 @@ const MEMBERS: readonly MemberCheck[] = [
   ['mappedPath', isOneOf(...PATHS), `one of ${PATHS.join(', ')}`],
   ['identityVerified', orAbsent(isBoolean), 'true, false or undefined'],
   ['addressMeaning', isText, 'a sentence'],
+  ['pathOption', orAbsent(isText), 'a text'],
+  ['mappingSteps', orAbsent(isSteps), 'sentences for map, unmap, region, release and access'],
   ['reachesAllMemory', orAbsent(isBoolean), 'true or false'],
   ['bounceIsPhysical', orAbsent(isBoolean), 'true or false'],
   ['restrictedUnchecked', orAbsent(isBoolean), 'true or false'],

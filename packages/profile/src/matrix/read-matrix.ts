@@ -2,6 +2,7 @@ import { issueAt, MAX_ISSUES, type Place, type ProfileIssue } from '../source/pr
 import { SECTIONS } from '../schema/profile-schema.ts';
 import type { MapEntry, MapNode, SourceNode } from '../source/source-node.ts';
 import { closest } from '../source/suggestion.ts';
+import { wrapNode } from './wrap-node.ts';
 
 /** Keys of one dotted path. Profiles need about three; merging recurses, and far more would end the process. */
 const MAX_STEPS = 16;
@@ -67,7 +68,7 @@ export class MatrixReader {
     } else if (values.kind !== 'list' || values.items.length === 0) {
       this.reject(values, [path], 'must be a list of at least one value');
     } else {
-      const overlay = (value: SourceNode): MapNode => wrap(this.#profile, [section, ...steps], key, value);
+      const overlay = (value: SourceNode): MapNode => wrapNode(this.#profile, [section, ...steps], key, value);
       return [{ path, alternatives: values.items.map((value) => ({ value, overlay: overlay(value) })) }];
     }
     return [];
@@ -92,14 +93,4 @@ export class MatrixReader {
     }
     return { ...item, entries };
   }
-}
-
-/** Puts `value` into the maps that lead to it from `base` on. */
-function wrap(base: SourceNode | undefined, path: readonly string[], key: Place, value: SourceNode): MapNode {
-  const [step, ...rest] = path;
-  const map = base?.kind === 'map' ? base : undefined;
-  const below = map?.entries.get(step!);
-  const entry =
-    rest.length === 0 ? { key, value } : { key: below?.key ?? key, value: wrap(below?.value, rest, key, value) };
-  return { ...(map ?? key), kind: 'map', entries: new Map([[step!, entry]]) };
 }

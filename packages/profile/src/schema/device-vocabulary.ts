@@ -80,7 +80,7 @@ export function featureList(
       const bit = featureBit(name, NO_DEVICE_FEATURES);
       if (bit !== undefined) return featureName(bit, NO_DEVICE_FEATURES);
       if (names.includes(name) || vocabulary.isOpen === true) return name;
-      const suggestion = closest(shortName(name), names);
+      const suggestion = closest(shortFeatureName(name), names);
       context.addIssue({ code: 'custom', message: 'must be a feature', params: { suggestion }, input: name });
       return z.NEVER;
     })
@@ -92,7 +92,7 @@ export function featureList(
 }
 
 /** The name of a feature without the parts that profiles leave out: `VIRTIO_BLK_F_FLUSH` is BLK_FLUSH. */
-function shortName(name: string): string {
+export function shortFeatureName(name: string): string {
   return name
     .toUpperCase()
     .replace(/^VIRTIO_/, '')

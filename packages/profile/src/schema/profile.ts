@@ -150,6 +150,7 @@ export interface Profile {
 }
 
 /** What is known of a run also where the type of its device cannot be used: enough for the report of that failure. */
-export type NamedRun = Pick<Profile, 'name' | 'platform' | 'machine' | 'policy' | 'queue' | 'expect'> & {
+export type NamedRun = Pick<Profile, 'name' | 'file' | 'platform' | 'machine' | 'policy' | 'queue' | 'expect'> & {
+  readonly workload: Pick<WorkloadSection, 'seed'>;
   readonly device: { readonly use: PluginUse; readonly type: Pick<DeviceTypePlugin, 'name' | 'features'> };
 };

@@ -3,9 +3,16 @@ import { FaultLog, type DeviceFault } from '@virtio-platform/core/address-space'
 import type { NegotiationResult, Refusal } from '@virtio-platform/core/negotiation';
 import { pluginSiteOf, type ComposedRun, type NamedRun } from '@virtio-platform/profile';
 import { compareExpectation } from './compare-expectation.ts';
-import type { FailureReport, FaultReport, RunReport, WorkloadReport } from './report.ts';
+import {
+  REPORT_SCHEMA_VERSION,
+  type FailureReport,
+  type FaultReport,
+  type RunReport,
+  type WorkloadReport,
+} from './report.ts';
 import { explainStall } from './ring-report.ts';
 import { RunErrors } from './run-errors.ts';
+import { TOOL_VERSION } from './tool-version.ts';
 
 const NO_WORK: WorkloadReport = {
   requests: 0,
@@ -29,6 +36,7 @@ export interface RunState {
   statistics: RunReport['statistics'];
   injected: number;
   readonly errors: RunErrors;
+  explanations: RunReport['explanations'];
   faults: readonly DeviceFault[];
   recorded: readonly DeviceFault[];
   program?: DeviceProgram | undefined;
@@ -47,6 +55,7 @@ export function newState(coded?: (thrown: unknown, isInside?: boolean) => CodedE
     statistics: {},
     injected: 0,
     errors: new RunErrors(coded),
+    explanations: [],
     faults: [],
     recorded: [],
     told: { faults: 0, findings: 0 },
@@ -123,6 +132,11 @@ export function describeRun(
   const failure = explainFailure(withProgram(state.errors.report, state.program), state.faults);
   const { type } = profile.device;
   return {
+    schemaVersion: REPORT_SCHEMA_VERSION,
+    toolVersion: TOOL_VERSION,
+    startedAt: new Date(Date.now() - durationMs).toISOString(),
+    file: profile.file,
+    seed: profile.workload.seed,
     profile: profile.name,
     platform: run?.platformName ?? profile.platform.use,
     machine: run?.machineName ?? profile.machine.use,
@@ -131,6 +145,7 @@ export function describeRun(
     queue: state.queue ?? null,
     outcome: failure !== null ? 'failed' : negotiation?.refusal !== undefined ? 'refused' : 'completed',
     failure,
+    explanations: state.explanations,
     workload: state.workload,
     configuration: state.configuration,
     notifications: state.notifications,

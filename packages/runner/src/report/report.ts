@@ -1,10 +1,24 @@
 import type { MismatchReport, NotificationCounts, PlatformStatistics } from '@virtio-platform/core';
 import type { RequiredChange } from '@virtio-platform/core/negotiation';
 import type { DmaFinding } from '@virtio-platform/dma-sanitizer';
+import type { FailureExplanation } from '../failure/failure-explanation.ts';
 import type { RingReport } from './ring-report.ts';
 import type { UsedNotificationCounts } from '../used-notifications.ts';
+/** The version of what `run --json` prints: it grows when a field changes its meaning, and not for a new one. */
+export const REPORT_SCHEMA_VERSION = 1;
+
 /** What one run showed; the object that `run --json` prints. Stable: fields are added, never changed. */
 export interface RunReport {
+  /** {@link REPORT_SCHEMA_VERSION} of the tool that made it. */
+  readonly schemaVersion: number;
+  /** Of the packages of virtio-platform, which all have one version. */
+  readonly toolVersion: string;
+  /** When the run began: ISO 8601, UTC, in milliseconds. */
+  readonly startedAt: string;
+  /** Absolute path of the profile; of one that came as text or as an object a name in its base directory. */
+  readonly file: string;
+  /** The seed of the workload. */
+  readonly seed: number;
   readonly profile: string;
   readonly platform: string;
   readonly machine: string;
@@ -28,6 +42,8 @@ export interface RunReport {
   } | null;
   /** Why the run failed; `null` otherwise. */
   readonly failure: FailureReport | null;
+  /** What went wrong, explained, in the order in which it happened; at most 4. Empty where nothing did. */
+  readonly explanations: readonly FailureExplanation[];
   readonly workload: WorkloadReport;
   /** Configuration changes that the device told of, and what the driver half found changed; the first 16. */
   readonly configuration: { readonly changes: number; readonly seen: readonly string[] };

@@ -1,4 +1,10 @@
-import { FIRST_POSITION, slotOf, type RingInspection, type Virtqueue } from '@virtio-platform/core/queue';
+import {
+  FIRST_POSITION,
+  slotOf,
+  type BrokenReason,
+  type RingInspection,
+  type Virtqueue,
+} from '@virtio-platform/core/queue';
 
 /** The most outstanding buffers of a queue that a report lists. */
 const MOST_LISTED = 64;
@@ -8,6 +14,8 @@ export interface RingReport extends RingInspection {
   readonly queue: number;
   /** Entries. */
   readonly size: number;
+  /** Why the queue is broken; `null` where it works. */
+  readonly broken: BrokenReason | null;
   /** All buffers that the device has; `outstanding` lists the oldest 64 of them. */
   readonly outstandingCount: number;
   /** Publications of which the device wanted a notification, and of which it suppressed it. */
@@ -21,7 +29,16 @@ export function inspectRings(queues: readonly Virtqueue[]): RingReport[] {
     const { index, size, publications } = queue;
     const { length: outstandingCount } = inspection.outstanding;
     const outstanding = inspection.outstanding.slice(0, MOST_LISTED);
-    return { queue: index, size, outstandingCount, publications: { ...publications }, ...inspection, outstanding };
+    const broken = queue.broken ?? null;
+    return {
+      queue: index,
+      size,
+      broken,
+      outstandingCount,
+      publications: { ...publications },
+      ...inspection,
+      outstanding,
+    };
   });
 }
 

@@ -15,6 +15,7 @@ const MOST_LATER = 8;
 export class RunErrors {
   readonly #errors: CodedError[] = [];
   readonly #codedErrorOf: (thrown: unknown, isInside?: boolean) => CodedError;
+  #listener: ((error: CodedError) => void) | undefined;
   #rings: readonly RingReport[] = [];
   #inside: { readonly thrown: unknown } | undefined;
 
@@ -23,10 +24,17 @@ export class RunErrors {
     this.#codedErrorOf = coded;
   }
 
+  /** Has `listener` told of each error that is noted from here on. */
+  watch(listener: (error: CodedError) => void): void {
+    this.#listener = listener;
+  }
+
   /** Notes an error, in the order in which errors happen, with the rings as they were when the first one happened. */
   note(error: unknown, rings: readonly RingReport[] = []): void {
     if (this.#errors.length === 0) this.#rings = rings;
-    this.#errors.push(this.#codedErrorOf(error));
+    const coded = this.#codedErrorOf(error);
+    this.#errors.push(coded);
+    this.#listener?.(coded);
   }
 
   /**

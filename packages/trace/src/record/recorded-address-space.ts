@@ -3,7 +3,7 @@ import type { GuestMemory } from '@virtio-platform/core/memory';
 import { KIND } from '../event-kind.ts';
 import type { Recorder } from '../recorder.ts';
 
-/** A device's address space whose accesses are recorded, and which of them faulted. Hot: no allocation. */
+/** A device's address space whose accesses are recorded. Hot: no allocation. */
 export class RecordedAddressSpace implements DeviceAddressSpace {
   readonly memory: GuestMemory;
   readonly faults: FaultLog;
@@ -26,31 +26,29 @@ export class RecordedAddressSpace implements DeviceAddressSpace {
   }
 
   read(low: number, high: number, target: Uint8Array, at: number, length: number): boolean {
+    const faults = this.faults.count;
     const isRead = this.#inner.read(low, high, target, at, length);
-    this.#recorder.record(KIND.read, -1, isRead ? 1 : 0, -1, low, high, length, 0);
-    if (!isRead) this.#noteFault();
+    this.#recorder.record(KIND.read, -1, this.#isRight(isRead, faults), -1, low, high, length, 0);
     return isRead;
   }
 
   write(low: number, high: number, source: Uint8Array, at: number, length: number): boolean {
+    const faults = this.faults.count;
     const isWritten = this.#inner.write(low, high, source, at, length);
-    this.#recorder.record(KIND.write, -1, isWritten ? 1 : 0, -1, low, high, length, 0);
-    if (!isWritten) this.#noteFault();
+    this.#recorder.record(KIND.write, -1, this.#isRight(isWritten, faults), -1, low, high, length, 0);
     return isWritten;
   }
 
   borrow(low: number, high: number, length: number, access: DeviceAccess): number {
+    const faults = this.faults.count;
     const address = this.#inner.borrow(low, high, length, access);
-    const isBorrowed = address >= 0 ? 1 : 0;
+    const isBorrowed = this.#isRight(address >= 0, faults);
     this.#recorder.record(KIND.borrow, -1, isBorrowed, address, low, high, length, access === 'write' ? 1 : 0);
-    if (address < 0) this.#noteFault();
     return address;
   }
 
-  #noteFault(): void {
-    const fault = this.faults.entries.at(-1);
-    if (fault === undefined) return;
-    const { access, length, address, cause } = fault;
-    this.#recorder.note(KIND.fault, -1, 0, `${access} of ${length} bytes at 0x${address.toString(16)}: ${cause}`);
+  /** 0 after a fault, also where the device is not told of it: where it reads zeros, and its writes are dropped. */
+  #isRight(isDone: boolean, faults: number): number {
+    return isDone && this.faults.count === faults ? 1 : 0;
   }
 }

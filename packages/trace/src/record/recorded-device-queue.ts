@@ -11,6 +11,8 @@ export class RecordedDeviceQueue implements DeviceQueue {
   readonly #recorder: Recorder;
   /** Buffers that were pushed and not shown. */
   #pushed = 0;
+  /** Whether the next buffer is the first one since the device showed others: its time is taken. */
+  #isResting = true;
 
   /** Owns `inner`, the queue with this index. */
   constructor(inner: DeviceQueue, index: number, recorder: Recorder) {
@@ -34,26 +36,33 @@ export class RecordedDeviceQueue implements DeviceQueue {
   }
 
   pop(chain: DescriptorChain): boolean {
-    const isPopped = this.#inner.pop(chain);
-    if (isPopped) {
-      const { head, low, high, count, readable, readableBytes, writableBytes } = chain;
-      const bytes = readableBytes + writableBytes;
-      const segments = (readable << 16) | count;
-      this.#recorder.record(KIND.pop, this.#index, head, -1, low[0]!, high[0]!, bytes, segments);
-    }
-    return isPopped;
+    if (!this.#inner.pop(chain)) return false;
+    const recorder = this.#recorder;
+    if (this.#isResting) recorder.tick();
+    this.#isResting = false;
+    recorder.record(
+      KIND.pop,
+      this.#index,
+      chain.head,
+      -1,
+      chain.low[0]!,
+      chain.high[0]!,
+      chain.readableBytes + chain.writableBytes,
+      (chain.readable << 16) | chain.count,
+    );
+    return true;
   }
 
   push(head: number, written: number): void {
     this.#inner.push(head, written);
     this.#pushed++;
-    this.#recorder.record(KIND.push, this.#index, head, -1, 0, 0, written, 0);
+    this.#recorder.mark(KIND.push, this.#index, head, written, 0);
   }
 
   flush(): boolean {
     const isWanted = this.#inner.flush();
-    if (this.#pushed > 0) this.#recorder.record(KIND.flush, this.#index, isWanted ? 1 : 0, -1, 0, 0, this.#pushed, 0);
-    this.#pushed = 0;
+    this.#isResting = true;
+    if (this.#pushed > 0) this.#noteFlush(isWanted);
     return isWanted;
   }
 
@@ -75,5 +84,13 @@ export class RecordedDeviceQueue implements DeviceQueue {
 
   save(): DeviceQueueState {
     return this.#inner.save();
+  }
+
+  #noteFlush(isWanted: boolean): void {
+    const recorder = this.#recorder;
+    recorder.tick();
+    recorder.mark(KIND.flush, this.#index, isWanted ? 1 : 0, this.#pushed, 0);
+    if (isWanted) recorder.mark(KIND.interrupt, this.#index, 0, 0, 0);
+    this.#pushed = 0;
   }
 }

@@ -23,24 +23,25 @@ export class RecordedDmaMapping extends ForwardingDmaMapping {
 
   override map(address: number, length: number, direction: DmaDirection, words: Uint32Array, at: number): number {
     const id = super.map(address, length, direction, words, at);
-    const [low, high] = id < 0 ? [0, 0] : [words[at]!, words[at + 1]!];
+    const low = id < 0 ? 0 : words[at]!;
+    const high = id < 0 ? 0 : words[at + 1]!;
     this.#recorder.record(KIND.map, this.#queue, id, address, low, high, length, direction);
     return id;
   }
 
   override unmap(id: number, written: number): void {
     super.unmap(id, written);
-    this.#recorder.record(KIND.unmap, this.#queue, id, -1, 0, 0, written, 0);
+    this.#recorder.mark(KIND.unmap, this.#queue, id, written, 0);
   }
 
   override syncForCpu(id: number, offset: number, length: number): void {
     super.syncForCpu(id, offset, length);
-    this.#recorder.record(KIND.syncForCpu, this.#queue, id, -1, 0, 0, length, offset);
+    this.#recorder.mark(KIND.syncForCpu, this.#queue, id, length, offset);
   }
 
   override syncForDevice(id: number, offset: number, length: number): void {
     super.syncForDevice(id, offset, length);
-    this.#recorder.record(KIND.syncForDevice, this.#queue, id, -1, 0, 0, length, offset);
+    this.#recorder.mark(KIND.syncForDevice, this.#queue, id, length, offset);
   }
 
   override premap(address: number, length: number, direction: DmaDirection): DmaRegion {
@@ -55,8 +56,9 @@ export class RecordedDmaMapping extends ForwardingDmaMapping {
     const words = this.#words;
     region.writeDeviceAddress(0, words, 0);
     const { address, length, direction } = region;
+    this.#recorder.tick();
     this.#recorder.record(kind, this.#queue, -1, address, words[0]!, words[1]!, length, direction);
-    return new RecordedDmaRegion(region, this.#queue, this.#recorder);
+    return this.#recorder.detail === 'full' ? new RecordedDmaRegion(region, this.#queue, this.#recorder) : region;
   }
 }
 

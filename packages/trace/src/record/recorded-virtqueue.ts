@@ -1,39 +1,61 @@
-import { ForwardingVirtqueue, type ScatterList, type UsedBatch, type Virtqueue } from '@virtio-platform/core/queue';
+import {
+  ForwardingVirtqueue,
+  type BrokenReason,
+  type ScatterList,
+  type UsedBatch,
+  type Virtqueue,
+} from '@virtio-platform/core/queue';
 import { KIND } from '../event-kind.ts';
 import type { Recorder } from '../recorder.ts';
+
+/** How much of a pool is in use. */
+export interface PoolUse {
+  readonly slots: number;
+  readonly used: number;
+}
 
 /** The driver's end of a queue whose calls are recorded. Hot: no allocation. */
 export class RecordedVirtqueue extends ForwardingVirtqueue {
   readonly #recorder: Recorder;
+  /** Of the pool that its buffers are copied through; of a recorder with `full` detail. */
+  readonly #pool: (() => PoolUse | undefined) | undefined;
   #isBroken = false;
 
   /** Owns `inner`. */
-  constructor(inner: Virtqueue, recorder: Recorder) {
+  constructor(inner: Virtqueue, recorder: Recorder, pool?: () => PoolUse | undefined) {
     super(inner);
     this.#recorder = recorder;
+    this.#pool = recorder.detail === 'full' ? pool : undefined;
   }
 
   override add(list: ScatterList): number {
     const id = super.add(list);
-    const { count, readable, address, length } = list;
-    let bytes = 0;
-    for (let i = 0; i < count; i++) bytes += length[i]!;
-    const segments = (readable << 16) | count;
-    this.#recorder.record(KIND.add, this.index, id, count > 0 ? address[0]! : -1, 0, 0, bytes, segments);
+    this.#recorder.record(
+      KIND.add,
+      this.index,
+      id,
+      list.count > 0 ? list.address[0]! : -1,
+      0,
+      0,
+      list.bytes,
+      (list.readable << 16) | list.count,
+    );
     return id;
   }
 
   override publish(): boolean {
     const isWanted = super.publish();
-    this.#recorder.record(KIND.publish, this.index, isWanted ? 1 : 0, -1, 0, 0, 0, this.nextAvailable);
+    const recorder = this.#recorder;
+    recorder.tick();
+    recorder.mark(KIND.publish, this.index, isWanted ? 1 : 0, 0, this.nextAvailable);
+    if (this.#pool !== undefined) this.#notePool();
     return isWanted;
   }
 
   override takeUsed(batch: UsedBatch): number {
     const count = super.takeUsed(batch);
-    for (let i = 0; i < count; i++)
-      this.#recorder.record(KIND.takeUsed, this.index, batch.ids[i]!, -1, 0, 0, batch.written[i]!, this.nextUsed);
-    if (count === 0 && this.broken !== undefined) this.#noteBroken();
+    if (count > 0) this.#noteTaken(batch, count);
+    else if (this.broken !== undefined) this.#noteBroken();
     return count;
   }
 
@@ -45,15 +67,33 @@ export class RecordedVirtqueue extends ForwardingVirtqueue {
     return this.#enabled(super.enableNotificationsDelayed());
   }
 
+  override markBroken(reason: BrokenReason): void {
+    super.markBroken(reason);
+    this.#noteBroken();
+  }
+
   override reset(): number[] {
     const ids = super.reset();
     this.#isBroken = false;
-    for (const id of ids) this.#recorder.record(KIND.takeBack, this.index, id, -1, 0, 0, 0, 0);
+    this.#recorder.tick();
+    for (const id of ids) this.#recorder.mark(KIND.takeBack, this.index, id, 0, 0);
     return ids;
   }
 
+  #noteTaken(batch: UsedBatch, count: number): void {
+    const recorder = this.#recorder;
+    recorder.tick();
+    recorder.markBatch(KIND.takeUsed, this.index, batch.ids, batch.written, count, this.nextUsed);
+    if (this.#pool !== undefined) this.#notePool();
+  }
+
+  #notePool(): void {
+    const pool = this.#pool!();
+    if (pool !== undefined) this.#recorder.mark(KIND.pool, this.index, 0, pool.slots, pool.used);
+  }
+
   #enabled(isQuiet: boolean): boolean {
-    this.#recorder.record(KIND.enableNotifications, this.index, isQuiet ? 1 : 0, -1, 0, 0, 0, 0);
+    this.#recorder.mark(KIND.enableNotifications, this.index, isQuiet ? 1 : 0, 0, 0);
     return isQuiet;
   }
 

@@ -7,7 +7,7 @@ import type { TemplateNameDriver } from './template-name-driver.ts';
 export class ReadTicks implements Workload {
   readonly #driver: TemplateNameDriver;
   readonly #context: WorkloadContext;
-  readonly #mismatches = new MismatchLog();
+  readonly #mismatches: MismatchLog;
   readonly #onTick = (length: number, count: number): void => this.#check(length, count);
   #read = 0;
   #bytes = 0;
@@ -19,6 +19,7 @@ export class ReadTicks implements Workload {
   constructor(driver: TemplateNameDriver, context: WorkloadContext) {
     this.#driver = driver;
     this.#context = context;
+    this.#mismatches = new MismatchLog(context.loop);
   }
 
   get done(): WorkDone {

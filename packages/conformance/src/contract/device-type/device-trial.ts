@@ -59,6 +59,8 @@ export interface TrialOptions {
   readonly resetsQueue?: number;
   /** Of the patterns of the workload. */
   readonly seed?: number;
+  /** Milliseconds that a device half with timers and sockets may do nothing before the run is stalled. */
+  readonly stalledMs?: number;
 }
 
 /** What a run of a workload came to. */
@@ -201,7 +203,7 @@ class TrialSession {
 
   async run(subject: DeviceTypeSubject, settings: unknown, { name, type, options }: SubjectWorkload): Promise<void> {
     const { plugin } = subject;
-    const { legacy, depth = 4, buffers = 'premapped', resetsEach, resetsQueue, seed = SEED } = this.#options;
+    const { legacy, depth = 4, buffers = 'premapped', resetsEach, resetsQueue, seed = SEED, stalledMs } = this.#options;
     const device = this.#device;
     const accepted = this.#accepted;
     const memory = this.#memory;
@@ -229,7 +231,15 @@ class TrialSession {
     const driver = (this.#driver = plugin.driver.open(context));
     const rings = queues.map(({ queue }) => queue);
     const resets = resetsEach === undefined ? 0 : 3;
-    const loop = (this.loop = new TrialLoop({ device, queues: rings, driver, resetsEach, resetsQueue, resets }));
+    const loop = (this.loop = new TrialLoop({
+      device,
+      queues: rings,
+      driver,
+      resetsEach,
+      resetsQueue,
+      resets,
+      stalledMs,
+    }));
     const { requests } = this;
     const own = { settings, options, kind: name, requests, seed, mostReturned: resets * depth, loop };
     const workload = (this.workload = type.open(driver, { ...context, ...own, inspected: memory }));

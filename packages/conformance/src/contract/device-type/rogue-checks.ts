@@ -10,6 +10,9 @@ import { assertNothingLeft, runOnce } from './workload-checks.ts';
 /** Places at which one byte is changed. */
 const CORRUPTIONS = 16;
 
+/** A device that breaks the rules may stall: nothing is verified of it that more time could show. */
+const STALLED_MS = 400;
+
 /** What a device does to its used buffers. */
 const USED: Readonly<Record<string, Misconduct>> = {
   'gives used lengths beyond the buffer': { used: (_written, { writableBytes }) => writableBytes + 4096 },
@@ -90,7 +93,7 @@ export const DEVICE_ROGUE_CHECKS: readonly ContractCheck<DeviceTypeSubject>[] = 
             }
             left -= bytes.length;
           };
-          const { verified } = await runOnce(subject, workload, { misconduct: { written } });
+          const { verified } = await runOnce(subject, workload, { misconduct: { written }, stalledMs: STALLED_MS });
           if (!verified) noticed++;
         }
         const what = `${workload.name} noticed ${noticed} of ${corrupted} bytes that were changed`;
@@ -134,8 +137,8 @@ async function tryMisconduct(
   const outcomes: Awaited<ReturnType<typeof runOnce>>[] = [];
   for (const workload of await checkedWorkloads(subject)) {
     for (const options of [
-      { ...trial, requests: 12 },
-      { ...trial, requests: 12, buffers: 'streaming', mapping: 'translated' },
+      { ...trial, requests: 12, stalledMs: STALLED_MS },
+      { ...trial, requests: 12, stalledMs: STALLED_MS, buffers: 'streaming', mapping: 'translated' },
     ] as const) {
       const outcome = await runOnce(subject, workload, options);
       outcomes.push(outcome);

@@ -5,9 +5,9 @@ import type { DriverHalf } from '@virtio-platform/core';
 import type { Virtqueue } from '@virtio-platform/core/queue';
 import type { TrialDevice } from './trial-device.ts';
 
-/** How long nothing may happen: with timers and sockets, and without. */
+/** How long nothing may happen: with timers and sockets, unless told, and without. */
 const STALLED_MS = 2000;
-const STALLED_TURNS = 200;
+const STALLED_TURNS = 50;
 /** How often in a row a buffer may not be added while nothing is in flight. */
 const MOST_FAILURES = 64;
 
@@ -27,6 +27,8 @@ export interface TrialLoopParts {
   readonly resetsQueue?: number | undefined;
   /** Resets of queues. */
   readonly resets: number;
+  /** Milliseconds that nothing may happen on a device half with timers and sockets; 2000 unless given. */
+  readonly stalledMs?: number | undefined;
 }
 
 /** What a workload's host does around its requests, and the account of what the workload tells it. */
@@ -103,7 +105,7 @@ export class TrialLoop implements WorkLoop {
   }
 
   async #idle(): Promise<void> {
-    const { device, queues, resetsEach } = this.#parts;
+    const { device, queues, resetsEach, stalledMs = STALLED_MS } = this.#parts;
     // Before its first request a workload lets nothing disrupt it.
     if (resetsEach !== undefined && device.budget <= 0 && this.#idleTurns > 2) device.allow(1);
     for (const queue of queues) queue.enableNotifications();
@@ -111,7 +113,7 @@ export class TrialLoop implements WorkLoop {
     if (this.#idleTurns++ === 0) this.#since = now;
     const isEventful = device.model.usesEventLoop === true;
     // A driver half gives a failed map some time, too.
-    const isLong = isEventful ? now - this.#since > STALLED_MS : this.#idleTurns > STALLED_TURNS;
+    const isLong = isEventful ? now - this.#since > stalledMs : this.#idleTurns > STALLED_TURNS;
     if (isLong) throw new DeviceError('ERR_DEVICE_STALLED', 'no request completed');
     await setTimeout(isEventful || this.#idleTurns > 8 ? 1 : 0);
   }

@@ -1,7 +1,7 @@
 import { DmaError } from '../../errors/coded-error.ts';
 import type { GuestMemory } from '../../memory/guest-memory.ts';
 import { DMA_NO_SPACE, DMA_TOO_LARGE, DMA_UNREACHABLE } from '../dma-mapping.ts';
-import type { DmaMapping, DmaPath, DmaStatistics } from '../dma-mapping.ts';
+import type { AddressStep, DmaMapping, DmaPath, DmaStatistics } from '../dma-mapping.ts';
 import { checkSyncRange, DmaDirection, regionReleasedError, type DmaRegion } from '../dma-region.ts';
 import { ForwardingDmaMapping } from '../forwarding-dma-mapping.ts';
 import { MappingTable } from '../mapping-table.ts';
@@ -42,6 +42,7 @@ export class BouncedDmaMapping extends ForwardingDmaMapping {
       path: bouncedPath(inner.path),
       // A buffer may lie where the device does not reach: the device gets its copy.
       limits: { ...inner.limits, maxMappingSize: pool.slots.maxMappingSize, maxMappings: capacity, reach: undefined },
+      walk: (low, high) => [...(inner.walk?.(low, high) ?? []), ...this.#copyBehind(low, high)],
     });
     this.#memory = memory;
     this.#pool = pool.slots;
@@ -137,6 +138,29 @@ export class BouncedDmaMapping extends ForwardingDmaMapping {
     super.dispose();
   }
 
+  /** Which copy is at a device address, as a step behind those of the mapping of the shared memory. Cold. */
+  #copyBehind(low: number, high: number): AddressStep[] {
+    const address = this.resolve?.(low, high) ?? -1;
+    if (address < 0) return [];
+    const pool = this.#poolRegion.address;
+    for (const id of this.#table.liveIds()) {
+      const slot = this.#table.slotOf(id);
+      const offset = address - pool - this.#table.tag[slot]!;
+      if (offset >= 0 && offset < this.#table.length[slot]!)
+        return copyStep(
+          this.#table.address[slot]! + offset,
+          `slot ${Math.floor((address - pool) / BOUNCE_SLOT_SIZE)} of the pool`,
+        );
+    }
+    for (const region of this.#regions) {
+      const offset = address - region.copyAddress;
+      if (offset >= 0 && offset < region.length)
+        return copyStep(region.address + offset, 'a shared copy that lives long');
+    }
+    const isInPool = address >= pool && address < pool + this.#poolRegion.length;
+    return isInPool ? [{ table: 'bounce buffers', says: 'a slot of the pool that is free' }] : [];
+  }
+
   #copy(to: number, from: number, length: number): void {
     this.#memory.u8.copyWithin(to, from, from + length);
     this.#bytesBounced += length;
@@ -168,6 +192,11 @@ class BouncedRegion implements DmaRegion {
     this.#copy = copy;
   }
 
+  /** Guest-physical address of the copy. */
+  get copyAddress(): number {
+    return this.#shared.address;
+  }
+
   writeDeviceAddress(offset: number, words: Uint32Array, at: number): void {
     this.#shared.writeDeviceAddress(offset, words, at);
   }
@@ -189,4 +218,8 @@ function bouncedPath(inner: DmaPath): DmaPath {
   if (inner === 'linear') return 'bounced+linear';
   if (inner === 'translated') return 'bounced+translated';
   return 'bounced';
+}
+
+function copyStep(of: number, what: string): AddressStep[] {
+  return [{ table: 'bounce buffers', says: `${what} holds the copy of physical 0x${of.toString(16)}` }];
 }

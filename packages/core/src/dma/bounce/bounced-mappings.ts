@@ -1,5 +1,6 @@
 import { PAGE_SIZE, type GuestMemory } from '../../memory/guest-memory.ts';
 import type { DmaMapping, MappingRequest } from '../dma-mapping.ts';
+import type { AddressRange } from '../address-range.ts';
 import { BouncedDmaMapping, type SharedBouncePool } from './bounced-dma-mapping.ts';
 import { BouncePool, type BouncePoolOptions, type BouncePoolStatistics } from './bounce-pool.ts';
 
@@ -28,6 +29,17 @@ export class BouncedMappings {
   /** Counters of the pool's slots; `undefined` before the pool is opened. */
   get poolStatistics(): BouncePoolStatistics | undefined {
     return this.#pool?.slots.statistics;
+  }
+
+  /** The pool, as a platform shows it; empty before it is opened. */
+  get addressRanges(): readonly AddressRange[] {
+    if (this.#pool === undefined) return [];
+    const { region } = this.#pool;
+    const { address, length } = region;
+    const words = new Uint32Array(2);
+    region.writeDeviceAddress(0, words, 0);
+    const deviceAddress = (BigInt(words[1]!) << 32n) | BigInt(words[0]!);
+    return [{ what: 'bounce pool', kind: 'pool', deviceAddress, address, length }];
   }
 
   /**

@@ -1,6 +1,7 @@
 import { VIRTIO_F_ACCESS_PLATFORM } from '../../features/feature-bit.ts';
 import type { NegotiationRule } from '../negotiation.ts';
 import { restrictedAccess } from './restricted-memory-rule.ts';
+import { REFERENCES } from '../source-reference.ts';
 
 /**
  * What an address is going to mean: the standard feature, the two of 2019, and whether the platform can keep what they
@@ -10,6 +11,7 @@ export const ACCESS_RULES: readonly NegotiationRule[] = [
   {
     name: 'never-both-meanings',
     source: 'mail: Bauermann, 2019-04-17 (setting both is an error); that ACCESS_PLATFORM wins is our choice',
+    references: [REFERENCES['bauermann-2019-04-17']],
     stage: 'access',
     apply(negotiation) {
       const { noTranslation } = negotiation.policy.bits;
@@ -22,6 +24,11 @@ export const ACCESS_RULES: readonly NegotiationRule[] = [
   {
     name: 'no-translation-needs-identity',
     source: 'mail: Bauermann, 2019-04-17 and 2019-06-03; Tsirkin, 2019-08-10 (the address has to be a physical one)',
+    references: [
+      REFERENCES['bauermann-2019-04-17'],
+      REFERENCES['bauermann-2019-06-03'],
+      REFERENCES['tsirkin-2019-08-10'],
+    ],
     stage: 'access',
     apply(negotiation) {
       const { noTranslation } = negotiation.policy.bits;
@@ -38,6 +45,7 @@ export const ACCESS_RULES: readonly NegotiationRule[] = [
   {
     name: 'access-platform-if-offered',
     source: 'virtio 1.4 §6.1 and §6.2; QEMU virtio_validate_features refuses a driver that leaves it out',
+    references: [REFERENCES['pasic-2022-02-09']],
     stage: 'access',
     apply(negotiation) {
       if (negotiation.candidates.has(VIRTIO_F_ACCESS_PLATFORM)) {
@@ -54,6 +62,7 @@ export const ACCESS_RULES: readonly NegotiationRule[] = [
   {
     name: 'identity-address-is-verified',
     source: 'mail: Tsirkin, 2019-07-01 (a promise of the guest to map one to one only, verified and then frozen)',
+    references: [REFERENCES['tsirkin-2019-07-01']],
     stage: 'access',
     apply(negotiation) {
       const { identityAddress } = negotiation.policy.bits;
@@ -72,6 +81,7 @@ export const ACCESS_RULES: readonly NegotiationRule[] = [
   {
     name: 'real-iommu-needs-access-platform',
     source: 'Linux commit 1a937693993f (a physical device behind a physical IOMMU); virtio 1.4 §6.2',
+    references: [REFERENCES['linux-1a937693993f']],
     stage: 'access',
     apply(negotiation) {
       const { input, policy } = negotiation;
@@ -105,6 +115,7 @@ export const ACCESS_RULES: readonly NegotiationRule[] = [
   {
     name: 'restricted-memory-is-bounced',
     source: 'Linux dma_direct_map_phys bounces, powerpc dma_iommu_map_phys does not; mail: Lendacky, 2020',
+    references: [REFERENCES['lendacky-2020-02-21']],
     stage: 'access',
     apply(negotiation) {
       const { restrictedMemory, mappedPath } = negotiation.input.traits;

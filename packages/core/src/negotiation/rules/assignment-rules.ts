@@ -1,5 +1,6 @@
 import { VIRTIO_F_ACCESS_PLATFORM } from '../../features/feature-bit.ts';
 import type { Negotiation, NegotiationRule } from '../negotiation.ts';
+import { REFERENCES } from '../source-reference.ts';
 
 const KERNEL = 'driver.privilege: kernel';
 
@@ -11,6 +12,7 @@ export const ASSIGNMENT_RULES: readonly NegotiationRule[] = [
   {
     name: 'restricted-guest-confines-nothing',
     source: 'mail: Lendacky, 2020 (an emulated IOMMU is not supported in an SEV guest); QEMU protvirt.rst',
+    references: [REFERENCES['lendacky-2020-02-21']],
     stage: 'assignment',
     apply(negotiation) {
       const { offered, privilege, traits } = negotiation.input;
@@ -28,6 +30,7 @@ export const ASSIGNMENT_RULES: readonly NegotiationRule[] = [
   {
     name: 'unprivileged-never-untranslated',
     source: 'mail: Bauermann, 2019-06-27 (VFIO has to be forbidden on devices that advertise no-translation)',
+    references: [REFERENCES['bauermann-2019-06-27']],
     stage: 'assignment',
     apply(negotiation) {
       const { offered, privilege } = negotiation.input;
@@ -44,6 +47,7 @@ export const ASSIGNMENT_RULES: readonly NegotiationRule[] = [
   {
     name: 'unprivileged-needs-isolation',
     source: 'mail: Tsirkin, 2019-07-01 (ACCESS_PLATFORM exists for drivers that are not trusted with addresses)',
+    references: [REFERENCES['tsirkin-2019-07-01']],
     stage: 'assignment',
     apply(negotiation) {
       const { offered, privilege, traits } = negotiation.input;

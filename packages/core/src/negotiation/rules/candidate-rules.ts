@@ -2,6 +2,7 @@ import { VIRTIO_F_RING_PACKED, VIRTIO_RING_F_INDIRECT_DESC } from '../../feature
 import { featureDependencies, meetsDependency } from '../../features/feature-dependencies.ts';
 import { featureRange } from '../../features/transport-features.ts';
 import type { Negotiation, NegotiationRule } from '../negotiation.ts';
+import { REFERENCES } from '../source-reference.ts';
 
 /** The bit that specification 1.4 section 6.3 keeps unused: QEMU takes a driver that accepts it for a broken one. */
 const UNUSED = 30;
@@ -63,6 +64,7 @@ export const CANDIDATE_RULES: readonly NegotiationRule[] = [
   {
     name: 'hardened-ring',
     source: 'mail: Kleen, 2021 (in a confidential guest, only split rings without indirect descriptors)',
+    references: [REFERENCES['kleen-2021-06-02']],
     stage: 'candidates',
     apply(negotiation) {
       if (!negotiation.policy.hardenRing) return negotiation.note('the policy does not ask for it');

@@ -1,5 +1,6 @@
 import { VIRTIO_F_VERSION_1 } from '../../features/feature-bit.ts';
 import type { NegotiationRule } from '../negotiation.ts';
+import { REFERENCES } from '../source-reference.ts';
 
 /** Which interface is used, and whether it may be. */
 export const INTERFACE_RULES: readonly NegotiationRule[] = [
@@ -27,6 +28,7 @@ export const INTERFACE_RULES: readonly NegotiationRule[] = [
     name: 'legacy-only-if-allowed',
     source:
       'mail: linux-pci, about 2024 (a legacy driver has 32 feature bits, which cannot say that access is limited)',
+    references: [REFERENCES['linux-pci-2024']],
     stage: 'interface',
     apply(negotiation) {
       if (negotiation.input.interface !== 'legacy') negotiation.note('not the legacy interface');

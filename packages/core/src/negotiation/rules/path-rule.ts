@@ -29,15 +29,26 @@ function chooseMapped(negotiation: Negotiation): void {
       { platform: 'map one to one at offset 0, or do not call it identity' },
     );
   } else if (privilege === 'process-noiommu') {
-    negotiation.choosePath('physical', 'the process finds out physical addresses itself; nothing can be mapped for it');
-  } else negotiation.choosePath(traits.mappedPath, traits.addressMeaning);
+    negotiation.choosePath(
+      'physical',
+      'the process finds out physical addresses itself; nothing can be mapped for it',
+      {
+        option: 'driver.privilege: process-noiommu',
+      },
+    );
+  } else {
+    const grounds = { accepted: VIRTIO_F_ACCESS_PLATFORM, option: traits.pathOption };
+    negotiation.choosePath(traits.mappedPath, traits.addressMeaning, grounds);
+  }
 }
 
 /** The device takes physical addresses, whatever stands before it. */
 function chooseUnflagged(negotiation: Negotiation): void {
   const { traits } = negotiation.input;
   if (restrictedAccess(negotiation, negotiation.accepted) === 'bounced') {
-    negotiation.choosePath('bounced', 'the physical address of a shared slot, which the device takes as any other');
+    negotiation.choosePath('bounced', 'the physical address of a shared slot, which the device takes as any other', {
+      option: bouncePolicy(negotiation),
+    });
   } else if (traits.mapsUnflagged !== true) {
     negotiation.choosePath(
       'physical',
@@ -51,4 +62,10 @@ function chooseUnflagged(negotiation: Negotiation): void {
       platform: 'no IOMMU before devices that do not know of it',
     });
   }
+}
+
+/** The switch of the policy that has buffers bounced for a device that does not know it. */
+function bouncePolicy({ accepted, policy }: Negotiation): string {
+  const isPromised = policy.noTranslationSatisfiesRestricted && accepted.has(policy.bits.noTranslation);
+  return `policy.${isPromised ? 'noTranslationSatisfiesRestricted' : 'allowUnflaggedBounce'}: true`;
 }

@@ -1,6 +1,7 @@
 import { VIRTIO_F_ACCESS_PLATFORM, VIRTIO_F_VERSION_1 } from '../../features/feature-bit.ts';
 import type { FeatureSet } from '../../features/feature-set.ts';
 import type { Negotiation, NegotiationRule } from '../negotiation.ts';
+import { REFERENCES } from '../source-reference.ts';
 
 /**
  * How a device gets at restricted memory:
@@ -31,6 +32,7 @@ export function restrictedAccess({ input, policy }: Negotiation, features: Featu
 export const RESTRICTED_MEMORY_RULE: NegotiationRule = {
   name: 'restricted-memory-needs-access-platform',
   source: 'Linux virtio_features_ok with virtio_require_restricted_mem_acc',
+  references: [REFERENCES['morel-2020-09-10']],
   stage: 'restricted-memory',
   apply: (negotiation) => passRestrictedMemory(negotiation, negotiation.candidates),
 };

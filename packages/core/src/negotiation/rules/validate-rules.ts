@@ -3,6 +3,7 @@ import { isContradictory, unmetDependency } from '../../features/feature-depende
 import { FeatureSet } from '../../features/feature-set.ts';
 import type { NegotiationRule } from '../negotiation.ts';
 import { passRestrictedMemory } from './restricted-memory-rule.ts';
+import { REFERENCES } from '../source-reference.ts';
 
 /**
  * First the driver of the device type takes back features; it cannot add any. Then the core checks again what must
@@ -33,12 +34,14 @@ export const VALIDATE_RULES: readonly NegotiationRule[] = [
   {
     name: 'restricted-memory-once-more',
     source: 'Linux virtio_features_ok, which runs after validate',
+    references: [REFERENCES['morel-2020-09-10']],
     stage: 'verify',
     apply: (negotiation) => passRestrictedMemory(negotiation, negotiation.accepted),
   },
   {
     name: 'accepted-set-is-valid',
     source: 'virtio 1.4 §2.2.1; mail: Bauermann, 2019-04-17; Tsirkin, 2019-07-01',
+    references: [REFERENCES['bauermann-2019-04-17'], REFERENCES['tsirkin-2019-07-01']],
     stage: 'verify',
     apply(negotiation) {
       const { accepted, input, policy } = negotiation;

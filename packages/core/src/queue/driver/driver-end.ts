@@ -5,7 +5,7 @@ import type { QueueAddresses, QueueLayout } from '../ring/ring-format.ts';
 import { OutstandingBuffers } from './outstanding-buffers.ts';
 import { RingMemory, type RingLayout } from './ring-memory.ts';
 import type { ScatterList } from './scatter-list.ts';
-import type { RingInspection } from './ring-inspection.ts';
+import type { BufferInspection, RingInspection } from './ring-inspection.ts';
 import type { PublicationCounts, UsedBatch, Virtqueue, VirtqueueOptions } from './virtqueue.ts';
 import type { VirtqueueState } from './virtqueue-state.ts';
 
@@ -79,6 +79,7 @@ export abstract class DriverEnd implements Virtqueue {
   abstract enableNotificationsDelayed(): boolean;
   abstract disableNotifications(): void;
   abstract inspect(): RingInspection;
+  abstract inspectBuffers(): readonly BufferInspection[];
 
   markBroken(reason: BrokenReason): void {
     this.#broken ??= reason;

@@ -1,7 +1,7 @@
 import type { DmaStatistics } from '../../dma/dma-mapping.ts';
 import type { BrokenReason } from '../ring/broken-reason.ts';
 import type { QueueAddresses } from '../ring/ring-format.ts';
-import type { RingInspection } from './ring-inspection.ts';
+import type { BufferInspection, RingInspection } from './ring-inspection.ts';
 import type { RingMemory } from './ring-memory.ts';
 import type { ScatterList } from './scatter-list.ts';
 import type { PublicationCounts, UsedBatch, Virtqueue } from './virtqueue.ts';
@@ -94,6 +94,10 @@ export class ForwardingVirtqueue implements Virtqueue {
 
   inspect(): RingInspection {
     return this.#inner.inspect();
+  }
+
+  inspectBuffers(): readonly BufferInspection[] {
+    return this.#inner.inspectBuffers();
   }
 
   save(): VirtqueueState {

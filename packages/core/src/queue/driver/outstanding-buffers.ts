@@ -3,7 +3,7 @@ import { DMA_NO_SPACE, DMA_TOO_LARGE, DMA_UNREACHABLE, type DmaMapping } from '.
 import { ContractError } from '../../errors/coded-error.ts';
 import { describeValue } from '../../errors/message-of.ts';
 import type { BrokenCode, BrokenReason } from '../ring/broken-reason.ts';
-import type { OutstandingBuffer } from './ring-inspection.ts';
+import type { BufferRecord, OutstandingBuffer } from './ring-inspection.ts';
 import type { ScatterList } from './scatter-list.ts';
 import { QUEUE_FULL, type UsedBatch, type UsedLengthPolicy } from './virtqueue.ts';
 import type { BufferState, SegmentState, VirtqueueState } from './virtqueue-state.ts';
@@ -35,6 +35,16 @@ const ADDED_AT = 4;
 const IS_INDIRECT = 5;
 /** Segments mapped with it: those that are not premapped. With 0, there is nothing to unmap. */
 const MAPPED = 6;
+/** Segments, which stay known after the buffer came back. */
+const DESCRIBED = 7;
+
+/** Words of one array for each entry, as the driver wrote its segment: the device address, and both lengths. */
+const SEGMENT_WORDS = 4;
+const LOW = 0;
+const HIGH = 1;
+const LENGTH = 2;
+/** Bytes the device may write there. */
+const ROOM = 3;
 
 /**
  * A driver's private memory of the buffers it gave to the device, for either layout: which buffers are outstanding,
@@ -58,9 +68,9 @@ export class OutstandingBuffers {
   readonly #next: Uint16Array;
   /** By head, {@link HEAD_WORDS} apart. */
   readonly #heads: Uint32Array;
-  /** By entry, then by table entry: mapping id, and bytes the device may write there. */
+  /** By entry, then by table entry: mapping id, and the segment, {@link SEGMENT_WORDS} apart. */
   readonly #mapped: Int32Array;
-  readonly #writable: Uint32Array;
+  readonly #segments: Uint32Array;
   /** Heads in the order in which they were added, as a ring. Valid while buffers are removed in that order. */
   readonly #order: Uint16Array;
   #oldest = 0;
@@ -89,7 +99,7 @@ export class OutstandingBuffers {
     this.#next = Uint16Array.from({ length: size }, (_, i) => (i + 1) % size);
     this.#heads = new Uint32Array(size * HEAD_WORDS);
     this.#mapped = new Int32Array(entries).fill(NOT_MAPPED);
-    this.#writable = new Uint32Array(entries);
+    this.#segments = new Uint32Array(entries * SEGMENT_WORDS);
     this.#order = new Uint16Array(size);
     this.#freeTail = size - 1;
     this.#free = size;
@@ -174,16 +184,21 @@ export class OutstandingBuffers {
   map(list: ScatterList, i: number, entry: number): number {
     const isWritable = i >= list.readable;
     const length = list.length[i]!;
-    this.#writable[entry] = isWritable ? length : 0;
+    const segments = this.#segments;
+    const at = entry * SEGMENT_WORDS;
+    segments[at + LENGTH] = length;
+    segments[at + ROOM] = isWritable ? length : 0;
     if (list.premapped[i] === 1) {
-      this.words[0] = list.words[i * 2]!;
-      this.words[1] = list.words[i * 2 + 1]!;
+      segments[at + LOW] = this.words[0] = list.words[i * 2]!;
+      segments[at + HIGH] = this.words[1] = list.words[i * 2 + 1]!;
       return 0;
     }
     const direction = isWritable ? DmaDirection.FromDevice : DmaDirection.ToDevice;
     const id = this.#mapping.map(list.address[i]!, length, direction, this.words, 0);
     // One operation tells an id from a negative reason, and from what is no whole number.
     if ((id & 0x7fff_ffff) !== id) return this.#undo(i, entry >= this.#size, id);
+    segments[at + LOW] = this.words[0]!;
+    segments[at + HIGH] = this.words[1]!;
     this.#mapped[entry] = id;
     this.#mappedSegments++;
     return id;
@@ -204,6 +219,7 @@ export class OutstandingBuffers {
     this.#heads[at + ADDED_AT] = this.#added;
     this.#heads[at + IS_INDIRECT] = isIndirect ? 1 : 0;
     this.#heads[at + MAPPED] = this.#mappedSegments;
+    this.#heads[at + DESCRIBED] = list.count;
     this.#mappedSegments = 0;
     this.#added = (this.#added + 1) | 0;
     const newest = this.#oldest + this.#count;
@@ -302,6 +318,7 @@ export class OutstandingBuffers {
     for (let entry = 0; entry < this.#size; entry++) this.#next[entry] = (entry + 1) % this.#size;
     this.#freeHead = 0;
     this.#freeTail = this.#size - 1;
+    for (let head = 0; head < this.#size; head++) this.#heads[head * HEAD_WORDS + DESCRIBED] = 0;
     this.#oldest = 0;
     this.#added = 0;
     this.#published = 0;
@@ -319,9 +336,47 @@ export class OutstandingBuffers {
         age: ((this.#added - this.#heads[at + ADDED_AT]!) >>> 0) - 1,
         writableBytes: this.#heads[at + WRITABLE]!,
         isIndirect: this.#heads[at + IS_INDIRECT] === 1,
+        position: this.#heads[at + ADDED_AT]! & 0xffff,
       };
     });
     return buffers.toSorted((one, other) => other.age - one.age);
+  }
+
+  /**
+   * What the driver wrote of each buffer whose descriptors no other buffer took since, outstanding or not, the newest
+   * first. Buffers that were added before a {@link restore} are not among them: its state has no addresses. Cold.
+   */
+  records(): BufferRecord[] {
+    const ago = (head: number): number => (this.#added - this.#heads[head * HEAD_WORDS + ADDED_AT]!) >>> 0;
+    const described = Array.from({ length: this.#size }, (_, head) => head).filter(
+      (head) => this.#heads[head * HEAD_WORDS + DESCRIBED] !== 0,
+    );
+    const claimed = new Set<number>();
+    return described
+      .toSorted((one, other) => ago(one) - ago(other))
+      .flatMap((head) => {
+        const record = this.#recordOf(head);
+        const entries = record.isIndirect ? [head] : record.segments.map(({ entry }) => entry);
+        const isCurrent = entries.every((entry) => !claimed.has(entry));
+        for (const entry of entries) claimed.add(entry);
+        return isCurrent ? [record] : [];
+      });
+  }
+
+  #recordOf(head: number): BufferRecord {
+    const at = head * HEAD_WORDS;
+    const isIndirect = this.#heads[at + IS_INDIRECT] === 1;
+    const first = this.tableEntry(head, 0);
+    let entry = isIndirect ? first : head;
+    const segments = Array.from({ length: this.#heads[at + DESCRIBED]! }, () => {
+      const here = entry;
+      entry = isIndirect ? entry + 1 : this.#next[entry]!;
+      const [low, high, length, room] = this.#segments.subarray(here * SEGMENT_WORDS, (here + 1) * SEGMENT_WORDS);
+      const address = (BigInt(high!) << 32n) | BigInt(low!);
+      return { entry: isIndirect ? here - first : here, address, length: length!, room: room! };
+    });
+    const isOutstanding = this.#heads[at + SEGMENTS] !== NOT_A_HEAD;
+    return { id: head, isOutstanding, addedAt: this.#heads[at + ADDED_AT]!, isIndirect, segments };
   }
 
   /** The state for {@link restore}. Cold. */
@@ -360,7 +415,7 @@ export class OutstandingBuffers {
     for (let i = 0, entry = head; i < this.#heads[at + ENTRIES]!; i++, entry = this.#next[entry]!) entries.push(entry);
     const segments = Array.from({ length: this.#heads[at + SEGMENTS]! }, (_, i): SegmentState => {
       const entry = isIndirect ? this.tableEntry(head, i) : entries[i]!;
-      return { mapped: this.#mapped[entry]!, room: this.#writable[entry]! };
+      return { mapped: this.#mapped[entry]!, room: this.#segments[entry * SEGMENT_WORDS + ROOM]! };
     });
     return { entries, isIndirect, addedAt: this.#heads[at + ADDED_AT]!, segments };
   }
@@ -379,7 +434,7 @@ export class OutstandingBuffers {
     for (const [i, { mapped, room }] of segments.entries()) {
       const entry = isIndirect ? this.tableEntry(head, i) : entries[i]!;
       this.#mapped[entry] = mapped;
-      this.#writable[entry] = room;
+      this.#segments[entry * SEGMENT_WORDS + ROOM] = room;
     }
   }
 
@@ -420,7 +475,7 @@ export class OutstandingBuffers {
 
   /** Unmaps one segment and returns the written bytes that remain for the segments behind it. */
   #unmapEntry(entry: number, written: number): number {
-    const writable = this.#writable[entry]!;
+    const writable = this.#segments[entry * SEGMENT_WORDS + ROOM]!;
     const here = written < writable ? written : writable;
     const id = this.#mapped[entry]!;
     if (id !== NOT_MAPPED) {

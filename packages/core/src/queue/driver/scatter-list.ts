@@ -42,6 +42,11 @@ export class ScatterList {
     return this.#readable;
   }
 
+  /** Bytes of all segments. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
   /** Bytes of the device-writable segments. */
   get writableBytes(): number {
     return this.#bytes - this.#readableBytes;

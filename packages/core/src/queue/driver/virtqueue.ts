@@ -1,7 +1,7 @@
 import type { DmaStatistics } from '../../dma/dma-mapping.ts';
 import type { BrokenReason } from '../ring/broken-reason.ts';
 import type { ByteOrder, QueueAddresses } from '../ring/ring-format.ts';
-import type { RingInspection } from './ring-inspection.ts';
+import type { BufferInspection, RingInspection } from './ring-inspection.ts';
 import type { RingMemory } from './ring-memory.ts';
 import type { ScatterList } from './scatter-list.ts';
 import type { VirtqueueState } from './virtqueue-state.ts';
@@ -157,6 +157,12 @@ export interface Virtqueue {
 
   /** Reads the ring as both ends left it, to explain a failure. Cold. */
   inspect(): RingInspection;
+
+  /**
+   * The descriptors of each buffer that the device has, and of each that came back and whose descriptors are not in use
+   * again, the newest first: as the driver wrote them and as they are in memory. Cold.
+   */
+  inspectBuffers(): readonly BufferInspection[];
 
   /** The ring's memory, which `restoreVirtqueue` takes over and `dispose` gives back. */
   readonly memory: RingMemory;

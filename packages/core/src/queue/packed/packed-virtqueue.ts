@@ -2,7 +2,14 @@ import type { DmaMapping } from '../../dma/dma-mapping.ts';
 import type { GuestMemory } from '../../memory/guest-memory.ts';
 import { DriverEnd, type RestoredVirtqueue } from '../driver/driver-end.ts';
 import { IN_TABLE } from '../driver/outstanding-buffers.ts';
-import type { RingInspection } from '../driver/ring-inspection.ts';
+import {
+  MOST_USED_ELEMENTS,
+  TAKEN_ELEMENTS,
+  type BufferInspection,
+  type OutstandingBuffer,
+  type RingInspection,
+  type UsedElement,
+} from '../driver/ring-inspection.ts';
 import type { RingMemory } from '../driver/ring-memory.ts';
 import type { ScatterList } from '../driver/scatter-list.ts';
 import { QUEUE_BROKEN, type UsedBatch, type VirtqueueOptions } from '../driver/virtqueue.ts';
@@ -26,7 +33,11 @@ import {
   RING_EVENT_FLAGS_ENABLE,
   slotOf,
 } from './packed-layout.ts';
+import { packedDescriptors } from './packed-descriptors.ts';
 import { PackedRing } from './packed-ring.ts';
+
+/** Of a buffer that was made available before the queue was restored. */
+const UNKNOWN_POSITION = -1;
 
 /**
  * The driver's end of a packed virtqueue (specification 1.4 section 2.8).
@@ -50,6 +61,8 @@ export class PackedVirtqueue extends DriverEnd {
   /** The first of them, and its flags, which `publish` writes. */
   #heldSlot = 0;
   #heldFlags = 0;
+  /** By id: where the buffer was made available last, {@link UNKNOWN_POSITION} where that is not known. */
+  #positions!: Int32Array;
 
   /**
    * Allocates the ring through `mapping`, which stays the caller's, or takes over a saved queue and its ring. Throws
@@ -84,6 +97,7 @@ export class PackedVirtqueue extends DriverEnd {
     const useTable = place === IN_TABLE;
     const last = useTable ? this.#describeInTable(list) : this.#describe(list);
     if (last < 0) return last;
+    this.#positions[buffers.nextHead] = this.#availPosition;
     this.#makeReady(list, useTable);
     return buffers.add(list, last, useTable);
   }
@@ -135,14 +149,28 @@ export class PackedVirtqueue extends DriverEnd {
     return {
       layout: 'packed',
       eventIdx: this.#eventIdx,
+      inOrder: this.#inOrder,
       driver: { available: this.#nextAvailable, taken: this.#usedPosition },
       driverEvent: { flags: ofDriver >>> 16, position: ofDriver & 0xffff },
       used: undefined,
       hasUsed: this.#hasUsed(),
       usedAstray: this.#usedAstray(),
       deviceEvent: { flags: ofDevice >>> 16, position: ofDevice & 0xffff },
-      outstanding: this.buffers.list(),
+      usedElements: this.#usedElements(),
+      outstanding: this.buffers.list().map((buffer) => this.#placed(buffer)),
     };
+  }
+
+  inspectBuffers(): readonly BufferInspection[] {
+    const parts = { ring: this.#ring, tables: this.#tables, size: this.size };
+    return this.buffers.records().map((record) => {
+      const { id, isOutstanding, isIndirect } = record;
+      const position = this.#positions[id]!;
+      const first = isIndirect ? this.buffers.firstTableEntry(id) : 0;
+      if (isIndirect) this.memory.tables!.writeDeviceAddress(first * DESCRIPTOR_SIZE, this.tableWords, 0);
+      const descriptors = packedDescriptors(record, position, parts, first, this.tableWords);
+      return { id, isOutstanding, position, descriptors };
+    });
   }
 
   protected get usedPosition(): number {
@@ -155,6 +183,7 @@ export class PackedVirtqueue extends DriverEnd {
     const { address } = ring;
     this.#ring = new PackedRing(this.guest, address, address + layout.driverOffset, address + layout.deviceOffset);
     this.#tables = tables && openDescriptorTable('little', this.guest, tables.address);
+    this.#positions = new Int32Array(size).fill(UNKNOWN_POSITION);
   }
 
   protected clearRing(): void {
@@ -268,13 +297,34 @@ export class PackedVirtqueue extends DriverEnd {
     return (flags & VIRTQ_DESC_F_WRITE) !== 0 || this.#unmarkedLengths ? this.#ring.length(slot) : 0;
   }
 
+  /** `RingInspection.usedElements`. Cold. */
+  #usedElements(): UsedElement[] {
+    const published = this.size - this.buffers.free - this.#readySlots;
+    return Array.from(
+      { length: Math.min(published + TAKEN_ELEMENTS, this.size, MOST_USED_ELEMENTS) },
+      (_, by): UsedElement => {
+        const position = advance(this.#usedPosition, by, this.size);
+        const slot = slotOf(position);
+        const flags = this.#ring.flags(slot);
+        const state = isUsed(flags, position) ? 'used' : 'unused';
+        return { position, slot, id: this.#ring.id(slot), length: this.#ring.length(slot), flags, state };
+      },
+    );
+  }
+
+  #placed(buffer: OutstandingBuffer): OutstandingBuffer {
+    return { ...buffer, position: this.#positions[buffer.id]! };
+  }
+
   /** `RingInspection.usedAstray`. Cold. */
   #usedAstray(): 'wrong-wrap' | number | undefined {
-    if (this.outstanding === 0 || this.#hasUsed()) return undefined;
-    if (isUsed(this.#ring.flags(slotOf(this.#usedPosition)), advance(this.#usedPosition, this.size, this.size)))
-      if (this.#ring.flags(slotOf(this.#usedPosition)) !== 0) return 'wrong-wrap';
     const published = this.size - this.buffers.free - this.#readySlots;
-    for (let by = 1; by < published; by++) {
+    if (published === 0 || this.#hasUsed()) return undefined;
+    // The flags of a slot that the driver made available are neither those of a used one of this lap nor of another.
+    if (isUsed(this.#ring.flags(slotOf(this.#usedPosition)), advance(this.#usedPosition, this.size, this.size)))
+      return 'wrong-wrap';
+    // Behind what is available, too: the device may be ahead of the driver.
+    for (let by = 1; by < this.size; by++) {
       const position = advance(this.#usedPosition, by, this.size);
       if (isUsed(this.#ring.flags(slotOf(position)), position)) return slotOf(position);
     }

@@ -2,7 +2,14 @@ import type { DmaMapping } from '../../dma/dma-mapping.ts';
 import type { GuestMemory } from '../../memory/guest-memory.ts';
 import { DriverEnd, type RestoredVirtqueue } from '../driver/driver-end.ts';
 import { IN_TABLE } from '../driver/outstanding-buffers.ts';
-import type { RingInspection } from '../driver/ring-inspection.ts';
+import {
+  MOST_USED_ELEMENTS,
+  TAKEN_ELEMENTS,
+  type BufferInspection,
+  type RingInspection,
+  type UsedElement,
+} from '../driver/ring-inspection.ts';
+import { splitDescriptors } from './split-descriptors.ts';
 import type { RingMemory } from '../driver/ring-memory.ts';
 import type { ScatterList } from '../driver/scatter-list.ts';
 import { QUEUE_BROKEN, type UsedBatch, type VirtqueueOptions } from '../driver/virtqueue.ts';
@@ -131,14 +138,27 @@ export class SplitVirtqueue extends DriverEnd {
     return {
       layout: 'split',
       eventIdx: this.#eventIdx,
+      inOrder: this.#inOrder,
       driver: { available: this.nextAvailable, taken: this.#lastUsedIdx },
       driverEvent: { flags: ring.availFlags(), position: ring.usedEvent() },
       used,
       hasUsed: used !== this.#lastUsedIdx,
       usedAstray: undefined,
       deviceEvent: { flags: ring.usedFlags(), position: ring.availEvent() },
+      usedElements: this.#usedElements(used),
       outstanding: this.buffers.list(),
     };
+  }
+
+  inspectBuffers(): readonly BufferInspection[] {
+    const { memory, tableWords } = this;
+    return this.buffers.records().map((record) => {
+      const { id, isOutstanding, isIndirect, addedAt } = record;
+      const first = isIndirect ? this.buffers.firstTableEntry(id) : 0;
+      if (isIndirect) memory.tables!.writeDeviceAddress(first * DESCRIPTOR_SIZE, tableWords, 0);
+      const descriptors = splitDescriptors(record, this.#descriptors, this.#tables, first, tableWords);
+      return { id, isOutstanding, position: addedAt & 0xffff, descriptors };
+    });
   }
 
   protected get usedPosition(): number {
@@ -209,6 +229,28 @@ export class SplitVirtqueue extends DriverEnd {
     this.memory.tables!.writeDeviceAddress(first * DESCRIPTOR_SIZE, table, 0);
     this.#descriptors.write(head, table[0]!, table[1]!, count * DESCRIPTOR_SIZE, VIRTQ_DESC_F_INDIRECT, 0);
     return head;
+  }
+
+  /** `RingInspection.usedElements`, where the device is at `used`. Cold. */
+  #usedElements(used: number): UsedElement[] {
+    const arrived = (used - this.#lastUsedIdx) & 0xffff;
+    // An index that jumped further than the queue is long tells nothing of what is behind it.
+    const shown = Math.min(arrived > this.size ? 0 : arrived, MOST_USED_ELEMENTS - TAKEN_ELEMENTS);
+    const taken = Math.min(TAKEN_ELEMENTS, this.size - shown, this.buffers.added - this.buffers.count);
+    return Array.from({ length: Math.max(0, taken) + shown }, (_, i): UsedElement => {
+      const by = i - Math.max(0, taken);
+      const position = (this.#lastUsedIdx + by) & 0xffff;
+      const slot = position & (this.size - 1);
+      const state = by < 0 ? 'taken' : 'used';
+      return {
+        position,
+        slot,
+        id: this.#ring.usedId(slot),
+        length: this.#ring.usedLength(slot),
+        flags: undefined,
+        state,
+      };
+    });
   }
 
   /** Takes back the buffer of the used element in `slot`. Returns false where it broke the queue. */

@@ -1,6 +1,6 @@
 import { relative } from 'node:path';
 import type { RunReport } from '@virtio-platform/runner';
-import type { Terminal } from './terminal.ts';
+import type { Terminal } from '../../terminal.ts';
 
 /** Findings, and frames of each stack, that people are shown; `--json` has more. */
 const MOST_FINDINGS = 5;

@@ -1,0 +1,49 @@
+import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { CodedError } from '@virtio-platform/core';
+import { closest, installedPlugins, profileJsonSchema } from '@virtio-platform/profile';
+import { explainedCodes, type CodeExplanation } from '@virtio-platform/runner';
+import { pluginBases } from '../plugin-bases.ts';
+import { profileKeys, type ProfileKey } from './profile-key.ts';
+
+/** A word that `explain` knows and that is no profile: a code, or a key, which several plugins can have. */
+export type ExplainedTerm =
+  | { readonly kind: 'code'; readonly code: CodeExplanation }
+  | { readonly kind: 'key'; readonly keys: readonly ProfileKey[] };
+
+const CODE = /^(?:ERR_|DMA-)/i;
+const FILE = /[/\\]|\.(?:ya?ml|json)$/i;
+
+/**
+ * Finds what a word means that is no profile: `ERR_…`, `DMA-…`, or a key such as `platform.window.kind`. `undefined`
+ * for a word that is a file, or has the form of one. Throws `ERR_EXPLAIN_UNKNOWN`, with what was probably meant.
+ */
+export async function explainedTerm(word: string, cwd: string): Promise<ExplainedTerm | undefined> {
+  if (CODE.test(word)) return { kind: 'code', code: codeOf(word) };
+  if (FILE.test(word) || existsSync(resolve(cwd, word))) return undefined;
+  const keys = profileKeys(profileJsonSchema(await installedPlugins(pluginBases(cwd))));
+  const found = keys.filter(({ path }) => path === word);
+  if (found.length > 0) return { kind: 'key', keys: found };
+  const paths = keys.map(({ path }) => path);
+  const meant = paths.find((path) => path.endsWith(`.${word}`)) ?? closest(word, paths);
+  throw unknown(`${word} is no file, no key of a profile and no code`, meant);
+}
+
+function codeOf(word: string): CodeExplanation {
+  const codes = explainedCodes();
+  const found = codes.find(({ code }) => code === word.toUpperCase());
+  if (found !== undefined) return found;
+  throw unknown(
+    `there is no code ${word}`,
+    closest(
+      word,
+      codes.map(({ code }) => code),
+    ),
+  );
+}
+
+/** The error for a word that `explain` does not know. */
+export function unknown(message: string, meant: string | undefined): CodedError {
+  const hint = meant === undefined ? {} : { hint: `did you mean ${meant}?` };
+  return new CodedError('ERR_EXPLAIN_UNKNOWN', message, hint);
+}

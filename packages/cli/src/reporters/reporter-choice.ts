@@ -1,0 +1,67 @@
+import { GithubReporter } from './github-reporter.ts';
+import { JsonReporter } from './json-reporter.ts';
+import { JunitReporter } from './junit-reporter.ts';
+import { ListReporter } from './text/list-reporter.ts';
+import { NdjsonReporter } from './ndjson-reporter.ts';
+import type { Reporter, ReporterOptions } from './reporter.ts';
+import { SarifReporter } from './sarif-reporter.ts';
+import { TableReporter } from './text/table-reporter.ts';
+import { TapReporter } from './tap-reporter.ts';
+import type { Terminal } from '../terminal.ts';
+
+type MakeReporter = (terminal: Terminal, options: ReporterOptions) => Reporter;
+
+/** The names of the reporters, as they are listed. */
+export const REPORTER_NAMES = ['list', 'table', 'json', 'ndjson', 'junit', 'tap', 'sarif', 'github'] as const;
+
+/** The name of a reporter. */
+export type ReporterName = (typeof REPORTER_NAMES)[number];
+
+/** The reporters by their names. */
+export const REPORTERS: Readonly<Record<ReporterName, MakeReporter>> = {
+  list: (terminal, options) => new ListReporter(terminal, options),
+  table: (terminal, options) => new TableReporter(terminal, options),
+  json: (terminal) => new JsonReporter(terminal),
+  ndjson: (terminal) => new NdjsonReporter(terminal),
+  junit: (terminal, options) => new JunitReporter(terminal, options),
+  tap: (terminal, options) => new TapReporter(terminal, options),
+  sarif: (terminal, options) => new SarifReporter(terminal, options),
+  github: (terminal, options) => new GithubReporter(terminal, options),
+};
+
+/** Those that share an output with others: people, and CI systems that look for lines of theirs. */
+const SHARES: ReadonlySet<ReporterName> = new Set(['list', 'table', 'github']);
+
+/** A reporter, and where it writes. */
+export interface ReporterChoice {
+  readonly name: ReporterName;
+  /** A path; `undefined` for the standard output. */
+  readonly file: string | undefined;
+}
+
+/**
+ * Reads one `--reporter`: `NAME`, `NAME=FILE`, or several of them with commas in between. `-` as file is the standard
+ * output. Throws `RangeError` for a name that is none.
+ */
+export function readReporters(text: string): ReporterChoice[] {
+  // A comma may also be part of a file's name.
+  const parts = text.split(new RegExp(`,(?=(?:${REPORTER_NAMES.join('|')})(?:[,=]|$))`));
+  return parts.map((part) => {
+    const [, name = '', file] = /^([^=]*)(?:=(.*))?$/s.exec(part) ?? [];
+    const known = REPORTER_NAMES.find((reporter) => reporter === name);
+    if (known === undefined) throw new RangeError(`One of ${REPORTER_NAMES.join(', ')}, each with =FILE or without.`);
+    if (file === '') throw new RangeError(`${name}= lacks the file.`);
+    return { name: known, file: file === '-' ? undefined : file };
+  });
+}
+
+/** What is wrong with several reporters together; `undefined` where nothing is. */
+export function conflictOf(choices: readonly ReporterChoice[]): string | undefined {
+  const files = choices.flatMap(({ file }) => file ?? []);
+  const twice = files.find((file, at) => files.indexOf(file) !== at);
+  if (twice !== undefined) return `two reporters write to ${twice}: give each a file of its own`;
+  const shown = choices.filter(({ file }) => file === undefined).map(({ name }) => name);
+  const alone = shown.find((name) => !SHARES.has(name));
+  if (alone === undefined || shown.length === 1) return undefined;
+  return `${shown.join(' and ')} would write into each other: give ${alone} a file, --reporter ${alone}=FILE`;
+}

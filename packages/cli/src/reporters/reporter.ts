@@ -1,0 +1,57 @@
+import type { RunReport } from '@virtio-platform/runner';
+import type { PlannedRun } from '../run/run-plan.ts';
+
+/** A run that has ended, with its report. */
+export interface EndedRun {
+  readonly planned: PlannedRun;
+  readonly report: RunReport;
+}
+
+/** Why runs were not made. */
+export interface EarlyEnd {
+  /** `interrupted by SIGINT`. */
+  readonly reason: string;
+  /** Whether the command was interrupted, and not what the user asked for. */
+  readonly isInterrupted: boolean;
+}
+
+/** What is known once no run is made any more. */
+export interface RunSummary {
+  /** In their order, with their last reports. */
+  readonly ended: readonly EndedRun[];
+  /** Those that did not begin, and the one that was interrupted. */
+  readonly notRun: readonly PlannedRun[];
+  /** `undefined` where all runs were made. */
+  readonly earlyEnd: EarlyEnd | undefined;
+  /** When the command began. */
+  readonly startedAt: Date;
+  readonly durationMs: number;
+}
+
+/** Tells of the runs of one command, in one form, at one place. Nothing of a report is printable yet. */
+export interface Reporter {
+  /** All runs are known; none has begun. */
+  begin?(plan: readonly PlannedRun[]): void;
+  /** A run has ended. */
+  ended?(run: EndedRun): void;
+  /** A run that ended earlier has another report: what a plugin of it left behind did something wrong. */
+  amended?(run: EndedRun): void;
+  /** No run is made any more. Called once, also where the command is interrupted. */
+  end(summary: RunSummary): void;
+}
+
+/** What a reporter is made with. */
+export interface ReporterOptions {
+  /** Show only what is not as expected, and the summary. */
+  readonly quiet: boolean;
+  /** Show everything that is known of each run. */
+  readonly verbose: boolean;
+  /** Show the stack of what made a run fail. */
+  readonly stack: boolean;
+  /** Whether the seeds are given on the command line, so that people are told of each. */
+  readonly showsSeeds: boolean;
+  /** The command line that makes a run again, with its seed. */
+  readonly again: (run: EndedRun) => string;
+  /** A path as it is written in this folder, with `/`. */
+  readonly local: (path: string) => string;
+}

@@ -1,0 +1,65 @@
+import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { closest, ProfileError, type ProfileSource } from '@virtio-platform/profile';
+import { shippedByName, shippedNames } from '../shipped-profiles.ts';
+
+/** Text of a profile that is not believed: as much of it as a file may have, and a byte. */
+const MAX_BYTES = 1024 * 1024 + 1;
+
+/** What messages call the standard input. */
+const STDIN = '<stdin>';
+
+/** Where the text of `-` comes from. */
+export type TextInput = AsyncIterable<Uint8Array | string>;
+
+/**
+ * The profiles that words of the command line name: `-` for the text of `input`, a path, or the name of a shipped
+ * profile or of a folder of them. Throws {@link ProfileError} `ERR_PROFILE_NOT_FOUND`, with what was probably meant,
+ * for a word that looks like a name and is none.
+ */
+export async function profileSources(
+  words: readonly string[],
+  cwd: string,
+  input: TextInput | undefined,
+): Promise<ProfileSource[]> {
+  const sources: ProfileSource[] = [];
+  let text: string | undefined;
+  for (const word of words) {
+    if (word === '-') {
+      text ??= await readText(input ?? [], cwd);
+      sources.push({ text, name: STDIN });
+    } else sources.push(...sourcesOf(word, resolve(cwd, word)));
+  }
+  return sources;
+}
+
+function sourcesOf(word: string, path: string): readonly ProfileSource[] {
+  const exists = existsSync(path);
+  const isFolder = exists && existsSync(`${path}/.`);
+  if (exists && !isFolder) return [path];
+  const shipped = shippedByName(word);
+  if (shipped.length > 0) return shipped;
+  // What has an ending, or says where it is, is a path: loading it says what is wrong with that.
+  if (exists || /\.ya?ml$|^[./~]|\n/.test(word)) return [path];
+  throw notFound(path, 'is neither a file nor a shipped profile', closest(word, shippedNames()));
+}
+
+function notFound(file: string, message: string, suggestion?: string, code = 'ERR_PROFILE_NOT_FOUND'): ProfileError {
+  return new ProfileError([{ file, line: 1, column: 1, code, path: '', text: '', message, suggestion }]);
+}
+
+async function readText(input: TextInput | readonly never[], cwd: string): Promise<string> {
+  const parts: Uint8Array[] = [];
+  let length = 0;
+  for await (const part of input) {
+    const bytes = typeof part === 'string' ? Buffer.from(part) : part;
+    parts.push(bytes);
+    length += bytes.length;
+    if (length >= MAX_BYTES) break;
+  }
+  try {
+    return new TextDecoder('utf-8', { fatal: length < MAX_BYTES }).decode(Buffer.concat(parts));
+  } catch {
+    throw notFound(resolve(cwd, STDIN), 'is not UTF-8 text', undefined, 'ERR_PROFILE_SYNTAX');
+  }
+}

@@ -1,0 +1,88 @@
+import { InvalidArgumentError, Option } from 'commander';
+import { conflictOf, readReporters, REPORTER_NAMES, type ReporterChoice } from '../reporters/reporter-choice.ts';
+import { nameFilter, type NameFilter } from './name-filter.ts';
+
+/** The most repetitions of a run. */
+const MOST_REPETITIONS = 10_000;
+const MOST_SEED = 2 ** 32 - 1;
+
+/** What the options of `run` that this file reads come to. */
+export interface RunArguments {
+  readonly reporter?: readonly ReporterChoice[];
+  readonly filter?: readonly string[];
+  readonly bail?: number;
+  readonly seed?: number;
+  readonly repeat?: number;
+  readonly set?: readonly string[];
+  readonly quiet?: boolean;
+  readonly verbose?: boolean;
+}
+
+/** The options of `run` that choose runs, and how they are told of. */
+export function runOptions(): readonly Option[] {
+  return [
+    new Option(
+      '--reporter <name[=file]>',
+      `how to tell of the runs, and where: ${REPORTER_NAMES.join(', ')}; may be given several times`,
+    ).argParser((text, before: readonly ReporterChoice[] | undefined) => [
+      ...(before ?? []),
+      ...checked(() => readReporters(text)),
+    ]),
+    new Option(
+      '--filter <text>',
+      'makes only runs with this in their names; * is any text, /.../ an expression',
+    ).argParser((text, before: readonly string[] | undefined) => {
+      checked(() => nameFilter([text]));
+      return [...(before ?? []), text];
+    }),
+    new Option('--set <path=value>', 'sets a value of the profiles: queue.layout=packed').argParser(
+      (text, before: readonly string[] | undefined) => [...(before ?? []), text],
+    ),
+    new Option('--seed <n>', 'the seed of every workload').argParser((text) => wholeNumber(text, 0, MOST_SEED)),
+    new Option('--repeat <n>', 'makes each run n times; each time the seed is one more').argParser((text) =>
+      wholeNumber(text, 1, MOST_REPETITIONS),
+    ),
+    new Option('--bail [n]', 'makes no more runs after n that are not as expected, or after one')
+      .preset('1')
+      .argParser((text) => wholeNumber(text, 1, Number.MAX_SAFE_INTEGER)),
+    new Option('--quiet', 'shows only the runs that are not as expected, and how many are'),
+    new Option('--verbose', 'shows all that is known of each run').conflicts('quiet'),
+  ];
+}
+
+/** The filter of the patterns. */
+export function filterOf({ filter = [] }: RunArguments): NameFilter {
+  return nameFilter(filter);
+}
+
+/**
+ * The reporters of a command line: those that it names, with `--json` that of JSON, and for people the list, unless
+ * one of them writes to the standard output. Throws `RangeError` where two of them would write into each other.
+ */
+export function reportersOf({ reporter = [] }: RunArguments, json: boolean): readonly ReporterChoice[] {
+  const named: readonly ReporterChoice[] = json ? [...reporter, { name: 'json', file: undefined }] : reporter;
+  const isShown = named.some(({ file }) => file === undefined);
+  const choices: readonly ReporterChoice[] = isShown ? named : [{ name: 'list', file: undefined }, ...named];
+  const conflict = conflictOf(choices);
+  if (conflict !== undefined) throw new RangeError(conflict);
+  return choices;
+}
+
+/** `--bail` takes the next word only where that is a number, and not the name of a profile. */
+export function withBailCount(words: readonly string[]): string[] {
+  return words.map((word, at) => (word === '--bail' && !/^\d+$/.test(words[at + 1] ?? '') ? '--bail=1' : word));
+}
+
+function wholeNumber(text: string, least: number, most: number): number {
+  const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
+  if (value >= least && value <= most) return value;
+  throw new InvalidArgumentError(`A whole number from ${least} to ${most}.`);
+}
+
+function checked<T>(body: () => T): T {
+  try {
+    return body();
+  } catch (error) {
+    throw new InvalidArgumentError(error instanceof Error ? error.message : String(error));
+  }
+}

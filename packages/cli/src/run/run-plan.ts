@@ -1,0 +1,40 @@
+import type { CodedError } from '@virtio-platform/core';
+import type { NamedRun, Profile } from '@virtio-platform/profile';
+import { withSeed } from '@virtio-platform/runner';
+import type { CheckedRun } from '../checked-runs.ts';
+
+/** A run that is to be made. */
+export interface PlannedRun {
+  /** Name and seed are those of this run. */
+  readonly run: NamedRun;
+  /** The same run, where the type of its device could be loaded. */
+  readonly profile: Profile | undefined;
+  /** What is wrong with its plugins: then it is not made, but has a report. */
+  readonly error: CodedError | undefined;
+}
+
+/** What the command line makes of the runs of the profiles. */
+export interface PlanOptions {
+  /** The seed of each workload; that of its profile where it is not given. */
+  readonly seed?: number | undefined;
+  /** How often each run is made. */
+  readonly repeat?: number | undefined;
+}
+
+/**
+ * The runs in their order. Each repetition is a run of its own, `NAME #2`, with a seed of its own: that of the first,
+ * plus one for each repetition before it.
+ */
+export function planRuns(checked: readonly CheckedRun[], { seed, repeat = 1 }: PlanOptions): PlannedRun[] {
+  return checked.flatMap(({ run, profile, error }) => {
+    if (run === undefined) return [];
+    const first = seed ?? run.workload.seed;
+    return Array.from({ length: repeat }, (_, at) => {
+      const own = <Run extends NamedRun>(of: Run): Run => {
+        const name = repeat > 1 ? `${of.name} #${at + 1}` : of.name;
+        return withSeed({ ...of, name }, first + at);
+      };
+      return { run: own(run), profile: profile && own(profile), error };
+    });
+  });
+}

@@ -1,0 +1,28 @@
+import type { MappingSteps } from '@virtio-platform/core/negotiation';
+import type { Domain } from './intel-iommu-options.ts';
+
+const INVALIDATE =
+  'The guest clears the entries and waits until the unit confirms that it dropped its cached translations: ' +
+  'until then the device could still reach the pages.';
+
+const PHYSICAL: Pick<MappingSteps, 'map' | 'unmap' | 'region' | 'release'> = {
+  map: 'The domain leads each address to itself, so the device gets the physical address and no entry changes.',
+  unmap: 'No entry changes: the device could still reach the bytes.',
+  region: 'The region keeps its physical address, and no entry changes.',
+  release: 'The memory goes back to the guest; no entry changes.',
+};
+
+/** What mapping does, by the kind of domain. */
+export const MAPPING_STEPS: Readonly<Record<Domain, MappingSteps>> = {
+  translated: {
+    map:
+      'The guest takes free I/O virtual pages and writes an entry of the page tables for each, with exactly the ' +
+      'permission of the direction. The buffer keeps its offset in its page.',
+    unmap: INVALIDATE,
+    region: 'The region gets I/O virtual pages of its own, which stay mapped until it is released.',
+    release: INVALIDATE,
+    access: 'VT-d walks the page tables of the domain of this device, or takes the translation from its IOTLB.',
+  },
+  'pass-through': { ...PHYSICAL, access: 'VT-d lets the addresses of this device through: they are physical ones.' },
+  identity: { ...PHYSICAL, access: 'VT-d walks page tables that lead each address to itself.' },
+};

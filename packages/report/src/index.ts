@@ -1,0 +1,13 @@
+/**
+ * One page for people of what runs did.
+ *
+ * @packageDocumentation
+ */
+export * from './recording/activity.ts';
+export * from './recording/buffer-slices.ts';
+export * from './recording/latency-histogram.ts';
+export * from './recording/recording.ts';
+export * from './recording/report-recorder.ts';
+export * from './recording/slot-places.ts';
+export * from './report-page.ts';
+export * from './reported-run.ts';

@@ -1,0 +1,20 @@
+/** The page of `?`, at most 76 columns and 20 lines. */
+export const HELP: readonly string[] = [
+  ' Keys',
+  '   right, space, j, n    the next event        left, k, p, backspace   the one before',
+  '   PageDown, PageUp      ten further, back     g, Home / G, End        first, last',
+  '   /                     search: a kind (publish), “buffer 3”, “#5”, or words; N: back',
+  '   b                     follow the buffer of this event, and only its events; b ends it',
+  '   q, Ctrl-C             quit                  ?                       this page',
+  '',
+  ' A buffer has an id, which the ring uses again, and a number (#5), which is never used again.',
+  '   driver     it is described, and the device is not to look yet',
+  '   available  the device may take it          device  the device took it',
+  '   written    its used entry is written, and the driver is not to look yet',
+  '   used       the driver may take it back',
+  '',
+  ' RING is the memory of the ring as it was after the event. Flags: N next, W the device',
+  '   writes, I indirect; of a packed ring A/a AVAIL set or clear, U/u USED. + is a table.',
+  ' “memory” is what changed there since the event before, whoever wrote it.',
+  ' DEVICE ADDRESSES is what the device may reach: r it reads, w it writes.',
+];

@@ -1,0 +1,276 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { ERROR_CODES } from '@virtio-platform/core';
+import { explainedCodes, type AddressExplanation, type Explanation, type FeatureStory } from '@virtio-platform/runner';
+import { FINDING_KINDS } from '@virtio-platform/dma-sanitizer';
+import { afterAll, describe, expect, it } from 'vitest';
+import { commandHere, ROOT } from './command.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'virtio-platform-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const profile = (name: string): string => join(ROOT, 'profiles', `${name}.yaml`);
+const LINEAR = profile('pseries-linear');
+const UNPRIVILEGED = profile('argument/09-unprivileged-driver');
+
+async function explain(...words: string[]): Promise<string> {
+  const { status, stdout, stderr } = await commandHere(['explain', ...words]);
+  expect([status, stderr]).toEqual([0, '']);
+  return stdout;
+}
+
+async function explained<T>(...words: string[]): Promise<T[]> {
+  return JSON.parse(await explain(...words, '--json')) as T[];
+}
+
+async function walk(name: string, address: string): Promise<AddressExplanation> {
+  return (await explained<AddressExplanation>(profile(name), '--address', address))[0]!;
+}
+
+describe('explain <profile>', () => {
+  it('answers first: the path, the rule that chose it, and the window option', async () => {
+    const lines = (await explain(LINEAR)).split('\n');
+    expect(lines[0]).toMatch(/^pseries-linear \[queue\.layout=split\] {2}pseries on simulated/);
+    expect(lines[1]).toMatch(/^path linear: the bus address/);
+    expect(lines[2]).toMatch(/^ {2}rule +access-platform-if-offered: offered/);
+    expect(lines[3]).toMatch(/^ +virtio 1\.4 §6\.1/);
+    expect(lines[4]).toMatch(/^ {2}option +platform\.window: \{ kind: ddw, mapping: linear \}$/);
+    expect(lines[5]).toMatch(/^ {2}accepted +.*ACCESS_PLATFORM/);
+    expect(lines[6]).toMatch(/^ {2}declined +RING_PACKED: the driver does not support it \(driver-supports\)$/);
+  });
+
+  it.each([
+    ['pseries-dynamic', 'platform.window: { kind: default, mapping: dynamic }'],
+    ['pseries-secure', 'platform.window: { kind: ddw, mapping: linear }, platform.secure: true'],
+    ['intel-iommu', 'platform.domain: translated'],
+    ['intel-iommu/identity-address', 'platform.domain: identity'],
+    ['sev-bounce', 'platform.technology: sev'],
+    ['vfio-pool', 'platform.container: type1v2'],
+    ['no-iommu-identity', null],
+    ['pseries-plain', null],
+    ['argument/03-bounce-without-telling', 'policy.allowUnflaggedBounce: true'],
+  ])('names the option that chose the path of %s', async (name, option) => {
+    const [{ choice }] = (await explained<Explanation>(profile(name))) as [Explanation];
+    expect(choice?.option).toBe(option);
+  });
+
+  it('answers a refusal first, and what would have to change', async () => {
+    const lines = (await explain(profile('refused/vfio-without-access-platform'))).split('\n');
+    expect(lines[1]).toMatch(/^refused EPERM by unprivileged-needs-isolation: /);
+    expect(lines.slice(2, 6).join('\n')).toMatch(/Tsirkin, 2019-07-01[^]*any one of\n +device +offer ACCESS_PLATFORM/);
+  });
+
+  it('keeps rules that only looked behind --all', async () => {
+    const [short, all] = [await explain(LINEAR), await explain(LINEAR, '--all')];
+    expect(short).not.toContain('reserved-bits-ignored');
+    expect(all).toMatch(/^reserved-bits-ignored: nothing to decline — virtio 1\.4 §2\.2/m);
+    expect(all).toMatch(/^ {2}accepted {2}VERSION_1: offered and supported \(accept-the-rest\)$/m);
+    expect(all.startsWith(short.split('\n', 3).join('\n'))).toBe(true);
+  });
+
+  it('takes several profiles, codes and keys, and gives an array whatever it is', async () => {
+    const answers = await explained<{ profile?: string; code?: string; path?: string }>(
+      profile('pseries-plain'),
+      profile('entropy'),
+      'ERR_DMA_WINDOW',
+      'platform.window.kind',
+    );
+    expect(answers.map(({ profile: name, code, path }) => name ?? code ?? path)).toEqual([
+      'pseries-plain',
+      'entropy',
+      'ERR_DMA_WINDOW',
+      'platform.window.kind',
+    ]);
+    expect(await explained(profile('pseries-plain'))).toHaveLength(1);
+  });
+
+  it('goes on after a profile that is wrong', async () => {
+    const { status, stdout, stderr } = await commandHere(['explain', 'nothing.yaml', profile('pseries-plain')]);
+    expect(status).toBe(2);
+    expect(stderr).toContain('ERR_PROFILE_NOT_FOUND');
+    expect(stdout).toMatch(/^path physical: /m);
+  });
+});
+
+describe('explain --feature', () => {
+  it('tells the whole story of a feature, under any of its spellings', async () => {
+    const path = join(folder, 'taken-back.yaml');
+    writeFileSync(path, `extends: ${profile('pseries-plain')}\nprofile: taken\ndriver: { clears: [RING_EVENT_IDX] }\n`);
+    const [story] = (await explained<FeatureStory>(path, '--feature', 'VIRTIO_F_RING_EVENT_IDX')) as [FeatureStory];
+    expect(story).toMatchObject({ feature: 'RING_EVENT_IDX', bit: 29, offered: true, outcome: 'declined' });
+    expect(story.steps.map(({ rule, outcome }) => `${rule} ${outcome}`)).toEqual([
+      'accept-the-rest accepted',
+      'driver-takes-back declined',
+    ]);
+  });
+
+  it('says what is not offered, and what a refused device would have had', async () => {
+    expect(await explain(profile('pseries-plain'), '--feature', 'ACCESS_PLATFORM')).toMatch(
+      /ACCESS_PLATFORM \(bit 33\): not offered\n +why +the device does not offer it/,
+    );
+    const refused = profile('refused/vfio-without-access-platform');
+    const [story] = (await explained<FeatureStory>(refused, '--feature', 'VERSION_1')) as [FeatureStory];
+    expect(story.outcome).toBe('unused');
+  });
+
+  it('suggests a name for one that means nothing', async () => {
+    const { status, stderr } = await commandHere(['explain', LINEAR, '--feature', 'RING_PACKD']);
+    expect(status).toBe(2);
+    expect(stderr).toMatch(/no feature RING_PACKD \[ERR_EXPLAIN_UNKNOWN\]\n +did you mean RING_PACKED\?/);
+  });
+});
+
+describe('explain --address', () => {
+  it('walks a bus address backwards through window and TCE table, and a guest address forwards', async () => {
+    const backward = (await walk('pseries-linear', '0x800000000010000')).backward!;
+    expect(backward.guest).toBe('0x10000');
+    expect(backward.answer).toMatch(/^it leads to guest memory 0x10000, ring or table of queue 0, byte \d+$/);
+    expect(backward.steps.map(({ table }) => table)).toEqual([
+      expect.stringMatching(/^DMA window \(LIOBN 0x[\da-f]+\)$/),
+      'TCE table, pages of 0x10000',
+    ]);
+    expect(backward.steps[1]!.says).toBe('entry 1 points at page 0x10000, to read and write');
+    const forward = (await walk('pseries-linear', '0x20000')).forward!;
+    expect(forward.device).toBe('0x800000000020000');
+    expect(forward.what).toMatch(/^pool of queue 0, byte \d+$/);
+    expect(forward.steps.at(-1)!.says).toContain('points at page 0x20000');
+  });
+
+  it('walks the tables of VT-d level by level, both ways to the same memory', async () => {
+    const { forward } = await walk('intel-iommu', '0x10000');
+    expect(forward!.steps.map(({ table }) => table.replace(/ at 0x[\da-f]+$/, ''))).toEqual([
+      'root table',
+      'context table',
+      'page table of level 3',
+      'page table of level 2',
+      'page table of level 1',
+    ]);
+    const { backward } = await walk('intel-iommu', forward!.device!);
+    expect(backward!.guest).toBe('0x10000');
+    expect(backward!.what).toBe(forward!.what);
+  });
+
+  it('names the slot that a buffer is copied to', async () => {
+    const { forward, mapped } = await walk('sev-bounce', '0x300000');
+    expect(forward!.answer).toMatch(
+      /^nothing is mapped there now; a driver that maps it has the device use a copy at /,
+    );
+    expect(forward!.steps.at(-1)!.says).toMatch(/^slot \d+ of the pool holds the copy of physical 0x300000$/);
+    const sample = mapped.find(({ what }) => what.startsWith('sample buffer'))!;
+    const { backward } = await walk('sev-bounce', sample.device);
+    expect(backward!.steps.at(-1)!.says).toContain(`holds the copy of physical ${sample.guest}`);
+    expect(backward!.what).toBe('sample buffer of queue 0');
+  });
+
+  it.each([
+    ['pseries-linear', '0x700000000000000', 'it leads nowhere: it is in no window of the IOMMU', null],
+    ['pseries-dynamic', '0x2000000', 'it leads nowhere: nothing is mapped at it', null],
+    ['vfio-pool', '0x7fff0000', 'it leads nowhere: nothing is mapped at it', null],
+    [
+      'sev-bounce',
+      '0x200000',
+      'it leads to guest memory 0x200000, and the device is stopped there: the page is',
+      '0x200000',
+    ],
+    ['pseries-secure', '0x800000000200000', 'the ultravisor denies the access', '0x200000'],
+    ['pseries-plain', '0x7fffffff0000', 'it leads nowhere: it is outside of guest memory', null],
+  ])('says under %s where %s leads', async (name, address, says, guest) => {
+    const { backward } = await walk(name, address);
+    expect(backward!.answer).toContain(says);
+    expect(backward!.guest).toBe(guest);
+  });
+
+  it('says where guest memory ends, and that a refused device has nothing mapped', async () => {
+    const { forward } = await walk('pseries-linear', '0x800000000010000');
+    expect(forward!.answer).toBe('no guest memory: the guest has 0x0 to 0x3ffffff');
+    expect(await explain(UNPRIVILEGED, '--address', '0x1000')).toContain('refused, so nothing is mapped');
+  });
+
+  it('answers also where the device is in a worker, and refuses what is no address', async () => {
+    expect((await walk('vfio-worker', '0x0')).backward!.sees).not.toBeNull();
+    for (const wrong of ['0x', 'abc', '0x12345678901234567', '-1'])
+      expect((await commandHere(['explain', LINEAR, '--address', wrong])).status).toBe(2);
+  });
+});
+
+describe('explain --quote', () => {
+  it('prints a block for a mail with Message-ID, link and clause, in 72 columns of plain text', async () => {
+    const text = await explain(UNPRIVILEGED, '--quote');
+    expect(text).toMatch(/^09-unprivileged-driver \[#1\]: refused EPERM$/m);
+    expect(text).toContain('  Message-ID: <877e96qxm7.fsf@morokweng.localdomain>\n');
+    expect(text).toContain('  https://lore.kernel.org/r/877e96qxm7.fsf@morokweng.localdomain\n');
+    expect(text).toMatch(/^ {2}Clause: {2}mail: Bauermann, 2019-06-27/m);
+    // oxlint-disable-next-line no-control-regex
+    expect(text).not.toMatch(/\u001B/);
+    for (const name of ['pseries-linear', 'argument/09-unprivileged-driver', 'sev-bounce', 'intel-iommu/plain-device'])
+      for (const line of (await explain(profile(name), '--quote')).split('\n'))
+        expect(line.length).toBeLessThanOrEqual(72);
+  });
+
+  it('names the clause and the commit', async () => {
+    expect(await explain(LINEAR, '--quote')).toMatch(
+      /Clause: {2}virtio 1\.4 §6\.1 and §6\.2[^]*Option:|Option:[^]*Clause: {2}virtio 1\.4/,
+    );
+    const path = join(folder, 'hardware.yaml');
+    const platform = '{ use: "@virtio-platform/platform-intel-iommu", confinesEveryDevice: true }';
+    writeFileSync(path, `extends: ${profile('intel-iommu/plain-device')}\nprofile: hardware\nplatform: ${platform}\n`);
+    expect(await explain(path, '--quote')).toContain('  Commit: 1a937693993ff10d7e80cca6ddd55f3000aa6376\n');
+  });
+
+  it('quotes one feature', async () => {
+    const text = await explain(
+      profile('argument/12-device-offers-both'),
+      '--quote',
+      '--feature',
+      'ACCESS_PLATFORM_NO_TRANSLATION',
+    );
+    expect(text).toMatch(/^12-device-offers-both: ACCESS_PLATFORM_NO_TRANSLATION \(bit 48\) declined$/m);
+    expect(text).toContain('  Message-ID: <87a7go71hz.fsf@morokweng.localdomain>\n');
+  });
+});
+
+describe('explain of a code', () => {
+  it('has the text of the documentation for every code, and no other', () => {
+    const codes = explainedCodes();
+    expect(codes.filter(({ kind }) => kind === 'error').map(({ code }) => code)).toEqual([...ERROR_CODES]);
+    const findings = codes.filter(({ kind }) => kind === 'finding').map(({ code }) => code);
+    expect(findings.toSorted()).toEqual(Object.keys(FINDING_KINDS).toSorted());
+    for (const { text } of codes) expect(text.length).toBeGreaterThan(20);
+  });
+
+  it('prints it without the marks of Markdown', async () => {
+    const text = await explain('DMA-OVERLAP', 'err_dma_window');
+    expect(text).toMatch(
+      /^DMA-OVERLAP {2}a finding of the DMA sanitizer\n\nDD-01\. A buffer is mapped whose first cache/,
+    );
+    expect(text).toMatch(/^ERR_DMA_WINDOW {2}an error\n\nThe hypervisor does not give[^`]*docs\/errors\.md/m);
+  });
+
+  it('suggests one', async () => {
+    const { status, stderr } = await commandHere(['explain', 'DMA-OVERLP', 'ERR_PROFILE_SYNTX']);
+    expect(status).toBe(2);
+    expect(stderr).toContain('did you mean DMA-OVERLAP?');
+    expect(stderr).toContain('did you mean ERR_PROFILE_SYNTAX?');
+  });
+});
+
+describe('explain of a key', () => {
+  it('says what it is, its values, its default and the plugin that has it', async () => {
+    const text = await explain('platform.window.kind');
+    expect(text).toMatch(/^platform\.window\.kind {2}default: the 32-bit window/);
+    expect(text).toMatch(
+      /^ {2}values +one of default, ddw\n {2}default +"ddw"\n {2}of +use: @virtio-platform\/platform-pseries$/m,
+    );
+    expect(await explain('queue.size')).toMatch(/values +whole number from 1 to 32768/);
+    expect(await explain('device.capacity')).toMatch(/of +type: block/);
+    expect(await explain('platform.pool')).toMatch(/platform-pseries[^]*platform-sev/);
+    expect(await explain('machine.memory')).toMatch(/number with a unit: B, KiB, MiB, GiB/);
+  });
+
+  it('suggests one, also for the end of a key', async () => {
+    const { status, stderr } = await commandHere(['explain', 'window.kind', 'plaform.window.kind']);
+    expect(status).toBe(2);
+    expect(stderr.match(/did you mean platform\.window\.kind\?/g)).toHaveLength(2);
+  });
+});
