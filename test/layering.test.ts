@@ -45,9 +45,10 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'session',
   ],
   runner: ['core', 'dma-sanitizer', 'profile', 'session', 'trace'],
+  conform: ['core', 'host', 'profile', 'session'],
   report: ['core', 'runner', 'trace'],
   step: ['core', 'trace'],
-  cli: ['core', 'host', 'profile', 'report', 'runner', 'step', 'trace'],
+  cli: ['conform', 'core', 'host', 'profile', 'report', 'runner', 'step', 'trace'],
   conformance: ['core', 'device-block', 'device-kit'],
   bench: [
     'core',

@@ -5,6 +5,8 @@ import type { ResolutionOptions } from '@virtio-platform/profile';
 import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import wrapAnsi from 'wrap-ansi';
 import { checkCommand } from './commands/check.ts';
+import { conformCommand } from './commands/conform.ts';
+import { conformTarget, repeatedCommand, type ConformWords } from './conform-words.ts';
 import { completionCommand, manualCommand } from './commands/completion.ts';
 import { explainCommand, type ExplainOptions } from './commands/explain.ts';
 import { listCommand, type ListOptions } from './commands/list.ts';
@@ -43,6 +45,30 @@ interface RunOptions extends PluginOptions, RunArguments {
   readonly trace?: string;
   readonly report?: string;
 }
+
+interface ConformOptions extends PluginOptions, ConformWords {
+  readonly list?: boolean;
+  readonly filter?: string;
+  /** Milliseconds. */
+  readonly patience: number;
+}
+
+const CONFORM_HELP = `
+What is on the disk of a block device is overwritten.
+
+  virtio-platform conform profiles/block-4k.yaml
+  virtio-platform conform --socket /run/vhost-blk.sock
+  virtio-platform conform --filter hostile -- my-back-end --socket {socket}
+
+Exit status: 0 no case failed, 1 one did, 2 wrong usage, 3 something is not installed.`;
+
+function patience(text: string): number {
+  const milliseconds = Number(text);
+  if (milliseconds >= 10 && milliseconds <= LONGEST_PATIENCE_MS) return Math.ceil(milliseconds);
+  throw new InvalidArgumentError(`Milliseconds, 10 to ${LONGEST_PATIENCE_MS}.`);
+}
+
+const LONGEST_PATIENCE_MS = 60_000;
 
 interface StepOptions extends PluginOptions {
   readonly requests: number;
@@ -201,6 +227,36 @@ export async function runCommandLine(
     .option(...NO_PLUGINS_OUTSIDE)
     .action((files: string[], options: MatrixOptions & PluginOptions) =>
       run(options.json, () => matrixCommand(terminal, files, options, allowedPlugins(options))),
+    );
+  program
+    .command('conform')
+    .description('tries a device: does it do what the specification says, and what does a hostile driver do to it?')
+    .argument('[profile]', 'YAML file: the device of this profile; or, behind --, a command')
+    .argument('[words...]', 'behind --: a vhost-user back-end to start; {socket} stands for its socket')
+    .option('--socket <path>', 'a vhost-user back-end that listens at this socket')
+    .option('--pci <address>', 'a virtio device that is bound to vfio-pci: 0000:00:03.0')
+    .option('--type <type>', 'what a vhost-user back-end is, since the protocol does not tell', 'block')
+    .option('--filter <text>', 'the cases whose id has this text in it; with * the whole id: ring/*/packed')
+    .option('--list', 'lists the cases instead')
+    .addOption(
+      new Option('--patience <milliseconds>', 'how long a device may take over one request')
+        .argParser(patience)
+        .default(1000),
+    )
+    .option('--json', 'prints an object')
+    .option(...NO_PROGRAMS)
+    .option(...NO_PLUGINS_OUTSIDE)
+    .addOption(pluginTimeout())
+    .addHelpText('after', CONFORM_HELP)
+    .action((profile: string | undefined, rest: string[], options: ConformOptions) =>
+      run(options.json, async () => {
+        const { json = false, list = false, filter, patience: patienceMs } = options;
+        const operands = [...(profile === undefined ? [] : [profile]), ...rest];
+        const target = conformTarget(words, operands, options);
+        const plugins = allowedPlugins(options);
+        const repeat = repeatedCommand(words);
+        return await conformCommand(terminal, target, repeat, { json, list, filter, patienceMs, plugins });
+      }),
     );
   program
     .command('check')

@@ -21,6 +21,7 @@ import { BLOCK_DRIVER_FEATURES } from './block-driver.ts';
 import { BLOCK_FEATURES } from './block-features.ts';
 import { BLOCK_SETTINGS, type BlockSettings } from './block-settings.ts';
 import { SECTOR_SIZE } from './layout.ts';
+import { BLOCK_CASES } from './conform/block-cases.ts';
 import { qemuBlock } from './qemu-block.ts';
 import { MixedWork } from './workloads/mixed-work.ts';
 import { mixedOptions, mixedProblem, READS_ONLY, type MixedOptions } from './workloads/mixed-options.ts';
@@ -129,6 +130,7 @@ const plugin: DeviceTypePlugin<BlockSettings, BlockDisk> = defineDeviceType({
   image: ({ image, capacity }) => ({ path: image, capacity }),
   qemu: qemuBlock,
   vhostUser: { queues: 1, counted: 1, config: 'required', drains: true },
+  cases: BLOCK_CASES,
 });
 
 export default plugin;

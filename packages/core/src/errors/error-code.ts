@@ -69,6 +69,10 @@ export const ERROR_CODES = [
   'ERR_CLIENT_REFUSED',
   'ERR_CLIENT_CLOSED',
   'ERR_CLIENT_FULL',
+  // Conform
+  'ERR_CONFORM_DEVICE',
+  'ERR_CONFORM_TARGET',
+  'ERR_CONFORM_CASE',
   // What a command is asked for
   'ERR_RUN_FILTER',
   'ERR_RUN_REPORT',

@@ -1,8 +1,10 @@
+import type { ConfigTable } from './config-table.ts';
 import type { FeatureSet } from '../features/feature-set.ts';
 import type { FeatureTable } from '../features/feature-rows.ts';
 import type { DeclinedFeature } from '../negotiation/negotiation.ts';
 import type { ByteOrder } from '../queue/ring/ring-format.ts';
 import type { UsedLengthPolicy } from '../queue/driver/virtqueue.ts';
+import type { DeviceCases } from './conform/conform-case.ts';
 import type { QemuDevice, VhostUserDevice } from './device-hosts.ts';
 import type { DeviceModel } from './device-model.ts';
 import type { DriverContext, DriverHalf, NegotiatedDevice } from './driver-half.ts';
@@ -87,6 +89,8 @@ export interface DeviceTypePlugin<Settings = unknown, Driver extends DriverHalf 
   readonly qemu?: QemuDevice<Settings>;
   /** What is particular about vhost-user back-ends of the type; without it, a back-end has its configuration. */
   readonly vhostUser?: VhostUserDevice<Settings>;
+  /** The requests and the cases of the type for `conform`; without it, `conform` tries no ring of such a device. */
+  readonly cases?: DeviceCases;
 }
 
 /** Settings without those that name files: what a command that opens no file knows of a device. */
@@ -115,29 +119,4 @@ export function defineWorkload<Settings, Driver extends DriverHalf, Options>(
   type: WorkloadType<Settings, Driver, Options>,
 ): WorkloadType<Settings, Driver, Options> {
   return type;
-}
-
-/** One field of a device's configuration space. */
-export interface ConfigField {
-  /** Byte offset. */
-  readonly offset: number;
-  /** Bytes; 1, 2, 4 or 8 for a number. */
-  readonly width: number;
-  /** The feature that the field exists with (specification 1.4 section 2.5.1), or several of which any is enough. */
-  readonly feature?: number | readonly number[];
-  /** Whether the driver may write the field. */
-  readonly isWritable?: boolean;
-  /**
-   * The order of the bytes on the legacy interface, where it is the guest's own unless given: a few fields are
-   * little-endian there too (specification 1.4 section 5.5.4).
-   */
-  readonly byteOrder?: ByteOrder;
-}
-
-/** The configuration space of a device type: its fields by the names of the specification. */
-export type ConfigTable<Name extends string = string> = Readonly<Record<Name, ConfigField>>;
-
-/** Bytes of a configuration space with all fields of a table. */
-export function configSize(table: ConfigTable): number {
-  return Object.values(table).reduce((size, { offset, width }) => Math.max(size, offset + width), 0);
 }

@@ -15,12 +15,16 @@ const VHOST_CONFIGS: readonly unknown[] = ['required', 'of-features', 'none'];
  * nothing does. Completes "its ...".
  */
 export function deviceTypeProblem(type: Readonly<Record<string, unknown>>): string | undefined {
-  const { features, config, driver, vhostUser } = type;
+  const { features, config, driver, vhostUser, cases } = type;
   if (!isRecord(features) || !isRecord(config) || !isRecord(driver)) return undefined;
   const rows = Array.isArray(features['rows']) ? features['rows'].filter(isRecord) : [];
   const bits = rows.map((row) => Number(row['bit']));
   return (
-    rowsProblem(rows, bits) ?? configProblem(config, bits) ?? driverProblem(driver, bits) ?? vhostUserProblem(vhostUser)
+    rowsProblem(rows, bits) ??
+    configProblem(config, bits) ??
+    driverProblem(driver, bits) ??
+    vhostUserProblem(vhostUser) ??
+    casesProblem(cases)
   );
 }
 
@@ -119,4 +123,12 @@ function vhostUserProblem(vhostUser: unknown): string | undefined {
   if (typeof drains !== 'boolean') return `vhostUser.drains is ${describeValue(drains)}, not true or false`;
   const isRight = frontEnd === undefined || typeof frontEnd === 'function';
   return isRight ? undefined : `vhostUser.frontEnd is ${describeValue(frontEnd)}, not a function`;
+}
+
+function casesProblem(cases: unknown): string | undefined {
+  if (!isRecord(cases)) return undefined;
+  const { cases: list, clauses, queues, open, unprepared } = cases;
+  const areLists = [list, clauses, queues].every(Array.isArray);
+  const isRight = areLists && typeof open === 'function' && typeof unprepared === 'function';
+  return isRight ? undefined : 'cases lack cases, clauses or queues (lists), or open or unprepared (functions)';
 }

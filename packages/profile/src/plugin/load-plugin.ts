@@ -117,6 +117,7 @@ const KNOWN_MEMBERS = [
   'image',
   'qemu',
   'vhostUser',
+  'cases',
 ] as const;
 
 /** Reads each member of a plugin once: a member that is computed may throw, or be another one the next time. */

@@ -1,0 +1,122 @@
+import { isFailure, type CaseResult, type ConformReport, type DeviceReport } from '@virtio-platform/conform';
+import type { Terminal } from './terminal.ts';
+
+/** What of a result is printed. */
+type PrintedCase = Omit<CaseResult, 'known'> & { readonly known?: string | null | undefined };
+
+/** Width of the column of verdicts. */
+const VERDICT = 4;
+/** Skipped cases are told by their reasons; so many of these. */
+const MOST_REASONS = 12;
+
+/** Prints the verdicts of `conform` for people: each case as it ends, and the failures at the end. */
+export class ConformPrinter {
+  readonly #terminal: Terminal;
+  readonly #repeat: string;
+  readonly #startedAt = performance.now();
+
+  /** `repeat` is the command that the user gave, without a filter. */
+  constructor(terminal: Terminal, repeat: string) {
+    this.#terminal = terminal;
+    this.#repeat = repeat;
+  }
+
+  printDevice({ type, machine, backEnd, offered, queues, maxQueueSize }: DeviceReport, cases: number): void {
+    const { bold, dim } = this.#terminal.colors;
+    const of = backEnd === null ? '' : ` (${backEnd})`;
+    const rings = `${queues} ${queues === 1 ? 'queue' : 'queues'} of up to ${maxQueueSize} entries`;
+    this.#terminal.print(`${bold(`${type} device`)} in ${machine}${of}: ${rings}, ${cases} cases`);
+    for (const line of wrapped(`offers ${offered.join(', ')}`, 76)) this.#terminal.print(`  ${dim(line)}`);
+  }
+
+  /** One line; a failure is told in full at the end. A skipped case is counted there. */
+  printCase({ id, verdict, durationMs, seen, known }: PrintedCase): void {
+    if (verdict === 'skip') return;
+    const { dim } = this.#terminal.colors;
+    const time = durationMs >= 500 ? dim(` ${(durationMs / 1000).toFixed(1)} s`) : '';
+    const mark = known === undefined || known === null ? '' : dim(' (known)');
+    this.#terminal.print(`${this.#colored(verdict)} ${id}${time}${mark}`);
+    if (verdict !== 'pass') for (const line of wrapped(seen, 72)) this.#terminal.print(`     ${line}`);
+  }
+
+  printSummary({ cases, coverage }: ConformReport): void {
+    const { bold, dim } = this.#terminal.colors;
+    const failed = cases.filter(isFailure);
+    for (const failure of failed) this.#printFailure(failure);
+    this.#printSkipped(cases);
+    const must = coverage.filter(({ level }) => level === 'MUST');
+    const tried = must.filter(({ state }) => state === 'tried');
+    this.#terminal.print('');
+    const unseen = must.filter(({ state }) => state !== 'tried');
+    this.#terminal.print(`${tried.length} of ${must.length} sections with a MUST for devices were tried`);
+    for (const { clause, state } of unseen) this.#terminal.print(dim(`  ${clause}: ${state}`));
+    const count = (verdict: string): number => cases.filter((result) => result.verdict === verdict).length;
+    const counts = (['pass', 'fail', 'hang', 'gone', 'skip'] as const)
+      .filter((verdict) => count(verdict) > 0)
+      .map((verdict) => `${count(verdict)} ${verdict}`);
+    const seconds = ((performance.now() - this.#startedAt) / 1000).toFixed(1);
+    this.#terminal.print(`${bold(counts.join(', '))} ${dim(`in ${seconds} s`)}`);
+  }
+
+  #printFailure({ id, clause, level, title, verdict, seen, severity, ring, known }: PrintedCase): void {
+    const { bold, dim } = this.#terminal.colors;
+    this.#terminal.print('');
+    this.#terminal.print(`${this.#colored(verdict)} ${bold(id)}`);
+    const line = (name: string, text: string): void => {
+      for (const [i, part] of wrapped(text, 66).entries())
+        this.#terminal.print(`  ${dim((i === 0 ? name : '').padEnd(9))} ${part}`);
+    };
+    line(level, `${title} (virtio 1.4 §${clause})`);
+    line('seen', seen);
+    if (severity !== 'none') line('severity', SEVERITIES[severity]);
+    if (known !== undefined && known !== null) line('known', known);
+    for (const [i, part] of ring.entries()) line(i === 0 ? 'ring' : '', part);
+    this.#terminal.print(`  ${dim('again'.padEnd(9))} ${withFilter(this.#repeat, id)}`);
+  }
+
+  /** Why cases were skipped, each reason once. */
+  #printSkipped(cases: readonly PrintedCase[]): void {
+    const reasons = new Map<string, number>();
+    for (const { verdict, seen } of cases) if (verdict === 'skip') reasons.set(seen, (reasons.get(seen) ?? 0) + 1);
+    if (reasons.size === 0) return;
+    const { dim } = this.#terminal.colors;
+    this.#terminal.print('');
+    const sorted = [...reasons].toSorted(([, a], [, b]) => b - a);
+    for (const [reason, count] of sorted.slice(0, MOST_REASONS)) this.#terminal.print(dim(`skip ${count}: ${reason}`));
+    const more = sorted.length - MOST_REASONS;
+    if (more > 0) this.#terminal.print(dim(`and ${more} more reasons; --json has each case`));
+  }
+
+  #colored(verdict: CaseResult['verdict']): string {
+    const { green, red, dim } = this.#terminal.colors;
+    const text = verdict.padEnd(VERDICT);
+    if (verdict === 'pass') return green(text);
+    return verdict === 'skip' ? dim(text) : red(text);
+  }
+}
+
+/** What an attacker gains by a failure. */
+const SEVERITIES = {
+  'host-memory': 'a guest makes the device write where it may not',
+  crash: 'a guest ends the device',
+  wedged: 'the device serves no more requests',
+  none: '',
+} as const;
+
+/** The command that runs one case: a filter before what follows `--`. */
+function withFilter(command: string, id: string): string {
+  const at = command.indexOf(' -- ');
+  if (at < 0) return `${command} --filter ${id}`;
+  return `${command.slice(0, at)} --filter ${id}${command.slice(at)}`;
+}
+
+/** Breaks a text at blanks. */
+function wrapped(text: string, width: number): string[] {
+  const lines: string[] = [];
+  for (const word of text.split(/\s+/)) {
+    const last = lines.at(-1);
+    if (last !== undefined && last.length + 1 + word.length <= width) lines[lines.length - 1] = `${last} ${word}`;
+    else lines.push(word);
+  }
+  return lines;
+}

@@ -1,0 +1,52 @@
+import { CodedError } from '@virtio-platform/core';
+import type { ConformTarget } from '@virtio-platform/conform';
+
+/** The words of `conform` that say which device it tries. */
+export interface ConformWords {
+  readonly socket?: string;
+  readonly pci?: string;
+  readonly type: string;
+}
+
+/**
+ * The target of a command line: exactly one of a profile, a socket, a PCI address and a command. `words` is the whole
+ * command line, `operands` are those that belong to no option, in which `--` is missing. Throws
+ * `ERR_CONFORM_TARGET` for none and for several.
+ */
+export function conformTarget(
+  words: readonly string[],
+  operands: readonly string[],
+  { socket, pci, type }: ConformWords,
+): ConformTarget {
+  const at = words.indexOf('--');
+  const command = at < 0 ? [] : words.slice(at + 1);
+  const [profile, ...others] = operands.slice(0, operands.length - command.length);
+  const targets: ConformTarget[] = [
+    ...(profile === undefined ? [] : [{ kind: 'profile', path: profile } as const]),
+    ...(socket === undefined ? [] : [{ kind: 'socket', path: socket, type } as const]),
+    ...(pci === undefined ? [] : [{ kind: 'pci', address: pci } as const]),
+    ...(command.length === 0 ? [] : [{ kind: 'command', command, type } as const]),
+  ];
+  if (targets.length === 1 && others.length === 0) return targets[0]!;
+  const what = targets.length === 0 ? 'no device is named' : 'more than one device is named';
+  throw new CodedError('ERR_CONFORM_TARGET', `conform: ${what}`, {
+    hint: 'give one of a profile, --socket PATH, --pci ADDRESS, and -- COMMAND... with {socket} in it',
+  });
+}
+
+/** The command line as the user would write it again, without its filter. */
+export function repeatedCommand(words: readonly string[]): string {
+  const end = words.indexOf('--');
+  const kept: string[] = [];
+  for (let i = 0; i < words.length; i++) {
+    const isOption = end < 0 || i < end;
+    if (isOption && words[i] === '--filter') i++;
+    else if (!isOption || !/^--(filter=.*|json|list)$/.test(words[i]!)) kept.push(quoted(words[i]!));
+  }
+  return ['virtio-platform', ...kept].join(' ');
+}
+
+/** A word as a shell takes it. */
+function quoted(word: string): string {
+  return /^[\w@%+=:,./{}-]+$/.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`;
+}

@@ -1,0 +1,352 @@
+import { setImmediate, setTimeout } from 'node:timers/promises';
+import type {
+  BenchBuffer,
+  BenchSegment,
+  ConfigTable,
+  ConformBench,
+  ConformRing,
+  Framing,
+  GoodRequest,
+  LaidOutRequest,
+  OfferedDevice,
+  ReturnedBuffer,
+  StartOptions,
+} from '@virtio-platform/core';
+import {
+  DeviceStatus,
+  greetDevice,
+  readDeviceStatus,
+  resetDevice,
+  startDevice,
+  statusNames,
+  type Transport,
+} from '@virtio-platform/core/device';
+import {
+  FeatureSet,
+  type FeatureTable,
+  VIRTIO_F_IN_ORDER,
+  VIRTIO_F_NOTIF_CONFIG_DATA,
+  VIRTIO_F_NOTIFICATION_DATA,
+  VIRTIO_F_RING_PACKED,
+  VIRTIO_F_RING_RESET,
+  VIRTIO_F_SUSPEND,
+  VIRTIO_RING_F_EVENT_IDX,
+  VIRTIO_RING_F_INDIRECT_DESC,
+} from '@virtio-platform/core/features';
+import type { QueueLayout } from '@virtio-platform/core/queue';
+import type { BootedSubject } from '../device/booted-subject.ts';
+import { CaseEnd } from './case-end.ts';
+import { RawPackedRing } from './raw-packed-ring.ts';
+import type { RawRing, RingSetting } from './raw-ring.ts';
+import { RawSplitRing } from './raw-split-ring.ts';
+
+/** Ring features that a case has only where it asks for them. */
+const ASKED_FOR = FeatureSet.of(
+  VIRTIO_RING_F_INDIRECT_DESC,
+  VIRTIO_RING_F_EVENT_IDX,
+  VIRTIO_F_RING_PACKED,
+  VIRTIO_F_IN_ORDER,
+  VIRTIO_F_NOTIFICATION_DATA,
+  VIRTIO_F_NOTIF_CONFIG_DATA,
+  VIRTIO_F_RING_RESET,
+  VIRTIO_F_SUSPEND,
+);
+/** Entries of a queue unless a case says how many. */
+const DEFAULT_SIZE = 16;
+/** Milliseconds for which one look at the device blocks this thread. */
+const SLICE_MS = 1;
+/** A case that lasts longer lets timers and signals run. */
+const BREATH_MS = 20;
+/** More notifications than a device has reason to send between two looks. */
+const MOST_NOTIFICATIONS = 10_000;
+
+/** The bench of one case: see {@link ConformBench}. */
+export class CaseBench implements ConformBench {
+  readonly device: OfferedDevice;
+  readonly featureTable: FeatureTable;
+  readonly configTable: ConfigTable;
+  readonly layout: QueueLayout;
+  readonly transport: Transport;
+  readonly nowhere: readonly (readonly [number, number])[];
+  readonly #subject: BootedSubject;
+  readonly #rings = new Map<number, RawRing>();
+  #accepted = FeatureSet.EMPTY;
+  #notifications = 0;
+  #breathedAt = performance.now();
+
+  constructor(subject: BootedSubject, layout: QueueLayout) {
+    this.#subject = subject;
+    this.device = subject.offered;
+    this.featureTable = subject.type.features;
+    this.configTable = subject.type.config;
+    this.layout = layout;
+    this.transport = subject.machine.transport;
+    const { size } = subject.machine.memory;
+    // Behind memory, in the middle of nowhere, and at the end of the 64-bit addresses.
+    this.nowhere = [
+      [size >>> 0, Math.floor(size / 2 ** 32) + (subject.isPhysical ? 0 : 0x40_0000)],
+      [0xffff_f000, 0x7fff_ffff],
+      [0xffff_f000, 0xffff_ffff],
+    ];
+  }
+
+  /** Resets the device, whatever it was left with, and takes all memory back. */
+  async begin(milliseconds: number = this.#subject.patienceMs): Promise<void> {
+    await this.#reset(milliseconds);
+    this.#subject.memory.renew();
+  }
+
+  get accepted(): FeatureSet {
+    return this.#accepted;
+  }
+
+  async start(options: StartOptions = {}): Promise<ConformRing> {
+    const { transport } = this;
+    const { size = DEFAULT_SIZE, queues = this.#subject.cases.queues, isHeld = false, layout = this.layout } = options;
+    await this.reset();
+    greetDevice(transport);
+    this.#accepted = options.features ?? this.#chooseFeatures(options.with ?? [], layout);
+    transport.writeDriverFeatures(this.#accepted);
+    transport.writeStatus(readDeviceStatus(transport) | DeviceStatus.FeaturesOk);
+    const status = readDeviceStatus(transport);
+    if ((status & DeviceStatus.FeaturesOk) === 0)
+      this.fail(`the device cleared FEATURES_OK (status ${statusNames(status)}) for ${this.#acceptedNames()}`);
+    this.#subject.receiveMessages();
+    this.#rings.clear();
+    for (const index of queues) {
+      const ring = this.#openRing(index, Math.min(size, transport.maxQueueSize(index)), layout);
+      transport.enableQueue(index, options.addresses?.(ring.addresses) ?? ring.addresses);
+      await setImmediate();
+    }
+    if (!isHeld) this.go();
+    return this.ring(queues[0]);
+  }
+
+  go(): void {
+    startDevice(this.transport);
+    this.drain();
+  }
+
+  async reset(): Promise<void> {
+    await this.#reset(this.#subject.patienceMs);
+  }
+
+  ring(queue: number = this.#subject.cases.queues[0]!): ConformRing {
+    const ring = this.#rings.get(queue);
+    if (ring === undefined) throw new TypeError(`queue ${queue} is not enabled`);
+    return ring;
+  }
+
+  renewRing(queue: number, size?: number): ConformRing {
+    const { size: before, layout } = this.ring(queue);
+    const ring = this.#openRing(queue, Math.min(size ?? before, this.transport.maxQueueSize(queue)), layout);
+    this.transport.enableQueue(queue, ring.addresses);
+    return ring;
+  }
+
+  /** The rings that are enabled, in a few lines each. */
+  inspect(): readonly string[] {
+    return [...this.#rings.values()].flatMap((ring) => ring.inspect());
+  }
+
+  allocate(name: string, bytes: number, alignment = 16): BenchBuffer {
+    return this.#subject.memory.allocate(name, bytes, alignment);
+  }
+
+  layOut(n = 0, framing?: Framing): LaidOutRequest {
+    return this.layOutRequest(this.#subject.request(n), framing);
+  }
+
+  layOutRequest(request: GoodRequest, framing: Framing = {}): LaidOutRequest {
+    const { readable, writable } = request;
+    const out = this.#cut('what the device reads', readable.length, framing.readable, false);
+    const into = this.#cut('what the device writes', writable, framing.writable, true);
+    let at = 0;
+    for (const { buffer } of out) {
+      buffer.write(readable.subarray(at, at + buffer.length));
+      at += buffer.length;
+    }
+    const check = ({ length }: ReturnedBuffer): string | undefined => {
+      if (length > writable) return `the used length is ${length}, of ${writable} bytes that the device may write`;
+      const written = new Uint8Array(writable);
+      let offset = 0;
+      for (const { buffer } of into) {
+        written.set(buffer.read(), offset);
+        offset += buffer.length;
+      }
+      return request.check(written, length);
+    };
+    return { request, segments: [...out, ...into], check };
+  }
+
+  async serve(laid: LaidOutRequest, framing: Framing = {}, ring?: ConformRing): Promise<ReturnedBuffer> {
+    const on = ring ?? this.ring(laid.request.queue);
+    const { indirect = false } = framing;
+    const id = on.give(laid.segments, { indirect });
+    return await this.takeBack(laid, on, id);
+  }
+
+  async takeBack(laid: LaidOutRequest, ring: ConformRing, id?: number): Promise<ReturnedBuffer> {
+    const returned = await ring.takeNext();
+    this.#checkReturned(id ?? returned.id, returned, laid, ring);
+    return returned;
+  }
+
+  async serveMany(count: number, depth: number, framing: (n: number) => Framing = () => ({})): Promise<void> {
+    const waiting = new Map<number, { readonly laid: LaidOutRequest; readonly ring: ConformRing }>();
+    for (let n = 0; n < count;) {
+      const batch = Math.min(depth, count - n);
+      let ring: ConformRing | undefined;
+      for (let i = 0; i < batch; i++, n++) {
+        const how = framing(n);
+        const laid = this.layOut(n, how);
+        ring = this.ring(laid.request.queue);
+        waiting.set(ring.add(laid.segments, { indirect: how.indirect ?? false }), { laid, ring });
+      }
+      ring!.publish();
+      ring!.kick();
+      while (waiting.size > 0) {
+        const returned = await ring!.takeNext();
+        const request = waiting.get(returned.id);
+        if (request === undefined) this.fail(`the device returned buffer ${returned.id}, which it did not have`);
+        waiting.delete(returned.id);
+        this.#checkReturned(returned.id, returned, request.laid, request.ring);
+      }
+      await this.#breathe();
+    }
+  }
+
+  async until(what: string, isDone: () => boolean, milliseconds: number = this.#subject.patienceMs): Promise<void> {
+    const deadline = performance.now() + milliseconds;
+    for (;;) {
+      if (isDone()) return;
+      const left = deadline - performance.now();
+      if (left <= 0) throw new CaseEnd('hang', `the device did not ${what} in ${milliseconds} ms`, 'wedged');
+      await this.#look(Math.min(left, SLICE_MS));
+    }
+  }
+
+  async settle(milliseconds: number = this.#subject.settleMs): Promise<void> {
+    const deadline = performance.now() + milliseconds;
+    for (let left = milliseconds; left > 0; left = deadline - performance.now()) {
+      await this.#look(Math.min(left, SLICE_MS));
+    }
+  }
+
+  async notified(milliseconds: number = this.#subject.patienceMs): Promise<boolean> {
+    const deadline = performance.now() + milliseconds;
+    for (;;) {
+      await this.#look(0);
+      if (this.#notifications > 0) {
+        this.#notifications = 0;
+        return true;
+      }
+      const left = deadline - performance.now();
+      if (left <= 0) return false;
+      await this.#look(Math.min(left, SLICE_MS));
+    }
+  }
+
+  drain(): void {
+    for (let i = 0; i < MOST_NOTIFICATIONS && this.transport.wait(0) === 'notified'; i++);
+    this.#notifications = 0;
+  }
+
+  asksForReset(): boolean {
+    return (readDeviceStatus(this.transport) & DeviceStatus.NeedsReset) !== 0;
+  }
+
+  equal(what: string, seen: number | bigint | string | boolean, right: number | bigint | string | boolean): void {
+    if (seen !== right) this.fail(`${what} is ${seen}, and has to be ${right}`);
+  }
+
+  check(isRight: boolean, seen: string): void {
+    if (!isRight) this.fail(seen);
+  }
+
+  fail(seen: string): never {
+    throw new CaseEnd('fail', seen);
+  }
+
+  skip(why: string): never {
+    throw new CaseEnd('skip', why);
+  }
+
+  async #reset(milliseconds: number): Promise<void> {
+    await setImmediate();
+    resetDevice(this.transport, milliseconds);
+    this.#rings.clear();
+    this.drain();
+  }
+
+  #checkReturned(id: number, returned: ReturnedBuffer, laid: LaidOutRequest, ring: ConformRing): void {
+    if (returned.id !== id) this.fail(`the device returned buffer ${returned.id}, and had ${id} only`);
+    const wrong = laid.check(ring.layout === 'packed' ? this.#marked(returned, laid) : returned);
+    if (wrong !== undefined) this.fail(wrong);
+  }
+
+  /** The length of a packed used descriptor without WRITE means nothing (2.8.3). */
+  #marked(returned: ReturnedBuffer, { request }: LaidOutRequest): ReturnedBuffer {
+    const isMarked = (returned.flags & 2) !== 0 || returned.length <= request.writable;
+    return isMarked ? returned : { ...returned, length: 0 };
+  }
+
+  #openRing(index: number, size: number, layout: QueueLayout): RawRing {
+    const { transport } = this;
+    const setting: RingSetting = {
+      index,
+      size,
+      eventIdx: this.#accepted.has(VIRTIO_RING_F_EVENT_IDX),
+      inOrder: this.#accepted.has(VIRTIO_F_IN_ORDER),
+      wholeUsedElements: transport.wholeUsedElements === true,
+      notify: (queue, next) => transport.notify(queue, next),
+      until: (what, isDone, milliseconds) => this.until(what, isDone, milliseconds),
+    };
+    const { memory } = this.#subject;
+    const ring = layout === 'packed' ? new RawPackedRing(memory, setting) : new RawSplitRing(memory, setting);
+    this.#rings.set(index, ring);
+    return ring;
+  }
+
+  #chooseFeatures(asked: readonly number[], layout: QueueLayout): FeatureSet {
+    const { acceptable } = this.device;
+    const plain = acceptable.minus(ASKED_FOR);
+    const packed = layout === 'packed' ? [VIRTIO_F_RING_PACKED] : [];
+    return [...packed, ...asked].reduce((set, bit) => (acceptable.has(bit) ? set.with(bit) : set), plain);
+  }
+
+  #acceptedNames(): string {
+    return this.#accepted.names(this.#subject.type.features).join(', ');
+  }
+
+  /** Cuts `bytes` into buffers of these lengths; what is left is one more. */
+  #cut(name: string, bytes: number, lengths: readonly number[] = [], isWritable: boolean): BenchSegment[] {
+    const cut: BenchSegment[] = [];
+    let left = bytes;
+    for (const length of [...lengths, bytes]) {
+      const taken = Math.min(length, left);
+      if (taken === 0) continue;
+      left -= taken;
+      const buffer = this.allocate(`${name} (${cut.length + 1})`, taken, isWritable ? 64 : 16);
+      cut.push({ buffer, isWritable });
+    }
+    return cut;
+  }
+
+  /** Waits for the device for a short time, and lets timers and signals run. */
+  async #look(milliseconds: number): Promise<void> {
+    const before = performance.now();
+    const result = this.transport.wait(milliseconds);
+    if (result === 'notified') this.#notifications++;
+    if (result === 'lost') throw new CaseEnd('gone', 'the device is gone', 'crash');
+    // A device in this thread works in timers; its transport does not wait.
+    if (milliseconds >= 1 && performance.now() - before < 1) await setTimeout(1);
+    else await this.#breathe();
+  }
+
+  async #breathe(): Promise<void> {
+    if (performance.now() - this.#breathedAt < BREATH_MS) return;
+    await setImmediate();
+    this.#breathedAt = performance.now();
+  }
+}

@@ -1,0 +1,114 @@
+import { describe, expect, it } from 'vitest';
+import type { ConformCase } from '@virtio-platform/core';
+import { FeatureSet, VIRTIO_F_RING_PACKED } from '@virtio-platform/core/features';
+import block from '@virtio-platform/device-block';
+import {
+  casesOf,
+  clausesOf,
+  coverageOf,
+  inapplicable,
+  knownDeviations,
+  matchesFilter,
+  planCases,
+  type CaseResult,
+} from '../../src/index.ts';
+
+const CASE: ConformCase = { id: 'ring/one', clause: '2.6', level: 'MUST', title: 'serves', run: () => {} };
+const DEVICE = {
+  offered: FeatureSet.EMPTY,
+  acceptable: FeatureSet.EMPTY,
+  isOwnOffer: true,
+  queueCount: 1,
+  maxQueueSize: () => 8,
+  machine: 'vhost-user',
+};
+
+describe('the plan of cases', () => {
+  it('has an id for each layout where a case has several', () => {
+    const both = { ...CASE, layouts: ['split', 'packed'] } as const;
+    expect(planCases([CASE, both]).map(({ id }) => id)).toEqual(['ring/one', 'ring/one/split', 'ring/one/packed']);
+  });
+
+  it('skips packed rings that are not offered, and what a case needs', () => {
+    const [packed] = planCases([{ ...CASE, layouts: ['packed'] }]);
+    expect(inapplicable(packed!, DEVICE)).toBe('the device offers no packed rings');
+    expect(inapplicable(packed!, { ...DEVICE, acceptable: FeatureSet.of(VIRTIO_F_RING_PACKED) })).toBeUndefined();
+    const [needing] = planCases([{ ...CASE, needs: [() => undefined, () => 'too old'] }]);
+    expect(inapplicable(needing!, DEVICE)).toBe('too old');
+  });
+
+  it('filters by a part of an id, or by all of it', () => {
+    expect(matchesFilter('ring/size-1/split', 'size-1')).toBe(true);
+    expect(matchesFilter('ring/size-1/split', 'ring/*/split')).toBe(true);
+    expect(matchesFilter('ring/size-1/split', 'size-*')).toBe(false);
+    expect(matchesFilter('ring/size.1', 'ring/size?1*')).toBe(false);
+  });
+});
+
+describe('the cases of a block device', () => {
+  const cases = casesOf(block);
+
+  it('have ids of their own, and a title that is a sentence', () => {
+    const ids = planCases(cases).map(({ id }) => id);
+    expect(ids.filter((id, i) => ids.indexOf(id) !== i)).toEqual([]);
+    expect(ids.filter((id) => !/^[a-z-]+\/[A-Za-z0-9-]+(\/(split|packed))?$/.test(id))).toEqual([]);
+    expect(cases.filter(({ title }) => !/^[a-z]/.test(title) || title.endsWith('.')).map(({ id }) => id)).toEqual([]);
+  });
+
+  it('name a clause that the coverage counts', () => {
+    const sections = new Set(clausesOf(block).map(({ section }) => section));
+    expect(cases.filter(({ clause }) => !sections.has(clause)).map(({ id, clause }) => `${id}: ${clause}`)).toEqual([]);
+  });
+
+  it('try each clause that a driver can see', () => {
+    const named = new Set(cases.map(({ clause }) => clause));
+    const missing = clausesOf(block).filter(({ section, unseen }) => unseen === undefined && !named.has(section));
+    expect(missing.map(({ section }) => section)).toEqual([]);
+  });
+});
+
+function result(clause: string, verdict: CaseResult['verdict']): CaseResult {
+  return {
+    id: 'x',
+    clause,
+    level: 'MUST',
+    title: '',
+    verdict,
+    seen: '',
+    severity: 'none',
+    ring: [],
+    durationMs: 1,
+  };
+}
+
+describe('the coverage', () => {
+  it('counts verdicts, and says why nothing was tried', () => {
+    const clauses = [
+      { section: '2.6', level: 'MUST', requires: 'a' },
+      { section: '2.7', level: 'MUST', requires: 'b' },
+      { section: '2.8', level: 'MUST', requires: 'c', unseen: 'nobody can see it' },
+    ] as const;
+    const results = [result('2.6', 'pass'), result('2.6', 'hang'), result('2.7', 'skip')];
+    expect(
+      coverageOf(clauses, results).map(({ passed, failed, skipped, state }) => [passed, failed, skipped, state]),
+    ).toEqual([
+      [1, 1, 0, 'tried'],
+      [0, 0, 1, 'not tried'],
+      [0, 0, 0, 'nobody can see it'],
+    ]);
+  });
+});
+
+describe('known deviations', () => {
+  it('are those of a program and its version', () => {
+    expect(knownDeviations('qemu-storage-daemon', '7.2.22').has('ring/table-behind-descriptors')).toBe(true);
+    expect(knownDeviations('qemu-storage-daemon', '9.1.0').size).toBe(0);
+    expect(knownDeviations('my-back-end', '7.2.22').size).toBe(0);
+  });
+
+  it('name cases that there are', () => {
+    const ids = new Set(planCases(casesOf(block)).map(({ id }) => id));
+    for (const program of ['qemu-storage-daemon', 'qemu-system-x86_64'])
+      expect([...knownDeviations(program, '7.2.0').keys()].filter((id) => !ids.has(id))).toEqual([]);
+  });
+});

@@ -1,0 +1,226 @@
+import type { CaseNeed, ConformBench, ConformCase, GoodRequest } from '@virtio-platform/core';
+import { BLOCK_CONFIG } from '../block-config.ts';
+import { VIRTIO_BLK_F_DISCARD, VIRTIO_BLK_F_SECURE_ERASE, VIRTIO_BLK_F_WRITE_ZEROES } from '../block-features.ts';
+import {
+  BLOCK_RANGE_SIZE,
+  SECTOR_SIZE,
+  VIRTIO_BLK_S_IOERR,
+  VIRTIO_BLK_S_UNSUPP,
+  VIRTIO_BLK_T_DISCARD,
+  VIRTIO_BLK_T_SECURE_ERASE,
+  VIRTIO_BLK_T_WRITE_ZEROES,
+  VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP,
+} from '../layout.ts';
+import { configValue, diskFacts, type DiskFacts } from './block-disk-facts.ts';
+import { blockRequest, patternOf, readOf, writeOf } from './block-requests.ts';
+import { isWritable } from './request-cases.ts';
+
+const NORMATIVE = '5.2.6.2';
+const SEED = 11;
+const UNKNOWN_FLAG = 1 << 7;
+
+/** One range of a request. */
+interface Range {
+  readonly sector: bigint | number;
+  readonly sectors: number;
+  readonly flags?: number;
+}
+
+function rangeRequest(type: number, ranges: readonly Range[], status: number | readonly number[] = 0): GoodRequest {
+  const data = new Uint8Array(ranges.length * BLOCK_RANGE_SIZE);
+  const view = new DataView(data.buffer);
+  for (const [i, { sector, sectors, flags = 0 }] of ranges.entries()) {
+    view.setBigUint64(i * BLOCK_RANGE_SIZE, BigInt(sector), true);
+    view.setUint32(i * BLOCK_RANGE_SIZE + 8, sectors, true);
+    view.setUint32(i * BLOCK_RANGE_SIZE + 12, flags, true);
+  }
+  return blockRequest({ type, data, status });
+}
+
+function has(bit: number, name: string): CaseNeed {
+  return ({ acceptable }) => (acceptable.has(bit) ? undefined : `the disk does not offer ${name}`);
+}
+
+const hasDiscard = has(VIRTIO_BLK_F_DISCARD, 'BLK_DISCARD');
+const hasZeroes = has(VIRTIO_BLK_F_WRITE_ZEROES, 'BLK_WRITE_ZEROES');
+const hasErase = has(VIRTIO_BLK_F_SECURE_ERASE, 'BLK_SECURE_ERASE');
+
+/** Three blocks of a pattern, of which a case changes that in the middle. */
+async function threeBlocks(
+  bench: ConformBench,
+): Promise<DiskFacts & { readonly at: number; readonly data: Uint8Array }> {
+  await bench.start();
+  const facts = diskFacts(bench);
+  const { sectors, unit } = facts;
+  const at = 192 * unit + 3 * unit <= sectors ? 192 * unit : 0;
+  const data = patternOf(at, SEED, 3 * unit);
+  await bench.serve(bench.layOutRequest(writeOf(at, data)));
+  return { ...facts, at, data };
+}
+
+/** Zeroes the block in the middle, and looks at all three. */
+async function zeroesMiddle(bench: ConformBench, flags: number): Promise<void> {
+  const { unit, at, data } = await threeBlocks(bench);
+  const range = { sector: at + unit, sectors: unit, flags };
+  await bench.serve(bench.layOutRequest(rangeRequest(VIRTIO_BLK_T_WRITE_ZEROES, [range])));
+  const after = data.slice();
+  after.fill(0, unit * SECTOR_SIZE, 2 * unit * SECTOR_SIZE);
+  await bench.serve(bench.layOutRequest(readOf(at, after)));
+}
+
+/** A request that has to be answered with UNSUPP, and changes nothing. */
+async function isUnsupported(bench: ConformBench, type: number, flags: number): Promise<void> {
+  const { unit, at, data } = await threeBlocks(bench);
+  const range = { sector: at + unit, sectors: unit, flags };
+  await bench.serve(bench.layOutRequest(rangeRequest(type, [range], VIRTIO_BLK_S_UNSUPP)));
+  await bench.serve(bench.layOutRequest(readOf(at, data)));
+}
+
+/** Ranges outside of the disk. */
+async function isRefused(bench: ConformBench, type: number, sector: (facts: DiskFacts) => bigint): Promise<void> {
+  const facts = await threeBlocks(bench);
+  const ranges = [{ sector: sector(facts), sectors: facts.unit }];
+  await bench.serve(bench.layOutRequest(rangeRequest(type, ranges, VIRTIO_BLK_S_IOERR)));
+  await bench.serve(bench.layOutRequest(readOf(facts.at, facts.data)));
+}
+
+/** Discards, writes of zeroes and secure erases. */
+export const BLOCK_RANGE_CASES: readonly ConformCase[] = [
+  {
+    id: 'block/zeroes',
+    clause: NORMATIVE,
+    level: 'MUST',
+    title: 'reads zeroes where it wrote zeroes, and the blocks around as they were',
+    needs: [isWritable, hasZeroes],
+    run: (bench) => zeroesMiddle(bench, 0),
+  },
+  {
+    id: 'block/zeroes-unmap',
+    clause: NORMATIVE,
+    level: 'MUST',
+    title: 'reads zeroes also where the driver let it deallocate',
+    needs: [isWritable, hasZeroes],
+    run: (bench) => zeroesMiddle(bench, VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP),
+  },
+  {
+    id: 'block/zeroes-unknown-flag',
+    clause: NORMATIVE,
+    level: 'MUST',
+    title: 'answers write zeroes with an unknown flag with UNSUPP, and changes nothing',
+    needs: [isWritable, hasZeroes],
+    run: (bench) => isUnsupported(bench, VIRTIO_BLK_T_WRITE_ZEROES, UNKNOWN_FLAG),
+  },
+  {
+    id: 'block/discard-unmap',
+    clause: NORMATIVE,
+    level: 'MUST',
+    title: 'answers a discard with the unmap flag with UNSUPP, and changes nothing',
+    needs: [isWritable, hasDiscard],
+    run: (bench) => isUnsupported(bench, VIRTIO_BLK_T_DISCARD, VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP),
+  },
+  {
+    id: 'block/discard-unknown-flag',
+    clause: NORMATIVE,
+    level: 'MUST',
+    title: 'answers a discard with an unknown flag with UNSUPP, and changes nothing',
+    needs: [isWritable, hasDiscard],
+    run: (bench) => isUnsupported(bench, VIRTIO_BLK_T_DISCARD, UNKNOWN_FLAG),
+  },
+  {
+    id: 'block/erase-unknown-flag',
+    clause: NORMATIVE,
+    level: 'MUST',
+    title: 'answers a secure erase with an unknown flag with UNSUPP, and changes nothing',
+    needs: [isWritable, hasErase],
+    run: (bench) => isUnsupported(bench, VIRTIO_BLK_T_SECURE_ERASE, UNKNOWN_FLAG),
+  },
+  {
+    id: 'block/discard',
+    clause: '5.2.6',
+    level: 'MUST',
+    title: 'discards a block, and leaves those around it as they were',
+    needs: [isWritable, hasDiscard],
+    run: async (bench) => {
+      const { unit, at, data } = await threeBlocks(bench);
+      const range = { sector: at + unit, sectors: unit };
+      await bench.serve(bench.layOutRequest(rangeRequest(VIRTIO_BLK_T_DISCARD, [range])));
+      const bytes = unit * SECTOR_SIZE;
+      await bench.serve(bench.layOutRequest(readOf(at, data.subarray(0, bytes))));
+      await bench.serve(bench.layOutRequest(readOf(at + 2 * unit, data.subarray(2 * bytes))));
+    },
+  },
+  {
+    id: 'block/zeroes-in-segments',
+    clause: '2.7.4.1',
+    level: 'MUST',
+    title: 'takes the range of write zeroes cut into descriptors',
+    needs: [isWritable, hasZeroes],
+    run: async (bench) => {
+      const { unit, at, data } = await threeBlocks(bench);
+      const request = rangeRequest(VIRTIO_BLK_T_WRITE_ZEROES, [{ sector: at, sectors: unit }]);
+      await bench.serve(bench.layOutRequest(request, { readable: [20, 9] }));
+      const after = data.slice().fill(0, 0, unit * SECTOR_SIZE);
+      await bench.serve(bench.layOutRequest(readOf(at, after)));
+    },
+  },
+  {
+    id: 'block/zeroes-past-end',
+    clause: '5.2.6',
+    level: 'SHOULD',
+    title: 'answers write zeroes behind the end of the disk with IOERR',
+    isHostile: true,
+    needs: [isWritable, hasZeroes],
+    run: (bench) => isRefused(bench, VIRTIO_BLK_T_WRITE_ZEROES, ({ sectors }) => BigInt(sectors)),
+  },
+  {
+    id: 'block/discard-past-end',
+    clause: '5.2.6',
+    level: 'SHOULD',
+    title: 'answers a discard behind the end of the disk with IOERR',
+    isHostile: true,
+    needs: [isWritable, hasDiscard],
+    run: (bench) => isRefused(bench, VIRTIO_BLK_T_DISCARD, ({ sectors }) => BigInt(sectors)),
+  },
+  {
+    id: 'block/zeroes-sector-overflow',
+    clause: '5.2.6',
+    level: 'SHOULD',
+    title: 'answers write zeroes of a sector whose byte offset overflows 64 bits with IOERR',
+    isHostile: true,
+    needs: [isWritable, hasZeroes],
+    run: (bench) => isRefused(bench, VIRTIO_BLK_T_WRITE_ZEROES, () => 1n << 55n),
+  },
+  {
+    id: 'block/zeroes-too-long',
+    clause: '5.2.6',
+    level: 'SHOULD',
+    title: 'does not write more zeroes at once than max_write_zeroes_sectors',
+    isHostile: true,
+    needs: [isWritable, hasZeroes],
+    run: async (bench) => {
+      const { at, data, sectors } = await threeBlocks(bench);
+      const most = Number(configValue(bench, BLOCK_CONFIG.max_write_zeroes_sectors));
+      if (most === 0 || most >= 0xffff_ffff - sectors) bench.skip('the disk has no limit that a range passes');
+      const status = [VIRTIO_BLK_S_IOERR, VIRTIO_BLK_S_UNSUPP];
+      const range = { sector: at, sectors: most + 8 };
+      await bench.serve(bench.layOutRequest(rangeRequest(VIRTIO_BLK_T_WRITE_ZEROES, [range], status)));
+      await bench.serve(bench.layOutRequest(readOf(at, data)));
+    },
+  },
+  {
+    id: 'block/half-a-range',
+    clause: '5.2.6',
+    level: 'SHOULD',
+    title: 'does not answer OK to half a range of write zeroes',
+    isHostile: true,
+    needs: [isWritable, hasZeroes],
+    run: async (bench) => {
+      const { at, unit, data } = await threeBlocks(bench);
+      const right = [VIRTIO_BLK_S_IOERR, VIRTIO_BLK_S_UNSUPP];
+      const whole = rangeRequest(VIRTIO_BLK_T_WRITE_ZEROES, [{ sector: at, sectors: unit }], right);
+      const half = { ...whole, readable: whole.readable.subarray(0, whole.readable.length - 8) };
+      await bench.serve(bench.layOutRequest(half));
+      await bench.serve(bench.layOutRequest(readOf(at, data)));
+    },
+  },
+];

@@ -1,0 +1,373 @@
+import type { CaseNeed, ConformBench, ConformCase, LaidOutRequest } from '@virtio-platform/core';
+import { BLOCK_CONFIG } from '../block-config.ts';
+import { VIRTIO_BLK_F_FLUSH, VIRTIO_BLK_F_RO } from '../block-features.ts';
+import {
+  BLOCK_HEADER_SIZE,
+  BLOCK_ID_SIZE,
+  SECTOR_SIZE,
+  VIRTIO_BLK_S_IOERR,
+  VIRTIO_BLK_S_OK,
+  VIRTIO_BLK_S_UNSUPP,
+  VIRTIO_BLK_T_GET_ID,
+  VIRTIO_BLK_T_IN,
+  VIRTIO_BLK_T_OUT,
+} from '../layout.ts';
+import { configValue, diskFacts, type DiskFacts } from './block-disk-facts.ts';
+import { blockRequest, flush, patternOf, readOf, writeOf } from './block-requests.ts';
+
+/** Clause of the requests themselves. */
+const OPERATION = '5.2.6';
+const NORMATIVE = '5.2.6.2';
+const SEED = 7;
+/** An unassigned number of a request. */
+const UNKNOWN_TYPE = 0x7e5d;
+
+/** The device takes writes. */
+export const isWritable: CaseNeed = ({ offered }) =>
+  offered.has(VIRTIO_BLK_F_RO) ? 'the disk is read-only' : undefined;
+const isReadOnly: CaseNeed = ({ offered }) => (offered.has(VIRTIO_BLK_F_RO) ? undefined : 'the disk is not read-only');
+
+/** Starts the device, and says what the disk is. */
+async function open(bench: ConformBench): Promise<DiskFacts> {
+  await bench.start();
+  return diskFacts(bench);
+}
+
+/** Where a case writes: behind the sectors that the well-behaved requests read, where there is room. */
+function place({ sectors, unit }: DiskFacts, blocks: number): number {
+  const start = 128 * unit;
+  return start + blocks * unit <= sectors ? start : 0;
+}
+
+/** Writes blocks, and reads them again. */
+async function writeAndRead(bench: ConformBench, sector: number, sectors: number, framing = {}): Promise<void> {
+  const data = patternOf(sector, SEED, sectors);
+  await bench.serve(bench.layOutRequest(writeOf(sector, data), framing));
+  await bench.serve(bench.layOutRequest(readOf(sector, data)));
+}
+
+/** The identification in an answer: up to the first zero (section 5.2.6). */
+function idIn({ segments }: LaidOutRequest): string {
+  const bytes = Buffer.concat(segments.filter(({ isWritable: isData }) => isData).map(({ buffer }) => buffer.read()));
+  const id = bytes.subarray(0, BLOCK_ID_SIZE);
+  const end = id.indexOf(0);
+  return id.subarray(0, end < 0 ? BLOCK_ID_SIZE : end).toString('latin1');
+}
+
+/** Serves a request that a disk has to answer with IOERR, and looks that what it names stayed as it was. */
+async function isRefused(bench: ConformBench, type: number, sector: bigint, blocks: number): Promise<void> {
+  const { unit } = await open(bench);
+  const bytes = blocks * unit * SECTOR_SIZE;
+  const out = type === VIRTIO_BLK_T_OUT;
+  const data = out ? patternOf(0, SEED, blocks * unit) : new Uint8Array(0);
+  const status = VIRTIO_BLK_S_IOERR;
+  await bench.serve(bench.layOutRequest(blockRequest({ type, sector, data, room: out ? 0 : bytes, status })));
+}
+
+/** Requests that a driver may make, and the answers to them. */
+export const BLOCK_REQUEST_CASES: readonly ConformCase[] = [
+  {
+    id: 'block/write-read',
+    clause: OPERATION,
+    level: 'MUST',
+    title: 'reads what was written',
+    needs: [isWritable],
+    run: async (bench) => {
+      const facts = await open(bench);
+      await writeAndRead(bench, place(facts, 1), facts.unit);
+    },
+  },
+  {
+    id: 'block/long-write',
+    clause: OPERATION,
+    level: 'MUST',
+    title: 'writes and reads 128 KiB in one segment',
+    needs: [isWritable],
+    run: async (bench) => {
+      const facts = await open(bench);
+      const sectors = 256;
+      if (place(facts, sectors / facts.unit) === 0) bench.skip('the disk is too small');
+      await writeAndRead(bench, place(facts, sectors / facts.unit), sectors);
+    },
+  },
+  {
+    id: 'block/write-neighbours',
+    clause: OPERATION,
+    level: 'MUST',
+    title: 'leaves the blocks around a write as they were',
+    needs: [isWritable],
+    run: async (bench) => {
+      const facts = await open(bench);
+      const { unit } = facts;
+      const at = place(facts, 3);
+      const before = patternOf(at, SEED + 1, 3 * unit);
+      await bench.serve(bench.layOutRequest(writeOf(at, before)));
+      const middle = patternOf(at + unit, SEED + 2, unit);
+      await bench.serve(bench.layOutRequest(writeOf(at + unit, middle)));
+      const after = before.slice();
+      after.set(middle, unit * SECTOR_SIZE);
+      await bench.serve(bench.layOutRequest(readOf(at, after)));
+    },
+  },
+  {
+    id: 'block/last-block',
+    clause: OPERATION,
+    level: 'MUST',
+    title: 'writes and reads the last block',
+    needs: [isWritable],
+    run: async (bench) => {
+      const { sectors, unit } = await open(bench);
+      await writeAndRead(bench, sectors - (sectors % unit) - unit, unit);
+    },
+  },
+  {
+    id: 'block/capacity',
+    clause: '5.2.4',
+    level: 'MUST',
+    title: 'reads its last sector, and none behind it',
+    run: async (bench) => {
+      const { sectors, unit } = await open(bench);
+      const room = unit * SECTOR_SIZE;
+      await bench.serve(bench.layOutRequest(blockRequest({ type: VIRTIO_BLK_T_IN, sector: sectors - unit, room })));
+      const past = blockRequest({ type: VIRTIO_BLK_T_IN, sector: sectors, room, status: VIRTIO_BLK_S_IOERR });
+      await bench.serve(bench.layOutRequest(past));
+    },
+  },
+  {
+    id: 'block/data-in-one-descriptor',
+    clause: '2.7.4.1',
+    level: 'MUST',
+    title: 'takes header and data of a write in one descriptor',
+    layouts: ['split', 'packed'],
+    needs: [isWritable],
+    run: async (bench) => {
+      const facts = await open(bench);
+      const bytes = BLOCK_HEADER_SIZE + facts.unit * SECTOR_SIZE;
+      await writeAndRead(bench, place(facts, 1), facts.unit, { readable: [bytes] });
+    },
+  },
+  {
+    id: 'block/header-with-first-byte',
+    clause: '2.7.4.1',
+    level: 'MUST',
+    title: 'takes a descriptor that ends inside of the data, behind the header',
+    layouts: ['split', 'packed'],
+    needs: [isWritable],
+    run: async (bench) => {
+      const facts = await open(bench);
+      await writeAndRead(bench, place(facts, 1), facts.unit, { readable: [BLOCK_HEADER_SIZE + 1, 300] });
+    },
+  },
+  {
+    id: 'block/write-in-odd-segments',
+    clause: '2.7.4.1',
+    level: 'MUST',
+    title: 'takes the data of a write in segments that end inside of sectors',
+    layouts: ['split', 'packed'],
+    needs: [isWritable],
+    run: async (bench) => {
+      const facts = await open(bench);
+      await writeAndRead(bench, place(facts, 2), 2 * facts.unit, { readable: [BLOCK_HEADER_SIZE, 100, 413, 3, 1] });
+    },
+  },
+  {
+    id: 'block/get-id',
+    clause: OPERATION,
+    level: 'SHOULD',
+    title: 'answers GET_ID with 20 bytes, or says that it has none',
+    run: async (bench) => {
+      await open(bench);
+      const status = [VIRTIO_BLK_S_OK, VIRTIO_BLK_S_UNSUPP];
+      const laid = bench.layOutRequest(blockRequest({ type: VIRTIO_BLK_T_GET_ID, room: BLOCK_ID_SIZE, status }));
+      await bench.serve(laid);
+      const again = bench.layOutRequest(laid.request);
+      await bench.serve(again);
+      bench.equal('the second answer', idIn(again), idIn(laid));
+    },
+  },
+  {
+    id: 'block/get-id-in-two-segments',
+    clause: '2.7.4.1',
+    level: 'MUST',
+    title: 'answers GET_ID also where the room for it is two descriptors',
+    run: async (bench) => {
+      await open(bench);
+      const status = [VIRTIO_BLK_S_OK, VIRTIO_BLK_S_UNSUPP];
+      const request = blockRequest({ type: VIRTIO_BLK_T_GET_ID, room: BLOCK_ID_SIZE, status });
+      const whole = bench.layOutRequest(request);
+      const parts = bench.layOutRequest(request, { writable: [3, 10] });
+      for (const laid of [whole, parts]) await bench.serve(laid);
+      bench.equal('the answer in three descriptors', idIn(parts), idIn(whole));
+    },
+  },
+  {
+    id: 'block/flush',
+    clause: OPERATION,
+    level: 'MUST',
+    title: 'answers a flush with OK',
+    needs: [({ offered }) => (offered.has(VIRTIO_BLK_F_FLUSH) ? undefined : 'the disk has no flush')],
+    run: async (bench) => {
+      await open(bench);
+      await bench.serve(bench.layOutRequest(flush()));
+    },
+  },
+  {
+    id: 'block/unknown-request',
+    clause: OPERATION,
+    level: 'SHOULD',
+    title: 'answers a request of an unknown type with UNSUPP',
+    run: async (bench) => {
+      await open(bench);
+      const request = blockRequest({ type: UNKNOWN_TYPE, room: SECTOR_SIZE, status: VIRTIO_BLK_S_UNSUPP });
+      await bench.serve(bench.layOutRequest(request));
+    },
+  },
+  {
+    id: 'block/unknown-request-without-data',
+    clause: OPERATION,
+    level: 'SHOULD',
+    title: 'answers a request of an unknown type that has room for the status only',
+    run: async (bench) => {
+      await open(bench);
+      await bench.serve(bench.layOutRequest(blockRequest({ type: UNKNOWN_TYPE, status: VIRTIO_BLK_S_UNSUPP })));
+    },
+  },
+  {
+    id: 'block/read-past-end',
+    clause: OPERATION,
+    level: 'SHOULD',
+    title: 'answers a read that begins inside of the disk and ends behind it with IOERR',
+    isHostile: true,
+    run: async (bench) => {
+      const { sectors, unit } = await open(bench);
+      await isRefused(bench, VIRTIO_BLK_T_IN, BigInt(sectors - unit), 2);
+    },
+  },
+  {
+    id: 'block/write-past-end',
+    clause: OPERATION,
+    level: 'SHOULD',
+    title: 'answers a write that begins behind the end of the disk with IOERR',
+    isHostile: true,
+    needs: [isWritable],
+    run: async (bench) => {
+      const { sectors } = await open(bench);
+      await isRefused(bench, VIRTIO_BLK_T_OUT, BigInt(sectors), 1);
+    },
+  },
+  {
+    id: 'block/sector-overflow',
+    clause: OPERATION,
+    level: 'SHOULD',
+    title: 'answers a read of a sector whose byte offset overflows 64 bits with IOERR',
+    isHostile: true,
+    run: (bench) => isRefused(bench, VIRTIO_BLK_T_IN, 1n << 55n, 1),
+  },
+  {
+    id: 'block/sector-last',
+    clause: OPERATION,
+    level: 'SHOULD',
+    title: 'answers a read of sector 2^64 - 1 with IOERR',
+    isHostile: true,
+    run: (bench) => isRefused(bench, VIRTIO_BLK_T_IN, 0xffff_ffff_ffff_ffffn, 1),
+  },
+  {
+    id: 'block/part-of-a-sector',
+    clause: OPERATION,
+    level: 'SHOULD',
+    title: 'answers a read of 100 bytes with IOERR, or with these bytes',
+    isHostile: true,
+    run: async (bench) => {
+      await open(bench);
+      const status = [VIRTIO_BLK_S_IOERR, VIRTIO_BLK_S_OK];
+      await bench.serve(bench.layOutRequest(blockRequest({ type: VIRTIO_BLK_T_IN, room: 100, status })));
+    },
+  },
+  {
+    id: 'block/short-header',
+    clause: OPERATION,
+    level: 'MUST',
+    title: 'survives a request whose header is 8 bytes',
+    isHostile: true,
+    run: async (bench) => {
+      await open(bench);
+      const whole = blockRequest({ type: VIRTIO_BLK_T_IN, room: SECTOR_SIZE });
+      const { segments } = bench.layOutRequest({ ...whole, readable: whole.readable.subarray(0, 8) });
+      bench.ring().give(segments);
+    },
+  },
+  {
+    id: 'block/no-status',
+    clause: OPERATION,
+    level: 'MUST',
+    title: 'survives a write without a byte for the status, and writes nothing to it',
+    isHostile: true,
+    run: async (bench) => {
+      await open(bench);
+      const { segments } = bench.layOutRequest({ ...writeOf(0, new Uint8Array(0)), writable: 0 });
+      bench.ring().give(segments);
+    },
+  },
+  {
+    id: 'block/no-header',
+    clause: OPERATION,
+    level: 'MUST',
+    title: 'survives a request that is one writable byte',
+    isHostile: true,
+    run: async (bench) => {
+      await open(bench);
+      const buffer = bench.allocate('a status without a header', 1);
+      bench.ring().give([{ buffer, isWritable: true }]);
+    },
+  },
+  {
+    id: 'block/read-only-write',
+    clause: NORMATIVE,
+    level: 'MUST',
+    title: 'answers a write to a read-only disk with IOERR, and writes nothing',
+    needs: [isReadOnly],
+    run: async (bench) => {
+      const { unit } = await open(bench);
+      const read = (): ReturnType<typeof bench.layOutRequest> =>
+        bench.layOutRequest(blockRequest({ type: VIRTIO_BLK_T_IN, room: unit * SECTOR_SIZE }));
+      const before = read();
+      await bench.serve(before);
+      const data = patternOf(0, SEED, unit);
+      await bench.serve(
+        bench.layOutRequest(blockRequest({ type: VIRTIO_BLK_T_OUT, data, status: VIRTIO_BLK_S_IOERR })),
+      );
+      const after = read();
+      await bench.serve(after);
+      const bytes = [before, after].map(({ segments }) => segments.find((part) => part.isWritable)!.buffer.read());
+      bench.check(Buffer.compare(bytes[0]!, bytes[1]!) === 0, 'the write changed the disk');
+    },
+  },
+  {
+    id: 'block/reset-keeps-data',
+    clause: OPERATION,
+    level: 'MUST',
+    title: 'has what was written also after a reset',
+    needs: [isWritable],
+    run: async (bench) => {
+      const facts = await open(bench);
+      const at = place(facts, 1);
+      const data = patternOf(at, SEED + 3, facts.unit);
+      await bench.serve(bench.layOutRequest(writeOf(at, data)));
+      await bench.start();
+      await bench.serve(bench.layOutRequest(readOf(at, data)));
+    },
+  },
+  {
+    id: 'block/capacity-stays',
+    clause: '5.2.4',
+    level: 'MUST',
+    title: 'has the same capacity after a driver tried to write it',
+    isHostile: true,
+    run: async (bench) => {
+      await open(bench);
+      const before = configValue(bench, BLOCK_CONFIG.capacity);
+      bench.transport.writeConfig(BLOCK_CONFIG.capacity.offset, new Uint8Array(8).fill(0x55));
+      bench.equal('capacity', configValue(bench, BLOCK_CONFIG.capacity), before);
+    },
+  },
+];
