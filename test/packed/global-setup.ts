@@ -1,4 +1,4 @@
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
@@ -66,6 +66,10 @@ async function pack(staged: string, tarballs: string): Promise<void> {
     cpSync(join(ROOT, folder), join(staged, folder), { recursive: true, filter });
   }
   await succeed('npm', ['run', 'bring-profiles'], join(staged, 'packages/cli'));
+  // The copy has no dependencies beside it, so the command that writes its manual page is this one.
+  mkdirSync(join(staged, 'packages/cli/man'));
+  const manual = await succeed(process.execPath, ['packages/cli/bin/virtio-platform.js', 'manual'], ROOT);
+  writeFileSync(join(staged, 'packages/cli/man/virtio-platform.1'), manual);
   const words = ['pack', '--ignore-scripts', '--pack-destination', tarballs, ...folders.map((name) => `./${name}`)];
   await succeed('npm', words, staged);
 }
