@@ -131,7 +131,7 @@ describe.skipIf(BROWSER === undefined && process.env['CI'] === undefined)('the p
       expect(drawn.every((colors) => colors > 5)).toBe(true);
     }
     expect(await browser.evaluate(`document.querySelector('.failure code').textContent`)).toBe(
-      `virtio-platform run ${join(folder, 'faulty.yaml')}`,
+      `virtio-platform run ${join(folder, 'faulty.yaml')} --seed ${reports[0]!.seed}`,
     );
     await checkKeyboard(browser);
     await checkPaper(browser);
@@ -145,7 +145,9 @@ async function checkKeyboard(browser: PipedBrowser): Promise<void> {
   await browser.evaluate(`document.querySelector('canvas').focus()`);
   const all = await browser.evaluate<string>(inView);
   await browser.press('ArrowRight', 8);
-  expect(await browser.evaluate(`document.querySelector('.readout').textContent`)).toMatch(/^0\.0 µs: status, reset/);
+  expect(await browser.evaluate(`document.querySelector('.readout').textContent`)).toMatch(
+    /^0\.0 µs: plugin, check of /,
+  );
   await browser.press('+');
   await browser.press('+');
   expect(await browser.evaluate(inView)).not.toBe(all);
@@ -219,7 +221,7 @@ workload: { requests: 4000000 }
     child.kill('SIGINT');
     expect(await finished).toMatchObject({ status: 130 });
     const rest = readFileSync(interrupted!, 'utf8');
-    expect(rest).toContain('(interrupted)');
+    expect(rest).toContain('(interrupted by SIGINT)');
     expect(rest).toContain('a&lt;/script&gt;');
   });
 });
