@@ -1,7 +1,7 @@
 import { setTimeout } from 'node:timers/promises';
-import { ContractError, describeValue, type BootedMachine } from '@virtio-platform/core';
-import { FaultLog, type DeviceFault } from '@virtio-platform/core/address-space';
+import type { BootedMachine } from '@virtio-platform/core';
 import { blamePlugin, composeRun, type ComposedRun, type Profile } from '@virtio-platform/profile';
+import { checkFaults } from './report/check-faults.ts';
 import { compareExpectation } from './report/compare-expectation.ts';
 import { describeNegotiation, describeRun, newState, reportFaults, type RunState } from './report/describe-run.ts';
 import { negotiationAccount } from './report/negotiation-account.ts';
@@ -125,15 +125,6 @@ async function askMachine(machine: BootedMachine, state: RunState): Promise<void
   // The end of a program is an event of its own.
   if (deviceProgram !== undefined && errors.report !== null) await setTimeout(ENDING_MS);
   state.program = deviceProgram?.();
-}
-
-function checkFaults(faults: readonly DeviceFault[]): readonly DeviceFault[] {
-  for (const fault of faults.slice(0, FaultLog.LIMIT) as readonly unknown[]) {
-    const isFault = typeof fault === 'object' && fault !== null && 'address' in fault;
-    if (!isFault || typeof fault.address !== 'bigint')
-      throw new ContractError('machine', 'faults', `has ${describeValue(fault)}, which is no fault`);
-  }
-  return faults;
 }
 
 /**

@@ -15,6 +15,8 @@ import {
   explainMismatch,
   explainMissedNotification,
 } from './failure/explain-failure.ts';
+import { checkFaults } from './report/check-faults.ts';
+import { reportFaults } from './report/describe-run.ts';
 import { inspectRings, type RingReport } from './report/ring-report.ts';
 import { RunLoop, workloadReport } from './run-loop.ts';
 import { throwMissed, UsedNotifications } from './used-notifications.ts';
@@ -229,7 +231,7 @@ export class RunSession {
 
   #collectEvidence(): FailureEvidence {
     const queues = this.#session.queues.map(({ queue }) => queue);
-    return collectEvidence(queues, this.#recorder);
+    return collectEvidence(queues, this.#recorder, reportFaults(checkFaults(this.#run.machine.faults.entries)));
   }
 
   #explain(make: (evidence: FailureEvidence) => FailureExplanation | undefined): void {

@@ -34,8 +34,8 @@ function describePosition({ layout }: RingReport, position: number | null): stri
 }
 
 /** `1 buffer`, `16 buffers`. */
-export function count(number: number, noun: string): string {
-  return `${number} ${noun}${number === 1 ? '' : 's'}`;
+export function count(number: number, noun: string, plural: string = `${noun}s`): string {
+  return `${number} ${number === 1 ? noun : plural}`;
 }
 
 /** `slot 40` or `slots 40 to 43`. */

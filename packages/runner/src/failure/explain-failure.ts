@@ -4,6 +4,7 @@ import type { RingReport } from '../report/ring-report.ts';
 import type { MissedNotification } from '../used-notifications.ts';
 import { chooseEvents } from './choose-events.ts';
 import { diagnoseBrokenQueue } from './diagnose-broken-queue.ts';
+import { describeFaultOf, diagnoseErrorState } from './diagnose-fault.ts';
 import { diagnoseMissedNotification } from './diagnose-missed-notification.ts';
 import { diagnoseStall } from './diagnose-stall.ts';
 import { count, describePlace, ringPlace, slotAt, type Diagnosis } from './diagnosis.ts';
@@ -33,6 +34,10 @@ export function explainError(
     const stalled = diagnoseStall(evidence);
     return stalled && complete('stalled', stalled.diagnosis, evidence, stalled.ring, describe);
   }
+  if (error.code === 'ERR_DEVICE_NEEDS_RESET') {
+    const { diagnosis, ring: faulted } = diagnoseErrorState(evidence);
+    return complete('fault', diagnosis, evidence, faulted, describe);
+  }
   if (error.code !== 'ERR_DEVICE_LOST') return undefined;
   const ring = evidence.rings.find(({ outstandingCount }) => outstandingCount > 0);
   return ring && complete('lost', diagnoseLost(error.message, ring), evidence, ring, describe);
@@ -53,12 +58,21 @@ export function explainMismatch(mismatch: Mismatch, evidence: FailureEvidence): 
     ...(deviceAddress === null ? [] : [`device address ${deviceAddress}`]),
   ];
   const where = ring === undefined ? `request ${request}, queue ${queue}` : describePlace(ring, place, before);
+  const writtenBy = writer === undefined || writer.buffer === null ? undefined : writer;
+  const refused = [
+    ...(buffer === null ? [] : [describeFaultOf(evidence, queue, buffer)]),
+    ...(writtenBy === undefined ? [] : [describeFaultOf(evidence, writtenBy.queue, writtenBy.buffer!)]),
+  ].filter((sentence) => sentence !== undefined);
   const diagnosis = {
     what: `${what}: ${brief ?? detail}`,
     where: [where, ...addresses].join(', '),
     place,
-    notes: [...(writer === undefined ? [] : [describeWriter(writer)]), ...(brief === undefined ? [] : [detail])],
-    next: NEXT[kind] ?? null,
+    notes: [
+      ...refused,
+      ...(writer === undefined ? [] : [describeWriter(writer)]),
+      ...(brief === undefined ? [] : [detail]),
+    ],
+    next: (refused.length > 0 ? NEXT_AFTER_FAULT : NEXT[kind]) ?? null,
   };
   return {
     ...complete('mismatch', diagnosis, evidence, ring, () => undefined),
@@ -70,6 +84,8 @@ function describeWriter({ request, queue, buffer }: NonNullable<Mismatch['writer
   const where = buffer === null ? `queue ${queue}` : `queue ${queue}, buffer ${buffer}`;
   return `request ${request} wrote it last, with status OK (${where})`;
 }
+
+const NEXT_AFTER_FAULT = 'look why the platform refused that access: the device went on without these bytes';
 
 const NEXT: Readonly<Partial<Record<Mismatch['kind'], string>>> = {
   data: 'compare with what the device read and wrote for this request, and for the one that wrote the data',
