@@ -128,6 +128,20 @@ describe('run --bail', () => {
 });
 
 describe('run --set', () => {
+  it('have a command that makes the one run again, also where a filter left the others out', async () => {
+    writeFileSync(join(folder, 'both.yaml'), `extends: ./good.yaml\nprofile: both\nexpect: { path: identity }\n`);
+    const { stdout } = await commandHere(['run', 'both.yaml', '--filter', 'split'], folder);
+    expect(stdout).toContain("\n  again virtio-platform run both.yaml --filter 'both [queue.layout=split]' --seed 3\n");
+  });
+
+  it.each([
+    [['--trace', 'same', '--report', './same'], '--trace and --report both write to ./same'],
+    [['--reporter', 'json=same', '--report', 'same'], '--reporter json and --report both write to same'],
+  ])('are refused where two of them write the same file: %s', async (words, message) => {
+    const { status, stderr } = await commandHere(['run', 'good.yaml', ...words], folder);
+    expect([status, stderr]).toEqual([2, expect.stringContaining(`${message}: give each a file of its own`)]);
+  });
+
   it('lays a value over each profile, and the command that makes a run again has it', async () => {
     const reports = await reportsHere('good.yaml', '--set', 'queue.size=64', '--set', 'queue.layout=packed');
     expect(reports.map(({ profile, queue }) => [profile, queue])).toEqual([['good', { layout: 'packed', size: 64 }]]);
