@@ -16,6 +16,10 @@ beforeAll(() => {
   writeFileSync(join(folder, 'good.yaml'), `${SMALL}profile: good\nmatrix: { queue.layout: [split, packed] }\n`);
   writeFileSync(join(folder, 'wrong.yaml'), `${SMALL}profile: wrong\nmatrix: []\nexpect: { path: identity }\n`);
   writeFileSync(
+    join(folder, 'refused-access.yaml'),
+    `${SMALL}profile: access\nmatrix: []\ndriver: { buffers: streaming }\nfailures: { wrongAddress: { nth: [8] } }\n`,
+  );
+  writeFileSync(
     join(folder, 'refused.yaml'),
     `extends: ${join(ROOT, 'profiles/refused/vfio-noiommu-is-unsafe.yaml')}\n`,
   );
@@ -27,6 +31,11 @@ afterEach(() => {
 
 async function reportsHere(...words: readonly string[]): Promise<RunReport[]> {
   return reportsOf(await commandHere(['run', ...words, '--json'], folder));
+}
+
+/** Whether the line is a command, or a path, which are in one line so that they can be copied. */
+function isCopied(line: string): boolean {
+  return line.startsWith('  again ') || /^ +\(\/\S+\)$/.test(line);
 }
 
 /** A standard input with this text. */
@@ -210,10 +219,17 @@ describe('run on a terminal', () => {
   it.each([80, 120, 200])('of %i columns has no line that is longer, with list and with table', async (columns) => {
     vi.stubEnv('NO_COLOR', '1');
     const long = `profile=${'a long name of a run '.repeat(4)}`;
-    for (const words of [[], ['--reporter', 'table'], ['--verbose'], ['--set', long]]) {
-      const text = await onTerminal(columns, 'good.yaml', 'wrong.yaml', 'refused.yaml', ...words);
+    for (const words of [[], ['--reporter', 'table'], ['--verbose'], ['--set', long], ['--sanitize']]) {
+      const text = await onTerminal(
+        columns,
+        'good.yaml',
+        'wrong.yaml',
+        'refused.yaml',
+        'refused-access.yaml',
+        ...words,
+      );
       const lines = text.split('\n');
-      expect(lines.filter((line) => line.length > columns && !line.startsWith('  again '))).toEqual([]);
+      expect(lines.filter((line) => line.length > columns && !isCopied(line))).toEqual([]);
       expect(text).toContain('FAIL');
     }
     const table = await onTerminal(columns, 'good.yaml', '--reporter', 'table');
