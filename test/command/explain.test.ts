@@ -37,7 +37,7 @@ describe('explain <profile>', () => {
     expect(lines[3]).toMatch(/^ +virtio 1\.4 §6\.1/);
     expect(lines[4]).toMatch(/^ {2}option +platform\.window: \{ kind: ddw, mapping: linear \}$/);
     expect(lines[5]).toMatch(/^ {2}accepted +.*ACCESS_PLATFORM/);
-    expect(lines[6]).toMatch(/^ {2}declined +RING_PACKED: the driver does not support it \(driver-supports\)$/);
+    expect(lines[6]).toMatch(/^ {2}declined +RING_PACKED: the driver does not support it: queue\.layout is split/);
   });
 
   it.each([

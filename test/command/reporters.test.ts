@@ -184,7 +184,7 @@ describe('run --reporter', () => {
     [['--reporter', 'junit='], 'lacks the file'],
     [['--reporter', 'list', '--json'], '--reporter json=FILE'],
     [['--reporter', 'tap,sarif'], 'write into each other'],
-    [['--reporter', 'junit=x,tap=x'], 'two reporters write to x'],
+    [['--reporter', 'junit=x,tap=x'], '--reporter junit and --reporter tap both write to x'],
     [['--filter', '/(/'], 'regular expression'],
     [['--seed', '-1'], 'whole number'],
     [['--repeat', '0'], 'whole number'],

@@ -16,6 +16,10 @@ beforeAll(() => {
   writeFileSync(join(folder, 'good.yaml'), `${SMALL}profile: good\nmatrix: { queue.layout: [split, packed] }\n`);
   writeFileSync(join(folder, 'wrong.yaml'), `${SMALL}profile: wrong\nmatrix: []\nexpect: { path: identity }\n`);
   writeFileSync(
+    join(folder, 'refused-access.yaml'),
+    `${SMALL}profile: access\nmatrix: []\ndriver: { buffers: streaming }\nfailures: { wrongAddress: { nth: [8] } }\n`,
+  );
+  writeFileSync(
     join(folder, 'refused.yaml'),
     `extends: ${join(ROOT, 'profiles/refused/vfio-noiommu-is-unsafe.yaml')}\n`,
   );
@@ -27,6 +31,11 @@ afterEach(() => {
 
 async function reportsHere(...words: readonly string[]): Promise<RunReport[]> {
   return reportsOf(await commandHere(['run', ...words, '--json'], folder));
+}
+
+/** Whether the line is a command, or a path, which are in one line so that they can be copied. */
+function isCopied(line: string): boolean {
+  return line.startsWith('  again ') || /^ +\(\/\S+\)$/.test(line);
 }
 
 /** A standard input with this text. */
@@ -128,6 +137,20 @@ describe('run --bail', () => {
 });
 
 describe('run --set', () => {
+  it('have a command that makes the one run again, also where a filter left the others out', async () => {
+    writeFileSync(join(folder, 'both.yaml'), `extends: ./good.yaml\nprofile: both\nexpect: { path: identity }\n`);
+    const { stdout } = await commandHere(['run', 'both.yaml', '--filter', 'split'], folder);
+    expect(stdout).toContain("\n  again virtio-platform run both.yaml --filter 'both [queue.layout=split]' --seed 3\n");
+  });
+
+  it.each([
+    [['--trace', 'same', '--report', './same'], '--trace and --report both write to ./same'],
+    [['--reporter', 'json=same', '--report', 'same'], '--reporter json and --report both write to same'],
+  ])('are refused where two of them write the same file: %s', async (words, message) => {
+    const { status, stderr } = await commandHere(['run', 'good.yaml', ...words], folder);
+    expect([status, stderr]).toEqual([2, expect.stringContaining(`${message}: give each a file of its own`)]);
+  });
+
   it('lays a value over each profile, and the command that makes a run again has it', async () => {
     const reports = await reportsHere('good.yaml', '--set', 'queue.size=64', '--set', 'queue.layout=packed');
     expect(reports.map(({ profile, queue }) => [profile, queue])).toEqual([['good', { layout: 'packed', size: 64 }]]);
@@ -196,10 +219,17 @@ describe('run on a terminal', () => {
   it.each([80, 120, 200])('of %i columns has no line that is longer, with list and with table', async (columns) => {
     vi.stubEnv('NO_COLOR', '1');
     const long = `profile=${'a long name of a run '.repeat(4)}`;
-    for (const words of [[], ['--reporter', 'table'], ['--verbose'], ['--set', long]]) {
-      const text = await onTerminal(columns, 'good.yaml', 'wrong.yaml', 'refused.yaml', ...words);
+    for (const words of [[], ['--reporter', 'table'], ['--verbose'], ['--set', long], ['--sanitize']]) {
+      const text = await onTerminal(
+        columns,
+        'good.yaml',
+        'wrong.yaml',
+        'refused.yaml',
+        'refused-access.yaml',
+        ...words,
+      );
       const lines = text.split('\n');
-      expect(lines.filter((line) => line.length > columns && !line.startsWith('  again '))).toEqual([]);
+      expect(lines.filter((line) => line.length > columns && !isCopied(line))).toEqual([]);
       expect(text).toContain('FAIL');
     }
     const table = await onTerminal(columns, 'good.yaml', '--reporter', 'table');

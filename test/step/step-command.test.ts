@@ -103,7 +103,10 @@ describe('step', () => {
     expect(steps[0]!.step).toBe(5);
     expect(steps.some(({ says }) => says.includes('RING_PACKED'))).toBe(true);
     const none = await commandHere(['step', profile, '--run', '9']);
-    expect(none).toMatchObject({ status: 2, stderr: '--run 9: this profile is 2 runs\n' });
+    expect(none).toMatchObject({
+      status: 2,
+      stderr: 'error: --run 9: this profile is 2 runs: give --run a number from 1 to 2\n',
+    });
     for (const words of [
       ['--requests', '0'],
       ['--requests', '1001'],

@@ -42,8 +42,6 @@ interface PluginOptions extends JsonOption {
 interface RunOptions extends PluginOptions, RunArguments {
   readonly sanitize?: boolean;
   readonly stack?: boolean;
-  readonly trace?: string;
-  readonly report?: string;
 }
 
 interface ConformOptions extends PluginOptions, ConformWords {
@@ -188,7 +186,10 @@ export async function runCommandLine(
   program
     .command('explain')
     .description('says which path addresses take or who refused, and why; or what a code or a key means')
-    .argument('<what...>', 'YAML files; codes (ERR_…, DMA-…); keys of a profile (platform.window.kind)')
+    .argument(
+      '<what...>',
+      'YAML files, names of shipped profiles; codes (ERR_…, DMA-…); keys of a profile (platform.window.kind)',
+    )
     .option('--all', 'every rule in order, also those that only looked')
     .option('--feature <name>', 'the whole story of one feature')
     .addOption(new Option('--address <address>', 'where an address leads, both ways').argParser(parseAddress))
@@ -201,7 +202,7 @@ export async function runCommandLine(
   program
     .command('step')
     .description('runs a profile with few requests, or reads a trace, and walks through it one event at a time')
-    .argument('<profile>', 'YAML file, or a file that `run --trace` wrote')
+    .argument('<profile>', 'YAML file, name of a shipped profile, or a file that `run --trace` wrote')
     .addOption(new Option('--requests <n>', 'requests of the run').argParser(wholeNumber(1, MOST_STEPPED)).default(8))
     .addOption(new Option('--run <n>', 'which run, where the profile is several').argParser(wholeNumber(1)).default(1))
     .addOption(new Option('--at <n>', 'the step to begin with').argParser(wholeNumber(1)).default(1))
@@ -216,7 +217,10 @@ export async function runCommandLine(
   program
     .command('matrix')
     .description('prints what each offer of a device comes to under each platform')
-    .argument('[profile...]', 'YAML files, or matrices of --json; without one, the shipped platforms')
+    .argument(
+      '[profile...]',
+      'YAML files, names of shipped profiles, or matrices of --json; without one, the shipped platforms',
+    )
     .option('--offers <file>', 'YAML file: names, and lists of features')
     .addOption(new Option('--format <format>', 'how to print it').choices(MATRIX_FORMATS).default('table'))
     .option('--rules', 'names the rule and the option that decided each cell')
@@ -261,7 +265,7 @@ export async function runCommandLine(
   program
     .command('check')
     .description('validates profiles and says where they are wrong')
-    .argument('<profile...>', 'YAML files')
+    .argument('<profile...>', 'YAML files, names of shipped profiles')
     .option('--json', 'prints an array of results')
     .option(...NO_PROGRAMS)
     .option(...NO_PLUGINS_OUTSIDE)

@@ -12,6 +12,9 @@ const OWN_FOLDERS: readonly string[] = [dirname(fileURLToPath(import.meta.url)),
   (folder) => `${folder}/`,
 );
 
+/** The flight recorder stands between the driver and the sanitizer: its frames say nothing to the user either. */
+const RECORDER = /^Recorded\w+\..*[/\\]trace[/\\](?:src|dist)[/\\]record[/\\]/;
+
 /**
  * The folders of the core's sources and of its build; none in a bundle, which has the core in the sanitizer's own file.
  */
@@ -43,7 +46,9 @@ export class CallStack {
   get frames(): string[] {
     const frames = (this.#error.stack ?? '').split('\n').slice(1).map(frameOf);
     const ofProgram = frames.filter((frame) => !/\(?node:/.test(frame));
-    const first = ofProgram.findIndex((frame) => !OWN_FOLDERS.some((folder) => frame.includes(folder)));
+    const first = ofProgram.findIndex(
+      (frame) => !RECORDER.test(frame) && !OWN_FOLDERS.some((folder) => frame.includes(folder)),
+    );
     return ofProgram.slice(first < 0 ? ofProgram.length : first, MOST_FRAMES + Math.max(first, 0));
   }
 }

@@ -5,8 +5,8 @@ import { describe, expect, it } from 'vitest';
 
 const PLUGINS = { resolveFrom: [fileURLToPath(new URL('../../cli/package.json', import.meta.url))] };
 
-/** The first explanation of a run in a window of an IOMMU, with the sections that a test replaces. */
-async function explained(more: ProfileObject): Promise<RunReport['explanations'][number] | undefined> {
+/** The report of a run in a window of an IOMMU, with the sections that a test replaces. */
+async function reportOf(more: ProfileObject): Promise<RunReport> {
   const source: ProfileObject = {
     profile: 'run',
     platform: { use: '@virtio-platform/platform-pseries', window: { kind: 'default' } },
@@ -15,7 +15,11 @@ async function explained(more: ProfileObject): Promise<RunReport['explanations']
     workload: { kind: 'write-read-verify', requests: 200, depth: 16, blockSize: '4KiB' },
     ...more,
   };
-  const { explanations } = await runProfile(await loadProfile(source, PLUGINS));
+  return await runProfile(await loadProfile(source, PLUGINS));
+}
+
+async function explained(more: ProfileObject): Promise<RunReport['explanations'][number] | undefined> {
+  const { explanations } = await reportOf(more);
   return explanations[0];
 }
 
@@ -73,5 +77,14 @@ describe('the explanation of a refused access', () => {
       ]),
       next: expect.stringContaining('refused'),
     });
+  });
+});
+
+describe('a finding of a run', () => {
+  it('names the driver, and not the recorder that stands between driver and sanitizer', async () => {
+    const driver = { buffers: 'streaming', sanitize: true } as const;
+    const { findings } = await reportOf({ driver, failures: { wrongAddress: { nth: [50] } } });
+    const [{ mappedAt, addedAt, misusedAt } = { mappedAt: [], addedAt: [], misusedAt: [] }] = findings;
+    for (const [first] of [mappedAt, addedAt, misusedAt]) expect(first).toMatch(/^BlockDriver\./);
   });
 });

@@ -30,7 +30,7 @@ import {
 import { forceFeatures } from './force-features.ts';
 import { chooseQueueSize } from './queue-size.ts';
 import { DEFAULT_QUEUE_SIZE, type DriverLoad, type SessionOptions } from './session-options.ts';
-import { supportedFeatures } from './supported-features.ts';
+import { supportedFeatures, unsupportedFeatures } from './supported-features.ts';
 /** Entries of each indirect table: a request with more segments goes into the ring itself. */
 const INDIRECT_ENTRIES = 16;
 
@@ -92,6 +92,7 @@ export class DeviceSession {
       driver.forces === undefined
         ? initializeDevice(this.transport, {
             supported: supportedFeatures(options),
+            unsupported: unsupportedFeatures(options),
             deviceFeatures: device.type.features,
             traits: platform.traits,
             rules: platform.rules,

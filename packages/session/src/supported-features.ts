@@ -6,6 +6,7 @@ import {
   VIRTIO_F_SUSPEND,
   VIRTIO_F_VERSION_1,
 } from '@virtio-platform/core/features';
+import type { DeclinedFeature } from '@virtio-platform/core/negotiation';
 import { RING_FEATURES } from '@virtio-platform/core/queue';
 import type { SessionOptions } from './session-options.ts';
 
@@ -31,4 +32,11 @@ export function supportedFeatures({ device, queue, policy, driver }: DriverTerms
   if (queue.layout !== 'packed') supported = supported.without(VIRTIO_F_RING_PACKED);
   if (experimental) supported = supported.with(bits.noTranslation).with(bits.identityAddress);
   return supported.minus(driver.lacks);
+}
+
+/** Why a driver does not support features that it could: the sections of {@link SessionOptions} that say so. */
+export function unsupportedFeatures({ queue, driver }: Pick<DriverTerms, 'queue' | 'driver'>): DeclinedFeature[] {
+  const lacks = [...driver.lacks].map((feature) => ({ feature, reason: 'driver.lacks has it' }));
+  if (queue.layout === 'packed') return lacks;
+  return [...lacks, { feature: VIRTIO_F_RING_PACKED, reason: `queue.layout is ${queue.layout}` }];
 }

@@ -1,9 +1,10 @@
-import { resolve } from 'node:path';
+import { relative } from 'node:path';
 import { printable } from '@virtio-platform/core';
 import type { ResolutionOptions } from '@virtio-platform/profile';
 import { checkRuns, distinctErrors, type CheckedRun } from '../checked-runs.ts';
 import { ExitStatus, exitStatusOf, worstStatus } from '../exit-status.ts';
 import { printError } from '../print-error.ts';
+import { profilePaths } from '../run/profile-sources.ts';
 import type { Terminal } from '../terminal.ts';
 
 /** A checked run of a profile, by the file as it was given. */
@@ -20,14 +21,22 @@ export async function checkCommand(
 ): Promise<ExitStatus> {
   const results: CheckResult[] = [];
   for (const file of files) {
-    const runs = await checkRuns(resolve(terminal.cwd, file), plugins);
-    const ofFile = runs.map((run) => ({ ...run, file }));
-    if (!asJson) printResults(terminal, file, ofFile);
-    results.push(...ofFile);
+    for (const { path, shown } of pathsOf(file, terminal)) {
+      const runs = await checkRuns(path, plugins);
+      const ofFile = runs.map((run) => ({ ...run, file: shown }));
+      if (!asJson) printResults(terminal, shown, ofFile);
+      results.push(...ofFile);
+    }
   }
   if (asJson) terminal.printJson(results.map(reportOf));
   const statuses = results.map(({ error }) => (error === undefined ? ExitStatus.AsExpected : exitStatusOf(error)));
   return statuses.reduce(worstStatus, ExitStatus.AsExpected);
+}
+
+/** The profiles of a word, each as messages call it: by the word where that names one. A wrong name is a path. */
+function pathsOf(word: string, { cwd }: Terminal): readonly { readonly path: string; readonly shown: string }[] {
+  const paths = profilePaths(word, cwd);
+  return paths.map((path) => ({ path, shown: paths.length === 1 ? word : relative(cwd, path) }));
 }
 
 /** Prints a profile in one line, or what is wrong with it: once, whatever number of runs it is wrong in. */

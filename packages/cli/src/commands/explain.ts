@@ -1,4 +1,3 @@
-import { resolve } from 'node:path';
 import { codedErrorOf, type CodedError } from '@virtio-platform/core';
 import { checkPlugins, closest, type Profile, type ResolutionOptions } from '@virtio-platform/profile';
 import {
@@ -20,6 +19,7 @@ import { printFeatureStory } from '../explanation/print-feature-story.ts';
 import { printProfileKey } from '../explanation/print-profile-key.ts';
 import { quoteExplanation, quoteFeatureStory } from '../explanation/quote-explanation.ts';
 import { printError } from '../print-error.ts';
+import { profilePaths } from '../run/profile-sources.ts';
 import { printableData, type Terminal } from '../terminal.ts';
 
 /** The options of `explain`. */
@@ -79,11 +79,12 @@ export async function explainCommand(
     } else if (term?.kind === 'key') {
       for (const key of term.keys) answer([key], () => printProfileKey(terminal, printableData(key)));
     } else {
-      const path = resolve(terminal.cwd, word);
-      const { results, errors } = await eachRun(path, plugins, (profile) => answerOf(profile, options, plugins));
-      errors.forEach(failed);
-      for (const result of results)
-        answer([dataOf(result)], () => printAnswer(terminal, printableData(result), options, version));
+      for (const path of profilePaths(word, terminal.cwd)) {
+        const { results, errors } = await eachRun(path, plugins, (profile) => answerOf(profile, options, plugins));
+        errors.forEach(failed);
+        for (const result of results)
+          answer([dataOf(result)], () => printAnswer(terminal, printableData(result), options, version));
+      }
     }
   }
   if (options.json === true && data.length > 0) terminal.printJson(data);

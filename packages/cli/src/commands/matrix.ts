@@ -16,6 +16,7 @@ import { printMatrixTable } from '../matrix/print-matrix-table.ts';
 import { pluginBases } from '../plugin-bases.ts';
 import { printError } from '../print-error.ts';
 import { shippedPlatforms } from '../shipped-profiles.ts';
+import { profilePaths } from '../run/profile-sources.ts';
 import { printableData, type Terminal } from '../terminal.ts';
 
 /** The formats of `matrix --format`. */
@@ -96,7 +97,7 @@ async function matrixOf(
 ): Promise<{ readonly rows: readonly MatrixRow[]; readonly status: ExitStatus }> {
   const rows: MatrixRow[] = [];
   let status: ExitStatus = ExitStatus.AsExpected;
-  const paths = files.length > 0 ? files.map((file) => resolve(terminal.cwd, file)) : shippedPlatforms();
+  const paths = files.length > 0 ? files.flatMap((file) => pathsOf(file, terminal.cwd)) : shippedPlatforms();
   for (const path of paths) {
     if (isMatrixFile(path)) {
       rows.push(...readMatrix(path));
@@ -109,6 +110,10 @@ async function matrixOf(
     rows.push(...runs.flat());
   }
   return { rows, status };
+}
+
+function pathsOf(file: string, cwd: string): readonly string[] {
+  return isMatrixFile(file) ? [resolve(cwd, file)] : profilePaths(file, cwd);
 }
 
 function isMatrixFile(path: string): boolean {

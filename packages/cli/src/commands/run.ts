@@ -13,7 +13,7 @@ import type { ReporterOptions } from '../reporters/reporter.ts';
 import { againCommand, commandLine } from '../run/again-command.ts';
 import { profileSources, type TextInput } from '../run/profile-sources.ts';
 import { Progress } from '../run/progress.ts';
-import { planRuns, type PlannedRun } from '../run/run-plan.ts';
+import { planRuns } from '../run/run-plan.ts';
 import { RunPage } from '../run/run-page.ts';
 import { RunRecording } from '../run/run-recording.ts';
 import { RunSequence } from '../run/run-sequence.ts';
@@ -73,14 +73,18 @@ export async function runCommand(
     interruption.await();
     sweepTemporaryFolders();
     const given = await profileSources(words, terminal.cwd, options.input);
-    const { runs, status: checked } = await checkAll(given.length > 0 ? given : embeddedProfiles(), options, progress, {
+    const {
+      runs,
+      namesOf,
+      status: checked,
+    } = await checkAll(given.length > 0 ? given : embeddedProfiles(), options, progress, {
       cwd: terminal.cwd,
       tell,
     });
     if (runs.some(isOfProfile)) return checked;
     const plan = planRuns(runs, options);
     const trace = options.trace === undefined ? undefined : new RunTrace(options.trace, terminal, plan.length, tell);
-    const shownAs = reporterOptions(terminal, plan, options);
+    const shownAs = reporterOptions(terminal, namesOf, options);
     const page = pageOf(options, terminal.cwd, plan.length, shownAs);
     const recording = new RunRecording(trace, page, tell);
     const opened = openReporters(terminal, reporters, shownAs);
@@ -111,25 +115,20 @@ function pageOf(
 
 function reporterOptions(
   { cwd }: Terminal,
-  plan: readonly PlannedRun[],
+  namesOf: NamesOfProfiles,
   { quiet, verbose, stack, seed, repeat, set, sanitize }: RunCommandOptions,
 ): ReporterOptions {
   const local = (path: string): string => {
     const short = relative(cwd, path).replaceAll('\\', '/');
     return short.startsWith('../') ? path : short;
   };
-  const profiles = new Map<string, Set<string>>();
-  for (const { run } of plan) {
-    const names = profiles.get(run.file) ?? new Set();
-    profiles.set(run.file, names.add(run.name.replace(/ #\d+$/, '')));
-  }
   return {
     quiet,
     verbose,
     stack,
     local,
     showsSeeds: seed !== undefined || repeat !== undefined,
-    again: ({ report }) => againCommand(report, profiles.get(report.file)?.size === 1, { set, sanitize, local }),
+    again: ({ report }) => againCommand(report, namesOf.get(report.file)?.size === 1, { set, sanitize, local }),
   };
 }
 
@@ -137,6 +136,9 @@ function reporterOptions(
 function isOfProfile({ run, error }: CheckedRun): boolean {
   return run === undefined || error?.code === 'ERR_PLUGIN_OPTIONS' || error?.code === 'ERR_PLUGIN_NOT_FOUND';
 }
+
+/** By file: the names of all runs of a profile, also those that a filter leaves out. */
+type NamesOfProfiles = ReadonlyMap<string, ReadonlySet<string>>;
 
 /** Where a check says what is wrong. */
 interface CheckOutput {
@@ -156,9 +158,9 @@ async function checkAll(
   { plugins, set, filter, interruption }: RunCommandOptions,
   progress: Progress,
   { cwd, tell }: CheckOutput,
-): Promise<{ runs: readonly CheckedRun[]; status: ExitStatus }> {
+): Promise<{ runs: readonly CheckedRun[]; namesOf: NamesOfProfiles; status: ExitStatus }> {
   const checked: CheckedRun[] = [];
-  const names: string[] = [];
+  const namesOf = new Map<string, Set<string>>();
   let status: ExitStatus = ExitStatus.AsExpected;
   for (const [at, source] of sources.entries()) {
     if (interruption.name !== undefined) break;
@@ -170,7 +172,9 @@ async function checkAll(
     };
     const body = (): Promise<readonly CheckedRun[]> => checkRuns(source, { ...plugins, set, baseDirectory: cwd });
     const { value: all = [], error: stray } = await isolate(body, coded);
-    names.push(...all.flatMap(({ run }) => run?.name ?? []));
+    for (const { run } of all) {
+      if (run !== undefined) namesOf.set(run.file, (namesOf.get(run.file) ?? new Set()).add(run.name));
+    }
     const found = all.filter(({ run }) => run === undefined || filter(run.name));
     const named = (run: NamedRun | undefined): CodedError | undefined =>
       run === undefined || first === undefined ? stray : blamePlugin(first.thrown, run, plugins);
@@ -180,8 +184,9 @@ async function checkAll(
     checked.push(...runs);
     if (all.length === 0) checked.push({ run: undefined, profile: undefined, error: stray });
   }
+  const names = [...namesOf.values()].flatMap((ofFile) => [...ofFile]);
   if (checked.length === 0 && names.length > 0) throw nothingLeft(names);
-  return { runs: checked, status };
+  return { runs: checked, namesOf, status };
 }
 
 /** The most names that an error lists. */

@@ -1,10 +1,11 @@
 import { resolve } from 'node:path';
 import { blamePlugin, type ResolutionOptions } from '@virtio-platform/profile';
 import { showOnTerminal, stepJson, Stepper, stepText, Walk, type Recording } from '@virtio-platform/step';
-import { checkRuns } from '../checked-runs.ts';
+import { checkRuns, type CheckedRun } from '../checked-runs.ts';
 import { ExitStatus } from '../exit-status.ts';
 import { isolate } from '../isolate.ts';
 import { printError } from '../print-error.ts';
+import { profilePaths } from '../run/profile-sources.ts';
 import { recordRun } from '../step/record-run.ts';
 import { isTrace, recordingsOfTrace } from '../step/read-trace.ts';
 import { printableData, type Terminal } from '../terminal.ts';
@@ -58,7 +59,8 @@ async function openRecording(
     const recordings = await recordingsOfTrace(path);
     return recordings[run - 1] ?? noSuchRun(terminal, run, 'trace', recordings.length);
   }
-  const runs = await checkRuns(path, plugins);
+  const runs: CheckedRun[] = [];
+  for (const profile of profilePaths(file, terminal.cwd)) runs.push(...(await checkRuns(profile, plugins)));
   const chosen = runs[run - 1];
   if (chosen === undefined) return noSuchRun(terminal, run, 'profile', runs.length);
   const { profile } = chosen;
@@ -74,7 +76,8 @@ async function openRecording(
 }
 
 function noSuchRun(terminal: Terminal, run: number, what: string, runs: number): ExitStatus {
-  terminal.printError(`--run ${run}: this ${what} is ${runs === 1 ? 'one run' : `${runs} runs`}`);
+  const made = runs === 1 ? 'one run' : `${runs} runs: give --run a number from 1 to ${runs}`;
+  terminal.printError(`error: --run ${run}: this ${what} is ${made}`);
   return ExitStatus.Usage;
 }
 

@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import { CodedError } from '@virtio-platform/core';
 import { closest, installedPlugins, profileJsonSchema } from '@virtio-platform/profile';
 import { explainedCodes, type CodeExplanation } from '@virtio-platform/runner';
+import { shippedByName, shippedNames } from '../shipped-profiles.ts';
 import { pluginBases } from '../plugin-bases.ts';
 import { profileKeys, type ProfileKey } from './profile-key.ts';
 
@@ -16,7 +17,8 @@ const FILE = /[/\\]|\.(?:ya?ml|json)$/i;
 
 /**
  * Finds what a word means that is no profile: `ERR_…`, `DMA-…`, or a key such as `platform.window.kind`. `undefined`
- * for a word that is a file, or has the form of one. Throws `ERR_EXPLAIN_UNKNOWN`, with what was probably meant.
+ * for a word that is a profile: a file, what has the form of one, or a shipped name. Throws `ERR_EXPLAIN_UNKNOWN`, with
+ * what was probably meant.
  */
 export async function explainedTerm(word: string, cwd: string): Promise<ExplainedTerm | undefined> {
   if (CODE.test(word)) return { kind: 'code', code: codeOf(word) };
@@ -24,9 +26,10 @@ export async function explainedTerm(word: string, cwd: string): Promise<Explaine
   const keys = profileKeys(profileJsonSchema(await installedPlugins(pluginBases(cwd))));
   const found = keys.filter(({ path }) => path === word);
   if (found.length > 0) return { kind: 'key', keys: found };
+  if (shippedByName(word).length > 0) return undefined;
   const paths = keys.map(({ path }) => path);
-  const meant = paths.find((path) => path.endsWith(`.${word}`)) ?? closest(word, paths);
-  throw unknown(`${word} is no file, no key of a profile and no code`, meant);
+  const meant = paths.find((path) => path.endsWith(`.${word}`)) ?? closest(word, [...paths, ...shippedNames()]);
+  throw unknown(`${word} is no profile, no key of a profile and no code`, meant);
 }
 
 function codeOf(word: string): CodeExplanation {
@@ -42,8 +45,13 @@ function codeOf(word: string): CodeExplanation {
   );
 }
 
+/** What `explain` takes, for a word that is close to nothing. */
+const KNOWN =
+  'give a profile, a code such as ERR_QUEUE_BROKEN or DMA-OVERLAP, or a key such as platform.window.kind; ' +
+  'a feature is explained for a profile, `explain PROFILE --feature ACCESS_PLATFORM`';
+
 /** The error for a word that `explain` does not know. */
 export function unknown(message: string, meant: string | undefined): CodedError {
-  const hint = meant === undefined ? {} : { hint: `did you mean ${meant}?` };
-  return new CodedError('ERR_EXPLAIN_UNKNOWN', message, hint);
+  const hint = meant === undefined ? KNOWN : `did you mean ${meant}?`;
+  return new CodedError('ERR_EXPLAIN_UNKNOWN', message, { hint });
 }

@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import { GithubReporter } from './github-reporter.ts';
 import { JsonReporter } from './json-reporter.ts';
 import { JunitReporter } from './junit-reporter.ts';
@@ -55,11 +56,22 @@ export function readReporters(text: string): ReporterChoice[] {
   });
 }
 
-/** What is wrong with several reporters together; `undefined` where nothing is. */
-export function conflictOf(choices: readonly ReporterChoice[]): string | undefined {
-  const files = choices.flatMap(({ file }) => file ?? []);
-  const twice = files.find((file, at) => files.indexOf(file) !== at);
-  if (twice !== undefined) return `two reporters write to ${twice}: give each a file of its own`;
+/**
+ * What is wrong with several reporters together, and with the other files that a run writes, by their options;
+ * `undefined` where nothing is.
+ */
+export function conflictOf(
+  choices: readonly ReporterChoice[],
+  others: Readonly<Record<string, string | undefined>> = {},
+): string | undefined {
+  const files = [
+    ...choices.map(({ name, file }) => ({ by: `--reporter ${name}`, file })),
+    ...Object.entries(others).map(([by, file]) => ({ by, file })),
+  ].flatMap(({ by, file }) => (file === undefined ? [] : [{ by, file, path: resolve(file) }]));
+  for (const [at, { by, file, path }] of files.entries()) {
+    const first = files.slice(0, at).find((before) => before.path === path);
+    if (first !== undefined) return `${first.by} and ${by} both write to ${file}: give each a file of its own`;
+  }
   const shown = choices.filter(({ file }) => file === undefined).map(({ name }) => name);
   const alone = shown.find((name) => !SHARES.has(name));
   if (alone === undefined || shown.length === 1) return undefined;

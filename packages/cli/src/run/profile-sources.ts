@@ -28,12 +28,17 @@ export async function profileSources(
     if (word === '-') {
       text ??= await readText(input ?? [], cwd);
       sources.push({ text, name: STDIN });
-    } else sources.push(...sourcesOf(word, resolve(cwd, word)));
+    } else sources.push(...profilePaths(word, cwd));
   }
   return sources;
 }
 
-function sourcesOf(word: string, path: string): readonly ProfileSource[] {
+/**
+ * The absolute paths of the profiles that one word names: a path, or the name of a shipped profile or of a folder of
+ * them. Throws as {@link profileSources}.
+ */
+export function profilePaths(word: string, cwd: string): readonly string[] {
+  const path = resolve(cwd, word);
   const exists = existsSync(path);
   const isFolder = exists && existsSync(`${path}/.`);
   if (exists && !isFolder) return [path];

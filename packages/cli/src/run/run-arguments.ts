@@ -16,6 +16,8 @@ export interface RunArguments {
   readonly set?: readonly string[];
   readonly quiet?: boolean;
   readonly verbose?: boolean;
+  readonly trace?: string;
+  readonly report?: string;
 }
 
 /** The options of `run` that choose runs, and how they are told of. */
@@ -57,13 +59,14 @@ export function filterOf({ filter = [] }: RunArguments): NameFilter {
 
 /**
  * The reporters of a command line: those that it names, with `--json` that of JSON, and for people the list, unless
- * one of them writes to the standard output. Throws `RangeError` where two of them would write into each other.
+ * one of them writes to the standard output. Throws `RangeError` where two of them, or the trace or the page and one of
+ * them, would write into each other.
  */
-export function reportersOf({ reporter = [] }: RunArguments, json: boolean): readonly ReporterChoice[] {
+export function reportersOf({ reporter = [], trace, report }: RunArguments, json: boolean): readonly ReporterChoice[] {
   const named: readonly ReporterChoice[] = json ? [...reporter, { name: 'json', file: undefined }] : reporter;
   const isShown = named.some(({ file }) => file === undefined);
   const choices: readonly ReporterChoice[] = isShown ? named : [{ name: 'list', file: undefined }, ...named];
-  const conflict = conflictOf(choices);
+  const conflict = conflictOf(choices, { '--trace': trace, '--report': report });
   if (conflict !== undefined) throw new RangeError(conflict);
   return choices;
 }

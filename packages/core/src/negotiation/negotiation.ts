@@ -16,6 +16,8 @@ export interface NegotiationInput {
   readonly offered: FeatureSet;
   /** What this driver understands: ring features and those of the device type. */
   readonly supported: FeatureSet;
+  /** Why features are not in `supported`, where the user of the driver decided that. */
+  readonly unsupported?: readonly DeclinedFeature[] | undefined;
   /** What the transport can carry. */
   readonly carries: FeatureSet;
   readonly traits: PlatformTraits;
@@ -30,7 +32,7 @@ export interface NegotiationInput {
   readonly addressBits?: number | undefined;
 }
 
-/** A feature that the driver half of a device type cannot work with, although driver and platform understand it. */
+/** A feature that is declined for a reason of its own, such as that the driver half cannot work with it. */
 export interface DeclinedFeature {
   readonly feature: number;
   /** In a few words, for `explain`. */

@@ -23,7 +23,9 @@ export interface WrongBlockRequest extends BlockRequest {
 
 const STATUS_NAMES: Readonly<Record<number, string>> = { 0: 'OK', 1: 'IOERR', 2: 'UNSUPP' };
 /** How long a status is waited for that was missing, to tell a late one from none. */
-const LATE_STATUS_MS = 10;
+const LATE_STATUS_MS = 50;
+/** Milliseconds between two looks. */
+const LOOK_MS = 5;
 /** Blocks on either side among which misplaced data is looked for. */
 const NEIGHBOURS = 64;
 /** As many wrong bytes are counted, not called data of another place. */
@@ -114,9 +116,9 @@ function describeMissingStatus({ driver, index }: WrongBlockRequest, length: str
   const id = driver.completedIds[index]!;
   let status = driver.statusNow(id);
   // Few looks: each may be an event of the recorder, which still has what happened before.
-  for (let looks = 0; status === NO_STATUS && looks < LATE_STATUS_MS; looks++) {
+  for (let looks = 0; status === NO_STATUS && looks * LOOK_MS < LATE_STATUS_MS; looks++) {
     const since = performance.now();
-    while (performance.now() - since < 1);
+    while (performance.now() - since < LOOK_MS);
     status = driver.statusNow(id);
   }
   if (status === NO_STATUS)

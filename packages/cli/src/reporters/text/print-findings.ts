@@ -19,9 +19,9 @@ export function printFindings(terminal: Terminal, { findings, sanitizer }: RunRe
 
 function printFinding(terminal: Terminal, finding: Finding): void {
   const { red, dim, bold } = terminal.colors;
-  terminal.print(`  ${red('finding')} ${bold(finding.code)} ${finding.what} ${dim(`[${finding.check}]`)}`);
-  const line = (title: string, text: string): void => terminal.print(`    ${dim(title.padEnd(8))} ${text}`);
-  line('buffer', placeOf(finding));
+  terminal.printHanging('  ', `${red('finding')} ${bold(finding.code)} ${finding.what} ${dim(`[${finding.check}]`)}`);
+  const sentence = (title: string, text: string): void => terminal.printHanging(`    ${title.padEnd(8)} `, text);
+  sentence('buffer', placeOf(finding));
   const stacks = [
     ['mapped', finding.mappedAt],
     ['added', finding.addedAt],
@@ -30,9 +30,10 @@ function printFinding(terminal: Terminal, finding: Finding): void {
     ['misused', finding.misusedAt],
   ] as const;
   for (const [title, frames] of stacks) {
-    for (const [i, frame] of frames.slice(0, MOST_FRAMES).entries()) line(i === 0 ? title : '', local(terminal, frame));
+    for (const [i, frame] of frames.slice(0, MOST_FRAMES).entries())
+      sentence(i === 0 ? title : '', local(terminal, frame));
   }
-  line('do', finding.hint);
+  sentence('do', finding.hint);
 }
 
 /** The buffer, and where a device has it. */

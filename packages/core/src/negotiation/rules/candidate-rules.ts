@@ -52,11 +52,12 @@ export const CANDIDATE_RULES: readonly NegotiationRule[] = [
     source: 'virtio 1.4 §2.2.1: a driver never accepts what it does not understand, and never fails because of it',
     stage: 'candidates',
     apply(negotiation) {
-      const { supported, deviceFeatures } = negotiation.input;
+      const { supported, deviceFeatures, unsupported = [] } = negotiation.input;
       const { rows } = deviceFeatures;
       declineEach(negotiation, (feature) => {
         if (supported.has(feature)) return undefined;
-        const why = rows.find(({ bit }) => bit === feature)?.undriven;
+        const chosen = unsupported.find((declined) => declined.feature === feature);
+        const why = chosen?.reason ?? rows.find(({ bit }) => bit === feature)?.undriven;
         return why === undefined ? 'the driver does not support it' : `the driver does not support it: ${why}`;
       });
     },
