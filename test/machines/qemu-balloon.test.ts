@@ -96,7 +96,7 @@ describe.skipIf(!QEMU_TESTS.mayRun)(`the balloon of QEMU (${QEMU_TESTS.needs})`,
       'hints',
       {
         device: { type: 'balloon', hints: true },
-        workload: { kind: 'mixed', requests: 6000, depth: 8, seed: 9 },
+        workload: { kind: 'mixed', requests: 20_000, depth: 8, seed: 9 },
       },
       async (ask) => {
         // So slow that it is not over before the driver saw the id, and then given up.
@@ -104,7 +104,7 @@ describe.skipIf(!QEMU_TESTS.mayRun)(`the balloon of QEMU (${QEMU_TESTS.needs})`,
           { execute: 'migrate-set-parameters', arguments: { 'max-bandwidth': 65_536 } },
           { execute: 'migrate', arguments: { uri: 'exec:cat > /dev/null' } },
         );
-        await setTimeout(600);
+        await setTimeout(300);
         await ask({ execute: 'migrate_cancel' });
       },
     );

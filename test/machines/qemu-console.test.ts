@@ -94,7 +94,7 @@ describe.skipIf(!QEMU_TESTS.mayRun)(`consoles and entropy of QEMU (${QEMU_TESTS.
 
   it('follow ports that the monitor plugs and unplugs', { timeout: TIMEOUT_MS }, async () => {
     const device = { type: 'console', ports: [{ id: 0 }, { id: 3, name: 'first' }], maxPorts: 9 };
-    const workload = { kind: 'mixed', requests: 60_000, depth: 16, blockSize: '256B', seed: 7 };
+    const workload = { kind: 'mixed', requests: 150_000, depth: 16, blockSize: '256B', seed: 7 };
     let steps = 0;
     const report = await run({ device, workload }, async (ask) => {
       await ask(...plug(5, 'late', 'late'));
@@ -109,7 +109,7 @@ describe.skipIf(!QEMU_TESTS.mayRun)(`consoles and entropy of QEMU (${QEMU_TESTS.
       steps++;
     });
     expect([report.failure, report.workload.mismatches.first, steps]).toEqual([null, [], 3]);
-    expect(report.workload).toMatchObject({ requests: 60_000, verified: true });
+    expect(report.workload).toMatchObject({ requests: 150_000, verified: true });
   });
 
   it.each([{ ports: 1 }, { ports: 3 }, { ports: 1, interface: 'transitional' }])(

@@ -84,7 +84,7 @@ beforeAll(async () => {
   local = mkdtempSync(join(global, '..', 'local-'));
   await succeed('npm', ['init', '-y'], local);
   const own = tarballsIn(inject('tarballs')).filter(
-    (path) => !/-(?:cli|client|runner|conformance|profile|bench)-\d/.test(path),
+    (path) => !/-(?:cli|client|conform|conformance|profile|report|runner|bench)-\d/.test(path),
   );
   await npmInstall(local, own);
 });

@@ -1,6 +1,7 @@
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { forbidExit, messageOf } from '@virtio-platform/core';
+import { USUAL_TYPE } from '@virtio-platform/conform';
 import type { ResolutionOptions } from '@virtio-platform/profile';
 import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import wrapAnsi from 'wrap-ansi';
@@ -239,7 +240,7 @@ export async function runCommandLine(
     .argument('[words...]', 'behind --: a vhost-user back-end to start; {socket} stands for its socket')
     .option('--socket <path>', 'a vhost-user back-end that listens at this socket')
     .option('--pci <address>', 'a virtio device that is bound to vfio-pci: 0000:00:03.0')
-    .option('--type <type>', 'what a vhost-user back-end is, since the protocol does not tell', 'block')
+    .option('--type <type>', 'what a vhost-user back-end is, since the protocol does not tell', USUAL_TYPE)
     .option('--filter <text>', 'the cases whose id has this text in it; with * the whole id: ring/*/packed')
     .option('--list', 'lists the cases instead')
     .addOption(

@@ -15,6 +15,9 @@ export type ConformTarget =
   | { readonly kind: 'command'; readonly command: readonly string[]; readonly type: string }
   | { readonly kind: 'pci'; readonly address: string };
 
+/** The type of a vhost-user back-end unless its owner says another one: the protocol does not tell. */
+export const USUAL_TYPE = 'block';
+
 /** Where plugins are looked for. */
 export interface TargetOptions extends LoadOptions {
   /** The package.json files whose dependencies may be device types, to find that of a PCI function. */
