@@ -30,8 +30,8 @@ const BUGS: readonly (readonly [bug: string, line: RegExp])[] = [
   ['exits-at-once', /ended with status 1 before it listened; it printed: cannot open the disk: permission denied/],
 ];
 
-/** Bugs of notifications, and what has none: they show where the driver waits. */
-const WAITING = new Set(['none', 'notifies-always', 'loses-a-notification']);
+/** Bugs of notifications, what has none, and a changed configuration: they show where the driver waits. */
+const WAITING = new Set(['none', 'notifies-always', 'loses-a-notification', 'resizes']);
 
 describe.skipIf(!canCompile)(`a vhost-user back-end with one bug (${NEEDS})`, () => {
   let backEnd: WrongBackEnd;
