@@ -5,6 +5,9 @@ import { succeed } from './program.ts';
 
 const command = join(inject('project'), 'node_modules/@virtio-platform/cli/bin/virtio-platform.js');
 
+/** Without the longest, whose requests are random: they try device types, which no release of Node changes. */
+const FILTER = '/^(?!scsi-changes|.*-mixed)/';
+
 /** `installed.test.ts` runs the same on the release of these tests. */
 const others = NODE_RELEASES.filter((release) => release !== process.versions.node.split('.', 1)[0]);
 
@@ -14,7 +17,7 @@ describe('the installed command', () => {
     skip(node === undefined && process.env['CI'] === undefined, 'needs that release of Node: npm run fetch-node');
     const version = await succeed(node!, ['-p', 'process.versions.node'], inject('project'));
     expect(version.split('.', 1)).toEqual([release]);
-    const printed = await succeed(node!, [command, 'run', '--json'], inject('project'));
+    const printed = await succeed(node!, [command, 'run', '--json', '--filter', FILTER], inject('project'));
     const outcomes = (JSON.parse(printed) as { outcome: string }[]).map(({ outcome }) => outcome);
     expect(outcomes.length).toBeGreaterThan(20);
     expect(new Set(outcomes)).toEqual(new Set(['completed']));
