@@ -20,7 +20,7 @@ interface TracedQemu {
   readonly events: readonly TraceEvent[];
 }
 
-/** Runs a profile of QEMU's that maps each buffer anew, with events of QEMU's own. */
+/** Runs a profile of QEMU's that maps each buffer for itself, with events of QEMU's own. */
 async function traceQemu(name: string, patterns: string): Promise<TracedQemu> {
   const own = [
     `extends: ${join(ROOT, 'profiles/qemu', name)}`,

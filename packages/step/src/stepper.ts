@@ -20,7 +20,7 @@ export class Stepper {
   #following: number | null = null;
   #message: string | null = null;
   #isHelp = false;
-  /** What was typed behind `/`; `null` while nobody types. */
+  /** What was typed behind `/`; `null` while the user types no search. */
   #typed: string | null = null;
   #sought = '';
 

@@ -31,7 +31,7 @@ export class ExternalEvents {
   }
 
   /**
-   * The events of a recorder with these in their places, by time, and numbered anew. Events from before `since` are
+   * The events of a recorder with these in their places, by time, and numbered again. Events from before `since` are
    * left out.
    */
   mergedWith(own: readonly TraceEvent[], since: number): TraceEvent[] {

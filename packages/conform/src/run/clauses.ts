@@ -11,7 +11,7 @@ const COMMON_CLAUSES: readonly Clause[] = [
     requires: 'a configuration change notification with DEVICE_NEEDS_RESET',
     unseen: 'a device may ask for no reset, and its interrupt is often that of a queue',
   },
-  { section: '2.2', level: 'text', requires: 'features are negotiated anew after each reset' },
+  { section: '2.2', level: 'text', requires: 'driver and device negotiate again after each reset' },
   { section: '2.2.1', level: 'text', requires: 'features do not change after FEATURES_OK' },
   { section: '2.2.2', level: 'MUST', requires: 'a closed offer of known bits, any valid subset, the same set again' },
   { section: '2.4', level: 'text', requires: 'a reset at any time' },

@@ -15,7 +15,7 @@ interface Seen {
   readonly room: number;
   /** Lets the shipped device half handle it. Returns the used length. */
   readonly handle: () => number;
-  /** Writes the header anew: what the device half takes for the request. */
+  /** Replaces the header that the device half takes for the request. */
   readonly rewrite: (type: number, sector: number) => void;
   /** Answers with a status and no data. */
   readonly answer: (status: number) => number;

@@ -70,7 +70,7 @@ export const FOUND_BY: Readonly<Record<string, readonly string[]>> = {
   'works before DRIVER_OK': ['status/kick-before-driver-ok'],
   'takes buffers when it is set up, kicked or not': ['status/idle-before-driver-ok'],
   'crashes at DRIVER_OK without FEATURES_OK': ['status/driver-ok-without-features-ok'],
-  'does not offer VERSION_1 to whoever looks again': ['features/version-1'],
+  'does not offer VERSION_1 when the driver reads the features again': ['features/version-1'],
   'offers a bit without meaning': ['features/known-only'],
   'offers SR_IOV': ['features/sr-iov'],
   'offers what requires what it does not offer': ['features/closed-offer'],

@@ -103,7 +103,7 @@ export const REGISTER_BUGS: readonly Bug[] = [
       else inner.writeStatus(status);
     },
   })),
-  bug('does not offer VERSION_1 to whoever looks again', (inner, device) => ({
+  bug('does not offer VERSION_1 when the driver reads the features again', (inner, device) => ({
     readDeviceFeatures: () => {
       const offer = inner.readDeviceFeatures();
       return device.count++ === 0 ? offer : offer.without(VERSION_1);

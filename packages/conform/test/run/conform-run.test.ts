@@ -56,7 +56,7 @@ it('says of no case that it was tried once the device is gone for good', async (
   ]);
 });
 
-it('calls a device that does not answer a hang, whoever asks', async () => {
+it('calls a device that does not answer a hang, in a case and in the recovery after it', async () => {
   const device = new BrokenDevice();
   const asks = conformCase('a/asks', async (bench) => {
     await bench.start();

@@ -15,6 +15,6 @@ export const HELP: readonly string[] = [
   '',
   ' RING is the memory of the ring as it was after the event. Flags: N next, W the device',
   '   writes, I indirect; of a packed ring A/a AVAIL set or clear, U/u USED. + is a table.',
-  ' “memory” is what changed there since the event before, whoever wrote it.',
+  ' “memory” is what driver or device changed there since the event before.',
   ' DEVICE ADDRESSES is what the device may reach: r it reads, w it writes.',
 ];
