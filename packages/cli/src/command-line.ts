@@ -1,8 +1,8 @@
-import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { forbidExit, messageOf } from '@virtio-platform/core';
 import { USUAL_TYPE } from '@virtio-platform/conform';
 import type { ResolutionOptions } from '@virtio-platform/profile';
+import { TOOL_VERSION } from '@virtio-platform/runner';
 import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import wrapAnsi from 'wrap-ansi';
 import { checkCommand } from './commands/check.ts';
@@ -153,7 +153,7 @@ export async function runCommandLine(
 
   const program = new Command('virtio-platform')
     .description('One virtio ring, every platform’s rules.')
-    .version(version())
+    .version(TOOL_VERSION)
     .showHelpAfterError('(virtio-platform --help lists the commands)')
     .configureOutput({
       getOutHelpWidth: () => Math.min(terminal.columns, HELP_COLUMNS),
@@ -180,7 +180,14 @@ export async function runCommandLine(
       const [filter, plugins] = [filterOf(options), allowedPlugins(options)];
       const chosen = { reporters, filter, bail, seed, repeat, set, quiet, verbose, sanitize, trace, report, stack };
       return run(json, () =>
-        runCommand(terminal, profiles, { ...chosen, command: words, version: version(), plugins, input, interruption }),
+        runCommand(terminal, profiles, {
+          ...chosen,
+          command: words,
+          version: TOOL_VERSION,
+          plugins,
+          input,
+          interruption,
+        }),
       );
     });
   for (const option of runOptions()) runProgram.addOption(option);
@@ -198,7 +205,7 @@ export async function runCommandLine(
     .option('--json', 'prints an array')
     .option(...NO_PLUGINS_OUTSIDE)
     .action((words: string[], options: ExplainOptions & PluginOptions) =>
-      run(options.json, () => explainCommand(terminal, words, options, allowedPlugins(options), version())),
+      run(options.json, () => explainCommand(terminal, words, options, allowedPlugins(options), TOOL_VERSION)),
     );
   program
     .command('step')
@@ -296,7 +303,7 @@ export async function runCommandLine(
     .argument('<name>', 'of the package: my-board, or @mine/my-board')
     .option('--into <folder>', 'where to make it, if not in a folder of its name')
     .action((kind: NewKind, name: string, { into }: { readonly into?: string }) =>
-      run(false, async () => newCommand(terminal, kind, name, { into, version: version() })),
+      run(false, async () => newCommand(terminal, kind, name, { into, version: TOOL_VERSION })),
     );
 
   program
@@ -307,7 +314,7 @@ export async function runCommandLine(
   program
     .command('manual')
     .description('prints the manual page of the command, in roff')
-    .action(() => run(false, async () => manualCommand(terminal, program, version())));
+    .action(() => run(false, async () => manualCommand(terminal, program, TOOL_VERSION)));
   program.addHelpText('afterAll', ({ error }) => (error ? '' : `\n${exitStatusHelp(terminal.columns)}`));
 
   const swallowed = findSwallowedOption(program);
@@ -340,10 +347,4 @@ function exitStatusHelp(columns: number): string {
     return [`  ${status}  ${first}`, ...others.map((line) => `     ${line}`)].join('\n');
   });
   return ['Exit status:', ...lines].join('\n');
-}
-
-function version(): string {
-  const manifest: unknown = createRequire(import.meta.url)('../package.json');
-  const isManifest = typeof manifest === 'object' && manifest !== null && 'version' in manifest;
-  return isManifest ? String(manifest.version) : 'unknown';
 }
