@@ -9,7 +9,12 @@ import type { DeviceAddressSpace } from '@virtio-platform/core/address-space';
 import { ForwardingTransport, type Transport, type WaitResult } from '@virtio-platform/core/device';
 import { VIRTIO_F_RING_PACKED, VIRTIO_RING_F_EVENT_IDX, type FeatureSet } from '@virtio-platform/core/features';
 import type { GuestMemory } from '@virtio-platform/core/memory';
-import type { DescriptorChain, DeviceQueue, DeviceQueueState, QueueAddresses } from '@virtio-platform/core/queue';
+import {
+  ForwardingDeviceQueue,
+  type DescriptorChain,
+  type DeviceQueue,
+  type QueueAddresses,
+} from '@virtio-platform/core/queue';
 import type { Profile } from '@virtio-platform/profile';
 
 /** Where a bug acts: on what the device took, returned and wrote. */
@@ -209,9 +214,8 @@ class RegistersOf extends ForwardingTransport {
 }
 
 /** The device's end of a ring, with the bug. */
-export class BrokenRing implements DeviceQueue {
+export class BrokenRing extends ForwardingDeviceQueue {
   readonly device: BrokenDevice;
-  readonly size: number;
   readonly layout: 'split' | 'packed';
   readonly eventIdx: boolean;
   /** Byte offsets of the areas: the address space is physical. */
@@ -222,15 +226,13 @@ export class BrokenRing implements DeviceQueue {
   taken = 0;
   /** The chain that was taken last. */
   last: DescriptorChain | undefined;
-  readonly #inner: DeviceQueue;
   #pushed = 0;
   /** The flags of the slots before the first buffer of a batch was returned. */
   #before: readonly number[] = [];
 
-  constructor(inner: DeviceQueue, device: BrokenDevice, { size, words }: QueueAddresses) {
-    this.#inner = inner;
+  constructor(inner: DeviceQueue, device: BrokenDevice, { words }: QueueAddresses) {
+    super(inner);
     this.device = device;
-    this.size = size;
     this.layout = device.accepted?.has(VIRTIO_F_RING_PACKED) === true ? 'packed' : 'split';
     this.eventIdx = device.accepted?.has(VIRTIO_RING_F_EVENT_IDX) === true;
     this.descriptors = words[0]!;
@@ -240,22 +242,6 @@ export class BrokenRing implements DeviceQueue {
 
   get memory(): GuestMemory {
     return this.device.memory!;
-  }
-
-  get longestChain(): number {
-    return this.#inner.longestChain;
-  }
-
-  get longTables(): number {
-    return this.#inner.longTables;
-  }
-
-  get broken(): DeviceQueue['broken'] {
-    return this.#inner.broken;
-  }
-
-  get inFlight(): number {
-    return this.#inner.inFlight;
   }
 
   /** 16 bits of the device area of a split ring, at a byte offset. */
@@ -282,10 +268,10 @@ export class BrokenRing implements DeviceQueue {
     else view.setUint32(at + (isPacked ? 0 : 4), view.getUint32(at + (isPacked ? 0 : 4), true) + by, true);
   }
 
-  pop(chain: DescriptorChain): boolean {
+  override pop(chain: DescriptorChain): boolean {
     if (this.device.isWedged) return false;
     const { bug } = this.device;
-    if (!this.#inner.pop(chain)) {
+    if (!super.pop(chain)) {
       bug?.idle?.(this);
       return false;
     }
@@ -294,19 +280,19 @@ export class BrokenRing implements DeviceQueue {
     return bug?.taken?.(this, chain) ?? true;
   }
 
-  push(head: number, written: number): void {
+  override push(head: number, written: number): void {
     const length = this.device.bug?.returned?.(this, head, written) ?? written;
     if (length < 0) return;
     if (this.#pushed === 0) this.#before = this.#flags();
-    this.#inner.push(head, length);
+    super.push(head, length);
     this.#pushed++;
   }
 
-  flush(): boolean {
-    if (this.#pushed === 0) return this.#inner.flush();
+  override flush(): boolean {
+    if (this.#pushed === 0) return super.flush();
     const { shown } = this.device.bug ?? {};
     const first = this.layout === 'split' ? this.usedWord(2) : 0;
-    const isWanted = this.#inner.flush();
+    const isWanted = super.flush();
     const pushed = this.#pushed;
     this.#pushed = 0;
     if (shown === undefined) return isWanted;
@@ -317,27 +303,11 @@ export class BrokenRing implements DeviceQueue {
     return shown(this, isWanted, slots);
   }
 
-  enableNotifications(): boolean {
+  override enableNotifications(): boolean {
     if (this.device.isWedged) return true;
-    const isEmpty = this.#inner.enableNotifications();
+    const isEmpty = super.enableNotifications();
     this.device.bug?.asked?.(this);
     return isEmpty;
-  }
-
-  disableNotifications(): void {
-    this.#inner.disableNotifications();
-  }
-
-  awaitsNotification(): boolean {
-    return this.#inner.awaitsNotification();
-  }
-
-  suppressesNotifications(): boolean {
-    return this.#inner.suppressesNotifications();
-  }
-
-  save(): DeviceQueueState {
-    return this.#inner.save();
   }
 
   /** The flags of each slot of a packed ring. */

@@ -3,6 +3,7 @@ export * from './device/borrowed-ring.ts';
 export * from './device/descriptor-chain.ts';
 export * from './device/device-queue-state.ts';
 export * from './device/device-queue.ts';
+export * from './device/forwarding-device-queue.ts';
 export * from './device/in-flight-order.ts';
 export * from './driver/forwarding-virtqueue.ts';
 export * from './driver/outstanding-buffers.ts';

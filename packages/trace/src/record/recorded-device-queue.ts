@@ -1,12 +1,9 @@
-import type { BrokenReason, DescriptorChain, DeviceQueue, DeviceQueueState } from '@virtio-platform/core/queue';
+import { ForwardingDeviceQueue, type DescriptorChain, type DeviceQueue } from '@virtio-platform/core/queue';
 import { KIND } from '../event-kind.ts';
 import type { Recorder } from '../recorder.ts';
 
 /** The device's end of a queue whose calls are recorded. Hot: no allocation. */
-export class RecordedDeviceQueue implements DeviceQueue {
-  readonly size: number;
-  readonly longestChain: number;
-  readonly #inner: DeviceQueue;
+export class RecordedDeviceQueue extends ForwardingDeviceQueue {
   readonly #index: number;
   readonly #recorder: Recorder;
   /** Buffers that were pushed and not shown. */
@@ -16,27 +13,13 @@ export class RecordedDeviceQueue implements DeviceQueue {
 
   /** Owns `inner`, the queue with this index. */
   constructor(inner: DeviceQueue, index: number, recorder: Recorder) {
-    this.size = inner.size;
-    this.longestChain = inner.longestChain;
-    this.#inner = inner;
+    super(inner);
     this.#index = index;
     this.#recorder = recorder;
   }
 
-  get longTables(): number {
-    return this.#inner.longTables;
-  }
-
-  get broken(): BrokenReason | undefined {
-    return this.#inner.broken;
-  }
-
-  get inFlight(): number {
-    return this.#inner.inFlight;
-  }
-
-  pop(chain: DescriptorChain): boolean {
-    if (!this.#inner.pop(chain)) return false;
+  override pop(chain: DescriptorChain): boolean {
+    if (!super.pop(chain)) return false;
     const recorder = this.#recorder;
     if (this.#isResting) recorder.tick();
     this.#isResting = false;
@@ -53,37 +36,17 @@ export class RecordedDeviceQueue implements DeviceQueue {
     return true;
   }
 
-  push(head: number, written: number): void {
-    this.#inner.push(head, written);
+  override push(head: number, written: number): void {
+    super.push(head, written);
     this.#pushed++;
     this.#recorder.mark(KIND.push, this.#index, head, written, 0);
   }
 
-  flush(): boolean {
-    const isWanted = this.#inner.flush();
+  override flush(): boolean {
+    const isWanted = super.flush();
     this.#isResting = true;
     if (this.#pushed > 0) this.#noteFlush(isWanted);
     return isWanted;
-  }
-
-  enableNotifications(): boolean {
-    return this.#inner.enableNotifications();
-  }
-
-  disableNotifications(): void {
-    this.#inner.disableNotifications();
-  }
-
-  awaitsNotification(): boolean {
-    return this.#inner.awaitsNotification();
-  }
-
-  suppressesNotifications(): boolean {
-    return this.#inner.suppressesNotifications();
-  }
-
-  save(): DeviceQueueState {
-    return this.#inner.save();
   }
 
   #noteFlush(isWanted: boolean): void {
