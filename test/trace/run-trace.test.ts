@@ -160,7 +160,7 @@ describe('virtio-platform run --trace', () => {
 
   it('runs nothing where the file cannot be made', async () => {
     const path = join(folder, 'missing/all.json');
-    const { status, stdout, stderr } = await commandHere(['run', '--trace', path]);
+    const { status, stdout, stderr } = await commandHere(['run', 'pseries-plain', '--trace', path]);
     expect(status).toBe(2);
     expect(stdout).toBe('');
     expect(stderr).toContain('ERR_TRACE_FILE');
