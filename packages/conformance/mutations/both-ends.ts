@@ -28,8 +28,8 @@ const outstanding: readonly Mutation[] = mutationsOf('core/src/queue/driver/outs
   {
     name: 'takes written bytes from readable segments',
     cases: ['D19', 'R-05'],
-    from: 'segments[at + ROOM] = isWritable ? length : 0;',
-    to: 'segments[at + ROOM] = length;',
+    from: 'this.#writable[entry] = isWritable ? length : 0;',
+    to: 'this.#writable[entry] = length;',
   },
   {
     name: 'leaves a buffer mapped that came back',
@@ -46,17 +46,19 @@ const outstanding: readonly Mutation[] = mutationsOf('core/src/queue/driver/outs
   {
     name: 'takes neighbours in memory for neighbours in the view of the device',
     cases: ['M4'],
-    from: 'const id = this.#mapping.map(list.address[i]!, length, direction, this.words, 0);',
-    to: `const low = this.words[0]!;
-    const id = this.#mapping.map(list.address[i]!, length, direction, this.words, 0);
+    from: 'const id = this.#mapping.map(list.address[i]!, length, direction, this.deviceAddresses, entry * 2);',
+    to: `const id = this.#mapping.map(list.address[i]!, length, direction, this.deviceAddresses, entry * 2);
     const isNeighbour = i > 0 && list.address[i - 1]! + list.length[i - 1]! === list.address[i];
-    if (isNeighbour) this.words[0] = low + list.length[i - 1]!;`,
+    const low = this.deviceAddresses[(entry - 1) * 2]!;
+    if (isNeighbour) this.deviceAddresses[entry * 2] = low + list.length[i - 1]!;`,
   },
   {
     name: 'takes device address 0 for "not mapped"',
     cases: ['M5'],
     from: 'this.#mapped[entry] = id;\n    this.#mappedSegments',
-    to: 'this.#mapped[entry] = (this.words[0]! | this.words[1]!) === 0 ? NOT_MAPPED : id;\n    this.#mappedSegments',
+    to: `const isZero = (this.deviceAddresses[entry * 2]! | this.deviceAddresses[entry * 2 + 1]!) === 0;
+    this.#mapped[entry] = isZero ? NOT_MAPPED : id;
+    this.#mappedSegments`,
   },
   {
     name: 'leaves the segments in a table mapped',

@@ -38,14 +38,6 @@ const MAPPED = 6;
 /** Segments, which stay known after the buffer came back. */
 const DESCRIBED = 7;
 
-/** Words of one array for each entry, as the driver wrote its segment: the device address, and both lengths. */
-const SEGMENT_WORDS = 4;
-const LOW = 0;
-const HIGH = 1;
-const LENGTH = 2;
-/** Bytes the device may write there. */
-const ROOM = 3;
-
 /**
  * A driver's private memory of the buffers it gave to the device, for either layout: which buffers are outstanding,
  * their segments, and the mapping of each. The driver reads none of it back from shared memory, and checks each used
@@ -56,8 +48,8 @@ const ROOM = 3;
  * allocation.
  */
 export class OutstandingBuffers {
-  /** Device address of the segment mapped last: low and high word. */
-  readonly words: Uint32Array = new Uint32Array(2);
+  /** By entry, then by table entry: the device address of its segment, in two words. */
+  readonly deviceAddresses: Uint32Array;
   /** Why the last used buffer was refused. */
   refusal: BrokenReason | undefined;
   readonly #size: number;
@@ -68,9 +60,10 @@ export class OutstandingBuffers {
   readonly #next: Uint16Array;
   /** By head, {@link HEAD_WORDS} apart. */
   readonly #heads: Uint32Array;
-  /** By entry, then by table entry: mapping id, and the segment, {@link SEGMENT_WORDS} apart. */
+  /** By entry, then by table entry: mapping id, bytes of the segment, and bytes the device may write there. */
   readonly #mapped: Int32Array;
-  readonly #segments: Uint32Array;
+  readonly #lengths: Uint32Array;
+  readonly #writable: Uint32Array;
   /** Heads in the order in which they were added, as a ring. Valid while buffers are removed in that order. */
   readonly #order: Uint16Array;
   #oldest = 0;
@@ -99,7 +92,9 @@ export class OutstandingBuffers {
     this.#next = Uint16Array.from({ length: size }, (_, i) => (i + 1) % size);
     this.#heads = new Uint32Array(size * HEAD_WORDS);
     this.#mapped = new Int32Array(entries).fill(NOT_MAPPED);
-    this.#segments = new Uint32Array(entries * SEGMENT_WORDS);
+    this.deviceAddresses = new Uint32Array(entries * 2);
+    this.#lengths = new Uint32Array(entries);
+    this.#writable = new Uint32Array(entries);
     this.#order = new Uint16Array(size);
     this.#freeTail = size - 1;
     this.#free = size;
@@ -178,27 +173,24 @@ export class OutstandingBuffers {
   }
 
   /**
-   * Maps segment `i` of a request, remembers it at `entry`, and puts its address in {@link words}. Returns a negative
-   * reason where that fails; then every segment mapped before is unmapped, and the buffers are as before the request.
+   * Maps segment `i` of a request, and remembers it at `entry`, with its address in {@link deviceAddresses}. Returns a
+   * negative reason where that fails; then every segment mapped before is unmapped, and the buffers are as before the
+   * request.
    */
   map(list: ScatterList, i: number, entry: number): number {
     const isWritable = i >= list.readable;
     const length = list.length[i]!;
-    const segments = this.#segments;
-    const at = entry * SEGMENT_WORDS;
-    segments[at + LENGTH] = length;
-    segments[at + ROOM] = isWritable ? length : 0;
+    this.#lengths[entry] = length;
+    this.#writable[entry] = isWritable ? length : 0;
     if (list.premapped[i] === 1) {
-      segments[at + LOW] = this.words[0] = list.words[i * 2]!;
-      segments[at + HIGH] = this.words[1] = list.words[i * 2 + 1]!;
+      this.deviceAddresses[entry * 2] = list.words[i * 2]!;
+      this.deviceAddresses[entry * 2 + 1] = list.words[i * 2 + 1]!;
       return 0;
     }
     const direction = isWritable ? DmaDirection.FromDevice : DmaDirection.ToDevice;
-    const id = this.#mapping.map(list.address[i]!, length, direction, this.words, 0);
+    const id = this.#mapping.map(list.address[i]!, length, direction, this.deviceAddresses, entry * 2);
     // One operation tells an id from a negative reason, and from what is no whole number.
     if ((id & 0x7fff_ffff) !== id) return this.#undo(i, entry >= this.#size, id);
-    segments[at + LOW] = this.words[0]!;
-    segments[at + HIGH] = this.words[1]!;
     this.#mapped[entry] = id;
     this.#mappedSegments++;
     return id;
@@ -371,9 +363,10 @@ export class OutstandingBuffers {
     const segments = Array.from({ length: this.#heads[at + DESCRIBED]! }, () => {
       const here = entry;
       entry = isIndirect ? entry + 1 : this.#next[entry]!;
-      const [low, high, length, room] = this.#segments.subarray(here * SEGMENT_WORDS, (here + 1) * SEGMENT_WORDS);
+      const [low, high] = this.deviceAddresses.subarray(here * 2, here * 2 + 2);
       const address = (BigInt(high!) << 32n) | BigInt(low!);
-      return { entry: isIndirect ? here - first : here, address, length: length!, room: room! };
+      const [length, room] = [this.#lengths[here]!, this.#writable[here]!];
+      return { entry: isIndirect ? here - first : here, address, length, room };
     });
     const isOutstanding = this.#heads[at + SEGMENTS] !== NOT_A_HEAD;
     return { id: head, isOutstanding, addedAt: this.#heads[at + ADDED_AT]!, isIndirect, segments };
@@ -415,7 +408,7 @@ export class OutstandingBuffers {
     for (let i = 0, entry = head; i < this.#heads[at + ENTRIES]!; i++, entry = this.#next[entry]!) entries.push(entry);
     const segments = Array.from({ length: this.#heads[at + SEGMENTS]! }, (_, i): SegmentState => {
       const entry = isIndirect ? this.tableEntry(head, i) : entries[i]!;
-      return { mapped: this.#mapped[entry]!, room: this.#segments[entry * SEGMENT_WORDS + ROOM]! };
+      return { mapped: this.#mapped[entry]!, room: this.#writable[entry]! };
     });
     return { entries, isIndirect, addedAt: this.#heads[at + ADDED_AT]!, segments };
   }
@@ -434,7 +427,7 @@ export class OutstandingBuffers {
     for (const [i, { mapped, room }] of segments.entries()) {
       const entry = isIndirect ? this.tableEntry(head, i) : entries[i]!;
       this.#mapped[entry] = mapped;
-      this.#segments[entry * SEGMENT_WORDS + ROOM] = room;
+      this.#writable[entry] = room;
     }
   }
 
@@ -475,7 +468,7 @@ export class OutstandingBuffers {
 
   /** Unmaps one segment and returns the written bytes that remain for the segments behind it. */
   #unmapEntry(entry: number, written: number): number {
-    const writable = this.#segments[entry * SEGMENT_WORDS + ROOM]!;
+    const writable = this.#writable[entry]!;
     const here = written < writable ? written : writable;
     const id = this.#mapped[entry]!;
     if (id !== NOT_MAPPED) {

@@ -201,7 +201,7 @@ export class PackedVirtqueue extends DriverEnd {
    */
   #describe(list: ScatterList): number {
     const buffers = this.buffers;
-    const { words } = buffers;
+    const { deviceAddresses } = buffers;
     const count = list.count;
     const id = buffers.nextHead;
     let position = this.#availPosition;
@@ -209,7 +209,8 @@ export class PackedVirtqueue extends DriverEnd {
     for (let i = 0; ; i++) {
       const failure = buffers.map(list, i, entry);
       if (failure < 0) return failure;
-      this.#ring.writeDescriptor(slotOf(position), words[0]!, words[1]!, list.length[i]!, id);
+      const low = deviceAddresses[entry * 2]!;
+      this.#ring.writeDescriptor(slotOf(position), low, deviceAddresses[entry * 2 + 1]!, list.length[i]!, id);
       if (i === count - 1) return entry;
       entry = buffers.entryAfter(entry);
       position = advance(position, 1, this.size);
@@ -222,16 +223,18 @@ export class PackedVirtqueue extends DriverEnd {
    */
   #describeInTable(list: ScatterList): number {
     const buffers = this.buffers;
-    const { words } = buffers;
+    const { deviceAddresses } = buffers;
     const count = list.count;
     const id = buffers.nextHead;
     const first = buffers.firstTableEntry(id);
     for (let i = 0; i < count; i++) {
-      const failure = buffers.map(list, i, buffers.tableEntry(id, i));
+      const entry = buffers.tableEntry(id, i);
+      const failure = buffers.map(list, i, entry);
       if (failure < 0) return failure;
       // Where a split descriptor has flags and next, a packed one has id and flags (section 2.8.13).
       const flags = i >= list.readable ? VIRTQ_DESC_F_WRITE : 0;
-      this.#tables!.write(first + i, words[0]!, words[1]!, list.length[i]!, 0, flags);
+      const low = deviceAddresses[entry * 2]!;
+      this.#tables!.write(first + i, low, deviceAddresses[entry * 2 + 1]!, list.length[i]!, 0, flags);
     }
     const table = this.tableWords;
     this.memory.tables!.writeDeviceAddress(first * DESCRIPTOR_SIZE, table, 0);

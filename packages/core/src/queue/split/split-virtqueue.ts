@@ -193,7 +193,7 @@ export class SplitVirtqueue extends DriverEnd {
    */
   #describe(list: ScatterList): number {
     const buffers = this.buffers;
-    const { words } = buffers;
+    const { deviceAddresses } = buffers;
     const count = list.count;
     let at = buffers.nextHead;
     for (let i = 0; ; i++) {
@@ -202,7 +202,9 @@ export class SplitVirtqueue extends DriverEnd {
       const next = buffers.entryAfter(at);
       const isLast = i === count - 1;
       const flags = (i >= list.readable ? VIRTQ_DESC_F_WRITE : 0) | (isLast ? 0 : VIRTQ_DESC_F_NEXT);
-      this.#descriptors.write(at, words[0]!, words[1]!, list.length[i]!, flags, isLast ? 0 : next);
+      const low = deviceAddresses[at * 2]!;
+      const high = deviceAddresses[at * 2 + 1]!;
+      this.#descriptors.write(at, low, high, list.length[i]!, flags, isLast ? 0 : next);
       if (isLast) return at;
       at = next;
     }
@@ -214,16 +216,19 @@ export class SplitVirtqueue extends DriverEnd {
    */
   #describeInTable(list: ScatterList): number {
     const buffers = this.buffers;
-    const { words } = buffers;
+    const { deviceAddresses } = buffers;
     const count = list.count;
     const head = buffers.nextHead;
     const first = buffers.firstTableEntry(head);
     for (let i = 0; i < count; i++) {
-      const failure = buffers.map(list, i, buffers.tableEntry(head, i));
+      const entry = buffers.tableEntry(head, i);
+      const failure = buffers.map(list, i, entry);
       if (failure < 0) return failure;
       const isLast = i === count - 1;
       const flags = (i >= list.readable ? VIRTQ_DESC_F_WRITE : 0) | (isLast ? 0 : VIRTQ_DESC_F_NEXT);
-      this.#tables!.write(first + i, words[0]!, words[1]!, list.length[i]!, flags, isLast ? 0 : i + 1);
+      const low = deviceAddresses[entry * 2]!;
+      const high = deviceAddresses[entry * 2 + 1]!;
+      this.#tables!.write(first + i, low, high, list.length[i]!, flags, isLast ? 0 : i + 1);
     }
     const table = this.tableWords;
     this.memory.tables!.writeDeviceAddress(first * DESCRIPTOR_SIZE, table, 0);
