@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { setTimeout } from 'node:timers/promises';
 import { BlockRing, READ, watchCalls, WRITE } from '@virtio-platform/conformance/testing';
 import type { BootedMachine } from '@virtio-platform/core';
 import { DirectDmaMapping } from '@virtio-platform/core/dma';
@@ -88,4 +89,16 @@ describe('a back-end that shares descriptors with a driver that watches', () => 
       expect(machine.transport.configGeneration()).not.toBe(generation);
     }),
   );
+
+  it('tells of a changed configuration when a notification is there at each wait', () =>
+    withScripted({ changesConfig: 1, protocolFeatures: '0x228' }, async ({ machine }) => {
+      const ring = open(machine);
+      const data = machine.memory.allocate(512);
+      for (let round = 0; round < 2; round++) {
+        ring.submit(READ, 0, data, 512);
+        await setTimeout(200);
+        expect(machine.transport.wait(0)).toBe('notified');
+      }
+      expect(machine.transport.takeConfigChange?.()).toBe(true);
+    }));
 });
