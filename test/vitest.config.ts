@@ -124,6 +124,8 @@ export default defineConfig({
     // Every core: without a terminal vitest leaves one idle, which is half of a small machine.
     maxWorkers: '100%',
     sequence: { sequencer: LongestFirst },
+    // A process that held much memory takes longer than ten seconds to end on a busy machine.
+    teardownTimeout: 60_000,
     globalSetup: fileURLToPath(new URL('build.ts', import.meta.url)),
     setupFiles: ['reflect-metadata'],
     execArgv: [`--conditions=${SOURCE}`],

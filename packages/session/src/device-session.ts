@@ -8,7 +8,14 @@ import {
   type DriverHalf,
   type DriverQueue,
 } from '@virtio-platform/core';
-import { failDevice, initializeDevice, resetDevice, startDevice, type Transport } from '@virtio-platform/core/device';
+import {
+  DEVICE_TIMEOUT_MS,
+  failDevice,
+  initializeDevice,
+  resetDevice,
+  startDevice,
+  type Transport,
+} from '@virtio-platform/core/device';
 import { DirectDmaMapping, type DmaMapping, type DmaRegion, type DmaStatistics } from '@virtio-platform/core/dma';
 import { FailingDmaMapping, FailurePlan, type DmaFailures } from '@virtio-platform/core/failure';
 import {
@@ -33,6 +40,9 @@ import { DEFAULT_QUEUE_SIZE, type DriverLoad, type SessionOptions } from './sess
 import { supportedFeatures, unsupportedFeatures } from './supported-features.ts';
 /** Entries of each indirect table: a request with more segments goes into the ring itself. */
 const INDIRECT_ENTRIES = 16;
+
+/** Milliseconds that a device has for a reset at the least: it may be a process on a busy machine. */
+const LEAST_RESET_MS = 1000;
 
 /** A driver half at work, and what it was made from. */
 export interface OpenedDriver {
@@ -271,10 +281,16 @@ export class DeviceSession {
     if (failed !== undefined) throw failed.thrown;
   }
 
+  /** A driver that soon gives a request up does not wait long for the reset either: the failure is seen soon. */
+  get #resetMs(): number {
+    const { timeoutMs = DEVICE_TIMEOUT_MS } = this.#options.driver;
+    return Math.min(Math.max(timeoutMs, LEAST_RESET_MS), DEVICE_TIMEOUT_MS);
+  }
+
   /** Returns the error of a device that is gone. */
   #reset(): CodedError | undefined {
     try {
-      resetDevice(this.transport);
+      resetDevice(this.transport, this.#resetMs);
       return undefined;
     } catch (error) {
       if (isCodedError(error) && error.code === 'ERR_DEVICE_LOST') return error;

@@ -20,6 +20,8 @@ export interface SessionDriver {
   readonly buffers: BufferMapping;
   /** The treatment of used lengths; `undefined`: what the device type needs, and `strict` where it says nothing. */
   readonly usedLength?: UsedLengthPolicy | undefined;
+  /** Milliseconds that it gives the device for a request; a reset at the end has as long, from 1,000 to 5,000. */
+  readonly timeoutMs?: number | undefined;
 }
 
 /** Failures on purpose in front of the platform's mappings, of all queues together. */

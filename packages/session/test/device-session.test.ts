@@ -114,17 +114,26 @@ describe.each(['split', 'packed'] as const)('a session over a %s ring with a dev
     expect([session.dma.live, memory.allocated]).toEqual([0, 0]);
   });
 
-  it('D45 M7 gives nothing back to its owner while a reset is not confirmed', async () => {
-    const { session, transport, memory } = open(layout, [8], { slowReset: Infinity });
+  it.each([
+    [undefined, 5000],
+    [10, 1000],
+    [2000, 2000],
+    [60_000, 5000],
+  ])('D45 M7 gives nothing back before a reset is confirmed: requests have %s ms', async (timeoutMs, resetMs) => {
+    const { session, transport, memory } = open(layout, [8], {
+      slowReset: Infinity,
+      driver: { privilege: 'kernel', buffers: 'streaming', lacks: FeatureSet.EMPTY, timeoutMs },
+    });
     await start(session);
     const held = { live: session.dma.live, allocated: memory.allocated };
     expect(held.live).toBeGreaterThan(0);
     vi.useFakeTimers({ toFake: ['performance'] });
-    transport.wait = (timeoutMs) => {
-      vi.advanceTimersByTime(timeoutMs);
+    transport.wait = (waitMs) => {
+      vi.advanceTimersByTime(waitMs);
       return 'timeout';
     };
-    expect(() => session.end()).toThrow(expect.objectContaining({ code: 'ERR_DEVICE_RESET_TIMEOUT' }));
+    const message = expect.stringMatching(new RegExp(`did not confirm a reset .* in ${resetMs} ms$`));
+    expect(() => session.end()).toThrow(expect.objectContaining({ code: 'ERR_DEVICE_RESET_TIMEOUT', message }));
     expect({ live: session.dma.live, allocated: memory.allocated }).toEqual(held);
   });
 });

@@ -37,7 +37,9 @@ export function driverSchema(vocabulary: DeviceVocabulary): z.ZodObject<Record<s
       .describe('Map buffers once for all requests, or for each request, or place them in coherent memory.'),
     timeout: duration({ maximum: MAX_TIMEOUT_MS })
       .prefault('5s')
-      .describe('The time without a completed request after which the device counts as stalled: 5s.'),
+      .describe(
+        'The time without a completed request that a device may take, and for the reset at the end (1s to 5s): 5s.',
+      ),
     usedLength: z
       .enum(['strict', 'clamp', 'ignore'])
       .optional()
