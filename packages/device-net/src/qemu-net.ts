@@ -3,14 +3,17 @@ import type { NetSettings } from './net-settings.ts';
 
 /**
  * How QEMU makes a network device: `virtio-net-pci` on a network that gives back what it is sent. Such a network has
- * one pair of queues and no offloads. RSS and MTU are there for a profile that offers them.
+ * one pair of queues and no offloads. RSS and MTU are there for a profile that offers them. With a vhost-user back-end
+ * the frames are that one's, in as many pairs as the settings have, and addresses, filters and the number of pairs are
+ * QEMU's.
  */
 export const qemuNet: QemuDevice<NetSettings> = {
   arguments({ mac, queuePairs, mtu, speed, duplex, events }, resources) {
-    if (queuePairs > 1) {
+    const { backEnd } = resources;
+    if (queuePairs > 1 && backEnd === undefined) {
       const problem = 'the device of QEMU does not have more than one pair of queues for a network of this process';
       throw new CodedError('ERR_MACHINE_DEVICE', problem, {
-        hint: 'leave it out of the device section, or use @virtio-platform/machine-simulated',
+        hint: 'give QEMU a vhost-user back-end by machine.backEnd, or use @virtio-platform/machine-simulated',
       });
     }
     if (events.length > 0) {
@@ -18,7 +21,6 @@ export const qemuNet: QemuDevice<NetSettings> = {
         hint: 'leave it out of the device section, or use @virtio-platform/machine-simulated',
       });
     }
-    const packets = `dgram,id=network,local.type=fd,local.str=${resources.loopback('packets')}`;
     const device = {
       driver: 'virtio-net-pci',
       netdev: 'network',
@@ -28,6 +30,13 @@ export const qemuNet: QemuDevice<NetSettings> = {
       ...(mtu !== undefined && { host_mtu: mtu }),
       ...(speed !== undefined && { speed, duplex: duplex ?? 'full' }),
     };
-    return { before: ['-netdev', packets], device };
+    if (backEnd === undefined) {
+      const packets = `dgram,id=network,local.type=fd,local.str=${resources.loopback('packets')}`;
+      return { before: ['-netdev', packets], device };
+    }
+    // QEMU reads a comma in a path twice.
+    const socket = `socket,id=back-end,path=${backEnd.replaceAll(',', ',,')}`;
+    const packets = `vhost-user,id=network,chardev=back-end,queues=${queuePairs}`;
+    return { before: ['-chardev', socket, '-netdev', packets], device };
   },
 };

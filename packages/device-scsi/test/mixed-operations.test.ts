@@ -47,16 +47,24 @@ const hosts: fc.Arbitrary<ScsiSettingsInput> = fc
     ...(every < 10 ? {} : { slow: { every, delay: 1 } }),
   }));
 
+/** How often all queues are reset, with answers and events that the driver has not taken: never, or so. */
+const resetEvery = fc.option(fc.integer({ min: 5, max: 100 }), { nil: undefined });
+
 describe('10,000 operations of all kinds', () => {
   it('are answered as the model says, on any host, whatever happens to its disks', { timeout: 120_000 }, async () => {
-    const run = fc.record({ host: hosts, seed: fc.nat(0xffff_ffff), depth: fc.integer({ min: 1, max: 24 }) });
+    const run = fc.record({
+      host: hosts,
+      seed: fc.nat(0xffff_ffff),
+      depth: fc.integer({ min: 1, max: 24 }),
+      resetEvery,
+    });
     await fc.assert(
-      fc.asyncProperty(run, async ({ host, seed, depth }) => {
+      fc.asyncProperty(run, async ({ host, seed, depth, resetEvery: every }) => {
         const settings = settingsOf(host);
         const { queues, changes, slow } = settings;
         const units = settings.disks.map((each) => new DiskUnit(each, new SparseBacking(each.capacity)));
         const device = new ScsiDevice(units, { queues, queueSize: 64, changes, slow, byteOrder: 'little' });
-        const options = { requests: OPERATIONS, seed, depth, blockSize: 4096 };
+        const options = { requests: OPERATIONS, seed, depth, blockSize: 4096, resetEvery: every };
         const { requests, mismatches, error, left } = await runMixed(device, settings, options);
         expect({ error, requests, first: mismatches.first, left }).toEqual({
           error: undefined,

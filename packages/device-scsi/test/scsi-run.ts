@@ -54,13 +54,20 @@ export function openScsi(
 export async function runMixed(
   model: DeviceModel,
   settings: ScsiSettings,
-  given: Partial<MixedOptions> & { readonly requests?: number; readonly seed?: number; readonly depth?: number } = {},
+  given: Partial<MixedOptions> & {
+    readonly requests?: number;
+    readonly seed?: number;
+    readonly depth?: number;
+    /** So many completed requests after each other, all queues are reset. */
+    readonly resetEvery?: number | undefined;
+  } = {},
 ): Promise<WorkDone & { readonly left: { live: number; allocated: number }; readonly error: unknown }> {
-  const { requests = 300, seed = 5, depth = 8, ...changed } = given;
+  const { requests = 300, seed = 5, depth = 8, resetEvery = Infinity, ...changed } = given;
   const options = { blockSize: 2048, reads: 0.45, unmaps: 0.1, queries: 0.15, tasks: 0.1, ...changed };
   const { rings, context } = openScsi(model, { depth, bytes: options.blockSize });
   const driver = new ScsiDriver(context);
   let idle = 0;
+  let resetAt = resetEvery;
   const loop = {
     async turn(progress: number): Promise<void> {
       for (const { queue } of context.queues)
@@ -74,7 +81,13 @@ export async function runMixed(
     failedToAdd(reason: number): void {
       throw new DeviceError('ERR_DMA_EXHAUSTED', `nothing can be added: ${reason}`);
     },
-    disrupt(): void {},
+    /** The device has handled all requests, and the driver knows nothing of that yet. */
+    disrupt(completed: number): void {
+      if (completed < resetAt) return;
+      resetAt += resetEvery;
+      rings.serve();
+      for (const { queue } of context.queues) workload.recover(queue.index, rings.resetQueue(queue.index));
+    },
   };
   const own = { settings, options, kind: 'mixed', requests, seed, mostReturned: 0, loop, inspected: rings.memory };
   const workload = new MixedWork(driver, { ...context, ...own });

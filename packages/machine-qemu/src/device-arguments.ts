@@ -11,8 +11,8 @@ export const DEVICE_SLOT = 4;
 
 /**
  * The arguments for the device that a profile describes. Objects are JSON, in which the characters of a path have no
- * special meaning. Throws `ERR_MACHINE_DEVICE` for a type that QEMU is not told how to make, and for settings that
- * QEMU's device does not have.
+ * special meaning. Throws `ERR_MACHINE_DEVICE` for a type that QEMU is not told how to make, for settings that QEMU's
+ * device does not have, and for a back-end that it has no use for.
  */
 export function deviceArguments(device: DeviceDescription, resources: QemuResources): string[] {
   const { type, settings } = device;
@@ -21,7 +21,23 @@ export function deviceArguments(device: DeviceDescription, resources: QemuResour
       hint: 'give the plugin of the type a `qemu`, or use @virtio-platform/machine-simulated',
     });
   }
-  const { before = [], device: properties, after = [] } = type.qemu.arguments(settings, resources);
+  const { backEnd } = resources;
+  let usesBackEnd = backEnd === undefined;
+  const watched: QemuResources = {
+    image: resources.image,
+    loopback: resources.loopback,
+    get backEnd() {
+      usesBackEnd = true;
+      return backEnd;
+    },
+  };
+  const { before = [], device: properties, after = [] } = type.qemu.arguments(settings, watched);
+  if (!usesBackEnd) {
+    const problem = `device type ${type.name} does not say how a device of QEMU works with a vhost-user back-end`;
+    throw new CodedError('ERR_MACHINE_DEVICE', problem, {
+      hint: 'leave machine.backEnd out, or use @virtio-platform/machine-vhost-user, which talks to the back-end itself',
+    });
+  }
   const address = `${DEVICE_SLOT.toString(16).padStart(2, '0')}.0`;
   const whole = { ...properties, addr: address, ...interfaceProperties(device) };
   return [...before, '-device', JSON.stringify(whole), ...after];

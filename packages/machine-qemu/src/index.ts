@@ -23,10 +23,10 @@ const plugin: MachinePlugin<QemuOptions> = defineMachinePlugin({
   options: qemuOptionsSchema,
   provides: FACILITIES,
   async missing(options) {
-    const program = missingProgram(qemuProgram(options));
-    return program === undefined ? missingHost() : [...missingHost(), program];
+    const missing = programsOf(options).map((program) => missingProgram(program));
+    return [...missingHost(), ...missing.filter((program) => program !== undefined)];
   },
-  programs: (options) => [qemuProgram(options)],
+  programs: programsOf,
   async discover() {
     const programs = BOARDS.map((board) => qemuProgram({ program: undefined, board }));
     const devices = [...new Set(programs)].map((name) => {
@@ -43,6 +43,11 @@ const plugin: MachinePlugin<QemuOptions> = defineMachinePlugin({
     container.register(MACHINE, { useFactory: (bound) => new QemuMachine(bound.resolve(MACHINE_REQUEST), options) });
   },
 });
+
+/** The programs of a run: QEMU, and the back-end of its device. */
+function programsOf(options: QemuOptions): string[] {
+  return [qemuProgram(options), ...(options.backEnd?.slice(0, 1) ?? [])];
+}
 
 /** The requirements of every board that this computer does not meet. */
 function missingHost(): MissingRequirement[] {

@@ -2,6 +2,9 @@ import { INTERRUPT_MODES, type InterruptMode } from '@virtio-platform/pci';
 import { z } from 'zod';
 import { overriddenArguments } from './overridden-arguments.ts';
 
+/** In an argument of `backEnd`: the path of the socket to listen on. */
+export const SOCKET_PLACEHOLDER = '{socket}';
+
 /** The QEMU machine types that this machine supports. */
 export const BOARDS = ['pc', 'q35', 'pseries'] as const;
 /** One of {@link BOARDS}. */
@@ -16,6 +19,8 @@ export interface QemuOptions {
   readonly arguments: readonly string[];
   /** Names of QEMU's trace events, with * for any characters. */
   readonly trace: readonly string[];
+  /** Program and arguments of the vhost-user back-end of the device. */
+  readonly backEnd?: readonly string[] | undefined;
   readonly startTimeout: number;
   readonly replyTimeout: number;
 }
@@ -49,7 +54,21 @@ export const qemuOptionsSchema: z.ZodType<QemuOptions> = z
       .max(64)
       .default([])
       .describe('Events of QEMU for the trace of the run: [virtqueue_*, vtd_iotlb_*]. qemu -trace help lists them.'),
-    startTimeout: timeout.default(20_000).describe('Milliseconds until the first answer of QEMU.'),
+    backEnd: z
+      .array(z.string().min(1))
+      .min(1)
+      .max(256)
+      .refine((command) => command.some((argument) => argument.includes(SOCKET_PLACEHOLDER)), {
+        error: `no argument has ${SOCKET_PLACEHOLDER}`,
+      })
+      .optional()
+      .describe(
+        "Program and arguments of a vhost-user back-end that is started, and with which QEMU's device works. " +
+          '{socket} stands for the socket it has to listen on.',
+      ),
+    startTimeout: timeout
+      .default(20_000)
+      .describe('Milliseconds until the first answer of QEMU, and before it until its back-end listens.'),
     replyTimeout: timeout.default(5_000).describe('Milliseconds until an answer of QEMU.'),
   })
   .refine(({ board, iommu }) => iommu === 'none' || board === 'q35', {

@@ -1,5 +1,5 @@
 import { resolve } from 'node:path';
-import type { BootedMachine, Machine, MachineRequest } from '@virtio-platform/core';
+import type { BootedMachine, DeviceProgram, Machine, MachineRequest } from '@virtio-platform/core';
 import { FaultLog } from '@virtio-platform/core/address-space';
 import type { Transport } from '@virtio-platform/core/device';
 import { VIRTIO_F_ACCESS_PLATFORM } from '@virtio-platform/core/features';
@@ -16,6 +16,7 @@ import {
   type PciFunction,
 } from '@virtio-platform/pci';
 import { MEMORY_CONVERSION } from '@virtio-platform/platform-sev';
+import { startBackEnd } from './back-end-program.ts';
 import { BoardFunction } from './board/board.ts';
 import { checkBoard, openBoard } from './open-board.ts';
 import { DEVICE_SLOT, deviceArguments } from './device-arguments.ts';
@@ -61,6 +62,9 @@ export class QemuMachine implements Machine {
     let images = 0;
     disposal.add(() => loopbacks.forEach((loopback) => loopback.dispose()));
     const trace = await this.#openTrace(folder);
+    const { backEnd: backEndCommand, startTimeout } = this.#options;
+    const surroundings = { folder, directory: baseDirectory, startTimeout, signal };
+    const backEnd = backEndCommand && (await startBackEnd(backEndCommand, surroundings, disposal));
     // Once QEMU has ended, and before its folder is gone.
     disposal.add(() => trace?.tell());
     const command = [
@@ -72,6 +76,7 @@ export class QemuMachine implements Machine {
           path === undefined ? folder.createSparseFile(`image${images++}`, capacity) : resolve(baseDirectory, path),
         loopback: (kind) =>
           FIRST_DEVICE_DESCRIPTOR - 1 + loopbacks.push(kind === 'packets' ? Loopback.packets() : Loopback.stream()),
+        backEnd: backEnd?.socket,
       }),
       ...this.#options.arguments,
     ];
@@ -82,7 +87,9 @@ export class QemuMachine implements Machine {
     const { board, facilities } = openBoard(this.#options, memory, backing, qtest);
     const transport = this.#openTransport(new BoardFunction(board, DEVICE_SLOT), memory);
     disposal.add(() => transport.dispose());
-    return { memory, transport, facilities, faults: new FaultLog(), dispose: () => disposal.run() };
+    const deviceProgram =
+      backEnd && ((): DeviceProgram => ({ ending: backEnd.program.ending, stderrTail: backEnd.program.stderrTail() }));
+    return { memory, transport, facilities, faults: new FaultLog(), deviceProgram, dispose: () => disposal.run() };
   }
 
   /** What the profile wants QEMU to trace, where it is recorded. */
@@ -107,9 +114,11 @@ export class QemuMachine implements Machine {
 
   /**
    * The IOMMU translates MSI-X messages even where the data bypasses it, and then no mapping exists for the messages.
+   * QEMU 7.2 without KVM ends at the start of a device that has MSI-X and a vhost-user back-end.
    */
   #canReceiveMsix(): boolean {
-    const { board, iommu, interrupts } = this.#options;
+    const { board, iommu, interrupts, backEnd } = this.#options;
+    if (backEnd !== undefined) return false;
     const hasIommu = board === 'pseries' || iommu !== 'none';
     const isTranslated = this.#request.device.offers?.has(VIRTIO_F_ACCESS_PLATFORM) === true;
     return interrupts !== 'isr' && (!hasIommu || isTranslated);

@@ -85,6 +85,25 @@ describe('deviceArguments', () => {
     ]);
   });
 
+  it('gives a network a back-end in place of the loopback, with all its pairs of queues', () => {
+    const made = { ...resources(), backEnd: '/tmp/a,b/back-end' };
+    const args = deviceArguments(device(net, { queuePairs: 4 }), made);
+    expect(args.slice(0, 4)).toEqual([
+      '-chardev',
+      'socket,id=back-end,path=/tmp/a,,b/back-end',
+      '-netdev',
+      'vhost-user,id=network,chardev=back-end,queues=4',
+    ]);
+    expect(made.requests).toEqual([]);
+  });
+
+  it('refuses a back-end for a device that has no use for it', () => {
+    const made = { ...resources(), backEnd: '/tmp/back-end' };
+    expect(() => deviceArguments(device(entropy, {}), made)).toThrow(
+      expect.objectContaining({ code: 'ERR_MACHINE_DEVICE', message: expect.stringMatching(/entropy .*back-end/) }),
+    );
+  });
+
   it('gives the ports of a console their numbers and names, and room for more', () => {
     const ports = [{ id: 0, name: '' }, { id: 4, name: 'a "b"', console: true }, { id: 7 }];
     const lines = objects(deviceArguments(device(console, { ports, maxPorts: 9 }), resources()), '-device');

@@ -42,6 +42,7 @@ describe('the options of the plugin', () => {
     ['a timeout of 0', { board: 'pc', replyTimeout: 0 }],
     ['a timeout of hours', { board: 'pc', startTimeout: 600_001 }],
     ['a program without a name', { board: 'pc', program: '' }],
+    ['a back-end that is not told its socket', { board: 'pc', backEnd: ['dpdk-testpmd'] }],
   ])('refuse %s', (_, options) => {
     expect(qemuOptionsSchema.safeParse(options).success).toBe(false);
   });
@@ -64,6 +65,12 @@ describe('the plugin', () => {
 
   it('reports nothing missing where the program is installed', async () => {
     expect(await plugin.missing({ ...OPTIONS, program: process.execPath })).toEqual([]);
+  });
+
+  it('reports how to install a back-end', async () => {
+    const options = { ...OPTIONS, program: process.execPath, backEnd: ['/nonexistent/dpdk-testpmd', '{socket}'] };
+    expect(await plugin.missing(options)).toMatchObject([{ what: 'the program /nonexistent/dpdk-testpmd' }]);
+    expect(plugin.programs!(options)).toEqual([process.execPath, '/nonexistent/dpdk-testpmd']);
   });
 
   it('lists the programs of its boards, and the package of a missing program', async () => {

@@ -77,7 +77,7 @@ export class Mailbox {
     Atomics.store(this.#i32, COMMAND, command);
     Atomics.add(this.#i32, ASKED, 1);
     this.#wake();
-    return Atomics.wait(this.#i32, ANSWERED, answered, timeoutMs) !== 'timed-out' && !this.isGone;
+    return this.#waitForChange(ANSWERED, answered, timeoutMs) !== answered && !this.isGone;
   }
 
   /** Whether the device's side left for good. */
@@ -115,8 +115,7 @@ export class Mailbox {
 
   /** Driver's side: waits until the number of interrupts is no longer `seen`, and returns it. */
   waitForInterrupt(seen: number, timeoutMs: number): number {
-    Atomics.wait(this.#i32, INTERRUPTS, seen, timeoutMs);
-    return Atomics.load(this.#i32, INTERRUPTS);
+    return this.#waitForChange(INTERRUPTS, seen, timeoutMs);
   }
 
   /**
@@ -210,6 +209,17 @@ export class Mailbox {
     const { async: isAsync, value } = Atomics.waitAsync(this.#i32, WAKE, seen, timeoutMs);
     if (isAsync) await value;
     return Atomics.load(this.#i32, WAKE);
+  }
+
+  /**
+   * Waits until a word is no longer `seen`, and returns what it is then. A change and its wake-up are two steps: that of
+   * an earlier change may come to a wait for the next one.
+   */
+  #waitForChange(word: number, seen: number, timeoutMs: number): number {
+    const end = performance.now() + timeoutMs;
+    for (let left = timeoutMs; left > 0 && Atomics.load(this.#i32, word) === seen; left = end - performance.now())
+      Atomics.wait(this.#i32, word, seen, left);
+    return Atomics.load(this.#i32, word);
   }
 
   #wake(): void {

@@ -10,7 +10,8 @@ import type { ByteOrder } from '@virtio-platform/core/queue';
 export type Returned = readonly number[];
 
 interface LoopQueue extends DriverQueue {
-  readonly device: SplitDeviceQueue;
+  device: SplitDeviceQueue;
+  readonly openDevice: () => SplitDeviceQueue;
   readonly chain: DescriptorChain;
   readonly batch: UsedBatch;
   /** By the id of a buffer: where its writable part is. */
@@ -65,6 +66,15 @@ export class DeviceLoop implements DeviceQueues {
     }
   }
 
+  /** Resets a queue, on both sides. Returns the ids of the buffers that the driver has again. */
+  resetQueue(index: number): number[] {
+    const loop = this.#queues[index]!;
+    this.#model.forget(index);
+    const ids = loop.queue.reset();
+    loop.device = loop.openDevice();
+    return ids;
+  }
+
   /** Gives the device a buffer: what it reads, and how many bytes it may write. */
   add(index: number, readable: readonly number[] | Uint8Array, writable = 0): void {
     const { queue, addresses } = this.#queues[index]!;
@@ -117,14 +127,11 @@ export class DeviceLoop implements DeviceQueues {
     const usedLength = accepted.has(VIRTIO_F_VERSION_1) ? 'strict' : 'clamp';
     const options = { index, size, eventIdx: true, indirect: 0, legacyLayout: false, byteOrder, usedLength } as const;
     const queue = new SplitVirtqueue(this.memory, mapping, options);
-    const device = new SplitDeviceQueue(this.space, {
-      addresses: queue.addresses,
-      eventIdx: true,
-      indirect: false,
-      byteOrder,
-    });
+    const openDevice = (): SplitDeviceQueue =>
+      new SplitDeviceQueue(this.space, { addresses: queue.addresses, eventIdx: true, indirect: false, byteOrder });
     const chain = new DescriptorChain(size);
-    return { mapping, queue, device, chain, batch: new UsedBatch(size), addresses: new Map() };
+    const batch = new UsedBatch(size);
+    return { mapping, queue, device: openDevice(), openDevice, chain, batch, addresses: new Map() };
   }
 }
 

@@ -48,6 +48,18 @@ export async function discoverUnit(requests: ScsiRequests, unit: UnitModel, memo
   return await readCapacity(requests, unit, memory);
 }
 
+/**
+ * Asks whether a unit is there, of which events are lost: as Linux does, by INQUIRY. It is not there where its target
+ * says so, and where nothing answers.
+ */
+export async function isPresent(requests: ScsiRequests, unit: UnitModel, { u8 }: GuestMemory): Promise<boolean> {
+  let isThere = false;
+  const check = (address: number, moved: number): undefined => void (isThere = moved > 0 && u8[address]! >> 5 === 0);
+  const cdb = inquiryCdb(INQUIRY_BYTES);
+  await isExecuted(requests, question(unit, { name: 'INQUIRY', cdb, dataIn: INQUIRY_BYTES, check }));
+  return isThere;
+}
+
 /** Makes a command until it is executed, and not told of a unit attention instead. Returns whether it was. */
 async function isExecuted(requests: ScsiRequests, operation: Operation): Promise<boolean> {
   const outcomes: Outcome[] = [];

@@ -14,7 +14,7 @@ import {
 import { VIRTIO_SCSI_F_CHANGE, VIRTIO_SCSI_F_HOTPLUG } from '../scsi-features.ts';
 import { SENSE } from '../scsi-sense.ts';
 import { fillCell, readCell, unmapCell, writeCell, type CellPlace } from './cell-operations.ts';
-import { discoverUnit, readCapacity } from './discover-unit.ts';
+import { discoverUnit, isPresent, readCapacity } from './discover-unit.ts';
 import type { Operation } from './operation.ts';
 import { QueryOperations } from './query-operations.ts';
 import { ScsiRequests, type ScsiWorkContext } from './scsi-requests.ts';
@@ -39,6 +39,8 @@ const MOST_DRAWS = 8;
 /** How long an answer waits for an event that explains it, and in how many rounds. */
 const EVENT_MS = 500;
 const EVENT_TURNS = 40;
+/** How often a unit is asked whether it is there, while events about it come. */
+const MOST_QUESTIONS = 8;
 
 /**
  * Random commands of all kinds on all disks of a host against a model of each, with task management in between, and
@@ -55,6 +57,10 @@ export class MixedWork implements Workload {
   readonly #random: Random;
   /** Units to be looked at: those that appeared, or changed. */
   readonly #changed = new Set<UnitModel>();
+  /** Units of which events may be lost, and which were not asked since. */
+  readonly #missed = new Set<UnitModel>();
+  /** The one of them that is being asked. */
+  #asked: UnitModel | undefined;
   #round = 0;
 
   /** Throws {@link DeviceError} as `unitModels` does. */
@@ -67,6 +73,7 @@ export class MixedWork implements Workload {
       heard: (event) => this.#hear(event),
       controlled: () => this.#tasks.collect(),
       recoverControls: (ids) => this.#tasks.recover(ids),
+      missedEvents: () => this.#missEvents(),
     });
     this.#queries = new QueryOperations(this.#units, memory, this.#random);
     this.#tasks = new TaskOperations(driver, this.#requests, this.#units, this.#random);
@@ -111,6 +118,7 @@ export class MixedWork implements Workload {
   /** Looks at units that appeared or changed. */
   async #lookAround(): Promise<void> {
     const { memory } = this.#context;
+    await this.#askMissed();
     for (const unit of this.#changed) {
       this.#changed.delete(unit);
       if (!unit.isPlugged) continue;
@@ -118,13 +126,29 @@ export class MixedWork implements Workload {
         ? await readCapacity(this.#requests, unit, memory)
         : await discoverUnit(this.#requests, unit, memory);
       if (!isFound) await this.#explainFailure(unit);
+      await this.#askMissed();
+    }
+  }
+
+  /** Asks units whether they are there, in place of the events that are lost. */
+  async #askMissed(): Promise<void> {
+    for (const unit of this.#missed) {
+      let isThere = unit.isPlugged;
+      this.#asked = unit;
+      // An event that comes while a unit is asked is older or newer than the answer.
+      for (let tries = 0; this.#missed.delete(unit) && tries < MOST_QUESTIONS; tries++)
+        isThere = await isPresent(this.#requests, unit, this.#context.memory);
+      this.#asked = undefined;
+      unit.isChanging = false;
+      unit.comesAndGoes ||= !isThere;
+      this.#look(unit, isThere);
     }
   }
 
   /** A unit that cannot be used is gone, and an event is to say so. */
   async #explainFailure(unit: UnitModel): Promise<void> {
     const end = performance.now() + EVENT_MS;
-    const isExplained = (): boolean => !unit.isPlugged || this.#changed.has(unit);
+    const isExplained = (): boolean => !unit.isPlugged || this.#changed.has(unit) || this.#missed.has(unit);
     for (let turns = 0; !isExplained() && turns < EVENT_TURNS && performance.now() < end; turns++) await this.#turn();
     if (isExplained()) return;
     this.#requests.accuse();
@@ -171,7 +195,7 @@ export class MixedWork implements Workload {
     const { event, reason, hasMissed } = given;
     if (event === undefined)
       return this.#requests.note('length', 'event', 'a buffer came back with less than an event');
-    if (hasMissed) for (const unit of this.#units) this.#look(unit, unit.isPlugged);
+    if (hasMissed) this.#missEvents();
     if (event === VIRTIO_SCSI_T_NO_EVENT || event === VIRTIO_SCSI_T_ASYNC_NOTIFY) return;
     const unit = this.#units.find(({ key }) => key === given.unit);
     const isKnown = unit !== undefined && this.#isKnown(event, reason);
@@ -183,11 +207,24 @@ export class MixedWork implements Workload {
       return;
     }
     unit.comesAndGoes = true;
+    if (this.#asked === unit) this.#missed.add(unit);
     this.#look(unit, reason === VIRTIO_SCSI_EVT_RESET_RESCAN);
     for (const other of this.#units) {
       // QEMU's attention is one of the bus: the first command of any unit is told.
       other.expect(SENSE.LUNS_CHANGED);
       this.#requests.explainAttention(other);
+    }
+  }
+
+  /** Events are lost: any unit may be gone, there, reset or of another size. */
+  #missEvents(): void {
+    for (const unit of this.#units) {
+      unit.isChanging = true;
+      unit.expect(SENSE.LUNS_CHANGED);
+      unit.expect(SENSE.CAPACITY_CHANGED);
+      if (unit.isResized) unit.forget();
+      this.#look(unit, unit.isPlugged);
+      this.#missed.add(unit);
     }
   }
 

@@ -40,6 +40,8 @@ export interface Pending {
   isDisturbed: boolean;
   /** Whether it is the first command since a reset of the unit was confirmed. */
   isFirstAfterReset: boolean;
+  /** Whether a queue reset took it back: the device may have executed it, and its answer be lost. */
+  mayBeExecuted: boolean;
   /** How often the device asked to make it again. */
   tries: number;
 }

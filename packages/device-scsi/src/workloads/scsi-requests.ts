@@ -1,6 +1,6 @@
 import type { Mismatch, MismatchKind, WorkDone, WorkloadContext } from '@virtio-platform/core';
 import { hexadecimal, MismatchLog } from '@virtio-platform/device-kit';
-import { SCSI_CONTROL_QUEUE } from '../layout.ts';
+import { SCSI_CONTROL_QUEUE, SCSI_EVENT_QUEUE } from '../layout.ts';
 import { UNIT_BUSY, type ScsiDriver } from '../driver/scsi-driver.ts';
 import type { ScsiEvent } from '../driver/event-lane.ts';
 import { REPORT_LUNS } from '../scsi-commands.ts';
@@ -39,6 +39,8 @@ export interface ScsiRequestsOwner {
   controlled?(): number;
   /** A queue reset returned control requests with these ids. */
   recoverControls?(ids: readonly number[]): void;
+  /** A queue reset took back the buffers of events, and with them the events that were in them. */
+  missedEvents?(): void;
 }
 
 /**
@@ -142,7 +144,13 @@ export class ScsiRequests {
     if (unit !== undefined) unit.isTelling = isFirstAfterReset;
     // Its answer may be on the way when another command is answered with what it left.
     unit?.told.add(operation.sense);
-    return this.#submit({ operation, isDisturbed: unit?.isUnsettled === true, isFirstAfterReset, tries: 0 });
+    return this.#submit({
+      operation,
+      isDisturbed: unit?.isUnsettled === true,
+      isFirstAfterReset,
+      mayBeExecuted: false,
+      tries: 0,
+    });
   }
 
   /** Makes commands again, as many as there is room for. Returns whether none is left. */
@@ -182,11 +190,12 @@ export class ScsiRequests {
     const recovered = this.driver.recover(queue, ids);
     this.#repeated += recovered.length;
     if (queue === SCSI_CONTROL_QUEUE) return this.#owner.recoverControls?.(recovered);
+    if (queue === SCSI_EVENT_QUEUE) return this.#owner.missedEvents?.();
     for (const id of recovered) {
       const pending = this.#pending[id]!;
       this.#release(id, pending);
       // Its answer may have been on the way: what it was told is told to no other command.
-      pending.isDisturbed = true;
+      pending.isDisturbed = pending.mayBeExecuted = true;
       if (pending.operation.unit !== undefined) pending.operation.unit.owesAttention = false;
       this.#again.push(pending);
     }
@@ -257,8 +266,9 @@ export class ScsiRequests {
     return came;
   }
 
-  #end(id: number, { operation }: Pending, judgement: Judgement): void {
-    const { verdict, outcome } = judgement;
+  #end(id: number, { operation, mayBeExecuted }: Pending, judgement: Judgement): void {
+    const { verdict } = judgement;
+    const outcome = judgement.outcome === 'refused' && mayBeExecuted ? 'unknown' : judgement.outcome;
     const { driver } = this;
     if (verdict === 'again') this.#note(id, operation, { ...judgement, kind: 'status-error', detail: 'it stays BUSY' });
     else if (verdict === 'wrong') this.#note(id, operation, judgement);

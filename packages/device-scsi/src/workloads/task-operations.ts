@@ -149,9 +149,9 @@ export class TaskOperations {
     this.#requests.note(kind, task.name, `the device answered ${describeResponse(response)}`);
   }
 
-  /** Whether the unit is gone, or its settings say that it comes and goes. */
+  /** Whether the unit is gone, comes and goes, or may be gone by an event that is lost. */
   #mayBeGone({ unit }: Task): boolean {
-    return unit !== undefined && (!unit.isPlugged || unit.comesAndGoes);
+    return unit !== undefined && (!unit.isPlugged || unit.comesAndGoes || unit.isChanging);
   }
 
   #next(unit: UnitModel): Task {

@@ -38,7 +38,7 @@ export class UnitModel {
   readonly cellSize: number;
   /** Whether it is on the bus, as far as events said. */
   isPlugged: boolean;
-  /** Whether its capacity changed, and was not read since. */
+  /** Whether its capacity changed, and was not read since, or an event that says so may be lost. */
   isChanging = false;
   /** Whether task management is in flight that may end its commands. */
   isManaged = false;
@@ -116,6 +116,11 @@ export class UnitModel {
     const before = this.cells;
     this.#blocks = blocks;
     this.#kinds.fill(UNKNOWN, Math.min(before, this.cells));
+  }
+
+  /** What is on the disk is not known any more. */
+  forget(): void {
+    this.#kinds.fill(UNKNOWN);
   }
 
   /** Cells that the disk has. */
