@@ -63,17 +63,22 @@ export function diagnoseAccess(evidence: FailureEvidence, fault: FaultReport): R
       ? `device address ${fault.address}: it is in no descriptor of the buffers that the driver knows`
       : `queue ${area.ring.queue}: the ${area.name} area of the ring begins at ${fault.address}`;
   if (area !== undefined) return { ring: area.ring, diagnosis: { ...common, where, place } };
-  const work = workedOn(evidence, fault);
+  const work = workedOn(evidence, fault.address);
   const notes = work === undefined ? common.notes : [...common.notes, work.note];
   return { ring: work?.ring, diagnosis: { ...common, notes, where, place } };
 }
 
-/** The buffer that the device worked on when it was refused an access: where it is in the thread of the recorder. */
-function workedOn(
+/**
+ * The buffer that the device worked on when it was refused the access to `address`, or now: where it is in the thread of
+ * the recorder.
+ */
+export function workedOn(
   { events, rings }: FailureEvidence,
-  { address }: FaultReport,
+  address?: string,
 ): { readonly ring: RingReport; readonly note: string } | undefined {
-  const at = events.findLastIndex(({ kind, deviceAddress }) => kind === 'fault' && deviceAddress === BigInt(address));
+  const isAccess = ({ kind, deviceAddress }: TraceEvent): boolean =>
+    address !== undefined && kind === 'fault' && deviceAddress === BigInt(address);
+  const at = events.findLastIndex(isAccess);
   const before = at < 0 ? events : events.slice(0, at);
   const last = before.findLast(({ kind }) => kind === 'pop' || kind === 'push' || kind === 'flush');
   const ring = rings.find(({ queue }) => queue === last?.queue);

@@ -1,7 +1,7 @@
 import type { FaultReport, FindingReport } from '../report/report.ts';
 import { completeExplanation, type DescribeBuffer } from './complete-explanation.ts';
-import { diagnoseAccess, diagnoseInside, diagnoseRecorded } from './diagnose-fault.ts';
-import { describePlace, ringPlace, type Diagnosis } from './diagnosis.ts';
+import { diagnoseAccess, diagnoseInside, diagnoseRecorded, workedOn } from './diagnose-fault.ts';
+import { count, describePlace, ringPlace, type Diagnosis } from './diagnosis.ts';
 import type { FailureEvidence } from './failure-evidence.ts';
 import { NO_PLACE, type FailureExplanation } from './failure-explanation.ts';
 
@@ -34,11 +34,19 @@ export function explainFinding(finding: FindingReport, evidence: FailureEvidence
   const ring = evidence.rings.find((candidate) => candidate.queue === queue);
   const known = { buffer: descriptor, address: buffer?.address ?? null, deviceAddress };
   const place = ring === undefined ? { ...NO_PLACE, ...known, queue } : ringPlace(ring, known);
+  const work = ring === undefined ? workedOn(evidence) : undefined;
   const where = [
-    ...(ring === undefined ? [`the driver of ${device}`] : [describePlace(ring, place)]),
-    ...(buffer === null ? [] : [`${buffer.length} bytes at ${buffer.address}`]),
-    ...(deviceAddress === null ? [] : [`device address ${deviceAddress}`]),
+    ...(ring === undefined ? [] : [describePlace(ring, place)]),
+    ...(buffer === null ? [] : [`${count(buffer.length, 'byte')} at ${buffer.address}`]),
+    ...(deviceAddress === null ? [] : [`device address ${deviceAddress} of the device ${device}`]),
   ];
-  const diagnosis: Diagnosis = { what, where: where.join(', '), place, notes: [], next: hint };
-  return completeExplanation('finding', diagnosis, evidence, ring, () => undefined);
+  const notes = work === undefined ? [] : [work.note];
+  const diagnosis: Diagnosis = {
+    what,
+    where: where.join(', ') || `the driver of the device ${device}`,
+    place,
+    notes,
+    next: hint,
+  };
+  return completeExplanation('finding', diagnosis, evidence, ring ?? work?.ring, () => undefined);
 }

@@ -66,7 +66,12 @@ export function printObserved(terminal: Terminal, report: RunReport, { verbose }
     report.faults.filter((fault) => !isTold(fault)),
     verbose,
   );
-  printFaults(terminal, 'recorded by the IOMMU', report.recorded, verbose);
+  printFaults(
+    terminal,
+    'recorded by the IOMMU',
+    report.recorded.filter((fault) => !isTold(fault)),
+    verbose,
+  );
   printLeaks(terminal, report.leaked, verbose);
   printFindings(terminal, report);
 }
