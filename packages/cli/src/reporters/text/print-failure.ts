@@ -23,7 +23,7 @@ const MOST_RINGS = 4;
  */
 export function printFailure(terminal: Terminal, report: RunReport, style: FailureStyle, again?: string): void {
   const { red, bold, dim } = terminal.colors;
-  terminal.print('');
+  terminal.printGap();
   terminal.printSentence(0, bold(heading(report.profile)));
   if (report.refusal !== null) terminal.printSentence(2, `refused by ${report.refusal.rule}: ${report.refusal.reason}`);
   for (const line of failureLines(report, terminal)) terminal.print(line);

@@ -1,4 +1,4 @@
-import { relative } from 'node:path';
+import { displayPath } from '@virtio-platform/profile';
 import type { RunReport } from '@virtio-platform/runner';
 import type { Terminal } from '../../terminal.ts';
 
@@ -59,7 +59,6 @@ function placeOf({ buffer, deviceAddress, device, queue, descriptor }: Finding):
 /** A frame with the path as the user would write it. */
 function local(terminal: Terminal, frame: string): string {
   return frame.replace(/(?<=\(|^)\/[^()]*(?=:\d+:\d+\)?$)/, (path) => {
-    const short = relative(terminal.cwd, path);
-    return short.startsWith('..') ? path : short;
+    return displayPath(path, terminal.cwd);
   });
 }
