@@ -27,6 +27,8 @@ const CASES = [
   ['virtio-platform new ', ['platform', 'machine', 'device'], ['mine.yaml']],
   ['virtio-platform completion z', ['zsh'], ['bash']],
   ['virtio-platform explain m', ['mine.yaml'], ['mine.txt']],
+  ['virtio-platform run pseries-l', ['pseries-linear'], ['sev']],
+  ['virtio-platform step vfio/aft', ['vfio/after-unmap'], ['vfio']],
 ] as const;
 
 describe('completion bash', () => {
@@ -55,7 +57,7 @@ describe('completion fish', () => {
         .map((answer) => answer.split('\t', 1)[0]!);
       expect([line, ...words]).toEqual(expect.arrayContaining([...among]));
       // Of files fish proposes those with the suffix first, and then the others.
-      if (line.includes(' explain ')) expect(words[0]).toBe(among[0]);
+      if (/ (explain|run|step) /.test(line)) expect(words[0]).toBe(among[0]);
       else expect(words.filter((word) => never.some((one) => one === word))).toEqual([]);
     }
   });
@@ -75,8 +77,9 @@ describe('completion zsh', () => {
       try 'virtio-platform matrix --format=' 'markdown'
       try 'virtio-platform completion z' 'zsh'
       try 'virtio-platform explain mi' 'mine.yaml'
+      try 'virtio-platform run pseries-l' 'pseries-linear'
       zpty -d c`;
-    expect(linesOf('zsh', ['-f', '-c', ask])).toEqual(['yes', 'yes', 'yes', 'yes', 'yes']);
+    expect(linesOf('zsh', ['-f', '-c', ask])).toEqual(['yes', 'yes', 'yes', 'yes', 'yes', 'yes']);
   });
 });
 

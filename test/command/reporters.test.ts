@@ -68,7 +68,7 @@ describe('run --reporter', () => {
       /^\\::error::a\\x1b\[31mb\\n.*\n {2}differs path: expected identity, was linear\n {2}again /,
     );
     expect(rest[1]).toMatch(
-      /^faults\n(?: {2}.*\n)* {2}differs faults: expected 0, was 1\n(?: {2}.*\n)*? {2}fault: .*\n {2}again virtio-platform run faults\.yaml --seed \d+$/,
+      /^faults\n {2}fault {3}the device's read of 64 bytes at 0x1e00000 was refused: .*\n {2}where .*\n(?: {2}(?!differs|fault:).*\n)* {2}again virtio-platform run faults\.yaml --seed \d+$/,
     );
     expect(rest[2]).toMatch(/^2 of 4 runs as expected, [\d,]+ requests in [\d.]+ m?s\n$/);
   });

@@ -44,6 +44,14 @@ describe('what an IOMMU recorded', () => {
     ]);
     expect(report.faults).toEqual([]);
     expect(report.differences).toEqual(['recorded faults: expected 0, was 2']);
+    expect(report.explanations).toMatchObject([
+      {
+        kind: 'fault',
+        what: 'the IOMMU recorded a write of 1 byte at 0x0: unmapped',
+        where: expect.stringMatching(/^device address 0x0: /),
+        place: { deviceAddress: '0x0' },
+      },
+    ]);
   });
 
   it('can be expected', async () => {
@@ -66,9 +74,10 @@ describe('what an IOMMU recorded', () => {
     expect((await commandHere(['run', expected])).stdout).toContain('recording  7 recorded faults, as expected\n');
     const { stdout } = await commandHere(['run', expected, '--reporter', 'table', '--verbose']);
     expect(stdout).toContain('0 (+7 recorded)');
-    expect(stdout.match(/recorded by the IOMMU: write of 1 bytes at 0x[0-9a-f]+: unmapped/g)).toHaveLength(7);
+    expect(stdout.match(/recorded by the IOMMU: write of 1 byte at 0x[0-9a-f]+: unmapped/g)).toHaveLength(7);
     const unexpected = await commandHere(['run', profileOf('recorded: 7', '{ recorded: 6 }')]);
-    expect(unexpected.stdout).toContain('recorded by the IOMMU: write of 1 bytes at 0x1000: unmapped');
-    expect(unexpected.stdout).toContain('and 2 more (recorded by the IOMMU)');
+    expect(unexpected.stdout).toContain('  fault   the IOMMU recorded a write of 1 byte at 0x6000: unmapped\n');
+    expect(unexpected.stdout).toContain('recorded by the IOMMU: write of 1 byte at 0x1000: unmapped');
+    expect(unexpected.stdout).toContain('and 1 more (recorded by the IOMMU)');
   });
 });

@@ -24,7 +24,7 @@ type RecordingOptions = z.output<typeof optionsSchema>;
  */
 class RecordingPlatform extends LegacyPlatform {
   readonly #options: RecordingOptions;
-  #isFirst = true;
+  #reads = 0;
 
   constructor(memory: GuestMemory, options: RecordingOptions) {
     super(legacyOptionsSchema.parse({}), memory);
@@ -33,9 +33,8 @@ class RecordingPlatform extends LegacyPlatform {
 
   recordedFaults(): readonly DeviceFault[] {
     const { recorded, isGone } = this.#options;
-    const count = this.#isFirst ? 1 : recorded;
-    if (!this.#isFirst && isGone) throw new DeviceError('ERR_DEVICE_LOST', 'the registers are gone');
-    this.#isFirst = false;
+    const count = [1, recorded][this.#reads++] ?? 0;
+    if (this.#reads > 1 && isGone) throw new DeviceError('ERR_DEVICE_LOST', 'the registers are gone');
     return Array.from({ length: count }, (_, i) => ({
       address: BigInt(i) << 12n,
       length: 1,

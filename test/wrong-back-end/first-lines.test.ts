@@ -446,7 +446,7 @@ describe.skipIf(!canCompile)(`the page about failures (${NEEDS})`, () => {
     const start = lines.indexOf('wrong') + 1;
     const failure = lines.slice(
       start,
-      lines.findIndex((line) => /^ {2}(error|differs)/.test(line)),
+      lines.findIndex((line) => /^ {2}(error|differs|again)/.test(line)),
     );
     expect(failure.filter((line) => line.length > 80)).toEqual([]);
     expect(lastingLines(failure)).toEqual(lastingLines(text.trimEnd().split('\n')));

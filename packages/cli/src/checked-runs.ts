@@ -44,12 +44,12 @@ export async function checkRuns(source: ProfileSource, plugins: LoadOptions): Pr
  * does something wrong, and the other runs go on. Returns the results, and each error once.
  */
 export async function eachRun<T>(
-  path: string,
-  plugins: ResolutionOptions,
+  source: ProfileSource,
+  plugins: LoadOptions,
   body: (profile: Profile) => Promise<T>,
 ): Promise<{ readonly results: readonly T[]; readonly errors: readonly CodedError[]; readonly runs: number }> {
   const results: T[] = [];
-  const checked = await checkRuns(path, plugins);
+  const checked = await checkRuns(source, plugins);
   const failed: CheckedRun[] = [];
   for (const run of checked) {
     const { profile } = run;

@@ -12,8 +12,13 @@ export function claimOutput(stdout: NodeJS.WriteStream, stderr: NodeJS.WriteStre
       return stdout.isTTY;
     },
     get columns() {
-      return stdout.columns;
+      return stdout.columns ?? givenColumns(process.env['COLUMNS']);
     },
     write: (text, done) => write(text, done),
   };
+}
+
+/** The columns that people ask for where the output is no terminal, as with `COLUMNS=200 ... | less -S`. */
+function givenColumns(text: string | undefined): number | undefined {
+  return text !== undefined && /^[1-9]\d{0,4}$/.test(text) ? Number(text) : undefined;
 }

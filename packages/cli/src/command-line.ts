@@ -196,7 +196,7 @@ export async function runCommandLine(
     .description('says which path addresses take or who refused, and why; or what a code or a key means')
     .argument(
       '<what...>',
-      'YAML files, names of shipped profiles; codes (ERR_…, DMA-…); keys of a profile (platform.window.kind)',
+      'YAML files, names of shipped profiles, - for the standard input; codes (ERR_…, DMA-…); keys (platform.window.kind)',
     )
     .option('--all', 'every rule in order, also those that only looked')
     .option('--feature <name>', 'the whole story of one feature')
@@ -205,12 +205,17 @@ export async function runCommandLine(
     .option('--json', 'prints an array')
     .option(...NO_PLUGINS_OUTSIDE)
     .action((words: string[], options: ExplainOptions & PluginOptions) =>
-      run(options.json, () => explainCommand(terminal, words, options, allowedPlugins(options), TOOL_VERSION)),
+      run(options.json, () =>
+        explainCommand(terminal, words, options, allowedPlugins(options), { version: TOOL_VERSION, input }),
+      ),
     );
   program
     .command('step')
     .description('runs a profile with few requests, or reads a trace, and walks through it one event at a time')
-    .argument('<profile>', 'YAML file, name of a shipped profile, or a file that `run --trace` wrote')
+    .argument(
+      '<profile>',
+      'YAML file, name of a shipped profile, - for the standard input, or a file that `run --trace` wrote',
+    )
     .addOption(new Option('--requests <n>', 'requests of the run').argParser(wholeNumber(1, MOST_STEPPED)).default(8))
     .addOption(new Option('--run <n>', 'which run, where the profile is several').argParser(wholeNumber(1)).default(1))
     .addOption(new Option('--at <n>', 'the step to begin with').argParser(wholeNumber(1)).default(1))
@@ -220,14 +225,14 @@ export async function runCommandLine(
     .action((file: string, options: StepOptions) => {
       const { json = false, requests, run: which, at } = options;
       const plugins = allowedPlugins(options);
-      return run(json, () => stepCommand(terminal, file, { json, requests, run: which, at, plugins }));
+      return run(json, () => stepCommand(terminal, file, { json, requests, run: which, at, plugins, input }));
     });
   program
     .command('matrix')
     .description('prints what each offer of a device comes to under each platform')
     .argument(
       '[profile...]',
-      'YAML files, names of shipped profiles, or matrices of --json; without one, the shipped platforms',
+      'YAML files, names of shipped profiles, - for the standard input, or matrices of --json; without one, the shipped platforms',
     )
     .option('--offers <file>', 'YAML file: names, and lists of features')
     .addOption(new Option('--format <format>', 'how to print it').choices(MATRIX_FORMATS).default('table'))
@@ -238,7 +243,7 @@ export async function runCommandLine(
     .option('--json', 'prints an array with an object for each platform and layout')
     .option(...NO_PLUGINS_OUTSIDE)
     .action((files: string[], options: MatrixOptions & PluginOptions) =>
-      run(options.json, () => matrixCommand(terminal, files, options, allowedPlugins(options))),
+      run(options.json, () => matrixCommand(terminal, files, options, allowedPlugins(options), input)),
     );
   program
     .command('conform')
@@ -273,13 +278,13 @@ export async function runCommandLine(
   program
     .command('check')
     .description('validates profiles and says where they are wrong')
-    .argument('<profile...>', 'YAML files, names of shipped profiles')
+    .argument('<profile...>', 'YAML files, names of shipped profiles, - for the standard input')
     .option('--json', 'prints an array of results')
     .option(...NO_PROGRAMS)
     .option(...NO_PLUGINS_OUTSIDE)
     .addOption(pluginTimeout())
     .action((files: string[], options: PluginOptions) =>
-      run(options.json, () => checkCommand(terminal, files, options.json === true, allowedPlugins(options))),
+      run(options.json, () => checkCommand(terminal, files, options.json === true, allowedPlugins(options), input)),
     );
   program
     .command('list')

@@ -40,6 +40,7 @@ export class Terminal {
   /** When something was written last, in the time of `performance.now()`. */
   lastOutputAt: number = performance.now();
   readonly #streams: OutputStreams;
+  #hasPrinted = false;
   /** Whether the line the cursor is in, on standard error, is one of {@link showLine}. */
   #isLineShown = false;
 
@@ -64,6 +65,11 @@ export class Terminal {
 
   print(text: string): void {
     this.#write(this.#streams.stdout, `${escapeLines(text, this.colors.isColorSupported)}\n`);
+  }
+
+  /** Prints an empty line, where something stands before it. */
+  printGap(): void {
+    if (this.#hasPrinted) this.print('');
   }
 
   /** Prints a sentence behind `indent` blanks. On a terminal its lines end at words and begin behind the blanks. */
@@ -118,6 +124,7 @@ export class Terminal {
   #write(stream: TextStream, text: string): void {
     this.showLine('');
     this.lastOutputAt = performance.now();
+    if (stream === this.#streams.stdout) this.#hasPrinted = true;
     stream.write(text);
   }
 }

@@ -235,6 +235,15 @@ export class BalloonDriver implements DriverHalf {
     else if (index === this.reports?.queue.index) this.reports.recover(ids);
   }
 
+  describeBuffer(queue: number, id: number): string | undefined {
+    if (queue === this.#inflate.slots.queue.index) return `inflation by ${pages(this.#inflate.countOf(id))}`;
+    if (queue === this.#deflate.slots.queue.index) return `deflation by ${pages(this.#deflate.countOf(id))}`;
+    if (queue === this.statistics?.slots.queue.index) return 'report of the statistics';
+    if (queue === this.hints?.queue.index) return this.hints.describeBuffer(id);
+    if (queue === this.reports?.queue.index) return `report of free memory, ${this.reports.count} blocks`;
+    return undefined;
+  }
+
   dispose(): void {
     this.#inflate.dispose();
     this.#deflate.dispose();
@@ -271,6 +280,10 @@ export class BalloonDriver implements DriverHalf {
     this.#targetBytes = fields.number(BALLOON_CONFIG.num_pages, 0) * BALLOON_PAGE_SIZE;
     return this.hints?.receive(fields.number(BALLOON_CONFIG.free_page_hint_cmd_id, 0));
   }
+}
+
+function pages(count: number): string {
+  return `${count} ${count === 1 ? 'page' : 'pages'}`;
 }
 
 /** A field of the configuration space, which the driver writes as a whole. */

@@ -108,6 +108,14 @@ export class HintQueue {
     this.#waiting.sort((a, b) => rank(a) - rank(b));
   }
 
+  /** What the buffer with this id is, as `DriverHalf.describeBuffer` states it. */
+  describeBuffer(id: number): string {
+    const entry = this.#entries[id]!;
+    if (entry === START) return `hint command ${this.#active}`;
+    if (entry === STOP) return 'hint command STOP';
+    return `hint of the free block at 0x${entry.toString(16)}`;
+  }
+
   dispose(): void {
     this.#commands.release();
   }

@@ -60,6 +60,11 @@ export class PageNumberQueue {
     return this.#counts[slot]!;
   }
 
+  /** Pages of the guest in the request whose buffer has this id. */
+  countOf(id: number): number {
+    return this.#counts[this.slots.slotOf(id)]!;
+  }
+
   /** The address of the `at`th page of a request. Hot. */
   page(slot: number, at: number): number {
     return this.#pages[slot * this.capacity + at]!;

@@ -207,6 +207,14 @@ export class ConsoleDriver implements MessageDriver {
     return `size ${formatSize(before)} to ${formatSize(size)}`;
   }
 
+  describeBuffer(queue: number, id: number): string | undefined {
+    for (const line of this.#lines) {
+      const text = line?.pair.describeBuffer(queue, id, 'message');
+      if (text !== undefined) return `${text} of port ${line!.port.id}`;
+    }
+    return this.#control?.describeBuffer(queue, id);
+  }
+
   dispose(): void {
     for (const line of this.#lines) line?.pair.dispose();
     this.#control?.dispose();

@@ -73,6 +73,11 @@ export class ControlChannel {
     return progress + this.#pair.flush();
   }
 
+  /** See {@link QueuePair.describeBuffer}. */
+  describeBuffer(queue: number, id: number): string | undefined {
+    return this.#pair.describeBuffer(queue, id, 'control message');
+  }
+
   dispose(): void {
     this.#pair.dispose();
   }

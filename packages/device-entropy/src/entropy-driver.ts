@@ -1,4 +1,4 @@
-import { type BufferMapping } from '@virtio-platform/core';
+import type { BufferMapping, DriverHalf } from '@virtio-platform/core';
 import { BufferSlots, NO_BUFFER } from '@virtio-platform/device-kit';
 import { copyBytes } from '@virtio-platform/core/address-space';
 import type { DmaMapping } from '@virtio-platform/core/dma';
@@ -25,7 +25,7 @@ export interface EntropyDriverOptions {
  * The driver half of an entropy device (specification 1.4 section 5.4): gives the device writable buffers only. The
  * device may fill less than it was given, and what lies behind the used length is no entropy: `read` never shows it.
  */
-export class EntropyDriver {
+export class EntropyDriver implements DriverHalf {
   /** Bytes of the longest request. */
   readonly bytes: number;
   readonly #memory: GuestMemory;
@@ -126,6 +126,11 @@ export class EntropyDriver {
     const slots = this.#slots.recover(ids);
     for (const slot of slots) this.#slots.give(slot);
     return slots;
+  }
+
+  describeBuffer(_queue: number, id: number): string {
+    const length = this.#asked[this.#slots.slotOf(id)]!;
+    return `read of ${length} ${length === 1 ? 'byte' : 'bytes'} of entropy`;
   }
 
   /** Gives back all buffers. Only after the device confirmed a reset and the queue was reset. */

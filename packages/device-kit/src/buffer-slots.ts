@@ -170,6 +170,11 @@ export class BufferSlots {
     while (this.#reservedCount > 0) this.#mapping.unmap(this.#reserved[--this.#reservedCount]!, 0);
   }
 
+  /** The slot of a buffer that the device has, by its id. */
+  slotOf(id: number): number {
+    return this.#slotOf[id]!;
+  }
+
   /** Takes back buffers and returns how many; they are in the `completed` arrays. Hot. */
   poll(): number {
     const came = this.queue.takeUsed(this.#batch);

@@ -35,6 +35,8 @@ export class QueuePair {
   readonly #receive: BufferSlots;
   readonly #transmit: BufferSlots;
   readonly #failures: MappingFailures;
+  /** By transmit slot: bytes of its message. */
+  readonly #lengths: Uint32Array;
   #came = 0;
   #next = 0;
 
@@ -64,6 +66,7 @@ export class QueuePair {
       this.#receive.dispose();
       throw error;
     }
+    this.#lengths = new Uint32Array(this.#transmit.count);
   }
 
   /** Messages sent and not taken back; idle receive buffers are with the device for as long as it likes. */
@@ -97,6 +100,7 @@ export class QueuePair {
     if (head === undefined) this.#memory.u8.fill(0, address, address + header);
     else copyBytes(this.#memory.u8, address, head, 0, header);
     copyBytes(this.#memory.u8, address + header, source, 0, length);
+    this.#lengths[slot] = length;
     const reason = this.#transmit.submit(slot, header + length);
     if (reason < 0) this.#transmit.give(slot);
     return reason;
@@ -156,6 +160,16 @@ export class QueuePair {
     if (slot >= 0) this.#receive.give(slot);
     this.#transmit.unreserve();
     return reason;
+  }
+
+  /**
+   * What a buffer of the pair is for, as `DriverHalf.describeBuffer` states it: `frame of 64 bytes` where `message` is
+   * `frame`, or `receive buffer of 1526 bytes`. `undefined` for a queue of another pair.
+   */
+  describeBuffer(queue: number, id: number, message: string): string | undefined {
+    if (queue === this.#receive.queue.index) return `receive buffer of ${this.#options.receiveBytes} bytes`;
+    if (queue !== this.#transmit.queue.index) return undefined;
+    return `${message} of ${this.#lengths[this.#transmit.slotOf(id)]} bytes`;
   }
 
   dispose(): void {

@@ -145,6 +145,11 @@ export class NetLink implements MessageLink {
     return this.#pair.flush();
   }
 
+  /** See {@link QueuePair.describeBuffer}. */
+  describeBuffer(queue: number, id: number): string | undefined {
+    return this.#pair.describeBuffer(queue, id, 'frame');
+  }
+
   dispose(): void {
     this.#pair.dispose();
   }

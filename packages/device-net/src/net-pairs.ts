@@ -5,6 +5,7 @@ import type { GuestMemory } from '@virtio-platform/core/memory';
 import type { ByteOrder, Virtqueue } from '@virtio-platform/core/queue';
 import { ControlChannel } from './control/control-channel.ts';
 import { commandEffect } from './control/command-effect.ts';
+import { nameOfCommand } from './control/name-of-command.ts';
 import { ANNOUNCE_ACK, pairsCommand, type NetCommand } from './control/net-command.ts';
 import { VIRTIO_NET_F_MQ, VIRTIO_NET_F_MRG_RXBUF } from './net-features.ts';
 import type { NetConfig } from './net-config.ts';
@@ -209,6 +210,12 @@ export class NetPairs implements MessageDriver {
     }
     this.#failures.ended();
     return this.#wait(control) === VIRTIO_NET_OK;
+  }
+
+  describeBuffer(queue: number, id: number): string | undefined {
+    const sent = this.#control?.sent;
+    if (queue === this.#control?.queue) return sent && `command ${nameOfCommand(sent)}`;
+    return this.pairs.map((link) => link.describeBuffer(queue, id)).find((text) => text !== undefined);
   }
 
   dispose(): void {

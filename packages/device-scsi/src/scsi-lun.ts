@@ -18,6 +18,11 @@ export function lunOf(key: number): number {
   return key % (SCSI_MAX_LUN + 1);
 }
 
+/** A {@link unitKey} in words: `target 0, unit 1`. */
+export function nameOfUnit(key: number): string {
+  return `target ${targetOf(key)}, unit ${lunOf(key)}`;
+}
+
 /** What {@link readLun} returns for an address that is none. */
 export const NO_UNIT = -1;
 /** What {@link readLun} returns for the REPORT LUNS well-known logical unit. */

@@ -11,11 +11,12 @@ import type { DeviceTypeLoader, LoadedDeviceType } from './plugin/load-device-ty
 import { displayUse, pluginUse } from './plugin/plugin-use.ts';
 import { policySection } from './schema/policy-section.ts';
 import type { NamedRun, Profile } from './schema/profile.ts';
-import { issueAt, formatIssue, type ProfileIssue } from './source/profile-issue.ts';
+import { issueAt, formatIssue, type Place, type ProfileIssue } from './source/profile-issue.ts';
 import { knownKeys, RENAMED_KEYS, type CheckedProfile } from './schema/profile-schema.ts';
 import { readProfile } from './schema/read-profile.ts';
 import { renameKeys, type ProfileWarning } from './source/renamed-keys.ts';
 import { nodeAt, placeOf, plainMap, plainValue, type MapNode } from './source/source-node.ts';
+import { isSetPlace } from './source/set-values.ts';
 import { translateIssues, type RawIssue } from './source/translate-issues.ts';
 import { isRecord } from './source/unknown-value.ts';
 import { readTypedValues, unreadValues, type TypedValues } from './schema/typed-values.ts';
@@ -106,7 +107,7 @@ export async function checkRun(
       !faulty.has(section) &&
       (section in values || [...faulty].every((key) => knownKeys([], vocabulary).includes(key)));
     const wrong = await ask<Contradiction[]>(() => findContradictions(read.readableValues(isSound), typed), []);
-    contradictions.push(...wrong.map(({ path, message }) => issueAt(placeOf(root, path), path, message)));
+    contradictions.push(...wrong.map((each) => issueAt(laidOver(root, each, file), each.path, each.message)));
   }
   const ofProfile = typeof values['profile'] === 'string' ? values['profile'] : 'this profile';
   const name = run.label === '' ? ofProfile : `${ofProfile} [${run.label}]`;
@@ -119,6 +120,18 @@ export async function checkRun(
   }
   const profile = isRight ? buildProfile(file, name, root, checked, device, typed) : undefined;
   return { name, profile, failure: undefined, issues, contradictions, warnings };
+}
+
+/**
+ * The place of a contradiction: of its values the one that was laid over the others, by `--set` or by the profile
+ * `file` over those that it extends.
+ */
+function laidOver(root: MapNode, { path, with: others = [] }: Contradiction, file: string): Place {
+  const given = others.filter((other) => nodeAt(root, other) !== undefined);
+  const places = [path, ...given].map((each) => placeOf(root, each));
+  const ofFile = (name: string): Place | undefined =>
+    places.find(({ location }) => resolve(location.file) === resolve(name));
+  return places.find(isSetPlace) ?? ofFile(file) ?? places[0]!;
 }
 
 /** What is wrong with how a profile names the type of its device. */

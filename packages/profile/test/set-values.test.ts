@@ -65,6 +65,23 @@ describe('values that are set', () => {
     ]);
   });
 
+  it('are where values contradict each other that they were laid over', async () => {
+    expect(await issuesOf('queue.size=64', 'workload.requests=8')).toEqual([
+      '--set:2:19: workload.depth: 32 requests cannot be in flight out of 8',
+    ]);
+    expect(await issuesOf('queue.layout=split', 'queue.size=48')).toEqual([
+      expect.stringMatching(/^--set:2:12: queue\.size: must be a power of two/),
+    ]);
+    expect(await issuesOf('machine.memory=64KiB')).toEqual([
+      expect.stringMatching(/^--set:1:16: machine\.memory: the buffers of 32 requests/),
+    ]);
+    // As those of the profile are that extends another one.
+    const { issues } = await checkProfile({ text: `${base.text}workload: { requests: 8 }\n`, name: 'mine.yaml' });
+    expect(issues.map(formatIssue)).toEqual([
+      'mine.yaml:4:23: workload.depth: 32 requests cannot be in flight out of 8',
+    ]);
+  });
+
   it('are wrong with their place, and with what was probably meant', async () => {
     expect(await issuesOf('queue.size=64', 'queue.layut=packed')).toEqual([
       expect.stringMatching(/^--set:2:1: queue\.layut: .*did you mean `layout`\?$/),

@@ -63,7 +63,7 @@ export async function driveRun(profile: Profile, options: DriveOptions): Promise
     run.platform.recordedFaults?.();
     await drive(run, { sanitized, recorded }, state, options);
     sanitized?.end();
-    state.recorded = run.platform.recordedFaults?.() ?? [];
+    state.recorded = [...state.recorded, ...(run.platform.recordedFaults?.() ?? [])];
   } catch (error) {
     errors.note(error);
   }
@@ -146,6 +146,7 @@ async function drive(
     state.errors.note(error);
     return;
   }
+  sanitized?.watch((finding) => session.found(finding));
   state.negotiation = session.negotiation;
   recorded.negotiated(session.negotiation);
   const account = negotiationAccount(session.negotiation, run.platform.rules);
@@ -174,6 +175,10 @@ async function drive(
       state.errors.note(error, session.inspect());
       step(() => session.explain(error));
     }
+    step(() => {
+      state.recorded = run.platform.recordedFaults?.() ?? [];
+      session.explainTrouble(state.recorded);
+    });
     state.explanations = session.explanations;
     state.configuration = session.configuration;
   }

@@ -18,6 +18,8 @@ export interface FeatureStory {
   readonly offered: boolean;
   /** `unused` where the device was refused whatever was decided of the feature. */
   readonly outcome: 'accepted' | 'declined' | 'not offered' | 'unused';
+  /** What of the profile decided it: where the platform chose the path by this feature, its option; `null` for nothing. */
+  readonly option: string | null;
   readonly steps: readonly {
     readonly rule: string;
     readonly source: string;
@@ -62,8 +64,14 @@ export function featureStory(profile: Profile, explanation: Explanation, asked: 
     absentOn,
     offered,
     outcome: outcomeOf(offered, explanation.refusal !== null, last?.outcome),
+    option: offered ? optionOf(explanation, steps) : 'device.offers',
     steps,
   };
+}
+
+/** The option of the rule that chose the path, where that rule decided the feature. */
+function optionOf({ choice }: Explanation, steps: FeatureStory['steps']): string | null {
+  return steps.some(({ rule }) => rule === choice?.rule) ? (choice?.option ?? null) : null;
 }
 
 function outcomeOf(offered: boolean, isRefused: boolean, outcome: string | undefined): FeatureStory['outcome'] {

@@ -13,6 +13,7 @@ import {
   type DeviceRecording,
   type RecordingWatch,
 } from '@virtio-platform/trace';
+import { count } from './failure/diagnosis.ts';
 
 /**
  * Milliseconds from which on a call of a plugin that returns at once is recorded. Most of them read a property in a
@@ -119,7 +120,7 @@ export class RecordedRun implements MachineRecorder {
   }
 
   #noteFault({ access, length, address, cause, detail }: DeviceFault): void {
-    const what = detail ?? `${access} of ${length} bytes at 0x${address.toString(16)}: ${cause}`;
+    const what = detail ?? `${access} of ${count(length, 'byte')} at 0x${address.toString(16)}: ${cause}`;
     const place = { deviceAddress: address, length };
     this.recorder.note(KIND.fault, -1, access === 'write' ? 1 : 0, what, place);
   }

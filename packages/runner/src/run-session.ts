@@ -1,6 +1,8 @@
 import { ContractError, DeviceError, type DriverHalf, type Mismatch, type Workload } from '@virtio-platform/core';
+import { FaultLog, type DeviceFault } from '@virtio-platform/core/address-space';
 import type { DmaStatistics } from '@virtio-platform/core/dma';
 import type { NegotiationResult } from '@virtio-platform/core/negotiation';
+import type { DmaFinding } from '@virtio-platform/dma-sanitizer';
 import { runHook, type ComposedRun } from '@virtio-platform/profile';
 import { DeviceSession, type SessionWatch } from '@virtio-platform/session';
 import { FlightRecorder } from '@virtio-platform/trace';
@@ -8,6 +10,7 @@ import { checkDisruptions } from './disruptions.ts';
 import type { RecordedRun } from './recorded-run.ts';
 import type { RunReport, WorkloadReport } from './report/report.ts';
 import { collectEvidence, type FailureEvidence } from './failure/failure-evidence.ts';
+import { ExplainedTrouble } from './failure/explained-trouble.ts';
 import type { FailureExplanation } from './failure/failure-explanation.ts';
 import {
   explainChangedDescriptor,
@@ -35,6 +38,7 @@ export class RunSession {
   #driver: DriverHalf | undefined;
   readonly #recorder: FlightRecorder;
   readonly #explanations: FailureExplanation[] = [];
+  readonly #trouble: ExplainedTrouble;
 
   /**
    * Negotiates. After a refusal there is nothing to start. `watch` looks at the driver; `recording` has the events of
@@ -46,6 +50,12 @@ export class RunSession {
     const { platform, machine, profile } = run;
     const { device, driver, policy, queue, failures, workload } = profile;
     this.#run = run;
+    this.#trouble = new ExplainedTrouble(profile.expect, (make) => {
+      this.#explain((evidence) => make(evidence, this.#describe));
+    });
+    // A machine of somebody else may have a list that is no log: `explainTrouble` looks at that.
+    const { faults } = machine;
+    if (faults instanceof FaultLog) faults.watch((fault) => this.#trouble.faulted(fault));
     this.#session = new DeviceSession({
       machine,
       platform,
@@ -100,16 +110,33 @@ export class RunSession {
 
   /**
    * What went wrong so far, explained, in the order in which it happened, at most {@link MOST_EXPLANATIONS}. A missed
-   * notification is behind what ended the workload: it often has the same cause, and shows less of it.
+   * notification is behind what ended the workload: it often has the same cause, and shows less of it. A refused access
+   * that another explanation names has none of its own.
    */
   get explanations(): readonly FailureExplanation[] {
-    const all = this.#explanations;
+    const all = this.#explanations.filter((each) => !this.#trouble.isNamedBy(each, this.#explanations));
     return [...all.filter(({ kind }) => kind !== 'notification'), ...all.filter(({ kind }) => kind === 'notification')];
   }
 
   /** Explains an error that ended the workload, by rings and events as they are now. */
   explain(error: unknown): void {
-    this.#explain((evidence) => explainError(error, evidence, this.#describe));
+    this.#explain((evidence) => explainError(error, evidence, this.#describe), MOST_EXPLANATIONS);
+  }
+
+  /** Explains a finding of the DMA sanitizer that the profile does not expect, if it is the first one. */
+  found(finding: DmaFinding): void {
+    this.#trouble.found(finding);
+  }
+
+  /**
+   * Explains what the machine saw and told late, and what the IOMMU recorded, where neither is expected. Once the
+   * workload has ended.
+   */
+  explainTrouble(recorded: readonly DeviceFault[]): void {
+    const { machine } = this.#run;
+    // A device in another thread tells of its faults when it is asked.
+    machine.deviceError?.();
+    this.#trouble.ended(checkFaults(machine.faults.entries), recorded);
   }
 
   /**
@@ -234,8 +261,9 @@ export class RunSession {
     return collectEvidence(queues, this.#recorder, reportFaults(checkFaults(this.#run.machine.faults.entries)));
   }
 
-  #explain(make: (evidence: FailureEvidence) => FailureExplanation | undefined): void {
-    if (this.#explanations.length >= MOST_EXPLANATIONS) return;
+  /** The last place is for what ends the workload. */
+  #explain(make: (evidence: FailureEvidence) => FailureExplanation | undefined, most = MOST_EXPLANATIONS - 1): void {
+    if (this.#explanations.length >= most) return;
     const explanation = make(this.#collectEvidence());
     if (explanation !== undefined) this.#explanations.push(explanation);
   }

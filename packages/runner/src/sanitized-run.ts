@@ -7,13 +7,13 @@ import type { FindingReport, RunReport } from './report/report.ts';
 /** The DMA sanitizer of one run: there from the moment the machine has memory, which is while it boots. */
 export class SanitizedRun {
   readonly #profile: Profile;
-  readonly #found: ((finding: DmaFinding) => void) | undefined;
+  readonly #listeners: ((finding: DmaFinding) => void)[];
   #sanitizer: DmaSanitizer | undefined;
 
   /** `found` is told of each finding. */
   constructor(profile: Profile, found?: (finding: DmaFinding) => void) {
     this.#profile = profile;
-    this.#found = found;
+    this.#listeners = found === undefined ? [] : [found];
   }
 
   get #type(): Profile['device']['type'] {
@@ -24,11 +24,18 @@ export class SanitizedRun {
   readonly watchDevice = (space: DeviceAddressSpace): DeviceAddressSpace =>
     this.open(space.memory).addressSpace(space, this.#type.name, this.#type.writes === 'memory');
 
+  /** Has `listener` told of each finding from here on. */
+  watch(listener: (finding: DmaFinding) => void): void {
+    this.#listeners.push(listener);
+  }
+
   /** The sanitizer of the run, over the machine's memory. */
   open(memory: GuestMemory): DmaSanitizer {
     if (this.#sanitizer !== undefined) return this.#sanitizer;
     this.#sanitizer = new DmaSanitizer(memory, { name: this.#profile.name });
-    if (this.#found !== undefined) this.#sanitizer.findings.watch(this.#found);
+    this.#sanitizer.findings.watch((finding) => {
+      for (const listener of this.#listeners) listener(finding);
+    });
     this.#sanitizer.fillUnusedMemory();
     return this.#sanitizer;
   }
@@ -50,7 +57,8 @@ export class SanitizedRun {
   }
 }
 
-function findingReport(finding: DmaFinding): FindingReport {
+/** A finding as reports have it. */
+export function findingReport(finding: DmaFinding): FindingReport {
   const { queue, descriptor, buffer, deviceAddress } = finding;
   return {
     ...finding,

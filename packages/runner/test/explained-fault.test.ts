@@ -56,18 +56,20 @@ describe('the explanation of a refused access', () => {
 
   it('says that an address is in no buffer', async () => {
     const rogue = [{ after: 100, access: 'write', address: 0x3ff0_0000, length: 64 }];
-    const machine = { use: '@virtio-platform/machine-simulated', memory: '16MiB', rogue };
-    expect(await explained({ machine })).toMatchObject({
+    expect(await explained(machine({ rogue, onFault: 'needs-reset' }))).toMatchObject({
       kind: 'fault',
       where: 'device address 0x3ff00000: it is in no descriptor of the buffers that the driver knows',
-      notes: ['of the mappings that the recorder kept, none gave the driver this address'],
+      notes: [
+        'of the mappings that the recorder kept, none gave the driver this address',
+        'the device worked on buffer 99 of queue 0 then',
+      ],
+      ring: { queue: 0 },
     });
   });
 
   it('is with the data that the device went on without', async () => {
-    const machine = { use: '@virtio-platform/machine-simulated', memory: '16MiB', onFault: 'zeros' };
     const driver = { buffers: 'streaming' } as const;
-    const wrong = await explained({ machine, driver, failures: { wrongAddress: { nth: [302] } } });
+    const wrong = await explained({ ...machine({}), driver, failures: { wrongAddress: { nth: [302] } } });
     expect(wrong).toMatchObject({
       kind: 'mismatch',
       notes: expect.arrayContaining([
@@ -80,7 +82,108 @@ describe('the explanation of a refused access', () => {
   });
 });
 
+/** A machine whose device goes on after a refused access. */
+function machine(more: ProfileObject['machine']): ProfileObject {
+  return { machine: { use: '@virtio-platform/machine-simulated', memory: '16MiB', onFault: 'zeros', ...more } };
+}
+
+describe('the explanation of an access that the run survives', () => {
+  const rogue = [{ after: 100, access: 'read', address: 0x3ff0_0000, length: 64 }];
+
+  it.each(['split', 'packed'] as const)(
+    'says what was refused, where its address is from, and what to do: %s',
+    async (layout) => {
+      const device = { type: 'block', offers: ['VERSION_1', 'ACCESS_PLATFORM', 'RING_PACKED'] };
+      const { explanations } = await reportOf({ ...machine({ rogue }), device, queue: { layout } });
+      expect(explanations).toMatchObject([
+        {
+          kind: 'fault',
+          what: "the device's read of 64 bytes at 0x3ff00000 was refused: unmapped",
+          where: 'device address 0x3ff00000: it is in no descriptor of the buffers that the driver knows',
+          place: { deviceAddress: '0x3ff00000', queue: null },
+          notes: [
+            'of the mappings that the recorder kept, none gave the driver this address',
+            expect.stringMatching(/^the device worked on buffer \d+ of queue 0 then$/),
+          ],
+          ring: { queue: 0, layout },
+          next: expect.stringContaining('look where the device has this address from'),
+        },
+      ]);
+      expect(explanations[0]!.events.at(-1)).toMatchObject({ kind: 'fault', isOfBuffer: true });
+    },
+  );
+
+  it('has the mapping of an address that the driver gave back', async () => {
+    // Each request is mapped; the first one had this address.
+    const first = [{ after: 100, access: 'read', address: 0, length: 16 }];
+    const driver = { buffers: 'streaming' } as const;
+    const [fault] = (await reportOf({ ...machine({ rogue: first }), driver })).explanations;
+    expect(fault).toMatchObject({
+      kind: 'fault',
+      what: expect.stringContaining('read of 16 bytes at 0x0 was refused'),
+    });
+  });
+
+  it('is that of the first one that the profile does not expect', async () => {
+    const both = [...rogue, { after: 150, access: 'write', address: 0x3ff0_1000, length: 8 }];
+    const expected = await reportOf({ ...machine({ rogue: both }), expect: { faults: 2 } });
+    expect([expected.differences, expected.explanations]).toEqual([[], []]);
+    const one = await reportOf({ ...machine({ rogue: both }), expect: { faults: 1 } });
+    expect(one.explanations).toMatchObject([{ kind: 'fault', place: { deviceAddress: '0x3ff01000' } }]);
+  });
+
+  it('comes also where the device is in another thread', async () => {
+    const { explanations } = await reportOf(machine({ rogue, device: 'worker' }));
+    expect(explanations).toMatchObject([{ kind: 'fault', place: { deviceAddress: '0x3ff00000' } }]);
+  });
+
+  it('has the one access of a frozen device only once', async () => {
+    const { explanations } = await reportOf(machine({ rogue, onFault: 'freeze' }));
+    expect(explanations).toMatchObject([
+      {
+        kind: 'fault',
+        what: expect.stringMatching(
+          /^the device is frozen: .* after its read of 64 bytes at 0x3ff00000 was refused: unmapped/,
+        ),
+      },
+    ]);
+  });
+});
+
+describe('the explanation of any other error', () => {
+  it('has the message, the ring, the last events and what to do', async () => {
+    const driver = { buffers: 'streaming' } as const;
+    const { explanations, failure } = await reportOf({ driver, failures: { map: { every: 1 } } });
+    expect(failure?.code).toBe('ERR_DMA_EXHAUSTED');
+    expect(explanations).toMatchObject([
+      { kind: 'error', what: failure!.message, where: 'queue 0: the device has no buffer', next: failure!.hint },
+    ]);
+    expect(explanations[0]!.ring?.queue).toBe(0);
+    expect(explanations[0]!.events.length).toBeGreaterThan(0);
+  });
+});
+
 describe('a finding of a run', () => {
+  it.each(['split', 'packed'] as const)(
+    'is explained: what, where, the ring, events, and what to do: %s',
+    async (layout) => {
+      const device = { type: 'block', offers: ['VERSION_1', 'ACCESS_PLATFORM', 'RING_PACKED'] };
+      const driver = { buffers: 'streaming', sanitize: true } as const;
+      const wrong = { failures: { wrongAddress: { nth: [50] } } };
+      const { explanations, findings } = await reportOf({ device, queue: { layout }, driver, ...wrong });
+      const { what, hint, descriptor } = findings[0]!;
+      expect(explanations[0]).toMatchObject({
+        kind: 'finding',
+        what,
+        where: expect.stringContaining(`queue 0, buffer ${descriptor}, 4096 bytes at 0x`),
+        place: { queue: 0, buffer: descriptor },
+        ring: { queue: 0, layout },
+        next: hint,
+      });
+      expect(explanations[0]!.events.at(-1)).toMatchObject({ kind: 'finding' });
+    },
+  );
+
   it('names the driver, and not the recorder that stands between driver and sanitizer', async () => {
     const driver = { buffers: 'streaming', sanitize: true } as const;
     const { findings } = await reportOf({ driver, failures: { wrongAddress: { nth: [50] } } });

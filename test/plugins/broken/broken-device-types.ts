@@ -546,6 +546,14 @@ const DRIVER: readonly BrokenDeviceType[] = [
     ),
   ),
   broken(
+    'says nothing of a buffer that it shows to the device',
+    'says in a few words what each buffer with the device is for',
+    ENTROPY,
+    withDriver(ENTROPY.plugin, (driver) => ({
+      describeBuffer: (queue, id) => (id % 2 === 0 ? driver.describeBuffer?.(queue, id) : ''),
+    })),
+  ),
+  broken(
     'lets no disruption happen',
     'tells the loop of each round, with the numbers of its own account',
     ENTROPY,

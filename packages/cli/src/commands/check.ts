@@ -1,10 +1,9 @@
-import { relative } from 'node:path';
 import { printable } from '@virtio-platform/core';
-import type { ResolutionOptions } from '@virtio-platform/profile';
+import { displayPath, type ResolutionOptions } from '@virtio-platform/profile';
 import { checkRuns, distinctErrors, type CheckedRun } from '../checked-runs.ts';
 import { ExitStatus, exitStatusOf, worstStatus } from '../exit-status.ts';
 import { printError } from '../print-error.ts';
-import { profilePaths } from '../run/profile-sources.ts';
+import { ProfileWords, type TextInput } from '../run/profile-sources.ts';
 import type { Terminal } from '../terminal.ts';
 
 /** A checked run of a profile, by the file as it was given. */
@@ -18,11 +17,17 @@ export async function checkCommand(
   files: readonly string[],
   asJson: boolean,
   plugins: ResolutionOptions,
+  input: TextInput | undefined,
 ): Promise<ExitStatus> {
   const results: CheckResult[] = [];
+  const named = new ProfileWords(terminal.cwd, input);
   for (const file of files) {
-    for (const { path, shown } of pathsOf(file, terminal)) {
-      const runs = await checkRuns(path, plugins);
+    const sources = await named.of(file);
+    for (const source of sources) {
+      // A profile is called by the word where that names one alone.
+      const isPath = typeof source === 'string' && sources.length > 1;
+      const shown = isPath ? displayPath(source, terminal.cwd) : file;
+      const runs = await checkRuns(source, { ...plugins, baseDirectory: terminal.cwd });
       const ofFile = runs.map((run) => ({ ...run, file: shown }));
       if (!asJson) printResults(terminal, shown, ofFile);
       results.push(...ofFile);
@@ -31,12 +36,6 @@ export async function checkCommand(
   if (asJson) terminal.printJson(results.map(reportOf));
   const statuses = results.map(({ error }) => (error === undefined ? ExitStatus.AsExpected : exitStatusOf(error)));
   return statuses.reduce(worstStatus, ExitStatus.AsExpected);
-}
-
-/** The profiles of a word, each as messages call it: by the word where that names one. A wrong name is a path. */
-function pathsOf(word: string, { cwd }: Terminal): readonly { readonly path: string; readonly shown: string }[] {
-  const paths = profilePaths(word, cwd);
-  return paths.map((path) => ({ path, shown: paths.length === 1 ? word : relative(cwd, path) }));
 }
 
 /** Prints a profile in one line, or what is wrong with it: once, whatever number of runs it is wrong in. */

@@ -3,11 +3,13 @@ import { ExitStatus } from '../exit-status.ts';
 import { commandTable, programOptions } from '../help/command-table.ts';
 import { completionScript, type Shell } from '../help/completion.ts';
 import { manualPage } from '../help/manual-page.ts';
+import { shippedNames } from '../shipped-profiles.ts';
 import type { Terminal } from '../terminal.ts';
 
 /** `completion <shell>`: prints the completion of a shell. */
 export function completionCommand(terminal: Terminal, program: Command, shell: Shell): ExitStatus {
-  terminal.print(completionScript(shell, { commands: commandTable(program), options: programOptions(program) }));
+  const table = { commands: commandTable(program), options: programOptions(program), profiles: shippedNames() };
+  terminal.print(completionScript(shell, table));
   return ExitStatus.AsExpected;
 }
 

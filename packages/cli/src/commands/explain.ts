@@ -19,7 +19,7 @@ import { printFeatureStory } from '../explanation/print-feature-story.ts';
 import { printProfileKey } from '../explanation/print-profile-key.ts';
 import { quoteExplanation, quoteFeatureStory } from '../explanation/quote-explanation.ts';
 import { printError } from '../print-error.ts';
-import { profilePaths } from '../run/profile-sources.ts';
+import { ProfileWords, type TextInput } from '../run/profile-sources.ts';
 import { printableData, type Terminal } from '../terminal.ts';
 
 /** The options of `explain`. */
@@ -44,14 +44,14 @@ type RunAnswer =
 /**
  * `explain <what...>`: negotiates each run of a profile on the embedded machine and says how it came out, or says what
  * a code or a key of a profile means. Starts nothing. A refusal is an answer, not an error; a run whose plugins are
- * wrong is left out, with its error. `version` is that of the tool.
+ * wrong is left out, with its error. `version` is that of the tool, `input` the text of the profile `-`.
  */
 export async function explainCommand(
   terminal: Terminal,
   words: readonly string[],
   options: ExplainOptions,
   plugins: ResolutionOptions,
-  version: string,
+  { version, input }: { readonly version: string; readonly input: TextInput | undefined },
 ): Promise<ExitStatus> {
   let status: ExitStatus = ExitStatus.AsExpected;
   const failed = (error: CodedError): void => {
@@ -65,6 +65,8 @@ export async function explainCommand(
     if (printed++ > 0) terminal.print('');
     print();
   };
+  const named = new ProfileWords(terminal.cwd, input);
+  const load = { ...plugins, baseDirectory: terminal.cwd };
   for (const word of words) {
     let term: ExplainedTerm | undefined;
     try {
@@ -79,8 +81,8 @@ export async function explainCommand(
     } else if (term?.kind === 'key') {
       for (const key of term.keys) answer([key], () => printProfileKey(terminal, printableData(key)));
     } else {
-      for (const path of profilePaths(word, terminal.cwd)) {
-        const { results, errors } = await eachRun(path, plugins, (profile) => answerOf(profile, options, plugins));
+      for (const source of await named.of(word)) {
+        const { results, errors } = await eachRun(source, load, (profile) => answerOf(profile, options, plugins));
         errors.forEach(failed);
         for (const result of results)
           answer([dataOf(result)], () => printAnswer(terminal, printableData(result), options, version));

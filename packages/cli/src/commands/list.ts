@@ -1,11 +1,12 @@
-import { basename, dirname, relative } from 'node:path';
+import { basename, dirname } from 'node:path';
 import { codedErrorOf, printable, type MachineDiscovery, type MissingRequirement } from '@virtio-platform/core';
 import {
+  discoverMachine,
+  displayPath,
+  type InstalledPlugin,
   installedPlugins,
   loadProfiles,
   missingRequirements,
-  discoverMachine,
-  type InstalledPlugin,
   type Profile,
 } from '@virtio-platform/profile';
 import { ExitStatus } from '../exit-status.ts';
@@ -140,7 +141,9 @@ function printLists(terminal: Terminal, profiles: readonly ListedProfile[], plug
   terminal.print(bold('profiles'));
   for (const { profile, file, summary, missing } of profiles) {
     const mark = missing.length === 0 ? green('runs here') : yellow('missing  ');
-    terminal.print(`  ${profile.padEnd(width)}  ${mark}  ${summary}  ${dim(printable(relative(terminal.cwd, file)))}`);
+    terminal.print(
+      `  ${profile.padEnd(width)}  ${mark}  ${summary}  ${dim(printable(displayPath(file, terminal.cwd)))}`,
+    );
     for (const { what, fix } of missing) terminal.print(`  ${''.padEnd(width)}  ${yellow(`${what}: ${fix}`)}`);
   }
   for (const kind of ['platform', 'machine', 'device', 'unknown']) {

@@ -1,6 +1,12 @@
 import { resolve } from 'node:path';
 import { printable } from '@virtio-platform/core';
-import { installedDeviceTypes, loadOffers, type Profile, type ResolutionOptions } from '@virtio-platform/profile';
+import {
+  installedDeviceTypes,
+  loadOffers,
+  type Profile,
+  type ProfileSource,
+  type ResolutionOptions,
+} from '@virtio-platform/profile';
 import { DEFAULT_OFFERS, negotiationMatrix, type MatrixRow } from '@virtio-platform/runner';
 import { eachRun } from '../checked-runs.ts';
 import { onEmbeddedMachine } from '../embedded-machine.ts';
@@ -16,7 +22,7 @@ import { printMatrixTable } from '../matrix/print-matrix-table.ts';
 import { pluginBases } from '../plugin-bases.ts';
 import { printError } from '../print-error.ts';
 import { shippedPlatforms } from '../shipped-profiles.ts';
-import { profilePaths } from '../run/profile-sources.ts';
+import { ProfileWords, type TextInput } from '../run/profile-sources.ts';
 import { printableData, type Terminal } from '../terminal.ts';
 
 /** The formats of `matrix --format`. */
@@ -47,17 +53,19 @@ export async function matrixCommand(
   files: readonly string[],
   options: MatrixOptions,
   plugins: ResolutionOptions,
+  input: TextInput | undefined,
 ): Promise<ExitStatus> {
   const asked = await askedMatrix(terminal, files, options, plugins);
   const asJson = options.json === true;
-  const found = await matrixOf(terminal, files, asked, asJson);
+  const named = new ProfileWords(terminal.cwd, input);
+  const found = await matrixOf(terminal, files, named, asked, asJson);
   let { status } = found;
   if (found.rows.length === 0) return status;
   if (options.compare === undefined) {
     printMatrix(terminal, found.rows, options, []);
     return status;
   }
-  const before = await matrixOf(terminal, [options.compare], asked, asJson);
+  const before = await matrixOf(terminal, [options.compare], named, asked, asJson);
   status = worstStatus(status, before.status);
   if (before.rows.length === 0) return status;
   const changes = compareMatrices(before.rows, found.rows);
@@ -65,8 +73,8 @@ export async function matrixCommand(
   return options.exitCode === true && changes.length > 0 ? worstStatus(status, ExitStatus.Differed) : status;
 }
 
-/** Finds the rows of a profile by its path. */
-type RowsOfProfile = (path: string) => ReturnType<typeof eachRun<readonly MatrixRow[]>>;
+/** Finds the rows of a profile. */
+type RowsOfProfile = (source: ProfileSource) => ReturnType<typeof eachRun<readonly MatrixRow[]>>;
 
 /** What the command asks of each profile: the offers, and whether the experiment is on. */
 async function askedMatrix(
@@ -81,8 +89,8 @@ async function askedMatrix(
     file === undefined || isStored
       ? DEFAULT_OFFERS
       : await loadOffers(resolve(terminal.cwd, file), await installedDeviceTypes(pluginBases(terminal.cwd)));
-  return (path) =>
-    eachRun(path, plugins, (profile) => {
+  return (source) =>
+    eachRun(source, { ...plugins, baseDirectory: terminal.cwd }, (profile) => {
       const embedded = onEmbeddedMachine(profile);
       return negotiationMatrix([experimental ? experiment(embedded) : embedded], offers);
     });
@@ -92,28 +100,27 @@ async function askedMatrix(
 async function matrixOf(
   terminal: Terminal,
   files: readonly string[],
+  named: ProfileWords,
   rowsOf: RowsOfProfile,
   asJson: boolean,
 ): Promise<{ readonly rows: readonly MatrixRow[]; readonly status: ExitStatus }> {
   const rows: MatrixRow[] = [];
   let status: ExitStatus = ExitStatus.AsExpected;
-  const paths = files.length > 0 ? files.flatMap((file) => pathsOf(file, terminal.cwd)) : shippedPlatforms();
-  for (const path of paths) {
-    if (isMatrixFile(path)) {
-      rows.push(...readMatrix(path));
+  const sources: ProfileSource[] = files.length > 0 ? [] : shippedPlatforms();
+  for (const file of files)
+    sources.push(...(isMatrixFile(file) ? [resolve(terminal.cwd, file)] : await named.of(file)));
+  for (const source of sources) {
+    if (typeof source === 'string' && isMatrixFile(source)) {
+      rows.push(...readMatrix(source));
       continue;
     }
-    const { results, errors } = await rowsOf(path);
+    const { results, errors } = await rowsOf(source);
     for (const error of errors) status = worstStatus(status, printError(terminal, error, asJson));
     // Without a profile named, one run for each platform: the others differ in what does not matter here.
-    const runs = files.length > 0 ? withoutTwins(results) : results.slice(0, 1).map((run) => run.map(named));
+    const runs = files.length > 0 ? withoutTwins(results) : results.slice(0, 1).map((run) => run.map(withoutLabel));
     rows.push(...runs.flat());
   }
   return { rows, status };
-}
-
-function pathsOf(file: string, cwd: string): readonly string[] {
-  return isMatrixFile(file) ? [resolve(cwd, file)] : profilePaths(file, cwd);
 }
 
 function isMatrixFile(path: string): boolean {
@@ -154,7 +161,7 @@ function experiment(profile: Profile): Profile {
 }
 
 /** The row of a run by its name without what tells it from the others of its profile. */
-function named(row: MatrixRow): MatrixRow {
+function withoutLabel(row: MatrixRow): MatrixRow {
   return { ...row, profile: row.profile.split(' [', 1)[0]! };
 }
 

@@ -1,5 +1,6 @@
-import { relative, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { printable } from '@virtio-platform/core';
+import { displayPath } from '@virtio-platform/profile';
 import { ExitStatus } from '../exit-status.ts';
 import { pluginNames, type NewKind } from '../new-package/plugin-name.ts';
 import { writePackage } from '../new-package/write-package.ts';
@@ -27,7 +28,7 @@ export function newCommand(
   const folder = resolve(terminal.cwd, into ?? names.folder);
   const files = writePackage(kind, names, folder, version);
   const { bold, dim } = terminal.colors;
-  const shown = printable(relative(terminal.cwd, folder) || '.');
+  const shown = printable(displayPath(folder, terminal.cwd));
   terminal.print(`${bold(names.packageName)}, a ${kind}, in ${shown}`);
   for (const file of files) terminal.print(dim(`  ${file}`));
   terminal.print('\nNext:');

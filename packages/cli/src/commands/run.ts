@@ -1,7 +1,12 @@
-import { relative } from 'node:path';
 import { CodedError, codedErrorOf, printable } from '@virtio-platform/core';
 import { sweepTemporaryFolders } from '@virtio-platform/host';
-import { blamePlugin, type NamedRun, type ProfileSource, type ResolutionOptions } from '@virtio-platform/profile';
+import {
+  blamePlugin,
+  displayPath,
+  type NamedRun,
+  type ProfileSource,
+  type ResolutionOptions,
+} from '@virtio-platform/profile';
 import { checkRuns, distinctErrors, type CheckedRun } from '../checked-runs.ts';
 import { ExitStatus, worstStatus } from '../exit-status.ts';
 import type { Interruption } from '../interruption.ts';
@@ -118,10 +123,7 @@ function reporterOptions(
   namesOf: NamesOfProfiles,
   { quiet, verbose, stack, seed, repeat, set, sanitize }: RunCommandOptions,
 ): ReporterOptions {
-  const local = (path: string): string => {
-    const short = relative(cwd, path).replaceAll('\\', '/');
-    return short.startsWith('../') ? path : short;
-  };
+  const local = (path: string): string => displayPath(path, cwd).replaceAll('\\', '/');
   return {
     quiet,
     verbose,

@@ -5,7 +5,7 @@ import { checkRuns, type CheckedRun } from '../checked-runs.ts';
 import { ExitStatus } from '../exit-status.ts';
 import { isolate } from '../isolate.ts';
 import { printError } from '../print-error.ts';
-import { profilePaths } from '../run/profile-sources.ts';
+import { ProfileWords, type TextInput } from '../run/profile-sources.ts';
 import { recordRun } from '../step/record-run.ts';
 import { isTrace, recordingsOfTrace } from '../step/read-trace.ts';
 import { printableData, type Terminal } from '../terminal.ts';
@@ -21,6 +21,8 @@ export interface StepCommandOptions {
   readonly at: number;
   /** Which plugins the profile may use. */
   readonly plugins: ResolutionOptions;
+  /** Where the profile `-` comes from. */
+  readonly input: TextInput | undefined;
 }
 
 /** How the JSON of `step` is counted: an older reader understands another one only where this is the same. */
@@ -52,15 +54,16 @@ export async function stepCommand(terminal: Terminal, file: string, options: Ste
 async function openRecording(
   terminal: Terminal,
   file: string,
-  { json, requests, run, plugins }: StepCommandOptions,
+  { json, requests, run, plugins, input }: StepCommandOptions,
 ): Promise<Recording | ExitStatus> {
   const path = resolve(terminal.cwd, file);
-  if (await isTrace(path)) {
+  if (file !== '-' && (await isTrace(path))) {
     const recordings = await recordingsOfTrace(path);
     return recordings[run - 1] ?? noSuchRun(terminal, run, 'trace', recordings.length);
   }
   const runs: CheckedRun[] = [];
-  for (const profile of profilePaths(file, terminal.cwd)) runs.push(...(await checkRuns(profile, plugins)));
+  for (const source of await new ProfileWords(terminal.cwd, input).of(file))
+    runs.push(...(await checkRuns(source, { ...plugins, baseDirectory: terminal.cwd })));
   const chosen = runs[run - 1];
   if (chosen === undefined) return noSuchRun(terminal, run, 'profile', runs.length);
   const { profile } = chosen;

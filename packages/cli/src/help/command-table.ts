@@ -1,7 +1,7 @@
 import type { Argument, Command, Option } from 'commander';
 
 /** What a word of the command line may be. */
-export type WordKind = readonly string[] | 'profile' | 'file' | 'folder' | 'text';
+export type WordKind = readonly string[] | 'profile' | 'profile-file' | 'file' | 'folder' | 'text';
 
 /** An option of a command. */
 export interface TableOption {
@@ -42,7 +42,7 @@ export function commandTable(program: Command): readonly TableCommand[] {
       words: command.registeredArguments.map((argument) => ({
         name: argument.name(),
         description: argument.description,
-        kind: argument.argChoices ?? kindOf(argument.name()),
+        kind: argument.argChoices ?? kindOf(argument.name(), argument.description),
         isList: argument.variadic,
       })),
       options: optionsOf(help.visibleOptions(command)),
@@ -62,9 +62,9 @@ function optionsOf(options: readonly Option[]): TableOption[] {
   });
 }
 
-/** The names of arguments say what they are. */
-function kindOf(name: string): WordKind {
-  if (name === 'profile' || name === 'what') return 'profile';
+/** The names of arguments say what they are, and the description of a profile whether it may have a shipped name. */
+function kindOf(name: string, description = ''): WordKind {
+  if (name === 'profile' || name === 'what') return description.includes('shipped') ? 'profile' : 'profile-file';
   return name === 'file' || name === 'folder' ? name : 'text';
 }
 

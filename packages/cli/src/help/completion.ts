@@ -10,6 +10,8 @@ export interface CompletionTable {
   readonly commands: readonly TableCommand[];
   /** Of the program itself. */
   readonly options: readonly TableOption[];
+  /** Names that stand for profiles beside files: those of the shipped ones. */
+  readonly profiles: readonly string[];
 }
 
 const PROGRAM = 'virtio-platform';
@@ -20,7 +22,7 @@ export function completionScript(shell: Shell, table: CompletionTable): string {
   return shell === 'zsh' ? zshScript(table) : fishScript(table);
 }
 
-function bashScript({ commands, options }: CompletionTable): string {
+function bashScript({ commands, options, profiles }: CompletionTable): string {
   const names = commands.map(({ name }) => name);
   const values = commands.flatMap(({ name, options: own }) =>
     own
@@ -62,18 +64,23 @@ _virtio_platform_files() {
   compopt -o filenames 2>/dev/null
   COMPREPLY=($(compgen -d -- "$2"; compgen -f -X "!*.@($1)" -- "$2"))
 }
+_virtio_platform_profiles() {
+  _virtio_platform_files 'yaml|yml|json' "$1"
+  COMPREPLY+=($(compgen -W '${profiles.join(' ')}' -- "$1"))
+}
 shopt -s extglob
 complete -F _virtio_platform ${PROGRAM}`;
 }
 
 function bashWords(kind: WordKind): string {
   if (typeof kind !== 'string') return `COMPREPLY=($(compgen -W '${kind.join(' ')}' -- "$cur"))`;
-  if (kind === 'profile') return `_virtio_platform_files 'yaml|yml|json' "$cur"`;
+  if (kind === 'profile') return '_virtio_platform_profiles "$cur"';
+  if (kind === 'profile-file') return `_virtio_platform_files 'yaml|yml|json' "$cur"`;
   if (kind === 'file') return `_virtio_platform_files '*' "$cur"`;
   return kind === 'folder' ? `compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -d -- "$cur"))` : ':';
 }
 
-function zshScript({ commands, options }: CompletionTable): string {
+function zshScript({ commands, options, profiles }: CompletionTable): string {
   const described = commands.map(({ name, description }) => `    ${zshQuote(`${name}:${description}`)}`);
   const cases = commands.map(({ name, words, options: own }) => {
     const specs = [
@@ -85,6 +92,9 @@ function zshScript({ commands, options }: CompletionTable): string {
   });
   return `#compdef ${PROGRAM}
 # zsh completion of ${PROGRAM}: save it as _${PROGRAM} in a folder of $fpath.
+_virtio_platform_profiles() {
+  _alternative 'files:file:_files -g "*.(yaml|yml|json)(-.)"' ${zshQuote(`profiles:shipped profile:(${profiles.join(' ')})`)}
+}
 _virtio_platform() {
   local -a commands
   commands=(
@@ -118,7 +128,8 @@ function zshOption({ long, description, value, kind }: TableOption): string {
 
 function zshWords(kind: WordKind): string {
   if (typeof kind !== 'string') return `(${kind.join(' ')})`;
-  if (kind === 'profile') return '_files -g "*.(yaml|yml|json)(-.)"';
+  if (kind === 'profile') return '_virtio_platform_profiles';
+  if (kind === 'profile-file') return '_files -g "*.(yaml|yml|json)(-.)"';
   if (kind === 'file') return '_files';
   return kind === 'folder' ? '_files -/' : '';
 }
@@ -127,17 +138,19 @@ function zshQuote(text: string): string {
   return `'${text.replaceAll("'", `'\\''`)}'`;
 }
 
-function fishScript({ commands, options }: CompletionTable): string {
+function fishScript({ commands, options, profiles }: CompletionTable): string {
   const complete = `complete -c ${PROGRAM}`;
   const lines = commands.flatMap(({ name, description, words, options: own }) => {
     const seen = `${complete} -n '__fish_seen_subcommand_from ${name}'`;
     const choices = words.flatMap(({ kind }) => (typeof kind === 'string' ? [] : kind));
-    const takesFiles = words.some(({ kind }) => kind === 'profile');
+    const takesNames = words.some(({ kind }) => kind === 'profile');
+    const takesFiles = takesNames || words.some(({ kind }) => kind === 'profile-file');
     return [
       `${complete} -n __fish_use_subcommand -a ${name} -d ${fishQuote(description)}`,
       ...own.map((option) => `${seen} ${fishOption(option)}`),
       ...(choices.length > 0 ? [`${seen} -a ${fishQuote(choices.join(' '))}`] : []),
       ...(takesFiles ? [`${seen} -k -a '(__fish_complete_suffix .yaml)'`] : []),
+      ...(takesNames ? [`${seen} -a ${fishQuote(profiles.join(' '))}`] : []),
     ];
   });
   return `# fish completion of ${PROGRAM}: save it as ${PROGRAM}.fish in ~/.config/fish/completions.

@@ -14,7 +14,10 @@ const ENVIRONMENT = [
 ] as const;
 
 /** The manual page of section 1 in roff (man macros), made from the same table as the help. */
-export function manualPage({ commands, options }: CompletionTable, { description, version }: ManualFacts): string {
+export function manualPage(
+  { commands, options }: Omit<CompletionTable, 'profiles'>,
+  { description, version }: ManualFacts,
+): string {
   const lines = [
     `.TH VIRTIO-PLATFORM 1 "" "virtio-platform ${roff(version)}" "User Commands"`,
     '.SH NAME',

@@ -1,4 +1,11 @@
-import { describeMismatches, isAsExpected, type RunReport } from '@virtio-platform/runner';
+import {
+  describeAccess,
+  describeMismatches,
+  differsIn,
+  isAsExpected,
+  type ComparedPart,
+  type RunReport,
+} from '@virtio-platform/runner';
 
 /** One thing that a run showed and that is no success. */
 export interface RunProblem {
@@ -16,34 +23,57 @@ export interface RunProblem {
 const MOST = 256;
 
 /**
- * What a run showed, the cause before what followed from it: why it failed or was refused, requests that came back
- * wrong, faults, findings, leaks, and where it differs from its profile. Of a run that is as expected, all of it is
- * expected too.
+ * What a run showed: why it failed or was refused, requests that came back wrong, faults, findings, leaks, and where it
+ * differs from its profile. What the profile does not expect comes first, and the cause before what followed from it. Of
+ * a run that is as expected, all of it is expected too.
  */
 export function runProblems(report: RunReport): RunProblem[] {
-  const { failure, refusal, workload, faults, recorded, findings, leaked, differences } = report;
+  const { failure, refusal, workload, faults, recorded, findings, leaked, differences, explanations } = report;
   const problems: RunProblem[] = [];
-  const add = (rule: string, message: string, hint: string | null = null, place: RunProblem['place'] = null): void => {
-    problems.push({ rule, message, hint, place });
-  };
-  if (failure !== null) add(failure.code, failure.message, failure.hint, placeOf(failure.plugin));
+  const expected: RunProblem[] = [];
+  const adder =
+    (...parts: readonly ComparedPart[]) =>
+    (rule: string, message: string, hint: string | null = null, place: RunProblem['place'] = null): void => {
+      const isExpected = parts.length > 0 && !parts.some((part) => differsIn(report, part));
+      (isExpected ? expected : problems).push({ rule, message, hint, place });
+    };
+  const addFailed = adder('outcome', 'failure');
+  if (failure !== null) {
+    const explanation = explanations.findLast(({ kind }) => !SURVIVED.has(kind));
+    const { what = failure.message, next = failure.hint } = explanation ?? {};
+    addFailed(failure.code, what, next ?? failure.hint, placeOf(failure.plugin));
+  }
+  const addRefused = adder('outcome', 'refusal');
   if (refusal !== null)
-    add(`refused-${refusal.code}`, `refused ${refusal.code} by ${refusal.rule}: ${refusal.reason}`, hintOf(refusal));
+    addRefused(
+      `refused-${refusal.code}`,
+      `refused ${refusal.code} by ${refusal.rule}: ${refusal.reason}`,
+      hintOf(refusal),
+    );
+  const add = adder();
+  const addMismatch = report.outcome === 'completed' ? adder('verified') : add;
   for (const [i, sentence] of describeMismatches(workload.mismatches).entries())
-    add(`mismatch-${workload.mismatches.first[i]!.kind}`, sentence);
-  for (const fault of faults.slice(0, MOST)) add(`fault-${fault.cause}`, describeFault(fault));
+    addMismatch(`mismatch-${workload.mismatches.first[i]!.kind}`, sentence);
+  const addFault = adder('faults');
+  for (const fault of faults.slice(0, MOST)) addFault(`fault-${fault.cause}`, describeFault(fault));
+  const addRecorded = adder('recorded faults');
   for (const fault of recorded.slice(0, MOST))
-    add(`recorded-${fault.cause}`, `recorded by the IOMMU: ${describeFault(fault)}`);
-  for (const { code, what, hint } of findings.slice(0, MOST)) add(code, what, hint);
-  for (const { what, address, length } of leaked.first) add('leak', `${length} bytes at ${address}: ${what}`);
+    addRecorded(`recorded-${fault.cause}`, `recorded by the IOMMU: ${describeFault(fault)}`);
+  const addFinding = adder('findings');
+  for (const { code, what, hint } of findings.slice(0, MOST)) addFinding(code, what, hint);
+  const addLeak = adder('leaked');
+  for (const { what, address, length } of leaked.first) addLeak('leak', `${length} bytes at ${address}: ${what}`);
   for (const difference of differences) add('difference', difference);
-  return problems;
+  return [...problems, ...expected];
 }
 
+/** What a run goes on after: an explanation of it is not of what ended the run. */
+const SURVIVED: ReadonlySet<string> = new Set(['mismatch', 'finding', 'notification']);
+
 /** A fault in a few words: what the device wanted to do, and why it could not. */
-export function describeFault({ access, address, length, cause, detail }: RunReport['faults'][number]): string {
-  const what = cause === 'device-error' ? 'an error inside the device' : `${access} of ${length} bytes at ${address}`;
-  return `${what}: ${detail ?? cause}`;
+export function describeFault(fault: RunReport['faults'][number]): string {
+  const { cause, detail } = fault;
+  return `${cause === 'device-error' ? 'an error inside the device' : describeAccess(fault)}: ${detail ?? cause}`;
 }
 
 /**
@@ -51,10 +81,13 @@ export function describeFault({ access, address, length, cause, detail }: RunRep
  * shows what it is expected to show what that is; `undefined` for a plain success.
  */
 export function runOutcome(report: RunReport): string | undefined {
-  const { failure, refusal, faults, recorded, sanitizer, leaked, workload } = report;
+  const { failure, refusal, faults, recorded, sanitizer, leaked, workload, explanations } = report;
   if (!isAsExpected(report)) {
     const [first] = runProblems(report);
+    const [explanation] = explanations;
     if (first === undefined) return undefined;
+    // A refusal and a failure before the rings were there have no explanation.
+    if (explanation !== undefined && first.rule !== 'difference') return explanation.what;
     return first.rule.startsWith('ERR_') ? `${first.rule} ${first.message}` : first.message;
   }
   const findings = sanitizer?.findings ?? 0;

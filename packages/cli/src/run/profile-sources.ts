@@ -13,29 +13,45 @@ const STDIN = '<stdin>';
 export type TextInput = AsyncIterable<Uint8Array | string>;
 
 /**
- * The profiles that words of the command line name: `-` for the text of `input`, a path, or the name of a shipped
- * profile or of a folder of them. Throws {@link ProfileError} `ERR_PROFILE_NOT_FOUND`, with what was probably meant,
- * for a word that looks like a name and is none.
+ * The profiles that words of a command line name: `-` for the text of `input`, a path, or the name of a shipped profile
+ * or of a folder of them.
  */
+export class ProfileWords {
+  readonly #cwd: string;
+  readonly #input: TextInput | undefined;
+  #text: string | undefined;
+
+  constructor(cwd: string, input: TextInput | undefined) {
+    this.#cwd = cwd;
+    this.#input = input;
+  }
+
+  /**
+   * What one word names. The standard input is read once, however often it is named. Throws {@link ProfileError}
+   * `ERR_PROFILE_NOT_FOUND`, with what was probably meant, for a word that looks like a name and is none.
+   */
+  async of(word: string): Promise<readonly ProfileSource[]> {
+    if (word !== '-') return profilePaths(word, this.#cwd);
+    this.#text ??= await readText(this.#input ?? [], this.#cwd);
+    return [{ text: this.#text, name: STDIN }];
+  }
+}
+
+/** What several words name. Throws as {@link ProfileWords.of}. */
 export async function profileSources(
   words: readonly string[],
   cwd: string,
   input: TextInput | undefined,
 ): Promise<ProfileSource[]> {
+  const named = new ProfileWords(cwd, input);
   const sources: ProfileSource[] = [];
-  let text: string | undefined;
-  for (const word of words) {
-    if (word === '-') {
-      text ??= await readText(input ?? [], cwd);
-      sources.push({ text, name: STDIN });
-    } else sources.push(...profilePaths(word, cwd));
-  }
+  for (const word of words) sources.push(...(await named.of(word)));
   return sources;
 }
 
 /**
  * The absolute paths of the profiles that one word names: a path, or the name of a shipped profile or of a folder of
- * them. Throws as {@link profileSources}.
+ * them. Throws as {@link ProfileWords.of}.
  */
 export function profilePaths(word: string, cwd: string): readonly string[] {
   const path = resolve(cwd, word);

@@ -1,6 +1,7 @@
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
-import { dirname, relative, resolve } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import { CodedError, messageOf } from '@virtio-platform/core';
+import { displayPath } from '@virtio-platform/profile';
 import {
   MOST_DETAILED,
   readRecording,
@@ -109,8 +110,7 @@ export class RunPage {
 
   /** A path as people write it in this folder. */
   #local(path: string): string {
-    const local = relative(this.#options.cwd, path);
-    return local.startsWith('..') ? path : local;
+    return displayPath(path, this.#options.cwd);
   }
 }
 

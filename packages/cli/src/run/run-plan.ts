@@ -1,4 +1,4 @@
-import type { CodedError } from '@virtio-platform/core';
+import { CodedError } from '@virtio-platform/core';
 import type { NamedRun, Profile } from '@virtio-platform/profile';
 import { withSeed } from '@virtio-platform/runner';
 import type { CheckedRun } from '../checked-runs.ts';
@@ -21,11 +21,16 @@ export interface PlanOptions {
   readonly repeat?: number | undefined;
 }
 
+/** The most runs of one command: all of their reports are kept until it ends. */
+const MOST_RUNS = 10_000;
+
 /**
- * The runs in their order. Each repetition is a run of its own, `NAME #2`, with a seed of its own: that of the first,
+ * The runs in their order. Throws {@link CodedError} `ERR_RUN_REPEAT` for more than {@link MOST_RUNS}. Each repetition is a run of its own, `NAME #2`, with a seed of its own: that of the first,
  * plus one for each repetition before it.
  */
 export function planRuns(checked: readonly CheckedRun[], { seed, repeat = 1 }: PlanOptions): PlannedRun[] {
+  const runs = checked.filter(({ run }) => run !== undefined).length;
+  if (runs * repeat > MOST_RUNS) throw tooMany(runs, repeat);
   return checked.flatMap(({ run, profile, error }) => {
     if (run === undefined) return [];
     const first = seed ?? run.workload.seed;
@@ -36,5 +41,14 @@ export function planRuns(checked: readonly CheckedRun[], { seed, repeat = 1 }: P
       };
       return { run: own(run), profile: profile && own(profile), error };
     });
+  });
+}
+
+function tooMany(runs: number, repeat: number): CodedError {
+  const all = (runs * repeat).toLocaleString('en');
+  const most = Math.floor(MOST_RUNS / runs);
+  const problem = `--repeat ${repeat} of ${runs} runs makes ${all}, and a command makes at most ${MOST_RUNS.toLocaleString('en')}`;
+  return new CodedError('ERR_RUN_REPEAT', problem, {
+    hint: most >= 1 ? `repeat them ${most} times at most, or choose fewer with --filter` : 'choose fewer with --filter',
   });
 }

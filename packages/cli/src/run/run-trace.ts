@@ -1,5 +1,6 @@
-import { relative, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { codedErrorOf, printable, type CodedError } from '@virtio-platform/core';
+import { displayPath } from '@virtio-platform/profile';
 import { TraceFile, type FlightRecorder } from '@virtio-platform/trace';
 import type { Terminal } from '../terminal.ts';
 
@@ -13,7 +14,7 @@ export class RunTrace {
   /** Makes the file, for so many runs. Throws `CodedError` `ERR_TRACE_FILE`. */
   constructor(path: string, { cwd }: Terminal, runs: number, printError: (error: CodedError) => unknown) {
     this.#file = new TraceFile(resolve(cwd, path), runs);
-    this.#path = relative(cwd, this.#file.path);
+    this.#path = displayPath(this.#file.path, cwd);
     this.#printError = printError;
   }
 

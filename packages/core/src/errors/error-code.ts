@@ -75,6 +75,7 @@ export const ERROR_CODES = [
   'ERR_CONFORM_CASE',
   // What a command is asked for
   'ERR_RUN_FILTER',
+  'ERR_RUN_REPEAT',
   'ERR_RUN_REPORT',
   // New packages
   'ERR_NEW_NAME',

@@ -44,6 +44,11 @@ export class ControlChannel {
     });
   }
 
+  /** The index of the control queue. */
+  get queue(): number {
+    return this.#slots.queue.index;
+  }
+
   /** The command that the device has. */
   get sent(): NetCommand | undefined {
     return this.#sent;

@@ -10,8 +10,9 @@ import {
   SCSI_SENSE_SIZE,
   VIRTIO_SCSI_S_OK,
 } from '../layout.ts';
-import { writeLun } from '../scsi-lun.ts';
+import { nameOfUnit, writeLun } from '../scsi-lun.ts';
 import { readSense, SCSI_GOOD } from '../scsi-sense.ts';
+import { nameOfCommand } from './name-of-request.ts';
 
 /** The settings of one request queue. */
 export interface CommandLaneOptions {
@@ -37,6 +38,8 @@ const RESPONSE_STRIDE = Math.ceil(RESPONSE_SIZE / CACHE_LINE_SIZE) * CACHE_LINE_
  */
 export const NO_RESPONSE = 0xff;
 const LEFT_WORD = 0xffff_ffff;
+/** Bytes of a CDB that a lane keeps: operation code and address of the longest that is common. */
+const KEPT_CDB = 10;
 
 /** Flaws of an answer, as bits: sense_len beyond sense_size. */
 export const FLAW_SENSE_LENGTH = 1;
@@ -80,6 +83,8 @@ export class CommandLane {
   readonly #requests: BufferArea;
   readonly #responses: BufferArea;
   readonly #data: BufferArea;
+  /** By slot: the start of its CDB, which the device may change in memory. */
+  readonly #cdbs: Uint8Array;
   readonly #free: Uint16Array;
   #freeCount: number;
   #slotOf: Uint16Array;
@@ -116,6 +121,7 @@ export class CommandLane {
     this.tagLow = new Uint32Array(depth);
     this.tagHigh = new Uint32Array(depth);
     this.buffer = new Uint16Array(depth);
+    this.#cdbs = new Uint8Array(depth * KEPT_CDB);
     this.completedSlots = new Uint16Array(this.#batch.capacity);
     this.#free = Uint16Array.from({ length: depth }, (_, i) => depth - 1 - i);
     this.#freeCount = depth;
@@ -227,6 +233,13 @@ export class CommandLane {
     return slots;
   }
 
+  /** What the buffer with this id asks for while the device has it: `write of block 312 of target 0, unit 1`. */
+  describeBuffer(id: number): string {
+    const slot = this.#slotOf[id]!;
+    const cdb = this.#cdbs.subarray(slot * KEPT_CDB, (slot + 1) * KEPT_CDB);
+    return `${nameOfCommand(cdb)} of ${nameOfUnit(this.unit[slot]!)}`;
+  }
+
   /** Gives back all buffers. Only after the device confirmed a reset and the queue was reset. */
   dispose(): void {
     for (const area of [this.#requests, this.#responses, this.#data]) area.release();
@@ -250,6 +263,7 @@ export class CommandLane {
     view.setUint32(at + (this.#littleEndian ? 12 : 8), this.#sequence, this.#littleEndian);
     u8.fill(0, at + 16, at + REQUEST_SIZE);
     for (let i = 0; i < cdb.length; i++) u8[at + SCSI_REQUEST_HEADER_SIZE + i] = cdb[i]!;
+    for (let i = 0; i < KEPT_CDB; i++) this.#cdbs[slot * KEPT_CDB + i] = cdb[i] ?? 0;
   }
 
   #describe({ region, address }: BufferArea, at: number, bytes: number, isReadable: boolean): void {

@@ -3,8 +3,9 @@ import type { GuestMemory } from '@virtio-platform/core/memory';
 import type { ByteOrder, Virtqueue } from '@virtio-platform/core/queue';
 import { BufferSlots, NO_BUFFER } from '@virtio-platform/device-kit';
 import { SCSI_AN_ANSWER_SIZE, SCSI_AN_SIZE, SCSI_TMF_SIZE, VIRTIO_SCSI_T_TMF } from '../layout.ts';
-import { writeLun } from '../scsi-lun.ts';
+import { nameOfUnit, unitKey, writeLun } from '../scsi-lun.ts';
 import { NO_RESPONSE } from './command-lane.ts';
+import { nameOfControl } from './name-of-request.ts';
 
 /** Control requests in flight at once, at most. */
 const MOST_CONTROLS = 4;
@@ -19,6 +20,8 @@ export class ControlLane {
   readonly #littleEndian: boolean;
   readonly #slots: BufferSlots;
   readonly #answerSize: Uint8Array;
+  /** By slot: the request in words. */
+  readonly #names: string[] = [];
 
   /** Throws {@link DmaError} when there is no memory; then nothing stays allocated. */
   constructor(memory: GuestMemory, { queue, mapping }: DriverQueue, buffers: BufferMapping, byteOrder: ByteOrder) {
@@ -49,6 +52,7 @@ export class ControlLane {
     const slot = this.#slots.take();
     if (slot < 0) return NO_BUFFER;
     const at = this.#begin(slot, VIRTIO_SCSI_T_TMF);
+    this.#names[slot] = `${nameOfControl(VIRTIO_SCSI_T_TMF, subtype)} of ${nameOfUnit(unitKey(target, lun))}`;
     const { u8, view } = this.#memory;
     view.setUint32(at + 4, subtype, this.#littleEndian);
     writeLun(u8, at + 8, target, lun);
@@ -62,6 +66,7 @@ export class ControlLane {
     const slot = this.#slots.take();
     if (slot < 0) return NO_BUFFER;
     const at = this.#begin(slot, type);
+    this.#names[slot] = `${nameOfControl(type, 0)} of ${nameOfUnit(unitKey(target, lun))}`;
     writeLun(this.#memory.u8, at + 4, target, lun);
     this.#memory.view.setUint32(at + 12, requested, this.#littleEndian);
     return this.#submit(slot, SCSI_AN_SIZE, SCSI_AN_ANSWER_SIZE);
@@ -89,6 +94,11 @@ export class ControlLane {
   /** The slots of requests that a reset of the queue took back, by the ids that it returned. */
   recover(ids: readonly number[]): number[] {
     return this.#slots.recover(ids);
+  }
+
+  /** What the buffer with this id asks for while the device has it: `LOGICAL UNIT RESET of target 0, unit 1`. */
+  describeBuffer(id: number): string | undefined {
+    return this.#names[this.#slots.slotOf(id)];
   }
 
   dispose(): void {

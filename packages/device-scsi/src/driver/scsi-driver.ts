@@ -378,6 +378,12 @@ export class ScsiDriver implements DriverHalf {
     return slots.map((slot) => this.#firstOf[at]! + slot);
   }
 
+  describeBuffer(queue: number, id: number): string | undefined {
+    if (queue === this.#control.queue.index) return this.#control.describeBuffer(id);
+    if (queue === this.#events.queue.index) return 'buffer for an event';
+    return this.#lanes.find((lane) => lane.queue.index === queue)?.describeBuffer(id);
+  }
+
   dispose(): void {
     for (const lane of this.#lanes) lane.dispose();
     this.#control.dispose();

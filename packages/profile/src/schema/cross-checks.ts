@@ -10,9 +10,23 @@ import type { TypedValues } from './typed-values.ts';
 /** Two values that cannot be together, each of which is right by itself. */
 export interface Contradiction {
   /** The one of them that the issue names. */
-  readonly path: readonly [SectionName, string];
+  readonly path: ValuePath;
   readonly message: string;
+  /** The others: where one of them was laid over the rest, the issue stands there. */
+  readonly with?: readonly ValuePath[];
 }
+
+/** Section and key of a value. */
+export type ValuePath = readonly [SectionName, string];
+
+const DEVICE_TYPE: readonly ValuePath[] = [
+  ['device', 'type'],
+  ['device', 'use'],
+];
+const INTERFACES: readonly ValuePath[] = [
+  ['driver', 'interface'],
+  ['device', 'interface'],
+];
 
 /** Finds values that cannot be together. A value that could not be read contradicts none. */
 export function findContradictions(values: ReadableValues, typed: TypedValues): Contradiction[] {
@@ -25,42 +39,50 @@ const CHECKS: readonly Check[] = [
   ({ device, driver }) => {
     if (driver.interface === 'legacy' && device.interface === 'modern') {
       const message = 'the device is modern only; a legacy driver needs device.interface transitional or legacy';
-      return { path: ['driver', 'interface'], message };
+      return { path: ['driver', 'interface'], message, with: [['device', 'interface']] };
     }
     if (driver.interface === 'modern' && device.interface === 'legacy') {
       const message = 'the device is legacy only; a modern driver needs device.interface transitional or modern';
-      return { path: ['driver', 'interface'], message };
+      return { path: ['driver', 'interface'], message, with: [['device', 'interface']] };
     }
     return undefined;
   },
   (values) => {
     if (!hasLegacyDriver(values) || !namesAccessPlatform(values.expect.accepted)) return undefined;
     const message = 'a legacy driver cannot accept ACCESS_PLATFORM: the legacy interface has no feature bits above 31';
-    return { path: ['expect', 'accepted'], message };
+    return { path: ['expect', 'accepted'], message, with: INTERFACES };
   },
   (values) => {
     if (!hasLegacyDriver(values) || values.queue.layout !== 'packed') return undefined;
     const message = 'a legacy driver cannot use the packed layout: the legacy interface has no feature bits above 31';
-    return { path: ['queue', 'layout'], message };
+    return { path: ['queue', 'layout'], message, with: INTERFACES };
   },
   ({ queue: { layout, size } }) => {
     if (layout !== 'split' || size === undefined || (size & (size - 1)) === 0) return undefined;
-    return { path: ['queue', 'size'], message: `must be a power of two on the split layout, not \`${size}\`` };
+    const message = `must be a power of two on the split layout, not \`${size}\``;
+    return { path: ['queue', 'size'], message, with: [['queue', 'layout']] };
   },
   ({ policy: { noTranslationBit, identityAddressBit } }) => {
     if (noTranslationBit === undefined || noTranslationBit !== identityAddressBit) return undefined;
-    return { path: ['policy', 'identityAddressBit'], message: 'must be another bit than noTranslationBit' };
+    const message = 'must be another bit than noTranslationBit';
+    return { path: ['policy', 'identityAddressBit'], message, with: [['policy', 'noTranslationBit']] };
   },
   ({ device, driver: { forces, lacks, clears }, expect }) => {
     if (forces === undefined) return undefined;
     const idle = lacks === undefined ? clears && 'clears' : 'lacks';
-    if (idle !== undefined)
-      return { path: ['driver', idle], message: 'a driver that forces features negotiates nothing' };
+    if (idle !== undefined) {
+      const message = 'a driver that forces features negotiates nothing';
+      return { path: ['driver', idle], message, with: [['driver', 'forces']] };
+    }
     if (device.interface === undefined || device.interface === 'modern' || expect.outcome === 'refused')
       return undefined;
     return {
       path: ['driver', 'forces'],
       message: 'only a modern device can refuse features: make it modern, or expect outcome refused',
+      with: [
+        ['device', 'interface'],
+        ['expect', 'outcome'],
+      ],
     };
   },
   ({ expect, driver }) => {
@@ -69,7 +91,7 @@ const CHECKS: readonly Check[] = [
     // rules.
     if (driver.privilege === 'process-noiommu' || driver.forces !== undefined) return undefined;
     const message = 'physical is the path without ACCESS_PLATFORM, and expect.accepted has it';
-    return { path: ['expect', 'path'], message };
+    return { path: ['expect', 'path'], message, with: [['expect', 'accepted']] };
   },
   ({ typed: { type }, device, driver, expect }) =>
     findForeignFeature(type, ['device', 'offers'], device.offers) ??
@@ -81,11 +103,17 @@ const CHECKS: readonly Check[] = [
   ({ workload: { kind }, typed: { type } }) => {
     if (kind === undefined || type === undefined || Object.hasOwn(type.workloads, kind)) return undefined;
     const kinds = Object.keys(type.workloads).join(' or ');
-    return { path: ['workload', 'kind'], message: `must be ${kinds} for ${aDevice(type.name)}` };
+    const message = `must be ${kinds} for ${aDevice(type.name)}`;
+    return { path: ['workload', 'kind'], message, with: DEVICE_TYPE };
   },
   ({ workload: { disruptions = [] }, device, typed, queue }) => {
     const problem = disruptions.map((each) => findDisruptionProblem(each, device, typed, queue.layout)).find(Boolean);
-    return problem === undefined ? undefined : { path: ['workload', 'disruptions'], message: problem };
+    if (problem === undefined) return undefined;
+    const others: readonly ValuePath[] = [
+      ['device', 'offers'],
+      ['queue', 'layout'],
+    ];
+    return { path: ['workload', 'disruptions'], message: problem, with: others };
   },
   ({ typed: { settings, workload, options } }) => {
     if (settings === undefined || workload === undefined || options === undefined) return undefined;
@@ -94,7 +122,8 @@ const CHECKS: readonly Check[] = [
   },
   ({ workload: { depth, requests } }) => {
     if (depth === undefined || requests === undefined || depth <= requests) return undefined;
-    return { path: ['workload', 'depth'], message: `${depth} requests cannot be in flight out of ${requests}` };
+    const message = `${depth} requests cannot be in flight out of ${requests}`;
+    return { path: ['workload', 'depth'], message, with: [['workload', 'requests']] };
   },
   ({ workload: { depth }, machine: { memory }, typed: { workload, options } }) => {
     if (depth === undefined || memory === undefined || workload === undefined || options === undefined)
@@ -104,9 +133,14 @@ const CHECKS: readonly Check[] = [
     const needed = depth * bytes + PAGE_SIZE;
     if (needed <= memory) return undefined;
     const message = `the buffers of ${depth} requests of ${bytes} bytes need more than ${needed} bytes`;
-    return { path: ['machine', 'memory'], message };
+    return { path: ['machine', 'memory'], message, with: [['workload', 'depth'], ...workloadKeys(options.value)] };
   },
 ];
+
+/** The options of a workload. */
+function workloadKeys(options: unknown): readonly ValuePath[] {
+  return Object.keys(Object(options)).map((key) => ['workload', key]);
+}
 
 /** The reason why a disruption is impossible; `undefined` where it is possible. */
 function findDisruptionProblem(
@@ -134,7 +168,7 @@ function findForeignFeature(
   const foreign = names?.find((name) => type !== undefined && featureBit(name, type.features) === undefined);
   return foreign === undefined
     ? undefined
-    : { path, message: `${foreign} is no feature of ${aDevice(type?.name ?? '')}` };
+    : { path, message: `${foreign} is no feature of ${aDevice(type?.name ?? '')}`, with: DEVICE_TYPE };
 }
 
 function hasLegacyDriver({ device, driver }: ReadableValues): boolean {

@@ -55,13 +55,17 @@ export function formatIssue(issue: ProfileIssue): string {
   const path = issue.path === '' ? '' : `${issue.path}: `;
   const suggestion = issue.suggestion === undefined ? '' : ` — did you mean \`${issue.suggestion}\`?`;
   const isInPath = issue.key !== undefined && path !== '' && `${issue.path}.`.startsWith(issue.key && `${issue.key}.`);
-  const place = isInPath ? '' : `${displayLocation(issue)}: `;
+  // A file that is not there has no lines.
+  const where = issue.code === 'ERR_PROFILE_NOT_FOUND' ? displayPath(issue.file) : displayLocation(issue);
+  const place = isInPath ? '' : `${where}: `;
   return printable(`${place}${path}${issue.message}${suggestion}`);
 }
 
-/** A path as messages print it: relative to the current folder. */
-export function displayPath(path: string): string {
-  return relative(process.cwd(), resolve(path)) || '.';
+/** A path as messages print it: relative to `folder`, the current one unless given, where that is no longer. */
+export function displayPath(path: string, folder: string = process.cwd()): string {
+  const whole = resolve(folder, path);
+  const short = relative(folder, whole) || '.';
+  return short.startsWith('..') && short.length > whole.length ? whole : short;
 }
 
 /**

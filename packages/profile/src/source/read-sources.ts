@@ -51,7 +51,7 @@ async function readBase(reference: SourceNode, chain: readonly string[]): Promis
   }
   const file = resolveBeside(reference.location, reference.value);
   const links = [...chain, file];
-  const printed = links.map(displayPath).join(' -> ');
+  const printed = links.map((link) => displayPath(link)).join(' -> ');
   if (chain.some((link) => resolve(link) === resolve(file)))
     return reject(`the profiles extend each other: ${printed}`);
   if (links.length > MAX_CHAIN) return reject(`more than ${MAX_CHAIN} profiles extend each other: ${printed}`);

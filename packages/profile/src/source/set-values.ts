@@ -1,4 +1,4 @@
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { wrapNode } from '../matrix/wrap-node.ts';
 import { mergeProfiles } from './merge-profiles.ts';
 import { parseYaml } from './parse-yaml.ts';
@@ -18,9 +18,17 @@ interface SetValue {
   readonly value: SourceNode;
 }
 
+/** What messages call the texts of `set`. */
+const SET_NAME = '--set';
+
 /** Where the texts of `set` stand in messages: line 1 is the first of them. Paths start at `baseDirectory`. */
 function setFile(baseDirectory: string): string {
-  return join(baseDirectory, '--set');
+  return join(baseDirectory, SET_NAME);
+}
+
+/** Whether a value was set, and is not of a profile. */
+export function isSetPlace({ location }: Place): boolean {
+  return basename(location.file) === SET_NAME;
 }
 
 /**

@@ -31,28 +31,34 @@ const GROUPED: ReadonlySet<EventKind> = new Set(['add', 'takeUsed', 'wait', 'pop
 
 /**
  * The events that tell how it came to a failure of `buffer` in `queue`, in order: the story of the buffer since it was
- * added last, and the last events of the queue. Without a queue, the last events of the run.
+ * added last, `more` that belong to it, and the last events of the queue. Without a queue, the last events of the run.
  */
 export function chooseEvents(
   evidence: FailureEvidence,
   queue: number | null,
   buffer: number | null,
+  more: readonly TraceEvent[] = [],
 ): readonly ExplainedEvent[] {
   const events = withoutEmpty(evidence.events);
-  const story = new Set(queue === null || buffer === null ? [] : bufferStory(events, queue, buffer));
+  const ofBuffer = queue === null || buffer === null ? [] : bufferStory(events, queue, buffer);
+  const story = new Set([...more, ...ofBuffer]);
   const groups: TraceEvent[][] = [];
   for (const event of events) {
     const isOurs = queue === null || event.queue === queue || event.queue < 0;
     if (!story.has(event) && (!isOurs || NOISE.has(event.kind))) continue;
     const group = groups.at(-1);
     const before = group?.[0];
-    const isAlike = before?.kind === event.kind && before.queue === event.queue && GROUPED.has(event.kind);
+    const isAlike =
+      before?.kind === event.kind &&
+      before.queue === event.queue &&
+      before.id < 0 === event.id < 0 &&
+      GROUPED.has(event.kind);
     if (isAlike && !story.has(event) && !story.has(before)) group!.push(event);
     else groups.push([event]);
   }
-  const ofBuffer = groups.filter(([first]) => story.has(first!));
+  const told = groups.filter(([first]) => story.has(first!));
   const last = groups.slice(-MOST_LAST);
-  const chosen = new Set([...ofBuffer.slice(0, MOST_EVENTS - last.length), ...last]);
+  const chosen = new Set([...told.slice(0, MOST_EVENTS - last.length), ...last]);
   let next = -1;
   return groups
     .filter((group) => chosen.has(group))

@@ -53,7 +53,7 @@ export function describeEvents(events: readonly TraceEvent[]): string {
   const { kind } = first!;
   const few = events.length <= 6;
   const ids = few ? events.map(({ id }) => id).join(', ') : `${first!.id} … ${last.id}`;
-  if (kind === 'add') return `add ${events.length} buffers: ${ids}`;
+  if (kind === 'add' && last.id >= 0) return `add ${events.length} buffers: ${ids}`;
   if (kind === 'takeUsed') return `take back ${events.length} buffers: ${ids}`;
   return `${events.length} times: ${describeEvent(last)}`;
 }

@@ -6,6 +6,8 @@ import { count, ringPlace, type Diagnosis } from './diagnosis.ts';
 import type { FailureEvidence } from './failure-evidence.ts';
 import { NO_PLACE } from './failure-explanation.ts';
 
+/** The most buffers of a page that are named. */
+const MOST_USERS = 6;
 /** The areas of a queue, in the order of its addresses. */
 const AREAS = ['descriptor', 'driver', 'device'] as const;
 
@@ -27,26 +29,32 @@ export function describeAccess({ access, length, address }: FaultReport): string
   return `${access} of ${count(length, 'byte')} at ${address}`;
 }
 
-/** Says which refused access came before the error state of a device, and what its address belongs to. */
-export function diagnoseErrorState(evidence: FailureEvidence): RingDiagnosis {
-  const state = 'the device entered an error state';
+/** Says which refused access came before an error `state` of a device, and what its address belongs to. */
+export function diagnoseErrorState(evidence: FailureEvidence, state: string): RingDiagnosis {
   const fault = evidence.faults.find(({ cause }) => cause !== 'device-error');
   const error = evidence.faults.find(({ cause }) => cause === 'device-error');
-  const next = error === undefined ? null : 'look at what the device met; its address space refused nothing';
+  const next = error === undefined ? null : AFTER_ERROR;
   if (fault === undefined)
     return withOldest(`${state}${error === undefined ? '' : `: ${error.detail}`}`, evidence, next);
+  const { ring, diagnosis } = diagnoseAccess(evidence, fault);
   const what = `${state} after its ${describeAccess(fault)} was refused: ${fault.detail ?? fault.cause}`;
-  const of = faultedDescriptor(evidence, fault);
   const others = evidence.faults.length - 1;
-  const notes = [
-    describeMapping(evidence.events, fault),
-    ...(others > 0 ? [`${count(others, 'more access', 'more accesses')} refused`] : []),
-  ];
+  const more = others > 0 ? [`${count(others, 'more access', 'more accesses')} refused`] : [];
+  return { ring, diagnosis: { ...diagnosis, what, notes: [...diagnosis.notes, ...more] } };
+}
+
+/** Says what the address of a refused access belongs to, and where the driver got it from. */
+export function diagnoseAccess(evidence: FailureEvidence, fault: FaultReport): RingDiagnosis {
+  const what = `the device's ${describeAccess(fault)} was refused: ${fault.detail ?? fault.cause}`;
+  // What a machine refuses begins at the first byte that it refused.
+  const { note, story, next } = diagnoseMapping(evidence.events, { ...fault, length: 1 });
+  const common = { what, notes: [note], story, next };
+  const of = faultedDescriptor(evidence, fault);
   if (of !== undefined) {
     const { ring, buffer } = of;
     const place = ringPlace(ring, { buffer: buffer.id, deviceAddress: fault.address });
     const where = `queue ${ring.queue}, buffer ${buffer.id}, ${describeDescriptor(of)}`;
-    return { ring, diagnosis: { what, where, place, notes, next: NEXT } };
+    return { ring, diagnosis: { ...common, where, place } };
   }
   const area = faultedArea(evidence, fault);
   const place = { ...NO_PLACE, deviceAddress: fault.address, queue: area?.ring.queue ?? null };
@@ -54,10 +62,50 @@ export function diagnoseErrorState(evidence: FailureEvidence): RingDiagnosis {
     area === undefined
       ? `device address ${fault.address}: it is in no descriptor of the buffers that the driver knows`
       : `queue ${area.ring.queue}: the ${area.name} area of the ring begins at ${fault.address}`;
-  return { ring: area?.ring ?? undefined, diagnosis: { what, where, place, notes, next: NEXT } };
+  if (area !== undefined) return { ring: area.ring, diagnosis: { ...common, where, place } };
+  const work = workedOn(evidence, fault.address);
+  const notes = work === undefined ? common.notes : [...common.notes, work.note];
+  return { ring: work?.ring, diagnosis: { ...common, notes, where, place } };
 }
 
-const NEXT = 'look which mapping gave the driver this address, and what the tables of the platform have there';
+/**
+ * The buffer that the device worked on when it was refused the access to `address`, or now: where it is in the thread of
+ * the recorder.
+ */
+export function workedOn(
+  { events, rings }: FailureEvidence,
+  address?: string,
+): { readonly ring: RingReport; readonly note: string } | undefined {
+  const isAccess = ({ kind, deviceAddress }: TraceEvent): boolean =>
+    address !== undefined && kind === 'fault' && deviceAddress === BigInt(address);
+  const at = events.findLastIndex(isAccess);
+  const before = at < 0 ? events : events.slice(0, at);
+  const last = before.findLast(({ kind }) => kind === 'pop' || kind === 'push' || kind === 'flush');
+  const ring = rings.find(({ queue }) => queue === last?.queue);
+  if (last?.kind !== 'pop' || ring === undefined) return undefined;
+  return { ring, note: `the device worked on buffer ${last.id} of queue ${last.queue} then` };
+}
+
+/**
+ * Says what the IOMMU recorded of an access, where the machine itself saw none. It knows the page, and not which bytes
+ * of it.
+ */
+export function diagnoseRecorded(evidence: FailureEvidence, fault: FaultReport): RingDiagnosis {
+  const { address, detail, cause } = fault;
+  const what = `the IOMMU recorded a ${describeAccess(fault)}: ${detail ?? cause}`;
+  const { note, story, next } = diagnoseMapping(evidence.events, fault);
+  const place = { ...NO_PLACE, deviceAddress: address };
+  const users = buffersIn(evidence, fault);
+  const where = `device address ${address}: ${users ?? 'the driver knows no buffer there'}`;
+  return { ring: undefined, diagnosis: { what, where, place, notes: [note], story, next } };
+}
+
+/** Says what an error of the device itself was. */
+export function diagnoseInside(evidence: FailureEvidence, { detail }: FaultReport): RingDiagnosis {
+  return withOldest(`an error inside the device: ${detail}`, evidence, AFTER_ERROR);
+}
+
+const AFTER_ERROR = 'look at what the device met; its address space refused nothing';
 
 /** The refused access that was for bytes of this buffer, in a sentence; `undefined` where there was none. */
 export function describeFaultOf(evidence: FailureEvidence, queue: number, id: number): string | undefined {
@@ -113,19 +161,31 @@ interface FaultedArea {
 }
 
 /** Where the driver got a device address from, by the events that the recorder kept. */
-function describeMapping(events: readonly TraceEvent[], { address: faulted }: FaultReport): string {
-  const wanted = BigInt(faulted);
+interface MappingOfAddress {
+  readonly note: string;
+  /** The events of the mapping, and of the access. */
+  readonly story: readonly TraceEvent[];
+  readonly next: string;
+}
+
+/** Finds the newest mapping that has bytes of an access, and its end. */
+function diagnoseMapping(events: readonly TraceEvent[], fault: FaultReport): MappingOfAddress {
   const at = events.findLastIndex(
     ({ kind, id, deviceAddress, length }) =>
       (kind === 'premap' || kind === 'coherent' || (kind === 'map' && id >= 0)) &&
-      wanted >= deviceAddress &&
-      wanted < deviceAddress + BigInt(length),
+      overlaps(fault, deviceAddress, length),
   );
-  const fault = events.findIndex(({ kind, deviceAddress }) => kind === 'fault' && deviceAddress === wanted);
+  const accessAt = events.findIndex(
+    ({ kind, deviceAddress }) => kind === 'fault' && deviceAddress === BigInt(fault.address),
+  );
+  const access = accessAt < 0 ? [] : [events[accessAt]!];
   const mapping = events[at];
-  if (mapping === undefined) return 'of the mappings that the recorder kept, none gave the driver this address';
+  if (mapping === undefined) {
+    const note = 'of the mappings that the recorder kept, none gave the driver this address';
+    return { note, story: access, next: 'look where the device has this address from, and what is mapped there' };
+  }
   const { kind, id, address, length, deviceAddress } = mapping;
-  const ended = events.findIndex(
+  const endedAt = events.findIndex(
     (event, i) =>
       i > at &&
       ((event.kind === 'unmap' && kind === 'map' && event.id === id) ||
@@ -133,8 +193,34 @@ function describeMapping(events: readonly TraceEvent[], { address: faulted }: Fa
   );
   const from = address === null ? '' : ` of guest address 0x${address.toString(16)}`;
   const made = `the driver got it from a mapping of ${count(length, 'byte')}${from}`;
-  if (ended < 0) return `${made}, which it had not ended`;
-  return fault >= 0 && ended < fault ? `${made}, which it had ended before the access` : `${made}, ended since`;
+  if (endedAt < 0) return { note: `${made}, which it had not ended`, story: [mapping, ...access], next: NEXT };
+  const story = [mapping, events[endedAt]!, ...access];
+  if (accessAt < 0 || endedAt > accessAt) return { note: `${made}, ended since`, story, next: NEXT };
+  const next = 'let the device forget an address when it uses the buffer: the mapping ends then';
+  return { note: `${made}, which it had ended before the access`, story, next };
+}
+
+const NEXT = 'look which mapping gave the driver this address, and what the tables of the platform have there';
+
+/** Whether an access has bytes of these addresses. */
+function overlaps({ address, length: accessed }: FaultReport, from: bigint, length: number): boolean {
+  const first = BigInt(address);
+  return first < from + BigInt(length) && from < first + BigInt(Math.max(1, accessed));
+}
+
+/** The buffers that have bytes of an access, in words; `undefined` where none has. */
+function buffersIn({ rings, buffers }: FailureEvidence, fault: FaultReport): string | undefined {
+  const texts = rings.flatMap(({ queue }) => {
+    const known = buffers.get(queue) ?? [];
+    const ids = known
+      .filter(({ descriptors }) => descriptors.some(({ written }) => overlaps(fault, written.address, written.length)))
+      .map(({ id }) => id);
+    if (ids.length === 0) return [];
+    const few = [...new Set(ids)].toSorted((one, other) => one - other).slice(0, MOST_USERS);
+    const more = ids.length > few.length ? ' and others' : '';
+    return [`${few.length === 1 ? 'buffer' : 'buffers'} ${few.join(', ')}${more} of queue ${queue}`];
+  });
+  return texts.length === 0 ? undefined : `there, the driver has ${texts.join(', and ')}`;
 }
 
 /** Without a refused access: the oldest buffer that the device has. */

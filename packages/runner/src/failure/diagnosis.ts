@@ -1,9 +1,13 @@
 import { slotOf } from '@virtio-platform/core/queue';
+import type { TraceEvent } from '@virtio-platform/trace';
 import type { RingReport } from '../report/ring-report.ts';
 import { NO_PLACE, type FailureExplanation, type FailurePlace } from './failure-explanation.ts';
 
 /** What the evidence says of a failure, before events, bytes and descriptors are added. */
-export type Diagnosis = Pick<FailureExplanation, 'what' | 'where' | 'place' | 'notes' | 'next'>;
+export interface Diagnosis extends Pick<FailureExplanation, 'what' | 'where' | 'place' | 'notes' | 'next'> {
+  /** Events that belong to it beside those of its buffer: the mapping that an address is of. */
+  readonly story?: readonly TraceEvent[];
+}
 
 /** A place in a ring. */
 export function ringPlace(ring: RingReport, place: Partial<FailurePlace>): FailurePlace {

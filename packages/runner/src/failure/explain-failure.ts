@@ -1,22 +1,17 @@
 import { isCodedError, type Mismatch } from '@virtio-platform/core';
-import type { BufferInspection, DescriptorFields, DescriptorInspection } from '@virtio-platform/core/queue';
+import type { BufferInspection, DescriptorInspection } from '@virtio-platform/core/queue';
 import type { RingReport } from '../report/ring-report.ts';
 import type { MissedNotification } from '../used-notifications.ts';
-import { chooseEvents } from './choose-events.ts';
+import { bufferOf, completeExplanation, type DescribeBuffer } from './complete-explanation.ts';
 import { diagnoseBrokenQueue } from './diagnose-broken-queue.ts';
 import { describeFaultOf, diagnoseErrorState } from './diagnose-fault.ts';
 import { diagnoseMissedNotification } from './diagnose-missed-notification.ts';
 import { diagnoseStall } from './diagnose-stall.ts';
+import { isNotOfDevice } from '../report/run-errors.ts';
 import { count, describePlace, ringPlace, slotAt, type Diagnosis } from './diagnosis.ts';
 import type { FailureEvidence } from './failure-evidence.ts';
-import { NO_PLACE, type ExplainedDescriptor, type FailureExplanation } from './failure-explanation.ts';
+import type { FailureExplanation } from './failure-explanation.ts';
 import { lastReturn } from './used-history.ts';
-
-/** The most descriptors of an explanation. */
-const MOST_DESCRIPTORS = 24;
-
-/** The operation of a buffer that the device has: `write of sector 312`. */
-export type DescribeBuffer = (queue: number, id: number) => string | undefined;
 
 /** Explains an error that ended a run; `undefined` for one that the rings say nothing of. */
 export function explainError(
@@ -28,20 +23,30 @@ export function explainError(
   const broken = evidence.rings.find((ring) => ring.broken !== null);
   if (error.code === 'ERR_QUEUE_BROKEN' && broken !== undefined) {
     const diagnosis = diagnoseBrokenQueue(evidence, broken);
-    return complete('queue-broken', diagnosis, evidence, broken, describe);
+    return completeExplanation('queue-broken', diagnosis, evidence, broken, describe);
   }
-  if (error.code === 'ERR_DEVICE_STALLED') {
-    const stalled = diagnoseStall(evidence);
-    return stalled && complete('stalled', stalled.diagnosis, evidence, stalled.ring, describe);
+  const state = ERROR_STATES[error.code];
+  if (state !== undefined) {
+    const { diagnosis, ring: faulted } = diagnoseErrorState(evidence, state);
+    return completeExplanation('fault', diagnosis, evidence, faulted, describe);
   }
-  if (error.code === 'ERR_DEVICE_NEEDS_RESET') {
-    const { diagnosis, ring: faulted } = diagnoseErrorState(evidence);
-    return complete('fault', diagnosis, evidence, faulted, describe);
-  }
-  if (error.code !== 'ERR_DEVICE_LOST') return undefined;
-  const ring = evidence.rings.find(({ outstandingCount }) => outstandingCount > 0);
-  return ring && complete('lost', diagnoseLost(error.message, ring), evidence, ring, describe);
+  const stalled = error.code === 'ERR_DEVICE_STALLED' ? diagnoseStall(evidence) : undefined;
+  if (stalled !== undefined) return completeExplanation('stalled', stalled.diagnosis, evidence, stalled.ring, describe);
+  const ring = evidence.rings.find(({ outstandingCount }) => outstandingCount > 0) ?? evidence.rings[0];
+  if (ring === undefined || EXPLAINED_BEFORE.has(error.code) || isNotOfDevice(error)) return undefined;
+  if (error.code === 'ERR_DEVICE_LOST' && ring.outstandingCount > 0)
+    return completeExplanation('lost', diagnoseOldest(error.message, ring, 'had'), evidence, ring, describe);
+  const diagnosis = { ...diagnoseOldest(error.message, ring, 'has'), next: error.hint ?? null };
+  return completeExplanation('error', diagnosis, evidence, ring, describe);
 }
+
+/** Errors of a device that stopped by itself, and what it is like then. */
+const ERROR_STATES: Readonly<Record<string, string>> = {
+  ERR_DEVICE_NEEDS_RESET: 'the device entered an error state',
+  ERR_DEVICE_FROZEN: 'the device is frozen: its status reads as all ones,',
+};
+/** Errors that the run throws at its end, of what was explained when it was found. */
+const EXPLAINED_BEFORE: ReadonlySet<string> = new Set(['ERR_NOTIFICATION_MISSED', 'ERR_DESCRIPTOR_CHANGED']);
 
 /** Explains the first of a kind of mismatch, when it was found. */
 export function explainMismatch(mismatch: Mismatch, evidence: FailureEvidence): FailureExplanation {
@@ -75,7 +80,7 @@ export function explainMismatch(mismatch: Mismatch, evidence: FailureEvidence): 
     next: (refused.length > 0 ? NEXT_AFTER_FAULT : NEXT[kind]) ?? null,
   };
   return {
-    ...complete('mismatch', diagnosis, evidence, ring, () => undefined),
+    ...completeExplanation('mismatch', diagnosis, evidence, ring, () => undefined),
     bytes: mismatch.difference?.bytes ?? null,
   };
 }
@@ -102,7 +107,7 @@ export function explainMissedNotification(
 ): FailureExplanation {
   const ring = evidence.rings.find(({ queue }) => queue === missed.queue) ?? evidence.rings[0];
   const diagnosis = diagnoseMissedNotification(missed, ring, evidence);
-  return complete('notification', diagnosis, evidence, ring, describe);
+  return completeExplanation('notification', diagnosis, evidence, ring, describe);
 }
 
 /** Explains descriptors that the device changed; `undefined` where it changed none. */
@@ -114,7 +119,7 @@ export function explainChangedDescriptor(evidence: FailureEvidence): FailureExpl
     if (buffer === undefined || ring === undefined) continue;
     const descriptor = buffer.descriptors.find(({ isChanged }) => isChanged)!;
     const diagnosis = diagnoseChanged(ring, buffer, descriptor, changed.length);
-    return complete('descriptor', diagnosis, evidence, ring, () => undefined);
+    return completeExplanation('descriptor', diagnosis, evidence, ring, () => undefined);
   }
   return undefined;
 }
@@ -139,66 +144,14 @@ function diagnoseChanged(
   };
 }
 
-function diagnoseLost(message: string, ring: RingReport): Diagnosis {
+/** An error with the oldest buffer that the device has: all that the rings say of it. */
+function diagnoseOldest(what: string, ring: RingReport, has: 'has' | 'had'): Diagnosis {
   const { queue, outstanding, outstandingCount } = ring;
   const [oldest] = outstanding;
-  const place = ringPlace(ring, { buffer: oldest!.id });
-  return {
-    what: message,
-    where: `queue ${queue}: the device had ${count(outstandingCount, 'buffer')}, the oldest is buffer ${oldest!.id}`,
-    place,
-    notes: [],
-    next: null,
-  };
-}
-
-/** Adds operation, ring, events and descriptors to what the evidence says. */
-function complete(
-  kind: FailureExplanation['kind'],
-  { where, place, ...diagnosis }: Diagnosis,
-  evidence: FailureEvidence,
-  ring: RingReport | undefined,
-  describe: DescribeBuffer,
-): FailureExplanation {
-  const { queue, buffer } = place;
-  const isHeld = queue !== null && buffer !== null && isOutstanding(evidence, queue, buffer);
-  const operation = place.operation ?? (isHeld ? (describe(queue, buffer) ?? null) : null);
-  const isNew = operation !== null && place.operation === null;
-  const events = chooseEvents(evidence, queue, buffer);
-  const first = evidence.events[0]?.index ?? 0;
-  return {
-    kind,
-    ...diagnosis,
-    where: !isNew ? where : kind === 'lost' ? `${where}, a ${operation}` : `${operation}, ${where}`,
-    place: { ...NO_PLACE, ...place, operation },
-    ring: ring ?? null,
-    events,
-    eventsDropped: first,
-    bytes: null,
-    descriptors: queue === null || buffer === null ? [] : descriptorsOf(evidence, queue, buffer),
-  };
-}
-
-/** Whether the driver has not taken the buffer back: what it asks for is known only then. */
-function isOutstanding(evidence: FailureEvidence, queue: number, id: number): boolean {
-  return bufferOf(evidence, queue, id)?.isOutstanding ?? false;
-}
-
-function bufferOf({ buffers }: FailureEvidence, queue: number, id: number): BufferInspection | undefined {
-  return buffers.get(queue)?.find((buffer) => buffer.id === id);
-}
-
-function descriptorsOf(evidence: FailureEvidence, queue: number, id: number): ExplainedDescriptor[] {
-  const buffer = bufferOf(evidence, queue, id);
-  if (buffer === undefined) return [];
-  return buffer.descriptors.slice(0, MOST_DESCRIPTORS).map(({ isIn, index, written, found, isChanged }) => ({
-    isIn,
-    index,
-    written: explainFields(written),
-    found: isChanged ? explainFields(found) : null,
-  }));
-}
-
-function explainFields({ address, ...fields }: DescriptorFields): ExplainedDescriptor['written'] {
-  return { address: `0x${address.toString(16)}`, ...fields };
+  const place = ringPlace(ring, { buffer: oldest?.id ?? null });
+  const where =
+    oldest === undefined
+      ? `queue ${queue}: the device ${has} no buffer`
+      : `queue ${queue}: the device ${has} ${count(outstandingCount, 'buffer')}, the oldest is buffer ${oldest.id}`;
+  return { what, where, place, notes: [], next: null };
 }

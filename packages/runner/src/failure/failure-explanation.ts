@@ -12,6 +12,7 @@ export const EXPLANATION_KINDS = [
   'descriptor',
   'fault',
   'finding',
+  'error',
 ] as const;
 /** One of {@link EXPLANATION_KINDS}. */
 export type ExplanationKind = (typeof EXPLANATION_KINDS)[number];

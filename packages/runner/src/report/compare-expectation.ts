@@ -34,6 +34,22 @@ export function compareExpectation(
   return differences;
 }
 
+/** What of a run a difference may be about, as it begins. */
+export type ComparedPart =
+  | 'outcome'
+  | 'refusal'
+  | 'failure'
+  | 'faults'
+  | 'recorded faults'
+  | 'findings'
+  | 'leaked'
+  | 'verified';
+
+/** Whether a run is in this other than its profile expects. */
+export function differsIn({ differences }: Pick<RunReport, 'differences'>, part: ComparedPart): boolean {
+  return differences.some((difference) => difference.startsWith(`${part}: `));
+}
+
 /** What the profile asks of the queue, and did not get. */
 function compareQueue(obtained: NonNullable<RunReport['queue']>, { layout, size }: QueueSection): string[] {
   const differences: string[] = [];

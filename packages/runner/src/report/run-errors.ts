@@ -5,6 +5,11 @@ import type { RingReport } from './ring-report.ts';
 
 /** Errors that are no failure of the device: the profile, a plugin or the installation is wrong. */
 const NOT_THE_DEVICE = /^ERR_(PROFILE|PLUGIN|MACHINE_MISSING)/;
+/** Whether an error says that the profile, a plugin or the installation is wrong, and not the device. */
+export function isNotOfDevice(error: CodedError): boolean {
+  return NOT_THE_DEVICE.test(error.code) || pluginSiteOf(error) !== undefined;
+}
+
 /** The most errors that are attached to the first one. */
 const MOST_LATER = 8;
 

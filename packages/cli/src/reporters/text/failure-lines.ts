@@ -36,7 +36,7 @@ export function failureLines(
 ): string[] {
   const [first, ...others] = explanations;
   if (first === undefined) return [];
-  const page = new FailurePage(options);
+  const page = new FailurePage(options, failure !== null);
   page.explain(first, failure?.program ?? null);
   for (const other of others) page.mention(other);
   return page.lines;
@@ -47,8 +47,11 @@ class FailurePage {
   readonly lines: string[] = [];
   readonly #columns: number;
   readonly #colors: FailureLinesOptions['colors'];
+  /** Whether the run itself failed. */
+  readonly #hasFailed: boolean;
 
-  constructor({ columns, colors }: FailureLinesOptions) {
+  constructor({ columns, colors }: FailureLinesOptions, hasFailed: boolean) {
+    this.#hasFailed = hasFailed;
     this.#columns = Math.max(40, columns);
     this.#colors = colors;
   }
@@ -56,7 +59,7 @@ class FailurePage {
   explain(explanation: FailureExplanation, program: Program | null): void {
     const { red, bold, dim } = this.#colors;
     const { what, where, notes, ring, bytes, descriptors, next } = explanation;
-    this.#add(red(titleOf(explanation)), bold(what));
+    this.#add(red(this.#titleOf(explanation)), bold(what));
     this.#add('where', where);
     if (program !== null && (program.ending !== null || program.stderrTail !== ''))
       this.#add('', describeProgram(program));
@@ -73,8 +76,13 @@ class FailurePage {
   /** Of an explanation that is not the first: what followed. */
   mention(explanation: FailureExplanation): void {
     const { red } = this.#colors;
-    this.#add(red(titleOf(explanation)), explanation.what);
+    this.#add(red(this.#titleOf(explanation)), explanation.what);
     this.#add('where', explanation.where);
+  }
+
+  #titleOf({ kind }: FailureExplanation): string {
+    if (kind === 'mismatch') return 'wrong';
+    return kind === 'finding' || (kind === 'fault' && !this.#hasFailed) ? kind : 'failed';
   }
 
   #addRing(ring: RingReport): void {
@@ -142,10 +150,6 @@ class FailurePage {
 export function describeProgram({ ending, stderrTail }: Program): string {
   const state = ending === null ? 'the program of the device runs' : `the program of the device ended with ${ending}`;
   return stderrTail === '' ? `${state}, and printed nothing` : `${state}; it printed last: ${stderrTail}`;
-}
-
-function titleOf({ kind }: FailureExplanation): string {
-  return kind === 'mismatch' ? 'wrong' : 'failed';
 }
 
 function plainLength(text: string): number {

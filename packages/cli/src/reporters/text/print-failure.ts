@@ -1,4 +1,4 @@
-import { describeMismatches, describeRing, type RunReport } from '@virtio-platform/runner';
+import { describeAccess, describeMismatches, describeRing, type RunReport } from '@virtio-platform/runner';
 import type { Terminal } from '../../terminal.ts';
 import { describeFault } from '../run-problems.ts';
 import { describeProgram, failureLines } from './failure-lines.ts';
@@ -23,7 +23,7 @@ const MOST_RINGS = 4;
  */
 export function printFailure(terminal: Terminal, report: RunReport, style: FailureStyle, again?: string): void {
   const { red, bold, dim } = terminal.colors;
-  terminal.print('');
+  terminal.printGap();
   terminal.printSentence(0, bold(heading(report.profile)));
   if (report.refusal !== null) terminal.printSentence(2, `refused by ${report.refusal.rule}: ${report.refusal.reason}`);
   for (const line of failureLines(report, terminal)) terminal.print(line);
@@ -31,16 +31,47 @@ export function printFailure(terminal: Terminal, report: RunReport, style: Failu
   if (style.stack) printCause(terminal, report.failure);
   for (const mismatch of describeMismatches(otherMismatches(report)))
     terminal.printSentence(2, `${red('wrong')} ${mismatch}`);
-  for (const difference of report.differences) terminal.printSentence(2, `${red('differs')} ${difference}`);
+  for (const difference of report.differences)
+    if (!isShownOtherwise(difference, report)) terminal.printSentence(2, `${red('differs')} ${difference}`);
   printObserved(terminal, report, style);
   // In one line, however long: so it can be copied.
   if (again !== undefined) terminal.print(dim(`  again ${again}`));
 }
 
+/** What a profile expects of a run that shows nothing in particular: the rest of the account has what came instead. */
+const NOTHING_EXPECTED: readonly (readonly [difference: RegExp, isShown: (report: RunReport) => boolean])[] = [
+  [/^outcome: expected completed, /, ({ failure, refusal }) => failure !== null || refusal !== null],
+  [/^faults: expected 0, /, ({ faults }) => faults.length > 0],
+  [/^recorded faults: expected 0, /, ({ recorded }) => recorded.length > 0],
+  [/^findings: expected 0, /, ({ findings }) => findings.length > 0],
+  [/^leaked: expected 0, /, ({ leaked }) => leaked.first.length > 0],
+  [/^verified: expected true, /, ({ workload }) => workload.mismatches.first.length > 0],
+];
+
+/** Whether a difference only states that there was, unexpectedly, what the account of the run shows anyway. */
+function isShownOtherwise(difference: string, report: RunReport): boolean {
+  return NOTHING_EXPECTED.some(([pattern, isShown]) => pattern.test(difference) && isShown(report));
+}
+
 /** Prints faults, leaks and findings of a run, also where they are expected. The report is printable. */
 export function printObserved(terminal: Terminal, report: RunReport, { verbose }: FailureStyle): void {
-  printFaults(terminal, 'fault', report.faults, verbose);
-  printFaults(terminal, 'recorded by the IOMMU', report.recorded, verbose);
+  const told = report.explanations.flatMap(({ what, notes }) => [what, ...notes]);
+  const isTold = (fault: RunReport['faults'][number]): boolean => {
+    const access = fault.cause === 'device-error' ? (fault.detail ?? '') : describeAccess(fault);
+    return told.some((text) => access !== '' && text.includes(access));
+  };
+  printFaults(
+    terminal,
+    'fault',
+    report.faults.filter((fault) => !isTold(fault)),
+    verbose,
+  );
+  printFaults(
+    terminal,
+    'recorded by the IOMMU',
+    report.recorded.filter((fault) => !isTold(fault)),
+    verbose,
+  );
   printLeaks(terminal, report.leaked, verbose);
   printFindings(terminal, report);
 }
@@ -58,8 +89,12 @@ function printError(terminal: Terminal, { failure, explanations }: RunReport): v
   const { red, dim } = terminal.colors;
   if (failure === null) return;
   const isExplained = explanations.some(({ kind }) => kind !== 'mismatch');
-  const first = `${failure.message} ${dim(`[${failure.code}]`)}`;
-  terminal.printSentence(2, isExplained ? dim(`error   ${first}`) : `${red('failed')} ${first}`);
+  // What an explanation begins with as the message does needs no second time.
+  const [beginning = ''] = failure.message.split(': ');
+  const isRepeated = explanations.some(({ what }) => what.startsWith(beginning));
+  const first = isRepeated ? failure.code : `${failure.message} ${dim(`[${failure.code}]`)}`;
+  if (isExplained) terminal.printHanging('  error   ', dim(first));
+  else terminal.printSentence(2, `${red('failed')} ${first}`);
   if (failure.hint !== null && !isExplained) terminal.printSentence(2, dim(failure.hint));
   if (failure.program !== null && explanations.length === 0)
     terminal.printSentence(4, dim(describeProgram(failure.program)));

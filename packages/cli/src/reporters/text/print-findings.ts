@@ -1,4 +1,4 @@
-import { relative } from 'node:path';
+import { displayPath } from '@virtio-platform/profile';
 import type { RunReport } from '@virtio-platform/runner';
 import type { Terminal } from '../../terminal.ts';
 
@@ -11,17 +11,22 @@ type Finding = RunReport['findings'][number];
 /**
  * Prints what the DMA sanitizer found in a run: what, which buffer, where it was mapped and misused, and what to do.
  */
-export function printFindings(terminal: Terminal, { findings, sanitizer }: RunReport): void {
-  for (const finding of findings.slice(0, MOST_FINDINGS)) printFinding(terminal, finding);
+export function printFindings(terminal: Terminal, { findings, sanitizer, explanations }: RunReport): void {
+  const explained = explanations.find(({ kind }) => kind === 'finding');
+  const explainedAt = findings.findIndex(({ what }) => what === explained?.what);
+  for (const [at, finding] of findings.slice(0, MOST_FINDINGS).entries())
+    printFinding(terminal, finding, at === explainedAt);
   const more = (sanitizer?.findings ?? 0) - MOST_FINDINGS;
   if (more > 0) terminal.print(terminal.colors.dim(`  and ${more} more findings; --json has the first 256`));
 }
 
-function printFinding(terminal: Terminal, finding: Finding): void {
+/** Of a finding that is explained already only what the explanation does not have. */
+function printFinding(terminal: Terminal, finding: Finding, isExplained: boolean): void {
   const { red, dim, bold } = terminal.colors;
-  terminal.printHanging('  ', `${red('finding')} ${bold(finding.code)} ${finding.what} ${dim(`[${finding.check}]`)}`);
+  const what = isExplained ? '' : `${finding.what} `;
+  terminal.printHanging('  ', `${red('finding')} ${bold(finding.code)} ${what}${dim(`[${finding.check}]`)}`);
   const sentence = (title: string, text: string): void => terminal.printHanging(`    ${title.padEnd(8)} `, text);
-  sentence('buffer', placeOf(finding));
+  if (!isExplained) sentence('buffer', placeOf(finding));
   const stacks = [
     ['mapped', finding.mappedAt],
     ['added', finding.addedAt],
@@ -29,11 +34,14 @@ function printFinding(terminal: Terminal, finding: Finding): void {
     ['unmapped', finding.unmappedAt],
     ['misused', finding.misusedAt],
   ] as const;
-  for (const [title, frames] of stacks) {
-    for (const [i, frame] of frames.slice(0, MOST_FRAMES).entries())
-      sentence(i === 0 ? title : '', local(terminal, frame));
+  for (const [at, [title, frames]] of stacks.entries()) {
+    const same = stacks.slice(0, at).find(([, others]) => frames.length > 0 && `${others}` === `${frames}`);
+    if (same !== undefined) sentence(title, `by the same call as ${same[0]}`);
+    else
+      for (const [i, frame] of frames.slice(0, MOST_FRAMES).entries())
+        sentence(i === 0 ? title : '', local(terminal, frame));
   }
-  sentence('do', finding.hint);
+  if (!isExplained) sentence('do', finding.hint);
 }
 
 /** The buffer, and where a device has it. */
@@ -51,7 +59,6 @@ function placeOf({ buffer, deviceAddress, device, queue, descriptor }: Finding):
 /** A frame with the path as the user would write it. */
 function local(terminal: Terminal, frame: string): string {
   return frame.replace(/(?<=\(|^)\/[^()]*(?=:\d+:\d+\)?$)/, (path) => {
-    const short = relative(terminal.cwd, path);
-    return short.startsWith('..') ? path : short;
+    return displayPath(path, terminal.cwd);
   });
 }

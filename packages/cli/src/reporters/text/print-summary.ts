@@ -12,7 +12,7 @@ export function printSummary(terminal: Terminal, { ended, notRun, earlyEnd, dura
     const which = blind === 1 ? 'one run' : `${blind} runs`;
     terminal.print(dim(`\nof ${which} the sanitizer saw only the driver: the device is not in its thread`));
   }
-  terminal.print('');
+  terminal.printGap();
   if (earlyEnd !== undefined) {
     const count = notRun.length === 1 ? 'one run was not made' : `${notRun.length} runs were not made`;
     terminal.printSentence(0, yellow(`${earlyEnd.reason}: ${count}`));

@@ -31,7 +31,7 @@ export class TableReporter implements Reporter {
           const text = describeStatistics(report);
           return text === '' ? [] : [`${report.profile}  ${text}`];
         });
-    if (statistics.length > 0) terminal.print('');
+    if (statistics.length > 0) terminal.printGap();
     for (const line of statistics) terminal.printSentence(0, terminal.colors.dim(line));
     printSummary(terminal, summary);
   }

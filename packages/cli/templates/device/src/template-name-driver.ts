@@ -76,6 +76,11 @@ export class TemplateNameDriver implements DriverHalf {
     for (const slot of this.#slots.recover(ids)) this.#slots.give(slot);
   }
 
+  /** Stands in the account of a failure: every buffer of this device waits for a tick. */
+  describeBuffer(): string {
+    return 'buffer for a tick';
+  }
+
   dispose(): void {
     this.#slots.dispose();
   }

@@ -61,6 +61,8 @@ export interface TrialOptions {
   readonly seed?: number;
   /** Milliseconds that a device half with timers and sockets may do nothing before the run is stalled. */
   readonly stalledMs?: number;
+  /** Whether the driver half is asked what each buffer is for, whenever it notifies the device. */
+  readonly asksBuffers?: boolean;
 }
 
 /** What a run of a workload came to. */
@@ -203,7 +205,8 @@ class TrialSession {
 
   async run(subject: DeviceTypeSubject, settings: unknown, { name, type, options }: SubjectWorkload): Promise<void> {
     const { plugin } = subject;
-    const { legacy, depth = 4, buffers = 'premapped', resetsEach, resetsQueue, seed = SEED, stalledMs } = this.#options;
+    const { legacy, depth = 4, buffers = 'premapped', seed = SEED } = this.#options;
+    const { resetsEach, resetsQueue, stalledMs, asksBuffers } = this.#options;
     const device = this.#device;
     const accepted = this.#accepted;
     const memory = this.#memory;
@@ -218,7 +221,10 @@ class TrialSession {
     const indices = plugin.driver.queues(negotiated);
     for (const index of indices) this.#open(index, plugin.driver.usedLength);
     const queues = this.#queues;
-    const notify = ({ index }: { readonly index: number }): void => device.notify(index);
+    const notify = ({ index }: { readonly index: number }): void => {
+      if (asksBuffers === true) this.loop?.askBuffers();
+      device.notify(index);
+    };
     const context = {
       ...negotiated,
       memory,

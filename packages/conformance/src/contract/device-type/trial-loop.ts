@@ -35,6 +35,8 @@ export interface TrialLoopParts {
 export class TrialLoop implements WorkLoop {
   /** What the workload did against its contract. */
   readonly wrongs: string[] = [];
+  /** What the driver half said of buffers that the device had, when {@link askBuffers} asked. */
+  readonly described: unknown[] = [];
   /** What the driver half said of changes of the configuration. */
   readonly changes: unknown[] = [];
   turns = 0;
@@ -102,6 +104,15 @@ export class TrialLoop implements WorkLoop {
   failedToAdd(reason: number): void {
     if (++this.#failures < MOST_FAILURES) return;
     throw new DeviceError('ERR_DMA_EXHAUSTED', `not even one request can be mapped (reason ${reason})`);
+  }
+
+  /** Asks the driver half what each buffer that the device has is for. */
+  askBuffers(): void {
+    const { driver, queues } = this.#parts;
+    for (const queue of queues) {
+      for (const { id, isOutstanding } of queue.inspectBuffers())
+        if (isOutstanding) this.described.push(driver.describeBuffer?.(queue.index, id));
+    }
   }
 
   async #idle(): Promise<void> {

@@ -16,6 +16,9 @@ const RINGS: readonly TrialOptions[] = [
   { layout: 'packed', inOrder: true, eventIdx: true },
 ];
 
+/** What stands in a line with the place of a buffer. */
+const FEW_WORDS = /^[^\p{C}\p{Z}](?:[^\p{C}\p{Z}]| (?! )){1,60}$/u;
+
 /** The duties of both halves together, with each workload. */
 export const DEVICE_WORKLOAD_CHECKS: readonly ContractCheck<DeviceTypeSubject>[] = [
   {
@@ -160,6 +163,24 @@ export const DEVICE_WORKLOAD_CHECKS: readonly ContractCheck<DeviceTypeSubject>[]
           assertNothingLeft(workload, options, outcome);
         }
       }
+    },
+  },
+  {
+    name: 'says in a few words what each buffer with the device is for',
+    duty: 'DriverHalf.describeBuffer: what the buffer with this id asks the device for while the device has it',
+    advice: 'keep by slot what was asked for, and return `read of sector 312`: one line, which stands in a failure',
+    async run(subject) {
+      let asked = 0;
+      for (const workload of await checkedWorkloads(subject)) {
+        const options: TrialOptions = { asksBuffers: true, depth: 8 };
+        const described = (await runOnce(subject, workload, options)).loop?.described ?? [];
+        if (described.length > 0 && described.every((text) => text === undefined))
+          skipCheck('the driver half says nothing of its buffers');
+        asked += described.length;
+        const wrong = described.find((text) => typeof text !== 'string' || !FEW_WORDS.test(text));
+        assert.ok(!described.includes(wrong), `${workload.name} has a buffer that is for "${String(wrong)}"`);
+      }
+      assert.ok(asked > 0, 'a device had a buffer in some turn');
     },
   },
   {
