@@ -116,9 +116,19 @@ const compiledWorkers: Plugin = {
   },
 };
 
+const SEEDED = fileURLToPath(new URL('seeded-fast-check.ts', import.meta.url));
+
+/** Gives properties a seed in CI. */
+const seededProperties: Plugin = {
+  name: 'seeded-properties',
+  enforce: 'pre',
+  resolveId: (name, importer) =>
+    name === 'fast-check' && importer !== SEEDED && process.env['CI'] !== undefined ? SEEDED : undefined,
+};
+
 export default defineConfig({
   root: fileURLToPath(new URL('..', import.meta.url)),
-  plugins: [compiledWorkers],
+  plugins: [compiledWorkers, seededProperties],
   ssr: { resolve: { conditions: [SOURCE, ...defaultServerConditions] } },
   test: {
     // Every core: without a terminal vitest leaves one idle, which is half of a small machine.
