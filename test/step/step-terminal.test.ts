@@ -1,5 +1,6 @@
-import { spawn, spawnSync } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { join } from 'node:path';
+import { stripVTControlCharacters } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import { ROOT } from '../command/command.ts';
 
@@ -23,11 +24,13 @@ interface Reaction {
   readonly sign: string | RegExp;
   readonly keys?: string;
   readonly signal?: NodeJS.Signals;
+  /** The window gets this size, of which the kernel tells the process. */
+  readonly window?: { readonly columns: number; readonly rows: number };
 }
 
 /** Runs the command on a real terminal, which `script` of util-linux opens. */
 function onTerminal(command: string, reactions: readonly Reaction[], term = 'xterm'): Promise<Session> {
-  const inner = `stty cols 90 rows 30; stty -g; sh -c 'echo pid=$$; exec ${command.replaceAll("'", '')}'; echo status=$?; stty -g`;
+  const inner = `stty cols 90 rows 30; echo tty=$(tty); stty -g; sh -c 'echo pid=$$; exec ${command.replaceAll("'", '')}'; echo status=$?; stty -g`;
   const env = { ...process.env, TERM: term, NODE_OPTIONS: '', NO_COLOR: '1' };
   const child = spawn('script', ['-qfec', inner, '/dev/null'], { cwd: ROOT, env });
   const waiting = [...reactions];
@@ -42,6 +45,11 @@ function onTerminal(command: string, reactions: readonly Reaction[], term = 'xte
     waiting.shift();
     if (next.keys !== undefined) child.stdin.write(next.keys);
     if (next.signal !== undefined) process.kill(Number(/pid=(\d+)/.exec(text)![1]), next.signal);
+    if (next.window !== undefined) {
+      const { columns, rows } = next.window;
+      const [, tty] = /^tty=(\S+)/m.exec(text)!;
+      execFileSync('stty', ['-F', tty!, 'cols', String(columns), 'rows', String(rows)]);
+    }
     react();
   };
   child.stdout.on('data', (chunk) => {
@@ -55,6 +63,10 @@ function onTerminal(command: string, reactions: readonly Reaction[], term = 'xte
       resolve({ text, settings, status: Number(/status=(\d+)/.exec(text)?.[1]) });
     });
   });
+}
+
+function plainWidth(line: string): number {
+  return stripVTControlCharacters(line).length;
 }
 
 function escaped(text: string): RegExp {
@@ -80,6 +92,23 @@ describe.skipIf(!hasScript)('step on a terminal', () => {
     expect(settings[1]).toBe(settings[0]);
     // What remains when the screen is gone.
     expect(text.slice(text.indexOf(LEAVE))).toContain('completed');
+  });
+
+  it('draws itself anew in a window of another size, narrower, wider, and too small for anything', async () => {
+    const { text, status } = await onTerminal(STEP, [
+      { sign: 'step 1 of', window: { columns: 60, rows: 20 } },
+      { sign: 'step 1 of', window: { columns: 200, rows: 40 } },
+      { sign: 'step 1 of', window: { columns: 10, rows: 3 } },
+      { sign: /step/, window: { columns: 100, rows: 30 } },
+      { sign: 'step 1 of', keys: 'q' },
+    ]);
+    expect(status).toBe(0);
+    const screens = text.slice(text.indexOf(ENTER), text.indexOf(LEAVE)).split('step 1 of').slice(1);
+    // oxlint-disable-next-line no-control-regex
+    const widths = screens.map((screen) => screen.split(/\r?\n|\u001B\[\d+;\d+H/).map(plainWidth));
+    expect(Math.max(...widths[1]!)).toBeLessThanOrEqual(60);
+    expect(Math.max(...widths[2]!)).toBeGreaterThan(100);
+    expect(Math.max(...widths[2]!)).toBeLessThanOrEqual(200);
   });
 
   it.each([
