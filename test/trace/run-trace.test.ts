@@ -121,6 +121,10 @@ describe('the flight recorder of a run', () => {
     expect(events.some(({ kind }) => kind === 'read' || kind === 'write' || kind === 'syncForDevice')).toBe(false);
     for (const kind of ['add', 'map', 'pop', 'push', 'unmap', 'takeUsed'] as const)
       expect(events.some((event) => event.kind === kind)).toBe(true);
+    // Each publication shows something.
+    const shown = events.filter(({ kind }) => kind === 'publish').map(({ extra }) => extra);
+    expect(shown.length).toBeGreaterThan(4);
+    expect(shown.filter((extra, at) => extra === shown[at - 1])).toEqual([]);
   });
 
   it('has the error of a run that fails', async () => {
