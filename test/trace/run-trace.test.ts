@@ -101,7 +101,7 @@ describe('the flight recorder of a run', () => {
       'machine: { onFault: zeros }\nfailures: { wrongAddress: { nth: [30] } }\nworkload: { requests: 200 }\n';
     const events = await lastEvents('pseries-dynamic.yaml', `driver: { buffers: streaming }\n${lost}`);
     const [fault] = events.filter(({ kind }) => kind === 'fault');
-    expect(fault?.text).toMatch(/^(read|write) of \d+ bytes at 0x[0-9a-f]+: /);
+    expect(fault?.text).toMatch(/^(read|write) of \d+ bytes? at 0x[0-9a-f]+: /);
     const [mismatch] = events.filter(({ kind }) => kind === 'mismatch');
     expect(mismatch?.text).toMatch(/ in request \d+, (read|write) of sector \d+: /);
     const taken = events.filter(({ kind, id }) => kind === 'takeUsed' && id === mismatch!.id);
