@@ -19,6 +19,10 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
+function mine(): string {
+  return join(folder, 'mine.yaml');
+}
+
 /** The command with a profile on its standard input. */
 async function piped(words: readonly string[]): Promise<CommandResult> {
   const [stdout, stderr] = [new CollectedText(), new CollectedText()];
@@ -59,8 +63,6 @@ describe('a word that names no profile', () => {
 });
 
 describe('run', () => {
-  const mine = (): string => join(folder, 'mine.yaml');
-
   it('prints with --quiet one line for what went well', async () => {
     const { stdout } = await commandHere(['run', mine(), '--quiet']);
     expect(stdout).toMatch(/^1 of 1 runs as expected, 64 requests in .*\n$/);

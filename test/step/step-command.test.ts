@@ -1,8 +1,9 @@
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { commandHere, ROOT } from '../command/command.ts';
+import { QEMU_TESTS } from '../machines/qemu-installed.ts';
 
 const PROFILES = join(ROOT, 'profiles');
 const shipped = readdirSync(PROFILES).filter((name) => name.endsWith('.yaml'));
@@ -11,7 +12,7 @@ interface JsonStep {
   readonly step: number;
   readonly says: string;
   readonly section: string | null;
-  readonly event: { readonly kind: string };
+  readonly event: { readonly kind: string; readonly time: number };
   readonly state: { readonly counts: Readonly<Record<string, number>>; readonly seesDevice: boolean };
 }
 
@@ -37,6 +38,8 @@ describe('step', () => {
     expect(run).toMatchObject({ hasMemory: true, steps: steps.length });
     expect(run.outcome).toMatch(/^completed/);
     expect(steps.map(({ step }) => step)).toEqual(steps.map((_, i) => i + 1));
+    const times = steps.map(({ event }) => event.time);
+    expect(times).toEqual(times.toSorted((one, other) => one - other));
     // Each text is whole sentences, and leaves no value out.
     expect(steps.filter(({ says }) => !/[.:)]$/.test(says) || /undefined|NaN|null|\.\./.test(says))).toEqual([]);
     expect(steps.filter(({ section }) => section !== null && !/^[2-6](\.\d+)*$/.test(section))).toEqual([]);
@@ -85,6 +88,23 @@ describe('step', () => {
     expect(stdout).toMatch(/memory .*used\.idx 0 -> 1/);
     expect(stdout).not.toMatch(/^step \d+ of \d+ {2}(pop|push)/m);
   });
+
+  it.skipIf(!QEMU_TESTS.mayRun).each(['vhost-user/physical.yaml', 'qemu/entropy.yaml'])(
+    `walks through a run of %s and through its trace, in which the driver alone is seen (${QEMU_TESTS.needs})`,
+    async (name) => {
+      const { run, steps } = await stepped(join(PROFILES, name), '--requests', '2');
+      expect(run).toMatchObject({ hasMemory: true, outcome: 'completed: 2 of 2 requests, 0 errors' });
+      expect(steps.some(({ state }) => state.seesDevice)).toBe(false);
+      expect(steps.filter(({ says }) => !/[.:)]$/.test(says) || /undefined|NaN|null/.test(says))).toEqual([]);
+      expect(steps.at(-1)!.state.counts).toMatchObject({ added: 2, returned: 2, outstanding: 0, mapped: 0 });
+      const trace = join(folder, `${basename(name)}.json`);
+      const short = ['--set', 'workload.requests=2', '--set', 'workload.depth=1'];
+      expect((await commandHere(['run', join(PROFILES, name), ...short, '--trace', trace])).status).toBe(0);
+      const recorded = await stepped(trace);
+      expect(recorded.run.hasMemory).toBe(false);
+      expect(recorded.steps.at(-1)!.state.counts).toMatchObject({ added: 2, returned: 2, outstanding: 0 });
+    },
+  );
 
   it('walks through a trace that a run wrote, without the memory of its rings', async () => {
     const trace = join(folder, 'run.json');

@@ -1,4 +1,4 @@
-import { spawn, spawnSync } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { ROOT } from '../command/command.ts';
@@ -23,11 +23,13 @@ interface Reaction {
   readonly sign: string | RegExp;
   readonly keys?: string;
   readonly signal?: NodeJS.Signals;
+  /** The window gets this size, of which the kernel tells the process. */
+  readonly window?: { readonly columns: number; readonly rows: number };
 }
 
 /** Runs the command on a real terminal, which `script` of util-linux opens. */
 function onTerminal(command: string, reactions: readonly Reaction[], term = 'xterm'): Promise<Session> {
-  const inner = `stty cols 90 rows 30; stty -g; sh -c 'echo pid=$$; exec ${command.replaceAll("'", '')}'; echo status=$?; stty -g`;
+  const inner = `stty cols 90 rows 30; echo tty=$(tty); stty -g; sh -c 'echo pid=$$; exec ${command.replaceAll("'", '')}'; echo status=$?; stty -g`;
   const env = { ...process.env, TERM: term, NODE_OPTIONS: '', NO_COLOR: '1' };
   const child = spawn('script', ['-qfec', inner, '/dev/null'], { cwd: ROOT, env });
   const waiting = [...reactions];
@@ -42,6 +44,11 @@ function onTerminal(command: string, reactions: readonly Reaction[], term = 'xte
     waiting.shift();
     if (next.keys !== undefined) child.stdin.write(next.keys);
     if (next.signal !== undefined) process.kill(Number(/pid=(\d+)/.exec(text)![1]), next.signal);
+    if (next.window !== undefined) {
+      const { columns, rows } = next.window;
+      const [, tty] = /^tty=(\S+)/m.exec(text)!;
+      execFileSync('stty', ['-F', tty!, 'cols', String(columns), 'rows', String(rows)]);
+    }
     react();
   };
   child.stdout.on('data', (chunk) => {
@@ -80,6 +87,20 @@ describe.skipIf(!hasScript)('step on a terminal', () => {
     expect(settings[1]).toBe(settings[0]);
     // What remains when the screen is gone.
     expect(text.slice(text.indexOf(LEAVE))).toContain('completed');
+  });
+
+  it('draws itself anew in a window of another size, narrower, wider, and too small for anything', async () => {
+    const { text, status } = await onTerminal(STEP, [
+      { sign: 'step 1 of', window: { columns: 60, rows: 20 } },
+      { sign: 'step 1 of', window: { columns: 200, rows: 40 } },
+      { sign: 'step 1 of', window: { columns: 10, rows: 3 } },
+      { sign: /step/, window: { columns: 100, rows: 30 } },
+      { sign: 'step 1 of', keys: 'q' },
+    ]);
+    expect(status).toBe(0);
+    // Below what happens is a line as wide as the window.
+    const widths = Array.from(text.slice(text.indexOf(ENTER)).matchAll(/-{8,}/g), ([line]) => line.length);
+    expect([...new Set(widths)]).toEqual([90, 60, 200, 100]);
   });
 
   it.each([

@@ -101,7 +101,7 @@ describe('the flight recorder of a run', () => {
       'machine: { onFault: zeros }\nfailures: { wrongAddress: { nth: [30] } }\nworkload: { requests: 200 }\n';
     const events = await lastEvents('pseries-dynamic.yaml', `driver: { buffers: streaming }\n${lost}`);
     const [fault] = events.filter(({ kind }) => kind === 'fault');
-    expect(fault?.text).toMatch(/^(read|write) of \d+ bytes at 0x[0-9a-f]+: /);
+    expect(fault?.text).toMatch(/^(read|write) of \d+ bytes? at 0x[0-9a-f]+: /);
     const [mismatch] = events.filter(({ kind }) => kind === 'mismatch');
     expect(mismatch?.text).toMatch(/ in request \d+, (read|write) of sector \d+: /);
     const taken = events.filter(({ kind, id }) => kind === 'takeUsed' && id === mismatch!.id);
@@ -121,6 +121,10 @@ describe('the flight recorder of a run', () => {
     expect(events.some(({ kind }) => kind === 'read' || kind === 'write' || kind === 'syncForDevice')).toBe(false);
     for (const kind of ['add', 'map', 'pop', 'push', 'unmap', 'takeUsed'] as const)
       expect(events.some((event) => event.kind === kind)).toBe(true);
+    // Each publication shows something.
+    const shown = events.filter(({ kind }) => kind === 'publish').map(({ extra }) => extra);
+    expect(shown.length).toBeGreaterThan(4);
+    expect(shown.filter((extra, at) => extra === shown[at - 1])).toEqual([]);
   });
 
   it('has the error of a run that fails', async () => {

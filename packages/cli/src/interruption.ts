@@ -1,3 +1,5 @@
+/** Milliseconds for what was interrupted to end what it started; after them the end of the process does. */
+const GIVE_UP_MS = 10_000;
 /** Milliseconds in which a signal that comes twice is one: a terminal and a parent both send it. */
 const SAME_MS = 50;
 
@@ -6,10 +8,16 @@ const SAME_MS = 50;
  * one ends it at once.
  */
 export class Interruption {
+  /** Milliseconds that a command waits for what was interrupted. */
+  readonly giveUpMs: number;
   readonly #controller = new AbortController();
   #isAwaited = false;
   #raisedAt = -Infinity;
   #name: string | undefined;
+
+  constructor(giveUpMs: number = GIVE_UP_MS) {
+    this.giveUpMs = giveUpMs;
+  }
 
   /** Aborted by the first signal. */
   get signal(): AbortSignal {

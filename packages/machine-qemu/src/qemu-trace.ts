@@ -1,10 +1,8 @@
 import { execFile } from 'node:child_process';
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { CodedError, messageOf, type MachineRecorder } from '@virtio-platform/core';
+import { TraceLog } from './trace-log.ts';
 
-/** The most bytes of the log that are read: its end. */
-const MOST_BYTES = 32 * 2 ** 20;
 /** Milliseconds for QEMU to list the names of its events. */
 const LIST_TIMEOUT_MS = 10_000;
 /** The most names that an error suggests. */
@@ -22,13 +20,13 @@ const LINE = /^(?:\d+@)?(\d+)\.(\d{6}):([a-z]\w*) ?(.*)$/;
 export class QemuTrace {
   /** For the command line. */
   readonly arguments: readonly string[];
-  readonly #log: string;
+  readonly #log: TraceLog;
   readonly #recorder: MachineRecorder;
   /** Milliseconds since 1970 at the zero of `performance.now()`. */
   readonly #zero = wallClockZero();
 
   private constructor(patterns: readonly string[], log: string, recorder: MachineRecorder) {
-    this.#log = log;
+    this.#log = new TraceLog(log);
     this.#recorder = recorder;
     this.arguments = ['-msg', 'timestamp=on', '-D', log, ...patterns.flatMap((pattern) => ['-trace', pattern])];
   }
@@ -48,17 +46,20 @@ export class QemuTrace {
     return new QemuTrace(patterns, log, recorder);
   }
 
-  /** Tells the recorder of the events, once QEMU has ended. Never throws: a log that is not there had no events. */
+  /**
+   * Tells the recorder of the events, once QEMU has ended, and of what is missing of a log that was too long. Never
+   * throws: a log that is not there had no events.
+   */
   tell(): void {
-    let text: string;
-    try {
-      text = readEnd(this.#log);
-    } catch {
-      return;
-    }
+    const { text, isCut } = this.#log.end();
+    let isFirst = isCut;
     for (const line of text.split('\n')) {
       const event = parseTraceLine(line);
-      if (event !== undefined) this.#recorder.external(event.wallMs - this.#zero, event.text);
+      if (event === undefined) continue;
+      const at = event.wallMs - this.#zero;
+      if (isFirst) this.#recorder.external(at, 'the log of QEMU was too long: what it traced before this is missing');
+      isFirst = false;
+      this.#recorder.external(at, event.text);
     }
   }
 }
@@ -108,18 +109,6 @@ function similarNames(pattern: string, names: readonly string[]): readonly strin
     if (similar.length > 0) return similar.slice(0, MOST_SUGGESTIONS);
   }
   return [];
-}
-
-function readEnd(path: string): string {
-  const descriptor = openSync(path, 'r');
-  try {
-    const { size } = fstatSync(descriptor);
-    const bytes = Buffer.alloc(Math.min(size, MOST_BYTES));
-    const read = readSync(descriptor, bytes, 0, bytes.length, size - bytes.length);
-    return bytes.toString('latin1', 0, read);
-  } finally {
-    closeSync(descriptor);
-  }
 }
 
 /** `Date.now()` has milliseconds only: at the moment at which it changes it is exact. */

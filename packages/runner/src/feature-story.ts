@@ -18,7 +18,7 @@ export interface FeatureStory {
   readonly offered: boolean;
   /** `unused` where the device was refused whatever was decided of the feature. */
   readonly outcome: 'accepted' | 'declined' | 'not offered' | 'unused';
-  /** What of the profile decided it: where the platform chose the path by this feature, its option; `null` for nothing. */
+  /** What of the profile decided it: of a feature by which the path was chosen, that option; `null` for nothing. */
   readonly option: string | null;
   readonly steps: readonly {
     readonly rule: string;

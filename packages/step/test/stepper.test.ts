@@ -103,6 +103,9 @@ describe('the screen', () => {
     [200, 60],
     [40, 10],
     [20, 3],
+    [10, 4],
+    [3, 2],
+    [1, 1],
   ])('fills %d columns and %d rows exactly, at each step', (columns, rows) => {
     for (let at = 0; at < walk.length; at++) {
       for (const isHelp of [false, true]) {

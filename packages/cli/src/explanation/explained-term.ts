@@ -17,8 +17,8 @@ const FILE = /[/\\]|\.(?:ya?ml|json)$/i;
 
 /**
  * Finds what a word means that is no profile: `ERR_…`, `DMA-…`, or a key such as `platform.window.kind`. `undefined`
- * for a word that is a profile: a file, what has the form of one, `-`, or a shipped name. Throws `ERR_EXPLAIN_UNKNOWN`, with
- * what was probably meant.
+ * for a word that is a profile: a file, what has the form of one, `-`, or a shipped name. Throws
+ * `ERR_EXPLAIN_UNKNOWN`, with what was probably meant.
  */
 export async function explainedTerm(word: string, cwd: string): Promise<ExplainedTerm | undefined> {
   if (CODE.test(word)) return { kind: 'code', code: codeOf(word) };

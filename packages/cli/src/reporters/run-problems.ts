@@ -24,8 +24,8 @@ const MOST = 256;
 
 /**
  * What a run showed: why it failed or was refused, requests that came back wrong, faults, findings, leaks, and where it
- * differs from its profile. What the profile does not expect comes first, and the cause before what followed from it. Of
- * a run that is as expected, all of it is expected too.
+ * differs from its profile. What the profile does not expect comes first, and the cause before what followed from it.
+ * Of a run that is as expected, all of it is expected too.
  */
 export function runProblems(report: RunReport): RunProblem[] {
   const { failure, refusal, workload, faults, recorded, findings, leaked, differences, explanations } = report;

@@ -25,8 +25,8 @@ export interface PlanOptions {
 const MOST_RUNS = 10_000;
 
 /**
- * The runs in their order. Throws {@link CodedError} `ERR_RUN_REPEAT` for more than {@link MOST_RUNS}. Each repetition is a run of its own, `NAME #2`, with a seed of its own: that of the first,
- * plus one for each repetition before it.
+ * The runs in their order. Each repetition is a run of its own, `NAME #2`, with a seed of its own: that of the first,
+ * plus one for each repetition before it. Throws {@link CodedError} `ERR_RUN_REPEAT` for more than {@link MOST_RUNS}.
  */
 export function planRuns(checked: readonly CheckedRun[], { seed, repeat = 1 }: PlanOptions): PlannedRun[] {
   const runs = checked.filter(({ run }) => run !== undefined).length;

@@ -9,9 +9,6 @@ import type { Progress } from './progress.ts';
 import type { PlannedRun } from './run-plan.ts';
 import type { RunRecording } from './run-recording.ts';
 
-/** Milliseconds for an interrupted run to end what it started; after them the end of the process does. */
-const GIVE_UP_MS = 10_000;
-
 /** How the runs are made. */
 export interface SequenceOptions {
   readonly plugins: ResolutionOptions;
@@ -40,7 +37,7 @@ export class RunSequence {
   constructor(reporter: Required<Reporter>, options: SequenceOptions) {
     this.#reporter = reporter;
     this.#options = options;
-    this.#givenUp = givenUp(options.interruption.signal);
+    this.#givenUp = givenUp(options.interruption);
     this.#givenUp.catch(() => {});
   }
 
@@ -125,10 +122,10 @@ export class RunSequence {
 }
 
 /** Rejects some time after the signal was aborted. */
-async function givenUp(signal: AbortSignal): Promise<never> {
+async function givenUp({ signal, giveUpMs }: Interruption): Promise<never> {
   return await new Promise((_, reject) => {
     const giveUp = (): void => reject(signal.reason);
-    const wait = (): void => void setTimeout(giveUp, GIVE_UP_MS).unref();
+    const wait = (): void => void setTimeout(giveUp, giveUpMs).unref();
     if (signal.aborted) wait();
     else signal.addEventListener('abort', wait, { once: true });
   });

@@ -39,7 +39,8 @@ export function chooseEvents(
   buffer: number | null,
   more: readonly TraceEvent[] = [],
 ): readonly ExplainedEvent[] {
-  const events = withoutEmpty(evidence.events);
+  // Without what a driver tries on a broken queue.
+  const events = evidence.events.filter(({ kind, id }) => kind !== 'add' || id !== QUEUE_BROKEN);
   const ofBuffer = queue === null || buffer === null ? [] : bufferStory(events, queue, buffer);
   const story = new Set([...more, ...ofBuffer]);
   const groups: TraceEvent[][] = [];
@@ -71,18 +72,6 @@ export function chooseEvents(
       const of = first!.queue < 0 ? null : first!.queue;
       return { index, time, kind, queue: of, text: describeEvents(group), isOfBuffer: story.has(first!), skipped };
     });
-}
-
-/** The events without publications that showed no buffer, and without what a driver tries on a broken queue. */
-function withoutEmpty(events: readonly TraceEvent[]): readonly TraceEvent[] {
-  const shown = new Map<number, number>();
-  return events.filter(({ kind, queue, id, extra }) => {
-    if (kind === 'add') return id !== QUEUE_BROKEN;
-    if (kind !== 'publish') return true;
-    const isEmpty = shown.get(queue) === extra;
-    shown.set(queue, extra);
-    return !isEmpty;
-  });
 }
 
 /** The events of a buffer since it was added last: its mappings, how the device saw it, and how it came back. */

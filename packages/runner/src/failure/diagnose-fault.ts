@@ -69,8 +69,8 @@ export function diagnoseAccess(evidence: FailureEvidence, fault: FaultReport): R
 }
 
 /**
- * The buffer that the device worked on when it was refused the access to `address`, or now: where it is in the thread of
- * the recorder.
+ * The buffer that the device worked on when it was refused the access to `address`, or now: where it is in the thread
+ * of the recorder.
  */
 export function workedOn(
   { events, rings }: FailureEvidence,

@@ -98,16 +98,18 @@ function withoutCalls(events: readonly StepEvent[]): StepEvent[] {
 
 /**
  * The events with the decisions of negotiation where they were taken: the driver decides after it read the offer, and
- * the recorder is told of it once the device confirmed what was written. A decision keeps its time and its number.
+ * the recorder is told of it once the device confirmed what was written. A decision has the time of the offer, and
+ * keeps its number.
  */
 function whereTheyBelong(events: readonly StepEvent[]): StepEvent[] {
   const offer = events.findIndex(({ kind, id }) => kind === 'features' && id === 0);
   const first = events.findIndex(({ kind }) => kind === 'negotiation');
   if (offer < 0 || first <= offer) return [...events];
   const decided = (event: StepEvent): boolean => event.kind === 'negotiation';
+  const { time } = events[offer]!;
   return [
     ...events.slice(0, offer + 1),
-    ...events.filter(decided),
+    ...events.filter(decided).map((event) => ({ ...event, time })),
     ...events.slice(offer + 1).filter((event) => !decided(event)),
   ];
 }

@@ -32,13 +32,17 @@ export function fit(text: string, width: number): string {
   return text.length > width ? `${text.slice(0, width - 1)}…` : text.padEnd(width);
 }
 
-/** The lines of a text of at most `width` characters, broken at blanks; a longer word is broken where it has to be. */
-export function wrap(text: string, width: number): string[] {
+/**
+ * The lines of a text of at most `room` characters, of at least one, broken at blanks; a longer word is broken where it
+ * has to be.
+ */
+export function wrap(text: string, room: number): string[] {
+  const width = Math.max(1, room);
   const lines: string[] = [];
   let line = '';
   for (let word of text.split(' ')) {
-    const room = line === '' ? width : width - line.length - 1;
-    if (word.length <= room) {
+    const left = line === '' ? width : width - line.length - 1;
+    if (word.length <= left) {
       line = line === '' ? word : `${line} ${word}`;
       continue;
     }

@@ -20,11 +20,14 @@ export class RecordedVirtqueue extends ForwardingVirtqueue {
   /** Of the pool that its buffers are copied through; of a recorder with `full` detail. */
   readonly #pool: (() => PoolUse | undefined) | undefined;
   #isBroken = false;
+  /** Where the buffers end that the device was shown. */
+  #shown: number;
 
   /** Owns `inner`. */
   constructor(inner: Virtqueue, recorder: Recorder, pool?: () => PoolUse | undefined) {
     super(inner);
     this.#recorder = recorder;
+    this.#shown = inner.nextAvailable;
     this.#pool = recorder.detail === 'full' ? pool : undefined;
   }
 
@@ -45,9 +48,13 @@ export class RecordedVirtqueue extends ForwardingVirtqueue {
 
   override publish(): boolean {
     const isWanted = super.publish();
+    const next = this.nextAvailable;
+    // Drivers publish in each round, mostly nothing.
+    if (next === this.#shown) return isWanted;
+    this.#shown = next;
     const recorder = this.#recorder;
     recorder.tick();
-    recorder.mark(KIND.publish, this.index, isWanted ? 1 : 0, 0, this.nextAvailable);
+    recorder.mark(KIND.publish, this.index, isWanted ? 1 : 0, 0, next);
     if (this.#pool !== undefined) this.#notePool();
     return isWanted;
   }
@@ -75,6 +82,7 @@ export class RecordedVirtqueue extends ForwardingVirtqueue {
   override reset(): number[] {
     const ids = super.reset();
     this.#isBroken = false;
+    this.#shown = this.nextAvailable;
     this.#recorder.tick();
     for (const id of ids) this.#recorder.mark(KIND.takeBack, this.index, id, 0, 0);
     return ids;
