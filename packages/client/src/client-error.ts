@@ -42,6 +42,13 @@ export class RequestError extends DeviceError implements RequestFacts {
   }
 }
 
+/** The error of a function that opens devices of type `wanted`, for a profile that has one of type `type`. */
+export function otherDevice(profile: string, type: string, wanted: string): ClientError {
+  return new ClientError('ERR_CLIENT_DEVICE', `${profile} has a device of type ${type}, not ${wanted}`, {
+    hint: `set device.type: ${wanted}, or open it with the function for ${type}`,
+  });
+}
+
 /** The error of a request to a client that is closed, by `cause` where an error closed it. */
 export function closedError(name: string, cause?: unknown): ClientError {
   const why = cause === undefined ? '' : `: ${cause instanceof Error ? cause.message : describeValue(cause)}`;

@@ -247,6 +247,30 @@ describe('openBlock', () => {
     await expect(openBlock(refused)).rejects.toEqual(coded('ERR_CLIENT_REFUSED'));
   });
 
+  it('takes an object without a workload, whatever the blocks of its disk', async () => {
+    const machine = { use: '@virtio-platform/machine-simulated', memory: '32MiB' };
+    for (const blockSize of ['4KiB', 65_536]) {
+      await using disk = await openBlock({ machine, device: { type: 'block', capacity: '8MiB', blockSize } });
+      const block = Buffer.alloc(disk.blockSize, 7);
+      await disk.write(disk.blockSize, block);
+      expect((await disk.read(disk.blockSize, disk.blockSize)).equals(block)).toBe(true);
+    }
+  });
+
+  it('says what is wrong with an object in terms of what it has', async () => {
+    await expect(openBlock({ device: { type: 'net' } })).rejects.toEqual(
+      coded('ERR_CLIENT_DEVICE', /type net, not block/),
+    );
+    await expect(openBlock({ device: { type: 'block', capacity: '1MiB', blockSize: '3KiB' } })).rejects.toEqual(
+      coded('ERR_PROFILE_INVALID', /^device\.blockSize: [^\n]*$/),
+    );
+    await expect(openBlock(null as unknown as object)).rejects.toEqual(coded('ERR_PROFILE_INVALID', /not null/));
+    const signal = 'soon' as unknown as AbortSignal;
+    await expect(openBlock(RAM_DISK, { signal })).rejects.toThrow(/signal is "soon", not an AbortSignal/);
+    await using disk = await openBlock(RAM_DISK);
+    await expect(disk.read(0, 512, { signal })).rejects.toThrow(/signal is "soon", not an AbortSignal/);
+  });
+
   it('takes a path, text, and a loaded profile', async () => {
     const path = new URL('../../../profiles/pseries-plain.yaml', import.meta.url);
     const legacy = new URL('../../../profiles/legacy-big-endian.yaml', import.meta.url);

@@ -62,6 +62,14 @@ describe('a network', () => {
     }
   });
 
+  it('takes the frames that the MTU of the device allows', async () => {
+    await using network = await openNet({ device: { type: 'net', mtu: 9000 } });
+    const frame = Buffer.alloc(9014, 5);
+    network.frames.write(frame);
+    const [came] = (await once(network.frames, 'data')) as [Buffer];
+    expect(came.equals(frame)).toBe(true);
+  });
+
   it('refuses what is no frame, and the stream is then destroyed', async () => {
     await using net = await openNet(NET, { frameBytes: 100 });
     const failed = once(net.frames, 'error');

@@ -52,6 +52,8 @@ export interface Reading {
   readonly issues: readonly ProfileIssue[];
   /** Whether what is not there is really missing, and not hidden by one of the issues. */
   readonly isComplete: boolean;
+  /** Whether the workload will be run, so that the device has to have what it asks for. */
+  readonly runsWorkload: boolean;
 }
 
 /**
@@ -65,7 +67,7 @@ export async function checkRun(
   others: readonly DeviceTypePlugin[],
   timeoutMs?: number,
 ): Promise<RunCheck> {
-  const { isComplete, file } = reading;
+  const { isComplete, file, runsWorkload } = reading;
   const { root, warnings, issues: renameIssues } = renameKeys(run.root, RENAMED_KEYS);
   const values = plainMap(root);
   const device = await loader.load(root);
@@ -107,7 +109,10 @@ export async function checkRun(
       !faulty.has(section) &&
       (section in values || [...faulty].every((key) => knownKeys([], vocabulary).includes(key)));
     const wrong = await ask<Contradiction[]>(() => findContradictions(read.readableValues(isSound), typed), []);
-    contradictions.push(...wrong.map((each) => issueAt(laidOver(root, each, file), each.path, each.message)));
+    const counts = ({ path: [section, key] }: Contradiction): boolean =>
+      runsWorkload || section !== 'workload' || key === 'kind';
+    const wrongHere = wrong.filter(counts);
+    contradictions.push(...wrongHere.map((each) => issueAt(laidOver(root, each, file), each.path, each.message)));
   }
   const ofProfile = typeof values['profile'] === 'string' ? values['profile'] : 'this profile';
   const name = run.label === '' ? ofProfile : `${ofProfile} [${run.label}]`;

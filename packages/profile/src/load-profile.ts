@@ -34,6 +34,11 @@ export interface LoadOptions extends ResolutionOptions {
    * longer varies what is set.
    */
   readonly set?: readonly string[] | undefined;
+  /**
+   * Whether the workload will be run; true unless given. Without it the workload may ask for what the device does not
+   * have.
+   */
+  readonly runsWorkload?: boolean | undefined;
 }
 
 /** What is known of a profile that was looked at. */
@@ -114,7 +119,7 @@ async function errorOf({ roots, issues }: StaticCheck, options: ResolutionOption
 async function checkStatically(source: ProfileSource, options: LoadOptions): Promise<StaticCheck> {
   const located = locateSource(source, options.baseDirectory);
   const { file } = located;
-  const { baseDirectory = process.cwd(), set = [] } = options;
+  const { baseDirectory = process.cwd(), set = [], runsWorkload = true } = options;
   const sources = setValues(await readSources(located), set, resolve(baseDirectory));
   if (sources.root === undefined) {
     const { issues } = sources;
@@ -124,7 +129,7 @@ async function checkStatically(source: ProfileSource, options: LoadOptions): Pro
   const read = [...sources.issues, ...matrix.issues];
   const isComplete = matrix.issues.length === 0 && read.every(({ code }) => code === 'ERR_PROFILE_INVALID');
   const loader = new DeviceTypeLoader(options);
-  const reading = { file, issues: read, isComplete };
+  const reading = { file, issues: read, isComplete, runsWorkload };
   const check = async (others: readonly DeviceTypePlugin[]): Promise<RunCheck[]> =>
     await checkRuns(matrix.runs, reading, loader, others, options.pluginTimeoutMs);
   const first = await check([]);

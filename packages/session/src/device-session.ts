@@ -6,6 +6,7 @@ import {
   type CodedError,
   type DriverContext,
   type DriverHalf,
+  type NegotiatedDevice,
   type DriverQueue,
 } from '@virtio-platform/core';
 import {
@@ -170,7 +171,7 @@ export class DeviceSession {
    */
   openQueues(): readonly DriverQueue[] {
     return this.#orFail(() => {
-      for (const index of this.#options.device.type.driver.queues(this.#negotiated)) this.#openQueue(index);
+      for (const index of this.#options.device.type.driver.queues(this.device)) this.#openQueue(index);
       return this.#queues;
     });
   }
@@ -186,7 +187,7 @@ export class DeviceSession {
       };
       const memory = watch?.memory?.() ?? machine.memory;
       const { buffers } = terms;
-      const context = { ...this.#negotiated, memory, queues: this.#queues, buffers, depth, bytes, notify };
+      const context = { ...this.device, memory, queues: this.#queues, buffers, depth, bytes, notify };
       const driver = device.type.driver.open(context);
       this.#driver = driver;
       return { driver, context };
@@ -250,7 +251,8 @@ export class DeviceSession {
     return this.transport.interface === 'legacy' ? this.#options.platform.guestByteOrder : 'little';
   }
 
-  get #negotiated(): Pick<DriverContext, 'transport' | 'accepted' | 'byteOrder'> {
+  /** What the driver half of the device is told of it. */
+  get device(): NegotiatedDevice {
     return { transport: this.transport, accepted: this.negotiation.accepted, byteOrder: this.#byteOrder };
   }
 

@@ -1,9 +1,10 @@
-import type { DriverContext, DriverHalf } from '@virtio-platform/core';
+import type { DriverContext, DriverHalf, NegotiatedDevice } from '@virtio-platform/core';
 import { FeatureSet } from '@virtio-platform/core/features';
 import type { NegotiationResult } from '@virtio-platform/core/negotiation';
 import { composeRun, type ComposedRun, type Profile, type ProfileObject } from '@virtio-platform/profile';
 import { DeviceSession, type DriverLoad, type OpenedDriver } from '@virtio-platform/session';
-import { ClientError } from '../client-error.ts';
+import { ClientError, otherDevice } from '../client-error.ts';
+import { checkSignal } from './check-arguments.ts';
 import { clientProfile } from './client-profile.ts';
 import { DevicePump, type PumpListener, type PumpWork } from './device-pump.ts';
 import type { OpenOptions, ProfileLike } from './open-options.ts';
@@ -19,7 +20,7 @@ export interface WantedDevice {
   /** Features that the client does not want, although the driver half knows them. */
   readonly lacks?: FeatureSet;
   /** How much is in flight, for queues of these sizes and so many bytes of guest memory. */
-  load(queueSizes: readonly number[], memoryBytes: number): DriverLoad;
+  load(queueSizes: readonly number[], memoryBytes: number, device: NegotiatedDevice): DriverLoad;
 }
 
 /** A long time: the timer that keeps the process alive does nothing else. */
@@ -55,17 +56,11 @@ export class OpenedDevice {
    */
   static async open(source: ProfileLike, wanted: WantedDevice, options: OpenOptions): Promise<OpenedDevice> {
     const { signal, load } = options;
+    checkSignal(signal);
     signal?.throwIfAborted();
-    const profile = await clientProfile(source, wanted.workload, options);
+    const profile = await clientProfile(source, wanted, options);
     const { type } = profile.device;
-    if (type.id !== wanted.id)
-      throw new ClientError(
-        'ERR_CLIENT_DEVICE',
-        `${profile.name} has a device of type ${type.name}, not ${wanted.name}`,
-        {
-          hint: `set device.type: ${wanted.name}, or open it with the function for ${type.name}`,
-        },
-      );
+    if (type.id !== wanted.id) throw otherDevice(profile.name, type.name, wanted.name);
     signal?.throwIfAborted();
     const run = await composeRun(profile, { ...load, signal });
     try {
@@ -130,7 +125,7 @@ async function startSession(run: ComposedRun, wanted: WantedDevice, signal?: Abo
   try {
     throwIfRefused(session.negotiation);
     const sizes = session.openQueues().map((opened) => opened.queue.size);
-    const opened = session.openDriver(wanted.load(sizes, profile.memory));
+    const opened = session.openDriver(wanted.load(sizes, profile.memory, session.device));
     await session.start(signal);
     return new OpenedDevice(run, session, opened, pump);
   } catch (error) {

@@ -1,9 +1,9 @@
 import type { Duplex } from 'node:stream';
-import { GUEST_OFFLOADS, type NetDriver } from '@virtio-platform/device-net';
+import { GUEST_OFFLOADS, readNetConfig, type NetDriver } from '@virtio-platform/device-net';
 import { DeviceClient } from '../device/device-client.ts';
 import { fitDepth } from '../device/fit-load.ts';
 import { NetWork } from './net-work.ts';
-import { OpenedDevice } from '../device/open-device.ts';
+import { OpenedDevice, type WantedDevice } from '../device/open-device.ts';
 import { checkCount } from '../device/check-arguments.ts';
 import type { OpenOptions, ProfileLike } from '../device/open-options.ts';
 import { untilReady } from '../device/until-ready.ts';
@@ -13,7 +13,10 @@ import { streamRequests } from '../link/stream-requests.ts';
 export interface NetOptions extends OpenOptions {
   /** Frames of each pair of queues that the device has at once. 64 unless given, less in a small guest memory. */
   readonly depth?: number | undefined;
-  /** Bytes of the longest frame, with its Ethernet header and without a checksum. 1514 unless given. */
+  /**
+   * Bytes of the longest frame, with its Ethernet header and without a checksum. Unless given, what the MTU of the
+   * device allows, and 1514 at least.
+   */
   readonly frameBytes?: number | undefined;
   /** Frames that each stream buffers each way before the other side waits. 16 unless given. */
   readonly highWaterMark?: number | undefined;
@@ -22,6 +25,7 @@ export interface NetOptions extends OpenOptions {
 const WORKLOAD = { kind: 'echo', requests: 1, depth: 1, blockSize: '64B' } as const;
 const DEPTH = 64;
 const FRAME_BYTES = 1514;
+const ETHERNET_HEADER = 14;
 /** Bytes of a receive and a transmit buffer beside the frame, rounded up. */
 const BUFFER_OVERHEAD = 512;
 
@@ -78,10 +82,13 @@ export class NetClient extends DeviceClient {
  * are declined.
  */
 export async function openNet(profile: ProfileLike, options: NetOptions = {}): Promise<NetClient> {
-  const { depth, frameBytes = FRAME_BYTES, highWaterMark } = options;
+  const { depth, highWaterMark } = options;
   checkCount('depth', depth);
-  checkCount('frameBytes', frameBytes);
-  const load = (queueSizes: readonly number[], memoryBytes: number): { depth: number; bytes: number } => {
+  checkCount('frameBytes', options.frameBytes);
+  let frameBytes = options.frameBytes ?? FRAME_BYTES;
+  const load: WantedDevice['load'] = (queueSizes, memoryBytes, negotiated) => {
+    const { mtu = 0 } = readNetConfig(negotiated);
+    frameBytes = options.frameBytes ?? Math.max(FRAME_BYTES, mtu + ETHERNET_HEADER);
     const pairs = Math.max(1, queueSizes.length >> 1);
     const entries = Math.min(...queueSizes.slice(0, 2 * pairs));
     const requestBytes = 2 * pairs * (frameBytes + BUFFER_OVERHEAD);

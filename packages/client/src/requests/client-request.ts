@@ -1,3 +1,5 @@
+import { checkSignal } from '../device/check-arguments.ts';
+
 /**
  * One request of a program, with its promise. The device may have several parts of it at once. It ends once, when the
  * device has none: until then its memory is the device's.
@@ -14,8 +16,9 @@ export abstract class ClientRequest<Result = unknown> {
   #failure: { readonly error: unknown } | undefined;
   #isEnded = false;
 
-  /** Throws the reason of a signal that is aborted already. */
+  /** Throws the reason of a signal that is aborted already, and `TypeError` for what is no signal. */
   constructor(signal: AbortSignal | undefined) {
+    checkSignal(signal);
     signal?.throwIfAborted();
     let settled: { resolve(result: Result): void; reject(error: unknown): void };
     this.promise = new Promise((resolve, reject) => {
