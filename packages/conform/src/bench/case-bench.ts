@@ -72,6 +72,7 @@ export class CaseBench implements ConformBench {
   readonly #rings = new Map<number, RawRing>();
   #accepted = FeatureSet.EMPTY;
   #notifications = 0;
+  #isAttended = false;
   #breathedAt = performance.now();
 
   constructor(subject: BootedSubject, layout: QueueLayout) {
@@ -104,6 +105,7 @@ export class CaseBench implements ConformBench {
     const { transport } = this;
     const { size = DEFAULT_SIZE, queues = this.#subject.cases.queues, isHeld = false, layout = this.layout } = options;
     await this.reset();
+    this.#isAttended = options.isUnattended !== true;
     greetDevice(transport);
     this.#accepted = options.features ?? this.#chooseFeatures(options.with ?? [], layout);
     transport.writeDriverFeatures(this.#accepted);
@@ -114,7 +116,8 @@ export class CaseBench implements ConformBench {
     this.#subject.receiveMessages();
     this.#rings.clear();
     for (const index of queues) {
-      const ring = this.#openRing(index, Math.min(size, transport.maxQueueSize(index)), layout);
+      const wanted = typeof size === 'number' ? size : size(index);
+      const ring = this.#openRing(index, Math.min(wanted, transport.maxQueueSize(index)), layout);
       transport.enableQueue(index, options.addresses?.(ring.addresses) ?? ring.addresses);
       await setImmediate();
     }
@@ -125,10 +128,15 @@ export class CaseBench implements ConformBench {
   go(): void {
     startDevice(this.transport);
     this.drain();
+    this.#attend();
   }
 
   async reset(): Promise<void> {
     await this.#reset(this.#subject.patienceMs);
+  }
+
+  get enabled(): readonly number[] {
+    return [...this.#rings.keys()];
   }
 
   ring(queue: number = this.#subject.cases.queues[0]!): ConformRing {
@@ -154,7 +162,18 @@ export class CaseBench implements ConformBench {
   }
 
   layOut(n = 0, framing?: Framing): LaidOutRequest {
-    return this.layOutRequest(this.#subject.request(n), framing);
+    return this.layOutRequest(this.#subject.request(n, this), framing);
+  }
+
+  requestOn(queue: number, n: number): GoodRequest | undefined {
+    const { requestOn, queues } = this.#subject.cases;
+    const usual = this.#subject.request(n, this);
+    if (requestOn !== undefined) return requestOn(queue, usual, this);
+    return queue === queues[0] ? usual : undefined;
+  }
+
+  lend({ address, length }: BenchBuffer): void {
+    this.#subject.memory.mayWrite(address, length);
   }
 
   layOutRequest(request: GoodRequest, framing: Framing = {}): LaidOutRequest {
@@ -335,6 +354,7 @@ export class CaseBench implements ConformBench {
 
   /** Waits for the device for a short time, and lets timers and signals run. */
   async #look(milliseconds: number): Promise<void> {
+    this.#attend();
     const before = performance.now();
     const result = this.transport.wait(milliseconds);
     if (result === 'notified') this.#notifications++;
@@ -342,6 +362,10 @@ export class CaseBench implements ConformBench {
     // A device in this thread works in timers; its transport does not wait.
     if (milliseconds >= 1 && performance.now() - before < 1) await setTimeout(1);
     else await this.#breathe();
+  }
+
+  #attend(): void {
+    if (this.#isAttended && this.#rings.size > 0) this.#subject.cases.attend?.(this);
   }
 
   async #breathe(): Promise<void> {

@@ -191,6 +191,7 @@ export const BLOCK_BUGS: readonly Bug[] = [
   config('has padding that is not 0', (bytes) => (bytes[33] = 7)),
   config('has a block size that is no power of two', (bytes) => bytes.set([0, 3], 20)),
   config('has a seg_max of 0', (bytes) => bytes.fill(0, 12, 16)),
+  config('has no queues', (bytes) => bytes.fill(0, 34, 36)),
   config('has limits of 0', (bytes) => {
     bytes.fill(0, 36, 40);
     bytes.fill(0, 48, 52);

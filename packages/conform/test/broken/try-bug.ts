@@ -8,7 +8,7 @@ export async function embeddedBlock(): Promise<Profile> {
     profile: 'embedded-block',
     platform: { use: '@virtio-platform/platform-legacy' },
     machine: { use: '@virtio-platform/machine-simulated', memory: '8MiB' },
-    device: { type: 'block', serial: 'conform' },
+    device: { type: 'block', serial: 'conform', queues: 3 },
     workload: { kind: 'read', requests: 1, depth: 1, blockSize: '512B' },
   });
 }
