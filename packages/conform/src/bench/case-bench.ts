@@ -118,7 +118,10 @@ export class CaseBench implements ConformBench {
     for (const index of queues) {
       const wanted = typeof size === 'number' ? size : size(index);
       const ring = this.#openRing(index, Math.min(wanted, transport.maxQueueSize(index)), layout);
-      transport.enableQueue(index, options.addresses?.(ring.addresses) ?? ring.addresses);
+      const told = options.addresses?.(ring.addresses) ?? ring.addresses;
+      // The device writes where it is told that its area is.
+      this.#subject.memory.grant(told.words[4]!, told.words[5]!, ring.deviceArea.length);
+      transport.enableQueue(index, told);
       await setImmediate();
     }
     if (!isHeld) this.go();

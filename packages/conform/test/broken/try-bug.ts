@@ -13,6 +13,17 @@ export async function embeddedBlock(): Promise<Profile> {
   });
 }
 
+/** The embedded network device, with everything that it can offer. */
+export async function embeddedNet(): Promise<Profile> {
+  return await loadProfile({
+    profile: 'embedded-net',
+    platform: { use: '@virtio-platform/platform-legacy' },
+    machine: { use: '@virtio-platform/machine-simulated', memory: '16MiB' },
+    device: { type: 'net', queuePairs: 3, mtu: 1500, speed: 10_000 },
+    workload: { kind: 'echo', requests: 1, depth: 1, blockSize: '100B' },
+  });
+}
+
 /** Runs the cases that `isWanted` says on the shipped device, with a bug. */
 export async function tryBug(
   profile: Profile,
