@@ -42,6 +42,9 @@ export const RECEIVE_BYTES = 1536;
 /** Looks at a queue after which a frame that is not looped back is taken to be on its way to somebody else. */
 const LOOKS = 60;
 
+/** Bytes of data of the frame with which that is found. */
+const LOOP_DATA = 150;
+
 /** The devices whose frames come back: those of a network without another end that answers do not. */
 const LOOPED = new WeakSet<Transport>();
 
@@ -93,7 +96,7 @@ export class NetPort {
   /** Looks whether the device is of a network that gives frames back, once for each boot. */
   static async findLoop(bench: ConformBench): Promise<void> {
     const port = await NetPort.start(bench);
-    port.give(port.frame());
+    port.give(port.frame({ data: LOOP_DATA }));
     for (let i = 0; i < LOOKS; i++) {
       if (port.receiver().take() !== undefined) LOOPED.add(bench.transport);
       if (LOOPED.has(bench.transport)) return;

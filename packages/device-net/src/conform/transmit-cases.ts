@@ -331,7 +331,7 @@ export const NET_TRANSMIT_CASES: readonly ConformCase[] = [
       const frame = port.frame({ data: 200 });
       for (const checksumStart of [20, 0, 0xffff]) {
         await port.send(frame, { ...NO_OFFLOAD, checksumStart, checksumOffset: 6 });
-        port.sameBytes((await port.receive()).frame, frame);
+        await port.expect(frame);
       }
     },
   }),
