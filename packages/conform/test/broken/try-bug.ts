@@ -18,7 +18,7 @@ export async function embeddedNet(): Promise<Profile> {
   return await loadProfile({
     profile: 'embedded-net',
     platform: { use: '@virtio-platform/platform-legacy' },
-    machine: { use: '@virtio-platform/machine-simulated', memory: '16MiB' },
+    machine: { use: '@virtio-platform/machine-simulated', memory: '8MiB' },
     device: { type: 'net', queuePairs: 3, mtu: 1500, speed: 10_000 },
     workload: { kind: 'echo', requests: 1, depth: 1, blockSize: '100B' },
   });
