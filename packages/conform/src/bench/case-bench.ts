@@ -103,7 +103,7 @@ export class CaseBench implements ConformBench {
 
   async start(options: StartOptions = {}): Promise<ConformRing> {
     const { transport } = this;
-    const { size = DEFAULT_SIZE, queues = this.#subject.cases.queues, isHeld = false, layout = this.layout } = options;
+    const { size = DEFAULT_SIZE, isHeld = false, layout = this.layout } = options;
     await this.reset();
     this.#isAttended = options.isUnattended !== true;
     greetDevice(transport);
@@ -115,6 +115,7 @@ export class CaseBench implements ConformBench {
       this.fail(`the device cleared FEATURES_OK (status ${statusNames(status)}) for ${this.#acceptedNames()}`);
     this.#subject.receiveMessages();
     this.#rings.clear();
+    const queues = options.queues ?? this.#queues;
     for (const index of queues) {
       const wanted = typeof size === 'number' ? size : size(index);
       const ring = this.#openRing(index, Math.min(wanted, transport.maxQueueSize(index)), layout);
@@ -142,7 +143,7 @@ export class CaseBench implements ConformBench {
     return [...this.#rings.keys()];
   }
 
-  ring(queue: number = this.#subject.cases.queues[0]!): ConformRing {
+  ring(queue: number = this.#queues[0]!): ConformRing {
     const ring = this.#rings.get(queue);
     if (ring === undefined) throw new TypeError(`queue ${queue} is not enabled`);
     return ring;
@@ -169,10 +170,10 @@ export class CaseBench implements ConformBench {
   }
 
   requestOn(queue: number, n: number): GoodRequest | undefined {
-    const { requestOn, queues } = this.#subject.cases;
+    const { requestOn } = this.#subject.cases;
     const usual = this.#subject.request(n, this);
     if (requestOn !== undefined) return requestOn(queue, usual, this);
-    return queue === queues[0] ? usual : undefined;
+    return queue === usual.queue ? usual : undefined;
   }
 
   lend({ address, length }: BenchBuffer): void {
@@ -365,6 +366,11 @@ export class CaseBench implements ConformBench {
     // A device in this thread works in timers; its transport does not wait.
     if (milliseconds >= 1 && performance.now() - before < 1) await setTimeout(1);
     else await this.#breathe();
+  }
+
+  get #queues(): readonly number[] {
+    const { queues } = this.#subject.cases;
+    return typeof queues === 'function' ? queues(this) : queues;
   }
 
   #attend(): void {

@@ -5,9 +5,9 @@ import { DescriptorChain } from '@virtio-platform/core/queue';
 import { readChain, writeChain } from '@virtio-platform/device-kit';
 import { NetHeader, netHeaderSize, PacketLayers } from '@virtio-platform/device-net';
 import type { BrokenDevice, Bug } from './broken-device.ts';
+import type { FoundBug } from './simple-bugs.ts';
 
-/** A bug, and the cases that have to find it. */
-export type FoundBug = readonly [bug: Bug, cases: readonly string[]];
+export type { FoundBug };
 
 /** Bits of features, by number. */
 export const NET_BITS = { mac: 5, csum: 0, guestCsum: 1, mrgRxbuf: 15, mq: 22, vlan: 19, hash: 57, rss: 60 } as const;

@@ -1,4 +1,4 @@
-import type { BenchSegment, Clause, ConformBench, ConformRing, DeviceCases, GoodRequest } from '@virtio-platform/core';
+import { feedRing, type Clause, type ConformBench, type DeviceCases, type GoodRequest } from '@virtio-platform/core';
 import { modeCommand } from '../control/net-command.ts';
 import { VIRTIO_NET_CTRL_RX_PROMISC } from '../control/control-commands.ts';
 import { NET_COMMAND_SIZE } from '../layout.ts';
@@ -20,14 +20,9 @@ import { NET_TRANSMIT_CASES } from './transmit-cases.ts';
 
 const RECEIVE = 0;
 const TRANSMIT = 1;
-/** Receive buffers that a device gets for what comes back while a case looks at something else. */
-const MOST_BUFFERS = 8;
 /** Bytes of data of the frames of the ring's cases, and steps by which they grow. */
 const DATA = 46;
 const STEP = 8;
-
-/** The receive buffers of {@link attend}, by the ring that has them. */
-const ATTENDED = new WeakMap<ConformRing, Map<number, BenchSegment>>();
 
 /** A frame, as the cases of the ring send it. */
 function transmission(n: number, bench: ConformBench): GoodRequest {
@@ -36,33 +31,6 @@ function transmission(n: number, bench: ConformBench): GoodRequest {
   const readable = new Uint8Array(header + frame.length);
   readable.set(frame, header);
   return { queue: TRANSMIT, readable, writable: 0, check: () => undefined };
-}
-
-/** Gives the device receive buffers, so that no frame that comes back makes it wait. */
-function attend(bench: ConformBench): void {
-  if (!bench.enabled.includes(RECEIVE)) return;
-  const ring = bench.ring(RECEIVE);
-  let buffers = ATTENDED.get(ring);
-  let given = 0;
-  const give = (segment: BenchSegment): void => {
-    buffers!.set(ring.add([segment]), segment);
-    given++;
-  };
-  if (buffers === undefined) {
-    ATTENDED.set(ring, (buffers = new Map()));
-    for (let i = 0; i < Math.min(ring.size, MOST_BUFFERS); i++)
-      give({ buffer: bench.allocate('a receive buffer', RECEIVE_BYTES, 64), isWritable: true });
-  }
-  for (let i = 0, used = ring.take(); used !== undefined && i <= MOST_BUFFERS; i++, used = ring.take()) {
-    const segment = buffers.get(used.id);
-    buffers.delete(used.id);
-    if (segment !== undefined) give(segment);
-  }
-  if (given === 0) return;
-  // Nothing that comes here is to be told.
-  ring.wantNotifications(false);
-  ring.publish();
-  ring.kick();
 }
 
 /** A command that changes nothing, for the control queue. */
@@ -131,7 +99,8 @@ export const NET_CASES: DeviceCases = {
     return transmission;
   },
   unprepared: transmission,
-  attend,
+  // No frame that comes back makes the device wait.
+  attend: (bench) => feedRing(bench, RECEIVE, RECEIVE_BYTES),
   requestOn: (queue, usual, bench) => {
     if (queue === TRANSMIT) return usual;
     return queue === configOf(bench).controlQueue ? harmlessCommand(queue) : undefined;

@@ -37,7 +37,7 @@ export interface DeviceCases {
   /** The requirements of the type's own section, which its cases name. */
   readonly clauses: readonly Clause[];
   /** Queues that have to be enabled for its requests, which are on the first of them. */
-  readonly queues: readonly number[];
+  readonly queues: readonly number[] | ((bench: ConformBench) => readonly number[]);
   /**
    * Called once for each boot, on a device that was started with a split ring: writes what the requests are to find,
    * and returns the maker of its requests. Several numbers may be in flight at once.
