@@ -3,7 +3,8 @@ import { describeBroken } from './describe-broken.ts';
 import type { FoundBug } from './simple-bugs.ts';
 
 /** Cases of every type that the device is tried with here: those in which devices differ. */
-const COMMON = /^(ring\/(request|used|readable|writable|table|size-4|laps|batches)|queues\/|reset\/|hostile\/V(1[2-4]|27))/;
+const COMMON =
+  /^(ring\/(request|used|readable|writable|table|size-4|laps|batches)|queues\/|reset\/|hostile\/V(1[2-4]|27))/;
 
 /** Describes a device whose bugs say themselves by which cases of its type they are found. */
 export function describeFound(

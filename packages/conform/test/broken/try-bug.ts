@@ -4,7 +4,7 @@ import { BrokenDevice, type Bug } from './broken-device.ts';
 
 /** An embedded device, with everything that it can offer. */
 async function embedded(
-  device: ProfileObject['device'],
+  device: NonNullable<ProfileObject['device']>,
   workload: { readonly kind: string; readonly blockSize?: string },
 ): Promise<Profile> {
   return await loadProfile({
@@ -29,6 +29,24 @@ export async function embeddedNet(): Promise<Profile> {
 /** The embedded entropy device. */
 export async function embeddedEntropy(): Promise<Profile> {
   return await embedded({ type: 'entropy' }, { kind: 'read', blockSize: '64B' });
+}
+
+/** The embedded SCSI host, with two request queues. */
+export async function embeddedScsi(): Promise<Profile> {
+  return await embedded(
+    { type: 'scsi', queues: 2, disks: [{ capacity: '4MiB' }] },
+    { kind: 'write-read-verify', blockSize: '512B' },
+  );
+}
+
+/** The embedded console, with two ports. */
+export async function embeddedConsole(): Promise<Profile> {
+  return await embedded({ type: 'console', ports: 2 }, { kind: 'echo', blockSize: '16B' });
+}
+
+/** The embedded balloon. */
+export async function embeddedBalloon(): Promise<Profile> {
+  return await embedded({ type: 'balloon' }, { kind: 'inflate-deflate' });
 }
 
 /** Runs the cases that `isWanted` says on the shipped device, with a bug. */
