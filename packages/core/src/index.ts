@@ -16,6 +16,8 @@ export * from './platform/conform/bench-memory.ts';
 export * from './platform/conform/clause.ts';
 export * from './platform/conform/conform-bench.ts';
 export * from './platform/conform/conform-case.ts';
+export * from './platform/conform/feed-ring.ts';
+export * from './platform/conform/offers-feature.ts';
 export * from './platform/conform/conform-ring.ts';
 export * from './platform/conform/good-request.ts';
 export * from './platform/container.ts';

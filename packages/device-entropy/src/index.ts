@@ -14,6 +14,7 @@ import {
 import { byteSize } from '@virtio-platform/options';
 import { z } from 'zod';
 import { EntropyDevice } from './entropy-device.ts';
+import { ENTROPY_CASES } from './conform/entropy-cases.ts';
 import { ENTROPY_DRIVER_FEATURES, EntropyDriver } from './entropy-driver.ts';
 import { ENTROPY_SETTINGS, type EntropySettings } from './entropy-settings.ts';
 import { qemuEntropy } from './qemu-entropy.ts';
@@ -69,6 +70,7 @@ const plugin: DeviceTypePlugin<EntropySettings, EntropyDriver> = defineDeviceTyp
     return new EntropyDevice(source, MAX_QUEUE_SIZE, limits);
   },
   qemu: qemuEntropy,
+  cases: ENTROPY_CASES,
   vhostUser: { queues: 1, counted: 1, config: 'none', drains: false },
 });
 

@@ -4,6 +4,7 @@
  * @packageDocumentation
  */
 import { defineDeviceType, PLUGIN_API_VERSION, type DeviceTypePlugin, type DriverContext } from '@virtio-platform/core';
+import { NET_CASES } from './conform/net-cases.ts';
 import { NET_CONFIG, readNetConfig } from './net-config.ts';
 import { NetDevice } from './net-device.ts';
 import { NET_DRIVER_FEATURES, NetDriver } from './net-driver.ts';
@@ -69,6 +70,7 @@ const plugin: DeviceTypePlugin<NetSettings, NetDriver> = defineDeviceType<NetSet
     new NetDevice({ ...settings, mac: macBytes(settings.mac), queueSize: MAX_QUEUE_SIZE, byteOrder }),
   qemu: qemuNet,
   vhostUser: vhostUserNet,
+  cases: NET_CASES,
 });
 
 export default plugin;

@@ -14,6 +14,7 @@ import {
 import { checkImage, FileBacking, SparseBacking, type BlockBacking } from '@virtio-platform/device-kit';
 import { byteSize } from '@virtio-platform/options';
 import { z } from 'zod';
+import { SCSI_CASES } from './conform/scsi-cases.ts';
 import { DiskUnit } from './device/disk-unit.ts';
 import { ScsiDevice } from './device/scsi-device.ts';
 import { SCSI_DRIVER_FEATURES, ScsiDriver, scsiQueues } from './driver/scsi-driver.ts';
@@ -140,6 +141,7 @@ const plugin: DeviceTypePlugin<ScsiSettings, ScsiDriver> = defineDeviceType({
     for (const disk of disks) if (disk.image !== undefined) checkImage(disk.image, disk);
   },
   qemu: qemuScsi,
+  cases: SCSI_CASES,
 });
 
 export default plugin;

@@ -72,6 +72,7 @@ export class CaseBench implements ConformBench {
   readonly #rings = new Map<number, RawRing>();
   #accepted = FeatureSet.EMPTY;
   #notifications = 0;
+  #isAttended = false;
   #breathedAt = performance.now();
 
   constructor(subject: BootedSubject, layout: QueueLayout) {
@@ -102,8 +103,9 @@ export class CaseBench implements ConformBench {
 
   async start(options: StartOptions = {}): Promise<ConformRing> {
     const { transport } = this;
-    const { size = DEFAULT_SIZE, queues = this.#subject.cases.queues, isHeld = false, layout = this.layout } = options;
+    const { size = DEFAULT_SIZE, isHeld = false, layout = this.layout } = options;
     await this.reset();
+    this.#isAttended = options.isUnattended !== true;
     greetDevice(transport);
     this.#accepted = options.features ?? this.#chooseFeatures(options.with ?? [], layout);
     transport.writeDriverFeatures(this.#accepted);
@@ -113,9 +115,14 @@ export class CaseBench implements ConformBench {
       this.fail(`the device cleared FEATURES_OK (status ${statusNames(status)}) for ${this.#acceptedNames()}`);
     this.#subject.receiveMessages();
     this.#rings.clear();
+    const queues = options.queues ?? this.#queues;
     for (const index of queues) {
-      const ring = this.#openRing(index, Math.min(size, transport.maxQueueSize(index)), layout);
-      transport.enableQueue(index, options.addresses?.(ring.addresses) ?? ring.addresses);
+      const wanted = typeof size === 'number' ? size : size(index);
+      const ring = this.#openRing(index, Math.min(wanted, transport.maxQueueSize(index)), layout);
+      const told = options.addresses?.(ring.addresses) ?? ring.addresses;
+      // The device writes where it is told that its area is.
+      this.#subject.memory.grant(told.words[4]!, told.words[5]!, ring.deviceArea.length);
+      transport.enableQueue(index, told);
       await setImmediate();
     }
     if (!isHeld) this.go();
@@ -125,13 +132,18 @@ export class CaseBench implements ConformBench {
   go(): void {
     startDevice(this.transport);
     this.drain();
+    this.#attend();
   }
 
   async reset(): Promise<void> {
     await this.#reset(this.#subject.patienceMs);
   }
 
-  ring(queue: number = this.#subject.cases.queues[0]!): ConformRing {
+  get enabled(): readonly number[] {
+    return [...this.#rings.keys()];
+  }
+
+  ring(queue: number = this.#queues[0]!): ConformRing {
     const ring = this.#rings.get(queue);
     if (ring === undefined) throw new TypeError(`queue ${queue} is not enabled`);
     return ring;
@@ -154,7 +166,18 @@ export class CaseBench implements ConformBench {
   }
 
   layOut(n = 0, framing?: Framing): LaidOutRequest {
-    return this.layOutRequest(this.#subject.request(n), framing);
+    return this.layOutRequest(this.#subject.request(n, this), framing);
+  }
+
+  requestOn(queue: number, n: number): GoodRequest | undefined {
+    const { requestOn } = this.#subject.cases;
+    const usual = this.#subject.request(n, this);
+    if (requestOn !== undefined) return requestOn(queue, usual, this);
+    return queue === usual.queue ? usual : undefined;
+  }
+
+  lend({ address, length }: BenchBuffer): void {
+    this.#subject.memory.mayWrite(address, length);
   }
 
   layOutRequest(request: GoodRequest, framing: Framing = {}): LaidOutRequest {
@@ -335,6 +358,7 @@ export class CaseBench implements ConformBench {
 
   /** Waits for the device for a short time, and lets timers and signals run. */
   async #look(milliseconds: number): Promise<void> {
+    this.#attend();
     const before = performance.now();
     const result = this.transport.wait(milliseconds);
     if (result === 'notified') this.#notifications++;
@@ -342,6 +366,15 @@ export class CaseBench implements ConformBench {
     // A device in this thread works in timers; its transport does not wait.
     if (milliseconds >= 1 && performance.now() - before < 1) await setTimeout(1);
     else await this.#breathe();
+  }
+
+  get #queues(): readonly number[] {
+    const { queues } = this.#subject.cases;
+    return typeof queues === 'function' ? queues(this) : queues;
+  }
+
+  #attend(): void {
+    if (this.#isAttended && this.#rings.size > 0) this.#subject.cases.attend?.(this);
   }
 
   async #breathe(): Promise<void> {

@@ -37,6 +37,8 @@ export class WatchedMemory {
   readonly #writable = new Map<number, number>();
   readonly #outside: readonly Run[];
   #next = GAP;
+  /** Bytes of the arena, from its start, that may not be canaries any more. */
+  #used = ARENA_BYTES;
 
   /** Throws {@link DmaError} where guest memory has no room. */
   constructor(guest: GuestMemory, mapping: DmaMapping) {
@@ -52,8 +54,10 @@ export class WatchedMemory {
 
   /** Takes back all buffers: the arena is canaries again. The device has been reset. */
   renew(): void {
-    this.#bytes.set(ARENA_CANARIES);
-    this.#shadow.set(ARENA_CANARIES);
+    const canaries = ARENA_CANARIES.subarray(0, this.#used);
+    this.#bytes.set(canaries);
+    this.#shadow.set(canaries);
+    this.#used = 0;
     this.#buffers.length = 0;
     this.#writable.clear();
     this.#next = GAP;
@@ -68,6 +72,7 @@ export class WatchedMemory {
     if (offset + bytes + GAP > ARENA_BYTES)
       throw new CaseEnd('skip', 'its requests are too long for the memory of a case');
     this.#next = offset + bytes + GAP;
+    this.#used = Math.max(this.#used, this.#next);
     const words = new Uint32Array(2);
     this.#region.writeDeviceAddress(offset, words, 0);
     const buffer: BenchBuffer = {
@@ -85,6 +90,7 @@ export class WatchedMemory {
 
   /** From here on the device may write these bytes. */
   mayWrite(address: number, length: number): void {
+    this.#used = Math.max(this.#used, Math.min(ARENA_BYTES, address + length - this.#region.address));
     if (length > 0) this.#writable.set(address, Math.max(address + length, this.#writable.get(address) ?? 0));
   }
 
@@ -123,7 +129,10 @@ export class WatchedMemory {
     let from = base;
     for (const { start, end } of [...runs, { start: base + ARENA_BYTES, end: 0 }]) {
       const at = start > from ? firstDifference(this.#bytes, this.#shadow, from - base, start - base) : -1;
-      if (at >= 0) return `${this.#describe(base + at)} became ${hex(this.#bytes[at]!)}, was ${hex(this.#shadow[at]!)}`;
+      if (at >= 0) {
+        this.#used = ARENA_BYTES;
+        return `${this.#describe(base + at)} became ${hex(this.#bytes[at]!)}, was ${hex(this.#shadow[at]!)}`;
+      }
       from = Math.max(from, end);
     }
     return this.#strayOutside();

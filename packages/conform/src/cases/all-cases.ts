@@ -5,6 +5,7 @@ import { HOSTILE_CHAIN_CASES } from './hostile/chain-cases.ts';
 import { HOSTILE_PACKED_CASES } from './hostile/packed-cases.ts';
 import { HOSTILE_QUEUE_CASES } from './hostile/queue-cases.ts';
 import { HOSTILE_SPLIT_CASES } from './hostile/split-cases.ts';
+import { QUEUE_CASES } from './queue-cases.ts';
 import { RESET_CASES } from './reset-cases.ts';
 import { CHAIN_CASES } from './ring/chain-cases.ts';
 import { NOTIFICATION_CASES } from './ring/notification-cases.ts';
@@ -20,6 +21,7 @@ export const COMMON_CASES: readonly ConformCase[] = [
   ...USED_CASES,
   ...NOTIFICATION_CASES,
   ...RESET_CASES,
+  ...QUEUE_CASES,
   ...HOSTILE_SPLIT_CASES,
   ...HOSTILE_PACKED_CASES,
   ...HOSTILE_CHAIN_CASES,

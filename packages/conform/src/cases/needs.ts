@@ -1,13 +1,9 @@
-import type { CaseNeed } from '@virtio-platform/core';
-import { featureName, NO_DEVICE_FEATURES } from '@virtio-platform/core/features';
+import { offersFeature, type CaseNeed } from '@virtio-platform/core';
+import { NO_DEVICE_FEATURES } from '@virtio-platform/core/features';
 
 /** The device offers a reserved feature, and a driver may accept it here. */
 export function offers(bit: number): CaseNeed {
-  const name = featureName(bit, NO_DEVICE_FEATURES);
-  return ({ acceptable, offered }) => {
-    if (acceptable.has(bit)) return undefined;
-    return offered.has(bit) ? `${name} cannot be accepted here` : `the device does not offer ${name}`;
-  };
+  return offersFeature(bit, NO_DEVICE_FEATURES);
 }
 
 /** The first queue takes a ring of `size` entries. */

@@ -4,8 +4,8 @@ import {
   type BootedMachine,
   type DeviceCases,
   type DeviceTypePlugin,
-  type GoodRequest,
   type OfferedDevice,
+  type RequestMaker,
 } from '@virtio-platform/core';
 import { greetDevice, resetDevice } from '@virtio-platform/core/device';
 import { DirectDmaMapping, type DmaMapping, type DmaPath, type DmaRegion } from '@virtio-platform/core/dma';
@@ -54,7 +54,7 @@ export class BootedSubject {
   readonly patienceMs: number;
   readonly settleMs: number;
   /** Request number `n` of the device type, once {@link DeviceCases.open} was called. */
-  request: (n: number) => GoodRequest = () => {
+  request: RequestMaker = () => {
     throw new TypeError('the cases of the device type were not opened');
   };
   readonly #run: ComposedRun;

@@ -2,6 +2,7 @@ import type { Bug } from './broken-device.ts';
 import { BLOCK_BUGS } from './block-bugs.ts';
 import { HOSTILE_BUGS } from './hostile-bugs.ts';
 import { NOTIFICATION_BUGS } from './notification-bugs.ts';
+import { QUEUE_BUGS } from './queue-bugs.ts';
 import { REGISTER_BUGS } from './register-bugs.ts';
 import { RING_BUGS } from './ring-bugs.ts';
 
@@ -10,6 +11,7 @@ export const BUGS: readonly Bug[] = [
   ...RING_BUGS,
   ...NOTIFICATION_BUGS,
   ...REGISTER_BUGS,
+  ...QUEUE_BUGS,
   ...HOSTILE_BUGS,
   ...BLOCK_BUGS,
 ];

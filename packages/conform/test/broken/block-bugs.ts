@@ -1,9 +1,8 @@
-import type { DeviceModel } from '@virtio-platform/core';
 import type { DeviceAddressSpace } from '@virtio-platform/core/address-space';
 import type { DescriptorChain } from '@virtio-platform/core/queue';
 import { readChain, writeChain } from '@virtio-platform/device-kit';
 import type { BrokenDevice, Bug } from './broken-device.ts';
-import { altered } from './register-bugs.ts';
+import { altered, config } from './register-bugs.ts';
 
 /** A request as a broken device half sees it, and changes it. */
 interface Seen {
@@ -75,25 +74,6 @@ function as({ type, sector, rewrite, handle }: Seen, otherType: number, otherSec
   const written = handle();
   rewrite(type, sector);
   return written;
-}
-
-/** Changes bytes of the configuration. */
-function config(name: string, change: (bytes: Uint8Array) => void): Bug {
-  return {
-    name,
-    model: (model: DeviceModel) => {
-      const bytes = new Uint8Array(Math.max(100, model.config.length));
-      const writeConfig = model.writeConfig?.bind(model);
-      return {
-        get config() {
-          bytes.set(model.config);
-          change(bytes);
-          return bytes;
-        },
-        writeConfig: (offset, source) => writeConfig?.(offset, source),
-      };
-    },
-  };
 }
 
 /** Bugs of a disk, and assumptions about the framing of its requests. */
@@ -191,6 +171,7 @@ export const BLOCK_BUGS: readonly Bug[] = [
   config('has padding that is not 0', (bytes) => (bytes[33] = 7)),
   config('has a block size that is no power of two', (bytes) => bytes.set([0, 3], 20)),
   config('has a seg_max of 0', (bytes) => bytes.fill(0, 12, 16)),
+  config('has no queues', (bytes) => bytes.fill(0, 34, 36)),
   config('has limits of 0', (bytes) => {
     bytes.fill(0, 36, 40);
     bytes.fill(0, 48, 52);

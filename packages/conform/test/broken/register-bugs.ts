@@ -1,3 +1,4 @@
+import type { DeviceModel } from '@virtio-platform/core';
 import { DeviceStatus, ForwardingTransport, type Transport } from '@virtio-platform/core/device';
 import { FeatureSet, type VIRTIO_F_VERSION_1 } from '@virtio-platform/core/features';
 import type { BrokenDevice, Bug } from './broken-device.ts';
@@ -15,6 +16,25 @@ const bug = (name: string, overrides: (inner: Transport, device: BrokenDevice) =
   name,
   transport: altered(overrides),
 });
+
+/** Changes bytes of the configuration. */
+export function config(name: string, change: (bytes: Uint8Array) => void): Bug {
+  return {
+    name,
+    model: (model: DeviceModel) => {
+      const bytes = new Uint8Array(Math.max(100, model.config.length));
+      const writeConfig = model.writeConfig?.bind(model);
+      return {
+        get config() {
+          bytes.set(model.config);
+          change(bytes);
+          return bytes;
+        },
+        writeConfig: (offset, source) => writeConfig?.(offset, source),
+      };
+    },
+  };
+}
 
 /** The bit of VERSION_1, and others by number. */
 const VERSION_1: typeof VIRTIO_F_VERSION_1 = 32;

@@ -8,7 +8,7 @@ function read(ring: BrokenRing, at: number): readonly [low: number, length: numb
 }
 
 /** Whether a chain came out of an indirect table: none of its segments is a descriptor of the ring. */
-function isFromTable(ring: BrokenRing, chain: DescriptorChain): boolean {
+export function isFromTable(ring: BrokenRing, chain: DescriptorChain): boolean {
   for (let i = 0; i < ring.size; i++) {
     const [low] = read(ring, ring.descriptors + 16 * i);
     if (low === chain.low[0]) return false;

@@ -1,16 +1,52 @@
-import { loadProfile, type Profile } from '@virtio-platform/profile';
+import { loadProfile, type Profile, type ProfileObject } from '@virtio-platform/profile';
 import { casesOf, ConformRun, isFailure, planCases, type CaseResult } from '../../src/index.ts';
 import { BrokenDevice, type Bug } from './broken-device.ts';
 
-/** The embedded block device, with everything that it can offer. */
-export async function embeddedBlock(): Promise<Profile> {
+/** An embedded device, with everything that it can offer. */
+async function embedded(
+  device: NonNullable<ProfileObject['device']>,
+  workload: { readonly kind: string; readonly blockSize?: string },
+): Promise<Profile> {
   return await loadProfile({
-    profile: 'embedded-block',
+    profile: 'embedded',
     platform: { use: '@virtio-platform/platform-legacy' },
     machine: { use: '@virtio-platform/machine-simulated', memory: '8MiB' },
-    device: { type: 'block', serial: 'conform' },
-    workload: { kind: 'read', requests: 1, depth: 1, blockSize: '512B' },
+    device,
+    workload: { requests: 1, depth: 1, ...workload },
   });
+}
+
+/** The embedded block device. */
+export async function embeddedBlock(): Promise<Profile> {
+  return await embedded({ type: 'block', serial: 'conform', queues: 3 }, { kind: 'read', blockSize: '512B' });
+}
+
+/** The embedded network device, with three pairs of queues. */
+export async function embeddedNet(): Promise<Profile> {
+  return await embedded({ type: 'net', queuePairs: 3, mtu: 1500, speed: 10_000 }, { kind: 'echo', blockSize: '100B' });
+}
+
+/** The embedded entropy device. */
+export async function embeddedEntropy(): Promise<Profile> {
+  return await embedded({ type: 'entropy' }, { kind: 'read', blockSize: '64B' });
+}
+
+/** The embedded SCSI host, with two request queues. */
+export async function embeddedScsi(): Promise<Profile> {
+  return await embedded(
+    { type: 'scsi', queues: 2, disks: [{ capacity: '4MiB' }] },
+    { kind: 'write-read-verify', blockSize: '512B' },
+  );
+}
+
+/** The embedded console, with two ports. */
+export async function embeddedConsole(): Promise<Profile> {
+  return await embedded({ type: 'console', ports: 2 }, { kind: 'echo', blockSize: '16B' });
+}
+
+/** The embedded balloon. */
+export async function embeddedBalloon(): Promise<Profile> {
+  return await embedded({ type: 'balloon' }, { kind: 'inflate-deflate' });
 }
 
 /** Runs the cases that `isWanted` says on the shipped device, with a bug. */

@@ -1,7 +1,9 @@
-import type { Clause, ConformBench, DeviceCases, GoodRequest } from '@virtio-platform/core';
+import type { Clause, ConformBench, DeviceCases, GoodRequest, RequestMaker } from '@virtio-platform/core';
+import { BLOCK_CONFIG } from '../block-config.ts';
+import { VIRTIO_BLK_F_MQ } from '../block-features.ts';
 import { SECTOR_SIZE, VIRTIO_BLK_T_IN } from '../layout.ts';
 import { BLOCK_CONFIG_CASES } from './config-cases.ts';
-import { diskFacts } from './block-disk-facts.ts';
+import { configValue, diskFacts } from './block-disk-facts.ts';
 import { blockRequest, patternOf, readOf, writeOf } from './block-requests.ts';
 import { BLOCK_RANGE_CASES } from './range-cases.ts';
 import { BLOCK_REQUEST_CASES } from './request-cases.ts';
@@ -14,7 +16,7 @@ const SEED = 1;
  * Writes a pattern to the first blocks, and has the requests read it. A disk that does not keep what is written, or is
  * read-only, is asked for data that is not compared.
  */
-async function openRequests(bench: ConformBench): Promise<(n: number) => GoodRequest> {
+async function openRequests(bench: ConformBench): Promise<RequestMaker> {
   const { sectors, unit, isReadOnly } = diskFacts(bench);
   const blocks = Math.max(1, Math.min(BLOCKS, Math.floor(sectors / unit)));
   const sectorOf = (n: number): number => (n % blocks) * unit;
@@ -59,5 +61,9 @@ export const BLOCK_CASES: DeviceCases = {
   queues: [0],
   open: openRequests,
   unprepared: () => blockRequest({ type: VIRTIO_BLK_T_IN, room: SECTOR_SIZE }),
+  requestOn: (queue, usual, bench) => {
+    const queues = bench.accepted.has(VIRTIO_BLK_F_MQ) ? Number(configValue(bench, BLOCK_CONFIG.num_queues)) : 1;
+    return queue < queues ? { ...usual, queue } : undefined;
+  },
   cases: [...BLOCK_REQUEST_CASES, ...BLOCK_RANGE_CASES, ...BLOCK_CONFIG_CASES],
 };

@@ -45,9 +45,20 @@ export function over({ buffer, isWritable = false }: BenchSegment, flags = 0, ne
   return { low, high, length, flags: flags | (isWritable ? WRITE : 0), next };
 }
 
-/** A chain of the device type's request as raw descriptors, which a case then changes. */
+/** Bytes of the part that {@link requestDescriptors} adds. */
+const SPARE_BYTES = 16;
+
+/**
+ * A chain of the device type's request as raw descriptors, which a case then changes. A request that has nothing to
+ * read, or nothing to write, gets a part that has.
+ */
 export function requestDescriptors(bench: ConformBench): RawDescriptor[] {
-  return bench.layOut(1).segments.map((segment) => over(segment));
+  const { segments } = bench.layOut(1);
+  const spare = (isWritable: boolean): BenchSegment[] =>
+    segments.some((segment) => (segment.isWritable === true) === isWritable)
+      ? []
+      : [{ buffer: bench.allocate('a part that its requests do not have', SPARE_BYTES), isWritable }];
+  return [...spare(false), ...segments, ...spare(true)].map((segment) => over(segment));
 }
 
 /**

@@ -296,8 +296,15 @@ export const USED_CASES: readonly ConformCase[] = [
     run: async (bench) => {
       await bench.start({ size: 4 });
       const { readable, writable } = bench.layOut(0).request;
-      if (readable.length < 2 || writable < 2) bench.skip('its requests have too few bytes');
-      for (let n = 0; n < 9; n++) await bench.serve(bench.layOut(n, { readable: [1], writable: [1] }));
+      if (readable.length + writable < 4) bench.skip('its requests have too few bytes');
+      const cut = (part: number, other: number): number[] =>
+        Array.from({ length: Math.min(part, 4 - Math.min(other, 2)) - 1 }, () => 1);
+      const framing = { readable: cut(readable.length, writable), writable: cut(writable, readable.length) };
+      for (let n = 0; n < 9; n++) {
+        const laid = bench.layOut(n, framing);
+        bench.equal('the number of descriptors', laid.segments.length, 4);
+        await bench.serve(laid);
+      }
     },
   },
   {

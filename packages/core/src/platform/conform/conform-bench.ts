@@ -14,9 +14,11 @@ export interface StartOptions {
   /** Exactly these features, whatever they are, in the place of those that the bench chooses. */
   readonly features?: FeatureSet;
   /** Entries of each queue, at most what the device takes. Default: 16. */
-  readonly size?: number;
+  readonly size?: number | ((queue: number) => number);
   /** Queues to enable, in this order. Default: those of the device type's requests. */
   readonly queues?: readonly number[];
+  /** Leaves to the case what `DeviceCases.attend` does otherwise. */
+  readonly isUnattended?: boolean;
   /** Leaves the device before DRIVER_OK: {@link ConformBench.go} is still to be called. */
   readonly isHeld?: boolean;
   /** What the device is told of each queue in the place of where it is. */
@@ -65,6 +67,8 @@ export interface ConformBench {
   go(): void;
   /** Resets the device, and waits until it confirmed. */
   reset(): Promise<void>;
+  /** The queues that are enabled, in their order. */
+  readonly enabled: readonly number[];
   /** The ring of a queue that was enabled. */
   ring(queue?: number): ConformRing;
   /** Enables a queue that was reset, with a new ring; of as many entries as before unless given. */
@@ -74,6 +78,10 @@ export interface ConformBench {
   allocate(name: string, bytes: number, alignment?: number): BenchBuffer;
   /** Writes request number `n` of the device type to memory, cut as `framing` says. */
   layOut(n?: number, framing?: Framing): LaidOutRequest;
+  /** Request number `n` of a queue; `undefined` for a queue that serves none. */
+  requestOn(queue: number, n: number): GoodRequest | undefined;
+  /** From here on the device may write the buffer, which no descriptor names. */
+  lend(buffer: BenchBuffer): void;
   /** Writes a request to memory. */
   layOutRequest(request: GoodRequest, framing?: Framing): LaidOutRequest;
   /** Gives a request to the device, waits until it comes back, and checks it. */

@@ -27,19 +27,32 @@ export interface ConformCase {
   readonly run: (bench: ConformBench) => void | Promise<void>;
 }
 
+/** Makes request number `n` of a device type; what it is may follow from the features that `bench` accepted. */
+export type RequestMaker = (n: number, bench: ConformBench) => GoodRequest;
+
 /** What a device type brings to `conform`. */
 export interface DeviceCases {
   /** The cases of the type itself. */
   readonly cases: readonly ConformCase[];
   /** The requirements of the type's own section, which its cases name. */
   readonly clauses: readonly Clause[];
-  /** Queues that have to be enabled for its requests. */
-  readonly queues: readonly number[];
+  /** Queues that have to be enabled for its requests, which are on the first of them. */
+  readonly queues: readonly number[] | ((bench: ConformBench) => readonly number[]);
   /**
    * Called once for each boot, on a device that was started with a split ring: writes what the requests are to find,
-   * and returns request number `n`. Several numbers may be in flight at once.
+   * and returns the maker of its requests. Several numbers may be in flight at once.
    */
-  readonly open: (bench: ConformBench) => Promise<(n: number) => GoodRequest>;
+  readonly open: (bench: ConformBench) => Promise<RequestMaker>;
   /** Request number `n` of a device that does not even get through {@link open}: one that needs nothing to be found. */
-  readonly unprepared: (n: number) => GoodRequest;
+  readonly unprepared: RequestMaker;
+  /**
+   * Called as the device starts, and whenever the bench looks at it: gives the device what its requests need beside
+   * them, such as receive buffers, and takes what comes of them. A case may do so itself (`isUnattended`).
+   */
+  readonly attend?: (bench: ConformBench) => void;
+  /**
+   * A request of any queue: `undefined` for a queue that serves none. `usual` is one of the first queue, which others
+   * may serve too. Without it the device has one queue with requests.
+   */
+  readonly requestOn?: (queue: number, usual: GoodRequest, bench: ConformBench) => GoodRequest | undefined;
 }
