@@ -33,7 +33,11 @@ describe.skipIf(!canCompile)(`a vhost-user back-end with one bug of the protocol
   afterAll(() => rmSync(folder, { recursive: true }));
 
   /** Runs the cases that `isWanted` says on the back-end with a bug. */
-  async function tryBug(bug: string, isWanted: (id: string) => boolean, patienceMs: number): Promise<readonly CaseResult[]> {
+  async function tryBug(
+    bug: string,
+    isWanted: (id: string) => boolean,
+    patienceMs: number,
+  ): Promise<readonly CaseResult[]> {
     const profile = await loadProfile({
       profile: 'wrong',
       platform: { use: '@virtio-platform/platform-legacy' },
@@ -66,13 +70,20 @@ describe.skipIf(!canCompile)(`a vhost-user back-end with one bug of the protocol
   });
 
   it('names cases that there are', () => {
-    const unknown = Object.values(PROTOCOL_BUGS).flatMap((entries) => entries.filter((entry) => idsOf(entry).length === 0));
+    const unknown = Object.values(PROTOCOL_BUGS).flatMap((entries) =>
+      entries.filter((entry) => idsOf(entry).length === 0),
+    );
     expect(unknown).toEqual([]);
   });
 
   it.each(Object.entries(PROTOCOL_BUGS))('is found where its bug is: %s', async (bug, entries) => {
     const ids = entries.flatMap(idsOf);
-    const results = await tryBug(bug, (id) => ids.includes(id), 40);
-    expect(results.filter(isFailure).map(({ id }) => id).toSorted()).toEqual(ids.toSorted());
+    const results = await tryBug(bug, (id) => ids.includes(id), 100);
+    expect(
+      results
+        .filter(isFailure)
+        .map(({ id }) => id)
+        .toSorted(),
+    ).toEqual(ids.toSorted());
   });
 });

@@ -1,20 +1,22 @@
 import { resolve } from 'node:path';
 import {
   BackEndProgram,
-  casesOf,
+  clausesOf,
   conformReport,
-  ConformRun,
-  describeDevice,
+  DeviceTrial,
+  filterTrial,
   identifyBackEnd,
   isFailure,
   knownDeviations,
-  matchesFilter,
-  planCases,
+  plannedCases,
+  PROTOCOL_CLAUSES,
+  speaksVhostUser,
   targetProfile,
   type CaseResult,
   type ConformTarget,
-  type PlannedCase,
+  type TrialPlan,
 } from '@virtio-platform/conform';
+import type { Clause } from '@virtio-platform/core';
 import { CodedError } from '@virtio-platform/core';
 import { sweepTemporaryFolders } from '@virtio-platform/host';
 import { checkPlugins, type Profile, type ResolutionOptions } from '@virtio-platform/profile';
@@ -49,9 +51,9 @@ export async function conformCommand(
     baseDirectory: terminal.cwd,
     bases: pluginBases(terminal.cwd),
   });
-  const cases = chooseCases(profile, filter);
+  const plan = chooseCases(profile, filter);
   if (list) {
-    printList(terminal, cases, json);
+    printList(terminal, plan, json);
     return ExitStatus.AsExpected;
   }
   if (runs > 1) terminal.printError(`the profile makes ${runs} runs; this is the device of the first, ${profile.name}`);
@@ -62,30 +64,36 @@ export async function conformCommand(
   const program = BackEndProgram.of(profile);
   const printer = json ? undefined : new ConformPrinter(terminal, repeat);
   const onResult = (result: CaseResult): void => printer?.printCase(printableData(result));
-  const run = new ConformRun({
+  const backEnd = [identity?.program, identity?.version].filter(Boolean).join(' ');
+  const trial = new DeviceTrial({
     profile: program?.profile ?? profile,
     program,
     composition: plugins,
-    cases,
+    plan,
+    backEnd: backEnd === '' ? undefined : backEnd,
     known,
     patienceMs,
     settleMs: SETTLE_MS,
     onResult,
   });
   try {
-    const subject = await run.boot();
-    const backEnd = [identity?.program, identity?.version].filter(Boolean).join(' ');
-    const device = describeDevice(subject, backEnd === '' ? undefined : backEnd);
-    printer?.printDevice(printableData(device), cases.length);
-    const results = await run.run();
-    const report = conformReport(device, subject.type, results);
+    const device = await trial.boot();
+    printer?.printDevice(printableData(device), plannedCases(plan).length);
+    const results = await trial.run();
+    const report = conformReport(device, clausesFor(profile), results);
     if (json) terminal.printJson(report);
     else printer?.printSummary(printableData(report));
     return results.some(isFailure) ? ExitStatus.Differed : ExitStatus.AsExpected;
   } finally {
-    await run.end();
+    await trial.end();
     await program?.dispose();
   }
+}
+
+/** What the specification requires of the device, and the protocol of its back-end. */
+function clausesFor(profile: Profile): readonly Clause[] {
+  const own = clausesOf(profile.device.type);
+  return speaksVhostUser(profile) ? [...own, ...PROTOCOL_CLAUSES] : own;
 }
 
 /** Paths that the user wrote start at the folder of the user. */
@@ -94,18 +102,21 @@ function located(terminal: Terminal, target: ConformTarget): ConformTarget {
   return { ...target, path: resolve(terminal.cwd, target.path) };
 }
 
-function chooseCases(profile: Profile, filter: string | undefined): readonly PlannedCase[] {
-  const all = planCases(casesOf(profile.device.type));
-  if (filter === undefined) return all;
-  const chosen = all.filter(({ id }) => matchesFilter(id, filter));
-  if (chosen.length > 0) return chosen;
+function chooseCases(profile: Profile, filter: string | undefined): TrialPlan {
+  const plan = filterTrial(profile, filter);
+  if (plannedCases(plan).length > 0) return plan;
   throw new CodedError('ERR_CONFORM_CASE', `no case matches ${filter}`, {
     hint: 'a filter is a part of an id, or all of it with * for what may differ: ring/*/packed; --list shows them',
   });
 }
 
-function printList(terminal: Terminal, cases: readonly PlannedCase[], json: boolean): void {
-  const rows = cases.map(({ id, conformCase: { clause, level, title } }) => ({ id, clause, level, title }));
+function printList(terminal: Terminal, plan: TrialPlan, json: boolean): void {
+  const rows = plannedCases(plan).map(({ id, conformCase: { clause, level, title } }) => ({
+    id,
+    clause,
+    level,
+    title,
+  }));
   if (json) return terminal.printJson(rows);
   for (const { id, clause, level, title } of rows) {
     terminal.print(`${id}  ${terminal.colors.dim(`${level} ${clause}`)}`);

@@ -1,4 +1,11 @@
-import type { BenchSegment, ConformRing, Framing, GoodRequest, LaidOutRequest, ReturnedBuffer } from '@virtio-platform/core';
+import type {
+  BenchSegment,
+  ConformRing,
+  Framing,
+  GoodRequest,
+  LaidOutRequest,
+  ReturnedBuffer,
+} from '@virtio-platform/core';
 import { VIRTQ_DESC_F_WRITE } from '@virtio-platform/core/queue';
 import type { WatchedMemory } from './watched-memory.ts';
 

@@ -86,7 +86,8 @@ export class WatchedMemory {
   /** From here on the device may write these bytes, where they are of the arena. */
   mayWrite(address: number, length: number): void {
     const at = address - this.#region.address;
-    if (length > 0 && at >= 0 && at < ARENA_BYTES) this.#writable.set(address, Math.max(address + length, this.#writable.get(address) ?? 0));
+    if (length > 0 && at >= 0 && at < ARENA_BYTES)
+      this.#writable.set(address, Math.max(address + length, this.#writable.get(address) ?? 0));
   }
 
   /** From here on the device may write all of the arena: the driver told it of rings that are none. */

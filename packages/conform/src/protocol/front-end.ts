@@ -88,7 +88,7 @@ export class FrontEnd {
     const what = `answer ${nameOf(request)}`;
     const descriptors: number[] = [];
     const header = this.#receiveBytes(HEADER_BYTES, descriptors, what);
-    const [id, flags, size] = [0, 4, 8].map((at) => header.getUint32(at, true)) as [number, number, number];
+    const [id, flags, size] = [header.getUint32(0, true), header.getUint32(4, true), header.getUint32(8, true)];
     const isAnswer = id === (typeof request === 'number' ? request : REQUESTS[request]);
     if (isAnswer && (flags & VERSION_AND_REPLY_MASK) === HAS_VERSION_AND_REPLY && size <= MOST_BYTES)
       return { payload: this.#receiveBytes(size, descriptors, what), descriptors };

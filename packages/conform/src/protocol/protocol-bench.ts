@@ -12,7 +12,7 @@ import { Doorbell } from './doorbell.ts';
 import { connectTo, FrontEnd } from './front-end.ts';
 import { USER_BASE, type FrontEndMemory } from './front-end-memory.ts';
 import { payloadOf, tablePayload, type Region } from './payload.ts';
-import type { ProtocolOffer } from './protocol-case.ts';
+import type { ProtocolOffer } from './protocol-offer.ts';
 import { HAS_PROTOCOL_FEATURES, PROTOCOL_FEATURES, type ProtocolFeature, type RequestName } from './requests.ts';
 
 /** What a bench is made with. */
@@ -173,7 +173,11 @@ export class ProtocolBench {
 
   /** Shares memory: all of it in one region unless given. */
   share(regions: readonly Region[] = [this.memory.region()]): void {
-    this.tell('SET_MEM_TABLE', tablePayload(regions), regions.map(() => this.memory.descriptor));
+    this.tell(
+      'SET_MEM_TABLE',
+      tablePayload(regions),
+      regions.map(() => this.memory.descriptor),
+    );
   }
 
   /** Lays out the ring of a queue, and returns the messages that set it up, in the order of most front-ends. */
@@ -194,8 +198,8 @@ export class ProtocolBench {
 
   /** The payload of SET_VRING_ADDR for a ring. */
   addressPayload({ index, descriptorArea, deviceArea, driverArea }: ConformRing): Uint8Array {
-    const user = ({ address }: { readonly address: number }): bigint => USER_BASE + BigInt(address);
-    return payloadOf(index, 0, user(descriptorArea), user(deviceArea), user(driverArea), 0n);
+    const [descriptor, device, driver] = [descriptorArea, deviceArea, driverArea].map(({ address }) => BigInt(address));
+    return payloadOf(index, 0, USER_BASE + descriptor!, USER_BASE + device!, USER_BASE + driver!, 0n);
   }
 
   /** Sends messages of {@link prepare}. */

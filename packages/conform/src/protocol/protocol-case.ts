@@ -1,30 +1,18 @@
 import type { ConformCase } from '@virtio-platform/core';
-import { FeatureSet, VIRTIO_F_RING_PACKED } from '@virtio-platform/core/features';
+import { VIRTIO_F_RING_PACKED } from '@virtio-platform/core/features';
 import type { QueueLayout } from '@virtio-platform/core/queue';
 import { PROTOCOL_FEATURES, type ProtocolFeature } from './requests.ts';
 import type { ProtocolBench } from './protocol-bench.ts';
-
-/** What a back-end offers, in the first messages of a connection. */
-export interface ProtocolOffer {
-  /** With those of vhost-user itself. */
-  readonly features: FeatureSet;
-  /** The bits of its protocol features. */
-  readonly protocol: FeatureSet;
-  /** Queues: its answer to GET_QUEUE_NUM, or as many as the cases of the device type use. */
-  readonly queues: number;
-}
+import type { ProtocolOffer } from './protocol-offer.ts';
 
 /** Returns why a case does not apply to a back-end, or `undefined` where it does. */
 export type ProtocolNeed = (offer: ProtocolOffer) => string | undefined;
 
 /**
- * A case of the vhost-user protocol: as those of the device, and its bench is a front-end whose every message is written
- * by hand. Its clause is a heading of the vhost-user document: `vhost-user: SET_VRING_BASE`.
+ * A case of the vhost-user protocol: as those of the device, and its bench is a front-end whose every message is
+ * written by hand. Its clause is a heading of the vhost-user document: `vhost-user: SET_VRING_BASE`.
  */
-export interface ProtocolCase extends Pick<
-  ConformCase,
-  'id' | 'clause' | 'level' | 'title' | 'layouts' | 'isHostile'
-> {
+export interface ProtocolCase extends Pick<ConformCase, 'id' | 'clause' | 'level' | 'title' | 'layouts' | 'isHostile'> {
   readonly needs?: readonly ProtocolNeed[];
   readonly run: (bench: ProtocolBench) => void | Promise<void>;
 }

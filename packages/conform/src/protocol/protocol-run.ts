@@ -8,7 +8,8 @@ import { crashOf, endOf, goneOutcome, outcomeOf, PASSED, resultOf, skipped, type
 import type { PlannedCase } from '../run/planned-case.ts';
 import { FrontEndMemory } from './front-end-memory.ts';
 import { ProtocolBench } from './protocol-bench.ts';
-import { inapplicableProtocol, type ProtocolCase, type ProtocolOffer } from './protocol-case.ts';
+import { inapplicableProtocol, type ProtocolCase } from './protocol-case.ts';
+import type { ProtocolOffer } from './protocol-offer.ts';
 import { HAS_PROTOCOL_FEATURES, PROTOCOL_FEATURES } from './requests.ts';
 
 /** What the cases of the protocol are run with. */
@@ -28,7 +29,9 @@ export interface ProtocolRunOptions extends Patience {
 
 /** How long the end of a program may take to be known after its connection ended; longer where none is accepted. */
 const ENDING_MS = 3;
-const LONGEST_ENDING_MS = 100;
+const LONGEST_ENDING_MS = 300;
+/** How long a back-end may take to say what it offers, at least. */
+const INQUIRY_MS = 2000;
 /** What a back-end offers that cannot be asked: the cases that need nothing say what is wrong. */
 const NOTHING: ProtocolOffer = { features: FeatureSet.EMPTY, protocol: FeatureSet.EMPTY, queues: 1 };
 
@@ -113,8 +116,12 @@ export class ProtocolRun {
   }
 
   /** Runs a part of a case on a bench of its own, and looks for stray writes. */
-  async #with(layout: 'split' | 'packed', use: (bench: ProtocolBench) => Promise<void>): Promise<Outcome> {
-    const { type, patienceMs, settleMs, signal } = this.#options;
+  async #with(
+    layout: 'split' | 'packed',
+    use: (bench: ProtocolBench) => Promise<void>,
+    patienceMs: number = this.#options.patienceMs,
+  ): Promise<Outcome> {
+    const { type, settleMs, signal } = this.#options;
     const listening = (): Promise<string> => this.#listening();
     const options = { type, layout, memory: this.#memory, offer: this.#offer, listening, patienceMs, settleMs };
     const bench = new ProtocolBench(options);
@@ -161,7 +168,7 @@ export class ProtocolRun {
 
   /** Asks what the back-end offers. */
   async #inquire(): Promise<void> {
-    await this.#with('split', async (bench) => {
+    const ask = async (bench: ProtocolBench): Promise<void> => {
       const frontEnd = await bench.connect();
       const features = new FeatureSet(frontEnd.askU64('GET_FEATURES'));
       this.#offer = { features, protocol: FeatureSet.EMPTY, queues: bench.queues.length };
@@ -170,7 +177,7 @@ export class ProtocolRun {
       this.#offer = { ...this.#offer, protocol };
       if (!protocol.has(PROTOCOL_FEATURES.MQ)) return;
       this.#offer = { ...this.#offer, queues: Number(frontEnd.askU64('GET_QUEUE_NUM')) };
-    });
+    };
+    await this.#with('split', ask, Math.max(INQUIRY_MS, this.#options.patienceMs));
   }
 }
-

@@ -1,6 +1,6 @@
 /**
- * What a front-end asks for, by the names of the vhost-user document ("Front-end message types"). The cases have a table
- * of their own: they also try our own ends of the protocol.
+ * What a front-end asks for, by the names of the vhost-user document ("Front-end message types"). The cases have a
+ * table of their own: they also try our own ends of the protocol.
  */
 export const REQUESTS = {
   GET_FEATURES: 1,
@@ -59,9 +59,11 @@ export const HAS_PROTOCOL_FEATURES = 30;
 /** Feature bit of the dirty log, which only a front-end accepts. */
 export const LOG_ALL = 26;
 
-/** Flags of a header: the version, and the two bits behind it. */
+/** The version of the protocol, in the flags of a header. */
 export const VERSION = 1;
+/** Bit of the flags: the message is an answer. */
 export const IS_REPLY = 4;
+/** Bit of the flags: the sender asks for an acknowledgement. */
 export const NEEDS_REPLY = 8;
 
 /** In SET_VRING_KICK, CALL and ERR: no descriptor comes along. */

@@ -10,6 +10,7 @@ export interface Outcome {
   readonly ring: readonly string[];
 }
 
+/** The outcome of a case that ended with its last line. */
 export const PASSED: Outcome = { verdict: 'pass', seen: '', severity: 'none', ring: [] };
 
 /** The outcome of a case that was not tried. */

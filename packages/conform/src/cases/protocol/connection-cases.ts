@@ -53,7 +53,7 @@ const LEAVES: Readonly<Record<string, (bench: ProtocolBench) => void | Promise<v
   'before-enable': (bench) => void bench.start({ isHeld: true }),
   'while-running': async (bench) => {
     bench.start();
-    await bench.serve();
+    await bench.serve(2);
   },
   'with-buffers': (bench) => {
     const ring = bench.start();
@@ -72,26 +72,24 @@ const LEAVES: Readonly<Record<string, (bench: ProtocolBench) => void | Promise<v
 
 /** Connections that end and begin again, and buffers that were in flight. */
 export const CONNECTION_CASES: readonly ProtocolCase[] = [
-  ...Object.entries(LEAVES).map(
-    ([when, leave]): ProtocolCase => ({
-      id: `vhost-user/reconnect-${when}`,
-      clause: 'vhost-user: Communication',
-      level: 'MUST',
-      title: `serves a new connection after one that ended ${when.replaceAll('-', ' ')}`,
-      layouts: ['split', 'packed'],
-      run: async (bench) => {
-        for (let n = 0; n < 3; n++) {
-          await leave(bench);
-          bench.disconnect();
-          await bench.settle();
-          await bench.connect();
-        }
-        bench.memory.watched.renew();
-        bench.start();
-        await bench.serve(2);
-      },
-    }),
-  ),
+  ...Object.entries(LEAVES).map(([when, leave]): ProtocolCase => ({
+    id: `vhost-user/reconnect-${when}`,
+    clause: 'vhost-user: Communication',
+    level: 'MUST',
+    title: `serves a new connection after one that ended ${when.replaceAll('-', ' ')}`,
+    layouts: ['split', 'packed'],
+    run: async (bench) => {
+      for (let n = 0; n < 3; n++) {
+        await leave(bench);
+        bench.disconnect();
+        await bench.settle();
+        await bench.connect();
+      }
+      bench.memory.watched.renew();
+      bench.start();
+      await bench.serve(2);
+    },
+  })),
   {
     id: 'vhost-user/reconnect-often',
     clause: 'vhost-user: Communication',

@@ -144,19 +144,17 @@ export const GREETING_CASES: readonly ProtocolCase[] = [
       bench.equal('the number, asked twice,', bench.frontEnd.askU64('GET_QUEUE_NUM'), count);
     },
   },
-  ...COMMANDS.map(
-    ({ request, send }): ProtocolCase => ({
-      id: `vhost-user/acknowledges-${nameOf(request)}`,
-      clause: 'vhost-user: REPLY_ACK',
-      level: 'MUST',
-      title: `acknowledges ${request} with 0, where it is asked to`,
-      needs: acknowledges,
-      run: (bench) => {
-        comeTo(bench, request);
-        bench.equal(`the acknowledgement of ${request}`, send(bench) ?? 0n, 0n);
-      },
-    }),
-  ),
+  ...COMMANDS.map(({ request, send }): ProtocolCase => ({
+    id: `vhost-user/acknowledges-${nameOf(request)}`,
+    clause: 'vhost-user: REPLY_ACK',
+    level: 'MUST',
+    title: `acknowledges ${request} with 0, where it is asked to`,
+    needs: acknowledges,
+    run: (bench) => {
+      comeTo(bench, request);
+      bench.equal(`the acknowledgement of ${request}`, send(bench) ?? 0n, 0n);
+    },
+  })),
   {
     id: 'vhost-user/answers-only-when-asked',
     clause: 'vhost-user: REPLY_ACK',

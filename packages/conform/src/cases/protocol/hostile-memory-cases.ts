@@ -68,7 +68,11 @@ export const HOSTILE_MEMORY_CASES: readonly ProtocolCase[] = [
   hostile('table-overlaps', 'SET_MEM_TABLE', 'survives regions that are all at the same address', {
     run: (bench) => {
       const regions = Array.from({ length: 8 }, () => bench.memory.region());
-      return useTable(bench, tablePayload(regions), regions.map(() => bench.memory.descriptor));
+      return useTable(
+        bench,
+        tablePayload(regions),
+        regions.map(() => bench.memory.descriptor),
+      );
     },
   }),
   hostile('table-short-file', 'SET_MEM_TABLE', 'survives a region whose file ends before the ring', {
@@ -79,16 +83,21 @@ export const HOSTILE_MEMORY_CASES: readonly ProtocolCase[] = [
     },
   }),
   ...Object.entries(NO_MEMORY).map(([kind, path]) =>
-    hostile(`memory-is-${kind}`, 'SET_MEM_TABLE', `survives a region whose file is none: ${kind.replaceAll('-', ' ')}`, {
-      run: async (bench) => {
-        const descriptor = openSync(path, 'r');
-        try {
-          await useTable(bench, tablePayload([bench.memory.region()]), [descriptor]);
-        } finally {
-          closeSync(descriptor);
-        }
+    hostile(
+      `memory-is-${kind}`,
+      'SET_MEM_TABLE',
+      `survives a region whose file is none: ${kind.replaceAll('-', ' ')}`,
+      {
+        run: async (bench) => {
+          const descriptor = openSync(path, 'r');
+          try {
+            await useTable(bench, tablePayload([bench.memory.region()]), [descriptor]);
+          } finally {
+            closeSync(descriptor);
+          }
+        },
       },
-    }),
+    ),
   ),
   hostile('memory-is-an-event', 'SET_MEM_TABLE', 'survives a region whose file is an event counter', {
     run: (bench) => useTable(bench, tablePayload([bench.memory.region()]), [bench.doorbell().descriptor]),
@@ -129,7 +138,10 @@ export const HOSTILE_MEMORY_CASES: readonly ProtocolCase[] = [
       try {
         await bench.settle();
       } finally {
-        bench.check(spare.bytes.every((byte) => byte === 0xaa), 'it wrote to memory that was taken away');
+        bench.check(
+          spare.bytes.every((byte) => byte === 0xaa),
+          'it wrote to memory that was taken away',
+        );
       }
     },
   }),

@@ -5,6 +5,7 @@ import { NEEDS_REPLY, PROTOCOL_FEATURES, VERSION, type RequestName } from '../..
 
 /** A message with a payload: what it has, and what it needs of the back-end. */
 interface Sized {
+  readonly request: RequestName;
   readonly payload: (bench: ProtocolBench) => Uint8Array;
   readonly descriptors?: (bench: ProtocolBench) => readonly number[];
   readonly needs?: readonly ProtocolNeed[];
@@ -19,26 +20,36 @@ const hasSlots = [speaks('CONFIGURE_MEM_SLOTS')];
 const hasInflight = [speaks('INFLIGHT_SHMFD')];
 
 /** Every message of a front-end that has a payload. */
-const MESSAGES: Readonly<Partial<Record<RequestName, Sized>>> = {
-  SET_FEATURES: { payload: () => payloadOf(1n << 32n) },
-  SET_PROTOCOL_FEATURES: { payload: () => payloadOf(0n) },
-  SET_MEM_TABLE: { payload: (bench) => tablePayload([bench.memory.region()]), descriptors: memory },
-  SET_VRING_NUM: { payload: ({ queue }) => payloadOf(queue, 16) },
-  SET_VRING_ADDR: { payload: (bench) => bench.addressPayload(bench.ring()) },
-  SET_VRING_BASE: { payload: state },
-  GET_VRING_BASE: { payload: state },
-  SET_VRING_KICK: { payload: ofQueue, descriptors: event },
-  SET_VRING_CALL: { payload: ofQueue, descriptors: event },
-  SET_VRING_ERR: { payload: ofQueue, descriptors: event },
-  SET_VRING_ENABLE: { payload: ({ queue }) => payloadOf(queue, 1) },
-  GET_CONFIG: { payload: () => payloadOf(0, 8, 0, 0n), needs: hasConfig },
-  SET_CONFIG: { payload: () => payloadOf(0, 8, 0, 0n), needs: hasConfig },
-  ADD_MEM_REG: { payload: (bench) => regionPayload(bench.memory.region()), descriptors: memory, needs: hasSlots },
-  REM_MEM_REG: { payload: (bench) => regionPayload(bench.memory.region()), needs: hasSlots },
-  GET_INFLIGHT_FD: { payload: () => payloadOf(0n, 0n, 0x10_0001, 0), needs: hasInflight },
-  SET_INFLIGHT_FD: { payload: () => payloadOf(4096n, 0n, 0x10_0001, 0), descriptors: memory, needs: hasInflight },
-  SET_STATUS: { payload: () => payloadOf(1n), needs: [speaks('STATUS')] },
-};
+const MESSAGES: readonly Sized[] = [
+  { request: 'SET_FEATURES', payload: () => payloadOf(1n << 32n) },
+  { request: 'SET_PROTOCOL_FEATURES', payload: () => payloadOf(0n) },
+  { request: 'SET_MEM_TABLE', payload: (bench) => tablePayload([bench.memory.region()]), descriptors: memory },
+  { request: 'SET_VRING_NUM', payload: ({ queue }) => payloadOf(queue, 16) },
+  { request: 'SET_VRING_ADDR', payload: (bench) => bench.addressPayload(bench.ring()) },
+  { request: 'SET_VRING_BASE', payload: state },
+  { request: 'GET_VRING_BASE', payload: state },
+  { request: 'SET_VRING_KICK', payload: ofQueue, descriptors: event },
+  { request: 'SET_VRING_CALL', payload: ofQueue, descriptors: event },
+  { request: 'SET_VRING_ERR', payload: ofQueue, descriptors: event },
+  { request: 'SET_VRING_ENABLE', payload: ({ queue }) => payloadOf(queue, 1) },
+  { request: 'GET_CONFIG', payload: () => payloadOf(0, 8, 0, 0n), needs: hasConfig },
+  { request: 'SET_CONFIG', payload: () => payloadOf(0, 8, 0, 0n), needs: hasConfig },
+  {
+    request: 'ADD_MEM_REG',
+    payload: (bench) => regionPayload(bench.memory.region()),
+    descriptors: memory,
+    needs: hasSlots,
+  },
+  { request: 'REM_MEM_REG', payload: (bench) => regionPayload(bench.memory.region()), needs: hasSlots },
+  { request: 'GET_INFLIGHT_FD', payload: () => payloadOf(0n, 0n, 0x10_0001, 0), needs: hasInflight },
+  {
+    request: 'SET_INFLIGHT_FD',
+    payload: () => payloadOf(4096n, 0n, 0x10_0001, 0),
+    descriptors: memory,
+    needs: hasInflight,
+  },
+  { request: 'SET_STATUS', payload: () => payloadOf(1n), needs: [speaks('STATUS')] },
+];
 
 /** What the payload of a message becomes. */
 const SIZES: Readonly<Record<string, (right: Uint8Array) => Uint8Array>> = {
@@ -83,13 +94,12 @@ function inId(request: string): string {
 
 /** Messages that are none, or come when they should not. */
 export const HOSTILE_MESSAGE_CASES: readonly ProtocolCase[] = [
-  ...Object.entries(MESSAGES).flatMap(([name, { payload, descriptors, needs = [] }]) =>
+  ...MESSAGES.flatMap(({ request, payload, descriptors, needs = [] }) =>
     Object.entries(SIZES).map(([size, change]) =>
-      hostile(`size-${inId(name)}-${size}`, 'Header', `survives ${name} with a payload that is ${words(size)}`, {
+      hostile(`size-${inId(request)}-${size}`, 'Header', `survives ${request} with a payload that is ${words(size)}`, {
         needs,
         run: (bench) => {
           bench.start({ accept: ['MQ', 'REPLY_ACK', 'CONFIG', 'CONFIGURE_MEM_SLOTS'] });
-          const request = name as RequestName;
           bench.frontEnd.send(request, change(payload(bench)), { descriptors: descriptors?.(bench) ?? [] });
           bench.outlast();
         },
@@ -155,7 +165,7 @@ export const HOSTILE_MESSAGE_CASES: readonly ProtocolCase[] = [
   ...TOO_EARLY.map((request) =>
     hostile(`early-${inId(request)}`, 'Communication', `survives ${request} as the first message`, {
       run: (bench) => {
-        const { payload, descriptors } = MESSAGES[request]!;
+        const { payload, descriptors } = MESSAGES.find((message) => message.request === request)!;
         bench.prepare();
         bench.frontEnd.send(request, payload(bench), { descriptors: descriptors?.(bench) ?? [] });
         bench.outlast();

@@ -50,21 +50,19 @@ function shareWith(bench: ProtocolBench, spare: SpareMemory): void {
 
 /** Which bytes a back-end reaches, and how that changes while rings run. */
 export const MEMORY_CASES: readonly ProtocolCase[] = [
-  ...[4, 8].map(
-    (count): ProtocolCase => ({
-      id: `vhost-user/table-of-${count}`,
-      clause: 'vhost-user: SET_MEM_TABLE',
-      level: 'MUST',
-      title: `finds rings and buffers in a table of ${count} regions, which are parts of one file`,
-      layouts: BOTH,
-      run: async (bench) => {
-        // The ring is in the second region.
-        bench.memory.watched.allocate('memory in front of the ring', bench.memory.size / count);
-        bench.start({ regions: cut(bench, count) });
-        await bench.serve(3);
-      },
-    }),
-  ),
+  ...[4, 8].map((count): ProtocolCase => ({
+    id: `vhost-user/table-of-${count}`,
+    clause: 'vhost-user: SET_MEM_TABLE',
+    level: 'MUST',
+    title: `finds rings and buffers in a table of ${count} regions, which are parts of one file`,
+    layouts: BOTH,
+    run: async (bench) => {
+      // The ring is in the second region.
+      bench.memory.watched.allocate('memory in front of the ring', bench.memory.size / count);
+      bench.start({ regions: cut(bench, count) });
+      await bench.serve(3);
+    },
+  })),
   {
     id: 'vhost-user/table-in-any-order',
     clause: 'vhost-user: SET_MEM_TABLE',
@@ -93,22 +91,20 @@ export const MEMORY_CASES: readonly ProtocolCase[] = [
       ['beside', BESIDE],
       ['above-4-gib', ABOVE],
     ] as const
-  ).map(
-    ([name, guest]): ProtocolCase => ({
-      id: `vhost-user/region-${name}`,
-      clause: 'vhost-user: SET_MEM_TABLE',
-      level: 'MUST',
-      title: `writes to buffers in a region of another file: ${name.replaceAll('-', ' ')}`,
-      layouts: BOTH,
-      run: async (bench) => {
-        using spare = new SpareMemory(guest);
-        bench.greet();
-        shareWith(bench, spare);
-        bench.startQueues();
-        await serveIn(bench, spare);
-      },
-    }),
-  ),
+  ).map(([name, guest]): ProtocolCase => ({
+    id: `vhost-user/region-${name}`,
+    clause: 'vhost-user: SET_MEM_TABLE',
+    level: 'MUST',
+    title: `writes to buffers in a region of another file: ${name.replaceAll('-', ' ')}`,
+    layouts: BOTH,
+    run: async (bench) => {
+      using spare = new SpareMemory(guest);
+      bench.greet();
+      shareWith(bench, spare);
+      bench.startQueues();
+      await serveIn(bench, spare);
+    },
+  })),
   {
     id: 'vhost-user/same-table-while-running',
     clause: 'vhost-user: SET_MEM_TABLE',
@@ -155,7 +151,10 @@ export const MEMORY_CASES: readonly ProtocolCase[] = [
       before.bytes.fill(0xaa);
       shareWith(bench, spare);
       await serveIn(bench, spare);
-      bench.check(before.bytes.every((byte) => byte === 0xaa), 'it wrote to the memory that was taken away');
+      bench.check(
+        before.bytes.every((byte) => byte === 0xaa),
+        'it wrote to the memory that was taken away',
+      );
     },
   },
   {

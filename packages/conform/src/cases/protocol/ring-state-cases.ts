@@ -48,38 +48,34 @@ const STARTS: Readonly<Record<string, Readonly<Record<QueueLayout, number>>>> = 
 
 /** How rings start, run, change and stop. */
 export const RING_STATE_CASES: readonly ProtocolCase[] = [
-  ...Object.entries(ORDERS).map(
-    ([name, order]): ProtocolCase => ({
-      id: `vhost-user/ring-set-up-${name}`,
-      clause: 'vhost-user: Ring states',
-      level: 'MUST',
-      title: `serves a ring whose messages came in another order: ${name.replaceAll('-', ' ')}`,
-      run: async (bench) => {
-        bench.greet();
-        bench.share();
-        for (const queue of bench.queues) {
-          const messages = bench.prepare(queue);
-          bench.tellAll(order.map((request) => messages.find((message) => message.request === request)!));
-          bench.enable(queue);
-        }
-        await bench.serve(2);
-      },
-    }),
-  ),
-  ...Object.entries(STARTS).map(
-    ([name, start]): ProtocolCase => ({
-      id: `vhost-user/ring-starts-${name}`,
-      clause: 'vhost-user: SET_VRING_BASE',
-      level: 'MUST',
-      title: `serves a ring that goes on ${name.replaceAll('-', ' ')}`,
-      layouts: BOTH,
-      run: async (bench) => {
-        const ring = bench.start({ start: start[bench.layout] });
-        await bench.serve(40);
-        checkBase(bench, ring, bench.stop());
-      },
-    }),
-  ),
+  ...Object.entries(ORDERS).map(([name, order]): ProtocolCase => ({
+    id: `vhost-user/ring-set-up-${name}`,
+    clause: 'vhost-user: Ring states',
+    level: 'MUST',
+    title: `serves a ring whose messages came in another order: ${name.replaceAll('-', ' ')}`,
+    run: async (bench) => {
+      bench.greet();
+      bench.share();
+      for (const queue of bench.queues) {
+        const messages = bench.prepare(queue);
+        bench.tellAll(order.map((request) => messages.find((message) => message.request === request)!));
+        bench.enable(queue);
+      }
+      await bench.serve(2);
+    },
+  })),
+  ...Object.entries(STARTS).map(([name, start]): ProtocolCase => ({
+    id: `vhost-user/ring-starts-${name}`,
+    clause: 'vhost-user: SET_VRING_BASE',
+    level: 'MUST',
+    title: `serves a ring that goes on ${name.replaceAll('-', ' ')}`,
+    layouts: BOTH,
+    run: async (bench) => {
+      const ring = bench.start({ start: start[bench.layout] });
+      await bench.serve(40);
+      checkBase(bench, ring, bench.stop());
+    },
+  })),
   {
     id: 'vhost-user/base-of-an-idle-ring',
     clause: 'vhost-user: GET_VRING_BASE',
