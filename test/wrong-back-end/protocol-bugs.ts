@@ -189,7 +189,7 @@ export const PROTOCOL_BUGS: Readonly<Record<string, readonly string[]>> = {
   'trusts-the-index-of-13': ['index-set-vring-call-255'],
   'trusts-the-index-of-14': ['index-set-vring-err-255'],
   'ring-of-0': ['ring-of-0'],
-  'ring-of-no-power-of-two': ['ring-of-3/split'],
+  'ring-of-no-power-of-two': ['ring-of-3'],
   'ring-too-large': ['ring-of-32769', 'ring-of-4294967295'],
   'size-while-running': ['ring-resized-while-running'],
   'addresses-of-0': ['address-zero'],

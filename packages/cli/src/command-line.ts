@@ -7,7 +7,8 @@ import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 
 import wrapAnsi from 'wrap-ansi';
 import { checkCommand } from './commands/check.ts';
 import { conformCommand } from './commands/conform.ts';
-import { conformTarget, repeatedCommand, type ConformWords } from './conform-words.ts';
+import { conformTarget, repeatedCommand, type ConformWords } from './conform/conform-words.ts';
+import { conflictOf } from './reporters/reporter-choice.ts';
 import { completionCommand, manualCommand } from './commands/completion.ts';
 import { explainCommand, type ExplainOptions } from './commands/explain.ts';
 import { listCommand, type ListOptions } from './commands/list.ts';
@@ -48,6 +49,8 @@ interface RunOptions extends PluginOptions, RunArguments {
 interface ConformOptions extends PluginOptions, ConformWords {
   readonly list?: boolean;
   readonly filter?: string;
+  readonly junit?: string;
+  readonly html?: string;
   /** Milliseconds. */
   readonly patience: number;
 }
@@ -250,6 +253,8 @@ export async function runCommandLine(
     .option('--type <type>', 'what a vhost-user back-end is, since the protocol does not tell', USUAL_TYPE)
     .option('--filter <text>', 'the cases whose id has this text in it; with * the whole id: ring/*/packed')
     .option('--list', 'lists the cases instead')
+    .option('--junit <file>', 'writes JUnit XML, for CI systems, as well')
+    .option('--html <file>', 'writes a page that loads nothing, for people, as well')
     .addOption(
       new Option('--patience <milliseconds>', 'how long a device may take over one request')
         .argParser(patience)
@@ -262,12 +267,14 @@ export async function runCommandLine(
     .addHelpText('after', CONFORM_HELP)
     .action((profile: string | undefined, rest: string[], options: ConformOptions) =>
       run(options.json, async () => {
-        const { json = false, list = false, filter, patience: patienceMs } = options;
+        const { json = false, list = false, filter, junit, html, patience: patienceMs } = options;
+        const conflict = conflictOf([], { '--junit': junit, '--html': html });
+        if (conflict !== undefined) program.error(`error: ${conflict}`);
         const operands = [...(profile === undefined ? [] : [profile]), ...rest];
         const target = conformTarget(words, operands, options);
         const plugins = allowedPlugins(options);
         const repeat = repeatedCommand(words);
-        return await conformCommand(terminal, target, repeat, { json, list, filter, patienceMs, plugins });
+        return await conformCommand(terminal, target, repeat, { json, list, filter, junit, html, patienceMs, plugins });
       }),
     );
   program

@@ -19,8 +19,10 @@ import {
 import type { Clause } from '@virtio-platform/core';
 import { CodedError } from '@virtio-platform/core';
 import { sweepTemporaryFolders } from '@virtio-platform/host';
+import { TOOL_VERSION } from '@virtio-platform/runner';
 import { checkPlugins, type Profile, type ResolutionOptions } from '@virtio-platform/profile';
-import { ConformPrinter } from '../conform-printer.ts';
+import { ConformFiles } from '../conform/conform-files.ts';
+import { ConformPrinter } from '../conform/conform-printer.ts';
 import { ExitStatus } from '../exit-status.ts';
 import { pluginBases } from '../plugin-bases.ts';
 import { printableData, type Terminal } from '../terminal.ts';
@@ -30,6 +32,9 @@ export interface ConformCommandOptions {
   readonly json: boolean;
   readonly list: boolean;
   readonly filter: string | undefined;
+  /** Files for JUnit XML and for a page, where they are wanted. */
+  readonly junit?: string | undefined;
+  readonly html?: string | undefined;
   /** Milliseconds that a device may take over a request. */
   readonly patienceMs: number;
   readonly plugins: ResolutionOptions;
@@ -43,7 +48,7 @@ export async function conformCommand(
   terminal: Terminal,
   target: ConformTarget,
   repeat: string,
-  { json, list, filter, patienceMs, plugins }: ConformCommandOptions,
+  { json, list, filter, junit, html, patienceMs, plugins }: ConformCommandOptions,
 ): Promise<ExitStatus> {
   sweepTemporaryFolders();
   const { profile, runs } = await targetProfile(located(terminal, target), {
@@ -61,6 +66,8 @@ export async function conformCommand(
   await checkPlugins(profile, plugins);
   const identity = await identifyBackEnd(profile);
   const known = knownDeviations(identity?.program ?? '', identity?.version ?? '');
+  const startedAt = new Date();
+  const files = new ConformFiles(terminal.cwd, { junit, html });
   const program = BackEndProgram.of(profile);
   const printer = json ? undefined : new ConformPrinter(terminal, repeat);
   const onResult = (result: CaseResult): void => printer?.printCase(printableData(result));
@@ -83,8 +90,10 @@ export async function conformCommand(
     const report = conformReport(device, clausesFor(profile), results);
     if (json) terminal.printJson(report);
     else printer?.printSummary(printableData(report));
+    files.write(report, { startedAt, command: repeat, toolVersion: TOOL_VERSION });
     return results.some(isFailure) ? ExitStatus.Differed : ExitStatus.AsExpected;
   } finally {
+    files.close();
     await trial.end();
     await program?.dispose();
   }

@@ -30,8 +30,8 @@ export interface ProtocolRunOptions extends Patience {
 /** How long the end of a program may take to be known after its connection ended; longer where none is accepted. */
 const ENDING_MS = 3;
 const LONGEST_ENDING_MS = 300;
-/** How long a back-end may take to say what it offers, at least. */
-const INQUIRY_MS = 2000;
+/** How long a back-end that has just been started may take over a message, at least. */
+const START_MS = 2000;
 /** What a back-end offers that cannot be asked: the cases that need nothing say what is wrong. */
 const NOTHING: ProtocolOffer = { features: FeatureSet.EMPTY, protocol: FeatureSet.EMPTY, queues: 1 };
 
@@ -96,18 +96,19 @@ export class ProtocolRun {
 
   /** A back-end that crashed is started again, where conform starts it. */
   async #afterCrash(id: string, layout: 'split' | 'packed', crash: string): Promise<Outcome> {
-    const { verdict } = await this.#afterwards(layout);
+    const { verdict } = await this.#afterwards(layout, Math.max(START_MS, this.#options.patienceMs));
     if (verdict === 'gone') this.#lost = `the back-end is gone since ${id}`;
     return goneOutcome(crash);
   }
 
   /** After a case: a new connection has to be served. */
-  async #afterwards(layout: 'split' | 'packed'): Promise<Outcome> {
-    const outcome = await this.#with(layout, async (bench) => {
+  async #afterwards(layout: 'split' | 'packed', patienceMs?: number): Promise<Outcome> {
+    const serves = async (bench: ProtocolBench): Promise<void> => {
       await bench.connect();
       bench.start();
       await bench.serve();
-    });
+    };
+    const outcome = await this.#with(layout, serves, patienceMs);
     const crash = await this.#crash(outcome.verdict === 'gone' ? LONGEST_ENDING_MS : 0);
     if (crash !== undefined) return goneOutcome(crash);
     if (outcome.verdict === 'pass') return PASSED;
@@ -178,6 +179,6 @@ export class ProtocolRun {
       if (!protocol.has(PROTOCOL_FEATURES.MQ)) return;
       this.#offer = { ...this.#offer, queues: Number(frontEnd.askU64('GET_QUEUE_NUM')) };
     };
-    await this.#with('split', ask, Math.max(INQUIRY_MS, this.#options.patienceMs));
+    await this.#with('split', ask, Math.max(START_MS, this.#options.patienceMs));
   }
 }

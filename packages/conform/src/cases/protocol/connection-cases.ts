@@ -45,7 +45,9 @@ function startWith(bench: ProtocolBench, { descriptor, payload }: Inflight): voi
 const LEAVES: Readonly<Record<string, (bench: ProtocolBench) => void | Promise<void>>> = {
   'at-once': () => {},
   'after-features': ({ frontEnd }) => void frontEnd.askU64('GET_FEATURES'),
-  'without-waiting': ({ frontEnd }) => frontEnd.send('GET_FEATURES'),
+  'without-waiting': ({ frontEnd }) => {
+    for (let n = 0; n < 50; n++) frontEnd.send('GET_FEATURES');
+  },
   'after-memory': (bench) => {
     bench.greet();
     bench.share();

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { conformTarget, repeatedCommand } from '../src/conform-words.ts';
+import { conformTarget, repeatedCommand } from '../../src/conform/conform-words.ts';
 
 const TYPE = { type: 'block' } as const;
 

@@ -40,8 +40,8 @@ export function repeatedCommand(words: readonly string[]): string {
   const kept: string[] = [];
   for (let i = 0; i < words.length; i++) {
     const isOption = end < 0 || i < end;
-    if (isOption && words[i] === '--filter') i++;
-    else if (!isOption || !/^--(filter=.*|json|list)$/.test(words[i]!)) kept.push(quoted(words[i]!));
+    if (isOption && /^--(filter|junit|html)$/.test(words[i]!)) i++;
+    else if (!isOption || !/^--((filter|junit|html)=.*|json|list)$/.test(words[i]!)) kept.push(quoted(words[i]!));
   }
   return ['virtio-platform', ...kept].join(' ');
 }

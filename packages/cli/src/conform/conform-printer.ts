@@ -1,5 +1,5 @@
 import { isFailure, type CaseResult, type ConformReport, type DeviceReport } from '@virtio-platform/conform';
-import type { Terminal } from './terminal.ts';
+import type { Terminal } from '../terminal.ts';
 
 /** What of a result is printed. */
 type PrintedCase = Omit<CaseResult, 'known'> & { readonly known?: string | null | undefined };
@@ -71,7 +71,7 @@ export class ConformPrinter {
     if (severity !== 'none') line('severity', severityText({ severity, clause }));
     if (known !== undefined && known !== null) line('known', known);
     for (const [i, part] of ring.entries()) line(i === 0 ? 'ring' : '', part);
-    this.#terminal.print(`  ${dim('again'.padEnd(9))} ${withFilter(this.#repeat, id)}`);
+    this.#terminal.print(`  ${dim('again'.padEnd(9))} ${commandFor(this.#repeat, id)}`);
   }
 
   /** Why cases were skipped, each reason once. */
@@ -109,7 +109,7 @@ export function severityText({ severity, clause }: Pick<CaseResult, 'severity' |
 }
 
 /** The command that runs one case: a filter before what follows `--`. */
-function withFilter(command: string, id: string): string {
+export function commandFor(command: string, id: string): string {
   const at = command.indexOf(' -- ');
   if (at < 0) return `${command} --filter ${id}`;
   return `${command.slice(0, at)} --filter ${id}${command.slice(at)}`;
