@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import {
   BackEndProgram,
@@ -37,6 +37,7 @@ describe.skipIf(!canCompile)(`a vhost-user back-end with one bug of the protocol
     bug: string,
     isWanted: (id: string) => boolean,
     patienceMs: number,
+    onResult?: (result: CaseResult, folderOfSocket: string) => void,
   ): Promise<readonly CaseResult[]> {
     const profile = await loadProfile({
       profile: 'wrong',
@@ -53,6 +54,7 @@ describe.skipIf(!canCompile)(`a vhost-user back-end with one bug of the protocol
       cases: CASES.filter(({ id }) => isWanted(id)),
       patienceMs,
       settleMs: 2,
+      onResult: (result) => onResult?.(result, dirname(backEnd.socket)),
     });
     try {
       return await run.run();
@@ -76,6 +78,26 @@ describe.skipIf(!canCompile)(`a vhost-user back-end with one bug of the protocol
     expect(unknown).toEqual([]);
   });
 
+  it('is started again where it is killed in the middle of a case, and nothing of it stays', async () => {
+    const socketFolders = new Set<string>();
+    let count = 0;
+    const results = await tryBug(
+      'none',
+      (id) => id.includes('reconnect-often') || id.includes('ring-starts'),
+      1000,
+      (_, folderOfSocket) => {
+        socketFolders.add(folderOfSocket);
+        // The next case has begun by then.
+        if (++count === 2) setTimeout(() => processesOf(program).forEach((pid) => process.kill(pid, 'SIGKILL')), 2);
+      },
+    );
+    const gone = results.filter(({ verdict }) => verdict !== 'pass');
+    expect(gone.map(({ verdict, seen }) => [verdict, seen])).toEqual([['gone', expect.stringContaining('SIGKILL')]]);
+    expect(results).toHaveLength(7);
+    expect(processesOf(program)).toEqual([]);
+    expect([...socketFolders].map((each) => existsSync(each))).toEqual([false]);
+  });
+
   it.each(Object.entries(PROTOCOL_BUGS))('is found where its bug is: %s', async (bug, entries) => {
     const ids = entries.flatMap(idsOf);
     const results = await tryBug(bug, (id) => ids.includes(id), 100);
@@ -87,3 +109,17 @@ describe.skipIf(!canCompile)(`a vhost-user back-end with one bug of the protocol
     ).toEqual(ids.toSorted());
   });
 });
+
+/** The processes that run a program. */
+function processesOf(program: string): number[] {
+  return readdirSync('/proc').flatMap((entry) => {
+    if (!/^\d+$/.test(entry)) return [];
+    try {
+      const [file] = readFileSync(`/proc/${entry}/cmdline`, 'utf8').split('\0');
+      return file === program ? [Number(entry)] : [];
+    } catch {
+      // It ended meanwhile.
+      return [];
+    }
+  });
+}

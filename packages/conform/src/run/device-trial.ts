@@ -1,9 +1,10 @@
 import { dirname, resolve } from 'node:path';
-import type { ConformCase } from '@virtio-platform/core';
+import { isCodedError, type ConformCase } from '@virtio-platform/core';
 import type { Profile } from '@virtio-platform/profile';
 import { casesOf } from '../cases/all-cases.ts';
 import { PROTOCOL_CASES } from '../cases/protocol/all-protocol-cases.ts';
 import type { BackEndProgram } from '../device/back-end-program.ts';
+import type { BootedSubject } from '../device/booted-subject.ts';
 import type { ProtocolCase } from '../protocol/protocol-case.ts';
 import { ProtocolRun } from '../protocol/protocol-run.ts';
 import type { CaseResult } from './case-result.ts';
@@ -51,16 +52,16 @@ export function speaksVhostUser({ machine }: Profile): boolean {
 /** Tries one device: first as its driver, then as the front-end of its back-end. */
 export class DeviceTrial {
   readonly #options: TrialOptions;
-  readonly #run: ConformRun;
+  #run: ConformRun;
 
   constructor(options: TrialOptions) {
     this.#options = options;
-    this.#run = new ConformRun({ ...options, cases: options.plan.cases });
+    this.#run = this.#runOn(apart(options.profile));
   }
 
   /** Boots the device, and says what it is. Throws coded errors, and the reason of the signal. */
   async boot(): Promise<DeviceReport> {
-    return describeDevice(await this.#run.boot(), this.#options.backEnd);
+    return describeDevice(await this.#bootAnywhere(), this.#options.backEnd);
   }
 
   /** Runs all cases. Throws the reason of the signal, and coded errors where the device cannot be booted at all. */
@@ -88,10 +89,33 @@ export class DeviceTrial {
     }
   }
 
+  /** A platform may have no way into another thread; then the device is in this one. */
+  async #bootAnywhere(): Promise<BootedSubject> {
+    try {
+      return await this.#run.boot();
+    } catch (error) {
+      const { profile } = this.#options;
+      if (!isCodedError(error) || error.code !== 'ERR_PLUGIN_FACILITY' || apart(profile) === profile) throw error;
+      this.#run = this.#runOn(profile);
+      return await this.#run.boot();
+    }
+  }
+
+  #runOn(profile: Profile): ConformRun {
+    return new ConformRun({ ...this.#options, profile, cases: this.#options.plan.cases });
+  }
+
   /** Ends the device. */
   async end(): Promise<void> {
     await this.#run.end();
   }
+}
+
+/** An embedded device in a thread of its own: one that never returns keeps its thread, and not the command. */
+function apart(profile: Profile): Profile {
+  const { machine } = profile;
+  if (!machine.use.endsWith('machine-simulated') || machine.options['device'] !== undefined) return profile;
+  return { ...profile, machine: { ...machine, options: { ...machine.options, device: 'worker' } } };
 }
 
 function socketOf({ machine, file }: Profile, program: BackEndProgram | undefined): string {
