@@ -3,16 +3,19 @@ import {
   BackEndProgram,
   clausesOf,
   conformReport,
+  coverageOf,
   DeviceTrial,
   filterTrial,
   identifyBackEnd,
   isFailure,
   knownDeviations,
   plannedCases,
+  planTrial,
   PROTOCOL_CLAUSES,
   speaksVhostUser,
   targetProfile,
   type CaseResult,
+  type ConformReport,
   type ConformTarget,
   type TrialPlan,
 } from '@virtio-platform/conform';
@@ -22,6 +25,7 @@ import { sweepTemporaryFolders } from '@virtio-platform/host';
 import { TOOL_VERSION } from '@virtio-platform/runner';
 import { checkPlugins, type Profile, type ResolutionOptions } from '@virtio-platform/profile';
 import { ConformFiles } from '../conform/conform-files.ts';
+import { mergedCases, partOf, runShards, tellParent, type Shard } from '../conform/conform-shards.ts';
 import { ConformPrinter } from '../conform/conform-printer.ts';
 import { ExitStatus } from '../exit-status.ts';
 import { pluginBases } from '../plugin-bases.ts';
@@ -32,6 +36,11 @@ export interface ConformCommandOptions {
   readonly json: boolean;
   readonly list: boolean;
   readonly filter: string | undefined;
+  /** Processes that share the cases; and the part of this one, where it is such a process. */
+  readonly jobs?: number | undefined;
+  readonly shard?: Shard | undefined;
+  /** The words behind `conform` that each of the processes is given. */
+  readonly words?: readonly string[] | undefined;
   /** Files for JUnit XML and for a page, where they are wanted. */
   readonly junit?: string | undefined;
   readonly html?: string | undefined;
@@ -48,15 +57,16 @@ export async function conformCommand(
   terminal: Terminal,
   target: ConformTarget,
   repeat: string,
-  { json, list, filter, junit, html, patienceMs, plugins }: ConformCommandOptions,
+  options: ConformCommandOptions,
 ): Promise<ExitStatus> {
+  const { json, list, filter, junit, html, patienceMs, plugins, jobs = 1, shard, words = [] } = options;
   sweepTemporaryFolders();
   const { profile, runs } = await targetProfile(located(terminal, target), {
     ...plugins,
     baseDirectory: terminal.cwd,
     bases: pluginBases(terminal.cwd),
   });
-  const plan = chooseCases(profile, filter);
+  const plan = partOfPlan(profile, chooseCases(profile, filter), shard);
   if (list) {
     printList(terminal, plan, json);
     return ExitStatus.AsExpected;
@@ -68,9 +78,36 @@ export async function conformCommand(
   const known = knownDeviations(identity?.program ?? '', identity?.version ?? '');
   const startedAt = new Date();
   const files = new ConformFiles(terminal.cwd, { junit, html });
+  const show = (report: ConformReport, printer: ConformPrinter | undefined): ExitStatus => {
+    if (json) terminal.printJson(report);
+    else printer?.printSummary(printableData(report));
+    files.write(report, { startedAt, command: repeat, toolVersion: TOOL_VERSION });
+    return report.cases.some(isFailure) ? ExitStatus.Differed : ExitStatus.AsExpected;
+  };
+  if (jobs > 1 && mayShare(target)) {
+    const printer = json ? undefined : new ConformPrinter(terminal, repeat);
+    const shown = (result: CaseResult): void => printer?.printCase(printableData(result));
+    const { reports, failure } = await runShards(words, jobs, terminal.cwd, shown);
+    const device = reports[0]?.device;
+    if (failure !== undefined || device === undefined) {
+      files.close();
+      // What went wrong is on the error output.
+      return failure ?? ExitStatus.Differed;
+    }
+    const cases = mergedCases(
+      reports,
+      plannedCases(plan).map(({ id }) => id),
+    );
+    printer?.printDevice(printableData(device), cases.length);
+    return show({ device, cases, coverage: coverageOf(clausesFor(profile), cases) }, printer);
+  }
   const program = BackEndProgram.of(profile);
   const printer = json ? undefined : new ConformPrinter(terminal, repeat);
-  const onResult = (result: CaseResult): void => printer?.printCase(printableData(result));
+  const tell = shard === undefined ? undefined : tellParent();
+  const onResult = (result: CaseResult): void => {
+    printer?.printCase(printableData(result));
+    tell?.(result);
+  };
   const backEnd = [identity?.program, identity?.version].filter(Boolean).join(' ');
   const trial = new DeviceTrial({
     profile: program?.profile ?? profile,
@@ -87,16 +124,29 @@ export async function conformCommand(
     const device = await trial.boot();
     printer?.printDevice(printableData(device), plannedCases(plan).length);
     const results = await trial.run();
-    const report = conformReport(device, clausesFor(profile), results);
-    if (json) terminal.printJson(report);
-    else printer?.printSummary(printableData(report));
-    files.write(report, { startedAt, command: repeat, toolVersion: TOOL_VERSION });
-    return results.some(isFailure) ? ExitStatus.Differed : ExitStatus.AsExpected;
+    return show(conformReport(device, clausesFor(profile), results), printer);
   } finally {
     files.close();
     await trial.end();
     await program?.dispose();
   }
+}
+
+/** Whether several processes may each have a device of a target: one that they start themselves. */
+function mayShare({ kind }: ConformTarget): boolean {
+  return kind === 'command' || kind === 'profile';
+}
+
+/** The part of a plan that a shard has. */
+function partOfPlan(profile: Profile, plan: TrialPlan, shard: Shard | undefined): TrialPlan {
+  if (shard === undefined) return plan;
+  const ids = new Set(
+    partOf(
+      plannedCases(plan).map(({ id }) => id),
+      shard,
+    ),
+  );
+  return planTrial(profile, (id) => ids.has(id));
 }
 
 /** What the specification requires of the device, and the protocol of its back-end. */
