@@ -7,7 +7,9 @@ import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 
 import wrapAnsi from 'wrap-ansi';
 import { checkCommand } from './commands/check.ts';
 import { conformCommand } from './commands/conform.ts';
-import { conformTarget, repeatedCommand, type ConformWords } from './conform-words.ts';
+import type { Shard } from './conform/conform-shards.ts';
+import { conformTarget, repeatedCommand, withoutJobs, type ConformWords } from './conform/conform-words.ts';
+import { conflictOf } from './reporters/reporter-choice.ts';
 import { completionCommand, manualCommand } from './commands/completion.ts';
 import { explainCommand, type ExplainOptions } from './commands/explain.ts';
 import { listCommand, type ListOptions } from './commands/list.ts';
@@ -48,6 +50,10 @@ interface RunOptions extends PluginOptions, RunArguments {
 interface ConformOptions extends PluginOptions, ConformWords {
   readonly list?: boolean;
   readonly filter?: string;
+  readonly jobs: number;
+  readonly shard?: Shard;
+  readonly junit?: string;
+  readonly html?: string;
   /** Milliseconds. */
   readonly patience: number;
 }
@@ -67,6 +73,14 @@ function patience(text: string): number {
   throw new InvalidArgumentError(`Milliseconds, 10 to ${LONGEST_PATIENCE_MS}.`);
 }
 
+/** Reads `2/3`. */
+function shardOf(text: string): Shard {
+  const [, number, count] = (/^(\d{1,4})\/(\d{1,4})$/.exec(text) ?? []).map(Number);
+  if (number !== undefined && count !== undefined && number >= 1 && number <= count) return { number, count };
+  throw new InvalidArgumentError('A part like 1/3: the first of three.');
+}
+
+const MOST_JOBS = 64;
 const LONGEST_PATIENCE_MS = 60_000;
 
 interface StepOptions extends PluginOptions {
@@ -256,6 +270,14 @@ export async function runCommandLine(
     .option('--filter <text>', 'the cases whose id has this text in it; with * the whole id: ring/*/packed')
     .option('--list', 'lists the cases instead')
     .addOption(
+      new Option('-j, --jobs <count>', 'processes that share the cases, each with a device of its own')
+        .argParser(wholeNumber(1, MOST_JOBS))
+        .default(1),
+    )
+    .addOption(new Option('--shard <part>', 'every nth case only: 1/3, 2/3, 3/3').argParser(shardOf))
+    .option('--junit <file>', 'writes JUnit XML, for CI systems, as well')
+    .option('--html <file>', 'writes a page that loads nothing, for people, as well')
+    .addOption(
       new Option('--patience <milliseconds>', 'how long a device may take over one request')
         .argParser(patience)
         .default(1000),
@@ -267,12 +289,16 @@ export async function runCommandLine(
     .addHelpText('after', CONFORM_HELP)
     .action((profile: string | undefined, rest: string[], options: ConformOptions) =>
       run(options.json, async () => {
-        const { json = false, list = false, filter, patience: patienceMs } = options;
+        const { json = false, list = false, filter, jobs, shard, junit, html, patience: patienceMs } = options;
+        const conflict = conflictOf([], { '--junit': junit, '--html': html });
+        if (conflict !== undefined) program.error(`error: ${conflict}`);
         const operands = [...(profile === undefined ? [] : [profile]), ...rest];
         const target = conformTarget(words, operands, options);
         const plugins = allowedPlugins(options);
         const repeat = repeatedCommand(words);
-        return await conformCommand(terminal, target, repeat, { json, list, filter, patienceMs, plugins });
+        const own = { jobs, shard, words: withoutJobs(words) };
+        const chosen = { json, list, filter, junit, html, patienceMs, plugins };
+        return await conformCommand(terminal, target, repeat, { ...chosen, ...own });
       }),
     );
   program

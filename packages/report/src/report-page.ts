@@ -1,10 +1,9 @@
-import { createHash } from 'node:crypto';
-import { commandWords } from './html/command-block.ts';
 import { failureSection } from './html/failure-section.ts';
 import { formatCount, formatTime, plural } from './html/format.ts';
-import { element, html, json, type Markup } from './html/markup.ts';
+import { html, json, type Markup } from './html/markup.ts';
+import { pageShell } from './html/page-shell.ts';
 import { onText, outcomeText, runSection } from './html/run-section.ts';
-import { pageScript, pageStyle } from './page-files.ts';
+import { pageScript } from './page-files.ts';
 import type { ReportedRun, ReportedRuns } from './reported-run.ts';
 import { timelineWords } from './view/timeline-data.ts';
 
@@ -20,61 +19,36 @@ export function reportPage(reported: ReportedRuns): string {
   const detailed = new Set([...wrong, ...runs.filter((run) => !wrong.includes(run))].slice(0, MOST_DETAILED));
   const idOf = (run: ReportedRun): string => `run-${runs.indexOf(run) + 1}`;
   const texts = profileTexts(reported);
-  const style = pageStyle();
-  const script = pageScript();
   const verdict = verdictText(runs, wrong, earlyEnd);
   const isGood = wrong.length === 0 && earlyEnd === undefined && runs.length > 0;
   // The run that somebody looks for is open: the only one, or each that is wrong.
   const isOpen = (run: ReportedRun): boolean => runs.length === 1 || (wrong.includes(run) && wrong.length <= 4);
-  return html`<!doctype html>
-    <html lang="en">
-      <head>
-        <meta charset="utf-8" />
-        <meta name="viewport" content="width=device-width, initial-scale=1" />
-        <meta
-          http-equiv="Content-Security-Policy"
-          content="default-src 'none'; style-src '${hashOf(style)}'; script-src '${hashOf(script)}'"
-        />
-        <meta name="color-scheme" content="light dark" />
-        <meta name="generator" content="virtio-platform ${toolVersion}" />
-        <title>${isGood ? '✓' : '✗'} ${verdict}: virtio-platform</title>
-        ${element('style', '', style)}
-      </head>
-      <body>
-        <a class="skip" href="#runs">To the runs</a>
-        <header>
-          <p class="brand">virtio-platform ${toolVersion} <span>run report</span></p>
-          <h1 class="${isGood ? 'good' : 'bad'}">
-            <span class="mark" aria-hidden="true">${isGood ? '✓' : '✗'}</span> ${verdict}
-          </h1>
-          <p class="meta">
-            <time datetime="${startedAt.toISOString()}"
-              >${startedAt.toISOString().slice(0, 19).replace('T', ' ')} UTC</time
-            >
-            <code>${commandWords(command)}</code>
-          </p>
-        </header>
-        <main>
-          ${
-            wrong.length > 0 &&
-            html`<section id="failures" aria-labelledby="failures-title">
-              <h2 id="failures-title">What went wrong</h2>
-              ${wrong.slice(0, MOST_DETAILED).map((run) => failureSection(run, idOf(run)))}
-              ${wrong.length > MOST_DETAILED && html`<p class="note">${formatCount(MOST_DETAILED)} of ${formatCount(wrong.length)} are shown.</p>`}
-            </section>`
-          }
-          <section id="runs" aria-labelledby="runs-title">
-            <h2 id="runs-title">${runs.length === 1 ? 'The run' : 'Runs'}</h2>
-            ${runs.length > 1 && indexTable(reported, detailed, idOf)}
-            ${detailed.size < runs.length && html`<p class="note sampled"><b>Sampled:</b> ${formatCount(detailed.size)} of ${formatCount(runs.length)} runs are shown in full.</p>`}
-            ${runs.filter((run) => detailed.has(run)).map((run) => runSection(run, idOf(run), texts.get(run.file), isOpen(run)))}
-          </section>
-        </main>
-        <footer><p>Made by virtio-platform ${toolVersion}. This page loads nothing from anywhere.</p></footer>
-        ${element('script', ' type="application/json" id="words"', json(timelineWords()))}
-        ${element('script', '', script)}
-      </body>
-    </html> `.text;
+  return pageShell({
+    kind: 'run report',
+    verdict,
+    isGood,
+    toolVersion,
+    command,
+    startedAt,
+    target: { id: 'runs', words: 'To the runs' },
+    content: html`
+      ${
+        wrong.length > 0 &&
+        html`<section id="failures" aria-labelledby="failures-title">
+          <h2 id="failures-title">What went wrong</h2>
+          ${wrong.slice(0, MOST_DETAILED).map((run) => failureSection(run, idOf(run)))}
+          ${wrong.length > MOST_DETAILED && html`<p class="note">${formatCount(MOST_DETAILED)} of ${formatCount(wrong.length)} are shown.</p>`}
+        </section>`
+      }
+      <section id="runs" aria-labelledby="runs-title">
+        <h2 id="runs-title">${runs.length === 1 ? 'The run' : 'Runs'}</h2>
+        ${runs.length > 1 && indexTable(reported, detailed, idOf)}
+        ${detailed.size < runs.length && html`<p class="note sampled"><b>Sampled:</b> ${formatCount(detailed.size)} of ${formatCount(runs.length)} runs are shown in full.</p>`}
+        ${runs.filter((run) => detailed.has(run)).map((run) => runSection(run, idOf(run), texts.get(run.file), isOpen(run)))}
+      </section>
+    `,
+    script: { text: pageScript(), words: json(timelineWords()) },
+  });
 }
 
 function verdictText(
@@ -144,8 +118,4 @@ function profileTexts({ profiles }: ReportedRuns): ReadonlyMap<string, string> {
       return fits;
     }),
   );
-}
-
-function hashOf(text: string): string {
-  return `sha256-${createHash('sha256').update(text).digest('base64')}`;
 }

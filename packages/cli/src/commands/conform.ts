@@ -1,24 +1,32 @@
 import { resolve } from 'node:path';
 import {
   BackEndProgram,
-  casesOf,
+  clausesOf,
   conformReport,
-  ConformRun,
-  describeDevice,
+  coverageOf,
+  DeviceTrial,
+  filterTrial,
   identifyBackEnd,
   isFailure,
   knownDeviations,
-  matchesFilter,
-  planCases,
+  plannedCases,
+  planTrial,
+  PROTOCOL_CLAUSES,
+  speaksVhostUser,
   targetProfile,
   type CaseResult,
+  type ConformReport,
   type ConformTarget,
-  type PlannedCase,
+  type TrialPlan,
 } from '@virtio-platform/conform';
+import type { Clause } from '@virtio-platform/core';
 import { CodedError } from '@virtio-platform/core';
 import { sweepTemporaryFolders } from '@virtio-platform/host';
+import { TOOL_VERSION } from '@virtio-platform/runner';
 import { checkPlugins, type Profile, type ResolutionOptions } from '@virtio-platform/profile';
-import { ConformPrinter } from '../conform-printer.ts';
+import { ConformFiles } from '../conform/conform-files.ts';
+import { mergedCases, partOf, runShards, tellParent, type Shard } from '../conform/conform-shards.ts';
+import { ConformPrinter } from '../conform/conform-printer.ts';
 import { ExitStatus } from '../exit-status.ts';
 import { pluginBases } from '../plugin-bases.ts';
 import { printableData, type Terminal } from '../terminal.ts';
@@ -28,6 +36,14 @@ export interface ConformCommandOptions {
   readonly json: boolean;
   readonly list: boolean;
   readonly filter: string | undefined;
+  /** Processes that share the cases; and the part of this one, where it is such a process. */
+  readonly jobs?: number | undefined;
+  readonly shard?: Shard | undefined;
+  /** The words behind `conform` that each of the processes is given. */
+  readonly words?: readonly string[] | undefined;
+  /** Files for JUnit XML and for a page, where they are wanted. */
+  readonly junit?: string | undefined;
+  readonly html?: string | undefined;
   /** Milliseconds that a device may take over a request. */
   readonly patienceMs: number;
   readonly plugins: ResolutionOptions;
@@ -41,17 +57,18 @@ export async function conformCommand(
   terminal: Terminal,
   target: ConformTarget,
   repeat: string,
-  { json, list, filter, patienceMs, plugins }: ConformCommandOptions,
+  options: ConformCommandOptions,
 ): Promise<ExitStatus> {
+  const { json, list, filter, junit, html, patienceMs, plugins, jobs = 1, shard, words = [] } = options;
   sweepTemporaryFolders();
   const { profile, runs } = await targetProfile(located(terminal, target), {
     ...plugins,
     baseDirectory: terminal.cwd,
     bases: pluginBases(terminal.cwd),
   });
-  const cases = chooseCases(profile, filter);
+  const plan = partOfPlan(profile, chooseCases(profile, filter), shard);
   if (list) {
-    printList(terminal, cases, json);
+    printList(terminal, plan, json);
     return ExitStatus.AsExpected;
   }
   if (runs > 1) terminal.printError(`the profile makes ${runs} runs; this is the device of the first, ${profile.name}`);
@@ -59,33 +76,83 @@ export async function conformCommand(
   await checkPlugins(profile, plugins);
   const identity = await identifyBackEnd(profile);
   const known = knownDeviations(identity?.program ?? '', identity?.version ?? '');
+  const startedAt = new Date();
+  const files = new ConformFiles(terminal.cwd, { junit, html });
+  const show = (report: ConformReport, printer: ConformPrinter | undefined): ExitStatus => {
+    if (json) terminal.printJson(report);
+    else printer?.printSummary(printableData(report));
+    files.write(report, { startedAt, command: repeat, toolVersion: TOOL_VERSION });
+    return report.cases.some(isFailure) ? ExitStatus.Differed : ExitStatus.AsExpected;
+  };
+  if (jobs > 1 && mayShare(target)) {
+    const printer = json ? undefined : new ConformPrinter(terminal, repeat);
+    const shown = (result: CaseResult): void => printer?.printCase(printableData(result));
+    const { reports, failure } = await runShards(words, jobs, terminal.cwd, shown);
+    const device = reports[0]?.device;
+    if (failure !== undefined || device === undefined) {
+      files.close();
+      // What went wrong is on the error output.
+      return failure ?? ExitStatus.Differed;
+    }
+    const cases = mergedCases(
+      reports,
+      plannedCases(plan).map(({ id }) => id),
+    );
+    printer?.printDevice(printableData(device), cases.length);
+    return show({ device, cases, coverage: coverageOf(clausesFor(profile), cases) }, printer);
+  }
   const program = BackEndProgram.of(profile);
   const printer = json ? undefined : new ConformPrinter(terminal, repeat);
-  const onResult = (result: CaseResult): void => printer?.printCase(printableData(result));
-  const run = new ConformRun({
+  const tell = shard === undefined ? undefined : tellParent();
+  const onResult = (result: CaseResult): void => {
+    printer?.printCase(printableData(result));
+    tell?.(result);
+  };
+  const backEnd = [identity?.program, identity?.version].filter(Boolean).join(' ');
+  const trial = new DeviceTrial({
     profile: program?.profile ?? profile,
     program,
     composition: plugins,
-    cases,
+    plan,
+    backEnd: backEnd === '' ? undefined : backEnd,
     known,
     patienceMs,
     settleMs: SETTLE_MS,
     onResult,
   });
   try {
-    const subject = await run.boot();
-    const backEnd = [identity?.program, identity?.version].filter(Boolean).join(' ');
-    const device = describeDevice(subject, backEnd === '' ? undefined : backEnd);
-    printer?.printDevice(printableData(device), cases.length);
-    const results = await run.run();
-    const report = conformReport(device, subject.type, results);
-    if (json) terminal.printJson(report);
-    else printer?.printSummary(printableData(report));
-    return results.some(isFailure) ? ExitStatus.Differed : ExitStatus.AsExpected;
+    const device = await trial.boot();
+    printer?.printDevice(printableData(device), plannedCases(plan).length);
+    const results = await trial.run();
+    return show(conformReport(device, clausesFor(profile), results), printer);
   } finally {
-    await run.end();
+    files.close();
+    await trial.end();
     await program?.dispose();
   }
+}
+
+/** Whether several processes may each have a device of a target: one that they start themselves. */
+function mayShare({ kind }: ConformTarget): boolean {
+  return kind === 'command' || kind === 'profile';
+}
+
+/** The part of a plan that a shard has. */
+function partOfPlan(profile: Profile, plan: TrialPlan, shard: Shard | undefined): TrialPlan {
+  if (shard === undefined) return plan;
+  const ids = new Set(
+    partOf(
+      plannedCases(plan).map(({ id }) => id),
+      shard,
+    ),
+  );
+  return planTrial(profile, (id) => ids.has(id));
+}
+
+/** What the specification requires of the device, and the protocol of its back-end. */
+function clausesFor(profile: Profile): readonly Clause[] {
+  const own = clausesOf(profile.device.type);
+  return speaksVhostUser(profile) ? [...own, ...PROTOCOL_CLAUSES] : own;
 }
 
 /** Paths that the user wrote start at the folder of the user. */
@@ -94,18 +161,21 @@ function located(terminal: Terminal, target: ConformTarget): ConformTarget {
   return { ...target, path: resolve(terminal.cwd, target.path) };
 }
 
-function chooseCases(profile: Profile, filter: string | undefined): readonly PlannedCase[] {
-  const all = planCases(casesOf(profile.device.type));
-  if (filter === undefined) return all;
-  const chosen = all.filter(({ id }) => matchesFilter(id, filter));
-  if (chosen.length > 0) return chosen;
+function chooseCases(profile: Profile, filter: string | undefined): TrialPlan {
+  const plan = filterTrial(profile, filter);
+  if (plannedCases(plan).length > 0) return plan;
   throw new CodedError('ERR_CONFORM_CASE', `no case matches ${filter}`, {
     hint: 'a filter is a part of an id, or all of it with * for what may differ: ring/*/packed; --list shows them',
   });
 }
 
-function printList(terminal: Terminal, cases: readonly PlannedCase[], json: boolean): void {
-  const rows = cases.map(({ id, conformCase: { clause, level, title } }) => ({ id, clause, level, title }));
+function printList(terminal: Terminal, plan: TrialPlan, json: boolean): void {
+  const rows = plannedCases(plan).map(({ id, conformCase: { clause, level, title } }) => ({
+    id,
+    clause,
+    level,
+    title,
+  }));
   if (json) return terminal.printJson(rows);
   for (const { id, clause, level, title } of rows) {
     terminal.print(`${id}  ${terminal.colors.dim(`${level} ${clause}`)}`);

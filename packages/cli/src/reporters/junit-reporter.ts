@@ -5,6 +5,7 @@ import { printable } from '@virtio-platform/core';
 import { printableData, type Terminal } from '../terminal.ts';
 import { failureText } from './failure-text.ts';
 import type { EndedRun, Reporter, ReporterOptions, RunSummary } from './reporter.ts';
+import { attributes, escapeXml, isoSeconds, seconds } from './junit-xml.ts';
 import { runProblems } from './run-problems.ts';
 
 /** One run in the words of JUnit. */
@@ -97,31 +98,4 @@ function totals(cases: readonly TestCase[]): Readonly<Record<string, string | nu
   const time = cases.reduce((sum, { seconds: each }) => sum + each, 0).toFixed(3);
   const [failures, errors, skipped] = [count('failure'), count('error'), count('skipped')];
   return { tests: cases.length, failures, errors, skipped, time };
-}
-
-function seconds(ms: number): string {
-  return (ms / 1000).toFixed(3);
-}
-
-/** ISO 8601 without zone, in UTC, as Jenkins' schema has it. */
-function isoSeconds(date: Date): string {
-  return date.toISOString().slice(0, 19);
-}
-
-function attributes(values: Readonly<Record<string, string | number>>): string {
-  return Object.entries(values)
-    .map(([name, value]) => `${name}="${escapeXml(String(value)).replaceAll('\n', '&#10;')}"`)
-    .join(' ');
-}
-
-/** For text and for attributes. What XML has no form for at all is escaped as on a terminal (XML 1.0, 2.2). */
-function escapeXml(text: string): string {
-  const lines = text.split('\n').map((line) => printable(line));
-  return lines
-    .join('\n')
-    .replaceAll(/[\uFFFE\uFFFF]/g, (character) => (character === '\uFFFE' ? String.raw`\ufffe` : String.raw`\uffff`))
-    .replaceAll('&', '&amp;')
-    .replaceAll('<', '&lt;')
-    .replaceAll('>', '&gt;')
-    .replaceAll('"', '&quot;');
 }

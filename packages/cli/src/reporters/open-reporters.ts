@@ -1,7 +1,7 @@
-import { closeSync, mkdirSync, openSync, writeSync } from 'node:fs';
-import { dirname, resolve } from 'node:path';
-import { CodedError, messageOf } from '@virtio-platform/core';
-import { Terminal, type TextStream } from '../terminal.ts';
+import { resolve } from 'node:path';
+import type { CodedError } from '@virtio-platform/core';
+import { Terminal } from '../terminal.ts';
+import { ReportFile } from './report-file.ts';
 import { REPORTERS, type ReporterChoice } from './reporter-choice.ts';
 import type { Reporter, ReporterOptions } from './reporter.ts';
 
@@ -24,7 +24,7 @@ export function openReporters(
   const close = (): readonly CodedError[] => files.flatMap((file) => file.close());
   const outputOf = (name: string | undefined): Terminal => {
     if (name === undefined) return terminal;
-    const file = new ReportFile(resolve(terminal.cwd, name));
+    const file = new ReportFile(resolve(terminal.cwd, name), '--reporter');
     files.push(file);
     return new Terminal({ stdout: file, stderr: file, cwd: terminal.cwd }, { color: false });
   };
@@ -42,46 +42,4 @@ export function openReporters(
     end: (summary) => reporters.forEach((reporter) => reporter.end(summary)),
     close,
   };
-}
-
-/** A file that is written as the runs go on. An error while writing is kept, and ends nothing. */
-class ReportFile implements TextStream {
-  readonly #path: string;
-  #descriptor: number | undefined;
-  #error: CodedError | undefined;
-
-  constructor(path: string) {
-    this.#path = path;
-    try {
-      mkdirSync(dirname(path), { recursive: true });
-      this.#descriptor = openSync(path, 'w');
-    } catch (error) {
-      throw this.#coded(error);
-    }
-  }
-
-  write(text: string, done?: () => void): boolean {
-    try {
-      const bytes = Buffer.from(text);
-      for (let at = 0; at < bytes.length && this.#descriptor !== undefined;)
-        at += writeSync(this.#descriptor, bytes, at);
-    } catch (error) {
-      this.#error ??= this.#coded(error);
-    }
-    done?.();
-    return true;
-  }
-
-  close(): readonly CodedError[] {
-    if (this.#descriptor !== undefined) closeSync(this.#descriptor);
-    this.#descriptor = undefined;
-    return this.#error === undefined ? [] : [this.#error];
-  }
-
-  #coded(error: unknown): CodedError {
-    return new CodedError('ERR_RUN_REPORT', `${this.#path} cannot be written: ${messageOf(error)}`, {
-      hint: 'give --reporter another file',
-      cause: error,
-    });
-  }
 }

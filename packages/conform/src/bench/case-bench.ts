@@ -1,7 +1,6 @@
 import { setImmediate, setTimeout } from 'node:timers/promises';
 import type {
   BenchBuffer,
-  BenchSegment,
   ConfigTable,
   ConformBench,
   ConformRing,
@@ -39,6 +38,7 @@ import { CaseEnd } from './case-end.ts';
 import { RawPackedRing } from './raw-packed-ring.ts';
 import type { RawRing, RingSetting } from './raw-ring.ts';
 import { RawSplitRing } from './raw-split-ring.ts';
+import { layOutRequest, wrongInReturned } from './request-layout.ts';
 
 /** Ring features that a case has only where it asks for them. */
 const ASKED_FOR = FeatureSet.of(
@@ -180,26 +180,8 @@ export class CaseBench implements ConformBench {
     this.#subject.memory.mayWrite(address, length);
   }
 
-  layOutRequest(request: GoodRequest, framing: Framing = {}): LaidOutRequest {
-    const { readable, writable } = request;
-    const out = this.#cut('what the device reads', readable.length, framing.readable, false);
-    const into = this.#cut('what the device writes', writable, framing.writable, true);
-    let at = 0;
-    for (const { buffer } of out) {
-      buffer.write(readable.subarray(at, at + buffer.length));
-      at += buffer.length;
-    }
-    const check = ({ length }: ReturnedBuffer): string | undefined => {
-      if (length > writable) return `the used length is ${length}, of ${writable} bytes that the device may write`;
-      const written = new Uint8Array(writable);
-      let offset = 0;
-      for (const { buffer } of into) {
-        written.set(buffer.read(), offset);
-        offset += buffer.length;
-      }
-      return request.check(written, length);
-    };
-    return { request, segments: [...out, ...into], check };
+  layOutRequest(request: GoodRequest, framing?: Framing): LaidOutRequest {
+    return layOutRequest(this.#subject.memory, request, framing);
   }
 
   async serve(laid: LaidOutRequest, framing: Framing = {}, ring?: ConformRing): Promise<ReturnedBuffer> {
@@ -303,15 +285,8 @@ export class CaseBench implements ConformBench {
   }
 
   #checkReturned(id: number, returned: ReturnedBuffer, laid: LaidOutRequest, ring: ConformRing): void {
-    if (returned.id !== id) this.fail(`the device returned buffer ${returned.id}, and had ${id} only`);
-    const wrong = laid.check(ring.layout === 'packed' ? this.#marked(returned, laid) : returned);
+    const wrong = wrongInReturned(id, returned, laid, ring);
     if (wrong !== undefined) this.fail(wrong);
-  }
-
-  /** The length of a packed used descriptor without WRITE means nothing (2.8.3). */
-  #marked(returned: ReturnedBuffer, { request }: LaidOutRequest): ReturnedBuffer {
-    const isMarked = (returned.flags & 2) !== 0 || returned.length <= request.writable;
-    return isMarked ? returned : { ...returned, length: 0 };
   }
 
   #openRing(index: number, size: number, layout: QueueLayout): RawRing {
@@ -340,20 +315,6 @@ export class CaseBench implements ConformBench {
 
   #acceptedNames(): string {
     return this.#accepted.names(this.#subject.type.features).join(', ');
-  }
-
-  /** Cuts `bytes` into buffers of these lengths; what is left is one more. */
-  #cut(name: string, bytes: number, lengths: readonly number[] = [], isWritable: boolean): BenchSegment[] {
-    const cut: BenchSegment[] = [];
-    let left = bytes;
-    for (const length of [...lengths, bytes]) {
-      const taken = Math.min(length, left);
-      if (taken === 0) continue;
-      left -= taken;
-      const buffer = this.allocate(`${name} (${cut.length + 1})`, taken, isWritable ? 64 : 16);
-      cut.push({ buffer, isWritable });
-    }
-    return cut;
   }
 
   /** Waits for the device for a short time, and lets timers and signals run. */

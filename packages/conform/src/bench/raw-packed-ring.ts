@@ -10,6 +10,7 @@ import {
   RING_EVENT_FLAGS_ENABLE,
   RING_EVENT_SIZE,
   slotOf,
+  usedFlags,
   VIRTQ_DESC_F_INDIRECT,
   VIRTQ_DESC_F_NEXT,
   VIRTQ_DESC_F_WRITE,
@@ -38,6 +39,8 @@ export class RawPackedRing extends RawRing {
   constructor(memory: WatchedMemory, setting: RingSetting) {
     super(memory, setting, { descriptor: 16 * setting.size, driver: RING_EVENT_SIZE, device: RING_EVENT_SIZE });
     memory.mayWrite(this.descriptorArea.address, this.descriptorArea.length);
+    const { start = FIRST_POSITION } = setting;
+    if (start !== FIRST_POSITION) this.#goOnAt(start);
   }
 
   get nextAvailable(): number {
@@ -118,6 +121,15 @@ export class RawPackedRing extends RawRing {
         `device event ${hex(this.peek('device', POSITION))} flags ${this.peek('device', EVENT_FLAGS)}`,
       `slots from the next used: ${slots.join('; ')}`,
     ];
+  }
+
+  /** As a driver that has made buffers available before, all of which came back: each slot is used, of its own lap. */
+  #goOnAt(start: number): void {
+    this.#available = this.#used = start;
+    for (let slot = 0; slot < this.size; slot++) {
+      const lap = slot < slotOf(start) ? start : start ^ FIRST_POSITION;
+      this.poke('descriptor', 16 * slot + DESCRIPTOR_FLAGS, usedFlags(lap));
+    }
   }
 
   protected takeEntry(): ReturnedBuffer | undefined {

@@ -21,6 +21,8 @@ export interface RingSetting {
   readonly size: number;
   readonly eventIdx: boolean;
   readonly inOrder: boolean;
+  /** Where a ring goes on that was stopped; its beginning unless given. An index, or a slot with its wrap counter. */
+  readonly start?: number;
   /** `Transport.wholeUsedElements`. */
   readonly wholeUsedElements: boolean;
   readonly notify: (queue: number, next: number) => void;

@@ -1,12 +1,14 @@
 import type { BenchSegment, DescribeOptions, RawDescriptor, ReturnedBuffer } from '@virtio-platform/core';
 import {
+  DESCRIPTOR_SIZE,
   needsNotification,
   VIRTQ_AVAIL_F_NO_INTERRUPT,
   VIRTQ_DESC_F_INDIRECT,
   VIRTQ_DESC_F_NEXT,
+  VIRTQ_DESC_F_WRITE,
   VIRTQ_USED_F_NO_NOTIFY,
 } from '@virtio-platform/core/queue';
-import { descriptorOf, RawRing, type RingSetting } from './raw-ring.ts';
+import { descriptorOf, encode, RawRing, type RingSetting } from './raw-ring.ts';
 import type { WatchedMemory } from './watched-memory.ts';
 
 /** Offsets of fields: flags and index in front of both rings. */
@@ -26,6 +28,8 @@ export class RawSplitRing extends RawRing {
   constructor(memory: WatchedMemory, setting: RingSetting) {
     const { size } = setting;
     super(memory, setting, { descriptor: 16 * size, driver: 6 + 2 * size, device: 6 + 8 * size });
+    const { start = 0 } = setting;
+    if (start !== 0) this.#goOnAt(start);
   }
 
   get nextAvailable(): number {
@@ -112,6 +116,20 @@ export class RawSplitRing extends RawRing {
 
   protected tail(flags: number, next: number): readonly [number, number] {
     return [flags, next];
+  }
+
+  /** As a driver that has made buffers available before, all of which came back. */
+  #goOnAt(start: number): void {
+    this.#available = this.#published = this.#asked = this.#used = start;
+    this.poke('driver', INDEX, start);
+    this.poke('device', INDEX, start);
+    // A device that starts elsewhere finds a buffer that came back, and writes where it may not.
+    const last = this.size - 1;
+    const { low, high } = this.memory.allocate('a buffer that came back', 16);
+    const old = encode(low, high, 16, VIRTQ_DESC_F_WRITE, 0);
+    this.memory.write(this.descriptorArea.address + DESCRIPTOR_SIZE * last, old);
+    for (let slot = 0; slot < this.size; slot++) this.poke('driver', ENTRIES + 2 * slot, last);
+    if (this.setting.eventIdx) this.poke('device', ENTRIES + 8 * this.size, start);
   }
 
   #entry(index: number): readonly [number, number] {

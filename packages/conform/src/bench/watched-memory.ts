@@ -88,10 +88,17 @@ export class WatchedMemory {
     return buffer;
   }
 
-  /** From here on the device may write these bytes. */
+  /** From here on the device may write these bytes, where they are of the arena. */
   mayWrite(address: number, length: number): void {
-    this.#used = Math.max(this.#used, Math.min(ARENA_BYTES, address + length - this.#region.address));
-    if (length > 0) this.#writable.set(address, Math.max(address + length, this.#writable.get(address) ?? 0));
+    const at = address - this.#region.address;
+    if (length <= 0 || at < 0 || at >= ARENA_BYTES) return;
+    this.#used = Math.max(this.#used, Math.min(ARENA_BYTES, at + length));
+    this.#writable.set(address, Math.max(address + length, this.#writable.get(address) ?? 0));
+  }
+
+  /** From here on the device may write all of the arena: the driver told it of rings that are none. */
+  mayWriteAnywhere(): void {
+    this.mayWrite(this.#region.address, ARENA_BYTES);
   }
 
   /** From here on the device may write what a writable descriptor with this address names, as far as it is here. */

@@ -48,6 +48,11 @@ export class BackEndProgram {
     }
   }
 
+  /** The path of the socket on which it listens. */
+  get socket(): string {
+    return this.#socket;
+  }
+
   /** How it ended; `undefined` while it runs. */
   get ending(): string | undefined {
     return this.#program?.ending;

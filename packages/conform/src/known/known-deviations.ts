@@ -22,6 +22,50 @@ const TABLE_BEHIND: KnownDeviation = {
   why: 'its virtqueue looks for INDIRECT in the first descriptor of a chain only, against 2.7.5.3.2',
 };
 
+const OVERRUN = 'libvhost-user takes the index of a queue from the message without a look at the number of queues';
+
+/** What libvhost-user does with messages, in every back-end that is built on it. */
+const LIBVHOST_USER: readonly KnownDeviation[] = [
+  {
+    cases: ['vhost-user/no-call-descriptor/split'],
+    why: 'libvhost-user writes to descriptor -1 where SET_VRING_CALL said that none comes, and gives up',
+  },
+  {
+    cases: ['vhost-user/no-kick-descriptor'],
+    why: 'libvhost-user never looks at a ring without a descriptor for kicks: it does not poll',
+  },
+  {
+    cases: ['vhost-user/config-range'],
+    why: 'vu_get_config passes no offset on: every answer begins with the first byte of the configuration',
+  },
+  {
+    cases: ['vhost-user/closes-spare-descriptor'],
+    why: 'libvhost-user closes the descriptors of the messages that have some, not those of others',
+  },
+  {
+    cases: ['set-vring-num', 'set-vring-base', 'set-vring-addr', 'get-vring-base'].flatMap((request) =>
+      ['one-too-many', '0x8000', 'largest'].map((index) => `vhost-user/index-${request}-${index}`),
+    ),
+    why: OVERRUN,
+  },
+  {
+    cases: ['vhost-user/address-at-the-end/split'],
+    why: 'qva_to_va looks at the first byte of an area, not at the last one',
+  },
+  {
+    cases: ['vhost-user/region-behind-its-file', 'vhost-user/table-short-file'],
+    why: 'libvhost-user maps a region without a look at the length of its file, and SIGBUS ends it',
+  },
+  {
+    cases: ['vhost-user/table-says-4294967295'],
+    why: 'vu_set_mem_table_exec takes the number of regions from the message, of which it has room for 8',
+  },
+  {
+    cases: ['vhost-user/region-removed-while-used'],
+    why: 'vu_rem_mem_reg unmaps a region and keeps the addresses of a ring in it',
+  },
+];
+
 const KNOWN: readonly KnownBackEnd[] = [
   {
     program: /^qemu-storage-daemon$/,
@@ -29,6 +73,7 @@ const KNOWN: readonly KnownBackEnd[] = [
     deviations: [
       { ...EARLY_KICK, why: 'libvhost-user serves a ring that was kicked, also one that is not enabled yet' },
       { ...TABLE_BEHIND, why: 'vu_queue_map_desc looks for INDIRECT in the first descriptor of a chain only' },
+      ...LIBVHOST_USER,
     ],
   },
   {

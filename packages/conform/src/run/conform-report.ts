@@ -1,5 +1,5 @@
+import type { Clause } from '@virtio-platform/core';
 import type { BootedSubject } from '../device/booted-subject.ts';
-import { clausesOf } from './clauses.ts';
 import type { CaseResult } from './case-result.ts';
 import { coverageOf, type ClauseCoverage } from './coverage.ts';
 
@@ -40,15 +40,15 @@ export function describeDevice({ type, machineName, offered }: BootedSubject, ba
   };
 }
 
-/** The report of the cases of a device. */
+/** The report of the cases of a device, for the clauses that they name. */
 export function conformReport(
   device: DeviceReport,
-  type: BootedSubject['type'],
+  clauses: readonly Clause[],
   results: readonly CaseResult[],
 ): ConformReport {
   return {
     device,
     cases: results.map(({ known = null, ...rest }) => ({ ...rest, known })),
-    coverage: coverageOf(clausesOf(type), results),
+    coverage: coverageOf(clauses, results),
   };
 }

@@ -1,8 +1,9 @@
-import { codedErrorOf, isCodedError } from '@virtio-platform/core';
+import { codedErrorOf } from '@virtio-platform/core';
 import { CaseBench } from '../bench/case-bench.ts';
-import { CaseEnd, type Severity, type Verdict } from '../bench/case-end.ts';
+import { CaseEnd } from '../bench/case-end.ts';
 import { BootedSubject, type SubjectOptions } from '../device/booted-subject.ts';
 import type { CaseResult } from './case-result.ts';
+import { crashOf, endOf, goneOutcome, outcomeOf, PASSED, resultOf, skipped, type Outcome } from './outcome.ts';
 import { inapplicable, type PlannedCase } from './planned-case.ts';
 
 /** What the cases of one device are run with. */
@@ -16,15 +17,6 @@ export interface ConformRunOptions extends SubjectOptions {
   readonly known?: ReadonlyMap<string, string> | undefined;
 }
 
-/** The result of a case that is not over: what was seen so far. */
-interface Outcome {
-  readonly verdict: Verdict;
-  readonly seen: string;
-  readonly severity: Severity;
-  readonly ring: readonly string[];
-}
-
-const PASSED: Outcome = { verdict: 'pass', seen: '', severity: 'none', ring: [] };
 /** After a hostile case, how long a vhost-user transport waits for buffers before the connection is given up. */
 const UNCONFIRMED_MS = 300;
 /** Times that a device that is gone is booted again before the cases that are left are given up. */
@@ -75,16 +67,14 @@ export class ConformRun {
     const startedAt = performance.now();
     const outcome = await this.#outcomeOf(planned);
     if (outcome.verdict === 'gone') this.#lost = `the device is gone since ${id}`;
-    const { clause, level, title } = conformCase;
-    const known = outcome.verdict === 'pass' ? undefined : this.#options.known?.get(id);
-    return { id, clause, level, title, ...outcome, known, durationMs: performance.now() - startedAt };
+    return resultOf(id, conformCase, outcome, startedAt, this.#options.known);
   }
 
   async #outcomeOf(planned: PlannedCase): Promise<Outcome> {
     const subject = await this.#bootAgain();
-    if (subject === undefined) return { ...PASSED, verdict: 'skip', seen: `not tried: ${this.#lost}` };
+    if (subject === undefined) return skipped(`not tried: ${this.#lost}`);
     const why = inapplicable(planned, subject.offered);
-    if (why !== undefined) return { ...PASSED, verdict: 'skip', seen: why };
+    if (why !== undefined) return skipped(why);
     const outcome = await this.#tryCase(subject, planned);
     if (outcome.verdict === 'skip') return outcome;
     const after = await this.#afterwards(planned);
@@ -113,28 +103,15 @@ export class ConformRun {
   async #judge(thrown: unknown, bench: CaseBench, subject: BootedSubject, isHostile: boolean): Promise<Outcome> {
     this.#options.signal?.throwIfAborted();
     const ring = bench.inspect();
-    const end = thrown instanceof CaseEnd ? thrown : this.#endOf(thrown);
+    const end = endOf(thrown);
     if (end.verdict === 'gone') {
       await subject.awaitEnding();
-      const crash = this.#crashOf(subject);
-      if (crash !== undefined) return { ...this.#gone(crash), ring };
+      const crash = crashIn(subject);
+      if (crash !== undefined) return { ...goneOutcome(crash), ring };
     }
     // A hostile driver gets no answer: the device closed, asks for a reset, or has no way to ask for one.
     if (isHostile && (end.verdict === 'gone' || (end.verdict === 'hang' && mayBeSilent(bench)))) return PASSED;
-    return {
-      verdict: end.verdict,
-      seen: end.message,
-      severity: end.severity,
-      ring: end.verdict === 'skip' ? [] : ring,
-    };
-  }
-
-  /** What a transport threw, as the end of a case. */
-  #endOf(thrown: unknown): CaseEnd {
-    if (!isCodedError(thrown)) throw thrown;
-    if (thrown.code === 'ERR_DEVICE_LOST') return new CaseEnd('gone', thrown.message, 'crash');
-    if (thrown.code === 'ERR_DEVICE_RESET_TIMEOUT') return new CaseEnd('hang', thrown.message, 'wedged');
-    return new CaseEnd('fail', thrown.message);
+    return outcomeOf(end, ring);
   }
 
   /**
@@ -144,13 +121,13 @@ export class ConformRun {
   async #afterwards(planned: PlannedCase): Promise<Outcome> {
     const before = this.#subject!;
     if (isGone(before)) await before.awaitEnding();
-    const crash = this.#crashOf(before);
-    if (crash !== undefined) return this.#gone(crash);
+    const crash = crashIn(before);
+    if (crash !== undefined) return goneOutcome(crash);
     const isHostile = planned.conformCase.isHostile === true;
     let seen: CaseEnd | undefined;
     for (let attempt = 0; attempt < 2; attempt++) {
       const subject = await this.#bootAgain();
-      if (subject === undefined) return this.#gone('it accepts no connection any more');
+      if (subject === undefined) return goneOutcome('it accepts no connection any more');
       const bench = new CaseBench(subject, planned.layout);
       try {
         await bench.begin(isHostile && subject.machineName === 'vhost-user' ? UNCONFIRMED_MS : undefined);
@@ -161,11 +138,11 @@ export class ConformRun {
         return { verdict: 'fail', seen: `after a reset ${stray}`, severity: 'host-memory', ring: bench.inspect() };
       } catch (thrown) {
         this.#options.signal?.throwIfAborted();
-        const end = thrown instanceof CaseEnd ? thrown : this.#endOf(thrown);
+        const end = endOf(thrown);
         if (end.verdict === 'gone') await subject.awaitEnding();
-        const crashed = this.#crashOf(subject);
+        const crashed = crashIn(subject);
         await this.#drop();
-        if (crashed !== undefined) return this.#gone(crashed);
+        if (crashed !== undefined) return goneOutcome(crashed);
         // One that closed the connection is allowed a new one. So is one of which no reset can be asked: vhost-user has
         // none, and its transport waits for buffers that a queue in error never returns.
         const isReset = subject.machineName === 'vhost-user' && end.verdict === 'hang';
@@ -176,21 +153,7 @@ export class ConformRun {
         seen = end;
       }
     }
-    return this.#gone(`it does not serve a request any more: ${seen?.message ?? ''}`);
-  }
-
-  #gone(seen: string): Outcome {
-    return { verdict: 'gone', seen, severity: 'crash', ring: [] };
-  }
-
-  /** How the program that is the device crashed; an orderly exit is none. */
-  #crashOf(subject: BootedSubject): string | undefined {
-    const { ending } = subject;
-    const output = subject.errorOutput.trim();
-    const isOrderly = ending === undefined || ending.startsWith('status');
-    // A build with sanitizers exits with a status where another one would be ended by a signal.
-    if (isOrderly && !output.includes('Sanitizer:')) return undefined;
-    return `the back-end was ended by ${ending ?? 'nothing yet'}${output === '' ? '' : `; it printed: ${output}`}`;
+    return goneOutcome(`it does not serve a request any more: ${seen?.message ?? ''}`);
   }
 
   /** The device, booted again where it is gone; `undefined` where that does not help. */
@@ -231,7 +194,7 @@ export class ConformRun {
       subject.request = await subject.cases.open(bench);
     } catch (thrown) {
       this.#options.signal?.throwIfAborted();
-      if (!(thrown instanceof CaseEnd)) this.#endOf(thrown);
+      endOf(thrown);
     }
   }
 
@@ -251,6 +214,10 @@ function mayBeSilent(bench: CaseBench): boolean {
     // It is gone by now.
     return true;
   }
+}
+
+function crashIn({ ending, errorOutput }: BootedSubject): string | undefined {
+  return crashOf(ending, errorOutput);
 }
 
 /** Whether a device is lost, or the program that is the device has ended. */

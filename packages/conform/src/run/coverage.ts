@@ -14,7 +14,10 @@ export interface ClauseCoverage {
 }
 
 /** The coverage by clause, in the order of the clauses. */
-export function coverageOf(clauses: readonly Clause[], results: readonly CaseResult[]): readonly ClauseCoverage[] {
+export function coverageOf(
+  clauses: readonly Clause[],
+  results: readonly Pick<CaseResult, 'clause' | 'verdict'>[],
+): readonly ClauseCoverage[] {
   return clauses.map(({ section, level, requires, unseen }) => {
     const own = results.filter(({ clause }) => clause === section);
     const passed = own.filter(({ verdict }) => verdict === 'pass').length;

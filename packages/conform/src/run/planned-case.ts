@@ -3,14 +3,16 @@ import { VIRTIO_F_RING_PACKED } from '@virtio-platform/core/features';
 import type { QueueLayout } from '@virtio-platform/core/queue';
 
 /** A case on one layout, with the id that it has there. */
-export interface PlannedCase {
+export interface PlannedCase<Case = ConformCase> {
   readonly id: string;
-  readonly conformCase: ConformCase;
+  readonly conformCase: Case;
   readonly layout: QueueLayout;
 }
 
 /** The cases, each on every layout of its own: `ring/used-length` on two is `ring/used-length/split` and `/packed`. */
-export function planCases(cases: readonly ConformCase[]): readonly PlannedCase[] {
+export function planCases<Case extends Pick<ConformCase, 'id' | 'layouts'>>(
+  cases: readonly Case[],
+): readonly PlannedCase<Case>[] {
   return cases.flatMap((conformCase) => {
     const { id, layouts = ['split'] } = conformCase;
     const isOne = layouts.length === 1;

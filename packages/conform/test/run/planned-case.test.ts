@@ -10,6 +10,8 @@ import {
   knownDeviations,
   matchesFilter,
   planCases,
+  PROTOCOL_CASES,
+  PROTOCOL_CLAUSES,
   type CaseResult,
 } from '../../src/index.ts';
 
@@ -67,6 +69,22 @@ describe('the cases of a block device', () => {
   });
 });
 
+describe('the cases of the vhost-user protocol', () => {
+  it('have ids of their own, and a title that is a sentence', () => {
+    const ids = planCases(PROTOCOL_CASES).map(({ id }) => id);
+    expect(ids.filter((id, i) => ids.indexOf(id) !== i)).toEqual([]);
+    expect(ids.filter((id) => !/^vhost-user\/[a-z0-9-]+(\/(split|packed))?$/.test(id))).toEqual([]);
+    expect(PROTOCOL_CASES.filter(({ title }) => !/^[a-z]/.test(title) || title.endsWith('.'))).toEqual([]);
+  });
+
+  it('name a clause that the coverage counts, and try each one that a front-end can see', () => {
+    const sections = PROTOCOL_CLAUSES.map(({ section }) => section);
+    const named = new Set(PROTOCOL_CASES.map(({ clause }) => clause));
+    expect([...named].filter((clause) => !sections.includes(clause))).toEqual([]);
+    expect(sections.filter((section) => !named.has(section))).toEqual([]);
+  });
+});
+
 function result(clause: string, verdict: CaseResult['verdict']): CaseResult {
   return {
     id: 'x',
@@ -107,7 +125,8 @@ describe('known deviations', () => {
   });
 
   it('name cases that there are', () => {
-    const ids = new Set(planCases(casesOf(block)).map(({ id }) => id));
+    const all = [...planCases(casesOf(block)), ...planCases(PROTOCOL_CASES)];
+    const ids = new Set(all.map(({ id }) => id));
     for (const program of ['qemu-storage-daemon', 'qemu-system-x86_64'])
       expect([...knownDeviations(program, '7.2.0').keys()].filter((id) => !ids.has(id))).toEqual([]);
   });

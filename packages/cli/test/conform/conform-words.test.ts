@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { conformTarget, repeatedCommand } from '../src/conform-words.ts';
+import { conformTarget, repeatedCommand, withoutJobs } from '../../src/conform/conform-words.ts';
 
 const TYPE = { type: 'block' } as const;
 
@@ -28,5 +28,11 @@ describe('the words of conform', () => {
   it('are given again without the filter, as a shell takes them', () => {
     const words = ['conform', '--filter', 'ring', '--filter=x', '--json', '--', 'be', '--filter', "it's"];
     expect(repeatedCommand(words)).toBe(String.raw`virtio-platform conform -- be --filter 'it'\''s'`);
+  });
+
+  it('are given to each process of several without what belongs to one', () => {
+    const words = ['conform', '-j', '2', '--filter', 'ring', '--junit=a', '--html', 'b', '-j4', '--', 'be', '-j', '3'];
+    expect(withoutJobs(words)).toEqual(['--filter', 'ring', '--', 'be', '-j', '3']);
+    expect(repeatedCommand(words)).toBe('virtio-platform conform -- be -j 3');
   });
 });

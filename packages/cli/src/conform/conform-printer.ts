@@ -1,5 +1,5 @@
 import { isFailure, type CaseResult, type ConformReport, type DeviceReport } from '@virtio-platform/conform';
-import type { Terminal } from './terminal.ts';
+import type { Terminal } from '../terminal.ts';
 
 /** What of a result is printed. */
 type PrintedCase = Omit<CaseResult, 'known'> & { readonly known?: string | null | undefined };
@@ -66,12 +66,12 @@ export class ConformPrinter {
       for (const [i, part] of wrapped(text, 66).entries())
         this.#terminal.print(`  ${dim((i === 0 ? name : '').padEnd(9))} ${part}`);
     };
-    line(level, `${title} (virtio 1.4 §${clause})`);
+    line(level, `${title} (${clauseText(clause)})`);
     line('seen', seen);
-    if (severity !== 'none') line('severity', SEVERITIES[severity]);
+    if (severity !== 'none') line('severity', severityText({ severity, clause }));
     if (known !== undefined && known !== null) line('known', known);
     for (const [i, part] of ring.entries()) line(i === 0 ? 'ring' : '', part);
-    this.#terminal.print(`  ${dim('again'.padEnd(9))} ${withFilter(this.#repeat, id)}`);
+    this.#terminal.print(`  ${dim('again'.padEnd(9))} ${commandFor(this.#repeat, id)}`);
   }
 
   /** Why cases were skipped, each reason once. */
@@ -95,16 +95,21 @@ export class ConformPrinter {
   }
 }
 
-/** What an attacker gains by a failure. */
-const SEVERITIES = {
-  'host-memory': 'a guest makes the device write where it may not',
-  crash: 'a guest ends the device',
-  wedged: 'the device serves no more requests',
-  none: '',
-} as const;
+/** A clause as people read it: a section of virtio 1.4, or a heading of the vhost-user document. */
+export function clauseText(clause: string): string {
+  return clause.startsWith('vhost-user: ') ? clause : `virtio 1.4 §${clause}`;
+}
+
+/** What an attacker gains by a failure: a guest, or a front-end where the case is one of the protocol. */
+export function severityText({ severity, clause }: Pick<CaseResult, 'severity' | 'clause'>): string {
+  const who = clause.startsWith('vhost-user: ') ? 'a front-end' : 'a guest';
+  if (severity === 'host-memory') return `${who} makes the device write where it may not`;
+  if (severity === 'crash') return `${who} ends the device`;
+  return severity === 'wedged' ? 'the device serves no more requests' : '';
+}
 
 /** The command that runs one case: a filter before what follows `--`. */
-function withFilter(command: string, id: string): string {
+export function commandFor(command: string, id: string): string {
   const at = command.indexOf(' -- ');
   if (at < 0) return `${command} --filter ${id}`;
   return `${command.slice(0, at)} --filter ${id}${command.slice(at)}`;

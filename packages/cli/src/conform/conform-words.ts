@@ -34,16 +34,37 @@ export function conformTarget(
   });
 }
 
-/** The command line as the user would write it again, without its filter. */
+/** Options that say which cases run, and what becomes of their verdicts: they are no part of a case. */
+const OF_ALL_CASES: ReadonlySet<string> = new Set(['filter', 'shard', 'junit', 'html', 'json', 'list', 'jobs', 'j']);
+/** Those that each process of `-j` has of its own. */
+const OF_ONE_PROCESS: ReadonlySet<string> = new Set(['shard', 'junit', 'html', 'json', 'list', 'jobs', 'j']);
+/** Those without a value. */
+const FLAGS: ReadonlySet<string> = new Set(['json', 'list']);
+
+/** The command line as the user would write it again for one case, without what concerns all. */
 export function repeatedCommand(words: readonly string[]): string {
+  return ['virtio-platform', ...without(words, OF_ALL_CASES).map(quoted)].join(' ');
+}
+
+/** The words behind `conform` for one process of several. */
+export function withoutJobs(words: readonly string[]): readonly string[] {
+  return without(words, OF_ONE_PROCESS).slice(1);
+}
+
+/** Words without some options, and without their values: `--filter X`, `--filter=X`, `-j 2`, `-j2`. */
+function without(words: readonly string[], names: ReadonlySet<string>): readonly string[] {
   const end = words.indexOf('--');
   const kept: string[] = [];
   for (let i = 0; i < words.length; i++) {
-    const isOption = end < 0 || i < end;
-    if (isOption && words[i] === '--filter') i++;
-    else if (!isOption || !/^--(filter=.*|json|list)$/.test(words[i]!)) kept.push(quoted(words[i]!));
+    const word = words[i]!;
+    const [, long, value] = /^--([a-z]+)(=.*)?$/s.exec(word) ?? [];
+    const [, short, count] = /^-([a-z])(.+)?$/s.exec(word) ?? [];
+    const name = long ?? short;
+    const isOption = (end < 0 || i < end) && name !== undefined;
+    if (!isOption || !names.has(name)) kept.push(word);
+    else if (value === undefined && count === undefined && !FLAGS.has(name)) i++;
   }
-  return ['virtio-platform', ...kept].join(' ');
+  return kept;
 }
 
 /** A word as a shell takes it. */

@@ -1,0 +1,126 @@
+import { dirname, resolve } from 'node:path';
+import { isCodedError, type ConformCase } from '@virtio-platform/core';
+import type { Profile } from '@virtio-platform/profile';
+import { casesOf } from '../cases/all-cases.ts';
+import { PROTOCOL_CASES } from '../cases/protocol/all-protocol-cases.ts';
+import type { BackEndProgram } from '../device/back-end-program.ts';
+import type { BootedSubject } from '../device/booted-subject.ts';
+import type { ProtocolCase } from '../protocol/protocol-case.ts';
+import { ProtocolRun } from '../protocol/protocol-run.ts';
+import type { CaseResult } from './case-result.ts';
+import { describeDevice, type DeviceReport } from './conform-report.ts';
+import { ConformRun, type ConformRunOptions } from './conform-run.ts';
+import { matchesFilter, planCases, type PlannedCase } from './planned-case.ts';
+
+/** The cases of a device: those that its driver tries, and those that the front-end of its back-end tries. */
+export interface TrialPlan {
+  readonly cases: readonly PlannedCase[];
+  readonly protocolCases: readonly PlannedCase<ProtocolCase>[];
+}
+
+/** What a device is tried with. */
+export interface TrialOptions extends Omit<ConformRunOptions, 'cases'> {
+  readonly plan: TrialPlan;
+  /** The program that is the device, with its version, where it is known. */
+  readonly backEnd?: string | undefined;
+}
+
+/** The cases for the device of a profile whose id `isWanted`. */
+export function planTrial(profile: Profile, isWanted: (id: string) => boolean = () => true): TrialPlan {
+  const protocol = speaksVhostUser(profile) ? PROTOCOL_CASES : [];
+  return {
+    cases: planCases(casesOf(profile.device.type)).filter(({ id }) => isWanted(id)),
+    protocolCases: planCases(protocol).filter(({ id }) => isWanted(id)),
+  };
+}
+
+/** The cases for the device of a profile that match a filter; all without one. */
+export function filterTrial(profile: Profile, filter?: string): TrialPlan {
+  return planTrial(profile, filter === undefined ? undefined : (id) => matchesFilter(id, filter));
+}
+
+/** All cases of a plan, in their order. */
+export function plannedCases({ cases, protocolCases }: TrialPlan): readonly PlannedCase<ConformCase | ProtocolCase>[] {
+  return [...cases, ...protocolCases];
+}
+
+/** Whether the device of a profile is behind the vhost-user protocol. */
+export function speaksVhostUser({ machine }: Profile): boolean {
+  return machine.use.endsWith('machine-vhost-user');
+}
+
+/** Tries one device: first as its driver, then as the front-end of its back-end. */
+export class DeviceTrial {
+  readonly #options: TrialOptions;
+  #run: ConformRun;
+
+  constructor(options: TrialOptions) {
+    this.#options = options;
+    this.#run = this.#runOn(apart(options.profile));
+  }
+
+  /** Boots the device, and says what it is. Throws coded errors, and the reason of the signal. */
+  async boot(): Promise<DeviceReport> {
+    return describeDevice(await this.#bootAnywhere(), this.#options.backEnd);
+  }
+
+  /** Runs all cases. Throws the reason of the signal, and coded errors where the device cannot be booted at all. */
+  async run(): Promise<readonly CaseResult[]> {
+    const { plan, profile, program, patienceMs, settleMs, onResult, known, composition } = this.#options;
+    const results = await this.#run.run();
+    if (plan.protocolCases.length === 0) return results;
+    // A back-end serves one front-end at a time.
+    await this.#run.end();
+    const run = new ProtocolRun({
+      type: profile.device.type,
+      socket: socketOf(profile, program),
+      program,
+      cases: plan.protocolCases,
+      patienceMs,
+      settleMs,
+      onResult,
+      known,
+      signal: composition?.signal,
+    });
+    try {
+      return [...results, ...(await run.run())];
+    } finally {
+      run.end();
+    }
+  }
+
+  /** A platform may have no way into another thread; then the device is in this one. */
+  async #bootAnywhere(): Promise<BootedSubject> {
+    try {
+      return await this.#run.boot();
+    } catch (error) {
+      const { profile } = this.#options;
+      if (!isCodedError(error) || error.code !== 'ERR_PLUGIN_FACILITY' || apart(profile) === profile) throw error;
+      this.#run = this.#runOn(profile);
+      return await this.#run.boot();
+    }
+  }
+
+  #runOn(profile: Profile): ConformRun {
+    return new ConformRun({ ...this.#options, profile, cases: this.#options.plan.cases });
+  }
+
+  /** Ends the device. */
+  async end(): Promise<void> {
+    await this.#run.end();
+  }
+}
+
+/** An embedded device in a thread of its own: one that never returns keeps its thread, and not the command. */
+function apart(profile: Profile): Profile {
+  const { machine } = profile;
+  if (!machine.use.endsWith('machine-simulated') || machine.options['device'] !== undefined) return profile;
+  return { ...profile, machine: { ...machine, options: { ...machine.options, device: 'worker' } } };
+}
+
+function socketOf({ machine, file }: Profile, program: BackEndProgram | undefined): string {
+  if (program !== undefined) return program.socket;
+  const { socket } = machine.options;
+  if (typeof socket !== 'string') throw new TypeError('a vhost-user profile has a socket or a command');
+  return resolve(dirname(file), socket);
+}

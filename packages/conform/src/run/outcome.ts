@@ -1,0 +1,59 @@
+import { isCodedError, type ConformCase } from '@virtio-platform/core';
+import { CaseEnd, type Severity, type Verdict } from '../bench/case-end.ts';
+import type { CaseResult } from './case-result.ts';
+
+/** The result of a case that is not over: what was seen so far. */
+export interface Outcome {
+  readonly verdict: Verdict;
+  readonly seen: string;
+  readonly severity: Severity;
+  readonly ring: readonly string[];
+}
+
+/** The outcome of a case that ended with its last line. */
+export const PASSED: Outcome = { verdict: 'pass', seen: '', severity: 'none', ring: [] };
+
+/** The outcome of a case that was not tried. */
+export function skipped(why: string): Outcome {
+  return { ...PASSED, verdict: 'skip', seen: why };
+}
+
+/** The outcome of a device that is gone. */
+export function goneOutcome(seen: string): Outcome {
+  return { verdict: 'gone', seen, severity: 'crash', ring: [] };
+}
+
+/** The outcome of a case that ended before its last line. */
+export function outcomeOf({ verdict, message, severity }: CaseEnd, ring: readonly string[]): Outcome {
+  return { verdict, seen: message, severity, ring: verdict === 'skip' ? [] : ring };
+}
+
+/** What a case threw, as its end. Throws what is neither an end nor a coded error. */
+export function endOf(thrown: unknown): CaseEnd {
+  if (thrown instanceof CaseEnd) return thrown;
+  if (!isCodedError(thrown)) throw thrown;
+  if (thrown.code === 'ERR_DEVICE_LOST') return new CaseEnd('gone', thrown.message, 'crash');
+  if (thrown.code === 'ERR_DEVICE_RESET_TIMEOUT') return new CaseEnd('hang', thrown.message, 'wedged');
+  return new CaseEnd('fail', thrown.message);
+}
+
+/** How the program that is the device crashed; an orderly exit is none. */
+export function crashOf(ending: string | undefined, errorOutput: string): string | undefined {
+  const output = errorOutput.trim();
+  const isOrderly = ending === undefined || ending.startsWith('status');
+  // A build with sanitizers exits with a status where another one would be ended by a signal.
+  if (isOrderly && !output.includes('Sanitizer:')) return undefined;
+  return `the back-end was ended by ${ending ?? 'nothing yet'}${output === '' ? '' : `; it printed: ${output}`}`;
+}
+
+/** The result of a case that began at `startedAt`. */
+export function resultOf(
+  id: string,
+  { clause, level, title }: Pick<ConformCase, 'clause' | 'level' | 'title'>,
+  outcome: Outcome,
+  startedAt: number,
+  knownCases: ReadonlyMap<string, string> | undefined,
+): CaseResult {
+  const known = outcome.verdict === 'pass' ? undefined : knownCases?.get(id);
+  return { id, clause, level, title, ...outcome, known, durationMs: performance.now() - startedAt };
+}
