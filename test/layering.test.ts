@@ -28,8 +28,18 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'platform-vfio': ['core', 'options'],
   'machine-simulated': ['core'],
   'machine-vfio': ['core', 'host', 'pci', 'platform-vfio'],
-  'machine-vhost-user': ['core', 'host', 'platform-intel-iommu', 'platform-pseries', 'platform-sev', 'platform-vfio'],
+  'machine-vhost-user': [
+    'core',
+    'host',
+    'platform-intel-iommu',
+    'platform-pseries',
+    'platform-sev',
+    'platform-vfio',
+    'vhost-user',
+  ],
   'machine-qemu': ['core', 'host', 'pci', 'platform-intel-iommu', 'platform-pseries', 'platform-sev'],
+  'vhost-user': ['core', 'host'],
+  serve: ['core', 'host', 'vhost-user'],
   profile: ['core', 'options'],
   session: ['core'],
   trace: ['core'],
@@ -48,7 +58,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   conform: ['core', 'host', 'profile', 'session'],
   report: ['core', 'runner', 'trace'],
   step: ['core', 'trace'],
-  cli: ['conform', 'core', 'host', 'profile', 'report', 'runner', 'step', 'trace'],
+  cli: ['conform', 'core', 'host', 'profile', 'report', 'runner', 'serve', 'step', 'trace'],
   conformance: ['core', 'device-block', 'device-kit'],
   bench: [
     'core',
@@ -75,7 +85,7 @@ const CORE_MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   queue: ['address-space', 'dma', 'errors', 'features', 'memory'],
   negotiation: ['dma', 'features'],
   device: ['dma', 'errors', 'features', 'negotiation', 'queue'],
-  platform: ['address-space', 'device', 'dma', 'features', 'memory', 'negotiation', 'queue'],
+  platform: ['address-space', 'device', 'dma', 'errors', 'features', 'memory', 'negotiation', 'queue'],
 };
 
 const packages = readdirSync(join(ROOT, 'packages'));

@@ -17,6 +17,7 @@ import { MATRIX_FORMATS, matrixCommand, type MatrixOptions } from './commands/ma
 import { newCommand } from './commands/new.ts';
 import { runCommand } from './commands/run.ts';
 import { schemaCommand } from './commands/schema.ts';
+import { serveCommand } from './commands/serve.ts';
 import { stepCommand } from './commands/step.ts';
 import { Interruption } from './interruption.ts';
 import { EXIT_STATUSES, ExitStatus, worstStatus } from './exit-status.ts';
@@ -27,7 +28,7 @@ import { findSwallowedOption } from './npm-options.ts';
 import { printError } from './print-error.ts';
 import type { ReporterChoice } from './reporters/reporter-choice.ts';
 import type { TextInput } from './run/profile-sources.ts';
-import { filterOf, reportersOf, runOptions, withBailCount, type RunArguments } from './run/run-arguments.ts';
+import { filterOf, reportersOf, runOptions, setOption, withBailCount, type RunArguments } from './run/run-arguments.ts';
 import { Terminal, type OutputStreams } from './terminal.ts';
 
 interface JsonOption {
@@ -82,6 +83,20 @@ function shardOf(text: string): Shard {
 
 const MOST_JOBS = 64;
 const LONGEST_PATIENCE_MS = 60_000;
+
+interface ServeOptions extends PluginOptions {
+  readonly socket: string;
+  readonly once?: boolean;
+  readonly set?: readonly string[];
+}
+
+const SERVE_HELP = `
+Of the profile only the device and the layout of its queues count.
+
+  virtio-platform serve block-4k --socket /tmp/disk.sock
+  qemu-system-x86_64 ... -object memory-backend-memfd,id=m,size=512M,share=on \\
+    -numa node,memdev=m -chardev socket,id=c,path=/tmp/disk.sock \\
+    -device vhost-user-blk-pci,chardev=c`;
 
 interface StepOptions extends PluginOptions {
   readonly requests: number;
@@ -301,6 +316,22 @@ export async function runCommandLine(
         return await conformCommand(terminal, target, repeat, { ...chosen, ...own });
       }),
     );
+  program
+    .command('serve')
+    .description('is the device of a profile for a guest or a program: a vhost-user back-end at a socket')
+    .argument('<profile>', 'YAML file, or name of a shipped profile')
+    .requiredOption('--socket <path>', 'the socket to listen at; removed at the end')
+    .addOption(setOption())
+    .option('--once', 'ends with the first front-end')
+    .option('--json', 'prints an object in a line for each thing that happens')
+    .option(...NO_PLUGINS_OUTSIDE)
+    .addOption(pluginTimeout())
+    .addHelpText('after', SERVE_HELP)
+    .action((file: string, options: ServeOptions) => {
+      const { socket, once = false, json = false, set = [] } = options;
+      const plugins = allowedPlugins(options);
+      return run(json, () => serveCommand(terminal, file, { socket, once, json, set, plugins, interruption }));
+    });
   program
     .command('check')
     .description('validates profiles and says where they are wrong')

@@ -4,6 +4,7 @@
  * @packageDocumentation
  */
 export * from './errors/coded-error.ts';
+export * from './errors/describe-error.ts';
 export * from './errors/error-code.ts';
 export * from './errors/exit-call.ts';
 export * from './errors/host-error.ts';
@@ -25,6 +26,7 @@ export * from './platform/device-hosts.ts';
 export * from './platform/device-model.ts';
 export * from './platform/driver-half.ts';
 export * from './platform/machine.ts';
+export * from './platform/open-model.ts';
 export * from './platform/workload.ts';
 export * from './platform/options-schema.ts';
 export * from './platform/platform.ts';

@@ -1,5 +1,5 @@
 import { createRequire } from 'node:module';
-import { getSystemErrorName } from 'node:util';
+import { getSystemErrorName, promisify } from 'node:util';
 import { CodedError, errnoHint } from '@virtio-platform/core';
 
 /**
@@ -61,10 +61,15 @@ export interface Libc {
   /** `vectors` is the address of `count` structs iovec. */
   preadv2(descriptor: number, vectors: bigint, count: number, offset: number, flags: number): number;
   poll(descriptors: bigint, count: number, timeoutMs: number): number;
+  /** As `poll`, in a thread of the pool of Node; there is no errno of it. */
+  pollInThread(descriptors: bigint, count: number, timeoutMs: number): Promise<number>;
   socket(domain: number, type: number, protocol: number): number;
   socketpair(domain: number, type: number, protocol: number, descriptors: bigint): number;
   connect(descriptor: number, address: bigint, length: number): number;
   bind(descriptor: number, address: bigint, length: number): number;
+  listen(descriptor: number, backlog: number): number;
+  /** `address` and `length` are 0n where nothing is to be told of the peer. */
+  accept4(descriptor: number, address: bigint, length: bigint, flags: number): number;
   getsockname(descriptor: number, address: bigint, length: bigint): number;
   pipe2(descriptors: bigint, flags: number): number;
   /** Makes `target` another number of the file of `descriptor`, and closes what it was. */
@@ -105,6 +110,8 @@ const PROTOTYPES = [
   'int socketpair(int domain, int type, int protocol, void *fds)',
   'int connect(int fd, void *address, unsigned int length)',
   'int bind(int fd, void *address, unsigned int length)',
+  'int listen(int fd, int backlog)',
+  'int accept4(int fd, void *address, void *length, int flags)',
   'int getsockname(int fd, void *address, void *length)',
   'int pipe2(void *fds, int flags)',
   'int dup3(int fd, int target, int flags)',
@@ -159,6 +166,7 @@ function bind(): Libc {
     for (const prototype of PROTOTYPES) {
       const bound = library.func(prototype);
       functions[bound.info.name] = bound;
+      if (bound.info.name === 'poll') functions['pollInThread'] = promisify(bound.async);
     }
     // The only untyped border: PROTOTYPES declares for C what Libc declares for the compiler.
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion

@@ -1,6 +1,13 @@
 import { setImmediate } from 'node:timers/promises';
 import { parentPort, workerData } from 'node:worker_threads';
-import { ContractError, describeValue, forbidExit, type DeviceTypePlugin } from '@virtio-platform/core';
+import {
+  ContractError,
+  describeError,
+  describeValue,
+  forbidExit,
+  openModel,
+  type DeviceTypePlugin,
+} from '@virtio-platform/core';
 import {
   coversMemoryOneToOne,
   FaultLog,
@@ -8,11 +15,9 @@ import {
   type OpenAddressSpace,
 } from '@virtio-platform/core/address-space';
 import { GuestMemory } from '@virtio-platform/core/memory';
-import { describeError } from './describe-error.ts';
 import { offeredFeatures, type DeviceSetup } from './device-setup.ts';
 import { spaceWithConsequence } from './fault-consequence.ts';
 import { exitReportToJson } from './fault-records.ts';
-import { openModel } from './open-model.ts';
 import { Command, LOADS_DEVICE_TYPE, Mailbox, readFeatureWords, writeFeatureWords } from './mailbox.ts';
 import { SimulatedDevice } from './simulated-device.ts';
 import { recordThrown, type ThrownRecord } from './thrown-record.ts';

@@ -1,5 +1,6 @@
 import {
   ContractError,
+  describeError,
   describeValue,
   KEPT,
   type DeviceModel,
@@ -28,7 +29,6 @@ import {
   type DeviceQueue,
   type QueueAddresses,
 } from '@virtio-platform/core/queue';
-import { describeError } from './describe-error.ts';
 import { DriverNotifications } from './driver-notifications.ts';
 import type { FaultConsequence } from './fault-consequence.ts';
 import { mayAccept, type AcceptanceTerms } from './may-accept.ts';

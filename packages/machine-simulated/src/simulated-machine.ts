@@ -1,5 +1,7 @@
 import {
   CodedError,
+  disposeModel,
+  openModel,
   type BootedMachine,
   type DeviceModel,
   type DeviceTypePlugin,
@@ -13,7 +15,6 @@ import { boundAddressSpace, deviceSetup, offeredFeatures, type DeviceSetup } fro
 import { spaceWithConsequence } from './fault-consequence.ts';
 import { InProcessTransport } from './in-process-transport.ts';
 import type { SimulatedOptions } from './options.ts';
-import { disposeModel, openModel } from './open-model.ts';
 import { SimulatedDevice } from './simulated-device.ts';
 import { openWorkerTransport } from './worker-transport.ts';
 

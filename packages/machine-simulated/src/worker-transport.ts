@@ -3,7 +3,9 @@ import {
   CodedError,
   ContractError,
   DeviceError,
+  describeError,
   isCodedError,
+  openModel,
   settingsWithoutPaths,
   type DeviceTypePlugin,
   type NotificationCounts,
@@ -13,11 +15,9 @@ import type { DeviceInterface, Transport, WaitResult } from '@virtio-platform/co
 import { FeatureSet, VIRTIO_F_NOTIFICATION_DATA, VIRTIO_F_RING_RESET } from '@virtio-platform/core/features';
 import type { GuestMemory } from '@virtio-platform/core/memory';
 import { legacyAddresses, notificationValue, type QueueAddresses } from '@virtio-platform/core/queue';
-import { describeError } from './describe-error.ts';
 import { offeredFeatures, type DeviceSetup } from './device-setup.ts';
 import type { DeviceWorkerData, DeviceWorkerFailure, DeviceWorkerReady } from './device-worker.ts';
 import { exitReportFromJson } from './fault-records.ts';
-import { openModel } from './open-model.ts';
 import { Command, LOADS_DEVICE_TYPE, Mailbox, readFeatureWords, writeFeatureWords } from './mailbox.ts';
 import { startWorker } from './start-worker.ts';
 import { thrownOf } from './thrown-record.ts';

@@ -2,16 +2,16 @@ import { isCodedError } from '@virtio-platform/core';
 import { closeDescriptor, LoopReader, PollEvents, PollSet, UnixSocket } from '@virtio-platform/host';
 import {
   BACK_END_REQUESTS,
+  backEndRequestName,
+  decodeIotlbMessage,
   encodeU64,
-  FLAG_NEED_REPLY,
   FLAG_REPLY,
-  HEADER_BYTES,
-  VERSION,
-  VERSION_MASK,
   IOTLB_MESSAGE_BYTES,
   IOTLB_READ_WRITE,
   IotlbMessageType,
-} from './protocol.ts';
+  MessageHeader,
+  sendMessage,
+} from '@virtio-platform/vhost-user';
 import type { BackEndRequestHandler, VhostUserConnection } from './vhost-user-connection.ts';
 import type { Iotlb } from './iotlb/iotlb.ts';
 /** How many requests are served in a row, before the front-end checks its own deadlines. */
@@ -38,8 +38,8 @@ export class BackChannel implements BackEndRequestHandler {
   readonly #socket: UnixSocket;
   readonly #timeoutMs: number;
   readonly #poll: PollSet = new PollSet(1);
-  readonly #header: DataView = new DataView(new ArrayBuffer(HEADER_BYTES));
-  readonly #message: DataView = new DataView(new ArrayBuffer(IOTLB_MESSAGE_BYTES));
+  readonly #header: MessageHeader = new MessageHeader();
+  readonly #message: Uint8Array<ArrayBuffer> = new Uint8Array(IOTLB_MESSAGE_BYTES);
   readonly #hasConfig: boolean;
   #iotlb: Iotlb | undefined;
   #configChanges = 0;
@@ -145,19 +145,20 @@ export class BackChannel implements BackEndRequestHandler {
   }
 
   #serveOne(deadline: number): void {
-    if (!this.#fill(this.#header, deadline)) return;
-    const request = this.#header.getUint32(0, true);
-    const flags = this.#header.getUint32(4, true);
-    const size = this.#header.getUint32(8, true);
-    const isRequest = (flags & (VERSION_MASK | FLAG_REPLY)) === VERSION;
+    if (!this.#fill(this.#header.bytes, deadline)) return;
+    const { request, flags, size, isRequest, wantsReply } = this.#header;
     const isServed = isRequest && size === this.#payloadBytes(request);
     if (!isServed) {
-      const what = `${nameOf(request)} on the back channel, with flags ${flags} and ${size} bytes`;
+      const name = backEndRequestName(request) ?? `request ${request}`;
+      const what = `${name} on the back channel, with flags ${flags} and ${size} bytes`;
       return this.#connection.lose(`it sent ${what}, which was not negotiated or is malformed`);
     }
     if (size > 0 && !this.#fill(this.#message, deadline)) return;
-    const isDone = request === BACK_END_REQUESTS.IOTLB_MSG ? this.#answer(this.#message) : this.#noteConfigChange();
-    if ((flags & FLAG_NEED_REPLY) !== 0 && !this.#connection.isLost) this.#reply(request, isDone);
+    const isDone =
+      request === BACK_END_REQUESTS.IOTLB_MSG
+        ? this.#answer(new DataView(this.#message.buffer))
+        : this.#noteConfigChange();
+    if (wantsReply && !this.#connection.isLost) this.#reply(request, isDone);
   }
 
   /** Bytes of the payload of a request that was negotiated; -1 for any other request. */
@@ -174,17 +175,13 @@ export class BackChannel implements BackEndRequestHandler {
   }
 
   #answer(message: DataView): boolean {
-    const low = message.getUint32(0, true);
-    const high = message.getUint32(4, true);
-    const permission = message.getUint8(24);
-    const type = message.getUint8(25);
+    const { low, high, permission, type, size } = decodeIotlbMessage(message);
     const isPermission = permission >= 1 && permission <= IOTLB_READ_WRITE;
     if (!isPermission || (type !== IotlbMessageType.Miss && type !== IotlbMessageType.AccessFail)) {
       this.#connection.lose(`it sent an IOTLB_MSG of type ${type} with permission ${permission}`);
       return false;
     }
     if (type === IotlbMessageType.Miss) return this.#miss(low, high, permission);
-    const size = Number(message.getBigUint64(8, true));
     this.#iotlb!.fail(low, high, Math.min(Math.max(size, 1), LONGEST_ACCESS), permission);
     return true;
   }
@@ -200,19 +197,13 @@ export class BackChannel implements BackEndRequestHandler {
   }
 
   #reply(request: number, isDone: boolean): void {
-    const message = new Uint8Array(HEADER_BYTES + 8);
-    const header = new DataView(message.buffer);
-    header.setUint32(0, request, true);
-    header.setUint32(4, VERSION | FLAG_REPLY, true);
-    header.setUint32(8, 8, true);
-    message.set(encodeU64(isDone ? 0n : 1n), HEADER_BYTES);
-    if (this.#socket.send(message, [], this.#timeoutMs) !== 'done') this.#connection.lose('it took no answer');
+    const message = { request, flags: FLAG_REPLY, payload: encodeU64(isDone ? 0n : 1n) };
+    if (sendMessage(this.#socket, message, this.#timeoutMs) !== 'done') this.#connection.lose('it took no answer');
   }
 
-  #fill({ buffer }: DataView, deadline: number): boolean {
+  #fill(target: Uint8Array, deadline: number): boolean {
     const descriptors: number[] = [];
     const left = deadline - performance.now();
-    const target = new Uint8Array(buffer);
     const read = this.#read.subarray(0, target.length);
     target.set(read);
     this.#read = this.#read.subarray(read.length);
@@ -226,10 +217,4 @@ export class BackChannel implements BackEndRequestHandler {
     if (result === 'timeout') this.#connection.lose(`it sent half of a request, and no more in ${this.#timeoutMs} ms`);
     return result === 'done';
   }
-}
-
-/** A request as messages name it. */
-function nameOf(request: number): string {
-  const name = Object.entries(BACK_END_REQUESTS).find(([, number]) => number === request)?.[0];
-  return name ?? `request ${request}`;
 }

@@ -2,14 +2,11 @@ import { CodedError, type DeviceTypePlugin, type VhostUserDevice } from '@virtio
 import { FeatureSet, VIRTIO_F_ACCESS_PLATFORM } from '@virtio-platform/core/features';
 import {
   encodeU64,
-  PROTOCOL_BACKEND_REQ,
-  PROTOCOL_CONFIG,
-  PROTOCOL_CONFIGURE_MEM_SLOTS,
-  PROTOCOL_MQ,
-  PROTOCOL_REPLY_ACK,
   VHOST_F_LOG_ALL,
+  protocolFeatures,
   VHOST_USER_F_PROTOCOL_FEATURES,
-} from './protocol.ts';
+  type ProtocolFeatureName,
+} from '@virtio-platform/vhost-user';
 import type { VhostUserConnection } from './vhost-user-connection.ts';
 
 /** What a back-end says of itself. */
@@ -43,15 +40,6 @@ const LEAST_SLOTS = 2n;
 /** More than any back-end takes; bounds what a lying one makes of it. */
 const MOST_SLOTS = 512;
 
-/** Protocol features by the names of the specification. */
-const PROTOCOL = {
-  REPLY_ACK: PROTOCOL_REPLY_ACK,
-  CONFIG: PROTOCOL_CONFIG,
-  BACKEND_REQ: PROTOCOL_BACKEND_REQ,
-  CONFIGURE_MEM_SLOTS: PROTOCOL_CONFIGURE_MEM_SLOTS,
-} as const;
-type ProtocolFeature = keyof typeof PROTOCOL;
-
 /** Queries that a back-end answers with one u64. */
 type U64Query = 'GET_FEATURES' | 'GET_PROTOCOL_FEATURES' | 'GET_QUEUE_NUM' | 'GET_MAX_MEM_SLOTS';
 
@@ -77,19 +65,21 @@ export async function negotiateProtocol(connection: VhostUserConnection, use: Ba
   const translates = use.translation && features.has(VIRTIO_F_ACCESS_PLATFORM);
   const offered = await ask('GET_PROTOCOL_FEATURES');
   const required = requiredFeatures(use, facts, translates);
-  const missing = required.filter((name) => (offered & PROTOCOL[name]) === 0n);
+  const missing = required.filter((name) => (offered & protocolFeatures(name)) === 0n);
   if (missing.length > 0) throw unsuitable(missing.join(', '));
-  const hasConfig = facts.config !== 'none' && (offered & PROTOCOL_CONFIG) !== 0n;
+  const hasConfig = facts.config !== 'none' && (offered & protocolFeatures('CONFIG')) !== 0n;
   // Without configuration or translations a back-end has nothing to say on a back channel.
-  const spoken = (hasConfig ? PROTOCOL_CONFIG : 0n) | (hasConfig || translates ? PROTOCOL_BACKEND_REQ : 0n);
+  const spoken =
+    (hasConfig ? protocolFeatures('CONFIG') : 0n) | (hasConfig || translates ? protocolFeatures('BACKEND_REQ') : 0n);
   // Where memory is translated it is all in one table, so that nothing is asked about regions.
-  const optional = offered & (PROTOCOL_MQ | spoken | (translates ? 0n : PROTOCOL_CONFIGURE_MEM_SLOTS));
-  const accepted = required.reduce((sum, name) => sum | PROTOCOL[name], optional);
+  const optional =
+    offered & (protocolFeatures('MQ') | spoken | (translates ? 0n : protocolFeatures('CONFIGURE_MEM_SLOTS')));
+  const accepted = required.reduce((sum, name) => sum | protocolFeatures(name), optional);
   await connection.tell('SET_PROTOCOL_FEATURES', encodeU64(accepted));
   connection.acknowledgeCommands();
   await connection.tell('SET_OWNER');
-  const hasQueueCount = (accepted & PROTOCOL_MQ) !== 0n;
-  const hasSlots = (accepted & PROTOCOL_CONFIGURE_MEM_SLOTS) !== 0n;
+  const hasQueueCount = (accepted & protocolFeatures('MQ')) !== 0n;
+  const hasSlots = (accepted & protocolFeatures('CONFIGURE_MEM_SLOTS')) !== 0n;
   const counted = hasQueueCount ? bounded(await ask('GET_QUEUE_NUM'), 1n, MOST_QUEUES, 'queues') : 0;
   const shown = hasConfig || facts.config !== 'of-features' ? features : features.minus(configuredFeatures(use.type));
   return {
@@ -98,7 +88,7 @@ export async function negotiateProtocol(connection: VhostUserConnection, use: Ba
     memorySlots: hasSlots ? bounded(await ask('GET_MAX_MEM_SLOTS'), LEAST_SLOTS, MOST_SLOTS, 'memory regions') : 0,
     translates,
     hasConfig,
-    hasBackChannel: (accepted & PROTOCOL_BACKEND_REQ) !== 0n,
+    hasBackChannel: (accepted & protocolFeatures('BACKEND_REQ')) !== 0n,
   };
 }
 
@@ -106,8 +96,8 @@ function requiredFeatures(
   { parts }: BackEndUse,
   { config }: VhostUserDevice<unknown>,
   translates: boolean,
-): ProtocolFeature[] {
-  const required: ProtocolFeature[] = ['REPLY_ACK'];
+): ProtocolFeatureName[] {
+  const required: ProtocolFeatureName[] = ['REPLY_ACK'];
   if (config === 'required') required.push('CONFIG');
   if (translates) required.push('BACKEND_REQ');
   else if (parts) required.push('CONFIGURE_MEM_SLOTS');

@@ -1,5 +1,5 @@
 import { DeviceError, type VhostUserFrontEnd } from '@virtio-platform/core';
-import { CONFIG_HEADER_BYTES, encodeConfig } from './protocol.ts';
+import { CONFIG_HEADER_BYTES, encodeConfig } from '@virtio-platform/vhost-user';
 import type { VhostUserConnection } from './vhost-user-connection.ts';
 /** The most that one message carries (VHOST_USER_MAX_CONFIG_SIZE). */
 const LARGEST_CONFIG = 256;

@@ -3,13 +3,11 @@ import { DeviceError } from '@virtio-platform/core';
 import { closeDescriptor, PollEvents, PollSet, type UnixSocket } from '@virtio-platform/host';
 import {
   FLAG_NEED_REPLY,
-  FLAG_REPLY,
-  HEADER_BYTES,
-  VERSION,
-  VERSION_MASK,
+  MessageHeader,
+  sendMessage,
   VHOST_USER_REQUESTS,
   type RequestName,
-} from './protocol.ts';
+} from '@virtio-platform/vhost-user';
 
 /** How a connection treats its back-end. */
 export interface ConnectionOptions {
@@ -53,8 +51,7 @@ interface Budget {
 export class VhostUserConnection {
   readonly #socket: UnixSocket;
   readonly #options: ConnectionOptions;
-  readonly #header: Uint8Array = new Uint8Array(HEADER_BYTES);
-  readonly #headerView: DataView = new DataView(this.#header.buffer);
+  readonly #header: MessageHeader = new MessageHeader();
   #acknowledges = false;
   #loss: string | undefined;
   #lastCommand: RequestName | undefined;
@@ -192,13 +189,8 @@ export class VhostUserConnection {
 
   #send(request: RequestName, payload: Uint8Array, descriptors: readonly number[], flags: number): void {
     this.check();
-    const message = new Uint8Array(HEADER_BYTES + payload.length);
-    const header = new DataView(message.buffer);
-    header.setUint32(0, VHOST_USER_REQUESTS[request], true);
-    header.setUint32(4, VERSION | flags, true);
-    header.setUint32(8, payload.length, true);
-    message.set(payload, HEADER_BYTES);
-    const result = this.#socket.send(message, descriptors, this.#options.replyTimeoutMs);
+    const message = { request: VHOST_USER_REQUESTS[request], flags, payload, descriptors };
+    const result = sendMessage(this.#socket, message, this.#options.replyTimeoutMs);
     if (result === 'closed') throw this.#lostDuring(request, 'the connection is closed');
     if (result === 'timeout')
       throw this.#lostDuring(request, `it did not take it in ${this.#options.replyTimeoutMs} ms`);
@@ -208,11 +200,8 @@ export class VhostUserConnection {
     const start = performance.now();
     const deadline = start + this.#waitMs();
     this.#awaitAnswer(request, deadline);
-    this.#fill(request, this.#header, deadline);
-    const id = this.#headerView.getUint32(0, true);
-    const flags = this.#headerView.getUint32(4, true);
-    const size = this.#headerView.getUint32(8, true);
-    const isReply = (flags & (VERSION_MASK | FLAG_REPLY)) === (VERSION | FLAG_REPLY);
+    this.#fill(request, this.#header.bytes, deadline);
+    const { request: id, flags, size, isReply } = this.#header;
     if (id !== VHOST_USER_REQUESTS[request] || !isReply || size < minBytes || size > maxBytes) {
       throw this.#lostDuring(request, `it answered with request ${id}, flags ${flags} and ${size} bytes`);
     }

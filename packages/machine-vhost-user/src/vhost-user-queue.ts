@@ -1,15 +1,9 @@
 import { DeviceError, type MachineRecorder } from '@virtio-platform/core';
-import {
-  DESCRIPTOR_SIZE,
-  RING_EVENT_SIZE,
-  splitLayout,
-  type QueueAddresses,
-  type QueueLayout,
-} from '@virtio-platform/core/queue';
+import type { QueueAddresses, QueueLayout } from '@virtio-platform/core/queue';
 import { CallPipe, EventFd, KickPipe } from '@virtio-platform/host';
 import type { DeviceMemory } from './memory/device-memory.ts';
 import type { MemoryRegion, PlacedRing, RingArea } from './memory/memory-regions.ts';
-import { encodeU64, encodeVringAddress, encodeVringState } from './protocol.ts';
+import { encodeU64, encodeVringAddress, encodeVringState, ringAreaBytes } from '@virtio-platform/vhost-user';
 import type { VhostUserConnection } from './vhost-user-connection.ts';
 /**
  * Where a ring begins: the next available index, or of a packed ring the next available and the next used slot, 16 bits
@@ -101,7 +95,7 @@ export class VhostUserQueue implements PlacedRing {
    * {@link HostError}.
    */
   setUp(layout: QueueLayout, { size, words }: QueueAddresses, memory: DeviceMemory): number {
-    const lengths = areaLengths(layout, size);
+    const lengths = ringAreaBytes(layout, size);
     const locate = (area: number): RingArea =>
       this.#locate(memory, words[2 * area]!, words[2 * area + 1]!, lengths[area]!);
     const [descriptor, driver, device] = [locate(0), locate(1), locate(2)];
@@ -243,11 +237,4 @@ export class VhostUserQueue implements PlacedRing {
       { hint: 'the platform has to map a ring for the device, in one run, before the queue is enabled' },
     );
   }
-}
-
-/** Bytes of descriptor, driver and device area. */
-function areaLengths(layout: QueueLayout, size: number): readonly number[] {
-  if (layout === 'packed') return [DESCRIPTOR_SIZE * size, RING_EVENT_SIZE, RING_EVENT_SIZE];
-  const { descriptorBytes, driverBytes, deviceBytes } = splitLayout(size, 4);
-  return [descriptorBytes, driverBytes, deviceBytes];
 }

@@ -3,13 +3,7 @@ import { DeviceStatus, type Transport, type WaitResult } from '@virtio-platform/
 import {
   FeatureSet,
   VIRTIO_F_ACCESS_PLATFORM,
-  VIRTIO_F_ADMIN_VQ,
-  VIRTIO_F_NOTIF_CONFIG_DATA,
-  VIRTIO_F_NOTIFICATION_DATA,
   VIRTIO_F_RING_PACKED,
-  VIRTIO_F_RING_RESET,
-  VIRTIO_F_SR_IOV,
-  VIRTIO_F_SUSPEND,
   VIRTIO_F_VERSION_1,
 } from '@virtio-platform/core/features';
 import type { QueueAddresses } from '@virtio-platform/core/queue';
@@ -19,7 +13,7 @@ import type { BackEnd } from './back-end.ts';
 import { BackEndConfig, NoConfig, FrontEndConfig, type DeviceConfig } from './device-config.ts';
 import type { FrontEndQueue } from './front-end-queue.ts';
 import type { DeviceMemory } from './memory/device-memory.ts';
-import { encodeU64, VHOST_F_LOG_ALL, VHOST_USER_F_PROTOCOL_FEATURES } from './protocol.ts';
+import { encodeU64, VHOST_USER_CARRIES, VHOST_USER_F_PROTOCOL_FEATURES } from '@virtio-platform/vhost-user';
 import type { VhostUserConnection } from './vhost-user-connection.ts';
 import type { VhostUserQueue } from './vhost-user-queue.ts';
 /** What the machine made before the transport. */
@@ -43,22 +37,6 @@ export interface TransportParts {
  * default.
  */
 const MAX_QUEUE_SIZE = 256;
-
-/**
- * Feature bits are one 64-bit word. Left out are the protocol's own, and those that need registers it does not have.
- */
-const CARRIES = new FeatureSet(2n ** 64n - 1n).minus(
-  FeatureSet.of(
-    VHOST_F_LOG_ALL,
-    VHOST_USER_F_PROTOCOL_FEATURES,
-    VIRTIO_F_SR_IOV,
-    VIRTIO_F_NOTIFICATION_DATA,
-    VIRTIO_F_NOTIF_CONFIG_DATA,
-    VIRTIO_F_RING_RESET,
-    VIRTIO_F_ADMIN_VQ,
-    VIRTIO_F_SUSPEND,
-  ),
-);
 
 /** Entries of the poll set; the notifications of the queues follow. */
 const SOCKET = 0;
@@ -87,7 +65,7 @@ const GONE = PollEvents.PeerClosed | PollEvents.HangUp | PollEvents.Error;
 export class VhostUserTransport implements Transport {
   readonly interface = 'modern';
   readonly deviceId: number;
-  readonly carries: FeatureSet = CARRIES;
+  readonly carries: FeatureSet = VHOST_USER_CARRIES;
   readonly queueCount: number;
   readonly #connection: VhostUserConnection;
   readonly #memory: DeviceMemory;

@@ -37,9 +37,7 @@ export function runOptions(): readonly Option[] {
       checked(() => nameFilter([text]));
       return [...(before ?? []), text];
     }),
-    new Option('--set <path=value>', 'sets a value of the profiles: queue.layout=packed').argParser(
-      (text, before: readonly string[] | undefined) => [...(before ?? []), text],
-    ),
+    setOption(),
     new Option('--seed <n>', 'the seed of every workload').argParser((text) => wholeNumber(text, 0, MOST_SEED)),
     new Option('--repeat <n>', 'makes each run n times; each time the seed is one more').argParser((text) =>
       wholeNumber(text, 1, MOST_REPETITIONS),
@@ -88,4 +86,11 @@ function checked<T>(body: () => T): T {
   } catch (error) {
     throw new InvalidArgumentError(error instanceof Error ? error.message : String(error));
   }
+}
+
+/** `--set`, once for each value. */
+export function setOption(): Option {
+  return new Option('--set <path=value>', 'sets a value of the profiles: queue.layout=packed').argParser(
+    (text, before: readonly string[] | undefined) => [...(before ?? []), text],
+  );
 }

@@ -1,6 +1,6 @@
 import { checked, closeDescriptor, libc, NativeBuffer } from '../libc.ts';
 import { openPipe } from '../open-pipe.ts';
-import { ADDRESS_BYTES, AF_UNIX } from './unix-socket.ts';
+import { ADDRESS_BYTES, AF_UNIX } from './unix-address.ts';
 
 const SOCK_DGRAM_NONBLOCK_CLOEXEC = 0x8_0802;
 /** Bytes of an address that is only a family: bind(2) then chooses a name. */

@@ -1,15 +1,11 @@
-import { HostError, libc, checked, closeDescriptor, lastErrno, systemCallError, NativeBuffer } from '../libc.ts';
+import { libc, checked, closeDescriptor, lastErrno, systemCallError, NativeBuffer } from '../libc.ts';
 import { PollEvents, PollSet } from '../poll-set.ts';
+import { neverWait } from '../peer-descriptor.ts';
+import { ADDRESS_BYTES, openUnixSocket, AF_UNIX, SOCK_STREAM_NONBLOCK_CLOEXEC } from './unix-address.ts';
 import { MAX_DESCRIPTORS, SocketMessage } from './socket-message.ts';
 
-/** The address family of Unix sockets (sys/socket.h). */
-export const AF_UNIX = 1;
-const SOCK_STREAM_NONBLOCK_CLOEXEC = 0x8_0801;
-/** Bytes of struct sockaddr_un: a 16-bit family and 108 bytes of path, of which the last is 0. */
-export const ADDRESS_BYTES = 110;
 /** fcntl(2): sets the flags of the file, here without O_NONBLOCK. */
 const F_SETFL = 4;
-const LONGEST_PATH = 107;
 const MSG_NOSIGNAL = 0x4000;
 const MSG_CMSG_CLOEXEC = 0x4000_0000;
 
@@ -34,31 +30,20 @@ export class UnixSocket {
    * server listens (yet), `EAGAIN` where its backlog is full.
    */
   static connect(path: string): UnixSocket {
-    const name = Buffer.from(path);
-    if (name.length > LONGEST_PATH || name.includes(0)) {
-      throw new HostError('ERR_SYSCALL', `cannot connect to ${path}: not the path of a Unix socket`, {
-        syscall: 'connect',
-        errno: 'ENAMETOOLONG',
-        hint: `use a path of at most ${LONGEST_PATH} bytes`,
-      });
-    }
-    const descriptor = checked(
-      libc().socket(AF_UNIX, SOCK_STREAM_NONBLOCK_CLOEXEC, 0),
-      'socket',
-      'create a Unix socket',
+    return new UnixSocket(
+      openUnixSocket(path, 'connect', (descriptor, address) =>
+        checked(libc().connect(descriptor, address, ADDRESS_BYTES), 'connect', `connect to ${path}`),
+      ),
     );
-    const address = new NativeBuffer(ADDRESS_BYTES);
-    try {
-      address.bytes.setUint16(0, AF_UNIX, true);
-      name.forEach((byte, i) => address.bytes.setUint8(2 + i, byte));
-      checked(libc().connect(descriptor, address.address, ADDRESS_BYTES), 'connect', `connect to ${path}`);
-      return new UnixSocket(descriptor);
-    } catch (error) {
-      closeDescriptor(descriptor);
-      throw error;
-    } finally {
-      address.dispose();
-    }
+  }
+
+  /**
+   * Takes over a connected socket that another process gave, or that `accept4` returned. Its calls do not wait from
+   * here on, unless the other process shares its flags and lets them. Throws {@link HostError}; then it is closed.
+   */
+  static adopt(descriptor: number): UnixSocket {
+    neverWait(descriptor);
+    return new UnixSocket(descriptor);
   }
 
   /** Two sockets connected to each other. Throws {@link HostError}. */

@@ -3,7 +3,13 @@ import { FaultLog, type AddressSpaceBlueprint, type DeviceAddressSpace } from '@
 import { PAGE_SIZE, type GuestMemory } from '@virtio-platform/core/memory';
 import type { SharedPages } from '../memory/shared-pages.ts';
 import type { VhostUserConnection } from '../vhost-user-connection.ts';
-import { encodeIotlbMessage, IOTLB_READ, IOTLB_READ_WRITE, IOTLB_WRITE, IotlbMessageType } from '../protocol.ts';
+import {
+  encodeIotlbMessage,
+  IOTLB_READ,
+  IOTLB_READ_WRITE,
+  IOTLB_WRITE,
+  IotlbMessageType,
+} from '@virtio-platform/vhost-user';
 const WORD = 0x1_0000_0000;
 /** The number of a page of a 64-bit address is exact in a double. */
 const PAGES_PER_WORD = WORD / PAGE_SIZE;

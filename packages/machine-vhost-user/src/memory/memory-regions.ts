@@ -1,6 +1,6 @@
 import { PAGE_SIZE } from '@virtio-platform/core/memory';
 import { MemoryFile } from '@virtio-platform/host';
-import { encodeMemoryTable, encodeRegion, type RegionDescription } from '../protocol.ts';
+import { encodeMemoryTable, encodeRegion, type RegionDescription } from '@virtio-platform/vhost-user';
 import type { VhostUserConnection } from '../vhost-user-connection.ts';
 import type { PageRange, SharedPages } from './shared-pages.ts';
 /** Pages of guest memory to be made reachable at a device address. */

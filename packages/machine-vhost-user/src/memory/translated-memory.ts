@@ -6,7 +6,7 @@ import { ForwardingDmaMapping, type DmaDirection, type DmaMapping, type DmaRegio
 import type { BackChannel } from '../back-channel.ts';
 import { Iotlb } from '../iotlb/iotlb.ts';
 import type { IotlbPolicy } from '../options.ts';
-import { encodeMemoryTable } from '../protocol.ts';
+import { encodeMemoryTable } from '@virtio-platform/vhost-user';
 import type { VhostUserConnection } from '../vhost-user-connection.ts';
 import type { DeviceMemory } from './device-memory.ts';
 import { SharedPages } from './shared-pages.ts';

@@ -1,5 +1,8 @@
-import { ContractError, describeValue, type DeviceModel, type DeviceTypePlugin } from '@virtio-platform/core';
-import type { ByteOrder } from '@virtio-platform/core/queue';
+import { ContractError } from '../errors/coded-error.ts';
+import { describeValue } from '../errors/message-of.ts';
+import type { ByteOrder } from '../queue/ring/ring-format.ts';
+import type { DeviceModel } from './device-model.ts';
+import type { DeviceTypePlugin } from './device-type.ts';
 
 /** What a device half is made from, of a device type. */
 export type ModelType = Pick<DeviceTypePlugin, 'features' | 'config' | 'model'>;

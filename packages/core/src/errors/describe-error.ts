@@ -1,4 +1,5 @@
-import { messageOf, stackFrames } from '@virtio-platform/core';
+import { stackFrames } from './internal-error.ts';
+import { messageOf } from './message-of.ts';
 
 /** Longest description of an error in characters: it goes into reports and through a mailbox of fixed size. */
 const LONGEST = 400;

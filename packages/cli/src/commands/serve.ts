@@ -1,0 +1,68 @@
+import { resolve } from 'node:path';
+import { blamePlugin, runHook, type ResolutionOptions } from '@virtio-platform/profile';
+import { serveDevice, type ServeEvent } from '@virtio-platform/serve';
+import { checkRuns, distinctErrors } from '../checked-runs.ts';
+import { ExitStatus, worstStatus } from '../exit-status.ts';
+import type { Interruption } from '../interruption.ts';
+import { isolate } from '../isolate.ts';
+import { printError } from '../print-error.ts';
+import { profilePaths } from '../run/profile-sources.ts';
+import { serveEventJson, ServePrinter } from '../serve-printer.ts';
+import type { Terminal } from '../terminal.ts';
+
+/** The options of `serve`. */
+export interface ServeCommandOptions {
+  /** The path of the socket, as the user gave it. */
+  readonly socket: string;
+  /** Whether the command ends with the first front-end. */
+  readonly once: boolean;
+  readonly json: boolean;
+  /** `path=value`, laid over the profile. */
+  readonly set: readonly string[];
+  readonly plugins: ResolutionOptions;
+  readonly interruption: Interruption;
+}
+
+/**
+ * `serve <profile>`: the device of a profile as a vhost-user back-end, until a signal comes. Only the device and the
+ * layout of its queues count: platform and machine are the front-end's.
+ */
+export async function serveCommand(
+  terminal: Terminal,
+  file: string,
+  { socket, once, json, set, plugins, interruption }: ServeCommandOptions,
+): Promise<ExitStatus> {
+  const checked = [];
+  for (const path of profilePaths(file, terminal.cwd)) checked.push(...(await checkRuns(path, { ...plugins, set })));
+  const errors = distinctErrors(checked.slice(0, 1));
+  if (errors.length > 0) return errors.map((error) => printError(terminal, error, json)).reduce(worstStatus);
+  const profile = checked[0]?.profile;
+  if (profile === undefined) return ExitStatus.Usage;
+  if (checked.length > 1)
+    terminal.printError(`the profile makes ${checked.length} runs; this is the device of the first, ${profile.name}`);
+  const { use, type, settings, offers } = profile.device;
+  if (type.check !== undefined)
+    await runHook('device', use, 'check', () => type.check!(settings), plugins.pluginTimeoutMs);
+  const printer = new ServePrinter(terminal, type, profile.name);
+  const end = new AbortController();
+  interruption.await();
+  const onEvent = (event: ServeEvent): void => {
+    if (json) terminal.printJsonLine(serveEventJson(event, type));
+    else printer.print(event);
+    if (once && event.kind === 'disconnected') end.abort();
+  };
+  const { error } = await isolate(
+    () =>
+      serveDevice({
+        type,
+        settings,
+        offers,
+        layout: profile.queue.layout,
+        socket: resolve(terminal.cwd, socket),
+        onEvent,
+        signal: AbortSignal.any([interruption.signal, end.signal]),
+      }),
+    (thrown) => blamePlugin(thrown, profile, plugins),
+  );
+  return error === undefined ? ExitStatus.AsExpected : printError(terminal, error, json);
+}

@@ -1,0 +1,82 @@
+import { printable, type DeviceTypePlugin } from '@virtio-platform/core';
+import type { FeatureSet } from '@virtio-platform/core/features';
+import { shortFeatureName } from '@virtio-platform/profile';
+import type { ServeEvent, SessionStatistics } from '@virtio-platform/serve';
+import type { Terminal } from './terminal.ts';
+
+/** What people read of a device that is served: a line for each thing that happens. */
+export class ServePrinter {
+  readonly #terminal: Terminal;
+  readonly #type: Pick<DeviceTypePlugin, 'name' | 'features'>;
+  readonly #profile: string;
+
+  /** `profile` is the name of the run whose device is served. */
+  constructor(terminal: Terminal, type: Pick<DeviceTypePlugin, 'name' | 'features'>, profile: string) {
+    this.#terminal = terminal;
+    this.#type = type;
+    this.#profile = profile;
+  }
+
+  /** Prints what happened. */
+  print(event: ServeEvent): void {
+    const { bold, dim, yellow } = this.#terminal.colors;
+    switch (event.kind) {
+      case 'listening': {
+        const what = `${this.#type.name} of ${printable(this.#profile)}`;
+        this.#terminal.print(`${bold('serving')} ${what} at ${printable(event.path)}`);
+        return this.#hang('  offers ', this.#names(event.offers));
+      }
+      case 'connected':
+        return this.#terminal.print(bold('connected'));
+      case 'negotiated': {
+        const addresses = event.translates ? 'I/O virtual addresses' : 'guest-physical addresses';
+        return this.#hang('  accepted ', `${this.#names(event.accepted)}; ${addresses}`);
+      }
+      case 'queue-started': {
+        const at = event.position === 0 || event.position === 0x8000 ? '' : `, goes on at ${event.position & 0x7fff}`;
+        return this.#terminal.print(`  queue ${event.queue}: ${event.layout}, ${event.size} entries${at}`);
+      }
+      case 'queue-stopped': {
+        const kept = event.kept === 0 ? '' : `, ${event.kept} of them not returned`;
+        return this.#terminal.print(dim(`  queue ${event.queue} stopped: ${count(event.buffers, 'buffer')}${kept}`));
+      }
+      case 'reset':
+        return this.#terminal.print('  reset');
+      case 'problem':
+        return this.#hang(`  ${yellow(`the ${event.by}`)} `, printable(event.text));
+      case 'disconnected':
+        return this.#hang(`${bold('disconnected')} `, statisticsText(event.statistics));
+    }
+  }
+
+  #names(features: FeatureSet): string {
+    const names = features.names(this.#type.features).map((name) => shortFeatureName(name));
+    return names.length === 0 ? 'no features' : names.join(', ');
+  }
+
+  #hang(prefix: string, text: string): void {
+    this.#terminal.printHanging(prefix, text);
+  }
+}
+
+/** An event as JSON has it: features by name. */
+export function serveEventJson(event: ServeEvent, type: Pick<DeviceTypePlugin, 'features'>): unknown {
+  const names = (features: FeatureSet): string[] => features.names(type.features).map((name) => shortFeatureName(name));
+  if (event.kind === 'listening') return { ...event, offers: names(event.offers) };
+  return event.kind === 'negotiated' ? { ...event, accepted: names(event.accepted) } : event;
+}
+
+function statisticsText({ buffers, kicks, calls, misses, faults }: SessionStatistics): string {
+  const parts = [
+    count(buffers, 'buffer'),
+    `${count(kicks, 'notification')} of the driver`,
+    `${calls.toLocaleString('en')} for it`,
+    ...(misses > 0 ? [count(misses, 'translation')] : []),
+    ...(faults > 0 ? [`${count(faults, 'access', 'accesses')} refused`] : []),
+  ];
+  return parts.join(', ');
+}
+
+function count(number: number, one: string, more = `${one}s`): string {
+  return `${number.toLocaleString('en')} ${number === 1 ? one : more}`;
+}

@@ -1,0 +1,231 @@
+import { ContractError, describeError, KEPT, type DeviceModel, type DeviceQueues } from '@virtio-platform/core';
+import type { DeviceAddressSpace } from '@virtio-platform/core/address-space';
+import type { FeatureSet } from '@virtio-platform/core/features';
+import { ServedQueue, type QueueEnd, type RingSetup } from './served-queue.ts';
+
+/** Who is told of what a served device does. */
+export interface ServedDeviceListener {
+  /** The driver is to be notified of a queue. Hot. */
+  notify(queue: number): void;
+  /** A queue, or the device where it is -1, does nothing any more until it is reset. */
+  broken(queue: number, reason: string): void;
+  /** The device half met an error and went on. */
+  failed(queue: number, reason: string): void;
+  configChanged(): void;
+}
+
+/** Buffers that are served before the event loop runs on: messages and signals wait no longer than that. */
+const MOST_AT_ONCE = 512;
+
+/**
+ * A device half with the queues that a front-end set up. Buffers are served in slices of the event loop, so that a
+ * driver that is always faster keeps no message waiting.
+ */
+export class ServedDevice implements DeviceQueues {
+  readonly model: DeviceModel;
+  /** Of the front-end that there is. */
+  #listener: ServedDeviceListener | undefined;
+  /** By index. */
+  readonly #queues: (ServedQueue | undefined)[];
+  #space: DeviceAddressSpace | undefined;
+  #isRunning = false;
+  #isStarted = false;
+  #isBroken = false;
+  #serving = -1;
+  #isServing = false;
+  #next: NodeJS.Immediate | undefined;
+  #served = 0;
+
+  /** `queueCount` of its queues are the front-end's to set up. Owns the device half. */
+  constructor(model: DeviceModel, queueCount: number) {
+    this.model = model;
+    this.#queues = Array.from({ length: queueCount }, () => undefined);
+    model.connect?.({
+      queueChanged: () => this.wake(),
+      configChanged: () => this.#listener?.configChanged(),
+    });
+  }
+
+  /** Has `listener` told of what the device does from here on; `undefined` while there is no front-end. */
+  listen(listener: ServedDeviceListener | undefined): void {
+    this.#listener = listener;
+  }
+
+  get queueCount(): number {
+    return this.#queues.length;
+  }
+
+  /** Buffers that were taken from all queues so far. */
+  get served(): number {
+    return this.#served;
+  }
+
+  /** Whether a queue is set up and was not ended. */
+  isOpen(index: number): boolean {
+    return this.#queues[index] !== undefined;
+  }
+
+  /** Buffers that were taken from a queue since it was opened. */
+  buffersOf(index: number): number {
+    return this.#queues[index]?.popped ?? 0;
+  }
+
+  /** Whether the queue that is served right now was ended meanwhile: what is done for a buffer of it is in vain. */
+  get isServedQueueGone(): boolean {
+    return this.#serving >= 0 && this.#queues[this.#serving] === undefined;
+  }
+
+  /** Whether any queue is. */
+  get isInUse(): boolean {
+    return this.#queues.some((queue) => queue !== undefined);
+  }
+
+  /**
+   * Opens a queue, which is served once it is enabled. The first one starts the device half with the features that were
+   * accepted. Throws `RangeError` for a ring that its layout forbids, and what the device half throws.
+   */
+  open(index: number, setup: RingSetup, accepted: FeatureSet, space: DeviceAddressSpace): void {
+    const queue = new ServedQueue(space, setup);
+    if (!this.#isStarted) this.#start(accepted);
+    this.#space = space;
+    this.#queues[index] = queue;
+  }
+
+  /** Has a queue served, or left alone. */
+  enable(index: number, isEnabled: boolean): void {
+    const queue = this.#queues[index];
+    if (queue === undefined || queue.isEnabled === isEnabled || queue.queue.broken !== undefined) return;
+    queue.isEnabled = isEnabled;
+    if (isEnabled) this.wake();
+  }
+
+  /** Has all queues served that are enabled, or none: the driver of the device is ready, or not. */
+  run(isRunning: boolean): void {
+    if (this.#isRunning === isRunning) return;
+    this.#isRunning = isRunning;
+    if (isRunning) this.wake();
+  }
+
+  /** Ends a queue: it is not touched again. Returns where it stopped; `undefined` where it was not open. */
+  end(index: number): QueueEnd | undefined {
+    const queue = this.#queues[index];
+    if (queue === undefined) return undefined;
+    const end = queue.end();
+    this.#queues[index] = undefined;
+    this.#guard(index, () => this.model.forget(index));
+    if (!this.isInUse) this.#isStarted = this.#isBroken = false;
+    return end;
+  }
+
+  /** Ends all queues, and resets the device half: what a driver wrote to the configuration has its first values. */
+  reset(): void {
+    for (let index = 0; index < this.#queues.length; index++) this.end(index);
+    this.resetModel();
+    this.#isStarted = this.#isBroken = false;
+  }
+
+  /** Resets the device half alone: the front-end asks later where the queues stopped. */
+  resetModel(): void {
+    this.#guard(-1, () => this.model.reset?.());
+  }
+
+  /** Serves what is available, now and in later slices of the event loop. */
+  wake(): void {
+    if (this.#isServing) return;
+    this.#isServing = true;
+    try {
+      this.#serveAll();
+    } catch (error) {
+      this.#crash(this.#serving, error);
+    } finally {
+      this.#isServing = false;
+      this.#serving = -1;
+    }
+  }
+
+  /** Returns a buffer that the device half kept. */
+  push(index: number, head: number, written: number): void {
+    if (written !== written >>> 0) throw new ContractError('device', 'push', 'was given no number of bytes');
+    const queue = this.#queues[index]?.queue;
+    queue?.push(head, written);
+    if (this.#isServing && index !== this.#serving && queue?.flush() === true) this.#listener?.notify(index);
+  }
+
+  report(queue: number, error: unknown): void {
+    this.#listener?.failed(queue, describeError(error));
+  }
+
+  dispose(): void {
+    if (this.#next !== undefined) clearImmediate(this.#next);
+    this.#queues.fill(undefined);
+    this.model.dispose();
+  }
+
+  #start(accepted: FeatureSet): void {
+    this.#isStarted = true;
+    this.model.start(accepted);
+  }
+
+  #serveAll(): void {
+    let left = MOST_AT_ONCE;
+    for (let isBusy = true; isBusy && this.#isRunning && !this.#isBroken;) {
+      isBusy = false;
+      for (let index = 0; index < this.#queues.length && left > 0; index++) {
+        const queue = this.#queues[index];
+        if (queue?.isEnabled !== true) continue;
+        const served = this.#serve(index, queue, left);
+        left -= served;
+        if (served > 0) isBusy = true;
+      }
+      if (left > 0) continue;
+      this.#next ??= setImmediate(() => {
+        this.#next = undefined;
+        this.wake();
+      });
+      return;
+    }
+  }
+
+  /** Serves at most `most` buffers of a queue. Returns how many it served. Hot. */
+  #serve(index: number, served: ServedQueue, most: number): number {
+    const { queue } = served;
+    const space = this.#space!;
+    let count = 0;
+    this.#serving = index;
+    do {
+      queue.disableNotifications();
+      while (count < most && this.model.wants(index) && served.pop()) {
+        count++;
+        this.#served++;
+        const written = this.model.process(index, served.chain, space, this);
+        // Ended from inside, while it waited for the front-end: a queue is not touched after that.
+        if (this.#queues[index] !== served) return count;
+        if (written === written >>> 0) queue.push(served.chain.head, written);
+        else if (written !== KEPT) throw new ContractError('device', 'process', 'returned no number of bytes');
+      }
+      if (queue.flush()) this.#listener?.notify(index);
+    } while (count < most && this.model.wants(index) && !queue.enableNotifications());
+    if (queue.broken !== undefined) this.#break(index, served);
+    return count;
+  }
+
+  #break(index: number, served: ServedQueue): void {
+    const { code, detail } = served.queue.broken!;
+    served.isEnabled = false;
+    this.#listener?.broken(index, `${code}: ${detail}`);
+  }
+
+  #guard(queue: number, call: () => void): void {
+    try {
+      call();
+    } catch (error) {
+      this.#crash(queue, error);
+    }
+  }
+
+  /** The device half threw: it does nothing any more until it is reset. */
+  #crash(queue: number, error: unknown): void {
+    this.#isBroken = true;
+    this.#listener?.broken(queue, describeError(error));
+  }
+}

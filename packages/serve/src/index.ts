@@ -1,0 +1,12 @@
+/**
+ * The device half of a device type as a vhost-user back-end: for a guest in QEMU, for DPDK, for any front-end.
+ *
+ * ```ts
+ * const stop = new AbortController();
+ * await serveDevice({ type: block, settings, socket: '/run/disk.sock', signal: stop.signal });
+ * ```
+ *
+ * @packageDocumentation
+ */
+export * from './device-server.ts';
+export * from './serve-events.ts';

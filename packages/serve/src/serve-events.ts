@@ -1,0 +1,36 @@
+import type { FeatureSet } from '@virtio-platform/core/features';
+import type { QueueLayout } from '@virtio-platform/core/queue';
+
+/** What was done for one front-end. */
+export interface SessionStatistics {
+  /** Buffers that were taken from all queues. */
+  readonly buffers: number;
+  /** Notifications of the driver; several may come as one. */
+  readonly kicks: number;
+  /** Notifications for the driver. */
+  readonly calls: number;
+  /** Translations that the front-end was asked for. */
+  readonly misses: number;
+  /** Accesses that were refused. */
+  readonly faults: number;
+}
+
+/** What happens while a device is served. Nothing of a front-end's words is in it unchecked but in `text`. */
+export type ServeEvent =
+  | { readonly kind: 'listening'; readonly path: string; readonly offers: FeatureSet }
+  | { readonly kind: 'connected' }
+  /** The front-end accepted features; before its first queue is served. */
+  | { readonly kind: 'negotiated'; readonly accepted: FeatureSet; readonly translates: boolean }
+  | {
+      readonly kind: 'queue-started';
+      readonly queue: number;
+      readonly layout: QueueLayout;
+      readonly size: number;
+      readonly position: number;
+    }
+  /** `kept`: buffers that the device has and did not return. */
+  | { readonly kind: 'queue-stopped'; readonly queue: number; readonly buffers: number; readonly kept: number }
+  | { readonly kind: 'reset' }
+  /** Something is wrong: who did it, and what. */
+  | { readonly kind: 'problem'; readonly by: 'front-end' | 'driver' | 'device'; readonly text: string }
+  | { readonly kind: 'disconnected'; readonly statistics: SessionStatistics };

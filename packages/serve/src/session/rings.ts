@@ -1,0 +1,305 @@
+import type { DeviceAddressSpace } from '@virtio-platform/core/address-space';
+import {
+  VIRTIO_F_ACCESS_PLATFORM,
+  VIRTIO_F_IN_ORDER,
+  VIRTIO_F_RING_PACKED,
+  VIRTIO_RING_F_EVENT_IDX,
+  VIRTIO_RING_F_INDIRECT_DESC,
+  type FeatureSet,
+} from '@virtio-platform/core/features';
+import type { QueueLayout } from '@virtio-platform/core/queue';
+import { ringAreaBytes, VHOST_USER_F_PROTOCOL_FEATURES } from '@virtio-platform/vhost-user';
+import type { ServedDevice } from '../device/served-device.ts';
+import type { QueueEnd, RingSetup } from '../device/served-queue.ts';
+import { FrontEndViolation } from '../front-end-violation.ts';
+import type { ServedMemory } from '../memory/served-memory.ts';
+import type { ServeEvent } from '../serve-events.ts';
+import { Vring } from './vring.ts';
+
+/** What the rings of a device are made over. */
+export interface RingsOptions {
+  readonly device: ServedDevice;
+  readonly memory: ServedMemory;
+  /** The device's view of memory with these features. */
+  readonly spaceFor: (accepted: FeatureSet) => DeviceAddressSpace;
+  readonly emit: (event: ServeEvent) => void;
+}
+
+/** Where a ring begins that was never used, as SET_VRING_BASE has it. */
+const FIRST: Readonly<Record<QueueLayout, number>> = { split: 0, packed: 0x8000_8000 };
+/** Bytes from the start of a used ring to its index. */
+const USED_IDX = 2;
+
+/**
+ * The rings as a front-end sets them up, message by message, and the queues of the device that come of it: a queue is
+ * open from the moment at which everything of its ring was said and the ring is started and enabled.
+ */
+export class Rings {
+  readonly #options: RingsOptions;
+  readonly #vrings: readonly Vring[];
+  #accepted: FeatureSet | undefined;
+  #space: DeviceAddressSpace | undefined;
+  /** Whether the driver of the device is ready, as far as the front-end tells. */
+  #isReady = true;
+  #isTold = false;
+  /** Whether a ring is enabled of which nothing was said: without protocol features (vhost-user, "Ring states"). */
+  #areEnabled = false;
+
+  constructor(options: RingsOptions) {
+    this.#options = options;
+    this.#vrings = Array.from({ length: options.device.queueCount }, () => new Vring());
+  }
+
+  get accepted(): FeatureSet | undefined {
+    return this.#accepted;
+  }
+
+  /** Whether addresses of rings and buffers are I/O virtual ones, which the front-end translates. */
+  get translates(): boolean {
+    return this.#accepted?.has(VIRTIO_F_ACCESS_PLATFORM) === true;
+  }
+
+  /** Notifications of the driver, and for it. */
+  get notifications(): { readonly kicks: number; readonly calls: number } {
+    const sum = (of: (vring: Vring) => number): number => this.#vrings.reduce((all, vring) => all + of(vring), 0);
+    return { kicks: sum(({ kicks }) => kicks), calls: sum(({ calls }) => calls) };
+  }
+
+  /** Takes features, which were offered. Throws {@link FrontEndViolation} while a queue is in use with others. */
+  accept(features: FeatureSet): void {
+    if (this.#accepted?.equals(features) === true) return;
+    if (this.#options.device.isInUse) throw new FrontEndViolation('changes the features while queues are in use');
+    this.#accepted = features;
+    this.#space = this.#options.spaceFor(features);
+    this.#isTold = false;
+    this.#areEnabled = !features.has(VHOST_USER_F_PROTOCOL_FEATURES);
+  }
+
+  /** Says whether the driver is ready, where a front-end tells. A ring that is started says so too. */
+  setReady(isReady: boolean): void {
+    this.#isReady = isReady;
+    if (!isReady) this.#options.device.run(false);
+  }
+
+  setSize(index: number, size: number): void {
+    const vring = this.#idle(index, 'the size');
+    const most = this.#options.device.model.queueSizes[index]!;
+    if (size === 0 || size > most)
+      throw new FrontEndViolation(`gives queue ${index} ${size} entries: the device takes 1 to ${most}`);
+    vring.size = size;
+  }
+
+  setBase(index: number, base: number): void {
+    this.#idle(index, 'the position').base = base;
+  }
+
+  setAreas(index: number, areas: readonly [bigint, bigint, bigint]): void {
+    const vring = this.#of(index);
+    // A front-end that logs dirty pages says it again while the ring runs.
+    if (vring.areas?.every((address, i) => address === areas[i]) === true) return;
+    this.#idle(index, 'the addresses').areas = areas;
+  }
+
+  /** Takes the descriptor over. */
+  start(index: number, descriptor: number | undefined): void {
+    this.#of(index).start(descriptor, () => this.#options.device.wake());
+    this.#isReady = true;
+  }
+
+  /** Takes the descriptor over. */
+  callWith(index: number, descriptor: number | undefined): void {
+    this.#of(index).callWith(descriptor);
+  }
+
+  /** Takes the descriptor over. */
+  reportWith(index: number, descriptor: number | undefined): void {
+    this.#of(index).reportWith(descriptor);
+  }
+
+  /** Throws {@link FrontEndViolation} for a number of which there is no queue. */
+  checkIndex(index: number): void {
+    this.#of(index);
+  }
+
+  enable(index: number, value: number): void {
+    const vring = this.#of(index);
+    if (value > 1) throw new FrontEndViolation(`enables queue ${index} with ${value}`);
+    vring.isEnabled = value === 1;
+    if (value === 0) this.#options.device.enable(index, false);
+  }
+
+  /** Stops a ring. Returns where, as GET_VRING_BASE has it. */
+  stop(index: number): number {
+    const vring = this.#of(index);
+    const end = this.#end(index);
+    vring.stop();
+    if (end !== undefined) vring.base = this.#layout === 'split' ? end.available : joined(end);
+    return vring.base ?? FIRST[this.#layout];
+  }
+
+  /** Ends and disables all queues. */
+  reset(): void {
+    for (const [index, vring] of this.#vrings.entries()) {
+      this.#end(index);
+      vring.isEnabled = false;
+      vring.stop();
+    }
+    this.#options.device.reset();
+  }
+
+  /**
+   * Checks the rings for which everything was said by now. Throws {@link FrontEndViolation}, once for what is wrong.
+   * Reaches no memory: the front-end has its answer before it is asked for translations.
+   */
+  check(): void {
+    for (const [index, vring] of this.#vrings.entries()) {
+      if (!this.#isDue(index, vring)) continue;
+      try {
+        this.#wordsOf(index, vring);
+      } catch (error) {
+        vring.areas = undefined;
+        throw error;
+      }
+    }
+  }
+
+  /**
+   * Opens the queues for which everything was said by now, and serves them. Throws {@link FrontEndViolation}.
+   */
+  open(): void {
+    for (const [index, vring] of this.#vrings.entries()) {
+      if (this.#options.device.isOpen(index)) this.#options.device.enable(index, this.#isEnabled(vring));
+      else if (this.#isDue(index, vring)) this.#open(index, vring);
+    }
+    this.#options.device.run(this.#isReady);
+  }
+
+  /** Notifies the driver of a queue. Hot. */
+  call(index: number): void {
+    this.#vrings[index]!.call();
+  }
+
+  /** Tells the front-end that a queue is broken; all of them for -1. */
+  reportBroken(index: number): void {
+    for (const [i, vring] of this.#vrings.entries()) if (index < 0 || index === i) vring.report();
+  }
+
+  dispose(): void {
+    for (let index = 0; index < this.#vrings.length; index++) this.#end(index);
+    for (const vring of this.#vrings) vring.dispose();
+  }
+
+  get #layout(): QueueLayout {
+    return this.#accepted?.has(VIRTIO_F_RING_PACKED) === true ? 'packed' : 'split';
+  }
+
+  #of(index: number): Vring {
+    const vring = this.#vrings[index];
+    if (vring !== undefined) return vring;
+    throw new FrontEndViolation(`names queue ${index}: the device has ${this.#vrings.length}`);
+  }
+
+  #idle(index: number, what: string): Vring {
+    const vring = this.#of(index);
+    if (!this.#options.device.isOpen(index)) return vring;
+    throw new FrontEndViolation(`changes ${what} of queue ${index} while the queue is in use`);
+  }
+
+  #end(index: number): QueueEnd | undefined {
+    const { device, emit } = this.#options;
+    const buffers = device.buffersOf(index);
+    const end = device.end(index);
+    if (end !== undefined) emit({ kind: 'queue-stopped', queue: index, buffers, kept: end.kept });
+    return end;
+  }
+
+  #isEnabled(vring: Vring): boolean {
+    return vring.isEnabled ?? this.#areEnabled;
+  }
+
+  /** Whether everything of a ring was said, and it is to be served from here on. */
+  #isDue(index: number, vring: Vring): boolean {
+    if (this.#options.device.isOpen(index) || this.#accepted === undefined || !this.#isReady) return false;
+    return vring.isStarted && this.#isEnabled(vring) && vring.size > 0 && vring.areas !== undefined;
+  }
+
+  #open(index: number, vring: Vring): void {
+    const { device, emit } = this.#options;
+    const accepted = this.#accepted!;
+    const setup = this.#setUp(index, vring, accepted);
+    try {
+      device.open(index, setup, accepted, this.#space!);
+    } catch (error) {
+      if (error instanceof RangeError) throw new FrontEndViolation(`sets up queue ${index} wrongly: ${error.message}`);
+      throw error;
+    }
+    const shown = accepted.without(VHOST_USER_F_PROTOCOL_FEATURES);
+    if (!this.#isTold) emit({ kind: 'negotiated', accepted: shown, translates: this.translates });
+    this.#isTold = true;
+    const { layout, size, position } = setup;
+    emit({ kind: 'queue-started', queue: index, layout, size, position });
+    device.enable(index, true);
+  }
+
+  #setUp(index: number, vring: Vring, accepted: FeatureSet): RingSetup {
+    const layout = this.#layout;
+    const words = this.#wordsOf(index, vring);
+    const base = vring.base ?? FIRST[layout];
+    return {
+      layout,
+      size: vring.size,
+      words,
+      position: layout === 'split' ? this.#splitPosition(index, base, words) : packedPosition(index, base),
+      eventIdx: accepted.has(VIRTIO_RING_F_EVENT_IDX),
+      indirect: accepted.has(VIRTIO_RING_F_INDIRECT_DESC),
+      inOrder: accepted.has(VIRTIO_F_IN_ORDER),
+      tableEntries: this.#options.device.model.queueSizes[index]!,
+    };
+  }
+
+  /** The device addresses of the areas of a ring. Throws {@link FrontEndViolation} for one outside of all regions. */
+  #wordsOf(index: number, { size, areas = [0n, 0n, 0n] }: Vring): number[] {
+    const lengths = ringAreaBytes(this.#layout, size);
+    return areas.flatMap((address, area) => {
+      const device = this.translates ? address : this.#options.memory.guestOfUser(address, lengths[area]!);
+      if (device === undefined) {
+        const where = `at 0x${address.toString(16)}, which are in no region that it gave`;
+        throw new FrontEndViolation(`has ${lengths[area]!} bytes of queue ${index} ${where}`);
+      }
+      return [Number(device & 0xffff_ffffn), Number(device >> 32n)];
+    });
+  }
+
+  /**
+   * Where the device goes on in a split ring: at its used index, as libvhost-user does. A front-end that says more has a
+   * back-end in mind that did not return all that it took: those buffers are taken again.
+   */
+  #splitPosition(index: number, base: number, words: readonly number[]): number {
+    if (base > 0xffff)
+      throw new FrontEndViolation(`starts queue ${index} at ${base}, which is no index of a split ring`);
+    const bytes = new Uint8Array(2);
+    // Where the ring cannot be reached the queue is broken at its first use.
+    if (!this.#space!.read(words[4]! + USED_IDX, words[5]!, bytes, 0, 2)) return base;
+    const used = bytes[0]! | (bytes[1]! << 8);
+    if (used !== base) {
+      const text = `starts queue ${index} at ${base}, but its used index is ${used}: the device goes on at ${used}`;
+      this.#options.emit({ kind: 'problem', by: 'front-end', text });
+    }
+    return used;
+  }
+}
+
+/** The next available and the next used entry of a packed ring, as messages have them. */
+function joined({ used, available }: QueueEnd): number {
+  return ((used << 16) | available) >>> 0;
+}
+
+/** Where the device goes on in a packed ring. Some front-ends (DPDK) leave the upper half 0. */
+function packedPosition(index: number, base: number): number {
+  const [available, used] = [base & 0xffff, base >>> 16];
+  if (used !== 0 && used !== available) {
+    const what = `at ${available}, with buffers in flight from ${used} on`;
+    throw new FrontEndViolation(`starts queue ${index} ${what}, of which this back-end does not know`);
+  }
+  return available;
+}

@@ -1,0 +1,224 @@
+import { EventFd, KickPipe } from '@virtio-platform/host';
+import { encodeU64, encodeVringState, type RequestName } from '@virtio-platform/vhost-user';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { GUEST_ADDRESS, OwnServer, until, type OwnFrontEnd } from '../own-front-end.ts';
+
+const VERSION_1 = 1n << 32n;
+const RING_PACKED = 1n << 34n;
+const SIZE = 16;
+/** Offsets in memory: the ring, and the parts of one read request of 512 bytes. */
+const [DESCRIPTORS, DRIVER, DEVICE] = [0, 0x1000, 0x2000];
+const [HEADER, DATA, STATUS] = [0x3000, 0x4000, 0x5000];
+const SECTOR = 512;
+const [NEXT, WRITE] = [1, 2];
+const WRITE_REQUEST = 1;
+
+let server: OwnServer;
+let frontEnd: OwnFrontEnd;
+let call: EventFd;
+let kick: KickPipe;
+beforeEach(async () => {
+  server = new OwnServer();
+  frontEnd = await server.connect();
+});
+afterEach(async () => {
+  frontEnd.dispose();
+  await server.end();
+});
+
+async function start(features: bigint, base: number): Promise<void> {
+  await frontEnd.negotiate(features);
+  await frontEnd.giveMemory();
+  await startRing(base);
+}
+
+async function startRing(base: number): Promise<void> {
+  await frontEnd.placeRing(SIZE, DESCRIPTORS, DRIVER, DEVICE, base);
+  call = frontEnd.own(new EventFd());
+  kick = frontEnd.own(new KickPipe());
+  await frontEnd.tell('SET_VRING_CALL', encodeU64(0n), [call.descriptor]);
+  await frontEnd.tell('SET_VRING_KICK', encodeU64(0n), [kick.descriptor]);
+  kick.closeReadEnd();
+  await frontEnd.tell('SET_VRING_ENABLE', encodeVringState(0, 1));
+}
+
+function memory(): { readonly view: DataView; readonly bytes: Uint8Array } {
+  const { buffer } = frontEnd.memory!;
+  return { view: new DataView(buffer), bytes: new Uint8Array(buffer) };
+}
+
+/** Makes a request in the first three descriptors of a split ring, and makes it available as number `index`. */
+function makeAvailable(index: number, type: 0 | 1, flags: number): void {
+  const { view, bytes } = memory();
+  bytes.fill(0, HEADER, HEADER + 16);
+  view.setUint32(HEADER, type, true);
+  view.setUint8(STATUS, 0xff);
+  [
+    [HEADER, 16, NEXT],
+    [DATA, SECTOR, NEXT | flags],
+    [STATUS, 1, WRITE],
+  ].forEach(([at, length, flag], i) => {
+    view.setBigUint64(DESCRIPTORS + 16 * i, BigInt(GUEST_ADDRESS + at!), true);
+    view.setUint32(DESCRIPTORS + 16 * i + 8, length!, true);
+    view.setUint16(DESCRIPTORS + 16 * i + 12, flag!, true);
+    view.setUint16(DESCRIPTORS + 16 * i + 14, i + 1, true);
+  });
+  view.setUint16(DRIVER + 4 + 2 * (index % SIZE), 0, true);
+  view.setUint16(DRIVER + 2, index + 1, true);
+}
+
+const used = (): number => memory().view.getUint16(DEVICE + 2, true);
+const kinds = (): string[] => server.events.map(({ kind }) => kind);
+
+describe('a split ring that a front-end sets up', () => {
+  it('is served after a kick, and its driver is notified', async () => {
+    await start(VERSION_1, 0);
+    memory().bytes.fill(7, DATA, DATA + SECTOR);
+    makeAvailable(0, WRITE_REQUEST, 0);
+    kick.signal();
+    await until(() => used() === 1, 'a used buffer');
+    expect(memory().view.getUint8(STATUS)).toBe(0);
+    expect(call.drain()).toBe(1);
+    memory().bytes.fill(0, DATA, DATA + SECTOR);
+    makeAvailable(1, 0, WRITE);
+    kick.signal();
+    await until(() => used() === 2, 'another one');
+    expect(memory().bytes.slice(DATA, DATA + SECTOR)).toEqual(new Uint8Array(SECTOR).fill(7));
+  });
+
+  it('is stopped at its position, is left alone then, and goes on there', async () => {
+    await start(VERSION_1, 0);
+    makeAvailable(0, 0, WRITE);
+    kick.signal();
+    await until(() => used() === 1, 'a used buffer');
+    expect(await frontEnd.ask('GET_VRING_BASE', encodeVringState(0, 0))).toBe(1n << 32n);
+    makeAvailable(1, 0, WRITE);
+    kick.signal();
+    await frontEnd.ask('GET_FEATURES');
+    expect(used()).toBe(1);
+    await startRing(1);
+    await until(() => used() === 2, 'the buffer that came meanwhile');
+    expect(server.problems).toEqual([]);
+  });
+
+  it('goes on at its used index where the front-end says another, and says so', async () => {
+    await start(VERSION_1, 5);
+    expect(server.problems).toEqual([
+      'the front-end starts queue 0 at 5, but its used index is 0: the device goes on at 0',
+    ]);
+    makeAvailable(0, 0, WRITE);
+    kick.signal();
+    await until(() => used() === 1, 'a used buffer');
+  });
+
+  it('is served without a descriptor for notifications, by looking', async () => {
+    await frontEnd.negotiate(VERSION_1);
+    await frontEnd.giveMemory();
+    await frontEnd.placeRing(SIZE, DESCRIPTORS, DRIVER, DEVICE);
+    await frontEnd.tell('SET_VRING_KICK', encodeU64(0x100n));
+    await frontEnd.tell('SET_VRING_ENABLE', encodeVringState(0, 1));
+    makeAvailable(0, 0, WRITE);
+    await until(() => used() === 1, 'a used buffer');
+  });
+
+  it('is left alone while it is disabled, and after a reset', async () => {
+    await start(VERSION_1, 0);
+    await frontEnd.tell('SET_VRING_ENABLE', encodeVringState(0, 0));
+    makeAvailable(0, 0, WRITE);
+    kick.signal();
+    await frontEnd.ask('GET_FEATURES');
+    expect(used()).toBe(0);
+    await frontEnd.tell('SET_VRING_ENABLE', encodeVringState(0, 1));
+    await until(() => used() === 1, 'a used buffer');
+    await frontEnd.tell('RESET_DEVICE');
+    makeAvailable(1, 0, WRITE);
+    kick.signal();
+    await frontEnd.ask('GET_FEATURES');
+    expect(used()).toBe(1);
+    expect(kinds().slice(-2)).toEqual(['queue-stopped', 'reset']);
+  });
+
+  it('that its driver breaks is named, reported to the front-end, and works again after it was set up anew', async () => {
+    await start(VERSION_1, 0);
+    const error = frontEnd.own(new EventFd());
+    await frontEnd.tell('SET_VRING_ERR', encodeU64(0n), [error.descriptor]);
+    memory().view.setUint16(DRIVER + 4, SIZE + 1, true);
+    memory().view.setUint16(DRIVER + 2, 1, true);
+    kick.signal();
+    await until(() => server.problems.length > 0, 'a problem');
+    expect(server.problems[0]).toMatch(/^the driver queue 0: descriptor-index-out-of-range/);
+    expect(error.drain()).toBe(1);
+    kick.signal();
+    await frontEnd.ask('GET_FEATURES');
+    expect(server.problems).toHaveLength(1);
+    expect(await frontEnd.ask('GET_VRING_BASE', encodeVringState(0, 0))).toBe(0n);
+    memory().view.setUint16(DRIVER + 2, 0, true);
+    await startRing(0);
+    makeAvailable(0, 0, WRITE);
+    kick.signal();
+    await until(() => used() === 1, 'a used buffer');
+  });
+
+  it('has a buffer outside of memory: the access is named, and the request fails', async () => {
+    await start(VERSION_1, 0);
+    makeAvailable(0, 0, WRITE);
+    memory().view.setBigUint64(DESCRIPTORS + 16, 0x9999_0000n, true);
+    kick.signal();
+    await until(() => used() === 1, 'a used buffer');
+    expect(memory().view.getUint8(STATUS)).not.toBe(0);
+    expect(server.problems).toEqual(['the driver write of 512 bytes at 0x99990000: unmapped']);
+  });
+});
+
+describe('a packed ring that a front-end sets up', () => {
+  it('begins where the front-end says, also one that leaves the upper half 0', async () => {
+    for (const base of [0x8000_8000, 0x8000, 0x8003_8003]) {
+      await start(VERSION_1 | RING_PACKED, base);
+      expect(server.events.findLast(({ kind }) => kind === 'queue-started')).toMatchObject({
+        layout: 'packed',
+        position: base & 0xffff,
+      });
+      expect(await frontEnd.ask('GET_VRING_BASE', encodeVringState(0, 0))).toBe(
+        (BigInt(((base & 0xffff) << 16) | (base & 0xffff)) << 32n) & 0xffff_ffff_0000_0000n,
+      );
+      frontEnd.dispose();
+      await server.untilDisconnected();
+      frontEnd = await server.connect();
+    }
+    expect(server.problems).toEqual([]);
+  });
+
+  it('that has buffers in flight of another back-end is not served', async () => {
+    await start(VERSION_1 | RING_PACKED, 0x8003_8005).catch(() => {});
+    await server.untilDisconnected();
+    expect(server.problems.at(-1)).toMatch(
+      /with buffers in flight from 32771 on, of which this back-end does not know/,
+    );
+  });
+});
+
+describe('the status of the device', () => {
+  it('pauses the rings at a reset, and the driver is ready with the next start', async () => {
+    const tell = (name: RequestName, value: bigint): Promise<bigint | undefined> =>
+      frontEnd.tell(name, encodeU64(value));
+    const protocol = (await frontEnd.ask('GET_PROTOCOL_FEATURES'))!;
+    frontEnd.send('SET_PROTOCOL_FEATURES', encodeU64(protocol));
+    expect(await tell('SET_FEATURES', VERSION_1 | (1n << 30n))).toBe(0n);
+    await frontEnd.giveMemory();
+    await tell('SET_STATUS', 11n);
+    await startRing(0);
+    await tell('SET_STATUS', 15n);
+    expect(await frontEnd.ask('GET_STATUS')).toBe(15n);
+    makeAvailable(0, 0, WRITE);
+    kick.signal();
+    await until(() => used() === 1, 'a used buffer');
+    await tell('SET_STATUS', 0n);
+    makeAvailable(1, 0, WRITE);
+    kick.signal();
+    await frontEnd.ask('GET_FEATURES');
+    expect(used()).toBe(1);
+    expect(await frontEnd.ask('GET_VRING_BASE', encodeVringState(0, 0))).toBe(1n << 32n);
+    await startRing(1);
+    await until(() => used() === 2, 'the next buffer');
+  });
+});

@@ -1,0 +1,152 @@
+import { existsSync } from 'node:fs';
+import { setTimeout } from 'node:timers/promises';
+import { ownTemporaryFolder } from '@virtio-platform/conformance/testing';
+import { loadProfile } from '@virtio-platform/profile';
+import { startProfile, type RunReport } from '@virtio-platform/runner';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { serveProfile, type ServedCommand } from './served-command.ts';
+
+let folder: ReturnType<typeof ownTemporaryFolder>;
+beforeAll(() => {
+  folder = ownTemporaryFolder();
+});
+afterAll(() => folder.remove());
+
+const RING = ['VERSION_1', 'RING_PACKED', 'RING_EVENT_IDX', 'RING_INDIRECT_DESC'];
+const BLOCK = ['BLK_SEG_MAX', 'BLK_BLK_SIZE', 'BLK_FLUSH', 'BLK_CONFIG_WCE'];
+
+interface Served {
+  readonly device: Readonly<Record<string, unknown>>;
+  readonly workload: Readonly<Record<string, unknown>>;
+  readonly platform?: string;
+  readonly driver?: Readonly<Record<string, unknown>>;
+  /** Entries of a queue: 128 unless given. */
+  readonly size?: number;
+}
+
+const SERVED: Readonly<Record<string, Served>> = {
+  'a block device with two queues, resized while it works': {
+    device: {
+      type: 'block',
+      capacity: '8MiB',
+      queues: 2,
+      offers: [...RING, ...BLOCK, 'BLK_MQ'],
+      resizes: [
+        { after: 300, capacity: '16MiB' },
+        { after: 900, capacity: '12MiB' },
+      ],
+    },
+    workload: { kind: 'mixed', requests: 1500, depth: 32, blockSize: '4KiB', reads: 0.6, flushes: 0.02, seed: 7 },
+  },
+  'a block device that returns buffers in order': {
+    device: { type: 'block', capacity: '4MiB', offers: [...RING, ...BLOCK, 'IN_ORDER'] },
+    workload: { kind: 'write-read-verify', requests: 2000, depth: 32, blockSize: '4KiB', seed: 8 },
+  },
+  'a block device behind an IOMMU that each buffer enters and leaves': {
+    platform: 'intel-iommu',
+    device: { type: 'block', capacity: '4MiB', offers: [...RING, ...BLOCK, 'ACCESS_PLATFORM'] },
+    driver: { buffers: 'streaming' },
+    workload: { kind: 'write-read-verify', requests: 400, depth: 16, blockSize: '8KiB', seed: 9 },
+  },
+  'a network device': {
+    device: { type: 'net', mac: '52:54:00:ca:fe:01', offers: [...RING, 'NET_MAC', 'NET_STATUS', 'NET_MRG_RXBUF'] },
+    workload: { kind: 'echo', requests: 1500, depth: 32, blockSize: 4000, seed: 15 },
+  },
+  'a console with four ports': {
+    device: { type: 'console', ports: 4, offers: [...RING, 'CONSOLE_SIZE', 'CONSOLE_MULTIPORT'] },
+    workload: { kind: 'echo', requests: 1500, depth: 32, blockSize: '4KiB', seed: 14 },
+  },
+  'an entropy device': {
+    device: { type: 'entropy', seed: 20191006, offers: RING },
+    workload: { kind: 'read', requests: 1000, depth: 16, blockSize: '1KiB' },
+  },
+  'a SCSI host with three disks': {
+    device: {
+      type: 'scsi',
+      queues: 2,
+      offers: [...RING, 'SCSI_HOTPLUG', 'SCSI_CHANGE'],
+      disks: [
+        { target: 0, lun: 0, capacity: '4MiB', serial: 'system' },
+        { target: 0, lun: 1, capacity: '4MiB', blockSize: '4KiB' },
+        { target: 5, lun: 300, capacity: '4MiB' },
+      ],
+    },
+    workload: { kind: 'write-read-verify', requests: 1000, depth: 32, blockSize: '8KiB', seed: 8 },
+  },
+  'a balloon with statistics, hints and reports of free pages': {
+    device: {
+      type: 'balloon',
+      targets: ['2MiB', '512KiB', '4MiB', '0B'],
+      hints: true,
+      statistics: '5ms',
+      offers: [
+        ...RING,
+        'BALLOON_MUST_TELL_HOST',
+        'BALLOON_STATS_VQ',
+        'BALLOON_DEFLATE_ON_OOM',
+        'BALLOON_FREE_PAGE_HINT',
+        'BALLOON_PAGE_POISON',
+        'BALLOON_PAGE_REPORTING',
+      ],
+    },
+    workload: { kind: 'mixed', requests: 400, depth: 8, batch: 16, seed: 7 },
+    size: 32,
+  },
+};
+
+function profileOf(
+  { device, workload, platform = 'legacy', driver = {}, size = 128 }: Served,
+  machine: object,
+  layout: string,
+): object {
+  return {
+    profile: 'served',
+    summary: 'A device that is served.',
+    platform: { use: `@virtio-platform/platform-${platform}` },
+    machine: { memory: '16MiB', ...machine },
+    device,
+    driver,
+    queue: { layout, size },
+    workload,
+  };
+}
+
+/** Drives what is served with our own driver, as a front-end in this process. */
+async function drive(served: Served, socket: string, layout: string): Promise<RunReport> {
+  const machine = { use: '@virtio-platform/machine-vhost-user', socket };
+  const profile = await loadProfile({ text: JSON.stringify(profileOf(served, machine, layout)) });
+  return await startProfile(profile).report;
+}
+
+/** The server is told of the end of a connection by the kernel. */
+async function untilDisconnected({ events }: ServedCommand, times: number): Promise<void> {
+  const count = (): number => events().filter(({ kind }) => kind === 'disconnected').length;
+  for (const end = performance.now() + 10_000; count() < times; await setTimeout(10))
+    if (performance.now() > end) throw new Error(`${count()} of ${times} front-ends left: ${JSON.stringify(events())}`);
+}
+
+describe('serve, under our own driver', () => {
+  for (const [name, served] of Object.entries(SERVED)) {
+    it(`is ${name}: on a split ring, and for the next front-end on a packed one`, async () => {
+      const device = profileOf(served, { use: '@virtio-platform/machine-simulated' }, 'packed');
+      const server = await serveProfile(folder.path, `device-${Object.keys(SERVED).indexOf(name)}`, device);
+      try {
+        for (const [turn, layout] of ['split', 'packed'].entries()) {
+          const report = await drive(served, server.socket, layout);
+          expect(report.failure?.message).toBeUndefined();
+          expect(report).toMatchObject({ outcome: 'completed', faults: [] });
+          expect(report.workload.verified).toBe(true);
+          expect(report.queue?.layout ?? layout).toBe(layout);
+          await untilDisconnected(server, turn + 1);
+        }
+      } finally {
+        const { status } = await server.end();
+        expect(status).toBe(130);
+      }
+      expect(existsSync(server.socket)).toBe(false);
+      const kinds = server.events().map(({ kind }) => kind);
+      expect(kinds.filter((kind) => kind === 'negotiated')).toHaveLength(2);
+      expect(server.events().filter(({ kind }) => kind === 'problem')).toEqual([]);
+    });
+  }
+});
