@@ -82,6 +82,7 @@ export class ProtocolBench {
   readonly #poll: PollSet = new PollSet(2);
   #frontEnd: FrontEnd | undefined;
   #acknowledges = false;
+  #accepted = FeatureSet.EMPTY;
   #notifications = 0;
 
   constructor(options: ProtocolBenchOptions) {
@@ -99,12 +100,18 @@ export class ProtocolBench {
   }
 
   get queues(): readonly number[] {
-    return this.#options.type.cases!.queues;
+    const { queues } = this.#options.type.cases!;
+    return typeof queues === 'function' ? queues(this) : queues;
   }
 
   /** The configuration fields of the device type. */
   get configTable(): ConfigTable {
     return this.#options.type.config;
+  }
+
+  /** The device features that were accepted on this connection. */
+  get accepted(): FeatureSet {
+    return this.#accepted;
   }
 
   /** Whether commands are acknowledged: REPLY_ACK was accepted. */
@@ -138,6 +145,7 @@ export class ProtocolBench {
     this.#frontEnd?.dispose();
     this.#frontEnd = undefined;
     this.#acknowledges = false;
+    this.#accepted = FeatureSet.EMPTY;
   }
 
   /** Opens the conversation: features, protocol features, owner. */
@@ -153,6 +161,7 @@ export class ProtocolBench {
       this.#acknowledges = taken.includes(PROTOCOL_FEATURES.REPLY_ACK);
       wanted = wanted.with(HAS_PROTOCOL_FEATURES);
     }
+    this.#accepted = wanted;
     this.tell('SET_OWNER');
     this.tell('SET_FEATURES', payloadOf(wanted.bits));
   }
@@ -269,7 +278,7 @@ export class ProtocolBench {
 
   /** Request number `n` of the device type: one that needs nothing to be found. */
   request(n: number): LaidOutRequest['request'] {
-    return this.#options.type.cases!.unprepared(n);
+    return this.#options.type.cases!.unprepared(n, this);
   }
 
   layOut(n = 0, framing?: Framing): LaidOutRequest {

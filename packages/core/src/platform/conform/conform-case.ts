@@ -27,8 +27,11 @@ export interface ConformCase {
   readonly run: (bench: ConformBench) => void | Promise<void>;
 }
 
-/** Makes request number `n` of a device type; what it is may follow from the features that `bench` accepted. */
-export type RequestMaker = (n: number, bench: ConformBench) => GoodRequest;
+/** What the requests and the queues of a device follow from: the features that were accepted. */
+export type AcceptedFeatures = Pick<ConformBench, 'accepted'>;
+
+/** Makes request number `n` of a device type. */
+export type RequestMaker = (n: number, bench: AcceptedFeatures) => GoodRequest;
 
 /** What a device type brings to `conform`. */
 export interface DeviceCases {
@@ -37,7 +40,7 @@ export interface DeviceCases {
   /** The requirements of the type's own section, which its cases name. */
   readonly clauses: readonly Clause[];
   /** Queues that have to be enabled for its requests, which are on the first of them. */
-  readonly queues: readonly number[] | ((bench: ConformBench) => readonly number[]);
+  readonly queues: readonly number[] | ((bench: AcceptedFeatures) => readonly number[]);
   /**
    * Called once for each boot, on a device that was started with a split ring: writes what the requests are to find,
    * and returns the maker of its requests. Several numbers may be in flight at once.
