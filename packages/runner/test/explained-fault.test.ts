@@ -124,6 +124,16 @@ describe('the explanation of an access that the run survives', () => {
     });
   });
 
+  it('knows a mapping of one queue from one of another with the same id', async () => {
+    // The second transmit buffer of the console is back when the device writes to a receive buffer.
+    const device = { type: 'console', offers: ['VERSION_1', 'ACCESS_PLATFORM'] };
+    const driver = { buffers: 'streaming' } as const;
+    const workload = { kind: 'echo', requests: 60, depth: 16, blockSize: 512 };
+    const wrong = { failures: { wrongAddress: { nth: [20] } } };
+    const [fault] = (await reportOf({ ...machine({}), device, driver, workload, ...wrong })).explanations;
+    expect(fault!.notes[0]).toMatch(/^the driver got it from a mapping of \d+ bytes .*, which it had not ended$/);
+  });
+
   it('is that of the first one that the profile does not expect', async () => {
     const both = [...rogue, { after: 150, access: 'write', address: 0x3ff0_1000, length: 8 }];
     const expected = await reportOf({ ...machine({ rogue: both }), expect: { faults: 2 } });
