@@ -98,3 +98,13 @@ describe('explain --feature', () => {
     expect((JSON.parse(none.stdout) as readonly { option: string }[])[0]!.option).toBe('device.offers');
   });
 });
+
+describe('help', () => {
+  it.each(['', 'run', 'explain', 'step', 'matrix', 'check', 'list', 'new'])(
+    'of %s has lines of 80 columns',
+    async (command) => {
+      const { stdout } = await commandHere([...(command === '' ? [] : [command]), '--help']);
+      expect(stdout.split('\n').filter((line) => line.length > 80)).toEqual([]);
+    },
+  );
+});

@@ -113,6 +113,8 @@ const NO_PLUGINS_OUTSIDE = [
 ] as const;
 /** Columns of help where the terminal is wider, or is none. */
 const HELP_COLUMNS = 80;
+/** Columns of a description in help that is wrapped. */
+const LEAST_DESCRIPTION = 20;
 /** A day. */
 const LONGEST_TIMEOUT_S = 86_400;
 
@@ -183,6 +185,8 @@ export async function runCommandLine(
   const program = new Command('virtio-platform')
     .description('One virtio ring, every platform’s rules.')
     .version(TOOL_VERSION)
+    // Descriptions are wrapped also where a long name leaves them less room than commander asks for.
+    .configureHelp({ minWidthToWrap: LEAST_DESCRIPTION })
     .showHelpAfterError('(virtio-platform --help lists the commands)')
     .configureOutput({
       getOutHelpWidth: () => Math.min(terminal.columns, HELP_COLUMNS),

@@ -1,7 +1,9 @@
 import { fileURLToPath } from 'node:url';
 import { loadProfile, type ProfileObject } from '@virtio-platform/profile';
 import { runProfile, type RunReport } from '@virtio-platform/runner';
+import type { TraceEvent } from '@virtio-platform/trace';
 import { describe, expect, it } from 'vitest';
+import { explainFault } from '../src/failure/explain-trouble.ts';
 
 const PLUGINS = { resolveFrom: [fileURLToPath(new URL('../../cli/package.json', import.meta.url))] };
 
@@ -122,6 +124,29 @@ describe('the explanation of an access that the run survives', () => {
       kind: 'fault',
       what: expect.stringContaining('read of 16 bytes at 0x0 was refused'),
     });
+  });
+
+  it('knows a mapping of one queue from one of another with the same id', () => {
+    const event = (index: number, kind: TraceEvent['kind'], queue: number): TraceEvent => ({
+      index,
+      time: index,
+      kind,
+      queue,
+      id: 3,
+      address: 0x2000,
+      deviceAddress: 0x8000n,
+      length: 64,
+      extra: 0,
+      text: null,
+    });
+    const noteOf = (unmapped: number): string | undefined => {
+      const events = [event(0, 'map', 0), event(1, 'unmap', unmapped), event(2, 'fault', -1)];
+      const fault = { address: '0x8000', length: 64, access: 'write', cause: 'unmapped' };
+      const evidence = { rings: [], buffers: new Map(), areas: new Map(), faults: [fault], events, dropped: 0 };
+      return explainFault(fault, evidence, () => undefined).notes[0];
+    };
+    expect(noteOf(0)).toMatch(/of guest address 0x2000, which it had ended before the access$/);
+    expect(noteOf(1)).toMatch(/of guest address 0x2000, which it had not ended$/);
   });
 
   it('is that of the first one that the profile does not expect', async () => {

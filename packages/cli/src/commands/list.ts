@@ -108,7 +108,7 @@ function printShort(terminal: Terminal, profiles: readonly ListedProfile[], plug
   for (const { name, discovered } of plugins) {
     if (discovered === null || discovered.devices.length + discovered.missing.length === 0) continue;
     terminal.print(bold(`\ndevices of machine ${name}`));
-    printDiscovery(terminal, discovered, ({ what, fix }) => wants.has(`${what}: ${fix}`));
+    printDiscovery(terminal, discovered, '  ', ({ what, fix }) => wants.has(`${what}: ${fix}`));
   }
   terminal.print(dim('\nlist --all: each profile with its summary, each plugin with its package'));
 }
@@ -160,22 +160,24 @@ function printLists(terminal: Terminal, profiles: readonly ListedProfile[], plug
 /** In front of what a machine found: as wide as the names of plugins. */
 const INDENT = ' '.repeat(16);
 
-/** Prints what a machine found; `isTold` are those requirements that were printed before. */
+/** Prints what a machine found behind `indent`; `isTold` are those requirements that were printed before. */
 function printDiscovery(
   terminal: Terminal,
   { devices, missing }: MachineDiscovery,
+  indent: string = INDENT,
   isTold: (requirement: MissingRequirement) => boolean = () => false,
 ): void {
   const wanted = (all: readonly MissingRequirement[]): readonly MissingRequirement[] =>
     all.filter((one) => !isTold(one));
   const { green, yellow } = terminal.colors;
-  for (const { what, fix } of wanted(missing)) terminal.printHanging(INDENT, yellow(`${what}: ${fix}`));
-  if (devices.length === 0) terminal.print(`${INDENT}finds no device here`);
+  for (const { what, fix } of wanted(missing)) terminal.printHanging(indent, yellow(`${what}: ${fix}`));
+  if (devices.length === 0) terminal.print(`${indent}finds no device here`);
+  const width = Math.max(0, ...devices.map(({ name }) => name.length));
   for (const device of devices) {
     const details = Object.entries(device.details).map(([name, value]) => `${name} ${value}`);
     const isReady = missing.length + device.missing.length === 0;
     const mark = isReady ? green('ready  ') : yellow('missing');
-    terminal.printHanging(INDENT, `${device.name}  ${mark}  ${[device.what, ...details].join(', ')}`);
-    for (const { what, fix } of wanted(device.missing)) terminal.printHanging(`${INDENT}  `, yellow(`${what}: ${fix}`));
+    terminal.printHanging(indent, `${device.name.padEnd(width)}  ${mark}  ${[device.what, ...details].join(', ')}`);
+    for (const { what, fix } of wanted(device.missing)) terminal.printHanging(`${indent}  `, yellow(`${what}: ${fix}`));
   }
 }

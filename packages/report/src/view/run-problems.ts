@@ -44,7 +44,7 @@ export function problemOf(report: RunReport): RunProblem | undefined {
     also: [
       ...explained.flatMap(({ notes }) => notes),
       ...(failure?.later ?? []).map(({ message, code }) => `then: ${message} [${code}]`),
-      ...new Set(others),
+      ...new Set(others.filter((other) => other !== what)),
     ],
     next: explained[0]?.next ?? failure?.hint ?? changeOf(refusal) ?? undefined,
     bytes: workload.mismatches.first.flatMap(({ what: place, difference }) =>

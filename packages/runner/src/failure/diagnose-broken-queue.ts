@@ -165,7 +165,7 @@ function diagnoseId(evidence: FailureEvidence, ring: RingReport, element: UsedEl
   }
   const isJustBefore = takenBuffers(evidence, ring).at(-1)?.event === back.event;
   const made = evidence.buffers.get(ring.queue)?.find((buffer) => buffer.id === id)?.position;
-  const before = made === undefined ? 'before' : `before, made available in slot ${slotAt(ring, made)},`;
+  const before = made === undefined ? 'before' : `before, made available in slot ${slotAt(ring, made)}`;
   const earlier =
     back.position === undefined ? before : `in used slot ${slotAt(ring, back.position)} (used index ${back.position})`;
   const rule = ring.layout === 'split' ? ONE_ELEMENT : ONE_DESCRIPTOR;

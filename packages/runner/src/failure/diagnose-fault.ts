@@ -184,11 +184,11 @@ function diagnoseMapping(events: readonly TraceEvent[], fault: FaultReport): Map
     const note = 'of the mappings that the recorder kept, none gave the driver this address';
     return { note, story: access, next: 'look where the device has this address from, and what is mapped there' };
   }
-  const { kind, id, address, length, deviceAddress } = mapping;
+  const { kind, queue, id, address, length, deviceAddress } = mapping;
   const endedAt = events.findIndex(
     (event, i) =>
       i > at &&
-      ((event.kind === 'unmap' && kind === 'map' && event.id === id) ||
+      ((event.kind === 'unmap' && kind === 'map' && event.queue === queue && event.id === id) ||
         (event.kind === 'release' && kind !== 'map' && event.deviceAddress === deviceAddress)),
   );
   const from = address === null ? '' : ` of guest address 0x${address.toString(16)}`;

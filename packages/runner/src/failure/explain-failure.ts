@@ -74,7 +74,8 @@ export function explainMismatch(mismatch: Mismatch, evidence: FailureEvidence): 
     place,
     notes: [
       ...refused,
-      ...(writer === undefined ? [] : [describeWriter(writer)]),
+      // What was written beyond the buffer is of this request alone.
+      ...(writer === undefined || kind === 'overrun' ? [] : [describeWriter(writer)]),
       ...(brief === undefined ? [] : [detail]),
     ],
     next: (refused.length > 0 ? NEXT_AFTER_FAULT : NEXT[kind]) ?? null,

@@ -1,6 +1,6 @@
 import { describeAccess, describeMismatches, describeRing, type RunReport } from '@virtio-platform/runner';
 import type { Terminal } from '../../terminal.ts';
-import { describeFault } from '../run-problems.ts';
+import { describeFault, isShownOtherwise } from '../run-problems.ts';
 import { describeProgram, failureLines } from './failure-lines.ts';
 import { printFindings } from './print-findings.ts';
 
@@ -36,21 +36,6 @@ export function printFailure(terminal: Terminal, report: RunReport, style: Failu
   printObserved(terminal, report, style);
   // In one line, however long: so it can be copied.
   if (again !== undefined) terminal.print(dim(`  again ${again}`));
-}
-
-/** What a profile expects of a run that shows nothing in particular: the rest of the account has what came instead. */
-const NOTHING_EXPECTED: readonly (readonly [difference: RegExp, isShown: (report: RunReport) => boolean])[] = [
-  [/^outcome: expected completed, /, ({ failure, refusal }) => failure !== null || refusal !== null],
-  [/^faults: expected 0, /, ({ faults }) => faults.length > 0],
-  [/^recorded faults: expected 0, /, ({ recorded }) => recorded.length > 0],
-  [/^findings: expected 0, /, ({ findings }) => findings.length > 0],
-  [/^leaked: expected 0, /, ({ leaked }) => leaked.first.length > 0],
-  [/^verified: expected true, /, ({ workload }) => workload.mismatches.first.length > 0],
-];
-
-/** Whether a difference only states that there was, unexpectedly, what the account of the run shows anyway. */
-function isShownOtherwise(difference: string, report: RunReport): boolean {
-  return NOTHING_EXPECTED.some(([pattern, isShown]) => pattern.test(difference) && isShown(report));
 }
 
 /** Prints faults, leaks and findings of a run, also where they are expected. The report is printable. */
