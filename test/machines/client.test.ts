@@ -16,6 +16,7 @@ import {
 } from '@virtio-platform/client';
 import { inquiryCdb } from '@virtio-platform/device-scsi';
 import { missingProgram } from '@virtio-platform/host';
+import { loadProfiles } from '@virtio-platform/profile';
 import { afterAll, describe, expect, it } from 'vitest';
 import { ROOT } from '../command/command.ts';
 import { QEMU_TESTS } from './qemu-installed.ts';
@@ -281,6 +282,19 @@ describe.skipIf(DPDK_MISSING)('two clients of the ports of a switch of DPDK', ()
       await Promise.all([client!.close(), server!.close()]);
     } finally {
       await stop();
+    }
+  });
+});
+
+describe.skipIf(DPDK_MISSING || !QEMU_TESTS.mayRun)('a client of a network device of QEMU with several pairs', () => {
+  it('has a stream for each, on which its frames come back from the back-end', async () => {
+    const [profile] = await loadProfiles(join(ROOT, 'profiles/qemu/net-multiqueue.yaml'));
+    await using net = await openNet(profile!);
+    expect(net.pairs).toHaveLength(4);
+    for (const [i, pair] of net.pairs.entries()) {
+      const frame = Buffer.alloc(100 + i, i + 1);
+      pair.write(frame);
+      expect(await once(pair, 'data')).toEqual([frame]);
     }
   });
 });

@@ -4,8 +4,8 @@ import type { NetSettings } from './net-settings.ts';
 /**
  * How QEMU makes a network device: `virtio-net-pci` on a network that gives back what it is sent. Such a network has
  * one pair of queues and no offloads. RSS and MTU are there for a profile that offers them. With a vhost-user back-end
- * the frames are that one's, in as many pairs as the settings have, and addresses, filters and the number of pairs are
- * QEMU's.
+ * the frames are that one's, in as many pairs as the settings have; address and commands are QEMU's, whose filters then
+ * have no effect.
  */
 export const qemuNet: QemuDevice<NetSettings> = {
   arguments({ mac, queuePairs, mtu, speed, duplex, events }, resources) {

@@ -35,12 +35,12 @@ export class PciLegacyTransport implements Transport {
   readonly interface = 'legacy';
   readonly deviceId: number;
   readonly carries: FeatureSet = transportCarries('legacy').without(BAD_FEATURE);
-  readonly queueCount: number;
   readonly #name: string;
   readonly #registers: RegisterWindow;
   readonly #interrupts: DeviceInterrupts;
   /** Features that the driver does not see. */
   readonly #hidden: FeatureSet;
+  #queueCount: number;
 
   /**
    * `hidden` is withheld from the driver. Throws {@link DeviceError} `ERR_DEVICE_CONFIG` without a legacy interface.
@@ -58,7 +58,12 @@ export class PciLegacyTransport implements Transport {
     this.#registers = new RegisterWindow(pci, 'legacy registers', 0, 0, bar.size);
     this.#interrupts = new DeviceInterrupts(pci.name, interrupts, this.#registers, ISR_STATUS);
     this.#hidden = hidden.with(BAD_FEATURE);
-    this.queueCount = this.#countQueues();
+    this.#queueCount = this.#countQueues();
+  }
+
+  /** Known for good once features are accepted, as on the modern interface. */
+  get queueCount(): number {
+    return this.#queueCount;
   }
 
   get interruptMessages(): InterruptMessages | undefined {
@@ -75,6 +80,7 @@ export class PciLegacyTransport implements Transport {
 
   writeDriverFeatures(features: FeatureSet): void {
     this.#registers.write(DRIVER_FEATURES, 4, Number(BigInt.asUintN(32, features.bits)));
+    this.#queueCount = this.#countQueues();
   }
 
   readStatus(): number {

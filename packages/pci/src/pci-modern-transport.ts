@@ -1,5 +1,5 @@
 import { DeviceError } from '@virtio-platform/core';
-import type { InterruptMessages, Transport, WaitResult } from '@virtio-platform/core/device';
+import { DeviceStatus, type InterruptMessages, type Transport, type WaitResult } from '@virtio-platform/core/device';
 import {
   FeatureSet,
   transportCarries,
@@ -55,7 +55,6 @@ export class PciModernTransport implements Transport {
    * ("softmmu/physmem", 5 September 2022).
    */
   readonly wholeUsedElements = true;
-  readonly queueCount: number;
   readonly #name: string;
   readonly #registers: VirtioRegisters;
   readonly #interrupts: DeviceInterrupts;
@@ -66,6 +65,7 @@ export class PciModernTransport implements Transport {
    */
   readonly #hidden: FeatureSet;
   #accepted = FeatureSet.EMPTY;
+  #queueCount: number;
 
   /**
    * `hidden` is withheld from the driver. Throws {@link DeviceError} `ERR_DEVICE_CONFIG` for a function that is not a
@@ -78,10 +78,13 @@ export class PciModernTransport implements Transport {
     this.#interrupts = new DeviceInterrupts(pci.name, interrupts, this.#registers.isr, 0);
     const { length } = this.#registers.common;
     this.#hidden = LATER_REGISTERS.reduce((set, [bit, end]) => (end > length ? set.with(bit) : set), hidden);
-    this.queueCount = this.#registers.common.read(NUM_QUEUES, 2);
-    if (this.queueCount > MOST_QUEUES)
-      throw new DeviceError('ERR_DEVICE_CONFIG', `${pci.name} has ${this.queueCount} queues, more than ${MOST_QUEUES}`);
-    this.#notifications = new NotificationRegisters(pci.name, this.#registers, this.queueCount);
+    this.#queueCount = this.#readQueueCount();
+    this.#notifications = new NotificationRegisters(pci.name, this.#registers, MOST_QUEUES);
+  }
+
+  /** Known for good with FEATURES_OK: a network device of QEMU has one pair of queues until NET_MQ is accepted. */
+  get queueCount(): number {
+    return this.#queueCount;
   }
 
   get interruptMessages(): InterruptMessages | undefined {
@@ -121,6 +124,8 @@ export class PciModernTransport implements Transport {
   /** A reset clears the vectors of the device, so it disables MSI-X too. */
   writeStatus(status: number): void {
     this.#registers.common.write(DEVICE_STATUS, 1, status);
+    const isNegotiated = (status & DeviceStatus.FeaturesOk) !== 0 && (status & DeviceStatus.DriverOk) === 0;
+    if (isNegotiated) this.#queueCount = this.#readQueueCount();
     if (status !== 0) return;
     this.#accepted = FeatureSet.EMPTY;
     this.#interrupts.disable();
@@ -187,6 +192,12 @@ export class PciModernTransport implements Transport {
   /** The function belongs to the machine, which disposes of it. */
   dispose(): void {
     this.#interrupts.dispose();
+  }
+
+  #readQueueCount(): number {
+    const count = this.#registers.common.read(NUM_QUEUES, 2);
+    if (count <= MOST_QUEUES) return count;
+    throw new DeviceError('ERR_DEVICE_CONFIG', `${this.#name} has ${count} queues, more than ${MOST_QUEUES}`);
   }
 
   #select(queue: number): void {

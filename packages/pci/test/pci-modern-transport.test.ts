@@ -6,6 +6,7 @@ import {
   VIRTIO_F_RING_RESET,
   VIRTIO_F_VERSION_1,
 } from '@virtio-platform/core/features';
+import { DeviceStatus } from '@virtio-platform/core/device';
 import type { GuestMemory } from '@virtio-platform/core/memory';
 import { describeTransport } from '@virtio-platform/conformance';
 import { describe, expect, it } from 'vitest';
@@ -47,6 +48,18 @@ describeTransport('PciModernTransport', {
 });
 
 describe('PciModernTransport', () => {
+  it('has the queues that the device has once features are accepted: QEMU adds pairs with NET_MQ', () => {
+    const { device, transport } = open();
+    expect(transport.queueCount).toBe(3);
+    transport.writeStatus(DeviceStatus.Acknowledge | DeviceStatus.Driver);
+    device.registers.poke(0x12, 2, 9);
+    transport.writeStatus(DeviceStatus.Acknowledge | DeviceStatus.Driver | DeviceStatus.FeaturesOk);
+    expect(transport.queueCount).toBe(9);
+    device.registers.poke(0x12, 2, 1025);
+    transport.writeStatus(0);
+    expect(() => transport.writeStatus(DeviceStatus.FeaturesOk)).toThrow(SHORT);
+  });
+
   it('reads all feature bits, and hides those of its caller', () => {
     const features = FeatureSet.of(0, 31, VIRTIO_F_VERSION_1, VIRTIO_F_RING_PACKED, 63);
     const device = new ModernDevice({ features });

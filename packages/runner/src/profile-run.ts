@@ -1,10 +1,17 @@
 import { captureRejectionSymbol, EventEmitter } from 'node:events';
+import { describeValue } from '@virtio-platform/core';
 import type { Profile } from '@virtio-platform/profile';
 import { driveRun } from './drive-run.ts';
 import { EventLog } from './event-log.ts';
 import type { RunReport } from './report/report.ts';
 import type { RunEvent, RunEventMap } from './run-events.ts';
 import type { RunOptions } from './run-options.ts';
+
+/** Whether a profile was checked: only then has it the type of its device in it, with a driver half. */
+function isLoaded(profile: unknown): boolean {
+  const inside = (value: unknown, key: string): unknown => Reflect.get(Object(value), key);
+  return typeof inside(inside(inside(profile, 'device'), 'type'), 'driver') === 'object';
+}
 
 function isSignal(value: unknown): boolean {
   return typeof value === 'object' && value !== null && 'aborted' in value && 'addEventListener' in value;
@@ -40,6 +47,8 @@ export class ProfileRun extends EventEmitter<RunEventMap> implements AsyncDispos
       },
     };
     const { onProgress, signal } = options;
+    if (!isLoaded(profile))
+      throw new TypeError(`\`profile\` has to be one that loadProfile gave, not ${describeValue(profile)}`);
     if (signal !== undefined && !isSignal(signal)) throw new TypeError('`signal` has to be an AbortSignal');
     if (onProgress !== undefined) this.on('progress', ({ done, total }) => onProgress(done, total));
     this.#report = this.#run(profile, options);

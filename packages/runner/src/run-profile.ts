@@ -7,7 +7,7 @@ import type { RunOptions } from './run-options.ts';
  * Starts a run of a profile: compose, negotiate, run the workload, reset, report. A device that fails, and a plugin
  * that does something wrong once the run is put together, is a report with outcome `failed`; a profile, plugin or
  * installation that is wrong before is an error of the run. Whatever was started is ended on every way out. Throws
- * `TypeError` for a signal that is none.
+ * `TypeError` for a profile that was not loaded, and for a signal that is none.
  */
 export function startProfile(profile: Profile, options: RunOptions = {}): ProfileRun {
   return new ProfileRun(profile, options);

@@ -215,6 +215,11 @@ describe('a run that is aborted', () => {
     const profile = await profileOf();
     expect(() => startProfile(profile, { signal: {} as AbortSignal })).toThrow(TypeError);
   });
+
+  it('refuses what loadProfile did not give: a path, an object, nothing', async () => {
+    for (const given of ['profile.yaml', { profile: 'mine', device: { type: 'block' } }, undefined])
+      await expect(runProfile(given as unknown as Profile)).rejects.toThrow(/has to be one that loadProfile gave, not/);
+  });
 });
 
 /** The events of a run that has no report; reading them throws its error at the end. */

@@ -11,7 +11,6 @@ export class ForwardingTransport implements Transport {
   readonly interface: DeviceInterface;
   readonly deviceId: number;
   readonly carries: FeatureSet;
-  readonly queueCount: number;
   readonly unmarkedLengths: boolean | undefined;
   readonly wholeUsedElements: boolean | undefined;
   readonly interruptMessages: InterruptMessages | undefined;
@@ -23,13 +22,16 @@ export class ForwardingTransport implements Transport {
     this.interface = inner.interface;
     this.deviceId = inner.deviceId;
     this.carries = inner.carries;
-    this.queueCount = inner.queueCount;
     this.unmarkedLengths = inner.unmarkedLengths;
     this.wholeUsedElements = inner.wholeUsedElements;
     this.interruptMessages = inner.interruptMessages;
     this.usedNotifications = inner.usedNotifications?.bind(inner);
     this.watch = inner.watch?.bind(inner);
     this.#inner = inner;
+  }
+
+  get queueCount(): number {
+    return this.#inner.queueCount;
   }
 
   readDeviceFeatures(): FeatureSet {

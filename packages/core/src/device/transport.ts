@@ -28,6 +28,7 @@ export interface Transport {
   readonly deviceId: number;
   /** Feature bits this transport can carry. Bits above 31 do not exist on the legacy interface. */
   readonly carries: FeatureSet;
+  /** Queues that the device has; a device may have more once features were accepted. */
   readonly queueCount: number;
   /**
    * `VirtqueueOptions.unmarkedLengths` for the queues of this device. Default: false.

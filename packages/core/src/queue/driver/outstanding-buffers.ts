@@ -64,6 +64,8 @@ export class OutstandingBuffers {
   readonly #mapped: Int32Array;
   readonly #lengths: Uint32Array;
   readonly #writable: Uint32Array;
+  /** By entry: `#added` of the buffer for which it, or its table, was written last, also of one that was not added. */
+  readonly #describedFor: Uint32Array;
   /** Heads in the order in which they were added, as a ring. Valid while buffers are removed in that order. */
   readonly #order: Uint16Array;
   #oldest = 0;
@@ -95,6 +97,7 @@ export class OutstandingBuffers {
     this.deviceAddresses = new Uint32Array(entries * 2);
     this.#lengths = new Uint32Array(entries);
     this.#writable = new Uint32Array(entries);
+    this.#describedFor = new Uint32Array(size);
     this.#order = new Uint16Array(size);
     this.#freeTail = size - 1;
     this.#free = size;
@@ -182,6 +185,7 @@ export class OutstandingBuffers {
     const length = list.length[i]!;
     this.#lengths[entry] = length;
     this.#writable[entry] = isWritable ? length : 0;
+    this.#describedFor[entry < this.#size ? entry : this.#freeHead] = this.#added;
     if (list.premapped[i] === 1) {
       this.deviceAddresses[entry * 2] = list.words[i * 2]!;
       this.deviceAddresses[entry * 2 + 1] = list.words[i * 2 + 1]!;
@@ -335,23 +339,20 @@ export class OutstandingBuffers {
   }
 
   /**
-   * What the driver wrote of each buffer whose descriptors no other buffer took since, outstanding or not, the newest
-   * first. Buffers that were added before a {@link restore} are not among them: its state has no addresses. Cold.
+   * What the driver wrote of each buffer whose descriptors it wrote for no other one since, outstanding or not, the
+   * newest first. Buffers that were added before a {@link restore} are not among them: its state has no addresses. Cold.
    */
   records(): BufferRecord[] {
     const ago = (head: number): number => (this.#added - this.#heads[head * HEAD_WORDS + ADDED_AT]!) >>> 0;
     const described = Array.from({ length: this.#size }, (_, head) => head).filter(
       (head) => this.#heads[head * HEAD_WORDS + DESCRIBED] !== 0,
     );
-    const claimed = new Set<number>();
     return described
       .toSorted((one, other) => ago(one) - ago(other))
       .flatMap((head) => {
         const record = this.#recordOf(head);
         const entries = record.isIndirect ? [head] : record.segments.map(({ entry }) => entry);
-        const isCurrent = entries.every((entry) => !claimed.has(entry));
-        for (const entry of entries) claimed.add(entry);
-        return isCurrent ? [record] : [];
+        return entries.every((entry) => this.#describedFor[entry] === record.addedAt) ? [record] : [];
       });
   }
 

@@ -15,6 +15,8 @@ interface PackedDescriptorMemory {
   readonly ring: PackedRing;
   readonly tables: DescriptorTable | undefined;
   readonly size: number;
+  /** By slot: `addedAt` of the buffer for which the driver wrote it last. */
+  readonly slotsDescribedFor: Uint32Array;
 }
 
 /**
@@ -23,9 +25,9 @@ interface PackedDescriptorMemory {
  * Cold.
  */
 export function packedDescriptors(
-  { id, isIndirect, isOutstanding, segments }: BufferRecord,
+  { id, isIndirect, isOutstanding, addedAt, segments }: BufferRecord,
   position: number,
-  { ring, tables, size }: PackedDescriptorMemory,
+  { ring, tables, size, slotsDescribedFor }: PackedDescriptorMemory,
   first: number,
   tableWords: Uint32Array,
 ): DescriptorInspection[] {
@@ -39,8 +41,10 @@ export function packedDescriptors(
       flags: ring.flags(slot),
       next: ring.id(slot),
     };
-    // A slot that is not available any more belongs to a used buffer, maybe another one.
-    const isChanged = isOutstanding && isAvailable(found.flags, at) && differs(written, found);
+    // A slot that is not available any more belongs to a used buffer, maybe another one; and the driver may have
+    // written another buffer there since, as used buffers free slots in the order of the ring.
+    const isOwn = isOutstanding && slotsDescribedFor[slot] === addedAt;
+    const isChanged = isOwn && isAvailable(found.flags, at) && differs(written, found);
     return { isIn: 'ring', index: slot, written, found, isChanged };
   };
   if (!isIndirect) {

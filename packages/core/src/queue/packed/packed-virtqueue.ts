@@ -56,6 +56,8 @@ export class PackedVirtqueue extends DriverEnd {
   /** {@link #availPosition} at the last `publish`. */
   #nextAvailable = FIRST_POSITION;
   #usedPosition = FIRST_POSITION;
+  /** By slot: `added` of the buffer for which it was written last, also of one that was not added. */
+  #slotsDescribedFor = new Uint32Array(0);
   /** Slots made ready since the last `publish`. */
   #readySlots = 0;
   /** The first of them, and its flags, which `publish` writes. */
@@ -162,7 +164,8 @@ export class PackedVirtqueue extends DriverEnd {
   }
 
   inspectBuffers(): readonly BufferInspection[] {
-    const parts = { ring: this.#ring, tables: this.#tables, size: this.size };
+    const slotsDescribedFor = this.#slotsDescribedFor;
+    const parts = { ring: this.#ring, tables: this.#tables, size: this.size, slotsDescribedFor };
     return this.buffers.records().map((record) => {
       const { id, isOutstanding, isIndirect } = record;
       const position = this.#positions[id]!;
@@ -184,6 +187,7 @@ export class PackedVirtqueue extends DriverEnd {
     this.#ring = new PackedRing(this.guest, address, address + layout.driverOffset, address + layout.deviceOffset);
     this.#tables = tables && openDescriptorTable('little', this.guest, tables.address);
     this.#positions = new Int32Array(size).fill(UNKNOWN_POSITION);
+    this.#slotsDescribedFor = new Uint32Array(size);
   }
 
   protected clearRing(): void {
@@ -210,7 +214,9 @@ export class PackedVirtqueue extends DriverEnd {
       const failure = buffers.map(list, i, entry);
       if (failure < 0) return failure;
       const low = deviceAddresses[entry * 2]!;
-      this.#ring.writeDescriptor(slotOf(position), low, deviceAddresses[entry * 2 + 1]!, list.length[i]!, id);
+      const slot = slotOf(position);
+      this.#slotsDescribedFor[slot] = buffers.added;
+      this.#ring.writeDescriptor(slot, low, deviceAddresses[entry * 2 + 1]!, list.length[i]!, id);
       if (i === count - 1) return entry;
       entry = buffers.entryAfter(entry);
       position = advance(position, 1, this.size);
@@ -239,6 +245,7 @@ export class PackedVirtqueue extends DriverEnd {
     const table = this.tableWords;
     this.memory.tables!.writeDeviceAddress(first * DESCRIPTOR_SIZE, table, 0);
     const slot = slotOf(this.#availPosition);
+    this.#slotsDescribedFor[slot] = buffers.added;
     this.#ring.writeDescriptor(slot, table[0]!, table[1]!, count * DESCRIPTOR_SIZE, id);
     return id;
   }
