@@ -56,8 +56,12 @@ function wrongCase(
     layouts: ['split'],
     features: [VIRTIO_NET_F_CTRL_VQ, ...features],
     run: async (port) => {
-      await port.refused(command(port));
-      await port.send(port.frame());
+      const wrong = command(port);
+      const ack = await port.command(wrong);
+      // What a device took shows with the frames that come.
+      for (let flow = 1; flow <= 8; flow++) await port.send(port.frame({ kind: 'ipv4', flow }));
+      await port.bench.settle();
+      port.bench.check(ack !== 0, `the acknowledgement of ${wrong.class}.${wrong.command} is OK`);
     },
   });
 }
