@@ -167,7 +167,7 @@ export const HOSTILE_COMMAND_CASES: readonly ConformCase[] = [
     changed(scaling([0, 0]), (view) => view.setUint16(4, 0xffff, true)),
   ),
   wrongCase('scaling-to-no-queue', 'an indirection table with a queue that there is not', [VIRTIO_NET_F_RSS], () =>
-    scaling([0, 0x7fff]),
+    scaling([0x7fff, 0x7fff]),
   ),
   wrongCase('scaling-unclassified-nowhere', 'an unclassified queue that there is not', [VIRTIO_NET_F_RSS], () =>
     changed(scaling([0]), (view) => view.setUint16(6, 0x7fff, true)),
