@@ -13,6 +13,7 @@ import {
 import { VIRTIO_F_ACCESS_PLATFORM } from '@virtio-platform/core/features';
 import { byteSize } from '@virtio-platform/options';
 import { z } from 'zod';
+import { BALLOON_CASES } from './conform/balloon-cases.ts';
 import { BALLOON_CONFIG } from './balloon-config.ts';
 import { BalloonDevice } from './balloon-device.ts';
 import { BalloonDriver } from './balloon-driver.ts';
@@ -120,6 +121,7 @@ const plugin: DeviceTypePlugin<BalloonSettings, BalloonDriver> = defineDeviceTyp
   workloads: { 'inflate-deflate': inflateDeflate, mixed },
   model: (settings, byteOrder) => new BalloonDevice(settings, byteOrder),
   qemu: qemuBalloon,
+  cases: BALLOON_CASES,
 });
 
 export default plugin;

@@ -14,6 +14,7 @@ import {
 import { type EchoOptions, echoWorkloads } from '@virtio-platform/device-kit';
 import { byteSize } from '@virtio-platform/options';
 import { z } from 'zod';
+import { CONSOLE_CASES } from './conform/console-cases.ts';
 import { CONSOLE_CONFIG, readConsoleConfig } from './console-config.ts';
 import { ConsoleDevice } from './console-device.ts';
 import { CONSOLE_DRIVER_FEATURES, ConsoleDriver, consoleQueues } from './console-driver.ts';
@@ -98,6 +99,7 @@ const plugin: DeviceTypePlugin<ConsoleSettings, ConsoleDriver> = defineDeviceTyp
   workloads: { echo: steady(echo.echo), stream: steady(echo.stream), mixed },
   model: (settings, byteOrder) => new ConsoleDevice({ ...settings, queueSize: MAX_QUEUE_SIZE, byteOrder }),
   qemu: qemuConsole,
+  cases: CONSOLE_CASES,
   vhostUser: { queues: 2, counted: 1, config: 'of-features', drains: false },
 });
 

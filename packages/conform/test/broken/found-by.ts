@@ -107,7 +107,7 @@ export const FOUND_BY: Readonly<Record<string, readonly string[]>> = {
   'keeps the order of its first queue only': ['queues/in-order'],
   'takes at most 40 buffers of its other queues': ['queues/many-requests'],
   'stops all of its queues where one is reset': ['queues/reset-one'],
-  'returns what a queue has as it is reset': ['queues/reset-one-with-buffers'],
+  'returns what a queue had once it is enabled again': ['queues/reset-one-with-buffers'],
   'resumes its first queue only': ['queues/suspend'],
   'crashes at a kick of a queue that is not enabled': ['hostile/V31-kick-of-no-queue'],
   'crashes where a queue is enabled twice': ['hostile/V30-enabled-again'],

@@ -292,32 +292,7 @@ const RECEIVE_BUGS: readonly FoundBug[] = [
     ['net/receive-unpublished'],
   ),
   forgetting(0, 'receives nothing after its receive queue was reset', ['net/receive-queue-reset']),
-  keepsFrames(),
 ];
-
-/** Delivers after a reset what was sent before it. */
-function keepsFrames(): FoundBug {
-  const cases = ['net/receive-after-reset'];
-  let last: Uint8Array | undefined;
-  const [bug] = sending('delivers frames of before a reset', cases, (frame) => {
-    if (frame.device.count === 1 && last !== undefined) frame.as(last);
-    frame.device.count = 0;
-    last = frame.bytes;
-    return frame.handle();
-  });
-  return [
-    {
-      ...bug,
-      model: (model, device) => ({
-        ...bug.model!(model, device),
-        start: () => {
-          device.count = 1;
-        },
-      }),
-    },
-    cases,
-  ];
-}
 
 /** Bugs with packets that are spread over buffers. The count of a device is the number of buffers of the packet. */
 function merging(

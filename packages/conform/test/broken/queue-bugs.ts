@@ -137,14 +137,21 @@ export const QUEUE_BUGS: readonly Bug[] = [
     })),
   },
   {
-    name: 'returns what a queue has as it is reset',
-    transport: altered((inner, device) => ({
-      resetQueue: (queue) => {
-        const ring = device.rings[queue];
-        if (ring !== undefined && isWaiting(ring)) complete(ring);
-        inner.resetQueue(queue);
-      },
-    })),
+    name: 'returns what a queue had once it is enabled again',
+    transport: altered((inner, device) => {
+      let before: BrokenRing | undefined;
+      return {
+        resetQueue: (queue) => {
+          before = device.rings[queue];
+          inner.resetQueue(queue);
+        },
+        enableQueue: (queue, addresses) => {
+          if (before !== undefined && isWaiting(before)) complete(before);
+          before = undefined;
+          inner.enableQueue(queue, addresses);
+        },
+      };
+    }),
   },
   {
     name: 'resumes its first queue only',

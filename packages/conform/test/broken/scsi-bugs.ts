@@ -89,9 +89,21 @@ export const SCSI_BUGS: readonly FoundBug[] = [
     9,
     ({ lengths }) => lengths[0] === HEADER,
   ),
-  answering('wants whole blocks in each descriptor', ['scsi/data-in-odd-lengths'], RESPONSE, 9, (handled) => {
+  answering('wants whole blocks in each descriptor', ['scsi/data-out-in-odd-lengths'], RESPONSE, 9, (handled) => {
     const { lengths } = handled;
     return lengths[0] === REQUEST_BYTES && lengths[1] === 5;
+  }),
+  answering('writes data to one descriptor', ['scsi/data-in-odd-lengths'], RESPONSE, 9, (handled) => {
+    const [first, second] = writable(handled);
+    return first === RESPONSE_BYTES && second === 3;
+  }),
+  answering('wants data apart from the response', ['scsi/data-with-response'], RESPONSE, 9, (handled) => {
+    const [first, ...rest] = writable(handled);
+    return isRequest(handled) && first! > RESPONSE_BYTES && rest.length === 0;
+  }),
+  answering('wants data apart from the request', ['scsi/data-with-request'], RESPONSE, 9, (handled) => {
+    const { chain } = handled;
+    return isRequest(handled) && chain.readable === 1 && chain.readableBytes > REQUEST_BYTES;
   }),
   handling('writes a response to one descriptor', ['scsi/response-in-two'], (handled) => {
     const used = handled.handle();

@@ -182,13 +182,14 @@ export class NetPort {
     const padded = new Uint8Array(NET_HASH_HEADER_SIZE);
     padded.set(first.bytes.subarray(0, this.header));
     header.read(new DataView(padded.buffer), this.header, true);
-    bench.check(header.buffers >= 1, `num_buffers is ${header.buffers}`);
-    if (!this.isMerged) bench.equal('num_buffers without MRG_RXBUF', header.buffers, 1);
+    // Without MRG_RXBUF there is one, whatever a device says: one case looks at that.
+    const buffers = this.isMerged ? header.buffers : 1;
+    bench.check(buffers >= 1, `num_buffers is ${buffers}`);
     const parts = [first];
-    while (parts.length < header.buffers) {
+    while (parts.length < buffers) {
       // They have to be seen together with the first (5.1.6.4.1).
       const next = ring.take();
-      if (next === undefined) bench.fail(`${parts.length} of ${header.buffers} buffers of a packet are used`);
+      if (next === undefined) bench.fail(`${parts.length} of ${buffers} buffers of a packet are used`);
       parts.push(this.#take(ring, next));
     }
     for (const { bytes, room } of parts.slice(0, -1))

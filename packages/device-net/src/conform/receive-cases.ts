@@ -360,19 +360,4 @@ export const NET_RECEIVE_CASES: readonly ConformCase[] = [
       }
     },
   }),
-  netCase({
-    id: 'net/receive-after-reset',
-    clause: '2.4.1',
-    title: 'delivers nothing after a reset that was sent before it',
-    layouts: BOTH,
-    start: { buffers: 0 },
-    run: async (port) => {
-      for (let number = 1; number <= 3; number++) port.give(port.frame({ number, data: 100 }));
-      await port.bench.settle();
-      const again = await port.again();
-      const frame = again.frame({ number: 50, data: 77 });
-      await again.send(frame);
-      await again.expect(frame);
-    },
-  }),
 ];

@@ -46,12 +46,43 @@ async function settleUnit(bench: ConformBench): Promise<void> {
     await bench.serve(bench.layOutRequest(scsiRequest({ cdb: testUnitReadyCdb(), status: undefined })));
 }
 
+/** Request and response in descriptors of their own, as every device takes them. */
+const APART: Framing = { readable: [REQUEST_BYTES], writable: [RESPONSE_BYTES] };
+
+/** Asks what the unit is in some framing, and compares that with what it says in the usual one. */
+function framingCase(id: string, title: string, framing: Framing): ConformCase {
+  return {
+    id: `scsi/${id}`,
+    clause: '2.7.4.1',
+    level: 'MUST',
+    title,
+    layouts: BOTH,
+    run: async (bench) => {
+      await bench.start({ size: 128 });
+      await settleUnit(bench);
+      const usual = await dataOf(bench, inquiry(), APART);
+      for (let n = 0; n < 3; n++) {
+        const seen = await dataOf(bench, inquiry(), framing);
+        bench.check(Buffer.compare(seen, usual) === 0, 'INQUIRY has other data than in the usual framing');
+      }
+    },
+  };
+}
+
+/** Serves a request, and returns its data-in. */
+async function dataOf(bench: ConformBench, request: GoodRequest, framing: Framing): Promise<Uint8Array> {
+  const laid = bench.layOutRequest(request, framing);
+  await bench.serve(laid);
+  const parts = laid.segments.filter(({ isWritable }) => isWritable).map(({ buffer }) => buffer.read());
+  return Buffer.concat(parts).subarray(RESPONSE_BYTES);
+}
+
 /** Serves a request on a device whose unit is ready. */
 function requestCase(
   id: string,
   title: string,
   requests: () => readonly GoodRequest[],
-  framing: Framing = {},
+  framing: Framing = APART,
   clause = REQUESTS,
 ): ConformCase {
   return {
@@ -87,6 +118,8 @@ function pattern(seed: number, bytes = BLOCK): Uint8Array {
   return Uint8Array.from({ length: bytes }, (_, i) => (i * 7 + seed * 31 + (i >> 8)) & 0xff);
 }
 
+/** Without data, so that a device that assumes something of its framing serves it. */
+const ready = (): GoodRequest => scsiRequest({ cdb: testUnitReadyCdb(), status: undefined });
 const inquiry = (): GoodRequest =>
   scsiRequest({ cdb: inquiryCdb(INQUIRY_BYTES), room: INQUIRY_BYTES, expected: Uint8Array.of(0) });
 const write = (block: number, data: Uint8Array): GoodRequest =>
@@ -120,21 +153,34 @@ const CASES: readonly ConformCase[] = [
   requestCase('inquiry', 'answers INQUIRY with a disk', () => [inquiry(), inquiry()]),
   requestCase('ready', 'answers TEST UNIT READY with GOOD', () => [scsiRequest({ cdb: testUnitReadyCdb() })]),
   requestCase('write-read', 'reads what was written', writeAndRead),
-  requestCase('request-in-two', 'takes a request in two descriptors', writeAndRead, { readable: [8] }),
-  requestCase('command-apart', 'takes a command apart from its header', writeAndRead, { readable: [19] }),
-  requestCase('data-in-odd-lengths', 'takes and writes data in descriptors of odd lengths', writeAndRead, {
-    readable: [REQUEST_BYTES, 5, 100, 1],
-    writable: [RESPONSE_BYTES, 3, 200, 1],
+  framingCase('request-in-two', 'takes a request in two descriptors', {
+    readable: [8, REQUEST_BYTES - 8],
+    writable: [RESPONSE_BYTES],
   }),
-  requestCase('response-in-two', 'writes a response into two descriptors', writeAndRead, { writable: [10] }),
-  requestCase('response-in-odd-lengths', 'writes a response into descriptors of odd lengths', writeAndRead, {
+  framingCase('command-apart', 'takes a command apart from its header', {
+    readable: [REQUEST_BYTES - SCSI_CDB_SIZE],
+    writable: [RESPONSE_BYTES],
+  }),
+  framingCase('data-with-response', 'writes response and data into one descriptor', {}),
+  framingCase('data-in-odd-lengths', 'writes data into descriptors of odd lengths', {
+    writable: [RESPONSE_BYTES, 3, 20, 1],
+  }),
+  framingCase('response-in-two', 'writes a response into two descriptors', { writable: [10, RESPONSE_BYTES - 10] }),
+  framingCase('response-in-odd-lengths', 'writes a response into descriptors of odd lengths', {
     writable: [1, 3, 7, 1, 60],
+  }),
+  requestCase('data-with-request', 'takes request and data in one descriptor', writeAndRead, {
+    writable: [RESPONSE_BYTES],
+  }),
+  requestCase('data-out-in-odd-lengths', 'takes data in descriptors of odd lengths', writeAndRead, {
+    readable: [REQUEST_BYTES, 5, 100, 1],
+    writable: [RESPONSE_BYTES],
   }),
   requestCase(
     'used-length-of-write',
     'counts no data-out in the used length',
     () => [{ ...write(5, pattern(9)), check: (_, length) => lengthOf(length) }],
-    {},
+    APART,
     '2.7.8.2',
   ),
   requestCase(
@@ -148,21 +194,21 @@ const CASES: readonly ConformCase[] = [
           (sense[2]! & 0xf) === 5 ? undefined : `the sense key is ${sense[2]! & 0xf}, and has to be 5`,
       }),
     ],
-    {},
+    APART,
     NORMATIVE,
   ),
   requestCase(
     'bad-target',
     'answers BAD_TARGET for a target that there is not',
     () => [scsiRequest({ cdb: testUnitReadyCdb(), target: NO_TARGET, response: VIRTIO_SCSI_S_BAD_TARGET })],
-    {},
+    APART,
     NORMATIVE,
   ),
   requestCase(
     'overrun',
     'answers OVERRUN where a command moves more than there is room for',
     () => [scsiRequest({ cdb: read10Cdb(1, 4), room: BLOCK, response: VIRTIO_SCSI_S_OVERRUN })],
-    {},
+    APART,
     NORMATIVE,
   ),
   requestCase('more-room', 'takes more room for data than the command needs', () => [
@@ -181,7 +227,7 @@ const CASES: readonly ConformCase[] = [
       taskRequest(VIRTIO_SCSI_T_TMF_ABORT_TASK, [VIRTIO_SCSI_S_OK, VIRTIO_SCSI_S_FUNCTION_SUCCEEDED], 0, 0, 999),
       taskRequest(VIRTIO_SCSI_T_TMF_QUERY_TASK, [VIRTIO_SCSI_S_OK], 0, 0, 999),
     ],
-    {},
+    APART,
     CONTROL,
   ),
   requestCase(
@@ -192,14 +238,14 @@ const CASES: readonly ConformCase[] = [
       ...Array.from({ length: ATTENTIONS }, () => scsiRequest({ cdb: testUnitReadyCdb(), status: undefined })),
       scsiRequest({ cdb: testUnitReadyCdb() }),
     ],
-    {},
+    APART,
     CONTROL,
   ),
   requestCase(
     'unknown-function',
     'rejects a task management function that there is not',
     () => [taskRequest(UNKNOWN_FUNCTION, [VIRTIO_SCSI_S_FUNCTION_REJECTED])],
-    {},
+    APART,
     CONTROL,
   ),
   requestCase(
@@ -208,10 +254,10 @@ const CASES: readonly ConformCase[] = [
     () => [
       taskRequest(VIRTIO_SCSI_T_TMF_QUERY_TASK, [VIRTIO_SCSI_S_INCORRECT_LUN, VIRTIO_SCSI_S_BAD_TARGET], 0, NO_UNIT),
     ],
-    {},
+    APART,
     CONTROL,
   ),
-  requestCase('notifications', 'answers a query of notifications', () => [notificationQuery()], {}, CONTROL),
+  requestCase('notifications', 'answers a query of notifications', () => [notificationQuery()], APART, CONTROL),
 ];
 
 function lengthOf(length: number): string | undefined {
@@ -252,9 +298,9 @@ export const SCSI_CASES: DeviceCases = {
   queues: [SCSI_REQUEST_QUEUE],
   open: async (bench) => {
     await settleUnit(bench);
-    return () => scsiRequest({ cdb: inquiryCdb(INQUIRY_BYTES), room: INQUIRY_BYTES });
+    return ready;
   },
-  unprepared: inquiry,
+  unprepared: ready,
   requestOn: (queue, usual, bench) => {
     if (queue === SCSI_CONTROL_QUEUE) return taskRequest(VIRTIO_SCSI_T_TMF_QUERY_TASK, [VIRTIO_SCSI_S_OK], 0, 0, 999);
     const queues = scsiField(bench, SCSI_CONFIG.num_queues);

@@ -127,8 +127,11 @@ function vhostUserProblem(vhostUser: unknown): string | undefined {
 
 function casesProblem(cases: unknown): string | undefined {
   if (!isRecord(cases)) return undefined;
-  const { cases: list, clauses, queues, open, unprepared } = cases;
-  const areLists = [list, clauses, queues].every(Array.isArray);
+  const { cases: list, clauses, queues, open, unprepared, attend, requestOn } = cases;
+  const areLists = [list, clauses].every(Array.isArray) && (Array.isArray(queues) || typeof queues === 'function');
   const isRight = areLists && typeof open === 'function' && typeof unprepared === 'function';
-  return isRight ? undefined : 'cases lack cases, clauses or queues (lists), or open or unprepared (functions)';
+  if (!isRight)
+    return 'cases lack cases, clauses or queues (lists, queues also a function), or open or unprepared (functions)';
+  const areFunctions = [attend, requestOn].every((member) => member === undefined || typeof member === 'function');
+  return areFunctions ? undefined : 'cases have an attend or a requestOn that is no function';
 }

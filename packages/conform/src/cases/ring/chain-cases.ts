@@ -233,7 +233,12 @@ export const CHAIN_CASES: readonly ConformCase[] = [
     level: 'MUST',
     title: 'takes direct descriptors that are followed by one table (V22)',
     needs: [hasIndirect],
-    run: (bench) => serveCut(bench, { readable: [3, 4], writable: [3, 4], indirect: 2 }, { with: INDIRECT }),
+    run: async (bench) => {
+      const framing = { readable: [3, 4], writable: [3, 4], indirect: 2 };
+      await bench.start();
+      if (bench.layOut(0, framing).segments.length < 3) bench.skip('its requests have too few bytes');
+      await serveCut(bench, framing, { with: INDIRECT });
+    },
   },
   {
     id: 'ring/table-marked-writable',
