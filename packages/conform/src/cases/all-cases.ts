@@ -5,6 +5,7 @@ import { HOSTILE_CHAIN_CASES } from './hostile/chain-cases.ts';
 import { HOSTILE_PACKED_CASES } from './hostile/packed-cases.ts';
 import { HOSTILE_QUEUE_CASES } from './hostile/queue-cases.ts';
 import { HOSTILE_SPLIT_CASES } from './hostile/split-cases.ts';
+import { randomCases } from '../operations/operation-cases.ts';
 import { RESET_CASES } from './reset-cases.ts';
 import { CHAIN_CASES } from './ring/chain-cases.ts';
 import { NOTIFICATION_CASES } from './ring/notification-cases.ts';
@@ -26,7 +27,7 @@ export const COMMON_CASES: readonly ConformCase[] = [
   ...HOSTILE_QUEUE_CASES,
 ];
 
-/** All cases of a device type: the common ones, then its own. */
-export function casesOf({ cases }: Pick<DeviceTypePlugin, 'cases'>): readonly ConformCase[] {
-  return [...COMMON_CASES, ...(cases?.cases ?? [])];
+/** All cases of a device type: the common ones, its own, then long runs of operations that follow from a seed. */
+export function casesOf({ cases }: Pick<DeviceTypePlugin, 'cases'>, seed?: number): readonly ConformCase[] {
+  return [...COMMON_CASES, ...(cases?.cases ?? []), ...randomCases(cases?.openModel, seed)];
 }

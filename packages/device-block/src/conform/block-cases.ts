@@ -2,6 +2,7 @@ import type { Clause, ConformBench, DeviceCases, GoodRequest } from '@virtio-pla
 import { SECTOR_SIZE, VIRTIO_BLK_T_IN } from '../layout.ts';
 import { BLOCK_CONFIG_CASES } from './config-cases.ts';
 import { diskFacts } from './block-disk-facts.ts';
+import { openBlockModel } from './block-model.ts';
 import { blockRequest, patternOf, readOf, writeOf } from './block-requests.ts';
 import { BLOCK_RANGE_CASES } from './range-cases.ts';
 import { BLOCK_REQUEST_CASES } from './request-cases.ts';
@@ -58,6 +59,7 @@ export const BLOCK_CASES: DeviceCases = {
   clauses: CLAUSES,
   queues: [0],
   open: openRequests,
+  openModel: openBlockModel,
   unprepared: () => blockRequest({ type: VIRTIO_BLK_T_IN, room: SECTOR_SIZE }),
   cases: [...BLOCK_REQUEST_CASES, ...BLOCK_RANGE_CASES, ...BLOCK_CONFIG_CASES],
 };

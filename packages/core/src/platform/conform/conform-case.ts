@@ -2,6 +2,7 @@ import type { QueueLayout } from '../../queue/ring/ring-format.ts';
 import type { Clause } from './clause.ts';
 import type { ConformBench } from './conform-bench.ts';
 import type { GoodRequest, OfferedDevice } from './good-request.ts';
+import type { RequestModel } from './request-model.ts';
 
 /** Returns why a case does not apply to a device, or `undefined` where it does. */
 export type CaseNeed = (device: OfferedDevice) => string | undefined;
@@ -42,4 +43,9 @@ export interface DeviceCases {
   readonly open: (bench: ConformBench) => Promise<(n: number) => GoodRequest>;
   /** Request number `n` of a device that does not even get through {@link open}: one that needs nothing to be found. */
   readonly unprepared: (n: number) => GoodRequest;
+  /**
+   * Opens a model of the device for long runs of requests whose data is verified, on a device that was started; called
+   * once for each run. Without it such runs have the requests of {@link open}.
+   */
+  readonly openModel?: (bench: ConformBench) => RequestModel;
 }
