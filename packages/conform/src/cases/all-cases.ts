@@ -5,7 +5,7 @@ import { HOSTILE_CHAIN_CASES } from './hostile/chain-cases.ts';
 import { HOSTILE_PACKED_CASES } from './hostile/packed-cases.ts';
 import { HOSTILE_QUEUE_CASES } from './hostile/queue-cases.ts';
 import { HOSTILE_SPLIT_CASES } from './hostile/split-cases.ts';
-import { randomCases } from '../operations/operation-cases.ts';
+import { randomCase } from '../operations/operation-cases.ts';
 import { RESET_CASES } from './reset-cases.ts';
 import { CHAIN_CASES } from './ring/chain-cases.ts';
 import { NOTIFICATION_CASES } from './ring/notification-cases.ts';
@@ -27,7 +27,11 @@ export const COMMON_CASES: readonly ConformCase[] = [
   ...HOSTILE_QUEUE_CASES,
 ];
 
-/** All cases of a device type: the common ones, its own, then long runs of operations that follow from a seed. */
-export function casesOf({ cases }: Pick<DeviceTypePlugin, 'cases'>, seed?: number): readonly ConformCase[] {
-  return [...COMMON_CASES, ...(cases?.cases ?? []), ...randomCases(cases?.openModel, seed)];
+/** All cases of a device type: the common ones, its own, then a long run of operations that follow from a seed. */
+export function casesOf(
+  { cases }: Pick<DeviceTypePlugin, 'cases'>,
+  seed?: number,
+  operations?: number,
+): readonly ConformCase[] {
+  return [...COMMON_CASES, ...(cases?.cases ?? []), randomCase(cases?.openModel, seed, operations)];
 }

@@ -5,10 +5,9 @@ import { generateLegal } from './generate-operations.ts';
 import { isHostile, type Operation } from './operation.ts';
 import { playOperations } from './play-operations.ts';
 
-/** The runs of one set of cases, each of as many operations: more find what happens rarely. */
-const RUNS = 4;
-const OPERATIONS = 300;
-/** The seed of {@link randomCases} unless another is given. */
+/** Operations of the long run; more find what happens rarely. */
+export const USUAL_OPERATIONS = 600;
+/** The seed of {@link randomCase} unless another is given. */
 export const USUAL_SEED = 1;
 
 /** A case that takes these steps. One that breaks the rules is hostile. */
@@ -41,11 +40,12 @@ export function plannedOperations(
   return { id, conformCase, layout };
 }
 
-/** Long runs of operations that follow from a seed, whose data is verified. */
-export function randomCases(openModel: DeviceCases['openModel'], seed: number = USUAL_SEED): readonly ConformCase[] {
-  return Array.from({ length: RUNS }, (_, i) => {
-    const operations = generateLegal(seed + i, OPERATIONS);
-    const title = `does what a model does in ${OPERATIONS} random operations (run ${i + 1})`;
-    return operationCase(`random/run-${i + 1}`, title, operations, openModel);
-  });
+/** A long run of operations that follow from a seed, whose data is verified. */
+export function randomCase(
+  openModel: DeviceCases['openModel'],
+  seed: number = USUAL_SEED,
+  count: number = USUAL_OPERATIONS,
+): ConformCase {
+  const title = `does what a model does in ${count} random operations (--seed ${seed})`;
+  return operationCase('random/operations', title, generateLegal(seed, count), openModel);
 }

@@ -1,11 +1,13 @@
 import type { BenchBuffer, ConformBench, ConformRing, LaidOutRequest, RequestModel } from '@virtio-platform/core';
-import { availableFlags } from '@virtio-platform/core/queue';
+import { VIRTIO_RING_F_INDIRECT_DESC } from '@virtio-platform/core/features';
+import { availableFlags, VIRTQ_DESC_F_WRITE } from '@virtio-platform/core/queue';
 import type { HostileOperation, Operation, Place } from './operation.ts';
 
 /** Bytes of the buffer that hostile descriptors point at. */
 const SCRATCH_BYTES = 4096;
-/** Buffers of one start; the memory of a case is bounded. */
-const MOST_BUFFERS = 400;
+/** Bytes of the buffers of one start, with what is between them: the memory of a case is bounded. */
+const MOST_BYTES = 3 * 1024 ** 2;
+const BESIDE_BYTES = 1024;
 
 /**
  * Takes steps, one after the other, on a device. Every buffer that comes back is checked against the model of the device
@@ -30,7 +32,7 @@ class OperationPlayer {
   #request: LaidOutRequest | undefined;
   /** Buffers that were given, by their ids, and how many of them were shown. */
   readonly #given = new Map<number, LaidOutRequest>();
-  #added = 0;
+  #bytes = 0;
   #shown = 0;
   #isUntold = false;
   #isHostile = false;
@@ -72,7 +74,7 @@ class OperationPlayer {
     const { size, with: features } = operation.op === 'start' ? operation : { size: 16, with: [] };
     this.#ring = await this.#bench.start({ size, with: features });
     this.#given.clear();
-    this.#added = 0;
+    this.#bytes = 0;
     this.#shown = 0;
     this.#isUntold = false;
     this.#scratch = undefined;
@@ -82,8 +84,8 @@ class OperationPlayer {
   }
 
   #add(ring: ConformRing, { request, readable, writable, indirect = false }: Extract<Operation, { op: 'add' }>): void {
-    if (this.#isHostile || this.#added >= MOST_BUFFERS) return;
-    const isTable = indirect && this.#bench.accepted.has(28);
+    if (this.#bytes >= MOST_BYTES) return;
+    const isTable = indirect && this.#bench.accepted.has(VIRTIO_RING_F_INDIRECT_DESC);
     const needed = isTable ? 1 : (readable?.length ?? 0) + (writable?.length ?? 0) + 2;
     const used = [...this.#given.values()].reduce((sum, { segments }) => sum + segments.length, 0);
     if (used + needed > ring.size) return;
@@ -91,7 +93,7 @@ class OperationPlayer {
     const good = this.#model?.request(request);
     const laid = good === undefined ? this.#bench.layOut(request, framing) : this.#bench.layOutRequest(good, framing);
     if (laid.request.queue !== ring.index) return;
-    this.#added++;
+    this.#bytes += laid.request.readable.length + laid.request.writable + BESIDE_BYTES;
     this.#request = laid;
     this.#given.set(ring.add(laid.segments, { indirect: isTable }), laid);
   }
@@ -111,7 +113,7 @@ class OperationPlayer {
   }
 
   async #take(ring: ConformRing, count: number): Promise<void> {
-    if (this.#isHostile) return;
+    if (this.#isHostile) return await this.#bench.settle(1);
     this.#kick(ring, true);
     for (let n = 0; n < count && this.#shown > 0; n++) {
       const returned = await ring.takeNext();
@@ -119,7 +121,7 @@ class OperationPlayer {
       if (laid === undefined) this.#bench.fail(`it returned buffer ${returned.id}, which it did not have`);
       this.#given.delete(returned.id);
       this.#shown--;
-      const isLengthless = ring.layout === 'packed' && (returned.flags & 2) === 0;
+      const isLengthless = ring.layout === 'packed' && (returned.flags & VIRTQ_DESC_F_WRITE) === 0;
       const wrong = laid.check(isLengthless ? { ...returned, length: 0 } : returned);
       if (wrong !== undefined) this.#bench.fail(wrong);
     }
@@ -136,8 +138,11 @@ class OperationPlayer {
       ];
       ring.poke(operation.area, (operation.offset % (length - 1)) & ~1, operation.value);
     } else {
-      const [low, high] = this.#addressOf(ring, operation.place);
       const { slot, length, flags, next } = operation;
+      // What is at address 0 was never given to the device, and may not be given by this.
+      const mayBeZero = (flags & VIRTQ_DESC_F_WRITE) === 0;
+      const place = operation.place === 'zero' && !mayBeZero ? 'nowhere' : operation.place;
+      const [low, high] = this.#addressOf(ring, place);
       if (isPacked) ring.pushSlot({ low, high, length, flags: flags ^ availableFlags(ring.nextAvailable), next });
       else ring.describe(slot % ring.size, { low, high, length, flags, next });
     }
