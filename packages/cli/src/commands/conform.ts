@@ -120,7 +120,7 @@ export async function conformCommand(
       reports,
       plannedCases(plan).map(({ id }) => id),
     );
-    printer?.printDevice(printableData(device), cases.length);
+    printer?.printDevice(printableData(device), `${cases.length} cases`);
     return show({ device, cases, coverage: coverageOf(clausesFor(profile), cases) }, printer);
   }
   const program = BackEndProgram.of(profile);
@@ -144,7 +144,8 @@ export async function conformCommand(
   });
   try {
     const device = await trial.boot();
-    printer?.printDevice(printableData(device), plannedCases(plan).length);
+    const amount = fuzz === undefined ? `${plannedCases(plan).length} cases` : `${fuzz} runs`;
+    printer?.printDevice(printableData(device), amount);
     if (fuzz !== undefined) {
       const files = new FuzzFiles(terminal.cwd, profile, { save, corpus });
       return await fuzzCommand(terminal, trial, files, { device, runs: fuzz, seed, json });

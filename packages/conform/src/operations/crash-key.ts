@@ -4,8 +4,8 @@ const SANITIZER = /ERROR: (\w+Sanitizer): ([\w-]+)|(\w+):\d+:\d+: runtime error:
 const FRAME = /#\d+ 0x[0-9a-f]+ in (\S+)/;
 
 /**
- * What two failures have in common that are one bug: what a sanitizer found and the function that it names, or else what
- * was seen, without the numbers of this run.
+ * What two failures have in common that are one bug: what a sanitizer found and the function that it names, or else
+ * what was seen, without the numbers of this run.
  */
 export function crashKey(verdict: string, seen: string): string {
   const [, name, what, file, error] = SANITIZER.exec(seen) ?? [];

@@ -10,8 +10,8 @@ const MOST_BYTES = 3 * 1024 ** 2;
 const BESIDE_BYTES = 1024;
 
 /**
- * Takes steps, one after the other, on a device. Every buffer that comes back is checked against the model of the device
- * type; at the end all that were given have to be back, unless a step broke the rules.
+ * Takes steps, one after the other, on a device. Every buffer that comes back is checked against the model of the
+ * device type; at the end all that were given have to be back, unless a step broke the rules.
  */
 export async function playOperations(
   bench: ConformBench,
