@@ -51,6 +51,12 @@ interface RunOptions extends PluginOptions, RunArguments {
 interface ConformOptions extends PluginOptions, ConformWords {
   readonly list?: boolean;
   readonly filter?: string;
+  readonly seed?: number;
+  readonly operations?: number;
+  readonly save?: string;
+  readonly replay?: string;
+  readonly fuzz?: number;
+  readonly corpus?: string;
   readonly jobs: number;
   readonly shard?: Shard;
   readonly junit?: string;
@@ -82,6 +88,8 @@ function shardOf(text: string): Shard {
 }
 
 const MOST_JOBS = 64;
+const MOST_RUNS = 1_000_000;
+const MOST_SEED = 0xffff_ffff;
 const LONGEST_PATIENCE_MS = 60_000;
 
 interface ServeOptions extends PluginOptions {
@@ -288,6 +296,20 @@ export async function runCommandLine(
     .option('--type <type>', 'what a vhost-user back-end is, since the protocol does not tell', USUAL_TYPE)
     .option('--filter <text>', 'the cases whose id has this text in it; with * the whole id: ring/*/packed')
     .option('--list', 'lists the cases instead')
+    .addOption(new Option('--seed <number>', 'what random operations follow from').argParser(wholeNumber(0, MOST_SEED)))
+    .addOption(
+      new Option('--operations <count>', 'how long the run of random operations is').argParser(
+        wholeNumber(1, MOST_RUNS),
+      ),
+    )
+    .option('--save <folder>', 'writes the operations of a failure there, as few as still fail')
+    .option('--replay <file>', 'takes the operations of such a file instead')
+    .addOption(
+      new Option('--fuzz [runs]', 'breaks the rules at random instead, as often as that')
+        .argParser(wholeNumber(1, MOST_RUNS))
+        .preset(1000),
+    )
+    .option('--corpus <folder>', 'samples for --fuzz to begin with, and where it writes those that it finds')
     .addOption(
       new Option('-j, --jobs <count>', 'processes that share the cases, each with a device of its own')
         .argParser(wholeNumber(1, MOST_JOBS))
@@ -315,7 +337,8 @@ export async function runCommandLine(
         const target = conformTarget(words, operands, options);
         const plugins = allowedPlugins(options);
         const repeat = repeatedCommand(words);
-        const own = { jobs, shard, words: withoutJobs(words) };
+        const { seed, operations, save, replay, fuzz, corpus } = options;
+        const own = { jobs, shard, words: withoutJobs(words), seed, operations, save, replay, fuzz, corpus };
         const chosen = { json, list, filter, junit, html, patienceMs, plugins };
         return await conformCommand(terminal, target, repeat, { ...chosen, ...own });
       }),

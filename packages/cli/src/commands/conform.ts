@@ -6,17 +6,23 @@ import {
   coverageOf,
   DeviceTrial,
   filterTrial,
+  generateLegal,
   identifyBackEnd,
   isFailure,
   knownDeviations,
   plannedCases,
+  planReplay,
   planTrial,
   PROTOCOL_CLAUSES,
+  readOperations,
   speaksVhostUser,
   targetProfile,
+  USUAL_OPERATIONS,
+  USUAL_SEED,
   type CaseResult,
   type ConformReport,
   type ConformTarget,
+  type RandomOptions,
   type TrialPlan,
 } from '@virtio-platform/conform';
 import type { Clause } from '@virtio-platform/core';
@@ -25,6 +31,8 @@ import { sweepTemporaryFolders } from '@virtio-platform/host';
 import { TOOL_VERSION } from '@virtio-platform/runner';
 import { checkPlugins, type Profile, type ResolutionOptions } from '@virtio-platform/profile';
 import { ConformFiles } from '../conform/conform-files.ts';
+import { fuzzCommand, saveRandom } from '../conform/conform-fuzz.ts';
+import { FuzzFiles } from '../conform/fuzz-files.ts';
 import { mergedCases, partOf, runShards, tellParent, type Shard } from '../conform/conform-shards.ts';
 import { ConformPrinter } from '../conform/conform-printer.ts';
 import { ExitStatus } from '../exit-status.ts';
@@ -36,6 +44,16 @@ export interface ConformCommandOptions {
   readonly json: boolean;
   readonly list: boolean;
   readonly filter: string | undefined;
+  /** How long the run of random operations is, and from what it follows. */
+  readonly seed?: number | undefined;
+  readonly operations?: number | undefined;
+  /** A file of operations to take instead of cases. */
+  readonly replay?: string | undefined;
+  /** A folder for the operations of failures. */
+  readonly save?: string | undefined;
+  /** Runs of fuzzing instead of cases, and a folder of samples. */
+  readonly fuzz?: number | undefined;
+  readonly corpus?: string | undefined;
   /** Processes that share the cases; and the part of this one, where it is such a process. */
   readonly jobs?: number | undefined;
   readonly shard?: Shard | undefined;
@@ -60,13 +78,17 @@ export async function conformCommand(
   options: ConformCommandOptions,
 ): Promise<ExitStatus> {
   const { json, list, filter, junit, html, patienceMs, plugins, jobs = 1, shard, words = [] } = options;
+  const { seed = USUAL_SEED, operations, replay, save, fuzz, corpus } = options;
   sweepTemporaryFolders();
   const { profile, runs } = await targetProfile(located(terminal, target), {
     ...plugins,
     baseDirectory: terminal.cwd,
     bases: pluginBases(terminal.cwd),
   });
-  const plan = partOfPlan(profile, chooseCases(profile, filter), shard);
+  const plan =
+    replay === undefined
+      ? partOfPlan(profile, chooseCases(profile, filter, { seed, operations }), { seed, operations }, shard)
+      : planReplay(profile, readOperations(resolve(terminal.cwd, replay)));
   if (list) {
     printList(terminal, plan, json);
     return ExitStatus.AsExpected;
@@ -84,7 +106,7 @@ export async function conformCommand(
     files.write(report, { startedAt, command: repeat, toolVersion: TOOL_VERSION });
     return report.cases.some(isFailure) ? ExitStatus.Differed : ExitStatus.AsExpected;
   };
-  if (jobs > 1 && mayShare(target)) {
+  if (jobs > 1 && mayShare(target) && fuzz === undefined) {
     const printer = json ? undefined : new ConformPrinter(terminal, repeat);
     const shown = (result: CaseResult): void => printer?.printCase(printableData(result));
     const { reports, failure } = await runShards(words, jobs, terminal.cwd, shown);
@@ -98,7 +120,7 @@ export async function conformCommand(
       reports,
       plannedCases(plan).map(({ id }) => id),
     );
-    printer?.printDevice(printableData(device), cases.length);
+    printer?.printDevice(printableData(device), `${cases.length} cases`);
     return show({ device, cases, coverage: coverageOf(clausesFor(profile), cases) }, printer);
   }
   const program = BackEndProgram.of(profile);
@@ -122,8 +144,18 @@ export async function conformCommand(
   });
   try {
     const device = await trial.boot();
-    printer?.printDevice(printableData(device), plannedCases(plan).length);
+    const amount = fuzz === undefined ? `${plannedCases(plan).length} cases` : `${fuzz} runs`;
+    printer?.printDevice(printableData(device), amount);
+    if (fuzz !== undefined) {
+      const files = new FuzzFiles(terminal.cwd, profile, { save, corpus });
+      return await fuzzCommand(terminal, trial, files, { device, runs: fuzz, seed, json });
+    }
     const results = await trial.run();
+    if (save !== undefined) {
+      const files = new FuzzFiles(terminal.cwd, profile, { save });
+      for (const each of results.filter((result) => isFailure(result) && result.id.startsWith('random/operations')))
+        await saveRandom(terminal, trial, files, each, generateLegal(seed, operations ?? USUAL_OPERATIONS));
+    }
     return show(conformReport(device, clausesFor(profile), results), printer);
   } finally {
     files.close();
@@ -138,7 +170,7 @@ function mayShare({ kind }: ConformTarget): boolean {
 }
 
 /** The part of a plan that a shard has. */
-function partOfPlan(profile: Profile, plan: TrialPlan, shard: Shard | undefined): TrialPlan {
+function partOfPlan(profile: Profile, plan: TrialPlan, random: RandomOptions, shard: Shard | undefined): TrialPlan {
   if (shard === undefined) return plan;
   const ids = new Set(
     partOf(
@@ -146,7 +178,7 @@ function partOfPlan(profile: Profile, plan: TrialPlan, shard: Shard | undefined)
       shard,
     ),
   );
-  return planTrial(profile, (id) => ids.has(id));
+  return planTrial(profile, (id) => ids.has(id), random);
 }
 
 /** What the specification requires of the device, and the protocol of its back-end. */
@@ -161,8 +193,8 @@ function located(terminal: Terminal, target: ConformTarget): ConformTarget {
   return { ...target, path: resolve(terminal.cwd, target.path) };
 }
 
-function chooseCases(profile: Profile, filter: string | undefined): TrialPlan {
-  const plan = filterTrial(profile, filter);
+function chooseCases(profile: Profile, filter: string | undefined, random: RandomOptions): TrialPlan {
+  const plan = filterTrial(profile, filter, random);
   if (plannedCases(plan).length > 0) return plan;
   throw new CodedError('ERR_CONFORM_CASE', `no case matches ${filter}`, {
     hint: 'a filter is a part of an id, or all of it with * for what may differ: ring/*/packed; --list shows them',

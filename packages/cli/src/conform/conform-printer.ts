@@ -21,11 +21,11 @@ export class ConformPrinter {
     this.#repeat = repeat;
   }
 
-  printDevice({ type, machine, backEnd, offered, queues, maxQueueSize }: DeviceReport, cases: number): void {
+  printDevice({ type, machine, backEnd, offered, queues, maxQueueSize }: DeviceReport, what: string): void {
     const { bold, dim } = this.#terminal.colors;
     const of = backEnd === null ? '' : ` (${backEnd})`;
     const rings = `${queues} ${queues === 1 ? 'queue' : 'queues'} of up to ${maxQueueSize} entries`;
-    this.#terminal.print(`${bold(`${type} device`)} in ${machine}${of}: ${rings}, ${cases} cases`);
+    this.#terminal.print(`${bold(`${type} device`)} in ${machine}${of}: ${rings}, ${what}`);
     for (const line of wrapped(`offers ${offered.join(', ')}`, 76)) this.#terminal.print(`  ${dim(line)}`);
   }
 

@@ -31,8 +31,10 @@ export class RawPackedRing extends RawRing {
   readonly layout = 'packed';
   #available = FIRST_POSITION;
   #used = FIRST_POSITION;
-  /** Slots that were published since the last question whether to kick. */
+  /** Behind what was published; and slots since the last question whether to kick, published and not yet. */
+  #published = FIRST_POSITION;
   #moved = 0;
+  #added = 0;
   /** The flags of the first slot since the last `publish`, which make all of them visible. */
   #held: { readonly slot: number; readonly flags: number } | undefined;
 
@@ -78,7 +80,7 @@ export class RawPackedRing extends RawRing {
     this.memory.write(this.descriptorArea.address + 16 * slot, encode(low, high, length, next, visible));
     if (isFirst) this.#held = { slot, flags };
     this.#available = advance(this.#available, 1, this.size);
-    this.#moved++;
+    this.#added++;
   }
 
   pushHead(_head: number): void {
@@ -87,6 +89,9 @@ export class RawPackedRing extends RawRing {
 
   publish(): void {
     if (this.#held === undefined) return;
+    this.#published = this.#available;
+    this.#moved += this.#added;
+    this.#added = 0;
     const { slot, flags } = this.#held;
     this.#held = undefined;
     this.poke('descriptor', 16 * slot + DESCRIPTOR_FLAGS, flags);
@@ -105,7 +110,7 @@ export class RawPackedRing extends RawRing {
     const event = this.peek('device', POSITION) | (this.peek('device', EVENT_FLAGS) << 16);
     const moved = this.#moved;
     this.#moved = 0;
-    return packedNeedsNotification(event, this.#available, moved, this.size, this.setting.eventIdx);
+    return packedNeedsNotification(event, this.#published, moved, this.size, this.setting.eventIdx);
   }
 
   inspect(): readonly string[] {
@@ -125,7 +130,7 @@ export class RawPackedRing extends RawRing {
 
   /** As a driver that has made buffers available before, all of which came back: each slot is used, of its own lap. */
   #goOnAt(start: number): void {
-    this.#available = this.#used = start;
+    this.#available = this.#published = this.#used = start;
     for (let slot = 0; slot < this.size; slot++) {
       const lap = slot < slotOf(start) ? start : start ^ FIRST_POSITION;
       this.poke('descriptor', 16 * slot + DESCRIPTOR_FLAGS, usedFlags(lap));

@@ -6,6 +6,7 @@ import { HOSTILE_PACKED_CASES } from './hostile/packed-cases.ts';
 import { HOSTILE_QUEUE_CASES } from './hostile/queue-cases.ts';
 import { HOSTILE_SPLIT_CASES } from './hostile/split-cases.ts';
 import { QUEUE_CASES } from './queue-cases.ts';
+import { randomCase } from '../operations/operation-cases.ts';
 import { RESET_CASES } from './reset-cases.ts';
 import { CHAIN_CASES } from './ring/chain-cases.ts';
 import { NOTIFICATION_CASES } from './ring/notification-cases.ts';
@@ -28,7 +29,11 @@ export const COMMON_CASES: readonly ConformCase[] = [
   ...HOSTILE_QUEUE_CASES,
 ];
 
-/** All cases of a device type: the common ones, then its own. */
-export function casesOf({ cases }: Pick<DeviceTypePlugin, 'cases'>): readonly ConformCase[] {
-  return [...COMMON_CASES, ...(cases?.cases ?? [])];
+/** All cases of a device type: the common ones, its own, then a long run of operations that follow from a seed. */
+export function casesOf(
+  { cases }: Pick<DeviceTypePlugin, 'cases'>,
+  seed?: number,
+  operations?: number,
+): readonly ConformCase[] {
+  return [...COMMON_CASES, ...(cases?.cases ?? []), randomCase(cases?.openModel, seed, operations)];
 }

@@ -1,5 +1,12 @@
 import { setImmediate } from 'node:timers/promises';
-import type { ConfigTable, ConformRing, DeviceTypePlugin, Framing, LaidOutRequest } from '@virtio-platform/core';
+import type {
+  BenchBuffer,
+  ConfigTable,
+  ConformRing,
+  DeviceTypePlugin,
+  Framing,
+  LaidOutRequest,
+} from '@virtio-platform/core';
 import { FeatureSet, VIRTIO_F_RING_PACKED, VIRTIO_F_VERSION_1 } from '@virtio-platform/core/features';
 import type { QueueLayout } from '@virtio-platform/core/queue';
 import { PollEvents, PollSet } from '@virtio-platform/host';
@@ -274,6 +281,15 @@ export class ProtocolBench {
     (what === 'kick' ? this.#kicks : this.#calls).set(queue, doorbell);
     if (what === 'call' && queue === this.queue) this.#poll.set(CALL, doorbell.descriptor, PollEvents.Readable);
     return doorbell;
+  }
+
+  allocate(name: string, bytes: number, alignment?: number): BenchBuffer {
+    return this.memory.watched.allocate(name, bytes, alignment);
+  }
+
+  /** Lets the device write to a buffer at any time. */
+  lend({ address, length }: BenchBuffer): void {
+    this.memory.watched.mayWrite(address, length);
   }
 
   /** Request number `n` of the device type: one that needs nothing to be found. */

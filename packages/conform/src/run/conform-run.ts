@@ -55,6 +55,11 @@ export class ConformRun {
     return results;
   }
 
+  /** Runs one case, whether it is one of the options or not. */
+  async runOne(planned: PlannedCase): Promise<CaseResult> {
+    return await this.#runCase(planned);
+  }
+
   /** Ends the device. */
   async end(): Promise<void> {
     const subject = this.#subject;

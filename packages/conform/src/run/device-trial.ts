@@ -1,10 +1,15 @@
 import { dirname, resolve } from 'node:path';
-import { isCodedError, type ConformCase } from '@virtio-platform/core';
+import { CodedError, isCodedError, type ConformCase, type DeviceCases } from '@virtio-platform/core';
+import { VIRTIO_F_RING_PACKED } from '@virtio-platform/core/features';
 import type { Profile } from '@virtio-platform/profile';
 import { casesOf } from '../cases/all-cases.ts';
 import { PROTOCOL_CASES } from '../cases/protocol/all-protocol-cases.ts';
 import type { BackEndProgram } from '../device/back-end-program.ts';
 import type { BootedSubject } from '../device/booted-subject.ts';
+import { fuzzDevice, type FuzzOptions, type FuzzResult, type Sample } from '../operations/fuzz-run.ts';
+import type { Operation, OperationFile } from '../operations/operation.ts';
+import { plannedOperations } from '../operations/operation-cases.ts';
+import { shrinkOperations } from '../operations/shrink-operations.ts';
 import type { ProtocolCase } from '../protocol/protocol-case.ts';
 import { ProtocolRun } from '../protocol/protocol-run.ts';
 import type { CaseResult } from './case-result.ts';
@@ -25,18 +30,38 @@ export interface TrialOptions extends Omit<ConformRunOptions, 'cases'> {
   readonly backEnd?: string | undefined;
 }
 
+/** How long the run of random operations is, and from what it follows. */
+export interface RandomOptions {
+  readonly seed?: number | undefined;
+  readonly operations?: number | undefined;
+}
+
 /** The cases for the device of a profile whose id `isWanted`. */
-export function planTrial(profile: Profile, isWanted: (id: string) => boolean = () => true): TrialPlan {
+export function planTrial(
+  profile: Profile,
+  isWanted: (id: string) => boolean = () => true,
+  { seed, operations }: RandomOptions = {},
+): TrialPlan {
   const protocol = speaksVhostUser(profile) ? PROTOCOL_CASES : [];
   return {
-    cases: planCases(casesOf(profile.device.type)).filter(({ id }) => isWanted(id)),
+    cases: planCases(casesOf(profile.device.type, seed, operations)).filter(({ id }) => isWanted(id)),
     protocolCases: planCases(protocol).filter(({ id }) => isWanted(id)),
   };
 }
 
 /** The cases for the device of a profile that match a filter; all without one. */
-export function filterTrial(profile: Profile, filter?: string): TrialPlan {
-  return planTrial(profile, filter === undefined ? undefined : (id) => matchesFilter(id, filter));
+export function filterTrial(profile: Profile, filter?: string, random?: RandomOptions): TrialPlan {
+  return planTrial(profile, filter === undefined ? undefined : (id) => matchesFilter(id, filter), random);
+}
+
+/** The plan that takes the steps of a file. Throws `ERR_CONFORM_OPERATIONS` for those of another device type. */
+export function planReplay({ device }: Profile, { type, layout, operations }: OperationFile): TrialPlan {
+  if (type !== device.type.name)
+    throw new CodedError('ERR_CONFORM_OPERATIONS', `the operations are those of a ${type} device`, {
+      hint: `the device is of type ${device.type.name}`,
+    });
+  const planned = plannedOperations(`replay/${layout}`, layout, operations, device.type.cases?.openModel);
+  return { cases: [planned], protocolCases: [] };
 }
 
 /** All cases of a plan, in their order. */
@@ -104,6 +129,34 @@ export class DeviceTrial {
   #runOn(profile: Profile): ConformRun {
     return new ConformRun({ ...this.#options, profile, cases: this.#options.plan.cases });
   }
+
+  /** Fuzzes the device. Throws the reason of the signal, and coded errors where it cannot be booted at all. */
+  async fuzz(options: Omit<FuzzOptions, 'layouts' | 'openModel' | 'runOne'>): Promise<FuzzResult> {
+    const { offered } = await this.#bootAnywhere();
+    const layouts = offered.acceptable.has(VIRTIO_F_RING_PACKED)
+      ? (['split', 'packed'] as const)
+      : (['split'] as const);
+    return await fuzzDevice({ ...options, layouts, openModel: this.#openModel, runOne: this.#runOne });
+  }
+
+  /** The fewest operations of some after which the device still has the verdict that it has after all of them. */
+  async shrink({ layout, operations }: Sample): Promise<Sample> {
+    const verdictOf = async (some: readonly Operation[]): Promise<string> =>
+      (await this.#runOne(plannedOperations('random/shrunk', layout, some, this.#openModel))).verdict;
+    const verdict = await verdictOf(operations);
+    if (verdict === 'pass') return { layout, operations };
+    const fewest = await shrinkOperations(operations, async (some) => (await verdictOf(some)) === verdict);
+    return { layout, operations: fewest };
+  }
+
+  get #openModel(): DeviceCases['openModel'] {
+    return this.#options.profile.device.type.cases?.openModel;
+  }
+
+  readonly #runOne = async (planned: PlannedCase): Promise<CaseResult> => {
+    this.#options.composition?.signal?.throwIfAborted();
+    return await this.#run.runOne(planned);
+  };
 
   /** Ends the device. */
   async end(): Promise<void> {

@@ -215,7 +215,7 @@ export const FOUND_BY: Readonly<Record<string, readonly string[]>> = {
   'writes to the first writable descriptor only': ['ring/writable-in-two', 'ring/used-length-written'],
   'writes to writable descriptors of 1 byte not at all': ['ring/writable-in-two'],
   'says a used length without having written': ['ring/used-length-written'],
-  'drops every write': ['block/write-read', 'block/long-write', 'block/last-block'],
+  'drops every write': ['random/operations', 'block/write-read', 'block/long-write', 'block/last-block'],
   'writes one sector too far': ['block/write-neighbours'],
   'writes to the sector before as well': ['block/write-neighbours'],
   'takes at most 64 KiB': ['block/long-write'],

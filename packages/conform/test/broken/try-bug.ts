@@ -1,5 +1,6 @@
 import { loadProfile, type Profile, type ProfileObject } from '@virtio-platform/profile';
-import { casesOf, ConformRun, isFailure, planCases, type CaseResult } from '../../src/index.ts';
+import { casesOf, ConformRun, isFailure, planCases, type CaseResult, type PlannedCase } from '../../src/index.ts';
+import { BUGS } from './all-bugs.ts';
 import { BrokenDevice, type Bug } from './broken-device.ts';
 
 /** An embedded device, with everything that it can offer. */
@@ -67,6 +68,28 @@ export async function tryBug(
   });
   try {
     return await run.run();
+  } finally {
+    await run.end();
+  }
+}
+
+/** Calls `use` with what runs one case after the other on the shipped device, with a bug. */
+export async function withBug<Result>(
+  profile: Profile,
+  name: string | undefined,
+  use: (runOne: (planned: PlannedCase) => Promise<CaseResult>) => Promise<Result>,
+): Promise<Result> {
+  const device = new BrokenDevice(BUGS.find((bug) => bug.name === name));
+  const run = new ConformRun({
+    profile: device.profileOf(profile),
+    composition: device.watchers,
+    wrap: (machine) => device.wrap(machine),
+    cases: [],
+    patienceMs: 15,
+    settleMs: 1,
+  });
+  try {
+    return await use((planned) => run.runOne(planned));
   } finally {
     await run.end();
   }

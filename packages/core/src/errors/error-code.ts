@@ -73,6 +73,7 @@ export const ERROR_CODES = [
   'ERR_CONFORM_DEVICE',
   'ERR_CONFORM_TARGET',
   'ERR_CONFORM_CASE',
+  'ERR_CONFORM_OPERATIONS',
   // What a command is asked for
   'ERR_RUN_FILTER',
   'ERR_RUN_REPEAT',

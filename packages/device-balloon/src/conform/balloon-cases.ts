@@ -7,6 +7,7 @@ import {
   type DeviceCases,
   type Framing,
   type GoodRequest,
+  type RequestBench,
 } from '@virtio-platform/core';
 import type { QueueLayout } from '@virtio-platform/core/queue';
 import { BALLOON_CONFIG } from '../balloon-config.ts';
@@ -31,10 +32,10 @@ const USUAL_PAGES = 2;
 const NOWHERE = 0x000f_ffff;
 
 /** The pages of a bench that were not given yet. */
-const PAGES = new WeakMap<ConformBench, BenchBuffer[]>();
+const PAGES = new WeakMap<RequestBench, BenchBuffer[]>();
 
 /** Pages that the device may take. */
-function freshPages(bench: ConformBench, count: number): readonly BenchBuffer[] {
+function freshPages(bench: RequestBench, count: number): readonly BenchBuffer[] {
   const pages = PAGES.get(bench) ?? [];
   PAGES.set(bench, pages);
   while (pages.length < count) {
@@ -66,7 +67,7 @@ function pageRequest(queue: number, numbers: readonly number[]): GoodRequest {
 }
 
 const numbersOf = (pages: readonly BenchBuffer[]): number[] => pages.map(({ address }) => address / BALLOON_PAGE_SIZE);
-const inflation = (bench: ConformBench, count: number): GoodRequest =>
+const inflation = (bench: RequestBench, count: number): GoodRequest =>
   pageRequest(INFLATE_QUEUE, numbersOf(freshPages(bench, count)));
 
 /** Starts the device with all of its queues. */

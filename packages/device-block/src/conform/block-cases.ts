@@ -4,6 +4,7 @@ import { VIRTIO_BLK_F_MQ } from '../block-features.ts';
 import { SECTOR_SIZE, VIRTIO_BLK_T_IN } from '../layout.ts';
 import { BLOCK_CONFIG_CASES } from './config-cases.ts';
 import { configValue, diskFacts } from './block-disk-facts.ts';
+import { openBlockModel } from './block-model.ts';
 import { blockRequest, patternOf, readOf, writeOf } from './block-requests.ts';
 import { BLOCK_RANGE_CASES } from './range-cases.ts';
 import { BLOCK_REQUEST_CASES } from './request-cases.ts';
@@ -60,6 +61,7 @@ export const BLOCK_CASES: DeviceCases = {
   clauses: CLAUSES,
   queues: [0],
   open: openRequests,
+  openModel: openBlockModel,
   unprepared: () => blockRequest({ type: VIRTIO_BLK_T_IN, room: SECTOR_SIZE }),
   requestOn: (queue, usual, bench) => {
     const queues = bench.accepted.has(VIRTIO_BLK_F_MQ) ? Number(configValue(bench, BLOCK_CONFIG.num_queues)) : 1;

@@ -1,10 +1,4 @@
-import {
-  feedRing,
-  type AcceptedFeatures,
-  type Clause,
-  type DeviceCases,
-  type GoodRequest,
-} from '@virtio-platform/core';
+import { feedRing, type RequestBench, type Clause, type DeviceCases, type GoodRequest } from '@virtio-platform/core';
 import { modeCommand } from '../control/net-command.ts';
 import { VIRTIO_NET_CTRL_RX_PROMISC } from '../control/control-commands.ts';
 import { NET_COMMAND_SIZE } from '../layout.ts';
@@ -31,7 +25,7 @@ const DATA = 46;
 const STEP = 8;
 
 /** A frame, as the cases of the ring send it. */
-function transmission(n: number, bench: AcceptedFeatures): GoodRequest {
+function transmission(n: number, bench: RequestBench): GoodRequest {
   const frame = frameOf({ number: n + 1, data: DATA + STEP * (n % 5) });
   const header = netHeaderSize(bench.accepted);
   const readable = new Uint8Array(header + frame.length);

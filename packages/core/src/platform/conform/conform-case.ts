@@ -2,6 +2,7 @@ import type { QueueLayout } from '../../queue/ring/ring-format.ts';
 import type { Clause } from './clause.ts';
 import type { ConformBench } from './conform-bench.ts';
 import type { GoodRequest, OfferedDevice } from './good-request.ts';
+import type { RequestModel } from './request-model.ts';
 
 /** Returns why a case does not apply to a device, or `undefined` where it does. */
 export type CaseNeed = (device: OfferedDevice) => string | undefined;
@@ -27,11 +28,11 @@ export interface ConformCase {
   readonly run: (bench: ConformBench) => void | Promise<void>;
 }
 
-/** What the requests and the queues of a device follow from: the features that were accepted. */
-export type AcceptedFeatures = Pick<ConformBench, 'accepted'>;
+/** What the requests of a device follow from: the features that were accepted, and memory. */
+export type RequestBench = Pick<ConformBench, 'accepted' | 'allocate' | 'lend'>;
 
 /** Makes request number `n` of a device type. */
-export type RequestMaker = (n: number, bench: AcceptedFeatures) => GoodRequest;
+export type RequestMaker = (n: number, bench: RequestBench) => GoodRequest;
 
 /** What a device type brings to `conform`. */
 export interface DeviceCases {
@@ -40,7 +41,7 @@ export interface DeviceCases {
   /** The requirements of the type's own section, which its cases name. */
   readonly clauses: readonly Clause[];
   /** Queues that have to be enabled for its requests, which are on the first of them. */
-  readonly queues: readonly number[] | ((bench: AcceptedFeatures) => readonly number[]);
+  readonly queues: readonly number[] | ((bench: RequestBench) => readonly number[]);
   /**
    * Called once for each boot, on a device that was started with a split ring: writes what the requests are to find,
    * and returns the maker of its requests. Several numbers may be in flight at once.
@@ -58,4 +59,9 @@ export interface DeviceCases {
    * may serve too. Without it the device has one queue with requests.
    */
   readonly requestOn?: (queue: number, usual: GoodRequest, bench: ConformBench) => GoodRequest | undefined;
+  /**
+   * Opens a model of the device for long runs of requests whose data is verified, on a device that was started; called
+   * once for each run. Without it such runs have the requests of {@link open}.
+   */
+  readonly openModel?: (bench: ConformBench) => RequestModel;
 }
