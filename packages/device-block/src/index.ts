@@ -129,7 +129,7 @@ const plugin: DeviceTypePlugin<BlockSettings, BlockDisk> = defineDeviceType({
   },
   image: ({ image, capacity }) => ({ path: image, capacity }),
   qemu: qemuBlock,
-  vhostUser: { queues: 1, counted: 1, config: 'required', drains: true },
+  vhostUser: { queues: 1, counted: 1, config: 'required', drains: true, qemuDevice: 'vhost-user-blk-pci' },
   cases: BLOCK_CASES,
 });
 

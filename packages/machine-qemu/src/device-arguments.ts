@@ -12,19 +12,36 @@ export const DEVICE_SLOT = 4;
 /**
  * The arguments for the device that a profile describes. Objects are JSON, in which the characters of a path have no
  * special meaning. Throws `ERR_MACHINE_DEVICE` for a type that QEMU is not told how to make, and for settings that
- * QEMU's device does not have.
+ * QEMU's device does not have. With the socket of a back-end, QEMU has the PCI function only.
  */
-export function deviceArguments(device: DeviceDescription, resources: QemuResources): string[] {
+export function deviceArguments(device: DeviceDescription, resources: QemuResources, backEnd?: string): string[] {
   const { type, settings } = device;
+  if (backEnd !== undefined) return backEndArguments(device, backEnd);
   if (type.qemu === undefined) {
     throw new CodedError('ERR_MACHINE_DEVICE', `device type ${type.name} does not say how QEMU makes such a device`, {
       hint: 'give the plugin of the type a `qemu`, or use @virtio-platform/machine-simulated',
     });
   }
   const { before = [], device: properties, after = [] } = type.qemu.arguments(settings, resources);
+  return [...before, '-device', JSON.stringify(pciDevice(device, properties)), ...after];
+}
+
+function backEndArguments(device: DeviceDescription, socket: string): string[] {
+  const { name, vhostUser } = device.type;
+  const driver = vhostUser?.qemuDevice;
+  if (driver === undefined) {
+    throw new CodedError('ERR_MACHINE_DEVICE', `QEMU has no device of type ${name} whose back-end is another program`, {
+      hint: 'leave machine.backEnd out, or drive the back-end with @virtio-platform/machine-vhost-user',
+    });
+  }
+  const properties = pciDevice(device, { driver, chardev: 'back-end' });
+  return ['-chardev', `socket,id=back-end,path=${socket.replaceAll(',', ',,')}`, '-device', JSON.stringify(properties)];
+}
+
+/** A device at its place on the bus. */
+function pciDevice(device: DeviceDescription, properties: Readonly<Record<string, unknown>>): Record<string, unknown> {
   const address = `${DEVICE_SLOT.toString(16).padStart(2, '0')}.0`;
-  const whole = { ...properties, addr: address, ...interfaceProperties(device) };
-  return [...before, '-device', JSON.stringify(whole), ...after];
+  return { ...properties, addr: address, ...interfaceProperties(device) };
 }
 
 /** The interfaces of the device, and those of its features that QEMU has properties for. */

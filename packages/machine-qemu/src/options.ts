@@ -13,6 +13,8 @@ export interface QemuOptions {
   readonly iommu: 'none' | 'intel';
   readonly interrupts: InterruptMode;
   readonly program?: string | undefined;
+  /** The socket of a vhost-user back-end that is the device, relative to the profile; `undefined`: QEMU has it all. */
+  readonly backEnd?: string | undefined;
   readonly arguments: readonly string[];
   /** Names of QEMU's trace events, with * for any characters. */
   readonly trace: readonly string[];
@@ -39,6 +41,11 @@ export const qemuOptionsSchema: z.ZodType<QemuOptions> = z
       .min(1)
       .optional()
       .describe('QEMU, by name or path. Default qemu-system-x86_64, or qemu-system-ppc64 for pseries.'),
+    backEnd: z
+      .string()
+      .min(1)
+      .optional()
+      .describe('The socket of a vhost-user back-end that is the device behind QEMU: serve PROFILE --socket PATH.'),
     arguments: z
       .array(z.string().min(1))
       .max(64)

@@ -47,7 +47,7 @@ export class QemuMachine implements Machine {
 
   async #boot(disposal: Disposal): Promise<BootedMachine> {
     const { needs, device, baseDirectory, signal } = this.#request;
-    const { board: boardName } = this.#options;
+    const { board: boardName, backEnd } = this.#options;
     checkBoard(this.#options, needs);
     const folder = new TemporaryFolder();
     disposal.add(() => folder.dispose());
@@ -67,12 +67,16 @@ export class QemuMachine implements Machine {
       qemuProgram(this.#options),
       ...qemuArguments(this.#options, this.#request.memory, firmware),
       ...(trace?.arguments ?? []),
-      ...deviceArguments(device, {
-        image: (path, capacity) =>
-          path === undefined ? folder.createSparseFile(`image${images++}`, capacity) : resolve(baseDirectory, path),
-        loopback: (kind) =>
-          FIRST_DEVICE_DESCRIPTOR - 1 + loopbacks.push(kind === 'packets' ? Loopback.packets() : Loopback.stream()),
-      }),
+      ...deviceArguments(
+        device,
+        {
+          image: (path, capacity) =>
+            path === undefined ? folder.createSparseFile(`image${images++}`, capacity) : resolve(baseDirectory, path),
+          loopback: (kind) =>
+            FIRST_DEVICE_DESCRIPTOR - 1 + loopbacks.push(kind === 'packets' ? Loopback.packets() : Loopback.stream()),
+        },
+        backEnd === undefined ? undefined : resolve(baseDirectory, backEnd),
+      ),
       ...this.#options.arguments,
     ];
     const descriptors = [backing.descriptor, ...loopbacks.map(({ descriptor }) => descriptor)];

@@ -59,6 +59,8 @@ export interface VhostUserDevice<Settings> {
   readonly config: 'required' | 'of-features' | 'none';
   /** Whether each buffer comes back soon, whatever happens: then a reset waits for those in flight. */
   readonly drains: boolean;
+  /** The PCI device of QEMU whose back-end is another program: `vhost-user-blk-pci`. None unless given. */
+  readonly qemuDevice?: string | undefined;
   /** `queues`: how many queues the back-end has. */
   frontEnd?(settings: Settings, queues: number): VhostUserFrontEnd;
 }

@@ -114,8 +114,8 @@ function guardQemu(use: PluginUse, qemu: QemuDevice<unknown>): QemuDevice<unknow
 }
 
 function guardVhostUser(use: PluginUse, vhostUser: VhostUserDevice<unknown>): VhostUserDevice<unknown> {
-  const { queues, counted, config, drains } = vhostUser;
-  const facts = { queues, counted, config, drains };
+  const { queues, counted, config, drains, qemuDevice } = vhostUser;
+  const facts = { queues, counted, config, drains, qemuDevice };
   if (vhostUser.frontEnd === undefined) return facts;
   return {
     ...facts,

@@ -115,12 +115,14 @@ function featureBits(features: unknown): number[] {
 
 function vhostUserProblem(vhostUser: unknown): string | undefined {
   if (!isRecord(vhostUser)) return undefined;
-  const { queues, counted, config, drains, frontEnd } = vhostUser;
+  const { queues, counted, config, drains, frontEnd, qemuDevice } = vhostUser;
   const isCounted = [queues, counted].every((count) => Number.isInteger(count) && Number(count) >= 1);
   if (!isCounted) return 'vhostUser has the wrong queues or counted (whole numbers from 1 on)';
   if (!VHOST_CONFIGS.includes(config))
     return `vhostUser.config is ${describeValue(config)}, not required, of-features or none`;
   if (typeof drains !== 'boolean') return `vhostUser.drains is ${describeValue(drains)}, not true or false`;
+  if (!['string', 'undefined'].includes(typeof qemuDevice))
+    return `vhostUser.qemuDevice is ${describeValue(qemuDevice)}, not a name`;
   const isRight = frontEnd === undefined || typeof frontEnd === 'function';
   return isRight ? undefined : `vhostUser.frontEnd is ${describeValue(frontEnd)}, not a function`;
 }
