@@ -1,9 +1,12 @@
 import { existsSync } from 'node:fs';
 import { setTimeout } from 'node:timers/promises';
+import type { ConformReport } from '@virtio-platform/conform';
 import { ownTemporaryFolder } from '@virtio-platform/conformance/testing';
 import { loadProfile } from '@virtio-platform/profile';
 import { startProfile, type RunReport } from '@virtio-platform/runner';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { commandHere } from '../command/command.ts';
+import { QEMU_TESTS } from './qemu-installed.ts';
 import { serveProfile, type ServedCommand } from './served-command.ts';
 
 let folder: ReturnType<typeof ownTemporaryFolder>;
@@ -32,33 +35,29 @@ const SERVED: Readonly<Record<string, Served>> = {
       queues: 2,
       offers: [...RING, ...BLOCK, 'BLK_MQ'],
       resizes: [
-        { after: 300, capacity: '16MiB' },
-        { after: 900, capacity: '12MiB' },
+        { after: 100, capacity: '16MiB' },
+        { after: 400, capacity: '12MiB' },
       ],
     },
-    workload: { kind: 'mixed', requests: 1500, depth: 32, blockSize: '4KiB', reads: 0.6, flushes: 0.02, seed: 7 },
-  },
-  'a block device that returns buffers in order': {
-    device: { type: 'block', capacity: '4MiB', offers: [...RING, ...BLOCK, 'IN_ORDER'] },
-    workload: { kind: 'write-read-verify', requests: 2000, depth: 32, blockSize: '4KiB', seed: 8 },
+    workload: { kind: 'mixed', requests: 600, depth: 32, blockSize: '4KiB', reads: 0.6, flushes: 0.02, seed: 7 },
   },
   'a block device behind an IOMMU that each buffer enters and leaves': {
     platform: 'intel-iommu',
     device: { type: 'block', capacity: '4MiB', offers: [...RING, ...BLOCK, 'ACCESS_PLATFORM'] },
     driver: { buffers: 'streaming' },
-    workload: { kind: 'write-read-verify', requests: 400, depth: 16, blockSize: '8KiB', seed: 9 },
+    workload: { kind: 'write-read-verify', requests: 150, depth: 16, blockSize: '8KiB', seed: 9 },
   },
   'a network device': {
     device: { type: 'net', mac: '52:54:00:ca:fe:01', offers: [...RING, 'NET_MAC', 'NET_STATUS', 'NET_MRG_RXBUF'] },
-    workload: { kind: 'echo', requests: 1500, depth: 32, blockSize: 4000, seed: 15 },
+    workload: { kind: 'echo', requests: 500, depth: 32, blockSize: 4000, seed: 15 },
   },
   'a console with four ports': {
     device: { type: 'console', ports: 4, offers: [...RING, 'CONSOLE_SIZE', 'CONSOLE_MULTIPORT'] },
-    workload: { kind: 'echo', requests: 1500, depth: 32, blockSize: '4KiB', seed: 14 },
+    workload: { kind: 'echo', requests: 500, depth: 32, blockSize: '4KiB', seed: 14 },
   },
-  'an entropy device': {
-    device: { type: 'entropy', seed: 20191006, offers: RING },
-    workload: { kind: 'read', requests: 1000, depth: 16, blockSize: '1KiB' },
+  'an entropy device that returns buffers in order': {
+    device: { type: 'entropy', seed: 20191006, offers: [...RING, 'IN_ORDER'] },
+    workload: { kind: 'read', requests: 300, depth: 16, blockSize: '1KiB' },
   },
   'a SCSI host with three disks': {
     device: {
@@ -71,7 +70,7 @@ const SERVED: Readonly<Record<string, Served>> = {
         { target: 5, lun: 300, capacity: '4MiB' },
       ],
     },
-    workload: { kind: 'write-read-verify', requests: 1000, depth: 32, blockSize: '8KiB', seed: 8 },
+    workload: { kind: 'write-read-verify', requests: 300, depth: 32, blockSize: '8KiB', seed: 8 },
   },
   'a balloon with statistics, hints and reports of free pages': {
     device: {
@@ -89,7 +88,7 @@ const SERVED: Readonly<Record<string, Served>> = {
         'BALLOON_PAGE_REPORTING',
       ],
     },
-    workload: { kind: 'mixed', requests: 400, depth: 8, batch: 16, seed: 7 },
+    workload: { kind: 'mixed', requests: 150, depth: 8, batch: 16, seed: 7 },
     size: 32,
   },
 };
@@ -111,9 +110,8 @@ function profileOf(
   };
 }
 
-/** Drives what is served with our own driver, as a front-end in this process. */
-async function drive(served: Served, socket: string, layout: string): Promise<RunReport> {
-  const machine = { use: '@virtio-platform/machine-vhost-user', socket };
+/** Drives what is served with our own driver, on a machine that reaches it. */
+async function drive(served: Served, machine: object, layout: string): Promise<RunReport> {
   const profile = await loadProfile({ text: JSON.stringify(profileOf(served, machine, layout)) });
   return await startProfile(profile).report;
 }
@@ -125,28 +123,76 @@ async function untilDisconnected({ events }: ServedCommand, times: number): Prom
     if (performance.now() > end) throw new Error(`${count()} of ${times} front-ends left: ${JSON.stringify(events())}`);
 }
 
-describe('serve, under our own driver', () => {
-  for (const [name, served] of Object.entries(SERVED)) {
-    it(`is ${name}: on a split ring, and for the next front-end on a packed one`, async () => {
-      const device = profileOf(served, { use: '@virtio-platform/machine-simulated' }, 'packed');
-      const server = await serveProfile(folder.path, `device-${Object.keys(SERVED).indexOf(name)}`, device);
-      try {
-        for (const [turn, layout] of ['split', 'packed'].entries()) {
-          const report = await drive(served, server.socket, layout);
-          expect(report.failure?.message).toBeUndefined();
-          expect(report).toMatchObject({ outcome: 'completed', faults: [] });
-          expect(report.workload.verified).toBe(true);
-          expect(report.queue?.layout ?? layout).toBe(layout);
-          await untilDisconnected(server, turn + 1);
-        }
-      } finally {
-        const { status } = await server.end();
-        expect(status).toBe(130);
-      }
-      expect(existsSync(server.socket)).toBe(false);
-      const kinds = server.events().map(({ kind }) => kind);
-      expect(kinds.filter((kind) => kind === 'negotiated')).toHaveLength(2);
-      expect(server.events().filter(({ kind }) => kind === 'problem')).toEqual([]);
-    });
+/** Serves a device, and drives it on a split ring, then as the next front-end on a packed one. */
+async function driveServed(name: string, served: Served, machineAt: (socket: string) => object): Promise<void> {
+  const device = profileOf(served, { use: '@virtio-platform/machine-simulated' }, 'packed');
+  const server = await serveProfile(folder.path, name, device);
+  try {
+    for (const [turn, layout] of ['split', 'packed'].entries()) {
+      const report = await drive(served, machineAt(server.socket), layout);
+      expect(report.failure?.message).toBeUndefined();
+      expect(report).toMatchObject({ outcome: 'completed', faults: [] });
+      expect(report.workload.verified).toBe(true);
+      expect(report.queue?.layout ?? layout).toBe(layout);
+      await untilDisconnected(server, turn + 1);
+    }
+  } finally {
+    const { status } = await server.end();
+    expect(status).toBe(130);
   }
+  expect(existsSync(server.socket)).toBe(false);
+  const kinds = server.events().map(({ kind }) => kind);
+  expect(kinds.filter((kind) => kind === 'negotiated')).toHaveLength(2);
+  expect(server.events().filter(({ kind }) => kind === 'problem')).toEqual([]);
+}
+
+describe('serve, under our own driver', () => {
+  for (const [index, [name, served]] of Object.entries(SERVED).entries()) {
+    it(`is ${name}: on a split ring, and for the next front-end on a packed one`, () =>
+      driveServed(`device-${index}`, served, (socket) => ({ use: '@virtio-platform/machine-vhost-user', socket })));
+  }
+});
+
+const { mayRun, needs } = QEMU_TESTS;
+describe.skipIf(!mayRun)(`serve, behind QEMU, with our own driver at the other end (${needs})`, () => {
+  const qemu = { use: '@virtio-platform/machine-qemu', board: 'q35' };
+  const offers = [...RING, 'BLK_SEG_MAX', 'BLK_FLUSH'];
+  const workload = { kind: 'write-read-verify', requests: 100, depth: 16, blockSize: '4KiB', seed: 20 };
+
+  it('is a disk that sees guest-physical addresses', () =>
+    driveServed('qemu', { device: { type: 'block', capacity: '4MiB', offers }, workload }, (backEnd) => ({
+      ...qemu,
+      backEnd,
+    })));
+
+  it('is a disk behind an IOMMU, of which QEMU translates what our driver mapped', () =>
+    driveServed(
+      'qemu-iommu',
+      {
+        platform: 'intel-iommu',
+        device: { type: 'block', capacity: '4MiB', offers: [...offers, 'ACCESS_PLATFORM'] },
+        driver: { buffers: 'streaming' },
+        workload,
+      },
+      (backEnd) => ({ ...qemu, iommu: 'intel', backEnd }),
+    ));
+});
+
+describe('conform', () => {
+  it('finds nothing wrong with a disk that is served', async () => {
+    const served: Served = {
+      device: { type: 'block', capacity: '4MiB' },
+      workload: { kind: 'write-read-verify', requests: 1, depth: 1, blockSize: '4KiB' },
+    };
+    const device = profileOf(served, { use: '@virtio-platform/machine-simulated' }, 'packed');
+    const server = await serveProfile(folder.path, 'conform', device);
+    const words = ['conform', '--socket', server.socket, '--filter', 'status/', '--json'];
+    const { status, stdout } = await commandHere(words);
+    await server.end();
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- what --json prints
+    const report = JSON.parse(stdout) as ConformReport;
+    expect(report.cases.filter(({ verdict }) => verdict !== 'pass' && verdict !== 'skip')).toEqual([]);
+    expect(report.cases.filter(({ verdict }) => verdict === 'pass').length).toBeGreaterThan(8);
+    expect(status).toBe(0);
+  });
 });

@@ -34,9 +34,7 @@ export const qemuNet: QemuDevice<NetSettings> = {
       const packets = `dgram,id=network,local.type=fd,local.str=${resources.loopback('packets')}`;
       return { before: ['-netdev', packets], device };
     }
-    // QEMU reads a comma in a path twice.
-    const socket = `socket,id=back-end,path=${backEnd.replaceAll(',', ',,')}`;
-    const packets = `vhost-user,id=network,chardev=back-end,queues=${queuePairs}`;
-    return { before: ['-chardev', socket, '-netdev', packets], device };
+    const packets = `vhost-user,id=network,chardev=${backEnd},queues=${queuePairs}`;
+    return { before: ['-netdev', packets], device };
   },
 };

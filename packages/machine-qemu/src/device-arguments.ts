@@ -8,6 +8,8 @@ import {
 
 /** The slot of the device on the root bus. */
 export const DEVICE_SLOT = 4;
+/** The id of the character device of its back-end. */
+const BACK_END = 'back-end';
 
 /**
  * The arguments for the device that a profile describes. Objects are JSON, in which the characters of a path have no
@@ -22,25 +24,28 @@ export function deviceArguments(device: DeviceDescription, resources: QemuResour
     });
   }
   const { backEnd } = resources;
-  let usesBackEnd = backEnd === undefined;
-  const watched: QemuResources = {
+  let usesBackEnd = false;
+  const made: QemuResources = {
     image: resources.image,
     loopback: resources.loopback,
     get backEnd() {
       usesBackEnd = true;
-      return backEnd;
+      return backEnd && BACK_END;
     },
   };
-  const { before = [], device: properties, after = [] } = type.qemu.arguments(settings, watched);
-  if (!usesBackEnd) {
+  const { before = [], device: properties, after = [] } = type.qemu.arguments(settings, made);
+  if (backEnd !== undefined && !usesBackEnd) {
     const problem = `device type ${type.name} does not say how a device of QEMU works with a vhost-user back-end`;
     throw new CodedError('ERR_MACHINE_DEVICE', problem, {
       hint: 'leave machine.backEnd out, or use @virtio-platform/machine-vhost-user, which talks to the back-end itself',
     });
   }
+  // QEMU reads a comma in a path twice.
+  const socket =
+    backEnd === undefined ? [] : ['-chardev', `socket,id=${BACK_END},path=${backEnd.replaceAll(',', ',,')}`];
   const address = `${DEVICE_SLOT.toString(16).padStart(2, '0')}.0`;
   const whole = { ...properties, addr: address, ...interfaceProperties(device) };
-  return [...before, '-device', JSON.stringify(whole), ...after];
+  return [...socket, ...before, '-device', JSON.stringify(whole), ...after];
 }
 
 /** The interfaces of the device, and those of its features that QEMU has properties for. */

@@ -46,7 +46,7 @@ const plugin: MachinePlugin<QemuOptions> = defineMachinePlugin({
 
 /** The programs of a run: QEMU, and the back-end of its device. */
 function programsOf(options: QemuOptions): string[] {
-  return [qemuProgram(options), ...(options.backEnd?.slice(0, 1) ?? [])];
+  return [qemuProgram(options), ...(typeof options.backEnd === 'object' ? options.backEnd.slice(0, 1) : [])];
 }
 
 /** The requirements of every board that this computer does not meet. */

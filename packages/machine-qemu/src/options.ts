@@ -19,8 +19,8 @@ export interface QemuOptions {
   readonly arguments: readonly string[];
   /** Names of QEMU's trace events, with * for any characters. */
   readonly trace: readonly string[];
-  /** Program and arguments of the vhost-user back-end of the device. */
-  readonly backEnd?: readonly string[] | undefined;
+  /** The vhost-user back-end of the device: program and arguments, or the socket of one that runs already. */
+  readonly backEnd?: string | readonly string[] | undefined;
   readonly startTimeout: number;
   readonly replyTimeout: number;
 }
@@ -55,16 +55,20 @@ export const qemuOptionsSchema: z.ZodType<QemuOptions> = z
       .default([])
       .describe('Events of QEMU for the trace of the run: [virtqueue_*, vtd_iotlb_*]. qemu -trace help lists them.'),
     backEnd: z
-      .array(z.string().min(1))
-      .min(1)
-      .max(256)
-      .refine((command) => command.some((argument) => argument.includes(SOCKET_PLACEHOLDER)), {
-        error: `no argument has ${SOCKET_PLACEHOLDER}`,
-      })
+      .union([
+        z.string().min(1),
+        z
+          .array(z.string().min(1))
+          .min(1)
+          .max(256)
+          .refine((command) => command.some((argument) => argument.includes(SOCKET_PLACEHOLDER)), {
+            error: `no argument has ${SOCKET_PLACEHOLDER}`,
+          }),
+      ])
       .optional()
       .describe(
-        "Program and arguments of a vhost-user back-end that is started, and with which QEMU's device works. " +
-          '{socket} stands for the socket it has to listen on.',
+        "The vhost-user back-end with which QEMU's device works: program and arguments of one that is started, where " +
+          '{socket} stands for the socket it has to listen on, or the socket of one that runs: serve --socket PATH.',
       ),
     startTimeout: timeout
       .default(20_000)

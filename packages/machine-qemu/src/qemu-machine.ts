@@ -48,7 +48,7 @@ export class QemuMachine implements Machine {
 
   async #boot(disposal: Disposal): Promise<BootedMachine> {
     const { needs, device, baseDirectory, signal } = this.#request;
-    const { board: boardName } = this.#options;
+    const { board: boardName, backEnd, startTimeout } = this.#options;
     checkBoard(this.#options, needs);
     const folder = new TemporaryFolder();
     disposal.add(() => folder.dispose());
@@ -62,9 +62,9 @@ export class QemuMachine implements Machine {
     let images = 0;
     disposal.add(() => loopbacks.forEach((loopback) => loopback.dispose()));
     const trace = await this.#openTrace(folder);
-    const { backEnd: backEndCommand, startTimeout } = this.#options;
     const surroundings = { folder, directory: baseDirectory, startTimeout, signal };
-    const backEnd = backEndCommand && (await startBackEnd(backEndCommand, surroundings, disposal));
+    const started = typeof backEnd === 'object' ? await startBackEnd(backEnd, surroundings, disposal) : undefined;
+    const socket = typeof backEnd === 'string' ? resolve(baseDirectory, backEnd) : started?.socket;
     // Once QEMU has ended, and before its folder is gone.
     disposal.add(() => trace?.tell());
     const command = [
@@ -76,7 +76,7 @@ export class QemuMachine implements Machine {
           path === undefined ? folder.createSparseFile(`image${images++}`, capacity) : resolve(baseDirectory, path),
         loopback: (kind) =>
           FIRST_DEVICE_DESCRIPTOR - 1 + loopbacks.push(kind === 'packets' ? Loopback.packets() : Loopback.stream()),
-        backEnd: backEnd?.socket,
+        backEnd: socket,
       }),
       ...this.#options.arguments,
     ];
@@ -88,7 +88,7 @@ export class QemuMachine implements Machine {
     const transport = this.#openTransport(new BoardFunction(board, DEVICE_SLOT), memory);
     disposal.add(() => transport.dispose());
     const deviceProgram =
-      backEnd && ((): DeviceProgram => ({ ending: backEnd.program.ending, stderrTail: backEnd.program.stderrTail() }));
+      started && ((): DeviceProgram => ({ ending: started.program.ending, stderrTail: started.program.stderrTail() }));
     return { memory, transport, facilities, faults: new FaultLog(), deviceProgram, dispose: () => disposal.run() };
   }
 

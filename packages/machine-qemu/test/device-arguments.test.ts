@@ -97,6 +97,16 @@ describe('deviceArguments', () => {
     expect(made.requests).toEqual([]);
   });
 
+  it('gives a disk a back-end in place of an image', () => {
+    const made = { ...resources(), backEnd: '/tmp/back-end' };
+    const lines = deviceArguments(device(block, { queues: 2 }), made);
+    expect(lines.slice(0, 2)).toEqual(['-chardev', 'socket,id=back-end,path=/tmp/back-end']);
+    expect(objects(lines, '-device')).toMatchObject([
+      { driver: 'vhost-user-blk-pci', chardev: 'back-end', 'num-queues': 2 },
+    ]);
+    expect(made.requests).toEqual([]);
+  });
+
   it('refuses a back-end for a device that has no use for it', () => {
     const made = { ...resources(), backEnd: '/tmp/back-end' };
     expect(() => deviceArguments(device(entropy, {}), made)).toThrow(

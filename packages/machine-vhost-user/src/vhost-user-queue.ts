@@ -133,6 +133,8 @@ export class VhostUserQueue implements PlacedRing {
   /** Stops the ring: the back-end takes no more buffers. Those it has it still works on. Throws {@link DeviceError}. */
   stop(): void {
     if (this.#state !== 'running') return;
+    // A ring stays enabled when it is stopped, and would be served from its next start on, before DRIVER_OK.
+    this.#connection.command('SET_VRING_ENABLE', encodeVringState(this.#index, 0));
     const reply = this.#connection.query('GET_VRING_BASE', encodeVringState(this.#index, 0), 8);
     this.#state = 'stopped';
     this.#stoppedAt = this.#checkedBase(reply.getUint32(0, true), reply.getUint32(4, true));

@@ -4,6 +4,8 @@ import block from '@virtio-platform/device-block';
 import { deviceDescription, ownTemporaryFolder } from '@virtio-platform/conformance/testing';
 import { closeDescriptor, SharedMemory, UnixSocket } from '@virtio-platform/host';
 import {
+  CONFIG_HEADER_BYTES,
+  encodeConfig,
   encodeMemoryTable,
   encodeU64,
   encodeVringAddress,
@@ -114,6 +116,12 @@ export class OwnFrontEnd {
   async ask(name: RequestName, payload?: Uint8Array): Promise<bigint | undefined> {
     this.send(name, payload);
     return (await this.receive())?.payload.getBigUint64(0, true);
+  }
+
+  /** Reads a byte of the configuration. */
+  async configByte(offset: number): Promise<number | undefined> {
+    this.send('GET_CONFIG', encodeConfig(0, new Uint8Array(60)));
+    return (await this.receive())?.payload.getUint8(CONFIG_HEADER_BYTES + offset);
   }
 
   /** Has something done: 0 where it was, anything else where it was refused, `undefined` where the connection ended. */

@@ -8,7 +8,7 @@ export interface QemuResources {
   readonly image: (path: string | undefined, capacity: number) => string;
   /** The number, in QEMU, of a descriptor that returns what is written to it. */
   readonly loopback: (kind: 'packets' | 'stream') => number;
-  /** The path of the socket of the vhost-user back-end that the device is to work with; `undefined` without one. */
+  /** The id of the `-chardev` of the vhost-user back-end that the device is to work with; `undefined` without one. */
   readonly backEnd?: string | undefined;
 }
 

@@ -16,15 +16,18 @@ export function readConfig({ config }: DeviceModel, payload: DataView): Uint8Arr
   return answer;
 }
 
-/** Does what SET_CONFIG asks for: one whole field that a driver may write. Throws {@link FrontEndViolation}. */
-export function writeConfig(model: DeviceModel, table: ConfigTable, payload: DataView): void {
+/**
+ * Does what SET_CONFIG asks for: one whole field that a driver may write. Every other write has no effect, as on other
+ * transports: returns false then. Throws {@link FrontEndViolation}.
+ */
+export function writeConfig(model: DeviceModel, table: ConfigTable, payload: DataView): boolean {
   const { offset, size, flags } = decodeConfigHeader(payload);
   const source = new Uint8Array(payload.buffer, CONFIG_HEADER_BYTES);
   if (size !== source.length)
     throw new FrontEndViolation(`writes ${size} bytes of configuration in a message with ${source.length}`);
   const fields = Object.values(table);
   const field = fields.find((candidate) => candidate.offset === offset && candidate.width === size);
-  if (flags !== 0 || field?.isWritable !== true)
-    throw new FrontEndViolation(`writes ${size} bytes of configuration at ${offset}, which no driver may write`);
+  if (flags !== 0 || field?.isWritable !== true) return false;
   model.writeConfig?.(offset, source);
+  return true;
 }

@@ -211,7 +211,9 @@ export class FrontEndSession {
       case 'GET_CONFIG':
         return readConfig(device.model, payload);
       case 'SET_CONFIG':
-        return writeConfig(device.model, this.#options.type.config, payload);
+        if (!writeConfig(device.model, this.#options.type.config, payload))
+          this.#tell('driver', 'writes bytes of the configuration that are no whole field that it may write; ignored');
+        return undefined;
       case 'SET_STATUS':
         return this.#setStatus(Number(decodeU64(payload) & 0xffn));
       case 'GET_STATUS':

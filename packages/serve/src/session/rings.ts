@@ -84,8 +84,11 @@ export class Rings {
   setSize(index: number, size: number): void {
     const vring = this.#idle(index, 'the size');
     const most = this.#options.device.model.queueSizes[index]!;
-    if (size === 0 || size > most)
-      throw new FrontEndViolation(`gives queue ${index} ${size} entries: the device takes 1 to ${most}`);
+    if (size > most) throw new FrontEndViolation(`gives queue ${index} ${size} entries: the device takes ${most}`);
+    if (size === 0) {
+      const text = `gives queue ${index} no entries: it is not served`;
+      this.#options.emit({ kind: 'problem', by: 'driver', text });
+    }
     vring.size = size;
   }
 
@@ -271,8 +274,8 @@ export class Rings {
   }
 
   /**
-   * Where the device goes on in a split ring: at its used index, as libvhost-user does. A front-end that says more has a
-   * back-end in mind that did not return all that it took: those buffers are taken again.
+   * Where the device goes on in a split ring: at its used index, as libvhost-user does. A front-end that says more has
+   * a back-end in mind that did not return all that it took: those buffers are taken again.
    */
   #splitPosition(index: number, base: number, words: readonly number[]): number {
     if (base > 0xffff)

@@ -48,7 +48,7 @@ export class Vring {
     this.isStarted = false;
   }
 
-  /** Takes over the descriptor for notifications of the driver; `undefined` where it polls. Throws {@link HostError}. */
+  /** Takes over the descriptor to notify the driver with; `undefined`: the driver polls. Throws {@link HostError}. */
   callWith(descriptor: number | undefined): void {
     this.#call?.dispose();
     this.#call = undefined;
