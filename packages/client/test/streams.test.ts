@@ -36,7 +36,7 @@ describe.each(['same-thread', 'worker'] as const)('a network of the embedded mac
     const seen: number[] = [];
     const read = (async () => {
       for await (const frame of net.frames as AsyncIterable<Buffer>) {
-        expect(frame).toEqual(frameOf(seen.length, frame.length));
+        expect(frame.equals(frameOf(seen.length, frame.length)), `frame ${seen.length}`).toBe(true);
         if (seen.push(frame.length) === count) break;
         // A slow reader now and then: what comes meanwhile waits.
         if (seen.length % 500 === 0) await delay(5);

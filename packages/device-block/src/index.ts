@@ -57,14 +57,17 @@ const MAX_QUEUE_SIZE = 1024;
 
 /** What is wrong with requests of `blockSize` bytes on this disk. */
 function blockSizeProblem(
-  { capacity, blockSize: block = SECTOR_SIZE }: BlockSettings,
+  { capacity, blockSize: block = SECTOR_SIZE, resizes = [] }: BlockSettings,
   { blockSize: size }: BlockWorkOptions,
 ): WorkloadProblem | undefined {
   const key = 'blockSize';
   if (size % SECTOR_SIZE !== 0) return { key, message: `must be a multiple of ${SECTOR_SIZE}B for a block device` };
   if (size % block !== 0) return { key, message: `must be a multiple of device.blockSize, ${block} bytes` };
-  if (size <= capacity) return undefined;
-  return { key, message: `a request of ${size} bytes does not fit device.capacity, ${capacity} bytes` };
+  if (size > capacity)
+    return { key, message: `a request of ${size} bytes does not fit device.capacity, ${capacity} bytes` };
+  const small = resizes.find((resize) => resize.capacity < size);
+  if (small === undefined) return undefined;
+  return { key, message: `a request of ${size} bytes does not fit device.resizes, ${small.capacity} bytes` };
 }
 
 const blockSize = byteSize().describe('Bytes of each request, a multiple of 512: 4KiB.');

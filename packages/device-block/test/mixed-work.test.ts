@@ -93,6 +93,18 @@ describe('10,000 mixed requests', () => {
     );
   });
 
+  it('blame no disk that shrinks, and grows again, while they are in flight', async () => {
+    const resizes = [
+      { after: 50, capacity: '16KiB' },
+      { after: 52, capacity: '64KiB' },
+      { after: 200, capacity: '32KiB' },
+    ];
+    for (let seed = 0; seed < 5; seed++) {
+      const done = await runMixed({ requests: 400, seed, depth: 16, settings: { resizes }, options: OFTEN });
+      expect(done.mismatches).toEqual({ counts: {}, first: [] });
+    }
+  });
+
   it('are all made on one disk', async () => {
     const done = await runMixed({ requests: 10_000, seed: 7, settings: ALL, options: OFTEN });
     expect(done.mismatches).toEqual({ counts: {}, first: [] });

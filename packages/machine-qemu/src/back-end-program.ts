@@ -21,8 +21,8 @@ export interface BackEndSurroundings {
 }
 
 /**
- * Starts the vhost-user back-end with which the device of QEMU works, and waits until its socket is there: QEMU connects
- * once. Adds to `disposal` the step that ends it. Throws `ERR_MACHINE_MISSING` and `ERR_MACHINE_START`.
+ * Starts the vhost-user back-end with which the device of QEMU works, and waits until its socket is there: QEMU
+ * connects once. Adds to `disposal` the step that ends it. Throws `ERR_MACHINE_MISSING` and `ERR_MACHINE_START`.
  */
 export async function startBackEnd(
   command: readonly string[],

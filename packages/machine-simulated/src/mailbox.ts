@@ -212,8 +212,8 @@ export class Mailbox {
   }
 
   /**
-   * Waits until a word is no longer `seen`, and returns what it is then. A change and its wake-up are two steps: that of
-   * an earlier change may come to a wait for the next one.
+   * Waits until a word is no longer `seen`, and returns what it is then. A change and its wake-up are two steps: that
+   * of an earlier change may come to a wait for the next one.
    */
   #waitForChange(word: number, seen: number, timeoutMs: number): number {
     const end = performance.now() + timeoutMs;

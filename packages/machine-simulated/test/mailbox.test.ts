@@ -13,6 +13,13 @@ const WAKER = `
 `;
 const TIMEOUT_MS = 60;
 
+/** Calls `wait`, and returns what it returned and whether it took its time. */
+function timed<T>(wait: () => T): { readonly result: T; readonly isWaited: boolean } {
+  const start = performance.now();
+  const result = wait();
+  return { result, isWaited: performance.now() - start >= TIMEOUT_MS - 1 };
+}
+
 describe('Mailbox: a wake-up that belongs to an earlier wait', () => {
   const mailbox = new Mailbox();
   let waker: Worker;
@@ -23,13 +30,6 @@ describe('Mailbox: a wake-up that belongs to an earlier wait', () => {
   afterAll(async () => {
     await waker.terminate();
   });
-
-  /** Calls `wait`, and returns what it returned and whether it took its time. */
-  const timed = <T>(wait: () => T): { readonly result: T; readonly isWaited: boolean } => {
-    const start = performance.now();
-    const result = wait();
-    return { result, isWaited: performance.now() - start >= TIMEOUT_MS - 1 };
-  };
 
   it('is no answer to a command', () => {
     expect(timed(() => mailbox.ask(Command.ReadStatus, TIMEOUT_MS))).toEqual({ result: false, isWaited: true });

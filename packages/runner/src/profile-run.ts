@@ -7,9 +7,12 @@ import type { RunReport } from './report/report.ts';
 import type { RunEvent, RunEventMap } from './run-events.ts';
 import type { RunOptions } from './run-options.ts';
 
+function inside(value: unknown, key: string): unknown {
+  return Reflect.get(Object(value), key);
+}
+
 /** Whether a profile was checked: only then has it the type of its device in it, with a driver half. */
 function isLoaded(profile: unknown): boolean {
-  const inside = (value: unknown, key: string): unknown => Reflect.get(Object(value), key);
   return typeof inside(inside(inside(profile, 'device'), 'type'), 'driver') === 'object';
 }
 

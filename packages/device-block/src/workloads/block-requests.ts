@@ -84,9 +84,15 @@ export class BlockRequests {
     return this.#mismatches;
   }
 
-  /** Whole blocks of the disk as it is now: it may be resized. */
+  /**
+   * Whole blocks of the disk as it is now, and after each change of its size that the settings have: what is in flight
+   * behind the end of a disk that shrinks may be done or refused, and is lost.
+   */
   get blocks(): number {
-    return Math.floor(this.#disk.capacity / this.#context.options.blockSize);
+    const { settings, options } = this.#context;
+    const { resizes = [] } = settings;
+    const capacities = [this.#disk.capacity, ...resizes.map(({ capacity }) => capacity)];
+    return Math.floor(Math.min(...capacities) / options.blockSize);
   }
 
   /**

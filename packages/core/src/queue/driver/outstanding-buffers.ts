@@ -340,7 +340,8 @@ export class OutstandingBuffers {
 
   /**
    * What the driver wrote of each buffer whose descriptors it wrote for no other one since, outstanding or not, the
-   * newest first. Buffers that were added before a {@link restore} are not among them: its state has no addresses. Cold.
+   * newest first. Buffers that were added before a {@link restore} are not among them: its state has no addresses.
+   * Cold.
    */
   records(): BufferRecord[] {
     const ago = (head: number): number => (this.#added - this.#heads[head * HEAD_WORDS + ADDED_AT]!) >>> 0;
