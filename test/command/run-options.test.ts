@@ -230,7 +230,7 @@ describe('run on a terminal', () => {
       );
       // On a slow computer a line of progress stood there before.
       // oxlint-disable-next-line no-control-regex
-      const lines = text.split('\n').map((line) => line.replace(/^.*\u001B\[K/, ''));
+      const lines = text.split('\n').map((line) => line.replace(/^[^\n]*\u001B\[K/, ''));
       expect(lines.filter((line) => line.length > columns && !isCopied(line))).toEqual([]);
       expect(text).toContain('FAIL');
     }
