@@ -51,6 +51,14 @@ const SERVED: Readonly<Record<string, Served>> = {
     device: { type: 'net', mac: '52:54:00:ca:fe:01', offers: [...RING, 'NET_MAC', 'NET_STATUS', 'NET_MRG_RXBUF'] },
     workload: { kind: 'echo', requests: 500, depth: 32, blockSize: 4000, seed: 15 },
   },
+  'a network device with two pairs of queues': {
+    device: {
+      type: 'net',
+      queuePairs: 2,
+      offers: [...RING, 'NET_MAC', 'NET_STATUS', 'NET_MRG_RXBUF', 'NET_CTRL_VQ', 'NET_MQ'],
+    },
+    workload: { kind: 'echo', requests: 500, depth: 32, blockSize: 1000, seed: 15 },
+  },
   'a console with four ports': {
     device: { type: 'console', ports: 4, offers: [...RING, 'CONSOLE_SIZE', 'CONSOLE_MULTIPORT'] },
     workload: { kind: 'echo', requests: 500, depth: 32, blockSize: '4KiB', seed: 14 },
