@@ -25,9 +25,18 @@ const DEVICE = {
   workload: { kind: 'echo', requests: 1, depth: 1, blockSize: 1000 },
 };
 const ARGUMENTS = [
-  ...['--lcores=0-1', '--no-pci', '--no-telemetry', '--no-huge', '-m', '256', '--no-shconf'],
-  ...['--vdev=net_virtio_user0,path={socket},packed_vq=1,in_order=1,mrg_rxbuf=1', '--'],
-  ...['-i', '--forward-mode=io', '--total-num-mbufs=2048'],
+  '--lcores=0-1',
+  '--no-pci',
+  '--no-telemetry',
+  '--no-huge',
+  '-m',
+  '256',
+  '--no-shconf',
+  '--vdev=net_virtio_user0,path={socket},packed_vq=1,in_order=1,mrg_rxbuf=1',
+  '--',
+  '-i',
+  '--forward-mode=io',
+  '--total-num-mbufs=2048',
 ];
 const PACKETS = 2000;
 
