@@ -32,6 +32,13 @@ async function serveOnce(socket: string, ...words: string[]): Promise<CommandRes
   return result;
 }
 
+/** What is offered with a layout of the queues. */
+async function offeredWith(layout: string): Promise<string | undefined> {
+  const words = ['--set', 'device.offers=[VERSION_1, RING_PACKED]', '--set', `queue.layout=${layout}`];
+  const { stdout } = await serveOnce(pathOf(`${layout}.sock`), ...words);
+  return stdout.split('\n')[1];
+}
+
 describe('serve', () => {
   it('says what happens in lines of the terminal, and removes its socket', async () => {
     const socket = pathOf('text.sock');
@@ -65,13 +72,8 @@ describe('serve', () => {
   });
 
   it('offers the layout of the queues of the profile', async () => {
-    const offers = async (name: string, layout: string): Promise<string | undefined> => {
-      const words = ['--set', 'device.offers=[VERSION_1, RING_PACKED]', '--set', `queue.layout=${layout}`];
-      const { stdout } = await serveOnce(pathOf(name), ...words);
-      return stdout.split('\n')[1];
-    };
-    expect(await offers('packed.sock', 'packed')).toBe('  offers VERSION_1, RING_PACKED');
-    expect(await offers('split.sock', 'split')).toBe('  offers VERSION_1');
+    expect(await offeredWith('packed')).toBe('  offers VERSION_1, RING_PACKED');
+    expect(await offeredWith('split')).toBe('  offers VERSION_1');
   });
 
   it('needs a socket, a profile that is right, and a path at which no other program listens', async () => {

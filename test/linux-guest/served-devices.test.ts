@@ -66,8 +66,10 @@ const DEVICES: Readonly<Record<string, ServedToGuest>> = {
     type: net,
     settings: {},
     arguments: [
-      ...['-netdev', 'vhost-user,chardev={name},id=cable'],
-      ...['-device', 'virtio-net-pci,netdev=cable,packed=on,disable-legacy=on,romfile=,vectors=0'],
+      '-netdev',
+      'vhost-user,chardev={name},id=cable',
+      '-device',
+      'virtio-net-pci,netdev=cable,packed=on,disable-legacy=on,romfile=,vectors=0',
     ],
   },
   entropy: { type: entropy, settings: {}, arguments: ['-device', 'vhost-user-rng-pci,chardev={name}'] },
@@ -116,11 +118,14 @@ beforeAll(() => {
 });
 afterAll(() => folder.remove());
 
+function pathOf(name: string, ending: string): string {
+  return join(folder.path, `${name}.${ending}`);
+}
+
 /** Serves everything and boots the guest; gives what was on its console, and what happened here. */
 async function bootWithServed(): Promise<{ readonly console: string; readonly events: Record<string, ServeEvent[]> }> {
   const stop = new AbortController();
   const events: Record<string, ServeEvent[]> = {};
-  const pathOf = (name: string, ending: string): string => join(folder.path, `${name}.${ending}`);
   const served = Object.entries(DEVICES).map(([name, { type, settings, offers }]) => {
     const image = DISKS.includes(name) ? { capacity: CAPACITY, image: pathOf(name, 'raw') } : {};
     events[name] = [];
@@ -148,11 +153,21 @@ async function bootWithServed(): Promise<{ readonly console: string; readonly ev
       ],
       append: 'intel_iommu=on',
       arguments: [
-        ...['-machine', 'q35,accel=tcg,kernel-irqchip=split', '-cpu', 'max', '-m', '256M'],
-        ...['-object', 'memory-backend-memfd,id=memory,size=256M,share=on', '-numa', 'node,memdev=memory'],
-        ...['-device', 'intel-iommu,intremap=on,caching-mode=on'],
+        '-machine',
+        'q35,accel=tcg,kernel-irqchip=split',
+        '-cpu',
+        'max',
+        '-m',
+        '256M',
+        '-object',
+        'memory-backend-memfd,id=memory,size=256M,share=on',
+        '-numa',
+        'node,memdev=memory',
+        '-device',
+        'intel-iommu,intremap=on,caching-mode=on',
         ...Object.entries(DEVICES).flatMap(([name, { arguments: words }]) => [
-          ...['-chardev', `socket,id=${name},path=${pathOf(name, 'sock')}`],
+          '-chardev',
+          `socket,id=${name},path=${pathOf(name, 'sock')}`,
           ...words.map((word) => word.replace('{name}', name)),
         ]),
       ],

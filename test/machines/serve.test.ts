@@ -51,6 +51,14 @@ const SERVED: Readonly<Record<string, Served>> = {
     device: { type: 'net', mac: '52:54:00:ca:fe:01', offers: [...RING, 'NET_MAC', 'NET_STATUS', 'NET_MRG_RXBUF'] },
     workload: { kind: 'echo', requests: 500, depth: 32, blockSize: 4000, seed: 15 },
   },
+  'a network device with two pairs of queues': {
+    device: {
+      type: 'net',
+      queuePairs: 2,
+      offers: [...RING, 'NET_MAC', 'NET_STATUS', 'NET_MRG_RXBUF', 'NET_CTRL_VQ', 'NET_MQ'],
+    },
+    workload: { kind: 'echo', requests: 500, depth: 32, blockSize: 1000, seed: 15 },
+  },
   'a console with four ports': {
     device: { type: 'console', ports: 4, offers: [...RING, 'CONSOLE_SIZE', 'CONSOLE_MULTIPORT'] },
     workload: { kind: 'echo', requests: 500, depth: 32, blockSize: '4KiB', seed: 14 },
@@ -123,8 +131,11 @@ async function untilDisconnected({ events }: ServedCommand, times: number): Prom
     if (performance.now() > end) throw new Error(`${count()} of ${times} front-ends left: ${JSON.stringify(events())}`);
 }
 
-/** Serves a device, and drives it on a split ring, then as the next front-end on a packed one. */
-async function driveServed(name: string, served: Served, machineAt: (socket: string) => object): Promise<void> {
+/**
+ * Serves a device, and drives it on a split ring, then as the next front-end on a packed one. Gives what the server told
+ * of problems.
+ */
+async function problemsOf(name: string, served: Served, machineAt: (socket: string) => object): Promise<unknown[]> {
   const device = profileOf(served, { use: '@virtio-platform/machine-simulated' }, 'packed');
   const server = await serveProfile(folder.path, name, device);
   try {
@@ -143,13 +154,18 @@ async function driveServed(name: string, served: Served, machineAt: (socket: str
   expect(existsSync(server.socket)).toBe(false);
   const kinds = server.events().map(({ kind }) => kind);
   expect(kinds.filter((kind) => kind === 'negotiated')).toHaveLength(2);
-  expect(server.events().filter(({ kind }) => kind === 'problem')).toEqual([]);
+  return server.events().filter(({ kind }) => kind === 'problem');
 }
 
 describe('serve, under our own driver', () => {
   for (const [index, [name, served]] of Object.entries(SERVED).entries()) {
-    it(`is ${name}: on a split ring, and for the next front-end on a packed one`, () =>
-      driveServed(`device-${index}`, served, (socket) => ({ use: '@virtio-platform/machine-vhost-user', socket })));
+    it(`is ${name}: on a split ring, and for the next front-end on a packed one`, async () => {
+      const problems = await problemsOf(`device-${index}`, served, (socket) => ({
+        use: '@virtio-platform/machine-vhost-user',
+        socket,
+      }));
+      expect(problems).toEqual([]);
+    });
   }
 });
 
@@ -159,23 +175,17 @@ describe.skipIf(!mayRun)(`serve, behind QEMU, with our own driver at the other e
   const offers = [...RING, 'BLK_SEG_MAX', 'BLK_FLUSH'];
   const workload = { kind: 'write-read-verify', requests: 100, depth: 16, blockSize: '4KiB', seed: 20 };
 
-  it('is a disk that sees guest-physical addresses', () =>
-    driveServed('qemu', { device: { type: 'block', capacity: '4MiB', offers }, workload }, (backEnd) => ({
-      ...qemu,
-      backEnd,
-    })));
+  it('is a disk that sees guest-physical addresses', async () => {
+    const served = { device: { type: 'block', capacity: '4MiB', offers }, workload };
+    expect(await problemsOf('qemu', served, (backEnd) => ({ ...qemu, backEnd }))).toEqual([]);
+  });
 
-  it('is a disk behind an IOMMU, of which QEMU translates what our driver mapped', () =>
-    driveServed(
-      'qemu-iommu',
-      {
-        platform: 'intel-iommu',
-        device: { type: 'block', capacity: '4MiB', offers: [...offers, 'ACCESS_PLATFORM'] },
-        driver: { buffers: 'streaming' },
-        workload,
-      },
-      (backEnd) => ({ ...qemu, iommu: 'intel', backEnd }),
-    ));
+  it('is a disk behind an IOMMU, of which QEMU translates what our driver mapped', async () => {
+    const device = { type: 'block', capacity: '4MiB', offers: [...offers, 'ACCESS_PLATFORM'] };
+    const served = { platform: 'intel-iommu', device, driver: { buffers: 'streaming' }, workload };
+    const problems = await problemsOf('qemu-iommu', served, (backEnd) => ({ ...qemu, iommu: 'intel', backEnd }));
+    expect(problems).toEqual([]);
+  });
 });
 
 describe('conform', () => {

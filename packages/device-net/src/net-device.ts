@@ -198,7 +198,9 @@ export class NetDevice implements DeviceModel {
     this.#mtu = accepted.has(VIRTIO_NET_F_MTU) ? (mtu ?? Infinity) : Infinity;
     const hasPairs = accepted.has(VIRTIO_NET_F_MQ) || accepted.has(VIRTIO_NET_F_RSS);
     this.#existing = hasPairs ? this.#pairs.length : 1;
-    this.#transmits = this.#receives = 1;
+    // As a back-end it has no control queue: the front-end enables the rings of the pairs that are in use.
+    const isBackEnd = hasPairs && !accepted.has(VIRTIO_NET_F_CTRL_VQ);
+    this.#transmits = this.#receives = isBackEnd ? this.#existing : 1;
     this.#controlQueue = accepted.has(VIRTIO_NET_F_CTRL_VQ) ? 2 * this.#existing : -1;
     this.#dropped = 0;
     for (const pair of this.#pairs) pair.reset();

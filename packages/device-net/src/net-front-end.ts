@@ -71,6 +71,7 @@ export const vhostUserNet: VhostUserDevice<NetSettings> = {
       queueCount: pairs > 1 ? 2 * pairs + 1 : 2,
       config: config.bytes.subarray(0, NET_CONFIG.mtu.offset + NET_CONFIG.mtu.width),
       control: pairs > 1 ? new FrontEndControl(pairs) : undefined,
+      assumes: pairs > 1 ? FeatureSet.of(VIRTIO_NET_F_MQ) : undefined,
     };
   },
 };

@@ -45,13 +45,15 @@ export async function serveDevice(options: ServeOptions): Promise<void> {
   const queueCount = Math.min(model.queueSizes.length, (frontEnd?.queueCount ?? Infinity) - control);
   const device = new ServedDevice(model, queueCount);
   try {
-    const offers = offered(options, model.features).minus(frontEnd?.hides ?? FeatureSet.EMPTY);
+    const assumed = (frontEnd?.assumes ?? FeatureSet.EMPTY).and(model.features);
+    const hidden = (frontEnd?.hides ?? FeatureSet.EMPTY).minus(assumed);
+    const offers = offered(options, model.features).minus(hidden);
     const memory = new ServedMemory();
     try {
       const listener = new UnixListener(socket);
       try {
         emit({ kind: 'listening', path: socket, offers });
-        await serveEach(listener, { type, device, memory, offers, protocol: protocolOf(type), emit }, signal);
+        await serveEach(listener, { type, device, memory, offers, assumed, protocol: protocolOf(type), emit }, signal);
       } finally {
         listener.dispose();
       }

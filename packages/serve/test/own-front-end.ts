@@ -26,6 +26,11 @@ export const USER_ADDRESS = 0x7000_0000_0000n;
 export const MEMORY_BYTES = 1 << 20;
 const WAIT_MS = 5000;
 
+/** What a front-end calls an offset in its memory. */
+function userAt(offset: number): bigint {
+  return USER_ADDRESS + BigInt(offset);
+}
+
 /** Waits, while the server in this process works. Throws where `is` stays false. */
 export async function until(is: () => boolean, what: string): Promise<void> {
   for (const end = performance.now() + WAIT_MS; !is(); await setTimeout(1))
@@ -149,10 +154,9 @@ export class OwnFrontEnd {
 
   /** Says where the ring of queue 0 is, at these offsets in memory. */
   async placeRing(size: number, descriptor: number, driver: number, device: number, base = 0): Promise<void> {
-    const user = (offset: number): bigint => USER_ADDRESS + BigInt(offset);
     await this.tell('SET_VRING_NUM', encodeVringState(0, size));
     await this.tell('SET_VRING_BASE', encodeVringState(0, base));
-    await this.tell('SET_VRING_ADDR', encodeVringAddress(0, user(descriptor), user(driver), user(device)));
+    await this.tell('SET_VRING_ADDR', encodeVringAddress(0, userAt(descriptor), userAt(driver), userAt(device)));
   }
 
   /** What `dispose` disposes of too. */

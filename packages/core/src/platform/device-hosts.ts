@@ -40,6 +40,11 @@ export interface VhostUserFrontEnd {
   readonly adds: FeatureSet;
   /** Features that a back-end may offer and the front-end does not have. */
   readonly hides: FeatureSet;
+  /**
+   * Features of `adds` or `hides` with which a device half works as a back-end, though their commands are the
+   * front-end's: whether a front-end accepts them or never tells it. None unless given.
+   */
+  readonly assumes?: FeatureSet | undefined;
   /** Queues in all. */
   readonly queueCount: number;
   /** The configuration space. */

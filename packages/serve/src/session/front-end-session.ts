@@ -39,6 +39,8 @@ export interface SessionOptions {
   readonly memory: ServedMemory;
   /** Device features, without that of the protocol. */
   readonly offers: FeatureSet;
+  /** Features with which the device half works whether they are accepted or not. */
+  readonly assumed: FeatureSet;
   readonly protocol: readonly ProtocolFeatureName[];
   readonly emit: (event: ServeEvent) => void;
 }
@@ -79,7 +81,7 @@ export class FrontEndSession {
   constructor(socket: UnixSocket, options: SessionOptions) {
     this.#options = options;
     this.#channel = new FrontEndChannel(socket);
-    const { device, memory, emit } = options;
+    const { device, memory, assumed, emit } = options;
     this.#servedBefore = device.served;
     this.#faults = new FaultLog((fault) => this.#tellFault(fault));
     this.#iotlb = new IotlbCache(memory, (low, high, permission) => this.#askTranslation(low, high, permission));
@@ -87,7 +89,7 @@ export class FrontEndSession {
       const translation = accepted.has(VIRTIO_F_ACCESS_PLATFORM) ? this.#iotlb : memory;
       return new TranslatedAddressSpace(memory.memory, this.#faults, translation);
     };
-    this.#rings = new Rings({ device, memory, spaceFor, emit });
+    this.#rings = new Rings({ device, memory, assumed, spaceFor, emit });
     this.#wait = new ReadableWait(this.#channel.descriptor);
   }
 
@@ -326,7 +328,7 @@ export class FrontEndSession {
       this.#options.device.resetModel();
       return;
     }
-    const accepted = this.#rings.accepted ?? FeatureSet.EMPTY;
+    const accepted = (this.#rings.accepted ?? FeatureSet.EMPTY).minus(this.#options.assumed);
     const isClosed = unmetDependency(accepted, this.#options.type.features) === undefined;
     this.#status = isClosed ? status : status & ~DeviceStatus.FeaturesOk;
     if ((this.#status & DeviceStatus.DriverOk) !== 0) this.#rings.setReady(true);

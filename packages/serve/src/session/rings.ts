@@ -1,11 +1,11 @@
 import type { DeviceAddressSpace } from '@virtio-platform/core/address-space';
 import {
+  FeatureSet,
   VIRTIO_F_ACCESS_PLATFORM,
   VIRTIO_F_IN_ORDER,
   VIRTIO_F_RING_PACKED,
   VIRTIO_RING_F_EVENT_IDX,
   VIRTIO_RING_F_INDIRECT_DESC,
-  type FeatureSet,
 } from '@virtio-platform/core/features';
 import type { QueueLayout } from '@virtio-platform/core/queue';
 import { ringAreaBytes, VHOST_USER_F_PROTOCOL_FEATURES } from '@virtio-platform/vhost-user';
@@ -20,6 +20,8 @@ import { Vring } from './vring.ts';
 export interface RingsOptions {
   readonly device: ServedDevice;
   readonly memory: ServedMemory;
+  /** Features that the device half is started with, whether they are accepted or not. */
+  readonly assumed: FeatureSet;
   /** The device's view of memory with these features. */
   readonly spaceFor: (accepted: FeatureSet) => DeviceAddressSpace;
   readonly emit: (event: ServeEvent) => void;
@@ -227,17 +229,16 @@ export class Rings {
   }
 
   #open(index: number, vring: Vring): void {
-    const { device, emit } = this.#options;
-    const accepted = this.#accepted!;
+    const { device, assumed, emit } = this.#options;
+    const accepted = this.#accepted!.without(VHOST_USER_F_PROTOCOL_FEATURES);
     const setup = this.#setUp(index, vring, accepted);
     try {
-      device.open(index, setup, accepted, this.#space!);
+      device.open(index, setup, new FeatureSet(accepted.bits | assumed.bits), this.#space!);
     } catch (error) {
       if (error instanceof RangeError) throw new FrontEndViolation(`sets up queue ${index} wrongly: ${error.message}`);
       throw error;
     }
-    const shown = accepted.without(VHOST_USER_F_PROTOCOL_FEATURES);
-    if (!this.#isTold) emit({ kind: 'negotiated', accepted: shown, translates: this.translates });
+    if (!this.#isTold) emit({ kind: 'negotiated', accepted, translates: this.translates });
     this.#isTold = true;
     const { layout, size, position } = setup;
     emit({ kind: 'queue-started', queue: index, layout, size, position });

@@ -1,7 +1,7 @@
 import { FaultLog, PHYSICAL_ADDRESS_SPACE } from '@virtio-platform/core/address-space';
 import { GuestMemory } from '@virtio-platform/core/memory';
 import { describe, expect, it } from 'vitest';
-import { ServedQueue } from '../../src/device/served-queue.ts';
+import { ServedQueue, type RingSetup } from '../../src/device/served-queue.ts';
 
 const SIZE = 8;
 const [DESCRIPTORS, DRIVER, DEVICE] = [0x1000, 0x2000, 0x3000];
@@ -36,9 +36,7 @@ function packedQueue(slot: number, count: number): ServedQueue {
   return new ServedQueue(space, { ...options('packed'), position: 0x8000 | slot });
 }
 
-function options<Layout extends 'split' | 'packed'>(
-  layout: Layout,
-): Omit<ConstructorParameters<typeof ServedQueue>[1], 'position'> {
+function options(layout: 'split' | 'packed'): Omit<RingSetup, 'position'> {
   return {
     layout,
     size: SIZE,

@@ -119,6 +119,7 @@ describe('a split ring that a front-end sets up', () => {
     await frontEnd.tell('SET_VRING_ENABLE', encodeVringState(0, 1));
     makeAvailable(0, 0, WRITE);
     await until(() => used() === 1, 'a used buffer');
+    expect(memory().view.getUint8(STATUS)).toBe(0);
   });
 
   it('is left alone while it is disabled, and after a reset', async () => {

@@ -43,6 +43,21 @@ afterEach(async () => {
   expect(openDescriptors()).toBeLessThanOrEqual(before + 2);
 });
 
+/** The payload of a region of the file from its start. */
+function regionAt(at: number, size = 4096): Uint8Array {
+  return encodeRegion({ guestAddress: BigInt(at), size, userAddress: USER_ADDRESS + BigInt(at), offset: 0 });
+}
+
+/** Refused, and the connection goes on. */
+async function expectRefused(answer: Promise<bigint | undefined>, said: RegExp): Promise<void> {
+  const problems = server.problems.length;
+  expect(await answer).toBe(1n);
+  expect(server.problems.slice(problems)).toHaveLength(1);
+  expect(server.problems.at(-1)).toMatch(said);
+  expect(server.problems.at(-1)).toMatch(/refused$/);
+  expect(await frontEnd.ask('GET_FEATURES')).toBeGreaterThan(0n);
+}
+
 /** Everything that ends the connection, each with what is said of it. */
 const ENDS: readonly (readonly [string, (to: OwnFrontEnd) => void, RegExp])[] = [
   ['an unknown request', (to) => to.sendRaw(header(99, 1, 0)), /request 99, which was not negotiated/],
@@ -90,16 +105,6 @@ describe('a front-end', () => {
   });
 
   describe('that waits for the result', () => {
-    /** Refused, and the connection goes on. */
-    async function expectRefused(answer: Promise<bigint | undefined>, said: RegExp): Promise<void> {
-      const problems = server.problems.length;
-      expect(await answer).toBe(1n);
-      expect(server.problems.slice(problems)).toHaveLength(1);
-      expect(server.problems.at(-1)).toMatch(said);
-      expect(server.problems.at(-1)).toMatch(/refused$/);
-      expect(await frontEnd.ask('GET_FEATURES')).toBeGreaterThan(0n);
-    }
-
     beforeEach(() => frontEnd.negotiate(VERSION_1));
 
     it('is refused memory that cannot be', async () => {
@@ -123,17 +128,18 @@ describe('a front-end', () => {
     it('is refused regions that overlap, that it never gave, and more than there are slots', async () => {
       const file = frontEnd.own(SharedMemory.create(MEMORY_BYTES));
       expect(await frontEnd.ask('GET_MAX_MEM_SLOTS')).toBe(64n);
-      const region = (at: number, size = 4096): Uint8Array =>
-        encodeRegion({ guestAddress: BigInt(at), size, userAddress: USER_ADDRESS + BigInt(at), offset: 0 });
       const add = (payload: Uint8Array): Promise<bigint | undefined> =>
         frontEnd.tell('ADD_MEM_REG', payload, [file.descriptor]);
-      await expectRefused(frontEnd.tell('ADD_MEM_REG', region(0)), /without a descriptor/);
-      expect(await add(region(0, 8192))).toBe(0n);
-      await expectRefused(add(region(4096)), /overlap another region/);
-      await expectRefused(frontEnd.tell('REM_MEM_REG', region(0, 4096)), /takes back memory at 0x0 that it never gave/);
-      expect(await frontEnd.tell('REM_MEM_REG', region(0, 8192), [file.descriptor])).toBe(0n);
-      for (let i = 0; i < 64; i++) expect(await add(region(4096 * i))).toBe(0n);
-      await expectRefused(add(region(4096 * 64)), /takes 64 regions/);
+      await expectRefused(frontEnd.tell('ADD_MEM_REG', regionAt(0)), /without a descriptor/);
+      expect(await add(regionAt(0, 8192))).toBe(0n);
+      await expectRefused(add(regionAt(4096)), /overlap another region/);
+      await expectRefused(
+        frontEnd.tell('REM_MEM_REG', regionAt(0, 4096)),
+        /takes back memory at 0x0 that it never gave/,
+      );
+      expect(await frontEnd.tell('REM_MEM_REG', regionAt(0, 8192), [file.descriptor])).toBe(0n);
+      for (let i = 0; i < 64; i++) expect(await add(regionAt(4096 * i))).toBe(0n);
+      await expectRefused(add(regionAt(4096 * 64)), /takes 64 regions/);
     });
 
     it('is refused rings and descriptors that cannot be', async () => {
