@@ -58,7 +58,7 @@ export async function conformCommand(
   // Before anything is started: also what the plugins, and the user's own options, refuse.
   await checkPlugins(profile, plugins);
   const identity = await identifyBackEnd(profile);
-  const known = knownDeviations(identity?.program ?? '', identity?.version ?? '');
+  const known = knownDeviations(identity?.program ?? '', identity?.version ?? '', profile.device.type.name);
   const program = BackEndProgram.of(profile);
   const printer = json ? undefined : new ConformPrinter(terminal, repeat);
   const onResult = (result: CaseResult): void => printer?.printCase(printableData(result));

@@ -1,14 +1,18 @@
+import { DEVIATIONS_OF_TYPES } from './deviations-of-types.ts';
+
 /** A case that a released back-end is known to fail, and why it is the back-end that is wrong. */
 export interface KnownDeviation {
   /** The ids of cases, as planned. */
   readonly cases: readonly string[];
+  /** The device types of which it is known, by their short names; of all that it applies to unless given. */
+  readonly types?: readonly string[];
   readonly why: string;
 }
 
 /** Back-ends by the name of their program, with the versions that were looked at. */
-interface KnownBackEnd {
+export interface KnownBackEnd {
   readonly program: RegExp;
-  /** A prefix of the version. */
+  /** A prefix of the version; empty for a program that does not say its version. */
   readonly version: string;
   readonly deviations: readonly KnownDeviation[];
 }
@@ -35,13 +39,14 @@ const KNOWN: readonly KnownBackEnd[] = [
     program: /^qemu-system-/,
     version: '7.2',
     deviations: [
-      EARLY_KICK,
+      { ...EARLY_KICK, types: ['block', 'console', 'scsi', 'balloon'] },
       TABLE_BEHIND,
       {
         cases: ['features/unoffered-bit'],
         why: 'virtio_set_features clears bits that it does not offer and returns an error, which virtio-pci drops',
       },
       {
+        types: ['block'],
         cases: ['block/padding'],
         why: 'the configuration ends behind write_zeroes_may_unmap, and reads behind its end are all ones',
       },
@@ -49,10 +54,14 @@ const KNOWN: readonly KnownBackEnd[] = [
   },
 ];
 
-/** Why cases of a back-end are known to fail, by id. `program` is a file name, `version` what it says of itself. */
-export function knownDeviations(program: string, version: string): ReadonlyMap<string, string> {
-  const known = KNOWN.filter((backEnd) => backEnd.program.test(program) && version.startsWith(backEnd.version));
-  return new Map(
-    known.flatMap(({ deviations }) => deviations.flatMap(({ cases, why }) => cases.map((id) => [id, why] as const))),
-  );
+/**
+ * Why cases of a back-end are known to fail, by id. `program` is a file name, `version` what it says of itself, `type`
+ * the short name of the device type.
+ */
+export function knownDeviations(program: string, version: string, type: string): ReadonlyMap<string, string> {
+  const known = [...KNOWN, ...DEVIATIONS_OF_TYPES]
+    .filter((backEnd) => backEnd.program.test(program) && version.startsWith(backEnd.version))
+    .flatMap(({ deviations }) => deviations)
+    .filter(({ types }) => types === undefined || types.includes(type));
+  return new Map(known.flatMap(({ cases, why }) => cases.map((id) => [id, why] as const)));
 }
