@@ -16,4 +16,5 @@ export * from './run/clauses.ts';
 export * from './run/conform-report.ts';
 export * from './run/coverage.ts';
 export * from './known/identify-back-end.ts';
+export * from './known/known-back-end.ts';
 export * from './known/known-deviations.ts';

@@ -1,4 +1,4 @@
-import type { KnownBackEnd } from './known-deviations.ts';
+import type { KnownBackEnd } from './known-back-end.ts';
 
 /** The ids of cases that run on both layouts. */
 function onBoth(...ids: readonly string[]): string[] {

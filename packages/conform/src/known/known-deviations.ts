@@ -1,21 +1,5 @@
 import { DEVIATIONS_OF_TYPES } from './deviations-of-types.ts';
-
-/** A case that a released back-end is known to fail, and why it is the back-end that is wrong. */
-export interface KnownDeviation {
-  /** The ids of cases, as planned. */
-  readonly cases: readonly string[];
-  /** The device types of which it is known, by their short names; of all that it applies to unless given. */
-  readonly types?: readonly string[];
-  readonly why: string;
-}
-
-/** Back-ends by the name of their program, with the versions that were looked at. */
-export interface KnownBackEnd {
-  readonly program: RegExp;
-  /** A prefix of the version; empty for a program that does not say its version. */
-  readonly version: string;
-  readonly deviations: readonly KnownDeviation[];
-}
+import type { KnownBackEnd, KnownDeviation } from './known-back-end.ts';
 
 const EARLY_KICK: KnownDeviation = {
   cases: ['status/kick-before-driver-ok/split'],

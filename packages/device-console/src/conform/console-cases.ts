@@ -330,7 +330,7 @@ const CLAUSES: readonly Clause[] = [
   { section: MULTIPORT_NORMATIVE, level: 'MUST', requires: 'each port announced once, below max_nr_ports' },
 ];
 
-/** The cases of a console (specification 1.4 section 5.3). Those that see bytes again need ports that give them back. */
+/** The cases of a console (specification 1.4 section 5.3). Those that see bytes again need ports that echo. */
 export const CONSOLE_CASES: DeviceCases = {
   clauses: CLAUSES,
   queues: ({ accepted }) =>
