@@ -29,4 +29,5 @@ export * from './run/coverage.ts';
 export * from './run/device-trial.ts';
 export * from './protocol/protocol-clauses.ts';
 export * from './known/identify-back-end.ts';
+export * from './known/known-back-end.ts';
 export * from './known/known-deviations.ts';

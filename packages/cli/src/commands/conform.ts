@@ -97,7 +97,7 @@ export async function conformCommand(
   // Before anything is started: also what the plugins, and the user's own options, refuse.
   await checkPlugins(profile, plugins);
   const identity = await identifyBackEnd(profile);
-  const known = knownDeviations(identity?.program ?? '', identity?.version ?? '');
+  const known = knownDeviations(identity?.program ?? '', identity?.version ?? '', profile.device.type.name);
   const startedAt = new Date();
   const files = new ConformFiles(terminal.cwd, { junit, html });
   const show = (report: ConformReport, printer: ConformPrinter | undefined): ExitStatus => {

@@ -144,7 +144,8 @@ export class RawPackedRing extends RawRing {
     const id = this.peek('descriptor', at + 12);
     const length = this.memory.guest.view.getUint32(this.descriptorArea.address + at + 8, true);
     this.#used = advance(this.#used, Math.min(this.batchOf(id).slots, this.size), this.size);
-    return { id, length, flags };
+    // Without WRITE the length means nothing (2.8.3).
+    return { id, length: (flags & VIRTQ_DESC_F_WRITE) === 0 ? 0 : length, flags };
   }
 
   protected tail(flags: number, next: number): readonly [number, number] {

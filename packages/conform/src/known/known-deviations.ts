@@ -1,17 +1,5 @@
-/** A case that a released back-end is known to fail, and why it is the back-end that is wrong. */
-export interface KnownDeviation {
-  /** The ids of cases, as planned. */
-  readonly cases: readonly string[];
-  readonly why: string;
-}
-
-/** Back-ends by the name of their program, with the versions that were looked at. */
-interface KnownBackEnd {
-  readonly program: RegExp;
-  /** A prefix of the version. */
-  readonly version: string;
-  readonly deviations: readonly KnownDeviation[];
-}
+import { DEVIATIONS_OF_TYPES } from './deviations-of-types.ts';
+import type { KnownBackEnd, KnownDeviation } from './known-back-end.ts';
 
 const EARLY_KICK: KnownDeviation = {
   cases: ['status/kick-before-driver-ok/split'],
@@ -80,13 +68,14 @@ const KNOWN: readonly KnownBackEnd[] = [
     program: /^qemu-system-/,
     version: '7.2',
     deviations: [
-      EARLY_KICK,
+      { ...EARLY_KICK, types: ['block', 'console', 'scsi', 'balloon'] },
       TABLE_BEHIND,
       {
         cases: ['features/unoffered-bit'],
         why: 'virtio_set_features clears bits that it does not offer and returns an error, which virtio-pci drops',
       },
       {
+        types: ['block'],
         cases: ['block/padding'],
         why: 'the configuration ends behind write_zeroes_may_unmap, and reads behind its end are all ones',
       },
@@ -94,10 +83,14 @@ const KNOWN: readonly KnownBackEnd[] = [
   },
 ];
 
-/** Why cases of a back-end are known to fail, by id. `program` is a file name, `version` what it says of itself. */
-export function knownDeviations(program: string, version: string): ReadonlyMap<string, string> {
-  const known = KNOWN.filter((backEnd) => backEnd.program.test(program) && version.startsWith(backEnd.version));
-  return new Map(
-    known.flatMap(({ deviations }) => deviations.flatMap(({ cases, why }) => cases.map((id) => [id, why] as const))),
-  );
+/**
+ * Why cases of a back-end are known to fail, by id. `program` is a file name, `version` what it says of itself, `type`
+ * the short name of the device type.
+ */
+export function knownDeviations(program: string, version: string, type: string): ReadonlyMap<string, string> {
+  const known = [...KNOWN, ...DEVIATIONS_OF_TYPES]
+    .filter((backEnd) => backEnd.program.test(program) && version.startsWith(backEnd.version))
+    .flatMap(({ deviations }) => deviations)
+    .filter(({ types }) => types === undefined || types.includes(type));
+  return new Map(known.flatMap(({ cases, why }) => cases.map((id) => [id, why] as const)));
 }

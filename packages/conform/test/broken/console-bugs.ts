@@ -37,7 +37,7 @@ function saying(
     const used = handled.handle();
     const { device, chain } = handled;
     if (handled.queue !== 2 || used < 8) return used;
-    const said = u16(device.memory!.u8.subarray(chain.low[0]!), 4);
+    const said = u16(device.memory!.u8.subarray(chain.low[0]), 4);
     if (isSo(said)) handled.write(at, [byte]);
     return used;
   });

@@ -29,7 +29,7 @@ export function describeBroken(setting: BrokenSetting): void {
   const idsOf = (entry: string): string[] =>
     ids.filter((id) => id === entry || id === `${entry}/split` || id === `${entry}/packed`);
 
-  describe(name, () => {
+  describe.each([name])('%s', () => {
     it('passes every case that applies, split and packed', { timeout: 120_000 }, async () => {
       const results = await tryBug(profile, undefined, isTried);
       const failed = results.filter(isFailure).map(({ id, verdict, seen }) => `${verdict} ${id}: ${seen}`);

@@ -45,10 +45,17 @@ function target(frame: Uint8Array): 'all' | 'group' | 'one' {
   return (frame[0]! & 1) === 1 ? 'group' : 'one';
 }
 
-/** A bug of the control ring; its queue is the last of the device. */
+/** Whether a ring is that of the control queue, which is the last of the device. */
+function isControl(ring: BrokenRing): boolean {
+  return ring.device.rings.indexOf(ring) === 6;
+}
+
+/** A bug of the control ring. */
 function atControl(name: string, cases: readonly string[], shown: NonNullable<Bug['shown']>): FoundBug {
-  const isIt = (ring: BrokenRing): boolean => ring.device.rings.indexOf(ring) === 6;
-  return [{ name, shown: (ring, isWanted, slots) => (isIt(ring) ? shown(ring, isWanted, slots) : isWanted) }, cases];
+  return [
+    { name, shown: (ring, isWanted, slots) => (isControl(ring) ? shown(ring, isWanted, slots) : isWanted) },
+    cases,
+  ];
 }
 
 /** Answers some command with ERR, by how it is laid out. */
@@ -119,9 +126,14 @@ function unfinished(name: string, kind: 4 | 6, protocol: number): FoundBug {
   );
 }
 
+/** Bytes behind the headers of a frame. */
+function data(frame: SentFrame): number {
+  return frame.frame.length - frame.layers.payload;
+}
+
+/** Bugs with large frames of one kind. */
 function largeBugs(name: string, gsoType: number, version: 4 | 6): readonly FoundBug[] {
   const is = (frame: SentFrame): boolean => frame.fields.gsoType === gsoType && frame.layers.version === version;
-  const data = (frame: SentFrame): number => frame.frame.length - frame.layers.payload;
   return [
     sending(`halves the segments of ${name}`, [`net/${name}-cut`, `net/${name}-passed-on`], (frame) =>
       is(frame) ? frame.withFields((fields) => (fields.gsoSize = fields.gsoSize >> 1)) : frame.handle(),
@@ -293,8 +305,7 @@ const isPromiscuousOff = (command: SentCommand): boolean => isMode(command, PROM
 
 /** A table of addresses, as bytes of a command. */
 function tables(unicasts: Uint8Array, multicasts: Uint8Array): number[] {
-  const count = (bytes: Uint8Array): number[] => [bytes.length / 6, 0, 0, 0];
-  return [...count(unicasts), ...unicasts, ...count(multicasts), ...multicasts];
+  return [unicasts.length / 6, 0, 0, 0, ...unicasts, multicasts.length / 6, 0, 0, 0, ...multicasts];
 }
 
 /** Does another command of tables in the place of that of the driver. */

@@ -77,8 +77,9 @@ abstract class Handled {
     fake.clear(this.chain.head);
     fake.append(at, 0, bytes.length, false, 1024);
     if (answer === undefined && queue === this.controlQueue) fake.append(at + bytes.length, 0, 1, true, 1024);
-    for (let i = answer?.readable ?? 0; answer !== undefined && i < answer.count; i++)
-      fake.append(answer.low[i]!, answer.high[i]!, answer.length[i]!, true, 1024);
+    const writable = answer?.count ?? 0;
+    for (let i = answer?.readable ?? 0; i < writable; i++)
+      fake.append(answer!.low[i]!, answer!.high[i]!, answer!.length[i]!, true, 1024);
     const written = this.#model.process(queue, fake, this.space, this.#queues);
     u8.set(before, at);
     return written;

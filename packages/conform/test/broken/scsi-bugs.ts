@@ -199,22 +199,20 @@ export const SCSI_BUGS: readonly FoundBug[] = [
 ];
 
 /** The event queue is looked at only where there is an event: a device that looks when it is kicked. */
-export const SCSI_EVENT_BUGS: readonly FoundBug[] = [
-  ...(['short', 'readable'] as const).map((name): FoundBug => [
-    {
-      name: `crashes at a ${name} event buffer`,
-      transport: altered((inner, device) => ({
-        notify: (queue, next) => {
-          const ring = device.rings[1];
-          if (queue === 1 && ring !== undefined) {
-            const at = ring.descriptors;
-            const length = ring.memory.u32[at / 4 + 2]!;
-            if ((length === 1) === (name === 'short')) device.crash();
-          }
-          inner.notify(queue, next);
-        },
-      })),
-    },
-    [`scsi/hostile-${name}-event`],
-  ]),
-];
+export const SCSI_EVENT_BUGS: readonly FoundBug[] = (['short', 'readable'] as const).map((name): FoundBug => [
+  {
+    name: `crashes at a ${name} event buffer`,
+    transport: altered((inner, device) => ({
+      notify: (queue, next) => {
+        const ring = device.rings[1];
+        if (queue === 1 && ring !== undefined) {
+          const at = ring.descriptors;
+          const length = ring.memory.u32[at / 4 + 2]!;
+          if ((length === 1) === (name === 'short')) device.crash();
+        }
+        inner.notify(queue, next);
+      },
+    })),
+  },
+  [`scsi/hostile-${name}-event`],
+]);

@@ -11,7 +11,7 @@ async function embedded(
   return await loadProfile({
     profile: 'embedded',
     platform: { use: '@virtio-platform/platform-legacy' },
-    machine: { use: '@virtio-platform/machine-simulated', memory: '8MiB' },
+    machine: { use: '@virtio-platform/machine-simulated', memory: '5MiB' },
     device,
     workload: { requests: 1, depth: 1, ...workload },
   });

@@ -62,7 +62,8 @@ export class ConsoleLine {
     }
     const line = new ConsoleLine(bench);
     for (let i = 0; i < buffers; i++) line.supply([LINE_BYTES]);
-    for (let i = 0; isMultiport && i < CONTROL_BUFFERS; i++) line.supply([LINE_BYTES], CONSOLE_CONTROL_RECEIVE);
+    const messages = isMultiport ? CONTROL_BUFFERS : 0;
+    for (let i = 0; i < messages; i++) line.supply([LINE_BYTES], CONSOLE_CONTROL_RECEIVE);
     return line;
   }
 

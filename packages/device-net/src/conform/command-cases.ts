@@ -111,6 +111,11 @@ async function atOnce(port: NetPort, count: number): Promise<void> {
   }
 }
 
+/** So many addresses that begin with one byte. */
+function many(first: string, count: number): string[] {
+  return Array.from({ length: count }, (_, i) => `${first}:00:00:00:01:${i.toString(16).padStart(2, '0')}`);
+}
+
 /** The control queue (specification 1.4 section 5.1.6.5). */
 export const NET_COMMAND_CASES: readonly ConformCase[] = [
   cutCase('whole', 'takes a command in one descriptor', {}),
@@ -276,8 +281,6 @@ export const NET_COMMAND_CASES: readonly ConformCase[] = [
     clause: '5.1.6.5.2.1',
     title: 'takes tables of no, one and 40 addresses',
     run: async (port) => {
-      const many = (first: string, count: number): string[] =>
-        Array.from({ length: count }, (_, i) => `${first}:00:00:00:01:${i.toString(16).padStart(2, '0')}`);
       for (const [unicasts, multicasts] of [
         [0, 0],
         [1, 0],

@@ -133,6 +133,11 @@ function checksumCases(name: string, kind: 'ipv4' | 'ipv6', protocol: number): r
   ];
 }
 
+/** Gives receive buffers for large frames. */
+function largeBuffers(port: NetPort): void {
+  for (let i = 0; i < (port.isMerged ? 40 : 8); i++) port.supply([port.isMerged ? 1536 : LARGE_BYTES]);
+}
+
 /** Large frames of one kind: passed on whole, and cut where the driver takes none. */
 function largeCases(
   name: string,
@@ -146,9 +151,6 @@ function largeCases(
     return offloads(port, options, offloadOf(options, SEGMENT));
   };
   const room = { size: 128, buffers: 0 };
-  const buffers = (port: NetPort): void => {
-    for (let i = 0; i < (port.isMerged ? 40 : 8); i++) port.supply([port.isMerged ? 1536 : LARGE_BYTES]);
-  };
   return [
     offloadCase({
       id: `net/${name}-passed-on`,
@@ -157,7 +159,7 @@ function largeCases(
       features: [...host, ...guest],
       start: room,
       run: async (port) => {
-        buffers(port);
+        largeBuffers(port);
         for (let number = 1; number <= 3; number++) await send(port, LARGE_DATA + number, number);
       },
     }),
@@ -167,7 +169,7 @@ function largeCases(
       features: host,
       start: { ...room, without: GUEST },
       run: async (port) => {
-        buffers(port);
+        largeBuffers(port);
         const packets = await send(port, LARGE_DATA);
         port.bench.equal('the number of packets', packets, Math.ceil(LARGE_DATA / SEGMENT));
       },
@@ -178,7 +180,7 @@ function largeCases(
       features: host,
       start: { ...room, without: GUEST },
       run: async (port) => {
-        buffers(port);
+        largeBuffers(port);
         port.bench.equal('the number of packets', await send(port, SEGMENT), 1);
         port.bench.equal('the number of packets', await send(port, 100, 2), 1);
       },
@@ -190,7 +192,7 @@ function largeCases(
       features: host,
       start: { ...room, without: GUEST },
       run: async (port) => {
-        buffers(port);
+        largeBuffers(port);
         for (const headerLength of [0, 14, 400]) {
           const options = port.own(largeFrame(gsoType, kind, LARGE_DATA));
           await offloads(port, options, { ...offloadOf(options, SEGMENT), headerLength });

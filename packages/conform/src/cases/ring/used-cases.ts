@@ -31,6 +31,11 @@ async function atOnce(bench: ConformBench, count: number): Promise<void> {
   }
 }
 
+/** Lengths that cut one part of a request, so that both parts have 4 descriptors together. */
+function quarters(part: number, other: number): number[] {
+  return Array.from({ length: Math.min(part, 4 - Math.min(other, 2)) - 1 }, () => 1);
+}
+
 /** What a device returns, and where (specification 1.4 sections 2.7.8, 2.8.3 to 2.8.9). */
 export const USED_CASES: readonly ConformCase[] = [
   {
@@ -297,9 +302,7 @@ export const USED_CASES: readonly ConformCase[] = [
       await bench.start({ size: 4 });
       const { readable, writable } = bench.layOut(0).request;
       if (readable.length + writable < 4) bench.skip('its requests have too few bytes');
-      const cut = (part: number, other: number): number[] =>
-        Array.from({ length: Math.min(part, 4 - Math.min(other, 2)) - 1 }, () => 1);
-      const framing = { readable: cut(readable.length, writable), writable: cut(writable, readable.length) };
+      const framing = { readable: quarters(readable.length, writable), writable: quarters(writable, readable.length) };
       for (let n = 0; n < 9; n++) {
         const laid = bench.layOut(n, framing);
         bench.equal('the number of descriptors', laid.segments.length, 4);

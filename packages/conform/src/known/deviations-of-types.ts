@@ -1,0 +1,116 @@
+import type { KnownBackEnd } from './known-back-end.ts';
+
+/** The ids of cases that run on both layouts. */
+function onBoth(...ids: readonly string[]): string[] {
+  return ids.flatMap((id) => [`${id}/split`, `${id}/packed`]);
+}
+
+/** Cases of the ring with requests that are cut, or that are counted. */
+const CUT_REQUESTS = [
+  'ring/scattered-descriptors',
+  ...onBoth(
+    'ring/readable-single-bytes',
+    'ring/readable-in-two',
+    'ring/writable-in-two',
+    'ring/writable-last-byte-apart',
+    'ring/writable-odd-lengths',
+    'ring/chain-as-long-as-ring',
+    'ring/table-of-many',
+    'ring/tables-and-chains-mixed',
+    'ring/direct-with-tables-negotiated',
+    'ring/used-length',
+    'ring/used-length-written',
+    'ring/used-length-readable-only',
+    'ring/readable-unchanged',
+    'ring/table-unchanged',
+    'ring/laps',
+    'queues/at-once',
+    'queues/events-apart',
+    'queues/tables-on-each',
+    'queues/many-requests',
+    'queues/reset-one-with-buffers',
+  ),
+];
+
+/** What released devices of other types than block are known to do, each looked up in their source. */
+export const DEVIATIONS_OF_TYPES: readonly KnownBackEnd[] = [
+  {
+    program: /^qemu-system-/,
+    version: '7.2',
+    deviations: [
+      {
+        types: ['net'],
+        cases: onBoth('net/receive-one-buffer-each'),
+        why: 'virtio_net_receive_rcu writes num_buffers with MRG_RXBUF only, against 5.1.6.4.1',
+      },
+      {
+        types: ['net'],
+        cases: ['net/hostile-command-scaling-to-no-queue'],
+        why: 'virtio_net_handle_rss takes any index into its table, and qemu_get_subqueue goes by it (CVE-2024-6505)',
+      },
+      {
+        types: ['console'],
+        cases: onBoth('console/ports-announced-once'),
+        why: 'handle_control_message sends PORT_ADD for every port with each DEVICE_READY, against 5.3.6.2.1',
+      },
+      {
+        types: ['scsi'],
+        cases: [
+          ...CUT_REQUESTS,
+          ...onBoth(
+            'scsi/request-in-two',
+            'scsi/command-apart',
+            'scsi/data-with-response',
+            'scsi/response-in-two',
+            'scsi/response-in-odd-lengths',
+            'scsi/data-with-request',
+          ),
+        ],
+        why: 'virtio_scsi_parse_req takes the first descriptor for the header unless ANY_LAYOUT, which a driver of 1.0 never has',
+      },
+      {
+        types: ['scsi'],
+        cases: onBoth('scsi/write-read', 'scsi/data-out-in-odd-lengths', 'scsi/used-length-of-write'),
+        why: 'virtio_scsi_complete_req counts data-out in the used length, against 2.7.8.2',
+      },
+    ],
+  },
+  {
+    program: /^dpdk-testpmd$/,
+    version: '',
+    deviations: [
+      {
+        cases: onBoth('net/receive-header-in-single-bytes', 'net/receive-in-single-bytes'),
+        why: 'mbuf_to_desc has the rest of a header in the second descriptor, however short, and writes behind it',
+      },
+      {
+        cases: ['net/hostile-receive-of-1/packed', 'net/hostile-receive-of-11-alone/packed'],
+        why: 'a burst of 4 packets has lens[i] - buf_offset below 0 for a buffer that is shorter than the header',
+      },
+      {
+        cases: onBoth('net/receive-one-buffer-each'),
+        why: 'it writes num_buffers with MRG_RXBUF only, against 5.1.6.4.1',
+      },
+      {
+        cases: onBoth('net/hostile-receive-readable', 'net/hostile-receive-half-readable'),
+        why: 'fill_vec_buf_split and fill_vec_buf_packed look at no WRITE flag, against 2.7.5.1',
+      },
+      {
+        cases: ['hostile/V01-index-jumps-32767', 'hostile/V02-index-goes-back'],
+        why: 'flush_shadow_used_ring_split writes a burst of 32 used entries, also to a ring of 16',
+      },
+      {
+        cases: ['ring/table-marked-writable/packed'],
+        why: 'it returns the length of a transmit buffer in a used descriptor that has the WRITE of the table',
+      },
+      {
+        cases: ['features/closed-offer'],
+        why: 'without tso=1 the net_vhost driver takes HOST_TSO4 and HOST_TSO6 out of the offer, and leaves HOST_ECN',
+      },
+      {
+        cases: onBoth('status/idle-before-driver-ok', 'status/kick-before-driver-ok'),
+        why: 'it polls a queue from SET_VRING_ENABLE on, which comes before DRIVER_OK',
+      },
+    ],
+  },
+];
