@@ -10,6 +10,9 @@ const IMAGE = '{image}';
 /** How long a back-end may take to listen. */
 const START_MS = 10_000;
 const POLL_MS = 5;
+/** How long the end of a program may take to be known after its connection ended. */
+const ENDING_MS = 200;
+const LONGEST_ENDING_MS = 3000;
 
 /**
  * The back-end that the command of a vhost-user profile starts. It outlives a connection, so that a case sees whether
@@ -23,6 +26,8 @@ export class BackEndProgram {
   readonly #socket: string;
   readonly #baseFolder: string;
   #program: StartedProgram | undefined;
+  /** Whether it ends with its connection; `undefined` where none has ended yet. */
+  #lifetime: 'stays' | 'ends' | undefined;
 
   private constructor(profile: Profile, command: readonly string[], folder: TemporaryFolder) {
     this.#folder = folder;
@@ -69,6 +74,7 @@ export class BackEndProgram {
    */
   async run(signal?: AbortSignal): Promise<void> {
     if (this.#program !== undefined && this.ending === undefined) return;
+    if (this.ending?.startsWith('status') === true) this.#lifetime = 'ends';
     await this.stop();
     rmSync(this.#socket, { force: true });
     this.#program = await StartedProgram.start(this.#command, {
@@ -88,6 +94,17 @@ export class BackEndProgram {
     }
     // Between bind and listen the file is there and takes no connection.
     await setTimeout(POLL_MS);
+  }
+
+  /**
+   * Some back-ends end with their connection. Gives the news of that time to come: one that stays is given the time
+   * once, and one that was seen to end more of it.
+   */
+  async mayHaveEnded(): Promise<void> {
+    if (this.#program === undefined || this.#lifetime === 'stays') return;
+    const deadline = performance.now() + (this.#lifetime === 'ends' ? LONGEST_ENDING_MS : ENDING_MS);
+    while (this.ending === undefined && performance.now() < deadline) await setTimeout(1);
+    this.#lifetime = this.ending === undefined ? 'stays' : 'ends';
   }
 
   /** Ends the program. Never throws. */

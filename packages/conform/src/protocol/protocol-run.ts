@@ -129,6 +129,7 @@ export class ProtocolRun {
       outcome = outcomeOf(endOf(thrown), bench.inspect());
     } finally {
       bench.dispose();
+      await this.#options.program?.mayHaveEnded();
     }
     const stray = outcome.verdict === 'skip' ? undefined : this.#memory.watched.strayWrite();
     if (stray === undefined) return outcome;

@@ -13,6 +13,8 @@ export interface ConformRunOptions extends SubjectOptions {
   readonly onResult?: ((result: CaseResult) => void) | undefined;
   /** Stops between two cases, and inside of one at its next look at the device. */
   readonly signal?: AbortSignal | undefined;
+  /** After a hostile case, how long a vhost-user back-end may take to return buffers before it gets a new connection. */
+  readonly unconfirmedMs?: number | undefined;
   /** By the id of a case: why its failure is known. */
   readonly known?: ReadonlyMap<string, string> | undefined;
 }
@@ -129,13 +131,14 @@ export class ConformRun {
     const crash = crashIn(before);
     if (crash !== undefined) return goneOutcome(crash);
     const isHostile = planned.conformCase.isHostile === true;
+    const { unconfirmedMs = UNCONFIRMED_MS } = this.#options;
     let seen: CaseEnd | undefined;
     for (let attempt = 0; attempt < 2; attempt++) {
       const subject = await this.#bootAgain();
       if (subject === undefined) return goneOutcome('it accepts no connection any more');
       const bench = new CaseBench(subject, planned.layout);
       try {
-        await bench.begin(isHostile && subject.machineName === 'vhost-user' ? UNCONFIRMED_MS : undefined);
+        await bench.begin(isHostile && subject.machineName === 'vhost-user' ? unconfirmedMs : undefined);
         await bench.start();
         await bench.serve(bench.layOut());
         const stray = subject.memory.strayWrite();
