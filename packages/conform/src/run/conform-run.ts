@@ -209,7 +209,9 @@ export class ConformRun {
   async #drop(): Promise<void> {
     const subject = this.#subject;
     this.#subject = undefined;
-    await subject?.end();
+    if (subject === undefined) return;
+    await subject.end();
+    await this.#options.program?.mayHaveEnded();
   }
 }
 
