@@ -24,6 +24,7 @@ export class BackEndProgram {
   readonly #command: readonly string[];
   readonly #folder: TemporaryFolder;
   readonly #socket: string;
+  readonly #errorFile: string;
   readonly #baseFolder: string;
   #program: StartedProgram | undefined;
   /** Whether it ends with its connection; `undefined` where none has ended yet. */
@@ -32,6 +33,7 @@ export class BackEndProgram {
   private constructor(profile: Profile, command: readonly string[], folder: TemporaryFolder) {
     this.#folder = folder;
     this.#socket = folder.pathOf('socket');
+    this.#errorFile = folder.pathOf('stderr');
     this.#baseFolder = dirname(profile.file);
     const image = command.some((word) => word.includes(IMAGE)) ? imageOf(profile, folder) : '';
     this.#command = command.map((word) => word.replaceAll(SOCKET, this.#socket).replaceAll(IMAGE, image));
@@ -63,7 +65,7 @@ export class BackEndProgram {
     return this.#program?.ending;
   }
 
-  /** The end of its error output. */
+  /** The end of its error output, since it was started last. */
   get errorOutput(): string {
     return this.#program?.stderrTail() ?? '';
   }
@@ -77,11 +79,13 @@ export class BackEndProgram {
     if (this.ending?.startsWith('status') === true) this.#lifetime = 'ends';
     await this.stop();
     rmSync(this.#socket, { force: true });
+    // What the one before printed is no word of this one.
+    rmSync(this.#errorFile, { force: true });
     this.#program = await StartedProgram.start(this.#command, {
       role: 'back-end',
       hint: 'run the command by hand, with the path of a socket in the place of {socket}, and see what it says',
       folder: this.#baseFolder,
-      errorFile: this.#folder.pathOf('stderr'),
+      errorFile: this.#errorFile,
       abandon: () => this.#folder.dispose(),
     });
     const deadline = performance.now() + START_MS;

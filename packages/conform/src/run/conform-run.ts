@@ -148,8 +148,10 @@ export class ConformRun {
         this.#options.signal?.throwIfAborted();
         const end = endOf(thrown);
         if (end.verdict === 'gone') await subject.awaitEnding();
-        const crashed = crashIn(subject);
+        const early = crashIn(subject);
         await this.#drop();
+        // A sanitizer takes its time to report, in which a back-end seems to hang.
+        const crashed = early ?? crashIn(subject);
         if (crashed !== undefined) return goneOutcome(crashed);
         // One that closed the connection is allowed a new one. So is one of which no reset can be asked: vhost-user has
         // none, and its transport waits for buffers that a queue in error never returns.
