@@ -69,6 +69,8 @@ export interface ConformCommandOptions {
 
 /** How long a device that has nothing to do is watched. */
 const SETTLE_MS = 5;
+/** After most runs of a fuzzer a ring is broken, and no buffer comes back. */
+const FUZZ_UNCONFIRMED_MS = 20;
 
 /** `conform`: tries every case that applies to a device, and prints a verdict on each. */
 export async function conformCommand(
@@ -140,6 +142,7 @@ export async function conformCommand(
     known,
     patienceMs,
     settleMs: SETTLE_MS,
+    unconfirmedMs: fuzz === undefined ? undefined : FUZZ_UNCONFIRMED_MS,
     onResult,
   });
   try {

@@ -61,7 +61,7 @@ export function tellParent(): ((result: CaseResult) => void) | undefined {
 }
 
 /** A result without what no message carries. */
-function plainResult({ known = undefined, ...rest }: CaseResult): Serializable {
+function plainResult({ known, ...rest }: CaseResult): Serializable {
   return known === undefined ? { ...rest } : { ...rest, known };
 }
 

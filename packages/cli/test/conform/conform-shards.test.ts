@@ -13,11 +13,6 @@ it('shares cases out so that each has one process', () => {
 });
 
 it('puts the cases of several reports into the order of the plan', () => {
-  const report = (...ids: string[]): ConformReport => ({
-    device: { type: 'block', machine: 'm', backEnd: null, offered: [], queues: 1, maxQueueSize: 8 },
-    cases: ids.map((id): CaseReport => ({ ...EMPTY, id })),
-    coverage: [],
-  });
   const merged = mergedCases([report('a', 'c'), report('b')], ['a', 'b', 'c', 'not tried']);
   expect(merged.map(({ id }) => id)).toEqual(['a', 'b', 'c']);
 });
@@ -34,3 +29,11 @@ const EMPTY: CaseReport = {
   known: null,
   durationMs: 0,
 };
+
+function report(...ids: string[]): ConformReport {
+  return {
+    device: { type: 'block', machine: 'm', backEnd: null, offered: [], queues: 1, maxQueueSize: 8 },
+    cases: ids.map((id): CaseReport => ({ ...EMPTY, id })),
+    coverage: [],
+  };
+}

@@ -10,6 +10,9 @@ const IMAGE = '{image}';
 /** How long a back-end may take to listen. */
 const START_MS = 10_000;
 const POLL_MS = 5;
+/** How long the end of a program may take to be known after its connection ended. */
+const ENDING_MS = 200;
+const LONGEST_ENDING_MS = 3000;
 
 /**
  * The back-end that the command of a vhost-user profile starts. It outlives a connection, so that a case sees whether
@@ -21,12 +24,16 @@ export class BackEndProgram {
   readonly #command: readonly string[];
   readonly #folder: TemporaryFolder;
   readonly #socket: string;
+  readonly #errorFile: string;
   readonly #baseFolder: string;
   #program: StartedProgram | undefined;
+  /** Whether it ends with its connection; `undefined` where none has ended yet. */
+  #lifetime: 'stays' | 'ends' | undefined;
 
   private constructor(profile: Profile, command: readonly string[], folder: TemporaryFolder) {
     this.#folder = folder;
     this.#socket = folder.pathOf('socket');
+    this.#errorFile = folder.pathOf('stderr');
     this.#baseFolder = dirname(profile.file);
     const image = command.some((word) => word.includes(IMAGE)) ? imageOf(profile, folder) : '';
     this.#command = command.map((word) => word.replaceAll(SOCKET, this.#socket).replaceAll(IMAGE, image));
@@ -58,7 +65,7 @@ export class BackEndProgram {
     return this.#program?.ending;
   }
 
-  /** The end of its error output. */
+  /** The end of its error output, since it was started last. */
   get errorOutput(): string {
     return this.#program?.stderrTail() ?? '';
   }
@@ -69,13 +76,16 @@ export class BackEndProgram {
    */
   async run(signal?: AbortSignal): Promise<void> {
     if (this.#program !== undefined && this.ending === undefined) return;
+    if (this.ending?.startsWith('status') === true) this.#lifetime = 'ends';
     await this.stop();
     rmSync(this.#socket, { force: true });
+    // What the one before printed is no word of this one.
+    rmSync(this.#errorFile, { force: true });
     this.#program = await StartedProgram.start(this.#command, {
       role: 'back-end',
       hint: 'run the command by hand, with the path of a socket in the place of {socket}, and see what it says',
       folder: this.#baseFolder,
-      errorFile: this.#folder.pathOf('stderr'),
+      errorFile: this.#errorFile,
       abandon: () => this.#folder.dispose(),
     });
     const deadline = performance.now() + START_MS;
@@ -88,6 +98,17 @@ export class BackEndProgram {
     }
     // Between bind and listen the file is there and takes no connection.
     await setTimeout(POLL_MS);
+  }
+
+  /**
+   * Some back-ends end with their connection. Gives the news of that time to come: one that stays is given the time
+   * once, and one that was seen to end more of it.
+   */
+  async mayHaveEnded(): Promise<void> {
+    if (this.#program === undefined || this.#lifetime === 'stays') return;
+    const deadline = performance.now() + (this.#lifetime === 'ends' ? LONGEST_ENDING_MS : ENDING_MS);
+    while (this.ending === undefined && performance.now() < deadline) await setTimeout(1);
+    this.#lifetime = this.ending === undefined ? 'stays' : 'ends';
   }
 
   /** Ends the program. Never throws. */

@@ -15,6 +15,8 @@ const TABLES: readonly Place[] = ['buffer', 'descriptor', 'nowhere', 'zero'];
 /** Values at which fields of 16 and of 32 bits turn. */
 const EDGES = [0, 1, 2, 3, 7, 15, 16, 17, 0x7f, 0x80, 0xff, 0x100, 0x7fff, 0x8000, 0x8001, 0xfffe, 0xffff];
 const LENGTHS = [0, 1, 15, 16, 17, 512, 513, 4096, 0x1_0000, 0x7fff_ffff, 0x8000_0000, 0xffff_fff0, 0xffff_ffff];
+/** Descriptors that most hostile steps are about, so that they make chains. */
+const NEAR = 6;
 /** Requests that have numbers of their own. */
 const REQUESTS = 1 << 16;
 
@@ -85,7 +87,7 @@ function lengths(random: SeededRandom): readonly number[] {
 
 function hostile(random: SeededRandom): HostileOperation {
   const kind = random.below(3);
-  if (kind === 0) return { op: 'head', head: random.of(EDGES) };
+  if (kind === 0) return { op: 'head', head: indexOf(random) };
   if (kind === 1) {
     // What a descriptor lets the device write is known only where a whole one is written.
     const area = random.of(['driver', 'device'] as const);
@@ -95,10 +97,15 @@ function hostile(random: SeededRandom): HostileOperation {
   const isTable = (flags & VIRTQ_DESC_F_INDIRECT) !== 0;
   return {
     op: 'descriptor',
-    slot: random.below(32),
+    slot: random.below(NEAR),
     place: random.of(isTable ? TABLES : PLACES),
     length: random.of(LENGTHS),
     flags,
-    next: random.once(3) ? random.of(EDGES) : random.below(32),
+    next: indexOf(random),
   };
+}
+
+/** An index of a descriptor: one of few, or one at the edge of what there can be. */
+function indexOf(random: SeededRandom): number {
+  return random.once(4) ? random.of(EDGES) : random.below(NEAR);
 }

@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises';
 import { closeDescriptor, HostError, UnixSocket } from '@virtio-platform/host';
 import { CaseEnd } from '../bench/case-end.ts';
 import { payloadOf } from './payload.ts';
@@ -144,18 +145,18 @@ export class FrontEnd {
   }
 }
 
-/** Connects to a back-end that may still be about to listen again. Throws {@link CaseEnd} where none accepts. */
-export async function connectTo(path: string, milliseconds: number, wait: () => Promise<void>): Promise<UnixSocket> {
+/** Connects to a back-end that may still be about to listen again, at the path of `listening`. Throws {@link CaseEnd} where none accepts. */
+export async function connectTo(listening: () => Promise<string>, milliseconds: number): Promise<UnixSocket> {
   const deadline = performance.now() + milliseconds;
   for (;;) {
     try {
-      return UnixSocket.connect(path);
+      return UnixSocket.connect(await listening());
     } catch (error) {
       if (!(error instanceof HostError)) throw error;
       if (performance.now() > deadline)
         throw new CaseEnd('gone', `it accepts no connection any more (${error.errno})`, 'crash');
     }
-    await wait();
+    await setTimeout(1);
   }
 }
 

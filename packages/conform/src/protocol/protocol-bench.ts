@@ -140,9 +140,7 @@ export class ProtocolBench {
 
   /** Opens a connection beside the one that is open. The bench closes it. */
   async connectBeside(): Promise<FrontEnd> {
-    const path = await this.#options.listening();
-    const breathe = (): Promise<void> => this.breathe();
-    const frontEnd = new FrontEnd(await connectTo(path, this.patienceMs, breathe), this.patienceMs);
+    const frontEnd = new FrontEnd(await connectTo(this.#options.listening, this.patienceMs), this.patienceMs);
     this.#ends.push(frontEnd);
     return frontEnd;
   }

@@ -103,11 +103,6 @@ export class ProtocolRun {
 
   /** After a case: a new connection has to be served. */
   async #afterwards(layout: 'split' | 'packed', patienceMs?: number): Promise<Outcome> {
-    const serves = async (bench: ProtocolBench): Promise<void> => {
-      await bench.connect();
-      bench.start();
-      await bench.serve();
-    };
     const outcome = await this.#with(layout, serves, patienceMs);
     const crash = await this.#crash(outcome.verdict === 'gone' ? LONGEST_ENDING_MS : 0);
     if (crash !== undefined) return goneOutcome(crash);
@@ -134,6 +129,7 @@ export class ProtocolRun {
       outcome = outcomeOf(endOf(thrown), bench.inspect());
     } finally {
       bench.dispose();
+      await this.#options.program?.mayHaveEnded();
     }
     const stray = outcome.verdict === 'skip' ? undefined : this.#memory.watched.strayWrite();
     if (stray === undefined) return outcome;
@@ -181,4 +177,11 @@ export class ProtocolRun {
     };
     await this.#with('split', ask, Math.max(START_MS, this.#options.patienceMs));
   }
+}
+
+/** What a back-end does on a connection of a front-end that follows the rules. */
+async function serves(bench: ProtocolBench): Promise<void> {
+  await bench.connect();
+  bench.start();
+  await bench.serve();
 }

@@ -13,6 +13,8 @@ export interface ConformRunOptions extends SubjectOptions {
   readonly onResult?: ((result: CaseResult) => void) | undefined;
   /** Stops between two cases, and inside of one at its next look at the device. */
   readonly signal?: AbortSignal | undefined;
+  /** After a hostile case, how long a vhost-user back-end may take to return buffers before it gets a new connection. */
+  readonly unconfirmedMs?: number | undefined;
   /** By the id of a case: why its failure is known. */
   readonly known?: ReadonlyMap<string, string> | undefined;
 }
@@ -131,13 +133,14 @@ export class ConformRun {
     const crash = crashIn(before);
     if (crash !== undefined) return goneOutcome(crash);
     const isHostile = planned.conformCase.isHostile === true;
+    const { unconfirmedMs = UNCONFIRMED_MS } = this.#options;
     let seen: CaseEnd | undefined;
     for (let attempt = 0; attempt < 2; attempt++) {
       const subject = await this.#bootAgain();
       if (subject === undefined) return goneOutcome('it accepts no connection any more');
       const bench = new CaseBench(subject, planned.layout);
       try {
-        await bench.begin(isHostile && subject.machineName === 'vhost-user' ? UNCONFIRMED_MS : undefined);
+        await bench.begin(isHostile && subject.machineName === 'vhost-user' ? unconfirmedMs : undefined);
         await bench.start();
         await bench.serve(bench.layOut());
         const stray = subject.memory.strayWrite();
@@ -147,10 +150,12 @@ export class ConformRun {
         this.#options.signal?.throwIfAborted();
         const end = endOf(thrown);
         if (end.verdict === 'gone') await subject.awaitEnding();
-        const crashed = crashIn(subject);
+        const early = crashIn(subject);
         // The memory of the rings goes with the machine.
         const ring = bench.inspect();
         await this.#drop();
+        // A sanitizer takes its time to report, in which a back-end seems to hang.
+        const crashed = early ?? crashIn(subject);
         if (crashed !== undefined) return goneOutcome(crashed);
         // One that closed the connection is allowed a new one. So is one of which no reset can be asked: vhost-user has
         // none, and its transport waits for buffers that a queue in error never returns.
@@ -210,7 +215,9 @@ export class ConformRun {
   async #drop(): Promise<void> {
     const subject = this.#subject;
     this.#subject = undefined;
-    await subject?.end();
+    if (subject === undefined) return;
+    await subject.end();
+    await this.#options.program?.mayHaveEnded();
   }
 }
 

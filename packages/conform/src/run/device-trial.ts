@@ -96,6 +96,7 @@ export class DeviceTrial {
     if (plan.protocolCases.length === 0) return results;
     // A back-end serves one front-end at a time.
     await this.#run.end();
+    await program?.mayHaveEnded();
     const run = new ProtocolRun({
       type: profile.device.type,
       socket: socketOf(profile, program),
