@@ -41,7 +41,7 @@ describe('the trace engine of Chrome', () => {
     // It makes a tree of the slices of a thread, which have to be in each other.
     expect(device.tree!.roots.size).toBeGreaterThan(0);
 
-    const halves = events.filter(({ ph }) => ph === 'b' || ph === 'e') as Types.Events.PairableAsync[];
+    const halves = events.filter(({ ph }) => ['b', 'e'].includes(ph)) as Types.Events.PairableAsync[];
     const slices = Helpers.Trace.createMatchedSortedSyntheticEvents(halves);
     expect(slices.filter((slice) => slice.name === 'queue 0: buffer')).toHaveLength(REQUESTS);
     expect(slices).toHaveLength(halves.length / 2);

@@ -14,10 +14,13 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
+function source(name: string): string {
+  return JSON.stringify(join(ROOT, 'packages', name, 'src/index.ts'));
+}
+
 /** A machine like the embedded one, that takes half a minute to end a run that was not over. */
 function slowMachine(): string {
   const path = join(folder, 'slow.mjs');
-  const source = (name: string): string => JSON.stringify(join(ROOT, 'packages', name, 'src/index.ts'));
   writeFileSync(
     path,
     `import simulated, { SimulatedMachine } from ${source('machine-simulated')};

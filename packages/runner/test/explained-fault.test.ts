@@ -89,6 +89,20 @@ function machine(more: ProfileObject['machine']): ProfileObject {
   return { machine: { use: '@virtio-platform/machine-simulated', memory: '16MiB', onFault: 'zeros', ...more } };
 }
 
+/** An event of a mapping with id 3, from guest address 0x2000. */
+function event(index: number, kind: TraceEvent['kind'], queue: number): TraceEvent {
+  const place = { id: 3, address: 0x2000, deviceAddress: 0x8000n, length: 64 };
+  return { index, time: index, kind, queue, ...place, extra: 0, text: null };
+}
+
+/** What is said of the mapping where the queue `unmapped` ended one before the access. */
+function noteOf(unmapped: number): string | undefined {
+  const events = [event(0, 'map', 0), event(1, 'unmap', unmapped), event(2, 'fault', -1)];
+  const fault = { address: '0x8000', length: 64, access: 'write', cause: 'unmapped' };
+  const evidence = { rings: [], buffers: new Map(), areas: new Map(), faults: [fault], events, dropped: 0 };
+  return explainFault(fault, evidence, () => undefined).notes[0];
+}
+
 describe('the explanation of an access that the run survives', () => {
   const rogue = [{ after: 100, access: 'read', address: 0x3ff0_0000, length: 64 }];
 
@@ -127,24 +141,6 @@ describe('the explanation of an access that the run survives', () => {
   });
 
   it('knows a mapping of one queue from one of another with the same id', () => {
-    const event = (index: number, kind: TraceEvent['kind'], queue: number): TraceEvent => ({
-      index,
-      time: index,
-      kind,
-      queue,
-      id: 3,
-      address: 0x2000,
-      deviceAddress: 0x8000n,
-      length: 64,
-      extra: 0,
-      text: null,
-    });
-    const noteOf = (unmapped: number): string | undefined => {
-      const events = [event(0, 'map', 0), event(1, 'unmap', unmapped), event(2, 'fault', -1)];
-      const fault = { address: '0x8000', length: 64, access: 'write', cause: 'unmapped' };
-      const evidence = { rings: [], buffers: new Map(), areas: new Map(), faults: [fault], events, dropped: 0 };
-      return explainFault(fault, evidence, () => undefined).notes[0];
-    };
     expect(noteOf(0)).toMatch(/of guest address 0x2000, which it had ended before the access$/);
     expect(noteOf(1)).toMatch(/of guest address 0x2000, which it had not ended$/);
   });

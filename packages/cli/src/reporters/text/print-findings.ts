@@ -35,7 +35,7 @@ function printFinding(terminal: Terminal, finding: Finding, isExplained: boolean
     ['misused', finding.misusedAt],
   ] as const;
   for (const [at, [title, frames]] of stacks.entries()) {
-    const same = stacks.slice(0, at).find(([, others]) => frames.length > 0 && `${others}` === `${frames}`);
+    const same = stacks.slice(0, at).find(([, others]) => frames.length > 0 && others.join() === frames.join());
     if (same !== undefined) sentence(title, `by the same call as ${same[0]}`);
     else
       for (const [i, frame] of frames.slice(0, MOST_FRAMES).entries())
