@@ -145,7 +145,10 @@ export class FrontEnd {
   }
 }
 
-/** Connects to a back-end that may still be about to listen again, at the path of `listening`. Throws {@link CaseEnd} where none accepts. */
+/**
+ * Connects to a back-end that may still be about to listen again, at the path of `listening`. Throws {@link CaseEnd}
+ * where none accepts.
+ */
 export async function connectTo(listening: () => Promise<string>, milliseconds: number): Promise<UnixSocket> {
   const deadline = performance.now() + milliseconds;
   for (;;) {

@@ -13,7 +13,7 @@ export interface ConformRunOptions extends SubjectOptions {
   readonly onResult?: ((result: CaseResult) => void) | undefined;
   /** Stops between two cases, and inside of one at its next look at the device. */
   readonly signal?: AbortSignal | undefined;
-  /** After a hostile case, how long a vhost-user back-end may take to return buffers before it gets a new connection. */
+  /** After a hostile case, how long a vhost-user back-end may return buffers before it gets a new connection. */
   readonly unconfirmedMs?: number | undefined;
   /** By the id of a case: why its failure is known. */
   readonly known?: ReadonlyMap<string, string> | undefined;
