@@ -2,7 +2,7 @@ import { closeDescriptor, KickPipe, MemoryMapping } from '@virtio-platform/host'
 import { payloadOf } from '../../protocol/payload.ts';
 import type { ProtocolBench } from '../../protocol/protocol-bench.ts';
 import { speaks, type ProtocolCase } from '../../protocol/protocol-case.ts';
-import { PROTOCOL_FEATURES, VERSION } from '../../protocol/requests.ts';
+import { PROTOCOL_FEATURES, REQUESTS, VERSION } from '../../protocol/requests.ts';
 
 const hasInflight = [speaks('INFLIGHT_SHMFD')];
 /** Bytes of a queue's region in front of its descriptors (split). */
@@ -46,7 +46,9 @@ const LEAVES: Readonly<Record<string, (bench: ProtocolBench) => void | Promise<v
   'at-once': () => {},
   'after-features': ({ frontEnd }) => void frontEnd.askU64('GET_FEATURES'),
   'without-waiting': ({ frontEnd }) => {
-    for (let n = 0; n < 50; n++) frontEnd.send('GET_FEATURES');
+    // In one piece, so that it is gone before all of them are answered.
+    const message = payloadOf(REQUESTS.GET_FEATURES, VERSION, 0);
+    frontEnd.sendBytes(new Uint8Array(Buffer.concat(Array.from({ length: 300 }, () => message))));
   },
   'after-memory': (bench) => {
     bench.greet();
