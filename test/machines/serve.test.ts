@@ -132,8 +132,8 @@ async function untilDisconnected({ events }: ServedCommand, times: number): Prom
 }
 
 /**
- * Serves a device, and drives it on a split ring, then as the next front-end on a packed one. Gives what the server told
- * of problems.
+ * Serves a device, and drives it on a split ring, then as the next front-end on a packed one. Gives what the server
+ * told of problems.
  */
 async function problemsOf(name: string, served: Served, machineAt: (socket: string) => object): Promise<unknown[]> {
   const device = profileOf(served, { use: '@virtio-platform/machine-simulated' }, 'packed');
