@@ -130,7 +130,7 @@ describe('a broken plugin', () => {
           .replace(/^error {3}/, 'failed '),
       );
       // What an explanation says too is only its code in the line of the error.
-      const isRepeated = found.includes(line) && found.includes(`failed ${plugin.code}`);
+      const isRepeated = found.includes(line.replace(' ', '  ')) && found.includes(`failed ${plugin.code}`);
       if (!isRepeated) expect(found).toContain(`${line} [${plugin.code}]`);
     }
     expect(stdout + stderr).not.toMatch(RAW_STACK);
