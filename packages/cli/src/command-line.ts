@@ -1,12 +1,10 @@
 import { fileURLToPath } from 'node:url';
 import { forbidExit, messageOf } from '@virtio-platform/core';
-import { USUAL_TYPE } from '@virtio-platform/conform';
 import type { ResolutionOptions } from '@virtio-platform/profile';
 import { TOOL_VERSION } from '@virtio-platform/runner';
 import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import wrapAnsi from 'wrap-ansi';
 import { checkCommand } from './commands/check.ts';
-import { conformCommand } from './commands/conform.ts';
 import type { Shard } from './conform/conform-shards.ts';
 import { conformTarget, repeatedCommand, withoutJobs, type ConformWords } from './conform/conform-words.ts';
 import { conflictOf } from './reporters/reporter-choice.ts';
@@ -14,11 +12,8 @@ import { completionCommand, manualCommand } from './commands/completion.ts';
 import { explainCommand, type ExplainOptions } from './commands/explain.ts';
 import { listCommand, type ListOptions } from './commands/list.ts';
 import { MATRIX_FORMATS, matrixCommand, type MatrixOptions } from './commands/matrix.ts';
-import { newCommand } from './commands/new.ts';
 import { runCommand } from './commands/run.ts';
 import { schemaCommand } from './commands/schema.ts';
-import { serveCommand } from './commands/serve.ts';
-import { stepCommand } from './commands/step.ts';
 import { Interruption } from './interruption.ts';
 import { EXIT_STATUSES, ExitStatus, worstStatus } from './exit-status.ts';
 import { SHELLS, type Shell } from './help/completion.ts';
@@ -266,7 +261,10 @@ export async function runCommandLine(
     .action((file: string, options: StepOptions) => {
       const { json = false, requests, run: which, at } = options;
       const plugins = allowedPlugins(options);
-      return run(json, () => stepCommand(terminal, file, { json, requests, run: which, at, plugins, input }));
+      return run(json, async () => {
+        const { stepCommand } = await import('./commands/step.ts');
+        return await stepCommand(terminal, file, { json, requests, run: which, at, plugins, input });
+      });
     });
   program
     .command('matrix')
@@ -293,7 +291,7 @@ export async function runCommandLine(
     .argument('[words...]', 'behind --: a vhost-user back-end to start; {socket} stands for its socket')
     .option('--socket <path>', 'a vhost-user back-end that listens at this socket')
     .option('--pci <address>', 'a virtio device that is bound to vfio-pci: 0000:00:03.0')
-    .option('--type <type>', 'what a vhost-user back-end is, since the protocol does not tell', USUAL_TYPE)
+    .option('--type <type>', 'what a vhost-user back-end is, since the protocol does not tell (default: a disk)')
     .option('--filter <text>', 'the cases whose id has this text in it; with * the whole id: ring/*/packed')
     .option('--list', 'lists the cases instead')
     .addOption(new Option('--seed <number>', 'what random operations follow from').argParser(wholeNumber(0, MOST_SEED)))
@@ -330,6 +328,7 @@ export async function runCommandLine(
     .addHelpText('after', CONFORM_HELP)
     .action((profile: string | undefined, rest: string[], options: ConformOptions) =>
       run(options.json, async () => {
+        const { conformCommand } = await import('./commands/conform.ts');
         const { json = false, list = false, filter, jobs, shard, junit, html, patience: patienceMs } = options;
         const conflict = conflictOf([], { '--junit': junit, '--html': html });
         if (conflict !== undefined) program.error(`error: ${conflict}`);
@@ -357,7 +356,10 @@ export async function runCommandLine(
     .action((file: string, options: ServeOptions) => {
       const { socket, once = false, json = false, set = [] } = options;
       const plugins = allowedPlugins(options);
-      return run(json, () => serveCommand(terminal, file, { socket, once, json, set, plugins, interruption }));
+      return run(json, async () => {
+        const { serveCommand } = await import('./commands/serve.ts');
+        return await serveCommand(terminal, file, { socket, once, json, set, plugins, interruption });
+      });
     });
   program
     .command('check')
@@ -392,7 +394,10 @@ export async function runCommandLine(
     .argument('<name>', 'of the package: my-board, or @mine/my-board')
     .option('--into <folder>', 'where to make it, if not in a folder of its name')
     .action((kind: NewKind, name: string, { into }: { readonly into?: string }) =>
-      run(false, async () => newCommand(terminal, kind, name, { into, version: TOOL_VERSION })),
+      run(false, async () => {
+        const { newCommand } = await import('./commands/new.ts');
+        return newCommand(terminal, kind, name, { into, version: TOOL_VERSION });
+      }),
     );
 
   program

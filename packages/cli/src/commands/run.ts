@@ -19,7 +19,7 @@ import { againCommand, commandLine } from '../run/again-command.ts';
 import { profileSources, type TextInput } from '../run/profile-sources.ts';
 import { Progress } from '../run/progress.ts';
 import { planRuns } from '../run/run-plan.ts';
-import { RunPage } from '../run/run-page.ts';
+import type { RunPage } from '../run/run-page.ts';
 import { RunRecording } from '../run/run-recording.ts';
 import { RunSequence } from '../run/run-sequence.ts';
 import { RunTrace } from '../run/run-trace.ts';
@@ -90,7 +90,7 @@ export async function runCommand(
     const plan = planRuns(runs, options);
     const trace = options.trace === undefined ? undefined : new RunTrace(options.trace, terminal, plan.length, tell);
     const shownAs = reporterOptions(terminal, namesOf, options);
-    const page = pageOf(options, terminal.cwd, plan.length, shownAs);
+    const page = await pageOf(options, terminal.cwd, plan.length, shownAs);
     const recording = new RunRecording(trace, page, tell);
     const opened = openReporters(terminal, reporters, shownAs);
     const ways = { plugins, sanitize, bail, interruption, progress, recording, printError: tell };
@@ -108,13 +108,14 @@ export async function runCommand(
   }
 }
 
-function pageOf(
+async function pageOf(
   { report: file, command, version: toolVersion }: RunCommandOptions,
   cwd: string,
   runs: number,
   { again }: ReporterOptions,
-): RunPage | undefined {
+): Promise<RunPage | undefined> {
   if (file === undefined) return undefined;
+  const { RunPage } = await import('../run/run-page.ts');
   return new RunPage({ file, cwd, command: commandLine(['virtio-platform', ...command]), again, toolVersion }, runs);
 }
 

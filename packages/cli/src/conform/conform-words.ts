@@ -5,7 +5,7 @@ import type { ConformTarget } from '@virtio-platform/conform';
 export interface ConformWords {
   readonly socket?: string;
   readonly pci?: string;
-  readonly type: string;
+  readonly type?: string;
 }
 
 /**

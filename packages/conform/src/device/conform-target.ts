@@ -11,12 +11,12 @@ import {
 /** The device that is to be tried: a profile, a back-end behind a socket, one that is started, or a PCI function. */
 export type ConformTarget =
   | { readonly kind: 'profile'; readonly path: string }
-  | { readonly kind: 'socket'; readonly path: string; readonly type: string }
-  | { readonly kind: 'command'; readonly command: readonly string[]; readonly type: string }
+  | { readonly kind: 'socket'; readonly path: string; readonly type?: string | undefined }
+  | { readonly kind: 'command'; readonly command: readonly string[]; readonly type?: string | undefined }
   | { readonly kind: 'pci'; readonly address: string };
 
 /** The type of a vhost-user back-end unless its owner says another one: the protocol does not tell. */
-export const USUAL_TYPE = 'block';
+const USUAL_TYPE = 'block';
 
 /** Where plugins are looked for. */
 export interface TargetOptions extends LoadOptions {
@@ -51,7 +51,7 @@ async function objectOf(
   { bases }: TargetOptions,
 ): Promise<ProfileObject> {
   const types = await installedDeviceTypes(bases);
-  const type = target.kind === 'pci' ? typeOf(target.address, types) : target.type;
+  const type = target.kind === 'pci' ? typeOf(target.address, types) : (target.type ?? USUAL_TYPE);
   // A profile has a workload; conform never runs it.
   const [kind = ''] = Object.keys(types.find(({ name }) => name === type)?.workloads ?? {});
   const shared = { device: { type }, workload: { kind, requests: 1, depth: 1, blockSize: '4KiB' } } as const;
