@@ -25,7 +25,7 @@ export interface PageShell {
 export function pageShell(shell: PageShell): string {
   const { kind, verdict, isGood, toolVersion, command, startedAt, target, content, script } = shell;
   const style = pageStyle();
-  const allowed = script === undefined ? '' : ` script-src '${hashOf(script.text)}'`;
+  const allowed = script === undefined ? 'none' : hashOf(script.text);
   return html`<!doctype html>
     <html lang="en">
       <head>
@@ -33,7 +33,7 @@ export function pageShell(shell: PageShell): string {
         <meta name="viewport" content="width=device-width, initial-scale=1" />
         <meta
           http-equiv="Content-Security-Policy"
-          content="default-src 'none'; style-src '${hashOf(style)}';${allowed}"
+          content="default-src 'none'; style-src '${hashOf(style)}'; script-src '${allowed}'"
         />
         <meta name="color-scheme" content="light dark" />
         <meta name="generator" content="virtio-platform ${toolVersion}" />
