@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { runCommandLine } from '@virtio-platform/cli';
+import { displayPath } from '@virtio-platform/profile';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CollectedText, commandHere, ROOT, type CommandResult } from './command.ts';
 
@@ -78,7 +79,7 @@ describe('run', () => {
   it('names the trace by the shorter of its paths', async () => {
     const trace = join(folder, 't.json');
     const { stdout } = await commandHere(['run', mine(), '--trace', trace]);
-    expect(stdout).toContain(`\n${trace} has `);
+    expect(stdout).toContain(`\n${displayPath(trace, ROOT)} has `);
   });
 
   it('makes no more runs than it can keep the reports of', async () => {

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
+import { displayPath } from '@virtio-platform/profile';
 import type { RunReport } from '@virtio-platform/runner';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { BROWSER } from './browser.ts';
@@ -86,7 +87,7 @@ describe('the page of `run --report`', () => {
     expect(wrong).toContain('ERR_DEVICE_NEEDS_RESET');
     expect(wrong).toContain('refused by the rule unprivileged-needs-isolation');
     expect(wrong).toContain('device: offer ACCESS_PLATFORM');
-    expect(wrong).toContain(`<span>${join(folder, 'faulty.yaml')}</span>`);
+    expect(wrong).toContain(`<span>${displayPath(join(folder, 'faulty.yaml'), ROOT)}</span>`);
   });
 
   it('shows windows, pools and private pages, and where a refused access leads', () => {
@@ -131,7 +132,7 @@ describe.skipIf(BROWSER === undefined && process.env['CI'] === undefined)('the p
       expect(drawn.every((colors) => colors > 5)).toBe(true);
     }
     expect(await browser.evaluate(`document.querySelector('.failure code').textContent`)).toBe(
-      `virtio-platform run ${join(folder, 'faulty.yaml')} --seed ${reports[0]!.seed}`,
+      `virtio-platform run ${displayPath(join(folder, 'faulty.yaml'), ROOT)} --seed ${reports[0]!.seed}`,
     );
     await checkKeyboard(browser);
     await checkPaper(browser);
