@@ -46,9 +46,9 @@ const LEAVES: Readonly<Record<string, (bench: ProtocolBench) => void | Promise<v
   'at-once': () => {},
   'after-features': ({ frontEnd }) => void frontEnd.askU64('GET_FEATURES'),
   'without-waiting': ({ frontEnd }) => {
-    // In one piece, so that it is gone before all of them are answered.
+    // More answers than a socket holds: the back-end still has some to send when the connection ends.
     const message = payloadOf(REQUESTS.GET_FEATURES, VERSION, 0);
-    frontEnd.sendBytes(new Uint8Array(Buffer.concat(Array.from({ length: 300 }, () => message))));
+    frontEnd.sendBytes(new Uint8Array(Buffer.concat(Array.from({ length: 1000 }, () => message))));
   },
   'after-memory': (bench) => {
     bench.greet();
