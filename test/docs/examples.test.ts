@@ -34,7 +34,7 @@ describe('the programs in the pages', () => {
     const file = join(folder, `${name.replace(' ', '-')}.ts`);
     writeFileSync(file, text);
     const words = ['--import', 'tsx', '--conditions=@virtio-platform/source', file];
-    const { status, stderr } = spawnSync(process.execPath, words, { cwd: ROOT, encoding: 'utf8' });
+    const { status, stderr } = spawnSync(process.execPath, words, { cwd: ROOT, encoding: 'utf8', timeout: 60_000 });
     expect(stderr.replace(/^\d+ \d+$/gm, '').trim()).toBe('');
     expect(status).toBe(0);
   });
