@@ -50,6 +50,11 @@ const DESCRIBED = 7;
 export class OutstandingBuffers {
   /** By entry, then by table entry: the device address of its segment, in two words. */
   readonly deviceAddresses: Uint32Array;
+  /**
+   * By entry: {@link added} at the time at which it, or its table, was written last, also for a buffer that was not
+   * added. The end of the queue that calls {@link map} keeps it.
+   */
+  readonly describedFor: Uint32Array;
   /** Why the last used buffer was refused. */
   refusal: BrokenReason | undefined;
   readonly #size: number;
@@ -64,8 +69,6 @@ export class OutstandingBuffers {
   readonly #mapped: Int32Array;
   readonly #lengths: Uint32Array;
   readonly #writable: Uint32Array;
-  /** By entry: `#added` of the buffer for which it, or its table, was written last, also of one that was not added. */
-  readonly #describedFor: Uint32Array;
   /** Heads in the order in which they were added, as a ring. Valid while buffers are removed in that order. */
   readonly #order: Uint16Array;
   #oldest = 0;
@@ -97,7 +100,7 @@ export class OutstandingBuffers {
     this.deviceAddresses = new Uint32Array(entries * 2);
     this.#lengths = new Uint32Array(entries);
     this.#writable = new Uint32Array(entries);
-    this.#describedFor = new Uint32Array(size);
+    this.describedFor = new Uint32Array(size);
     this.#order = new Uint16Array(size);
     this.#freeTail = size - 1;
     this.#free = size;
@@ -185,7 +188,6 @@ export class OutstandingBuffers {
     const length = list.length[i]!;
     this.#lengths[entry] = length;
     this.#writable[entry] = isWritable ? length : 0;
-    this.#describedFor[entry < this.#size ? entry : this.#freeHead] = this.#added;
     if (list.premapped[i] === 1) {
       this.deviceAddresses[entry * 2] = list.words[i * 2]!;
       this.deviceAddresses[entry * 2 + 1] = list.words[i * 2 + 1]!;
@@ -353,7 +355,7 @@ export class OutstandingBuffers {
       .flatMap((head) => {
         const record = this.#recordOf(head);
         const entries = record.isIndirect ? [head] : record.segments.map(({ entry }) => entry);
-        return entries.every((entry) => this.#describedFor[entry] === record.addedAt) ? [record] : [];
+        return entries.every((entry) => this.describedFor[entry] === record.addedAt) ? [record] : [];
       });
   }
 

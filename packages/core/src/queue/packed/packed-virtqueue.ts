@@ -205,17 +205,19 @@ export class PackedVirtqueue extends DriverEnd {
    */
   #describe(list: ScatterList): number {
     const buffers = this.buffers;
-    const { deviceAddresses } = buffers;
+    const { deviceAddresses, describedFor, added } = buffers;
+    const slotsDescribedFor = this.#slotsDescribedFor;
     const count = list.count;
     const id = buffers.nextHead;
     let position = this.#availPosition;
     let entry = id;
     for (let i = 0; ; i++) {
+      describedFor[entry] = added;
       const failure = buffers.map(list, i, entry);
       if (failure < 0) return failure;
       const low = deviceAddresses[entry * 2]!;
       const slot = slotOf(position);
-      this.#slotsDescribedFor[slot] = buffers.added;
+      slotsDescribedFor[slot] = added;
       this.#ring.writeDescriptor(slot, low, deviceAddresses[entry * 2 + 1]!, list.length[i]!, id);
       if (i === count - 1) return entry;
       entry = buffers.entryAfter(entry);
@@ -232,6 +234,7 @@ export class PackedVirtqueue extends DriverEnd {
     const { deviceAddresses } = buffers;
     const count = list.count;
     const id = buffers.nextHead;
+    buffers.describedFor[id] = buffers.added;
     const first = buffers.firstTableEntry(id);
     for (let i = 0; i < count; i++) {
       const entry = buffers.tableEntry(id, i);

@@ -193,10 +193,11 @@ export class SplitVirtqueue extends DriverEnd {
    */
   #describe(list: ScatterList): number {
     const buffers = this.buffers;
-    const { deviceAddresses } = buffers;
+    const { deviceAddresses, describedFor, added } = buffers;
     const count = list.count;
     let at = buffers.nextHead;
     for (let i = 0; ; i++) {
+      describedFor[at] = added;
       const failure = buffers.map(list, i, at);
       if (failure < 0) return failure;
       const next = buffers.entryAfter(at);
@@ -219,6 +220,7 @@ export class SplitVirtqueue extends DriverEnd {
     const { deviceAddresses } = buffers;
     const count = list.count;
     const head = buffers.nextHead;
+    buffers.describedFor[head] = buffers.added;
     const first = buffers.firstTableEntry(head);
     for (let i = 0; i < count; i++) {
       const entry = buffers.tableEntry(head, i);
