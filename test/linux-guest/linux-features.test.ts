@@ -90,7 +90,7 @@ describe.skipIf(!QEMU_TESTS.mayRun)(`our driver on the devices that Linux was gi
   );
 });
 
-describe.each(BOOTED.map((from) => [from.name, from] as const))('Linux booted anew: %s', (_name, from) => {
+describe.each(BOOTED.map((from) => [from.name, from] as const))('Linux booted again: %s', (_name, from) => {
   const missing = missingForGuest(from.architecture);
   const skipped = missing === undefined ? '' : ` (needs ${missing.what}: ${missing.fix})`;
 

@@ -122,10 +122,13 @@ describe('a file of operations', () => {
     ['{', 'JSON'],
     [
       operationText({ type: 'block', layout: 'split', operations: [{ op: 'settle' }] }).replace('settle', 'x'),
-      '1 is none',
+      '1 is no operation',
     ],
-    [operationText({ type: 'block', layout: 'split', operations: [{ op: 'head', head: -1 }] }), 'operation 1 is none'],
-  ])('is refused where it is none: %s', (text, why) => {
+    [
+      operationText({ type: 'block', layout: 'split', operations: [{ op: 'head', head: -1 }] }),
+      'operation 1 is no operation',
+    ],
+  ])('is refused in another form: %s', (text, why) => {
     const path = join(folder, 'b.json');
     writeFileSync(path, text);
     expect(() => readOperations(path)).toThrow(why);

@@ -52,7 +52,7 @@ export class ReadableWait {
 }
 
 const waiting = new Set<ReadableWait>();
-/** Ends the poll that is going on, so that it begins anew with those who wait then; `undefined` while there is none. */
+/** Ends the running poll: the next one has the descriptors that are waited for by then. `undefined` between polls. */
 let interruption: PipeEnds | undefined;
 let isPolling = false;
 let isInterrupted = false;

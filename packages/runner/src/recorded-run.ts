@@ -45,7 +45,7 @@ export class RecordedRun implements MachineRecorder {
   booted(run: ComposedRun): void {
     this.#run = run;
     const { faults } = run.machine;
-    // A machine of somebody else may have a list that is no log: the report has its faults.
+    // A machine from another project may have a list that is no log: the report has its faults.
     if (faults instanceof FaultLog) faults.watch((fault) => this.#noteFault(fault));
   }
 

@@ -53,7 +53,7 @@ export class RunSession {
     this.#trouble = new ExplainedTrouble(profile.expect, (make) => {
       this.#explain((evidence) => make(evidence, this.#describe));
     });
-    // A machine of somebody else may have a list that is no log: `explainTrouble` looks at that.
+    // A machine from another project may have a list that is no log: `explainTrouble` checks it.
     const { faults } = machine;
     if (faults instanceof FaultLog) faults.watch((fault) => this.#trouble.faulted(fault));
     this.#session = new DeviceSession({

@@ -96,7 +96,7 @@ export class WatchedMemory {
     this.#writable.set(address, Math.max(address + length, this.#writable.get(address) ?? 0));
   }
 
-  /** From here on the device may write all of the arena: the driver told it of rings that are none. */
+  /** From here on the device may write all of the arena: the driver gave it wrong addresses of rings. */
   mayWriteAnywhere(): void {
     this.mayWrite(this.#region.address, ARENA_BYTES);
   }

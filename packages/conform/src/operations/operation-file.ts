@@ -16,7 +16,7 @@ export function operationText({ operations, ...rest }: Omit<OperationFile, 'form
   return `${head},"operations":[\n${operations.map((operation) => JSON.stringify(operation)).join(',\n')}\n]}\n`;
 }
 
-/** Reads a file of operations. Throws `ERR_CONFORM_OPERATIONS` where it is none. */
+/** Reads a file of operations. Throws `ERR_CONFORM_OPERATIONS` for a text of another form. */
 export function readOperations(path: string): OperationFile {
   let value: unknown;
   try {
@@ -32,7 +32,8 @@ export function readOperations(path: string): OperationFile {
   if (typeof type !== 'string') throw unreadable(path, 'it has no device type');
   if (!Array.isArray(operations) || operations.length > MOST_OPERATIONS) throw unreadable(path, 'it has no operations');
   const wrong = operations.findIndex((each) => !isOperation(each));
-  if (wrong >= 0) throw unreadable(path, `operation ${wrong + 1} is none: ${JSON.stringify(operations[wrong])}`);
+  if (wrong >= 0)
+    throw unreadable(path, `operation ${wrong + 1} is no operation: ${JSON.stringify(operations[wrong])}`);
   return { format, version, type, layout, operations };
 }
 

@@ -97,7 +97,7 @@ export const CONSOLE_BUGS: readonly FoundBug[] = [
       name: 'announces its ports again',
       model: (inner, device) => ({
         process: (queue, chain, space, queues) => {
-          // It begins anew with each message that the driver is ready.
+          // The device announces its ports again at each DEVICE_READY message of the driver.
           const low = chain.low[0]!;
           const isReady = queue === CONTROL && space.memory.u8[low + 4] === 0 && space.memory.u8[low + 6] === 1;
           if (isReady && device.rings[CONTROL]!.taken > 1) inner.start(device.accepted!);

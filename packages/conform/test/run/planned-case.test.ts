@@ -117,7 +117,7 @@ describe('the coverage', () => {
     const clauses = [
       { section: '2.6', level: 'MUST', requires: 'a' },
       { section: '2.7', level: 'MUST', requires: 'b' },
-      { section: '2.8', level: 'MUST', requires: 'c', unseen: 'nobody can see it' },
+      { section: '2.8', level: 'MUST', requires: 'c', unseen: 'no driver can see it' },
     ] as const;
     const results = [result('2.6', 'pass'), result('2.6', 'hang'), result('2.7', 'skip')];
     expect(
@@ -125,7 +125,7 @@ describe('the coverage', () => {
     ).toEqual([
       [1, 1, 0, 'tried'],
       [0, 0, 1, 'not tried'],
-      [0, 0, 0, 'nobody can see it'],
+      [0, 0, 0, 'no driver can see it'],
     ]);
   });
 });

@@ -39,7 +39,7 @@ export interface ReceivedPacket {
 
 /** Bytes of a receive buffer that takes every frame of the wire. */
 export const RECEIVE_BYTES = 1536;
-/** Looks at a queue after which a frame that is not looped back is taken to be on its way to somebody else. */
+/** Looks at the receive queue, after which the bench takes it that the back-end does not send frames back. */
 const LOOKS = 60;
 
 /** Bytes of data of the frame with which that is found. */

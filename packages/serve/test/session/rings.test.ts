@@ -139,7 +139,7 @@ describe('a split ring that a front-end sets up', () => {
     expect(kinds().slice(-2)).toEqual(['queue-stopped', 'reset']);
   });
 
-  it('that its driver breaks is named, reported to the front-end, and works again after it was set up anew', async () => {
+  it('is named and reported where its driver breaks it, and works after another set-up', async () => {
     await start(VERSION_1, 0);
     const error = frontEnd.own(new EventFd());
     await frontEnd.tell('SET_VRING_ERR', encodeU64(0n), [error.descriptor]);

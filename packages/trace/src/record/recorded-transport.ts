@@ -88,7 +88,7 @@ export class RecordedTransport extends ForwardingTransport {
 
   #features(features: FeatureSet, isWritten: 0 | 1): void {
     const { bits }: { readonly bits?: unknown } = features;
-    // A machine of somebody else may give anything: who asked for the features says so.
+    // A machine from another project may give anything: who asked for the features says so.
     if (typeof bits !== 'bigint') return;
     const low = Number(bits & 0xffff_ffffn);
     const high = Number((bits >> 32n) & 0xffff_ffffn);

@@ -45,7 +45,7 @@ const NO_MEMORY: Readonly<Record<string, string>> = {
   'read-only': '/proc/self/exe',
 };
 
-/** Memory that is none. */
+/** Regions that cannot be mapped. */
 export const HOSTILE_MEMORY_CASES: readonly ProtocolCase[] = [
   ...Object.entries(REGIONS).map(([name, change]) =>
     hostile(`region-${name}`, 'SET_MEM_TABLE', `survives a region ${name.replaceAll('-', ' ')}`, {
@@ -86,7 +86,7 @@ export const HOSTILE_MEMORY_CASES: readonly ProtocolCase[] = [
     hostile(
       `memory-is-${kind}`,
       'SET_MEM_TABLE',
-      `survives a region whose file is none: ${kind.replaceAll('-', ' ')}`,
+      `survives a region whose descriptor is no file of memory: ${kind.replaceAll('-', ' ')}`,
       {
         run: async (bench) => {
           const descriptor = openSync(path, 'r');

@@ -92,7 +92,7 @@ function inId(request: string): string {
   return request.toLowerCase().replaceAll('_', '-');
 }
 
-/** Messages that are none, or come when they should not. */
+/** Messages of no known form, or out of order. */
 export const HOSTILE_MESSAGE_CASES: readonly ProtocolCase[] = [
   ...MESSAGES.flatMap(({ request, payload, descriptors, needs = [] }) =>
     Object.entries(SIZES).map(([size, change]) =>
@@ -145,13 +145,18 @@ export const HOSTILE_MESSAGE_CASES: readonly ProtocolCase[] = [
     },
   },
   ...UNKNOWN.map((request) =>
-    hostile(`unknown-${request}`, 'Front-end message types', `survives request ${request}, which there is none of`, {
-      run: (bench) => {
-        bench.start();
-        bench.frontEnd.send(request, payloadOf(0n));
-        bench.outlast();
+    hostile(
+      `unknown-${request}`,
+      'Front-end message types',
+      `survives request ${request}, which the protocol does not have`,
+      {
+        run: (bench) => {
+          bench.start();
+          bench.frontEnd.send(request, payloadOf(0n));
+          bench.outlast();
+        },
       },
-    }),
+    ),
   ),
   ...Object.entries(WRONG_FLAGS).map(([name, flags]) =>
     hostile(`flags-${name}`, 'Header', `survives a header with wrong flags: ${words(name)}`, {

@@ -15,7 +15,7 @@ function inId(request: string): string {
   return request.toLowerCase().replaceAll('_', '-');
 }
 
-/** Indexes of queues that there are none of: the first one, what a byte holds, and the largest. */
+/** Indexes of queues that the device does not have: the first one, what a byte holds, and the largest. */
 const INDEXES: Readonly<Record<string, (bench: ProtocolBench) => number>> = {
   'one-too-many': ({ offer, queues }) => Math.max(offer.queues, ...queues.map((queue) => queue + 1)),
   '0x8000': () => 0x8000,
@@ -151,7 +151,7 @@ export const HOSTILE_RING_CASES: readonly ProtocolCase[] = [
       await bench.settle();
     },
   }),
-  hostile('base-out-of-range', 'SET_VRING_BASE', 'survives a base that is none', {
+  hostile('base-out-of-range', 'SET_VRING_BASE', 'survives a base that is no index', {
     layouts: ['split', 'packed'],
     run: async (bench) => {
       bench.greet();
