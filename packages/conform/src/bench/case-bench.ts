@@ -35,6 +35,7 @@ import {
 import type { QueueLayout } from '@virtio-platform/core/queue';
 import type { BootedSubject } from '../device/booted-subject.ts';
 import { CaseEnd } from './case-end.ts';
+import { CaseVerdicts } from './case-verdicts.ts';
 import { RawPackedRing } from './raw-packed-ring.ts';
 import type { RawRing, RingSetting } from './raw-ring.ts';
 import { RawSplitRing } from './raw-split-ring.ts';
@@ -61,7 +62,7 @@ const BREATH_MS = 20;
 const MOST_NOTIFICATIONS = 10_000;
 
 /** The bench of one case: see {@link ConformBench}. */
-export class CaseBench implements ConformBench {
+export class CaseBench extends CaseVerdicts implements ConformBench {
   readonly device: OfferedDevice;
   readonly featureTable: FeatureTable;
   readonly configTable: ConfigTable;
@@ -76,6 +77,7 @@ export class CaseBench implements ConformBench {
   #breathedAt = performance.now();
 
   constructor(subject: BootedSubject, layout: QueueLayout) {
+    super();
     this.#subject = subject;
     this.device = subject.offered;
     this.featureTable = subject.type.features;
@@ -259,22 +261,6 @@ export class CaseBench implements ConformBench {
 
   asksForReset(): boolean {
     return (readDeviceStatus(this.transport) & DeviceStatus.NeedsReset) !== 0;
-  }
-
-  equal(what: string, seen: number | bigint | string | boolean, right: number | bigint | string | boolean): void {
-    if (seen !== right) this.fail(`${what} is ${seen}, and has to be ${right}`);
-  }
-
-  check(isRight: boolean, seen: string): void {
-    if (!isRight) this.fail(seen);
-  }
-
-  fail(seen: string): never {
-    throw new CaseEnd('fail', seen);
-  }
-
-  skip(why: string): never {
-    throw new CaseEnd('skip', why);
   }
 
   async #reset(milliseconds: number): Promise<void> {

@@ -11,6 +11,7 @@ import { FeatureSet, VIRTIO_F_RING_PACKED, VIRTIO_F_VERSION_1 } from '@virtio-pl
 import type { QueueLayout } from '@virtio-platform/core/queue';
 import { PollEvents, PollSet } from '@virtio-platform/host';
 import { CaseEnd } from '../bench/case-end.ts';
+import { CaseVerdicts } from '../bench/case-verdicts.ts';
 import { RawPackedRing } from '../bench/raw-packed-ring.ts';
 import type { RawRing, RingSetting } from '../bench/raw-ring.ts';
 import { RawSplitRing } from '../bench/raw-split-ring.ts';
@@ -75,7 +76,7 @@ const CONNECTION = 0;
 const CALL = 1;
 
 /** The bench of one case of the protocol: a connection, memory that is watched, rings, and bounded waits. */
-export class ProtocolBench {
+export class ProtocolBench extends CaseVerdicts {
   readonly layout: QueueLayout;
   readonly offer: ProtocolOffer;
   readonly memory: FrontEndMemory;
@@ -93,6 +94,7 @@ export class ProtocolBench {
   #notifications = 0;
 
   constructor(options: ProtocolBenchOptions) {
+    super();
     this.#options = options;
     this.layout = options.layout;
     this.offer = options.offer;
@@ -359,22 +361,6 @@ export class ProtocolBench {
   outlast(): void {
     this.frontEnd.send('GET_FEATURES');
     this.frontEnd.skipTo('GET_FEATURES');
-  }
-
-  equal(what: string, seen: number | bigint, right: number | bigint): void {
-    if (seen !== right) this.fail(`${what} is ${seen}, and has to be ${right}`);
-  }
-
-  check(isRight: boolean, seen: string): void {
-    if (!isRight) this.fail(seen);
-  }
-
-  fail(seen: string): never {
-    throw new CaseEnd('fail', seen);
-  }
-
-  skip(why: string): never {
-    throw new CaseEnd('skip', why);
   }
 
   inspect(): readonly string[] {
