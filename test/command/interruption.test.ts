@@ -5,6 +5,7 @@ import { setTimeout } from 'node:timers/promises';
 import type { RunReport } from '@virtio-platform/runner';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { commandProcess, ROOT, withoutProgress } from './command.ts';
+import { slowMachine } from './slow-machine.ts';
 
 let folder: string;
 let files: readonly string[];
@@ -61,7 +62,7 @@ describe('an interrupted run', () => {
   it('that does not end by itself ends at once with the second signal', async () => {
     const { process: child, finished } = await startRuns([
       '--set',
-      `machine.use=${slowMachine()}`,
+      `machine.use=${slowMachine(folder, 'dist/index.js')}`,
       '--set',
       'machine.memory=64MiB',
     ]);
@@ -76,37 +77,3 @@ describe('an interrupted run', () => {
     expect(stdout).not.toContain('runs as expected');
   });
 });
-/** A machine like the embedded one, that takes a minute to end a run that was not over. */
-function slowMachine(): string {
-  const path = join(folder, 'slow.mjs');
-  writeFileSync(
-    path,
-    `const { default: simulated, SimulatedMachine } = await import(${JSON.stringify(SIMULATED)});
-const { MACHINE, MACHINE_REQUEST } = await import(${JSON.stringify(CORE)});
-export default {
-  ...simulated,
-  name: 'slow',
-  register(container, options) {
-    const useFactory = (bindings) => {
-      const request = bindings.resolve(MACHINE_REQUEST);
-      const machine = new SimulatedMachine(request, options);
-      const boot = async () => {
-        const booted = await machine.boot();
-        const dispose = async () => {
-          await booted.dispose();
-          if (request.signal.aborted) await new Promise((resolve) => setTimeout(resolve, 60_000));
-        };
-        return { ...booted, dispose };
-      };
-      return { name: 'slow', boot };
-    };
-    container.register(MACHINE, { useFactory });
-  },
-};
-`,
-  );
-  return path;
-}
-
-const SIMULATED = join(ROOT, 'packages/machine-simulated/dist/index.js');
-const CORE = join(ROOT, 'packages/core/dist/index.js');

@@ -4,51 +4,15 @@ import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { setTimeout } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { runCommandLine } from '../src/command-line.ts';
-import { Interruption } from '../src/interruption.ts';
+import { Interruption, runCommandLine } from '@virtio-platform/cli';
+import { ROOT } from './command.ts';
+import { slowMachine } from './slow-machine.ts';
 
-const ROOT = join(import.meta.dirname, '../../..');
 let folder: string;
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'virtio-platform-'));
 });
 afterAll(() => rmSync(folder, { recursive: true }));
-
-function source(name: string): string {
-  return JSON.stringify(join(ROOT, 'packages', name, 'src/index.ts'));
-}
-
-/** A machine like the embedded one, that takes half a minute to end a run that was not over. */
-function slowMachine(): string {
-  const path = join(folder, 'slow.mjs');
-  writeFileSync(
-    path,
-    `import simulated, { SimulatedMachine } from ${source('machine-simulated')};
-import { MACHINE, MACHINE_REQUEST } from ${source('core')};
-export default {
-  ...simulated,
-  name: 'slow',
-  register(container, options) {
-    const useFactory = (bindings) => {
-      const request = bindings.resolve(MACHINE_REQUEST);
-      const machine = new SimulatedMachine(request, options);
-      const boot = async () => {
-        const booted = await machine.boot();
-        const dispose = async () => {
-          await booted.dispose();
-          if (request.signal.aborted) await new Promise((resolve) => setTimeout(resolve, 30_000).unref());
-        };
-        return { ...booted, dispose };
-      };
-      return { name: 'slow', boot };
-    };
-    container.register(MACHINE, { useFactory });
-  },
-};
-`,
-  );
-  return path;
-}
 
 describe('an interrupted command', () => {
   it('waits ten seconds for a run that does not end', () => expect(new Interruption().giveUpMs).toBe(10_000));
@@ -64,7 +28,13 @@ describe('an interrupted command', () => {
     const stream = (): Writable =>
       new Writable({ decodeStrings: false, write: (chunk, _, done) => ((text += String(chunk)), done()) });
     const interruption = new Interruption(300);
-    const words = ['run', profile('short', 10), profile('endless', 1e9), '--set', `machine.use=${slowMachine()}`];
+    const words = [
+      'run',
+      profile('short', 10),
+      profile('endless', 1e9),
+      '--set',
+      `machine.use=${slowMachine(folder, 'src/index.ts')}`,
+    ];
     const streams = { stdout: stream(), stderr: stream(), cwd: folder };
     const done = runCommandLine([...words, '--set', 'machine.memory=64MiB'], streams, { interruption });
     await expect.poll(() => text, { timeout: 20_000 }).toMatch(/^ok .* short/m);
