@@ -14,6 +14,7 @@ import { ExplainedTrouble } from './failure/explained-trouble.ts';
 import type { FailureExplanation } from './failure/failure-explanation.ts';
 import {
   explainChangedDescriptor,
+  hasChangedDescriptor,
   explainError,
   explainMismatch,
   explainMissedNotification,
@@ -144,8 +145,8 @@ export class RunSession {
    * a workload.
    */
   checkDescriptors(): void {
-    const evidence = this.#collectEvidence();
-    const explanation = explainChangedDescriptor(evidence);
+    if (!this.#session.queues.some(({ queue }) => hasChangedDescriptor(queue))) return;
+    const explanation = explainChangedDescriptor(this.#collectEvidence());
     if (explanation === undefined) return;
     this.#explain(() => explanation);
     const { what, where, next } = explanation;

@@ -1,5 +1,5 @@
 import { isCodedError, type Mismatch } from '@virtio-platform/core';
-import type { BufferInspection, DescriptorInspection } from '@virtio-platform/core/queue';
+import type { BufferInspection, DescriptorInspection, Virtqueue } from '@virtio-platform/core/queue';
 import type { RingReport } from '../report/ring-report.ts';
 import type { MissedNotification } from '../used-notifications.ts';
 import { bufferOf, completeExplanation, type DescribeBuffer } from './complete-explanation.ts';
@@ -111,14 +111,23 @@ export function explainMissedNotification(
   return completeExplanation('notification', diagnosis, evidence, ring, describe);
 }
 
+/** Whether a descriptor of a queue is not what the driver wrote. Reads no events: every run asks at its end. */
+export function hasChangedDescriptor(queue: Virtqueue): boolean {
+  return queue.inspectBuffers().some(isChanged);
+}
+
+function isChanged({ descriptors }: BufferInspection): boolean {
+  return descriptors.some((descriptor) => descriptor.isChanged);
+}
+
 /** Explains descriptors that the device changed; `undefined` where it changed none. */
 export function explainChangedDescriptor(evidence: FailureEvidence): FailureExplanation | undefined {
   for (const [queue, buffers] of evidence.buffers) {
-    const changed = buffers.filter(({ descriptors }) => descriptors.some(({ isChanged }) => isChanged));
+    const changed = buffers.filter(isChanged);
     const [buffer] = changed;
     const ring = evidence.rings.find((candidate) => candidate.queue === queue);
     if (buffer === undefined || ring === undefined) continue;
-    const descriptor = buffer.descriptors.find(({ isChanged }) => isChanged)!;
+    const descriptor = buffer.descriptors.find((candidate) => candidate.isChanged)!;
     const diagnosis = diagnoseChanged(ring, buffer, descriptor, changed.length);
     return completeExplanation('descriptor', diagnosis, evidence, ring, () => undefined);
   }
