@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, type ExecFileSyncOptions } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -15,5 +15,7 @@ export default function build(): void {
   const packages = readdirSync(join(ROOT, 'packages'))
     .map((name) => join('packages', name))
     .filter((folder) => existsSync(join(ROOT, folder, 'tsconfig.json')));
-  execFileSync('npx', ['tsc', '-b', ...packages], { cwd: ROOT, stdio: ['ignore', 'inherit', 'inherit'] });
+  const options: ExecFileSyncOptions = { cwd: ROOT, stdio: ['ignore', 'inherit', 'inherit'] };
+  execFileSync('npx', ['tsc', '-b', ...packages], options);
+  execFileSync(process.execPath, ['.build/bundle.mjs', '--changed', ...packages], options);
 }

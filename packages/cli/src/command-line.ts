@@ -1,23 +1,18 @@
+import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
-import { forbidExit, messageOf } from '@virtio-platform/core';
+import { forbidExit, messageOf } from '@virtio-platform/core/errors';
 import type { ResolutionOptions } from '@virtio-platform/profile';
-import { TOOL_VERSION } from '@virtio-platform/runner';
-import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 'commander';
-import wrapAnsi from 'wrap-ansi';
-import { checkCommand } from './commands/check.ts';
+import { Argument, Command, CommanderError, Help, InvalidArgumentError, Option } from 'commander';
 import type { Shard } from './conform/conform-shards.ts';
 import { conformTarget, repeatedCommand, withoutJobs, type ConformWords } from './conform/conform-words.ts';
 import { conflictOf } from './reporters/reporter-choice.ts';
-import { completionCommand, manualCommand } from './commands/completion.ts';
-import { explainCommand, type ExplainOptions } from './commands/explain.ts';
-import { listCommand, type ListOptions } from './commands/list.ts';
-import { MATRIX_FORMATS, matrixCommand, type MatrixOptions } from './commands/matrix.ts';
-import { runCommand } from './commands/run.ts';
-import { schemaCommand } from './commands/schema.ts';
+import type { ExplainOptions } from './commands/explain.ts';
+import type { ListOptions } from './commands/list.ts';
+import type { MatrixOptions } from './commands/matrix.ts';
 import { Interruption } from './interruption.ts';
 import { EXIT_STATUSES, ExitStatus, worstStatus } from './exit-status.ts';
 import { SHELLS, type Shell } from './help/completion.ts';
-import { isolate } from './isolate.ts';
+import { MATRIX_FORMATS } from './matrix/matrix-formats.ts';
 import { NEW_KINDS, type NewKind } from './new-package/plugin-name.ts';
 import { findSwallowedOption } from './npm-options.ts';
 import { printError } from './print-error.ts';
@@ -25,6 +20,8 @@ import type { ReporterChoice } from './reporters/reporter-choice.ts';
 import type { TextInput } from './run/profile-sources.ts';
 import { filterOf, reportersOf, runOptions, setOption, withBailCount, type RunArguments } from './run/run-arguments.ts';
 import { Terminal, type OutputStreams } from './terminal.ts';
+
+const { version: VERSION }: { readonly version: string } = createRequire(import.meta.url)('../package.json');
 
 interface JsonOption {
   readonly json?: boolean;
@@ -179,6 +176,7 @@ export async function runCommandLine(
   let status: ExitStatus = ExitStatus.AsExpected;
   /** Runs a command's body, and prints the error that it ends with. */
   const run = async (json: boolean | undefined, body: () => Promise<ExitStatus>): Promise<void> => {
+    const { isolate } = await import('./isolate.ts');
     const allowExit = forbidExit(process);
     const { value, error } = await isolate(body).finally(allowExit);
     if (value !== undefined) status = worstStatus(status, value);
@@ -187,7 +185,7 @@ export async function runCommandLine(
 
   const program = new Command('virtio-platform')
     .description('One virtio ring, every platform’s rules.')
-    .version(TOOL_VERSION)
+    .version(VERSION)
     // Descriptions are wrapped also where a long name leaves them less room than commander asks for.
     .configureHelp({ minWidthToWrap: LEAST_DESCRIPTION })
     .showHelpAfterError('(virtio-platform --help lists the commands)')
@@ -215,16 +213,11 @@ export async function runCommandLine(
       const reporters = checkedReporters(command, options);
       const [filter, plugins] = [filterOf(options), allowedPlugins(options)];
       const chosen = { reporters, filter, bail, seed, repeat, set, quiet, verbose, sanitize, trace, report, stack };
-      return run(json, () =>
-        runCommand(terminal, profiles, {
-          ...chosen,
-          command: words,
-          version: TOOL_VERSION,
-          plugins,
-          input,
-          interruption,
-        }),
-      );
+      return run(json, async () => {
+        const { runCommand } = await import('./commands/run.ts');
+        const given = { command: words, version: VERSION, plugins, input, interruption };
+        return await runCommand(terminal, profiles, { ...chosen, ...given });
+      });
     });
   for (const option of runOptions()) runProgram.addOption(option);
   program
@@ -241,9 +234,10 @@ export async function runCommandLine(
     .option('--json', 'prints an array')
     .option(...NO_PLUGINS_OUTSIDE)
     .action((words: string[], options: ExplainOptions & PluginOptions) =>
-      run(options.json, () =>
-        explainCommand(terminal, words, options, allowedPlugins(options), { version: TOOL_VERSION, input }),
-      ),
+      run(options.json, async () => {
+        const { explainCommand } = await import('./commands/explain.ts');
+        return await explainCommand(terminal, words, options, allowedPlugins(options), { version: VERSION, input });
+      }),
     );
   program
     .command('step')
@@ -282,7 +276,10 @@ export async function runCommandLine(
     .option('--json', 'prints an array with an object for each platform and layout')
     .option(...NO_PLUGINS_OUTSIDE)
     .action((files: string[], options: MatrixOptions & PluginOptions) =>
-      run(options.json, () => matrixCommand(terminal, files, options, allowedPlugins(options), input)),
+      run(options.json, async () => {
+        const { matrixCommand } = await import('./commands/matrix.ts');
+        return await matrixCommand(terminal, files, options, allowedPlugins(options), input);
+      }),
     );
   program
     .command('conform')
@@ -370,7 +367,10 @@ export async function runCommandLine(
     .option(...NO_PLUGINS_OUTSIDE)
     .addOption(pluginTimeout())
     .action((files: string[], options: PluginOptions) =>
-      run(options.json, () => checkCommand(terminal, files, options.json === true, allowedPlugins(options), input)),
+      run(options.json, async () => {
+        const { checkCommand } = await import('./commands/check.ts');
+        return await checkCommand(terminal, files, options.json === true, allowedPlugins(options), input);
+      }),
     );
   program
     .command('list')
@@ -379,13 +379,21 @@ export async function runCommandLine(
     .addOption(new Option('--verbose', 'the same as --all').hideHelp())
     .option('--json', 'prints an object')
     .action(({ all, verbose, json }: ListOptions & { readonly verbose?: boolean }) =>
-      run(json, () => listCommand(terminal, { all: all === true || verbose === true, json: json === true })),
+      run(json, async () => {
+        const { listCommand } = await import('./commands/list.ts');
+        return await listCommand(terminal, { all: all === true || verbose === true, json: json === true });
+      }),
     );
   program
     .command('schema')
     .description('prints the JSON Schema of profiles, for editors')
     .option('--report', 'that of what `run --json` prints instead, for programs')
-    .action(({ report }: { readonly report?: boolean }) => run(false, () => schemaCommand(terminal, report === true)));
+    .action(({ report }: { readonly report?: boolean }) =>
+      run(false, async () => {
+        const { schemaCommand } = await import('./commands/schema.ts');
+        return await schemaCommand(terminal, report === true);
+      }),
+    );
 
   program
     .command('new')
@@ -396,7 +404,7 @@ export async function runCommandLine(
     .action((kind: NewKind, name: string, { into }: { readonly into?: string }) =>
       run(false, async () => {
         const { newCommand } = await import('./commands/new.ts');
-        return newCommand(terminal, kind, name, { into, version: TOOL_VERSION });
+        return newCommand(terminal, kind, name, { into, version: VERSION });
       }),
     );
 
@@ -404,11 +412,21 @@ export async function runCommandLine(
     .command('completion')
     .description('prints the completion of the command for a shell')
     .addArgument(new Argument('<shell>', 'which shell').choices(SHELLS))
-    .action((shell: Shell) => run(false, async () => completionCommand(terminal, program, shell)));
+    .action((shell: Shell) =>
+      run(false, async () => {
+        const { completionCommand } = await import('./commands/completion.ts');
+        return completionCommand(terminal, program, shell);
+      }),
+    );
   program
     .command('manual')
     .description('prints the manual page of the command, in roff')
-    .action(() => run(false, async () => manualCommand(terminal, program, TOOL_VERSION)));
+    .action(() =>
+      run(false, async () => {
+        const { manualCommand } = await import('./commands/completion.ts');
+        return manualCommand(terminal, program, VERSION);
+      }),
+    );
   program.addHelpText('afterAll', ({ error }) => (error ? '' : `\n${exitStatusHelp(terminal.columns)}`));
 
   const swallowed = findSwallowedOption(program);
@@ -437,7 +455,7 @@ function checkedReporters(command: Command, options: RunOptions): readonly Repor
 /** The exit statuses as the help of every command shows them. */
 function exitStatusHelp(columns: number): string {
   const lines = EXIT_STATUSES.map(([status, text]) => {
-    const [first = '', ...others] = wrapAnsi(text, Math.min(columns, HELP_COLUMNS) - 5).split('\n');
+    const [first = '', ...others] = new Help().boxWrap(text, Math.min(columns, HELP_COLUMNS) - 5).split('\n');
     return [`  ${status}  ${first}`, ...others.map((line) => `     ${line}`)].join('\n');
   });
   return ['Exit status:', ...lines].join('\n');

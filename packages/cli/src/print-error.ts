@@ -1,4 +1,4 @@
-import { printable, type CodedError } from '@virtio-platform/core';
+import { printable, type CodedError } from '@virtio-platform/core/errors';
 import { exitStatusOf, type ExitStatus } from './exit-status.ts';
 import type { Terminal } from './terminal.ts';
 

@@ -1,4 +1,4 @@
-import { printable } from '@virtio-platform/core';
+import { printable } from '@virtio-platform/core/errors';
 import type { KeyInput, ScreenOutput } from '@virtio-platform/step';
 import pc from 'picocolors';
 import wrapAnsi from 'wrap-ansi';

@@ -3,14 +3,7 @@
  *
  * @packageDocumentation
  */
-export * from './errors/coded-error.ts';
-export * from './errors/describe-error.ts';
-export * from './errors/error-code.ts';
-export * from './errors/exit-call.ts';
-export * from './errors/host-error.ts';
-export * from './errors/internal-error.ts';
-export * from './errors/message-of.ts';
-export * from './errors/printable.ts';
+export * from './errors/index.ts';
 export * from './platform/device-type.ts';
 export * from './platform/config-table.ts';
 export * from './platform/conform/bench-memory.ts';

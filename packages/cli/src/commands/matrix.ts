@@ -19,20 +19,18 @@ import { matrixView } from '../matrix/matrix-view.ts';
 import { comparisonMarkdown, printComparison } from '../matrix/print-comparison.ts';
 import { readMatrix } from '../matrix/read-matrix.ts';
 import { printMatrixTable } from '../matrix/print-matrix-table.ts';
+import type { MatrixFormat } from '../matrix/matrix-formats.ts';
 import { pluginBases } from '../plugin-bases.ts';
 import { printError } from '../print-error.ts';
 import { shippedPlatforms } from '../shipped-profiles.ts';
 import { ProfileWords, type TextInput } from '../run/profile-sources.ts';
 import { printableData, type Terminal } from '../terminal.ts';
 
-/** The formats of `matrix --format`. */
-export const MATRIX_FORMATS = ['table', 'markdown', 'csv', 'html'] as const;
-
 /** The options of `matrix`. */
 export interface MatrixOptions {
   /** A file of offers; sixteen of ours without it. */
   readonly offers?: string;
-  readonly format: (typeof MATRIX_FORMATS)[number];
+  readonly format: MatrixFormat;
   /** Shows what decided each cell. */
   readonly rules?: boolean;
   /** Turns the experimental features on, whatever the profiles say. */

@@ -1,4 +1,4 @@
-import { CodedError } from '@virtio-platform/core';
+import { CodedError } from '@virtio-platform/core/errors';
 import type { ConformTarget } from '@virtio-platform/conform';
 
 /** The words of `conform` that say which device it tries. */

@@ -1,5 +1,5 @@
 import { basename } from 'node:path';
-import { CodedError } from '@virtio-platform/core';
+import { CodedError } from '@virtio-platform/core/errors';
 import validateNpmName from 'validate-npm-package-name';
 
 /** A kind of plugin that has a template. */

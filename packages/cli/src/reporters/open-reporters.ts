@@ -1,9 +1,31 @@
 import { resolve } from 'node:path';
 import type { CodedError } from '@virtio-platform/core';
 import { Terminal } from '../terminal.ts';
+import { GithubReporter } from './github-reporter.ts';
+import { JsonReporter } from './json-reporter.ts';
+import { JunitReporter } from './junit-reporter.ts';
+import { NdjsonReporter } from './ndjson-reporter.ts';
 import { ReportFile } from './report-file.ts';
-import { REPORTERS, type ReporterChoice } from './reporter-choice.ts';
+import type { ReporterChoice, ReporterName } from './reporter-choice.ts';
 import type { Reporter, ReporterOptions } from './reporter.ts';
+import { SarifReporter } from './sarif-reporter.ts';
+import { TapReporter } from './tap-reporter.ts';
+import { ListReporter } from './text/list-reporter.ts';
+import { TableReporter } from './text/table-reporter.ts';
+
+type MakeReporter = (terminal: Terminal, options: ReporterOptions) => Reporter;
+
+/** The reporters by their names. */
+const REPORTERS: Readonly<Record<ReporterName, MakeReporter>> = {
+  list: (terminal, options) => new ListReporter(terminal, options),
+  table: (terminal, options) => new TableReporter(terminal, options),
+  json: (terminal) => new JsonReporter(terminal),
+  ndjson: (terminal) => new NdjsonReporter(terminal),
+  junit: (terminal, options) => new JunitReporter(terminal, options),
+  tap: (terminal, options) => new TapReporter(terminal, options),
+  sarif: (terminal, options) => new SarifReporter(terminal, options),
+  github: (terminal, options) => new GithubReporter(terminal, options),
+};
 
 /** The reporters of one command as one. */
 export interface OpenReporters extends Required<Reporter> {

@@ -1,34 +1,10 @@
 import { resolve } from 'node:path';
-import { GithubReporter } from './github-reporter.ts';
-import { JsonReporter } from './json-reporter.ts';
-import { JunitReporter } from './junit-reporter.ts';
-import { ListReporter } from './text/list-reporter.ts';
-import { NdjsonReporter } from './ndjson-reporter.ts';
-import type { Reporter, ReporterOptions } from './reporter.ts';
-import { SarifReporter } from './sarif-reporter.ts';
-import { TableReporter } from './text/table-reporter.ts';
-import { TapReporter } from './tap-reporter.ts';
-import type { Terminal } from '../terminal.ts';
-
-type MakeReporter = (terminal: Terminal, options: ReporterOptions) => Reporter;
 
 /** The names of the reporters, as they are listed. */
 export const REPORTER_NAMES = ['list', 'table', 'json', 'ndjson', 'junit', 'tap', 'sarif', 'github'] as const;
 
 /** The name of a reporter. */
 export type ReporterName = (typeof REPORTER_NAMES)[number];
-
-/** The reporters by their names. */
-export const REPORTERS: Readonly<Record<ReporterName, MakeReporter>> = {
-  list: (terminal, options) => new ListReporter(terminal, options),
-  table: (terminal, options) => new TableReporter(terminal, options),
-  json: (terminal) => new JsonReporter(terminal),
-  ndjson: (terminal) => new NdjsonReporter(terminal),
-  junit: (terminal, options) => new JunitReporter(terminal, options),
-  tap: (terminal, options) => new TapReporter(terminal, options),
-  sarif: (terminal, options) => new SarifReporter(terminal, options),
-  github: (terminal, options) => new GithubReporter(terminal, options),
-};
 
 /** Those that share an output with others: people, and CI systems that look for lines of theirs. */
 const SHARES: ReadonlySet<ReporterName> = new Set(['list', 'table', 'github']);
