@@ -13,10 +13,13 @@ import {
   type CommandResult,
 } from '../command/command.ts';
 import { QEMU_TESTS } from './qemu-installed.ts';
+import { triedRequests } from './tried-requests.ts';
 
 const FOLDER = join(ROOT, 'profiles/qemu');
 /** The profile whose back-end is DPDK's. CI installs it and must not skip it. */
 const DPDK_PROFILE = 'net-multiqueue.yaml';
+/** Profiles of 20,000 requests in each of many runs. */
+const LARGE = ['block-multiqueue', 'intel-iommu', 'legacy', 'modern', 'pseries', 'sev'].map((name) => `${name}.yaml`);
 const mayRunDpdk = process.env['CI'] !== undefined || missingProgram('dpdk-testpmd') === undefined;
 const PROFILES = readdirSync(FOLDER).filter((name) => mayRunDpdk || name !== DPDK_PROFILE);
 /** More requests than complete before QEMU ends or the run is interrupted. */
@@ -92,7 +95,8 @@ async function interfere(
 describe.skipIf(!QEMU_TESTS.mayRun)(`QEMU's machines (${QEMU_TESTS.needs})`, () => {
   it.each(PROFILES)('%s runs as it expects', { timeout: PROFILE_TIMEOUT_MS }, async (name) => {
     const { environment, left } = temporaryFolder();
-    const result = await virtioPlatform(['run', join(FOLDER, name), '--json'], environment);
+    const tried = LARGE.includes(name) ? ['--set', `workload.requests=${triedRequests(20_000)}`] : [];
+    const result = await virtioPlatform(['run', join(FOLDER, name), '--json', ...tried], environment);
     expect(result.stderr).toBe('');
     expect(result.status).toBe(0);
     const reports = reportsOf(result);
