@@ -38,6 +38,8 @@ export interface BackEndUse {
   readonly parts: boolean;
   /** Whether another process may have to go on where it ended. */
   readonly reconnect: boolean;
+  /** Whether it has to log what it writes to. */
+  readonly log: boolean;
 }
 
 /** The index of a queue is a byte in SET_VRING_KICK. */
@@ -69,6 +71,7 @@ export async function negotiateProtocol(connection: VhostUserConnection, use: Ba
   const facts = factsOf(use.type);
   const features = new FeatureSet(await ask('GET_FEATURES'));
   if (!features.has(VHOST_USER_F_PROTOCOL_FEATURES)) throw unsuitable('protocol features');
+  if (use.log && !features.has(VHOST_F_LOG_ALL)) throw unsuitable('VHOST_F_LOG_ALL (machine.dirtyLog)');
   const translates = use.translation && features.has(VIRTIO_F_ACCESS_PLATFORM);
   const offered = await ask('GET_PROTOCOL_FEATURES');
   const required = requiredFeatures(use, facts, translates);
@@ -127,12 +130,13 @@ export function renegotiateProtocol(
 }
 
 function requiredFeatures(
-  { parts }: BackEndUse,
+  { parts, log }: BackEndUse,
   { config }: VhostUserDevice<unknown>,
   translates: boolean,
 ): ProtocolFeatureName[] {
   const required: ProtocolFeatureName[] = ['REPLY_ACK'];
   if (config === 'required') required.push('CONFIG');
+  if (log) required.push('LOG_SHMFD');
   if (translates) required.push('BACKEND_REQ');
   else if (parts) required.push('CONFIGURE_MEM_SLOTS');
   return required;

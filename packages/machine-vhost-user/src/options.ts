@@ -27,6 +27,8 @@ export interface VhostUserOptions {
   readonly startTimeout: number;
   readonly replyTimeout: number;
   readonly iotlb: IotlbPolicy;
+  /** Whether the back-end logs the pages that it writes to. */
+  readonly dirtyLog?: boolean | undefined;
   /** `undefined`: a back-end that is gone is lost. */
   readonly reconnect?: ReconnectPolicy | undefined;
 }
@@ -80,6 +82,12 @@ export const vhostUserOptionsSchema: z.ZodType<VhostUserOptions> = z
           ),
       })
       .prefault({}),
+    dirtyLog: z
+      .boolean()
+      .default(false)
+      .describe(
+        'Has the back-end log the pages of memory that it writes to, as for a live migration. The report counts them.',
+      ),
     reconnect: z
       .strictObject({
         attempts: z

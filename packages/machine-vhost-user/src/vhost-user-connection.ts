@@ -189,6 +189,20 @@ export class VhostUserConnection {
   }
 
   /**
+   * As {@link query}, of a request that brings descriptors along, which stay the caller's. Throws {@link DeviceError}
+   * `ERR_DEVICE_LOST`.
+   */
+  queryWith(
+    request: RequestName,
+    payload: Uint8Array,
+    descriptors: readonly number[],
+    [minBytes, maxBytes]: readonly [number, number],
+  ): DataView {
+    this.#send(request, payload, descriptors, 0);
+    return this.#receive(request, minBytes, maxBytes);
+  }
+
+  /**
    * As {@link query}, of a request whose answer brings a descriptor along. Returns it too: the caller closes it. Throws
    * {@link DeviceError} `ERR_DEVICE_LOST` where none came.
    */

@@ -12,6 +12,7 @@ import { VIRTIO_F_ACCESS_PLATFORM } from '@virtio-platform/core/features';
 import { Disposal, hostProblem, HostError, StartedProgram, TemporaryFolder, UnixSocket } from '@virtio-platform/host';
 import { BackChannel } from './back-channel.ts';
 import { negotiateProtocol, type BackEnd } from './back-end.ts';
+import { DirtyPages } from './memory/dirty-pages.ts';
 import { FrontEndQueue } from './front-end-queue.ts';
 import { openDeviceMemory, type DeviceMemory } from './memory/device-memory.ts';
 import { openTranslatedMemory } from './memory/translated-memory.ts';
@@ -85,7 +86,7 @@ export class VhostUserMachine implements Machine {
   }
 
   async #boot(disposal: Disposal): Promise<BootedMachine> {
-    const { command, replyTimeout, startTimeout } = this.#options;
+    const { command, replyTimeout, startTimeout, dirtyLog = false } = this.#options;
     const start = performance.now();
     const started = command === undefined ? undefined : await this.#start(command, disposal);
     const path = started?.socket ?? resolve(this.#request.baseDirectory, this.#options.socket!);
@@ -103,6 +104,7 @@ export class VhostUserMachine implements Machine {
       translation: offersPlatform && this.#request.simulate !== undefined,
       parts: needs.length > 0,
       reconnect: this.#options.reconnect !== undefined,
+      log: dirtyLog,
     });
     const faults = new FaultLog();
     const frontEnd = device.type.vhostUser?.frontEnd?.(device.settings, backEnd.queueCount);
@@ -112,7 +114,7 @@ export class VhostUserMachine implements Machine {
     });
     const shown = (frontEnd?.queueCount ?? Infinity) - (frontEnd?.control === undefined ? 0 : 1);
     const queueCount = Math.min(backEnd.queueCount, shown);
-    while (queues.length < queueCount) queues.push(new VhostUserQueue(queues.length, connection, recorder));
+    while (queues.length < queueCount) queues.push(new VhostUserQueue(queues.length, connection, recorder, dirtyLog));
     const { hasConfig } = backEnd;
     const backChannel = backEnd.hasBackChannel
       ? BackChannel.open(connection, { timeoutMs: replyTimeout, hasConfig })
@@ -120,6 +122,8 @@ export class VhostUserMachine implements Machine {
     disposal.add(() => backChannel?.dispose());
     const memory = this.#openMemory(connection, backEnd, backChannel, faults, queues);
     disposal.add(() => memory.dispose());
+    const log = dirtyLog ? DirtyPages.open(connection, this.#request, backEnd) : undefined;
+    disposal.add(() => log?.dispose());
     connection.endBudget();
     const own = frontEnd?.control && new FrontEndQueue(queues.length, frontEnd.control, memory.space(faults));
     const reconnect = this.#options.reconnect && {
@@ -129,15 +133,38 @@ export class VhostUserMachine implements Machine {
         return UnixSocket.connect(path);
       },
     };
-    const parts = { memory, backChannel, queues, own, frontEnd, backEnd, device, setUpMs: startTimeout, reconnect };
+    const parts = {
+      memory,
+      backChannel,
+      queues,
+      own,
+      frontEnd,
+      backEnd,
+      device,
+      setUpMs: startTimeout,
+      reconnect,
+      log,
+    };
     const transport = new VhostUserTransport(connection, parts);
     disposal.add(() => transport.dispose());
     const { facilities, watchMapping } = memory;
     const deviceProgram =
       started &&
       ((): DeviceProgram => ({ ending: started.programs.now.ending, stderrTail: started.programs.now.stderrTail() }));
-    const dispose = (): Promise<void> => disposal.run();
-    return { memory: memory.memory, transport, facilities, faults, watchMapping, deviceProgram, dispose };
+    return {
+      memory: memory.memory,
+      transport,
+      facilities,
+      faults,
+      watchMapping,
+      deviceProgram,
+      statistics: () => ({
+        ...(reconnect && { 'back-end': { reconnects: transport.reconnects } }),
+        ...(log && { 'dirty log': { pages: log.count } }),
+      }),
+      takeDirtyPages: log && (() => log.take()),
+      dispose: () => disposal.run(),
+    };
   }
 
   /** A back-end that translates needs the platform's hardware; the access of any other is limited by its regions. */

@@ -27,6 +27,7 @@ interface Notifications {
  */
 export class VhostUserQueue implements PlacedRing {
   readonly #index: number;
+  readonly #isLogged: boolean;
   readonly #recorder: MachineRecorder | undefined;
   readonly #connection: VhostUserConnection;
   #notifications: Notifications | undefined;
@@ -46,7 +47,9 @@ export class VhostUserQueue implements PlacedRing {
   #callsTaken = 0;
   #listener: (() => void) | undefined;
 
-  constructor(index: number, connection: VhostUserConnection, recorder?: MachineRecorder) {
+  /** `isLogged`: the back-end logs what it writes to the ring too. */
+  constructor(index: number, connection: VhostUserConnection, recorder?: MachineRecorder, isLogged = false) {
+    this.#isLogged = isLogged;
     this.#index = index;
     this.#connection = connection;
     this.#recorder = recorder;
@@ -157,7 +160,8 @@ export class VhostUserQueue implements PlacedRing {
     const [descriptor, driver, device] = this.#areas;
     connection.command('SET_VRING_NUM', encodeVringState(index, this.#size));
     connection.command('SET_VRING_BASE', encodeVringState(index, base));
-    const address = encodeVringAddress(index, descriptor!.address, driver!.address, device!.address);
+    const log = this.#isLogged ? loggedAddress(device!) : undefined;
+    const address = encodeVringAddress(index, descriptor!.address, driver!.address, device!.address, log);
     connection.command('SET_VRING_ADDR', address);
     // The first kick descriptor starts the ring, enabled or not.
     this.#state = 'running';
@@ -285,4 +289,9 @@ export class VhostUserQueue implements PlacedRing {
       { hint: 'the platform has to map a ring for the device, in one run, before the queue is enabled' },
     );
   }
+}
+
+/** Where an area is for the log: as the device says it where the back-end translates, else as the guest does. */
+function loggedAddress({ address, offset, region }: RingArea): bigint {
+  return region === undefined ? address : region.guestAddress + BigInt(offset - region.offset);
 }

@@ -15,8 +15,14 @@ import { BackEndConfig, NoConfig, FrontEndConfig, type DeviceConfig } from './de
 import type { FrontEndQueue } from './front-end-queue.ts';
 import { InFlightMemory } from './in-flight-memory.ts';
 import { Reconnection, type ReconnectionOptions } from './reconnection.ts';
+import type { DirtyPages } from './memory/dirty-pages.ts';
 import type { DeviceMemory } from './memory/device-memory.ts';
-import { encodeU64, VHOST_USER_CARRIES, VHOST_USER_F_PROTOCOL_FEATURES } from '@virtio-platform/vhost-user';
+import {
+  encodeU64,
+  VHOST_F_LOG_ALL,
+  VHOST_USER_CARRIES,
+  VHOST_USER_F_PROTOCOL_FEATURES,
+} from '@virtio-platform/vhost-user';
 import type { VhostUserConnection } from './vhost-user-connection.ts';
 import type { VhostUserQueue } from './vhost-user-queue.ts';
 /** What the machine made before the transport. */
@@ -35,6 +41,8 @@ export interface TransportParts {
   readonly setUpMs: number;
   /** How the back-end is reached again; `undefined`: one that is gone is lost. */
   readonly reconnect?: Pick<ReconnectionOptions, 'policy' | 'connect'> | undefined;
+  /** The log of the pages that the back-end writes to; `undefined` for none. */
+  readonly log?: DirtyPages | undefined;
 }
 
 /**
@@ -141,6 +149,11 @@ export class VhostUserTransport implements Transport {
     const replay = (): void => this.#replay();
     this.#reconnection = new Reconnection(connection, { ...parts.reconnect, replay, setUpMs });
     connection.reviveWith(this.#reconnection);
+  }
+
+  /** How often another process took the place of the back-end. */
+  get reconnects(): number {
+    return this.#reconnection?.count ?? 0;
   }
 
   readDeviceFeatures(): FeatureSet {
@@ -348,7 +361,8 @@ export class VhostUserTransport implements Transport {
     if (accepted.minus(this.#offered).bits !== 0n || !accepted.has(VIRTIO_F_VERSION_1)) return false;
     const isOffered = this.#offered.has(VIRTIO_F_ACCESS_PLATFORM);
     if (isOffered && !accepted.has(VIRTIO_F_ACCESS_PLATFORM)) return false;
-    const told = accepted.and(this.#backEndFeatures).with(VHOST_USER_F_PROTOCOL_FEATURES);
+    const own = accepted.and(this.#backEndFeatures).with(VHOST_USER_F_PROTOCOL_FEATURES);
+    const told = this.#parts.log === undefined ? own : own.with(VHOST_F_LOG_ALL);
     this.#told = told;
     this.#connection.startBudget('to set up its queues (machine.startTimeout)', this.#setUpMs);
     this.#connection.command('SET_FEATURES', encodeU64(told.bits));
@@ -431,6 +445,7 @@ export class VhostUserTransport implements Transport {
     if (this.#told !== undefined) this.#connection.command('SET_FEATURES', encodeU64(this.#told.bits));
     this.#inFlight?.give();
     this.#memory.replay();
+    this.#parts.log?.give();
     const inOrder = this.#told?.has(VIRTIO_F_IN_ORDER) === true;
     for (const [index, queue] of this.#queues.entries()) {
       const descriptor = queue.resume(this.#inFlight !== undefined, inOrder);
