@@ -46,10 +46,10 @@ export interface TransportParts {
 }
 
 /**
- * The protocol cannot ask a back-end for its limit. Every back-end takes this many entries, and QEMU's have no more by
- * default.
+ * The protocol cannot ask a back-end for its limit. This is that of libvhost-user (VIRTQUEUE_MAX_SIZE); DPDK and ours
+ * take as many. One that takes less refuses SET_VRING_NUM.
  */
-const MAX_QUEUE_SIZE = 256;
+const MAX_QUEUE_SIZE = 1024;
 
 /** Entries of the poll set; the notifications of the queues follow. */
 const SOCKET = 0;

@@ -8,6 +8,11 @@ export function logBytes(end: number): number {
   return Math.ceil(end / LOG_PAGE_BYTES / PAGES_A_BYTE);
 }
 
+/** The first guest address that a log of so many bytes has no bit for. */
+export function logEnd(bytes: number): number {
+  return bytes * PAGES_A_BYTE * LOG_PAGE_BYTES;
+}
+
 /**
  * Marks the pages of `length` bytes from a guest address on as written to, atomically: the front-end takes marks away
  * meanwhile. Returns false where a page is outside of the log; those inside are marked. Hot: no allocation.

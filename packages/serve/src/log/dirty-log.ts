@@ -1,6 +1,6 @@
 import type { AddressTranslation } from '@virtio-platform/core/address-space';
 import { PeerEvent } from '@virtio-platform/host';
-import { markPages, type SharedArea } from '@virtio-platform/vhost-user';
+import { LOG_PAGE_BYTES, logEnd, markPages, type SharedArea } from '@virtio-platform/vhost-user';
 import { FrontEndFile } from '../memory/front-end-file.ts';
 import type { ServedMemory } from '../memory/served-memory.ts';
 
@@ -86,7 +86,9 @@ export class DirtyLog {
     if (log !== undefined && markPages(log, guest, length)) return;
     if (this.#isTold) return;
     this.#isTold = true;
+    const page = guest - (guest % LOG_PAGE_BYTES);
+    const first = log === undefined ? page : Math.max(page, logEnd(log.length));
     const what = log === undefined ? 'no log' : `a log of ${log.length} bytes, which ends before that page`;
-    this.#tell(`has writes logged and gave ${what}: the page at 0x${guest.toString(16)} is not marked`);
+    this.#tell(`has writes logged and gave ${what}: the page at 0x${first.toString(16)} is not marked`);
   }
 }
