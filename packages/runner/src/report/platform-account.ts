@@ -14,8 +14,8 @@ export function leaksOf(run: ComposedRun, ofMappings: number): RunReport['leaked
 }
 
 /**
- * What platform and machine show of themselves; empty where they show nothing. Throws {@link CodedError} `ERR_PLUGIN_HOOK` where that
- * throws or is anything but named numbers.
+ * What platform and machine show of themselves; empty where they show nothing. Throws {@link CodedError}
+ * `ERR_PLUGIN_HOOK` where the platform throws, or shows anything but named numbers.
  */
 export function statisticsOf(run: ComposedRun): PlatformStatistics {
   return {

@@ -84,7 +84,10 @@ export class FrontEndChannel {
     }
   }
 
-  /** Answers a message; descriptors stay the caller's. Throws {@link FrontEndViolation} where the front-end does not take the answer. */
+  /**
+   * Answers a message; descriptors stay the caller's. Throws {@link FrontEndViolation} where the front-end does not
+   * take the answer.
+   */
   reply(name: RequestName, payload: Uint8Array, descriptors: readonly number[] = []): void {
     const message = { request: VHOST_USER_REQUESTS[name], flags: FLAG_REPLY, payload, descriptors };
     const result = sendMessage(this.#socket, message, TRANSFER_MS);
