@@ -7,8 +7,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { KilledDisk } from '../killed-disk.ts';
 import { numbersOf } from '../seeded-numbers.ts';
 
-/** How often the back-end is killed for each ring: a few times here, and 100 times with `npm run reconnect`. */
-const KILLS = Number(process.env['RECONNECTS'] ?? 2);
+/** How often the back-end is killed for each ring: once here, and 100 times with `npm run reconnect`. */
+const KILLS = Number(process.env['RECONNECTS'] ?? 1);
 /** Milliseconds that it works before it is killed, at most. */
 const LONGEST_LIFE_MS = 60;
 /** Requests that no back-end does in that time, each time. */
