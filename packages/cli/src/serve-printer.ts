@@ -36,6 +36,10 @@ export class ServePrinter {
         const at = event.position === 0 || event.position === 0x8000 ? '' : `, goes on at ${event.position & 0x7fff}`;
         return this.#terminal.print(`  queue ${event.queue}: ${event.layout}, ${event.size} entries${at}`);
       }
+      case 'recovered': {
+        const what = `${count(event.buffers, 'buffer')} that were in work before the last end`;
+        return this.#terminal.print(`  queue ${event.queue} takes ${what} again`);
+      }
       case 'queue-stopped': {
         const kept = event.kept === 0 ? '' : `, ${event.kept} of them not returned`;
         return this.#terminal.print(dim(`  queue ${event.queue} stopped: ${count(event.buffers, 'buffer')}${kept}`));

@@ -35,7 +35,7 @@ export interface BackChannelOptions {
  */
 export class BackChannel implements BackEndRequestHandler {
   readonly #connection: VhostUserConnection;
-  readonly #socket: UnixSocket;
+  #socket: UnixSocket;
   readonly #timeoutMs: number;
   readonly #poll: PollSet = new PollSet(1);
   readonly #header: MessageHeader = new MessageHeader();
@@ -62,20 +62,23 @@ export class BackChannel implements BackEndRequestHandler {
 
   /** Makes the channel and gives the back-end its end. Throws {@link DeviceError} and {@link HostError}. */
   static open(connection: VhostUserConnection, options: BackChannelOptions): BackChannel {
-    const [here, there] = UnixSocket.pair();
-    try {
-      // A back-end that asks for an acknowledgement reads it with a call that waits.
-      there.waitInPeer();
-      connection.command('SET_BACKEND_REQ_FD', undefined, [there.descriptor]);
-      const channel = new BackChannel(connection, here, options);
-      connection.serveRequestsWith(channel);
-      return channel;
-    } catch (error) {
-      here.dispose();
-      throw error;
-    } finally {
-      there.dispose();
-    }
+    const channel = new BackChannel(connection, giveSocket(connection), options);
+    connection.serveRequestsWith(channel);
+    return channel;
+  }
+
+  /** Makes the channel again, for another process in the place of the back-end. Throws as {@link open} does. */
+  renew(): void {
+    const socket = giveSocket(this.#connection);
+    this.#reader?.dispose();
+    this.#socket.dispose();
+    this.#socket = socket;
+    this.#read = new Uint8Array(0);
+    this.#poll.set(0, socket.descriptor, PollEvents.Readable);
+    this.#connection.serveRequestsWith(this);
+    if (this.#listener !== undefined) this.watch(this.#listener);
+    // What it is now was not read yet.
+    if (this.#hasConfig) this.#configChanges++;
   }
 
   /** Readable when a request is pending. */
@@ -106,7 +109,7 @@ export class BackChannel implements BackEndRequestHandler {
         if (this.#connection.isLost) listener();
       },
       ended: () => {
-        this.#connection.lose('it closed its back-channel');
+        this.#connection.loseGone('it closed its back-channel');
         listener();
       },
     });
@@ -213,8 +216,24 @@ export class BackChannel implements BackEndRequestHandler {
       this.#connection.lose(`it attached ${descriptors.length} file descriptors to a request that has none`);
       return false;
     }
-    if (result === 'closed') this.#connection.lose('it closed its back-channel');
+    if (result === 'closed') this.#connection.loseGone('it closed its back-channel');
     if (result === 'timeout') this.#connection.lose(`it sent half of a request, and no more in ${this.#timeoutMs} ms`);
     return result === 'done';
+  }
+}
+
+/** Makes a pair of sockets and gives the back-end one of them. Returns the other one. */
+function giveSocket(connection: VhostUserConnection): UnixSocket {
+  const [here, there] = UnixSocket.pair();
+  try {
+    // A back-end that asks for an acknowledgement reads it with a call that waits.
+    there.waitInPeer();
+    connection.command('SET_BACKEND_REQ_FD', undefined, [there.descriptor]);
+    return here;
+  } catch (error) {
+    here.dispose();
+    throw error;
+  } finally {
+    there.dispose();
   }
 }

@@ -3,6 +3,7 @@ import { FeatureSet, VIRTIO_F_ACCESS_PLATFORM } from '@virtio-platform/core/feat
 import {
   encodeU64,
   VHOST_F_LOG_ALL,
+  protocolFeatureNames,
   protocolFeatures,
   VHOST_USER_F_PROTOCOL_FEATURES,
   type ProtocolFeatureName,
@@ -22,6 +23,10 @@ export interface BackEnd {
   readonly hasConfig: boolean;
   /** Whether it takes a back channel, on which it makes requests. */
   readonly hasBackChannel: boolean;
+  /** Whether it keeps a record of what is in flight for the front-end. */
+  readonly hasInFlight: boolean;
+  /** The protocol features that were accepted. */
+  readonly protocol: bigint;
 }
 
 /** What a back-end is needed for. */
@@ -31,6 +36,10 @@ export interface BackEndUse {
   readonly translation: boolean;
   /** Whether parts of memory are given and taken, where it does not translate. */
   readonly parts: boolean;
+  /** Whether another process may have to go on where it ended. */
+  readonly reconnect: boolean;
+  /** Whether it has to log what it writes to. */
+  readonly log: boolean;
 }
 
 /** The index of a queue is a byte in SET_VRING_KICK. */
@@ -44,7 +53,7 @@ const MOST_SLOTS = 512;
 type U64Query = 'GET_FEATURES' | 'GET_PROTOCOL_FEATURES' | 'GET_QUEUE_NUM' | 'GET_MAX_MEM_SLOTS';
 
 /** The facts of a type that states none: its back-ends have the configuration, where the type has any. */
-function factsOf({ vhostUser, config }: DeviceTypePlugin): VhostUserDevice<unknown> {
+export function factsOf({ vhostUser, config }: DeviceTypePlugin): VhostUserDevice<unknown> {
   const hasFields = Object.keys(config).length > 0;
   return vhostUser ?? { queues: 1, counted: 1, config: hasFields ? 'required' : 'none', drains: false };
 }
@@ -62,6 +71,7 @@ export async function negotiateProtocol(connection: VhostUserConnection, use: Ba
   const facts = factsOf(use.type);
   const features = new FeatureSet(await ask('GET_FEATURES'));
   if (!features.has(VHOST_USER_F_PROTOCOL_FEATURES)) throw unsuitable('protocol features');
+  if (use.log && !features.has(VHOST_F_LOG_ALL)) throw unsuitable('VHOST_F_LOG_ALL (machine.dirtyLog)');
   const translates = use.translation && features.has(VIRTIO_F_ACCESS_PLATFORM);
   const offered = await ask('GET_PROTOCOL_FEATURES');
   const required = requiredFeatures(use, facts, translates);
@@ -70,7 +80,9 @@ export async function negotiateProtocol(connection: VhostUserConnection, use: Ba
   const hasConfig = facts.config !== 'none' && (offered & protocolFeatures('CONFIG')) !== 0n;
   // Without configuration or translations a back-end has nothing to say on a back channel.
   const spoken =
-    (hasConfig ? protocolFeatures('CONFIG') : 0n) | (hasConfig || translates ? protocolFeatures('BACKEND_REQ') : 0n);
+    (hasConfig ? protocolFeatures('CONFIG') : 0n) |
+    (use.reconnect ? protocolFeatures('INFLIGHT_SHMFD') : 0n) |
+    (hasConfig || translates ? protocolFeatures('BACKEND_REQ') : 0n);
   // Where memory is translated it is all in one table, so that nothing is asked about regions.
   const optional =
     offered & (protocolFeatures('MQ') | spoken | (translates ? 0n : protocolFeatures('CONFIGURE_MEM_SLOTS')));
@@ -89,16 +101,42 @@ export async function negotiateProtocol(connection: VhostUserConnection, use: Ba
     translates,
     hasConfig,
     hasBackChannel: (accepted & protocolFeatures('BACKEND_REQ')) !== 0n,
+    hasInFlight: (accepted & protocolFeatures('INFLIGHT_SHMFD')) !== 0n,
+    protocol: accepted,
   };
 }
 
+/**
+ * Opens the conversation with the process that is there in the place of a back-end, on a connection that was renewed.
+ * Throws `ERR_MACHINE_BACK_END` for one that has less than `before`, and `ERR_DEVICE_LOST`.
+ */
+export function renegotiateProtocol(
+  connection: VhostUserConnection,
+  before: BackEnd,
+  { counted }: Pick<VhostUserDevice<unknown>, 'counted'>,
+): void {
+  const ask = (request: U64Query): bigint => connection.query(request, new Uint8Array(0), 8).getBigUint64(0, true);
+  const missing = before.features.minus(new FeatureSet(ask('GET_FEATURES')));
+  if (missing.bits !== 0n) throw unsuitable(`features that it had: 0x${missing.bits.toString(16)}`);
+  const { protocol, queueCount, memorySlots } = before;
+  const missingProtocol = protocol & ~ask('GET_PROTOCOL_FEATURES');
+  if (missingProtocol !== 0n) throw unsuitable(protocolFeatureNames(missingProtocol).join(', '));
+  connection.command('SET_PROTOCOL_FEATURES', encodeU64(protocol));
+  connection.acknowledgeCommands();
+  connection.command('SET_OWNER');
+  if ((protocol & protocolFeatures('MQ')) !== 0n && ask('GET_QUEUE_NUM') * BigInt(counted) < BigInt(queueCount))
+    throw unsuitable('queues');
+  if (memorySlots > 0 && ask('GET_MAX_MEM_SLOTS') < BigInt(memorySlots)) throw unsuitable('memory regions');
+}
+
 function requiredFeatures(
-  { parts }: BackEndUse,
+  { parts, log }: BackEndUse,
   { config }: VhostUserDevice<unknown>,
   translates: boolean,
 ): ProtocolFeatureName[] {
   const required: ProtocolFeatureName[] = ['REPLY_ACK'];
   if (config === 'required') required.push('CONFIG');
+  if (log) required.push('LOG_SHMFD');
   if (translates) required.push('BACKEND_REQ');
   else if (parts) required.push('CONFIGURE_MEM_SLOTS');
   return required;

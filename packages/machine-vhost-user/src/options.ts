@@ -12,6 +12,14 @@ export interface IotlbPolicy {
   readonly writeImpliesRead: boolean;
 }
 
+/** How a back-end that is gone is reached again. */
+export interface ReconnectPolicy {
+  /** How often it is tried each time. */
+  readonly attempts: number;
+  /** Milliseconds between two of them. */
+  readonly interval: number;
+}
+
 /** Exactly one of `socket` and `command` is given. Times are milliseconds. */
 export interface VhostUserOptions {
   readonly socket?: string | undefined;
@@ -19,6 +27,10 @@ export interface VhostUserOptions {
   readonly startTimeout: number;
   readonly replyTimeout: number;
   readonly iotlb: IotlbPolicy;
+  /** Whether the back-end logs the pages that it writes to. */
+  readonly dirtyLog?: boolean | undefined;
+  /** `undefined`: a back-end that is gone is lost. */
+  readonly reconnect?: ReconnectPolicy | undefined;
 }
 
 /** The `machine` section of a profile that uses this plugin, without `memory`. */
@@ -70,6 +82,27 @@ export const vhostUserOptionsSchema: z.ZodType<VhostUserOptions> = z
           ),
       })
       .prefault({}),
+    dirtyLog: z
+      .boolean()
+      .default(false)
+      .describe(
+        'Has the back-end log the pages of memory that it writes to, as for a live migration. The report counts them.',
+      ),
+    reconnect: z
+      .strictObject({
+        attempts: z
+          .int()
+          .min(1)
+          .max(10_000)
+          .default(100)
+          .describe('How often a back-end that is gone is tried to be reached again, each time that it is gone.'),
+        interval: z.int().min(1).max(60_000).default(100).describe('Milliseconds between two attempts.'),
+      })
+      .optional()
+      .describe(
+        'Goes on with a back-end that was restarted, or restarts the command. What was in flight is done again by a ' +
+          'back-end that has INFLIGHT_SHMFD. Without this section, a back-end that is gone ends the run.',
+      ),
   })
   .superRefine((options, context) => {
     if ((options.socket === undefined) === (options.command === undefined)) {

@@ -36,6 +36,24 @@ const REQUEST = 1;
 /** How long a wait that lets timers and signals run keeps them waiting, in milliseconds. */
 const SLICE_MS = 2;
 
+/** Makes a connection to a back-end that is gone usable again. */
+export interface ConnectionReviver {
+  /** Whether it would be tried: the back-end is gone, and broke no rule. */
+  readonly mayRevive: boolean;
+  /** Waits until the back-end is there again, as long as is allowed. Throws {@link DeviceError} `ERR_DEVICE_LOST`. */
+  revive(): void;
+}
+
+/** Requests that mean the same when they are sent to the back-end again that was made to know all of the device. */
+const RESENT: ReadonlySet<RequestName> = new Set([
+  'GET_FEATURES',
+  'GET_CONFIG',
+  'SET_CONFIG',
+  'ADD_MEM_REG',
+  'REM_MEM_REG',
+  'IOTLB_MSG',
+]);
+
 /** A time that several messages share: what a slow back-end may take for all of them. */
 interface Budget {
   /** Completes "it took more than 10000 ms ...". */
@@ -49,11 +67,13 @@ interface Budget {
  * after the first thing that does not fit the channel is given up: where the next message would start is then unknown.
  */
 export class VhostUserConnection {
-  readonly #socket: UnixSocket;
+  #socket: UnixSocket;
   readonly #options: ConnectionOptions;
   readonly #header: MessageHeader = new MessageHeader();
   #acknowledges = false;
   #loss: string | undefined;
+  #isGone = false;
+  #reviver: ConnectionReviver | undefined;
   #lastCommand: RequestName | undefined;
   #requestHandler: BackEndRequestHandler | undefined;
   #budget: Budget | undefined;
@@ -75,6 +95,28 @@ export class VhostUserConnection {
     return this.#loss !== undefined;
   }
 
+  /** Whether the back-end is lost because its end of the connection is closed: it may be there again. */
+  get isGone(): boolean {
+    return this.#isGone;
+  }
+
+  /** From here on `reviver` is asked where the back-end is gone. */
+  reviveWith(reviver: ConnectionReviver): void {
+    this.#reviver = reviver;
+  }
+
+  /** Goes on with another socket, which is taken over: the back-end there knows nothing yet. */
+  renew(socket: UnixSocket): void {
+    this.#socket.dispose();
+    this.#socket = socket;
+    this.#poll.set(REPLY, socket.descriptor, PollEvents.Readable);
+    this.#poll.unset(REQUEST);
+    this.#requestHandler = undefined;
+    this.#acknowledges = false;
+    this.#loss = undefined;
+    this.#isGone = false;
+  }
+
   /** From here on every command is answered: REPLY_ACK was negotiated. */
   acknowledgeCommands(): void {
     this.#acknowledges = true;
@@ -91,14 +133,28 @@ export class VhostUserConnection {
     this.#requestHandler?.serve();
   }
 
-  /** Throws {@link DeviceError} `ERR_DEVICE_LOST` once the back-end is gone. */
+  /** Throws {@link DeviceError} `ERR_DEVICE_LOST` once the back-end is gone, and is not there again. */
   check(): void {
-    if (this.#loss !== undefined) throw this.#lostError();
+    if (this.#loss === undefined) return;
+    if (this.#reviver?.mayRevive !== true) throw this.#lostError();
+    this.#reviver.revive();
   }
 
   /** Marks the back-end as lost, for a reason that the caller found. The first reason stays. */
   lose(reason: string): void {
     this.#loss ??= reason;
+  }
+
+  /** Marks the back-end as lost because it closed its end, of which `reason` says more. */
+  loseGone(reason: string): void {
+    if (this.#loss === undefined) this.#isGone = true;
+    this.lose(reason);
+  }
+
+  /** The back-end is gone for good: `reason` is appended to what is known. */
+  giveUp(reason: string): void {
+    this.#isGone = false;
+    this.#loss = this.#loss === undefined ? reason : `${this.#loss}; ${reason}`;
   }
 
   /**
@@ -126,8 +182,42 @@ export class VhostUserConnection {
    * DeviceError} `ERR_DEVICE_LOST`.
    */
   query(request: RequestName, payload: Uint8Array, minBytes: number, maxBytes: number = minBytes): DataView {
-    this.#send(request, payload, [], 0);
+    return this.#resending(request, () => {
+      this.#send(request, payload, [], 0);
+      return this.#receive(request, minBytes, maxBytes);
+    });
+  }
+
+  /**
+   * As {@link query}, of a request that brings descriptors along, which stay the caller's. Throws {@link DeviceError}
+   * `ERR_DEVICE_LOST`.
+   */
+  queryWith(
+    request: RequestName,
+    payload: Uint8Array,
+    descriptors: readonly number[],
+    [minBytes, maxBytes]: readonly [number, number],
+  ): DataView {
+    this.#send(request, payload, descriptors, 0);
     return this.#receive(request, minBytes, maxBytes);
+  }
+
+  /**
+   * As {@link query}, of a request whose answer brings a descriptor along. Returns it too: the caller closes it. Throws
+   * {@link DeviceError} `ERR_DEVICE_LOST` where none came.
+   */
+  queryFile(
+    request: RequestName,
+    payload: Uint8Array,
+    [minBytes, maxBytes]: readonly [number, number],
+  ): { readonly answer: DataView; readonly descriptor: number } {
+    this.#send(request, payload, [], 0);
+    const descriptors: number[] = [];
+    const answer = this.#receive(request, minBytes, maxBytes, descriptors);
+    const [descriptor, ...others] = descriptors;
+    for (const other of others) closeDescriptor(other);
+    if (descriptor === undefined) throw this.#lostDuring(request, 'its answer has no file descriptor');
+    return { answer, descriptor };
   }
 
   /** As {@link query}; timers and signals run while the back-end takes its time. */
@@ -151,13 +241,15 @@ export class VhostUserConnection {
    * closes. Throws {@link DeviceError} `ERR_DEVICE_LOST`, or `ERR_DEVICE_REFUSED`.
    */
   command(request: RequestName, payload: Uint8Array = EMPTY, descriptors: readonly number[] = []): void {
-    this.#sendCommand(request, payload, descriptors);
-    if (this.#acknowledges) this.#receiveAcknowledgement(request);
+    this.#resending(request, () => {
+      this.#sendCommand(request, payload, descriptors);
+      if (this.#acknowledges) this.#receiveAcknowledgement(request);
+    });
   }
 
   /** Sends a request that has no answer and gets no acknowledgement. Throws {@link DeviceError} `ERR_DEVICE_LOST`. */
   post(request: RequestName, payload: Uint8Array): void {
-    this.#send(request, payload, [], 0);
+    this.#resending(request, () => this.#send(request, payload, [], 0));
   }
 
   /**
@@ -172,6 +264,18 @@ export class VhostUserConnection {
     this.#loss ??= 'the connection was closed';
     this.#socket.dispose();
     this.#poll.dispose();
+  }
+
+  /** Exchanges a message, and once more where the back-end was gone meanwhile and is there again. */
+  #resending<T>(request: RequestName, exchange: () => T): T {
+    const reviver = this.#reviver;
+    try {
+      return exchange();
+    } catch (error) {
+      if (!this.#isGone || reviver?.mayRevive !== true || !RESENT.has(request)) throw error;
+      reviver.revive();
+      return exchange();
+    }
   }
 
   #sendCommand(request: RequestName, payload: Uint8Array, descriptors: readonly number[]): void {
@@ -191,16 +295,16 @@ export class VhostUserConnection {
     this.check();
     const message = { request: VHOST_USER_REQUESTS[request], flags, payload, descriptors };
     const result = sendMessage(this.#socket, message, this.#options.replyTimeoutMs);
-    if (result === 'closed') throw this.#lostDuring(request, 'the connection is closed');
+    if (result === 'closed') throw this.#goneDuring(request, 'the connection is closed');
     if (result === 'timeout')
       throw this.#lostDuring(request, `it did not take it in ${this.#options.replyTimeoutMs} ms`);
   }
 
-  #receive(request: RequestName, minBytes: number, maxBytes: number): DataView {
+  #receive(request: RequestName, minBytes: number, maxBytes: number, descriptors?: number[]): DataView {
     const start = performance.now();
     const deadline = start + this.#waitMs();
     this.#awaitAnswer(request, deadline);
-    this.#fill(request, this.#header.bytes, deadline);
+    this.#fill(request, this.#header.bytes, deadline, descriptors);
     const { request: id, flags, size, isReply } = this.#header;
     if (id !== VHOST_USER_REQUESTS[request] || !isReply || size < minBytes || size > maxBytes) {
       throw this.#lostDuring(request, `it answered with request ${id}, flags ${flags} and ${size} bytes`);
@@ -251,13 +355,15 @@ export class VhostUserConnection {
     this.#spend(performance.now() - start);
   }
 
-  #fill(request: RequestName, target: Uint8Array, deadline: number): void {
-    const descriptors: number[] = [];
-    const result = this.#socket.receiveDescriptors(target, descriptors, deadline - performance.now());
-    for (const descriptor of descriptors) closeDescriptor(descriptor);
-    if (result === 'closed') throw this.#lostDuring(request, 'it closed the connection');
+  /** Fills `target`. Descriptors that come along are appended to `taken`; without it there must be none. */
+  #fill(request: RequestName, target: Uint8Array, deadline: number, taken?: number[]): void {
+    const descriptors: number[] = taken ?? [];
+    const left = deadline - performance.now();
+    const result = this.#socket.receiveDescriptors(target, descriptors, left);
+    if (taken === undefined) for (const descriptor of descriptors) closeDescriptor(descriptor);
+    if (result === 'closed') throw this.#goneDuring(request, 'it closed the connection');
     if (result === 'timeout') throw this.#noAnswer(request);
-    if (descriptors.length === 0) return;
+    if (descriptors.length === 0 || taken !== undefined) return;
     throw this.#lostDuring(request, `it attached ${descriptors.length} file descriptors to its answer, which has none`);
   }
 
@@ -268,6 +374,11 @@ export class VhostUserConnection {
       return this.#lostDuring(request, `no answer in ${replyTimeoutMs} ms`);
     }
     return this.#lostDuring(request, `it took more than ${budget.totalMs} ms ${budget.what}`);
+  }
+
+  #goneDuring(request: RequestName, reason: string): DeviceError {
+    this.#isGone = true;
+    return this.#lostDuring(request, reason);
   }
 
   #lostDuring(request: RequestName, reason: string): DeviceError {

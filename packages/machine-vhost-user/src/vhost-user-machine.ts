@@ -12,6 +12,7 @@ import { VIRTIO_F_ACCESS_PLATFORM } from '@virtio-platform/core/features';
 import { Disposal, hostProblem, HostError, StartedProgram, TemporaryFolder, UnixSocket } from '@virtio-platform/host';
 import { BackChannel } from './back-channel.ts';
 import { negotiateProtocol, type BackEnd } from './back-end.ts';
+import { DirtyPages } from './memory/dirty-pages.ts';
 import { FrontEndQueue } from './front-end-queue.ts';
 import { openDeviceMemory, type DeviceMemory } from './memory/device-memory.ts';
 import { openTranslatedMemory } from './memory/translated-memory.ts';
@@ -20,12 +21,40 @@ import { VhostUserConnection } from './vhost-user-connection.ts';
 import { VhostUserQueue } from './vhost-user-queue.ts';
 import { VhostUserTransport } from './vhost-user-transport.ts';
 
+/** The back-end that `command` started, and those that were started in its place. */
+class BackEndPrograms {
+  #now: StartedProgram;
+  readonly #all: StartedProgram[];
+
+  constructor(first: StartedProgram) {
+    this.#now = first;
+    this.#all = [first];
+  }
+
+  /** The one that was started last. */
+  get now(): StartedProgram {
+    return this.#now;
+  }
+
+  /** Starts it again where it has ended. */
+  ensureRunning(): void {
+    if (!this.#now.hasEnded) return;
+    void this.#now.end();
+    this.#now = this.#now.again();
+    this.#all.push(this.#now);
+  }
+
+  async end(): Promise<void> {
+    await Promise.all(this.#all.map((program) => program.end()));
+  }
+}
+
 /** The errors of connect(2) while the back-end does not listen yet, or serves another front-end. */
 const NOT_YET: readonly (string | undefined)[] = ['ENOENT', 'ECONNREFUSED', 'EAGAIN'];
 const RETRY_MS = 10;
 
 interface StartedBackEnd {
-  readonly backEnd: StartedProgram;
+  readonly programs: BackEndPrograms;
   readonly socket: string;
 }
 
@@ -57,14 +86,14 @@ export class VhostUserMachine implements Machine {
   }
 
   async #boot(disposal: Disposal): Promise<BootedMachine> {
-    const { command, replyTimeout, startTimeout } = this.#options;
+    const { command, replyTimeout, startTimeout, dirtyLog = false } = this.#options;
     const start = performance.now();
     const started = command === undefined ? undefined : await this.#start(command, disposal);
     const path = started?.socket ?? resolve(this.#request.baseDirectory, this.#options.socket!);
-    const connection = new VhostUserConnection(await this.#connect(path, started?.backEnd), {
+    const connection = new VhostUserConnection(await this.#connect(path, started?.programs.now), {
       replyTimeoutMs: replyTimeout,
       signal: this.#request.signal,
-      stderrTail: () => started?.backEnd.stderrTail() ?? '',
+      stderrTail: () => started?.programs.now.stderrTail() ?? '',
     });
     disposal.add(() => connection.dispose());
     connection.startBudget('to start (machine.startTimeout)', startTimeout, performance.now() - start);
@@ -74,6 +103,8 @@ export class VhostUserMachine implements Machine {
       type: device.type,
       translation: offersPlatform && this.#request.simulate !== undefined,
       parts: needs.length > 0,
+      reconnect: this.#options.reconnect !== undefined,
+      log: dirtyLog,
     });
     const faults = new FaultLog();
     const frontEnd = device.type.vhostUser?.frontEnd?.(device.settings, backEnd.queueCount);
@@ -83,7 +114,7 @@ export class VhostUserMachine implements Machine {
     });
     const shown = (frontEnd?.queueCount ?? Infinity) - (frontEnd?.control === undefined ? 0 : 1);
     const queueCount = Math.min(backEnd.queueCount, shown);
-    while (queues.length < queueCount) queues.push(new VhostUserQueue(queues.length, connection, recorder));
+    while (queues.length < queueCount) queues.push(new VhostUserQueue(queues.length, connection, recorder, dirtyLog));
     const { hasConfig } = backEnd;
     const backChannel = backEnd.hasBackChannel
       ? BackChannel.open(connection, { timeoutMs: replyTimeout, hasConfig })
@@ -91,16 +122,49 @@ export class VhostUserMachine implements Machine {
     disposal.add(() => backChannel?.dispose());
     const memory = this.#openMemory(connection, backEnd, backChannel, faults, queues);
     disposal.add(() => memory.dispose());
+    const log = dirtyLog ? DirtyPages.open(connection, this.#request, backEnd) : undefined;
+    disposal.add(() => log?.dispose());
     connection.endBudget();
     const own = frontEnd?.control && new FrontEndQueue(queues.length, frontEnd.control, memory.space(faults));
-    const parts = { memory, backChannel, queues, own, frontEnd, backEnd, device, setUpMs: startTimeout };
+    const reconnect = this.#options.reconnect && {
+      policy: this.#options.reconnect,
+      connect: () => {
+        started?.programs.ensureRunning();
+        return UnixSocket.connect(path);
+      },
+    };
+    const parts = {
+      memory,
+      backChannel,
+      queues,
+      own,
+      frontEnd,
+      backEnd,
+      device,
+      setUpMs: startTimeout,
+      reconnect,
+      log,
+    };
     const transport = new VhostUserTransport(connection, parts);
     disposal.add(() => transport.dispose());
     const { facilities, watchMapping } = memory;
     const deviceProgram =
-      started && ((): DeviceProgram => ({ ending: started.backEnd.ending, stderrTail: started.backEnd.stderrTail() }));
-    const dispose = (): Promise<void> => disposal.run();
-    return { memory: memory.memory, transport, facilities, faults, watchMapping, deviceProgram, dispose };
+      started &&
+      ((): DeviceProgram => ({ ending: started.programs.now.ending, stderrTail: started.programs.now.stderrTail() }));
+    return {
+      memory: memory.memory,
+      transport,
+      facilities,
+      faults,
+      watchMapping,
+      deviceProgram,
+      statistics: () => ({
+        ...(reconnect && { 'back-end': { reconnects: transport.reconnects } }),
+        ...(log && { 'dirty log': { pages: log.count } }),
+      }),
+      takeDirtyPages: log && (() => log.take()),
+      dispose: () => disposal.run(),
+    };
   }
 
   /** A back-end that translates needs the platform's hardware; the access of any other is limited by its regions. */
@@ -136,8 +200,9 @@ export class VhostUserMachine implements Machine {
       errorFile: folder.pathOf('stderr'),
       abandon: () => folder.dispose(),
     });
-    disposal.add(() => backEnd.end());
-    return { backEnd, socket };
+    const programs = new BackEndPrograms(backEnd);
+    disposal.add(() => programs.end());
+    return { programs, socket };
   }
 
   /** The image of the profile, or an empty one. */

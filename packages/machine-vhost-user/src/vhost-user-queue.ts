@@ -27,6 +27,7 @@ interface Notifications {
  */
 export class VhostUserQueue implements PlacedRing {
   readonly #index: number;
+  readonly #isLogged: boolean;
   readonly #recorder: MachineRecorder | undefined;
   readonly #connection: VhostUserConnection;
   #notifications: Notifications | undefined;
@@ -46,7 +47,9 @@ export class VhostUserQueue implements PlacedRing {
   #callsTaken = 0;
   #listener: (() => void) | undefined;
 
-  constructor(index: number, connection: VhostUserConnection, recorder?: MachineRecorder) {
+  /** `isLogged`: the back-end logs what it writes to the ring too. */
+  constructor(index: number, connection: VhostUserConnection, recorder?: MachineRecorder, isLogged = false) {
+    this.#isLogged = isLogged;
     this.#index = index;
     this.#connection = connection;
     this.#recorder = recorder;
@@ -94,7 +97,8 @@ export class VhostUserQueue implements PlacedRing {
    * the back-end notified, until {@link forget}. The ring works once it is enabled. Throws {@link DeviceError} and
    * {@link HostError}.
    */
-  setUp(layout: QueueLayout, { size, words }: QueueAddresses, memory: DeviceMemory): number {
+  setUp(layout: QueueLayout, addresses: QueueAddresses, memory: DeviceMemory): number {
+    const { size, words } = addresses;
     const lengths = ringAreaBytes(layout, size);
     const locate = (area: number): RingArea =>
       this.#locate(memory, words[2 * area]!, words[2 * area + 1]!, lengths[area]!);
@@ -105,13 +109,60 @@ export class VhostUserQueue implements PlacedRing {
     this.#words = memory.memory.u16;
     this.#availIdx = driver.offset / 2 + 1;
     this.#usedIdx = device.offset / 2 + 1;
-    const { kick, call } = this.#openNotifications();
+    this.#callsTaken = 0;
+    return this.#start(FIRST[layout]);
+  }
 
+  /**
+   * Gives the ring, as it is now, to another process that is there in the place of the back-end, and new descriptors.
+   * Returns the one that is readable when it notified; `undefined` for a ring that does not run. `hasRecord` says
+   * whether it has a record of what was in flight: then it knows where it goes on. Throws {@link DeviceError}
+   * `ERR_DEVICE_LOST` where no end of the ring says what was in flight.
+   */
+  resume(hasRecord: boolean, inOrder: boolean): number | undefined {
+    // No process is left that could use a buffer of a ring that was stopped.
+    if (this.#state === 'stopped') this.#state = 'idle';
+    if (this.#state !== 'running') return undefined;
+    if (!hasRecord) this.#checkResumable(inOrder);
+    // What is read of a ring while it is set up is read again by the driver: it is notified.
+    const base = this.#layout === 'split' ? Atomics.load(this.#words!, this.#usedIdx) : FIRST.packed;
+    const descriptor = this.#start(base);
+    this.#callsTaken++;
+    return descriptor;
+  }
+
+  /** Notifies the back-end of what the driver made available while there was none. */
+  kick(): void {
+    this.#notifications?.kick.signal();
+  }
+
+  /** Throws {@link DeviceError} where it cannot be known from the ring what was in flight. */
+  #checkResumable(inOrder: boolean): void {
+    const lacks = 'it is there again without INFLIGHT_SHMFD, and';
+    const queue = `queue ${this.#index}`;
+    if (this.#layout === 'packed')
+      throw this.#lost(`${lacks} the packed ring of ${queue} does not say what was in flight`);
+    // In order, the buffers from the used index on are those that did not come back.
+    if (inOrder || !this.isBusy) return;
+    const count = (Atomics.load(this.#words!, this.#availIdx) - Atomics.load(this.#words!, this.#usedIdx)) & 0xffff;
+    throw this.#lost(`${lacks} which ${count} buffers of ${queue} were in flight is not known without IN_ORDER`);
+  }
+
+  #lost(reason: string): DeviceError {
+    return this.#connection.violation('SET_VRING_BASE', reason);
+  }
+
+  /** Says where the ring is and starts it at `base`. Returns the descriptor that is readable after a notification. */
+  #start(base: number): number {
+    const { kick, call } = this.#openNotifications();
     const index = this.#index;
     const connection = this.#connection;
-    connection.command('SET_VRING_NUM', encodeVringState(index, size));
-    connection.command('SET_VRING_BASE', encodeVringState(index, FIRST[layout]));
-    connection.command('SET_VRING_ADDR', encodeVringAddress(index, descriptor.address, driver.address, device.address));
+    const [descriptor, driver, device] = this.#areas;
+    connection.command('SET_VRING_NUM', encodeVringState(index, this.#size));
+    connection.command('SET_VRING_BASE', encodeVringState(index, base));
+    const log = this.#isLogged ? loggedAddress(device!) : undefined;
+    const address = encodeVringAddress(index, descriptor!.address, driver!.address, device!.address, log);
+    connection.command('SET_VRING_ADDR', address);
     // The first kick descriptor starts the ring, enabled or not.
     this.#state = 'running';
     connection.command('SET_VRING_KICK', encodeU64(BigInt(index)), [kick.descriptor]);
@@ -119,7 +170,6 @@ export class VhostUserQueue implements PlacedRing {
     kick.closeReadEnd();
     // libvhost-user signals a call descriptor as soon as it gets it.
     call.drain();
-    this.#callsTaken = 0;
     if (!(call instanceof CallPipe)) return call.descriptor;
     call.closeWriteEnd();
     return call.readEnd;
@@ -239,4 +289,9 @@ export class VhostUserQueue implements PlacedRing {
       { hint: 'the platform has to map a ring for the device, in one run, before the queue is enabled' },
     );
   }
+}
+
+/** Where an area is for the log: as the device says it where the back-end translates, else as the guest does. */
+function loggedAddress({ address, offset, region }: RingArea): bigint {
+  return region === undefined ? address : region.guestAddress + BigInt(offset - region.offset);
 }

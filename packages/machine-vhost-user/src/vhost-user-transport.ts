@@ -3,17 +3,26 @@ import { DeviceStatus, type Transport, type WaitResult } from '@virtio-platform/
 import {
   FeatureSet,
   VIRTIO_F_ACCESS_PLATFORM,
+  VIRTIO_F_IN_ORDER,
   VIRTIO_F_RING_PACKED,
   VIRTIO_F_VERSION_1,
 } from '@virtio-platform/core/features';
 import type { QueueAddresses } from '@virtio-platform/core/queue';
 import { LoopReader, PollEvents, PollSet } from '@virtio-platform/host';
 import type { BackChannel } from './back-channel.ts';
-import type { BackEnd } from './back-end.ts';
+import { factsOf, renegotiateProtocol, type BackEnd } from './back-end.ts';
 import { BackEndConfig, NoConfig, FrontEndConfig, type DeviceConfig } from './device-config.ts';
 import type { FrontEndQueue } from './front-end-queue.ts';
+import { InFlightMemory } from './in-flight-memory.ts';
+import { Reconnection, type ReconnectionOptions } from './reconnection.ts';
+import type { DirtyPages } from './memory/dirty-pages.ts';
 import type { DeviceMemory } from './memory/device-memory.ts';
-import { encodeU64, VHOST_USER_CARRIES, VHOST_USER_F_PROTOCOL_FEATURES } from '@virtio-platform/vhost-user';
+import {
+  encodeU64,
+  VHOST_F_LOG_ALL,
+  VHOST_USER_CARRIES,
+  VHOST_USER_F_PROTOCOL_FEATURES,
+} from '@virtio-platform/vhost-user';
 import type { VhostUserConnection } from './vhost-user-connection.ts';
 import type { VhostUserQueue } from './vhost-user-queue.ts';
 /** What the machine made before the transport. */
@@ -30,13 +39,17 @@ export interface TransportParts {
   readonly device: DeviceDescription;
   /** How long the back-end may take in all to set up and enable the queues. */
   readonly setUpMs: number;
+  /** How the back-end is reached again; `undefined`: one that is gone is lost. */
+  readonly reconnect?: Pick<ReconnectionOptions, 'policy' | 'connect'> | undefined;
+  /** The log of the pages that the back-end writes to; `undefined` for none. */
+  readonly log?: DirtyPages | undefined;
 }
 
 /**
- * The protocol cannot ask a back-end for its limit. Every back-end takes this many entries, and QEMU's have no more by
- * default.
+ * The protocol cannot ask a back-end for its limit. This is that of libvhost-user (VIRTQUEUE_MAX_SIZE); DPDK and ours
+ * take as many. One that takes less refuses SET_VRING_NUM.
  */
-const MAX_QUEUE_SIZE = 256;
+const MAX_QUEUE_SIZE = 1024;
 
 /** Entries of the poll set; the notifications of the queues follow. */
 const SOCKET = 0;
@@ -82,7 +95,13 @@ export class VhostUserTransport implements Transport {
   /** Whether each buffer comes back soon, so that a reset waits for those in flight. */
   readonly #drains: boolean;
   readonly #poll: PollSet;
+  readonly #parts: TransportParts;
+  readonly #reconnection: Reconnection | undefined;
   #accepted = FeatureSet.EMPTY;
+  /** What the back-end was told of the features; `undefined` before FEATURES_OK. */
+  #told: FeatureSet | undefined;
+  /** What the back-end keeps of what is in flight, since FEATURES_OK. */
+  #inFlight: InFlightMemory | undefined;
   #status = 0;
   /** How far a reset is that was asked for: queues are still to be stopped, or buffers are still in flight. */
   #reset: 'none' | 'stopping' | 'draining' = 'none';
@@ -95,12 +114,15 @@ export class VhostUserTransport implements Transport {
   #isConfigChanged = false;
   /** Reads the end of the connection, for a driver that watches. */
   #reader: LoopReader | undefined;
+  #retry: NodeJS.Timeout | undefined;
+  #isRenewed = false;
   /** Of a driver that watches. */
   #listener: (() => void) | undefined;
 
   /** Connection, memory and queues stay the machine's. */
   constructor(connection: VhostUserConnection, parts: TransportParts) {
     const { memory, backChannel, queues, own, frontEnd, backEnd, device, setUpMs } = parts;
+    this.#parts = parts;
     this.deviceId = device.type.id;
     this.#drains = device.type.vhostUser?.drains ?? false;
     this.#connection = connection;
@@ -123,6 +145,15 @@ export class VhostUserTransport implements Transport {
     this.#backEndFeatures = backEnd.translates ? backEnd.features : backEnd.features.without(VIRTIO_F_ACCESS_PLATFORM);
     this.#poll.set(SOCKET, connection.descriptor, PollEvents.PeerClosed);
     if (backChannel !== undefined) this.#poll.set(BACK_CHANNEL, backChannel.descriptor, PollEvents.Readable);
+    if (parts.reconnect === undefined) return;
+    const replay = (): void => this.#replay();
+    this.#reconnection = new Reconnection(connection, { ...parts.reconnect, replay, setUpMs });
+    connection.reviveWith(this.#reconnection);
+  }
+
+  /** How often another process took the place of the back-end. */
+  get reconnects(): number {
+    return this.#reconnection?.count ?? 0;
   }
 
   readDeviceFeatures(): FeatureSet {
@@ -137,6 +168,7 @@ export class VhostUserTransport implements Transport {
 
   /** A reset is confirmed only once no buffer is in flight: until then the back-end may still write to memory. */
   readStatus(): number {
+    if (this.#reset === 'none' && this.#isReconnecting) return this.#status;
     this.#connection.check();
     if (this.#reset !== 'none') this.#advanceReset();
     return this.#status;
@@ -147,8 +179,8 @@ export class VhostUserTransport implements Transport {
     if (status === 0) return this.#startReset();
     const isNew = (status & ~this.#status & DeviceStatus.FeaturesOk) !== 0;
     const isStart = (status & ~this.#status & DeviceStatus.DriverOk) !== 0;
-    if (isStart) this.#enableQueues();
-    this.#status = isNew && !this.#takeFeatures() ? status & ~DeviceStatus.FeaturesOk : status;
+    if (isStart) this.#surviving(() => this.#enableQueues());
+    this.#status = isNew && !this.#surviving(() => this.#takeFeatures()) ? status & ~DeviceStatus.FeaturesOk : status;
   }
 
   maxQueueSize(queue: number): number {
@@ -169,7 +201,8 @@ export class VhostUserTransport implements Transport {
     if (queue.isRunning) throw new TypeError(`queue ${index} is enabled already`);
     if (!this.#queues.some((other) => other.isRunning)) this.#memory.recorded?.apply();
     const layout = this.#accepted.has(VIRTIO_F_RING_PACKED) ? 'packed' : 'split';
-    this.#poll.set(FIRST_QUEUE + index, queue.setUp(layout, addresses, this.#memory), PollEvents.Readable);
+    const descriptor = this.#surviving(() => queue.setUp(layout, addresses, this.#memory));
+    this.#poll.set(FIRST_QUEUE + index, descriptor, PollEvents.Readable);
   }
 
   /** vhost-user does not carry RING_RESET, so no driver negotiates it. */
@@ -185,6 +218,8 @@ export class VhostUserTransport implements Transport {
   /** Hot: no allocation. */
   notify(index: number, _next: number): void {
     this.#translationChannel?.serve();
+    // A back-end that is there again is notified of every queue.
+    if (this.#connection.isLost && this.#isReconnecting && index !== this.#own?.index) return;
     this.#connection.check();
     if (index === this.#own?.index) this.#serveOwn(this.#own);
     else if (!this.#queues[index]!.notify()) this.#explainUnread(index);
@@ -207,15 +242,19 @@ export class VhostUserTransport implements Transport {
   wait(timeoutMs: number): WaitResult {
     const deadline = performance.now() + timeoutMs;
     for (let left = timeoutMs; ; left = deadline - performance.now()) {
-      if (this.#takeConfigChange() || this.#own?.takeNotification() === true) return 'notified';
+      if (this.#takeRenewal() || this.#takeConfigChange() || this.#own?.takeNotification() === true) return 'notified';
       if (this.#reader !== undefined && this.#takeWatchedCalls()) return 'notified';
-      if (this.#connection.isLost) return 'lost';
+      if (this.#connection.isLost) {
+        if (!this.#isReconnecting) return 'lost';
+        if (this.#reconnection?.advance(left) === 'waiting') return 'timeout';
+        continue;
+      }
       if (!this.#poll.wait(left)) return 'timeout';
       const isCalled = this.#takeCalls();
       // Calls of a back-end that is always faster than the driver leave its requests their turn.
       if (this.#poll.events(BACK_CHANNEL) !== 0) this.#backChannel?.serve();
       if (isCalled) return 'notified';
-      if ((this.#poll.events(SOCKET) & GONE) !== 0) this.#connection.lose('it closed the connection');
+      if ((this.#poll.events(SOCKET) & GONE) !== 0) this.#connection.loseGone('it closed the connection');
       if (left <= 0 && !this.#connection.isLost) return 'timeout';
     }
   }
@@ -225,16 +264,13 @@ export class VhostUserTransport implements Transport {
    * back channel, which is answered at once. On the main socket a back-end sends only what it was asked for.
    */
   watch(listener: () => void): void {
-    const lose = (reason: string): void => {
-      this.#connection.lose(reason);
+    const whereLost = (): void => {
       listener();
+      this.#reconnectLater();
     };
-    this.#listener = listener;
-    this.#reader = new LoopReader(this.#connection.descriptor, UNASKED_BYTES, {
-      received: (_, length) => lose(`it sent ${length} bytes that it was not asked for`),
-      ended: () => lose('it closed the connection'),
-    });
-    this.#backChannel?.watch(listener);
+    this.#listener = whereLost;
+    this.#watchConnection();
+    this.#backChannel?.watch(whereLost);
     for (const queue of this.#queues) queue.watch(listener);
   }
 
@@ -263,6 +299,10 @@ export class VhostUserTransport implements Transport {
 
   dispose(): void {
     this.#connection.lose('the connection was closed');
+    this.#reconnection?.dispose();
+    clearTimeout(this.#retry);
+    this.#inFlight?.dispose();
+    this.#inFlight = undefined;
     this.#reader?.dispose();
     this.#listener = undefined;
     this.#poll.dispose();
@@ -321,9 +361,15 @@ export class VhostUserTransport implements Transport {
     if (accepted.minus(this.#offered).bits !== 0n || !accepted.has(VIRTIO_F_VERSION_1)) return false;
     const isOffered = this.#offered.has(VIRTIO_F_ACCESS_PLATFORM);
     if (isOffered && !accepted.has(VIRTIO_F_ACCESS_PLATFORM)) return false;
-    const told = accepted.and(this.#backEndFeatures).with(VHOST_USER_F_PROTOCOL_FEATURES);
+    const own = accepted.and(this.#backEndFeatures).with(VHOST_USER_F_PROTOCOL_FEATURES);
+    const told = this.#parts.log === undefined ? own : own.with(VHOST_F_LOG_ALL);
+    this.#told = told;
     this.#connection.startBudget('to set up its queues (machine.startTimeout)', this.#setUpMs);
     this.#connection.command('SET_FEATURES', encodeU64(told.bits));
+    this.#inFlight?.dispose();
+    this.#inFlight = undefined;
+    if (this.#parts.backEnd.hasInFlight)
+      this.#inFlight = InFlightMemory.ask(this.#connection, this.#queues.length, MAX_QUEUE_SIZE);
     return true;
   }
 
@@ -353,6 +399,9 @@ export class VhostUserTransport implements Transport {
     if (!this.#queues.every((queue) => queue.isDrained)) return;
     this.#reset = 'none';
     this.#status = 0;
+    this.#told = undefined;
+    this.#inFlight?.dispose();
+    this.#inFlight = undefined;
     this.#isConfigNew = false;
     this.#isConfigChanged = false;
     for (const [index, queue] of this.#queues.entries()) {
@@ -369,6 +418,79 @@ export class VhostUserTransport implements Transport {
     return this.#queues.some((queue) => queue.isBusy);
   }
 
+  /** Whether the back-end is gone and may be there again. */
+  get #isReconnecting(): boolean {
+    return this.#reconnection?.mayRevive === true;
+  }
+
+  /** Does something once more where the back-end was gone meanwhile and is there again. */
+  #surviving<T>(operation: () => T): T {
+    try {
+      return operation();
+    } catch (error) {
+      if (!this.#connection.isGone || !this.#isReconnecting) throw error;
+      this.#reconnection!.revive();
+      return operation();
+    }
+  }
+
+  /** Makes another process in the place of the back-end know all that the last one knew. Throws {@link DeviceError}. */
+  #replay(): void {
+    const { backEnd, device } = this.#parts;
+    renegotiateProtocol(this.#connection, backEnd, factsOf(device.type));
+    this.#poll.set(SOCKET, this.#connection.descriptor, PollEvents.PeerClosed);
+    this.#backChannel?.renew();
+    if (this.#backChannel !== undefined)
+      this.#poll.set(BACK_CHANNEL, this.#backChannel.descriptor, PollEvents.Readable);
+    if (this.#told !== undefined) this.#connection.command('SET_FEATURES', encodeU64(this.#told.bits));
+    this.#inFlight?.give();
+    this.#memory.replay();
+    this.#parts.log?.give();
+    const inOrder = this.#told?.has(VIRTIO_F_IN_ORDER) === true;
+    for (const [index, queue] of this.#queues.entries()) {
+      const descriptor = queue.resume(this.#inFlight !== undefined, inOrder);
+      if (descriptor === undefined) this.#poll.unset(FIRST_QUEUE + index);
+      else this.#poll.set(FIRST_QUEUE + index, descriptor, PollEvents.Readable);
+    }
+    if (this.#reader !== undefined) this.#watchConnection();
+    if ((this.#status & DeviceStatus.DriverOk) === 0) return;
+    this.#memory.queuesSetUp?.();
+    for (const queue of this.#queues) if (queue.isRunning) queue.enable();
+    this.#connection.confirm();
+    for (const queue of this.#queues) queue.kick();
+    this.#isRenewed = true;
+    if (this.#listener !== undefined) setImmediate(this.#listener);
+  }
+
+  /** Whether the driver has to look at all of its queues: a process that is gone notified it of nothing any more. */
+  #takeRenewal(): boolean {
+    const isRenewed = this.#isRenewed;
+    this.#isRenewed = false;
+    return isRenewed;
+  }
+
+  /** Has the event loop read the end of the connection: on it a back-end sends only what it was asked for. */
+  #watchConnection(): void {
+    const lose = (isGone: boolean, reason: string): void => {
+      if (isGone) this.#connection.loseGone(reason);
+      else this.#connection.lose(reason);
+      this.#listener?.();
+    };
+    this.#reader?.dispose();
+    this.#reader = new LoopReader(this.#connection.descriptor, UNASKED_BYTES, {
+      received: (_, length) => lose(false, `it sent ${length} bytes that it was not asked for`),
+      ended: () => lose(true, 'it closed the connection'),
+    });
+  }
+
+  /** Tells a driver that watches to look again, as long as the back-end is gone. */
+  #reconnectLater(): void {
+    clearTimeout(this.#retry);
+    if (!this.#connection.isLost || !this.#isReconnecting) return;
+    this.#retry = setTimeout(() => this.#listener?.(), this.#parts.reconnect!.policy.interval);
+    this.#retry.unref();
+  }
+
   /** Returns whether all queues are stopped. */
   #stopQueues(): boolean {
     const end = performance.now() + RESET_STEP_MS;
@@ -376,7 +498,7 @@ export class VhostUserTransport implements Transport {
     for (const queue of this.#queues) {
       if (!queue.isRunning) continue;
       if (stopped > 0 && performance.now() > end) return false;
-      queue.stop();
+      this.#surviving(() => queue.stop());
       stopped++;
     }
     // One that ends after its last answer has not stopped, it died.

@@ -21,6 +21,11 @@ describe('the vhost-user plugin', () => {
       startTimeout: 10_000,
       replyTimeout: 5000,
       iotlb: { fill: 'on-miss', writeImpliesRead: false },
+      dirtyLog: false,
+    });
+    expect(vhostUserOptionsSchema.parse({ socket: 'x', reconnect: {} }).reconnect).toEqual({
+      attempts: 100,
+      interval: 100,
     });
     expect(vhostUserOptionsSchema.parse({ command: ['x', 'path={socket}'] }).command).toHaveLength(2);
   });

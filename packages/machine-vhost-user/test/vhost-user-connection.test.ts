@@ -6,7 +6,7 @@ import { VhostUserConnection } from '../src/vhost-user-connection.ts';
 
 const NOTHING = new Uint8Array(0);
 /** As of a block device under a platform that gives and takes parts of memory. */
-const BLOCK: BackEndUse = { type: block, translation: true, parts: true };
+const BLOCK: BackEndUse = { type: block, translation: true, parts: true, reconnect: false, log: false };
 
 /** A connection and the end of a back-end, which has written its answers in advance: both are in this thread. */
 function connect(...answers: Uint8Array[]): { connection: VhostUserConnection; backEnd: UnixSocket; end: () => void } {

@@ -47,7 +47,7 @@ describe.skipIf(SKIP)('VhostUserTransport with qemu-storage-daemon', () => {
       }
       for (const bit of [26, 30, VIRTIO_F_ACCESS_PLATFORM, VIRTIO_BLK_F_RO]) expect(offered.has(bit)).toBe(false);
       expect(transport.queueCount).toBe(1);
-      expect([transport.maxQueueSize(0), transport.maxQueueSize(1)]).toEqual([256, 0]);
+      expect([transport.maxQueueSize(0), transport.maxQueueSize(1)]).toEqual([1024, 0]);
     }));
 
   it('offers what the profile lists of it, and ACCESS_PLATFORM as its own', () =>

@@ -99,9 +99,20 @@ function offered({ offers, layout }: ServeOptions, implemented: FeatureSet): Fea
   return layout === 'split' ? shown.without(VIRTIO_F_RING_PACKED) : shown;
 }
 
+/** What the protocol has of every device. */
+const PROTOCOL = [
+  'MQ',
+  'LOG_SHMFD',
+  'REPLY_ACK',
+  'BACKEND_REQ',
+  'INFLIGHT_SHMFD',
+  'RESET_DEVICE',
+  'CONFIGURE_MEM_SLOTS',
+  'STATUS',
+] as const;
+
 /** The configuration is the back-end's unless the type says that none has it. */
 function protocolOf({ vhostUser, config }: DeviceTypePlugin): readonly ProtocolFeatureName[] {
   const hasConfig = vhostUser === undefined ? Object.keys(config).length > 0 : vhostUser.config !== 'none';
-  const all = ['MQ', 'REPLY_ACK', 'BACKEND_REQ', 'RESET_DEVICE', 'CONFIGURE_MEM_SLOTS', 'STATUS'] as const;
-  return hasConfig ? [...all, 'CONFIG'] : all;
+  return hasConfig ? [...PROTOCOL, 'CONFIG'] : PROTOCOL;
 }

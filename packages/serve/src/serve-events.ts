@@ -28,6 +28,8 @@ export type ServeEvent =
       readonly size: number;
       readonly position: number;
     }
+  /** Buffers that another process had in work when it ended are taken again. */
+  | { readonly kind: 'recovered'; readonly queue: number; readonly buffers: number }
   /** `kept`: buffers that the device has and did not return. */
   | { readonly kind: 'queue-stopped'; readonly queue: number; readonly buffers: number; readonly kept: number }
   | { readonly kind: 'reset' }

@@ -123,6 +123,22 @@ export class OwnFrontEnd {
     return (await this.receive())?.payload.getBigUint64(0, true);
   }
 
+  /** Asks a question whose answer brings a descriptor along, which is closed with the front-end. */
+  async askFile(
+    name: RequestName,
+    payload: Uint8Array,
+  ): Promise<{ readonly payload: DataView; readonly descriptor: number } | undefined> {
+    this.send(name, payload);
+    await until(() => this.#socket.isReadable(), 'an answer');
+    const header = new MessageHeader();
+    const descriptors: number[] = [];
+    if (this.#socket.receiveDescriptors(header.bytes, descriptors, WAIT_MS) !== 'done') return undefined;
+    const answer = new Uint8Array(header.size);
+    if (header.size > 0) this.#socket.receive(answer, WAIT_MS);
+    for (const descriptor of descriptors) this.ownDescriptor(descriptor);
+    return { payload: new DataView(answer.buffer), descriptor: descriptors[0] ?? -1 };
+  }
+
   /** Reads a byte of the configuration. */
   async configByte(offset: number): Promise<number | undefined> {
     this.send('GET_CONFIG', encodeConfig(0, new Uint8Array(60)));

@@ -4,9 +4,12 @@
  *
  * @packageDocumentation
  */
+export * from './dirty-log.ts';
+export * from './in-flight-region.ts';
 export * from './iotlb-message.ts';
 export * from './message.ts';
 export * from './payloads.ts';
+export * from './shared-areas.ts';
 export * from './protocol-features.ts';
 export * from './requests.ts';
 export * from './ring-areas.ts';

@@ -24,10 +24,24 @@ export function encodeVringState(index: number, value: number): Uint8Array {
   return new Uint8Array(bytes.buffer);
 }
 
-/** struct vhost_vring_addr, without a log. Its order is descriptor, used, available. */
-export function encodeVringAddress(index: number, descriptor: bigint, driver: bigint, device: bigint): Uint8Array {
+/** Bit of the flags of SET_VRING_ADDR: writes to the ring are to be logged (VHOST_VRING_F_LOG). */
+export const VRING_F_LOG = 1;
+
+/**
+ * struct vhost_vring_addr. Its order is descriptor, used, available, log. With `log`, which is the device address of
+ * the device area, the writes to the ring are to be logged.
+ */
+export function encodeVringAddress(
+  index: number,
+  descriptor: bigint,
+  driver: bigint,
+  device: bigint,
+  log?: bigint,
+): Uint8Array {
   const bytes = new DataView(new ArrayBuffer(40));
   bytes.setUint32(0, index, true);
+  bytes.setUint32(4, log === undefined ? 0 : VRING_F_LOG, true);
+  bytes.setBigUint64(32, log ?? 0n, true);
   bytes.setBigUint64(8, descriptor, true);
   bytes.setBigUint64(16, device, true);
   bytes.setBigUint64(24, driver, true);
@@ -96,6 +110,10 @@ export interface ReceivedVringAddress {
   readonly index: number;
   /** The user addresses of descriptor, driver and device area; I/O virtual addresses with ACCESS_PLATFORM. */
   readonly areas: readonly [descriptor: bigint, driver: bigint, device: bigint];
+  /** {@link VRING_F_LOG}. */
+  readonly flags: number;
+  /** Where the device area is for the log. */
+  readonly log: bigint;
 }
 
 /** A payload of one u64. */
@@ -108,10 +126,11 @@ export function decodeVringState(payload: DataView): { readonly index: number; r
   return { index: payload.getUint32(0, true), value: payload.getUint32(4, true) };
 }
 
-/** struct vhost_vring_addr, without the address of the log. */
+/** struct vhost_vring_addr. */
 export function decodeVringAddress(payload: DataView): ReceivedVringAddress {
   const word = (at: number): bigint => payload.getBigUint64(at, true);
-  return { index: payload.getUint32(0, true), areas: [word(8), word(24), word(16)] };
+  const areas = [word(8), word(24), word(16)] as const;
+  return { index: payload.getUint32(0, true), flags: payload.getUint32(4, true), areas, log: word(32) };
 }
 
 /** The payload of ADD_MEM_REG and REM_MEM_REG. */

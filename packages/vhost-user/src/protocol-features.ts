@@ -11,9 +11,11 @@ import {
 /** The bits of protocol features by their names in the specification ("Protocol features"). */
 const BITS = {
   MQ: 0,
+  LOG_SHMFD: 1,
   REPLY_ACK: 3,
   BACKEND_REQ: 5,
   CONFIG: 9,
+  INFLIGHT_SHMFD: 12,
   RESET_DEVICE: 13,
   CONFIGURE_MEM_SLOTS: 15,
   STATUS: 16,

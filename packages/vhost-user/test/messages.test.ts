@@ -36,7 +36,13 @@ describe('payloads', () => {
   it('are decoded to what was encoded', () => {
     expect(decodeU64(view(encodeU64(BIG)))).toBe(BIG);
     expect(decodeVringState(view(encodeVringState(3, 0x8000_8000)))).toEqual({ index: 3, value: 0x8000_8000 });
-    expect(decodeVringAddress(view(encodeVringAddress(2, 1n, BIG, 3n)))).toEqual({ index: 2, areas: [1n, BIG, 3n] });
+    expect(decodeVringAddress(view(encodeVringAddress(2, 1n, BIG, 3n)))).toEqual({
+      index: 2,
+      areas: [1n, BIG, 3n],
+      flags: 0,
+      log: 0n,
+    });
+    expect(decodeVringAddress(view(encodeVringAddress(2, 1n, 2n, 3n, BIG)))).toMatchObject({ flags: 1, log: BIG });
     const region = { guestAddress: BIG, size: 8192, userAddress: BIG + 1n, offset: 4096 };
     const decoded = { ...region, size: 8192n, offset: 4096n };
     expect(decodeRegion(view(encodeRegion(region)))).toEqual(decoded);

@@ -8,6 +8,7 @@ import type { GuestMemory } from '../memory/guest-memory.ts';
 import type { DriverPrivilege } from '../negotiation/platform-traits.ts';
 import type { DeviceQueue } from '../queue/device/device-queue.ts';
 import type { DeviceTypePlugin } from './device-type.ts';
+import type { PlatformStatistics } from './platform.ts';
 import type { FacilityToken, SimulatedHardware } from './plugin.ts';
 
 /** The device a profile asks for, as a machine gets it. */
@@ -124,6 +125,13 @@ export interface BootedMachine {
    * device calls. `undefined` where nothing was. Absent where this machine cannot see it.
    */
   readonly deviceError?: (() => { readonly thrown: unknown } | undefined) | undefined;
+  /** Counters that the machine shows of itself in the report of a run, once the device was reset. */
+  readonly statistics?: (() => PlatformStatistics) | undefined;
+  /**
+   * The guest-physical addresses of the pages of 4096 bytes that the device wrote to since the last call, ascending, as
+   * the device itself logs them. Absent where it does not.
+   */
+  readonly takeDirtyPages?: (() => readonly number[]) | undefined;
   /**
    * Stands in front of the mapping of each queue, where a device has to know what is mapped before it sees an address.
    * Code that opens a mapping for a queue passes it through this function.

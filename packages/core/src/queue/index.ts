@@ -1,6 +1,7 @@
 /** The virtqueue: split and packed, driver side and device side. @packageDocumentation */
 export * from './device/borrowed-ring.ts';
 export * from './device/descriptor-chain.ts';
+export * from './device/device-queue-journal.ts';
 export * from './device/device-queue-state.ts';
 export * from './device/device-queue.ts';
 export * from './device/forwarding-device-queue.ts';

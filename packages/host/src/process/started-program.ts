@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync } from 'node:fs';
+import { closeSync, readFileSync } from 'node:fs';
 import { setTimeout } from 'node:timers/promises';
 import { CodedError } from '@virtio-platform/core';
 import { findProgram, howToInstall, withParentDeathSignal } from './find-program.ts';
@@ -37,6 +37,7 @@ export interface ProgramOptions {
  */
 export class StartedProgram {
   readonly #child: ChildProcess;
+  readonly #command: readonly string[];
   readonly #program: string;
   readonly #options: ProgramOptions;
   readonly #errors: ErrorOutput;
@@ -47,12 +48,13 @@ export class StartedProgram {
   private constructor(
     child: ChildProcess,
     guard: ChildProcess,
-    program: string,
+    command: readonly string[],
     options: ProgramOptions,
     errors: ErrorOutput,
   ) {
     this.#child = child;
-    this.#program = program;
+    this.#command = command;
+    this.#program = command[0]!;
     this.#options = options;
     this.#errors = errors;
     this.#guard = guard;
@@ -74,32 +76,44 @@ export class StartedProgram {
    * and `ERR_MACHINE_START` where it cannot be started.
    */
   static async start(command: readonly string[], options: ProgramOptions): Promise<StartedProgram> {
-    const program = command[0]!;
     const errors = new ErrorOutput(options.errorFile);
     const errorFile = openErrors(errors, options);
     const guard = startGroupGuard();
     try {
-      // A program that is not there is started as it is, so that its start reports the error.
-      const isThere = findProgram(program, options.folder) !== undefined;
-      const [file, ...words] = isThere ? guardedCommand(withParentDeathSignal(command, options.folder)) : command;
-      const child = spawn(file!, words, {
-        cwd: options.folder,
-        detached: true,
-        stdio: [guard.stdin, 'ignore', errorFile, ...(options.descriptors ?? [])],
-      });
-      // A running program must not keep this process alive.
-      child.unref();
+      const child = spawnGuarded(command, options, guard, errorFile);
       await once(child, 'spawn');
       // A failed `kill` is reported here too; `ending` has the state of the program.
       child.on('error', () => {});
-      return new StartedProgram(child, guard, program, options, errors);
+      return new StartedProgram(child, guard, command, options, errors);
     } catch (cause) {
       await endGroupGuard(guard);
       errors.dispose();
-      throw startError(program, options, cause);
+      throw startError(command[0]!, options, cause);
     } finally {
       closeSync(errorFile);
     }
+  }
+
+  /**
+   * Starts the program once more, without waiting for anything. The caller ends both. One that cannot be started ends
+   * at once.
+   */
+  again(): StartedProgram {
+    const errors = new ErrorOutput(this.#options.errorFile);
+    const errorFile = openErrors(errors, this.#options);
+    const guard = startGroupGuard();
+    try {
+      const child = spawnGuarded(this.#command, this.#options, guard, errorFile);
+      child.on('error', () => {});
+      return new StartedProgram(child, guard, this.#command, this.#options, errors);
+    } finally {
+      closeSync(errorFile);
+    }
+  }
+
+  /** Whether the program has ended, also where the event loop did not run since. */
+  get hasEnded(): boolean {
+    return this.ending !== undefined || !isAlive(this.#child.pid);
   }
 
   /** The exit status or signal, such as `status 1`; `undefined` while the program runs. The event loop updates it. */
@@ -156,6 +170,38 @@ export class StartedProgram {
     } catch {
       return false;
     }
+  }
+}
+
+/** Starts a program in a process group that `guard` ends. */
+function spawnGuarded(
+  command: readonly string[],
+  options: ProgramOptions,
+  guard: ChildProcess,
+  errorFile: number,
+): ChildProcess {
+  // A program that is not there is started as it is, so that its start reports the error.
+  const isThere = findProgram(command[0]!, options.folder) !== undefined;
+  const [file, ...words] = isThere ? guardedCommand(withParentDeathSignal(command, options.folder)) : command;
+  const child = spawn(file!, words, {
+    cwd: options.folder,
+    detached: true,
+    stdio: [guard.stdin, 'ignore', errorFile, ...(options.descriptors ?? [])],
+  });
+  // A running program must not keep this process alive.
+  child.unref();
+  return child;
+}
+
+/** Whether a child process runs: one that ended stays in /proc until the event loop takes its status. */
+function isAlive(pid: number | undefined): boolean {
+  if (pid === undefined) return false;
+  try {
+    const status = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    // The state is behind the name, which may have spaces and parentheses.
+    return !/^ [ZXx] /.test(status.slice(status.lastIndexOf(')') + 1));
+  } catch {
+    return false;
   }
 }
 

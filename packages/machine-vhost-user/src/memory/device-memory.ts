@@ -48,6 +48,8 @@ export interface DeviceMemory {
   /** Called once the device was reset: the back-end uses nothing any more. */
   readonly deviceReset?: (() => void) | undefined;
   readonly watchMapping?: BootedMachine['watchMapping'];
+  /** Gives the memory to another process that is there in the place of the back-end. Throws {@link DeviceError}. */
+  replay(): void;
   /**
    * Where `length` bytes of a ring at a device address are; `undefined` where the device does not reach them in one
    * run.
@@ -88,6 +90,7 @@ export function openDeviceMemory(
       facilities: new Map(need === undefined ? [] : [[need, facility]]),
       recorded: facility instanceof RegionTceFacility ? facility : undefined,
       locate: (low, high, length) => regions.locate(low, high, length),
+      replay: () => regions.replay(),
       space: (faults) => new RegionAddressSpace(memory, regions, faults),
       dispose: () => backing.dispose(),
     };

@@ -142,6 +142,15 @@ export class MemoryRegions {
     return true;
   }
 
+  /**
+   * Gives all regions to another process that is there in the place of the back-end. It remembers no ring, so there is
+   * nothing that a placeholder is for. Throws {@link DeviceError}.
+   */
+  replay(): void {
+    this.#placeholder = undefined;
+    for (const region of this.#regions) this.#give(region, this.#pages.descriptor);
+  }
+
   /** Removes all regions. */
   clear(): void {
     for (let last = this.#regions.at(-1); last !== undefined; last = this.#regions.at(-1)) this.remove(last);
@@ -161,9 +170,13 @@ export class MemoryRegions {
   #send(request: RegionRequest, descriptor: number): MemoryRegion {
     const region = { ...request, userAddress: this.#nextUserAddress };
     this.#nextUserAddress += BigInt(request.size + PAGE_SIZE);
+    this.#give(region, descriptor);
+    return region;
+  }
+
+  #give(region: MemoryRegion, descriptor: number): void {
     if (this.#isTable) this.#connection.command('SET_MEM_TABLE', encodeMemoryTable(region), [descriptor]);
     else this.#connection.command('ADD_MEM_REG', encodeRegion(region), [descriptor]);
-    return region;
   }
 
   /**

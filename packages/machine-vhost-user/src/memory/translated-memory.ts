@@ -39,7 +39,8 @@ export function openTranslatedMemory(connection: VhostUserConnection, options: T
     const memory = new GuestMemory(backing.buffer);
     const hardware = simulate(memory);
     const region = { guestAddress: 0n, size, userAddress: USER_ADDRESS, offset: 0 };
-    connection.command('SET_MEM_TABLE', encodeMemoryTable(region), [backing.descriptor]);
+    const give = (): void => connection.command('SET_MEM_TABLE', encodeMemoryTable(region), [backing.descriptor]);
+    give();
     const translation = hardware.addressSpace(true);
     const iotlb = new Iotlb(connection, {
       memory,
@@ -56,6 +57,8 @@ export function openTranslatedMemory(connection: VhostUserConnection, options: T
       facilities: watchAll(hardware.facilities, () => iotlb.refresh()),
       regions: undefined,
       recorded: undefined,
+      // Its cache is empty: it asks for what the record of the last one has, or is told of it with its queues.
+      replay: give,
       deviceReset: () => iotlb.reset(),
       queuesSetUp: fill === 'at-map' ? () => iotlb.repeat() : undefined,
       watchMapping: fill === 'at-map' ? (mapping) => new AnnouncedDmaMapping(mapping, iotlb) : undefined,

@@ -32,6 +32,8 @@ const NAMES: Readonly<Record<number, string>> = {
   21: 'SET_BACKEND_REQ_FD',
   24: 'GET_CONFIG',
   25: 'SET_CONFIG',
+  31: 'GET_INFLIGHT_FD',
+  32: 'SET_INFLIGHT_FD',
   36: 'GET_MAX_MEM_SLOTS',
 };
 const BLOCK_IN = 0;
@@ -111,6 +113,8 @@ function execute(name: string, index: number, payload: DataView, descriptors: nu
       return u64(BigInt(script.protocolFeatures));
     case 'GET_QUEUE_NUM':
       return u64(BigInt(script.queues ?? 1));
+    case 'GET_INFLIGHT_FD':
+      return new Uint8Array(payload.buffer);
     case 'GET_MAX_MEM_SLOTS':
       return u64(32n);
     case 'SET_MEM_TABLE': {

@@ -26,6 +26,8 @@ const BOOTED: readonly MemberCheck[] = [
   ['facilities', isMap, 'a Map'],
   ['faults', isObject, 'a fault log'],
   ['deviceProgram', orAbsent(isFunction), 'a function, or nothing'],
+  ['statistics', orAbsent(isFunction), 'a function, or nothing'],
+  ['takeDirtyPages', orAbsent(isFunction), 'a function, or nothing'],
   ['watchMapping', orAbsent(isFunction), 'a function, or nothing'],
   ['deviceError', orAbsent(isFunction), 'a function, or nothing'],
   ['dispose', isFunction, 'a function'],

@@ -14,11 +14,14 @@ export function leaksOf(run: ComposedRun, ofMappings: number): RunReport['leaked
 }
 
 /**
- * What a platform shows of itself; empty where it shows nothing. Throws {@link CodedError} `ERR_PLUGIN_HOOK` where that
- * throws or is anything but named numbers.
+ * What platform and machine show of themselves; empty where they show nothing. Throws {@link CodedError}
+ * `ERR_PLUGIN_HOOK` where the platform throws, or shows anything but named numbers.
  */
 export function statisticsOf(run: ComposedRun): PlatformStatistics {
-  return read(run, 'statistics', isStatistics, 'groups of finite numbers, each with a name') ?? {};
+  return {
+    ...read(run, 'statistics', isStatistics, 'groups of finite numbers, each with a name'),
+    ...run.machine.statistics?.(),
+  };
 }
 
 function leakReport({ what, address, length }: Leak): LeakReport {

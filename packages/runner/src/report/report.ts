@@ -65,7 +65,7 @@ export interface RunReport {
   };
   /** What the platform could not take back from the device: how much, and the first 256. */
   readonly leaked: { readonly count: number; readonly first: readonly LeakReport[] };
-  /** Counters that the platform shows of itself, by what they count: `{ grants: { used: 12, free: 500 } }`. */
+  /** What platform and machine count of themselves, by what they count: `{ grants: { used: 12, free: 500 } }`. */
   readonly statistics: PlatformStatistics;
   /** How often something failed because the profile's `failures` ask for it. */
   readonly injected: number;

@@ -193,7 +193,7 @@ export class ServedDevice implements DeviceQueues {
     let count = 0;
     this.#serving = index;
     do {
-      queue.disableNotifications();
+      served.disableNotifications();
       while (count < most && this.model.wants(index) && served.pop()) {
         count++;
         this.#served++;
@@ -204,7 +204,7 @@ export class ServedDevice implements DeviceQueues {
         else if (written !== KEPT) throw new ContractError('device', 'process', 'returned no number of bytes');
       }
       if (queue.flush()) this.#listener?.notify(index);
-    } while (count < most && this.model.wants(index) && !queue.enableNotifications());
+    } while (count < most && this.model.wants(index) && !served.enableNotifications());
     if (queue.broken !== undefined) this.#break(index, served);
     return count;
   }

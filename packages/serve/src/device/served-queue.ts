@@ -1,5 +1,12 @@
 import type { DeviceAddressSpace } from '@virtio-platform/core/address-space';
-import { DescriptorChain, restoreDeviceQueue, type DeviceQueue, type QueueLayout } from '@virtio-platform/core/queue';
+import {
+  DescriptorChain,
+  restoreDeviceQueue,
+  type DeviceQueue,
+  type QueueLayout,
+  type ResubmittedBuffer,
+} from '@virtio-platform/core/queue';
+import type { QueueJournal } from './queue-journal.ts';
 
 /** Where a ring is and how its driver uses it. */
 export interface RingSetup {
@@ -15,6 +22,10 @@ export interface RingSetup {
   readonly inOrder: boolean;
   /** Entries of an indirect table that it takes at least. */
   readonly tableEntries: number;
+  /** Is told what the queue does; `undefined` where there is no record and no log. */
+  readonly journal: QueueJournal | undefined;
+  /** Buffers to take first: another process had them. */
+  readonly resubmitted: readonly ResubmittedBuffer[];
 }
 
 /** Where a queue stopped. */
@@ -57,6 +68,19 @@ export class ServedQueue {
     if (!this.queue.pop(this.chain)) return false;
     this.#poppedAt[this.chain.head] = this.popped++;
     return true;
+  }
+
+  /** Asks the driver for a notification. Returns false where buffers arrived already. Hot. */
+  enableNotifications(): boolean {
+    const isQuiet = this.queue.enableNotifications();
+    this.#setup.journal?.asked();
+    return isQuiet;
+  }
+
+  /** Hot. */
+  disableNotifications(): void {
+    this.queue.disableNotifications();
+    this.#setup.journal?.asked();
   }
 
   /**

@@ -139,10 +139,21 @@ export class ServedMemory implements AddressTranslation {
     return region === undefined ? -1 : region.at + Number(user - region.user);
   }
 
+  /** Where a guest-physical address is in {@link memory}; -1 where it is in no region. */
+  offsetOfGuest(address: bigint): number {
+    return address < ADDRESS_END ? this.translate(Number(address & 0xffff_ffffn), Number(address >> 32n)) : -1;
+  }
+
   /** The guest-physical address of `length` bytes from an address of the front-end on; `undefined` for no region. */
   guestOfUser(user: bigint, length: number): bigint | undefined {
     const region = this.#ofUser(user, length);
     return region === undefined ? undefined : BigInt(region.guest) + (user - region.user);
+  }
+
+  /** The guest-physical address of a byte of {@link memory}; -1 where it is in no region. */
+  guestOf(offset: number): number {
+    for (const { at, size, guest } of this.#regions) if (offset >= at && offset < at + size) return guest + offset - at;
+    return -1;
   }
 
   dispose(): void {

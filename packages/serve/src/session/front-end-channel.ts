@@ -84,9 +84,12 @@ export class FrontEndChannel {
     }
   }
 
-  /** Answers a message. Throws {@link FrontEndViolation} where the front-end does not take the answer. */
-  reply(name: RequestName, payload: Uint8Array): void {
-    const message = { request: VHOST_USER_REQUESTS[name], flags: FLAG_REPLY, payload };
+  /**
+   * Answers a message; descriptors stay the caller's. Throws {@link FrontEndViolation} where the front-end does not
+   * take the answer.
+   */
+  reply(name: RequestName, payload: Uint8Array, descriptors: readonly number[] = []): void {
+    const message = { request: VHOST_USER_REQUESTS[name], flags: FLAG_REPLY, payload, descriptors };
     const result = sendMessage(this.#socket, message, TRANSFER_MS);
     if (result === 'timeout') throw new FrontEndViolation(`did not take the answer to ${name} in ${TRANSFER_MS} ms`);
   }

@@ -1,25 +1,35 @@
 import { describeError, isCodedError, messageOf, type DeviceTypePlugin } from '@virtio-platform/core';
-import { FaultLog, TranslatedAddressSpace, type DeviceFault } from '@virtio-platform/core/address-space';
+import { FaultLog, type DeviceFault } from '@virtio-platform/core/address-space';
 import { DeviceStatus } from '@virtio-platform/core/device';
 import { FeatureSet, unmetDependency, VIRTIO_F_ACCESS_PLATFORM } from '@virtio-platform/core/features';
-import { ReadableWait, type UnixSocket } from '@virtio-platform/host';
+import { ReadableWait, type MemoryFile, type UnixSocket } from '@virtio-platform/host';
 import {
+  decodeInFlight,
   decodeIotlbMessage,
   decodeMemoryTable,
   decodeRegion,
+  decodeSharedArea,
   decodeU64,
   decodeVringAddress,
   decodeVringState,
+  encodeInFlight,
   encodeU64,
   encodeVringState,
+  IOTLB_WRITE,
   IotlbMessageType,
   protocolFeatureNames,
   protocolFeatures,
+  VHOST_F_LOG_ALL,
   VHOST_USER_F_PROTOCOL_FEATURES,
+  VRING_F_LOG,
   type ProtocolFeatureName,
+  type RequestName,
 } from '@virtio-platform/vhost-user';
 import type { ServedDevice } from '../device/served-device.ts';
 import { FrontEndViolation } from '../front-end-violation.ts';
+import { InFlightFile } from '../in-flight/in-flight-file.ts';
+import { DirtyLog } from '../log/dirty-log.ts';
+import { LoggedAddressSpace } from '../log/logged-address-space.ts';
 import { IotlbCache } from '../memory/iotlb-cache.ts';
 import { ServedMemory } from '../memory/served-memory.ts';
 import type { ServeEvent, SessionStatistics } from '../serve-events.ts';
@@ -29,8 +39,14 @@ import { MESSAGE_RULES } from './message-rules.ts';
 import { RequestChannel } from './request-channel.ts';
 import { Rings } from './rings.ts';
 
+/** An answer that brings a file along, which is closed then. */
+interface Given {
+  readonly payload: Uint8Array;
+  readonly file: MemoryFile;
+}
+
 /** The payload of the answer to a question. */
-type Answer = Uint8Array | void;
+type Answer = Uint8Array | Given | void;
 
 /** What is served, and to whom what happens is told. */
 export interface SessionOptions {
@@ -66,6 +82,7 @@ export class FrontEndSession {
   readonly #channel: FrontEndChannel;
   readonly #rings: Rings;
   readonly #iotlb: IotlbCache;
+  readonly #log: DirtyLog;
   readonly #faults: FaultLog;
   readonly #wait: ReadableWait;
   readonly #servedBefore: number;
@@ -85,11 +102,15 @@ export class FrontEndSession {
     this.#servedBefore = device.served;
     this.#faults = new FaultLog((fault) => this.#tellFault(fault));
     this.#iotlb = new IotlbCache(memory, (low, high, permission) => this.#askTranslation(low, high, permission));
-    const spaceFor = (accepted: FeatureSet): TranslatedAddressSpace => {
-      const translation = accepted.has(VIRTIO_F_ACCESS_PLATFORM) ? this.#iotlb : memory;
-      return new TranslatedAddressSpace(memory.memory, this.#faults, translation);
+    this.#log = new DirtyLog(memory, (text) => this.#tell('front-end', text));
+    const spaceFor = (accepted: FeatureSet): LoggedAddressSpace => {
+      const isTranslated = accepted.has(VIRTIO_F_ACCESS_PLATFORM);
+      const translation = isTranslated ? this.#iotlb : memory;
+      const knows = (low: number, high: number): boolean => !isTranslated || this.#iotlb.knows(low, high, IOTLB_WRITE);
+      return new LoggedAddressSpace(memory.memory, this.#faults, { translation, knows }, this.#log);
     };
-    this.#rings = new Rings({ device, memory, assumed, spaceFor, emit });
+    const isJournaled = (): boolean => this.#has('INFLIGHT_SHMFD') || this.#has('LOG_SHMFD');
+    this.#rings = new Rings({ device, memory, assumed, spaceFor, isJournaled, emit });
     this.#wait = new ReadableWait(this.#channel.descriptor);
   }
 
@@ -135,6 +156,7 @@ export class FrontEndSession {
     this.#rings.dispose();
     device.listen(undefined);
     device.reset();
+    this.#log.dispose();
     this.#iotlb.clear();
     memory.clear();
     this.#requests?.dispose();
@@ -164,6 +186,7 @@ export class FrontEndSession {
       const answer = this.#execute(message);
       this.#rings.check();
       if (answer instanceof Uint8Array) this.#channel.reply(name, answer);
+      else if (answer !== undefined) this.#give(name, answer);
       else if (wantsReply) this.#channel.reply(name, DONE);
     } catch (error) {
       if (!wantsReply || MESSAGE_RULES[name]?.isAnswered === true || !isRefusal(error)) throw error;
@@ -171,6 +194,14 @@ export class FrontEndSession {
       this.#channel.reply(name, REFUSED);
     } finally {
       message.dispose();
+    }
+  }
+
+  #give(name: RequestName, { payload, file }: Given): void {
+    try {
+      this.#channel.reply(name, payload, [file.descriptor]);
+    } finally {
+      file.dispose();
     }
   }
 
@@ -206,6 +237,18 @@ export class FrontEndSession {
       }
       case 'REM_MEM_REG':
         return memory.remove(decodeRegion(payload));
+      case 'SET_LOG_BASE': {
+        const descriptor = message.takeDescriptor();
+        if (descriptor === undefined) throw new FrontEndViolation('gives a log of dirty pages without a descriptor');
+        this.#log.moveTo(decodeSharedArea(payload), descriptor);
+        return DONE;
+      }
+      case 'SET_LOG_FD':
+        return this.#log.signalWith(message.takeDescriptor());
+      case 'GET_INFLIGHT_FD':
+        return this.#giveInFlight(payload);
+      case 'SET_INFLIGHT_FD':
+        return this.#takeInFlight(payload, message.takeDescriptor());
       case 'SET_BACKEND_REQ_FD':
         return this.#takeRequestChannel(message.takeDescriptor());
       case 'IOTLB_MSG':
@@ -234,8 +277,8 @@ export class FrontEndSession {
     const { name, payload } = message;
     switch (name) {
       case 'SET_VRING_ADDR': {
-        const { index, areas } = decodeVringAddress(payload);
-        return this.#rings.setAreas(index, areas);
+        const { index, areas, flags, log } = decodeVringAddress(payload);
+        return this.#setAreas(index, areas, (flags & VRING_F_LOG) === 0 ? undefined : log);
       }
       case 'SET_VRING_KICK':
       case 'SET_VRING_CALL':
@@ -274,7 +317,7 @@ export class FrontEndSession {
   }
 
   get #offered(): FeatureSet {
-    return this.#options.offers.with(VHOST_USER_F_PROTOCOL_FEATURES);
+    return this.#options.offers.with(VHOST_USER_F_PROTOCOL_FEATURES).with(VHOST_F_LOG_ALL);
   }
 
   /** Queues as GET_QUEUE_NUM counts them. */
@@ -292,7 +335,33 @@ export class FrontEndSession {
       const names = unknown.names(this.#options.type.features).join(', ');
       throw new FrontEndViolation(`accepts what was not offered: ${names}`);
     }
-    this.#rings.accept(features);
+    this.#rings.accept(features.without(VHOST_F_LOG_ALL));
+    this.#log.isOn = features.has(VHOST_F_LOG_ALL);
+  }
+
+  /** Without an IOMMU the address for the log is a guest-physical one. */
+  #setAreas(index: number, areas: readonly [bigint, bigint, bigint], log: bigint | undefined): undefined {
+    const { memory } = this.#options;
+    if (log !== undefined && !this.#rings.translates && memory.offsetOfGuest(log) < 0) {
+      const where = `at guest address 0x${log.toString(16)}, which is in no region that it gave`;
+      throw new FrontEndViolation(`has writes to queue ${index} logged ${where}`);
+    }
+    this.#rings.setAreas(index, areas, log);
+  }
+
+  /** A file for the record of what is in flight: the front-end keeps it, and gives it back in SET_INFLIGHT_FD. */
+  #giveInFlight(payload: DataView): Given {
+    const { queueCount, queueSize } = decodeInFlight(payload);
+    const { device } = this.#options;
+    const most = { queueCount: device.queueCount, queueSize: Math.max(...device.model.queueSizes) };
+    const file = InFlightFile.create(this.#rings.layout, { queueCount, queueSize }, most);
+    const answer = encodeInFlight({ size: BigInt(file.size), offset: 0n, queueCount, queueSize });
+    return { payload: answer.subarray(0, payload.byteLength), file };
+  }
+
+  #takeInFlight(payload: DataView, descriptor: number | undefined): undefined {
+    if (descriptor === undefined) throw new FrontEndViolation('gives a record of what is in flight by no descriptor');
+    this.#rings.recordIn(new InFlightFile(decodeInFlight(payload), descriptor, this.#options.device.queueCount));
   }
 
   #acceptProtocol(mask: bigint): undefined {

@@ -1,6 +1,8 @@
 import {
   CONFIG_HEADER_BYTES,
+  IN_FLIGHT_MESSAGE_BYTES,
   IOTLB_MESSAGE_BYTES,
+  LOG_MESSAGE_BYTES,
   type ProtocolFeatureName,
   type RequestName,
 } from '@virtio-platform/vhost-user';
@@ -40,6 +42,8 @@ export const MESSAGE_RULES: Readonly<Partial<Record<RequestName, MessageRule>>> 
   SET_OWNER: EMPTY,
   RESET_OWNER: EMPTY,
   SET_MEM_TABLE: { bytes: [8, 8 + 32 * MOST_REGIONS], descriptors: MOST_REGIONS },
+  SET_LOG_BASE: { bytes: [LOG_MESSAGE_BYTES, LOG_MESSAGE_BYTES], descriptors: 1, needs: 'LOG_SHMFD', isAnswered: true },
+  SET_LOG_FD: { bytes: [0, 8], descriptors: 1 },
   SET_VRING_NUM: WORD,
   SET_VRING_ADDR: { bytes: [40, 40], descriptors: 0 },
   SET_VRING_BASE: WORD,
@@ -55,6 +59,8 @@ export const MESSAGE_RULES: Readonly<Partial<Record<RequestName, MessageRule>>> 
   IOTLB_MSG: { bytes: [IOTLB_MESSAGE_BYTES, IOTLB_MESSAGE_BYTES], descriptors: 0 },
   GET_CONFIG: { ...CONFIG, isAnswered: true },
   SET_CONFIG: CONFIG,
+  GET_INFLIGHT_FD: { bytes: IN_FLIGHT_MESSAGE_BYTES, descriptors: 0, needs: 'INFLIGHT_SHMFD', isAnswered: true },
+  SET_INFLIGHT_FD: { bytes: IN_FLIGHT_MESSAGE_BYTES, descriptors: 1, needs: 'INFLIGHT_SHMFD' },
   RESET_DEVICE: { ...EMPTY, needs: 'RESET_DEVICE' },
   GET_MAX_MEM_SLOTS: { ...QUESTION, needs: 'CONFIGURE_MEM_SLOTS' },
   ADD_MEM_REG: REGION,

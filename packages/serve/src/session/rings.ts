@@ -1,4 +1,3 @@
-import type { DeviceAddressSpace } from '@virtio-platform/core/address-space';
 import {
   FeatureSet,
   VIRTIO_F_ACCESS_PLATFORM,
@@ -7,11 +6,16 @@ import {
   VIRTIO_RING_F_EVENT_IDX,
   VIRTIO_RING_F_INDIRECT_DESC,
 } from '@virtio-platform/core/features';
-import type { QueueLayout } from '@virtio-platform/core/queue';
+import { DESCRIPTOR_SIZE, type QueueLayout } from '@virtio-platform/core/queue';
 import { ringAreaBytes, VHOST_USER_F_PROTOCOL_FEATURES } from '@virtio-platform/vhost-user';
 import type { ServedDevice } from '../device/served-device.ts';
+import { QueueJournal } from '../device/queue-journal.ts';
 import type { QueueEnd, RingSetup } from '../device/served-queue.ts';
 import { FrontEndViolation } from '../front-end-violation.ts';
+import type { InFlightFile } from '../in-flight/in-flight-file.ts';
+import type { InFlightRecord, RecoveredQueue } from '../in-flight/in-flight-record.ts';
+import type { LoggedAddressSpace } from '../log/logged-address-space.ts';
+import { RingLog } from '../log/ring-log.ts';
 import type { ServedMemory } from '../memory/served-memory.ts';
 import type { ServeEvent } from '../serve-events.ts';
 import { Vring } from './vring.ts';
@@ -23,14 +27,21 @@ export interface RingsOptions {
   /** Features that the device half is started with, whether they are accepted or not. */
   readonly assumed: FeatureSet;
   /** The device's view of memory with these features. */
-  readonly spaceFor: (accepted: FeatureSet) => DeviceAddressSpace;
+  readonly spaceFor: (accepted: FeatureSet) => LoggedAddressSpace;
+  /** Whether a record or a log may be kept: the front-end accepted it. */
+  readonly isJournaled: () => boolean;
   readonly emit: (event: ServeEvent) => void;
 }
 
 /** Where a ring begins that was never used, as SET_VRING_BASE has it. */
 const FIRST: Readonly<Record<QueueLayout, number>> = { split: 0, packed: 0x8000_8000 };
-/** Bytes from the start of a used ring to its index. */
-const USED_IDX = 2;
+/** Where the addresses of the driver and the device area are among the words of a ring. */
+const DRIVER_AREA = 2;
+const DEVICE_AREA = 4;
+/** Bytes from the start of an available or a used ring to its index. */
+const INDEX = 2;
+/** Bytes from the start of a packed descriptor to its flags. */
+const DESCRIPTOR_FLAGS = 14;
 
 /**
  * The rings as a front-end sets them up, message by message, and the queues of the device that come of it: a queue is
@@ -40,7 +51,8 @@ export class Rings {
   readonly #options: RingsOptions;
   readonly #vrings: readonly Vring[];
   #accepted: FeatureSet | undefined;
-  #space: DeviceAddressSpace | undefined;
+  #space: LoggedAddressSpace | undefined;
+  #inFlight: InFlightFile | undefined;
   /** Whether the driver of the device is ready, as far as the front-end tells. */
   #isReady = true;
   #isTold = false;
@@ -98,11 +110,23 @@ export class Rings {
     this.#idle(index, 'the position').base = base;
   }
 
-  setAreas(index: number, areas: readonly [bigint, bigint, bigint]): void {
+  /** Takes where a ring is, and where its device area is for the log; `undefined` where its writes are not logged. */
+  setAreas(index: number, areas: readonly [bigint, bigint, bigint], log: bigint | undefined): void {
     const vring = this.#of(index);
     // A front-end that logs dirty pages says it again while the ring runs.
-    if (vring.areas?.every((address, i) => address === areas[i]) === true) return;
-    this.#idle(index, 'the addresses').areas = areas;
+    if (vring.areas?.every((address, i) => address === areas[i]) !== true)
+      this.#idle(index, 'the addresses').areas = areas;
+    vring.logArea = log === undefined ? undefined : wordsOf(log);
+  }
+
+  /** Takes the record of what is in flight, and owns it; `undefined` for none. Throws while a queue is in use. */
+  recordIn(file: InFlightFile | undefined): void {
+    if (this.#options.device.isInUse) {
+      file?.dispose();
+      throw new FrontEndViolation('changes the record of what is in flight while queues are in use');
+    }
+    this.#inFlight?.dispose();
+    this.#inFlight = file;
   }
 
   /** Takes the descriptor over. */
@@ -138,8 +162,8 @@ export class Rings {
     const vring = this.#of(index);
     const end = this.#end(index);
     vring.stop();
-    if (end !== undefined) vring.base = this.#layout === 'split' ? end.available : joined(end);
-    return vring.base ?? FIRST[this.#layout];
+    if (end !== undefined) vring.base = this.layout === 'split' ? end.available : joined(end);
+    return vring.base ?? FIRST[this.layout];
   }
 
   /** Ends and disables all queues. */
@@ -150,6 +174,7 @@ export class Rings {
       vring.stop();
     }
     this.#options.device.reset();
+    this.recordIn(undefined);
   }
 
   /**
@@ -192,9 +217,11 @@ export class Rings {
   dispose(): void {
     for (let index = 0; index < this.#vrings.length; index++) this.#end(index);
     for (const vring of this.#vrings) vring.dispose();
+    this.recordIn(undefined);
   }
 
-  get #layout(): QueueLayout {
+  /** The layout of the rings with the features that were accepted. */
+  get layout(): QueueLayout {
     return this.#accepted?.has(VIRTIO_F_RING_PACKED) === true ? 'packed' : 'split';
   }
 
@@ -246,14 +273,20 @@ export class Rings {
   }
 
   #setUp(index: number, vring: Vring, accepted: FeatureSet): RingSetup {
-    const layout = this.#layout;
+    const layout = this.layout;
     const words = this.#wordsOf(index, vring);
-    const base = vring.base ?? FIRST[layout];
+    const record = this.#inFlight?.recordOf(index, layout, vring.size);
+    const journal = (log: RingLog): QueueJournal => new QueueJournal(record, log);
+    const recovered = record && this.#recover(index, vring, record, words);
+    const position = recovered?.position ?? this.#position(index, vring, words);
+    const log = { layout, size: vring.size, words, space: this.#space!, deviceArea: () => vring.logArea };
     return {
       layout,
       size: vring.size,
       words,
-      position: layout === 'split' ? this.#splitPosition(index, base, words) : packedPosition(index, base),
+      position,
+      journal: this.#options.isJournaled() ? journal(new RingLog(log, position)) : undefined,
+      resubmitted: recovered?.resubmitted ?? [],
       eventIdx: accepted.has(VIRTIO_RING_F_EVENT_IDX),
       indirect: accepted.has(VIRTIO_RING_F_INDIRECT_DESC),
       inOrder: accepted.has(VIRTIO_F_IN_ORDER),
@@ -263,15 +296,48 @@ export class Rings {
 
   /** The device addresses of the areas of a ring. Throws {@link FrontEndViolation} for one outside of all regions. */
   #wordsOf(index: number, { size, areas = [0n, 0n, 0n] }: Vring): number[] {
-    const lengths = ringAreaBytes(this.#layout, size);
+    const lengths = ringAreaBytes(this.layout, size);
     return areas.flatMap((address, area) => {
       const device = this.translates ? address : this.#options.memory.guestOfUser(address, lengths[area]!);
       if (device === undefined) {
         const where = `at 0x${address.toString(16)}, which are in no region that it gave`;
         throw new FrontEndViolation(`has ${lengths[area]!} bytes of queue ${index} ${where}`);
       }
-      return [Number(device & 0xffff_ffffn), Number(device >> 32n)];
+      return wordsOf(device);
     });
+  }
+
+  /** Where the device begins, where no record says it. */
+  #position(index: number, { base = FIRST[this.layout] }: Vring, words: readonly number[]): number {
+    return this.layout === 'split' ? this.#splitPosition(index, base, words) : packedPosition(index, base);
+  }
+
+  /**
+   * Where the device goes on by its record, and what it takes again. A ring that cannot be reached is broken at its
+   * first use: `undefined` then.
+   */
+  #recover(index: number, vring: Vring, record: InFlightRecord, words: readonly number[]): RecoveredQueue | undefined {
+    const { size, base = FIRST[this.layout] } = vring;
+    const isSplit = this.layout === 'split';
+    const [available, used] = [this.#u16At(words, DRIVER_AREA, INDEX), this.#u16At(words, DEVICE_AREA, INDEX)];
+    if (isSplit && (available === undefined || used === undefined)) return undefined;
+    const recovered = record.recover({
+      size,
+      position: isSplit ? (used ?? 0) : packedPosition(index, base),
+      indices: { available: available ?? 0, used: used ?? 0 },
+      flagsAt: (slot) => this.#u16At(words, 0, DESCRIPTOR_SIZE * slot + DESCRIPTOR_FLAGS) ?? 0,
+    });
+    const { resubmitted } = recovered;
+    if (resubmitted.length > 0) this.#options.emit({ kind: 'recovered', queue: index, buffers: resubmitted.length });
+    return recovered;
+  }
+
+  /** Reads a ring; `undefined` where the device does not reach it. */
+  #u16At(words: readonly number[], area: number, at: number): number | undefined {
+    const bytes = new Uint8Array(2);
+    const low = words[area]! + at;
+    const [atLow, atHigh] = [low >>> 0, words[area + 1]! + (low > 0xffff_ffff ? 1 : 0)];
+    return this.#space!.read(atLow, atHigh, bytes, 0, 2) ? bytes[0]! | (bytes[1]! << 8) : undefined;
   }
 
   /**
@@ -281,16 +347,20 @@ export class Rings {
   #splitPosition(index: number, base: number, words: readonly number[]): number {
     if (base > 0xffff)
       throw new FrontEndViolation(`starts queue ${index} at ${base}, which is no index of a split ring`);
-    const bytes = new Uint8Array(2);
+    const used = this.#u16At(words, DEVICE_AREA, INDEX);
     // Where the ring cannot be reached the queue is broken at its first use.
-    if (!this.#space!.read(words[4]! + USED_IDX, words[5]!, bytes, 0, 2)) return base;
-    const used = bytes[0]! | (bytes[1]! << 8);
+    if (used === undefined) return base;
     if (used !== base) {
       const text = `starts queue ${index} at ${base}, but its used index is ${used}: the device goes on at ${used}`;
       this.#options.emit({ kind: 'problem', by: 'front-end', text });
     }
     return used;
   }
+}
+
+/** Low and high word of an address. */
+function wordsOf(address: bigint): [low: number, high: number] {
+  return [Number(address & 0xffff_ffffn), Number(address >> 32n)];
 }
 
 /** The next available and the next used entry of a packed ring, as messages have them. */

@@ -11,6 +11,8 @@ export class Vring {
   base: number | undefined;
   /** The addresses of descriptor, driver and device area; `undefined` until they were said. */
   areas: readonly [bigint, bigint, bigint] | undefined;
+  /** Where the device area is for the log, as low and high word; `undefined` while its writes are not logged. */
+  logArea: readonly [low: number, high: number] | undefined;
   /** Whether it was started, and not stopped. */
   isStarted = false;
   /** Whether it was enabled or disabled; `undefined` where neither was said. */

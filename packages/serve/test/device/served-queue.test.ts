@@ -45,6 +45,8 @@ function options(layout: 'split' | 'packed'): Omit<RingSetup, 'position'> {
     indirect: false,
     inOrder: false,
     tableEntries: 0,
+    journal: undefined,
+    resubmitted: [],
   };
 }
 

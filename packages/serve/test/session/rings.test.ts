@@ -1,5 +1,5 @@
-import { EventFd, KickPipe } from '@virtio-platform/host';
-import { encodeU64, encodeVringState, type RequestName } from '@virtio-platform/vhost-user';
+import { EventFd, KickPipe, SharedMemory } from '@virtio-platform/host';
+import { encodeRegion, encodeU64, encodeVringState, type RequestName } from '@virtio-platform/vhost-user';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { GUEST_ADDRESS, OwnServer, until, type OwnFrontEnd } from '../own-front-end.ts';
 
@@ -168,6 +168,31 @@ describe('a split ring that a front-end sets up', () => {
     await until(() => used() === 1, 'a used buffer');
     expect(memory().view.getUint8(STATUS)).not.toBe(0);
     expect(server.problems).toEqual(['the driver write of 512 bytes at 0x99990000: unmapped']);
+  });
+
+  it('reaches memory that is plugged in while it is in use, and none that was taken out again', async () => {
+    await start(VERSION_1, 0);
+    const plugged = frontEnd.own(SharedMemory.create(8192));
+    const at = 0x9999_0000;
+    const region = encodeRegion({ guestAddress: BigInt(at), size: 8192, userAddress: 0x6000_0000_0000n, offset: 0 });
+    const read = async (index: number): Promise<number> => {
+      new Uint8Array(plugged.buffer).fill(0xaa);
+      makeAvailable(index, 0, WRITE);
+      memory().view.setBigUint64(DESCRIPTORS + 16, BigInt(at) + 4000n, true);
+      kick.signal();
+      await until(() => used() === index + 1, 'a used buffer');
+      return memory().view.getUint8(STATUS);
+    };
+    expect(await read(0)).not.toBe(0);
+    expect(await frontEnd.tell('ADD_MEM_REG', region, [plugged.descriptor])).toBe(0n);
+    expect(await read(1)).toBe(0);
+    // A sector of zeros, across a page.
+    const bytes = new Uint8Array(plugged.buffer);
+    expect(bytes.subarray(4000, 4000 + SECTOR).every((byte) => byte === 0)).toBe(true);
+    expect([bytes[3999], bytes[4000 + SECTOR]]).toEqual([0xaa, 0xaa]);
+    expect(await frontEnd.tell('REM_MEM_REG', region)).toBe(0n);
+    expect(await read(2)).not.toBe(0);
+    expect(bytes.every((byte) => byte === 0xaa)).toBe(true);
   });
 });
 

@@ -75,8 +75,8 @@ const ENDS: readonly (readonly [string, (to: OwnFrontEnd) => void, RegExp])[] = 
   ['a feature that was not offered', (to) => to.send('SET_FEATURES', encodeU64(1n << 60n)), /not offered: BIT_60/],
   [
     'a protocol feature that was not offered',
-    (to) => to.send('SET_PROTOCOL_FEATURES', encodeU64(1n << 12n)),
-    /protocol features that were not offered: 0x1000/,
+    (to) => to.send('SET_PROTOCOL_FEATURES', encodeU64(1n << 11n)),
+    /protocol features that were not offered: 0x800/,
   ],
   [
     'a message of a protocol feature that was not accepted',

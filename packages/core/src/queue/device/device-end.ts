@@ -11,6 +11,7 @@ import type { ByteOrder, QueueLayout } from '../ring/ring-format.ts';
 import { BorrowedRing } from './borrowed-ring.ts';
 import type { DescriptorChain } from './descriptor-chain.ts';
 import { LONGEST_TABLE, type DeviceQueue, type DeviceQueueOptions } from './device-queue.ts';
+import type { DeviceQueueJournal, ResubmittedBuffer } from './device-queue-journal.ts';
 import type { DeviceQueueState } from './device-queue-state.ts';
 import { InFlightOrder } from './in-flight-order.ts';
 
@@ -45,6 +46,9 @@ export abstract class DeviceEnd<Ring> implements DeviceQueue {
   protected usedPosition = 0;
   /** Slots of all buffers in flight. */
   protected inFlightSlots = 0;
+  protected readonly journal: DeviceQueueJournal | undefined;
+  /** Buffers of {@link DeviceQueueOptions.resubmitted} that were not taken yet; `undefined` where all were. */
+  protected resubmitted: ResubmittedBuffer[] | undefined;
   readonly #layout: QueueLayout;
   readonly #borrowed: BorrowedRing;
   readonly #tableBytes: Uint8Array;
@@ -68,6 +72,7 @@ export abstract class DeviceEnd<Ring> implements DeviceQueue {
     this.longestChain = options.indirect ? Math.max(size, LONGEST_TABLE, options.tableEntries ?? 0) : size;
     this.space = space;
     this.options = options;
+    this.journal = options.journal;
     this.slots = new Uint16Array(size);
     this.#layout = layout;
     this.#borrowed = new BorrowedRing(space, options.addresses, descriptorAccess, driverBytes, deviceBytes);
@@ -78,6 +83,7 @@ export abstract class DeviceEnd<Ring> implements DeviceQueue {
     this.table = openDescriptorTable(byteOrder, views, 0);
     this.usedPosition = restored?.used ?? firstPosition;
     for (const { id, slots, room } of restored?.inFlight ?? []) this.begin(id, slots, room);
+    this.resubmitted = checkedResubmitted(options.resubmitted ?? [], layout, size - this.inFlightSlots);
   }
 
   get broken(): BrokenReason | undefined {
@@ -103,6 +109,7 @@ export abstract class DeviceEnd<Ring> implements DeviceQueue {
     if (slots === 0) throw new RangeError(`buffer ${id} is not in flight`);
     const order = this.#order;
     const isFull = order?.take(id, written) ?? false;
+    this.journal?.returned(id);
     this.slots[id] = 0;
     this.#inFlight--;
     this.inFlightSlots -= slots;
@@ -124,7 +131,10 @@ export abstract class DeviceEnd<Ring> implements DeviceQueue {
     if (ring === undefined) return false;
     if (this.#order !== undefined) this.#writeHeld(ring, this.#order);
     this.#pushedSlots = 0;
-    return this.publishUsed(ring, moved);
+    this.journal?.publishing(this.usedPosition);
+    const isWanted = this.publishUsed(ring, moved);
+    this.journal?.published(this.usedPosition);
+    return isWanted;
   }
 
   save(): DeviceQueueState {
@@ -164,6 +174,23 @@ export abstract class DeviceEnd<Ring> implements DeviceQueue {
     }
     const { descriptor, driver, device } = this.#borrowed;
     return (this.#ring = this.openRing(descriptor, driver, device));
+  }
+
+  /** Where the device takes the next buffer that is not a resubmitted one, when the queue opens. */
+  protected get firstAvailable(): number {
+    const again = (this.resubmitted ?? []).reduce((sum, { descriptors }) => sum + Math.max(1, descriptors.length), 0);
+    return this.positionAfter(this.usedPosition, this.inFlightSlots + again);
+  }
+
+  /** Takes the next resubmitted buffer, once `take` filled the chain with it. */
+  protected resubmit(chain: DescriptorChain, take: (buffer: ResubmittedBuffer) => boolean): boolean {
+    const buffer = this.resubmitted?.shift();
+    if (this.resubmitted?.length === 0) this.resubmitted = undefined;
+    if (buffer === undefined) return false;
+    chain.clear(buffer.id);
+    if (!take(buffer)) return false;
+    this.begin(buffer.id, Math.max(1, buffer.descriptors.length), chain.writableBytes);
+    return true;
   }
 
   /** Counts a popped buffer as in flight. `writable` bytes of it may be written. */
@@ -220,4 +247,20 @@ export abstract class DeviceEnd<Ring> implements DeviceQueue {
     this.writeUsed(ring, order.heldPosition, order.heldId, order.heldWritten);
     order.heldId = -1;
   }
+}
+
+/** Throws `RangeError` for buffers that cannot be in flight together in `room` slots. */
+function checkedResubmitted(
+  buffers: readonly ResubmittedBuffer[],
+  layout: QueueLayout,
+  room: number,
+): ResubmittedBuffer[] | undefined {
+  if (buffers.length === 0) return undefined;
+  const slots = buffers.reduce((sum, { descriptors }) => sum + Math.max(1, descriptors.length), 0);
+  if (slots > room) throw new RangeError(`${slots} slots are to be taken again, and the ring has ${room}`);
+  const ids = new Set(buffers.map(({ id }) => id));
+  if (ids.size < buffers.length) throw new RangeError('a buffer is to be taken again twice');
+  const isWhole = buffers.every(({ descriptors }) => descriptors.length === 0 || layout === 'packed');
+  if (!isWhole) throw new RangeError('a buffer of a split ring has its descriptors in the ring');
+  return [...buffers];
 }

@@ -1,6 +1,7 @@
 import type { BrokenReason } from '../ring/broken-reason.ts';
 import type { ByteOrder, QueueAddresses } from '../ring/ring-format.ts';
 import type { DescriptorChain } from './descriptor-chain.ts';
+import type { DeviceQueueJournal, ResubmittedBuffer } from './device-queue-journal.ts';
 import type { DeviceQueueState } from './device-queue-state.ts';
 
 /** The options of a device's end, of either layout. */
@@ -18,6 +19,10 @@ export interface DeviceQueueOptions {
   readonly byteOrder?: ByteOrder;
   /** Entries of an indirect table that the device takes at least: for a block device its seg_max + 2. Default: 0. */
   readonly tableEntries?: number;
+  /** Is told what is in flight. */
+  readonly journal?: DeviceQueueJournal | undefined;
+  /** Buffers to take first, in this order: each was in flight when another device's end of the ring ended. */
+  readonly resubmitted?: readonly ResubmittedBuffer[];
 }
 
 /**

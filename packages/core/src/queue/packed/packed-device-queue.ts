@@ -2,10 +2,12 @@ import type { DeviceAddressSpace } from '../../address-space/device-address-spac
 import type { DescriptorChain } from '../device/descriptor-chain.ts';
 import { DeviceEnd, type DeviceEndLayout } from '../device/device-end.ts';
 import type { DeviceQueueOptions } from '../device/device-queue.ts';
+import type { DeviceQueueJournal, ResubmittedBuffer } from '../device/device-queue-journal.ts';
 import type { DeviceQueueState } from '../device/device-queue-state.ts';
 import { VIRTQ_DESC_F_INDIRECT, VIRTQ_DESC_F_NEXT, VIRTQ_DESC_F_WRITE } from '../ring/descriptor-table.ts';
 import {
   advance,
+  availableFlags,
   FIRST_POSITION,
   isAvailable,
   packedNeedsNotification,
@@ -32,23 +34,29 @@ export class PackedDeviceQueue extends DeviceEnd<PackedRing> {
   #isHolding = false;
   #heldSlot = 0;
   #heldFlags = 0;
+  /** Whether {@link #takeBackUsed} is done. */
+  #isTakenBack = false;
   /** What the device area says to the driver. */
   #isEnabled = true;
 
   /** Throws `RangeError` for a size or an address that section 2.8.11 forbids. `restored` is a checked saved queue. */
   constructor(space: DeviceAddressSpace, options: DeviceQueueOptions, restored?: DeviceQueueState) {
     super(space, options, packedLayoutOf(options), restored);
-    this.#availPosition = this.positionAfter(this.usedPosition, this.inFlightSlots);
+    this.#availPosition = this.firstAvailable;
   }
 
   pop(chain: DescriptorChain): boolean {
     const ring = this.reach();
     if (ring === undefined) return false;
+    if (this.resubmitted !== undefined) {
+      if (!this.#isTakenBack) this.#takeBackUsed(ring);
+      return this.resubmit(chain, (buffer) => this.#takeAgain(chain, buffer));
+    }
     const flags = ring.flags(slotOf(this.#availPosition));
     if (!isAvailable(flags, this.#availPosition)) return false;
     chain.clear(0);
     const slots =
-      (flags & VIRTQ_DESC_F_INDIRECT) === 0 ? this.#walk(ring, chain, flags) : this.#walkTable(ring, chain, flags);
+      (flags & VIRTQ_DESC_F_INDIRECT) === 0 ? this.#walk(ring, chain, flags) : this.#takeTable(ring, chain, flags);
     if (slots === 0) return false;
     const id = ring.id(slotOf(advance(this.#availPosition, slots - 1, this.size)));
     if (id >= this.size)
@@ -59,6 +67,7 @@ export class PackedDeviceQueue extends DeviceEnd<PackedRing> {
     }
     chain.head = id;
     this.begin(id, slots, chain.writableBytes);
+    if (this.journal !== undefined) this.#note(ring, this.journal, id, slots);
     this.#availPosition = advance(this.#availPosition, slots, this.size);
     return true;
   }
@@ -138,25 +147,61 @@ export class PackedDeviceQueue extends DeviceEnd<PackedRing> {
     }
   }
 
-  /**
-   * Copies an indirect table, in order; of its flags only WRITE counts (section 2.8.7). Returns the one slot that it
-   * takes, or 0 where it broke the queue.
-   */
-  #walkTable(ring: PackedRing, chain: DescriptorChain, flags: number): number {
+  /** Copies the indirect table of a slot. Returns the one slot that it takes, or 0 where it broke the queue. */
+  #takeTable(ring: PackedRing, chain: DescriptorChain, flags: number): number {
     const slot = slotOf(this.#availPosition);
-    if (!this.options.indirect || (flags & VIRTQ_DESC_F_NEXT) !== 0) {
-      this.break('indirect-table-invalid', `descriptor ${slot} has flags 0x${flags.toString(16)}`);
-      return 0;
-    }
-    const entries = this.copyTable(ring.low(slot), ring.high(slot), ring.length(slot));
-    if (entries === 0) return 0;
+    return this.#walkTable(chain, slot, ring.low(slot), ring.high(slot), ring.length(slot), flags) ? 1 : 0;
+  }
+
+  /**
+   * Copies an indirect table, in order; of its flags only WRITE counts (section 2.8.7). Returns false where it broke
+   * the queue.
+   */
+  #walkTable(chain: DescriptorChain, slot: number, low: number, high: number, bytes: number, flags: number): boolean {
+    if (!this.options.indirect || (flags & VIRTQ_DESC_F_NEXT) !== 0)
+      return this.break('indirect-table-invalid', `descriptor ${slot} has flags 0x${flags.toString(16)}`);
+    const entries = this.copyTable(low, high, bytes);
     const { table, longestChain } = this;
     for (let i = 0; i < entries; i++) {
       // Where a split descriptor has next, a packed one has its flags.
       const length = table.length(i);
-      if (!this.append(chain, i, table.low(i), table.high(i), length, table.next(i), longestChain)) return 0;
+      if (!this.append(chain, i, table.low(i), table.high(i), length, table.next(i), longestChain)) return false;
     }
-    return 1;
+    return entries > 0;
+  }
+
+  /** The descriptors as the ring has them by now: what is taken again from a journal is checked like the ring. */
+  #note(ring: PackedRing, journal: DeviceQueueJournal, id: number, slots: number): void {
+    let position = this.#availPosition;
+    for (let i = 0; i < slots; i++) {
+      const slot = slotOf(position);
+      journal.descriptor(ring.low(slot), ring.high(slot), ring.length(slot), ring.flags(slot), ring.id(slot));
+      position = advance(position, 1, this.size);
+    }
+    journal.taken(id);
+  }
+
+  /**
+   * Another device's end may have written used descriptors behind the first one of a batch that it never showed. The
+   * driver would see them once that first one is written again, so their slots are made available again, as they were.
+   */
+  #takeBackUsed(ring: PackedRing): void {
+    this.#isTakenBack = true;
+    for (let position = this.usedPosition; position !== this.#availPosition;) {
+      const slot = slotOf(position);
+      if (!isAvailable(ring.flags(slot), position)) ring.writeFlags(slot, availableFlags(position));
+      position = advance(position, 1, this.size);
+    }
+  }
+
+  /** Takes a buffer from the copies of its descriptors. Returns false where it broke the queue. */
+  #takeAgain(chain: DescriptorChain, { descriptors }: ResubmittedBuffer): boolean {
+    return descriptors.every(({ low, high, length, flags }, i) => {
+      const isTable = (flags & VIRTQ_DESC_F_INDIRECT) !== 0;
+      if (!isTable) return this.append(chain, i, low, high, length, flags, this.size);
+      if (descriptors.length > 1) return this.break('indirect-table-invalid', 'a table in a list of descriptors');
+      return this.#walkTable(chain, i, low, high, length, flags);
+    });
   }
 }
 

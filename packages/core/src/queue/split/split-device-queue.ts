@@ -33,13 +33,14 @@ export class SplitDeviceQueue extends DeviceEnd<SplitRing> {
   /** Throws `RangeError` for a size or an address that section 2.7.1 forbids. `restored` is a checked saved queue. */
   constructor(space: DeviceAddressSpace, options: DeviceQueueOptions, restored?: DeviceQueueState) {
     super(space, options, splitLayoutOf(options), restored);
-    this.#lastAvailIdx = this.positionAfter(this.usedPosition, this.inFlightSlots);
+    this.#lastAvailIdx = this.firstAvailable;
     this.#availIdx = this.#lastAvailIdx;
   }
 
   pop(chain: DescriptorChain): boolean {
     const ring = this.reach();
     if (ring === undefined) return false;
+    if (this.resubmitted !== undefined) return this.resubmit(chain, ({ id }) => this.#walk(chain, id));
     if (this.#availIdx === this.#lastAvailIdx && !this.#readAvailIdx(ring)) return false;
     const head = ring.availEntry(this.#lastAvailIdx & (this.size - 1));
     if (head >= this.size)
@@ -49,6 +50,7 @@ export class SplitDeviceQueue extends DeviceEnd<SplitRing> {
     if (!this.#walk(chain, head)) return false;
     this.#lastAvailIdx = (this.#lastAvailIdx + 1) & 0xffff;
     this.begin(head, 1, chain.writableBytes);
+    this.journal?.taken(head);
     return true;
   }
 

@@ -1,0 +1,50 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { setTimeout } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+
+const PROGRAM = fileURLToPath(new URL('served-disk.mjs', import.meta.url));
+/** What the start of a process takes on a slow computer. */
+const START_MS = 30_000;
+
+/** What a {@link KilledDisk} serves, and where. */
+export interface KilledDiskOptions {
+  readonly socket: string;
+  readonly image: string;
+  /** Bytes. */
+  readonly capacity: number;
+  readonly layout: string;
+  /** What it offers, as bits. */
+  readonly features: bigint;
+}
+
+/** A disk in a process of its own, that a test kills. */
+export class KilledDisk {
+  readonly #child: ChildProcess;
+  readonly #ended: Promise<unknown>;
+  #output = '';
+
+  constructor({ socket, image, capacity, layout, features }: KilledDiskOptions) {
+    const words = [socket, image, String(capacity), layout, String(features)];
+    this.#child = spawn(process.execPath, [PROGRAM, ...words], { stdio: ['ignore', 'pipe', 'inherit'] });
+    this.#child.stdout!.on('data', (chunk) => (this.#output += String(chunk)));
+    this.#ended = once(this.#child, 'close');
+  }
+
+  /** What happened: kind and text of each event. */
+  get events(): string[] {
+    return this.#output.split('\n').filter((line) => line !== '');
+  }
+
+  /** Waits for an event. Throws, with all that happened, where it does not come. */
+  async until(kind: string): Promise<void> {
+    for (const end = performance.now() + START_MS; !this.#output.includes(kind); await setTimeout(2))
+      if (performance.now() > end) throw new Error(`no ${kind}: ${this.#output}`);
+  }
+
+  /** Sends a signal, and waits for the end of the process. */
+  async end(signal: NodeJS.Signals): Promise<void> {
+    this.#child.kill(signal);
+    await this.#ended;
+  }
+}
