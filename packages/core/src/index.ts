@@ -11,6 +11,7 @@ export * from './errors/host-error.ts';
 export * from './errors/internal-error.ts';
 export * from './errors/message-of.ts';
 export * from './errors/printable.ts';
+export * from './platform/available-request.ts';
 export * from './platform/device-type.ts';
 export * from './platform/config-table.ts';
 export * from './platform/conform/bench-memory.ts';
