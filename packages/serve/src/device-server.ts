@@ -11,6 +11,9 @@ import { VHOST_USER_CARRIES, type ProtocolFeatureName } from '@virtio-platform/v
 import { ServedDevice } from './device/served-device.ts';
 import { ServedMemory } from './memory/served-memory.ts';
 import type { ServeEvent } from './serve-events.ts';
+import type { CountedFinding, DriverFinding } from './strict/driver-finding.ts';
+import { DriverFindings, type StrictMode } from './strict/driver-findings.ts';
+import { StrictCheck } from './strict/strict-check.ts';
 import { FrontEndSession, type SessionOptions } from './session/front-end-session.ts';
 
 /** What is served, and where. */
@@ -24,28 +27,50 @@ export interface ServeOptions {
   readonly layout?: QueueLayout | undefined;
   /** The path of the Unix socket. */
   readonly socket: string;
+  /** Whether mistakes of drivers are looked for, and whether the first one ends the device. Default: they are not. */
+  readonly strict?: StrictMode | undefined;
   /** Is told of what happens. */
   readonly onEvent?: ((event: ServeEvent) => void) | undefined;
   /** Ends the server. */
   readonly signal: AbortSignal;
 }
 
+/** What was seen of drivers when a device is not served any more. */
+export interface ServeResult {
+  /** With `strict`: what they did wrong. */
+  readonly findings: readonly CountedFinding[];
+  /** The finding that ended the device, with `strict: 'fail'`. */
+  readonly failedBy: DriverFinding | undefined;
+}
+
+/** How long a driver whose device was ended may see that it needs a reset, before its connection ends too. */
+const FAILED_MS = 100;
+
 /**
- * Serves a device to one front-end after the other, until the signal is aborted. The device outlives a connection: what
+ * Serves a device to one front-end after the other, until the signal is aborted, or a finding ends it. The device outlives a connection: what
  * a driver wrote to a disk is there for the next one. Throws {@link HostError}, and what the device half throws when it
  * is made; then no socket is left.
  */
-export async function serveDevice(options: ServeOptions): Promise<void> {
+export async function serveDevice(options: ServeOptions): Promise<ServeResult> {
   const problem = hostProblem();
   if (problem !== undefined) throw problem;
-  const { type, settings, socket, signal, onEvent: emit = () => {} } = options;
+  const { type, settings, socket, strict, onEvent: emit = () => {} } = options;
   const model = openModel(type, settings, 'little');
   const frontEnd = type.vhostUser?.frontEnd?.(settings, model.queueSizes.length);
   const control = frontEnd?.control === undefined ? 0 : 1;
   const queueCount = Math.min(model.queueSizes.length, (frontEnd?.queueCount ?? Infinity) - control);
-  const device = new ServedDevice(model, queueCount);
+  const failed = new AbortController();
+  const signal = AbortSignal.any([options.signal, failed.signal]);
+  const fail = ({ code, what }: DriverFinding): void => {
+    device.fail(`${code}: ${what}`);
+    setTimeout(() => failed.abort(), FAILED_MS);
+  };
+  const found = (finding: DriverFinding): void => emit({ kind: 'finding', finding });
+  const findings = strict === undefined ? undefined : new DriverFindings(strict, { found, failed: fail });
+  const assumed = (frontEnd?.assumes ?? FeatureSet.EMPTY).and(model.features);
+  const watch = findings && new StrictCheck({ type, settings, model, findings, assumed });
+  const device = new ServedDevice(model, queueCount, watch);
   try {
-    const assumed = (frontEnd?.assumes ?? FeatureSet.EMPTY).and(model.features);
     const hidden = (frontEnd?.hides ?? FeatureSet.EMPTY).minus(assumed);
     const offers = offered(options, model.features).minus(hidden);
     const memory = new ServedMemory();
@@ -63,6 +88,10 @@ export async function serveDevice(options: ServeOptions): Promise<void> {
   } finally {
     device.dispose();
   }
+  if (findings === undefined) return { findings: [], failedBy: undefined };
+  const { entries, errors, failedBy } = findings;
+  emit({ kind: 'findings', findings: entries, errors });
+  return { findings: entries, failedBy };
 }
 
 /** Accepts connections one after the other; others wait meanwhile. */

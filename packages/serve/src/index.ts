@@ -10,3 +10,6 @@
  */
 export * from './device-server.ts';
 export * from './serve-events.ts';
+export * from './strict/driver-finding.ts';
+export { type StrictMode } from './strict/driver-findings.ts';
+export * from './strict/driver-rules.ts';

@@ -1,6 +1,7 @@
 import { ContractError, describeError, KEPT, type DeviceModel, type DeviceQueues } from '@virtio-platform/core';
 import type { DeviceAddressSpace } from '@virtio-platform/core/address-space';
 import type { FeatureSet } from '@virtio-platform/core/features';
+import type { ServedWatch } from '../strict/served-watch.ts';
 import { ServedQueue, type QueueEnd, type RingSetup } from './served-queue.ts';
 
 /** Who is told of what a served device does. */
@@ -23,10 +24,14 @@ const MOST_AT_ONCE = 512;
  */
 export class ServedDevice implements DeviceQueues {
   readonly model: DeviceModel;
+  /** What finds the mistakes of drivers; `undefined` where they are not looked for. */
+  readonly watch: ServedWatch | undefined;
   /** Of the front-end that there is. */
   #listener: ServedDeviceListener | undefined;
   /** By index. */
   readonly #queues: (ServedQueue | undefined)[];
+  /** What queues were opened over, and what the device half is given. */
+  #opened: DeviceAddressSpace | undefined;
   #space: DeviceAddressSpace | undefined;
   #isRunning = false;
   #isStarted = false;
@@ -36,9 +41,10 @@ export class ServedDevice implements DeviceQueues {
   #next: NodeJS.Immediate | undefined;
   #served = 0;
 
-  /** `queueCount` of its queues are the front-end's to set up. Owns the device half. */
-  constructor(model: DeviceModel, queueCount: number) {
+  /** `queueCount` of its queues are the front-end's to set up. Owns the device half and `watch`. */
+  constructor(model: DeviceModel, queueCount: number, watch?: ServedWatch) {
     this.model = model;
+    this.watch = watch;
     this.#queues = Array.from({ length: queueCount }, () => undefined);
     model.connect?.({
       queueChanged: () => this.wake(),
@@ -85,9 +91,12 @@ export class ServedDevice implements DeviceQueues {
    * accepted. Throws `RangeError` for a ring that its layout forbids, and what the device half throws.
    */
   open(index: number, setup: RingSetup, accepted: FeatureSet, space: DeviceAddressSpace): void {
-    const queue = new ServedQueue(space, setup);
+    const { watch } = this;
+    if (!this.#isStarted) watch?.started(accepted);
+    const queue = new ServedQueue(space, setup, (inner) => watch?.queue(inner, index, setup, space) ?? inner);
     if (!this.#isStarted) this.#start(accepted);
-    this.#space = space;
+    if (this.#opened !== space) this.#space = watch?.addressSpace(space) ?? space;
+    this.#opened = space;
     this.#queues[index] = queue;
   }
 
@@ -112,6 +121,7 @@ export class ServedDevice implements DeviceQueues {
     if (queue === undefined) return undefined;
     const end = queue.end();
     this.#queues[index] = undefined;
+    this.watch?.ended(index);
     this.#guard(index, () => this.model.forget(index));
     if (!this.isInUse) this.#isStarted = this.#isBroken = false;
     return end;
@@ -127,6 +137,18 @@ export class ServedDevice implements DeviceQueues {
   /** Resets the device half alone: the front-end asks later where the queues stopped. */
   resetModel(): void {
     this.#guard(-1, () => this.model.reset?.());
+  }
+
+  /** The driver notified `count` times of a queue; `isLive` where it set DRIVER_OK before. */
+  kicked(index: number, count: number, isLive: boolean): void {
+    this.wake();
+    this.watch?.kicked(index, count, isLive);
+  }
+
+  /** Ends the device: it does nothing any more until it is reset, for this reason. */
+  fail(reason: string): void {
+    this.#isBroken = true;
+    this.#listener?.broken(-1, reason);
   }
 
   /** Serves what is available, now and in later slices of the event loop. */
@@ -158,6 +180,7 @@ export class ServedDevice implements DeviceQueues {
   dispose(): void {
     if (this.#next !== undefined) clearImmediate(this.#next);
     this.#queues.fill(undefined);
+    this.watch?.dispose();
     this.model.dispose();
   }
 

@@ -89,7 +89,8 @@ export class FrontEndSession {
       const translation = accepted.has(VIRTIO_F_ACCESS_PLATFORM) ? this.#iotlb : memory;
       return new TranslatedAddressSpace(memory.memory, this.#faults, translation);
     };
-    this.#rings = new Rings({ device, memory, assumed, spaceFor, emit });
+    const kicked = (index: number, count: number): void => device.kicked(index, count, this.#isLive);
+    this.#rings = new Rings({ device, memory, assumed, spaceFor, kicked, emit });
     this.#wait = new ReadableWait(this.#channel.descriptor);
   }
 
@@ -213,8 +214,11 @@ export class FrontEndSession {
       case 'GET_CONFIG':
         return readConfig(device.model, payload);
       case 'SET_CONFIG':
-        if (!writeConfig(device.model, this.#options.type.config, payload))
+        if (!writeConfig(device.model, this.#options.type.config, payload)) {
+          const what = 'bytes of the configuration were written that are no whole field that a driver may write';
+          device.watch?.record('DRV-CONFIG-WRITE', what);
           this.#tell('driver', 'writes bytes of the configuration that are no whole field that it may write; ignored');
+        }
         return undefined;
       case 'SET_STATUS':
         return this.#setStatus(Number(decodeU64(payload) & 0xffn));
@@ -273,6 +277,11 @@ export class FrontEndSession {
     else this.#rings.reportWith(index, descriptor);
   }
 
+  /** Whether the driver set DRIVER_OK, as far as the front-end tells. */
+  get #isLive(): boolean {
+    return !this.#has('STATUS') || (this.#status & DeviceStatus.DriverOk) !== 0;
+  }
+
   get #offered(): FeatureSet {
     return this.#options.offers.with(VHOST_USER_F_PROTOCOL_FEATURES);
   }
@@ -290,6 +299,7 @@ export class FrontEndSession {
     const unknown = features.minus(this.#offered);
     if (unknown.bits !== 0n) {
       const names = unknown.names(this.#options.type.features).join(', ');
+      this.#options.device.watch?.record('DRV-FEATURE-NOT-OFFERED', `${names} was accepted and not offered`);
       throw new FrontEndViolation(`accepts what was not offered: ${names}`);
     }
     this.#rings.accept(features);
@@ -378,8 +388,11 @@ export class FrontEndSession {
     this.#options.emit({ kind: 'problem', by, text });
   }
 
-  #tellFault({ address, length, access, cause, detail }: DeviceFault): void {
-    if (this.#isAbandoned || this.#faultCount++ >= MOST_FAULTS_TOLD) return;
+  #tellFault(fault: DeviceFault): void {
+    if (this.#isAbandoned) return;
+    this.#options.device.watch?.faulted(fault);
+    const { address, length, access, cause, detail } = fault;
+    if (this.#faultCount++ >= MOST_FAULTS_TOLD) return;
     const what = detail ?? `${access} of ${length} bytes at 0x${address.toString(16)}: ${cause}`;
     this.#tell('driver', this.#faultCount === MOST_FAULTS_TOLD ? `${what}; later ones are counted` : what);
   }

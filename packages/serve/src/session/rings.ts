@@ -14,6 +14,7 @@ import type { QueueEnd, RingSetup } from '../device/served-queue.ts';
 import { FrontEndViolation } from '../front-end-violation.ts';
 import type { ServedMemory } from '../memory/served-memory.ts';
 import type { ServeEvent } from '../serve-events.ts';
+import type { DriverRuleCode } from '../strict/driver-rules.ts';
 import { Vring } from './vring.ts';
 
 /** What the rings of a device are made over. */
@@ -24,6 +25,8 @@ export interface RingsOptions {
   readonly assumed: FeatureSet;
   /** The device's view of memory with these features. */
   readonly spaceFor: (accepted: FeatureSet) => DeviceAddressSpace;
+  /** The driver notified so many times of a queue. */
+  readonly kicked: (index: number, count: number) => void;
   readonly emit: (event: ServeEvent) => void;
 }
 
@@ -86,6 +89,7 @@ export class Rings {
   setSize(index: number, size: number): void {
     const vring = this.#idle(index, 'the size');
     const most = this.#options.device.model.queueSizes[index]!;
+    if (size > most) this.#record('DRV-QUEUE-SIZE', index, `${size} entries of ${most} that the device has`);
     if (size > most) throw new FrontEndViolation(`gives queue ${index} ${size} entries: the device takes ${most}`);
     if (size === 0) {
       const text = `gives queue ${index} no entries: it is not served`;
@@ -107,7 +111,7 @@ export class Rings {
 
   /** Takes the descriptor over. */
   start(index: number, descriptor: number | undefined): void {
-    this.#of(index).start(descriptor, () => this.#options.device.wake());
+    this.#of(index).start(descriptor, (count) => this.#options.kicked(index, count));
     this.#isReady = true;
   }
 
@@ -194,6 +198,10 @@ export class Rings {
     for (const vring of this.#vrings) vring.dispose();
   }
 
+  #record(code: DriverRuleCode, queue: number, what: string): void {
+    this.#options.device.watch?.record(code, `queue ${queue}: ${what}`, { queue });
+  }
+
   get #layout(): QueueLayout {
     return this.#accepted?.has(VIRTIO_F_RING_PACKED) === true ? 'packed' : 'split';
   }
@@ -235,8 +243,10 @@ export class Rings {
     try {
       device.open(index, setup, new FeatureSet(accepted.bits | assumed.bits), this.#space!);
     } catch (error) {
-      if (error instanceof RangeError) throw new FrontEndViolation(`sets up queue ${index} wrongly: ${error.message}`);
-      throw error;
+      if (!(error instanceof RangeError)) throw error;
+      const isMisaligned = error.message.includes('misaligned');
+      this.#record(isMisaligned ? 'DRV-RING-MISALIGNED' : 'DRV-QUEUE-SIZE', index, error.message);
+      throw new FrontEndViolation(`sets up queue ${index} wrongly: ${error.message}`);
     }
     if (!this.#isTold) emit({ kind: 'negotiated', accepted, translates: this.translates });
     this.#isTold = true;
@@ -268,6 +278,7 @@ export class Rings {
       const device = this.translates ? address : this.#options.memory.guestOfUser(address, lengths[area]!);
       if (device === undefined) {
         const where = `at 0x${address.toString(16)}, which are in no region that it gave`;
+        this.#record('DRV-RING-UNREACHABLE', index, `${lengths[area]!} bytes of the ring are ${where}`);
         throw new FrontEndViolation(`has ${lengths[area]!} bytes of queue ${index} ${where}`);
       }
       return [Number(device & 0xffff_ffffn), Number(device >> 32n)];
