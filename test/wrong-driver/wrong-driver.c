@@ -25,6 +25,7 @@ enum { SET_VRING_KICK = 12, SET_VRING_CALL, GET_PROTOCOL_FEATURES = 15, SET_PROT
 enum { SET_CONFIG = 25, SET_STATUS = 39, GET_STATUS };
 enum { NEED_REPLY = 1 << 3, NEEDS_RESET = 1 << 6, LIVE = 1 | 2 | 8, DRIVER_OK = 4 };
 static const uint64_t VERSION_1 = 1ull << 32, PACKED = 1ull << 34, PROTOCOL = 1ull << 30;
+static const uint64_t INDIRECT = 1ull << 28;
 static const uint64_t NET_TSO4 = 1ull << 11;
 
 struct descriptor {
@@ -291,7 +292,7 @@ int main(int count, char **words) {
   strncpy(address.sun_path, words[1], sizeof address.sun_path - 1);
   connection = socket(AF_UNIX, SOCK_STREAM, 0);
   if (connect(connection, (struct sockaddr *)&address, sizeof address) < 0) return 1;
-  uint64_t wanted = VERSION_1 | (is_packed ? PACKED : 0) | (is("feature-dependency") ? NET_TSO4 : 0);
+  uint64_t wanted = (starts("indirect-") && !is("indirect-feature") ? INDIRECT : 0) | VERSION_1 | (is_packed ? PACKED : 0) | (is("feature-dependency") ? NET_TSO4 : 0);
   set_up(wanted);
   if (starts("net-")) net_mistake();
   else if (is("feature-dependency")) keep_receive_buffer();

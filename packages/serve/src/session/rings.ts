@@ -167,7 +167,7 @@ export class Rings {
         this.#wordsOf(index, vring);
       } catch (error) {
         vring.areas = undefined;
-        throw error;
+        throw this.#setUpProblem(index, error);
       }
     }
   }
@@ -196,6 +196,14 @@ export class Rings {
   dispose(): void {
     for (let index = 0; index < this.#vrings.length; index++) this.#end(index);
     for (const vring of this.#vrings) vring.dispose();
+  }
+
+  /** What is wrong with a ring that its layout forbids; any other error as it is. */
+  #setUpProblem(index: number, error: unknown): unknown {
+    if (!(error instanceof RangeError)) return error;
+    const isMisaligned = error.message.includes('misaligned');
+    this.#record(isMisaligned ? 'DRV-RING-MISALIGNED' : 'DRV-QUEUE-SIZE', index, error.message);
+    return new FrontEndViolation(`sets up queue ${index} wrongly: ${error.message}`);
   }
 
   #record(code: DriverRuleCode, queue: number, what: string): void {
@@ -243,10 +251,7 @@ export class Rings {
     try {
       device.open(index, setup, new FeatureSet(accepted.bits | assumed.bits), this.#space!);
     } catch (error) {
-      if (!(error instanceof RangeError)) throw error;
-      const isMisaligned = error.message.includes('misaligned');
-      this.#record(isMisaligned ? 'DRV-RING-MISALIGNED' : 'DRV-QUEUE-SIZE', index, error.message);
-      throw new FrontEndViolation(`sets up queue ${index} wrongly: ${error.message}`);
+      throw this.#setUpProblem(index, error);
     }
     if (!this.#isTold) emit({ kind: 'negotiated', accepted, translates: this.translates });
     this.#isTold = true;

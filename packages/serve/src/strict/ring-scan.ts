@@ -1,5 +1,12 @@
 import type { DeviceAddressSpace } from '@virtio-platform/core/address-space';
-import { BorrowedRing, DESCRIPTOR_SIZE, openDescriptorTable, type DescriptorTable } from '@virtio-platform/core/queue';
+import type { RequestMistake } from '@virtio-platform/core';
+import {
+  BorrowedRing,
+  DescriptorChain,
+  DESCRIPTOR_SIZE,
+  openDescriptorTable,
+  type DescriptorTable,
+} from '@virtio-platform/core/queue';
 import { ringAreaBytes } from '@virtio-platform/vhost-user';
 import type { RingSetup } from '../device/served-queue.ts';
 import { ChainScan, hexOf } from './chain-scan.ts';
@@ -26,7 +33,19 @@ export interface ScanOptions {
   readonly longestTable: number;
   /** Whether addresses are I/O virtual: then the bytes of buffers are not copied, which would ask for translations. */
   readonly isTranslated: boolean;
+  /** What is wrong with the request in a buffer. */
+  readonly checkRequest: (chain: DescriptorChain) => RequestMistake | undefined;
 }
+
+const REQUEST_KIND = {
+  header: 'HEADER',
+  status: 'STATUS',
+  length: 'LENGTH',
+  range: 'RANGE',
+  feature: 'FEATURE',
+  value: 'VALUE',
+  direction: 'DIRECTION',
+} as const;
 
 /** Bytes of buffers and tables of a queue that are copied at once. */
 const MOST_COPIED = 2 ** 24;
@@ -188,6 +207,8 @@ export abstract class RingScan {
     for (const { index } of descriptors) this.owners[index] = serial;
     this.#owned.set(id, buffer);
     this.#copied += copiedBytes(buffer);
+    this.lookAt({ buffer: id });
+    this.#check(buffer);
   }
 
   /** Reads an indirect table whose length is right so far. `undefined` where it breaks a rule or is not reachable. */
@@ -229,6 +250,17 @@ export abstract class RingScan {
     const result = this.#ring.reach();
     if (result === 'moved') this.openAt(this.#ring.descriptor, this.#ring.driver, this.#ring.device);
     return result !== 'unreachable';
+  }
+
+  #check({ id, parts }: OwnedBuffer): void {
+    const chain = new DescriptorChain(Math.max(1, parts.length));
+    chain.clear(id);
+    for (const { low, high, length, isWritable } of parts) chain.append(low, high, length, isWritable, parts.length);
+    const mistake = this.options.checkRequest(chain);
+    if (mistake === undefined) return;
+    const { kind, clause, what, segment = 0 } = mistake;
+    const { index: descriptor, isInTable = false } = parts[segment] ?? {};
+    this.tell(`DRV-REQUEST-${REQUEST_KIND[kind]}`, `a request ${what}`, { buffer: id, descriptor, isInTable, clause });
   }
 
   #compare(buffer: OwnedBuffer): void {

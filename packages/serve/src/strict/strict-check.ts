@@ -1,7 +1,7 @@
-import type { DeviceModel, DeviceTypePlugin } from '@virtio-platform/core';
+import type { DeviceModel, DeviceTypePlugin, RequestMistake } from '@virtio-platform/core';
 import type { DeviceAddressSpace, DeviceFault } from '@virtio-platform/core/address-space';
 import { FeatureSet, unmetDependency, VIRTIO_F_ACCESS_PLATFORM } from '@virtio-platform/core/features';
-import type { DeviceQueue } from '@virtio-platform/core/queue';
+import type { DescriptorChain, DeviceQueue } from '@virtio-platform/core/queue';
 import type { RingSetup } from '../device/served-queue.ts';
 import type { ServedWatch } from './served-watch.ts';
 import type { FindingPlace } from './driver-finding.ts';
@@ -57,12 +57,11 @@ export class StrictCheck implements ServedWatch {
     const { type, settings, model, findings } = this.#options;
     const accepted = this.#accepted;
     const isTranslated = accepted.has(VIRTIO_F_ACCESS_PLATFORM);
-    const options = { findings, queue: index, setup, longestTable: queue.longestChain, isTranslated };
-    const strict: StrictQueue = new StrictQueue(queue, space, options, {
-      active: () => (this.#current = strict),
-      checkRequest: (chain) =>
-        type.checkRequest?.({ queue: index, chain, space, accepted, config: model.config, settings }),
-    });
+    const checkRequest = (chain: DescriptorChain): RequestMistake | undefined =>
+      type.checkRequest?.({ queue: index, chain, space, accepted, config: model.config, settings });
+    const longestTable = queue.longestChain;
+    const options = { findings, queue: index, setup, longestTable, isTranslated, checkRequest };
+    const strict: StrictQueue = new StrictQueue(queue, space, options, () => (this.#current = strict));
     this.#queues[index] = strict;
     return strict;
   }
@@ -100,7 +99,7 @@ export class StrictCheck implements ServedWatch {
   /** The part of a buffer that an address is in. */
   #placeOf(address: number): FindingPlace {
     const place = this.#current?.scan.place;
-    if (place?.buffer !== undefined) return place;
+    if (place?.descriptor !== undefined) return place;
     for (const queue of [this.#current, ...this.#queues]) {
       const found = queue?.scan.placeOf(address, queue.head);
       if (found !== undefined) return found;

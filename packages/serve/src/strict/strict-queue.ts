@@ -6,7 +6,6 @@ import {
   type DeviceQueue,
 } from '@virtio-platform/core/queue';
 import type { DeviceAddressSpace } from '@virtio-platform/core/address-space';
-import type { RequestMistake } from '@virtio-platform/core';
 import type { DriverRuleCode } from './driver-rules.ts';
 import { KickAccount } from './kick-account.ts';
 import { PackedScan } from './packed-scan.ts';
@@ -29,21 +28,13 @@ const RULE_OF: Readonly<Partial<Record<BrokenCode, DriverRuleCode>>> = {
 /** How long a driver may take between its buffer and its notification: looks, each as long as the check has them. */
 const PATIENCE = 6;
 
-/** What a {@link StrictQueue} needs of the device. */
-export interface StrictQueueHooks {
-  /** The queue is about to be looked at, or used: what is refused from here on is refused for it. */
-  active(): void;
-  /** What is wrong with the request in a buffer that was taken. */
-  checkRequest(chain: DescriptorChain): RequestMistake | undefined;
-}
-
 /** The device's end of a queue, with a look at everything that its driver does. */
 export class StrictQueue extends ForwardingDeviceQueue {
   readonly scan: RingScan;
   readonly #inner: DeviceQueue;
   readonly #options: ScanOptions;
   readonly #kicks: KickAccount | undefined;
-  readonly #hooks: StrictQueueHooks;
+  readonly #active: () => void;
   /** The buffer that was taken last. */
   #head = -1;
   #popped = 0;
@@ -52,12 +43,15 @@ export class StrictQueue extends ForwardingDeviceQueue {
   #waits = 0;
   #waitsAt = -1;
 
-  /** `space` is that of the device, before its writes are told. */
-  constructor(inner: DeviceQueue, space: DeviceAddressSpace, options: ScanOptions, hooks: StrictQueueHooks) {
+  /**
+   * `space` is that of the device, before its writes are told. `active` is told that the queue is about to be looked
+   * at, or used: what is refused from there on is refused for it.
+   */
+  constructor(inner: DeviceQueue, space: DeviceAddressSpace, options: ScanOptions, active: () => void) {
     super(inner);
     this.#inner = inner;
     this.#options = options;
-    this.#hooks = hooks;
+    this.#active = active;
     const { layout, eventIdx, position } = options.setup;
     if (layout === 'packed') this.scan = new PackedScan(space, options);
     else {
@@ -78,7 +72,7 @@ export class StrictQueue extends ForwardingDeviceQueue {
   }
 
   override pop(chain: DescriptorChain): boolean {
-    this.#hooks.active();
+    this.#active();
     this.scan.scan();
     if (this.#hasFailed) return false;
     if (!super.pop(chain)) {
@@ -89,7 +83,6 @@ export class StrictQueue extends ForwardingDeviceQueue {
     this.#head = chain.head;
     // It became available after the look.
     if (this.scan.owned(chain.head) === undefined) this.scan.scan();
-    this.#check(chain);
     return !this.#hasFailed;
   }
 
@@ -128,7 +121,7 @@ export class StrictQueue extends ForwardingDeviceQueue {
 
   /** Looks whether the driver changes what is the device's, or forgot to notify. Called again and again. */
   look(): void {
-    this.#hooks.active();
+    this.#active();
     if (this.#hasFailed || this.broken !== undefined) return;
     if (!this.#options.isTranslated) {
       this.scan.scan();
@@ -150,16 +143,6 @@ export class StrictQueue extends ForwardingDeviceQueue {
     return this.#options.findings.failedBy !== undefined;
   }
 
-  #check(chain: DescriptorChain): void {
-    const mistake = this.#hooks.checkRequest(chain);
-    if (mistake === undefined) return;
-    const { queue, findings } = this.#options;
-    const { kind, clause, what, segment = 0 } = mistake;
-    const part = this.scan.owned(chain.head)?.parts[segment];
-    const place = { queue, buffer: chain.head, descriptor: part?.index, isInTable: part?.isInTable === true, clause };
-    findings.record(`DRV-REQUEST-${REQUEST_KIND[kind]}`, `queue ${queue}: a request ${what}`, place);
-  }
-
   #tellBroken(): void {
     const broken = super.broken;
     if (broken === undefined || this.#isBreakTold) return;
@@ -170,13 +153,3 @@ export class StrictQueue extends ForwardingDeviceQueue {
     findings.record(code, `queue ${queue}: ${broken.detail}`, { queue });
   }
 }
-
-const REQUEST_KIND = {
-  header: 'HEADER',
-  status: 'STATUS',
-  length: 'LENGTH',
-  range: 'RANGE',
-  feature: 'FEATURE',
-  value: 'VALUE',
-  direction: 'DIRECTION',
-} as const;
