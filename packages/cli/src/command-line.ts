@@ -2,6 +2,7 @@ import { fileURLToPath } from 'node:url';
 import { forbidExit, messageOf } from '@virtio-platform/core';
 import type { ResolutionOptions } from '@virtio-platform/profile';
 import { TOOL_VERSION } from '@virtio-platform/runner';
+import type { StrictMode } from '@virtio-platform/serve';
 import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import wrapAnsi from 'wrap-ansi';
 import { checkCommand } from './commands/check.ts';
@@ -90,6 +91,7 @@ const LONGEST_PATIENCE_MS = 60_000;
 interface ServeOptions extends PluginOptions {
   readonly socket: string;
   readonly once?: boolean;
+  readonly strict?: StrictMode;
   readonly set?: readonly string[];
 }
 
@@ -348,17 +350,22 @@ export async function runCommandLine(
     .argument('<profile>', 'YAML file, or name of a shipped profile')
     .requiredOption('--socket <path>', 'the socket to listen at; removed at the end')
     .addOption(setOption())
+    .addOption(
+      new Option('--strict [mode]', 'tells what the driver does wrong; fail ends the device with the first mistake')
+        .choices(['warn', 'fail'])
+        .preset('warn'),
+    )
     .option('--once', 'ends with the first front-end')
     .option('--json', 'prints an object in a line for each thing that happens')
     .option(...NO_PLUGINS_OUTSIDE)
     .addOption(pluginTimeout())
     .addHelpText('after', SERVE_HELP)
     .action((file: string, options: ServeOptions) => {
-      const { socket, once = false, json = false, set = [] } = options;
+      const { socket, strict, once = false, json = false, set = [] } = options;
       const plugins = allowedPlugins(options);
       return run(json, async () => {
         const { serveCommand } = await import('./commands/serve.ts');
-        return await serveCommand(terminal, file, { socket, once, json, set, plugins, interruption });
+        return await serveCommand(terminal, file, { socket, strict, once, json, set, plugins, interruption });
       });
     });
   program

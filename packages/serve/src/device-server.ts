@@ -61,8 +61,8 @@ export async function serveDevice(options: ServeOptions): Promise<ServeResult> {
   const queueCount = Math.min(model.queueSizes.length, (frontEnd?.queueCount ?? Infinity) - control);
   const failed = new AbortController();
   const signal = AbortSignal.any([options.signal, failed.signal]);
-  const fail = ({ code, what }: DriverFinding): void => {
-    device.fail(`${code}: ${what}`);
+  const fail = ({ code }: DriverFinding): void => {
+    device.fail(`needs a reset, and ends: ${code}`);
     setTimeout(() => failed.abort(), FAILED_MS);
   };
   const found = (finding: DriverFinding): void => emit({ kind: 'finding', finding });

@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import { blamePlugin, runHook, type ResolutionOptions } from '@virtio-platform/profile';
-import { serveDevice, type ServeEvent } from '@virtio-platform/serve';
+import { serveDevice, type ServeEvent, type StrictMode } from '@virtio-platform/serve';
 import { checkRuns, distinctErrors } from '../checked-runs.ts';
 import { ExitStatus, worstStatus } from '../exit-status.ts';
 import type { Interruption } from '../interruption.ts';
@@ -14,6 +14,8 @@ import type { Terminal } from '../terminal.ts';
 export interface ServeCommandOptions {
   /** The path of the socket, as the user gave it. */
   readonly socket: string;
+  /** Whether mistakes of the driver are looked for, and whether the first one ends the device. */
+  readonly strict: StrictMode | undefined;
   /** Whether the command ends with the first front-end. */
   readonly once: boolean;
   readonly json: boolean;
@@ -30,7 +32,7 @@ export interface ServeCommandOptions {
 export async function serveCommand(
   terminal: Terminal,
   file: string,
-  { socket, once, json, set, plugins, interruption }: ServeCommandOptions,
+  { socket, strict, once, json, set, plugins, interruption }: ServeCommandOptions,
 ): Promise<ExitStatus> {
   const checked = [];
   for (const path of profilePaths(file, terminal.cwd)) checked.push(...(await checkRuns(path, { ...plugins, set })));
@@ -51,7 +53,7 @@ export async function serveCommand(
     else printer.print(event);
     if (once && event.kind === 'disconnected') end.abort();
   };
-  const { error } = await isolate(
+  const { value, error } = await isolate(
     () =>
       serveDevice({
         type,
@@ -59,10 +61,12 @@ export async function serveCommand(
         offers,
         layout: profile.queue.layout,
         socket: resolve(terminal.cwd, socket),
+        strict,
         onEvent,
         signal: AbortSignal.any([interruption.signal, end.signal]),
       }),
     (thrown) => blamePlugin(thrown, profile, plugins),
   );
-  return error === undefined ? ExitStatus.AsExpected : printError(terminal, error, json);
+  if (error !== undefined) return printError(terminal, error, json);
+  return value?.failedBy === undefined ? ExitStatus.AsExpected : ExitStatus.Differed;
 }

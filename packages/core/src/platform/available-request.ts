@@ -17,21 +17,25 @@ export interface AvailableRequest<Settings = unknown> {
 }
 
 /** The kinds of mistakes in a request, whatever the device type is. */
-export type RequestMistakeKind =
-  /** What the driver writes is too short to be read: a header, a frame. */
-  | 'header'
-  /** There is no room for the answer that every request has. */
-  | 'status'
-  /** The data has a length that the request cannot have. */
-  | 'length'
-  /** It names a place that the device does not have: a sector, a target. */
-  | 'range'
-  /** It needs a feature that was not accepted. */
-  | 'feature'
-  /** It has a type or a value that the specification forbids. */
-  | 'value'
-  /** Buffers of this queue are for the other direction. */
-  | 'direction';
+export const REQUEST_MISTAKES = [
+  // What the driver writes is too short to be read: a header, a frame.
+  'header',
+  // There is no room for the answer that every request has.
+  'status',
+  // The data has a length that the request cannot have.
+  'length',
+  // It names a place that the device does not have: a sector, a target.
+  'range',
+  // It needs a feature that was not accepted.
+  'feature',
+  // It has a type or a value that the specification forbids.
+  'value',
+  // Buffers of this queue are for the other direction.
+  'direction',
+] as const;
+
+/** One of {@link REQUEST_MISTAKES}. */
+export type RequestMistakeKind = (typeof REQUEST_MISTAKES)[number];
 
 /** What is wrong with a request. */
 export interface RequestMistake {

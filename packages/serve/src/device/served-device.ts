@@ -235,7 +235,8 @@ export class ServedDevice implements DeviceQueues {
   #break(index: number, served: ServedQueue): void {
     const { code, detail } = served.queue.broken!;
     served.isEnabled = false;
-    this.#listener?.broken(index, `${code}: ${detail}`);
+    // The device was ended for what it says here.
+    if (!this.#isBroken) this.#listener?.broken(index, `${code}: ${detail}`);
   }
 
   #guard(queue: number, call: () => void): void {
