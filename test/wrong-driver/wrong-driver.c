@@ -185,7 +185,7 @@ static void set_up(uint64_t wanted) {
   tell(SET_STATUS, LIVE);
   if (is("notify-early")) {
     kick();
-    usleep(100000);
+    usleep(1200000);
   }
   tell(SET_STATUS, LIVE | DRIVER_OK);
 }

@@ -139,8 +139,8 @@ export class ServedDevice implements DeviceQueues {
     this.#guard(-1, () => this.model.reset?.());
   }
 
-  /** The driver notified `count` times of a queue; `isLive` where it set DRIVER_OK before. */
-  kicked(index: number, count: number, isLive: boolean): void {
+  /** The driver notified `count` times of a queue; `isLive` tells whether it set DRIVER_OK. */
+  kicked(index: number, count: number, isLive: () => boolean): void {
     this.wake();
     this.watch?.kicked(index, count, isLive);
   }

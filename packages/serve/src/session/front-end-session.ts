@@ -89,7 +89,7 @@ export class FrontEndSession {
       const translation = accepted.has(VIRTIO_F_ACCESS_PLATFORM) ? this.#iotlb : memory;
       return new TranslatedAddressSpace(memory.memory, this.#faults, translation);
     };
-    const kicked = (index: number, count: number): void => device.kicked(index, count, this.#isLive);
+    const kicked = (index: number, count: number): void => device.kicked(index, count, () => this.#isLive);
     this.#rings = new Rings({ device, memory, assumed, spaceFor, kicked, emit });
     this.#wait = new ReadableWait(this.#channel.descriptor);
   }
@@ -277,9 +277,9 @@ export class FrontEndSession {
     else this.#rings.reportWith(index, descriptor);
   }
 
-  /** Whether the driver set DRIVER_OK, as far as the front-end tells. */
+  /** Whether the driver set DRIVER_OK, as far as the front-end tells: of some devices QEMU tells FEATURES_OK alone. */
   get #isLive(): boolean {
-    return !this.#has('STATUS') || (this.#status & DeviceStatus.DriverOk) !== 0;
+    return (this.#status & DeviceStatus.Driver) === 0 || (this.#status & DeviceStatus.DriverOk) !== 0;
   }
 
   get #offered(): FeatureSet {

@@ -14,8 +14,8 @@ export interface ServedWatch {
   /** The device's end that is used in place of `queue`, which was opened over `space`. */
   queue(queue: DeviceQueue, index: number, setup: RingSetup, space: DeviceAddressSpace): DeviceQueue;
   ended(index: number): void;
-  /** `count` notifications of the driver came, and were served; `isLive` where DRIVER_OK was set before. */
-  kicked(index: number, count: number, isLive: boolean): void;
+  /** `count` notifications of the driver came, and were served; `isLive` tells whether DRIVER_OK is set. */
+  kicked(index: number, count: number, isLive: () => boolean): void;
   /** An access of the device was refused. */
   faulted(fault: DeviceFault): void;
   /** The driver broke a rule that others than the rings show. */

@@ -22,6 +22,8 @@ export interface StrictCheckOptions {
 
 /** How often rings are looked at while nothing happens. */
 const LOOK_MS = 250;
+/** Looks in which DRIVER_OK may follow a notification. */
+const EARLY_LOOKS = 3;
 
 /** Finds what the drivers of a served device do wrong. */
 export class StrictCheck implements ServedWatch {
@@ -30,6 +32,8 @@ export class StrictCheck implements ServedWatch {
   readonly #queues: (StrictQueue | undefined)[] = [];
   readonly #timer: NodeJS.Timeout;
   #accepted = FeatureSet.EMPTY;
+  /** A notification that came before DRIVER_OK. */
+  #early: { readonly queue: number; readonly isLive: () => boolean; looks: number } | undefined;
   /** The queue that was looked at last. */
   #current: StrictQueue | undefined;
 
@@ -67,12 +71,12 @@ export class StrictCheck implements ServedWatch {
   }
 
   ended(index: number): void {
+    if (this.#early?.queue === index) this.#early = undefined;
     this.#queues[index] = undefined;
   }
 
-  kicked(index: number, count: number, isLive: boolean): void {
-    if (!isLive)
-      this.record('DRV-NOTIFY-EARLY', `queue ${index}: the driver notified before it set DRIVER_OK`, { queue: index });
+  kicked(index: number, count: number, isLive: () => boolean): void {
+    if (count > 0 && !isLive()) this.#early ??= { queue: index, isLive, looks: 0 };
     this.#queues[index]?.kicked(count);
   }
 
@@ -107,7 +111,22 @@ export class StrictCheck implements ServedWatch {
     return place ?? {};
   }
 
+  /**
+   * A front-end notifies of its rings itself when it starts them, and tells of DRIVER_OK behind that: QEMU does. So a
+   * notification is early where DRIVER_OK does not follow.
+   */
+  #lookForEarly(): void {
+    const early = this.#early;
+    if (early === undefined) return;
+    if (!early.isLive() && ++early.looks < EARLY_LOOKS) return;
+    this.#early = undefined;
+    if (early.isLive()) return;
+    const { queue } = early;
+    this.record('DRV-NOTIFY-EARLY', `queue ${queue}: the driver notified before it set DRIVER_OK`, { queue });
+  }
+
   #look(): void {
+    this.#lookForEarly();
     for (const queue of this.#queues) queue?.look();
     this.#current = undefined;
   }

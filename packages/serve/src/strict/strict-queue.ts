@@ -35,6 +35,9 @@ export class StrictQueue extends ForwardingDeviceQueue {
   readonly #options: ScanOptions;
   readonly #kicks: KickAccount | undefined;
   readonly #active: () => void;
+  readonly #space: DeviceAddressSpace;
+  /** Of the address space, when the device asked for a notification. */
+  #generation = -1;
   /** The buffer that was taken last. */
   #head = -1;
   #popped = 0;
@@ -52,6 +55,7 @@ export class StrictQueue extends ForwardingDeviceQueue {
     this.#inner = inner;
     this.#options = options;
     this.#active = active;
+    this.#space = space;
     const { layout, eventIdx, position } = options.setup;
     if (layout === 'packed') this.scan = new PackedScan(space, options);
     else {
@@ -99,6 +103,7 @@ export class StrictQueue extends ForwardingDeviceQueue {
   override enableNotifications(): boolean {
     if (this.#hasFailed) return true;
     this.#kicks?.opens();
+    this.#generation = this.#space.generation;
     return super.enableNotifications();
   }
 
@@ -123,6 +128,8 @@ export class StrictQueue extends ForwardingDeviceQueue {
   look(): void {
     this.#active();
     if (this.#hasFailed || this.broken !== undefined) return;
+    // To look may ask for a translation. A guest that restarts has none for the ring of the system before.
+    if (this.#options.isTranslated && this.#space.generation !== this.#generation) return;
     if (!this.#options.isTranslated) {
       this.scan.scan();
       this.scan.compareAll();
