@@ -3,7 +3,7 @@
  * `wrong-driver SOCKET MISTAKE`. It drives queue 0 of a block device, or with a mistake that begins with `net-` that of
  * a network device. First it does one request right, then the mistake, then it asks for the status until the back-end
  * says that it needs a reset ("needs reset") or is gone ("gone"), or a second has passed ("nothing").
- * Without a mistake (`none`) it does 8 requests right. `packed-` in front of a mistake has it on a packed ring.
+ * Without a mistake (`none`) it does 8 requests right, and says what the device does wrong. `packed-` in front of a mistake has it on a packed ring.
  */
 #define _GNU_SOURCE
 #include <poll.h>
@@ -15,6 +15,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { MEMORY = 1 << 20, SIZE = 16, DESCRIPTORS = 0x1000, DRIVER = 0x2000, DEVICE = 0x3000, TABLE = 0x4000 };
@@ -144,6 +145,9 @@ static void wait_used(void) {
       used++;
       return;
     }
+    char byte;
+    if (recv(connection, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0) end("gone");
+    if (tries > 100 && ask(GET_STATUS) & NEEDS_RESET) end("needs reset");
     usleep(1000);
   }
   end("no answer");
@@ -154,8 +158,21 @@ static void do_right(void) {
     put_read(0, 0, 512);
     show(0);
   }
+  struct timespec before, after;
+  clock_gettime(CLOCK_MONOTONIC, &before);
+  memory[STATUS] = 0xff;
   kick();
   wait_used();
+  clock_gettime(CLOCK_MONOTONIC, &after);
+  double ms = (after.tv_sec - before.tv_sec) * 1e3 + (after.tv_nsec - before.tv_nsec) / 1e6;
+  uint32_t length = is_packed ? at((used - 3) % SIZE)->length : *(uint32_t *)(memory + DEVICE + 8 + 8 * ((used - 1) % SIZE));
+  if (ms > 290) end("late");
+  if (memory[STATUS] != 0) end("an error");
+  if (length < 513) end("short");
+  if (length > 513) end("a lie");
+  struct pollfd call = {call_fd, POLLIN, 0};
+  uint64_t calls;
+  if (poll(&call, 1, 500) != 1 || read(call_fd, &calls, 8) != 8) end("silent");
 }
 
 static void set_up(uint64_t wanted) {

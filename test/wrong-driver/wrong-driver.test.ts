@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { deviceDescription, ownTemporaryFolder } from '@virtio-platform/conformance/testing';
 import type { DeviceTypePlugin } from '@virtio-platform/core';
+import type { Misbehavior } from '@virtio-platform/core/failure';
 import block from '@virtio-platform/device-block';
 import net from '@virtio-platform/device-net';
 import { serveDevice, type DriverFinding, type ServeResult, type StrictMode } from '@virtio-platform/serve';
@@ -67,11 +68,15 @@ const MISTAKES: Readonly<Record<string, Partial<DriverFinding>>> = {
 };
 
 /** Serves a device to the program. Gives what it printed, and what was found. */
-async function drive(mistake: string, strict: StrictMode): Promise<{ readonly said: string } & ServeResult> {
+async function drive(
+  mistake: string,
+  strict: StrictMode,
+  misbehaves?: Misbehavior,
+): Promise<{ readonly said: string } & ServeResult> {
   const isNet = mistake.startsWith('net-') || mistake === 'feature-dependency';
   const type: DeviceTypePlugin = isNet ? net : block;
   const stop = new AbortController();
-  const socket = join(folder.path, `${mistake}-${strict}.sock`);
+  const socket = join(folder.path, `${mistake}-${strict}-${Object.keys(misbehaves ?? {}).join('')}.sock`);
   const { settings } = deviceDescription(type, isNet ? {} : { capacity: '64KiB' });
   let said = '';
   const result = await serveDevice({
@@ -79,6 +84,7 @@ async function drive(mistake: string, strict: StrictMode): Promise<{ readonly sa
     settings,
     socket,
     strict,
+    misbehaves,
     signal: stop.signal,
     onEvent: ({ kind }) => {
       if (kind !== 'listening') return;
@@ -122,5 +128,26 @@ describe.skipIf(!canCompile)(`strict, under a driver with mistakes (${NEEDS})`, 
     const { findings, failedBy, said } = await drive('request-range', 'warn');
     expect([failedBy, said]).toEqual([undefined, 'nothing']);
     expect(findings).toMatchObject([{ code: 'DRV-REQUEST-RANGE', count: 1 }]);
+  });
+});
+
+/** What the program sees of each way in which a device that is served can misbehave. */
+const SEEN: Readonly<Partial<Record<keyof Misbehavior, string>>> = {
+  late: 'late',
+  short: 'short',
+  lies: 'a lie',
+  errors: 'an error',
+  silent: 'silent',
+  needsReset: 'needs reset',
+  dies: 'gone',
+};
+
+describe.skipIf(!canCompile)(`a served device that misbehaves on purpose (${NEEDS})`, () => {
+  it.each(['none', 'packed-none'])('is seen by its driver: %s', async (name) => {
+    const ways = Object.keys(SEEN);
+    const results = await Promise.all(ways.map((way) => drive(name, 'warn', { [way]: { nth: [5], by: 300 } })));
+    expect(Object.fromEntries(results.map(({ said }, i) => [ways[i], said]))).toEqual(SEEN);
+    expect(results.map(({ findings }) => findings)).toEqual(ways.map(() => []));
+    expect(results.map(({ hasDied }) => hasDied)).toEqual(ways.map((way) => way === 'dies'));
   });
 });

@@ -14,6 +14,7 @@ import {
   type DeviceAddressSpace,
   type OpenAddressSpace,
 } from '@virtio-platform/core/address-space';
+import { misbehaving } from '@virtio-platform/core/failure';
 import { GuestMemory } from '@virtio-platform/core/memory';
 import { offeredFeatures, type DeviceSetup } from './device-setup.ts';
 import { spaceWithConsequence } from './fault-consequence.ts';
@@ -64,7 +65,8 @@ const space = await orFail(() =>
 // Whose module is loaded, for the driver's thread: before the first command, it is the only one to read a word.
 mailbox.words[0] = LOADS_DEVICE_TYPE;
 const type = await orFail(() => importDeviceType(input.setup.module));
-const model = await orFail(() => openModel(type, input.setup.settings, input.setup.byteOrder));
+const opened = await orFail(() => openModel(type, input.setup.settings, input.setup.byteOrder));
+const model = await orFail(() => misbehaving(opened, input.setup.misbehaves));
 const offers = offeredFeatures(input.setup, model.features);
 const probe = openAddressSpace(space.memory, new FaultLog(), input.addressSpace.state);
 const isOneToOne = (): boolean => coversMemoryOneToOne(probe);

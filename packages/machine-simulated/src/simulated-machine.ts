@@ -9,6 +9,7 @@ import {
   type MachineRequest,
 } from '@virtio-platform/core';
 import { coversMemoryOneToOne, FaultLog, type AddressSpaceBlueprint } from '@virtio-platform/core/address-space';
+import { misbehaving } from '@virtio-platform/core/failure';
 import { FeatureSet } from '@virtio-platform/core/features';
 import { allocateSharedMemory, GuestMemory } from '@virtio-platform/core/memory';
 import { boundAddressSpace, deviceSetup, offeredFeatures, type DeviceSetup } from './device-setup.ts';
@@ -98,7 +99,8 @@ function openDevice(
   type: DeviceTypePlugin,
   parts: DeviceParts,
 ): SimulatedDevice {
-  const model = openModel(type, parts.setup.settings, parts.setup.byteOrder);
+  const opened = openModel(type, parts.setup.settings, parts.setup.byteOrder);
+  const model = misbehaving(opened, parts.setup.misbehaves);
   try {
     return deviceAround(model, memory, faults, type, parts);
   } catch (error) {

@@ -6,6 +6,7 @@ import {
   VIRTIO_F_VERSION_1,
 } from '@virtio-platform/core/features';
 import { RING_FEATURES, type QueueLayout } from '@virtio-platform/core/queue';
+import { misbehaving, type Misbehavior } from '@virtio-platform/core/failure';
 import { hostProblem, ReadableWait, UnixListener } from '@virtio-platform/host';
 import { VHOST_USER_CARRIES, type ProtocolFeatureName } from '@virtio-platform/vhost-user';
 import { ServedDevice } from './device/served-device.ts';
@@ -27,6 +28,8 @@ export interface ServeOptions {
   readonly layout?: QueueLayout | undefined;
   /** The path of the Unix socket. */
   readonly socket: string;
+  /** How the device misbehaves on purpose. */
+  readonly misbehaves?: Misbehavior | undefined;
   /** Whether mistakes of drivers are looked for, and whether the first one ends the device. Default: they are not. */
   readonly strict?: StrictMode | undefined;
   /** Is told of what happens. */
@@ -41,13 +44,16 @@ export interface ServeResult {
   readonly findings: readonly CountedFinding[];
   /** The finding that ended the device, with `strict: 'fail'`. */
   readonly failedBy: DriverFinding | undefined;
+  /** Whether the device died on purpose. */
+  readonly hasDied: boolean;
 }
 
 /** How long a driver whose device was ended may see that it needs a reset, before its connection ends too. */
 const FAILED_MS = 100;
 
 /**
- * Serves a device to one front-end after the other, until the signal is aborted, or a finding ends it. The device outlives a connection: what
+ * Serves a device to one front-end after the other, until the signal is aborted, a finding ends it, or
+ * it dies on purpose. The device outlives a connection: what
  * a driver wrote to a disk is there for the next one. Throws {@link HostError}, and what the device half throws when it
  * is made; then no socket is left.
  */
@@ -55,10 +61,11 @@ export async function serveDevice(options: ServeOptions): Promise<ServeResult> {
   const problem = hostProblem();
   if (problem !== undefined) throw problem;
   const { type, settings, socket, strict, onEvent: emit = () => {} } = options;
-  const model = openModel(type, settings, 'little');
+  const model = misbehaving(openModel(type, settings, 'little'), options.misbehaves);
   const frontEnd = type.vhostUser?.frontEnd?.(settings, model.queueSizes.length);
   const control = frontEnd?.control === undefined ? 0 : 1;
   const queueCount = Math.min(model.queueSizes.length, (frontEnd?.queueCount ?? Infinity) - control);
+  let hasDied = false;
   const failed = new AbortController();
   const signal = AbortSignal.any([options.signal, failed.signal]);
   const fail = ({ code }: DriverFinding): void => {
@@ -78,7 +85,12 @@ export async function serveDevice(options: ServeOptions): Promise<ServeResult> {
       const listener = new UnixListener(socket);
       try {
         emit({ kind: 'listening', path: socket, offers });
-        await serveEach(listener, { type, device, memory, offers, assumed, protocol: protocolOf(type), emit }, signal);
+        const protocol = protocolOf(type);
+        const died = (): void => {
+          hasDied = true;
+          failed.abort();
+        };
+        await serveEach(listener, { type, device, memory, offers, assumed, protocol, emit, died }, signal);
       } finally {
         listener.dispose();
       }
@@ -88,10 +100,10 @@ export async function serveDevice(options: ServeOptions): Promise<ServeResult> {
   } finally {
     device.dispose();
   }
-  if (findings === undefined) return { findings: [], failedBy: undefined };
+  if (findings === undefined) return { findings: [], failedBy: undefined, hasDied };
   const { entries, errors, failedBy } = findings;
   emit({ kind: 'findings', findings: entries, errors });
-  return { findings: entries, failedBy };
+  return { findings: entries, failedBy, hasDied };
 }
 
 /** Accepts connections one after the other; others wait meanwhile. */

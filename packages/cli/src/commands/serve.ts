@@ -42,7 +42,7 @@ export async function serveCommand(
   if (profile === undefined) return ExitStatus.Usage;
   if (checked.length > 1)
     terminal.printError(`the profile makes ${checked.length} runs; this is the device of the first, ${profile.name}`);
-  const { use, type, settings, offers } = profile.device;
+  const { use, type, settings, offers, misbehaves } = profile.device;
   if (type.check !== undefined)
     await runHook('device', use, 'check', () => type.check!(settings), plugins.pluginTimeoutMs);
   const printer = new ServePrinter(terminal, type, profile.name);
@@ -62,11 +62,12 @@ export async function serveCommand(
         layout: profile.queue.layout,
         socket: resolve(terminal.cwd, socket),
         strict,
+        misbehaves,
         onEvent,
         signal: AbortSignal.any([interruption.signal, end.signal]),
       }),
     (thrown) => blamePlugin(thrown, profile, plugins),
   );
   if (error !== undefined) return printError(terminal, error, json);
-  return value?.failedBy === undefined ? ExitStatus.AsExpected : ExitStatus.Differed;
+  return value?.failedBy === undefined && value?.hasDied !== true ? ExitStatus.AsExpected : ExitStatus.Differed;
 }

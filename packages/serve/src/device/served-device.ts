@@ -1,5 +1,6 @@
 import { ContractError, describeError, KEPT, type DeviceModel, type DeviceQueues } from '@virtio-platform/core';
 import type { DeviceAddressSpace } from '@virtio-platform/core/address-space';
+import { MisbehaviorSignal } from '@virtio-platform/core/failure';
 import type { FeatureSet } from '@virtio-platform/core/features';
 import type { ServedWatch } from '../strict/served-watch.ts';
 import { ServedQueue, type QueueEnd, type RingSetup } from './served-queue.ts';
@@ -13,6 +14,8 @@ export interface ServedDeviceListener {
   /** The device half met an error and went on. */
   failed(queue: number, reason: string): void;
   configChanged(): void;
+  /** The device is gone for good, on purpose. */
+  died(reason: string): void;
 }
 
 /** Buffers that are served before the event loop runs on: messages and signals wait no longer than that. */
@@ -170,7 +173,8 @@ export class ServedDevice implements DeviceQueues {
     if (written !== written >>> 0) throw new ContractError('device', 'push', 'was given no number of bytes');
     const queue = this.#queues[index]?.queue;
     queue?.push(head, written);
-    if (this.#isServing && index !== this.#serving && queue?.flush() === true) this.#listener?.notify(index);
+    if (this.#isServing && index !== this.#serving && queue?.flush() === true && this.model.notifies?.(index) !== false)
+      this.#listener?.notify(index);
   }
 
   report(queue: number, error: unknown): void {
@@ -226,7 +230,7 @@ export class ServedDevice implements DeviceQueues {
         if (written === written >>> 0) queue.push(served.chain.head, written);
         else if (written !== KEPT) throw new ContractError('device', 'process', 'returned no number of bytes');
       }
-      if (queue.flush()) this.#listener?.notify(index);
+      if (queue.flush() && this.model.notifies?.(index) !== false) this.#listener?.notify(index);
     } while (count < most && this.model.wants(index) && !queue.enableNotifications());
     if (queue.broken !== undefined) this.#break(index, served);
     return count;
@@ -250,6 +254,10 @@ export class ServedDevice implements DeviceQueues {
   /** The device half threw: it does nothing any more until it is reset. */
   #crash(queue: number, error: unknown): void {
     this.#isBroken = true;
-    this.#listener?.broken(queue, describeError(error));
+    if (!(error instanceof MisbehaviorSignal)) return this.#listener?.broken(queue, describeError(error));
+    if (error.kind === 'needs-reset') return this.#listener?.broken(-1, error.message);
+    // Nothing that was done is shown any more.
+    this.#queues.fill(undefined);
+    this.#listener?.died(error.message);
   }
 }

@@ -43,6 +43,8 @@ export interface SessionOptions {
   readonly assumed: FeatureSet;
   readonly protocol: readonly ProtocolFeatureName[];
   readonly emit: (event: ServeEvent) => void;
+  /** The device is gone for good, on purpose. */
+  readonly died: () => void;
 }
 
 /** The bits of SET_VRING_KICK, _CALL and _ERR that name the queue, and the one that says that no descriptor comes. */
@@ -111,6 +113,11 @@ export class FrontEndSession {
       broken: (queue, text) => this.#tellBroken(queue, text),
       failed: (queue, text) => this.#tell('device', queue < 0 ? text : `queue ${queue}: ${text}`),
       configChanged: () => this.#tellConfigChange(),
+      died: (text) => {
+        this.#tell('device', text);
+        this.end();
+        this.#options.died();
+      },
     });
     try {
       device.run(true);
