@@ -92,6 +92,8 @@ interface ServeOptions extends PluginOptions {
   readonly socket: string;
   readonly once?: boolean;
   readonly strict?: StrictMode;
+  readonly trace?: string;
+  readonly report?: string;
   readonly set?: readonly string[];
 }
 
@@ -355,17 +357,29 @@ export async function runCommandLine(
         .choices(['warn', 'fail'])
         .preset('warn'),
     )
+    .option('--trace <file>', 'writes what the device does, for Perfetto')
+    .option('--report <file>', 'writes a page of HTML of what the device did')
     .option('--once', 'ends with the first front-end')
     .option('--json', 'prints an object in a line for each thing that happens')
     .option(...NO_PLUGINS_OUTSIDE)
     .addOption(pluginTimeout())
     .addHelpText('after', SERVE_HELP)
     .action((file: string, options: ServeOptions) => {
-      const { socket, strict, once = false, json = false, set = [] } = options;
+      const { socket, strict, trace, report, once = false, json = false, set = [] } = options;
       const plugins = allowedPlugins(options);
       return run(json, async () => {
         const { serveCommand } = await import('./commands/serve.ts');
-        return await serveCommand(terminal, file, { socket, strict, once, json, set, plugins, interruption });
+        return await serveCommand(terminal, file, {
+          socket,
+          strict,
+          trace,
+          report,
+          once,
+          json,
+          set,
+          plugins,
+          interruption,
+        });
       });
     });
   program

@@ -10,6 +10,7 @@ import { misbehaving, type Misbehavior } from '@virtio-platform/core/failure';
 import { hostProblem, ReadableWait, UnixListener } from '@virtio-platform/host';
 import { VHOST_USER_CARRIES, type ProtocolFeatureName } from '@virtio-platform/vhost-user';
 import { ServedDevice } from './device/served-device.ts';
+import type { ServedRecording } from './device/served-recording.ts';
 import { ServedMemory } from './memory/served-memory.ts';
 import type { ServeEvent } from './serve-events.ts';
 import type { CountedFinding, DriverFinding } from './strict/driver-finding.ts';
@@ -32,6 +33,8 @@ export interface ServeOptions {
   readonly misbehaves?: Misbehavior | undefined;
   /** Whether mistakes of drivers are looked for, and whether the first one ends the device. Default: they are not. */
   readonly strict?: StrictMode | undefined;
+  /** Stands in front of the parts of the device while it is recorded. */
+  readonly recording?: ServedRecording | undefined;
   /** Is told of what happens. */
   readonly onEvent?: ((event: ServeEvent) => void) | undefined;
   /** Ends the server. */
@@ -76,7 +79,7 @@ export async function serveDevice(options: ServeOptions): Promise<ServeResult> {
   const findings = strict === undefined ? undefined : new DriverFindings(strict, { found, failed: fail });
   const assumed = (frontEnd?.assumes ?? FeatureSet.EMPTY).and(model.features);
   const watch = findings && new StrictCheck({ type, settings, model, findings, assumed });
-  const device = new ServedDevice(model, queueCount, watch);
+  const device = new ServedDevice(model, queueCount, watch, options.recording);
   try {
     const hidden = (frontEnd?.hides ?? FeatureSet.EMPTY).minus(assumed);
     const offers = offered(options, model.features).minus(hidden);

@@ -2,6 +2,7 @@ import { ContractError, describeError, KEPT, type DeviceModel, type DeviceQueues
 import type { DeviceAddressSpace } from '@virtio-platform/core/address-space';
 import { MisbehaviorSignal } from '@virtio-platform/core/failure';
 import type { FeatureSet } from '@virtio-platform/core/features';
+import type { ServedRecording } from './served-recording.ts';
 import type { ServedWatch } from '../strict/served-watch.ts';
 import { ServedQueue, type QueueEnd, type RingSetup } from './served-queue.ts';
 
@@ -29,6 +30,7 @@ export class ServedDevice implements DeviceQueues {
   readonly model: DeviceModel;
   /** What finds the mistakes of drivers; `undefined` where they are not looked for. */
   readonly watch: ServedWatch | undefined;
+  readonly #recording: ServedRecording | undefined;
   /** Of the front-end that there is. */
   #listener: ServedDeviceListener | undefined;
   /** By index. */
@@ -45,9 +47,10 @@ export class ServedDevice implements DeviceQueues {
   #served = 0;
 
   /** `queueCount` of its queues are the front-end's to set up. Owns the device half and `watch`. */
-  constructor(model: DeviceModel, queueCount: number, watch?: ServedWatch) {
+  constructor(model: DeviceModel, queueCount: number, watch?: ServedWatch, recording?: ServedRecording) {
     this.model = model;
     this.watch = watch;
+    this.#recording = recording;
     this.#queues = Array.from({ length: queueCount }, () => undefined);
     model.connect?.({
       queueChanged: () => this.wake(),
@@ -95,10 +98,15 @@ export class ServedDevice implements DeviceQueues {
    */
   open(index: number, setup: RingSetup, accepted: FeatureSet, space: DeviceAddressSpace): void {
     const { watch } = this;
+    const recording = this.#recording;
     if (!this.#isStarted) watch?.started(accepted);
-    const queue = new ServedQueue(space, setup, (inner) => watch?.queue(inner, index, setup, space) ?? inner);
+    const queue = new ServedQueue(space, setup, (inner) => {
+      const watched = watch?.queue(inner, index, setup, space) ?? inner;
+      return recording?.queue(watched, index) ?? watched;
+    });
     if (!this.#isStarted) this.#start(accepted);
-    if (this.#opened !== space) this.#space = watch?.addressSpace(space) ?? space;
+    const watched = watch?.addressSpace(space) ?? space;
+    if (this.#opened !== space) this.#space = recording?.addressSpace(watched) ?? watched;
     this.#opened = space;
     this.#queues[index] = queue;
   }
@@ -144,6 +152,7 @@ export class ServedDevice implements DeviceQueues {
 
   /** The driver notified `count` times of a queue; `isLive` tells whether it set DRIVER_OK. */
   kicked(index: number, count: number, isLive: () => boolean): void {
+    this.#recording?.kicked(index, count);
     this.wake();
     this.watch?.kicked(index, count, isLive);
   }

@@ -8,7 +8,8 @@ import type {
   ServeEvent,
   SessionStatistics,
 } from '@virtio-platform/serve';
-import type { Terminal } from './terminal.ts';
+import type { Terminal } from '../terminal.ts';
+import type { ToldEvent } from './serve-recording.ts';
 
 /** What people read of a device that is served: a line for each thing that happens. */
 export class ServePrinter {
@@ -23,8 +24,8 @@ export class ServePrinter {
     this.#profile = profile;
   }
 
-  /** Prints what happened. */
-  print(event: ServeEvent): void {
+  /** Prints what happened, and with what is wrong the events before it. */
+  print(event: ServeEvent, events: readonly ToldEvent[] = []): void {
     const { bold, dim, yellow } = this.#terminal.colors;
     switch (event.kind) {
       case 'listening': {
@@ -49,11 +50,13 @@ export class ServePrinter {
       case 'reset':
         return this.#terminal.print('  reset');
       case 'finding':
-        return this.#printFinding(event.finding);
+        this.#printFinding(event.finding);
+        return this.#printEvents(events);
       case 'findings':
         return this.#printFindings(event.findings);
       case 'problem':
-        return this.#hang(`  ${yellow(`the ${event.by}`)} `, printable(event.text));
+        this.#hang(`  ${yellow(`the ${event.by}`)} `, printable(event.text));
+        return this.#printEvents(events);
       case 'disconnected':
         return this.#hang(`${bold('disconnected')} `, statisticsText(event.statistics));
     }
@@ -65,6 +68,12 @@ export class ServePrinter {
     this.#hang(`  ${color(bold(code))} `, printable(what));
     this.#hang('    ', [...placeOf(place), `virtio 1.4 §${clause.replaceAll(', ', ', §')}`].join(', '));
     this.#hang(`    ${dim('do')} `, hint);
+  }
+
+  #printEvents(events: readonly ToldEvent[]): void {
+    const { dim } = this.#terminal.colors;
+    for (const { before, text } of events)
+      this.#hang(`    ${dim(`${(before === 0 ? 0 : -before).toFixed(3).padStart(10)} ms`)}  `, dim(printable(text)));
   }
 
   #printFindings(findings: readonly CountedFinding[]): void {
@@ -94,11 +103,16 @@ export class ServePrinter {
   }
 }
 
-/** An event as JSON has it: features by name. */
-export function serveEventJson(event: ServeEvent, type: Pick<DeviceTypePlugin, 'features'>): unknown {
+/** An event as JSON has it: features by name, and with what is wrong the events before it. */
+export function serveEventJson(
+  event: ServeEvent,
+  type: Pick<DeviceTypePlugin, 'features'>,
+  events: readonly ToldEvent[] = [],
+): unknown {
   const names = (features: FeatureSet): string[] => features.names(type.features).map((name) => shortFeatureName(name));
   if (event.kind === 'listening') return { ...event, offers: names(event.offers) };
-  return event.kind === 'negotiated' ? { ...event, accepted: names(event.accepted) } : event;
+  if (event.kind === 'negotiated') return { ...event, accepted: names(event.accepted) };
+  return events.length === 0 ? event : { ...event, events };
 }
 
 /** Where a finding is, below its queue, which `what` names. */
