@@ -92,6 +92,7 @@ interface ServeOptions extends PluginOptions {
   readonly socket: string;
   readonly once?: boolean;
   readonly strict?: StrictMode;
+  readonly poll?: number;
   readonly trace?: string;
   readonly report?: string;
   readonly set?: readonly string[];
@@ -357,6 +358,12 @@ export async function runCommandLine(
         .choices(['warn', 'fail'])
         .preset('warn'),
     )
+    .addOption(
+      new Option(
+        '--poll <microseconds>',
+        'looks at the rings for so long, at most, before it waits for a notification; as long as that pays off',
+      ).argParser(wholeNumber(0, 1_000_000)),
+    )
     .option('--trace <file>', 'writes what the device does, for Perfetto')
     .option('--report <file>', 'writes a page of HTML of what the device did')
     .option('--once', 'ends with the first front-end')
@@ -365,13 +372,14 @@ export async function runCommandLine(
     .addOption(pluginTimeout())
     .addHelpText('after', SERVE_HELP)
     .action((file: string, options: ServeOptions) => {
-      const { socket, strict, trace, report, once = false, json = false, set = [] } = options;
+      const { socket, strict, poll = 0, trace, report, once = false, json = false, set = [] } = options;
       const plugins = allowedPlugins(options);
       return run(json, async () => {
         const { serveCommand } = await import('./commands/serve.ts');
         return await serveCommand(terminal, file, {
           socket,
           strict,
+          poll,
           trace,
           report,
           once,

@@ -33,6 +33,8 @@ export interface ServeOptions {
   readonly misbehaves?: Misbehavior | undefined;
   /** Whether mistakes of drivers are looked for, and whether the first one ends the device. Default: they are not. */
   readonly strict?: StrictMode | undefined;
+  /** Microseconds for which rings are looked at, at most, before a notification is waited for. Default: 0. */
+  readonly pollMicros?: number | undefined;
   /** Stands in front of the parts of the device while it is recorded. */
   readonly recording?: ServedRecording | undefined;
   /** Is told of what happens. */
@@ -63,7 +65,7 @@ const FAILED_MS = 100;
 export async function serveDevice(options: ServeOptions): Promise<ServeResult> {
   const problem = hostProblem();
   if (problem !== undefined) throw problem;
-  const { type, settings, socket, strict, onEvent: emit = () => {} } = options;
+  const { type, settings, socket, strict, recording, pollMicros, onEvent: emit = () => {} } = options;
   const model = misbehaving(openModel(type, settings, 'little'), options.misbehaves);
   const frontEnd = type.vhostUser?.frontEnd?.(settings, model.queueSizes.length);
   const control = frontEnd?.control === undefined ? 0 : 1;
@@ -79,7 +81,7 @@ export async function serveDevice(options: ServeOptions): Promise<ServeResult> {
   const findings = strict === undefined ? undefined : new DriverFindings(strict, { found, failed: fail });
   const assumed = (frontEnd?.assumes ?? FeatureSet.EMPTY).and(model.features);
   const watch = findings && new StrictCheck({ type, settings, model, findings, assumed });
-  const device = new ServedDevice(model, queueCount, watch, options.recording);
+  const device = new ServedDevice(model, queueCount, { watch, recording, pollMicros });
   try {
     const hidden = (frontEnd?.hides ?? FeatureSet.EMPTY).minus(assumed);
     const offers = offered(options, model.features).minus(hidden);

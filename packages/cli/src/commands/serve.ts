@@ -19,6 +19,8 @@ export interface ServeCommandOptions {
   readonly socket: string;
   /** Whether mistakes of the driver are looked for, and whether the first one ends the device. */
   readonly strict: StrictMode | undefined;
+  /** Microseconds for which rings are looked at before a notification is waited for. */
+  readonly poll: number;
   /** The files of a trace and of a page of HTML, as the user gave them. */
   readonly trace: string | undefined;
   readonly report: string | undefined;
@@ -38,7 +40,7 @@ export interface ServeCommandOptions {
 export async function serveCommand(
   terminal: Terminal,
   file: string,
-  { socket, strict, trace, report, once, json, set, plugins, interruption }: ServeCommandOptions,
+  { socket, strict, poll, trace, report, once, json, set, plugins, interruption }: ServeCommandOptions,
 ): Promise<ExitStatus> {
   const checked = [];
   for (const path of profilePaths(file, terminal.cwd)) checked.push(...(await checkRuns(path, { ...plugins, set })));
@@ -88,6 +90,7 @@ export async function serveCommand(
         socket: resolve(terminal.cwd, socket),
         strict,
         misbehaves,
+        pollMicros: poll,
         recording: recording?.device,
         onEvent,
         signal: AbortSignal.any([interruption.signal, end.signal]),

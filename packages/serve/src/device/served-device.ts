@@ -4,6 +4,7 @@ import { MisbehaviorSignal } from '@virtio-platform/core/failure';
 import type { FeatureSet } from '@virtio-platform/core/features';
 import type { ServedRecording } from './served-recording.ts';
 import type { ServedWatch } from '../strict/served-watch.ts';
+import { AdaptivePoll } from './adaptive-poll.ts';
 import { ServedQueue, type QueueEnd, type RingSetup } from './served-queue.ts';
 
 /** Who is told of what a served device does. */
@@ -17,6 +18,15 @@ export interface ServedDeviceListener {
   configChanged(): void;
   /** The device is gone for good, on purpose. */
   died(reason: string): void;
+}
+
+/** What a served device is beside its device half. */
+export interface ServedDeviceOptions {
+  /** What finds the mistakes of drivers. */
+  readonly watch?: ServedWatch | undefined;
+  readonly recording?: ServedRecording | undefined;
+  /** Microseconds for which rings are looked at, at most, before a notification is waited for. Default: 0. */
+  readonly pollMicros?: number | undefined;
 }
 
 /** Buffers that are served before the event loop runs on: messages and signals wait no longer than that. */
@@ -45,12 +55,16 @@ export class ServedDevice implements DeviceQueues {
   #isServing = false;
   #next: NodeJS.Immediate | undefined;
   #served = 0;
+  readonly #poll: AdaptivePoll;
+  /** Whether rings are looked at again and again, and drivers need not notify. */
+  #isPolling = false;
 
-  /** `queueCount` of its queues are the front-end's to set up. Owns the device half and `watch`. */
-  constructor(model: DeviceModel, queueCount: number, watch?: ServedWatch, recording?: ServedRecording) {
+  /** `queueCount` of its queues are the front-end's to set up. Owns the device half and the watch. */
+  constructor(model: DeviceModel, queueCount: number, { watch, recording, pollMicros = 0 }: ServedDeviceOptions = {}) {
     this.model = model;
     this.watch = watch;
     this.#recording = recording;
+    this.#poll = new AdaptivePoll(pollMicros);
     this.#queues = Array.from({ length: queueCount }, () => undefined);
     model.connect?.({
       queueChanged: () => this.wake(),
@@ -153,6 +167,7 @@ export class ServedDevice implements DeviceQueues {
   /** The driver notified `count` times of a queue; `isLive` tells whether it set DRIVER_OK. */
   kicked(index: number, count: number, isLive: () => boolean): void {
     this.#recording?.kicked(index, count);
+    if (!this.#isPolling) this.#poll.notified();
     this.wake();
     this.watch?.kicked(index, count, isLive);
   }
@@ -214,12 +229,30 @@ export class ServedDevice implements DeviceQueues {
         if (served > 0) isBusy = true;
       }
       if (left > 0) continue;
-      this.#next ??= setImmediate(() => {
-        this.#next = undefined;
-        this.wake();
-      });
+      this.#goOn();
       return;
     }
+    if (left === MOST_AT_ONCE && !this.#isPolling) return;
+    this.#lookAgain(left < MOST_AT_ONCE);
+  }
+
+  /** Goes on in the next turn of the event loop. */
+  #goOn(): void {
+    this.#next ??= setImmediate(() => {
+      this.#next = undefined;
+      this.wake();
+    });
+  }
+
+  /** Everything was served: looks again as long as that is worth it, and then asks for notifications. */
+  #lookAgain(wasBusy: boolean): void {
+    const isOn = this.#isRunning && !this.#isBroken;
+    const goesOn = isOn && (wasBusy ? this.#poll.begin() : !this.#poll.isOver());
+    const hasEnded = this.#isPolling && !goesOn;
+    this.#isPolling = goesOn;
+    if (goesOn) this.#goOn();
+    // What came in between is served with the notifications on.
+    else if (hasEnded && isOn) this.#serveAll();
   }
 
   /** Serves at most `most` buffers of a queue. Returns how many it served. Hot. */
@@ -240,7 +273,7 @@ export class ServedDevice implements DeviceQueues {
         else if (written !== KEPT) throw new ContractError('device', 'process', 'returned no number of bytes');
       }
       if (queue.flush() && this.model.notifies?.(index) !== false) this.#listener?.notify(index);
-    } while (count < most && this.model.wants(index) && !queue.enableNotifications());
+    } while (count < most && this.model.wants(index) && !this.#isPolling && !queue.enableNotifications());
     if (queue.broken !== undefined) this.#break(index, served);
     return count;
   }
