@@ -18,6 +18,12 @@ async function run(misbehaves: object, changes: Readonly<Record<string, object>>
   return await startProfile(await loadProfile({ text: JSON.stringify(profile) })).report;
 }
 
+/** What went wrong with a seed of errors at random. */
+async function failed(seed: number): Promise<string> {
+  const { explanations } = await run({ errors: { rate: 0.01, seed } });
+  return JSON.stringify(explanations.map(({ what }) => what));
+}
+
 const rings = ['split', 'packed'].map((layout) => ({ queue: { layout, size: 64 } }));
 
 describe('a driver of a device that misbehaves on purpose', () => {
@@ -80,10 +86,6 @@ describe('a driver of a device that misbehaves on purpose', () => {
   });
 
   it('sees the same with the same seed, and something else with another', async () => {
-    const failed = async (seed: number): Promise<string> => {
-      const { explanations } = await run({ errors: { rate: 0.01, seed } });
-      return JSON.stringify(explanations.map(({ what }) => what));
-    };
     expect(await failed(7)).toBe(await failed(7));
     expect(await failed(8)).not.toBe(await failed(7));
   });

@@ -15,8 +15,8 @@ export interface ServedCommand {
 const START_MS = 30_000;
 
 /**
- * Serves the device of a profile from a file in `folder`: strictly, unless other options are given. Throws, with what it
- * printed, where it does not listen.
+ * Serves the device of a profile from a file in `folder`: strictly, unless other options are given. Throws, with what
+ * it printed, where it does not listen.
  */
 export async function serveProfile(
   folder: string,

@@ -78,7 +78,15 @@ async function drive(
   const stop = new AbortController();
   const socket = join(folder.path, `${mistake}-${strict}-${Object.keys(misbehaves ?? {}).join('')}.sock`);
   const { settings } = deviceDescription(type, isNet ? {} : { capacity: '64KiB' });
-  let said = '';
+  const run = async (): Promise<string> => {
+    try {
+      const { stdout } = await promisify(execFile)(program, [socket, mistake]);
+      return stdout.trim();
+    } finally {
+      stop.abort();
+    }
+  };
+  let running: Promise<string> | undefined;
   const result = await serveDevice({
     type,
     settings,
@@ -87,17 +95,10 @@ async function drive(
     misbehaves,
     signal: stop.signal,
     onEvent: ({ kind }) => {
-      if (kind !== 'listening') return;
-      void promisify(execFile)(program, [socket, mistake]).then(
-        ({ stdout }) => {
-          said = stdout.trim();
-          stop.abort();
-        },
-        () => stop.abort(),
-      );
+      if (kind === 'listening') running = run();
     },
   });
-  while (said === '' && !stop.signal.aborted) await new Promise((resolve) => setTimeout(resolve, 10));
+  const said = (await running) ?? '';
   return { said, ...result };
 }
 

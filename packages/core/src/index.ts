@@ -28,6 +28,7 @@ export * from './platform/device-hosts.ts';
 export * from './platform/device-model.ts';
 export * from './platform/driver-half.ts';
 export * from './platform/machine.ts';
+export * from './platform/misbehaving-model.ts';
 export * from './platform/open-model.ts';
 export * from './platform/workload.ts';
 export * from './platform/options-schema.ts';

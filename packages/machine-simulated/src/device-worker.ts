@@ -5,6 +5,7 @@ import {
   describeError,
   describeValue,
   forbidExit,
+  misbehaving,
   openModel,
   type DeviceTypePlugin,
 } from '@virtio-platform/core';
@@ -14,7 +15,6 @@ import {
   type DeviceAddressSpace,
   type OpenAddressSpace,
 } from '@virtio-platform/core/address-space';
-import { misbehaving } from '@virtio-platform/core/failure';
 import { GuestMemory } from '@virtio-platform/core/memory';
 import { offeredFeatures, type DeviceSetup } from './device-setup.ts';
 import { spaceWithConsequence } from './fault-consequence.ts';

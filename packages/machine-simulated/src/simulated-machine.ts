@@ -1,6 +1,7 @@
 import {
   CodedError,
   disposeModel,
+  misbehaving,
   openModel,
   type BootedMachine,
   type DeviceModel,
@@ -9,7 +10,6 @@ import {
   type MachineRequest,
 } from '@virtio-platform/core';
 import { coversMemoryOneToOne, FaultLog, type AddressSpaceBlueprint } from '@virtio-platform/core/address-space';
-import { misbehaving } from '@virtio-platform/core/failure';
 import { FeatureSet } from '@virtio-platform/core/features';
 import { allocateSharedMemory, GuestMemory } from '@virtio-platform/core/memory';
 import { boundAddressSpace, deviceSetup, offeredFeatures, type DeviceSetup } from './device-setup.ts';

@@ -1,4 +1,4 @@
-import { openModel, type DeviceTypePlugin } from '@virtio-platform/core';
+import { misbehaving, openModel, type DeviceTypePlugin } from '@virtio-platform/core';
 import {
   FeatureSet,
   VIRTIO_F_ACCESS_PLATFORM,
@@ -6,7 +6,7 @@ import {
   VIRTIO_F_VERSION_1,
 } from '@virtio-platform/core/features';
 import { RING_FEATURES, type QueueLayout } from '@virtio-platform/core/queue';
-import { misbehaving, type Misbehavior } from '@virtio-platform/core/failure';
+import type { Misbehavior } from '@virtio-platform/core/failure';
 import { hostProblem, ReadableWait, UnixListener } from '@virtio-platform/host';
 import { VHOST_USER_CARRIES, type ProtocolFeatureName } from '@virtio-platform/vhost-user';
 import { ServedDevice } from './device/served-device.ts';

@@ -16,8 +16,8 @@ const CODE = /^(?:ERR_|DMA-|DRV-)/i;
 const FILE = /[/\\]|\.(?:ya?ml|json)$/i;
 
 /**
- * Finds what a word means that is no profile: `ERR_…`, `DMA-…`, `DRV-…`, or a key such as `platform.window.kind`. `undefined`
- * for a word that is a profile: a file, what has the form of one, `-`, or a shipped name. Throws
+ * Finds what a word means that is no profile: `ERR_…`, `DMA-…`, `DRV-…`, or a key such as `platform.window.kind`.
+ * `undefined` for a word that is a profile: a file, what has the form of one, `-`, or a shipped name. Throws
  * `ERR_EXPLAIN_UNKNOWN`, with what was probably meant.
  */
 export async function explainedTerm(word: string, cwd: string): Promise<ExplainedTerm | undefined> {

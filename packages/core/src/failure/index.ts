@@ -2,4 +2,3 @@
 export * from './failing-dma-mapping.ts';
 export * from './failure-plan.ts';
 export * from './misbehavior.ts';
-export * from './misbehaving-model.ts';

@@ -75,9 +75,9 @@ export interface DeviceModel {
    */
   process(queue: number, chain: DescriptorChain, space: DeviceAddressSpace, queues: DeviceQueues): number;
   /**
-   * Answers a buffer that was just popped with an error of the type, and does nothing else. Returns as
-   * {@link process}, or {@link KEPT} where a request of this queue cannot fail. Absent where none can. For a device that
-   * misbehaves on purpose.
+   * Answers a buffer that was just popped with an error of the type, and does nothing else. Returns as `process` does,
+   * or {@link KEPT} where a request of this queue cannot fail. Absent where none can. For a device that misbehaves on
+   * purpose.
    */
   refuse?(queue: number, chain: DescriptorChain, space: DeviceAddressSpace): number;
   /**

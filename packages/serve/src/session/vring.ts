@@ -26,7 +26,8 @@ export class Vring {
 
   /**
    * Starts the ring: `listener` is called when the driver notifies, with the number of times, or with 0 all the time
-   * where it gives no descriptor. Takes the descriptor over. Throws {@link HostError} for one that is not for notifications.
+   * where it gives no descriptor. Takes the descriptor over. Throws {@link HostError} for one that is not for
+   * notifications.
    */
   start(descriptor: number | undefined, listener: (count: number) => void): void {
     this.stop();

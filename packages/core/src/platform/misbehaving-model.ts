@@ -2,10 +2,10 @@ import type { DeviceAddressSpace } from '../address-space/device-address-space.t
 import { DeviceError } from '../errors/coded-error.ts';
 import type { FeatureSet } from '../features/feature-set.ts';
 import { VIRTIO_F_IN_ORDER } from '../features/feature-bit.ts';
-import { KEPT, type DeviceEvents, type DeviceModel, type DeviceQueues } from '../platform/device-model.ts';
+import { KEPT, type DeviceEvents, type DeviceModel, type DeviceQueues } from './device-model.ts';
 import type { DescriptorChain } from '../queue/device/descriptor-chain.ts';
-import { FailurePlan, type FailureSchedule } from './failure-plan.ts';
-import { MisbehaviorSignal, type Misbehavior } from './misbehavior.ts';
+import { FailurePlan, type FailureSchedule } from '../failure/failure-plan.ts';
+import { MisbehaviorSignal, type Misbehavior } from '../failure/misbehavior.ts';
 
 /** Milliseconds that a late buffer is late, unless given. */
 const LATE_MS = 10;
