@@ -85,7 +85,7 @@ const CORE_MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   queue: ['address-space', 'dma', 'errors', 'features', 'memory'],
   negotiation: ['dma', 'features'],
   device: ['dma', 'errors', 'features', 'negotiation', 'queue'],
-  platform: ['address-space', 'device', 'dma', 'errors', 'features', 'memory', 'negotiation', 'queue'],
+  platform: ['address-space', 'device', 'dma', 'errors', 'failure', 'features', 'memory', 'negotiation', 'queue'],
 };
 
 const packages = readdirSync(join(ROOT, 'packages'));

@@ -133,7 +133,7 @@ async function untilDisconnected({ events }: ServedCommand, times: number): Prom
 
 /**
  * Serves a device, and drives it on a split ring, then as the next front-end on a packed one. Gives what the server
- * told of problems.
+ * told of problems, and found wrong with the driver.
  */
 async function problemsOf(name: string, served: Served, machineAt: (socket: string) => object): Promise<unknown[]> {
   const device = profileOf(served, { use: '@virtio-platform/machine-simulated' }, 'packed');
@@ -154,7 +154,7 @@ async function problemsOf(name: string, served: Served, machineAt: (socket: stri
   expect(existsSync(server.socket)).toBe(false);
   const kinds = server.events().map(({ kind }) => kind);
   expect(kinds.filter((kind) => kind === 'negotiated')).toHaveLength(2);
-  return server.events().filter(({ kind }) => kind === 'problem');
+  return server.events().filter(({ kind }) => kind === 'problem' || kind === 'finding');
 }
 
 describe('serve, under our own driver', () => {
@@ -195,7 +195,7 @@ describe('conform', () => {
       workload: { kind: 'write-read-verify', requests: 1, depth: 1, blockSize: '4KiB' },
     };
     const device = profileOf(served, { use: '@virtio-platform/machine-simulated' }, 'packed');
-    const server = await serveProfile(folder.path, 'conform', device);
+    const server = await serveProfile(folder.path, 'conform', device, []);
     const words = ['conform', '--socket', server.socket, '--filter', 'status/', '--json'];
     const { status, stdout } = await commandHere(words);
     await server.end();

@@ -14,11 +14,19 @@ export interface ServedCommand {
 
 const START_MS = 30_000;
 
-/** Serves the device of a profile from a file in `folder`. Throws, with what it printed, where it does not listen. */
-export async function serveProfile(folder: string, name: string, profile: object): Promise<ServedCommand> {
+/**
+ * Serves the device of a profile from a file in `folder`: strictly, unless other options are given. Throws, with what
+ * it printed, where it does not listen.
+ */
+export async function serveProfile(
+  folder: string,
+  name: string,
+  profile: object,
+  options: readonly string[] = ['--strict=fail'],
+): Promise<ServedCommand> {
   const [file, socket] = [join(folder, `${name}.yaml`), join(folder, `${name}.sock`)];
   writeFileSync(file, JSON.stringify(profile));
-  const { process: child, finished } = commandProcess(['serve', file, '--socket', socket, '--json']);
+  const { process: child, finished } = commandProcess(['serve', file, '--socket', socket, ...options, '--json']);
   let output = '';
   child.stdout?.on('data', (chunk) => (output += String(chunk)));
   const end = async (signal: NodeJS.Signals = 'SIGINT'): Promise<CommandResult> => {

@@ -2,6 +2,7 @@ import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { forbidExit, messageOf } from '@virtio-platform/core/errors';
 import type { ResolutionOptions } from '@virtio-platform/profile';
+import type { StrictMode } from '@virtio-platform/serve';
 import { Argument, Command, CommanderError, Help, InvalidArgumentError, Option } from 'commander';
 import type { Shard } from './conform/conform-shards.ts';
 import { conformTarget, repeatedCommand, withoutJobs, type ConformWords } from './conform/conform-words.ts';
@@ -87,6 +88,10 @@ const LONGEST_PATIENCE_MS = 60_000;
 interface ServeOptions extends PluginOptions {
   readonly socket: string;
   readonly once?: boolean;
+  readonly strict?: StrictMode;
+  readonly poll?: number;
+  readonly trace?: string;
+  readonly report?: string;
   readonly set?: readonly string[];
 }
 
@@ -345,17 +350,41 @@ export async function runCommandLine(
     .argument('<profile>', 'YAML file, or name of a shipped profile')
     .requiredOption('--socket <path>', 'the socket to listen at; removed at the end')
     .addOption(setOption())
+    .addOption(
+      new Option('--strict [mode]', 'tells what the driver does wrong; fail ends the device with the first mistake')
+        .choices(['warn', 'fail'])
+        .preset('warn'),
+    )
+    .addOption(
+      new Option(
+        '--poll <microseconds>',
+        'looks at the rings for so long, at most, before it waits for a notification; as long as that pays off',
+      ).argParser(wholeNumber(0, 1_000_000)),
+    )
+    .option('--trace <file>', 'writes what the device does, for Perfetto')
+    .option('--report <file>', 'writes a page of HTML of what the device did')
     .option('--once', 'ends with the first front-end')
     .option('--json', 'prints an object in a line for each thing that happens')
     .option(...NO_PLUGINS_OUTSIDE)
     .addOption(pluginTimeout())
     .addHelpText('after', SERVE_HELP)
     .action((file: string, options: ServeOptions) => {
-      const { socket, once = false, json = false, set = [] } = options;
+      const { socket, strict, poll = 0, trace, report, once = false, json = false, set = [] } = options;
       const plugins = allowedPlugins(options);
       return run(json, async () => {
         const { serveCommand } = await import('./commands/serve.ts');
-        return await serveCommand(terminal, file, { socket, once, json, set, plugins, interruption });
+        return await serveCommand(terminal, file, {
+          socket,
+          strict,
+          poll,
+          trace,
+          report,
+          once,
+          json,
+          set,
+          plugins,
+          interruption,
+        });
       });
     });
   program

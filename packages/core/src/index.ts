@@ -4,6 +4,7 @@
  * @packageDocumentation
  */
 export * from './errors/index.ts';
+export * from './platform/available-request.ts';
 export * from './platform/device-type.ts';
 export * from './platform/config-table.ts';
 export * from './platform/conform/bench-memory.ts';
@@ -20,6 +21,7 @@ export * from './platform/device-hosts.ts';
 export * from './platform/device-model.ts';
 export * from './platform/driver-half.ts';
 export * from './platform/machine.ts';
+export * from './platform/misbehaving-model.ts';
 export * from './platform/open-model.ts';
 export * from './platform/workload.ts';
 export * from './platform/options-schema.ts';

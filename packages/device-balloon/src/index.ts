@@ -23,6 +23,7 @@ import { BALLOON_SETTINGS, type BalloonSettings } from './balloon-settings.ts';
 import { BalloonWork, type BalloonWorkOptions } from './balloon-work.ts';
 import { BALLOON_PAGE_SIZE, MOST_PAGE_NUMBERS } from './layout.ts';
 import { qemuBalloon } from './qemu-balloon.ts';
+import { checkBalloonRequest } from './check-balloon-request.ts';
 
 export * from './balloon-config.ts';
 export * from './balloon-device.ts';
@@ -122,6 +123,7 @@ const plugin: DeviceTypePlugin<BalloonSettings, BalloonDriver> = defineDeviceTyp
   model: (settings, byteOrder) => new BalloonDevice(settings, byteOrder),
   qemu: qemuBalloon,
   cases: BALLOON_CASES,
+  checkRequest: checkBalloonRequest,
 });
 
 export default plugin;

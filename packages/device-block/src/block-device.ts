@@ -93,6 +93,13 @@ export class BlockDevice implements DeviceModel {
     return isTold && written === chain.writableBytes - 1 ? chain.writableBytes : written;
   }
 
+  refuse(_queue: number, chain: DescriptorChain, space: DeviceAddressSpace): number {
+    if (chain.writableBytes === 0) return 0;
+    this.#status[0] = VIRTIO_BLK_S_IOERR;
+    writeChain(chain, space, chain.writableBytes - 1, this.#status, 0, 1);
+    return chain.writableBytes === 1 ? 1 : 0;
+  }
+
   dispose(): void {
     this.#backing.dispose();
   }

@@ -27,6 +27,7 @@ import { MixedWork } from './workloads/mixed-work.ts';
 import { mixedOptions, mixedProblem, READS_ONLY, type MixedOptions } from './workloads/mixed-options.ts';
 import type { BlockWorkOptions } from './workloads/block-requests.ts';
 import { WriteReadVerify } from './workloads/write-read-verify.ts';
+import { checkBlockRequest } from './check-block-request.ts';
 
 export {
   checkImage,
@@ -134,6 +135,7 @@ const plugin: DeviceTypePlugin<BlockSettings, BlockDisk> = defineDeviceType({
   qemu: qemuBlock,
   vhostUser: { queues: 1, counted: 1, config: 'required', drains: true },
   cases: BLOCK_CASES,
+  checkRequest: checkBlockRequest,
 });
 
 export default plugin;

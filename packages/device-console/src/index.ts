@@ -22,6 +22,7 @@ import { CONSOLE_FEATURES, VIRTIO_CONSOLE_F_MULTIPORT } from './console-features
 import { CONSOLE_SETTINGS, type ConsoleSettings } from './console-settings.ts';
 import { MixedConsole, type MixedConsoleOptions } from './mixed-console.ts';
 import { qemuConsole } from './qemu-console.ts';
+import { checkConsoleRequest } from './check-console-request.ts';
 
 export * from './console-config.ts';
 export * from './console-device.ts';
@@ -100,6 +101,7 @@ const plugin: DeviceTypePlugin<ConsoleSettings, ConsoleDriver> = defineDeviceTyp
   model: (settings, byteOrder) => new ConsoleDevice({ ...settings, queueSize: MAX_QUEUE_SIZE, byteOrder }),
   qemu: qemuConsole,
   cases: CONSOLE_CASES,
+  checkRequest: checkConsoleRequest,
   vhostUser: { queues: 2, counted: 1, config: 'of-features', drains: false },
 });
 

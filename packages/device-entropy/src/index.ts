@@ -20,6 +20,7 @@ import { ENTROPY_SETTINGS, type EntropySettings } from './entropy-settings.ts';
 import { qemuEntropy } from './qemu-entropy.ts';
 import { RandomSource, SeededSource } from './entropy-source.ts';
 import { ReadEntropy, type ReadEntropyOptions } from './read-entropy.ts';
+import { checkEntropyRequest } from './check-entropy-request.ts';
 
 export * from './entropy-device.ts';
 export * from './entropy-driver.ts';
@@ -71,6 +72,7 @@ const plugin: DeviceTypePlugin<EntropySettings, EntropyDriver> = defineDeviceTyp
   },
   qemu: qemuEntropy,
   cases: ENTROPY_CASES,
+  checkRequest: checkEntropyRequest,
   vhostUser: { queues: 1, counted: 1, config: 'none', drains: false },
 });
 

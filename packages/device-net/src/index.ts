@@ -14,6 +14,7 @@ import { qemuNet } from './qemu-net.ts';
 import { NET_WORKLOADS } from './net-workloads.ts';
 import { vhostUserNet } from './net-front-end.ts';
 import { macBytes, NET_SETTINGS, type NetSettings } from './net-settings.ts';
+import { checkNetRequest } from './check-net-request.ts';
 
 export * from './control/control-commands.ts';
 export { type ControlChannelOptions, ControlChannel } from './control/control-channel.ts';
@@ -71,6 +72,7 @@ const plugin: DeviceTypePlugin<NetSettings, NetDriver> = defineDeviceType<NetSet
   qemu: qemuNet,
   vhostUser: vhostUserNet,
   cases: NET_CASES,
+  checkRequest: checkNetRequest,
 });
 
 export default plugin;

@@ -1,4 +1,4 @@
-import { type DeviceEvents, type DeviceModel, type DeviceQueues } from '@virtio-platform/core';
+import { KEPT, type DeviceEvents, type DeviceModel, type DeviceQueues } from '@virtio-platform/core';
 import { ConfigSpace, readChain, writeChain } from '@virtio-platform/device-kit';
 import type { DeviceAddressSpace } from '@virtio-platform/core/address-space';
 import { FeatureSet } from '@virtio-platform/core/features';
@@ -224,6 +224,13 @@ export class NetDevice implements DeviceModel {
     if (queue % 2 === 0) return this.#pairs[queue >> 1]!.deliver(chain, space, this.#format, queues);
     if (!this.#take(chain, space, queue >> 1)) this.#dropped++;
     return 0;
+  }
+
+  /** A command fails; a frame cannot. */
+  refuse(queue: number, chain: DescriptorChain, space: DeviceAddressSpace): number {
+    if (queue !== this.#controlQueue || chain.writableBytes === 0) return KEPT;
+    this.#answer[0] = VIRTIO_NET_ERR;
+    return writeChain(chain, space, 0, this.#answer, 0, 1) ? 1 : 0;
   }
 
   forget(queue: number): void {

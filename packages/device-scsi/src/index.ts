@@ -25,6 +25,7 @@ import { SCSI_SETTINGS, type ScsiDiskSettings, type ScsiSettings } from './scsi-
 import { MixedWork, type MixedOptions } from './workloads/mixed-work.ts';
 import type { ScsiWorkOptions } from './workloads/unit-models.ts';
 import { WriteReadVerify } from './workloads/write-read-verify.ts';
+import { checkScsiRequest } from './check-scsi-request.ts';
 
 export { DiskUnit } from './device/disk-unit.ts';
 export { ScsiDevice, type ScsiDeviceOptions } from './device/scsi-device.ts';
@@ -142,6 +143,7 @@ const plugin: DeviceTypePlugin<ScsiSettings, ScsiDriver> = defineDeviceType({
   },
   qemu: qemuScsi,
   cases: SCSI_CASES,
+  checkRequest: checkScsiRequest,
 });
 
 export default plugin;

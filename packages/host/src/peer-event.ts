@@ -18,6 +18,7 @@ const MOST_READ = 4096;
 export class PeerEvent {
   readonly #libc: Libc = libc();
   readonly #one: NativeBuffer;
+  readonly #isCounter: boolean;
   #descriptor: number;
   #reader: LoopReader | undefined;
 
@@ -34,14 +35,21 @@ export class PeerEvent {
       throw new HostError('ERR_SYSCALL', `a descriptor for notifications is ${what}`, { errno: 'EINVAL' });
     }
     neverWait(descriptor);
+    this.#isCounter = kind === 'eventfd';
     this.#descriptor = descriptor;
     this.#one = new NativeBuffer(NOTIFICATION_BYTES);
     this.#one.bytes.setBigUint64(0, 1n, true);
   }
 
-  /** Has the event loop call `listener` where notifications came, until `dispose`. Throws {@link HostError}. */
-  watch(listener: () => void): void {
-    this.#reader = new LoopReader(this.#descriptor, MOST_READ, { received: listener, ended: () => {} });
+  /**
+   * Has the event loop call `listener` where notifications came, with their number, until `dispose`. Throws
+   * {@link HostError}.
+   */
+  watch(listener: (count: number) => void): void {
+    const received = this.#isCounter
+      ? (bytes: Uint8Array): void => listener(new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true))
+      : (_bytes: Uint8Array, length: number): void => listener(Math.ceil(length / NOTIFICATION_BYTES));
+    this.#reader = new LoopReader(this.#descriptor, MOST_READ, { received, ended: () => {} });
   }
 
   /**

@@ -9,6 +9,7 @@ import {
   VIRTIO_F_ANY_LAYOUT,
   type ExperimentalBits,
 } from '@virtio-platform/core/features';
+import type { Misbehavior } from '@virtio-platform/core/failure';
 import type { DriverPrivilege } from '@virtio-platform/core/negotiation';
 import { RING_FEATURES, type ByteOrder } from '@virtio-platform/core/queue';
 import type { FaultConsequence } from './fault-consequence.ts';
@@ -32,6 +33,8 @@ export interface DeviceSetup {
   readonly demands: bigint;
   readonly driverPrivilege: DriverPrivilege;
   readonly experimental: ExperimentalBits | undefined;
+  /** How the device misbehaves on purpose. */
+  readonly misbehaves: Misbehavior | undefined;
 }
 
 /**
@@ -65,6 +68,7 @@ export function deviceSetup(
     demands: options.demands,
     driverPrivilege: description.driverPrivilege ?? 'kernel',
     experimental: description.experimental,
+    misbehaves: description.misbehaves,
   };
 }
 

@@ -5,6 +5,7 @@ import {
   describeError,
   describeValue,
   forbidExit,
+  misbehaving,
   openModel,
   type DeviceTypePlugin,
 } from '@virtio-platform/core';
@@ -64,7 +65,8 @@ const space = await orFail(() =>
 // Whose module is loaded, for the driver's thread: before the first command, it is the only one to read a word.
 mailbox.words[0] = LOADS_DEVICE_TYPE;
 const type = await orFail(() => importDeviceType(input.setup.module));
-const model = await orFail(() => openModel(type, input.setup.settings, input.setup.byteOrder));
+const opened = await orFail(() => openModel(type, input.setup.settings, input.setup.byteOrder));
+const model = await orFail(() => misbehaving(opened, input.setup.misbehaves));
 const offers = offeredFeatures(input.setup, model.features);
 const probe = openAddressSpace(space.memory, new FaultLog(), input.addressSpace.state);
 const isOneToOne = (): boolean => coversMemoryOneToOne(probe);

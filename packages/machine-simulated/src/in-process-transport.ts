@@ -112,7 +112,7 @@ export class InProcessTransport implements Transport {
   /** The device, as long as it is there. */
   get #device(): SimulatedDevice {
     if (!this.#simulated.isLost) return this.#simulated;
-    throw new DeviceError('ERR_DEVICE_LOST', 'the device is gone: an access of it was stopped, and it ended', {
+    throw new DeviceError('ERR_DEVICE_LOST', `the device is gone: ${this.#simulated.whyLost}`, {
       hint: 'look at the faults of the report; machine.onFault says what a device does after one',
     });
   }

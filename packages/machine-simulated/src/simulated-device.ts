@@ -10,6 +10,7 @@ import {
 } from '@virtio-platform/core';
 import type { DeviceAddressSpace } from '@virtio-platform/core/address-space';
 import { DeviceStatus } from '@virtio-platform/core/device';
+import { MisbehaviorSignal } from '@virtio-platform/core/failure';
 import {
   FeatureSet,
   VIRTIO_F_IN_ORDER,
@@ -95,6 +96,7 @@ export class SimulatedDevice implements DeviceQueues {
   #lastNotification = -1;
   #isFrozen = false;
   #isLost = false;
+  #hasDied = false;
   #isDisposed = false;
   #error: { readonly thrown: unknown } | undefined;
 
@@ -122,6 +124,11 @@ export class SimulatedDevice implements DeviceQueues {
   /** Whether the device is gone for good: a transport that accesses its registers reports that. */
   get isLost(): boolean {
     return this.#isLost;
+  }
+
+  /** Why the device is gone, where {@link isLost}. */
+  get whyLost(): string {
+    return this.#hasDied ? 'it died on purpose (device.misbehaves.dies)' : 'an access of it was stopped, and it ended';
   }
 
   /** The first thing that was thrown in the device half or in the address space; see `BootedMachine.deviceError`. */
@@ -305,7 +312,13 @@ export class SimulatedDevice implements DeviceQueues {
     if (written !== written >>> 0) refuseLength('push', written);
     const enabled = this.#queues[index];
     enabled?.queue.push(head, written);
-    if (this.#isServing && index !== this.#serving && enabled?.queue.flush() === true) this.#notify = true;
+    if (
+      this.#isServing &&
+      index !== this.#serving &&
+      enabled?.queue.flush() === true &&
+      this.model.notifies?.(index) !== false
+    )
+      this.#notify = true;
   }
 
   /** Records an error that the device half met, as a fault of no access; -1 for none of its queues. */
@@ -359,7 +372,7 @@ export class SimulatedDevice implements DeviceQueues {
         if (written === written >>> 0) queue.push(chain.head, written);
         else if (written !== KEPT) refuseLength('process', written);
       }
-      if (queue.flush()) this.#notify = true;
+      if (queue.flush() && this.model.notifies?.(index) !== false) this.#notify = true;
     } while (this.model.wants(index) && !queue.enableNotifications());
     if (queue.broken?.code === 'ring-unreachable') this.#applyConsequence(index);
     else if (queue.broken !== undefined) this.#fail();
@@ -426,6 +439,11 @@ export class SimulatedDevice implements DeviceQueues {
   }
 
   #crash(queue: number, error: unknown): void {
+    if (error instanceof MisbehaviorSignal) {
+      if (error.kind === 'death') this.#isLost = this.#hasDied = true;
+      else this.#fail();
+      return;
+    }
     this.report(queue, error);
     this.#fail();
   }

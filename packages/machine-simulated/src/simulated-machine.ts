@@ -1,6 +1,7 @@
 import {
   CodedError,
   disposeModel,
+  misbehaving,
   openModel,
   type BootedMachine,
   type DeviceModel,
@@ -98,7 +99,8 @@ function openDevice(
   type: DeviceTypePlugin,
   parts: DeviceParts,
 ): SimulatedDevice {
-  const model = openModel(type, parts.setup.settings, parts.setup.byteOrder);
+  const opened = openModel(type, parts.setup.settings, parts.setup.byteOrder);
+  const model = misbehaving(opened, parts.setup.misbehaves);
   try {
     return deviceAround(model, memory, faults, type, parts);
   } catch (error) {

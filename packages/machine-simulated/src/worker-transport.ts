@@ -29,7 +29,7 @@ const UNSETTLED_AWAIT = 13;
 /** How long the device's thread may take for one command. */
 const COMMAND_TIMEOUT_MS = 5000;
 /** The end of a thread whose device is gone on purpose. */
-const STOPPED = 'ended after an access was stopped';
+const STOPPED = 'ended, after an access was stopped or on purpose';
 
 /** The transport to a device in a worker thread. The memory is shared; registers go through a {@link Mailbox}. */
 export class WorkerTransport implements Transport {
@@ -208,7 +208,7 @@ export class WorkerTransport implements Transport {
     this.#end ??= this.#mailbox.isGone ? STOPPED : `did not answer in ${COMMAND_TIMEOUT_MS} ms`;
     const hint =
       this.#end === STOPPED
-        ? 'look at the faults of the report; machine.onFault says what a device does after one'
+        ? 'look at the faults of the report, machine.onFault and device.misbehaves.dies'
         : 'machine.device: same-thread shows the same device with its whole stack';
     throw new DeviceError('ERR_DEVICE_LOST', `the device's thread ${this.#end}`, { hint });
   }

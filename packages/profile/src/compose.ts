@@ -105,9 +105,20 @@ async function findPlugins(profile: Profile, options: ResolutionOptions): Promis
   // Here for every machine: only the embedded one has the device half, which would find the same.
   if (type.check !== undefined) await runHook('device', use, 'check', () => type.check!(settings), timeoutMs);
   const plugins = await checkPlugins(profile, options);
+  checkMisbehavior(profile, plugins);
   const missing = await askMachine(plugins.machine, timeoutMs);
   if (missing.length > 0) throw new MachineMissingError(profile.machine, missing);
   return plugins;
+}
+
+/** Throws {@link LocatedPluginError} where the device is another program's, which misbehaves as it likes. */
+function checkMisbehavior({ device }: Profile, { machine: { use, plugin } }: CheckedPlugins): void {
+  if (device.misbehaves === undefined || plugin.provides === 'simulated') return;
+  throw new LocatedPluginError('machine', use, {
+    code: 'ERR_PLUGIN_FACILITY',
+    message: `the device of machine ${plugin.name} is another program's, and device.misbehaves is for ours`,
+    hint: 'use @virtio-platform/machine-simulated, or serve the device: `virtio-platform serve`',
+  });
 }
 
 async function bootUnlessAborted(
@@ -181,7 +192,7 @@ async function openPlatform(
 }
 
 function machineRequest({ use, plugin, options }: CheckedPlugin<'platform'>, profile: Profile): MachineRequest {
-  const { type, module, interface: deviceInterface, offers, settings } = profile.device;
+  const { type, module, interface: deviceInterface, offers, misbehaves, settings } = profile.device;
   return {
     memory: profile.memory,
     device: {
@@ -193,6 +204,7 @@ function machineRequest({ use, plugin, options }: CheckedPlugin<'platform'>, pro
       driverInterface: profile.driver.interface,
       driverPrivilege: profile.driver.privilege,
       experimental: profile.policy.experimental ? profile.policy.bits : undefined,
+      misbehaves,
     },
     needs: plugin.needs,
     simulate:

@@ -5,7 +5,8 @@ import { dirname, join } from 'node:path';
 /** What the documentation says of a code. */
 export interface CodeExplanation {
   readonly code: string;
-  readonly kind: 'error' | 'finding';
+  /** `driver`: a finding in a driver of a device that is served. */
+  readonly kind: 'error' | 'finding' | 'driver';
   /** The page that has it, in the package `@virtio-platform/core`. */
   readonly page: string;
   /** Its paragraphs, in Markdown. */
@@ -15,6 +16,7 @@ export interface CodeExplanation {
 const PAGES = [
   { kind: 'error', page: 'docs/errors.md', heading: /^### (ERR_[A-Z_]+)$/m },
   { kind: 'finding', page: 'docs/findings.md', heading: /^### (DMA-[A-Z-]+)$/m },
+  { kind: 'driver', page: 'docs/driver-findings.md', heading: /^### (DRV-[A-Z-]+)$/m },
 ] as const;
 
 /** Every code of an error and of a finding, as the pages have them: the one source of their texts. */

@@ -11,6 +11,7 @@ export * from './explain-address.ts';
 export * from './explain-code.ts';
 export * from './explain-profile.ts';
 export * from './feature-story.ts';
+export { describeEvent } from './failure/describe-event.ts';
 export { describeAccess } from './failure/diagnose-fault.ts';
 export * from './failure/failure-explanation.ts';
 export * from './report/negotiation-account.ts';

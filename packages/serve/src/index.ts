@@ -9,4 +9,8 @@
  * @packageDocumentation
  */
 export * from './device-server.ts';
+export * from './device/served-recording.ts';
 export * from './serve-events.ts';
+export * from './strict/driver-finding.ts';
+export { type StrictMode } from './strict/driver-findings.ts';
+export * from './strict/driver-rules.ts';

@@ -1,4 +1,5 @@
 import type { FeatureSet } from '@virtio-platform/core/features';
+import type { CountedFinding, DriverFinding } from './strict/driver-finding.ts';
 import type { QueueLayout } from '@virtio-platform/core/queue';
 
 /** What was done for one front-end. */
@@ -33,6 +34,10 @@ export type ServeEvent =
   /** `kept`: buffers that the device has and did not return. */
   | { readonly kind: 'queue-stopped'; readonly queue: number; readonly buffers: number; readonly kept: number }
   | { readonly kind: 'reset' }
+  /** With `strict`: the driver broke a rule; once for each rule and queue. */
+  | { readonly kind: 'finding'; readonly finding: DriverFinding }
+  /** With `strict`, at the end: all findings, with how often each came. */
+  | { readonly kind: 'findings'; readonly findings: readonly CountedFinding[]; readonly errors: number }
   /** Something is wrong: who did it, and what. */
   | { readonly kind: 'problem'; readonly by: 'front-end' | 'driver' | 'device'; readonly text: string }
   | { readonly kind: 'disconnected'; readonly statistics: SessionStatistics };

@@ -43,7 +43,7 @@ export class OwnServer {
   readonly path: string;
   readonly #folder = ownTemporaryFolder();
   readonly #stop = new AbortController();
-  readonly #served: Promise<void>;
+  readonly #served: Promise<unknown>;
 
   constructor(changes: Partial<ServeOptions> = {}) {
     this.path = `${this.#folder.path}/socket`;

@@ -12,12 +12,12 @@ export type ExplainedTerm =
   | { readonly kind: 'code'; readonly code: CodeExplanation }
   | { readonly kind: 'key'; readonly keys: readonly ProfileKey[] };
 
-const CODE = /^(?:ERR_|DMA-)/i;
+const CODE = /^(?:ERR_|DMA-|DRV-)/i;
 const FILE = /[/\\]|\.(?:ya?ml|json)$/i;
 
 /**
- * Finds what a word means that is no profile: `ERR_…`, `DMA-…`, or a key such as `platform.window.kind`. `undefined`
- * for a word that is a profile: a file, what has the form of one, `-`, or a shipped name. Throws
+ * Finds what a word means that is no profile: `ERR_…`, `DMA-…`, `DRV-…`, or a key such as `platform.window.kind`.
+ * `undefined` for a word that is a profile: a file, what has the form of one, `-`, or a shipped name. Throws
  * `ERR_EXPLAIN_UNKNOWN`, with what was probably meant.
  */
 export async function explainedTerm(word: string, cwd: string): Promise<ExplainedTerm | undefined> {
@@ -47,7 +47,7 @@ function codeOf(word: string): CodeExplanation {
 
 /** What `explain` takes, for a word that is close to nothing. */
 const KNOWN =
-  'give a profile, a code such as ERR_QUEUE_BROKEN or DMA-OVERLAP, or a key such as platform.window.kind; ' +
+  'give a profile, a code such as ERR_QUEUE_BROKEN, DMA-OVERLAP or DRV-CHAIN-LOOP, or a key such as platform.window.kind; ' +
   'a feature is explained for a profile, `explain PROFILE --feature ACCESS_PLATFORM`';
 
 /** The error for a word that `explain` does not know. */

@@ -74,6 +74,17 @@ export interface DeviceModel {
    * chain is reused with the next buffer of the queue, also when the buffer is kept. Hot.
    */
   process(queue: number, chain: DescriptorChain, space: DeviceAddressSpace, queues: DeviceQueues): number;
+  /**
+   * Answers a buffer that was just popped with an error of the type, and does nothing else. Returns as `process` does,
+   * or {@link KEPT} where a request of this queue cannot fail. Absent where none can. For a device that misbehaves on
+   * purpose.
+   */
+  refuse?(queue: number, chain: DescriptorChain, space: DeviceAddressSpace): number;
+  /**
+   * Whether the driver is notified now of used buffers of a queue, which it wants. Absent where it always is: only a
+   * device that misbehaves on purpose is silent. Hot.
+   */
+  notifies?(queue: number): boolean;
   /** One queue was reset (RING_RESET): the buffers of it that the device kept are gone, with what they were for. */
   forget(queue: number): void;
   dispose(): void;

@@ -9,6 +9,7 @@ import type { QemuDevice, VhostUserDevice } from './device-hosts.ts';
 import type { DeviceModel } from './device-model.ts';
 import type { DriverContext, DriverHalf, NegotiatedDevice } from './driver-half.ts';
 import type { OptionsSchema } from './options-schema.ts';
+import type { AvailableRequest, RequestMistake } from './available-request.ts';
 import type { WorkloadType } from './workload.ts';
 /** How a device type is driven. */
 export interface DeviceDriver<Driver extends DriverHalf> {
@@ -91,6 +92,11 @@ export interface DeviceTypePlugin<Settings = unknown, Driver extends DriverHalf 
   readonly vhostUser?: VhostUserDevice<Settings>;
   /** The requests and the cases of the type for `conform`; without it, `conform` tries no ring of such a device. */
   readonly cases?: DeviceCases;
+  /**
+   * Says what is wrong with a request of a driver, or `undefined`; of several mistakes the first one counts. Called for
+   * each buffer while a device is served strictly, so it may be slow. Changes nothing. Without it nothing is wrong.
+   */
+  checkRequest?(request: AvailableRequest<NoInfer<Settings>>): RequestMistake | undefined;
 }
 
 /** Settings without those that name files: what a command that opens no file knows of a device. */

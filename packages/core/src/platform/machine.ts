@@ -3,6 +3,7 @@ import type { FaultLog } from '../address-space/fault-log.ts';
 import type { Transport } from '../device/transport.ts';
 import type { DmaMapping } from '../dma/dma-mapping.ts';
 import type { ExperimentalBits } from '../features/feature-name.ts';
+import type { Misbehavior } from '../failure/misbehavior.ts';
 import type { FeatureSet } from '../features/feature-set.ts';
 import type { GuestMemory } from '../memory/guest-memory.ts';
 import type { DriverPrivilege } from '../negotiation/platform-traits.ts';
@@ -28,6 +29,8 @@ export interface DeviceDescription {
   readonly experimental?: ExperimentalBits | undefined;
   /** What the type's schema made of the rest of the profile's `device` section: plain data. */
   readonly settings: unknown;
+  /** How it misbehaves on purpose; only a machine that `provides` 'simulated' is asked for that. */
+  readonly misbehaves?: Misbehavior | undefined;
 }
 
 /** What a machine sees of a device that is not in this thread. */

@@ -185,6 +185,11 @@ export class ScsiDevice implements DeviceModel {
     return KEPT;
   }
 
+  refuse(queue: number, chain: DescriptorChain, space: DeviceAddressSpace): number {
+    if (queue < SCSI_REQUEST_QUEUE || !this.#isWellFormed(chain)) return KEPT;
+    return this.#respond(chain, space, VIRTIO_SCSI_S_FAILURE, SENSE.NONE);
+  }
+
   dispose(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;

@@ -1,11 +1,14 @@
 import {
   describeValue,
+  REQUEST_MISTAKES,
+  type AvailableRequest,
   type DeviceDriver,
   type DeviceTypePlugin,
   type DiskImage,
   type DriverHalf,
   type QemuArguments,
   type QemuDevice,
+  type RequestMistake,
   type VhostUserDevice,
   type VhostUserFrontEnd,
 } from '@virtio-platform/core';
@@ -27,6 +30,13 @@ const DRIVER: readonly MemberCheck[] = [
 const IMAGE: readonly MemberCheck[] = [
   ['path', orAbsent(isText), 'a path, or nothing'],
   ['capacity', isCount, 'bytes'],
+];
+
+const MISTAKE: readonly MemberCheck[] = [
+  ['kind', (value) => REQUEST_MISTAKES.some((kind) => kind === value), 'a kind of mistake'],
+  ['clause', isText, 'a section of the specification'],
+  ['what', isText, 'a text'],
+  ['segment', orAbsent(isCount), 'a whole number from 0 on, or nothing'],
 ];
 
 const isTextList = (value: unknown): boolean =>
@@ -65,6 +75,13 @@ export function guardDeviceType(use: PluginUse, type: DeviceTypePlugin): DeviceT
       image(settings: unknown): DiskImage {
         const image: unknown = run('image', () => type.image!(settings));
         return checkMembers({ kind: 'device', use, hook: 'image' }, image, IMAGE);
+      },
+    }),
+    ...(type.checkRequest !== undefined && {
+      checkRequest(request: AvailableRequest): RequestMistake | undefined {
+        const hook = 'checkRequest';
+        const mistake: unknown = run(hook, () => type.checkRequest!(request));
+        return mistake === undefined ? undefined : checkMembers({ kind: 'device', use, hook }, mistake, MISTAKE);
       },
     }),
     ...(qemu !== undefined && { qemu: guardQemu(use, qemu) }),

@@ -118,6 +118,7 @@ const KNOWN_MEMBERS = [
   'qemu',
   'vhostUser',
   'cases',
+  'checkRequest',
 ] as const;
 
 /** Reads each member of a plugin once: a member that is computed may throw, or be another one the next time. */
@@ -288,6 +289,7 @@ const MEMBERS: Readonly<Record<PluginKind, readonly Member[]>> = {
     ['writes', (value) => WRITES.includes(value), 'buffers, memory, or nothing'],
     ['paths', (value) => value === undefined || isTextList(value), 'a list of settings, or nothing'],
     ['check', (value) => value === undefined || isFunction(value), 'a function, or nothing'],
+    ['checkRequest', (value) => value === undefined || isFunction(value), 'a function, or nothing'],
     ['image', (value) => value === undefined || isFunction(value), 'a function, or nothing'],
     ['qemu', (value) => value === undefined || hasFunctions(value, ['arguments']), 'arguments, or nothing'],
     ['vhostUser', (value) => value === undefined || isRecord(value), 'a map, or nothing'],

@@ -1,5 +1,7 @@
 import type { DeviceTypePlugin } from '@virtio-platform/core';
 import { FeatureSet, type ExperimentalBits } from '@virtio-platform/core/features';
+import type { Misbehavior } from '@virtio-platform/core/failure';
+import { duration, failureSchedule, failureTimes } from '@virtio-platform/options';
 import { z } from 'zod';
 import { featureBits, featureList, type DeviceVocabulary } from './device-vocabulary.ts';
 import type { DeviceSection, PluginUse } from './profile.ts';
@@ -11,7 +13,26 @@ export interface CheckedDevice {
   readonly use?: string | undefined;
   readonly interface: DeviceSection['interface'];
   readonly offers?: readonly string[] | undefined;
+  readonly misbehaves?: Misbehavior | undefined;
 }
+
+const misbehavior = z.strictObject({
+  late: z
+    .strictObject({
+      ...failureTimes,
+      by: duration({ minimum: 1 }).exactOptional().describe('How late; 10ms unless given.'),
+    })
+    .exactOptional()
+    .describe('Buffers come back later than they could: { every: 20, by: 5ms }.'),
+  reordered: failureSchedule.exactOptional().describe('Buffers come back behind the next one of their queue.'),
+  short: failureSchedule.exactOptional().describe('The device says that it wrote half of what it wrote to a buffer.'),
+  lies: failureSchedule.exactOptional().describe('The device says that it wrote more than a buffer has room for.'),
+  errors: failureSchedule.exactOptional().describe('Requests fail with the error of the type, such as IOERR.'),
+  silent: failureSchedule.exactOptional().describe('Notifications that the driver wants are not sent.'),
+  needsReset: failureSchedule.exactOptional().describe('With this buffer the device asks for a reset: { nth: [100] }.'),
+  configChanges: failureSchedule.exactOptional().describe('With this buffer it tells of a changed configuration.'),
+  dies: failureSchedule.exactOptional().describe('With this buffer the device is gone for good: { nth: [500] }.'),
+});
 
 /** The schema of the keys that every device has. */
 export function deviceSchema(vocabulary: DeviceVocabulary): z.ZodObject<Record<string, z.ZodType>> {
@@ -34,6 +55,11 @@ export function deviceSchema(vocabulary: DeviceVocabulary): z.ZodObject<Record<s
       'The features that the device offers; without it, all that the machine implements.',
       vocabulary,
     ).optional(),
+    misbehaves: misbehavior
+      .optional()
+      .describe(
+        'What the device does wrong on purpose: { short: { every: 50 } }. Of the embedded machine, and of `serve`.',
+      ),
   });
 }
 
@@ -54,5 +80,5 @@ export function deviceSection(
   experimental: ExperimentalBits,
 ): DeviceSection {
   const offers = checked.offers && FeatureSet.of(...featureBits(checked.offers, type.features, experimental));
-  return { use, type, module, interface: checked.interface, offers, settings };
+  return { use, type, module, interface: checked.interface, offers, misbehaves: checked.misbehaves, settings };
 }

@@ -1,4 +1,5 @@
 import type { BufferMapping } from '@virtio-platform/core';
+import type { Misbehavior } from '@virtio-platform/core/failure';
 import type { DriverPrivilege, NegotiationPolicy } from '@virtio-platform/core/negotiation';
 import type { UsedLengthPolicy } from '@virtio-platform/core/queue';
 import type { DeviceSection, Disruption, ExpectSection, FailuresSection, QueueSection } from './profile.ts';
@@ -29,6 +30,8 @@ export interface SectionKeys {
     readonly use?: string;
     readonly interface?: DeviceSection['interface'];
     readonly offers?: readonly string[];
+    /** Each schedule as in `failures`; `late` has `by`, with a unit: `5ms`. */
+    readonly misbehaves?: { readonly [Way in keyof Misbehavior]?: ProfileValue };
   };
   readonly driver: {
     readonly privilege?: DriverPrivilege;

@@ -1,7 +1,7 @@
 import type { DeviceTypePlugin } from '@virtio-platform/core';
 import type { UsedLengthPolicy } from '@virtio-platform/core/queue';
 import type { DmaPath } from '@virtio-platform/core/dma';
-import type { FailureSchedule } from '@virtio-platform/core/failure';
+import type { FailureSchedule, Misbehavior } from '@virtio-platform/core/failure';
 import type { FeatureSet } from '@virtio-platform/core/features';
 import type { DriverPrivilege, NegotiationPolicy } from '@virtio-platform/core/negotiation';
 import type { SourceLocation } from '../source/profile-issue.ts';
@@ -34,6 +34,8 @@ export interface DeviceSection {
   readonly interface: 'modern' | 'transitional' | 'legacy';
   /** `undefined` where the device offers all that its machine implements. */
   readonly offers: FeatureSet | undefined;
+  /** How the device misbehaves on purpose. */
+  readonly misbehaves: Misbehavior | undefined;
   /** What the type's schema made of the other keys. */
   readonly settings: unknown;
 }

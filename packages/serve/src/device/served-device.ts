@@ -1,6 +1,10 @@
 import { ContractError, describeError, KEPT, type DeviceModel, type DeviceQueues } from '@virtio-platform/core';
 import type { DeviceAddressSpace } from '@virtio-platform/core/address-space';
+import { MisbehaviorSignal } from '@virtio-platform/core/failure';
 import type { FeatureSet } from '@virtio-platform/core/features';
+import type { ServedRecording } from './served-recording.ts';
+import type { ServedWatch } from '../strict/served-watch.ts';
+import { AdaptivePoll } from './adaptive-poll.ts';
 import { ServedQueue, type QueueEnd, type RingSetup } from './served-queue.ts';
 
 /** Who is told of what a served device does. */
@@ -12,6 +16,17 @@ export interface ServedDeviceListener {
   /** The device half met an error and went on. */
   failed(queue: number, reason: string): void;
   configChanged(): void;
+  /** The device is gone for good, on purpose. */
+  died(reason: string): void;
+}
+
+/** What a served device is beside its device half. */
+export interface ServedDeviceOptions {
+  /** What finds the mistakes of drivers. */
+  readonly watch?: ServedWatch | undefined;
+  readonly recording?: ServedRecording | undefined;
+  /** Microseconds for which rings are looked at, at most, before a notification is waited for. Default: 0. */
+  readonly pollMicros?: number | undefined;
 }
 
 /** Buffers that are served before the event loop runs on: messages and signals wait no longer than that. */
@@ -23,10 +38,15 @@ const MOST_AT_ONCE = 512;
  */
 export class ServedDevice implements DeviceQueues {
   readonly model: DeviceModel;
+  /** What finds the mistakes of drivers; `undefined` where they are not looked for. */
+  readonly watch: ServedWatch | undefined;
+  readonly #recording: ServedRecording | undefined;
   /** Of the front-end that there is. */
   #listener: ServedDeviceListener | undefined;
   /** By index. */
   readonly #queues: (ServedQueue | undefined)[];
+  /** What queues were opened over, and what the device half is given. */
+  #opened: DeviceAddressSpace | undefined;
   #space: DeviceAddressSpace | undefined;
   #isRunning = false;
   #isStarted = false;
@@ -35,10 +55,16 @@ export class ServedDevice implements DeviceQueues {
   #isServing = false;
   #next: NodeJS.Immediate | undefined;
   #served = 0;
+  readonly #poll: AdaptivePoll;
+  /** Whether rings are looked at again and again, and drivers need not notify. */
+  #isPolling = false;
 
-  /** `queueCount` of its queues are the front-end's to set up. Owns the device half. */
-  constructor(model: DeviceModel, queueCount: number) {
+  /** `queueCount` of its queues are the front-end's to set up. Owns the device half and the watch. */
+  constructor(model: DeviceModel, queueCount: number, { watch, recording, pollMicros = 0 }: ServedDeviceOptions = {}) {
     this.model = model;
+    this.watch = watch;
+    this.#recording = recording;
+    this.#poll = new AdaptivePoll(pollMicros);
     this.#queues = Array.from({ length: queueCount }, () => undefined);
     model.connect?.({
       queueChanged: () => this.wake(),
@@ -85,9 +111,17 @@ export class ServedDevice implements DeviceQueues {
    * accepted. Throws `RangeError` for a ring that its layout forbids, and what the device half throws.
    */
   open(index: number, setup: RingSetup, accepted: FeatureSet, space: DeviceAddressSpace): void {
-    const queue = new ServedQueue(space, setup);
+    const { watch } = this;
+    const recording = this.#recording;
+    if (!this.#isStarted) watch?.started(accepted);
+    const queue = new ServedQueue(space, setup, (inner) => {
+      const watched = watch?.queue(inner, index, setup, space) ?? inner;
+      return recording?.queue(watched, index) ?? watched;
+    });
     if (!this.#isStarted) this.#start(accepted);
-    this.#space = space;
+    const watched = watch?.addressSpace(space) ?? space;
+    if (this.#opened !== space) this.#space = recording?.addressSpace(watched) ?? watched;
+    this.#opened = space;
     this.#queues[index] = queue;
   }
 
@@ -112,6 +146,7 @@ export class ServedDevice implements DeviceQueues {
     if (queue === undefined) return undefined;
     const end = queue.end();
     this.#queues[index] = undefined;
+    this.watch?.ended(index);
     this.#guard(index, () => this.model.forget(index));
     if (!this.isInUse) this.#isStarted = this.#isBroken = false;
     return end;
@@ -127,6 +162,20 @@ export class ServedDevice implements DeviceQueues {
   /** Resets the device half alone: the front-end asks later where the queues stopped. */
   resetModel(): void {
     this.#guard(-1, () => this.model.reset?.());
+  }
+
+  /** The driver notified `count` times of a queue; `isLive` tells whether it set DRIVER_OK. */
+  kicked(index: number, count: number, isLive: () => boolean): void {
+    this.#recording?.kicked(index, count);
+    if (!this.#isPolling) this.#poll.notified();
+    this.wake();
+    this.watch?.kicked(index, count, isLive);
+  }
+
+  /** Ends the device: it does nothing any more until it is reset, for this reason. */
+  fail(reason: string): void {
+    this.#isBroken = true;
+    this.#listener?.broken(-1, reason);
   }
 
   /** Serves what is available, now and in later slices of the event loop. */
@@ -148,7 +197,8 @@ export class ServedDevice implements DeviceQueues {
     if (written !== written >>> 0) throw new ContractError('device', 'push', 'was given no number of bytes');
     const queue = this.#queues[index]?.queue;
     queue?.push(head, written);
-    if (this.#isServing && index !== this.#serving && queue?.flush() === true) this.#listener?.notify(index);
+    if (this.#isServing && index !== this.#serving && queue?.flush() === true && this.model.notifies?.(index) !== false)
+      this.#listener?.notify(index);
   }
 
   report(queue: number, error: unknown): void {
@@ -158,6 +208,7 @@ export class ServedDevice implements DeviceQueues {
   dispose(): void {
     if (this.#next !== undefined) clearImmediate(this.#next);
     this.#queues.fill(undefined);
+    this.watch?.dispose();
     this.model.dispose();
   }
 
@@ -178,12 +229,30 @@ export class ServedDevice implements DeviceQueues {
         if (served > 0) isBusy = true;
       }
       if (left > 0) continue;
-      this.#next ??= setImmediate(() => {
-        this.#next = undefined;
-        this.wake();
-      });
+      this.#goOn();
       return;
     }
+    if (left === MOST_AT_ONCE && !this.#isPolling) return;
+    this.#lookAgain(left < MOST_AT_ONCE);
+  }
+
+  /** Goes on in the next turn of the event loop. */
+  #goOn(): void {
+    this.#next ??= setImmediate(() => {
+      this.#next = undefined;
+      this.wake();
+    });
+  }
+
+  /** Everything was served: looks again as long as that is worth it, and then asks for notifications. */
+  #lookAgain(wasBusy: boolean): void {
+    const isOn = this.#isRunning && !this.#isBroken;
+    const goesOn = isOn && (wasBusy ? this.#poll.begin() : !this.#poll.isOver());
+    const hasEnded = this.#isPolling && !goesOn;
+    this.#isPolling = goesOn;
+    if (goesOn) this.#goOn();
+    // What came in between is served with the notifications on.
+    else if (hasEnded && isOn) this.#serveAll();
   }
 
   /** Serves at most `most` buffers of a queue. Returns how many it served. Hot. */
@@ -203,8 +272,8 @@ export class ServedDevice implements DeviceQueues {
         if (written === written >>> 0) queue.push(served.chain.head, written);
         else if (written !== KEPT) throw new ContractError('device', 'process', 'returned no number of bytes');
       }
-      if (queue.flush()) this.#listener?.notify(index);
-    } while (count < most && this.model.wants(index) && !served.enableNotifications());
+      if (queue.flush() && this.model.notifies?.(index) !== false) this.#listener?.notify(index);
+    } while (count < most && this.model.wants(index) && !this.#isPolling && !served.enableNotifications());
     if (queue.broken !== undefined) this.#break(index, served);
     return count;
   }
@@ -212,7 +281,8 @@ export class ServedDevice implements DeviceQueues {
   #break(index: number, served: ServedQueue): void {
     const { code, detail } = served.queue.broken!;
     served.isEnabled = false;
-    this.#listener?.broken(index, `${code}: ${detail}`);
+    // The device was ended for what it says here.
+    if (!this.#isBroken) this.#listener?.broken(index, `${code}: ${detail}`);
   }
 
   #guard(queue: number, call: () => void): void {
@@ -226,6 +296,10 @@ export class ServedDevice implements DeviceQueues {
   /** The device half threw: it does nothing any more until it is reset. */
   #crash(queue: number, error: unknown): void {
     this.#isBroken = true;
-    this.#listener?.broken(queue, describeError(error));
+    if (!(error instanceof MisbehaviorSignal)) return this.#listener?.broken(queue, describeError(error));
+    if (error.kind === 'needs-reset') return this.#listener?.broken(-1, error.message);
+    // Nothing that was done is shown any more.
+    this.#queues.fill(undefined);
+    this.#listener?.died(error.message);
   }
 }

@@ -54,11 +54,15 @@ export class ServedQueue {
   /** By id: when the buffer was taken, in the count of {@link popped}. */
   readonly #poppedAt: Uint32Array;
 
-  /** Throws `RangeError` for a ring that its layout forbids, and {@link CodedError} `ERR_QUEUE_STATE`. */
-  constructor(space: DeviceAddressSpace, setup: RingSetup) {
+  /**
+   * `watch` stands in front of the device's end. Throws `RangeError` for a ring that its layout forbids, and
+   * {@link CodedError} `ERR_QUEUE_STATE`.
+   */
+  constructor(space: DeviceAddressSpace, setup: RingSetup, watch: (queue: DeviceQueue) => DeviceQueue = (it) => it) {
     const { layout, size, words, position, ...options } = setup;
     this.#setup = setup;
-    this.queue = restoreDeviceQueue({ layout, size, words: [...words], used: position, inFlight: [] }, space, options);
+    const state = { layout, size, words: [...words], used: position, inFlight: [] };
+    this.queue = watch(restoreDeviceQueue(state, space, options));
     this.chain = new DescriptorChain(this.queue.longestChain);
     this.#poppedAt = new Uint32Array(size);
   }

@@ -59,6 +59,8 @@ export interface SessionOptions {
   readonly assumed: FeatureSet;
   readonly protocol: readonly ProtocolFeatureName[];
   readonly emit: (event: ServeEvent) => void;
+  /** The device is gone for good, on purpose. */
+  readonly died: () => void;
 }
 
 /** The bits of SET_VRING_KICK, _CALL and _ERR that name the queue, and the one that says that no descriptor comes. */
@@ -109,8 +111,9 @@ export class FrontEndSession {
       const knows = (low: number, high: number): boolean => !isTranslated || this.#iotlb.knows(low, high, IOTLB_WRITE);
       return new LoggedAddressSpace(memory.memory, this.#faults, { translation, knows }, this.#log);
     };
+    const kicked = (index: number, count: number): void => device.kicked(index, count, () => this.#isLive);
     const isJournaled = (): boolean => this.#has('INFLIGHT_SHMFD') || this.#has('LOG_SHMFD');
-    this.#rings = new Rings({ device, memory, assumed, spaceFor, isJournaled, emit });
+    this.#rings = new Rings({ device, memory, assumed, spaceFor, isJournaled, kicked, emit });
     this.#wait = new ReadableWait(this.#channel.descriptor);
   }
 
@@ -131,6 +134,11 @@ export class FrontEndSession {
       broken: (queue, text) => this.#tellBroken(queue, text),
       failed: (queue, text) => this.#tell('device', queue < 0 ? text : `queue ${queue}: ${text}`),
       configChanged: () => this.#tellConfigChange(),
+      died: (text) => {
+        this.#tell('device', text);
+        this.end();
+        this.#options.died();
+      },
     });
     try {
       device.run(true);
@@ -256,8 +264,11 @@ export class FrontEndSession {
       case 'GET_CONFIG':
         return readConfig(device.model, payload);
       case 'SET_CONFIG':
-        if (!writeConfig(device.model, this.#options.type.config, payload))
+        if (!writeConfig(device.model, this.#options.type.config, payload)) {
+          const what = 'bytes of the configuration were written that are no whole field that a driver may write';
+          device.watch?.record('DRV-CONFIG-WRITE', what);
           this.#tell('driver', 'writes bytes of the configuration that are no whole field that it may write; ignored');
+        }
         return undefined;
       case 'SET_STATUS':
         return this.#setStatus(Number(decodeU64(payload) & 0xffn));
@@ -316,6 +327,11 @@ export class FrontEndSession {
     else this.#rings.reportWith(index, descriptor);
   }
 
+  /** Whether the driver set DRIVER_OK, as far as the front-end tells: of some devices QEMU tells FEATURES_OK alone. */
+  get #isLive(): boolean {
+    return (this.#status & DeviceStatus.Driver) === 0 || (this.#status & DeviceStatus.DriverOk) !== 0;
+  }
+
   get #offered(): FeatureSet {
     return this.#options.offers.with(VHOST_USER_F_PROTOCOL_FEATURES).with(VHOST_F_LOG_ALL);
   }
@@ -333,6 +349,7 @@ export class FrontEndSession {
     const unknown = features.minus(this.#offered);
     if (unknown.bits !== 0n) {
       const names = unknown.names(this.#options.type.features).join(', ');
+      this.#options.device.watch?.record('DRV-FEATURE-NOT-OFFERED', `${names} was accepted and not offered`);
       throw new FrontEndViolation(`accepts what was not offered: ${names}`);
     }
     this.#rings.accept(features.without(VHOST_F_LOG_ALL));
@@ -447,8 +464,11 @@ export class FrontEndSession {
     this.#options.emit({ kind: 'problem', by, text });
   }
 
-  #tellFault({ address, length, access, cause, detail }: DeviceFault): void {
-    if (this.#isAbandoned || this.#faultCount++ >= MOST_FAULTS_TOLD) return;
+  #tellFault(fault: DeviceFault): void {
+    if (this.#isAbandoned) return;
+    this.#options.device.watch?.faulted(fault);
+    const { address, length, access, cause, detail } = fault;
+    if (this.#faultCount++ >= MOST_FAULTS_TOLD) return;
     const what = detail ?? `${access} of ${length} bytes at 0x${address.toString(16)}: ${cause}`;
     this.#tell('driver', this.#faultCount === MOST_FAULTS_TOLD ? `${what}; later ones are counted` : what);
   }

@@ -18,6 +18,7 @@ import type { LoggedAddressSpace } from '../log/logged-address-space.ts';
 import { RingLog } from '../log/ring-log.ts';
 import type { ServedMemory } from '../memory/served-memory.ts';
 import type { ServeEvent } from '../serve-events.ts';
+import type { DriverRuleCode } from '../strict/driver-rules.ts';
 import { Vring } from './vring.ts';
 
 /** What the rings of a device are made over. */
@@ -30,6 +31,8 @@ export interface RingsOptions {
   readonly spaceFor: (accepted: FeatureSet) => LoggedAddressSpace;
   /** Whether a record or a log may be kept: the front-end accepted it. */
   readonly isJournaled: () => boolean;
+  /** The driver notified so many times of a queue. */
+  readonly kicked: (index: number, count: number) => void;
   readonly emit: (event: ServeEvent) => void;
 }
 
@@ -98,6 +101,7 @@ export class Rings {
   setSize(index: number, size: number): void {
     const vring = this.#idle(index, 'the size');
     const most = this.#options.device.model.queueSizes[index]!;
+    if (size > most) this.#record('DRV-QUEUE-SIZE', index, `${size} entries of ${most} that the device has`);
     if (size > most) throw new FrontEndViolation(`gives queue ${index} ${size} entries: the device takes ${most}`);
     if (size === 0) {
       const text = `gives queue ${index} no entries: it is not served`;
@@ -131,7 +135,7 @@ export class Rings {
 
   /** Takes the descriptor over. */
   start(index: number, descriptor: number | undefined): void {
-    this.#of(index).start(descriptor, () => this.#options.device.wake());
+    this.#of(index).start(descriptor, (count) => this.#options.kicked(index, count));
     this.#isReady = true;
   }
 
@@ -188,7 +192,7 @@ export class Rings {
         this.#wordsOf(index, vring);
       } catch (error) {
         vring.areas = undefined;
-        throw error;
+        throw this.#setUpProblem(index, error);
       }
     }
   }
@@ -218,6 +222,18 @@ export class Rings {
     for (let index = 0; index < this.#vrings.length; index++) this.#end(index);
     for (const vring of this.#vrings) vring.dispose();
     this.recordIn(undefined);
+  }
+
+  /** What is wrong with a ring that its layout forbids; any other error as it is. */
+  #setUpProblem(index: number, error: unknown): unknown {
+    if (!(error instanceof RangeError)) return error;
+    const isMisaligned = error.message.includes('misaligned');
+    this.#record(isMisaligned ? 'DRV-RING-MISALIGNED' : 'DRV-QUEUE-SIZE', index, error.message);
+    return new FrontEndViolation(`sets up queue ${index} wrongly: ${error.message}`);
+  }
+
+  #record(code: DriverRuleCode, queue: number, what: string): void {
+    this.#options.device.watch?.record(code, `queue ${queue}: ${what}`, { queue });
   }
 
   /** The layout of the rings with the features that were accepted. */
@@ -262,8 +278,7 @@ export class Rings {
     try {
       device.open(index, setup, new FeatureSet(accepted.bits | assumed.bits), this.#space!);
     } catch (error) {
-      if (error instanceof RangeError) throw new FrontEndViolation(`sets up queue ${index} wrongly: ${error.message}`);
-      throw error;
+      throw this.#setUpProblem(index, error);
     }
     if (!this.#isTold) emit({ kind: 'negotiated', accepted, translates: this.translates });
     this.#isTold = true;
@@ -301,6 +316,7 @@ export class Rings {
       const device = this.translates ? address : this.#options.memory.guestOfUser(address, lengths[area]!);
       if (device === undefined) {
         const where = `at 0x${address.toString(16)}, which are in no region that it gave`;
+        this.#record('DRV-RING-UNREACHABLE', index, `${lengths[area]!} bytes of the ring are ${where}`);
         throw new FrontEndViolation(`has ${lengths[area]!} bytes of queue ${index} ${where}`);
       }
       return wordsOf(device);

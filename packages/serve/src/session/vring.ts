@@ -27,18 +27,19 @@ export class Vring {
   #poll: NodeJS.Timeout | undefined;
 
   /**
-   * Starts the ring: `listener` is called when the driver notifies, or all the time where it gives no descriptor. Takes
-   * the descriptor over. Throws {@link HostError} for one that is not for notifications.
+   * Starts the ring: `listener` is called when the driver notifies, with the number of times, or with 0 all the time
+   * where it gives no descriptor. Takes the descriptor over. Throws {@link HostError} for one that is not for
+   * notifications.
    */
-  start(descriptor: number | undefined, listener: () => void): void {
+  start(descriptor: number | undefined, listener: (count: number) => void): void {
     this.stop();
     if (descriptor === undefined) {
-      this.#poll = setInterval(listener, POLL_MS);
+      this.#poll = setInterval(() => listener(0), POLL_MS);
     } else {
       this.#kick = new PeerEvent(descriptor, 'receives');
-      this.#kick.watch(() => {
+      this.#kick.watch((count) => {
         this.kicks++;
-        listener();
+        listener(count);
       });
     }
     this.isStarted = true;

@@ -1,8 +1,15 @@
 import { printable, type DeviceTypePlugin } from '@virtio-platform/core';
 import type { FeatureSet } from '@virtio-platform/core/features';
 import { shortFeatureName } from '@virtio-platform/profile';
-import type { ServeEvent, SessionStatistics } from '@virtio-platform/serve';
-import type { Terminal } from './terminal.ts';
+import type {
+  CountedFinding,
+  DriverFinding,
+  FindingPlace,
+  ServeEvent,
+  SessionStatistics,
+} from '@virtio-platform/serve';
+import type { Terminal } from '../terminal.ts';
+import type { ToldEvent } from './serve-recording.ts';
 
 /** What people read of a device that is served: a line for each thing that happens. */
 export class ServePrinter {
@@ -17,8 +24,8 @@ export class ServePrinter {
     this.#profile = profile;
   }
 
-  /** Prints what happened. */
-  print(event: ServeEvent): void {
+  /** Prints what happened, and with what is wrong the events before it. */
+  print(event: ServeEvent, events: readonly ToldEvent[] = []): void {
     const { bold, dim, yellow } = this.#terminal.colors;
     switch (event.kind) {
       case 'listening': {
@@ -46,11 +53,48 @@ export class ServePrinter {
       }
       case 'reset':
         return this.#terminal.print('  reset');
+      case 'finding':
+        this.#printFinding(event.finding);
+        return this.#printEvents(events);
+      case 'findings':
+        return this.#printFindings(event.findings);
       case 'problem':
-        return this.#hang(`  ${yellow(`the ${event.by}`)} `, printable(event.text));
+        this.#hang(`  ${yellow(`the ${event.by}`)} `, printable(event.text));
+        return this.#printEvents(events);
       case 'disconnected':
         return this.#hang(`${bold('disconnected')} `, statisticsText(event.statistics));
     }
+  }
+
+  #printFinding({ code, level, clause, what, hint, ...place }: DriverFinding): void {
+    const { bold, dim, red, yellow } = this.#terminal.colors;
+    const color = level === 'error' ? red : yellow;
+    this.#hang(`  ${color(bold(code))} `, printable(what));
+    this.#hang('    ', [...placeOf(place), `virtio 1.4 §${clause.replaceAll(', ', ', §')}`].join(', '));
+    this.#hang(`    ${dim('do')} `, hint);
+  }
+
+  #printEvents(events: readonly ToldEvent[]): void {
+    const { dim } = this.#terminal.colors;
+    for (const { before, text } of events)
+      this.#hang(`    ${dim(`${(before === 0 ? 0 : -before).toFixed(3).padStart(10)} ms`)}  `, dim(printable(text)));
+  }
+
+  #printFindings(findings: readonly CountedFinding[]): void {
+    const { bold, green } = this.#terminal.colors;
+    if (findings.length === 0) return this.#terminal.print(green('the driver broke no rule'));
+    const advice = findings.filter(({ level }) => level === 'advice').length;
+    const errors = findings.length - advice;
+    const parts = [
+      ...(errors > 0 ? [count(errors, 'mistake')] : []),
+      ...(advice > 0 ? [`${advice} advised against`] : []),
+    ];
+    this.#terminal.print(bold(`what the driver did: ${parts.join(', ')}`));
+    for (const { code, count: times, queue } of findings) {
+      const where = queue === undefined ? '' : `, queue ${queue}`;
+      this.#terminal.print(`  ${code}${where}: ${count(times, 'time')}`);
+    }
+    this.#terminal.printSentence(0, `virtio-platform explain ${findings[0]!.code} says more.`);
   }
 
   #names(features: FeatureSet): string {
@@ -63,11 +107,24 @@ export class ServePrinter {
   }
 }
 
-/** An event as JSON has it: features by name. */
-export function serveEventJson(event: ServeEvent, type: Pick<DeviceTypePlugin, 'features'>): unknown {
+/** An event as JSON has it: features by name, and with what is wrong the events before it. */
+export function serveEventJson(
+  event: ServeEvent,
+  type: Pick<DeviceTypePlugin, 'features'>,
+  events: readonly ToldEvent[] = [],
+): unknown {
   const names = (features: FeatureSet): string[] => features.names(type.features).map((name) => shortFeatureName(name));
   if (event.kind === 'listening') return { ...event, offers: names(event.offers) };
-  return event.kind === 'negotiated' ? { ...event, accepted: names(event.accepted) } : event;
+  if (event.kind === 'negotiated') return { ...event, accepted: names(event.accepted) };
+  return events.length === 0 ? event : { ...event, events };
+}
+
+/** Where a finding is, below its queue, which `what` names. */
+function placeOf({ buffer, descriptor, isInTable = false }: FindingPlace): string[] {
+  return [
+    ...(buffer === undefined ? [] : [`buffer ${buffer}`]),
+    ...(descriptor === undefined ? [] : [isInTable ? `entry ${descriptor} of its table` : `descriptor ${descriptor}`]),
+  ];
 }
 
 function statisticsText({ buffers, kicks, calls, misses, faults }: SessionStatistics): string {
