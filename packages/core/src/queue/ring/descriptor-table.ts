@@ -62,6 +62,11 @@ export class DescriptorTable {
   next(index: number): number {
     return this.#u16[this.#base16 + index * 8 + 1]!;
   }
+
+  /** Flags in the low half and next in the high one, in one access. */
+  flagsAndNext(index: number): number {
+    return this.#u32[this.#base32 + index * 4 + 3]!;
+  }
 }
 
 /** A table with the bytes of every field swapped; a 64-bit address also swaps its words. */
@@ -88,6 +93,11 @@ class BigEndianDescriptorTable extends DescriptorTable {
 
   override next(index: number): number {
     return swap16(super.next(index));
+  }
+
+  override flagsAndNext(index: number): number {
+    const word = super.flagsAndNext(index);
+    return (swap16(word & 0xffff) | (swap16(word >>> 16) << 16)) >>> 0;
   }
 }
 
