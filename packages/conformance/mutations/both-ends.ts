@@ -79,14 +79,14 @@ const outstanding: readonly Mutation[] = mutationsOf('core/src/queue/driver/outs
   {
     name: 'takes an id beyond the queue',
     cases: ['D01', 'D30'],
-    from: 'const at = id * HEAD_WORDS;\n      if (id >= size || !isReturnable',
-    to: 'const at = (id % size) * HEAD_WORDS;\n      if (!isReturnable',
+    from: 'const at = id * HEAD_WORDS;\n      const isOutstanding = id < size &&',
+    to: 'const at = (id % size) * HEAD_WORDS;\n      const isOutstanding =',
   },
   {
     name: 'takes an id that is not outstanding',
     cases: ['D03', 'D04', 'D05', 'D28', 'D32', 'D43'],
-    from: 'if (id >= size || !isReturnable(heads, at, published)) {',
-    to: 'if (id >= size) {',
+    from: 'const isOutstanding = id < size && isReturnable(heads, at, published);',
+    to: 'const isOutstanding = id < size;',
   },
   {
     name: 'takes a batch that ends with what is not outstanding',

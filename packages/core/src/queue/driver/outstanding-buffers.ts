@@ -3,6 +3,7 @@ import { DMA_NO_SPACE, DMA_TOO_LARGE, DMA_UNREACHABLE, type DmaMapping } from '.
 import { ContractError } from '../../errors/coded-error.ts';
 import { describeValue } from '../../errors/message-of.ts';
 import type { BrokenReason } from '../ring/broken-reason.ts';
+import { writeSegment } from '../ring/descriptor-table.ts';
 import type { UsedEntries } from '../ring/used-entries.ts';
 import type { BufferRecord, OutstandingBuffer } from './ring-inspection.ts';
 import type { ScatterList } from './scatter-list.ts';
@@ -209,11 +210,7 @@ export class OutstandingBuffers {
 
   /** Remembers the segment that a descriptor has, at `entry`. */
   describe(entry: number, low: number, high: number, length: number): void {
-    const { entries } = this;
-    const at = entry * ENTRY_WORDS;
-    entries[at] = low;
-    entries[at + 1] = high;
-    entries[at + LENGTH] = length;
+    writeSegment(this.entries, entry * ENTRY_WORDS, low, high, length);
   }
 
   /**
@@ -272,11 +269,8 @@ export class OutstandingBuffers {
       const id = used.usedIdAt(position);
       const length = used.usedLengthAt(position);
       const at = id * HEAD_WORDS;
-      if (id >= size || !isReturnable(heads, at, published)) {
-        this.#refuse(id, length);
-        break;
-      }
-      const written = acceptedLength(policy, length, heads[at + WRITABLE]!);
+      const isOutstanding = id < size && isReturnable(heads, at, published);
+      const written = isOutstanding ? acceptedLength(policy, length, heads[at + WRITABLE]!) : -1;
       if (written < 0) {
         this.#refuse(id, length);
         break;

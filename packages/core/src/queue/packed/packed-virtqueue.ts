@@ -19,6 +19,7 @@ import {
   VIRTQ_DESC_F_INDIRECT,
   VIRTQ_DESC_F_NEXT,
   VIRTQ_DESC_F_WRITE,
+  writeSegment,
   type DescriptorTable,
 } from '../ring/descriptor-table.ts';
 import {
@@ -240,17 +241,11 @@ export class PackedVirtqueue extends DriverEnd {
       const low = words[i * 2]!;
       const high = words[i * 2 + 1]!;
       const bytes = length[i]!;
-      const record = at * 4;
-      const descriptor = ring + slot * 4;
-      entries[record] = low;
-      entries[record + 1] = high;
-      entries[record + 2] = bytes;
-      u32[descriptor] = low;
-      u32[descriptor + 1] = high;
-      u32[descriptor + 2] = bytes;
+      writeSegment(entries, at * 4, low, high, bytes);
+      writeSegment(u32, ring + slot * 4, low, high, bytes);
       const flags = marks | (i >= readable ? WRITE : 0) | (i === last ? 0 : NEXT);
       if (i === 0) this.#writeFirstTail(slot, id, flags);
-      else u32[descriptor + 3] = id | (flags << 16);
+      else u32[ring + slot * 4 + 3] = id | (flags << 16);
       if (++slot === size) {
         slot = 0;
         marks ^= BOTH_MARKS;

@@ -11,6 +11,16 @@ export const VIRTQ_DESC_F_INDIRECT = 4;
  */
 export const DESCRIPTOR_SIZE = 16;
 
+/**
+ * Writes what a descriptor says of a segment, the device address in two words and the length, to three words from
+ * `words[at]` on. Hot.
+ */
+export function writeSegment(words: Uint32Array, at: number, low: number, high: number, length: number): void {
+  words[at] = low;
+  words[at + 1] = high;
+  words[at + 2] = length;
+}
+
 /** Two views of the same memory, in which a table of descriptors lies. */
 interface DescriptorMemory {
   readonly u16: Uint16Array;

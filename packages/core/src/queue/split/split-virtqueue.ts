@@ -19,6 +19,7 @@ import {
   VIRTQ_DESC_F_INDIRECT,
   VIRTQ_DESC_F_NEXT,
   VIRTQ_DESC_F_WRITE,
+  writeSegment,
   type DescriptorTable,
 } from '../ring/descriptor-table.ts';
 import { needsNotification } from '../ring/notification.ts';
@@ -208,15 +209,9 @@ export class SplitVirtqueue extends DriverEnd {
       const high = words[i * 2 + 1]!;
       const bytes = length[i]!;
       const behind = next[at]!;
-      const record = at * 4;
-      const descriptor = table + at * 4;
-      entries[record] = low;
-      entries[record + 1] = high;
-      entries[record + 2] = bytes;
-      u32[descriptor] = low;
-      u32[descriptor + 1] = high;
-      u32[descriptor + 2] = bytes;
-      u32[descriptor + 3] = (i >= readable ? WRITE : 0) | (i === last ? 0 : NEXT | (behind << 16));
+      writeSegment(entries, at * 4, low, high, bytes);
+      writeSegment(u32, table + at * 4, low, high, bytes);
+      u32[table + at * 4 + 3] = (i >= readable ? WRITE : 0) | (i === last ? 0 : NEXT | (behind << 16));
       if (i === last) return at;
       at = behind;
     }
