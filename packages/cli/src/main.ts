@@ -1,12 +1,16 @@
 #!/usr/bin/env node
 import { fstatSync } from 'node:fs';
 import { constants } from 'node:os';
+import { raiseInliningBudget } from '@virtio-platform/core/queue';
 import { claimOutput } from './claimed-output.ts';
 import { runCommandLine } from './command-line.ts';
 import { findBanner } from './npm-options.ts';
 import { Interruption } from './interruption.ts';
 import { processScreen } from './step/process-screen.ts';
 import type { TextStream } from './terminal.ts';
+
+// Of the process of this command, and of the threads in which devices run.
+raiseInliningBudget();
 
 // While a command runs, no plugin may end the process: see `forbidExit`.
 const exit = process.exit.bind(process);

@@ -4,20 +4,20 @@ const outstanding: readonly Mutation[] = mutationsOf('core/src/queue/driver/outs
   {
     name: 'takes a buffer back that was not published',
     cases: ['D03'],
-    from: '&& ((this.#heads[at + ADDED_AT]! - this.#published) | 0) < 0',
+    from: '&& ((heads[at + ADDED_AT]! - published) | 0) < 0',
     to: '',
   },
   {
     name: 'remembers a buffer after it came back',
     cases: ['D04', 'M8'],
-    from: 'this.#heads[at + SEGMENTS] = NOT_A_HEAD;\n    this.#oldest',
-    to: 'this.#oldest',
+    from: 'heads[at + PLACE] = NOT_A_HEAD;\n      heads[at + FREED_AT] = freed;',
+    to: '',
   },
   {
     name: 'keeps the room of the first buffer that had an id',
     cases: ['D06'],
-    from: 'this.#heads[at + WRITABLE] = list.writableBytes;',
-    to: 'this.#heads[at + WRITABLE] ||= list.writableBytes;',
+    from: 'heads[at + WRITABLE] = list.writableBytes;',
+    to: 'if (heads[at + SHAPE] === NOTHING_DESCRIBED) heads[at + WRITABLE] = list.writableBytes;',
   },
   {
     name: 'takes a whole segment for written',
@@ -28,8 +28,8 @@ const outstanding: readonly Mutation[] = mutationsOf('core/src/queue/driver/outs
   {
     name: 'takes written bytes from readable segments',
     cases: ['D19', 'R-05'],
-    from: 'this.#writable[entry] = isWritable ? length : 0;',
-    to: 'this.#writable[entry] = length;',
+    from: 'const writable = i < readable ? 0 : entries[at + LENGTH]!;',
+    to: 'const writable = entries[at + LENGTH]!;',
   },
   {
     name: 'leaves a buffer mapped that came back',
@@ -39,50 +39,54 @@ const outstanding: readonly Mutation[] = mutationsOf('core/src/queue/driver/outs
   },
   {
     name: 'forgets at a reset what is outstanding',
-    cases: ['D43', 'D45', 'R-12', 'R-13'],
-    from: 'for (const head of heads) this.remove(head, 0);',
+    cases: ['D45', 'R-12', 'R-13'],
+    from: 'for (const head of heads) this.#unmapBuffer(head, 0);',
+    to: '',
+  },
+  {
+    name: 'remembers over a reset what was outstanding',
+    cases: [],
+    from: 'this.#heads[at + PLACE] = NOT_A_HEAD;',
     to: '',
   },
   {
     name: 'takes neighbours in memory for neighbours in the view of the device',
     cases: ['M4'],
-    from: 'const id = this.#mapping.map(list.address[i]!, length, direction, this.deviceAddresses, entry * 2);',
-    to: `const id = this.#mapping.map(list.address[i]!, length, direction, this.deviceAddresses, entry * 2);
-    const isNeighbour = i > 0 && list.address[i - 1]! + list.length[i - 1]! === list.address[i];
-    const low = this.deviceAddresses[(entry - 1) * 2]!;
-    if (isNeighbour) this.deviceAddresses[entry * 2] = low + list.length[i - 1]!;`,
+    from: 'direction, list.words, i * 2);',
+    to: `direction, list.words, i * 2);
+        const isNeighbour = i > 0 && list.address[i - 1]! + list.length[i - 1]! === list.address[i];
+        if (isNeighbour) list.words[i * 2] = list.words[i * 2 - 2]! + list.length[i - 1]!;`,
   },
   {
     name: 'takes device address 0 for "not mapped"',
     cases: ['M5'],
-    from: 'this.#mapped[entry] = id;\n    this.#mappedSegments',
-    to: `const isZero = (this.deviceAddresses[entry * 2]! | this.deviceAddresses[entry * 2 + 1]!) === 0;
-    this.#mapped[entry] = isZero ? NOT_MAPPED : id;
-    this.#mappedSegments`,
+    from: 'this.entries[entry * ENTRY_WORDS + MAPPED] = id;',
+    to: `const isZero = (list.words[i * 2]! | list.words[i * 2 + 1]!) === 0;
+        this.entries[entry * ENTRY_WORDS + MAPPED] = isZero ? NOT_MAPPED : id;`,
   },
   {
     name: 'leaves the segments in a table mapped',
     cases: ['R-14'],
-    from: 'let entry = isIndirect ? this.tableEntry(head, 0) : head;',
-    to: 'if (isIndirect) return;\n    let entry = head;',
+    from: 'let entry = isIndirect ? this.tableEntry(head, 0) : head;\n    for',
+    to: 'if (isIndirect) return;\n    let entry = head;\n    for',
   },
   {
     name: 'maps what is premapped',
     cases: ['R-14'],
-    from: 'if (list.premapped[i] === 1) {',
-    to: 'if (list.premapped[i] === 2) {',
+    from: 'if (list.premapped[i] !== 1) {',
+    to: 'if (list.premapped[i] !== 2) {',
   },
   {
     name: 'takes an id beyond the queue',
     cases: ['D01', 'D30'],
-    from: "if (id >= this.#size) return this.#refuse('used-id-out-of-range'",
-    to: "if (id > 0xffffff) return this.#refuse('used-id-out-of-range'",
+    from: 'const at = id * HEAD_WORDS;\n      const isOutstanding = id < size &&',
+    to: 'const at = (id % size) * HEAD_WORDS;\n      const isOutstanding =',
   },
   {
     name: 'takes an id that is not outstanding',
-    cases: ['D03', 'D04', 'D05', 'D28', 'D32', 'D43', 'M8'],
-    from: 'if (!this.isOutstanding(id)) return',
-    to: 'if (id < 0) return',
+    cases: ['D03', 'D04', 'D05', 'D28', 'D32', 'D43'],
+    from: 'const isOutstanding = id < size && isReturnable(heads, at, published);',
+    to: 'const isOutstanding = id < size;',
   },
   {
     name: 'takes a batch that ends with what is not outstanding',
@@ -93,20 +97,20 @@ const outstanding: readonly Mutation[] = mutationsOf('core/src/queue/driver/outs
   {
     name: 'takes skipped buffers for empty',
     cases: ['D42'],
-    from: 'return this.complete(head, this.writableOf(head), batch);',
-    to: 'return this.complete(head, 0, batch);',
+    from: 'isEnd ? this.#batchLength : this.writableOf(head);',
+    to: 'isEnd ? this.#batchLength : 0;',
   },
   {
     name: 'does not undo a failed mapping',
     cases: ['M1'],
-    from: 'if ((id & 0x7fff_ffff) !== id) return this.#undo(i, entry >= this.#size, id);',
-    to: 'if ((id & 0x7fff_ffff) !== id) return entry >= this.#size ? this.#undo(i, true, id) : id;',
+    from: 'return this.#undo(i, isIndirect, id);',
+    to: 'return isIndirect ? this.#undo(i, true, id) : id;',
   },
   {
     name: 'does not undo a failed mapping in a table',
     cases: ['M1', 'R-04'],
-    from: 'if ((id & 0x7fff_ffff) !== id) return this.#undo(i, entry >= this.#size, id);',
-    to: 'if ((id & 0x7fff_ffff) !== id) return entry >= this.#size ? id : this.#undo(i, false, id);',
+    from: 'return this.#undo(i, isIndirect, id);',
+    to: 'return isIndirect ? id : this.#undo(i, false, id);',
   },
   {
     name: 'believes any used length',
@@ -154,7 +158,7 @@ const chain: readonly Mutation[] = mutationsOf('core/src/queue/device/descriptor
   {
     name: 'lets readable follow writable',
     cases: ['V13'],
-    from: "else if (this.readable !== at) return 'descriptor-order-invalid';",
+    from: "if (this.readable !== at) return 'descriptor-order-invalid';",
     to: '',
   },
 ]);
@@ -303,8 +307,8 @@ const memoryOfQueue: readonly Mutation[] = [
     {
       name: 'cuts a length to 32 bits',
       cases: ['R-11'],
-      from: 'if (this.#bytes + length > MAX_REQUEST_BYTES) {',
-      to: 'if ((this.#bytes + length) >>> 0 > MAX_REQUEST_BYTES) {',
+      from: '|| bytes > MAX_REQUEST_BYTES)',
+      to: '|| bytes >>> 0 > MAX_REQUEST_BYTES)',
     },
   ]),
 ];

@@ -13,7 +13,7 @@ export const PACKED_DEVICE: readonly Mutation[] = mutationsOf('core/src/queue/pa
     cases: ['V16', 'V45'],
     from: 'for (let i = 0; i < entries; i++) {',
     to: `for (let i = 0; i < entries; i++) {
-      if ((table.next(i) & VIRTQ_DESC_F_INDIRECT) !== 0) return this.#walkTable(ring, chain, flags);`,
+      if ((table.next(i) & INDIRECT) !== 0) return this.#walkTable(ring, chain, flags);`,
   },
   {
     name: 'writes to a table',
@@ -30,14 +30,14 @@ export const PACKED_DEVICE: readonly Mutation[] = mutationsOf('core/src/queue/pa
   {
     name: 'refuses WRITE on the descriptor of a table',
     cases: ['V23'],
-    from: '|| (flags & VIRTQ_DESC_F_NEXT) !== 0) {',
-    to: '|| (flags & (VIRTQ_DESC_F_NEXT | VIRTQ_DESC_F_WRITE)) !== 0) {',
+    from: '|| (flags & NEXT) !== 0)',
+    to: '|| (flags & (NEXT | WRITE)) !== 0)',
   },
   {
     name: 'reads flags twice',
     cases: ['V26'],
-    from: 'if ((flags & VIRTQ_DESC_F_NEXT) === 0) return slots;',
-    to: 'if ((ring.flags(slot) & VIRTQ_DESC_F_NEXT) === 0) return slots;',
+    from: 'if ((flags & NEXT) === 0) {',
+    to: 'if ((ring.flags(slot) & NEXT) === 0) {',
   },
   {
     name: 'takes areas that are misaligned',
@@ -66,8 +66,8 @@ export const PACKED_DEVICE: readonly Mutation[] = mutationsOf('core/src/queue/pa
   {
     name: 'relies on ids that are in order',
     cases: ['V36'],
-    from: 'chain.head = id;',
-    to: 'chain.head = this.options.inOrder === true ? this.inFlight : id;',
+    from: 'const id = chain.head;',
+    to: 'const id = chain.head;\n    if (this.options.inOrder === true) chain.head = this.inFlight;',
   },
   {
     name: 'has more in flight than the queue',
@@ -78,8 +78,8 @@ export const PACKED_DEVICE: readonly Mutation[] = mutationsOf('core/src/queue/pa
   {
     name: 'takes a list of which a part is missing',
     cases: ['V38', 'V39', 'R-15'],
-    from: 'if (!isAvailable(flags, position)) {',
-    to: 'if (flags === 0x12345) {',
+    from: 'if ((flags & BOTH_MARKS) !== marks)',
+    to: 'if (flags === 0x12345)',
   },
   {
     name: 'takes an id beyond the queue',
@@ -96,38 +96,38 @@ export const PACKED_DEVICE: readonly Mutation[] = mutationsOf('core/src/queue/pa
   {
     name: 'takes the id of a list from its first descriptor',
     cases: ['V38', 'V42', 'R-15'],
-    from: 'const id = ring.id(slotOf(advance(this.#availPosition, slots - 1, this.size)));',
-    to: 'const id = ring.id(slotOf(this.#availPosition));',
+    from: 'slots === 1 ? ring.id(slot) : tail & 0xffff',
+    to: 'ring.id(slotOf(this.#availPosition))',
   },
   {
     name: 'lets a list go round its queue',
     cases: ['V43', 'V48'],
-    from: 'if (slots === this.size) {',
-    to: 'if (slots === 0x1_0000) {',
+    from: 'if (slots === size)',
+    to: 'if (slots === 0x1_0000)',
   },
   {
     name: 'takes a table in a list',
     cases: ['V44'],
-    from: "if ((flags & VIRTQ_DESC_F_INDIRECT) !== 0) {\n        this.break('indirect-table-invalid', 'a table in a list of descriptors');\n        return 0;\n      }",
+    from: "if ((flags & INDIRECT) !== 0) return this.#refuse('indirect-table-invalid', 'a table in a list of descriptors');",
     to: '',
   },
   {
     name: 'takes INDIRECT with NEXT',
     cases: ['V44'],
-    from: '|| (flags & VIRTQ_DESC_F_NEXT) !== 0) {',
-    to: ') {',
+    from: '|| (flags & NEXT) !== 0)',
+    to: ')',
   },
   {
     name: 'ends a table at the first entry without NEXT',
     cases: ['V46'],
-    from: 'table.next(i), longestChain)) return 0;',
-    to: 'table.next(i), longestChain)) return 0;\n      if ((table.next(i) & VIRTQ_DESC_F_NEXT) === 0) break;',
+    from: 'this.#refuseAt(problem, i, length, chain);',
+    to: 'this.#refuseAt(problem, i, length, chain);\n      if ((table.next(i) & NEXT) === 0) break;',
   },
   {
     name: 'reads a table in the format of a split ring',
     cases: ['V46', 'V23', 'V45'],
-    from: 'table.next(i), longestChain)) return 0;',
-    to: 'table.flags(i), longestChain)) return 0;',
+    from: '(table.next(i) & WRITE)',
+    to: '(table.flags(i) & WRITE)',
   },
   {
     name: 'notifies about every buffer',
@@ -138,13 +138,13 @@ export const PACKED_DEVICE: readonly Mutation[] = mutationsOf('core/src/queue/pa
   {
     name: 'shows the first buffer of a batch too early',
     cases: [],
-    from: 'if (this.#isHolding) return ring.writeFlags(slot, flags);',
-    to: 'return ring.writeFlags(slot, flags);',
+    from: 'if (this.#isHolding) return ring.writeUsedWhole',
+    to: 'return ring.writeUsedWhole',
   },
   {
     name: 'loses WRITE in a used descriptor',
     cases: ['R-15'],
-    from: 'usedFlags(position) | (written > 0 ? VIRTQ_DESC_F_WRITE : 0);',
+    from: 'usedFlags(position) | (written > 0 ? WRITE : 0);',
     to: 'usedFlags(position);',
   },
 ]);

@@ -1,52 +1,38 @@
 import { mutationsOf, type Mutation } from './mutation.ts';
+import { takingLength } from './taking-length.ts';
 
-/** Of the driver's end of a packed ring. */
-export const PACKED_DRIVER: readonly Mutation[] = mutationsOf('core/src/queue/packed/packed-virtqueue.ts', [
+const driver: readonly Mutation[] = mutationsOf('core/src/queue/packed/packed-virtqueue.ts', [
   {
     name: 'takes as much as there is, not as much as was asked for',
     cases: ['D08'],
-    from: 'while (batch.count < batch.capacity && this.broken === undefined) {',
-    to: 'while (this.broken === undefined) {',
+    from: 'this.#usedPosition, batch.capacity, batch)',
+    to: 'this.#usedPosition, 0xffff, batch)',
   },
   {
     name: 'has a sentinel in the ring: a buffer whose address there is 0 in its high word was never mapped',
     cases: ['D15'],
-    from: 'const entries = this.buffers.complete(id, this.#writtenAt(slot, flags), batch);',
-    to: 'const length = this.#ring.high(slot) === 0 ? 0 : this.#writtenAt(slot, flags);\n    const entries = this.buffers.complete(id, length, batch);',
+    from: 'takeBack(this.#ring,',
+    to: takingLength('return this.#ring.high(slotOf(at)) === 0 ? 0 : length;'),
   },
   {
     name: 'reads the length of the last segment in the ring',
     cases: ['D16'],
-    from: 'const entries = this.buffers.complete(id, this.#writtenAt(slot, flags), batch);',
-    to: `const tail = slotOf(advance(this.#usedPosition, 1, this.size));
-    const length = Math.min(this.#writtenAt(slot, flags), this.#ring.length(tail));
-    const entries = this.buffers.complete(id, length, batch);`,
-  },
-  {
-    name: 'walks a list for as long as the ring says NEXT',
-    cases: ['D17', 'D37'],
-    from: 'advance(this.#usedPosition, entries, this.size)',
-    to: `advance(
-      this.#usedPosition,
-      entries +
-        (this.#ring.flags(slotOf(advance(this.#usedPosition, entries - 1, this.size))) & VIRTQ_DESC_F_NEXT),
-      this.size,
-    )`,
+    from: 'takeBack(this.#ring,',
+    to: takingLength('return Math.min(length, this.#ring.length(slotOf(advance(at, 1, this.size))));'),
   },
   {
     name: 'finds in the ring which segment may be written',
     cases: ['D19'],
-    from: 'const entries = this.buffers.complete(id, this.#writtenAt(slot, flags), batch);',
-    to: `const tail = this.#ring.flags(slotOf(advance(this.#usedPosition, 1, this.size)));
-    const length = (tail & VIRTQ_DESC_F_WRITE) === 0 ? 0 : this.#writtenAt(slot, flags);
-    const entries = this.buffers.complete(id, length, batch);`,
+    from: 'takeBack(this.#ring,',
+    to: takingLength('return (this.#ring.flags(slotOf(advance(at, 1, this.size))) & WRITE) === 0 ? 0 : length;'),
   },
   {
     name: 'measures the room of a buffer in its table',
     cases: ['D20'],
-    from: 'const entries = this.buffers.complete(id, this.#writtenAt(slot, flags), batch);',
-    to: `const most = this.#tables?.length(this.buffers.firstTableEntry(id) + 1) ?? Infinity;
-    const entries = this.buffers.complete(id, Math.min(this.#writtenAt(slot, flags), most), batch);`,
+    from: 'takeBack(this.#ring,',
+    to: takingLength(
+      'return Math.min(length, this.#tables?.length(this.buffers.firstTableEntry(id) + 1) ?? Infinity);',
+    ),
   },
   {
     name: 'reads its own event back',
@@ -61,46 +47,22 @@ export const PACKED_DRIVER: readonly Mutation[] = mutationsOf('core/src/queue/pa
     to: 'this.buffers.publish();\n    if (this.#eventIdx) this.#availPosition = this.#ring.deviceEvent() & 0xffff;',
   },
   {
-    name: 'reads flags twice',
-    cases: ['D26'],
-    from: 'if (!isUsed(flags, this.#usedPosition)) return 0;\n    const id',
-    to: 'if (!isUsed(this.#ring.flags(slot), this.#usedPosition)) return 0;\n    const id',
-  },
-  {
-    name: 'skips one slot for every buffer',
-    cases: ['D31'],
-    from: 'advance(this.#usedPosition, entries, this.size)',
-    to: 'advance(this.#usedPosition, 1, this.size)',
-  },
-  {
-    name: 'believes a length without WRITE',
-    cases: ['D33'],
-    from: '(flags & VIRTQ_DESC_F_WRITE) !== 0 || this.#unmarkedLengths',
-    to: 'true',
-  },
-  {
-    name: 'takes NEXT in a used descriptor for another slot',
-    cases: ['D35'],
-    from: 'advance(this.#usedPosition, entries, this.size)',
-    to: 'advance(this.#usedPosition, entries + (this.#ring.flags(slotOf(this.#usedPosition)) & 1), this.size)',
-  },
-  {
     name: 'shows the first buffer of a batch too early',
     cases: [],
-    from: 'if (this.#readySlots === 0) {',
-    to: 'if (this.#readySlots < 0) {',
+    from: 'if (this.#readySlots > 0) return this.#ring.writeTail',
+    to: 'if (this.#readySlots >= 0) return this.#ring.writeTail',
   },
   {
     name: 'takes buffers of IN_ORDER in any order',
     cases: ['D40', 'D41'],
-    from: 'const entries = this.#inOrder',
-    to: 'const entries = this.size < 0',
+    from: 'if (this.#inOrder) this.#takeInOrder',
+    to: 'if (this.size < 0) this.#takeInOrder',
   },
   {
     name: 'breaks over a mapping that fails',
     cases: ['M2', 'R-08'],
-    from: 'if (last < 0) return last;',
-    to: "if (last < 0 && !this.break('marked-by-owner', 'a mapping failed')) return last;",
+    from: 'if (failure < 0) return failure;',
+    to: "if (failure < 0 && !this.break('marked-by-owner', 'a mapping failed')) return failure;",
   },
   {
     name: 'looks again where its delayed event is',
@@ -126,10 +88,47 @@ export const PACKED_DRIVER: readonly Mutation[] = mutationsOf('core/src/queue/pa
     from: 'this.guest.u8.fill(0, address, address + length);',
     to: '',
   },
+]);
+
+const ring: readonly Mutation[] = mutationsOf('core/src/queue/packed/packed-ring.ts', [
+  {
+    name: 'walks a list for as long as the ring says NEXT',
+    cases: ['D17', 'D37'],
+    from: 'return advance(position, slots, this.#size);',
+    to: `const tail = this.flags(slotOf(advance(position, slots - 1, this.#size)));
+    return advance(position, slots + (tail & 1), this.#size);`,
+  },
+  {
+    name: 'reads flags twice',
+    cases: ['D26'],
+    from: 'return isUsed(this.#usedFlags, position);',
+    to: 'return isUsed(this.flags(slotOf(position)), position);',
+  },
+  {
+    name: 'skips one slot for every buffer',
+    cases: ['D31'],
+    from: 'return advance(position, slots, this.#size);',
+    to: 'return advance(position, 1, this.#size);',
+  },
+  {
+    name: 'believes a length without WRITE',
+    cases: ['D33'],
+    from: '((this.#usedFlags | this.#impliedFlags) & VIRTQ_DESC_F_WRITE) !== 0',
+    to: 'true',
+  },
+  {
+    name: 'takes NEXT in a used descriptor for another slot',
+    cases: ['D35'],
+    from: 'return advance(position, slots, this.#size);',
+    to: 'return advance(position, slots + (this.#usedFlags & 1), this.#size);',
+  },
   {
     name: 'looks for the id of a list in its own last slot',
     cases: ['R-15'],
-    from: 'const id = this.#ring.id(slot);',
-    to: 'const id = this.#ring.id(slotOf(advance(this.#usedPosition, 1, this.size)));',
+    from: 'return this.id(slotOf(position));',
+    to: 'return this.id(slotOf(advance(position, 1, this.#size)));',
   },
 ]);
+
+/** Of the driver's end of a packed ring. */
+export const PACKED_DRIVER: readonly Mutation[] = [...driver, ...ring];

@@ -15,7 +15,7 @@ export const SPLIT_DEVICE: readonly Mutation[] = mutationsOf('core/src/queue/spl
     to: 'if (arrived > this.size) {',
   },
   { name: 'takes a head beyond the queue', cases: ['V03'], from: 'if (head >= this.size)', to: 'if (head > 0xffffff)' },
-  { name: 'follows next anywhere', cases: ['V04'], from: 'if (index >= this.size)', to: 'if (index > 0xffffff)' },
+  { name: 'follows next anywhere', cases: ['V04'], from: 'if (index >= size)', to: 'if (index > 0xffffff)' },
   {
     name: 'takes a table that was not negotiated',
     cases: ['V15'],
@@ -25,26 +25,26 @@ export const SPLIT_DEVICE: readonly Mutation[] = mutationsOf('core/src/queue/spl
   {
     name: 'takes a table in a table',
     cases: ['V16'],
-    from: "if ((flags & VIRTQ_DESC_F_INDIRECT) !== 0)\n        return this.break('indirect-table-invalid', 'a table refers to a table');",
+    from: "if ((tail & INDIRECT) !== 0) return this.break('indirect-table-invalid', 'a table refers to a table');",
     to: '',
   },
   {
     name: 'takes INDIRECT with NEXT',
     cases: ['V17', 'V22'],
-    from: '|| (flags & VIRTQ_DESC_F_NEXT) !== 0) {',
+    from: '|| (tail & NEXT) !== 0) {',
     to: ') {',
   },
   {
     name: 'takes a table at the head of a chain only',
     cases: ['V22'],
-    from: '|| (flags & VIRTQ_DESC_F_NEXT) !== 0) {',
-    to: '|| (flags & VIRTQ_DESC_F_NEXT) !== 0 || index !== head) {',
+    from: '|| (tail & NEXT) !== 0) {',
+    to: '|| (tail & NEXT) !== 0 || index !== head) {',
   },
   {
     name: 'refuses WRITE on the descriptor of a table',
     cases: ['V23'],
-    from: '|| (flags & VIRTQ_DESC_F_NEXT) !== 0) {',
-    to: '|| (flags & (VIRTQ_DESC_F_NEXT | VIRTQ_DESC_F_WRITE)) !== 0) {',
+    from: '|| (tail & NEXT) !== 0) {',
+    to: '|| (tail & (NEXT | WRITE)) !== 0) {',
   },
   {
     name: 'writes to a table',
@@ -61,8 +61,8 @@ export const SPLIT_DEVICE: readonly Mutation[] = mutationsOf('core/src/queue/spl
   {
     name: 'reads a table in sequence',
     cases: ['V20'],
-    from: 'index = table.next(index);',
-    to: 'index++;',
+    from: 'index = tail >>> 16;\n      if (index >= entries)',
+    to: 'index++;\n      if (index >= entries)',
   },
   {
     name: 'bounds a table that loops by the queue',
@@ -79,8 +79,8 @@ export const SPLIT_DEVICE: readonly Mutation[] = mutationsOf('core/src/queue/spl
   {
     name: 'reads flags twice',
     cases: ['V26'],
-    from: 'if ((flags & VIRTQ_DESC_F_NEXT) === 0) return true;\n      index = descriptors.next(index);',
-    to: 'if ((descriptors.flags(index) & VIRTQ_DESC_F_NEXT) === 0) return true;\n      index = descriptors.next(index);',
+    from: 'if ((tail & NEXT) === 0) return true;\n      index = tail >>> 16;\n      if (index >= size)',
+    to: 'if ((descriptors.flags(index) & NEXT) === 0) return true;\n      index = tail >>> 16;\n      if (index >= size)',
   },
   {
     name: 'takes areas that are misaligned',
@@ -109,8 +109,8 @@ export const SPLIT_DEVICE: readonly Mutation[] = mutationsOf('core/src/queue/spl
   {
     name: 'relies on descriptors that are in order',
     cases: ['V36'],
-    from: 'index = descriptors.next(index);',
-    to: 'index = this.options.inOrder !== true ? descriptors.next(index) : (index + 1) % this.size;',
+    from: 'index = tail >>> 16;\n      if (index >= size)',
+    to: 'index = this.options.inOrder !== true ? tail >>> 16 : (index + 1) % size;\n      if (index >= size)',
   },
   {
     name: 'notifies about every buffer',

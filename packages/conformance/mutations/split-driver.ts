@@ -1,13 +1,7 @@
 import { mutationsOf, type Mutation } from './mutation.ts';
+import { takingLength } from './taking-length.ts';
 
-/** Of the driver's end of a split ring. */
-export const SPLIT_DRIVER: readonly Mutation[] = mutationsOf('core/src/queue/split/split-virtqueue.ts', [
-  {
-    name: 'cuts an id to 16 bits',
-    cases: ['D02'],
-    from: 'const id = this.#ring.usedId(slot);',
-    to: 'const id = this.#ring.usedId(slot) & 0xffff;',
-  },
+const driver: readonly Mutation[] = mutationsOf('core/src/queue/split/split-virtqueue.ts', [
   {
     name: 'lets used.idx go anywhere',
     cases: ['D07', 'D08'],
@@ -23,28 +17,29 @@ export const SPLIT_DRIVER: readonly Mutation[] = mutationsOf('core/src/queue/spl
   {
     name: 'has a sentinel in the ring: a buffer whose address there is 0 in its high word was never mapped',
     cases: ['D15'],
-    from: 'return this.buffers.complete(id, this.#ring.usedLength(slot), batch) > 0',
-    to: 'const length = this.#descriptors.high(id) === 0 ? 0 : this.#ring.usedLength(slot);\n    return this.buffers.complete(id, length, batch) > 0',
+    from: 'takeBack(this.#ring,',
+    to: takingLength('return this.#descriptors.high(id) === 0 ? 0 : length;'),
   },
   {
     name: 'measures the room of a buffer in the ring, along its chain',
     cases: ['D16', 'D17', 'D18', 'D19'],
-    from: 'return this.buffers.complete(id, this.#ring.usedLength(slot), batch) > 0',
-    to: `let writable = 0;
+    from: 'takeBack(this.#ring,',
+    to: takingLength(`let writable = 0;
     for (let at = id, left = this.size; left > 0; left--) {
       const flags = this.#descriptors.flags(at);
-      if ((flags & VIRTQ_DESC_F_WRITE) !== 0) writable += this.#descriptors.length(at);
-      if ((flags & VIRTQ_DESC_F_NEXT) === 0) break;
+      if ((flags & WRITE) !== 0) writable += this.#descriptors.length(at);
+      if ((flags & NEXT) === 0) break;
       at = this.#descriptors.next(at) % this.size;
     }
-    return this.buffers.complete(id, Math.min(this.#ring.usedLength(slot), writable), batch) > 0`,
+    return Math.min(length, writable);`),
   },
   {
     name: 'measures the room of a buffer in its table',
     cases: ['D20'],
-    from: 'return this.buffers.complete(id, this.#ring.usedLength(slot), batch) > 0',
-    to: `const most = this.#tables?.length(this.buffers.firstTableEntry(id) + 1) ?? Infinity;
-    return this.buffers.complete(id, Math.min(this.#ring.usedLength(slot), most), batch) > 0`,
+    from: 'takeBack(this.#ring,',
+    to: takingLength(
+      'return Math.min(length, this.#tables?.length(this.buffers.firstTableEntry(id) + 1) ?? Infinity);',
+    ),
   },
   {
     name: 'reads avail.idx back',
@@ -85,14 +80,14 @@ export const SPLIT_DRIVER: readonly Mutation[] = mutationsOf('core/src/queue/spl
   {
     name: 'takes buffers of IN_ORDER in any order',
     cases: ['D41'],
-    from: 'const isTaken = this.#inOrder',
-    to: 'const isTaken = this.size < 0',
+    from: 'if (this.#inOrder) this.#takeInOrder',
+    to: 'if (this.size < 0) this.#takeInOrder',
   },
   {
     name: 'breaks over a mapping that fails',
     cases: ['M2', 'R-08'],
-    from: 'if (last < 0) return last;',
-    to: "if (last < 0 && !this.break('marked-by-owner', 'a mapping failed')) return last;",
+    from: 'if (failure < 0) return failure;',
+    to: "if (failure < 0 && !this.break('marked-by-owner', 'a mapping failed')) return failure;",
   },
   {
     name: 'asks for a delayed notification and does not look again',
@@ -119,3 +114,15 @@ export const SPLIT_DRIVER: readonly Mutation[] = mutationsOf('core/src/queue/spl
     to: '',
   },
 ]);
+
+const ring: readonly Mutation[] = mutationsOf('core/src/queue/split/split-ring.ts', [
+  {
+    name: 'cuts an id to 16 bits',
+    cases: ['D02'],
+    from: 'return this.usedId(position & this.#mask);',
+    to: 'return this.usedId(position & this.#mask) & 0xffff;',
+  },
+]);
+
+/** Of the driver's end of a split ring. */
+export const SPLIT_DRIVER: readonly Mutation[] = [...driver, ...ring];

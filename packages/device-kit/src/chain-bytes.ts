@@ -43,7 +43,7 @@ export function copyChain(target: DescriptorChain, chain: DescriptorChain): void
   target.count = chain.count;
   target.readable = chain.readable;
   target.readableBytes = chain.readableBytes;
-  target.writableBytes = chain.writableBytes;
+  target.bytes = chain.bytes;
 }
 
 function transfer(

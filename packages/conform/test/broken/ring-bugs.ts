@@ -20,7 +20,7 @@ export function isFromTable(ring: BrokenRing, chain: DescriptorChain): boolean {
 function cut(chain: DescriptorChain, count: number): void {
   for (let i = count; i < chain.count; i++) {
     if (i < chain.readable) chain.readableBytes -= chain.length[i]!;
-    else chain.writableBytes -= chain.length[i]!;
+    chain.bytes -= chain.length[i]!;
   }
   chain.readable = Math.min(chain.readable, count);
   chain.count = Math.min(chain.count, count);

@@ -152,7 +152,7 @@ export function hostileChain(
   }
   chain.readable = readable.length;
   chain.readableBytes = readable.reduce((sum, [, length]) => sum + length, 0);
-  chain.writableBytes = writable.reduce((sum, [, length]) => sum + length, 0);
+  chain.bytes = [...readable, ...writable].reduce((sum, [, length]) => sum + length, 0);
   return chain;
 }
 

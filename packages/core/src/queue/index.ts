@@ -13,6 +13,7 @@ export * from './driver/ring-memory.ts';
 export * from './driver/scatter-list.ts';
 export * from './driver/virtqueue-state.ts';
 export * from './driver/virtqueue.ts';
+export * from './inlining-budget.ts';
 export * from './open-queues.ts';
 export * from './packed/packed-device-queue.ts';
 export * from './packed/packed-layout.ts';

@@ -1,3 +1,4 @@
+import { DMA_NO_SPACE } from '@virtio-platform/core/dma';
 import { QUEUE_FULL, ScatterList } from '@virtio-platform/core/queue';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -195,5 +196,40 @@ describe.each(LAYOUTS)('both ends of the %s ring', (layout) => {
     const [id] = ends.give(1);
     ends.use(id!, 0);
     expect(() => ends.use(id!, 0)).toThrow(RangeError);
+  });
+});
+
+describe.each(['split', 'packed'] as const)('a %s queue', (layout) => {
+  it.each([false, true])('works again after a reset, whatever broke it (IN_ORDER %s)', (inOrder) => {
+    const ends = new RingEnds({ layout, inOrder });
+    for (let lap = 0; lap < 3; lap++) {
+      const [id] = ends.give(1);
+      // More than the buffer has room for.
+      ends.use(id!, 17);
+      expect(ends.take()).toEqual([]);
+      expect(ends.queue.broken?.code).toBe('used-length-too-large');
+      expect(ends.queue.reset()).toEqual([id]);
+      ends.device = ends.openDevice();
+      const ids = ends.give(3);
+      for (const each of ids) ends.use(each, 16);
+      expect(ends.take()).toEqual(ids.map((each) => [each, 16]));
+      expect(ends.queue.broken).toBeUndefined();
+      ends.queue.reset();
+      ends.device = ends.openDevice();
+    }
+  });
+
+  it.each([0, 4])('writes no descriptor of a request of which a part cannot be mapped (tables of %d)', (indirect) => {
+    const ends = new RingEnds({ layout, indirect, capacity: 3 });
+    expect(ends.add(1, 1)).toBeGreaterThanOrEqual(0);
+    const { ring, tables } = ends.queue.memory;
+    const bytes = (): number[] =>
+      [ring, tables].flatMap((region) =>
+        region === undefined ? [] : [...ends.memory.u8.slice(region.address, region.address + region.length)],
+      );
+    const before = bytes();
+    expect(ends.add(2, 1)).toBe(DMA_NO_SPACE);
+    expect(bytes()).toEqual(before);
+    expect(ends.mapping.statistics.live).toBe(2 + (tables === undefined ? 1 : 2));
   });
 });

@@ -9,7 +9,7 @@ describe('ScatterList', () => {
     list.addReadable(0x1000, 16);
     list.addReadable(0x2000, 32);
     list.addWritable(0x3000, 1);
-    expect([list.count, list.readable]).toEqual([3, 2]);
+    expect([list.count, list.readable, list.mapped]).toEqual([3, 2, 3]);
     expect([...list.address.subarray(0, 3)]).toEqual([0x1000, 0x2000, 0x3000]);
     expect(() => list.addReadable(0x4000, 1)).toThrow(TypeError);
   });
@@ -31,6 +31,7 @@ describe('ScatterList', () => {
     list.addWritableRegion(region, 0, 100);
     expect([...list.words]).toEqual([PAGE_SIZE + 10, 0x0800_0000, PAGE_SIZE, 0x0800_0000]);
     expect([...list.premapped]).toEqual([1, 1]);
+    expect(list.mapped).toBe(0);
     expect(() => list.addWritableRegion(region, 1, 100)).toThrow(RangeError);
     expect(() => list.addWritableRegion(region, -1, 1)).toThrow(RangeError);
   });

@@ -25,6 +25,11 @@ export class BorrowedRing {
   readonly #deviceBytes: number;
   #generation = -1;
 
+  /** Whether no translation was taken away since {@link reach} found the areas. */
+  get isCurrent(): boolean {
+    return this.#space.generation === this.#generation;
+  }
+
   /**
    * Split devices only read descriptors; packed ones write them. `driverBytes` and `deviceBytes` are the lengths of the
    * driver and the device area. The addresses are copied, so that the addresses that were checked are the ones in use.

@@ -17,7 +17,8 @@ export class DescriptorChain {
   /** Device-readable segments: the first ones. */
   readable = 0;
   readableBytes = 0;
-  writableBytes = 0;
+  /** Of all segments. */
+  bytes = 0;
 
   /** `capacity` is the longest chain that fits: for any chain of a queue its `longestChain`. */
   constructor(capacity: number) {
@@ -27,13 +28,18 @@ export class DescriptorChain {
     this.length = new Uint32Array(capacity);
   }
 
+  /** Bytes that the device may write. */
+  get writableBytes(): number {
+    return this.bytes - this.readableBytes;
+  }
+
   /** Empties the chain, for a buffer with this head. */
   clear(head: number): void {
     this.head = head;
     this.count = 0;
     this.readable = 0;
     this.readableBytes = 0;
-    this.writableBytes = 0;
+    this.bytes = 0;
   }
 
   /**
@@ -43,18 +49,19 @@ export class DescriptorChain {
   append(low: number, high: number, length: number, isWritable: boolean, limit: number): BrokenCode | undefined {
     const at = this.count;
     if (at === limit || at === this.capacity) return 'descriptor-chain-too-long';
-    if (isWritable) this.writableBytes += length;
-    else if (this.readable !== at) return 'descriptor-order-invalid';
-    else {
-      this.readable = at + 1;
-      this.readableBytes += length;
-    }
+    const bytes = this.bytes + length;
     const wraps = high === 0xffff_ffff && low + length > 0x1_0000_0000;
-    const isTooLong = this.readableBytes + this.writableBytes > 0x1_0000_0000;
+    const isTooLong = bytes > 0x1_0000_0000;
+    if (!isWritable) {
+      if (this.readable !== at) return 'descriptor-order-invalid';
+      this.readable = at + 1;
+      this.readableBytes = bytes;
+    }
     if (length === 0 || wraps || isTooLong) return 'descriptor-length-invalid';
     this.low[at] = low;
     this.high[at] = high;
     this.length[at] = length;
+    this.bytes = bytes;
     this.count = at + 1;
     return undefined;
   }

@@ -1,12 +1,7 @@
 import type { DeviceAddressSpace } from '../../address-space/device-address-space.ts';
 import type { DeviceAccess } from '../../address-space/fault-log.ts';
 import type { BrokenCode, BrokenReason } from '../ring/broken-reason.ts';
-import {
-  DESCRIPTOR_SIZE,
-  openDescriptorTable,
-  VIRTQ_DESC_F_WRITE,
-  type DescriptorTable,
-} from '../ring/descriptor-table.ts';
+import { DESCRIPTOR_SIZE, openDescriptorTable, type DescriptorTable } from '../ring/descriptor-table.ts';
 import type { ByteOrder, QueueLayout } from '../ring/ring-format.ts';
 import { BorrowedRing } from './borrowed-ring.ts';
 import type { DescriptorChain } from './descriptor-chain.ts';
@@ -165,6 +160,10 @@ export abstract class DeviceEnd<Ring> implements DeviceQueue {
 
   /** The ring, if the queue works and the ring is reachable; otherwise the queue is broken. Hot. */
   protected reach(): Ring | undefined {
+    return this.#borrowed.isCurrent && this.#broken === undefined ? this.#ring : this.#reachAgain();
+  }
+
+  #reachAgain(): Ring | undefined {
     if (this.#broken !== undefined) return undefined;
     const result = this.#borrowed.reach();
     if (result === 'same') return this.#ring;
@@ -217,21 +216,8 @@ export abstract class DeviceEnd<Ring> implements DeviceQueue {
     return entries;
   }
 
-  /**
-   * Appends descriptor `index` of a table or ring to a chain of at most `limit` segments. Returns false where it broke
-   * the queue. Hot.
-   */
-  protected append(
-    chain: DescriptorChain,
-    index: number,
-    low: number,
-    high: number,
-    length: number,
-    flags: number,
-    limit: number,
-  ): boolean {
-    const problem = chain.append(low, high, length, (flags & VIRTQ_DESC_F_WRITE) !== 0, limit);
-    if (problem === undefined) return true;
+  /** Breaks the queue over descriptor `index` of a table or ring, which a chain does not take. Returns false. */
+  protected breakAt(problem: BrokenCode, index: number, length: number, chain: DescriptorChain): false {
     return this.break(problem, `descriptor ${index} of ${length} bytes, segment ${chain.count}`);
   }
 

@@ -151,7 +151,7 @@ export abstract class DriverEnd implements Virtqueue {
     this.#memory = memory ?? new RingMemory(this.guest, this.#mapping, size, layout, tableEntries);
     this.#size = size;
     this.#tableEntries = tableEntries;
-    this.buffers = new OutstandingBuffers(this.#mapping, size, tableEntries, this.options.usedLength);
+    this.buffers = new OutstandingBuffers(this.#mapping, size, tableEntries, this.options);
     return this.#memory;
   }
 

@@ -2,41 +2,54 @@ import { DmaDirection } from '../../dma/dma-region.ts';
 import { DMA_NO_SPACE, DMA_TOO_LARGE, DMA_UNREACHABLE, type DmaMapping } from '../../dma/dma-mapping.ts';
 import { ContractError } from '../../errors/coded-error.ts';
 import { describeValue } from '../../errors/message-of.ts';
-import type { BrokenCode, BrokenReason } from '../ring/broken-reason.ts';
+import type { BrokenReason } from '../ring/broken-reason.ts';
+import { writeSegment } from '../ring/descriptor-table.ts';
+import type { UsedEntries } from '../ring/used-entries.ts';
 import type { BufferRecord, OutstandingBuffer } from './ring-inspection.ts';
 import type { ScatterList } from './scatter-list.ts';
-import { QUEUE_FULL, type UsedBatch, type UsedLengthPolicy } from './virtqueue.ts';
+import { QUEUE_FULL, type UsedBatch, type UsedLengthPolicy, type VirtqueueOptions } from './virtqueue.ts';
 import type { BufferState, SegmentState, VirtqueueState } from './virtqueue-state.ts';
 /** A request takes descriptors of the ring itself, one for each segment. */
 export const IN_RING = 0;
 /** A request takes one descriptor, which refers to the indirect table of its head. */
 export const IN_TABLE = 1;
 
+/** Words of one array for each entry. One array for each of them would be one more to look up and to check. */
+const ENTRY_WORDS = 4;
+/** Device address of the segment that the entry describes: low word, then high word. */
+const ADDRESS = 0;
+/** Bytes of the segment. */
+const LENGTH = 2;
+/** Mapping id of the segment. */
+const MAPPED = 3;
 /** Mapping id of an entry without a mapped segment: the segment is premapped, or the entry has none. */
-const NOT_MAPPED = -1;
-/** Segments of an entry that is the head of no outstanding buffer. */
+const NOT_MAPPED = 0xffff_ffff;
+
+/** Words of one array for each head. */
+const HEAD_WORDS = 4;
+/**
+ * Entries the buffer takes in the high half, its last entry in the low 15 bits; {@link NOT_A_HEAD} for a head of no
+ * outstanding buffer.
+ */
+const PLACE = 0;
 const NOT_A_HEAD = 0;
+/** In {@link PLACE}: not all of its segments are premapped. */
+const IS_MAPPED = 0x8000;
+const LAST = 0x7fff;
+/** Bytes the device may write. Once the buffer came back: entries freed before its own, free-running in 32 bits. */
+const WRITABLE = 1;
+const FREED_AT = 1;
+/** Buffers added before it, free-running in 32 bits. */
+const ADDED_AT = 2;
+/** Its segments, which stay known after it came back: how many, less one, in the high half, the readable ones below. */
+const SHAPE = 3;
+/** In {@link SHAPE}: its segments are in its indirect table. */
+const IS_INDIRECT = 0x8000_0000;
+/** {@link SHAPE} of a head that had no buffer. */
+const NOTHING_DESCRIBED = 0xffff_ffff;
+
 /** End of the batch while no batch is being taken back. */
 const NO_BATCH = -1;
-
-/** Words of one array for each head. One array for each of them would be one more to look up and to check. */
-const HEAD_WORDS = 8;
-/** Segments of the buffer, {@link NOT_A_HEAD} while the entry is not a head. */
-const SEGMENTS = 0;
-/** Entries the buffer takes. */
-const ENTRIES = 1;
-/** Its last entry. */
-const LAST = 2;
-/** Bytes the device may write. */
-const WRITABLE = 3;
-/** Buffers added before it, free-running in 32 bits. */
-const ADDED_AT = 4;
-/** Whether its segments are in its indirect table. */
-const IS_INDIRECT = 5;
-/** Segments mapped with it: those that are not premapped. With 0, there is nothing to unmap. */
-const MAPPED = 6;
-/** Segments, which stay known after the buffer came back. */
-const DESCRIBED = 7;
 
 /**
  * A driver's private memory of the buffers it gave to the device, for either layout: which buffers are outstanding,
@@ -48,72 +61,73 @@ const DESCRIBED = 7;
  * allocation.
  */
 export class OutstandingBuffers {
-  /** By entry, then by table entry: the device address of its segment, in two words. */
-  readonly deviceAddresses: Uint32Array;
-  /**
-   * By entry: {@link added} at the time at which it, or its table, was written last, also for a buffer that was not
-   * added. The end of the queue that calls {@link map} keeps it.
-   */
-  readonly describedFor: Uint32Array;
+  /** By entry: the next one of the buffer or of the free list. */
+  readonly next: Uint16Array;
   /** Why the last used buffer was refused. */
   refusal: BrokenReason | undefined;
   readonly #size: number;
   readonly #tableEntries: number;
   readonly #mapping: DmaMapping;
   readonly #usedLength: UsedLengthPolicy;
-  /** By entry: the next one of the buffer or of the free list. */
-  readonly #next: Uint16Array;
+  readonly #inOrder: boolean;
   /** By head, {@link HEAD_WORDS} apart. */
   readonly #heads: Uint32Array;
-  /** By entry, then by table entry: mapping id, bytes of the segment, and bytes the device may write there. */
-  readonly #mapped: Int32Array;
-  readonly #lengths: Uint32Array;
-  readonly #writable: Uint32Array;
-  /** Heads in the order in which they were added, as a ring. Valid while buffers are removed in that order. */
+  /**
+   * By entry, then by table entry, four words: device address of its segment in two words, bytes, and mapping id. Who
+   * writes a descriptor writes the first three words here, too.
+   */
+  readonly entries: Uint32Array;
+  /** With IN_ORDER: heads in the order in which they were added, as a ring. */
   readonly #order: Uint16Array;
   #oldest = 0;
   #freeHead = 0;
   #freeTail = 0;
-  #free = 0;
-  #count = 0;
+  /** Entries freed and taken so far, both free-running in 32 bits; the entries of a new queue count as freed. */
+  #freed = 0;
+  #taken = 0;
   /**
-   * Both run free in 32 bits, so that an old buffer differs from an unpublished one; a split ring holds their low 16.
+   * Buffers so far. All run free in 32 bits, so that an old buffer differs from an unpublished one; a split ring holds
+   * their low 16.
    */
   #added = 0;
   #published = 0;
-  /** Segments mapped of the request that is being described. */
-  #mappedSegments = 0;
+  #returned = 0;
+  /** {@link #added} at the {@link restore}: the descriptors of older buffers are not remembered. */
+  #restoredAt = 0;
+  /** With IN_ORDER: the buffer being taken back, and the bytes that count as written to it. */
+  readonly #claim = new Claim();
   /** With IN_ORDER: the last buffer of the used entry being taken back, and the bytes written to it. */
   #batchEnd = NO_BATCH;
   #batchLength = 0;
 
   /** `size` entries, each with a table of `tableEntries`. The mapping stays the caller's. */
-  constructor(mapping: DmaMapping, size: number, tableEntries: number, usedLength: UsedLengthPolicy) {
-    const entries = size * (1 + tableEntries);
+  constructor(
+    mapping: DmaMapping,
+    size: number,
+    tableEntries: number,
+    { usedLength, inOrder = false }: Pick<VirtqueueOptions, 'usedLength' | 'inOrder'>,
+  ) {
     this.#mapping = mapping;
     this.#size = size;
     this.#tableEntries = tableEntries;
     this.#usedLength = usedLength;
-    this.#next = Uint16Array.from({ length: size }, (_, i) => (i + 1) % size);
+    this.#inOrder = inOrder;
+    this.next = Uint16Array.from({ length: size }, (_, i) => (i + 1) % size);
     this.#heads = new Uint32Array(size * HEAD_WORDS);
-    this.#mapped = new Int32Array(entries).fill(NOT_MAPPED);
-    this.deviceAddresses = new Uint32Array(entries * 2);
-    this.#lengths = new Uint32Array(entries);
-    this.#writable = new Uint32Array(entries);
-    this.describedFor = new Uint32Array(size);
-    this.#order = new Uint16Array(size);
-    this.#freeTail = size - 1;
-    this.#free = size;
+    this.entries = new Uint32Array(size * (1 + tableEntries) * ENTRY_WORDS);
+    for (let at = MAPPED; at < this.entries.length; at += ENTRY_WORDS) this.entries[at] = NOT_MAPPED;
+    this.#order = new Uint16Array(inOrder ? size : 0);
+    this.#startAnew();
   }
 
   /** Buffers outstanding. */
   get count(): number {
-    return this.#count;
+    return (this.#added - this.#returned) | 0;
   }
 
   /** Free entries. */
   get free(): number {
-    return this.#free;
+    return (this.#freed - this.#taken) | 0;
   }
 
   /** Buffers added so far, free-running in 32 bits. */
@@ -128,7 +142,7 @@ export class OutstandingBuffers {
 
   /** Outstanding buffers that the device may return: the published ones. */
   get returnable(): number {
-    return this.#count - ((this.#added - this.#published) | 0);
+    return (this.#published - this.#returned) | 0;
   }
 
   /** The device may return every buffer added so far. */
@@ -147,7 +161,7 @@ export class OutstandingBuffers {
     if (!useTable && count > this.#size) {
       throw new RangeError(`a request of ${count} segments does not fit in ${this.#size} descriptors`);
     }
-    if (this.#free < (useTable ? 1 : count)) return QUEUE_FULL;
+    if (this.free < (useTable ? 1 : count)) return QUEUE_FULL;
     return useTable ? IN_TABLE : IN_RING;
   }
 
@@ -163,11 +177,6 @@ export class OutstandingBuffers {
     return this.#order[this.#oldest]!;
   }
 
-  /** The entry behind one of a buffer, or behind a free one. */
-  entryAfter(entry: number): number {
-    return this.#next[entry]!;
-  }
-
   /** The first entry of the indirect table of a head, counted over the tables of all heads. */
   firstTableEntry(head: number): number {
     return head * this.#tableEntries;
@@ -179,59 +188,58 @@ export class OutstandingBuffers {
   }
 
   /**
-   * Maps segment `i` of a request, and remembers it at `entry`, with its address in {@link deviceAddresses}. Returns a
+   * Maps the segments of a request that are not premapped, with their device addresses in `list.words`. Returns a
    * negative reason where that fails; then every segment mapped before is unmapped, and the buffers are as before the
    * request.
    */
-  map(list: ScatterList, i: number, entry: number): number {
-    const isWritable = i >= list.readable;
-    const length = list.length[i]!;
-    this.#lengths[entry] = length;
-    this.#writable[entry] = isWritable ? length : 0;
-    if (list.premapped[i] === 1) {
-      this.deviceAddresses[entry * 2] = list.words[i * 2]!;
-      this.deviceAddresses[entry * 2 + 1] = list.words[i * 2 + 1]!;
-      return 0;
+  map(list: ScatterList, isIndirect: boolean): number {
+    const { next } = this;
+    let entry = isIndirect ? this.tableEntry(this.#freeHead, 0) : this.#freeHead;
+    for (let i = 0; i < list.count; i++) {
+      if (list.premapped[i] !== 1) {
+        const direction = i >= list.readable ? DmaDirection.FromDevice : DmaDirection.ToDevice;
+        const id = this.#mapping.map(list.address[i]!, list.length[i]!, direction, list.words, i * 2);
+        // One operation tells an id from a negative reason, and from what is no whole number.
+        if ((id & 0x7fff_ffff) !== id) return this.#undo(i, isIndirect, id);
+        this.entries[entry * ENTRY_WORDS + MAPPED] = id;
+      }
+      entry = isIndirect ? entry + 1 : next[entry]!;
     }
-    const direction = isWritable ? DmaDirection.FromDevice : DmaDirection.ToDevice;
-    const id = this.#mapping.map(list.address[i]!, length, direction, this.deviceAddresses, entry * 2);
-    // One operation tells an id from a negative reason, and from what is no whole number.
-    if ((id & 0x7fff_ffff) !== id) return this.#undo(i, entry >= this.#size, id);
-    this.#mapped[entry] = id;
-    this.#mappedSegments++;
-    return id;
+    return 0;
+  }
+
+  /** Remembers the segment that a descriptor has, at `entry`. */
+  describe(entry: number, low: number, high: number, length: number): void {
+    writeSegment(this.entries, entry * ENTRY_WORDS, low, high, length);
   }
 
   /**
-   * Makes the request at {@link nextHead}, every segment of which is mapped, outstanding and returns its head. `last`
-   * is the last entry that it takes: the head itself where its segments are in its table.
+   * Makes the request at {@link nextHead}, whose segments are mapped and described, outstanding and returns its head.
+   * `last` is the last entry that it takes: the head itself where its segments are in its table.
    */
   add(list: ScatterList, last: number, isIndirect: boolean): number {
+    const heads = this.#heads;
     const head = this.#freeHead;
-    const entries = isIndirect ? 1 : list.count;
+    const count = list.count;
+    const entries = isIndirect ? 1 : count;
     const at = head * HEAD_WORDS;
-    this.#heads[at + SEGMENTS] = list.count;
-    this.#heads[at + ENTRIES] = entries;
-    this.#heads[at + LAST] = last;
-    this.#heads[at + WRITABLE] = list.writableBytes;
-    this.#heads[at + ADDED_AT] = this.#added;
-    this.#heads[at + IS_INDIRECT] = isIndirect ? 1 : 0;
-    this.#heads[at + MAPPED] = this.#mappedSegments;
-    this.#heads[at + DESCRIBED] = list.count;
-    this.#mappedSegments = 0;
+    heads[at + PLACE] = (entries << 16) | (list.mapped > 0 ? IS_MAPPED : 0) | last;
+    heads[at + WRITABLE] = list.writableBytes;
+    heads[at + ADDED_AT] = this.#added;
+    heads[at + SHAPE] = (isIndirect ? IS_INDIRECT : 0) | ((count - 1) << 16) | list.readable;
+    if (this.#inOrder) {
+      const newest = this.#oldest + this.count;
+      this.#order[newest < this.#size ? newest : newest - this.#size] = head;
+    }
     this.#added = (this.#added + 1) | 0;
-    const newest = this.#oldest + this.#count;
-    this.#order[newest < this.#size ? newest : newest - this.#size] = head;
-    this.#freeHead = this.#next[last]!;
-    this.#free -= entries;
-    this.#count++;
+    this.#freeHead = this.next[last]!;
+    this.#taken = (this.#taken + entries) | 0;
     return head;
   }
 
   /** Whether `head` is that of an outstanding buffer that is published. */
   isOutstanding(head: number): boolean {
-    const at = head * HEAD_WORDS;
-    return this.#heads[at + SEGMENTS] !== NOT_A_HEAD && ((this.#heads[at + ADDED_AT]! - this.#published) | 0) < 0;
+    return isReturnable(this.#heads, head * HEAD_WORDS, this.#published);
   }
 
   /** Bytes the device may write to an outstanding buffer. */
@@ -240,25 +248,53 @@ export class OutstandingBuffers {
   }
 
   /**
-   * Takes back the buffer that the device returned as `id`, with `length` bytes written, into `batch`. This is the only
-   * check of a used buffer: its id is in range and outstanding, and its length within the writable part as the policy
-   * demands. Returns the entries that it freed (1 or more), or 0 where the device broke a rule; then {@link refusal}
-   * has the reason.
+   * Takes back the buffers of the used entries from `position` on, until `batch` has `most`. This is the only check of
+   * a used buffer: its id is in range and outstanding, and its length within the writable part as the policy demands.
+   * Returns the position behind them. Where the device broke a rule, {@link refusal} has the reason.
+   *
+   * What the loop changes is in locals: most of the driver's work on a used buffer is here.
    */
-  complete(id: number, length: number, batch: UsedBatch): number {
-    if (id >= this.#size) return this.#refuse('used-id-out-of-range', `used id ${id} in a queue of ${this.#size}`);
-    if (!this.isOutstanding(id)) return this.#refuse('used-id-not-outstanding', `used id ${id} is not outstanding`);
-    const writable = this.writableOf(id);
-    const written = acceptedLength(this.#usedLength, length, writable);
-    if (written < 0) {
-      const detail = `${length} bytes written to buffer ${id}, which has ${writable} writable bytes`;
-      return this.#refuse('used-length-too-large', detail);
+  takeBack(used: UsedEntries, position: number, most: number, batch: UsedBatch): number {
+    const { ids, written: lengths } = batch;
+    const { next } = this;
+    const heads = this.#heads;
+    const size = this.#size;
+    const published = this.#published;
+    const policy = this.#usedLength;
+    const taken = this.#taken;
+    let freed = this.#freed;
+    let tail = this.#freeTail;
+    let count = batch.count;
+    while (count < most && used.isUsed(position)) {
+      const id = used.usedIdAt(position);
+      const length = used.usedLengthAt(position);
+      const at = id * HEAD_WORDS;
+      const isOutstanding = id < size && isReturnable(heads, at, published);
+      const written = isOutstanding ? acceptedLength(policy, length, heads[at + WRITABLE]!) : -1;
+      if (written < 0) {
+        this.#refuse(id, length);
+        break;
+      }
+      const place = heads[at + PLACE]!;
+      if ((place & IS_MAPPED) !== 0) this.#unmapBuffer(id, written);
+      // Freed entries go to the end of the list: they are reused as late as possible, and in order where buffers come
+      // back so.
+      if (freed === taken) this.#freeHead = id;
+      else next[tail] = id;
+      tail = place & LAST;
+      heads[at + PLACE] = NOT_A_HEAD;
+      heads[at + FREED_AT] = freed;
+      const entries = place >>> 16;
+      freed = (freed + entries) | 0;
+      ids[count] = id;
+      lengths[count++] = written;
+      position = used.positionBehind(position, entries);
     }
-    const entries = this.remove(id, written);
-    batch.ids[batch.count] = id;
-    batch.written[batch.count] = written;
-    batch.count++;
-    return entries;
+    this.#freed = freed;
+    this.#freeTail = tail;
+    this.#returned = (this.#returned + count - batch.count) | 0;
+    batch.count = count;
+    return position;
   }
 
   /** With IN_ORDER: the last buffer of the used entry being taken back, or -1 between two of them. */
@@ -272,7 +308,7 @@ export class OutstandingBuffers {
    */
   beginBatch(id: number, length: number): boolean {
     if (id >= this.#size || !this.isOutstanding(id)) {
-      this.#refuse('used-id-not-outstanding', `used id ${id} is not outstanding`);
+      this.refusal = { code: 'used-id-not-outstanding', detail: `used id ${id} is not outstanding` };
       return false;
     }
     this.#batchEnd = id;
@@ -282,61 +318,41 @@ export class OutstandingBuffers {
 
   /**
    * Takes back the oldest buffer of the batch that {@link beginBatch} began. Those before its last one count as
-   * completely used. Returns as {@link complete}.
+   * completely used. Returns the entries that it freed (1 or more), or 0 where the device broke a rule; then
+   * {@link refusal} has the reason.
    */
   completeOldest(batch: UsedBatch): number {
     const head = this.oldestHead;
-    if (head !== this.#batchEnd) return this.complete(head, this.writableOf(head), batch);
-    this.#batchEnd = NO_BATCH;
-    return this.complete(head, this.#batchLength, batch);
-  }
-
-  /** Unmaps a buffer of which `written` bytes were written, and frees its entries. Returns how many. */
-  remove(head: number, written: number): number {
-    const at = head * HEAD_WORDS;
-    const segments = this.#heads[at + SEGMENTS]!;
-    const entries = this.#heads[at + ENTRIES]!;
-    if (this.#heads[at + MAPPED] !== 0) this.#unmap(head, segments, this.#heads[at + IS_INDIRECT] === 1, written);
-    // Freed entries go to the end of the list: they are reused as late as possible, and in order where buffers come
-    // back so.
-    if (this.#free === 0) this.#freeHead = head;
-    else this.#next[this.#freeTail] = head;
-    this.#freeTail = this.#heads[at + LAST]!;
-    this.#free += entries;
-    this.#heads[at + SEGMENTS] = NOT_A_HEAD;
+    const isEnd = head === this.#batchEnd;
+    const { count } = batch;
+    this.#claim.id = head;
+    this.#claim.length = isEnd ? this.#batchLength : this.writableOf(head);
+    const entries = this.#heads[head * HEAD_WORDS + PLACE]! >>> 16;
+    this.takeBack(this.#claim, 0, count + 1, batch);
+    if (batch.count === count) return 0;
+    if (isEnd) this.#batchEnd = NO_BATCH;
     this.#oldest = this.#oldest + 1 === this.#size ? 0 : this.#oldest + 1;
-    this.#count--;
     return entries;
   }
 
   /** Removes all buffers, nothing written, and returns their heads; then everything is as after construction. Cold. */
   removeAll(): number[] {
     const heads = this.#liveHeads();
-    for (const head of heads) this.remove(head, 0);
-    for (let entry = 0; entry < this.#size; entry++) this.#next[entry] = (entry + 1) % this.#size;
-    this.#freeHead = 0;
-    this.#freeTail = this.#size - 1;
-    for (let head = 0; head < this.#size; head++) this.#heads[head * HEAD_WORDS + DESCRIBED] = 0;
-    this.#oldest = 0;
-    this.#added = 0;
-    this.#published = 0;
-    this.#batchEnd = NO_BATCH;
+    for (const head of heads) this.#unmapBuffer(head, 0);
+    this.#startAnew();
     return heads;
   }
 
   /** What is outstanding, published or not, the oldest first. Cold. */
   list(): OutstandingBuffer[] {
-    const buffers = this.#liveHeads().map((id) => {
-      const at = id * HEAD_WORDS;
-      return {
-        id,
-        segments: this.#heads[at + SEGMENTS]!,
-        age: ((this.#added - this.#heads[at + ADDED_AT]!) >>> 0) - 1,
-        writableBytes: this.#heads[at + WRITABLE]!,
-        isIndirect: this.#heads[at + IS_INDIRECT] === 1,
-        position: this.#heads[at + ADDED_AT]! & 0xffff,
-      };
-    });
+    const buffers = this.#liveHeads().map((id) => ({
+      id,
+      segments: this.#segmentsOf(id),
+      age: this.#ageOf(id) - 1,
+      writableBytes: this.writableOf(id),
+      isIndirect: this.#isIndirect(id),
+      position: this.#heads[id * HEAD_WORDS + ADDED_AT]! & 0xffff,
+    }));
     return buffers.toSorted((one, other) => other.age - one.age);
   }
 
@@ -346,43 +362,47 @@ export class OutstandingBuffers {
    * Cold.
    */
   records(): BufferRecord[] {
-    const ago = (head: number): number => (this.#added - this.#heads[head * HEAD_WORDS + ADDED_AT]!) >>> 0;
-    const described = Array.from({ length: this.#size }, (_, head) => head).filter(
-      (head) => this.#heads[head * HEAD_WORDS + DESCRIBED] !== 0,
-    );
-    return described
-      .toSorted((one, other) => ago(one) - ago(other))
-      .flatMap((head) => {
-        const record = this.#recordOf(head);
-        const entries = record.isIndirect ? [head] : record.segments.map(({ entry }) => entry);
-        return entries.every((entry) => this.describedFor[entry] === record.addedAt) ? [record] : [];
-      });
+    const all = Array.from({ length: this.#size }, (_, head) => head);
+    return all
+      .filter((head) => this.#isDescribed(head))
+      .toSorted((one, other) => this.#ageOf(one) - this.#ageOf(other))
+      .map((head) => this.#recordOf(head));
+  }
+
+  /**
+   * Whether the descriptors of the last buffer at this head are still its own: it is outstanding, or no entry was taken
+   * from the free list since that was freed with it or after it.
+   */
+  #isDescribed(head: number): boolean {
+    const at = head * HEAD_WORDS;
+    if (this.#heads[at + SHAPE] === NOTHING_DESCRIBED) return false;
+    if (((this.#heads[at + ADDED_AT]! - this.#restoredAt) | 0) < 0) return false;
+    return this.#isHead(head) || ((this.#heads[at + FREED_AT]! - this.#taken) | 0) >= 0;
   }
 
   #recordOf(head: number): BufferRecord {
     const at = head * HEAD_WORDS;
-    const isIndirect = this.#heads[at + IS_INDIRECT] === 1;
+    const isIndirect = this.#isIndirect(head);
     const first = this.tableEntry(head, 0);
-    let entry = isIndirect ? first : head;
-    const segments = Array.from({ length: this.#heads[at + DESCRIBED]! }, () => {
-      const here = entry;
-      entry = isIndirect ? entry + 1 : this.#next[entry]!;
-      const [low, high] = this.deviceAddresses.subarray(here * 2, here * 2 + 2);
+    const segments = this.#entriesOf(head).map((entry, i) => {
+      const [low, high, length] = this.entries.subarray(entry * ENTRY_WORDS + ADDRESS);
       const address = (BigInt(high!) << 32n) | BigInt(low!);
-      const [length, room] = [this.#lengths[here]!, this.#writable[here]!];
-      return { entry: isIndirect ? here - first : here, address, length, room };
+      return {
+        entry: isIndirect ? entry - first : entry,
+        address,
+        length: length!,
+        room: this.#roomOf(head, i, entry),
+      };
     });
-    const isOutstanding = this.#heads[at + SEGMENTS] !== NOT_A_HEAD;
-    return { id: head, isOutstanding, addedAt: this.#heads[at + ADDED_AT]!, isIndirect, segments };
+    return { id: head, isOutstanding: this.#isHead(head), addedAt: this.#heads[at + ADDED_AT]!, isIndirect, segments };
   }
 
   /** The state for {@link restore}. Cold. */
   save(): Pick<VirtqueueState, 'added' | 'free' | 'buffers' | 'batchEnd' | 'batchLength'> {
     const free: number[] = [];
-    for (let entry = this.#freeHead; free.length < this.#free; entry = this.#next[entry]!) free.push(entry);
-    const age = (head: number): number => (this.#added - this.#heads[head * HEAD_WORDS + ADDED_AT]!) >>> 0;
+    for (let entry = this.#freeHead; free.length < this.free; entry = this.next[entry]!) free.push(entry);
     const buffers = this.#liveHeads()
-      .toSorted((a, b) => age(b) - age(a))
+      .toSorted((one, other) => this.#ageOf(other) - this.#ageOf(one))
       .map((head) => this.#saveBuffer(head));
     return { batchEnd: this.#batchEnd, batchLength: this.#batchLength, added: this.#added >>> 0, free, buffers };
   }
@@ -391,64 +411,116 @@ export class OutstandingBuffers {
   restore({ added, free, buffers, batchEnd, batchLength }: VirtqueueState): void {
     this.#added = added | 0;
     this.#published = this.#added;
+    this.#restoredAt = this.#added;
+    this.#returned = (this.#added - buffers.length) | 0;
     this.#batchEnd = batchEnd;
     this.#batchLength = batchLength;
-    this.#free = free.length;
+    this.#taken = this.#size - free.length;
     this.#link(free);
     this.#freeHead = free[0] ?? 0;
     this.#freeTail = free.at(-1) ?? 0;
-    this.#count = buffers.length;
-    this.#oldest = 0;
     for (const [i, buffer] of buffers.entries()) {
       this.#restoreBuffer(buffer);
-      this.#order[i] = buffer.entries[0]!;
+      if (this.#inOrder) this.#order[i] = buffer.entries[0]!;
     }
   }
 
   #saveBuffer(head: number): BufferState {
-    const at = head * HEAD_WORDS;
-    const isIndirect = this.#heads[at + IS_INDIRECT] === 1;
-    const entries: number[] = [];
-    for (let i = 0, entry = head; i < this.#heads[at + ENTRIES]!; i++, entry = this.#next[entry]!) entries.push(entry);
-    const segments = Array.from({ length: this.#heads[at + SEGMENTS]! }, (_, i): SegmentState => {
-      const entry = isIndirect ? this.tableEntry(head, i) : entries[i]!;
-      return { mapped: this.#mapped[entry]!, room: this.#writable[entry]! };
+    const isIndirect = this.#isIndirect(head);
+    const entries = this.#entriesOf(head);
+    const segments = entries.map((entry, i): SegmentState => {
+      const mapped = this.entries[entry * ENTRY_WORDS + MAPPED]! | 0;
+      return { mapped, room: this.#roomOf(head, i, entry) };
     });
-    return { entries, isIndirect, addedAt: this.#heads[at + ADDED_AT]!, segments };
+    const addedAt = this.#heads[head * HEAD_WORDS + ADDED_AT]!;
+    return { entries: isIndirect ? [head] : entries, isIndirect, addedAt, segments };
   }
 
+  /** Its descriptors are not remembered: the state has neither their addresses nor how long a readable segment is. */
   #restoreBuffer({ entries, isIndirect, addedAt, segments }: BufferState): void {
     const head = entries[0]!;
     const at = head * HEAD_WORDS;
+    const isMapped = segments.some(({ mapped }) => mapped >= 0);
+    const readable = segments.filter(({ room }) => room === 0).length;
     this.#link(entries);
-    this.#heads[at + SEGMENTS] = segments.length;
-    this.#heads[at + ENTRIES] = entries.length;
-    this.#heads[at + LAST] = entries.at(-1)!;
+    this.#heads[at + PLACE] = (entries.length << 16) | (isMapped ? IS_MAPPED : 0) | entries.at(-1)!;
     this.#heads[at + WRITABLE] = segments.reduce((sum, { room }) => sum + room, 0);
     this.#heads[at + ADDED_AT] = addedAt;
-    this.#heads[at + IS_INDIRECT] = isIndirect ? 1 : 0;
-    this.#heads[at + MAPPED] = segments.filter(({ mapped }) => mapped !== NOT_MAPPED).length;
-    for (const [i, { mapped, room }] of segments.entries()) {
-      const entry = isIndirect ? this.tableEntry(head, i) : entries[i]!;
-      this.#mapped[entry] = mapped;
-      this.#writable[entry] = room;
+    this.#heads[at + SHAPE] = (isIndirect ? IS_INDIRECT : 0) | ((segments.length - 1) << 16) | readable;
+    for (const [i, entry] of this.#entriesOf(head).entries()) {
+      this.entries[entry * ENTRY_WORDS + LENGTH] = segments[i]!.room;
+      this.entries[entry * ENTRY_WORDS + MAPPED] = segments[i]!.mapped;
     }
   }
 
   /** Entries that are the head of an outstanding buffer, ascending. */
   #liveHeads(): number[] {
-    const isHead = (entry: number): boolean => this.#heads[entry * HEAD_WORDS + SEGMENTS] !== NOT_A_HEAD;
-    return Array.from({ length: this.#size }, (_, entry) => entry).filter(isHead);
+    return Array.from({ length: this.#size }, (_, entry) => entry).filter((entry) => this.#isHead(entry));
+  }
+
+  /** Whether an entry is the head of an outstanding buffer. */
+  #isHead(entry: number): boolean {
+    return this.#heads[entry * HEAD_WORDS + PLACE] !== NOT_A_HEAD;
+  }
+
+  /** Buffers added since the last one at this head, and this one. */
+  #ageOf(head: number): number {
+    return (this.#added - this.#heads[head * HEAD_WORDS + ADDED_AT]!) >>> 0;
+  }
+
+  #isIndirect(head: number): boolean {
+    return (this.#heads[head * HEAD_WORDS + SHAPE]! & IS_INDIRECT) !== 0;
+  }
+
+  #segmentsOf(head: number): number {
+    return ((this.#heads[head * HEAD_WORDS + SHAPE]! & ~IS_INDIRECT) >>> 16) + 1;
+  }
+
+  /** The entry of each segment of the last buffer at this head. */
+  #entriesOf(head: number): number[] {
+    const isIndirect = this.#isIndirect(head);
+    let entry = isIndirect ? this.tableEntry(head, 0) : head;
+    return Array.from({ length: this.#segmentsOf(head) }, () => {
+      const here = entry;
+      entry = isIndirect ? entry + 1 : this.next[entry]!;
+      return here;
+    });
+  }
+
+  /** Bytes the device may write to segment `i` of the last buffer at this head, which is at `entry`. */
+  #roomOf(head: number, i: number, entry: number): number {
+    const readable = this.#heads[head * HEAD_WORDS + SHAPE]! & 0xffff;
+    return i < readable ? 0 : this.entries[entry * ENTRY_WORDS + LENGTH]!;
   }
 
   #link(entries: readonly number[]): void {
-    for (let i = 1; i < entries.length; i++) this.#next[entries[i - 1]!] = entries[i]!;
+    for (let i = 1; i < entries.length; i++) this.next[entries[i - 1]!] = entries[i]!;
+  }
+
+  /** Nothing is outstanding, and nothing was. */
+  #startAnew(): void {
+    const size = this.#size;
+    for (let entry = 0; entry < size; entry++) this.next[entry] = (entry + 1) % size;
+    for (let at = 0; at < this.#heads.length; at += HEAD_WORDS) {
+      this.#heads[at + PLACE] = NOT_A_HEAD;
+      this.#heads[at + SHAPE] = NOTHING_DESCRIBED;
+    }
+    this.#freeHead = 0;
+    this.#freeTail = size - 1;
+    this.#freed = size;
+    this.#taken = 0;
+    this.#oldest = 0;
+    this.#added = 0;
+    this.#published = 0;
+    this.#returned = 0;
+    this.#restoredAt = 0;
+    this.refusal = undefined;
+    this.#batchEnd = NO_BATCH;
   }
 
   /** Unmaps the first `count` segments of a request that could not be mapped whole, and returns `reason`. */
   #undo(count: number, isIndirect: boolean, reason: number): number {
-    this.#unmap(this.#freeHead, count, isIndirect, 0);
-    this.#mappedSegments = 0;
+    this.#unmap(this.#freeHead, count, isIndirect, count, 0);
     if (reason !== DMA_NO_SPACE && reason !== DMA_TOO_LARGE && reason !== DMA_UNREACHABLE) {
       const what = `returned ${describeValue(reason)}, which is neither an id from 0 to 0x7fffffff nor a DMA_* reason`;
       throw new ContractError('platform', 'map', what);
@@ -456,31 +528,70 @@ export class OutstandingBuffers {
     return reason;
   }
 
-  #refuse(code: BrokenCode, detail: string): 0 {
-    this.refusal = { code, detail };
-    return 0;
+  /** Notes why a used buffer is refused: it is not outstanding, or its length is too large. */
+  #refuse(id: number, length: number): void {
+    if (id >= this.#size) {
+      this.refusal = { code: 'used-id-out-of-range', detail: `used id ${id} in a queue of ${this.#size}` };
+    } else if (!this.isOutstanding(id)) {
+      this.refusal = { code: 'used-id-not-outstanding', detail: `used id ${id} is not outstanding` };
+    } else {
+      const room = `which has ${this.writableOf(id)} writable bytes`;
+      this.refusal = { code: 'used-length-too-large', detail: `${length} bytes written to buffer ${id}, ${room}` };
+    }
   }
 
-  /** Unmaps `count` segments of a buffer. Written bytes fill the writable segments in order. */
-  #unmap(head: number, count: number, isIndirect: boolean, written: number): void {
+  #unmapBuffer(head: number, written: number): void {
+    const readable = this.#heads[head * HEAD_WORDS + SHAPE]! & 0xffff;
+    this.#unmap(head, this.#segmentsOf(head), this.#isIndirect(head), readable, written);
+  }
+
+  /**
+   * Unmaps `count` segments of a buffer, of which the device could write those behind the first `readable`. Written
+   * bytes fill these in order.
+   */
+  #unmap(head: number, count: number, isIndirect: boolean, readable: number, written: number): void {
+    const entries = this.entries;
     let entry = isIndirect ? this.tableEntry(head, 0) : head;
     for (let i = 0; i < count; i++) {
-      written = this.#unmapEntry(entry, written);
-      entry = isIndirect ? entry + 1 : this.#next[entry]!;
+      const at = entry * ENTRY_WORDS;
+      const writable = i < readable ? 0 : entries[at + LENGTH]!;
+      const here = written < writable ? written : writable;
+      written -= here;
+      const id = entries[at + MAPPED]!;
+      if (id !== NOT_MAPPED) {
+        entries[at + MAPPED] = NOT_MAPPED;
+        this.#mapping.unmap(id, here);
+      }
+      entry = isIndirect ? entry + 1 : this.next[entry]!;
     }
+  }
+}
+
+/** The used entry of one buffer, for those that no entry of their own returns. */
+class Claim implements UsedEntries {
+  id = 0;
+  length = 0;
+
+  isUsed(_position: number): boolean {
+    return true;
   }
 
-  /** Unmaps one segment and returns the written bytes that remain for the segments behind it. */
-  #unmapEntry(entry: number, written: number): number {
-    const writable = this.#writable[entry]!;
-    const here = written < writable ? written : writable;
-    const id = this.#mapped[entry]!;
-    if (id !== NOT_MAPPED) {
-      this.#mapped[entry] = NOT_MAPPED;
-      this.#mapping.unmap(id, here);
-    }
-    return written - here;
+  usedIdAt(_position: number): number {
+    return this.id;
   }
+
+  usedLengthAt(_position: number): number {
+    return this.length;
+  }
+
+  positionBehind(position: number, _slots: number): number {
+    return position;
+  }
+}
+
+/** Whether the head at `at` is that of an outstanding buffer, added before `published` buffers were. Hot. */
+function isReturnable(heads: Uint32Array, at: number, published: number): boolean {
+  return heads[at + PLACE] !== NOT_A_HEAD && ((heads[at + ADDED_AT]! - published) | 0) < 0;
 }
 
 /** How many of `length` bytes count for a buffer with `writable` bytes, or -1 where that many break the queue. Hot. */

@@ -14,11 +14,15 @@ export class ScatterList {
   /** Guest-physical address of each segment. */
   readonly address: Float64Array;
   readonly length: Uint32Array;
-  /** Device addresses of premapped segments: low and high word. */
+  /**
+   * Device address of each segment, low and high word: of part of a region from the start, of a buffer once
+   * `Virtqueue.add` mapped it.
+   */
   readonly words: Uint32Array;
   /** 1 where the segment is part of a premapped region. */
   readonly premapped: Uint8Array;
   #count = 0;
+  #mapped = 0;
   #readable = 0;
   #bytes = 0;
   #readableBytes = 0;
@@ -35,6 +39,11 @@ export class ScatterList {
   /** Segments of the request. */
   get count(): number {
     return this.#count;
+  }
+
+  /** Segments that the queue maps: those that are no part of a region. */
+  get mapped(): number {
+    return this.#mapped;
   }
 
   /** Device-readable segments: the first ones. */
@@ -54,6 +63,7 @@ export class ScatterList {
 
   clear(): void {
     this.#count = 0;
+    this.#mapped = 0;
     this.#readable = 0;
     this.#bytes = 0;
     this.#readableBytes = 0;
@@ -82,17 +92,22 @@ export class ScatterList {
   }
 
   #append(address: number, length: number, premapped: 0 | 1): void {
+    const at = this.#count;
+    const bytes = this.#bytes + length;
+    if (at === this.capacity || !(length > 0) || bytes > MAX_REQUEST_BYTES) this.#refuse(length);
+    this.address[at] = address;
+    this.length[at] = length;
+    this.premapped[at] = premapped;
+    this.#mapped += 1 - premapped;
+    this.#bytes = bytes;
+    this.#count = at + 1;
+  }
+
+  #refuse(length: number): never {
     if (this.#count === this.capacity)
       throw new RangeError(`a request in this list has at most ${this.capacity} segments`);
     if (!(length > 0)) throw new RangeError(`a segment has at least one byte, not ${length}`);
-    if (this.#bytes + length > MAX_REQUEST_BYTES) {
-      throw new RangeError(`a request has at most ${MAX_REQUEST_BYTES} bytes, not ${this.#bytes} and ${length} more`);
-    }
-    this.address[this.#count] = address;
-    this.length[this.#count] = length;
-    this.premapped[this.#count] = premapped;
-    this.#bytes += length;
-    this.#count++;
+    throw new RangeError(`a request has at most ${MAX_REQUEST_BYTES} bytes, not ${this.#bytes} and ${length} more`);
   }
 
   #appendRegion(region: DmaRegion, offset: number, length: number): void {

@@ -15,19 +15,18 @@ interface PackedDescriptorMemory {
   readonly ring: PackedRing;
   readonly tables: DescriptorTable | undefined;
   readonly size: number;
-  /** By slot: `addedAt` of the buffer for which the driver wrote it last. */
-  readonly slotsDescribedFor: Uint32Array;
 }
 
 /**
- * The descriptors of a buffer of a packed ring that was made available at `position`: by the driver's record, and as
- * memory has them. Its indirect table begins at entry `first` of the tables and has the device address `tableWords`.
+ * The descriptors of a buffer of a packed ring that was made available at `position`, since when the driver wrote `age`
+ * slots: by the driver's record, and as memory has them. Its indirect table begins at entry `first` of the tables and has the device address `tableWords`.
  * Cold.
  */
 export function packedDescriptors(
-  { id, isIndirect, isOutstanding, addedAt, segments }: BufferRecord,
+  { id, isIndirect, isOutstanding, segments }: BufferRecord,
   position: number,
-  { ring, tables, size, slotsDescribedFor }: PackedDescriptorMemory,
+  age: number,
+  { ring, tables, size }: PackedDescriptorMemory,
   first: number,
   tableWords: Uint32Array,
 ): DescriptorInspection[] {
@@ -43,7 +42,7 @@ export function packedDescriptors(
     };
     // A slot that is not available any more belongs to a used buffer, maybe another one; and the driver may have
     // written another buffer there since, as used buffers free slots in the order of the ring.
-    const isOwn = isOutstanding && slotsDescribedFor[slot] === addedAt;
+    const isOwn = isOutstanding && age <= size + by;
     const isChanged = isOwn && isAvailable(found.flags, at) && differs(written, found);
     return { isIn: 'ring', index: slot, written, found, isChanged };
   };

@@ -4,6 +4,7 @@ import { DeviceEnd, type DeviceEndLayout } from '../device/device-end.ts';
 import type { DeviceQueueOptions } from '../device/device-queue.ts';
 import type { DeviceQueueJournal, ResubmittedBuffer } from '../device/device-queue-journal.ts';
 import type { DeviceQueueState } from '../device/device-queue-state.ts';
+import type { BrokenCode } from '../ring/broken-reason.ts';
 import { VIRTQ_DESC_F_INDIRECT, VIRTQ_DESC_F_NEXT, VIRTQ_DESC_F_WRITE } from '../ring/descriptor-table.ts';
 import {
   advance,
@@ -17,8 +18,17 @@ import {
   RING_EVENT_SIZE,
   slotOf,
   usedFlags,
+  VIRTQ_DESC_F_AVAIL,
+  VIRTQ_DESC_F_USED,
 } from './packed-layout.ts';
 import { PackedRing } from './packed-ring.ts';
+
+// In the loops: an imported constant is looked up, and checked for being there, each time.
+const INDIRECT = VIRTQ_DESC_F_INDIRECT;
+const NEXT = VIRTQ_DESC_F_NEXT;
+const WRITE = VIRTQ_DESC_F_WRITE;
+/** What toggles in the flags of an available descriptor from one lap to the next. */
+const BOTH_MARKS = VIRTQ_DESC_F_AVAIL | VIRTQ_DESC_F_USED;
 
 /**
  * The device's end of a packed virtqueue (specification 1.4 section 2.8). Trusts nothing of the driver: ids are
@@ -55,17 +65,15 @@ export class PackedDeviceQueue extends DeviceEnd<PackedRing> {
     const flags = ring.flags(slotOf(this.#availPosition));
     if (!isAvailable(flags, this.#availPosition)) return false;
     chain.clear(0);
-    const slots =
-      (flags & VIRTQ_DESC_F_INDIRECT) === 0 ? this.#walk(ring, chain, flags) : this.#takeTable(ring, chain, flags);
+    const slots = (flags & INDIRECT) === 0 ? this.#walk(ring, chain, flags) : this.#takeTable(ring, chain, flags);
     if (slots === 0) return false;
-    const id = ring.id(slotOf(advance(this.#availPosition, slots - 1, this.size)));
+    const id = chain.head;
     if (id >= this.size)
       return this.break('descriptor-index-out-of-range', `buffer id ${id} in a queue of ${this.size}`);
     if (this.slots[id] !== 0) return this.break('descriptor-already-in-flight', `buffer id ${id} is in flight`);
     if (this.inFlightSlots + slots > this.size) {
       return this.break('available-index-out-of-range', `${this.inFlightSlots} and ${slots} slots in flight`);
     }
-    chain.head = id;
     this.begin(id, slots, chain.writableBytes);
     if (this.journal !== undefined) this.#note(ring, this.journal, id, slots);
     this.#availPosition = advance(this.#availPosition, slots, this.size);
@@ -107,9 +115,9 @@ export class PackedDeviceQueue extends DeviceEnd<PackedRing> {
   /** Holds the flags back until `flush` where the entry is the first since the last one. */
   protected writeUsed(ring: PackedRing, position: number, id: number, written: number): void {
     const slot = slotOf(position);
-    const flags = usedFlags(position) | (written > 0 ? VIRTQ_DESC_F_WRITE : 0);
+    const flags = usedFlags(position) | (written > 0 ? WRITE : 0);
+    if (this.#isHolding) return ring.writeUsedWhole(slot, id, written, flags);
     ring.writeUsed(slot, id, written);
-    if (this.#isHolding) return ring.writeFlags(slot, flags);
     this.#isHolding = true;
     this.#heldSlot = slot;
     this.#heldFlags = flags;
@@ -121,35 +129,42 @@ export class PackedDeviceQueue extends DeviceEnd<PackedRing> {
     return packedNeedsNotification(ring.driverEvent(), this.usedPosition, moved, this.size, this.options.eventIdx);
   }
 
-  /** Copies a list of the ring's own descriptors. Returns how many slots it takes, or 0 where it broke the queue. */
+  /**
+   * Copies a list of the ring's own descriptors; its id is that of the last one. Returns how many slots it takes, or 0
+   * where it broke the queue.
+   */
   #walk(ring: PackedRing, chain: DescriptorChain, firstFlags: number): number {
-    let position = this.#availPosition;
-    for (let flags = firstFlags, slots = 1; ; slots++) {
-      const slot = slotOf(position);
+    const { size } = this;
+    let slot = slotOf(this.#availPosition);
+    let marks = availableFlags(this.#availPosition);
+    let flags = firstFlags;
+    let tail = 0;
+    for (let slots = 1; ; slots++) {
       const length = ring.length(slot);
-      if (!this.append(chain, slot, ring.low(slot), ring.high(slot), length, flags, this.size)) return 0;
-      if ((flags & VIRTQ_DESC_F_NEXT) === 0) return slots;
-      if (slots === this.size) {
-        this.break('descriptor-chain-too-long', `a list of more than ${this.size} descriptors`);
-        return 0;
+      const problem = chain.append(ring.low(slot), ring.high(slot), length, (flags & WRITE) !== 0, size);
+      if (problem !== undefined) return this.#refuseAt(problem, slot, length, chain);
+      if ((flags & NEXT) === 0) {
+        chain.head = slots === 1 ? ring.id(slot) : tail & 0xffff;
+        return slots;
       }
-      position = advance(position, 1, this.size);
-      flags = ring.flagsBehind(slotOf(position));
+      if (slots === size) return this.#refuse('descriptor-chain-too-long', `a list of more than ${size} descriptors`);
+      if (++slot === size) {
+        slot = 0;
+        marks ^= BOTH_MARKS;
+      }
+      tail = ring.tailBehind(slot);
+      flags = tail >>> 16;
       // The driver makes a list available from its end (section 2.8.17): all of it is, once the first one is.
-      if (!isAvailable(flags, position)) {
-        this.break('descriptor-not-available', `slot ${slotOf(position)} of a list has flags 0x${flags.toString(16)}`);
-        return 0;
-      }
-      if ((flags & VIRTQ_DESC_F_INDIRECT) !== 0) {
-        this.break('indirect-table-invalid', 'a table in a list of descriptors');
-        return 0;
-      }
+      if ((flags & BOTH_MARKS) !== marks)
+        return this.#refuse('descriptor-not-available', `slot ${slot} of a list has flags 0x${flags.toString(16)}`);
+      if ((flags & INDIRECT) !== 0) return this.#refuse('indirect-table-invalid', 'a table in a list of descriptors');
     }
   }
 
   /** Copies the indirect table of a slot. Returns the one slot that it takes, or 0 where it broke the queue. */
   #takeTable(ring: PackedRing, chain: DescriptorChain, flags: number): number {
     const slot = slotOf(this.#availPosition);
+    chain.head = ring.id(slot);
     return this.#walkTable(chain, slot, ring.low(slot), ring.high(slot), ring.length(slot), flags) ? 1 : 0;
   }
 
@@ -158,14 +173,16 @@ export class PackedDeviceQueue extends DeviceEnd<PackedRing> {
    * the queue.
    */
   #walkTable(chain: DescriptorChain, slot: number, low: number, high: number, bytes: number, flags: number): boolean {
-    if (!this.options.indirect || (flags & VIRTQ_DESC_F_NEXT) !== 0)
+    if (!this.options.indirect || (flags & NEXT) !== 0)
       return this.break('indirect-table-invalid', `descriptor ${slot} has flags 0x${flags.toString(16)}`);
     const entries = this.copyTable(low, high, bytes);
     const { table, longestChain } = this;
     for (let i = 0; i < entries; i++) {
-      // Where a split descriptor has next, a packed one has its flags.
       const length = table.length(i);
-      if (!this.append(chain, i, table.low(i), table.high(i), length, table.next(i), longestChain)) return false;
+      // Where a split descriptor has next, a packed one has its flags.
+      const isWritable = (table.next(i) & WRITE) !== 0;
+      const problem = chain.append(table.low(i), table.high(i), length, isWritable, longestChain);
+      if (problem !== undefined) return this.breakAt(problem, i, length, chain);
     }
     return entries > 0;
   }
@@ -197,11 +214,24 @@ export class PackedDeviceQueue extends DeviceEnd<PackedRing> {
   /** Takes a buffer from the copies of its descriptors. Returns false where it broke the queue. */
   #takeAgain(chain: DescriptorChain, { descriptors }: ResubmittedBuffer): boolean {
     return descriptors.every(({ low, high, length, flags }, i) => {
-      const isTable = (flags & VIRTQ_DESC_F_INDIRECT) !== 0;
-      if (!isTable) return this.append(chain, i, low, high, length, flags, this.size);
+      if ((flags & INDIRECT) === 0) {
+        const problem = chain.append(low, high, length, (flags & WRITE) !== 0, this.size);
+        return problem === undefined || this.breakAt(problem, i, length, chain);
+      }
       if (descriptors.length > 1) return this.break('indirect-table-invalid', 'a table in a list of descriptors');
       return this.#walkTable(chain, i, low, high, length, flags);
     });
+  }
+
+  /** Latches the queue broken. Returns 0, as a list of no slots. */
+  #refuse(code: BrokenCode, detail: string): 0 {
+    this.break(code, detail);
+    return 0;
+  }
+
+  #refuseAt(problem: BrokenCode, index: number, length: number, chain: DescriptorChain): 0 {
+    this.breakAt(problem, index, length, chain);
+    return 0;
   }
 }
 

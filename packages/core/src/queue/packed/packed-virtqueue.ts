@@ -19,6 +19,7 @@ import {
   VIRTQ_DESC_F_INDIRECT,
   VIRTQ_DESC_F_NEXT,
   VIRTQ_DESC_F_WRITE,
+  writeSegment,
   type DescriptorTable,
 } from '../ring/descriptor-table.ts';
 import {
@@ -32,12 +33,22 @@ import {
   RING_EVENT_FLAGS_DISABLE,
   RING_EVENT_FLAGS_ENABLE,
   slotOf,
+  VIRTQ_DESC_F_AVAIL,
+  VIRTQ_DESC_F_USED,
 } from './packed-layout.ts';
 import { packedDescriptors } from './packed-descriptors.ts';
 import { PackedRing } from './packed-ring.ts';
 
+// In the loops: an imported constant is looked up, and checked for being there, each time.
+const NEXT = VIRTQ_DESC_F_NEXT;
+const WRITE = VIRTQ_DESC_F_WRITE;
+/** What toggles in the flags of an available descriptor from one lap to the next. */
+const BOTH_MARKS = VIRTQ_DESC_F_AVAIL | VIRTQ_DESC_F_USED;
+
 /** Of a buffer that was made available before the queue was restored. */
 const UNKNOWN_POSITION = -1;
+/** More than any position: its wrap counter is in bit 15. */
+const WHOLE_POSITION = 0x1_0000;
 
 /**
  * The driver's end of a packed virtqueue (specification 1.4 section 2.8).
@@ -51,20 +62,25 @@ export class PackedVirtqueue extends DriverEnd {
   readonly #inOrder: boolean;
   readonly #unmarkedLengths: boolean;
   #ring!: PackedRing;
+  /** Where its descriptors begin in 32-bit words of guest memory. */
+  #firstSlot = 0;
   #tables: DescriptorTable | undefined;
   #availPosition = FIRST_POSITION;
   /** {@link #availPosition} at the last `publish`. */
   #nextAvailable = FIRST_POSITION;
   #usedPosition = FIRST_POSITION;
-  /** By slot: `added` of the buffer for which it was written last, also of one that was not added. */
-  #slotsDescribedFor = new Uint32Array(0);
+  /** How often {@link #availPosition} went round the ring. */
+  #lap = 0;
   /** Slots made ready since the last `publish`. */
   #readySlots = 0;
   /** The first of them, and its flags, which `publish` writes. */
   #heldSlot = 0;
   #heldFlags = 0;
-  /** By id: where the buffer was made available last, {@link UNKNOWN_POSITION} where that is not known. */
-  #positions!: Int32Array;
+  /**
+   * By id: where the buffer was made available last, with the lap in units of {@link WHOLE_POSITION};
+   * {@link UNKNOWN_POSITION} where that is not known.
+   */
+  #positions!: Float64Array;
 
   /**
    * Allocates the ring through `mapping`, which stays the caller's, or takes over a saved queue and its ring. Throws
@@ -97,10 +113,12 @@ export class PackedVirtqueue extends DriverEnd {
     const place = buffers.place(list);
     if (place < 0) return place;
     const useTable = place === IN_TABLE;
+    if (list.mapped > 0) {
+      const failure = buffers.map(list, useTable);
+      if (failure < 0) return failure;
+    }
+    this.#positions[buffers.nextHead] = this.#lap * WHOLE_POSITION + this.#availPosition;
     const last = useTable ? this.#describeInTable(list) : this.#describe(list);
-    if (last < 0) return last;
-    this.#positions[buffers.nextHead] = this.#availPosition;
-    this.#makeReady(list, useTable);
     return buffers.add(list, last, useTable);
   }
 
@@ -118,11 +136,9 @@ export class PackedVirtqueue extends DriverEnd {
 
   takeUsed(batch: UsedBatch): number {
     batch.count = 0;
-    while (batch.count < batch.capacity && this.broken === undefined) {
-      const entries = this.#inOrder ? this.#takeInOrder(batch) : this.#take(batch);
-      if (entries === 0) break;
-      this.#usedPosition = advance(this.#usedPosition, entries, this.size);
-    }
+    if (this.broken !== undefined) return 0;
+    if (this.#inOrder) this.#takeInOrder(batch);
+    else this.#take(batch);
     return batch.count;
   }
 
@@ -164,14 +180,14 @@ export class PackedVirtqueue extends DriverEnd {
   }
 
   inspectBuffers(): readonly BufferInspection[] {
-    const slotsDescribedFor = this.#slotsDescribedFor;
-    const parts = { ring: this.#ring, tables: this.#tables, size: this.size, slotsDescribedFor };
+    const parts = { ring: this.#ring, tables: this.#tables, size: this.size };
     return this.buffers.records().map((record) => {
       const { id, isOutstanding, isIndirect } = record;
-      const position = this.#positions[id]!;
+      const position = this.#positionOf(id);
       const first = isIndirect ? this.buffers.firstTableEntry(id) : 0;
       if (isIndirect) this.memory.tables!.writeDeviceAddress(first * DESCRIPTOR_SIZE, this.tableWords, 0);
-      const descriptors = packedDescriptors(record, position, parts, first, this.tableWords);
+      const age = this.#slotsSince(id);
+      const descriptors = packedDescriptors(record, position, age, parts, first, this.tableWords);
       return { id, isOutstanding, position, descriptors };
     });
   }
@@ -184,10 +200,17 @@ export class PackedVirtqueue extends DriverEnd {
     const layout = packedLayout(size);
     const { ring, tables } = this.openMemory(size, layout, memory);
     const { address } = ring;
-    this.#ring = new PackedRing(this.guest, address, address + layout.driverOffset, address + layout.deviceOffset);
+    this.#firstSlot = address / 4;
+    this.#ring = new PackedRing(
+      this.guest,
+      address,
+      address + layout.driverOffset,
+      address + layout.deviceOffset,
+      size,
+      this.#unmarkedLengths ? VIRTQ_DESC_F_WRITE : 0,
+    );
     this.#tables = tables && openDescriptorTable('little', this.guest, tables.address);
-    this.#positions = new Int32Array(size).fill(UNKNOWN_POSITION);
-    this.#slotsDescribedFor = new Uint32Array(size);
+    this.#positions = new Float64Array(size).fill(UNKNOWN_POSITION);
   }
 
   protected clearRing(): void {
@@ -200,114 +223,98 @@ export class PackedVirtqueue extends DriverEnd {
   }
 
   /**
-   * Writes all of a list but its flags. Returns its last entry, or a negative reason where a segment cannot be mapped;
-   * then nothing has changed for the device.
+   * Writes the descriptors of a list. The flags of the first one since the last `publish` are held back for it. Returns
+   * the last entry of the list.
    */
   #describe(list: ScatterList): number {
-    const buffers = this.buffers;
-    const { deviceAddresses, describedFor, added } = buffers;
-    const slotsDescribedFor = this.#slotsDescribedFor;
-    const count = list.count;
+    const { buffers, size } = this;
+    const { next, entries } = buffers;
+    const { words, length, readable } = list;
+    const { u32 } = this.guest;
+    const ring = this.#firstSlot;
+    const last = list.count - 1;
     const id = buffers.nextHead;
-    let position = this.#availPosition;
-    let entry = id;
+    let slot = slotOf(this.#availPosition);
+    let marks = availableFlags(this.#availPosition);
+    let at = id;
     for (let i = 0; ; i++) {
-      describedFor[entry] = added;
-      const failure = buffers.map(list, i, entry);
-      if (failure < 0) return failure;
-      const low = deviceAddresses[entry * 2]!;
-      const slot = slotOf(position);
-      slotsDescribedFor[slot] = added;
-      this.#ring.writeDescriptor(slot, low, deviceAddresses[entry * 2 + 1]!, list.length[i]!, id);
-      if (i === count - 1) return entry;
-      entry = buffers.entryAfter(entry);
-      position = advance(position, 1, this.size);
+      const low = words[i * 2]!;
+      const high = words[i * 2 + 1]!;
+      const bytes = length[i]!;
+      writeSegment(entries, at * 4, low, high, bytes);
+      writeSegment(u32, ring + slot * 4, low, high, bytes);
+      const flags = marks | (i >= readable ? WRITE : 0) | (i === last ? 0 : NEXT);
+      if (i === 0) this.#writeFirstTail(slot, id, flags);
+      else u32[ring + slot * 4 + 3] = id | (flags << 16);
+      if (++slot === size) {
+        slot = 0;
+        marks ^= BOTH_MARKS;
+        this.#lap++;
+      }
+      if (i === last) break;
+      at = next[at]!;
     }
+    this.#availPosition = slot | (marks === VIRTQ_DESC_F_AVAIL ? FIRST_POSITION : 0);
+    this.#readySlots += list.count;
+    return at;
   }
 
   /**
    * Writes the buffer's own indirect table, in which only WRITE means anything, and one descriptor that refers to it.
-   * Returns the id, or a negative reason as {@link #describe}.
+   * Returns the id.
    */
-  #describeInTable(list: ScatterList): number {
-    const buffers = this.buffers;
-    const { deviceAddresses } = buffers;
-    const count = list.count;
+  #describeInTable({ count, readable, words, length }: ScatterList): number {
+    const { buffers } = this;
+    const tables = this.#tables!;
     const id = buffers.nextHead;
-    buffers.describedFor[id] = buffers.added;
     const first = buffers.firstTableEntry(id);
+    const entry = buffers.tableEntry(id, 0);
     for (let i = 0; i < count; i++) {
-      const entry = buffers.tableEntry(id, i);
-      const failure = buffers.map(list, i, entry);
-      if (failure < 0) return failure;
+      buffers.describe(entry + i, words[i * 2]!, words[i * 2 + 1]!, length[i]!);
       // Where a split descriptor has flags and next, a packed one has id and flags (section 2.8.13).
-      const flags = i >= list.readable ? VIRTQ_DESC_F_WRITE : 0;
-      const low = deviceAddresses[entry * 2]!;
-      this.#tables!.write(first + i, low, deviceAddresses[entry * 2 + 1]!, list.length[i]!, 0, flags);
+      tables.write(first + i, words[i * 2]!, words[i * 2 + 1]!, length[i]!, 0, i >= readable ? WRITE : 0);
     }
     const table = this.tableWords;
     this.memory.tables!.writeDeviceAddress(first * DESCRIPTOR_SIZE, table, 0);
-    const slot = slotOf(this.#availPosition);
-    this.#slotsDescribedFor[slot] = buffers.added;
-    this.#ring.writeDescriptor(slot, table[0]!, table[1]!, count * DESCRIPTOR_SIZE, id);
+    const position = this.#availPosition;
+    const slot = slotOf(position);
+    this.#ring.writeBuffer(slot, table[0]!, table[1]!, count * DESCRIPTOR_SIZE);
+    this.#writeFirstTail(slot, id, availableFlags(position) | VIRTQ_DESC_F_INDIRECT);
+    this.#availPosition = advance(position, 1, this.size);
+    if (slot === this.size - 1) this.#lap++;
+    this.#readySlots++;
     return id;
   }
 
-  /**
-   * Writes the flags of a described list, the first slot's last; those of the first list since the last `publish` are
-   * held back for it. A pass of its own, because flags written before every segment is mapped would stay after a
-   * failure.
-   */
-  #makeReady(list: ScatterList, useTable: boolean): void {
-    const slots = useTable ? 1 : list.count;
-    const first = this.#availPosition;
-    let position = advance(first, 1, this.size);
-    for (let i = 1; i < slots; i++) {
-      this.#ring.writeFlags(slotOf(position), listFlags(list, i) | availableFlags(position));
-      position = advance(position, 1, this.size);
-    }
-    const flags = (useTable ? VIRTQ_DESC_F_INDIRECT : listFlags(list, 0)) | availableFlags(first);
-    if (this.#readySlots === 0) {
-      this.#heldSlot = slotOf(first);
-      this.#heldFlags = flags;
-    } else this.#ring.writeFlags(slotOf(first), flags);
-    this.#availPosition = position;
-    this.#readySlots += slots;
+  /** Writes id and flags of the first descriptor of a buffer, or holds its flags back. */
+  #writeFirstTail(slot: number, id: number, flags: number): void {
+    if (this.#readySlots > 0) return this.#ring.writeTail(slot, id, flags);
+    this.#ring.writeId(slot, id);
+    this.#heldSlot = slot;
+    this.#heldFlags = flags;
   }
 
-  /** Takes back the next used buffer. Returns its slots, or 0 where none has arrived or the buffer broke the queue. */
-  #take(batch: UsedBatch): number {
-    const slot = slotOf(this.#usedPosition);
-    const flags = this.#ring.flags(slot);
-    if (!isUsed(flags, this.#usedPosition)) return 0;
-    const id = this.#ring.id(slot);
-    const entries = this.buffers.complete(id, this.#writtenAt(slot, flags), batch);
-    if (entries === 0) this.breakByRefusal();
-    return entries;
+  /** Takes back the next used buffers, unless one breaks the queue. */
+  #take(batch: UsedBatch): void {
+    this.#usedPosition = this.buffers.takeBack(this.#ring, this.#usedPosition, batch.capacity, batch);
+    if (this.buffers.refusal !== undefined) this.breakByRefusal();
   }
 
-  /**
-   * The same with IN_ORDER: the oldest buffer of a batch, which the next used descriptor begins between two batches.
-   */
-  #takeInOrder(batch: UsedBatch): number {
-    const buffers = this.buffers;
-    if (buffers.batchEnd < 0) {
-      const slot = slotOf(this.#usedPosition);
-      const flags = this.#ring.flags(slot);
-      if (!isUsed(flags, this.#usedPosition)) return 0;
-      if (!buffers.beginBatch(this.#ring.id(slot), this.#writtenAt(slot, flags))) {
-        this.breakByRefusal();
-        return 0;
+  /** The same with IN_ORDER: the oldest buffers of a batch, which a used descriptor begins between two batches. */
+  #takeInOrder(batch: UsedBatch): void {
+    const { buffers } = this;
+    const ring = this.#ring;
+    while (batch.count < batch.capacity) {
+      const position = this.#usedPosition;
+      if (buffers.batchEnd < 0) {
+        if (!ring.isUsed(position)) return;
+        const isRight = buffers.beginBatch(ring.usedIdAt(position), ring.usedLengthAt(position));
+        if (!isRight) return void this.breakByRefusal();
       }
+      const entries = buffers.completeOldest(batch);
+      if (entries === 0) return void this.breakByRefusal();
+      this.#usedPosition = advance(position, entries, this.size);
     }
-    const entries = buffers.completeOldest(batch);
-    if (entries === 0) this.breakByRefusal();
-    return entries;
-  }
-
-  /** The length means something only with WRITE (section 2.8.3), or where the device never sets WRITE. */
-  #writtenAt(slot: number, flags: number): number {
-    return (flags & VIRTQ_DESC_F_WRITE) !== 0 || this.#unmarkedLengths ? this.#ring.length(slot) : 0;
   }
 
   /** `RingInspection.usedElements`. Cold. */
@@ -326,7 +333,18 @@ export class PackedVirtqueue extends DriverEnd {
   }
 
   #placed(buffer: OutstandingBuffer): OutstandingBuffer {
-    return { ...buffer, position: this.#positions[buffer.id]! };
+    return { ...buffer, position: this.#positionOf(buffer.id) };
+  }
+
+  /** Where the last buffer with this id was made available, or {@link UNKNOWN_POSITION}. Cold. */
+  #positionOf(id: number): number {
+    return this.#positions[id]! % WHOLE_POSITION;
+  }
+
+  /** Slots that were made available from the first one of the last buffer with this id on. Cold. */
+  #slotsSince(id: number): number {
+    const laps = this.#lap - Math.floor(this.#positions[id]! / WHOLE_POSITION);
+    return laps * this.size + slotOf(this.#availPosition) - slotOf(this.#positionOf(id));
   }
 
   /** `RingInspection.usedAstray`. Cold. */
@@ -348,9 +366,4 @@ export class PackedVirtqueue extends DriverEnd {
   #hasUsed(): boolean {
     return this.buffers.batchEnd >= 0 || isUsed(this.#ring.flags(slotOf(this.#usedPosition)), this.#usedPosition);
   }
-}
-
-/** The flags of segment `i` of a list in the ring itself, without those that make it available. */
-function listFlags(list: ScatterList, i: number): number {
-  return (i >= list.readable ? VIRTQ_DESC_F_WRITE : 0) | (i === list.count - 1 ? 0 : VIRTQ_DESC_F_NEXT);
 }

@@ -11,6 +11,16 @@ export const VIRTQ_DESC_F_INDIRECT = 4;
  */
 export const DESCRIPTOR_SIZE = 16;
 
+/**
+ * Writes what a descriptor says of a segment, the device address in two words and the length, to three words from
+ * `words[at]` on. Hot.
+ */
+export function writeSegment(words: Uint32Array, at: number, low: number, high: number, length: number): void {
+  words[at] = low;
+  words[at + 1] = high;
+  words[at + 2] = length;
+}
+
 /** Two views of the same memory, in which a table of descriptors lies. */
 interface DescriptorMemory {
   readonly u16: Uint16Array;
@@ -62,6 +72,11 @@ export class DescriptorTable {
   next(index: number): number {
     return this.#u16[this.#base16 + index * 8 + 1]!;
   }
+
+  /** Flags in the low half and next in the high one, in one access. */
+  flagsAndNext(index: number): number {
+    return this.#u32[this.#base32 + index * 4 + 3]!;
+  }
 }
 
 /** A table with the bytes of every field swapped; a 64-bit address also swaps its words. */
@@ -88,6 +103,11 @@ class BigEndianDescriptorTable extends DescriptorTable {
 
   override next(index: number): number {
     return swap16(super.next(index));
+  }
+
+  override flagsAndNext(index: number): number {
+    const word = super.flagsAndNext(index);
+    return (swap16(word & 0xffff) | (swap16(word >>> 16) << 16)) >>> 0;
   }
 }
 

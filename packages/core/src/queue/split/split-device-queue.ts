@@ -7,11 +7,17 @@ import {
   openDescriptorTable,
   VIRTQ_DESC_F_INDIRECT,
   VIRTQ_DESC_F_NEXT,
+  VIRTQ_DESC_F_WRITE,
   type DescriptorTable,
 } from '../ring/descriptor-table.ts';
 import { needsNotification } from '../ring/notification.ts';
 import { VIRTQ_AVAIL_F_NO_INTERRUPT, VIRTQ_USED_F_NO_NOTIFY } from './split-layout.ts';
 import { openSplitRing, type SplitRing } from './split-ring.ts';
+
+// In the loops: an imported constant is looked up, and checked for being there, each time.
+const INDIRECT = VIRTQ_DESC_F_INDIRECT;
+const NEXT = VIRTQ_DESC_F_NEXT;
+const WRITE = VIRTQ_DESC_F_WRITE;
 
 /**
  * The device's end of a split virtqueue (specification 1.4 section 2.7). Trusts nothing of the driver: every index is
@@ -120,38 +126,43 @@ export class SplitDeviceQueue extends DeviceEnd<SplitRing> {
    * Copies a chain, direct descriptors first, then at most one indirect table. Returns false where it broke the queue.
    */
   #walk(chain: DescriptorChain, head: number): boolean {
+    const { size } = this;
     const descriptors = this.#descriptors!;
     for (let index = head; ;) {
-      const flags = descriptors.flags(index);
+      const tail = descriptors.flagsAndNext(index);
       const length = descriptors.length(index);
-      if ((flags & VIRTQ_DESC_F_INDIRECT) !== 0) {
-        if (!this.options.indirect || (flags & VIRTQ_DESC_F_NEXT) !== 0) {
-          return this.break('indirect-table-invalid', `descriptor ${index} has flags 0x${flags.toString(16)}`);
+      if ((tail & INDIRECT) !== 0) {
+        if (!this.options.indirect || (tail & NEXT) !== 0) {
+          return this.break(
+            'indirect-table-invalid',
+            `descriptor ${index} has flags 0x${(tail & 0xffff).toString(16)}`,
+          );
         }
         return this.#walkTable(chain, descriptors.low(index), descriptors.high(index), length);
       }
       const low = descriptors.low(index);
-      if (!this.append(chain, index, low, descriptors.high(index), length, flags, this.size)) return false;
-      if ((flags & VIRTQ_DESC_F_NEXT) === 0) return true;
-      index = descriptors.next(index);
-      if (index >= this.size)
-        return this.break('descriptor-index-out-of-range', `next ${index} in a queue of ${this.size}`);
+      const problem = chain.append(low, descriptors.high(index), length, (tail & WRITE) !== 0, size);
+      if (problem !== undefined) return this.breakAt(problem, index, length, chain);
+      if ((tail & NEXT) === 0) return true;
+      index = tail >>> 16;
+      if (index >= size) return this.break('descriptor-index-out-of-range', `next ${index} in a queue of ${size}`);
     }
   }
 
-  #walkTable(chain: DescriptorChain, low: number, high: number, bytes: number): boolean {
-    const entries = this.copyTable(low, high, bytes);
+  #walkTable(chain: DescriptorChain, tableLow: number, tableHigh: number, bytes: number): boolean {
+    const entries = this.copyTable(tableLow, tableHigh, bytes);
     if (entries === 0) return false;
     const { table, longestChain } = this;
     for (let index = 0, seen = 0; ; seen++) {
       if (seen === entries) return this.break('descriptor-chain-too-long', `an indirect table of ${entries} loops`);
-      const flags = table.flags(index);
-      if ((flags & VIRTQ_DESC_F_INDIRECT) !== 0)
-        return this.break('indirect-table-invalid', 'a table refers to a table');
+      const tail = table.flagsAndNext(index);
+      if ((tail & INDIRECT) !== 0) return this.break('indirect-table-invalid', 'a table refers to a table');
       const length = table.length(index);
-      if (!this.append(chain, index, table.low(index), table.high(index), length, flags, longestChain)) return false;
-      if ((flags & VIRTQ_DESC_F_NEXT) === 0) return true;
-      index = table.next(index);
+      const low = table.low(index);
+      const problem = chain.append(low, table.high(index), length, (tail & WRITE) !== 0, longestChain);
+      if (problem !== undefined) return this.breakAt(problem, index, length, chain);
+      if ((tail & NEXT) === 0) return true;
+      index = tail >>> 16;
       if (index >= entries)
         return this.break('descriptor-index-out-of-range', `next ${index} in a table of ${entries}`);
     }

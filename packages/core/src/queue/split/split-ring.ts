@@ -1,4 +1,5 @@
 import type { GuestMemory } from '../../memory/guest-memory.ts';
+import type { UsedEntries } from '../ring/used-entries.ts';
 import { swap16, swap32, type ByteOrder } from '../ring/ring-format.ts';
 
 /**
@@ -8,7 +9,7 @@ import { swap16, swap32, type ByteOrder } from '../ring/ring-format.ts';
  * interface, and of legacy devices in a little-endian guest; {@link openSplitRing} chooses the order once per queue.
  * Hot: no allocation.
  */
-export class SplitRing {
+export class SplitRing implements UsedEntries {
   readonly #u16: Uint16Array;
   readonly #u32: Uint32Array;
   readonly #avail: number;
@@ -16,6 +17,7 @@ export class SplitRing {
   readonly #used32: number;
   readonly #usedEvent: number;
   readonly #availEvent: number;
+  readonly #mask: number;
 
   /**
    * The available ring is at byte `driver` of guest memory, the used ring at byte `device`; the queue has `size`
@@ -29,6 +31,7 @@ export class SplitRing {
     this.#used32 = device / 4 + 1;
     this.#usedEvent = this.#avail + 2 + size;
     this.#availEvent = this.#used16 + 2 + 4 * size;
+    this.#mask = size - 1;
   }
 
   availIdx(): number {
@@ -77,6 +80,22 @@ export class SplitRing {
 
   usedLength(slot: number): number {
     return this.#u32[this.#used32 + slot * 2 + 1]!;
+  }
+
+  isUsed(_position: number): boolean {
+    return true;
+  }
+
+  usedIdAt(position: number): number {
+    return this.usedId(position & this.#mask);
+  }
+
+  usedLengthAt(position: number): number {
+    return this.usedLength(position & this.#mask);
+  }
+
+  positionBehind(position: number, _slots: number): number {
+    return position + 1;
   }
 
   writeUsedElement(slot: number, id: number, length: number): void {

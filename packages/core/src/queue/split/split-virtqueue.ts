@@ -19,11 +19,16 @@ import {
   VIRTQ_DESC_F_INDIRECT,
   VIRTQ_DESC_F_NEXT,
   VIRTQ_DESC_F_WRITE,
+  writeSegment,
   type DescriptorTable,
 } from '../ring/descriptor-table.ts';
 import { needsNotification } from '../ring/notification.ts';
 import { LEGACY_QUEUE_ALIGN, splitLayout, VIRTQ_AVAIL_F_NO_INTERRUPT, VIRTQ_USED_F_NO_NOTIFY } from './split-layout.ts';
 import { openSplitRing, type SplitRing } from './split-ring.ts';
+
+// In the loops: an imported constant is looked up, and checked for being there, each time.
+const NEXT = VIRTQ_DESC_F_NEXT;
+const WRITE = VIRTQ_DESC_F_WRITE;
 
 /**
  * The driver's end of a split virtqueue (specification 1.4 section 2.7).
@@ -36,6 +41,8 @@ export class SplitVirtqueue extends DriverEnd {
   readonly #inOrder: boolean;
   #ring!: SplitRing;
   #descriptors!: DescriptorTable;
+  /** Where {@link #descriptors} begins in 32-bit words of guest memory. */
+  #table = 0;
   #tables: DescriptorTable | undefined;
   #lastUsedIdx = 0;
 
@@ -67,8 +74,11 @@ export class SplitVirtqueue extends DriverEnd {
     const place = buffers.place(list);
     if (place < 0) return place;
     const useTable = place === IN_TABLE;
+    if (list.mapped > 0) {
+      const failure = buffers.map(list, useTable);
+      if (failure < 0) return failure;
+    }
     const last = useTable ? this.#describeInTable(list) : this.#describe(list);
-    if (last < 0) return last;
     const slot = buffers.added & (this.size - 1);
     const head = buffers.add(list, last, useTable);
     this.#ring.writeAvailEntry(slot, head);
@@ -101,12 +111,8 @@ export class SplitVirtqueue extends DriverEnd {
       return 0;
     }
     const take = arrived < batch.capacity ? arrived : batch.capacity;
-    for (let i = 0; i < take; i++) {
-      const slot = this.#lastUsedIdx & (this.size - 1);
-      const isTaken = this.#inOrder ? this.#takeInOrder(slot, arrived - i, batch) : this.#take(slot, batch);
-      if (!isTaken) break;
-      this.#lastUsedIdx = (this.#lastUsedIdx + 1) & 0xffff;
-    }
+    if (this.#inOrder) this.#takeInOrder(take, arrived, batch);
+    else this.#take(take, batch);
     return batch.count;
   }
 
@@ -173,6 +179,7 @@ export class SplitVirtqueue extends DriverEnd {
     const device = address + layout.deviceOffset;
     this.#ring = openSplitRing(byteOrder, this.guest, address + layout.driverOffset, device, size);
     this.#descriptors = openDescriptorTable(byteOrder, this.guest, address);
+    this.#table = address / 4;
     this.#tables = tables && openDescriptorTable(byteOrder, this.guest, tables.address);
   }
 
@@ -187,50 +194,59 @@ export class SplitVirtqueue extends DriverEnd {
     this.#ring.writeAvailEvent(0);
   }
 
-  /**
-   * Writes a chain into the queue's own table, along the free list. Returns its last descriptor, or a negative reason
-   * where a segment cannot be mapped; then nothing has changed.
-   */
+  /** Writes a chain into the queue's own table, along the free list. Returns its last descriptor. */
   #describe(list: ScatterList): number {
-    const buffers = this.buffers;
-    const { deviceAddresses, describedFor, added } = buffers;
-    const count = list.count;
+    if (this.options.byteOrder === 'big') return this.#describeSwapped(list);
+    const { buffers } = this;
+    const { next, entries } = buffers;
+    const { words, length, readable } = list;
+    const { u32 } = this.guest;
+    const table = this.#table;
+    const last = list.count - 1;
     let at = buffers.nextHead;
     for (let i = 0; ; i++) {
-      describedFor[at] = added;
-      const failure = buffers.map(list, i, at);
-      if (failure < 0) return failure;
-      const next = buffers.entryAfter(at);
+      const low = words[i * 2]!;
+      const high = words[i * 2 + 1]!;
+      const bytes = length[i]!;
+      const behind = next[at]!;
+      writeSegment(entries, at * 4, low, high, bytes);
+      writeSegment(u32, table + at * 4, low, high, bytes);
+      u32[table + at * 4 + 3] = (i >= readable ? WRITE : 0) | (i === last ? 0 : NEXT | (behind << 16));
+      if (i === last) return at;
+      at = behind;
+    }
+  }
+
+  /** The same in a ring whose fields have their bytes swapped. */
+  #describeSwapped({ count, readable, words, length }: ScatterList): number {
+    const { buffers } = this;
+    let at = buffers.nextHead;
+    for (let i = 0; ; i++) {
       const isLast = i === count - 1;
-      const flags = (i >= list.readable ? VIRTQ_DESC_F_WRITE : 0) | (isLast ? 0 : VIRTQ_DESC_F_NEXT);
-      const low = deviceAddresses[at * 2]!;
-      const high = deviceAddresses[at * 2 + 1]!;
-      this.#descriptors.write(at, low, high, list.length[i]!, flags, isLast ? 0 : next);
+      const flags = (i >= readable ? WRITE : 0) | (isLast ? 0 : NEXT);
+      const behind = buffers.next[at]!;
+      buffers.describe(at, words[i * 2]!, words[i * 2 + 1]!, length[i]!);
+      this.#descriptors.write(at, words[i * 2]!, words[i * 2 + 1]!, length[i]!, flags, isLast ? 0 : behind);
       if (isLast) return at;
-      at = next;
+      at = behind;
     }
   }
 
   /**
    * Writes a chain into the head's own indirect table, sequentially, and refers to it by one descriptor. Returns this
-   * descriptor, or a negative reason as {@link #describe}.
+   * descriptor.
    */
-  #describeInTable(list: ScatterList): number {
-    const buffers = this.buffers;
-    const { deviceAddresses } = buffers;
-    const count = list.count;
+  #describeInTable({ count, readable, words, length }: ScatterList): number {
+    const { buffers } = this;
+    const tables = this.#tables!;
     const head = buffers.nextHead;
-    buffers.describedFor[head] = buffers.added;
     const first = buffers.firstTableEntry(head);
+    const entry = buffers.tableEntry(head, 0);
     for (let i = 0; i < count; i++) {
-      const entry = buffers.tableEntry(head, i);
-      const failure = buffers.map(list, i, entry);
-      if (failure < 0) return failure;
       const isLast = i === count - 1;
-      const flags = (i >= list.readable ? VIRTQ_DESC_F_WRITE : 0) | (isLast ? 0 : VIRTQ_DESC_F_NEXT);
-      const low = deviceAddresses[entry * 2]!;
-      const high = deviceAddresses[entry * 2 + 1]!;
-      this.#tables!.write(first + i, low, high, list.length[i]!, flags, isLast ? 0 : i + 1);
+      const flags = (i >= readable ? WRITE : 0) | (isLast ? 0 : NEXT);
+      buffers.describe(entry + i, words[i * 2]!, words[i * 2 + 1]!, length[i]!);
+      tables.write(first + i, words[i * 2]!, words[i * 2 + 1]!, length[i]!, flags, isLast ? 0 : i + 1);
     }
     const table = this.tableWords;
     this.memory.tables!.writeDeviceAddress(first * DESCRIPTOR_SIZE, table, 0);
@@ -260,24 +276,28 @@ export class SplitVirtqueue extends DriverEnd {
     });
   }
 
-  /** Takes back the buffer of the used element in `slot`. Returns false where it broke the queue. */
-  #take(slot: number, batch: UsedBatch): boolean {
-    const id = this.#ring.usedId(slot);
-    return this.buffers.complete(id, this.#ring.usedLength(slot), batch) > 0 || this.breakByRefusal();
+  /** Takes the buffers of the next `count` used elements into `batch`, unless one breaks the queue. */
+  #take(count: number, batch: UsedBatch): void {
+    this.#lastUsedIdx = this.buffers.takeBack(this.#ring, this.#lastUsedIdx, count, batch) & 0xffff;
+    if (batch.count < count) this.breakByRefusal();
   }
 
   /**
-   * Takes back the oldest buffer. The used element in `slot` stands for every buffer up to the one it names. `left` is
-   * how many buffers have arrived according to the device. Returns false where it broke the queue.
+   * The same with IN_ORDER: takes back the oldest buffers. A used element stands for every buffer up to the one it
+   * names. `arrived` is how many buffers have arrived according to the device.
    */
-  #takeInOrder(slot: number, left: number, batch: UsedBatch): boolean {
-    const buffers = this.buffers;
-    if (buffers.batchEnd < 0 && !buffers.beginBatch(this.#ring.usedId(slot), this.#ring.usedLength(slot))) {
-      return this.breakByRefusal();
+  #takeInOrder(count: number, arrived: number, batch: UsedBatch): void {
+    const { buffers } = this;
+    for (let left = arrived; left > arrived - count; left--) {
+      const slot = this.#lastUsedIdx & (this.size - 1);
+      if (buffers.batchEnd < 0 && !buffers.beginBatch(this.#ring.usedId(slot), this.#ring.usedLength(slot))) {
+        return void this.breakByRefusal();
+      }
+      if (left === 1 && buffers.oldestHead !== buffers.batchEnd) {
+        return void this.break('used-index-out-of-range', `used.idx ends before buffer ${buffers.batchEnd}`);
+      }
+      if (buffers.completeOldest(batch) === 0) return void this.breakByRefusal();
+      this.#lastUsedIdx = (this.#lastUsedIdx + 1) & 0xffff;
     }
-    if (left === 1 && buffers.oldestHead !== buffers.batchEnd) {
-      return this.break('used-index-out-of-range', `used.idx ends before buffer ${buffers.batchEnd}`);
-    }
-    return buffers.completeOldest(batch) > 0 || this.breakByRefusal();
   }
 }
