@@ -4,7 +4,17 @@ import { setImmediate } from 'node:timers/promises';
 import type { BackEndProgram } from '../device/back-end-program.ts';
 import type { Patience } from '../device/booted-subject.ts';
 import type { CaseResult } from '../run/case-result.ts';
-import { crashOf, endOf, goneOutcome, outcomeOf, PASSED, resultOf, skipped, type Outcome } from '../run/outcome.ts';
+import {
+  crashOf,
+  endOf,
+  goneOutcome,
+  isSanitizerReport,
+  outcomeOf,
+  PASSED,
+  resultOf,
+  skipped,
+  type Outcome,
+} from '../run/outcome.ts';
 import type { PlannedCase } from '../run/planned-case.ts';
 import { FrontEndMemory } from './front-end-memory.ts';
 import { ProtocolBench } from './protocol-bench.ts';
@@ -30,6 +40,8 @@ export interface ProtocolRunOptions extends Patience {
 /** How long the end of a program may take to be known after its connection ended; longer where none is accepted. */
 const ENDING_MS = 3;
 const LONGEST_ENDING_MS = 300;
+/** How long one may take over the report of a sanitizer. */
+const REPORT_MS = 5000;
 /** How long a back-end that has just been started may take over a message, at least. */
 const START_MS = 2000;
 /** What a back-end offers that cannot be asked: the cases that need nothing say what is wrong. */
@@ -143,9 +155,11 @@ export class ProtocolRun {
   async #crash(milliseconds: number): Promise<string | undefined> {
     const { program } = this.#options;
     if (program === undefined) return undefined;
-    const deadline = performance.now() + milliseconds;
+    const start = performance.now();
+    const isDue = (): boolean =>
+      performance.now() < start + (isSanitizerReport(program.errorOutput) ? REPORT_MS : milliseconds);
     do await setImmediate();
-    while (program.ending === undefined && this.#crashed === undefined && performance.now() < deadline);
+    while (program.ending === undefined && this.#crashed === undefined && isDue());
     const crash = this.#crashed ?? this.#crashNow(program);
     this.#crashed = undefined;
     // The next connection starts it again; this end has been told.
