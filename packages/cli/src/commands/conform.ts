@@ -33,7 +33,7 @@ import { checkPlugins, type Profile, type ResolutionOptions } from '@virtio-plat
 import { ConformFiles } from '../conform/conform-files.ts';
 import { fuzzCommand, saveRandom } from '../conform/conform-fuzz.ts';
 import { FuzzFiles } from '../conform/fuzz-files.ts';
-import { mergedCases, partOf, runShards, tellParent, type Shard } from '../conform/conform-shards.ts';
+import { mergedCases, partOf, runShards, shardError, tellParent, type Shard } from '../conform/conform-shards.ts';
 import { casesText, ConformPrinter } from '../conform/conform-printer.ts';
 import { ExitStatus } from '../exit-status.ts';
 import { pluginBases } from '../plugin-bases.ts';
@@ -113,13 +113,17 @@ export async function conformCommand(
   if (jobs > 1 && alone === undefined) {
     const printer = json ? undefined : new ConformPrinter(terminal, repeat, filter === undefined);
     const shown = (result: CaseResult): void => printer?.printCase(printableData(result));
-    const { reports, failure } = await runShards(words, jobs, terminal.cwd, shown);
+    const { reports, failure, notes } = await runShards(words, jobs, terminal.cwd, shown);
     const device = reports[0]?.device;
     if (failure !== undefined || device === undefined) {
       files.close();
-      // What went wrong is on the error output.
-      return failure ?? ExitStatus.Differed;
+      const { printed = '', status = ExitStatus.Differed } = failure ?? {};
+      const error = shardError(printed);
+      if (error !== undefined) throw error;
+      if (printed !== '') terminal.printError(printed.trimEnd());
+      return status;
     }
+    if (notes !== '') terminal.printError(notes.trimEnd());
     const cases = mergedCases(
       reports,
       plannedCases(plan).map(({ id }) => id),

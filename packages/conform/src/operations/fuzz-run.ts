@@ -125,7 +125,6 @@ async function smallestOf(
   key: string,
   keyOf: (sample: Sample, pace?: Pace) => Promise<Tried>,
 ): Promise<Sample & { readonly before: number }> {
-  const paced = (): Pace => ({ waitMs: PACE_MS, played: 0 });
   for (const each of [sample, ...others]) {
     const pace = paced();
     if ((await keyOf(each, pace)).key !== key) continue;
@@ -140,6 +139,10 @@ async function smallestOf(
   const fails = async (some: readonly Operation[]): Promise<boolean> =>
     (await keyOf({ ...sample, operations: some })).key === key;
   return { ...sample, operations: await shrinkOperations(operations, fails), before: operations.length };
+}
+
+function paced(): Pace {
+  return { waitMs: PACE_MS, played: 0 };
 }
 
 /** A new sample, or one that differs a little from others. */

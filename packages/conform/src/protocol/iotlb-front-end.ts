@@ -7,8 +7,9 @@ import { payloadOf } from './payload.ts';
 import type { ProtocolBench, QueueSetUp } from './protocol-bench.ts';
 import { IS_REPLY, NEEDS_REPLY, VERSION } from './requests.ts';
 
-/** Bits of the permissions of an entry. */
+/** Bit of the permissions of an entry: the device reads. */
 export const READ = 1;
+/** Bit of the permissions of an entry: the device writes. */
 export const WRITE = 2;
 /** Both of them. */
 export const READ_WRITE = 3;

@@ -363,7 +363,7 @@ export const LOG_CASES: readonly ProtocolCase[] = [
     await bench.serve(2);
     bench.stop();
     log.clear();
-    await bench.settle();
+    await bench.settle(20);
     isUnmarked(bench, log, 'after the ring was stopped');
   }),
   logged('new-connection', 'marks nothing in the log of the connection before', async (bench) => {
