@@ -117,6 +117,28 @@ function pageBehind({ address, length }: BenchBuffer): bigint {
   return (BigInt(address + length - 1) / PAGE + 1n) * PAGE;
 }
 
+/**
+ * Has an address become another one: it is in an entry of `entryBytes`, these addresses are invalidated, and what comes
+ * then may not be in the memory before.
+ */
+async function exchange(
+  bench: ProtocolBench,
+  iotlb: IotlbFrontEnd,
+  entryBytes: bigint,
+  [iova, size]: readonly [bigint, bigint],
+): Promise<void> {
+  using before = new SpareMemory(GUEST);
+  using after = new SpareMemory(OTHER_GUEST);
+  startWith(bench, iotlb, before, after);
+  iotlb.map({ iova: APART, size: entryBytes, user: before.region.user, permission: READ | WRITE });
+  await serve(bench, layOutIn(bench, before, APART));
+  before.bytes.fill(0xaa);
+  mapPage(iotlb, APART, after);
+  iotlb.invalidate(iova, size);
+  await serve(bench, layOutIn(bench, after, APART));
+  bench.check(isUntouched(before), 'it wrote by an entry that was invalidated');
+}
+
 function isUntouched({ bytes }: SpareMemory): boolean {
   return bytes.every((byte) => byte === 0xaa);
 }
@@ -286,60 +308,20 @@ export const IOTLB_CASES: readonly ProtocolCase[] = [
   translated(
     'invalidated',
     'uses no entry that was invalidated: it asks again, and writes to what the address is now',
-    async (bench, iotlb) => {
-      using before = new SpareMemory(GUEST);
-      using after = new SpareMemory(OTHER_GUEST);
-      startWith(bench, iotlb, before, after);
-      mapPage(iotlb, APART, before);
-      await serve(bench, layOutIn(bench, before, APART));
-      before.bytes.fill(0xaa);
-      mapPage(iotlb, APART, after);
-      iotlb.invalidate(APART, PAGE);
-      await serve(bench, layOutIn(bench, after, APART));
-      bench.check(isUntouched(before), 'it wrote by an entry that was invalidated');
-    },
+    (bench, iotlb) => exchange(bench, iotlb, PAGE, [APART, PAGE]),
     { layouts: BOTH },
   ),
-  translated('invalidated-part', 'uses no part of an entry that was invalidated in part', async (bench, iotlb) => {
-    using before = new SpareMemory(GUEST);
-    using after = new SpareMemory(OTHER_GUEST);
-    startWith(bench, iotlb, before, after);
-    iotlb.map({ iova: APART, size: 4n * PAGE, user: before.region.user, permission: READ | WRITE });
-    await serve(bench, layOutIn(bench, before, APART));
-    before.bytes.fill(0xaa);
-    mapPage(iotlb, APART, after);
-    iotlb.invalidate(APART, PAGE);
-    await serve(bench, layOutIn(bench, after, APART));
-    bench.check(isUntouched(before), 'it wrote by an entry of which that part was invalidated');
-  }),
+  translated('invalidated-part', 'uses no part of an entry that was invalidated in part', (bench, iotlb) =>
+    exchange(bench, iotlb, 4n * PAGE, [APART, PAGE]),
+  ),
   translated(
     'invalidated-middle',
     'uses no entry in the middle of a run of addresses that was invalidated',
-    async (bench, iotlb) => {
-      using before = new SpareMemory(GUEST);
-      using after = new SpareMemory(OTHER_GUEST);
-      startWith(bench, iotlb, before, after);
-      mapPage(iotlb, APART, before);
-      await serve(bench, layOutIn(bench, before, APART));
-      before.bytes.fill(0xaa);
-      mapPage(iotlb, APART, after);
-      iotlb.invalidate(APART - 64n * PAGE, 128n * PAGE);
-      await serve(bench, layOutIn(bench, after, APART));
-      bench.check(isUntouched(before), 'it wrote by an entry in the middle of what was invalidated');
-    },
+    (bench, iotlb) => exchange(bench, iotlb, PAGE, [APART - 64n * PAGE, 128n * PAGE]),
   ),
-  translated('invalidated-all', 'keeps no entry where all addresses were invalidated', async (bench, iotlb) => {
-    using before = new SpareMemory(GUEST);
-    using after = new SpareMemory(OTHER_GUEST);
-    startWith(bench, iotlb, before, after);
-    mapPage(iotlb, APART, before);
-    await serve(bench, layOutIn(bench, before, APART));
-    before.bytes.fill(0xaa);
-    mapPage(iotlb, APART, after);
-    iotlb.invalidate(0n, 1n << 48n);
-    await serve(bench, layOutIn(bench, after, APART));
-    bench.check(isUntouched(before), 'it wrote by an entry that was invalidated with all others');
-  }),
+  translated('invalidated-all', 'keeps no entry where all addresses were invalidated', (bench, iotlb) =>
+    exchange(bench, iotlb, PAGE, [0n, 1n << 48n]),
+  ),
   translated(
     'others-stay',
     'keeps its other entries where one was invalidated, and serves without an answer to anything else',

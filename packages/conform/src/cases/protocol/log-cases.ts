@@ -52,6 +52,16 @@ function layOutOnPage(bench: ProtocolBench, phase: number, n = 0): LaidOutReques
   return { ...laid, segments: [...readable, segment], check };
 }
 
+/** Request 0 whose answer is in a spare memory. */
+function layOutIn(bench: ProtocolBench, spare: SpareMemory): LaidOutRequest {
+  const laid = bench.layOut();
+  if (laid.request.writable === 0) bench.skip('its requests have nothing for the device to write');
+  const buffer = spare.buffer('what the device writes', 0, laid.request.writable);
+  const readable = laid.segments.filter(({ isWritable }) => isWritable !== true);
+  const check: LaidOutRequest['check'] = ({ length }) => laid.request.check(buffer.read(), length);
+  return { ...laid, segments: [...readable, { buffer, isWritable: true }], check };
+}
+
 /** Serves a request, and returns the pages in which its answer changed a byte. */
 async function serve(bench: ProtocolBench, laid: LaidOutRequest): Promise<readonly number[]> {
   const { buffer } = laid.segments.at(-1)!;
@@ -151,12 +161,7 @@ export const LOG_CASES: readonly ProtocolCase[] = [
     const files = [bench.memory.descriptor, spare.descriptor];
     bench.tell('SET_MEM_TABLE', tablePayload([bench.memory.region(), spare.region]), files);
     bench.startQueues();
-    const laid = bench.layOut();
-    if (laid.request.writable === 0) bench.skip('its requests have nothing for the device to write');
-    const buffer = spare.buffer('what the device writes', 0, laid.request.writable);
-    const readable = laid.segments.filter(({ isWritable }) => isWritable !== true);
-    const check: LaidOutRequest['check'] = ({ length }) => laid.request.check(buffer.read(), length);
-    await serveMarked(bench, log, { ...laid, segments: [...readable, { buffer, isWritable: true }], check });
+    await serveMarked(bench, log, layOutIn(bench, spare));
   }),
   logged(
     'offset',
@@ -264,11 +269,7 @@ export const LOG_CASES: readonly ProtocolCase[] = [
       after.give(bench);
       const files = [bench.memory.descriptor, spare.descriptor];
       bench.tell('SET_MEM_TABLE', tablePayload([bench.memory.region(), spare.region]), files);
-      const laid = bench.layOut();
-      const buffer = spare.buffer('what the device writes', 0, laid.request.writable);
-      const readable = laid.segments.filter(({ isWritable }) => isWritable !== true);
-      const check: LaidOutRequest['check'] = ({ length }) => laid.request.check(buffer.read(), length);
-      await serveMarked(bench, after, { ...laid, segments: [...readable, { buffer, isWritable: true }], check });
+      await serveMarked(bench, after, layOutIn(bench, spare));
     },
     {},
     'SET_LOG_BASE',
