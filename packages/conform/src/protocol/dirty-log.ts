@@ -1,3 +1,4 @@
+import type { ConformRing } from '@virtio-platform/core';
 import { SharedMemory } from '@virtio-platform/host';
 import { payloadOf } from './payload.ts';
 import type { ProtocolBench } from './protocol-bench.ts';
@@ -73,4 +74,13 @@ export function setLogging(bench: ProtocolBench, isLogging: boolean): void {
 /** Opens the conversation of a front-end that may start to log. */
 export function greetForLog(bench: ProtocolBench): void {
   bench.greet({ accept: ['MQ', 'REPLY_ACK', 'CONFIG', 'LOG_SHMFD'] });
+}
+
+/** Negotiates, gives the log, shares memory, and starts the queues. Returns the ring of requests. */
+export function startLogging(bench: ProtocolBench, log: DirtyLog): ConformRing {
+  greetForLog(bench);
+  log.give(bench);
+  setLogging(bench, true);
+  bench.share();
+  return bench.startQueues();
 }

@@ -1,6 +1,6 @@
 import type { BenchSegment, LaidOutRequest } from '@virtio-platform/core';
 import type { QueueLayout } from '@virtio-platform/core/queue';
-import { DirtyLog, greetForLog, LOG_PAGE, setLogging } from '../../protocol/dirty-log.ts';
+import { DirtyLog, greetForLog, LOG_PAGE, setLogging, startLogging } from '../../protocol/dirty-log.ts';
 import { HAS_LOG } from '../../protocol/iotlb-needs.ts';
 import { tablePayload } from '../../protocol/payload.ts';
 import type { ProtocolBench } from '../../protocol/protocol-bench.ts';
@@ -27,15 +27,6 @@ function logged(
   const { level = 'MUST', layouts } = rest;
   const full = { id: `vhost-user/log-${id}`, clause: `vhost-user: ${clause}`, level, title, needs: HAS_LOG, run };
   return layouts === undefined ? full : { ...full, layouts };
-}
-
-/** Starts with a log. */
-function start(bench: ProtocolBench, log: DirtyLog): void {
-  greetForLog(bench);
-  log.give(bench);
-  setLogging(bench, true);
-  bench.share();
-  bench.startQueues();
 }
 
 /** Request `n` whose answer begins `phase` bytes behind the start of a page. */
@@ -111,7 +102,7 @@ export const LOG_CASES: readonly ProtocolCase[] = [
     'marks the page of what it wrote',
     async (bench) => {
       using log = new DirtyLog();
-      start(bench, log);
+      startLogging(bench, log);
       for (let n = 0; n < 3; n++) await serveMarked(bench, log, layOutOnPage(bench, 64, n));
     },
     { layouts: BOTH },
@@ -121,7 +112,7 @@ export const LOG_CASES: readonly ProtocolCase[] = [
     'marks both pages of what it wrote across their border',
     async (bench) => {
       using log = new DirtyLog();
-      start(bench, log);
+      startLogging(bench, log);
       const half = Math.ceil(bench.request(0).writable / 2);
       await serveMarked(bench, log, layOutOnPage(bench, LOG_PAGE - half));
     },
@@ -129,12 +120,12 @@ export const LOG_CASES: readonly ProtocolCase[] = [
   ),
   logged('last-byte-of-a-page', 'marks the page of which it wrote the last byte only', async (bench) => {
     using log = new DirtyLog();
-    start(bench, log);
+    startLogging(bench, log);
     await serveMarked(bench, log, layOutOnPage(bench, LOG_PAGE - 1));
   }),
   logged('in-segments', 'marks the page of each segment that it wrote', async (bench) => {
     using log = new DirtyLog();
-    start(bench, log);
+    startLogging(bench, log);
     const whole = layOutOnPage(bench, 0);
     const { buffer } = whole.segments.at(-1)!;
     const { writable } = whole.request;
@@ -155,12 +146,9 @@ export const LOG_CASES: readonly ProtocolCase[] = [
   logged('high-page', 'marks pages whose numbers have more than 16 bits', async (bench) => {
     using log = new DirtyLog({ size: HIGH_LOG_BYTES });
     using spare = new SpareMemory(HIGH_GUEST);
-    greetForLog(bench);
-    log.give(bench);
-    setLogging(bench, true);
+    startLogging(bench, log);
     const files = [bench.memory.descriptor, spare.descriptor];
     bench.tell('SET_MEM_TABLE', tablePayload([bench.memory.region(), spare.region]), files);
-    bench.startQueues();
     await serveMarked(bench, log, layOutIn(bench, spare));
   }),
   logged(
@@ -168,7 +156,7 @@ export const LOG_CASES: readonly ProtocolCase[] = [
     'writes the log where it starts in its file, and nothing around it',
     async (bench) => {
       using log = new DirtyLog({ offset: 2 * LOG_PAGE });
-      start(bench, log);
+      startLogging(bench, log);
       await serveMarked(bench, log, layOutOnPage(bench, 0));
       const at = log.firstByte(false);
       bench.check(at < 0, `byte ${at} of the file was written, and the log begins at ${log.offset}`);
@@ -178,7 +166,7 @@ export const LOG_CASES: readonly ProtocolCase[] = [
   ),
   logged('keeps-marks', 'leaves the marks of others as they are', async (bench) => {
     using log = new DirtyLog();
-    start(bench, log);
+    startLogging(bench, log);
     const laid = layOutOnPage(bench, 0);
     const byte = Math.floor(laid.segments.at(-1)!.buffer.address / LOG_PAGE / 8);
     const bit = 1 << (Math.floor(laid.segments.at(-1)!.buffer.address / LOG_PAGE) % 8);
@@ -188,7 +176,7 @@ export const LOG_CASES: readonly ProtocolCase[] = [
   }),
   logged('marks-again', 'marks a page again after the front-end took its mark', async (bench) => {
     using log = new DirtyLog();
-    start(bench, log);
+    startLogging(bench, log);
     const laid = layOutOnPage(bench, 0);
     for (let n = 0; n < 3; n++) {
       laid.segments.at(-1)!.buffer.write(new Uint8Array(LOG_PAGE).fill(0xaa));
@@ -217,7 +205,7 @@ export const LOG_CASES: readonly ProtocolCase[] = [
     'marks nothing once LOG_ALL is off again',
     async (bench) => {
       using log = new DirtyLog();
-      start(bench, log);
+      startLogging(bench, log);
       await serve(bench, layOutOnPage(bench, 0));
       setLogging(bench, false);
       log.clear();
@@ -247,7 +235,7 @@ export const LOG_CASES: readonly ProtocolCase[] = [
     async (bench) => {
       using before = new DirtyLog();
       using after = new DirtyLog();
-      start(bench, before);
+      startLogging(bench, before);
       await serve(bench, layOutOnPage(bench, 0));
       after.give(bench);
       before.clear();
@@ -264,7 +252,7 @@ export const LOG_CASES: readonly ProtocolCase[] = [
       using before = new DirtyLog({ size: 1024, file: LOG_PAGE });
       using after = new DirtyLog({ size: HIGH_LOG_BYTES });
       using spare = new SpareMemory(HIGH_GUEST);
-      start(bench, before);
+      startLogging(bench, before);
       await serve(bench, layOutOnPage(bench, 0));
       after.give(bench);
       const files = [bench.memory.descriptor, spare.descriptor];
@@ -279,7 +267,7 @@ export const LOG_CASES: readonly ProtocolCase[] = [
     'marks its writes to the used ring where the flag of the ring says so',
     async (bench) => {
       using log = new DirtyLog();
-      start(bench, log);
+      startLogging(bench, log);
       logUsedRing(bench, USED_RING);
       await bench.serve();
       bench.check(log.isMarked(USED_RING), 'the page of the used ring is not marked');
@@ -292,7 +280,7 @@ export const LOG_CASES: readonly ProtocolCase[] = [
     'marks the page of each used entry',
     async (bench) => {
       using log = new DirtyLog();
-      start(bench, log);
+      startLogging(bench, log);
       logUsedRing(bench, USED_RING + LOG_PAGE - 64);
       await bench.serve(12);
       for (const page of [USED_RING, USED_RING + LOG_PAGE])
@@ -306,7 +294,7 @@ export const LOG_CASES: readonly ProtocolCase[] = [
     'marks the used ring at the address for the log, not at its own',
     async (bench) => {
       using log = new DirtyLog();
-      start(bench, log);
+      startLogging(bench, log);
       // A ring whose used area has a page of its own.
       const own = bench.memory.watched.allocate('a page', LOG_PAGE, LOG_PAGE);
       logUsedRing(bench, own.address);
@@ -321,7 +309,7 @@ export const LOG_CASES: readonly ProtocolCase[] = [
     'does not mark a used ring without the flag of the ring',
     async (bench) => {
       using log = new DirtyLog();
-      start(bench, log);
+      startLogging(bench, log);
       logUsedRing(bench, USED_RING, false);
       await bench.serve();
       bench.check(!log.isMarked(USED_RING), 'the used ring is marked, and its flag is 0');
@@ -334,7 +322,7 @@ export const LOG_CASES: readonly ProtocolCase[] = [
     'ends to mark the used ring where its flag goes',
     async (bench) => {
       using log = new DirtyLog();
-      start(bench, log);
+      startLogging(bench, log);
       logUsedRing(bench, USED_RING);
       await bench.serve();
       logUsedRing(bench, USED_RING, false);
@@ -350,7 +338,7 @@ export const LOG_CASES: readonly ProtocolCase[] = [
     'takes the descriptor of SET_LOG_FD',
     async (bench) => {
       using log = new DirtyLog();
-      start(bench, log);
+      startLogging(bench, log);
       bench.tell('SET_LOG_FD', undefined, [bench.doorbell().descriptor]);
       await serveMarked(bench, log, layOutOnPage(bench, 0));
     },
@@ -359,7 +347,7 @@ export const LOG_CASES: readonly ProtocolCase[] = [
   ),
   logged('stopped-ring', 'marks nothing after the ring was stopped', async (bench) => {
     using log = new DirtyLog();
-    start(bench, log);
+    startLogging(bench, log);
     logUsedRing(bench, USED_RING);
     await bench.serve(2);
     bench.stop();
@@ -369,7 +357,7 @@ export const LOG_CASES: readonly ProtocolCase[] = [
   }),
   logged('new-connection', 'marks nothing in the log of the connection before', async (bench) => {
     using log = new DirtyLog();
-    start(bench, log);
+    startLogging(bench, log);
     await serve(bench, layOutOnPage(bench, 0));
     await bench.connect();
     log.clear();

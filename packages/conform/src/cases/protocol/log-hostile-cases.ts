@@ -1,5 +1,5 @@
 import { closeSync, openSync } from 'node:fs';
-import { DirtyLog, greetForLog, LOG_PAGE, setLogging } from '../../protocol/dirty-log.ts';
+import { DirtyLog, greetForLog, LOG_PAGE, setLogging, startLogging } from '../../protocol/dirty-log.ts';
 import { HAS_LOG } from '../../protocol/iotlb-needs.ts';
 import { payloadOf } from '../../protocol/payload.ts';
 import type { ProtocolBench } from '../../protocol/protocol-bench.ts';
@@ -89,11 +89,7 @@ export const LOG_HOSTILE_CASES: readonly ProtocolCase[] = [
     'writes nothing behind the log for a used ring that is there',
     async (bench) => {
       using log = new DirtyLog();
-      greetForLog(bench);
-      log.give(bench);
-      setLogging(bench, true);
-      bench.share();
-      const ring = bench.startQueues();
+      const ring = startLogging(bench, log);
       await bench.serve();
       bench.defy('SET_VRING_ADDR', bench.addressPayload(ring, BigInt((log.size + 8) * 8 * LOG_PAGE)));
       ring.give(bench.layOut().segments);
@@ -108,11 +104,7 @@ export const LOG_HOSTILE_CASES: readonly ProtocolCase[] = [
     'survives a used ring at the largest address of the log',
     async (bench) => {
       using log = new DirtyLog();
-      greetForLog(bench);
-      log.give(bench);
-      setLogging(bench, true);
-      bench.share();
-      const ring = bench.startQueues();
+      const ring = startLogging(bench, log);
       bench.defy('SET_VRING_ADDR', bench.addressPayload(ring, 0xffff_ffff_ffff_fff0n));
       ring.give(bench.layOut().segments);
       await bench.settle();
@@ -120,11 +112,7 @@ export const LOG_HOSTILE_CASES: readonly ProtocolCase[] = [
   ),
   hostile('many', 'Migration', 'survives many logs, one after the other, while rings run', async (bench) => {
     using first = new DirtyLog();
-    greetForLog(bench);
-    first.give(bench);
-    setLogging(bench, true);
-    bench.share();
-    const ring = bench.startQueues();
+    const ring = startLogging(bench, first);
     for (let n = 0; n < 40; n++) {
       using log = new DirtyLog();
       log.give(bench);
