@@ -44,6 +44,11 @@ describe('conform', () => {
     expect([noMachine.status, noMachine.stderr]).toEqual([2, expect.stringContaining('no virtio function')]);
   });
 
+  it('says why -j is of no use where the processes would share a device', async () => {
+    const { status, stderr } = await commandHere(['conform', '-j', '2', '--socket', '/no-such-socket']);
+    expect([status, stderr]).toEqual([1, expect.stringContaining('-j 2 is -j 1 here: the processes would share one')]);
+  });
+
   it('starts no program with --no-programs', async () => {
     const words = ['conform', '--no-programs', '--', process.execPath, '-e', 'process.exit(7)', '{socket}'];
     const { status, stderr } = await commandHere(words);

@@ -1,6 +1,6 @@
 /*
  * A vhost-user block back-end with one bug of the protocol: `protocol-back-end SOCKET BUG`.
- * Split and packed rings, in-flight memory, memory slots, status, resets; one connection after the other; a disk that
+ * Split and packed rings, in-flight memory, memory slots, status, resets, a device IOTLB, a dirty log; one connection after the other; a disk that
  * answers OK to everything. Without a bug (`none`) it is right, and closes the connection of a front-end that is not.
  */
 #define _GNU_SOURCE
@@ -24,7 +24,8 @@ enum { QUEUES = 2, SLOTS = 16, MAX_FDS = 16, CONFIG_BYTES = 60, MOST_BYTES = 409
 enum { MQ, LOG, REPLY_ACK = 3, BACKEND_REQ = 5, CONFIG = 9, INFLIGHT = 12, RESET, INBAND, MEM_SLOTS, STATUS };
 enum { F_NEXT = 1, F_WRITE = 2, P_AVAIL = 1 << 7, P_USED = 1 << 15 };
 #define BIT(n) (1ull << (n))
-static const uint64_t FEATURES = BIT(32) | BIT(30) | BIT(34) | BIT(9) | BIT(6);
+static const uint64_t FEATURES = BIT(32) | BIT(30) | BIT(33) | BIT(34) | BIT(26) |
+                                 BIT(9) | BIT(6);
 static const uint64_t PROTOCOL = BIT(MQ) | BIT(LOG) | BIT(REPLY_ACK) | BIT(BACKEND_REQ) | BIT(CONFIG) | BIT(INFLIGHT) |
                                  BIT(RESET) | BIT(INBAND) | BIT(MEM_SLOTS) | BIT(STATUS);
 
@@ -36,7 +37,8 @@ struct queue {
   uint64_t descriptors, used, available;
   int kick, call, error, is_polled, is_enabled, is_started, was_kicked, has_addresses, has_num, kicks_in_vain;
   uint16_t avail, used_index, avail_wrap, used_wrap;
-  int is_recovered;
+  int is_recovered, logs_used;
+  uint64_t used_in_log;
 };
 static const struct queue FRESH = {.kick = -1, .call = -1, .error = -1, .avail_wrap = 1, .used_wrap = 1};
 
@@ -44,7 +46,7 @@ static const char *bug;
 /* Of a connection. */
 static struct queue queues[QUEUES];
 static struct mapped regions[SLOTS], before;
-static int region_count, peer = -1, log_file = -1, messages, has_owner, has_table;
+static int region_count, peer = -1, messages, has_owner, has_table;
 static uint64_t features, protocol, status;
 static uint8_t *inflight;
 static uint64_t inflight_bytes;
@@ -72,6 +74,8 @@ static void shut(int *file) {
   if (*file >= 0) close(*file);
   *file = -1;
 }
+
+#include "dirty-log.h"
 
 static void unmap(struct mapped *m) {
   if (m->bytes != NULL) munmap(m->bytes - m->at.offset, m->at.size + m->at.offset);
@@ -103,6 +107,8 @@ static uint8_t *find(uint64_t address, uint64_t length, int is_user) {
   return NULL;
 }
 
+#include "device-iotlb.h"
+
 static int map(struct mapped *m, const struct region *r, int file) {
   struct stat s;
   if (r->size == 0) return wrong("region-of-0");
@@ -129,7 +135,8 @@ static void forget(void) {
   unmap(&before);
   if (inflight != NULL) munmap(inflight, inflight_bytes);
   inflight = NULL;
-  shut(&log_file);
+  forget_log();
+  forget_iotlb();
   region_count = messages = has_owner = has_table = 0;
   features = protocol = status = 0;
   served = stops = was_late = 0;
@@ -168,12 +175,35 @@ static void notify(struct queue *q) {
   else if (write(q->call, &one, sizeof one) < 0 && errno != EAGAIN) wrong("call-cannot-be-written");
 }
 
-/* Writes the last byte of what a buffer has for the device: OK. Returns the bytes written, or -1. */
-static int complete(uint64_t address, uint32_t length) {
-  uint8_t *bytes = find(address, length, 0);
-  if (bytes == NULL) return -1;
-  if (length > 0) bytes[length - 1] = 0;
+/* Writes to all of what a segment has for the device; the last byte is OK. Returns 1, or -1. */
+static int complete(uint64_t address, uint32_t length, int is_last) {
+  if (is("copies-at-most-65535-bytes")) {
+    uint8_t *copy = malloc(65535);
+    copy[length > 0 ? length - 1 : 0] = 0;
+    free(copy);
+  }
+  for (uint64_t done = 0, part; done < length; done += part) {
+    part = length - done;
+    uint8_t *bytes = reach(address + done, &part, WRITES);
+    if (bytes == NULL) return -1;
+    memset(bytes, 0, part);
+  }
+  if (!is("log-no-data") && (is_last || !is("log-last-segment-only"))) mark(address, length);
   return 1;
+}
+
+/* Whether a segment can be served: 1, 0 where it is asked for, -1 where it is nowhere. */
+static int check_segment(uint64_t address, uint32_t length, uint16_t flags) {
+  if (!translates() && !(flags & F_WRITE)) return 1;
+  return is_there(address, length, flags & F_WRITE ? WRITES : READS);
+}
+
+/* Where the used ring is in the log, and that `length` bytes at an offset in it were written. */
+static void mark_used(const struct queue *q, uint64_t offset, uint64_t length) {
+  if (is("log-no-used-ring") || (!q->logs_used && !is("log-used-ring-always"))) return;
+  uint64_t start = q->used_in_log;
+  if (is("log-used-ring-at-its-own-address") && region_count > 0) start = q->used - regions[0].at.user + regions[0].at.guest;
+  mark(is("log-first-page-of-used-ring") ? start : start + offset, length);
 }
 
 static int usable(uint32_t size) {
@@ -190,8 +220,13 @@ static uint8_t *flight(uint32_t head) {
 }
 
 static int run_split(struct queue *q) {
-  uint8_t *d = find(q->descriptors, 16ull * q->size, 1), *a = find(q->available, 6 + 2ull * q->size, 1);
-  uint8_t *u = find(q->used, 6 + 8ull * q->size, 1);
+  static uint8_t *d, *a, *u;
+  if (d == NULL || a == NULL || u == NULL || !translates() || !is("iotlb-keeps-its-ring")) {
+    d = area(q->descriptors, 16ull * q->size, READS);
+    a = area(q->available, 6 + 2ull * q->size, READS);
+    u = area(q->used, 6 + 8ull * q->size, READS | WRITES);
+  }
+  if (is_waiting) return 0;
   if (d == NULL || a == NULL || u == NULL) return wrong("areas-nowhere");
   if ((uintptr_t)d % 16 || (uintptr_t)a % 2 || (uintptr_t)u % 4) return wrong("areas-misaligned");
   if (d == a || d == u) return wrong("areas-overlap");
@@ -214,12 +249,21 @@ static int run_split(struct queue *q) {
   for (; q->avail != available; worked = 1) {
     uint16_t head = *(uint16_t *)(a + 4 + 2 * (q->avail % q->size)), at = head;
     uint32_t written = 0, id = head;
+    struct { uint64_t address; uint32_t length; uint16_t flags, next; } *e;
+    for (int n = 0; n < SEGMENTS; n++) {
+      e = (void *)(d + 16 * (at % q->size));
+      int there = check_segment(e->address, e->length, e->flags);
+      if (there <= 0) return there < 0 ? wrong("buffer-nowhere") : worked;
+      at = e->next;
+      if ((e->flags & F_NEXT) == 0) break;
+    }
+    at = head;
     if (flight(head) != NULL) *flight(head) = 1;
     for (int n = 0; n < SEGMENTS; n++) {
-      struct { uint64_t address; uint32_t length; uint16_t flags, next; } *e = (void *)(d + 16 * (at % q->size));
+      e = (void *)(d + 16 * (at % q->size));
       int is_last = (e->flags & F_NEXT) == 0;
-      if (is_last && (e->flags & F_WRITE) && complete(e->address, e->length) < 0) return wrong("buffer-nowhere");
-      if (is_last && (e->flags & F_WRITE)) written = e->length;
+      if ((e->flags & F_WRITE) && complete(e->address, e->length, is_last) < 0) return wrong("buffer-nowhere");
+      if (e->flags & F_WRITE) written += e->length;
       if (is_last) break;
       at = e->next;
     }
@@ -227,6 +271,8 @@ static int run_split(struct queue *q) {
     for (int times = is("resubmits-twice") && flight(head) != NULL ? 2 : 1; times > 0; times--) {
       memcpy(u + 4 + 8 * (q->used_index % q->size), &id, 4);
       memcpy(u + 8 + 8 * (q->used_index % q->size), &written, 4);
+      mark_used(q, 4 + 8ull * (q->used_index % q->size), 8);
+      mark_used(q, 2, 2);
       __atomic_store_n((uint16_t *)(u + 2), ++q->used_index, __ATOMIC_SEQ_CST);
     }
     if (flight(head) != NULL && !is("leaves-buffers-in-flight")) *flight(head) = 0;
@@ -243,8 +289,14 @@ static void advance(struct queue *q, uint16_t *at, uint16_t *wrap) {
 
 static int run_packed(struct queue *q) {
   struct entry { uint64_t address; uint32_t length; uint16_t id, flags; };
-  struct entry *d = (void *)find(q->descriptors, 16ull * q->size, 1);
-  uint8_t *a = find(q->available, 4, 1), *u = find(q->used, 4, 1);
+  static struct entry *d;
+  static uint8_t *a, *u;
+  if (d == NULL || a == NULL || u == NULL || !translates() || !is("iotlb-keeps-its-ring")) {
+    d = (void *)area(q->descriptors, 16ull * q->size, READS | WRITES);
+    a = area(q->available, 4, READS);
+    u = area(q->used, 4, READS | WRITES);
+  }
+  if (is_waiting) return 0;
   if (d == NULL || a == NULL || u == NULL) return wrong("areas-nowhere");
   if ((uintptr_t)d % 16 || (uintptr_t)a % 4 || (uintptr_t)u % 4) return wrong("areas-misaligned");
   if ((uint8_t *)d == a || (uint8_t *)d == u) return wrong("areas-overlap");
@@ -254,13 +306,19 @@ static int run_packed(struct queue *q) {
     uint16_t flags = __atomic_load_n(&d[q->avail].flags, __ATOMIC_SEQ_CST), id = 0;
     if (!!(flags & P_AVAIL) != q->avail_wrap || !!(flags & P_USED) == q->avail_wrap) break;
     uint32_t written = 0, slots = 0;
+    for (uint32_t n = 0; n < q->size; n++) {
+      const struct entry *e = &d[(q->avail + n) % q->size];
+      int there = check_segment(e->address, e->length, e->flags);
+      if (there <= 0) return there < 0 ? wrong("buffer-nowhere") : worked;
+      if ((e->flags & F_NEXT) == 0) break;
+    }
     while (slots < q->size) {
       struct entry *e = &d[q->avail];
       uint16_t own = e->flags;
       slots++;
       id = e->id;
-      if (!(own & F_NEXT) && (own & F_WRITE) && complete(e->address, e->length) < 0) return wrong("buffer-nowhere");
-      if (!(own & F_NEXT) && (own & F_WRITE)) written = e->length;
+      if ((own & F_WRITE) && complete(e->address, e->length, !(own & F_NEXT)) < 0) return wrong("buffer-nowhere");
+      if (own & F_WRITE) written += e->length;
       advance(q, &q->avail, &q->avail_wrap);
       if (!(own & F_NEXT)) break;
     }
@@ -285,9 +343,14 @@ static int run(struct queue *q) {
   if (!q->has_addresses) return wrong("kick-without-addresses");
   if (usable(q->size) < 0) return -1;
   if (is("stops-at-a-new-table") && has_table > 1) return 0;
+  int pending = 0;
+  if (is("iotlb-reads-its-channel") && back_channel >= 0 && ioctl(back_channel, FIONREAD, &pending) == 0 && pending > 0)
+    abort();
+  is_waiting = 0;
   int worked = (features & BIT(34)) ? run_packed(q) : run_split(q);
   if (worked < 0) return -1;
-  if (!worked) q->kicks_in_vain++;
+  if (is_waiting) q->was_kicked = 1;
+  else if (!worked) q->kicks_in_vain++;
   if (worked) notify(q);
   return 0;
 }
@@ -322,6 +385,7 @@ static int set_event(uint32_t request, uint64_t value, int *fds, int count) {
   if (!is_kick) return exchange(&q->call, file, 0);
   q->is_polled = says_none && !is("never-polls");
   q->is_started = q->was_kicked = 1;
+  logs_at_start = (features & BIT(26)) != 0;
   return exchange(&q->kick, file, is("keeps-replaced-descriptors"));
 }
 
@@ -439,11 +503,12 @@ static int gated(uint32_t request, int bit) {
 
 static int execute(uint32_t request, uint8_t *payload, uint32_t size, int *fds, int count, int *has_answered) {
   uint64_t u64;
-  uint32_t index, number, flags;
+  uint32_t index, number, flags, offset;
   memcpy(&u64, payload, 8);
   memcpy(&index, payload, 4);
   memcpy(&number, payload + 4, 4);
   memcpy(&flags, payload + 8, 4);
+  memcpy(&offset, payload + 12, 4);
   int is_indexed = (request >= 8 && request <= 11) || request == 18 || request == 35;
   if (is_indexed && index >= QUEUES) return about("trusts-the-index-of", request) ? wrong(bug) : -1;
   struct queue *q = &queues[is_indexed ? index : 0];
@@ -457,8 +522,10 @@ static int execute(uint32_t request, uint8_t *payload, uint32_t size, int *fds, 
   case 2:
     if ((u64 & ~FEATURES) != 0) return wrong("features-not-offered");
     if ((u64 & BIT(32)) == 0) return wrong("features-without-version-1");
-    if (queues[0].is_started && queues[0].is_enabled) return wrong("features-while-running");
+    if (queues[0].is_started && queues[0].is_enabled && ((u64 ^ features) & ~BIT(26)) != 0)
+      return wrong("features-while-running");
     features = u64;
+    was_logging |= (u64 & BIT(26)) != 0;
     return 0;
   case 3:
     if (has_owner && is("takes-one-owner-only")) return -1;
@@ -467,12 +534,13 @@ static int execute(uint32_t request, uint8_t *payload, uint32_t size, int *fds, 
   case 4: return is("ends-at-reset-owner") ? -1 : 0;
   case 5: return set_table(payload, size, fds, count);
   case 6:
-    if (count != 1) return wrong("log-without-descriptor");
-    if (u64 < 8 * 1024 * 1024 / 4096 / 8) return wrong("log-too-small");
-    exchange(&log_file, fds[0], 0);
+    if (take_log(u64, (uint64_t)flags | (uint64_t)offset << 32, fds, count) < 0) return -1;
+    return is("log-has-no-answer") ? 0 : answer_u64(6, 0);
+  case 7:
+    if (count != 1) return wrong("log-kick-without-descriptor");
+    exchange(&log_kick, fds[0], 0);
     fds[0] = -1;
-    return answer_u64(6, 0);
-  case 7: return 0;
+    return 0;
   case 8:
     if (q->has_num && is("keeps-the-first-size")) return 0;
     if (q->is_started && q->is_enabled && number != q->size) wrong("size-while-running");
@@ -490,7 +558,12 @@ static int execute(uint32_t request, uint8_t *payload, uint32_t size, int *fds, 
     memcpy(&q->used, payload + 16, 8);
     memcpy(&q->available, payload + 24, 8);
     if (q->descriptors == 0) wrong("addresses-of-0");
-    if (find(q->descriptors, 1, 1) == NULL && region_count > 0) wrong("addresses-nowhere");
+    if (!translates() && find(q->descriptors, 1, 1) == NULL && region_count > 0) wrong("addresses-nowhere");
+    memcpy(&q->used_in_log, payload + 32, 8);
+    q->logs_used = (number & 1) != 0 || (q->logs_used && is("log-keeps-the-flag-of-a-ring"));
+    if (q->logs_used && log_bytes != NULL && (q->used_in_log + 6 + 8ull * q->size) / LOG_PAGE / 8 >= log_size)
+      return wrong("log-used-ring-behind-it");
+    if (q->logs_used && q->used_in_log + 6 + 8ull * q->size < q->used_in_log) return wrong("log-used-ring-wraps");
     q->has_addresses = 1;
     return 0;
   case 10:
@@ -506,6 +579,7 @@ static int execute(uint32_t request, uint8_t *payload, uint32_t size, int *fds, 
   case 11: {
     uint32_t base = q->avail;
     if (stops > 0 && !q->is_started) wrong("stopped-twice");
+    if (is_waiting && is("iotlb-stops-no-ring-that-waits")) return 0;
     if (is("returns-a-buffer-late") || is("works-on-after-a-stop")) {
       /* Shown below: the ring goes on. */
     } else {
@@ -541,8 +615,8 @@ static int execute(uint32_t request, uint8_t *payload, uint32_t size, int *fds, 
     if (q->is_enabled == 2) q->is_started = 0;
     if (is("forgets-kicks-before-enable")) q->was_kicked = 0;
     return 0;
-  case 21: return count == 1 ? 0 : wrong("back-channel-without-descriptor");
-  case 22: return wrong("iotlb-not-negotiated");
+  case 21: return take_channel(fds, count);
+  case 22: return translates() ? take_iotlb(payload) : wrong("iotlb-not-negotiated");
   case 24: {
     uint8_t reply[12 + 256] = {0};
     if (gated(24, CONFIG) < 0) return -1;
@@ -659,9 +733,15 @@ static void converse(int listener) {
       if (queues[i].is_started && queues[i].is_polled) timeout = 1;
     }
     if (is("returns-a-buffer-late") && !was_late) timeout = stops > 0 ? 1 : 20;
+    if (is("iotlb-waits-a-moment") && is_waiting) timeout = 1;
+    if (is("iotlb-asks-without-end") && is_waiting) timeout = 0;
+    if (is("log-marks-after-a-stop") && stops > 0) timeout = 1;
     int ready = poll(wait, 2 + QUEUES, timeout);
     if (ready < 0 || wait[1].revents) return;
     if (ready == 0 && is("returns-a-buffer-late")) was_late = 1;
+    if (ready == 0 && is("log-marks-after-a-stop")) mark(0, 1);
+    if (ready == 0 && is("iotlb-waits-a-moment"))
+      for (int i = 0; i < QUEUES; i++) queues[i].was_kicked = 0;
     int result = 0;
     for (int i = 0; i < QUEUES; i++) {
       uint64_t value;

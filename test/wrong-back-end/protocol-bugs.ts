@@ -1,3 +1,5 @@
+import { IOTLB_AND_LOG_BUGS } from './iotlb-and-log-bugs.ts';
+
 /** Requests with a payload, by their numbers. */
 const SIZED: Readonly<Record<number, string>> = {
   2: 'set-features',
@@ -178,7 +180,6 @@ export const PROTOCOL_BUGS: Readonly<Record<string, readonly string[]>> = {
   'set-config-behind-its-end': ['set-config-beyond'],
   'set-config-size-lies': ['set-config-size-lies', 'size-set-config-cut-by-a-byte', 'size-set-config-long'],
   'log-without-descriptor': ['log-without-descriptor'],
-  'log-too-small': ['log-too-small'],
   'back-channel-without-descriptor': ['back-channel-without-descriptor'],
   'trusts-the-index-of-8': ofIndex('set-vring-num'),
   'trusts-the-index-of-9': ofIndex('set-vring-addr'),
@@ -223,4 +224,5 @@ export const PROTOCOL_BUGS: Readonly<Record<string, readonly string[]>> = {
   'region-added-without-descriptor': ['region-added-with-0-descriptors'],
   'region-added-with-2': ['region-added-with-2-descriptors'],
   'more-regions-than-slots': ['more-regions-than-slots'],
+  ...IOTLB_AND_LOG_BUGS,
 };

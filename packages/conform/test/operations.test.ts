@@ -102,6 +102,11 @@ describe('fuzzing', () => {
   it('takes failures for one where the same function failed', () => {
     expect(crashKey('gone', asanReport('60200000'))).toBe('AddressSanitizer: heap-buffer-overflow in virtqueue_pop');
     expect(crashKey('gone', asanReport('70300000'))).toBe(crashKey('gone', asanReport('60200000')));
+    const end = 'SUMMARY: AddressSanitizer: heap-use-after-free ring.c:33:5 in virtqueue_pop\nShadow bytes';
+    expect(crashKey('gone', end)).toBe('AddressSanitizer: heap-use-after-free in virtqueue_pop');
+    expect(
+      crashKey('gone', `${asanReport('1').replace('virtqueue_pop', '__asan_memcpy')}\n    #1 0x5 in pop ring.c`),
+    ).toBe('AddressSanitizer: heap-buffer-overflow in pop');
     expect(crashKey('gone', 'ring.c:12:3: runtime error: shift exponent 64 is too large')).toBe(
       'UndefinedBehaviorSanitizer: shift exponent N is too large',
     );

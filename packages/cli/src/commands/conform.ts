@@ -33,8 +33,8 @@ import { checkPlugins, type Profile, type ResolutionOptions } from '@virtio-plat
 import { ConformFiles } from '../conform/conform-files.ts';
 import { fuzzCommand, saveRandom } from '../conform/conform-fuzz.ts';
 import { FuzzFiles } from '../conform/fuzz-files.ts';
-import { mergedCases, partOf, runShards, tellParent, type Shard } from '../conform/conform-shards.ts';
-import { ConformPrinter } from '../conform/conform-printer.ts';
+import { mergedCases, partOf, runShards, shardError, tellParent, type Shard } from '../conform/conform-shards.ts';
+import { casesText, ConformPrinter } from '../conform/conform-printer.ts';
 import { ExitStatus } from '../exit-status.ts';
 import { pluginBases } from '../plugin-bases.ts';
 import { printableData, type Terminal } from '../terminal.ts';
@@ -108,25 +108,34 @@ export async function conformCommand(
     files.write(report, { startedAt, command: repeat, toolVersion: TOOL_VERSION });
     return report.cases.some(isFailure) ? ExitStatus.Differed : ExitStatus.AsExpected;
   };
-  if (jobs > 1 && mayShare(target) && fuzz === undefined) {
-    const printer = json ? undefined : new ConformPrinter(terminal, repeat);
+  const alone = jobs > 1 ? whyAlone(target, fuzz !== undefined || replay !== undefined) : undefined;
+  if (alone !== undefined) terminal.printError(`-j ${jobs} is -j 1 here: ${alone}`);
+  if (jobs > 1 && alone === undefined) {
+    const printer = json ? undefined : new ConformPrinter(terminal, repeat, filter === undefined);
     const shown = (result: CaseResult): void => printer?.printCase(printableData(result));
-    const { reports, failure } = await runShards(words, jobs, terminal.cwd, shown);
+    const { reports, failure, notes } = await runShards(words, jobs, terminal.cwd, shown);
     const device = reports[0]?.device;
     if (failure !== undefined || device === undefined) {
       files.close();
-      // What went wrong is on the error output.
-      return failure ?? ExitStatus.Differed;
+      const { printed = '', status = ExitStatus.Differed } = failure ?? {};
+      const error = shardError(printed);
+      if (error !== undefined) throw error;
+      if (printed !== '') terminal.printError(printed.trimEnd());
+      return status;
     }
+    if (notes !== '') terminal.printError(notes.trimEnd());
     const cases = mergedCases(
       reports,
       plannedCases(plan).map(({ id }) => id),
     );
-    printer?.printDevice(printableData(device), `${cases.length} cases`);
-    return show({ device, cases, coverage: coverageOf(clausesFor(profile), cases) }, printer);
+    printer?.printDevice(printableData(device), casesText(cases.length));
+    const report = { device, cases, coverage: coverageOf(clausesFor(profile), cases) };
+    const status = show(report, printer);
+    noteOnShared(terminal, target, profile, report);
+    return status;
   }
   const program = BackEndProgram.of(profile);
-  const printer = json ? undefined : new ConformPrinter(terminal, repeat);
+  const printer = json ? undefined : new ConformPrinter(terminal, repeat, filter === undefined);
   const tell = shard === undefined ? undefined : tellParent();
   const onResult = (result: CaseResult): void => {
     printer?.printCase(printableData(result));
@@ -147,7 +156,7 @@ export async function conformCommand(
   });
   try {
     const device = await trial.boot();
-    const amount = fuzz === undefined ? `${plannedCases(plan).length} cases` : `${fuzz} runs`;
+    const amount = fuzz === undefined ? casesText(plannedCases(plan).length) : `${fuzz} runs`;
     printer?.printDevice(printableData(device), amount);
     if (fuzz !== undefined) {
       const files = new FuzzFiles(terminal.cwd, profile, { save, corpus });
@@ -167,9 +176,21 @@ export async function conformCommand(
   }
 }
 
-/** Whether several processes may each have a device of a target: one that they start themselves. */
-function mayShare({ kind }: ConformTarget): boolean {
-  return kind === 'command' || kind === 'profile';
+/** Why there can be one process only; `undefined` where each of several can have a device of its own. */
+function whyAlone({ kind }: ConformTarget, isOneRun: boolean): string | undefined {
+  if (kind === 'socket') return 'the processes would share one back-end and its data; give its command behind --';
+  if (kind === 'pci') return 'there is one such function';
+  return isOneRun ? '--fuzz and --replay are one run after the other' : undefined;
+}
+
+/** What the failures of several processes may come from. */
+function noteOnShared(terminal: Terminal, target: ConformTarget, { device }: Profile, report: ConformReport): void {
+  const hasDisk = device.type.image !== undefined && target.kind === 'command';
+  if (!hasDisk || target.command.some((word) => word.includes('{image}')) || !report.cases.some(isFailure)) return;
+  terminal.printError(
+    'the processes of -j share what the command names, such as a disk: others may have written to it',
+  );
+  terminal.printError('{image} in the command is the path of an image that each of them has for itself');
 }
 
 /** The part of a plan that a shard has. */
@@ -216,5 +237,5 @@ function printList(terminal: Terminal, plan: TrialPlan, json: boolean): void {
     terminal.print(`${id}  ${terminal.colors.dim(`${level} ${clause}`)}`);
     terminal.printSentence(2, title);
   }
-  terminal.print(terminal.colors.dim(`${rows.length} cases`));
+  terminal.print(terminal.colors.dim(casesText(rows.length)));
 }

@@ -1,7 +1,7 @@
 import type { CaseResult, DeviceReport, DeviceTrial, FuzzFailure, Operation } from '@virtio-platform/conform';
 import { ExitStatus } from '../exit-status.ts';
 import { printableData, type Terminal } from '../terminal.ts';
-import { severityText } from './conform-printer.ts';
+import { seenLines, severityText } from './conform-printer.ts';
 import type { FuzzFiles } from './fuzz-files.ts';
 
 /** What is fuzzed, and how. */
@@ -82,7 +82,7 @@ function printFailure(terminal: Terminal, { key, result, operations, before, run
   terminal.print(`${red(result.verdict)} ${bold(key)}`);
   const severity = severityText(result);
   if (severity !== '') terminal.printSentence(5, severity);
-  terminal.printSentence(5, result.seen);
+  for (const line of seenLines(result.seen, 72)) terminal.print(`     ${line}`);
   terminal.print(dim(`     run ${run + 1}: ${operations.length} of ${before} operations`));
   for (const operation of operations.slice(0, MOST_SHOWN)) terminal.print(`     ${JSON.stringify(operation)}`);
   if (operations.length > MOST_SHOWN) terminal.print(dim(`     and ${operations.length - MOST_SHOWN} more`));

@@ -8,17 +8,21 @@ type PrintedCase = Omit<CaseResult, 'known'> & { readonly known?: string | null 
 const VERDICT = 4;
 /** Skipped cases are told by their reasons; so many of these. */
 const MOST_REASONS = 12;
+/** Lines of what was seen. */
+const MOST_LINES = 12;
 
 /** Prints the verdicts of `conform` for people: each case as it ends, and the failures at the end. */
 export class ConformPrinter {
   readonly #terminal: Terminal;
   readonly #repeat: string;
+  readonly #isWhole: boolean;
   readonly #startedAt = performance.now();
 
-  /** `repeat` is the command that the user gave, without a filter. */
-  constructor(terminal: Terminal, repeat: string) {
+  /** `repeat` is the command that the user gave, without a filter; `isWhole` where it has none. */
+  constructor(terminal: Terminal, repeat: string, isWhole: boolean) {
     this.#terminal = terminal;
     this.#repeat = repeat;
+    this.#isWhole = isWhole;
   }
 
   printDevice({ type, machine, backEnd, offered, queues, maxQueueSize }: DeviceReport, what: string): void {
@@ -36,7 +40,7 @@ export class ConformPrinter {
     const time = durationMs >= 500 ? dim(` ${(durationMs / 1000).toFixed(1)} s`) : '';
     const mark = known === undefined || known === null ? '' : dim(' (known)');
     this.#terminal.print(`${this.#colored(verdict)} ${id}${time}${mark}`);
-    if (verdict !== 'pass') for (const line of wrapped(seen, 72)) this.#terminal.print(`     ${line}`);
+    if (verdict !== 'pass') for (const line of seenLines(seen, 72)) this.#terminal.print(`     ${line}`);
   }
 
   printSummary({ cases, coverage }: ConformReport): void {
@@ -49,13 +53,16 @@ export class ConformPrinter {
     this.#terminal.print('');
     const unseen = must.filter(({ state }) => state !== 'tried');
     this.#terminal.print(`${tried.length} of ${must.length} sections with a MUST for devices were tried`);
-    for (const { clause, state } of unseen) this.#terminal.print(dim(`  ${clause}: ${state}`));
+    // Of a few cases it is clear that they do not try most sections.
+    if (this.#isWhole) for (const { clause, state } of unseen) this.#terminal.print(dim(`  ${clause}: ${state}`));
     const count = (verdict: string): number => cases.filter((result) => result.verdict === verdict).length;
     const counts = (['pass', 'fail', 'hang', 'gone', 'skip'] as const)
       .filter((verdict) => count(verdict) > 0)
       .map((verdict) => `${count(verdict)} ${verdict}`);
     const seconds = ((performance.now() - this.#startedAt) / 1000).toFixed(1);
     this.#terminal.print(`${bold(counts.join(', '))} ${dim(`in ${seconds} s`)}`);
+    const known = failed.filter((result) => result.known !== undefined && result.known !== null).length;
+    if (known > 0) this.#terminal.print(dim(`${known} of ${failed.length} failures are known of this version`));
   }
 
   #printFailure({ id, clause, level, title, verdict, seen, severity, ring, known }: PrintedCase): void {
@@ -63,7 +70,7 @@ export class ConformPrinter {
     this.#terminal.print('');
     this.#terminal.print(`${this.#colored(verdict)} ${bold(id)}`);
     const line = (name: string, text: string): void => {
-      for (const [i, part] of wrapped(text, 66).entries())
+      for (const [i, part] of seenLines(text, 66).entries())
         this.#terminal.print(`  ${dim((i === 0 ? name : '').padEnd(9))} ${part}`);
     };
     line(level, `${title} (${clauseText(clause)})`);
@@ -95,6 +102,11 @@ export class ConformPrinter {
   }
 }
 
+/** `1 case`, `2 cases`. */
+export function casesText(count: number): string {
+  return `${count} ${count === 1 ? 'case' : 'cases'}`;
+}
+
 /** A clause as people read it: a section of virtio 1.4, or a heading of the vhost-user document. */
 export function clauseText(clause: string): string {
   return clause.startsWith('vhost-user: ') ? clause : `virtio 1.4 §${clause}`;
@@ -113,6 +125,14 @@ export function commandFor(command: string, id: string): string {
   const at = command.indexOf(' -- ');
   if (at < 0) return `${command} --filter ${id}`;
   return `${command.slice(0, at)} --filter ${id}${command.slice(at)}`;
+}
+
+/** What was seen, for people: the lines that a program printed each for itself, and no more of them than help. */
+export function seenLines(seen: string, width: number): readonly string[] {
+  // A line break is shown as its escape by then.
+  const lines = seen.split(/\\n|\n/).flatMap((line) => wrapped(line, width));
+  if (lines.length <= MOST_LINES) return lines;
+  return [...lines.slice(0, MOST_LINES), `and ${lines.length - MOST_LINES} more lines; --json has all of them`];
 }
 
 /** Breaks a text at blanks. */

@@ -1,5 +1,6 @@
 import { fork, type ChildProcess, type Serializable } from 'node:child_process';
 import { once } from 'node:events';
+import { CodedError, type ErrorCode } from '@virtio-platform/core';
 import { fileURLToPath } from 'node:url';
 import { ExitStatus } from '../exit-status.ts';
 import type { CaseReport, CaseResult, ConformReport } from '@virtio-platform/conform';
@@ -14,8 +15,25 @@ export interface Shard {
 export interface ShardsResult {
   /** The reports of those that ended as they should. */
   readonly reports: readonly ConformReport[];
-  /** The exit status of one that did not; it has said why on the error output. */
-  readonly failure: ExitStatus | undefined;
+  /** The first that did not. */
+  readonly failure: ShardFailure | undefined;
+  /** What the first process printed on its error output, where none failed. */
+  readonly notes: string;
+}
+
+/** A process of `-j` that did not end as it should: its exit status, and what it printed on its error output. */
+export interface ShardFailure {
+  readonly status: ExitStatus;
+  readonly printed: string;
+}
+
+/** The error that a process of `-j` printed as JSON; `undefined` for another text. */
+export function shardError(printed: string): CodedError | undefined {
+  const line = printed.split('\n').find((each) => each.startsWith('{"error":'));
+  if (line === undefined) return undefined;
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- this command printed it
+  const { error } = JSON.parse(line) as { error: { code: ErrorCode; message: string; hint?: string | null } };
+  return new CodedError(error.code, error.message, { ...(typeof error.hint === 'string' && { hint: error.hint }) });
 }
 
 /** The part of a list that a shard has: every `count`th, so that long cases are shared out. */
@@ -38,8 +56,8 @@ export async function runShards(
   process.once('exit', end);
   try {
     const ended = await Promise.all(children.map((child) => resultOf(child, onResult)));
-    const failure = ended.find(({ report }) => report === undefined)?.status;
-    return { reports: ended.flatMap(({ report }) => report ?? []), failure };
+    const failure = ended.find(({ report }) => report === undefined);
+    return { reports: ended.flatMap(({ report }) => report ?? []), failure, notes: ended[0]?.printed ?? '' };
   } finally {
     process.removeListener('exit', end);
     end();
@@ -68,9 +86,14 @@ function plainResult({ known, ...rest }: CaseResult): Serializable {
 /** The exit statuses of a process that said itself what is wrong. */
 const EXITS: readonly ExitStatus[] = [ExitStatus.Differed, ExitStatus.Usage, ExitStatus.Missing];
 
+/** Characters of the error output that are kept. */
+const MOST_TEXT = 65_536;
+
 interface StartedShard {
   readonly process: ChildProcess;
   readonly output: { text: string };
+  /** The end of the error output. */
+  readonly errors: { text: string };
 }
 
 function startShard(words: readonly string[], { number, count }: Shard, cwd: string): StartedShard {
@@ -80,17 +103,21 @@ function startShard(words: readonly string[], { number, count }: Shard, cwd: str
   const child = fork(main, ['conform', '--json', '--shard', `${number}/${count}`, ...words], {
     cwd,
     execArgv: loader,
-    stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
   });
   const output = { text: '' };
+  const errors = { text: '' };
   child.stdout!.setEncoding('utf8').on('data', (text: string) => (output.text += text));
-  return { process: child, output };
+  child
+    .stderr!.setEncoding('utf8')
+    .on('data', (text: string) => (errors.text = (errors.text + text).slice(-MOST_TEXT)));
+  return { process: child, output, errors };
 }
 
 async function resultOf(
-  { process: child, output }: StartedShard,
+  { process: child, output, errors }: StartedShard,
   onResult: (result: CaseResult) => void,
-): Promise<{ readonly report: ConformReport | undefined; readonly status: ExitStatus }> {
+): Promise<ShardFailure & { readonly report: ConformReport | undefined }> {
   child.on('message', (message) => {
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- this command sent it
     onResult(message as CaseResult);
@@ -100,5 +127,5 @@ async function resultOf(
   const isOver = status === 0 || status === 1;
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- this command printed it
   const report = isOver && output.text !== '' ? (JSON.parse(output.text) as ConformReport) : undefined;
-  return { report, status: EXITS.find((each) => each === status) ?? ExitStatus.Differed };
+  return { report, status: EXITS.find((each) => each === status) ?? ExitStatus.Differed, printed: errors.text };
 }

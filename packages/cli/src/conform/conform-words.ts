@@ -6,27 +6,37 @@ export interface ConformWords {
   readonly socket?: string;
   readonly pci?: string;
   readonly type?: string;
+  /** Whether cases are only listed: those of a back-end of the type, where no device is named. */
+  readonly list?: boolean;
 }
+
+/** In a command: the path of the socket on which the back-end listens. */
+const SOCKET = '{socket}';
 
 /**
  * The target of a command line: exactly one of a profile, a socket, a PCI address and a command. `words` is the whole
  * command line, `operands` are those that belong to no option, in which `--` is missing. Throws
- * `ERR_CONFORM_TARGET` for none and for several.
+ * `ERR_CONFORM_TARGET` for none and for several, and for a command without a socket.
  */
 export function conformTarget(
   words: readonly string[],
   operands: readonly string[],
-  { socket, pci, type }: ConformWords,
+  { socket, pci, type, list = false }: ConformWords,
 ): ConformTarget {
   const at = words.indexOf('--');
   const command = at < 0 ? [] : words.slice(at + 1);
   const [profile, ...others] = operands.slice(0, operands.length - command.length);
+  if (command.length > 0 && !command.some((word) => word.includes(SOCKET)))
+    throw new CodedError('ERR_CONFORM_TARGET', `conform: no word of the command behind -- has ${SOCKET}`, {
+      hint: `the path of the socket comes in its place, on which the back-end has to listen: my-back-end ${SOCKET}`,
+    });
   const targets: ConformTarget[] = [
     ...(profile === undefined ? [] : [{ kind: 'profile', path: profile } as const]),
     ...(socket === undefined ? [] : [{ kind: 'socket', path: socket, type } as const]),
     ...(pci === undefined ? [] : [{ kind: 'pci', address: pci } as const]),
     ...(command.length === 0 ? [] : [{ kind: 'command', command, type } as const]),
   ];
+  if (targets.length === 0 && list) return { kind: 'socket', path: '/', type };
   if (targets.length === 1 && others.length === 0) return targets[0]!;
   const what = targets.length === 0 ? 'no device is named' : 'more than one device is named';
   throw new CodedError('ERR_CONFORM_TARGET', `conform: ${what}`, {

@@ -25,6 +25,17 @@ describe('the words of conform', () => {
     expect(() => conformTarget(['conform', 'a'], ['a'], { ...TYPE, socket: 's' })).toThrow('more than one');
   });
 
+  it('refuse a command that is not told where to listen', () => {
+    expect(() => conformTarget(['conform', '--', 'be'], ['be'], TYPE)).toThrow('no word of the command');
+  });
+
+  it('name no device where cases are only listed', () => {
+    expect(conformTarget(['conform', '--list'], [], { ...TYPE, list: true })).toMatchObject({
+      kind: 'socket',
+      ...TYPE,
+    });
+  });
+
   it('are given again without the filter, as a shell takes them', () => {
     const words = ['conform', '--filter', 'ring', '--filter=x', '--json', '--', 'be', '--filter', "it's"];
     expect(repeatedCommand(words)).toBe(String.raw`virtio-platform conform -- be --filter 'it'\''s'`);

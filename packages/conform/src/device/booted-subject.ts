@@ -15,6 +15,7 @@ import { composeRun, type ComposedRun, type CompositionOptions, type Profile } f
 import { supportedFeatures } from '@virtio-platform/session';
 import type { BackEndProgram } from './back-end-program.ts';
 import { WatchedMemory } from '../bench/watched-memory.ts';
+import { isSanitizerReport } from '../run/outcome.ts';
 
 /** How long a bench waits for a device. Milliseconds. */
 export interface Patience {
@@ -38,6 +39,8 @@ export interface SubjectOptions extends Patience {
 const END_MS = 100;
 /** How long the end of a program may take to be known after its connection ended. */
 const ENDING_MS = 200;
+/** How long one may take over the report of a sanitizer, which names functions. */
+const REPORT_MS = 5000;
 /** Mappings of a case: its memory is one of them. */
 const CAPACITY = 16;
 
@@ -125,8 +128,9 @@ export class BootedSubject {
   async awaitEnding(): Promise<void> {
     const hasProgram = this.#program !== undefined || this.machine.deviceProgram !== undefined;
     if (!hasProgram) return;
-    const deadline = performance.now() + ENDING_MS;
-    while (this.ending === undefined && performance.now() < deadline) await setTimeout(5);
+    const start = performance.now();
+    const milliseconds = (): number => (isSanitizerReport(this.errorOutput) ? REPORT_MS : ENDING_MS);
+    while (this.ending === undefined && performance.now() < start + milliseconds()) await setTimeout(5);
   }
 
   /** The end of what the program that is the device printed on its error output. */

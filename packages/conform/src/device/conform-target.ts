@@ -53,7 +53,8 @@ async function objectOf(
   const types = await installedDeviceTypes(bases);
   const type = target.kind === 'pci' ? typeOf(target.address, types) : (target.type ?? USUAL_TYPE);
   // A profile has a workload; conform never runs it.
-  const [kind = ''] = Object.keys(types.find(({ name }) => name === type)?.workloads ?? {});
+  // Of a type that there is none of, only the type is wrong.
+  const [kind = 'mixed'] = Object.keys(types.find(({ name }) => name === type)?.workloads ?? {});
   const shared = { device: { type }, workload: { kind, requests: 1, depth: 1, blockSize: '4KiB' } } as const;
   if (target.kind === 'pci') {
     return {

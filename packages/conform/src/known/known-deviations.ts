@@ -3,24 +3,24 @@ import type { KnownBackEnd, KnownDeviation } from './known-back-end.ts';
 
 const EARLY_KICK: KnownDeviation = {
   cases: ['status/kick-before-driver-ok/split'],
-  why: 'it serves a queue that is kicked, whether or not DRIVER_OK is set: some guests kick early',
+  why: 'virtio_queue_notify (hw/virtio/virtio.c) serves a queue that is kicked before DRIVER_OK: some guests do so',
 };
 const TABLE_BEHIND: KnownDeviation = {
   cases: ['ring/table-behind-descriptors'],
-  why: 'its virtqueue looks for INDIRECT in the first descriptor of a chain only, against 2.7.5.3.2',
+  why: 'virtqueue_split_pop (hw/virtio/virtio.c) looks for INDIRECT in the first descriptor only, against 2.7.5.3.2',
 };
 
-const OVERRUN = 'libvhost-user takes the index of a queue from the message without a look at the number of queues';
+const OVERRUN = 'vu_set_vring_num_exec and others take the index of a queue without a look at the number of queues';
 
-/** What libvhost-user does with messages, in every back-end that is built on it. */
+/** What libvhost-user.c does with messages, in every back-end that is built on it. */
 const LIBVHOST_USER: readonly KnownDeviation[] = [
   {
     cases: ['vhost-user/no-call-descriptor/split'],
-    why: 'libvhost-user writes to descriptor -1 where SET_VRING_CALL said that none comes, and gives up',
+    why: '_vu_queue_notify writes to descriptor -1 where SET_VRING_CALL said that none comes, and vu_panic gives up',
   },
   {
     cases: ['vhost-user/no-kick-descriptor'],
-    why: 'libvhost-user never looks at a ring without a descriptor for kicks: it does not poll',
+    why: 'vu_set_vring_kick_exec watches the descriptor of kicks; a ring without one is never looked at',
   },
   {
     cases: ['vhost-user/config-range'],
@@ -28,7 +28,7 @@ const LIBVHOST_USER: readonly KnownDeviation[] = [
   },
   {
     cases: ['vhost-user/closes-spare-descriptor'],
-    why: 'libvhost-user closes the descriptors of the messages that have some, not those of others',
+    why: 'vu_process_message closes the descriptors of the messages that have some, not those of others',
   },
   {
     cases: ['set-vring-num', 'set-vring-base', 'set-vring-addr', 'get-vring-base'].flatMap((request) =>
@@ -42,7 +42,7 @@ const LIBVHOST_USER: readonly KnownDeviation[] = [
   },
   {
     cases: ['vhost-user/region-behind-its-file', 'vhost-user/table-short-file'],
-    why: 'libvhost-user maps a region without a look at the length of its file, and SIGBUS ends it',
+    why: 'vu_set_mem_table_exec maps a region without a look at the length of its file, and SIGBUS ends it',
   },
   {
     cases: ['vhost-user/table-says-4294967295'],
@@ -51,6 +51,30 @@ const LIBVHOST_USER: readonly KnownDeviation[] = [
   {
     cases: ['vhost-user/region-removed-while-used'],
     why: 'vu_rem_mem_reg unmaps a region and keeps the addresses of a ring in it',
+  },
+  {
+    cases: ['vhost-user/log-used-ring-unasked', 'vhost-user/log-used-ring-stopped'],
+    why: 'vring_used_write logs the used ring whatever the flag of the ring says',
+  },
+  {
+    cases: [
+      'of-no-bytes',
+      'of-all-bytes',
+      'that-wraps',
+      'at-an-odd-offset',
+      'is-a-folder',
+      'is-a-device',
+      'is-an-event',
+    ].map((id) => `vhost-user/log-${id}`),
+    why: 'vu_set_log_base_exec prints that mmap failed, and takes what mmap returned for the log',
+  },
+  {
+    cases: ['vhost-user/log-behind-its-file'],
+    why: 'vu_set_log_base_exec maps a log without a look at the length of its file, and SIGBUS ends it',
+  },
+  {
+    cases: ['vhost-user/log-used-ring-behind', 'vhost-user/log-used-ring-largest'],
+    why: 'vu_log_write asserts that the log is long enough for an address that the front-end chose',
   },
 ];
 

@@ -7,6 +7,7 @@ import { generateHostile, mutate } from './generate-operations.ts';
 import type { Operation } from './operation.ts';
 import { plannedOperations } from './operation-cases.ts';
 import { SeededRandom } from './seeded-random.ts';
+import type { Pace } from './play-operations.ts';
 import { shrinkOperations } from './shrink-operations.ts';
 
 /** Operations on rings of one layout. */
@@ -49,6 +50,14 @@ export interface FuzzResult {
   readonly ended: string | undefined;
 }
 
+/** What a run came to: `key` where it failed. */
+interface Tried {
+  readonly key: string | undefined;
+  readonly result: CaseResult;
+}
+
+/** Waits after each operation of a failure that is made smaller. */
+const PACE_MS = 3;
 /** Operations of a sample that is not a mutation, and the most of one that is. */
 const OPERATIONS = 24;
 const MOST_OPERATIONS = 120;
@@ -67,8 +76,8 @@ export async function fuzzDevice(options: FuzzOptions): Promise<FuzzResult> {
   const behaviours = new Set<string>();
   const failures: FuzzFailure[] = [];
   let behaviour = '';
-  const plan = ({ layout, operations }: Sample): PlannedCase => {
-    const planned = plannedOperations(`fuzz/${layout}`, layout, operations, openModel);
+  const plan = ({ layout, operations }: Sample, pace?: Pace): PlannedCase => {
+    const planned = plannedOperations(`fuzz/${layout}`, layout, operations, openModel, pace);
     const { conformCase } = planned;
     const run = async (bench: ConformBench): Promise<void> => {
       behaviour = 'closed';
@@ -78,10 +87,11 @@ export async function fuzzDevice(options: FuzzOptions): Promise<FuzzResult> {
     };
     return { ...planned, conformCase: { ...conformCase, isHostile: true, run } };
   };
-  const keyOf = async (sample: Sample): Promise<{ readonly key: string | undefined; readonly result: CaseResult }> => {
-    const result = await runOne(plan(sample));
+  const keyOf = async (sample: Sample, pace?: Pace): Promise<Tried> => {
+    const result = await runOne(plan(sample, pace));
     return { key: isFailure(result) ? crashKey(result.verdict, result.seen) : undefined, result };
   };
+  let before: Sample | undefined;
   for (let run = 0; run < runs; run++) {
     const sample = run < corpus.length ? corpus[run]! : draw(seed + run, samples, layouts);
     const { key, result } = await keyOf(sample);
@@ -89,6 +99,7 @@ export async function fuzzDevice(options: FuzzOptions): Promise<FuzzResult> {
       return { runs: run, samples: samples.length, failures, ended: result.seen };
     options.onRun?.(run + 1, samples.length);
     if (key === undefined) {
+      before = sample;
       if (result.verdict === 'skip' || behaviours.has(behaviour)) continue;
       behaviours.add(behaviour);
       if (samples.length >= MOST_SAMPLES) samples.shift();
@@ -97,14 +108,41 @@ export async function fuzzDevice(options: FuzzOptions): Promise<FuzzResult> {
       continue;
     }
     if (failures.some((failure) => failure.key === key)) continue;
-    const fails = async (operations: readonly Operation[]): Promise<boolean> =>
-      (await keyOf({ ...sample, operations })).key === key;
-    const operations = await shrinkOperations(sample.operations, fails);
-    const failure = { ...sample, operations, key, result, run, before: sample.operations.length };
+    const smallest = await smallestOf([sample, ...(before === undefined ? [] : [before])], key, keyOf);
+    const failure = { ...smallest, key, result, run };
     failures.push(failure);
     options.onFailure?.(failure);
   }
   return { runs, samples: samples.length, failures, ended: undefined };
+}
+
+/**
+ * The fewest operations that a failure was made of. A back-end may end some operations after the one that it does not
+ * survive, or in the run after it: operations are tried with a wait after each, in which it shows what became of it.
+ */
+async function smallestOf(
+  [sample, ...others]: readonly [Sample, ...Sample[]],
+  key: string,
+  keyOf: (sample: Sample, pace?: Pace) => Promise<Tried>,
+): Promise<Sample & { readonly before: number }> {
+  for (const each of [sample, ...others]) {
+    const pace = paced();
+    if ((await keyOf(each, pace)).key !== key) continue;
+    const fails = async (operations: readonly Operation[]): Promise<boolean> =>
+      (await keyOf({ ...each, operations }, paced())).key === key;
+    const whole = each.operations;
+    const until = whole.slice(0, pace.played);
+    const start = until.length < whole.length && (await fails(until)) ? until : whole;
+    return { ...each, operations: await shrinkOperations(start, fails), before: whole.length };
+  }
+  const { operations } = sample;
+  const fails = async (some: readonly Operation[]): Promise<boolean> =>
+    (await keyOf({ ...sample, operations: some })).key === key;
+  return { ...sample, operations: await shrinkOperations(operations, fails), before: operations.length };
+}
+
+function paced(): Pace {
+  return { waitMs: PACE_MS, played: 0 };
 }
 
 /** A new sample, or one that differs a little from others. */

@@ -3,7 +3,7 @@ import type { QueueLayout } from '@virtio-platform/core/queue';
 import type { PlannedCase } from '../run/planned-case.ts';
 import { generateLegal } from './generate-operations.ts';
 import { isHostile, type Operation } from './operation.ts';
-import { playOperations } from './play-operations.ts';
+import { playOperations, type Pace } from './play-operations.ts';
 
 /** Operations of the long run; more find what happens rarely. */
 export const USUAL_OPERATIONS = 600;
@@ -17,6 +17,7 @@ export function operationCase(
   operations: readonly Operation[],
   openModel: DeviceCases['openModel'],
   layouts: readonly QueueLayout[] = ['split', 'packed'],
+  pace?: Pace,
 ): ConformCase {
   return {
     id,
@@ -25,7 +26,7 @@ export function operationCase(
     title,
     layouts,
     isHostile: isHostile(operations),
-    run: (bench) => playOperations(bench, operations, openModel),
+    run: (bench) => playOperations(bench, operations, openModel, pace),
   };
 }
 
@@ -35,8 +36,9 @@ export function plannedOperations(
   layout: QueueLayout,
   operations: readonly Operation[],
   openModel: DeviceCases['openModel'],
+  pace?: Pace,
 ): PlannedCase {
-  const conformCase = operationCase(id, 'takes the steps of a file', operations, openModel, [layout]);
+  const conformCase = operationCase(id, 'takes the steps of a file', operations, openModel, [layout], pace);
   return { id, conformCase, layout };
 }
 

@@ -9,6 +9,14 @@ const SCRATCH_BYTES = 4096;
 const MOST_BYTES = 3 * 1024 ** 2;
 const BESIDE_BYTES = 1024;
 
+/** Has the device show what it does after each step, and counts the steps. */
+export interface Pace {
+  /** Milliseconds after each step. */
+  readonly waitMs: number;
+  /** Steps that were taken: the last of them is the one after which the device was gone. */
+  played: number;
+}
+
 /**
  * Takes steps, one after the other, on a device. Every buffer that comes back is checked against the model of the
  * device type; at the end all that were given have to be back, unless a step broke the rules.
@@ -17,9 +25,14 @@ export async function playOperations(
   bench: ConformBench,
   operations: readonly Operation[],
   openModel?: (bench: ConformBench) => RequestModel,
+  pace?: Pace,
 ): Promise<void> {
   const player = new OperationPlayer(bench, openModel);
-  for (const operation of operations) await player.play(operation);
+  for (const operation of operations) {
+    if (pace !== undefined) pace.played++;
+    await player.play(operation);
+    if (pace !== undefined) await bench.settle(pace.waitMs);
+  }
   await player.finish();
 }
 

@@ -33,6 +33,8 @@ export class FrontEnd {
   readonly #socket: UnixSocket;
   readonly #patienceMs: number;
   #last = 'the connection';
+  /** What the front-end does while it waits for an answer: the back-end may need it first. */
+  meanwhile: (() => void) | undefined;
 
   constructor(socket: UnixSocket, patienceMs: number) {
     this.#socket = socket;
@@ -133,6 +135,8 @@ export class FrontEnd {
 
   #receiveBytes(length: number, descriptors: number[], what: string): DataView {
     const bytes = new Uint8Array(length);
+    const deadline = performance.now() + this.#patienceMs;
+    while (this.meanwhile !== undefined && performance.now() < deadline && !this.#socket.isReadable()) this.meanwhile();
     const result = this.#socket.receiveDescriptors(bytes, descriptors, this.#patienceMs);
     if (result === 'done') return new DataView(bytes.buffer);
     for (const descriptor of descriptors) closeDescriptor(descriptor);

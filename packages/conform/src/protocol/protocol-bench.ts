@@ -21,7 +21,13 @@ import { connectTo, FrontEnd } from './front-end.ts';
 import { USER_BASE, type FrontEndMemory } from './front-end-memory.ts';
 import { payloadOf, tablePayload, type Region } from './payload.ts';
 import type { ProtocolOffer } from './protocol-offer.ts';
-import { HAS_PROTOCOL_FEATURES, PROTOCOL_FEATURES, type ProtocolFeature, type RequestName } from './requests.ts';
+import {
+  HAS_PROTOCOL_FEATURES,
+  PROTOCOL_FEATURES,
+  RING_LOG,
+  type ProtocolFeature,
+  type RequestName,
+} from './requests.ts';
 
 /** What a bench is made with. */
 export interface ProtocolBenchOptions {
@@ -74,6 +80,17 @@ const SLICE_MS = 1;
 /** Entries of the poll set. */
 const CONNECTION = 0;
 const CALL = 1;
+const BACK_CHANNEL = 2;
+
+/** A front-end whose back-end reaches memory by I/O virtual addresses, and asks what they are. */
+export interface Translation {
+  /** The I/O virtual address of the guest address 0. */
+  readonly base: bigint;
+  /** Readable where the back-end asks. */
+  readonly descriptor: number;
+  /** Answers what the back-end asked, without waiting. */
+  readonly pump: () => void;
+}
 
 /** The bench of one case of the protocol: a connection, memory that is watched, rings, and bounded waits. */
 export class ProtocolBench extends CaseVerdicts {
@@ -87,11 +104,12 @@ export class ProtocolBench extends CaseVerdicts {
   readonly #calls = new Map<number, Doorbell>();
   readonly #doorbells: Doorbell[] = [];
   readonly #ends: FrontEnd[] = [];
-  readonly #poll: PollSet = new PollSet(2);
+  readonly #poll: PollSet = new PollSet(3);
   #frontEnd: FrontEnd | undefined;
   #acknowledges = false;
   #accepted = FeatureSet.EMPTY;
   #notifications = 0;
+  #translation: Translation | undefined;
 
   constructor(options: ProtocolBenchOptions) {
     super();
@@ -147,10 +165,30 @@ export class ProtocolBench extends CaseVerdicts {
     return frontEnd;
   }
 
+  /** From here on rings and buffers have I/O virtual addresses, until the connection is closed. */
+  translate(translation: Translation): void {
+    this.#translation = translation;
+    this.frontEnd.meanwhile = translation.pump;
+    this.#poll.set(BACK_CHANNEL, translation.descriptor, PollEvents.Readable);
+  }
+
+  /** Looks at the back channel no more: it is closed. */
+  endBackChannel(): void {
+    this.#poll.unset(BACK_CHANNEL);
+  }
+
+  /** Rings and buffers have the addresses that they have without ACCESS_PLATFORM. */
+  untranslate(): void {
+    this.#translation = undefined;
+    if (this.#frontEnd !== undefined) this.#frontEnd.meanwhile = undefined;
+    this.endBackChannel();
+  }
+
   /** Closes the connection. The back-end keeps what it was sent, until it notices. */
   disconnect(): void {
     this.#frontEnd?.dispose();
     this.#frontEnd = undefined;
+    this.untranslate();
     this.#acknowledges = false;
     this.#accepted = FeatureSet.EMPTY;
   }
@@ -212,10 +250,15 @@ export class ProtocolBench extends CaseVerdicts {
     ];
   }
 
-  /** The payload of SET_VRING_ADDR for a ring. */
-  addressPayload({ index, descriptorArea, deviceArea, driverArea }: ConformRing): Uint8Array {
+  /**
+   * The payload of SET_VRING_ADDR for a ring: user addresses, or I/O virtual addresses of a back-end that translates;
+   * with `log` the flag of its dirty log, and the guest address that its used ring has there.
+   */
+  addressPayload({ index, descriptorArea, deviceArea, driverArea }: ConformRing, log?: bigint): Uint8Array {
+    const base = this.#translation?.base ?? USER_BASE;
     const [descriptor, device, driver] = [descriptorArea, deviceArea, driverArea].map(({ address }) => BigInt(address));
-    return payloadOf(index, 0, USER_BASE + descriptor!, USER_BASE + device!, USER_BASE + driver!, 0n);
+    const flags = log === undefined ? 0 : RING_LOG;
+    return payloadOf(index, flags, base + descriptor!, base + device!, base + driver!, log ?? 0n);
   }
 
   /** Sends messages of {@link prepare}. */
@@ -298,7 +341,10 @@ export class ProtocolBench extends CaseVerdicts {
   }
 
   layOut(n = 0, framing?: Framing): LaidOutRequest {
-    return layOutRequest(this.memory.watched, this.request(n), framing);
+    const laid = layOutRequest(this.memory.watched, this.request(n), framing);
+    const { base } = this.#translation ?? {};
+    if (base === undefined) return laid;
+    return { ...laid, segments: laid.segments.map((each) => ({ ...each, buffer: movedBy(each.buffer, base) })) };
   }
 
   /** Gives requests to the device, one after the other, and checks what comes back. */
@@ -404,10 +450,17 @@ export class ProtocolBench extends CaseVerdicts {
     if (this.#frontEnd === undefined) this.#poll.unset(CONNECTION);
     else this.#poll.set(CONNECTION, this.#frontEnd.descriptor, PollEvents.PeerClosed);
     if (this.#poll.wait(SLICE_MS)) {
+      if (this.#translation !== undefined && this.#poll.events(BACK_CHANNEL) !== 0) this.#translation.pump();
       if (this.#frontEnd !== undefined && this.#poll.events(CONNECTION) !== 0)
         throw new CaseEnd('gone', 'the back-end closed the connection', 'crash');
       this.#notifications += this.#calls.get(this.queue)?.drain() ?? 0;
     }
     await this.breathe();
   }
+}
+
+/** The same buffer at another device address. */
+function movedBy(buffer: BenchBuffer, by: bigint): BenchBuffer {
+  const address = BigInt(buffer.high) * (1n << 32n) + BigInt(buffer.low) + by;
+  return { ...buffer, low: Number(address & 0xffff_ffffn), high: Number(address >> 32n) };
 }

@@ -4,7 +4,17 @@ import { setImmediate } from 'node:timers/promises';
 import type { BackEndProgram } from '../device/back-end-program.ts';
 import type { Patience } from '../device/booted-subject.ts';
 import type { CaseResult } from '../run/case-result.ts';
-import { crashOf, endOf, goneOutcome, outcomeOf, PASSED, resultOf, skipped, type Outcome } from '../run/outcome.ts';
+import {
+  crashOf,
+  endOf,
+  goneOutcome,
+  isSanitizerReport,
+  outcomeOf,
+  PASSED,
+  resultOf,
+  skipped,
+  type Outcome,
+} from '../run/outcome.ts';
 import type { PlannedCase } from '../run/planned-case.ts';
 import { FrontEndMemory } from './front-end-memory.ts';
 import { ProtocolBench } from './protocol-bench.ts';
@@ -30,6 +40,8 @@ export interface ProtocolRunOptions extends Patience {
 /** How long the end of a program may take to be known after its connection ended; longer where none is accepted. */
 const ENDING_MS = 3;
 const LONGEST_ENDING_MS = 300;
+/** How long one may take over the report of a sanitizer. */
+const REPORT_MS = 5000;
 /** How long a back-end that has just been started may take over a message, at least. */
 const START_MS = 2000;
 /** What a back-end offers that cannot be asked: the cases that need nothing say what is wrong. */
@@ -41,7 +53,9 @@ const NOTHING: ProtocolOffer = { features: FeatureSet.EMPTY, protocol: FeatureSe
  */
 export class ProtocolRun {
   readonly #options: ProtocolRunOptions;
-  readonly #memory = new FrontEndMemory();
+  /** In turn: a back-end that polls may still work on the rings of a connection that it does not know to be closed. */
+  readonly #memories = [new FrontEndMemory(), new FrontEndMemory()] as const;
+  #benches = 0;
   #offer: ProtocolOffer = NOTHING;
   #lost: string | undefined;
   /** How the program crashed, seen before it was started again. */
@@ -71,7 +85,7 @@ export class ProtocolRun {
 
   /** Gives the memory back. */
   end(): void {
-    this.#memory.dispose();
+    for (const memory of this.#memories) memory.dispose();
   }
 
   async #outcomeOf(id: string, conformCase: ProtocolCase, layout: 'split' | 'packed'): Promise<Outcome> {
@@ -119,7 +133,8 @@ export class ProtocolRun {
   ): Promise<Outcome> {
     const { type, settleMs, signal } = this.#options;
     const listening = (): Promise<string> => this.#listening();
-    const options = { type, layout, memory: this.#memory, offer: this.#offer, listening, patienceMs, settleMs };
+    const memory = this.#memories[this.#benches++ % 2 === 0 ? 0 : 1];
+    const options = { type, layout, memory, offer: this.#offer, listening, patienceMs, settleMs };
     const bench = new ProtocolBench(options);
     let outcome = PASSED;
     try {
@@ -131,7 +146,7 @@ export class ProtocolRun {
       bench.dispose();
       await this.#options.program?.mayHaveEnded();
     }
-    const stray = outcome.verdict === 'skip' ? undefined : this.#memory.watched.strayWrite();
+    const stray = outcome.verdict === 'skip' ? undefined : memory.watched.strayWrite();
     if (stray === undefined) return outcome;
     return { verdict: 'fail', seen: stray, severity: 'host-memory', ring: bench.inspect() };
   }
@@ -140,9 +155,11 @@ export class ProtocolRun {
   async #crash(milliseconds: number): Promise<string | undefined> {
     const { program } = this.#options;
     if (program === undefined) return undefined;
-    const deadline = performance.now() + milliseconds;
+    const start = performance.now();
+    const isDue = (): boolean =>
+      performance.now() < start + (isSanitizerReport(program.errorOutput) ? REPORT_MS : milliseconds);
     do await setImmediate();
-    while (program.ending === undefined && this.#crashed === undefined && performance.now() < deadline);
+    while (program.ending === undefined && this.#crashed === undefined && isDue());
     const crash = this.#crashed ?? this.#crashNow(program);
     this.#crashed = undefined;
     // The next connection starts it again; this end has been told.

@@ -68,3 +68,5 @@ export const NEEDS_REPLY = 8;
 
 /** In SET_VRING_KICK, CALL and ERR: no descriptor comes along. */
 export const NO_DESCRIPTOR = 0x100;
+/** In the flags of SET_VRING_ADDR: writes to the used ring are logged. */
+export const RING_LOG = 1;

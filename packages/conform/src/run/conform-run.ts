@@ -3,7 +3,17 @@ import { CaseBench } from '../bench/case-bench.ts';
 import { CaseEnd } from '../bench/case-end.ts';
 import { BootedSubject, type SubjectOptions } from '../device/booted-subject.ts';
 import type { CaseResult } from './case-result.ts';
-import { crashOf, endOf, goneOutcome, outcomeOf, PASSED, resultOf, skipped, type Outcome } from './outcome.ts';
+import {
+  crashOf,
+  endOf,
+  goneOutcome,
+  isSanitizerReport,
+  outcomeOf,
+  PASSED,
+  resultOf,
+  skipped,
+  type Outcome,
+} from './outcome.ts';
 import { inapplicable, type PlannedCase } from './planned-case.ts';
 
 /** What the cases of one device are run with. */
@@ -113,7 +123,7 @@ export class ConformRun {
     this.#options.signal?.throwIfAborted();
     const ring = bench.inspect();
     const end = endOf(thrown);
-    if (end.verdict === 'gone') {
+    if (end.verdict === 'gone' || isSanitizerReport(subject.errorOutput)) {
       await subject.awaitEnding();
       const crash = crashIn(subject);
       if (crash !== undefined) return { ...goneOutcome(crash), ring };
@@ -129,7 +139,7 @@ export class ConformRun {
    */
   async #afterwards(planned: PlannedCase): Promise<Outcome> {
     const before = this.#subject!;
-    if (isGone(before)) await before.awaitEnding();
+    if (isGone(before) || isSanitizerReport(before.errorOutput)) await before.awaitEnding();
     const crash = crashIn(before);
     if (crash !== undefined) return goneOutcome(crash);
     const isHostile = planned.conformCase.isHostile === true;
@@ -149,7 +159,7 @@ export class ConformRun {
       } catch (thrown) {
         this.#options.signal?.throwIfAborted();
         const end = endOf(thrown);
-        if (end.verdict === 'gone') await subject.awaitEnding();
+        if (end.verdict === 'gone' || isSanitizerReport(subject.errorOutput)) await subject.awaitEnding();
         const early = crashIn(subject);
         // The memory of the rings goes with the machine.
         const ring = bench.inspect();

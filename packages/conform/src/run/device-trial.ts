@@ -13,6 +13,7 @@ import { shrinkOperations } from '../operations/shrink-operations.ts';
 import type { ProtocolCase } from '../protocol/protocol-case.ts';
 import { ProtocolRun } from '../protocol/protocol-run.ts';
 import type { CaseResult } from './case-result.ts';
+import { crashOf } from './outcome.ts';
 import { describeDevice, type DeviceReport } from './conform-report.ts';
 import { ConformRun, type ConformRunOptions } from './conform-run.ts';
 import { matchesFilter, planCases, type PlannedCase } from './planned-case.ts';
@@ -86,7 +87,22 @@ export class DeviceTrial {
 
   /** Boots the device, and says what it is. Throws coded errors, and the reason of the signal. */
   async boot(): Promise<DeviceReport> {
-    return describeDevice(await this.#bootAnywhere(), this.#options.backEnd);
+    try {
+      return describeDevice(await this.#bootAnywhere(), this.#options.backEnd);
+    } catch (error) {
+      throw await this.#withEnding(error);
+    }
+  }
+
+  /** What a back-end that did not even start well printed says more than that its connection ended. */
+  async #withEnding(error: unknown): Promise<unknown> {
+    const { program } = this.#options;
+    if (program === undefined || !isCodedError(error) || error.code !== 'ERR_DEVICE_LOST') return error;
+    await program.mayHaveEnded();
+    const crash = crashOf(program.ending, program.errorOutput);
+    if (crash === undefined) return error;
+    const { code, message, hint } = error;
+    return new CodedError(code, `${message}; ${crash}`, { ...(hint !== undefined && { hint }), cause: error });
   }
 
   /** Runs all cases. Throws the reason of the signal, and coded errors where the device cannot be booted at all. */

@@ -37,13 +37,20 @@ export function endOf(thrown: unknown): CaseEnd {
   return new CaseEnd('fail', thrown.message);
 }
 
+/** Whether a program printed the report of a sanitizer, or has begun to. */
+export function isSanitizerReport(output: string): boolean {
+  return output.includes('Sanitizer:') || output.includes(': runtime error: ');
+}
+
 /** How the program that is the device crashed; an orderly exit is none. */
 export function crashOf(ending: string | undefined, errorOutput: string): string | undefined {
   const output = errorOutput.trim();
   const isOrderly = ending === undefined || ending.startsWith('status');
   // A build with sanitizers exits with a status where another one would be ended by a signal.
-  if (isOrderly && !output.includes('Sanitizer:')) return undefined;
-  return `the back-end was ended by ${ending ?? 'nothing yet'}${output === '' ? '' : `; it printed: ${output}`}`;
+  if (isOrderly && !isSanitizerReport(output)) return undefined;
+  const how =
+    ending === undefined ? 'the back-end reports an error and runs on' : `the back-end was ended by ${ending}`;
+  return `${how}${output === '' ? '' : `; it printed: ${output}`}`;
 }
 
 /** The result of a case that began at `startedAt`. */

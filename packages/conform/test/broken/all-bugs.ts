@@ -1,5 +1,6 @@
 import type { Bug } from './broken-device.ts';
 import { BLOCK_BUGS } from './block-bugs.ts';
+import { BLOCK_FRAMING_BUGS } from './block-framing-bugs.ts';
 import { HOSTILE_BUGS } from './hostile-bugs.ts';
 import { NOTIFICATION_BUGS } from './notification-bugs.ts';
 import { QUEUE_BUGS } from './queue-bugs.ts';
@@ -14,4 +15,5 @@ export const BUGS: readonly Bug[] = [
   ...QUEUE_BUGS,
   ...HOSTILE_BUGS,
   ...BLOCK_BUGS,
+  ...BLOCK_FRAMING_BUGS,
 ];

@@ -5,9 +5,10 @@ import type { BrokenDevice, Bug } from './broken-device.ts';
 import { altered, config } from './register-bugs.ts';
 
 /** A request as a broken device half sees it, and changes it. */
-interface Seen {
+export interface Seen {
   readonly chain: DescriptorChain;
   readonly space: DeviceAddressSpace;
+  readonly queue: number;
   readonly type: number;
   readonly sector: number;
   /** Bytes of the data that the device writes. */
@@ -28,7 +29,8 @@ const GET_ID = 8;
 const DISCARD = 11;
 const ZEROES = 13;
 
-function bug(name: string, process: (seen: Seen) => number): Bug {
+/** A disk whose requests are handled in another way. */
+export function blockBug(name: string, process: (seen: Seen) => number): Bug {
   return {
     name,
     model: (model, device) => ({
@@ -39,6 +41,7 @@ function bug(name: string, process: (seen: Seen) => number): Bug {
         return process({
           chain,
           space,
+          queue,
           type: view.getUint32(0, true),
           sector: Number(view.getBigUint64(8, true)),
           room: Math.max(0, chain.writableBytes - 1),
@@ -78,91 +81,93 @@ function as({ type, sector, rewrite, handle }: Seen, otherType: number, otherSec
 
 /** Bugs of a disk, and assumptions about the framing of its requests. */
 export const BLOCK_BUGS: readonly Bug[] = [
-  bug('takes the header from the first descriptor only', (seen) =>
+  blockBug('takes the header from the first descriptor only', (seen) =>
     seen.chain.length[0]! < 16 ? seen.answer(1) : seen.handle(),
   ),
-  bug('wants the header in a descriptor of its own', (seen) =>
+  blockBug('wants the header in a descriptor of its own', (seen) =>
     seen.type === OUT && seen.chain.length[0]! > 16 ? seen.answer(1) : seen.handle(),
   ),
-  bug('wants whole sectors in each descriptor', (seen) => {
+  blockBug('wants whole sectors in each descriptor', (seen) => {
     const { chain } = seen;
     for (let i = 1; i < chain.readable; i++) if (chain.length[i]! % 512 !== 0) return seen.answer(1);
     return seen.handle();
   }),
-  bug('wants the status in a descriptor with something else', (seen) =>
+  blockBug('wants the status in a descriptor with something else', (seen) =>
     seen.chain.count - seen.chain.readable > 1 && seen.chain.length[seen.chain.count - 1] === 1 ? 0 : seen.handle(),
   ),
-  bug('writes to the first writable descriptor only', (seen) => {
+  blockBug('writes to the first writable descriptor only', (seen) => {
     const { chain } = seen;
     return chain.count - chain.readable > 1 ? seen.answer(0) : seen.handle();
   }),
-  bug('writes to writable descriptors of 1 byte not at all', (seen) => {
+  blockBug('writes to writable descriptors of 1 byte not at all', (seen) => {
     const { chain } = seen;
     return chain.length[chain.readable] === 1 && chain.count - chain.readable > 1 ? seen.answer(0) : seen.handle();
   }),
-  bug('says a used length without having written', (seen) => {
+  blockBug('says a used length without having written', (seen) => {
     if (seen.type !== IN) return seen.handle();
     seen.answer(0);
     return seen.room + 1;
   }),
-  bug('drops every write', (seen) => (seen.type === OUT ? seen.answer(0) : seen.handle())),
-  bug('writes one sector too far', (seen) => (seen.type === OUT ? as(seen, OUT, seen.sector + 1) : seen.handle())),
-  bug('writes to the sector before as well', (seen) => {
+  blockBug('drops every write', (seen) => (seen.type === OUT ? seen.answer(0) : seen.handle())),
+  blockBug('writes one sector too far', (seen) => (seen.type === OUT ? as(seen, OUT, seen.sector + 1) : seen.handle())),
+  blockBug('writes to the sector before as well', (seen) => {
     if (seen.type === OUT && seen.sector > 100) as(seen, OUT, seen.sector - 1);
     return seen.handle();
   }),
-  bug('takes at most 64 KiB', (seen) => (seen.chain.readableBytes > 0x1_0010 ? seen.answer(1) : seen.handle())),
-  bug('has no last sector', (seen) =>
+  blockBug('takes at most 64 KiB', (seen) => (seen.chain.readableBytes > 0x1_0010 ? seen.answer(1) : seen.handle())),
+  blockBug('has no last sector', (seen) =>
     (seen.type === IN || seen.type === OUT) && seen.sector === 32_767 ? seen.answer(1) : seen.handle(),
   ),
-  bug('reads behind the end of the disk', (seen) =>
+  blockBug('reads behind the end of the disk', (seen) =>
     seen.type === IN && seen.sector * 512 + seen.room > 16 * 2 ** 20 ? as(seen, IN, 0) : seen.handle(),
   ),
-  bug('writes behind the end of the disk', (seen) =>
+  blockBug('writes behind the end of the disk', (seen) =>
     seen.type === OUT && seen.sector >= 32_768 ? as(seen, OUT, 300) : seen.handle(),
   ),
-  bug('cuts a sector to 32 bits', (seen) =>
+  blockBug('cuts a sector to 32 bits', (seen) =>
     seen.type === IN && seen.sector > 2 ** 32 ? as(seen, IN, 0) : seen.handle(),
   ),
-  bug('hangs at part of a sector', (seen) => {
+  blockBug('hangs at part of a sector', (seen) => {
     if (seen.type === IN && seen.room === 100) seen.device.wedge();
     return seen.handle();
   }),
-  bug('has another identification each time', (seen) => {
+  blockBug('has another identification each time', (seen) => {
     const written = seen.handle();
     if (seen.type !== GET_ID) return written;
     writeChain(seen.chain, seen.space, 0, Uint8Array.of(65 + (seen.device.count++ % 20)), 0, 1);
     return written;
   }),
-  bug('cuts its identification to the first descriptor', (seen) => {
+  blockBug('cuts its identification to the first descriptor', (seen) => {
     const { chain } = seen;
     if (seen.type !== GET_ID || chain.count - chain.readable < 3) return seen.handle();
     writeChain(chain, seen.space, 0, Uint8Array.of(66, 67), 0, 2);
     return seen.answer(0);
   }),
-  bug('fails a flush', (seen) => (seen.type === FLUSH ? seen.answer(1) : seen.handle())),
-  bug('answers OK to a request that it does not know', (seen) => (seen.type > 14 ? seen.answer(0) : seen.handle())),
-  bug('forgets what was written at a reset', (seen) => {
+  blockBug('fails a flush', (seen) => (seen.type === FLUSH ? seen.answer(1) : seen.handle())),
+  blockBug('answers OK to a request that it does not know', (seen) =>
+    seen.type > 14 ? seen.answer(0) : seen.handle(),
+  ),
+  blockBug('forgets what was written at a reset', (seen) => {
     const first = seen.device.rings[0]?.taken === 1;
     if (first && seen.type === IN && seen.sector === 128) return seen.answer(1);
     return seen.handle();
   }),
-  bug('writes no zeroes', (seen) => (seen.type === ZEROES ? seen.answer(0) : seen.handle())),
-  bug('writes no zeroes where it may deallocate', (seen) =>
+  blockBug('writes no zeroes', (seen) => (seen.type === ZEROES ? seen.answer(0) : seen.handle())),
+  blockBug('writes no zeroes where it may deallocate', (seen) =>
     seen.type === ZEROES && flagsOf(seen) === 1 ? seen.answer(0) : seen.handle(),
   ),
-  bug('ignores unknown flags', (seen) => {
+  blockBug('ignores unknown flags', (seen) => {
     const isRanged = seen.type === DISCARD || seen.type === ZEROES;
     return isRanged && flagsOf(seen) > 1 ? seen.answer(0) : seen.handle();
   }),
-  bug('ignores the unmap flag of a discard', (seen) =>
+  blockBug('ignores the unmap flag of a discard', (seen) =>
     seen.type === DISCARD && flagsOf(seen) === 1 ? seen.answer(0) : seen.handle(),
   ),
-  bug('fails every discard', (seen) => (seen.type === DISCARD ? seen.answer(1) : seen.handle())),
-  bug('takes a range from one descriptor only', (seen) =>
+  blockBug('fails every discard', (seen) => (seen.type === DISCARD ? seen.answer(1) : seen.handle())),
+  blockBug('takes a range from one descriptor only', (seen) =>
     seen.type === ZEROES && seen.chain.readable > 2 ? seen.answer(1) : seen.handle(),
   ),
-  bug('answers OK to wrong ranges', (seen) => {
+  blockBug('answers OK to wrong ranges', (seen) => {
     const isRanged = seen.type === DISCARD || seen.type === ZEROES;
     if (!isRanged) return seen.handle();
     const isWrong = seen.chain.readableBytes !== 32 || rangeOf(seen)[0] >= 32_768 || rangeOf(seen)[1] > 32_768;
@@ -188,7 +193,7 @@ export const BLOCK_BUGS: readonly Bug[] = [
 ];
 
 /** Sector and number of sectors of the first range. */
-function rangeOf({ chain, space }: Seen): readonly [number, number] {
+export function rangeOf({ chain, space }: Seen): readonly [number, number] {
   const bytes = new Uint8Array(16);
   readChain(chain, space, 16, bytes, 0, Math.min(16, chain.readableBytes - 16));
   const view = new DataView(bytes.buffer);

@@ -22,6 +22,11 @@ export async function embeddedBlock(): Promise<Profile> {
   return await embedded({ type: 'block', serial: 'conform', queues: 3 }, { kind: 'read', blockSize: '512B' });
 }
 
+/** The embedded block device that takes no writes. */
+export async function embeddedReadOnlyBlock(): Promise<Profile> {
+  return await embedded({ type: 'block', readOnly: true }, { kind: 'read', blockSize: '512B' });
+}
+
 /** The embedded network device, with three pairs of queues. */
 export async function embeddedNet(): Promise<Profile> {
   return await embedded({ type: 'net', queuePairs: 3, mtu: 1500, speed: 10_000 }, { kind: 'echo', blockSize: '100B' });

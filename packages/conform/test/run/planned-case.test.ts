@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import type { ConformCase } from '@virtio-platform/core';
 import { FeatureSet, VIRTIO_F_RING_PACKED } from '@virtio-platform/core/features';
@@ -82,6 +83,14 @@ describe('the cases of the vhost-user protocol', () => {
     expect(ids.filter((id, i) => ids.indexOf(id) !== i)).toEqual([]);
     expect(ids.filter((id) => !/^vhost-user\/[a-z0-9-]+(\/(split|packed))?$/.test(id))).toEqual([]);
     expect(PROTOCOL_CASES.filter(({ title }) => !/^[a-z]/.test(title) || title.endsWith('.'))).toEqual([]);
+  });
+
+  it('are as many as the page that compares conform says', () => {
+    const page = readFileSync(new URL('../../../core/docs/conform-compared.md', import.meta.url), 'utf8');
+    const [, protocol, all] = /more than (\d+) cases for a back-end of any type[^.]*? more than (\d+):/s.exec(page)!;
+    const count = planCases(PROTOCOL_CASES).length;
+    expect(count).toBeGreaterThan(Number(protocol));
+    expect(count + planCases(casesOf(block)).length).toBeGreaterThan(Number(all));
   });
 
   it('name a clause that the coverage counts, and try each one that a front-end can see', () => {

@@ -6,6 +6,8 @@ import { BLOCK_CONFIG_CASES } from './config-cases.ts';
 import { configValue, diskFacts } from './block-disk-facts.ts';
 import { openBlockModel } from './block-model.ts';
 import { blockRequest, patternOf, readOf, writeOf } from './block-requests.ts';
+import { BLOCK_FRAMING_CASES } from './framing-cases.ts';
+import { BLOCK_LIMIT_CASES } from './limit-cases.ts';
 import { BLOCK_RANGE_CASES } from './range-cases.ts';
 import { BLOCK_REQUEST_CASES } from './request-cases.ts';
 
@@ -67,5 +69,11 @@ export const BLOCK_CASES: DeviceCases = {
     const queues = bench.accepted.has(VIRTIO_BLK_F_MQ) ? Number(configValue(bench, BLOCK_CONFIG.num_queues)) : 1;
     return queue < queues ? { ...usual, queue } : undefined;
   },
-  cases: [...BLOCK_REQUEST_CASES, ...BLOCK_RANGE_CASES, ...BLOCK_CONFIG_CASES],
+  cases: [
+    ...BLOCK_REQUEST_CASES,
+    ...BLOCK_FRAMING_CASES,
+    ...BLOCK_LIMIT_CASES,
+    ...BLOCK_RANGE_CASES,
+    ...BLOCK_CONFIG_CASES,
+  ],
 };

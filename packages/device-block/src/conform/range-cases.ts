@@ -20,13 +20,18 @@ const SEED = 11;
 const UNKNOWN_FLAG = 1 << 7;
 
 /** One range of a request. */
-interface Range {
+export interface Range {
   readonly sector: bigint | number;
   readonly sectors: number;
   readonly flags?: number;
 }
 
-function rangeRequest(type: number, ranges: readonly Range[], status: number | readonly number[] = 0): GoodRequest {
+/** A request with ranges. */
+export function rangeRequest(
+  type: number,
+  ranges: readonly Range[],
+  status: number | readonly number[] = 0,
+): GoodRequest {
   const data = new Uint8Array(ranges.length * BLOCK_RANGE_SIZE);
   const view = new DataView(data.buffer);
   for (const [i, { sector, sectors, flags = 0 }] of ranges.entries()) {
@@ -41,12 +46,14 @@ function has(bit: number, name: string): CaseNeed {
   return ({ acceptable }) => (acceptable.has(bit) ? undefined : `the disk does not offer ${name}`);
 }
 
-const hasDiscard = has(VIRTIO_BLK_F_DISCARD, 'BLK_DISCARD');
-const hasZeroes = has(VIRTIO_BLK_F_WRITE_ZEROES, 'BLK_WRITE_ZEROES');
+/** The disk discards. */
+export const hasDiscard: CaseNeed = has(VIRTIO_BLK_F_DISCARD, 'BLK_DISCARD');
+/** The disk writes zeroes. */
+export const hasZeroes: CaseNeed = has(VIRTIO_BLK_F_WRITE_ZEROES, 'BLK_WRITE_ZEROES');
 const hasErase = has(VIRTIO_BLK_F_SECURE_ERASE, 'BLK_SECURE_ERASE');
 
 /** Three blocks of a pattern, of which a case changes that in the middle. */
-async function threeBlocks(
+export async function threeBlocks(
   bench: ConformBench,
 ): Promise<DiskFacts & { readonly at: number; readonly data: Uint8Array }> {
   await bench.start();

@@ -25,22 +25,24 @@ const UNKNOWN_TYPE = 0x7e5d;
 /** The device takes writes. */
 export const isWritable: CaseNeed = ({ offered }) =>
   offered.has(VIRTIO_BLK_F_RO) ? 'the disk is read-only' : undefined;
-const isReadOnly: CaseNeed = ({ offered }) => (offered.has(VIRTIO_BLK_F_RO) ? undefined : 'the disk is not read-only');
+/** The device is read-only. */
+export const isReadOnly: CaseNeed = ({ offered }) =>
+  offered.has(VIRTIO_BLK_F_RO) ? undefined : 'the disk is not read-only';
 
 /** Starts the device, and says what the disk is. */
-async function open(bench: ConformBench): Promise<DiskFacts> {
+export async function open(bench: ConformBench): Promise<DiskFacts> {
   await bench.start();
   return diskFacts(bench);
 }
 
 /** Where a case writes: behind the sectors that the well-behaved requests read, where there is room. */
-function place({ sectors, unit }: DiskFacts, blocks: number): number {
+export function place({ sectors, unit }: DiskFacts, blocks: number): number {
   const start = 128 * unit;
   return start + blocks * unit <= sectors ? start : 0;
 }
 
 /** Writes blocks, and reads them again. */
-async function writeAndRead(bench: ConformBench, sector: number, sectors: number, framing = {}): Promise<void> {
+export async function writeAndRead(bench: ConformBench, sector: number, sectors: number, framing = {}): Promise<void> {
   const data = patternOf(sector, SEED, sectors);
   await bench.serve(bench.layOutRequest(writeOf(sector, data), framing));
   await bench.serve(bench.layOutRequest(readOf(sector, data)));

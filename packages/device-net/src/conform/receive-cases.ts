@@ -28,6 +28,8 @@ const GUEST_OFFLOADS = [
   VIRTIO_NET_F_GUEST_USO4,
   VIRTIO_NET_F_GUEST_USO6,
 ];
+/** Times that a packet is sent until it arrives. */
+const MOST_TRIES = 20;
 /** RSC_INFO, and the flags of tunnels and of IPsec. */
 const FLAGS_OF_FEATURES = 0x7c;
 
@@ -141,18 +143,22 @@ export const NET_RECEIVE_CASES: readonly ConformCase[] = [
       port.give(port.frame({ data: 1000 }));
       await port.bench.settle();
       const small = port.frame({ data: 60 });
-      port.give(small);
-      // What became of the long one is the device's choice; it may not be in two buffers.
       const ring = port.receiver();
-      for (let i = 0; i < 6; i++) {
-        const { id, length } = await ring.takeNext();
-        port.bench.check(length <= RECEIVE_BYTES, `the used length of buffer ${id} is ${length}`);
-        if (length === port.header + small.length) return;
-        const isWhole = length === port.header + 1014;
-        port.bench.check(
-          length === 0 || isWhole,
-          `a frame of 1014 bytes is in a buffer with a used length of ${length}`,
-        );
+      // A burst of packets may be lost with the one in it that fits nowhere. What follows is sent until it arrives.
+      for (let tries = 0, taken = 0; taken < 6; tries++) {
+        port.give(small);
+        await port.bench.settle();
+        let returned = tries < MOST_TRIES ? ring.take() : await ring.takeNext();
+        // What became of the long one is the device's choice; it may not be in two buffers.
+        for (; returned !== undefined; returned = ring.take()) {
+          const { id, length } = returned;
+          taken++;
+          port.bench.check(length <= RECEIVE_BYTES, `the used length of buffer ${id} is ${length}`);
+          if (length === port.header + small.length) return;
+          const isWhole = length === port.header + 1014;
+          const seen = `a frame of 1014 bytes is in a buffer with a used length of ${length}`;
+          port.bench.check(length === 0 || isWhole, seen);
+        }
       }
     },
   }),

@@ -275,9 +275,10 @@ export class FrontEndSession {
       case 'GET_STATUS':
         return encodeU64(BigInt(this.#status));
       case 'RESET_DEVICE':
-      case 'RESET_OWNER':
         return this.#reset();
+      // The document asks back-ends to ignore the second: some took it for a reset of the whole connection.
       case 'SET_OWNER':
+      case 'RESET_OWNER':
         return undefined;
       default:
         return this.#executeOfQueue(message);

@@ -5,6 +5,10 @@ import { GREETING_CASES } from './greeting-cases.ts';
 import { HOSTILE_MEMORY_CASES } from './hostile-memory-cases.ts';
 import { HOSTILE_MESSAGE_CASES } from './hostile-message-cases.ts';
 import { HOSTILE_RING_CASES } from './hostile-ring-cases.ts';
+import { IOTLB_CASES } from './iotlb-cases.ts';
+import { IOTLB_HOSTILE_CASES } from './iotlb-hostile-cases.ts';
+import { LOG_CASES } from './log-cases.ts';
+import { LOG_HOSTILE_CASES } from './log-hostile-cases.ts';
 import { MEMORY_CASES } from './memory-cases.ts';
 import { RING_STATE_CASES } from './ring-state-cases.ts';
 
@@ -18,4 +22,8 @@ export const PROTOCOL_CASES: readonly ProtocolCase[] = [
   ...HOSTILE_MESSAGE_CASES,
   ...HOSTILE_RING_CASES,
   ...HOSTILE_MEMORY_CASES,
+  ...IOTLB_CASES,
+  ...IOTLB_HOSTILE_CASES,
+  ...LOG_CASES,
+  ...LOG_HOSTILE_CASES,
 ];

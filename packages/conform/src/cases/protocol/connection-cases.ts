@@ -156,7 +156,7 @@ export const CONNECTION_CASES: readonly ProtocolCase[] = [
       const kick = new KickPipe();
       try {
         bench.start();
-        bench.tell('SET_VRING_ERR', payloadOf(BigInt(bench.queue)), [kick.descriptor]);
+        bench.tell('SET_VRING_KICK', payloadOf(BigInt(bench.queue)), [kick.descriptor]);
         bench.synchronise();
         kick.closeReadEnd();
         bench.disconnect();

@@ -136,11 +136,13 @@ export const HOSTILE_MESSAGE_CASES: readonly ProtocolCase[] = [
     level: 'SHOULD',
     title: 'takes a message whose header and payload come one after the other',
     run: async (bench) => {
-      bench.start();
+      bench.greet();
+      bench.share();
       bench.frontEnd.send('SET_VRING_NUM', new Uint8Array(0), { size: 8 });
       await bench.settle();
       bench.frontEnd.sendBytes(payloadOf(bench.queue, 16));
       bench.synchronise();
+      bench.startQueues();
       await bench.serve();
     },
   },
