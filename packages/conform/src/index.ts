@@ -7,6 +7,7 @@ export type { Severity, Verdict } from './bench/case-end.ts';
 export * from './cases/all-cases.ts';
 export * from './cases/needs.ts';
 export * from './device/booted-subject.ts';
+export * from './cases/pci/all-pci-cases.ts';
 export * from './cases/protocol/all-protocol-cases.ts';
 export * from './protocol/protocol-case.ts';
 export type { ProtocolOffer } from './protocol/protocol-offer.ts';

@@ -1,3 +1,4 @@
+import type { PciFunction } from '../../device/pci-function.ts';
 import type { FeatureSet } from '../../features/feature-set.ts';
 
 /** What a device is before a case runs: what a {@link CaseNeed} looks at. */
@@ -14,6 +15,8 @@ export interface OfferedDevice {
   readonly maxQueueSize: (queue: number) => number;
   /** How the driver reaches it: `vhost-user`, `pci`, `embedded`. */
   readonly machine: string;
+  /** The PCI function that it is, with all of its registers; absent where it is none. */
+  readonly pci?: PciFunction | undefined;
 }
 
 /** A request that every device of a type has to serve, as bytes: cases of the ring cut it into segments. */
