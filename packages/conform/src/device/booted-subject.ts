@@ -86,6 +86,7 @@ export class BootedSubject {
       queueCount: transport.queueCount,
       maxQueueSize: (queue) => transport.maxQueueSize(queue),
       machine: run.machineName,
+      guestByteOrder: run.platform.guestByteOrder,
       pci: machine.pci,
     };
     this.#mapping = openMapping(run, machine, path);

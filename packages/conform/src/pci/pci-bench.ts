@@ -116,10 +116,15 @@ export class PciBench {
     this.structure(CFG_TYPE.notify).write(this.notifyOffset(at), width, queue);
   }
 
+  /** MSI-X. Skips the case where the function has none. */
+  requireMsix(): MsixRegisters {
+    const { msix } = this;
+    return msix?.tableBar === undefined ? this.#bench.skip('the function has no MSI-X') : msix;
+  }
+
   /** MSI-X whose messages a case can see: they are memory of the driver. Skips the case where they are not. */
   messageVectors(): MsixRegisters {
-    const { msix } = this;
-    if (msix?.tableBar === undefined) return this.#bench.skip('the function has no MSI-X');
+    const msix = this.requireMsix();
     if (this.#bench.transport.interruptMessages === undefined)
       return this.#bench.skip('messages of its interrupts reach no memory of the driver here');
     return msix;

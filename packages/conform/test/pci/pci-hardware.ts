@@ -28,6 +28,10 @@ export interface PciBug {
   /** `queue` is -1 for a change of the configuration. */
   interrupt?(hardware: PciHardware, queue: number, usual: () => void): void;
   reset?(hardware: PciHardware, usual: () => void): void;
+  /** Whether a space is on, whatever the command register says. */
+  isOn?(hardware: PciHardware, bit: number, what: 'read' | 'write'): boolean | undefined;
+  /** What is behind a base address register. */
+  bar?(hardware: PciHardware, index: number, usual: PciBar | undefined): PciBar | undefined;
 }
 
 /** The registers of one queue. */
@@ -67,6 +71,9 @@ export class PciHardware implements PciFunction {
   queues: QueueRegisters[] = [];
   /** Whatever a bug remembers. */
   count = 0;
+  readonly memo: Map<number, number> = new Map();
+  /** Whether the reset under way is one of the function. */
+  isFunctionReset = false;
   /** What the case does to the device, so that a bug knows where it is. */
   onCrash: () => void = () => {};
   #hasFailed = false;
@@ -112,14 +119,19 @@ export class PciHardware implements PciFunction {
   }
 
   openBar(index: number): PciBar | undefined {
+    const usual = this.#openBar(index);
+    return this.bug?.bar === undefined ? usual : this.bug.bar(this, index, usual);
+  }
+
+  #openBar(index: number): PciBar | undefined {
     if (index === 0) {
       return {
         kind: 'io',
         size: LEGACY_BYTES,
         read: (at, width) =>
-          this.#isOn(IO) ? this.#read('legacy', at, width, () => this.#legacyRead(at, width)) : ones(width),
+          this.#isOn(IO, 'read') ? this.#read('legacy', at, width, () => this.#legacyRead(at, width)) : ones(width),
         write: (at, width, value) => {
-          if (this.#isOn(IO)) this.#write('legacy', at, width, value, (v) => this.#legacyWrite(at, width, v));
+          if (this.#isOn(IO, 'write')) this.#write('legacy', at, width, value, (v) => this.#legacyWrite(at, width, v));
         },
       };
     }
@@ -309,8 +321,9 @@ export class PciHardware implements PciFunction {
     if (isNew || isChanged) this.interrupt(-1);
   }
 
-  #isOn(bit: number): boolean {
-    return (this.config.command & bit) !== 0;
+  #isOn(bit: number, what: 'read' | 'write' = 'write'): boolean {
+    const asBroken = this.bug?.isOn?.(this, bit, what);
+    return asBroken ?? (this.config.command & bit) !== 0;
   }
 
   #memoryBar(size: number, place: (at: number) => readonly [Space, number]): PciBar {
@@ -318,12 +331,12 @@ export class PciHardware implements PciFunction {
       kind: 'memory',
       size,
       read: (at, width) => {
-        if (!this.#isOn(MEMORY)) return ones(width);
+        if (!this.#isOn(MEMORY, 'read')) return ones(width);
         const [space, offset] = place(at);
         return this.#read(space, offset, width, () => this.#spaceRead(space, offset, width));
       },
       write: (at, width, value) => {
-        if (!this.#isOn(MEMORY)) return;
+        if (!this.#isOn(MEMORY, 'write')) return;
         const [space, offset] = place(at);
         this.#write(space, offset, width, value, (written) => this.#spaceWrite(space, offset, width, written));
       },
@@ -417,7 +430,9 @@ export class PciHardware implements PciFunction {
     }
     if (offset <= CAPABILITY.msix + 3 && offset + width > CAPABILITY.msix + 2) this.sendPending();
     if (this.config.takeFunctionReset()) {
+      this.isFunctionReset = true;
       this.reset();
+      this.isFunctionReset = false;
       this.power();
       this.config.write(COMMAND, 2, 0);
       this.config.write(CAPABILITY.msix + 2, 2, 0);

@@ -59,6 +59,7 @@ export class PciHarness {
       // What comes afterwards is without the bug, unless the device is gone.
       run: async (bench) => {
         this.hardware.count = 0;
+        this.hardware.memo.clear();
         this.hardware.bug = bug.pci;
         this.#device.bug = ring === undefined ? undefined : { name: 'ring', ...ring };
         try {

@@ -8,6 +8,7 @@ import { PCI_CONFIG_CASES } from './config-cases.ts';
 import { PCI_FEATURE_CASES } from './feature-cases.ts';
 import { PCI_IDENTITY_CASES } from './identity-cases.ts';
 import { PCI_ISR_CASES } from './isr-cases.ts';
+import { PCI_LEGACY_CASES } from './legacy-cases.ts';
 import { PCI_MODE_CASES } from './mode-cases.ts';
 import { PCI_MSIX_CASES } from './msix-cases.ts';
 import { PCI_NOTIFY_CASES } from './notify-cases.ts';
@@ -29,4 +30,5 @@ export const PCI_CASES: readonly ConformCase[] = [
   ...PCI_MODE_CASES,
   ...PCI_COMMAND_CASES,
   ...PCI_ACCESS_CASES,
+  ...PCI_LEGACY_CASES,
 ].map(overPci);

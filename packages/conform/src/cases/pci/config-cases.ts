@@ -22,7 +22,8 @@ function fieldsOf(bench: ConformBench, width: number): readonly (readonly [strin
 
 /** The device configuration by its registers (sections 4.1.3 and 4.1.4.6). */
 export const PCI_CONFIG_CASES: readonly PciCase[] = [
-  ...WIDTHS.map((width): PciCase => ({
+  // Bytes are what the wider accesses are held against.
+  ...WIDTHS.slice(1).map((width): PciCase => ({
     id: `pci/config/fields-of-${8 * width}-bits`,
     clause: '4.1.3.1',
     level: 'MUST',

@@ -133,11 +133,16 @@ export const PCI_ISR_CASES: readonly PciCase[] = [
     },
     { clause: '2.4.1' },
   ),
-  oneCase('idle', 'does not interrupt where nothing happens', async (bench, pci) => {
-    await startOnLine(bench, pci);
-    await bench.settle();
-    bench.equal('the interrupt status', pci.takeIsr(), 0);
-  }),
+  oneCase(
+    'idle',
+    'does not interrupt where nothing happens',
+    async (bench, pci) => {
+      await startOnLine(bench, pci);
+      await bench.settle();
+      bench.equal('the interrupt status', pci.takeIsr(), 0);
+    },
+    { level: 'SHOULD' },
+  ),
   oneCase(
     'each-request',
     'interrupts for each of 40 requests whose driver reads the interrupt status first',
@@ -146,9 +151,10 @@ export const PCI_ISR_CASES: readonly PciCase[] = [
       for (let n = 0; n < 40; n++) {
         const laid = bench.layOut(n % 4);
         ring.give(laid.segments);
-        await bench.until('set the interrupt status', () => (pci.takeIsr() & QUEUE) !== 0);
-        const returned = ring.take();
-        bench.check(returned !== undefined, `it interrupted, and there is no used buffer (request ${n})`);
+        while (ring.outstanding > 0) {
+          await bench.until(`interrupt for request ${n}`, () => (pci.takeIsr() & QUEUE) !== 0);
+          while (ring.take() !== undefined);
+        }
       }
     },
     BOTH,

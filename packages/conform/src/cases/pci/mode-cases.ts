@@ -34,7 +34,7 @@ const NOTIFIED: ReadonlySet<string> = new Set([
 function inWay(way: InterruptWay, conformCase: ConformCase): PciCase {
   return {
     ...conformCase,
-    id: `pci/${way}/${conformCase.id}`,
+    id: `pci/by-${way}/${conformCase.id}`,
     title: `${conformCase.title}, ${WORDS[way]}`,
     run: async (bench, pci) => {
       bench.receiveBy(interruptsBy(way, bench, pci));
@@ -46,7 +46,7 @@ function inWay(way: InterruptWay, conformCase: ConformCase): PciCase {
 /** What a driver does that looks for used buffers only where it was notified: a lost notification hangs it. */
 function drivenCases(way: InterruptWay): readonly PciCase[] {
   const one = (id: string, title: string, run: PciCase['run']): PciCase => ({
-    id: `pci/${way}/${id}`,
+    id: `pci/by-${way}/${id}`,
     clause: '4.1.5.3',
     level: 'MUST',
     title: `${title}, ${WORDS[way]}`,
