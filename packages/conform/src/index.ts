@@ -28,6 +28,7 @@ export * from './run/clauses.ts';
 export * from './run/conform-report.ts';
 export * from './run/coverage.ts';
 export * from './run/device-trial.ts';
+export * from './pci/pci-clauses.ts';
 export * from './protocol/protocol-clauses.ts';
 export * from './known/identify-back-end.ts';
 export * from './known/known-back-end.ts';

@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, it } from 'vitest';
-import { isFailure, PCI_CASES, planCases } from '../src/index.ts';
+import { isFailure, PCI_CASES, planCases, type PlannedCase } from '../src/index.ts';
 import { bugOf } from './pci/pci-bugs.ts';
 import { PciHarness } from './pci/pci-harness.ts';
 
@@ -7,6 +7,16 @@ const CASES = planCases(PCI_CASES);
 
 const harness = await PciHarness.open();
 afterAll(() => harness.end());
+
+/** Whether a case fails on the function with the bug of a case. */
+async function fails(planned: PlannedCase, of: PlannedCase): Promise<boolean> {
+  return isFailure(
+    await harness.try(
+      planned,
+      bugOf(of.id, () => harness.hardware),
+    ),
+  );
+}
 
 describe('the PCI function', () => {
   it('passes every case', { timeout: 60_000 }, async () => {
@@ -18,6 +28,7 @@ describe('the PCI function', () => {
       else if (verdict !== 'pass') failed.push(`${id}: ${verdict}, ${seen}`);
     }
     expect(failed).toEqual([]);
+    // Their bugs are functions that have what this one has not.
     expect(skipped).toEqual([
       'pci/identity/modern-revision',
       'pci/identity/modern-subsystem',
@@ -26,26 +37,21 @@ describe('the PCI function', () => {
     ]);
   });
 
-  it('has a bug for each case, which fails it', { timeout: 120_000 }, async () => {
-    const wrong: string[] = [];
+  it('has a bug for each case, which the case finds', { timeout: 120_000 }, async () => {
+    const notFound: string[] = [];
     for (const planned of CASES) {
-      const bug = bugOf(planned.id, () => harness.hardware);
-      const result = bug && (await harness.try(planned, bug));
-      if (result === undefined || !isFailure(result)) wrong.push(`${planned.id}: ${result?.verdict ?? 'no bug'}`);
+      const isFound = bugOf(planned.id, () => harness.hardware) !== undefined && (await fails(planned, planned));
+      if (!isFound) notFound.push(planned.id);
     }
-    expect(wrong).toEqual([]);
+    expect(notFound).toEqual([]);
   });
 
-  it('has bugs that the next case of the family passes', { timeout: 120_000 }, async () => {
+  it('has bugs by which neighbouring cases are told apart, every third of them', { timeout: 60_000 }, async () => {
     const together: string[] = [];
-    for (const [i, planned] of CASES.entries()) {
-      const next = CASES[i + 1];
-      if (next === undefined || familyOf(next.id) !== familyOf(planned.id)) continue;
-      const result = await harness.try(
-        next,
-        bugOf(planned.id, () => harness.hardware),
-      );
-      if (isFailure(result)) together.push(`${planned.id}, and ${next.id}: ${result.seen}`);
+    for (let i = 0; i < CASES.length - 1; i += 3) {
+      const [one, next] = [CASES[i]!, CASES[i + 1]!];
+      if (familyOf(one.id) !== familyOf(next.id)) continue;
+      if ((await fails(next, one)) && (await fails(one, next))) together.push(`${one.id}, ${next.id}`);
     }
     expect(together).toEqual([]);
   });

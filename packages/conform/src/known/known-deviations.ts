@@ -1,3 +1,4 @@
+import { DEVIATIONS_OF_PCI } from './deviations-of-pci.ts';
 import { DEVIATIONS_OF_TYPES } from './deviations-of-types.ts';
 import type { KnownBackEnd, KnownDeviation } from './known-back-end.ts';
 
@@ -69,7 +70,12 @@ const KNOWN: readonly KnownBackEnd[] = [
     version: '7.2',
     deviations: [
       { ...EARLY_KICK, types: ['block', 'console', 'scsi', 'balloon'] },
+      { ...EARLY_KICK, cases: ['status/kick-before-driver-ok/packed'], types: ['block'] },
       TABLE_BEHIND,
+      {
+        cases: ['ring/used-marked-written'],
+        why: 'virtqueue_packed_fill_desc writes AVAIL and USED only, against 2.8.3',
+      },
       {
         cases: ['features/unoffered-bit'],
         why: 'virtio_set_features clears bits that it does not offer and returns an error, which virtio-pci drops',
@@ -88,7 +94,7 @@ const KNOWN: readonly KnownBackEnd[] = [
  * the short name of the device type.
  */
 export function knownDeviations(program: string, version: string, type: string): ReadonlyMap<string, string> {
-  const known = [...KNOWN, ...DEVIATIONS_OF_TYPES]
+  const known = [...KNOWN, ...DEVIATIONS_OF_TYPES, ...DEVIATIONS_OF_PCI]
     .filter((backEnd) => backEnd.program.test(program) && version.startsWith(backEnd.version))
     .flatMap(({ deviations }) => deviations)
     .filter(({ types }) => types === undefined || types.includes(type));

@@ -64,8 +64,8 @@ function losesWindow(first: number, length: number, isSo: (hardware: PciHardware
 export const CONFIG_SPACE_BUGS: readonly (readonly [string, PciBug])[] = [
   ['pci/identity/vendor', configured({ 0: 0xf3 })],
   ['pci/identity/device', configured({ 2: 0x05 })],
-  ['pci/identity/modern-revision', configured({ 2: 0x42 })],
-  ['pci/identity/modern-subsystem', configured({ 2: 0x42 })],
+  ['pci/identity/modern-revision', configured({ 2: 0x42, 0x2e: 0x42 })],
+  ['pci/identity/modern-subsystem', configured({ 2: 0x42, 8: 1 })],
   ['pci/identity/transitional-revision', configured({ 8: 1 })],
   ['pci/identity/transitional-subsystem', configured({ 0x2e: 9 })],
   ['pci/identity/transitional-bar-0', { bar: (_hardware, index, usual) => (index === 0 ? undefined : usual) }],

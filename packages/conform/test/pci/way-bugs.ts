@@ -86,6 +86,12 @@ function hasBuffer({ memory, queues }: PciHardware, layout: Layout): boolean {
   return (memory.u16[(words[0]! + 14) / 2]! & 0x80) !== 0;
 }
 
+/** Counts the resets of a device that was at work. */
+function countResets(hardware: PciHardware, usual: () => void): void {
+  if (hardware.isLive) hardware.count++;
+  usual();
+}
+
 /** The bug of a case that runs in one way; `undefined` for another case. */
 export function wayBugOf(id: string, hardware: () => PciHardware): BrokenFunction | undefined {
   const found = /^pci\/by-(intx|msix|msix-shared)\/(.+?)(?:\/(split|packed))?$/.exec(id);
@@ -93,10 +99,9 @@ export function wayBugOf(id: string, hardware: () => PciHardware): BrokenFunctio
   const way = found[1] as InterruptWay;
   const layout = (found[3] ?? 'split') as Layout;
   const ring = (shown: Shown): BrokenFunction => ringBug(way, layout, hardware, shown);
-  const always: Shown = () => true;
   const bugs: Readonly<Record<string, () => BrokenFunction>> = {
     'notify/wanted': () => lossy(way, layout, () => true),
-    'notify/suppressed': () => ring((broken) => !broken.eventIdx || always(broken, true, [])),
+    'notify/suppressed': () => ring(() => true),
     'notify/wanted-again': () => ring(shownBy('stops to notify once it was suppressed')),
     'notify/used-event-ignored': () => ring(shownBy('obeys used_event without EVENT_IDX')),
     'notify/flags-ignored-with-event-idx': () => ring(shownBy('obeys avail.flags with EVENT_IDX')),
@@ -125,11 +130,7 @@ export function wayBugOf(id: string, hardware: () => PciHardware): BrokenFunctio
     'driven/batches': () => ring((_ring: BrokenRing, isWanted, slots) => isWanted && slots.length < 2),
     'driven/after-restart': () => {
       const { pci } = lossy(way, layout, ({ count }) => count > 3);
-      const reset: PciBug['reset'] = (broken, usual) => {
-        if (broken.isLive) broken.count++;
-        usual();
-      };
-      return { pci: { ...pci, reset } };
+      return { pci: { ...pci, reset: countResets } };
     },
     'driven/largest-ring': () => lossy(way, layout, ({ queues }, queue) => (queues[queue]?.size ?? 0) > 256),
     'driven/early-buffers': () => {
