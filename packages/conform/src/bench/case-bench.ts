@@ -283,7 +283,7 @@ export class CaseBench extends CaseVerdicts implements ConformBench {
   }
 
   #checkReturned(id: number, returned: ReturnedBuffer, laid: LaidOutRequest, ring: ConformRing): void {
-    const wrong = wrongInReturned(id, returned, laid, ring);
+    const wrong = wrongInReturned(id, returned, laid, ring, this.transport.unmarkedLengths);
     if (wrong !== undefined) this.fail(wrong);
   }
 
