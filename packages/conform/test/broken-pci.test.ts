@@ -8,6 +8,10 @@ const CASES = planCases(PCI_CASES);
 const harness = await PciHarness.open();
 afterAll(() => harness.end());
 
+/** Of the bugs that crash at one access each, every third is tried, and all of them with ALL_BUGS. */
+const STRIDE = process.env['ALL_BUGS'] === undefined ? 3 : 1;
+const CRASHES = /^pci\/(width|value|status|legacy\/(read|write)-)/;
+
 /** Whether a case fails on the function with the bug of a case. */
 async function fails(planned: PlannedCase, of: PlannedCase): Promise<boolean> {
   return isFailure(
@@ -19,7 +23,7 @@ async function fails(planned: PlannedCase, of: PlannedCase): Promise<boolean> {
 }
 
 describe('the PCI function', () => {
-  it('passes every case', { timeout: 60_000 }, async () => {
+  it('passes every case', { timeout: 240_000 }, async () => {
     const failed: string[] = [];
     const skipped: string[] = [];
     for (const planned of CASES) {
@@ -37,18 +41,19 @@ describe('the PCI function', () => {
     ]);
   });
 
-  it('has a bug for each case, which the case finds', { timeout: 120_000 }, async () => {
+  it('has a bug for each case, which the case finds', { timeout: 240_000 }, async () => {
     const notFound: string[] = [];
-    for (const planned of CASES) {
+    for (const [i, planned] of CASES.entries()) {
+      if (CRASHES.test(planned.id) && i % STRIDE !== 0) continue;
       const isFound = bugOf(planned.id, () => harness.hardware) !== undefined && (await fails(planned, planned));
       if (!isFound) notFound.push(planned.id);
     }
     expect(notFound).toEqual([]);
   });
 
-  it('has bugs by which neighbouring cases are told apart, every third of them', { timeout: 60_000 }, async () => {
+  it('has bugs by which neighbouring cases are told apart', { timeout: 240_000 }, async () => {
     const together: string[] = [];
-    for (let i = 0; i < CASES.length - 1; i += 3) {
+    for (let i = 0; i < CASES.length - 1; i += STRIDE) {
       const [one, next] = [CASES[i]!, CASES[i + 1]!];
       if (familyOf(one.id) !== familyOf(next.id)) continue;
       if ((await fails(next, one)) && (await fails(one, next))) together.push(`${one.id}, ${next.id}`);

@@ -283,7 +283,7 @@ export class CaseBench extends CaseVerdicts implements ConformBench {
   }
 
   #checkReturned(id: number, returned: ReturnedBuffer, laid: LaidOutRequest, ring: ConformRing): void {
-    const wrong = wrongInReturned(id, returned, laid, ring, this.transport.unmarkedLengths);
+    const wrong = wrongInReturned(id, returned, laid, ring);
     if (wrong !== undefined) this.fail(wrong);
   }
 
@@ -295,6 +295,7 @@ export class CaseBench extends CaseVerdicts implements ConformBench {
       eventIdx: this.#accepted.has(VIRTIO_RING_F_EVENT_IDX),
       inOrder: this.#accepted.has(VIRTIO_F_IN_ORDER),
       wholeUsedElements: transport.wholeUsedElements === true,
+      unmarkedLengths: transport.unmarkedLengths === true,
       notify: (queue, next) => transport.notify(queue, next),
       until: (what, isDone, milliseconds) => this.until(what, isDone, milliseconds),
     };

@@ -145,7 +145,8 @@ export class RawPackedRing extends RawRing {
     const length = this.memory.guest.view.getUint32(this.descriptorArea.address + at + 8, true);
     this.#used = advance(this.#used, Math.min(this.batchOf(id).slots, this.size), this.size);
     // Without WRITE the length means nothing (2.8.3).
-    return { id, length: (flags & VIRTQ_DESC_F_WRITE) === 0 ? 0 : length, flags };
+    const isSaid = (flags & VIRTQ_DESC_F_WRITE) !== 0 || this.setting.unmarkedLengths === true;
+    return { id, length: isSaid ? length : 0, flags };
   }
 
   protected tail(flags: number, next: number): readonly [number, number] {

@@ -25,6 +25,8 @@ export interface RingSetting {
   readonly start?: number;
   /** `Transport.wholeUsedElements`. */
   readonly wholeUsedElements: boolean;
+  /** `Transport.unmarkedLengths`: one case says so of the device, and no other one fails for it. */
+  readonly unmarkedLengths?: boolean;
   readonly notify: (queue: number, next: number) => void;
   readonly until: (what: string, isDone: () => boolean, milliseconds?: number) => Promise<void>;
 }

@@ -32,19 +32,15 @@ export function layOutRequest(memory: WatchedMemory, request: GoodRequest, frami
   return { request, segments: [...out, ...into], check };
 }
 
-/**
- * What is wrong with a buffer that came back, of which the device had `id` only; `undefined` where nothing is.
- * `hasUnmarked` is `Transport.unmarkedLengths`: one case says so, and no other fails for it.
- */
+/** What is wrong with a buffer that came back, of which the device had `id` only; `undefined` where nothing is. */
 export function wrongInReturned(
   id: number,
   returned: ReturnedBuffer,
   laid: LaidOutRequest,
   { layout }: Pick<ConformRing, 'layout'>,
-  hasUnmarked = false,
 ): string | undefined {
   if (returned.id !== id) return `the device returned buffer ${returned.id}, and had ${id} only`;
-  return laid.check(layout === 'packed' && !hasUnmarked ? marked(returned, laid) : returned);
+  return laid.check(layout === 'packed' ? marked(returned, laid) : returned);
 }
 
 /** The length of a packed used descriptor without WRITE means nothing (2.8.3). */

@@ -15,6 +15,7 @@ export const DEVIATIONS_OF_PCI: readonly KnownBackEnd[] = [
         why: 'driver_feature mirrors what was written, and virtio_validate_features looks at no bit that is not offered',
       },
       {
+        types: ['block', 'console', 'scsi', 'balloon'],
         cases: ['split', 'packed'].map((layout) => `pci/notify/before-driver-ok/${layout}`),
         why: 'virtio_queue_notify looks at the address of the queue and at whether the device is broken, not at DRIVER_OK',
       },

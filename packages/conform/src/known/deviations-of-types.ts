@@ -8,6 +8,8 @@ function onBoth(...ids: readonly string[]): string[] {
 /** Cases of the ring with requests that are cut, or that are counted. */
 const CUT_REQUESTS = [
   'ring/scattered-descriptors',
+  'ring/wrap-in-chain',
+  'ring/wrap-by-whole-ring',
   ...onBoth(
     'ring/readable-single-bytes',
     'ring/readable-in-two',
@@ -29,6 +31,8 @@ const CUT_REQUESTS = [
     'queues/tables-on-each',
     'queues/many-requests',
     'queues/reset-one-with-buffers',
+    'random/operations',
+    ...['intx', 'msix', 'msix-shared'].map((way) => `pci/by-${way}/queues/events-apart`),
   ),
 ];
 

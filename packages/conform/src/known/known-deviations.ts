@@ -69,10 +69,14 @@ const KNOWN: readonly KnownBackEnd[] = [
     program: /^qemu-system-/,
     version: '7.2',
     deviations: [
-      { ...EARLY_KICK, types: ['block', 'console', 'scsi', 'balloon'] },
-      { ...EARLY_KICK, cases: ['status/kick-before-driver-ok/packed'], types: ['block'] },
+      {
+        ...EARLY_KICK,
+        types: ['block', 'console', 'scsi', 'balloon'],
+        cases: ['status/kick-before-driver-ok/split', 'status/kick-before-driver-ok/packed'],
+      },
       TABLE_BEHIND,
       {
+        types: ['block', 'entropy', 'scsi'],
         cases: ['ring/used-marked-written'],
         why: 'virtqueue_packed_fill_desc writes AVAIL and USED only, against 2.8.3',
       },

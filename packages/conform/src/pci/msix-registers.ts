@@ -45,8 +45,10 @@ export class MsixRegisters {
     return this.#pci.readConfig(this.#control, 2);
   }
 
+  /** Each write here is read back, so that it has arrived. */
   set control(value: number) {
     this.#pci.writeConfig(this.#control, 2, value);
+    this.#pci.readConfig(this.#control, 2);
   }
 
   /** Enables or disables MSI-X, and masks the whole function or not. */
@@ -67,6 +69,7 @@ export class MsixRegisters {
 
   write(vector: number, word: number, value: number): void {
     this.tableBar!.write(this.table.offset + vector * ENTRY_BYTES + 4 * word, 4, value);
+    this.read(vector, word);
   }
 
   /** Masks a vector, or lets its messages through. */

@@ -76,8 +76,11 @@ export class PciBench {
     return this.structure(CFG_TYPE.common).read(offset, width) >>> 0;
   }
 
+  /** Writes a register, and waits until the write has arrived: a bus posts writes, and devices look at memory. */
   write({ offset, width }: CommonRegister, value: number): void {
-    this.structure(CFG_TYPE.common).write(offset, width, value);
+    const common = this.structure(CFG_TYPE.common);
+    common.write(offset, width, value);
+    common.read(COMMON.status.offset, COMMON.status.width);
   }
 
   /** Reads a register of a queue. */
