@@ -95,5 +95,5 @@ export function qemuProfile(type: string, board: (typeof BOARDS)[number]): Profi
       offers: [...RING, ...(isPower ? ['ACCESS_PLATFORM'] : []), ...offers],
     },
     workload: { requests: 1, depth: 1, ...workload },
-  } as ProfileObject;
+  };
 }

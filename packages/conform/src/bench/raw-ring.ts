@@ -185,6 +185,11 @@ export abstract class RawRing implements ConformRing {
     return table;
   }
 
+  /** Bytes that the device may write to a buffer that it has; 0 for one that it has not. */
+  protected writableOf(id: number): number {
+    return this.#outstanding.find((buffer) => buffer.id === id)?.writableBytes ?? 0;
+  }
+
   /** Buffers, and descriptors of them in all, that a used entry with this id returns. */
   protected batchOf(id: number): { readonly buffers: number; readonly slots: number } {
     const at = this.#outstanding.findIndex((buffer) => buffer.id === id);

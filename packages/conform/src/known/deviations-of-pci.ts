@@ -26,7 +26,7 @@ export const DEVIATIONS_OF_PCI: readonly KnownBackEnd[] = [
     version: '7.2',
     deviations: [
       {
-        types: ['block'],
+        types: ['block', 'console', 'net', 'scsi'],
         cases: ['config/before-features-ok'],
         why: 'virtio_access_is_big_endian goes by the guest until VERSION_1 is accepted, also over the modern interface',
       },

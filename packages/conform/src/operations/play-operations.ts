@@ -121,9 +121,7 @@ class OperationPlayer {
       if (laid === undefined) this.#bench.fail(`it returned buffer ${returned.id}, which it did not have`);
       this.#given.delete(returned.id);
       this.#shown--;
-      const isMarked = (returned.flags & VIRTQ_DESC_F_WRITE) !== 0 || this.#bench.transport.unmarkedLengths === true;
-      const isLengthless = ring.layout === 'packed' && !isMarked;
-      const wrong = laid.check(isLengthless ? { ...returned, length: 0 } : returned);
+      const wrong = laid.check(returned);
       if (wrong !== undefined) this.#bench.fail(wrong);
     }
   }

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import type { ConformCase } from '@virtio-platform/core';
 import { FeatureSet, VIRTIO_F_RING_PACKED } from '@virtio-platform/core/features';
@@ -107,6 +108,11 @@ describe('the cases of the PCI transport', () => {
     const sections = [...clausesOf(block), ...PCI_CLAUSES].map(({ section }) => section);
     expect([...named].filter((clause) => !sections.includes(clause))).toEqual([]);
     expect(PCI_CLAUSES.filter(({ section }) => !named.has(section)).map(({ section }) => section)).toEqual([]);
+  });
+
+  it('are as many as the page beside another tester says', () => {
+    const page = readFileSync(new URL('../../../core/docs/conform-compared.md', import.meta.url), 'utf8');
+    expect(page).toContain(`${planCases(PCI_CASES).length} cases of the registers`);
   });
 
   it('are more than 900 with those of a block device', () => {
