@@ -75,12 +75,14 @@ export const DEVICES: Readonly<Record<string, QemuDevice>> = {
 };
 
 /**
- * The profile of a device on a board: transitional, so that both interfaces are tried, and on pseries modern, because a
- * device whose addresses are translated has no legacy interface.
+ * The profile of a device on a board: transitional, so that both interfaces are tried, and modern where addresses are
+ * translated, because such a device has no legacy interface.
  */
 export function qemuProfile(type: string, board: (typeof BOARDS)[number]): ProfileObject {
   const { device, offers, workload } = DEVICES[type]!;
   const isPower = board === 'pseries';
+  // The pages of a balloon are named by guest-physical addresses: its driver declines ACCESS_PLATFORM.
+  const isTranslated = isPower && type !== 'balloon';
   const platform = isPower
     ? { use: '@virtio-platform/platform-pseries', window: { kind: 'default', mapping: 'dynamic' } }
     : { use: '@virtio-platform/platform-legacy' };
@@ -91,8 +93,8 @@ export function qemuProfile(type: string, board: (typeof BOARDS)[number]): Profi
     device: {
       type,
       ...device,
-      interface: isPower ? 'modern' : 'transitional',
-      offers: [...RING, ...(isPower ? ['ACCESS_PLATFORM'] : []), ...offers],
+      interface: isTranslated ? 'modern' : 'transitional',
+      offers: [...RING, ...(isTranslated ? ['ACCESS_PLATFORM'] : []), ...offers],
     },
     workload: { requests: 1, depth: 1, ...workload },
   };

@@ -1,6 +1,7 @@
 /**
  * `npm run conform:qemu`: tries QEMU's devices on each of its boards with every case, and prints a table of verdicts.
- * Words limit it: `npm run conform:qemu -- block q35`. Ends with 1 where a failure is not known, or a known one is gone.
+ * Words limit it: `npm run conform:qemu -- block q35`. Ends with 1 where a failure is not known, or one that is known
+ * passes.
  */
 import { DeviceTrial, identifyBackEnd, isFailure, knownDeviations, planTrial } from '@virtio-platform/conform';
 import { loadProfile } from '@virtio-platform/profile';

@@ -54,7 +54,7 @@ function functionReset(id: string, title: string, check: PciCase['run']): PciCas
   };
 }
 
-/** The command register, and resets of the function (PCI local bus 3.0 section 6.2.2, PCI Express 5.0 section 6.6.2). */
+/** The command register, and resets of the function (PCI local bus 3.0 section 6.2.2, PCI Express 5.0 6.6.2). */
 export const PCI_COMMAND_CASES: readonly PciCase[] = [
   ...(['split', 'packed'] as const).map((layout): PciCase => ({
     id: `pci/command/no-master-no-access-${layout}`,
