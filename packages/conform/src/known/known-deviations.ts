@@ -74,7 +74,7 @@ const KNOWN: readonly KnownBackEnd[] = [
         types: ['block', 'console', 'scsi', 'balloon'],
         cases: ['status/kick-before-driver-ok/split', 'status/kick-before-driver-ok/packed'],
       },
-      TABLE_BEHIND,
+      { ...TABLE_BEHIND, types: ['block', 'entropy', 'scsi'] },
       {
         types: ['block', 'entropy', 'scsi'],
         cases: ['ring/used-marked-written'],
