@@ -55,7 +55,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'session',
   ],
   runner: ['core', 'dma-sanitizer', 'profile', 'session', 'trace'],
-  conform: ['core', 'host', 'profile', 'session'],
+  conform: ['core', 'host', 'pci', 'profile', 'session'],
   report: ['core', 'runner', 'trace'],
   step: ['core', 'trace'],
   cli: ['conform', 'core', 'host', 'profile', 'report', 'runner', 'serve', 'step', 'trace'],

@@ -85,11 +85,13 @@ export class QemuMachine implements Machine {
     const qtest = await startQemu(command, this.#options, own, disposal);
 
     const { board, facilities } = openBoard(this.#options, memory, backing, qtest);
-    const transport = this.#openTransport(new BoardFunction(board, DEVICE_SLOT), memory);
+    const pci = new BoardFunction(board, DEVICE_SLOT);
+    const transport = this.#openTransport(pci, memory);
     disposal.add(() => transport.dispose());
     const deviceProgram =
       started && ((): DeviceProgram => ({ ending: started.program.ending, stderrTail: started.program.stderrTail() }));
-    return { memory, transport, facilities, faults: new FaultLog(), deviceProgram, dispose: () => disposal.run() };
+    const dispose = (): Promise<void> => disposal.run();
+    return { memory, transport, pci, facilities, faults: new FaultLog(), deviceProgram, dispose };
   }
 
   /** What the profile wants QEMU to trace, where it is recorded. */

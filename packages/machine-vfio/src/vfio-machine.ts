@@ -53,6 +53,7 @@ export class VfioMachine implements Machine {
     return {
       memory: new GuestMemory(processMemory.buffer),
       transport,
+      pci,
       facilities: new Map([[VFIO_CONTAINER, container]]),
       faults: new FaultLog(),
       dispose: () => disposal.run(),

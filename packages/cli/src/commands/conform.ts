@@ -9,7 +9,9 @@ import {
   generateLegal,
   identifyBackEnd,
   isFailure,
+  isPciFunction,
   knownDeviations,
+  PCI_CLAUSES,
   plannedCases,
   planReplay,
   planTrial,
@@ -205,10 +207,13 @@ function partOfPlan(profile: Profile, plan: TrialPlan, random: RandomOptions, sh
   return planTrial(profile, (id) => ids.has(id), random);
 }
 
-/** What the specification requires of the device, and the protocol of its back-end. */
+/** What the specification requires of the device, its bus, and the protocol of its back-end. */
 function clausesFor(profile: Profile): readonly Clause[] {
-  const own = clausesOf(profile.device.type);
-  return speaksVhostUser(profile) ? [...own, ...PROTOCOL_CLAUSES] : own;
+  return [
+    ...clausesOf(profile.device.type),
+    ...(isPciFunction(profile) ? PCI_CLAUSES : []),
+    ...(speaksVhostUser(profile) ? PROTOCOL_CLAUSES : []),
+  ];
 }
 
 /** Paths that the user wrote start at the folder of the user. */

@@ -7,6 +7,7 @@ import type {
   Framing,
   GoodRequest,
   LaidOutRequest,
+  NotificationSource,
   OfferedDevice,
   ReturnedBuffer,
   StartOptions,
@@ -14,11 +15,13 @@ import type {
 import {
   DeviceStatus,
   greetDevice,
+  nap,
   readDeviceStatus,
   resetDevice,
   startDevice,
   statusNames,
   type Transport,
+  type WaitResult,
 } from '@virtio-platform/core/device';
 import {
   FeatureSet,
@@ -56,6 +59,8 @@ const ASKED_FOR = FeatureSet.of(
 const DEFAULT_SIZE = 16;
 /** Milliseconds for which one look at the device blocks this thread. */
 const SLICE_MS = 1;
+/** Between two looks at a source of notifications. */
+const NAP_MS = 0.2;
 /** A case that lasts longer lets timers and signals run. */
 const BREATH_MS = 20;
 /** More notifications than a device has reason to send between two looks. */
@@ -74,6 +79,7 @@ export class CaseBench extends CaseVerdicts implements ConformBench {
   #accepted = FeatureSet.EMPTY;
   #notifications = 0;
   #isAttended = false;
+  #source: NotificationSource | undefined;
   #breathedAt = performance.now();
 
   constructor(subject: BootedSubject, layout: QueueLayout) {
@@ -125,6 +131,7 @@ export class CaseBench extends CaseVerdicts implements ConformBench {
       // The device writes where it is told that its area is.
       this.#subject.memory.grant(told.words[4]!, told.words[5]!, ring.deviceArea.length);
       transport.enableQueue(index, told);
+      this.#source?.enabled(index);
       await setImmediate();
     }
     if (!isHeld) this.go();
@@ -155,6 +162,7 @@ export class CaseBench extends CaseVerdicts implements ConformBench {
     const { size: before, layout } = this.ring(queue);
     const ring = this.#openRing(queue, Math.min(size ?? before, this.transport.maxQueueSize(queue)), layout);
     this.transport.enableQueue(queue, ring.addresses);
+    this.#source?.enabled(queue);
     return ring;
   }
 
@@ -255,8 +263,12 @@ export class CaseBench extends CaseVerdicts implements ConformBench {
   }
 
   drain(): void {
-    for (let i = 0; i < MOST_NOTIFICATIONS && this.transport.wait(0) === 'notified'; i++);
+    for (let i = 0; i < MOST_NOTIFICATIONS && this.#wait(0) === 'notified'; i++);
     this.#notifications = 0;
+  }
+
+  receiveBy(source: NotificationSource): void {
+    this.#source = source;
   }
 
   asksForReset(): boolean {
@@ -283,6 +295,7 @@ export class CaseBench extends CaseVerdicts implements ConformBench {
       eventIdx: this.#accepted.has(VIRTIO_RING_F_EVENT_IDX),
       inOrder: this.#accepted.has(VIRTIO_F_IN_ORDER),
       wholeUsedElements: transport.wholeUsedElements === true,
+      unmarkedLengths: transport.unmarkedLengths === true,
       notify: (queue, next) => transport.notify(queue, next),
       until: (what, isDone, milliseconds) => this.until(what, isDone, milliseconds),
     };
@@ -307,12 +320,25 @@ export class CaseBench extends CaseVerdicts implements ConformBench {
   async #look(milliseconds: number): Promise<void> {
     this.#attend();
     const before = performance.now();
-    const result = this.transport.wait(milliseconds);
+    const result = this.#wait(milliseconds);
     if (result === 'notified') this.#notifications++;
     if (result === 'lost') throw new CaseEnd('gone', 'the device is gone', 'crash');
     // A device in this thread works in timers; its transport does not wait.
     if (milliseconds >= 1 && performance.now() - before < 1) await setTimeout(1);
     else await this.#breathe();
+  }
+
+  #wait(milliseconds: number): WaitResult {
+    const source = this.#source;
+    if (source === undefined) return this.transport.wait(milliseconds);
+    const deadline = performance.now() + milliseconds;
+    for (;;) {
+      if (source.take()) return 'notified';
+      // A device that is gone throws here.
+      this.transport.readStatus();
+      if (performance.now() >= deadline) return 'timeout';
+      nap(NAP_MS);
+    }
   }
 
   get #queues(): readonly number[] {

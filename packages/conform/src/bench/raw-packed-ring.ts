@@ -144,8 +144,10 @@ export class RawPackedRing extends RawRing {
     const id = this.peek('descriptor', at + 12);
     const length = this.memory.guest.view.getUint32(this.descriptorArea.address + at + 8, true);
     this.#used = advance(this.#used, Math.min(this.batchOf(id).slots, this.size), this.size);
-    // Without WRITE the length means nothing (2.8.3).
-    return { id, length: (flags & VIRTQ_DESC_F_WRITE) === 0 ? 0 : length, flags };
+    // Without WRITE the length means nothing (2.8.3). A driver of a device that marks none takes what can be a length.
+    const mayBeOne = this.setting.unmarkedLengths === true && length <= this.writableOf(id);
+    const isSaid = (flags & VIRTQ_DESC_F_WRITE) !== 0 || mayBeOne;
+    return { id, length: isSaid ? length : 0, flags };
   }
 
   protected tail(flags: number, next: number): readonly [number, number] {

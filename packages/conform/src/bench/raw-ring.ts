@@ -25,6 +25,8 @@ export interface RingSetting {
   readonly start?: number;
   /** `Transport.wholeUsedElements`. */
   readonly wholeUsedElements: boolean;
+  /** `Transport.unmarkedLengths`: one case says so of the device, and no other one fails for it. */
+  readonly unmarkedLengths?: boolean;
   readonly notify: (queue: number, next: number) => void;
   readonly until: (what: string, isDone: () => boolean, milliseconds?: number) => Promise<void>;
 }
@@ -181,6 +183,11 @@ export abstract class RawRing implements ConformRing {
       this.describeIn(table, i, descriptorOf(segment, chained.flags, chained.next));
     }
     return table;
+  }
+
+  /** Bytes that the device may write to a buffer that it has; 0 for one that it has not. */
+  protected writableOf(id: number): number {
+    return this.#outstanding.find((buffer) => buffer.id === id)?.writableBytes ?? 0;
   }
 
   /** Buffers, and descriptors of them in all, that a used entry with this id returns. */

@@ -82,13 +82,17 @@ export class BootedSubject {
     this.cases = type.cases;
     const { accepted, path } = negotiateWith(run, machine, profile);
     this.isPhysical = path === 'physical';
+    // Over PCI the register has what the driver wrote last.
+    const sizes = Array.from({ length: transport.queueCount }, (_, queue) => transport.maxQueueSize(queue));
     this.offered = {
       offered: transport.readDeviceFeatures(),
       acceptable: accepted,
       isOwnOffer: profile.device.offers === undefined,
       queueCount: transport.queueCount,
-      maxQueueSize: (queue) => transport.maxQueueSize(queue),
+      maxQueueSize: (queue) => sizes[queue] ?? transport.maxQueueSize(queue),
       machine: run.machineName,
+      guestByteOrder: run.platform.guestByteOrder,
+      pci: machine.pci,
     };
     this.#mapping = openMapping(run, machine, path);
     try {

@@ -1,3 +1,4 @@
+import { DEVIATIONS_OF_PCI } from './deviations-of-pci.ts';
 import { DEVIATIONS_OF_TYPES } from './deviations-of-types.ts';
 import type { KnownBackEnd, KnownDeviation } from './known-back-end.ts';
 
@@ -92,8 +93,17 @@ const KNOWN: readonly KnownBackEnd[] = [
     program: /^qemu-system-/,
     version: '7.2',
     deviations: [
-      { ...EARLY_KICK, types: ['block', 'console', 'scsi', 'balloon'] },
-      TABLE_BEHIND,
+      {
+        ...EARLY_KICK,
+        types: ['block', 'console', 'scsi', 'balloon'],
+        cases: ['status/kick-before-driver-ok/split', 'status/kick-before-driver-ok/packed'],
+      },
+      { ...TABLE_BEHIND, types: ['block', 'entropy', 'scsi'] },
+      {
+        types: ['block', 'entropy', 'scsi'],
+        cases: ['ring/used-marked-written'],
+        why: 'virtqueue_packed_fill_desc writes AVAIL and USED only, against 2.8.3',
+      },
       {
         cases: ['features/unoffered-bit'],
         why: 'virtio_set_features clears bits that it does not offer and returns an error, which virtio-pci drops',
@@ -112,7 +122,7 @@ const KNOWN: readonly KnownBackEnd[] = [
  * the short name of the device type.
  */
 export function knownDeviations(program: string, version: string, type: string): ReadonlyMap<string, string> {
-  const known = [...KNOWN, ...DEVIATIONS_OF_TYPES]
+  const known = [...KNOWN, ...DEVIATIONS_OF_TYPES, ...DEVIATIONS_OF_PCI]
     .filter((backEnd) => backEnd.program.test(program) && version.startsWith(backEnd.version))
     .flatMap(({ deviations }) => deviations)
     .filter(({ types }) => types === undefined || types.includes(type));

@@ -3,6 +3,7 @@ import { CodedError, isCodedError, type ConformCase, type DeviceCases } from '@v
 import { VIRTIO_F_RING_PACKED } from '@virtio-platform/core/features';
 import type { Profile } from '@virtio-platform/profile';
 import { casesOf } from '../cases/all-cases.ts';
+import { PCI_CASES } from '../cases/pci/all-pci-cases.ts';
 import { PROTOCOL_CASES } from '../cases/protocol/all-protocol-cases.ts';
 import type { BackEndProgram } from '../device/back-end-program.ts';
 import type { BootedSubject } from '../device/booted-subject.ts';
@@ -44,8 +45,9 @@ export function planTrial(
   { seed, operations }: RandomOptions = {},
 ): TrialPlan {
   const protocol = speaksVhostUser(profile) ? PROTOCOL_CASES : [];
+  const pci = isPciFunction(profile) ? PCI_CASES : [];
   return {
-    cases: planCases(casesOf(profile.device.type, seed, operations)).filter(({ id }) => isWanted(id)),
+    cases: planCases([...casesOf(profile.device.type, seed, operations), ...pci]).filter(({ id }) => isWanted(id)),
     protocolCases: planCases(protocol).filter(({ id }) => isWanted(id)),
   };
 }
@@ -73,6 +75,11 @@ export function plannedCases({ cases, protocolCases }: TrialPlan): readonly Plan
 /** Whether the device of a profile is behind the vhost-user protocol. */
 export function speaksVhostUser({ machine }: Profile): boolean {
   return machine.use.endsWith('machine-vhost-user');
+}
+
+/** Whether the device of a profile is a PCI function, whose registers are tried too. */
+export function isPciFunction({ machine }: Profile): boolean {
+  return ['machine-qemu', 'machine-vfio'].some((name) => machine.use.endsWith(name));
 }
 
 /** Tries one device: first as its driver, then as the front-end of its back-end. */

@@ -38,7 +38,7 @@ export interface Bug {
 
 /** A shipped device with one bug, or none. */
 export class BrokenDevice {
-  readonly bug: Bug | undefined;
+  bug: Bug | undefined;
   readonly rings: (BrokenRing | undefined)[] = [];
   accepted: FeatureSet | undefined;
   memory: GuestMemory | undefined;

@@ -15,6 +15,8 @@ import {
   inapplicable,
   knownDeviations,
   matchesFilter,
+  PCI_CASES,
+  PCI_CLAUSES,
   planCases,
   PROTOCOL_CASES,
   PROTOCOL_CLAUSES,
@@ -101,6 +103,31 @@ describe('the cases of the vhost-user protocol', () => {
   });
 });
 
+describe('the cases of the PCI transport', () => {
+  it('have ids of their own, and a title that is a sentence', () => {
+    const ids = planCases(PCI_CASES).map(({ id }) => id);
+    expect(ids.filter((id, i) => ids.indexOf(id) !== i)).toEqual([]);
+    expect(ids.filter((id) => !/^pci(\/[a-z0-9_-]+){2,3}(\/(split|packed))?$/.test(id))).toEqual([]);
+    expect(PCI_CASES.filter(({ title }) => !/^[a-z]/.test(title) || title.endsWith('.'))).toEqual([]);
+  });
+
+  it('name a clause that the coverage counts, and try each of the bus', () => {
+    const named = new Set(PCI_CASES.map(({ clause }) => clause));
+    const sections = [...clausesOf(block), ...PCI_CLAUSES].map(({ section }) => section);
+    expect([...named].filter((clause) => !sections.includes(clause))).toEqual([]);
+    expect(PCI_CLAUSES.filter(({ section }) => !named.has(section)).map(({ section }) => section)).toEqual([]);
+  });
+
+  it('are as many as the page beside another tester says', () => {
+    const page = readFileSync(new URL('../../../core/docs/conform-compared.md', import.meta.url), 'utf8');
+    expect(page).toContain(`${planCases(PCI_CASES).length} cases of the registers`);
+  });
+
+  it('are more than 900 with those of a block device', () => {
+    expect(planCases([...casesOf(block), ...PCI_CASES]).length).toBeGreaterThan(900);
+  });
+});
+
 describe('the cases of a network device', () => {
   it('are more than 500', () => {
     expect(planCases(casesOf(net)).length).toBeGreaterThan(500);
@@ -148,7 +175,9 @@ describe('known deviations', () => {
 
   it('name cases that there are', () => {
     for (const type of TYPES) {
-      const ids = new Set([...planCases(casesOf(type)), ...planCases(PROTOCOL_CASES)].map(({ id }) => id));
+      const ids = new Set(
+        [...planCases(casesOf(type)), ...planCases(PROTOCOL_CASES), ...planCases(PCI_CASES)].map(({ id }) => id),
+      );
       for (const program of ['qemu-storage-daemon', 'qemu-system-x86_64', 'dpdk-testpmd']) {
         if (program === 'qemu-storage-daemon' && type !== block) continue;
         if (program === 'dpdk-testpmd' && type !== net) continue;

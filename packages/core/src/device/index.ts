@@ -4,6 +4,7 @@ export * from './device-status.ts';
 export * from './device-id.ts';
 export * from './forwarding-transport.ts';
 export * from './initialize-device.ts';
+export * from './pci-function.ts';
 export * from './read-device-config.ts';
 export * from './reset-device.ts';
 export * from './suspend-device.ts';

@@ -1,5 +1,6 @@
 import type { DeviceAddressSpace } from '../address-space/device-address-space.ts';
 import type { FaultLog } from '../address-space/fault-log.ts';
+import type { PciFunction } from '../device/pci-function.ts';
 import type { Transport } from '../device/transport.ts';
 import type { DmaMapping } from '../dma/dma-mapping.ts';
 import type { ExperimentalBits } from '../features/feature-name.ts';
@@ -117,6 +118,8 @@ export interface BootedMachine {
   readonly memory: GuestMemory;
   readonly transport: Transport;
   readonly facilities: ReadonlyMap<FacilityToken, unknown>;
+  /** The function that {@link transport} drives, for those who try its registers; absent where the device is none. */
+  readonly pci?: PciFunction | undefined;
   /** What the device did that the platform does not allow, as far as this machine can see it. */
   readonly faults: FaultLog;
   /** What the device counted of the driver's notifications so far; absent where this machine cannot see that. */

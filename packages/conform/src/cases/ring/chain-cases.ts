@@ -182,6 +182,7 @@ export const CHAIN_CASES: readonly ConformCase[] = [
     level: 'MUST',
     title: `serves on a ring of ${size} entries, which is no power of two`,
     layouts: ['packed'],
+    needs: [takesRing(size)],
     run: (bench) => fillsRing(bench, size),
   })),
   {

@@ -44,6 +44,14 @@ export interface LaidOutRequest {
   check(returned: ReturnedBuffer): string | undefined;
 }
 
+/** Where notifications of the device arrive, in the place of where its transport takes them. */
+export interface NotificationSource {
+  /** Called for each queue right after it was enabled: before DRIVER_OK, or when it is enabled again. */
+  enabled(queue: number): void;
+  /** Whether a notification arrived since the last call. */
+  take(): boolean;
+}
+
 /**
  * The bench on which a case tries a device: a device that is freshly reset, memory that is watched, rings whose every
  * field can be written by hand, and questions with bounded waits. Each way out of a case is a method that throws.
@@ -99,6 +107,8 @@ export interface ConformBench {
   notified(milliseconds?: number): Promise<boolean>;
   /** Takes the notifications that are pending. */
   drain(): void;
+  /** From the next {@link start} on, `notified` and `drain` look there, until the case ends. */
+  receiveBy(source: NotificationSource): void;
   /** Whether the device asks for a reset (DEVICE_NEEDS_RESET). */
   asksForReset(): boolean;
 

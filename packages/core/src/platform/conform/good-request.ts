@@ -1,4 +1,6 @@
+import type { PciFunction } from '../../device/pci-function.ts';
 import type { FeatureSet } from '../../features/feature-set.ts';
+import type { ByteOrder } from '../../queue/ring/ring-format.ts';
 
 /** What a device is before a case runs: what a {@link CaseNeed} looks at. */
 export interface OfferedDevice {
@@ -14,6 +16,10 @@ export interface OfferedDevice {
   readonly maxQueueSize: (queue: number) => number;
   /** How the driver reaches it: `vhost-user`, `pci`, `embedded`. */
   readonly machine: string;
+  /** The order of bytes in which its legacy interface has what the driver wrote; little unless given. */
+  readonly guestByteOrder?: ByteOrder | undefined;
+  /** The PCI function that it is, with all of its registers; absent where it is none. */
+  readonly pci?: PciFunction | undefined;
 }
 
 /** A request that every device of a type has to serve, as bytes: cases of the ring cut it into segments. */
