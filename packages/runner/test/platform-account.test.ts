@@ -5,9 +5,13 @@ import { leaksOf, statisticsOf } from '../src/report/platform-account.ts';
 
 const LOCATION = { file: '/profiles/own.yaml', line: 3, column: 8 };
 
-function runOf(platform: object): ComposedRun {
+function runOf(platform: object, machine: object = {}): ComposedRun {
   const use = { use: './own.js', location: LOCATION, options: {} };
-  return { platform: platform as Platform, profile: { platform: use } } as unknown as ComposedRun;
+  return {
+    platform: platform as Platform,
+    machine,
+    profile: { platform: use, machine: use },
+  } as unknown as ComposedRun;
 }
 
 function throwing(name: string): object {
@@ -40,6 +44,13 @@ describe('what a report says of a platform', () => {
     const statistics = { grants: { used: 12, free: 500, inUse: 1 } };
     expect(statisticsOf(runOf({ statistics }))).toEqual(statistics);
     expect(statisticsOf(runOf({}))).toEqual({});
+    const ofMachine = { 'dirty log': { pages: 3 } };
+    expect(statisticsOf(runOf({ statistics }, { statistics: () => ofMachine }))).toEqual({
+      ...statistics,
+      ...ofMachine,
+    });
+    const wrong = runOf({}, { statistics: () => ({ pages: 3 }) });
+    expect(() => statisticsOf(wrong)).toThrow(/its `statistics` is not groups of finite numbers/);
   });
 
   it.each([

@@ -7,20 +7,24 @@ import type { LeakReport, RunReport } from './report.ts';
  * The leaks of a platform, as reports show them: what the platform says, or the count of its mappings (`ofMappings`)
  * where it says nothing. Throws {@link CodedError} `ERR_PLUGIN_HOOK` where that throws or is no record of leaks.
  */
-export function leaksOf(run: ComposedRun, ofMappings: number): RunReport['leaked'] {
-  const leaks = read(run, 'leaks', isLeakRecord, 'a count and entries of { what, address, length }');
+export function leaksOf({ platform, profile }: ComposedRun, ofMappings: number): RunReport['leaked'] {
+  const hook = { kind: 'platform', use: profile.platform, name: 'leaks' } as const;
+  const leaks = read(hook, () => platform.leaks, isLeakRecord, 'a count and entries of { what, address, length }');
   if (leaks === undefined) return { count: ofMappings, first: [] };
   return { count: leaks.count, first: leaks.entries.slice(0, LeakLog.LIMIT).map(leakReport) };
 }
 
 /**
  * What platform and machine show of themselves; empty where they show nothing. Throws {@link CodedError}
- * `ERR_PLUGIN_HOOK` where the platform throws, or shows anything but named numbers.
+ * `ERR_PLUGIN_HOOK` where one of them throws, or shows anything but named numbers.
  */
-export function statisticsOf(run: ComposedRun): PlatformStatistics {
+export function statisticsOf({ platform, machine, profile }: ComposedRun): PlatformStatistics {
+  const wanted = 'groups of finite numbers, each with a name';
+  const ofPlatform = { kind: 'platform', use: profile.platform, name: 'statistics' } as const;
+  const ofMachine = { kind: 'machine', use: profile.machine, name: 'statistics' } as const;
   return {
-    ...read(run, 'statistics', isStatistics, 'groups of finite numbers, each with a name'),
-    ...run.machine.statistics?.(),
+    ...read(ofPlatform, () => platform.statistics, isStatistics, wanted),
+    ...read(ofMachine, () => machine.statistics?.(), isStatistics, wanted),
   };
 }
 
@@ -28,29 +32,37 @@ function leakReport({ what, address, length }: Leak): LeakReport {
   return { what, address: `0x${address.toString(16)}`, length };
 }
 
+/** A member of a plugin that is read for the report. */
+interface ReadMember {
+  readonly kind: 'platform' | 'machine';
+  readonly use: ComposedRun['profile']['platform'];
+  readonly name: 'leaks' | 'statistics';
+}
+
 function read<T>(
-  { platform, profile }: ComposedRun,
-  hook: 'leaks' | 'statistics',
+  { kind, use, name }: ReadMember,
+  get: () => unknown,
   isRight: (value: unknown) => value is T,
   wanted: string,
 ): T | undefined {
   let value: unknown;
   try {
-    value = platform[hook];
+    value = get();
   } catch (cause) {
     if (isCodedError(cause)) throw cause;
-    throw new LocatedPluginError('platform', profile.platform, {
+    throw new LocatedPluginError(kind, use, {
       code: 'ERR_PLUGIN_HOOK',
-      message: `its \`${hook}\` threw: ${messageOf(cause)}`,
+      message: `its \`${name}\` threw: ${messageOf(cause)}`,
       hint: 'this is a mistake in the plugin; the cause has the stack',
       cause,
     });
   }
   if (value === undefined || isRight(value)) return value;
-  throw new LocatedPluginError('platform', profile.platform, {
+  const contract = kind === 'platform' ? 'Platform' : 'BootedMachine';
+  throw new LocatedPluginError(kind, use, {
     code: 'ERR_PLUGIN_HOOK',
-    message: `its \`${hook}\` is not ${wanted}`,
-    hint: 'this is a mistake in the plugin; see the interface `Platform` of @virtio-platform/core',
+    message: `its \`${name}\` is not ${wanted}`,
+    hint: `this is a mistake in the plugin; see the interface \`${contract}\` of @virtio-platform/core`,
   });
 }
 
