@@ -1,4 +1,4 @@
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { ownTemporaryFolder } from '@virtio-platform/conformance/testing';
@@ -69,6 +69,31 @@ describe('serve', () => {
       { kind: 'problem', by: 'front-end' },
       { kind: 'disconnected', statistics },
     ]);
+  });
+
+  it('ends with status 1 and a report where a driver breaks a rule of a strict device', async () => {
+    const socket = pathOf('strict.sock');
+    const [trace, page] = [pathOf('serve.trace.json'), pathOf('serve.html')];
+    const words = ['--strict=fail', '--trace', trace, '--report', page, '--poll', '50'];
+    const served = commandHere(['serve', 'block-4k', '--socket', socket, ...words], folder.path, 80);
+    const frontEnd = await connect(socket);
+    const payload = new Uint8Array(new BigUint64Array([1n << 50n]).buffer);
+    sendMessage(frontEnd, { request: VHOST_USER_REQUESTS.SET_FEATURES, flags: 0, payload }, 1000);
+    const { status, stdout } = await served;
+    frontEnd.dispose();
+    expect(status).toBe(1);
+    const text = stdout.replaceAll(/\n +/g, ' ');
+    expect(text).toContain('DRV-FEATURE-NOT-OFFERED');
+    expect(text).toContain('virtio 1.4 §2.2.1 do accept only bits that the device offers');
+    expect(text).toContain('the device needs a reset, and ends: DRV-FEATURE-NOT-OFFERED');
+    expect(text).toContain('what the driver did: 1 mistake DRV-FEATURE-NOT-OFFERED: 1 time');
+    expect(readFileSync(trace, 'utf8')).toContain('DRV-FEATURE-NOT-OFFERED');
+    expect(readFileSync(page, 'utf8')).toContain('DRV-FEATURE-NOT-OFFERED');
+  });
+
+  it('says that a driver broke no rule', async () => {
+    const { status, stdout } = await serveOnce(pathOf('right.sock'), '--strict');
+    expect([status, stdout.trimEnd().split('\n').at(-1)]).toEqual([0, 'the driver broke no rule']);
   });
 
   it('offers the layout of the queues of the profile', async () => {

@@ -50,17 +50,16 @@ export class MisbehavingModel implements DeviceModel {
     }
     this.#inner = inner;
     this.#lateMs = misbehavior.late?.by ?? LATE_MS;
-    const plan = (schedule: FailureSchedule | undefined): FailurePlan => new FailurePlan(schedule);
     this.#plans = {
-      late: plan(misbehavior.late),
-      reordered: plan(misbehavior.reordered),
-      short: plan(misbehavior.short),
-      lies: plan(misbehavior.lies),
-      errors: plan(misbehavior.errors),
-      silent: plan(misbehavior.silent),
-      needsReset: plan(misbehavior.needsReset),
-      configChanges: plan(misbehavior.configChanges),
-      dies: plan(misbehavior.dies),
+      late: new FailurePlan(misbehavior.late),
+      reordered: new FailurePlan(misbehavior.reordered),
+      short: new FailurePlan(misbehavior.short),
+      lies: new FailurePlan(misbehavior.lies),
+      errors: new FailurePlan(misbehavior.errors),
+      silent: new FailurePlan(misbehavior.silent),
+      needsReset: new FailurePlan(misbehavior.needsReset),
+      configChanges: new FailurePlan(misbehavior.configChanges),
+      dies: new FailurePlan(misbehavior.dies),
     };
   }
 
