@@ -23,6 +23,7 @@ export * from './ring/broken-reason.ts';
 export * from './ring/descriptor-table.ts';
 export * from './ring/notification.ts';
 export * from './ring/ring-format.ts';
+export * from './ring/used-entries.ts';
 export * from './split/legacy-addresses.ts';
 export * from './split/split-device-queue.ts';
 export * from './split/split-layout.ts';

@@ -225,7 +225,7 @@ describe.each(['split', 'packed'] as const)('a %s queue', (layout) => {
     const { ring, tables } = ends.queue.memory;
     const bytes = (): number[] =>
       [ring, tables].flatMap((region) =>
-        region === undefined ? [] : [...ends.memory.u8.slice(region.address, region.address + region.length)],
+        region === undefined ? [] : [...ends.memory.u8.subarray(region.address, region.address + region.length)],
       );
     const before = bytes();
     expect(ends.add(2, 1)).toBe(DMA_NO_SPACE);

@@ -5,6 +5,7 @@ import { describeValue } from '../../errors/message-of.ts';
 import type { BrokenReason } from '../ring/broken-reason.ts';
 import { writeSegment } from '../ring/descriptor-table.ts';
 import type { UsedEntries } from '../ring/used-entries.ts';
+import { ClaimedEntry } from './claimed-entry.ts';
 import type { BufferRecord, OutstandingBuffer } from './ring-inspection.ts';
 import type { ScatterList } from './scatter-list.ts';
 import { QUEUE_FULL, type UsedBatch, type UsedLengthPolicy, type VirtqueueOptions } from './virtqueue.ts';
@@ -95,7 +96,7 @@ export class OutstandingBuffers {
   /** {@link #added} at the {@link restore}: the descriptors of older buffers are not remembered. */
   #restoredAt = 0;
   /** With IN_ORDER: the buffer being taken back, and the bytes that count as written to it. */
-  readonly #claim = new Claim();
+  readonly #claim = new ClaimedEntry();
   /** With IN_ORDER: the last buffer of the used entry being taken back, and the bytes written to it. */
   #batchEnd = NO_BATCH;
   #batchLength = 0;
@@ -564,28 +565,6 @@ export class OutstandingBuffers {
       }
       entry = isIndirect ? entry + 1 : this.next[entry]!;
     }
-  }
-}
-
-/** The used entry of one buffer, for those that no entry of their own returns. */
-class Claim implements UsedEntries {
-  id = 0;
-  length = 0;
-
-  isUsed(_position: number): boolean {
-    return true;
-  }
-
-  usedIdAt(_position: number): number {
-    return this.id;
-  }
-
-  usedLengthAt(_position: number): number {
-    return this.length;
-  }
-
-  positionBehind(position: number, _slots: number): number {
-    return position;
   }
 }
 

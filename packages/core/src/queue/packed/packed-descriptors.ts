@@ -19,8 +19,8 @@ interface PackedDescriptorMemory {
 
 /**
  * The descriptors of a buffer of a packed ring that was made available at `position`, since when the driver wrote `age`
- * slots: by the driver's record, and as memory has them. Its indirect table begins at entry `first` of the tables and has the device address `tableWords`.
- * Cold.
+ * slots: by the driver's record, and as memory has them. Its indirect table begins at entry `first` of the tables and
+ * has the device address `tableWords`. Cold.
  */
 export function packedDescriptors(
   { id, isIndirect, isOutstanding, segments }: BufferRecord,
