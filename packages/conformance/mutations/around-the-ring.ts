@@ -75,8 +75,8 @@ const device: readonly Mutation[] = [
     {
       name: 'does what a request asks for that has no status',
       cases: ['V14'],
-      from: 'if (chain.writableBytes === 0) return 0;',
-      to: '',
+      from: 'if (chain.writableBytes === 0) return 0;\n    const isRight',
+      to: 'const isRight',
     },
   ]),
   ...mutationsOf('core/src/queue/ring/notification.ts', [

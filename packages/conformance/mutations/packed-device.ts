@@ -13,13 +13,13 @@ export const PACKED_DEVICE: readonly Mutation[] = mutationsOf('core/src/queue/pa
     cases: ['V16', 'V45'],
     from: 'for (let i = 0; i < entries; i++) {',
     to: `for (let i = 0; i < entries; i++) {
-      if ((table.next(i) & INDIRECT) !== 0) return this.#walkTable(ring, chain, flags);`,
+      if ((table.next(i) & INDIRECT) !== 0) return this.#walkTable(chain, slot, low, high, bytes, flags);`,
   },
   {
     name: 'writes to a table',
     cases: ['V49'],
     from: 'for (let i = 0; i < entries; i++) {',
-    to: 'this.space.write(ring.low(slot), ring.high(slot), new Uint8Array(entries * 16), 0, entries * 16);\n    for (let i = 0; i < entries; i++) {',
+    to: 'this.space.write(low, high, new Uint8Array(entries * 16), 0, entries * 16);\n    for (let i = 0; i < entries; i++) {',
   },
   {
     name: 'bounds a table by the queue',
@@ -120,8 +120,8 @@ export const PACKED_DEVICE: readonly Mutation[] = mutationsOf('core/src/queue/pa
   {
     name: 'ends a table at the first entry without NEXT',
     cases: ['V46'],
-    from: 'this.#refuseAt(problem, i, length, chain);',
-    to: 'this.#refuseAt(problem, i, length, chain);\n      if ((table.next(i) & NEXT) === 0) break;',
+    from: 'if (problem !== undefined) return this.breakAt(problem, i, length, chain);',
+    to: 'if (problem !== undefined) return this.breakAt(problem, i, length, chain);\n      if ((table.next(i) & NEXT) === 0) break;',
   },
   {
     name: 'reads a table in the format of a split ring',
