@@ -41,6 +41,7 @@ describe('fuzzing the rings', () => {
   });
 
   it('finds a ring that takes any length', () => {
+    // oxlint-disable-next-line typescript/unbound-method -- it is called with its object below
     const { takeBack } = OutstandingBuffers.prototype;
     vi.spyOn(OutstandingBuffers.prototype, 'takeBack').mockImplementation(function (this: OutstandingBuffers, ...args) {
       const [used, position, most, batch] = args;
