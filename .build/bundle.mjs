@@ -61,8 +61,6 @@ async function bundle(folder) {
     comments: false,
     entryFileNames: '[name].js',
     chunkFileNames: 'chunks/[name]-[hash].js',
-    // The processes of a private package start with any of its modules.
-    ...(manifest.private === true ? { preserveModules: true, preserveModulesRoot: src } : {}),
   });
   await build.close();
   writeFileSync(join(dist, STAMP), '');
@@ -70,17 +68,24 @@ async function bundle(folder) {
 
 /**
  * The modules that are files of their own, at the places that their sources have: what the package exports, what a
- * process or a thread starts with (`#!`, `…-worker.ts`), and what says where it is (`import.meta`).
+ * process or a thread starts with (`#!`, `…-worker.ts`), and what says where it is (`import.meta`). Of a private package
+ * each module is one.
  *
  * @param {string} folder
- * @param {{ exports: Record<string, string | Record<string, string>> }} manifest
+ * @param {{ private?: boolean, exports: Record<string, string | Record<string, string>> }} manifest
  */
 function entriesOf(folder, manifest) {
   const targets = Object.values(manifest.exports).map((target) => (typeof target === 'object' ? target[SOURCE] : ''));
   const entries = new Set(targets.filter(Boolean).map((target) => resolve(folder, target)));
   for (const path of sourcesOf(folder).filter((name) => name.endsWith('.ts'))) {
     const text = readFileSync(path, 'utf8');
-    if (text.startsWith('#!') || path.endsWith('-worker.ts') || text.includes('import.meta')) entries.add(path);
+    if (
+      manifest.private === true ||
+      text.startsWith('#!') ||
+      path.endsWith('-worker.ts') ||
+      text.includes('import.meta')
+    )
+      entries.add(path);
   }
   return [...entries];
 }

@@ -1,13 +1,14 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ROOT } from '../command/command.ts';
+import { triedRequests } from '../machines/tried-requests.ts';
 import { bundleForGuest, guestNode } from './guest-bundle.ts';
 import { guestDisk, guestEntropy, guestNetwork } from './guest-devices.ts';
 import { runVfioGuest, type VfioGuestResult } from './vfio-guest.ts';
 const CAPACITY = 16 * 2 ** 20;
 /** Small, because an emulated processor fills and compares every word of it. */
 export const BLOCK = 512;
-export const REQUESTS = 20_000;
+export const REQUESTS = triedRequests(20_000);
 /** Below what `dma_entry_limit` is, so that all of them can be made. */
 const ENTRY_LIMIT = 512;
 /** Of memory that the user may lock, below what `memory-lock` pins. */

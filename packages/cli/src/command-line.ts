@@ -1,7 +1,7 @@
-import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { forbidExit, messageOf } from '@virtio-platform/core/errors';
 import type { ResolutionOptions } from '@virtio-platform/profile';
+import { TOOL_VERSION } from '@virtio-platform/runner/tool-version';
 import type { StrictMode } from '@virtio-platform/serve';
 import { Argument, Command, CommanderError, Help, InvalidArgumentError, Option } from 'commander';
 import type { Shard } from './conform/conform-shards.ts';
@@ -21,8 +21,6 @@ import type { ReporterChoice } from './reporters/reporter-choice.ts';
 import type { TextInput } from './run/profile-sources.ts';
 import { filterOf, reportersOf, runOptions, setOption, withBailCount, type RunArguments } from './run/run-arguments.ts';
 import { Terminal, type OutputStreams } from './terminal.ts';
-
-const { version: VERSION }: { readonly version: string } = createRequire(import.meta.url)('../package.json');
 
 interface JsonOption {
   readonly json?: boolean;
@@ -190,7 +188,7 @@ export async function runCommandLine(
 
   const program = new Command('virtio-platform')
     .description('One virtio ring, every platform’s rules.')
-    .version(VERSION)
+    .version(TOOL_VERSION)
     // Descriptions are wrapped also where a long name leaves them less room than commander asks for.
     .configureHelp({ minWidthToWrap: LEAST_DESCRIPTION })
     .showHelpAfterError('(virtio-platform --help lists the commands)')
@@ -220,7 +218,7 @@ export async function runCommandLine(
       const chosen = { reporters, filter, bail, seed, repeat, set, quiet, verbose, sanitize, trace, report, stack };
       return run(json, async () => {
         const { runCommand } = await import('./commands/run.ts');
-        const given = { command: words, version: VERSION, plugins, input, interruption };
+        const given = { command: words, version: TOOL_VERSION, plugins, input, interruption };
         return await runCommand(terminal, profiles, { ...chosen, ...given });
       });
     });
@@ -241,7 +239,10 @@ export async function runCommandLine(
     .action((words: string[], options: ExplainOptions & PluginOptions) =>
       run(options.json, async () => {
         const { explainCommand } = await import('./commands/explain.ts');
-        return await explainCommand(terminal, words, options, allowedPlugins(options), { version: VERSION, input });
+        return await explainCommand(terminal, words, options, allowedPlugins(options), {
+          version: TOOL_VERSION,
+          input,
+        });
       }),
     );
   program
@@ -433,7 +434,7 @@ export async function runCommandLine(
     .action((kind: NewKind, name: string, { into }: { readonly into?: string }) =>
       run(false, async () => {
         const { newCommand } = await import('./commands/new.ts');
-        return newCommand(terminal, kind, name, { into, version: VERSION });
+        return newCommand(terminal, kind, name, { into, version: TOOL_VERSION });
       }),
     );
 
@@ -453,7 +454,7 @@ export async function runCommandLine(
     .action(() =>
       run(false, async () => {
         const { manualCommand } = await import('./commands/completion.ts');
-        return manualCommand(terminal, program, VERSION);
+        return manualCommand(terminal, program, TOOL_VERSION);
       }),
     );
   program.addHelpText('afterAll', ({ error }) => (error ? '' : `\n${exitStatusHelp(terminal.columns)}`));
