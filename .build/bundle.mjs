@@ -10,8 +10,8 @@ import { parseArgs } from 'node:util';
 import { rolldown } from 'rolldown';
 
 const SOURCE = '@virtio-platform/source';
-/** What is not of the package: a module of Node or of another package. */
-const EXTERNAL = /^(?:node:|@?[a-z])/;
+/** What is not of the package: a module of Node or of another package, but for what newer syntax becomes. */
+const EXTERNAL = /^(?:node:|@(?!oxc-project\/)|[a-z])/;
 const STAMP = '.bundled';
 
 const { values, positionals } = parseArgs({ options: { changed: { type: 'boolean' } }, allowPositionals: true });
@@ -48,6 +48,7 @@ async function bundle(folder) {
     cwd: folder,
     platform: 'node',
     external: EXTERNAL,
+    transform: { target: 'node20.20' },
     // Modules have effects in the order of their imports, and what is exported is for others.
     treeshake: false,
     plugins: [ownPlaces(src)],
