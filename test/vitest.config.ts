@@ -37,6 +37,7 @@ const LONGEST = [
   'machines/vhost-user.test.ts',
   'packed/new-package.test.ts',
   'machines/qemu.test.ts',
+  'machines/conform.test.ts',
   'linux-guest/linux-features.test.ts',
   'machines/vfio-device.test.ts',
   'wrong-back-end/protocol-cases.test.ts',
@@ -45,6 +46,9 @@ const LONGEST = [
   'packed/outside-projects.test.ts',
   'packed/second-copy.test.ts',
   'wrong-back-end/first-lines.test.ts',
+  'wrong-back-end/sanitized-back-end.test.ts',
+  'linux-guest/served-devices.test.ts',
+  'machines/serve.test.ts',
   'wrong-back-end/wrong-back-end.test.ts',
   'large-guests/large-guests.test.ts',
   'docs/examples.test.ts',
@@ -133,8 +137,8 @@ export default defineConfig({
   plugins: [compiledWorkers, seededProperties],
   ssr: { resolve: { conditions: [SOURCE, ...defaultServerConditions] } },
   test: {
-    // Every core: without a terminal vitest leaves one idle, which is half of a small machine.
-    maxWorkers: '100%',
+    // More than there are cores: many tests wait for a guest, a back-end or a time-out.
+    maxWorkers: '150%',
     sequence: { sequencer: LongestFirst },
     // A process that held much memory takes longer than ten seconds to end on a busy machine.
     teardownTimeout: 60_000,
