@@ -12,7 +12,7 @@ import { runLinuxGuest } from './linux-guest.ts';
 const missing = missingForGuest('amd64');
 const skipped = missing === undefined ? '' : ` (needs ${missing.what}: ${missing.fix})`;
 
-/** How often each disk is killed: once here, and 100 times with `npm run reconnect`. */
+/** How often each disk is killed: 100 times with `npm run reconnect`. */
 const KILLS = Number(process.env['RECONNECTS'] ?? 1);
 /** Milliseconds that a disk works before it is killed, at most. QEMU reconnects a second after that. */
 const LONGEST_LIFE_MS = 700;

@@ -118,7 +118,7 @@ describe.skipIf(!mayRun)(`the real back-end (${NEEDS})`, () => {
     expect(result.status).toBe(0);
   });
 
-  it.each(['physical', 'sev', 'vfio', 'pseries-linear'])('ends clearly when it is killed under %s', async (name) => {
+  it.each(['sev', 'vfio'])('ends clearly when it is killed under %s', async (name) => {
     const image = join(folder, 'killed.img');
     const path = join(folder, 'killed.yaml');
     writeFileSync(

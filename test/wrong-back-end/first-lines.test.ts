@@ -241,6 +241,11 @@ const SPLIT: readonly Case[] = [
   ],
 ];
 
+/** Every second case, and all of them with `npm run bugs`. */
+function tried(cases: readonly Case[]): readonly Case[] {
+  return cases.filter((_, at) => process.env['ALL_BUGS'] !== undefined || at % 2 === 0);
+}
+
 const PACKED: readonly Case[] = [
   [
     'completes-twice',
@@ -404,13 +409,13 @@ describe.skipIf(!canCompile)(`the first lines of a failure (${NEEDS})`, () => {
     return lines.slice(lines.indexOf('wrong') + 1);
   }
 
-  it.each(SPLIT)('of a split ring say what happened and where: %s %s', async (bug, how, what, where) => {
+  it.each(tried(SPLIT))('of a split ring say what happened and where: %s %s', async (bug, how, what, where) => {
     const [first, second] = await linesOf(bug, how, 'split');
     expect(first).toMatch(pattern(what));
     expect(second).toMatch(pattern(where));
   });
 
-  it.each(PACKED)('of a packed ring say what happened and where: %s %s', async (bug, how, what, where) => {
+  it.each(tried(PACKED))('of a packed ring say what happened and where: %s %s', async (bug, how, what, where) => {
     const [first, second] = await linesOf(bug, how, 'packed');
     expect(first).toMatch(pattern(what));
     expect(second).toMatch(pattern(where));
