@@ -2,16 +2,9 @@ import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { deviceDescription, ownTemporaryFolder } from '@virtio-platform/conformance/testing';
-import type { DeviceTypePlugin } from '@virtio-platform/core';
-import { FeatureSet, VIRTIO_F_ACCESS_PLATFORM, VIRTIO_F_VERSION_1 } from '@virtio-platform/core/features';
-import { RING_FEATURES } from '@virtio-platform/core/queue';
-import block from '@virtio-platform/device-block';
-import entropy from '@virtio-platform/device-entropy';
-import net from '@virtio-platform/device-net';
-import scsi from '@virtio-platform/device-scsi';
-import { serveDevice, type ServeEvent } from '@virtio-platform/serve';
+import { ownTemporaryFolder } from '@virtio-platform/conformance/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { serveProfile, type ServedCommand } from '../machines/served-command.ts';
 import { missingForGuest } from './guest-files.ts';
 import { runLinuxGuest } from './linux-guest.ts';
 
@@ -19,7 +12,6 @@ const missing = missingForGuest('amd64');
 const skipped = missing === undefined ? '' : ` (needs ${missing.what}: ${missing.fix})`;
 
 const MIB = 2 ** 20;
-const CAPACITY = 16 * MIB;
 /** A file system is in front of it, and bytes without one behind it. */
 const RAW_AT = 8 * MIB;
 const RAW_BYTES = 2 * MIB;
@@ -27,44 +19,38 @@ const DISCARDED_AT = 12 * MIB;
 const DISCARDED_BYTES = 128 * 1024;
 
 interface ServedToGuest {
-  readonly type: DeviceTypePlugin;
-  readonly settings: object;
-  readonly offers?: FeatureSet;
+  readonly device: Readonly<Record<string, unknown>>;
   /** QEMU's arguments; {name} is that of its socket. */
   readonly arguments: readonly string[];
 }
 
 const blockArguments = (properties: string): string[] => ['-device', `vhost-user-blk-pci,chardev={name}${properties}`];
-const BLOCK_OFFERS = new FeatureSet(RING_FEATURES.bits | (1n << 2n) | (1n << 9n) | (1n << 13n))
-  .with(VIRTIO_F_VERSION_1)
-  .with(VIRTIO_F_ACCESS_PLATFORM);
+const BLOCK = { type: 'block', capacity: '16MiB' };
+const TRANSLATED = {
+  ...BLOCK,
+  offers: [
+    'VERSION_1',
+    'ACCESS_PLATFORM',
+    ...['RING_PACKED', 'RING_EVENT_IDX', 'RING_INDIRECT_DESC', 'IN_ORDER'],
+    ...['BLK_SEG_MAX', 'BLK_FLUSH', 'BLK_DISCARD'],
+  ],
+};
 
 /**
- * QEMU 7.2 crashes in emulation with a network device or a SCSI host of this kind that has MSI-X, whoever serves it.
- * Disks are made first, in the order of their names in the guest.
+ * Each is served by a process of its own, as on a host. QEMU 7.2 crashes in emulation with a network device or a SCSI
+ * host of this kind that has MSI-X, whichever process serves it. Disks are made first, in the order of their names in
+ * the guest.
  */
 const DEVICES: Readonly<Record<string, ServedToGuest>> = {
-  vda: { type: block, settings: {}, arguments: blockArguments(',disable-legacy=on') },
+  vda: { device: BLOCK, arguments: blockArguments(',disable-legacy=on') },
   vdb: {
-    type: block,
-    settings: { queues: 2 },
+    device: { ...BLOCK, queues: 2 },
     arguments: blockArguments(',disable-legacy=on,packed=on,num-queues=2,queue-size=256'),
   },
-  vdc: {
-    type: block,
-    settings: {},
-    offers: BLOCK_OFFERS,
-    arguments: blockArguments(',disable-legacy=on,packed=on,iommu_platform=on'),
-  },
-  vdd: {
-    type: block,
-    settings: {},
-    offers: BLOCK_OFFERS,
-    arguments: blockArguments(',disable-legacy=on,iommu_platform=on'),
-  },
+  vdc: { device: TRANSLATED, arguments: blockArguments(',disable-legacy=on,packed=on,iommu_platform=on') },
+  vdd: { device: TRANSLATED, arguments: blockArguments(',disable-legacy=on,iommu_platform=on') },
   net: {
-    type: net,
-    settings: {},
+    device: { type: 'net' },
     arguments: [
       '-netdev',
       'vhost-user,chardev={name},id=cable',
@@ -72,8 +58,8 @@ const DEVICES: Readonly<Record<string, ServedToGuest>> = {
       'virtio-net-pci,netdev=cable,packed=on,disable-legacy=on,romfile=,vectors=0',
     ],
   },
-  entropy: { type: entropy, settings: {}, arguments: ['-device', 'vhost-user-rng-pci,chardev={name}'] },
-  scsi: { type: scsi, settings: {}, arguments: ['-device', 'vhost-user-scsi-pci,chardev={name},vectors=0'] },
+  entropy: { device: { type: 'entropy' }, arguments: ['-device', 'vhost-user-rng-pci,chardev={name}'] },
+  scsi: { device: { type: 'scsi' }, arguments: ['-device', 'vhost-user-scsi-pci,chardev={name},vectors=0'] },
 };
 const DISKS = Object.keys(DEVICES).filter((name) => name.startsWith('vd'));
 
@@ -122,24 +108,30 @@ function pathOf(name: string, ending: string): string {
   return join(folder.path, `${name}.${ending}`);
 }
 
-/** Serves everything and boots the guest; gives what was on its console, and what happened here. */
-async function bootWithServed(): Promise<{ readonly console: string; readonly events: Record<string, ServeEvent[]> }> {
-  const stop = new AbortController();
-  const events: Record<string, ServeEvent[]> = {};
-  const served = Object.entries(DEVICES).map(([name, { type, settings, offers }]) => {
-    const image = DISKS.includes(name) ? { capacity: CAPACITY, image: pathOf(name, 'raw') } : {};
-    events[name] = [];
-    return serveDevice({
-      type,
-      settings: deviceDescription(type, { ...settings, ...image }).settings,
-      offers,
-      socket: pathOf(name, 'sock'),
-      strict: 'warn',
-      onEvent: (event) => events[name]!.push(event),
-      signal: stop.signal,
-    });
-  });
+/** Of a profile that is served the device counts, and the layouts that are offered. */
+function profileOf(device: ServedToGuest['device']): object {
+  const kinds: Readonly<Record<string, string>> = { net: 'echo', entropy: 'read' };
+  return {
+    profile: 'served',
+    platform: { use: '@virtio-platform/platform-legacy' },
+    machine: { use: '@virtio-platform/machine-simulated', memory: '16MiB' },
+    device,
+    workload: { kind: kinds[String(device['type'])] ?? 'write-read-verify', requests: 1, depth: 1, blockSize: '4KiB' },
+  };
+}
+
+type Events = ReturnType<ServedCommand['events']>;
+
+/** Serves everything and boots the guest; gives what was on its console, and what each device printed. */
+async function bootWithServed(): Promise<{ readonly console: string; readonly events: Record<string, Events> }> {
+  const served: Record<string, ServedCommand> = {};
   try {
+    await Promise.all(
+      Object.entries(DEVICES).map(async ([name, { device }]) => {
+        const image = DISKS.includes(name) ? { image: pathOf(name, 'raw') } : {};
+        served[name] = await serveProfile(folder.path, name, profileOf({ ...device, ...image }), ['--strict']);
+      }),
+    );
     const { console } = await runLinuxGuest({
       architecture: 'amd64',
       modules: [
@@ -174,10 +166,10 @@ async function bootWithServed(): Promise<{ readonly console: string; readonly ev
       ],
       script: SCRIPT,
     });
-    return { console, events };
+    const events = Object.entries(served).map(([name, device]): [string, Events] => [name, device.events()]);
+    return { console, events: Object.fromEntries(events) };
   } finally {
-    stop.abort();
-    await Promise.all(served);
+    await Promise.all(Object.values(served).map((device) => device.end()));
   }
 }
 
@@ -207,14 +199,13 @@ describe.skipIf(missing !== undefined)(`devices that are served to a Linux guest
       execFileSync('e2fsck', ['-f', '-n', join(folder.path, `${disk}.raw`)], { stdio: 'pipe' });
     }
     for (const [name, happened] of Object.entries(events)) {
-      expect([name, happened.filter(({ kind }) => kind === 'problem')]).toEqual([name, []]);
-      // Linux breaks no rule, and nothing that is advised against came up either.
-      expect([name, happened.filter(({ kind }) => kind === 'finding')]).toEqual([name, []]);
-      const layouts = happened.flatMap((event) => (event.kind === 'queue-started' ? [event.layout] : []));
+      const ofKind = (wanted: string): Events => happened.filter(({ kind }) => kind === wanted);
+      expect([name, ofKind('problem')]).toEqual([name, []]);
+      // Linux breaks no rule. A table longer than the queue is advised against; it makes some of a large write.
+      expect([name, ofKind('finding').filter(({ code }) => code !== 'DRV-TABLE-LONG')]).toEqual([name, []]);
       const isPacked = DEVICES[name]!.arguments.join(' ').includes('packed=on');
-      expect([name, layouts.at(-1)]).toEqual([name, isPacked ? 'packed' : 'split']);
-      const negotiated = happened.findLast((event) => event.kind === 'negotiated');
-      expect([name, negotiated?.translates]).toEqual([name, DEVICES[name]!.offers !== undefined]);
+      expect([name, ofKind('queue-started').at(-1)?.['layout']]).toEqual([name, isPacked ? 'packed' : 'split']);
+      expect([name, ofKind('negotiated').at(-1)?.['translates']]).toEqual([name, DEVICES[name]!.device === TRANSLATED]);
     }
   });
 });

@@ -100,7 +100,8 @@ describe.skipIf(!hasScript)('step on a terminal', () => {
     expect(status).toBe(0);
     // Below what happens is a line as wide as the window.
     const widths = Array.from(text.slice(text.indexOf(ENTER)).matchAll(/-{8,}/g), ([line]) => line.length);
-    expect([...new Set(widths)]).toEqual([90, 60, 200, 100]);
+    // Whether a line is drawn in the window that is too small depends on when the next size is told.
+    expect([...new Set(widths)].filter((width) => width !== 10)).toEqual([90, 60, 200, 100]);
   });
 
   it.each([
