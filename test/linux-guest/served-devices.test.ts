@@ -116,6 +116,7 @@ function profileOf(device: ServedToGuest['device']): object {
     platform: { use: '@virtio-platform/platform-legacy' },
     machine: { use: '@virtio-platform/machine-simulated', memory: '16MiB' },
     device,
+    queue: { layout: 'packed' },
     workload: { kind: kinds[String(device['type'])] ?? 'write-read-verify', requests: 1, depth: 1, blockSize: '4KiB' },
   };
 }

@@ -202,7 +202,7 @@ export class Rings {
    */
   open(): void {
     for (const [index, vring] of this.#vrings.entries()) {
-      if (this.#options.device.isOpen(index)) this.#options.device.enable(index, this.#isEnabled(vring));
+      if (this.#options.device.isOpen(index)) this.#goOn(index, vring);
       else if (this.#isDue(index, vring)) this.#open(index, vring);
     }
     this.#options.device.run(this.#isReady);
@@ -271,6 +271,12 @@ export class Rings {
     return vring.isStarted && this.#isEnabled(vring) && vring.size > 0 && vring.areas !== undefined;
   }
 
+  #goOn(index: number, vring: Vring): void {
+    this.#options.device.enable(index, this.#isEnabled(vring));
+    if (vring.isUnseen) this.#options.kicked(index, 0);
+    vring.isUnseen = false;
+  }
+
   #open(index: number, vring: Vring): void {
     const { device, assumed, emit } = this.#options;
     const accepted = this.#accepted!.without(VHOST_USER_F_PROTOCOL_FEATURES);
@@ -285,6 +291,7 @@ export class Rings {
     const { layout, size, position } = setup;
     emit({ kind: 'queue-started', queue: index, layout, size, position });
     device.enable(index, true);
+    vring.isUnseen = false;
   }
 
   #setUp(index: number, vring: Vring, accepted: FeatureSet): RingSetup {

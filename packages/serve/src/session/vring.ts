@@ -17,6 +17,8 @@ export class Vring {
   isStarted = false;
   /** Whether it was enabled or disabled; `undefined` where neither was said. */
   isEnabled: boolean | undefined;
+  /** Whether it was given a descriptor for kicks and was not looked at since: a kick may be in the one before. */
+  isUnseen = false;
   /** Notifications of the driver, as far as they came one by one. */
   kicks = 0;
   /** Notifications for the driver. */
@@ -25,6 +27,8 @@ export class Vring {
   #call: PeerEvent | undefined;
   #error: PeerEvent | undefined;
   #poll: NodeJS.Timeout | undefined;
+  /** Whether the driver was to be notified since the ring was started. */
+  #hasCalled = false;
 
   /**
    * Starts the ring: `listener` is called when the driver notifies, with the number of times, or with 0 all the time
@@ -32,7 +36,7 @@ export class Vring {
    * notifications.
    */
   start(descriptor: number | undefined, listener: (count: number) => void): void {
-    this.stop();
+    this.#endKicks();
     if (descriptor === undefined) {
       this.#poll = setInterval(() => listener(0), POLL_MS);
     } else {
@@ -42,20 +46,27 @@ export class Vring {
         listener(count);
       });
     }
-    this.isStarted = true;
+    this.isStarted = this.isUnseen = true;
   }
 
   /** Stops the ring: the descriptor for notifications of the driver is closed. */
   stop(): void {
     this.#endKicks();
-    this.isStarted = false;
+    this.isStarted = this.isUnseen = this.#hasCalled = false;
   }
 
-  /** Takes over the descriptor to notify the driver with; `undefined`: the driver polls. Throws {@link HostError}. */
+  /**
+   * Takes over the descriptor to notify the driver with; `undefined`: the driver polls. A driver that was notified by
+   * the one before is notified again: this message waited in the socket while the driver's kick overtook it, and the
+   * front-end reads the one before no more (QEMU starts each ring with a descriptor that it replaces). Throws
+   * {@link HostError}.
+   */
   callWith(descriptor: number | undefined): void {
     this.#call?.dispose();
     this.#call = undefined;
-    if (descriptor !== undefined) this.#call = new PeerEvent(descriptor, 'sends');
+    if (descriptor === undefined) return;
+    this.#call = new PeerEvent(descriptor, 'sends');
+    if (this.#hasCalled) this.call();
   }
 
   /** Takes over the descriptor for errors. Throws {@link HostError}. */
@@ -67,6 +78,7 @@ export class Vring {
 
   /** Notifies the driver. Hot. */
   call(): void {
+    this.#hasCalled = true;
     if (this.#call === undefined) return;
     this.calls++;
     this.#call.signal();

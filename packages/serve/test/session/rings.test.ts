@@ -122,6 +122,30 @@ describe('a split ring that a front-end sets up', () => {
     expect(memory().view.getUint8(STATUS)).toBe(0);
   });
 
+  it('notifies by a descriptor that comes after the buffer was used: the one before it may be read no more', async () => {
+    await start(VERSION_1, 0);
+    const early = frontEnd.own(new EventFd());
+    await frontEnd.tell('SET_VRING_CALL', encodeU64(0n), [early.descriptor]);
+    await frontEnd.ask('GET_FEATURES');
+    expect(early.drain()).toBe(0);
+    makeAvailable(0, 0, WRITE);
+    kick.signal();
+    await until(() => used() === 1, 'a used buffer');
+    const late = frontEnd.own(new EventFd());
+    await frontEnd.tell('SET_VRING_CALL', encodeU64(0n), [late.descriptor]);
+    await until(() => late.drain() > 0, 'a notification');
+  });
+
+  it('is looked at when it gets another descriptor to be notified by', async () => {
+    await start(VERSION_1, 0);
+    await frontEnd.ask('GET_FEATURES');
+    makeAvailable(0, 0, WRITE);
+    const late = frontEnd.own(new KickPipe());
+    await frontEnd.tell('SET_VRING_KICK', encodeU64(0n), [late.descriptor]);
+    late.closeReadEnd();
+    await until(() => used() === 1, 'a used buffer');
+  });
+
   it('is left alone while it is disabled, and after a reset', async () => {
     await start(VERSION_1, 0);
     await frontEnd.tell('SET_VRING_ENABLE', encodeVringState(0, 0));
