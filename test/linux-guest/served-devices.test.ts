@@ -28,12 +28,8 @@ const blockArguments = (properties: string): string[] => ['-device', `vhost-user
 const BLOCK = { type: 'block', capacity: '16MiB' };
 const TRANSLATED = {
   ...BLOCK,
-  offers: [
-    'VERSION_1',
-    'ACCESS_PLATFORM',
-    ...['RING_PACKED', 'RING_EVENT_IDX', 'RING_INDIRECT_DESC', 'IN_ORDER'],
-    ...['BLK_SEG_MAX', 'BLK_FLUSH', 'BLK_DISCARD'],
-  ],
+  offers: `VERSION_1 ACCESS_PLATFORM RING_PACKED RING_EVENT_IDX RING_INDIRECT_DESC IN_ORDER
+    BLK_SEG_MAX BLK_FLUSH BLK_DISCARD`.split(/\s+/),
 };
 
 /**

@@ -144,6 +144,7 @@ describe('a split ring that a front-end sets up', () => {
     await frontEnd.tell('SET_VRING_KICK', encodeU64(0n), [late.descriptor]);
     late.closeReadEnd();
     await until(() => used() === 1, 'a used buffer');
+    expect(memory().view.getUint8(STATUS)).toBe(0);
   });
 
   it('is left alone while it is disabled, and after a reset', async () => {
