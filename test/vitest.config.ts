@@ -5,7 +5,7 @@ import { defaultServerConditions, type Plugin } from 'vite';
 import { defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
-/** Tests run from TypeScript source, without a build: one export condition selects `src`. */
+/** The export condition that selects `src` in place of what is built. */
 const SOURCE = '@virtio-platform/source';
 
 /**
@@ -18,6 +18,13 @@ const ISOLATED = [
   'packages/machine-*/test/**/*.test.ts',
   'packages/core/test/queue/ordered-ring.test.ts',
   'packages/session/test/device-session.test.ts',
+];
+
+/** Tests of the whole that need source: which of its lines a finding names, and plugins in TypeScript. */
+const NEEDS_SOURCE = [
+  'test/sanitizer/report.test.ts',
+  'test/profiles/lying-console.test.ts',
+  'test/failures/recorded-faults.test.ts',
 ];
 
 /**
@@ -135,10 +142,15 @@ const seededProperties: Plugin = {
     name === 'fast-check' && importer !== SEEDED && process.env['CI'] !== undefined ? SEEDED : undefined,
 };
 
+/** Tests of the whole import packages as they are published. To import each from source takes a second longer. */
+const BUILT = { deps: { external: [/packages\/[^/]+\/dist\//] } };
+/** Tests of a package import its source, and what it needs from source too: so there is one of each module. */
+const FROM_SOURCE = { ssr: { resolve: { conditions: [SOURCE, ...defaultServerConditions] } } };
+const SOURCE_ARGV = [`--conditions=${SOURCE}`];
+
 export default defineConfig({
   root: fileURLToPath(new URL('..', import.meta.url)),
   plugins: [compiledWorkers, seededProperties],
-  ssr: { resolve: { conditions: [SOURCE, ...defaultServerConditions] } },
   test: {
     // Every core: without a terminal vitest leaves one idle, which is half of a small machine.
     maxWorkers: '100%',
@@ -147,13 +159,14 @@ export default defineConfig({
     teardownTimeout: 60_000,
     globalSetup: fileURLToPath(new URL('build.ts', import.meta.url)),
     setupFiles: ['reflect-metadata'],
-    execArgv: [`--conditions=${SOURCE}`],
     projects: [
       {
         extends: true,
+        ...FROM_SOURCE,
         // One process and one import of each module for many files: most of these take less than a tenth of a second.
         test: {
           ...UNIT,
+          execArgv: SOURCE_ARGV,
           name: 'unit',
           // Those of the templates run in the packages that `test/packed/new-package.test.ts` makes of them.
           include: ['packages/*/test/**/*.test.ts'],
@@ -161,24 +174,36 @@ export default defineConfig({
           isolate: false,
         },
       },
-      { extends: true, test: { ...UNIT, name: 'unit-isolated', include: ISOLATED } },
-      { extends: true, test: { ...SYSTEM, name: 'system', include: SHARED_SYSTEM, isolate: false } },
+      {
+        extends: true,
+        ...FROM_SOURCE,
+        test: { ...UNIT, execArgv: SOURCE_ARGV, name: 'unit-isolated', include: [...ISOLATED, ...NEEDS_SOURCE] },
+      },
       {
         extends: true,
         test: {
           ...SYSTEM,
-          name: 'system-isolated',
-          include: ['test/**/*.test.ts'],
-          exclude: [
-            PACKED,
-            ...KILLED_GUEST,
-            ...(hasLargeArrays ? SHARED_SYSTEM : [...SHARED_SYSTEM, ...NEEDS_LARGE_ARRAYS]),
-          ],
+          server: BUILT,
+          name: 'system',
+          include: SHARED_SYSTEM,
+          exclude: NEEDS_SOURCE,
+          isolate: false,
         },
       },
       {
         extends: true,
         test: {
+          ...SYSTEM,
+          server: BUILT,
+          name: 'system-isolated',
+          include: ['test/**/*.test.ts'],
+          exclude: [PACKED, ...KILLED_GUEST, ...SHARED_SYSTEM, ...(hasLargeArrays ? [] : NEEDS_LARGE_ARRAYS)],
+        },
+      },
+      {
+        extends: true,
+        test: {
+          server: BUILT,
           name: 'packed',
           include: [PACKED],
           globalSetup: fileURLToPath(new URL('packed/global-setup.ts', import.meta.url)),

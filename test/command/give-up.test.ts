@@ -33,7 +33,7 @@ describe('an interrupted command', () => {
       profile('short', 10),
       profile('endless', 1e9),
       '--set',
-      `machine.use=${slowMachine(folder, 'src/index.ts')}`,
+      `machine.use=${slowMachine(folder, { isInTest: true })}`,
     ];
     const streams = { stdout: stream(), stderr: stream(), cwd: folder };
     const done = runCommandLine([...words, '--set', 'machine.memory=64MiB'], streams, { interruption });

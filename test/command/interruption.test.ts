@@ -62,7 +62,7 @@ describe('an interrupted run', () => {
   it('that does not end by itself ends at once with the second signal', async () => {
     const { process: child, finished } = await startRuns([
       '--set',
-      `machine.use=${slowMachine(folder, 'dist/index.js')}`,
+      `machine.use=${slowMachine(folder)}`,
       '--set',
       'machine.memory=64MiB',
     ]);

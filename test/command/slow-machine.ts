@@ -2,17 +2,20 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ROOT } from './command.ts';
 
+function built(name: string): string {
+  return JSON.stringify(join(ROOT, 'packages', name, 'dist/index.js'));
+}
+
 /**
  * Writes a machine like the embedded one, that takes a minute to end a run that was not over, and returns its path.
- * `entry` is that of the packages as the command has them: `dist/index.js` in a process of its own.
+ * In the process of a test that minute does not keep the process.
  */
-export function slowMachine(folder: string, entry: 'dist/index.js' | 'src/index.ts'): string {
+export function slowMachine(folder: string, { isInTest = false } = {}): string {
   const path = join(folder, 'slow.mjs');
-  const source = (name: string): string => JSON.stringify(join(ROOT, 'packages', name, entry));
   writeFileSync(
     path,
-    `import simulated, { SimulatedMachine } from ${source('machine-simulated')};
-import { MACHINE, MACHINE_REQUEST } from ${source('core')};
+    `import simulated, { SimulatedMachine } from ${built('machine-simulated')};
+import { MACHINE, MACHINE_REQUEST } from ${built('core')};
 export default {
   ...simulated,
   name: 'slow',
@@ -28,7 +31,7 @@ export default {
           await new Promise((resolve) => {
             const timer = setTimeout(resolve, 60_000);
             // In the process of a test the run is left behind.
-            if (${entry === 'src/index.ts'}) timer.unref();
+            if (${isInTest}) timer.unref();
           });
         };
         return { ...booted, dispose };

@@ -48,7 +48,7 @@ function plugin(path: string, name: string): void {
     path,
     `import { writeFileSync } from 'node:fs';
 writeFileSync(${JSON.stringify(join(folder, 'loaded'))}, '');
-const plugin = (await import(${JSON.stringify(join(ROOT, 'packages/machine-simulated/src/index.ts'))})).default;
+const plugin = (await import(${JSON.stringify(join(ROOT, 'packages/machine-simulated/dist/index.js'))})).default;
 export default { ...plugin, name: '${name}' };
 `,
   );

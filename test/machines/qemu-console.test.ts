@@ -116,7 +116,7 @@ describe.skipIf(!QEMU_TESTS.mayRun)(`consoles and entropy of QEMU (${QEMU_TESTS.
     'take emergency characters before DRIVER_OK: %j',
     { timeout: TIMEOUT_MS },
     async (settings) => {
-      const device = { use: join(ROOT, 'test/machines/early-console.ts'), ...settings };
+      const device = { use: join(ROOT, 'test/machines/early-console.mjs'), ...settings };
       const report = await run({ device, workload: { kind: 'early', requests: 1, depth: 1 } });
       expect([report.failure, report.workload]).toMatchObject([null, { requests: 1, bytes: 11, verified: true }]);
     },

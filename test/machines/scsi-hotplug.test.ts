@@ -13,7 +13,7 @@ afterAll(() => rmSync(folder, { recursive: true }));
 
 const DISKS = '[{ lun: 0, capacity: 4MiB }, { lun: 1, capacity: 4MiB }, { lun: 2, capacity: 4MiB, plugged: false }]';
 /** Enough that the monitor answers the last command before the run ends. */
-const REQUESTS = 12_000;
+const REQUESTS = 20_000;
 
 describe.skipIf(!QEMU_TESTS.mayRun)(`disks of QEMU's SCSI host that come and go (${QEMU_TESTS.needs})`, () => {
   it('are noticed by events while random commands go on, and what they hold stays', async () => {

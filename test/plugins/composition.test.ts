@@ -56,7 +56,7 @@ describe('every shipped plugin', () => {
   const packages = readdirSync(join(ROOT, 'packages')).filter((name) => /^(platform|machine)-/.test(name));
 
   it.each(packages)('%s binds by factory, which any copy of the container can resolve', async (name) => {
-    const source = pathToFileURL(join(ROOT, 'packages', name, 'src/index.ts')).href;
+    const source = pathToFileURL(join(ROOT, 'packages', name, 'dist/index.js')).href;
     const { default: plugin } = (await import(source)) as { default: PlatformPlugin | MachinePlugin };
     const register = vi.fn<(...given: unknown[]) => never>();
     plugin.register({ register, registerInstance: register, registerSingleton: register }, {});

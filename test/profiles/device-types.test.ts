@@ -27,7 +27,7 @@ interface Setup {
 
 /** Runs a profile made of these values, of one line each. */
 async function run(setup: Setup): Promise<RunReport> {
-  const use = (name: string): string => JSON.stringify(relative(folder, join(ROOT, 'packages', name, 'src/index.ts')));
+  const use = (name: string): string => JSON.stringify(relative(folder, join(ROOT, 'packages', name, 'dist/index.js')));
   const lines = [
     'profile: test',
     `platform: { use: ${use(`platform-${setup.platform}`)}${setup.options ?? ''} }`,

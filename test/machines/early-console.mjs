@@ -1,28 +1,29 @@
-import { defineDeviceType, defineWorkload, type Workload, type WorkloadContext } from '@virtio-platform/core';
-import consoleType, { type ConsoleDriver, type ConsoleSettings, writeEmergency } from '@virtio-platform/device-console';
+// A console whose workload writes emergency characters. Plain JavaScript: a profile names this file.
+import { defineDeviceType, defineWorkload } from '@virtio-platform/core';
+import consoleType, { writeEmergency } from '@virtio-platform/device-console';
 import { z } from 'zod';
 
 const BEFORE = 'before';
 const AFTER = 'after';
 
 /** Writes emergency characters before DRIVER_OK and after it, and waits until they come back through the console. */
-class EarlyConsole implements Workload {
-  readonly #context: WorkloadContext<ConsoleSettings>;
-  readonly #driver: ConsoleDriver;
+class EarlyConsole {
+  #context;
+  #driver;
   #came = '';
 
-  constructor(driver: ConsoleDriver, context: WorkloadContext<ConsoleSettings>) {
+  constructor(driver, context) {
     this.#driver = driver;
     this.#context = context;
     for (const character of Buffer.from(BEFORE)) writeEmergency(context, character);
   }
 
-  get done(): Workload['done'] {
+  get done() {
     const isRight = this.#came === BEFORE + AFTER;
     return { requests: isRight ? 1 : 0, bytes: this.#came.length, repeated: 0, mismatches: { counts: {}, first: [] } };
   }
 
-  async run(): Promise<void> {
+  async run() {
     const target = new Uint8Array(64);
     let isWritten = false;
     while (this.done.requests === 0) {
@@ -42,7 +43,7 @@ class EarlyConsole implements Workload {
   }
 }
 
-export default defineDeviceType<ConsoleSettings, ConsoleDriver>({
+export default defineDeviceType({
   ...consoleType,
   workloads: {
     early: defineWorkload({
@@ -50,7 +51,7 @@ export default defineDeviceType<ConsoleSettings, ConsoleDriver>({
       options: z.strictObject({}),
       bytes: () => 64,
       recovers: false,
-      open: (driver: ConsoleDriver, context: WorkloadContext<ConsoleSettings>) => new EarlyConsole(driver, context),
+      open: (driver, context) => new EarlyConsole(driver, context),
     }),
   },
 });
