@@ -8,6 +8,8 @@ const command = join(inject('project'), 'node_modules', '.bin', 'virtio-platform
 
 /** An empty directory, in which a person who has the command installed begins. */
 let folder: string;
+/** The `node_modules` of a package that was made, for the next one. */
+let installed: string | undefined;
 beforeAll(() => {
   folder = mkdtempSync(join(inject('project'), '..', 'new-'));
 });
@@ -42,7 +44,9 @@ describe('a package made by `new`', () => {
     const [install, test, run, ...more] = nextCommands(printed);
     const own = join(folder, name.replace('@mine/', ''));
     expect([install, more]).toEqual([`cd ${name.replace('@mine/', '')} && npm install`, []]);
-    // With the versions that are in npm's cache already.
+    // With what the package before installed, and with the versions that are in npm's cache already.
+    if (installed !== undefined) await succeed('cp', ['-al', installed, own], folder);
+    installed = join(own, 'node_modules');
     await succeed('sh', ['-c', `${install!} --prefer-offline --no-audit --no-fund`], folder);
     const { status, stdout } = await runProgram('sh', ['-c', test!], own);
     expect([status, stdout]).toEqual([0, expect.stringMatching(/Tests {2}\d+ passed/)]);
