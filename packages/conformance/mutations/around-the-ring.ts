@@ -67,7 +67,7 @@ const device: readonly Mutation[] = [
     {
       name: 'takes a request of which the header is not readable',
       cases: ['V14'],
-      from: 'if (chain.readableBytes < BLOCK_HEADER_SIZE) return VIRTIO_BLK_S_IOERR;',
+      from: 'if (chain.readableBytes < wire.BLOCK_HEADER_SIZE) return wire.VIRTIO_BLK_S_IOERR;',
       to: '',
     },
   ]),

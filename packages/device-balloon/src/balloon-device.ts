@@ -14,16 +14,7 @@ import {
 import type { BalloonSettings } from './balloon-settings.ts';
 import { GivenPages } from './given-pages.ts';
 import { HintRounds } from './hint-rounds.ts';
-import {
-  BALLOON_PAGE_SIZE,
-  CMD_ID_SIZE,
-  DEFLATE_QUEUE,
-  FREE_PAGE_QUEUE,
-  INFLATE_QUEUE,
-  MOST_PAGE_NUMBERS,
-  PAGE_NUMBER_SIZE,
-  STATS_QUEUE,
-} from './layout.ts';
+import * as wire from './layout.ts';
 import { ReceivedStatistics } from './received-statistics.ts';
 
 /** Largest sizes of the queues, as QEMU has them. */
@@ -64,11 +55,11 @@ export class BalloonDevice implements DeviceModel {
   readonly #littleEndian: boolean;
   readonly #config: ConfigSpace;
   readonly #configView: DataView;
-  readonly #scratch: Buffer = Buffer.alloc(BALLOON_PAGE_SIZE);
-  readonly #numbers: DataView = new DataView(new ArrayBuffer(MOST_PAGE_NUMBERS * PAGE_NUMBER_SIZE));
+  readonly #scratch: Buffer = Buffer.alloc(wire.BALLOON_PAGE_SIZE);
+  readonly #numbers: DataView = new DataView(new ArrayBuffer(wire.MOST_PAGE_NUMBERS * wire.PAGE_NUMBER_SIZE));
   readonly #numberBytes: Uint8Array = new Uint8Array(this.#numbers.buffer);
-  readonly #taken: Buffer = Buffer.alloc(BALLOON_PAGE_SIZE, TAKEN_BYTE);
-  readonly #poison: Uint32Array = new Uint32Array(BALLOON_PAGE_SIZE / 4);
+  readonly #taken: Buffer = Buffer.alloc(wire.BALLOON_PAGE_SIZE, TAKEN_BYTE);
+  readonly #poison: Uint32Array = new Uint32Array(wire.BALLOON_PAGE_SIZE / 4);
   readonly #poisonBytes: Uint8Array = new Uint8Array(this.#poison.buffer);
   #events: DeviceEvents | undefined;
   #queues: DeviceQueues | undefined;
@@ -142,14 +133,14 @@ export class BalloonDevice implements DeviceModel {
   process(queue: number, chain: DescriptorChain, space: DeviceAddressSpace, queues: DeviceQueues): number {
     this.#queues = queues;
     switch (queue) {
-      case INFLATE_QUEUE:
-      case DEFLATE_QUEUE:
+      case wire.INFLATE_QUEUE:
+      case wire.DEFLATE_QUEUE:
         this.#movePages(queue, chain, space, queues);
         if (++this.#sinceStep >= PATIENCE) this.#nextStep();
         return 0;
-      case STATS_QUEUE:
+      case wire.STATS_QUEUE:
         return this.#keepStatistics(chain, space, queues);
-      case FREE_PAGE_QUEUE:
+      case wire.FREE_PAGE_QUEUE:
         this.#hear(chain, space, queues);
         return 0;
       default:
@@ -162,14 +153,14 @@ export class BalloonDevice implements DeviceModel {
     if (this.#statisticsHead < 0 || this.#queues === undefined) return;
     const head = this.#statisticsHead;
     this.#statisticsHead = -1;
-    this.#queues.push(STATS_QUEUE, head, 0);
+    this.#queues.push(wire.STATS_QUEUE, head, 0);
     this.#events?.queueChanged();
   }
 
   forget(queue: number): void {
     this.#mayRepeat = true;
-    if (queue === STATS_QUEUE) this.#statisticsHead = -1;
-    if (queue !== FREE_PAGE_QUEUE || this.hints.isIdle) return;
+    if (queue === wire.STATS_QUEUE) this.#statisticsHead = -1;
+    if (queue !== wire.FREE_PAGE_QUEUE || this.hints.isIdle) return;
     this.hints.restart();
     this.#tellConfig();
   }
@@ -183,17 +174,18 @@ export class BalloonDevice implements DeviceModel {
   /** Handles the page numbers of one request. */
   #movePages(queue: number, chain: DescriptorChain, space: DeviceAddressSpace, queues: DeviceQueues): void {
     const { readableBytes } = chain;
-    const total = Math.floor(readableBytes / PAGE_NUMBER_SIZE);
+    const total = Math.floor(readableBytes / wire.PAGE_NUMBER_SIZE);
     const count = Math.min(total, MOST_NUMBERS);
-    this.given.reserve(space.memory.size / BALLOON_PAGE_SIZE);
+    this.given.reserve(space.memory.size / wire.BALLOON_PAGE_SIZE);
     let problem =
-      readableBytes % PAGE_NUMBER_SIZE === 0 ? undefined : `of ${readableBytes} bytes is no list of page numbers`;
+      readableBytes % wire.PAGE_NUMBER_SIZE === 0 ? undefined : `of ${readableBytes} bytes is no list of page numbers`;
     if (total > count) problem = `has ${total} page numbers, and ${MOST_NUMBERS} are handled`;
-    for (let done = 0; done < count; done += MOST_PAGE_NUMBERS) {
-      const run = Math.min(count - done, MOST_PAGE_NUMBERS);
-      if (!readChain(chain, space, done * PAGE_NUMBER_SIZE, this.#numberBytes, 0, run * PAGE_NUMBER_SIZE)) return;
+    for (let done = 0; done < count; done += wire.MOST_PAGE_NUMBERS) {
+      const run = Math.min(count - done, wire.MOST_PAGE_NUMBERS);
+      if (!readChain(chain, space, done * wire.PAGE_NUMBER_SIZE, this.#numberBytes, 0, run * wire.PAGE_NUMBER_SIZE))
+        return;
       for (let i = 0; i < run; i++) {
-        const page = this.#numbers.getUint32(i * PAGE_NUMBER_SIZE, this.#littleEndian);
+        const page = this.#numbers.getUint32(i * wire.PAGE_NUMBER_SIZE, this.#littleEndian);
         problem = this.#movePage(queue, page, space) ?? problem;
       }
     }
@@ -202,9 +194,9 @@ export class BalloonDevice implements DeviceModel {
 
   /** Takes a page, or gives it back. Returns what is wrong with that. */
   #movePage(queue: number, page: number, space: DeviceAddressSpace): string | undefined {
-    if (!space.memory.contains(page * BALLOON_PAGE_SIZE, BALLOON_PAGE_SIZE))
+    if (!space.memory.contains(page * wire.BALLOON_PAGE_SIZE, wire.BALLOON_PAGE_SIZE))
       return `has page ${page}, which is outside of memory`;
-    if (queue === DEFLATE_QUEUE) {
+    if (queue === wire.DEFLATE_QUEUE) {
       if (!this.given.delete(page))
         return this.#mayRepeat ? undefined : `has page ${page}, which is not in the balloon`;
       return this.#mustTell && this.#isPhysical ? this.#checkPage(page, space) : undefined;
@@ -215,14 +207,14 @@ export class BalloonDevice implements DeviceModel {
   }
 
   #fillPage(page: number, space: DeviceAddressSpace): void {
-    const address = page * BALLOON_PAGE_SIZE;
-    space.write(address >>> 0, Math.floor(address / 2 ** 32), this.#taken, 0, BALLOON_PAGE_SIZE);
+    const address = page * wire.BALLOON_PAGE_SIZE;
+    space.write(address >>> 0, Math.floor(address / 2 ** 32), this.#taken, 0, wire.BALLOON_PAGE_SIZE);
   }
 
   /** The driver may not use a page before the device acknowledged that it leaves the balloon. */
   #checkPage(page: number, space: DeviceAddressSpace): string | undefined {
-    const address = page * BALLOON_PAGE_SIZE;
-    space.read(address >>> 0, Math.floor(address / 2 ** 32), this.#scratch, 0, BALLOON_PAGE_SIZE);
+    const address = page * wire.BALLOON_PAGE_SIZE;
+    space.read(address >>> 0, Math.floor(address / 2 ** 32), this.#scratch, 0, wire.BALLOON_PAGE_SIZE);
     if (this.#scratch.equals(this.#taken)) return undefined;
     this.#fillPage(page, space);
     return `has page ${page}, which was written while it was in the balloon`;
@@ -233,11 +225,11 @@ export class BalloonDevice implements DeviceModel {
     const problem = this.statistics.read(chain, space);
     // The first buffer of a legacy driver has no values (section 5.5.6.2.3).
     if (this.#mayIgnoreFirst) this.statistics.clear();
-    else if (problem !== undefined) refuse(queues, STATS_QUEUE, problem);
+    else if (problem !== undefined) refuse(queues, wire.STATS_QUEUE, problem);
     this.#mayIgnoreFirst = false;
     if (this.#statisticsHead >= 0) {
-      refuse(queues, STATS_QUEUE, 'is there while the device has another one');
-      queues.push(STATS_QUEUE, this.#statisticsHead, 0);
+      refuse(queues, wire.STATS_QUEUE, 'is there while the device has another one');
+      queues.push(wire.STATS_QUEUE, this.#statisticsHead, 0);
     }
     this.#statisticsHead = chain.head;
     return KEPT;
@@ -248,13 +240,13 @@ export class BalloonDevice implements DeviceModel {
     const { readableBytes, writableBytes } = chain;
     const before = this.hints.configured;
     if (readableBytes > 0) {
-      if (readableBytes !== CMD_ID_SIZE)
-        return refuse(queues, FREE_PAGE_QUEUE, `has a command id of ${readableBytes} bytes`);
-      if (!readChain(chain, space, 0, this.#numberBytes, 0, CMD_ID_SIZE)) return;
+      if (readableBytes !== wire.CMD_ID_SIZE)
+        return refuse(queues, wire.FREE_PAGE_QUEUE, `has a command id of ${readableBytes} bytes`);
+      if (!readChain(chain, space, 0, this.#numberBytes, 0, wire.CMD_ID_SIZE)) return;
       this.hints.command(this.#numbers.getUint32(0, this.#littleEndian));
     }
-    if (writableBytes % BALLOON_PAGE_SIZE !== 0)
-      refuse(queues, FREE_PAGE_QUEUE, `hints ${writableBytes} bytes, which are no pages`);
+    if (writableBytes % wire.BALLOON_PAGE_SIZE !== 0)
+      refuse(queues, wire.FREE_PAGE_QUEUE, `hints ${writableBytes} bytes, which are no pages`);
     else if (writableBytes > 0) this.hints.hint(writableBytes);
     if (this.hints.configured !== before) this.#tellConfig();
   }
@@ -262,15 +254,15 @@ export class BalloonDevice implements DeviceModel {
   /** Writes to pages that are reported: what the driver says that free pages have, or what the device likes. */
   #takeReport(queue: number, chain: DescriptorChain, space: DeviceAddressSpace, queues: DeviceQueues): number {
     const { readableBytes, writableBytes } = chain;
-    if (readableBytes > 0 || writableBytes % BALLOON_PAGE_SIZE !== 0) {
+    if (readableBytes > 0 || writableBytes % wire.BALLOON_PAGE_SIZE !== 0) {
       refuse(queues, queue, `of ${readableBytes} readable and ${writableBytes} writable bytes is no report of pages`);
       return 0;
     }
     this.reportedBytes += writableBytes;
     const filled = this.#poisons ? this.#poisonBytes : this.#taken;
     const most = Math.min(writableBytes, MOST_REPORTED);
-    for (let done = 0; done < most; done += BALLOON_PAGE_SIZE)
-      if (!writeChain(chain, space, done, filled, 0, BALLOON_PAGE_SIZE)) return done;
+    for (let done = 0; done < most; done += wire.BALLOON_PAGE_SIZE)
+      if (!writeChain(chain, space, done, filled, 0, wire.BALLOON_PAGE_SIZE)) return done;
     return most;
   }
 
@@ -299,7 +291,7 @@ export class BalloonDevice implements DeviceModel {
 
   #setTarget(index: number): void {
     this.#target = index;
-    this.#config.set(BALLOON_CONFIG.num_pages, (this.#settings.targets[index] ?? 0) / BALLOON_PAGE_SIZE);
+    this.#config.set(BALLOON_CONFIG.num_pages, (this.#settings.targets[index] ?? 0) / wire.BALLOON_PAGE_SIZE);
   }
 
   #tellConfig(): void {

@@ -1,19 +1,5 @@
 import { DeviceError, type ConfigTable, type NegotiatedDevice } from '@virtio-platform/core';
-import {
-  VIRTIO_BLK_F_BLK_SIZE,
-  VIRTIO_BLK_F_CONFIG_WCE,
-  VIRTIO_BLK_F_DISCARD,
-  VIRTIO_BLK_F_FLUSH,
-  VIRTIO_BLK_F_GEOMETRY,
-  VIRTIO_BLK_F_LIFETIME,
-  VIRTIO_BLK_F_MQ,
-  VIRTIO_BLK_F_RO,
-  VIRTIO_BLK_F_SECURE_ERASE,
-  VIRTIO_BLK_F_SEG_MAX,
-  VIRTIO_BLK_F_SIZE_MAX,
-  VIRTIO_BLK_F_TOPOLOGY,
-  VIRTIO_BLK_F_WRITE_ZEROES,
-} from './block-features.ts';
+import * as feature from './block-features.ts';
 import { ConfigFields } from '@virtio-platform/device-kit';
 import { readEraseLimits, readRangeLimits, type RangeFields, type RangeLimits } from './block-limits.ts';
 import { BLOCK_MAX_QUEUES, SECTOR_SIZE } from './layout.ts';
@@ -46,27 +32,27 @@ export type BlockField =
 /** The fields of the configuration space. Specification 1.4 section 5.2.4. */
 export const BLOCK_CONFIG: ConfigTable<BlockField> = {
   capacity: { offset: 0, width: 8 },
-  size_max: { offset: 8, width: 4, feature: VIRTIO_BLK_F_SIZE_MAX },
-  seg_max: { offset: 12, width: 4, feature: VIRTIO_BLK_F_SEG_MAX },
-  cylinders: { offset: 16, width: 2, feature: VIRTIO_BLK_F_GEOMETRY },
-  heads: { offset: 18, width: 1, feature: VIRTIO_BLK_F_GEOMETRY },
-  sectors: { offset: 19, width: 1, feature: VIRTIO_BLK_F_GEOMETRY },
-  blk_size: { offset: 20, width: 4, feature: VIRTIO_BLK_F_BLK_SIZE },
-  physical_block_exp: { offset: 24, width: 1, feature: VIRTIO_BLK_F_TOPOLOGY },
-  alignment_offset: { offset: 25, width: 1, feature: VIRTIO_BLK_F_TOPOLOGY },
-  min_io_size: { offset: 26, width: 2, feature: VIRTIO_BLK_F_TOPOLOGY },
-  opt_io_size: { offset: 28, width: 4, feature: VIRTIO_BLK_F_TOPOLOGY },
-  writeback: { offset: 32, width: 1, feature: VIRTIO_BLK_F_CONFIG_WCE, isWritable: true },
-  num_queues: { offset: 34, width: 2, feature: VIRTIO_BLK_F_MQ },
-  max_discard_sectors: { offset: 36, width: 4, feature: VIRTIO_BLK_F_DISCARD },
-  max_discard_seg: { offset: 40, width: 4, feature: VIRTIO_BLK_F_DISCARD },
-  discard_sector_alignment: { offset: 44, width: 4, feature: VIRTIO_BLK_F_DISCARD },
-  max_write_zeroes_sectors: { offset: 48, width: 4, feature: VIRTIO_BLK_F_WRITE_ZEROES },
-  max_write_zeroes_seg: { offset: 52, width: 4, feature: VIRTIO_BLK_F_WRITE_ZEROES },
-  write_zeroes_may_unmap: { offset: 56, width: 1, feature: VIRTIO_BLK_F_WRITE_ZEROES },
-  max_secure_erase_sectors: { offset: 60, width: 4, feature: VIRTIO_BLK_F_SECURE_ERASE },
-  max_secure_erase_seg: { offset: 64, width: 4, feature: VIRTIO_BLK_F_SECURE_ERASE },
-  secure_erase_sector_alignment: { offset: 68, width: 4, feature: VIRTIO_BLK_F_SECURE_ERASE },
+  size_max: { offset: 8, width: 4, feature: feature.VIRTIO_BLK_F_SIZE_MAX },
+  seg_max: { offset: 12, width: 4, feature: feature.VIRTIO_BLK_F_SEG_MAX },
+  cylinders: { offset: 16, width: 2, feature: feature.VIRTIO_BLK_F_GEOMETRY },
+  heads: { offset: 18, width: 1, feature: feature.VIRTIO_BLK_F_GEOMETRY },
+  sectors: { offset: 19, width: 1, feature: feature.VIRTIO_BLK_F_GEOMETRY },
+  blk_size: { offset: 20, width: 4, feature: feature.VIRTIO_BLK_F_BLK_SIZE },
+  physical_block_exp: { offset: 24, width: 1, feature: feature.VIRTIO_BLK_F_TOPOLOGY },
+  alignment_offset: { offset: 25, width: 1, feature: feature.VIRTIO_BLK_F_TOPOLOGY },
+  min_io_size: { offset: 26, width: 2, feature: feature.VIRTIO_BLK_F_TOPOLOGY },
+  opt_io_size: { offset: 28, width: 4, feature: feature.VIRTIO_BLK_F_TOPOLOGY },
+  writeback: { offset: 32, width: 1, feature: feature.VIRTIO_BLK_F_CONFIG_WCE, isWritable: true },
+  num_queues: { offset: 34, width: 2, feature: feature.VIRTIO_BLK_F_MQ },
+  max_discard_sectors: { offset: 36, width: 4, feature: feature.VIRTIO_BLK_F_DISCARD },
+  max_discard_seg: { offset: 40, width: 4, feature: feature.VIRTIO_BLK_F_DISCARD },
+  discard_sector_alignment: { offset: 44, width: 4, feature: feature.VIRTIO_BLK_F_DISCARD },
+  max_write_zeroes_sectors: { offset: 48, width: 4, feature: feature.VIRTIO_BLK_F_WRITE_ZEROES },
+  max_write_zeroes_seg: { offset: 52, width: 4, feature: feature.VIRTIO_BLK_F_WRITE_ZEROES },
+  write_zeroes_may_unmap: { offset: 56, width: 1, feature: feature.VIRTIO_BLK_F_WRITE_ZEROES },
+  max_secure_erase_sectors: { offset: 60, width: 4, feature: feature.VIRTIO_BLK_F_SECURE_ERASE },
+  max_secure_erase_seg: { offset: 64, width: 4, feature: feature.VIRTIO_BLK_F_SECURE_ERASE },
+  secure_erase_sector_alignment: { offset: 68, width: 4, feature: feature.VIRTIO_BLK_F_SECURE_ERASE },
 };
 
 /** Disk-style geometry, for boot loaders and partition tables. */
@@ -147,28 +133,32 @@ export function readBlockConfig(device: NegotiatedDevice): BlockConfig {
   }
   const queues = fields.number(BLOCK_CONFIG.num_queues, 1);
   if (queues === 0) refuse('num_queues 0', 'have at least one queue', 'MQ');
-  const canFlush = accepted.has(VIRTIO_BLK_F_FLUSH);
+  const canFlush = accepted.has(feature.VIRTIO_BLK_F_FLUSH);
   const writeBack = fields.number(BLOCK_CONFIG.writeback, canFlush ? 1 : 0);
   if (writeBack > 1) refuse(`writeback ${writeBack}`, 'say 0 or 1', 'CONFIG_WCE');
   return {
     capacity: Number(sectors < limit ? sectors : limit) * SECTOR_SIZE,
-    readOnly: accepted.has(VIRTIO_BLK_F_RO) || transport.readDeviceFeatures().has(VIRTIO_BLK_F_RO),
+    readOnly: accepted.has(feature.VIRTIO_BLK_F_RO) || transport.readDeviceFeatures().has(feature.VIRTIO_BLK_F_RO),
     blockSize,
     sizeMax: sizeMax > 0 ? sizeMax : 0xffff_ffff,
     segMax,
     queues: Math.min(queues, transport.queueCount, BLOCK_MAX_QUEUES),
-    geometry: accepted.has(VIRTIO_BLK_F_GEOMETRY) ? readGeometry(fields) : undefined,
-    topology: accepted.has(VIRTIO_BLK_F_TOPOLOGY) ? readTopology(fields, blockSize) : undefined,
+    geometry: accepted.has(feature.VIRTIO_BLK_F_GEOMETRY) ? readGeometry(fields) : undefined,
+    topology: accepted.has(feature.VIRTIO_BLK_F_TOPOLOGY) ? readTopology(fields, blockSize) : undefined,
     canFlush,
     isWriteBack: writeBack === 1,
-    canSetWriteBack: accepted.has(VIRTIO_BLK_F_CONFIG_WCE),
-    discard: accepted.has(VIRTIO_BLK_F_DISCARD) ? readRangeLimits(fields, DISCARD, blockSize, segMax) : undefined,
-    writeZeroes: accepted.has(VIRTIO_BLK_F_WRITE_ZEROES)
+    canSetWriteBack: accepted.has(feature.VIRTIO_BLK_F_CONFIG_WCE),
+    discard: accepted.has(feature.VIRTIO_BLK_F_DISCARD)
+      ? readRangeLimits(fields, DISCARD, blockSize, segMax)
+      : undefined,
+    writeZeroes: accepted.has(feature.VIRTIO_BLK_F_WRITE_ZEROES)
       ? readRangeLimits(fields, WRITE_ZEROES, blockSize, 1)
       : undefined,
-    secureErase: accepted.has(VIRTIO_BLK_F_SECURE_ERASE) ? readEraseLimits(fields, SECURE_ERASE, blockSize) : undefined,
+    secureErase: accepted.has(feature.VIRTIO_BLK_F_SECURE_ERASE)
+      ? readEraseLimits(fields, SECURE_ERASE, blockSize)
+      : undefined,
     mayUnmap: fields.number(BLOCK_CONFIG.write_zeroes_may_unmap, 0) !== 0,
-    hasLifetime: accepted.has(VIRTIO_BLK_F_LIFETIME),
+    hasLifetime: accepted.has(feature.VIRTIO_BLK_F_LIFETIME),
   };
 }
 

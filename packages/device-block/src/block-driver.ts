@@ -2,57 +2,32 @@ import { DeviceError } from '@virtio-platform/core';
 import { copyBytes } from '@virtio-platform/core/address-space';
 import { FeatureSet } from '@virtio-platform/core/features';
 import { NO_BUFFER } from '@virtio-platform/device-kit';
-import {
-  VIRTIO_BLK_F_BLK_SIZE,
-  VIRTIO_BLK_F_CONFIG_WCE,
-  VIRTIO_BLK_F_DISCARD,
-  VIRTIO_BLK_F_FLUSH,
-  VIRTIO_BLK_F_GEOMETRY,
-  VIRTIO_BLK_F_LIFETIME,
-  VIRTIO_BLK_F_MQ,
-  VIRTIO_BLK_F_RO,
-  VIRTIO_BLK_F_SECURE_ERASE,
-  VIRTIO_BLK_F_SEG_MAX,
-  VIRTIO_BLK_F_SIZE_MAX,
-  VIRTIO_BLK_F_TOPOLOGY,
-  VIRTIO_BLK_F_WRITE_ZEROES,
-} from './block-features.ts';
+import * as feature from './block-features.ts';
 import { BlockSlots } from './slots/block-slots.ts';
-import {
-  SECTOR_SIZE,
-  VIRTIO_BLK_T_DISCARD,
-  VIRTIO_BLK_T_FLUSH,
-  VIRTIO_BLK_T_GET_ID,
-  VIRTIO_BLK_T_GET_LIFETIME,
-  VIRTIO_BLK_T_IN,
-  VIRTIO_BLK_T_OUT,
-  VIRTIO_BLK_T_SECURE_ERASE,
-  VIRTIO_BLK_T_WRITE_ZEROES,
-  VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP,
-} from './layout.ts';
+import * as wire from './layout.ts';
 
 /** What this driver understands of the block device type. */
 export const BLOCK_DRIVER_FEATURES: FeatureSet = FeatureSet.of(
-  VIRTIO_BLK_F_SIZE_MAX,
-  VIRTIO_BLK_F_SEG_MAX,
-  VIRTIO_BLK_F_RO,
-  VIRTIO_BLK_F_BLK_SIZE,
-  VIRTIO_BLK_F_FLUSH,
-  VIRTIO_BLK_F_CONFIG_WCE,
-  VIRTIO_BLK_F_GEOMETRY,
-  VIRTIO_BLK_F_TOPOLOGY,
-  VIRTIO_BLK_F_MQ,
-  VIRTIO_BLK_F_DISCARD,
-  VIRTIO_BLK_F_WRITE_ZEROES,
-  VIRTIO_BLK_F_LIFETIME,
-  VIRTIO_BLK_F_SECURE_ERASE,
+  feature.VIRTIO_BLK_F_SIZE_MAX,
+  feature.VIRTIO_BLK_F_SEG_MAX,
+  feature.VIRTIO_BLK_F_RO,
+  feature.VIRTIO_BLK_F_BLK_SIZE,
+  feature.VIRTIO_BLK_F_FLUSH,
+  feature.VIRTIO_BLK_F_CONFIG_WCE,
+  feature.VIRTIO_BLK_F_GEOMETRY,
+  feature.VIRTIO_BLK_F_TOPOLOGY,
+  feature.VIRTIO_BLK_F_MQ,
+  feature.VIRTIO_BLK_F_DISCARD,
+  feature.VIRTIO_BLK_F_WRITE_ZEROES,
+  feature.VIRTIO_BLK_F_LIFETIME,
+  feature.VIRTIO_BLK_F_SECURE_ERASE,
 );
 
 /** The features that range requests need, by type. */
 const RANGE_FEATURES: Readonly<Record<number, string>> = {
-  [VIRTIO_BLK_T_DISCARD]: 'DISCARD',
-  [VIRTIO_BLK_T_WRITE_ZEROES]: 'WRITE_ZEROES',
-  [VIRTIO_BLK_T_SECURE_ERASE]: 'SECURE_ERASE',
+  [wire.VIRTIO_BLK_T_DISCARD]: 'DISCARD',
+  [wire.VIRTIO_BLK_T_WRITE_ZEROES]: 'WRITE_ZEROES',
+  [wire.VIRTIO_BLK_T_SECURE_ERASE]: 'SECURE_ERASE',
 };
 
 /**
@@ -70,7 +45,9 @@ export class BlockDriver extends BlockSlots {
   read(offset: number, length: number): number {
     this.#checkData(offset, length);
     const id = this.take();
-    return id < 0 ? NO_BUFFER : this.#made(id, this.submit(id, VIRTIO_BLK_T_IN, offset / SECTOR_SIZE, length));
+    return id < 0
+      ? NO_BUFFER
+      : this.#made(id, this.submit(id, wire.VIRTIO_BLK_T_IN, offset / wire.SECTOR_SIZE, length));
   }
 
   /**
@@ -83,7 +60,7 @@ export class BlockDriver extends BlockSlots {
     const id = this.take();
     if (id < 0) return NO_BUFFER;
     copyBytes(this.memory.u8, this.dataAddress(id), source, 0, source.length);
-    return this.#made(id, this.submit(id, VIRTIO_BLK_T_OUT, offset / SECTOR_SIZE, source.length));
+    return this.#made(id, this.submit(id, wire.VIRTIO_BLK_T_OUT, offset / wire.SECTOR_SIZE, source.length));
   }
 
   /**
@@ -92,7 +69,7 @@ export class BlockDriver extends BlockSlots {
    */
   flush(): number {
     this.#require(this.config.canFlush, 'FLUSH');
-    return this.#ask(VIRTIO_BLK_T_FLUSH);
+    return this.#ask(wire.VIRTIO_BLK_T_FLUSH);
   }
 
   /**
@@ -100,7 +77,7 @@ export class BlockDriver extends BlockSlots {
    * and throws `ERR_FEATURE_REQUIRED` without DISCARD.
    */
   discard(offset: number, length: number): number {
-    return this.#change(VIRTIO_BLK_T_DISCARD, offset, length, 0);
+    return this.#change(wire.VIRTIO_BLK_T_DISCARD, offset, length, 0);
   }
 
   /**
@@ -108,7 +85,12 @@ export class BlockDriver extends BlockSlots {
    * {@link write}, and throws `ERR_FEATURE_REQUIRED` without WRITE_ZEROES.
    */
   writeZeroes(offset: number, length: number, mayUnmap = false): number {
-    return this.#change(VIRTIO_BLK_T_WRITE_ZEROES, offset, length, mayUnmap ? VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP : 0);
+    return this.#change(
+      wire.VIRTIO_BLK_T_WRITE_ZEROES,
+      offset,
+      length,
+      mayUnmap ? wire.VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP : 0,
+    );
   }
 
   /**
@@ -116,12 +98,12 @@ export class BlockDriver extends BlockSlots {
    * `ERR_FEATURE_REQUIRED` without SECURE_ERASE.
    */
   secureErase(offset: number, length: number): number {
-    return this.#change(VIRTIO_BLK_T_SECURE_ERASE, offset, length, 0);
+    return this.#change(wire.VIRTIO_BLK_T_SECURE_ERASE, offset, length, 0);
   }
 
   /** Asks for the identification string, 20 bytes of `data(id)` padded with NUL. Returns as {@link read}. */
   getId(): number {
-    return this.#ask(VIRTIO_BLK_T_GET_ID);
+    return this.#ask(wire.VIRTIO_BLK_T_GET_ID);
   }
 
   /**
@@ -130,7 +112,7 @@ export class BlockDriver extends BlockSlots {
    */
   getLifetime(): number {
     this.#require(this.config.hasLifetime, 'LIFETIME');
-    return this.#ask(VIRTIO_BLK_T_GET_LIFETIME);
+    return this.#ask(wire.VIRTIO_BLK_T_GET_LIFETIME);
   }
 
   /** A range request that a program makes. */
@@ -140,7 +122,7 @@ export class BlockDriver extends BlockSlots {
     this.#checkWritable();
     const id = this.take();
     if (id < 0) return NO_BUFFER;
-    this.setRange(id, 0, offset / SECTOR_SIZE, length / SECTOR_SIZE);
+    this.setRange(id, 0, offset / wire.SECTOR_SIZE, length / wire.SECTOR_SIZE);
     return this.#made(id, this.submitRanges(id, type, 1, flags));
   }
 

@@ -2,21 +2,7 @@ import { FeatureSet } from '@virtio-platform/core/features';
 import { ConfigSpace } from '@virtio-platform/device-kit';
 import { BLOCK_CONFIG } from './block-config.ts';
 import { LONGEST_REQUEST, type TakenRanges } from './block-executor.ts';
-import {
-  VIRTIO_BLK_F_BLK_SIZE,
-  VIRTIO_BLK_F_CONFIG_WCE,
-  VIRTIO_BLK_F_DISCARD,
-  VIRTIO_BLK_F_FLUSH,
-  VIRTIO_BLK_F_GEOMETRY,
-  VIRTIO_BLK_F_LIFETIME,
-  VIRTIO_BLK_F_MQ,
-  VIRTIO_BLK_F_RO,
-  VIRTIO_BLK_F_SECURE_ERASE,
-  VIRTIO_BLK_F_SEG_MAX,
-  VIRTIO_BLK_F_SIZE_MAX,
-  VIRTIO_BLK_F_TOPOLOGY,
-  VIRTIO_BLK_F_WRITE_ZEROES,
-} from './block-features.ts';
+import * as feature from './block-features.ts';
 import type { BlockDeviceOptions, BlockRangeOptions } from './block-options.ts';
 import { SECTOR_SIZE, VIRTIO_BLK_T_DISCARD, VIRTIO_BLK_T_SECURE_ERASE, VIRTIO_BLK_T_WRITE_ZEROES } from './layout.ts';
 
@@ -45,20 +31,20 @@ export class BlockProperties {
     if (erase !== undefined) ranges.set(VIRTIO_BLK_T_SECURE_ERASE, erase);
     this.ranges = ranges;
     this.features = FeatureSet.of(
-      VIRTIO_BLK_F_SEG_MAX,
-      VIRTIO_BLK_F_BLK_SIZE,
-      VIRTIO_BLK_F_FLUSH,
-      VIRTIO_BLK_F_TOPOLOGY,
-      VIRTIO_BLK_F_CONFIG_WCE,
+      feature.VIRTIO_BLK_F_SEG_MAX,
+      feature.VIRTIO_BLK_F_BLK_SIZE,
+      feature.VIRTIO_BLK_F_FLUSH,
+      feature.VIRTIO_BLK_F_TOPOLOGY,
+      feature.VIRTIO_BLK_F_CONFIG_WCE,
       ...offered([
-        [sizeMax !== undefined, VIRTIO_BLK_F_SIZE_MAX],
-        [geometry !== undefined, VIRTIO_BLK_F_GEOMETRY],
-        [options.readOnly, VIRTIO_BLK_F_RO],
-        [queues > 1, VIRTIO_BLK_F_MQ],
-        [discard !== undefined, VIRTIO_BLK_F_DISCARD],
-        [zeroes !== undefined, VIRTIO_BLK_F_WRITE_ZEROES],
-        [options.lifetime !== undefined, VIRTIO_BLK_F_LIFETIME],
-        [erase !== undefined, VIRTIO_BLK_F_SECURE_ERASE],
+        [sizeMax !== undefined, feature.VIRTIO_BLK_F_SIZE_MAX],
+        [geometry !== undefined, feature.VIRTIO_BLK_F_GEOMETRY],
+        [options.readOnly, feature.VIRTIO_BLK_F_RO],
+        [queues > 1, feature.VIRTIO_BLK_F_MQ],
+        [discard !== undefined, feature.VIRTIO_BLK_F_DISCARD],
+        [zeroes !== undefined, feature.VIRTIO_BLK_F_WRITE_ZEROES],
+        [options.lifetime !== undefined, feature.VIRTIO_BLK_F_LIFETIME],
+        [erase !== undefined, feature.VIRTIO_BLK_F_SECURE_ERASE],
       ]),
     );
     const config = new ConfigSpace(BLOCK_CONFIG, options.byteOrder);

@@ -1,26 +1,17 @@
-import {
-  VIRTIO_BLK_T_DISCARD,
-  VIRTIO_BLK_T_FLUSH,
-  VIRTIO_BLK_T_GET_ID,
-  VIRTIO_BLK_T_GET_LIFETIME,
-  VIRTIO_BLK_T_IN,
-  VIRTIO_BLK_T_OUT,
-  VIRTIO_BLK_T_SECURE_ERASE,
-  VIRTIO_BLK_T_WRITE_ZEROES,
-} from './layout.ts';
+import * as wire from './layout.ts';
 
 /** The names of request types that have a place on the disk, and whether their place is in ranges of their own. */
 const PLACED: Readonly<Record<number, string>> = {
-  [VIRTIO_BLK_T_IN]: 'read',
-  [VIRTIO_BLK_T_OUT]: 'write',
+  [wire.VIRTIO_BLK_T_IN]: 'read',
+  [wire.VIRTIO_BLK_T_OUT]: 'write',
 };
 const OTHERS: Readonly<Record<number, string>> = {
-  [VIRTIO_BLK_T_DISCARD]: 'discard',
-  [VIRTIO_BLK_T_WRITE_ZEROES]: 'write zeroes',
-  [VIRTIO_BLK_T_SECURE_ERASE]: 'secure erase',
-  [VIRTIO_BLK_T_FLUSH]: 'flush',
-  [VIRTIO_BLK_T_GET_ID]: 'get id',
-  [VIRTIO_BLK_T_GET_LIFETIME]: 'get lifetime',
+  [wire.VIRTIO_BLK_T_DISCARD]: 'discard',
+  [wire.VIRTIO_BLK_T_WRITE_ZEROES]: 'write zeroes',
+  [wire.VIRTIO_BLK_T_SECURE_ERASE]: 'secure erase',
+  [wire.VIRTIO_BLK_T_FLUSH]: 'flush',
+  [wire.VIRTIO_BLK_T_GET_ID]: 'get id',
+  [wire.VIRTIO_BLK_T_GET_LIFETIME]: 'get lifetime',
 };
 
 /** The name of a request type: `read`, `secure erase`. */

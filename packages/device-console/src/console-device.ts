@@ -5,22 +5,7 @@ import { FeatureSet } from '@virtio-platform/core/features';
 import type { ByteOrder, DescriptorChain } from '@virtio-platform/core/queue';
 import { VIRTIO_CONSOLE_F_EMERG_WRITE, VIRTIO_CONSOLE_F_MULTIPORT, VIRTIO_CONSOLE_F_SIZE } from './console-features.ts';
 import { controlMessage } from './control-message.ts';
-import {
-  CONSOLE_CONTROL_RECEIVE,
-  CONSOLE_CONTROL_SIZE,
-  CONSOLE_CONTROL_TRANSMIT,
-  CONSOLE_MAX_PORTS,
-  CONSOLE_RESIZE_SIZE,
-  consoleReceiveQueue,
-  VIRTIO_CONSOLE_CONSOLE_PORT,
-  VIRTIO_CONSOLE_DEVICE_ADD,
-  VIRTIO_CONSOLE_DEVICE_READY,
-  VIRTIO_CONSOLE_DEVICE_REMOVE,
-  VIRTIO_CONSOLE_PORT_NAME,
-  VIRTIO_CONSOLE_PORT_OPEN,
-  VIRTIO_CONSOLE_PORT_READY,
-  VIRTIO_CONSOLE_RESIZE,
-} from './layout.ts';
+import * as wire from './layout.ts';
 import { CONSOLE_CONFIG, type ConsoleSize } from './console-config.ts';
 import { EchoPort } from './echo-port.ts';
 import {
@@ -82,7 +67,7 @@ export class ConsoleDevice implements DeviceModel {
   readonly #changes: readonly ConsoleChange[];
   /** By number, whether something is plugged or not. */
   readonly #ports: readonly EchoPort[];
-  readonly #message: Uint8Array = new Uint8Array(CONSOLE_CONTROL_SIZE);
+  readonly #message: Uint8Array = new Uint8Array(wire.CONSOLE_CONTROL_SIZE);
   readonly #messageView: DataView = new DataView(this.#message.buffer);
   /** Control messages for the driver, each as its bytes. */
   #messages: Uint8Array[] = [];
@@ -106,7 +91,7 @@ export class ConsoleDevice implements DeviceModel {
     this.queueSizes = Array.from({ length: 2 * maxPorts + 2 }, () => queueSize);
     this.#ports = Array.from(
       { length: maxPorts },
-      (_, port) => new EchoPort(consoleReceiveQueue(port) + 1, queueSize, backlog),
+      (_, port) => new EchoPort(wire.consoleReceiveQueue(port) + 1, queueSize, backlog),
     );
     for (const port of this.#initial) this.#ports[port.id]!.settings = port;
     this.#config = new ConfigSpace(CONSOLE_CONFIG, options.byteOrder);
@@ -146,7 +131,7 @@ export class ConsoleDevice implements DeviceModel {
   removePort(id: number): void {
     const port = this.#pluggedPort(id);
     port.drop();
-    if (port.isAnnounced) this.#say(id, VIRTIO_CONSOLE_DEVICE_REMOVE, 1);
+    if (port.isAnnounced) this.#say(id, wire.VIRTIO_CONSOLE_DEVICE_REMOVE, 1);
     port.plug(undefined);
     this.#events?.queueChanged();
   }
@@ -160,7 +145,7 @@ export class ConsoleDevice implements DeviceModel {
     if (port.isOpenHere === isOpen) return;
     port.isOpenHere = isOpen;
     if (!isOpen) port.drop();
-    if (port.isReady) this.#say(id, VIRTIO_CONSOLE_PORT_OPEN, isOpen ? 1 : 0);
+    if (port.isReady) this.#say(id, wire.VIRTIO_CONSOLE_PORT_OPEN, isOpen ? 1 : 0);
     this.#events?.queueChanged();
   }
 
@@ -211,8 +196,8 @@ export class ConsoleDevice implements DeviceModel {
   }
 
   wants(queue: number): boolean {
-    if (queue === CONSOLE_CONTROL_RECEIVE) return this.#messages.length > 0;
-    if (queue === CONSOLE_CONTROL_TRANSMIT) return this.#hasControl && this.#messages.length < MANY_MESSAGES;
+    if (queue === wire.CONSOLE_CONTROL_RECEIVE) return this.#messages.length > 0;
+    if (queue === wire.CONSOLE_CONTROL_TRANSMIT) return this.#hasControl && this.#messages.length < MANY_MESSAGES;
     const port = this.#portOf(queue);
     if (!this.#hasControl && port !== this.#ports[0]) return false;
     if (!isReceive(queue)) return port.wantsTransmit;
@@ -220,8 +205,8 @@ export class ConsoleDevice implements DeviceModel {
   }
 
   process(queue: number, chain: DescriptorChain, space: DeviceAddressSpace, queues: DeviceQueues): number {
-    if (queue === CONSOLE_CONTROL_RECEIVE) return this.#deliverMessage(chain, space);
-    if (queue === CONSOLE_CONTROL_TRANSMIT) {
+    if (queue === wire.CONSOLE_CONTROL_RECEIVE) return this.#deliverMessage(chain, space);
+    if (queue === wire.CONSOLE_CONTROL_TRANSMIT) {
       this.#takeMessage(chain, space);
       return 0;
     }
@@ -232,7 +217,7 @@ export class ConsoleDevice implements DeviceModel {
   }
 
   forget(queue: number): void {
-    if (!isReceive(queue) && queue !== CONSOLE_CONTROL_TRANSMIT) this.#portOf(queue).forget();
+    if (!isReceive(queue) && queue !== wire.CONSOLE_CONTROL_TRANSMIT) this.#portOf(queue).forget();
   }
 
   dispose(): void {}
@@ -242,7 +227,7 @@ export class ConsoleDevice implements DeviceModel {
   }
 
   #portOf(queue: number): EchoPort {
-    return this.#ports[queue < CONSOLE_CONTROL_RECEIVE ? 0 : (queue >> 1) - 1]!;
+    return this.#ports[queue < wire.CONSOLE_CONTROL_RECEIVE ? 0 : (queue >> 1) - 1]!;
   }
 
   #pluggedPort(id: number): EchoPort {
@@ -285,19 +270,19 @@ export class ConsoleDevice implements DeviceModel {
 
   /** Ignores what is too short, unknown, or about a port that does not exist. */
   #takeMessage(chain: DescriptorChain, space: DeviceAddressSpace): void {
-    if (!readChain(chain, space, 0, this.#message, 0, CONSOLE_CONTROL_SIZE)) return;
+    if (!readChain(chain, space, 0, this.#message, 0, wire.CONSOLE_CONTROL_SIZE)) return;
     const id = this.#messageView.getUint32(0, this.#littleEndian);
     const event = this.#messageView.getUint16(4, this.#littleEndian);
     const value = this.#messageView.getUint16(6, this.#littleEndian);
-    if (event === VIRTIO_CONSOLE_DEVICE_READY) {
+    if (event === wire.VIRTIO_CONSOLE_DEVICE_READY) {
       this.#isDriverReady = value === 1;
       if (this.#isDriverReady) this.#ports.forEach((port, index) => this.#announce(index, port));
       return;
     }
-    const port = id < CONSOLE_MAX_PORTS ? this.#ports[id] : undefined;
+    const port = id < wire.CONSOLE_MAX_PORTS ? this.#ports[id] : undefined;
     if (port?.settings === undefined) return;
-    if (event === VIRTIO_CONSOLE_PORT_READY && value === 1) this.#introduce(id, port, port.settings);
-    else if (event === VIRTIO_CONSOLE_PORT_OPEN) {
+    if (event === wire.VIRTIO_CONSOLE_PORT_READY && value === 1) this.#introduce(id, port, port.settings);
+    else if (event === wire.VIRTIO_CONSOLE_PORT_OPEN) {
       port.isOpenThere = value === 1;
       if (value !== 1) port.drop();
     }
@@ -307,23 +292,23 @@ export class ConsoleDevice implements DeviceModel {
   #announce(id: number, port: EchoPort): void {
     if (port.settings === undefined || port.isAnnounced) return;
     port.isAnnounced = true;
-    this.#say(id, VIRTIO_CONSOLE_DEVICE_ADD, 1);
+    this.#say(id, wire.VIRTIO_CONSOLE_DEVICE_ADD, 1);
   }
 
   #introduce(id: number, port: EchoPort, settings: ConsolePortSettings): void {
     port.isReady = true;
-    if (settings.console) this.#say(id, VIRTIO_CONSOLE_CONSOLE_PORT, 1);
+    if (settings.console) this.#say(id, wire.VIRTIO_CONSOLE_CONSOLE_PORT, 1);
     if (port.size !== undefined) this.#saySize(id, port.size);
     const name = portName(settings);
-    if (name !== '') this.#say(id, VIRTIO_CONSOLE_PORT_NAME, 1, new TextEncoder().encode(name));
-    if (port.isOpenHere) this.#say(id, VIRTIO_CONSOLE_PORT_OPEN, 1);
+    if (name !== '') this.#say(id, wire.VIRTIO_CONSOLE_PORT_NAME, 1, new TextEncoder().encode(name));
+    if (port.isOpenHere) this.#say(id, wire.VIRTIO_CONSOLE_PORT_OPEN, 1);
   }
 
   #saySize(id: number, { columns, rows }: ConsoleSize): void {
-    const size = new DataView(new ArrayBuffer(CONSOLE_RESIZE_SIZE));
+    const size = new DataView(new ArrayBuffer(wire.CONSOLE_RESIZE_SIZE));
     size.setUint16(0, columns, this.#littleEndian);
     size.setUint16(2, rows, this.#littleEndian);
-    this.#say(id, VIRTIO_CONSOLE_RESIZE, 0, new Uint8Array(size.buffer));
+    this.#say(id, wire.VIRTIO_CONSOLE_RESIZE, 0, new Uint8Array(size.buffer));
   }
 
   #say(id: number, event: number, value: number, behind?: Uint8Array): void {

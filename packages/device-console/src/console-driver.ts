@@ -14,20 +14,7 @@ import {
   type ControlMessage,
 } from './control-channel.ts';
 import { writeEmergency } from './emergency.ts';
-import {
-  CONSOLE_CONTROL_RECEIVE,
-  CONSOLE_CONTROL_SIZE,
-  CONSOLE_RESIZE_SIZE,
-  consoleReceiveQueue,
-  VIRTIO_CONSOLE_CONSOLE_PORT,
-  VIRTIO_CONSOLE_DEVICE_ADD,
-  VIRTIO_CONSOLE_DEVICE_READY,
-  VIRTIO_CONSOLE_DEVICE_REMOVE,
-  VIRTIO_CONSOLE_PORT_NAME,
-  VIRTIO_CONSOLE_PORT_OPEN,
-  VIRTIO_CONSOLE_PORT_READY,
-  VIRTIO_CONSOLE_RESIZE,
-} from './layout.ts';
+import * as wire from './layout.ts';
 
 /** What this driver understands of a console. */
 export const CONSOLE_DRIVER_FEATURES: FeatureSet = FeatureSet.of(
@@ -60,10 +47,10 @@ export interface ConsoleDriverOptions {
 /** The indices of the queues of a console, those of each port together and the control queues last. Section 5.3.2. */
 export function consoleQueues(ports: number, hasControl: boolean): number[] {
   const indices = Array.from({ length: ports }, (_, port) => [
-    consoleReceiveQueue(port),
-    consoleReceiveQueue(port) + 1,
+    wire.consoleReceiveQueue(port),
+    wire.consoleReceiveQueue(port) + 1,
   ]);
-  const control = hasControl ? [CONSOLE_CONTROL_RECEIVE, CONSOLE_CONTROL_RECEIVE + 1] : [];
+  const control = hasControl ? [wire.CONSOLE_CONTROL_RECEIVE, wire.CONSOLE_CONTROL_RECEIVE + 1] : [];
   return [...indices.flat(), ...control];
 }
 
@@ -117,7 +104,7 @@ export class ConsoleDriver implements MessageDriver {
     };
     this.#openPair = (port) => open(2 * port, depth, bytes, bytes);
     if (hasControl) {
-      const pair = open(2 * ports, CONTROL_MESSAGE_COUNT, CONTROL_MESSAGE_BYTES, CONSOLE_CONTROL_SIZE);
+      const pair = open(2 * ports, CONTROL_MESSAGE_COUNT, CONTROL_MESSAGE_BYTES, wire.CONSOLE_CONTROL_SIZE);
       this.#control = new ControlChannel(pair, options.byteOrder === 'little');
     } else {
       const { state } = this.#add(0);
@@ -223,7 +210,7 @@ export class ConsoleDriver implements MessageDriver {
   #step(): number {
     const control = this.#control;
     if (control === undefined) return 0;
-    if (!this.#isReady) control.say(0, VIRTIO_CONSOLE_DEVICE_READY, 1);
+    if (!this.#isReady) control.say(0, wire.VIRTIO_CONSOLE_DEVICE_READY, 1);
     this.#isReady = true;
     const progress = control.exchange(this.#hear);
     return this.#waiting.size === 0 ? progress : progress + this.#admit();
@@ -273,40 +260,41 @@ export class ConsoleDriver implements MessageDriver {
 
   /** Takes one control message. */
   #take(message: ControlMessage | undefined): void {
-    if (message === undefined) return this.#refuse(`a control message of fewer than ${CONSOLE_CONTROL_SIZE} bytes`);
+    if (message === undefined)
+      return this.#refuse(`a control message of fewer than ${wire.CONSOLE_CONTROL_SIZE} bytes`);
     const { id, event } = message;
-    if (event === VIRTIO_CONSOLE_DEVICE_ADD) return this.#announce(id);
-    if (event === VIRTIO_CONSOLE_DEVICE_REMOVE && this.#waiting.delete(id)) return;
+    if (event === wire.VIRTIO_CONSOLE_DEVICE_ADD) return this.#announce(id);
+    if (event === wire.VIRTIO_CONSOLE_DEVICE_REMOVE && this.#waiting.delete(id)) return;
     const line = this.#lines[id];
     if (line?.state.isPresent === true) return this.#takeOf(line, message);
     // QEMU says that a port which is plugged is open before it adds it, and again once the port is ready.
-    if (event !== VIRTIO_CONSOLE_PORT_OPEN) this.#refuse(`event ${event} of port ${id}, which is not there`);
+    if (event !== wire.VIRTIO_CONSOLE_PORT_OPEN) this.#refuse(`event ${event} of port ${id}, which is not there`);
   }
 
   #takeOf(line: PortLine, { event, value, behind }: ControlMessage): void {
     const { state, port } = line;
     switch (event) {
-      case VIRTIO_CONSOLE_DEVICE_REMOVE:
+      case wire.VIRTIO_CONSOLE_DEVICE_REMOVE:
         state.isPresent = false;
         this.#listPorts();
         return this.#tell('removed', port);
-      case VIRTIO_CONSOLE_CONSOLE_PORT:
+      case wire.VIRTIO_CONSOLE_CONSOLE_PORT:
         // Linux ignores value 0, and opens a console once.
         if (value === 0 || state.isConsole) return;
         state.isConsole = true;
         this.#tell('console', port);
         // Section 5.3.6.2.2: the driver answers so, whatever it said before.
         return port.confirmOpen();
-      case VIRTIO_CONSOLE_RESIZE:
-        if (behind.length < CONSOLE_RESIZE_SIZE) return this.#refuse(`RESIZE of port ${port.id} without a size`);
+      case wire.VIRTIO_CONSOLE_RESIZE:
+        if (behind.length < wire.CONSOLE_RESIZE_SIZE) return this.#refuse(`RESIZE of port ${port.id} without a size`);
         // As Linux: only a console has a size.
         if (!state.isConsole) return this.#refuse(`RESIZE of port ${port.id}, which is no console`);
         return this.#resize(line, this.#readSize(behind));
-      case VIRTIO_CONSOLE_PORT_OPEN:
+      case wire.VIRTIO_CONSOLE_PORT_OPEN:
         if (state.isOpenThere === (value !== 0)) return;
         state.isOpenThere = value !== 0;
         return this.#tell(state.isOpenThere ? 'opened' : 'closed', port);
-      case VIRTIO_CONSOLE_PORT_NAME:
+      case wire.VIRTIO_CONSOLE_PORT_NAME:
         state.name = readName(behind);
         return this.#tell('named', port);
       default:
@@ -319,7 +307,7 @@ export class ConsoleDriver implements MessageDriver {
       return this.#refuse(`DEVICE_ADD of port ${id}, and there may be ports 0 to ${this.#options.ports - 1}`);
     // QEMU announces a port that was plugged before DEVICE_READY again after it; Linux answers again.
     const line = this.#lines[id];
-    if (line?.state.isPresent === true) this.#control!.say(id, VIRTIO_CONSOLE_PORT_READY, 1);
+    if (line?.state.isPresent === true) this.#control!.say(id, wire.VIRTIO_CONSOLE_PORT_READY, 1);
     else if (line !== undefined && line.pair.inFlight > 0) this.#waiting.set(id, performance.now());
     else this.#welcome(id);
   }
@@ -330,11 +318,11 @@ export class ConsoleDriver implements MessageDriver {
       const { pair, port } = this.#add(id);
       // The device may send as soon as the port is ready.
       pair.flush();
-      this.#control!.say(id, VIRTIO_CONSOLE_PORT_READY, 1);
+      this.#control!.say(id, wire.VIRTIO_CONSOLE_PORT_READY, 1);
       this.#tell('added', port);
     } catch (error) {
       if (!isCodedError(error)) throw error;
-      this.#control!.say(id, VIRTIO_CONSOLE_PORT_READY, 0);
+      this.#control!.say(id, wire.VIRTIO_CONSOLE_PORT_READY, 0);
       this.#events.push({ kind: 'failed', id, error });
     }
   }
@@ -347,7 +335,7 @@ export class ConsoleDriver implements MessageDriver {
   }
 
   #readSize(behind: Uint8Array): ConsoleSize {
-    const view = new DataView(behind.buffer, behind.byteOffset, CONSOLE_RESIZE_SIZE);
+    const view = new DataView(behind.buffer, behind.byteOffset, wire.CONSOLE_RESIZE_SIZE);
     const littleEndian = this.#options.byteOrder === 'little';
     return { columns: view.getUint16(0, littleEndian), rows: view.getUint16(2, littleEndian) };
   }

@@ -1,14 +1,7 @@
 import type { AvailableRequest, RequestMistake, RequestMistakeKind } from '@virtio-platform/core';
 import { readChain } from '@virtio-platform/device-kit';
 import { NET_COMMAND_SIZE, NET_HASH_HEADER_SIZE, NET_LONGEST_PACKET, NET_RECEIVE_BUFFER } from './layout.ts';
-import {
-  VIRTIO_NET_F_CTRL_VQ,
-  VIRTIO_NET_F_GUEST_TSO4,
-  VIRTIO_NET_F_GUEST_TSO6,
-  VIRTIO_NET_F_MQ,
-  VIRTIO_NET_F_MRG_RXBUF,
-  VIRTIO_NET_F_RSS,
-} from './net-features.ts';
+import * as feature from './net-features.ts';
 import type { NetSettings } from './net-settings.ts';
 import { headerProblem, type HeaderProblem } from './offload/header-problem.ts';
 import { NetHeader, netHeaderSize } from './offload/net-header.ts';
@@ -31,8 +24,8 @@ const HEADER_PROBLEMS: Readonly<Record<HeaderProblem, readonly [kind: RequestMis
 /** What is wrong with a buffer of a network device (specification 1.4 sections 5.1.6.2.1, 5.1.6.3.1 and 5.1.6.5). */
 export function checkNetRequest(request: AvailableRequest<NetSettings>): RequestMistake | undefined {
   const { queue, accepted, settings } = request;
-  const hasPairs = accepted.has(VIRTIO_NET_F_MQ) || accepted.has(VIRTIO_NET_F_RSS);
-  const control = accepted.has(VIRTIO_NET_F_CTRL_VQ) ? 2 * (hasPairs ? settings.queuePairs : 1) : -1;
+  const hasPairs = accepted.has(feature.VIRTIO_NET_F_MQ) || accepted.has(feature.VIRTIO_NET_F_RSS);
+  const control = accepted.has(feature.VIRTIO_NET_F_CTRL_VQ) ? 2 * (hasPairs ? settings.queuePairs : 1) : -1;
   if (queue === control) return commandProblem(request);
   return queue % 2 === 0 ? receiveProblem(request) : transmitProblem(request);
 }
@@ -42,9 +35,9 @@ function receiveProblem({ chain, accepted }: AvailableRequest): RequestMistake |
   if (chain.readable > 0)
     return { kind: 'direction', clause, what: 'is a receive buffer that the device may only read' };
   const header = netHeaderSize(accepted);
-  const isLong = accepted.has(VIRTIO_NET_F_GUEST_TSO4) || accepted.has(VIRTIO_NET_F_GUEST_TSO6);
+  const isLong = accepted.has(feature.VIRTIO_NET_F_GUEST_TSO4) || accepted.has(feature.VIRTIO_NET_F_GUEST_TSO6);
   const whole = isLong ? LONG_RECEIVE_BUFFER : NET_RECEIVE_BUFFER;
-  const least = accepted.has(VIRTIO_NET_F_MRG_RXBUF) ? header : whole;
+  const least = accepted.has(feature.VIRTIO_NET_F_MRG_RXBUF) ? header : whole;
   if (chain.writableBytes >= least) return undefined;
   const what = `is a receive buffer of ${chain.writableBytes} bytes, of which a driver with these features gives ${least}`;
   return { kind: 'length', clause, what };

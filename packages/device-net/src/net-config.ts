@@ -1,17 +1,7 @@
 import type { ConfigTable, NegotiatedDevice } from '@virtio-platform/core';
 import { ConfigFields } from '@virtio-platform/device-kit';
 import { NET_MAX_QUEUE_PAIRS, VIRTIO_NET_S_ANNOUNCE, VIRTIO_NET_S_LINK_UP } from './layout.ts';
-import {
-  VIRTIO_NET_F_CTRL_VQ,
-  VIRTIO_NET_F_GUEST_ANNOUNCE,
-  VIRTIO_NET_F_HASH_REPORT,
-  VIRTIO_NET_F_MAC,
-  VIRTIO_NET_F_MQ,
-  VIRTIO_NET_F_MTU,
-  VIRTIO_NET_F_RSS,
-  VIRTIO_NET_F_SPEED_DUPLEX,
-  VIRTIO_NET_F_STATUS,
-} from './net-features.ts';
+import * as feature from './net-features.ts';
 import { macText } from './net-settings.ts';
 import { NET_HASH_KEY_BYTES, NET_HASH_TYPES } from './receive-side-scaling/frame-hash.ts';
 import { NET_LONGEST_TABLE } from './receive-side-scaling/scaling-config.ts';
@@ -30,15 +20,15 @@ export type NetField =
 
 /** The fields of the configuration space. Specification 1.4 section 5.1.4. */
 export const NET_CONFIG: ConfigTable<NetField> = {
-  mac: { offset: 0, width: 6, feature: VIRTIO_NET_F_MAC },
-  status: { offset: 6, width: 2, feature: VIRTIO_NET_F_STATUS },
-  max_virtqueue_pairs: { offset: 8, width: 2, feature: [VIRTIO_NET_F_MQ, VIRTIO_NET_F_RSS] },
-  mtu: { offset: 10, width: 2, feature: VIRTIO_NET_F_MTU },
-  speed: { offset: 12, width: 4, feature: VIRTIO_NET_F_SPEED_DUPLEX },
-  duplex: { offset: 16, width: 1, feature: VIRTIO_NET_F_SPEED_DUPLEX },
-  rss_max_key_size: { offset: 17, width: 1, feature: [VIRTIO_NET_F_RSS, VIRTIO_NET_F_HASH_REPORT] },
-  rss_max_indirection_table_length: { offset: 18, width: 2, feature: VIRTIO_NET_F_RSS },
-  supported_hash_types: { offset: 20, width: 4, feature: [VIRTIO_NET_F_RSS, VIRTIO_NET_F_HASH_REPORT] },
+  mac: { offset: 0, width: 6, feature: feature.VIRTIO_NET_F_MAC },
+  status: { offset: 6, width: 2, feature: feature.VIRTIO_NET_F_STATUS },
+  max_virtqueue_pairs: { offset: 8, width: 2, feature: [feature.VIRTIO_NET_F_MQ, feature.VIRTIO_NET_F_RSS] },
+  mtu: { offset: 10, width: 2, feature: feature.VIRTIO_NET_F_MTU },
+  speed: { offset: 12, width: 4, feature: feature.VIRTIO_NET_F_SPEED_DUPLEX },
+  duplex: { offset: 16, width: 1, feature: feature.VIRTIO_NET_F_SPEED_DUPLEX },
+  rss_max_key_size: { offset: 17, width: 1, feature: [feature.VIRTIO_NET_F_RSS, feature.VIRTIO_NET_F_HASH_REPORT] },
+  rss_max_indirection_table_length: { offset: 18, width: 2, feature: feature.VIRTIO_NET_F_RSS },
+  supported_hash_types: { offset: 20, width: 4, feature: [feature.VIRTIO_NET_F_RSS, feature.VIRTIO_NET_F_HASH_REPORT] },
 };
 
 /** What a network driver has to know of its device; fields without their feature have defaults. */
@@ -77,7 +67,7 @@ export function readNetConfig(device: NegotiatedDevice): NetConfig {
   const fields = new ConfigFields(device);
   const mac = fields.bytes(NET_CONFIG.mac);
   const status = fields.number(NET_CONFIG.status, VIRTIO_NET_S_LINK_UP);
-  const hasControl = accepted.has(VIRTIO_NET_F_CTRL_VQ);
+  const hasControl = accepted.has(feature.VIRTIO_NET_F_CTRL_VQ);
   const told = fields.number(NET_CONFIG.max_virtqueue_pairs, 1);
   const most = (transport.queueCount - (hasControl ? 1 : 0)) >> 1;
   // The place of the control queue follows from what the device says, so a number it has no queues for is of no use at
@@ -90,7 +80,7 @@ export function readNetConfig(device: NegotiatedDevice): NetConfig {
   return {
     mac: mac && macText(mac),
     isLinkUp: (status & VIRTIO_NET_S_LINK_UP) !== 0,
-    isAnnounceAsked: accepted.has(VIRTIO_NET_F_GUEST_ANNOUNCE) && (status & VIRTIO_NET_S_ANNOUNCE) !== 0,
+    isAnnounceAsked: accepted.has(feature.VIRTIO_NET_F_GUEST_ANNOUNCE) && (status & VIRTIO_NET_S_ANNOUNCE) !== 0,
     queuePairs: Math.min(existing, NET_MAX_QUEUE_PAIRS),
     controlQueue: hasControl && isSound ? 2 * existing : -1,
     mtu: mtu >= LEAST_MTU ? mtu : undefined,

@@ -6,35 +6,8 @@ import type { ByteOrder, DescriptorChain } from '@virtio-platform/core/queue';
 import { ControlExecutor } from './control/control-executor.ts';
 import { FrameFilter } from './control/frame-filter.ts';
 import { DeviceEventSchedule } from './device-event-schedule.ts';
-import {
-  VIRTIO_NET_F_CTRL_GUEST_OFFLOADS,
-  VIRTIO_NET_F_CTRL_MAC_ADDR,
-  VIRTIO_NET_F_CTRL_RX,
-  VIRTIO_NET_F_CTRL_RX_EXTRA,
-  VIRTIO_NET_F_CTRL_VLAN,
-  VIRTIO_NET_F_CTRL_VQ,
-  VIRTIO_NET_F_GUEST_ANNOUNCE,
-  VIRTIO_NET_F_HASH_REPORT,
-  VIRTIO_NET_F_MAC,
-  VIRTIO_NET_F_MQ,
-  VIRTIO_NET_F_MRG_RXBUF,
-  VIRTIO_NET_F_MTU,
-  VIRTIO_NET_F_RSS,
-  VIRTIO_NET_F_SPEED_DUPLEX,
-  VIRTIO_NET_F_STATUS,
-} from './net-features.ts';
-import {
-  ETHERNET_HEADER,
-  NET_HASH_HEADER_SIZE,
-  NET_LONGEST_PACKET,
-  VIRTIO_NET_ERR,
-  VIRTIO_NET_HDR_F_NEEDS_CSUM,
-  VIRTIO_NET_HDR_GSO_NONE,
-  VIRTIO_NET_OK,
-  VIRTIO_NET_S_ANNOUNCE,
-  VIRTIO_NET_S_LINK_UP,
-  VLAN_TAG,
-} from './layout.ts';
+import * as feature from './net-features.ts';
+import * as wire from './layout.ts';
 import { LoopbackPair, type PacketFormat } from './loopback-pair.ts';
 import { NET_CONFIG } from './net-config.ts';
 import type { NetEvent } from './net-settings.ts';
@@ -69,18 +42,18 @@ export interface NetDeviceOptions {
 /** Features that every device half offers. */
 const ALWAYS: FeatureSet = new FeatureSet(
   FeatureSet.of(
-    VIRTIO_NET_F_MAC,
-    VIRTIO_NET_F_MRG_RXBUF,
-    VIRTIO_NET_F_STATUS,
-    VIRTIO_NET_F_CTRL_VQ,
-    VIRTIO_NET_F_CTRL_RX,
-    VIRTIO_NET_F_CTRL_RX_EXTRA,
-    VIRTIO_NET_F_CTRL_VLAN,
-    VIRTIO_NET_F_CTRL_MAC_ADDR,
-    VIRTIO_NET_F_CTRL_GUEST_OFFLOADS,
-    VIRTIO_NET_F_GUEST_ANNOUNCE,
-    VIRTIO_NET_F_HASH_REPORT,
-    VIRTIO_NET_F_RSS,
+    feature.VIRTIO_NET_F_MAC,
+    feature.VIRTIO_NET_F_MRG_RXBUF,
+    feature.VIRTIO_NET_F_STATUS,
+    feature.VIRTIO_NET_F_CTRL_VQ,
+    feature.VIRTIO_NET_F_CTRL_RX,
+    feature.VIRTIO_NET_F_CTRL_RX_EXTRA,
+    feature.VIRTIO_NET_F_CTRL_VLAN,
+    feature.VIRTIO_NET_F_CTRL_MAC_ADDR,
+    feature.VIRTIO_NET_F_CTRL_GUEST_OFFLOADS,
+    feature.VIRTIO_NET_F_GUEST_ANNOUNCE,
+    feature.VIRTIO_NET_F_HASH_REPORT,
+    feature.VIRTIO_NET_F_RSS,
   ).bits |
     HOST_OFFLOADS.bits |
     GUEST_OFFLOADS.bits,
@@ -91,9 +64,9 @@ const FULL_DUPLEX = 1;
 /** The features of a device half with these settings. */
 function offeredFeatures({ queuePairs, mtu, speed }: NetDeviceOptions): FeatureSet {
   let features = ALWAYS;
-  if (queuePairs > 1) features = features.with(VIRTIO_NET_F_MQ);
-  if (mtu !== undefined) features = features.with(VIRTIO_NET_F_MTU);
-  return speed === undefined ? features : features.with(VIRTIO_NET_F_SPEED_DUPLEX);
+  if (queuePairs > 1) features = features.with(feature.VIRTIO_NET_F_MQ);
+  if (mtu !== undefined) features = features.with(feature.VIRTIO_NET_F_MTU);
+  return speed === undefined ? features : features.with(feature.VIRTIO_NET_F_SPEED_DUPLEX);
 }
 
 /**
@@ -117,10 +90,10 @@ export class NetDevice implements DeviceModel {
   readonly #executor: ControlExecutor;
   readonly #schedule: DeviceEventSchedule;
   /** The frame that is being taken, its header and its layers. */
-  readonly #frame: Uint8Array = new Uint8Array(NET_LONGEST_PACKET);
+  readonly #frame: Uint8Array = new Uint8Array(wire.NET_LONGEST_PACKET);
   readonly #layers: PacketLayers = new PacketLayers();
   readonly #header: NetHeader = new NetHeader();
-  readonly #headerBytes: Uint8Array = new Uint8Array(NET_HASH_HEADER_SIZE);
+  readonly #headerBytes: Uint8Array = new Uint8Array(wire.NET_HASH_HEADER_SIZE);
   readonly #headerView: DataView = new DataView(this.#headerBytes.buffer);
   readonly #answer: Uint8Array = new Uint8Array(1);
   #events: DeviceEvents | undefined;
@@ -134,7 +107,7 @@ export class NetDevice implements DeviceModel {
   /** Pairs whose transmit queue, and whose receive queue, is used. */
   #transmits = 1;
   #receives = 1;
-  #status = VIRTIO_NET_S_LINK_UP;
+  #status = wire.VIRTIO_NET_S_LINK_UP;
   /** -1 without CTRL_VQ. It follows the last pair of those that exist with what was negotiated. */
   #controlQueue = -1;
   #dropped = 0;
@@ -177,7 +150,7 @@ export class NetDevice implements DeviceModel {
     this.usesEventLoop = this.#schedule.usesTimers;
     this.#format = this.#formatFor(FeatureSet.EMPTY);
     this.#setAddress(options.mac);
-    this.#setStatus(VIRTIO_NET_S_LINK_UP);
+    this.#setStatus(wire.VIRTIO_NET_S_LINK_UP);
   }
 
   /** Frames of the driver that were dropped because of their length or header, since the start. */
@@ -195,20 +168,20 @@ export class NetDevice implements DeviceModel {
     this.#format = this.#formatFor(accepted);
     this.#host = hostOffloads(accepted);
     this.#guest = guestOffloads(accepted);
-    this.#mtu = accepted.has(VIRTIO_NET_F_MTU) ? (mtu ?? Infinity) : Infinity;
-    const hasPairs = accepted.has(VIRTIO_NET_F_MQ) || accepted.has(VIRTIO_NET_F_RSS);
+    this.#mtu = accepted.has(feature.VIRTIO_NET_F_MTU) ? (mtu ?? Infinity) : Infinity;
+    const hasPairs = accepted.has(feature.VIRTIO_NET_F_MQ) || accepted.has(feature.VIRTIO_NET_F_RSS);
     this.#existing = hasPairs ? this.#pairs.length : 1;
     // As a back-end it has no control queue: the front-end enables the rings of the pairs that are in use.
-    const isBackEnd = hasPairs && !accepted.has(VIRTIO_NET_F_CTRL_VQ);
+    const isBackEnd = hasPairs && !accepted.has(feature.VIRTIO_NET_F_CTRL_VQ);
     this.#transmits = this.#receives = isBackEnd ? this.#existing : 1;
-    this.#controlQueue = accepted.has(VIRTIO_NET_F_CTRL_VQ) ? 2 * this.#existing : -1;
+    this.#controlQueue = accepted.has(feature.VIRTIO_NET_F_CTRL_VQ) ? 2 * this.#existing : -1;
     this.#dropped = 0;
     for (const pair of this.#pairs) pair.reset();
     this.#steering.reset();
-    this.#filter.reset(mac, accepted.has(VIRTIO_NET_F_CTRL_VLAN));
+    this.#filter.reset(mac, accepted.has(feature.VIRTIO_NET_F_CTRL_VLAN));
     this.#setAddress(mac);
     this.#schedule.start();
-    this.#setStatus(VIRTIO_NET_S_LINK_UP);
+    this.#setStatus(wire.VIRTIO_NET_S_LINK_UP);
   }
 
   wants(queue: number): boolean {
@@ -229,7 +202,7 @@ export class NetDevice implements DeviceModel {
   /** A command fails; a frame cannot. */
   refuse(queue: number, chain: DescriptorChain, space: DeviceAddressSpace): number {
     if (queue !== this.#controlQueue || chain.writableBytes === 0) return KEPT;
-    this.#answer[0] = VIRTIO_NET_ERR;
+    this.#answer[0] = wire.VIRTIO_NET_ERR;
     return writeChain(chain, space, 0, this.#answer, 0, 1) ? 1 : 0;
   }
 
@@ -242,7 +215,7 @@ export class NetDevice implements DeviceModel {
   }
 
   #formatFor(accepted: FeatureSet): PacketFormat {
-    const isMerged = accepted.has(VIRTIO_NET_F_MRG_RXBUF);
+    const isMerged = accepted.has(feature.VIRTIO_NET_F_MRG_RXBUF);
     return { header: netHeaderSize(accepted), isMerged, littleEndian: this.#littleEndian };
   }
 
@@ -256,7 +229,7 @@ export class NetDevice implements DeviceModel {
   #take(chain: DescriptorChain, space: DeviceAddressSpace, sentOn: number): boolean {
     const { header } = this.#format;
     const length = chain.readableBytes - header;
-    if (length <= 0 || length > NET_LONGEST_PACKET) return false;
+    if (length <= 0 || length > wire.NET_LONGEST_PACKET) return false;
     if (!readChain(chain, space, 0, this.#headerBytes, 0, header)) return false;
     if (!readChain(chain, space, header, this.#frame, 0, length)) return false;
     this.#header.read(this.#headerView, header, this.#littleEndian);
@@ -273,18 +246,18 @@ export class NetDevice implements DeviceModel {
   #isTooLong(length: number): boolean {
     const { gsoType, gsoSize } = this.#header;
     const { payload, network } = this.#layers;
-    if (gsoType !== VIRTIO_NET_HDR_GSO_NONE) return payload - network + gsoSize > this.#mtu;
-    return length > this.#mtu + ETHERNET_HEADER + (this.#layers.vlan >= 0 ? VLAN_TAG : 0);
+    if (gsoType !== wire.VIRTIO_NET_HDR_GSO_NONE) return payload - network + gsoSize > this.#mtu;
+    return length > this.#mtu + wire.ETHERNET_HEADER + (this.#layers.vlan >= 0 ? wire.VLAN_TAG : 0);
   }
 
   /** The frame came back over the cable. Hot. */
   #receive(length: number, sentOn: number): void {
     const header = this.#header;
     if (!this.#filter.passes(this.#frame, length, this.#layers)) return;
-    const isWhole = header.gsoType === VIRTIO_NET_HDR_GSO_NONE;
+    const isWhole = header.gsoType === wire.VIRTIO_NET_HDR_GSO_NONE;
     const isTaken = headerProblem(header, length, this.#layers, this.#guest) === undefined;
     // What the driver takes as it is keeps its header.
-    if (isTaken) header.flags &= VIRTIO_NET_HDR_F_NEEDS_CSUM;
+    if (isTaken) header.flags &= wire.VIRTIO_NET_HDR_F_NEEDS_CSUM;
     else if (isWhole) {
       completeChecksum(this.#frame, length, header.checksumStart, header.checksumOffset);
       header.assign(NO_OFFLOAD);
@@ -299,7 +272,7 @@ export class NetDevice implements DeviceModel {
   #obey(chain: DescriptorChain, space: DeviceAddressSpace, queues: DeviceQueues): number {
     if (chain.writableBytes === 0) return 0;
     const receives = this.#receives;
-    this.#answer[0] = this.#executor.execute(chain, space, this.#accepted) ? VIRTIO_NET_OK : VIRTIO_NET_ERR;
+    this.#answer[0] = this.#executor.execute(chain, space, this.#accepted) ? wire.VIRTIO_NET_OK : wire.VIRTIO_NET_ERR;
     for (let i = this.#receives; i < receives; i++) this.#pairs[i]!.stop(queues);
     return writeChain(chain, space, 0, this.#answer, 0, 1) ? 1 : 0;
   }
@@ -333,21 +306,21 @@ export class NetDevice implements DeviceModel {
   }
 
   #announce(): void {
-    if (!this.#accepted.has(VIRTIO_NET_F_GUEST_ANNOUNCE)) return;
-    this.#setStatus(this.#status | VIRTIO_NET_S_ANNOUNCE);
+    if (!this.#accepted.has(feature.VIRTIO_NET_F_GUEST_ANNOUNCE)) return;
+    this.#setStatus(this.#status | wire.VIRTIO_NET_S_ANNOUNCE);
     this.#events?.configChanged();
   }
 
   #acknowledgeAnnouncement(): boolean {
-    if ((this.#status & VIRTIO_NET_S_ANNOUNCE) === 0) return false;
-    this.#setStatus(this.#status & ~VIRTIO_NET_S_ANNOUNCE);
+    if ((this.#status & wire.VIRTIO_NET_S_ANNOUNCE) === 0) return false;
+    this.#setStatus(this.#status & ~wire.VIRTIO_NET_S_ANNOUNCE);
     this.#events?.configChanged();
     return true;
   }
 
   #setLink(isUp: boolean): void {
-    this.#setStatus(isUp ? this.#status | VIRTIO_NET_S_LINK_UP : this.#status & ~VIRTIO_NET_S_LINK_UP);
-    if (this.#accepted.has(VIRTIO_NET_F_STATUS)) this.#events?.configChanged();
+    this.#setStatus(isUp ? this.#status | wire.VIRTIO_NET_S_LINK_UP : this.#status & ~wire.VIRTIO_NET_S_LINK_UP);
+    if (this.#accepted.has(feature.VIRTIO_NET_F_STATUS)) this.#events?.configChanged();
   }
 
   #setStatus(status: number): void {

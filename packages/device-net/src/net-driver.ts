@@ -1,32 +1,7 @@
 import { FeatureSet } from '@virtio-platform/core/features';
 import { VIRTIO_NET_CTRL_RX_ALLMULTI, VIRTIO_NET_CTRL_RX_PROMISC } from './control/control-commands.ts';
-import {
-  addressCommand,
-  guestOffloadsCommand,
-  hashCommand,
-  modeCommand,
-  pairsCommand,
-  scalingCommand,
-  tablesCommand,
-  vlanCommand,
-} from './control/net-command.ts';
-import {
-  VIRTIO_NET_F_CTRL_GUEST_OFFLOADS,
-  VIRTIO_NET_F_CTRL_MAC_ADDR,
-  VIRTIO_NET_F_CTRL_RX,
-  VIRTIO_NET_F_CTRL_RX_EXTRA,
-  VIRTIO_NET_F_CTRL_VLAN,
-  VIRTIO_NET_F_CTRL_VQ,
-  VIRTIO_NET_F_GUEST_ANNOUNCE,
-  VIRTIO_NET_F_HASH_REPORT,
-  VIRTIO_NET_F_MAC,
-  VIRTIO_NET_F_MQ,
-  VIRTIO_NET_F_MRG_RXBUF,
-  VIRTIO_NET_F_MTU,
-  VIRTIO_NET_F_RSS,
-  VIRTIO_NET_F_SPEED_DUPLEX,
-  VIRTIO_NET_F_STATUS,
-} from './net-features.ts';
+import * as commands from './control/net-command.ts';
+import * as feature from './net-features.ts';
 import { NetPairs } from './net-pairs.ts';
 import { GUEST_OFFLOADS, HOST_OFFLOADS } from './offload/offload-set.ts';
 import type { HashConfig, ScalingConfig } from './receive-side-scaling/scaling-config.ts';
@@ -34,21 +9,21 @@ import type { HashConfig, ScalingConfig } from './receive-side-scaling/scaling-c
 /** What this driver understands of a network device. */
 export const NET_DRIVER_FEATURES: FeatureSet = new FeatureSet(
   FeatureSet.of(
-    VIRTIO_NET_F_MAC,
-    VIRTIO_NET_F_MRG_RXBUF,
-    VIRTIO_NET_F_STATUS,
-    VIRTIO_NET_F_MTU,
-    VIRTIO_NET_F_SPEED_DUPLEX,
-    VIRTIO_NET_F_CTRL_VQ,
-    VIRTIO_NET_F_CTRL_RX,
-    VIRTIO_NET_F_CTRL_RX_EXTRA,
-    VIRTIO_NET_F_CTRL_VLAN,
-    VIRTIO_NET_F_CTRL_MAC_ADDR,
-    VIRTIO_NET_F_CTRL_GUEST_OFFLOADS,
-    VIRTIO_NET_F_GUEST_ANNOUNCE,
-    VIRTIO_NET_F_MQ,
-    VIRTIO_NET_F_RSS,
-    VIRTIO_NET_F_HASH_REPORT,
+    feature.VIRTIO_NET_F_MAC,
+    feature.VIRTIO_NET_F_MRG_RXBUF,
+    feature.VIRTIO_NET_F_STATUS,
+    feature.VIRTIO_NET_F_MTU,
+    feature.VIRTIO_NET_F_SPEED_DUPLEX,
+    feature.VIRTIO_NET_F_CTRL_VQ,
+    feature.VIRTIO_NET_F_CTRL_RX,
+    feature.VIRTIO_NET_F_CTRL_RX_EXTRA,
+    feature.VIRTIO_NET_F_CTRL_VLAN,
+    feature.VIRTIO_NET_F_CTRL_MAC_ADDR,
+    feature.VIRTIO_NET_F_CTRL_GUEST_OFFLOADS,
+    feature.VIRTIO_NET_F_GUEST_ANNOUNCE,
+    feature.VIRTIO_NET_F_MQ,
+    feature.VIRTIO_NET_F_RSS,
+    feature.VIRTIO_NET_F_HASH_REPORT,
   ).bits |
     HOST_OFFLOADS.bits |
     GUEST_OFFLOADS.bits,
@@ -73,51 +48,51 @@ export class NetDriver extends NetPairs {
   /** Switches the receive mode `mode` (`VIRTIO_NET_CTRL_RX_NOBCAST`). Needs CTRL_RX, or CTRL_RX_EXTRA. */
   setMode(mode: number, isOn: boolean): boolean {
     const isExtra = mode > VIRTIO_NET_CTRL_RX_ALLMULTI;
-    if (isExtra) this.#need(VIRTIO_NET_F_CTRL_RX_EXTRA, 'CTRL_RX_EXTRA');
-    else this.#need(VIRTIO_NET_F_CTRL_RX, 'CTRL_RX');
-    return this.execute(modeCommand(mode, isOn));
+    if (isExtra) this.#need(feature.VIRTIO_NET_F_CTRL_RX_EXTRA, 'CTRL_RX_EXTRA');
+    else this.#need(feature.VIRTIO_NET_F_CTRL_RX, 'CTRL_RX');
+    return this.execute(commands.modeCommand(mode, isOn));
   }
 
   /** Sets the addresses that are received beside the own one. Needs CTRL_RX. */
   setAddressTables(unicast: readonly string[], multicast: readonly string[]): boolean {
-    this.#need(VIRTIO_NET_F_CTRL_RX, 'CTRL_RX');
-    return this.execute(tablesCommand(unicast, multicast, this.littleEndian));
+    this.#need(feature.VIRTIO_NET_F_CTRL_RX, 'CTRL_RX');
+    return this.execute(commands.tablesCommand(unicast, multicast, this.littleEndian));
   }
 
   /** Sets the own address, such as `52:54:00:12:34:56`. Needs CTRL_MAC_ADDR. */
   setAddress(mac: string): boolean {
-    this.#need(VIRTIO_NET_F_CTRL_MAC_ADDR, 'CTRL_MAC_ADDR');
-    return this.execute(addressCommand(mac));
+    this.#need(feature.VIRTIO_NET_F_CTRL_MAC_ADDR, 'CTRL_MAC_ADDR');
+    return this.execute(commands.addressCommand(mac));
   }
 
   /** Receives frames of a VLAN, 0 to 4095, or no longer. Needs CTRL_VLAN. */
   setVlan(vlan: number, passes: boolean): boolean {
-    this.#need(VIRTIO_NET_F_CTRL_VLAN, 'CTRL_VLAN');
-    return this.execute(vlanCommand(vlan, passes, this.littleEndian));
+    this.#need(feature.VIRTIO_NET_F_CTRL_VLAN, 'CTRL_VLAN');
+    return this.execute(commands.vlanCommand(vlan, passes, this.littleEndian));
   }
 
   /** Uses so many pairs of queues, and ends receive-side scaling. Needs MQ. */
   setQueuePairs(pairs: number): boolean {
-    this.#need(VIRTIO_NET_F_MQ, 'MQ');
-    return this.execute(pairsCommand(pairs, this.littleEndian));
+    this.#need(feature.VIRTIO_NET_F_MQ, 'MQ');
+    return this.execute(commands.pairsCommand(pairs, this.littleEndian));
   }
 
   /** Has received frames spread over pairs by their hash. Needs RSS. */
   setReceiveScaling(config: ScalingConfig): boolean {
-    this.#need(VIRTIO_NET_F_RSS, 'RSS');
-    return this.execute(scalingCommand(config, this.littleEndian));
+    this.#need(feature.VIRTIO_NET_F_RSS, 'RSS');
+    return this.execute(commands.scalingCommand(config, this.littleEndian));
   }
 
   /** Has hashes put into the headers of received frames. Needs HASH_REPORT. */
   setHashes(config: HashConfig): boolean {
-    this.#need(VIRTIO_NET_F_HASH_REPORT, 'HASH_REPORT');
-    return this.execute(hashCommand(config, this.littleEndian));
+    this.#need(feature.VIRTIO_NET_F_HASH_REPORT, 'HASH_REPORT');
+    return this.execute(commands.hashCommand(config, this.littleEndian));
   }
 
   /** Takes only frames with these offloads from now on: a part of the GUEST features accepted. */
   setGuestOffloads(offloads: FeatureSet): boolean {
-    this.#need(VIRTIO_NET_F_CTRL_GUEST_OFFLOADS, 'CTRL_GUEST_OFFLOADS');
-    return this.execute(guestOffloadsCommand(offloads.bits, this.littleEndian));
+    this.#need(feature.VIRTIO_NET_F_CTRL_GUEST_OFFLOADS, 'CTRL_GUEST_OFFLOADS');
+    return this.execute(commands.guestOffloadsCommand(offloads.bits, this.littleEndian));
   }
 
   #need(feature: number, name: string): void {

@@ -3,24 +3,7 @@ import { FeatureSet } from '@virtio-platform/core/features';
 import { ConfigSpace } from '@virtio-platform/device-kit';
 import { VIRTIO_NET_S_LINK_UP } from './layout.ts';
 import { NET_CONFIG } from './net-config.ts';
-import {
-  VIRTIO_NET_F_CTRL_GUEST_OFFLOADS,
-  VIRTIO_NET_F_CTRL_MAC_ADDR,
-  VIRTIO_NET_F_CTRL_RX,
-  VIRTIO_NET_F_CTRL_RX_EXTRA,
-  VIRTIO_NET_F_CTRL_VLAN,
-  VIRTIO_NET_F_CTRL_VQ,
-  VIRTIO_NET_F_GUEST_ANNOUNCE,
-  VIRTIO_NET_F_HASH_REPORT,
-  VIRTIO_NET_F_MAC,
-  VIRTIO_NET_F_MQ,
-  VIRTIO_NET_F_MTU,
-  VIRTIO_NET_F_NOTF_COAL,
-  VIRTIO_NET_F_RSS,
-  VIRTIO_NET_F_SPEED_DUPLEX,
-  VIRTIO_NET_F_STATUS,
-  VIRTIO_NET_F_VQ_NOTF_COAL,
-} from './net-features.ts';
+import * as feature from './net-features.ts';
 import { FrontEndControl } from './control/front-end-control.ts';
 import { macBytes, type NetSettings } from './net-settings.ts';
 
@@ -29,20 +12,20 @@ import { macBytes, type NetSettings } from './net-settings.ts';
  * control queue, or a field of the configuration, and this front-end adds those that it has. Section 5.1.3.
  */
 const NEEDS_MORE = FeatureSet.of(
-  VIRTIO_NET_F_CTRL_GUEST_OFFLOADS,
-  VIRTIO_NET_F_MTU,
-  VIRTIO_NET_F_CTRL_VQ,
-  VIRTIO_NET_F_CTRL_RX,
-  VIRTIO_NET_F_CTRL_VLAN,
-  VIRTIO_NET_F_CTRL_RX_EXTRA,
-  VIRTIO_NET_F_GUEST_ANNOUNCE,
-  VIRTIO_NET_F_MQ,
-  VIRTIO_NET_F_CTRL_MAC_ADDR,
-  VIRTIO_NET_F_VQ_NOTF_COAL,
-  VIRTIO_NET_F_NOTF_COAL,
-  VIRTIO_NET_F_HASH_REPORT,
-  VIRTIO_NET_F_RSS,
-  VIRTIO_NET_F_SPEED_DUPLEX,
+  feature.VIRTIO_NET_F_CTRL_GUEST_OFFLOADS,
+  feature.VIRTIO_NET_F_MTU,
+  feature.VIRTIO_NET_F_CTRL_VQ,
+  feature.VIRTIO_NET_F_CTRL_RX,
+  feature.VIRTIO_NET_F_CTRL_VLAN,
+  feature.VIRTIO_NET_F_CTRL_RX_EXTRA,
+  feature.VIRTIO_NET_F_GUEST_ANNOUNCE,
+  feature.VIRTIO_NET_F_MQ,
+  feature.VIRTIO_NET_F_CTRL_MAC_ADDR,
+  feature.VIRTIO_NET_F_VQ_NOTF_COAL,
+  feature.VIRTIO_NET_F_NOTF_COAL,
+  feature.VIRTIO_NET_F_HASH_REPORT,
+  feature.VIRTIO_NET_F_RSS,
+  feature.VIRTIO_NET_F_SPEED_DUPLEX,
 );
 
 /**
@@ -62,16 +45,16 @@ export const vhostUserNet: VhostUserDevice<NetSettings> = {
     config.set(NET_CONFIG.status, VIRTIO_NET_S_LINK_UP);
     config.set(NET_CONFIG.max_virtqueue_pairs, pairs);
     config.set(NET_CONFIG.mtu, mtu ?? 0);
-    let adds = FeatureSet.of(VIRTIO_NET_F_MAC, VIRTIO_NET_F_STATUS);
-    if (mtu !== undefined) adds = adds.with(VIRTIO_NET_F_MTU);
-    if (pairs > 1) adds = adds.with(VIRTIO_NET_F_CTRL_VQ).with(VIRTIO_NET_F_MQ);
+    let adds = FeatureSet.of(feature.VIRTIO_NET_F_MAC, feature.VIRTIO_NET_F_STATUS);
+    if (mtu !== undefined) adds = adds.with(feature.VIRTIO_NET_F_MTU);
+    if (pairs > 1) adds = adds.with(feature.VIRTIO_NET_F_CTRL_VQ).with(feature.VIRTIO_NET_F_MQ);
     return {
       adds,
       hides: NEEDS_MORE,
       queueCount: pairs > 1 ? 2 * pairs + 1 : 2,
       config: config.bytes.subarray(0, NET_CONFIG.mtu.offset + NET_CONFIG.mtu.width),
       control: pairs > 1 ? new FrontEndControl(pairs) : undefined,
-      assumes: pairs > 1 ? FeatureSet.of(VIRTIO_NET_F_MQ) : undefined,
+      assumes: pairs > 1 ? FeatureSet.of(feature.VIRTIO_NET_F_MQ) : undefined,
     };
   },
 };

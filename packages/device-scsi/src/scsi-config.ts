@@ -1,14 +1,6 @@
 import { DeviceError, type ConfigTable, type NegotiatedDevice } from '@virtio-platform/core';
 import { ConfigFields } from '@virtio-platform/device-kit';
-import {
-  SCSI_CDB_SIZE,
-  SCSI_EVENT_SIZE,
-  SCSI_MAX_LUN,
-  SCSI_MAX_QUEUES,
-  SCSI_MAX_TARGET,
-  SCSI_REQUEST_QUEUE,
-  SCSI_SENSE_SIZE,
-} from './layout.ts';
+import * as wire from './layout.ts';
 
 /** The names of the fields of the configuration space. */
 export type ScsiField =
@@ -76,20 +68,20 @@ export function readScsiConfig(device: NegotiatedDevice): ScsiConfig {
   }
   const eventSize = fields.number(SCSI_CONFIG.event_info_size, 0);
   if (eventSize > MOST_EVENT_SIZE) {
-    const problem = `the device says event_info_size ${eventSize}, and an event has ${SCSI_EVENT_SIZE} bytes`;
+    const problem = `the device says event_info_size ${eventSize}, and an event has ${wire.SCSI_EVENT_SIZE} bytes`;
     throw new DeviceError('ERR_DEVICE_CONFIG', `${problem} (virtio 1.4 §5.6.4)`, {
       hint: `the device has to say at most ${MOST_EVENT_SIZE}`,
     });
   }
-  const room = device.transport.queueCount - SCSI_REQUEST_QUEUE;
+  const room = device.transport.queueCount - wire.SCSI_REQUEST_QUEUE;
   return {
-    queues: Math.max(1, Math.min(queues, room, SCSI_MAX_QUEUES)),
+    queues: Math.max(1, Math.min(queues, room, wire.SCSI_MAX_QUEUES)),
     segMax: fields.number(SCSI_CONFIG.seg_max, 0) || 1,
     maxBytes: (fields.number(SCSI_CONFIG.max_sectors, 0) || DEFAULT_SECTORS) * SECTOR_SIZE,
     commandsPerUnit: fields.number(SCSI_CONFIG.cmd_per_lun, 0) || 1,
-    eventSize: Math.max(SCSI_EVENT_SIZE, eventSize),
-    maxTarget: Math.min(SCSI_MAX_TARGET, fields.number(SCSI_CONFIG.max_target, 0)),
-    maxLun: Math.min(SCSI_MAX_LUN, fields.number(SCSI_CONFIG.max_lun, 0)),
+    eventSize: Math.max(wire.SCSI_EVENT_SIZE, eventSize),
+    maxTarget: Math.min(wire.SCSI_MAX_TARGET, fields.number(SCSI_CONFIG.max_target, 0)),
+    maxLun: Math.min(wire.SCSI_MAX_LUN, fields.number(SCSI_CONFIG.max_lun, 0)),
   };
 }
 
@@ -102,8 +94,8 @@ export function writeScsiSizes(device: NegotiatedDevice): void {
   const fields = new ConfigFields(device);
   const bytes = new Uint8Array(4);
   for (const [name, size] of [
-    ['sense_size', SCSI_SENSE_SIZE],
-    ['cdb_size', SCSI_CDB_SIZE],
+    ['sense_size', wire.SCSI_SENSE_SIZE],
+    ['cdb_size', wire.SCSI_CDB_SIZE],
   ] as const) {
     const field = SCSI_CONFIG[name];
     if (fields.number(field, 0) === size) continue;

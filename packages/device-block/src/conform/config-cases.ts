@@ -1,15 +1,6 @@
 import type { CaseNeed, ConformCase } from '@virtio-platform/core';
 import { BLOCK_CONFIG, type BlockField } from '../block-config.ts';
-import {
-  VIRTIO_BLK_F_BLK_SIZE,
-  VIRTIO_BLK_F_CONFIG_WCE,
-  VIRTIO_BLK_F_DISCARD,
-  VIRTIO_BLK_F_FLUSH,
-  VIRTIO_BLK_F_MQ,
-  VIRTIO_BLK_F_SEG_MAX,
-  VIRTIO_BLK_F_WRITE_ZEROES,
-  VIRTIO_BLK_F_ZONED,
-} from '../block-features.ts';
+import * as feature from '../block-features.ts';
 import { configValue } from './block-disk-facts.ts';
 import { patternOf, readOf, writeOf } from './block-requests.ts';
 import { isWritable } from './request-cases.ts';
@@ -41,16 +32,16 @@ function isSet(field: BlockField, bit: number, name: string): ConformCase {
 
 /** The configuration space of a disk. */
 export const BLOCK_CONFIG_CASES: readonly ConformCase[] = [
-  isSet('num_queues', VIRTIO_BLK_F_MQ, 'BLK_MQ'),
-  isSet('seg_max', VIRTIO_BLK_F_SEG_MAX, 'BLK_SEG_MAX'),
-  isSet('max_discard_sectors', VIRTIO_BLK_F_DISCARD, 'BLK_DISCARD'),
-  isSet('max_write_zeroes_sectors', VIRTIO_BLK_F_WRITE_ZEROES, 'BLK_WRITE_ZEROES'),
+  isSet('num_queues', feature.VIRTIO_BLK_F_MQ, 'BLK_MQ'),
+  isSet('seg_max', feature.VIRTIO_BLK_F_SEG_MAX, 'BLK_SEG_MAX'),
+  isSet('max_discard_sectors', feature.VIRTIO_BLK_F_DISCARD, 'BLK_DISCARD'),
+  isSet('max_write_zeroes_sectors', feature.VIRTIO_BLK_F_WRITE_ZEROES, 'BLK_WRITE_ZEROES'),
   {
     id: 'block/blk-size',
     clause: FIELDS,
     level: 'SHOULD',
     title: 'says a block size that is a power of two, at least a sector',
-    needs: [offers(VIRTIO_BLK_F_BLK_SIZE, 'BLK_BLK_SIZE')],
+    needs: [offers(feature.VIRTIO_BLK_F_BLK_SIZE, 'BLK_BLK_SIZE')],
     run: async (bench) => {
       await bench.start();
       const size = configValue(bench, BLOCK_CONFIG.blk_size);
@@ -63,7 +54,7 @@ export const BLOCK_CONFIG_CASES: readonly ConformCase[] = [
     level: 'SHOULD',
     title: 'offers BLK_FLUSH',
     needs: [({ isOwnOffer }) => (isOwnOffer ? undefined : 'the profile says what the disk offers')],
-    run: (bench) => bench.check(bench.device.offered.has(VIRTIO_BLK_F_FLUSH), 'BLK_FLUSH is not offered'),
+    run: (bench) => bench.check(bench.device.offered.has(feature.VIRTIO_BLK_F_FLUSH), 'BLK_FLUSH is not offered'),
   },
   {
     id: 'block/zoned-not-offered',
@@ -71,7 +62,7 @@ export const BLOCK_CONFIG_CASES: readonly ConformCase[] = [
     level: 'SHOULD',
     title: 'does not offer BLK_ZONED unless it has zones',
     run: (bench) => {
-      if (!bench.device.offered.has(VIRTIO_BLK_F_ZONED)) return;
+      if (!bench.device.offered.has(feature.VIRTIO_BLK_F_ZONED)) return;
       const model = new Uint8Array(1);
       bench.transport.readConfig(92, model);
       bench.check(model[0] !== 0, 'BLK_ZONED is offered, and the zone model says that there are no zones');
@@ -96,14 +87,15 @@ export const BLOCK_CONFIG_CASES: readonly ConformCase[] = [
     clause: '5.2.5.1',
     level: 'MUST',
     title: 'takes a write to writeback, and serves in both modes',
-    needs: [isWritable, offers(VIRTIO_BLK_F_CONFIG_WCE, 'BLK_CONFIG_WCE')],
+    needs: [isWritable, offers(feature.VIRTIO_BLK_F_CONFIG_WCE, 'BLK_CONFIG_WCE')],
     run: async (bench) => {
       await bench.start();
       for (const mode of [0, 1, 0]) {
         bench.transport.writeConfig(BLOCK_CONFIG.writeback.offset, Uint8Array.of(mode));
         bench.equal('writeback', configValue(bench, BLOCK_CONFIG.writeback), BigInt(mode));
         const data = patternOf(0, mode);
-        if (bench.accepted.has(VIRTIO_BLK_F_BLK_SIZE) && configValue(bench, BLOCK_CONFIG.blk_size) !== 512n) continue;
+        if (bench.accepted.has(feature.VIRTIO_BLK_F_BLK_SIZE) && configValue(bench, BLOCK_CONFIG.blk_size) !== 512n)
+          continue;
         await bench.serve(bench.layOutRequest(writeOf(100, data)));
         await bench.serve(bench.layOutRequest(readOf(100, data)));
       }

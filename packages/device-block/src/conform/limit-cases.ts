@@ -1,18 +1,6 @@
 import type { CaseNeed, ConformBench, ConformCase, GoodRequest } from '@virtio-platform/core';
 import { BLOCK_CONFIG } from '../block-config.ts';
-import {
-  BLOCK_ID_SIZE,
-  SECTOR_SIZE,
-  VIRTIO_BLK_S_IOERR,
-  VIRTIO_BLK_S_OK,
-  VIRTIO_BLK_S_UNSUPP,
-  VIRTIO_BLK_T_DISCARD,
-  VIRTIO_BLK_T_FLUSH,
-  VIRTIO_BLK_T_GET_ID,
-  VIRTIO_BLK_T_IN,
-  VIRTIO_BLK_T_OUT,
-  VIRTIO_BLK_T_WRITE_ZEROES,
-} from '../layout.ts';
+import * as wire from '../layout.ts';
 import { configValue } from './block-disk-facts.ts';
 import { blockRequest, flush, patternOf, readOf, writeOf } from './block-requests.ts';
 import { hasDiscard, hasZeroes, rangeRequest, threeBlocks, type Range } from './range-cases.ts';
@@ -21,8 +9,8 @@ import { isReadOnly, isWritable, open, place } from './request-cases.ts';
 const OPERATION = '5.2.6';
 const NORMATIVE = '5.2.6.2';
 const SEED = 17;
-const REFUSED: readonly number[] = [VIRTIO_BLK_S_IOERR, VIRTIO_BLK_S_UNSUPP];
-const ANY: readonly number[] = [VIRTIO_BLK_S_OK, VIRTIO_BLK_S_IOERR, VIRTIO_BLK_S_UNSUPP];
+const REFUSED: readonly number[] = [wire.VIRTIO_BLK_S_IOERR, wire.VIRTIO_BLK_S_UNSUPP];
+const ANY: readonly number[] = [wire.VIRTIO_BLK_S_OK, wire.VIRTIO_BLK_S_IOERR, wire.VIRTIO_BLK_S_UNSUPP];
 /** Sectors whose bytes are 4 GiB, and a sector more. */
 const WRAPS_32_BITS = 0x80_0001;
 /** More ranges than any request has. */
@@ -53,8 +41,8 @@ async function refusesWrite(
   const before = patternOf(last, SEED, unit);
   await serve(bench, writeOf(last, before));
   const data = patternOf(0, SEED + 1, blocks * unit);
-  const status = VIRTIO_BLK_S_IOERR;
-  await serve(bench, blockRequest({ type: VIRTIO_BLK_T_OUT, sector: sector(sectors, unit), data, status }));
+  const status = wire.VIRTIO_BLK_S_IOERR;
+  await serve(bench, blockRequest({ type: wire.VIRTIO_BLK_T_OUT, sector: sector(sectors, unit), data, status }));
   await serve(bench, readOf(last, before));
 }
 
@@ -92,8 +80,8 @@ export const BLOCK_LIMIT_CASES: readonly ConformCase[] = [
   ),
   hostile('sector-sign-bit', 'answers a read of sector 2^63 with IOERR', async (bench) => {
     const { unit } = await open(bench);
-    const [sector, status] = [1n << 63n, VIRTIO_BLK_S_IOERR];
-    await serve(bench, blockRequest({ type: VIRTIO_BLK_T_IN, sector, room: unit * SECTOR_SIZE, status }));
+    const [sector, status] = [1n << 63n, wire.VIRTIO_BLK_S_IOERR];
+    await serve(bench, blockRequest({ type: wire.VIRTIO_BLK_T_IN, sector, room: unit * wire.SECTOR_SIZE, status }));
   }),
   hostile('sector-bytes-wrap-32-bits', 'reads no other sector where the byte offset wraps 32 bits', async (bench) => {
     const { sectors, unit } = await open(bench);
@@ -101,19 +89,24 @@ export const BLOCK_LIMIT_CASES: readonly ConformCase[] = [
     if (sectors > sector) bench.skip('the disk has more than 4 GiB');
     await serve(
       bench,
-      blockRequest({ type: VIRTIO_BLK_T_IN, sector, room: unit * SECTOR_SIZE, status: VIRTIO_BLK_S_IOERR }),
+      blockRequest({
+        type: wire.VIRTIO_BLK_T_IN,
+        sector,
+        room: unit * wire.SECTOR_SIZE,
+        status: wire.VIRTIO_BLK_S_IOERR,
+      }),
     );
   }),
   hostile('read-of-nothing', 'answers a read that has room for the status only', async (bench) => {
     await open(bench);
-    await serve(bench, blockRequest({ type: VIRTIO_BLK_T_IN, status: ANY }));
+    await serve(bench, blockRequest({ type: wire.VIRTIO_BLK_T_IN, status: ANY }));
   }),
   hostile(
     'write-of-nothing',
     'answers a write without data',
     async (bench) => {
       await open(bench);
-      await serve(bench, blockRequest({ type: VIRTIO_BLK_T_OUT, status: ANY }));
+      await serve(bench, blockRequest({ type: wire.VIRTIO_BLK_T_OUT, status: ANY }));
     },
     [isWritable],
   ),
@@ -126,24 +119,24 @@ export const BLOCK_LIMIT_CASES: readonly ConformCase[] = [
       const before = patternOf(at, SEED, 2 * facts.unit);
       await serve(bench, writeOf(at, before));
       const data = before.subarray(0, 100);
-      await serve(bench, blockRequest({ type: VIRTIO_BLK_T_OUT, sector: at, data, status: ANY }));
+      await serve(bench, blockRequest({ type: wire.VIRTIO_BLK_T_OUT, sector: at, data, status: ANY }));
       await serve(bench, readOf(at, before));
     },
     [isWritable],
   ),
   hostile('get-id-short', 'answers GET_ID with room for 10 bytes, and writes no more', async (bench) => {
     await open(bench);
-    await serve(bench, blockRequest({ type: VIRTIO_BLK_T_GET_ID, room: 10, status: ANY }));
+    await serve(bench, blockRequest({ type: wire.VIRTIO_BLK_T_GET_ID, room: 10, status: ANY }));
   }),
   hostile('get-id-long', 'has the status of GET_ID in the last byte, also with room for 64 bytes', async (bench) => {
     await open(bench);
-    const room = BLOCK_ID_SIZE + 44;
-    await serve(bench, blockRequest({ type: VIRTIO_BLK_T_GET_ID, room, status: ANY }));
+    const room = wire.BLOCK_ID_SIZE + 44;
+    await serve(bench, blockRequest({ type: wire.VIRTIO_BLK_T_GET_ID, room, status: ANY }));
   }),
   hostile('read-with-data', 'answers a read that has data of its own', async (bench) => {
     const { unit } = await open(bench);
-    const data = new Uint8Array(unit * SECTOR_SIZE).fill(0x5a);
-    await serve(bench, blockRequest({ type: VIRTIO_BLK_T_IN, data, room: data.length, status: ANY }));
+    const data = new Uint8Array(unit * wire.SECTOR_SIZE).fill(0x5a);
+    await serve(bench, blockRequest({ type: wire.VIRTIO_BLK_T_IN, data, room: data.length, status: ANY }));
   }),
   hostile(
     'write-with-room',
@@ -152,7 +145,10 @@ export const BLOCK_LIMIT_CASES: readonly ConformCase[] = [
       const facts = await open(bench);
       const at = place(facts, 1);
       const data = patternOf(at, SEED, facts.unit);
-      await serve(bench, blockRequest({ type: VIRTIO_BLK_T_OUT, sector: at, data, room: data.length, status: ANY }));
+      await serve(
+        bench,
+        blockRequest({ type: wire.VIRTIO_BLK_T_OUT, sector: at, data, room: data.length, status: ANY }),
+      );
     },
     [isWritable],
   ),
@@ -164,28 +160,28 @@ export const BLOCK_LIMIT_CASES: readonly ConformCase[] = [
   ).map(([bits, type]) =>
     hostile(`type-cut-to-${bits}-bits`, `answers a type of more than ${bits} bits with UNSUPP`, async (bench) => {
       const { unit } = await open(bench);
-      await serve(bench, blockRequest({ type, room: unit * SECTOR_SIZE, status: VIRTIO_BLK_S_UNSUPP }));
+      await serve(bench, blockRequest({ type, room: unit * wire.SECTOR_SIZE, status: wire.VIRTIO_BLK_S_UNSUPP }));
     }),
   ),
   hostile('flush-with-sector', 'answers a flush of a sector', async (bench) => {
     await open(bench);
-    await serve(bench, blockRequest({ type: VIRTIO_BLK_T_FLUSH, sector: 0xffff_ffffn, status: ANY }));
+    await serve(bench, blockRequest({ type: wire.VIRTIO_BLK_T_FLUSH, sector: 0xffff_ffffn, status: ANY }));
   }),
   hostile('flush-with-data', 'answers a flush with data', async (bench) => {
     await open(bench);
-    const data = new Uint8Array(SECTOR_SIZE).fill(0x5a);
-    await serve(bench, blockRequest({ type: VIRTIO_BLK_T_FLUSH, data, status: ANY }));
+    const data = new Uint8Array(wire.SECTOR_SIZE).fill(0x5a);
+    await serve(bench, blockRequest({ type: wire.VIRTIO_BLK_T_FLUSH, data, status: ANY }));
   }),
   hostile(
     'zeroes-of-nothing',
     'changes nothing where zeroes are to be written to no sectors',
-    (bench) => changesNothing(bench, VIRTIO_BLK_T_WRITE_ZEROES, (at) => [{ sector: at, sectors: 0 }], ANY),
+    (bench) => changesNothing(bench, wire.VIRTIO_BLK_T_WRITE_ZEROES, (at) => [{ sector: at, sectors: 0 }], ANY),
     [isWritable, hasZeroes],
   ),
   hostile(
     'discard-of-nothing',
     'changes nothing where no sectors are to be discarded',
-    (bench) => changesNothing(bench, VIRTIO_BLK_T_DISCARD, (at) => [{ sector: at, sectors: 0 }], ANY),
+    (bench) => changesNothing(bench, wire.VIRTIO_BLK_T_DISCARD, (at) => [{ sector: at, sectors: 0 }], ANY),
     [isWritable, hasDiscard],
   ),
   hostile(
@@ -196,7 +192,7 @@ export const BLOCK_LIMIT_CASES: readonly ConformCase[] = [
       const last = sectors - (sectors % unit) - unit;
       const before = patternOf(last, SEED, unit);
       await serve(bench, writeOf(last, before));
-      await serve(bench, rangeRequest(VIRTIO_BLK_T_WRITE_ZEROES, [{ sector: last, sectors: 2 * unit }], REFUSED));
+      await serve(bench, rangeRequest(wire.VIRTIO_BLK_T_WRITE_ZEROES, [{ sector: last, sectors: 2 * unit }], REFUSED));
       await serve(bench, readOf(last, before));
     },
     [isWritable, hasZeroes],
@@ -208,7 +204,7 @@ export const BLOCK_LIMIT_CASES: readonly ConformCase[] = [
       const { sectors } = await open(bench);
       if (sectors > WRAPS_32_BITS) bench.skip('the disk has more than 4 GiB');
       const ranges = (at: number): readonly Range[] => [{ sector: at, sectors: WRAPS_32_BITS }];
-      await changesNothing(bench, VIRTIO_BLK_T_WRITE_ZEROES, ranges, REFUSED);
+      await changesNothing(bench, wire.VIRTIO_BLK_T_WRITE_ZEROES, ranges, REFUSED);
     },
     [isWritable, hasZeroes],
   ),
@@ -217,7 +213,7 @@ export const BLOCK_LIMIT_CASES: readonly ConformCase[] = [
     'answers write zeroes without a range',
     async (bench) => {
       await open(bench);
-      await serve(bench, rangeRequest(VIRTIO_BLK_T_WRITE_ZEROES, [], ANY));
+      await serve(bench, rangeRequest(wire.VIRTIO_BLK_T_WRITE_ZEROES, [], ANY));
     },
     [isWritable, hasZeroes],
   ),
@@ -227,7 +223,7 @@ export const BLOCK_LIMIT_CASES: readonly ConformCase[] = [
     async (bench) => {
       const { at, unit } = await threeBlocks(bench);
       const ranges = Array.from({ length: TOO_MANY_RANGES }, () => ({ sector: at, sectors: unit }));
-      await serve(bench, rangeRequest(VIRTIO_BLK_T_WRITE_ZEROES, ranges, ANY));
+      await serve(bench, rangeRequest(wire.VIRTIO_BLK_T_WRITE_ZEROES, ranges, ANY));
     },
     [isWritable, hasZeroes],
   ),
@@ -238,7 +234,7 @@ export const BLOCK_LIMIT_CASES: readonly ConformCase[] = [
       const { at, data, sectors } = await threeBlocks(bench);
       const most = Number(configValue(bench, BLOCK_CONFIG.max_discard_sectors));
       if (most === 0 || most >= 0xffff_ffff - sectors) bench.skip('the disk has no limit that a range passes');
-      await serve(bench, rangeRequest(VIRTIO_BLK_T_DISCARD, [{ sector: at, sectors: most + 8 }], REFUSED));
+      await serve(bench, rangeRequest(wire.VIRTIO_BLK_T_DISCARD, [{ sector: at, sectors: most + 8 }], REFUSED));
       await serve(bench, readOf(at, data));
     },
     [isWritable, hasDiscard],
@@ -249,7 +245,7 @@ export const BLOCK_LIMIT_CASES: readonly ConformCase[] = [
       'writes no zeroes to a read-only disk',
       async (bench) => {
         const { unit } = await open(bench);
-        await serve(bench, rangeRequest(VIRTIO_BLK_T_WRITE_ZEROES, [{ sector: 0, sectors: unit }], REFUSED));
+        await serve(bench, rangeRequest(wire.VIRTIO_BLK_T_WRITE_ZEROES, [{ sector: 0, sectors: unit }], REFUSED));
       },
       [isReadOnly],
     ),
@@ -262,7 +258,7 @@ export const BLOCK_LIMIT_CASES: readonly ConformCase[] = [
       'discards nothing of a read-only disk',
       async (bench) => {
         const { unit } = await open(bench);
-        await serve(bench, rangeRequest(VIRTIO_BLK_T_DISCARD, [{ sector: 0, sectors: unit }], REFUSED));
+        await serve(bench, rangeRequest(wire.VIRTIO_BLK_T_DISCARD, [{ sector: 0, sectors: unit }], REFUSED));
       },
       [isReadOnly],
     ),
@@ -277,10 +273,10 @@ export const BLOCK_LIMIT_CASES: readonly ConformCase[] = [
     needs: [isReadOnly],
     run: async (bench) => {
       const { unit } = await open(bench);
-      await serve(bench, blockRequest({ type: VIRTIO_BLK_T_IN, room: unit * SECTOR_SIZE }));
+      await serve(bench, blockRequest({ type: wire.VIRTIO_BLK_T_IN, room: unit * wire.SECTOR_SIZE }));
       await serve(bench, { ...flush(), check: () => undefined });
-      const status = [VIRTIO_BLK_S_OK, VIRTIO_BLK_S_UNSUPP];
-      await serve(bench, blockRequest({ type: VIRTIO_BLK_T_GET_ID, room: BLOCK_ID_SIZE, status }));
+      const status = [wire.VIRTIO_BLK_S_OK, wire.VIRTIO_BLK_S_UNSUPP];
+      await serve(bench, blockRequest({ type: wire.VIRTIO_BLK_T_GET_ID, room: wire.BLOCK_ID_SIZE, status }));
     },
   },
 ];

@@ -1,16 +1,7 @@
 import type { CaseNeed, ConformBench, ConformCase, GoodRequest } from '@virtio-platform/core';
 import { BLOCK_CONFIG } from '../block-config.ts';
 import { VIRTIO_BLK_F_DISCARD, VIRTIO_BLK_F_SECURE_ERASE, VIRTIO_BLK_F_WRITE_ZEROES } from '../block-features.ts';
-import {
-  BLOCK_RANGE_SIZE,
-  SECTOR_SIZE,
-  VIRTIO_BLK_S_IOERR,
-  VIRTIO_BLK_S_UNSUPP,
-  VIRTIO_BLK_T_DISCARD,
-  VIRTIO_BLK_T_SECURE_ERASE,
-  VIRTIO_BLK_T_WRITE_ZEROES,
-  VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP,
-} from '../layout.ts';
+import * as wire from '../layout.ts';
 import { configValue, diskFacts, type DiskFacts } from './block-disk-facts.ts';
 import { blockRequest, patternOf, readOf, writeOf } from './block-requests.ts';
 import { isWritable } from './request-cases.ts';
@@ -32,12 +23,12 @@ export function rangeRequest(
   ranges: readonly Range[],
   status: number | readonly number[] = 0,
 ): GoodRequest {
-  const data = new Uint8Array(ranges.length * BLOCK_RANGE_SIZE);
+  const data = new Uint8Array(ranges.length * wire.BLOCK_RANGE_SIZE);
   const view = new DataView(data.buffer);
   for (const [i, { sector, sectors, flags = 0 }] of ranges.entries()) {
-    view.setBigUint64(i * BLOCK_RANGE_SIZE, BigInt(sector), true);
-    view.setUint32(i * BLOCK_RANGE_SIZE + 8, sectors, true);
-    view.setUint32(i * BLOCK_RANGE_SIZE + 12, flags, true);
+    view.setBigUint64(i * wire.BLOCK_RANGE_SIZE, BigInt(sector), true);
+    view.setUint32(i * wire.BLOCK_RANGE_SIZE + 8, sectors, true);
+    view.setUint32(i * wire.BLOCK_RANGE_SIZE + 12, flags, true);
   }
   return blockRequest({ type, data, status });
 }
@@ -69,9 +60,9 @@ export async function threeBlocks(
 async function zeroesMiddle(bench: ConformBench, flags: number): Promise<void> {
   const { unit, at, data } = await threeBlocks(bench);
   const range = { sector: at + unit, sectors: unit, flags };
-  await bench.serve(bench.layOutRequest(rangeRequest(VIRTIO_BLK_T_WRITE_ZEROES, [range])));
+  await bench.serve(bench.layOutRequest(rangeRequest(wire.VIRTIO_BLK_T_WRITE_ZEROES, [range])));
   const after = data.slice();
-  after.fill(0, unit * SECTOR_SIZE, 2 * unit * SECTOR_SIZE);
+  after.fill(0, unit * wire.SECTOR_SIZE, 2 * unit * wire.SECTOR_SIZE);
   await bench.serve(bench.layOutRequest(readOf(at, after)));
 }
 
@@ -79,7 +70,7 @@ async function zeroesMiddle(bench: ConformBench, flags: number): Promise<void> {
 async function isUnsupported(bench: ConformBench, type: number, flags: number): Promise<void> {
   const { unit, at, data } = await threeBlocks(bench);
   const range = { sector: at + unit, sectors: unit, flags };
-  await bench.serve(bench.layOutRequest(rangeRequest(type, [range], VIRTIO_BLK_S_UNSUPP)));
+  await bench.serve(bench.layOutRequest(rangeRequest(type, [range], wire.VIRTIO_BLK_S_UNSUPP)));
   await bench.serve(bench.layOutRequest(readOf(at, data)));
 }
 
@@ -87,7 +78,7 @@ async function isUnsupported(bench: ConformBench, type: number, flags: number): 
 async function isRefused(bench: ConformBench, type: number, sector: (facts: DiskFacts) => bigint): Promise<void> {
   const facts = await threeBlocks(bench);
   const ranges = [{ sector: sector(facts), sectors: facts.unit }];
-  await bench.serve(bench.layOutRequest(rangeRequest(type, ranges, VIRTIO_BLK_S_IOERR)));
+  await bench.serve(bench.layOutRequest(rangeRequest(type, ranges, wire.VIRTIO_BLK_S_IOERR)));
   await bench.serve(bench.layOutRequest(readOf(facts.at, facts.data)));
 }
 
@@ -107,7 +98,7 @@ export const BLOCK_RANGE_CASES: readonly ConformCase[] = [
     level: 'MUST',
     title: 'reads zeroes also where the driver let it deallocate',
     needs: [isWritable, hasZeroes],
-    run: (bench) => zeroesMiddle(bench, VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP),
+    run: (bench) => zeroesMiddle(bench, wire.VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP),
   },
   {
     id: 'block/zeroes-unknown-flag',
@@ -115,7 +106,7 @@ export const BLOCK_RANGE_CASES: readonly ConformCase[] = [
     level: 'MUST',
     title: 'answers write zeroes with an unknown flag with UNSUPP, and changes nothing',
     needs: [isWritable, hasZeroes],
-    run: (bench) => isUnsupported(bench, VIRTIO_BLK_T_WRITE_ZEROES, UNKNOWN_FLAG),
+    run: (bench) => isUnsupported(bench, wire.VIRTIO_BLK_T_WRITE_ZEROES, UNKNOWN_FLAG),
   },
   {
     id: 'block/discard-unmap',
@@ -123,7 +114,7 @@ export const BLOCK_RANGE_CASES: readonly ConformCase[] = [
     level: 'MUST',
     title: 'answers a discard with the unmap flag with UNSUPP, and changes nothing',
     needs: [isWritable, hasDiscard],
-    run: (bench) => isUnsupported(bench, VIRTIO_BLK_T_DISCARD, VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP),
+    run: (bench) => isUnsupported(bench, wire.VIRTIO_BLK_T_DISCARD, wire.VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP),
   },
   {
     id: 'block/discard-unknown-flag',
@@ -131,7 +122,7 @@ export const BLOCK_RANGE_CASES: readonly ConformCase[] = [
     level: 'MUST',
     title: 'answers a discard with an unknown flag with UNSUPP, and changes nothing',
     needs: [isWritable, hasDiscard],
-    run: (bench) => isUnsupported(bench, VIRTIO_BLK_T_DISCARD, UNKNOWN_FLAG),
+    run: (bench) => isUnsupported(bench, wire.VIRTIO_BLK_T_DISCARD, UNKNOWN_FLAG),
   },
   {
     id: 'block/erase-unknown-flag',
@@ -139,7 +130,7 @@ export const BLOCK_RANGE_CASES: readonly ConformCase[] = [
     level: 'MUST',
     title: 'answers a secure erase with an unknown flag with UNSUPP, and changes nothing',
     needs: [isWritable, hasErase],
-    run: (bench) => isUnsupported(bench, VIRTIO_BLK_T_SECURE_ERASE, UNKNOWN_FLAG),
+    run: (bench) => isUnsupported(bench, wire.VIRTIO_BLK_T_SECURE_ERASE, UNKNOWN_FLAG),
   },
   {
     id: 'block/discard',
@@ -150,8 +141,8 @@ export const BLOCK_RANGE_CASES: readonly ConformCase[] = [
     run: async (bench) => {
       const { unit, at, data } = await threeBlocks(bench);
       const range = { sector: at + unit, sectors: unit };
-      await bench.serve(bench.layOutRequest(rangeRequest(VIRTIO_BLK_T_DISCARD, [range])));
-      const bytes = unit * SECTOR_SIZE;
+      await bench.serve(bench.layOutRequest(rangeRequest(wire.VIRTIO_BLK_T_DISCARD, [range])));
+      const bytes = unit * wire.SECTOR_SIZE;
       await bench.serve(bench.layOutRequest(readOf(at, data.subarray(0, bytes))));
       await bench.serve(bench.layOutRequest(readOf(at + 2 * unit, data.subarray(2 * bytes))));
     },
@@ -164,9 +155,9 @@ export const BLOCK_RANGE_CASES: readonly ConformCase[] = [
     needs: [isWritable, hasZeroes],
     run: async (bench) => {
       const { unit, at, data } = await threeBlocks(bench);
-      const request = rangeRequest(VIRTIO_BLK_T_WRITE_ZEROES, [{ sector: at, sectors: unit }]);
+      const request = rangeRequest(wire.VIRTIO_BLK_T_WRITE_ZEROES, [{ sector: at, sectors: unit }]);
       await bench.serve(bench.layOutRequest(request, { readable: [20, 9] }));
-      const after = data.slice().fill(0, 0, unit * SECTOR_SIZE);
+      const after = data.slice().fill(0, 0, unit * wire.SECTOR_SIZE);
       await bench.serve(bench.layOutRequest(readOf(at, after)));
     },
   },
@@ -177,7 +168,7 @@ export const BLOCK_RANGE_CASES: readonly ConformCase[] = [
     title: 'answers write zeroes behind the end of the disk with IOERR',
     isHostile: true,
     needs: [isWritable, hasZeroes],
-    run: (bench) => isRefused(bench, VIRTIO_BLK_T_WRITE_ZEROES, ({ sectors }) => BigInt(sectors)),
+    run: (bench) => isRefused(bench, wire.VIRTIO_BLK_T_WRITE_ZEROES, ({ sectors }) => BigInt(sectors)),
   },
   {
     id: 'block/discard-past-end',
@@ -186,7 +177,7 @@ export const BLOCK_RANGE_CASES: readonly ConformCase[] = [
     title: 'answers a discard behind the end of the disk with IOERR',
     isHostile: true,
     needs: [isWritable, hasDiscard],
-    run: (bench) => isRefused(bench, VIRTIO_BLK_T_DISCARD, ({ sectors }) => BigInt(sectors)),
+    run: (bench) => isRefused(bench, wire.VIRTIO_BLK_T_DISCARD, ({ sectors }) => BigInt(sectors)),
   },
   {
     id: 'block/zeroes-sector-overflow',
@@ -195,7 +186,7 @@ export const BLOCK_RANGE_CASES: readonly ConformCase[] = [
     title: 'answers write zeroes of a sector whose byte offset overflows 64 bits with IOERR',
     isHostile: true,
     needs: [isWritable, hasZeroes],
-    run: (bench) => isRefused(bench, VIRTIO_BLK_T_WRITE_ZEROES, () => 1n << 55n),
+    run: (bench) => isRefused(bench, wire.VIRTIO_BLK_T_WRITE_ZEROES, () => 1n << 55n),
   },
   {
     id: 'block/zeroes-too-long',
@@ -208,9 +199,9 @@ export const BLOCK_RANGE_CASES: readonly ConformCase[] = [
       const { at, data, sectors } = await threeBlocks(bench);
       const most = Number(configValue(bench, BLOCK_CONFIG.max_write_zeroes_sectors));
       if (most === 0 || most >= 0xffff_ffff - sectors) bench.skip('the disk has no limit that a range passes');
-      const status = [VIRTIO_BLK_S_IOERR, VIRTIO_BLK_S_UNSUPP];
+      const status = [wire.VIRTIO_BLK_S_IOERR, wire.VIRTIO_BLK_S_UNSUPP];
       const range = { sector: at, sectors: most + 8 };
-      await bench.serve(bench.layOutRequest(rangeRequest(VIRTIO_BLK_T_WRITE_ZEROES, [range], status)));
+      await bench.serve(bench.layOutRequest(rangeRequest(wire.VIRTIO_BLK_T_WRITE_ZEROES, [range], status)));
       await bench.serve(bench.layOutRequest(readOf(at, data)));
     },
   },
@@ -223,8 +214,8 @@ export const BLOCK_RANGE_CASES: readonly ConformCase[] = [
     needs: [isWritable, hasZeroes],
     run: async (bench) => {
       const { at, unit, data } = await threeBlocks(bench);
-      const right = [VIRTIO_BLK_S_IOERR, VIRTIO_BLK_S_UNSUPP];
-      const whole = rangeRequest(VIRTIO_BLK_T_WRITE_ZEROES, [{ sector: at, sectors: unit }], right);
+      const right = [wire.VIRTIO_BLK_S_IOERR, wire.VIRTIO_BLK_S_UNSUPP];
+      const whole = rangeRequest(wire.VIRTIO_BLK_T_WRITE_ZEROES, [{ sector: at, sectors: unit }], right);
       const half = { ...whole, readable: whole.readable.subarray(0, whole.readable.length - 8) };
       await bench.serve(bench.layOutRequest(half));
       await bench.serve(bench.layOutRequest(readOf(at, data)));

@@ -1,17 +1,7 @@
 import type { CaseNeed, ConformBench, ConformCase, LaidOutRequest } from '@virtio-platform/core';
 import { BLOCK_CONFIG } from '../block-config.ts';
 import { VIRTIO_BLK_F_FLUSH, VIRTIO_BLK_F_RO } from '../block-features.ts';
-import {
-  BLOCK_HEADER_SIZE,
-  BLOCK_ID_SIZE,
-  SECTOR_SIZE,
-  VIRTIO_BLK_S_IOERR,
-  VIRTIO_BLK_S_OK,
-  VIRTIO_BLK_S_UNSUPP,
-  VIRTIO_BLK_T_GET_ID,
-  VIRTIO_BLK_T_IN,
-  VIRTIO_BLK_T_OUT,
-} from '../layout.ts';
+import * as wire from '../layout.ts';
 import { configValue, diskFacts, type DiskFacts } from './block-disk-facts.ts';
 import { blockRequest, flush, patternOf, readOf, writeOf } from './block-requests.ts';
 
@@ -51,18 +41,18 @@ export async function writeAndRead(bench: ConformBench, sector: number, sectors:
 /** The identification in an answer: up to the first zero (section 5.2.6). */
 function idIn({ segments }: LaidOutRequest): string {
   const bytes = Buffer.concat(segments.filter(({ isWritable: isData }) => isData).map(({ buffer }) => buffer.read()));
-  const id = bytes.subarray(0, BLOCK_ID_SIZE);
+  const id = bytes.subarray(0, wire.BLOCK_ID_SIZE);
   const end = id.indexOf(0);
-  return id.subarray(0, end < 0 ? BLOCK_ID_SIZE : end).toString('latin1');
+  return id.subarray(0, end < 0 ? wire.BLOCK_ID_SIZE : end).toString('latin1');
 }
 
 /** Serves a request that a disk has to answer with IOERR, and looks that what it names stayed as it was. */
 async function isRefused(bench: ConformBench, type: number, sector: bigint, blocks: number): Promise<void> {
   const { unit } = await open(bench);
-  const bytes = blocks * unit * SECTOR_SIZE;
-  const out = type === VIRTIO_BLK_T_OUT;
+  const bytes = blocks * unit * wire.SECTOR_SIZE;
+  const out = type === wire.VIRTIO_BLK_T_OUT;
   const data = out ? patternOf(0, SEED, blocks * unit) : new Uint8Array(0);
-  const status = VIRTIO_BLK_S_IOERR;
+  const status = wire.VIRTIO_BLK_S_IOERR;
   await bench.serve(bench.layOutRequest(blockRequest({ type, sector, data, room: out ? 0 : bytes, status })));
 }
 
@@ -107,7 +97,7 @@ export const BLOCK_REQUEST_CASES: readonly ConformCase[] = [
       const middle = patternOf(at + unit, SEED + 2, unit);
       await bench.serve(bench.layOutRequest(writeOf(at + unit, middle)));
       const after = before.slice();
-      after.set(middle, unit * SECTOR_SIZE);
+      after.set(middle, unit * wire.SECTOR_SIZE);
       await bench.serve(bench.layOutRequest(readOf(at, after)));
     },
   },
@@ -129,9 +119,11 @@ export const BLOCK_REQUEST_CASES: readonly ConformCase[] = [
     title: 'reads its last sector, and none behind it',
     run: async (bench) => {
       const { sectors, unit } = await open(bench);
-      const room = unit * SECTOR_SIZE;
-      await bench.serve(bench.layOutRequest(blockRequest({ type: VIRTIO_BLK_T_IN, sector: sectors - unit, room })));
-      const past = blockRequest({ type: VIRTIO_BLK_T_IN, sector: sectors, room, status: VIRTIO_BLK_S_IOERR });
+      const room = unit * wire.SECTOR_SIZE;
+      await bench.serve(
+        bench.layOutRequest(blockRequest({ type: wire.VIRTIO_BLK_T_IN, sector: sectors - unit, room })),
+      );
+      const past = blockRequest({ type: wire.VIRTIO_BLK_T_IN, sector: sectors, room, status: wire.VIRTIO_BLK_S_IOERR });
       await bench.serve(bench.layOutRequest(past));
     },
   },
@@ -144,7 +136,7 @@ export const BLOCK_REQUEST_CASES: readonly ConformCase[] = [
     needs: [isWritable],
     run: async (bench) => {
       const facts = await open(bench);
-      const bytes = BLOCK_HEADER_SIZE + facts.unit * SECTOR_SIZE;
+      const bytes = wire.BLOCK_HEADER_SIZE + facts.unit * wire.SECTOR_SIZE;
       await writeAndRead(bench, place(facts, 1), facts.unit, { readable: [bytes] });
     },
   },
@@ -157,7 +149,7 @@ export const BLOCK_REQUEST_CASES: readonly ConformCase[] = [
     needs: [isWritable],
     run: async (bench) => {
       const facts = await open(bench);
-      await writeAndRead(bench, place(facts, 1), facts.unit, { readable: [BLOCK_HEADER_SIZE + 1, 300] });
+      await writeAndRead(bench, place(facts, 1), facts.unit, { readable: [wire.BLOCK_HEADER_SIZE + 1, 300] });
     },
   },
   {
@@ -169,7 +161,9 @@ export const BLOCK_REQUEST_CASES: readonly ConformCase[] = [
     needs: [isWritable],
     run: async (bench) => {
       const facts = await open(bench);
-      await writeAndRead(bench, place(facts, 2), 2 * facts.unit, { readable: [BLOCK_HEADER_SIZE, 100, 413, 3, 1] });
+      await writeAndRead(bench, place(facts, 2), 2 * facts.unit, {
+        readable: [wire.BLOCK_HEADER_SIZE, 100, 413, 3, 1],
+      });
     },
   },
   {
@@ -179,8 +173,10 @@ export const BLOCK_REQUEST_CASES: readonly ConformCase[] = [
     title: 'answers GET_ID with 20 bytes, or says that it has none',
     run: async (bench) => {
       await open(bench);
-      const status = [VIRTIO_BLK_S_OK, VIRTIO_BLK_S_UNSUPP];
-      const laid = bench.layOutRequest(blockRequest({ type: VIRTIO_BLK_T_GET_ID, room: BLOCK_ID_SIZE, status }));
+      const status = [wire.VIRTIO_BLK_S_OK, wire.VIRTIO_BLK_S_UNSUPP];
+      const laid = bench.layOutRequest(
+        blockRequest({ type: wire.VIRTIO_BLK_T_GET_ID, room: wire.BLOCK_ID_SIZE, status }),
+      );
       await bench.serve(laid);
       const again = bench.layOutRequest(laid.request);
       await bench.serve(again);
@@ -194,8 +190,8 @@ export const BLOCK_REQUEST_CASES: readonly ConformCase[] = [
     title: 'answers GET_ID also where the room for it is two descriptors',
     run: async (bench) => {
       await open(bench);
-      const status = [VIRTIO_BLK_S_OK, VIRTIO_BLK_S_UNSUPP];
-      const request = blockRequest({ type: VIRTIO_BLK_T_GET_ID, room: BLOCK_ID_SIZE, status });
+      const status = [wire.VIRTIO_BLK_S_OK, wire.VIRTIO_BLK_S_UNSUPP];
+      const request = blockRequest({ type: wire.VIRTIO_BLK_T_GET_ID, room: wire.BLOCK_ID_SIZE, status });
       const whole = bench.layOutRequest(request);
       const parts = bench.layOutRequest(request, { writable: [3, 10] });
       for (const laid of [whole, parts]) await bench.serve(laid);
@@ -220,7 +216,7 @@ export const BLOCK_REQUEST_CASES: readonly ConformCase[] = [
     title: 'answers a request of an unknown type with UNSUPP',
     run: async (bench) => {
       await open(bench);
-      const request = blockRequest({ type: UNKNOWN_TYPE, room: SECTOR_SIZE, status: VIRTIO_BLK_S_UNSUPP });
+      const request = blockRequest({ type: UNKNOWN_TYPE, room: wire.SECTOR_SIZE, status: wire.VIRTIO_BLK_S_UNSUPP });
       await bench.serve(bench.layOutRequest(request));
     },
   },
@@ -231,7 +227,7 @@ export const BLOCK_REQUEST_CASES: readonly ConformCase[] = [
     title: 'answers a request of an unknown type that has room for the status only',
     run: async (bench) => {
       await open(bench);
-      await bench.serve(bench.layOutRequest(blockRequest({ type: UNKNOWN_TYPE, status: VIRTIO_BLK_S_UNSUPP })));
+      await bench.serve(bench.layOutRequest(blockRequest({ type: UNKNOWN_TYPE, status: wire.VIRTIO_BLK_S_UNSUPP })));
     },
   },
   {
@@ -242,7 +238,7 @@ export const BLOCK_REQUEST_CASES: readonly ConformCase[] = [
     isHostile: true,
     run: async (bench) => {
       const { sectors, unit } = await open(bench);
-      await isRefused(bench, VIRTIO_BLK_T_IN, BigInt(sectors - unit), 2);
+      await isRefused(bench, wire.VIRTIO_BLK_T_IN, BigInt(sectors - unit), 2);
     },
   },
   {
@@ -254,7 +250,7 @@ export const BLOCK_REQUEST_CASES: readonly ConformCase[] = [
     needs: [isWritable],
     run: async (bench) => {
       const { sectors } = await open(bench);
-      await isRefused(bench, VIRTIO_BLK_T_OUT, BigInt(sectors), 1);
+      await isRefused(bench, wire.VIRTIO_BLK_T_OUT, BigInt(sectors), 1);
     },
   },
   {
@@ -263,7 +259,7 @@ export const BLOCK_REQUEST_CASES: readonly ConformCase[] = [
     level: 'SHOULD',
     title: 'answers a read of a sector whose byte offset overflows 64 bits with IOERR',
     isHostile: true,
-    run: (bench) => isRefused(bench, VIRTIO_BLK_T_IN, 1n << 55n, 1),
+    run: (bench) => isRefused(bench, wire.VIRTIO_BLK_T_IN, 1n << 55n, 1),
   },
   {
     id: 'block/sector-last',
@@ -271,7 +267,7 @@ export const BLOCK_REQUEST_CASES: readonly ConformCase[] = [
     level: 'SHOULD',
     title: 'answers a read of sector 2^64 - 1 with IOERR',
     isHostile: true,
-    run: (bench) => isRefused(bench, VIRTIO_BLK_T_IN, 0xffff_ffff_ffff_ffffn, 1),
+    run: (bench) => isRefused(bench, wire.VIRTIO_BLK_T_IN, 0xffff_ffff_ffff_ffffn, 1),
   },
   {
     id: 'block/part-of-a-sector',
@@ -281,8 +277,8 @@ export const BLOCK_REQUEST_CASES: readonly ConformCase[] = [
     isHostile: true,
     run: async (bench) => {
       await open(bench);
-      const status = [VIRTIO_BLK_S_IOERR, VIRTIO_BLK_S_OK];
-      await bench.serve(bench.layOutRequest(blockRequest({ type: VIRTIO_BLK_T_IN, room: 100, status })));
+      const status = [wire.VIRTIO_BLK_S_IOERR, wire.VIRTIO_BLK_S_OK];
+      await bench.serve(bench.layOutRequest(blockRequest({ type: wire.VIRTIO_BLK_T_IN, room: 100, status })));
     },
   },
   {
@@ -293,7 +289,7 @@ export const BLOCK_REQUEST_CASES: readonly ConformCase[] = [
     isHostile: true,
     run: async (bench) => {
       await open(bench);
-      const whole = blockRequest({ type: VIRTIO_BLK_T_IN, room: SECTOR_SIZE });
+      const whole = blockRequest({ type: wire.VIRTIO_BLK_T_IN, room: wire.SECTOR_SIZE });
       const { segments } = bench.layOutRequest({ ...whole, readable: whole.readable.subarray(0, 8) });
       bench.ring().give(segments);
     },
@@ -331,12 +327,12 @@ export const BLOCK_REQUEST_CASES: readonly ConformCase[] = [
     run: async (bench) => {
       const { unit } = await open(bench);
       const read = (): ReturnType<typeof bench.layOutRequest> =>
-        bench.layOutRequest(blockRequest({ type: VIRTIO_BLK_T_IN, room: unit * SECTOR_SIZE }));
+        bench.layOutRequest(blockRequest({ type: wire.VIRTIO_BLK_T_IN, room: unit * wire.SECTOR_SIZE }));
       const before = read();
       await bench.serve(before);
       const data = patternOf(0, SEED, unit);
       await bench.serve(
-        bench.layOutRequest(blockRequest({ type: VIRTIO_BLK_T_OUT, data, status: VIRTIO_BLK_S_IOERR })),
+        bench.layOutRequest(blockRequest({ type: wire.VIRTIO_BLK_T_OUT, data, status: wire.VIRTIO_BLK_S_IOERR })),
       );
       const after = read();
       await bench.serve(after);

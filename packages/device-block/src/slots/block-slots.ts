@@ -5,18 +5,7 @@ import { QUEUE_FULL, UsedBatch, type ByteOrder, type Virtqueue } from '@virtio-p
 import { checkQueueSize } from '@virtio-platform/device-kit';
 import type { BlockConfig } from '../block-config.ts';
 import { cutRange, type RangeLimits } from '../block-limits.ts';
-import {
-  BLOCK_ID_SIZE,
-  BLOCK_LIFETIME_SIZE,
-  SECTOR_SIZE,
-  VIRTIO_BLK_T_DISCARD,
-  VIRTIO_BLK_T_GET_ID,
-  VIRTIO_BLK_T_GET_LIFETIME,
-  VIRTIO_BLK_T_IN,
-  VIRTIO_BLK_T_OUT,
-  VIRTIO_BLK_T_SECURE_ERASE,
-  VIRTIO_BLK_T_WRITE_ZEROES,
-} from '../layout.ts';
+import * as wire from '../layout.ts';
 import { PieceBuffers } from './piece-buffers.ts';
 import { pieceLimits, type PieceLimits } from './piece-limits.ts';
 import { PieceTable } from './piece-table.ts';
@@ -43,7 +32,7 @@ export interface BlockDriverOptions {
  * Bytes behind the data of each slot that no descriptor names, so that a device which writes further shows. A whole
  * sector, so that the data of each slot begins at one.
  */
-const GUARD_BYTES = SECTOR_SIZE;
+const GUARD_BYTES = wire.SECTOR_SIZE;
 /** What a guard is filled with. */
 export const GUARD_WORD = 0xa55a_5aa5;
 /** Words at the start of a guard that are looked at for each request. */
@@ -113,7 +102,7 @@ export class BlockSlots {
   ) {
     const { depth, maxBytes, buffers, byteOrder } = options;
     if (!(depth >= 1) || depth > queue.size) throw new RangeError(`depth ${depth} in a queue of ${queue.size}`);
-    if (!(maxBytes >= SECTOR_SIZE) || maxBytes % SECTOR_SIZE !== 0)
+    if (!(maxBytes >= wire.SECTOR_SIZE) || maxBytes % wire.SECTOR_SIZE !== 0)
       throw new RangeError(`requests of ${maxBytes} bytes`);
     this.depth = depth;
     this.maxBytes = maxBytes;
@@ -315,8 +304,8 @@ export class BlockSlots {
 
   /** What a range request of this type may have; `undefined` where the device does not have it. */
   protected limitsOf(type: number): RangeLimits | undefined {
-    if (type === VIRTIO_BLK_T_DISCARD) return this.config.discard;
-    return type === VIRTIO_BLK_T_WRITE_ZEROES ? this.config.writeZeroes : this.config.secureErase;
+    if (type === wire.VIRTIO_BLK_T_DISCARD) return this.config.discard;
+    return type === wire.VIRTIO_BLK_T_WRITE_ZEROES ? this.config.writeZeroes : this.config.secureErase;
   }
 
   /** Adds a request of `length` bytes or ranges, or the pieces of it that fit. Hot. */
@@ -371,9 +360,9 @@ export class BlockSlots {
     const left = length[slot]! - at;
     const bytes = left < this.#limits.bytes ? left : this.#limits.bytes;
     const start = slot * this.#stride + at;
-    this.#buffers.begin(piece, type, sector[slot]! + at / SECTOR_SIZE);
-    this.#buffers.describeData(piece, start, bytes, type === VIRTIO_BLK_T_OUT);
-    const reason = this.#add(slot, start, type === VIRTIO_BLK_T_OUT ? 0 : bytes);
+    this.#buffers.begin(piece, type, sector[slot]! + at / wire.SECTOR_SIZE);
+    this.#buffers.describeData(piece, start, bytes, type === wire.VIRTIO_BLK_T_OUT);
+    const reason = this.#add(slot, start, type === wire.VIRTIO_BLK_T_OUT ? 0 : bytes);
     if (reason === 0) added[slot] = at + bytes;
     return reason;
   }
@@ -430,12 +419,16 @@ export class BlockSlots {
 
 /** Whether the data of a request are ranges. Hot. */
 export function isRanges(type: number): boolean {
-  return type === VIRTIO_BLK_T_DISCARD || type === VIRTIO_BLK_T_WRITE_ZEROES || type === VIRTIO_BLK_T_SECURE_ERASE;
+  return (
+    type === wire.VIRTIO_BLK_T_DISCARD ||
+    type === wire.VIRTIO_BLK_T_WRITE_ZEROES ||
+    type === wire.VIRTIO_BLK_T_SECURE_ERASE
+  );
 }
 
 /** Bytes of data of a request that is no range request. Hot. */
 function dataBytes(type: number, length: number): number {
-  if (type === VIRTIO_BLK_T_IN || type === VIRTIO_BLK_T_OUT) return length;
-  if (type === VIRTIO_BLK_T_GET_ID) return BLOCK_ID_SIZE;
-  return type === VIRTIO_BLK_T_GET_LIFETIME ? BLOCK_LIFETIME_SIZE : 0;
+  if (type === wire.VIRTIO_BLK_T_IN || type === wire.VIRTIO_BLK_T_OUT) return length;
+  if (type === wire.VIRTIO_BLK_T_GET_ID) return wire.BLOCK_ID_SIZE;
+  return type === wire.VIRTIO_BLK_T_GET_LIFETIME ? wire.BLOCK_LIFETIME_SIZE : 0;
 }

@@ -1,21 +1,7 @@
 import type { WorkDone, Workload } from '@virtio-platform/core';
 import { Random } from '@virtio-platform/device-kit';
 import type { BlockDisk } from '../block-disk.ts';
-import {
-  SECTOR_SIZE,
-  VIRTIO_BLK_S_IOERR,
-  VIRTIO_BLK_S_OK,
-  VIRTIO_BLK_S_UNSUPP,
-  VIRTIO_BLK_T_DISCARD,
-  VIRTIO_BLK_T_FLUSH,
-  VIRTIO_BLK_T_GET_ID,
-  VIRTIO_BLK_T_GET_LIFETIME,
-  VIRTIO_BLK_T_IN,
-  VIRTIO_BLK_T_OUT,
-  VIRTIO_BLK_T_SECURE_ERASE,
-  VIRTIO_BLK_T_WRITE_ZEROES,
-  VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP,
-} from '../layout.ts';
+import * as wire from '../layout.ts';
 import { BlockAnswers } from './block-answers.ts';
 import { BlockModel } from './block-model.ts';
 import {
@@ -104,18 +90,18 @@ export class MixedWork implements Workload {
     const { config } = this.#disk;
     if (config.canSetWriteBack && this.#draw() < switches) this.#switch();
     let draw = this.#draw();
-    if (config.canFlush && (draw -= flushes) < 0) return this.#ask(VIRTIO_BLK_T_FLUSH);
+    if (config.canFlush && (draw -= flushes) < 0) return this.#ask(wire.VIRTIO_BLK_T_FLUSH);
     if ((draw -= queries) < 0) return this.#ask(this.#query());
     if (conditions.includes('unknown-type') && (draw -= REFUSALS) < 0)
-      return this.#ask(UNKNOWN_TYPE, VIRTIO_BLK_S_UNSUPP);
+      return this.#ask(UNKNOWN_TYPE, wire.VIRTIO_BLK_S_UNSUPP);
     if (conditions.includes('past-end') && (draw -= REFUSALS) < 0) return this.#passEnd();
     const room = left - 1 - owed;
     if (reads === 1) return this.#read();
-    if (config.discard !== undefined && (draw -= discards) < 0) return this.#change(VIRTIO_BLK_T_DISCARD, room);
+    if (config.discard !== undefined && (draw -= discards) < 0) return this.#change(wire.VIRTIO_BLK_T_DISCARD, room);
     if (config.writeZeroes !== undefined && (draw -= writeZeroes) < 0)
-      return this.#change(VIRTIO_BLK_T_WRITE_ZEROES, room);
+      return this.#change(wire.VIRTIO_BLK_T_WRITE_ZEROES, room);
     if (config.secureErase !== undefined && (draw -= secureErases) < 0)
-      return this.#change(VIRTIO_BLK_T_SECURE_ERASE, room);
+      return this.#change(wire.VIRTIO_BLK_T_SECURE_ERASE, room);
     return this.#draw() < reads ? this.#read() : this.#write(room);
   }
 
@@ -125,10 +111,12 @@ export class MixedWork implements Workload {
   }
 
   #query(): number {
-    return this.#disk.config.hasLifetime && this.#random.chance(50) ? VIRTIO_BLK_T_GET_LIFETIME : VIRTIO_BLK_T_GET_ID;
+    return this.#disk.config.hasLifetime && this.#random.chance(50)
+      ? wire.VIRTIO_BLK_T_GET_LIFETIME
+      : wire.VIRTIO_BLK_T_GET_ID;
   }
 
-  #ask(type: number, expected: number = VIRTIO_BLK_S_OK): boolean {
+  #ask(type: number, expected: number = wire.VIRTIO_BLK_S_OK): boolean {
     return this.#requests.submit(type, 0, UNKNOWN_ROUND, undefined, expected);
   }
 
@@ -139,10 +127,10 @@ export class MixedWork implements Workload {
     const { discard } = this.#disk.config;
     if (discard !== undefined && this.#random.chance(33)) {
       const ranges = { runs: [{ block, count: 1 }], flags: 0 };
-      return this.#requests.submit(VIRTIO_BLK_T_DISCARD, block, UNDEFINED_ROUND, ranges, VIRTIO_BLK_S_IOERR);
+      return this.#requests.submit(wire.VIRTIO_BLK_T_DISCARD, block, UNDEFINED_ROUND, ranges, wire.VIRTIO_BLK_S_IOERR);
     }
-    const type = this.#random.chance(50) ? VIRTIO_BLK_T_IN : VIRTIO_BLK_T_OUT;
-    return this.#requests.submit(type, block, UNDEFINED_ROUND, undefined, VIRTIO_BLK_S_IOERR);
+    const type = this.#random.chance(50) ? wire.VIRTIO_BLK_T_IN : wire.VIRTIO_BLK_T_OUT;
+    return this.#requests.submit(type, block, UNDEFINED_ROUND, undefined, wire.VIRTIO_BLK_S_IOERR);
   }
 
   /** Reads a block at random; half the time one that is to be read back. */
@@ -158,7 +146,7 @@ export class MixedWork implements Workload {
 
   #readOf(at: number): boolean {
     if (at < 0) return false;
-    if (!this.#requests.submit(VIRTIO_BLK_T_IN, at * this.#stride, this.#model.rounds[at]!)) return false;
+    if (!this.#requests.submit(wire.VIRTIO_BLK_T_IN, at * this.#stride, this.#model.rounds[at]!)) return false;
     this.#model.beginRead(at);
     return true;
   }
@@ -168,7 +156,7 @@ export class MixedWork implements Workload {
     const at = room < this.#model.costOf(1) ? -1 : this.#model.changeable(this.#random, this.#isReadOnly);
     if (at < 0) return this.#read();
     const run = { block: at, count: 1 };
-    if (!this.#requests.submit(VIRTIO_BLK_T_OUT, at * this.#stride, this.#round, undefined, this.#expected()))
+    if (!this.#requests.submit(wire.VIRTIO_BLK_T_OUT, at * this.#stride, this.#round, undefined, this.#expected()))
       return false;
     this.#model.beginChange(run);
     this.#round = (this.#round + 1) % ROUNDS;
@@ -180,8 +168,8 @@ export class MixedWork implements Workload {
     const runs = this.#takeRuns(room);
     if (runs.length === 0) return this.#read();
     const onDisk = runs.map(({ block, count }) => ({ block: block * this.#stride, count }));
-    const mayUnmap = type === VIRTIO_BLK_T_WRITE_ZEROES && this.#random.chance(50);
-    const ranges = { runs: onDisk, flags: mayUnmap ? VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP : 0 };
+    const mayUnmap = type === wire.VIRTIO_BLK_T_WRITE_ZEROES && this.#random.chance(50);
+    const ranges = { runs: onDisk, flags: mayUnmap ? wire.VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP : 0 };
     if (this.#requests.submit(type, onDisk[0]!.block, UNKNOWN_ROUND, ranges, this.#expected())) return true;
     for (const run of runs) this.#model.cancelChange(run);
     return false;
@@ -207,7 +195,7 @@ export class MixedWork implements Workload {
 
   /** The status that has to come of a change. */
   #expected(): number {
-    return this.#isReadOnly ? VIRTIO_BLK_S_IOERR : VIRTIO_BLK_S_OK;
+    return this.#isReadOnly ? wire.VIRTIO_BLK_S_IOERR : wire.VIRTIO_BLK_S_OK;
   }
 
   /** Switches the cache, and compares what the disk says then. */
@@ -221,12 +209,12 @@ export class MixedWork implements Workload {
 
   #end(request: BlockRequest, outcome: BlockOutcome, address: number): void {
     const { type, block, round, ranges } = request;
-    if (type === VIRTIO_BLK_T_IN) {
+    if (type === wire.VIRTIO_BLK_T_IN) {
       // One that had to be refused is behind the disk, and not of the model.
-      if (request.expected === VIRTIO_BLK_S_OK) this.#endRead(block, round, outcome, address);
-    } else if (ranges !== undefined || type === VIRTIO_BLK_T_OUT) {
+      if (request.expected === wire.VIRTIO_BLK_S_OK) this.#endRead(block, round, outcome, address);
+    } else if (ranges !== undefined || type === wire.VIRTIO_BLK_T_OUT) {
       if (round !== UNDEFINED_ROUND) this.#endChange(request, outcome);
-    } else if (outcome === 'done' && type !== VIRTIO_BLK_T_FLUSH)
+    } else if (outcome === 'done' && type !== wire.VIRTIO_BLK_T_FLUSH)
       this.#answers.check(type, address, this.#requests.completed + 1);
   }
 
@@ -240,8 +228,8 @@ export class MixedWork implements Workload {
   #endChange({ type, block, round, ranges }: BlockRequest, outcome: BlockOutcome): void {
     let left: number | undefined = UNDEFINED_ROUND;
     if (outcome === 'refused') left = undefined;
-    else if (outcome === 'done' && type === VIRTIO_BLK_T_OUT) left = round;
-    else if (outcome === 'done' && type === VIRTIO_BLK_T_WRITE_ZEROES) left = ZERO_ROUND;
+    else if (outcome === 'done' && type === wire.VIRTIO_BLK_T_OUT) left = round;
+    else if (outcome === 'done' && type === wire.VIRTIO_BLK_T_WRITE_ZEROES) left = ZERO_ROUND;
     for (const run of ranges?.runs ?? [{ block, count: 1 }])
       this.#model.endChange({ block: run.block / this.#stride, count: run.count }, left);
   }
@@ -254,7 +242,7 @@ export class MixedWork implements Workload {
     this.#model.checksums[at] = checksum;
     if (before < 0 || before === checksum) return;
     const detail = 'the data differs from what an earlier read gave, and no request wrote in between';
-    const what = `read of sector ${(block * options.blockSize) / SECTOR_SIZE}`;
+    const what = `read of sector ${(block * options.blockSize) / wire.SECTOR_SIZE}`;
     this.#answers.note('data', what, detail, this.#requests.completed + 1);
   }
 }

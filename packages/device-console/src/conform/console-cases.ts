@@ -13,16 +13,7 @@ import type { QueueLayout } from '@virtio-platform/core/queue';
 import { CONSOLE_CONFIG } from '../console-config.ts';
 import { CONSOLE_FEATURES, VIRTIO_CONSOLE_F_EMERG_WRITE, VIRTIO_CONSOLE_F_MULTIPORT } from '../console-features.ts';
 import { controlMessage } from '../control-message.ts';
-import {
-  CONSOLE_CONTROL_RECEIVE,
-  CONSOLE_CONTROL_TRANSMIT,
-  consoleReceiveQueue,
-  VIRTIO_CONSOLE_CONSOLE_PORT,
-  VIRTIO_CONSOLE_DEVICE_ADD,
-  VIRTIO_CONSOLE_DEVICE_READY,
-  VIRTIO_CONSOLE_PORT_OPEN,
-  VIRTIO_CONSOLE_PORT_READY,
-} from '../layout.ts';
+import * as wire from '../layout.ts';
 import { ConsoleLine, LINE_BYTES, type HeardMessage, type LineOptions } from './console-line.ts';
 
 const BOTH: readonly QueueLayout[] = ['split', 'packed'];
@@ -110,7 +101,7 @@ function hostileCase(
     isLooped: false,
     start: { isMultiport, size: 32 },
     run: async (line) => {
-      if (isMultiport) await line.say(0, VIRTIO_CONSOLE_DEVICE_READY, 1);
+      if (isMultiport) await line.say(0, wire.VIRTIO_CONSOLE_DEVICE_READY, 1);
       misuse(line);
       await line.bench.settle();
     },
@@ -119,8 +110,8 @@ function hostileCase(
 
 /** The ports that are announced once the driver is ready. */
 async function announced(line: ConsoleLine): Promise<readonly HeardMessage[]> {
-  await line.say(0, VIRTIO_CONSOLE_DEVICE_READY, 1);
-  return (await line.hear()).filter(({ event }) => event === VIRTIO_CONSOLE_DEVICE_ADD);
+  await line.say(0, wire.VIRTIO_CONSOLE_DEVICE_READY, 1);
+  return (await line.hear()).filter(({ event }) => event === wire.VIRTIO_CONSOLE_DEVICE_ADD);
 }
 
 function mostPorts({ transport }: ConformBench): number {
@@ -222,10 +213,10 @@ const CASES: readonly ConformCase[] = [
       const ports = await announced(line);
       line.bench.check(ports.length > 0, 'no port is announced');
       const first = ports[0]!;
-      await line.say(first.port, VIRTIO_CONSOLE_PORT_READY, 1);
+      await line.say(first.port, wire.VIRTIO_CONSOLE_PORT_READY, 1);
       const heard = (await line.hear()).filter(({ port }) => port === first.port);
       const isTold = heard.some(
-        ({ event }) => event === VIRTIO_CONSOLE_PORT_OPEN || event === VIRTIO_CONSOLE_CONSOLE_PORT,
+        ({ event }) => event === wire.VIRTIO_CONSOLE_PORT_OPEN || event === wire.VIRTIO_CONSOLE_CONSOLE_PORT,
       );
       line.bench.check(isTold, `nothing was said of port ${first.port}`);
     },
@@ -234,10 +225,10 @@ const CASES: readonly ConformCase[] = [
     ...controlCase('second-port', 'gives back on its second port what is sent there', async (line) => {
       const ports = (await announced(line)).map(({ port }) => port);
       if (!ports.includes(1)) line.bench.skip('it has no port 1');
-      await line.say(1, VIRTIO_CONSOLE_PORT_READY, 1);
-      await line.say(1, VIRTIO_CONSOLE_PORT_OPEN, 1);
+      await line.say(1, wire.VIRTIO_CONSOLE_PORT_READY, 1);
+      await line.say(1, wire.VIRTIO_CONSOLE_PORT_OPEN, 1);
       await line.hear();
-      const queue = consoleReceiveQueue(1);
+      const queue = wire.consoleReceiveQueue(1);
       for (let i = 0; i < 4; i++) line.supply([LINE_BYTES], queue);
       for (let seed = 0; seed < 3; seed++) {
         await line.send(text(30, seed), {}, queue + 1);
@@ -246,7 +237,7 @@ const CASES: readonly ConformCase[] = [
     }),
   },
   controlCase('unknown-port', 'goes on after messages of ports that there are not', async (line) => {
-    await line.say(NO_PORT, VIRTIO_CONSOLE_PORT_READY, 0);
+    await line.say(NO_PORT, wire.VIRTIO_CONSOLE_PORT_READY, 0);
     line.bench.check((await announced(line)).length > 0, 'no port is announced any more');
   }),
   hostileCase('writable', 'a transmit buffer that is writable', false, (line) => {
@@ -260,33 +251,33 @@ const CASES: readonly ConformCase[] = [
   hostileCase('of-256-kib', 'a message of 256 KiB', false, (line) => line.give(new Uint8Array(0x4_0000).fill(0x41))),
   ...[1, 7, 9].map((bytes) =>
     hostileCase(`control-of-${bytes}`, `a control message of ${bytes} bytes`, true, (line) =>
-      line.give(new Uint8Array(bytes), CONSOLE_CONTROL_TRANSMIT),
+      line.give(new Uint8Array(bytes), wire.CONSOLE_CONTROL_TRANSMIT),
     ),
   ),
   hostileCase('unknown-event', 'an event that there is not', true, (line) =>
-    line.give(controlMessage(true, 0, 0x7777, 1), CONSOLE_CONTROL_TRANSMIT),
+    line.give(controlMessage(true, 0, 0x7777, 1), wire.CONSOLE_CONTROL_TRANSMIT),
   ),
   hostileCase('open-of-no-port', 'the opening of a port that there is not', true, (line) =>
-    line.give(controlMessage(true, NO_PORT, VIRTIO_CONSOLE_PORT_OPEN, 1), CONSOLE_CONTROL_TRANSMIT),
+    line.give(controlMessage(true, NO_PORT, wire.VIRTIO_CONSOLE_PORT_OPEN, 1), wire.CONSOLE_CONTROL_TRANSMIT),
   ),
   hostileCase('event-of-the-device', 'an event that the device has to send', true, (line) =>
-    line.give(controlMessage(true, 0, VIRTIO_CONSOLE_DEVICE_ADD, 1), CONSOLE_CONTROL_TRANSMIT),
+    line.give(controlMessage(true, 0, wire.VIRTIO_CONSOLE_DEVICE_ADD, 1), wire.CONSOLE_CONTROL_TRANSMIT),
   ),
   hostileCase('driver-failed', 'a driver that is not ready', true, (line) =>
-    line.give(controlMessage(true, 0, VIRTIO_CONSOLE_DEVICE_READY, 0), CONSOLE_CONTROL_TRANSMIT),
+    line.give(controlMessage(true, 0, wire.VIRTIO_CONSOLE_DEVICE_READY, 0), wire.CONSOLE_CONTROL_TRANSMIT),
   ),
   hostileCase('opened-often', 'a port that opens and closes 12 times', true, (line) => {
     for (let i = 0; i < 12; i++)
-      line.give(controlMessage(true, 0, VIRTIO_CONSOLE_PORT_OPEN, i % 2), CONSOLE_CONTROL_TRANSMIT);
+      line.give(controlMessage(true, 0, wire.VIRTIO_CONSOLE_PORT_OPEN, i % 2), wire.CONSOLE_CONTROL_TRANSMIT);
   }),
   hostileCase('writable-control', 'a control message that is writable', true, (line) => {
     const buffer = line.bench.allocate('a writable control message', 8, 64);
-    line.bench.ring(CONSOLE_CONTROL_TRANSMIT).give([{ buffer, isWritable: true }]);
+    line.bench.ring(wire.CONSOLE_CONTROL_TRANSMIT).give([{ buffer, isWritable: true }]);
   }),
   hostileCase('short-control-buffer', 'buffers of 4 bytes for control messages', true, (line) => {
-    for (let i = 0; i < 4; i++) line.supply([4], CONSOLE_CONTROL_RECEIVE);
+    for (let i = 0; i < 4; i++) line.supply([4], wire.CONSOLE_CONTROL_RECEIVE);
     for (let i = 0; i < 6; i++)
-      line.give(controlMessage(true, 0, VIRTIO_CONSOLE_PORT_READY, 1), CONSOLE_CONTROL_TRANSMIT);
+      line.give(controlMessage(true, 0, wire.VIRTIO_CONSOLE_PORT_READY, 1), wire.CONSOLE_CONTROL_TRANSMIT);
   }),
 ];
 
@@ -296,17 +287,17 @@ const UNSAID = new WeakMap<ConformRing, Uint8Array[]>();
 /** Takes what comes, and with MULTIPORT opens every port. */
 function attend(bench: ConformBench): void {
   feedRing(bench, 0, LINE_BYTES);
-  if (!bench.enabled.includes(CONSOLE_CONTROL_TRANSMIT)) return;
-  const ring = bench.ring(CONSOLE_CONTROL_TRANSMIT);
-  const unsaid = UNSAID.get(ring) ?? [controlMessage(true, 0, VIRTIO_CONSOLE_DEVICE_READY, 1)];
+  if (!bench.enabled.includes(wire.CONSOLE_CONTROL_TRANSMIT)) return;
+  const ring = bench.ring(wire.CONSOLE_CONTROL_TRANSMIT);
+  const unsaid = UNSAID.get(ring) ?? [controlMessage(true, 0, wire.VIRTIO_CONSOLE_DEVICE_READY, 1)];
   UNSAID.set(ring, unsaid);
-  feedRing(bench, CONSOLE_CONTROL_RECEIVE, LINE_BYTES, (message) => {
+  feedRing(bench, wire.CONSOLE_CONTROL_RECEIVE, LINE_BYTES, (message) => {
     if (message.length < 8) return;
     const view = new DataView(message.buffer, message.byteOffset);
     const [port, event] = [view.getUint32(0, true), view.getUint16(4, true)];
-    if (event !== VIRTIO_CONSOLE_DEVICE_ADD) return;
-    unsaid.push(controlMessage(true, port, VIRTIO_CONSOLE_PORT_READY, 1));
-    unsaid.push(controlMessage(true, port, VIRTIO_CONSOLE_PORT_OPEN, 1));
+    if (event !== wire.VIRTIO_CONSOLE_DEVICE_ADD) return;
+    unsaid.push(controlMessage(true, port, wire.VIRTIO_CONSOLE_PORT_READY, 1));
+    unsaid.push(controlMessage(true, port, wire.VIRTIO_CONSOLE_PORT_OPEN, 1));
   });
   while (ring.take() !== undefined);
   while (unsaid.length > 0 && ring.outstanding < ring.size) {
@@ -334,7 +325,9 @@ const CLAUSES: readonly Clause[] = [
 export const CONSOLE_CASES: DeviceCases = {
   clauses: CLAUSES,
   queues: ({ accepted }) =>
-    accepted.has(VIRTIO_CONSOLE_F_MULTIPORT) ? [1, 0, CONSOLE_CONTROL_RECEIVE, CONSOLE_CONTROL_TRANSMIT] : [1, 0],
+    accepted.has(VIRTIO_CONSOLE_F_MULTIPORT)
+      ? [1, 0, wire.CONSOLE_CONTROL_RECEIVE, wire.CONSOLE_CONTROL_TRANSMIT]
+      : [1, 0],
   open: async (bench) => {
     await ConsoleLine.findLoop(bench);
     return transmission;

@@ -4,34 +4,9 @@ import {
   VIRTIO_RING_F_EVENT_IDX,
   VIRTIO_RING_F_INDIRECT_DESC,
 } from '@virtio-platform/core/features';
-import {
-  VIRTIO_NET_CTRL_ANNOUNCE,
-  VIRTIO_NET_CTRL_GUEST_OFFLOADS,
-  VIRTIO_NET_CTRL_MAC,
-  VIRTIO_NET_CTRL_MQ,
-  VIRTIO_NET_CTRL_RX,
-  VIRTIO_NET_CTRL_RX_ALLMULTI,
-  VIRTIO_NET_CTRL_RX_ALLUNI,
-  VIRTIO_NET_CTRL_RX_NOBCAST,
-  VIRTIO_NET_CTRL_RX_NOMULTI,
-  VIRTIO_NET_CTRL_RX_NOUNI,
-  VIRTIO_NET_CTRL_RX_PROMISC,
-  VIRTIO_NET_CTRL_VLAN,
-} from '../control/control-commands.ts';
+import * as ctrl from '../control/control-commands.ts';
 import { addressCommand, ANNOUNCE_ACK, modeCommand, tablesCommand, vlanCommand } from '../control/net-command.ts';
-import {
-  NET_FEATURES,
-  VIRTIO_NET_F_CTRL_GUEST_OFFLOADS,
-  VIRTIO_NET_F_CTRL_MAC_ADDR,
-  VIRTIO_NET_F_CTRL_RX,
-  VIRTIO_NET_F_CTRL_RX_EXTRA,
-  VIRTIO_NET_F_CTRL_VLAN,
-  VIRTIO_NET_F_CTRL_VQ,
-  VIRTIO_NET_F_GUEST_ANNOUNCE,
-  VIRTIO_NET_F_MAC,
-  VIRTIO_NET_F_MQ,
-  VIRTIO_NET_F_STATUS,
-} from '../net-features.ts';
+import * as feature from '../net-features.ts';
 import { VIRTIO_NET_S_ANNOUNCE } from '../layout.ts';
 import { BOTH, netCase, type NetTemplate } from './net-case.ts';
 import { configOf, type NetPort } from './net-port.ts';
@@ -40,7 +15,7 @@ const COMMANDS = '5.1.6.5';
 const MODES = '5.1.6.5.1.1';
 /** No class and no command has it. */
 const UNKNOWN = 0x7e;
-const ON = modeCommand(VIRTIO_NET_CTRL_RX_PROMISC, true);
+const ON = modeCommand(ctrl.VIRTIO_NET_CTRL_RX_PROMISC, true);
 /** A command with 20 bytes of data. */
 const TABLES = tablesCommand(['02:00:00:00:00:07'], ['33:33:00:00:00:07'], true);
 
@@ -50,7 +25,7 @@ function commandCase(template: CommandTemplate): ConformCase {
   return netCase({
     clause: COMMANDS,
     isLooped: false,
-    features: [VIRTIO_NET_F_CTRL_RX],
+    features: [feature.VIRTIO_NET_F_CTRL_RX],
     start: { buffers: 2 },
     ...template,
   });
@@ -89,7 +64,7 @@ function unknownCase(name: string, ofClass: number, features: readonly number[])
     id: `net/command-unknown-of-${name}`,
     level: 'SHOULD',
     title: `answers ERR to a command that the class ${name} does not have`,
-    features: [VIRTIO_NET_F_CTRL_VQ, ...features],
+    features: [feature.VIRTIO_NET_F_CTRL_VQ, ...features],
     run: (port) => port.refused({ class: ofClass, command: UNKNOWN, data: Uint8Array.of(1, 0) }),
   });
 }
@@ -131,7 +106,7 @@ export const NET_COMMAND_CASES: readonly ConformCase[] = [
     { readable: [2, 4], indirect: true },
     {
       start: { buffers: 2, with: [VIRTIO_RING_F_INDIRECT_DESC] },
-      needs: [offersFeature(VIRTIO_RING_F_INDIRECT_DESC, NET_FEATURES)],
+      needs: [offersFeature(VIRTIO_RING_F_INDIRECT_DESC, feature.NET_FEATURES)],
     },
   ),
   commandCase({
@@ -174,7 +149,7 @@ export const NET_COMMAND_CASES: readonly ConformCase[] = [
     layouts: BOTH,
     start: { buffers: 2, size: 4 },
     run: async (port) => {
-      for (let n = 0; n < 100; n++) await port.order(modeCommand(VIRTIO_NET_CTRL_RX_PROMISC, n % 2 === 0));
+      for (let n = 0; n < 100; n++) await port.order(modeCommand(ctrl.VIRTIO_NET_CTRL_RX_PROMISC, n % 2 === 0));
     },
   }),
   commandCase({
@@ -182,7 +157,7 @@ export const NET_COMMAND_CASES: readonly ConformCase[] = [
     clause: '6.2',
     title: 'returns commands in their order, with IN_ORDER',
     layouts: BOTH,
-    needs: [offersFeature(VIRTIO_F_IN_ORDER, NET_FEATURES)],
+    needs: [offersFeature(VIRTIO_F_IN_ORDER, feature.NET_FEATURES)],
     start: { buffers: 2, size: 32, with: [VIRTIO_F_IN_ORDER] },
     run: async (port) => {
       const ring = port.control;
@@ -212,7 +187,7 @@ export const NET_COMMAND_CASES: readonly ConformCase[] = [
     clause: '2.7.7.2',
     title: 'notifies as a command reaches the event',
     layouts: BOTH,
-    needs: [offersFeature(VIRTIO_RING_F_EVENT_IDX, NET_FEATURES)],
+    needs: [offersFeature(VIRTIO_RING_F_EVENT_IDX, feature.NET_FEATURES)],
     start: { buffers: 2, with: [VIRTIO_RING_F_EVENT_IDX] },
     run: async (port) => {
       const { bench } = port;
@@ -246,29 +221,29 @@ export const NET_COMMAND_CASES: readonly ConformCase[] = [
     level: 'SHOULD',
     title: 'answers ERR to a class that there is not, and goes on',
     layouts: BOTH,
-    features: [VIRTIO_NET_F_CTRL_RX],
+    features: [feature.VIRTIO_NET_F_CTRL_RX],
     run: async (port) => {
       for (const ofClass of [UNKNOWN, 0xff]) await port.refused({ class: ofClass, command: 0, data: Uint8Array.of(1) });
       await port.order(ON);
     },
   }),
-  unknownCase('rx', VIRTIO_NET_CTRL_RX, [VIRTIO_NET_F_CTRL_RX]),
-  unknownCase('mac', VIRTIO_NET_CTRL_MAC, [VIRTIO_NET_F_CTRL_MAC_ADDR]),
-  unknownCase('vlan', VIRTIO_NET_CTRL_VLAN, [VIRTIO_NET_F_CTRL_VLAN]),
-  unknownCase('announce', VIRTIO_NET_CTRL_ANNOUNCE, [VIRTIO_NET_F_GUEST_ANNOUNCE]),
-  unknownCase('mq', VIRTIO_NET_CTRL_MQ, [VIRTIO_NET_F_MQ]),
-  unknownCase('offloads', VIRTIO_NET_CTRL_GUEST_OFFLOADS, [VIRTIO_NET_F_CTRL_GUEST_OFFLOADS]),
-  modeCase('promiscuous', VIRTIO_NET_CTRL_RX_PROMISC, VIRTIO_NET_F_CTRL_RX),
-  modeCase('all-multicast', VIRTIO_NET_CTRL_RX_ALLMULTI, VIRTIO_NET_F_CTRL_RX),
-  modeCase('all-unicast', VIRTIO_NET_CTRL_RX_ALLUNI, VIRTIO_NET_F_CTRL_RX_EXTRA),
-  modeCase('no-multicast', VIRTIO_NET_CTRL_RX_NOMULTI, VIRTIO_NET_F_CTRL_RX_EXTRA),
-  modeCase('no-unicast', VIRTIO_NET_CTRL_RX_NOUNI, VIRTIO_NET_F_CTRL_RX_EXTRA),
-  modeCase('no-broadcast', VIRTIO_NET_CTRL_RX_NOBCAST, VIRTIO_NET_F_CTRL_RX_EXTRA),
+  unknownCase('rx', ctrl.VIRTIO_NET_CTRL_RX, [feature.VIRTIO_NET_F_CTRL_RX]),
+  unknownCase('mac', ctrl.VIRTIO_NET_CTRL_MAC, [feature.VIRTIO_NET_F_CTRL_MAC_ADDR]),
+  unknownCase('vlan', ctrl.VIRTIO_NET_CTRL_VLAN, [feature.VIRTIO_NET_F_CTRL_VLAN]),
+  unknownCase('announce', ctrl.VIRTIO_NET_CTRL_ANNOUNCE, [feature.VIRTIO_NET_F_GUEST_ANNOUNCE]),
+  unknownCase('mq', ctrl.VIRTIO_NET_CTRL_MQ, [feature.VIRTIO_NET_F_MQ]),
+  unknownCase('offloads', ctrl.VIRTIO_NET_CTRL_GUEST_OFFLOADS, [feature.VIRTIO_NET_F_CTRL_GUEST_OFFLOADS]),
+  modeCase('promiscuous', ctrl.VIRTIO_NET_CTRL_RX_PROMISC, feature.VIRTIO_NET_F_CTRL_RX),
+  modeCase('all-multicast', ctrl.VIRTIO_NET_CTRL_RX_ALLMULTI, feature.VIRTIO_NET_F_CTRL_RX),
+  modeCase('all-unicast', ctrl.VIRTIO_NET_CTRL_RX_ALLUNI, feature.VIRTIO_NET_F_CTRL_RX_EXTRA),
+  modeCase('no-multicast', ctrl.VIRTIO_NET_CTRL_RX_NOMULTI, feature.VIRTIO_NET_F_CTRL_RX_EXTRA),
+  modeCase('no-unicast', ctrl.VIRTIO_NET_CTRL_RX_NOUNI, feature.VIRTIO_NET_F_CTRL_RX_EXTRA),
+  modeCase('no-broadcast', ctrl.VIRTIO_NET_CTRL_RX_NOBCAST, feature.VIRTIO_NET_F_CTRL_RX_EXTRA),
   commandCase({
     id: 'net/mac-in-configuration',
     clause: '5.1.6.5.2.1',
     title: 'has a new address in mac before it returns the command',
-    features: [VIRTIO_NET_F_CTRL_MAC_ADDR, VIRTIO_NET_F_MAC],
+    features: [feature.VIRTIO_NET_F_CTRL_MAC_ADDR, feature.VIRTIO_NET_F_MAC],
     run: async (port) => {
       for (const mac of ['02:00:00:aa:bb:01', '02:00:00:aa:bb:02']) {
         await port.order(addressCommand(mac));
@@ -296,7 +271,7 @@ export const NET_COMMAND_CASES: readonly ConformCase[] = [
     id: 'net/vlans-of-all-numbers',
     clause: '5.1.6.5.3.1',
     title: 'adds and removes VLANs 0, 1, 31, 32, 4094 and 4095',
-    features: [VIRTIO_NET_F_CTRL_VLAN],
+    features: [feature.VIRTIO_NET_F_CTRL_VLAN],
     run: async (port) => {
       for (const vlan of [0, 1, 31, 32, 4094, 4095]) await port.order(vlanCommand(vlan, true, true));
       for (const vlan of [0, 1, 31, 32, 4094, 4095]) await port.order(vlanCommand(vlan, false, true));
@@ -306,7 +281,7 @@ export const NET_COMMAND_CASES: readonly ConformCase[] = [
     id: 'net/announce-acknowledged',
     clause: '5.1.6.5.4.2',
     title: 'does not ask for an announcement once it is acknowledged',
-    features: [VIRTIO_NET_F_GUEST_ANNOUNCE, VIRTIO_NET_F_STATUS],
+    features: [feature.VIRTIO_NET_F_GUEST_ANNOUNCE, feature.VIRTIO_NET_F_STATUS],
     run: async (port) => {
       const ack = await port.command(ANNOUNCE_ACK);
       port.bench.check(ack <= 1, `the acknowledgement is ${ack}`);

@@ -1,16 +1,6 @@
 import type { ConformBench, ConformCase } from '@virtio-platform/core';
 import { NET_CONFIG, type NetField } from '../net-config.ts';
-import {
-  VIRTIO_NET_F_CTRL_RX_EXTRA,
-  VIRTIO_NET_F_CTRL_VQ,
-  VIRTIO_NET_F_HASH_REPORT,
-  VIRTIO_NET_F_MAC,
-  VIRTIO_NET_F_MQ,
-  VIRTIO_NET_F_MTU,
-  VIRTIO_NET_F_RSS,
-  VIRTIO_NET_F_SPEED_DUPLEX,
-  VIRTIO_NET_F_STATUS,
-} from '../net-features.ts';
+import * as feature from '../net-features.ts';
 import { ETHERNET_HEADER, MAC_BYTES, VIRTIO_NET_S_ANNOUNCE, VIRTIO_NET_S_LINK_UP } from '../layout.ts';
 import { netCase, offersNet } from './net-case.ts';
 import { NetPort } from './net-port.ts';
@@ -32,7 +22,7 @@ function value({ transport }: ConformBench, field: NetField): number {
 /** A field whose value is right or wrong by itself. */
 function fieldCase(
   id: string,
-  feature: number,
+  bit: number,
   field: NetField,
   title: string,
   isRight: (value: number) => boolean,
@@ -43,7 +33,7 @@ function fieldCase(
     clause: NORMATIVE,
     level,
     title,
-    needs: [offersNet(feature)],
+    needs: [offersNet(bit)],
     run: async (bench) => {
       await bench.start();
       const seen = value(bench, field);
@@ -53,15 +43,18 @@ function fieldCase(
 }
 
 /** A feature that is of no use without the control queue. */
-function needsControl(id: string, feature: number, name: string): ConformCase {
+function needsControl(id: string, bit: number, name: string): ConformCase {
   return {
     id: `net/${id}`,
     clause: NORMATIVE,
     level: 'SHOULD',
     title: `offers ${name} only together with CTRL_VQ`,
-    needs: [({ offered }) => (offered.has(feature) ? undefined : `the device does not offer ${name}`)],
+    needs: [({ offered }) => (offered.has(bit) ? undefined : `the device does not offer ${name}`)],
     run: (bench) =>
-      bench.check(bench.transport.readDeviceFeatures().has(VIRTIO_NET_F_CTRL_VQ), `${name} is offered without CTRL_VQ`),
+      bench.check(
+        bench.transport.readDeviceFeatures().has(feature.VIRTIO_NET_F_CTRL_VQ),
+        `${name} is offered without CTRL_VQ`,
+      ),
   };
 }
 
@@ -69,7 +62,7 @@ function needsControl(id: string, feature: number, name: string): ConformCase {
 export const NET_CONFIG_CASES: readonly ConformCase[] = [
   fieldCase(
     'max-pairs',
-    VIRTIO_NET_F_MQ,
+    feature.VIRTIO_NET_F_MQ,
     'max_virtqueue_pairs',
     'says 1 to 0x8000 pairs of queues',
     (pairs) => pairs >= 1 && pairs <= 0x8000,
@@ -79,22 +72,30 @@ export const NET_CONFIG_CASES: readonly ConformCase[] = [
     clause: LAYOUT,
     level: 'MUST',
     title: 'has the queues of all pairs that it says, and the control queue behind them',
-    needs: [offersNet(VIRTIO_NET_F_MQ)],
+    needs: [offersNet(feature.VIRTIO_NET_F_MQ)],
     run: async (bench) => {
       await bench.start();
-      const queues = 2 * value(bench, 'max_virtqueue_pairs') + (bench.accepted.has(VIRTIO_NET_F_CTRL_VQ) ? 1 : 0);
+      const queues =
+        2 * value(bench, 'max_virtqueue_pairs') + (bench.accepted.has(feature.VIRTIO_NET_F_CTRL_VQ) ? 1 : 0);
       bench.check(bench.device.queueCount >= queues, `it has ${bench.device.queueCount} queues, and needs ${queues}`);
       for (let queue = 0; queue < queues; queue++)
         bench.check(bench.transport.maxQueueSize(queue) > 0, `queue ${queue} has a size of 0`);
     },
   },
-  fieldCase('mtu-range', VIRTIO_NET_F_MTU, 'mtu', 'says an MTU of 68 or more', (mtu) => mtu >= 68),
-  fieldCase('mtu-of-ipv6', VIRTIO_NET_F_MTU, 'mtu', 'says an MTU of 1280 or more', (mtu) => mtu >= 1280, 'SHOULD'),
+  fieldCase('mtu-range', feature.VIRTIO_NET_F_MTU, 'mtu', 'says an MTU of 68 or more', (mtu) => mtu >= 68),
+  fieldCase(
+    'mtu-of-ipv6',
+    feature.VIRTIO_NET_F_MTU,
+    'mtu',
+    'says an MTU of 1280 or more',
+    (mtu) => mtu >= 1280,
+    'SHOULD',
+  ),
   netCase({
     id: 'net/mtu-stays',
     clause: NORMATIVE,
     title: 'keeps its MTU while frames are sent, and over a reset',
-    features: [VIRTIO_NET_F_MTU],
+    features: [feature.VIRTIO_NET_F_MTU],
     isLooped: false,
     run: async (port) => {
       const { bench } = port;
@@ -109,7 +110,7 @@ export const NET_CONFIG_CASES: readonly ConformCase[] = [
     id: 'net/mtu-forwarded',
     clause: NORMATIVE,
     title: 'forwards frames of exactly its MTU, whole',
-    features: [VIRTIO_NET_F_MTU],
+    features: [feature.VIRTIO_NET_F_MTU],
     run: async (port) => {
       const mtu = value(port.bench, 'mtu');
       const frame = port.frame({ data: mtu });
@@ -120,12 +121,12 @@ export const NET_CONFIG_CASES: readonly ConformCase[] = [
   }),
   fieldCase(
     'speed-range',
-    VIRTIO_NET_F_SPEED_DUPLEX,
+    feature.VIRTIO_NET_F_SPEED_DUPLEX,
     'speed',
     'says a speed of at most 0x7fffffff, or an unknown one',
     (speed) => speed <= MOST_SPEED || speed === UNKNOWN_SPEED,
   ),
-  fieldCase('duplex-values', VIRTIO_NET_F_SPEED_DUPLEX, 'duplex', 'says a duplex of 0, 1 or 0xff', (duplex) =>
+  fieldCase('duplex-values', feature.VIRTIO_NET_F_SPEED_DUPLEX, 'duplex', 'says a duplex of 0, 1 or 0xff', (duplex) =>
     [0, 1, 0xff].includes(duplex),
   ),
   netCase({
@@ -133,7 +134,7 @@ export const NET_CONFIG_CASES: readonly ConformCase[] = [
     clause: NORMATIVE,
     level: 'SHOULD',
     title: 'keeps speed and duplex while the link is up',
-    features: [VIRTIO_NET_F_SPEED_DUPLEX, VIRTIO_NET_F_STATUS],
+    features: [feature.VIRTIO_NET_F_SPEED_DUPLEX, feature.VIRTIO_NET_F_STATUS],
     isLooped: false,
     run: async (port) => {
       const { bench } = port;
@@ -145,33 +146,33 @@ export const NET_CONFIG_CASES: readonly ConformCase[] = [
   }),
   fieldCase(
     'hash-key-size',
-    VIRTIO_NET_F_RSS,
+    feature.VIRTIO_NET_F_RSS,
     'rss_max_key_size',
     'takes hash keys of 40 bytes at least',
     (size) => size >= 40,
   ),
   fieldCase(
     'table-length',
-    VIRTIO_NET_F_RSS,
+    feature.VIRTIO_NET_F_RSS,
     'rss_max_indirection_table_length',
     'takes indirection tables of 128 entries at least',
     (length) => length >= 128,
   ),
   fieldCase(
     'hash-types-known',
-    VIRTIO_NET_F_RSS,
+    feature.VIRTIO_NET_F_RSS,
     'supported_hash_types',
     'supports only hash types that there are',
     (types) => types > 0 && types <= HASH_TYPES,
   ),
-  needsControl('hash-report-needs-control', VIRTIO_NET_F_HASH_REPORT, 'NET_HASH_REPORT'),
-  needsControl('rx-extra-needs-control', VIRTIO_NET_F_CTRL_RX_EXTRA, 'NET_CTRL_RX_EXTRA'),
+  needsControl('hash-report-needs-control', feature.VIRTIO_NET_F_HASH_REPORT, 'NET_HASH_REPORT'),
+  needsControl('rx-extra-needs-control', feature.VIRTIO_NET_F_CTRL_RX_EXTRA, 'NET_CTRL_RX_EXTRA'),
   {
     id: 'net/mac-of-one-host',
     clause: LAYOUT,
     level: 'MUST',
     title: 'has an address of one host in mac',
-    needs: [offersNet(VIRTIO_NET_F_MAC)],
+    needs: [offersNet(feature.VIRTIO_NET_F_MAC)],
     run: async (bench) => {
       await bench.start();
       const mac = new Uint8Array(MAC_BYTES);
@@ -184,7 +185,7 @@ export const NET_CONFIG_CASES: readonly ConformCase[] = [
     clause: LAYOUT,
     level: 'MUST',
     title: 'has a status of LINK_UP and ANNOUNCE only, and asks for no announcement at its start',
-    needs: [offersNet(VIRTIO_NET_F_STATUS)],
+    needs: [offersNet(feature.VIRTIO_NET_F_STATUS)],
     run: async (bench) => {
       await bench.start();
       const status = value(bench, 'status');
@@ -196,10 +197,15 @@ export const NET_CONFIG_CASES: readonly ConformCase[] = [
     clause: LAYOUT,
     level: 'MUST',
     title: 'has the same mac, whichever other features are accepted',
-    needs: [offersNet(VIRTIO_NET_F_MAC)],
+    needs: [offersNet(feature.VIRTIO_NET_F_MAC)],
     run: async (bench) => {
       const seen: string[] = [];
-      for (const without of [[], [VIRTIO_NET_F_STATUS], [VIRTIO_NET_F_CTRL_VQ], [VIRTIO_NET_F_MQ, VIRTIO_NET_F_MTU]])
+      for (const without of [
+        [],
+        [feature.VIRTIO_NET_F_STATUS],
+        [feature.VIRTIO_NET_F_CTRL_VQ],
+        [feature.VIRTIO_NET_F_MQ, feature.VIRTIO_NET_F_MTU],
+      ])
         seen.push((await NetPort.start(bench, { without, buffers: 0 })).config.mac ?? 'none');
       bench.equal('mac', new Set(seen).size, 1);
     },

@@ -1,12 +1,5 @@
 import type { ConformCase } from '@virtio-platform/core';
-import {
-  VIRTIO_NET_CTRL_RX_ALLMULTI,
-  VIRTIO_NET_CTRL_RX_ALLUNI,
-  VIRTIO_NET_CTRL_RX_NOBCAST,
-  VIRTIO_NET_CTRL_RX_NOMULTI,
-  VIRTIO_NET_CTRL_RX_NOUNI,
-  VIRTIO_NET_CTRL_RX_PROMISC,
-} from '../control/control-commands.ts';
+import * as ctrl from '../control/control-commands.ts';
 import { addressCommand, modeCommand, tablesCommand, vlanCommand, type NetCommand } from '../control/net-command.ts';
 import {
   VIRTIO_NET_F_CTRL_MAC_ADDR,
@@ -26,7 +19,7 @@ const VLANS = '5.1.6.5.3.1';
 
 const on = (mode: number): NetCommand => modeCommand(mode, true);
 const off = (mode: number): NetCommand => modeCommand(mode, false);
-const NOT_PROMISCUOUS = off(VIRTIO_NET_CTRL_RX_PROMISC);
+const NOT_PROMISCUOUS = off(ctrl.VIRTIO_NET_CTRL_RX_PROMISC);
 
 /** A filter that a case sets, frames that have to pass it, and frames that should not. */
 interface FilterTemplate {
@@ -85,7 +78,7 @@ export const NET_FILTER_CASES: readonly ConformCase[] = [
   filterCase({
     id: 'net/promiscuous-receives-all',
     title: 'receives all frames in promiscuous mode',
-    commands: [on(VIRTIO_NET_CTRL_RX_PROMISC)],
+    commands: [on(ctrl.VIRTIO_NET_CTRL_RX_PROMISC)],
     passes: [{}, other, group, broadcast],
   }),
   filterCase({
@@ -119,21 +112,21 @@ export const NET_FILTER_CASES: readonly ConformCase[] = [
   filterCase({
     id: 'net/all-multicast-received',
     title: 'receives all groups in all-multicast mode, and no other hosts',
-    commands: [NOT_PROMISCUOUS, on(VIRTIO_NET_CTRL_RX_ALLMULTI)],
+    commands: [NOT_PROMISCUOUS, on(ctrl.VIRTIO_NET_CTRL_RX_ALLMULTI)],
     passes: [group, { to: LISTED_GROUP }],
     drops: [other],
   }),
   filterCase({
     id: 'net/all-multicast-off',
     title: 'drops groups again once all-multicast mode is off',
-    commands: [NOT_PROMISCUOUS, on(VIRTIO_NET_CTRL_RX_ALLMULTI), off(VIRTIO_NET_CTRL_RX_ALLMULTI)],
+    commands: [NOT_PROMISCUOUS, on(ctrl.VIRTIO_NET_CTRL_RX_ALLMULTI), off(ctrl.VIRTIO_NET_CTRL_RX_ALLMULTI)],
     drops: [group],
   }),
   filterCase({
     id: 'net/all-unicast-received',
     title: 'receives all hosts in all-unicast mode, and no groups',
     features: [VIRTIO_NET_F_CTRL_RX_EXTRA, VIRTIO_NET_F_CTRL_RX],
-    commands: [NOT_PROMISCUOUS, on(VIRTIO_NET_CTRL_RX_ALLUNI)],
+    commands: [NOT_PROMISCUOUS, on(ctrl.VIRTIO_NET_CTRL_RX_ALLUNI)],
     passes: [other, { to: LISTED }],
     drops: [group],
   }),
@@ -141,21 +134,21 @@ export const NET_FILTER_CASES: readonly ConformCase[] = [
     id: 'net/no-multicast-drops',
     title: 'drops groups where multicast is suppressed, also in all-multicast mode',
     features: [VIRTIO_NET_F_CTRL_RX_EXTRA, VIRTIO_NET_F_CTRL_RX],
-    commands: [NOT_PROMISCUOUS, on(VIRTIO_NET_CTRL_RX_ALLMULTI), on(VIRTIO_NET_CTRL_RX_NOMULTI)],
+    commands: [NOT_PROMISCUOUS, on(ctrl.VIRTIO_NET_CTRL_RX_ALLMULTI), on(ctrl.VIRTIO_NET_CTRL_RX_NOMULTI)],
     drops: [group],
   }),
   filterCase({
     id: 'net/no-multicast-keeps-broadcast',
     title: 'receives broadcasts where multicast is suppressed',
     features: [VIRTIO_NET_F_CTRL_RX_EXTRA, VIRTIO_NET_F_CTRL_RX],
-    commands: [NOT_PROMISCUOUS, on(VIRTIO_NET_CTRL_RX_NOMULTI)],
+    commands: [NOT_PROMISCUOUS, on(ctrl.VIRTIO_NET_CTRL_RX_NOMULTI)],
     passes: [broadcast],
   }),
   filterCase({
     id: 'net/no-unicast-drops',
     title: 'drops frames to hosts where unicast is suppressed, also in all-unicast mode',
     features: [VIRTIO_NET_F_CTRL_RX_EXTRA, VIRTIO_NET_F_CTRL_RX],
-    commands: [NOT_PROMISCUOUS, on(VIRTIO_NET_CTRL_RX_ALLUNI), on(VIRTIO_NET_CTRL_RX_NOUNI)],
+    commands: [NOT_PROMISCUOUS, on(ctrl.VIRTIO_NET_CTRL_RX_ALLUNI), on(ctrl.VIRTIO_NET_CTRL_RX_NOUNI)],
     drops: [{}, other],
     marker: broadcast,
   }),
@@ -163,7 +156,7 @@ export const NET_FILTER_CASES: readonly ConformCase[] = [
     id: 'net/no-broadcast-drops',
     title: 'drops broadcasts where they are suppressed, also in all-multicast mode',
     features: [VIRTIO_NET_F_CTRL_RX_EXTRA, VIRTIO_NET_F_CTRL_RX],
-    commands: [NOT_PROMISCUOUS, on(VIRTIO_NET_CTRL_RX_ALLMULTI), on(VIRTIO_NET_CTRL_RX_NOBCAST)],
+    commands: [NOT_PROMISCUOUS, on(ctrl.VIRTIO_NET_CTRL_RX_ALLMULTI), on(ctrl.VIRTIO_NET_CTRL_RX_NOBCAST)],
     passes: [group],
     drops: [broadcast],
   }),
@@ -172,10 +165,10 @@ export const NET_FILTER_CASES: readonly ConformCase[] = [
     title: 'receives all frames in promiscuous mode, whatever is suppressed',
     features: [VIRTIO_NET_F_CTRL_RX_EXTRA, VIRTIO_NET_F_CTRL_RX],
     commands: [
-      on(VIRTIO_NET_CTRL_RX_PROMISC),
-      on(VIRTIO_NET_CTRL_RX_NOMULTI),
-      on(VIRTIO_NET_CTRL_RX_NOUNI),
-      on(VIRTIO_NET_CTRL_RX_NOBCAST),
+      on(ctrl.VIRTIO_NET_CTRL_RX_PROMISC),
+      on(ctrl.VIRTIO_NET_CTRL_RX_NOMULTI),
+      on(ctrl.VIRTIO_NET_CTRL_RX_NOUNI),
+      on(ctrl.VIRTIO_NET_CTRL_RX_NOBCAST),
     ],
     passes: [{}, other, group, broadcast],
   }),

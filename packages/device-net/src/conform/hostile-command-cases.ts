@@ -1,30 +1,7 @@
 import type { ConformCase } from '@virtio-platform/core';
-import {
-  VIRTIO_NET_CTRL_ANNOUNCE,
-  VIRTIO_NET_CTRL_ANNOUNCE_ACK,
-  VIRTIO_NET_CTRL_GUEST_OFFLOADS,
-  VIRTIO_NET_CTRL_GUEST_OFFLOADS_SET,
-  VIRTIO_NET_CTRL_MAC,
-  VIRTIO_NET_CTRL_MAC_ADDR_SET,
-  VIRTIO_NET_CTRL_MAC_TABLE_SET,
-  VIRTIO_NET_CTRL_MQ,
-  VIRTIO_NET_CTRL_MQ_HASH_CONFIG,
-  VIRTIO_NET_CTRL_MQ_RSS_CONFIG,
-  VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET,
-  VIRTIO_NET_CTRL_RX,
-  VIRTIO_NET_CTRL_VLAN,
-} from '../control/control-commands.ts';
+import * as ctrl from '../control/control-commands.ts';
 import { hashCommand, scalingCommand, type NetCommand } from '../control/net-command.ts';
-import {
-  VIRTIO_NET_F_CTRL_GUEST_OFFLOADS,
-  VIRTIO_NET_F_CTRL_MAC_ADDR,
-  VIRTIO_NET_F_CTRL_RX,
-  VIRTIO_NET_F_CTRL_VLAN,
-  VIRTIO_NET_F_CTRL_VQ,
-  VIRTIO_NET_F_HASH_REPORT,
-  VIRTIO_NET_F_MQ,
-  VIRTIO_NET_F_RSS,
-} from '../net-features.ts';
+import * as feature from '../net-features.ts';
 import { hostileCase } from './hostile-case.ts';
 import type { NetPort } from './net-port.ts';
 
@@ -54,7 +31,7 @@ function wrongCase(
     clause: COMMANDS,
     title: `does not acknowledge ${title}`,
     layouts: ['split'],
-    features: [VIRTIO_NET_F_CTRL_VQ, ...features],
+    features: [feature.VIRTIO_NET_F_CTRL_VQ, ...features],
     run: async (port) => {
       const wrong = command(port);
       const ack = await port.command(wrong);
@@ -105,7 +82,7 @@ export const HOSTILE_COMMAND_CASES: readonly ConformCase[] = [
       id: `net/hostile-command-${name}`,
       clause: COMMANDS,
       title: `survives a command of ${bytes} bytes with ${writable} to write`,
-      features: [VIRTIO_NET_F_CTRL_VQ],
+      features: [feature.VIRTIO_NET_F_CTRL_VQ],
       run: (port) => give(port, new Uint8Array(bytes).fill(0, 0, 2), writable),
     }),
   ),
@@ -113,7 +90,7 @@ export const HOSTILE_COMMAND_CASES: readonly ConformCase[] = [
     id: 'net/hostile-command-acknowledgement-first',
     clause: COMMANDS,
     title: 'survives a command whose writable byte comes first',
-    features: [VIRTIO_NET_F_CTRL_VQ],
+    features: [feature.VIRTIO_NET_F_CTRL_VQ],
     run: (port) => {
       const ack = port.bench.allocate('an acknowledgement', 1, 64);
       const command = port.bench.allocate('a command', 3);
@@ -121,73 +98,114 @@ export const HOSTILE_COMMAND_CASES: readonly ConformCase[] = [
       port.control.give([{ buffer: ack, isWritable: true }, { buffer: command }]);
     },
   }),
-  cut('mode', VIRTIO_NET_CTRL_RX, 0, [], [VIRTIO_NET_F_CTRL_RX]),
-  cut('address', VIRTIO_NET_CTRL_MAC, VIRTIO_NET_CTRL_MAC_ADDR_SET, [2, 0, 0, 0, 0], [VIRTIO_NET_F_CTRL_MAC_ADDR]),
-  cut('table-count', VIRTIO_NET_CTRL_MAC, VIRTIO_NET_CTRL_MAC_TABLE_SET, [1, 0], [VIRTIO_NET_F_CTRL_RX]),
+  cut('mode', ctrl.VIRTIO_NET_CTRL_RX, 0, [], [feature.VIRTIO_NET_F_CTRL_RX]),
+  cut(
+    'address',
+    ctrl.VIRTIO_NET_CTRL_MAC,
+    ctrl.VIRTIO_NET_CTRL_MAC_ADDR_SET,
+    [2, 0, 0, 0, 0],
+    [feature.VIRTIO_NET_F_CTRL_MAC_ADDR],
+  ),
+  cut(
+    'table-count',
+    ctrl.VIRTIO_NET_CTRL_MAC,
+    ctrl.VIRTIO_NET_CTRL_MAC_TABLE_SET,
+    [1, 0],
+    [feature.VIRTIO_NET_F_CTRL_RX],
+  ),
   cut(
     'table',
-    VIRTIO_NET_CTRL_MAC,
-    VIRTIO_NET_CTRL_MAC_TABLE_SET,
+    ctrl.VIRTIO_NET_CTRL_MAC,
+    ctrl.VIRTIO_NET_CTRL_MAC_TABLE_SET,
     [2, 0, 0, 0, 2, 0, 0, 0, 0, 1],
-    [VIRTIO_NET_F_CTRL_RX],
+    [feature.VIRTIO_NET_F_CTRL_RX],
   ),
-  cut('second-table', VIRTIO_NET_CTRL_MAC, VIRTIO_NET_CTRL_MAC_TABLE_SET, [0, 0, 0, 0], [VIRTIO_NET_F_CTRL_RX]),
-  cut('vlan', VIRTIO_NET_CTRL_VLAN, 0, [5], [VIRTIO_NET_F_CTRL_VLAN]),
-  cut('pairs', VIRTIO_NET_CTRL_MQ, VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET, [1], [VIRTIO_NET_F_MQ]),
+  cut(
+    'second-table',
+    ctrl.VIRTIO_NET_CTRL_MAC,
+    ctrl.VIRTIO_NET_CTRL_MAC_TABLE_SET,
+    [0, 0, 0, 0],
+    [feature.VIRTIO_NET_F_CTRL_RX],
+  ),
+  cut('vlan', ctrl.VIRTIO_NET_CTRL_VLAN, 0, [5], [feature.VIRTIO_NET_F_CTRL_VLAN]),
+  cut('pairs', ctrl.VIRTIO_NET_CTRL_MQ, ctrl.VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET, [1], [feature.VIRTIO_NET_F_MQ]),
   cut(
     'offloads',
-    VIRTIO_NET_CTRL_GUEST_OFFLOADS,
-    VIRTIO_NET_CTRL_GUEST_OFFLOADS_SET,
+    ctrl.VIRTIO_NET_CTRL_GUEST_OFFLOADS,
+    ctrl.VIRTIO_NET_CTRL_GUEST_OFFLOADS_SET,
     [0, 0, 0, 0],
-    [VIRTIO_NET_F_CTRL_GUEST_OFFLOADS],
+    [feature.VIRTIO_NET_F_CTRL_GUEST_OFFLOADS],
   ),
-  cut('scaling', VIRTIO_NET_CTRL_MQ, VIRTIO_NET_CTRL_MQ_RSS_CONFIG, [1, 0, 0, 0, 0, 0, 0, 0, 0, 0], [VIRTIO_NET_F_RSS]),
-  cut('hash', VIRTIO_NET_CTRL_MQ, VIRTIO_NET_CTRL_MQ_HASH_CONFIG, [1, 0, 0, 0], [VIRTIO_NET_F_HASH_REPORT]),
-  wrongCase('table-of-4-billion', 'a table of 2^32 - 1 addresses', [VIRTIO_NET_F_CTRL_RX], () => ({
-    class: VIRTIO_NET_CTRL_MAC,
-    command: VIRTIO_NET_CTRL_MAC_TABLE_SET,
+  cut(
+    'scaling',
+    ctrl.VIRTIO_NET_CTRL_MQ,
+    ctrl.VIRTIO_NET_CTRL_MQ_RSS_CONFIG,
+    [1, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+    [feature.VIRTIO_NET_F_RSS],
+  ),
+  cut(
+    'hash',
+    ctrl.VIRTIO_NET_CTRL_MQ,
+    ctrl.VIRTIO_NET_CTRL_MQ_HASH_CONFIG,
+    [1, 0, 0, 0],
+    [feature.VIRTIO_NET_F_HASH_REPORT],
+  ),
+  wrongCase('table-of-4-billion', 'a table of 2^32 - 1 addresses', [feature.VIRTIO_NET_F_CTRL_RX], () => ({
+    class: ctrl.VIRTIO_NET_CTRL_MAC,
+    command: ctrl.VIRTIO_NET_CTRL_MAC_TABLE_SET,
     data: Uint8Array.from([0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, 1, 0, 0, 0, 0]),
   })),
-  wrongCase('table-that-wraps', 'a table whose bytes pass 32 bits', [VIRTIO_NET_F_CTRL_RX], () => ({
-    class: VIRTIO_NET_CTRL_MAC,
-    command: VIRTIO_NET_CTRL_MAC_TABLE_SET,
+  wrongCase('table-that-wraps', 'a table whose bytes pass 32 bits', [feature.VIRTIO_NET_F_CTRL_RX], () => ({
+    class: ctrl.VIRTIO_NET_CTRL_MAC,
+    command: ctrl.VIRTIO_NET_CTRL_MAC_TABLE_SET,
     // 0x2aaaaaab addresses are 2^32 + 2 bytes.
     data: Uint8Array.from([0xab, 0xaa, 0xaa, 0x2a, 0, 0, 0, 0, 0, 0, 0, 0]),
   })),
-  wrongCase('vlan-4096', 'a VLAN of 4096', [VIRTIO_NET_F_CTRL_VLAN], () => ({
-    class: VIRTIO_NET_CTRL_VLAN,
+  wrongCase('vlan-4096', 'a VLAN of 4096', [feature.VIRTIO_NET_F_CTRL_VLAN], () => ({
+    class: ctrl.VIRTIO_NET_CTRL_VLAN,
     command: 0,
     data: Uint8Array.of(0, 0x10),
   })),
-  wrongCase('scaling-of-3-entries', 'an indirection table of 3 entries', [VIRTIO_NET_F_RSS], () => scaling([0, 0, 0])),
-  wrongCase('scaling-past-end', 'an indirection table that is longer than the command', [VIRTIO_NET_F_RSS], () =>
-    changed(scaling([0, 0]), (view) => view.setUint16(4, 0x7f, true)),
+  wrongCase('scaling-of-3-entries', 'an indirection table of 3 entries', [feature.VIRTIO_NET_F_RSS], () =>
+    scaling([0, 0, 0]),
   ),
-  wrongCase('scaling-of-65536-entries', 'an indirection table of 65536 entries', [VIRTIO_NET_F_RSS], () =>
+  wrongCase(
+    'scaling-past-end',
+    'an indirection table that is longer than the command',
+    [feature.VIRTIO_NET_F_RSS],
+    () => changed(scaling([0, 0]), (view) => view.setUint16(4, 0x7f, true)),
+  ),
+  wrongCase('scaling-of-65536-entries', 'an indirection table of 65536 entries', [feature.VIRTIO_NET_F_RSS], () =>
     changed(scaling([0, 0]), (view) => view.setUint16(4, 0xffff, true)),
   ),
-  wrongCase('scaling-to-no-queue', 'an indirection table with a queue that there is not', [VIRTIO_NET_F_RSS], () =>
-    scaling([0x7fff, 0x7fff]),
+  wrongCase(
+    'scaling-to-no-queue',
+    'an indirection table with a queue that there is not',
+    [feature.VIRTIO_NET_F_RSS],
+    () => scaling([0x7fff, 0x7fff]),
   ),
-  wrongCase('scaling-unclassified-nowhere', 'an unclassified queue that there is not', [VIRTIO_NET_F_RSS], () =>
+  wrongCase('scaling-unclassified-nowhere', 'an unclassified queue that there is not', [feature.VIRTIO_NET_F_RSS], () =>
     changed(scaling([0]), (view) => view.setUint16(6, 0x7fff, true)),
   ),
-  wrongCase('scaling-of-no-transmit-queue', 'a number of 0 transmit queues', [VIRTIO_NET_F_RSS], () => scaling([0], 0)),
-  wrongCase('hash-key-too-long', 'a hash key of 255 bytes', [VIRTIO_NET_F_HASH_REPORT], () =>
+  wrongCase('scaling-of-no-transmit-queue', 'a number of 0 transmit queues', [feature.VIRTIO_NET_F_RSS], () =>
+    scaling([0], 0),
+  ),
+  wrongCase('hash-key-too-long', 'a hash key of 255 bytes', [feature.VIRTIO_NET_F_HASH_REPORT], () =>
     changed(hashCommand({ hashTypes: 1, key: KEY }, true), (view) => view.setUint8(12, 255)),
   ),
   hostileCase({
     id: 'net/hostile-announce-not-accepted',
     clause: COMMANDS,
     title: 'survives an acknowledgement of an announcement that was not asked for',
-    features: [VIRTIO_NET_F_CTRL_VQ],
-    run: (port) => give(port, Uint8Array.of(VIRTIO_NET_CTRL_ANNOUNCE, VIRTIO_NET_CTRL_ANNOUNCE_ACK, 1, 2, 3), 1),
+    features: [feature.VIRTIO_NET_F_CTRL_VQ],
+    run: (port) =>
+      give(port, Uint8Array.of(ctrl.VIRTIO_NET_CTRL_ANNOUNCE, ctrl.VIRTIO_NET_CTRL_ANNOUNCE_ACK, 1, 2, 3), 1),
   }),
   hostileCase({
     id: 'net/hostile-commands-too-many',
     clause: COMMANDS,
     title: 'survives a control ring that is full of commands without room for an answer',
-    features: [VIRTIO_NET_F_CTRL_VQ],
+    features: [feature.VIRTIO_NET_F_CTRL_VQ],
     run: (port) => {
       for (let i = 0; i < port.control.size; i++) give(port, Uint8Array.of(0, 0, 1), 0);
     },

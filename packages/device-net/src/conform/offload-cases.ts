@@ -1,29 +1,8 @@
 import type { ConformCase } from '@virtio-platform/core';
 import { guestOffloadsCommand } from '../control/net-command.ts';
-import {
-  VIRTIO_NET_HDR_F_NEEDS_CSUM,
-  VIRTIO_NET_HDR_GSO_ECN,
-  VIRTIO_NET_HDR_GSO_NONE,
-  VIRTIO_NET_HDR_GSO_TCPV4,
-  VIRTIO_NET_HDR_GSO_TCPV6,
-  VIRTIO_NET_HDR_GSO_UDP_L4,
-} from '../layout.ts';
+import * as wire from '../layout.ts';
 import { FrameCheck } from '../mixed/frame-check.ts';
-import {
-  VIRTIO_NET_F_CSUM,
-  VIRTIO_NET_F_CTRL_GUEST_OFFLOADS,
-  VIRTIO_NET_F_GUEST_CSUM,
-  VIRTIO_NET_F_GUEST_ECN,
-  VIRTIO_NET_F_GUEST_TSO4,
-  VIRTIO_NET_F_GUEST_TSO6,
-  VIRTIO_NET_F_GUEST_USO4,
-  VIRTIO_NET_F_GUEST_USO6,
-  VIRTIO_NET_F_HOST_ECN,
-  VIRTIO_NET_F_HOST_TSO4,
-  VIRTIO_NET_F_HOST_TSO6,
-  VIRTIO_NET_F_HOST_USO,
-  VIRTIO_NET_F_MRG_RXBUF,
-} from '../net-features.ts';
+import * as feature from '../net-features.ts';
 import { IP_TCP, IP_UDP, readBig16 } from '../offload/packet-layers.ts';
 import { NO_OFFLOAD, type Offload } from '../offload/net-header.ts';
 import { checksum } from '../offload/checksum.ts';
@@ -44,11 +23,11 @@ const SEGMENT = 1200;
 const MOST_PACKETS = 64;
 
 const GUEST = [
-  VIRTIO_NET_F_GUEST_TSO4,
-  VIRTIO_NET_F_GUEST_TSO6,
-  VIRTIO_NET_F_GUEST_ECN,
-  VIRTIO_NET_F_GUEST_USO4,
-  VIRTIO_NET_F_GUEST_USO6,
+  feature.VIRTIO_NET_F_GUEST_TSO4,
+  feature.VIRTIO_NET_F_GUEST_TSO6,
+  feature.VIRTIO_NET_F_GUEST_ECN,
+  feature.VIRTIO_NET_F_GUEST_USO4,
+  feature.VIRTIO_NET_F_GUEST_USO6,
 ];
 
 /** Sends a frame that is left unfinished, and checks what comes back, as one packet or as those of the wire. */
@@ -73,16 +52,16 @@ async function offloads(port: NetPort, options: FrameOptions, offload: Offload):
 function checkHeader({ bench }: NetPort, header: Offload): void {
   const { accepted } = bench;
   const { flags, gsoType, gsoSize, headerLength } = header;
-  if (!accepted.has(VIRTIO_NET_F_GUEST_CSUM)) bench.equal('flags without GUEST_CSUM', flags, 0);
-  if (gsoType === VIRTIO_NET_HDR_GSO_NONE) return;
-  const type = gsoType & ~VIRTIO_NET_HDR_GSO_ECN;
+  if (!accepted.has(feature.VIRTIO_NET_F_GUEST_CSUM)) bench.equal('flags without GUEST_CSUM', flags, 0);
+  if (gsoType === wire.VIRTIO_NET_HDR_GSO_NONE) return;
+  const type = gsoType & ~wire.VIRTIO_NET_HDR_GSO_ECN;
   const isAccepted =
-    (type === VIRTIO_NET_HDR_GSO_TCPV4 && accepted.has(VIRTIO_NET_F_GUEST_TSO4)) ||
-    (type === VIRTIO_NET_HDR_GSO_TCPV6 && accepted.has(VIRTIO_NET_F_GUEST_TSO6)) ||
-    (type === VIRTIO_NET_HDR_GSO_UDP_L4 &&
-      (accepted.has(VIRTIO_NET_F_GUEST_USO4) || accepted.has(VIRTIO_NET_F_GUEST_USO6)));
+    (type === wire.VIRTIO_NET_HDR_GSO_TCPV4 && accepted.has(feature.VIRTIO_NET_F_GUEST_TSO4)) ||
+    (type === wire.VIRTIO_NET_HDR_GSO_TCPV6 && accepted.has(feature.VIRTIO_NET_F_GUEST_TSO6)) ||
+    (type === wire.VIRTIO_NET_HDR_GSO_UDP_L4 &&
+      (accepted.has(feature.VIRTIO_NET_F_GUEST_USO4) || accepted.has(feature.VIRTIO_NET_F_GUEST_USO6)));
   bench.check(isAccepted, `gso_type is ${gsoType}, which was not accepted`);
-  bench.check((flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) !== 0, `gso_type is ${gsoType}, without NEEDS_CSUM`);
+  bench.check((flags & wire.VIRTIO_NET_HDR_F_NEEDS_CSUM) !== 0, `gso_type is ${gsoType}, without NEEDS_CSUM`);
   bench.check(gsoSize > 0, `gso_type is ${gsoType}, with a gso_size of 0`);
   bench.check(headerLength >= 42, `hdr_len is ${headerLength}, which is less than the headers have`);
 }
@@ -104,9 +83,9 @@ function checksumCases(name: string, kind: 'ipv4' | 'ipv6', protocol: number): r
     offloadCase({
       id: `net/checksum-${name}`,
       title: `puts in the checksum of ${name} where the driver takes no partial ones`,
-      features: [VIRTIO_NET_F_CSUM],
+      features: [feature.VIRTIO_NET_F_CSUM],
       level: 'SHOULD',
-      start: { without: [VIRTIO_NET_F_GUEST_CSUM] },
+      start: { without: [feature.VIRTIO_NET_F_GUEST_CSUM] },
       run: async (port) => {
         for (let number = 1; number <= 3; number++) {
           const own = port.own({ ...options, number, data: options.data + number });
@@ -121,7 +100,7 @@ function checksumCases(name: string, kind: 'ipv4' | 'ipv6', protocol: number): r
       id: `net/checksum-${name}-passed-on`,
       clause: NORMATIVE,
       title: `says where the checksum of ${name} goes, where it leaves that to the driver`,
-      features: [VIRTIO_NET_F_CSUM, VIRTIO_NET_F_GUEST_CSUM],
+      features: [feature.VIRTIO_NET_F_CSUM, feature.VIRTIO_NET_F_GUEST_CSUM],
       run: async (port) => {
         for (let number = 1; number <= 3; number++) {
           const own = port.own({ ...options, number, data: options.data + number });
@@ -211,8 +190,8 @@ export const NET_OFFLOAD_CASES: readonly ConformCase[] = [
   offloadCase({
     id: 'net/checksum-anywhere',
     title: 'puts a checksum at any place of a frame, whatever the frame is',
-    features: [VIRTIO_NET_F_CSUM],
-    start: { without: [VIRTIO_NET_F_GUEST_CSUM] },
+    features: [feature.VIRTIO_NET_F_CSUM],
+    start: { without: [feature.VIRTIO_NET_F_GUEST_CSUM] },
     run: async (port) => {
       for (const [checksumStart, checksumOffset] of [
         [14, 4],
@@ -221,7 +200,7 @@ export const NET_OFFLOAD_CASES: readonly ConformCase[] = [
       ] as const) {
         const frame = port.frame({ data: 100 });
         frame[checksumStart + checksumOffset] = frame[checksumStart + checksumOffset + 1] = 0;
-        const flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
+        const flags = wire.VIRTIO_NET_HDR_F_NEEDS_CSUM;
         await port.send(frame, { ...NO_OFFLOAD, flags, checksumStart, checksumOffset });
         const { frame: seen } = await port.receive();
         const right = checksum(frame, checksumStart, frame.length - checksumStart);
@@ -232,37 +211,66 @@ export const NET_OFFLOAD_CASES: readonly ConformCase[] = [
   offloadCase({
     id: 'net/checksum-of-last-bytes',
     title: 'puts a checksum into the last two bytes of a frame',
-    features: [VIRTIO_NET_F_CSUM],
-    start: { without: [VIRTIO_NET_F_GUEST_CSUM] },
+    features: [feature.VIRTIO_NET_F_CSUM],
+    start: { without: [feature.VIRTIO_NET_F_GUEST_CSUM] },
     run: async (port) => {
       const frame = port.frame({ data: 50 });
       const checksumStart = frame.length - 10;
       frame.fill(0, frame.length - 2);
-      await port.send(frame, { ...NO_OFFLOAD, flags: VIRTIO_NET_HDR_F_NEEDS_CSUM, checksumStart, checksumOffset: 8 });
+      await port.send(frame, {
+        ...NO_OFFLOAD,
+        flags: wire.VIRTIO_NET_HDR_F_NEEDS_CSUM,
+        checksumStart,
+        checksumOffset: 8,
+      });
       const { frame: seen } = await port.receive();
       port.bench.equal('the checksum', readBig16(seen, frame.length - 2), checksum(frame, checksumStart, 10));
     },
   }),
-  ...largeCases('tso4', VIRTIO_NET_HDR_GSO_TCPV4, 'ipv4', [VIRTIO_NET_F_HOST_TSO4], [VIRTIO_NET_F_GUEST_TSO4]),
-  ...largeCases('tso6', VIRTIO_NET_HDR_GSO_TCPV6, 'ipv6', [VIRTIO_NET_F_HOST_TSO6], [VIRTIO_NET_F_GUEST_TSO6]),
+  ...largeCases(
+    'tso4',
+    wire.VIRTIO_NET_HDR_GSO_TCPV4,
+    'ipv4',
+    [feature.VIRTIO_NET_F_HOST_TSO4],
+    [feature.VIRTIO_NET_F_GUEST_TSO4],
+  ),
+  ...largeCases(
+    'tso6',
+    wire.VIRTIO_NET_HDR_GSO_TCPV6,
+    'ipv6',
+    [feature.VIRTIO_NET_F_HOST_TSO6],
+    [feature.VIRTIO_NET_F_GUEST_TSO6],
+  ),
   ...largeCases(
     'tso4-ecn',
-    VIRTIO_NET_HDR_GSO_TCPV4 | VIRTIO_NET_HDR_GSO_ECN,
+    wire.VIRTIO_NET_HDR_GSO_TCPV4 | wire.VIRTIO_NET_HDR_GSO_ECN,
     'ipv4',
-    [VIRTIO_NET_F_HOST_TSO4, VIRTIO_NET_F_HOST_ECN],
-    [VIRTIO_NET_F_GUEST_TSO4, VIRTIO_NET_F_GUEST_ECN],
+    [feature.VIRTIO_NET_F_HOST_TSO4, feature.VIRTIO_NET_F_HOST_ECN],
+    [feature.VIRTIO_NET_F_GUEST_TSO4, feature.VIRTIO_NET_F_GUEST_ECN],
   ),
-  ...largeCases('uso4', VIRTIO_NET_HDR_GSO_UDP_L4, 'ipv4', [VIRTIO_NET_F_HOST_USO], [VIRTIO_NET_F_GUEST_USO4]),
-  ...largeCases('uso6', VIRTIO_NET_HDR_GSO_UDP_L4, 'ipv6', [VIRTIO_NET_F_HOST_USO], [VIRTIO_NET_F_GUEST_USO6]),
+  ...largeCases(
+    'uso4',
+    wire.VIRTIO_NET_HDR_GSO_UDP_L4,
+    'ipv4',
+    [feature.VIRTIO_NET_F_HOST_USO],
+    [feature.VIRTIO_NET_F_GUEST_USO4],
+  ),
+  ...largeCases(
+    'uso6',
+    wire.VIRTIO_NET_HDR_GSO_UDP_L4,
+    'ipv6',
+    [feature.VIRTIO_NET_F_HOST_USO],
+    [feature.VIRTIO_NET_F_GUEST_USO6],
+  ),
   offloadCase({
     id: 'net/large-into-one-buffer',
     clause: NORMATIVE,
     title: 'passes on a large packet in one buffer without MRG_RXBUF',
-    features: [VIRTIO_NET_F_HOST_TSO4, VIRTIO_NET_F_GUEST_TSO4],
-    start: { buffers: 0, without: [VIRTIO_NET_F_MRG_RXBUF] },
+    features: [feature.VIRTIO_NET_F_HOST_TSO4, feature.VIRTIO_NET_F_GUEST_TSO4],
+    start: { buffers: 0, without: [feature.VIRTIO_NET_F_MRG_RXBUF] },
     run: async (port) => {
       for (let i = 0; i < 4; i++) port.supply([LARGE_BYTES]);
-      const options = port.own(largeFrame(VIRTIO_NET_HDR_GSO_TCPV4, 'ipv4', 15_000));
+      const options = port.own(largeFrame(wire.VIRTIO_NET_HDR_GSO_TCPV4, 'ipv4', 15_000));
       await offloads(port, options, offloadOf(options, 1400));
     },
   }),
@@ -270,13 +278,13 @@ export const NET_OFFLOAD_CASES: readonly ConformCase[] = [
     id: 'net/offloads-turned-off',
     clause: OFFLOADS,
     title: 'leaves nothing to the driver once the driver turned all offloads off',
-    features: [VIRTIO_NET_F_CSUM, VIRTIO_NET_F_GUEST_CSUM, VIRTIO_NET_F_CTRL_GUEST_OFFLOADS],
+    features: [feature.VIRTIO_NET_F_CSUM, feature.VIRTIO_NET_F_GUEST_CSUM, feature.VIRTIO_NET_F_CTRL_GUEST_OFFLOADS],
     run: async (port) => {
       await port.order(guestOffloadsCommand(0n, true));
       const own = port.own({ kind: 'ipv4', protocol: IP_UDP, data: 200 });
       await port.send(frameOf(own, true), offloadOf(own));
       const { header, frame } = await port.receive();
-      port.bench.equal('flags', header.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM, 0);
+      port.bench.equal('flags', header.flags & wire.VIRTIO_NET_HDR_F_NEEDS_CSUM, 0);
       port.sameBytes(frame, frameOf(own));
     },
   }),
@@ -284,10 +292,14 @@ export const NET_OFFLOAD_CASES: readonly ConformCase[] = [
     id: 'net/offloads-in-part',
     clause: OFFLOADS,
     title: 'cuts packets once the driver takes no large ones, and leaves checksums to it all the same',
-    features: [VIRTIO_NET_F_HOST_TSO4, VIRTIO_NET_F_GUEST_TSO4, VIRTIO_NET_F_CTRL_GUEST_OFFLOADS],
+    features: [
+      feature.VIRTIO_NET_F_HOST_TSO4,
+      feature.VIRTIO_NET_F_GUEST_TSO4,
+      feature.VIRTIO_NET_F_CTRL_GUEST_OFFLOADS,
+    ],
     run: async (port) => {
-      await port.order(guestOffloadsCommand(1n << BigInt(VIRTIO_NET_F_GUEST_CSUM), true));
-      const options = port.own(largeFrame(VIRTIO_NET_HDR_GSO_TCPV4, 'ipv4', LARGE_DATA));
+      await port.order(guestOffloadsCommand(1n << BigInt(feature.VIRTIO_NET_F_GUEST_CSUM), true));
+      const options = port.own(largeFrame(wire.VIRTIO_NET_HDR_GSO_TCPV4, 'ipv4', LARGE_DATA));
       const packets = await offloads(port, options, offloadOf(options, SEGMENT));
       port.bench.equal('the number of packets', packets, Math.ceil(LARGE_DATA / SEGMENT));
     },
@@ -296,10 +308,10 @@ export const NET_OFFLOAD_CASES: readonly ConformCase[] = [
     id: 'net/offloads-turned-on-again',
     clause: OFFLOADS,
     title: 'does every offload that was accepted again, once the driver turns it on',
-    features: [VIRTIO_NET_F_CTRL_GUEST_OFFLOADS, VIRTIO_NET_F_GUEST_CSUM],
+    features: [feature.VIRTIO_NET_F_CTRL_GUEST_OFFLOADS, feature.VIRTIO_NET_F_GUEST_CSUM],
     isLooped: false,
     run: async (port) => {
-      const all = [VIRTIO_NET_F_GUEST_CSUM, ...GUEST].filter((bit) => port.bench.accepted.has(bit));
+      const all = [feature.VIRTIO_NET_F_GUEST_CSUM, ...GUEST].filter((bit) => port.bench.accepted.has(bit));
       await port.order(guestOffloadsCommand(0n, true));
       await port.order(
         guestOffloadsCommand(

@@ -6,15 +6,7 @@ import {
   VIRTIO_RING_F_EVENT_IDX,
   VIRTIO_RING_F_INDIRECT_DESC,
 } from '@virtio-platform/core/features';
-import {
-  NET_FEATURES,
-  VIRTIO_NET_F_GUEST_CSUM,
-  VIRTIO_NET_F_GUEST_TSO4,
-  VIRTIO_NET_F_GUEST_TSO6,
-  VIRTIO_NET_F_GUEST_USO4,
-  VIRTIO_NET_F_GUEST_USO6,
-  VIRTIO_NET_F_MRG_RXBUF,
-} from '../net-features.ts';
+import * as feature from '../net-features.ts';
 import { BOTH, netCase } from './net-case.ts';
 import { RECEIVE_BYTES, type NetPort } from './net-port.ts';
 
@@ -22,11 +14,11 @@ const BUFFERS = '5.1.6.3.2';
 const NORMATIVE = '5.1.6.4.1';
 /** Features that let a packet come that is longer than those of the wire, or unfinished. */
 const GUEST_OFFLOADS = [
-  VIRTIO_NET_F_GUEST_CSUM,
-  VIRTIO_NET_F_GUEST_TSO4,
-  VIRTIO_NET_F_GUEST_TSO6,
-  VIRTIO_NET_F_GUEST_USO4,
-  VIRTIO_NET_F_GUEST_USO6,
+  feature.VIRTIO_NET_F_GUEST_CSUM,
+  feature.VIRTIO_NET_F_GUEST_TSO4,
+  feature.VIRTIO_NET_F_GUEST_TSO6,
+  feature.VIRTIO_NET_F_GUEST_USO4,
+  feature.VIRTIO_NET_F_GUEST_USO6,
 ];
 /** Times that a packet is sent until it arrives. */
 const MOST_TRIES = 20;
@@ -42,7 +34,7 @@ function cutCase(id: string, title: string, cut: (header: number) => readonly nu
     title,
     layouts: BOTH,
     start: { size: 128, buffers: 0, ...(indirect && tables) },
-    needs: indirect ? [offersFeature(VIRTIO_RING_F_INDIRECT_DESC, NET_FEATURES)] : [],
+    needs: indirect ? [offersFeature(VIRTIO_RING_F_INDIRECT_DESC, feature.NET_FEATURES)] : [],
     run: async (port) => {
       for (let number = 1; number <= 3; number++) {
         port.supply(cut(port.header), 0, indirect);
@@ -123,7 +115,7 @@ export const NET_RECEIVE_CASES: readonly ConformCase[] = [
     clause: BUFFERS,
     title: 'uses one buffer for each packet without MRG_RXBUF, and says so in num_buffers',
     layouts: BOTH,
-    start: { without: [VIRTIO_NET_F_MRG_RXBUF] },
+    start: { without: [feature.VIRTIO_NET_F_MRG_RXBUF] },
     run: async (port) => {
       for (let number = 1; number <= 6; number++) {
         const { header } = await port.exchange(port.frame({ number, data: number * 200 }));
@@ -136,7 +128,7 @@ export const NET_RECEIVE_CASES: readonly ConformCase[] = [
     clause: BUFFERS,
     title: 'spreads no packet without MRG_RXBUF, also where the buffer is too short for it',
     layouts: BOTH,
-    start: { without: [VIRTIO_NET_F_MRG_RXBUF], buffers: 0 },
+    start: { without: [feature.VIRTIO_NET_F_MRG_RXBUF], buffers: 0 },
     run: async (port) => {
       for (let i = 0; i < 2; i++) port.supply([200]);
       for (let i = 0; i < 4; i++) port.supply([RECEIVE_BYTES]);
@@ -231,7 +223,7 @@ export const NET_RECEIVE_CASES: readonly ConformCase[] = [
     clause: '6.2',
     title: 'uses receive buffers in their order, with IN_ORDER',
     layouts: BOTH,
-    needs: [offersFeature(VIRTIO_F_IN_ORDER, NET_FEATURES)],
+    needs: [offersFeature(VIRTIO_F_IN_ORDER, feature.NET_FEATURES)],
     start: { with: [VIRTIO_F_IN_ORDER], size: 16, buffers: 8 },
     run: async (port) => {
       for (let number = 1; number <= 60; number++) {
@@ -276,7 +268,7 @@ export const NET_RECEIVE_CASES: readonly ConformCase[] = [
     clause: '2.7.7.2',
     title: 'notifies as a receive buffer reaches the event',
     layouts: BOTH,
-    needs: [offersFeature(VIRTIO_RING_F_EVENT_IDX, NET_FEATURES)],
+    needs: [offersFeature(VIRTIO_RING_F_EVENT_IDX, feature.NET_FEATURES)],
     start: { with: [VIRTIO_RING_F_EVENT_IDX] },
     run: async (port) => {
       const { bench } = port;
@@ -296,7 +288,7 @@ export const NET_RECEIVE_CASES: readonly ConformCase[] = [
     clause: '2.7.7.2',
     level: 'SHOULD',
     title: 'sends no notification of receive buffers before the event',
-    needs: [offersFeature(VIRTIO_RING_F_EVENT_IDX, NET_FEATURES)],
+    needs: [offersFeature(VIRTIO_RING_F_EVENT_IDX, feature.NET_FEATURES)],
     start: { with: [VIRTIO_RING_F_EVENT_IDX] },
     run: async (port) => {
       const ring = port.receiver();
@@ -352,7 +344,7 @@ export const NET_RECEIVE_CASES: readonly ConformCase[] = [
     clause: '2.6.1.1',
     title: 'receives again after its receive queue was reset, and uses no buffer of before',
     layouts: BOTH,
-    needs: [offersFeature(VIRTIO_F_RING_RESET, NET_FEATURES)],
+    needs: [offersFeature(VIRTIO_F_RING_RESET, feature.NET_FEATURES)],
     start: { with: [VIRTIO_F_RING_RESET] },
     run: async (port) => {
       for (let round = 0; round < 3; round++) {

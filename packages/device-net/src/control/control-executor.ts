@@ -3,37 +3,8 @@ import type { DeviceAddressSpace } from '@virtio-platform/core/address-space';
 import type { FeatureSet } from '@virtio-platform/core/features';
 import type { DescriptorChain } from '@virtio-platform/core/queue';
 import { MAC_BYTES, NET_COMMAND_SIZE } from '../layout.ts';
-import {
-  VIRTIO_NET_F_CTRL_GUEST_OFFLOADS,
-  VIRTIO_NET_F_CTRL_MAC_ADDR,
-  VIRTIO_NET_F_CTRL_RX,
-  VIRTIO_NET_F_CTRL_RX_EXTRA,
-  VIRTIO_NET_F_CTRL_VLAN,
-  VIRTIO_NET_F_GUEST_ANNOUNCE,
-  VIRTIO_NET_F_HASH_REPORT,
-  VIRTIO_NET_F_MQ,
-  VIRTIO_NET_F_RSS,
-} from '../net-features.ts';
-import {
-  VIRTIO_NET_CTRL_ANNOUNCE,
-  VIRTIO_NET_CTRL_ANNOUNCE_ACK,
-  VIRTIO_NET_CTRL_GUEST_OFFLOADS,
-  VIRTIO_NET_CTRL_GUEST_OFFLOADS_SET,
-  VIRTIO_NET_CTRL_MAC,
-  VIRTIO_NET_CTRL_MAC_ADDR_SET,
-  VIRTIO_NET_CTRL_MAC_TABLE_SET,
-  VIRTIO_NET_CTRL_MQ,
-  VIRTIO_NET_CTRL_MQ_HASH_CONFIG,
-  VIRTIO_NET_CTRL_MQ_RSS_CONFIG,
-  VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET,
-  VIRTIO_NET_CTRL_RX,
-  VIRTIO_NET_CTRL_RX_ALLMULTI,
-  VIRTIO_NET_CTRL_RX_NOBCAST,
-  VIRTIO_NET_CTRL_VLAN,
-  VIRTIO_NET_CTRL_VLAN_ADD,
-  VIRTIO_NET_CTRL_VLAN_DEL,
-  VLANS,
-} from './control-commands.ts';
+import * as feature from '../net-features.ts';
+import * as ctrl from './control-commands.ts';
 import type { FrameFilter } from './frame-filter.ts';
 
 /** What a device half does for commands beside its filter. Each returns whether it did it. */
@@ -76,20 +47,20 @@ export class ControlExecutor {
     const command = this.#bytes[1]!;
     const length = readableBytes - NET_COMMAND_SIZE;
     switch (this.#bytes[0]) {
-      case VIRTIO_NET_CTRL_RX:
+      case ctrl.VIRTIO_NET_CTRL_RX:
         return this.#setMode(command, length, accepted);
-      case VIRTIO_NET_CTRL_MAC:
+      case ctrl.VIRTIO_NET_CTRL_MAC:
         return this.#setAddresses(command, length, accepted);
-      case VIRTIO_NET_CTRL_VLAN:
-        return accepted.has(VIRTIO_NET_F_CTRL_VLAN) && this.#setVlan(command, length);
-      case VIRTIO_NET_CTRL_ANNOUNCE:
-        if (command !== VIRTIO_NET_CTRL_ANNOUNCE_ACK || length !== 0) return false;
-        return accepted.has(VIRTIO_NET_F_GUEST_ANNOUNCE) && this.#target.acknowledgeAnnouncement();
-      case VIRTIO_NET_CTRL_MQ:
+      case ctrl.VIRTIO_NET_CTRL_VLAN:
+        return accepted.has(feature.VIRTIO_NET_F_CTRL_VLAN) && this.#setVlan(command, length);
+      case ctrl.VIRTIO_NET_CTRL_ANNOUNCE:
+        if (command !== ctrl.VIRTIO_NET_CTRL_ANNOUNCE_ACK || length !== 0) return false;
+        return accepted.has(feature.VIRTIO_NET_F_GUEST_ANNOUNCE) && this.#target.acknowledgeAnnouncement();
+      case ctrl.VIRTIO_NET_CTRL_MQ:
         return this.#setQueues(command, length, accepted);
-      case VIRTIO_NET_CTRL_GUEST_OFFLOADS:
-        if (command !== VIRTIO_NET_CTRL_GUEST_OFFLOADS_SET || length !== 8) return false;
-        if (!accepted.has(VIRTIO_NET_F_CTRL_GUEST_OFFLOADS)) return false;
+      case ctrl.VIRTIO_NET_CTRL_GUEST_OFFLOADS:
+        if (command !== ctrl.VIRTIO_NET_CTRL_GUEST_OFFLOADS_SET || length !== 8) return false;
+        if (!accepted.has(feature.VIRTIO_NET_F_CTRL_GUEST_OFFLOADS)) return false;
         return this.#target.setGuestOffloads(this.#data.getBigUint64(0, this.#littleEndian));
       default:
         return false;
@@ -97,8 +68,9 @@ export class ControlExecutor {
   }
 
   #setMode(command: number, length: number, accepted: FeatureSet): boolean {
-    const feature = command <= VIRTIO_NET_CTRL_RX_ALLMULTI ? VIRTIO_NET_F_CTRL_RX : VIRTIO_NET_F_CTRL_RX_EXTRA;
-    if (command > VIRTIO_NET_CTRL_RX_NOBCAST || length !== 1 || !accepted.has(feature)) return false;
+    const required =
+      command <= ctrl.VIRTIO_NET_CTRL_RX_ALLMULTI ? feature.VIRTIO_NET_F_CTRL_RX : feature.VIRTIO_NET_F_CTRL_RX_EXTRA;
+    if (command > ctrl.VIRTIO_NET_CTRL_RX_NOBCAST || length !== 1 || !accepted.has(required)) return false;
     const value = this.#data.getUint8(0);
     if (value > 1) return false;
     this.#target.filter.setMode(command, value === 1);
@@ -106,12 +78,16 @@ export class ControlExecutor {
   }
 
   #setAddresses(command: number, length: number, accepted: FeatureSet): boolean {
-    if (command === VIRTIO_NET_CTRL_MAC_ADDR_SET) {
-      if (length !== MAC_BYTES || !accepted.has(VIRTIO_NET_F_CTRL_MAC_ADDR)) return false;
+    if (command === ctrl.VIRTIO_NET_CTRL_MAC_ADDR_SET) {
+      if (length !== MAC_BYTES || !accepted.has(feature.VIRTIO_NET_F_CTRL_MAC_ADDR)) return false;
       this.#target.setAddress(this.#bytes.subarray(NET_COMMAND_SIZE, NET_COMMAND_SIZE + MAC_BYTES));
       return true;
     }
-    return command === VIRTIO_NET_CTRL_MAC_TABLE_SET && accepted.has(VIRTIO_NET_F_CTRL_RX) && this.#setTables(length);
+    return (
+      command === ctrl.VIRTIO_NET_CTRL_MAC_TABLE_SET &&
+      accepted.has(feature.VIRTIO_NET_F_CTRL_RX) &&
+      this.#setTables(length)
+    );
   }
 
   /** Two tables, each with the number of its addresses in front. */
@@ -128,22 +104,22 @@ export class ControlExecutor {
   }
 
   #setVlan(command: number, length: number): boolean {
-    if (command > VIRTIO_NET_CTRL_VLAN_DEL || length !== 2) return false;
+    if (command > ctrl.VIRTIO_NET_CTRL_VLAN_DEL || length !== 2) return false;
     const vlan = this.#data.getUint16(0, this.#littleEndian);
-    if (vlan >= VLANS) return false;
-    this.#target.filter.setVlan(vlan, command === VIRTIO_NET_CTRL_VLAN_ADD);
+    if (vlan >= ctrl.VLANS) return false;
+    this.#target.filter.setVlan(vlan, command === ctrl.VIRTIO_NET_CTRL_VLAN_ADD);
     return true;
   }
 
   #setQueues(command: number, length: number, accepted: FeatureSet): boolean {
     switch (command) {
-      case VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET:
-        if (length !== 2 || !accepted.has(VIRTIO_NET_F_MQ)) return false;
+      case ctrl.VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET:
+        if (length !== 2 || !accepted.has(feature.VIRTIO_NET_F_MQ)) return false;
         return this.#target.setPairs(this.#view.getUint16(NET_COMMAND_SIZE, this.#littleEndian));
-      case VIRTIO_NET_CTRL_MQ_RSS_CONFIG:
-        return accepted.has(VIRTIO_NET_F_RSS) && this.#target.configureScaling(this.#data, length);
-      case VIRTIO_NET_CTRL_MQ_HASH_CONFIG:
-        return accepted.has(VIRTIO_NET_F_HASH_REPORT) && this.#target.configureHash(this.#data, length);
+      case ctrl.VIRTIO_NET_CTRL_MQ_RSS_CONFIG:
+        return accepted.has(feature.VIRTIO_NET_F_RSS) && this.#target.configureScaling(this.#data, length);
+      case ctrl.VIRTIO_NET_CTRL_MQ_HASH_CONFIG:
+        return accepted.has(feature.VIRTIO_NET_F_HASH_REPORT) && this.#target.configureHash(this.#data, length);
       default:
         return false;
     }

@@ -1,15 +1,6 @@
 import type { PacketLayers } from '../offload/packet-layers.ts';
 import { MAC_BYTES } from '../layout.ts';
-import {
-  MOST_ADDRESSES,
-  VIRTIO_NET_CTRL_RX_ALLMULTI,
-  VIRTIO_NET_CTRL_RX_ALLUNI,
-  VIRTIO_NET_CTRL_RX_NOBCAST,
-  VIRTIO_NET_CTRL_RX_NOMULTI,
-  VIRTIO_NET_CTRL_RX_NOUNI,
-  VIRTIO_NET_CTRL_RX_PROMISC,
-  VLANS,
-} from './control-commands.ts';
+import * as ctrl from './control-commands.ts';
 
 /** The first byte of a group address has this bit. */
 const GROUP = 1;
@@ -21,19 +12,19 @@ const GROUP = 1;
  */
 export class FrameFilter {
   /** By the command that sets it. */
-  readonly #modes: Uint8Array = new Uint8Array(VIRTIO_NET_CTRL_RX_NOBCAST + 1);
+  readonly #modes: Uint8Array = new Uint8Array(ctrl.VIRTIO_NET_CTRL_RX_NOBCAST + 1);
   readonly #own: Uint8Array = new Uint8Array(MAC_BYTES);
-  readonly #unicast: Uint8Array = new Uint8Array(MOST_ADDRESSES * MAC_BYTES);
-  readonly #multicast: Uint8Array = new Uint8Array(MOST_ADDRESSES * MAC_BYTES);
+  readonly #unicast: Uint8Array = new Uint8Array(ctrl.MOST_ADDRESSES * MAC_BYTES);
+  readonly #multicast: Uint8Array = new Uint8Array(ctrl.MOST_ADDRESSES * MAC_BYTES);
   /** Addresses in each table; -1 where the driver gave more than there is room for. */
   #unicasts = 0;
   #multicasts = 0;
-  readonly #vlans: Uint8Array = new Uint8Array(VLANS);
+  readonly #vlans: Uint8Array = new Uint8Array(ctrl.VLANS);
 
   /** As after a reset. Without `filtersVlans`, frames of all VLANs pass. */
   reset(own: Uint8Array, filtersVlans: boolean): void {
     this.#modes.fill(0);
-    this.#modes[VIRTIO_NET_CTRL_RX_PROMISC] = 1;
+    this.#modes[ctrl.VIRTIO_NET_CTRL_RX_PROMISC] = 1;
     this.#unicasts = this.#multicasts = 0;
     this.#vlans.fill(filtersVlans ? 0 : 1);
     this.setAddress(own);
@@ -61,23 +52,23 @@ export class FrameFilter {
   /** Whether the driver gets a frame of `length` bytes. Hot. */
   passes(frame: Uint8Array, length: number, { vlan }: PacketLayers): boolean {
     const modes = this.#modes;
-    if (modes[VIRTIO_NET_CTRL_RX_PROMISC] === 1) return true;
+    if (modes[ctrl.VIRTIO_NET_CTRL_RX_PROMISC] === 1) return true;
     if (length < MAC_BYTES || (vlan >= 0 && this.#vlans[vlan] === 0)) return false;
     if ((frame[0]! & GROUP) === 0) {
-      if (modes[VIRTIO_NET_CTRL_RX_NOUNI] === 1) return false;
-      if (modes[VIRTIO_NET_CTRL_RX_ALLUNI] === 1 || this.#unicasts < 0 || isAt(this.#own, 0, frame)) return true;
+      if (modes[ctrl.VIRTIO_NET_CTRL_RX_NOUNI] === 1) return false;
+      if (modes[ctrl.VIRTIO_NET_CTRL_RX_ALLUNI] === 1 || this.#unicasts < 0 || isAt(this.#own, 0, frame)) return true;
       return isListed(this.#unicast, this.#unicasts, frame);
     }
-    if (isBroadcast(frame)) return modes[VIRTIO_NET_CTRL_RX_NOBCAST] === 0;
-    if (modes[VIRTIO_NET_CTRL_RX_NOMULTI] === 1) return false;
-    if (modes[VIRTIO_NET_CTRL_RX_ALLMULTI] === 1 || this.#multicasts < 0) return true;
+    if (isBroadcast(frame)) return modes[ctrl.VIRTIO_NET_CTRL_RX_NOBCAST] === 0;
+    if (modes[ctrl.VIRTIO_NET_CTRL_RX_NOMULTI] === 1) return false;
+    if (modes[ctrl.VIRTIO_NET_CTRL_RX_ALLMULTI] === 1 || this.#multicasts < 0) return true;
     return isListed(this.#multicast, this.#multicasts, frame);
   }
 }
 
 /** Copies so many addresses to a table, and returns how many it has: -1 where there are too many. */
 function fill(table: Uint8Array, bytes: Uint8Array, at: number, count: number): number {
-  if (count > MOST_ADDRESSES) return -1;
+  if (count > ctrl.MOST_ADDRESSES) return -1;
   table.set(bytes.subarray(at, at + count * MAC_BYTES));
   return count;
 }

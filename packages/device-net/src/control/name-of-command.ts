@@ -1,21 +1,14 @@
-import {
-  VIRTIO_NET_CTRL_ANNOUNCE,
-  VIRTIO_NET_CTRL_GUEST_OFFLOADS,
-  VIRTIO_NET_CTRL_MAC,
-  VIRTIO_NET_CTRL_MQ,
-  VIRTIO_NET_CTRL_RX,
-  VIRTIO_NET_CTRL_VLAN,
-} from './control-commands.ts';
+import * as ctrl from './control-commands.ts';
 import type { NetCommand } from './net-command.ts';
 
 /** The classes, each with the names of its commands by their numbers. */
 const CLASSES: Readonly<Record<number, readonly [name: string, commands: readonly string[]]>> = {
-  [VIRTIO_NET_CTRL_RX]: ['RX', ['PROMISC', 'ALLMULTI', 'ALLUNI', 'NOMULTI', 'NOUNI', 'NOBCAST']],
-  [VIRTIO_NET_CTRL_MAC]: ['MAC', ['TABLE_SET', 'ADDR_SET']],
-  [VIRTIO_NET_CTRL_VLAN]: ['VLAN', ['ADD', 'DEL']],
-  [VIRTIO_NET_CTRL_ANNOUNCE]: ['ANNOUNCE', ['ACK']],
-  [VIRTIO_NET_CTRL_MQ]: ['MQ', ['VQ_PAIRS_SET', 'RSS_CONFIG', 'HASH_CONFIG']],
-  [VIRTIO_NET_CTRL_GUEST_OFFLOADS]: ['GUEST_OFFLOADS', ['SET']],
+  [ctrl.VIRTIO_NET_CTRL_RX]: ['RX', ['PROMISC', 'ALLMULTI', 'ALLUNI', 'NOMULTI', 'NOUNI', 'NOBCAST']],
+  [ctrl.VIRTIO_NET_CTRL_MAC]: ['MAC', ['TABLE_SET', 'ADDR_SET']],
+  [ctrl.VIRTIO_NET_CTRL_VLAN]: ['VLAN', ['ADD', 'DEL']],
+  [ctrl.VIRTIO_NET_CTRL_ANNOUNCE]: ['ANNOUNCE', ['ACK']],
+  [ctrl.VIRTIO_NET_CTRL_MQ]: ['MQ', ['VQ_PAIRS_SET', 'RSS_CONFIG', 'HASH_CONFIG']],
+  [ctrl.VIRTIO_NET_CTRL_GUEST_OFFLOADS]: ['GUEST_OFFLOADS', ['SET']],
 };
 
 /** A command as the specification has its name, without what all share: `MAC_ADDR_SET`. Section 5.1.6.5. */

@@ -1,11 +1,4 @@
-import {
-  VIRTIO_NET_CTRL_RX_ALLMULTI,
-  VIRTIO_NET_CTRL_RX_ALLUNI,
-  VIRTIO_NET_CTRL_RX_NOBCAST,
-  VIRTIO_NET_CTRL_RX_NOMULTI,
-  VIRTIO_NET_CTRL_RX_NOUNI,
-  VIRTIO_NET_CTRL_RX_PROMISC,
-} from '../control/control-commands.ts';
+import * as ctrl from '../control/control-commands.ts';
 
 /** The address of every station. */
 export const BROADCAST = 'ff:ff:ff:ff:ff:ff';
@@ -23,7 +16,7 @@ export interface FilteredFrame {
  * with. It shares nothing with the filter of the device half.
  */
 export class FilterModel {
-  readonly #modes: Set<number> = new Set([VIRTIO_NET_CTRL_RX_PROMISC]);
+  readonly #modes: Set<number> = new Set([ctrl.VIRTIO_NET_CTRL_RX_PROMISC]);
   readonly #listed: Set<string> = new Set();
   readonly #vlans: Set<number> = new Set();
   readonly #filtersVlans: boolean;
@@ -53,12 +46,12 @@ export class FilterModel {
   /** Whether the device has to pass a frame; otherwise it has to drop it. */
   passes({ to, vlan }: FilteredFrame): boolean {
     const has = (mode: number): boolean => this.#modes.has(mode);
-    if (has(VIRTIO_NET_CTRL_RX_PROMISC)) return true;
+    if (has(ctrl.VIRTIO_NET_CTRL_RX_PROMISC)) return true;
     if (vlan >= 0 && this.#filtersVlans && !this.#vlans.has(vlan)) return false;
-    if (to === BROADCAST) return !has(VIRTIO_NET_CTRL_RX_NOBCAST);
+    if (to === BROADCAST) return !has(ctrl.VIRTIO_NET_CTRL_RX_NOBCAST);
     const isGroup = (Number.parseInt(to.slice(0, 2), 16) & 1) === 1;
-    if (has(isGroup ? VIRTIO_NET_CTRL_RX_NOMULTI : VIRTIO_NET_CTRL_RX_NOUNI)) return false;
-    if (has(isGroup ? VIRTIO_NET_CTRL_RX_ALLMULTI : VIRTIO_NET_CTRL_RX_ALLUNI)) return true;
+    if (has(isGroup ? ctrl.VIRTIO_NET_CTRL_RX_NOMULTI : ctrl.VIRTIO_NET_CTRL_RX_NOUNI)) return false;
+    if (has(isGroup ? ctrl.VIRTIO_NET_CTRL_RX_ALLMULTI : ctrl.VIRTIO_NET_CTRL_RX_ALLUNI)) return true;
     return this.#listed.has(to) || to === this.own;
   }
 }

@@ -1,38 +1,10 @@
 import type { Random } from '@virtio-platform/device-kit';
 import { FeatureSet } from '@virtio-platform/core/features';
-import {
-  VIRTIO_NET_CTRL_MAC,
-  VIRTIO_NET_CTRL_MAC_ADDR_SET,
-  VIRTIO_NET_CTRL_RX,
-  VIRTIO_NET_CTRL_RX_ALLMULTI,
-  VIRTIO_NET_CTRL_RX_NOBCAST,
-  VIRTIO_NET_CTRL_RX_PROMISC,
-  VIRTIO_NET_CTRL_VLAN,
-  VIRTIO_NET_CTRL_VLAN_ADD,
-} from '../control/control-commands.ts';
-import {
-  addressCommand,
-  guestOffloadsCommand,
-  hashCommand,
-  modeCommand,
-  pairsCommand,
-  scalingCommand,
-  tablesCommand,
-  vlanCommand,
-  type NetCommand,
-} from '../control/net-command.ts';
+import * as ctrl from '../control/control-commands.ts';
+import * as commands from '../control/net-command.ts';
+import type { NetCommand } from '../control/net-command.ts';
 import type { NetConfig } from '../net-config.ts';
-import {
-  VIRTIO_NET_F_CTRL_GUEST_OFFLOADS,
-  VIRTIO_NET_F_CTRL_MAC_ADDR,
-  VIRTIO_NET_F_CTRL_RX,
-  VIRTIO_NET_F_CTRL_RX_EXTRA,
-  VIRTIO_NET_F_CTRL_VLAN,
-  VIRTIO_NET_F_GUEST_CSUM,
-  VIRTIO_NET_F_HASH_REPORT,
-  VIRTIO_NET_F_MQ,
-  VIRTIO_NET_F_RSS,
-} from '../net-features.ts';
+import * as feature from '../net-features.ts';
 import { GUEST_OFFLOADS } from '../offload/offload-set.ts';
 import { NET_HASH_TYPES } from '../receive-side-scaling/frame-hash.ts';
 import type { HashConfig } from '../receive-side-scaling/scaling-config.ts';
@@ -75,19 +47,20 @@ export class RandomCommands {
     this.#limits = limits;
     const has = (feature: number): boolean => limits.accepted.has(feature);
     const kinds: (() => ModelCommand)[] = [];
-    if (has(VIRTIO_NET_F_CTRL_RX))
+    if (has(feature.VIRTIO_NET_F_CTRL_RX))
       kinds.push(
         () => this.#promiscuous(),
         () => this.#mode(),
         () => this.#tables(),
       );
-    if (has(VIRTIO_NET_F_CTRL_VLAN)) kinds.push(() => this.#vlan());
-    if (has(VIRTIO_NET_F_CTRL_MAC_ADDR)) kinds.push(() => this.#address());
-    if (has(VIRTIO_NET_F_MQ)) kinds.push(() => this.#pairs());
-    if (has(VIRTIO_NET_F_RSS)) kinds.push(() => this.#scaling());
-    if (has(VIRTIO_NET_F_HASH_REPORT)) kinds.push(() => this.#hash());
+    if (has(feature.VIRTIO_NET_F_CTRL_VLAN)) kinds.push(() => this.#vlan());
+    if (has(feature.VIRTIO_NET_F_CTRL_MAC_ADDR)) kinds.push(() => this.#address());
+    if (has(feature.VIRTIO_NET_F_MQ)) kinds.push(() => this.#pairs());
+    if (has(feature.VIRTIO_NET_F_RSS)) kinds.push(() => this.#scaling());
+    if (has(feature.VIRTIO_NET_F_HASH_REPORT)) kinds.push(() => this.#hash());
     // QEMU refuses the command where its network has no offloads.
-    if (has(VIRTIO_NET_F_CTRL_GUEST_OFFLOADS) && has(VIRTIO_NET_F_GUEST_CSUM)) kinds.push(() => this.#offloads());
+    if (has(feature.VIRTIO_NET_F_CTRL_GUEST_OFFLOADS) && has(feature.VIRTIO_NET_F_GUEST_CSUM))
+      kinds.push(() => this.#offloads());
     this.#kinds = kinds;
   }
 
@@ -99,16 +72,16 @@ export class RandomCommands {
 
   /** The command that lets every frame pass. */
   passAll(): ModelCommand {
-    return this.#modeOf(VIRTIO_NET_CTRL_RX_PROMISC, true);
+    return this.#modeOf(ctrl.VIRTIO_NET_CTRL_RX_PROMISC, true);
   }
 
   #promiscuous(): ModelCommand {
-    return this.#modeOf(VIRTIO_NET_CTRL_RX_PROMISC, this.#random.chance(20));
+    return this.#modeOf(ctrl.VIRTIO_NET_CTRL_RX_PROMISC, this.#random.chance(20));
   }
 
   #mode(): ModelCommand {
-    const isExtra = this.#limits.accepted.has(VIRTIO_NET_F_CTRL_RX_EXTRA);
-    const most = isExtra ? VIRTIO_NET_CTRL_RX_NOBCAST : VIRTIO_NET_CTRL_RX_ALLMULTI;
+    const isExtra = this.#limits.accepted.has(feature.VIRTIO_NET_F_CTRL_RX_EXTRA);
+    const most = isExtra ? ctrl.VIRTIO_NET_CTRL_RX_NOBCAST : ctrl.VIRTIO_NET_CTRL_RX_ALLMULTI;
     return this.#modeOf(1 + this.#random.below(most), this.#random.chance(40));
   }
 
@@ -116,7 +89,7 @@ export class RandomCommands {
     const apply = (model: NetModel): void => model.filter.setMode(mode, isOn);
     return {
       name: `receive mode ${mode} ${isOn ? 'on' : 'off'}`,
-      command: modeCommand(mode, isOn),
+      command: commands.modeCommand(mode, isOn),
       isRight: true,
       apply,
     };
@@ -124,14 +97,14 @@ export class RandomCommands {
 
   #tables(): ModelCommand {
     const [unicast, multicast] = [UNICASTS, MULTICASTS].map((all) => all.filter(() => this.#random.chance(50)));
-    const command = tablesCommand(unicast!, multicast!, this.#limits.littleEndian);
+    const command = commands.tablesCommand(unicast!, multicast!, this.#limits.littleEndian);
     const apply = (model: NetModel): void => model.filter.setTables(unicast!, multicast!);
     return { name: 'tables of addresses', command, isRight: true, apply };
   }
 
   #vlan(): ModelCommand {
     const [vlan, passes] = [this.#random.pick(TEST_VLANS), this.#random.chance(60)];
-    const command = vlanCommand(vlan, passes, this.#limits.littleEndian);
+    const command = commands.vlanCommand(vlan, passes, this.#limits.littleEndian);
     const apply = (model: NetModel): void => model.filter.setVlan(vlan, passes);
     return { name: `VLAN ${vlan} ${passes ? 'added' : 'deleted'}`, command, isRight: true, apply };
   }
@@ -139,12 +112,12 @@ export class RandomCommands {
   #address(): ModelCommand {
     const own = `02:00:00:00:01:0${this.#random.below(4)}`;
     const apply = (model: NetModel): void => void (model.filter.own = own);
-    return { name: `address ${own}`, command: addressCommand(own), isRight: true, apply };
+    return { name: `address ${own}`, command: commands.addressCommand(own), isRight: true, apply };
   }
 
   #pairs(): ModelCommand {
     const pairs = 1 + this.#random.below(this.#limits.pairs);
-    const command = pairsCommand(pairs, this.#limits.littleEndian);
+    const command = commands.pairsCommand(pairs, this.#limits.littleEndian);
     return { name: `${pairs} pairs`, command, isRight: true, apply: (model) => model.setPairs() };
   }
 
@@ -160,13 +133,13 @@ export class RandomCommands {
       unclassified: random.below(pairs),
       transmitQueues: 1 + random.below(pairs),
     };
-    const command = scalingCommand(scaling, littleEndian);
+    const command = commands.scalingCommand(scaling, littleEndian);
     return { name: 'receive-side scaling', command, isRight: true, apply: (model) => model.setScaling(scaling) };
   }
 
   #hash(): ModelCommand {
     const hash = this.#hashConfig();
-    const command = hashCommand(hash, this.#limits.littleEndian);
+    const command = commands.hashCommand(hash, this.#limits.littleEndian);
     return { name: 'hashes', command, isRight: true, apply: (model) => model.setHash(hash) };
   }
 
@@ -181,8 +154,8 @@ export class RandomCommands {
   #offloads(): ModelCommand {
     const accepted = [...this.#limits.accepted.and(GUEST_OFFLOADS)];
     let chosen = FeatureSet.of(...accepted.filter(() => this.#random.chance(60)));
-    if (!chosen.has(VIRTIO_NET_F_GUEST_CSUM)) chosen = FeatureSet.EMPTY;
-    const command = guestOffloadsCommand(chosen.bits, this.#limits.littleEndian);
+    if (!chosen.has(feature.VIRTIO_NET_F_GUEST_CSUM)) chosen = FeatureSet.EMPTY;
+    const command = commands.guestOffloadsCommand(chosen.bits, this.#limits.littleEndian);
     return { name: `offloads 0x${chosen.bits.toString(16)}`, command, isRight: true, apply: NOTHING };
   }
 
@@ -191,12 +164,12 @@ export class RandomCommands {
     const { pairs, littleEndian } = this.#limits;
     return this.#random.pick([
       wrong('an unknown class', 0xc8, 0),
-      wrong('an unknown receive mode', VIRTIO_NET_CTRL_RX, 0x63, 1),
-      wrong('a receive mode without its value', VIRTIO_NET_CTRL_RX, VIRTIO_NET_CTRL_RX_PROMISC),
-      wrong('half an address', VIRTIO_NET_CTRL_MAC, VIRTIO_NET_CTRL_MAC_ADDR_SET, 2, 0, 0),
-      wrong('VLAN 65535', VIRTIO_NET_CTRL_VLAN, VIRTIO_NET_CTRL_VLAN_ADD, 0xff, 0xff),
-      refused('0 pairs', pairsCommand(0, littleEndian)),
-      refused('more pairs than there are', pairsCommand(pairs + 1, littleEndian)),
+      wrong('an unknown receive mode', ctrl.VIRTIO_NET_CTRL_RX, 0x63, 1),
+      wrong('a receive mode without its value', ctrl.VIRTIO_NET_CTRL_RX, ctrl.VIRTIO_NET_CTRL_RX_PROMISC),
+      wrong('half an address', ctrl.VIRTIO_NET_CTRL_MAC, ctrl.VIRTIO_NET_CTRL_MAC_ADDR_SET, 2, 0, 0),
+      wrong('VLAN 65535', ctrl.VIRTIO_NET_CTRL_VLAN, ctrl.VIRTIO_NET_CTRL_VLAN_ADD, 0xff, 0xff),
+      refused('0 pairs', commands.pairsCommand(0, littleEndian)),
+      refused('more pairs than there are', commands.pairsCommand(pairs + 1, littleEndian)),
     ]);
   }
 }

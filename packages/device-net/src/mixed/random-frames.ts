@@ -1,13 +1,6 @@
 import { Random } from '@virtio-platform/device-kit';
 import type { FeatureSet } from '@virtio-platform/core/features';
-import {
-  VIRTIO_NET_HDR_F_NEEDS_CSUM,
-  VIRTIO_NET_HDR_GSO_ECN,
-  VIRTIO_NET_HDR_GSO_NONE,
-  VIRTIO_NET_HDR_GSO_TCPV4,
-  VIRTIO_NET_HDR_GSO_TCPV6,
-  VIRTIO_NET_HDR_GSO_UDP_L4,
-} from '../layout.ts';
+import * as wire from '../layout.ts';
 import { MOST_DATAGRAMS } from '../offload/header-problem.ts';
 import { NO_OFFLOAD, type Offload } from '../offload/net-header.ts';
 import { hostOffloads, type OffloadSet } from '../offload/offload-set.ts';
@@ -84,7 +77,7 @@ export class RandomFrames {
     const most = Math.min(this.#limits.longest, this.#limits.mtu + shapeOf(form).network) - headers;
     const offload = this.#offloadFor(form, most);
     const number = this.#number++;
-    if (offload.gsoType === VIRTIO_NET_HDR_GSO_NONE) {
+    if (offload.gsoType === wire.VIRTIO_NET_HDR_GSO_NONE) {
       const limit = random.chance(LONG) ? most : Math.min(most, SMALL);
       return { ...form, number, offload, data: between(random, RECORD, Math.max(RECORD, limit)) };
     }
@@ -102,9 +95,14 @@ export class RandomFrames {
     if (kind === 'local' || !this.#host.checksum || !random.chance(UNFINISHED)) return NO_OFFLOAD;
     const { transport, data } = shapeOf(form);
     const checksumOffset = checksumField(protocol);
-    const partial = { ...NO_OFFLOAD, flags: VIRTIO_NET_HDR_F_NEEDS_CSUM, checksumStart: transport, checksumOffset };
-    const gsoType = random.chance(50) ? this.#gsoType(kind, protocol) : VIRTIO_NET_HDR_GSO_NONE;
-    if (gsoType === VIRTIO_NET_HDR_GSO_NONE || most < 2 * RECORD) return partial;
+    const partial = {
+      ...NO_OFFLOAD,
+      flags: wire.VIRTIO_NET_HDR_F_NEEDS_CSUM,
+      checksumStart: transport,
+      checksumOffset,
+    };
+    const gsoType = random.chance(50) ? this.#gsoType(kind, protocol) : wire.VIRTIO_NET_HDR_GSO_NONE;
+    if (gsoType === wire.VIRTIO_NET_HDR_GSO_NONE || most < 2 * RECORD) return partial;
     const gsoSize = RECORD * between(random, 1, Math.floor(Math.min(most, 1448) / RECORD));
     return { ...partial, gsoType, gsoSize, headerLength: data };
   }
@@ -112,10 +110,11 @@ export class RandomFrames {
   #gsoType(kind: TestFrame['kind'], protocol: number): number {
     const { tso4, tso6, ecn, uso4, uso6 } = this.#host;
     const isIpv4 = kind === 'ipv4';
-    if (protocol === IP_UDP) return (isIpv4 ? uso4 : uso6) ? VIRTIO_NET_HDR_GSO_UDP_L4 : VIRTIO_NET_HDR_GSO_NONE;
-    if (!(isIpv4 ? tso4 : tso6)) return VIRTIO_NET_HDR_GSO_NONE;
-    const type = isIpv4 ? VIRTIO_NET_HDR_GSO_TCPV4 : VIRTIO_NET_HDR_GSO_TCPV6;
-    return ecn && this.#random.chance(30) ? type | VIRTIO_NET_HDR_GSO_ECN : type;
+    if (protocol === IP_UDP)
+      return (isIpv4 ? uso4 : uso6) ? wire.VIRTIO_NET_HDR_GSO_UDP_L4 : wire.VIRTIO_NET_HDR_GSO_NONE;
+    if (!(isIpv4 ? tso4 : tso6)) return wire.VIRTIO_NET_HDR_GSO_NONE;
+    const type = isIpv4 ? wire.VIRTIO_NET_HDR_GSO_TCPV4 : wire.VIRTIO_NET_HDR_GSO_TCPV6;
+    return ecn && this.#random.chance(30) ? type | wire.VIRTIO_NET_HDR_GSO_ECN : type;
   }
 }
 

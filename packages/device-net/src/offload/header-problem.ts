@@ -1,11 +1,4 @@
-import {
-  VIRTIO_NET_HDR_F_NEEDS_CSUM,
-  VIRTIO_NET_HDR_GSO_ECN,
-  VIRTIO_NET_HDR_GSO_NONE,
-  VIRTIO_NET_HDR_GSO_TCPV4,
-  VIRTIO_NET_HDR_GSO_TCPV6,
-  VIRTIO_NET_HDR_GSO_UDP_L4,
-} from '../layout.ts';
+import * as wire from '../layout.ts';
 import type { Offload } from './net-header.ts';
 import type { OffloadSet } from './offload-set.ts';
 import { IP_TCP, IP_UDP, type PacketLayers } from './packet-layers.ts';
@@ -43,15 +36,15 @@ export function headerProblem(
 ): HeaderProblem | undefined {
   const { flags, gsoType, headerLength, gsoSize, checksumStart, checksumOffset } = offload;
   if (headerLength > length) return 'header-length';
-  const isPartial = (flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) !== 0;
+  const isPartial = (flags & wire.VIRTIO_NET_HDR_F_NEEDS_CSUM) !== 0;
   if (isPartial && !agreed.checksum) return 'checksum-not-negotiated';
   if (isPartial && checksumStart + checksumOffset + 2 > length) return 'checksum-outside';
-  if (gsoType === VIRTIO_NET_HDR_GSO_NONE) return undefined;
+  if (gsoType === wire.VIRTIO_NET_HDR_GSO_NONE) return undefined;
   if (!isAgreed(gsoType, layers, agreed)) return 'gso-not-negotiated';
   if (gsoSize === 0 || gsoSize === RESERVED_SIZE) return 'gso-size';
   if (!isPartial) return 'gso-without-checksum';
-  const isTcp = (gsoType & ~VIRTIO_NET_HDR_GSO_ECN) !== VIRTIO_NET_HDR_GSO_UDP_L4;
-  const version = gsoType === VIRTIO_NET_HDR_GSO_UDP_L4 ? layers.version : versionOf(gsoType);
+  const isTcp = (gsoType & ~wire.VIRTIO_NET_HDR_GSO_ECN) !== wire.VIRTIO_NET_HDR_GSO_UDP_L4;
+  const version = gsoType === wire.VIRTIO_NET_HDR_GSO_UDP_L4 ? layers.version : versionOf(gsoType);
   if (layers.version !== version || layers.protocol !== (isTcp ? IP_TCP : IP_UDP)) return 'gso-protocol';
   if (checksumStart !== layers.transport || checksumOffset !== (isTcp ? TCP_CHECKSUM : UDP_CHECKSUM))
     return 'gso-protocol';
@@ -61,20 +54,20 @@ export function headerProblem(
 
 /** The IP version of a `gso_type` of TCP. */
 function versionOf(gsoType: number): number {
-  return (gsoType & ~VIRTIO_NET_HDR_GSO_ECN) === VIRTIO_NET_HDR_GSO_TCPV4 ? 4 : 6;
+  return (gsoType & ~wire.VIRTIO_NET_HDR_GSO_ECN) === wire.VIRTIO_NET_HDR_GSO_TCPV4 ? 4 : 6;
 }
 
 function isAgreed(gsoType: number, { version }: PacketLayers, { tso4, tso6, ecn, uso4, uso6 }: OffloadSet): boolean {
   switch (gsoType) {
-    case VIRTIO_NET_HDR_GSO_TCPV4:
+    case wire.VIRTIO_NET_HDR_GSO_TCPV4:
       return tso4;
-    case VIRTIO_NET_HDR_GSO_TCPV6:
+    case wire.VIRTIO_NET_HDR_GSO_TCPV6:
       return tso6;
-    case VIRTIO_NET_HDR_GSO_TCPV4 | VIRTIO_NET_HDR_GSO_ECN:
+    case wire.VIRTIO_NET_HDR_GSO_TCPV4 | wire.VIRTIO_NET_HDR_GSO_ECN:
       return tso4 && ecn;
-    case VIRTIO_NET_HDR_GSO_TCPV6 | VIRTIO_NET_HDR_GSO_ECN:
+    case wire.VIRTIO_NET_HDR_GSO_TCPV6 | wire.VIRTIO_NET_HDR_GSO_ECN:
       return tso6 && ecn;
-    case VIRTIO_NET_HDR_GSO_UDP_L4:
+    case wire.VIRTIO_NET_HDR_GSO_UDP_L4:
       return version === 4 ? uso4 : uso6;
     default:
       return false;

@@ -1,18 +1,5 @@
 import { type FeatureSet, VIRTIO_F_VERSION_1 } from '@virtio-platform/core/features';
-import {
-  NET_CSUM_OFFSET,
-  NET_CSUM_START,
-  NET_FLAGS,
-  NET_GSO_SIZE,
-  NET_GSO_TYPE,
-  NET_HASH_HEADER_SIZE,
-  NET_HASH_REPORT_AT,
-  NET_HASH_VALUE,
-  NET_HDR_LEN,
-  NET_HEADER_SIZE,
-  NET_LEGACY_HEADER_SIZE,
-  NET_NUM_BUFFERS,
-} from '../layout.ts';
+import * as wire from '../layout.ts';
 import { VIRTIO_NET_F_HASH_REPORT, VIRTIO_NET_F_MRG_RXBUF } from '../net-features.ts';
 
 /** The fields of `struct virtio_net_hdr` that say what is left to do with a packet (virtio 1.4 section 5.1.6). */
@@ -39,9 +26,9 @@ export const NO_OFFLOAD: Offload = {
 
 /** Bytes of the header in front of a packet with these features (virtio 1.4 sections 5.1.6 and 5.1.6.1). */
 export function netHeaderSize(accepted: FeatureSet): number {
-  if (accepted.has(VIRTIO_NET_F_HASH_REPORT)) return NET_HASH_HEADER_SIZE;
+  if (accepted.has(VIRTIO_NET_F_HASH_REPORT)) return wire.NET_HASH_HEADER_SIZE;
   const hasBuffers = accepted.has(VIRTIO_NET_F_MRG_RXBUF) || accepted.has(VIRTIO_F_VERSION_1);
-  return hasBuffers ? NET_HEADER_SIZE : NET_LEGACY_HEADER_SIZE;
+  return hasBuffers ? wire.NET_HEADER_SIZE : wire.NET_LEGACY_HEADER_SIZE;
 }
 
 /** The header in front of a packet, whose bytes are in an array of its owner. Hot: no allocation. */
@@ -70,30 +57,30 @@ export class NetHeader implements Offload {
 
   /** Reads the `size` bytes of a header at the start of `view`; a field behind them is 0. */
   read(view: DataView, size: number, littleEndian: boolean): void {
-    this.flags = view.getUint8(NET_FLAGS);
-    this.gsoType = view.getUint8(NET_GSO_TYPE);
-    this.headerLength = view.getUint16(NET_HDR_LEN, littleEndian);
-    this.gsoSize = view.getUint16(NET_GSO_SIZE, littleEndian);
-    this.checksumStart = view.getUint16(NET_CSUM_START, littleEndian);
-    this.checksumOffset = view.getUint16(NET_CSUM_OFFSET, littleEndian);
-    this.buffers = size > NET_NUM_BUFFERS ? view.getUint16(NET_NUM_BUFFERS, littleEndian) : 0;
-    const hasHash = size > NET_HASH_VALUE;
-    this.hashValue = hasHash ? view.getUint32(NET_HASH_VALUE, littleEndian) : 0;
-    this.hashReport = hasHash ? view.getUint16(NET_HASH_REPORT_AT, littleEndian) : 0;
+    this.flags = view.getUint8(wire.NET_FLAGS);
+    this.gsoType = view.getUint8(wire.NET_GSO_TYPE);
+    this.headerLength = view.getUint16(wire.NET_HDR_LEN, littleEndian);
+    this.gsoSize = view.getUint16(wire.NET_GSO_SIZE, littleEndian);
+    this.checksumStart = view.getUint16(wire.NET_CSUM_START, littleEndian);
+    this.checksumOffset = view.getUint16(wire.NET_CSUM_OFFSET, littleEndian);
+    this.buffers = size > wire.NET_NUM_BUFFERS ? view.getUint16(wire.NET_NUM_BUFFERS, littleEndian) : 0;
+    const hasHash = size > wire.NET_HASH_VALUE;
+    this.hashValue = hasHash ? view.getUint32(wire.NET_HASH_VALUE, littleEndian) : 0;
+    this.hashReport = hasHash ? view.getUint16(wire.NET_HASH_REPORT_AT, littleEndian) : 0;
   }
 
   /** Writes the `size` bytes of the header at the start of `view`; padding is 0. */
   write(view: DataView, size: number, littleEndian: boolean): void {
-    view.setUint8(NET_FLAGS, this.flags);
-    view.setUint8(NET_GSO_TYPE, this.gsoType);
-    view.setUint16(NET_HDR_LEN, this.headerLength, littleEndian);
-    view.setUint16(NET_GSO_SIZE, this.gsoSize, littleEndian);
-    view.setUint16(NET_CSUM_START, this.checksumStart, littleEndian);
-    view.setUint16(NET_CSUM_OFFSET, this.checksumOffset, littleEndian);
-    if (size > NET_NUM_BUFFERS) view.setUint16(NET_NUM_BUFFERS, this.buffers, littleEndian);
-    if (size <= NET_HASH_VALUE) return;
-    view.setUint32(NET_HASH_VALUE, this.hashValue, littleEndian);
-    view.setUint16(NET_HASH_REPORT_AT, this.hashReport, littleEndian);
-    view.setUint16(NET_HASH_REPORT_AT + 2, 0);
+    view.setUint8(wire.NET_FLAGS, this.flags);
+    view.setUint8(wire.NET_GSO_TYPE, this.gsoType);
+    view.setUint16(wire.NET_HDR_LEN, this.headerLength, littleEndian);
+    view.setUint16(wire.NET_GSO_SIZE, this.gsoSize, littleEndian);
+    view.setUint16(wire.NET_CSUM_START, this.checksumStart, littleEndian);
+    view.setUint16(wire.NET_CSUM_OFFSET, this.checksumOffset, littleEndian);
+    if (size > wire.NET_NUM_BUFFERS) view.setUint16(wire.NET_NUM_BUFFERS, this.buffers, littleEndian);
+    if (size <= wire.NET_HASH_VALUE) return;
+    view.setUint32(wire.NET_HASH_VALUE, this.hashValue, littleEndian);
+    view.setUint16(wire.NET_HASH_REPORT_AT, this.hashReport, littleEndian);
+    view.setUint16(wire.NET_HASH_REPORT_AT + 2, 0);
   }
 }

@@ -1,17 +1,5 @@
 import { FeatureSet } from '@virtio-platform/core/features';
-import {
-  VIRTIO_NET_F_CSUM,
-  VIRTIO_NET_F_GUEST_CSUM,
-  VIRTIO_NET_F_GUEST_ECN,
-  VIRTIO_NET_F_GUEST_TSO4,
-  VIRTIO_NET_F_GUEST_TSO6,
-  VIRTIO_NET_F_GUEST_USO4,
-  VIRTIO_NET_F_GUEST_USO6,
-  VIRTIO_NET_F_HOST_ECN,
-  VIRTIO_NET_F_HOST_TSO4,
-  VIRTIO_NET_F_HOST_TSO6,
-  VIRTIO_NET_F_HOST_USO,
-} from '../net-features.ts';
+import * as feature from '../net-features.ts';
 
 /** What the side that gets packets agreed to do with them. */
 export interface OffloadSet {
@@ -25,31 +13,31 @@ export interface OffloadSet {
 
 /** The offloads of the device half. */
 export const HOST_OFFLOADS: FeatureSet = FeatureSet.of(
-  VIRTIO_NET_F_CSUM,
-  VIRTIO_NET_F_HOST_TSO4,
-  VIRTIO_NET_F_HOST_TSO6,
-  VIRTIO_NET_F_HOST_ECN,
-  VIRTIO_NET_F_HOST_USO,
+  feature.VIRTIO_NET_F_CSUM,
+  feature.VIRTIO_NET_F_HOST_TSO4,
+  feature.VIRTIO_NET_F_HOST_TSO6,
+  feature.VIRTIO_NET_F_HOST_ECN,
+  feature.VIRTIO_NET_F_HOST_USO,
 );
 
 /** The offloads of the driver half. */
 export const GUEST_OFFLOADS: FeatureSet = FeatureSet.of(
-  VIRTIO_NET_F_GUEST_CSUM,
-  VIRTIO_NET_F_GUEST_TSO4,
-  VIRTIO_NET_F_GUEST_TSO6,
-  VIRTIO_NET_F_GUEST_ECN,
-  VIRTIO_NET_F_GUEST_USO4,
-  VIRTIO_NET_F_GUEST_USO6,
+  feature.VIRTIO_NET_F_GUEST_CSUM,
+  feature.VIRTIO_NET_F_GUEST_TSO4,
+  feature.VIRTIO_NET_F_GUEST_TSO6,
+  feature.VIRTIO_NET_F_GUEST_ECN,
+  feature.VIRTIO_NET_F_GUEST_USO4,
+  feature.VIRTIO_NET_F_GUEST_USO6,
 );
 
 /** What the device does with packets of the driver. */
 export function hostOffloads(accepted: FeatureSet): OffloadSet {
-  const uso = accepted.has(VIRTIO_NET_F_HOST_USO);
+  const uso = accepted.has(feature.VIRTIO_NET_F_HOST_USO);
   return {
-    checksum: accepted.has(VIRTIO_NET_F_CSUM),
-    tso4: accepted.has(VIRTIO_NET_F_HOST_TSO4),
-    tso6: accepted.has(VIRTIO_NET_F_HOST_TSO6),
-    ecn: accepted.has(VIRTIO_NET_F_HOST_ECN),
+    checksum: accepted.has(feature.VIRTIO_NET_F_CSUM),
+    tso4: accepted.has(feature.VIRTIO_NET_F_HOST_TSO4),
+    tso6: accepted.has(feature.VIRTIO_NET_F_HOST_TSO6),
+    ecn: accepted.has(feature.VIRTIO_NET_F_HOST_ECN),
     uso4: uso,
     uso6: uso,
   };
@@ -58,12 +46,12 @@ export function hostOffloads(accepted: FeatureSet): OffloadSet {
 /** What the driver does with packets of the device: of features, or of the command GUEST_OFFLOADS_SET. */
 export function guestOffloads(features: FeatureSet): OffloadSet {
   return {
-    checksum: features.has(VIRTIO_NET_F_GUEST_CSUM),
-    tso4: features.has(VIRTIO_NET_F_GUEST_TSO4),
-    tso6: features.has(VIRTIO_NET_F_GUEST_TSO6),
-    ecn: features.has(VIRTIO_NET_F_GUEST_ECN),
-    uso4: features.has(VIRTIO_NET_F_GUEST_USO4),
-    uso6: features.has(VIRTIO_NET_F_GUEST_USO6),
+    checksum: features.has(feature.VIRTIO_NET_F_GUEST_CSUM),
+    tso4: features.has(feature.VIRTIO_NET_F_GUEST_TSO4),
+    tso6: features.has(feature.VIRTIO_NET_F_GUEST_TSO6),
+    ecn: features.has(feature.VIRTIO_NET_F_GUEST_ECN),
+    uso4: features.has(feature.VIRTIO_NET_F_GUEST_USO4),
+    uso6: features.has(feature.VIRTIO_NET_F_GUEST_USO6),
   };
 }
 

@@ -1,23 +1,6 @@
 import type { Clause, ConformBench, ConformCase, DeviceCases, Framing, GoodRequest } from '@virtio-platform/core';
 import type { QueueLayout } from '@virtio-platform/core/queue';
-import {
-  SCSI_AN_SIZE,
-  SCSI_CDB_SIZE,
-  SCSI_CONTROL_QUEUE,
-  SCSI_EVENT_QUEUE,
-  SCSI_REQUEST_QUEUE,
-  SCSI_SENSE_SIZE,
-  VIRTIO_SCSI_S_BAD_TARGET,
-  VIRTIO_SCSI_S_FUNCTION_REJECTED,
-  VIRTIO_SCSI_S_FUNCTION_SUCCEEDED,
-  VIRTIO_SCSI_S_INCORRECT_LUN,
-  VIRTIO_SCSI_S_OK,
-  VIRTIO_SCSI_S_OVERRUN,
-  VIRTIO_SCSI_T_AN_QUERY,
-  VIRTIO_SCSI_T_TMF_ABORT_TASK,
-  VIRTIO_SCSI_T_TMF_LOGICAL_UNIT_RESET,
-  VIRTIO_SCSI_T_TMF_QUERY_TASK,
-} from '../layout.ts';
+import * as wire from '../layout.ts';
 import { inquiryCdb, read10Cdb, requestSenseCdb, testUnitReadyCdb, write10Cdb } from '../scsi-commands.ts';
 import { SCSI_CONFIG, type ScsiField } from '../scsi-config.ts';
 import { SCSI_CHECK_CONDITION } from '../scsi-sense.ts';
@@ -92,7 +75,10 @@ function requestCase(
     title,
     layouts: BOTH,
     run: async (bench) => {
-      await bench.start({ size: 128, queues: [SCSI_REQUEST_QUEUE, SCSI_CONTROL_QUEUE, SCSI_EVENT_QUEUE] });
+      await bench.start({
+        size: 128,
+        queues: [wire.SCSI_REQUEST_QUEUE, wire.SCSI_CONTROL_QUEUE, wire.SCSI_EVENT_QUEUE],
+      });
       await settleUnit(bench);
       for (const request of requests()) await bench.serve(bench.layOutRequest(request, framing));
     },
@@ -134,8 +120,14 @@ const CASES: readonly ConformCase[] = [
   fieldCase('max-target', 'max_target', LAYOUT, 'says targets up to 255', (value) => value <= 0xff),
   fieldCase('max-lun', 'max_lun', LAYOUT, 'says logical units up to 16383', (value) => value <= 0x3fff),
   fieldCase('event-size', 'event_info_size', LAYOUT, 'says events of 16 bytes at least', (value) => value >= 16),
-  fieldCase('sense-size', 'sense_size', RESET, 'says sense data of 96 bytes', (value) => value === SCSI_SENSE_SIZE),
-  fieldCase('cdb-size', 'cdb_size', RESET, 'says commands of 32 bytes', (value) => value === SCSI_CDB_SIZE),
+  fieldCase(
+    'sense-size',
+    'sense_size',
+    RESET,
+    'says sense data of 96 bytes',
+    (value) => value === wire.SCSI_SENSE_SIZE,
+  ),
+  fieldCase('cdb-size', 'cdb_size', RESET, 'says commands of 32 bytes', (value) => value === wire.SCSI_CDB_SIZE),
   {
     id: 'scsi/sizes-after-reset',
     clause: RESET,
@@ -146,8 +138,8 @@ const CASES: readonly ConformCase[] = [
       bench.transport.writeConfig(SCSI_CONFIG.sense_size.offset, Uint8Array.of(64, 0, 0, 0));
       bench.transport.writeConfig(SCSI_CONFIG.cdb_size.offset, Uint8Array.of(16, 0, 0, 0));
       await bench.start();
-      bench.equal('sense_size', scsiField(bench, SCSI_CONFIG.sense_size), SCSI_SENSE_SIZE);
-      bench.equal('cdb_size', scsiField(bench, SCSI_CONFIG.cdb_size), SCSI_CDB_SIZE);
+      bench.equal('sense_size', scsiField(bench, SCSI_CONFIG.sense_size), wire.SCSI_SENSE_SIZE);
+      bench.equal('cdb_size', scsiField(bench, SCSI_CONFIG.cdb_size), wire.SCSI_CDB_SIZE);
     },
   },
   requestCase('inquiry', 'answers INQUIRY with a disk', () => [inquiry(), inquiry()]),
@@ -158,7 +150,7 @@ const CASES: readonly ConformCase[] = [
     writable: [RESPONSE_BYTES],
   }),
   framingCase('command-apart', 'takes a command apart from its header', {
-    readable: [REQUEST_BYTES - SCSI_CDB_SIZE],
+    readable: [REQUEST_BYTES - wire.SCSI_CDB_SIZE],
     writable: [RESPONSE_BYTES],
   }),
   framingCase('data-with-response', 'writes response and data into one descriptor', {}),
@@ -200,14 +192,14 @@ const CASES: readonly ConformCase[] = [
   requestCase(
     'bad-target',
     'answers BAD_TARGET for a target that there is not',
-    () => [scsiRequest({ cdb: testUnitReadyCdb(), target: NO_TARGET, response: VIRTIO_SCSI_S_BAD_TARGET })],
+    () => [scsiRequest({ cdb: testUnitReadyCdb(), target: NO_TARGET, response: wire.VIRTIO_SCSI_S_BAD_TARGET })],
     APART,
     NORMATIVE,
   ),
   requestCase(
     'overrun',
     'answers OVERRUN where a command moves more than there is room for',
-    () => [scsiRequest({ cdb: read10Cdb(1, 4), room: BLOCK, response: VIRTIO_SCSI_S_OVERRUN })],
+    () => [scsiRequest({ cdb: read10Cdb(1, 4), room: BLOCK, response: wire.VIRTIO_SCSI_S_OVERRUN })],
     APART,
     NORMATIVE,
   ),
@@ -224,8 +216,14 @@ const CASES: readonly ConformCase[] = [
     'abort-of-nothing',
     'does a task management function for a task that there is not',
     () => [
-      taskRequest(VIRTIO_SCSI_T_TMF_ABORT_TASK, [VIRTIO_SCSI_S_OK, VIRTIO_SCSI_S_FUNCTION_SUCCEEDED], 0, 0, 999),
-      taskRequest(VIRTIO_SCSI_T_TMF_QUERY_TASK, [VIRTIO_SCSI_S_OK], 0, 0, 999),
+      taskRequest(
+        wire.VIRTIO_SCSI_T_TMF_ABORT_TASK,
+        [wire.VIRTIO_SCSI_S_OK, wire.VIRTIO_SCSI_S_FUNCTION_SUCCEEDED],
+        0,
+        0,
+        999,
+      ),
+      taskRequest(wire.VIRTIO_SCSI_T_TMF_QUERY_TASK, [wire.VIRTIO_SCSI_S_OK], 0, 0, 999),
     ],
     APART,
     CONTROL,
@@ -234,7 +232,10 @@ const CASES: readonly ConformCase[] = [
     'reset-of-unit',
     'resets a logical unit, which serves again',
     () => [
-      taskRequest(VIRTIO_SCSI_T_TMF_LOGICAL_UNIT_RESET, [VIRTIO_SCSI_S_OK, VIRTIO_SCSI_S_FUNCTION_SUCCEEDED]),
+      taskRequest(wire.VIRTIO_SCSI_T_TMF_LOGICAL_UNIT_RESET, [
+        wire.VIRTIO_SCSI_S_OK,
+        wire.VIRTIO_SCSI_S_FUNCTION_SUCCEEDED,
+      ]),
       ...Array.from({ length: ATTENTIONS }, () => scsiRequest({ cdb: testUnitReadyCdb(), status: undefined })),
       scsiRequest({ cdb: testUnitReadyCdb() }),
     ],
@@ -244,7 +245,7 @@ const CASES: readonly ConformCase[] = [
   requestCase(
     'unknown-function',
     'rejects a task management function that there is not',
-    () => [taskRequest(UNKNOWN_FUNCTION, [VIRTIO_SCSI_S_FUNCTION_REJECTED])],
+    () => [taskRequest(UNKNOWN_FUNCTION, [wire.VIRTIO_SCSI_S_FUNCTION_REJECTED])],
     APART,
     CONTROL,
   ),
@@ -252,7 +253,12 @@ const CASES: readonly ConformCase[] = [
     'function-of-no-unit',
     'answers a task management function for a unit that there is not with INCORRECT_LUN',
     () => [
-      taskRequest(VIRTIO_SCSI_T_TMF_QUERY_TASK, [VIRTIO_SCSI_S_INCORRECT_LUN, VIRTIO_SCSI_S_BAD_TARGET], 0, NO_UNIT),
+      taskRequest(
+        wire.VIRTIO_SCSI_T_TMF_QUERY_TASK,
+        [wire.VIRTIO_SCSI_S_INCORRECT_LUN, wire.VIRTIO_SCSI_S_BAD_TARGET],
+        0,
+        NO_UNIT,
+      ),
     ],
     APART,
     CONTROL,
@@ -265,16 +271,16 @@ function lengthOf(length: number): string | undefined {
 }
 
 function notificationQuery(): GoodRequest {
-  const readable = new Uint8Array(SCSI_AN_SIZE);
+  const readable = new Uint8Array(wire.SCSI_AN_SIZE);
   const view = new DataView(readable.buffer);
-  view.setUint32(0, VIRTIO_SCSI_T_AN_QUERY, true);
+  view.setUint32(0, wire.VIRTIO_SCSI_T_AN_QUERY, true);
   readable.set(lunBytes(0, 0), 4);
   view.setUint32(12, 0x7e, true);
   return {
-    queue: SCSI_CONTROL_QUEUE,
+    queue: wire.SCSI_CONTROL_QUEUE,
     readable,
     writable: 5,
-    check: (written) => (written[4] === VIRTIO_SCSI_S_OK ? undefined : `the response is ${written[4]}`),
+    check: (written) => (written[4] === wire.VIRTIO_SCSI_S_OK ? undefined : `the response is ${written[4]}`),
   };
 }
 
@@ -295,16 +301,19 @@ const CLAUSES: readonly Clause[] = [
 /** The cases of a SCSI host (specification 1.4 section 5.6), on target 0, unit 0. They write to its first blocks. */
 export const SCSI_CASES: DeviceCases = {
   clauses: CLAUSES,
-  queues: [SCSI_REQUEST_QUEUE],
+  queues: [wire.SCSI_REQUEST_QUEUE],
   open: async (bench) => {
     await settleUnit(bench);
     return ready;
   },
   unprepared: ready,
   requestOn: (queue, usual, bench) => {
-    if (queue === SCSI_CONTROL_QUEUE) return taskRequest(VIRTIO_SCSI_T_TMF_QUERY_TASK, [VIRTIO_SCSI_S_OK], 0, 0, 999);
+    if (queue === wire.SCSI_CONTROL_QUEUE)
+      return taskRequest(wire.VIRTIO_SCSI_T_TMF_QUERY_TASK, [wire.VIRTIO_SCSI_S_OK], 0, 0, 999);
     const queues = scsiField(bench, SCSI_CONFIG.num_queues);
-    return queue >= SCSI_REQUEST_QUEUE && queue < SCSI_REQUEST_QUEUE + queues ? { ...usual, queue } : undefined;
+    return queue >= wire.SCSI_REQUEST_QUEUE && queue < wire.SCSI_REQUEST_QUEUE + queues
+      ? { ...usual, queue }
+      : undefined;
   },
   cases: [...CASES, ...SCSI_HOSTILE_CASES],
 };

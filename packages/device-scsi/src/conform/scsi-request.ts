@@ -1,21 +1,12 @@
 import type { ConformBench, ConfigField, GoodRequest } from '@virtio-platform/core';
-import {
-  SCSI_CDB_SIZE,
-  SCSI_CONTROL_QUEUE,
-  SCSI_REQUEST_HEADER_SIZE,
-  SCSI_REQUEST_QUEUE,
-  SCSI_RESPONSE_HEADER_SIZE,
-  SCSI_SENSE_SIZE,
-  SCSI_TMF_SIZE,
-  VIRTIO_SCSI_S_OK,
-} from '../layout.ts';
+import * as wire from '../layout.ts';
 import { LUN_SIZE, writeLun } from '../scsi-lun.ts';
 import { SCSI_GOOD } from '../scsi-sense.ts';
 
 /** Bytes of a request without its data, and of a response without it. */
-export const REQUEST_BYTES: number = SCSI_REQUEST_HEADER_SIZE + SCSI_CDB_SIZE;
+export const REQUEST_BYTES: number = wire.SCSI_REQUEST_HEADER_SIZE + wire.SCSI_CDB_SIZE;
 /** See {@link REQUEST_BYTES}. */
-export const RESPONSE_BYTES: number = SCSI_RESPONSE_HEADER_SIZE + SCSI_SENSE_SIZE;
+export const RESPONSE_BYTES: number = wire.SCSI_RESPONSE_HEADER_SIZE + wire.SCSI_SENSE_SIZE;
 /** Offsets in a response. */
 const STATUS = 10;
 const RESPONSE = 11;
@@ -50,24 +41,24 @@ export function lunBytes(target: number, lun: number): Uint8Array {
 export function scsiRequest(wanted: WantedCommand): GoodRequest {
   const { cdb, target = 0, lun = 0, tag = 1, dataOut = new Uint8Array(0), room = 0, expected } = wanted;
   const status = 'status' in wanted ? wanted.status : SCSI_GOOD;
-  const right = [wanted.response ?? VIRTIO_SCSI_S_OK].flat();
+  const right = [wanted.response ?? wire.VIRTIO_SCSI_S_OK].flat();
   const readable = new Uint8Array(REQUEST_BYTES + dataOut.length);
   readable.set(lunBytes(target, lun));
   new DataView(readable.buffer).setBigUint64(LUN_SIZE, BigInt(tag), true);
-  readable.set(cdb, SCSI_REQUEST_HEADER_SIZE);
+  readable.set(cdb, wire.SCSI_REQUEST_HEADER_SIZE);
   readable.set(dataOut, REQUEST_BYTES);
   return {
-    queue: SCSI_REQUEST_QUEUE,
+    queue: wire.SCSI_REQUEST_QUEUE,
     readable,
     writable: RESPONSE_BYTES + room,
     check: (written) => {
       const response = written[RESPONSE]!;
       if (!right.includes(response)) return `the response is ${response}, and has to be ${right.join(' or ')}`;
-      if (response !== VIRTIO_SCSI_S_OK) return undefined;
+      if (response !== wire.VIRTIO_SCSI_S_OK) return undefined;
       if (status !== undefined && written[STATUS] !== status)
         return `the status is ${written[STATUS]}, and has to be ${status}`;
       const senseLength = new DataView(written.buffer, written.byteOffset).getUint32(0, true);
-      const sense = written.subarray(SCSI_RESPONSE_HEADER_SIZE, SCSI_RESPONSE_HEADER_SIZE + senseLength);
+      const sense = written.subarray(wire.SCSI_RESPONSE_HEADER_SIZE, wire.SCSI_RESPONSE_HEADER_SIZE + senseLength);
       const wrong = wanted.sense?.(sense);
       if (wrong !== undefined || expected === undefined) return wrong;
       const at = expected.findIndex((byte, i) => written[RESPONSE_BYTES + i] !== byte);
@@ -80,13 +71,13 @@ export function scsiRequest(wanted: WantedCommand): GoodRequest {
 
 /** A request of task management (section 5.6.6.2), and the responses that are right. */
 export function taskRequest(subtype: number, right: readonly number[], target = 0, lun = 0, tag = 0): GoodRequest {
-  const readable = new Uint8Array(SCSI_TMF_SIZE);
+  const readable = new Uint8Array(wire.SCSI_TMF_SIZE);
   const view = new DataView(readable.buffer);
   view.setUint32(4, subtype, true);
   readable.set(lunBytes(target, lun), 8);
   view.setBigUint64(16, BigInt(tag), true);
   return {
-    queue: SCSI_CONTROL_QUEUE,
+    queue: wire.SCSI_CONTROL_QUEUE,
     readable,
     writable: 1,
     check: ([response]) =>

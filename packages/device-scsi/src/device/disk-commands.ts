@@ -1,30 +1,5 @@
 import { get16, get32, get64, put32, put64 } from '../big-endian.ts';
-import {
-  INQUIRY,
-  MODE_SENSE_10,
-  MODE_SENSE_6,
-  READ_10,
-  READ_12,
-  READ_16,
-  READ_6,
-  READ_CAPACITY_10,
-  READ_CAPACITY_16_ACTION,
-  REQUEST_SENSE,
-  SERVICE_ACTION_IN_16,
-  START_STOP_UNIT,
-  SYNCHRONIZE_CACHE_10,
-  SYNCHRONIZE_CACHE_16,
-  TEST_UNIT_READY,
-  UNMAP,
-  VERIFY_10,
-  VERIFY_16,
-  WRITE_10,
-  WRITE_12,
-  WRITE_16,
-  WRITE_6,
-  WRITE_SAME_10,
-  WRITE_SAME_16,
-} from '../scsi-commands.ts';
+import * as scsi from '../scsi-commands.ts';
 import { FIXED_SENSE_SIZE, SENSE, writeSense, type SenseCode } from '../scsi-sense.ts';
 import type { CommandBuffers } from './command-buffers.ts';
 import { answerData, OVERRUN } from './command-answer.ts';
@@ -53,17 +28,17 @@ export class DiskCommands {
   execute(unit: DiskUnit, io: CommandBuffers): SenseCode {
     const { cdb } = io;
     switch (cdb[0]) {
-      case TEST_UNIT_READY:
+      case scsi.TEST_UNIT_READY:
         return unit.isStarted ? SENSE.NONE : SENSE.NOT_STARTED;
-      case REQUEST_SENSE:
+      case scsi.REQUEST_SENSE:
         return this.#requestSense(unit, io);
-      case INQUIRY:
+      case scsi.INQUIRY:
         return inquire(unit, io);
-      case MODE_SENSE_6:
+      case scsi.MODE_SENSE_6:
         return senseModes(unit, io, cdb[4]!, false);
-      case MODE_SENSE_10:
+      case scsi.MODE_SENSE_10:
         return senseModes(unit, io, get16(cdb, 7), true);
-      case START_STOP_UNIT:
+      case scsi.START_STOP_UNIT:
         return startOrStop(unit, cdb);
       default:
         return unit.isStarted ? this.#access(unit, io) : SENSE.NOT_STARTED;
@@ -74,41 +49,41 @@ export class DiskCommands {
   #access(unit: DiskUnit, io: CommandBuffers): SenseCode {
     const { cdb } = io;
     switch (cdb[0]) {
-      case READ_CAPACITY_10:
+      case scsi.READ_CAPACITY_10:
         return this.#readCapacity10(unit, io);
-      case SERVICE_ACTION_IN_16:
-        return (cdb[1]! & 0x1f) === READ_CAPACITY_16_ACTION
+      case scsi.SERVICE_ACTION_IN_16:
+        return (cdb[1]! & 0x1f) === scsi.READ_CAPACITY_16_ACTION
           ? this.#readCapacity16(unit, io)
           : SENSE.INVALID_FIELD_IN_CDB;
-      case READ_6:
+      case scsi.READ_6:
         return this.#read(unit, io, get32(cdb, 0) & 0x1f_ffff, cdb[4]! || 256);
-      case READ_10:
+      case scsi.READ_10:
         return this.#read(unit, io, get32(cdb, 2), get16(cdb, 7));
-      case READ_12:
+      case scsi.READ_12:
         return this.#read(unit, io, get32(cdb, 2), get32(cdb, 6));
-      case READ_16:
+      case scsi.READ_16:
         return this.#read(unit, io, get64(cdb, 2), get32(cdb, 10));
-      case WRITE_6:
+      case scsi.WRITE_6:
         return this.#write(unit, io, get32(cdb, 0) & 0x1f_ffff, cdb[4]! || 256);
-      case WRITE_10:
+      case scsi.WRITE_10:
         return this.#write(unit, io, get32(cdb, 2), get16(cdb, 7));
-      case WRITE_12:
+      case scsi.WRITE_12:
         return this.#write(unit, io, get32(cdb, 2), get32(cdb, 6));
-      case WRITE_16:
+      case scsi.WRITE_16:
         return this.#write(unit, io, get64(cdb, 2), get32(cdb, 10));
-      case VERIFY_10:
+      case scsi.VERIFY_10:
         return verify(unit, cdb, get32(cdb, 2), get16(cdb, 7));
-      case VERIFY_16:
+      case scsi.VERIFY_16:
         return verify(unit, cdb, get64(cdb, 2), get32(cdb, 10));
-      case SYNCHRONIZE_CACHE_10:
+      case scsi.SYNCHRONIZE_CACHE_10:
         return synchronize(unit, get32(cdb, 2), get16(cdb, 7));
-      case SYNCHRONIZE_CACHE_16:
+      case scsi.SYNCHRONIZE_CACHE_16:
         return synchronize(unit, get64(cdb, 2), get32(cdb, 10));
-      case UNMAP:
+      case scsi.UNMAP:
         return this.#unmap(unit, io);
-      case WRITE_SAME_10:
+      case scsi.WRITE_SAME_10:
         return this.#writeSame(unit, io, get32(cdb, 2), get16(cdb, 7), cdb[1]! & ~NO_DATA_OUT);
-      case WRITE_SAME_16:
+      case scsi.WRITE_SAME_16:
         return this.#writeSame(unit, io, get64(cdb, 2), get32(cdb, 10), cdb[1]!);
       default:
         return SENSE.INVALID_OPCODE;

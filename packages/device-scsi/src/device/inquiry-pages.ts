@@ -1,11 +1,4 @@
-import {
-  VPD_BLOCK_LIMITS,
-  VPD_CHARACTERISTICS,
-  VPD_IDENTIFICATION,
-  VPD_PROVISIONING,
-  VPD_SERIAL,
-  VPD_SUPPORTED,
-} from '../scsi-commands.ts';
+import * as scsi from '../scsi-commands.ts';
 import { put32, put64 } from '../big-endian.ts';
 import type { DiskUnit } from './disk-unit.ts';
 
@@ -20,7 +13,14 @@ const ABSENT = 0x7f;
 const VENDOR = 'VIRTIO';
 const PRODUCT = 'EMBEDDED DISK';
 const REVISION = '1.4';
-const PAGES = [VPD_SUPPORTED, VPD_SERIAL, VPD_IDENTIFICATION, VPD_BLOCK_LIMITS, VPD_CHARACTERISTICS, VPD_PROVISIONING];
+const PAGES = [
+  scsi.VPD_SUPPORTED,
+  scsi.VPD_SERIAL,
+  scsi.VPD_IDENTIFICATION,
+  scsi.VPD_BLOCK_LIMITS,
+  scsi.VPD_CHARACTERISTICS,
+  scsi.VPD_PROVISIONING,
+];
 
 /** Standard INQUIRY data of a disk, or of a unit that does not exist. SPC-4 section 6.6.2. */
 export function standardInquiry(isPresent: boolean): Uint8Array {
@@ -39,20 +39,20 @@ export function standardInquiry(isPresent: boolean): Uint8Array {
 /** A page of vital product data, or `undefined` where the disk has none of this number. SPC-4 section 7.8. */
 export function vitalPage(unit: DiskUnit, page: number): Uint8Array | undefined {
   switch (page) {
-    case VPD_SUPPORTED:
+    case scsi.VPD_SUPPORTED:
       return withHeader(page, Uint8Array.from(PAGES));
-    case VPD_SERIAL:
+    case scsi.VPD_SERIAL:
       return withHeader(page, ascii(unit.serial, unit.serial.length));
-    case VPD_IDENTIFICATION:
+    case scsi.VPD_IDENTIFICATION:
       return withHeader(page, identification(unit));
-    case VPD_BLOCK_LIMITS:
+    case scsi.VPD_BLOCK_LIMITS:
       return withHeader(page, blockLimits());
-    case VPD_CHARACTERISTICS: {
+    case scsi.VPD_CHARACTERISTICS: {
       const data = new Uint8Array(60);
       data[1] = 1; // not a rotating medium
       return withHeader(page, data);
     }
-    case VPD_PROVISIONING:
+    case scsi.VPD_PROVISIONING:
       // UNMAP and both WRITE SAME unmap, unmapped blocks read as zeros, thin provisioning.
       return withHeader(page, Uint8Array.of(0, 0xe4, 2, 0));
     default:

@@ -3,27 +3,7 @@ import type { DeviceAddressSpace } from '@virtio-platform/core/address-space';
 import { FeatureSet, VIRTIO_F_ANY_LAYOUT, VIRTIO_F_IN_ORDER, VIRTIO_F_VERSION_1 } from '@virtio-platform/core/features';
 import type { ByteOrder, DescriptorChain } from '@virtio-platform/core/queue';
 import { ConfigSpace, isBackingError, readChain, writeChain } from '@virtio-platform/device-kit';
-import {
-  SCSI_CDB_SIZE,
-  SCSI_CONTROL_QUEUE,
-  SCSI_EVENT_QUEUE,
-  SCSI_EVENT_SIZE,
-  SCSI_REQUEST_HEADER_SIZE,
-  SCSI_REQUEST_QUEUE,
-  SCSI_RESPONSE_HEADER_SIZE,
-  SCSI_SENSE_SIZE,
-  VIRTIO_SCSI_EVT_RESET_HARD,
-  VIRTIO_SCSI_EVT_RESET_REMOVED,
-  VIRTIO_SCSI_EVT_RESET_RESCAN,
-  VIRTIO_SCSI_S_BAD_TARGET,
-  VIRTIO_SCSI_S_BUSY,
-  VIRTIO_SCSI_S_FAILURE,
-  VIRTIO_SCSI_S_OK,
-  VIRTIO_SCSI_S_OVERRUN,
-  VIRTIO_SCSI_S_RESET,
-  VIRTIO_SCSI_T_PARAM_CHANGE,
-  VIRTIO_SCSI_T_TRANSPORT_RESET,
-} from '../layout.ts';
+import * as wire from '../layout.ts';
 import { SCSI_CONFIG } from '../scsi-config.ts';
 import { VIRTIO_SCSI_F_CHANGE, VIRTIO_SCSI_F_HOTPLUG, VIRTIO_SCSI_F_INOUT } from '../scsi-features.ts';
 import { readLun, unitKey } from '../scsi-lun.ts';
@@ -81,14 +61,14 @@ export class ScsiDevice implements DeviceModel {
   readonly #reports: EventReports;
   readonly #changes: readonly ScsiChange[];
   readonly #io = new CommandBuffers();
-  readonly #request: Uint8Array = new Uint8Array(SCSI_REQUEST_HEADER_SIZE + LONGEST_CDB);
+  readonly #request: Uint8Array = new Uint8Array(wire.SCSI_REQUEST_HEADER_SIZE + LONGEST_CDB);
   readonly #requestView: DataView = new DataView(this.#request.buffer);
-  readonly #response: Uint8Array = new Uint8Array(SCSI_RESPONSE_HEADER_SIZE + LONGEST_SENSE);
+  readonly #response: Uint8Array = new Uint8Array(wire.SCSI_RESPONSE_HEADER_SIZE + LONGEST_SENSE);
   readonly #responseView: DataView = new DataView(this.#response.buffer);
   #events: DeviceEvents | undefined;
   #accepted = FeatureSet.EMPTY;
-  #requestSize = SCSI_REQUEST_HEADER_SIZE + SCSI_CDB_SIZE;
-  #responseSize = SCSI_RESPONSE_HEADER_SIZE + SCSI_SENSE_SIZE;
+  #requestSize = wire.SCSI_REQUEST_HEADER_SIZE + wire.SCSI_CDB_SIZE;
+  #responseSize = wire.SCSI_RESPONSE_HEADER_SIZE + wire.SCSI_SENSE_SIZE;
   #needsFraming = false;
   #isInOrder = false;
   #handled = 0;
@@ -108,14 +88,14 @@ export class ScsiDevice implements DeviceModel {
     this.#control = new ControlRequests(this.#bus, this.#held, end, byteOrder);
     this.#changes = (options.changes ?? []).toSorted((a, b) => a.after - b.after);
     this.usesEventLoop = slow !== undefined;
-    this.queueSizes = Array.from({ length: SCSI_REQUEST_QUEUE + queues }, () => queueSize);
+    this.queueSizes = Array.from({ length: wire.SCSI_REQUEST_QUEUE + queues }, () => queueSize);
     this.#config = new ConfigSpace(SCSI_CONFIG, byteOrder);
     this.config = this.#config.bytes;
     this.#config.set(SCSI_CONFIG.num_queues, queues);
     this.#config.set(SCSI_CONFIG.seg_max, Math.max(1, queueSize - 2));
     this.#config.set(SCSI_CONFIG.max_sectors, MAX_SECTORS);
     this.#config.set(SCSI_CONFIG.cmd_per_lun, COMMANDS_PER_UNIT);
-    this.#config.set(SCSI_CONFIG.event_info_size, SCSI_EVENT_SIZE);
+    this.#config.set(SCSI_CONFIG.event_info_size, wire.SCSI_EVENT_SIZE);
     this.#config.set(SCSI_CONFIG.max_target, Math.max(...units.map(({ target }) => target)));
     this.#config.set(SCSI_CONFIG.max_lun, Math.max(...units.map(({ lun }) => lun)));
     this.reset();
@@ -127,8 +107,8 @@ export class ScsiDevice implements DeviceModel {
 
   /** Both sizes have their first values again (section 5.6.4). */
   reset(): void {
-    this.#config.set(SCSI_CONFIG.sense_size, SCSI_SENSE_SIZE);
-    this.#config.set(SCSI_CONFIG.cdb_size, SCSI_CDB_SIZE);
+    this.#config.set(SCSI_CONFIG.sense_size, wire.SCSI_SENSE_SIZE);
+    this.#config.set(SCSI_CONFIG.cdb_size, wire.SCSI_CDB_SIZE);
     this.#useSizes();
   }
 
@@ -158,26 +138,26 @@ export class ScsiDevice implements DeviceModel {
 
   /** With IN_ORDER, the commands behind one that is held wait for it. */
   wants(queue: number): boolean {
-    if (queue === SCSI_EVENT_QUEUE) return this.#reports.hasEvent;
+    if (queue === wire.SCSI_EVENT_QUEUE) return this.#reports.hasEvent;
     return !this.#isInOrder || !this.#held.hasOfQueue(queue);
   }
 
   process(queue: number, chain: DescriptorChain, space: DeviceAddressSpace, queues: DeviceQueues): number {
     this.#space = space;
     this.#queues = queues;
-    if (queue === SCSI_EVENT_QUEUE) return this.#reports.deliver(chain, space);
-    if (queue === SCSI_CONTROL_QUEUE) return this.#control.process(chain, space);
+    if (queue === wire.SCSI_EVENT_QUEUE) return this.#reports.deliver(chain, space);
+    if (queue === wire.SCSI_CONTROL_QUEUE) return this.#control.process(chain, space);
     this.#handled++;
     while (this.#changed < this.#changes.length && this.#changes[this.#changed]!.after < this.#handled)
       this.#change(this.#changes[this.#changed++]!);
     if (!this.#isWellFormed(chain)) return this.#refuse(chain, space);
     if (!readChain(chain, space, 0, this.#request, 0, this.#requestSize))
-      return this.#respond(chain, space, VIRTIO_SCSI_S_FAILURE, SENSE.NONE);
+      return this.#respond(chain, space, wire.VIRTIO_SCSI_S_FAILURE, SENSE.NONE);
     const key = readLun(this.#request, 0);
     const { slow } = this.#options;
     if (slow === undefined || this.#handled % slow.every !== 0 || this.#bus.find(key) === undefined)
       return this.#execute(queue, key, chain, space);
-    if (!this.#held.hasRoom(chain)) return this.#respond(chain, space, VIRTIO_SCSI_S_BUSY, SENSE.NONE);
+    if (!this.#held.hasRoom(chain)) return this.#respond(chain, space, wire.VIRTIO_SCSI_S_BUSY, SENSE.NONE);
     // The id is compared, and means nothing: as it stands, whatever the byte order.
     const [low, high] = [this.#requestView.getUint32(8, true), this.#requestView.getUint32(12, true)];
     this.#held.hold(chain, queue, key, low, high, performance.now() + slow.delay);
@@ -186,8 +166,8 @@ export class ScsiDevice implements DeviceModel {
   }
 
   refuse(queue: number, chain: DescriptorChain, space: DeviceAddressSpace): number {
-    if (queue < SCSI_REQUEST_QUEUE || !this.#isWellFormed(chain)) return KEPT;
-    return this.#respond(chain, space, VIRTIO_SCSI_S_FAILURE, SENSE.NONE);
+    if (queue < wire.SCSI_REQUEST_QUEUE || !this.#isWellFormed(chain)) return KEPT;
+    return this.#respond(chain, space, wire.VIRTIO_SCSI_S_FAILURE, SENSE.NONE);
   }
 
   dispose(): void {
@@ -199,8 +179,9 @@ export class ScsiDevice implements DeviceModel {
 
   #useSizes(): void {
     const view = new DataView(this.config.buffer);
-    this.#requestSize = SCSI_REQUEST_HEADER_SIZE + view.getUint32(SCSI_CONFIG.cdb_size.offset, this.#littleEndian);
-    this.#responseSize = SCSI_RESPONSE_HEADER_SIZE + view.getUint32(SCSI_CONFIG.sense_size.offset, this.#littleEndian);
+    this.#requestSize = wire.SCSI_REQUEST_HEADER_SIZE + view.getUint32(SCSI_CONFIG.cdb_size.offset, this.#littleEndian);
+    this.#responseSize =
+      wire.SCSI_RESPONSE_HEADER_SIZE + view.getUint32(SCSI_CONFIG.sense_size.offset, this.#littleEndian);
   }
 
   #isWellFormed(chain: DescriptorChain): boolean {
@@ -211,11 +192,11 @@ export class ScsiDevice implements DeviceModel {
 
   /** Answers a request that is none: FAILURE, as far as there is room for a response without sense. */
   #refuse(chain: DescriptorChain, space: DeviceAddressSpace): number {
-    if (chain.writableBytes < SCSI_RESPONSE_HEADER_SIZE) return 0;
-    this.#response.fill(0, 0, SCSI_RESPONSE_HEADER_SIZE);
-    this.#response[11] = VIRTIO_SCSI_S_FAILURE;
-    const isWritten = writeChain(chain, space, 0, this.#response, 0, SCSI_RESPONSE_HEADER_SIZE);
-    return isWritten ? SCSI_RESPONSE_HEADER_SIZE : 0;
+    if (chain.writableBytes < wire.SCSI_RESPONSE_HEADER_SIZE) return 0;
+    this.#response.fill(0, 0, wire.SCSI_RESPONSE_HEADER_SIZE);
+    this.#response[11] = wire.VIRTIO_SCSI_S_FAILURE;
+    const isWritten = writeChain(chain, space, 0, this.#response, 0, wire.SCSI_RESPONSE_HEADER_SIZE);
+    return isWritten ? wire.SCSI_RESPONSE_HEADER_SIZE : 0;
   }
 
   /** Executes the command of `#request`. Returns how many bytes were written in front. */
@@ -224,14 +205,14 @@ export class ScsiDevice implements DeviceModel {
     io.begin(chain, space, this.#requestSize, this.#responseSize);
     const isBoth = io.dataIn > 0 && io.dataOut > 0;
     if (isBoth && !this.#accepted.has(VIRTIO_SCSI_F_INOUT))
-      return this.#respond(chain, space, VIRTIO_SCSI_S_FAILURE, SENSE.NONE);
+      return this.#respond(chain, space, wire.VIRTIO_SCSI_S_FAILURE, SENSE.NONE);
     io.cdb.fill(0);
-    for (let i = SCSI_REQUEST_HEADER_SIZE; i < this.#requestSize; i++)
-      io.cdb[i - SCSI_REQUEST_HEADER_SIZE] = this.#request[i]!;
+    for (let i = wire.SCSI_REQUEST_HEADER_SIZE; i < this.#requestSize; i++)
+      io.cdb[i - wire.SCSI_REQUEST_HEADER_SIZE] = this.#request[i]!;
     const code = this.#run(queue, key);
-    if (code === OVERRUN) return this.#respond(chain, space, VIRTIO_SCSI_S_OVERRUN, SENSE.NONE);
-    if (code === BAD_TARGET) return this.#respond(chain, space, VIRTIO_SCSI_S_BAD_TARGET, SENSE.NONE);
-    return this.#respond(chain, space, VIRTIO_SCSI_S_OK, code);
+    if (code === OVERRUN) return this.#respond(chain, space, wire.VIRTIO_SCSI_S_OVERRUN, SENSE.NONE);
+    if (code === BAD_TARGET) return this.#respond(chain, space, wire.VIRTIO_SCSI_S_BAD_TARGET, SENSE.NONE);
+    return this.#respond(chain, space, wire.VIRTIO_SCSI_S_OK, code);
   }
 
   /** A command whose backing fails gets a medium error, and is reported. */
@@ -249,15 +230,15 @@ export class ScsiDevice implements DeviceModel {
   #respond(chain: DescriptorChain, space: DeviceAddressSpace, response: number, code: SenseCode): number {
     const io = this.#io;
     const view = this.#responseView;
-    const isExecuted = response === VIRTIO_SCSI_S_OK;
+    const isExecuted = response === wire.VIRTIO_SCSI_S_OK;
     const length = Math.max(0, chain.readableBytes - this.#requestSize + chain.writableBytes - this.#responseSize);
-    const room = this.#responseSize - SCSI_RESPONSE_HEADER_SIZE;
-    this.#response.fill(0, 0, SCSI_RESPONSE_HEADER_SIZE + LONGEST_SENSE);
+    const room = this.#responseSize - wire.SCSI_RESPONSE_HEADER_SIZE;
+    this.#response.fill(0, 0, wire.SCSI_RESPONSE_HEADER_SIZE + LONGEST_SENSE);
     view.setUint32(0, code === SENSE.NONE ? 0 : Math.min(FIXED_SENSE_SIZE, room), this.#littleEndian);
     view.setUint32(4, length - (isExecuted ? io.transferred : 0), this.#littleEndian);
     this.#response[10] = code === SENSE.NONE ? SCSI_GOOD : SCSI_CHECK_CONDITION;
     this.#response[11] = response;
-    if (code !== SENSE.NONE) writeSense(this.#response, SCSI_RESPONSE_HEADER_SIZE, code);
+    if (code !== SENSE.NONE) writeSense(this.#response, wire.SCSI_RESPONSE_HEADER_SIZE, code);
     if (!writeChain(chain, space, 0, this.#response, 0, this.#responseSize)) return 0;
     return this.#responseSize + (isExecuted ? io.writtenInFront : 0);
   }
@@ -303,7 +284,7 @@ export class ScsiDevice implements DeviceModel {
     const isPlugged = what === 'reset' ? unit.isPlugged : what === 'plug';
     if (what !== 'reset' && unit.isPlugged === isPlugged) return;
     // A command of a unit that goes is completed first (section 5.6.6.1).
-    const response = what === 'reset' ? VIRTIO_SCSI_S_RESET : VIRTIO_SCSI_S_FAILURE;
+    const response = what === 'reset' ? wire.VIRTIO_SCSI_S_RESET : wire.VIRTIO_SCSI_S_FAILURE;
     this.#held.take(
       (command) => command.key === key,
       (command) => this.#endHeld(command, response),
@@ -311,13 +292,13 @@ export class ScsiDevice implements DeviceModel {
     unit.isPlugged = isPlugged;
     unit.reset(SENSE.RESET);
     if (what === 'reset') {
-      this.#reports.add(VIRTIO_SCSI_T_TRANSPORT_RESET, unit, VIRTIO_SCSI_EVT_RESET_HARD);
+      this.#reports.add(wire.VIRTIO_SCSI_T_TRANSPORT_RESET, unit, wire.VIRTIO_SCSI_EVT_RESET_HARD);
       return;
     }
     this.#bus.announce(unit);
     if (!this.#accepted.has(VIRTIO_SCSI_F_HOTPLUG)) return;
-    const reason = isPlugged ? VIRTIO_SCSI_EVT_RESET_RESCAN : VIRTIO_SCSI_EVT_RESET_REMOVED;
-    this.#reports.add(VIRTIO_SCSI_T_TRANSPORT_RESET, unit, reason);
+    const reason = isPlugged ? wire.VIRTIO_SCSI_EVT_RESET_RESCAN : wire.VIRTIO_SCSI_EVT_RESET_REMOVED;
+    this.#reports.add(wire.VIRTIO_SCSI_T_TRANSPORT_RESET, unit, reason);
   }
 
   #resize(unit: DiskUnit, capacity: number): void {
@@ -325,11 +306,11 @@ export class ScsiDevice implements DeviceModel {
       unit.backing.resize(capacity);
     } catch (error) {
       if (!isBackingError(error)) throw error;
-      this.#queues?.report(SCSI_REQUEST_QUEUE, error);
+      this.#queues?.report(wire.SCSI_REQUEST_QUEUE, error);
       return;
     }
     unit.attend(SENSE.CAPACITY_CHANGED);
     const reason = ((SENSE.CAPACITY_CHANGED >> 8) & 0xff) | ((SENSE.CAPACITY_CHANGED & 0xff) << 8);
-    if (this.#accepted.has(VIRTIO_SCSI_F_CHANGE)) this.#reports.add(VIRTIO_SCSI_T_PARAM_CHANGE, unit, reason);
+    if (this.#accepted.has(VIRTIO_SCSI_F_CHANGE)) this.#reports.add(wire.VIRTIO_SCSI_T_PARAM_CHANGE, unit, reason);
   }
 }

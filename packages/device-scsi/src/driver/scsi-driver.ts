@@ -4,16 +4,7 @@ import { FeatureSet } from '@virtio-platform/core/features';
 import type { GuestMemory } from '@virtio-platform/core/memory';
 import type { Virtqueue } from '@virtio-platform/core/queue';
 import { NO_BUFFER } from '@virtio-platform/device-kit';
-import {
-  SCSI_CDB_SIZE,
-  SCSI_CONTROL_QUEUE,
-  SCSI_EVENT_QUEUE,
-  SCSI_REQUEST_QUEUE,
-  VIRTIO_SCSI_T_AN_QUERY,
-  VIRTIO_SCSI_T_AN_SUBSCRIBE,
-  VIRTIO_SCSI_T_TMF_ABORT_TASK,
-  VIRTIO_SCSI_T_TMF_QUERY_TASK,
-} from '../layout.ts';
+import * as wire from '../layout.ts';
 import { readScsiConfig, writeScsiSizes, type ScsiConfig } from '../scsi-config.ts';
 import { VIRTIO_SCSI_F_CHANGE, VIRTIO_SCSI_F_HOTPLUG, VIRTIO_SCSI_F_INOUT } from '../scsi-features.ts';
 import { lunOf, targetOf, unitKey } from '../scsi-lun.ts';
@@ -51,7 +42,7 @@ export interface ScsiResult {
 
 /** The indices of the queues of a SCSI host. Throws as {@link readScsiConfig} does. Section 5.6.2. */
 export function scsiQueues(config: ScsiConfig): number[] {
-  return Array.from({ length: SCSI_REQUEST_QUEUE + config.queues }, (_, index) => index);
+  return Array.from({ length: wire.SCSI_REQUEST_QUEUE + config.queues }, (_, index) => index);
 }
 
 /**
@@ -96,7 +87,7 @@ export class ScsiDriver implements DriverHalf {
     this.#notify = context.notify;
     this.#hasBoth = context.accepted.has(VIRTIO_SCSI_F_INOUT);
     const { segMax, maxBytes, eventSize } = this.config;
-    const requests = queues.slice(SCSI_REQUEST_QUEUE);
+    const requests = queues.slice(wire.SCSI_REQUEST_QUEUE);
     // With more queues than commands at once, the last queues have nothing to do.
     const count = Math.min(requests.length, depth);
     const parts: { dispose(): void }[] = [];
@@ -110,8 +101,8 @@ export class ScsiDriver implements DriverHalf {
         const limits = { depth: Math.min(share, queue.size), maxBytes: Math.min(bytes, maxBytes), segMax };
         return opened(new CommandLane(memory, queue, mapping, { ...limits, buffers, byteOrder }));
       });
-      this.#control = opened(new ControlLane(memory, queues[SCSI_CONTROL_QUEUE]!, buffers, byteOrder));
-      this.#events = opened(new EventLane(memory, queues[SCSI_EVENT_QUEUE]!, eventSize, buffers, byteOrder));
+      this.#control = opened(new ControlLane(memory, queues[wire.SCSI_CONTROL_QUEUE]!, buffers, byteOrder));
+      this.#events = opened(new EventLane(memory, queues[wire.SCSI_EVENT_QUEUE]!, eventSize, buffers, byteOrder));
     } catch (error) {
       for (const part of parts) part.dispose();
       throw error;
@@ -176,8 +167,8 @@ export class ScsiDriver implements DriverHalf {
    * directions without SCSI_INOUT, and for an address that no unit has. Hot.
    */
   submit(id: number, target: number, lun: number, cdb: Uint8Array, dataOut: number, dataIn: number): number {
-    if (cdb.length > SCSI_CDB_SIZE)
-      throw new RangeError(`a CDB of ${cdb.length} bytes; the longest has ${SCSI_CDB_SIZE}`);
+    if (cdb.length > wire.SCSI_CDB_SIZE)
+      throw new RangeError(`a CDB of ${cdb.length} bytes; the longest has ${wire.SCSI_CDB_SIZE}`);
     const lane = this.#lane(id);
     const slot = this.#slotOf[id]!;
     if (dataOut < 0 || dataIn < 0 || lane.inOffset(dataOut) + dataIn > this.maxBytes)
@@ -312,22 +303,22 @@ export class ScsiDriver implements DriverHalf {
 
   /** Adds ABORT TASK for a command that is in flight. Returns the id of the control request, or a negative reason. */
   abort(id: number): number {
-    return this.#manageTask(VIRTIO_SCSI_T_TMF_ABORT_TASK, id);
+    return this.#manageTask(wire.VIRTIO_SCSI_T_TMF_ABORT_TASK, id);
   }
 
   /** Adds QUERY TASK for a command. Returns the id of the control request, or a negative reason. */
   queryTask(id: number): number {
-    return this.#manageTask(VIRTIO_SCSI_T_TMF_QUERY_TASK, id);
+    return this.#manageTask(wire.VIRTIO_SCSI_T_TMF_QUERY_TASK, id);
   }
 
   /** Asks which of the notifications `events` a unit can report. Returns the id, or a negative reason. */
   queryNotifications(target: number, lun: number, events: number): number {
-    return this.#control.notify(VIRTIO_SCSI_T_AN_QUERY, target, lun, events);
+    return this.#control.notify(wire.VIRTIO_SCSI_T_AN_QUERY, target, lun, events);
   }
 
   /** Asks a unit to report the notifications `events`. Returns the id, or a negative reason. */
   subscribe(target: number, lun: number, events: number): number {
-    return this.#control.notify(VIRTIO_SCSI_T_AN_SUBSCRIBE, target, lun, events);
+    return this.#control.notify(wire.VIRTIO_SCSI_T_AN_SUBSCRIBE, target, lun, events);
   }
 
   /** Takes back control requests and returns how many; their ids are in {@link completedControls}. */
@@ -365,8 +356,8 @@ export class ScsiDriver implements DriverHalf {
    * queue: the caller's again, to be submitted again or given back. Event buffers need nothing of the caller.
    */
   recover(queue: number, ids: readonly number[]): readonly number[] {
-    if (queue === SCSI_CONTROL_QUEUE) return this.#control.recover(ids);
-    if (queue === SCSI_EVENT_QUEUE) {
+    if (queue === wire.SCSI_CONTROL_QUEUE) return this.#control.recover(ids);
+    if (queue === wire.SCSI_EVENT_QUEUE) {
       this.#events.recover(ids);
       return [];
     }

@@ -1,15 +1,5 @@
 import type { GuestMemory } from '@virtio-platform/core/memory';
-import {
-  blockCdb,
-  READ_10,
-  READ_16,
-  unmapCdb,
-  unmapList,
-  WRITE_10,
-  WRITE_16,
-  WRITE_SAME_UNMAP,
-  writeSame16Cdb,
-} from '../scsi-commands.ts';
+import * as scsi from '../scsi-commands.ts';
 import { SENSE } from '../scsi-sense.ts';
 import type { Operation } from './operation.ts';
 import { SAME, UNKNOWN, UNMAPPED, WRITTEN, ZERO, type UnitModel } from './unit-model.ts';
@@ -24,11 +14,11 @@ export interface CellPlace {
 export function readCell({ unit, cell }: CellPlace, memory: GuestMemory, isLong: boolean): Operation {
   const { cellSize } = unit;
   const lba = unit.lbaOf(cell);
-  const [size, opcode] = isLong || lba > 0xffff_ffff ? ([16, READ_16] as const) : ([10, READ_10] as const);
+  const [size, opcode] = isLong || lba > 0xffff_ffff ? ([16, scsi.READ_16] as const) : ([10, scsi.READ_10] as const);
   unit.begin(cell, true);
   return {
     ...common(unit, `read of block ${lba}`),
-    cdb: blockCdb(size, opcode, lba, unit.cellBlocks),
+    cdb: scsi.blockCdb(size, opcode, lba, unit.cellBlocks),
     dataIn: cellSize,
     moves: cellSize,
     check: (address) => unit.compare(memory, address, cell),
@@ -41,10 +31,10 @@ export function writeCell(place: CellPlace, memory: GuestMemory, round: number, 
   const { unit, cell } = place;
   const { cellSize } = unit;
   const lba = unit.lbaOf(cell);
-  const [size, opcode] = isLong || lba > 0xffff_ffff ? ([16, WRITE_16] as const) : ([10, WRITE_10] as const);
+  const [size, opcode] = isLong || lba > 0xffff_ffff ? ([16, scsi.WRITE_16] as const) : ([10, scsi.WRITE_10] as const);
   return {
     ...common(unit, `write of block ${lba}`),
-    cdb: blockCdb(size, opcode, lba, unit.cellBlocks),
+    cdb: scsi.blockCdb(size, opcode, lba, unit.cellBlocks),
     dataOut: cellSize,
     moves: cellSize,
     fill: (address) => unit.fill(memory, address, cellSize, cell, round),
@@ -59,7 +49,7 @@ export function fillCell(place: CellPlace, memory: GuestMemory, round: number, i
   const lba = unit.lbaOf(cell);
   return {
     ...common(unit, `write same of block ${lba}`),
-    cdb: writeSame16Cdb(lba, unit.cellBlocks, isZero ? WRITE_SAME_UNMAP : 0),
+    cdb: scsi.writeSame16Cdb(lba, unit.cellBlocks, isZero ? scsi.WRITE_SAME_UNMAP : 0),
     dataOut: blockSize,
     moves: blockSize,
     fill: isZero
@@ -73,10 +63,10 @@ export function fillCell(place: CellPlace, memory: GuestMemory, round: number, i
 export function unmapCell(place: CellPlace, memory: GuestMemory): Operation {
   const { unit, cell } = place;
   const lba = unit.lbaOf(cell);
-  const list = unmapList([[lba, unit.cellBlocks]]);
+  const list = scsi.unmapList([[lba, unit.cellBlocks]]);
   return {
     ...common(unit, `unmap of block ${lba}`),
-    cdb: unmapCdb(list.length),
+    cdb: scsi.unmapCdb(list.length),
     dataOut: list.length,
     fill: (address) => memory.u8.set(list, address),
     ...change(place, unit.readsZeros ? ZERO : UNMAPPED, 0),

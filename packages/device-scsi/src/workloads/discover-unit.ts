@@ -1,16 +1,7 @@
 import { DeviceError } from '@virtio-platform/core';
 import type { GuestMemory } from '@virtio-platform/core/memory';
 import { get32, get64 } from '../big-endian.ts';
-import {
-  inquiryCdb,
-  readCapacity16Cdb,
-  testUnitReadyCdb,
-  VPD_BLOCK_LIMITS,
-  VPD_IDENTIFICATION,
-  VPD_PROVISIONING,
-  VPD_SERIAL,
-  VPD_SUPPORTED,
-} from '../scsi-commands.ts';
+import * as scsi from '../scsi-commands.ts';
 import { SENSE } from '../scsi-sense.ts';
 import type { Operation, Outcome, WrongData } from './operation.ts';
 import type { ScsiRequests } from './scsi-requests.ts';
@@ -23,7 +14,12 @@ export const INQUIRY_BYTES = 252;
 
 /** Unit attentions in a row that a unit may tell before it is ready. */
 const MOST_ATTENTIONS = 8;
-const PAGES: readonly number[] = [VPD_SERIAL, VPD_IDENTIFICATION, VPD_BLOCK_LIMITS, VPD_PROVISIONING];
+const PAGES: readonly number[] = [
+  scsi.VPD_SERIAL,
+  scsi.VPD_IDENTIFICATION,
+  scsi.VPD_BLOCK_LIMITS,
+  scsi.VPD_PROVISIONING,
+];
 
 /** A command that finds something out about a unit, and counts among no requests. */
 function question(
@@ -40,10 +36,10 @@ function question(
 export async function discoverUnit(requests: ScsiRequests, unit: UnitModel, memory: GuestMemory): Promise<boolean> {
   unit.isUsable = false;
   unit.expect(SENSE.RESET);
-  const ready = question(unit, { name: 'TEST UNIT READY', cdb: testUnitReadyCdb(), dataIn: 0 });
+  const ready = question(unit, { name: 'TEST UNIT READY', cdb: scsi.testUnitReadyCdb(), dataIn: 0 });
   if (!(await isExecuted(requests, ready))) return false;
-  await requests.finish([inquiry(unit, memory, STANDARD_PAGE), inquiry(unit, memory, VPD_SUPPORTED)]);
-  const listed = unit.inquiries.get(VPD_SUPPORTED)?.subarray(4) ?? new Uint8Array(0);
+  await requests.finish([inquiry(unit, memory, STANDARD_PAGE), inquiry(unit, memory, scsi.VPD_SUPPORTED)]);
+  const listed = unit.inquiries.get(scsi.VPD_SUPPORTED)?.subarray(4) ?? new Uint8Array(0);
   await requests.finish(PAGES.filter((page) => listed.includes(page)).map((page) => inquiry(unit, memory, page)));
   return await readCapacity(requests, unit, memory);
 }
@@ -55,7 +51,7 @@ export async function discoverUnit(requests: ScsiRequests, unit: UnitModel, memo
 export async function isPresent(requests: ScsiRequests, unit: UnitModel, { u8 }: GuestMemory): Promise<boolean> {
   let isThere = false;
   const check = (address: number, moved: number): undefined => void (isThere = moved > 0 && u8[address]! >> 5 === 0);
-  const cdb = inquiryCdb(INQUIRY_BYTES);
+  const cdb = scsi.inquiryCdb(INQUIRY_BYTES);
   await isExecuted(requests, question(unit, { name: 'INQUIRY', cdb, dataIn: INQUIRY_BYTES, check }));
   return isThere;
 }
@@ -84,7 +80,7 @@ export async function readCapacity(requests: ScsiRequests, unit: UnitModel, memo
     unit.readsZeros = data.length > 14 && (data[14]! & 0x40) !== 0;
     return undefined;
   };
-  const capacity = question(unit, { name: 'READ CAPACITY(16)', cdb: readCapacity16Cdb(), dataIn: 32, check });
+  const capacity = question(unit, { name: 'READ CAPACITY(16)', cdb: scsi.readCapacity16Cdb(), dataIn: 32, check });
   if (!(await isExecuted(requests, capacity)) || blocks === 0) return false;
   if (blocks * unit.blockSize < unit.cellSize) {
     const problem = `the disk has ${blocks * unit.blockSize} bytes, less than one block of the workload`;
@@ -113,7 +109,7 @@ export function inquiry(unit: UnitModel, memory: GuestMemory, page: number, isCo
     return wrong;
   };
   const name = isStandard ? 'INQUIRY' : `INQUIRY page 0x${page.toString(16)}`;
-  const cdb = inquiryCdb(INQUIRY_BYTES, isStandard ? undefined : page);
+  const cdb = scsi.inquiryCdb(INQUIRY_BYTES, isStandard ? undefined : page);
   return question(unit, { name, cdb, dataIn: INQUIRY_BYTES, check, isCounted });
 }
 
@@ -139,7 +135,7 @@ function checkPage({ settings }: UnitModel, data: Uint8Array, page: number): str
   const length = (data[2]! << 8) | data[3]!;
   if (data.length < Math.min(length + 4, INQUIRY_BYTES))
     return `the page has ${length} bytes, and ${data.length - 4} came`;
-  if (page !== VPD_SERIAL || settings.serial === '') return undefined;
+  if (page !== scsi.VPD_SERIAL || settings.serial === '') return undefined;
   // QEMU's residual counts zeros behind the page.
   const serial = new TextDecoder('latin1').decode(data.subarray(4, 4 + length)).trim();
   return serial === settings.serial ? undefined : `the serial number is ${serial}, instead of ${settings.serial}`;

@@ -2,15 +2,7 @@ import type { WorkDone, Workload } from '@virtio-platform/core';
 import { Random } from '@virtio-platform/device-kit';
 import type { ScsiEvent } from '../driver/event-lane.ts';
 import type { ScsiDriver } from '../driver/scsi-driver.ts';
-import {
-  VIRTIO_SCSI_EVT_RESET_HARD,
-  VIRTIO_SCSI_EVT_RESET_REMOVED,
-  VIRTIO_SCSI_EVT_RESET_RESCAN,
-  VIRTIO_SCSI_T_ASYNC_NOTIFY,
-  VIRTIO_SCSI_T_NO_EVENT,
-  VIRTIO_SCSI_T_PARAM_CHANGE,
-  VIRTIO_SCSI_T_TRANSPORT_RESET,
-} from '../layout.ts';
+import * as wire from '../layout.ts';
 import { VIRTIO_SCSI_F_CHANGE, VIRTIO_SCSI_F_HOTPLUG } from '../scsi-features.ts';
 import { SENSE } from '../scsi-sense.ts';
 import { fillCell, readCell, unmapCell, writeCell, type CellPlace } from './cell-operations.ts';
@@ -196,19 +188,19 @@ export class MixedWork implements Workload {
     if (event === undefined)
       return this.#requests.note('length', 'event', 'a buffer came back with less than an event');
     if (hasMissed) this.#missEvents();
-    if (event === VIRTIO_SCSI_T_NO_EVENT || event === VIRTIO_SCSI_T_ASYNC_NOTIFY) return;
+    if (event === wire.VIRTIO_SCSI_T_NO_EVENT || event === wire.VIRTIO_SCSI_T_ASYNC_NOTIFY) return;
     const unit = this.#units.find(({ key }) => key === given.unit);
     const isKnown = unit !== undefined && this.#isKnown(event, reason);
     if (!isKnown) return this.#requests.note('unexpected', `event ${event}`, `reason ${reason}, unit ${given.unit}`);
-    if (event === VIRTIO_SCSI_T_PARAM_CHANGE) return this.#hearChange(unit, reason);
-    if (reason === VIRTIO_SCSI_EVT_RESET_HARD) {
+    if (event === wire.VIRTIO_SCSI_T_PARAM_CHANGE) return this.#hearChange(unit, reason);
+    if (reason === wire.VIRTIO_SCSI_EVT_RESET_HARD) {
       unit.expect(SENSE.RESET);
       this.#requests.explain(unit);
       return;
     }
     unit.comesAndGoes = true;
     if (this.#asked === unit) this.#missed.add(unit);
-    this.#look(unit, reason === VIRTIO_SCSI_EVT_RESET_RESCAN);
+    this.#look(unit, reason === wire.VIRTIO_SCSI_EVT_RESET_RESCAN);
     for (const other of this.#units) {
       // QEMU's attention is one of the bus: the first command of any unit is told.
       other.expect(SENSE.LUNS_CHANGED);
@@ -231,10 +223,10 @@ export class MixedWork implements Workload {
   /** Whether a device that negotiated so may send such an event (section 5.6.6.3). */
   #isKnown(event: number, reason: number): boolean {
     const { accepted } = this.#context;
-    if (event === VIRTIO_SCSI_T_PARAM_CHANGE) return accepted.has(VIRTIO_SCSI_F_CHANGE);
-    if (event !== VIRTIO_SCSI_T_TRANSPORT_RESET) return false;
-    if (reason === VIRTIO_SCSI_EVT_RESET_HARD) return true;
-    return reason <= VIRTIO_SCSI_EVT_RESET_REMOVED && accepted.has(VIRTIO_SCSI_F_HOTPLUG);
+    if (event === wire.VIRTIO_SCSI_T_PARAM_CHANGE) return accepted.has(VIRTIO_SCSI_F_CHANGE);
+    if (event !== wire.VIRTIO_SCSI_T_TRANSPORT_RESET) return false;
+    if (reason === wire.VIRTIO_SCSI_EVT_RESET_HARD) return true;
+    return reason <= wire.VIRTIO_SCSI_EVT_RESET_REMOVED && accepted.has(VIRTIO_SCSI_F_HOTPLUG);
   }
 
   #hearChange(unit: UnitModel, reason: number): void {

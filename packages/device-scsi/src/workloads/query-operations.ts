@@ -1,20 +1,7 @@
 import type { Random } from '@virtio-platform/device-kit';
 import type { GuestMemory } from '@virtio-platform/core/memory';
 import { get32, get64 } from '../big-endian.ts';
-import {
-  blockCdb,
-  inquiryCdb,
-  modeSense6Cdb,
-  READ_16,
-  readCapacity10Cdb,
-  readCapacity16Cdb,
-  reportLunsCdb,
-  requestSenseCdb,
-  startStopUnitCdb,
-  synchronizeCacheCdb,
-  testUnitReadyCdb,
-  VPD_SUPPORTED,
-} from '../scsi-commands.ts';
+import * as scsi from '../scsi-commands.ts';
 import { SCSI_MAX_LUN } from '../layout.ts';
 import { FIXED_SENSE_SIZE, isUnitAttention, readSense, SENSE } from '../scsi-sense.ts';
 import { common } from './cell-operations.ts';
@@ -44,9 +31,9 @@ export class QueryOperations {
     this.#memory = memory;
     this.#random = random;
     this.#kinds = [
-      (unit) => ({ ...common(unit, 'TEST UNIT READY'), cdb: testUnitReadyCdb() }),
-      (unit) => ({ ...common(unit, 'START UNIT'), cdb: startStopUnitCdb(true) }),
-      (unit) => ({ ...common(unit, 'SYNCHRONIZE CACHE'), cdb: synchronizeCacheCdb() }),
+      (unit) => ({ ...common(unit, 'TEST UNIT READY'), cdb: scsi.testUnitReadyCdb() }),
+      (unit) => ({ ...common(unit, 'START UNIT'), cdb: scsi.startStopUnitCdb(true) }),
+      (unit) => ({ ...common(unit, 'SYNCHRONIZE CACHE'), cdb: scsi.synchronizeCacheCdb() }),
       (unit) => this.#requestSense(unit),
       (unit) => this.#inquiry(unit),
       (unit) => this.#capacity(unit, false),
@@ -67,7 +54,7 @@ export class QueryOperations {
   /** A command for a unit that is not there. */
   probe(unit: UnitModel): Operation {
     const name = 'TEST UNIT READY of no unit';
-    return { ...common(unit, name), cdb: testUnitReadyCdb(), sense: SENSE.LUN_NOT_SUPPORTED };
+    return { ...common(unit, name), cdb: scsi.testUnitReadyCdb(), sense: SENSE.LUN_NOT_SUPPORTED };
   }
 
   /** A unit attention is told as data, and then told no more. */
@@ -82,13 +69,13 @@ export class QueryOperations {
       if (code === SENSE.NONE || isOld) return undefined;
       return `REQUEST SENSE gave code 0x${code.toString(16)}`;
     };
-    const cdb = requestSenseCdb(FIXED_SENSE_SIZE);
+    const cdb = scsi.requestSenseCdb(FIXED_SENSE_SIZE);
     return { ...common(unit, 'REQUEST SENSE'), cdb, dataIn: FIXED_SENSE_SIZE, moves: FIXED_SENSE_SIZE, check };
   }
 
   #inquiry(unit: UnitModel): Operation {
     const pages = [...unit.inquiries.keys()];
-    const page = pages.length === 0 ? STANDARD_PAGE : this.#random.pick([...pages, VPD_SUPPORTED]);
+    const page = pages.length === 0 ? STANDARD_PAGE : this.#random.pick([...pages, scsi.VPD_SUPPORTED]);
     return inquiry(unit, this.#memory, page, true);
   }
 
@@ -103,7 +90,7 @@ export class QueryOperations {
       return `the last block is ${last} of ${size} bytes, instead of ${wanted} of ${unit.blockSize}`;
     };
     const name = isLong ? 'READ CAPACITY(16)' : 'READ CAPACITY(10)';
-    const cdb = isLong ? readCapacity16Cdb() : readCapacity10Cdb();
+    const cdb = isLong ? scsi.readCapacity16Cdb() : scsi.readCapacity10Cdb();
     const bytes = isLong ? 32 : 8;
     return { ...common(unit, name), cdb, dataIn: bytes, moves: bytes, check };
   }
@@ -123,7 +110,7 @@ export class QueryOperations {
       return `the target lists units ${[...listed].join(', ')}, instead of ${[...wanted].join(', ')}`;
     };
     const first = this.#units.find(({ target, lun }) => target === unit.target && lun === 0) ?? unit;
-    return { ...common(first, 'REPORT LUNS'), lun: 0, cdb: reportLunsCdb(LIST_BYTES), dataIn: LIST_BYTES, check };
+    return { ...common(first, 'REPORT LUNS'), lun: 0, cdb: scsi.reportLunsCdb(LIST_BYTES), dataIn: LIST_BYTES, check };
   }
 
   #modes(unit: UnitModel): Operation {
@@ -140,14 +127,14 @@ export class QueryOperations {
     };
     return {
       ...common(unit, 'MODE SENSE(6)'),
-      cdb: modeSense6Cdb(CACHING_PAGE, MODE_BYTES),
+      cdb: scsi.modeSense6Cdb(CACHING_PAGE, MODE_BYTES),
       dataIn: MODE_BYTES,
       check,
     };
   }
 
   #beyond(unit: UnitModel): Operation {
-    const cdb = blockCdb(16, READ_16, unit.blocks + this.#random.below(1000), 1);
+    const cdb = scsi.blockCdb(16, scsi.READ_16, unit.blocks + this.#random.below(1000), 1);
     return { ...common(unit, 'read beyond the end'), cdb, dataIn: unit.blockSize, sense: SENSE.LBA_OUT_OF_RANGE };
   }
 
@@ -162,6 +149,6 @@ export class QueryOperations {
       return peripheral === ABSENT ? undefined : `INQUIRY says peripheral ${peripheral}, instead of ${ABSENT}`;
     };
     const base = { name: 'INQUIRY of no unit', target, lun, unit: undefined, dataOut: 0, dataIn: INQUIRY_BYTES };
-    return { ...base, cdb: inquiryCdb(INQUIRY_BYTES), sense: SENSE.NONE, check, isCounted: true };
+    return { ...base, cdb: scsi.inquiryCdb(INQUIRY_BYTES), sense: SENSE.NONE, check, isCounted: true };
   }
 }

@@ -1,21 +1,6 @@
 import type { Random } from '@virtio-platform/device-kit';
 import type { ScsiDriver } from '../driver/scsi-driver.ts';
-import {
-  describeResponse,
-  SCSI_MAX_LUN,
-  SCSI_MAX_TARGET,
-  VIRTIO_SCSI_S_BAD_TARGET,
-  VIRTIO_SCSI_S_FUNCTION_REJECTED,
-  VIRTIO_SCSI_S_FUNCTION_SUCCEEDED,
-  VIRTIO_SCSI_S_INCORRECT_LUN,
-  VIRTIO_SCSI_S_OK,
-  VIRTIO_SCSI_T_TMF_ABORT_TASK_SET,
-  VIRTIO_SCSI_T_TMF_CLEAR_ACA,
-  VIRTIO_SCSI_T_TMF_CLEAR_TASK_SET,
-  VIRTIO_SCSI_T_TMF_I_T_NEXUS_RESET,
-  VIRTIO_SCSI_T_TMF_LOGICAL_UNIT_RESET,
-  VIRTIO_SCSI_T_TMF_QUERY_TASK_SET,
-} from '../layout.ts';
+import * as wire from '../layout.ts';
 import { SENSE } from '../scsi-sense.ts';
 import type { Pending } from './operation.ts';
 import type { ScsiRequests } from './scsi-requests.ts';
@@ -114,7 +99,7 @@ export class TaskOperations {
     const task = this.#task;
     for (const unit of task?.disturbs ?? []) this.#requests.disturb(unit);
     if (task?.namesCommand === true && task.unit !== undefined)
-      this.#task = this.#ofUnit('QUERY TASK SET', VIRTIO_SCSI_T_TMF_QUERY_TASK_SET, task.unit, FOUND_OR_NOT);
+      this.#task = this.#ofUnit('QUERY TASK SET', wire.VIRTIO_SCSI_T_TMF_QUERY_TASK_SET, task.unit, FOUND_OR_NOT);
   }
 
   #begin(): void {
@@ -137,16 +122,16 @@ export class TaskOperations {
     this.#id = -1;
     for (const unit of task.disturbs ?? []) {
       unit.isManaged = false;
-      if (task.isReset === true && response === VIRTIO_SCSI_S_OK && unit.isPlugged && !unit.isSilent) {
+      if (task.isReset === true && response === wire.VIRTIO_SCSI_S_OK && unit.isPlugged && !unit.isSilent) {
         unit.expect(SENSE.RESET);
         unit.owesAttention = !unit.wasTold;
       }
     }
     task.end?.(response, id);
-    const isGone = response === VIRTIO_SCSI_S_BAD_TARGET || response === VIRTIO_SCSI_S_INCORRECT_LUN;
+    const isGone = response === wire.VIRTIO_SCSI_S_BAD_TARGET || response === wire.VIRTIO_SCSI_S_INCORRECT_LUN;
     if (task.allowed.includes(response) || (isGone && this.#mayBeGone(task))) return;
-    const kind = response > VIRTIO_SCSI_S_INCORRECT_LUN ? 'status-missing' : 'status-error';
-    this.#requests.note(kind, task.name, `the device answered ${describeResponse(response)}`);
+    const kind = response > wire.VIRTIO_SCSI_S_INCORRECT_LUN ? 'status-missing' : 'status-error';
+    this.#requests.note(kind, task.name, `the device answered ${wire.describeResponse(response)}`);
   }
 
   /** Whether the unit is gone, comes and goes, or may be gone by an event that is lost. */
@@ -165,22 +150,26 @@ export class TaskOperations {
   }
 
   #kinds(unit: UnitModel): readonly (() => Task)[] {
-    const all = [VIRTIO_SCSI_S_OK];
+    const all = [wire.VIRTIO_SCSI_S_OK];
     return [
-      () => this.#reset('LOGICAL UNIT RESET', VIRTIO_SCSI_T_TMF_LOGICAL_UNIT_RESET, unit, [unit]),
+      () => this.#reset('LOGICAL UNIT RESET', wire.VIRTIO_SCSI_T_TMF_LOGICAL_UNIT_RESET, unit, [unit]),
       () =>
         this.#reset(
           'I_T NEXUS RESET',
-          VIRTIO_SCSI_T_TMF_I_T_NEXUS_RESET,
+          wire.VIRTIO_SCSI_T_TMF_I_T_NEXUS_RESET,
           unit,
           this.#units.filter(({ target }) => target === unit.target),
         ),
-      () => this.#abortSet('ABORT TASK SET', VIRTIO_SCSI_T_TMF_ABORT_TASK_SET, unit),
-      () => this.#abortSet('CLEAR TASK SET', VIRTIO_SCSI_T_TMF_CLEAR_TASK_SET, unit),
-      () => this.#ofUnit('QUERY TASK SET', VIRTIO_SCSI_T_TMF_QUERY_TASK_SET, unit, FOUND_OR_NOT),
-      () => this.#ofUnit('CLEAR ACA', VIRTIO_SCSI_T_TMF_CLEAR_ACA, unit, [...all, VIRTIO_SCSI_S_FUNCTION_REJECTED]),
-      () => this.#ofNone(unit.target, [VIRTIO_SCSI_S_INCORRECT_LUN]),
-      () => this.#ofNone(this.#absentTarget(), [VIRTIO_SCSI_S_BAD_TARGET]),
+      () => this.#abortSet('ABORT TASK SET', wire.VIRTIO_SCSI_T_TMF_ABORT_TASK_SET, unit),
+      () => this.#abortSet('CLEAR TASK SET', wire.VIRTIO_SCSI_T_TMF_CLEAR_TASK_SET, unit),
+      () => this.#ofUnit('QUERY TASK SET', wire.VIRTIO_SCSI_T_TMF_QUERY_TASK_SET, unit, FOUND_OR_NOT),
+      () =>
+        this.#ofUnit('CLEAR ACA', wire.VIRTIO_SCSI_T_TMF_CLEAR_ACA, unit, [
+          ...all,
+          wire.VIRTIO_SCSI_S_FUNCTION_REJECTED,
+        ]),
+      () => this.#ofNone(unit.target, [wire.VIRTIO_SCSI_S_INCORRECT_LUN]),
+      () => this.#ofNone(this.#absentTarget(), [wire.VIRTIO_SCSI_S_BAD_TARGET]),
       () => this.#notifications(unit, false),
       () => this.#notifications(unit, true),
     ];
@@ -194,7 +183,7 @@ export class TaskOperations {
       unit,
       namesCommand: true,
       end: (response) => {
-        if (response === VIRTIO_SCSI_S_FUNCTION_SUCCEEDED) this.#found = { id, command };
+        if (response === wire.VIRTIO_SCSI_S_FUNCTION_SUCCEEDED) this.#found = { id, command };
       },
     };
   }
@@ -203,12 +192,12 @@ export class TaskOperations {
     return {
       name: `ABORT TASK of ${command.operation.name}`,
       submit: () => this.#driver.abort(id),
-      allowed: [VIRTIO_SCSI_S_OK],
+      allowed: [wire.VIRTIO_SCSI_S_OK],
       command,
       unit: command.operation.unit,
       namesCommand: true,
       end: (response) => {
-        if (response === VIRTIO_SCSI_S_OK) this.#aborted = { id, command };
+        if (response === wire.VIRTIO_SCSI_S_OK) this.#aborted = { id, command };
       },
     };
   }
@@ -218,26 +207,26 @@ export class TaskOperations {
   }
 
   #abortSet(name: string, subtype: number, unit: UnitModel): Task {
-    return { ...this.#ofUnit(name, subtype, unit, [VIRTIO_SCSI_S_OK]), disturbs: [unit] };
+    return { ...this.#ofUnit(name, subtype, unit, [wire.VIRTIO_SCSI_S_OK]), disturbs: [unit] };
   }
 
   #reset(name: string, subtype: number, unit: UnitModel, disturbs: readonly UnitModel[]): Task {
-    return { ...this.#ofUnit(name, subtype, unit, [VIRTIO_SCSI_S_OK]), disturbs, isReset: true };
+    return { ...this.#ofUnit(name, subtype, unit, [wire.VIRTIO_SCSI_S_OK]), disturbs, isReset: true };
   }
 
   #ofNone(target: number, allowed: readonly number[]): Task {
     const used = new Set(this.#units.filter((unit) => unit.target === target).map(({ lun }) => lun));
-    let lun = this.#random.below(SCSI_MAX_LUN);
+    let lun = this.#random.below(wire.SCSI_MAX_LUN);
     while (used.has(lun)) lun++;
-    const submit = (): number => this.#driver.manage(VIRTIO_SCSI_T_TMF_QUERY_TASK_SET, target, lun);
+    const submit = (): number => this.#driver.manage(wire.VIRTIO_SCSI_T_TMF_QUERY_TASK_SET, target, lun);
     const unit = this.#units.find((candidate) => candidate.target === target);
     return { name: `QUERY TASK SET of no unit ${lun} of target ${target}`, submit, allowed, unit };
   }
 
   #absentTarget(): number {
     const used = new Set(this.#units.map(({ target }) => target));
-    for (let target = SCSI_MAX_TARGET; target >= 0; target--) if (!used.has(target)) return target;
-    return SCSI_MAX_TARGET;
+    for (let target = wire.SCSI_MAX_TARGET; target >= 0; target--) if (!used.has(target)) return target;
+    return wire.SCSI_MAX_TARGET;
   }
 
   #notifications(unit: UnitModel, isSubscription: boolean): Task {
@@ -252,8 +241,8 @@ export class TaskOperations {
       if ((actual & ~ALL_NOTIFICATIONS) === 0) return;
       this.#requests.note('data', name, `the device reports events 0x${actual.toString(16)}, which were not asked for`);
     };
-    return { name, submit, allowed: [VIRTIO_SCSI_S_OK], unit, end };
+    return { name, submit, allowed: [wire.VIRTIO_SCSI_S_OK], unit, end };
   }
 }
 
-const FOUND_OR_NOT: readonly number[] = [VIRTIO_SCSI_S_OK, VIRTIO_SCSI_S_FUNCTION_SUCCEEDED];
+const FOUND_OR_NOT: readonly number[] = [wire.VIRTIO_SCSI_S_OK, wire.VIRTIO_SCSI_S_FUNCTION_SUCCEEDED];
