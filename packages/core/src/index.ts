@@ -8,6 +8,7 @@ export * from './platform/available-request.ts';
 export * from './platform/device-type.ts';
 export * from './platform/config-table.ts';
 export * from './platform/conform/bench-memory.ts';
+export * from './platform/conform/case-group.ts';
 export * from './platform/conform/clause.ts';
 export * from './platform/conform/conform-bench.ts';
 export * from './platform/conform/conform-case.ts';

@@ -1,5 +1,6 @@
-import { isCodedError, type ConfigField, type ConformBench, type ConformCase } from '@virtio-platform/core';
+import { type ConfigField, type ConformBench, type ConformCase, isCodedError } from '@virtio-platform/core';
 import { greetDevice } from '@virtio-platform/core/device';
+import { bareCase, startedCase, startedCases } from './started-case.ts';
 
 const READS = '2.5.3';
 
@@ -25,10 +26,9 @@ function readBy(bench: ConformBench, { offset, width: whole }: ConfigField, widt
 
 /** The configuration space (specification 1.4 section 2.5). */
 export const CONFIG_CASES: readonly ConformCase[] = [
-  {
+  bareCase({
     id: 'config/before-features-ok',
     clause: READS,
-    level: 'MUST',
     title: 'has every field before FEATURES_OK as it has it after DRIVER_OK',
     run: async (bench) => {
       const fields = fieldsOf(bench);
@@ -43,7 +43,7 @@ export const CONFIG_CASES: readonly ConformCase[] = [
         bench.equal(`${name} after DRIVER_OK`, after.toString('hex'), before[i]!.toString('hex'));
       }
     },
-  },
+  }),
   ...[1, 2, 4].map((width): ConformCase => ({
     id: `config/width-${8 * width}`,
     clause: '2.5.1',
@@ -59,52 +59,46 @@ export const CONFIG_CASES: readonly ConformCase[] = [
       }
     },
   })),
-  {
+  startedCase({
     id: 'config/generation-stays',
     clause: '2.5.1',
     level: 'SHOULD',
     title: 'keeps the generation while nothing changes',
     run: async (bench) => {
-      await bench.start();
       const before = bench.transport.configGeneration();
       for (const [, { offset, width }] of fieldsOf(bench)) read(bench, offset, width);
       await bench.serveMany(4, 2);
       bench.equal('the generation', bench.transport.configGeneration(), before);
     },
-  },
-  {
-    id: 'config/reads-behind-the-end',
-    clause: '2.5',
-    level: 'MUST',
-    title: 'survives reads behind the fields of its type',
-    isHostile: true,
-    run: async (bench) => {
-      await bench.start();
-      for (const offset of [60, 128, 240]) {
-        try {
-          read(bench, offset, 4);
-        } catch (error) {
-          // A back-end that refuses a message does not end the conversation.
-          if (!(error instanceof RangeError) && !(isCodedError(error) && error.code === 'ERR_DEVICE_CONFIG'))
-            throw error;
+  }),
+  ...startedCases({ clause: '2.5', isHostile: true }, [
+    {
+      id: 'config/reads-behind-the-end',
+      title: 'survives reads behind the fields of its type',
+      run: (bench) => {
+        for (const offset of [60, 128, 240]) {
+          try {
+            read(bench, offset, 4);
+          } catch (error) {
+            // A back-end that refuses a message does not end the conversation.
+            if (!(error instanceof RangeError) && !(isCodedError(error) && error.code === 'ERR_DEVICE_CONFIG'))
+              throw error;
+          }
         }
-      }
+      },
     },
-  },
-  {
-    id: 'config/write-to-read-only',
-    clause: '2.5',
-    level: 'MUST',
-    title: 'keeps fields that a driver may not write, and serves',
-    isHostile: true,
-    run: async (bench) => {
-      await bench.start();
-      const fields = fieldsOf(bench).filter(([, { isWritable }]) => isWritable !== true);
-      const before = fields.map(([, { offset, width }]) => read(bench, offset, width).toString('hex'));
-      for (const [, { offset, width }] of fields) bench.transport.writeConfig(offset, new Uint8Array(width).fill(0x5a));
-      for (const [i, [name, { offset, width }]] of fields.entries())
-        bench.equal(name, read(bench, offset, width).toString('hex'), before[i]!);
-      await bench.serve(bench.layOut(0));
+    {
+      id: 'config/write-to-read-only',
+      title: 'keeps fields that a driver may not write, and serves',
+      run: async (bench) => {
+        const fields = fieldsOf(bench).filter(([, { isWritable }]) => isWritable !== true);
+        const before = fields.map(([, { offset, width }]) => read(bench, offset, width).toString('hex'));
+        for (const [, { offset, width }] of fields)
+          bench.transport.writeConfig(offset, new Uint8Array(width).fill(0x5a));
+        for (const [i, [name, { offset, width }]] of fields.entries())
+          bench.equal(name, read(bench, offset, width).toString('hex'), before[i]!);
+        await bench.serve(bench.layOut(0));
+      },
     },
-  },
+  ]),
 ];

@@ -1,4 +1,4 @@
-import type { ConformBench, ConformCase } from '@virtio-platform/core';
+import { BOTH_LAYOUTS, type ConformBench, type ConformCase } from '@virtio-platform/core';
 import { DeviceStatus, greetDevice, readDeviceStatus } from '@virtio-platform/core/device';
 import {
   FeatureSet,
@@ -15,10 +15,9 @@ import {
   VIRTIO_RING_F_EVENT_IDX,
   VIRTIO_RING_F_INDIRECT_DESC,
 } from '@virtio-platform/core/features';
-import type { QueueLayout } from '@virtio-platform/core/queue';
 import { offers } from './needs.ts';
+import { bareCase, bareCases, startedCase } from './started-case.ts';
 
-const BOTH: readonly QueueLayout[] = ['split', 'packed'];
 /** Ring features that are tried in each combination. */
 const COMBINED = [
   VIRTIO_RING_F_INDIRECT_DESC,
@@ -53,17 +52,15 @@ async function servesWith(bench: ConformBench, features: readonly number[]): Pro
 
 /** Feature bits (specification 1.4 sections 2.2 and 6). */
 export const FEATURE_CASES: readonly ConformCase[] = [
-  {
+  bareCase({
     id: 'features/version-1',
     clause: '6.2',
-    level: 'MUST',
     title: 'offers VERSION_1',
     run: (bench) => bench.check(bench.device.offered.has(VIRTIO_F_VERSION_1), 'VERSION_1 is not offered'),
-  },
-  {
+  }),
+  bareCase({
     id: 'features/closed-offer',
     clause: '2.2.2',
-    level: 'MUST',
     title: 'offers no feature without those that it requires',
     run: (bench) => {
       const { offered } = bench.device;
@@ -72,112 +69,101 @@ export const FEATURE_CASES: readonly ConformCase[] = [
         bench.check(isMet, `feature bit ${dependency.feature} is offered without bit ${dependency.requires}`);
       }
     },
-  },
-  {
+  }),
+  bareCase({
     id: 'features/known-only',
     clause: '2.2.2',
-    level: 'MUST',
     title: 'offers no feature bit that the specification does not have',
     run: (bench) => {
       const known = new Set(bench.featureTable.rows.map(({ bit }) => bit));
       for (const bit of bench.device.offered)
         bench.check(known.has(bit) || (bit >= 24 && bit <= 43), `feature bit ${bit} is offered, which has no meaning`);
     },
-  },
-  {
+  }),
+  bareCase({
     id: 'features/sr-iov',
     clause: '6.2',
-    level: 'MUST',
     title: 'does not offer SR_IOV where there is no PCI function that could have it',
     run: (bench) => {
       const isPci = !['vhost-user', 'simulated'].includes(bench.device.machine);
       bench.check(isPci || !bench.device.offered.has(VIRTIO_F_SR_IOV), 'SR_IOV is offered, and there is no PCI');
     },
-  },
-  {
-    id: 'features/stable-offer',
-    clause: '2.2.2',
-    level: 'SHOULD',
-    title: 'offers the same features after a reset',
-    run: async (bench) => {
-      const { transport, device } = bench;
-      await bench.start();
-      await bench.reset();
-      const again = transport.readDeviceFeatures();
-      bench.equal('the offer after a reset', `0x${again.bits.toString(16)}`, `0x${device.offered.bits.toString(16)}`);
-    },
-  },
-  {
-    id: 'features/all',
-    clause: '2.2.2',
-    level: 'SHOULD',
-    title: 'works with every feature that a driver can accept of its type',
-    layouts: BOTH,
-    run: (bench) => servesWith(bench, COMBINED),
-  },
-  {
-    id: 'features/least',
-    clause: '2.2.2',
-    level: 'SHOULD',
-    title: 'works with as few features as there may be',
-    layouts: BOTH,
-    run: async (bench) => {
-      const least = bench.device.acceptable.and(KEPT);
-      const features = bench.layout === 'packed' ? least.with(VIRTIO_F_RING_PACKED) : least;
-      await bench.start({ features });
-      await bench.serveMany(6, 2);
-    },
-  },
-  {
-    id: 'features/each-dropped',
-    clause: '2.2.2',
-    level: 'SHOULD',
-    title: 'works without any one of the features of its type',
-    run: async (bench) => {
-      const { acceptable } = bench.device;
-      const dependencies = featureDependencies(bench.featureTable);
-      for (const { bit, name } of bench.featureTable.rows) {
-        if (!acceptable.has(bit)) continue;
+  }),
+  ...bareCases({ clause: '2.2.2', level: 'SHOULD' }, [
+    {
+      id: 'features/stable-offer',
+      title: 'offers the same features after a reset',
+      run: async (bench) => {
+        const { transport, device } = bench;
         await bench.start();
-        const without = bench.accepted.without(bit);
-        if (!dependencies.every((dependency) => meetsDependency(without, dependency))) continue;
-        bench.check(await accepts(bench, without), `it cleared FEATURES_OK for a driver without ${name}`);
-        await bench.start({ features: without });
-        await bench.serve(bench.layOut(0));
-      }
+        await bench.reset();
+        const again = transport.readDeviceFeatures();
+        bench.equal('the offer after a reset', `0x${again.bits.toString(16)}`, `0x${device.offered.bits.toString(16)}`);
+      },
     },
-  },
-  {
-    id: 'features/ring-combinations',
-    clause: '2.2.2',
-    level: 'SHOULD',
-    title: 'works with each combination of the ring features that it offers',
-    layouts: BOTH,
-    run: async (bench) => {
-      const offered = COMBINED.filter((bit) => bench.device.acceptable.has(bit));
-      for (let mask = 0; mask < 2 ** offered.length; mask++)
-        await servesWith(
-          bench,
-          offered.filter((_, i) => (mask & (1 << i)) !== 0),
-        );
+    {
+      id: 'features/all',
+      title: 'works with every feature that a driver can accept of its type',
+      layouts: BOTH_LAYOUTS,
+      run: (bench) => servesWith(bench, COMBINED),
     },
-  },
-  {
+    {
+      id: 'features/least',
+      title: 'works with as few features as there may be',
+      layouts: BOTH_LAYOUTS,
+      run: async (bench) => {
+        const least = bench.device.acceptable.and(KEPT);
+        const features = bench.layout === 'packed' ? least.with(VIRTIO_F_RING_PACKED) : least;
+        await bench.start({ features });
+        await bench.serveMany(6, 2);
+      },
+    },
+    {
+      id: 'features/each-dropped',
+      title: 'works without any one of the features of its type',
+      run: async (bench) => {
+        const { acceptable } = bench.device;
+        const dependencies = featureDependencies(bench.featureTable);
+        for (const { bit, name } of bench.featureTable.rows) {
+          if (!acceptable.has(bit)) continue;
+          await bench.start();
+          const without = bench.accepted.without(bit);
+          if (!dependencies.every((dependency) => meetsDependency(without, dependency))) continue;
+          bench.check(await accepts(bench, without), `it cleared FEATURES_OK for a driver without ${name}`);
+          await bench.start({ features: without });
+          await bench.serve(bench.layOut(0));
+        }
+      },
+    },
+    {
+      id: 'features/ring-combinations',
+      title: 'works with each combination of the ring features that it offers',
+      layouts: BOTH_LAYOUTS,
+      run: async (bench) => {
+        const offered = COMBINED.filter((bit) => bench.device.acceptable.has(bit));
+        for (let mask = 0; mask < 2 ** offered.length; mask++)
+          await servesWith(
+            bench,
+            offered.filter((_, i) => (mask & (1 << i)) !== 0),
+          );
+      },
+    },
+  ]),
+  startedCase({
     id: 'features/renegotiated',
     clause: '2.2.2',
     level: 'SHOULD',
     title: 'accepts the same features again after a reset',
-    layouts: BOTH,
+    layouts: BOTH_LAYOUTS,
+    start: { with: COMBINED },
     run: async (bench) => {
-      await bench.start({ with: COMBINED });
       const features = bench.accepted;
       bench.check(await accepts(bench, features), 'it cleared FEATURES_OK for a set that it accepted before');
     },
-  },
-  {
+  }),
+  bareCase({
     id: 'features/layout-changes',
     clause: '2.2',
-    level: 'MUST',
     title: 'works with the other layout after a reset, to and fro (V52)',
     needs: [offers(VIRTIO_F_RING_PACKED)],
     run: async (bench) => {
@@ -186,8 +172,8 @@ export const FEATURE_CASES: readonly ConformCase[] = [
         await bench.serveMany(5, 2);
       }
     },
-  },
-  {
+  }),
+  bareCase({
     id: 'features/unoffered-bit',
     clause: '2.2.2',
     level: 'SHOULD',
@@ -200,20 +186,20 @@ export const FEATURE_CASES: readonly ConformCase[] = [
       while (bit > LEAST_OF_TYPE && (known.has(bit) || offered.has(bit))) bit--;
       bench.check(!(await accepts(bench, acceptable.with(bit))), `FEATURES_OK stayed set with feature bit ${bit}`);
     },
-  },
-  {
+  }),
+  startedCase({
     id: 'features/late',
     clause: '2.2.1',
     level: 'SHOULD',
     title: 'does not change features that are written after FEATURES_OK',
     isHostile: true,
-    run: async (bench) => {
-      const ring = await bench.start({ isHeld: true });
+    start: { isHeld: true },
+    run: async (bench, ring) => {
       bench.transport.writeDriverFeatures(FeatureSet.EMPTY);
       bench.go();
       const laid = bench.layOut(0);
       ring.give(laid.segments);
       await bench.takeBack(laid, ring);
     },
-  },
+  }),
 ];

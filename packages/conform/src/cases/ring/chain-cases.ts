@@ -1,9 +1,15 @@
-import type { ConformBench, ConformCase, Framing, StartOptions } from '@virtio-platform/core';
+import {
+  BOTH_LAYOUTS,
+  type ConformBench,
+  type ConformCase,
+  type Framing,
+  type StartOptions,
+} from '@virtio-platform/core';
 import { VIRTIO_RING_F_INDIRECT_DESC } from '@virtio-platform/core/features';
-import { VIRTQ_DESC_F_WRITE, type QueueLayout } from '@virtio-platform/core/queue';
+import { VIRTQ_DESC_F_WRITE } from '@virtio-platform/core/queue';
 import { offers, takesRing } from '../needs.ts';
+import { bareCase, bareCases, startedCase, startedCases } from '../started-case.ts';
 
-const BOTH: readonly QueueLayout[] = ['split', 'packed'];
 const INDIRECT = [VIRTIO_RING_F_INDIRECT_DESC];
 const hasIndirect = offers(VIRTIO_RING_F_INDIRECT_DESC);
 /** Requests of a case that looks at more than one place of a ring. */
@@ -51,128 +57,114 @@ async function fillsRing(bench: ConformBench, size: number, options: StartOption
 
 /** How a request may be described: every arrangement of descriptors (specification 1.4 sections 2.7.4 to 2.7.5.3). */
 export const CHAIN_CASES: readonly ConformCase[] = [
-  {
+  bareCase({
     id: 'ring/request',
     clause: '2.6',
-    level: 'MUST',
     title: 'serves requests of one descriptor for each direction',
-    layouts: BOTH,
+    layouts: BOTH_LAYOUTS,
     run: (bench) => serveCut(bench, {}),
-  },
-  {
+  }),
+  startedCase({
     id: 'ring/readable-single-bytes',
     clause: '2.7.4.1',
-    level: 'MUST',
     title: 'takes a readable part that is cut into single bytes',
-    layouts: BOTH,
+    layouts: BOTH_LAYOUTS,
     needs: [takesRing(32)],
     run: async (bench) => {
-      await bench.start();
       await servePart(bench, readableBytes(bench));
     },
-  },
-  {
-    id: 'ring/readable-in-two',
-    clause: '2.7.4.1',
-    level: 'MUST',
-    title: 'takes a readable part whose first descriptor is 3 bytes',
-    layouts: BOTH,
-    run: (bench) => servePart(bench, { readable: [3] }),
-  },
-  {
-    id: 'ring/writable-in-two',
-    clause: '2.7.4.1',
-    level: 'MUST',
-    title: 'writes to a part whose first descriptor is 1 byte',
-    layouts: BOTH,
-    run: (bench) => servePart(bench, { writable: [1] }),
-  },
-  {
+  }),
+  ...bareCases({ clause: '2.7.4.1', layouts: BOTH_LAYOUTS }, [
+    {
+      id: 'ring/readable-in-two',
+      title: 'takes a readable part whose first descriptor is 3 bytes',
+      run: (bench) => servePart(bench, { readable: [3] }),
+    },
+    {
+      id: 'ring/writable-in-two',
+      title: 'writes to a part whose first descriptor is 1 byte',
+      run: (bench) => servePart(bench, { writable: [1] }),
+    },
+  ]),
+  startedCase({
     id: 'ring/writable-last-byte-apart',
     clause: '2.7.4.1',
-    level: 'MUST',
     title: 'writes to a part whose last byte has a descriptor of its own',
-    layouts: BOTH,
+    layouts: BOTH_LAYOUTS,
     run: async (bench) => {
-      await bench.start();
       needsPart(bench, 'writable');
       const { writable } = bench.layOut(0).request;
       await serveCut(bench, { writable: writable > 1 ? [writable - 1] : [] });
     },
-  },
-  {
+  }),
+  bareCase({
     id: 'ring/writable-odd-lengths',
     clause: '2.7.4.1',
-    level: 'MUST',
     title: 'serves where both parts are cut into odd lengths',
-    layouts: BOTH,
+    layouts: BOTH_LAYOUTS,
     run: (bench) => serveCut(bench, { readable: [5, 6], writable: [7, 1, 100] }),
-  },
-  {
-    id: 'ring/chain-as-long-as-ring',
-    clause: '2.7.5.3.1',
-    level: 'MUST',
-    title: 'takes a chain of as many descriptors as the ring has (V07)',
-    layouts: BOTH,
-    run: async (bench) => {
-      await bench.start({ size: 8 });
-      const { readable, writable } = bench.layOut(0).request;
-      if (readable.length + writable < 8) bench.skip('its requests have too few bytes');
-      const ofReadable = Math.min(readable.length, writable === 0 ? 8 : 4);
-      const framing = {
-        readable: single(Math.max(0, ofReadable - 1), 7),
-        writable: single(Math.max(0, 8 - ofReadable - 1), 7),
-      };
-      const ring = await bench.start({ size: 8 });
-      for (let n = 0; n < 5; n++) {
-        const laid = bench.layOut(n, framing);
-        bench.equal('the number of descriptors', laid.segments.length, ring.size);
-        await bench.serve(laid, framing);
-      }
+  }),
+  ...startedCases({ start: { size: 8 } }, [
+    {
+      id: 'ring/chain-as-long-as-ring',
+      clause: '2.7.5.3.1',
+      title: 'takes a chain of as many descriptors as the ring has (V07)',
+      layouts: BOTH_LAYOUTS,
+      run: async (bench) => {
+        const { readable, writable } = bench.layOut(0).request;
+        if (readable.length + writable < 8) bench.skip('its requests have too few bytes');
+        const ofReadable = Math.min(readable.length, writable === 0 ? 8 : 4);
+        const framing = {
+          readable: single(Math.max(0, ofReadable - 1), 7),
+          writable: single(Math.max(0, 8 - ofReadable - 1), 7),
+        };
+        const ring = await bench.start({ size: 8 });
+        for (let n = 0; n < 5; n++) {
+          const laid = bench.layOut(n, framing);
+          bench.equal('the number of descriptors', laid.segments.length, ring.size);
+          await bench.serve(laid, framing);
+        }
+      },
     },
-  },
-  {
-    id: 'ring/scattered-descriptors',
-    clause: '2.7.5',
-    level: 'MUST',
-    title: 'follows next to descriptors in any order, with any head',
-    run: async (bench) => {
-      const ring = await bench.start({ size: 8 });
-      const orders = [
-        [5, 2, 7, 0],
-        [1, 0, 6, 3],
-        [7, 6, 5, 4],
-      ];
-      for (const [n, order] of orders.entries()) {
-        const laid = bench.layOut(n, { readable: [3], writable: [1] });
-        const at = order.slice(0, laid.segments.length);
-        const id = ring.give(laid.segments, { at });
-        await bench.takeBack(laid, ring, id);
-      }
+    {
+      id: 'ring/scattered-descriptors',
+      clause: '2.7.5',
+      title: 'follows next to descriptors in any order, with any head',
+      run: async (bench, ring) => {
+        const orders = [
+          [5, 2, 7, 0],
+          [1, 0, 6, 3],
+          [7, 6, 5, 4],
+        ];
+        for (const [n, order] of orders.entries()) {
+          const laid = bench.layOut(n, { readable: [3], writable: [1] });
+          const at = order.slice(0, laid.segments.length);
+          const id = ring.give(laid.segments, { at });
+          await bench.takeBack(laid, ring, id);
+        }
+      },
     },
-  },
-  {
-    id: 'ring/id-of-any-value',
-    clause: '2.8.6',
-    level: 'MUST',
-    title: 'returns the id of the last descriptor of a list, whatever it is',
-    layouts: ['packed'],
-    run: async (bench) => {
-      const ring = await bench.start({ size: 8 });
-      for (const id of [7, 3, 5, 0, 6]) {
-        const laid = bench.layOut(id);
-        const rest = [1, 2, 4].slice(0, laid.segments.length - 1);
-        ring.give(laid.segments, { at: [id, ...rest] });
-        await bench.takeBack(laid, ring, id);
-      }
+    {
+      id: 'ring/id-of-any-value',
+      clause: '2.8.6',
+      title: 'returns the id of the last descriptor of a list, whatever it is',
+      layouts: ['packed'],
+      run: async (bench, ring) => {
+        for (const id of [7, 3, 5, 0, 6]) {
+          const laid = bench.layOut(id);
+          const rest = [1, 2, 4].slice(0, laid.segments.length - 1);
+          ring.give(laid.segments, { at: [id, ...rest] });
+          await bench.takeBack(laid, ring, id);
+        }
+      },
     },
-  },
+  ]),
   ...[1, 2, 4].map((size): ConformCase => ({
     id: `ring/size-${size}`,
     clause: '2.6',
     level: 'MUST',
     title: `serves on a ring of ${size} ${size === 1 ? 'entry' : 'entries'}${size < 4 ? ', with tables' : ''} (V48)`,
-    layouts: BOTH,
+    layouts: BOTH_LAYOUTS,
     needs: size < 4 ? [hasIndirect] : [],
     run: (bench) => fillsRing(bench, size, size < 4 ? { with: INDIRECT } : {}),
   })),
@@ -185,12 +177,11 @@ export const CHAIN_CASES: readonly ConformCase[] = [
     needs: [takesRing(size)],
     run: (bench) => fillsRing(bench, size),
   })),
-  {
+  bareCase({
     id: 'ring/size-largest',
     clause: '2.6',
-    level: 'MUST',
     title: 'serves on a ring of as many entries as it says that it takes, all of them at once',
-    layouts: BOTH,
+    layouts: BOTH_LAYOUTS,
     run: async (bench) => {
       const most = Math.min(bench.device.maxQueueSize(0), 512);
       const size = bench.layout === 'packed' ? most : 2 ** Math.floor(Math.log2(most));
@@ -199,25 +190,22 @@ export const CHAIN_CASES: readonly ConformCase[] = [
       await bench.start({ size });
       await bench.serveMany(size, Math.floor(size / each));
     },
-  },
-  {
+  }),
+  bareCase({
     id: 'ring/table',
     clause: '2.7.5.3',
-    level: 'MUST',
     title: 'takes an indirect table for each request',
-    layouts: BOTH,
+    layouts: BOTH_LAYOUTS,
     needs: [hasIndirect],
     run: (bench) => serveCut(bench, { indirect: true }, { with: INDIRECT }),
-  },
-  {
+  }),
+  startedCase({
     id: 'ring/table-of-many',
     clause: '2.7.5.3',
-    level: 'MUST',
     title: 'takes a table of as many entries as the ring has',
-    layouts: BOTH,
+    layouts: BOTH_LAYOUTS,
     needs: [hasIndirect],
     run: async (bench) => {
-      await bench.start();
       const bytes = readableBytes(bench);
       await serveCut(
         bench,
@@ -227,11 +215,10 @@ export const CHAIN_CASES: readonly ConformCase[] = [
         },
       );
     },
-  },
-  {
+  }),
+  bareCase({
     id: 'ring/table-behind-descriptors',
     clause: '2.7.5.3.2',
-    level: 'MUST',
     title: 'takes direct descriptors that are followed by one table (V22)',
     needs: [hasIndirect],
     run: async (bench) => {
@@ -240,40 +227,35 @@ export const CHAIN_CASES: readonly ConformCase[] = [
       if (bench.layOut(0, framing).segments.length < 3) bench.skip('its requests have too few bytes');
       await serveCut(bench, framing, { with: INDIRECT });
     },
-  },
-  {
-    id: 'ring/table-marked-writable',
-    clause: '2.7.5.3.2',
-    level: 'MUST',
-    title: 'ignores WRITE in the descriptor that refers to a table (V23)',
-    layouts: BOTH,
-    needs: [hasIndirect],
-    run: async (bench) => {
-      const ring = await bench.start({ with: INDIRECT });
-      const laid = bench.layOut(0);
-      const id = ring.give(laid.segments, { indirect: true, tableFlags: VIRTQ_DESC_F_WRITE });
-      await bench.takeBack(laid, ring, id);
+  }),
+  ...startedCases({ layouts: BOTH_LAYOUTS, needs: [hasIndirect] }, [
+    {
+      id: 'ring/table-marked-writable',
+      clause: '2.7.5.3.2',
+      title: 'ignores WRITE in the descriptor that refers to a table (V23)',
+      start: { with: INDIRECT },
+      run: async (bench, ring) => {
+        const laid = bench.layOut(0);
+        const id = ring.give(laid.segments, { indirect: true, tableFlags: VIRTQ_DESC_F_WRITE });
+        await bench.takeBack(laid, ring, id);
+      },
     },
-  },
-  {
-    id: 'ring/tables-and-chains-mixed',
-    clause: '2.7.5.3',
-    level: 'MUST',
-    title: 'takes tables and chains by turns, several at once',
-    layouts: BOTH,
-    needs: [hasIndirect],
-    run: async (bench) => {
-      await bench.start({ with: INDIRECT, size: 32 });
-      await bench.serveMany(60, 6, (n) => ({ readable: [3], indirect: n % 2 === 0 }));
+    {
+      id: 'ring/tables-and-chains-mixed',
+      clause: '2.7.5.3',
+      title: 'takes tables and chains by turns, several at once',
+      start: { with: INDIRECT, size: 32 },
+      run: async (bench) => {
+        await bench.serveMany(60, 6, (n) => ({ readable: [3], indirect: n % 2 === 0 }));
+      },
     },
-  },
-  {
+  ]),
+  bareCase({
     id: 'ring/direct-with-tables-negotiated',
     clause: '2.7.5.3',
-    level: 'MUST',
     title: 'takes chains also where INDIRECT_DESC was negotiated',
-    layouts: BOTH,
+    layouts: BOTH_LAYOUTS,
     needs: [hasIndirect],
     run: (bench) => serveCut(bench, { readable: [3] }, { with: INDIRECT }),
-  },
+  }),
 ];
