@@ -1,8 +1,8 @@
-import type { ConformCase } from '@virtio-platform/core';
+import { caseGroup, type CaseGroup, type ConformCase, type ConformRing } from '@virtio-platform/core';
 import { VIRTIO_F_RING_PACKED } from '@virtio-platform/core/features';
 import type { QueueLayout } from '@virtio-platform/core/queue';
 import { PROTOCOL_FEATURES, type ProtocolFeature } from './requests.ts';
-import type { ProtocolBench } from './protocol-bench.ts';
+import type { ProtocolBench, StartOptions } from './protocol-bench.ts';
 import type { ProtocolOffer } from './protocol-offer.ts';
 
 /** Returns why a case does not apply to a back-end, or `undefined` where it does. */
@@ -16,6 +16,33 @@ export interface ProtocolCase extends Pick<ConformCase, 'id' | 'clause' | 'level
   readonly needs?: readonly ProtocolNeed[];
   readonly run: (bench: ProtocolBench) => void | Promise<void>;
 }
+
+/** A case of the protocol, of which the level is MUST unless it says otherwise. */
+export interface ProtocolTemplate extends Omit<ProtocolCase, 'level'> {
+  readonly level?: ConformCase['level'];
+}
+
+/** A case on a back-end whose queues were started, and the ring of its first queue. */
+export interface StartedProtocolCase extends Omit<ProtocolTemplate, 'run'> {
+  /** Default: as `bench.start` does without options. */
+  readonly start?: StartOptions;
+  readonly run: (bench: ProtocolBench, ring: ConformRing) => void | Promise<void>;
+}
+
+/** Makes a case that begins with a new connection. */
+export function protocolCase(template: ProtocolTemplate): ProtocolCase {
+  return { level: 'MUST', ...template };
+}
+
+/** Makes a case that starts the queues first. */
+export function startedProtocolCase({ start, run, ...rest }: StartedProtocolCase): ProtocolCase {
+  return protocolCase({ ...rest, run: (bench) => run(bench, bench.start(start)) });
+}
+
+/** Cases that begin with a new connection, with what they share. */
+export const protocolCases: CaseGroup<ProtocolTemplate, ProtocolCase> = caseGroup(protocolCase);
+/** Cases that start the queues first, with what they share. */
+export const startedProtocolCases: CaseGroup<StartedProtocolCase, ProtocolCase> = caseGroup(startedProtocolCase);
 
 /** The back-end offers a protocol feature. */
 export function speaks(name: ProtocolFeature): ProtocolNeed {

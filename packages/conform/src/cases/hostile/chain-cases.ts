@@ -1,11 +1,11 @@
-import type { ConformCase, RawDescriptor } from '@virtio-platform/core';
+import { BOTH_LAYOUTS, type ConformCase, type RawDescriptor } from '@virtio-platform/core';
 import { VIRTIO_RING_F_INDIRECT_DESC } from '@virtio-platform/core/features';
 import { offers } from '../needs.ts';
 import {
-  BOTH,
   giveChain,
   giveTable,
   hostile,
+  hostileCases,
   INDIRECT,
   NEXT,
   over,
@@ -27,7 +27,7 @@ function changed(
 ): ConformCase {
   const misuse: Parameters<typeof hostile>[0]['misuse'] = (bench, ring) =>
     giveChain(ring, change(requestDescriptors(bench), bench.nowhere));
-  return hostile({ id, clause, title, layouts: BOTH, misuse });
+  return hostile({ id, clause, title, layouts: BOTH_LAYOUTS, misuse });
 }
 
 /** The first descriptor, with other fields. */
@@ -100,38 +100,34 @@ export const HOSTILE_CHAIN_CASES: readonly ConformCase[] = [
   changed('hostile/V14-all-readable', '2.7.4.2', 'survives a request of which everything is readable', (list) =>
     list.map((descriptor) => ({ ...descriptor, flags: 0 })),
   ),
-  hostile({
-    id: 'hostile/V15-table-not-negotiated',
-    clause: '2.7.5.3.1',
-    title: 'survives an indirect table that was not negotiated',
-    layouts: BOTH,
-    misuse: (bench, ring) => giveTable(bench, ring, chained(requestDescriptors(bench), ring.layout)),
-  }),
-  hostile({
-    id: 'hostile/V16-table-in-table',
-    clause: '2.7.5.3.1',
-    title: 'survives a table inside a table',
-    layouts: BOTH,
-    ...TABLES,
-    misuse: (bench, ring) => {
-      const inner = bench.allocate('the inner table', 64);
-      for (const [i, entry] of chained(requestDescriptors(bench), ring.layout).entries())
-        ring.describeIn(inner, i, entry);
-      giveTable(bench, ring, [over({ buffer: inner }, INDIRECT)]);
+  ...hostileCases({ clause: '2.7.5.3.1', layouts: BOTH_LAYOUTS }, [
+    {
+      id: 'hostile/V15-table-not-negotiated',
+      title: 'survives an indirect table that was not negotiated',
+      misuse: (bench, ring) => giveTable(bench, ring, chained(requestDescriptors(bench), ring.layout)),
     },
-  }),
-  hostile({
-    id: 'hostile/V16-table-of-itself',
-    clause: '2.7.5.3.1',
-    title: 'survives a table that refers to itself',
-    layouts: BOTH,
-    ...TABLES,
-    misuse: (bench, ring) => {
-      const table = bench.allocate('a table that refers to itself', 16);
-      ring.describeIn(table, 0, over({ buffer: table }, INDIRECT));
-      giveChain(ring, [over({ buffer: table }, INDIRECT)]);
+    {
+      id: 'hostile/V16-table-in-table',
+      title: 'survives a table inside a table',
+      ...TABLES,
+      misuse: (bench, ring) => {
+        const inner = bench.allocate('the inner table', 64);
+        for (const [i, entry] of chained(requestDescriptors(bench), ring.layout).entries())
+          ring.describeIn(inner, i, entry);
+        giveTable(bench, ring, [over({ buffer: inner }, INDIRECT)]);
+      },
     },
-  }),
+    {
+      id: 'hostile/V16-table-of-itself',
+      title: 'survives a table that refers to itself',
+      ...TABLES,
+      misuse: (bench, ring) => {
+        const table = bench.allocate('a table that refers to itself', 16);
+        ring.describeIn(table, 0, over({ buffer: table }, INDIRECT));
+        giveChain(ring, [over({ buffer: table }, INDIRECT)]);
+      },
+    },
+  ]),
   hostile({
     id: 'hostile/V17-table-and-next',
     clause: '2.7.5.3.1',
@@ -153,88 +149,82 @@ export const HOSTILE_CHAIN_CASES: readonly ConformCase[] = [
       id: `hostile/V18-table-length-${length}`,
       clause: '2.7.5.3',
       title: `survives a table of ${length} bytes`,
-      layouts: BOTH,
+      layouts: BOTH_LAYOUTS,
       ...TABLES,
       misuse: (bench, ring) => giveTable(bench, ring, chained(requestDescriptors(bench), ring.layout), { length }),
     }),
   ),
-  hostile({
-    id: 'hostile/V19-table-nowhere',
-    clause: '2.7.5.3',
-    title: 'survives a table where nothing is',
-    layouts: BOTH,
-    ...TABLES,
-    misuse: (bench, ring) => {
-      for (const [low, high] of bench.nowhere.slice(0, 1))
-        giveTable(bench, ring, requestDescriptors(bench), { low, high });
+  ...hostileCases({ clause: '2.7.5.3', ...TABLES }, [
+    {
+      id: 'hostile/V19-table-nowhere',
+      title: 'survives a table where nothing is',
+      layouts: BOTH_LAYOUTS,
+      misuse: (bench, ring) => {
+        for (const [low, high] of bench.nowhere.slice(0, 1))
+          giveTable(bench, ring, requestDescriptors(bench), { low, high });
+      },
     },
-  }),
-  hostile({
-    id: 'hostile/V20-next-leaves-table',
-    clause: '2.7.5.3',
-    title: 'survives a next that leaves its table',
-    ...TABLES,
-    misuse: (bench, ring) => {
-      const list = chained(requestDescriptors(bench), 'split');
-      giveTable(bench, ring, [{ ...list[0]!, flags: NEXT, next: 999 }, ...list.slice(1)]);
+    {
+      id: 'hostile/V20-next-leaves-table',
+      title: 'survives a next that leaves its table',
+      misuse: (bench, ring) => {
+        const list = chained(requestDescriptors(bench), 'split');
+        giveTable(bench, ring, [{ ...list[0]!, flags: NEXT, next: 999 }, ...list.slice(1)]);
+      },
     },
-  }),
-  hostile({
-    id: 'hostile/V20-next-loops-in-table',
-    clause: '2.7.5.3',
-    title: 'survives a table whose next loops',
-    ...TABLES,
-    misuse: (bench, ring) => {
-      const [head] = requestDescriptors(bench);
-      giveTable(bench, ring, [
-        { ...head!, flags: NEXT, next: 1 },
-        { ...head!, flags: NEXT, next: 0 },
-      ]);
+    {
+      id: 'hostile/V20-next-loops-in-table',
+      title: 'survives a table whose next loops',
+      misuse: (bench, ring) => {
+        const [head] = requestDescriptors(bench);
+        giveTable(bench, ring, [
+          { ...head!, flags: NEXT, next: 1 },
+          { ...head!, flags: NEXT, next: 0 },
+        ]);
+      },
     },
-  }),
-  hostile({
-    id: 'hostile/V21-table-too-long',
-    clause: '2.7.5.3.1',
-    title: `survives a table of ${MOST_ENTRIES} entries`,
-    layouts: BOTH,
-    ...TABLES,
-    misuse: (bench, ring) => {
-      const [head] = requestDescriptors(bench);
-      const list = Array.from({ length: MOST_ENTRIES }, () => ({ ...head!, length: 1, flags: 0, next: 0 }));
-      giveTable(bench, ring, chained(list, ring.layout));
+  ]),
+  ...hostileCases({ layouts: BOTH_LAYOUTS }, [
+    {
+      id: 'hostile/V21-table-too-long',
+      clause: '2.7.5.3.1',
+      title: `survives a table of ${MOST_ENTRIES} entries`,
+      ...TABLES,
+      misuse: (bench, ring) => {
+        const [head] = requestDescriptors(bench);
+        const list = Array.from({ length: MOST_ENTRIES }, () => ({ ...head!, length: 1, flags: 0, next: 0 }));
+        giveTable(bench, ring, chained(list, ring.layout));
+      },
     },
-  }),
-  hostile({
-    id: 'hostile/V27-buffer-is-descriptors',
-    clause: '2.6',
-    title: 'survives a writable buffer that is the ring itself',
-    layouts: BOTH,
-    misuse: (bench, ring) => {
-      const list = requestDescriptors(bench);
-      giveChain(ring, last(list, { low: ring.descriptorArea.low, high: ring.descriptorArea.high }));
+    {
+      id: 'hostile/V27-buffer-is-descriptors',
+      clause: '2.6',
+      title: 'survives a writable buffer that is the ring itself',
+      misuse: (bench, ring) => {
+        const list = requestDescriptors(bench);
+        giveChain(ring, last(list, { low: ring.descriptorArea.low, high: ring.descriptorArea.high }));
+      },
     },
-  }),
-  hostile({
-    id: 'hostile/V27-buffer-is-device-area',
-    clause: '2.6',
-    title: 'survives a writable buffer that is the device area',
-    layouts: BOTH,
-    misuse: (bench, ring) => {
-      const { low, high, length } = ring.deviceArea;
-      giveChain(ring, last(requestDescriptors(bench), { low, high, length }));
+    {
+      id: 'hostile/V27-buffer-is-device-area',
+      clause: '2.6',
+      title: 'survives a writable buffer that is the device area',
+      misuse: (bench, ring) => {
+        const { low, high, length } = ring.deviceArea;
+        giveChain(ring, last(requestDescriptors(bench), { low, high, length }));
+      },
     },
-  }),
-  hostile({
-    id: 'hostile/V49-table-in-ring',
-    clause: '2.7.5.3',
-    title: 'survives a table that is the ring itself',
-    layouts: BOTH,
-    ...TABLES,
-    misuse: (bench, ring) => {
-      const { low, high, length } = ring.descriptorArea;
-      giveTable(bench, ring, requestDescriptors(bench), { low, high, length });
+    {
+      id: 'hostile/V49-table-in-ring',
+      clause: '2.7.5.3',
+      title: 'survives a table that is the ring itself',
+      ...TABLES,
+      misuse: (bench, ring) => {
+        const { low, high, length } = ring.descriptorArea;
+        giveTable(bench, ring, requestDescriptors(bench), { low, high, length });
+      },
     },
-  }),
+  ]),
 ];
 
 /** Descriptors of a table, as its layout links them. */

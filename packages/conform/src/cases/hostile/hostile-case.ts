@@ -1,14 +1,19 @@
-import type { BenchSegment, ConformBench, ConformCase, ConformRing, RawDescriptor } from '@virtio-platform/core';
+import {
+  type BenchSegment,
+  caseGroup,
+  type CaseGroup,
+  type ConformBench,
+  type ConformCase,
+  type ConformRing,
+  type RawDescriptor,
+} from '@virtio-platform/core';
 import {
   availableFlags,
   VIRTQ_DESC_F_INDIRECT,
   VIRTQ_DESC_F_NEXT,
   VIRTQ_DESC_F_WRITE,
-  type QueueLayout,
 } from '@virtio-platform/core/queue';
 
-/** Both layouts. */
-export const BOTH: readonly QueueLayout[] = ['split', 'packed'];
 /** Flags of a descriptor, by short names. */
 export const NEXT: number = VIRTQ_DESC_F_NEXT;
 /** See {@link NEXT}. */
@@ -38,6 +43,9 @@ export function hostile({ misuse, with: features = [], size = 16, ...rest }: Hos
     },
   };
 }
+
+/** Cases in which the driver breaks a rule, with what they share. */
+export const hostileCases: CaseGroup<HostileTemplate, ConformCase> = caseGroup(hostile);
 
 /** A descriptor over a segment. */
 export function over({ buffer, isWritable = false }: BenchSegment, flags = 0, next = 0): RawDescriptor {

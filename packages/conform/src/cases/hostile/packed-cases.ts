@@ -2,7 +2,16 @@ import type { ConformBench, ConformCase, ConformRing, RawDescriptor } from '@vir
 import { VIRTIO_RING_F_EVENT_IDX, VIRTIO_RING_F_INDIRECT_DESC } from '@virtio-platform/core/features';
 import { availableFlags, VIRTQ_DESC_F_AVAIL, VIRTQ_DESC_F_USED } from '@virtio-platform/core/queue';
 import { offers } from '../needs.ts';
-import { giveChain, giveTable, hostile, INDIRECT, NEXT, over, requestDescriptors } from './hostile-case.ts';
+import {
+  giveChain,
+  giveTable,
+  hostile,
+  hostileCases,
+  INDIRECT,
+  NEXT,
+  over,
+  requestDescriptors,
+} from './hostile-case.ts';
 
 const PACKED = ['packed'] as const;
 const TABLES = { with: [VIRTIO_RING_F_INDIRECT_DESC], needs: [offers(VIRTIO_RING_F_INDIRECT_DESC)] } as const;
@@ -26,26 +35,24 @@ function marked(bench: ConformBench, ring: ConformRing, id = 0): RawDescriptor[]
 
 /** Misuse of a packed ring, by the numbers of the catalogue (packages/conformance). */
 export const HOSTILE_PACKED_CASES: readonly ConformCase[] = [
-  hostile({
-    id: 'hostile/V38-tail-not-available',
-    clause: '2.8.17',
-    title: 'survives a list whose tail is not available',
-    layouts: PACKED,
-    misuse: (bench, ring) => {
-      const list = marked(bench, ring);
-      push(ring, [...list.slice(0, -1), { ...list.at(-1)!, flags: list.at(-1)!.flags & ~EITHER }]);
+  ...hostileCases({ clause: '2.8.17', layouts: PACKED }, [
+    {
+      id: 'hostile/V38-tail-not-available',
+      title: 'survives a list whose tail is not available',
+      misuse: (bench, ring) => {
+        const list = marked(bench, ring);
+        push(ring, [...list.slice(0, -1), { ...list.at(-1)!, flags: list.at(-1)!.flags & ~EITHER }]);
+      },
     },
-  }),
-  hostile({
-    id: 'hostile/V39-turned-in-list',
-    clause: '2.8.17',
-    title: 'survives AVAIL that turns in the middle of a list',
-    layouts: PACKED,
-    misuse: (bench, ring) => {
-      const [head, ...rest] = marked(bench, ring);
-      push(ring, [head!, ...rest.map((descriptor) => ({ ...descriptor, flags: descriptor.flags ^ EITHER }))]);
+    {
+      id: 'hostile/V39-turned-in-list',
+      title: 'survives AVAIL that turns in the middle of a list',
+      misuse: (bench, ring) => {
+        const [head, ...rest] = marked(bench, ring);
+        push(ring, [head!, ...rest.map((descriptor) => ({ ...descriptor, flags: descriptor.flags ^ EITHER }))]);
+      },
     },
-  }),
+  ]),
   ...(
     [
       ['both', EITHER],
@@ -122,61 +129,55 @@ export const HOSTILE_PACKED_CASES: readonly ConformCase[] = [
       ring.kick();
     },
   }),
-  hostile({
-    id: 'hostile/V44-table-and-next',
-    clause: '2.8.19',
-    title: 'survives INDIRECT together with NEXT',
-    layouts: PACKED,
-    ...TABLES,
-    misuse: (bench, ring) => {
-      const table = bench.allocate('an indirect table', 64);
-      const list = requestDescriptors(bench);
-      for (const [i, entry] of list.entries()) ring.describeIn(table, i, entry);
-      const lone = { ...over({ buffer: table }, INDIRECT), length: 16 * list.length };
-      giveChain(ring, [lone, list[0]!]);
+  ...hostileCases({ layouts: PACKED, ...TABLES }, [
+    {
+      id: 'hostile/V44-table-and-next',
+      clause: '2.8.19',
+      title: 'survives INDIRECT together with NEXT',
+      misuse: (bench, ring) => {
+        const table = bench.allocate('an indirect table', 64);
+        const list = requestDescriptors(bench);
+        for (const [i, entry] of list.entries()) ring.describeIn(table, i, entry);
+        const lone = { ...over({ buffer: table }, INDIRECT), length: 16 * list.length };
+        giveChain(ring, [lone, list[0]!]);
+      },
     },
-  }),
-  hostile({
-    id: 'hostile/V44-table-in-list',
-    clause: '2.8.19',
-    title: 'survives a table in a list of descriptors',
-    layouts: PACKED,
-    ...TABLES,
-    misuse: (bench, ring) => {
-      const table = bench.allocate('an indirect table', 64);
-      const list = requestDescriptors(bench);
-      for (const [i, entry] of list.entries()) ring.describeIn(table, i, entry);
-      giveChain(ring, [list[0]!, { ...over({ buffer: table }, INDIRECT), length: 16 * list.length }]);
+    {
+      id: 'hostile/V44-table-in-list',
+      clause: '2.8.19',
+      title: 'survives a table in a list of descriptors',
+      misuse: (bench, ring) => {
+        const table = bench.allocate('an indirect table', 64);
+        const list = requestDescriptors(bench);
+        for (const [i, entry] of list.entries()) ring.describeIn(table, i, entry);
+        giveChain(ring, [list[0]!, { ...over({ buffer: table }, INDIRECT), length: 16 * list.length }]);
+      },
     },
-  }),
-  hostile({
-    id: 'hostile/V45-flags-in-table',
-    clause: '2.8.7',
-    title: 'survives flags beside WRITE inside a table',
-    layouts: PACKED,
-    ...TABLES,
-    misuse: (bench, ring) => {
-      const list = requestDescriptors(bench).map((entry) => ({
-        ...entry,
-        flags: entry.flags | NEXT | EITHER,
-        next: 99,
-      }));
-      giveTable(bench, ring, list);
+    {
+      id: 'hostile/V45-flags-in-table',
+      clause: '2.8.7',
+      title: 'survives flags beside WRITE inside a table',
+      misuse: (bench, ring) => {
+        const list = requestDescriptors(bench).map((entry) => ({
+          ...entry,
+          flags: entry.flags | NEXT | EITHER,
+          next: 99,
+        }));
+        giveTable(bench, ring, list);
+      },
     },
-  }),
-  hostile({
-    id: 'hostile/V46-split-table',
-    clause: '2.8.7',
-    title: 'survives a table in the format of a split ring',
-    layouts: PACKED,
-    ...TABLES,
-    misuse: (bench, ring) => {
-      const list = requestDescriptors(bench);
-      // In the place of the flags a packed ring has what is next in a split one.
-      const swapped = list.map((entry, i) => ({ ...entry, flags: i + 1, next: entry.flags | NEXT }));
-      giveTable(bench, ring, swapped);
+    {
+      id: 'hostile/V46-split-table',
+      clause: '2.8.7',
+      title: 'survives a table in the format of a split ring',
+      misuse: (bench, ring) => {
+        const list = requestDescriptors(bench);
+        // In the place of the flags a packed ring has what is next in a split one.
+        const swapped = list.map((entry, i) => ({ ...entry, flags: i + 1, next: entry.flags | NEXT }));
+        giveTable(bench, ring, swapped);
+      },
     },
-  }),
+  ]),
   ...(
     [
       [3, 0],

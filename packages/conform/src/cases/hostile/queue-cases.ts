@@ -1,9 +1,9 @@
-import type { ConformBench, ConformCase } from '@virtio-platform/core';
+import { BOTH_LAYOUTS, type ConformBench, type ConformCase } from '@virtio-platform/core';
 import { isCodedError } from '@virtio-platform/core';
 import { VIRTIO_F_NOTIFICATION_DATA } from '@virtio-platform/core/features';
 import type { QueueAddresses } from '@virtio-platform/core/queue';
 import { offers } from '../needs.ts';
-import { BOTH, hostile } from './hostile-case.ts';
+import { hostileCases } from './hostile-case.ts';
 
 /** Does something that a transport may refuse to a driver: then the device never sees it. */
 async function attempt(bench: ConformBench, action: () => unknown): Promise<void> {
@@ -33,7 +33,7 @@ function enabledWrongly(
     clause: '2.6',
     level: 'MUST',
     title,
-    layouts: BOTH,
+    layouts: BOTH_LAYOUTS,
     isHostile: true,
     run: (bench) =>
       attempt(bench, () => bench.start({ isHeld: true, addresses: (addresses) => change(addresses, bench) })),
@@ -74,49 +74,47 @@ export const HOSTILE_QUEUE_CASES: readonly ConformCase[] = [
     isHostile: true,
     run: (bench) => attempt(bench, () => bench.start({ isHeld: true, addresses: ({ words }) => ({ size: 3, words }) })),
   },
-  hostile({
-    id: 'hostile/V30-enabled-again',
-    clause: '4.1.4.3.2',
-    title: 'survives other addresses and another size for a queue that is enabled',
-    layouts: BOTH,
-    misuse: async (bench, ring) => {
-      const other = withWords(ring.addresses, (words) => words.set(words.slice(0, 2), 2));
-      await attempt(bench, () => bench.transport.enableQueue(ring.index, { size: 4, words: other.words }));
+  ...hostileCases({ layouts: BOTH_LAYOUTS }, [
+    {
+      id: 'hostile/V30-enabled-again',
+      clause: '4.1.4.3.2',
+      title: 'survives other addresses and another size for a queue that is enabled',
+      misuse: async (bench, ring) => {
+        const other = withWords(ring.addresses, (words) => words.set(words.slice(0, 2), 2));
+        await attempt(bench, () => bench.transport.enableQueue(ring.index, { size: 4, words: other.words }));
+      },
     },
-  }),
-  hostile({
-    id: 'hostile/V31-kick-of-no-queue',
-    clause: '2.9',
-    title: 'survives notifications of queues that are not enabled',
-    layouts: BOTH,
-    misuse: async (bench) => {
-      const { transport, device } = bench;
-      if (device.queueCount < 2) bench.skip('the device has one queue');
-      await attempt(bench, () => {
-        for (let queue = 1; queue < device.queueCount; queue++) transport.notify(queue, 0);
-      });
+    {
+      id: 'hostile/V31-kick-of-no-queue',
+      clause: '2.9',
+      title: 'survives notifications of queues that are not enabled',
+      misuse: async (bench) => {
+        const { transport, device } = bench;
+        if (device.queueCount < 2) bench.skip('the device has one queue');
+        await attempt(bench, () => {
+          for (let queue = 1; queue < device.queueCount; queue++) transport.notify(queue, 0);
+        });
+      },
     },
-  }),
-  hostile({
-    id: 'hostile/V31-kick-storm',
-    clause: '2.7.10.2',
-    title: 'survives 500 notifications of nothing',
-    layouts: BOTH,
-    misuse: (_bench, ring) => {
-      for (let i = 0; i < 500; i++) ring.kick();
+    {
+      id: 'hostile/V31-kick-storm',
+      clause: '2.7.10.2',
+      title: 'survives 500 notifications of nothing',
+      misuse: (_bench, ring) => {
+        for (let i = 0; i < 500; i++) ring.kick();
+      },
     },
-  }),
-  hostile({
-    id: 'hostile/V35-wrong-data',
-    clause: '2.9',
-    title: 'survives notifications whose data differ from the ring',
-    layouts: BOTH,
-    with: [VIRTIO_F_NOTIFICATION_DATA],
-    needs: [offers(VIRTIO_F_NOTIFICATION_DATA)],
-    misuse: (bench, ring) => {
-      ring.add(bench.layOut(1).segments);
-      ring.publish();
-      for (const next of [0, 0xffff, 0x8000, 12_345]) bench.transport.notify(ring.index, next);
+    {
+      id: 'hostile/V35-wrong-data',
+      clause: '2.9',
+      title: 'survives notifications whose data differ from the ring',
+      with: [VIRTIO_F_NOTIFICATION_DATA],
+      needs: [offers(VIRTIO_F_NOTIFICATION_DATA)],
+      misuse: (bench, ring) => {
+        ring.add(bench.layOut(1).segments);
+        ring.publish();
+        for (const next of [0, 0xffff, 0x8000, 12_345]) bench.transport.notify(ring.index, next);
+      },
     },
-  }),
+  ]),
 ];

@@ -1,7 +1,7 @@
-import type { ConformCase } from '@virtio-platform/core';
+import { BOTH_LAYOUTS, type ConformCase } from '@virtio-platform/core';
 import { VIRTIO_F_IN_ORDER, VIRTIO_RING_F_EVENT_IDX } from '@virtio-platform/core/features';
 import { offers } from '../needs.ts';
-import { BOTH, hostile, NEXT, over, requestDescriptors } from './hostile-case.ts';
+import { hostile, NEXT, over, requestDescriptors } from './hostile-case.ts';
 
 /** Offset of the index in the driver area and in the device area. */
 const INDEX = 2;
@@ -140,7 +140,7 @@ export const HOSTILE_SPLIT_CASES: readonly ConformCase[] = [
     id: 'hostile/V51-reset-at-once',
     clause: '2.4',
     title: 'survives a reset right after many kicks',
-    layouts: BOTH,
+    layouts: BOTH_LAYOUTS,
     size: 64,
     misuse: async (bench, ring) => {
       for (let n = 0; n < 20; n++) ring.add(bench.layOut(n).segments);

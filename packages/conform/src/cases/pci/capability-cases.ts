@@ -3,7 +3,7 @@ import { VIRTIO_F_NOTIFICATION_DATA } from '@virtio-platform/core/features';
 import { listCapabilities } from '@virtio-platform/pci';
 import { COMMON } from '../../pci/common-registers.ts';
 import type { PciBench } from '../../pci/pci-bench.ts';
-import type { PciCase } from '../../pci/pci-case.ts';
+import { pciCase, type PciCase, pciCases } from '../../pci/pci-case.ts';
 import { CFG_TYPE, type VirtioCapability } from '../../pci/virtio-capability.ts';
 
 /** A type of capability, and what section 4.1.4 says of it. */
@@ -136,10 +136,9 @@ function casesOf(rule: CapabilityRule): readonly PciCase[] {
 
 /** Where the common and the device structure have to end, and the notification registers. */
 const SIZE_CASES: readonly PciCase[] = [
-  {
+  pciCase({
     id: 'pci/capability/common-long-enough',
     clause: '4.1.4.3',
-    level: 'MUST',
     title: 'has a common structure with every register of the features that it offers',
     run: (bench, pci) => {
       const { bytes } = pci.structure(CFG_TYPE.common).capability;
@@ -147,11 +146,10 @@ const SIZE_CASES: readonly PciCase[] = [
       const end = offered.has(40) ? 0x3c : offered.has(39) ? 0x3a : 0x38;
       bench.check(bytes >= end, `it has ${bytes} bytes, and its registers ${end}`);
     },
-  },
-  {
+  }),
+  pciCase({
     id: 'pci/capability/device-long-enough',
     clause: '4.1.4.6',
-    level: 'MUST',
     title: 'has a device structure with every field of the features that it offers',
     run: (bench, pci) => {
       if (!hasConfiguration(bench)) bench.skip('the device has no configuration');
@@ -161,11 +159,10 @@ const SIZE_CASES: readonly PciCase[] = [
         if (isThere) bench.check(offset + width <= bytes, `${name} ends at byte ${offset + width} of ${bytes}`);
       }
     },
-  },
-  {
+  }),
+  pciCase({
     id: 'pci/capability/notify-long-enough',
     clause: '4.1.4.4.1',
-    level: 'MUST',
     title: 'has a notification structure with the register of every queue',
     run: async (bench, pci) => {
       await bench.reset();
@@ -176,11 +173,10 @@ const SIZE_CASES: readonly PciCase[] = [
         bench.check(end <= bytes, `the register of queue ${queue} ends at byte ${end} of ${bytes}`);
       }
     },
-  },
-  {
+  }),
+  pciCase({
     id: 'pci/capability/notify-multiplier',
     clause: '4.1.4.4.1',
-    level: 'MUST',
     title: 'has a notify_off_multiplier of 0 or of an even power of 2',
     run: (bench, pci) => {
       const { notifyMultiplier } = pci;
@@ -189,47 +185,42 @@ const SIZE_CASES: readonly PciCase[] = [
         notifyMultiplier === 0 || (Number.isInteger(Math.log2(notifyMultiplier)) && notifyMultiplier >= least);
       bench.check(isRight, `notify_off_multiplier is ${notifyMultiplier}`);
     },
-  },
+  }),
 ];
 
 /** The list of capabilities, and those of other kinds. */
 const LIST_CASES: readonly PciCase[] = [
-  {
-    id: 'pci/list/ends',
-    clause: '4.1',
-    level: 'MUST',
-    title: 'has a list of capabilities that ends',
-    run: (bench, { pci }) => {
-      let at = pci.readConfig(0x34, 1);
-      let entries = 0;
-      for (; at !== 0 && entries <= 48; entries++) at = pci.readConfig((at & 0xfc) + 1, 1);
-      bench.check(entries > 0 && entries <= 48, `it has ${entries} entries and more`);
+  ...pciCases({ clause: '4.1' }, [
+    {
+      id: 'pci/list/ends',
+      title: 'has a list of capabilities that ends',
+      run: (bench, { pci }) => {
+        let at = pci.readConfig(0x34, 1);
+        let entries = 0;
+        for (; at !== 0 && entries <= 48; entries++) at = pci.readConfig((at & 0xfc) + 1, 1);
+        bench.check(entries > 0 && entries <= 48, `it has ${entries} entries and more`);
+      },
     },
-  },
-  {
-    id: 'pci/list/behind-header',
-    clause: '4.1',
-    level: 'MUST',
-    title: 'has its capabilities behind the header, at multiples of 4',
-    run: (bench, { pci }) => {
-      let at = pci.readConfig(0x34, 1);
-      for (let entries = 0; at !== 0 && entries <= 48; entries++) {
-        bench.check(at >= 0x40 && at % 4 === 0, `a capability is at byte ${at}`);
-        at = pci.readConfig(at + 1, 1);
-      }
+    {
+      id: 'pci/list/behind-header',
+      title: 'has its capabilities behind the header, at multiples of 4',
+      run: (bench, { pci }) => {
+        let at = pci.readConfig(0x34, 1);
+        for (let entries = 0; at !== 0 && entries <= 48; entries++) {
+          bench.check(at >= 0x40 && at % 4 === 0, `a capability is at byte ${at}`);
+          at = pci.readConfig(at + 1, 1);
+        }
+      },
     },
-  },
-  {
-    id: 'pci/list/said-in-status',
-    clause: '4.1',
-    level: 'MUST',
-    title: 'says in its PCI status that it has a list of capabilities',
-    run: (bench, { pci }) => bench.check((pci.readConfig(0x06, 2) & 0x10) !== 0, 'the bit for it is clear'),
-  },
-  {
+    {
+      id: 'pci/list/said-in-status',
+      title: 'says in its PCI status that it has a list of capabilities',
+      run: (bench, { pci }) => bench.check((pci.readConfig(0x06, 2) & 0x10) !== 0, 'the bit for it is clear'),
+    },
+  ]),
+  pciCase({
     id: 'pci/list/vendor-of-vendor-data',
     clause: '4.1.4.8.1',
-    level: 'MUST',
     title: 'has a vendor data capability of another vendor, of a multiple of 4 bytes',
     run: (bench, { pci, capabilities }) => {
       const found = capabilities.filter(({ type }) => type === CFG_TYPE.vendor);
@@ -239,11 +230,10 @@ const LIST_CASES: readonly PciCase[] = [
         bench.equal('the rest of its length by 4', length % 4, 0);
       }
     },
-  },
-  {
+  }),
+  pciCase({
     id: 'pci/list/shared-memory',
     clause: '4.1.4.7.1',
-    level: 'MUST',
     title: 'has each shared memory region inside of its base address register, with an id of its own',
     run: (bench, { pci, capabilities }) => {
       const found = capabilities.filter(({ type }) => type === CFG_TYPE.sharedMemory);
@@ -252,25 +242,23 @@ const LIST_CASES: readonly PciCase[] = [
       for (const { bar, offset, bytes } of found)
         bench.check(offset + bytes <= (pci.openBar(bar)?.size ?? 0), `a region ends behind BAR ${bar}`);
     },
-  },
-  {
+  }),
+  pciCase({
     id: 'pci/list/types',
     clause: '4.1.4',
-    level: 'MUST',
     title: 'has no capability of a reserved type',
     run: (bench, { capabilities }) => {
       const known: readonly number[] = Object.values(CFG_TYPE);
       for (const { type } of capabilities) bench.check(known.includes(type), `a capability has the type ${type}`);
     },
-  },
-  {
+  }),
+  pciCase({
     id: 'pci/list/msix-once',
     clause: '4.1',
-    level: 'MUST',
     title: 'has one MSI-X capability at most',
     run: (bench, { pci }) =>
       bench.check(listCapabilities(pci).filter(({ id }) => id === 0x11).length <= 1, 'it has several'),
-  },
+  }),
 ];
 
 /** Capabilities (sections 4.1.4 and below). */

@@ -3,7 +3,7 @@ import { listCapabilities, PCI_BASE_ADDRESS_0, PCI_COMMAND } from '@virtio-platf
 import { COMMON, NO_VECTOR } from '../../pci/common-registers.ts';
 import { UNTAKEN } from '../../pci/interrupt-mode.ts';
 import type { PciBench } from '../../pci/pci-bench.ts';
-import type { PciCase } from '../../pci/pci-case.ts';
+import { pciCase, type PciCase, startedPciCases } from '../../pci/pci-case.ts';
 
 const IO = 1;
 const MEMORY = 2;
@@ -72,10 +72,9 @@ export const PCI_COMMAND_CASES: readonly PciCase[] = [
       bench.check(ring.take() === undefined, 'it returned a buffer, and was no bus master');
     },
   })),
-  {
+  pciCase({
     id: 'pci/command/no-master-no-message',
     clause: '4.1',
-    level: 'MUST',
     title: 'sends no message while it is no bus master',
     isHostile: true,
     run: async (bench, pci) => {
@@ -92,87 +91,71 @@ export const PCI_COMMAND_CASES: readonly PciCase[] = [
       await bench.settle();
       bench.equal('the word of the message', word.read()[0]!, 0);
     },
-  },
-  {
-    id: 'pci/command/master-again',
-    clause: '4.1',
-    level: 'MUST',
-    title: 'serves after a reset once it is bus master again',
-    run: async (bench, pci) => {
-      await bench.start();
-      command(pci, MASTER);
-      restore(pci, MASTER);
-      await bench.start();
-      await bench.serve(bench.layOut(0));
+  }),
+  ...startedPciCases({ clause: '4.1' }, [
+    {
+      id: 'pci/command/master-again',
+      title: 'serves after a reset once it is bus master again',
+      run: async (bench, pci) => {
+        command(pci, MASTER);
+        restore(pci, MASTER);
+        await bench.start();
+        await bench.serve(bench.layOut(0));
+      },
     },
-  },
-  {
-    id: 'pci/command/no-master-while-busy',
-    clause: '4.1',
-    level: 'MUST',
-    title: 'survives that it is no bus master any more with requests in flight',
-    isHostile: true,
-    run: async (bench, pci) => {
-      const ring = await bench.start();
-      for (let n = 0; n < 4; n++) ring.give(bench.layOut(n).segments);
-      command(pci, MASTER);
-      await bench.settle();
-      restore(pci, MASTER);
+    {
+      id: 'pci/command/no-master-while-busy',
+      title: 'survives that it is no bus master any more with requests in flight',
+      isHostile: true,
+      run: async (bench, pci, ring) => {
+        for (let n = 0; n < 4; n++) ring.give(bench.layOut(n).segments);
+        command(pci, MASTER);
+        await bench.settle();
+        restore(pci, MASTER);
+      },
     },
-  },
-  {
-    id: 'pci/command/no-memory-no-registers',
-    clause: '4.1',
-    level: 'MUST',
-    title: 'takes no access of its registers while its memory space is disabled',
-    run: async (bench, pci) => {
-      await bench.start();
-      if (pci.structure(1).bar.kind !== 'memory') bench.skip('its registers are in I/O space');
-      const before = pci.read(COMMON.status);
-      command(pci, MEMORY);
-      pci.write(COMMON.status, 0);
-      restore(pci, MEMORY);
-      bench.equal('device_status', pci.read(COMMON.status), before);
+    {
+      id: 'pci/command/no-memory-no-registers',
+      title: 'takes no access of its registers while its memory space is disabled',
+      run: (bench, pci) => {
+        if (pci.structure(1).bar.kind !== 'memory') bench.skip('its registers are in I/O space');
+        const before = pci.read(COMMON.status);
+        command(pci, MEMORY);
+        pci.write(COMMON.status, 0);
+        restore(pci, MEMORY);
+        bench.equal('device_status', pci.read(COMMON.status), before);
+      },
     },
-  },
-  {
-    id: 'pci/command/no-memory-reads',
-    clause: '4.1',
-    level: 'MUST',
-    title: 'answers no read of its registers while its memory space is disabled',
-    run: async (bench, pci) => {
-      await bench.start();
-      if (pci.structure(1).bar.kind !== 'memory') bench.skip('its registers are in I/O space');
-      command(pci, MEMORY);
-      const seen = pci.read(COMMON.status);
-      restore(pci, MEMORY);
-      bench.check(seen === 0xff || seen === 0, `device_status reads 0x${seen.toString(16)}`);
+    {
+      id: 'pci/command/no-memory-reads',
+      title: 'answers no read of its registers while its memory space is disabled',
+      run: (bench, pci) => {
+        if (pci.structure(1).bar.kind !== 'memory') bench.skip('its registers are in I/O space');
+        command(pci, MEMORY);
+        const seen = pci.read(COMMON.status);
+        restore(pci, MEMORY);
+        bench.check(seen === 0xff || seen === 0, `device_status reads 0x${seen.toString(16)}`);
+      },
     },
-  },
-  {
-    id: 'pci/command/no-memory-keeps',
-    clause: '4.1',
-    level: 'MUST',
-    title: 'keeps its state while its memory space is disabled, and serves afterwards',
-    run: async (bench, pci) => {
-      await bench.start();
-      command(pci, MEMORY);
-      restore(pci, MEMORY);
-      await bench.serve(bench.layOut(0));
+    {
+      id: 'pci/command/no-memory-keeps',
+      title: 'keeps its state while its memory space is disabled, and serves afterwards',
+      run: async (bench, pci) => {
+        command(pci, MEMORY);
+        restore(pci, MEMORY);
+        await bench.serve(bench.layOut(0));
+      },
     },
-  },
-  {
-    id: 'pci/command/no-io',
-    clause: '4.1',
-    level: 'MUST',
-    title: 'serves while its I/O space is disabled',
-    run: async (bench, pci) => {
-      await bench.start();
-      if (pci.structure(2).bar.kind !== 'memory') bench.skip('its notification registers are in I/O space');
-      command(pci, IO);
-      await bench.serve(bench.layOut(0));
+    {
+      id: 'pci/command/no-io',
+      title: 'serves while its I/O space is disabled',
+      run: async (bench, pci) => {
+        if (pci.structure(2).bar.kind !== 'memory') bench.skip('its notification registers are in I/O space');
+        command(pci, IO);
+        await bench.serve(bench.layOut(0));
+      },
     },
-  },
+  ]),
   functionReset('status', 'has a status of 0 after a reset of its function', (bench, pci) =>
     bench.equal('device_status', pci.read(COMMON.status), 0),
   ),

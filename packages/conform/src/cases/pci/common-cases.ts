@@ -3,7 +3,7 @@ import { DeviceStatus, greetDevice } from '@virtio-platform/core/device';
 import { VIRTIO_F_RING_RESET, VIRTIO_F_VERSION_1 } from '@virtio-platform/core/features';
 import { AREA_REGISTERS, COMMON, NO_VECTOR, type CommonRegister } from '../../pci/common-registers.ts';
 import type { PciBench } from '../../pci/pci-bench.ts';
-import type { PciCase } from '../../pci/pci-case.ts';
+import { pciCase, type PciCase, startedPciCase } from '../../pci/pci-case.ts';
 import { offers } from '../needs.ts';
 
 const LAYOUT = '4.1.4.3';
@@ -89,10 +89,9 @@ export const PCI_COMMON_CASES: readonly PciCase[] = [
       }
     },
   })),
-  {
+  pciCase({
     id: 'pci/keeps/queue_select',
     clause: LAYOUT,
-    level: 'MUST',
     title: 'has in queue_select the queue that the driver selected',
     run: async (bench, pci) => {
       await bench.reset();
@@ -101,20 +100,19 @@ export const PCI_COMMON_CASES: readonly PciCase[] = [
         bench.equal('queue_select', pci.read(COMMON.queueSelect), queue);
       }
     },
-  },
-  {
+  }),
+  startedPciCase({
     id: 'pci/keeps/config_msix_vector',
     clause: '4.1.5.1.2.1',
-    level: 'MUST',
     title: 'returns the vector that was mapped to changes of the configuration, and NO_VECTOR once it is unmapped',
-    run: async (bench, pci) => {
-      await bench.start({ isHeld: true });
+    start: { isHeld: true },
+    run: (bench, pci) => {
       for (const vector of [pci.requireMsix().size - 1, NO_VECTOR, 0]) {
         pci.write(COMMON.configVector, vector);
         bench.equal('config_msix_vector', pci.read(COMMON.configVector), vector);
       }
     },
-  },
+  }),
   ...([0, 1] as const).map((word): PciCase => ({
     id: `pci/keeps/driver_feature-${word}`,
     clause: NORMS,
@@ -136,13 +134,11 @@ export const PCI_COMMON_CASES: readonly PciCase[] = [
   })),
   ...OF_QUEUE.map(keepsOfQueue),
   ...OF_QUEUE.map(apartByQueue),
-  {
+  startedPciCase({
     id: 'pci/apart/queue_enable',
     clause: LAYOUT,
-    level: 'MUST',
     title: 'has a 1 in queue_enable of the queues that were enabled, and a 0 in that of the others',
-    run: async (bench, pci) => {
-      await bench.start();
+    run: (bench, pci) => {
       for (let queue = 0; queue < bench.device.queueCount; queue++)
         bench.equal(
           `queue_enable of queue ${queue}`,
@@ -150,7 +146,7 @@ export const PCI_COMMON_CASES: readonly PciCase[] = [
           bench.enabled.includes(queue) ? 1 : 0,
         );
     },
-  },
+  }),
   ...AFTER_RESET.map(([register, clause, right]): PciCase => ({
     id: `pci/after-reset/${register.name}`,
     clause,
@@ -184,59 +180,54 @@ export const PCI_COMMON_CASES: readonly PciCase[] = [
       bench.equal(`queue_size of queue ${queue}`, pci.readOf(queue, COMMON.queueSize), 0);
     },
   })),
-  {
+  startedPciCase({
     id: 'pci/queue-size/power-of-2',
     clause: NORMS,
-    level: 'MUST',
     title: 'has a power of 2 in queue_size of each queue where packed rings were not negotiated',
-    run: async (bench, pci) => {
-      await bench.start({ isHeld: true });
+    start: { isHeld: true },
+    run: (bench, pci) => {
       for (let queue = 0; queue < bench.device.queueCount; queue++) {
         const size = pci.readOf(queue, COMMON.queueSize);
         bench.check(size === 0 || Number.isInteger(Math.log2(size)), `queue_size of queue ${queue} is ${size}`);
       }
     },
-  },
-  {
+  }),
+  pciCase({
     id: 'pci/queue-size/at-most-32768',
     clause: '2.6',
-    level: 'MUST',
     title: 'has at most 32768 in queue_size of each queue',
     run: async (bench, pci) => {
       await bench.reset();
       for (let queue = 0; queue < bench.device.queueCount; queue++)
         bench.check(pci.readOf(queue, COMMON.queueSize) <= 32_768, `queue ${queue} has more than 32768 entries`);
     },
-  },
-  {
+  }),
+  startedPciCase({
     id: 'pci/num-queues/exist',
     clause: LAYOUT,
-    level: 'MUST',
     title: 'has in num_queues at least the queues that have a size',
-    run: async (bench, pci) => {
-      await bench.start({ isHeld: true });
+    start: { isHeld: true },
+    run: (bench, pci) => {
       const count = pci.read(COMMON.numQueues);
       bench.check(count > 0, 'num_queues is 0');
       for (const queue of bench.enabled) bench.check(queue < count, `queue ${queue} serves, of ${count} in num_queues`);
       for (let queue = count; queue < count + 16; queue++)
         bench.equal(`queue_size of queue ${queue}`, pci.readOf(queue, COMMON.queueSize), 0);
     },
-  },
-  {
+  }),
+  startedPciCase({
     id: 'pci/generation/stays-over-reads',
     clause: NORMS,
     level: 'SHOULD',
     title: 'keeps config_generation while the configuration is read and nothing changes',
-    run: async (bench, pci) => {
-      await bench.start();
+    run: (bench, pci) => {
       const before = pci.read(COMMON.generation);
       for (let n = 0; n < 8; n++) bench.equal('config_generation', pci.read(COMMON.generation), before);
     },
-  },
-  {
+  }),
+  pciCase({
     id: 'pci/features-ok/kept',
     clause: '2.2.2',
-    level: 'MUST',
     title: 'presents the same feature bits before and after FEATURES_OK',
     run: async (bench, pci) => {
       const words = (): string =>
@@ -247,11 +238,10 @@ export const PCI_COMMON_CASES: readonly PciCase[] = [
       await bench.start();
       bench.equal('device_feature after FEATURES_OK', words(), before);
     },
-  },
-  {
+  }),
+  pciCase({
     id: 'pci/features-ok/version-1-in-word-1',
     clause: NORMS,
-    level: 'MUST',
     title: 'presents VERSION_1 as bit 0 of word 1',
     run: async (bench, pci) => {
       await bench.reset();
@@ -259,14 +249,13 @@ export const PCI_COMMON_CASES: readonly PciCase[] = [
       bench.check((pci.read(COMMON.deviceFeature) & 1) !== 0, 'word 1 of device_feature does not have it');
       bench.check(bench.device.offered.has(VIRTIO_F_VERSION_1), 'VERSION_1 is not offered');
     },
-  },
-  {
+  }),
+  startedPciCase({
     id: 'pci/features-ok/high-word-first',
     clause: LAYOUT,
-    level: 'MUST',
     title: 'takes the words of driver_feature in any order',
+    start: { isHeld: true },
     run: async (bench, pci) => {
-      await bench.start({ isHeld: true });
       const features = bench.accepted.bits;
       await bench.reset();
       greetDevice(bench.transport);
@@ -278,7 +267,7 @@ export const PCI_COMMON_CASES: readonly PciCase[] = [
       const status = pci.read(COMMON.status);
       bench.check((status & DeviceStatus.FeaturesOk) !== 0, 'it cleared FEATURES_OK for a set that it accepted before');
     },
-  },
+  }),
 ];
 
 /** A word of feature bits. */

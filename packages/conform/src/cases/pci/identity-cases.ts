@@ -2,7 +2,7 @@ import type { ConformBench } from '@virtio-platform/core';
 import type { AccessWidth } from '@virtio-platform/core/device';
 import { PCI_BASE_ADDRESS_0, PCI_COMMAND, PCI_DEVICE_ID, PCI_SUBSYSTEM_ID, PCI_VENDOR_ID } from '@virtio-platform/pci';
 import type { PciBench } from '../../pci/pci-bench.ts';
-import type { PciCase } from '../../pci/pci-case.ts';
+import { pciCase, type PciCase, pciCases } from '../../pci/pci-case.ts';
 
 const REVISION = 0x08;
 const HEADER_TYPE = 0x0e;
@@ -44,147 +44,130 @@ const FIXED: readonly (readonly [name: string, offset: number, width: AccessWidt
 
 /** Ids and the header (section 4.1.2, PCI local bus 3.0 chapter 6). */
 export const PCI_IDENTITY_CASES: readonly PciCase[] = [
-  {
-    id: 'pci/identity/vendor',
-    clause: DISCOVERY,
-    level: 'MUST',
-    title: 'has the vendor id 0x1af4',
-    run: (bench, { pci }) => bench.equal('the vendor id', pci.readConfig(PCI_VENDOR_ID, 2), 0x1af4),
-  },
-  {
-    id: 'pci/identity/device',
-    clause: DISCOVERY,
-    level: 'MUST',
-    title: 'has the device id of its type, or the transitional one',
-    run: (bench, { pci }) => {
-      const type = bench.transport.deviceId;
-      const id = pci.readConfig(PCI_DEVICE_ID, 2);
-      bench.check(id === 0x1040 + type || id === TRANSITIONAL[type], `the device id is 0x${id.toString(16)}`);
+  ...pciCases({ clause: DISCOVERY }, [
+    {
+      id: 'pci/identity/vendor',
+      title: 'has the vendor id 0x1af4',
+      run: (bench, { pci }) => bench.equal('the vendor id', pci.readConfig(PCI_VENDOR_ID, 2), 0x1af4),
     },
-  },
-  {
-    id: 'pci/identity/modern-revision',
-    clause: DISCOVERY,
-    level: 'SHOULD',
-    title: 'has a revision of 1 or more where it is not transitional',
-    run: (bench, pci) => {
-      onlyOf('modern', bench, pci);
-      bench.check(pci.pci.readConfig(REVISION, 1) >= 1, 'the revision is 0');
+    {
+      id: 'pci/identity/device',
+      title: 'has the device id of its type, or the transitional one',
+      run: (bench, { pci }) => {
+        const type = bench.transport.deviceId;
+        const id = pci.readConfig(PCI_DEVICE_ID, 2);
+        bench.check(id === 0x1040 + type || id === TRANSITIONAL[type], `the device id is 0x${id.toString(16)}`);
+      },
     },
-  },
-  {
-    id: 'pci/identity/modern-subsystem',
-    clause: DISCOVERY,
-    level: 'SHOULD',
-    title: 'has a subsystem id of 0x40 or more where it is not transitional',
-    run: (bench, pci) => {
-      onlyOf('modern', bench, pci);
-      const id = pci.pci.readConfig(PCI_SUBSYSTEM_ID, 2);
-      bench.check(id >= 0x40, `the subsystem id is 0x${id.toString(16)}`);
+    {
+      id: 'pci/identity/modern-revision',
+      level: 'SHOULD',
+      title: 'has a revision of 1 or more where it is not transitional',
+      run: (bench, pci) => {
+        onlyOf('modern', bench, pci);
+        bench.check(pci.pci.readConfig(REVISION, 1) >= 1, 'the revision is 0');
+      },
     },
-  },
-  {
+    {
+      id: 'pci/identity/modern-subsystem',
+      level: 'SHOULD',
+      title: 'has a subsystem id of 0x40 or more where it is not transitional',
+      run: (bench, pci) => {
+        onlyOf('modern', bench, pci);
+        const id = pci.pci.readConfig(PCI_SUBSYSTEM_ID, 2);
+        bench.check(id >= 0x40, `the subsystem id is 0x${id.toString(16)}`);
+      },
+    },
+  ]),
+  pciCase({
     id: 'pci/identity/transitional-revision',
     clause: LEGACY,
-    level: 'MUST',
     title: 'has a revision of 0 where it is transitional',
     run: (bench, pci) => {
       onlyOf('transitional', bench, pci);
       bench.equal('the revision', pci.pci.readConfig(REVISION, 1), 0);
     },
-  },
-  {
+  }),
+  pciCase({
     id: 'pci/identity/transitional-subsystem',
     clause: LEGACY,
-    level: 'MUST',
     title: 'has its device type as subsystem id where it is transitional',
     run: (bench, pci) => {
       onlyOf('transitional', bench, pci);
       bench.equal('the subsystem id', pci.pci.readConfig(PCI_SUBSYSTEM_ID, 2), bench.transport.deviceId);
     },
-  },
-  {
+  }),
+  pciCase({
     id: 'pci/identity/transitional-bar-0',
     clause: '4.1.4.10',
-    level: 'MUST',
     title: 'has the legacy registers in I/O space at BAR 0 where it is transitional',
     run: (bench, pci) => {
       onlyOf('transitional', bench, pci);
       bench.equal('the kind of BAR 0', pci.pci.openBar(0)?.kind ?? 'none', 'io');
     },
-  },
-  {
-    id: 'pci/header/type-0',
-    clause: '4.1',
-    level: 'MUST',
-    title: 'has a header of type 0',
-    run: (bench, { pci }) => bench.equal('the header type', pci.readConfig(HEADER_TYPE, 1) & 0x7f, 0),
-  },
-  {
-    id: 'pci/header/interrupt-pin',
-    clause: '4.1',
-    level: 'MUST',
-    title: 'names one of the four interrupt pins, or none',
-    run: (bench, { pci }) => bench.check(pci.readConfig(INTERRUPT_PIN, 1) <= 4, 'the pin is above INTD'),
-  },
-  {
-    id: 'pci/header/interrupt-line',
-    clause: '4.1',
-    level: 'MUST',
-    title: 'keeps what software writes to the interrupt line',
-    run: (bench, { pci }) => {
-      const before = pci.readConfig(0x3c, 1);
-      try {
-        for (const value of [0x0b, 0xff]) {
-          pci.writeConfig(0x3c, 1, value);
-          bench.equal('the interrupt line', pci.readConfig(0x3c, 1), value);
+  }),
+  ...pciCases({ clause: '4.1' }, [
+    {
+      id: 'pci/header/type-0',
+      title: 'has a header of type 0',
+      run: (bench, { pci }) => bench.equal('the header type', pci.readConfig(HEADER_TYPE, 1) & 0x7f, 0),
+    },
+    {
+      id: 'pci/header/interrupt-pin',
+      title: 'names one of the four interrupt pins, or none',
+      run: (bench, { pci }) => bench.check(pci.readConfig(INTERRUPT_PIN, 1) <= 4, 'the pin is above INTD'),
+    },
+    {
+      id: 'pci/header/interrupt-line',
+      title: 'keeps what software writes to the interrupt line',
+      run: (bench, { pci }) => {
+        const before = pci.readConfig(0x3c, 1);
+        try {
+          for (const value of [0x0b, 0xff]) {
+            pci.writeConfig(0x3c, 1, value);
+            bench.equal('the interrupt line', pci.readConfig(0x3c, 1), value);
+          }
+        } finally {
+          pci.writeConfig(0x3c, 1, before);
         }
-      } finally {
-        pci.writeConfig(0x3c, 1, before);
-      }
+      },
     },
-  },
-  {
-    id: 'pci/header/command-kept',
-    clause: '4.1',
-    level: 'MUST',
-    title: 'keeps the bits for memory and for bus mastering in its command register',
-    run: (bench, { pci }) => {
-      const before = pci.readConfig(PCI_COMMAND, 2);
-      for (const bit of [2, 4]) {
-        pci.writeConfig(PCI_COMMAND, 2, before & ~bit);
-        bench.equal(`bit ${bit} of the command register`, pci.readConfig(PCI_COMMAND, 2) & bit, 0);
-        pci.writeConfig(PCI_COMMAND, 2, before | bit);
-        bench.equal(`bit ${bit} of the command register`, pci.readConfig(PCI_COMMAND, 2) & bit, bit);
-      }
+    {
+      id: 'pci/header/command-kept',
+      title: 'keeps the bits for memory and for bus mastering in its command register',
+      run: (bench, { pci }) => {
+        const before = pci.readConfig(PCI_COMMAND, 2);
+        for (const bit of [2, 4]) {
+          pci.writeConfig(PCI_COMMAND, 2, before & ~bit);
+          bench.equal(`bit ${bit} of the command register`, pci.readConfig(PCI_COMMAND, 2) & bit, 0);
+          pci.writeConfig(PCI_COMMAND, 2, before | bit);
+          bench.equal(`bit ${bit} of the command register`, pci.readConfig(PCI_COMMAND, 2) & bit, bit);
+        }
+      },
     },
-  },
-  {
-    id: 'pci/header/bars-apart',
-    clause: '4.1',
-    level: 'MUST',
-    title: 'has base address registers whose sizes are powers of 2',
-    run: (bench, { pci }) => {
-      for (let bar = 0; bar < 6; bar++) {
-        const size = pci.openBar(bar)?.size ?? 1;
-        bench.check(Number.isInteger(Math.log2(size)), `BAR ${bar} has ${size} bytes`);
-      }
+    {
+      id: 'pci/header/bars-apart',
+      title: 'has base address registers whose sizes are powers of 2',
+      run: (bench, { pci }) => {
+        for (let bar = 0; bar < 6; bar++) {
+          const size = pci.openBar(bar)?.size ?? 1;
+          bench.check(Number.isInteger(Math.log2(size)), `BAR ${bar} has ${size} bytes`);
+        }
+      },
     },
-  },
-  {
-    id: 'pci/header/bar-kept',
-    clause: '4.1',
-    level: 'MUST',
-    title: 'keeps the addresses of its base address registers over a reset of the device',
-    run: async (bench, { pci }) => {
-      const bars = (): string =>
-        Array.from({ length: 6 }, (_, bar) => pci.readConfig(PCI_BASE_ADDRESS_0 + 4 * bar, 4)).join();
-      const before = bars();
-      await bench.start();
-      await bench.reset();
-      bench.equal('the base address registers', bars(), before);
+    {
+      id: 'pci/header/bar-kept',
+      title: 'keeps the addresses of its base address registers over a reset of the device',
+      run: async (bench, { pci }) => {
+        const bars = (): string =>
+          Array.from({ length: 6 }, (_, bar) => pci.readConfig(PCI_BASE_ADDRESS_0 + 4 * bar, 4)).join();
+        const before = bars();
+        await bench.start();
+        await bench.reset();
+        bench.equal('the base address registers', bars(), before);
+      },
     },
-  },
+  ]),
   ...FIXED.map(([name, offset, width]): PciCase => ({
     id: `pci/header/fixed-${name}`,
     clause: '4.1',

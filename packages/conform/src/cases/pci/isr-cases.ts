@@ -1,4 +1,4 @@
-import type { ConformBench, ConformRing } from '@virtio-platform/core';
+import { BOTH_LAYOUTS, type ConformBench, type ConformRing } from '@virtio-platform/core';
 import { DeviceStatus } from '@virtio-platform/core/device';
 import { PCI_COMMAND, PCI_COMMAND_INTX_DISABLE } from '@virtio-platform/pci';
 import { COMMON } from '../../pci/common-registers.ts';
@@ -41,7 +41,7 @@ function oneCase(id: string, title: string, run: PciCase['run'], rest: Partial<P
   return { id: `pci/isr/${id}`, clause: CLAUSE, level: 'MUST', title, run, ...rest };
 }
 
-const BOTH = { layouts: ['split', 'packed'] } as const;
+const ON_BOTH = { layouts: BOTH_LAYOUTS };
 
 /** The interrupt status and the interrupt line (section 4.1.4.5). */
 export const PCI_ISR_CASES: readonly PciCase[] = [
@@ -55,7 +55,7 @@ export const PCI_ISR_CASES: readonly PciCase[] = [
         bench.equal('the interrupt status', pci.takeIsr() & QUEUE, QUEUE);
       }
     },
-    BOTH,
+    ON_BOTH,
   ),
   oneCase('cleared-by-read', 'has an interrupt status of 0 once the driver has read it', async (bench, pci) => {
     await startOnLine(bench, pci);
@@ -157,7 +157,7 @@ export const PCI_ISR_CASES: readonly PciCase[] = [
         }
       }
     },
-    BOTH,
+    ON_BOTH,
   ),
   oneCase(
     'unused-with-msix',

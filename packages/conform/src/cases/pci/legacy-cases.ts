@@ -1,4 +1,4 @@
-import type { ConformBench } from '@virtio-platform/core';
+import { BOTH_LAYOUTS, type ConformBench } from '@virtio-platform/core';
 import { DeviceStatus, type AccessWidth } from '@virtio-platform/core/device';
 import { COMMON, NO_VECTOR } from '../../pci/common-registers.ts';
 import { MessageMemory, UNTAKEN } from '../../pci/interrupt-mode.ts';
@@ -293,7 +293,7 @@ const SERVING_CASES: readonly PciCase[] = [
       const ring = await startLegacy(bench, registers);
       for (let n = 0; n < 3; n++) await ring.serve(bench.layOut(n));
     },
-    { layouts: ['split', 'packed'] },
+    { layouts: BOTH_LAYOUTS },
   ),
 ];
 

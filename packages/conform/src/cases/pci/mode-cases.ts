@@ -1,4 +1,4 @@
-import type { ConformCase } from '@virtio-platform/core';
+import { BOTH_LAYOUTS, type ConformCase } from '@virtio-platform/core';
 import { startDevice } from '@virtio-platform/core/device';
 import { INTERRUPT_WAYS, interruptsBy, type InterruptWay } from '../../pci/interrupt-mode.ts';
 import type { PciCase } from '../../pci/pci-case.ts';
@@ -51,7 +51,7 @@ function drivenCases(way: InterruptWay): readonly PciCase[] {
     clause: '4.1.5.3',
     level: 'MUST',
     title: `${title}, ${WORDS[way]}`,
-    layouts: ['split', 'packed'],
+    layouts: BOTH_LAYOUTS,
     run: async (bench, pci) => {
       bench.receiveBy(interruptsBy(way, bench, pci));
       await run(bench, pci);

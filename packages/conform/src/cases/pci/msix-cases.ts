@@ -1,4 +1,4 @@
-import type { ConformBench, ConformRing } from '@virtio-platform/core';
+import { BOTH_LAYOUTS, type ConformBench, type ConformRing } from '@virtio-platform/core';
 import { COMMON, NO_VECTOR } from '../../pci/common-registers.ts';
 import { MessageMemory, UNTAKEN } from '../../pci/interrupt-mode.ts';
 import type { MsixRegisters } from '../../pci/msix-registers.ts';
@@ -9,7 +9,7 @@ import { failRing } from './isr-cases.ts';
 const VECTORS = '4.1.5.1.2.1';
 const USED = '4.1.5.3.1';
 const CHANGES = '4.1.5.4.1';
-const BOTH = { layouts: ['split', 'packed'] } as const;
+const ON_BOTH = { layouts: BOTH_LAYOUTS };
 
 /** A device at work whose messages are memory, with no vector mapped. */
 interface Messages {
@@ -179,7 +179,7 @@ const MESSAGE_CASES: readonly PciCase[] = [
       pci.writeOf(messages.ring.index, COMMON.queueVector, messages.last);
       bench.equal('vectors whose messages came', await vectorsOfRequest(bench, messages), `${messages.last}`);
     },
-    BOTH,
+    ON_BOTH,
   ),
   oneCase(
     'message-of-vector-0',
@@ -200,7 +200,7 @@ const MESSAGE_CASES: readonly PciCase[] = [
       pci.write(COMMON.configVector, 0);
       for (let n = 0; n < 3; n++) await servesSilently(bench, messages, n);
     },
-    BOTH,
+    ON_BOTH,
   ),
   oneCase('moved', USED, 'sends the messages of a vector that is mapped later', async (bench, pci) => {
     const messages = await startWithMessages(bench, pci);
@@ -391,7 +391,7 @@ const EVENT_CASES: readonly PciCase[] = [
         bench.equal(`vectors of a buffer of queue ${queue}`, memory.takeAll().join(), `${vector}`);
       }
     },
-    BOTH,
+    ON_BOTH,
   ),
   oneCase(
     'failure',

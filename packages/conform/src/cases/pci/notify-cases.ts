@@ -1,8 +1,8 @@
-import type { ConformBench } from '@virtio-platform/core';
+import { BOTH_LAYOUTS, type ConformBench } from '@virtio-platform/core';
 import type { AccessWidth } from '@virtio-platform/core/device';
 import { VIRTIO_F_NOTIF_CONFIG_DATA, VIRTIO_F_NOTIFICATION_DATA } from '@virtio-platform/core/features';
 import { COMMON } from '../../pci/common-registers.ts';
-import type { PciCase } from '../../pci/pci-case.ts';
+import { pciCase, type PciCase, startedPciCase, startedPciCases } from '../../pci/pci-case.ts';
 import { CFG_TYPE } from '../../pci/virtio-capability.ts';
 import { offers } from '../needs.ts';
 
@@ -39,12 +39,11 @@ const WRONG_WIDTHS: readonly AccessWidth[] = [1, 4];
 
 /** Notifications by hand (sections 4.1.4.4 and 4.1.5.2). */
 export const PCI_NOTIFY_CASES: readonly PciCase[] = [
-  {
+  pciCase({
     id: 'pci/notify/each-queue',
     clause: CLAUSE,
-    level: 'MUST',
     title: 'takes the notification of each queue at the register of the queue',
-    layouts: ['split', 'packed'],
+    layouts: BOTH_LAYOUTS,
     run: async (bench, pci) => {
       for (const queue of await servingQueues(bench)) {
         const ring = bench.ring(queue);
@@ -55,11 +54,10 @@ export const PCI_NOTIFY_CASES: readonly PciCase[] = [
         await bench.takeBack(laid, ring);
       }
     },
-  },
-  {
+  }),
+  pciCase({
     id: 'pci/notify/offsets-of-all',
     clause: '4.1.4.3',
-    level: 'MUST',
     title: 'keeps queue_notify_off of each queue over FEATURES_OK and DRIVER_OK',
     run: async (bench, pci) => {
       const offsets = (): string =>
@@ -69,84 +67,76 @@ export const PCI_NOTIFY_CASES: readonly PciCase[] = [
       await bench.start();
       bench.equal('queue_notify_off of its queues', offsets(), before);
     },
-  },
-  {
-    id: 'pci/notify/after-queue-select',
-    clause: CLAUSE,
-    level: 'MUST',
-    title: 'goes by the notification, not by the queue that is selected',
-    run: async (bench, pci) => {
-      const ring = await bench.start();
-      for (let n = 0; n < 4; n++) {
-        const laid = bench.layOut(n);
+  }),
+  ...startedPciCases({ clause: CLAUSE }, [
+    {
+      id: 'pci/notify/after-queue-select',
+      title: 'goes by the notification, not by the queue that is selected',
+      run: async (bench, pci, ring) => {
+        for (let n = 0; n < 4; n++) {
+          const laid = bench.layOut(n);
+          ring.add(laid.segments);
+          ring.publish();
+          const at = pci.notifyOffset(ring.index);
+          pci.write(COMMON.queueSelect, pci.read(COMMON.numQueues) - (n % 2));
+          pci.structure(CFG_TYPE.notify).write(at, 2, ring.index);
+          await bench.takeBack(laid, ring);
+        }
+      },
+    },
+    {
+      id: 'pci/notify/data-of-32-bits',
+      title: 'takes notifications of 32 bits with NOTIFICATION_DATA',
+      layouts: BOTH_LAYOUTS,
+      needs: [offers(VIRTIO_F_NOTIFICATION_DATA)],
+      start: { with: [VIRTIO_F_NOTIFICATION_DATA] },
+      run: async (bench, pci, ring) => {
+        for (let n = 0; n < 20; n++) {
+          const laid = bench.layOut(n % 4);
+          ring.add(laid.segments);
+          ring.publish();
+          const value = ((ring.nextAvailable << 16) | ring.index) >>> 0;
+          pci.structure(CFG_TYPE.notify).write(pci.notifyOffset(ring.index), 4, value);
+          await bench.takeBack(laid, ring);
+        }
+      },
+    },
+    {
+      id: 'pci/notify/config-data',
+      title: 'takes what queue_notif_config_data says as the value of a notification, with NOTIF_CONFIG_DATA',
+      needs: [offers(VIRTIO_F_NOTIF_CONFIG_DATA)],
+      start: { with: [VIRTIO_F_NOTIF_CONFIG_DATA] },
+      run: async (bench, pci, ring) => {
+        const laid = bench.layOut(0);
         ring.add(laid.segments);
         ring.publish();
-        const at = pci.notifyOffset(ring.index);
-        pci.write(COMMON.queueSelect, pci.read(COMMON.numQueues) - (n % 2));
-        pci.structure(CFG_TYPE.notify).write(at, 2, ring.index);
+        const value = pci.readOf(ring.index, COMMON.notifyData);
+        pci.structure(CFG_TYPE.notify).write(pci.notifyOffset(ring.index), 2, value);
         await bench.takeBack(laid, ring);
-      }
+      },
     },
-  },
-  {
-    id: 'pci/notify/data-of-32-bits',
-    clause: CLAUSE,
-    level: 'MUST',
-    title: 'takes notifications of 32 bits with NOTIFICATION_DATA',
-    layouts: ['split', 'packed'],
-    needs: [offers(VIRTIO_F_NOTIFICATION_DATA)],
-    run: async (bench, pci) => {
-      const ring = await bench.start({ with: [VIRTIO_F_NOTIFICATION_DATA] });
-      for (let n = 0; n < 20; n++) {
-        const laid = bench.layOut(n % 4);
-        ring.add(laid.segments);
-        ring.publish();
-        const value = ((ring.nextAvailable << 16) | ring.index) >>> 0;
-        pci.structure(CFG_TYPE.notify).write(pci.notifyOffset(ring.index), 4, value);
-        await bench.takeBack(laid, ring);
-      }
-    },
-  },
-  {
-    id: 'pci/notify/config-data',
-    clause: CLAUSE,
-    level: 'MUST',
-    title: 'takes what queue_notif_config_data says as the value of a notification, with NOTIF_CONFIG_DATA',
-    needs: [offers(VIRTIO_F_NOTIF_CONFIG_DATA)],
-    run: async (bench, pci) => {
-      const ring = await bench.start({ with: [VIRTIO_F_NOTIF_CONFIG_DATA] });
-      const laid = bench.layOut(0);
-      ring.add(laid.segments);
-      ring.publish();
-      const value = pci.readOf(ring.index, COMMON.notifyData);
-      pci.structure(CFG_TYPE.notify).write(pci.notifyOffset(ring.index), 2, value);
-      await bench.takeBack(laid, ring);
-    },
-  },
-  {
+  ]),
+  startedPciCase({
     id: 'pci/notify/before-driver-ok',
     clause: '2.1.2',
-    level: 'MUST',
     title: 'takes no buffer that is notified of before DRIVER_OK',
-    layouts: ['split', 'packed'],
+    layouts: BOTH_LAYOUTS,
     isHostile: true,
-    run: async (bench, pci) => {
-      const ring = await bench.start({ isHeld: true });
+    start: { isHeld: true },
+    run: async (bench, pci, ring) => {
       ring.add(bench.layOut(0).segments);
       ring.publish();
       pci.notify(ring.index);
       await bench.settle();
       bench.check(ring.take() === undefined, 'it returned a buffer before DRIVER_OK');
     },
-  },
-  {
+  }),
+  startedPciCase({
     id: 'pci/notify/after-reset',
     clause: '2.4.1',
-    level: 'MUST',
     title: 'takes no buffer that is notified of after a reset',
-    layouts: ['split', 'packed'],
-    run: async (bench, pci) => {
-      const ring = await bench.start();
+    layouts: BOTH_LAYOUTS,
+    run: async (bench, pci, ring) => {
       const at = pci.notifyOffset(ring.index);
       await bench.reset();
       ring.add(bench.layOut(0).segments);
@@ -155,19 +145,17 @@ export const PCI_NOTIFY_CASES: readonly PciCase[] = [
       await bench.settle();
       bench.check(ring.take() === undefined, 'it returned a buffer after a reset');
     },
-  },
-  {
+  }),
+  startedPciCase({
     id: 'pci/notify/read',
     clause: CLAUSE,
-    level: 'MUST',
     title: 'serves after its notification registers were read',
     run: async (bench, pci) => {
-      await bench.start();
       const notify = pci.structure(CFG_TYPE.notify);
       for (const width of [1, 2, 4] as const) notify.read(0, width);
       await bench.serve(bench.layOut(0));
     },
-  },
+  }),
   ...WRONG_WIDTHS.map((width) =>
     hostile(`by-${8 * width}-bits`, `survives a notification of ${8 * width} bits`, (bench, pci) => {
       bench.ring().add(bench.layOut(0).segments);

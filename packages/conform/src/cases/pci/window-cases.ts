@@ -1,10 +1,10 @@
-import type { ConformBench } from '@virtio-platform/core';
+import { BOTH_LAYOUTS, type ConformBench } from '@virtio-platform/core';
 import type { AccessWidth } from '@virtio-platform/core/device';
 import { VIRTIO_F_NOTIFICATION_DATA } from '@virtio-platform/core/features';
 import { COMMON, type CommonRegister } from '../../pci/common-registers.ts';
 import { UNTAKEN } from '../../pci/interrupt-mode.ts';
 import type { PciBench } from '../../pci/pci-bench.ts';
-import type { PciCase } from '../../pci/pci-case.ts';
+import { type PciCase, pciCases } from '../../pci/pci-case.ts';
 import { CFG_TYPE } from '../../pci/virtio-capability.ts';
 
 const CLAUSE = '4.1.4.9.1';
@@ -164,88 +164,84 @@ export const PCI_WINDOW_CASES: readonly PciCase[] = [
         );
     },
   })),
-  {
-    id: 'pci/window/reads-behind-written-width',
-    clause: CLAUSE,
-    level: 'MUST',
-    title: 'executes a read of its window each time anew',
-    run: async (bench, pci) => {
-      await bench.reset();
-      const window = new Window(bench, pci);
-      for (const value of [1, 3]) {
-        pci.write(COMMON.status, value);
-        bench.equal('device_status over the window', window.read(pci, CFG_TYPE.common, COMMON.status.offset, 1), value);
-      }
+  ...pciCases({ clause: CLAUSE }, [
+    {
+      id: 'pci/window/reads-behind-written-width',
+      title: 'executes a read of its window each time anew',
+      run: async (bench, pci) => {
+        await bench.reset();
+        const window = new Window(bench, pci);
+        for (const value of [1, 3]) {
+          pci.write(COMMON.status, value);
+          bench.equal(
+            'device_status over the window',
+            window.read(pci, CFG_TYPE.common, COMMON.status.offset, 1),
+            value,
+          );
+        }
+      },
     },
-  },
-  {
-    id: 'pci/window/reads-isr',
-    clause: CLAUSE,
-    level: 'MUST',
-    title: 'clears the interrupt status where it is read over the window',
-    run: async (bench, pci) => {
-      bench.receiveBy(UNTAKEN);
-      await bench.start();
-      pci.useInterruptLine();
-      pci.takeIsr();
-      await bench.serve(bench.layOut(0));
-      const window = new Window(bench, pci);
-      let isr = 0;
-      await bench.until('set the interrupt status', () => (isr = window.read(pci, CFG_TYPE.isr, 0, 1)) !== 0);
-      bench.equal('the interrupt status over the window', isr & 1, 1);
-      bench.equal('the interrupt status afterwards', pci.takeIsr(), 0);
+    {
+      id: 'pci/window/reads-isr',
+      title: 'clears the interrupt status where it is read over the window',
+      run: async (bench, pci) => {
+        bench.receiveBy(UNTAKEN);
+        await bench.start();
+        pci.useInterruptLine();
+        pci.takeIsr();
+        await bench.serve(bench.layOut(0));
+        const window = new Window(bench, pci);
+        let isr = 0;
+        await bench.until('set the interrupt status', () => (isr = window.read(pci, CFG_TYPE.isr, 0, 1)) !== 0);
+        bench.equal('the interrupt status over the window', isr & 1, 1);
+        bench.equal('the interrupt status afterwards', pci.takeIsr(), 0);
+      },
     },
-  },
-  {
-    id: 'pci/window/notifies',
-    clause: CLAUSE,
-    level: 'MUST',
-    title: 'takes a notification over its window',
-    layouts: ['split', 'packed'],
-    run: async (bench, pci) => {
-      const ring = await bench.start();
-      const window = new Window(bench, pci);
-      for (let n = 0; n < 4; n++) {
-        const laid = bench.layOut(n);
+    {
+      id: 'pci/window/notifies',
+      title: 'takes a notification over its window',
+      layouts: BOTH_LAYOUTS,
+      run: async (bench, pci) => {
+        const ring = await bench.start();
+        const window = new Window(bench, pci);
+        for (let n = 0; n < 4; n++) {
+          const laid = bench.layOut(n);
+          ring.add(laid.segments);
+          ring.publish();
+          window.write(pci, CFG_TYPE.notify, pci.notifyOffset(ring.index), 2, ring.index);
+          await bench.takeBack(laid, ring);
+        }
+      },
+    },
+    {
+      id: 'pci/window/notifies-with-data',
+      title: 'takes a notification with data over its window',
+      needs: [
+        ({ acceptable }) =>
+          acceptable.has(VIRTIO_F_NOTIFICATION_DATA) ? undefined : 'the device does not offer NOTIFICATION_DATA',
+      ],
+      run: async (bench, pci) => {
+        const ring = await bench.start({ with: [VIRTIO_F_NOTIFICATION_DATA] });
+        const laid = bench.layOut(0);
         ring.add(laid.segments);
         ring.publish();
-        window.write(pci, CFG_TYPE.notify, pci.notifyOffset(ring.index), 2, ring.index);
+        const value = ((ring.nextAvailable << 16) | ring.index) >>> 0;
+        new Window(bench, pci).write(pci, CFG_TYPE.notify, pci.notifyOffset(ring.index), 4, value);
         await bench.takeBack(laid, ring);
-      }
+      },
     },
-  },
-  {
-    id: 'pci/window/notifies-with-data',
-    clause: CLAUSE,
-    level: 'MUST',
-    title: 'takes a notification with data over its window',
-    needs: [
-      ({ acceptable }) =>
-        acceptable.has(VIRTIO_F_NOTIFICATION_DATA) ? undefined : 'the device does not offer NOTIFICATION_DATA',
-    ],
-    run: async (bench, pci) => {
-      const ring = await bench.start({ with: [VIRTIO_F_NOTIFICATION_DATA] });
-      const laid = bench.layOut(0);
-      ring.add(laid.segments);
-      ring.publish();
-      const value = ((ring.nextAvailable << 16) | ring.index) >>> 0;
-      new Window(bench, pci).write(pci, CFG_TYPE.notify, pci.notifyOffset(ring.index), 4, value);
-      await bench.takeBack(laid, ring);
+    {
+      id: 'pci/window/writes-when-written',
+      title: 'writes nothing where bar, offset and length of its window are written only',
+      run: async (bench, pci) => {
+        await bench.start();
+        const window = new Window(bench, pci);
+        const { capability } = pci.structure(CFG_TYPE.common);
+        const before = pci.read(COMMON.status);
+        window.open(capability.bar, capability.offset + COMMON.status.offset, 1);
+        bench.equal('device_status', pci.read(COMMON.status), before);
+      },
     },
-  },
-  {
-    id: 'pci/window/writes-when-written',
-    clause: CLAUSE,
-    level: 'MUST',
-    title: 'writes nothing where bar, offset and length of its window are written only',
-    run: async (bench, pci) => {
-      await bench.start();
-      const window = new Window(bench, pci);
-      const { capability } = pci.structure(CFG_TYPE.common);
-      const before = pci.read(COMMON.status);
-      window.open(capability.bar, capability.offset + COMMON.status.offset, 1);
-      bench.equal('device_status', pci.read(COMMON.status), before);
-    },
-  },
+  ]),
   ...HOSTILE.flatMap((hostile) => [hostileCase(hostile, 'read'), hostileCase(hostile, 'write')]),
 ];

@@ -1,7 +1,14 @@
+import { BOTH_LAYOUTS } from '@virtio-platform/core';
 import { closeDescriptor, KickPipe, MemoryMapping } from '@virtio-platform/host';
 import { payloadOf } from '../../protocol/payload.ts';
 import type { ProtocolBench } from '../../protocol/protocol-bench.ts';
-import { speaks, type ProtocolCase } from '../../protocol/protocol-case.ts';
+import {
+  protocolCase,
+  type ProtocolCase,
+  protocolCases,
+  speaks,
+  startedProtocolCase,
+} from '../../protocol/protocol-case.ts';
 import { PROTOCOL_FEATURES, REQUESTS, VERSION } from '../../protocol/requests.ts';
 
 const hasInflight = [speaks('INFLIGHT_SHMFD')];
@@ -82,7 +89,7 @@ export const CONNECTION_CASES: readonly ProtocolCase[] = [
     clause: 'vhost-user: Communication',
     level: 'MUST',
     title: `serves a new connection after one that ended ${when.replaceAll('-', ' ')}`,
-    layouts: ['split', 'packed'],
+    layouts: BOTH_LAYOUTS,
     run: async (bench) => {
       // Which comes first, the answers or the end, is a matter of chance.
       const times = when === 'without-waiting' ? 12 : 3;
@@ -97,10 +104,9 @@ export const CONNECTION_CASES: readonly ProtocolCase[] = [
       await bench.serve(2);
     },
   })),
-  {
+  protocolCase({
     id: 'vhost-user/reconnect-often',
     clause: 'vhost-user: Communication',
-    level: 'MUST',
     title: 'serves the 40th connection as the first one',
     run: async (bench) => {
       for (let n = 0; n < 40; n++) {
@@ -110,15 +116,13 @@ export const CONNECTION_CASES: readonly ProtocolCase[] = [
         await bench.connect();
       }
     },
-  },
-  {
+  }),
+  startedProtocolCase({
     id: 'vhost-user/new-connection-is-new',
     clause: 'vhost-user: Communication',
-    level: 'MUST',
     title: 'has forgotten on a new connection that acknowledgements were negotiated and rings enabled',
     needs: [speaks('REPLY_ACK')],
     run: async (bench) => {
-      bench.start();
       await bench.serve();
       await bench.connect();
       bench.memory.watched.renew();
@@ -129,177 +133,170 @@ export const CONNECTION_CASES: readonly ProtocolCase[] = [
       bench.startQueues();
       await bench.serve();
     },
-  },
-  {
-    id: 'vhost-user/second-connection',
-    clause: 'vhost-user: Communication',
-    level: 'SHOULD',
-    title: 'serves its front-end on while another one connects',
-    run: async (bench) => {
-      bench.start();
-      await bench.serve();
-      try {
-        await bench.connectBeside();
-      } catch {
-        // It does not accept, which is its right.
-      }
-      await bench.settle();
-      await bench.serve(3);
-    },
-  },
-  {
-    id: 'vhost-user/closes-descriptors',
-    clause: 'vhost-user: Communication',
-    level: 'SHOULD',
-    title: 'closes the descriptors of a connection that ended',
-    run: async (bench) => {
-      const kick = new KickPipe();
-      try {
+  }),
+  ...protocolCases({ level: 'SHOULD' }, [
+    {
+      id: 'vhost-user/second-connection',
+      clause: 'vhost-user: Communication',
+      title: 'serves its front-end on while another one connects',
+      run: async (bench) => {
         bench.start();
-        bench.tell('SET_VRING_KICK', payloadOf(BigInt(bench.queue)), [kick.descriptor]);
-        bench.synchronise();
-        kick.closeReadEnd();
-        bench.disconnect();
-        // A back-end that ends with its connection closes them, too.
-        await bench.until('close a descriptor of a connection that ended', () => !kick.signal());
-      } finally {
-        kick.dispose();
-      }
-    },
-  },
-  {
-    id: 'vhost-user/closes-replaced-descriptor',
-    clause: 'vhost-user: SET_VRING_KICK',
-    level: 'SHOULD',
-    title: 'closes a descriptor for kicks when another one comes in its place',
-    run: async (bench) => {
-      const kick = new KickPipe();
-      try {
-        bench.start();
-        bench.tell('SET_VRING_KICK', payloadOf(BigInt(bench.queue)), [kick.descriptor]);
-        kick.closeReadEnd();
-        bench.tell('SET_VRING_KICK', payloadOf(BigInt(bench.queue)), [bench.replace('kick').descriptor]);
-        bench.synchronise();
-        await bench.until('close the descriptor that was replaced', () => !kick.signal());
         await bench.serve();
-      } finally {
-        kick.dispose();
-      }
-    },
-  },
-  {
-    id: 'vhost-user/closes-spare-descriptor',
-    clause: 'vhost-user: Communication',
-    level: 'SHOULD',
-    title: 'closes a descriptor that came with a message which has none',
-    isHostile: true,
-    run: async (bench) => {
-      const kick = new KickPipe();
-      try {
-        bench.greet();
-        bench.frontEnd.send('SET_OWNER', undefined, { descriptors: [kick.descriptor], flags: VERSION });
-        kick.closeReadEnd();
         try {
-          bench.synchronise();
-          const deadline = performance.now() + bench.patienceMs / 4;
-          while (kick.signal() && performance.now() < deadline) await bench.settle(5);
+          await bench.connectBeside();
         } catch {
-          return;
+          // It does not accept, which is its right.
         }
-        bench.check(!kick.signal(), 'it keeps a descriptor that it has no use for');
-      } finally {
-        kick.dispose();
-      }
+        await bench.settle();
+        await bench.serve(3);
+      },
     },
-  },
-  {
-    id: 'vhost-user/inflight-memory',
-    clause: 'vhost-user: GET_INFLIGHT_FD',
-    level: 'MUST',
-    title: 'gives in-flight memory for the queues and their size, all of which a file has',
-    needs: hasInflight,
-    run: (bench) => {
-      bench.greet({ accept: ['REPLY_ACK', 'INFLIGHT_SHMFD'] });
-      const { descriptor, payload, size, offset } = getInflight(bench);
-      try {
-        bench.check(size >= SPLIT_HEADER + SIZE * SPLIT_ENTRY, `the in-flight memory has ${size} bytes`);
-        const view = new DataView(payload.buffer);
-        bench.equal('the queues of the in-flight memory', view.getUint16(16, true), Math.max(...bench.queues) + 1);
-        bench.equal('the size of its queues', view.getUint16(18, true), SIZE);
-        const mapping = MemoryMapping.ofFile(descriptor, offset + size);
-        const isNew = new Uint8Array(mapping.buffer, offset, size).every((byte) => byte === 0);
-        mapping.dispose();
-        bench.check(isNew, 'the in-flight memory is not zero');
-      } finally {
-        closeDescriptor(descriptor);
-      }
+    {
+      id: 'vhost-user/closes-descriptors',
+      clause: 'vhost-user: Communication',
+      title: 'closes the descriptors of a connection that ended',
+      run: async (bench) => {
+        const kick = new KickPipe();
+        try {
+          bench.start();
+          bench.tell('SET_VRING_KICK', payloadOf(BigInt(bench.queue)), [kick.descriptor]);
+          bench.synchronise();
+          kick.closeReadEnd();
+          bench.disconnect();
+          // A back-end that ends with its connection closes them, too.
+          await bench.until('close a descriptor of a connection that ended', () => !kick.signal());
+        } finally {
+          kick.dispose();
+        }
+      },
     },
-  },
-  {
-    id: 'vhost-user/inflight-serves',
-    clause: 'vhost-user: Inflight I/O tracking',
-    level: 'MUST',
-    title: 'serves with in-flight memory, which has no buffer once all came back',
-    needs: hasInflight,
-    run: async (bench) => {
-      bench.greet({ accept: ['REPLY_ACK', 'INFLIGHT_SHMFD'] });
-      const inflight = getInflight(bench);
-      try {
-        startWith(bench, inflight);
-        bench.startQueues();
-        await bench.serve(5);
-        bench.stop();
-        const mapping = MemoryMapping.ofFile(inflight.descriptor, inflight.offset + inflight.size);
-        const bytes = new Uint8Array(mapping.buffer, inflight.offset, inflight.size);
-        const left = Array.from({ length: SIZE }, (_, i) => bytes[SPLIT_HEADER + i * SPLIT_ENTRY]).indexOf(1);
-        mapping.dispose();
-        bench.check(left < 0, `descriptor ${left} is in flight after all buffers came back`);
-      } finally {
-        closeDescriptor(inflight.descriptor);
-      }
+    {
+      id: 'vhost-user/closes-replaced-descriptor',
+      clause: 'vhost-user: SET_VRING_KICK',
+      title: 'closes a descriptor for kicks when another one comes in its place',
+      run: async (bench) => {
+        const kick = new KickPipe();
+        try {
+          bench.start();
+          bench.tell('SET_VRING_KICK', payloadOf(BigInt(bench.queue)), [kick.descriptor]);
+          kick.closeReadEnd();
+          bench.tell('SET_VRING_KICK', payloadOf(BigInt(bench.queue)), [bench.replace('kick').descriptor]);
+          bench.synchronise();
+          await bench.until('close the descriptor that was replaced', () => !kick.signal());
+          await bench.serve();
+        } finally {
+          kick.dispose();
+        }
+      },
     },
-  },
-  {
-    id: 'vhost-user/inflight-resubmitted',
-    clause: 'vhost-user: SET_INFLIGHT_FD',
-    level: 'MUST',
-    title: 'serves a buffer again that was in flight when the back-end before it ended',
-    needs: hasInflight,
-    run: async (bench) => {
-      bench.greet({ accept: ['REPLY_ACK', 'INFLIGHT_SHMFD'] });
-      const inflight = getInflight(bench);
-      try {
-        // As a back-end leaves it that ended with one buffer, head 0, in flight.
-        const mapping = MemoryMapping.ofFile(inflight.descriptor, inflight.offset + inflight.size);
-        const perQueue = inflight.size / (Math.max(...bench.queues) + 1);
-        const view = new DataView(mapping.buffer, inflight.offset + bench.queue * perQueue);
-        view.setUint16(8, 1, true);
-        view.setUint16(10, SIZE, true);
-        view.setUint8(SPLIT_HEADER, 1);
-        view.setBigUint64(SPLIT_HEADER + 8, 1n, true);
-        mapping.dispose();
-        startWith(bench, inflight);
-        const messages = bench.prepare(bench.queue, { size: SIZE });
-        const ring = bench.ring();
-        const laid = bench.layOut();
-        const id = ring.add(laid.segments);
-        ring.publish();
-        for (const queue of bench.queues) if (queue !== bench.queue) bench.tellAll(bench.prepare(queue));
-        bench.tellAll(messages);
-        for (const queue of bench.queues) bench.enable(queue);
-        ring.kick();
-        await bench.takeBack(laid, ring, id);
-        bench.check(ring.take() === undefined, 'it returned the buffer twice');
-        await bench.serve(2);
-      } finally {
-        closeDescriptor(inflight.descriptor);
-      }
+    {
+      id: 'vhost-user/closes-spare-descriptor',
+      clause: 'vhost-user: Communication',
+      title: 'closes a descriptor that came with a message which has none',
+      isHostile: true,
+      run: async (bench) => {
+        const kick = new KickPipe();
+        try {
+          bench.greet();
+          bench.frontEnd.send('SET_OWNER', undefined, { descriptors: [kick.descriptor], flags: VERSION });
+          kick.closeReadEnd();
+          try {
+            bench.synchronise();
+            const deadline = performance.now() + bench.patienceMs / 4;
+            while (kick.signal() && performance.now() < deadline) await bench.settle(5);
+          } catch {
+            return;
+          }
+          bench.check(!kick.signal(), 'it keeps a descriptor that it has no use for');
+        } finally {
+          kick.dispose();
+        }
+      },
     },
-  },
-  {
+  ]),
+  ...protocolCases({ needs: hasInflight }, [
+    {
+      id: 'vhost-user/inflight-memory',
+      clause: 'vhost-user: GET_INFLIGHT_FD',
+      title: 'gives in-flight memory for the queues and their size, all of which a file has',
+      run: (bench) => {
+        bench.greet({ accept: ['REPLY_ACK', 'INFLIGHT_SHMFD'] });
+        const { descriptor, payload, size, offset } = getInflight(bench);
+        try {
+          bench.check(size >= SPLIT_HEADER + SIZE * SPLIT_ENTRY, `the in-flight memory has ${size} bytes`);
+          const view = new DataView(payload.buffer);
+          bench.equal('the queues of the in-flight memory', view.getUint16(16, true), Math.max(...bench.queues) + 1);
+          bench.equal('the size of its queues', view.getUint16(18, true), SIZE);
+          const mapping = MemoryMapping.ofFile(descriptor, offset + size);
+          const isNew = new Uint8Array(mapping.buffer, offset, size).every((byte) => byte === 0);
+          mapping.dispose();
+          bench.check(isNew, 'the in-flight memory is not zero');
+        } finally {
+          closeDescriptor(descriptor);
+        }
+      },
+    },
+    {
+      id: 'vhost-user/inflight-serves',
+      clause: 'vhost-user: Inflight I/O tracking',
+      title: 'serves with in-flight memory, which has no buffer once all came back',
+      run: async (bench) => {
+        bench.greet({ accept: ['REPLY_ACK', 'INFLIGHT_SHMFD'] });
+        const inflight = getInflight(bench);
+        try {
+          startWith(bench, inflight);
+          bench.startQueues();
+          await bench.serve(5);
+          bench.stop();
+          const mapping = MemoryMapping.ofFile(inflight.descriptor, inflight.offset + inflight.size);
+          const bytes = new Uint8Array(mapping.buffer, inflight.offset, inflight.size);
+          const left = Array.from({ length: SIZE }, (_, i) => bytes[SPLIT_HEADER + i * SPLIT_ENTRY]).indexOf(1);
+          mapping.dispose();
+          bench.check(left < 0, `descriptor ${left} is in flight after all buffers came back`);
+        } finally {
+          closeDescriptor(inflight.descriptor);
+        }
+      },
+    },
+    {
+      id: 'vhost-user/inflight-resubmitted',
+      clause: 'vhost-user: SET_INFLIGHT_FD',
+      title: 'serves a buffer again that was in flight when the back-end before it ended',
+      run: async (bench) => {
+        bench.greet({ accept: ['REPLY_ACK', 'INFLIGHT_SHMFD'] });
+        const inflight = getInflight(bench);
+        try {
+          // As a back-end leaves it that ended with one buffer, head 0, in flight.
+          const mapping = MemoryMapping.ofFile(inflight.descriptor, inflight.offset + inflight.size);
+          const perQueue = inflight.size / (Math.max(...bench.queues) + 1);
+          const view = new DataView(mapping.buffer, inflight.offset + bench.queue * perQueue);
+          view.setUint16(8, 1, true);
+          view.setUint16(10, SIZE, true);
+          view.setUint8(SPLIT_HEADER, 1);
+          view.setBigUint64(SPLIT_HEADER + 8, 1n, true);
+          mapping.dispose();
+          startWith(bench, inflight);
+          const messages = bench.prepare(bench.queue, { size: SIZE });
+          const ring = bench.ring();
+          const laid = bench.layOut();
+          const id = ring.add(laid.segments);
+          ring.publish();
+          for (const queue of bench.queues) if (queue !== bench.queue) bench.tellAll(bench.prepare(queue));
+          bench.tellAll(messages);
+          for (const queue of bench.queues) bench.enable(queue);
+          ring.kick();
+          await bench.takeBack(laid, ring, id);
+          bench.check(ring.take() === undefined, 'it returned the buffer twice');
+          await bench.serve(2);
+        } finally {
+          closeDescriptor(inflight.descriptor);
+        }
+      },
+    },
+  ]),
+  protocolCase({
     id: 'vhost-user/in-band-needs-others',
     clause: 'vhost-user: In-band notifications',
-    level: 'MUST',
     title: 'closes the connection of a front-end that accepts in-band notifications without what they need',
     isHostile: true,
     needs: [speaks('INBAND_NOTIFICATIONS')],
@@ -311,5 +308,5 @@ export const CONNECTION_CASES: readonly ProtocolCase[] = [
       await bench.settle();
       bench.check(bench.frontEnd.isClosed(), 'it kept the connection');
     },
-  },
+  }),
 ];

@@ -1,6 +1,15 @@
+import { BOTH_LAYOUTS } from '@virtio-platform/core';
 import { payloadOf, tablePayload } from '../../protocol/payload.ts';
 import type { ProtocolBench } from '../../protocol/protocol-bench.ts';
-import { speaks, type ProtocolCase, type ProtocolNeed } from '../../protocol/protocol-case.ts';
+import {
+  protocolCase,
+  type ProtocolCase,
+  protocolCases,
+  type ProtocolNeed,
+  speaks,
+  startedProtocolCase,
+  startedProtocolCases,
+} from '../../protocol/protocol-case.ts';
 import { HAS_PROTOCOL_FEATURES, NEEDS_REPLY, VERSION, type RequestName } from '../../protocol/requests.ts';
 
 const hasProtocolFeatures: ProtocolNeed = ({ features }) =>
@@ -59,17 +68,15 @@ function comeTo(bench: ProtocolBench, request: RequestName): void {
 
 /** The first messages of a connection, and the acknowledgement of commands. */
 export const GREETING_CASES: readonly ProtocolCase[] = [
-  {
+  protocolCase({
     id: 'vhost-user/get-features',
     clause: 'vhost-user: GET_FEATURES',
-    level: 'MUST',
     title: 'answers GET_FEATURES, as the first message of a connection, with 64 bits',
     run: ({ frontEnd }) => void frontEnd.askU64('GET_FEATURES'),
-  },
-  {
+  }),
+  protocolCase({
     id: 'vhost-user/features-stay',
     clause: 'vhost-user: GET_FEATURES',
-    level: 'MUST',
     title: 'offers the same features whenever it is asked, also once some are accepted',
     run: (bench) => {
       const first = bench.frontEnd.askU64('GET_FEATURES');
@@ -77,28 +84,24 @@ export const GREETING_CASES: readonly ProtocolCase[] = [
       bench.start();
       bench.equal('the offer after the start', bench.frontEnd.askU64('GET_FEATURES'), first);
     },
-  },
-  {
-    id: 'vhost-user/protocol-features-before-features',
-    clause: 'vhost-user: GET_PROTOCOL_FEATURES',
-    level: 'MUST',
-    title: 'answers GET_PROTOCOL_FEATURES before SET_FEATURES',
-    needs: [hasProtocolFeatures],
-    run: ({ frontEnd }) => void frontEnd.askU64('GET_PROTOCOL_FEATURES'),
-  },
-  {
-    id: 'vhost-user/protocol-features-stay',
-    clause: 'vhost-user: GET_PROTOCOL_FEATURES',
-    level: 'MUST',
-    title: 'offers the same protocol features whenever it is asked',
-    needs: [hasProtocolFeatures],
-    run: (bench) => {
-      const first = bench.frontEnd.askU64('GET_PROTOCOL_FEATURES');
-      bench.start();
-      bench.equal('the offer after the start', bench.frontEnd.askU64('GET_PROTOCOL_FEATURES'), first);
+  }),
+  ...protocolCases({ clause: 'vhost-user: GET_PROTOCOL_FEATURES', needs: [hasProtocolFeatures] }, [
+    {
+      id: 'vhost-user/protocol-features-before-features',
+      title: 'answers GET_PROTOCOL_FEATURES before SET_FEATURES',
+      run: ({ frontEnd }) => void frontEnd.askU64('GET_PROTOCOL_FEATURES'),
     },
-  },
-  {
+    {
+      id: 'vhost-user/protocol-features-stay',
+      title: 'offers the same protocol features whenever it is asked',
+      run: (bench) => {
+        const first = bench.frontEnd.askU64('GET_PROTOCOL_FEATURES');
+        bench.start();
+        bench.equal('the offer after the start', bench.frontEnd.askU64('GET_PROTOCOL_FEATURES'), first);
+      },
+    },
+  ]),
+  protocolCase({
     id: 'vhost-user/protocol-features-known',
     clause: 'vhost-user: Protocol features',
     level: 'SHOULD',
@@ -108,33 +111,28 @@ export const GREETING_CASES: readonly ProtocolCase[] = [
       const unknown = bench.frontEnd.askU64('GET_PROTOCOL_FEATURES') >> BigInt(FIRST_UNKNOWN);
       bench.check(unknown === 0n, `it offers bits above ${FIRST_UNKNOWN - 1}: 0x${unknown.toString(16)} shifted`);
     },
-  },
-  {
-    id: 'vhost-user/no-protocol-features',
-    clause: 'vhost-user: Ring states',
-    level: 'MUST',
-    title: 'serves a front-end that accepts no protocol feature',
-    layouts: ['split', 'packed'],
-    run: async (bench) => {
-      bench.start({ accept: [] });
-      await bench.serve(3);
+  }),
+  ...startedProtocolCases({ clause: 'vhost-user: Ring states', layouts: BOTH_LAYOUTS }, [
+    {
+      id: 'vhost-user/no-protocol-features',
+      title: 'serves a front-end that accepts no protocol feature',
+      start: { accept: [] },
+      run: async (bench) => {
+        await bench.serve(3);
+      },
     },
-  },
-  {
-    id: 'vhost-user/rings-start-enabled',
-    clause: 'vhost-user: Ring states',
-    level: 'MUST',
-    title: 'starts rings enabled for a front-end that has not accepted the feature of the protocol features',
-    layouts: ['split', 'packed'],
-    run: async (bench) => {
-      bench.start({ isPlain: true });
-      await bench.serve(3);
+    {
+      id: 'vhost-user/rings-start-enabled',
+      title: 'starts rings enabled for a front-end that has not accepted the feature of the protocol features',
+      start: { isPlain: true },
+      run: async (bench) => {
+        await bench.serve(3);
+      },
     },
-  },
-  {
+  ]),
+  protocolCase({
     id: 'vhost-user/queue-num',
     clause: 'vhost-user: GET_QUEUE_NUM',
-    level: 'MUST',
     title: 'says that it has as many queues as its device needs, and no more than a byte can count',
     needs: [speaks('MQ')],
     run: (bench) => {
@@ -143,7 +141,7 @@ export const GREETING_CASES: readonly ProtocolCase[] = [
       bench.check(count >= 1n && count <= BigInt(MOST_QUEUES), `it says that it has ${count} queues`);
       bench.equal('the number, asked twice,', bench.frontEnd.askU64('GET_QUEUE_NUM'), count);
     },
-  },
+  }),
   ...COMMANDS.map(({ request, send }): ProtocolCase => ({
     id: `vhost-user/acknowledges-${nameOf(request)}`,
     clause: 'vhost-user: REPLY_ACK',
@@ -155,77 +153,72 @@ export const GREETING_CASES: readonly ProtocolCase[] = [
       bench.equal(`the acknowledgement of ${request}`, send(bench) ?? 0n, 0n);
     },
   })),
-  {
-    id: 'vhost-user/answers-only-when-asked',
-    clause: 'vhost-user: REPLY_ACK',
-    level: 'MUST',
-    title: 'sends no acknowledgement that it was not asked for',
-    needs: acknowledges,
-    run: async (bench) => {
-      bench.greet({ accept: ['REPLY_ACK'] });
-      const { frontEnd } = bench;
-      frontEnd.send('SET_OWNER');
-      frontEnd.send('SET_MEM_TABLE', tablePayload([bench.memory.region()]), { descriptors: [bench.memory.descriptor] });
-      for (const { request, payload, descriptors } of bench.prepare()) frontEnd.send(request, payload, { descriptors });
-      frontEnd.send('SET_VRING_ENABLE', payloadOf(bench.queue, 1));
-      bench.synchronise();
-      await bench.settle();
-      bench.check(!frontEnd.hasNews(), 'it sent something that it was not asked for');
+  ...protocolCases({ clause: 'vhost-user: REPLY_ACK', needs: acknowledges }, [
+    {
+      id: 'vhost-user/answers-only-when-asked',
+      title: 'sends no acknowledgement that it was not asked for',
+      run: async (bench) => {
+        bench.greet({ accept: ['REPLY_ACK'] });
+        const { frontEnd } = bench;
+        frontEnd.send('SET_OWNER');
+        frontEnd.send('SET_MEM_TABLE', tablePayload([bench.memory.region()]), {
+          descriptors: [bench.memory.descriptor],
+        });
+        for (const { request, payload, descriptors } of bench.prepare())
+          frontEnd.send(request, payload, { descriptors });
+        frontEnd.send('SET_VRING_ENABLE', payloadOf(bench.queue, 1));
+        bench.synchronise();
+        await bench.settle();
+        bench.check(!frontEnd.hasNews(), 'it sent something that it was not asked for');
+      },
     },
-  },
-  {
-    id: 'vhost-user/one-answer',
-    clause: 'vhost-user: REPLY_ACK',
-    level: 'MUST',
-    title: 'answers a query once, also where an acknowledgement is asked for',
-    needs: acknowledges,
-    run: async (bench) => {
-      bench.greet();
-      bench.frontEnd.askU64('GET_FEATURES', { flags: VERSION | NEEDS_REPLY });
-      await bench.settle();
-      bench.check(!bench.frontEnd.hasNews(), 'it answered GET_FEATURES twice');
+    {
+      id: 'vhost-user/one-answer',
+      title: 'answers a query once, also where an acknowledgement is asked for',
+      run: async (bench) => {
+        bench.greet();
+        bench.frontEnd.askU64('GET_FEATURES', { flags: VERSION | NEEDS_REPLY });
+        await bench.settle();
+        bench.check(!bench.frontEnd.hasNews(), 'it answered GET_FEATURES twice');
+      },
     },
-  },
-  {
-    id: 'vhost-user/refusal-acknowledged',
-    clause: 'vhost-user: REPLY_ACK',
-    level: 'SHOULD',
-    title: 'acknowledges a command that it does not know with a number other than 0, or closes the connection',
-    isHostile: true,
-    needs: acknowledges,
-    run: async (bench) => {
-      bench.greet();
-      const isRefused = bench.defy(201) !== 0n;
-      await bench.settle();
-      // One that closes the connection afterwards has refused, too.
-      bench.check(isRefused || bench.frontEnd.isClosed(), 'it says that request 201 succeeded');
+    {
+      id: 'vhost-user/refusal-acknowledged',
+      level: 'SHOULD',
+      title: 'acknowledges a command that it does not know with a number other than 0, or closes the connection',
+      isHostile: true,
+      run: async (bench) => {
+        bench.greet();
+        const isRefused = bench.defy(201) !== 0n;
+        await bench.settle();
+        // One that closes the connection afterwards has refused, too.
+        bench.check(isRefused || bench.frontEnd.isClosed(), 'it says that request 201 succeeded');
+      },
     },
-  },
-  {
+  ]),
+  startedProtocolCase({
     id: 'vhost-user/owner-again',
     clause: 'vhost-user: SET_OWNER',
     level: 'SHOULD',
     title: 'serves on after SET_OWNER came twice',
     run: async (bench) => {
-      bench.start();
       bench.frontEnd.send('SET_OWNER');
       await bench.serve(2);
     },
-  },
-  {
+  }),
+  startedProtocolCase({
     id: 'vhost-user/reset-owner',
     clause: 'vhost-user: RESET_OWNER',
     level: 'SHOULD',
     title: 'ignores RESET_OWNER or disables its rings, and keeps the connection',
     run: async (bench) => {
-      bench.start();
       await bench.serve();
       bench.frontEnd.send('RESET_OWNER');
       bench.synchronise();
       for (const queue of bench.queues) bench.enable(queue);
       await bench.serve(2);
     },
-  },
+  }),
 ];
 
 /** `SET_VRING_NUM` as part of an id: `vring-num`. */

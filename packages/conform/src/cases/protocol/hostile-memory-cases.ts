@@ -1,7 +1,7 @@
 import { closeSync, openSync } from 'node:fs';
 import { payloadOf, regionPayload, tablePayload, type Region } from '../../protocol/payload.ts';
 import type { ProtocolBench } from '../../protocol/protocol-bench.ts';
-import { speaks, type ProtocolCase, type ProtocolNeed } from '../../protocol/protocol-case.ts';
+import { type ProtocolCase, type ProtocolNeed, speaks } from '../../protocol/protocol-case.ts';
 import { SpareMemory } from '../../protocol/spare-memory.ts';
 
 interface Hostile {

@@ -1,6 +1,6 @@
 import { payloadOf, regionPayload, tablePayload } from '../../protocol/payload.ts';
 import type { ProtocolBench } from '../../protocol/protocol-bench.ts';
-import { speaks, type ProtocolCase, type ProtocolNeed } from '../../protocol/protocol-case.ts';
+import { protocolCase, type ProtocolCase, type ProtocolNeed, speaks } from '../../protocol/protocol-case.ts';
 import { NEEDS_REPLY, PROTOCOL_FEATURES, VERSION, type RequestName } from '../../protocol/requests.ts';
 
 /** A message with a payload: what it has, and what it needs of the back-end. */
@@ -130,7 +130,7 @@ export const HOSTILE_MESSAGE_CASES: readonly ProtocolCase[] = [
       await bench.settle();
     },
   }),
-  {
+  protocolCase({
     id: 'vhost-user/message-in-pieces',
     clause: 'vhost-user: Header',
     level: 'SHOULD',
@@ -145,7 +145,7 @@ export const HOSTILE_MESSAGE_CASES: readonly ProtocolCase[] = [
       bench.startQueues();
       await bench.serve();
     },
-  },
+  }),
   ...UNKNOWN.map((request) =>
     hostile(
       `unknown-${request}`,

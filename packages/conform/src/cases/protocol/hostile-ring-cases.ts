@@ -1,3 +1,4 @@
+import { BOTH_LAYOUTS } from '@virtio-platform/core';
 import { openSync, closeSync } from 'node:fs';
 import { USER_BASE } from '../../protocol/front-end-memory.ts';
 import { payloadOf } from '../../protocol/payload.ts';
@@ -107,7 +108,7 @@ export const HOSTILE_RING_CASES: readonly ProtocolCase[] = [
     }),
   ),
   hostile('ring-resized-while-running', 'SET_VRING_NUM', 'survives another size while the ring runs', {
-    layouts: ['split', 'packed'],
+    layouts: BOTH_LAYOUTS,
     run: async (bench) => {
       const ring = bench.start();
       await bench.serve(3);
@@ -120,7 +121,7 @@ export const HOSTILE_RING_CASES: readonly ProtocolCase[] = [
   }),
   ...Object.entries(ADDRESSES).map(([name, change]) =>
     hostile(`address-${name}`, 'SET_VRING_ADDR', `survives addresses of a ring: ${name.replaceAll('-', ' ')}`, {
-      layouts: ['split', 'packed'],
+      layouts: BOTH_LAYOUTS,
       run: async (bench) => {
         bench.greet();
         bench.share([bench.memory.region(0, SHARED_BYTES)]);
@@ -142,7 +143,7 @@ export const HOSTILE_RING_CASES: readonly ProtocolCase[] = [
     }),
   ),
   hostile('address-while-running', 'SET_VRING_ADDR', 'survives addresses of nothing while the ring runs', {
-    layouts: ['split', 'packed'],
+    layouts: BOTH_LAYOUTS,
     run: async (bench) => {
       const ring = bench.start();
       await bench.serve();
@@ -152,7 +153,7 @@ export const HOSTILE_RING_CASES: readonly ProtocolCase[] = [
     },
   }),
   hostile('base-out-of-range', 'SET_VRING_BASE', 'survives a base that is no index', {
-    layouts: ['split', 'packed'],
+    layouts: BOTH_LAYOUTS,
     run: async (bench) => {
       bench.greet();
       bench.share();
@@ -166,7 +167,7 @@ export const HOSTILE_RING_CASES: readonly ProtocolCase[] = [
     },
   }),
   hostile('base-while-running', 'SET_VRING_BASE', 'survives another base while the ring runs', {
-    layouts: ['split', 'packed'],
+    layouts: BOTH_LAYOUTS,
     run: async (bench) => {
       const ring = bench.start();
       await bench.serve(5);

@@ -1,14 +1,12 @@
-import type { BenchBuffer, ConformRing, LaidOutRequest } from '@virtio-platform/core';
-import type { QueueLayout } from '@virtio-platform/core/queue';
+import { type BenchBuffer, BOTH_LAYOUTS, type ConformRing, type LaidOutRequest } from '@virtio-platform/core';
 import { USER_BASE } from '../../protocol/front-end-memory.ts';
 import { IOTLB_TYPES, IOVA_BASE, IotlbFrontEnd, iotlbPayload, READ, WRITE } from '../../protocol/iotlb-front-end.ts';
 import { HAS_IOTLB } from '../../protocol/iotlb-needs.ts';
 import { tablePayload } from '../../protocol/payload.ts';
 import type { ProtocolBench } from '../../protocol/protocol-bench.ts';
-import type { ProtocolCase } from '../../protocol/protocol-case.ts';
+import { protocolCase, type ProtocolCase } from '../../protocol/protocol-case.ts';
 import { SpareMemory } from '../../protocol/spare-memory.ts';
 
-const BOTH: readonly QueueLayout[] = ['split', 'packed'];
 const PAGE = 4096n;
 const IOMMU = 'IOMMU support';
 /** I/O virtual addresses of buffers that are not in the memory of the ring, and guest addresses of their memory. */
@@ -152,7 +150,7 @@ export const IOTLB_CASES: readonly ProtocolCase[] = [
       iotlb.start();
       await bench.serve(3);
     },
-    { layouts: BOTH },
+    { layouts: BOTH_LAYOUTS },
   ),
   translated(
     'ring-addresses',
@@ -167,7 +165,7 @@ export const IOTLB_CASES: readonly ProtocolCase[] = [
         bench.check(isAsked, `it used ${area.name} and did not ask where it is`);
       }
     },
-    { layouts: BOTH },
+    { layouts: BOTH_LAYOUTS },
     'SET_VRING_ADDR',
   ),
   translated(
@@ -197,7 +195,7 @@ export const IOTLB_CASES: readonly ProtocolCase[] = [
       await serve(bench, layOutIn(bench, spare, APART));
       bench.check(iotlb.hasAsked(APART, APART + PAGE, WRITE), 'it wrote where it asked to read only');
     },
-    { layouts: BOTH },
+    { layouts: BOTH_LAYOUTS },
   ),
   translated('asks-to-write-used-ring', 'asks to write its used ring', async (bench, iotlb) => {
     iotlb.isExact = true;
@@ -245,7 +243,7 @@ export const IOTLB_CASES: readonly ProtocolCase[] = [
       iotlb.start({ size: 256 });
       await bench.serve(40);
     },
-    { layouts: BOTH },
+    { layouts: BOTH_LAYOUTS },
   ),
   translated(
     'across-entries',
@@ -268,7 +266,7 @@ export const IOTLB_CASES: readonly ProtocolCase[] = [
       );
       bench.check(strays < 0, `byte ${strays} of a region was written, where no buffer is`);
     },
-    { layouts: BOTH },
+    { layouts: BOTH_LAYOUTS },
   ),
   translated('high-addresses', 'takes I/O virtual addresses of 47 bits', async (bench, iotlb) => {
     using spare = new SpareMemory(GUEST);
@@ -288,7 +286,7 @@ export const IOTLB_CASES: readonly ProtocolCase[] = [
       for (const queue of bench.queues) bench.enable(queue);
       await bench.serve(3);
     },
-    { layouts: BOTH },
+    { layouts: BOTH_LAYOUTS },
     'IOTLB_MSG',
   ),
   translated(
@@ -309,7 +307,7 @@ export const IOTLB_CASES: readonly ProtocolCase[] = [
     'invalidated',
     'uses no entry that was invalidated: it asks again, and writes to what the address is now',
     (bench, iotlb) => exchange(bench, iotlb, PAGE, [APART, PAGE]),
-    { layouts: BOTH },
+    { layouts: BOTH_LAYOUTS },
   ),
   translated('invalidated-part', 'uses no part of an entry that was invalidated in part', (bench, iotlb) =>
     exchange(bench, iotlb, 4n * PAGE, [APART, PAGE]),
@@ -361,7 +359,7 @@ export const IOTLB_CASES: readonly ProtocolCase[] = [
       await bench.takeBack(laid, ring, id);
       await bench.serve(2);
     },
-    { layouts: BOTH },
+    { layouts: BOTH_LAYOUTS },
   ),
   translated('more-permissions', 'writes where a later entry for the address lets it', async (bench, iotlb) => {
     using spare = new SpareMemory(GUEST);
@@ -440,10 +438,9 @@ export const IOTLB_CASES: readonly ProtocolCase[] = [
     { level: 'SHOULD' },
     'SET_BACKEND_REQ_FD',
   ),
-  {
+  protocolCase({
     id: 'vhost-user/iotlb-new-connection',
     clause: `vhost-user: ${IOMMU}`,
-    level: 'MUST',
     title: 'has no entries of the connection before',
     needs: HAS_IOTLB,
     run: async (bench) => {
@@ -459,5 +456,5 @@ export const IOTLB_CASES: readonly ProtocolCase[] = [
       }
       bench.check(isUntouched(before), 'it wrote by an entry of the connection before');
     },
-  },
+  }),
 ];

@@ -12,7 +12,7 @@ import {
 import { HAS_IOTLB } from '../../protocol/iotlb-needs.ts';
 import { payloadOf } from '../../protocol/payload.ts';
 import type { ProtocolBench } from '../../protocol/protocol-bench.ts';
-import type { ProtocolCase } from '../../protocol/protocol-case.ts';
+import { protocolCase, type ProtocolCase } from '../../protocol/protocol-case.ts';
 
 const PAGE = 4096n;
 const MESSAGE = 'IOTLB_MSG';
@@ -250,10 +250,9 @@ export const IOTLB_HOSTILE_CASES: readonly ProtocolCase[] = [
       bench.check(ring.take() === undefined, 'it took user addresses as those of rings, with ACCESS_PLATFORM');
     },
   ),
-  {
+  protocolCase({
     id: 'vhost-user/iotlb-without-protocol-feature',
     clause: 'vhost-user: IOMMU support',
-    level: 'MUST',
     title: 'survives ACCESS_PLATFORM without the protocol feature of the back channel',
     isHostile: true,
     needs: HAS_IOTLB,
@@ -264,5 +263,5 @@ export const IOTLB_HOSTILE_CASES: readonly ProtocolCase[] = [
       ring.give(bench.layOut().segments);
       await bench.settle();
     },
-  },
+  }),
 ];

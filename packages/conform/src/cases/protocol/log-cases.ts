@@ -1,5 +1,4 @@
-import type { BenchSegment, LaidOutRequest } from '@virtio-platform/core';
-import type { QueueLayout } from '@virtio-platform/core/queue';
+import { type BenchSegment, BOTH_LAYOUTS, type LaidOutRequest } from '@virtio-platform/core';
 import { DirtyLog, greetForLog, LOG_PAGE, setLogging, startLogging } from '../../protocol/dirty-log.ts';
 import { HAS_LOG } from '../../protocol/iotlb-needs.ts';
 import { tablePayload } from '../../protocol/payload.ts';
@@ -7,7 +6,6 @@ import type { ProtocolBench } from '../../protocol/protocol-bench.ts';
 import type { ProtocolCase } from '../../protocol/protocol-case.ts';
 import { SpareMemory } from '../../protocol/spare-memory.ts';
 
-const BOTH: readonly QueueLayout[] = ['split', 'packed'];
 const MIGRATION = 'Migration';
 /** Guest addresses for the used ring in the log: pages of which nothing else is. */
 const USED_RING = 6000 * LOG_PAGE;
@@ -105,7 +103,7 @@ export const LOG_CASES: readonly ProtocolCase[] = [
       startLogging(bench, log);
       for (let n = 0; n < 3; n++) await serveMarked(bench, log, layOutOnPage(bench, 64, n));
     },
-    { layouts: BOTH },
+    { layouts: BOTH_LAYOUTS },
   ),
   logged(
     'data-on-two-pages',
@@ -116,7 +114,7 @@ export const LOG_CASES: readonly ProtocolCase[] = [
       const half = Math.ceil(bench.request(0).writable / 2);
       await serveMarked(bench, log, layOutOnPage(bench, LOG_PAGE - half));
     },
-    { layouts: BOTH },
+    { layouts: BOTH_LAYOUTS },
   ),
   logged('last-byte-of-a-page', 'marks the page of which it wrote the last byte only', async (bench) => {
     using log = new DirtyLog();

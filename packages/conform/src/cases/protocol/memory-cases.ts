@@ -1,11 +1,15 @@
-import type { BenchSegment, LaidOutRequest } from '@virtio-platform/core';
-import type { QueueLayout } from '@virtio-platform/core/queue';
+import { type BenchSegment, BOTH_LAYOUTS, type LaidOutRequest } from '@virtio-platform/core';
 import { regionPayload, tablePayload, type Region } from '../../protocol/payload.ts';
 import type { ProtocolBench } from '../../protocol/protocol-bench.ts';
-import { speaks, type ProtocolCase } from '../../protocol/protocol-case.ts';
+import {
+  protocolCase,
+  type ProtocolCase,
+  protocolCases,
+  speaks,
+  startedProtocolCases,
+} from '../../protocol/protocol-case.ts';
 import { SpareMemory } from '../../protocol/spare-memory.ts';
 
-const BOTH: readonly QueueLayout[] = ['split', 'packed'];
 /** Guest addresses of memory beside that of the ring: right behind it, and above what 32 bits hold. */
 const BESIDE = 0x4000_0000n;
 const ABOVE = 0x12_3456_0000n;
@@ -55,7 +59,7 @@ export const MEMORY_CASES: readonly ProtocolCase[] = [
     clause: 'vhost-user: SET_MEM_TABLE',
     level: 'MUST',
     title: `finds rings and buffers in a table of ${count} regions, which are parts of one file`,
-    layouts: BOTH,
+    layouts: BOTH_LAYOUTS,
     run: async (bench) => {
       // The ring is in the second region.
       bench.memory.watched.allocate('memory in front of the ring', bench.memory.size / count);
@@ -63,20 +67,18 @@ export const MEMORY_CASES: readonly ProtocolCase[] = [
       await bench.serve(3);
     },
   })),
-  {
+  protocolCase({
     id: 'vhost-user/table-in-any-order',
     clause: 'vhost-user: SET_MEM_TABLE',
-    level: 'MUST',
     title: 'finds rings and buffers whatever the order of the regions is',
     run: async (bench) => {
       bench.start({ regions: cut(bench, 4).toReversed() });
       await bench.serve(3);
     },
-  },
-  {
+  }),
+  protocolCase({
     id: 'vhost-user/user-addresses-differ',
     clause: 'vhost-user: Memory access',
-    level: 'MUST',
     title: 'finds the ring by user addresses that have nothing in common with guest addresses',
     run: async (bench) => {
       const regions = cut(bench, 2);
@@ -85,7 +87,7 @@ export const MEMORY_CASES: readonly ProtocolCase[] = [
       bench.start({ regions: [first, { ...second, guest: ABOVE, user: second.user + BESIDE }] });
       await bench.serve(3);
     },
-  },
+  }),
   ...(
     [
       ['beside', BESIDE],
@@ -96,7 +98,7 @@ export const MEMORY_CASES: readonly ProtocolCase[] = [
     clause: 'vhost-user: SET_MEM_TABLE',
     level: 'MUST',
     title: `writes to buffers in a region of another file: ${name.replaceAll('-', ' ')}`,
-    layouts: BOTH,
+    layouts: BOTH_LAYOUTS,
     run: async (bench) => {
       using spare = new SpareMemory(guest);
       bench.greet();
@@ -105,41 +107,34 @@ export const MEMORY_CASES: readonly ProtocolCase[] = [
       await serveIn(bench, spare);
     },
   })),
-  {
-    id: 'vhost-user/same-table-while-running',
-    clause: 'vhost-user: SET_MEM_TABLE',
-    level: 'MUST',
-    title: 'serves on after the same table came again while the ring runs',
-    layouts: BOTH,
-    run: async (bench) => {
-      bench.start();
-      for (let n = 0; n < 4; n++) {
+  ...startedProtocolCases({ clause: 'vhost-user: SET_MEM_TABLE', layouts: BOTH_LAYOUTS }, [
+    {
+      id: 'vhost-user/same-table-while-running',
+      title: 'serves on after the same table came again while the ring runs',
+      run: async (bench) => {
+        for (let n = 0; n < 4; n++) {
+          await bench.serve(2);
+          bench.share();
+        }
         await bench.serve(2);
+      },
+    },
+    {
+      id: 'vhost-user/memory-plugged',
+      title: 'reaches memory that came while the ring runs, and the rest after it went again',
+      run: async (bench) => {
+        await bench.serve();
+        using spare = new SpareMemory(BESIDE);
+        shareWith(bench, spare);
+        await serveIn(bench, spare);
         bench.share();
-      }
-      await bench.serve(2);
+        await bench.serve(2);
+      },
     },
-  },
-  {
-    id: 'vhost-user/memory-plugged',
-    clause: 'vhost-user: SET_MEM_TABLE',
-    level: 'MUST',
-    title: 'reaches memory that came while the ring runs, and the rest after it went again',
-    layouts: BOTH,
-    run: async (bench) => {
-      bench.start();
-      await bench.serve();
-      using spare = new SpareMemory(BESIDE);
-      shareWith(bench, spare);
-      await serveIn(bench, spare);
-      bench.share();
-      await bench.serve(2);
-    },
-  },
-  {
+  ]),
+  protocolCase({
     id: 'vhost-user/memory-exchanged',
     clause: 'vhost-user: SET_MEM_TABLE',
-    level: 'MUST',
     title: 'writes to the file that came last for an address, and to the one before no more',
     run: async (bench) => {
       using before = new SpareMemory(BESIDE);
@@ -156,76 +151,70 @@ export const MEMORY_CASES: readonly ProtocolCase[] = [
         'it wrote to the memory that was taken away',
       );
     },
-  },
-  {
-    id: 'vhost-user/memory-slots',
-    clause: 'vhost-user: GET_MAX_MEM_SLOTS',
-    level: 'MUST',
-    title: 'has at least one slot for memory, and says the same twice',
-    needs: [speaks('CONFIGURE_MEM_SLOTS')],
-    run: (bench) => {
-      bench.greet({ accept: ['REPLY_ACK', 'CONFIGURE_MEM_SLOTS'] });
-      const slots = bench.frontEnd.askU64('GET_MAX_MEM_SLOTS');
-      bench.check(slots > 0n, 'it has no slot');
-      bench.equal('the number of slots, asked twice,', bench.frontEnd.askU64('GET_MAX_MEM_SLOTS'), slots);
+  }),
+  ...protocolCases({ needs: [speaks('CONFIGURE_MEM_SLOTS')] }, [
+    {
+      id: 'vhost-user/memory-slots',
+      clause: 'vhost-user: GET_MAX_MEM_SLOTS',
+      title: 'has at least one slot for memory, and says the same twice',
+      run: (bench) => {
+        bench.greet({ accept: ['REPLY_ACK', 'CONFIGURE_MEM_SLOTS'] });
+        const slots = bench.frontEnd.askU64('GET_MAX_MEM_SLOTS');
+        bench.check(slots > 0n, 'it has no slot');
+        bench.equal('the number of slots, asked twice,', bench.frontEnd.askU64('GET_MAX_MEM_SLOTS'), slots);
+      },
     },
-  },
-  {
-    id: 'vhost-user/region-added',
-    clause: 'vhost-user: ADD_MEM_REG',
-    level: 'MUST',
-    title: 'reaches memory that came region by region, also while the ring runs',
-    layouts: BOTH,
-    needs: [speaks('CONFIGURE_MEM_SLOTS')],
-    run: async (bench) => {
-      bench.greet({ accept: ['REPLY_ACK', 'CONFIGURE_MEM_SLOTS'] });
-      for (const region of cut(bench, 2)) bench.tell('ADD_MEM_REG', regionPayload(region), [bench.memory.descriptor]);
-      bench.startQueues();
-      await bench.serve();
-      using spare = new SpareMemory(BESIDE);
-      bench.tell('ADD_MEM_REG', regionPayload(spare.region), [spare.descriptor]);
-      await serveIn(bench, spare);
-    },
-  },
-  {
-    id: 'vhost-user/region-removed',
-    clause: 'vhost-user: REM_MEM_REG',
-    level: 'MUST',
-    title: 'serves on after a region went, and reaches one that comes in its place',
-    layouts: BOTH,
-    needs: [speaks('CONFIGURE_MEM_SLOTS')],
-    run: async (bench) => {
-      bench.greet({ accept: ['REPLY_ACK', 'CONFIGURE_MEM_SLOTS'] });
-      bench.tell('ADD_MEM_REG', regionPayload(bench.memory.region()), [bench.memory.descriptor]);
-      bench.startQueues();
-      for (let n = 0; n < 3; n++) {
+    {
+      id: 'vhost-user/region-added',
+      clause: 'vhost-user: ADD_MEM_REG',
+      title: 'reaches memory that came region by region, also while the ring runs',
+      layouts: BOTH_LAYOUTS,
+      run: async (bench) => {
+        bench.greet({ accept: ['REPLY_ACK', 'CONFIGURE_MEM_SLOTS'] });
+        for (const region of cut(bench, 2)) bench.tell('ADD_MEM_REG', regionPayload(region), [bench.memory.descriptor]);
+        bench.startQueues();
+        await bench.serve();
         using spare = new SpareMemory(BESIDE);
         bench.tell('ADD_MEM_REG', regionPayload(spare.region), [spare.descriptor]);
         await serveIn(bench, spare);
-        bench.tell('REM_MEM_REG', regionPayload(spare.region));
-        await bench.serve();
-      }
+      },
     },
-  },
-  {
-    id: 'vhost-user/every-slot',
-    clause: 'vhost-user: GET_MAX_MEM_SLOTS',
-    level: 'MUST',
-    title: 'takes as many regions as it says',
-    needs: [speaks('CONFIGURE_MEM_SLOTS')],
-    run: async (bench) => {
-      bench.greet({ accept: ['REPLY_ACK', 'CONFIGURE_MEM_SLOTS'] });
-      const slots = Math.min(Number(bench.frontEnd.askU64('GET_MAX_MEM_SLOTS')), 64);
-      bench.tell('ADD_MEM_REG', regionPayload(bench.memory.region()), [bench.memory.descriptor]);
-      using spare = new SpareMemory(BESIDE, 0x1000 * 64);
-      for (let n = 1; n < slots; n++) {
-        const at = BigInt(n) * 0x1000n;
-        const { guest, user } = spare.region;
-        const region = { guest: guest + at, user: user + at, size: 0x1000n, offset: at };
-        bench.tell('ADD_MEM_REG', regionPayload(region), [spare.descriptor]);
-      }
-      bench.startQueues();
-      await bench.serve(2);
+    {
+      id: 'vhost-user/region-removed',
+      clause: 'vhost-user: REM_MEM_REG',
+      title: 'serves on after a region went, and reaches one that comes in its place',
+      layouts: BOTH_LAYOUTS,
+      run: async (bench) => {
+        bench.greet({ accept: ['REPLY_ACK', 'CONFIGURE_MEM_SLOTS'] });
+        bench.tell('ADD_MEM_REG', regionPayload(bench.memory.region()), [bench.memory.descriptor]);
+        bench.startQueues();
+        for (let n = 0; n < 3; n++) {
+          using spare = new SpareMemory(BESIDE);
+          bench.tell('ADD_MEM_REG', regionPayload(spare.region), [spare.descriptor]);
+          await serveIn(bench, spare);
+          bench.tell('REM_MEM_REG', regionPayload(spare.region));
+          await bench.serve();
+        }
+      },
     },
-  },
+    {
+      id: 'vhost-user/every-slot',
+      clause: 'vhost-user: GET_MAX_MEM_SLOTS',
+      title: 'takes as many regions as it says',
+      run: async (bench) => {
+        bench.greet({ accept: ['REPLY_ACK', 'CONFIGURE_MEM_SLOTS'] });
+        const slots = Math.min(Number(bench.frontEnd.askU64('GET_MAX_MEM_SLOTS')), 64);
+        bench.tell('ADD_MEM_REG', regionPayload(bench.memory.region()), [bench.memory.descriptor]);
+        using spare = new SpareMemory(BESIDE, 0x1000 * 64);
+        for (let n = 1; n < slots; n++) {
+          const at = BigInt(n) * 0x1000n;
+          const { guest, user } = spare.region;
+          const region = { guest: guest + at, user: user + at, size: 0x1000n, offset: at };
+          bench.tell('ADD_MEM_REG', regionPayload(region), [spare.descriptor]);
+        }
+        bench.startQueues();
+        await bench.serve(2);
+      },
+    },
+  ]),
 ];

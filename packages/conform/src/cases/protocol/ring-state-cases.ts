@@ -1,11 +1,14 @@
-import type { ConformRing } from '@virtio-platform/core';
+import { BOTH_LAYOUTS, type ConformRing } from '@virtio-platform/core';
 import type { QueueLayout } from '@virtio-platform/core/queue';
 import { payloadOf } from '../../protocol/payload.ts';
 import type { ProtocolBench } from '../../protocol/protocol-bench.ts';
-import type { ProtocolCase } from '../../protocol/protocol-case.ts';
+import {
+  protocolCase,
+  type ProtocolCase,
+  startedProtocolCase,
+  startedProtocolCases,
+} from '../../protocol/protocol-case.ts';
 import { NO_DESCRIPTOR, type RequestName } from '../../protocol/requests.ts';
-
-const BOTH: readonly QueueLayout[] = ['split', 'packed'];
 
 /** The position of a ring that served `buffers` of one descriptor for each of its segments. */
 function checkBase(bench: ProtocolBench, ring: ConformRing, base: number): void {
@@ -69,198 +72,170 @@ export const RING_STATE_CASES: readonly ProtocolCase[] = [
     clause: 'vhost-user: SET_VRING_BASE',
     level: 'MUST',
     title: `serves a ring that goes on ${name.replaceAll('-', ' ')}`,
-    layouts: BOTH,
+    layouts: BOTH_LAYOUTS,
     run: async (bench) => {
       const ring = bench.start({ start: start[bench.layout] });
       await bench.serve(40);
       checkBase(bench, ring, bench.stop());
     },
   })),
-  {
+  protocolCase({
     id: 'vhost-user/base-of-an-idle-ring',
     clause: 'vhost-user: GET_VRING_BASE',
-    level: 'MUST',
     title: 'answers with the base that was set, where the ring served nothing',
-    layouts: BOTH,
+    layouts: BOTH_LAYOUTS,
     run: (bench) => checkBase(bench, bench.start({ start: STARTS['in-the-middle']![bench.layout] }), bench.stop()),
-  },
-  {
-    id: 'vhost-user/base-after-requests',
-    clause: 'vhost-user: GET_VRING_BASE',
-    level: 'MUST',
-    title: 'answers with where the ring stopped, after each of several requests',
-    layouts: BOTH,
-    run: async (bench) => {
-      const ring = bench.start();
-      for (let n = 0; n < 20; n++) {
-        await bench.serve(n % 3);
-        checkBase(bench, ring, bench.stop());
-        goOn(bench, ring);
-      }
-      await bench.serve();
+  }),
+  ...startedProtocolCases({ layouts: BOTH_LAYOUTS }, [
+    {
+      id: 'vhost-user/base-after-requests',
+      clause: 'vhost-user: GET_VRING_BASE',
+      title: 'answers with where the ring stopped, after each of several requests',
+      run: async (bench, ring) => {
+        for (let n = 0; n < 20; n++) {
+          await bench.serve(n % 3);
+          checkBase(bench, ring, bench.stop());
+          goOn(bench, ring);
+        }
+        await bench.serve();
+      },
     },
-  },
-  {
-    id: 'vhost-user/stopped-ring',
-    clause: 'vhost-user: Ring states',
-    level: 'MUST',
-    title: 'takes no buffer of a ring that was stopped, kicked or not',
-    layouts: BOTH,
-    run: async (bench) => {
-      const ring = bench.start();
-      await bench.serve();
-      bench.stop();
-      ring.give(bench.layOut(1).segments);
-      await bench.settle();
-      bench.check(ring.take() === undefined, 'it returned a buffer of a ring that was stopped');
-    },
-  },
-  {
-    id: 'vhost-user/stopped-with-buffers',
-    clause: 'vhost-user: GET_VRING_BASE',
-    level: 'MUST',
-    title: 'has returned what it took when it answers, and touches the ring no more',
-    layouts: BOTH,
-    run: async (bench) => {
-      const ring = bench.start();
-      for (let n = 0; n < 4; n++) ring.give(bench.layOut(n).segments);
-      bench.stop();
-      while (ring.take() !== undefined);
-      await bench.settle();
-      bench.check(ring.take() === undefined, 'it returned a buffer after it had answered');
-    },
-  },
-  {
-    id: 'vhost-user/goes-on',
-    clause: 'vhost-user: SET_VRING_BASE',
-    level: 'MUST',
-    title: 'goes on with a ring that was stopped, with the buffers that were added meanwhile',
-    layouts: BOTH,
-    run: async (bench) => {
-      const ring = bench.start();
-      await bench.serve(5);
-      const before = ring.nextAvailable;
-      checkBase(bench, ring, bench.stop());
-      const laid = bench.layOut(5);
-      bench.tell('SET_VRING_NUM', payloadOf(bench.queue, ring.size));
-      bench.tell('SET_VRING_BASE', payloadOf(bench.queue, baseOf(bench, before)));
-      bench.tell('SET_VRING_ADDR', bench.addressPayload(ring));
-      const id = ring.add(laid.segments);
-      ring.publish();
-      bench.tell('SET_VRING_KICK', payloadOf(BigInt(bench.queue)), [bench.replace('kick').descriptor]);
-      bench.tell('SET_VRING_CALL', payloadOf(BigInt(bench.queue)), [bench.replace('call').descriptor]);
-      bench.enable(bench.queue);
-      ring.kick();
-      await bench.takeBack(laid, ring, id);
-      await bench.serve(20);
-    },
-  },
-  {
-    id: 'vhost-user/other-size',
-    clause: 'vhost-user: SET_VRING_NUM',
-    level: 'MUST',
-    title: 'takes rings of other sizes, each after a stop',
-    layouts: BOTH,
-    run: async (bench) => {
-      bench.start({ size: 4 });
-      for (const size of [64, 8, 256]) {
-        await bench.serve(5);
+    {
+      id: 'vhost-user/stopped-ring',
+      clause: 'vhost-user: Ring states',
+      title: 'takes no buffer of a ring that was stopped, kicked or not',
+      run: async (bench, ring) => {
+        await bench.serve();
         bench.stop();
-        bench.tellAll(bench.prepare(bench.queue, { size }));
-        bench.enable(bench.queue);
-      }
-      await bench.serve(5);
+        ring.give(bench.layOut(1).segments);
+        await bench.settle();
+        bench.check(ring.take() === undefined, 'it returned a buffer of a ring that was stopped');
+      },
     },
-  },
-  {
-    id: 'vhost-user/kicked-before-enabled',
-    clause: 'vhost-user: SET_VRING_ENABLE',
-    level: 'MUST',
-    title: 'serves what was kicked before the ring was enabled, once it is',
-    layouts: BOTH,
-    run: async (bench) => {
-      const ring = bench.start({ isHeld: true });
-      const laid = bench.layOut();
-      const id = ring.give(laid.segments);
-      await bench.settle();
-      for (const queue of bench.queues) bench.enable(queue);
-      await bench.takeBack(laid, ring, id);
-      await bench.serve(2);
+    {
+      id: 'vhost-user/stopped-with-buffers',
+      clause: 'vhost-user: GET_VRING_BASE',
+      title: 'has returned what it took when it answers, and touches the ring no more',
+      run: async (bench, ring) => {
+        for (let n = 0; n < 4; n++) ring.give(bench.layOut(n).segments);
+        bench.stop();
+        while (ring.take() !== undefined);
+        await bench.settle();
+        bench.check(ring.take() === undefined, 'it returned a buffer after it had answered');
+      },
     },
-  },
-  {
-    id: 'vhost-user/disabled-and-enabled',
-    clause: 'vhost-user: SET_VRING_ENABLE',
-    level: 'MUST',
-    title: 'serves a ring that was disabled and enabled again',
-    layouts: BOTH,
-    run: async (bench) => {
-      bench.start();
-      for (let n = 0; n < 3; n++) {
-        await bench.serve(3);
-        bench.enable(bench.queue, false);
-        bench.enable(bench.queue);
-      }
-      await bench.serve(3);
-    },
-  },
-  {
-    id: 'vhost-user/call-replaced',
-    clause: 'vhost-user: SET_VRING_CALL',
-    level: 'MUST',
-    title: 'notifies by the descriptor that came last, while the ring runs',
-    layouts: BOTH,
-    run: async (bench) => {
-      bench.start();
-      await bench.serve();
-      for (let n = 0; n < 3; n++) {
-        const call = bench.replace('call');
-        bench.tell('SET_VRING_CALL', payloadOf(BigInt(bench.queue)), [call.descriptor]);
-        bench.synchronise();
-        // A back-end may notify at once.
-        bench.drain();
-        await bench.serve();
-        bench.check(await bench.notified(), 'it did not notify by the new descriptor');
-      }
-    },
-  },
-  {
-    id: 'vhost-user/kick-replaced',
-    clause: 'vhost-user: SET_VRING_KICK',
-    level: 'MUST',
-    title: 'hears kicks by the descriptor that came last, while the ring runs',
-    layouts: BOTH,
-    run: async (bench) => {
-      bench.start();
-      await bench.serve();
-      for (let n = 0; n < 3; n++) {
+    {
+      id: 'vhost-user/goes-on',
+      clause: 'vhost-user: SET_VRING_BASE',
+      title: 'goes on with a ring that was stopped, with the buffers that were added meanwhile',
+      run: async (bench, ring) => {
+        await bench.serve(5);
+        const before = ring.nextAvailable;
+        checkBase(bench, ring, bench.stop());
+        const laid = bench.layOut(5);
+        bench.tell('SET_VRING_NUM', payloadOf(bench.queue, ring.size));
+        bench.tell('SET_VRING_BASE', payloadOf(bench.queue, baseOf(bench, before)));
+        bench.tell('SET_VRING_ADDR', bench.addressPayload(ring));
+        const id = ring.add(laid.segments);
+        ring.publish();
         bench.tell('SET_VRING_KICK', payloadOf(BigInt(bench.queue)), [bench.replace('kick').descriptor]);
+        bench.tell('SET_VRING_CALL', payloadOf(BigInt(bench.queue)), [bench.replace('call').descriptor]);
+        bench.enable(bench.queue);
+        ring.kick();
+        await bench.takeBack(laid, ring, id);
+        await bench.serve(20);
+      },
+    },
+    {
+      id: 'vhost-user/other-size',
+      clause: 'vhost-user: SET_VRING_NUM',
+      title: 'takes rings of other sizes, each after a stop',
+      start: { size: 4 },
+      run: async (bench) => {
+        for (const size of [64, 8, 256]) {
+          await bench.serve(5);
+          bench.stop();
+          bench.tellAll(bench.prepare(bench.queue, { size }));
+          bench.enable(bench.queue);
+        }
+        await bench.serve(5);
+      },
+    },
+    {
+      id: 'vhost-user/kicked-before-enabled',
+      clause: 'vhost-user: SET_VRING_ENABLE',
+      title: 'serves what was kicked before the ring was enabled, once it is',
+      start: { isHeld: true },
+      run: async (bench, ring) => {
+        const laid = bench.layOut();
+        const id = ring.give(laid.segments);
+        await bench.settle();
+        for (const queue of bench.queues) bench.enable(queue);
+        await bench.takeBack(laid, ring, id);
         await bench.serve(2);
-      }
+      },
     },
-  },
-  {
-    id: 'vhost-user/notifies',
-    clause: 'vhost-user: SET_VRING_CALL',
-    level: 'MUST',
-    title: 'notifies of each buffer, after the descriptor came before that of the kicks',
-    layouts: BOTH,
-    run: async (bench) => {
-      bench.start();
-      bench.synchronise();
-      bench.drain();
-      for (let n = 0; n < 3; n++) {
+    {
+      id: 'vhost-user/disabled-and-enabled',
+      clause: 'vhost-user: SET_VRING_ENABLE',
+      title: 'serves a ring that was disabled and enabled again',
+      run: async (bench) => {
+        for (let n = 0; n < 3; n++) {
+          await bench.serve(3);
+          bench.enable(bench.queue, false);
+          bench.enable(bench.queue);
+        }
+        await bench.serve(3);
+      },
+    },
+    {
+      id: 'vhost-user/call-replaced',
+      clause: 'vhost-user: SET_VRING_CALL',
+      title: 'notifies by the descriptor that came last, while the ring runs',
+      run: async (bench) => {
         await bench.serve();
-        bench.check(await bench.notified(), `it did not notify of buffer ${n}`);
-      }
+        for (let n = 0; n < 3; n++) {
+          const call = bench.replace('call');
+          bench.tell('SET_VRING_CALL', payloadOf(BigInt(bench.queue)), [call.descriptor]);
+          bench.synchronise();
+          // A back-end may notify at once.
+          bench.drain();
+          await bench.serve();
+          bench.check(await bench.notified(), 'it did not notify by the new descriptor');
+        }
+      },
     },
-  },
-  {
+    {
+      id: 'vhost-user/kick-replaced',
+      clause: 'vhost-user: SET_VRING_KICK',
+      title: 'hears kicks by the descriptor that came last, while the ring runs',
+      run: async (bench) => {
+        await bench.serve();
+        for (let n = 0; n < 3; n++) {
+          bench.tell('SET_VRING_KICK', payloadOf(BigInt(bench.queue)), [bench.replace('kick').descriptor]);
+          await bench.serve(2);
+        }
+      },
+    },
+    {
+      id: 'vhost-user/notifies',
+      clause: 'vhost-user: SET_VRING_CALL',
+      title: 'notifies of each buffer, after the descriptor came before that of the kicks',
+      run: async (bench) => {
+        bench.synchronise();
+        bench.drain();
+        for (let n = 0; n < 3; n++) {
+          await bench.serve();
+          bench.check(await bench.notified(), `it did not notify of buffer ${n}`);
+        }
+      },
+    },
+  ]),
+  protocolCase({
     id: 'vhost-user/no-call-descriptor',
     clause: 'vhost-user: SET_VRING_CALL',
-    level: 'MUST',
     title: 'serves a ring without a descriptor for notifications, which a front-end polls',
-    layouts: BOTH,
+    layouts: BOTH_LAYOUTS,
     run: async (bench) => {
       bench.greet();
       bench.share();
@@ -273,14 +248,12 @@ export const RING_STATE_CASES: readonly ProtocolCase[] = [
       }
       await bench.serve(3);
     },
-  },
-  {
+  }),
+  startedProtocolCase({
     id: 'vhost-user/no-kick-descriptor',
     clause: 'vhost-user: SET_VRING_KICK',
-    level: 'MUST',
     title: 'polls a ring without a descriptor for kicks',
     run: async (bench) => {
-      bench.start();
       bench.tell('SET_VRING_KICK', payloadOf(BigInt(bench.queue | NO_DESCRIPTOR)));
       const ring = bench.ring();
       const laid = bench.layOut();
@@ -288,18 +261,16 @@ export const RING_STATE_CASES: readonly ProtocolCase[] = [
       ring.publish();
       await bench.takeBack(laid, ring, id);
     },
-  },
-  {
+  }),
+  startedProtocolCase({
     id: 'vhost-user/error-descriptor',
     clause: 'vhost-user: SET_VRING_ERR',
-    level: 'MUST',
     title: 'takes a descriptor for errors, also while the ring runs, and a message without one',
     run: async (bench) => {
-      bench.start();
       bench.tell('SET_VRING_ERR', payloadOf(BigInt(bench.queue)), [bench.doorbell().descriptor]);
       await bench.serve();
       bench.tell('SET_VRING_ERR', payloadOf(BigInt(bench.queue | NO_DESCRIPTOR)));
       await bench.serve();
     },
-  },
+  }),
 ];
