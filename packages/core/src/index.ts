@@ -17,6 +17,7 @@ export * from './platform/conform/offers-feature.ts';
 export * from './platform/conform/conform-ring.ts';
 export * from './platform/conform/good-request.ts';
 export * from './platform/conform/request-model.ts';
+export * from './platform/conform/started-case.ts';
 export * from './platform/container.ts';
 export * from './platform/device-hosts.ts';
 export * from './platform/device-model.ts';

@@ -1,6 +1,13 @@
-import { type ConfigField, type ConformBench, type ConformCase, isCodedError } from '@virtio-platform/core';
+import {
+  bareCase,
+  type ConfigField,
+  type ConformBench,
+  type ConformCase,
+  isCodedError,
+  startedCase,
+  startedCases,
+} from '@virtio-platform/core';
 import { greetDevice } from '@virtio-platform/core/device';
-import { bareCase, startedCase, startedCases } from './started-case.ts';
 
 const READS = '2.5.3';
 

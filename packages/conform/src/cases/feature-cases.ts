@@ -1,4 +1,11 @@
-import { BOTH_LAYOUTS, type ConformBench, type ConformCase } from '@virtio-platform/core';
+import {
+  bareCase,
+  bareCases,
+  BOTH_LAYOUTS,
+  type ConformBench,
+  type ConformCase,
+  startedCase,
+} from '@virtio-platform/core';
 import { DeviceStatus, greetDevice, readDeviceStatus } from '@virtio-platform/core/device';
 import {
   FeatureSet,
@@ -16,7 +23,6 @@ import {
   VIRTIO_RING_F_INDIRECT_DESC,
 } from '@virtio-platform/core/features';
 import { offers } from './needs.ts';
-import { bareCase, bareCases, startedCase } from './started-case.ts';
 
 /** Ring features that are tried in each combination. */
 const COMBINED = [

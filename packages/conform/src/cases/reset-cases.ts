@@ -1,8 +1,7 @@
-import { BOTH_LAYOUTS, type ConformBench, type ConformCase } from '@virtio-platform/core';
+import { BOTH_LAYOUTS, type ConformBench, type ConformCase, startedCase, startedCases } from '@virtio-platform/core';
 import { resetQueue, resumeDevice, suspendDevice } from '@virtio-platform/core/device';
 import { VIRTIO_F_IN_ORDER, VIRTIO_F_RING_RESET, VIRTIO_F_SUSPEND } from '@virtio-platform/core/features';
 import { offers } from './needs.ts';
-import { startedCase, startedCases } from './started-case.ts';
 
 const RING_RESET = { with: [VIRTIO_F_RING_RESET] };
 const SUSPEND = { with: [VIRTIO_F_SUSPEND] };

@@ -1,6 +1,5 @@
-import { BOTH_LAYOUTS, type ConformCase } from '@virtio-platform/core';
+import { bareCase, BOTH_LAYOUTS, type ConformCase, startedCase, startedCases } from '@virtio-platform/core';
 import { DeviceStatus, readDeviceStatus } from '@virtio-platform/core/device';
-import { bareCase, startedCase, startedCases } from './started-case.ts';
 
 const { Acknowledge, Driver, FeaturesOk, DriverOk } = DeviceStatus;
 

@@ -1,15 +1,18 @@
 import {
-  offersFeature,
   type BenchBuffer,
+  BOTH_LAYOUTS,
+  caseGroup,
   type Clause,
   type ConformBench,
   type ConformCase,
   type DeviceCases,
   type Framing,
   type GoodRequest,
+  misuseOf,
+  offersFeature,
+  openedBy,
   type RequestBench,
 } from '@virtio-platform/core';
-import type { QueueLayout } from '@virtio-platform/core/queue';
 import { BALLOON_CONFIG } from '../balloon-config.ts';
 import {
   BALLOON_FEATURES,
@@ -20,7 +23,6 @@ import {
 import { balloonQueueList, balloonQueues, type BalloonQueueIndices } from '../balloon-queues.ts';
 import { BALLOON_PAGE_SIZE, DEFLATE_QUEUE, INFLATE_QUEUE, PAGE_NUMBER_SIZE, STATISTIC_SIZE } from '../layout.ts';
 
-const BOTH: readonly QueueLayout[] = ['split', 'packed'];
 const OPERATION = '5.5.6';
 const STATISTICS = '5.5.6.3.2';
 const REPORTING = '5.5.6.7.2';
@@ -78,6 +80,10 @@ async function start(bench: ConformBench): Promise<BalloonQueueIndices> {
   return balloonQueues(device);
 }
 
+/** A case on a balloon that was started. */
+const balloonCase = openedBy(start);
+const balloonCases = caseGroup(balloonCase);
+
 /** Serves requests of pages that are cut in one way, in and out of the balloon. */
 function pageCase(id: string, title: string, count: number, framing: Framing = {}): ConformCase {
   return {
@@ -85,7 +91,7 @@ function pageCase(id: string, title: string, count: number, framing: Framing = {
     clause: OPERATION,
     level: 'MUST',
     title,
-    layouts: BOTH,
+    layouts: BOTH_LAYOUTS,
     run: async (bench) => {
       await start(bench);
       for (let n = 0; n < 3; n++) {
@@ -98,22 +104,7 @@ function pageCase(id: string, title: string, count: number, framing: Framing = {
 }
 
 /** Requests that no driver may make. */
-function hostileCase(id: string, title: string, misuse: (bench: ConformBench) => void | Promise<void>): ConformCase {
-  return {
-    id: `balloon/hostile-${id}`,
-    clause: OPERATION,
-    level: 'MUST',
-    title: `survives ${title}`,
-    layouts: BOTH,
-    isHostile: true,
-    run: async (bench) => {
-      await start(bench);
-      await bench.serve(bench.layOut(0));
-      await misuse(bench);
-      await bench.settle();
-    },
-  };
-}
+const hostileCase = misuseOf({ type: 'balloon', clause: OPERATION, start });
 
 function give(bench: ConformBench, queue: number, bytes: Uint8Array, isWritable = false): void {
   const buffer = bench.allocate('a request', bytes.length, 64);
@@ -153,14 +144,12 @@ const CASES: readonly ConformCase[] = [
   pageCase('numbers-in-single-bytes', 'takes page numbers in descriptors of one byte each', 8, {
     readable: Array.from({ length: 31 }, () => 1),
   }),
-  {
+  balloonCase({
     id: 'balloon/other-pages-kept',
     clause: OPERATION,
-    level: 'MUST',
     title: 'changes no page but those that it was given',
-    layouts: BOTH,
+    layouts: BOTH_LAYOUTS,
     run: async (bench) => {
-      await start(bench);
       const pages = freshPages(bench, 9);
       for (const [i, page] of pages.entries()) page.write(new Uint8Array(BALLOON_PAGE_SIZE).fill(i + 1));
       const given = pages.filter((_, i) => i % 2 === 1);
@@ -172,14 +161,12 @@ const CASES: readonly ConformCase[] = [
             `page ${i} of 9 changed, and was not given`,
           );
     },
-  },
-  {
+  }),
+  balloonCase({
     id: 'balloon/actual-kept',
     clause: FIELDS,
-    level: 'MUST',
     title: 'has the number of pages that the driver wrote in actual',
-    run: async (bench) => {
-      await start(bench);
+    run: (bench) => {
       const { offset, width } = BALLOON_CONFIG.actual;
       for (const count of [3, 200, 0]) {
         const bytes = new Uint8Array(width);
@@ -190,45 +177,37 @@ const CASES: readonly ConformCase[] = [
         bench.equal('actual', new DataView(seen.buffer).getUint32(0, true), count);
       }
     },
-  },
-  {
-    id: 'balloon/statistics-held',
-    clause: '5.5.6.3',
-    level: 'MUST',
-    title: 'keeps the buffer of statistics until it wants others',
-    layouts: BOTH,
-    needs: [hasStatistics],
-    run: async (bench) => {
-      await start(bench);
-      const queue = queueOf(bench, 'statistics');
-      give(bench, queue, statistics(0, 4, 5));
-      await bench.serve(bench.layOut(0));
-      await bench.settle();
-      bench.check(bench.ring(queue).take() === undefined, 'it returned the statistics at once');
+  }),
+  ...balloonCases({ layouts: BOTH_LAYOUTS, needs: [hasStatistics] }, [
+    {
+      id: 'balloon/statistics-held',
+      clause: '5.5.6.3',
+      title: 'keeps the buffer of statistics until it wants others',
+      run: async (bench) => {
+        const queue = queueOf(bench, 'statistics');
+        give(bench, queue, statistics(0, 4, 5));
+        await bench.serve(bench.layOut(0));
+        await bench.settle();
+        bench.check(bench.ring(queue).take() === undefined, 'it returned the statistics at once');
+      },
     },
-  },
-  {
-    id: 'balloon/statistics-of-any-tags',
-    clause: STATISTICS,
-    level: 'MUST',
-    title: 'takes statistics in any order, with tags that it does not know',
-    layouts: BOTH,
-    needs: [hasStatistics],
-    run: async (bench) => {
-      await start(bench);
-      give(bench, queueOf(bench, 'statistics'), statistics(9, 0xffff, 4, 1000, 0));
-      for (let n = 0; n < 3; n++) await bench.serve(bench.layOut(n));
+    {
+      id: 'balloon/statistics-of-any-tags',
+      clause: STATISTICS,
+      title: 'takes statistics in any order, with tags that it does not know',
+      run: async (bench) => {
+        give(bench, queueOf(bench, 'statistics'), statistics(9, 0xffff, 4, 1000, 0));
+        for (let n = 0; n < 3; n++) await bench.serve(bench.layOut(n));
+      },
     },
-  },
-  {
+  ]),
+  balloonCase({
     id: 'balloon/reports',
     clause: '5.5.6.7',
-    level: 'MUST',
     title: 'returns reports of free pages, one page and several',
-    layouts: BOTH,
+    layouts: BOTH_LAYOUTS,
     needs: [hasReports],
     run: async (bench) => {
-      await start(bench);
       const ring = bench.ring(queueOf(bench, 'reports'));
       for (const count of [1, 3, 2]) {
         const pages = freshPages(bench, count);
@@ -236,15 +215,13 @@ const CASES: readonly ConformCase[] = [
         bench.equal('the used id', (await ring.takeNext()).id, id);
       }
     },
-  },
-  {
+  }),
+  balloonCase({
     id: 'balloon/reports-poisoned',
     clause: REPORTING,
-    level: 'MUST',
     title: 'changes reported pages to the poison of the driver only',
     needs: [hasReports, hasPoison],
     run: async (bench) => {
-      await start(bench);
       const ring = bench.ring(queueOf(bench, 'reports'));
       // The poison is 0, as it is after a reset.
       const page = freshPages(bench, 1)[0]!;
@@ -256,7 +233,7 @@ const CASES: readonly ConformCase[] = [
         'a page of zeros became something else',
       );
     },
-  },
+  }),
   hostileCase('half-a-number', 'a request of 3 bytes', (bench) => give(bench, INFLATE_QUEUE, new Uint8Array(3))),
   hostileCase('number-and-a-byte', 'a request of 5 bytes', (bench) =>
     give(bench, INFLATE_QUEUE, new Uint8Array(5).fill(0xff)),

@@ -1,5 +1,12 @@
-import type { BenchSegment, ConformBench, ConformCase, Framing, LaidOutRequest } from '@virtio-platform/core';
-import type { QueueLayout } from '@virtio-platform/core/queue';
+import {
+  type BenchSegment,
+  BOTH_LAYOUTS,
+  type ConformBench,
+  type ConformCase,
+  type Framing,
+  type LaidOutRequest,
+  startedCase,
+} from '@virtio-platform/core';
 import { BLOCK_CONFIG } from '../block-config.ts';
 import { VIRTIO_BLK_F_MQ, VIRTIO_BLK_F_SEG_MAX } from '../block-features.ts';
 import {
@@ -12,9 +19,8 @@ import {
 import { configValue, diskFacts } from './block-disk-facts.ts';
 import { blockRequest, flush, patternOf, readOf, writeOf } from './block-requests.ts';
 import { hasDiscard, hasZeroes, rangeRequest, threeBlocks } from './range-cases.ts';
-import { isWritable, open, place, writeAndRead } from './request-cases.ts';
+import { diskCases, isWritable, open, place, writeAndRead } from './request-cases.ts';
 
-const BOTH: readonly QueueLayout[] = ['split', 'packed'];
 const FRAMING = '2.7.4.1';
 const OPERATION = '5.2.6';
 const SEED = 13;
@@ -40,7 +46,7 @@ const RANGE_CUTS: Readonly<Record<string, readonly [bytes: number, where: string
 
 function framed(id: string, title: string, run: (bench: ConformBench) => Promise<void>, isWrite = true): ConformCase {
   const needs = isWrite ? [isWritable] : [];
-  return { id: `block/${id}`, clause: FRAMING, level: 'MUST', title, layouts: BOTH, needs, run };
+  return { id: `block/${id}`, clause: FRAMING, level: 'MUST', title, layouts: BOTH_LAYOUTS, needs, run };
 }
 
 /** A request whose segments begin at odd addresses where `isOdd` says so. */
@@ -188,49 +194,42 @@ export const BLOCK_FRAMING_CASES: readonly ConformCase[] = [
     }),
     needs: [isWritable, hasDiscard],
   },
-  {
-    id: 'block/overwrite',
-    clause: OPERATION,
-    level: 'MUST',
-    title: 'has what was written last where a block is written again and again',
-    needs: [isWritable],
-    run: async (bench) => {
-      const facts = await open(bench);
-      const at = place(facts, 1);
-      for (let n = 0; n < 4; n++) {
-        const data = patternOf(at, SEED + n, facts.unit);
+  ...diskCases({ clause: OPERATION, needs: [isWritable] }, [
+    {
+      id: 'block/overwrite',
+      title: 'has what was written last where a block is written again and again',
+      run: async (bench, facts) => {
+        const at = place(facts, 1);
+        for (let n = 0; n < 4; n++) {
+          const data = patternOf(at, SEED + n, facts.unit);
+          await bench.serve(bench.layOutRequest(writeOf(at, data)));
+          await bench.serve(bench.layOutRequest(readOf(at, data)));
+        }
+      },
+    },
+    {
+      id: 'block/read-again',
+      title: 'reads the same again and again',
+      run: async (bench, facts) => {
+        const at = place(facts, 1);
+        const data = patternOf(at, SEED, facts.unit);
         await bench.serve(bench.layOutRequest(writeOf(at, data)));
-        await bench.serve(bench.layOutRequest(readOf(at, data)));
-      }
+        for (let n = 0; n < 4; n++) await bench.serve(bench.layOutRequest(readOf(at, data)));
+      },
     },
-  },
-  {
-    id: 'block/read-again',
-    clause: OPERATION,
-    level: 'MUST',
-    title: 'reads the same again and again',
-    needs: [isWritable],
-    run: async (bench) => {
-      const facts = await open(bench);
-      const at = place(facts, 1);
-      const data = patternOf(at, SEED, facts.unit);
-      await bench.serve(bench.layOutRequest(writeOf(at, data)));
-      for (let n = 0; n < 4; n++) await bench.serve(bench.layOutRequest(readOf(at, data)));
-    },
-  },
-  {
+  ]),
+  startedCase({
     id: 'block/queues-share-disk',
     clause: OPERATION,
-    level: 'MUST',
     title: 'reads by one queue what was written by another',
-    layouts: BOTH,
+    layouts: BOTH_LAYOUTS,
     needs: [
       isWritable,
       ({ acceptable, queueCount }) =>
         acceptable.has(VIRTIO_BLK_F_MQ) && queueCount > 1 ? undefined : 'the disk has one queue',
     ],
+    start: { queues: [0, 1] },
     run: async (bench) => {
-      await bench.start({ queues: [0, 1] });
       const facts = diskFacts(bench);
       const at = place(facts, 1);
       const data = patternOf(at, SEED, facts.unit);
@@ -240,5 +239,5 @@ export const BLOCK_FRAMING_CASES: readonly ConformCase[] = [
       await bench.serve(bench.layOutRequest(writeOf(at, again)), {}, bench.ring(0));
       await bench.serve(bench.layOutRequest({ ...readOf(at, again), queue: 1 }), {}, bench.ring(1));
     },
-  },
+  }),
 ];

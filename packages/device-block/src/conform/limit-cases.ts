@@ -4,7 +4,7 @@ import * as wire from '../layout.ts';
 import { configValue } from './block-disk-facts.ts';
 import { blockRequest, flush, patternOf, readOf, writeOf } from './block-requests.ts';
 import { hasDiscard, hasZeroes, rangeRequest, threeBlocks, type Range } from './range-cases.ts';
-import { isReadOnly, isWritable, open, place } from './request-cases.ts';
+import { diskCase, isReadOnly, isWritable, open, place } from './request-cases.ts';
 
 const OPERATION = '5.2.6';
 const NORMATIVE = '5.2.6.2';
@@ -265,18 +265,16 @@ export const BLOCK_LIMIT_CASES: readonly ConformCase[] = [
     clause: NORMATIVE,
     level: 'MUST',
   },
-  {
+  diskCase({
     id: 'block/read-only-read',
     clause: OPERATION,
-    level: 'MUST',
     title: 'reads, flushes and says its identification although it is read-only',
     needs: [isReadOnly],
-    run: async (bench) => {
-      const { unit } = await open(bench);
+    run: async (bench, { unit }) => {
       await serve(bench, blockRequest({ type: wire.VIRTIO_BLK_T_IN, room: unit * wire.SECTOR_SIZE }));
       await serve(bench, { ...flush(), check: () => undefined });
       const status = [wire.VIRTIO_BLK_S_OK, wire.VIRTIO_BLK_S_UNSUPP];
       await serve(bench, blockRequest({ type: wire.VIRTIO_BLK_T_GET_ID, room: wire.BLOCK_ID_SIZE, status }));
     },
-  },
+  }),
 ];

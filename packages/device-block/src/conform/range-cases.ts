@@ -1,4 +1,11 @@
-import type { CaseNeed, ConformBench, ConformCase, GoodRequest } from '@virtio-platform/core';
+import {
+  bareCases,
+  type CaseNeed,
+  type ConformBench,
+  type ConformCase,
+  type GoodRequest,
+  openedBy,
+} from '@virtio-platform/core';
 import { BLOCK_CONFIG } from '../block-config.ts';
 import { VIRTIO_BLK_F_DISCARD, VIRTIO_BLK_F_SECURE_ERASE, VIRTIO_BLK_F_WRITE_ZEROES } from '../block-features.ts';
 import * as wire from '../layout.ts';
@@ -56,6 +63,9 @@ export async function threeBlocks(
   return { ...facts, at, data };
 }
 
+/** A case on three blocks that were written. */
+const blocksCase = openedBy(threeBlocks);
+
 /** Zeroes the block in the middle, and looks at all three. */
 async function zeroesMiddle(bench: ConformBench, flags: number): Promise<void> {
   const { unit, at, data } = await threeBlocks(bench);
@@ -84,141 +94,114 @@ async function isRefused(bench: ConformBench, type: number, sector: (facts: Disk
 
 /** Discards, writes of zeroes and secure erases. */
 export const BLOCK_RANGE_CASES: readonly ConformCase[] = [
-  {
-    id: 'block/zeroes',
-    clause: NORMATIVE,
-    level: 'MUST',
-    title: 'reads zeroes where it wrote zeroes, and the blocks around as they were',
-    needs: [isWritable, hasZeroes],
-    run: (bench) => zeroesMiddle(bench, 0),
-  },
-  {
-    id: 'block/zeroes-unmap',
-    clause: NORMATIVE,
-    level: 'MUST',
-    title: 'reads zeroes also where the driver let it deallocate',
-    needs: [isWritable, hasZeroes],
-    run: (bench) => zeroesMiddle(bench, wire.VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP),
-  },
-  {
-    id: 'block/zeroes-unknown-flag',
-    clause: NORMATIVE,
-    level: 'MUST',
-    title: 'answers write zeroes with an unknown flag with UNSUPP, and changes nothing',
-    needs: [isWritable, hasZeroes],
-    run: (bench) => isUnsupported(bench, wire.VIRTIO_BLK_T_WRITE_ZEROES, UNKNOWN_FLAG),
-  },
-  {
-    id: 'block/discard-unmap',
-    clause: NORMATIVE,
-    level: 'MUST',
-    title: 'answers a discard with the unmap flag with UNSUPP, and changes nothing',
-    needs: [isWritable, hasDiscard],
-    run: (bench) => isUnsupported(bench, wire.VIRTIO_BLK_T_DISCARD, wire.VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP),
-  },
-  {
-    id: 'block/discard-unknown-flag',
-    clause: NORMATIVE,
-    level: 'MUST',
-    title: 'answers a discard with an unknown flag with UNSUPP, and changes nothing',
-    needs: [isWritable, hasDiscard],
-    run: (bench) => isUnsupported(bench, wire.VIRTIO_BLK_T_DISCARD, UNKNOWN_FLAG),
-  },
-  {
-    id: 'block/erase-unknown-flag',
-    clause: NORMATIVE,
-    level: 'MUST',
-    title: 'answers a secure erase with an unknown flag with UNSUPP, and changes nothing',
-    needs: [isWritable, hasErase],
-    run: (bench) => isUnsupported(bench, wire.VIRTIO_BLK_T_SECURE_ERASE, UNKNOWN_FLAG),
-  },
-  {
+  ...bareCases({ clause: NORMATIVE }, [
+    {
+      id: 'block/zeroes',
+      title: 'reads zeroes where it wrote zeroes, and the blocks around as they were',
+      needs: [isWritable, hasZeroes],
+      run: (bench) => zeroesMiddle(bench, 0),
+    },
+    {
+      id: 'block/zeroes-unmap',
+      title: 'reads zeroes also where the driver let it deallocate',
+      needs: [isWritable, hasZeroes],
+      run: (bench) => zeroesMiddle(bench, wire.VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP),
+    },
+    {
+      id: 'block/zeroes-unknown-flag',
+      title: 'answers write zeroes with an unknown flag with UNSUPP, and changes nothing',
+      needs: [isWritable, hasZeroes],
+      run: (bench) => isUnsupported(bench, wire.VIRTIO_BLK_T_WRITE_ZEROES, UNKNOWN_FLAG),
+    },
+    {
+      id: 'block/discard-unmap',
+      title: 'answers a discard with the unmap flag with UNSUPP, and changes nothing',
+      needs: [isWritable, hasDiscard],
+      run: (bench) => isUnsupported(bench, wire.VIRTIO_BLK_T_DISCARD, wire.VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP),
+    },
+    {
+      id: 'block/discard-unknown-flag',
+      title: 'answers a discard with an unknown flag with UNSUPP, and changes nothing',
+      needs: [isWritable, hasDiscard],
+      run: (bench) => isUnsupported(bench, wire.VIRTIO_BLK_T_DISCARD, UNKNOWN_FLAG),
+    },
+    {
+      id: 'block/erase-unknown-flag',
+      title: 'answers a secure erase with an unknown flag with UNSUPP, and changes nothing',
+      needs: [isWritable, hasErase],
+      run: (bench) => isUnsupported(bench, wire.VIRTIO_BLK_T_SECURE_ERASE, UNKNOWN_FLAG),
+    },
+  ]),
+  blocksCase({
     id: 'block/discard',
     clause: '5.2.6',
-    level: 'MUST',
     title: 'discards a block, and leaves those around it as they were',
     needs: [isWritable, hasDiscard],
-    run: async (bench) => {
-      const { unit, at, data } = await threeBlocks(bench);
+    run: async (bench, { unit, at, data }) => {
       const range = { sector: at + unit, sectors: unit };
       await bench.serve(bench.layOutRequest(rangeRequest(wire.VIRTIO_BLK_T_DISCARD, [range])));
       const bytes = unit * wire.SECTOR_SIZE;
       await bench.serve(bench.layOutRequest(readOf(at, data.subarray(0, bytes))));
       await bench.serve(bench.layOutRequest(readOf(at + 2 * unit, data.subarray(2 * bytes))));
     },
-  },
-  {
+  }),
+  blocksCase({
     id: 'block/zeroes-in-segments',
     clause: '2.7.4.1',
-    level: 'MUST',
     title: 'takes the range of write zeroes cut into descriptors',
     needs: [isWritable, hasZeroes],
-    run: async (bench) => {
-      const { unit, at, data } = await threeBlocks(bench);
+    run: async (bench, { unit, at, data }) => {
       const request = rangeRequest(wire.VIRTIO_BLK_T_WRITE_ZEROES, [{ sector: at, sectors: unit }]);
       await bench.serve(bench.layOutRequest(request, { readable: [20, 9] }));
       const after = data.slice().fill(0, 0, unit * wire.SECTOR_SIZE);
       await bench.serve(bench.layOutRequest(readOf(at, after)));
     },
-  },
-  {
-    id: 'block/zeroes-past-end',
-    clause: '5.2.6',
-    level: 'SHOULD',
-    title: 'answers write zeroes behind the end of the disk with IOERR',
-    isHostile: true,
-    needs: [isWritable, hasZeroes],
-    run: (bench) => isRefused(bench, wire.VIRTIO_BLK_T_WRITE_ZEROES, ({ sectors }) => BigInt(sectors)),
-  },
-  {
-    id: 'block/discard-past-end',
-    clause: '5.2.6',
-    level: 'SHOULD',
-    title: 'answers a discard behind the end of the disk with IOERR',
-    isHostile: true,
-    needs: [isWritable, hasDiscard],
-    run: (bench) => isRefused(bench, wire.VIRTIO_BLK_T_DISCARD, ({ sectors }) => BigInt(sectors)),
-  },
-  {
-    id: 'block/zeroes-sector-overflow',
-    clause: '5.2.6',
-    level: 'SHOULD',
-    title: 'answers write zeroes of a sector whose byte offset overflows 64 bits with IOERR',
-    isHostile: true,
-    needs: [isWritable, hasZeroes],
-    run: (bench) => isRefused(bench, wire.VIRTIO_BLK_T_WRITE_ZEROES, () => 1n << 55n),
-  },
-  {
-    id: 'block/zeroes-too-long',
-    clause: '5.2.6',
-    level: 'SHOULD',
-    title: 'does not write more zeroes at once than max_write_zeroes_sectors',
-    isHostile: true,
-    needs: [isWritable, hasZeroes],
-    run: async (bench) => {
-      const { at, data, sectors } = await threeBlocks(bench);
-      const most = Number(configValue(bench, BLOCK_CONFIG.max_write_zeroes_sectors));
-      if (most === 0 || most >= 0xffff_ffff - sectors) bench.skip('the disk has no limit that a range passes');
-      const status = [wire.VIRTIO_BLK_S_IOERR, wire.VIRTIO_BLK_S_UNSUPP];
-      const range = { sector: at, sectors: most + 8 };
-      await bench.serve(bench.layOutRequest(rangeRequest(wire.VIRTIO_BLK_T_WRITE_ZEROES, [range], status)));
-      await bench.serve(bench.layOutRequest(readOf(at, data)));
+  }),
+  ...bareCases({ clause: '5.2.6', level: 'SHOULD', isHostile: true }, [
+    {
+      id: 'block/zeroes-past-end',
+      title: 'answers write zeroes behind the end of the disk with IOERR',
+      needs: [isWritable, hasZeroes],
+      run: (bench) => isRefused(bench, wire.VIRTIO_BLK_T_WRITE_ZEROES, ({ sectors }) => BigInt(sectors)),
     },
-  },
-  {
-    id: 'block/half-a-range',
-    clause: '5.2.6',
-    level: 'SHOULD',
-    title: 'does not answer OK to half a range of write zeroes',
-    isHostile: true,
-    needs: [isWritable, hasZeroes],
-    run: async (bench) => {
-      const { at, unit, data } = await threeBlocks(bench);
-      const right = [wire.VIRTIO_BLK_S_IOERR, wire.VIRTIO_BLK_S_UNSUPP];
-      const whole = rangeRequest(wire.VIRTIO_BLK_T_WRITE_ZEROES, [{ sector: at, sectors: unit }], right);
-      const half = { ...whole, readable: whole.readable.subarray(0, whole.readable.length - 8) };
-      await bench.serve(bench.layOutRequest(half));
-      await bench.serve(bench.layOutRequest(readOf(at, data)));
+    {
+      id: 'block/discard-past-end',
+      title: 'answers a discard behind the end of the disk with IOERR',
+      needs: [isWritable, hasDiscard],
+      run: (bench) => isRefused(bench, wire.VIRTIO_BLK_T_DISCARD, ({ sectors }) => BigInt(sectors)),
     },
-  },
+    {
+      id: 'block/zeroes-sector-overflow',
+      title: 'answers write zeroes of a sector whose byte offset overflows 64 bits with IOERR',
+      needs: [isWritable, hasZeroes],
+      run: (bench) => isRefused(bench, wire.VIRTIO_BLK_T_WRITE_ZEROES, () => 1n << 55n),
+    },
+    {
+      id: 'block/zeroes-too-long',
+      title: 'does not write more zeroes at once than max_write_zeroes_sectors',
+      needs: [isWritable, hasZeroes],
+      run: async (bench) => {
+        const { at, data, sectors } = await threeBlocks(bench);
+        const most = Number(configValue(bench, BLOCK_CONFIG.max_write_zeroes_sectors));
+        if (most === 0 || most >= 0xffff_ffff - sectors) bench.skip('the disk has no limit that a range passes');
+        const status = [wire.VIRTIO_BLK_S_IOERR, wire.VIRTIO_BLK_S_UNSUPP];
+        const range = { sector: at, sectors: most + 8 };
+        await bench.serve(bench.layOutRequest(rangeRequest(wire.VIRTIO_BLK_T_WRITE_ZEROES, [range], status)));
+        await bench.serve(bench.layOutRequest(readOf(at, data)));
+      },
+    },
+    {
+      id: 'block/half-a-range',
+      title: 'does not answer OK to half a range of write zeroes',
+      needs: [isWritable, hasZeroes],
+      run: async (bench) => {
+        const { at, unit, data } = await threeBlocks(bench);
+        const right = [wire.VIRTIO_BLK_S_IOERR, wire.VIRTIO_BLK_S_UNSUPP];
+        const whole = rangeRequest(wire.VIRTIO_BLK_T_WRITE_ZEROES, [{ sector: at, sectors: unit }], right);
+        const half = { ...whole, readable: whole.readable.subarray(0, whole.readable.length - 8) };
+        await bench.serve(bench.layOutRequest(half));
+        await bench.serve(bench.layOutRequest(readOf(at, data)));
+      },
+    },
+  ]),
 ];

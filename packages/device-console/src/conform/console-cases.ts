@@ -1,22 +1,22 @@
 import {
-  feedRing,
-  offersFeature,
+  BOTH_LAYOUTS,
+  caseGroup,
   type Clause,
   type ConformBench,
   type ConformCase,
   type ConformRing,
   type DeviceCases,
+  feedRing,
   type Framing,
   type GoodRequest,
+  offersFeature,
 } from '@virtio-platform/core';
-import type { QueueLayout } from '@virtio-platform/core/queue';
 import { CONSOLE_CONFIG } from '../console-config.ts';
 import { CONSOLE_FEATURES, VIRTIO_CONSOLE_F_EMERG_WRITE, VIRTIO_CONSOLE_F_MULTIPORT } from '../console-features.ts';
 import { controlMessage } from '../control-message.ts';
 import * as wire from '../layout.ts';
 import { ConsoleLine, LINE_BYTES, type HeardMessage, type LineOptions } from './console-line.ts';
 
-const BOTH: readonly QueueLayout[] = ['split', 'packed'];
 const OPERATION = '5.3.6';
 const MULTIPORT = '5.3.6.2';
 const MULTIPORT_NORMATIVE = '5.3.6.2.1';
@@ -44,6 +44,7 @@ function lineCase({ start = {}, isLooped = true, run, ...rest }: LineTemplate): 
     },
   };
 }
+const lineCases = caseGroup(lineCase);
 
 /** Bytes that are sent in one framing, or received in one. */
 function framingCase(
@@ -56,7 +57,7 @@ function framingCase(
     id: `console/${id}`,
     clause: OPERATION,
     title,
-    layouts: BOTH,
+    layouts: BOTH_LAYOUTS,
     start: { size: 128, buffers: 0 },
     run: async (line) => {
       for (let seed = 0; seed < 3; seed++) {
@@ -79,7 +80,7 @@ function controlCase(
     id: `console/${id}`,
     clause,
     title,
-    layouts: BOTH,
+    layouts: BOTH_LAYOUTS,
     isLooped: false,
     start: { isMultiport: true, size: 32 },
     run,
@@ -96,7 +97,7 @@ function hostileCase(
     id: `console/hostile-${id}`,
     clause: isMultiport ? MULTIPORT : OPERATION,
     title: `survives ${title}`,
-    layouts: BOTH,
+    layouts: BOTH_LAYOUTS,
     isHostile: true,
     isLooped: false,
     start: { isMultiport, size: 32 },
@@ -129,31 +130,29 @@ const CASES: readonly ConformCase[] = [
   framingCase('received-in-odd-lengths', 'writes into descriptors of odd lengths', {}, [1, 5, 11, LINE_BYTES]),
   framingCase('received-in-short-buffers', 'spreads bytes over buffers of 8 bytes', {}, [8]),
   framingCase('received-in-buffers-of-a-byte', 'spreads bytes over buffers of a byte', {}, [1]),
-  lineCase({
-    id: 'console/many-messages',
-    clause: OPERATION,
-    title: 'keeps the order of 100 messages over a ring of 8',
-    layouts: BOTH,
-    start: { size: 8 },
-    run: async (line) => {
-      for (let n = 0; n < 100; n++) {
-        const bytes = text(1 + (n % 30), n);
-        await line.send(bytes);
-        await line.expect(bytes);
-      }
+  ...lineCases({ clause: OPERATION, layouts: BOTH_LAYOUTS }, [
+    {
+      id: 'console/many-messages',
+      title: 'keeps the order of 100 messages over a ring of 8',
+      start: { size: 8 },
+      run: async (line) => {
+        for (let n = 0; n < 100; n++) {
+          const bytes = text(1 + (n % 30), n);
+          await line.send(bytes);
+          await line.expect(bytes);
+        }
+      },
     },
-  }),
-  lineCase({
-    id: 'console/long-message',
-    clause: OPERATION,
-    title: 'takes a message of 4000 bytes',
-    layouts: BOTH,
-    start: { size: 32, buffers: 20 },
-    run: async (line) => {
-      await line.send(text(4000));
-      await line.expect(text(4000));
+    {
+      id: 'console/long-message',
+      title: 'takes a message of 4000 bytes',
+      start: { size: 32, buffers: 20 },
+      run: async (line) => {
+        await line.send(text(4000));
+        await line.expect(text(4000));
+      },
     },
-  }),
+  ]),
   {
     id: 'console/emergency-before-start',
     clause: '5.3.5.1',

@@ -1,7 +1,16 @@
-import type { Clause, ConformBench, ConformCase, DeviceCases, Framing, GoodRequest } from '@virtio-platform/core';
-import type { QueueLayout } from '@virtio-platform/core/queue';
+import {
+  bareCase,
+  BOTH_LAYOUTS,
+  type Clause,
+  type ConformBench,
+  type ConformCase,
+  type DeviceCases,
+  type Framing,
+  type GoodRequest,
+  misuseOf,
+  startedCase,
+} from '@virtio-platform/core';
 
-const BOTH: readonly QueueLayout[] = ['split', 'packed'];
 const QUEUE = 0;
 const OPERATION = '5.4.6';
 const NORMATIVE = '5.4.6.2';
@@ -32,7 +41,7 @@ function cutCase(id: string, title: string, bytes: number, framing: Framing): Co
     clause: OPERATION,
     level: 'MUST',
     title,
-    layouts: BOTH,
+    layouts: BOTH_LAYOUTS,
     run: async (bench) => {
       await bench.start({ size: 128 });
       const seen = new Set<string>();
@@ -43,22 +52,7 @@ function cutCase(id: string, title: string, bytes: number, framing: Framing): Co
 }
 
 /** A request that no driver may make. */
-function hostileCase(id: string, title: string, misuse: (bench: ConformBench) => void): ConformCase {
-  return {
-    id: `entropy/hostile-${id}`,
-    clause: OPERATION,
-    level: 'MUST',
-    title: `survives ${title}`,
-    layouts: BOTH,
-    isHostile: true,
-    run: async (bench) => {
-      await bench.start();
-      await bench.serve(bench.layOut(0));
-      misuse(bench);
-      await bench.settle();
-    },
-  };
-}
+const hostileCase = misuseOf({ type: 'entropy', clause: OPERATION });
 
 const CASES: readonly ConformCase[] = [
   cutCase('short', 'fills buffers of 8 bytes', 8, {}),
@@ -67,14 +61,12 @@ const CASES: readonly ConformCase[] = [
     writable: Array.from({ length: 23 }, () => 1),
   }),
   cutCase('long', 'fills buffers of 64 KiB, or a part of them', 0x1_0000, {}),
-  {
+  startedCase({
     id: 'entropy/one-byte',
     clause: NORMATIVE,
-    level: 'MUST',
     title: 'puts a byte into buffers of one byte',
-    layouts: BOTH,
+    layouts: BOTH_LAYOUTS,
     run: async (bench) => {
-      await bench.start();
       const seen = new Set<number>();
       for (let n = 0; n < 24; n++) {
         const bytes = await read(bench, 1);
@@ -83,15 +75,14 @@ const CASES: readonly ConformCase[] = [
       }
       bench.check(seen.size > 1, 'each of 24 random bytes is the same');
     },
-  },
-  {
+  }),
+  startedCase({
     id: 'entropy/at-once',
     clause: OPERATION,
-    level: 'MUST',
     title: 'fills buffers that it has at once with bytes of their own',
-    layouts: BOTH,
-    run: async (bench) => {
-      const ring = await bench.start({ size: 32 });
+    layouts: BOTH_LAYOUTS,
+    start: { size: 32 },
+    run: async (bench, ring) => {
       const given = Array.from({ length: 20 }, () => bench.layOutRequest(request(32)));
       const byId = new Map(given.map((laid) => [ring.add(laid.segments), laid]));
       ring.publish();
@@ -107,8 +98,8 @@ const CASES: readonly ConformCase[] = [
       }
       bench.equal('the number of buffers that differ', seen.size, given.length);
     },
-  },
-  {
+  }),
+  bareCase({
     id: 'entropy/differs-after-reset',
     clause: OPERATION,
     level: 'SHOULD',
@@ -121,7 +112,7 @@ const CASES: readonly ConformCase[] = [
       }
       bench.equal('the number of first buffers that differ', seen.size, 3);
     },
-  },
+  }),
   hostileCase('readable', 'a buffer that is readable', (bench) => {
     bench.ring().give([{ buffer: bench.allocate('a readable buffer', 64) }]);
   }),

@@ -1,4 +1,4 @@
-import { offersFeature, type ConformCase, type Framing } from '@virtio-platform/core';
+import { BOTH_LAYOUTS, caseGroup, type ConformCase, type Framing, offersFeature } from '@virtio-platform/core';
 import {
   VIRTIO_F_IN_ORDER,
   VIRTIO_RING_F_EVENT_IDX,
@@ -8,7 +8,7 @@ import * as ctrl from '../control/control-commands.ts';
 import { addressCommand, ANNOUNCE_ACK, modeCommand, tablesCommand, vlanCommand } from '../control/net-command.ts';
 import * as feature from '../net-features.ts';
 import { VIRTIO_NET_S_ANNOUNCE } from '../layout.ts';
-import { BOTH, netCase, type NetTemplate } from './net-case.ts';
+import { netCase, type NetTemplate } from './net-case.ts';
 import { configOf, type NetPort } from './net-port.ts';
 
 const COMMANDS = '5.1.6.5';
@@ -30,13 +30,14 @@ function commandCase(template: CommandTemplate): ConformCase {
     ...template,
   });
 }
+const commandCases = caseGroup(commandCase);
 
 /** A command with data that is cut in one way. */
 function cutCase(id: string, title: string, framing: Framing, rest: Partial<NetTemplate> = {}): ConformCase {
   return commandCase({
     id: `net/command-${id}`,
     title,
-    layouts: BOTH,
+    layouts: BOTH_LAYOUTS,
     start: { buffers: 2, size: 32 },
     ...rest,
     run: async (port) => {
@@ -109,124 +110,118 @@ export const NET_COMMAND_CASES: readonly ConformCase[] = [
       needs: [offersFeature(VIRTIO_RING_F_INDIRECT_DESC, feature.NET_FEATURES)],
     },
   ),
-  commandCase({
-    id: 'net/command-used-length',
-    clause: '2.7.8.2',
-    title: 'returns a command with a used length of the acknowledgement',
-    layouts: BOTH,
-    run: async (port) => {
-      const laid = port.layOutCommand(ON, 1);
-      const { length } = await port.bench.serve(laid);
-      port.bench.check(length <= 1, `the used length is ${length}`);
-      port.bench.equal('the acknowledgement', laid.segments.at(-1)!.buffer.read()[0]!, 0);
+  ...commandCases({ layouts: BOTH_LAYOUTS }, [
+    {
+      id: 'net/command-used-length',
+      clause: '2.7.8.2',
+      title: 'returns a command with a used length of the acknowledgement',
+      run: async (port) => {
+        const laid = port.layOutCommand(ON, 1);
+        const { length } = await port.bench.serve(laid);
+        port.bench.check(length <= 1, `the used length is ${length}`);
+        port.bench.equal('the acknowledgement', laid.segments.at(-1)!.buffer.read()[0]!, 0);
+      },
     },
-  }),
-  commandCase({
-    id: 'net/command-acknowledged-in-front',
-    title: 'writes the acknowledgement into the first of several writable bytes',
-    layouts: BOTH,
-    run: async (port) => {
-      for (const writable of [[], [1], [3]]) {
-        const laid = port.layOutCommand(ON, 8, { writable });
-        await port.bench.serve(laid);
-        const first = laid.segments.find(({ isWritable }) => isWritable)!.buffer;
-        port.bench.equal('the acknowledgement', first.read()[0]!, 0);
-      }
+    {
+      id: 'net/command-acknowledged-in-front',
+      title: 'writes the acknowledgement into the first of several writable bytes',
+      run: async (port) => {
+        for (const writable of [[], [1], [3]]) {
+          const laid = port.layOutCommand(ON, 8, { writable });
+          await port.bench.serve(laid);
+          const first = laid.segments.find(({ isWritable }) => isWritable)!.buffer;
+          port.bench.equal('the acknowledgement', first.read()[0]!, 0);
+        }
+      },
     },
-  }),
-  commandCase({
-    id: 'net/command-batch',
-    title: 'does all commands of a batch',
-    layouts: BOTH,
-    start: { buffers: 2, size: 32 },
-    run: async (port) => {
-      for (let round = 0; round < 3; round++) await atOnce(port, 8);
+    {
+      id: 'net/command-batch',
+      title: 'does all commands of a batch',
+      start: { buffers: 2, size: 32 },
+      run: async (port) => {
+        for (let round = 0; round < 3; round++) await atOnce(port, 8);
+      },
     },
-  }),
-  commandCase({
-    id: 'net/command-laps',
-    title: 'does 100 commands over a ring of 4',
-    layouts: BOTH,
-    start: { buffers: 2, size: 4 },
-    run: async (port) => {
-      for (let n = 0; n < 100; n++) await port.order(modeCommand(ctrl.VIRTIO_NET_CTRL_RX_PROMISC, n % 2 === 0));
+    {
+      id: 'net/command-laps',
+      title: 'does 100 commands over a ring of 4',
+      start: { buffers: 2, size: 4 },
+      run: async (port) => {
+        for (let n = 0; n < 100; n++) await port.order(modeCommand(ctrl.VIRTIO_NET_CTRL_RX_PROMISC, n % 2 === 0));
+      },
     },
-  }),
-  commandCase({
-    id: 'net/command-in-order',
-    clause: '6.2',
-    title: 'returns commands in their order, with IN_ORDER',
-    layouts: BOTH,
-    needs: [offersFeature(VIRTIO_F_IN_ORDER, feature.NET_FEATURES)],
-    start: { buffers: 2, size: 32, with: [VIRTIO_F_IN_ORDER] },
-    run: async (port) => {
-      const ring = port.control;
-      const ids = Array.from({ length: 6 }, () => ring.add(port.layOutCommand(ON, 1).segments));
-      ring.publish();
-      ring.kick();
-      for (const id of ids) port.bench.equal('the used id', (await ring.takeNext()).id, id);
+    {
+      id: 'net/command-in-order',
+      clause: '6.2',
+      title: 'returns commands in their order, with IN_ORDER',
+      needs: [offersFeature(VIRTIO_F_IN_ORDER, feature.NET_FEATURES)],
+      start: { buffers: 2, size: 32, with: [VIRTIO_F_IN_ORDER] },
+      run: async (port) => {
+        const ring = port.control;
+        const ids = Array.from({ length: 6 }, () => ring.add(port.layOutCommand(ON, 1).segments));
+        ring.publish();
+        ring.kick();
+        for (const id of ids) port.bench.equal('the used id', (await ring.takeNext()).id, id);
+      },
     },
-  }),
-  commandCase({
-    id: 'net/command-notified',
-    clause: '2.7.7.2',
-    title: 'notifies of the commands that the driver wants to be told of',
-    layouts: BOTH,
-    run: async (port) => {
-      const { bench } = port;
-      for (let n = 0; n < 3; n++) {
-        await bench.settle();
-        bench.drain();
+    {
+      id: 'net/command-notified',
+      clause: '2.7.7.2',
+      title: 'notifies of the commands that the driver wants to be told of',
+      run: async (port) => {
+        const { bench } = port;
+        for (let n = 0; n < 3; n++) {
+          await bench.settle();
+          bench.drain();
+          await port.order(ON);
+          bench.check(await bench.notified(), 'no notification of a command');
+        }
+      },
+    },
+    {
+      id: 'net/command-event',
+      clause: '2.7.7.2',
+      title: 'notifies as a command reaches the event',
+      needs: [offersFeature(VIRTIO_RING_F_EVENT_IDX, feature.NET_FEATURES)],
+      start: { buffers: 2, with: [VIRTIO_RING_F_EVENT_IDX] },
+      run: async (port) => {
+        const { bench } = port;
+        for (let n = 0; n < 6; n++) {
+          port.control.wantNotificationAt(port.control.nextUsed);
+          await bench.settle();
+          bench.drain();
+          await port.order(ON);
+          bench.check(await bench.notified(), 'no notification of a command at the event');
+        }
+      },
+    },
+    {
+      id: 'net/command-among-frames',
+      title: 'does commands while frames come and go',
+      isLooped: true,
+      start: { buffers: 16, size: 32 },
+      run: async (port) => {
+        for (let number = 1; number <= 12; number++) {
+          const frame = port.frame({ number });
+          port.give(frame);
+          await port.order(ON);
+          await port.transmitter().takeNext();
+          await port.expect(frame);
+        }
+      },
+    },
+    {
+      id: 'net/command-of-no-class',
+      level: 'SHOULD',
+      title: 'answers ERR to a class that there is not, and goes on',
+      features: [feature.VIRTIO_NET_F_CTRL_RX],
+      run: async (port) => {
+        for (const ofClass of [UNKNOWN, 0xff])
+          await port.refused({ class: ofClass, command: 0, data: Uint8Array.of(1) });
         await port.order(ON);
-        bench.check(await bench.notified(), 'no notification of a command');
-      }
+      },
     },
-  }),
-  commandCase({
-    id: 'net/command-event',
-    clause: '2.7.7.2',
-    title: 'notifies as a command reaches the event',
-    layouts: BOTH,
-    needs: [offersFeature(VIRTIO_RING_F_EVENT_IDX, feature.NET_FEATURES)],
-    start: { buffers: 2, with: [VIRTIO_RING_F_EVENT_IDX] },
-    run: async (port) => {
-      const { bench } = port;
-      for (let n = 0; n < 6; n++) {
-        port.control.wantNotificationAt(port.control.nextUsed);
-        await bench.settle();
-        bench.drain();
-        await port.order(ON);
-        bench.check(await bench.notified(), 'no notification of a command at the event');
-      }
-    },
-  }),
-  commandCase({
-    id: 'net/command-among-frames',
-    title: 'does commands while frames come and go',
-    layouts: BOTH,
-    isLooped: true,
-    start: { buffers: 16, size: 32 },
-    run: async (port) => {
-      for (let number = 1; number <= 12; number++) {
-        const frame = port.frame({ number });
-        port.give(frame);
-        await port.order(ON);
-        await port.transmitter().takeNext();
-        await port.expect(frame);
-      }
-    },
-  }),
-  commandCase({
-    id: 'net/command-of-no-class',
-    level: 'SHOULD',
-    title: 'answers ERR to a class that there is not, and goes on',
-    layouts: BOTH,
-    features: [feature.VIRTIO_NET_F_CTRL_RX],
-    run: async (port) => {
-      for (const ofClass of [UNKNOWN, 0xff]) await port.refused({ class: ofClass, command: 0, data: Uint8Array.of(1) });
-      await port.order(ON);
-    },
-  }),
+  ]),
   unknownCase('rx', ctrl.VIRTIO_NET_CTRL_RX, [feature.VIRTIO_NET_F_CTRL_RX]),
   unknownCase('mac', ctrl.VIRTIO_NET_CTRL_MAC, [feature.VIRTIO_NET_F_CTRL_MAC_ADDR]),
   unknownCase('vlan', ctrl.VIRTIO_NET_CTRL_VLAN, [feature.VIRTIO_NET_F_CTRL_VLAN]),

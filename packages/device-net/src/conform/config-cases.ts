@@ -2,7 +2,7 @@ import type { ConformBench, ConformCase } from '@virtio-platform/core';
 import { NET_CONFIG, type NetField } from '../net-config.ts';
 import * as feature from '../net-features.ts';
 import { ETHERNET_HEADER, MAC_BYTES, VIRTIO_NET_S_ANNOUNCE, VIRTIO_NET_S_LINK_UP } from '../layout.ts';
-import { netCase, offersNet } from './net-case.ts';
+import { netCase, netCases, offersNet } from './net-case.ts';
 import { NetPort } from './net-port.ts';
 
 const LAYOUT = '5.1.4';
@@ -91,34 +91,32 @@ export const NET_CONFIG_CASES: readonly ConformCase[] = [
     (mtu) => mtu >= 1280,
     'SHOULD',
   ),
-  netCase({
-    id: 'net/mtu-stays',
-    clause: NORMATIVE,
-    title: 'keeps its MTU while frames are sent, and over a reset',
-    features: [feature.VIRTIO_NET_F_MTU],
-    isLooped: false,
-    run: async (port) => {
-      const { bench } = port;
-      const before = value(bench, 'mtu');
-      for (let n = 0; n < 4; n++) await port.send(port.frame());
-      bench.equal('mtu', value(bench, 'mtu'), before);
-      await bench.start();
-      bench.equal('mtu after a reset', value(bench, 'mtu'), before);
+  ...netCases({ clause: NORMATIVE, features: [feature.VIRTIO_NET_F_MTU] }, [
+    {
+      id: 'net/mtu-stays',
+      title: 'keeps its MTU while frames are sent, and over a reset',
+      isLooped: false,
+      run: async (port) => {
+        const { bench } = port;
+        const before = value(bench, 'mtu');
+        for (let n = 0; n < 4; n++) await port.send(port.frame());
+        bench.equal('mtu', value(bench, 'mtu'), before);
+        await bench.start();
+        bench.equal('mtu after a reset', value(bench, 'mtu'), before);
+      },
     },
-  }),
-  netCase({
-    id: 'net/mtu-forwarded',
-    clause: NORMATIVE,
-    title: 'forwards frames of exactly its MTU, whole',
-    features: [feature.VIRTIO_NET_F_MTU],
-    run: async (port) => {
-      const mtu = value(port.bench, 'mtu');
-      const frame = port.frame({ data: mtu });
-      port.bench.equal('the length of the frame', frame.length, mtu + ETHERNET_HEADER);
-      port.supply([port.header + frame.length]);
-      for (let i = 0; i < 3; i++) await port.exchange(frame);
+    {
+      id: 'net/mtu-forwarded',
+      title: 'forwards frames of exactly its MTU, whole',
+      run: async (port) => {
+        const mtu = value(port.bench, 'mtu');
+        const frame = port.frame({ data: mtu });
+        port.bench.equal('the length of the frame', frame.length, mtu + ETHERNET_HEADER);
+        port.supply([port.header + frame.length]);
+        for (let i = 0; i < 3; i++) await port.exchange(frame);
+      },
     },
-  }),
+  ]),
   fieldCase(
     'speed-range',
     feature.VIRTIO_NET_F_SPEED_DUPLEX,

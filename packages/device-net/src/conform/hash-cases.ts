@@ -12,7 +12,7 @@ import {
   VIRTIO_NET_HASH_TYPE_UDPV4,
   VIRTIO_NET_HASH_TYPE_UDPV6,
 } from '../receive-side-scaling/frame-hash.ts';
-import { netCase } from './net-case.ts';
+import { netCase, netCases } from './net-case.ts';
 import type { FrameOptions } from './net-frame.ts';
 import type { NetPort } from './net-port.ts';
 
@@ -75,66 +75,63 @@ export const NET_HASH_CASES: readonly ConformCase[] = [
       for (const kind of ['ipv4', 'ipv6', 'local'] as const) await hashed(port, { kind }, 0);
     },
   }),
-  netCase({
-    id: 'net/hash-none-of-other-frames',
-    clause: REPORTING,
-    title: 'reports no hash of frames of other types than those that are on',
-    features: FEATURES,
-    run: async (port) => {
-      await turnOn(port, VIRTIO_NET_HASH_TYPE_TCPV4);
-      await hashed(port, { kind: 'ipv4', protocol: IP_UDP }, VIRTIO_NET_HASH_TYPE_TCPV4);
-      await hashed(port, { kind: 'ipv6', protocol: IP_TCP }, VIRTIO_NET_HASH_TYPE_TCPV4);
-      await hashed(port, { kind: 'local' }, VIRTIO_NET_HASH_TYPE_TCPV4);
+  ...netCases({ features: FEATURES }, [
+    {
+      id: 'net/hash-none-of-other-frames',
+      clause: REPORTING,
+      title: 'reports no hash of frames of other types than those that are on',
+      run: async (port) => {
+        await turnOn(port, VIRTIO_NET_HASH_TYPE_TCPV4);
+        await hashed(port, { kind: 'ipv4', protocol: IP_UDP }, VIRTIO_NET_HASH_TYPE_TCPV4);
+        await hashed(port, { kind: 'ipv6', protocol: IP_TCP }, VIRTIO_NET_HASH_TYPE_TCPV4);
+        await hashed(port, { kind: 'local' }, VIRTIO_NET_HASH_TYPE_TCPV4);
+      },
     },
-  }),
-  netCase({
-    id: 'net/hash-of-ports-first',
-    clause: CALCULATION,
-    title: 'prefers the hash of addresses and ports, and takes that of addresses where there is no other',
-    features: FEATURES,
-    run: async (port) => {
-      const both = VIRTIO_NET_HASH_TYPE_IPV4 | VIRTIO_NET_HASH_TYPE_TCPV4;
-      await turnOn(port, both);
-      await hashed(port, { kind: 'ipv4', protocol: IP_TCP, flow: 5 }, both);
-      await hashed(port, { kind: 'ipv4', protocol: IP_UDP, flow: 5 }, both);
+    {
+      id: 'net/hash-of-ports-first',
+      clause: CALCULATION,
+      title: 'prefers the hash of addresses and ports, and takes that of addresses where there is no other',
+      run: async (port) => {
+        const both = VIRTIO_NET_HASH_TYPE_IPV4 | VIRTIO_NET_HASH_TYPE_TCPV4;
+        await turnOn(port, both);
+        await hashed(port, { kind: 'ipv4', protocol: IP_TCP, flow: 5 }, both);
+        await hashed(port, { kind: 'ipv4', protocol: IP_UDP, flow: 5 }, both);
+      },
     },
-  }),
-  netCase({
-    id: 'net/hash-with-another-key',
-    clause: CALCULATION,
-    title: 'goes by the key that came last, also by a shorter one',
-    features: FEATURES,
-    run: async (port) => {
-      await turnOn(port, VIRTIO_NET_HASH_TYPE_UDPV4);
-      for (const length of [NET_HASH_KEY_BYTES, 16]) {
-        const key = Uint8Array.from({ length }, (_, i) => 0xf1 ^ (i * 3));
-        await turnOn(port, VIRTIO_NET_HASH_TYPE_UDPV4, key);
-        const whole = new Uint8Array(NET_HASH_KEY_BYTES);
-        whole.set(key);
-        await hashed(port, { kind: 'ipv4', flow: 7 }, VIRTIO_NET_HASH_TYPE_UDPV4, whole);
-      }
+    {
+      id: 'net/hash-with-another-key',
+      clause: CALCULATION,
+      title: 'goes by the key that came last, also by a shorter one',
+      run: async (port) => {
+        await turnOn(port, VIRTIO_NET_HASH_TYPE_UDPV4);
+        for (const length of [NET_HASH_KEY_BYTES, 16]) {
+          const key = Uint8Array.from({ length }, (_, i) => 0xf1 ^ (i * 3));
+          await turnOn(port, VIRTIO_NET_HASH_TYPE_UDPV4, key);
+          const whole = new Uint8Array(NET_HASH_KEY_BYTES);
+          whole.set(key);
+          await hashed(port, { kind: 'ipv4', flow: 7 }, VIRTIO_NET_HASH_TYPE_UDPV4, whole);
+        }
+      },
     },
-  }),
-  netCase({
-    id: 'net/hash-off-again',
-    clause: REPORTING,
-    title: 'reports no hash once the driver turned all types off',
-    features: FEATURES,
-    run: async (port) => {
-      await turnOn(port, VIRTIO_NET_HASH_TYPE_UDPV4);
-      await hashed(port, { kind: 'ipv4' }, VIRTIO_NET_HASH_TYPE_UDPV4);
-      await turnOn(port, 0);
-      await hashed(port, { kind: 'ipv4' }, 0);
+    {
+      id: 'net/hash-off-again',
+      clause: REPORTING,
+      title: 'reports no hash once the driver turned all types off',
+      run: async (port) => {
+        await turnOn(port, VIRTIO_NET_HASH_TYPE_UDPV4);
+        await hashed(port, { kind: 'ipv4' }, VIRTIO_NET_HASH_TYPE_UDPV4);
+        await turnOn(port, 0);
+        await hashed(port, { kind: 'ipv4' }, 0);
+      },
     },
-  }),
-  netCase({
-    id: 'net/hash-none-after-reset',
-    clause: REPORTING,
-    title: 'reports no hash after a reset',
-    features: FEATURES,
-    run: async (port) => {
-      await turnOn(port, VIRTIO_NET_HASH_TYPE_UDPV4);
-      await hashed(await port.again(), { kind: 'ipv4' }, 0);
+    {
+      id: 'net/hash-none-after-reset',
+      clause: REPORTING,
+      title: 'reports no hash after a reset',
+      run: async (port) => {
+        await turnOn(port, VIRTIO_NET_HASH_TYPE_UDPV4);
+        await hashed(await port.again(), { kind: 'ipv4' }, 0);
+      },
     },
-  }),
+  ]),
 ];

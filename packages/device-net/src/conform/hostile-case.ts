@@ -1,12 +1,10 @@
-import type { ConformCase } from '@virtio-platform/core';
-import { BOTH, netCase, type NetTemplate } from './net-case.ts';
+import { BOTH_LAYOUTS, caseGroup, type CaseGroup, type ConformCase } from '@virtio-platform/core';
+import { netCase, type NetTemplate } from './net-case.ts';
 
 /** A case in which the driver breaks a rule of network devices, on a device that sent one frame before. */
-export function hostileCase(
-  template: Pick<NetTemplate, 'id' | 'title' | 'clause' | 'run'> & Partial<NetTemplate>,
-): ConformCase {
+export function hostileCase(template: NetTemplate): ConformCase {
   return netCase({
-    layouts: BOTH,
+    layouts: BOTH_LAYOUTS,
     isLooped: false,
     isHostile: true,
     ...template,
@@ -16,3 +14,6 @@ export function hostileCase(
     },
   });
 }
+
+/** Cases in which the driver breaks a rule, with what they share. */
+export const hostileCases: CaseGroup<NetTemplate, ConformCase> = caseGroup(hostileCase);

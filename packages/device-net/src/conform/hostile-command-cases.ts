@@ -2,7 +2,7 @@ import type { ConformCase } from '@virtio-platform/core';
 import * as ctrl from '../control/control-commands.ts';
 import { hashCommand, scalingCommand, type NetCommand } from '../control/net-command.ts';
 import * as feature from '../net-features.ts';
-import { hostileCase } from './hostile-case.ts';
+import { hostileCase, hostileCases } from './hostile-case.ts';
 import type { NetPort } from './net-port.ts';
 
 const COMMANDS = '5.1.6.5';
@@ -193,21 +193,19 @@ export const HOSTILE_COMMAND_CASES: readonly ConformCase[] = [
   wrongCase('hash-key-too-long', 'a hash key of 255 bytes', [feature.VIRTIO_NET_F_HASH_REPORT], () =>
     changed(hashCommand({ hashTypes: 1, key: KEY }, true), (view) => view.setUint8(12, 255)),
   ),
-  hostileCase({
-    id: 'net/hostile-announce-not-accepted',
-    clause: COMMANDS,
-    title: 'survives an acknowledgement of an announcement that was not asked for',
-    features: [feature.VIRTIO_NET_F_CTRL_VQ],
-    run: (port) =>
-      give(port, Uint8Array.of(ctrl.VIRTIO_NET_CTRL_ANNOUNCE, ctrl.VIRTIO_NET_CTRL_ANNOUNCE_ACK, 1, 2, 3), 1),
-  }),
-  hostileCase({
-    id: 'net/hostile-commands-too-many',
-    clause: COMMANDS,
-    title: 'survives a control ring that is full of commands without room for an answer',
-    features: [feature.VIRTIO_NET_F_CTRL_VQ],
-    run: (port) => {
-      for (let i = 0; i < port.control.size; i++) give(port, Uint8Array.of(0, 0, 1), 0);
+  ...hostileCases({ clause: COMMANDS, features: [feature.VIRTIO_NET_F_CTRL_VQ] }, [
+    {
+      id: 'net/hostile-announce-not-accepted',
+      title: 'survives an acknowledgement of an announcement that was not asked for',
+      run: (port) =>
+        give(port, Uint8Array.of(ctrl.VIRTIO_NET_CTRL_ANNOUNCE, ctrl.VIRTIO_NET_CTRL_ANNOUNCE_ACK, 1, 2, 3), 1),
     },
-  }),
+    {
+      id: 'net/hostile-commands-too-many',
+      title: 'survives a control ring that is full of commands without room for an answer',
+      run: (port) => {
+        for (let i = 0; i < port.control.size; i++) give(port, Uint8Array.of(0, 0, 1), 0);
+      },
+    },
+  ]),
 ];

@@ -11,7 +11,7 @@ import { NetHeader, NO_OFFLOAD, type Offload } from '../offload/net-header.ts';
 import { IP_TCP } from '../offload/packet-layers.ts';
 import { VIRTIO_NET_F_CSUM, VIRTIO_NET_F_HOST_TSO4 } from '../net-features.ts';
 import { frameShape, largeFrame, offloadOf, type FrameOptions } from './net-frame.ts';
-import { hostileCase } from './hostile-case.ts';
+import { hostileCase, hostileCases } from './hostile-case.ts';
 import type { NetPort } from './net-port.ts';
 
 const FRAME = '5.1.6';
@@ -100,38 +100,37 @@ export const HOSTILE_FRAME_CASES: readonly ConformCase[] = [
   longCase(65_600),
   longCase(131_072),
   longCase(1_048_576),
-  hostileCase({
-    id: 'net/hostile-transmit-writable',
-    clause: FRAME,
-    title: 'survives a transmit buffer that is writable',
-    run: (port) => {
-      const buffer = port.bench.allocate('a writable transmit buffer', 200, 64);
-      port.transmitter().give([{ buffer, isWritable: true }]);
+  ...hostileCases({ clause: FRAME }, [
+    {
+      id: 'net/hostile-transmit-writable',
+      title: 'survives a transmit buffer that is writable',
+      run: (port) => {
+        const buffer = port.bench.allocate('a writable transmit buffer', 200, 64);
+        port.transmitter().give([{ buffer, isWritable: true }]);
+      },
     },
-  }),
-  hostileCase({
-    id: 'net/hostile-transmit-half-writable',
-    clause: FRAME,
-    title: 'survives a readable header with a writable frame',
-    run: (port) => {
-      const header = port.bench.allocate('a header', port.header);
-      header.write(new Uint8Array(port.header));
-      const buffer = port.bench.allocate('a writable frame', 200, 64);
-      port.transmitter().give([{ buffer: header }, { buffer, isWritable: true }]);
+    {
+      id: 'net/hostile-transmit-half-writable',
+      title: 'survives a readable header with a writable frame',
+      run: (port) => {
+        const header = port.bench.allocate('a header', port.header);
+        header.write(new Uint8Array(port.header));
+        const buffer = port.bench.allocate('a writable frame', 200, 64);
+        port.transmitter().give([{ buffer: header }, { buffer, isWritable: true }]);
+      },
     },
-  }),
-  hostileCase({
-    id: 'net/hostile-frame-of-1000-descriptors',
-    clause: FRAME,
-    title: 'survives a frame in a table of 1000 descriptors',
-    start: { with: [VIRTIO_RING_F_INDIRECT_DESC] },
-    run: (port) => {
-      if (!port.bench.accepted.has(VIRTIO_RING_F_INDIRECT_DESC)) port.bench.skip('the device offers no tables');
-      const readable = Array.from({ length: 999 }, () => 1);
-      const laid = port.layOut(port.frame({ data: 1400 }), NO_OFFLOAD, { readable });
-      port.transmitter().give(laid.segments, { indirect: true });
+    {
+      id: 'net/hostile-frame-of-1000-descriptors',
+      title: 'survives a frame in a table of 1000 descriptors',
+      start: { with: [VIRTIO_RING_F_INDIRECT_DESC] },
+      run: (port) => {
+        if (!port.bench.accepted.has(VIRTIO_RING_F_INDIRECT_DESC)) port.bench.skip('the device offers no tables');
+        const readable = Array.from({ length: 999 }, () => 1);
+        const laid = port.layOut(port.frame({ data: 1400 }), NO_OFFLOAD, { readable });
+        port.transmitter().give(laid.segments, { indirect: true });
+      },
     },
-  }),
+  ]),
   hostileCase({
     id: 'net/hostile-header-all-ones',
     clause: OFFLOAD,

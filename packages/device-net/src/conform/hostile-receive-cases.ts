@@ -1,7 +1,7 @@
 import type { ConformCase } from '@virtio-platform/core';
 import { pairsCommand } from '../control/net-command.ts';
 import { VIRTIO_NET_F_MQ, VIRTIO_NET_F_MRG_RXBUF } from '../net-features.ts';
-import { hostileCase } from './hostile-case.ts';
+import { hostileCase, hostileCases } from './hostile-case.ts';
 import { NetPort, RECEIVE_BYTES } from './net-port.ts';
 
 const BUFFERS = '5.1.6.3.2';
@@ -69,34 +69,32 @@ export const HOSTILE_RECEIVE_CASES: readonly ConformCase[] = [
     const buffer = port.bench.allocate('a receive buffer', RECEIVE_BYTES, 64);
     for (const [low, high] of port.bench.nowhere) ring.give([{ buffer: { ...buffer, low, high }, isWritable: true }]);
   }),
-  hostileCase({
-    id: 'net/hostile-second-pair-not-asked-for',
-    clause: QUEUES,
-    title: 'survives frames and receive buffers on a pair that the driver did not ask for',
-    features: [VIRTIO_NET_F_MQ],
-    start: { pairs: 2 },
-    run: async (port) => {
-      if (port.config.queuePairs < 2) port.bench.skip('the device has one pair of queues');
-      port.supply([RECEIVE_BYTES], 1);
-      port.give(port.frame(), undefined, 1);
-      await port.bench.settle();
+  ...hostileCases({ clause: QUEUES, features: [VIRTIO_NET_F_MQ] }, [
+    {
+      id: 'net/hostile-second-pair-not-asked-for',
+      title: 'survives frames and receive buffers on a pair that the driver did not ask for',
+      start: { pairs: 2 },
+      run: async (port) => {
+        if (port.config.queuePairs < 2) port.bench.skip('the device has one pair of queues');
+        port.supply([RECEIVE_BYTES], 1);
+        port.give(port.frame(), undefined, 1);
+        await port.bench.settle();
+      },
     },
-  }),
-  hostileCase({
-    id: 'net/hostile-pairs-without-queues',
-    clause: QUEUES,
-    title: 'survives a command for pairs whose queues are not enabled',
-    features: [VIRTIO_NET_F_MQ],
-    run: async (port) => {
-      const { queuePairs } = port.config;
-      if (queuePairs < 2) port.bench.skip('the device has one pair of queues');
-      const laid = port.layOutCommand(pairsCommand(queuePairs, true), 1);
-      port.control.give(laid.segments);
-      await port.bench.settle();
-      for (let flow = 1; flow <= 8; flow++) port.give(port.frame({ kind: 'ipv4', flow }));
-      await port.bench.settle();
+    {
+      id: 'net/hostile-pairs-without-queues',
+      title: 'survives a command for pairs whose queues are not enabled',
+      run: async (port) => {
+        const { queuePairs } = port.config;
+        if (queuePairs < 2) port.bench.skip('the device has one pair of queues');
+        const laid = port.layOutCommand(pairsCommand(queuePairs, true), 1);
+        port.control.give(laid.segments);
+        await port.bench.settle();
+        for (let flow = 1; flow <= 8; flow++) port.give(port.frame({ kind: 'ipv4', flow }));
+        await port.bench.settle();
+      },
     },
-  }),
+  ]),
   ...(
     [
       ['receive', [0]],

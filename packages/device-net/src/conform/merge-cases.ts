@@ -1,7 +1,7 @@
-import { offersFeature, type ConformCase } from '@virtio-platform/core';
+import { BOTH_LAYOUTS, type ConformCase, offersFeature } from '@virtio-platform/core';
 import { VIRTIO_F_IN_ORDER, VIRTIO_RING_F_INDIRECT_DESC } from '@virtio-platform/core/features';
 import { NET_FEATURES, VIRTIO_NET_F_MRG_RXBUF } from '../net-features.ts';
-import { BOTH, netCase, type NetTemplate } from './net-case.ts';
+import { netCase, type NetTemplate } from './net-case.ts';
 import { RECEIVE_BYTES, type NetPort, type ReceivedPacket } from './net-port.ts';
 
 const NORMATIVE = '5.1.6.4.1';
@@ -12,7 +12,7 @@ type MergeTemplate = Pick<NetTemplate, 'id' | 'title' | 'run'> & Partial<NetTemp
 function mergeCase({ start, needs = [], ...template }: MergeTemplate): ConformCase {
   return netCase({
     clause: NORMATIVE,
-    layouts: BOTH,
+    layouts: BOTH_LAYOUTS,
     features: [VIRTIO_NET_F_MRG_RXBUF],
     start: { size: 128, buffers: 0, ...start },
     needs,

@@ -1,10 +1,6 @@
-import { offersFeature, type CaseNeed, type ConformCase } from '@virtio-platform/core';
-import type { QueueLayout } from '@virtio-platform/core/queue';
+import { caseGroup, type CaseGroup, type CaseNeed, type ConformCase, offersFeature } from '@virtio-platform/core';
 import { NET_FEATURES } from '../net-features.ts';
 import { NetPort, type PortOptions } from './net-port.ts';
-
-/** Both layouts. */
-export const BOTH: readonly QueueLayout[] = ['split', 'packed'];
 
 /** The device offers a feature of network devices. */
 export function offersNet(bit: number): CaseNeed {
@@ -35,3 +31,6 @@ export function netCase({ features = [], needs = [], isLooped = true, start, run
     },
   };
 }
+
+/** Cases with what they share. */
+export const netCases: CaseGroup<NetTemplate, ConformCase> = caseGroup(netCase);

@@ -1,4 +1,4 @@
-import { feedRing, type RequestBench, type Clause, type DeviceCases, type GoodRequest } from '@virtio-platform/core';
+import { type Clause, type DeviceCases, feedRing, type GoodRequest, type RequestBench } from '@virtio-platform/core';
 import { modeCommand } from '../control/net-command.ts';
 import { VIRTIO_NET_CTRL_RX_PROMISC } from '../control/control-commands.ts';
 import { NET_COMMAND_SIZE } from '../layout.ts';

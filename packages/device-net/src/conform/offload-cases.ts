@@ -1,4 +1,4 @@
-import type { ConformCase } from '@virtio-platform/core';
+import { caseGroup, type ConformCase } from '@virtio-platform/core';
 import { guestOffloadsCommand } from '../control/net-command.ts';
 import * as wire from '../layout.ts';
 import { FrameCheck } from '../mixed/frame-check.ts';
@@ -75,6 +75,7 @@ function offloadCase({ start, ...template }: OffloadTemplate): ConformCase {
     ...template,
   });
 }
+const offloadCases = caseGroup(offloadCase);
 
 /** Partial checksums of one protocol, completed by the device or left to the driver. */
 function checksumCases(name: string, kind: 'ipv4' | 'ipv6', protocol: number): readonly ConformCase[] {
@@ -187,46 +188,44 @@ export const NET_OFFLOAD_CASES: readonly ConformCase[] = [
   ...checksumCases('tcp4', 'ipv4', IP_TCP),
   ...checksumCases('udp6', 'ipv6', IP_UDP),
   ...checksumCases('tcp6', 'ipv6', IP_TCP),
-  offloadCase({
-    id: 'net/checksum-anywhere',
-    title: 'puts a checksum at any place of a frame, whatever the frame is',
-    features: [feature.VIRTIO_NET_F_CSUM],
-    start: { without: [feature.VIRTIO_NET_F_GUEST_CSUM] },
-    run: async (port) => {
-      for (const [checksumStart, checksumOffset] of [
-        [14, 4],
-        [30, 0],
-        [61, 7],
-      ] as const) {
-        const frame = port.frame({ data: 100 });
-        frame[checksumStart + checksumOffset] = frame[checksumStart + checksumOffset + 1] = 0;
-        const flags = wire.VIRTIO_NET_HDR_F_NEEDS_CSUM;
-        await port.send(frame, { ...NO_OFFLOAD, flags, checksumStart, checksumOffset });
+  ...offloadCases({ features: [feature.VIRTIO_NET_F_CSUM], start: { without: [feature.VIRTIO_NET_F_GUEST_CSUM] } }, [
+    {
+      id: 'net/checksum-anywhere',
+      title: 'puts a checksum at any place of a frame, whatever the frame is',
+      run: async (port) => {
+        for (const [checksumStart, checksumOffset] of [
+          [14, 4],
+          [30, 0],
+          [61, 7],
+        ] as const) {
+          const frame = port.frame({ data: 100 });
+          frame[checksumStart + checksumOffset] = frame[checksumStart + checksumOffset + 1] = 0;
+          const flags = wire.VIRTIO_NET_HDR_F_NEEDS_CSUM;
+          await port.send(frame, { ...NO_OFFLOAD, flags, checksumStart, checksumOffset });
+          const { frame: seen } = await port.receive();
+          const right = checksum(frame, checksumStart, frame.length - checksumStart);
+          port.bench.equal('the checksum', readBig16(seen, checksumStart + checksumOffset), right);
+        }
+      },
+    },
+    {
+      id: 'net/checksum-of-last-bytes',
+      title: 'puts a checksum into the last two bytes of a frame',
+      run: async (port) => {
+        const frame = port.frame({ data: 50 });
+        const checksumStart = frame.length - 10;
+        frame.fill(0, frame.length - 2);
+        await port.send(frame, {
+          ...NO_OFFLOAD,
+          flags: wire.VIRTIO_NET_HDR_F_NEEDS_CSUM,
+          checksumStart,
+          checksumOffset: 8,
+        });
         const { frame: seen } = await port.receive();
-        const right = checksum(frame, checksumStart, frame.length - checksumStart);
-        port.bench.equal('the checksum', readBig16(seen, checksumStart + checksumOffset), right);
-      }
+        port.bench.equal('the checksum', readBig16(seen, frame.length - 2), checksum(frame, checksumStart, 10));
+      },
     },
-  }),
-  offloadCase({
-    id: 'net/checksum-of-last-bytes',
-    title: 'puts a checksum into the last two bytes of a frame',
-    features: [feature.VIRTIO_NET_F_CSUM],
-    start: { without: [feature.VIRTIO_NET_F_GUEST_CSUM] },
-    run: async (port) => {
-      const frame = port.frame({ data: 50 });
-      const checksumStart = frame.length - 10;
-      frame.fill(0, frame.length - 2);
-      await port.send(frame, {
-        ...NO_OFFLOAD,
-        flags: wire.VIRTIO_NET_HDR_F_NEEDS_CSUM,
-        checksumStart,
-        checksumOffset: 8,
-      });
-      const { frame: seen } = await port.receive();
-      port.bench.equal('the checksum', readBig16(seen, frame.length - 2), checksum(frame, checksumStart, 10));
-    },
-  }),
+  ]),
   ...largeCases(
     'tso4',
     wire.VIRTIO_NET_HDR_GSO_TCPV4,
@@ -274,52 +273,51 @@ export const NET_OFFLOAD_CASES: readonly ConformCase[] = [
       await offloads(port, options, offloadOf(options, 1400));
     },
   }),
-  offloadCase({
-    id: 'net/offloads-turned-off',
-    clause: OFFLOADS,
-    title: 'leaves nothing to the driver once the driver turned all offloads off',
-    features: [feature.VIRTIO_NET_F_CSUM, feature.VIRTIO_NET_F_GUEST_CSUM, feature.VIRTIO_NET_F_CTRL_GUEST_OFFLOADS],
-    run: async (port) => {
-      await port.order(guestOffloadsCommand(0n, true));
-      const own = port.own({ kind: 'ipv4', protocol: IP_UDP, data: 200 });
-      await port.send(frameOf(own, true), offloadOf(own));
-      const { header, frame } = await port.receive();
-      port.bench.equal('flags', header.flags & wire.VIRTIO_NET_HDR_F_NEEDS_CSUM, 0);
-      port.sameBytes(frame, frameOf(own));
+  ...offloadCases({ clause: OFFLOADS }, [
+    {
+      id: 'net/offloads-turned-off',
+      title: 'leaves nothing to the driver once the driver turned all offloads off',
+      features: [feature.VIRTIO_NET_F_CSUM, feature.VIRTIO_NET_F_GUEST_CSUM, feature.VIRTIO_NET_F_CTRL_GUEST_OFFLOADS],
+      run: async (port) => {
+        await port.order(guestOffloadsCommand(0n, true));
+        const own = port.own({ kind: 'ipv4', protocol: IP_UDP, data: 200 });
+        await port.send(frameOf(own, true), offloadOf(own));
+        const { header, frame } = await port.receive();
+        port.bench.equal('flags', header.flags & wire.VIRTIO_NET_HDR_F_NEEDS_CSUM, 0);
+        port.sameBytes(frame, frameOf(own));
+      },
     },
-  }),
-  offloadCase({
-    id: 'net/offloads-in-part',
-    clause: OFFLOADS,
-    title: 'cuts packets once the driver takes no large ones, and leaves checksums to it all the same',
-    features: [
-      feature.VIRTIO_NET_F_HOST_TSO4,
-      feature.VIRTIO_NET_F_GUEST_TSO4,
-      feature.VIRTIO_NET_F_CTRL_GUEST_OFFLOADS,
-    ],
-    run: async (port) => {
-      await port.order(guestOffloadsCommand(1n << BigInt(feature.VIRTIO_NET_F_GUEST_CSUM), true));
-      const options = port.own(largeFrame(wire.VIRTIO_NET_HDR_GSO_TCPV4, 'ipv4', LARGE_DATA));
-      const packets = await offloads(port, options, offloadOf(options, SEGMENT));
-      port.bench.equal('the number of packets', packets, Math.ceil(LARGE_DATA / SEGMENT));
+    {
+      id: 'net/offloads-in-part',
+      title: 'cuts packets once the driver takes no large ones, and leaves checksums to it all the same',
+      features: [
+        feature.VIRTIO_NET_F_HOST_TSO4,
+        feature.VIRTIO_NET_F_GUEST_TSO4,
+        feature.VIRTIO_NET_F_CTRL_GUEST_OFFLOADS,
+      ],
+      run: async (port) => {
+        await port.order(guestOffloadsCommand(1n << BigInt(feature.VIRTIO_NET_F_GUEST_CSUM), true));
+        const options = port.own(largeFrame(wire.VIRTIO_NET_HDR_GSO_TCPV4, 'ipv4', LARGE_DATA));
+        const packets = await offloads(port, options, offloadOf(options, SEGMENT));
+        port.bench.equal('the number of packets', packets, Math.ceil(LARGE_DATA / SEGMENT));
+      },
     },
-  }),
-  offloadCase({
-    id: 'net/offloads-turned-on-again',
-    clause: OFFLOADS,
-    title: 'does every offload that was accepted again, once the driver turns it on',
-    features: [feature.VIRTIO_NET_F_CTRL_GUEST_OFFLOADS, feature.VIRTIO_NET_F_GUEST_CSUM],
-    isLooped: false,
-    run: async (port) => {
-      const all = [feature.VIRTIO_NET_F_GUEST_CSUM, ...GUEST].filter((bit) => port.bench.accepted.has(bit));
-      await port.order(guestOffloadsCommand(0n, true));
-      await port.order(
-        guestOffloadsCommand(
-          all.reduce((mask, bit) => mask | (1n << BigInt(bit)), 0n),
-          true,
-        ),
-      );
-      await port.send(port.frame());
+    {
+      id: 'net/offloads-turned-on-again',
+      title: 'does every offload that was accepted again, once the driver turns it on',
+      features: [feature.VIRTIO_NET_F_CTRL_GUEST_OFFLOADS, feature.VIRTIO_NET_F_GUEST_CSUM],
+      isLooped: false,
+      run: async (port) => {
+        const all = [feature.VIRTIO_NET_F_GUEST_CSUM, ...GUEST].filter((bit) => port.bench.accepted.has(bit));
+        await port.order(guestOffloadsCommand(0n, true));
+        await port.order(
+          guestOffloadsCommand(
+            all.reduce((mask, bit) => mask | (1n << BigInt(bit)), 0n),
+            true,
+          ),
+        );
+        await port.send(port.frame());
+      },
     },
-  }),
+  ]),
 ];

@@ -1,10 +1,10 @@
-import type { ConformCase } from '@virtio-platform/core';
+import { BOTH_LAYOUTS, caseGroup, type ConformCase } from '@virtio-platform/core';
 import { pairsCommand, scalingCommand } from '../control/net-command.ts';
 import { VIRTIO_NET_F_MQ, VIRTIO_NET_F_RSS } from '../net-features.ts';
 import { NO_OFFLOAD } from '../offload/net-header.ts';
 import { PacketLayers } from '../offload/packet-layers.ts';
 import { FrameHash, NET_HASH_KEY_BYTES, VIRTIO_NET_HASH_TYPE_UDPV4 } from '../receive-side-scaling/frame-hash.ts';
-import { BOTH, netCase, type NetTemplate } from './net-case.ts';
+import { netCase, type NetTemplate } from './net-case.ts';
 import type { FrameOptions } from './net-frame.ts';
 import { RECEIVE_BYTES, type NetPort } from './net-port.ts';
 
@@ -20,7 +20,7 @@ type PairTemplate = Pick<NetTemplate, 'id' | 'title' | 'run'> & Partial<NetTempl
 function pairCase({ run, features = [VIRTIO_NET_F_MQ], ...template }: PairTemplate): ConformCase {
   return netCase({
     clause: STEERING,
-    layouts: BOTH,
+    layouts: BOTH_LAYOUTS,
     start: { pairs: MOST_PAIRS, size: 32 },
     features,
     ...template,
@@ -31,6 +31,7 @@ function pairCase({ run, features = [VIRTIO_NET_F_MQ], ...template }: PairTempla
     },
   });
 }
+const pairCases = caseGroup(pairCase);
 
 function pairsOf(port: NetPort): number {
   return Math.min(MOST_PAIRS, port.config.queuePairs);
@@ -165,55 +166,51 @@ export const NET_PAIR_CASES: readonly ConformCase[] = [
   refusedPairs('none', 'answers ERR to 0 pairs', () => 0),
   refusedPairs('one-too-many', 'answers ERR to one pair more than it has', (most) => most + 1),
   refusedPairs('far-too-many', 'answers ERR to 0x8001 pairs', () => 0x8001),
-  pairCase({
-    id: 'net/scaling-by-table',
-    clause: SCALING,
-    title: 'receives each frame on the pair that its hash and the table say',
-    features: [VIRTIO_NET_F_RSS],
-    run: async (port) => {
-      const table = Array.from({ length: 8 }, (_, i) => i % pairsOf(port));
-      const hashTypes = VIRTIO_NET_HASH_TYPE_UDPV4;
-      await port.order(scalingCommand({ hashTypes, table, unclassified: 0, transmitQueues: 1, key: KEY }, true));
-      for (let flow = 1; flow <= 16; flow++) {
-        const frame = await sendOn(port, 0, { flow, number: flow });
-        const pair = pairByTable(frame, table);
-        await port.expect(frame, pair);
-        port.supply([RECEIVE_BYTES], pair);
-      }
+  ...pairCases({ clause: SCALING, features: [VIRTIO_NET_F_RSS] }, [
+    {
+      id: 'net/scaling-by-table',
+      title: 'receives each frame on the pair that its hash and the table say',
+      run: async (port) => {
+        const table = Array.from({ length: 8 }, (_, i) => i % pairsOf(port));
+        const hashTypes = VIRTIO_NET_HASH_TYPE_UDPV4;
+        await port.order(scalingCommand({ hashTypes, table, unclassified: 0, transmitQueues: 1, key: KEY }, true));
+        for (let flow = 1; flow <= 16; flow++) {
+          const frame = await sendOn(port, 0, { flow, number: flow });
+          const pair = pairByTable(frame, table);
+          await port.expect(frame, pair);
+          port.supply([RECEIVE_BYTES], pair);
+        }
+      },
     },
-  }),
-  pairCase({
-    id: 'net/scaling-unclassified',
-    clause: SCALING,
-    title: 'receives frames without a hash on the unclassified pair',
-    features: [VIRTIO_NET_F_RSS],
-    run: async (port) => {
-      const last = pairsOf(port) - 1;
-      const hashTypes = VIRTIO_NET_HASH_TYPE_UDPV4;
-      await port.order(
-        scalingCommand({ hashTypes, table: [0], unclassified: last, transmitQueues: 1, key: KEY }, true),
-      );
-      for (let number = 1; number <= 3; number++)
-        await port.expect(await sendOn(port, 0, { kind: 'local', number }), last);
-      await port.expect(await sendOn(port, 0, { number: 9 }), 0);
+    {
+      id: 'net/scaling-unclassified',
+      title: 'receives frames without a hash on the unclassified pair',
+      run: async (port) => {
+        const last = pairsOf(port) - 1;
+        const hashTypes = VIRTIO_NET_HASH_TYPE_UDPV4;
+        await port.order(
+          scalingCommand({ hashTypes, table: [0], unclassified: last, transmitQueues: 1, key: KEY }, true),
+        );
+        for (let number = 1; number <= 3; number++)
+          await port.expect(await sendOn(port, 0, { kind: 'local', number }), last);
+        await port.expect(await sendOn(port, 0, { number: 9 }), 0);
+      },
     },
-  }),
-  pairCase({
-    id: 'net/scaling-longest-table',
-    clause: SCALING,
-    title: 'takes a table of as many entries as it says',
-    features: [VIRTIO_NET_F_RSS],
-    layouts: ['split'],
-    run: async (port) => {
-      const table = Array.from({ length: port.config.longestTable }, (_, i) => (i + 1) % pairsOf(port));
-      const hashTypes = VIRTIO_NET_HASH_TYPE_UDPV4;
-      await port.order(scalingCommand({ hashTypes, table, unclassified: 0, transmitQueues: 1, key: KEY }, true));
-      for (let flow = 1; flow <= 8; flow++) {
-        const frame = await sendOn(port, 0, { flow });
-        await port.expect(frame, pairByTable(frame, table));
-      }
+    {
+      id: 'net/scaling-longest-table',
+      title: 'takes a table of as many entries as it says',
+      layouts: ['split'],
+      run: async (port) => {
+        const table = Array.from({ length: port.config.longestTable }, (_, i) => (i + 1) % pairsOf(port));
+        const hashTypes = VIRTIO_NET_HASH_TYPE_UDPV4;
+        await port.order(scalingCommand({ hashTypes, table, unclassified: 0, transmitQueues: 1, key: KEY }, true));
+        for (let flow = 1; flow <= 8; flow++) {
+          const frame = await sendOn(port, 0, { flow });
+          await port.expect(frame, pairByTable(frame, table));
+        }
+      },
     },
-  }),
+  ]),
   pairCase({
     id: 'net/scaling-ends',
     clause: STEERING,

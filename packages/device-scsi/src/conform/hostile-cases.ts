@@ -1,10 +1,7 @@
-import type { ConformBench, ConformCase } from '@virtio-platform/core';
-import type { QueueLayout } from '@virtio-platform/core/queue';
+import { type ConformBench, type ConformCase, misuseOf } from '@virtio-platform/core';
 import { SCSI_CONTROL_QUEUE, SCSI_EVENT_QUEUE, SCSI_REQUEST_QUEUE, SCSI_TMF_SIZE } from '../layout.ts';
 import { read10Cdb, testUnitReadyCdb } from '../scsi-commands.ts';
 import { REQUEST_BYTES, RESPONSE_BYTES, scsiRequest } from './scsi-request.ts';
-
-const BOTH: readonly QueueLayout[] = ['split', 'packed'];
 
 /** Gives parts to a queue: what the device reads, and how many bytes it may write. */
 function give(bench: ConformBench, queue: number, readable: Uint8Array, writable: number): void {
@@ -19,22 +16,11 @@ function give(bench: ConformBench, queue: number, readable: Uint8Array, writable
     ]);
 }
 
-function hostileCase(id: string, title: string, misuse: (bench: ConformBench) => void): ConformCase {
-  return {
-    id: `scsi/hostile-${id}`,
-    clause: '5.6.6.1',
-    level: 'MUST',
-    title: `survives ${title}`,
-    layouts: BOTH,
-    isHostile: true,
-    run: async (bench) => {
-      await bench.start({ queues: [SCSI_REQUEST_QUEUE, SCSI_CONTROL_QUEUE, SCSI_EVENT_QUEUE] });
-      await bench.serve(bench.layOut(0));
-      misuse(bench);
-      await bench.settle();
-    },
-  };
-}
+const hostileCase = misuseOf({
+  type: 'scsi',
+  clause: '5.6.6.1',
+  start: (bench) => bench.start({ queues: [SCSI_REQUEST_QUEUE, SCSI_CONTROL_QUEUE, SCSI_EVENT_QUEUE] }),
+});
 
 const ready = (): Uint8Array => scsiRequest({ cdb: testUnitReadyCdb() }).readable.slice();
 

@@ -1,5 +1,13 @@
-import type { Clause, ConformBench, ConformCase, DeviceCases, Framing, GoodRequest } from '@virtio-platform/core';
-import type { QueueLayout } from '@virtio-platform/core/queue';
+import {
+  BOTH_LAYOUTS,
+  type Clause,
+  type ConformBench,
+  type ConformCase,
+  type DeviceCases,
+  type Framing,
+  type GoodRequest,
+  startedCase,
+} from '@virtio-platform/core';
 import * as wire from '../layout.ts';
 import { inquiryCdb, read10Cdb, requestSenseCdb, testUnitReadyCdb, write10Cdb } from '../scsi-commands.ts';
 import { SCSI_CONFIG, type ScsiField } from '../scsi-config.ts';
@@ -7,7 +15,6 @@ import { SCSI_CHECK_CONDITION } from '../scsi-sense.ts';
 import { SCSI_HOSTILE_CASES } from './hostile-cases.ts';
 import { lunBytes, REQUEST_BYTES, RESPONSE_BYTES, scsiField, scsiRequest, taskRequest } from './scsi-request.ts';
 
-const BOTH: readonly QueueLayout[] = ['split', 'packed'];
 const LAYOUT = '5.6.4';
 const RESET = '5.6.4.2';
 const REQUESTS = '5.6.6.1';
@@ -39,7 +46,7 @@ function framingCase(id: string, title: string, framing: Framing): ConformCase {
     clause: '2.7.4.1',
     level: 'MUST',
     title,
-    layouts: BOTH,
+    layouts: BOTH_LAYOUTS,
     run: async (bench) => {
       await bench.start({ size: 128 });
       await settleUnit(bench);
@@ -73,7 +80,7 @@ function requestCase(
     clause,
     level: 'MUST',
     title,
-    layouts: BOTH,
+    layouts: BOTH_LAYOUTS,
     run: async (bench) => {
       await bench.start({
         size: 128,
@@ -128,20 +135,18 @@ const CASES: readonly ConformCase[] = [
     (value) => value === wire.SCSI_SENSE_SIZE,
   ),
   fieldCase('cdb-size', 'cdb_size', RESET, 'says commands of 32 bytes', (value) => value === wire.SCSI_CDB_SIZE),
-  {
+  startedCase({
     id: 'scsi/sizes-after-reset',
     clause: RESET,
-    level: 'MUST',
     title: 'has sense_size 96 and cdb_size 32 again after a reset, whatever a driver wrote',
     run: async (bench) => {
-      await bench.start();
       bench.transport.writeConfig(SCSI_CONFIG.sense_size.offset, Uint8Array.of(64, 0, 0, 0));
       bench.transport.writeConfig(SCSI_CONFIG.cdb_size.offset, Uint8Array.of(16, 0, 0, 0));
       await bench.start();
       bench.equal('sense_size', scsiField(bench, SCSI_CONFIG.sense_size), wire.SCSI_SENSE_SIZE);
       bench.equal('cdb_size', scsiField(bench, SCSI_CONFIG.cdb_size), wire.SCSI_CDB_SIZE);
     },
-  },
+  }),
   requestCase('inquiry', 'answers INQUIRY with a disk', () => [inquiry(), inquiry()]),
   requestCase('ready', 'answers TEST UNIT READY with GOOD', () => [scsiRequest({ cdb: testUnitReadyCdb() })]),
   requestCase('write-read', 'reads what was written', writeAndRead),

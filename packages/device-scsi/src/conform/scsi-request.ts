@@ -1,4 +1,4 @@
-import type { ConformBench, ConfigField, GoodRequest } from '@virtio-platform/core';
+import type { ConfigField, ConformBench, GoodRequest } from '@virtio-platform/core';
 import * as wire from '../layout.ts';
 import { LUN_SIZE, writeLun } from '../scsi-lun.ts';
 import { SCSI_GOOD } from '../scsi-sense.ts';

@@ -1,14 +1,17 @@
 import {
+  bareCase,
+  bareCases,
   BOTH_LAYOUTS,
   type ConformBench,
   type ConformCase,
   type Framing,
+  startedCase,
+  startedCases,
   type StartOptions,
 } from '@virtio-platform/core';
 import { VIRTIO_RING_F_INDIRECT_DESC } from '@virtio-platform/core/features';
 import { VIRTQ_DESC_F_WRITE } from '@virtio-platform/core/queue';
 import { offers, takesRing } from '../needs.ts';
-import { bareCase, bareCases, startedCase, startedCases } from '../started-case.ts';
 
 const INDIRECT = [VIRTIO_RING_F_INDIRECT_DESC];
 const hasIndirect = offers(VIRTIO_RING_F_INDIRECT_DESC);

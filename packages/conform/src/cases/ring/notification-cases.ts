@@ -1,7 +1,14 @@
-import { BOTH_LAYOUTS, type ConformBench, type ConformCase, type ConformRing } from '@virtio-platform/core';
+import {
+  bareCases,
+  BOTH_LAYOUTS,
+  type ConformBench,
+  type ConformCase,
+  type ConformRing,
+  startedCase,
+  startedCases,
+} from '@virtio-platform/core';
 import { VIRTIO_F_NOTIFICATION_DATA, VIRTIO_RING_F_EVENT_IDX } from '@virtio-platform/core/features';
 import { offers } from '../needs.ts';
-import { bareCases, startedCase, startedCases } from '../started-case.ts';
 
 const hasEventIdx = offers(VIRTIO_RING_F_EVENT_IDX);
 const EVENT_IDX = { with: [VIRTIO_RING_F_EVENT_IDX] };

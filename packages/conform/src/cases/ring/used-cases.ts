@@ -1,7 +1,13 @@
-import { BOTH_LAYOUTS, type ConformBench, type ConformCase } from '@virtio-platform/core';
+import {
+  bareCase,
+  BOTH_LAYOUTS,
+  type ConformBench,
+  type ConformCase,
+  startedCase,
+  startedCases,
+} from '@virtio-platform/core';
 import { VIRTIO_RING_F_EVENT_IDX, VIRTIO_RING_F_INDIRECT_DESC } from '@virtio-platform/core/features';
 import { offers, takesRing } from '../needs.ts';
-import { bareCase, startedCase, startedCases } from '../started-case.ts';
 
 /** Bytes of flags and index in front of the entries of both rings. */
 const ENTRIES = 4;
