@@ -225,11 +225,11 @@ describe.skipIf(SKIPS_DPDK)('a back-end that asks for every page (needs gcc libc
   );
 
   it.each([
-    ['physical', 'platform-legacy', '', 'device: { offers: [VERSION_1, RING_PACKED, NET_MAC] }'],
-    ['bounced', 'platform-sev', 'pool: 1MiB', ''],
-    ['linear', 'platform-pseries', 'window: { kind: ddw, mapping: linear }', ''],
-    ['translated', 'platform-vfio', 'container: iommufd', 'driver: { privilege: process }'],
-  ])('reaches memory on the %s path of %s, in both layouts', async (path, platform, options, rest) => {
+    ['physical', 'split', 'platform-legacy', '', 'device: { offers: [VERSION_1, RING_PACKED, NET_MAC] }'],
+    ['bounced', 'packed', 'platform-sev', 'pool: 1MiB', ''],
+    ['linear', 'split', 'platform-pseries', 'window: { kind: ddw, mapping: linear }', ''],
+    ['translated', 'packed', 'platform-vfio', 'container: iommufd', 'driver: { privilege: process }'],
+  ])('reaches memory on the %s path, %s: %s', async (path, layout, platform, options, rest) => {
     const file = join(folder, `${path}.yaml`);
     writeFileSync(
       file,
@@ -238,17 +238,14 @@ profile: ${path}
 platform: { use: "@virtio-platform/${platform}", ${options} }
 machine: { command: [${built.program}, "{socket}"] }
 workload: { requests: 2000 }
-matrix: { queue.layout: [split, packed] }
+matrix: { queue.layout: [${layout}] }
 expect: { path: ${path} }
 ${rest}
 `,
     );
     const result = await virtioPlatform(['run', file, '--json']);
     expect(result.stderr).toBe('');
-    expect(reportsOf(result)).toMatchObject([
-      { ...echoed(2000), queue: { layout: 'split' } },
-      { ...echoed(2000), queue: { layout: 'packed' } },
-    ]);
+    expect(reportsOf(result)).toMatchObject([{ ...echoed(2000), queue: { layout } }]);
   });
 
   it('says which address a queue stalled at', async () => {
