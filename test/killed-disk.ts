@@ -16,6 +16,8 @@ export interface KilledDiskOptions {
   readonly layout: string;
   /** What it offers, as bits. */
   readonly features: bigint;
+  /** It kills itself instead of notifying its driver for the so-many-th time: what it returned is shown by then. */
+  readonly lastCall?: number;
 }
 
 /** A disk in a process of its own, that a test kills. */
@@ -24,8 +26,8 @@ export class KilledDisk {
   readonly #ended: Promise<unknown>;
   #output = '';
 
-  constructor({ socket, image, capacity, layout, features }: KilledDiskOptions) {
-    const words = [socket, image, String(capacity), layout, String(features)];
+  constructor({ socket, image, capacity, layout, features, lastCall = Infinity }: KilledDiskOptions) {
+    const words = [socket, image, String(capacity), layout, String(features), String(lastCall)];
     this.#child = spawn(process.execPath, [PROGRAM, ...words], { stdio: ['ignore', 'pipe', 'inherit'] });
     this.#child.stdout!.on('data', (chunk) => (this.#output += String(chunk)));
     this.#ended = once(this.#child, 'close');
@@ -40,6 +42,13 @@ export class KilledDisk {
   async until(kind: string): Promise<void> {
     for (const end = performance.now() + START_MS; !this.#output.includes(kind); await setTimeout(2))
       if (performance.now() > end) throw new Error(`no ${kind}: ${this.#output}`);
+  }
+
+  /** Waits until it killed itself. Throws, with all that happened, where it does not. */
+  async untilDead(): Promise<void> {
+    for (const end = performance.now() + START_MS; this.#child.signalCode === null; await setTimeout(2))
+      if (performance.now() > end) throw new Error(`still alive: ${this.#output}`);
+    await this.#ended;
   }
 
   /** Sends a signal, and waits for the end of the process. */

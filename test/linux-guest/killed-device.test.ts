@@ -16,19 +16,32 @@ const skipped = missing === undefined ? '' : ` (needs ${missing.what}: ${missing
 const KILLS = Number(process.env['RECONNECTS'] ?? 1);
 /** Milliseconds that a disk works before it is killed, at most. QEMU reconnects a second after that. */
 const LONGEST_LIFE_MS = 700;
+/** Every other time it kills itself instead of notifying the guest, after at most so many notifications. */
+const MOST_CALLS = 40;
 const CAPACITY = 8 << 20;
 const PART_BYTES = 256 << 10;
 const PARTS = CAPACITY / PART_BYTES;
 /** From when on the guest writes, and what a kill and all behind it take at most. */
 const [BOOT_MS, KILL_MS] = [110_000, 5000];
 const GUEST_MS = BOOT_MS + KILLS * KILL_MS;
+interface KilledKind {
+  readonly layout: 'split' | 'packed';
+  /** Behind an IOMMU. */
+  readonly isTranslated: boolean;
+}
 /** The disks that are killed. */
-const DISKS: Readonly<Record<string, 'split' | 'packed'>> = { vda: 'split', vdb: 'packed' };
+const DISKS: Readonly<Record<string, KilledKind>> = {
+  vda: { layout: 'split', isTranslated: false },
+  vdb: { layout: 'packed', isTranslated: false },
+  vdc: { layout: 'split', isTranslated: true },
+  vdd: { layout: 'packed', isTranslated: true },
+};
 /** VERSION_1, RING_PACKED, EVENT_IDX, INDIRECT_DESC, and of a block device SEG_MAX and FLUSH. */
 const FEATURES = [32, 34, 29, 28, 2, 9].reduce((sum, bit) => sum | (1n << BigInt(bit)), 0n);
+const [RING_PACKED, ACCESS_PLATFORM] = [1n << 34n, 1n << 33n];
 
 /**
- * Writes parts of both disks over and over, each with other bytes and on to the image, until the third disk ends it.
+ * Writes parts of all disks over and over, each with other bytes and on to the image, until the last disk ends it.
  * Whatever dd acknowledged has to be there in the end.
  */
 const SCRIPT = `
@@ -39,7 +52,7 @@ write() {
 }
 work() {
   i=0
-  while ! dd if=/dev/vdc bs=512 count=1 iflag=direct 2>/dev/null | grep -q end; do
+  while ! dd if=/dev/vde bs=512 count=1 iflag=direct 2>/dev/null | grep -q end; do
     write $1 $((i % ${PARTS}))
     i=$((i + 1))
   done
@@ -50,10 +63,14 @@ work() {
     dd if=/dev/$1 bs=64k skip=$((part * ${PART_BYTES / 65_536})) count=${PART_BYTES / 65_536} iflag=direct 2>/dev/null | md5sum | cmp - /tmp/$1.$part || echo $1 differs at $part
   done
 }
-work vda & work vdb & wait
+${Object.keys(DISKS)
+  .map((name) => `work ${name} &`)
+  .join(' ')} wait
 dmesg | grep -e 'I/O error' -e 'blocked for more'
 exit 0
 `;
+
+const onOff = (is: boolean): string => (is ? 'on' : 'off');
 
 let folder: ReturnType<typeof ownTemporaryFolder>;
 beforeAll(() => {
@@ -63,13 +80,15 @@ afterAll(() => folder.remove());
 
 const pathOf = (name: string, ending: string): string => join(folder.path, `${name}.${ending}`);
 
-function openDisk(name: string, layout: string): KilledDisk {
+function openDisk(name: string, { layout, isTranslated }: KilledKind, lastCall?: number): KilledDisk {
+  const features = layout === 'split' ? FEATURES & ~RING_PACKED : FEATURES;
   return new KilledDisk({
     socket: pathOf(name, 'sock'),
     image: pathOf(name, 'raw'),
     capacity: CAPACITY,
     layout,
-    features: layout === 'split' ? FEATURES & ~(1n << 34n) : FEATURES,
+    features: isTranslated ? features | ACCESS_PLATFORM : features,
+    ...(lastCall === undefined ? {} : { lastCall }),
   });
 }
 
@@ -87,25 +106,30 @@ async function untilWritten(name: string): Promise<void> {
 class Reborn {
   readonly events: string[] = [];
   readonly #name: string;
-  readonly #layout: string;
+  readonly #kind: KilledKind;
   #disk: KilledDisk;
 
-  constructor(name: string, layout: string) {
+  constructor(name: string, kind: KilledKind) {
     this.#name = name;
-    this.#layout = layout;
-    this.#disk = openDisk(name, layout);
+    this.#kind = kind;
+    this.#disk = openDisk(name, kind);
   }
 
   /** Kills the disk and serves it again, a number of times, while the guest writes to it. */
   async kill(): Promise<void> {
-    const random = numbersOf(KILLS + this.#layout.length);
+    const random = numbersOf(KILLS + this.#kind.layout.length);
     await untilWritten(this.#name);
     for (let kill = 0; kill < KILLS; kill++) {
-      await this.#disk.until('queue-started');
-      await setTimeout(random(LONGEST_LIFE_MS));
-      await this.#disk.end('SIGKILL');
+      const killsItself = kill % 2 === 1;
+      if (killsItself) await this.#disk.untilDead();
+      else {
+        await this.#disk.until('queue-started');
+        await setTimeout(random(LONGEST_LIFE_MS));
+        await this.#disk.end('SIGKILL');
+      }
       this.events.push(...this.#disk.events);
-      this.#disk = openDisk(this.#name, this.#layout);
+      const isLast = killsItself || kill === KILLS - 1;
+      this.#disk = openDisk(this.#name, this.#kind, isLast ? undefined : 1 + random(MOST_CALLS));
     }
     await this.#disk.until('queue-started');
   }
@@ -120,16 +144,17 @@ class Reborn {
 async function bootWithKilled(): Promise<{ readonly console: string; readonly disks: Record<string, Reborn> }> {
   const control = pathOf('control', 'raw');
   writeFileSync(control, Buffer.alloc(4096));
-  const disks = Object.fromEntries(Object.entries(DISKS).map(([name, layout]) => [name, new Reborn(name, layout)]));
+  const disks = Object.fromEntries(Object.entries(DISKS).map(([name, kind]) => [name, new Reborn(name, kind)]));
   try {
     for (const name of Object.keys(DISKS)) await untilServed(name);
     const guest = runLinuxGuest({
       architecture: 'amd64',
       modules: ['virtio_pci', 'virtio_blk'],
+      append: 'intel_iommu=on',
       timeoutMs: GUEST_MS,
       arguments: [
         '-machine',
-        'q35,accel=tcg',
+        'q35,accel=tcg,kernel-irqchip=split',
         '-cpu',
         'max',
         '-m',
@@ -138,11 +163,13 @@ async function bootWithKilled(): Promise<{ readonly console: string; readonly di
         'memory-backend-memfd,id=memory,size=256M,share=on',
         '-numa',
         'node,memdev=memory',
-        ...Object.entries(DISKS).flatMap(([name, layout]) => [
+        '-device',
+        'intel-iommu,intremap=on,caching-mode=on',
+        ...Object.entries(DISKS).flatMap(([name, { layout, isTranslated }]) => [
           '-chardev',
           `socket,id=${name},path=${pathOf(name, 'sock')},reconnect=1`,
           '-device',
-          `vhost-user-blk-pci,chardev=${name},disable-legacy=on,packed=${layout === 'packed' ? 'on' : 'off'}`,
+          `vhost-user-blk-pci,chardev=${name},disable-legacy=on,packed=${onOff(layout === 'packed')},iommu_platform=${onOff(isTranslated)}`,
         ]),
         '-drive',
         `file=${control},format=raw,if=none,id=control,cache=none,file.locking=off`,
@@ -170,7 +197,7 @@ async function untilServed(name: string): Promise<void> {
 
 describe.skipIf(missing !== undefined)(`disks of a Linux guest that are killed${skipped}`, () => {
   it(
-    `are there again ${KILLS} times, and the guest goes on: no acknowledged byte is lost, split and packed`,
+    `are there again ${KILLS} times, and the guest goes on: no acknowledged byte is lost, split and packed, behind an IOMMU too`,
     async () => {
       const { console, disks } = await bootWithKilled();
       expect(console).not.toMatch(/^vd. (failed|differs)|I\/O error|blocked for more/m);

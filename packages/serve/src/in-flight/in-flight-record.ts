@@ -14,6 +14,8 @@ export interface RecordedRing {
 
 /** Where a queue goes on, as its record has it. */
 export interface RecoveredQueue {
+  /** Whether no device kept the record before. */
+  readonly isNew: boolean;
   /** The next used entry. */
   readonly position: number;
   /** Buffers that a device took and did not return, in the order in which it took them. */

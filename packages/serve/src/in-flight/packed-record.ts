@@ -49,7 +49,7 @@ export class PackedRecord implements InFlightRecord {
     [this.#first, this.#last, this.#batch] = [new Uint16Array(size), new Uint16Array(size), new Uint16Array(size)];
     if (this.#memory.isNew(AT.version, AT.entries, size)) {
       this.#begin(ring.position);
-      return { position: ring.position, resubmitted: [] };
+      return { isNew: true, position: ring.position, resubmitted: [] };
     }
     const count = this.#memory.u16(AT.entries);
     if (count > this.#next.length) throw this.#memory.violation(`has ${count} entries, in memory for fewer`);
@@ -57,7 +57,7 @@ export class PackedRecord implements InFlightRecord {
     for (let entry = 0; entry < count; entry++) this.#next[entry] = this.#memory.u16(stateAt(entry) + STATE.next);
     const taken = this.#walkFree(count);
     const resubmitted = this.#inFlight(count, size, taken);
-    return { position: this.#shown, resubmitted };
+    return { isNew: false, position: this.#shown, resubmitted };
   }
 
   descriptor(low: number, high: number, length: number, flags: number, id: number): void {

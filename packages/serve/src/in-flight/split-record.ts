@@ -26,7 +26,7 @@ export class SplitRecord implements InFlightRecord {
       memory.setU16(entries, size);
       memory.setU16(usedIdx, used);
       memory.commitU16(version, IN_FLIGHT_VERSION);
-      return { position: used, resubmitted: [] };
+      return { isNew: true, position: used, resubmitted: [] };
     }
     this.#finishBatch(size, used);
     const ids = Array.from({ length: size }, (_, id) => id).filter((id) => this.#isInFlight(id));
@@ -37,7 +37,7 @@ export class SplitRecord implements InFlightRecord {
     ids.sort((one, other) => counterOf(one) - counterOf(other));
     this.#counter = ids.length === 0 ? 0 : counterOf(ids.at(-1)!) + 1;
     this.#lastBatchHead = memory.u16(lastBatchHead);
-    return { position: used, resubmitted: ids.map((id) => ({ id, descriptors: [] })) };
+    return { isNew: false, position: used, resubmitted: ids.map((id) => ({ id, descriptors: [] })) };
   }
 
   /** The descriptors of a split ring stay where they are. */

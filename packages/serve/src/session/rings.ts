@@ -38,6 +38,13 @@ export interface RingsOptions {
 
 /** Where a ring begins that was never used, as SET_VRING_BASE has it. */
 const FIRST: Readonly<Record<QueueLayout, number>> = { split: 0, packed: 0x8000_8000 };
+
+/** How the device's end of a ring is opened. */
+interface Opening {
+  readonly setup: RingSetup;
+  /** Whether a device used the ring before. */
+  readonly goesOn: boolean;
+}
 /** Where the addresses of the driver and the device area are among the words of a ring. */
 const DRIVER_AREA = 2;
 const DEVICE_AREA = 4;
@@ -280,7 +287,7 @@ export class Rings {
   #open(index: number, vring: Vring): void {
     const { device, assumed, emit } = this.#options;
     const accepted = this.#accepted!.without(VHOST_USER_F_PROTOCOL_FEATURES);
-    const setup = this.#setUp(index, vring, accepted);
+    const { setup, goesOn } = this.#setUp(index, vring, accepted);
     try {
       device.open(index, setup, new FeatureSet(accepted.bits | assumed.bits), this.#space!);
     } catch (error) {
@@ -290,11 +297,14 @@ export class Rings {
     this.#isTold = true;
     const { layout, size, position } = setup;
     emit({ kind: 'queue-started', queue: index, layout, size, position });
+    // Whoever served the ring before may have shown a buffer and have ended before it said so; by EVENT_IDX the buffers
+    // behind that one are none to notify of.
+    if (goesOn) vring.call();
     device.enable(index, true);
     vring.isUnseen = false;
   }
 
-  #setUp(index: number, vring: Vring, accepted: FeatureSet): RingSetup {
+  #setUp(index: number, vring: Vring, accepted: FeatureSet): Opening {
     const layout = this.layout;
     const words = this.#wordsOf(index, vring);
     const record = this.#inFlight?.recordOf(index, layout, vring.size);
@@ -302,7 +312,7 @@ export class Rings {
     const recovered = record && this.#recover(index, vring, record, words);
     const position = recovered?.position ?? this.#position(index, vring, words);
     const log = { layout, size: vring.size, words, space: this.#space!, deviceArea: () => vring.logArea };
-    return {
+    const setup = {
       layout,
       size: vring.size,
       words,
@@ -314,6 +324,7 @@ export class Rings {
       inOrder: accepted.has(VIRTIO_F_IN_ORDER),
       tableEntries: this.#options.device.model.queueSizes[index]!,
     };
+    return { setup, goesOn: recovered?.isNew === false || position !== (FIRST[layout] & 0xffff) };
   }
 
   /** The device addresses of the areas of a ring. Throws {@link FrontEndViolation} for one outside of all regions. */

@@ -139,6 +139,7 @@ describe('a device that ends anywhere, and goes on by its record', () => {
     it(`returns each buffer of ${name} once, and takes again in order what it had`, () => {
       const random = numbers(20_260_101);
       const reborn = new Reborn(given);
+      expect(reborn.recovered).toEqual({ isNew: true, position: FIRST[given.layout], resubmitted: [] });
       let [number, crashes, again] = [0, 0, 0];
       while (crashes < CRASHES) {
         left = random(MOST_STORES);
@@ -166,6 +167,7 @@ describe('a device that ends anywhere, and goes on by its record', () => {
         crashes++;
         left = Infinity;
         reborn.restart();
+        expect(reborn.recovered.isNew).toBe(false);
         again += reborn.recovered.resubmitted.length;
         if (random(2) > 0) reborn.collect();
       }

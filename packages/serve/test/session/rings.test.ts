@@ -101,6 +101,27 @@ describe('a split ring that a front-end sets up', () => {
     expect(server.problems).toEqual([]);
   });
 
+  it('has its driver notified where it goes on: whoever used a buffer may have ended before it said so', async () => {
+    await start(VERSION_1, 0);
+    expect(call.drain()).toBe(0);
+    makeAvailable(0, 0, WRITE);
+    kick.signal();
+    await until(() => used() === 1, 'a used buffer');
+    await frontEnd.ask('GET_VRING_BASE', encodeVringState(0, 0));
+    await startRing(1);
+    await until(() => call.drain() === 1, 'a notification');
+  });
+
+  it('has its driver notified as soon as that can be', async () => {
+    await start(VERSION_1, 0);
+    await frontEnd.tell('SET_VRING_CALL', encodeU64(0x100n));
+    makeAvailable(0, 0, WRITE);
+    kick.signal();
+    await until(() => used() === 1, 'a used buffer');
+    await frontEnd.tell('SET_VRING_CALL', encodeU64(0n), [call.descriptor]);
+    expect(call.drain()).toBe(1);
+  });
+
   it('goes on at its used index where the front-end says another, and says so', async () => {
     await start(VERSION_1, 5);
     expect(server.problems).toEqual([
@@ -237,6 +258,21 @@ describe('a packed ring that a front-end sets up', () => {
       frontEnd = await server.connect();
     }
     expect(server.problems).toEqual([]);
+  });
+
+  it('has its driver notified where it goes on', async () => {
+    for (const [base, count] of [
+      [0x8000_8000, 0],
+      [0x8003_8003, 1],
+      [0, 1],
+    ] as const) {
+      await start(VERSION_1 | RING_PACKED, base);
+      await frontEnd.ask('GET_FEATURES');
+      expect(call.drain()).toBe(count);
+      frontEnd.dispose();
+      await server.untilDisconnected();
+      frontEnd = await server.connect();
+    }
   });
 
   it('that has buffers in flight of another back-end is not served', async () => {
