@@ -11,6 +11,10 @@ export interface LinuxGuestOptions extends GuestContent {
   readonly arguments: readonly string[];
   /** More of the kernel's command line. */
   readonly append?: string;
+  /** Whether the guest may reboot; otherwise that ends it. */
+  readonly reboots?: boolean;
+  /** What is done beside it; `until` waits for a text on its console. The guest is ended where it fails. */
+  readonly during?: (until: (text: string) => Promise<void>) => Promise<void>;
   /** From QEMU's start to its end; {@link TIMEOUT_MS} unless told. */
   readonly timeoutMs?: number;
 }
@@ -50,7 +54,7 @@ const SHOWN_CONSOLE = 4000;
  * the script's status.
  */
 export async function runLinuxGuest(options: LinuxGuestOptions): Promise<LinuxGuestResult> {
-  const { architecture, append = '', timeoutMs = TIMEOUT_MS } = options;
+  const { architecture, append = '', reboots = false } = options;
   const emulator = emulatorOf(architecture);
   const missing = missingProgram(emulator);
   if (missing !== undefined) throw new Error(`${missing.what} is missing: ${missing.fix}`);
@@ -60,11 +64,11 @@ export async function runLinuxGuest(options: LinuxGuestOptions): Promise<LinuxGu
     const [initramfs, log] = [folder.pathOf('initramfs'), folder.pathOf('console')];
     writeFileSync(initramfs, buildInitramfs(files, options));
     writeFileSync(log, '');
-    const command = [emulator, '-nodefaults', '-display', 'none', '-no-reboot'];
+    const command = [emulator, '-nodefaults', '-display', 'none', ...(reboots ? [] : ['-no-reboot'])];
     command.push('-serial', `file:${log}`, '-kernel', files.kernel, '-initrd', initramfs);
     command.push('-append', `${COMMAND_LINES[architecture]} ${append}`, ...options.arguments);
     const startedAt = performance.now();
-    const ending = await runToEnd(command, folder, log, timeoutMs);
+    const ending = await runToEnd(command, folder, log, options);
     const durationMs = performance.now() - startedAt;
     const console = readFileSync(log, 'utf8').replaceAll('\r', '');
     const status = new RegExp(`^${ENDED} (\\d+)$`, 'm').exec(console)?.[1];
@@ -81,7 +85,7 @@ async function runToEnd(
   command: readonly string[],
   folder: TemporaryFolder,
   log: string,
-  timeoutMs: number,
+  { timeoutMs = TIMEOUT_MS, during }: LinuxGuestOptions,
 ): Promise<string> {
   const program = await StartedProgram.start(command, {
     role: 'emulator',
@@ -90,13 +94,23 @@ async function runToEnd(
     errorFile: folder.pathOf('errors'),
     abandon: () => folder.dispose(),
   });
+  const until = async (text: string): Promise<void> => {
+    while (!readFileSync(log, 'utf8').includes(text)) {
+      if (program.ending !== undefined) throw new Error(`the guest ended, and did not say “${text}”`);
+      await setTimeout(POLL_MS);
+    }
+  };
+  let failed: { readonly error: unknown } | undefined;
+  const beside = during?.(until).catch((error: unknown) => (failed = { error }));
   try {
     for (const end = performance.now() + timeoutMs; program.ending === undefined; await setTimeout(POLL_MS)) {
       if (performance.now() > end) return `did not end within ${timeoutMs} ms. ${program.stderrTail()}`;
+      if (failed !== undefined) throw failed.error;
       if (statSync(log).size > LARGEST_CONSOLE) return `printed more than ${LARGEST_CONSOLE} bytes`;
     }
     return program.ending === 'status 0' ? SUCCESS : `ended with ${program.ending}. ${program.stderrTail()}`;
   } finally {
     await program.end();
+    await beside;
   }
 }

@@ -11,8 +11,12 @@ import { numbersOf } from '../seeded-numbers.ts';
 const KILLS = Number(process.env['RECONNECTS'] ?? 1);
 /** Milliseconds that it works before it is killed, at most. */
 const LONGEST_LIFE_MS = 60;
-/** Every other time it kills itself instead of notifying, after at most so many notifications. */
-const MOST_CALLS = 50;
+/**
+ * Every other time it kills itself instead of notifying, after so many notifications. It notifies of both queues when
+ * they are opened; then the driver waits for an answer, and nothing else runs in this process that would start the next
+ * disk.
+ */
+const [LEAST_CALLS, MOST_CALLS] = [3, 50];
 /** Requests that no back-end does in that time, each time. */
 const REQUESTS_A_LIFE = 6000;
 /** What the start of a process takes on a slow computer. */
@@ -71,7 +75,11 @@ async function driveKilled(
   const bits = features.reduce((sum, bit) => sum | (1n << bit), 0n);
   const served = { socket: pathOf('sock'), image: pathOf('raw'), capacity: CAPACITY, layout, features: bits };
   const next = (kill: number): KilledDisk =>
-    new KilledDisk(kill % 2 === 0 || kill === KILLS ? served : { ...served, lastCall: 1 + random(MOST_CALLS) });
+    new KilledDisk(
+      kill % 2 === 0 || kill === KILLS
+        ? served
+        : { ...served, lastCall: LEAST_CALLS + random(MOST_CALLS - LEAST_CALLS) },
+    );
   let disk = next(0);
   await disk.until('listening');
   const profile = await loadProfile({ text: JSON.stringify(profileOf(pathOf('sock'), layout, offers)) });
