@@ -11,12 +11,6 @@ import { numbersOf } from '../seeded-numbers.ts';
 const KILLS = Number(process.env['RECONNECTS'] ?? 1);
 /** Milliseconds that it works before it is killed, at most. */
 const LONGEST_LIFE_MS = 60;
-/**
- * Every other time it kills itself instead of notifying, after so many notifications. It notifies of both queues when
- * they are opened; then the driver waits for an answer, and nothing else runs in this process that would start the next
- * disk.
- */
-const [LEAST_CALLS, MOST_CALLS] = [3, 50];
 /** Requests that no back-end does in that time, each time. */
 const REQUESTS_A_LIFE = 6000;
 /** What the start of a process takes on a slow computer. */
@@ -74,26 +68,18 @@ async function driveKilled(
   const features = [...RING, ...offers, ...BLOCK].map((name) => BigInt(BITS[name]!));
   const bits = features.reduce((sum, bit) => sum | (1n << bit), 0n);
   const served = { socket: pathOf('sock'), image: pathOf('raw'), capacity: CAPACITY, layout, features: bits };
-  const next = (kill: number): KilledDisk =>
-    new KilledDisk(
-      kill % 2 === 0 || kill === KILLS
-        ? served
-        : { ...served, lastCall: LEAST_CALLS + random(MOST_CALLS - LEAST_CALLS) },
-    );
-  let disk = next(0);
+  let disk = new KilledDisk(served);
   await disk.until('listening');
   const profile = await loadProfile({ text: JSON.stringify(profileOf(pathOf('sock'), layout, offers)) });
   const events: string[] = [];
   const run = startProfile(profile).report;
   try {
     for (let kill = 0; kill < KILLS; kill++) {
-      if (kill % 2 === 0) {
-        await disk.until('queue-started');
-        await setTimeout(random(LONGEST_LIFE_MS));
-        await disk.end('SIGKILL');
-      } else await disk.untilDead();
+      await disk.until('queue-started');
+      await setTimeout(random(LONGEST_LIFE_MS));
+      await disk.end('SIGKILL');
       events.push(...disk.events);
-      disk = next(kill + 1);
+      disk = new KilledDisk(served);
     }
     const report = await run;
     return { report, events: [...events, ...disk.events] };

@@ -304,7 +304,7 @@ export class FrontEndSession {
       case 'SET_VRING_BASE':
         return this.#rings.setBase(index, value);
       case 'GET_VRING_BASE':
-        return encodeVringState(index, this.#rings.stop(index));
+        return encodeVringState(index, this.#stop(index));
       case 'SET_VRING_ENABLE':
         return this.#rings.enable(index, value);
       default:
@@ -421,9 +421,18 @@ export class FrontEndSession {
     if ((this.#status & DeviceStatus.DriverOk) !== 0) this.#rings.setReady(true);
   }
 
+  /** Stops a ring. Returns where, as GET_VRING_BASE has it. */
+  #stop(index: number): number {
+    const position = this.#rings.stop(index);
+    // QEMU says no more of what a driver unmaps while no ring is in use, and nothing of it when the next one starts.
+    if (!this.#options.device.isInUse) this.#iotlb.clear();
+    return position;
+  }
+
   #reset(): undefined {
     this.#status = 0;
     this.#rings.reset();
+    this.#iotlb.clear();
     this.#options.emit({ kind: 'reset' });
   }
 

@@ -1,9 +1,19 @@
+import { FeatureSet } from '@virtio-platform/core/features';
 import { EventFd, KickPipe, SharedMemory } from '@virtio-platform/host';
-import { encodeRegion, encodeU64, encodeVringState, type RequestName } from '@virtio-platform/vhost-user';
+import {
+  encodeIotlbMessage,
+  encodeRegion,
+  encodeU64,
+  encodeVringState,
+  IOTLB_READ_WRITE,
+  IotlbMessageType,
+  type RequestName,
+} from '@virtio-platform/vhost-user';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { GUEST_ADDRESS, OwnServer, until, type OwnFrontEnd } from '../own-front-end.ts';
+import { GUEST_ADDRESS, MEMORY_BYTES, OwnServer, until, USER_ADDRESS, type OwnFrontEnd } from '../own-front-end.ts';
 
 const VERSION_1 = 1n << 32n;
+const ACCESS_PLATFORM = 1n << 33n;
 const RING_PACKED = 1n << 34n;
 const SIZE = 16;
 /** Offsets in memory: the ring, and the parts of one read request of 512 bytes. */
@@ -239,6 +249,43 @@ describe('a split ring that a front-end sets up', () => {
     expect(await frontEnd.tell('REM_MEM_REG', region)).toBe(0n);
     expect(await read(2)).not.toBe(0);
     expect(bytes.every((byte) => byte === 0xaa)).toBe(true);
+  });
+});
+
+describe('a ring behind an IOMMU', () => {
+  /** Has the device reach all of memory, at the addresses that rings and buffers are given by. */
+  async function translate(): Promise<void> {
+    for (const address of [USER_ADDRESS, BigInt(GUEST_ADDRESS)]) {
+      const [low, high] = [Number(address & 0xffff_ffffn), Number(address >> 32n)];
+      const update = { type: IotlbMessageType.Update, low, high, size: MEMORY_BYTES, userAddress: USER_ADDRESS };
+      const message = encodeIotlbMessage({ ...update, permission: IOTLB_READ_WRITE });
+      expect(await frontEnd.tell('IOTLB_MSG', message)).toBe(0n);
+    }
+  }
+
+  it('is not reached by what was translated before all rings stopped: no one says what became invalid since', async () => {
+    frontEnd.dispose();
+    await server.end();
+    server = new OwnServer({ offers: new FeatureSet(VERSION_1 | ACCESS_PLATFORM) });
+    frontEnd = await server.connect();
+    await frontEnd.negotiate(VERSION_1 | ACCESS_PLATFORM);
+    await frontEnd.giveMemory();
+    await translate();
+    await startRing(0);
+    makeAvailable(0, 0, WRITE);
+    kick.signal();
+    await until(() => used() === 1, 'a used buffer');
+    expect(server.problems).toEqual([]);
+    expect(await frontEnd.ask('GET_VRING_BASE', encodeVringState(0, 0))).toBe(1n << 32n);
+    makeAvailable(1, 0, WRITE);
+    await startRing(1);
+    await until(() => server.problems.length > 0, 'a problem');
+    expect(server.problems.at(-1)).toMatch(/ring-unreachable/);
+    expect(used()).toBe(1);
+    await frontEnd.ask('GET_VRING_BASE', encodeVringState(0, 0));
+    await translate();
+    await startRing(1);
+    await until(() => used() === 2, 'the buffer that waits');
   });
 });
 
