@@ -18,6 +18,9 @@ export type ConformTarget =
 /** The type of a vhost-user back-end unless its owner says another one: the protocol does not tell. */
 const USUAL_TYPE = 'block';
 
+/** What most workloads have to know, and that of a balloon does not. */
+const SIZED = { blockSize: '4KiB' } as const;
+
 /** Where plugins are looked for. */
 export interface TargetOptions extends LoadOptions {
   /** The package.json files whose dependencies may be device types, to find that of a PCI function. */
@@ -52,10 +55,8 @@ async function objectOf(
 ): Promise<ProfileObject> {
   const types = await installedDeviceTypes(bases);
   const type = target.kind === 'pci' ? typeOf(target.address, types) : (target.type ?? USUAL_TYPE);
-  // A profile has a workload; conform never runs it.
-  // Of a type that there is none of, only the type is wrong.
-  const [kind = 'mixed'] = Object.keys(types.find(({ name }) => name === type)?.workloads ?? {});
-  const shared = { device: { type }, workload: { kind, requests: 1, depth: 1, blockSize: '4KiB' } } as const;
+  const workload = await workloadOf(types.find(({ name }) => name === type));
+  const shared = { device: { type }, workload } as const;
   if (target.kind === 'pci') {
     return {
       ...shared,
@@ -72,6 +73,15 @@ async function objectOf(
     platform: { use: '@virtio-platform/platform-legacy' },
     machine: { use: '@virtio-platform/machine-vhost-user', memory: MEMORY, replyTimeout: 2000, ...place },
   };
+}
+
+/** A workload of the type, since a profile has one; conform never runs it. */
+async function workloadOf(type: DeviceTypePlugin | undefined): Promise<NonNullable<ProfileObject['workload']>> {
+  // Of a type that there is none of, only the type is wrong.
+  const [[kind, workload] = ['mixed', undefined]] = Object.entries(type?.workloads ?? {});
+  const usual = { kind, requests: 1, depth: 1 };
+  const checked = await workload?.options['~standard'].validate(SIZED);
+  return checked?.issues === undefined ? { ...usual, ...SIZED } : usual;
 }
 
 /** The short name of the device type of a PCI function, found by its ids. */

@@ -9,6 +9,8 @@ const WORD = 2 ** 32;
 /** Finds memory for a log: a translation that asks nothing of the front-end where it knows an address. */
 export interface LoggedTranslation {
   readonly translation: AddressTranslation;
+  /** Whether its addresses are I/O virtual ones. */
+  readonly isIoVirtual: boolean;
   /** Whether an address is translated without asking. */
   readonly knows: (low: number, high: number) => boolean;
 }
@@ -64,6 +66,14 @@ export class DirtyLog {
     }
   }
 
+  /**
+   * Marks `length` bytes from an address of the log on, which need not be one of memory: a used ring may have an
+   * address of its own there (vhost-user, "Migration").
+   */
+  markAddress(low: number, high: number, length: number): void {
+    this.#markPages(high * WORD + low, length);
+  }
+
   /** Notifies the front-end where pages were marked since the last call. */
   signal(): void {
     if (!this.#isMarked) return;
@@ -80,7 +90,10 @@ export class DirtyLog {
 
   #markAt(at: number, length: number): void {
     const guest = this.#memory.guestOf(at);
-    if (guest < 0) return;
+    if (guest >= 0) this.#markPages(guest, length);
+  }
+
+  #markPages(guest: number, length: number): void {
     this.#isMarked = true;
     const log = this.#file?.bytes;
     if (log !== undefined && markPages(log, guest, length)) return;

@@ -24,6 +24,12 @@ export class LoggedAddressSpace extends TranslatedAddressSpace {
     this.#log.mark(this.#translation, low, high, length);
   }
 
+  /** Marks bytes of a ring at its address for the log, which is a device address where those are translated. */
+  markRing(low: number, high: number, length: number): void {
+    if (this.#translation.isIoVirtual) this.markBorrowed(low, high, length);
+    else this.#log.markAddress(low, high, length);
+  }
+
   /** Tells the front-end that pages were marked. */
   signalLog(): void {
     this.#log.signal();

@@ -38,19 +38,21 @@ export class RingLog {
     const area = deviceArea();
     if (area === undefined) return;
     const isSplit = layout === 'split';
-    const [low, high] = isSplit ? area : [words[0]!, words[1]!];
     const [first, bytes] = isSplit ? [USED_HEADER, USED_ELEMENT] : [0, DESCRIPTOR_SIZE];
     const start = isSplit ? from & (size - 1) : slotOf(from);
     const end = isSplit ? to & (size - 1) : slotOf(to);
     const mark = (entry: number, last: number): void => {
-      if (last > entry) space.markBorrowed(...moved(low, high, first + bytes * entry), bytes * (last - entry));
+      if (last <= entry) return;
+      const [offset, length] = [first + bytes * entry, bytes * (last - entry)];
+      if (isSplit) space.markRing(...moved(...area, offset), length);
+      else space.markBorrowed(...moved(words[0]!, words[1]!, offset), length);
     };
     if (end > start) mark(start, end);
     else {
       mark(start, size);
       mark(0, end);
     }
-    if (isSplit) space.markBorrowed(...area, USED_HEADER);
+    if (isSplit) space.markRing(...area, USED_HEADER);
     space.signalLog();
   }
 
@@ -59,9 +61,9 @@ export class RingLog {
     const { layout, size, space, deviceArea } = this.#options;
     const area = deviceArea();
     if (area === undefined) return;
-    if (layout === 'packed') return space.markBorrowed(...area, RING_EVENT_SIZE);
-    space.markBorrowed(...area, USED_HEADER);
-    space.markBorrowed(...moved(...area, USED_HEADER + USED_ELEMENT * size), EVENT_BYTES);
+    if (layout === 'packed') return space.markRing(...area, RING_EVENT_SIZE);
+    space.markRing(...area, USED_HEADER);
+    space.markRing(...moved(...area, USED_HEADER + USED_ELEMENT * size), EVENT_BYTES);
   }
 }
 

@@ -106,10 +106,10 @@ export class FrontEndSession {
     this.#iotlb = new IotlbCache(memory, (low, high, permission) => this.#askTranslation(low, high, permission));
     this.#log = new DirtyLog(memory, (text) => this.#tell('front-end', text));
     const spaceFor = (accepted: FeatureSet): LoggedAddressSpace => {
-      const isTranslated = accepted.has(VIRTIO_F_ACCESS_PLATFORM);
-      const translation = isTranslated ? this.#iotlb : memory;
-      const knows = (low: number, high: number): boolean => !isTranslated || this.#iotlb.knows(low, high, IOTLB_WRITE);
-      return new LoggedAddressSpace(memory.memory, this.#faults, { translation, knows }, this.#log);
+      const isIoVirtual = accepted.has(VIRTIO_F_ACCESS_PLATFORM);
+      const translation = isIoVirtual ? this.#iotlb : memory;
+      const knows = (low: number, high: number): boolean => !isIoVirtual || this.#iotlb.knows(low, high, IOTLB_WRITE);
+      return new LoggedAddressSpace(memory.memory, this.#faults, { translation, isIoVirtual, knows }, this.#log);
     };
     const kicked = (index: number, count: number): void => device.kicked(index, count, () => this.#isLive);
     const isJournaled = (): boolean => this.#has('INFLIGHT_SHMFD') || this.#has('LOG_SHMFD');
@@ -290,7 +290,7 @@ export class FrontEndSession {
     switch (name) {
       case 'SET_VRING_ADDR': {
         const { index, areas, flags, log } = decodeVringAddress(payload);
-        return this.#setAreas(index, areas, (flags & VRING_F_LOG) === 0 ? undefined : log);
+        return this.#rings.setAreas(index, areas, (flags & VRING_F_LOG) === 0 ? undefined : log);
       }
       case 'SET_VRING_KICK':
       case 'SET_VRING_CALL':
@@ -355,16 +355,6 @@ export class FrontEndSession {
     }
     this.#rings.accept(features.without(VHOST_F_LOG_ALL));
     this.#log.isOn = features.has(VHOST_F_LOG_ALL);
-  }
-
-  /** Without an IOMMU the address for the log is a guest-physical one. */
-  #setAreas(index: number, areas: readonly [bigint, bigint, bigint], log: bigint | undefined): undefined {
-    const { memory } = this.#options;
-    if (log !== undefined && !this.#rings.translates && memory.offsetOfGuest(log) < 0) {
-      const where = `at guest address 0x${log.toString(16)}, which is in no region that it gave`;
-      throw new FrontEndViolation(`has writes to queue ${index} logged ${where}`);
-    }
-    this.#rings.setAreas(index, areas, log);
   }
 
   /** A file for the record of what is in flight: the front-end keeps it, and gives it back in SET_INFLIGHT_FD. */

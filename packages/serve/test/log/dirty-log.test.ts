@@ -142,9 +142,26 @@ describe('a log of dirty pages', () => {
     expect(server.problems).toEqual([expect.stringMatching(/logged and gave no log: the page at 0x105000 is n/)]);
   });
 
-  it('of a ring outside of all memory is refused', async () => {
-    expect(await setRing(GUEST_ADDRESS + MEMORY_BYTES)).toBe(1n);
-    expect(server.problems.at(-1)).toMatch(/queue 0 logged at guest address 0x200000, which is in no region/);
+  it('has a used ring at an address that no memory has', async () => {
+    const above = GUEST_ADDRESS + MEMORY_BYTES;
+    await start();
+    await giveLog(2 * LOG_BYTES);
+    expect(await setRing(above)).toBe(0n);
+    await readSector(0);
+    expect(marked()).toEqual([MEMORY_BYTES]);
+    expect(server.problems).toEqual([]);
+  });
+
+  it('that ends before its used ring is named once', async () => {
+    await start();
+    await giveLog(LOG_BYTES);
+    expect(await setRing(-(2 ** 40))).toBe(0n);
+    await readSector(0);
+    await readSector(1);
+    expect(marked()).toEqual([]);
+    expect(server.problems).toEqual([
+      expect.stringMatching(/a log of 64 bytes, which ends before .* page at 0xffffff0000000000 is not marked/),
+    ]);
   });
 
   for (const [name, size, offset] of [

@@ -20,12 +20,20 @@ function cut({ memory }: ProtocolBench, count: number): readonly Region[] {
   return Array.from({ length: count }, (_, i) => memory.region(i * size, size));
 }
 
-/** Request 0 with what the device writes in a spare memory. */
+/** Request 0 with what the device writes in a spare memory; what it reads where it writes nothing. */
 function layOutIn(bench: ProtocolBench, spare: SpareMemory): LaidOutRequest {
   const laid = bench.layOut();
-  const readable = laid.segments.filter(({ isWritable }) => isWritable !== true);
-  const buffer = spare.buffer('what the device writes', 0x100, laid.request.writable);
-  const segments: BenchSegment[] = [...readable, { buffer, isWritable: true }];
+  const { readable, writable } = laid.request;
+  if (writable === 0) {
+    const buffer = spare.buffer('what the device reads', 0x100, readable.length);
+    buffer.write(readable);
+    return { ...laid, segments: [{ buffer }] };
+  }
+  const buffer = spare.buffer('what the device writes', 0x100, writable);
+  const segments: BenchSegment[] = [
+    ...laid.segments.filter(({ isWritable }) => isWritable !== true),
+    { buffer, isWritable: true },
+  ];
   return {
     ...laid,
     segments,
@@ -36,7 +44,7 @@ function layOutIn(bench: ProtocolBench, spare: SpareMemory): LaidOutRequest {
   };
 }
 
-/** Serves a request whose answer is in a spare memory, of which nothing else may change. */
+/** Serves a request whose answer, or question, is in a spare memory, of which nothing else may change. */
 async function serveIn(bench: ProtocolBench, spare: SpareMemory): Promise<void> {
   const laid = layOutIn(bench, spare);
   const ring = bench.ring();
@@ -97,7 +105,7 @@ export const MEMORY_CASES: readonly ProtocolCase[] = [
     id: `vhost-user/region-${name}`,
     clause: 'vhost-user: SET_MEM_TABLE',
     level: 'MUST',
-    title: `writes to buffers in a region of another file: ${name.replaceAll('-', ' ')}`,
+    title: `reaches buffers in a region of another file: ${name.replaceAll('-', ' ')}`,
     layouts: BOTH_LAYOUTS,
     run: async (bench) => {
       using spare = new SpareMemory(guest);
@@ -135,7 +143,7 @@ export const MEMORY_CASES: readonly ProtocolCase[] = [
   protocolCase({
     id: 'vhost-user/memory-exchanged',
     clause: 'vhost-user: SET_MEM_TABLE',
-    title: 'writes to the file that came last for an address, and to the one before no more',
+    title: 'reaches the file that came last for an address, and writes to the one before no more',
     run: async (bench) => {
       using before = new SpareMemory(BESIDE);
       using spare = new SpareMemory(BESIDE);
