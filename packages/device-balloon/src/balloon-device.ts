@@ -17,8 +17,8 @@ import { HintRounds } from './hint-rounds.ts';
 import * as wire from './layout.ts';
 import { ReceivedStatistics } from './received-statistics.ts';
 
-/** Largest sizes of the queues, as QEMU has them. */
-const QUEUE_SIZES = [128, 128, 128, 1024, 32] as const;
+/** Largest sizes of the queues: that of libvhost-user, which front-ends of `serve` count on. */
+const QUEUE_SIZES = [1024, 1024, 1024, 1024, 1024] as const;
 /** What the device writes to a page that it was given, so that a driver that uses the page is noticed. */
 const TAKEN_BYTE = 0xba;
 /** Page numbers of one request at most: the device does nothing else while it handles them. */

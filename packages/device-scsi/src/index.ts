@@ -45,8 +45,8 @@ export type { ScsiWorkContext } from './workloads/scsi-requests.ts';
 export type { ScsiWorkOptions } from './workloads/unit-models.ts';
 export { WriteReadVerify } from './workloads/write-read-verify.ts';
 
-/** Queue size that the device half supports at most, as QEMU's. */
-const MAX_QUEUE_SIZE = 256;
+/** Queue size that the device half supports at most: that of libvhost-user, which front-ends of `serve` count on. */
+const MAX_QUEUE_SIZE = 1024;
 
 /** What is wrong with requests of `blockSize` bytes on these disks. */
 function blockSizeProblem({ disks }: ScsiSettings, { blockSize }: ScsiWorkOptions): WorkloadProblem | undefined {

@@ -25,6 +25,8 @@ export interface BackEnd {
   readonly hasBackChannel: boolean;
   /** Whether it keeps a record of what is in flight for the front-end. */
   readonly hasInFlight: boolean;
+  /** Whether it takes a reset of the device as a message. */
+  readonly canReset: boolean;
   /** The protocol features that were accepted. */
   readonly protocol: bigint;
 }
@@ -85,7 +87,8 @@ export async function negotiateProtocol(connection: VhostUserConnection, use: Ba
     (hasConfig || translates ? protocolFeatures('BACKEND_REQ') : 0n);
   // Where memory is translated it is all in one table, so that nothing is asked about regions.
   const optional =
-    offered & (protocolFeatures('MQ') | spoken | (translates ? 0n : protocolFeatures('CONFIGURE_MEM_SLOTS')));
+    offered &
+    (protocolFeatures('MQ', 'RESET_DEVICE') | spoken | (translates ? 0n : protocolFeatures('CONFIGURE_MEM_SLOTS')));
   const accepted = required.reduce((sum, name) => sum | protocolFeatures(name), optional);
   await connection.tell('SET_PROTOCOL_FEATURES', encodeU64(accepted));
   connection.acknowledgeCommands();
@@ -101,6 +104,7 @@ export async function negotiateProtocol(connection: VhostUserConnection, use: Ba
     translates,
     hasConfig,
     hasBackChannel: (accepted & protocolFeatures('BACKEND_REQ')) !== 0n,
+    canReset: (accepted & protocolFeatures('RESET_DEVICE')) !== 0n,
     hasInFlight: (accepted & protocolFeatures('INFLIGHT_SHMFD')) !== 0n,
     protocol: accepted,
   };

@@ -1,4 +1,4 @@
-import { DeviceError, type VhostUserControl } from '@virtio-platform/core';
+import type { VhostUserControl } from '@virtio-platform/core';
 import type { DeviceAddressSpace } from '@virtio-platform/core/address-space';
 import {
   VIRTIO_F_IN_ORDER,
@@ -53,10 +53,15 @@ export class FrontEndQueue {
     this.#isPending = false;
   }
 
-  /** Serves what the driver made available. Throws {@link DeviceError} for a ring that breaks the rules. */
+  /** Whether the driver broke the rules of its ring: nothing is served any more until a reset. */
+  get isBroken(): boolean {
+    return this.#queue?.broken !== undefined;
+  }
+
+  /** Serves what the driver made available. */
   serve(): void {
     const [queue, chain, accepted] = [this.#queue, this.#chain, this.#accepted];
-    if (queue === undefined || chain === undefined || accepted === undefined) return;
+    if (queue === undefined || chain === undefined || accepted === undefined || this.isBroken) return;
     // The driver adds nothing meanwhile: it is in this thread.
     do {
       for (let left = queue.size; left > 0 && queue.pop(chain); left--)
@@ -66,11 +71,8 @@ export class FrontEndQueue {
         this.#isPending = true;
       }
     } while (!queue.enableNotifications());
-    if (queue.broken === undefined) return;
-    throw new DeviceError(
-      'ERR_DEVICE_NEEDS_RESET',
-      `queue ${this.index}: ${queue.broken.code}: ${queue.broken.detail}`,
-    );
+    // The driver is to look at the status of the device.
+    if (this.isBroken) this.#isPending = true;
   }
 
   /** Whether there is a notification of the driver to take. */

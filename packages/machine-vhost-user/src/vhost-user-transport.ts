@@ -228,6 +228,7 @@ export class VhostUserTransport implements Transport {
   /** The listener hears of it once the call of the driver returned. */
   #serveOwn(own: FrontEndQueue): void {
     own.serve();
+    if (own.isBroken) this.#status |= DeviceStatus.NeedsReset;
     if (this.#listener !== undefined && own.hasNotification) setImmediate(this.#listener);
   }
 
@@ -397,6 +398,8 @@ export class VhostUserTransport implements Transport {
     if (this.#reset === 'stopping' && (this.#isBusy() || !this.#stopQueues())) return;
     this.#reset = 'draining';
     if (!this.#queues.every((queue) => queue.isDrained)) return;
+    // What a driver wrote to the configuration has its first values again, where the back-end can be told.
+    if (this.#parts.backEnd.canReset) this.#surviving(() => this.#connection.command('RESET_DEVICE'));
     this.#reset = 'none';
     this.#status = 0;
     this.#told = undefined;

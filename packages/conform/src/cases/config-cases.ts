@@ -36,17 +36,21 @@ export const CONFIG_CASES: readonly ConformCase[] = [
   bareCase({
     id: 'config/before-features-ok',
     clause: READS,
-    title: 'has every field before FEATURES_OK as it has it after DRIVER_OK',
+    title: 'has every field before FEATURES_OK as it has it after DRIVER_OK, unless it tells of a change',
     run: async (bench) => {
       const fields = fieldsOf(bench);
       if (fields.length === 0) bench.skip('the device type has no configuration');
       await bench.reset();
       greetDevice(bench.transport);
+      const generation = bench.transport.configGeneration();
       const before = fields.map(([, { offset, width }]) => read(bench, offset, width));
       await bench.start();
       for (const [i, [name, { offset, width, isWritable }]] of fields.entries()) {
         if (isWritable === true) continue;
         const after = read(bench, offset, width);
+        if (!after.equals(before[i]!)) await bench.settle();
+        // A balloon asks for hints once its driver is there.
+        if (bench.transport.configGeneration() !== generation) return;
         bench.equal(`${name} after DRIVER_OK`, after.toString('hex'), before[i]!.toString('hex'));
       }
     },

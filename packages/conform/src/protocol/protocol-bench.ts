@@ -21,6 +21,7 @@ import { connectTo, FrontEnd } from './front-end.ts';
 import { USER_BASE, type FrontEndMemory } from './front-end-memory.ts';
 import { payloadOf, tablePayload, type Region } from './payload.ts';
 import type { ProtocolOffer } from './protocol-offer.ts';
+import { RenewedBench } from './renewed-bench.ts';
 import {
   HAS_PROTOCOL_FEATURES,
   PROTOCOL_FEATURES,
@@ -110,6 +111,7 @@ export class ProtocolBench extends CaseVerdicts {
   #accepted = FeatureSet.EMPTY;
   #notifications = 0;
   #translation: Translation | undefined;
+  #requests = new RenewedBench(this);
 
   constructor(options: ProtocolBenchOptions) {
     super();
@@ -330,6 +332,12 @@ export class ProtocolBench extends CaseVerdicts {
     return this.memory.watched.allocate(name, bytes, alignment);
   }
 
+  /** Takes back all buffers: the back-end has none of the rings any more. */
+  renewMemory(): void {
+    this.memory.watched.renew();
+    this.#requests = new RenewedBench(this);
+  }
+
   /** Lets the device write to a buffer at any time. */
   lend({ address, length }: BenchBuffer): void {
     this.memory.watched.mayWrite(address, length);
@@ -337,7 +345,7 @@ export class ProtocolBench extends CaseVerdicts {
 
   /** Request number `n` of the device type: one that needs nothing to be found. */
   request(n: number): LaidOutRequest['request'] {
-    return this.#options.type.cases!.unprepared(n, this);
+    return this.#options.type.cases!.unprepared(n, this.#requests);
   }
 
   layOut(n = 0, framing?: Framing): LaidOutRequest {

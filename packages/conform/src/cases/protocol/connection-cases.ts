@@ -99,7 +99,7 @@ export const CONNECTION_CASES: readonly ProtocolCase[] = [
         await bench.settle();
         await bench.connect();
       }
-      bench.memory.watched.renew();
+      bench.renewMemory();
       bench.start();
       await bench.serve(2);
     },
@@ -110,7 +110,7 @@ export const CONNECTION_CASES: readonly ProtocolCase[] = [
     title: 'serves the 40th connection as the first one',
     run: async (bench) => {
       for (let n = 0; n < 40; n++) {
-        bench.memory.watched.renew();
+        bench.renewMemory();
         bench.start();
         await bench.serve();
         await bench.connect();
@@ -125,7 +125,7 @@ export const CONNECTION_CASES: readonly ProtocolCase[] = [
     run: async (bench) => {
       await bench.serve();
       await bench.connect();
-      bench.memory.watched.renew();
+      bench.renewMemory();
       bench.greet({ accept: [] });
       bench.synchronise();
       bench.check(!bench.frontEnd.hasNews(), 'it acknowledged a command without REPLY_ACK');
