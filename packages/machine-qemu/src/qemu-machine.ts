@@ -82,14 +82,17 @@ export class QemuMachine implements Machine {
     ];
     const descriptors = [backing.descriptor, ...loopbacks.map(({ descriptor }) => descriptor)];
     const own = { folder, directory: baseDirectory, descriptors, signal };
-    const qtest = await startQemu(command, this.#options, own, disposal);
+    const { qtest, program: qemu } = await startQemu(command, this.#options, own, disposal);
 
     const { board, facilities } = openBoard(this.#options, memory, backing, qtest);
     const pci = new BoardFunction(board, DEVICE_SLOT);
     const transport = this.#openTransport(pci, memory);
     disposal.add(() => transport.dispose());
-    const deviceProgram =
-      started && ((): DeviceProgram => ({ ending: started.program.ending, stderrTail: started.program.stderrTail() }));
+    // The back-end, where there is one, unless it is QEMU that has ended.
+    const deviceProgram = (): DeviceProgram => {
+      const program = qemu.ending === undefined ? (started?.program ?? qemu) : qemu;
+      return { ending: program.ending, stderrTail: program.stderrTail() };
+    };
     const dispose = (): Promise<void> => disposal.run();
     return { memory, transport, pci, facilities, faults: new FaultLog(), deviceProgram, dispose };
   }

@@ -50,6 +50,12 @@ export interface QemuSurroundings {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** QEMU, and the connection by which it is driven. */
+export interface StartedQemu {
+  readonly qtest: QtestConnection;
+  readonly program: StartedProgram;
+}
+
 /**
  * Starts QEMU and waits for its first answer. QEMU inherits `own.descriptors`, of which the first is its memory. Adds
  * to `disposal` the steps that end QEMU. Throws `ERR_MACHINE_MISSING` and `ERR_MACHINE_START`.
@@ -59,7 +65,7 @@ export async function startQemu(
   options: Pick<QemuOptions, 'startTimeout' | 'replyTimeout'>,
   own: QemuSurroundings,
   disposal: Disposal,
-): Promise<QtestConnection> {
+): Promise<StartedQemu> {
   const [here, there] = UnixSocket.pair();
   let program: StartedProgram;
   try {
@@ -86,7 +92,7 @@ export async function startQemu(
   });
   disposal.add(() => qtest.dispose());
   await awaitFirstAnswer(qtest, program, options.startTimeout, own.signal);
-  return qtest;
+  return { qtest, program };
 }
 
 /** Polls for the first answer, so that the event loop of this process goes on. */

@@ -67,7 +67,7 @@ export async function startBoard(
       ...deviceArguments(device, resources),
     ];
     const own = { folder, directory: tmpdir(), descriptors: [backing.descriptor] };
-    const qtest = await startQemu(command, options, own, disposal);
+    const { qtest } = await startQemu(command, options, own, disposal);
     return { options, qtest, memory, backing, dispose: () => disposal.run() };
   } catch (error) {
     await disposal.run();

@@ -64,6 +64,8 @@ export class BootedSubject {
   readonly #mapping: DmaMapping;
   readonly #program: BackEndProgram | undefined;
   #messages: DmaRegion | undefined;
+  /** How the machine's program had ended before {@link end} ended it. */
+  #endingBefore: { readonly ending: string | undefined } | undefined;
 
   /** Made by {@link boot}. Throws coded errors. */
   constructor(run: ComposedRun, machine: BootedMachine, options: SubjectOptions) {
@@ -125,7 +127,16 @@ export class BootedSubject {
 
   /** How the program that is the device ended; `undefined` while it runs, and where the machine started none. */
   get ending(): string | undefined {
-    return this.#program?.ending ?? this.machine.deviceProgram?.().ending;
+    if (this.#program !== undefined) return this.#program.ending;
+    return (this.#endingBefore ?? this.machine.deviceProgram?.())?.ending;
+  }
+
+  /**
+   * Whether a program that the machine started runs on, so that a device that is lost answers no more: another boot has
+   * another program, and says nothing of this one.
+   */
+  get runsOn(): boolean {
+    return this.#program === undefined && this.machine.deviceProgram !== undefined && this.ending === undefined;
   }
 
   /** A connection ends a moment before the program that ends with it: gives the news of the program time to come. */
@@ -144,6 +155,7 @@ export class BootedSubject {
 
   /** Ends the machine. Memory of a device that did not confirm a reset is not given back before. Never throws. */
   async end(): Promise<void> {
+    this.#endingBefore = { ending: this.ending };
     try {
       resetDevice(this.machine.transport, END_MS);
       this.#messages?.release();

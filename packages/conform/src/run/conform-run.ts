@@ -139,9 +139,11 @@ export class ConformRun {
    */
   async #afterwards(planned: PlannedCase): Promise<Outcome> {
     const before = this.#subject!;
-    if (isGone(before) || isSanitizerReport(before.errorOutput)) await before.awaitEnding();
+    const wasGone = isGone(before);
+    if (wasGone || isSanitizerReport(before.errorOutput)) await before.awaitEnding();
     const crash = crashIn(before);
     if (crash !== undefined) return goneOutcome(crash);
+    if (wasGone && before.runsOn) return SILENT;
     const isHostile = planned.conformCase.isHostile === true;
     const { unconfirmedMs = UNCONFIRMED_MS } = this.#options;
     let seen: CaseEnd | undefined;
@@ -161,12 +163,14 @@ export class ConformRun {
         const end = endOf(thrown);
         if (end.verdict === 'gone' || isSanitizerReport(subject.errorOutput)) await subject.awaitEnding();
         const early = crashIn(subject);
+        const isSilent = end.verdict === 'gone' && subject.runsOn;
         // The memory of the rings goes with the machine.
         const ring = bench.inspect();
         await this.#drop();
         // A sanitizer takes its time to report, in which a back-end seems to hang.
         const crashed = early ?? crashIn(subject);
         if (crashed !== undefined) return goneOutcome(crashed);
+        if (isSilent) return { ...SILENT, ring };
         // One that closed the connection is allowed a new one. So is one of which no reset can be asked: vhost-user has
         // none, and its transport waits for buffers that a queue in error never returns.
         const isReset = subject.machineName === 'vhost-user' && end.verdict === 'hang';
@@ -230,6 +234,14 @@ export class ConformRun {
     await this.#options.program?.mayHaveEnded();
   }
 }
+
+/** The outcome of a program that spins, or waits for what never comes. */
+const SILENT: Outcome = {
+  verdict: 'hang',
+  seen: 'the program that is the device runs on, and does not answer any more',
+  severity: 'wedged',
+  ring: [],
+};
 
 /** Whether a device that does not answer a hostile driver says why, or cannot say so: vhost-user has no status. */
 function mayBeSilent(bench: CaseBench): boolean {
