@@ -147,6 +147,26 @@ describe.skipIf(!QEMU_TESTS.mayRun)(`conform on QEMU (${QEMU_TESTS.needs})`, () 
     expect(known, 'known deviations that were not seen').toEqual([]);
     expect(tried).toBeGreaterThan(120);
   });
+
+  it('tells that it runs on and answers no more, which another boot hides', async () => {
+    const profile = await loadProfile({
+      ...SHARED,
+      profile: 'q35-rng',
+      machine: { use: '@virtio-platform/machine-qemu', memory: '16MiB', board: 'q35', replyTimeout: 500 },
+      device: { type: 'entropy', offers: ['VERSION_1', 'RING_PACKED'] },
+      workload: { kind: 'read', requests: 1, depth: 1, blockSize: '64B' },
+    });
+    const plan = planTrial(profile, (id) => id === 'hostile/V08-no-bytes-readable/packed');
+    const run = new DeviceTrial({ profile, plan, patienceMs: 500, settleMs: 5 });
+    try {
+      const results = await run.run();
+      expect(results.map(({ verdict, seen }) => [verdict, seen])).toEqual([
+        ['hang', expect.stringMatching(/runs on, and does not answer/)],
+      ]);
+    } finally {
+      await run.end();
+    }
+  });
 });
 
 /** The processes of the storage daemon that descend from a process. */

@@ -238,10 +238,11 @@ describe.skipIf(SKIP)('QemuMachine', () => {
     await withMachine(machine({}), () => {});
     const before = traces();
     const others = children();
-    await withMachine(machine({}), (booted) => {
+    await withMachine(machine({}), async (booted) => {
       const ring = ringOf(booted);
       const data = booted.memory.allocate(4096);
       expect(ring.request(READ, 0, data, 4096)).toBe(0);
+      expect(booted.deviceProgram?.().ending).toBeUndefined();
       const pid = children().find((child) => !others.includes(child) && !isShell(child));
       process.kill(pid!, 'SIGKILL');
       const start = performance.now();
@@ -251,6 +252,7 @@ describe.skipIf(SKIP)('QemuMachine', () => {
       expect(() => booted.transport.readStatus()).toThrow(lost);
       expect(() => booted.transport.notify(0, 0)).toThrow(lost);
       expect(() => booted.transport.writeStatus(0)).toThrow(lost);
+      await expect.poll(() => booted.deviceProgram?.().ending).toBe('SIGKILL');
     });
     expect(traces()).toEqual(before);
   });
