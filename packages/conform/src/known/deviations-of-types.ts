@@ -61,6 +61,19 @@ export const DEVIATIONS_OF_TYPES: readonly KnownBackEnd[] = [
         why: 'virtio_net_handle_rss (hw/net/virtio-net.c) answers OK to any index in its table of queues',
       },
       {
+        types: ['net'],
+        cases: [
+          'hostile/V26-rewritten',
+          ...onBoth('net/hostile-request-of-1', 'net/hostile-request-of-9', 'net/hostile-request-of-11'),
+        ],
+        why: 'virtio_net_flush_tx (hw/net/virtio-net.c) takes what is behind a header that is cut, and iov_copy asserts',
+      },
+      {
+        types: ['net'],
+        cases: onBoth('net/hostile-receive-of-1-alone', 'net/hostile-receive-of-11-alone'),
+        why: 'virtio_net_receive_rcu (hw/net/virtio-net.c) writes behind a header without room, and iov_from_buf asserts',
+      },
+      {
         types: ['console'],
         cases: onBoth('console/ports-announced-once'),
         why: 'handle_control_message (hw/char/virtio-serial-bus.c) sends PORT_ADD for every port with each DEVICE_READY, against 5.3.6.2.1',

@@ -13,6 +13,9 @@ export interface Outcome {
 /** The outcome of a case that ended with its last line. */
 export const PASSED: Outcome = { verdict: 'pass', seen: '', severity: 'none', ring: [] };
 
+/** Lines of a program's error output that are shown of one that crashed. */
+const LAST_LINES = 3;
+
 /** The outcome of a case that was not tried. */
 export function skipped(why: string): Outcome {
   return { ...PASSED, verdict: 'skip', seen: why };
@@ -50,7 +53,9 @@ export function crashOf(ending: string | undefined, errorOutput: string): string
   if (isOrderly && !isSanitizerReport(output)) return undefined;
   const how =
     ending === undefined ? 'the back-end reports an error and runs on' : `the back-end was ended by ${ending}`;
-  return `${how}${output === '' ? '' : `; it printed: ${output}`}`;
+  // What comes before may be of other cases; the report of a sanitizer is one text.
+  const words = isSanitizerReport(output) ? output : output.split('\n').slice(-LAST_LINES).join('\n');
+  return `${how}${words === '' ? '' : `; it printed: ${words}`}`;
 }
 
 /** The result of a case that began at `startedAt`. */
