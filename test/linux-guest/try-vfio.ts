@@ -15,13 +15,24 @@ import { runVfioGuest } from './vfio-guest.ts';
 
 const PROFILES = fileURLToPath(new URL('../../profiles/vfio-device', import.meta.url));
 const CAPACITY = 64 * 2 ** 20;
-/** 20,000 requests of 4 KiB take a quarter of a minute there, and the profiles have some of them. */
-const TIMEOUT_MS = 600_000;
+/**
+ * 20,000 requests of 4 KiB take a quarter of a minute there, and the profiles have some of them. `conform` has a
+ * thousand cases, a few of which a second.
+ */
+const TIMEOUT_MS = 3_600_000;
 
 /** The devices that the profiles name, at their addresses. */
 function devices(folder: string): string[] {
   const disk = guestDisk(folder, { name: 'disk', slot: '03', bytes: CAPACITY });
   return [...disk, ...guestNetwork(folder, '04'), ...guestEntropy('05')];
+}
+
+/**
+ * The same without packed rings: QEMU 7.2 never returns from one that a driver broke, and the computer that tries it is
+ * in the same QEMU.
+ */
+function splitOnly(words: readonly string[]): string[] {
+  return words.map((word) => word.replace('packed=on', 'packed=off'));
 }
 
 const folder = mkdtempSync(join(tmpdir(), 'virtio-platform-'));
@@ -39,7 +50,7 @@ try {
   );
   const program = guestNode(folder, 'main').split(' ');
   const { output, kernelLog, status } = await runVfioGuest({
-    devices: devices(folder),
+    devices: words[0] === 'conform' ? splitOnly(devices(folder)) : devices(folder),
     assigned: ['0000:00:03.0', '0000:00:04.0', '0000:00:05.0'],
     lockedKiB: 65_536,
     folder,

@@ -1,3 +1,4 @@
+import { DEVIATIONS_OF_BROKEN_RINGS } from './deviations-of-broken-rings.ts';
 import { DEVIATIONS_OF_PCI } from './deviations-of-pci.ts';
 import { DEVIATIONS_OF_TYPES } from './deviations-of-types.ts';
 import type { KnownBackEnd, KnownDeviation } from './known-back-end.ts';
@@ -109,27 +110,6 @@ const KNOWN: readonly KnownBackEnd[] = [
         why: 'virtio_set_features clears bits that it does not offer and returns an error, which virtio-pci drops',
       },
       {
-        cases: ['hostile/V18-table-length-0/packed'],
-        why: 'virtqueue_packed_pop (hw/virtio/virtio.c) maps a table of 0 bytes, and address_space_cache_init asserts more',
-      },
-      {
-        // virtio_queue_packed_empty_rcu does not look at whether the device is broken, as that of split rings does.
-        types: ['entropy'],
-        cases: [
-          'V08-no-bytes-readable',
-          'V09-4-gib-readable',
-          'V11-chain-too-long',
-          'V13-readable-behind-writable',
-          'V13-reversed',
-        ].map((id) => `hostile/${id}/packed`),
-        why: 'chr_read (hw/virtio/virtio-rng.c) asks again for what a broken ring has, and rng-builtin never ends',
-      },
-      {
-        types: ['entropy'],
-        cases: ['hostile/V09-4-gib-writable/split', 'hostile/V09-4-gib-writable/packed'],
-        why: 'virtio_rng_process asks its source for all that a ring has room for: 4 GiB at once',
-      },
-      {
         types: ['block'],
         cases: ['block/padding'],
         why: 'the configuration ends behind write_zeroes_may_unmap, and reads behind its end are all ones',
@@ -143,7 +123,7 @@ const KNOWN: readonly KnownBackEnd[] = [
  * the short name of the device type.
  */
 export function knownDeviations(program: string, version: string, type: string): ReadonlyMap<string, string> {
-  const known = [...KNOWN, ...DEVIATIONS_OF_TYPES, ...DEVIATIONS_OF_PCI]
+  const known = [...KNOWN, ...DEVIATIONS_OF_TYPES, ...DEVIATIONS_OF_BROKEN_RINGS, ...DEVIATIONS_OF_PCI]
     .filter((backEnd) => backEnd.program.test(program) && version.startsWith(backEnd.version))
     .flatMap(({ deviations }) => deviations)
     .filter(({ types }) => types === undefined || types.includes(type));
