@@ -1,7 +1,7 @@
 /**
- * `npm run conform:serve`: tries what `serve` serves, each device type with guest-physical addresses and behind an IOMMU,
- * with every case, and prints a table of verdicts. Words limit it: `npm run conform:serve -- block translated`. Ends
- * with 1 where a case failed.
+ * `npm run conform:serve`: tries what `serve` serves, each device type with guest-physical addresses and behind an
+ * IOMMU, with every case, and prints a table of verdicts. Words limit it: `npm run conform:serve -- block translated`.
+ * Ends with 1 where a case failed.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
