@@ -26,6 +26,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'platform-pseries': ['core', 'options'],
   'platform-sev': ['core', 'options'],
   'platform-vfio': ['core', 'options'],
+  'platform-virtio-iommu': ['core', 'options'],
   'machine-simulated': ['core'],
   'machine-vfio': ['core', 'host', 'pci', 'platform-vfio'],
   'machine-vhost-user': [
@@ -37,7 +38,15 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'platform-vfio',
     'vhost-user',
   ],
-  'machine-qemu': ['core', 'host', 'pci', 'platform-intel-iommu', 'platform-pseries', 'platform-sev'],
+  'machine-qemu': [
+    'core',
+    'host',
+    'pci',
+    'platform-intel-iommu',
+    'platform-pseries',
+    'platform-sev',
+    'platform-virtio-iommu',
+  ],
   'vhost-user': ['core', 'host'],
   serve: ['core', 'host', 'vhost-user'],
   profile: ['core', 'options'],
@@ -67,6 +76,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'platform-pseries',
     'platform-sev',
     'platform-vfio',
+    'platform-virtio-iommu',
     'trace',
   ],
 };

@@ -61,6 +61,9 @@ const LINUX: Readonly<Record<string, readonly [behindIommu: string, plain: strin
   'pseries-secure-dynamic': RESTRICTED,
   vfio: [INSISTS, 'EPERM unprivileged-needs-isolation'],
   'vfio-exposed': ['EPERM unprivileged-needs-interrupt-remapping', 'EPERM unprivileged-needs-isolation'],
+  'virtio-iommu': [INSISTS, 'path physical'],
+  'virtio-iommu-identity': [INSISTS, 'path physical'],
+  'virtio-iommu-holes': [INSISTS, 'path physical'],
 };
 
 describe('a balloon on each shipped platform', () => {

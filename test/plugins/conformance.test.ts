@@ -4,6 +4,7 @@ import legacy from '@virtio-platform/platform-legacy';
 import pseries from '@virtio-platform/platform-pseries';
 import sev from '@virtio-platform/platform-sev';
 import vfio from '@virtio-platform/platform-vfio';
+import virtioIommu from '@virtio-platform/platform-virtio-iommu';
 
 /** Each way of mapping, under each hypervisor, and the machines and guests that change how a window is had. */
 const PSERIES: readonly object[] = [
@@ -62,4 +63,17 @@ for (const options of [
   { domain: 'identity', largePages: false, addressWidth: 48 },
 ]) {
   describePlatformPlugin(intelIommu, { options });
+}
+for (const options of [
+  {},
+  { layout: 'packed', aperture: '512KiB' },
+  { unit: { pageSize: '64KiB' } },
+  { unit: { inputStart: 2 ** 32 } },
+  { failures: { unmap: { every: 3 } } },
+  { lacks: ['IOMMU_PROBE', 'IOMMU_BYPASS_CONFIG'] },
+  { domain: 'bypass' },
+  { domain: 'bypass', unit: { bypass: 'feature' } },
+  { domain: 'identity' },
+]) {
+  describePlatformPlugin(virtioIommu, { options });
 }

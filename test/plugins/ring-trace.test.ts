@@ -6,6 +6,7 @@ import legacy from '@virtio-platform/platform-legacy';
 import pseries from '@virtio-platform/platform-pseries';
 import sev from '@virtio-platform/platform-sev';
 import vfio from '@virtio-platform/platform-vfio';
+import virtioIommu from '@virtio-platform/platform-virtio-iommu';
 import { describe, expect, it } from 'vitest';
 
 const SIZE = 8;
@@ -26,6 +27,7 @@ const PLATFORMS: readonly [string, Tracer][] = [
   ['intel-iommu', tracer(intelIommu, {})],
   ['sev', tracer(sev, { pool: '256KiB' })],
   ['vfio', tracer(vfio, {})],
+  ['virtio-iommu', tracer(virtioIommu, {})],
 ];
 
 /** What a ring looks like to the device after each of the same requests, without the addresses in it. */

@@ -17,10 +17,10 @@ describe('the shipped profiles', () => {
     reports = reportsOf(result);
   }, 120_000);
 
-  it('are at least ten, across the five platforms', () => {
+  it('are at least ten, across the six platforms', () => {
     expect(embedded.length).toBeGreaterThanOrEqual(10);
     expect(new Set(reports.map(({ platform }) => platform))).toEqual(
-      new Set(['intel-iommu', 'legacy', 'pseries', 'sev', 'vfio']),
+      new Set(['intel-iommu', 'legacy', 'pseries', 'sev', 'vfio', 'virtio-iommu']),
     );
   });
 

@@ -7,6 +7,7 @@ import legacy from '@virtio-platform/platform-legacy';
 import pseries from '@virtio-platform/platform-pseries';
 import sev from '@virtio-platform/platform-sev';
 import vfio from '@virtio-platform/platform-vfio';
+import virtioIommu from '@virtio-platform/platform-virtio-iommu';
 import { container } from 'tsyringe';
 
 /** Both sides of a platform: the mapping of a queue, and what a device behind it reaches. */
@@ -26,6 +27,7 @@ export const MEASURED_PLATFORMS: ReadonlyMap<string, Open> = new Map([
   ['intel-iommu', opening(intelIommu, {})],
   ['sev', opening(sev, {})],
   ['vfio', opening(vfio, {})],
+  ['virtio-iommu', opening(virtioIommu, {})],
 ]);
 
 /** Opens a plugin over its own simulated hardware, for a device that offers ACCESS_PLATFORM. */

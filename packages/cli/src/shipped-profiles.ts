@@ -17,6 +17,7 @@ export function embeddedProfiles(): string[] {
 const PLATFORMS: readonly string[] = [
   'no-iommu-identity.yaml',
   'intel-iommu.yaml',
+  'virtio-iommu.yaml',
   'pseries-identity.yaml',
   'pseries-linear.yaml',
   'pseries-dynamic.yaml',

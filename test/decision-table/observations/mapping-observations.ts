@@ -1,18 +1,16 @@
 import { checkOptions, openPlatform, ringOptions } from '@virtio-platform/conformance/testing';
 import type { PlatformPlugin } from '@virtio-platform/core';
-import { FaultLog, TranslatedAddressSpace } from '@virtio-platform/core/address-space';
+import { FaultLog, type DeviceAddressSpace } from '@virtio-platform/core/address-space';
 import { DmaDirection, type DmaMapping } from '@virtio-platform/core/dma';
 import { GuestMemory, PAGE_SIZE } from '@virtio-platform/core/memory';
 import { openVirtqueue, ScatterList, type QueueLayout } from '@virtio-platform/core/queue';
-import {
-  DynamicTceWindow,
-  H_HARDWARE,
-  H_NOT_ENOUGH_RESOURCES,
-  SimulatedTceTables,
-  TceDmaMapping,
-  TceWindow,
-} from '@virtio-platform/platform-pseries';
 import { IntelIommuPlatform, intelIommuOptionsSchema, SimulatedVtd } from '@virtio-platform/platform-intel-iommu';
+import virtioIommu, {
+  VIRTIO_IOMMU_FACILITY,
+  virtioIommuOptionsSchema,
+  VirtioIommuPlatform,
+  type VirtioIommuFacility,
+} from '@virtio-platform/platform-virtio-iommu';
 import { composeRun } from '@virtio-platform/profile';
 import { runProfile } from '@virtio-platform/runner';
 import { rowProfile, type RowMachine } from '../decision-row-profile.ts';
@@ -21,35 +19,25 @@ import { mapResult, type Observation, type ObservedRow } from './observation.ts'
 const OFFER = ['VERSION_1', 'ACCESS_PLATFORM'];
 const MEMORY = 2 ** 20;
 
-/** A hypervisor that answers as it is told; what it does do, it does for real. */
-class MoodyTables extends SimulatedTceTables {
-  putStatus = 0;
-
-  override putTce(...call: Parameters<SimulatedTceTables['putTce']>): number {
-    return this.putStatus === 0 ? super.putTce(...call) : this.putStatus;
-  }
-
-  override putTceIndirect(...call: Parameters<SimulatedTceTables['putTceIndirect']>): number {
-    return this.putStatus === 0 ? super.putTceIndirect(...call) : this.putStatus;
-  }
-}
-
-interface SmallWindow {
+/** A virtio-iommu in software, with its driver and the address space of the device behind it. */
+function openVirtioIommu(given: object = {}): {
   readonly memory: GuestMemory;
-  readonly tables: MoodyTables;
-  readonly mapping: DmaMapping;
-}
-
-/** A window of 4 KiB pages, in which each buffer is mapped. */
-function openSmallWindow(pages: number): SmallWindow {
+  readonly platform: VirtioIommuPlatform;
+  readonly space: DeviceAddressSpace;
+  readonly faults: FaultLog;
+} {
   const memory = new GuestMemory(new SharedArrayBuffer(MEMORY));
-  const tables = new MoodyTables({ memorySize: MEMORY, defaultWindowSize: pages * PAGE_SIZE });
-  const window = new DynamicTceWindow(new TceWindow(tables, tables.defaultWindow));
-  return { memory, tables, mapping: new TceDmaMapping(memory, window, 64) };
+  const options = virtioIommuOptionsSchema.parse(given);
+  const hardware = virtioIommu.simulate!(memory, options);
+  const unit = hardware.facilities.get(VIRTIO_IOMMU_FACILITY) as VirtioIommuFacility;
+  const platform = new VirtioIommuPlatform(options, memory, unit);
+  const faults = new FaultLog();
+  const blueprint = hardware.addressSpace(true);
+  return { memory, platform, space: blueprint.open(memory, faults, blueprint.state), faults };
 }
 
 /** A domain behind VT-d with few I/O virtual pages. */
-function openSmallAperture(pages: number): Pick<SmallWindow, 'memory' | 'mapping'> {
+function openSmallAperture(pages: number): { readonly memory: GuestMemory; readonly mapping: DmaMapping } {
   const memory = new GuestMemory(new SharedArrayBuffer(MEMORY));
   const options = intelIommuOptionsSchema.parse({ aperture: pages * PAGE_SIZE });
   const platform = new IntelIommuPlatform(options, memory, new SimulatedVtd(options.unit));
@@ -164,25 +152,30 @@ export const MAPPING_OBSERVATIONS: Readonly<Record<string, Observation>> = {
   },
 
   async J5() {
-    const memory = new GuestMemory(new SharedArrayBuffer(MEMORY));
-    const faults = new FaultLog();
-    const unattached = { generation: 0, run: 1, cause: 'unmapped' as const, translate: () => -1 };
-    const space = new TranslatedAddressSpace(memory, faults, unattached);
+    const { platform, space, faults } = openVirtioIommu();
+    const path = platform.traits.mappedPath;
+    // The reset drops the domain, and the unit goes on to let nothing through: the driver turned bypass off.
+    platform.dispose();
     const isRefused = !space.read(0x1000, 0, new Uint8Array(4), 0, 4);
-    return { path: 'translated', access: isRefused ? faults.entries[0]!.cause : 'allowed' };
+    return { path, access: isRefused ? faults.entries[0]!.cause : 'allowed' };
   },
 
   async J8() {
-    const { memory, tables, mapping } = openSmallWindow(8);
+    // Room for the ring and its areas, and for one more.
+    const { memory, platform, space } = openVirtioIommu({ unit: { mappings: 3 } });
+    const mapping = platform.openMapping('translated', { queue: 0, capacity: 64 });
     const queue = openVirtqueue('split', memory, mapping, ringOptions());
     const list = new ScatterList(1);
     list.addReadable(memory.allocate(PAGE_SIZE), 16);
+    // A unit that a device relies on answers DEVERR, and one that is full NOMEM.
+    space.freeze?.(true);
     const before = { ...mapping.statistics };
-    const add = [H_HARDWARE, H_NOT_ENOUGH_RESOURCES].map((status) => {
-      tables.putStatus = status;
-      return mapResult(queue.add(list));
-    });
+    const refused = mapResult(queue.add(list));
+    space.freeze?.(false);
     const isSame = mapping.statistics.live === before.live && queue.outstanding === 0;
-    return { add, free: isSame ? 'as before' : 'changed' };
+    let id = queue.add(list);
+    while (id >= 0) id = queue.add(list);
+    const isUnwound = queue.outstanding === mapping.statistics.live - before.live;
+    return { add: [refused, mapResult(id)], free: isSame && isUnwound ? 'as before' : 'changed' };
   },
 };

@@ -1,0 +1,201 @@
+import { DirectDmaMapping, probeIdentity, type AddressRange, type DmaMapping } from '@virtio-platform/core/dma';
+import type { GuestMemory, LeakLog } from '@virtio-platform/core/memory';
+import { VIRTIO_IOMMU_F_BYPASS } from '../unit/iommu-features.ts';
+import { IommuUnit } from '../unit/iommu-unit.ts';
+import { FailingRequests } from '../unit/mapping-requests.ts';
+import { ACCESS_READ, ACCESS_WRITE, ATTACH_BYPASS, STATUS_OK, statusName } from '../unit/request-format.ts';
+import type { ReservedRegion } from '../unit/reserved-regions.ts';
+import { describeEvent, type VirtioIommuFault } from '../unit/virtio-iommu-fault.ts';
+import { unresponsive, unsupported, type VirtioIommuFacility } from '../unit/virtio-iommu-facility.ts';
+import { failsAny, type VirtioIommuOptions } from '../virtio-iommu-options.ts';
+import { chooseWindow } from './iova-window.ts';
+import { TranslatedDomain } from './translated-domain.ts';
+import { VirtioIommuDmaMapping } from './virtio-iommu-dma-mapping.ts';
+
+/** The domain of the device. */
+export interface OpenedDomain {
+  openMapping(capacity: number): DmaMapping;
+  /** Whether addresses are physical ones: probes the mapping. */
+  isIdentity(): boolean;
+  /** Whether it maps all of guest memory, at physical addresses. */
+  readonly reachesAllMemory: boolean;
+  /** The I/O virtual addresses of the domain; `undefined` where device addresses are physical ones. */
+  readonly range?: AddressRange | undefined;
+  readonly reserved: readonly ReservedRegion[];
+  /** Whether the unit lets endpoints without a domain through; `undefined` where it does not say. */
+  readonly bypass: boolean | undefined;
+  /** Bytes of I/O virtual addresses that stay unused because the unit did not unmap them. */
+  readonly keptBytes: number;
+  /** The faults of the device that the unit reported since the last call. */
+  takeFaults(): VirtioIommuFault[];
+  /** Resets the unit and frees its queues. Keeps them where the unit does not confirm that. */
+  close(): void;
+}
+
+/** What a kind of domain gives. */
+type DomainParts = Pick<OpenedDomain, 'openMapping' | 'isIdentity' | 'reachesAllMemory'> & {
+  readonly range?: AddressRange;
+  readonly domain?: TranslatedDomain;
+};
+
+/**
+ * Starts the unit and attaches the device to the domain that the options ask for; `leaks` gets what it cannot take
+ * back. Throws {@link DmaError}, and then the unit is reset.
+ */
+export function openDomain(
+  facility: VirtioIommuFacility,
+  memory: GuestMemory,
+  options: VirtioIommuOptions,
+  leaks: LeakLog,
+): OpenedDomain {
+  const unit = new IommuUnit(facility, memory, options);
+  try {
+    const reserved = unit.probe();
+    if (options.bypass !== 'keep') unit.writeBypass(options.bypass === 'on');
+    return opened(unit, openParts(unit, memory, { ...options, leaks, reserved }), reserved);
+  } catch (error) {
+    closeQuietly(unit);
+    throw error;
+  }
+}
+
+function opened(unit: IommuUnit, parts: DomainParts, reserved: readonly ReservedRegion[]): OpenedDomain {
+  const { openMapping, isIdentity, reachesAllMemory, range, domain } = parts;
+  const permissions = (low: number, high: number): number => domain?.permissions(low, high) ?? 0;
+  return {
+    openMapping,
+    isIdentity: () => !unit.hasFailed && isIdentity(),
+    reachesAllMemory,
+    range,
+    reserved,
+    get bypass() {
+      return unit.readBypass();
+    },
+    get keptBytes() {
+      return domain?.keptBytes ?? 0;
+    },
+    takeFaults: () =>
+      unit
+        .takeEvents()
+        .filter(({ endpoint }) => endpoint === unit.endpoint)
+        .map((event) => describeEvent(event, permissions)),
+    close: () => {
+      if (closeQuietly(unit)) domain?.close();
+    },
+  };
+}
+
+/** Resets the unit. A unit that does not confirm keeps the memory of its queues, and there is nothing else to do. */
+function closeQuietly(unit: IommuUnit): boolean {
+  try {
+    unit.close();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+type DomainTerms = VirtioIommuOptions & {
+  readonly leaks: LeakLog;
+  readonly reserved: readonly ReservedRegion[];
+};
+
+function openParts(unit: IommuUnit, memory: GuestMemory, terms: DomainTerms): DomainParts {
+  switch (terms.domain) {
+    case 'bypass':
+      return openBypass(unit, memory, terms);
+    case 'identity':
+      return openIdentity(unit, memory, terms);
+    default:
+      return openTranslated(unit, memory, terms);
+  }
+}
+
+function openTranslated(unit: IommuUnit, memory: GuestMemory, terms: DomainTerms): DomainParts {
+  const { granule } = unit.config;
+  const window = chooseWindow(unit.config, terms.reserved, terms.aperture);
+  unit.attach(0);
+  const usual = failsAny(terms.failures) ? new FailingRequests(unit, terms.failures) : unit;
+  const domain = new TranslatedDomain(window, granule, { usual, certain: unit });
+  const openMapping = (capacity: number): DmaMapping =>
+    new VirtioIommuDmaMapping(memory, domain, capacity, terms.leaks);
+  const isIdentity = (): boolean => {
+    const mapping = openMapping(1);
+    try {
+      return probeIdentity(mapping, memory);
+    } finally {
+      mapping.dispose();
+    }
+  };
+  const range: AddressRange = {
+    what: 'aperture of the domain',
+    kind: 'window',
+    deviceAddress: BigInt(window.first * granule),
+    length: window.count * granule,
+  };
+  return { domain, openMapping, isIdentity, reachesAllMemory: false, range };
+}
+
+/** Device addresses are physical ones, below `reach`. */
+function directParts(memory: GuestMemory, reach: number, says: string): DomainParts {
+  const open = (capacity: number): DmaMapping =>
+    new DirectDmaMapping(memory, {
+      path: 'identity',
+      capacity,
+      limit: reach,
+      walk: (low, high) => [{ table: 'virtio-iommu', says: `${says}: 0x${(high * 2 ** 32 + low).toString(16)}` }],
+    });
+  return {
+    openMapping: open,
+    isIdentity: () => probeIdentity(open(1), memory),
+    reachesAllMemory: reach === memory.size,
+  };
+}
+
+/** A domain with the bypass flag; from a unit of before BYPASS_CONFIG, no domain. */
+function openBypass(unit: IommuUnit, memory: GuestMemory, { reserved }: DomainTerms): DomainParts {
+  if (unit.config.bypass !== undefined) unit.attach(ATTACH_BYPASS);
+  else if (!unit.accepted.has(VIRTIO_IOMMU_F_BYPASS))
+    throw unsupported(
+      'the unit and its driver have neither BYPASS_CONFIG nor BYPASS',
+      'use platform.domain: identity, which needs neither',
+    );
+  return directParts(memory, firstReserved(memory, reserved), 'the unit lets the address through');
+}
+
+/** Maps what lies between the reserved regions to itself. */
+function openIdentity(unit: IommuUnit, memory: GuestMemory, { reserved }: DomainTerms): DomainParts {
+  const { granule, inputStart, inputEnd } = unit.config;
+  unit.attach(0);
+  const page = BigInt(granule);
+  const end = (BigInt(memory.size) / page) * page;
+  let from = 0n;
+  const mapUpTo = (to: bigint): void => {
+    const first = ((from + page - 1n) / page) * page;
+    const behind = (to / page) * page;
+    if (first >= behind) return;
+    const [start, last] = [Number(first), Number(behind - 1n)];
+    const status = unit.map(start, last, start, ACCESS_READ | ACCESS_WRITE);
+    if (status !== STATUS_OK)
+      throw unresponsive(`the unit answers MAP of 0x${start.toString(16)} to itself with ${statusName(status)}`);
+  };
+  if (inputStart > 0n || inputEnd < end - 1n)
+    throw unsupported(
+      `it translates 0x${inputStart.toString(16)} to 0x${inputEnd.toString(16)}, which is not all of memory`,
+      'use platform.domain: translated',
+    );
+  for (const region of reserved.toSorted((a, b) => (a.start < b.start ? -1 : 1))) {
+    mapUpTo(region.start < end ? region.start : end);
+    if (region.end + 1n > from) from = region.end + 1n;
+  }
+  mapUpTo(end);
+  return directParts(memory, Math.min(firstReserved(memory, reserved), Number(end)), 'a mapping leads to itself');
+}
+
+/** The first physical address that is also that of a reserved region, where the device reaches no memory. */
+function firstReserved(memory: GuestMemory, reserved: readonly ReservedRegion[]): number {
+  const starts = reserved
+    .filter(({ start }) => start < BigInt(memory.size) && memory.contains(Number(start), 1))
+    .map(({ start }) => Number(start));
+  return Math.min(memory.size, ...starts);
+}

@@ -1,0 +1,166 @@
+import {
+  DMA_NO_SPACE,
+  DMA_TOO_LARGE,
+  DMA_UNREACHABLE,
+  DmaDirection,
+  type AddressStep,
+} from '@virtio-platform/core/dma';
+import { PageAllocator } from '@virtio-platform/core/memory';
+import type { MappingRequests } from '../unit/mapping-requests.ts';
+import { ACCESS_READ, ACCESS_WRITE, STATUS_NO_MEMORY, STATUS_OK } from '../unit/request-format.ts';
+import type { IovaWindow } from './iova-window.ts';
+
+/** An UNMAP that is not answered with OK costs pages, so it is repeated. */
+const ATTEMPTS = 3;
+const WORD = 0x1_0000_0000;
+
+/** Pages that the unit did not unmap, and the callback for when it did. */
+interface KeptPages {
+  readonly page: number;
+  readonly count: number;
+  readonly free: () => void;
+}
+
+/**
+ * A domain in which every mapping gets I/O virtual pages of its own, by one MAP request, and loses them by one UNMAP
+ * request. There is one per device, which all its queues share. Hot: no allocation.
+ */
+export class TranslatedDomain {
+  readonly pages: PageAllocator;
+  /** Bytes of a page of the unit. */
+  readonly granule: number;
+  readonly #requests: MappingRequests;
+  /** The requests without failures on purpose, for what must be taken back. */
+  readonly #certain: MappingRequests;
+  /** What the driver asked for: of each page the number of its frame plus 1, or 0. The unit's tables cannot be read. */
+  readonly #frames: Int32Array;
+  readonly #permissions: Uint8Array;
+  readonly #kept: KeptPages[] = [];
+
+  constructor(
+    { first, count }: IovaWindow,
+    granule: number,
+    requests: { readonly usual: MappingRequests; readonly certain: MappingRequests },
+  ) {
+    this.pages = new PageAllocator(first, count, 'downward');
+    this.granule = granule;
+    this.#requests = requests.usual;
+    this.#certain = requests.certain;
+    this.#frames = new Int32Array(count);
+    this.#permissions = new Uint8Array(count);
+  }
+
+  /** Bytes of I/O virtual addresses that stay unused because the device may still use them. */
+  get keptBytes(): number {
+    return this.#kept.reduce((sum, { count }) => sum + count * this.granule, 0);
+  }
+
+  /**
+   * Points free pages at guest memory, whole pages, with exactly the permissions of `direction`. Returns the first
+   * page, or a negative DMA_* reason, and then nothing is mapped. `alignment` is that of the device address.
+   */
+  map(address: number, length: number, direction: DmaDirection, alignment: number): number {
+    const { granule, pages } = this;
+    const frame = Math.floor(address / granule);
+    const count = this.pageCount(address, length);
+    if (count > pages.count) return DMA_TOO_LARGE;
+    const page = pages.take(count, alignment > granule ? alignment / granule : 1, 0);
+    if (page < 0) return DMA_NO_SPACE;
+    const flags = permissionOf(direction);
+    const status = this.#requests.map(page * granule, (page + count) * granule - 1, frame * granule, flags);
+    if (status !== STATUS_OK) {
+      pages.give(page, count);
+      return status === STATUS_NO_MEMORY ? DMA_NO_SPACE : DMA_UNREACHABLE;
+    }
+    const at = page - pages.first;
+    for (let i = 0; i < count; i++) {
+      this.#frames[at + i] = frame + i + 1;
+      this.#permissions[at + i] = flags;
+    }
+    return page;
+  }
+
+  /**
+   * Unmaps `count` pages that `map` returned. Returns false when the device may still use them: then they stay taken.
+   */
+  unmap(page: number, count: number): boolean {
+    const { granule } = this;
+    const at = page - this.pages.first;
+    for (let i = 0; i < count; i++) this.#frames[at + i] = 0;
+    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+      if (this.#requests.unmap(page * granule, (page + count) * granule - 1) !== STATUS_OK) continue;
+      this.pages.give(page, count);
+      return true;
+    }
+    return false;
+  }
+
+  /** Records pages that `unmap` left with the device; `free` is called once they are taken back. Cold. */
+  keep(page: number, count: number, free: () => void): void {
+    this.#kept.push({ page, count, free });
+  }
+
+  /** Asks once more for each of the kept pages. Returns whether no page is kept any more. Cold. */
+  reclaim(): boolean {
+    const left = this.#kept.splice(0);
+    for (const kept of left) {
+      const { page, count, free } = kept;
+      if (this.#certain.unmap(page * this.granule, (page + count) * this.granule - 1) === STATUS_OK) {
+        this.pages.give(page, count);
+        free();
+      } else this.#kept.push(kept);
+    }
+    return this.#kept.length === 0;
+  }
+
+  /** The guest-physical address behind a device address, as the driver asked for it; -1 where it did not. Cold. */
+  resolve(low: number, high: number): number {
+    const address = high * WORD + low;
+    const frame = this.#frames[Math.floor(address / this.granule) - this.pages.first];
+    return frame === undefined || frame === 0 ? -1 : (frame - 1) * this.granule + (address % this.granule);
+  }
+
+  /** What the device may do at a device address: ACCESS_READ and ACCESS_WRITE. Cold. */
+  permissions(low: number, high: number): number {
+    if (this.resolve(low, high) < 0) return 0;
+    return this.#permissions[Math.floor((high * WORD + low) / this.granule) - this.pages.first]!;
+  }
+
+  /** The step of {@link resolve}. Cold. */
+  walk(low: number, high: number): readonly AddressStep[] {
+    const address = high * WORD + low;
+    const page = Math.floor(address / this.granule);
+    const physical = this.resolve(low, high);
+    const kept = this.#kept.some((pages) => page >= pages.page && page < pages.page + pages.count);
+    const table = 'mappings of the domain, as the driver asked for them';
+    if (kept) return [{ table, says: 'the unit did not confirm that this page is unmapped' }];
+    if (physical < 0) return [{ table, says: `nothing is mapped at 0x${address.toString(16)}` }];
+    const says = `page 0x${page.toString(16)} leads to physical 0x${physical.toString(16)}, ${words(this.permissions(low, high))}`;
+    return [{ table, says }];
+  }
+
+  /** Frees the kept pages. Called after the unit dropped the domain. */
+  close(): void {
+    for (const { page, count, free } of this.#kept.splice(0)) {
+      this.pages.give(page, count);
+      free();
+    }
+  }
+
+  /** How many pages contain `length` bytes from an address on. */
+  pageCount(address: number, length: number): number {
+    return Math.ceil(((address % this.granule) + length) / this.granule);
+  }
+}
+
+/** Exactly the permissions of a direction. */
+function permissionOf(direction: DmaDirection): number {
+  if (direction === DmaDirection.ToDevice) return ACCESS_READ;
+  if (direction === DmaDirection.FromDevice) return ACCESS_WRITE;
+  return ACCESS_READ | ACCESS_WRITE;
+}
+
+function words(flags: number): string {
+  if (flags === ACCESS_READ) return 'read';
+  return flags === ACCESS_WRITE ? 'write' : 'read and write';
+}
