@@ -19,7 +19,9 @@ const FOLDER = join(ROOT, 'profiles/qemu');
 /** The profile whose back-end is DPDK's. CI installs it and must not skip it. */
 const DPDK_PROFILE = 'net-multiqueue.yaml';
 /** Profiles of 20,000 requests in each of many runs. */
-const LARGE = ['block-multiqueue', 'intel-iommu', 'legacy', 'modern', 'pseries', 'sev'].map((name) => `${name}.yaml`);
+const LARGE = ['block-multiqueue', 'intel-iommu', 'legacy', 'modern', 'pseries', 'sev', 'virtio-iommu'].map(
+  (name) => `${name}.yaml`,
+);
 const mayRunDpdk = process.env['CI'] !== undefined || missingProgram('dpdk-testpmd') === undefined;
 const PROFILES = readdirSync(FOLDER).filter((name) => mayRunDpdk || name !== DPDK_PROFILE);
 /** More requests than complete before QEMU ends or the run is interrupted. */

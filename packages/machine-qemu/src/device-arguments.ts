@@ -8,6 +8,8 @@ import {
 
 /** The slot of the device on the root bus. */
 export const DEVICE_SLOT = 4;
+/** The slot of a virtio-iommu on the root bus. */
+export const IOMMU_SLOT = 3;
 /** The id of the character device of its back-end. */
 const BACK_END = 'back-end';
 

@@ -1,10 +1,12 @@
 import { CodedError, facilityName, type FacilityToken } from '@virtio-platform/core';
 import type { GuestMemory } from '@virtio-platform/core/memory';
 import { ConvertibleMemory, type SharedMemory } from '@virtio-platform/host';
+import { NO_MSIX, PciModernTransport } from '@virtio-platform/pci';
 import { VTD_FACILITY } from '@virtio-platform/platform-intel-iommu';
 import { TCE_FACILITY } from '@virtio-platform/platform-pseries';
 import { MEMORY_CONVERSION } from '@virtio-platform/platform-sev';
-import { DEVICE_SLOT } from './device-arguments.ts';
+import { VIRTIO_IOMMU_FACILITY, type VirtioIommuFacility } from '@virtio-platform/platform-virtio-iommu';
+import { DEVICE_SLOT, IOMMU_SLOT } from './device-arguments.ts';
 import { FileMemoryConversion } from './machine-memory.ts';
 import type { QemuOptions } from './options.ts';
 import { HypercallMailbox } from './pseries/hypercall-mailbox.ts';
@@ -12,10 +14,15 @@ import { QemuTceFacility } from './pseries/qemu-tce-facility.ts';
 import { Rtas, PseriesBoard } from './pseries/pseries-board.ts';
 import type { QtestConnection } from './qtest/qtest-connection.ts';
 import { VtdRegisters, X86Board } from './board/x86-board.ts';
-import type { Board } from './board/board.ts';
+import { BoardFunction, type Board } from './board/board.ts';
 
 /** The facilities that the boards provide, each of them on some boards. */
-export const FACILITIES: readonly FacilityToken[] = [MEMORY_CONVERSION, TCE_FACILITY, VTD_FACILITY];
+export const FACILITIES: readonly FacilityToken[] = [
+  MEMORY_CONVERSION,
+  TCE_FACILITY,
+  VIRTIO_IOMMU_FACILITY,
+  VTD_FACILITY,
+];
 
 /** A board that is ready for a driver. */
 export interface OpenedBoard {
@@ -29,8 +36,9 @@ export interface OpenedBoard {
  */
 export function checkBoard(options: QemuOptions, needs: readonly FacilityToken[]): void {
   const { board, iommu } = options;
-  const onPc = iommu === 'intel' ? [MEMORY_CONVERSION, VTD_FACILITY] : [MEMORY_CONVERSION];
-  const has = board === 'pseries' ? [TCE_FACILITY] : onPc;
+  const has = [board === 'pseries' ? TCE_FACILITY : MEMORY_CONVERSION];
+  if (iommu === 'intel') has.push(VTD_FACILITY);
+  if (iommu === 'virtio') has.push(VIRTIO_IOMMU_FACILITY);
   for (const need of needs) if (!has.includes(need)) throw facilityError(options, need);
 }
 
@@ -54,7 +62,14 @@ export function openBoard(
       facilities.set(MEMORY_CONVERSION, new FileMemoryConversion(memory, backing));
     if (options.iommu === 'intel') facilities.set(VTD_FACILITY, new VtdRegisters(qtest, DEVICE_SLOT << 3));
   }
+  if (options.iommu === 'virtio') facilities.set(VIRTIO_IOMMU_FACILITY, openVirtioIommu(board));
   return { board, facilities };
+}
+
+/** The unit has no interrupts: its driver waits for each answer. */
+function openVirtioIommu(board: Board): VirtioIommuFacility {
+  const transport = new PciModernTransport(new BoardFunction(board, IOMMU_SLOT), NO_MSIX);
+  return { transport, endpoint: DEVICE_SLOT << 3 };
 }
 
 function facilityError({ board, iommu }: QemuOptions, need: FacilityToken): CodedError {
@@ -62,6 +77,7 @@ function facilityError({ board, iommu }: QemuOptions, need: FacilityToken): Code
   return new CodedError('ERR_PLUGIN_FACILITY', `QEMU's ${machine} does not have ${facilityName(need)}`, {
     hint:
       'machine.board: pseries has TCE tables, q35 with machine.iommu: intel has VT-d, ' +
+      'each board with machine.iommu: virtio has a virtio-iommu, ' +
       'pc and q35 have protected memory',
   });
 }

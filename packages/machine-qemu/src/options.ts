@@ -10,10 +10,20 @@ export const BOARDS = ['pc', 'q35', 'pseries'] as const;
 /** One of {@link BOARDS}. */
 export type BoardName = (typeof BOARDS)[number];
 
+/** What is particular about QEMU's virtio-iommu. */
+export interface VirtioIommuProperties {
+  /** Whether endpoints without a domain are let through at boot. */
+  readonly bootBypass: boolean;
+  /** Whether its own queues may be packed. */
+  readonly packed: boolean;
+}
+
 /** The checked options of the machine. Times are in milliseconds. */
 export interface QemuOptions {
   readonly board: BoardName;
-  readonly iommu: 'none' | 'intel';
+  readonly iommu: 'none' | 'intel' | 'virtio';
+  /** Properties of the virtio-iommu. */
+  readonly virtioIommu: VirtioIommuProperties;
   readonly interrupts: InterruptMode;
   readonly program?: string | undefined;
   readonly arguments: readonly string[];
@@ -31,7 +41,22 @@ const timeout = z.int().min(1).max(600_000);
 export const qemuOptionsSchema: z.ZodType<QemuOptions> = z
   .strictObject({
     board: z.enum(BOARDS).describe('The QEMU machine: pc has no IOMMU, q35 can have one, pseries always has one.'),
-    iommu: z.enum(['none', 'intel']).default('none').describe('An IOMMU for q35: intel is VT-d. Default none.'),
+    iommu: z
+      .enum(['none', 'intel', 'virtio'])
+      .default('none')
+      .describe(
+        'An IOMMU beside that of the board: intel is VT-d, for q35. virtio is a virtio-iommu, for each board. Default none.',
+      ),
+    virtioIommu: z
+      .strictObject({
+        bootBypass: z
+          .boolean()
+          .default(true)
+          .describe('Whether endpoints without a domain are let through at boot. Default true.'),
+        packed: z.boolean().default(false).describe('Whether its own queues may be packed. Default false.'),
+      })
+      .prefault({})
+      .describe('The virtio-iommu, where machine.iommu is virtio.'),
     interrupts: z
       .enum(INTERRUPT_MODES)
       .default('msix')
@@ -75,7 +100,7 @@ export const qemuOptionsSchema: z.ZodType<QemuOptions> = z
       .describe('Milliseconds until the first answer of QEMU, and before it until its back-end listens.'),
     replyTimeout: timeout.default(5_000).describe('Milliseconds until an answer of QEMU.'),
   })
-  .refine(({ board, iommu }) => iommu === 'none' || board === 'q35', {
+  .refine(({ board, iommu }) => iommu !== 'intel' || board === 'q35', {
     path: ['iommu'],
     error: 'only q35 can have an Intel IOMMU; pseries has its own IOMMU, and pc has none',
   })

@@ -45,6 +45,7 @@ const OF_DRIVERS: readonly (readonly [driver: RegExp, properties: Readonly<Recor
     { bus: 'the machine', nr: 'device.ports', name: 'device.ports', chardev: 'the machine' },
   ],
   [/^virtio-rng-/, { rng: 'the machine' }],
+  [/^virtio-iommu-/, { 'boot-bypass': 'machine.virtioIommu', packed: 'machine.virtioIommu', addr: 'the machine' }],
   [/^virtio-scsi-/, { num_queues: 'device.queues' }],
   [/^scsi-hd$/, OF_SCSI_DISKS],
   [

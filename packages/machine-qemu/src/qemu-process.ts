@@ -1,6 +1,7 @@
 import { setTimeout } from 'node:timers/promises';
 import { isCodedError } from '@virtio-platform/core';
 import { StartedProgram, UnixSocket, type Disposal, type TemporaryFolder } from '@virtio-platform/host';
+import { IOMMU_SLOT } from './device-arguments.ts';
 import { PC_LOW_MEMORY } from './machine-memory.ts';
 import type { BoardName, QemuOptions } from './options.ts';
 import { QtestConnection } from './qtest/qtest-connection.ts';
@@ -35,9 +36,18 @@ export function qemuArguments(options: QemuOptions, memory: number, firmware: st
     ['-machine', `${MACHINES[options.board]},memory-backend=memory`, '-m', `${memory / 2 ** 20}M`],
     ['-object', JSON.stringify({ ...backend, 'mem-path': memoryPath }), '-bios', firmware],
     ['-chardev', `socket,id=qtest,fd=${QTEST_DESCRIPTOR}`, '-qtest', 'chardev:qtest', '-qtest-log', '/dev/null'],
-    options.iommu === 'intel' ? ['-device', 'intel-iommu,intremap=off,caching-mode=off'] : [],
+    iommuArguments(options),
   ];
   return parts.flat();
+}
+
+/** The IOMMU, which QEMU wants before the devices behind it. */
+function iommuArguments({ iommu, virtioIommu }: QemuOptions): string[] {
+  if (iommu === 'intel') return ['-device', 'intel-iommu,intremap=off,caching-mode=off'];
+  if (iommu === 'none') return [];
+  const { bootBypass, packed } = virtioIommu;
+  const addr = `${IOMMU_SLOT.toString(16).padStart(2, '0')}.0`;
+  return ['-device', JSON.stringify({ driver: 'virtio-iommu-pci', addr, 'boot-bypass': bootBypass, packed })];
 }
 
 /** What QEMU is started in. */

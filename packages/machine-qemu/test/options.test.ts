@@ -17,6 +17,7 @@ describe('the options of the plugin', () => {
     expect(OPTIONS).toEqual({
       board: 'q35',
       iommu: 'none',
+      virtioIommu: { bootBypass: true, packed: false },
       interrupts: 'msix',
       arguments: [],
       trace: [],
@@ -34,6 +35,7 @@ describe('the options of the plugin', () => {
     ['an Intel IOMMU on pc', { board: 'pc', iommu: 'intel' }],
     ['an Intel IOMMU on pseries', { board: 'pseries', iommu: 'intel' }],
     ['an IOMMU that QEMU does not have', { board: 'q35', iommu: 'amd' }],
+    ['a property that a virtio-iommu does not have', { board: 'q35', iommu: 'virtio', virtioIommu: { granule: 4096 } }],
     ['an interrupt mode that does not exist', { board: 'pc', interrupts: 'msi' }],
     ['an unknown key', { board: 'pc', accel: 'kvm' }],
     ['an empty argument', { board: 'pc', arguments: [''] }],

@@ -63,13 +63,14 @@ describe('arguments of the profile that QEMU takes and that change nothing', () 
   });
 
   it('S8 include every property that the machine sets', () => {
-    const options = qemuOptionsSchema.parse({ board: 'q35', iommu: 'intel' });
+    const units = (['intel', 'virtio'] as const).flatMap((iommu) =>
+      qemuArguments(qemuOptionsSchema.parse({ board: 'q35', iommu }), 2 ** 30, 'firmware').slice(-1),
+    );
     const resources = { image: () => 'image', loopback: () => 5 };
     const words = [balloon, block, console, entropy, net, scsi].flatMap((type) =>
       deviceArguments(deviceDescription(type), resources),
     );
-    const [iommu] = qemuArguments(options, 2 ** 30, 'firmware').slice(-1);
-    const globals = [...words, iommu!].flatMap((word) => propertiesOf(word));
+    const globals = [...words, ...units].flatMap((word) => propertiesOf(word));
     expect(globals.length).toBeGreaterThan(20);
     for (const global of globals) expect(issuesOf({ arguments: ['-global', `${global}=x`] }), global).toHaveLength(1);
   });

@@ -30,6 +30,8 @@ export interface Board {
   readonly memory: AddressWindow;
   /** For base address registers of 64 bits. */
   readonly memory64: AddressWindow;
+  /** Bytes of each window that base address registers took so far, of all functions. */
+  readonly taken: Map<AddressWindow, number>;
   readConfig(devfn: number, offset: number, width: AccessWidth): number;
   writeConfig(devfn: number, offset: number, width: AccessWidth, value: number): void;
   /** Reads a little-endian register in memory space, at the address of the processor. */
@@ -76,7 +78,7 @@ export class BoardFunction implements PciFunction {
   /** Sizes each register by the bits that it keeps of all ones (PCI local bus specification 3.0 section 6.2.5.1). */
   #mapBars(): (PciBar | undefined)[] {
     const bars: (PciBar | undefined)[] = [];
-    const taken = new Map<AddressWindow, number>();
+    const { taken } = this.#board;
     for (let index = 0; index < BARS; index++) {
       const at = PCI_BASE_ADDRESS_0 + 4 * index;
       const kind = this.readConfig(at, 4);

@@ -20,6 +20,7 @@ export class X86Board implements Board {
   /** Above the largest permitted memory, and below the registers of the chipset under 4 GiB. */
   readonly memory: AddressWindow = window(0xe000_0000, 0x1000_0000);
   readonly memory64: AddressWindow = window(0x8_0000_0000, 0x1000_0000);
+  readonly taken: Map<AddressWindow, number> = new Map();
   readonly #qtest: QtestConnection;
 
   constructor(name: 'pc' | 'q35', qtest: QtestConnection) {

@@ -18,6 +18,7 @@ export class PseriesBoard implements Board {
     processorBase: 0x2100_0000_0000,
     size: 0x4000_0000,
   };
+  readonly taken: Map<AddressWindow, number> = new Map();
   readonly #qtest: QtestConnection;
   readonly #rtas: Rtas;
 

@@ -97,6 +97,7 @@ function boardWithBars(kept: readonly number[]): Board {
     io: window,
     memory: window,
     memory64: window,
+    taken: new Map(),
     readConfig: (_devfn, offset) => {
       const bits = kept[(offset - 0x10) / 4] ?? 0;
       const value = written.get(offset);

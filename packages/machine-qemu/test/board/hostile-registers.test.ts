@@ -13,6 +13,7 @@ function board(registers: readonly { readonly mask: number; readonly fixed: numb
     io: window(0xc000),
     memory: window(0xe000_0000),
     memory64: window(0x8_0000_0000),
+    taken: new Map(),
     readConfig: (_devfn, offset) => values[(offset - 0x10) / 4] ?? 0,
     writeConfig: (_devfn, offset, _width, value) => {
       const at = (offset - 0x10) / 4;
