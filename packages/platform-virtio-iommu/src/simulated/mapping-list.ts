@@ -106,7 +106,8 @@ export class MappingList {
 
   /** The index behind the last mapping that begins at a page or before it. */
   #behind(page: number): number {
-    let [low, high] = [0, this.count];
+    let low = 0;
+    let high = this.count;
     while (low < high) {
       const middle = (low + high) >>> 1;
       if (this.#firstPages[middle]! <= page) low = middle + 1;

@@ -66,6 +66,10 @@ export class RequestHandler {
   readonly #lastPage: number;
   readonly #reserved: IommuState['reserved'];
   #domain = 0;
+  /** Of the features that decide requests, those that were accepted: sets of bits would allocate. */
+  #hasMapUnmap = false;
+  #hasProbe = false;
+  #attachFlags = 0;
 
   constructor(endpoint: number, options: SimulatedIommuOptions, state: IommuState) {
     this.#endpoint = endpoint;
@@ -78,6 +82,13 @@ export class RequestHandler {
     this.#lastPage = 2 ** options.addressWidth / PAGE_SIZE - 1;
   }
 
+  /** Takes what the driver accepted. */
+  accept(features: FeatureSet): void {
+    this.#hasMapUnmap = features.has(VIRTIO_IOMMU_F_MAP_UNMAP);
+    this.#hasProbe = features.has(VIRTIO_IOMMU_F_PROBE);
+    this.#attachFlags = features.has(VIRTIO_IOMMU_F_BYPASS_CONFIG) ? ATTACH_BYPASS : 0;
+  }
+
   /** Drops the domain. */
   reset(): void {
     this.#leave();
@@ -87,26 +98,25 @@ export class RequestHandler {
    * Does a request of `length` bytes and returns its status. `properties` is filled for a PROBE; without room for them
    * it is `undefined`.
    */
-  handle(request: DataView, length: number, accepted: FeatureSet, properties: Uint8Array | undefined): number {
+  handle(request: DataView, length: number, properties: Uint8Array | undefined): number {
     const type = request.getUint8(0);
     const bytes = REQUEST_BYTES[type];
     if (bytes === undefined) return STATUS_UNSUPPORTED;
     if (length < bytes) return STATUS_INVALID;
-    if (type === REQUEST_PROBE) return this.#probe(request, accepted, properties);
+    if (type === REQUEST_PROBE) return this.#probe(request, properties);
     if (Atomics.load(this.#control, FROZEN) !== 0) return STATUS_DEVICE_ERROR;
-    if (type === REQUEST_ATTACH) return this.#attach(request, accepted);
+    if (type === REQUEST_ATTACH) return this.#attach(request);
     if (type === REQUEST_DETACH) return this.#detach(request);
-    if (!accepted.has(VIRTIO_IOMMU_F_MAP_UNMAP)) return STATUS_UNSUPPORTED;
+    if (!this.#hasMapUnmap) return STATUS_UNSUPPORTED;
     return this.#change(type, request);
   }
 
-  #attach(request: DataView, accepted: FeatureSet): number {
+  #attach(request: DataView): number {
     const domain = request.getUint32(REQUEST_DOMAIN, true);
     const flags = request.getUint32(ATTACH_FLAGS, true);
     if (request.getUint32(ATTACH_ENDPOINT, true) !== this.#endpoint) return STATUS_NO_ENTRY;
     if (domain < this.#options.firstDomain || domain > this.#options.lastDomain) return STATUS_RANGE;
-    const known = accepted.has(VIRTIO_IOMMU_F_BYPASS_CONFIG) ? ATTACH_BYPASS : 0;
-    if ((flags & ~known) !== 0 || request.getUint32(ATTACH_FLAGS + 4, true) !== 0) return STATUS_INVALID;
+    if ((flags & ~this.#attachFlags) !== 0 || request.getUint32(ATTACH_FLAGS + 4, true) !== 0) return STATUS_INVALID;
     const kind = (flags & ATTACH_BYPASS) === 0 ? MAPPED_DOMAIN : BYPASS_DOMAIN;
     const attached = Atomics.load(this.#control, ATTACHED);
     if (attached !== NO_DOMAIN && domain === this.#domain) return attached === kind ? STATUS_OK : STATUS_INVALID;
@@ -161,8 +171,8 @@ export class RequestHandler {
     return false;
   }
 
-  #probe(request: DataView, accepted: FeatureSet, properties: Uint8Array | undefined): number {
-    if (!accepted.has(VIRTIO_IOMMU_F_PROBE)) return STATUS_UNSUPPORTED;
+  #probe(request: DataView, properties: Uint8Array | undefined): number {
+    if (!this.#hasProbe) return STATUS_UNSUPPORTED;
     if (request.getUint32(PROBE_ENDPOINT, true) !== this.#endpoint) return STATUS_NO_ENTRY;
     if (properties === undefined) return STATUS_INVALID;
     properties.fill(0);

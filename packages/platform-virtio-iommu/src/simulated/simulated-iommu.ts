@@ -126,6 +126,7 @@ export class SimulatedIommu implements VirtioIommuFacility, Transport {
     const mayAccept = this.#accepted.has(VIRTIO_F_VERSION_1) && this.#accepted.minus(this.#features).bits === 0n;
     if ((set & DeviceStatus.FeaturesOk) !== 0 && mayAccept) {
       this.#status |= DeviceStatus.FeaturesOk;
+      this.#handler.accept(this.#accepted);
       this.#applyBypass();
     }
     if ((set & DeviceStatus.DriverOk) !== 0 && (this.#status & DeviceStatus.FeaturesOk) !== 0)
@@ -235,7 +236,7 @@ export class SimulatedIommu implements VirtioIommuFacility, Transport {
     const length = this.#readRequest(chain);
     const hasRoom = room >= PROBE_SIZE + TAIL_BYTES;
     const properties = this.#request[0] === REQUEST_PROBE && hasRoom ? this.#answer.subarray(0, PROBE_SIZE) : undefined;
-    const status = this.#handler.handle(this.#requestView, length, this.#accepted, properties);
+    const status = this.#handler.handle(this.#requestView, length, properties);
     const bytes = properties === undefined ? TAIL_BYTES : PROBE_SIZE + TAIL_BYTES;
     this.#answer.fill(0, bytes - TAIL_BYTES, bytes);
     this.#answer[bytes - TAIL_BYTES] = status;

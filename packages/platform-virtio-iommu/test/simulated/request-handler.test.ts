@@ -18,18 +18,17 @@ const ALL = FeatureSet.of(VIRTIO_IOMMU_F_MAP_UNMAP, VIRTIO_IOMMU_F_PROBE, VIRTIO
 class Asker {
   readonly state = allocateIommuState(4, [{ isMsi: true, start: 0xfee0_0000, end: 0xfef0_0000 }]);
   readonly #handler: RequestHandler;
-  readonly #accepted: FeatureSet;
 
   constructor(unit: object = {}, accepted: FeatureSet = ALL) {
     this.#handler = new RequestHandler(ENDPOINT, openGuest({ unit }).options.unit, this.state);
-    this.#accepted = accepted;
+    this.#handler.accept(accepted);
   }
 
   ask(type: number, fill: (view: DataView) => void, length = 72, properties?: Uint8Array): string {
     const view = new DataView(new ArrayBuffer(72));
     view.setUint8(0, type);
     fill(view);
-    return statusName(this.#handler.handle(view, length, this.#accepted, properties));
+    return statusName(this.#handler.handle(view, length, properties));
   }
 
   attach(domain = 1, flags = 0, endpoint = ENDPOINT): string {
