@@ -5,14 +5,22 @@ import { promisify } from 'node:util';
 
 const run = promisify(execFile);
 
+/** Debian's releases, as it calls them. */
+export type DebianRelease = 'bookworm' | 'trixie';
 /** The release whose kernel the captured features belong to. */
-export const DEBIAN_RELEASE = 'bookworm';
+export const DEBIAN_RELEASE: DebianRelease = 'bookworm';
 
 /** As Debian calls it. */
 export type DebianArchitecture = 'amd64' | 'ppc64el';
 
 const ARCHIVE = 'http://deb.debian.org/debian';
 const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg';
+/** What packages are for. */
+export interface DebianTarget {
+  readonly architecture: DebianArchitecture;
+  readonly release: DebianRelease;
+}
+
 /** Of each step: lists of 9 MB, packages of 70 MB, 400 MB to unpack. */
 const STEP_TIMEOUT_MS = 300_000;
 
@@ -23,11 +31,11 @@ const STEP_TIMEOUT_MS = 300_000;
  */
 export async function unpackDebianPackages(
   names: readonly string[],
-  architecture: DebianArchitecture,
+  from: DebianTarget,
   folder: string,
   target: string,
 ): Promise<void> {
-  const configuration = writeAptConfiguration(architecture, folder);
+  const configuration = writeAptConfiguration(from, folder);
   const apt = async (program: string, ...words: readonly string[]): Promise<string> =>
     await step(folder, program, '-c', configuration, ...words);
   await apt('apt-get', 'update', '--quiet');
@@ -37,6 +45,7 @@ export async function unpackDebianPackages(
   for (const file of readdirSync(folder)) {
     if (file.endsWith('.deb')) await step(folder, 'dpkg-deb', '--extract', file, target);
   }
+  await step(folder, 'find', target, '-name', '*.ko.xz', '-exec', 'xz', '--decompress', '{}', '+');
 }
 
 /** The kernel's package has a name of its own for each version; the one that is always there depends on it. */
@@ -50,11 +59,11 @@ function realPackage(name: string, depends: string): string {
 /**
  * Everything that apt would read or write elsewhere is in `folder`; proxies of the system's configuration still count.
  */
-function writeAptConfiguration(architecture: DebianArchitecture, folder: string): string {
+function writeAptConfiguration({ architecture, release }: DebianTarget, folder: string): string {
   for (const name of ['state/lists/partial', 'cache/archives/partial'])
     mkdirSync(join(folder, name), { recursive: true });
   writeFileSync(join(folder, 'status'), '');
-  writeFileSync(join(folder, 'sources.list'), `deb [signed-by=${KEYRING}] ${ARCHIVE} ${DEBIAN_RELEASE} main\n`);
+  writeFileSync(join(folder, 'sources.list'), `deb [signed-by=${KEYRING}] ${ARCHIVE} ${release} main\n`);
   const path = join(folder, 'apt.conf');
   writeFileSync(
     path,

@@ -1,8 +1,13 @@
-/** `npm run fetch-guests`: fetches the Debian kernels that tests boot, so that the tests themselves need no network. */
+/**
+ * `npm run fetch-guests`: fetches the Debian kernels that tests boot, so that the tests themselves need no network.
+ * `-- all` fetches that of `npm run guests` too.
+ */
 import 'reflect-metadata';
 import { guestFiles } from './guest-files.ts';
 
-for (const architecture of ['amd64', 'ppc64el'] as const) {
-  const { kernel } = await guestFiles(architecture);
+const GUESTS = [['amd64'], ['ppc64el'], ['amd64', 'trixie']] as const;
+
+for (const [architecture, release] of process.argv[2] === 'all' ? GUESTS : GUESTS.slice(0, 2)) {
+  const { kernel } = await guestFiles(architecture, release);
   console.log(kernel);
 }

@@ -3,7 +3,13 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import type { MissingRequirement } from '@virtio-platform/core';
 import { missingProgram } from '@virtio-platform/host';
-import { DEBIAN_RELEASE, unpackDebianPackages, type DebianArchitecture } from './debian-packages.ts';
+import {
+  DEBIAN_RELEASE,
+  unpackDebianPackages,
+  type DebianArchitecture,
+  type DebianRelease,
+  type DebianTarget,
+} from './debian-packages.ts';
 
 /** What a guest is made of, unpacked from Debian's packages. */
 export interface GuestFiles {
@@ -17,36 +23,40 @@ export interface GuestFiles {
   readonly busybox: string;
 }
 
-interface GuestArchitecture {
-  readonly packages: readonly string[];
-  readonly emulator: string;
-}
+const EMULATORS: Readonly<Record<DebianArchitecture, string>> = {
+  amd64: 'qemu-system-x86_64',
+  ppc64el: 'qemu-system-ppc64',
+};
 
-const ARCHITECTURES: Readonly<Record<DebianArchitecture, GuestArchitecture>> = {
-  amd64: { packages: ['linux-image-amd64', 'busybox-static'], emulator: 'qemu-system-x86_64' },
-  ppc64el: { packages: ['linux-image-powerpc64le', 'busybox-static'], emulator: 'qemu-system-ppc64' },
+const KERNELS: Readonly<Record<DebianRelease, Readonly<Partial<Record<DebianArchitecture, string>>>>> = {
+  bookworm: { amd64: 'linux-image-amd64', ppc64el: 'linux-image-powerpc64le' },
+  // The smaller kernel for guests.
+  trixie: { amd64: 'linux-image-cloud-amd64' },
 };
 
 /** The QEMU program that emulates an architecture. */
 export function emulatorOf(architecture: DebianArchitecture): string {
-  return ARCHITECTURES[architecture].emulator;
+  return EMULATORS[architecture];
 }
 
 /**
  * What is missing to boot a guest here, so that its tests are skipped. In CI nothing is: they fail, or fetch the
  * kernel.
  */
-export function missingForGuest(architecture: DebianArchitecture): MissingRequirement | undefined {
+export function missingForGuest(
+  architecture: DebianArchitecture,
+  release = DEBIAN_RELEASE,
+): MissingRequirement | undefined {
   if (process.env['CI'] !== undefined) return undefined;
   const missing = missingProgram(emulatorOf(architecture));
-  if (missing !== undefined || existsSync(folderOf(architecture))) return missing;
-  return { what: `Debian's kernel for ${architecture}`, fix: 'npm run fetch-guests' };
+  if (missing !== undefined || existsSync(folderOf({ architecture, release }))) return missing;
+  return { what: `Debian's kernel for ${architecture} of ${release}`, fix: 'npm run fetch-guests -- all' };
 }
 
 /** Finds the files in the cache, or fetches them: 10 to 30 seconds. Several processes may do so at the same time. */
-export async function guestFiles(architecture: DebianArchitecture): Promise<GuestFiles> {
-  const folder = folderOf(architecture);
-  if (!existsSync(folder)) await fetchInto(folder, architecture);
+export async function guestFiles(architecture: DebianArchitecture, release = DEBIAN_RELEASE): Promise<GuestFiles> {
+  const folder = folderOf({ architecture, release });
+  if (!existsSync(folder)) await fetchInto(folder, { architecture, release });
   const boot = readdirSync(join(folder, 'boot')).find((name) => /^vmlinu[xz]-/.test(name));
   if (boot === undefined) throw new Error(`no kernel in ${folder}: remove it, and it is fetched again`);
   const version = boot.slice(boot.indexOf('-') + 1);
@@ -54,9 +64,14 @@ export async function guestFiles(architecture: DebianArchitecture): Promise<Gues
     architecture,
     version,
     kernel: join(folder, 'boot', boot),
-    modules: join(folder, 'lib/modules', version),
-    busybox: join(folder, 'bin/busybox'),
+    modules: findIn(folder, `lib/modules/${version}`),
+    busybox: findIn(folder, 'bin/busybox'),
   };
+}
+
+/** Releases from trixie on have in `usr` what others have in the root folder. */
+function findIn(folder: string, path: string): string {
+  return [join(folder, path), join(folder, 'usr', path)].find((candidate) => existsSync(candidate)) ?? path;
 }
 
 function cacheFolder(): string {
@@ -64,21 +79,23 @@ function cacheFolder(): string {
   return own ?? join(caches ?? join(homedir(), '.cache'), 'virtio-platform');
 }
 
-function folderOf(architecture: DebianArchitecture): string {
-  return join(cacheFolder(), `${DEBIAN_RELEASE}-${architecture}`);
+function folderOf({ architecture, release }: DebianTarget): string {
+  return join(cacheFolder(), `${release}-${architecture}`);
 }
 
 /** The folder appears with everything in it or not at all; of two processes the slower one keeps the other's. */
-async function fetchInto(folder: string, architecture: DebianArchitecture): Promise<void> {
+async function fetchInto(folder: string, from: DebianTarget): Promise<void> {
   for (const program of ['apt-get', 'dpkg-deb']) {
     if (missingProgram(program) !== undefined)
       throw new Error(`${program} is missing, so Debian's kernel cannot be fetched: apt-get install apt dpkg`);
   }
+  const kernel = KERNELS[from.release][from.architecture];
+  if (kernel === undefined) throw new TypeError(`no guest is made of ${from.release} for ${from.architecture}`);
   mkdirSync(cacheFolder(), { recursive: true });
   const work = mkdtempSync(join(cacheFolder(), '.fetch-'));
   try {
     const target = join(work, 'unpacked');
-    await unpackDebianPackages(ARCHITECTURES[architecture].packages, architecture, work, target);
+    await unpackDebianPackages([kernel, 'busybox-static'], from, work, target);
     try {
       renameSync(target, folder);
     } catch (error) {

@@ -2,11 +2,13 @@ import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { setTimeout } from 'node:timers/promises';
 import { missingProgram, StartedProgram, TemporaryFolder } from '@virtio-platform/host';
 import { emulatorOf, guestFiles } from './guest-files.ts';
-import type { DebianArchitecture } from './debian-packages.ts';
+import type { DebianArchitecture, DebianRelease } from './debian-packages.ts';
 import { buildInitramfs, ENDED, type GuestContent } from './initramfs.ts';
 
 export interface LinuxGuestOptions extends GuestContent {
   readonly architecture: DebianArchitecture;
+  /** Of Debian; {@link DEBIAN_RELEASE} unless told. */
+  readonly release?: DebianRelease | undefined;
   /** What QEMU is given beside the kernel: machine, processor, memory, devices. */
   readonly arguments: readonly string[];
   /** More of the kernel's command line. */
@@ -58,7 +60,7 @@ export async function runLinuxGuest(options: LinuxGuestOptions): Promise<LinuxGu
   const emulator = emulatorOf(architecture);
   const missing = missingProgram(emulator);
   if (missing !== undefined) throw new Error(`${missing.what} is missing: ${missing.fix}`);
-  const files = await guestFiles(architecture);
+  const files = await guestFiles(architecture, options.release);
   const folder = new TemporaryFolder();
   try {
     const [initramfs, log] = [folder.pathOf('initramfs'), folder.pathOf('console')];

@@ -101,7 +101,7 @@ beforeEach(() => {
 afterEach(() => folder.remove());
 
 describe.each(SERVED_MACHINES)('devices that are served to Linux: %s', (_name, machine) => {
-  const missing = missingForGuest(machine.architecture);
+  const missing = missingForGuest(machine.architecture, machine.release);
   const skipped = missing === undefined ? '' : ` (needs ${missing.what}: ${missing.fix})`;
 
   it.skipIf(missing !== undefined)(

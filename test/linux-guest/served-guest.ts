@@ -72,6 +72,7 @@ export async function bootWithServed(
     const { console } = await runLinuxGuest({
       ...guest,
       architecture: machine.architecture,
+      release: machine.release,
       append: machine.append ?? '',
       modules: [...(machine.modules ?? []), ...guest.modules],
       arguments: [

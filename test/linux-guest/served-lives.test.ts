@@ -99,8 +99,8 @@ async function plug(qmp: string, bus: string): Promise<void> {
 }
 
 describe.each(SERVED_MACHINES)('a guest that reboots, whose devices are served: %s', (_name, machine) => {
-  const { architecture, hotplug } = machine;
-  const missing = missingForGuest(architecture);
+  const { architecture, release, hotplug } = machine;
+  const missing = missingForGuest(architecture, release);
   const skipped = missing === undefined ? '' : ` (needs ${missing.what}: ${missing.fix})`;
   const takesPart = architecture === 'amd64';
   const boots = takesPart ? 2 : 3;

@@ -1,8 +1,9 @@
-import type { DebianArchitecture } from './debian-packages.ts';
+import type { DebianArchitecture, DebianRelease } from './debian-packages.ts';
 
 /** A machine whose devices are served by other processes: they share its memory. */
 export interface ServedMachine {
   readonly architecture: DebianArchitecture;
+  readonly release?: DebianRelease;
   /** QEMU's arguments: machine, processor, memory, and the IOMMU. */
   readonly arguments: readonly string[];
   /** Of the kernel's command line. */
@@ -33,6 +34,14 @@ const MACHINES: Readonly<Record<string, ServedMachine>> = {
     // In front of all devices: those behind it are confined.
     arguments: [...Q35, '-device', 'intel-iommu,intremap=on,caching-mode=on', ...PORT],
     append: 'intel_iommu=on',
+    hotplug: 'port0',
+  },
+  // Debian's kernels before this one have no driver of it.
+  'a PC with the IOMMU of virtio': {
+    architecture: 'amd64',
+    release: 'trixie',
+    arguments: [...Q35, '-device', 'virtio-iommu-pci', ...PORT],
+    modules: ['virtio_iommu'],
     hotplug: 'port0',
   },
   'pseries, little-endian': {
