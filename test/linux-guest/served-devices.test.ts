@@ -94,6 +94,10 @@ dmesg | grep -e 'I/O error' -e 'EXT4-fs error' -e 'reset failed'
 exit 0
 `;
 
+/** Whether an event is the finding of an indirect table that is longer than the queue. */
+const isLongTable = (event: ServedEvents[number]): boolean =>
+  JSON.stringify(event['finding']).includes('"code":"DRV-TABLE-LONG"');
+
 let folder: ReturnType<typeof ownTemporaryFolder>;
 beforeEach(() => {
   folder = ownTemporaryFolder();
@@ -142,7 +146,7 @@ describe.each(SERVED_MACHINES)('devices that are served to Linux: %s', (_name, m
         const ofKind = (wanted: string): ServedEvents => happened.filter(({ kind }) => kind === wanted);
         expect([name, ofKind('problem')]).toEqual([name, []]);
         // Linux breaks no rule. A table longer than the queue is advised against; it makes some of a large write.
-        expect([name, ofKind('finding').filter(({ code }) => code !== 'DRV-TABLE-LONG')]).toEqual([name, []]);
+        expect([name, ofKind('finding').filter((event) => !isLongTable(event))]).toEqual([name, []]);
         const isPacked = DEVICES[name]!.arguments.join(' ').includes('packed=on');
         expect([name, ofKind('queue-started').at(-1)?.['layout']]).toEqual([name, isPacked ? 'packed' : 'split']);
         expect([name, ofKind('negotiated').at(-1)?.['translates']]).toEqual([
