@@ -55,6 +55,7 @@ const LONGEST = [
   'wrong-back-end/first-lines.test.ts',
   'wrong-back-end/sanitized-back-end.test.ts',
   'linux-guest/served-devices.test.ts',
+  'linux-guest/served-lives.test.ts',
   'machines/serve.test.ts',
   'wrong-back-end/wrong-back-end.test.ts',
   'large-guests/large-guests.test.ts',

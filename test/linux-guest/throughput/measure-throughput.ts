@@ -1,6 +1,8 @@
 /**
  * `npm run guest-throughput`: a Linux guest's random requests to a disk that we serve, against one that QEMU's storage
- * daemon serves from the same file, in one run, in turns. `-- --layout packed --rounds 5 --requests 4000 --poll 50 --kvm`.
+ * daemon serves from the same file, in one run, in turns.
+ *
+ * With `-- --layout packed --rounds 5 --requests 4000 --poll 50 --kvm`: any of them, or none.
  */
 import 'reflect-metadata';
 import { execFileSync, spawn } from 'node:child_process';
