@@ -44,3 +44,24 @@ export function openBufferArea(
     throw error;
   }
 }
+
+/** An area to be: at least so many bytes, and who writes it. */
+export type AreaSize = readonly [bytes: number, direction: DmaDirection];
+
+/** Allocates areas one after the other. Throws {@link DmaError}, and then nothing stays allocated. */
+export function openBufferAreas<const Sizes extends readonly AreaSize[]>(
+  memory: GuestMemory,
+  mapping: DmaMapping,
+  buffers: BufferMapping,
+  sizes: Sizes,
+): { readonly [Index in keyof Sizes]: BufferArea } {
+  const areas: BufferArea[] = [];
+  try {
+    for (const [bytes, direction] of sizes) areas.push(openBufferArea(memory, mapping, bytes, direction, buffers));
+  } catch (error) {
+    for (const area of areas) area.release();
+    throw error;
+  }
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- one for each of the sizes
+  return areas as unknown as { readonly [Index in keyof Sizes]: BufferArea };
+}

@@ -2,7 +2,7 @@ import { DeviceError, type BufferMapping } from '@virtio-platform/core';
 import { CACHE_LINE_SIZE, DmaDirection, type DmaMapping } from '@virtio-platform/core/dma';
 import type { GuestMemory } from '@virtio-platform/core/memory';
 import { ScatterList, UsedBatch, type Virtqueue } from '@virtio-platform/core/queue';
-import { openBufferArea, type BufferArea } from './buffer-mapping.ts';
+import { openBufferAreas, type BufferArea } from './buffer-mapping.ts';
 /** The buffers of one queue. */
 export interface BufferSlotsOptions {
   /** Buffers in flight at once; at most the queue size. */
@@ -85,14 +85,11 @@ export class BufferSlots {
     this.#free = Uint16Array.from({ length: count }, (_, i) => count - 1 - i);
     this.#freeCount = count;
     const { buffers } = options;
-    this.#readable = openBufferArea(memory, mapping, count * readable, DmaDirection.ToDevice, buffers);
-    try {
-      const direction = options.wipes === true ? DmaDirection.Bidirectional : DmaDirection.FromDevice;
-      this.#writable = openBufferArea(memory, mapping, count * this.#writableStride, direction, buffers);
-    } catch (error) {
-      this.#readable.release();
-      throw error;
-    }
+    const direction = options.wipes === true ? DmaDirection.Bidirectional : DmaDirection.FromDevice;
+    [this.#readable, this.#writable] = openBufferAreas(memory, mapping, buffers, [
+      [count * readable, DmaDirection.ToDevice],
+      [count * this.#writableStride, direction],
+    ]);
   }
 
   /** Buffers submitted and not polled back. */

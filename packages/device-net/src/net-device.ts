@@ -6,6 +6,7 @@ import type { ByteOrder, DescriptorChain } from '@virtio-platform/core/queue';
 import { ControlExecutor } from './control/control-executor.ts';
 import { FrameFilter } from './control/frame-filter.ts';
 import { DeviceEventSchedule } from './device-event-schedule.ts';
+import { FEATURES_OF_BOTH_HALVES } from './features-of-both-halves.ts';
 import * as feature from './net-features.ts';
 import * as wire from './layout.ts';
 import { LoopbackPair, type PacketFormat } from './loopback-pair.ts';
@@ -14,7 +15,7 @@ import type { NetEvent } from './net-settings.ts';
 import { completeChecksum } from './offload/checksum.ts';
 import { headerProblem } from './offload/header-problem.ts';
 import { NetHeader, netHeaderSize, NO_OFFLOAD } from './offload/net-header.ts';
-import { GUEST_OFFLOADS, guestOffloads, HOST_OFFLOADS, hostOffloads, type OffloadSet } from './offload/offload-set.ts';
+import { GUEST_OFFLOADS, guestOffloads, hostOffloads, type OffloadSet } from './offload/offload-set.ts';
 import { PacketLayers } from './offload/packet-layers.ts';
 import { NET_HASH_KEY_BYTES, NET_HASH_TYPES } from './receive-side-scaling/frame-hash.ts';
 import { ReceiveSteering } from './receive-side-scaling/receive-steering.ts';
@@ -39,31 +40,12 @@ export interface NetDeviceOptions {
   readonly events?: readonly NetEvent[];
 }
 
-/** Features that every device half offers. */
-const ALWAYS: FeatureSet = new FeatureSet(
-  FeatureSet.of(
-    feature.VIRTIO_NET_F_MAC,
-    feature.VIRTIO_NET_F_MRG_RXBUF,
-    feature.VIRTIO_NET_F_STATUS,
-    feature.VIRTIO_NET_F_CTRL_VQ,
-    feature.VIRTIO_NET_F_CTRL_RX,
-    feature.VIRTIO_NET_F_CTRL_RX_EXTRA,
-    feature.VIRTIO_NET_F_CTRL_VLAN,
-    feature.VIRTIO_NET_F_CTRL_MAC_ADDR,
-    feature.VIRTIO_NET_F_CTRL_GUEST_OFFLOADS,
-    feature.VIRTIO_NET_F_GUEST_ANNOUNCE,
-    feature.VIRTIO_NET_F_HASH_REPORT,
-    feature.VIRTIO_NET_F_RSS,
-  ).bits |
-    HOST_OFFLOADS.bits |
-    GUEST_OFFLOADS.bits,
-);
 /** `duplex` in the configuration. Section 5.1.4. */
 const FULL_DUPLEX = 1;
 
 /** The features of a device half with these settings. */
 function offeredFeatures({ queuePairs, mtu, speed }: NetDeviceOptions): FeatureSet {
-  let features = ALWAYS;
+  let features = FEATURES_OF_BOTH_HALVES;
   if (queuePairs > 1) features = features.with(feature.VIRTIO_NET_F_MQ);
   if (mtu !== undefined) features = features.with(feature.VIRTIO_NET_F_MTU);
   return speed === undefined ? features : features.with(feature.VIRTIO_NET_F_SPEED_DUPLEX);

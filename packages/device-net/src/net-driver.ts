@@ -1,33 +1,15 @@
-import { FeatureSet } from '@virtio-platform/core/features';
+import type { FeatureSet } from '@virtio-platform/core/features';
 import { VIRTIO_NET_CTRL_RX_ALLMULTI, VIRTIO_NET_CTRL_RX_PROMISC } from './control/control-commands.ts';
 import * as commands from './control/net-command.ts';
+import { FEATURES_OF_BOTH_HALVES } from './features-of-both-halves.ts';
 import * as feature from './net-features.ts';
 import { NetPairs } from './net-pairs.ts';
-import { GUEST_OFFLOADS, HOST_OFFLOADS } from './offload/offload-set.ts';
 import type { HashConfig, ScalingConfig } from './receive-side-scaling/scaling-config.ts';
 
 /** What this driver understands of a network device. */
-export const NET_DRIVER_FEATURES: FeatureSet = new FeatureSet(
-  FeatureSet.of(
-    feature.VIRTIO_NET_F_MAC,
-    feature.VIRTIO_NET_F_MRG_RXBUF,
-    feature.VIRTIO_NET_F_STATUS,
-    feature.VIRTIO_NET_F_MTU,
-    feature.VIRTIO_NET_F_SPEED_DUPLEX,
-    feature.VIRTIO_NET_F_CTRL_VQ,
-    feature.VIRTIO_NET_F_CTRL_RX,
-    feature.VIRTIO_NET_F_CTRL_RX_EXTRA,
-    feature.VIRTIO_NET_F_CTRL_VLAN,
-    feature.VIRTIO_NET_F_CTRL_MAC_ADDR,
-    feature.VIRTIO_NET_F_CTRL_GUEST_OFFLOADS,
-    feature.VIRTIO_NET_F_GUEST_ANNOUNCE,
-    feature.VIRTIO_NET_F_MQ,
-    feature.VIRTIO_NET_F_RSS,
-    feature.VIRTIO_NET_F_HASH_REPORT,
-  ).bits |
-    HOST_OFFLOADS.bits |
-    GUEST_OFFLOADS.bits,
-);
+export const NET_DRIVER_FEATURES: FeatureSet = FEATURES_OF_BOTH_HALVES.with(feature.VIRTIO_NET_F_MTU)
+  .with(feature.VIRTIO_NET_F_SPEED_DUPLEX)
+  .with(feature.VIRTIO_NET_F_MQ);
 
 /**
  * The driver half of a network device (specification 1.4 section 5.1): sends and receives frames on pairs of queues,

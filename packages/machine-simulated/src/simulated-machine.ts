@@ -10,6 +10,7 @@ import {
   type MachineRequest,
 } from '@virtio-platform/core';
 import { coversMemoryOneToOne, FaultLog, type AddressSpaceBlueprint } from '@virtio-platform/core/address-space';
+import type { Transport } from '@virtio-platform/core/device';
 import { FeatureSet } from '@virtio-platform/core/features';
 import { allocateSharedMemory, GuestMemory } from '@virtio-platform/core/memory';
 import { boundAddressSpace, deviceSetup, offeredFeatures, type DeviceSetup } from './device-setup.ts';
@@ -46,19 +47,26 @@ export class SimulatedMachine implements Machine {
     const faults = new FaultLog();
     const bind = (offers: FeatureSet): AddressSpaceBlueprint => boundAddressSpace(hardware, offers);
     const { facilities } = hardware;
+    const booted = (
+      transport: Transport,
+      counted: Pick<BootedMachine, 'notifications'>,
+      end: Pick<BootedMachine, 'deviceError' | 'dispose'>,
+    ): BootedMachine => ({
+      memory,
+      transport,
+      faults,
+      facilities,
+      get notifications() {
+        return counted.notifications;
+      },
+      ...end,
+    });
     if (this.#options.device === 'worker') {
       const transport = await openWorkerTransport(memory, faults, description.type, setup, bind);
-      return {
-        memory,
-        transport,
-        faults,
-        facilities,
-        get notifications() {
-          return transport.notifications;
-        },
+      return booted(transport, transport, {
         deviceError: () => transport.deviceError,
         dispose: () => transport.ended(),
-      };
+      });
     }
     const onEvent = (): void => transport.tellDriver();
     const { watchDevice, watchDeviceQueue: watchQueue } = this.#request;
@@ -70,17 +78,7 @@ export class SimulatedMachine implements Machine {
       setup.interface,
       new FeatureSet(setup.carries),
     );
-    return {
-      memory,
-      transport,
-      faults,
-      facilities,
-      get notifications() {
-        return device.notifications;
-      },
-      deviceError: () => device.error,
-      dispose: async () => transport.dispose(),
-    };
+    return booted(transport, device, { deviceError: () => device.error, dispose: async () => transport.dispose() });
   }
 }
 

@@ -1,3 +1,4 @@
+import { html } from '@virtio-platform/report';
 import type { MatrixCell } from '@virtio-platform/runner';
 import type { MatrixChange } from './compare-matrices.ts';
 import { MATRIX_SCRIPT } from './matrix-script.ts';
@@ -138,15 +139,7 @@ class Slugs {
   }
 }
 
-const ENTITIES: Readonly<Record<string, string>> = {
-  '&': '&amp;',
-  '<': '&lt;',
-  '>': '&gt;',
-  '"': '&quot;',
-  "'": '&#39;',
-};
-
 /** Everything that comes from a profile, an offer or a plugin goes through here. */
 function escape(text: string): string {
-  return text.replace(/[&<>"']/g, (character) => ENTITIES[character]!);
+  return html`${text}`.text;
 }

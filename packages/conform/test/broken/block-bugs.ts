@@ -22,12 +22,8 @@ export interface Seen {
   readonly device: BrokenDevice;
 }
 
-const IN = 0;
-const OUT = 1;
-const FLUSH = 4;
-const GET_ID = 8;
-const DISCARD = 11;
-const ZEROES = 13;
+/** The types of requests (specification 1.4 section 5.2.6). */
+export const [IN, OUT, FLUSH, GET_ID, DISCARD, ZEROES] = [0, 1, 4, 8, 11, 13] as const;
 
 /** A disk whose requests are handled in another way. */
 export function blockBug(name: string, process: (seen: Seen) => number): Bug {

@@ -1,14 +1,8 @@
 import { writeChain } from '@virtio-platform/device-kit';
-import { blockBug, rangeOf, type Seen } from './block-bugs.ts';
+import { blockBug, DISCARD, FLUSH, GET_ID, IN, OUT, rangeOf, ZEROES, type Seen } from './block-bugs.ts';
 import type { Bug } from './broken-device.ts';
 import type { FoundBug } from './simple-bugs.ts';
 
-const IN = 0;
-const OUT = 1;
-const FLUSH = 4;
-const GET_ID = 8;
-const DISCARD = 11;
-const ZEROES = 13;
 const CAPACITY = 32_768;
 
 /** Bugs by the cases that have to find each. */

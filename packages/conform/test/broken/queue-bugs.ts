@@ -1,7 +1,7 @@
 import { DeviceStatus } from '@virtio-platform/core/device';
 import type { BrokenDevice, BrokenRing, Bug } from './broken-device.ts';
 import { isFromTable } from './ring-bugs.ts';
-import { altered } from './register-bugs.ts';
+import { altered, countingReset } from './register-bugs.ts';
 
 /** AVAIL and USED of a packed slot. */
 const EITHER = 0x8080;
@@ -123,14 +123,7 @@ export const QUEUE_BUGS: readonly Bug[] = [
   {
     name: 'stops all of its queues where one is reset',
     transport: altered((inner, device) => ({
-      resetQueue: (queue) => {
-        device.count = 1;
-        inner.resetQueue(queue);
-      },
-      enableQueue: (queue, addresses) => {
-        device.count = 0;
-        inner.enableQueue(queue, addresses);
-      },
+      ...countingReset(inner, device),
       notify: (queue, next) => {
         if (device.count === 0) inner.notify(queue, next);
       },

@@ -17,6 +17,20 @@ const bug = (name: string, overrides: (inner: Transport, device: BrokenDevice) =
   transport: altered(overrides),
 });
 
+/** Has a count of 1 from the reset of a queue until a queue is enabled. */
+export function countingReset(inner: Transport, device: BrokenDevice): Overrides {
+  return {
+    resetQueue: (queue) => {
+      device.count = 1;
+      inner.resetQueue(queue);
+    },
+    enableQueue: (queue, addresses) => {
+      device.count = 0;
+      inner.enableQueue(queue, addresses);
+    },
+  };
+}
+
 /** Changes bytes of the configuration. */
 export function config(name: string, change: (bytes: Uint8Array) => void): Bug {
   return {
@@ -227,14 +241,7 @@ export const REGISTER_BUGS: readonly Bug[] = [
     },
   })),
   bug('goes on with a queue that was reset', (inner, device) => ({
-    resetQueue: (queue) => {
-      device.count = 1;
-      inner.resetQueue(queue);
-    },
-    enableQueue: (queue, addresses) => {
-      device.count = 0;
-      inner.enableQueue(queue, addresses);
-    },
+    ...countingReset(inner, device),
     notify: (queue, next) => {
       inner.notify(queue, next);
       if (device.count === 1) complete(device);

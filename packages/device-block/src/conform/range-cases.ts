@@ -13,6 +13,7 @@ import { configValue, diskFacts, type DiskFacts } from './block-disk-facts.ts';
 import { blockRequest, patternOf, readOf, writeOf } from './block-requests.ts';
 import { isWritable } from './request-cases.ts';
 
+const OPERATION = '5.2.6';
 const NORMATIVE = '5.2.6.2';
 const SEED = 11;
 const UNKNOWN_FLAG = 1 << 7;
@@ -40,15 +41,15 @@ export function rangeRequest(
   return blockRequest({ type, data, status });
 }
 
-function has(bit: number, name: string): CaseNeed {
+function hasRanges(bit: number, name: string): CaseNeed {
   return ({ acceptable }) => (acceptable.has(bit) ? undefined : `the disk does not offer ${name}`);
 }
 
 /** The disk discards. */
-export const hasDiscard: CaseNeed = has(VIRTIO_BLK_F_DISCARD, 'BLK_DISCARD');
+export const hasDiscard: CaseNeed = hasRanges(VIRTIO_BLK_F_DISCARD, 'BLK_DISCARD');
 /** The disk writes zeroes. */
-export const hasZeroes: CaseNeed = has(VIRTIO_BLK_F_WRITE_ZEROES, 'BLK_WRITE_ZEROES');
-const hasErase = has(VIRTIO_BLK_F_SECURE_ERASE, 'BLK_SECURE_ERASE');
+export const hasZeroes: CaseNeed = hasRanges(VIRTIO_BLK_F_WRITE_ZEROES, 'BLK_WRITE_ZEROES');
+const hasErase = hasRanges(VIRTIO_BLK_F_SECURE_ERASE, 'BLK_SECURE_ERASE');
 
 /** Three blocks of a pattern, of which a case changes that in the middle. */
 export async function threeBlocks(
@@ -77,19 +78,41 @@ async function zeroesMiddle(bench: ConformBench, flags: number): Promise<void> {
 }
 
 /** A request that has to be answered with UNSUPP, and changes nothing. */
-async function isUnsupported(bench: ConformBench, type: number, flags: number): Promise<void> {
-  const { unit, at, data } = await threeBlocks(bench);
-  const range = { sector: at + unit, sectors: unit, flags };
-  await bench.serve(bench.layOutRequest(rangeRequest(type, [range], wire.VIRTIO_BLK_S_UNSUPP)));
-  await bench.serve(bench.layOutRequest(readOf(at, data)));
+function unsupported(id: string, what: string, has: CaseNeed, type: number, flags = UNKNOWN_FLAG): ConformCase {
+  return blocksCase({
+    id: `block/${id}`,
+    clause: NORMATIVE,
+    title: `answers ${what} with UNSUPP, and changes nothing`,
+    needs: [isWritable, has],
+    run: async (bench, { unit, at, data }) => {
+      const range = { sector: at + unit, sectors: unit, flags };
+      await bench.serve(bench.layOutRequest(rangeRequest(type, [range], wire.VIRTIO_BLK_S_UNSUPP)));
+      await bench.serve(bench.layOutRequest(readOf(at, data)));
+    },
+  });
 }
 
-/** Ranges outside of the disk. */
-async function isRefused(bench: ConformBench, type: number, sector: (facts: DiskFacts) => bigint): Promise<void> {
-  const facts = await threeBlocks(bench);
-  const ranges = [{ sector: sector(facts), sectors: facts.unit }];
-  await bench.serve(bench.layOutRequest(rangeRequest(type, ranges, wire.VIRTIO_BLK_S_IOERR)));
-  await bench.serve(bench.layOutRequest(readOf(facts.at, facts.data)));
+/** A range outside of the disk. */
+function refused(
+  id: string,
+  what: string,
+  has: CaseNeed,
+  type: number,
+  sector: (facts: DiskFacts) => bigint,
+): ConformCase {
+  return blocksCase({
+    id: `block/${id}`,
+    clause: OPERATION,
+    level: 'SHOULD',
+    title: `answers ${what} with IOERR`,
+    needs: [isWritable, has],
+    isHostile: true,
+    run: async (bench, facts) => {
+      const ranges = [{ sector: sector(facts), sectors: facts.unit }];
+      await bench.serve(bench.layOutRequest(rangeRequest(type, ranges, wire.VIRTIO_BLK_S_IOERR)));
+      await bench.serve(bench.layOutRequest(readOf(facts.at, facts.data)));
+    },
+  });
 }
 
 /** Discards, writes of zeroes and secure erases. */
@@ -107,34 +130,20 @@ export const BLOCK_RANGE_CASES: readonly ConformCase[] = [
       needs: [isWritable, hasZeroes],
       run: (bench) => zeroesMiddle(bench, wire.VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP),
     },
-    {
-      id: 'block/zeroes-unknown-flag',
-      title: 'answers write zeroes with an unknown flag with UNSUPP, and changes nothing',
-      needs: [isWritable, hasZeroes],
-      run: (bench) => isUnsupported(bench, wire.VIRTIO_BLK_T_WRITE_ZEROES, UNKNOWN_FLAG),
-    },
-    {
-      id: 'block/discard-unmap',
-      title: 'answers a discard with the unmap flag with UNSUPP, and changes nothing',
-      needs: [isWritable, hasDiscard],
-      run: (bench) => isUnsupported(bench, wire.VIRTIO_BLK_T_DISCARD, wire.VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP),
-    },
-    {
-      id: 'block/discard-unknown-flag',
-      title: 'answers a discard with an unknown flag with UNSUPP, and changes nothing',
-      needs: [isWritable, hasDiscard],
-      run: (bench) => isUnsupported(bench, wire.VIRTIO_BLK_T_DISCARD, UNKNOWN_FLAG),
-    },
-    {
-      id: 'block/erase-unknown-flag',
-      title: 'answers a secure erase with an unknown flag with UNSUPP, and changes nothing',
-      needs: [isWritable, hasErase],
-      run: (bench) => isUnsupported(bench, wire.VIRTIO_BLK_T_SECURE_ERASE, UNKNOWN_FLAG),
-    },
   ]),
+  unsupported('zeroes-unknown-flag', 'write zeroes with an unknown flag', hasZeroes, wire.VIRTIO_BLK_T_WRITE_ZEROES),
+  unsupported(
+    'discard-unmap',
+    'a discard with the unmap flag',
+    hasDiscard,
+    wire.VIRTIO_BLK_T_DISCARD,
+    wire.VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP,
+  ),
+  unsupported('discard-unknown-flag', 'a discard with an unknown flag', hasDiscard, wire.VIRTIO_BLK_T_DISCARD),
+  unsupported('erase-unknown-flag', 'a secure erase with an unknown flag', hasErase, wire.VIRTIO_BLK_T_SECURE_ERASE),
   blocksCase({
     id: 'block/discard',
-    clause: '5.2.6',
+    clause: OPERATION,
     title: 'discards a block, and leaves those around it as they were',
     needs: [isWritable, hasDiscard],
     run: async (bench, { unit, at, data }) => {
@@ -157,25 +166,28 @@ export const BLOCK_RANGE_CASES: readonly ConformCase[] = [
       await bench.serve(bench.layOutRequest(readOf(at, after)));
     },
   }),
-  ...bareCases({ clause: '5.2.6', level: 'SHOULD', isHostile: true }, [
-    {
-      id: 'block/zeroes-past-end',
-      title: 'answers write zeroes behind the end of the disk with IOERR',
-      needs: [isWritable, hasZeroes],
-      run: (bench) => isRefused(bench, wire.VIRTIO_BLK_T_WRITE_ZEROES, ({ sectors }) => BigInt(sectors)),
-    },
-    {
-      id: 'block/discard-past-end',
-      title: 'answers a discard behind the end of the disk with IOERR',
-      needs: [isWritable, hasDiscard],
-      run: (bench) => isRefused(bench, wire.VIRTIO_BLK_T_DISCARD, ({ sectors }) => BigInt(sectors)),
-    },
-    {
-      id: 'block/zeroes-sector-overflow',
-      title: 'answers write zeroes of a sector whose byte offset overflows 64 bits with IOERR',
-      needs: [isWritable, hasZeroes],
-      run: (bench) => isRefused(bench, wire.VIRTIO_BLK_T_WRITE_ZEROES, () => 1n << 55n),
-    },
+  refused(
+    'zeroes-past-end',
+    'write zeroes behind the end of the disk',
+    hasZeroes,
+    wire.VIRTIO_BLK_T_WRITE_ZEROES,
+    ({ sectors }) => BigInt(sectors),
+  ),
+  refused(
+    'discard-past-end',
+    'a discard behind the end of the disk',
+    hasDiscard,
+    wire.VIRTIO_BLK_T_DISCARD,
+    ({ sectors }) => BigInt(sectors),
+  ),
+  refused(
+    'zeroes-sector-overflow',
+    'write zeroes of a sector whose byte offset overflows 64 bits',
+    hasZeroes,
+    wire.VIRTIO_BLK_T_WRITE_ZEROES,
+    () => 1n << 55n,
+  ),
+  ...bareCases({ clause: OPERATION, level: 'SHOULD', isHostile: true }, [
     {
       id: 'block/zeroes-too-long',
       title: 'does not write more zeroes at once than max_write_zeroes_sectors',

@@ -2,7 +2,7 @@ import type { BufferMapping } from '@virtio-platform/core';
 import { CACHE_LINE_SIZE, DmaDirection, type DmaMapping } from '@virtio-platform/core/dma';
 import type { GuestMemory } from '@virtio-platform/core/memory';
 import { ScatterList, type ByteOrder } from '@virtio-platform/core/queue';
-import { openBufferArea, type BufferArea } from '@virtio-platform/device-kit';
+import { openBufferAreas, type BufferArea } from '@virtio-platform/device-kit';
 import { BLOCK_HEADER_SIZE, BLOCK_RANGE_SIZE } from '../layout.ts';
 
 /** How much memory there is, and how it is described. */
@@ -53,20 +53,11 @@ export class PieceBuffers {
     this.#stride = BLOCK_HEADER_SIZE + ranges * BLOCK_RANGE_SIZE;
     // Header and status take an entry each.
     this.list = new ScatterList(options.segments + 2);
-    const areas: BufferArea[] = [];
-    const open = (bytes: number, direction: DmaDirection): BufferArea => {
-      const area = openBufferArea(memory, mapping, bytes, direction, buffers);
-      areas.push(area);
-      return area;
-    };
-    try {
-      this.#headers = open(pieces * this.#stride, DmaDirection.ToDevice);
-      this.#statuses = open(pieces * STATUS_STRIDE, DmaDirection.Bidirectional);
-      this.#data = open(options.data, DmaDirection.Bidirectional);
-    } catch (error) {
-      for (const area of areas) area.release();
-      throw error;
-    }
+    [this.#headers, this.#statuses, this.#data] = openBufferAreas(memory, mapping, buffers, [
+      [pieces * this.#stride, DmaDirection.ToDevice],
+      [pieces * STATUS_STRIDE, DmaDirection.Bidirectional],
+      [options.data, DmaDirection.Bidirectional],
+    ]);
   }
 
   /** Where the data of all slots starts in guest memory. */

@@ -2,7 +2,7 @@ import type { BufferMapping } from '@virtio-platform/core';
 import { CACHE_LINE_SIZE, DmaDirection, type DmaMapping, type DmaRegion } from '@virtio-platform/core/dma';
 import type { GuestMemory } from '@virtio-platform/core/memory';
 import { ScatterList, UsedBatch, type ByteOrder, type Virtqueue } from '@virtio-platform/core/queue';
-import { checkQueueSize, openBufferArea, type BufferArea } from '@virtio-platform/device-kit';
+import { checkQueueSize, openBufferAreas, type BufferArea } from '@virtio-platform/device-kit';
 import {
   SCSI_CDB_SIZE,
   SCSI_REQUEST_HEADER_SIZE,
@@ -127,20 +127,11 @@ export class CommandLane {
     this.#freeCount = depth;
     this.#slotOf = new Uint16Array(queue.size);
 
-    const areas: BufferArea[] = [];
-    const open = (bytes: number, direction: DmaDirection): BufferArea => {
-      const area = openBufferArea(memory, mapping, bytes, direction, buffers);
-      areas.push(area);
-      return area;
-    };
-    try {
-      this.#requests = open(depth * REQUEST_STRIDE, DmaDirection.ToDevice);
-      this.#responses = open(depth * RESPONSE_STRIDE, DmaDirection.Bidirectional);
-      this.#data = open(depth * this.#stride, DmaDirection.Bidirectional);
-    } catch (error) {
-      for (const area of areas) area.release();
-      throw error;
-    }
+    [this.#requests, this.#responses, this.#data] = openBufferAreas(memory, mapping, buffers, [
+      [depth * REQUEST_STRIDE, DmaDirection.ToDevice],
+      [depth * RESPONSE_STRIDE, DmaDirection.Bidirectional],
+      [depth * this.#stride, DmaDirection.Bidirectional],
+    ]);
   }
 
   /** Whether all slots are in use. Hot. */
