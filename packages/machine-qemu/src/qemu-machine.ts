@@ -1,5 +1,6 @@
+import { RequestedMachine } from '@virtio-platform/core';
 import { resolve } from 'node:path';
-import type { BootedMachine, DeviceProgram, Machine, MachineRequest } from '@virtio-platform/core';
+import type { BootedMachine, DeviceProgram } from '@virtio-platform/core';
 import { FaultLog } from '@virtio-platform/core/address-space';
 import type { Transport } from '@virtio-platform/core/device';
 import { VIRTIO_F_ACCESS_PLATFORM } from '@virtio-platform/core/features';
@@ -32,29 +33,22 @@ import { buildHaltingFirmware } from './board/x86-board.ts';
  * enforces the platform's rules; the operating system enforces those of protected memory. QEMU's devices hide blocked
  * accesses: the request completes with status OK, and only an IOMMU that records faults for its driver shows them.
  */
-export class QemuMachine implements Machine {
+export class QemuMachine extends RequestedMachine<QemuOptions> {
   readonly name = 'qemu';
-  readonly #request: MachineRequest;
-  readonly #options: QemuOptions;
-
-  constructor(request: MachineRequest, options: QemuOptions) {
-    this.#request = request;
-    this.#options = options;
-  }
 
   async boot(): Promise<BootedMachine> {
     return await Disposal.orNothing((disposal) => this.#boot(disposal));
   }
 
   async #boot(disposal: Disposal): Promise<BootedMachine> {
-    const { needs, device, baseDirectory, signal } = this.#request;
-    const { board: boardName, backEnd, startTimeout } = this.#options;
-    checkBoard(this.#options, needs);
+    const { needs, device, baseDirectory, signal } = this.request;
+    const { board: boardName, backEnd, startTimeout } = this.options;
+    checkBoard(this.options, needs);
     const folder = new TemporaryFolder();
     disposal.add(() => folder.dispose());
-    const backing = createMachineMemory(boardName, this.#request.memory, needs.includes(MEMORY_CONVERSION));
+    const backing = createMachineMemory(boardName, this.request.memory, needs.includes(MEMORY_CONVERSION));
     disposal.add(() => backing.dispose());
-    const memory = new GuestMemory(backing.buffer, RESERVED_BYTES, memoryHole(boardName, this.#request.memory));
+    const memory = new GuestMemory(backing.buffer, RESERVED_BYTES, memoryHole(boardName, this.request.memory));
 
     const program = boardName === 'pseries' ? buildFirmware() : buildHaltingFirmware();
     const firmware = folder.createFile('firmware', program);
@@ -68,8 +62,8 @@ export class QemuMachine implements Machine {
     // Once QEMU has ended, and before its folder is gone.
     disposal.add(() => trace?.tell());
     const command = [
-      qemuProgram(this.#options),
-      ...qemuArguments(this.#options, this.#request.memory, firmware),
+      qemuProgram(this.options),
+      ...qemuArguments(this.options, this.request.memory, firmware),
       ...(trace?.arguments ?? []),
       ...deviceArguments(device, {
         image: (path, capacity) =>
@@ -78,13 +72,13 @@ export class QemuMachine implements Machine {
           FIRST_DEVICE_DESCRIPTOR - 1 + loopbacks.push(kind === 'packets' ? Loopback.packets() : Loopback.stream()),
         backEnd: socket,
       }),
-      ...this.#options.arguments,
+      ...this.options.arguments,
     ];
     const descriptors = [backing.descriptor, ...loopbacks.map(({ descriptor }) => descriptor)];
     const own = { folder, directory: baseDirectory, descriptors, signal };
-    const { qtest, program: qemu } = await startQemu(command, this.#options, own, disposal);
+    const { qtest, program: qemu } = await startQemu(command, this.options, own, disposal);
 
-    const { board, facilities } = openBoard(this.#options, memory, backing, qtest);
+    const { board, facilities } = openBoard(this.options, memory, backing, qtest);
     const pci = new BoardFunction(board, DEVICE_SLOT);
     const transport = this.#openTransport(pci, memory);
     disposal.add(() => transport.dispose());
@@ -99,21 +93,21 @@ export class QemuMachine implements Machine {
 
   /** What the profile wants QEMU to trace, where it is recorded. */
   async #openTrace(folder: TemporaryFolder): Promise<QemuTrace | undefined> {
-    const { trace } = this.#options;
-    const { recorder } = this.#request;
+    const { trace } = this.options;
+    const { recorder } = this.request;
     if (trace.length === 0 || recorder === undefined) return undefined;
-    return await QemuTrace.open(qemuProgram(this.#options), trace, folder.pathOf('trace'), recorder);
+    return await QemuTrace.open(qemuProgram(this.options), trace, folder.pathOf('trace'), recorder);
   }
 
   #openTransport(pci: PciFunction, memory: GuestMemory): Transport {
-    const { driverInterface } = this.#request.device;
+    const { driverInterface } = this.request.device;
     const isLegacy = driverInterface === 'legacy';
-    const hidden = hiddenFeatures(this.#request.device, isLegacy ? 'legacy' : 'pci');
+    const hidden = hiddenFeatures(this.request.device, isLegacy ? 'legacy' : 'pci');
     const interrupts = this.#canReceiveMsix() ? new PolledMsix(pci, memory, VECTORS) : NO_MSIX;
     const transport = isLegacy
       ? new PciLegacyTransport(pci, interrupts, hidden)
       : new PciModernTransport(pci, interrupts, hidden);
-    checkDeviceType(transport, pci.name, this.#request.device);
+    checkDeviceType(transport, pci.name, this.request.device);
     return transport;
   }
 
@@ -122,10 +116,10 @@ export class QemuMachine implements Machine {
    * QEMU 7.2 without KVM ends at the start of a device that has MSI-X and a vhost-user back-end.
    */
   #canReceiveMsix(): boolean {
-    const { board, iommu, interrupts, backEnd } = this.#options;
+    const { board, iommu, interrupts, backEnd } = this.options;
     if (backEnd !== undefined) return false;
     const hasIommu = board === 'pseries' || iommu !== 'none';
-    const isTranslated = this.#request.device.offers?.has(VIRTIO_F_ACCESS_PLATFORM) === true;
+    const isTranslated = this.request.device.offers?.has(VIRTIO_F_ACCESS_PLATFORM) === true;
     return interrupts !== 'isr' && (!hasIommu || isTranslated);
   }
 }

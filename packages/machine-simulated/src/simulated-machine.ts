@@ -3,10 +3,10 @@ import {
   disposeModel,
   misbehaving,
   openModel,
+  RequestedMachine,
   type BootedMachine,
   type DeviceModel,
   type DeviceTypePlugin,
-  type Machine,
   type MachineRequest,
 } from '@virtio-platform/core';
 import { coversMemoryOneToOne, FaultLog, type AddressSpaceBlueprint } from '@virtio-platform/core/address-space';
@@ -24,26 +24,19 @@ import { openWorkerTransport } from './worker-transport.ts';
  * The embedded machine: guest memory, the platform's hardware in software, and a device that reaches memory only
  * through it. Needs nothing installed.
  */
-export class SimulatedMachine implements Machine {
+export class SimulatedMachine extends RequestedMachine<SimulatedOptions> {
   readonly name = 'simulated';
-  readonly #request: MachineRequest;
-  readonly #options: SimulatedOptions;
-
-  constructor(request: MachineRequest, options: SimulatedOptions) {
-    this.#request = request;
-    this.#options = options;
-  }
 
   async boot(): Promise<BootedMachine> {
-    const { device: description, simulate } = this.#request;
+    const { device: description, simulate } = this.request;
     if (simulate === undefined) {
       throw new CodedError('ERR_PLUGIN_FACILITY', 'the platform has no hardware in software', {
         hint: 'run it on a real machine, or give its plugin a `simulate`',
       });
     }
-    const memory = new GuestMemory(allocateSharedMemory(this.#request.memory));
+    const memory = new GuestMemory(allocateSharedMemory(this.request.memory));
     const hardware = simulate(memory);
-    const setup = deviceSetup(description, hardware, this.#options);
+    const setup = deviceSetup(description, hardware, this.options);
     const faults = new FaultLog();
     const bind = (offers: FeatureSet): AddressSpaceBlueprint => boundAddressSpace(hardware, offers);
     const { facilities } = hardware;
@@ -61,7 +54,7 @@ export class SimulatedMachine implements Machine {
       },
       ...end,
     });
-    if (this.#options.device === 'worker') {
+    if (this.options.device === 'worker') {
       const transport = await openWorkerTransport(memory, faults, description.type, setup, bind);
       return booted(transport, transport, {
         deviceError: () => transport.deviceError,
@@ -69,7 +62,7 @@ export class SimulatedMachine implements Machine {
       });
     }
     const onEvent = (): void => transport.tellDriver();
-    const { watchDevice, watchDeviceQueue: watchQueue } = this.#request;
+    const { watchDevice, watchDeviceQueue: watchQueue } = this.request;
     const parts = { setup, bind, watchDevice, watchQueue, onEvent };
     const device = openDevice(memory, faults, description.type, parts);
     const transport = new InProcessTransport(

@@ -1,9 +1,9 @@
 import {
   CodedError,
   facilityName,
+  RequestedMachine,
   type BootedMachine,
   type DeviceDescription,
-  type Machine,
   type MachineRequest,
 } from '@virtio-platform/core';
 import { FaultLog } from '@virtio-platform/core/address-space';
@@ -23,32 +23,25 @@ import { requestDevice } from './request-device.ts';
  * in its container. Guest memory is memory of this process. A container reports no faults to its process, so what the
  * IOMMU blocks appears in the kernel's log and not in the report.
  */
-export class VfioMachine implements Machine {
+export class VfioMachine extends RequestedMachine<VfioMachineOptions> {
   readonly name = 'vfio';
-  readonly #request: MachineRequest;
-  readonly #options: VfioMachineOptions;
-
-  constructor(request: MachineRequest, options: VfioMachineOptions) {
-    this.#request = request;
-    this.#options = options;
-  }
 
   async boot(): Promise<BootedMachine> {
-    checkRequest(this.#request);
+    checkRequest(this.request);
     return await Disposal.orNothing((disposal) => this.#boot(disposal));
   }
 
   /** The reverse order of disposal ends the device before its container, and the container before the memory. */
   #boot(disposal: Disposal): BootedMachine {
-    const { device: name, interrupts: mode } = this.#options;
-    const processMemory = ProcessMemory.create(this.#request.memory);
+    const { device: name, interrupts: mode } = this.options;
+    const processMemory = ProcessMemory.create(this.request.memory);
     disposal.add(() => processMemory.dispose());
-    const { container, device } = requestDevice(this.#options, processMemory, disposal);
+    const { container, device } = requestDevice(this.options, processMemory, disposal);
     const pci = VfioFunction.open(device, name);
     disposal.add(() => pci.dispose());
     const msix = VfioMsix.find(device, name);
     disposal.add(() => msix.disable());
-    const transport = new VfioTransport(pci, mode === 'isr' ? NO_MSIX : msix, this.#request.device);
+    const transport = new VfioTransport(pci, mode === 'isr' ? NO_MSIX : msix, this.request.device);
     disposal.add(() => transport.dispose());
     return {
       memory: new GuestMemory(processMemory.buffer),

@@ -1,12 +1,6 @@
 import { resolve } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
-import {
-  CodedError,
-  type BootedMachine,
-  type DeviceProgram,
-  type Machine,
-  type MachineRequest,
-} from '@virtio-platform/core';
+import { CodedError, RequestedMachine, type BootedMachine, type DeviceProgram } from '@virtio-platform/core';
 import { FaultLog } from '@virtio-platform/core/address-space';
 import { VIRTIO_F_ACCESS_PLATFORM } from '@virtio-platform/core/features';
 import { Disposal, hostProblem, HostError, StartedProgram, TemporaryFolder, UnixSocket } from '@virtio-platform/host';
@@ -64,20 +58,13 @@ interface StartedBackEnd {
  * memory only through its memory regions, which thus enforce the platform's rules. It closes the connection over a
  * device address outside of them: that is a lost device and no recorded fault, because it does not tell the address.
  */
-export class VhostUserMachine implements Machine {
+export class VhostUserMachine extends RequestedMachine<VhostUserOptions> {
   readonly name = 'vhost-user';
-  readonly #request: MachineRequest;
-  readonly #options: VhostUserOptions;
-
-  constructor(request: MachineRequest, options: VhostUserOptions) {
-    this.#request = request;
-    this.#options = options;
-  }
 
   async boot(): Promise<BootedMachine> {
     const problem = hostProblem();
     if (problem !== undefined) throw problem;
-    if (this.#request.device.driverInterface === 'legacy') {
+    if (this.request.device.driverInterface === 'legacy') {
       throw new CodedError('ERR_MACHINE_INTERFACE', 'a vhost-user back-end has no legacy interface', {
         hint: 'use driver.interface: modern, or the simulated machine',
       });
@@ -86,24 +73,24 @@ export class VhostUserMachine implements Machine {
   }
 
   async #boot(disposal: Disposal): Promise<BootedMachine> {
-    const { command, replyTimeout, startTimeout, dirtyLog = false } = this.#options;
+    const { command, replyTimeout, startTimeout, dirtyLog = false } = this.options;
     const start = performance.now();
     const started = command === undefined ? undefined : await this.#start(command, disposal);
-    const path = started?.socket ?? resolve(this.#request.baseDirectory, this.#options.socket!);
+    const path = started?.socket ?? resolve(this.request.baseDirectory, this.options.socket!);
     const connection = new VhostUserConnection(await this.#connect(path, started?.programs.now), {
       replyTimeoutMs: replyTimeout,
-      signal: this.#request.signal,
+      signal: this.request.signal,
       stderrTail: () => started?.programs.now.stderrTail() ?? '',
     });
     disposal.add(() => connection.dispose());
     connection.startBudget('to start (machine.startTimeout)', startTimeout, performance.now() - start);
-    const { device, needs, recorder } = this.#request;
+    const { device, needs, recorder } = this.request;
     const offersPlatform = device.offers?.has(VIRTIO_F_ACCESS_PLATFORM) !== false;
     const backEnd = await negotiateProtocol(connection, {
       type: device.type,
-      translation: offersPlatform && this.#request.simulate !== undefined,
+      translation: offersPlatform && this.request.simulate !== undefined,
       parts: needs.length > 0,
-      reconnect: this.#options.reconnect !== undefined,
+      reconnect: this.options.reconnect !== undefined,
       log: dirtyLog,
     });
     const faults = new FaultLog();
@@ -122,12 +109,12 @@ export class VhostUserMachine implements Machine {
     disposal.add(() => backChannel?.dispose());
     const memory = this.#openMemory(connection, backEnd, backChannel, faults, queues);
     disposal.add(() => memory.dispose());
-    const log = dirtyLog ? DirtyPages.open(connection, this.#request, backEnd) : undefined;
+    const log = dirtyLog ? DirtyPages.open(connection, this.request, backEnd) : undefined;
     disposal.add(() => log?.dispose());
     connection.endBudget();
     const own = frontEnd?.control && new FrontEndQueue(queues.length, frontEnd.control, memory.space(faults));
-    const reconnect = this.#options.reconnect && {
-      policy: this.#options.reconnect,
+    const reconnect = this.options.reconnect && {
+      policy: this.options.reconnect,
       connect: () => {
         started?.programs.ensureRunning();
         return UnixSocket.connect(path);
@@ -175,11 +162,11 @@ export class VhostUserMachine implements Machine {
     faults: FaultLog,
     queues: readonly VhostUserQueue[],
   ): DeviceMemory {
-    const { simulate, memory: size, recorder } = this.#request;
+    const { simulate, memory: size, recorder } = this.request;
     if (!translates || simulate === undefined || backChannel === undefined) {
-      return openDeviceMemory(this.#request, connection, memorySlots, queues);
+      return openDeviceMemory(this.request, connection, memorySlots, queues);
     }
-    const { iotlb } = this.#options;
+    const { iotlb } = this.options;
     return openTranslatedMemory(connection, { simulate, size, faults, iotlb, backChannel, recorder });
   }
 
@@ -196,7 +183,7 @@ export class VhostUserMachine implements Machine {
     const backEnd = await StartedProgram.start(filled, {
       role: 'back-end',
       hint: 'machine.command has to name a program that this user may run: run it by hand and see what it says',
-      folder: this.#request.baseDirectory,
+      folder: this.request.baseDirectory,
       errorFile: folder.pathOf('stderr'),
       abandon: () => folder.dispose(),
     });
@@ -207,7 +194,7 @@ export class VhostUserMachine implements Machine {
 
   /** The image of the profile, or an empty one. */
   #image(folder: TemporaryFolder): string {
-    const { type, settings } = this.#request.device;
+    const { type, settings } = this.request.device;
     const wanted = type.image?.(settings);
     if (wanted === undefined) {
       const problem = `a device of type ${type.name} has no image for ${IMAGE_PLACEHOLDER}`;
@@ -216,13 +203,13 @@ export class VhostUserMachine implements Machine {
       });
     }
     const { path: image, capacity } = wanted;
-    if (image !== undefined) return resolve(this.#request.baseDirectory, image);
+    if (image !== undefined) return resolve(this.request.baseDirectory, image);
     return folder.createSparseFile('image', capacity);
   }
 
   /** Connects, and tries again while a back-end that was started is not listening yet. */
   async #connect(path: string, started: StartedProgram | undefined): Promise<UnixSocket> {
-    const deadline = performance.now() + this.#options.startTimeout;
+    const deadline = performance.now() + this.options.startTimeout;
     for (;;) {
       try {
         return UnixSocket.connect(path);
@@ -231,12 +218,12 @@ export class VhostUserMachine implements Machine {
         if (started === undefined && error.errno !== 'EAGAIN') throw notListening(path, error);
         if (started?.ending !== undefined) throw started.startError(`ended with ${started.ending} before it listened`);
         if (performance.now() > deadline) {
-          const what = `did not accept a connection in ${this.#options.startTimeout} ms`;
+          const what = `did not accept a connection in ${this.options.startTimeout} ms`;
           throw started?.startError(what) ?? notListening(path, error);
         }
       }
       await setTimeout(RETRY_MS);
-      this.#request.signal?.throwIfAborted();
+      this.request.signal?.throwIfAborted();
     }
   }
 }

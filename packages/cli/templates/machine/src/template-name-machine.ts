@@ -1,4 +1,4 @@
-import { CodedError, type BootedMachine, type Machine, type MachineRequest } from '@virtio-platform/core';
+import { CodedError, type BootedMachine, RequestedMachine } from '@virtio-platform/core';
 import { FaultLog } from '@virtio-platform/core/address-space';
 import { VIRTIO_F_ACCESS_PLATFORM } from '@virtio-platform/core/features';
 import { allocateSharedMemory, GuestMemory } from '@virtio-platform/core/memory';
@@ -6,18 +6,11 @@ import { ENTROPY_DEVICE, ENTROPY_FEATURES, EntropyTransport } from './entropy-tr
 import type { TemplateNameOptions } from './options.ts';
 
 /** Guest memory, the platform's hardware in software, and an entropy device that reaches memory only through it. */
-export class TemplateNameMachine implements Machine {
+export class TemplateNameMachine extends RequestedMachine<TemplateNameOptions> {
   readonly name = 'template-name';
-  readonly #request: MachineRequest;
-  readonly #options: TemplateNameOptions;
-
-  constructor(request: MachineRequest, options: TemplateNameOptions) {
-    this.#request = request;
-    this.#options = options;
-  }
 
   async boot(): Promise<BootedMachine> {
-    const { device, memory: bytes, simulate, watchDevice } = this.#request;
+    const { device, memory: bytes, simulate, watchDevice } = this.request;
     if (device.type.id !== ENTROPY_DEVICE || device.interface !== 'modern') {
       throw new CodedError(
         'ERR_X_TEMPLATE_NAME_DEVICE',
@@ -39,7 +32,7 @@ export class TemplateNameMachine implements Machine {
     const blueprint = hardware.addressSpace(offers.has(VIRTIO_F_ACCESS_PLATFORM));
     const faults = new FaultLog();
     const space = blueprint.open(memory, faults, blueprint.state);
-    const transport = new EntropyTransport(watchDevice?.(space) ?? space, offers, this.#options.most);
+    const transport = new EntropyTransport(watchDevice?.(space) ?? space, offers, this.options.most);
     return { memory, transport, facilities: hardware.facilities, faults, dispose: async () => transport.dispose() };
   }
 }

@@ -1,4 +1,4 @@
-import { BOTH_LAYOUTS, type ConfigField } from '@virtio-platform/core';
+import { BOTH_LAYOUTS, type ConfigField, returnsNothing } from '@virtio-platform/core';
 import { configPayload, payloadOf } from '../../protocol/payload.ts';
 import type { ProtocolBench } from '../../protocol/protocol-bench.ts';
 import { protocolCase, type ProtocolCase, protocolCases, speaks } from '../../protocol/protocol-case.ts';
@@ -169,8 +169,7 @@ export const DEVICE_STATE_CASES: readonly ProtocolCase[] = [
         bench.tell('RESET_DEVICE');
         bench.synchronise();
         ring.give(bench.layOut(3).segments);
-        await bench.settle();
-        bench.check(ring.take() === undefined, 'it returned a buffer after RESET_DEVICE');
+        await returnsNothing(bench, ring, 'it returned a buffer after RESET_DEVICE');
         for (const queue of bench.queues) bench.stop(queue);
       }
     },
