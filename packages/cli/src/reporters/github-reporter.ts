@@ -1,33 +1,26 @@
 import { printable } from '@virtio-platform/core';
 import { isAsExpected } from '@virtio-platform/runner';
-import { printableData, type Terminal } from '../terminal.ts';
+import { printableData } from '../terminal.ts';
 import { failureText } from './failure-text.ts';
-import type { EndedRun, Reporter, ReporterOptions, RunSummary } from './reporter.ts';
+import type { EndedRun, RunSummary } from './reporter.ts';
 import { runProblems } from './run-problems.ts';
+import { PrintingReporter } from './printing-reporter.ts';
 
 /** For GitHub Actions: a workflow command for each run that is not as expected, which becomes an annotation. */
-export class GithubReporter implements Reporter {
-  readonly #terminal: Terminal;
-  readonly #options: ReporterOptions;
-
-  constructor(terminal: Terminal, options: ReporterOptions) {
-    this.#terminal = terminal;
-    this.#options = options;
-  }
-
+export class GithubReporter extends PrintingReporter {
   end({ ended, notRun, earlyEnd }: RunSummary): void {
     for (const run of ended) if (!isAsExpected(run.report)) this.#annotate(run);
     if (earlyEnd === undefined) return;
     const text = `${earlyEnd.reason}: ${notRun.length} of ${ended.length + notRun.length} runs were not made`;
-    this.#terminal.print(command('warning', { title: 'virtio-platform run' }, text));
+    this.terminal.print(command('warning', { title: 'virtio-platform run' }, text));
   }
 
   #annotate(run: EndedRun): void {
     const report = printableData(run.report);
     const place = runProblems(run.report).find(({ place: known }) => known !== null)?.place;
     const { file, line, column } = place ?? { file: run.report.file, line: 1, column: 1 };
-    const properties = { file: printable(this.#options.local(file)), line, col: column, title: report.profile };
-    this.#terminal.print(command('error', properties, failureText(report, this.#options.again(run))));
+    const properties = { file: printable(this.options.local(file)), line, col: column, title: report.profile };
+    this.terminal.print(command('error', properties, failureText(report, this.options.again(run))));
   }
 }
 

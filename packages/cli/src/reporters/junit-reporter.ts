@@ -2,11 +2,12 @@ import { isAsExpected, type RunReport } from '@virtio-platform/runner';
 import { exitStatusOf, ExitStatus } from '../exit-status.ts';
 import type { PlannedRun } from '../run/run-plan.ts';
 import { printable } from '@virtio-platform/core';
-import { printableData, type Terminal } from '../terminal.ts';
+import { printableData } from '../terminal.ts';
 import { failureText } from './failure-text.ts';
-import type { EndedRun, Reporter, ReporterOptions, RunSummary } from './reporter.ts';
+import type { EndedRun, RunSummary } from './reporter.ts';
 import { attributes, escapeXml, isoSeconds, seconds } from './junit-xml.ts';
 import { runProblems } from './run-problems.ts';
+import { PrintingReporter } from './printing-reporter.ts';
 
 /** One run in the words of JUnit. */
 interface TestCase {
@@ -20,15 +21,7 @@ interface TestCase {
  * For CI systems: JUnit XML, a suite for each profile and a case for each run. A run that is not as expected is a
  * failure, one whose plugin did something wrong an error, and one that was not made is skipped.
  */
-export class JunitReporter implements Reporter {
-  readonly #terminal: Terminal;
-  readonly #options: ReporterOptions;
-
-  constructor(terminal: Terminal, options: ReporterOptions) {
-    this.#terminal = terminal;
-    this.#options = options;
-  }
-
+export class JunitReporter extends PrintingReporter {
   end({ ended, notRun, earlyEnd, startedAt, durationMs }: RunSummary): void {
     const cases = [
       ...ended.map((run) => this.#caseOf(run)),
@@ -41,13 +34,13 @@ export class JunitReporter implements Reporter {
       '  </testsuite>',
     ]);
     const all = { name: 'virtio-platform', ...totals(cases), time: seconds(durationMs) };
-    this.#terminal.print('<?xml version="1.0" encoding="UTF-8"?>');
-    this.#terminal.print([`<testsuites ${attributes(all)}>`, ...lines.flat(), '</testsuites>'].join('\n'));
+    this.terminal.print('<?xml version="1.0" encoding="UTF-8"?>');
+    this.terminal.print([`<testsuites ${attributes(all)}>`, ...lines.flat(), '</testsuites>'].join('\n'));
   }
 
   #caseOf(run: EndedRun): TestCase {
     const report = printableData(run.report);
-    const file = printable(this.#options.local(run.report.file));
+    const file = printable(this.options.local(run.report.file));
     const head = openCase(file, report.profile, report.durationMs);
     const [first] = runProblems(report);
     const result = isAsExpected(report) ? 'passed' : isPluginError(report) ? 'error' : 'failure';
@@ -56,14 +49,14 @@ export class JunitReporter implements Reporter {
         ? []
         : [
             `  <${result} ${attributes({ message: first?.message ?? 'differs', type: first?.rule ?? 'difference' })}>` +
-              `${escapeXml(failureText(report, this.#options.again(run)))}</${result}>`,
+              `${escapeXml(failureText(report, this.options.again(run)))}</${result}>`,
           ];
     const lines = [head, ...properties(report), ...problem, '</testcase>'];
     return { file, result, seconds: report.durationMs / 1000, lines };
   }
 
   #skipped({ run }: PlannedRun, reason: string): TestCase {
-    const file = printable(this.#options.local(run.file));
+    const file = printable(this.options.local(run.file));
     const lines = [
       openCase(file, printable(run.name), 0),
       `  <skipped ${attributes({ message: reason })}/>`,

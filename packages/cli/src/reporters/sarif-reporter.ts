@@ -1,9 +1,10 @@
 import { isAbsolute } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { isAsExpected, TOOL_VERSION } from '@virtio-platform/runner';
-import { printableData, type Terminal } from '../terminal.ts';
-import type { EndedRun, Reporter, ReporterOptions, RunSummary } from './reporter.ts';
+import { printableData } from '../terminal.ts';
+import type { EndedRun, RunSummary } from './reporter.ts';
 import { runProblems, type RunProblem } from './run-problems.ts';
+import { PrintingReporter } from './printing-reporter.ts';
 
 const SCHEMA = 'https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json';
 const HOME = 'https://github.com/virtio-platform/virtio-platform';
@@ -16,15 +17,7 @@ type SarifObject = Readonly<Record<string, unknown>>;
  * For viewers of analysis results: SARIF 2.1.0, a result for each failure, wrong request, fault, finding, leak and
  * difference, at the profile that it was seen with. What a profile expects is there as suppressed.
  */
-export class SarifReporter implements Reporter {
-  readonly #terminal: Terminal;
-  readonly #options: ReporterOptions;
-
-  constructor(terminal: Terminal, options: ReporterOptions) {
-    this.#terminal = terminal;
-    this.#options = options;
-  }
-
+export class SarifReporter extends PrintingReporter {
   end({ ended, earlyEnd, startedAt, durationMs }: RunSummary): void {
     const rules = new Map<string, number>();
     const results = ended.flatMap((run) => this.#resultsOf(run, rules));
@@ -39,7 +32,7 @@ export class SarifReporter implements Reporter {
       informationUri: HOME,
       rules: Array.from(rules.keys(), ruleOf),
     };
-    this.#terminal.printJson({
+    this.terminal.printJson({
       $schema: SCHEMA,
       version: '2.1.0',
       runs: [{ tool: { driver }, invocations: [invocation], columnKind: 'utf16CodeUnits', results }],
@@ -50,7 +43,7 @@ export class SarifReporter implements Reporter {
     const isExpected = isAsExpected(run.report);
     const { profile, seed, platform, machine, device, file } = run.report;
     const shown = printableData(run.report);
-    const again = this.#options.again(run);
+    const again = this.options.again(run);
     return runProblems(run.report).map((problem, at) => {
       const { rule, place } = problem;
       if (!rules.has(rule)) rules.set(rule, rules.size);
@@ -73,7 +66,7 @@ export class SarifReporter implements Reporter {
 
   /** A file in the folder that the command runs in is relative to it. */
   #artifact(file: string): SarifObject {
-    const local = this.#options.local(file);
+    const local = this.options.local(file);
     if (isAbsolute(local) || local.startsWith('..')) return { uri: pathToFileURL(file).href };
     return { uri: local.split('/').map(encodeURIComponent).join('/'), uriBaseId: '%SRCROOT%' };
   }

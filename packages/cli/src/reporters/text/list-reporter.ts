@@ -1,26 +1,20 @@
 import { isAsExpected, type RunReport } from '@virtio-platform/runner';
 import type { PlannedRun } from '../../run/run-plan.ts';
 import { printableData, type Terminal } from '../../terminal.ts';
-import type { EndedRun, Reporter, ReporterOptions, RunSummary } from '../reporter.ts';
+import type { EndedRun, ReporterOptions, RunSummary } from '../reporter.ts';
 import { printFailure, printObserved } from './print-failure.ts';
 import { printSummary } from './print-summary.ts';
 import { runDetails } from './run-details.ts';
 import { runLine } from './run-line.ts';
+import { PrintingReporter } from '../printing-reporter.ts';
 
 /** For people: one line for each run as it ends, the failures once more at the end, then a summary. */
-export class ListReporter implements Reporter {
-  readonly #terminal: Terminal;
-  readonly #options: ReporterOptions;
+export class ListReporter extends PrintingReporter {
   /** Whether the seeds are not those of the profiles, so that each line has its own. */
   #hasSeeds = false;
 
-  constructor(terminal: Terminal, options: ReporterOptions) {
-    this.#terminal = terminal;
-    this.#options = options;
-  }
-
   begin(plan: readonly PlannedRun[]): void {
-    this.#hasSeeds = this.#options.showsSeeds && plan.length > 0;
+    this.#hasSeeds = this.options.showsSeeds && plan.length > 0;
   }
 
   ended({ report }: EndedRun): void {
@@ -32,19 +26,19 @@ export class ListReporter implements Reporter {
   }
 
   end(summary: RunSummary): void {
-    printFailures(this.#terminal, summary, this.#options);
-    printSummary(this.#terminal, summary);
+    printFailures(this.terminal, summary, this.options);
+    printSummary(this.terminal, summary);
   }
 
   #show(report: RunReport): void {
-    const { quiet, verbose, local } = this.#options;
+    const { quiet, verbose, local } = this.options;
     const isGood = isAsExpected(report);
     if (quiet && isGood) return;
-    this.#terminal.print(runLine(this.#terminal, report, this.#hasSeeds ? [`seed ${report.seed}`] : []));
+    this.terminal.print(runLine(this.terminal, report, this.#hasSeeds ? [`seed ${report.seed}`] : []));
     if (!verbose) return;
-    const { dim } = this.#terminal.colors;
-    for (const line of runDetails(report, local)) this.#terminal.printSentence(6, dim(line));
-    if (isGood) printObserved(this.#terminal, report, this.#options);
+    const { dim } = this.terminal.colors;
+    for (const line of runDetails(report, local)) this.terminal.printSentence(6, dim(line));
+    if (isGood) printObserved(this.terminal, report, this.options);
   }
 }
 

@@ -1,30 +1,23 @@
 import { isAsExpected, type RunReport } from '@virtio-platform/runner';
-import { printableData, type Terminal } from '../../terminal.ts';
-import type { Reporter, ReporterOptions, RunSummary } from '../reporter.ts';
+import { printableData } from '../../terminal.ts';
+import type { RunSummary } from '../reporter.ts';
 import { runOutcome } from '../run-problems.ts';
 import { printFailures } from './list-reporter.ts';
 import { printObserved } from './print-failure.ts';
 import { describeStatistics, printSummary } from './print-summary.ts';
 import { printRunCards } from './run-cards.ts';
 import { printRunTable } from './run-table.ts';
+import { PrintingReporter } from '../printing-reporter.ts';
 
 /** For people who compare runs: a table of all of them at the end, or cards where a line is too short for a table. */
-export class TableReporter implements Reporter {
-  readonly #terminal: Terminal;
-  readonly #options: ReporterOptions;
-
-  constructor(terminal: Terminal, options: ReporterOptions) {
-    this.#terminal = terminal;
-    this.#options = options;
-  }
-
+export class TableReporter extends PrintingReporter {
   end(summary: RunSummary): void {
-    const terminal = this.#terminal;
+    const terminal = this.terminal;
     const reports = printableData(summary.ended.map(({ report }) => report));
-    const { quiet } = this.#options;
+    const { quiet } = this.options;
     if (!quiet && reports.length > 0 && !printRunTable(terminal, reports)) printRunCards(terminal, reports);
-    printFailures(terminal, summary, this.#options);
-    if (this.#options.verbose) this.#printExpected(reports);
+    printFailures(terminal, summary, this.options);
+    if (this.options.verbose) this.#printExpected(reports);
     const statistics = quiet
       ? []
       : reports.flatMap((report) => {
@@ -39,8 +32,8 @@ export class TableReporter implements Reporter {
   #printExpected(reports: readonly RunReport[]): void {
     for (const report of reports) {
       if (!isAsExpected(report) || runOutcome(report) === undefined) continue;
-      this.#terminal.print(`\n${this.#terminal.colors.bold(report.profile)}`);
-      printObserved(this.#terminal, report, this.#options);
+      this.terminal.print(`\n${this.terminal.colors.bold(report.profile)}`);
+      printObserved(this.terminal, report, this.options);
     }
   }
 }
