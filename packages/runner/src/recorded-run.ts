@@ -35,7 +35,7 @@ export class RecordedRun implements MachineRecorder {
   /** Records the calls of the profile's plugins until {@link end}. */
   constructor(profile: Profile, recorder: FlightRecorder = new FlightRecorder()) {
     this.recorder = recorder;
-    this.device = watchDevice(recorder);
+    this.device = watchDevice(recorder, { isPaired: true });
     this.#session = watchSession(recorder, () => this.#pool());
     const uses: readonly PluginUse[] = [profile.platform, profile.machine, profile.device.use];
     this.#ends = uses.map((use) => observeHooks(use, (call) => this.#noteCall(use, call)));

@@ -1,6 +1,7 @@
-import { KIND_NAMES } from './event-kind.ts';
+import { KIND, KIND_NAMES } from './event-kind.ts';
 import { ExternalEvents } from './external-events.ts';
-import type { EventPlace, Recorder, TraceDetail } from './recorder.ts';
+import { FollowedQueues, type FollowedReader } from './followed-queues.ts';
+import type { EventPlace, FollowedQueue, Recorder, TraceDetail } from './recorder.ts';
 import type { Trace, TraceEvent } from './trace-event.ts';
 
 /** Events that a flight recorder keeps unless told otherwise: the last few hundred requests. */
@@ -9,10 +10,13 @@ const DEFAULT_CAPACITY = 4096;
 const RECORD_BYTES = 64;
 const DOUBLES = RECORD_BYTES / 8;
 const WORDS = RECORD_BYTES / 4;
-/** What a record begins with: the kind, whether it is brief, and the queue. */
+/** Events after which a batch has a time of its own, although nothing slow came with it. */
+const UNTIMED_EVENTS = 256;
+/** What a record begins with: the kind, whether it is brief, whether it is a range, and the queue. */
 const KIND_MASK = 0x7f;
 const BRIEF = 0x80;
-const QUEUE_SHIFT = 8;
+const RANGE = 0x100;
+const QUEUE_SHIFT = 9;
 /** Characters of the longest text that is kept of an event. */
 const MOST_TEXT = 1000;
 
@@ -23,8 +27,9 @@ export interface FlightRecorderOptions {
 }
 
 /**
- * Keeps the last events in preallocated arrays, and counts all. Reading leaves the events where they are. Hot: no
- * allocation per event.
+ * Keeps the last events in preallocated arrays, and counts all. Reading leaves the events where they are. Of a batch of
+ * buffers it keeps a range; the ends of the queue know the last buffers, and those that they forgot are among the
+ * dropped events. Hot: no allocation per event.
  */
 export class FlightRecorder implements Recorder {
   /** Events that it keeps: a power of two. */
@@ -41,9 +46,14 @@ export class FlightRecorder implements Recorder {
   /** Pairs: the number of the first event after a tick, and the time of the tick. */
   readonly #ticks: Float64Array;
   #tickCount = 0;
+  /** Events at the last tick. */
+  #tickedAt = 0;
   #external: ExternalEvents | undefined;
   readonly #texts = new Map<number, string>();
+  readonly #queues = new FollowedQueues();
+  /** Records so far, and events that ranges have beyond one each. */
   #count = 0;
+  #ranged = 0;
 
   /** `capacity` is rounded up to a power of two, from 16 to 2^24. */
   constructor(capacity: number = DEFAULT_CAPACITY, { detail = 'flight' }: FlightRecorderOptions = {}) {
@@ -60,7 +70,8 @@ export class FlightRecorder implements Recorder {
 
   /** Events so far, also those that are not kept any more. */
   get count(): number {
-    return this.#count + (this.#external?.count ?? 0);
+    this.#queues.settle();
+    return this.#count + this.#ranged + (this.#external?.count ?? 0);
   }
 
   tick(): void {
@@ -70,6 +81,11 @@ export class FlightRecorder implements Recorder {
     const at = ticks[last] === this.#count && this.#tickCount > 0 ? last : 2 * (this.#tickCount++ & this.#mask);
     ticks[at] = this.#count;
     ticks[at + 1] = performance.now();
+    this.#tickedAt = this.#count;
+  }
+
+  tickLate(): void {
+    if (this.#count - this.#tickedAt >= UNTIMED_EVENTS) this.tick();
   }
 
   record(
@@ -122,7 +138,31 @@ export class FlightRecorder implements Recorder {
     this.#count = next;
   }
 
+  markRange(kind: number, queue: number, from: number, count: number, extra: number): void {
+    const words = this.#words;
+    const word = (this.#count++ & this.#mask) * WORDS;
+    words[word] = kind | RANGE | (queue << QUEUE_SHIFT);
+    words[word + 1] = from;
+    words[word + 2] = extra;
+    words[word + 3] = count;
+    words[word + 4] = this.#queues.numberOf(queue);
+    this.#ranged += count - 1;
+  }
+
+  followQueue(queue: number, end: FollowedQueue): void {
+    this.#queues.follow(queue, end);
+  }
+
+  unfollowQueue(queue: number): void {
+    this.#queues.unfollow(queue);
+  }
+
+  followDevice(queue: number, settle: () => void): void {
+    this.#queues.followDevice(queue, settle);
+  }
+
   note(kind: number, queue: number, id: number, text: string, place: EventPlace = {}): void {
+    this.#queues.settle();
     this.#texts.set(this.#count, shortened(text));
     if (this.#texts.size > this.capacity) this.#forgetTexts();
     this.tick();
@@ -142,12 +182,18 @@ export class FlightRecorder implements Recorder {
 
   /** The events that are kept, the oldest first; with `last` at most so many. */
   read(last: number = this.capacity): Trace {
+    this.#queues.settle();
     const events: TraceEvent[] = [];
-    const first = Math.max(0, this.#count - this.capacity, this.#external === undefined ? this.#count - last : 0);
+    const isWhole = this.#external !== undefined || this.#ranged > 0;
+    const first = Math.max(0, this.#count - this.capacity, isWhole ? 0 : this.#count - last);
+    const reader = this.#queues.reader();
     let tick = this.#tickBefore(first);
-    for (let index = first; index < this.#count; index++) {
-      while (tick + 1 < this.#tickCount && this.#ticks[2 * ((tick + 1) & this.#mask)]! <= index) tick++;
-      events.push(this.#eventAt(index, this.#timeOf(tick)));
+    let index = this.#count + this.#ranged;
+    for (let at = first; at < this.#count; at++) index -= this.#eventsAt(at);
+    for (let at = first; at < this.#count; at++) {
+      while (tick + 1 < this.#tickCount && this.#ticks[2 * ((tick + 1) & this.#mask)]! <= at) tick++;
+      this.#readAt(at, { index, time: this.#timeOf(tick) }, reader, events);
+      index += this.#eventsAt(at);
     }
     const since = first === 0 ? 0 : (events[0]?.time ?? 0);
     const all = this.#external?.mergedWith(events, since) ?? events;
@@ -167,12 +213,46 @@ export class FlightRecorder implements Recorder {
     return tick;
   }
 
-  #eventAt(index: number, time: number): TraceEvent {
-    const at = index & this.#mask;
+  /** Events of a record. */
+  #eventsAt(at: number): number {
+    const word = (at & this.#mask) * WORDS;
+    return (this.#words[word]! & RANGE) === 0 ? 1 : this.#words[word + 3]!;
+  }
+
+  /** Reads the events of a record, as far as they are known. */
+  #readAt(at: number, when: Pick<TraceEvent, 'index' | 'time'>, reader: FollowedReader, events: TraceEvent[]): void {
+    const words = this.#words.subarray((at & this.#mask) * WORDS);
+    const [head, from, extra, count, end] = [words[0]!, words[1]!, words[2]!, words[3]!, words[4]!];
+    if ((head & RANGE) === 0) {
+      events.push(this.#eventAt(at, when));
+      return;
+    }
+    const kind = head & KIND_MASK;
+    for (let i = 0; i < count; i++) {
+      const life = reader.buffer(end, kind, from + i);
+      if (life === undefined) continue;
+      const isNew = kind === KIND.add || kind === KIND.pop;
+      events.push({
+        index: when.index + i,
+        time: when.time,
+        kind: KIND_NAMES[kind]!,
+        queue: head >> QUEUE_SHIFT,
+        id: life.id,
+        address: null,
+        deviceAddress: isNew ? life.deviceAddress : 0n,
+        length: isNew ? life.bytes : life.written,
+        extra: isNew ? (life.readable << 16) | life.segments : extra,
+        text: null,
+      });
+    }
+  }
+
+  #eventAt(record: number, { index, time }: Pick<TraceEvent, 'index' | 'time'>): TraceEvent {
+    const at = record & this.#mask;
     const words = this.#words.subarray(at * WORDS);
     const head = words[0]!;
     const event = { index, time, kind: KIND_NAMES[head & KIND_MASK]!, queue: head >> QUEUE_SHIFT, id: words[1]! };
-    const [extra, text] = [words[2]!, this.#texts.get(index) ?? null];
+    const [extra, text] = [words[2]!, this.#texts.get(record) ?? null];
     if ((head & BRIEF) !== 0)
       return { ...event, address: null, deviceAddress: 0n, length: words[3]! >>> 0, extra, text };
     const address = this.#doubles[at * DOUBLES + 4]!;

@@ -1,8 +1,23 @@
+import type { BufferLife } from '@virtio-platform/core/queue';
+
 /**
  * How much a recorder takes. `flight`: what explains a failure, so cheaply that each run has it. `full`: each access of
  * the device, each sync and release of a region too, and the time of each call.
  */
 export type TraceDetail = 'flight' | 'full';
+
+/** More buffers than a batch has: a small integer for V8. */
+export const EACH_BUFFER = 0x3fff_ffff;
+/** How many buffers of each batch are recorded one by one, by detail. */
+export const EACH_OF: Readonly<Record<TraceDetail, number>> = { flight: 2, full: EACH_BUFFER };
+
+/** The driver's end of a queue, as a recorder reads it. */
+export interface FollowedQueue {
+  /** Records the buffers that nothing was recorded of. */
+  settle(): void;
+  /** What the end knows of its last buffers. Cold. */
+  lives(): readonly BufferLife[];
+}
 
 /** Where something is that is told in words. */
 export interface EventPlace {
@@ -21,6 +36,12 @@ export interface Recorder {
    * reading the clock takes longer than recording an event. A recorder with `full` detail reads it for each call.
    */
   tick(): void;
+
+  /**
+   * Reads the clock where it was not read for some hundred events. Called for each batch that nothing slow comes with,
+   * such as a notification. Hot.
+   */
+  tickLate(): void;
 
   /**
    * Takes an event. `kind` is a number of `KIND`, which says what the others mean; `queue` is -1 for the whole device;
@@ -48,6 +69,21 @@ export interface Recorder {
    * no allocation.
    */
   markBatch(kind: number, queue: number, ids: Uint16Array, lengths: Uint32Array, count: number, extra: number): void;
+
+  /**
+   * Takes `count` events of buffers that {@link FollowedQueue.lives} knows, of kind `add`, `pop`, `push` or `takeUsed`:
+   * those from position `from` on, in the order in which they were added, or came back. Hot: no allocation.
+   */
+  markRange(kind: number, queue: number, from: number, count: number, extra: number): void;
+
+  /** Reads events of {@link markRange} from this end from now on. Cold. */
+  followQueue(queue: number, end: FollowedQueue): void;
+
+  /** Keeps what the end knows: it forgets it. Cold. */
+  unfollowQueue(queue: number): void;
+
+  /** Has `settle` called before events are read, for the device's end of a queue. Cold. */
+  followDevice(queue: number, settle: () => void): void;
 
   /**
    * Takes an event that is told in words, such as a fault with its cause. Reads the clock. Cold.

@@ -25,7 +25,7 @@ export class DeviceEnd {
       indirect: false,
       byteOrder: 'little',
     });
-    this.#device = recorder === undefined ? queue : watchDevice(recorder).queue(queue, 0);
+    this.#device = recorder === undefined ? queue : watchDevice(recorder, { isPaired: true }).queue(queue, 0);
   }
 
   /** Pops and returns {@link DEPTH} requests. Throws RangeError when one went missing. */

@@ -7,6 +7,7 @@ import { BorrowedRing } from './borrowed-ring.ts';
 import type { DescriptorChain } from './descriptor-chain.ts';
 import { LONGEST_TABLE, type DeviceQueue, type DeviceQueueOptions } from './device-queue.ts';
 import type { DeviceQueueJournal, ResubmittedBuffer } from './device-queue-journal.ts';
+import type { DeviceQueueRecorder } from './device-queue-recorder.ts';
 import type { DeviceQueueState } from './device-queue-state.ts';
 import { InFlightOrder } from './in-flight-order.ts';
 
@@ -51,9 +52,14 @@ export abstract class DeviceEnd<Ring> implements DeviceQueue {
   #ring: Ring | undefined;
   /** Slots of the buffers pushed since the last `flush`. */
   #pushedSlots = 0;
-  #inFlight = 0;
+  #popped = 0;
+  #pushed = 0;
   #longTables = 0;
   #broken: BrokenReason | undefined;
+  #recorder: DeviceQueueRecorder | undefined;
+  /** Buffers that the recorder is to be told of until the next `flush`: popped ones, and pushed ones. */
+  protected popsToTell = 0;
+  #pushesToTell = 0;
 
   /** `layout` was checked against the addresses in `options`, and `restored` by `checkDeviceQueueState`. */
   constructor(
@@ -86,7 +92,15 @@ export abstract class DeviceEnd<Ring> implements DeviceQueue {
   }
 
   get inFlight(): number {
-    return this.#inFlight;
+    return (this.#popped - this.#pushed) | 0;
+  }
+
+  get popped(): number {
+    return this.#popped;
+  }
+
+  get pushed(): number {
+    return this.#pushed;
   }
 
   get longTables(): number {
@@ -106,7 +120,7 @@ export abstract class DeviceEnd<Ring> implements DeviceQueue {
     const isFull = order?.take(id, written) ?? false;
     this.journal?.returned(id);
     this.slots[id] = 0;
-    this.#inFlight--;
+    this.#pushed = (this.#pushed + 1) | 0;
     this.inFlightSlots -= slots;
     const ring = this.reach();
     if (ring === undefined) return;
@@ -117,6 +131,7 @@ export abstract class DeviceEnd<Ring> implements DeviceQueue {
     }
     this.usedPosition = this.positionAfter(this.usedPosition, slots);
     this.#pushedSlots += slots;
+    if (this.#pushesToTell > 0) this.#notePushed(id, written);
   }
 
   flush(): boolean {
@@ -129,7 +144,14 @@ export abstract class DeviceEnd<Ring> implements DeviceQueue {
     this.journal?.publishing(this.usedPosition);
     const isWanted = this.publishUsed(ring, moved);
     this.journal?.published(this.usedPosition);
+    if (this.#recorder !== undefined) this.#noteFlushed(this.#recorder, isWanted);
     return isWanted;
+  }
+
+  record(recorder: DeviceQueueRecorder): void {
+    this.#recorder = recorder;
+    this.popsToTell = recorder.each;
+    this.#pushesToTell = recorder.each;
   }
 
   save(): DeviceQueueState {
@@ -189,13 +211,31 @@ export abstract class DeviceEnd<Ring> implements DeviceQueue {
     chain.clear(buffer.id);
     if (!take(buffer)) return false;
     this.begin(buffer.id, Math.max(1, buffer.descriptors.length), chain.writableBytes);
+    if (this.popsToTell > 0) this.notePopped(chain);
     return true;
+  }
+
+  /** Tells of the buffer in `chain`. Hot. */
+  protected notePopped(chain: DescriptorChain): void {
+    this.popsToTell--;
+    this.#recorder?.popped(chain, this.#popped);
+  }
+
+  #notePushed(id: number, written: number): void {
+    this.#pushesToTell--;
+    this.#recorder?.pushed(id, written, this.#pushed);
+  }
+
+  #noteFlushed(recorder: DeviceQueueRecorder, isWanted: boolean): void {
+    recorder.flushed(isWanted, this.#popped, this.#pushed);
+    this.popsToTell = recorder.each;
+    this.#pushesToTell = recorder.each;
   }
 
   /** Counts a popped buffer as in flight. `writable` bytes of it may be written. */
   protected begin(id: number, slots: number, writable: number): void {
     this.slots[id] = slots;
-    this.#inFlight++;
+    this.#popped = (this.#popped + 1) | 0;
     this.inFlightSlots += slots;
     this.#order?.add(id, writable);
   }

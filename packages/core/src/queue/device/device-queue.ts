@@ -2,6 +2,7 @@ import type { BrokenReason } from '../ring/broken-reason.ts';
 import type { ByteOrder, QueueAddresses } from '../ring/ring-format.ts';
 import type { DescriptorChain } from './descriptor-chain.ts';
 import type { DeviceQueueJournal, ResubmittedBuffer } from './device-queue-journal.ts';
+import type { DeviceQueueRecorder } from './device-queue-recorder.ts';
 import type { DeviceQueueState } from './device-queue-state.ts';
 
 /** The options of a device's end, of either layout. */
@@ -47,6 +48,10 @@ export interface DeviceQueue {
   /** Buffers popped and not pushed back. At most the queue size, however the driver behaves. */
   readonly inFlight: number;
 
+  /** Buffers popped, those that were in flight when the queue opened included, and pushed, free-running in 32 bits. */
+  readonly popped: number;
+  readonly pushed: number;
+
   /** Takes the next available buffer. Returns false when none is available, or the queue is broken. Hot. */
   pop(chain: DescriptorChain): boolean;
 
@@ -74,6 +79,9 @@ export interface DeviceQueue {
   awaitsNotification(): boolean;
   /** Whether no buffer that the driver made available since {@link disableNotifications} asks for a notification. */
   suppressesNotifications(): boolean;
+
+  /** Tells `recorder` of everything from now on, in the place of the one before. */
+  record(recorder: DeviceQueueRecorder): void;
 
   /**
    * The queue as plain data, for `restoreDeviceQueue`. Throws `TypeError` while it is broken or a buffer was pushed and

@@ -1,6 +1,7 @@
 import type { BrokenReason } from '../ring/broken-reason.ts';
 import type { DescriptorChain } from './descriptor-chain.ts';
 import type { DeviceQueue } from './device-queue.ts';
+import type { DeviceQueueRecorder } from './device-queue-recorder.ts';
 import type { DeviceQueueState } from './device-queue-state.ts';
 
 /**
@@ -24,6 +25,14 @@ export class ForwardingDeviceQueue implements DeviceQueue {
 
   get broken(): BrokenReason | undefined {
     return this.#inner.broken;
+  }
+
+  get popped(): number {
+    return this.#inner.popped;
+  }
+
+  get pushed(): number {
+    return this.#inner.pushed;
   }
 
   get inFlight(): number {
@@ -56,6 +65,10 @@ export class ForwardingDeviceQueue implements DeviceQueue {
 
   suppressesNotifications(): boolean {
     return this.#inner.suppressesNotifications();
+  }
+
+  record(recorder: DeviceQueueRecorder): void {
+    this.#inner.record(recorder);
   }
 
   save(): DeviceQueueState {

@@ -5,8 +5,10 @@ import type { QueueAddresses, QueueLayout } from '../ring/ring-format.ts';
 import { OutstandingBuffers } from './outstanding-buffers.ts';
 import { RingMemory, type RingLayout } from './ring-memory.ts';
 import type { ScatterList } from './scatter-list.ts';
+import type { BufferLife } from './buffer-life.ts';
 import type { BufferInspection, RingInspection } from './ring-inspection.ts';
 import type { PublicationCounts, UsedBatch, Virtqueue, VirtqueueOptions } from './virtqueue.ts';
+import type { VirtqueueRecorder } from './virtqueue-recorder.ts';
 import type { VirtqueueState } from './virtqueue-state.ts';
 
 /**
@@ -28,6 +30,8 @@ export abstract class DriverEnd implements Virtqueue {
   protected readonly guest: GuestMemory;
   protected readonly options: VirtqueueOptions;
   protected buffers!: OutstandingBuffers;
+  /** Buffers of this batch that {@link noteAdded} has still to be called for. */
+  protected toTell = 0;
   /** Device address of an indirect table: low and high word, filled for each request that goes into one. */
   protected readonly tableWords: Uint32Array = new Uint32Array(2);
   readonly #layout: QueueLayout;
@@ -36,6 +40,7 @@ export abstract class DriverEnd implements Virtqueue {
   #tableEntries = 0;
   #memory!: RingMemory;
   #broken: BrokenReason | undefined;
+  #recorder: VirtqueueRecorder | undefined;
 
   /** `mapping` stays the caller's. The subclass opens the ring with {@link open}, once its own fields exist. */
   constructor(layout: QueueLayout, guest: GuestMemory, mapping: DmaMapping, options: VirtqueueOptions) {
@@ -62,8 +67,20 @@ export abstract class DriverEnd implements Virtqueue {
     return this.buffers.count;
   }
 
+  get added(): number {
+    return this.buffers.added;
+  }
+
+  get returned(): number {
+    return this.buffers.returned;
+  }
+
   get broken(): BrokenReason | undefined {
     return this.#broken;
+  }
+
+  lives(): readonly BufferLife[] {
+    return this.buffers.lives();
   }
 
   get dma(): DmaStatistics {
@@ -82,13 +99,24 @@ export abstract class DriverEnd implements Virtqueue {
   abstract inspectBuffers(): readonly BufferInspection[];
 
   markBroken(reason: BrokenReason): void {
-    this.#broken ??= reason;
+    if (this.#broken !== undefined) return;
+    this.#broken = reason;
+    this.#recorder?.broke(reason);
+  }
+
+  record(recorder: VirtqueueRecorder): void {
+    this.#recorder = recorder;
+    this.toTell = recorder.each;
+    recorder.begin(this.buffers.added);
   }
 
   reset(): number[] {
+    this.#recorder?.end();
     const returned = this.buffers.removeAll();
     this.clearRing();
     this.#broken = undefined;
+    this.#recorder?.tookBack(returned);
+    this.#recorder?.begin(this.buffers.added);
     return returned;
   }
 
@@ -122,11 +150,42 @@ export abstract class DriverEnd implements Virtqueue {
     this.#mapping.syncMap?.();
   }
 
+  /** Refuses a request for a negative reason, and returns that. */
+  protected refuse(list: ScatterList, reason: number): number {
+    this.#recorder?.added(reason, list, this.buffers.added);
+    return reason;
+  }
+
+  /** Tells of a request that was added. Hot. */
+  protected noteAdded(id: number, list: ScatterList): void {
+    this.toTell--;
+    this.#recorder?.added(id, list, this.buffers.added);
+  }
+
   /** Counts a publication, and returns whether the device wants to be notified of it. Hot. */
   protected countPublication(isWanted: boolean): boolean {
     if (isWanted) this.publications.wanted++;
     else this.publications.suppressed++;
+    if (this.#recorder !== undefined) this.#notePublished(this.#recorder, isWanted);
     return isWanted;
+  }
+
+  #notePublished(recorder: VirtqueueRecorder, isWanted: boolean): void {
+    recorder.published(isWanted, this.nextAvailable, this.buffers.added);
+    this.toTell = recorder.each;
+  }
+
+  /** Returns how many buffers came back in `batch`. Hot. */
+  protected countTaken(batch: UsedBatch): number {
+    if (batch.count > 0) this.#recorder?.taken(batch, this.nextUsed, this.buffers.returned);
+    if (this.#broken !== undefined) this.#recorder?.broke(this.#broken);
+    return batch.count;
+  }
+
+  /** Returns whether no buffer came before the device was asked for a notification. */
+  protected enabled(isQuiet: boolean): boolean {
+    this.#recorder?.enabled(isQuiet);
+    return isQuiet;
   }
 
   /** `VirtqueueState.usedPosition`. */

@@ -1,10 +1,12 @@
 import type { DmaStatistics } from '../../dma/dma-mapping.ts';
 import type { BrokenReason } from '../ring/broken-reason.ts';
 import type { QueueAddresses } from '../ring/ring-format.ts';
+import type { BufferLife } from './buffer-life.ts';
 import type { BufferInspection, RingInspection } from './ring-inspection.ts';
 import type { RingMemory } from './ring-memory.ts';
 import type { ScatterList } from './scatter-list.ts';
 import type { PublicationCounts, UsedBatch, Virtqueue } from './virtqueue.ts';
+import type { VirtqueueRecorder } from './virtqueue-recorder.ts';
 import type { VirtqueueState } from './virtqueue-state.ts';
 
 /**
@@ -30,6 +32,14 @@ export class ForwardingVirtqueue implements Virtqueue {
 
   get outstanding(): number {
     return this.#inner.outstanding;
+  }
+
+  get added(): number {
+    return this.#inner.added;
+  }
+
+  get returned(): number {
+    return this.#inner.returned;
   }
 
   get broken(): BrokenReason | undefined {
@@ -90,6 +100,14 @@ export class ForwardingVirtqueue implements Virtqueue {
 
   markBroken(reason: BrokenReason): void {
     this.#inner.markBroken(reason);
+  }
+
+  lives(): readonly BufferLife[] {
+    return this.#inner.lives();
+  }
+
+  record(recorder: VirtqueueRecorder): void {
+    this.#inner.record(recorder);
   }
 
   inspect(): RingInspection {

@@ -6,6 +6,7 @@ import type { BrokenReason } from '../ring/broken-reason.ts';
 import { writeSegment } from '../ring/descriptor-table.ts';
 import type { UsedEntries } from '../ring/used-entries.ts';
 import { ClaimedEntry } from './claimed-entry.ts';
+import type { BufferLife } from './buffer-life.ts';
 import type { BufferRecord, OutstandingBuffer } from './ring-inspection.ts';
 import type { ScatterList } from './scatter-list.ts';
 import { QUEUE_FULL, type UsedBatch, type UsedLengthPolicy, type VirtqueueOptions } from './virtqueue.ts';
@@ -78,6 +79,8 @@ export class OutstandingBuffers {
    * writes a descriptor writes the first three words here, too.
    */
   readonly entries: Uint32Array;
+  /** By head: the bytes written to its last buffer that came back. */
+  readonly #written: Uint32Array;
   /** With IN_ORDER: heads in the order in which they were added, as a ring. */
   readonly #order: Uint16Array;
   #oldest = 0;
@@ -117,6 +120,7 @@ export class OutstandingBuffers {
     this.#heads = new Uint32Array(size * HEAD_WORDS);
     this.entries = new Uint32Array(size * (1 + tableEntries) * ENTRY_WORDS);
     for (let at = MAPPED; at < this.entries.length; at += ENTRY_WORDS) this.entries[at] = NOT_MAPPED;
+    this.#written = new Uint32Array(size);
     this.#order = new Uint16Array(inOrder ? size : 0);
     this.#startAnew();
   }
@@ -139,6 +143,11 @@ export class OutstandingBuffers {
   /** Buffers published so far, free-running in 32 bits. */
   get published(): number {
     return this.#published;
+  }
+
+  /** Buffers that came back so far, free-running in 32 bits. */
+  get returned(): number {
+    return this.#returned;
   }
 
   /** Outstanding buffers that the device may return: the published ones. */
@@ -263,6 +272,7 @@ export class OutstandingBuffers {
     const published = this.#published;
     const policy = this.#usedLength;
     const taken = this.#taken;
+    const writtenOf = this.#written;
     let freed = this.#freed;
     let tail = this.#freeTail;
     let count = batch.count;
@@ -285,6 +295,7 @@ export class OutstandingBuffers {
       tail = place & LAST;
       heads[at + PLACE] = NOT_A_HEAD;
       heads[at + FREED_AT] = freed;
+      writtenOf[id] = written;
       const entries = place >>> 16;
       freed = (freed + entries) | 0;
       ids[count] = id;
@@ -368,6 +379,25 @@ export class OutstandingBuffers {
       .filter((head) => this.#isDescribed(head))
       .toSorted((one, other) => this.#ageOf(one) - this.#ageOf(other))
       .map((head) => this.#recordOf(head));
+  }
+
+  /** What is still known of the last buffers. Cold. */
+  lives(): BufferLife[] {
+    const records = this.records();
+    const freedAt = ({ id }: BufferRecord): number => (this.#heads[id * HEAD_WORDS + FREED_AT]! - this.#freed) | 0;
+    // Of those that came back, the records are of the last ones: entries are used again in the order of their return.
+    const back = records.filter(({ isOutstanding }) => !isOutstanding).toSorted((a, b) => freedAt(a) - freedAt(b));
+    const returnedAt = new Map(back.map(({ id }, i) => [id, (this.#returned - back.length + i) | 0]));
+    return records.map(({ id, addedAt, segments }) => ({
+      id,
+      addedAt: addedAt | 0,
+      segments: segments.length,
+      readable: this.#heads[id * HEAD_WORDS + SHAPE]! & 0xffff,
+      bytes: segments.reduce((sum, { length }) => sum + length, 0),
+      deviceAddress: segments[0]!.address,
+      returnedAt: returnedAt.get(id),
+      written: returnedAt.has(id) ? this.#written[id]! : 0,
+    }));
   }
 
   /**

@@ -1,9 +1,11 @@
 import type { DmaStatistics } from '../../dma/dma-mapping.ts';
 import type { BrokenReason } from '../ring/broken-reason.ts';
 import type { ByteOrder, QueueAddresses } from '../ring/ring-format.ts';
+import type { BufferLife } from './buffer-life.ts';
 import type { BufferInspection, RingInspection } from './ring-inspection.ts';
 import type { RingMemory } from './ring-memory.ts';
 import type { ScatterList } from './scatter-list.ts';
+import type { VirtqueueRecorder } from './virtqueue-recorder.ts';
 import type { VirtqueueState } from './virtqueue-state.ts';
 
 /**
@@ -96,6 +98,9 @@ export interface Virtqueue {
   readonly addresses: QueueAddresses;
   /** Buffers added and not taken back. */
   readonly outstanding: number;
+  /** Buffers added, and buffers taken back, since the last reset, free-running in 32 bits. */
+  readonly added: number;
+  readonly returned: number;
   /** Why the queue is broken, or `undefined` while it works. */
   readonly broken: BrokenReason | undefined;
   readonly dma: DmaStatistics;
@@ -154,6 +159,12 @@ export interface Virtqueue {
 
   /** Latches the queue broken for a reason that its owner found, such as a device that does not answer. */
   markBroken(reason: BrokenReason): void;
+
+  /** What the driver's end still knows of the buffers that it added last. Cold. */
+  lives(): readonly BufferLife[];
+
+  /** Tells `recorder` of everything from now on, in the place of the one before. */
+  record(recorder: VirtqueueRecorder): void;
 
   /** Reads the ring as both ends left it, to explain a failure. Cold. */
   inspect(): RingInspection;

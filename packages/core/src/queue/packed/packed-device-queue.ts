@@ -75,6 +75,7 @@ export class PackedDeviceQueue extends DeviceEnd<PackedRing> {
       return this.break('available-index-out-of-range', `${this.inFlightSlots} and ${slots} slots in flight`);
     }
     this.begin(id, slots, chain.writableBytes);
+    if (this.popsToTell > 0) this.notePopped(chain);
     if (this.journal !== undefined) this.#note(ring, this.journal, id, slots);
     this.#availPosition = advance(this.#availPosition, slots, this.size);
     return true;

@@ -108,18 +108,21 @@ export class PackedVirtqueue extends DriverEnd {
   }
 
   add(list: ScatterList): number {
-    if (this.broken !== undefined) return QUEUE_BROKEN;
+    if (this.broken !== undefined) return this.refuse(list, QUEUE_BROKEN);
     const buffers = this.buffers;
     const place = buffers.place(list);
-    if (place < 0) return place;
+    if (place < 0) return this.refuse(list, place);
     const useTable = place === IN_TABLE;
     if (list.mapped > 0) {
       const failure = buffers.map(list, useTable);
-      if (failure < 0) return failure;
+      if (failure < 0) return this.refuse(list, failure);
+      if (this.toTell === 0) this.toTell = 1;
     }
     this.#positions[buffers.nextHead] = this.#lap * WHOLE_POSITION + this.#availPosition;
     const last = useTable ? this.#describeInTable(list) : this.#describe(list);
-    return buffers.add(list, last, useTable);
+    const id = buffers.add(list, last, useTable);
+    if (this.toTell > 0) this.noteAdded(id, list);
+    return id;
   }
 
   publish(): boolean {
@@ -139,13 +142,13 @@ export class PackedVirtqueue extends DriverEnd {
     if (this.broken !== undefined) return 0;
     if (this.#inOrder) this.#takeInOrder(batch);
     else this.#take(batch);
-    return batch.count;
+    return this.countTaken(batch);
   }
 
   enableNotifications(): boolean {
     if (this.#eventIdx) this.#ring.writeDriverEvent(this.#usedPosition, RING_EVENT_FLAGS_DESC);
     else this.#ring.writeDriverEvent(0, RING_EVENT_FLAGS_ENABLE);
-    return !this.#hasUsed();
+    return this.enabled(!this.#hasUsed());
   }
 
   /** Looks again at the next used descriptor: the slot of the event may lie inside a list and never change. */
@@ -154,7 +157,7 @@ export class PackedVirtqueue extends DriverEnd {
     const published = this.size - this.buffers.free - this.#readySlots;
     const position = advance(this.#usedPosition, Math.floor((published * 3) / 4), this.size);
     this.#ring.writeDriverEvent(position, RING_EVENT_FLAGS_DESC);
-    return !this.#hasUsed();
+    return this.enabled(!this.#hasUsed());
   }
 
   disableNotifications(): void {

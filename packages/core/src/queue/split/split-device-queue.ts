@@ -56,6 +56,7 @@ export class SplitDeviceQueue extends DeviceEnd<SplitRing> {
     if (!this.#walk(chain, head)) return false;
     this.#lastAvailIdx = (this.#lastAvailIdx + 1) & 0xffff;
     this.begin(head, 1, chain.writableBytes);
+    if (this.popsToTell > 0) this.notePopped(chain);
     this.journal?.taken(head);
     return true;
   }

@@ -69,19 +69,21 @@ export class SplitVirtqueue extends DriverEnd {
   }
 
   add(list: ScatterList): number {
-    if (this.broken !== undefined) return QUEUE_BROKEN;
+    if (this.broken !== undefined) return this.refuse(list, QUEUE_BROKEN);
     const buffers = this.buffers;
     const place = buffers.place(list);
-    if (place < 0) return place;
+    if (place < 0) return this.refuse(list, place);
     const useTable = place === IN_TABLE;
     if (list.mapped > 0) {
       const failure = buffers.map(list, useTable);
-      if (failure < 0) return failure;
+      if (failure < 0) return this.refuse(list, failure);
+      if (this.toTell === 0) this.toTell = 1;
     }
     const last = useTable ? this.#describeInTable(list) : this.#describe(list);
     const slot = buffers.added & (this.size - 1);
     const head = buffers.add(list, last, useTable);
     this.#ring.writeAvailEntry(slot, head);
+    if (this.toTell > 0) this.noteAdded(head, list);
     return head;
   }
 
@@ -108,25 +110,25 @@ export class SplitVirtqueue extends DriverEnd {
     if (arrived > buffers.returnable) {
       const outstanding = `${buffers.returnable} outstanding`;
       this.break('used-index-out-of-range', `used.idx ${usedIdx} after ${this.#lastUsedIdx}, ${outstanding}`);
-      return 0;
+      return this.countTaken(batch);
     }
     const take = arrived < batch.capacity ? arrived : batch.capacity;
     if (this.#inOrder) this.#takeInOrder(take, arrived, batch);
     else this.#take(take, batch);
-    return batch.count;
+    return this.countTaken(batch);
   }
 
   enableNotifications(): boolean {
     if (this.#eventIdx) this.#ring.writeUsedEvent(this.#lastUsedIdx);
     else this.#ring.writeAvailFlags(0);
-    return this.#ring.usedIdx() === this.#lastUsedIdx;
+    return this.enabled(this.#ring.usedIdx() === this.#lastUsedIdx);
   }
 
   enableNotificationsDelayed(): boolean {
     if (!this.#eventIdx) return this.enableNotifications();
     const most = Math.floor((this.buffers.returnable * 3) / 4);
     this.#ring.writeUsedEvent((this.#lastUsedIdx + most) & 0xffff);
-    return ((this.#ring.usedIdx() - this.#lastUsedIdx) & 0xffff) <= most;
+    return this.enabled(((this.#ring.usedIdx() - this.#lastUsedIdx) & 0xffff) <= most);
   }
 
   /**
