@@ -23,6 +23,6 @@ export interface TraceEvent {
 /** What a recorder kept of a run, in the order in which it happened. */
 export interface Trace {
   readonly events: readonly TraceEvent[];
-  /** Events before the first one of these. */
+  /** Events that are not among these: earlier ones, and those of buffers that are forgotten. */
   readonly dropped: number;
 }

@@ -9,11 +9,13 @@ export function describeEvent(event: TraceEvent): string {
   const { name } = EVENT_KINDS[kind];
   if (text !== null) return `${name}: ${text}`;
   const at = address === null ? '' : ` at 0x${address.toString(16)}`;
+  // Of a buffer in the middle of a batch the device address alone is known.
+  const where = address === null && deviceAddress > 0n ? ` at device address 0x${deviceAddress.toString(16)}` : at;
   switch (kind) {
     case 'add':
       return id < 0
         ? `add: refused (${id})`
-        : `add buffer ${id}: ${count(extra & 0xffff, 'segment')}, ${count(length, 'byte')}${at}`;
+        : `add buffer ${id}: ${count(extra & 0xffff, 'segment')}, ${count(length, 'byte')}${where}`;
     case 'publish':
       return `publish: the device wants ${id === 1 ? 'a' : 'no'} notification`;
     case 'takeUsed':
