@@ -333,8 +333,8 @@ const ends: readonly Mutation[] = [
     {
       name: 'gives buffers back to their owner when the device is given up, before any reset',
       cases: ['D45', 'M7'],
-      from: 'this.#broken ??= reason;',
-      to: 'this.#broken ??= reason;\n    this.buffers.removeAll();',
+      from: 'this.#broken = reason;',
+      to: 'this.#broken = reason;\n    this.buffers.removeAll();',
     },
     {
       name: 'keeps the ring as it was over a reset',

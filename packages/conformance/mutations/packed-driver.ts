@@ -61,13 +61,13 @@ const driver: readonly Mutation[] = mutationsOf('core/src/queue/packed/packed-vi
   {
     name: 'breaks over a mapping that fails',
     cases: ['M2', 'R-08'],
-    from: 'if (failure < 0) return failure;',
+    from: 'if (failure < 0) return this.refuse(list, failure);',
     to: "if (failure < 0 && !this.break('marked-by-owner', 'a mapping failed')) return failure;",
   },
   {
     name: 'looks again where its delayed event is',
     cases: ['R-02'],
-    from: 'this.#ring.writeDriverEvent(position, RING_EVENT_FLAGS_DESC);\n    return !this.#hasUsed();',
+    from: 'this.#ring.writeDriverEvent(position, RING_EVENT_FLAGS_DESC);\n    return this.enabled(!this.#hasUsed());',
     to: 'this.#ring.writeDriverEvent(position, RING_EVENT_FLAGS_DESC);\n    return !isUsed(this.#ring.flags(slotOf(position)), position);',
   },
   {

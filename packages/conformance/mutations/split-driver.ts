@@ -86,19 +86,19 @@ const driver: readonly Mutation[] = mutationsOf('core/src/queue/split/split-virt
   {
     name: 'breaks over a mapping that fails',
     cases: ['M2', 'R-08'],
-    from: 'if (failure < 0) return failure;',
+    from: 'if (failure < 0) return this.refuse(list, failure);',
     to: "if (failure < 0 && !this.break('marked-by-owner', 'a mapping failed')) return failure;",
   },
   {
     name: 'asks for a delayed notification and does not look again',
     cases: ['R-02'],
-    from: 'return ((this.#ring.usedIdx() - this.#lastUsedIdx) & 0xffff) <= most;',
+    from: 'return this.enabled(((this.#ring.usedIdx() - this.#lastUsedIdx) & 0xffff) <= most);',
     to: 'return true;',
   },
   {
     name: 'asks for a notification and does not look again',
     cases: ['R-10'],
-    from: 'return this.#ring.usedIdx() === this.#lastUsedIdx;',
+    from: 'return this.enabled(this.#ring.usedIdx() === this.#lastUsedIdx);',
     to: 'return true;',
   },
   {

@@ -2,7 +2,7 @@ import type {
   BrokenReason,
   BufferLife,
   ScatterList,
-  UsedBatch,
+  TakenBuffers,
   Virtqueue,
   VirtqueueRecorder,
 } from '@virtio-platform/core/queue';
@@ -68,7 +68,7 @@ export class VirtqueueEvents implements VirtqueueRecorder {
     if (this.#pool !== undefined) this.#notePool(this.#pool());
   }
 
-  taken({ count, ids, written }: UsedBatch, next: number, returned: number): void {
+  taken({ count, ids, written }: TakenBuffers, next: number, returned: number): void {
     const recorder = this.#recorder;
     recorder.tickLate();
     if (count <= this.each) recorder.markBatch(KIND.takeUsed, this.#queue, ids, written, count, next);

@@ -6,7 +6,7 @@ import type { BrokenReason } from '../ring/broken-reason.ts';
 import { writeSegment } from '../ring/descriptor-table.ts';
 import type { UsedEntries } from '../ring/used-entries.ts';
 import { ClaimedEntry } from './claimed-entry.ts';
-import type { BufferLife } from './buffer-life.ts';
+import { livesOf, type BufferLife } from './buffer-life.ts';
 import type { BufferRecord, OutstandingBuffer } from './ring-inspection.ts';
 import type { ScatterList } from './scatter-list.ts';
 import { QUEUE_FULL, type UsedBatch, type UsedLengthPolicy, type VirtqueueOptions } from './virtqueue.ts';
@@ -383,20 +383,10 @@ export class OutstandingBuffers {
 
   /** What is still known of the last buffers. Cold. */
   lives(): BufferLife[] {
-    const records = this.records();
-    const freedAt = ({ id }: BufferRecord): number => (this.#heads[id * HEAD_WORDS + FREED_AT]! - this.#freed) | 0;
-    // Of those that came back, the records are of the last ones: entries are used again in the order of their return.
-    const back = records.filter(({ isOutstanding }) => !isOutstanding).toSorted((a, b) => freedAt(a) - freedAt(b));
-    const returnedAt = new Map(back.map(({ id }, i) => [id, (this.#returned - back.length + i) | 0]));
-    return records.map(({ id, addedAt, segments }) => ({
-      id,
-      addedAt: addedAt | 0,
-      segments: segments.length,
+    return livesOf(this.records(), this.#returned, (id) => ({
+      freed: (this.#heads[id * HEAD_WORDS + FREED_AT]! - this.#freed) | 0,
       readable: this.#heads[id * HEAD_WORDS + SHAPE]! & 0xffff,
-      bytes: segments.reduce((sum, { length }) => sum + length, 0),
-      deviceAddress: segments[0]!.address,
-      returnedAt: returnedAt.get(id),
-      written: returnedAt.has(id) ? this.#written[id]! : 0,
+      written: this.#written[id]!,
     }));
   }
 

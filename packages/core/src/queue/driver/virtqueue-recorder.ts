@@ -1,6 +1,12 @@
 import type { BrokenReason } from '../ring/broken-reason.ts';
 import type { ScatterList } from './scatter-list.ts';
-import type { UsedBatch } from './virtqueue.ts';
+
+/** What is in a `UsedBatch`. */
+export interface TakenBuffers {
+  readonly count: number;
+  readonly ids: Uint16Array;
+  readonly written: Uint32Array;
+}
 
 /**
  * Is told by a driver's end what it does, once it is done: for a record of what happened. Counts of buffers run free in
@@ -20,8 +26,8 @@ export interface VirtqueueRecorder {
   added(id: number, list: ScatterList, added: number): void;
   /** The buffers up to `added` are shown to the device. `next` is `Virtqueue.nextAvailable` behind them. */
   published(isWanted: boolean, next: number, added: number): void;
-  /** The buffers in `batch` came back, the last ones of `returned`. `next` is `Virtqueue.nextUsed` behind them. */
-  taken(batch: UsedBatch, next: number, returned: number): void;
+  /** The buffers in `batch`, a `UsedBatch`, came back, the last of `returned`. `next` is `Virtqueue.nextUsed` behind. */
+  taken(batch: TakenBuffers, next: number, returned: number): void;
   /** Notifications were asked for; `isQuiet` is false where some buffers had come already. */
   enabled(isQuiet: boolean): void;
   /** The queue is broken. */
