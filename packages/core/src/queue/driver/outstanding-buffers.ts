@@ -374,8 +374,7 @@ export class OutstandingBuffers {
    * Cold.
    */
   records(): BufferRecord[] {
-    const all = Array.from({ length: this.#size }, (_, head) => head);
-    return all
+    return Array.from({ length: this.#size }, (_, head) => head)
       .filter((head) => this.#isDescribed(head))
       .toSorted((one, other) => this.#ageOf(one) - this.#ageOf(other))
       .map((head) => this.#recordOf(head));
