@@ -26,7 +26,7 @@ export interface VirtqueueRecorder {
   added(id: number, list: ScatterList, added: number): void;
   /** The buffers up to `added` are shown to the device. `next` is `Virtqueue.nextAvailable` behind them. */
   published(isWanted: boolean, next: number, added: number): void;
-  /** The buffers in `batch`, a `UsedBatch`, came back, the last of `returned`. `next` is `Virtqueue.nextUsed` behind. */
+  /** The buffers in `batch` came back, the last of `returned`. `next` is `Virtqueue.nextUsed` behind them. */
   taken(batch: TakenBuffers, next: number, returned: number): void;
   /** Notifications were asked for; `isQuiet` is false where some buffers had come already. */
   enabled(isQuiet: boolean): void;
