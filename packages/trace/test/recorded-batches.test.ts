@@ -28,9 +28,9 @@ interface RecordedRing {
   readonly queue: Virtqueue;
   readonly device: DeviceQueue;
   /** Adds so many buffers of two segments in a region. */
-  add(count: number): void;
+  readonly add: (count: number) => void;
   /** Pops all, and returns them, the last one first. */
-  serve(): void;
+  readonly serve: () => void;
 }
 
 function openRing(layout: QueueLayout, detail: TraceDetail): RecordedRing {
@@ -61,7 +61,7 @@ function openRing(layout: QueueLayout, detail: TraceDetail): RecordedRing {
       const chain = new DescriptorChain(device.longestChain);
       const heads: [number, number][] = [];
       while (device.pop(chain)) heads.push([chain.head, chain.writableBytes]);
-      for (const [head, written] of heads.reverse()) device.push(head, written);
+      for (const [head, written] of heads.toReversed()) device.push(head, written);
       device.flush();
     },
   };
