@@ -49,6 +49,27 @@ describe.each(['split', 'packed'])('a guest behind a virtio-iommu with %s queues
     expect(memory.allocated).toBe(0);
   });
 
+  it('gives everything back where memory is exhausted before it runs', () => {
+    const { memory, options, unit } = openGuest({ layout, eventBuffers: 1024 }, 1);
+    const held: number[] = [];
+    while (memory.size - memory.allocated > PAGE_SIZE) held.push(memory.allocate(PAGE_SIZE));
+    const start = (): boolean => {
+      const before = memory.allocated;
+      try {
+        new VirtioIommuPlatform(options, memory, unit).dispose();
+        return true;
+      } catch (error) {
+        expect(error).toMatchObject({ code: 'ERR_DMA_EXHAUSTED' });
+        return false;
+      } finally {
+        expect(memory.allocated).toBe(before);
+      }
+    };
+    let refused = 0;
+    for (; !start(); refused++) memory.free(held.pop()!);
+    expect(refused).toBeGreaterThan(1);
+  });
+
   it('drops events for which it gave no buffer, and reads later ones', () => {
     const { platform, space } = start({ layout, eventBuffers: 4 });
     for (let i = 0; i < 10; i++) space.read(0x1000 * i, 0, bytes, 0, 4);

@@ -54,7 +54,7 @@ export function openDomain(
     if (options.bypass !== 'keep') unit.writeBypass(options.bypass === 'on');
     return opened(unit, openParts(unit, memory, { ...options, leaks, reserved }), reserved);
   } catch (error) {
-    closeQuietly(unit);
+    unit.closeQuietly();
     throw error;
   }
 }
@@ -80,19 +80,9 @@ function opened(unit: IommuUnit, parts: DomainParts, reserved: readonly Reserved
         .filter(({ endpoint }) => endpoint === unit.endpoint)
         .map((event) => describeEvent(event, permissions)),
     close: () => {
-      if (closeQuietly(unit)) domain?.close();
+      if (unit.closeQuietly()) domain?.close();
     },
   };
-}
-
-/** Resets the unit. A unit that does not confirm keeps the memory of its queues, and there is nothing else to do. */
-function closeQuietly(unit: IommuUnit): boolean {
-  try {
-    unit.close();
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 type DomainTerms = VirtioIommuOptions & {

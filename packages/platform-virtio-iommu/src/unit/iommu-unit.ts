@@ -68,6 +68,9 @@ export class IommuUnit implements MappingRequests {
   readonly #map: ScatterList;
   readonly #unmap: ScatterList;
   readonly #attach: ScatterList;
+  readonly #queues: Virtqueue[] = [];
+  /** Gives back what was allocated, once the unit is reset: the last first. */
+  readonly #given: (() => void)[] = [];
   /** Why the unit is given up. */
   #failure: string | undefined;
 
@@ -79,21 +82,28 @@ export class IommuUnit implements MappingRequests {
     this.#transport = transport;
     this.#memory = memory;
     this.endpoint = endpoint;
-    this.accepted = negotiateWithUnit(transport, options);
-    this.config = readIommuConfig(transport, this.accepted);
     this.#mapping = new DirectDmaMapping(memory, { path: 'physical', capacity: 2 * options.eventBuffers });
-    this.#requests = this.#openQueue(REQUEST_QUEUE, REQUEST_ENTRIES);
-    this.#events = this.#openQueue(EVENT_QUEUE, options.eventBuffers);
-    this.#region = this.#mapping.allocateCoherent(TAIL_AT + TAIL_BYTES, 8);
-    this.#map = this.#listOf(REQUEST_MAP);
-    this.#unmap = this.#listOf(REQUEST_UNMAP);
-    this.#attach = this.#listOf(REQUEST_ATTACH);
-    this.#requests.disableNotifications();
-    this.#buffers = new EventBuffers(memory, this.#mapping, this.#events, options.eventBuffers);
-    transport.enableQueue(REQUEST_QUEUE, this.#requests.addresses);
-    transport.enableQueue(EVENT_QUEUE, this.#events.addresses);
-    startDevice(transport);
-    transport.notify(EVENT_QUEUE, this.#events.nextAvailable);
+    try {
+      this.accepted = negotiateWithUnit(transport, options);
+      this.config = readIommuConfig(transport, this.accepted);
+      this.#requests = this.#openQueue(REQUEST_QUEUE, REQUEST_ENTRIES);
+      this.#events = this.#openQueue(EVENT_QUEUE, options.eventBuffers);
+      this.#region = this.#mapping.allocateCoherent(TAIL_AT + TAIL_BYTES, 8);
+      this.#given.push(() => this.#region.release());
+      this.#map = this.#listOf(REQUEST_MAP);
+      this.#unmap = this.#listOf(REQUEST_UNMAP);
+      this.#attach = this.#listOf(REQUEST_ATTACH);
+      this.#requests.disableNotifications();
+      this.#buffers = new EventBuffers(memory, this.#mapping, this.#events, options.eventBuffers);
+      this.#given.push(() => this.#buffers.dispose());
+      transport.enableQueue(REQUEST_QUEUE, this.#requests.addresses);
+      transport.enableQueue(EVENT_QUEUE, this.#events.addresses);
+      startDevice(transport);
+      transport.notify(EVENT_QUEUE, this.#events.nextAvailable);
+    } catch (error) {
+      this.closeQuietly();
+      throw error;
+    }
   }
 
   /** Whether the unit stopped answering. */
@@ -184,13 +194,19 @@ export class IommuUnit implements MappingRequests {
   /** Resets the unit, which drops all domains. Throws where it does not confirm: then it keeps its memory. */
   close(): void {
     resetDevice(this.#transport);
-    this.#requests.reset();
-    this.#events.reset();
-    this.#buffers.dispose();
-    this.#region.release();
-    this.#requests.dispose();
-    this.#events.dispose();
+    for (const queue of this.#queues) queue.reset();
+    for (const give of this.#given.splice(0).toReversed()) give();
     this.#mapping.dispose();
+  }
+
+  /** Resets the unit, which keeps its memory where it does not confirm: there is nothing else to do. */
+  closeQuietly(): boolean {
+    try {
+      this.close();
+      return true;
+    } catch {
+      return false;
+    }
   }
 
   #openQueue(index: number, wanted: number): Virtqueue {
@@ -198,7 +214,7 @@ export class IommuUnit implements MappingRequests {
     const most = transport.maxQueueSize(index);
     if (!(most >= 1)) throw unsupported(`the unit has no queue ${index}`, 'the unit is broken');
     const isPacked = this.accepted.has(VIRTIO_F_RING_PACKED);
-    return openVirtqueue(isPacked ? 'packed' : 'split', this.#memory, this.#mapping, {
+    const queue = openVirtqueue(isPacked ? 'packed' : 'split', this.#memory, this.#mapping, {
       index,
       size: 2 ** Math.floor(Math.log2(Math.min(most, Math.max(wanted, 2)))),
       eventIdx: this.accepted.has(VIRTIO_RING_F_EVENT_IDX),
@@ -206,6 +222,9 @@ export class IommuUnit implements MappingRequests {
       unmarkedLengths: transport.unmarkedLengths,
       usedLength: 'strict',
     });
+    this.#queues.push(queue);
+    this.#given.push(() => queue.dispose());
+    return queue;
   }
 
   #listOf(type: number): ScatterList {
