@@ -153,7 +153,10 @@ static int send_all(const void *bytes, size_t length, int file) {
     *c = (struct cmsghdr){.cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
     memcpy(CMSG_DATA(c), &file, sizeof file);
   }
-  return sendmsg(peer, &m, is("dies-of-a-closed-connection") ? 0 : MSG_NOSIGNAL) == (ssize_t)length ? 0 : -1;
+  if (!is("dies-of-a-closed-connection")) return sendmsg(peer, &m, MSG_NOSIGNAL) == (ssize_t)length ? 0 : -1;
+  // Long enough that a front-end that does not wait for the answer has closed.
+  usleep(5000);
+  return sendmsg(peer, &m, 0) == (ssize_t)length ? 0 : -1;
 }
 
 static int answer(uint32_t request, const void *payload, uint32_t size, int file) {
