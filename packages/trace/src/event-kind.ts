@@ -61,6 +61,9 @@ export const KIND = {
   pool: 39,
 } as const;
 
+/** `extra` of a push whose length is not known. */
+export const PUSH_NOT_SHOWN = 1;
+
 /** The name of a kind of event. */
 export type EventKind = keyof typeof KIND;
 
@@ -133,7 +136,13 @@ export const EVENT_KINDS: Readonly<Record<EventKind, EventRow>> = {
     length: 'bytes of all segments',
     extra: 'segments, and above 16 bits those that the device reads',
   },
-  push: { name: 'push', track: 'device', id: 'head', length: 'bytes written' },
+  push: {
+    name: 'push',
+    track: 'device',
+    id: 'head',
+    length: 'bytes written',
+    extra: '1 where the length is not known: the driver was not shown the buffer',
+  },
   flush: { name: 'used', track: 'device', id: '1 where the driver wants a notification', length: 'buffers' },
   read: { name: 'read', track: 'device', id: '0 after a fault', deviceAddress: 'bytes', length: 'bytes' },
   write: { name: 'write', track: 'device', id: '0 after a fault', deviceAddress: 'bytes', length: 'bytes' },

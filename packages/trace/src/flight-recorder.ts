@@ -1,4 +1,5 @@
-import { KIND, KIND_NAMES } from './event-kind.ts';
+import type { BufferLife } from '@virtio-platform/core/queue';
+import { KIND, KIND_NAMES, PUSH_NOT_SHOWN } from './event-kind.ts';
 import { ExternalEvents } from './external-events.ts';
 import { FollowedQueues, type FollowedReader } from './followed-queues.ts';
 import type { EventPlace, FollowedQueue, Recorder, TraceDetail } from './recorder.ts';
@@ -17,6 +18,8 @@ const KIND_MASK = 0x7f;
 const BRIEF = 0x80;
 const RANGE = 0x100;
 const QUEUE_SHIFT = 9;
+/** Word of a range that says how many of its events are of kind `pop`, with as many `push` in turn; 0: of one kind. */
+const POPS = 5;
 /** Characters of the longest text that is kept of an event. */
 const MOST_TEXT = 1000;
 
@@ -146,7 +149,14 @@ export class FlightRecorder implements Recorder {
     words[word + 2] = extra;
     words[word + 3] = count;
     words[word + 4] = this.#queues.numberOf(queue);
+    words[word + POPS] = 0;
     this.#ranged += count - 1;
+  }
+
+  markTurns(queue: number, popFrom: number, pops: number, pushFrom: number, pushes: number): void {
+    const word = (this.#count & this.#mask) * WORDS;
+    this.markRange(KIND.pop, queue, popFrom, pops + pushes, pushFrom);
+    this.#words[word + POPS] = pops;
   }
 
   followQueue(queue: number, end: FollowedQueue): void {
@@ -227,23 +237,24 @@ export class FlightRecorder implements Recorder {
       events.push(this.#eventAt(at, when));
       return;
     }
-    const kind = head & KIND_MASK;
-    for (let i = 0; i < count; i++) {
-      const life = reader.buffer(end, kind, from + i);
-      if (life === undefined) continue;
-      const isNew = kind === KIND.add || kind === KIND.pop;
-      events.push({
-        index: when.index + i,
-        time: when.time,
-        kind: KIND_NAMES[kind]!,
-        queue: head >> QUEUE_SHIFT,
-        id: life.id,
-        address: null,
-        deviceAddress: isNew ? life.deviceAddress : 0n,
-        length: isNew ? life.bytes : life.written,
-        extra: isNew ? (life.readable << 16) | life.segments : extra,
-        text: null,
-      });
+    let kind = head & KIND_MASK;
+    const inTurn = words[POPS]! > 0;
+    if (inTurn && from !== extra) kind = KIND.push;
+    for (let i = 0, [pop, push] = [from, extra]; i < count; i++) {
+      const position = !inTurn ? from + i : kind === KIND.pop ? pop++ : push++;
+      const known = reader.buffer(end, kind, position);
+      // What is returned in turn is what was taken last. How much of it was written the driver may not have seen yet.
+      const life = (inTurn ? reader.buffer(end, KIND.pop, position) : undefined) ?? known;
+      const more = !inTurn ? extra : known?.id === life?.id ? 0 : PUSH_NOT_SHOWN;
+      if (life !== undefined)
+        events.push({
+          index: when.index + i,
+          time: when.time,
+          kind: KIND_NAMES[kind]!,
+          queue: head >> QUEUE_SHIFT,
+          ...eventOf(life, kind, more),
+        });
+      if (inTurn) kind = kind === KIND.pop ? KIND.push : KIND.pop;
     }
   }
 
@@ -279,4 +290,13 @@ function shortened(text: string): string {
 /** Microseconds with three decimals, which a decimal number keeps. */
 function microseconds(milliseconds: number): number {
   return Math.round(milliseconds * 1e6) / 1000;
+}
+
+/** What an event of this kind says of a buffer: of one that was not shown to the driver no length. */
+function eventOf(life: BufferLife, kind: number, extra: number): Omit<TraceEvent, 'index' | 'time' | 'kind' | 'queue'> {
+  const { id, deviceAddress, bytes, written, readable, segments } = life;
+  const isNew = kind === KIND.add || kind === KIND.pop;
+  if (!isNew)
+    return { id, address: null, deviceAddress: 0n, length: extra === PUSH_NOT_SHOWN ? 0 : written, extra, text: null };
+  return { id, address: null, deviceAddress, length: bytes, extra: (readable << 16) | segments, text: null };
 }

@@ -76,7 +76,14 @@ export interface Recorder {
    */
   markRange(kind: number, queue: number, from: number, count: number, extra: number): void;
 
-  /** Reads events of {@link markRange} from this end from now on. Cold. */
+  /**
+   * Takes `pops` events `pop` and `pushes` events `push` in turn, as {@link markRange} does, of a device that serves
+   * one buffer after the other. A `push` is the first where a buffer is in flight, which is where the positions differ.
+   * Hot: no allocation.
+   */
+  markTurns(queue: number, popFrom: number, pops: number, pushFrom: number, pushes: number): void;
+
+  /** Reads events of {@link markRange} and {@link markTurns} from this end from now on. Cold. */
   followQueue(queue: number, end: FollowedQueue): void;
 
   /** Keeps what the end knows: it forgets it. Cold. */

@@ -1,4 +1,4 @@
-import { EVENT_KINDS, type TraceEvent } from '@virtio-platform/trace';
+import { EVENT_KINDS, PUSH_NOT_SHOWN, type TraceEvent } from '@virtio-platform/trace';
 import { count } from './diagnosis.ts';
 
 const WAITS = ['notified', 'timed out', 'the device is gone'];
@@ -33,7 +33,7 @@ export function describeEvent(event: TraceEvent): string {
     case 'pop':
       return `the device takes buffer ${id}: ${count(extra & 0xffff, 'segment')}, ${count(length, 'byte')}`;
     case 'push':
-      return `the device uses buffer ${id}, ${count(length, 'byte')} written`;
+      return `the device uses buffer ${id}${extra === PUSH_NOT_SHOWN ? '' : `, ${count(length, 'byte')} written`}`;
     case 'flush':
       return `the device shows ${count(length, 'used buffer')}`;
     case 'read':

@@ -4,10 +4,12 @@ import { EACH_BUFFER, EACH_OF, type Recorder } from '../recorder.ts';
 
 /**
  * Records what the device's end of a queue does. Where the driver's end has the same recorder, it is told of the first
- * buffers of a batch one by one, and finds the others in what the driver's end knows. Hot: no allocation.
+ * buffers of a batch one by one, and finds the others in what the driver's end knows. What a device does in another
+ * order than batch after batch or buffer after buffer, it is told of one by one from the next batch on. Hot: no
+ * allocation.
  */
 export class DeviceQueueEvents implements DeviceQueueRecorder {
-  readonly each: number;
+  each: number;
   readonly #recorder: Recorder;
   readonly #queue: number;
   readonly #end: DeviceQueue;
@@ -56,10 +58,16 @@ export class DeviceQueueEvents implements DeviceQueueRecorder {
 
   /** Records the buffers up to these of which nothing was told. */
   #settle(popped: number, pushed: number): void {
+    const recorder = this.#recorder;
     const pops = (popped - this.#popped) | 0;
-    if (pops > 0) this.#recorder.markRange(KIND.pop, this.#queue, this.#popped, pops, 0);
     const pushes = (pushed - this.#pushed) | 0;
-    if (pushes > 0) this.#recorder.markRange(KIND.push, this.#queue, this.#pushed, pushes, 0);
+    const isMixed = pops > 0 && pushes > 0;
+    if (isMixed && this.#end.servesOneByOne) recorder.markTurns(this.#queue, this.#popped, pops, this.#pushed, pushes);
+    else {
+      if (pops > 0) recorder.markRange(KIND.pop, this.#queue, this.#popped, pops, 0);
+      if (pushes > 0) recorder.markRange(KIND.push, this.#queue, this.#pushed, pushes, 0);
+      if (isMixed) this.each = EACH_BUFFER;
+    }
     this.#popped = popped;
     this.#pushed = pushed;
   }

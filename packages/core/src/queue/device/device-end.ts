@@ -60,6 +60,8 @@ export abstract class DeviceEnd<Ring> implements DeviceQueue {
   /** Buffers that the recorder is to be told of until the next `flush`: popped ones, and pushed ones. */
   protected popsToTell = 0;
   #pushesToTell = 0;
+  /** Of each push since the last `flush` how many buffers it left in flight, combined by "or". */
+  #leftInFlight = 0;
 
   /** `layout` was checked against the addresses in `options`, and `restored` by `checkDeviceQueueState`. */
   constructor(
@@ -103,6 +105,10 @@ export abstract class DeviceEnd<Ring> implements DeviceQueue {
     return this.#pushed;
   }
 
+  get servesOneByOne(): boolean {
+    return this.#leftInFlight === 0;
+  }
+
   get longTables(): number {
     return this.#longTables;
   }
@@ -121,6 +127,7 @@ export abstract class DeviceEnd<Ring> implements DeviceQueue {
     this.journal?.returned(id);
     this.slots[id] = 0;
     this.#pushed = (this.#pushed + 1) | 0;
+    this.#leftInFlight |= this.#popped - this.#pushed;
     this.inFlightSlots -= slots;
     const ring = this.reach();
     if (ring === undefined) return;
@@ -145,6 +152,7 @@ export abstract class DeviceEnd<Ring> implements DeviceQueue {
     const isWanted = this.publishUsed(ring, moved);
     this.journal?.published(this.usedPosition);
     if (this.#recorder !== undefined) this.#noteFlushed(this.#recorder, isWanted);
+    this.#leftInFlight = 0;
     return isWanted;
   }
 

@@ -52,6 +52,9 @@ export interface DeviceQueue {
   readonly popped: number;
   readonly pushed: number;
 
+  /** Whether no push since the last {@link flush} left another buffer in flight. */
+  readonly servesOneByOne: boolean;
+
   /** Takes the next available buffer. Returns false when none is available, or the queue is broken. Hot. */
   pop(chain: DescriptorChain): boolean;
 

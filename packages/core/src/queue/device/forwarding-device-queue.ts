@@ -35,6 +35,10 @@ export class ForwardingDeviceQueue implements DeviceQueue {
     return this.#inner.pushed;
   }
 
+  get servesOneByOne(): boolean {
+    return this.#inner.servesOneByOne;
+  }
+
   get inFlight(): number {
     return this.#inner.inFlight;
   }
