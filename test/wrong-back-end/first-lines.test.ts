@@ -458,13 +458,15 @@ describe.skipIf(!canCompile)(`the page about failures (${NEEDS})`, () => {
   });
 });
 
-/** The lines but those of ring and events: they depend on how fast the device is. */
+/** The lines but those of ring and events, and without addresses: they depend on how fast the device is. */
 function lastingLines(lines: readonly string[]): string[] {
   let part = '';
-  return lines.filter((line) => {
-    part = /^ {2}(\w+) /.exec(line)?.[1] ?? part;
-    return part !== 'ring' && part !== 'events';
-  });
+  return lines
+    .filter((line) => {
+      part = /^ {2}(\w+) /.exec(line)?.[1] ?? part;
+      return part !== 'ring' && part !== 'events';
+    })
+    .map((line) => line.replaceAll(/0x[0-9a-f]+/g, '0x#'));
 }
 
 /** The start of a line, or a part of it where that is a place. */

@@ -323,7 +323,7 @@ int main(int count, char **words) {
     if (is_packed) packed_mistake();
     else split_mistake();
   }
-  int most = is("notify-missing") ? 300 : 100;
+  int most = is("notify-missing") ? 1000 : 100;
   for (int tries = 0; tries < most; tries++) {
     if (ask(GET_STATUS) & NEEDS_RESET) end("needs reset");
     usleep(10000);
