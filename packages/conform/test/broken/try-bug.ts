@@ -55,6 +55,9 @@ export async function embeddedBalloon(): Promise<Profile> {
   return await embedded({ type: 'balloon' }, { kind: 'inflate-deflate' });
 }
 
+/** Milliseconds that a device without a bug has for an answer: on a busy machine 15 are not enough. */
+const PATIENCE_MS = 300;
+
 /** Runs the cases that `isWanted` says on the shipped device, with a bug. */
 export async function tryBug(
   profile: Profile,
@@ -68,7 +71,7 @@ export async function tryBug(
     composition: device.watchers,
     wrap: (machine) => device.wrap(machine),
     cases,
-    patienceMs: 15,
+    patienceMs: bug === undefined ? PATIENCE_MS : 15,
     settleMs: 1,
   });
   try {

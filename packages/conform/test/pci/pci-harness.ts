@@ -17,7 +17,7 @@ export class PciHarness {
   #hardware: PciHardware | undefined;
   readonly #run: ConformRun;
 
-  private constructor(profile: Awaited<ReturnType<typeof embeddedBlock>>) {
+  private constructor(profile: Awaited<ReturnType<typeof embeddedBlock>>, patienceMs: number) {
     const { watchDevice, watchDeviceQueue } = this.#device.watchers;
     const interrupt = (queue: number): void => this.#hardware?.interrupt(queue);
     this.#run = new ConformRun({
@@ -35,13 +35,14 @@ export class PciHarness {
         return { ...broken, transport: new PciModernTransport(hardware, msix), pci: hardware };
       },
       cases: [],
-      patienceMs: 15,
+      patienceMs,
       settleMs: 1,
     });
   }
 
-  static async open(): Promise<PciHarness> {
-    const harness = new PciHarness(await embeddedBlock());
+  /** `patienceMs`: how long a device has for an answer, 15 ms unless given. On a busy machine that is not enough. */
+  static async open(patienceMs = 15): Promise<PciHarness> {
+    const harness = new PciHarness(await embeddedBlock(), patienceMs);
     await harness.#run.boot();
     return harness;
   }
