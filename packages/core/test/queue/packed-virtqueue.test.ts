@@ -196,7 +196,7 @@ describe('PackedVirtqueue with a hostile device', () => {
     expectBroken(device, 'used-id-not-outstanding');
   });
 
-  it('breaks over a buffer that was added and not published', () => {
+  it('D03 breaks over a buffer that was added and not published', () => {
     const device = new RawPackedDevice();
     device.add(0, 1);
     device.use(0, 1);
