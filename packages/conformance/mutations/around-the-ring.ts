@@ -67,8 +67,8 @@ const device: readonly Mutation[] = [
     {
       name: 'takes a request of which the header is not readable',
       cases: ['V14'],
-      from: 'if (chain.readableBytes < wire.BLOCK_HEADER_SIZE) return wire.VIRTIO_BLK_S_IOERR;',
-      to: '',
+      from: 'if (!readChain(chain, space, 0, this.#header, 0, wire.BLOCK_HEADER_SIZE)) return wire.VIRTIO_BLK_S_IOERR;',
+      to: 'readChain(chain, space, 0, this.#header, 0, wire.BLOCK_HEADER_SIZE);',
     },
   ]),
   ...mutationsOf('device-block/src/block-device.ts', [

@@ -77,7 +77,6 @@ export class BlockExecutor {
   /** Executes a request and returns its status, which is not written. Hot. */
   execute(chain: DescriptorChain, space: DeviceAddressSpace): number {
     this.written = 0;
-    if (chain.readableBytes < wire.BLOCK_HEADER_SIZE) return wire.VIRTIO_BLK_S_IOERR;
     if (!readChain(chain, space, 0, this.#header, 0, wire.BLOCK_HEADER_SIZE)) return wire.VIRTIO_BLK_S_IOERR;
     const type = this.#headerView.getUint32(0, this.#littleEndian);
     switch (type) {
