@@ -75,7 +75,7 @@ describe.skipIf(!QEMU_TESTS.mayRun)("QEMU's virtio-iommu", () => {
     });
   });
 
-  it('takes back every mapping: a run leaves only the queues of the unit, and the end of the platform nothing', async () => {
+  it('takes back every mapping, and its queues at the end of the platform', async () => {
     await withGuest({ machine: 'board: q35, memory: 64MiB' }, async (platform, run) => {
       const before = run.machine.memory.allocated;
       const session = new RunSession(run);

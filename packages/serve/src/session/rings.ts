@@ -297,8 +297,8 @@ export class Rings {
     this.#isTold = true;
     const { layout, size, position } = setup;
     emit({ kind: 'queue-started', queue: index, layout, size, position });
-    // Whoever served the ring before may have shown a buffer and have ended before it said so; by EVENT_IDX the buffers
-    // behind that one are none to notify of.
+    // The process that served the ring before may have written a used buffer and have died before it notified the
+    // driver of it. With EVENT_IDX the driver asks for a notification of that buffer alone, and waits for it.
     if (goesOn) vring.call();
     device.enable(index, true);
     vring.isUnseen = false;

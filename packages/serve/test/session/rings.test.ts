@@ -111,7 +111,7 @@ describe('a split ring that a front-end sets up', () => {
     expect(server.problems).toEqual([]);
   });
 
-  it('has its driver notified where it goes on: whoever used a buffer may have ended before it said so', async () => {
+  it('notifies the driver of a ring that goes on: the back-end before may have died before it did', async () => {
     await start(VERSION_1, 0);
     expect(call.drain()).toBe(0);
     makeAvailable(0, 0, WRITE);
@@ -153,7 +153,7 @@ describe('a split ring that a front-end sets up', () => {
     expect(memory().view.getUint8(STATUS)).toBe(0);
   });
 
-  it('notifies by a descriptor that comes after the buffer was used: the one before it may be read no more', async () => {
+  it('notifies by a call descriptor that comes after the buffer was used', async () => {
     await start(VERSION_1, 0);
     const early = frontEnd.own(new EventFd());
     await frontEnd.tell('SET_VRING_CALL', encodeU64(0n), [early.descriptor]);

@@ -167,7 +167,7 @@ export const PCI_WINDOW_CASES: readonly PciCase[] = [
   ...pciCases({ clause: CLAUSE }, [
     {
       id: 'pci/window/reads-behind-written-width',
-      title: 'executes a read of its window each time anew',
+      title: 'reads the register again at each read of its window',
       run: async (bench, pci) => {
         await bench.reset();
         const window = new Window(bench, pci);
