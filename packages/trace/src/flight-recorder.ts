@@ -13,13 +13,12 @@ const DOUBLES = RECORD_BYTES / 8;
 const WORDS = RECORD_BYTES / 4;
 /** Events after which a batch has a time of its own, although nothing slow came with it. */
 const UNTIMED_EVENTS = 256;
-/** What a record begins with: the kind, whether it is brief, whether it is a range, and the queue. */
+/** What a record begins with: the kind, whether it is brief, a range, a range of two kinds in turn, and the queue. */
 const KIND_MASK = 0x7f;
 const BRIEF = 0x80;
 const RANGE = 0x100;
-const QUEUE_SHIFT = 9;
-/** Word of a range that says how many of its events are of kind `pop`, with as many `push` in turn; 0: of one kind. */
-const POPS = 5;
+const TURNS = 0x200;
+const QUEUE_SHIFT = 10;
 /** Characters of the longest text that is kept of an event. */
 const MOST_TEXT = 1000;
 
@@ -142,21 +141,22 @@ export class FlightRecorder implements Recorder {
   }
 
   markRange(kind: number, queue: number, from: number, count: number, extra: number): void {
+    this.#markRange(kind | RANGE, queue, from, count, extra);
+  }
+
+  markTurns(queue: number, popFrom: number, pushFrom: number, count: number): void {
+    this.#markRange(KIND.pop | RANGE | TURNS, queue, popFrom, count, pushFrom);
+  }
+
+  #markRange(head: number, queue: number, from: number, count: number, extra: number): void {
     const words = this.#words;
     const word = (this.#count++ & this.#mask) * WORDS;
-    words[word] = kind | RANGE | (queue << QUEUE_SHIFT);
+    words[word] = head | (queue << QUEUE_SHIFT);
     words[word + 1] = from;
     words[word + 2] = extra;
     words[word + 3] = count;
     words[word + 4] = this.#queues.numberOf(queue);
-    words[word + POPS] = 0;
     this.#ranged += count - 1;
-  }
-
-  markTurns(queue: number, popFrom: number, pops: number, pushFrom: number, pushes: number): void {
-    const word = (this.#count & this.#mask) * WORDS;
-    this.markRange(KIND.pop, queue, popFrom, pops + pushes, pushFrom);
-    this.#words[word + POPS] = pops;
   }
 
   followQueue(queue: number, end: FollowedQueue): void {
@@ -237,24 +237,13 @@ export class FlightRecorder implements Recorder {
       events.push(this.#eventAt(at, when));
       return;
     }
-    let kind = head & KIND_MASK;
-    const inTurn = words[POPS]! > 0;
-    if (inTurn && from !== extra) kind = KIND.push;
-    for (let i = 0, [pop, push] = [from, extra]; i < count; i++) {
-      const position = !inTurn ? from + i : kind === KIND.pop ? pop++ : push++;
-      const known = reader.buffer(end, kind, position);
-      // What is returned in turn is what was taken last. How much of it was written the driver may not have seen yet.
-      const life = (inTurn ? reader.buffer(end, KIND.pop, position) : undefined) ?? known;
-      const more = !inTurn ? extra : known?.id === life?.id ? 0 : PUSH_NOT_SHOWN;
-      if (life !== undefined)
-        events.push({
-          index: when.index + i,
-          time: when.time,
-          kind: KIND_NAMES[kind]!,
-          queue: head >> QUEUE_SHIFT,
-          ...eventOf(life, kind, more),
-        });
-      if (inTurn) kind = kind === KIND.pop ? KIND.push : KIND.pop;
+    for (let i = 0; i < count; i++) {
+      const known =
+        (head & TURNS) !== 0
+          ? turnOf(reader, end, from, extra, i)
+          : eventOf(reader.buffer(end, head & KIND_MASK, from + i), head & KIND_MASK, extra);
+      if (known !== undefined)
+        events.push({ index: when.index + i, time: when.time, queue: head >> QUEUE_SHIFT, ...known });
     }
   }
 
@@ -292,11 +281,35 @@ function microseconds(milliseconds: number): number {
   return Math.round(milliseconds * 1e6) / 1000;
 }
 
-/** What an event of this kind says of a buffer: of one that was not shown to the driver no length. */
-function eventOf(life: BufferLife, kind: number, extra: number): Omit<TraceEvent, 'index' | 'time' | 'kind' | 'queue'> {
+type BufferEvent = Omit<TraceEvent, 'index' | 'time' | 'queue'>;
+
+/** What an event of this kind says of a buffer; `undefined` where the buffer is forgotten. */
+function eventOf(life: BufferLife | undefined, kind: number, extra: number): BufferEvent | undefined {
+  if (life === undefined) return undefined;
   const { id, deviceAddress, bytes, written, readable, segments } = life;
+  const event = { kind: KIND_NAMES[kind]!, id, address: null, text: null };
   const isNew = kind === KIND.add || kind === KIND.pop;
-  if (!isNew)
-    return { id, address: null, deviceAddress: 0n, length: extra === PUSH_NOT_SHOWN ? 0 : written, extra, text: null };
-  return { id, address: null, deviceAddress, length: bytes, extra: (readable << 16) | segments, text: null };
+  if (!isNew) return { ...event, deviceAddress: 0n, length: written, extra };
+  return { ...event, deviceAddress, length: bytes, extra: (readable << 16) | segments };
+}
+
+/**
+ * Event `i` of a device that serves one buffer after the other. Where a buffer is in flight, which is where the
+ * positions differ, a `push` comes first. Each `push` is of the buffer that was popped last; until the driver is shown
+ * the buffer, the length is not known.
+ */
+function turnOf(
+  reader: FollowedReader,
+  end: number,
+  popFrom: number,
+  pushFrom: number,
+  i: number,
+): BufferEvent | undefined {
+  const turn = popFrom === pushFrom ? i : i + 1;
+  const position = pushFrom + (turn >> 1);
+  const popped = reader.buffer(end, KIND.pop, position);
+  if ((turn & 1) === 0) return eventOf(popped, KIND.pop, 0);
+  const pushed = reader.buffer(end, KIND.push, position);
+  if (popped === undefined || pushed?.id === popped.id) return eventOf(pushed, KIND.push, 0);
+  return eventOf({ ...popped, written: 0 }, KIND.push, PUSH_NOT_SHOWN);
 }

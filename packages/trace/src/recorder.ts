@@ -77,11 +77,11 @@ export interface Recorder {
   markRange(kind: number, queue: number, from: number, count: number, extra: number): void;
 
   /**
-   * Takes `pops` events `pop` and `pushes` events `push` in turn, as {@link markRange} does, of a device that serves
-   * one buffer after the other. A `push` is the first where a buffer is in flight, which is where the positions differ.
-   * Hot: no allocation.
+   * Takes `count` events `pop` and `push` in turn, as {@link markRange} does, of a device that serves one buffer after
+   * the other: from these positions on, a `push` first where they differ, since a buffer is in flight then. Hot: no
+   * allocation.
    */
-  markTurns(queue: number, popFrom: number, pops: number, pushFrom: number, pushes: number): void;
+  markTurns(queue: number, popFrom: number, pushFrom: number, count: number): void;
 
   /** Reads events of {@link markRange} and {@link markTurns} from this end from now on. Cold. */
   followQueue(queue: number, end: FollowedQueue): void;

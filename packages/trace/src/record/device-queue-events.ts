@@ -62,7 +62,7 @@ export class DeviceQueueEvents implements DeviceQueueRecorder {
     const pops = (popped - this.#popped) | 0;
     const pushes = (pushed - this.#pushed) | 0;
     const isMixed = pops > 0 && pushes > 0;
-    if (isMixed && this.#end.servesOneByOne) recorder.markTurns(this.#queue, this.#popped, pops, this.#pushed, pushes);
+    if (isMixed && this.#end.servesOneByOne) recorder.markTurns(this.#queue, this.#popped, this.#pushed, pops + pushes);
     else {
       if (pops > 0) recorder.markRange(KIND.pop, this.#queue, this.#popped, pops, 0);
       if (pushes > 0) recorder.markRange(KIND.push, this.#queue, this.#pushed, pushes, 0);
