@@ -9,6 +9,7 @@ export * from './direct-dma-mapping.ts';
 export * from './dma-mapping.ts';
 export * from './dma-region.ts';
 export * from './forwarding-dma-mapping.ts';
+export * from './iova-dma-mapping.ts';
 export * from './mapping-table.ts';
 export * from './probe-identity.ts';
 export { ZeroCopyDmaMapping, type CoherentMemory, type ZeroCopyDmaMappingOptions } from './zero-copy-dma-mapping.ts';

@@ -1,6 +1,7 @@
 /** Guest memory, allocators and byte sizes. @packageDocumentation */
 export * from './byte-size.ts';
 export * from './guest-memory.ts';
+export * from './kept-pages.ts';
 export * from './leak-log.ts';
 export * from './memory-conversion.ts';
 export * from './memory-size.ts';

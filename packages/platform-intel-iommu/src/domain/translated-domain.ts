@@ -1,5 +1,12 @@
-import { DMA_NO_SPACE, DMA_TOO_LARGE, DmaDirection, type AddressStep } from '@virtio-platform/core/dma';
-import { PAGE_SIZE } from '@virtio-platform/core/memory';
+import {
+  DMA_NO_SPACE,
+  DMA_TOO_LARGE,
+  DmaDirection,
+  pagesOf,
+  type AddressStep,
+  type IovaDomain,
+} from '@virtio-platform/core/dma';
+import { KeptPages, PAGE_SIZE } from '@virtio-platform/core/memory';
 import type { IovaPages } from './iova-pages.ts';
 import type { RequesterTables } from './requester-tables.ts';
 import type { SecondLevelTable } from './second-level-table.ts';
@@ -16,25 +23,20 @@ const ATTEMPTS = 3;
  */
 export type OnLostInvalidation = 'keep' | 'reuse';
 
-/** Pages whose invalidation was not confirmed, and the callback for when it is. */
-interface KeptPages {
-  readonly page: number;
-  readonly count: number;
-  readonly free: () => void;
-}
-
 /**
  * A domain in which every mapping gets I/O virtual pages of its own, and `unmap` ends with an invalidation: what Linux
  * calls strict. There is one per device, which all its queues share, so the record of pages is here. Hot: no
  * allocation.
  */
-export class TranslatedDomain {
+export class TranslatedDomain implements IovaDomain {
   readonly pages: IovaPages;
+  readonly granule: number = PAGE_SIZE;
   readonly #unit: VtdUnit;
   readonly #table: SecondLevelTable;
   readonly #requesters: RequesterTables | undefined;
   readonly #isCareful: boolean;
-  readonly #kept: KeptPages[] = [];
+  /** Pages whose invalidation was not confirmed. */
+  readonly #kept: KeptPages;
 
   constructor(
     unit: VtdUnit,
@@ -45,12 +47,13 @@ export class TranslatedDomain {
     this.#table = parts.table;
     this.#requesters = parts.requesters;
     this.pages = parts.pages;
+    this.#kept = new KeptPages(parts.pages);
     this.#isCareful = onLostInvalidation === 'keep';
   }
 
   /** Bytes of I/O virtual addresses that stay unused because the device may still use them. */
   get keptBytes(): number {
-    return this.#kept.reduce((sum, { count }) => sum + count * PAGE_SIZE, 0);
+    return this.#kept.count * PAGE_SIZE;
   }
 
   /**
@@ -59,7 +62,7 @@ export class TranslatedDomain {
    */
   map(address: number, length: number, direction: DmaDirection, alignment: number): number {
     const frame = Math.floor(address / PAGE_SIZE);
-    const count = pageCount(address, length);
+    const count = pagesOf(address, length, PAGE_SIZE);
     if (count > this.pages.count) return DMA_TOO_LARGE;
     let page = -1;
     // A large page needs both addresses at the same offset in 2 MiB. Without such a free run, small pages are used.
@@ -96,7 +99,7 @@ export class TranslatedDomain {
 
   /** Records pages that `unmap` left with the device; `free` is called once they are taken back. Cold. */
   keep(page: number, count: number, free: () => void): void {
-    this.#kept.push({ page, count, free });
+    this.#kept.keep(page, count, free);
   }
 
   /**
@@ -104,10 +107,10 @@ export class TranslatedDomain {
    * A reset of the device alone does not help: the unit caches the translations, not the device.
    */
   reclaim(): boolean {
-    if (this.#kept.length === 0) return true;
+    if (this.#kept.count === 0) return true;
     if (!this.#unit.invalidateAll()) return false;
     this.pages.markFresh(this.pages.first, this.pages.count);
-    this.#giveKept();
+    this.#kept.giveBack();
     return true;
   }
 
@@ -128,15 +131,7 @@ export class TranslatedDomain {
 
   /** Frees the kept pages. Called after the unit stopped: it uses no translation any more. */
   close(): void {
-    this.#giveKept();
-  }
-
-  #giveKept(): void {
-    for (const { page, count, free } of this.#kept) {
-      this.pages.give(page, count);
-      free();
-    }
-    this.#kept.length = 0;
+    this.#kept.giveBack();
   }
 
   /** Makes new entries visible to units with a write buffer, and to units that cache entries that are not present. */
@@ -144,11 +139,6 @@ export class TranslatedDomain {
     if (!this.#unit.flushWriteBuffer()) return false;
     return !this.#unit.capabilities.cachingMode || this.#unit.invalidatePages(page, count);
   }
-}
-
-/** How many pages contain `length` bytes from an address on. */
-export function pageCount(address: number, length: number): number {
-  return Math.ceil(((address % PAGE_SIZE) + length) / PAGE_SIZE);
 }
 
 /** Exactly the permissions of a direction. */

@@ -3,9 +3,11 @@ import {
   DMA_TOO_LARGE,
   DMA_UNREACHABLE,
   DmaDirection,
+  pagesOf,
   type AddressStep,
+  type IovaDomain,
 } from '@virtio-platform/core/dma';
-import { PageAllocator } from '@virtio-platform/core/memory';
+import { KeptPages, PageAllocator } from '@virtio-platform/core/memory';
 import type { MappingRequests } from '../unit/mapping-requests.ts';
 import { ACCESS_READ, ACCESS_WRITE, STATUS_NO_MEMORY, STATUS_OK } from '../unit/request-format.ts';
 import type { IovaWindow } from './iova-window.ts';
@@ -14,18 +16,11 @@ import type { IovaWindow } from './iova-window.ts';
 const ATTEMPTS = 3;
 const WORD = 0x1_0000_0000;
 
-/** Pages that the unit did not unmap, and the callback for when it did. */
-interface KeptPages {
-  readonly page: number;
-  readonly count: number;
-  readonly free: () => void;
-}
-
 /**
  * A domain in which every mapping gets I/O virtual pages of its own, by one MAP request, and loses them by one UNMAP
  * request. There is one per device, which all its queues share. Hot: no allocation.
  */
-export class TranslatedDomain {
+export class TranslatedDomain implements IovaDomain {
   readonly pages: PageAllocator;
   /** Bytes of a page of the unit. */
   readonly granule: number;
@@ -35,7 +30,8 @@ export class TranslatedDomain {
   /** What the driver asked for: of each page the number of its frame plus 1, or 0. The unit's tables cannot be read. */
   readonly #frames: Int32Array;
   readonly #permissions: Uint8Array;
-  readonly #kept: KeptPages[] = [];
+  /** Pages that the unit did not unmap. */
+  readonly #kept: KeptPages;
 
   constructor(
     { first, count }: IovaWindow,
@@ -43,6 +39,7 @@ export class TranslatedDomain {
     requests: { readonly usual: MappingRequests; readonly certain: MappingRequests },
   ) {
     this.pages = new PageAllocator(first, count, 'downward');
+    this.#kept = new KeptPages(this.pages);
     this.granule = granule;
     this.#requests = requests.usual;
     this.#certain = requests.certain;
@@ -52,7 +49,7 @@ export class TranslatedDomain {
 
   /** Bytes of I/O virtual addresses that stay unused because the device may still use them. */
   get keptBytes(): number {
-    return this.#kept.reduce((sum, { count }) => sum + count * this.granule, 0);
+    return this.#kept.count * this.granule;
   }
 
   /**
@@ -62,7 +59,7 @@ export class TranslatedDomain {
   map(address: number, length: number, direction: DmaDirection, alignment: number): number {
     const { granule, pages } = this;
     const frame = Math.floor(address / granule);
-    const count = this.pageCount(address, length);
+    const count = pagesOf(address, length, granule);
     if (count > pages.count) return DMA_TOO_LARGE;
     const page = pages.take(count, alignment > granule ? alignment / granule : 1, 0);
     if (page < 0) return DMA_NO_SPACE;
@@ -97,20 +94,16 @@ export class TranslatedDomain {
 
   /** Records pages that `unmap` left with the device; `free` is called once they are taken back. Cold. */
   keep(page: number, count: number, free: () => void): void {
-    this.#kept.push({ page, count, free });
+    this.#kept.keep(page, count, free);
   }
 
   /** Asks once more for each of the kept pages. Returns whether no page is kept any more. Cold. */
   reclaim(): boolean {
-    const left = this.#kept.splice(0);
-    for (const kept of left) {
-      const { page, count, free } = kept;
-      if (this.#certain.unmap(page * this.granule, (page + count) * this.granule - 1) === STATUS_OK) {
-        this.pages.give(page, count);
-        free();
-      } else this.#kept.push(kept);
-    }
-    return this.#kept.length === 0;
+    const { granule } = this;
+    this.#kept.giveBack(
+      (page, count) => this.#certain.unmap(page * granule, (page + count) * granule - 1) === STATUS_OK,
+    );
+    return this.#kept.count === 0;
   }
 
   /** The guest-physical address behind a device address, as the driver asked for it; -1 where it did not. Cold. */
@@ -131,25 +124,16 @@ export class TranslatedDomain {
     const address = high * WORD + low;
     const page = Math.floor(address / this.granule);
     const physical = this.resolve(low, high);
-    const kept = this.#kept.some((pages) => page >= pages.page && page < pages.page + pages.count);
     const table = 'mappings of the domain, as the driver asked for them';
-    if (kept) return [{ table, says: 'the unit did not confirm that this page is unmapped' }];
+    if (this.#kept.has(page)) return [{ table, says: 'the unit did not confirm that this page is unmapped' }];
     if (physical < 0) return [{ table, says: `nothing is mapped at 0x${address.toString(16)}` }];
-    const says = `page 0x${page.toString(16)} leads to physical 0x${physical.toString(16)}, ${words(this.permissions(low, high))}`;
-    return [{ table, says }];
+    const leads = `page 0x${page.toString(16)} leads to physical 0x${physical.toString(16)}`;
+    return [{ table, says: `${leads}, ${words(this.permissions(low, high))}` }];
   }
 
   /** Frees the kept pages. Called after the unit dropped the domain. */
   close(): void {
-    for (const { page, count, free } of this.#kept.splice(0)) {
-      this.pages.give(page, count);
-      free();
-    }
-  }
-
-  /** How many pages contain `length` bytes from an address on. */
-  pageCount(address: number, length: number): number {
-    return Math.ceil(((address % this.granule) + length) / this.granule);
+    this.#kept.giveBack();
   }
 }
 
