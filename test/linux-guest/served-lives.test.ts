@@ -56,7 +56,10 @@ fi
 for disk in ${DISKS.join(' ')}; do [ ! -e /sys/block/$disk ] || echo boot $boot $disk $(raw $disk); done
 echo boot $boot entropy $(head -c 512 /dev/hwrng | wc -c)
 echo boot $boot is ready
-until_block() { for i in $(seq ${WAIT_S * 5}); do [ $1 -e /sys/block/${PLUGGED} ] && return; usleep 200000; done; return 1; }
+until_block() {
+  for i in $(seq ${WAIT_S * 5}); do [ $1 -e /sys/block/${PLUGGED} ] && return; usleep 200000; done
+  return 1
+}
 if [ $boot -lt ${boots} ]; then
   if [ $boot = 1 ] && until_block !; then
     echo boot $boot is without ${PLUGGED}

@@ -18,7 +18,7 @@ export interface VirtqueueRecorder {
    * costs nothing for them. Buffers that are mapped one by one are told of one by one, too.
    */
   readonly each: number;
-  /** The queue is empty, at its start and after a reset: so many buffers were added before. */
+  /** The queue begins, or begins again after a reset: `Virtqueue.added` is this. */
   begin(added: number): void;
   /** A reset is about to take away what `Virtqueue.lives` says. */
   end(): void;
