@@ -26,7 +26,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'platform-pseries': ['core', 'options'],
   'platform-sev': ['core', 'options'],
   'platform-vfio': ['core', 'options'],
-  'platform-virtio-iommu': ['core', 'options'],
+  'platform-virtio-iommu': ['core', 'device-kit', 'options'],
   'machine-simulated': ['core'],
   'machine-vfio': ['core', 'host', 'pci', 'platform-vfio'],
   'machine-vhost-user': [

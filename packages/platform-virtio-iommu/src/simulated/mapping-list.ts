@@ -41,7 +41,8 @@ export class MappingList {
       const sequence = Atomics.load(this.#control, SEQUENCE);
       if ((sequence & 1) !== 0) continue;
       const index = this.#search(page);
-      if (Atomics.load(this.#control, SEQUENCE) === sequence) return index;
+      // Not a load: on ARM the reads of the search could be done after it.
+      if (Atomics.compareExchange(this.#control, SEQUENCE, sequence, sequence) === sequence) return index;
     }
   }
 

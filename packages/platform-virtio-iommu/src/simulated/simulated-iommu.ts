@@ -10,6 +10,7 @@ import {
 } from '@virtio-platform/core/features';
 import type { GuestMemory } from '@virtio-platform/core/memory';
 import { DescriptorChain, openDeviceQueue, type DeviceQueue, type QueueAddresses } from '@virtio-platform/core/queue';
+import { readChain, writeChain } from '@virtio-platform/device-kit';
 import {
   VIRTIO_IOMMU_F_BYPASS,
   VIRTIO_IOMMU_F_BYPASS_CONFIG,
@@ -229,39 +230,22 @@ export class SimulatedIommu implements VirtioIommuFacility, Transport {
     } while (this.#isLive && !queue.enableNotifications());
   }
 
-  /** Answers one request. Returns the bytes that were written, or -1 for one that has no type or no tail. */
+  /**
+   * Answers one request. Returns the bytes that were written, or -1 for one that has no type or no tail, or that is not
+   * all in memory.
+   */
   #serve(chain: DescriptorChain): number {
     const room = chain.writableBytes;
     if (chain.readableBytes < TAIL_BYTES || room < TAIL_BYTES) return -1;
-    const length = this.#readRequest(chain);
+    const length = Math.min(chain.readableBytes, LONGEST_REQUEST);
+    if (!readChain(chain, this.#space, 0, this.#request, 0, length)) return -1;
     const hasRoom = room >= PROBE_SIZE + TAIL_BYTES;
     const properties = this.#request[0] === REQUEST_PROBE && hasRoom ? this.#answer.subarray(0, PROBE_SIZE) : undefined;
     const status = this.#handler.handle(this.#requestView, length, properties);
     const bytes = properties === undefined ? TAIL_BYTES : PROBE_SIZE + TAIL_BYTES;
     this.#answer.fill(0, bytes - TAIL_BYTES, bytes);
     this.#answer[bytes - TAIL_BYTES] = status;
-    return this.#writeAnswer(chain, bytes) ? bytes : -1;
-  }
-
-  #readRequest(chain: DescriptorChain): number {
-    let at = 0;
-    for (let i = 0; i < chain.readable && at < LONGEST_REQUEST; i++) {
-      const length = Math.min(chain.length[i]!, LONGEST_REQUEST - at);
-      this.#space.read(chain.low[i]!, chain.high[i]!, this.#request, at, length);
-      at += length;
-    }
-    return at;
-  }
-
-  /** Writes the first `bytes` of the answer to the writable part. Returns false where that is not all in memory. */
-  #writeAnswer(chain: DescriptorChain, bytes: number): boolean {
-    let at = 0;
-    for (let i = chain.readable; i < chain.count && at < bytes; i++) {
-      const length = Math.min(chain.length[i]!, bytes - at);
-      if (!this.#space.write(chain.low[i]!, chain.high[i]!, this.#answer, at, length)) return false;
-      at += length;
-    }
-    return true;
+    return writeChain(chain, this.#space, 0, this.#answer, 0, bytes) ? bytes : -1;
   }
 
   /** Writes events to the buffers of the driver; those without a buffer wait, and a full ring of them drops more. */
@@ -270,10 +254,10 @@ export class SimulatedIommu implements VirtioIommuFacility, Transport {
     if (enabled === undefined || !this.#events.hasEvent) return;
     const { queue, chain } = enabled;
     while (this.#isLive && this.#events.hasEvent && queue.pop(chain)) {
-      if (chain.readable > 0 || chain.length[0]! < EVENT_BYTES) return this.#fail();
+      if (chain.readable > 0) return this.#fail();
       this.#events.take(this.#words);
       this.#fillEvent();
-      if (!this.#space.write(chain.low[0]!, chain.high[0]!, this.#event, 0, EVENT_BYTES)) return this.#fail();
+      if (!writeChain(chain, this.#space, 0, this.#event, 0, EVENT_BYTES)) return this.#fail();
       queue.push(chain.head, EVENT_BYTES);
     }
     // What finds no buffer is dropped, as by QEMU.
