@@ -112,7 +112,7 @@ describe('the events of a run', () => {
       await profileOf({
         machine: { use: '@virtio-platform/machine-simulated', memory: '4MiB', onFault: 'zeros' },
         driver: { buffers: 'streaming', sanitize: true },
-        workload: { ...ENDLESS, requests: 150 },
+        workload: { ...ENDLESS, requests: 3000 },
         failures: { wrongAddress: { nth: [10, 250] } },
       }),
     );
