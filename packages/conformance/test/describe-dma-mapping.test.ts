@@ -6,7 +6,7 @@ import {
 } from '@virtio-platform/core/address-space';
 import {
   BouncedDmaMapping,
-  BouncePool,
+  BouncePools,
   DirectDmaMapping,
   DMA_NO_SPACE,
   ForwardingDmaMapping,
@@ -79,10 +79,10 @@ function linearSubject(): DmaMappingSubject {
 function bouncedSubject(): DmaMappingSubject {
   const memory = newMemory();
   const inner = new DirectDmaMapping(memory, { path: 'identity', capacity: 1 });
-  const pool = { slots: new BouncePool({ bytes: POOL_BYTES }), region: inner.allocateCoherent(POOL_BYTES, PAGE_SIZE) };
+  const pools = new BouncePools({ bytes: POOL_BYTES }, (bytes) => inner.allocateCoherent(bytes, PAGE_SIZE));
   return {
     memory,
-    mapping: new BouncedDmaMapping(memory, pool, inner, CAPACITY),
+    mapping: new BouncedDmaMapping(memory, pools, inner, CAPACITY),
     device: PHYSICAL_ADDRESS_SPACE.open(memory, new FaultLog(), undefined),
     revokes: false,
     dispose: () => {},

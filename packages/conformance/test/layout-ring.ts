@@ -1,5 +1,5 @@
 import { FaultLog, PHYSICAL_ADDRESS_SPACE, type DeviceAddressSpace } from '@virtio-platform/core/address-space';
-import { BouncedDmaMapping, BouncePool, DirectDmaMapping, type DmaMapping } from '@virtio-platform/core/dma';
+import { BouncedDmaMapping, BouncePools, DirectDmaMapping, type DmaMapping } from '@virtio-platform/core/dma';
 import { GuestMemory, PAGE_SIZE } from '@virtio-platform/core/memory';
 import {
   advance,
@@ -40,7 +40,10 @@ export class LayoutRing {
   readonly mapping: DmaMapping;
   /** The mapping, when it is one that can be told to fail. */
   readonly poisoning: PoisoningDmaMapping | undefined;
-  readonly pool = new BouncePool({ bytes: POOL_BYTES });
+  readonly #poolInner = new DirectDmaMapping(this.memory, { path: 'identity', capacity: 1 });
+  readonly pools = new BouncePools({ bytes: POOL_BYTES }, (bytes) =>
+    this.#poolInner.allocateCoherent(bytes, PAGE_SIZE),
+  );
   readonly space: DeviceAddressSpace;
   readonly queue: Virtqueue;
   readonly device: DeviceQueue;
@@ -130,7 +133,6 @@ export class LayoutRing {
 
   #bounced(): DmaMapping {
     const inner = new DirectDmaMapping(this.memory, { path: 'identity', capacity: 64 });
-    const region = inner.allocateCoherent(POOL_BYTES, PAGE_SIZE);
-    return new BouncedDmaMapping(this.memory, { slots: this.pool, region }, inner, 64);
+    return new BouncedDmaMapping(this.memory, this.pools, inner, 64);
   }
 }

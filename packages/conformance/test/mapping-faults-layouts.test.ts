@@ -15,13 +15,13 @@ describe.each(['split', 'packed'] as const)('the driver of a %s ring over a mapp
       const id = ring.send();
       expect(ring.device.pop(ring.chain)).toBe(true);
       const taken: number[] = [];
-      for (let slot = ring.pool.take(0, 1, 0); slot >= 0; slot = ring.pool.take(0, 1, 0)) taken.push(slot);
-      const used = ring.pool.statistics.used;
+      for (let copy = ring.pools.take(0, 1, 0); copy >= 0; copy = ring.pools.take(0, 1, 0)) taken.push(copy);
+      const used = ring.pools.statistics.used;
       for (let tries = 0; tries < 3; tries++) expect(ring.send()).toBe(DMA_NO_SPACE);
-      ring.pool.give(taken.pop()!, 1);
+      ring.pools.give(taken.pop()!, 1);
       // Room for the first segment and not for the second.
       expect(ring.send()).toBe(DMA_NO_SPACE);
-      expect([ring.pool.statistics.used, ring.queue.outstanding, ring.queue.broken]).toEqual([used - 1, 1, undefined]);
+      expect([ring.pools.statistics.used, ring.queue.outstanding, ring.queue.broken]).toEqual([used - 1, 1, undefined]);
       ring.device.push(id, SEGMENT);
       ring.device.flush();
       expect(ring.take()).toEqual([[id, SEGMENT]]);
@@ -39,7 +39,7 @@ describe.each(['split', 'packed'] as const)('the driver of a %s ring over a mapp
     expect(ring.mapping.limits.maxMappingSize).toBe(POOL_BYTES);
     for (let tries = 0; tries < 20; tries++) expect(ring.queue.add(list)).toBe(DMA_TOO_LARGE);
     expect([ring.queue.publish(), ring.queue.outstanding, ring.queue.broken]).toEqual([false, 0, undefined]);
-    expect([ring.mapping.statistics.live, ring.pool.statistics.used]).toEqual([ring.idle.live, 0]);
+    expect([ring.mapping.statistics.live, ring.pools.statistics.used]).toEqual([ring.idle.live, 0]);
     ring.send();
     expect(ring.device.pop(ring.chain)).toBe(true);
     expect([ring.chain.count, ring.chain.readableBytes, ring.chain.writableBytes]).toEqual([2, SEGMENT, SEGMENT]);

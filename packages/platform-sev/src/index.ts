@@ -15,7 +15,8 @@ import { MEMORY_CONVERSION, SevPlatform, type MemoryConversion } from './sev-pla
 import { simulateSev } from './simulated/simulate-sev.ts';
 
 export { sevOptionsSchema, TECHNOLOGIES, type SevOptions, type SevOptionsInput, type Technology } from './options.ts';
-export { PoolMemory } from './pool-memory.ts';
+export { CoherentPool } from './coherent-pool.ts';
+export { RestrictedMemory } from './restricted-memory.ts';
 export { MEMORY_CONVERSION, SevPlatform, sevRules, type MemoryConversion } from './sev-platform.ts';
 export {
   EncryptedMemory,

@@ -4,7 +4,8 @@ import { byteSize, failureSchedule, powerOfTwo } from '@virtio-platform/options'
 import { z } from 'zod';
 
 const SEGMENT = BOUNCE_SLOT_SIZE * BOUNCE_SEGMENT_SLOTS;
-const LARGEST_POOL = 2 ** 30;
+const LARGEST_POOL = 2 ** 36;
+const LARGEST_COHERENT_POOL = 2 ** 30;
 const MOST_AREAS = 64;
 
 /**
@@ -27,6 +28,12 @@ export interface SevOptions {
   readonly technology: Technology;
   /** Bytes of the bounce pool. */
   readonly pool: number;
+  /** Bytes that the bounce pool may grow to. */
+  readonly poolLimit: number;
+  /** Whether a pool that memory has no room for is halved. */
+  readonly halvePool: boolean;
+  /** Bytes of the pool that rings come from; `undefined` where each is shared by itself. */
+  readonly coherentPool?: number | undefined;
   /** Parts of the pool that are searched one after the other. */
   readonly areas: number;
   /** Low bits of its address that a buffer keeps in the pool. */
@@ -42,6 +49,9 @@ export interface SevOptions {
 export interface SevOptionsInput {
   readonly technology?: Technology | undefined;
   readonly pool?: number | string | undefined;
+  readonly poolLimit?: number | string | undefined;
+  readonly halvePool?: boolean | undefined;
+  readonly coherentPool?: number | string | undefined;
   readonly areas?: number | undefined;
   readonly minAlignMask?: number | bigint | undefined;
   readonly boundary?: number | string | undefined;
@@ -60,7 +70,21 @@ export const sevOptionsSchema: z.ZodType<SevOptions, SevOptionsInput> = z
       ),
     pool: byteSize({ multipleOf: SEGMENT, maximum: LARGEST_POOL })
       .prefault('1MiB')
-      .describe('Shared memory that buffers are copied through: a multiple of 256KiB, at most 1GiB. Default 1MiB.'),
+      .describe('Shared memory that buffers are copied through: a multiple of 256KiB, at most 64GiB. Default 1MiB.'),
+    poolLimit: byteSize({ multipleOf: SEGMENT, maximum: LARGEST_POOL })
+      .optional()
+      .describe(
+        'Bytes that all pools may have together: where no slot is free, a pool as large as the first is added. Default: as many as pool, so that it never grows.',
+      ),
+    halvePool: z
+      .boolean()
+      .default(false)
+      .describe('A pool that memory has no room for is halved, down to 1MiB, as Linux does at boot. Default false.'),
+    coherentPool: byteSize({ multipleOf: 4096, maximum: LARGEST_COHERENT_POOL })
+      .optional()
+      .describe(
+        'Rings come from a pool of this size, which is shared at once and doubles when it is full: 128KiB. Without it each ring is shared by itself.',
+      ),
     areas: powerOfTwo(MOST_AREAS)
       .default(1)
       .describe('Parts of the pool, each 256KiB or more; every queue looks in one of its own first. Default 1.'),
@@ -85,9 +109,22 @@ export const sevOptionsSchema: z.ZodType<SevOptions, SevOptionsInput> = z
       .prefault({})
       .describe('Simulated: what the host refuses on purpose.'),
   })
+  .transform((options) => ({ ...options, poolLimit: options.poolLimit ?? options.pool }))
   .refine(({ pool, areas }) => pool % (SEGMENT * areas) === 0, {
     path: ['areas'],
     error: 'each area is a multiple of 256KiB: enlarge the pool, or have fewer areas',
+  })
+  .refine(({ pool, poolLimit }) => poolLimit >= pool, {
+    path: ['poolLimit'],
+    error: 'is at least as large as platform.pool, which it limits',
+  })
+  .refine(({ technology, pool, poolLimit }) => technology !== 'restricted-pool' || poolLimit === pool, {
+    path: ['poolLimit'],
+    error: 'a restricted pool is a range of memory that the device tree names, and does not grow: leave it out',
+  })
+  .refine(({ technology, coherentPool }) => technology !== 'restricted-pool' || coherentPool === undefined, {
+    path: ['coherentPool'],
+    error: 'rings are in the restricted pool itself: leave it out',
   })
   .refine(({ minAlignMask, boundary }) => boundary === undefined || minAlignMask < boundary / 2, {
     path: ['boundary'],

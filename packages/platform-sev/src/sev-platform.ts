@@ -1,9 +1,12 @@
 import { type AddressRange, type FacilityToken, type MappingRequest, type Platform } from '@virtio-platform/core';
 import {
+  BOUNCE_SEGMENT_SLOTS,
+  BOUNCE_SLOT_SIZE,
   BouncedMappings,
   DirectDmaMapping,
   probeCoherentIdentity,
   type BouncePoolStatistics,
+  type CoherentMemory,
   type DmaMapping,
   type DmaPath,
 } from '@virtio-platform/core/dma';
@@ -13,7 +16,8 @@ import { REFERENCES, type NegotiationRule, type PlatformTraits } from '@virtio-p
 import type { ByteOrder } from '@virtio-platform/core/queue';
 import type { SevOptions } from './options.ts';
 import { sevMappingSteps } from './mapping-steps.ts';
-import { PoolMemory } from './pool-memory.ts';
+import { CoherentPool } from './coherent-pool.ts';
+import { RestrictedMemory } from './restricted-memory.ts';
 
 export type { MemoryConversion };
 
@@ -35,21 +39,26 @@ export class SevPlatform implements Platform {
   readonly traits: PlatformTraits;
   /** Pages whose conversion the host refused. */
   readonly leaks: LeakLog = new LeakLog();
-  readonly #restricted: PoolMemory | undefined;
+  readonly #coherent: CoherentPool | undefined;
   readonly #bounced: BouncedMappings;
 
   constructor(options: SevOptions, memory: GuestMemory, conversion: MemoryConversion) {
-    const { technology, pool: bytes, areas, minAlignMask, boundary } = options;
+    const { technology, pool: bytes, poolLimit: limit, halvePool: halves, areas, minAlignMask, boundary } = options;
     const shared = new SharedPageAllocator(memory, conversion, this.leaks);
-    // Half is for the slots, the other half for rings.
-    const restricted = technology === 'restricted-pool' ? new PoolMemory(memory, shared, 2 * bytes) : undefined;
-    const openShared = (): DmaMapping =>
-      new DirectDmaMapping(memory, { path: 'identity', capacity: 1, coherent: restricted ?? shared });
-    this.#restricted = restricted;
+    const openOver = (coherent: CoherentMemory, maxRegionSize?: number): DmaMapping =>
+      new DirectDmaMapping(memory, { path: 'identity', capacity: 1, coherent, maxRegionSize });
+    const isRestricted = technology === 'restricted-pool';
+    const coherent =
+      options.coherentPool === undefined ? undefined : new CoherentPool(memory, shared, options.coherentPool);
+    this.#coherent = coherent;
     this.#bounced = new BouncedMappings(
       memory,
-      { bytes, areas, minAlignMask, ...(boundary !== undefined && { boundary }) },
-      openShared,
+      { bytes, limit, halves, areas, minAlignMask, ...(boundary !== undefined && { boundary }) },
+      () => openOver(shared),
+      (pools) =>
+        isRestricted
+          ? openOver(new RestrictedMemory(memory, pools), BOUNCE_SEGMENT_SLOTS * BOUNCE_SLOT_SIZE)
+          : openOver(coherent ?? shared),
     );
     this.rules = sevRules(options);
     this.traits = {
@@ -57,14 +66,13 @@ export class SevPlatform implements Platform {
       isolates: false,
       mappedPath: options.emulatedIommu ? 'translated' : 'bounced',
       identityVerified: undefined,
-      addressMeaning:
-        restricted === undefined
-          ? 'the physical address of a page shared with the device: buffers are copied through a shared pool'
-          : 'a physical address in the one pool that the device reaches: buffers are copied through it',
+      addressMeaning: isRestricted
+        ? 'a physical address in the one pool that the device reaches: buffers are copied through it'
+        : 'the physical address of a page shared with the device: buffers are copied through a shared pool',
       pathOption: options.emulatedIommu ? 'platform.emulatedIommu: true' : `platform.technology: ${technology}`,
       mappingSteps: sevMappingSteps(options),
       get bounceIsPhysical() {
-        return !options.emulatedIommu && probeCoherentIdentity(openShared());
+        return !options.emulatedIommu && probeCoherentIdentity(openOver(shared));
       },
     };
   }
@@ -88,7 +96,7 @@ export class SevPlatform implements Platform {
 
   dispose(): void {
     this.#bounced.dispose();
-    this.#restricted?.dispose();
+    this.#coherent?.dispose();
   }
 }
 

@@ -20,6 +20,8 @@ export interface EncryptedGuest {
 /** What a profile gets that says nothing but the size of its pool. */
 export const OPTIONS: SevOptions = {
   technology: 'sev',
+  poolLimit: 256 * 1024,
+  halvePool: false,
   pool: 256 * 1024,
   areas: 1,
   minAlignMask: 0,
@@ -34,7 +36,7 @@ export function bootEncryptedGuest(
 ): EncryptedGuest {
   const { platform, memory, facility, space, faults } = openPlatform(
     sev,
-    { ...OPTIONS, ...changes },
+    { ...OPTIONS, poolLimit: changes.pool ?? OPTIONS.pool, ...changes },
     {
       memory: 2 ** 20,
       facilities: (simulated) => new Map([[MEMORY_CONVERSION, host(simulated<MemoryConversion>(MEMORY_CONVERSION))]]),

@@ -28,7 +28,6 @@ import {
 } from '@virtio-platform/core/features';
 import type { NegotiationResult } from '@virtio-platform/core/negotiation';
 import {
-  openVirtqueue,
   type ByteOrder,
   type PublicationCounts,
   type QueueLayout,
@@ -36,6 +35,7 @@ import {
   type Virtqueue,
 } from '@virtio-platform/core/queue';
 import { forceFeatures } from './force-features.ts';
+import { openFittingQueue } from './open-fitting-queue.ts';
 import { chooseQueueSize } from './queue-size.ts';
 import { DEFAULT_QUEUE_SIZE, type DriverLoad, type SessionOptions } from './session-options.ts';
 import { supportedFeatures, unsupportedFeatures } from './supported-features.ts';
@@ -319,7 +319,7 @@ export class DeviceSession {
     const sizes = resizes.map((entries) => Math.min(entries, most));
     const mapping = this.#openMapping(index, Math.max(size, ...sizes) * Math.max(1, indirect));
     this.#mappings.push(mapping);
-    const opened = openVirtqueue(layout, machine.memory, mapping, {
+    const opened = openFittingQueue(layout, machine.memory, mapping, {
       index,
       size,
       indirect,
@@ -333,7 +333,7 @@ export class DeviceSession {
     });
     this.#queues.push({ queue: watch?.queue?.(opened, mapping) ?? opened, mapping });
     this.#publications.push(opened.publications);
-    this.#ring ??= { layout, size };
+    this.#ring ??= { layout, size: opened.size };
   }
 
   /** The treatment of used lengths that the device type needs. */

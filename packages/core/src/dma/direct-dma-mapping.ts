@@ -18,6 +18,8 @@ export interface DirectDmaMappingOptions {
   readonly addressBits?: number;
   /** Where coherent memory comes from; guest memory unless given. An encrypted guest allocates shared pages. */
   readonly coherent?: CoherentMemory;
+  /** Longest piece that `coherent` gives; without a limit unless given. */
+  readonly maxRegionSize?: number | undefined;
   /** Reads the platform's table, where there is one; the device address minus `offset` unless given. */
   readonly resolve?: NonNullable<DmaMapping['resolve']>;
   /** The steps through that table; one step that subtracts `offset` unless given. */
@@ -45,6 +47,7 @@ export class DirectDmaMapping extends ZeroCopyDmaMapping {
       alignment: 1,
       boundary: Infinity,
       maxMappings: capacity,
+      maxRegionSize: options.maxRegionSize,
     };
     super({ path, limits, capacity, reach: limit, coherentUnit: 1, coherent });
     this.#limit = limit;

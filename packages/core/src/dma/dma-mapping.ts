@@ -29,6 +29,11 @@ export interface DmaLimits {
    * it: `GuestMemory.allocate(length, alignment, reach)`.
    */
   readonly reach?: number | undefined;
+  /**
+   * Longest region that `premap` and `allocateCoherent` take, in bytes, where it is less than there is memory: the 256
+   * KiB of a restricted pool. A split ring is halved until it fits.
+   */
+  readonly maxRegionSize?: number | undefined;
 }
 
 /** Counters since the mapping was opened. Regions count as one mapping each. */

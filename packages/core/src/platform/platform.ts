@@ -3,7 +3,7 @@ import type { AddressRange } from '../dma/address-range.ts';
 import type { DmaMapping, DmaPath, MappingRequest } from '../dma/dma-mapping.ts';
 import type { NegotiationRule } from '../negotiation/negotiation.ts';
 import type { PlatformTraits } from '../negotiation/platform-traits.ts';
-import type { BouncePoolStatistics } from '../dma/bounce/bounce-pool.ts';
+import type { BouncePoolStatistics } from '../dma/bounce/bounce-pools.ts';
 import type { LeakRecord } from '../memory/leak-log.ts';
 import type { ByteOrder } from '../queue/ring/ring-format.ts';
 

@@ -1,7 +1,7 @@
 import {
   BOUNCE_SLOT_SIZE,
   BouncedDmaMapping,
-  BouncePool,
+  BouncePools,
   DirectDmaMapping,
   DMA_NO_SPACE,
   DMA_TOO_LARGE,
@@ -17,7 +17,7 @@ const POOL_BYTES = 256 * 1024;
 interface SetUp {
   readonly memory: GuestMemory;
   readonly mapping: BouncedDmaMapping;
-  readonly pool: BouncePool;
+  readonly pools: BouncePools;
   readonly region: DmaRegion;
   readonly buffer: number;
 }
@@ -26,10 +26,10 @@ interface SetUp {
 function setUp(capacity = 8): SetUp {
   const memory = new GuestMemory(new ArrayBuffer(1024 * 1024));
   const inner = new DirectDmaMapping(memory, { path: 'identity', capacity });
-  const pool = new BouncePool({ bytes: POOL_BYTES });
   const region = inner.allocateCoherent(POOL_BYTES, PAGE_SIZE);
-  const mapping = new BouncedDmaMapping(memory, { slots: pool, region }, inner, capacity);
-  return { memory, mapping, pool, region, buffer: memory.allocate(PAGE_SIZE) };
+  const pools = new BouncePools({ bytes: POOL_BYTES }, () => region);
+  const mapping = new BouncedDmaMapping(memory, pools, inner, capacity);
+  return { memory, mapping, pools, region, buffer: memory.allocate(PAGE_SIZE) };
 }
 
 function map({ mapping, buffer }: SetUp, length: number, direction: DmaDirection): { id: number; slot: number } {
@@ -109,13 +109,13 @@ describe('BouncedDmaMapping', () => {
         else expect(id).toBe(DMA_NO_SPACE);
       }
       expect(ids).toHaveLength(Math.min(capacity, 128));
-      const { used } = set.pool.statistics;
+      const { used } = set.pools.statistics;
       const words = new Uint32Array([7, 7]);
       expect(set.mapping.map(set.buffer, 1, ToDevice, words, 0)).toBe(DMA_NO_SPACE);
-      expect(set.pool.statistics.used).toBe(used);
+      expect(set.pools.statistics.used).toBe(used);
       expect([...words]).toEqual([7, 7]);
       for (const id of ids) set.mapping.unmap(id, 0);
-      expect(set.pool.statistics.used).toBe(0);
+      expect(set.pools.statistics.used).toBe(0);
       expect(map(set, 1, ToDevice).id).toBeGreaterThanOrEqual(0);
     }
   });
@@ -148,10 +148,7 @@ describe('BouncedDmaMapping', () => {
   ] as const)('names its path over %s', (path, bounced) => {
     const memory = new GuestMemory(new ArrayBuffer(1024 * 1024));
     const inner = new DirectDmaMapping(memory, { path, capacity: 1 });
-    const pool = {
-      slots: new BouncePool({ bytes: POOL_BYTES }),
-      region: inner.allocateCoherent(POOL_BYTES, PAGE_SIZE),
-    };
-    expect(new BouncedDmaMapping(memory, pool, inner, 1).path).toBe(bounced);
+    const pools = new BouncePools({ bytes: POOL_BYTES }, (bytes) => inner.allocateCoherent(bytes, PAGE_SIZE));
+    expect(new BouncedDmaMapping(memory, pools, inner, 1).path).toBe(bounced);
   });
 });

@@ -1,3 +1,4 @@
+import { DMA_NO_SPACE } from '@virtio-platform/core/dma';
 import { PAGE_SIZE } from '@virtio-platform/core/memory';
 import { describe, expect, it } from 'vitest';
 import type { Technology } from '@virtio-platform/platform-sev';
@@ -83,8 +84,9 @@ describe('a restricted pool', () => {
     expect(guest.space.read(words[0]!, 0, seen, 0, 64)).toBe(true);
     expect(seen[0]).toBe(0x33);
     expect(guest.space.write(ring.address, 0, seen, 0, 64)).toBe(true);
-    // One range of memory: slots and ring are within twice the pool of each other.
-    expect(Math.abs(ring.address - words[0]!)).toBeLessThan(2 * 256 * 1024);
+    // One range of memory: slots and ring are within the pool.
+    expect(Math.abs(ring.address - words[0]!)).toBeLessThan(256 * 1024);
+    expect(guest.platform.bouncePool).toMatchObject({ slots: 128, used: 5 });
     mapping.unmap(id, 0);
     ring.release();
     guest.platform.dispose();
@@ -96,9 +98,17 @@ describe('a restricted pool', () => {
   it('is used up by rings too, and says so', () => {
     const guest = boot('restricted-pool');
     const mapping = guest.platform.openMapping('bounced', { queue: 0, capacity: 4 });
-    expect(() => mapping.allocateCoherent(300 * 1024, 16)).toThrow(
-      expect.objectContaining({ code: 'ERR_DMA_EXHAUSTED', hint: expect.stringContaining('platform.pool') }),
-    );
+    const exhausted: unknown = expect.objectContaining({
+      code: 'ERR_DMA_EXHAUSTED',
+      hint: expect.stringContaining('platform.pool'),
+    });
+    expect(mapping.limits.maxRegionSize).toBe(256 * 1024);
+    expect(() => mapping.allocateCoherent(300 * 1024, 16)).toThrow(exhausted);
+    const most = mapping.allocateCoherent(256 * 1024, 16);
+    expect(() => mapping.allocateCoherent(1, 16)).toThrow(exhausted);
+    expect(mapping.map(PRIVATE, 64, 1, new Uint32Array(2), 0)).toBe(DMA_NO_SPACE);
+    most.release();
+    expect(mapping.map(PRIVATE, 64, 1, new Uint32Array(2), 0)).toBeGreaterThanOrEqual(0);
   });
 });
 

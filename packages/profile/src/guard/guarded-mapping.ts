@@ -35,6 +35,7 @@ const LIMITS: readonly MemberCheck[] = [
   ['boundary', isPositive, 'a number above 0'],
   ['maxMappings', isPositive, 'a number above 0'],
   ['reach', orAbsent(isPositive), 'a number above 0, or nothing'],
+  ['maxRegionSize', orAbsent(isPositive), 'a number above 0, or nothing'],
 ];
 
 const STATISTICS: readonly MemberCheck[] = ['maps', 'unmaps', 'bytesBounced', 'live'].map((name) => [

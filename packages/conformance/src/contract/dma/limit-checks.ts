@@ -17,13 +17,14 @@ export const DMA_LIMIT_CHECKS: readonly ContractCheck<DmaMappingTrial>[] = [
     duty: 'DmaLimits: addressBits, maxMappingSize, alignment, boundary and maxMappings, in bytes; Infinity for no limit',
     advice: 'state each limit as a positive number; alignment and boundary are powers of two, or boundary is Infinity',
     run({ mapping, memory }) {
-      const { addressBits, maxMappingSize, alignment, boundary, maxMappings, reach } = mapping.limits;
+      const { addressBits, maxMappingSize, alignment, boundary, maxMappings, reach, maxRegionSize } = mapping.limits;
       assert.ok(Number.isInteger(addressBits) && addressBits >= 1 && addressBits <= 64, `addressBits ${addressBits}`);
       assert.ok(maxMappingSize >= 1, `maxMappingSize ${maxMappingSize}`);
       assert.ok(isPowerOfTwo(alignment), `alignment ${alignment}`);
       assert.ok(boundary === Infinity || isPowerOfTwo(boundary), `boundary ${boundary}`);
       assert.ok(Number.isInteger(maxMappings) && maxMappings >= 1, `maxMappings ${maxMappings}`);
       assert.ok(reach === undefined || (reach > 0 && reach <= memory.size), `reach ${reach}`);
+      assert.ok(maxRegionSize === undefined || maxRegionSize >= PAGE_SIZE, `maxRegionSize ${maxRegionSize}`);
     },
   },
   {

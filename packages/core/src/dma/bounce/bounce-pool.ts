@@ -29,15 +29,6 @@ export interface BouncePoolOptions {
   readonly boundary?: number;
 }
 
-/** The counters of a {@link BouncePool}. Sizes in slots. */
-export interface BouncePoolStatistics {
-  readonly slots: number;
-  readonly used: number;
-  readonly highWater: number;
-  /** How often `take` found no free run of slots. */
-  readonly exhausted: number;
-}
-
 /**
  * Slots of shared memory that buffers are copied through; Linux calls it swiotlb (`swiotlb_search_pool_area`). A buffer
  * takes consecutive slots of one segment. The search starts behind the last hit of its area, so slots are reused as
@@ -56,8 +47,6 @@ export class BouncePool {
   /** By area: where the next search starts. */
   readonly #next: Uint32Array;
   #inUse = 0;
-  #highWater = 0;
-  #exhausted = 0;
 
   /** Throws `RangeError` for options that do not fit together. */
   constructor(options: BouncePoolOptions) {
@@ -85,8 +74,9 @@ export class BouncePool {
     this.#next = Uint32Array.from({ length: areas }, (_, area) => area * this.#areaSlots);
   }
 
-  get statistics(): BouncePoolStatistics {
-    return { slots: this.slots, used: this.#inUse, highWater: this.#highWater, exhausted: this.#exhausted };
+  /** Slots that are taken. */
+  get used(): number {
+    return this.#inUse;
   }
 
   /**
@@ -100,22 +90,36 @@ export class BouncePool {
     // Address bits above the slot that a buffer keeps. With an empty mask, buffers of whole pages start at a page.
     const isPages = this.#minAlignMask === 0 && length >= PAGE_SIZE;
     const mask = isPages ? PAGE_SIZE - 1 : this.#minAlignMask & ~IN_SLOT;
-    const bits = isPages ? 0 : address & mask;
-    for (let i = 0; i < this.#areas; i++) {
-      const area = (hint + i) & (this.#areas - 1);
-      const slot = this.#search(area, count, mask, bits);
-      if (slot >= 0) return slot * BOUNCE_SLOT_SIZE + offset;
-    }
-    this.#exhausted++;
-    return -1;
+    const slot = this.#find(hint, count, mask, isPages ? 0 : address & mask);
+    return slot < 0 ? -1 : slot * BOUNCE_SLOT_SIZE + offset;
   }
 
-  /** Gives back the slots that `take` returned for the same length. */
+  /**
+   * Takes slots for `length` bytes that begin at a multiple of `alignment`, a power of two, as `swiotlb_alloc` does for
+   * a ring. Returns their offset in the pool in bytes, or -1 when no run of slots is free. Cold.
+   */
+  takeAligned(length: number, alignment: number, hint: number): number {
+    const count = slotsOf(length);
+    if (count > BOUNCE_SEGMENT_SLOTS) return -1;
+    const slot = this.#find(hint, count, (alignment - 1) & ~IN_SLOT, 0);
+    return slot < 0 ? -1 : slot * BOUNCE_SLOT_SIZE;
+  }
+
+  /** Gives back the slots that `take` or `takeAligned` returned for the same length. */
   give(at: number, length: number): void {
     const slot = Math.floor(at / BOUNCE_SLOT_SIZE);
     const count = slotsOf((at & IN_SLOT) + length);
     this.#used.fill(0, slot, slot + count);
     this.#inUse -= count;
+  }
+
+  /** Finds and claims a run of slots in the areas from area `hint` on. */
+  #find(hint: number, count: number, mask: number, bits: number): number {
+    for (let i = 0; i < this.#areas; i++) {
+      const slot = this.#search((hint + i) & (this.#areas - 1), count, mask, bits);
+      if (slot >= 0) return slot;
+    }
+    return -1;
   }
 
   /** Finds and claims a run of slots in one area. The first slot's address has these `bits` under `mask`. */
@@ -149,7 +153,6 @@ export class BouncePool {
   #claim(area: number, slot: number, count: number): number {
     this.#used.fill(1, slot, slot + count);
     this.#inUse += count;
-    if (this.#inUse > this.#highWater) this.#highWater = this.#inUse;
     this.#next[area] = slot + count;
     return slot;
   }

@@ -5,13 +5,8 @@ import type { AddressStep, DmaMapping, DmaPath, DmaStatistics } from '../dma-map
 import { checkSyncRange, DmaDirection, regionReleasedError, type DmaRegion } from '../dma-region.ts';
 import { ForwardingDmaMapping } from '../forwarding-dma-mapping.ts';
 import { MappingTable } from '../mapping-table.ts';
-import { BOUNCE_SLOT_SIZE, type BouncePool } from './bounce-pool.ts';
-
-/** A pool of slots and its memory: `region` is shared with the device and mapped once. */
-export interface SharedBouncePool {
-  readonly slots: BouncePool;
-  readonly region: DmaRegion;
-}
+import { BOUNCE_SLOT_SIZE } from './bounce-pool.ts';
+import type { BouncePools } from './bounce-pools.ts';
 
 /**
  * Copies buffers through shared slots: the device never sees the buffer itself. Bouncing is a step in front of the
@@ -24,8 +19,7 @@ export interface SharedBouncePool {
  */
 export class BouncedDmaMapping extends ForwardingDmaMapping {
   readonly #memory: GuestMemory;
-  readonly #pool: BouncePool;
-  readonly #poolRegion: DmaRegion;
+  readonly #pools: BouncePools;
   readonly #area: number;
   readonly #table: MappingTable;
   readonly #regions = new Set<BouncedRegion>();
@@ -34,19 +28,18 @@ export class BouncedDmaMapping extends ForwardingDmaMapping {
   #bytesBounced = 0;
 
   /**
-   * `inner` allocates shared memory and gives it device addresses; this mapping disposes it. `area` is the area of the
+   * `inner` allocates shared memory and gives it device addresses; this mapping disposes it. `area` is the area of a
    * pool that is searched first: each queue has its own, so that queues rarely compete.
    */
-  constructor(memory: GuestMemory, pool: SharedBouncePool, inner: DmaMapping, capacity: number, area = 0) {
+  constructor(memory: GuestMemory, pools: BouncePools, inner: DmaMapping, capacity: number, area = 0) {
     super(inner, {
       path: bouncedPath(inner.path),
       // A buffer may lie where the device does not reach: the device gets its copy.
-      limits: { ...inner.limits, maxMappingSize: pool.slots.maxMappingSize, maxMappings: capacity, reach: undefined },
+      limits: { ...inner.limits, maxMappingSize: pools.maxMappingSize, maxMappings: capacity, reach: undefined },
       walk: (low, high) => [...(inner.walk?.(low, high) ?? []), ...this.#copyBehind(low, high)],
     });
     this.#memory = memory;
-    this.#pool = pool.slots;
-    this.#poolRegion = pool.region;
+    this.#pools = pools;
     this.#area = area;
     this.#table = new MappingTable(capacity);
   }
@@ -66,29 +59,29 @@ export class BouncedDmaMapping extends ForwardingDmaMapping {
   override map(address: number, length: number, direction: DmaDirection, words: Uint32Array, at: number): number {
     if (!this.#memory.contains(address, length)) return DMA_UNREACHABLE;
     if (length > this.limits.maxMappingSize) return DMA_TOO_LARGE;
-    const offset = this.#pool.take(address, length, this.#area);
-    if (offset < 0) return DMA_NO_SPACE;
+    const copy = this.#pools.take(address, length, this.#area);
+    if (copy < 0) return DMA_NO_SPACE;
     const id = this.#table.open(address, length, direction);
     if (id < 0) {
-      this.#pool.give(offset, length);
+      this.#pools.give(copy, length);
       return DMA_NO_SPACE;
     }
-    this.#table.tag[id % this.#table.capacity] = offset;
+    this.#table.tag[id % this.#table.capacity] = copy;
     this.#maps++;
-    this.#copy(this.#poolRegion.address + offset, address, length);
-    this.#poolRegion.writeDeviceAddress(offset, words, at);
+    this.#copy(copy, address, length);
+    this.#pools.writeDeviceAddress(copy, words, at);
     return id;
   }
 
   override unmap(id: number, written: number): void {
     const slot = this.#table.slotOf(id);
     const length = this.#table.length[slot]!;
-    const offset = this.#table.tag[slot]!;
+    const copy = this.#table.tag[slot]!;
     const brought = written < length ? written : length;
     if (this.#table.direction[slot] !== DmaDirection.ToDevice && brought > 0) {
-      this.#copy(this.#table.address[slot]!, this.#poolRegion.address + offset, brought);
+      this.#copy(this.#table.address[slot]!, copy, brought);
     }
-    this.#pool.give(offset, length);
+    this.#pools.give(copy, length);
     this.#table.close(slot);
     this.#unmaps++;
   }
@@ -96,13 +89,13 @@ export class BouncedDmaMapping extends ForwardingDmaMapping {
   override syncForCpu(id: number, offset: number, length: number): void {
     const slot = this.#table.checkedSlot(id, offset, length);
     if (this.#table.direction[slot] === DmaDirection.ToDevice) return;
-    this.#copy(this.#table.address[slot]! + offset, this.#poolRegion.address + this.#table.tag[slot]! + offset, length);
+    this.#copy(this.#table.address[slot]! + offset, this.#table.tag[slot]! + offset, length);
   }
 
   override syncForDevice(id: number, offset: number, length: number): void {
     const slot = this.#table.checkedSlot(id, offset, length);
     if (this.#table.direction[slot] === DmaDirection.FromDevice) return;
-    this.#copy(this.#poolRegion.address + this.#table.tag[slot]! + offset, this.#table.address[slot]! + offset, length);
+    this.#copy(this.#table.tag[slot]! + offset, this.#table.address[slot]! + offset, length);
   }
 
   /**
@@ -142,23 +135,19 @@ export class BouncedDmaMapping extends ForwardingDmaMapping {
   #copyBehind(low: number, high: number): AddressStep[] {
     const address = this.resolve?.(low, high) ?? -1;
     if (address < 0) return [];
-    const pool = this.#poolRegion.address;
+    const slotAt = this.#pools.slotAt(address);
     for (const id of this.#table.liveIds()) {
       const slot = this.#table.slotOf(id);
-      const offset = address - pool - this.#table.tag[slot]!;
+      const offset = address - this.#table.tag[slot]!;
       if (offset >= 0 && offset < this.#table.length[slot]!)
-        return copyStep(
-          this.#table.address[slot]! + offset,
-          `slot ${Math.floor((address - pool) / BOUNCE_SLOT_SIZE)} of the pool`,
-        );
+        return copyStep(this.#table.address[slot]! + offset, `slot ${slotAt} of the pool`);
     }
     for (const region of this.#regions) {
       const offset = address - region.copyAddress;
       if (offset >= 0 && offset < region.length)
         return copyStep(region.address + offset, 'a shared copy that lives long');
     }
-    const isInPool = address >= pool && address < pool + this.#poolRegion.length;
-    return isInPool ? [{ table: 'bounce buffers', says: 'a slot of the pool that is free' }] : [];
+    return slotAt >= 0 ? [{ table: 'bounce buffers', says: 'a slot of the pool that is free' }] : [];
   }
 
   #copy(to: number, from: number, length: number): void {

@@ -1,45 +1,47 @@
 import { PAGE_SIZE, type GuestMemory } from '../../memory/guest-memory.ts';
 import type { DmaMapping, MappingRequest } from '../dma-mapping.ts';
 import type { AddressRange } from '../address-range.ts';
-import { BouncedDmaMapping, type SharedBouncePool } from './bounced-dma-mapping.ts';
-import { BouncePool, type BouncePoolOptions, type BouncePoolStatistics } from './bounce-pool.ts';
+import { BouncedDmaMapping } from './bounced-dma-mapping.ts';
+import { BouncePools, type BouncePoolsOptions, type BouncePoolStatistics } from './bounce-pools.ts';
 
 /**
- * The bounced mappings of one device. All of its queues copy through one pool, which the guest shares with the device
- * when the first queue needs it.
+ * The bounced mappings of one device. All of its queues copy through the same pools, the first of which the guest
+ * shares with the device when the first queue needs it.
  */
 export class BouncedMappings {
   readonly #memory: GuestMemory;
-  readonly #options: BouncePoolOptions;
+  readonly #options: BouncePoolsOptions;
   readonly #openShared: () => DmaMapping;
+  readonly #openRings: (pools: BouncePools) => DmaMapping;
   readonly #mappings: DmaMapping[] = [];
-  #pool: SharedBouncePool | undefined;
+  #pools: BouncePools | undefined;
   #poolMapping: DmaMapping | undefined;
 
   /**
    * `openShared` opens a mapping that allocates memory which the device sees, and gives it device addresses. Buffers
-   * are never mapped in it: the device cannot use the address of memory that is not shared.
+   * are never mapped in it: the device cannot use the address of memory that is not shared. `openRings` opens such a
+   * mapping for what is coherent, such as rings, where that comes from elsewhere, or from the pools too.
    */
-  constructor(memory: GuestMemory, options: Omit<BouncePoolOptions, 'base'>, openShared: () => DmaMapping) {
+  constructor(
+    memory: GuestMemory,
+    options: BouncePoolsOptions,
+    openShared: () => DmaMapping,
+    openRings: (pools: BouncePools) => DmaMapping = openShared,
+  ) {
     this.#memory = memory;
     this.#options = options;
     this.#openShared = openShared;
+    this.#openRings = openRings;
   }
 
-  /** Counters of the pool's slots; `undefined` before the pool is opened. */
+  /** Counters of the slots of all pools; `undefined` before the first is opened. */
   get poolStatistics(): BouncePoolStatistics | undefined {
-    return this.#pool?.slots.statistics;
+    return this.#pools?.statistics;
   }
 
-  /** The pool, as a platform shows it; empty before it is opened. */
+  /** The pools, as a platform shows them; empty before the first is opened. */
   get addressRanges(): readonly AddressRange[] {
-    if (this.#pool === undefined) return [];
-    const { region } = this.#pool;
-    const { address, length } = region;
-    const words = new Uint32Array(2);
-    region.writeDeviceAddress(0, words, 0);
-    const deviceAddress = (BigInt(words[1]!) << 32n) | BigInt(words[0]!);
-    return [{ what: 'bounce pool', kind: 'pool', deviceAddress, address, length }];
+    return this.#pools?.addressRanges ?? [];
   }
 
   /**
@@ -47,27 +49,22 @@ export class BouncedMappings {
    * cannot be allocated.
    */
   openMapping({ queue, capacity }: MappingRequest): DmaMapping {
-    const mapping = new BouncedDmaMapping(this.#memory, this.#openPool(), this.#openShared(), capacity, queue);
+    const pools = this.#openPools();
+    const mapping = new BouncedDmaMapping(this.#memory, pools, this.#openRings(pools), capacity, queue);
     this.#mappings.push(mapping);
     return mapping;
   }
 
-  /** Disposes the mappings before the pool: their live slots lie in it. */
+  /** Disposes the mappings before the pools: their live slots lie in them. */
   dispose(): void {
     for (const mapping of this.#mappings) mapping.dispose();
     this.#poolMapping?.dispose();
-    this.#pool = undefined;
+    this.#pools = undefined;
     this.#poolMapping = undefined;
   }
 
-  #openPool(): SharedBouncePool {
-    if (this.#pool !== undefined) return this.#pool;
-    this.#poolMapping ??= this.#openShared();
-    const region = this.#poolMapping.allocateCoherent(this.#options.bytes, PAGE_SIZE);
-    const words = new Uint32Array(2);
-    region.writeDeviceAddress(0, words, 0);
-    // Alignment and boundary depend on low bits, so the highest bits of the address can be dropped.
-    const base = (words[1]! & 0xffff) * 0x1_0000_0000 + words[0]!;
-    return (this.#pool = { slots: new BouncePool({ ...this.#options, base }), region });
+  #openPools(): BouncePools {
+    const mapping = (this.#poolMapping ??= this.#openShared());
+    return (this.#pools ??= new BouncePools(this.#options, (bytes) => mapping.allocateCoherent(bytes, PAGE_SIZE)));
   }
 }
