@@ -5,7 +5,7 @@ import { ERROR_CODES } from '@virtio-platform/core';
 import { explainedCodes, type AddressExplanation, type Explanation, type FeatureStory } from '@virtio-platform/runner';
 import { FINDING_KINDS } from '@virtio-platform/dma-sanitizer';
 import { afterAll, describe, expect, it } from 'vitest';
-import { commandHere, ROOT } from './command.ts';
+import { commandHere, reportsOf, ROOT } from './command.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'virtio-platform-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -55,10 +55,65 @@ describe('explain <profile>', () => {
     expect(choice?.option).toBe(option);
   });
 
-  it('answers a refusal first, and what would have to change', async () => {
+  it('answers a refusal first, the option that decided it, and what would have to change', async () => {
     const lines = (await explain(profile('refused/vfio-without-access-platform'))).split('\n');
     expect(lines[1]).toMatch(/^refused EPERM by unprivileged-needs-isolation: /);
-    expect(lines.slice(2, 6).join('\n')).toMatch(/Tsirkin, 2019-07-01[^]*any one of\n +device +offer ACCESS_PLATFORM/);
+    expect(lines.slice(2, 6).join('\n')).toMatch(
+      /Tsirkin, 2019-07-01[^]*\n {2}option +driver\.privilege: process\n[^]*any one of\n +device +offer ACCESS_PLATFORM/,
+    );
+  });
+
+  it.each([
+    [
+      'pseries-linear',
+      'driver: { privilege: process }',
+      'driver.privilege: process, platform.window: { kind: ddw, mapping: linear }',
+    ],
+    [
+      'intel-iommu/pass-through',
+      'driver: { privilege: process }',
+      'driver.privilege: process, platform.domain: pass-through',
+    ],
+    [
+      'vfio-pool',
+      'platform: { interruptRemapping: false }',
+      'driver.privilege: process, platform.interruptRemapping: false, policy.allowUnsafeInterrupts: false',
+    ],
+    [
+      'intel-iommu/plain-device',
+      'platform: { confinesEveryDevice: true }',
+      'platform.domain: translated, platform.confinesEveryDevice: true, policy.strict: true',
+    ],
+    ['legacy-device', 'policy: { allowLegacy: false }', 'policy.allowLegacy: false'],
+    ['sev-bounce', 'device: { offers: [VERSION_1] }', 'policy.allowUnflaggedBounce: false'],
+    ['sev-bounce', 'platform: { emulatedIommu: true }', 'platform.emulatedIommu: true'],
+    [
+      'pseries-secure',
+      'device: { offers: [VERSION_1] }',
+      'platform.secure: true, policy.allowUnflaggedBounce: false, policy.strict: true',
+    ],
+    ['pseries-linear', 'driver: { lacks: [ACCESS_PLATFORM] }', 'driver.lacks: [ACCESS_PLATFORM]'],
+    ['pseries-linear', 'driver: { clears: [ACCESS_PLATFORM] }', 'driver.clears: [ACCESS_PLATFORM]'],
+    ['pseries-linear', 'driver: { clears: [VERSION_1] }', 'driver.clears: [VERSION_1]'],
+    ['vfio/noiommu', 'driver: { privilege: kernel }', 'platform.container: noiommu, driver.privilege: kernel'],
+    ['vfio-pool', 'device: { offers: [VERSION_1] }', 'driver.privilege: process'],
+  ])('names the option by which %s with %s is refused, in every form', async (name, change, option) => {
+    const path = join(folder, 'refused.yaml');
+    writeFileSync(
+      path,
+      `extends: ${profile(name)}\nprofile: refused\nmatrix: []\nexpect: { outcome: refused }\n${change}\n`,
+    );
+    const [{ refusal }] = (await explained<Explanation>(path)) as [Explanation];
+    expect(refusal?.option).toBe(option);
+    expect(await explain(path)).toContain(`\n  option    ${option}\n`);
+    expect((await explain(path, '--quote')).replace(/\n {11}/g, ' ')).toContain(`  Option:  ${option}\n`);
+    const [story] = (await explained<FeatureStory>(path, '--feature', 'VERSION_1')) as [FeatureStory];
+    expect(story).toMatchObject({ option, refusal });
+    expect(await explain(path, '--feature', 'VERSION_1')).toMatch(
+      new RegExp(`why +the device is refused ${refusal!.code} by `),
+    );
+    const [report] = reportsOf(await commandHere(['run', path, '--json']));
+    expect(report!.refusal).toMatchObject({ code: refusal!.code, rule: refusal!.rule, option });
   });
 
   it('keeps rules that only looked behind --all', async () => {
@@ -103,6 +158,25 @@ describe('explain --feature', () => {
       'accept-the-rest accepted',
       'driver-takes-back declined',
     ]);
+  });
+
+  it.each([
+    ['pseries-linear', 'queue: { layout: split }', 'RING_PACKED', 'queue.layout: split'],
+    ['pseries-linear', 'driver: { lacks: [RING_EVENT_IDX] }', 'RING_EVENT_IDX', 'driver.lacks: [RING_EVENT_IDX]'],
+    ['sev-bounce', 'policy: { hardenRing: true }', 'RING_INDIRECT_DESC', 'policy.hardenRing: true'],
+    [
+      'pseries-linear',
+      'device: { offers: [VERSION_1, ACCESS_PLATFORM_NO_TRANSLATION] }',
+      'ACCESS_PLATFORM_NO_TRANSLATION',
+      'policy.experimental: false',
+    ],
+    ['pseries-linear', '', 'ACCESS_PLATFORM', 'platform.window: { kind: ddw, mapping: linear }'],
+  ])('names the option by which under %s, with %s, %s is decided', async (name, change, feature, option) => {
+    const path = join(folder, 'decided.yaml');
+    writeFileSync(path, `extends: ${profile(name)}\nprofile: decided\nmatrix: []\n${change}\n`);
+    const [story] = (await explained<FeatureStory>(path, '--feature', feature)) as [FeatureStory];
+    expect(story.option).toBe(option);
+    expect(await explain(path, '--feature', feature)).toContain(`\n  option    ${option}\n`);
   });
 
   it('says what is not offered, and what a refused device would have had', async () => {

@@ -91,6 +91,11 @@ export class IntelIommuPlatform implements Platform {
       mappedPath: this.#mappedPath,
       addressMeaning: ADDRESS_MEANINGS[domain],
       pathOption: `platform.domain: ${domain}`,
+      factOptions: {
+        isolates: `platform.domain: ${domain}`,
+        identityVerified: `platform.domain: ${domain}`,
+        confinesEveryDevice: `platform.domain: ${domain}, platform.confinesEveryDevice: true`,
+      },
       mappingSteps: MAPPING_STEPS[domain],
       reachesAllMemory: opened.reachesAllMemory,
       identityVerified: opened.isIdentity(),

@@ -113,6 +113,11 @@ export class PseriesPlatform implements Platform {
       mappedPath: this.#mappedPath,
       addressMeaning: addressMeaning(window, isSecure),
       pathOption: pathOption(window, isSecure),
+      factOptions: {
+        restrictedMemory: isSecure ? 'platform.secure: true' : undefined,
+        isolates: windowOption(window),
+        identityVerified: windowOption(window),
+      },
       mappingSteps: pseriesMappingSteps(this.#options),
       // The ultravisor denies the device the pages that were not shared, whatever the window maps.
       reachesAllMemory: !isSecure && (this.#window?.reachesAllMemory ?? false),
@@ -180,9 +185,12 @@ function addressMeaning({ kind, mapping, pageSize }: WindowOptions, isSecure: bo
 }
 
 /** The window of the profile, and whether its guest is a secure one: together they choose the path. */
-function pathOption({ kind, mapping }: WindowOptions, isSecure: boolean): string {
-  const window = `platform.window: { kind: ${kind}, mapping: ${mapping} }`;
-  return isSecure ? `${window}, platform.secure: true` : window;
+function pathOption(window: WindowOptions, isSecure: boolean): string {
+  return isSecure ? `${windowOption(window)}, platform.secure: true` : windowOption(window);
+}
+
+function windowOption({ kind, mapping }: WindowOptions): string {
+  return `platform.window: { kind: ${kind}, mapping: ${mapping} }`;
 }
 
 /** The rules that a POWER guest adds to negotiation. They only add notes; core's rules decide. */

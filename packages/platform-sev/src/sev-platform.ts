@@ -114,9 +114,12 @@ export function sevRules({ emulatedIommu }: SevOptions): readonly NegotiationRul
       apply(negotiation) {
         if (!emulatedIommu) return negotiation.note('no emulated IOMMU');
         if (!negotiation.input.offered.has(VIRTIO_F_ACCESS_PLATFORM)) return negotiation.note('the device bypasses it');
-        negotiation.refuse('ENOTSUP', 'the emulated IOMMU of this guest would map private pages', {
-          platform: 'emulatedIommu: false',
-        });
+        negotiation.refuse(
+          'ENOTSUP',
+          'the emulated IOMMU of this guest would map private pages',
+          { platform: 'emulatedIommu: false' },
+          { option: 'platform.emulatedIommu: true' },
+        );
       },
     },
   ];

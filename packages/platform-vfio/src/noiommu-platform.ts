@@ -28,6 +28,7 @@ export class NoiommuPlatform implements Platform {
       identityVerified: probeIdentity(this.#open(1), memory),
       addressMeaning: 'the physical address, which the process found by itself: there is no IOMMU to map it',
       pathOption: 'platform.container: noiommu',
+      factOptions: { isolates: 'platform.container: noiommu' },
       mappingSteps: {
         map: 'The process passes the physical address that it found by itself; no IOMMU is programmed.',
         unmap: 'Nothing was programmed, so nothing is taken back: the device could still reach the bytes.',

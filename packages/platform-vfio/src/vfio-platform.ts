@@ -42,6 +42,7 @@ export class VfioPlatform implements Platform {
       identityVerified: undefined,
       addressMeaning: 'an I/O virtual address at which this process mapped its memory, in its container',
       pathOption: `platform.container: ${options.container}`,
+      factOptions: { interruptsExposed: 'platform.interruptRemapping: false' },
       mappingSteps: MAPPING_STEPS[container.type],
       interruptsExposed: !options.interruptRemapping,
     };

@@ -47,9 +47,12 @@ export const VFIO_RULES: readonly NegotiationRule[] = [
     apply(negotiation) {
       const { privilege } = negotiation.input;
       if (privilege === 'kernel')
-        negotiation.refuse('EINVAL', 'a driver behind VFIO is a process, and not the kernel', {
-          driver: 'driver.privilege: process',
-        });
+        negotiation.refuse(
+          'EINVAL',
+          'a driver behind VFIO is a process, and not the kernel',
+          { driver: 'driver.privilege: process' },
+          { option: 'driver.privilege: kernel' },
+        );
       else negotiation.note('the driver is a process, and the container decides what its device reaches');
     },
   },
@@ -70,9 +73,12 @@ export function noiommuRules(container: NoiommuContainer): readonly NegotiationR
         if (privilege === 'process-noiommu')
           return negotiation.note('the driver is a process that declares that it has no IOMMU');
         // The core refuses a plain `process`, because nothing isolates it here.
-        negotiation.refuse('EINVAL', `a driver of this container is a process without an IOMMU, not ${privilege}`, {
-          driver: 'driver.privilege: process-noiommu',
-        });
+        negotiation.refuse(
+          'EINVAL',
+          `a driver of this container is a process without an IOMMU, not ${privilege}`,
+          { driver: 'driver.privilege: process-noiommu' },
+          { option: `platform.container: noiommu, driver.privilege: ${privilege}` },
+        );
       },
     },
     {
@@ -87,6 +93,7 @@ export function noiommuRules(container: NoiommuContainer): readonly NegotiationR
           errnoName(result),
           'without an IOMMU the process reaches all of memory, so it needs enable_unsafe_noiommu_mode and CAP_SYS_RAWIO',
           { platform: 'unsafeNoiommuMode: true and capSysRawio: true' },
+          { option: 'platform.container: noiommu' },
         );
       },
     },

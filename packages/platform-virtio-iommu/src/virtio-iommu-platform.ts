@@ -97,6 +97,7 @@ export class VirtioIommuPlatform implements Platform {
       mappedPath: this.#mappedPath,
       addressMeaning: ADDRESS_MEANINGS[this.#kind],
       pathOption: `platform.domain: ${this.#kind}`,
+      factOptions: { isolates: `platform.domain: ${this.#kind}`, identityVerified: `platform.domain: ${this.#kind}` },
       mappingSteps: MAPPING_STEPS[this.#kind],
       reachesAllMemory: opened.reachesAllMemory,
       identityVerified: opened.isIdentity(),

@@ -1,5 +1,11 @@
 import { VIRTIO_F_ACCESS_PLATFORM } from '@virtio-platform/core/features';
-import type { NegotiationResult, PathChoice, PlatformTraits, RuleTrace } from '@virtio-platform/core/negotiation';
+import type {
+  NegotiationResult,
+  PathChoice,
+  PlatformTraits,
+  Refusal,
+  RuleTrace,
+} from '@virtio-platform/core/negotiation';
 import { composeRun, type Profile } from '@virtio-platform/profile';
 import { RunSession } from './run-session.ts';
 
@@ -22,12 +28,15 @@ export interface Explanation {
     readonly rule: string;
     readonly source: string;
     readonly reason: string;
+    /** What of the profile decided it; `null` where nothing of it did. */
+    readonly option: string | null;
   }[];
   readonly path: string | null;
   readonly addressMeaning: string | null;
   /** Which rule chose the path, and what of the profile did; `null` after a refusal. */
   readonly choice: (Omit<PathChoice, 'option'> & { readonly option: string | null }) | null;
-  readonly refusal: NonNullable<NegotiationResult['refusal']> | null;
+  /** Which rule refused the device, and what of the profile did; `null` where none did. */
+  readonly refusal: (Omit<Refusal, 'option'> & { readonly option: string | null }) | null;
 }
 
 /** Boots the profile's machine, negotiates for real, and resets the device again. Throws coded errors. */
@@ -45,17 +54,18 @@ export async function explainProfile(profile: Profile): Promise<Explanation> {
       privilege: profile.driver.privilege,
       offered: negotiation.offered.names(profile.device.type.features, profile.policy.bits),
       rules: negotiation.trace,
-      features: negotiation.decisions.map(({ name, outcome, rule, source, reason }) => ({
+      features: negotiation.decisions.map(({ name, outcome, rule, source, reason, option }) => ({
         feature: name,
         outcome,
         rule,
         source,
         reason,
+        option: option ?? null,
       })),
       path: negotiation.path ?? null,
       choice: choiceOf(negotiation),
       addressMeaning: addressMeaning(negotiation, run.platform.traits),
-      refusal: negotiation.refusal ?? null,
+      refusal: refusalOf(negotiation),
     };
   } finally {
     await run.dispose();
@@ -64,6 +74,10 @@ export async function explainProfile(profile: Profile): Promise<Explanation> {
 
 function choiceOf({ choice }: NegotiationResult): Explanation['choice'] {
   return choice === undefined ? null : { ...choice, option: choice.option ?? null };
+}
+
+function refusalOf({ refusal }: NegotiationResult): Explanation['refusal'] {
+  return refusal === undefined ? null : { ...refusal, option: refusal.option ?? null };
 }
 
 /** The meaning of an address is the platform's to say only where it is asked. */

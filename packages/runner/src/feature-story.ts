@@ -18,14 +18,21 @@ export interface FeatureStory {
   readonly offered: boolean;
   /** `unused` where the device was refused whatever was decided of the feature. */
   readonly outcome: 'accepted' | 'declined' | 'not offered' | 'unused';
-  /** What of the profile decided it: of a feature by which the path was chosen, that option; `null` for nothing. */
+  /**
+   * What of the profile decided it: of a refused device what decided the refusal, of a feature by which the path was
+   * chosen the option that chose the path; `null` for nothing.
+   */
   readonly option: string | null;
+  /** Why the device is refused, whatever was decided of the feature; `null` where it is not. */
+  readonly refusal: Explanation['refusal'];
   readonly steps: readonly {
     readonly rule: string;
     readonly source: string;
     readonly references: readonly SourceReference[];
     readonly outcome: string;
     readonly reason: string;
+    /** What of the profile decided this step; `null` for nothing. */
+    readonly option: string | null;
   }[];
 }
 
@@ -51,7 +58,7 @@ export function featureStory(profile: Profile, explanation: Explanation, asked: 
   const steps = explanation.rules.flatMap(({ rule, source, references, decided }) =>
     decided
       .filter((decision) => decision.feature === feature)
-      .map(({ outcome, reason }) => ({ rule, source, references, outcome, reason })),
+      .map(({ outcome, reason, option = null }) => ({ rule, source, references, outcome, reason, option })),
   );
   const last = explanation.features.find((decision) => decision.feature === feature);
   const offered = explanation.offered.includes(feature);
@@ -64,14 +71,17 @@ export function featureStory(profile: Profile, explanation: Explanation, asked: 
     absentOn,
     offered,
     outcome: outcomeOf(offered, explanation.refusal !== null, last?.outcome),
-    option: offered ? optionOf(explanation, steps) : 'device.offers',
+    option: offered || explanation.refusal !== null ? optionOf(explanation, steps) : 'device.offers',
+    refusal: explanation.refusal,
     steps,
   };
 }
 
-/** The option of the rule that chose the path, where that rule decided the feature. */
-function optionOf({ choice }: Explanation, steps: FeatureStory['steps']): string | null {
-  return steps.some(({ rule }) => rule === choice?.rule) ? (choice?.option ?? null) : null;
+/** The option of the refusal, or of the last step; of the rule that chose the path, where that rule decided the feature. */
+function optionOf({ choice, refusal }: Explanation, steps: FeatureStory['steps']): string | null {
+  if (refusal !== null) return refusal.option;
+  const hasChosen = steps.some(({ rule }) => rule === choice?.rule);
+  return steps.at(-1)?.option ?? (hasChosen ? (choice?.option ?? null) : null);
 }
 
 function outcomeOf(offered: boolean, isRefused: boolean, outcome: string | undefined): FeatureStory['outcome'] {

@@ -1,15 +1,13 @@
 import { featureBit, FeatureSet, transportCarries } from '@virtio-platform/core/features';
 import {
   negotiate,
-  type NegotiationPolicy,
   type NegotiationResult,
-  type PlatformTraits,
   type Refusal,
   type SourceReference,
 } from '@virtio-platform/core/negotiation';
 import type { QueueLayout } from '@virtio-platform/core/queue';
 import { composeRun, type ComposedRun, type Offer, type Profile } from '@virtio-platform/profile';
-import { supportedFeatures } from '@virtio-platform/session';
+import { supportedFeatures, unsupportedFeatures } from '@virtio-platform/session';
 
 /** What comes of one offer under one platform. */
 export interface MatrixCell {
@@ -20,7 +18,7 @@ export interface MatrixCell {
   readonly acceptedBy: Readonly<Record<string, string>>;
   readonly declined: readonly { readonly feature: string; readonly rule: string; readonly reason: string }[];
   readonly path: string | null;
-  readonly refusal: Refusal | null;
+  readonly refusal: Omit<Refusal, 'option'> | null;
   /** The rule that decided: who refused, or whose decision the path follows from. */
   readonly rule: string;
   /** What of the profile decided, beside the offer: `platform.domain: pass-through`; `null` where nothing of it did. */
@@ -97,13 +95,15 @@ function cellOf(
 ): MatrixCell {
   const { device, driver, policy } = profile;
   const deviceFeatures = device.type.features;
+  const terms = { ...profile, queue: { layout } };
   const bits = features.flatMap((feature) => featureBit(feature, deviceFeatures, policy.bits) ?? []);
   const result = negotiate(
     {
       deviceFeatures,
       interface: deviceInterface,
       offered: FeatureSet.of(...bits),
-      supported: supportedFeatures({ ...profile, queue: { layout } }),
+      supported: supportedFeatures(terms),
+      unsupported: unsupportedFeatures(terms),
       carries: transportCarries(deviceInterface === 'legacy' ? 'legacy' : 'pci'),
       traits: platform.traits,
       privilege: driver.privilege,
@@ -126,29 +126,24 @@ function cellOf(
       .filter(({ outcome }) => outcome === 'declined')
       .map(({ name: feature, rule, reason }) => ({ feature, rule, reason })),
     path: result.path ?? null,
-    refusal: result.refusal ?? null,
-    ...decisionOf(result, policy, platform.traits),
+    refusal: refusalOf(result),
+    ...decisionOf(result),
   };
+}
+
+/** A refusal without its option, which is that of the cell. */
+function refusalOf({ refusal }: NegotiationResult): MatrixCell['refusal'] {
+  if (refusal === undefined) return null;
+  const { option: _, ...rest } = refusal;
+  return rest;
 }
 
 type Decision = Pick<MatrixCell, 'rule' | 'option' | 'source' | 'references'>;
 
-function decisionOf(result: NegotiationResult, policy: NegotiationPolicy, traits: PlatformTraits): Decision {
-  const { refusal, choice, trace } = result;
-  const { rule, source } = refusal ?? choice!;
+function decisionOf({ refusal, choice, trace }: NegotiationResult): Decision {
+  const { rule, source, option = null } = refusal ?? choice!;
   const references = trace.find((one) => one.rule === rule)?.references ?? [];
-  const option = refusal === undefined ? choice?.option : refusingOption(refusal, policy, traits);
-  return { rule, option: option ?? null, source, references };
-}
-
-/** What the refusal says could be otherwise on the platform or in the policy, as the profile has it. */
-function refusingOption({ change }: Refusal, policy: NegotiationPolicy, traits: PlatformTraits): string | undefined {
-  const name = /^(\w+):/.exec(change.policy ?? '')?.[1];
-  const value = Object.entries(policy).find(([key]) => key === name);
-  const ofPolicy = value === undefined ? [] : [`policy.${value[0]}: ${String(value[1])}`];
-  const ofPlatform = change.platform === undefined || traits.pathOption === undefined ? [] : [traits.pathOption];
-  const options = [...ofPlatform, ...ofPolicy];
-  return options.length === 0 ? undefined : options.join(', ');
+  return { rule, option, source, references };
 }
 
 function offer(name: string, features: readonly string[], deviceInterface: Offer['interface'] = 'modern'): Offer {

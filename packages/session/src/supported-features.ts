@@ -1,4 +1,5 @@
 import {
+  featureName,
   FeatureSet,
   VIRTIO_F_ACCESS_PLATFORM,
   VIRTIO_F_ANY_LAYOUT,
@@ -35,8 +36,12 @@ export function supportedFeatures({ device, queue, policy, driver }: DriverTerms
 }
 
 /** Why a driver does not support features that it could: the sections of {@link SessionOptions} that say so. */
-export function unsupportedFeatures({ queue, driver }: Pick<DriverTerms, 'queue' | 'driver'>): DeclinedFeature[] {
-  const lacks = [...driver.lacks].map((feature) => ({ feature, reason: 'driver.lacks has it' }));
+export function unsupportedFeatures({ device, queue, policy, driver }: DriverTerms): DeclinedFeature[] {
+  const lacks = [...driver.lacks].map((feature) => {
+    const name = featureName(feature, device.type.features, policy.bits);
+    return { feature, reason: 'driver.lacks has it', option: `driver.lacks: [${name}]` };
+  });
   if (queue.layout === 'packed') return lacks;
-  return [...lacks, { feature: VIRTIO_F_RING_PACKED, reason: `queue.layout is ${queue.layout}` }];
+  const option = `queue.layout: ${queue.layout}`;
+  return [...lacks, { feature: VIRTIO_F_RING_PACKED, reason: `queue.layout is ${queue.layout}`, option }];
 }

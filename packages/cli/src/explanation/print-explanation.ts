@@ -87,9 +87,10 @@ const DECISION = /^(?:refuses:|accepted|declined|path)(?=$| )/;
 
 function printRefusal(terminal: Terminal, refusal: NonNullable<CommandExplanation['refusal']>): void {
   const { bold, dim, red } = terminal.colors;
-  const { code, rule, reason, source, change } = refusal;
+  const { code, rule, reason, source, change, option } = refusal;
   terminal.printHanging('', `${red(bold(`refused ${code}`))} by ${rule}: ${reason}`);
   terminal.printHanging('  ', dim(source));
+  if (option !== null) printFact(terminal, 'option', option);
   const changes = Object.entries(change);
   if (changes.length === 0) return;
   terminal.print('  what would have to change, any one of');

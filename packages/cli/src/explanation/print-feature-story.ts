@@ -5,11 +5,14 @@ import { printFact } from './print-explanation.ts';
 /** Prints what became of one feature under one profile, the outcome first, and every decision of it in order. */
 export function printFeatureStory(terminal: Terminal, story: FeatureStory): void {
   const { bold, dim, green, yellow } = terminal.colors;
-  const { profile, feature, bit, outcome, option, offered, requires, source, absentOn, steps } = story;
+  const { profile, feature, bit, outcome, option, offered, requires, source, absentOn, steps, refusal } = story;
   const paint = outcome === 'accepted' ? green : yellow;
   terminal.printHanging('', `${bold(profile)}  ${feature} (bit ${bit}): ${paint(outcome)}`);
   if (!offered) printFact(terminal, 'why', 'the device does not offer it, so there is nothing to accept');
-  if (outcome === 'unused') printFact(terminal, 'why', 'the device is refused, whatever it offers');
+  if (refusal !== null) {
+    printFact(terminal, 'why', `the device is refused ${refusal.code} by ${refusal.rule}: ${refusal.reason}`);
+    printFact(terminal, '', dim(refusal.source));
+  }
   for (const { rule, outcome: decided, reason, source: from, references } of steps) {
     printFact(terminal, decided, `${rule}: ${reason}`);
     printFact(terminal, '', dim(from));

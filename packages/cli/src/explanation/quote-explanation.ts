@@ -27,7 +27,7 @@ export function quoteExplanation(explanation: CommandExplanation, version: strin
     paragraph(`${platform}, ${deviceInterface} interface, driver privilege ${privilege}`, '  '),
     fact('Offered', offered.join(', ') || 'nothing'),
     refusal === null ? fact('Address', explanation.addressMeaning ?? '') : fact('Reason', refusal.reason),
-    ...(choice?.option == null ? [] : [fact('Option', choice.option)]),
+    ...optionLines((refusal ?? choice)?.option),
     ...sourceLines({ rule, source, references }),
     ...Object.entries(refusal?.change ?? {}).map(([where, what]) => fact('Change', `${where}: ${String(what)}`)),
     fact('Tool', `virtio-platform ${version}`),
@@ -36,13 +36,25 @@ export function quoteExplanation(explanation: CommandExplanation, version: strin
 
 /** The same for one feature: every decision of it, in order. */
 export function quoteFeatureStory(story: FeatureStory, version: string): string {
-  const { profile, feature, bit, outcome, steps, source } = story;
+  const { profile, feature, bit, outcome, steps, source, refusal, option } = story;
   return [
     paragraph(`${profile}: ${feature} (bit ${bit}) ${outcome}`),
     ...steps.flatMap((step) => [fact('Reason', `${step.outcome}: ${step.reason}`), ...sourceLines(step)]),
     ...(steps.length === 0 ? [fact('Clause', source)] : []),
+    ...(refusal === null
+      ? []
+      : [
+          fact('Refused', `${refusal.code}: ${refusal.reason}`),
+          fact('Rule', refusal.rule),
+          fact('Clause', refusal.source),
+        ]),
+    ...optionLines(option),
     fact('Tool', `virtio-platform ${version}`),
   ].join('\n');
+}
+
+function optionLines(option: string | null | undefined): string[] {
+  return option == null ? [] : [fact('Option', option)];
 }
 
 function sourceLines({ rule, source, references }: Quoted): string[] {

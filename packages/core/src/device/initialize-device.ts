@@ -46,6 +46,7 @@ export function confirmFeatures(transport: Transport, result: NegotiationResult)
     reason: `the device refuses the features: it cleared FEATURES_OK (status ${statusNames(status)})`,
     source: 'virtio 1.4 §3.1.1 step 6; Linux virtio_features_ok',
     change: { driver: 'accept a set that the device can work with', device: 'work with any valid subset of its offer' },
+    option: undefined,
   });
 }
 

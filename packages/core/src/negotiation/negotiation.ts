@@ -1,5 +1,6 @@
 import type { DmaPath } from '../dma/dma-mapping.ts';
 import type { DeviceInterface } from '../features/transport-features.ts';
+import { describeValue } from '../errors/message-of.ts';
 import { featureName } from '../features/feature-name.ts';
 import type { FeatureTable } from '../features/feature-rows.ts';
 import { FeatureSet } from '../features/feature-set.ts';
@@ -37,6 +38,8 @@ export interface DeclinedFeature {
   readonly feature: number;
   /** In a few words, for `explain`. */
   readonly reason: string;
+  /** See {@link Grounds.option}. */
+  readonly option?: string | undefined;
 }
 
 /** What would have to be otherwise for the device to be used, by who could change it. Any one of them is enough. */
@@ -55,6 +58,8 @@ export interface Refusal {
   readonly reason: string;
   readonly source: string;
   readonly change: RequiredChange;
+  /** See {@link Grounds.option}. */
+  readonly option: string | undefined;
 }
 
 /** What became of one offered feature, and the rule that decided it. */
@@ -65,6 +70,8 @@ export interface FeatureDecision {
   readonly rule: string;
   readonly source: string;
   readonly reason: string;
+  /** See {@link Grounds.option}. */
+  readonly option: string | undefined;
 }
 
 /** What one rule saw and did, in order; what `explain` prints. */
@@ -83,6 +90,8 @@ export interface RuleDecision {
   readonly feature: string;
   readonly outcome: 'accepted' | 'declined';
   readonly reason: string;
+  /** See {@link Grounds.option}. */
+  readonly option: string | undefined;
 }
 
 /** The path, and what chose it. */
@@ -97,12 +106,25 @@ export interface PathChoice {
   readonly option: string | undefined;
 }
 
+/** On what grounds a rule decides. */
+export interface Grounds {
+  /**
+   * What of the profile decides beside the offer, as the profile writes it: `platform.secure: true`; several with
+   * commas, where each has to be as it is. {@link optionsOf} puts them together.
+   */
+  readonly option?: string | undefined;
+}
+
 /** On what grounds a rule chooses the path. */
-export interface PathGrounds {
+export interface PathGrounds extends Grounds {
   /** The feature from whose acceptance the path follows; else the path follows from the rule itself. */
   readonly accepted?: number;
-  /** See {@link PathChoice.option}. */
-  readonly option?: string | undefined;
+}
+
+/** Several options as one {@link Grounds.option}; `undefined` where there is none. */
+export function optionsOf(...options: readonly (string | undefined)[]): string | undefined {
+  const known = options.filter((option) => option !== undefined);
+  return known.length === 0 ? undefined : known.join(', ');
 }
 
 /** The result of a negotiation: the outcome of every feature, the path, or the refusal. */
@@ -190,20 +212,27 @@ export class Negotiation {
     return this.#refusal;
   }
 
-  accept(feature: number, reason: string): void {
+  accept(feature: number, reason: string, grounds: Grounds = {}): void {
     if (!this.candidates.has(feature)) throw new TypeError(`${this.name(feature)} is not there to accept`);
-    this.#decide(feature, 'accepted', reason);
+    this.#decide(feature, 'accepted', reason, grounds);
   }
 
   /** Declines a feature, also one an earlier rule accepted. */
-  decline(feature: number, reason: string): void {
-    if (this.input.offered.has(feature)) this.#decide(feature, 'declined', reason);
+  decline(feature: number, reason: string, grounds: Grounds = {}): void {
+    if (this.input.offered.has(feature)) this.#decide(feature, 'declined', reason, grounds);
   }
 
   /** Refuses the device, and says what would have to change. The first refusal stands. */
-  refuse(code: string, reason: string, change: RequiredChange = {}): void {
+  refuse(code: string, reason: string, change: RequiredChange = {}, grounds: Grounds = {}): void {
+    const { name: rule, source } = this.#rule!;
+    const option = checkedOption(grounds);
     this.#says.push(`refuses: ${reason}`);
-    this.#refusal ??= { code, rule: this.#rule!.name, source: this.#rule!.source, reason, change };
+    this.#refusal ??= { code, rule, source, reason, change, option };
+  }
+
+  /** The option that decided a feature so far, such as one that had it declined. */
+  optionOf(feature: number): string | undefined {
+    return this.#decisions.get(feature)?.option;
   }
 
   choosePath(path: DmaPath, reason: string, { accepted, option }: PathGrounds = {}): void {
@@ -247,11 +276,18 @@ export class Negotiation {
     };
   }
 
-  #decide(feature: number, outcome: 'accepted' | 'declined', reason: string): void {
+  #decide(feature: number, outcome: 'accepted' | 'declined', reason: string, grounds: Grounds): void {
     const { name: rule, source } = this.#rule!;
     const name = this.name(feature);
-    this.#decisions.set(feature, { feature, name, outcome, rule, source, reason });
-    this.#decided.push({ feature: name, outcome, reason });
+    const option = checkedOption(grounds);
+    this.#decisions.set(feature, { feature, name, outcome, rule, source, reason, option });
+    this.#decided.push({ feature: name, outcome, reason, option });
     this.#says.push(`${outcome} ${name}: ${reason}`);
   }
+}
+
+/** A rule may be a stranger's, and what it states goes into reports. */
+function checkedOption({ option }: Grounds): string | undefined {
+  if (option === undefined || typeof option === 'string') return option;
+  throw new TypeError(`the option of a decision is a text, not ${describeValue(option)}`);
 }

@@ -24,6 +24,18 @@ export interface MappingSteps {
   readonly access: string;
 }
 
+/** Facts of a platform that an option of a profile may decide, and that negotiation refuses devices for. */
+export const DECIDING_FACTS = [
+  'restrictedMemory',
+  'isolates',
+  'identityVerified',
+  'confinesEveryDevice',
+  'mapsUnflagged',
+  'interruptsExposed',
+] as const;
+/** The options that decide facts of {@link DECIDING_FACTS}; see {@link PlatformTraits.factOptions}. */
+export type FactOptions = Readonly<Partial<Record<(typeof DECIDING_FACTS)[number], string | undefined>>>;
+
 /**
  * What the platform says of itself to negotiation. Facts, found out before or when they are read; negotiation decides.
  * Those that may be left out are `false` then.
@@ -47,6 +59,11 @@ export interface PlatformTraits {
    * Absent where the platform has one path and no option for it.
    */
   readonly pathOption?: string | undefined;
+  /**
+   * What of the profile made others of these facts what they are, each as the profile writes it:
+   * `{ restrictedMemory: 'platform.secure: true' }`. Left out what no option decides.
+   */
+  readonly factOptions?: FactOptions | undefined;
   /** What mapping does, for those who follow it; told in general words unless given. */
   readonly mappingSteps?: MappingSteps | undefined;
   /** The verified identity holds for all of guest memory: what identity-address promises. */

@@ -1,6 +1,6 @@
 import { describeValue } from '@virtio-platform/core';
 import { DMA_PATHS } from '@virtio-platform/core/dma';
-import type { MappingSteps, PlatformTraits } from '@virtio-platform/core/negotiation';
+import { DECIDING_FACTS, type MappingSteps, type PlatformTraits } from '@virtio-platform/core/negotiation';
 import { isRecord, type UnknownRecord } from '../source/unknown-value.ts';
 import { checkMembers, isOneOf, isText, orAbsent, type GivenObject, type MemberCheck } from './member-check.ts';
 import { runHookSync } from './run-hook.ts';
@@ -12,6 +12,11 @@ const isWidth = (value: unknown): boolean => Number.isInteger(value) && Number(v
 const STEPS: readonly (keyof MappingSteps)[] = ['map', 'unmap', 'region', 'release', 'access'];
 const isSteps = (value: unknown): boolean => isRecord(value) && STEPS.every((step) => isText(value[step]));
 
+const FACTS: readonly string[] = DECIDING_FACTS;
+const isFactOptions = (value: unknown): boolean =>
+  isRecord(value) &&
+  Object.entries(value).every(([fact, option]) => FACTS.includes(fact) && (option === undefined || isText(option)));
+
 const PATHS: readonly string[] = DMA_PATHS.filter((path) => path !== 'physical');
 
 const MEMBERS: readonly MemberCheck[] = [
@@ -21,6 +26,7 @@ const MEMBERS: readonly MemberCheck[] = [
   ['identityVerified', orAbsent(isBoolean), 'true, false or undefined'],
   ['addressMeaning', isText, 'a sentence'],
   ['pathOption', orAbsent(isText), 'a text'],
+  ['factOptions', orAbsent(isFactOptions), `texts for ${DECIDING_FACTS.join(', ')}, each or none`],
   ['mappingSteps', orAbsent(isSteps), 'sentences for map, unmap, region, release and access'],
   ['reachesAllMemory', orAbsent(isBoolean), 'true or false'],
   ['bounceIsPhysical', orAbsent(isBoolean), 'true or false'],

@@ -43,7 +43,10 @@ export function negotiationSection({ report, negotiation }: ReportedRun): Markup
       html`<p class="refusal">
         <b>Refused in stage ${refused.stage ?? 'of the platform'}</b> by
         <span class="rule">${refused.rule}</span> [${report.refusal.code}]: ${report.refusal.reason}
-        <span class="source">${refused.source}</span>
+        <span class="source">${refused.source}</span>${
+          typeof report.refusal.option === 'string' &&
+          html` Decided by <span class="rule">${report.refusal.option}</span>.`
+        }
       </p>`
     }
     <table class="bits">

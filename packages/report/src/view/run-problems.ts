@@ -36,6 +36,7 @@ export function problemOf(report: RunReport): RunProblem | undefined {
   return {
     what: what!,
     code: failure?.code ?? refusal?.code,
+  const decided = refusal?.option == null ? [] : [`decided by ${refusal.option}`];
     where: [
       ...explained.map(({ where }) => where),
       ...placesOf(report),
@@ -43,6 +44,7 @@ export function problemOf(report: RunReport): RunProblem | undefined {
     ],
     also: [
       ...explained.flatMap(({ notes }) => notes),
+      ...decided,
       ...(failure?.later ?? []).map(({ message, code }) => `then: ${message} [${code}]`),
       ...new Set(others.filter((other) => other !== what)),
     ],

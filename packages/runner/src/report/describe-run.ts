@@ -87,8 +87,8 @@ function withLater(first: FailureReport | null, second: FailureReport | null): F
 
 function reportRefusal(refusal: Refusal | undefined): RunReport['refusal'] {
   if (refusal === undefined) return null;
-  const { code, rule, reason, change } = refusal;
-  return { code, rule, reason, change };
+  const { code, rule, reason, change, option = null } = refusal;
+  return { code, rule, reason, change, option };
 }
 
 /** Faults as reports have them: the first {@link FaultLog.LIMIT}. */

@@ -231,6 +231,7 @@ export const REPORT_SCHEMA: z.ZodType = z.strictObject({
     })
     .nullable(),
   failure: failure.nullable(),
+      option: text.nullable().describe('What of the profile decided it, beside the offer.'),
   explanations: z.array(explanation).describe('What went wrong, in the order in which it happened; at most 4.'),
   workload,
   configuration: z.strictObject({ changes: count, seen: texts }),

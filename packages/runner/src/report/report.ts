@@ -39,6 +39,8 @@ export interface RunReport {
     readonly reason: string;
     /** What would have to be otherwise, by who could change it. */
     readonly change: RequiredChange;
+    /** What of the profile decided it, beside the offer; `null` where nothing of it did. */
+    readonly option: string | null;
   } | null;
   /** Why the run failed; `null` otherwise. */
   readonly failure: FailureReport | null;

@@ -1,5 +1,5 @@
 import { VIRTIO_F_ACCESS_PLATFORM } from '../../features/feature-bit.ts';
-import type { NegotiationRule } from '../negotiation.ts';
+import { optionsOf, type NegotiationRule } from '../negotiation.ts';
 import { restrictedAccess } from './restricted-memory-rule.ts';
 import { REFERENCES } from '../source-reference.ts';
 
@@ -39,7 +39,10 @@ export const ACCESS_RULES: readonly NegotiationRule[] = [
         negotiation.accept(noTranslation, 'a bounce slot was probed: its device address is the physical one');
       else if (access === 'unrestricted' && traits.identityVerified === true)
         negotiation.accept(noTranslation, 'probed: the device address of a page is its physical address');
-      else negotiation.decline(noTranslation, 'nothing shows that the platform’s addresses are physical ones');
+      else {
+        const option = traits.factOptions?.identityVerified;
+        negotiation.decline(noTranslation, 'nothing shows that the platform’s addresses are physical ones', { option });
+      }
     },
   },
   {
@@ -55,6 +58,7 @@ export const ACCESS_RULES: readonly NegotiationRule[] = [
           'ENODEV',
           'the device offers ACCESS_PLATFORM and this driver cannot accept it; its addresses would be read in the wrong space',
           { driver: 'understand ACCESS_PLATFORM: Linux 4.8 or later', device: 'do not offer ACCESS_PLATFORM' },
+          { option: negotiation.optionOf(VIRTIO_F_ACCESS_PLATFORM) },
         );
       } else negotiation.note('not offered: only physical addresses may be passed');
     },
@@ -69,12 +73,15 @@ export const ACCESS_RULES: readonly NegotiationRule[] = [
       if (!negotiation.candidates.has(identityAddress))
         return negotiation.note('identity-address is not there to accept');
       const { privilege, traits } = negotiation.input;
+      const ofPath = { option: traits.pathOption };
       if (privilege !== 'kernel')
-        negotiation.decline(identityAddress, 'a process does not control all mappings, so it cannot promise them');
+        negotiation.decline(identityAddress, 'a process does not control all mappings, so it cannot promise them', {
+          option: `driver.privilege: ${privilege}`,
+        });
       else if (traits.mappedPath !== 'identity' || traits.identityVerified !== true)
-        negotiation.decline(identityAddress, 'the platform does not map one to one at offset 0');
+        negotiation.decline(identityAddress, 'the platform does not map one to one at offset 0', ofPath);
       else if (traits.reachesAllMemory !== true)
-        negotiation.decline(identityAddress, 'the identity does not cover all of memory');
+        negotiation.decline(identityAddress, 'the identity does not cover all of memory', ofPath);
       else negotiation.accept(identityAddress, 'all of memory is mapped one to one, probed, and stays so until reset');
     },
   },
@@ -89,11 +96,16 @@ export const ACCESS_RULES: readonly NegotiationRule[] = [
       if (input.offered.has(VIRTIO_F_ACCESS_PLATFORM))
         return negotiation.note('the device knows the IOMMU it is behind');
       if (!policy.strict) return negotiation.note('not strict: every access will fault at the IOMMU');
-      negotiation.refuse('ENODEV', 'the IOMMU translates what this device takes for physical addresses', {
-        device: 'offer ACCESS_PLATFORM, and ORDER_PLATFORM with it',
-        platform: 'let the IOMMU pass this device through',
-        policy: 'strict: false, to see it fault',
-      });
+      negotiation.refuse(
+        'ENODEV',
+        'the IOMMU translates what this device takes for physical addresses',
+        {
+          device: 'offer ACCESS_PLATFORM, and ORDER_PLATFORM with it',
+          platform: 'let the IOMMU pass this device through',
+          policy: 'strict: false, to see it fault',
+        },
+        { option: optionsOf(input.traits.factOptions?.confinesEveryDevice, 'policy.strict: true') },
+      );
     },
   },
   {
@@ -109,6 +121,7 @@ export const ACCESS_RULES: readonly NegotiationRule[] = [
         'STATUS_DEVICE_CONFIGURATION_ERROR',
         'the device wants physical addresses, and the platform gives others',
         { device: 'offer ACCESS_PLATFORM', policy: 'probeUnflagged: false' },
+        { option: optionsOf(input.traits.factOptions?.identityVerified, 'policy.probeUnflagged: true') },
       );
     },
   },
@@ -118,14 +131,17 @@ export const ACCESS_RULES: readonly NegotiationRule[] = [
     references: [REFERENCES['lendacky-2020-02-21']],
     stage: 'access',
     apply(negotiation) {
-      const { restrictedMemory, mappedPath } = negotiation.input.traits;
+      const { restrictedMemory, mappedPath, pathOption } = negotiation.input.traits;
       if (!restrictedMemory) return negotiation.note('memory is not restricted');
       if (!negotiation.accepted.has(VIRTIO_F_ACCESS_PLATFORM)) return negotiation.note('the platform does not map');
       if (mappedPath.startsWith('bounced') || mappedPath === 'granted')
         return negotiation.note('only shared memory is mapped');
-      negotiation.refuse('ENODEV', 'the platform would map private pages, which the device cannot see', {
-        platform: 'copy buffers through shared memory, and map that',
-      });
+      negotiation.refuse(
+        'ENODEV',
+        'the platform would map private pages, which the device cannot see',
+        { platform: 'copy buffers through shared memory, and map that' },
+        { option: pathOption },
+      );
     },
   },
   {

@@ -1,8 +1,10 @@
 import { VIRTIO_F_ACCESS_PLATFORM } from '../../features/feature-bit.ts';
-import type { Negotiation, NegotiationRule } from '../negotiation.ts';
+import { optionsOf, type Negotiation, type NegotiationRule } from '../negotiation.ts';
 import { REFERENCES } from '../source-reference.ts';
 
 const KERNEL = 'driver.privilege: kernel';
+const PROCESS = 'driver.privilege: process';
+const PROCESS_NOIOMMU = 'driver.privilege: process-noiommu';
 
 /**
  * Whether this driver may have the device at all. The registers are then the driver's to write, so nothing that it
@@ -21,9 +23,8 @@ export const ASSIGNMENT_RULES: readonly NegotiationRule[] = [
       negotiation.refuse(
         'ENOTSUP',
         'a guest with restricted memory has no IOMMU that could confine the device for a process',
-        {
-          driver: KERNEL,
-        },
+        { driver: KERNEL },
+        { option: optionsOf(PROCESS, traits.factOptions?.restrictedMemory) },
       );
     },
   },
@@ -41,6 +42,7 @@ export const ASSIGNMENT_RULES: readonly NegotiationRule[] = [
         'EPERM',
         'the device offers ACCESS_PLATFORM_NO_TRANSLATION, which the driver could turn on by itself in the device registers',
         { device: 'do not offer ACCESS_PLATFORM_NO_TRANSLATION', driver: KERNEL },
+        { option: `driver.privilege: ${privilege}` },
       );
     },
   },
@@ -57,12 +59,14 @@ export const ASSIGNMENT_RULES: readonly NegotiationRule[] = [
           'EPERM',
           'the device does not offer ACCESS_PLATFORM, so its accesses bypass the IOMMU: an unprivileged driver could reach all of memory',
           { device: 'offer ACCESS_PLATFORM', driver: KERNEL },
+          { option: PROCESS },
         );
       } else if (!traits.isolates) {
         negotiation.refuse(
           'EPERM',
           'no IOMMU confines the device to what is mapped: an unprivileged driver could reach all of memory',
           { platform: 'map each buffer by itself, behind an IOMMU', driver: KERNEL },
+          { option: optionsOf(PROCESS, traits.factOptions?.isolates) },
         );
       } else negotiation.note('unprivileged driver, and an IOMMU confines the device');
     },
@@ -76,10 +80,14 @@ export const ASSIGNMENT_RULES: readonly NegotiationRule[] = [
       if (privilege !== 'process') return negotiation.note(driver(privilege));
       if (traits.interruptsExposed !== true) return negotiation.note('interrupts of the device are remapped');
       if (negotiation.policy.allowUnsafeInterrupts) return negotiation.note('not remapped, and the policy allows it');
-      negotiation.refuse('EPERM', 'interrupts are not remapped: the process could make the device raise any of them', {
-        platform: 'an IOMMU with interrupt remapping',
-        policy: 'allowUnsafeInterrupts: true',
-      });
+      negotiation.refuse(
+        'EPERM',
+        'interrupts are not remapped: the process could make the device raise any of them',
+        { platform: 'an IOMMU with interrupt remapping', policy: 'allowUnsafeInterrupts: true' },
+        {
+          option: optionsOf(PROCESS, traits.factOptions?.interruptsExposed, 'policy.allowUnsafeInterrupts: false'),
+        },
+      );
     },
   },
   {
@@ -88,8 +96,14 @@ export const ASSIGNMENT_RULES: readonly NegotiationRule[] = [
     stage: 'assignment',
     apply(negotiation) {
       if (!isWithoutIommu(negotiation)) return;
-      if (!negotiation.input.traits.restrictedMemory) return negotiation.note('memory is not restricted');
-      negotiation.refuse('ENODEV', 'a process can neither share pages with the device nor bounce', { driver: KERNEL });
+      const { restrictedMemory, factOptions } = negotiation.input.traits;
+      if (!restrictedMemory) return negotiation.note('memory is not restricted');
+      negotiation.refuse(
+        'ENODEV',
+        'a process can neither share pages with the device nor bounce',
+        { driver: KERNEL },
+        { option: optionsOf(PROCESS_NOIOMMU, factOptions?.restrictedMemory) },
+      );
     },
   },
   {
@@ -98,14 +112,13 @@ export const ASSIGNMENT_RULES: readonly NegotiationRule[] = [
     stage: 'assignment',
     apply(negotiation) {
       if (!isWithoutIommu(negotiation)) return;
-      const { isolates, mappedPath } = negotiation.input.traits;
+      const { isolates, mappedPath, factOptions, pathOption } = negotiation.input.traits;
       if (!isolates && mappedPath === 'identity') return negotiation.note('no IOMMU stands before the device');
       negotiation.refuse(
         'EPERM',
         'an IOMMU stands before the device, and the mode without one cannot map memory in it',
-        {
-          driver: 'driver.privilege: process',
-        },
+        { driver: PROCESS },
+        { option: optionsOf(PROCESS_NOIOMMU, isolates ? factOptions?.isolates : pathOption) },
       );
     },
   },
@@ -117,10 +130,12 @@ export const ASSIGNMENT_RULES: readonly NegotiationRule[] = [
       if (!isWithoutIommu(negotiation)) return;
       if (negotiation.policy.allowUnsafeNoIommu)
         return negotiation.note('the policy allows it: this process is as powerful as the kernel');
-      negotiation.refuse('EPERM', 'a process without an IOMMU can reach all of memory', {
-        policy: 'allowUnsafeNoIommu: true',
-        driver: KERNEL,
-      });
+      negotiation.refuse(
+        'EPERM',
+        'a process without an IOMMU can reach all of memory',
+        { policy: 'allowUnsafeNoIommu: true', driver: KERNEL },
+        { option: optionsOf(PROCESS_NOIOMMU, 'policy.allowUnsafeNoIommu: false') },
+      );
     },
   },
 ];

@@ -1,7 +1,7 @@
 import { VIRTIO_F_RING_PACKED, VIRTIO_RING_F_INDIRECT_DESC } from '../../features/feature-bit.ts';
 import { featureDependencies, meetsDependency } from '../../features/feature-dependencies.ts';
 import { featureRange } from '../../features/transport-features.ts';
-import type { Negotiation, NegotiationRule } from '../negotiation.ts';
+import { optionsOf, type Grounds, type Negotiation, type NegotiationRule } from '../negotiation.ts';
 import { REFERENCES } from '../source-reference.ts';
 
 /** The bit that specification 1.4 section 6.3 keeps unused: QEMU takes a driver that accepts it for a broken one. */
@@ -21,7 +21,7 @@ export const CANDIDATE_RULES: readonly NegotiationRule[] = [
         return;
       }
       for (const feature of [noTranslation, identityAddress]) {
-        negotiation.decline(feature, 'proposed in 2019, never standardised');
+        negotiation.decline(feature, 'proposed in 2019, never standardised', { option: 'policy.experimental: false' });
       }
     },
   },
@@ -33,8 +33,8 @@ export const CANDIDATE_RULES: readonly NegotiationRule[] = [
       const { noTranslation, identityAddress } = negotiation.policy.bits;
       declineEach(negotiation, (feature) => {
         if (feature === noTranslation || feature === identityAddress) return undefined;
-        if (feature === UNUSED) return 'unused: only a broken driver accepts it';
-        return featureRange(feature) === 'future extensions' ? 'reserved for future extensions' : undefined;
+        if (feature === UNUSED) return { reason: 'unused: only a broken driver accepts it' };
+        return featureRange(feature) === 'future extensions' ? { reason: 'reserved for future extensions' } : undefined;
       });
     },
   },
@@ -44,7 +44,9 @@ export const CANDIDATE_RULES: readonly NegotiationRule[] = [
     stage: 'candidates',
     apply(negotiation) {
       const { carries } = negotiation.input;
-      declineEach(negotiation, (feature) => (carries.has(feature) ? undefined : 'this transport cannot carry it'));
+      declineEach(negotiation, (feature) =>
+        carries.has(feature) ? undefined : { reason: 'this transport cannot carry it' },
+      );
     },
   },
   {
@@ -58,7 +60,8 @@ export const CANDIDATE_RULES: readonly NegotiationRule[] = [
         if (supported.has(feature)) return undefined;
         const chosen = unsupported.find((declined) => declined.feature === feature);
         const why = chosen?.reason ?? rows.find(({ bit }) => bit === feature)?.undriven;
-        return why === undefined ? 'the driver does not support it' : `the driver does not support it: ${why}`;
+        const reason = 'the driver does not support it';
+        return { reason: why === undefined ? reason : `${reason}: ${why}`, option: chosen?.option };
       });
     },
   },
@@ -70,8 +73,9 @@ export const CANDIDATE_RULES: readonly NegotiationRule[] = [
     apply(negotiation) {
       if (!negotiation.policy.hardenRing) return negotiation.note('the policy does not ask for it');
       if (!negotiation.input.traits.restrictedMemory) return negotiation.note('memory is not restricted');
+      const option = optionsOf('policy.hardenRing: true', negotiation.input.traits.factOptions?.restrictedMemory);
       for (const feature of [VIRTIO_F_RING_PACKED, VIRTIO_RING_F_INDIRECT_DESC])
-        negotiation.decline(feature, 'the policy wants the simplest ring where the device is not trusted');
+        negotiation.decline(feature, 'the policy wants the simplest ring where the device is not trusted', { option });
     },
   },
   {
@@ -93,7 +97,8 @@ export function closeDependencies(negotiation: Negotiation): void {
       const { feature, requires, alternative, source } = dependency;
       const needed = alternative === undefined ? [requires] : [requires, alternative];
       const names = needed.map((bit) => negotiation.name(bit)).join(' or ');
-      negotiation.decline(feature, `requires ${names} (${source})`);
+      const option = optionsOf(...new Set(needed.map((bit) => negotiation.optionOf(bit))));
+      negotiation.decline(feature, `requires ${names} (${source})`, { option });
       declined = true;
       found = true;
     }
@@ -102,12 +107,15 @@ export function closeDependencies(negotiation: Negotiation): void {
 }
 
 /** Declines the candidates for which there is a reason to. */
-function declineEach(negotiation: Negotiation, reasonFor: (feature: number) => string | undefined): void {
+function declineEach(
+  negotiation: Negotiation,
+  why: (feature: number) => (Grounds & { readonly reason: string }) | undefined,
+): void {
   let found = false;
   for (const feature of negotiation.candidates) {
-    const reason = reasonFor(feature);
-    if (reason === undefined) continue;
-    negotiation.decline(feature, reason);
+    const grounds = why(feature);
+    if (grounds === undefined) continue;
+    negotiation.decline(feature, grounds.reason, grounds);
     found = true;
   }
   if (!found) negotiation.note('nothing to decline');

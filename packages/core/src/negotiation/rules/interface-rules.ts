@@ -20,6 +20,7 @@ export const INTERFACE_RULES: readonly NegotiationRule[] = [
           'EINVAL',
           'the modern interface is used by a driver or transport that cannot accept VERSION_1',
           { driver: 'understand VERSION_1, or use the legacy interface' },
+          { option: input.unsupported?.find(({ feature }) => feature === VIRTIO_F_VERSION_1)?.option },
         );
       } else negotiation.note('modern interface with VERSION_1');
     },
@@ -34,10 +35,15 @@ export const INTERFACE_RULES: readonly NegotiationRule[] = [
       if (negotiation.input.interface !== 'legacy') negotiation.note('not the legacy interface');
       else if (negotiation.policy.allowLegacy) negotiation.note('the policy allows the legacy interface');
       else {
-        negotiation.refuse('ENODEV', 'the device is legacy, and could not tell if its access to memory were limited', {
-          device: 'have a modern interface',
-          policy: 'allowLegacy: true, where the device reaches all of memory',
-        });
+        negotiation.refuse(
+          'ENODEV',
+          'the device is legacy, and could not tell if its access to memory were limited',
+          {
+            device: 'have a modern interface',
+            policy: 'allowLegacy: true, where the device reaches all of memory',
+          },
+          { option: 'policy.allowLegacy: false' },
+        );
       }
     },
   },

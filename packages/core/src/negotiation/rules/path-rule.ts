@@ -1,6 +1,6 @@
 import { VIRTIO_F_ACCESS_PLATFORM } from '../../features/feature-bit.ts';
 import type { Negotiation, NegotiationRule } from '../negotiation.ts';
-import { restrictedAccess } from './restricted-memory-rule.ts';
+import { bouncePolicy, restrictedAccess } from './restricted-memory-rule.ts';
 
 /** The path follows from what was accepted. Platforms have no say: they state the traits. */
 export const PATH_RULE: NegotiationRule = {
@@ -14,6 +14,7 @@ export const PATH_RULE: NegotiationRule = {
         'ENODEV',
         'the device offers ACCESS_PLATFORM and it was declined; its addresses would be read in the wrong space',
         { driver: 'keep ACCESS_PLATFORM', device: 'do not offer ACCESS_PLATFORM' },
+        { option: negotiation.optionOf(VIRTIO_F_ACCESS_PLATFORM) },
       );
     } else chooseUnflagged(negotiation);
   },
@@ -27,6 +28,7 @@ function chooseMapped(negotiation: Negotiation): void {
       'EINVAL',
       'identity was claimed and the probe found a device address that is not the physical address',
       { platform: 'map one to one at offset 0, or do not call it identity' },
+      { option: traits.pathOption },
     );
   } else if (privilege === 'process-noiommu') {
     negotiation.choosePath(
@@ -47,7 +49,7 @@ function chooseUnflagged(negotiation: Negotiation): void {
   const { traits } = negotiation.input;
   if (restrictedAccess(negotiation, negotiation.accepted) === 'bounced') {
     negotiation.choosePath('bounced', 'the physical address of a shared slot, which the device takes as any other', {
-      option: bouncePolicy(negotiation),
+      option: bouncePolicy(negotiation, negotiation.accepted),
     });
   } else if (traits.mapsUnflagged !== true) {
     negotiation.choosePath(
@@ -57,15 +59,11 @@ function chooseUnflagged(negotiation: Negotiation): void {
   } else if (traits.identityVerified === true) {
     negotiation.choosePath('identity', 'the platform is consulted all the same, and gives physical addresses');
   } else {
-    negotiation.refuse('ENODEV', 'the platform is consulted all the same, and its addresses are not physical ones', {
-      device: 'offer ACCESS_PLATFORM',
-      platform: 'no IOMMU before devices that do not know of it',
-    });
+    negotiation.refuse(
+      'ENODEV',
+      'the platform is consulted all the same, and its addresses are not physical ones',
+      { device: 'offer ACCESS_PLATFORM', platform: 'no IOMMU before devices that do not know of it' },
+      { option: traits.factOptions?.mapsUnflagged },
+    );
   }
-}
-
-/** The switch of the policy that has buffers bounced for a device that does not know it. */
-function bouncePolicy({ accepted, policy }: Negotiation): string {
-  const isPromised = policy.noTranslationSatisfiesRestricted && accepted.has(policy.bits.noTranslation);
-  return `policy.${isPromised ? 'noTranslationSatisfiesRestricted' : 'allowUnflaggedBounce'}: true`;
 }

@@ -1,6 +1,6 @@
 import { VIRTIO_F_ACCESS_PLATFORM, VIRTIO_F_VERSION_1 } from '../../features/feature-bit.ts';
 import type { FeatureSet } from '../../features/feature-set.ts';
-import type { Negotiation, NegotiationRule } from '../negotiation.ts';
+import { optionsOf, type Negotiation, type NegotiationRule } from '../negotiation.ts';
 import { REFERENCES } from '../source-reference.ts';
 
 /**
@@ -28,6 +28,12 @@ export function restrictedAccess({ input, policy }: Negotiation, features: Featu
   return !policy.strict && traits.restrictedUnchecked === true ? 'unchecked' : 'refused';
 }
 
+/** The switch of the policy that has buffers bounced for a device with these features that does not know it. */
+export function bouncePolicy({ policy }: Negotiation, features: FeatureSet): string {
+  const isPromised = policy.noTranslationSatisfiesRestricted && features.has(policy.bits.noTranslation);
+  return `policy.${isPromised ? 'noTranslationSatisfiesRestricted' : 'allowUnflaggedBounce'}: true`;
+}
+
 /** The gate that Linux has in `virtio_features_ok`, ahead of its early return for legacy devices. */
 export const RESTRICTED_MEMORY_RULE: NegotiationRule = {
   name: 'restricted-memory-needs-access-platform',
@@ -39,6 +45,7 @@ export const RESTRICTED_MEMORY_RULE: NegotiationRule = {
 
 /** Refuses a device that could not get at restricted memory with these features. */
 export function passRestrictedMemory(negotiation: Negotiation, features: FeatureSet): void {
+  const { traits } = negotiation.input;
   switch (restrictedAccess(negotiation, features)) {
     case 'unrestricted':
       return negotiation.note('memory is not restricted');
@@ -60,6 +67,7 @@ export function passRestrictedMemory(negotiation: Negotiation, features: Feature
           device: 'offer ACCESS_PLATFORM',
           platform: 'share the bounce pool where device and physical address are equal',
         },
+        { option: optionsOf(traits.pathOption, bouncePolicy(negotiation, features)) },
       );
     default:
       return refuseRestricted(negotiation, features);
@@ -70,13 +78,25 @@ function refuseRestricted(negotiation: Negotiation, features: FeatureSet): void 
   const missing = [VIRTIO_F_VERSION_1, VIRTIO_F_ACCESS_PLATFORM].find((feature) => !features.has(feature))!;
   const name = negotiation.name(missing);
   const isOffered = negotiation.input.offered.has(missing);
-  const { restrictedUnchecked } = negotiation.input.traits;
-  negotiation.refuse('ENODEV', `memory is restricted, and the device must provide ${name}`, {
-    ...(isOffered ? { driver: `accept ${name}` } : { device: `offer ${name}` }),
-    ...(isOffered || missing === VIRTIO_F_VERSION_1
-      ? {}
-      : {
-          policy: `allowUnflaggedBounce: true${restrictedUnchecked === true ? ', or strict: false as in Linux' : ''}`,
-        }),
-  });
+  const { restrictedUnchecked, factOptions } = negotiation.input.traits;
+  const isByPolicy = !isOffered && missing !== VIRTIO_F_VERSION_1;
+  const strict = isByPolicy && restrictedUnchecked === true ? 'policy.strict: true' : undefined;
+  negotiation.refuse(
+    'ENODEV',
+    `memory is restricted, and the device must provide ${name}`,
+    {
+      ...(isOffered ? { driver: `accept ${name}` } : { device: `offer ${name}` }),
+      ...(isByPolicy && {
+        policy: `allowUnflaggedBounce: true${strict === undefined ? '' : ', or strict: false as in Linux'}`,
+      }),
+    },
+    {
+      option: optionsOf(
+        factOptions?.restrictedMemory,
+        negotiation.optionOf(missing),
+        isByPolicy ? 'policy.allowUnflaggedBounce: false' : undefined,
+        strict,
+      ),
+    },
+  );
 }

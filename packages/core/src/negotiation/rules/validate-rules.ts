@@ -17,7 +17,7 @@ export const VALIDATE_RULES: readonly NegotiationRule[] = [
     apply(negotiation) {
       const { accepted, input } = negotiation;
       const declined = (input.declines ?? []).filter(({ feature }) => accepted.has(feature));
-      for (const { feature, reason } of declined) negotiation.decline(feature, reason);
+      for (const { feature, reason, option } of declined) negotiation.decline(feature, reason, { option });
       if (declined.length === 0) negotiation.note('the driver half works with everything that is accepted');
     },
   },
@@ -27,7 +27,10 @@ export const VALIDATE_RULES: readonly NegotiationRule[] = [
     stage: 'validate',
     apply(negotiation) {
       const cleared = negotiation.accepted.and(negotiation.input.clears ?? FeatureSet.EMPTY);
-      for (const feature of cleared) negotiation.decline(feature, 'the driver was told to clear it');
+      for (const feature of cleared) {
+        const option = `driver.clears: [${negotiation.name(feature)}]`;
+        negotiation.decline(feature, 'the driver was told to clear it', { option });
+      }
       if (cleared.bits === 0n) negotiation.note('the driver takes nothing back');
     },
   },
@@ -46,25 +49,34 @@ export const VALIDATE_RULES: readonly NegotiationRule[] = [
     apply(negotiation) {
       const { accepted, input, policy } = negotiation;
       if (input.interface === 'modern' && !accepted.has(VIRTIO_F_VERSION_1)) {
-        return negotiation.refuse('EINVAL', 'VERSION_1 was taken back, and the modern interface needs it', {
-          driver: 'keep VERSION_1',
-        });
+        return negotiation.refuse(
+          'EINVAL',
+          'VERSION_1 was taken back, and the modern interface needs it',
+          { driver: 'keep VERSION_1' },
+          { option: negotiation.optionOf(VIRTIO_F_VERSION_1) },
+        );
       }
       const unmet = unmetDependency(accepted, input.deviceFeatures, policy.bits);
       if (unmet !== undefined) {
         const name = negotiation.name(unmet.feature);
         const needs = negotiation.name(unmet.requires);
-        negotiation.refuse('EINVAL', `${name} was left accepted without ${needs} (${unmet.source})`, {
-          platform: `a rule that declines ${needs} has to decline ${name} too`,
-        });
+        negotiation.refuse(
+          'EINVAL',
+          `${name} was left accepted without ${needs} (${unmet.source})`,
+          { platform: `a rule that declines ${needs} has to decline ${name} too` },
+          { option: negotiation.optionOf(unmet.requires) },
+        );
       } else if (isContradictory(accepted, policy.bits)) {
         negotiation.refuse('EINVAL', 'ACCESS_PLATFORM and ACCESS_PLATFORM_NO_TRANSLATION cannot both be accepted', {
           platform: 'a rule may accept only one of them',
         });
       } else if (input.privilege !== 'kernel' && accepted.has(policy.bits.identityAddress)) {
-        negotiation.refuse('EPERM', 'a process cannot promise identity: it does not control all mappings', {
-          platform: 'no rule may accept ACCESS_PLATFORM_IDENTITY_ADDRESS for a process',
-        });
+        negotiation.refuse(
+          'EPERM',
+          'a process cannot promise identity: it does not control all mappings',
+          { platform: 'no rule may accept ACCESS_PLATFORM_IDENTITY_ADDRESS for a process' },
+          { option: `driver.privilege: ${input.privilege}` },
+        );
       } else negotiation.note('everything accepted has what it requires, and nothing contradicts');
     },
   },
