@@ -165,6 +165,15 @@ describe('run --reporter', () => {
       ['error', 'faults.yaml', 1, 0],
       ['note', 'expected.yaml', 1, 1],
     ]);
+    // What, where and the next step, as the terminal begins; without an explanation the address and what walks it.
+    const [{ faults: all, explanations }] = reports().filter(({ profile }) => profile === 'faults') as [RunReport];
+    const { what, where, next } = explanations.find(({ kind }) => kind === 'fault')!;
+    const [shown, suppressed] = faults;
+    expect(shown!.message.text).toBe(`faults: ${what}. Where: ${where}. Next: ${next}`);
+    expect(shown!.properties).toMatchObject({ where, next });
+    expect(fileOf('list')).toContain(`  where   ${where}`);
+    expect(fileOf('tap')).toContain(JSON.stringify(`fault-${all[0]!.cause}: ${what}. Where: ${where}. Next: ${next}`));
+    expect(suppressed!.message.text).toMatch(/ Where: device address (0x\w+)\. Next: `explain` with --address \1 /);
   });
 
   it('github has one command for each run that failed, in one line, with its file', () => {
@@ -218,6 +227,8 @@ interface SarifLog {
         readonly ruleId: string;
         readonly ruleIndex: number;
         readonly level: string;
+        readonly message: { readonly text: string };
+        readonly properties: Readonly<Record<string, unknown>>;
         readonly suppressions?: readonly unknown[];
         readonly locations: readonly [
           {

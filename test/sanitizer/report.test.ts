@@ -60,6 +60,8 @@ describe('a run under the sanitizer', () => {
         device: 'block',
         queue: null,
         descriptor: null,
+        operation: expect.stringMatching(/^(?:read|write) of sector \d+$/),
+        request: null,
         buffer: null,
         deviceAddress: '0x3ff00000',
         mappedAt: [],
@@ -70,6 +72,27 @@ describe('a run under the sanitizer', () => {
         hint: expect.stringContaining('map before'),
       },
     ]);
+  });
+
+  it('says which request a finding is of, also one that is found while its buffer is added', async () => {
+    const path = profile('of-request.yaml', 'driver: { sanitize: true, buffers: streaming }\n');
+    const text = readFileSync(path, 'utf8').replace(/ {2}rogue.*\n/, '');
+    writeFileSync(path, `${text}failures: { wrongAddress: { nth: [50] } }\nqueue: { layout: split }\n`);
+    const { findings, explanations } = await runProfile(await loadProfile(path));
+    const [first] = findings;
+    expect(first).toMatchObject({
+      operation: expect.stringMatching(/^write of sector \d+$/),
+      request: expect.any(Number),
+      queue: 0,
+    });
+    const explained = explanations.find(({ kind }) => kind === 'finding');
+    expect(explained).toMatchObject({
+      what: first!.what,
+      where: expect.stringMatching(new RegExp(`^${first!.operation}, added as number ${first!.request}, queue 0, `)),
+      place: { operation: first!.operation },
+    });
+    const printed = await print(['run', path, '--reporter', 'list'], false);
+    expect(printed).toContain(`where   ${first!.operation}, added as number ${first!.request}`);
   });
 
   it('is as expected where the profile says how many findings there are', async () => {

@@ -175,6 +175,11 @@ export interface DmaFinding {
    * Id of the buffer in the queue: the index of its first descriptor on a split ring, the buffer id on a packed one.
    */
   readonly descriptor: number | undefined;
+  /**
+   * The number of the request that the buffer was added for, in the order in which the drivers added them to all their
+   * queues, from 1; `undefined` where it is of none, or of several.
+   */
+  readonly request: number | undefined;
   /** The memory concerned: guest-physical address, bytes, and for whom it is mapped. */
   readonly buffer:
     | {
@@ -197,12 +202,26 @@ export interface DmaFinding {
   readonly hint: string;
 }
 
+/** A buffer that a driver has added, by its id in its queue. */
+export interface AddedBuffer {
+  readonly queue: number;
+  readonly id: number;
+}
+
+/** A finding whose buffer the driver may not know yet. */
+interface UnsettledFinding {
+  readonly finding: DmaFinding;
+  readonly bufferOf: () => AddedBuffer | undefined;
+}
+
 /** The findings of a run, in order. Keeps the first {@link FindingLog.LIMIT} and counts all. */
 export class FindingLog {
   static readonly LIMIT = 256;
   readonly entries: DmaFinding[] = [];
   #count = 0;
   #listener: ((finding: DmaFinding) => void) | undefined;
+  #settled: ((finding: DmaFinding, buffer: AddedBuffer | undefined) => void) | undefined;
+  #unsettled: UnsettledFinding[] = [];
 
   get count(): number {
     return this.#count;
@@ -213,9 +232,29 @@ export class FindingLog {
     this.#listener = listener;
   }
 
-  record(finding: DmaFinding): void {
+  /**
+   * Has `listener` told of each finding from here on, in place of an earlier one, once the driver knows what its buffer
+   * is for: a finding while a buffer is being added waits until the driver calls a queue again. `buffer` is that of the
+   * finding while its id means no other one.
+   */
+  watchSettled(listener: (finding: DmaFinding, buffer: AddedBuffer | undefined) => void): void {
+    this.#settled = listener;
+  }
+
+  /**
+   * Takes a finding. `bufferOf` finds its buffer, at once or, where `isAdding`, with the next {@link settle}.
+   */
+  record(finding: DmaFinding, bufferOf: () => AddedBuffer | undefined, isAdding: boolean): void {
     this.#count++;
     if (this.entries.length < FindingLog.LIMIT) this.entries.push(finding);
     this.#listener?.(finding);
+    this.#unsettled.push({ finding, bufferOf });
+    if (!isAdding) this.settle();
+  }
+
+  /** No buffer is being added: tells of the findings that waited for that. */
+  settle(): void {
+    if (this.#unsettled.length === 0) return;
+    for (const { finding, bufferOf } of this.#unsettled.splice(0)) this.#settled?.(finding, bufferOf());
   }
 }

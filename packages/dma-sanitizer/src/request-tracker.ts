@@ -29,6 +29,7 @@ export class RequestTracker {
   added(descriptor: number, list: ScatterList): void {
     const state = this.#state;
     const addedAt = new CallStack();
+    state.noteAdded(this.#owner, descriptor);
     const segments: TrackedSegment[] = [];
     let mapped = 0;
     for (let i = 0; i < list.count; i++) {

@@ -1,7 +1,7 @@
 import type { GuestMemory } from '@virtio-platform/core/memory';
 import { ByteFlag, ByteShadow } from './byte-shadow.ts';
 import { CallStack } from './call-stack.ts';
-import { FINDING_KINDS, FindingLog, type FindingCode, type DmaFinding } from './finding.ts';
+import { FINDING_KINDS, FindingLog, type AddedBuffer, type FindingCode, type DmaFinding } from './finding.ts';
 import { MappingRegistry } from './mapping-registry.ts';
 import { NO_CHECKSUM, type QueueOwner, type TrackedMapping, type TrackedSegment } from './tracked-mapping.ts';
 
@@ -33,6 +33,13 @@ export interface FindingDetails {
   readonly isHindsight?: boolean;
 }
 
+/** The request that a finding is about. Its descriptor is not known while it is being added. */
+interface RequestOfFinding {
+  readonly owner: QueueOwner;
+  readonly request: number;
+  readonly descriptor: number | undefined;
+}
+
 const DIRECTIONS = ['bidirectional', 'to-device', 'from-device'] as const;
 
 /**
@@ -59,6 +66,9 @@ export class SanitizerState {
   isTakingBack = false;
   readonly #owners = new Map<string, QueueOwner>();
   readonly #enabled = new Set<QueueOwner>();
+  /** By queue: the newest request of each descriptor. */
+  readonly #newest = new Map<QueueOwner, Map<number, number>>();
+  #lastAdded = { id: -1, request: 0 };
   #requests = 0;
   #ids = 0;
   #lastSearch = 0;
@@ -99,6 +109,14 @@ export class SanitizerState {
 
   nextRequest(): number {
     return ++this.#requests;
+  }
+
+  /** Records the descriptor of the current request. */
+  noteAdded(owner: QueueOwner, descriptor: number): void {
+    const { request } = this;
+    const newest = this.#newest.get(owner) ?? new Map<number, number>();
+    this.#newest.set(owner, newest.set(descriptor, request));
+    this.#lastAdded = { id: descriptor, request };
   }
 
   /** Records the end of a mapping. Its bytes return to the driver, but for those that another mapping contains too. */
@@ -152,13 +170,15 @@ export class SanitizerState {
     const owner = details.owner ?? segment?.owner ?? mapping?.owner;
     const { check, hint } = FINDING_KINDS[code];
     const descriptor = details.descriptor ?? segment?.descriptor ?? mapping?.descriptor ?? -1;
-    this.findings.record({
+    const of = this.#requestOf(details);
+    const finding = {
       code,
       check,
       what,
       device: details.device ?? owner?.device ?? '',
       queue: owner?.queue,
       descriptor: descriptor < 0 ? undefined : descriptor,
+      request: of?.request,
       buffer: bufferOf(details, mapping),
       deviceAddress: details.deviceAddress ?? deviceAddressOf(segment, mapping),
       mappedAt: (details.mappedAt ?? mapping?.mappedAt)?.frames ?? [],
@@ -167,7 +187,29 @@ export class SanitizerState {
       unmappedAt: mapping?.unmappedAt?.frames ?? [],
       misusedAt: details.isHindsight === true ? [] : new CallStack().frames,
       hint,
-    });
+    };
+    this.findings.record(finding, () => of && this.#bufferOf(of), this.request > 0);
+  }
+
+  /** The request that is being added, or that the memory belongs to. A region serves many: there the bytes tell. */
+  #requestOf(details: FindingDetails): RequestOfFinding | undefined {
+    const { segment, mapping = segment?.mapping, address } = details;
+    const owner = details.owner ?? segment?.owner ?? mapping?.owner;
+    if (segment !== undefined) return segment;
+    if (this.request > 0) return owner && { owner, request: this.request, descriptor: undefined };
+    if (mapping?.kind === 'buffer' && mapping.lastRequest > 0)
+      return { owner: mapping.owner, request: mapping.lastRequest, descriptor: mapping.descriptor };
+    if (mapping === undefined || address === undefined) return undefined;
+    const user = this.mappings.segmentAt(address);
+    return user?.mapping === mapping ? user : undefined;
+  }
+
+  /** The buffer of a request, while its descriptor is that of no later one. */
+  #bufferOf({ owner, request, descriptor }: RequestOfFinding): AddedBuffer | undefined {
+    const { request: last, id: lastId } = this.#lastAdded;
+    const id = descriptor ?? (last === request ? lastId : undefined);
+    if (id === undefined || this.#newest.get(owner)?.get(id) !== request) return undefined;
+    return { queue: owner.queue, id };
   }
 }
 

@@ -146,7 +146,7 @@ async function drive(
     state.errors.note(error);
     return;
   }
-  sanitized?.watch((finding) => session.found(finding));
+  sanitized?.attach(session);
   state.negotiation = session.negotiation;
   recorded.negotiated(session.negotiation);
   const account = negotiationAccount(session.negotiation, run.platform.rules);
@@ -174,8 +174,10 @@ async function drive(
     } catch (error) {
       state.errors.note(error, session.inspect());
       step(() => session.explain(error));
+      step(() => sanitized?.settle());
     }
     step(() => {
+    step(() => sanitized?.settle());
       state.recorded = run.platform.recordedFaults?.() ?? [];
       session.explainTrouble(state.recorded);
     });

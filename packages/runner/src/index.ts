@@ -13,6 +13,7 @@ export * from './explain-profile.ts';
 export * from './feature-story.ts';
 export { describeEvent } from './failure/describe-event.ts';
 export { describeAccess } from './failure/diagnose-fault.ts';
+export { findingRequest } from './failure/explain-trouble.ts';
 export * from './failure/failure-explanation.ts';
 export * from './report/negotiation-account.ts';
 export * from './negotiation-matrix.ts';

@@ -2,14 +2,15 @@ import { ContractError, DeviceError, type DriverHalf, type Mismatch, type Worklo
 import { FaultLog, type DeviceFault } from '@virtio-platform/core/address-space';
 import type { DmaStatistics } from '@virtio-platform/core/dma';
 import type { NegotiationResult } from '@virtio-platform/core/negotiation';
-import type { DmaFinding } from '@virtio-platform/dma-sanitizer';
+import type { AddedBuffer, DmaFinding } from '@virtio-platform/dma-sanitizer';
 import { runHook, type ComposedRun } from '@virtio-platform/profile';
 import { DeviceSession, type SessionWatch } from '@virtio-platform/session';
 import { FlightRecorder } from '@virtio-platform/trace';
 import { checkDisruptions } from './disruptions.ts';
 import type { RecordedRun } from './recorded-run.ts';
-import type { RunReport, WorkloadReport } from './report/report.ts';
+import type { FindingReport, RunReport, WorkloadReport } from './report/report.ts';
 import { collectEvidence, type FailureEvidence } from './failure/failure-evidence.ts';
+import { bufferAtWork } from './failure/diagnose-fault.ts';
 import { ExplainedTrouble } from './failure/explained-trouble.ts';
 import type { FailureExplanation } from './failure/failure-explanation.ts';
 import {
@@ -27,6 +28,8 @@ import { throwMissed, UsedNotifications } from './used-notifications.ts';
 
 /** What went wrong first is explained; what follows is often its consequence. */
 const MOST_EXPLANATIONS = 4;
+/** Events in which the buffer is that the device works on. */
+const RECENT_EVENTS = 64;
 
 /** The workload of a profile over a {@link DeviceSession}, with what the profile has done to the device meanwhile. */
 export class RunSession {
@@ -124,8 +127,16 @@ export class RunSession {
     this.#explain((evidence) => explainError(error, evidence, this.#describe), MOST_EXPLANATIONS);
   }
 
+  /** What the driver asks for with a buffer; of a finding about none, what the device works on. */
+  operationOf(finding: DmaFinding, buffer: AddedBuffer | undefined): string | undefined {
+    const { request, queue } = finding;
+    const isUnknown = request === undefined && queue === undefined;
+    const at = buffer ?? (isUnknown ? bufferAtWork(this.#recorder.read(RECENT_EVENTS).events) : undefined);
+    return at && this.#describe(at.queue, at.id);
+  }
+
   /** Explains a finding of the DMA sanitizer that the profile does not expect, if it is the first one. */
-  found(finding: DmaFinding): void {
+  found(finding: FindingReport): void {
     this.#trouble.found(finding);
   }
 

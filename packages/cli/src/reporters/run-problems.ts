@@ -6,6 +6,8 @@ import {
   type ComparedPart,
   type RunReport,
 } from '@virtio-platform/runner';
+import { explanationOfFault } from './explanation-of-fault.ts';
+import { whereOfFinding } from './where-of-finding.ts';
 
 /** One thing that a run showed and that is no success. */
 export interface RunProblem {
@@ -13,6 +15,8 @@ export interface RunProblem {
   readonly rule: string;
   /** One sentence. */
   readonly message: string;
+  /** Where it happened, in words: request, queue, buffer, addresses; `null` where that is not known. */
+  readonly where: string | null;
   /** What to do next. */
   readonly hint: string | null;
   /** Where in a profile, if that is known: lines and columns from 1. */
@@ -33,38 +37,68 @@ export function runProblems(report: RunReport): RunProblem[] {
   const expected: RunProblem[] = [];
   const adder =
     (...parts: readonly ComparedPart[]) =>
-    (rule: string, message: string, hint: string | null = null, place: RunProblem['place'] = null): void => {
+    (rule: string, message: string, { where = null, hint = null, place = null }: Circumstances = {}): void => {
       const isExpected = parts.length > 0 && !parts.some((part) => differsIn(report, part));
-      (isExpected ? expected : problems).push({ rule, message, hint, place });
+      (isExpected ? expected : problems).push({ rule, message, where, hint, place });
     };
   const addFailed = adder('outcome', 'failure');
   if (failure !== null) {
     const explanation = explanations.findLast(({ kind }) => !SURVIVED.has(kind));
-    const { what = failure.message, next = failure.hint } = explanation ?? {};
-    addFailed(failure.code, what, next ?? failure.hint, placeOf(failure.plugin));
+    const { what = failure.message, where = null, next = failure.hint } = explanation ?? {};
+    addFailed(failure.code, what, { where, hint: next ?? failure.hint, place: placeOf(failure.plugin) });
   }
   const addRefused = adder('outcome', 'refusal');
   if (refusal !== null)
-    addRefused(
-      `refused-${refusal.code}`,
-      `refused ${refusal.code} by ${refusal.rule}: ${refusal.reason}`,
-      hintOf(refusal),
-    );
+    addRefused(`refused-${refusal.code}`, `refused ${refusal.code} by ${refusal.rule}: ${refusal.reason}`, {
+      where: refusal.option === null ? null : `decided by ${refusal.option}`,
+      hint: changesOf(refusal),
+    });
   const add = adder();
   const addMismatch = report.outcome === 'completed' ? adder('verified') : add;
-  for (const [i, sentence] of describeMismatches(workload.mismatches).entries())
-    addMismatch(`mismatch-${workload.mismatches.first[i]!.kind}`, sentence);
+  for (const [i, sentence] of describeMismatches(workload.mismatches).entries()) {
+    const { kind, request } = workload.mismatches.first[i]!;
+    const explained = explanations.find(({ place }) => place.request === request);
+    const { what = sentence, where = null, next: hint = null } = explained ?? {};
+    addMismatch(`mismatch-${kind}`, what, { where, hint });
+  }
   const addFault = adder('faults');
-  for (const fault of faults.slice(0, MOST)) addFault(`fault-${fault.cause}`, describeFault(fault));
+  for (const fault of faults.slice(0, MOST)) {
+    const { what = describeFault(fault), ...circumstances } = circumstancesOf(fault, explanations);
+    addFault(`fault-${fault.cause}`, what, circumstances);
+  }
   const addRecorded = adder('recorded faults');
-  for (const fault of recorded.slice(0, MOST))
-    addRecorded(`recorded-${fault.cause}`, `recorded by the IOMMU: ${describeFault(fault)}`);
+  for (const fault of recorded.slice(0, MOST)) {
+    const { what, ...circumstances } = circumstancesOf(fault, explanations);
+    addRecorded(`recorded-${fault.cause}`, what ?? `recorded by the IOMMU: ${describeFault(fault)}`, circumstances);
+  }
   const addFinding = adder('findings');
-  for (const { code, what, hint } of findings.slice(0, MOST)) addFinding(code, what, hint);
+  for (const finding of findings.slice(0, MOST)) {
+    const { code, what, hint } = finding;
+    addFinding(code, what, { where: whereOfFinding(finding), hint });
+  }
   const addLeak = adder('leaked');
   for (const { what, address, length } of leaked.first) addLeak('leak', `${length} bytes at ${address}: ${what}`);
   for (const difference of differences) if (!isShownOtherwise(difference, report)) add('difference', difference);
   return [...problems, ...expected];
+}
+
+/** What is known of a problem beside its sentence. */
+type Circumstances = Partial<Pick<RunProblem, 'where' | 'hint' | 'place'>>;
+
+/** What the explanation of a fault says; of one that has none, where it is and what shows more. */
+function circumstancesOf(
+  fault: RunReport['faults'][number],
+  explanations: RunReport['explanations'],
+): Circumstances & { readonly what?: string } {
+  const explained = explanationOfFault(fault, explanations);
+  if (explained !== undefined) {
+    const { kind, what, where, next: hint } = explained;
+    return kind === 'fault' ? { what, where, hint } : { where, hint };
+  }
+  if (fault.cause === 'device-error') return {};
+  const { address } = fault;
+  const hint = `\`explain\` with --address ${address} walks the address through the tables of the platform`;
+  return { where: `device address ${address}`, hint };
 }
 
 /** What a profile expects of a run that shows nothing in particular: the rest of the account has what came instead. */
@@ -122,8 +156,8 @@ function counted(count: number, noun: string): string[] {
   return count === 0 ? [] : [`${count.toLocaleString('en')} ${noun}${count === 1 ? '' : 's'}`];
 }
 
-/** What would have to change for a device that was refused, any one of it. */
-function hintOf({ change }: NonNullable<RunReport['refusal']>): string | null {
+/** What would have to change for a device that was refused, any one of it; `null` where that is not known. */
+export function changesOf({ change }: NonNullable<RunReport['refusal']>): string | null {
   const changes = Object.entries(change).map(([who, what]) => `${who}: ${String(what)}`);
   return changes.length === 0 ? null : changes.join('; or ');
 }

@@ -44,8 +44,10 @@ export class SarifReporter extends PrintingReporter {
     const { profile, seed, platform, machine, device, file } = run.report;
     const shown = printableData(run.report);
     const again = this.options.again(run);
+    const texts = runProblems(shown);
     return runProblems(run.report).map((problem, at) => {
       const { rule, place } = problem;
+      const printed = texts[at]!;
       if (!rules.has(rule)) rules.set(rule, rules.size);
       const { file: uri, line, column } = place ?? { file, line: 1, column: 1 };
       const physicalLocation = {
@@ -56,10 +58,10 @@ export class SarifReporter extends PrintingReporter {
         ruleId: rule,
         ruleIndex: rules.get(rule),
         level: isExpected ? 'note' : 'error',
-        message: { text: messageOf(runProblems(shown)[at]!, shown.profile) },
+        message: { text: messageOf(printed, shown.profile) },
         locations: [{ physicalLocation, logicalLocations: [{ name: profile, kind: 'run' }] }],
         ...(isExpected && { suppressions: [{ kind: 'external', justification: 'the profile expects it' }] }),
-        properties: { seed, platform, machine, device, again },
+        properties: { seed, platform, machine, device, where: printed.where, next: printed.hint, again },
       };
     });
   }
@@ -72,8 +74,13 @@ export class SarifReporter extends PrintingReporter {
   }
 }
 
-function messageOf({ message, hint }: RunProblem, run: string): string {
-  return `${run}: ${message}${hint === null ? '' : `. ${hint}`}`;
+/** What, where and the next step: what the terminal begins with. */
+function messageOf({ message, where, hint }: RunProblem, run: string): string {
+  return [
+    `${run}: ${message}`,
+    ...(where === null ? [] : [`Where: ${where}`]),
+    ...(hint === null ? [] : [`Next: ${hint}`]),
+  ].join('. ');
 }
 
 function ruleOf(id: string): SarifObject {

@@ -52,7 +52,10 @@ export class TapReporter extends PrintingReporter {
 }
 
 function problems(report: RunReport): readonly string[] {
-  return runProblems(report).map(({ rule, message }) => `${rule}: ${message}`);
+  return runProblems(report).map(({ rule, message, where, hint }) => {
+    const more = [...(where === null ? [] : [`Where: ${where}`]), ...(hint === null ? [] : [`Next: ${hint}`])];
+    return [`${rule}: ${message}`, ...more].join('. ');
+  });
 }
 
 /** JSON is YAML. */

@@ -22,6 +22,7 @@ export class SanitizedVirtqueue extends ForwardingVirtqueue {
 
   override add(list: ScatterList): number {
     const state = this.#state;
+    state.findings.settle();
     state.reportOldMappings();
     this.#requests.reportResetLeaks();
     state.request = state.nextRequest();
@@ -35,7 +36,13 @@ export class SanitizedVirtqueue extends ForwardingVirtqueue {
     }
   }
 
+  override publish(): boolean {
+    this.#state.findings.settle();
+    return super.publish();
+  }
+
   override takeUsed(batch: UsedBatch): number {
+    this.#state.findings.settle();
     this.#state.reportOldMappings();
     const count = this.#takingBack(() => super.takeUsed(batch));
     for (let i = 0; i < count; i++) this.#requests.returned(batch.ids[i]!, batch.written[i]!);

@@ -1,4 +1,10 @@
-import { describeMismatches, describeRing, type FaultReport, type RunReport } from '@virtio-platform/runner';
+import {
+  describeMismatches,
+  describeRing,
+  findingRequest,
+  type FaultReport,
+  type RunReport,
+} from '@virtio-platform/runner';
 import { explainedFailures } from './explained-failure.ts';
 
 /** The most of each kind that the page lists. */
@@ -30,21 +36,21 @@ export function problemOf(report: RunReport): RunProblem | undefined {
   if (differences.length === 0) return undefined;
   const mismatches = describeMismatches(workload.mismatches);
   const refused = refusal === null ? [] : [`The device was refused by the rule ${refusal.rule}: ${refusal.reason}`];
+  const decided = refusal?.option == null ? [] : [`decided by ${refusal.option}`];
   const failed = failure === null ? [] : [failure.message];
   const told = explained.map(({ what }) => what);
   const [what, ...others] = [...told, ...failed, ...refused, ...mismatches, ...differences];
   return {
     what: what!,
     code: failure?.code ?? refusal?.code,
-  const decided = refusal?.option == null ? [] : [`decided by ${refusal.option}`];
     where: [
+      ...decided,
       ...explained.map(({ where }) => where),
       ...placesOf(report),
       ...(failure?.rings ?? []).slice(0, 4).map(describeRing),
     ],
     also: [
       ...explained.flatMap(({ notes }) => notes),
-      ...decided,
       ...(failure?.later ?? []).map(({ message, code }) => `then: ${message} [${code}]`),
       ...new Set(others.filter((other) => other !== what)),
     ],
@@ -71,10 +77,12 @@ function placesOf({ failure, faults, recorded, findings, leaked }: RunReport): s
     ...(plugin ? [`plugin ${plugin.name}, ${plugin.file}:${plugin.line}:${plugin.column}`] : []),
     ...listed(faults, (fault) => `fault: ${describeFault(fault)}`),
     ...listed(recorded, (fault) => `recorded by the IOMMU: ${describeFault(fault)}`),
-    ...listed(findings, ({ code, what, queue, descriptor, misusedAt, mappedAt }) => {
+    ...listed(findings, (finding) => {
+      const { code, what, queue, descriptor, misusedAt, mappedAt } = finding;
+      const request = findingRequest(finding).map((word) => `, ${word}`);
       const buffer = queue === null ? '' : `, queue ${queue}${descriptor === null ? '' : `, buffer ${descriptor}`}`;
       const [frame] = [...misusedAt, ...(mappedAt ?? [])];
-      return `${code}: ${what}${buffer}${frame === undefined ? '' : `, ${frame}`}`;
+      return `${code}: ${what}${request.join('')}${buffer}${frame === undefined ? '' : `, ${frame}`}`;
     }),
     ...listed(leaked.first, ({ what, address, length }) => `leaked: ${length} bytes at ${address}: ${what}`),
   ];

@@ -79,11 +79,16 @@ export function workedOn(
   const isAccess = ({ kind, deviceAddress }: TraceEvent): boolean =>
     address !== undefined && kind === 'fault' && deviceAddress === BigInt(address);
   const at = events.findLastIndex(isAccess);
-  const before = at < 0 ? events : events.slice(0, at);
-  const last = before.findLast(({ kind }) => kind === 'pop' || kind === 'push' || kind === 'flush');
-  const ring = rings.find(({ queue }) => queue === last?.queue);
-  if (last?.kind !== 'pop' || ring === undefined) return undefined;
-  return { ring, note: `the device worked on buffer ${last.id} of queue ${last.queue} then` };
+  const buffer = bufferAtWork(at < 0 ? events : events.slice(0, at));
+  const ring = rings.find(({ queue }) => queue === buffer?.queue);
+  if (buffer === undefined || ring === undefined) return undefined;
+  return { ring, note: `the device worked on buffer ${buffer.id} of queue ${buffer.queue} then` };
+}
+
+/** The buffer that the device took last and has not given back, by the last of these events. */
+export function bufferAtWork(events: readonly TraceEvent[]): Pick<TraceEvent, 'queue' | 'id'> | undefined {
+  const last = events.findLast(({ kind }) => kind === 'pop' || kind === 'push' || kind === 'flush');
+  return last?.kind === 'pop' ? last : undefined;
 }
 
 /**

@@ -30,17 +30,19 @@ export function explainRecorded(
  * the driver half does not know yet what it is for.
  */
 export function explainFinding(finding: FindingReport, evidence: FailureEvidence): FailureExplanation {
-  const { what, queue, descriptor, buffer, deviceAddress, hint, device } = finding;
+  const { what, queue, descriptor, buffer, deviceAddress, hint, device, operation } = finding;
+  const isOfNone = finding.request === null && queue === null;
   const ring = evidence.rings.find((candidate) => candidate.queue === queue);
-  const known = { buffer: descriptor, address: buffer?.address ?? null, deviceAddress };
+  const known = { buffer: descriptor, address: buffer?.address ?? null, deviceAddress, operation };
   const place = ring === undefined ? { ...NO_PLACE, ...known, queue } : ringPlace(ring, known);
   const work = ring === undefined ? workedOn(evidence) : undefined;
   const where = [
+    ...(isOfNone ? [] : findingRequest(finding)),
     ...(ring === undefined ? [] : [describePlace(ring, place)]),
     ...(buffer === null ? [] : [`${count(buffer.length, 'byte')} at ${buffer.address}`]),
     ...(deviceAddress === null ? [] : [`device address ${deviceAddress} of the device ${device}`]),
   ];
-  const notes = work === undefined ? [] : [work.note];
+  const notes = work === undefined ? [] : [isOfNone && operation !== null ? `${work.note}, a ${operation}` : work.note];
   const diagnosis: Diagnosis = {
     what,
     where: where.join(', ') || `the driver of the device ${device}`,
@@ -49,4 +51,10 @@ export function explainFinding(finding: FindingReport, evidence: FailureEvidence
     next: hint,
   };
   return completeExplanation('finding', diagnosis, evidence, ring ?? work?.ring, () => undefined);
+}
+
+/** The request that a finding is of, in words: `write of sector 312`, `added as number 17`. */
+export function findingRequest({ operation, request }: Pick<FindingReport, 'operation' | 'request'>): string[] {
+  const number = request === null ? [] : [`added as number ${request}`];
+  return operation === null ? number : [operation, ...number];
 }

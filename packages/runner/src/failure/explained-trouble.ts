@@ -1,8 +1,7 @@
 import type { DeviceFault } from '@virtio-platform/core/address-space';
-import type { DmaFinding } from '@virtio-platform/dma-sanitizer';
 import type { ExpectSection } from '@virtio-platform/profile';
 import { reportFaults } from '../report/describe-run.ts';
-import { findingReport } from '../sanitized-run.ts';
+import type { FindingReport } from '../report/report.ts';
 import type { DescribeBuffer } from './complete-explanation.ts';
 import { describeAccess } from './diagnose-fault.ts';
 import { explainFault, explainFinding, explainRecorded } from './explain-trouble.ts';
@@ -39,9 +38,9 @@ export class ExplainedTrouble {
   }
 
   /** The DMA sanitizer found a mistake. */
-  found(finding: DmaFinding): void {
+  found(finding: FindingReport): void {
     if (this.#findings++ !== (this.#expect.findings ?? 0)) return;
-    this.#explain((evidence) => explainFinding(findingReport(finding), evidence));
+    this.#explain((evidence) => explainFinding(finding, evidence));
   }
 
   /** The workload has ended: `faults` are all of the machine, also those that it had told of. */

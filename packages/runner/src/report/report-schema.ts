@@ -49,6 +49,8 @@ const finding = z.strictObject({
   queue: count.nullable(),
   descriptor: count.nullable().describe('Id of the buffer in its queue.'),
   buffer: z.strictObject({ address, length: count, direction: text.nullable() }).nullable(),
+  operation: text.nullable().describe('What the driver asked for with the buffer: `write of sector 312`.'),
+  request: count.nullable().describe('Its number in the order in which the driver added requests, from 1.'),
   deviceAddress: address.nullable(),
   mappedAt: texts,
   addedAt: texts,

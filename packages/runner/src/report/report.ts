@@ -166,6 +166,13 @@ export interface NotificationReport {
   readonly used: UsedNotificationCounts;
   /** Available buffer notifications as the device half counts them; `null` where the machine has no device half. */
   readonly device: NotificationCounts | null;
+  /**
+   * What the driver asked for with the buffer, in the words of its device type: `write of sector 312`. Where it is not
+   * known which buffer the finding is of: what the device worked on then. `null` where neither is known.
+   */
+  readonly operation: string | null;
+  /** The number of the request in the order in which the driver added them, from 1; `null` where it is of none. */
+  readonly request: number | null;
 }
 
 /** What a workload did. */

@@ -1,6 +1,7 @@
-import { describeAccess, describeMismatches, describeRing, type RunReport } from '@virtio-platform/runner';
+import { describeMismatches, describeRing, type RunReport } from '@virtio-platform/runner';
 import type { Terminal } from '../../terminal.ts';
-import { describeFault, isShownOtherwise } from '../run-problems.ts';
+import { explanationOfFault } from '../explanation-of-fault.ts';
+import { changesOf, describeFault, isShownOtherwise } from '../run-problems.ts';
 import { describeProgram, failureLines } from './failure-lines.ts';
 import { printFindings } from './print-findings.ts';
 
@@ -25,7 +26,7 @@ export function printFailure(terminal: Terminal, report: RunReport, style: Failu
   const { red, bold, dim } = terminal.colors;
   terminal.printGap();
   terminal.printSentence(0, bold(heading(report.profile)));
-  if (report.refusal !== null) terminal.printSentence(2, `refused by ${report.refusal.rule}: ${report.refusal.reason}`);
+  if (report.refusal !== null) printRefusal(terminal, report.refusal);
   for (const line of failureLines(report, terminal)) terminal.print(line);
   printError(terminal, report);
   if (style.stack) printCause(terminal, report.failure);
@@ -40,11 +41,8 @@ export function printFailure(terminal: Terminal, report: RunReport, style: Failu
 
 /** Prints faults, leaks and findings of a run, also where they are expected. The report is printable. */
 export function printObserved(terminal: Terminal, report: RunReport, { verbose }: FailureStyle): void {
-  const told = report.explanations.flatMap(({ what, notes }) => [what, ...notes]);
-  const isTold = (fault: RunReport['faults'][number]): boolean => {
-    const access = fault.cause === 'device-error' ? (fault.detail ?? '') : describeAccess(fault);
-    return told.some((text) => access !== '' && text.includes(access));
-  };
+  const isTold = (fault: RunReport['faults'][number]): boolean =>
+    explanationOfFault(fault, report.explanations) !== undefined;
   printFaults(
     terminal,
     'fault',
@@ -64,6 +62,15 @@ export function printObserved(terminal: Terminal, report: RunReport, { verbose }
 /** A name alone in its line; one that a CI system would take for a command is no such thing. */
 function heading(name: string): string {
   return name.replace(/^(\s*)(::|##\[)/, String.raw`$1\$2`);
+/** Which rule refused the device, what of the profile decided it, and what would have to be otherwise. */
+function printRefusal(terminal: Terminal, refusal: NonNullable<RunReport['refusal']>): void {
+  const { rule, reason, code, option } = refusal;
+  terminal.printSentence(2, `refused ${code} by ${rule}: ${reason}`);
+  if (option !== null) terminal.printHanging('  option  ', option);
+  const next = changesOf(refusal);
+  if (next !== null) terminal.printHanging('  next    ', terminal.colors.dim(next));
+}
+
 }
 
 /**

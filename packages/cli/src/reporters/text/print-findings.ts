@@ -1,6 +1,7 @@
 import { displayPath } from '@virtio-platform/profile';
-import type { RunReport } from '@virtio-platform/runner';
+import { findingRequest, type RunReport } from '@virtio-platform/runner';
 import type { Terminal } from '../../terminal.ts';
+import { bufferOfFinding } from '../where-of-finding.ts';
 
 /** Findings, and frames of each stack, that people are shown; `--json` has more. */
 const MOST_FINDINGS = 5;
@@ -26,7 +27,10 @@ function printFinding(terminal: Terminal, finding: Finding, isExplained: boolean
   const what = isExplained ? '' : `${finding.what} `;
   terminal.printHanging('  ', `${red('finding')} ${bold(finding.code)} ${what}${dim(`[${finding.check}]`)}`);
   const sentence = (title: string, text: string): void => terminal.printHanging(`    ${title.padEnd(8)} `, text);
-  if (!isExplained) sentence('buffer', placeOf(finding));
+  const request = isExplained ? [] : findingRequest(finding);
+  if (request.length > 0) sentence('request', request.join(', '));
+  const buffer = bufferOfFinding(finding);
+  if (!isExplained && buffer !== '') sentence('buffer', buffer);
   const stacks = [
     ['mapped', finding.mappedAt],
     ['added', finding.addedAt],
@@ -42,18 +46,6 @@ function printFinding(terminal: Terminal, finding: Finding, isExplained: boolean
         sentence(i === 0 ? title : '', local(terminal, frame));
   }
   if (!isExplained) sentence('do', finding.hint);
-}
-
-/** The buffer, and where a device has it. */
-function placeOf({ buffer, deviceAddress, device, queue, descriptor }: Finding): string {
-  const parts = [
-    buffer && `${buffer.length} bytes at ${buffer.address}`,
-    buffer?.direction,
-    deviceAddress && `device address ${deviceAddress} of ${device}`,
-    queue !== null && `queue ${queue}`,
-    descriptor !== null && `descriptor ${descriptor}`,
-  ];
-  return parts.filter(Boolean).join(', ');
 }
 
 /** A frame with the path as the user would write it. */
