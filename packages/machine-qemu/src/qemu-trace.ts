@@ -51,16 +51,21 @@ export class QemuTrace {
    * throws: a log that is not there had no events.
    */
   tell(): void {
-    const { text, isCut } = this.#log.end();
-    let isFirst = isCut;
+    const { text, missing } = this.#log.end();
+    let isToldOfCut = missing === 0;
+    const tellOfCut = (at: number): void => {
+      if (!isToldOfCut) this.#recorder.logCut('QEMU', at, missing);
+      isToldOfCut = true;
+    };
     for (const line of text.split('\n')) {
       const event = parseTraceLine(line);
       if (event === undefined) continue;
       const at = event.wallMs - this.#zero;
-      if (isFirst) this.#recorder.external(at, 'the log of QEMU was too long: what it traced before this is missing');
-      isFirst = false;
+      tellOfCut(at);
       this.#recorder.external(at, event.text);
     }
+    // What was kept may have no event.
+    tellOfCut(performance.now());
   }
 }
 

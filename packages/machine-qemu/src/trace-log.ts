@@ -23,7 +23,8 @@ export class TraceLog {
   readonly #timer: NodeJS.Timeout;
   /** The end of what was in the file before it was emptied. */
   #before: Buffer = Buffer.alloc(0);
-  #isCut = false;
+  /** Bytes that were in the file and are not kept. */
+  #missing = 0;
 
   /** `path` is in a folder that the caller removes. {@link end} ends the timer. */
   constructor(path: string, limits: TraceLogLimits = LIMITS) {
@@ -37,17 +38,16 @@ export class TraceLog {
     this.#withFile((file) => {
       if (fstatSync(file).blocks * BLOCK <= this.#limits.onDisk) return;
       this.#before = this.#readEnd(file);
-      this.#isCut = true;
       ftruncateSync(file);
     });
   }
 
-  /** The end of the log, and whether something before it is missing. A log that is not there is empty. Never throws. */
-  end(): { readonly text: string; readonly isCut: boolean } {
+  /** The end of the log, and how many bytes before it are missing. A log that is not there is empty. Never throws. */
+  end(): { readonly text: string; readonly missing: number } {
     clearInterval(this.#timer);
     let bytes = this.#before;
     this.#withFile((file) => (bytes = this.#readEnd(file)));
-    return { text: bytes.toString('latin1'), isCut: this.#isCut };
+    return { text: bytes.toString('latin1'), missing: this.#missing };
   }
 
   /** What was kept and what came then, without the hole between them. */
@@ -58,8 +58,10 @@ export class TraceLog {
     const length = readSync(file, bytes, 0, bytes.length, size - bytes.length);
     const start = bytes.findIndex((byte) => byte !== 0);
     const written = start < 0 ? Buffer.alloc(0) : bytes.subarray(start, length);
-    if (size > kept && start === 0) this.#isCut = true;
-    return Buffer.concat([this.#before, written]).subarray(-kept);
+    const end = Buffer.concat([this.#before, written]).subarray(-kept);
+    // The program writes at its own place, so the size is of all that it wrote.
+    this.#missing = Math.max(this.#missing, size - end.length);
+    return end;
   }
 
   #withFile(use: (file: number) => void): void {

@@ -32,12 +32,12 @@ describe('TraceLog', () => {
     written((write, log) => {
       write(64);
       log.trim();
-      const { text, isCut } = log.end();
-      expect([numbers(text), isCut]).toEqual([Array.from({ length: 64 }, (_, i) => i), false]);
+      const { text, missing } = log.end();
+      expect([numbers(text), missing]).toEqual([Array.from({ length: 64 }, (_, i) => i), 0]);
     });
   });
 
-  it('is the end of one that grows, which takes little of the disk, and says that something is missing', () => {
+  it('is the end of one that grows, which takes little of the disk, and says how much is missing', () => {
     written((write, log, path) => {
       for (let round = 0; round < 40; round++) {
         write(300);
@@ -45,12 +45,22 @@ describe('TraceLog', () => {
         expect(statSync(path).blocks * 512).toBeLessThanOrEqual(24 * 1024);
       }
       write(3);
-      const { text, isCut } = log.end();
-      expect([numbers(text), isCut]).toEqual([Array.from({ length: 64 }, (_, i) => 40 * 300 + 3 - 64 + i), true]);
+      const { text, missing } = log.end();
+      const lines = 40 * 300 + 3 - 64;
+      expect([numbers(text), missing]).toEqual([Array.from({ length: 64 }, (_, i) => lines + i), lines * LINE]);
+    });
+  });
+
+  it('knows what is missing also where nothing was written after the file was emptied', () => {
+    written((write, log) => {
+      write(300);
+      log.trim();
+      const { text, missing } = log.end();
+      expect([numbers(text).length, missing]).toEqual([64, (300 - 64) * LINE]);
     });
   });
 
   it('is empty where there is none', () => {
-    expect(new TraceLog('/nowhere/trace').end()).toEqual({ text: '', isCut: false });
+    expect(new TraceLog('/nowhere/trace').end()).toEqual({ text: '', missing: 0 });
   });
 });

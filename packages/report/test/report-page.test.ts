@@ -37,6 +37,7 @@ const REPORT: ReportedRun['report'] = {
   recorded: [],
   findings: [],
   sanitizer: null,
+  logCut: null,
   differences: [],
   durationMs: 12,
 };
@@ -83,6 +84,15 @@ describe('the page', () => {
 
   it('shows the text of a profile with its lines, as text', () => {
     expect(pageOf([{}])).toContain('<pre tabindex="0">profile: disk\n\ttab: &lt;b&gt;\n</pre>');
+  });
+
+  it('says what is missing of the log of the machine, and which option decided a refusal', () => {
+    expect(pageOf([{}])).not.toContain('class="note log-cut"');
+    const logCut = { program: 'QEMU', before: 1_500_000, bytes: 3 * 2 ** 20 };
+    const refusal = { code: 'EPERM', rule: 'a-rule', reason: 'so', change: {}, option: 'platform.secure: true' };
+    const page = pageOf([{ logCut }, { outcome: 'refused', refusal, differences: ['x'] }]).replaceAll(/\s+/g, ' ');
+    expect(page).toContain('The log of QEMU was too long: its first 3 MiB, up to 1.50 s of the run, are missing');
+    expect(page).toContain('<li>decided by platform.secure: true</li>');
   });
 
   it('shows what a report explains: what, where, the bytes that differ, and what to do', () => {

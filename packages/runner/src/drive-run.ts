@@ -74,6 +74,7 @@ export async function driveRun(profile: Profile, options: DriveOptions): Promise
   }
   for (const error of (await run?.dispose()) ?? []) errors.note(error);
   recorded.end();
+  state.logCut = recorded.cut;
   try {
     if (run !== undefined) state.leaked = leaksOf(run, state.dma.leaked);
   } catch (error) {
@@ -173,11 +174,11 @@ async function drive(
       session.checkDescriptors();
     } catch (error) {
       state.errors.note(error, session.inspect());
-      step(() => session.explain(error));
       step(() => sanitized?.settle());
+      step(() => session.explain(error));
     }
-    step(() => {
     step(() => sanitized?.settle());
+    step(() => {
       state.recorded = run.platform.recordedFaults?.() ?? [];
       session.explainTrouble(state.recorded);
     });

@@ -14,6 +14,7 @@ import {
   type RecordingWatch,
 } from '@virtio-platform/trace';
 import { count } from './failure/diagnosis.ts';
+import type { LogCut } from './report/report.ts';
 
 /**
  * Milliseconds from which on a call of a plugin that returns at once is recorded. Most of them read a property in a
@@ -29,6 +30,7 @@ export class RecordedRun implements MachineRecorder {
   readonly #session: RecordingWatch;
   readonly #ends: (() => void)[];
   #run: ComposedRun | undefined;
+  #cut: LogCut | null = null;
   /** Not known before the first batch: a platform may open its pool with its first mapping. */
   #hasPool: boolean | undefined;
 
@@ -84,6 +86,17 @@ export class RecordedRun implements MachineRecorder {
 
   external(at: number, text: string): void {
     this.recorder.noteExternal(at, text);
+  }
+
+  logCut(program: string, at: number, bytes: number): void {
+    const before = Math.max(0, Math.round((at - this.recorder.startedAt) * 1000));
+    this.#cut = { program, before, bytes };
+    this.recorder.noteExternal(at, `the log of ${program} was too long: its first ${bytes} bytes are missing`);
+  }
+
+  /** Where the log of the machine's own program was cut; `null` where it was not. */
+  get cut(): LogCut | null {
+    return this.#cut;
   }
 
   /** Records a finding of the DMA sanitizer. */

@@ -47,6 +47,15 @@ beforeEach(() => {
 });
 
 describe('the events of a run', () => {
+  it('have in their report what is missing of the log of the program of the machine', async () => {
+    const machine = { use: SLOW_MACHINE, memory: '4MiB', missing: 300 };
+    const { logCut, outcome } = await runProfile(await profileOf({ machine, driver: { timeout: '100ms' } }));
+    expect(outcome).toBe('failed');
+    expect(logCut).toEqual({ program: 'slow', before: expect.any(Number), bytes: 300 });
+    expect(logCut!.before).toBeGreaterThan(90_000);
+    expect((await runProfile(await profileOf())).logCut).toBeNull();
+  });
+
   it('tell what happens in order, and end with the report', async () => {
     const run = startProfile(await profileOf());
     const told = await eventsOf(run.events);

@@ -50,6 +50,12 @@ export interface MachineRecorder {
    * `performance.now()`; events may come late, and all in the end.
    */
   external(at: number, text: string): void;
+
+  /**
+   * The log of the machine's own program was too long to be kept: its first `bytes` are missing, and with them what the
+   * program told of before `at`, which is as of {@link external}. `program` is its name, for reports.
+   */
+  logCut(program: string, at: number, bytes: number): void;
 }
 
 /** What a machine is asked to boot. */

@@ -28,7 +28,8 @@ export function runSection(run: ReportedRun, id: string, profile: string | undef
       <span class="outcome">${outcomeText(report)}</span>
       <span class="on">${onText(report)}</span>
     </summary>
-    ${summary !== '' && html`<p class="summary">${summary}</p>`} ${facts(run)} ${timelineSection(recording, id)}
+    ${summary !== '' && html`<p class="summary">${summary}</p>`} ${facts(run)} ${logNote(report)}
+    ${timelineSection(recording, id)}
     <div class="pair">${addressSection(addressMap(run), run)}${ringSection(ringViews(run), queues.size)}</div>
     ${latencySection(recording?.latency)} ${negotiationSection(run)}
     <section class="again">
@@ -50,6 +51,15 @@ export function runSection(run: ReportedRun, id: string, profile: string | undef
 export function onText({ platform, machine, device, path, queue }: RunReport): string {
   const ring = queue === null ? [] : [`${queue.layout} ${queue.size}`];
   return [`${platform} on ${machine}`, device, ...(path === null ? [] : [path]), ...ring].join(' · ');
+}
+
+function logNote({ logCut }: RunReport): Markup {
+  if (logCut === null) return html``;
+  const { program, before, bytes } = logCut;
+  return html`<p class="note log-cut">
+    The log of ${program} was too long: its first ${formatBytes(bytes)}, up to ${formatTime(before)} of the run, are
+    missing.
+  </p>`;
 }
 
 function facts({ report, recording }: ReportedRun): Markup {

@@ -40,6 +40,7 @@ export interface RunState {
   faults: readonly DeviceFault[];
   recorded: readonly DeviceFault[];
   program?: DeviceProgram | undefined;
+  logCut: RunReport['logCut'];
   /** How many of the faults and findings events have told of. */
   readonly told: { faults: number; findings: number };
 }
@@ -58,6 +59,7 @@ export function newState(coded?: (thrown: unknown, isInside?: boolean) => CodedE
     explanations: [],
     faults: [],
     recorded: [],
+    logCut: null,
     told: { faults: 0, findings: 0 },
   };
 }
@@ -155,6 +157,7 @@ export function describeRun(
     injected: state.injected,
     faults: reportFaults(state.faults),
     recorded: reportFaults(state.recorded),
+    logCut: state.logCut,
     durationMs: Math.round(durationMs),
   };
 }

@@ -7,6 +7,7 @@ import {
   type FailureReport,
   type FaultReport,
   type FindingReport,
+  type LogCut,
   type LeakReport,
   type NotificationReport,
   type RunReport,
@@ -48,9 +49,9 @@ const finding = z.strictObject({
   device: text,
   queue: count.nullable(),
   descriptor: count.nullable().describe('Id of the buffer in its queue.'),
-  buffer: z.strictObject({ address, length: count, direction: text.nullable() }).nullable(),
   operation: text.nullable().describe('What the driver asked for with the buffer: `write of sector 312`.'),
   request: count.nullable().describe('Its number in the order in which the driver added requests, from 1.'),
+  buffer: z.strictObject({ address, length: count, direction: text.nullable() }).nullable(),
   deviceAddress: address.nullable(),
   mappedAt: texts,
   addedAt: texts,
@@ -230,10 +231,10 @@ export const REPORT_SCHEMA: z.ZodType = z.strictObject({
         platform: text.optional(),
         policy: text.optional(),
       }),
+      option: text.nullable().describe('What of the profile decided it, beside the offer.'),
     })
     .nullable(),
   failure: failure.nullable(),
-      option: text.nullable().describe('What of the profile decided it, beside the offer.'),
   explanations: z.array(explanation).describe('What went wrong, in the order in which it happened; at most 4.'),
   workload,
   configuration: z.strictObject({ changes: count, seen: texts }),
@@ -253,6 +254,10 @@ export const REPORT_SCHEMA: z.ZodType = z.strictObject({
   recorded: z.array(fault).describe('What the IOMMU recorded of the device; the first 256.'),
   findings: z.array(finding).describe('Findings of the DMA sanitizer; the first 256.'),
   sanitizer: z.strictObject({ findings: count, seesDriver: z.boolean(), seesDevice: z.boolean() }).nullable(),
+  logCut: z
+    .strictObject({ program: text, before: z.number(), bytes: count } satisfies Fields<LogCut>)
+    .nullable()
+    .describe("Where the log of the machine's own program begins (microseconds since the run began), if it was cut."),
   differences: texts.describe('Where the run differs from what its profile expects; empty for a run as expected.'),
   durationMs: count,
 } satisfies Fields<RunReport>);

@@ -85,6 +85,8 @@ export interface RunReport {
     readonly seesDriver: boolean;
     readonly seesDevice: boolean;
   } | null;
+  /** Where the log of the machine's own program begins, where that was too long to be kept; `null` where all of it is. */
+  readonly logCut: LogCut | null;
   /** Where the run differs from the profile's `expect`, one sentence each. */
   readonly differences: readonly string[];
   readonly durationMs: number;
@@ -136,6 +138,16 @@ export interface FaultReport {
   readonly detail?: string;
 }
 
+/** The beginning of a log that is missing. What the program told of there is in no trace, and in no explanation. */
+export interface LogCut {
+  /** Whose log it is: `QEMU`. */
+  readonly program: string;
+  /** Microseconds since the run began at which what was kept begins. */
+  readonly before: number;
+  /** How much is missing. */
+  readonly bytes: number;
+}
+
 /** Memory that the device may still reach: `length` bytes from `address`, which is guest-physical and hexadecimal. */
 export interface LeakReport {
   readonly what: string;
@@ -154,6 +166,13 @@ export interface FindingReport extends Pick<
   readonly queue: number | null;
   /** Id of the buffer in its queue. */
   readonly descriptor: number | null;
+  /**
+   * What the driver asked for with the buffer, in the words of its device type: `write of sector 312`. Where it is not
+   * known which buffer the finding is of: what the device worked on then. `null` where neither is known.
+   */
+  readonly operation: string | null;
+  /** The number of the request in the order in which the driver added them, from 1; `null` where it is of none. */
+  readonly request: number | null;
   readonly buffer: { readonly address: string; readonly length: number; readonly direction: string | null } | null;
   readonly deviceAddress: string | null;
 }
@@ -166,13 +185,6 @@ export interface NotificationReport {
   readonly used: UsedNotificationCounts;
   /** Available buffer notifications as the device half counts them; `null` where the machine has no device half. */
   readonly device: NotificationCounts | null;
-  /**
-   * What the driver asked for with the buffer, in the words of its device type: `write of sector 312`. Where it is not
-   * known which buffer the finding is of: what the device worked on then. `null` where neither is known.
-   */
-  readonly operation: string | null;
-  /** The number of the request in the order in which the driver added them, from 1; `null` where it is of none. */
-  readonly request: number | null;
 }
 
 /** What a workload did. */

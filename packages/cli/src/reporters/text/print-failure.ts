@@ -3,6 +3,7 @@ import type { Terminal } from '../../terminal.ts';
 import { explanationOfFault } from '../explanation-of-fault.ts';
 import { changesOf, describeFault, isShownOtherwise } from '../run-problems.ts';
 import { describeProgram, failureLines } from './failure-lines.ts';
+import { describeLogCut } from './log-cut.ts';
 import { printFindings } from './print-findings.ts';
 
 /** How much of a run is shown. */
@@ -35,6 +36,8 @@ export function printFailure(terminal: Terminal, report: RunReport, style: Failu
   for (const difference of report.differences)
     if (!isShownOtherwise(difference, report)) terminal.printSentence(2, `${red('differs')} ${difference}`);
   printObserved(terminal, report, style);
+  const cut = describeLogCut(report);
+  if (cut !== undefined) terminal.printSentence(2, dim(cut));
   // In one line, however long: so it can be copied.
   if (again !== undefined) terminal.print(dim(`  again ${again}`));
 }
@@ -59,9 +62,6 @@ export function printObserved(terminal: Terminal, report: RunReport, { verbose }
   printFindings(terminal, report);
 }
 
-/** A name alone in its line; one that a CI system would take for a command is no such thing. */
-function heading(name: string): string {
-  return name.replace(/^(\s*)(::|##\[)/, String.raw`$1\$2`);
 /** Which rule refused the device, what of the profile decided it, and what would have to be otherwise. */
 function printRefusal(terminal: Terminal, refusal: NonNullable<RunReport['refusal']>): void {
   const { rule, reason, code, option } = refusal;
@@ -71,6 +71,9 @@ function printRefusal(terminal: Terminal, refusal: NonNullable<RunReport['refusa
   if (next !== null) terminal.printHanging('  next    ', terminal.colors.dim(next));
 }
 
+/** A name alone in its line; one that a CI system would take for a command is no such thing. */
+function heading(name: string): string {
+  return name.replace(/^(\s*)(::|##\[)/, String.raw`$1\$2`);
 }
 
 /**

@@ -1,6 +1,7 @@
 import { isAsExpected, type RunReport } from '@virtio-platform/runner';
 import type { Terminal } from '../../terminal.ts';
 import type { RunSummary } from '../reporter.ts';
+import { describeLogCut } from './log-cut.ts';
 import { formatDuration } from './run-line.ts';
 
 /** Prints the last lines of a command: what was not looked at or not run, and how many runs are as expected. */
@@ -11,6 +12,10 @@ export function printSummary(terminal: Terminal, { ended, notRun, earlyEnd, dura
   if (blind > 0) {
     const which = blind === 1 ? 'one run' : `${blind} runs`;
     terminal.print(dim(`\nof ${which} the sanitizer saw only the driver: the device is not in its thread`));
+  }
+  for (const report of reports) {
+    const cut = describeLogCut(report);
+    if (cut !== undefined) terminal.printSentence(0, dim(`${report.profile}: ${cut}`));
   }
   terminal.printGap();
   if (earlyEnd !== undefined) {

@@ -1,5 +1,6 @@
 import type { RunReport } from '@virtio-platform/runner';
 import { describeStatistics } from './print-summary.ts';
+import { describeLogCut } from './log-cut.ts';
 import { formatBytes } from './run-line.ts';
 
 /** All that a report says of a run that went well, in lines: `--verbose`. The report is printable. */
@@ -31,6 +32,7 @@ export function runDetails(report: RunReport, local: (path: string) => string): 
           `used ${used.received} received, ${used.missed} missed, ${used.suppressed} suppressed`,
     ],
     ['platform', describeStatistics(report)],
+    ['log', describeLogCut(report) ?? ''],
   ];
   return rows.filter(([, text]) => text !== '').map(([title, text]) => `${title.padEnd(8)}  ${text}`);
 }
