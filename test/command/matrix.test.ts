@@ -56,7 +56,10 @@ describe('virtio-platform matrix', () => {
 
   it('names the rule that decided each cell, with its source', async () => {
     const { stdout } = await commandHere(['matrix', '--rules', '--experimental']);
-    const [, number] = /^\[(\d+)\] unprivileged-never-untranslated {2}mail: Bauermann, 2019-06-27/m.exec(stdout)!;
+    const [, number] =
+      /^\[(\d+)\] unprivileged-never-untranslated, driver\.privilege: process {2}mail: Bauermann, 2019-06-27/m.exec(
+        stdout,
+      )!;
     expect(stdout).toMatch(new RegExp(`^V1 AP NT .*EPERM \\[${number}\\]`, 'm'));
     expect(stdout).toMatch(/^V1 NT +physical \+NT /m);
     const option = 'access-platform-if-offered, platform.window: { kind: ddw, mapping: linear }  virtio 1.4';

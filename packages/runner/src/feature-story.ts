@@ -77,7 +77,7 @@ export function featureStory(profile: Profile, explanation: Explanation, asked: 
   };
 }
 
-/** The option of the refusal, or of the last step; of the rule that chose the path, where that rule decided the feature. */
+/** The option of the refusal, or of the last step, or of the path where the rule that chose it decided the feature. */
 function optionOf({ choice, refusal }: Explanation, steps: FeatureStory['steps']): string | null {
   if (refusal !== null) return refusal.option;
   const hasChosen = steps.some(({ rule }) => rule === choice?.rule);

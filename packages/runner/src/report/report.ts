@@ -85,7 +85,7 @@ export interface RunReport {
     readonly seesDriver: boolean;
     readonly seesDevice: boolean;
   } | null;
-  /** Where the log of the machine's own program begins, where that was too long to be kept; `null` where all of it is. */
+  /** Where the log of the machine's own program begins, if it was too long to be kept; `null` where all of it is. */
   readonly logCut: LogCut | null;
   /** Where the run differs from the profile's `expect`, one sentence each. */
   readonly differences: readonly string[];
