@@ -1,4 +1,5 @@
 import { PLAIN, screenLines, Stepper, type Key } from '@virtio-platform/step';
+import { KIND } from '@virtio-platform/trace';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { RecordedPair } from './recorded-pair.ts';
 
@@ -124,5 +125,36 @@ describe('the screen', () => {
     const at = walk.find(0, 1, (i) => walk.recording.events[i]!.kind === 'push');
     const text = screenLines(new Stepper(walk, at).view, columns, rows, PLAIN).map((line) => line.trimEnd());
     await expect(`${text.join('\n')}\n`).toMatchFileSnapshot(`./screens/push-${columns}x${rows}.txt`);
+  });
+
+  it('has its help and its last lines whole in 80 columns', () => {
+    const ring = twoBuffers();
+    ring.recorder.record(KIND.status, -1, 1, -1, 0, 0, 0, 15);
+    ring.add(1, 1);
+    ring.queue.publish();
+    ring.add(1, 1);
+    ring.device.pop(ring.pair.chain);
+    ring.device.push(ring.pair.chain.head, 16);
+    const running = ring.walk;
+    const stepper = new Stepper(running, running.length - 1);
+    const [state] = screenLines(stepper.view, 80, 24, PLAIN).slice(-2);
+    expect(state).toMatch(/^ DRIVER_OK {3}buffers: driver 1, written 1 \(2 of 4 back\) *$/);
+    expect(screenLines(stepper.view, 120, 24, PLAIN).at(-2)).toMatch(
+      /^ ACKNOWLEDGE\|DRIVER\|FEATURES_OK\|DRIVER_OK {3}/,
+    );
+    stepper.press({ name: '?', sequence: '?' });
+    const help = screenLines(stepper.view, 80, 24, PLAIN);
+    expect(help.filter((line) => line.includes('…'))).toEqual([]);
+    expect(help.join('\n')).toContain('DEVICE ADDRESSES');
+  });
+
+  it('says of an event without a queue what it is', () => {
+    const all = new RecordedPair({});
+    all.recorder.note(KIND.negotiation, -1, 0, 'RING_PACKED declined by driver-supports: it does not support it');
+    const at = all.walk.find(0, 1, (i) => all.walk.recording.events[i]!.kind === 'negotiation');
+    const lines = screenLines(new Stepper(all.walk, at).view, 80, 30, PLAIN);
+    expect(lines.find((line) => line.includes(`>${String(at + 1).padStart(4)} `))).toContain(
+      'negotiation RING_PACKED declined',
+    );
   });
 });

@@ -62,10 +62,14 @@ function footLines(view: ScreenView, step: Step, columns: number, paint: Paint):
     .filter(([, count]) => count > 0)
     .map(([owner, count]) => `${OWNERS[owner]} ${count}`);
   const buffers = owners.length === 0 ? 'none' : owners.join(', ');
-  const state = ` ${statusText(after)}   buffers: ${buffers} (${after.returned} of ${after.added} back)`;
+  const status = columns < WIDE ? statusText(after).replace(BEFORE_DRIVER_OK, '') : statusText(after);
+  const state = ` ${status}   buffers: ${buffers} (${after.returned} of ${after.added} back)`;
   const keys = following === null ? KEYS : `following #${following}: b ends it  ${KEYS}`;
   return [paint.dim(fit(state, columns)), fit(` ${message === null ? keys : printable(message)}`, columns)];
 }
+
+/** The bits that a device with DRIVER_OK has too. */
+const BEFORE_DRIVER_OK = /^ACKNOWLEDGE\|DRIVER\|FEATURES_OK\|(?=DRIVER_OK)/;
 
 const KEYS = 'right/left step  PgUp/PgDn ten  g/G ends  / search  b follow  ? help  q quit';
 
