@@ -33,6 +33,16 @@ describe('conform', () => {
     expect(stdout).toContain('block/flush  MUST 5.2.6');
   });
 
+  it('takes a shipped profile by its name, and says which where a name is that of several', async () => {
+    const { status, stdout } = await commandHere(['conform', 'block-4k', '--list', '--filter', 'block/flush']);
+    expect([status, stdout]).toEqual([0, expect.stringContaining('block/flush  MUST 5.2.6')]);
+    const several = await commandHere(['conform', 'vfio', '--list']);
+    expect([several.status, several.stderr]).toEqual([2, expect.stringContaining('one is wanted: vfio/after-unmap, ')]);
+    const served = await commandHere(['serve', 'vfio', '--socket', '/nowhere/socket']);
+    expect([served.status, served.stderr]).toEqual([2, expect.stringContaining('one is wanted: vfio/after-unmap, ')]);
+    expect((await commandHere(['conform', 'block-4', '--list'])).stderr).toContain('block-4k');
+  });
+
   it('refuses what names no case, no device, or no profile', async () => {
     const noCase = await commandHere(['conform', PROFILE, '--filter', 'no-such-case']);
     expect([noCase.status, noCase.stderr]).toEqual([2, expect.stringContaining('no case matches no-such-case')]);

@@ -290,7 +290,7 @@ export async function runCommandLine(
   program
     .command('conform')
     .description('tries a device: does it do what the specification says, and what does a hostile driver do to it?')
-    .argument('[profile]', 'YAML file: the device of this profile; or, behind --, a command')
+    .argument('[profile]', 'YAML file, or name of a shipped profile: its device; or, behind --, a command')
     .argument('[words...]', 'behind --: a vhost-user back-end to start; {socket} stands for its socket')
     .option('--socket <path>', 'a vhost-user back-end that listens at this socket')
     .option('--pci <address>', 'a virtio device that is bound to vfio-pci: 0000:00:03.0')

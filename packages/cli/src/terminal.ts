@@ -1,3 +1,4 @@
+import { stripVTControlCharacters } from 'node:util';
 import { printable } from '@virtio-platform/core/errors';
 import type { KeyInput, ScreenOutput } from '@virtio-platform/step';
 import pc from 'picocolors';
@@ -85,7 +86,7 @@ export class Terminal {
    * first word, or two blanks in where there is no prefix.
    */
   printHanging(prefix: string, text: string): void {
-    const indent = prefix === '' ? 2 : prefix.length;
+    const indent = prefix === '' ? 2 : stripVTControlCharacters(prefix).length;
     const isWide = this.columns >= LEAST_COLUMNS && this.columns < Infinity;
     const [first = '', ...others] = isWide ? wrapAnsi(text, this.columns - indent - 1).split('\n') : [text];
     this.print([prefix + first, ...others.map((line) => ' '.repeat(indent) + line)].join('\n'));

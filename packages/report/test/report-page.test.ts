@@ -86,6 +86,14 @@ describe('the page', () => {
     expect(pageOf([{}])).toContain('<pre tabindex="0">profile: disk\n\ttab: &lt;b&gt;\n</pre>');
   });
 
+  it('says once what a run showed: not again that it was not expected', () => {
+    const faults = [{ address: '0x1000', length: 8, access: 'read', cause: 'not-mapped' }];
+    const page = pageOf([{ faults, differences: ['faults: expected 0, was 1', 'path: expected linear, was bounced'] }]);
+    expect(page).toContain('path: expected linear, was bounced');
+    expect(page).not.toContain('faults: expected 0, was 1');
+    expect(pageOf([{ differences: ['faults: expected 0, was 1'], faults }])).toContain('faults: expected 0, was 1');
+  });
+
   it('says what is missing of the log of the machine, and which option decided a refusal', () => {
     expect(pageOf([{}])).not.toContain('class="note log-cut"');
     const logCut = { program: 'QEMU', before: 1_500_000, bytes: 3 * 2 ** 20 };

@@ -20,6 +20,7 @@ export * from './negotiation-matrix.ts';
 export * from './report/report.ts';
 export * from './report/report-schema.ts';
 export * from './report/ring-report.ts';
+export { isShownOtherwise } from './report/shown-otherwise.ts';
 export * from './profile-run.ts';
 export * from './run-events.ts';
 export * from './run-loop.ts';

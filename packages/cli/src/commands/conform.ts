@@ -39,6 +39,7 @@ import { mergedCases, partOf, runShards, shardError, tellParent, type Shard } fr
 import { casesText, ConformPrinter } from '../conform/conform-printer.ts';
 import { ExitStatus } from '../exit-status.ts';
 import { pluginBases } from '../plugin-bases.ts';
+import { oneProfilePath } from '../run/profile-sources.ts';
 import { printableData, type Terminal } from '../terminal.ts';
 
 /** The options of `conform`. */
@@ -216,10 +217,10 @@ function clausesFor(profile: Profile): readonly Clause[] {
   ];
 }
 
-/** Paths that the user wrote start at the folder of the user. */
+/** Paths that the user wrote start at the folder of the user; a profile may be a shipped one, by its name. */
 function located(terminal: Terminal, target: ConformTarget): ConformTarget {
-  if (target.kind !== 'profile' && target.kind !== 'socket') return target;
-  return { ...target, path: resolve(terminal.cwd, target.path) };
+  if (target.kind === 'profile') return { ...target, path: oneProfilePath(target.path, terminal.cwd) };
+  return target.kind === 'socket' ? { ...target, path: resolve(terminal.cwd, target.path) } : target;
 }
 
 function chooseCases(profile: Profile, filter: string | undefined, random: RandomOptions): TrialPlan {

@@ -177,7 +177,8 @@ function printDiscovery(
     const details = Object.entries(device.details).map(([name, value]) => `${name} ${value}`);
     const isReady = missing.length + device.missing.length === 0;
     const mark = isReady ? green('ready  ') : yellow('missing');
-    terminal.printHanging(indent, `${device.name.padEnd(width)}  ${mark}  ${[device.what, ...details].join(', ')}`);
+    const lines = [device.what, ...details].join(', ');
+    terminal.printHanging(`${indent}${device.name.padEnd(width)}  ${mark}  `, lines);
     for (const { what, fix } of wanted(device.missing)) terminal.printHanging(`${indent}  `, yellow(`${what}: ${fix}`));
   }
 }

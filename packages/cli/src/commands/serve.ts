@@ -7,7 +7,7 @@ import { ExitStatus, worstStatus } from '../exit-status.ts';
 import type { Interruption } from '../interruption.ts';
 import { isolate } from '../isolate.ts';
 import { printError } from '../print-error.ts';
-import { profilePaths } from '../run/profile-sources.ts';
+import { oneProfilePath } from '../run/profile-sources.ts';
 import { ServePage } from '../serve/serve-page.ts';
 import { ServeRecording } from '../serve/serve-recording.ts';
 import { serveEventJson, ServePrinter } from '../serve/serve-printer.ts';
@@ -42,8 +42,7 @@ export async function serveCommand(
   file: string,
   { socket, strict, poll, trace, report, once, json, set, plugins, interruption }: ServeCommandOptions,
 ): Promise<ExitStatus> {
-  const checked = [];
-  for (const path of profilePaths(file, terminal.cwd)) checked.push(...(await checkRuns(path, { ...plugins, set })));
+  const checked = await checkRuns(oneProfilePath(file, terminal.cwd), { ...plugins, set });
   const errors = distinctErrors(checked.slice(0, 1));
   if (errors.length > 0) return errors.map((error) => printError(terminal, error, json)).reduce(worstStatus);
   const profile = checked[0]?.profile;

@@ -28,8 +28,9 @@ export function conformPage({ device, cases, coverage }: ConformReport, options:
     startedAt,
     target: { id: 'cases', words: 'To the cases' },
     content: html`<p class="summary">
-        ${device.type} device in ${device.machine}${backEnd}: ${device.queues} queues of up to ${device.maxQueueSize}
-        entries; offers ${device.offered.join(', ')}
+        ${device.type} device in ${device.machine}${backEnd}: ${device.queues}
+        ${device.queues === 1 ? 'queue' : 'queues'} of up to ${device.maxQueueSize} entries; offers
+        ${device.offered.join(', ')}
       </p>
       ${
         failed.length > 0 &&
@@ -43,6 +44,7 @@ export function conformPage({ device, cases, coverage }: ConformReport, options:
         ${table(
           ['verdict', 'case', 'clause', 'what it tries', 'seen'],
           cases.map((each) => ({ cells: cellsOf(each), isUnexpected: isFailure(each) })),
+          'index cases',
         )}
       </section>
       <section id="coverage" aria-labelledby="coverage-title">
@@ -87,9 +89,10 @@ interface Row {
   readonly isUnexpected: boolean;
 }
 
-function table(head: readonly string[], rows: readonly Row[]): Markup {
+/** `kind` is its class: a narrow screen has the `cases` below each other. */
+function table(head: readonly string[], rows: readonly Row[], kind = 'index'): Markup {
   return html`<div class="scroll">
-    <table class="index">
+    <table class="${kind}">
       <thead>
         <tr>
           ${head.map((word) => html`<th scope="col">${word}</th>`)}

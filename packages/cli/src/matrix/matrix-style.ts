@@ -2,12 +2,12 @@
 export const MATRIX_STYLE = `
 :root { color-scheme: light dark; --accepted: light-dark(#e3f4e6, #16361f); --refused: light-dark(#fbe4e2, #43191a);
   --changed: light-dark(#a35a00, #f0a848); --line: light-dark(#c8ccd2, #3d434b); --page: light-dark(#fff, #14171a); --faint: light-dark(#5a626c, #9aa4af); }
-body { font: 15px/1.45 system-ui, sans-serif; margin: 1.5rem; background: var(--page); }
-h1 { font-size: 1.4rem; margin: 0 0 .5rem; }
+body { font: 15px/22px system-ui, sans-serif; margin: 1.5rem; background: var(--page); }
+h1 { font-size: 1.4rem; line-height: 1.3; margin: 0 0 .5rem; }
 h2 { font-size: 1.1rem; margin: 1.5rem 0 .5rem; }
 a { color: inherit; }
 th a { color: var(--faint); text-decoration: none; }
-sup { color: var(--faint); margin-left: .3rem; }
+sup { color: var(--faint); margin-left: .3rem; line-height: 0; }
 ol { max-width: 100ch; }
 p { max-width: 80ch; color: var(--faint); margin: 0 0 1rem; }
 form { display: flex; flex-wrap: wrap; gap: 1rem; align-items: baseline; margin-bottom: 1rem; }

@@ -3,6 +3,7 @@ import {
   describeMismatches,
   differsIn,
   isAsExpected,
+  isShownOtherwise,
   type ComparedPart,
   type RunReport,
 } from '@virtio-platform/runner';
@@ -99,21 +100,6 @@ function circumstancesOf(
   const { address } = fault;
   const hint = `\`explain\` with --address ${address} walks the address through the tables of the platform`;
   return { where: `device address ${address}`, hint };
-}
-
-/** What a profile expects of a run that shows nothing in particular: the rest of the account has what came instead. */
-const NOTHING_EXPECTED: readonly (readonly [difference: RegExp, isShown: (report: RunReport) => boolean])[] = [
-  [/^outcome: expected completed, /, ({ failure, refusal }) => failure !== null || refusal !== null],
-  [/^faults: expected 0, /, ({ faults }) => faults.length > 0],
-  [/^recorded faults: expected 0, /, ({ recorded }) => recorded.length > 0],
-  [/^findings: expected 0, /, ({ findings }) => findings.length > 0],
-  [/^leaked: expected 0, /, ({ leaked }) => leaked.first.length > 0],
-  [/^verified: expected true, /, ({ workload }) => workload.mismatches.first.length > 0],
-];
-
-/** Whether a difference only states that there was, unexpectedly, what the account of the run shows anyway. */
-export function isShownOtherwise(difference: string, report: RunReport): boolean {
-  return NOTHING_EXPECTED.some(([pattern, isShown]) => pattern.test(difference) && isShown(report));
 }
 
 /** What a run goes on after: an explanation of it is not of what ended the run. */

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { basename, resolve } from 'node:path';
 import { closest, ProfileError, type ProfileSource } from '@virtio-platform/profile';
 import { shippedByName, shippedNames } from '../shipped-profiles.ts';
 
@@ -63,6 +63,17 @@ export function profilePaths(word: string, cwd: string): readonly string[] {
   // What has an ending, or says where it is, is a path: loading it says what is wrong with that.
   if (exists || /\.ya?ml$|^[./~]|\n/.test(word)) return [path];
   throw notFound(path, 'is neither a file nor a shipped profile', closest(word, shippedNames()));
+}
+
+/**
+ * The absolute path of the one profile that a word names. Throws as {@link ProfileWords.of}, and for a folder of shipped
+ * profiles, whose profiles it names.
+ */
+export function oneProfilePath(word: string, cwd: string): string {
+  const paths = profilePaths(word, cwd);
+  if (paths.length === 1) return paths[0]!;
+  const names = paths.map((path) => `${word}/${basename(path, '.yaml')}`);
+  throw notFound(resolve(cwd, word), `names ${names.length} profiles, and one is wanted: ${names.join(', ')}`);
 }
 
 function notFound(file: string, message: string, suggestion?: string, code = 'ERR_PROFILE_NOT_FOUND'): ProfileError {

@@ -2,6 +2,7 @@ import {
   describeMismatches,
   describeRing,
   findingRequest,
+  isShownOtherwise,
   type FaultReport,
   type RunReport,
 } from '@virtio-platform/runner';
@@ -34,14 +35,15 @@ export function problemOf(report: RunReport): RunProblem | undefined {
   const { failure, refusal, workload, differences } = report;
   const explained = explainedFailures(report);
   if (differences.length === 0) return undefined;
-  const mismatches = describeMismatches(workload.mismatches);
+  const mismatches = describeMismatches(otherMismatches(report));
   const refused = refusal === null ? [] : [`The device was refused by the rule ${refusal.rule}: ${refusal.reason}`];
   const decided = refusal?.option == null ? [] : [`decided by ${refusal.option}`];
   const failed = failure === null ? [] : [failure.message];
   const told = explained.map(({ what }) => what);
-  const [what, ...others] = [...told, ...failed, ...refused, ...mismatches, ...differences];
+  const others = differences.filter((difference) => !isShownOtherwise(difference, report));
+  const [what = differences[0]!, ...also] = [...told, ...failed, ...refused, ...mismatches, ...others];
   return {
-    what: what!,
+    what,
     code: failure?.code ?? refusal?.code,
     where: [
       ...decided,
@@ -52,7 +54,7 @@ export function problemOf(report: RunReport): RunProblem | undefined {
     also: [
       ...explained.flatMap(({ notes }) => notes),
       ...(failure?.later ?? []).map(({ message, code }) => `then: ${message} [${code}]`),
-      ...new Set(others.filter((other) => other !== what)),
+      ...new Set(also.filter((other) => other !== what)),
     ],
     next: explained[0]?.next ?? failure?.hint ?? changeOf(refusal) ?? undefined,
     bytes: workload.mismatches.first.flatMap(({ what: place, difference }) =>
@@ -63,6 +65,13 @@ export function problemOf(report: RunReport): RunProblem | undefined {
     output: failure?.program?.stderrTail || undefined,
     stack: failure?.cause?.stack ?? [],
   };
+}
+
+/** The mismatches that are not explained. */
+function otherMismatches({ workload, explanations }: RunReport): RunReport['workload']['mismatches'] {
+  const explained = new Set(explanations.map(({ place }) => place.request));
+  const { mismatches } = workload;
+  return { ...mismatches, first: mismatches.first.filter(({ request }) => !explained.has(request)) };
 }
 
 /** A refused access in words. */

@@ -1,7 +1,7 @@
-import { describeMismatches, describeRing, type RunReport } from '@virtio-platform/runner';
+import { describeMismatches, describeRing, isShownOtherwise, type RunReport } from '@virtio-platform/runner';
 import type { Terminal } from '../../terminal.ts';
 import { explanationOfFault } from '../explanation-of-fault.ts';
-import { changesOf, describeFault, isShownOtherwise } from '../run-problems.ts';
+import { changesOf, describeFault } from '../run-problems.ts';
 import { describeProgram, failureLines } from './failure-lines.ts';
 import { describeLogCut } from './log-cut.ts';
 import { printFindings } from './print-findings.ts';
