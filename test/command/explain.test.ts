@@ -188,7 +188,18 @@ describe('explain --feature', () => {
     expect(story.outcome).toBe('unused');
   });
 
+  it.each([
+    ['--address', '0x1000', '--feature', 'ACCESS_PLATFORM'],
+    ['--address', '0x1000', '--quote'],
+    ['--all', '--quote'],
+    ['--all', '--feature', 'ACCESS_PLATFORM'],
+  ])('leaves none of its options out without a word: %s %s %s', async (...words) => {
+    const { status, stdout, stderr } = await commandHere(['explain', LINEAR, ...words]);
+    expect([status, stdout, stderr]).toEqual([2, '', expect.stringContaining('cannot be used with option')]);
+  });
+
   it('suggests a name for one that means nothing', async () => {
+    expect((await commandHere(['explain', LINEAR, '--feature', '33'])).stderr).toContain('BIT_40');
     const { status, stderr } = await commandHere(['explain', LINEAR, '--feature', 'RING_PACKD']);
     expect(status).toBe(2);
     expect(stderr).toMatch(/no feature RING_PACKD \[ERR_EXPLAIN_UNKNOWN\]\n +did you mean RING_PACKED\?/);

@@ -230,9 +230,19 @@ export async function runCommandLine(
       '<what...>',
       'YAML files, names of shipped profiles, - for the standard input; codes (ERR_…, DMA-…); keys (platform.window.kind)',
     )
-    .option('--all', 'every rule in order, also those that only looked')
+    .addOption(
+      new Option('--all', 'every rule in order, also those that only looked').conflicts([
+        'feature',
+        'address',
+        'quote',
+      ]),
+    )
     .option('--feature <name>', 'the whole story of one feature')
-    .addOption(new Option('--address <address>', 'where an address leads, both ways').argParser(parseAddress))
+    .addOption(
+      new Option('--address <address>', 'where an address leads, both ways')
+        .argParser(parseAddress)
+        .conflicts(['feature', 'quote']),
+    )
     .option('--quote', 'a block of plain text for a mail, with Message-ID, clause and commit')
     .option('--json', 'prints an array')
     .option(...NO_PLUGINS_OUTSIDE)

@@ -35,6 +35,8 @@ export interface ExplainOptions {
   readonly quote?: boolean;
 }
 
+const KNOWN_FEATURES = '`explain PROFILE --all` shows what the device offers; a bit without a name is BIT_40';
+
 /** What `explain` says of one run of a profile. */
 type RunAnswer =
   | { readonly kind: 'profile'; readonly explanation: CommandExplanation }
@@ -102,7 +104,7 @@ async function answerOf(profile: Profile, options: ExplainOptions, plugins: Reso
     const story = featureStory(profile, explained, feature);
     if (story !== undefined) return { kind: 'feature', story };
     const meant = closest(feature, featureNamesOf(profile));
-    throw unknown(`a ${profile.device.type.name} device has no feature ${feature}`, meant);
+    throw unknown(`a ${profile.device.type.name} device has no feature ${feature}`, meant, KNOWN_FEATURES);
   }
   const { machine } = await checkPlugins(profile, plugins);
   const explanation = { ...explained, machine: machine.plugin.name, negotiatedOn: explained.machine };

@@ -50,8 +50,8 @@ const KNOWN =
   'give a profile, a code such as ERR_QUEUE_BROKEN, DMA-OVERLAP or DRV-CHAIN-LOOP, or a key such as platform.window.kind; ' +
   'a feature is explained for a profile, `explain PROFILE --feature ACCESS_PLATFORM`';
 
-/** The error for a word that `explain` does not know. */
-export function unknown(message: string, meant: string | undefined): CodedError {
-  const hint = meant === undefined ? KNOWN : `did you mean ${meant}?`;
+/** The error for a word that `explain` does not know; `known` says what it would, where nothing is close. */
+export function unknown(message: string, meant: string | undefined, known: string = KNOWN): CodedError {
+  const hint = meant === undefined ? known : `did you mean ${meant}?`;
   return new CodedError('ERR_EXPLAIN_UNKNOWN', message, { hint });
 }
