@@ -26,7 +26,7 @@ const BUGS: readonly (readonly [bug: string, line: RegExp])[] = [
   ['never-answers', /GET_CONFIG: no answer in 500 ms/],
   ['refuses-the-memory-table', /the vhost-user back-end answers 1 to SET_MEM_TABLE/],
   ['capacity-zero', /the device has 0 bytes, less than one block of the workload/],
-  ['no-version-1', /refused by modern-needs-version-1: .* does not offer VERSION_1/],
+  ['no-version-1', /refused EINVAL by modern-needs-version-1: .* does not offer VERSION_1/],
   ['exits-at-once', /ended with status 1 before it listened; it printed: cannot open the disk: permission denied/],
 ];
 
