@@ -222,6 +222,11 @@ static uint8_t *flight(uint32_t head) {
   return inflight == NULL || at + 16 > inflight_bytes ? NULL : inflight + at;
 }
 
+/* No bug: a buffer takes a while, in which the front-end may have gone. */
+static void take_time(void) {
+  if (is("takes-its-time")) usleep(8000);
+}
+
 static int run_split(struct queue *q) {
   static uint8_t *d, *a, *u;
   if (d == NULL || a == NULL || u == NULL || !translates() || !is("iotlb-keeps-its-ring")) {
@@ -270,6 +275,7 @@ static int run_split(struct queue *q) {
       if (is_last) break;
       at = e->next;
     }
+    take_time();
     q->avail++;
     for (int times = is("resubmits-twice") && flight(head) != NULL ? 2 : 1; times > 0; times--) {
       memcpy(u + 4 + 8 * (q->used_index % q->size), &id, 4);
@@ -325,6 +331,7 @@ static int run_packed(struct queue *q) {
       advance(q, &q->avail, &q->avail_wrap);
       if (!(own & F_NEXT)) break;
     }
+    take_time();
     struct entry *e = &d[q->used_index];
     e->id = id;
     e->length = written;

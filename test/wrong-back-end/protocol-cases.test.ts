@@ -74,6 +74,14 @@ describe.skipIf(!canCompile)(`a vhost-user back-end with one bug of the protocol
     expect(IDS.filter((id) => !found.has(id))).toEqual([]);
   });
 
+  it('passes where it finds late that a connection ended, with buffers that it then serves', async () => {
+    const wanted = /reconnect-(with-buffers|while-running)|new-connection-is-new/;
+    const results = await tryBug('takes-its-time', (id) => wanted.test(id), 2000);
+    expect(results.map(({ id, verdict, seen }) => `${verdict} ${id} ${seen}`.trim())).toEqual(
+      IDS.filter((id) => wanted.test(id)).map((id) => `pass ${id}`),
+    );
+  });
+
   it('names cases that there are', () => {
     const unknown = Object.values(PROTOCOL_BUGS).flatMap((entries) =>
       entries.filter((entry) => idsOf(entry).length === 0),

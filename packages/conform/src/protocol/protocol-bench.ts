@@ -332,8 +332,12 @@ export class ProtocolBench extends CaseVerdicts {
     return this.memory.watched.allocate(name, bytes, alignment);
   }
 
-  /** Takes back all buffers: the back-end has none of the rings any more. */
+  /**
+   * Takes back all buffers: the back-end has none of the rings any more. It answers on the new connection first: until
+   * then it may still be busy with the one before, of which it does not know that it ended.
+   */
   renewMemory(): void {
+    this.synchronise();
     this.memory.watched.renew();
     this.#requests = new RenewedBench(this);
   }
