@@ -75,6 +75,7 @@ export class CaseBench extends CaseVerdicts implements ConformBench {
   readonly transport: Transport;
   readonly nowhere: readonly (readonly [number, number])[];
   readonly #subject: BootedSubject;
+  readonly #isHostile: boolean;
   readonly #rings = new Map<number, RawRing>();
   #accepted = FeatureSet.EMPTY;
   #notifications = 0;
@@ -82,9 +83,11 @@ export class CaseBench extends CaseVerdicts implements ConformBench {
   #source: NotificationSource | undefined;
   #breathedAt = performance.now();
 
-  constructor(subject: BootedSubject, layout: QueueLayout) {
+  /** What a hostile driver lent is not taken back: it may have lent it twice. */
+  constructor(subject: BootedSubject, layout: QueueLayout, isHostile = false) {
     super();
     this.#subject = subject;
+    this.#isHostile = isHostile;
     this.device = subject.offered;
     this.featureTable = subject.type.features;
     this.configTable = subject.type.config;
@@ -160,6 +163,7 @@ export class CaseBench extends CaseVerdicts implements ConformBench {
 
   renewRing(queue: number, size?: number): ConformRing {
     const { size: before, layout } = this.ring(queue);
+    this.#rings.get(queue)?.end();
     const ring = this.#openRing(queue, Math.min(size ?? before, this.transport.maxQueueSize(queue)), layout);
     this.transport.enableQueue(queue, ring.addresses);
     this.#source?.enabled(queue);
@@ -187,7 +191,7 @@ export class CaseBench extends CaseVerdicts implements ConformBench {
   }
 
   lend({ address, length }: BenchBuffer): void {
-    this.#subject.memory.mayWrite(address, length);
+    this.#subject.memory.giveAway(address, length);
   }
 
   layOutRequest(request: GoodRequest, framing?: Framing): LaidOutRequest {
@@ -275,9 +279,18 @@ export class CaseBench extends CaseVerdicts implements ConformBench {
     return (readDeviceStatus(this.transport) & DeviceStatus.NeedsReset) !== 0;
   }
 
+  /** Fails where the device asked for memory that it was not given, since there were so many refusals. */
+  checkAccesses(refusals: number): void {
+    // A device in another thread tells of them here.
+    this.#wait(0);
+    const refused = this.#subject.refusedSince(refusals);
+    if (refused !== undefined) throw refused;
+  }
+
   async #reset(milliseconds: number): Promise<void> {
     await setImmediate();
     resetDevice(this.transport, milliseconds);
+    for (const ring of this.#rings.values()) ring.end();
     this.#rings.clear();
     this.drain();
   }
@@ -296,6 +309,7 @@ export class CaseBench extends CaseVerdicts implements ConformBench {
       inOrder: this.#accepted.has(VIRTIO_F_IN_ORDER),
       wholeUsedElements: transport.wholeUsedElements === true,
       unmarkedLengths: transport.unmarkedLengths === true,
+      takesBack: !this.#isHostile,
       notify: (queue, next) => transport.notify(queue, next),
       until: (what, isDone, milliseconds) => this.until(what, isDone, milliseconds),
     };

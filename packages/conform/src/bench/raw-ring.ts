@@ -27,6 +27,8 @@ export interface RingSetting {
   readonly wholeUsedElements: boolean;
   /** `Transport.unmarkedLengths`: one case says so of the device, and no other one fails for it. */
   readonly unmarkedLengths?: boolean;
+  /** Whether the device may write no more to a buffer that it returned: not where a driver lends memory twice. */
+  readonly takesBack?: boolean;
   readonly notify: (queue: number, next: number) => void;
   readonly until: (what: string, isDone: () => boolean, milliseconds?: number) => Promise<void>;
 }
@@ -44,6 +46,8 @@ interface Outstanding {
   /** Descriptors of a split ring; as many slots of a packed one. */
   readonly descriptors: readonly number[];
   readonly writableBytes: number;
+  /** Where the runs of them begin. */
+  readonly writable: readonly number[];
 }
 
 /** What both layouts have in common: areas, raw access, buffers that the device has. */
@@ -119,7 +123,10 @@ export abstract class RawRing implements ConformRing {
     // A used entry of a batch stands for all before it, which were filled (2.7.9, 2.8.8).
     const first = this.setting.inOrder ? 0 : at;
     const returned = this.#outstanding.splice(first, at - first + 1);
-    for (const { descriptors } of returned) this.#free.push(...descriptors);
+    for (const { descriptors, writable } of returned) {
+      this.#free.push(...descriptors);
+      if (this.setting.takesBack === true) for (const address of writable) this.memory.takeBack(address);
+    }
     const whole = returned.slice(0, -1).map(({ id, writableBytes }) => ({ id, length: writableBytes, flags: 0 }));
     this.#batch.push(...whole, entry);
     return this.#batch.shift();
@@ -130,6 +137,14 @@ export abstract class RawRing implements ConformRing {
     const what = `return a buffer of queue ${this.index}`;
     await this.setting.until(what, () => (returned = this.take()) !== undefined, milliseconds);
     return returned!;
+  }
+
+  /** The device was reset, or this queue: it may write no more to the ring, and to no buffer that it had. */
+  end(): void {
+    if (this.setting.takesBack !== true) return;
+    for (const { writable } of this.#outstanding) for (const address of writable) this.memory.takeBack(address);
+    this.memory.takeBack(this.deviceArea.address);
+    if (this.layout === 'packed') this.memory.takeBack(this.descriptorArea.address);
   }
 
   describe(index: number, descriptor: RawDescriptor): void {
@@ -166,12 +181,15 @@ export abstract class RawRing implements ConformRing {
   /** A buffer was described. */
   protected given(id: number, descriptors: readonly number[], segments: readonly BenchSegment[]): void {
     let writableBytes = 0;
+    const writable: number[] = [];
     for (const { buffer, offset = 0, length = buffer.length - offset, isWritable } of segments) {
       if (isWritable !== true) continue;
       writableBytes += length;
-      this.memory.mayWrite(buffer.address + offset, length);
+      if (length === 0) continue;
+      this.memory.lend(buffer.address + offset, length);
+      writable.push(buffer.address + offset);
     }
-    this.#outstanding.push({ id, descriptors, writableBytes });
+    this.#outstanding.push({ id, descriptors, writableBytes, writable });
   }
 
   /** Writes an indirect table for segments, and returns it. */

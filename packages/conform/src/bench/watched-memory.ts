@@ -35,6 +35,10 @@ export class WatchedMemory {
   readonly #buffers: BenchBuffer[] = [];
   /** Runs that the device may write: their ends by their starts. */
   readonly #writable = new Map<number, number>();
+  /** Runs that are given away until memory is renewed. */
+  readonly #givenAway: Run[] = [];
+  /** How many of the buffers that the device has begin at an address. */
+  readonly #lent = new Map<number, number>();
   readonly #outside: readonly Run[];
   #next = GAP;
   /** Bytes of the arena, from its start, that may not be canaries any more. */
@@ -60,6 +64,8 @@ export class WatchedMemory {
     this.#used = 0;
     this.#buffers.length = 0;
     this.#writable.clear();
+    this.#givenAway.length = 0;
+    this.#lent.clear();
     this.#next = GAP;
   }
 
@@ -94,6 +100,36 @@ export class WatchedMemory {
     if (length <= 0 || at < 0 || at >= ARENA_BYTES) return;
     this.#used = Math.max(this.#used, Math.min(ARENA_BYTES, at + length));
     this.#writable.set(address, Math.max(address + length, this.#writable.get(address) ?? 0));
+  }
+
+  /** From here on the device may write these bytes, whatever it returns. */
+  giveAway(address: number, length: number): void {
+    const at = address - this.#region.address;
+    this.#used = Math.max(this.#used, Math.min(ARENA_BYTES, at + length));
+    this.#givenAway.push({ start: address, end: address + length });
+  }
+
+  /** The device may write these bytes until {@link takeBack}, as often as it was lent them. */
+  lend(address: number, length: number): void {
+    if (length <= 0) return;
+    this.mayWrite(address, length);
+    this.#lent.set(address, (this.#lent.get(address) ?? 0) + 1);
+  }
+
+  /**
+   * Takes back what was lent at an address: the bytes stay as the device left them, once no other buffer that it has
+   * begins there.
+   */
+  takeBack(address: number): void {
+    const left = (this.#lent.get(address) ?? 1) - 1;
+    this.#lent.set(address, left);
+    const end = this.#writable.get(address);
+    if (left > 0 || end === undefined) return;
+    this.#writable.delete(address);
+    this.#lent.delete(address);
+    const at = address - this.#region.address;
+    const until = Math.min(end - this.#region.address, ARENA_BYTES);
+    this.#shadow.set(this.#bytes.subarray(at, until), at);
   }
 
   /** From here on the device may write all of the arena: the driver gave it wrong addresses of rings. */
@@ -132,7 +168,8 @@ export class WatchedMemory {
   /** Says where the device wrote what it may not; `undefined` where it did not. */
   strayWrite(): string | undefined {
     const base = this.#region.address;
-    const runs = [...this.#writable].map(([start, end]) => ({ start, end })).toSorted((a, b) => a.start - b.start);
+    const writable = [...this.#writable].map(([start, end]) => ({ start, end }));
+    const runs = [...writable, ...this.#givenAway].toSorted((a, b) => a.start - b.start);
     let from = base;
     for (const { start, end } of [...runs, { start: base + ARENA_BYTES, end: 0 }]) {
       const at = start > from ? firstDifference(this.#bytes, this.#shadow, from - base, start - base) : -1;

@@ -7,6 +7,7 @@ import {
   type OfferedDevice,
   type RequestMaker,
 } from '@virtio-platform/core';
+import type { DeviceFault } from '@virtio-platform/core/address-space';
 import { greetDevice, resetDevice } from '@virtio-platform/core/device';
 import { DirectDmaMapping, type DmaMapping, type DmaPath, type DmaRegion } from '@virtio-platform/core/dma';
 import type { FeatureSet } from '@virtio-platform/core/features';
@@ -14,6 +15,7 @@ import { negotiate } from '@virtio-platform/core/negotiation';
 import { composeRun, type ComposedRun, type CompositionOptions, type Profile } from '@virtio-platform/profile';
 import { supportedFeatures } from '@virtio-platform/session';
 import type { BackEndProgram } from './back-end-program.ts';
+import { CaseEnd } from '../bench/case-end.ts';
 import { WatchedMemory } from '../bench/watched-memory.ts';
 import { isSanitizerReport } from '../run/outcome.ts';
 
@@ -64,6 +66,9 @@ export class BootedSubject {
   readonly #mapping: DmaMapping;
   readonly #program: BackEndProgram | undefined;
   #messages: DmaRegion | undefined;
+  /** The last of them, and how many there were. */
+  #refused: DeviceFault | undefined;
+  #refusals = 0;
   /** How the machine's program had ended before {@link end} ended it. */
   #endingBefore: { readonly ending: string | undefined } | undefined;
 
@@ -77,6 +82,12 @@ export class BootedSubject {
     this.machine = machine;
     this.machineName = run.machineName;
     this.type = type;
+    machine.faults.watch((fault) => {
+      // What the device itself met is no access.
+      if (fault.cause === 'device-error') return;
+      this.#refused = fault;
+      this.#refusals++;
+    });
     this.patienceMs = options.patienceMs;
     this.settleMs = options.settleMs;
     if (type.cases === undefined) throw untriable(`the device type ${type.name} brings no cases`);
@@ -137,6 +148,24 @@ export class BootedSubject {
    */
   get runsOn(): boolean {
     return this.#program === undefined && this.machine.deviceProgram !== undefined && this.ending === undefined;
+  }
+
+  /** Accesses that the platform refused so far. */
+  get refusals(): number {
+    return this.#refusals;
+  }
+
+  /** The end of a case in which the platform refused more accesses than `count`; `undefined` where it did not. */
+  refusedSince(count: number): CaseEnd | undefined {
+    const fault = this.#refused;
+    if (fault === undefined || this.#refusals === count) return undefined;
+    const { access, length, address, cause } = fault;
+    const what = `the device asked to ${access} ${length} bytes at 0x${address.toString(16)}`;
+    return new CaseEnd(
+      'fail',
+      `${what}, which it was not given (${cause})`,
+      access === 'write' ? 'host-memory' : 'none',
+    );
   }
 
   /** A connection ends a moment before the program that ends with it: gives the news of the program time to come. */

@@ -101,15 +101,19 @@ export class ConformRun {
   /** Runs the case itself, and looks for stray writes. */
   async #tryCase(subject: BootedSubject, { conformCase, layout }: PlannedCase): Promise<Outcome> {
     const isHostile = conformCase.isHostile === true;
-    const bench = new CaseBench(subject, layout);
+    const bench = new CaseBench(subject, layout, isHostile);
     let outcome = PASSED;
+    let { refusals } = subject;
     try {
       await bench.begin();
+      refusals = subject.refusals;
       await conformCase.run(bench);
       if (isHostile) await bench.settle();
-      else if (bench.asksForReset()) bench.fail('the device asks for a reset of a driver that follows the rules');
+      else bench.checkAccesses(refusals);
+      if (!isHostile && bench.asksForReset())
+        bench.fail('the device asks for a reset of a driver that follows the rules');
     } catch (thrown) {
-      outcome = await this.#judge(thrown, bench, subject, isHostile);
+      outcome = withRefusal(await this.#judge(thrown, bench, subject, isHostile), subject.refusedSince(refusals));
     }
     const stray = subject.memory.strayWrite();
     // What a hostile driver says may be memory that it gives away, as pages of a balloon are.
@@ -242,6 +246,13 @@ const SILENT: Outcome = {
   severity: 'wedged',
   ring: [],
 };
+
+/** The outcome of a case that ended early, with the access that the platform refused meanwhile. */
+function withRefusal(outcome: Outcome, refused: CaseEnd | undefined): Outcome {
+  const isTold = refused === undefined || outcome.verdict === 'pass' || outcome.verdict === 'skip';
+  if (isTold || outcome.seen === refused.message) return outcome;
+  return { ...outcome, seen: `${outcome.seen}; ${refused.message}` };
+}
 
 /** Whether a device that does not answer a hostile driver says why, or cannot say so: vhost-user has no status. */
 function mayBeSilent(bench: CaseBench): boolean {

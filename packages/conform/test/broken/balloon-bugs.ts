@@ -81,5 +81,8 @@ export const BALLOON_BUGS: readonly FoundBug[] = [
   crashes('writable', ({ queue, chain }) => queue === 0 && chain.readable === 0),
   crashes('statistics-of-9', ({ queue, readable }) => queue === STATISTICS && readable.length === 9),
   crashes('two-statistics', ({ queue, device }) => queue === STATISTICS && device.rings[STATISTICS]!.taken === 2),
+  crashes('report-of-part-of-a-page', ({ queue, chain }) => queue === REPORTS && chain.writableBytes === 100),
+  crashes('report-of-pages-at-odd-address', ({ queue, chain }) => queue === REPORTS && chain.low[0]! % PAGE === 2),
+  crashes('report-of-all-of-memory', ({ queue, chain }) => queue === REPORTS && chain.writableBytes > 2 ** 31),
   crashes('readable-report', ({ queue, chain }) => queue === REPORTS && chain.readable > 0),
 ];

@@ -62,7 +62,8 @@ export function blockBug(name: string, process: (seen: Seen) => number): Bug {
 function rewriteReadable(chain: DescriptorChain, space: DeviceAddressSpace, bytes: Uint8Array): void {
   for (let i = 0, at = 0; i < chain.readable && at < bytes.length; i++) {
     const length = Math.min(chain.length[i]!, bytes.length - at);
-    space.memory.u8.set(bytes.subarray(at, at + length), chain.low[i]);
+    const place = space.borrow(chain.low[i]!, chain.high[i]!, length, 'read');
+    space.memory.u8.set(bytes.subarray(at, at + length), place);
     at += length;
   }
 }

@@ -80,7 +80,7 @@ fails(
 fails(['data-at-odd-address'], 'wants aligned data', ({ chain }) => chain.count > 1 && chain.low[1]! % 2 === 1);
 found(['status-at-odd-address'], 'aligns the address of the status', (seen) => {
   const { chain, space } = seen;
-  const at = chain.low[chain.count - 1]!;
+  const at = space.borrow(chain.low[chain.count - 1]!, chain.high[chain.count - 1]!, 1, 'write');
   if (lastOf(seen) !== 1 || at % 2 === 0) return seen.handle();
   const written = seen.handle();
   space.memory.u8[at] = 0xaa;
@@ -146,7 +146,8 @@ hangs(['write-part-of-a-sector'], 'hangs at a write of part of a sector', (seen)
 found(['get-id-short'], 'writes 20 bytes of identification, whatever the room is', (seen) => {
   const { type, room, chain, space } = seen;
   if (type !== GET_ID || room !== 10) return seen.handle();
-  space.memory.u8.fill(66, chain.low[chain.readable], chain.low[chain.readable]! + 20);
+  const at = space.borrow(chain.low[chain.readable]!, chain.high[chain.readable]!, 10, 'write');
+  space.memory.u8.fill(66, at, at + 20);
   return seen.answer(0);
 });
 found(['get-id-long'], 'writes the status right behind its identification', (seen) => {

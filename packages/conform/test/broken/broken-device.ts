@@ -32,6 +32,8 @@ export interface Bug {
   readonly idle?: (ring: BrokenRing) => void;
   /** What replaces methods of the device half. */
   readonly model?: (model: DeviceModel, device: BrokenDevice) => Partial<DeviceModel>;
+  /** What the device reaches memory by. */
+  readonly space?: (inner: DeviceAddressSpace, device: BrokenDevice) => DeviceAddressSpace;
   /** What stands in front of the registers. */
   readonly transport?: (inner: Transport, device: BrokenDevice) => Transport;
 }
@@ -42,6 +44,7 @@ export class BrokenDevice {
   readonly rings: (BrokenRing | undefined)[] = [];
   accepted: FeatureSet | undefined;
   memory: GuestMemory | undefined;
+  space: DeviceAddressSpace | undefined;
   /** Whatever a bug remembers from one call to the next. */
   count = 0;
   readonly #addresses = new Map<number, QueueAddresses>();
@@ -88,11 +91,12 @@ export class BrokenDevice {
     return {
       watchDevice: (space) => {
         this.memory = space.memory;
+        this.space = space;
         // A new program: what was broken in the last one is gone with it.
         this.#isCrashed = false;
         this.#isWedged = false;
         this.rings.length = 0;
-        return space;
+        return this.bug?.space?.(space, this) ?? space;
       },
       watchDeviceQueue: (queue, index) =>
         (this.rings[index] = new BrokenRing(queue, this, this.#addresses.get(index)!)),
@@ -218,7 +222,7 @@ export class BrokenRing extends ForwardingDeviceQueue {
   readonly device: BrokenDevice;
   readonly layout: 'split' | 'packed';
   readonly eventIdx: boolean;
-  /** Byte offsets of the areas: the address space is physical. */
+  /** Byte offsets of the areas in memory. */
   readonly descriptors: number;
   readonly driver: number;
   readonly used: number;
@@ -235,9 +239,14 @@ export class BrokenRing extends ForwardingDeviceQueue {
     this.device = device;
     this.layout = device.accepted?.has(VIRTIO_F_RING_PACKED) === true ? 'packed' : 'split';
     this.eventIdx = device.accepted?.has(VIRTIO_RING_F_EVENT_IDX) === true;
-    this.descriptors = words[0]!;
-    this.driver = words[2]!;
-    this.used = words[4]!;
+    this.descriptors = this.place(words[0]!, words[1]!);
+    this.driver = this.place(words[2]!, words[3]!);
+    this.used = this.place(words[4]!, words[5]!);
+  }
+
+  /** Where a device address is in memory; -1 where it is not. */
+  place(low: number, high: number): number {
+    return this.device.space!.borrow(low, high, 1, 'read');
   }
 
   get memory(): GuestMemory {

@@ -124,6 +124,7 @@ export const CONSOLE_BUGS: readonly FoundBug[] = [
   ),
   crashes('unknown-event', (handled) => event(handled) === 0x7777),
   crashes('open-of-no-port', (handled) => event(handled) === OPEN && handled.readable[0] === 0xfe),
+  crashes('opened-by-7', (handled) => event(handled) === OPEN && handled.readable[6] === 7),
   crashes('event-of-the-device', (handled) => event(handled) === ADD),
   crashes('driver-failed', (handled) => event(handled) === 0 && handled.readable[6] === 0),
   crashes('opened-often', (handled) => event(handled) === OPEN && handled.device.rings[CONTROL]!.taken > 10),

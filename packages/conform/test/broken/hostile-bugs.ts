@@ -25,10 +25,10 @@ function crashesAt(name: string, isSo: (chain: DescriptorChain, ring: BrokenRing
 }
 
 /** Whether a writable segment reaches into a run of memory. */
-function writesInto(chain: DescriptorChain, start: number, bytes: number): boolean {
+function writesInto(chain: DescriptorChain, ring: BrokenRing, start: number, bytes: number): boolean {
   for (let i = chain.readable; i < chain.count; i++) {
-    const low = chain.low[i]!;
-    if (chain.high[i] === 0 && low < start + bytes && low + chain.length[i]! > start) return true;
+    const at = ring.place(chain.low[i]!, chain.high[i]!);
+    if (at >= 0 && at < start + bytes && at + chain.length[i]! > start) return true;
   }
   return false;
 }
@@ -71,11 +71,12 @@ export const HOSTILE_BUGS: readonly Bug[] = [
   },
   crashesAt('a request without a header', (chain) => chain.readableBytes < 16),
   crashesAt('a request without room for a status', (chain) => chain.writableBytes === 0),
-  crashesAt('a buffer that is the ring', (chain, ring) => writesInto(chain, ring.descriptors, 16 * ring.size)),
-  crashesAt('a buffer that is the device area', (chain, ring) => writesInto(chain, ring.used, 4)),
+  crashesAt('a buffer that is the ring', (chain, ring) => writesInto(chain, ring, ring.descriptors, 16 * ring.size)),
+  crashesAt('a buffer that is the device area', (chain, ring) => writesInto(chain, ring, ring.used, 4)),
   crashesAt('a buffer where nothing is', (chain, ring) => {
+    const { space } = ring.device;
     for (let i = 0; i < chain.count; i++)
-      if (chain.high[i]! > 0 || chain.low[i]! + chain.length[i]! > ring.memory.size) return true;
+      if (space!.borrow(chain.low[i]!, chain.high[i]!, chain.length[i]!, 'read') < 0) return true;
     return false;
   }),
   crashesAt('an event far away', (_chain, ring) => {
@@ -144,7 +145,8 @@ function tableHas(_chain: DescriptorChain, ring: BrokenRing, isSo: (id: number, 
   for (let slot = 0; slot < ring.size; slot++) {
     const at = ring.descriptors + 16 * slot;
     if ((u16[at / 2 + 7]! & 4) === 0) continue;
-    for (let entry = u32[at / 4]!; entry < u32[at / 4]! + u32[at / 4 + 2]!; entry += 16)
+    const table = ring.place(u32[at / 4]!, u32[at / 4 + 1]!);
+    for (let entry = table; entry < table + u32[at / 4 + 2]!; entry += 16)
       if (isSo(u16[entry / 2 + 6]!, u16[entry / 2 + 7]!)) return true;
   }
   return false;
@@ -156,7 +158,7 @@ function refersToItself(ring: BrokenRing): boolean {
   for (let slot = 0; slot < ring.size; slot++) {
     const at = ring.descriptors + 16 * slot;
     const flags = u16[at / 2 + (ring.layout === 'packed' ? 7 : 6)]!;
-    if ((flags & 4) !== 0 && u32[at / 4] === ring.descriptors) return true;
+    if ((flags & 4) !== 0 && ring.place(u32[at / 4]!, u32[at / 4 + 1]!) === ring.descriptors) return true;
   }
   return false;
 }

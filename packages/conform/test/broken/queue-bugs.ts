@@ -44,6 +44,16 @@ function losing(name: string, isLost: (queue: number, device: BrokenDevice) => b
 /** Bugs of devices with several queues. */
 export const QUEUE_BUGS: readonly Bug[] = [
   {
+    name: 'writes to the ring that it had before a reset',
+    transport: altered((inner, device) => ({
+      enableQueue: (queue, addresses) => {
+        const old = device.rings[queue];
+        inner.enableQueue(queue, addresses);
+        if (old !== undefined && old.taken > 0) old.setUsedWord(0, 0x55aa);
+      },
+    })),
+  },
+  {
     name: 'loses a kick of one queue right behind that of another',
     transport: altered((inner) => {
       let last = -1;

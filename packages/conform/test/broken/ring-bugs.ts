@@ -26,6 +26,11 @@ function cut(chain: DescriptorChain, count: number): void {
   chain.count = Math.min(chain.count, count);
 }
 
+/** Where a segment of a chain is in memory. */
+function placeOf(ring: BrokenRing, chain: DescriptorChain, segment: number): number {
+  return ring.place(chain.low[segment]!, chain.high[segment]!);
+}
+
 /** Writes where no buffer is: behind one that the device has. */
 function stray(ring: BrokenRing, at: number): void {
   ring.memory.u8[at] = 0;
@@ -81,12 +86,12 @@ export const RING_BUGS: readonly Bug[] = [
   {
     name: 'writes to the readable part',
     taken: (ring, chain) => {
-      if (chain.readable > 0) stray(ring, chain.low[0]! + 15 - (chain.length[0]! < 16 ? 15 : 0) - 0);
+      if (chain.readable > 0) stray(ring, placeOf(ring, chain, 0) + 15 - (chain.length[0]! < 16 ? 15 : 0) - 0);
       return true;
     },
     returned: (ring, _head, written) => {
       const { last } = ring;
-      if (last !== undefined && last.readable > 0) ring.memory.u8[last.low[0]!]! ^= 0xff;
+      if (last !== undefined && last.readable > 0) ring.memory.u8[placeOf(ring, last, 0)]! ^= 0xff;
       return written;
     },
   },
@@ -95,17 +100,31 @@ export const RING_BUGS: readonly Bug[] = [
     returned: (ring, _head, written) => {
       const { last } = ring;
       if (last !== undefined && last.count > last.readable)
-        stray(ring, last.low[last.count - 1]! + last.length[last.count - 1]!);
+        stray(ring, placeOf(ring, last, last.count - 1) + last.length[last.count - 1]!);
       return written;
+    },
+  },
+  {
+    name: 'writes to a buffer that it returned before',
+    shown: (ring, isWanted) => {
+      const { last } = ring;
+      if (last !== undefined && last.count > last.readable) ring.device.count = placeOf(ring, last, last.count - 1);
+      return isWanted;
+    },
+    taken: ({ device, memory }) => {
+      if (device.count > 0) memory.u8[device.count]! ^= 1;
+      device.count = 0;
+      return true;
     },
   },
   {
     name: 'writes to an indirect table',
     returned: (ring, _head, written) => {
       for (let i = 0; i < ring.size; i++) {
-        const [low, , flags, next] = read(ring, ring.descriptors + 16 * i);
+        const at = ring.descriptors + 16 * i;
+        const [low, , flags, next] = read(ring, at);
         const isTable = ((ring.layout === 'packed' ? next : flags) & 4) !== 0;
-        if (isTable) ring.memory.u8[low]! ^= 0xff;
+        if (isTable) ring.memory.u8[ring.place(low, ring.memory.u32[at / 4 + 1]!)]! ^= 0xff;
       }
       return written;
     },

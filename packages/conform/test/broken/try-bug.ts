@@ -22,6 +22,32 @@ export async function embeddedBlock(): Promise<Profile> {
   return await embedded({ type: 'block', serial: 'conform', queues: 3 }, { kind: 'read', blockSize: '512B' });
 }
 
+/** What every embedded device can offer of the ring. */
+const RING = [
+  'VERSION_1',
+  'RING_PACKED',
+  'RING_EVENT_IDX',
+  'RING_INDIRECT_DESC',
+  'IN_ORDER',
+  'NOTIFICATION_DATA',
+  'RING_RESET',
+  'SUSPEND',
+];
+
+/** The embedded block device behind the addresses of a platform. */
+export async function embeddedBlockOn(platform: NonNullable<ProfileObject['platform']>): Promise<Profile> {
+  const profile = {
+    profile: 'embedded',
+    platform,
+    machine: { use: '@virtio-platform/machine-simulated', memory: '16MiB' },
+    device: { type: 'block', serial: 'conform', queues: 3 },
+    workload: { kind: 'read', requests: 1, depth: 1, blockSize: '512B' },
+  } as const;
+  const { type, settings } = (await loadProfile(profile)).device;
+  const offers = [...RING, 'ACCESS_PLATFORM', ...type.model(settings, 'little').features.names(type.features)];
+  return await loadProfile({ ...profile, device: { ...profile.device, offers } });
+}
+
 /** The embedded block device that takes no writes. */
 export async function embeddedReadOnlyBlock(): Promise<Profile> {
   return await embedded({ type: 'block', readOnly: true }, { kind: 'read', blockSize: '512B' });

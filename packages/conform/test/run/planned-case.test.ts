@@ -128,6 +128,40 @@ describe('the cases of the PCI transport', () => {
   });
 });
 
+/** Groups of cases that have a category of their own on the page that compares conform. */
+const STATES = /^(status|features|config|reset|queue-reset|suspend)\//;
+
+/** Cases that a device type brings itself. */
+function ofType(type: (typeof TYPES)[number]): number {
+  return planCases(casesOf(type)).filter(({ id }) => id.startsWith(`${type.name}/`)).length;
+}
+
+describe('the page beside another tester', () => {
+  it('has as many cases of each category as there are', () => {
+    const page = readFileSync(new URL('../../../core/docs/conform-compared.md', import.meta.url), 'utf8');
+    const common = planCases(casesOf(block)).filter(({ id }) => !id.startsWith('block/'));
+    const states = common.filter(({ id }) => STATES.test(id));
+    const rings = common.filter(({ id }) => !STATES.test(id));
+    const counts = {
+      'Split rings': rings.filter(({ layout }) => layout === 'split').length,
+      'Packed rings': rings.filter(({ layout }) => layout === 'packed').length,
+      'Status and life cycle': states.length,
+      PCI: planCases(PCI_CASES).length,
+      MMIO: 0,
+      'Administration queue': 0,
+      Block: ofType(block),
+      Network: ofType(net),
+      Console: ofType(console),
+      Entropy: ofType(entropy),
+      Balloon: ofType(balloon),
+      SCSI: ofType(scsi),
+      'The vhost-user protocol': planCases(PROTOCOL_CASES).length,
+    };
+    const rows = [...page.matchAll(/^\| ([A-Z][\w -]+?) +\| +(?:about )?\d+ +\| +(\d+) +\|/gm)];
+    expect(Object.fromEntries(rows.map(([, name, count]) => [name, Number(count)]))).toEqual(counts);
+  });
+});
+
 describe('the cases of a network device', () => {
   it('are more than 500', () => {
     expect(planCases(casesOf(net)).length).toBeGreaterThan(500);

@@ -261,6 +261,18 @@ const CASES: readonly ConformCase[] = [
     give(bench, queue, statistics(4));
     give(bench, queue, statistics(5));
   }),
+  ...(
+    [
+      ['part-of-a-page', 'a report of 100 bytes', 0, 100],
+      ['pages-at-odd-address', 'a report of a page that begins at no page', 2, BALLOON_PAGE_SIZE - 2],
+      ['all-of-memory', 'a report of nearly 4 GiB', 0, 0xffff_f000],
+    ] as const
+  ).map(([id, title, offset, length]) =>
+    hostileCase(`report-of-${id}`, title, (bench) => {
+      const [page] = freshPages(bench, 1);
+      bench.ring(queueOf(bench, 'reports')).give([{ buffer: page!, offset, length, isWritable: true }]);
+    }),
+  ),
   hostileCase('readable-report', 'a report in a readable buffer', (bench) =>
     give(bench, queueOf(bench, 'reports'), new Uint8Array(BALLOON_PAGE_SIZE)),
   ),

@@ -259,6 +259,9 @@ const CASES: readonly ConformCase[] = [
   hostileCase('open-of-no-port', 'the opening of a port that there is not', true, (line) =>
     line.give(controlMessage(true, NO_PORT, wire.VIRTIO_CONSOLE_PORT_OPEN, 1), wire.CONSOLE_CONTROL_TRANSMIT),
   ),
+  hostileCase('opened-by-7', 'a port that is opened by the value 7', true, (line) =>
+    line.give(controlMessage(true, 0, wire.VIRTIO_CONSOLE_PORT_OPEN, 7), wire.CONSOLE_CONTROL_TRANSMIT),
+  ),
   hostileCase('event-of-the-device', 'an event that the device has to send', true, (line) =>
     line.give(controlMessage(true, 0, wire.VIRTIO_CONSOLE_DEVICE_ADD, 1), wire.CONSOLE_CONTROL_TRANSMIT),
   ),

@@ -140,6 +140,17 @@ export const USED_CASES: readonly ConformCase[] = [
         bench.check(before[i]!.equals(buffer.read()), `${buffer.name} changed`);
     },
   }),
+  startedCase({
+    id: 'ring/returned-untouched',
+    clause: '2.6.2',
+    title: 'writes no more to a buffer that it returned',
+    layouts: BOTH_LAYOUTS,
+    // What the device returned is memory that it may not write any more, so the bench itself looks.
+    run: async (bench) => {
+      await bench.serveMany(24, 3);
+      await bench.settle();
+    },
+  }),
   bareCase({
     id: 'ring/table-unchanged',
     clause: '2.7.5.1',
