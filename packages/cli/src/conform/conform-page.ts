@@ -1,6 +1,6 @@
 import { isFailure, type CaseReport, type ConformReport } from '@virtio-platform/conform';
 import { html, pageShell, type Markup } from '@virtio-platform/report';
-import { clauseText, severityText } from './conform-printer.ts';
+import { clauseText, ringsText, severityText } from './conform-printer.ts';
 
 /** What the page of a report says beside it. */
 export interface ConformPageOptions {
@@ -28,9 +28,7 @@ export function conformPage({ device, cases, coverage }: ConformReport, options:
     startedAt,
     target: { id: 'cases', words: 'To the cases' },
     content: html`<p class="summary">
-        ${device.type} device in ${device.machine}${backEnd}: ${device.queues}
-        ${device.queues === 1 ? 'queue' : 'queues'} of up to ${device.maxQueueSize} entries; offers
-        ${device.offered.join(', ')}
+        ${device.type} device in ${device.machine}${backEnd}: ${ringsText(device)}; offers ${device.offered.join(', ')}
       </p>
       ${
         failed.length > 0 &&
@@ -70,7 +68,7 @@ function failure(each: CaseReport, again: (id: string) => string): Markup {
   const severity = severityText(each);
   return html`<article class="failure">
     <h3><span class="mark" aria-hidden="true">✗</span> ${id} <span class="outcome">${verdict}</span></h3>
-    <p class="what">${seen}</p>
+    <p class="what literal">${seen}</p>
     <p>${level}: ${title} (${clauseText(clause)})</p>
     ${severity !== '' && html`<p>Severity: ${severity}.</p>`} ${known !== null && html`<p>Known: ${known}.</p>`}
     ${
@@ -79,7 +77,7 @@ function failure(each: CaseReport, again: (id: string) => string): Markup {
         ${ring.map((line) => html`<li><code>${line}</code></li>`)}
       </ul>`
     }
-    <p class="next"><code>${again(id)}</code></p>
+    <p class="again"><code>${again(id)}</code></p>
   </article>`;
 }
 

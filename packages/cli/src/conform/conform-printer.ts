@@ -25,11 +25,11 @@ export class ConformPrinter {
     this.#isWhole = isWhole;
   }
 
-  printDevice({ type, machine, backEnd, offered, queues, maxQueueSize }: DeviceReport, what: string): void {
+  printDevice(device: DeviceReport, what: string): void {
+    const { type, machine, backEnd, offered } = device;
     const { bold, dim } = this.#terminal.colors;
     const of = backEnd === null ? '' : ` (${backEnd})`;
-    const rings = `${queues} ${queues === 1 ? 'queue' : 'queues'} of up to ${maxQueueSize} entries`;
-    this.#terminal.print(`${bold(`${type} device`)} in ${machine}${of}: ${rings}, ${what}`);
+    this.#terminal.printHanging('', `${bold(`${type} device`)} in ${machine}${of}: ${ringsText(device)}, ${what}`);
     for (const line of wrapped(`offers ${offered.join(', ')}`, 76)) this.#terminal.print(`  ${dim(line)}`);
   }
 
@@ -100,6 +100,11 @@ export class ConformPrinter {
     if (verdict === 'pass') return green(text);
     return verdict === 'skip' ? dim(text) : red(text);
   }
+}
+
+/** The queues of a device in a few words. */
+export function ringsText({ queues, maxQueueSize }: Pick<DeviceReport, 'queues' | 'maxQueueSize'>): string {
+  return `${queues} ${queues === 1 ? 'queue' : 'queues'} of up to ${maxQueueSize} entries`;
 }
 
 /** `1 case`, `2 cases`. */
