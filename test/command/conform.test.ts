@@ -1,4 +1,7 @@
-import type { ConformReport } from '@virtio-platform/conform';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { operationText, type ConformReport } from '@virtio-platform/conform';
 import { describe, expect, it } from 'vitest';
 import { commandHere } from './command.ts';
 
@@ -41,6 +44,20 @@ describe('conform', () => {
     const served = await commandHere(['serve', 'vfio', '--socket', '/nowhere/socket']);
     expect([served.status, served.stderr]).toEqual([2, expect.stringContaining('one is wanted: vfio/after-unmap, ')]);
     expect((await commandHere(['conform', 'block-4', '--list'])).stderr).toContain('block-4k');
+  });
+
+  it('takes the steps of a file, and says nothing of sections that these do not try', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'virtio-platform-test-'));
+    const file = join(folder, 'steps.operations.json');
+    const operations = [
+      { op: 'start', size: 8, with: [] },
+      { op: 'add', request: 3 },
+    ] as const;
+    writeFileSync(file, operationText({ type: 'block', layout: 'split', operations }));
+    const { status, stdout } = await commandHere(['conform', PROFILE, '--replay', file]);
+    rmSync(folder, { recursive: true });
+    expect([status, stdout]).toEqual([0, expect.stringMatching(/pass replay\/split[^]*\n1 pass in /)]);
+    expect(stdout).not.toContain('not tried');
   });
 
   it('refuses what names no case, no device, or no profile', async () => {

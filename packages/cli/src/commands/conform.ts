@@ -138,7 +138,7 @@ export async function conformCommand(
     return status;
   }
   const program = BackEndProgram.of(profile);
-  const printer = json ? undefined : new ConformPrinter(terminal, repeat, filter === undefined);
+  const printer = json ? undefined : new ConformPrinter(terminal, repeat, filter === undefined && replay === undefined);
   const tell = shard === undefined ? undefined : tellParent();
   const onResult = (result: CaseResult): void => {
     printer?.printCase(printableData(result));

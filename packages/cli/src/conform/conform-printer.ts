@@ -120,7 +120,7 @@ export function clauseText(clause: string): string {
 /** What an attacker gains by a failure: a guest, or a front-end where the case is one of the protocol. */
 export function severityText({ severity, clause }: Pick<CaseResult, 'severity' | 'clause'>): string {
   const who = clause.startsWith('vhost-user: ') ? 'a front-end' : 'a guest';
-  if (severity === 'host-memory') return `${who} makes the device write where it may not`;
+  if (severity === 'host-memory') return `${who} makes the device reach memory that it may not`;
   if (severity === 'crash') return `${who} ends the device`;
   return severity === 'wedged' ? 'the device serves no more requests' : '';
 }

@@ -78,9 +78,7 @@ it('writes JUnit XML and a page, with the command that runs a case that failed',
   expect(page).toContain('a front-end ends the device');
   expect(page).toContain('1 queue of up to 8 entries');
   // A page makes the first letter of advice a capital one: not that of a command, nor of what names a field.
-  expect(page).toContain(
-    '<p class="again"><code>virtio-platform conform --filter ring/two -- be {socket}</code></p>',
-  );
+  expect(page).toContain('<p class="again"><code>virtio-platform conform --filter ring/two -- be {socket}</code></p>');
   expect(page).toContain('<p class="what literal">length 3');
   expect(page).not.toContain('my <back>');
   expect(page).not.toContain('<script');

@@ -16,14 +16,18 @@ export const PASSED: Outcome = { verdict: 'pass', seen: '', severity: 'none', ri
 /** Lines of a program's error output that are shown of one that crashed. */
 const LAST_LINES = 3;
 
+/** What AddressSanitizer calls accesses to memory that is not that of the access. */
+const MEMORY_ERROR =
+  /AddressSanitizer: (attempting )?[\w-]*(buffer-overflow|buffer-underflow|use-after|container-overflow|free\b)/;
+
 /** The outcome of a case that was not tried. */
 export function skipped(why: string): Outcome {
   return { ...PASSED, verdict: 'skip', seen: why };
 }
 
-/** The outcome of a device that is gone. */
+/** The outcome of a device that is gone. What a sanitizer stopped would have reached memory of the host. */
 export function goneOutcome(seen: string): Outcome {
-  return { verdict: 'gone', seen, severity: 'crash', ring: [] };
+  return { verdict: 'gone', seen, severity: MEMORY_ERROR.test(seen) ? 'host-memory' : 'crash', ring: [] };
 }
 
 /** The outcome of a case that ended before its last line. */
