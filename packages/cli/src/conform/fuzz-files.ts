@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
-import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
-import { join, relative, resolve } from 'node:path';
+import { readdirSync, writeFileSync } from 'node:fs';
+import { dirname, join, relative, resolve } from 'node:path';
 import { operationText, readOperations, type CaseResult, type Sample } from '@virtio-platform/conform';
 import { CodedError, messageOf } from '@virtio-platform/core';
 import type { Profile } from '@virtio-platform/profile';
+import { makeFolder } from '../make-folder.ts';
 
 /** Folders of samples and failures, where they are wanted. */
 export interface FuzzFolders {
@@ -61,7 +62,7 @@ export class FuzzFiles {
       .slice(0, NAME);
     const path = join(place, `${kind}-${digest}${EXTENSION}`);
     try {
-      mkdirSync(join(path, '..'), { recursive: true });
+      makeFolder(dirname(path));
       writeFileSync(path, text);
     } catch (error) {
       throw new CodedError('ERR_RUN_REPORT', `${path} cannot be written: ${messageOf(error)}`, { cause: error });
@@ -73,7 +74,7 @@ export class FuzzFiles {
 function folder(cwd: string, name: string, option: string): string {
   const path = resolve(cwd, name);
   try {
-    mkdirSync(path, { recursive: true });
+    makeFolder(path);
   } catch (error) {
     throw new CodedError('ERR_RUN_REPORT', `${path} cannot be made: ${messageOf(error)}`, {
       hint: `give ${option} another folder`,

@@ -1,7 +1,8 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, realpathSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, realpathSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { CodedError, hostErrorOf, messageOf } from '@virtio-platform/core';
+import { makeFolder } from '../make-folder.ts';
 import type { NewKind, PluginNames } from './plugin-name.ts';
 
 /** The templates: packages that are complete, with the names of nothing in particular. */
@@ -28,7 +29,7 @@ export function writePackage(kind: NewKind, names: PluginNames, folder: string, 
   try {
     for (const file of files) {
       const path = join(folder, targetOf(file, names));
-      mkdirSync(dirname(path), { recursive: true });
+      makeFolder(dirname(path));
       writeFileSync(path, renamed(readFileSync(join(template, file), 'utf8'), names));
     }
     nameSources(join(folder, 'package.json'), version);

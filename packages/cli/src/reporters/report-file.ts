@@ -1,6 +1,7 @@
-import { closeSync, mkdirSync, openSync, writeSync } from 'node:fs';
+import { closeSync, openSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { CodedError, messageOf } from '@virtio-platform/core';
+import { makeFolder } from '../make-folder.ts';
 import type { TextStream } from '../terminal.ts';
 
 /** A file that is written as the runs go on. An error while writing is kept, and ends nothing. */
@@ -15,7 +16,7 @@ export class ReportFile implements TextStream {
     this.#path = path;
     this.#option = option;
     try {
-      mkdirSync(dirname(path), { recursive: true });
+      makeFolder(dirname(path));
       this.#descriptor = openSync(path, 'w');
     } catch (error) {
       throw this.#coded(error);

@@ -27,6 +27,8 @@ export interface TargetOptions extends LoadOptions {
   readonly bases: readonly string[];
 }
 
+/** Characters of the name of a profile. */
+const LONGEST_NAME = 100;
 /** Guest memory of a device that no profile describes. */
 const MEMORY = '16MiB';
 const VENDOR = 0x1af4;
@@ -69,10 +71,15 @@ async function objectOf(
   const place = target.kind === 'socket' ? { socket: target.path } : { command: target.command };
   return {
     ...shared,
-    profile: target.kind === 'socket' ? target.path : target.command[0]!,
+    profile: nameOf(target.kind === 'socket' ? target.path : target.command[0]!),
     platform: { use: '@virtio-platform/platform-legacy' },
     machine: { use: '@virtio-platform/machine-vhost-user', memory: MEMORY, replyTimeout: 2000, ...place },
   };
+}
+
+/** The end of a path, as a name of a profile. */
+function nameOf(path: string): string {
+  return path.length <= LONGEST_NAME ? path : `…${path.slice(1 - LONGEST_NAME)}`;
 }
 
 /** A workload of the type, since a profile has one; conform never runs it. */
