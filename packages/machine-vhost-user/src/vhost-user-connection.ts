@@ -74,6 +74,8 @@ export class VhostUserConnection {
   #loss: string | undefined;
   #isGone = false;
   #reviver: ConnectionReviver | undefined;
+  /** Whether an answer is awaited: another process in the place of the back-end was not asked for it. */
+  #isAwaiting = false;
   #lastCommand: RequestName | undefined;
   #requestHandler: BackEndRequestHandler | undefined;
   #budget: Budget | undefined;
@@ -136,8 +138,8 @@ export class VhostUserConnection {
   /** Throws {@link DeviceError} `ERR_DEVICE_LOST` once the back-end is gone, and is not there again. */
   check(): void {
     if (this.#loss === undefined) return;
-    if (this.#reviver?.mayRevive !== true) throw this.#lostError();
-    this.#reviver.revive();
+    if (!this.#mayRevive) throw this.#lostError();
+    this.#reviver!.revive();
   }
 
   /** Marks the back-end as lost, for a reason that the caller found. The first reason stays. */
@@ -268,14 +270,18 @@ export class VhostUserConnection {
 
   /** Exchanges a message, and once more where the back-end was gone meanwhile and is there again. */
   #resending<T>(request: RequestName, exchange: () => T): T {
-    const reviver = this.#reviver;
     try {
       return exchange();
     } catch (error) {
-      if (!this.#isGone || reviver?.mayRevive !== true || !RESENT.has(request)) throw error;
-      reviver.revive();
+      if (!this.#isGone || !this.#mayRevive || !RESENT.has(request)) throw error;
+      this.#reviver!.revive();
       return exchange();
     }
+  }
+
+  /** Whether the back-end would be made to be there again: not while an answer is awaited of the one that is gone. */
+  get #mayRevive(): boolean {
+    return !this.#isAwaiting && this.#reviver?.mayRevive === true;
   }
 
   #sendCommand(request: RequestName, payload: Uint8Array, descriptors: readonly number[]): void {
@@ -326,15 +332,21 @@ export class VhostUserConnection {
 
   /**
    * Waits for an answer, which comes first when it is there: a back-end that never stops asking gains nothing by it.
+   * Throws where the back-end is gone meanwhile, of which the back channel may tell first.
    */
   #awaitAnswer(request: RequestName, deadline: number): void {
     const handler = this.#requestHandler;
-    for (let left = deadline - performance.now(); ; left = deadline - performance.now()) {
-      if (!this.#poll.wait(left)) throw this.#noAnswer(request);
-      if (handler === undefined || this.#poll.events(REPLY) !== 0) return;
-      if (left <= 0) throw this.#noAnswer(request);
-      handler.serve();
-      this.check();
+    this.#isAwaiting = true;
+    try {
+      for (let left = deadline - performance.now(); ; left = deadline - performance.now()) {
+        if (!this.#poll.wait(left)) throw this.#noAnswer(request);
+        if (handler === undefined || this.#poll.events(REPLY) !== 0) return;
+        if (left <= 0) throw this.#noAnswer(request);
+        handler.serve();
+        this.check();
+      }
+    } finally {
+      this.#isAwaiting = false;
     }
   }
 

@@ -42,9 +42,7 @@ describe.skipIf(SKIP)('a storage daemon that was killed, which keeps no record o
       ring.end();
     }));
 
-  // On a busy machine the storage daemon that was started again now and then answers nothing for five seconds, with or
-  // without an acknowledgement that was asked for; why is not known.
-  it('is started again for a reset, and for a read of the configuration', { retry: 3 }, () =>
+  it('is started again for a reset, and for a read of the configuration', () =>
     withMachine({ machine }, (booted) => {
       const ring = open(booted);
       process.kill(storageDaemon(), 'SIGKILL');
@@ -56,8 +54,7 @@ describe.skipIf(SKIP)('a storage daemon that was killed, which keeps no record o
       const next = open(booted);
       expect(next.request(READ, 0, booted.memory.allocate(SECTOR), SECTOR)).toBe(0);
       next.end();
-    }),
-  );
+    }));
 
   it('is lost where a buffer was in flight, and it is said why', () =>
     withMachine({ machine }, (booted) => {

@@ -78,6 +78,35 @@ describe('VhostUserConnection', () => {
   });
 });
 
+describe('VhostUserConnection, of a back-end that is there again', () => {
+  /** What ends the back-end while its answer is awaited: its back channel can be read, and the main one cannot yet. */
+  it.each([
+    ['the end of its back channel is seen', (connection: VhostUserConnection) => connection.loseGone('it closed it')],
+    [
+      'it does not take the answer to its own request',
+      (connection: VhostUserConnection, backEnd: UnixSocket) => {
+        backEnd.dispose();
+        expect(() => connection.post('IOTLB_MSG', new Uint8Array(32))).toThrow(/gone/);
+      },
+    ],
+  ])('asks again what was not answered: where %s first', (_, end) => {
+    const { connection, backEnd, end: dispose } = connect();
+    const [here, there] = UnixSocket.pair();
+    const [requests, requestsEnd] = UnixSocket.pair();
+    there.send(reply(1, 7n), [], 1000);
+    requestsEnd.send(new Uint8Array(1), [], 1000);
+    connection.serveRequestsWith({ descriptor: requests.descriptor, serve: () => end(connection, backEnd) });
+    const reviver = { mayRevive: true, revive: (): void => connection.renew(here) };
+    connection.reviveWith(reviver);
+    expect(connection.query('GET_FEATURES', NOTHING, 8).getBigUint64(0, true)).toBe(7n);
+    const sent = new Uint8Array(12);
+    expect(there.receive(sent, 0)).toBe('done');
+    expect(sent[0]).toBe(1);
+    dispose();
+    for (const socket of [there, requests, requestsEnd]) socket.dispose();
+  });
+});
+
 describe('negotiateProtocol', () => {
   it.each([
     ['protocol features', [reply(1, 1n << 32n)]],
