@@ -21,6 +21,7 @@ export * from './memory/memory-mapping.ts';
 export * from './memory/shared-memory.ts';
 export * from './peer-descriptor.ts';
 export * from './peer-event.ts';
+export * from './peer-stream.ts';
 export * from './poll-set.ts';
 export { ReadableWait } from './readable-wait.ts';
 export * from './process/disposal.ts';

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { setTimeout } from 'node:timers/promises';
 import block from '@virtio-platform/device-block';
@@ -186,6 +187,15 @@ export class OwnFrontEnd {
     const descriptor = openSync(path, flags);
     this.own({ dispose: () => closeSync(descriptor) });
     return descriptor;
+  }
+
+  /** A descriptor of both ends of a pipe, which is closed with the front-end. */
+  openPipe(): number {
+    const folder = ownTemporaryFolder();
+    this.own({ dispose: () => folder.remove() });
+    const path = `${folder.path}/pipe`;
+    execFileSync('mkfifo', [path]);
+    return this.openFile(path, 'r+');
   }
 
   /** Closes a descriptor with the front-end. */

@@ -58,12 +58,16 @@ export interface OutgoingMessage {
 
 /** Sends one message. Throws {@link HostError}. */
 export function sendMessage(socket: UnixSocket, message: OutgoingMessage, timeoutMs: number): TransferResult {
-  const { request, flags, payload, descriptors = [] } = message;
+  return socket.send(encodeMessage(message), message.descriptors ?? [], timeoutMs);
+}
+
+/** The bytes of a message: its header and its payload. */
+export function encodeMessage({ request, flags, payload }: OutgoingMessage): Uint8Array {
   const bytes = new Uint8Array(HEADER_BYTES + payload.length);
   const header = new DataView(bytes.buffer);
   header.setUint32(0, request, true);
   header.setUint32(4, VERSION | flags, true);
   header.setUint32(8, payload.length, true);
   bytes.set(payload, HEADER_BYTES);
-  return socket.send(bytes, descriptors, timeoutMs);
+  return bytes;
 }

@@ -138,11 +138,15 @@ export function decodeRegion(payload: DataView): ReceivedRegion {
   return regionAt(payload, REGIONS_AT);
 }
 
-/** The regions of SET_MEM_TABLE; `undefined` where the payload has another length than its number of regions takes. */
+/**
+ * The regions of SET_MEM_TABLE; `undefined` where the payload has no room for their number. It may have room for more:
+ * User Mode Linux always sends two.
+ */
 export function decodeMemoryTable(payload: DataView): readonly ReceivedRegion[] | undefined {
-  if (payload.byteLength < REGIONS_AT) return undefined;
+  const room = (payload.byteLength - REGIONS_AT) / REGION_BYTES;
+  if (room < 0 || !Number.isInteger(room)) return undefined;
   const count = payload.getUint32(0, true);
-  if (payload.byteLength !== REGIONS_AT + REGION_BYTES * count) return undefined;
+  if (count > room) return undefined;
   return Array.from({ length: count }, (_, i) => regionAt(payload, REGIONS_AT + REGION_BYTES * i));
 }
 

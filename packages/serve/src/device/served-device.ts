@@ -130,6 +130,7 @@ export class ServedDevice implements DeviceQueues {
     const queue = this.#queues[index];
     if (queue === undefined || queue.isEnabled === isEnabled || queue.queue.broken !== undefined) return;
     queue.isEnabled = isEnabled;
+    this.watch?.served(index, isEnabled && this.#isRunning);
     if (isEnabled) this.wake();
   }
 
@@ -137,6 +138,8 @@ export class ServedDevice implements DeviceQueues {
   run(isRunning: boolean): void {
     if (this.#isRunning === isRunning) return;
     this.#isRunning = isRunning;
+    for (const [index, queue] of this.#queues.entries())
+      this.watch?.served(index, isRunning && queue?.isEnabled === true);
     if (isRunning) this.wake();
   }
 

@@ -189,15 +189,16 @@ export class FrontEndSession {
   /** Does what a message asks for, and answers. Throws {@link FrontEndViolation} where the connection is to end. */
   #handle(message: FrontEndMessage): void {
     const { name } = message;
-    const wantsReply = message.wantsReply && this.#has('REPLY_ACK');
+    // The message that accepts acknowledgements is acknowledged too, as User Mode Linux has it.
+    const wantsReply = (): boolean => message.wantsReply && this.#has('REPLY_ACK');
     try {
       const answer = this.#execute(message);
       this.#rings.check();
       if (answer instanceof Uint8Array) this.#channel.reply(name, answer);
       else if (answer !== undefined) this.#give(name, answer);
-      else if (wantsReply) this.#channel.reply(name, DONE);
+      else if (wantsReply()) this.#channel.reply(name, DONE);
     } catch (error) {
-      if (!wantsReply || MESSAGE_RULES[name]?.isAnswered === true || !isRefusal(error)) throw error;
+      if (!wantsReply() || MESSAGE_RULES[name]?.isAnswered === true || !isRefusal(error)) throw error;
       this.#tell('front-end', `${messageOf(error)} (${name}); refused`);
       this.#channel.reply(name, REFUSED);
     } finally {

@@ -1,21 +1,19 @@
-import { inspectDescriptor, closeDescriptor, UnixSocket } from '@virtio-platform/host';
-import { BACK_END_REQUESTS, encodeIotlbMessage, IotlbMessageType, sendMessage } from '@virtio-platform/vhost-user';
-import { FrontEndViolation } from '../front-end-violation.ts';
+import { PeerStream } from '@virtio-platform/host';
+import { BACK_END_REQUESTS, encodeIotlbMessage, encodeMessage, IotlbMessageType } from '@virtio-platform/vhost-user';
 
 /** How long a front-end may take to make room for a request. */
 const SEND_MS = 100;
 
-/** The channel on which the back-end asks the front-end: a socket that the front-end gave. It sends no answer. */
+/**
+ * The channel on which the back-end asks the front-end: a socket that the front-end gave, or a pipe (User Mode Linux
+ * gives one). It sends no answer: none is asked for.
+ */
 export class RequestChannel {
-  readonly #socket: UnixSocket;
+  readonly #stream: PeerStream;
 
-  /** Takes the descriptor over. Throws {@link FrontEndViolation} for one that is no socket. */
+  /** Takes the descriptor over. Throws {@link HostError} for one that is no stream to write to. */
   constructor(descriptor: number) {
-    if (inspectDescriptor(descriptor).kind !== 'socket') {
-      closeDescriptor(descriptor);
-      throw new FrontEndViolation('gives a back channel that is no socket');
-    }
-    this.#socket = UnixSocket.adopt(descriptor);
+    this.#stream = new PeerStream(descriptor);
   }
 
   /** Asks for a translation. Returns false where the front-end does not take the request. */
@@ -30,10 +28,10 @@ export class RequestChannel {
   }
 
   dispose(): void {
-    this.#socket.dispose();
+    this.#stream.dispose();
   }
 
   #send(request: number, payload: Uint8Array): boolean {
-    return sendMessage(this.#socket, { request, flags: 0, payload }, SEND_MS) === 'done';
+    return this.#stream.send(encodeMessage({ request, flags: 0, payload }), SEND_MS) === 'done';
   }
 }

@@ -92,6 +92,7 @@ export class Rings {
   /** Takes features, which were offered. Throws {@link FrontEndViolation} while a queue is in use with others. */
   accept(features: FeatureSet): void {
     if (this.#accepted?.equals(features) === true) return;
+    this.#endDisabled();
     if (this.#options.device.isInUse) throw new FrontEndViolation('changes the features while queues are in use');
     this.#accepted = features;
     this.#space = this.#options.spaceFor(features);
@@ -132,6 +133,7 @@ export class Rings {
 
   /** Takes the record of what is in flight, and owns it; `undefined` for none. Throws while a queue is in use. */
   recordIn(file: InFlightFile | undefined): void {
+    this.#endDisabled();
     if (this.#options.device.isInUse) {
       file?.dispose();
       throw new FrontEndViolation('changes the record of what is in flight while queues are in use');
@@ -171,9 +173,8 @@ export class Rings {
   /** Stops a ring. Returns where, as GET_VRING_BASE has it. */
   stop(index: number): number {
     const vring = this.#of(index);
-    const end = this.#end(index);
+    this.#endAt(index, vring);
     vring.stop();
-    if (end !== undefined) vring.base = this.layout === 'split' ? end.available : joined(end);
     return vring.base ?? FIRST[this.layout];
   }
 
@@ -254,10 +255,26 @@ export class Rings {
     throw new FrontEndViolation(`names queue ${index}: the device has ${this.#vrings.length}`);
   }
 
+  /**
+   * A ring that may be set up. One that is disabled may, as if it was stopped: User Mode Linux does not stop the rings
+   * of a driver that goes, and sets those of the next one up in their place.
+   */
   #idle(index: number, what: string): Vring {
     const vring = this.#of(index);
+    if (vring.isEnabled === false) this.#endAt(index, vring);
     if (!this.#options.device.isOpen(index)) return vring;
     throw new FrontEndViolation(`changes ${what} of queue ${index} while the queue is in use`);
+  }
+
+  /** Ends the queues of all rings that are disabled. */
+  #endDisabled(): void {
+    for (const [index, vring] of this.#vrings.entries()) if (vring.isEnabled === false) this.#endAt(index, vring);
+  }
+
+  /** Ends a queue; its ring goes on where the queue stopped, unless the front-end says another position. */
+  #endAt(index: number, vring: Vring): void {
+    const end = this.#end(index);
+    if (end !== undefined) vring.base = this.layout === 'split' ? end.available : joined(end);
   }
 
   #end(index: number): QueueEnd | undefined {
@@ -343,7 +360,19 @@ export class Rings {
 
   /** Where the device begins, where no record says it. */
   #position(index: number, { base = FIRST[this.layout] }: Vring, words: readonly number[]): number {
-    return this.layout === 'split' ? this.#splitPosition(index, base, words) : packedPosition(index, base);
+    return this.layout === 'split' ? this.#splitPosition(index, base, words) : this.#packedPosition(index, base, words);
+  }
+
+  /**
+   * Where the device goes on in a packed ring. User Mode Linux begins at 0, which is slot 0 with wrap counter 0: where a
+   * driver gets there it used slot 0 with wrap counter 1 before.
+   */
+  #packedPosition(index: number, base: number, words: readonly number[]): number {
+    const position = packedPosition(index, base);
+    if (position !== 0 || this.#u16At(words, 0, DESCRIPTOR_FLAGS) !== 0) return position;
+    const begins = `starts queue ${index} with wrap counter 0, but no descriptor was ever used`;
+    this.#options.emit({ kind: 'problem', by: 'front-end', text: `${begins}: the device begins with 1` });
+    return FIRST.packed & 0xffff;
   }
 
   /**
@@ -357,7 +386,7 @@ export class Rings {
     if (isSplit && (available === undefined || used === undefined)) return undefined;
     const recovered = record.recover({
       size,
-      position: isSplit ? (used ?? 0) : packedPosition(index, base),
+      position: isSplit ? (used ?? 0) : this.#packedPosition(index, base, words),
       indices: { available: available ?? 0, used: used ?? 0 },
       flagsAt: (slot) => this.#u16At(words, 0, DESCRIPTOR_SIZE * slot + DESCRIPTOR_FLAGS) ?? 0,
     });

@@ -14,6 +14,8 @@ export interface ServedWatch {
   /** The device's end that is used in place of `queue`, which was opened over `space`. */
   queue(queue: DeviceQueue, index: number, setup: RingSetup, space: DeviceAddressSpace): DeviceQueue;
   ended(index: number): void;
+  /** The device serves a queue from here on, or leaves it alone: its ring is not looked at meanwhile. */
+  served(index: number, isServed: boolean): void;
   /** `count` notifications of the driver came, and were served; `isLive` tells whether DRIVER_OK is set. */
   kicked(index: number, count: number, isLive: () => boolean): void;
   /** An access of the device was refused. */

@@ -30,6 +30,8 @@ export class StrictCheck implements ServedWatch {
   readonly #options: StrictCheckOptions;
   /** By index. */
   readonly #queues: (StrictQueue | undefined)[] = [];
+  /** Queues that the device leaves alone. */
+  readonly #paused = new Set<number>();
   readonly #timer: NodeJS.Timeout;
   #accepted = FeatureSet.EMPTY;
   /** A notification that came before DRIVER_OK. */
@@ -73,6 +75,11 @@ export class StrictCheck implements ServedWatch {
   ended(index: number): void {
     if (this.#early?.queue === index) this.#early = undefined;
     this.#queues[index] = undefined;
+  }
+
+  served(index: number, isServed: boolean): void {
+    if (isServed) this.#paused.delete(index);
+    else this.#paused.add(index);
   }
 
   kicked(index: number, count: number, isLive: () => boolean): void {
@@ -127,7 +134,7 @@ export class StrictCheck implements ServedWatch {
 
   #look(): void {
     this.#lookForEarly();
-    for (const queue of this.#queues) queue?.look();
+    for (const [index, queue] of this.#queues.entries()) if (!this.#paused.has(index)) queue?.look();
     this.#current = undefined;
   }
 }

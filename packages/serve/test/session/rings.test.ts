@@ -1,12 +1,18 @@
+import { readSync } from 'node:fs';
+import { setTimeout } from 'node:timers/promises';
 import { FeatureSet } from '@virtio-platform/core/features';
 import { EventFd, KickPipe, SharedMemory } from '@virtio-platform/host';
 import {
+  BACK_END_REQUESTS,
   encodeIotlbMessage,
   encodeRegion,
   encodeU64,
   encodeVringState,
+  HEADER_BYTES,
   IOTLB_READ_WRITE,
   IotlbMessageType,
+  MessageHeader,
+  protocolFeatures,
   type RequestName,
 } from '@virtio-platform/vhost-user';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -15,12 +21,18 @@ import { GUEST_ADDRESS, MEMORY_BYTES, OwnServer, until, USER_ADDRESS, type OwnFr
 const VERSION_1 = 1n << 32n;
 const ACCESS_PLATFORM = 1n << 33n;
 const RING_PACKED = 1n << 34n;
+const EVENT_IDX = 1n << 29n;
 const SIZE = 16;
 /** Offsets in memory: the ring, and the parts of one read request of 512 bytes. */
 const [DESCRIPTORS, DRIVER, DEVICE] = [0, 0x1000, 0x2000];
 const [HEADER, DATA, STATUS] = [0x3000, 0x4000, 0x5000];
+const MOVED = 0x6000;
+/** Twice as long as strict lets pass between two looks. */
+const LOOKS_MS = 500;
 const SECTOR = 512;
 const [NEXT, WRITE] = [1, 2];
+/** Of a packed descriptor: where its flags are, and those of one that was used with wrap counter 1. */
+const [FLAGS, USED_BEFORE] = [14, 0x8080];
 const WRITE_REQUEST = 1;
 
 let server: OwnServer;
@@ -77,8 +89,31 @@ function makeAvailable(index: number, type: 0 | 1, flags: number): void {
   view.setUint16(DRIVER + 2, index + 1, true);
 }
 
+/** What a front-end accepts, and asks to be acknowledged with the same message. */
+const ACKNOWLEDGED = protocolFeatures('REPLY_ACK', 'CONFIG', 'BACKEND_REQ');
 const used = (): number => memory().view.getUint16(DEVICE + 2, true);
 const kinds = (): string[] => server.events.map(({ kind }) => kind);
+
+describe('a front-end as User Mode Linux has it', () => {
+  it('has the message acknowledged with which it accepts acknowledgements', async () => {
+    expect(await frontEnd.tell('SET_PROTOCOL_FEATURES', encodeU64(ACKNOWLEDGED))).toBe(0n);
+  });
+
+  it('hears through a pipe that the configuration changed', async () => {
+    await server.end();
+    server = new OwnServer({ misbehaves: { configChanges: { nth: [1] } } });
+    frontEnd = await server.connect();
+    const pipe = frontEnd.openPipe();
+    await start(VERSION_1, 0);
+    expect(await frontEnd.tell('SET_BACKEND_REQ_FD', undefined, [pipe])).toBe(0n);
+    makeAvailable(0, 0, WRITE);
+    kick.signal();
+    await until(() => used() === 1, 'a used buffer');
+    const message = new MessageHeader();
+    expect(readSync(pipe, message.bytes)).toBe(HEADER_BYTES);
+    expect([message.request, message.isRequest, message.size]).toEqual([BACK_END_REQUESTS.CONFIG_CHANGE_MSG, true, 0]);
+  });
+});
 
 describe('a split ring that a front-end sets up', () => {
   it('is served after a kick, and its driver is notified', async () => {
@@ -193,6 +228,55 @@ describe('a split ring that a front-end sets up', () => {
     await frontEnd.ask('GET_FEATURES');
     expect(used()).toBe(1);
     expect(kinds().slice(-2)).toEqual(['queue-stopped', 'reset']);
+  });
+
+  it('is set up anew once it is disabled, also with other features: User Mode Linux stops no ring', async () => {
+    await start(VERSION_1 | EVENT_IDX, 0);
+    makeAvailable(0, 0, WRITE);
+    kick.signal();
+    await until(() => used() === 1, 'a used buffer');
+    await frontEnd.tell('SET_VRING_ENABLE', encodeVringState(0, 0));
+    memory().bytes.fill(0);
+    await frontEnd.negotiate(VERSION_1);
+    await startRing(0);
+    makeAvailable(0, 0, WRITE);
+    kick.signal();
+    await until(() => used() === 1, 'a used buffer');
+    expect(server.problems).toEqual([]);
+    expect(kinds().filter((kind) => kind.startsWith('queue-'))).toEqual([
+      'queue-started',
+      'queue-stopped',
+      'queue-started',
+    ]);
+  });
+
+  it('goes on where it stopped, where it is moved while it is disabled', async () => {
+    await start(VERSION_1, 0);
+    makeAvailable(0, 0, WRITE);
+    kick.signal();
+    await until(() => used() === 1, 'a used buffer');
+    await frontEnd.tell('SET_VRING_ENABLE', encodeVringState(0, 0));
+    const { bytes } = memory();
+    bytes.copyWithin(MOVED, DEVICE, DEVICE + 6 + 8 * SIZE);
+    await frontEnd.placeRing(SIZE, DESCRIPTORS, DRIVER, MOVED, 1);
+    await frontEnd.tell('SET_VRING_ENABLE', encodeVringState(0, 1));
+    makeAvailable(1, 0, WRITE);
+    kick.signal();
+    await until(() => memory().view.getUint16(MOVED + 2, true) === 2, 'a used buffer');
+    expect([used(), server.problems]).toEqual([1, []]);
+  });
+
+  it('is not looked at while it is disabled: its driver may use the memory', async () => {
+    await server.end();
+    server = new OwnServer({ strict: 'warn' });
+    frontEnd = await server.connect();
+    await start(VERSION_1, 0);
+    await frontEnd.tell('SET_VRING_ENABLE', encodeVringState(0, 0));
+    memory().bytes.fill(0xff, DRIVER, DRIVER + 64);
+    await setTimeout(LOOKS_MS);
+    expect(server.events.filter(({ kind }) => kind === 'finding')).toEqual([]);
+    await frontEnd.tell('SET_VRING_ENABLE', encodeVringState(0, 1));
+    await until(() => kinds().includes('finding'), 'a finding');
   });
 
   it('is named and reported where its driver breaks it, and works after another set-up', async () => {
@@ -313,13 +397,25 @@ describe('a packed ring that a front-end sets up', () => {
       [0x8003_8003, 1],
       [0, 1],
     ] as const) {
-      await start(VERSION_1 | RING_PACKED, base);
+      await frontEnd.negotiate(VERSION_1 | RING_PACKED);
+      await frontEnd.giveMemory();
+      memory().view.setUint16(DESCRIPTORS + FLAGS, USED_BEFORE, true);
+      await startRing(base);
       await frontEnd.ask('GET_FEATURES');
       expect(call.drain()).toBe(count);
       frontEnd.dispose();
       await server.untilDisconnected();
       frontEnd = await server.connect();
     }
+  });
+
+  it('begins with wrap counter 1 where the front-end says 0, and no descriptor was ever used', async () => {
+    await start(VERSION_1 | RING_PACKED, 0);
+    expect(server.problems).toEqual([
+      'the front-end starts queue 0 with wrap counter 0, but no descriptor was ever used: the device begins with 1',
+    ]);
+    expect(server.events.at(-1)).toMatchObject({ kind: 'queue-started', position: 0x8000 });
+    expect(call.drain()).toBe(0);
   });
 
   it('that has buffers in flight of another back-end is not served', async () => {
