@@ -4,6 +4,7 @@ import { checked, closeDescriptor, HostError, libc, NativeBuffer } from '../libc
 export const AF_UNIX = 1;
 /** The type of the sockets of this package. */
 export const SOCK_STREAM_NONBLOCK_CLOEXEC = 0x8_0801;
+export const SOCK_DGRAM_NONBLOCK_CLOEXEC = 0x8_0802;
 /** Bytes of struct sockaddr_un: a 16-bit family and 108 bytes of path, of which the last is 0. */
 export const ADDRESS_BYTES = 110;
 const LONGEST_PATH = 107;
@@ -16,6 +17,7 @@ export function openUnixSocket(
   path: string,
   doing: 'connect' | 'listen',
   use: (descriptor: number, address: bigint) => void,
+  type: number = SOCK_STREAM_NONBLOCK_CLOEXEC,
 ): number {
   const name = Buffer.from(path);
   if (name.length > LONGEST_PATH || name.includes(0)) {
@@ -26,7 +28,7 @@ export function openUnixSocket(
       hint: `use a path of at most ${LONGEST_PATH} bytes`,
     });
   }
-  const descriptor = checked(libc().socket(AF_UNIX, SOCK_STREAM_NONBLOCK_CLOEXEC, 0), 'socket', 'create a Unix socket');
+  const descriptor = checked(libc().socket(AF_UNIX, type, 0), 'socket', 'create a Unix socket');
   const address = new NativeBuffer(ADDRESS_BYTES);
   try {
     address.bytes.setUint16(0, AF_UNIX, true);

@@ -1,6 +1,6 @@
 import { lstatSync, unlinkSync } from 'node:fs';
 import { checked, closeDescriptor, HostError, lastErrno, libc, systemCallError } from '../libc.ts';
-import { ADDRESS_BYTES, openUnixSocket } from './unix-address.ts';
+import { ADDRESS_BYTES, openUnixSocket, SOCK_DGRAM_NONBLOCK_CLOEXEC } from './unix-address.ts';
 import { UnixSocket } from './unix-socket.ts';
 
 const NONBLOCK_CLOEXEC = 0x8_0800;
@@ -60,20 +60,40 @@ export class UnixListener {
   }
 }
 
+/**
+ * Removes the file of a socket that no program has open. Throws `EADDRINUSE` where one has, and where the file is no
+ * socket.
+ */
 function removeAbandoned(path: string): void {
-  if (socketFile(path) === undefined) return;
+  const status = lstatSync(path, { throwIfNoEntry: false });
+  if (status === undefined) return;
+  if (!status.isSocket()) throw inUse(path, 'there is a file of another kind', 'choose another path, or remove the file');
+  const state = stateOf(path);
+  if (state === 'abandoned') remove(path);
+  else if (state === 'open')
+    throw inUse(path, 'another program listens there', 'end the other program, or choose another path');
+}
+
+function inUse(path: string, why: string, hint: string): HostError {
+  const options = { syscall: 'bind', errno: 'EADDRINUSE', hint };
+  return new HostError('ERR_SYSCALL', `cannot listen at ${path}: ${why}`, options);
+}
+
+/**
+ * Whether a program has a socket open, which does not hear of it: a stream socket refuses to be connected to one for
+ * datagrams (EPROTOTYPE), and one that no program has to any (ECONNREFUSED).
+ */
+function stateOf(path: string): 'open' | 'abandoned' | 'unknown' {
+  const connect = (descriptor: number, address: bigint): void =>
+    void checked(libc().connect(descriptor, address, ADDRESS_BYTES), 'connect', `connect to ${path}`);
   try {
-    UnixSocket.connect(path).dispose();
+    closeDescriptor(openUnixSocket(path, 'connect', connect, SOCK_DGRAM_NONBLOCK_CLOEXEC));
+    return 'open';
   } catch (error) {
     if (!(error instanceof HostError)) throw error;
-    if (error.errno === 'ECONNREFUSED') return remove(path);
-    if (error.errno !== 'EAGAIN') return;
+    if (error.errno === 'ECONNREFUSED') return 'abandoned';
+    return error.errno === 'EPROTOTYPE' ? 'open' : 'unknown';
   }
-  throw new HostError('ERR_SYSCALL', `cannot listen at ${path}: another program listens there`, {
-    syscall: 'bind',
-    errno: 'EADDRINUSE',
-    hint: 'end the other program, or choose another path',
-  });
 }
 
 function socketFile(path: string): SocketFile | undefined {

@@ -48,9 +48,17 @@ describe('UnixListener', () => {
     libc().close(left.descriptor);
     const listener = new UnixListener(path);
     expect(() => new UnixListener(path)).toThrow(/another program listens there/);
+    // The program that has it hears nothing of that.
+    expect(listener.accept()).toBeUndefined();
     listener.dispose();
     writeFileSync(path, 'mine');
-    expect(() => new UnixListener(path)).toThrow(/EADDRINUSE/);
+    expect(() => new UnixListener(path)).toThrow(
+      expect.objectContaining({
+        message: expect.stringMatching(/taken: there is a file of another kind$/),
+        errno: 'EADDRINUSE',
+        hint: 'choose another path, or remove the file',
+      }),
+    );
     expect(existsSync(path)).toBe(true);
     expect(() => new UnixListener(join(folder.path, 'x'.repeat(120)))).toThrow(/not the path of a Unix socket/);
   });
