@@ -18,19 +18,23 @@ const WAIT_S = 20;
 const RELEASE_MS = 10_000;
 const TIMEOUT_MS = 300_000;
 
-const BLOCK = { type: 'block', capacity: '4MiB' };
 /** The disk that is plugged out and in, and its properties. */
-const PLUGGED = 'vdc';
-const DISKS = ['vda', 'vdb', PLUGGED];
+const PLUGGED = 'plugged';
+/** By their serial numbers: the names that Linux gives them differ from boot to boot where an IOMMU comes up late. */
+const DISKS = ['plain', 'packed', PLUGGED];
+const disk = (serial: string): ServedToGuest['device'] => ({ type: 'block', capacity: '4MiB', serial });
 const PLUGGED_PROPERTIES = { driver: 'vhost-user-blk-pci', id: PLUGGED, chardev: PLUGGED, 'disable-legacy': 'on' };
 
 const diskArguments = (properties: string): string[] => ['-device', `vhost-user-blk-pci,chardev={name},${properties}`];
 
 function devicesOf(hotplug: string): Readonly<Record<string, ServedToGuest>> {
   return {
-    vda: { device: BLOCK, arguments: diskArguments('disable-legacy=on') },
-    vdb: { device: BLOCK, arguments: diskArguments('disable-legacy=on,packed=on') },
-    [PLUGGED]: { device: BLOCK, arguments: diskArguments(`disable-legacy=on,packed=on,id=${PLUGGED},bus=${hotplug}`) },
+    plain: { device: disk('plain'), arguments: diskArguments('disable-legacy=on') },
+    packed: { device: disk('packed'), arguments: diskArguments('disable-legacy=on,packed=on') },
+    [PLUGGED]: {
+      device: disk(PLUGGED),
+      arguments: diskArguments(`disable-legacy=on,packed=on,id=${PLUGGED},bus=${hotplug}`),
+    },
     entropy: { device: { type: 'entropy' }, arguments: ['-device', 'vhost-user-rng-pci,chardev={name}'] },
   };
 }
@@ -41,23 +45,28 @@ function devicesOf(hotplug: string): Readonly<Record<string, ServedToGuest>> {
  * one ends it.
  */
 const scriptFor = (boots: number): string => `
-raw() { dd if=/dev/$1 bs=64k skip=${RAW_AT / 65_536} count=${RAW_BYTES / 65_536} iflag=direct 2>/dev/null | md5sum; }
-boot=$(($(dd if=/dev/vda bs=512 count=1 iflag=direct 2>/dev/null | tr -d ' \\0') + 1))
-printf %-512s $boot | dd of=/dev/vda bs=512 count=1 oflag=direct conv=fsync 2>/dev/null
+name() {
+  for block in /sys/block/vd*; do [ "$(cat $block/serial 2>/dev/null)" != $1 ] || basename $block; done
+}
+raw() { dd if=/dev/$(name $1) bs=64k skip=${RAW_AT / 65_536} count=${RAW_BYTES / 65_536} iflag=direct 2>/dev/null | md5sum; }
+counter=/dev/$(name plain)
+boot=$(($(dd if=$counter bs=512 count=1 iflag=direct 2>/dev/null | tr -d ' \\0') + 1))
+printf %-512s $boot | dd of=$counter bs=512 count=1 oflag=direct conv=fsync 2>/dev/null
 if [ $boot = 1 ]; then
   head -c ${RAW_BYTES} /dev/urandom > /tmp/data
   for disk in ${DISKS.join(' ')}; do
-    dd if=/tmp/data of=/dev/$disk bs=64k seek=${RAW_AT / 65_536} oflag=direct conv=fsync 2>/dev/null
-    number=$(basename $(readlink -f /sys/class/block/$disk/../..))
+    device=$(name $disk)
+    dd if=/tmp/data of=/dev/$device bs=64k seek=${RAW_AT / 65_536} oflag=direct conv=fsync 2>/dev/null
+    number=$(basename $(readlink -f /sys/class/block/$device/../..))
     echo $number > /sys/bus/virtio/drivers/virtio_blk/unbind
     echo $number > /sys/bus/virtio/drivers/virtio_blk/bind
   done
 fi
-for disk in ${DISKS.join(' ')}; do [ ! -e /sys/block/$disk ] || echo boot $boot $disk $(raw $disk); done
+for disk in ${DISKS.join(' ')}; do [ -z "$(name $disk)" ] || echo boot $boot $disk $(raw $disk); done
 echo boot $boot entropy $(head -c 512 /dev/hwrng | wc -c)
 echo boot $boot is ready
 until_block() {
-  for i in $(seq ${WAIT_S * 5}); do [ $1 -e /sys/block/${PLUGGED} ] && return; usleep 200000; done
+  for i in $(seq ${WAIT_S * 5}); do [ $1 -n "$(name ${PLUGGED})" ] && return; usleep 200000; done
   return 1
 }
 if [ $boot -lt ${boots} ]; then
@@ -130,7 +139,7 @@ describe.each(SERVED_MACHINES)('a guest that reboots, whose devices are served: 
         },
       });
       const line = (start: string): string | undefined => new RegExp(`^${start} (.*)$`, 'm').exec(console)?.[1];
-      const data = line('boot 1 vda');
+      const data = line('boot 1 plain');
       expect(data).toMatch(/^[\da-f]{32} {1,2}-$/);
       for (let boot = 1; boot <= boots; boot++) {
         expect(line(`boot ${boot} entropy`)).toBe('512');

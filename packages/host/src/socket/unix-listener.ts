@@ -67,7 +67,8 @@ export class UnixListener {
 function removeAbandoned(path: string): void {
   const status = lstatSync(path, { throwIfNoEntry: false });
   if (status === undefined) return;
-  if (!status.isSocket()) throw inUse(path, 'there is a file of another kind', 'choose another path, or remove the file');
+  if (!status.isSocket())
+    throw inUse(path, 'there is a file of another kind', 'choose another path, or remove the file');
   const state = stateOf(path);
   if (state === 'abandoned') remove(path);
   else if (state === 'open')
