@@ -4,6 +4,7 @@ import { byteSize, failureSchedule } from '@virtio-platform/options';
 import { z } from 'zod';
 import type { OnLostInvalidation } from './domain/translated-domain.ts';
 import { ADDRESS_WIDTHS, type AddressWidth } from './unit/vtd-capabilities.ts';
+import { INVALIDATIONS, type InvalidationKind } from './unit/vtd-unit.ts';
 
 /**
  * `translated`: page tables, and each mapping gets addresses of its own. `pass-through`: the unit lets the device's
@@ -13,10 +14,15 @@ export const DOMAINS = ['translated', 'pass-through', 'identity'] as const;
 /** The kind of domain of the device; see {@link DOMAINS}. */
 export type Domain = (typeof DOMAINS)[number];
 
+/** The kinds of tables that lead from a requester id to its domain. */
+export const MODES = ['legacy', 'scalable'] as const;
+
 /** What fails on purpose beneath the platform; an empty schedule never does. */
 export interface IntelIommuFailures {
   /** Invalidations of pages and of domains: the unit does not do them, and says so. */
   readonly invalidation: FailureSchedule;
+  /** Of those in a queue, the ones that the unit gives up, as after a device that does not answer. */
+  readonly timeout: FailureSchedule;
 }
 
 /** The remapping unit of the simulated machine. */
@@ -24,14 +30,19 @@ export interface SimulatedUnitOptions {
   readonly addressWidth: AddressWidth;
   readonly passThrough: boolean;
   readonly cachingMode: boolean;
+  readonly queuedInvalidation: boolean;
+  readonly scalableMode: boolean;
   readonly faultRecords: number;
 }
 
 /** The options of the platform, with defaults filled in. */
 export interface IntelIommuOptions {
   readonly domain: Domain;
-  /** Bits of an I/O virtual address: 39 are three levels of page tables, 48 are four. */
+  /** Of the tables that lead from a requester id to its domain. */
+  readonly mode: (typeof MODES)[number];
+  /** Bits of an I/O virtual address: 39 are three levels of page tables, 48 are four, 57 are five. */
   readonly addressWidth: AddressWidth;
+  readonly invalidation: InvalidationKind;
   /** Bytes of I/O virtual addresses that are handed out, the highest below 2 GiB. */
   readonly aperture: number;
   readonly largePages: boolean;
@@ -50,7 +61,7 @@ const unit: z.ZodType<SimulatedUnitOptions> = z.strictObject({
   addressWidth: z
     .literal(ADDRESS_WIDTHS)
     .default(48)
-    .describe('Bits of the widest address that it translates, 39 or 48. Default 48: it can do both.'),
+    .describe('Bits of the widest address that it translates; it translates those of fewer levels too. Default 48.'),
   passThrough: z.boolean().default(true).describe('Whether it can let a device through (ECAP.PT). Default true.'),
   cachingMode: z
     .boolean()
@@ -58,6 +69,14 @@ const unit: z.ZodType<SimulatedUnitOptions> = z.strictObject({
     .describe(
       'Whether it also remembers what is not mapped (CAP.CM), so that each map is followed by an invalidation.',
     ),
+  queuedInvalidation: z
+    .boolean()
+    .default(true)
+    .describe('Whether it takes invalidations from a queue in memory (ECAP.QI). Default true.'),
+  scalableMode: z
+    .boolean()
+    .default(false)
+    .describe('Whether it has scalable mode (ECAP.SMTS, ECAP.SLTS). Default false, as QEMU.'),
   faultRecords: z
     .int()
     .min(1)
@@ -66,18 +85,31 @@ const unit: z.ZodType<SimulatedUnitOptions> = z.strictObject({
     .describe('How many faults it can hold until they are read. Default 1, as QEMU; further ones are lost.'),
 });
 
-/** The `platform` section of a profile that uses this plugin. */
-export const intelIommuOptionsSchema: z.ZodType<IntelIommuOptions> = z.strictObject({
+const options = z.strictObject({
   domain: z
     .enum(DOMAINS)
     .default('translated')
     .describe(
       'translated: each mapping gets addresses of its own, and exactly its permissions. pass-through: the unit lets addresses through (iommu=pt). identity: page tables filled one to one, once. Default translated.',
     ),
+  mode: z
+    .enum(MODES)
+    .default('legacy')
+    .describe(
+      'The tables that lead from a requester to its domain. legacy: root and context table. scalable: a PASID directory and a PASID table behind them; needs invalidation: queued. Default legacy.',
+    ),
   addressWidth: z
     .literal(ADDRESS_WIDTHS)
     .default(39)
-    .describe('Bits of an I/O virtual address: 39 for three levels of page tables, 48 for four. Default 39.'),
+    .describe(
+      'Bits of an I/O virtual address: 39 for three levels of page tables, 48 for four, 57 for five. Default 39.',
+    ),
+  invalidation: z
+    .enum(INVALIDATIONS)
+    .default('registers')
+    .describe(
+      'How the unit is told what to drop. registers: a command each. queued: descriptors in guest memory, as Linux does wherever the unit has a queue. Default registers.',
+    ),
   aperture: byteSize({ multipleOf: PAGE_SIZE, minimum: LEAST_PAGES * PAGE_SIZE, maximum: LARGEST_APERTURE })
     .prefault('1GiB')
     .describe(
@@ -102,7 +134,10 @@ export const intelIommuOptionsSchema: z.ZodType<IntelIommuOptions> = z.strictObj
   failures: z
     .strictObject({
       invalidation: failureSchedule.describe(
-        'Invalidations of pages and domains that the unit does not do; it says so: { every: 50 }.',
+        'Invalidations of pages and domains that the unit does not do; it says so: { every: 50 }. A queue stops there.',
+      ),
+      timeout: failureSchedule.describe(
+        'Invalidations in a queue that the unit gives up, as after a device that does not answer: { every: 50 }.',
       ),
     })
     .prefault({})
@@ -110,7 +145,18 @@ export const intelIommuOptionsSchema: z.ZodType<IntelIommuOptions> = z.strictObj
   unit: unit.prefault({}).describe('The remapping unit of the simulated machine.'),
 });
 
+/** The `platform` section of a profile that uses this plugin. */
+export const intelIommuOptionsSchema: z.ZodType<IntelIommuOptions> = options
+  .refine(({ invalidation, failures }) => invalidation === 'queued' || !failsAny({ timeout: failures.timeout }), {
+    path: ['failures', 'timeout'],
+    error: 'only a unit that executes a queue gives up: add invalidation: queued, or write failures.invalidation',
+  })
+  .refine(({ invalidation, mode }) => invalidation === 'queued' || mode === 'legacy', {
+    path: ['mode'],
+    error: 'scalable mode has no invalidation by registers: add invalidation: queued',
+  });
+
 /** Whether anything fails on purpose, so that a facility has to be wrapped. */
-export function failsAny({ invalidation }: IntelIommuFailures): boolean {
-  return Object.keys(invalidation).length > 0;
+export function failsAny(failures: Partial<IntelIommuFailures>): boolean {
+  return Object.values(failures).some((schedule) => Object.keys(schedule).length > 0);
 }

@@ -4,6 +4,7 @@ import { LeakLog, type GuestMemory } from '@virtio-platform/core/memory';
 import { REFERENCES, type NegotiationRule, type PlatformTraits } from '@virtio-platform/core/negotiation';
 import type { ByteOrder } from '@virtio-platform/core/queue';
 import { VIRTIO_F_ACCESS_PLATFORM } from '@virtio-platform/core/features';
+import { FailingInvalidationQueue } from './unit/failing-invalidation-queue.ts';
 import { FailingVtdFacility } from './unit/failing-vtd-facility.ts';
 import { failsAny, type Domain, type IntelIommuOptions } from './intel-iommu-options.ts';
 import { MAPPING_STEPS } from './mapping-steps.ts';
@@ -38,13 +39,12 @@ export class IntelIommuPlatform implements Platform {
    * stop.
    */
   constructor(options: IntelIommuOptions, memory: GuestMemory, facility: VtdFacility) {
-    const { failures, domain } = options;
-    const unit = failsAny(failures) ? new FailingVtdFacility(facility, failures.invalidation) : facility;
+    const { domain } = options;
     this.#options = options;
     this.leaks = new LeakLog(memory);
     this.rules = intelIommuRules(options);
     this.#mappedPath = domain === 'translated' ? 'translated' : 'identity';
-    this.#domain = openDomain(unit, memory, options, this.leaks);
+    this.#domain = openDomain(failing(facility, memory, options), memory, options, this.leaks);
   }
 
   /** The first read probes a page, so that the traits state verified facts. */
@@ -110,6 +110,15 @@ export class IntelIommuPlatform implements Platform {
     if (this.#domain === undefined) throw new TypeError('this intel-iommu platform was disposed');
     return this.#domain;
   }
+}
+
+/** The unit as the driver sees it: one that fails where the options say so. */
+function failing(facility: VtdFacility, memory: GuestMemory, options: IntelIommuOptions): VtdFacility {
+  const { failures, invalidation } = options;
+  if (!failsAny(failures)) return facility;
+  return invalidation === 'queued'
+    ? new FailingInvalidationQueue(facility, memory, failures)
+    : new FailingVtdFacility(facility, failures.invalidation);
 }
 
 /** The rules that an x86 guest behind VT-d adds to negotiation. They only add notes; core's rules decide. */

@@ -10,13 +10,22 @@ describe('the options of intel-iommu', () => {
   it('default to a translated domain of three levels', () => {
     expect(intelIommuOptionsSchema.parse({})).toEqual({
       domain: 'translated',
+      mode: 'legacy',
       addressWidth: 39,
+      invalidation: 'registers',
       aperture: 2 ** 30,
       largePages: true,
       onLostInvalidation: 'keep',
       confinesEveryDevice: false,
-      failures: { invalidation: {} },
-      unit: { addressWidth: 48, passThrough: true, cachingMode: false, faultRecords: 1 },
+      failures: { invalidation: {}, timeout: {} },
+      unit: {
+        addressWidth: 48,
+        passThrough: true,
+        cachingMode: false,
+        queuedInvalidation: true,
+        scalableMode: false,
+        faultRecords: 1,
+      },
     });
   });
 
@@ -26,7 +35,10 @@ describe('the options of intel-iommu', () => {
 
   it.each([
     [{ domain: 'linear' }, 'domain'],
-    [{ addressWidth: 57 }, 'addressWidth'],
+    [{ addressWidth: 64 }, 'addressWidth'],
+    [{ invalidation: 'queue' }, 'invalidation'],
+    [{ mode: 'scalable' }, 'mode'],
+    [{ failures: { timeout: { every: 2 } } }, 'failures.timeout'],
     [{ onLostInvalidation: 'ignore' }, 'onLostInvalidation'],
     [{ unit: { faultRecords: 9 } }, 'unit.faultRecords'],
     [{ failures: { invalidation: { every: 0 } } }, 'failures.invalidation.every'],

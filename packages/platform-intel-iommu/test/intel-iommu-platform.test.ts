@@ -13,6 +13,7 @@ import plugin, { IntelIommuPlatform, intelIommuOptionsSchema, SimulatedVtd } fro
 import { MIB, PAGE, startGuest, type RemappedGuest } from './remapped-guest.ts';
 
 const TOP = 0x7fff_f000;
+const SCALABLE = { mode: 'scalable', invalidation: 'queued', unit: { scalableMode: true } } as const;
 
 function reads({ space }: RemappedGuest, low: number, high = 0): boolean {
   return space.read(low, high, new Uint8Array(4), 0, 4);
@@ -84,6 +85,32 @@ describe('IntelIommuPlatform', () => {
     expect([guest.unit.read32(0x1c), reads(guest, 0x10_0000)]).toEqual([0xc000_0000, false]);
   });
 
+  it.each([
+    ['legacy', 'registers', 39],
+    ['legacy', 'queued', 48],
+    ['legacy', 'registers', 57],
+    ['scalable', 'queued', 39],
+    ['scalable', 'queued', 57],
+  ] as const)('confines a device in %s mode, by %s, with %i bits', (mode, invalidation, addressWidth) => {
+    const unit = { scalableMode: mode === 'scalable', addressWidth: 57 };
+    const guest = startGuest({ mode, invalidation, addressWidth, unit });
+    const mapping = guest.openMapping();
+    const id = mapping.map(0x10_5123, 4, DmaDirection.ToDevice, guest.words, 0);
+    const address = guest.words[0]!;
+    guest.memory.u8[0x10_5123] = 9;
+    expect([reads(guest, address), writes(guest, address)]).toEqual([true, false]);
+    mapping.unmap(id, 0);
+    expect(reads(guest, address)).toBe(false);
+    const write = mode === 'scalable' ? 0x85 : 5;
+    // The unit has one record, which the write took. The tables say by now that nothing is mapped.
+    expect(guest.platform.recordedFaults()).toMatchObject([{ access: 'write', reason: write, cause: 'unmapped' }]);
+    const levels = mapping.walk(address, 0).filter(({ table }) => table.includes('page table'));
+    expect(levels).toHaveLength((addressWidth - 12) / 9);
+    mapping.dispose();
+    guest.platform.dispose();
+    expect([guest.memory.allocated, guest.unit.read32(0x1c)]).toEqual([0, 0x4000_0000]);
+  });
+
   it('does not verify identity when the tables were changed', () => {
     const guest = startGuest({ domain: 'identity' });
     const root = new Uint32Array(2);
@@ -106,21 +133,27 @@ describe('IntelIommuPlatform', () => {
 
   it.each([
     [{ addressWidth: 48, unit: { addressWidth: 39 } }, /48 bits .*: 39/],
+    [{ addressWidth: 57 }, /57 bits .*: 39 or 48/],
     [{ domain: 'pass-through', unit: { passThrough: false } }, /no pass-through/],
+    [{ mode: 'scalable', invalidation: 'queued' }, /no scalable mode/],
+    [{ invalidation: 'queued', unit: { queuedInvalidation: false } }, /no invalidation queue/],
   ])('refuses %j, which the unit does not have, and leaves nothing behind', (options, message) => {
     const memory = new GuestMemory(new SharedArrayBuffer(MIB));
     const checked = intelIommuOptionsSchema.parse(options);
-    const open = (): unknown => new IntelIommuPlatform(checked, memory, new SimulatedVtd(checked.unit));
+    const open = (): unknown => new IntelIommuPlatform(checked, memory, new SimulatedVtd({ ...checked.unit, memory }));
     expect(open).toThrow(
       expect.objectContaining({ code: 'ERR_IOMMU_UNSUPPORTED', message: expect.stringMatching(message) }),
     );
     expect(memory.allocated).toBe(0);
   });
 
-  it.each([2, 3, 4])('frees everything when memory of %i pages is too small', (pages) => {
+  it.each<readonly [number, object]>([
+    ...[2, 3, 4].map((pages) => [pages, {}] as const),
+    ...[2, 3, 4, 5, 6, 7, 8].map((pages) => [pages, SCALABLE] as const),
+  ])('frees everything when memory of %i pages is too small for %j', (pages, options) => {
     const memory = new GuestMemory(new SharedArrayBuffer(pages * PAGE));
-    const checked = intelIommuOptionsSchema.parse({ domain: 'identity' });
-    expect(() => new IntelIommuPlatform(checked, memory, new SimulatedVtd(checked.unit))).toThrow(
+    const checked = intelIommuOptionsSchema.parse({ domain: 'identity', ...options });
+    expect(() => new IntelIommuPlatform(checked, memory, new SimulatedVtd({ ...checked.unit, memory }))).toThrow(
       expect.objectContaining({ code: expect.stringMatching(/^ERR_(DMA|IOMMU)_/) }),
     );
     expect(memory.allocated).toBe(0);
@@ -225,7 +258,7 @@ describe('IntelIommuPlatform.recordedFaults', () => {
     [3, 'unmapped', /invalid for this unit/],
     [7, 'iommu-error', /not in memory/],
     [0xc, 'iommu-error', /reserved bits/],
-    [0x42, 'iommu-error', /unknown reason 0x42/],
+    [0x1f, 'iommu-error', /unknown reason 0x1f/],
   ])('describes reason %i, also an unknown one', (code, cause, detail) => {
     const guest = startGuest();
     recordFault(guest, 0x20, code);

@@ -52,7 +52,7 @@ export interface RemappedGuest {
 export function startGuest(options: object = {}, bytes: number = 16 * MIB): RemappedGuest {
   const memory = new GuestMemory(new SharedArrayBuffer(bytes));
   const checked = intelIommuOptionsSchema.parse(options);
-  const unit = new MoodyVtd(checked.unit);
+  const unit = new MoodyVtd({ ...checked.unit, memory });
   const platform = new IntelIommuPlatform(checked, memory, unit);
   const faults = new FaultLog();
   return {

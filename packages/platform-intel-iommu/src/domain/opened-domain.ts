@@ -3,20 +3,14 @@ import { PAGE_SIZE, type GuestMemory, type LeakLog } from '@virtio-platform/core
 import type { IntelIommuOptions } from '../intel-iommu-options.ts';
 import { unsupported, type VtdFacility } from '../unit/vtd-facility.ts';
 import { IovaPages } from './iova-pages.ts';
-import { RequesterTables } from './requester-tables.ts';
+import { LegacyRequesterTables } from './legacy-requester-tables.ts';
+import type { RequesterTables } from './requester-tables.ts';
+import { ScalableRequesterTables } from './scalable-requester-tables.ts';
 import { SecondLevelTable } from './second-level-table.ts';
 import { takeFaults, describeFault, type VtdFault } from '../unit/vtd-fault.ts';
 import { TranslatedDomain } from './translated-domain.ts';
 import { levelsOf, widthCode, type AddressWidth, type VtdCapabilities } from '../unit/vtd-capabilities.ts';
-import {
-  ENTRY_READ,
-  ENTRY_WRITE,
-  INTERRUPT_START,
-  PRESENT,
-  TYPE_PASS_THROUGH,
-  TYPE_SHIFT,
-  TYPE_TRANSLATED,
-} from '../unit/vtd-registers.ts';
+import { ENTRY_READ, ENTRY_WRITE, INTERRUPT_START } from '../unit/vtd-registers.ts';
 import { VtdDmaMapping } from './vtd-dma-mapping.ts';
 import { VtdUnit } from '../unit/vtd-unit.ts';
 
@@ -44,9 +38,9 @@ export interface OpenedDomain {
   close(): void;
 }
 
-/** A kind of domain: its translation type, its page tables, and how to open it once the unit runs. */
+/** A kind of domain: its page tables, and how to open it once the unit runs. */
 interface DomainParts {
-  readonly type: number;
+  /** Without page tables, addresses pass through. */
   readonly table: SecondLevelTable | undefined;
   readonly range?: AddressRange;
   open(
@@ -68,13 +62,15 @@ export function openDomain(
   options: IntelIommuOptions,
   leaks: LeakLog,
 ): OpenedDomain {
-  const unit = new VtdUnit(facility, DOMAIN_ID);
-  const width = usableWidth(unit.capabilities, options);
-  const parts = domainParts(memory, unit.capabilities, width, { ...options, leaks });
+  const unit = new VtdUnit(facility, memory, { domain: DOMAIN_ID, invalidation: options.invalidation });
+  let parts: DomainParts | undefined;
   let requesters: RequesterTables | undefined;
   try {
-    requesters = new RequesterTables(memory, facility.sourceId, {
-      flags: PRESENT | (parts.type << TYPE_SHIFT),
+    const width = usableWidth(unit.capabilities, options);
+    parts = domainParts(memory, unit.capabilities, width, { ...options, leaks });
+    const Tables = options.mode === 'scalable' ? ScalableRequesterTables : LegacyRequesterTables;
+    requesters = new Tables(memory, facility.sourceId, {
+      isPassThrough: parts.table === undefined,
       table: parts.table?.root ?? 0,
       width: widthCode(width),
       domain: DOMAIN_ID,
@@ -85,7 +81,7 @@ export function openDomain(
   } catch (error) {
     if (unit.stop()) {
       requesters?.free();
-      parts.table?.free();
+      parts?.table?.free();
     }
     throw error;
   }
@@ -133,7 +129,6 @@ function domainParts(
 
   if (options.domain === 'pass-through') {
     return {
-      type: TYPE_PASS_THROUGH,
       table: undefined,
       open: (_unit, requesters) => ({
         openMapping: (capacity) => direct(capacity, () => requesters.walk()),
@@ -150,7 +145,6 @@ function domainParts(
       throw unsupported('there is no memory for page tables over all of memory', 'enlarge the memory of the machine');
     }
     return {
-      type: TYPE_TRANSLATED,
       table,
       open: (_unit, requesters) => ({
         openMapping: (capacity) => direct(capacity, (low, high) => [...requesters.walk(), ...table.walk(low, high)]),
@@ -163,7 +157,6 @@ function domainParts(
   const [first, bytes] = [pages.first * PAGE_SIZE, pages.count * PAGE_SIZE];
   const table = new SecondLevelTable(memory, { levels, pages: pages.first + pages.count, largePages });
   return {
-    type: TYPE_TRANSLATED,
     table,
     range: { what: 'aperture of the domain', kind: 'window', deviceAddress: BigInt(first), length: bytes },
     open: (unit, requesters) => {
@@ -174,9 +167,14 @@ function domainParts(
   };
 }
 
-/** The width of the page tables, checked against the capabilities of the unit. */
-function usableWidth(capabilities: VtdCapabilities, { addressWidth, domain }: IntelIommuOptions): AddressWidth {
-  const { widths, largestWidth, passThrough } = capabilities;
+/** The width of the page tables. Checks mode, domain and width against the capabilities of the unit. */
+function usableWidth(capabilities: VtdCapabilities, { addressWidth, domain, mode }: IntelIommuOptions): AddressWidth {
+  const { widths, largestWidth, passThrough, scalableMode } = capabilities;
+  if (mode === 'scalable' && !scalableMode)
+    throw unsupported(
+      'this unit has no scalable mode with second-level tables (ECAP.SMTS, ECAP.SLTS)',
+      'use platform.mode: legacy, or a unit that has it: platform.unit.scalableMode or machine.intelIommu.scalableMode',
+    );
   const possible = widths.filter((width) => width <= largestWidth);
   if (domain === 'pass-through') {
     if (!passThrough) throw unsupported('this unit has no pass-through (ECAP.PT)', 'use platform.domain: identity');
@@ -188,7 +186,7 @@ function usableWidth(capabilities: VtdCapabilities, { addressWidth, domain }: In
   const names = possible.length === 0 ? 'none that this driver knows' : possible.join(' or ');
   throw unsupported(
     `this unit translates no addresses of ${addressWidth} bits (CAP.SAGAW, CAP.MGAW): ${names}`,
-    'change platform.addressWidth',
+    'change platform.addressWidth, or the unit: platform.unit.addressWidth or machine.intelIommu.addressWidth',
   );
 }
 

@@ -1,19 +1,15 @@
 import type { GuestMemory } from '@virtio-platform/core/memory';
-import { widthCode, type AddressWidth } from '../unit/vtd-capabilities.ts';
 import {
-  CONTEXT_INVALID,
-  CONTEXT_NOT_PRESENT,
-  CONTEXT_RESERVED,
-  CONTEXT_UNREADABLE,
-  PRESENT,
-  ROOT_NOT_PRESENT,
-  ROOT_RESERVED,
-  ROOT_UNREADABLE,
-  TYPE_MASK,
-  TYPE_PASS_THROUGH,
-  TYPE_SHIFT,
-  TYPE_TRANSLATED,
-} from '../unit/vtd-registers.ts';
+  LEGACY_REASONS,
+  SCALABLE_REASONS,
+  SCALABLE_TABLE_REASONS,
+  type TranslationReasons,
+} from '../unit/fault-reasons.ts';
+import { SCALABLE_MODE, TABLE_MODE_MASK } from '../unit/scalable-format.ts';
+import { widthCode, type VtdCapabilities } from '../unit/vtd-capabilities.ts';
+import { LegacyContext } from './legacy-context.ts';
+import { RequesterEntry } from './requester-entry.ts';
+import { ScalableContext } from './scalable-context.ts';
 import {
   CONTEXT_CACHED,
   CONTEXT_DOMAIN,
@@ -21,7 +17,10 @@ import {
   CONTEXT_TABLE_HIGH,
   CONTEXT_TABLE_LOW,
   CONTEXT_TYPE,
+  DIRECTORY_HIGH,
+  DIRECTORY_LOW,
   GENERATION,
+  PASID_CACHED,
   ROOT_HIGH,
   ROOT_LOW,
   type VtdState,
@@ -29,105 +28,87 @@ import {
 
 const WORD = 0x1_0000_0000;
 const TABLE_BYTES = 4096;
-const ENTRY_BYTES = 16;
-/** Low-word bits that must be 0: in a root entry all below the address except present. */
-const ROOT_RESERVED_LOW = 0xffe;
-/** In a context entry all below the address except present, FPD and the type. */
-const CONTEXT_RESERVED_LOW = 0xff0;
-/** In the word with width and domain: all above the domain, and bit 7. Bits 3 to 6 are available to the driver. */
-const CONTEXT_RESERVED_THIRD = 0xff00_0080;
-const WIDTH_MASK = 7;
-const DOMAIN_SHIFT = 8;
-const DOMAIN_MASK = 0xffff;
 
 /**
- * The domain of the device and the address of its page tables: found by the requester id in the root and context
- * tables, and cached until an invalidation. A fault is not cached. The results are fields. Hot: no allocation.
+ * The domain of the device and the address of its page tables: found by the requester id in the tables of the mode that
+ * the root table's address names, and cached until an invalidation. In scalable mode context and PASID entry are cached
+ * apart. A fault is not cached. Hot: no allocation.
  */
 export class ContextCache {
-  type = 0;
-  domain = 0;
-  levels = 0;
-  /** Physical address of the table of the highest level. */
-  table = 0;
-  /** First address beyond the width of the tables. */
-  limit = 0;
-  readonly #memory: GuestMemory;
+  readonly entry: RequesterEntry = new RequesterEntry();
+  /** The reasons of the mode, after {@link load}. */
+  reasons: TranslationReasons = LEGACY_REASONS;
   readonly #control: Int32Array;
-  readonly #bus: number;
-  readonly #devfn: number;
-  readonly #widths: readonly AddressWidth[];
+  readonly #legacy: LegacyContext;
+  /** `undefined` for a unit without scalable mode, which ignores the bits of the mode. */
+  readonly #scalable: ScalableContext | undefined;
 
-  constructor(memory: GuestMemory, state: VtdState, widths: readonly AddressWidth[]) {
-    this.#memory = memory;
+  constructor(memory: GuestMemory, state: VtdState, { widths, scalableMode }: VtdCapabilities) {
     this.#control = new Int32Array(state.control);
-    this.#bus = state.sourceId >>> 8;
-    this.#devfn = state.sourceId & 0xff;
-    this.#widths = widths;
+    const codes = new Set(widths.map((width) => widthCode(width)));
+    this.#legacy = new LegacyContext(memory, state.sourceId, codes);
+    this.#scalable = scalableMode ? new ScalableContext(memory, state.sourceId, codes) : undefined;
   }
 
-  /** Loads the fields from the cache or from the tables. Returns 0, or the reason of the fault. */
+  /** Loads the entry from the cache or from the tables. Returns 0, or the reason of the fault. */
   load(): number {
+    const mode = this.#scalable === undefined ? 0 : this.#control[ROOT_LOW]! & TABLE_MODE_MASK;
+    if (mode === 0) {
+      this.reasons = LEGACY_REASONS;
+      return this.#loadEntry(CONTEXT_CACHED, undefined);
+    }
+    this.reasons = SCALABLE_REASONS;
+    if (mode !== SCALABLE_MODE) return SCALABLE_TABLE_REASONS.mode;
+    const reason = this.#loadDirectory(this.#scalable!);
+    return reason === 0 ? this.#loadEntry(PASID_CACHED, this.#scalable) : reason;
+  }
+
+  #loadDirectory(scalable: ScalableContext): number {
     const control = this.#control;
-    if (Atomics.load(control, CONTEXT_CACHED) === 0) {
-      const generation = Atomics.load(control, GENERATION);
-      const reason = this.#fetch();
-      if (reason !== 0) return reason;
-      control[CONTEXT_TYPE] = this.type;
-      control[CONTEXT_DOMAIN] = this.domain;
-      control[CONTEXT_LEVELS] = this.levels;
-      control[CONTEXT_TABLE_LOW] = this.table % WORD;
-      control[CONTEXT_TABLE_HIGH] = Math.floor(this.table / WORD);
-      // An invalidation that came meanwhile applies to this entry, so it is not cached.
-      if (generation === Atomics.load(control, GENERATION)) Atomics.store(control, CONTEXT_CACHED, 1);
+    if (Atomics.load(control, CONTEXT_CACHED) !== 0) {
+      scalable.directory = (control[DIRECTORY_HIGH]! >>> 0) * WORD + (control[DIRECTORY_LOW]! >>> 0);
       return 0;
     }
-    this.type = control[CONTEXT_TYPE]!;
-    this.domain = control[CONTEXT_DOMAIN]!;
-    this.levels = control[CONTEXT_LEVELS]!;
-    this.table = (control[CONTEXT_TABLE_HIGH]! >>> 0) * WORD + (control[CONTEXT_TABLE_LOW]! >>> 0);
-    this.limit = limitOf(this.levels);
+    const generation = Atomics.load(control, GENERATION);
+    const reason = scalable.fetchContext(this.#root);
+    if (reason !== 0) return reason;
+    control[DIRECTORY_LOW] = scalable.directory % WORD;
+    control[DIRECTORY_HIGH] = Math.floor(scalable.directory / WORD);
+    this.#markCached(CONTEXT_CACHED, generation);
     return 0;
   }
 
-  #fetch(): number {
+  /** With `scalable`, the entry is that of its directory. */
+  #loadEntry(flag: number, scalable: ScalableContext | undefined): number {
     const control = this.#control;
-    const root = (control[ROOT_HIGH]! >>> 0) * WORD + ((control[ROOT_LOW]! & -TABLE_BYTES) >>> 0);
-    if (!this.#memory.contains(root, TABLE_BYTES)) return ROOT_UNREADABLE;
-    const u32 = this.#memory.u32;
-    const rootAt = (root + this.#bus * ENTRY_BYTES) / 4;
-    const rootLow = Atomics.load(u32, rootAt);
-    if ((rootLow & PRESENT) === 0) return ROOT_NOT_PRESENT;
-    if ((rootLow & ROOT_RESERVED_LOW) !== 0 || u32[rootAt + 2] !== 0 || u32[rootAt + 3] !== 0) return ROOT_RESERVED;
-    const context = u32[rootAt + 1]! * WORD + ((rootLow & -TABLE_BYTES) >>> 0);
-    if (!this.#memory.contains(context, TABLE_BYTES)) return CONTEXT_UNREADABLE;
-    return this.#fetchContext((context + this.#devfn * ENTRY_BYTES) / 4);
+    const { entry } = this;
+    if (Atomics.load(control, flag) !== 0) {
+      entry.type = control[CONTEXT_TYPE]!;
+      entry.domain = control[CONTEXT_DOMAIN]!;
+      entry.levels = control[CONTEXT_LEVELS]!;
+      entry.table = (control[CONTEXT_TABLE_HIGH]! >>> 0) * WORD + (control[CONTEXT_TABLE_LOW]! >>> 0);
+      return 0;
+    }
+    const generation = Atomics.load(control, GENERATION);
+    const reason =
+      scalable === undefined ? this.#legacy.fetch(this.#root, entry) : scalable.fetchPasid(scalable.directory, entry);
+    if (reason !== 0) return reason;
+    control[CONTEXT_TYPE] = entry.type;
+    control[CONTEXT_DOMAIN] = entry.domain;
+    control[CONTEXT_LEVELS] = entry.levels;
+    control[CONTEXT_TABLE_LOW] = entry.table % WORD;
+    control[CONTEXT_TABLE_HIGH] = Math.floor(entry.table / WORD);
+    this.#markCached(flag, generation);
+    return 0;
   }
 
-  #fetchContext(at: number): number {
-    const u32 = this.#memory.u32;
-    const low = Atomics.load(u32, at);
-    if ((low & PRESENT) === 0) return CONTEXT_NOT_PRESENT;
-    const third = u32[at + 2]!;
-    if ((low & CONTEXT_RESERVED_LOW) !== 0 || (third & CONTEXT_RESERVED_THIRD) !== 0 || u32[at + 3] !== 0)
-      return CONTEXT_RESERVED;
-    const code = third & WIDTH_MASK;
-    this.type = (low >>> TYPE_SHIFT) & TYPE_MASK;
-    this.domain = (third >>> DOMAIN_SHIFT) & DOMAIN_MASK;
-    this.levels = code + 2;
-    this.table = u32[at + 1]! * WORD + ((low & -TABLE_BYTES) >>> 0);
-    this.limit = limitOf(this.levels);
-    const isKnown = this.type === TYPE_TRANSLATED || this.type === TYPE_PASS_THROUGH;
-    return isKnown && this.#hasWidth(code) ? 0 : CONTEXT_INVALID;
+  get #root(): number {
+    const control = this.#control;
+    return (control[ROOT_HIGH]! >>> 0) * WORD + ((control[ROOT_LOW]! & -TABLE_BYTES) >>> 0);
   }
 
-  #hasWidth(code: number): boolean {
-    for (let i = 0; i < this.#widths.length; i++) if (widthCode(this.#widths[i]!) === code) return true;
-    return false;
+  /** An invalidation that came meanwhile applies to what was just read, so it is not cached. */
+  #markCached(flag: number, generation: number): void {
+    if (generation === Atomics.load(this.#control, GENERATION)) Atomics.store(this.#control, flag, 1);
   }
-}
-
-/** First address that tables of this many levels do not translate. */
-function limitOf(levels: number): number {
-  return 2 ** (12 + 9 * levels);
 }

@@ -5,6 +5,8 @@ import { NEXT_FAULT, type VtdState } from './vtd-state.ts';
 const STATUS = unit.FSTS_REG / 4;
 const WORDS = unit.FRCD_SIZE / 4;
 const LAST = unit.FRCD_LAST_WORD / 4;
+/** The status of faults: one is pending, and the index of the first. */
+const PENDING = unit.FAULT_PENDING | (0xff << unit.FAULT_INDEX_SHIFT);
 
 /**
  * The fault recording registers, a ring: the device's thread records, the driver's thread clears. While the next
@@ -39,14 +41,7 @@ export class FaultRecords {
     registers[at + 2] = this.#sourceId;
     Atomics.store(registers, at + LAST, unit.FAULT_RECORDED | (access === 'read' ? unit.FAULT_WAS_READ : 0) | reason);
     this.#control[NEXT_FAULT] = (next + 1) % this.#count;
-    // The status contains the index of the first pending record.
-    const status = Atomics.load(registers, STATUS);
-    if ((status & unit.FAULT_PENDING) === 0)
-      Atomics.store(
-        registers,
-        STATUS,
-        (next << unit.FAULT_INDEX_SHIFT) | unit.FAULT_PENDING | (status & unit.FAULT_OVERFLOW),
-      );
+    if ((Atomics.load(registers, STATUS) & unit.FAULT_PENDING) === 0) this.#show(next);
   }
 
   /** The driver cleared a record: updates the pending bit from all records. */
@@ -56,15 +51,15 @@ export class FaultRecords {
     for (let i = 1; i <= this.#count; i++) {
       const other = (record + i) % this.#count;
       if (Atomics.load(registers, FAULT_RECORDS / 4 + other * WORDS + LAST) >= 0) continue;
-      const overflow = Atomics.load(registers, STATUS) & unit.FAULT_OVERFLOW;
-      Atomics.store(registers, STATUS, (other << unit.FAULT_INDEX_SHIFT) | unit.FAULT_PENDING | overflow);
+      this.#show(other);
       return;
     }
-    Atomics.and(registers, STATUS, unit.FAULT_OVERFLOW);
+    Atomics.and(registers, STATUS, ~PENDING);
   }
 
-  /** The driver cleared the overflow bit. */
-  clearOverflow(): void {
-    Atomics.and(this.#registers, STATUS, ~unit.FAULT_OVERFLOW);
+  /** Says which record is the first that is pending. The other bits of the status are not those of faults alone. */
+  #show(record: number): void {
+    Atomics.and(this.#registers, STATUS, ~PENDING);
+    Atomics.or(this.#registers, STATUS, (record << unit.FAULT_INDEX_SHIFT) | unit.FAULT_PENDING);
   }
 }

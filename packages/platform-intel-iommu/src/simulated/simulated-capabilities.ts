@@ -1,5 +1,5 @@
 import type { SimulatedUnitOptions } from '../intel-iommu-options.ts';
-import { ADDRESS_WIDTHS, widthBit } from '../unit/vtd-capabilities.ts';
+import { ADDRESS_WIDTHS, SCALABLE, widthBit } from '../unit/vtd-capabilities.ts';
 import { FRCD_SIZE } from '../unit/vtd-registers.ts';
 
 /** Version 1.0, as QEMU. */
@@ -20,6 +20,7 @@ const DRAIN = 0xc0_0000;
 /** log2 of the most pages of one invalidation. */
 export const LARGEST_MASK = 18;
 const PASS_THROUGH = 0x40;
+const QUEUE = 0x2;
 
 /** CAP as low and high word: that of QEMU 7.2 without pages of 1 GiB. */
 export function simulatedCap({ addressWidth, cachingMode, faultRecords }: SimulatedUnitOptions): [number, number] {
@@ -33,7 +34,9 @@ export function simulatedCap({ addressWidth, cachingMode, faultRecords }: Simula
   return [low >>> 0, (LARGE_PAGES | PAGE_SELECTIVE | ((faultRecords - 1) << 8) | (LARGEST_MASK << 16) | DRAIN) >>> 0];
 }
 
-/** ECAP, whose high word is 0. */
-export function simulatedEcap({ passThrough }: SimulatedUnitOptions): number {
-  return ((INVALIDATE_ADDRESS / PLACE_UNIT) << 8) | (passThrough ? PASS_THROUGH : 0);
+/** ECAP as low and high word. */
+export function simulatedEcap(options: SimulatedUnitOptions): [number, number] {
+  const { passThrough, queuedInvalidation, scalableMode } = options;
+  const low = (passThrough ? PASS_THROUGH : 0) | (queuedInvalidation ? QUEUE : 0);
+  return [((INVALIDATE_ADDRESS / PLACE_UNIT) << 8) | low, scalableMode ? SCALABLE : 0];
 }

@@ -18,7 +18,6 @@ import {
   FRCD_SIZE,
   FSTS_REG,
   GCMD_REG,
-  GLOBAL,
   GRANULARITY_MASK,
   GSTS_REG,
   IOTLB_ACTUAL_SHIFT,
@@ -27,13 +26,16 @@ import {
   IOTLB_REQUEST_SHIFT,
   IVA_OFFSET,
   PAGE_SHIFT,
+  QUEUED_INVALIDATION_ENABLE,
   RTADDR_REG,
   SET_ROOT_POINTER,
   TRANSLATION_ENABLE,
   VER_REG,
 } from '../unit/vtd-registers.ts';
+import { IQA_REG, IQT_REG, QUEUE_ERRORS } from '../unit/queue-format.ts';
 import { FaultRecords } from './fault-records.ts';
-import { SimulatedIotlb } from './simulated-iotlb.ts';
+import { SimulatedQueue } from './simulated-queue.ts';
+import { UnitCaches } from './unit-caches.ts';
 import {
   FAULT_RECORDS,
   INVALIDATE_ADDRESS,
@@ -42,17 +44,7 @@ import {
   simulatedEcap,
   VERSION,
 } from './simulated-capabilities.ts';
-import {
-  allocateVtdState,
-  CONTEXT_CACHED,
-  CONTEXT_DOMAIN,
-  FROZEN,
-  GENERATION,
-  REGISTER_BYTES,
-  ROOT_HIGH,
-  ROOT_LOW,
-  type VtdState,
-} from './vtd-state.ts';
+import { allocateVtdState, REGISTER_BYTES, ROOT_HIGH, ROOT_LOW, type VtdState } from './vtd-state.ts';
 import { ADDRESS_SPACE_MODULE, openAddressSpace } from './vtd-translation.ts';
 
 const IVA = INVALIDATE_ADDRESS + IVA_OFFSET;
@@ -64,19 +56,23 @@ const MASK_BITS = 0x3f;
 export interface SimulatedVtdOptions extends SimulatedUnitOptions {
   /** Requester id of the device; 00:04.0 unless given. */
   readonly sourceId?: number;
+  /** Guest memory, where the unit finds an invalidation queue; without it, the unit has none. */
+  readonly memory?: GuestMemory;
 }
 
 /**
- * A remapping unit in software, by its registers: legacy mode with register-based invalidation, as QEMU 7.2 without
- * queued invalidation. A command is done when the write returns. While a device relies on identity addresses the unit
- * is frozen: commands do nothing, and invalidations report that nothing was invalidated.
+ * A remapping unit in software, by its registers: legacy and scalable mode, invalidation by registers and through a
+ * queue, as QEMU 7.2. A command is done when the write returns. While a queue is enabled, the invalidation registers
+ * answer nothing. While a device relies on identity addresses the unit is frozen: commands do nothing, invalidations
+ * report that nothing was invalidated, and descriptors of a queue wait.
  */
 export class SimulatedVtd implements VtdFacility {
   readonly sourceId: number;
   readonly state: VtdState;
   readonly #registers: Uint32Array;
   readonly #control: Int32Array;
-  readonly #iotlb: SimulatedIotlb;
+  readonly #caches: UnitCaches;
+  readonly #queue: SimulatedQueue | undefined;
   readonly #faults: FaultRecords;
   readonly #faultEnd: number;
 
@@ -85,14 +81,19 @@ export class SimulatedVtd implements VtdFacility {
     this.state = allocateVtdState(this.sourceId);
     this.#registers = new Uint32Array(this.state.registers);
     this.#control = new Int32Array(this.state.control);
-    this.#iotlb = new SimulatedIotlb(this.state);
+    this.#caches = new UnitCaches(this.state);
+    const { memory, queuedInvalidation, scalableMode } = options;
+    if (queuedInvalidation && memory !== undefined)
+      this.#queue = new SimulatedQueue(memory, this.state, this.#caches, scalableMode);
     this.#faults = new FaultRecords(this.state, options.faultRecords);
     this.#faultEnd = FAULT_RECORDS + options.faultRecords * FRCD_SIZE;
-    const [low, high] = simulatedCap(options);
+    const capabilities = { ...options, queuedInvalidation: this.#queue !== undefined };
     this.#set(VER_REG, VERSION);
-    this.#set(CAP_REG, low);
-    this.#set(CAP_REG + 4, high);
-    this.#set(ECAP_REG, simulatedEcap(options));
+    for (const [offset, words] of [
+      [CAP_REG, simulatedCap(capabilities)],
+      [ECAP_REG, simulatedEcap(capabilities)],
+    ] as const)
+      words.forEach((word, i) => this.#set(offset + 4 * i, word));
   }
 
   /** Offsets without a register read as 0. */
@@ -122,8 +123,14 @@ export class SimulatedVtd implements VtdFacility {
       case IOTLB + 4:
         return this.#commandIotlb(value);
       case FSTS_REG:
-        if ((value & FAULT_OVERFLOW) !== 0) this.#faults.clearOverflow();
+        Atomics.and(this.#registers, FSTS_REG / 4, ~(value & (FAULT_OVERFLOW | QUEUE_ERRORS)));
         return;
+      case IQT_REG:
+        this.#set(offset, value);
+        return this.#queue?.run();
+      case IQA_REG:
+      case IQA_REG + 4:
+      case IQT_REG + 4:
       case RTADDR_REG:
       case RTADDR_REG + 4:
       case CCMD_REG:
@@ -137,10 +144,6 @@ export class SimulatedVtd implements VtdFacility {
     }
   }
 
-  get #isFrozen(): boolean {
-    return Atomics.load(this.#control, FROZEN) !== 0;
-  }
-
   #set(offset: number, value: number): void {
     Atomics.store(this.#registers, offset >>> 2, value);
   }
@@ -152,8 +155,8 @@ export class SimulatedVtd implements VtdFacility {
 
   /** A write-buffer flush and unsupported commands complete at once: the status never shows them. */
   #command(value: number): void {
-    if (this.#isFrozen) return;
-    let status = this.read32(GSTS_REG);
+    if (this.#caches.isFrozen) return;
+    let status = this.read32(GSTS_REG) & ~QUEUED_INVALIDATION_ENABLE;
     if ((value & SET_ROOT_POINTER) !== 0) {
       Atomics.store(this.#control, ROOT_LOW, this.read32(RTADDR_REG));
       Atomics.store(this.#control, ROOT_HIGH, this.read32(RTADDR_REG + 4));
@@ -161,47 +164,37 @@ export class SimulatedVtd implements VtdFacility {
     }
     const isEnabled = (value & TRANSLATION_ENABLE) !== 0;
     status = isEnabled ? status | TRANSLATION_ENABLE : status & ~TRANSLATION_ENABLE;
-    this.#set(GSTS_REG, status);
-    this.#nextGeneration();
+    this.#set(GSTS_REG, status | this.#commandQueue((value & QUEUED_INVALIDATION_ENABLE) !== 0));
+    this.#caches.nextGeneration();
   }
 
-  /** Drops the cached context if the command is global, or names its domain, or its domain and device. */
+  /** Returns the bit of the status that says whether the queue is enabled. */
+  #commandQueue(on: boolean): number {
+    if (on) this.#queue?.enable();
+    else this.#queue?.disable();
+    return this.#queue?.isEnabled === true ? QUEUED_INVALIDATION_ENABLE : 0;
+  }
+
   #commandContext(value: number): void {
-    if (value < CONTEXT_INVALIDATE) return this.#set(CCMD_REG + 4, value);
+    if (value < CONTEXT_INVALIDATE || this.#queue?.isEnabled === true) return this.#set(CCMD_REG + 4, value);
     let actual = (value >>> CONTEXT_REQUEST_SHIFT) & GRANULARITY_MASK;
-    if (this.#isFrozen) actual = 0;
+    if (this.#caches.isFrozen) actual = 0;
     const low = this.read32(CCMD_REG);
-    const isOfDomain = (low & 0xffff) === this.#control[CONTEXT_DOMAIN];
-    const isOfDevice = low >>> 16 === this.sourceId;
-    if (actual === GLOBAL || (actual !== 0 && isOfDomain && (actual === DOMAIN_SELECTIVE || isOfDevice))) {
-      Atomics.store(this.#control, CONTEXT_CACHED, 0);
-      this.#nextGeneration();
-    }
+    if (actual !== 0) this.#caches.dropContexts(actual, low & 0xffff, low >>> 16);
     this.#set(CCMD_REG + 4, (actual << CONTEXT_ACTUAL_SHIFT) >>> 0);
   }
 
   #commandIotlb(value: number): void {
-    if (value < IOTLB_INVALIDATE) return this.#set(IOTLB + 4, value);
+    if (value < IOTLB_INVALIDATE || this.#queue?.isEnabled === true) return this.#set(IOTLB + 4, value);
     let actual = (value >>> IOTLB_REQUEST_SHIFT) & GRANULARITY_MASK;
     const address = this.read32(IVA);
     const mask = address & MASK_BITS;
     const isPages = actual > DOMAIN_SELECTIVE;
-    if (this.#isFrozen || (isPages && mask > LARGEST_MASK)) actual = 0;
-    // The generation changes first: a translation that is cached meanwhile sees the change and drops itself.
-    if (actual !== 0) this.#nextGeneration();
+    if (this.#caches.isFrozen || (isPages && mask > LARGEST_MASK)) actual = 0;
     const domain = value & 0xffff;
-    if (actual === GLOBAL) this.#iotlb.dropAll();
-    else if (actual === DOMAIN_SELECTIVE) this.#iotlb.dropDomain(domain);
-    else if (actual !== 0) {
-      const count = 2 ** mask;
-      const page = this.read32(IVA + 4) * 2 ** 20 + (address >>> PAGE_SHIFT);
-      this.#iotlb.dropPages(domain, Math.floor(page / count) * count, count);
-    }
+    const page = this.read32(IVA + 4) * 2 ** 20 + (address >>> PAGE_SHIFT);
+    if (actual !== 0) this.#caches.dropTranslations(actual, domain, page, mask);
     this.#set(IOTLB + 4, ((actual << IOTLB_ACTUAL_SHIFT) | domain) >>> 0);
-  }
-
-  #nextGeneration(): void {
-    Atomics.add(this.#control, GENERATION, 1);
   }
 }
 
@@ -209,8 +202,8 @@ export class SimulatedVtd implements VtdFacility {
  * Simulates a remapping unit. A device without ACCESS_PLATFORM bypasses it, as in QEMU, unless it confines every
  * device.
  */
-export function simulateIntelIommu(_memory: GuestMemory, options: IntelIommuOptions): SimulatedHardware {
-  const unit = new SimulatedVtd(options.unit);
+export function simulateIntelIommu(memory: GuestMemory, options: IntelIommuOptions): SimulatedHardware {
+  const unit = new SimulatedVtd({ ...options.unit, memory });
   const translated = { module: ADDRESS_SPACE_MODULE, state: unit.state, open: openAddressSpace };
   return {
     facilities: new Map([[VTD_FACILITY, unit]]),

@@ -27,19 +27,25 @@ export const ROOT_LOW = 2;
 export const ROOT_HIGH = 3;
 /** Index of the next fault record. */
 export const NEXT_FAULT = 4;
-/** 1 while a context entry is cached. */
+/** 1 while a context entry is cached; in scalable mode what follows from it is the PASID directory. */
 export const CONTEXT_CACHED = 5;
-/** Translation type of the cached context entry. */
+/** Translation type of the cached entry: of the context, or in scalable mode of the PASID. */
 export const CONTEXT_TYPE = 6;
-/** Domain of the cached context entry. */
+/** Domain of the cached entry. */
 export const CONTEXT_DOMAIN = 7;
-/** Table levels of the cached context entry. */
+/** Table levels of the cached entry. */
 export const CONTEXT_LEVELS = 8;
-/** Low word of the table address of the cached context entry. */
+/** Low word of the table address of the cached entry. */
 export const CONTEXT_TABLE_LOW = 9;
 /** Its high word. */
 export const CONTEXT_TABLE_HIGH = 10;
-const CONTROL_WORDS = 11;
+/** 1 while a PASID entry is cached. */
+export const PASID_CACHED = 11;
+/** Low word of the address of the PASID directory of the cached context entry. */
+export const DIRECTORY_LOW = 12;
+/** Its high word. */
+export const DIRECTORY_HIGH = 13;
+const CONTROL_WORDS = 14;
 
 /** Places of the translation cache, a power of two. Each page has one place, which it shares with other pages. */
 export const CACHE_PLACES = 1024;

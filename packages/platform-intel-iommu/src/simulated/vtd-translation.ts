@@ -7,20 +7,17 @@ import {
   type FaultLog,
 } from '@virtio-platform/core/address-space';
 import { PAGE_SIZE, type GuestMemory } from '@virtio-platform/core/memory';
+import { faultCause } from '../unit/fault-reasons.ts';
 import { readCapabilities } from '../unit/vtd-capabilities.ts';
-import { faultCause } from '../unit/vtd-fault.ts';
 import {
-  BEYOND_WIDTH,
   CAP_REG,
   ENTRY_READ,
   ENTRY_WRITE,
   GSTS_REG,
   INTERRUPT_END,
   INTERRUPT_START,
-  READ_NOT_PERMITTED,
   TRANSLATION_ENABLE,
   TYPE_PASS_THROUGH,
-  WRITE_NOT_PERMITTED,
 } from '../unit/vtd-registers.ts';
 import { ContextCache } from './context-cache.ts';
 import { FaultRecords } from './fault-records.ts';
@@ -60,9 +57,9 @@ export class VtdTranslation implements AddressTranslation {
     this.#walk = new PageWalk(memory);
     this.#memorySize = memory.size;
     this.#cachesAbsence = (this.#registers[CAP_REG / 4]! & CACHING_MODE) !== 0;
-    const { faultRecordCount, widths } = readCapabilities(registerReader(state));
-    this.#faults = new FaultRecords(state, faultRecordCount);
-    this.#context = new ContextCache(memory, state, widths);
+    const capabilities = readCapabilities(registerReader(state));
+    this.#faults = new FaultRecords(state, capabilities.faultRecordCount);
+    this.#context = new ContextCache(memory, state, capabilities);
   }
 
   get generation(): number {
@@ -80,8 +77,9 @@ export class VtdTranslation implements AddressTranslation {
     const context = this.#context;
     const reason = context.load();
     if (reason !== 0) return this.#refuse(low, high, access, reason);
-    if (context.type === TYPE_PASS_THROUGH) return this.#letThrough(low, high);
-    if (high * WORD + low >= context.limit) return this.#refuse(low, high, access, BEYOND_WIDTH);
+    const { type, levels } = context.entry;
+    if (type === TYPE_PASS_THROUGH) return this.#letThrough(low, high);
+    if (high >= limitOf(levels)) return this.#refuse(low, high, access, context.reasons.beyondWidth);
     return this.#translatePage(low, high, access);
   }
 
@@ -90,12 +88,13 @@ export class VtdTranslation implements AddressTranslation {
   }
 
   #translatePage(low: number, high: number, access: DeviceAccess): number {
-    const { domain, table, levels } = this.#context;
+    const { entry: requester, reasons } = this.#context;
+    const { domain } = requester;
     const page = high * 2 ** 20 + (low >>> 12);
     let entry = this.#iotlb.find(domain, page);
     if (entry === NOT_CACHED) {
       const generation = this.generation;
-      const reason = this.#walk.walk(table, levels, low, high);
+      const reason = this.#walk.walk(requester, low, high, reasons);
       if (reason !== 0) return this.#refuse(low, high, access, reason);
       const { frame, permissions } = this.#walk;
       // Memory is smaller than that, so all frames beyond the last are equally outside of it.
@@ -106,8 +105,9 @@ export class VtdTranslation implements AddressTranslation {
     }
     const needed = access === 'read' ? ENTRY_READ : ENTRY_WRITE;
     if ((entry & needed) !== 0) return (entry >>> 2) * PAGE_SIZE + (low % PAGE_SIZE);
-    const reason = access === 'read' ? READ_NOT_PERMITTED : WRITE_NOT_PERMITTED;
-    return this.#refuse(low, high, access, reason, (entry & PERMISSIONS) !== 0);
+    const isMapped = (entry & PERMISSIONS) !== 0;
+    const permission = access === 'read' ? reasons.read : reasons.write;
+    return this.#refuse(low, high, access, isMapped ? permission : (reasons.absent ?? permission), isMapped);
   }
 
   #letThrough(low: number, high: number): number {
@@ -124,6 +124,11 @@ export class VtdTranslation implements AddressTranslation {
     this.cause = faultCause(reason, isMapped);
     return -1;
   }
+}
+
+/** The first high word of an address that tables of this many levels do not translate; they translate 32 bits. */
+function limitOf(levels: number): number {
+  return 2 ** (12 + 9 * levels - 32);
 }
 
 /** Reads the registers without side effects, for {@link readCapabilities}. */

@@ -1,12 +1,14 @@
 import { unsupported, type VtdFacility } from './vtd-facility.ts';
 import { CAP_REG, ECAP_REG, FRCD_SIZE, IOTLB_OFFSET, IVA_OFFSET, VER_REG } from './vtd-registers.ts';
-/** Bits of an I/O virtual address that page tables can translate: with three and with four levels. */
-export const ADDRESS_WIDTHS = [39, 48] as const;
+/** Bits of an I/O virtual address that page tables can translate: with three, four and five levels. */
+export const ADDRESS_WIDTHS = [39, 48, 57] as const;
 /** One of {@link ADDRESS_WIDTHS}. */
 export type AddressWidth = (typeof ADDRESS_WIDTHS)[number];
 
 /** Unit in bytes of the register offsets in the capabilities. */
 const PLACE_UNIT = 16;
+/** High word of ECAP: scalable mode (SMTS), and second-level tables in it (SLTS). */
+export const SCALABLE = 0x4800;
 
 /** The capabilities of a remapping unit, from CAP and ECAP. */
 export interface VtdCapabilities {
@@ -25,6 +27,10 @@ export interface VtdCapabilities {
   readonly drainsReads: boolean;
   readonly drainsWrites: boolean;
   readonly passThrough: boolean;
+  /** Whether the unit takes invalidations from a queue in memory (QI). */
+  readonly queuedInvalidation: boolean;
+  /** Whether it has scalable mode with second-level tables (SMTS, SLTS). */
+  readonly scalableMode: boolean;
   /** Offset of the invalidation address register (IVA), from ECAP.IRO; the next ones are those of IOTLB and FRCD. */
   readonly invalidateAddress: number;
   readonly iotlb: number;
@@ -46,11 +52,11 @@ export function readCapabilities(facility: VtdFacility): VtdCapabilities {
   facility.read64(CAP_REG, words);
   const [low, high] = [words[0]!, words[1]!];
   facility.read64(ECAP_REG, words);
-  const extended = words[0]!;
+  const [extended, further] = [words[0]!, words[1]!];
   const supported = (low >>> 8) & 0x1f;
   const registers = ((extended >>> 8) & 0x3ff) * PLACE_UNIT;
   return {
-    // Bit 1 is three levels, bit 2 is four.
+    // Bit 1 is three levels, bit 2 is four, bit 3 is five.
     widths: ADDRESS_WIDTHS.filter((width) => (supported & widthBit(width)) !== 0),
     largestWidth: ((low >>> 16) & 0x3f) + 1,
     needsWriteBufferFlush: (low & 0x10) !== 0,
@@ -60,6 +66,8 @@ export function readCapabilities(facility: VtdFacility): VtdCapabilities {
     drainsReads: (high & 0x80_0000) !== 0,
     drainsWrites: (high & 0x40_0000) !== 0,
     passThrough: (extended & 0x40) !== 0,
+    queuedInvalidation: (extended & 0x2) !== 0,
+    scalableMode: (further & SCALABLE) === SCALABLE,
     invalidateAddress: registers + IVA_OFFSET,
     iotlb: registers + IOTLB_OFFSET,
     faultRecords: (((high & 0x3) << 8) | (low >>> 24)) * FRCD_SIZE,

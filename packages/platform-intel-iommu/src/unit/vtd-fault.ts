@@ -1,19 +1,7 @@
-import type { DeviceAccess, DeviceFault, FaultCause } from '@virtio-platform/core/address-space';
+import type { DeviceAccess, DeviceFault } from '@virtio-platform/core/address-space';
 import { PAGE_SIZE } from '@virtio-platform/core/memory';
+import { faultCause, faultDetail } from './fault-reasons.ts';
 import {
-  BEYOND_WIDTH,
-  CONTEXT_INVALID,
-  CONTEXT_NOT_PRESENT,
-  CONTEXT_RESERVED,
-  CONTEXT_UNREADABLE,
-  ENTRY_RESERVED,
-  READ_NOT_PERMITTED,
-  REQUEST_BLOCKED,
-  ROOT_NOT_PRESENT,
-  ROOT_RESERVED,
-  ROOT_UNREADABLE,
-  TABLE_UNREADABLE,
-  WRITE_NOT_PERMITTED,
   FAULT_INDEX_SHIFT,
   FAULT_OVERFLOW,
   FAULT_PENDING,
@@ -32,40 +20,6 @@ export interface VtdFault extends DeviceFault {
   readonly reason: number;
   /** The meaning of the code. */
   readonly detail: string;
-}
-
-/** The meanings of the reasons (VT-d specification, fault reason encodings of legacy mode). */
-const DETAILS: Readonly<Record<number, string>> = {
-  [ROOT_NOT_PRESENT]: 'the root entry of the bus is not present',
-  [CONTEXT_NOT_PRESENT]: 'the context entry of the device is not present',
-  [CONTEXT_INVALID]: 'the context entry of the device is invalid for this unit',
-  [BEYOND_WIDTH]: 'the address is wider than the page tables',
-  [WRITE_NOT_PERMITTED]: 'a write, and no entry permits it',
-  [READ_NOT_PERMITTED]: 'a read, and no entry permits it',
-  [TABLE_UNREADABLE]: 'a page table is not in memory',
-  [ROOT_UNREADABLE]: 'the root table is not in memory',
-  [CONTEXT_UNREADABLE]: 'the context table is not in memory',
-  [ROOT_RESERVED]: 'reserved bits are set in a root entry',
-  [CONTEXT_RESERVED]: 'reserved bits are set in a context entry',
-  [ENTRY_RESERVED]: 'reserved bits are set in a page-table entry',
-  [REQUEST_BLOCKED]: 'a kind of request that the context entry does not allow',
-};
-
-/** The meaning of a reason; for an unknown one its number. */
-export function faultDetail(reason: number): string {
-  return DETAILS[reason] ?? `unknown reason 0x${reason.toString(16)}`;
-}
-
-/**
- * The {@link FaultCause} of a reason. The unit has one code for "not mapped" and "not permitted"; `isMapped`, read from
- * the tables, tells them apart. Invalid tables and unknown reasons are an `iommu-error`.
- */
-export function faultCause(reason: number, isMapped: boolean): FaultCause {
-  if (reason === ROOT_NOT_PRESENT || reason === CONTEXT_NOT_PRESENT || reason === CONTEXT_INVALID) return 'unmapped';
-  if (reason === BEYOND_WIDTH) return 'outside-window';
-  if (reason === WRITE_NOT_PERMITTED) return isMapped ? 'write-not-permitted' : 'unmapped';
-  if (reason === READ_NOT_PERMITTED) return isMapped ? 'read-not-permitted' : 'unmapped';
-  return 'iommu-error';
 }
 
 /** A fault record as read from the registers. */

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { intelIommuOptionsSchema, SimulatedVtd, type VtdFacility } from '../../src/index.ts';
+import { GuestMemory } from '@virtio-platform/core/memory';
 import { VtdUnit } from '../../src/unit/vtd-unit.ts';
 const SIMULATED = intelIommuOptionsSchema.parse({}).unit;
 const ROOT = 0x1_2345_6000;
@@ -28,9 +29,15 @@ class WatchedVtd extends SimulatedVtd {
   }
 }
 
+/** The driver of a unit, by its registers, for domain 5. */
+function openUnit(facility: VtdFacility): VtdUnit {
+  const memory = new GuestMemory(new SharedArrayBuffer(4 * 4096));
+  return new VtdUnit(facility, memory, { domain: 5, invalidation: 'registers' });
+}
+
 function startUnit(): { facility: WatchedVtd; unit: VtdUnit } {
   const facility = new WatchedVtd(SIMULATED);
-  const unit = new VtdUnit(facility, 5);
+  const unit = openUnit(facility);
   unit.start(ROOT);
   facility.writes.length = 0;
   return { facility, unit };
@@ -42,7 +49,7 @@ const answer = (actual: number): readonly [number, number] => [0, actual * 2 ** 
 describe('VtdUnit', () => {
   it('sets the root table, drops every context and translation, and only then translates', () => {
     const facility = new WatchedVtd(SIMULATED);
-    const unit = new VtdUnit(facility, 5);
+    const unit = openUnit(facility);
     unit.start(ROOT);
     expect(facility.writes).toEqual([
       '38=80000000',
@@ -60,19 +67,22 @@ describe('VtdUnit', () => {
 
   it('stops what firmware left running before it starts', () => {
     const facility = new WatchedVtd(SIMULATED);
-    new VtdUnit(facility, 5).start(0x1000);
+    openUnit(facility).start(0x1000);
     facility.writes.length = 0;
-    new VtdUnit(facility, 5).start(ROOT);
+    openUnit(facility).start(ROOT);
     expect(facility.writes[0]).toBe('18=0');
     expect(facility.writes.at(-1)).toBe('18=80000000');
   });
 
   it('stops translation, and returns whether the unit confirmed it', () => {
     const { facility, unit } = startUnit();
-    expect(unit.stop()).toBe(true);
-    expect([facility.writes[0], unit.isTranslating]).toEqual(['18=0', false]);
     facility.fixed32.set(0x1c, 0xc000_0000);
     expect(unit.stop()).toBe(false);
+    facility.fixed32.clear();
+    facility.writes.length = 0;
+    facility.write32(0x18, 2 ** 31);
+    expect(unit.stop()).toBe(true);
+    expect([facility.writes[1], unit.isTranslating]).toEqual(['18=0', false]);
   });
 
   it.each([
@@ -94,7 +104,7 @@ describe('VtdUnit', () => {
     facility.read64(0x8, words);
     facility.fixed.set(0x8, [words[0]!, words[1]! & ~0x80]);
     facility.writes.length = 0;
-    new VtdUnit(facility, 5).invalidatePages(1, 1);
+    openUnit(facility).invalidatePages(1, 1);
     expect(facility.writes).toEqual(['f8=0', 'fc=a0030005']);
   });
 
@@ -122,7 +132,7 @@ describe('VtdUnit', () => {
     const words = new Uint32Array(2);
     facility.read64(0x8, words);
     facility.fixed.set(0x8, [words[0]! | 0x10, words[1]!]);
-    const old = new VtdUnit(facility, 5);
+    const old = openUnit(facility);
     expect([old.flushWriteBuffer(), facility.writes]).toEqual([true, ['18=88000000']]);
     facility.fixed32.set(0x1c, 0x8800_0000);
     expect(old.flushWriteBuffer()).toBe(false);
@@ -134,15 +144,13 @@ describe('VtdUnit', () => {
   ])('gives up in bounded time where the status never shows %s', (_name, register, status) => {
     const facility = new WatchedVtd(SIMULATED);
     facility.fixed32.set(register, status);
-    expect(() => new VtdUnit(facility, 5).start(ROOT)).toThrow(
-      expect.objectContaining({ code: 'ERR_IOMMU_UNRESPONSIVE' }),
-    );
+    expect(() => openUnit(facility).start(ROOT)).toThrow(expect.objectContaining({ code: 'ERR_IOMMU_UNRESPONSIVE' }));
   });
 
   it('does not start when the first invalidation fails', () => {
     const facility = new WatchedVtd(SIMULATED);
     facility.fixed.set(0x28, [0, 0]);
-    expect(() => new VtdUnit(facility, 5).start(ROOT)).toThrow(/first invalidation of all caches/);
+    expect(() => openUnit(facility).start(ROOT)).toThrow(/first invalidation of all caches/);
     expect(facility.writes.join()).not.toContain('18=80000000');
   });
 
@@ -154,14 +162,14 @@ describe('VtdUnit', () => {
       read64: (_offset, words) => void words.fill(version),
       write64: () => {},
     };
-    expect(() => new VtdUnit(nothing, 5)).toThrow(expect.objectContaining({ code: 'ERR_IOMMU_UNSUPPORTED' }));
+    expect(() => openUnit(nothing)).toThrow(expect.objectContaining({ code: 'ERR_IOMMU_UNSUPPORTED' }));
   });
 
   it('reads the capabilities of QEMU 7.2', () => {
     const facility = new WatchedVtd(SIMULATED);
     facility.fixed.set(0x8, [0x2226_0206, 0xd2_008c]);
     facility.fixed.set(0x10, [0xf42, 0]);
-    expect(new VtdUnit(facility, 5).capabilities).toEqual({
+    expect(openUnit(facility).capabilities).toEqual({
       widths: [39],
       largestWidth: 39,
       needsWriteBufferFlush: false,
@@ -171,10 +179,25 @@ describe('VtdUnit', () => {
       drainsReads: true,
       drainsWrites: true,
       passThrough: true,
+      queuedInvalidation: true,
+      scalableMode: false,
       invalidateAddress: 0xf0,
       iotlb: 0xf8,
       faultRecords: 0x220,
       faultRecordCount: 1,
+    });
+  });
+
+  it('reads those of a unit with scalable mode and five levels', () => {
+    const facility = new WatchedVtd(SIMULATED);
+    facility.fixed.set(0x8, [0x2238_0e86, 0xd2_008c]);
+    facility.fixed.set(0x10, [0x80f0_0f4a, 0x4800]);
+    expect(openUnit(facility).capabilities).toMatchObject({
+      widths: [39, 48, 57],
+      largestWidth: 57,
+      cachingMode: true,
+      queuedInvalidation: true,
+      scalableMode: true,
     });
   });
 });
