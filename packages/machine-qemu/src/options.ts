@@ -1,5 +1,6 @@
 import { INTERRUPT_MODES, type InterruptMode } from '@virtio-platform/pci';
 import { z } from 'zod';
+import { intelIommuSchema, type IntelIommuProperties } from './intel-iommu-properties.ts';
 import { overriddenArguments } from './overridden-arguments.ts';
 
 /** In an argument of `backEnd`: the path of the socket to listen on. */
@@ -22,6 +23,8 @@ export interface VirtioIommuProperties {
 export interface QemuOptions {
   readonly board: BoardName;
   readonly iommu: 'none' | 'intel' | 'virtio';
+  /** Properties of the VT-d unit. */
+  readonly intelIommu: IntelIommuProperties;
   /** Properties of the virtio-iommu. */
   readonly virtioIommu: VirtioIommuProperties;
   readonly interrupts: InterruptMode;
@@ -47,6 +50,7 @@ export const qemuOptionsSchema: z.ZodType<QemuOptions> = z
       .describe(
         'An IOMMU beside that of the board: intel is VT-d, for q35. virtio is a virtio-iommu, for each board. Default none.',
       ),
+    intelIommu: intelIommuSchema.prefault({}).describe('The VT-d unit, where machine.iommu is intel.'),
     virtioIommu: z
       .strictObject({
         bootBypass: z

@@ -1,3 +1,5 @@
+import { INTEL_IOMMU_PROPERTIES } from './intel-iommu-properties.ts';
+
 /** An argument of the profile that has no effect, or the opposite of what the profile says elsewhere. */
 export interface ArgumentProblem {
   /** Its index in `machine.arguments`. */
@@ -30,6 +32,19 @@ const OF_SCSI_DISKS: Readonly<Record<string, string>> = {
   lun: 'device.disks',
   logical_block_size: 'device.disks',
   physical_block_size: 'device.disks',
+};
+
+const OF_INTEL_IOMMU: Readonly<Record<string, string>> = {
+  intremap: 'the machine',
+  ...Object.fromEntries(
+    Object.entries(INTEL_IOMMU_PROPERTIES).map(([name, key]) => [name, `machine.intelIommu.${key}`]),
+  ),
+};
+
+/** The IOMMUs that are devices of QEMU, and what a profile writes for each. A machine has one, and QEMU takes no second. */
+const IOMMUS: Readonly<Record<string, string>> = {
+  'intel-iommu': 'machine.iommu: intel, and its properties as machine.intelIommu',
+  'virtio-iommu-pci': 'machine.iommu: virtio, and its properties as machine.virtioIommu',
 };
 
 /** The properties that the machine sets itself, by the driver that they begin with, and what decides them. */
@@ -82,6 +97,7 @@ export function* overriddenArguments(options: ArgumentOptions): Generator<Argume
     if (owner !== undefined) yield { index, message: `${word} is decided by ${owner}` };
     const value = words[index + 1];
     if (value === undefined) continue;
+    if (option === 'device') yield* deviceProblems(index + 1, value);
     if (option === 'global') yield* problemOf(index + 1, value, options);
     if (option === 'machine' || option === 'M') yield* machineProblems(index + 1, value, options);
   }
@@ -94,6 +110,14 @@ function* problemOf(index: number, value: string, options: ArgumentOptions): Gen
   if (owner === undefined) return;
   const what = `${global.property} of ${global.driver}`;
   yield { index, message: `has no effect: ${owner} decides ${what}, and QEMU prefers what is set for a device itself` };
+}
+
+/** An IOMMU beside that of the profile: the driver would not know of it. */
+function* deviceProblems(index: number, value: string): Generator<ArgumentProblem> {
+  const driver = /^\{.*"driver"\s*:\s*"([^"]*)"/s.exec(value)?.[1] ?? value.replace(/^driver=/, '').split(',', 1)[0]!;
+  const instead = Object.hasOwn(IOMMUS, driver) ? IOMMUS[driver] : undefined;
+  if (instead === undefined) return;
+  yield { index, message: `an ${driver} is decided by machine.iommu: write ${instead}` };
 }
 
 /** Both forms of `-global`: `driver.property=value`, and `driver=...,property=...,value=...`. */
@@ -110,8 +134,7 @@ function ownerOf(driver: string, property: string, { iommu }: ArgumentOptions): 
   const names = [property, property.replaceAll('-', '_'), property.replaceAll('_', '-')];
   const own = (properties: Readonly<Record<string, string>>): string | undefined =>
     names.map((name) => (Object.hasOwn(properties, name) ? properties[name] : undefined)).find(Boolean);
-  if (driver === 'intel-iommu' || driver === 'x86-iommu')
-    return iommu === 'intel' ? own({ intremap: 'the machine', 'caching-mode': 'the machine' }) : undefined;
+  if (driver === 'intel-iommu' || driver === 'x86-iommu') return iommu === 'intel' ? own(OF_INTEL_IOMMU) : undefined;
   for (const [pattern, properties] of OF_DRIVERS) {
     const owner = pattern.test(driver) ? own(properties) : undefined;
     if (owner !== undefined) return owner;

@@ -2,6 +2,7 @@ import { setTimeout } from 'node:timers/promises';
 import { isCodedError } from '@virtio-platform/core';
 import { StartedProgram, UnixSocket, type Disposal, type TemporaryFolder } from '@virtio-platform/host';
 import { IOMMU_SLOT } from './device-arguments.ts';
+import { intelIommuArguments } from './intel-iommu-properties.ts';
 import { PC_LOW_MEMORY } from './machine-memory.ts';
 import type { BoardName, QemuOptions } from './options.ts';
 import { QtestConnection } from './qtest/qtest-connection.ts';
@@ -42,8 +43,8 @@ export function qemuArguments(options: QemuOptions, memory: number, firmware: st
 }
 
 /** The IOMMU, which QEMU wants before the devices behind it. */
-function iommuArguments({ iommu, virtioIommu }: QemuOptions): string[] {
-  if (iommu === 'intel') return ['-device', 'intel-iommu,intremap=off,caching-mode=off'];
+function iommuArguments({ iommu, intelIommu, virtioIommu }: QemuOptions): string[] {
+  if (iommu === 'intel') return intelIommuArguments(intelIommu);
   if (iommu === 'none') return [];
   const { bootBypass, packed } = virtioIommu;
   const addr = `${IOMMU_SLOT.toString(16).padStart(2, '0')}.0`;

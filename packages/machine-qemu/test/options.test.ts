@@ -17,6 +17,14 @@ describe('the options of the plugin', () => {
     expect(OPTIONS).toEqual({
       board: 'q35',
       iommu: 'none',
+      intelIommu: {
+        addressWidth: 39,
+        cachingMode: false,
+        drain: true,
+        passThrough: true,
+        scalableMode: false,
+        snoopControl: false,
+      },
       virtioIommu: { bootBypass: true, packed: false },
       interrupts: 'msix',
       arguments: [],
@@ -35,6 +43,7 @@ describe('the options of the plugin', () => {
     ['an Intel IOMMU on pc', { board: 'pc', iommu: 'intel' }],
     ['an Intel IOMMU on pseries', { board: 'pseries', iommu: 'intel' }],
     ['an IOMMU that QEMU does not have', { board: 'q35', iommu: 'amd' }],
+    ['57 bits, which QEMU does not have', { board: 'q35', iommu: 'intel', intelIommu: { addressWidth: 57 } }],
     ['a property that a virtio-iommu does not have', { board: 'q35', iommu: 'virtio', virtioIommu: { granule: 4096 } }],
     ['an interrupt mode that does not exist', { board: 'pc', interrupts: 'msi' }],
     ['an unknown key', { board: 'pc', accel: 'kvm' }],
@@ -133,7 +142,16 @@ describe('qemuArguments', () => {
   it('have an IOMMU only where the options have one, and inherited memory', () => {
     expect(qemuArguments(OPTIONS, 64 << 20, '/firmware').join(' ')).not.toContain('iommu');
     const args = qemuArguments({ ...OPTIONS, iommu: 'intel' }, 64 << 20, '/firmware');
-    expect(args).toContain('intel-iommu,intremap=off,caching-mode=off');
+    expect(JSON.parse(args.at(-1)!)).toEqual({
+      driver: 'intel-iommu',
+      intremap: 'off',
+      'aw-bits': 39,
+      'caching-mode': false,
+      'dma-drain': true,
+      pt: true,
+      'x-scalable-mode': false,
+      'snoop-control': false,
+    });
     expect(args[args.indexOf('-m') + 1]).toBe('64M');
     expect(JSON.parse(args[args.indexOf('-object') + 1]!)).toMatchObject({ size: 64 << 20, share: true });
     expect(args[args.indexOf('-bios') + 1]).toBe('/firmware');

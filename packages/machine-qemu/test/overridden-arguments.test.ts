@@ -19,6 +19,11 @@ describe('arguments of the profile that QEMU takes and that change nothing', () 
   it.each([
     'intel-iommu.caching-mode=on',
     'intel-iommu.intremap=on',
+    'intel-iommu.aw-bits=48',
+    'intel-iommu.dma_drain=off',
+    'x86-iommu.pt=off',
+    'intel-iommu.x-scalable-mode=on',
+    'intel-iommu.snoop-control=on',
     'driver=intel-iommu,property=caching-mode,value=on',
     'virtio-blk-pci.packed=on',
     'virtio-blk-device.packed=on',
@@ -45,7 +50,9 @@ describe('arguments of the profile that QEMU takes and that change nothing', () 
   });
 
   it.each([
-    ['-global', 'intel-iommu.aw-bits=48'],
+    ['-global', 'intel-iommu.dma-translation=off'],
+    ['-device', 'pci-testdev'],
+    ['-device', '{"driver":"pci-testdev"}'],
     ['-global', 'virtio-blk-device.queue-size=1024'],
     ['-global', 'virtio-net-device.rx_queue_size=1024'],
     ['-machine', 'usb=off'],
@@ -56,6 +63,25 @@ describe('arguments of the profile that QEMU takes and that change nothing', () 
     ['-global', 'nonsense'],
   ])('S8 are left to QEMU where the machine sets nothing of the kind: %s %s', (...words) => {
     expect(issuesOf({ arguments: words })).toEqual([]);
+  });
+
+  it.each([
+    ['intel-iommu', 'intel'],
+    ['intel-iommu,intremap=on,caching-mode=on,aw-bits=48', 'intel'],
+    ['driver=intel-iommu,aw-bits=48', 'intel'],
+    ['{"aw-bits":48,"driver":"intel-iommu"}', 'intel'],
+    ['virtio-iommu-pci,boot-bypass=off', 'virtio'],
+  ])('S8 are refused where they are an IOMMU: -device %s', (value, iommu) => {
+    for (const of of ['none', 'intel', 'virtio'])
+      expect(issuesOf({ iommu: of, arguments: ['-device', value] })).toEqual([
+        ['arguments.1', expect.stringContaining(`machine.iommu: write machine.iommu: ${iommu}, `)],
+      ]);
+  });
+
+  it('S8 say what to write instead of a property', () => {
+    expect(issuesOf({ arguments: ['-global', 'intel-iommu.aw-bits=48'] })).toEqual([
+      ['arguments.1', expect.stringContaining('machine.intelIommu.addressWidth decides aw-bits of intel-iommu')],
+    ]);
   });
 
   it('S8 are not refused for an IOMMU that the machine does not have', () => {
@@ -78,11 +104,6 @@ describe('arguments of the profile that QEMU takes and that change nothing', () 
 
 /** The properties in an argument of -device, as `driver.property`; an id is none. */
 function propertiesOf(word: string): string[] {
-  if (word.startsWith('intel-iommu,'))
-    return word
-      .split(',')
-      .slice(1)
-      .map((part) => `intel-iommu.${part.split('=')[0]}`);
   if (!word.startsWith('{')) return [];
   const { driver, id: _id, ...properties } = JSON.parse(word) as Record<string, unknown>;
   // A blockdev has a driver too.
