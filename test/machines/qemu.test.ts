@@ -22,6 +22,8 @@ const DPDK_PROFILE = 'net-multiqueue.yaml';
 const LARGE = ['block-multiqueue', 'intel-iommu', 'legacy', 'modern', 'pseries', 'sev', 'virtio-iommu'].map(
   (name) => `${name}.yaml`,
 );
+/** One whose runs differ in the unit alone. */
+const UNITS = 'intel-iommu-units.yaml';
 const mayRunDpdk = process.env['CI'] !== undefined || missingProgram('dpdk-testpmd') === undefined;
 const PROFILES = readdirSync(FOLDER).filter((name) => mayRunDpdk || name !== DPDK_PROFILE);
 /** More requests than complete before QEMU ends or the run is interrupted. */
@@ -97,7 +99,8 @@ async function interfere(
 describe.skipIf(!QEMU_TESTS.mayRun)(`QEMU's machines (${QEMU_TESTS.needs})`, () => {
   it.each(PROFILES)('%s runs as it expects', { timeout: PROFILE_TIMEOUT_MS }, async (name) => {
     const { environment, left } = temporaryFolder();
-    const tried = LARGE.includes(name) ? ['--set', `workload.requests=${triedRequests(20_000)}`] : [];
+    const requests = name === UNITS ? triedRequests(20_000, 1 / 50) : triedRequests(20_000);
+    const tried = LARGE.includes(name) || name === UNITS ? ['--set', `workload.requests=${requests}`] : [];
     const result = await virtioPlatform(['run', join(FOLDER, name), '--json', ...tried], environment);
     expect(result.stderr).toBe('');
     expect(result.status).toBe(0);

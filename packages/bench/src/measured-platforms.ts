@@ -25,6 +25,10 @@ export const MEASURED_PLATFORMS: ReadonlyMap<string, Open> = new Map([
   ['pseries-identity', opening(pseries, { window: { kind: 'default', mapping: 'identity' } })],
   ['pseries-dynamic', opening(pseries, { window: { kind: 'default', mapping: 'dynamic' } })],
   ['intel-iommu', opening(intelIommu, {})],
+  [
+    'intel-iommu-queued',
+    opening(intelIommu, { invalidation: 'queued', mode: 'scalable', unit: { scalableMode: true } }),
+  ],
   ['sev', opening(sev, {})],
   ['vfio', opening(vfio, {})],
   ['virtio-iommu', opening(virtioIommu, {})],

@@ -4,7 +4,13 @@ import { FaultLog, type DeviceAddressSpace } from '@virtio-platform/core/address
 import { DmaDirection, type DmaMapping } from '@virtio-platform/core/dma';
 import { GuestMemory, PAGE_SIZE } from '@virtio-platform/core/memory';
 import { openVirtqueue, ScatterList, type QueueLayout } from '@virtio-platform/core/queue';
-import { IntelIommuPlatform, intelIommuOptionsSchema, SimulatedVtd } from '@virtio-platform/platform-intel-iommu';
+import intelIommu, {
+  IntelIommuPlatform,
+  intelIommuOptionsSchema,
+  SimulatedVtd,
+  VTD_FACILITY,
+  type VtdFacility,
+} from '@virtio-platform/platform-intel-iommu';
 import virtioIommu, {
   VIRTIO_IOMMU_FACILITY,
   virtioIommuOptionsSchema,
@@ -93,6 +99,31 @@ export const MAPPING_OBSERVATIONS: Readonly<Record<string, Observation>> = {
     const full = mapResult(map());
     mapping.unmap(ids[2]!, 0);
     return { map: full, split: addUntilFull('split'), packed: addUntilFull('packed'), afterUnmap: mapResult(map()) };
+  },
+
+  async B20({ row, table }) {
+    const { use: _, ...options } = table.platforms[row.platform!]!.profile!;
+    // In caching mode the probe of the traits takes two, and each mapping one. Unmapping then asks three times in vain.
+    const checked = intelIommuOptionsSchema.parse({ ...options, failures: { invalidation: { nth: [5, 6, 7] } } });
+    const memory = new GuestMemory(new SharedArrayBuffer(MEMORY));
+    const hardware = intelIommu.simulate!(memory, checked);
+    const unit = hardware.facilities.get(VTD_FACILITY) as VtdFacility;
+    const platform = new IntelIommuPlatform(checked, memory, unit);
+    const { open, state } = hardware.addressSpace(true);
+    const faults = new FaultLog();
+    const space = open(memory, faults, state);
+    const mapping = platform.openMapping(platform.traits.mappedPath, { queue: 0, capacity: 4 });
+    const words = new Uint32Array(2);
+    const id = mapping.map(memory.allocate(PAGE_SIZE), PAGE_SIZE, DmaDirection.ToDevice, words, 0);
+    const other = mapping.allocateCoherent(PAGE_SIZE, PAGE_SIZE);
+    const access = (): string =>
+      space.read(words[0]!, words[1]!, new Uint8Array(4), 0, 4) ? 'possible' : faults.entries.at(-1)!.cause;
+    access();
+    mapping.unmap(id, 0);
+    const kept = (): string => (platform.keptBytes > 0 ? 'kept' : 'taken back');
+    const [whileStopped, stillAccess] = [kept(), access()];
+    other.release();
+    return { whileStopped, access: stillAccess, askedAgain: kept(), accessThen: access() };
   },
 
   C7: (observed) => fill(observed, { platform: { pool: '256KiB' }, workload: { depth: 8, blockSize: '64KiB' } }),

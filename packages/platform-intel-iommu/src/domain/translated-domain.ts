@@ -85,7 +85,7 @@ export class TranslatedDomain implements IovaDomain {
     this.#table.unmap(page, count);
     let isConfirmed = false;
     for (let attempt = 0; attempt < ATTEMPTS && !isConfirmed; attempt++) {
-      isConfirmed = this.#unit.flushWriteBuffer() && this.#unit.invalidatePages(page, count);
+      isConfirmed = this.#isInvalidated(page, count);
       if (!this.#isCareful) break;
     }
     if (isConfirmed) this.pages.markFresh(page, count);
@@ -136,8 +136,13 @@ export class TranslatedDomain implements IovaDomain {
 
   /** Makes new entries visible to units with a write buffer, and to units that cache entries that are not present. */
   #isSeen(page: number, count: number): boolean {
-    if (!this.#unit.flushWriteBuffer()) return false;
-    return !this.#unit.capabilities.cachingMode || this.#unit.invalidatePages(page, count);
+    if (!this.#unit.capabilities.cachingMode) return this.#unit.flushWriteBuffer();
+    for (let attempt = 0; attempt < ATTEMPTS; attempt++) if (this.#isInvalidated(page, count)) return true;
+    return false;
+  }
+
+  #isInvalidated(page: number, count: number): boolean {
+    return this.#unit.flushWriteBuffer() && this.#unit.invalidatePages(page, count);
   }
 }
 
