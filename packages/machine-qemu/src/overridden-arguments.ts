@@ -41,7 +41,7 @@ const OF_INTEL_IOMMU: Readonly<Record<string, string>> = {
   ),
 };
 
-/** The IOMMUs that are devices of QEMU, and what a profile writes for each. A machine has one, and QEMU takes no second. */
+/** The IOMMUs that are devices of QEMU, and what a profile writes for each. QEMU takes no second one. */
 const IOMMUS: Readonly<Record<string, string>> = {
   'intel-iommu': 'machine.iommu: intel, and its properties as machine.intelIommu',
   'virtio-iommu-pci': 'machine.iommu: virtio, and its properties as machine.virtioIommu',

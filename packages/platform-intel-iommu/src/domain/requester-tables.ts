@@ -15,8 +15,8 @@ export interface RequesterEntry {
 
 /**
  * The tables that lead from a requester id to its domain. They contain one device, so every other device behind this
- * unit faults. They are written before the unit starts and do not change while it runs. A mode of the unit is a class of
- * its own.
+ * unit faults. They are written before the unit starts and do not change while it runs. Each mode of the unit has a
+ * class of its own.
  */
 export abstract class RequesterTables {
   readonly #memory: GuestMemory;

@@ -16,8 +16,8 @@ import { entryLeadsTo, requesterName, RequesterTables, type RequesterEntry } fro
 const HALF_WORDS = 2;
 
 /**
- * The tables of scalable mode: root table, context table, PASID directory and PASID table. Requests without a PASID have
- * the entry of PASID 0, which has the type of translation and the page tables.
+ * The tables of scalable mode: root table, context table, PASID directory and PASID table. Requests without a PASID
+ * have the entry of PASID 0, which has the type of translation and the page tables.
  */
 export class ScalableRequesterTables extends RequesterTables {
   readonly root: number;

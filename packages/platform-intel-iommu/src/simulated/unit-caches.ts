@@ -13,8 +13,8 @@ import {
 } from './vtd-state.ts';
 
 /**
- * What a simulated unit has cached, and how the driver's thread drops it: the same for a command in a register and for a
- * descriptor in a queue. While a device relies on identity addresses nothing is dropped.
+ * What a simulated unit has cached, and how the driver's thread drops it: the same for a command in a register and for
+ * a descriptor in a queue. While a device relies on identity addresses nothing is dropped.
  */
 export class UnitCaches {
   readonly #control: Int32Array;
@@ -53,7 +53,8 @@ export class UnitCaches {
   }
 
   /**
-   * Drops translations. `page` and `mask` count only for a range: the naturally aligned `2 ** mask` pages around `page`.
+   * Drops translations. `page` and `mask` count only for a range: the naturally aligned `2 ** mask` pages around
+   * `page`.
    */
   dropTranslations(granularity: number, domain: number, page: number, mask: number): void {
     // The generation changes first: a translation that is cached meanwhile sees the change and drops itself.

@@ -28,10 +28,10 @@ export interface QueueFailures {
 }
 
 /**
- * Loses some invalidations of pages and of domains on their way through an invalidation queue, in one of the two ways in
- * which a unit refuses. It spoils the descriptor in memory, so that the unit behind it, simulated or not, really stops
- * there. Or it takes the effect of the whole batch away and shows the error of a unit that gave up. Global invalidations
- * always pass, because the start of a unit needs one. Hot: no allocation.
+ * Loses some invalidations of pages and of domains on their way through an invalidation queue, in one of the two ways
+ * in which a unit refuses. It spoils the descriptor in memory, so that the unit behind it, simulated or not, really
+ * stops there. Or it takes the effect of the whole batch away and shows the error of a unit that gave up. Global
+ * invalidations always pass, because the start of a unit needs one. Hot: no allocation.
  */
 export class FailingInvalidationQueue implements VtdFacility {
   readonly #inner: VtdFacility;

@@ -5,7 +5,8 @@ import { GCMD_REG, GSTS_REG, LASTING_STATUS, WRITE_BUFFER_FLUSH } from './vtd-re
 export const POLLS = 1000;
 
 /**
- * The global command register of a unit: a command counts as done when the global status shows it. Each wait is bounded.
+ * The global command register of a unit: a command counts as done when the global status shows it. Each wait is
+ * bounded.
  */
 export class GlobalCommands {
   readonly #facility: VtdFacility;
