@@ -22,7 +22,11 @@ beforeAll(() => {
 afterAll(() => rmSync(folder, { recursive: true }));
 
 /** A profile whose platform loses what `failures` say, and the image of its disk. */
-async function compose(name: string, platform: string): Promise<{ readonly run: ComposedRun; readonly image: string }> {
+async function compose(
+  name: string,
+  platform: string,
+  unit = '{}',
+): Promise<{ readonly run: ComposedRun; readonly image: string }> {
   const image = join(folder, `${name}.raw`);
   const file = openSync(image, 'w');
   ftruncateSync(file, REQUESTS * SECTOR_SIZE);
@@ -37,7 +41,7 @@ platform:
   aperture: ${APERTURE_PAGES * PAGE_SIZE}
   largePages: false
 ${platform}
-machine: { use: "@virtio-platform/machine-qemu", board: q35, iommu: intel, memory: 64MiB }
+machine: { use: "@virtio-platform/machine-qemu", board: q35, iommu: intel, intelIommu: ${unit}, memory: 64MiB }
 device: { type: block, capacity: 32KiB, image: "${image}", offers: [VERSION_1, ACCESS_PLATFORM] }
 workload: { kind: write-read-verify, requests: 1, depth: 1, blockSize: 512B }
 `,
@@ -126,8 +130,8 @@ function wrongSectors(disk: Buffer): number[] {
 }
 
 describe.skipIf(!QEMU_TESTS.mayRun)(`translations that QEMU has cached (${QEMU_TESTS.needs})`, () => {
-  it('are gone once they were invalidated', async () => {
-    const { run, image } = await compose('invalidated', '');
+  it.each(['registers', 'queued'])('are gone once they were invalidated: %s', async (invalidation) => {
+    const { run, image } = await compose(`invalidated-${invalidation}`, `  invalidation: ${invalidation}`);
     try {
       const { disk, doubtful } = writeSectors(run, image);
       expect([wrongSectors(disk), doubtful]).toEqual([[], []]);
@@ -137,21 +141,49 @@ describe.skipIf(!QEMU_TESTS.mayRun)(`translations that QEMU has cached (${QEMU_T
     }
   });
 
-  it('are used on where they were not, with no fault recorded, and the platform says which addresses are affected', async () => {
-    const careless = '  onLostInvalidation: reuse\n  failures: { invalidation: { every: 1 } }';
-    const { run, image } = await compose('stale', careless);
-    try {
-      const { disk, doubtful } = writeSectors(run, image);
-      const wrong = wrongSectors(disk);
-      // Once the addresses come round, each leads QEMU to the page of the one before.
-      expect(wrong.length).toBeGreaterThan(REQUESTS - APERTURE_PAGES - 1);
-      expect(wrong.every((sector) => disk[sector * SECTOR_SIZE] === 0xee)).toBe(true);
-      // It cannot know what the unit has cached: an address that the device never used is doubtful too.
-      expect(wrong.filter((sector) => !doubtful.includes(sector))).toEqual([]);
-      expect(doubtful.length).toBeLessThan(REQUESTS);
-      expect(run.platform.recordedFaults?.()).toEqual([]);
-    } finally {
-      await run.dispose();
-    }
+  it.each([
+    ['registers', 'invalidation'],
+    ['queued', 'invalidation'],
+    ['queued', 'timeout'],
+  ])(
+    'are used on where they were not, and the platform says which addresses are affected: %s, %s',
+    async (how, lost) => {
+      const careless = `  invalidation: ${how}\n  onLostInvalidation: reuse\n  failures: { ${lost}: { every: 1 } }`;
+      const { run, image } = await compose(`stale-${how}-${lost}`, careless);
+      try {
+        const { disk, doubtful } = writeSectors(run, image);
+        const wrong = wrongSectors(disk);
+        // Once the addresses come round, each leads QEMU to the page of the one before.
+        expect(wrong.length).toBeGreaterThan(REQUESTS - APERTURE_PAGES - 1);
+        expect(wrong.every((sector) => disk[sector * SECTOR_SIZE] === 0xee)).toBe(true);
+        // It cannot know what the unit has cached: an address that the device never used is doubtful too.
+        expect(wrong.filter((sector) => !doubtful.includes(sector))).toEqual([]);
+        expect(doubtful.length).toBeLessThan(REQUESTS);
+        expect(run.platform.recordedFaults?.()).toEqual([]);
+      } finally {
+        await run.dispose();
+      }
+    },
+  );
+});
+
+describe.skipIf(!QEMU_TESTS.mayRun)(`what QEMU's unit does not have (${QEMU_TESTS.needs})`, () => {
+  it.each([
+    ['57 bits', '  addressWidth: 57', '{ addressWidth: 48 }', /57 bits .*: 39 or 48/, /platform\.addressWidth/],
+    ['48 bits', '  addressWidth: 48', '{}', /48 bits .*: 39/, /machine\.intelIommu\.addressWidth/],
+    [
+      'scalable mode',
+      '  mode: scalable\n  invalidation: queued',
+      '{}',
+      /ECAP\.SMTS/,
+      /machine\.intelIommu\.scalableMode/,
+    ],
+    ['pass-through', '  domain: pass-through', '{ passThrough: false }', /ECAP\.PT/, /platform\.domain/],
+  ])('is an error that names the option: %s', async (name, platform, unit, message, hint) => {
+    await expect(compose(name.replace(' ', '-'), platform, unit)).rejects.toMatchObject({
+      code: 'ERR_IOMMU_UNSUPPORTED',
+      message: expect.stringMatching(message),
+      hint: expect.stringMatching(hint),
+    });
   });
 });
