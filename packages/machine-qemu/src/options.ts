@@ -2,6 +2,7 @@ import { INTERRUPT_MODES, type InterruptMode } from '@virtio-platform/pci';
 import { z } from 'zod';
 import { intelIommuSchema, type IntelIommuProperties } from './intel-iommu-properties.ts';
 import { overriddenArguments } from './overridden-arguments.ts';
+import { virtioIommuSchema, type VirtioIommuProperties } from './virtio-iommu-properties.ts';
 
 /** In an argument of `backEnd`: the path of the socket to listen on. */
 export const SOCKET_PLACEHOLDER = '{socket}';
@@ -11,22 +12,14 @@ export const BOARDS = ['pc', 'q35', 'pseries'] as const;
 /** One of {@link BOARDS}. */
 export type BoardName = (typeof BOARDS)[number];
 
-/** What is particular about QEMU's virtio-iommu. */
-export interface VirtioIommuProperties {
-  /** Whether endpoints without a domain are let through at boot. */
-  readonly bootBypass: boolean;
-  /** Whether its own queues may be packed. */
-  readonly packed: boolean;
-}
-
 /** The checked options of the machine. Times are in milliseconds. */
 export interface QemuOptions {
   readonly board: BoardName;
   readonly iommu: 'none' | 'intel' | 'virtio';
-  /** Properties of the VT-d unit. */
-  readonly intelIommu: IntelIommuProperties;
-  /** Properties of the virtio-iommu. */
-  readonly virtioIommu: VirtioIommuProperties;
+  /** Properties of the VT-d unit; only where it is the IOMMU. */
+  readonly intelIommu?: IntelIommuProperties | undefined;
+  /** Properties of the virtio-iommu; only where it is the IOMMU. */
+  readonly virtioIommu?: VirtioIommuProperties | undefined;
   readonly interrupts: InterruptMode;
   readonly program?: string | undefined;
   readonly arguments: readonly string[];
@@ -50,17 +43,8 @@ export const qemuOptionsSchema: z.ZodType<QemuOptions> = z
       .describe(
         'An IOMMU beside that of the board: intel is VT-d, for q35. virtio is a virtio-iommu, for each board. Default none.',
       ),
-    intelIommu: intelIommuSchema.prefault({}).describe('The VT-d unit, where machine.iommu is intel.'),
-    virtioIommu: z
-      .strictObject({
-        bootBypass: z
-          .boolean()
-          .default(true)
-          .describe('Whether endpoints without a domain are let through at boot. Default true.'),
-        packed: z.boolean().default(false).describe('Whether its own queues may be packed. Default false.'),
-      })
-      .prefault({})
-      .describe('The virtio-iommu, where machine.iommu is virtio.'),
+    intelIommu: intelIommuSchema.optional().describe('The VT-d unit, where machine.iommu is intel.'),
+    virtioIommu: virtioIommuSchema.optional().describe('The virtio-iommu, where machine.iommu is virtio.'),
     interrupts: z
       .enum(INTERRUPT_MODES)
       .default('msix')
@@ -109,6 +93,14 @@ export const qemuOptionsSchema: z.ZodType<QemuOptions> = z
     error: 'only q35 can have an Intel IOMMU; pseries has its own IOMMU, and pc has none',
   })
   .superRefine((options, context) => {
+    for (const [section, iommu] of [
+      ['intelIommu', 'intel'],
+      ['virtioIommu', 'virtio'],
+    ] as const) {
+      if (options[section] === undefined || options.iommu === iommu) continue;
+      const message = `has no effect: machine.iommu is ${options.iommu}; write machine.iommu: ${iommu}, or leave it out`;
+      context.addIssue({ code: 'custom', path: [section], message, input: options[section] });
+    }
     for (const { index, message } of overriddenArguments(options)) {
       const input = options.arguments[index];
       context.addIssue({ code: 'custom', path: ['arguments', index], message, input });

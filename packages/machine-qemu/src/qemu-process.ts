@@ -1,11 +1,11 @@
 import { setTimeout } from 'node:timers/promises';
 import { isCodedError } from '@virtio-platform/core';
 import { StartedProgram, UnixSocket, type Disposal, type TemporaryFolder } from '@virtio-platform/host';
-import { IOMMU_SLOT } from './device-arguments.ts';
-import { intelIommuArguments } from './intel-iommu-properties.ts';
+import { intelIommuArguments, intelIommuSchema } from './intel-iommu-properties.ts';
 import { PC_LOW_MEMORY } from './machine-memory.ts';
 import type { BoardName, QemuOptions } from './options.ts';
 import { QtestConnection } from './qtest/qtest-connection.ts';
+import { virtioIommuArguments, virtioIommuSchema } from './virtio-iommu-properties.ts';
 
 /** The first descriptor of QEMU for a loopback. The descriptors before it are the qtest socket and the memory. */
 export const FIRST_DEVICE_DESCRIPTOR = 5;
@@ -44,11 +44,10 @@ export function qemuArguments(options: QemuOptions, memory: number, firmware: st
 
 /** The IOMMU, which QEMU wants before the devices behind it. */
 function iommuArguments({ iommu, intelIommu, virtioIommu }: QemuOptions): string[] {
-  if (iommu === 'intel') return intelIommuArguments(intelIommu);
   if (iommu === 'none') return [];
-  const { bootBypass, packed } = virtioIommu;
-  const addr = `${IOMMU_SLOT.toString(16).padStart(2, '0')}.0`;
-  return ['-device', JSON.stringify({ driver: 'virtio-iommu-pci', addr, 'boot-bypass': bootBypass, packed })];
+  return iommu === 'intel'
+    ? intelIommuArguments(intelIommu ?? intelIommuSchema.parse({}))
+    : virtioIommuArguments(virtioIommu ?? virtioIommuSchema.parse({}));
 }
 
 /** What QEMU is started in. */
