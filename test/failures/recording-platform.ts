@@ -45,7 +45,8 @@ class RecordingPlatform extends LegacyPlatform {
 }
 
 const plugin: PlatformPlugin<RecordingOptions> = definePlatformPlugin({
-  ...legacy,
+  kind: 'platform',
+  needs: legacy.needs,
   name: 'recording',
   apiVersion: PLUGIN_API_VERSION,
   options: optionsSchema,

@@ -42,6 +42,7 @@ const plugin: MachinePlugin<VfioMachineOptions> = defineMachinePlugin({
     if (problem === undefined) return discoverVfioDevices(thisSystem());
     return { missing: [{ what: problem.message, fix: problem.hint ?? '' }], devices: [] };
   },
+  transport: () => 'pci',
   register(container, options) {
     container.register(MACHINE, { useFactory: (bound) => new VfioMachine(bound.resolve(MACHINE_REQUEST), options) });
   },

@@ -1,11 +1,15 @@
 import { DeviceError } from '@virtio-platform/core';
-import type { InterruptMessages, Transport, WaitResult } from '@virtio-platform/core/device';
+import {
+  shortConfiguration,
+  type InterruptMessages,
+  type Transport,
+  type WaitResult,
+} from '@virtio-platform/core/device';
 import { FeatureSet, transportCarries } from '@virtio-platform/core/features';
 import { legacyPageFrame, type QueueAddresses } from '@virtio-platform/core/queue';
 import { identifyDevice } from './device-identity.ts';
 import { DeviceInterrupts, CONFIG_VECTOR, QUEUE_VECTOR, type PciInterrupts } from './device-interrupts.ts';
 import { RegisterWindow, type PciFunction } from './pci-function.ts';
-import { shortConfiguration } from './short-configuration.ts';
 
 /** Offsets of the registers in BAR 0 (specification 1.4 section 4.1.4.10). */
 const DEVICE_FEATURES = 0;

@@ -1,5 +1,11 @@
 import { DeviceError } from '@virtio-platform/core';
-import { DeviceStatus, type InterruptMessages, type Transport, type WaitResult } from '@virtio-platform/core/device';
+import {
+  DeviceStatus,
+  shortConfiguration,
+  type InterruptMessages,
+  type Transport,
+  type WaitResult,
+} from '@virtio-platform/core/device';
 import {
   FeatureSet,
   transportCarries,
@@ -11,7 +17,6 @@ import { identifyDevice } from './device-identity.ts';
 import { DeviceInterrupts, CONFIG_VECTOR, QUEUE_VECTOR, type PciInterrupts } from './device-interrupts.ts';
 import { NotificationRegisters, findVirtioRegisters, type VirtioRegisters } from './virtio-registers.ts';
 import type { PciFunction, RegisterWindow } from './pci-function.ts';
-import { shortConfiguration } from './short-configuration.ts';
 
 /** Offsets in struct virtio_pci_common_cfg (specification 1.4 section 4.1.4.3). */
 const DEVICE_FEATURE_SELECT = 0x00;

@@ -31,6 +31,7 @@ const plugin: PlatformPlugin<IntelIommuOptions> = definePlatformPlugin({
   apiVersion: PLUGIN_API_VERSION,
   options: intelIommuOptionsSchema,
   needs: [VTD_FACILITY],
+  needsRequesterId: () => 'finds the tables of a device in the context entry of its requester id',
   register(container, options) {
     container.register(PLATFORM, {
       useFactory: (bound) =>

@@ -37,6 +37,7 @@ const plugin: PlatformPlugin<PseriesOptions> = definePlatformPlugin({
   apiVersion: PLUGIN_API_VERSION,
   options: pseriesOptionsSchema,
   needs: [TCE_FACILITY],
+  needsRequesterId: () => 'has its TCE tables in a PCI host bridge, which tells devices apart by the requester id',
   register(container, options) {
     container.register(PLATFORM, {
       useFactory: (bound) =>

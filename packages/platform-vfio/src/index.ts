@@ -47,6 +47,8 @@ const plugin: PlatformPlugin<VfioOptions> = definePlatformPlugin({
   apiVersion: PLUGIN_API_VERSION,
   options: vfioOptionsSchema,
   needs: [VFIO_CONTAINER],
+  needsRequesterId: ({ container }) =>
+    container === 'noiommu' ? undefined : 'confines a device by an IOMMU, which tells it by the requester id',
   register(container, options) {
     container.register<Platform>(PLATFORM, {
       useFactory: (bound) => {

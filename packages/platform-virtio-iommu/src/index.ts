@@ -36,6 +36,7 @@ const plugin: PlatformPlugin<VirtioIommuOptions> = definePlatformPlugin({
   apiVersion: PLUGIN_API_VERSION,
   options: virtioIommuOptionsSchema,
   needs: [VIRTIO_IOMMU_FACILITY],
+  needsRequesterId: () => 'attaches a device to a domain by the endpoint that is its requester id',
   register(container, options) {
     container.register(PLATFORM, {
       useFactory: (bound) =>

@@ -7,6 +7,7 @@ export * from './initialize-device.ts';
 export * from './pci-function.ts';
 export * from './read-device-config.ts';
 export * from './reset-device.ts';
+export * from './short-configuration.ts';
 export * from './suspend-device.ts';
 export * from './transport.ts';
 export type { DeviceInterface } from '../features/transport-features.ts';

@@ -47,6 +47,7 @@ export const VIRTIO_F_NOTIFICATION_DATA: number = RESERVED_FEATURES.bit(38, 'NOT
 /** The notification carries a value that the device chose. Section 6. */
 export const VIRTIO_F_NOTIF_CONFIG_DATA: number = RESERVED_FEATURES.bit(39, 'NOTIF_CONFIG_DATA', {
   requires: [VIRTIO_F_VERSION_1],
+  absentOn: { mmio: 'virtio 1.4 §4.2.2: it has no register for the value' },
 });
 /** Queues can be reset one by one. Section 6. */
 export const VIRTIO_F_RING_RESET: number = RESERVED_FEATURES.bit(40, 'RING_RESET', {

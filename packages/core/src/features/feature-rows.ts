@@ -2,6 +2,8 @@
 export const TRANSPORT_KINDS = ['pci', 'mmio', 'channel-io', 'legacy'] as const;
 /** One of {@link TRANSPORT_KINDS}. */
 export type TransportKind = (typeof TRANSPORT_KINDS)[number];
+/** The transports of specification 1.4 section 4. `legacy` is an interface, which PCI and MMIO have too. */
+export type BusKind = Exclude<TransportKind, 'legacy'>;
 
 /** What one row of the feature table says beside number and name. */
 export interface FeatureFacts {

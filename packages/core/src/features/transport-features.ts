@@ -1,5 +1,5 @@
 import { RESERVED_FEATURES } from './feature-bit.ts';
-import type { TransportKind } from './feature-rows.ts';
+import type { BusKind, TransportKind } from './feature-rows.ts';
 import { FeatureSet } from './feature-set.ts';
 
 /** The interface a driver uses: the one of specification 1.0 and later, or the one before it. Section 2.2.3. */
@@ -10,6 +10,14 @@ export function transportCarries(transport: TransportKind): FeatureSet {
   if (transport === 'legacy') return new FeatureSet(0xffff_ffffn);
   const absent = RESERVED_FEATURES.rows.filter(({ absentOn }) => absentOn?.[transport] !== undefined);
   return new FeatureSet((1n << 128n) - 1n).minus(FeatureSet.of(...absent.map(({ bit }) => bit)));
+}
+
+/**
+ * Whether an access of a device on this transport has a requester id, by which an IOMMU tells whose access it is. PCI
+ * alone has it (PCI Express base specification 6.0 section 2.2.6.2); a device on MMIO or channel I/O has no such name.
+ */
+export function hasRequesterId(bus: BusKind): boolean {
+  return bus === 'pci';
 }
 
 /** What gives a feature bit its meaning. */

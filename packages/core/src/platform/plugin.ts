@@ -1,5 +1,6 @@
 import type { DependencyContainer, InjectionToken } from 'tsyringe';
 import type { AddressSpaceBlueprint } from '../address-space/device-address-space.ts';
+import type { BusKind } from '../features/feature-rows.ts';
 import type { GuestMemory } from '../memory/guest-memory.ts';
 import type { MemorySizeProblem } from '../memory/memory-size.ts';
 import type { ByteOrder } from '../queue/ring/ring-format.ts';
@@ -46,6 +47,12 @@ export interface PlatformPlugin<Options = unknown> {
   readonly renamedOptions?: Readonly<Record<string, string>>;
   /** What a machine has to provide. */
   readonly needs: readonly FacilityToken[];
+  /**
+   * What it needs the requester id of the device for, with these options, as the end of a sentence that begins with the
+   * platform: `finds the tables of a device by its requester id`. The platform is then refused in front of a device
+   * that has none, on MMIO or channel I/O. `undefined`, or absent, where it needs none.
+   */
+  needsRequesterId?(options: Options): string | undefined;
   /** Binds {@link PLATFORM}. The container already has GUEST_MEMORY and the facilities. No I/O here. */
   register(container: PluginRegistrar, options: Options): void;
   /** The hardware in software. A plugin without it runs only on real machines. */
@@ -82,6 +89,11 @@ export interface MachinePlugin<Options = unknown> {
    * to do; `undefined` where it can. Every amount that an array of this Node holds is possible unless given.
    */
   memoryProblem?(memory: number, options: Options, needs: readonly FacilityToken[]): MemorySizeProblem | undefined;
+  /**
+   * How a driver reaches the registers of the device with these options. Where a machine does not say, no platform is
+   * refused because of it.
+   */
+  transport?(options: Options): BusKind;
   /** Binds {@link MACHINE}. The container already has MACHINE_REQUEST. No I/O here. */
   register(container: PluginRegistrar, options: Options): void;
 }

@@ -5,6 +5,7 @@ import {
   type SchemaIssue,
   type SchemaResult,
 } from '@virtio-platform/core';
+import { TRANSPORT_KINDS, type BusKind } from '@virtio-platform/core/features';
 import type { MemorySizeProblem } from '@virtio-platform/core/memory';
 import type { PluginUse } from '../schema/profile.ts';
 import { isRecord } from '../source/unknown-value.ts';
@@ -62,6 +63,20 @@ export function checkMemoryProblem(use: PluginUse, answer: unknown): MemorySizeP
   checkMembers({ kind: 'machine', use, hook: 'memoryProblem' }, answer, PROBLEM);
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- its members were just checked
   return answer as MemorySizeProblem;
+}
+
+/** Checks what the `transport` of a machine answered. */
+export function checkTransportKind(use: PluginUse, answer: unknown): BusKind | undefined {
+  if (answer === undefined) return undefined;
+  const bus = TRANSPORT_KINDS.find((kind) => kind === answer);
+  if (bus !== undefined && bus !== 'legacy') return bus;
+  throw contractError('machine', use, 'transport', `returned ${describeValue(answer)}, not pci, mmio or channel-io`);
+}
+
+/** Checks what the `needsRequesterId` of a platform answered. */
+export function checkRequesterId(use: PluginUse, answer: unknown): string | undefined {
+  if (answer === undefined || (typeof answer === 'string' && answer !== '')) return answer;
+  throw contractError('platform', use, 'needsRequesterId', `returned ${describeValue(answer)}, not a text or nothing`);
 }
 
 /** Checks what the `discover` of a machine answered. */

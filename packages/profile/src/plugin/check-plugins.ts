@@ -7,6 +7,7 @@ import {
 } from '@virtio-platform/core';
 import { formatByteSize, memorySizeProblem } from '@virtio-platform/core/memory';
 import { checkOptions } from './check-options.ts';
+import { checkTransport } from './check-transport.ts';
 import { loadPlugin, type PluginsByKind } from './load-plugin.ts';
 import { LocatedPluginError } from './plugin-error.ts';
 import { runHook, runHookSync } from '../guard/run-hook.ts';
@@ -56,6 +57,7 @@ export async function checkPlugins(
   if (platform.status === 'rejected') throw platform.reason;
   if (machine.status === 'rejected') throw machine.reason;
   await checkFacilities(platform.value.plugin, uses.platform, machine.value.plugin, options);
+  checkTransport(platform.value, machine.value);
   checkMemory(machine.value, platform.value.plugin.needs);
   return { platform: platform.value, machine: machine.value };
 }

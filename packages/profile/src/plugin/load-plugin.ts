@@ -104,6 +104,8 @@ const KNOWN_MEMBERS = [
   'programs',
   'discover',
   'memoryProblem',
+  'transport',
+  'needsRequesterId',
   'register',
   'id',
   'features',
@@ -268,6 +270,7 @@ const MEMBERS: Readonly<Record<PluginKind, readonly Member[]>> = {
     REGISTER,
     ['needs', isTokenList, 'a list of facility tokens'],
     ['simulate', (value) => value === undefined || isFunction(value), 'a function, or nothing'],
+    ['needsRequesterId', (value) => value === undefined || isFunction(value), 'a function, or nothing'],
   ],
   machine: [
     ...SHARED,
@@ -277,6 +280,7 @@ const MEMBERS: Readonly<Record<PluginKind, readonly Member[]>> = {
     ['programs', (value) => value === undefined || isFunction(value), 'a function, or nothing'],
     ['discover', (value) => value === undefined || isFunction(value), 'a function, or nothing'],
     ['memoryProblem', (value) => value === undefined || isFunction(value), 'a function, or nothing'],
+    ['transport', (value) => value === undefined || isFunction(value), 'a function, or nothing'],
   ],
   device: [
     ...SHARED,

@@ -1,4 +1,4 @@
-import { DeviceError } from '@virtio-platform/core';
+import { DeviceError } from '../errors/coded-error.ts';
 
 /** The error of an access to `length` bytes of device configuration at `offset` where the device has only `has`. */
 export function shortConfiguration(name: string, offset: number, length: number, has: number): DeviceError {
