@@ -19,6 +19,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'device-scsi': ['core', 'device-kit', 'options'],
   'dma-sanitizer': ['core'],
   host: ['core'],
+  mmio: ['core'],
   options: ['core'],
   pci: ['core'],
   'platform-intel-iommu': ['core', 'options'],
@@ -27,7 +28,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'platform-sev': ['core', 'options'],
   'platform-vfio': ['core', 'options'],
   'platform-virtio-iommu': ['core', 'device-kit', 'options'],
-  'machine-simulated': ['core'],
+  'machine-simulated': ['core', 'mmio'],
   'machine-vfio': ['core', 'host', 'pci', 'platform-vfio'],
   'machine-vhost-user': [
     'core',

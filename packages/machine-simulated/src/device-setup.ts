@@ -56,6 +56,11 @@ export function deviceSetup(
       },
     );
   }
+  if (description.interface === 'transitional' && options.transport === 'mmio') {
+    throw new DeviceError('ERR_DEVICE_IMPOSSIBLE', 'a device on mmio is not transitional: its Version is 1 or 2', {
+      hint: 'set device.interface and driver.interface to modern, or both to legacy',
+    });
+  }
   return {
     module: description.module,
     settings: description.settings,
@@ -73,16 +78,18 @@ export function deviceSetup(
 }
 
 /**
- * What the device offers on the interface in use. Legacy and transitional devices cannot offer ACCESS_PLATFORM there at
+ * What the device offers on the interface in use: what the profile lists, or what the device half and the ring
+ * implement and the transport has. Legacy and transitional devices cannot offer ACCESS_PLATFORM there at
  * all.
  */
 export function offeredFeatures(setup: DeviceSetup, modelFeatures: FeatureSet): FeatureSet {
-  const all =
-    setup.offers === undefined
-      ? new FeatureSet(modelFeatures.bits | DEVICE_FEATURES.bits).with(VIRTIO_F_ANY_LAYOUT).with(VIRTIO_F_VERSION_1)
-      : new FeatureSet(setup.offers);
-  const modern = setup.interface === 'legacy' ? all : all.without(VIRTIO_F_ANY_LAYOUT);
-  return setup.interface === 'legacy' ? modern.and(new FeatureSet(setup.carries)) : modern;
+  const carries = new FeatureSet(setup.carries);
+  const implemented = new FeatureSet(modelFeatures.bits | DEVICE_FEATURES.bits)
+    .with(VIRTIO_F_ANY_LAYOUT)
+    .with(VIRTIO_F_VERSION_1)
+    .and(carries);
+  const all = setup.offers === undefined ? implemented : new FeatureSet(setup.offers);
+  return setup.interface === 'legacy' ? all.and(carries) : all.without(VIRTIO_F_ANY_LAYOUT);
 }
 
 /** Binds the address space by what the device offers, before any driver has said a word. */

@@ -1,7 +1,8 @@
-import { DeviceError } from '@virtio-platform/core';
 import type { DeviceInterface, Transport, WaitResult } from '@virtio-platform/core/device';
 import { VIRTIO_F_NOTIFICATION_DATA, type FeatureSet } from '@virtio-platform/core/features';
 import { legacyAddresses, notificationValue, type QueueAddresses } from '@virtio-platform/core/queue';
+import { DriverListener } from './driver-listener.ts';
+import { presentDevice } from './present-device.ts';
 import type { SimulatedDevice } from './simulated-device.ts';
 
 /** Calls the device in the driver's own thread: a notification returns when the device has nothing left to do. */
@@ -11,13 +12,12 @@ export class InProcessTransport implements Transport {
   readonly carries: FeatureSet;
   readonly queueCount: number;
   readonly #simulated: SimulatedDevice;
+  readonly #listener: DriverListener;
   #notifiesWithData = false;
-  #listener: (() => void) | undefined;
-  /** Whether the listener is about to be called. */
-  #isTelling = false;
 
   constructor(device: SimulatedDevice, deviceId: number, deviceInterface: DeviceInterface, carries: FeatureSet) {
     this.#simulated = device;
+    this.#listener = new DriverListener(device);
     this.interface = deviceInterface;
     this.deviceId = deviceId;
     this.carries = carries;
@@ -62,7 +62,7 @@ export class InProcessTransport implements Transport {
 
   notify(queue: number, next: number): void {
     this.#device.notify(notificationValue(this.#device.notificationIdentity(queue), next, this.#notifiesWithData));
-    if (this.#listener !== undefined) this.tellDriver();
+    if (this.#listener.isWatched) this.tellDriver();
   }
 
   /** Returns at once: nothing happens in this thread while the driver waits. Timers run when the driver yields. */
@@ -89,31 +89,20 @@ export class InProcessTransport implements Transport {
   }
 
   watch(listener: () => void): void {
-    this.#listener = listener;
-    this.tellDriver();
+    this.#listener.watch(listener);
   }
 
-  /** The device may have notified, or be gone: has the listener called once the call that led to it returned. */
+  /** See {@link DriverListener.tell}. */
   tellDriver(): void {
-    const { hasNotification, isLost } = this.#simulated;
-    if (this.#listener === undefined || this.#isTelling || (!hasNotification && !isLost)) return;
-    this.#isTelling = true;
-    queueMicrotask(() => {
-      this.#isTelling = false;
-      this.#listener?.();
-    });
+    this.#listener.tell();
   }
 
   dispose(): void {
-    this.#listener = undefined;
+    this.#listener.end();
     this.#simulated.dispose();
   }
 
-  /** The device, as long as it is there. */
   get #device(): SimulatedDevice {
-    if (!this.#simulated.isLost) return this.#simulated;
-    throw new DeviceError('ERR_DEVICE_LOST', `the device is gone: ${this.#simulated.whyLost}`, {
-      hint: 'look at the faults of the report; machine.onFault says what a device does after one',
-    });
+    return presentDevice(this.#simulated);
   }
 }

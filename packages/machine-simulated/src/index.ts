@@ -17,6 +17,7 @@ export { simulatedOptionsSchema, type SimulatedOptions } from './options.ts';
 export { SimulatedMachine } from './simulated-machine.ts';
 export { SimulatedDevice, type SimulatedDeviceOptions } from './simulated-device.ts';
 export { InProcessTransport } from './in-process-transport.ts';
+export { SimulatedMmio } from './simulated-mmio.ts';
 
 const plugin: MachinePlugin<SimulatedOptions> = defineMachinePlugin({
   kind: 'machine',
@@ -26,6 +27,7 @@ const plugin: MachinePlugin<SimulatedOptions> = defineMachinePlugin({
   provides: 'simulated',
   missing: async () => [],
   programs: () => [],
+  transport: ({ transport }) => transport,
   register(container, options) {
     container.register(MACHINE, {
       useFactory: (bound) => new SimulatedMachine(bound.resolve(MACHINE_REQUEST), options),

@@ -3,7 +3,7 @@ import {
   featureBit,
   NO_DEVICE_FEATURES,
   TRANSPORT_KINDS,
-  type TransportKind,
+  type BusKind,
 } from '@virtio-platform/core/features';
 import { z } from 'zod';
 import { FAULT_CONSEQUENCES, type FaultConsequence } from './fault-consequence.ts';
@@ -21,8 +21,11 @@ export interface SimulatedOptions {
   readonly device: 'same-thread' | 'worker';
   readonly onFault: FaultConsequence;
   readonly rogue: readonly RogueAccess[];
-  /** How the driver reaches the registers of a modern device, as far as features depend on it. */
-  readonly transport: Exclude<TransportKind, 'legacy'>;
+  /**
+   * How the driver reaches the registers of the device. On `mmio` a device in the driver's thread has those of
+   * virtio-mmio; elsewhere it is what features and platforms depend on.
+   */
+  readonly transport: BusKind;
   /** Bits without which the device does not work, besides ACCESS_PLATFORM where it is offered. */
   readonly demands: bigint;
 }
@@ -60,7 +63,10 @@ export const simulatedOptionsSchema: z.ZodType<SimulatedOptions> = z.strictObjec
     .enum(TRANSPORT_KINDS)
     .exclude(['legacy'])
     .default('pci')
-    .describe('How the driver reaches a modern device: some features do not exist on mmio and channel-io.'),
+    .describe(
+      'How the driver reaches the device: some features do not exist on mmio and channel-io, and no IOMMU that goes by ' +
+        'requester ids stands before a device there. On mmio a device in the same thread has its registers. Default pci.',
+    ),
   demands: z
     .array(
       z.string().refine(isReserved, { error: 'must be a feature that is no device type’s, such as ORDER_PLATFORM' }),

@@ -87,6 +87,7 @@ export class SimulatedDevice implements DeviceQueues {
   /** Tables longer than their queue, of queues that are gone. */
   #longTables = 0;
   #notify = false;
+  #hasUsed = false;
   #isConfigChanged = false;
   /** Whether the configuration changed while it was suspended. */
   #isChangeDeferred = false;
@@ -158,6 +159,13 @@ export class SimulatedDevice implements DeviceQueues {
     return notify;
   }
 
+  /** Whether a used buffer notification was sent since the last call. */
+  takeUsedNotification(): boolean {
+    const hasUsed = this.#hasUsed;
+    this.#hasUsed = false;
+    return hasUsed;
+  }
+
   /** Whether a configuration change notification was sent since the last call. */
   takeConfigChange(): boolean {
     const isChanged = this.#isConfigChanged;
@@ -227,12 +235,14 @@ export class SimulatedDevice implements DeviceQueues {
     }
   }
 
-  /**
-   * Ends a queue at once: it is not touched again, and its buffers are the driver's (section 2.6.1). Throws `TypeError`
-   * without RING_RESET.
-   */
+  /** Resets a queue, as {@link disableQueue} ends it (section 2.6.1). Throws `TypeError` without RING_RESET. */
   resetQueue(index: number): void {
     if (!this.#accepted.has(VIRTIO_F_RING_RESET)) throw new TypeError('RING_RESET was not negotiated');
+    this.disableQueue(index);
+  }
+
+  /** Ends a queue at once: it is not touched again, and its buffers are the driver's. */
+  disableQueue(index: number): void {
     const enabled = this.#queues[index];
     if (enabled === undefined) return;
     this.#longTables += enabled.queue.longTables;
@@ -318,7 +328,7 @@ export class SimulatedDevice implements DeviceQueues {
       enabled?.queue.flush() === true &&
       this.model.notifies?.(index) !== false
     )
-      this.#notify = true;
+      this.#notify = this.#hasUsed = true;
   }
 
   /** Records an error that the device half met, as a fault of no access; -1 for none of its queues. */
@@ -372,7 +382,7 @@ export class SimulatedDevice implements DeviceQueues {
         if (written === written >>> 0) queue.push(chain.head, written);
         else if (written !== KEPT) refuseLength('process', written);
       }
-      if (queue.flush() && this.model.notifies?.(index) !== false) this.#notify = true;
+      if (queue.flush() && this.model.notifies?.(index) !== false) this.#notify = this.#hasUsed = true;
     } while (this.model.wants(index) && !queue.enableNotifications());
     if (queue.broken?.code === 'ring-unreachable') this.#applyConsequence(index);
     else if (queue.broken !== undefined) this.#fail();
@@ -461,6 +471,7 @@ export class SimulatedDevice implements DeviceQueues {
     this.#status = 0;
     this.#accepted = FeatureSet.EMPTY;
     this.#notify = false;
+    this.#hasUsed = false;
     this.#isConfigChanged = false;
     this.#isChangeDeferred = false;
     this.#lastNotification = -1;

@@ -13,11 +13,13 @@ import { coversMemoryOneToOne, FaultLog, type AddressSpaceBlueprint } from '@vir
 import type { Transport } from '@virtio-platform/core/device';
 import { FeatureSet } from '@virtio-platform/core/features';
 import { allocateSharedMemory, GuestMemory } from '@virtio-platform/core/memory';
+import { openMmioTransport } from '@virtio-platform/mmio';
 import { boundAddressSpace, deviceSetup, offeredFeatures, type DeviceSetup } from './device-setup.ts';
 import { spaceWithConsequence } from './fault-consequence.ts';
 import { InProcessTransport } from './in-process-transport.ts';
 import type { SimulatedOptions } from './options.ts';
 import { SimulatedDevice } from './simulated-device.ts';
+import { SimulatedMmio } from './simulated-mmio.ts';
 import { openWorkerTransport } from './worker-transport.ts';
 
 /**
@@ -61,17 +63,25 @@ export class SimulatedMachine extends RequestedMachine<SimulatedOptions> {
         dispose: () => transport.ended(),
       });
     }
-    const onEvent = (): void => transport.tellDriver();
     const { watchDevice, watchDeviceQueue: watchQueue } = this.request;
-    const parts = { setup, bind, watchDevice, watchQueue, onEvent };
+    let driver: { tellDriver(): void } | undefined;
+    const parts = { setup, bind, watchDevice, watchQueue, onEvent: () => driver?.tellDriver() };
     const device = openDevice(memory, faults, description.type, parts);
+    const deviceError = (): SimulatedDevice['error'] => device.error;
+    if (this.options.transport === 'mmio') {
+      const registers = new SimulatedMmio(device, description.type, setup.interface);
+      driver = registers;
+      const transport = openMmioTransport(registers, setup.interface, { signal: registers.signal });
+      return booted(transport, device, { deviceError, dispose: async () => registers.dispose() });
+    }
     const transport = new InProcessTransport(
       device,
       description.type.id,
       setup.interface,
       new FeatureSet(setup.carries),
     );
-    return booted(transport, device, { deviceError: () => device.error, dispose: async () => transport.dispose() });
+    driver = transport;
+    return booted(transport, device, { deviceError, dispose: async () => transport.dispose() });
   }
 }
 

@@ -63,9 +63,11 @@ class AstrayDriver {
   }
 }
 
-async function boot(device: SimulatedOptions['device'], onFault: SimulatedOptions['onFault']): Promise<AstrayDriver> {
+type Place = Pick<SimulatedOptions, 'device' | 'transport'>;
+
+async function boot(place: Place, onFault: SimulatedOptions['onFault']): Promise<AstrayDriver> {
   const offers = FeatureSet.of(VIRTIO_F_VERSION_1);
-  return new AstrayDriver(await bootMachine({ memory: MEMORY, device: { offers }, options: { device, onFault } }));
+  return new AstrayDriver(await bootMachine({ memory: MEMORY, device: { offers }, options: { ...place, onFault } }));
 }
 
 /** What the first sector has on disk. */
@@ -75,12 +77,16 @@ function sector(driver: AstrayDriver): number | undefined {
   return driver.machine.memory.u8[DATA];
 }
 
-describe.each(['same-thread', 'worker'] as const)('a device in %s that is stopped at an access', (device) => {
+describe.each([
+  { device: 'same-thread', transport: 'pci' },
+  { device: 'same-thread', transport: 'mmio' },
+  { device: 'worker', transport: 'pci' },
+] as const)('a device in $device on $transport that is stopped at an access', (place) => {
   it.each([
     ['zeros', 0],
     ['silent', 0xff],
   ] as const)('seems to have done it, and has %s on disk', async (onFault, filler) => {
-    const driver = await boot(device, onFault);
+    const driver = await boot(place, onFault);
     driver.machine.memory.u8.fill(0x11, DATA, DATA + SECTOR);
     expect(driver.request(VIRTIO_BLK_T_OUT, DATA)).toBe(VIRTIO_BLK_S_OK);
     expect(driver.request(VIRTIO_BLK_T_OUT, MEMORY)).toBe(VIRTIO_BLK_S_OK);
@@ -91,7 +97,7 @@ describe.each(['same-thread', 'worker'] as const)('a device in %s that is stoppe
   });
 
   it('fails the request with io-error, and keeps the disk', async () => {
-    const driver = await boot(device, 'io-error');
+    const driver = await boot(place, 'io-error');
     driver.machine.memory.u8.fill(0x11, DATA, DATA + SECTOR);
     expect(driver.request(VIRTIO_BLK_T_OUT, DATA)).toBe(VIRTIO_BLK_S_OK);
     expect(driver.request(VIRTIO_BLK_T_OUT, MEMORY)).toBe(VIRTIO_BLK_S_IOERR);
@@ -99,7 +105,7 @@ describe.each(['same-thread', 'worker'] as const)('a device in %s that is stoppe
   });
 
   it('asks for a reset with needs-reset, and does nothing until then', async () => {
-    const driver = await boot(device, 'needs-reset');
+    const driver = await boot(place, 'needs-reset');
     expect(driver.request(VIRTIO_BLK_T_IN, MEMORY)).toBe(-1);
     expect(() => checkDevice(driver.machine.transport)).toThrow(
       expect.objectContaining({ code: 'ERR_DEVICE_NEEDS_RESET' }),
@@ -109,7 +115,7 @@ describe.each(['same-thread', 'worker'] as const)('a device in %s that is stoppe
   });
 
   it('never answers with stall, and says nothing of it', async () => {
-    const driver = await boot(device, 'stall');
+    const driver = await boot(place, 'stall');
     expect(driver.request(VIRTIO_BLK_T_IN, MEMORY)).toBe(-1);
     expect(() => checkDevice(driver.machine.transport)).not.toThrow();
     driver.start();
@@ -117,7 +123,7 @@ describe.each(['same-thread', 'worker'] as const)('a device in %s that is stoppe
   });
 
   it('is gone with connection-loss, and what it recorded is not', async () => {
-    const driver = await boot(device, 'connection-loss');
+    const driver = await boot(place, 'connection-loss');
     const { transport, faults } = driver.machine;
     expect(driver.request(VIRTIO_BLK_T_IN, MEMORY)).toBe(-1);
     expect(transport.wait(20)).toBe('lost');
@@ -129,7 +135,7 @@ describe.each(['same-thread', 'worker'] as const)('a device in %s that is stoppe
   });
 
   it('reads as all ones with freeze, and works again after a reset', async () => {
-    const driver = await boot(device, 'freeze');
+    const driver = await boot(place, 'freeze');
     const { transport } = driver.machine;
     expect(driver.request(VIRTIO_BLK_T_IN, MEMORY)).toBe(-1);
     expect(() => checkDevice(transport)).toThrow(expect.objectContaining({ code: 'ERR_DEVICE_FROZEN' }));

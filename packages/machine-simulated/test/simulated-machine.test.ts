@@ -79,13 +79,17 @@ function writeAndRead(machine: BootedMachine): number[] {
   return statuses;
 }
 
-describe.each(['same-thread', 'worker'] as const)('the embedded machine, device in %s', (device) => {
+describe.each([
+  { device: 'same-thread', transport: 'pci' },
+  { device: 'same-thread', transport: 'mmio' },
+  { device: 'worker', transport: 'pci' },
+] as const)('the embedded machine, device in $device, on $transport', (place) => {
   it('does block I/O', async () => {
-    expect(writeAndRead(await boot({ device }))).toEqual([0, 0]);
+    expect(writeAndRead(await boot(place))).toEqual([0, 0]);
   });
 
   it('clears FEATURES_OK for a driver that leaves ACCESS_PLATFORM out', async () => {
-    const { transport } = await boot({ device });
+    const { transport } = await boot(place);
     transport.writeStatus(DeviceStatus.Acknowledge | DeviceStatus.Driver);
     transport.writeDriverFeatures(OFFERS.without(VIRTIO_F_ACCESS_PLATFORM));
     transport.writeStatus(transport.readStatus() | DeviceStatus.FeaturesOk);
@@ -93,35 +97,35 @@ describe.each(['same-thread', 'worker'] as const)('the embedded machine, device 
   });
 
   it('does not start for a driver that skips FEATURES_OK', async () => {
-    const { transport } = await boot({ device });
+    const { transport } = await boot(place);
     transport.writeDriverFeatures(FeatureSet.EMPTY);
     transport.writeStatus(DeviceStatus.Acknowledge | DeviceStatus.Driver | DeviceStatus.DriverOk);
     expect(transport.readStatus() & DeviceStatus.DriverOk).toBe(0);
   });
 
   it('clears FEATURES_OK for a feature that it does not offer', async () => {
-    const { transport } = await boot({ device });
+    const { transport } = await boot(place);
     transport.writeDriverFeatures(OFFERS.with(100));
     transport.writeStatus(DeviceStatus.Acknowledge | DeviceStatus.Driver | DeviceStatus.FeaturesOk);
     expect(transport.readStatus() & DeviceStatus.FeaturesOk).toBe(0);
   });
 
   it('negotiates the same after a reset', async () => {
-    const booted = await boot({ device });
+    const booted = await boot(place);
     const first = negotiate(booted).accepted;
     expect(negotiate(booted).accepted.equals(first)).toBe(true);
     expect(first.equals(OFFERS)).toBe(true);
   });
 
   it('asks for a reset when a queue is not as it may be', async () => {
-    const { transport } = await boot({ device });
+    const { transport } = await boot(place);
     transport.enableQueue(0, { size: 3, words: new Uint32Array(6) });
     expect(transport.readStatus() & DeviceStatus.NeedsReset).toBe(DeviceStatus.NeedsReset);
   });
 
   it('records what a rogue device does beyond memory, and changes nothing', async () => {
     const rogue = [{ after: 1, access: 'write', address: 0xffff_0000_0000n, length: 64 }] as const;
-    const booted = await boot({ device, rogue, onFault: 'silent' });
+    const booted = await boot({ ...place, rogue, onFault: 'silent' });
     expect(writeAndRead(booted)).toEqual([0, 0]);
     booted.transport.readStatus();
     expect(booted.faults.entries).toEqual([
@@ -135,6 +139,15 @@ describe('the embedded machine', () => {
     const interfaces = { interface: 'transitional', driverInterface: 'legacy' } as const;
     const unbooted = testMachine({ device: { ...interfaces, offers: OFFERS } });
     await expect(unbooted.boot()).rejects.toMatchObject({ code: 'ERR_DEVICE_IMPOSSIBLE' });
+  });
+
+  it('refuses a transitional device on mmio, whose Version states one interface', async () => {
+    const interfaces = { interface: 'transitional', driverInterface: 'modern' } as const;
+    const unbooted = testMachine({ device: interfaces, options: { transport: 'mmio' } });
+    await expect(unbooted.boot()).rejects.toMatchObject({
+      code: 'ERR_DEVICE_IMPOSSIBLE',
+      message: expect.stringContaining('Version is 1 or 2'),
+    });
   });
 
   it('leaves no thread behind when the device cannot be made there', async () => {
