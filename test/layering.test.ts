@@ -42,6 +42,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'machine-qemu': [
     'core',
     'host',
+    'mmio',
     'pci',
     'platform-intel-iommu',
     'platform-pseries',

@@ -1,7 +1,7 @@
 import type { ProfileObject } from '@virtio-platform/profile';
 
 /** The boards of QEMU on which its devices are tried. */
-export const BOARDS = ['q35', 'pc', 'pseries'] as const;
+export const BOARDS = ['q35', 'pc', 'pseries', 'microvm', 'virt'] as const;
 
 /** What every device here offers of the ring; QEMU 7.2 knows some of it only. */
 const RING = [
@@ -75,12 +75,13 @@ export const DEVICES: Readonly<Record<string, QemuDevice>> = {
 };
 
 /**
- * The profile of a device on a board: transitional, so that both interfaces are tried, and modern where addresses are
- * translated, because such a device has no legacy interface.
+ * The profile of a device on a board: transitional, so that both interfaces are tried, and modern where there is no
+ * such device: where addresses are translated, and on virtio-mmio.
  */
 export function qemuProfile(type: string, board: (typeof BOARDS)[number]): ProfileObject {
   const { device, offers, workload } = DEVICES[type]!;
   const isPower = board === 'pseries';
+  const isOnMmio = board === 'microvm' || board === 'virt';
   // The pages of a balloon are named by guest-physical addresses: its driver declines ACCESS_PLATFORM.
   const isTranslated = isPower && type !== 'balloon';
   const platform = isPower
@@ -93,7 +94,7 @@ export function qemuProfile(type: string, board: (typeof BOARDS)[number]): Profi
     device: {
       type,
       ...device,
-      interface: isTranslated ? 'modern' : 'transitional',
+      interface: isTranslated || isOnMmio ? 'modern' : 'transitional',
       offers: [...RING, ...(isTranslated ? ['ACCESS_PLATFORM'] : []), ...offers],
     },
     workload: { requests: 1, depth: 1, ...workload },

@@ -4,8 +4,8 @@ import { execFileSync } from 'node:child_process';
 export const QEMU_TESTS: { readonly mayRun: boolean; readonly needs: string } = {
   mayRun:
     process.env['CI'] !== undefined ||
-    ['x86_64', 'ppc64'].every((architecture) => isInstalled(`qemu-system-${architecture}`)),
-  needs: 'needs QEMU: apt-get install qemu-system-x86 qemu-system-ppc',
+    ['x86_64', 'ppc64', 'aarch64'].every((architecture) => isInstalled(`qemu-system-${architecture}`)),
+  needs: 'needs QEMU: apt-get install qemu-system-x86 qemu-system-ppc qemu-system-arm',
 };
 
 /** The same for tests on the vhost-user back-end of QEMU. */

@@ -19,9 +19,18 @@ const FOLDER = join(ROOT, 'profiles/qemu');
 /** The profile whose back-end is DPDK's. CI installs it and must not skip it. */
 const DPDK_PROFILE = 'net-multiqueue.yaml';
 /** Profiles of 20,000 requests in each of many runs. */
-const LARGE = ['block-multiqueue', 'intel-iommu', 'legacy', 'modern', 'pseries', 'sev', 'virtio-iommu'].map(
-  (name) => `${name}.yaml`,
-);
+const LARGE = [
+  'block-multiqueue',
+  'intel-iommu',
+  'legacy',
+  'microvm',
+  'mmio-legacy',
+  'modern',
+  'pseries',
+  'sev',
+  'virt',
+  'virtio-iommu',
+].map((name) => `${name}.yaml`);
 /** One whose runs differ in the unit alone. */
 const UNITS = 'intel-iommu-units.yaml';
 const mayRunDpdk = process.env['CI'] !== undefined || missingProgram('dpdk-testpmd') === undefined;

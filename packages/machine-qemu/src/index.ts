@@ -10,7 +10,8 @@ import { hostProblem, missingProgram } from '@virtio-platform/host';
 import { MEMORY_CONVERSION } from '@virtio-platform/platform-sev';
 import { boardMemoryProblem } from './machine-memory.ts';
 import { FACILITIES } from './open-board.ts';
-import { BOARDS, qemuOptionsSchema, qemuProgram, type QemuOptions } from './options.ts';
+import { BOARDS, isMmioBoard } from './board/board-name.ts';
+import { qemuOptionsSchema, qemuProgram, type QemuOptions } from './options.ts';
 import { QemuMachine } from './qemu-machine.ts';
 
 export { qemuOptionsSchema, type QemuOptions } from './options.ts';
@@ -39,6 +40,7 @@ const plugin: MachinePlugin<QemuOptions> = defineMachinePlugin({
   memoryProblem(memory, { board }, needs) {
     return boardMemoryProblem(board, memory, needs.includes(MEMORY_CONVERSION));
   },
+  transport: ({ board }) => (isMmioBoard(board) ? 'mmio' : 'pci'),
   register(container, options) {
     container.register(MACHINE, { useFactory: (bound) => new QemuMachine(bound.resolve(MACHINE_REQUEST), options) });
   },

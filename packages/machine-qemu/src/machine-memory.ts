@@ -12,13 +12,15 @@ import {
 } from '@virtio-platform/core/memory';
 import { ConvertibleMemory, SharedMemory } from '@virtio-platform/host';
 import type { MemoryConversion } from '@virtio-platform/platform-sev';
-import type { BoardName } from './options.ts';
+import type { BoardName } from './board/board-name.ts';
 
 /** The sizes of memory that a board supports: at most `most` bytes, and a multiple of `unit`. */
 const SIZES: Readonly<Record<BoardName, { readonly most: number; readonly unit: number }>> = {
   pc: { most: 2 ** 33, unit: 2 ** 20 },
   q35: { most: 2 ** 33, unit: 2 ** 20 },
   pseries: { most: 2 ** 33, unit: 2 ** 28 },
+  microvm: { most: 2 ** 31, unit: 2 ** 20 },
+  virt: { most: 2 ** 31, unit: 2 ** 20 },
 };
 
 /**
@@ -27,6 +29,8 @@ const SIZES: Readonly<Record<BoardName, { readonly most: number; readonly unit: 
  */
 export const PC_LOW_MEMORY: number = 2 ** 31;
 const HIGH_MEMORY = 2 ** 32;
+/** Where the memory of `virt` begins: below are its flash and its devices (QEMU hw/arm/virt.c, VIRT_MEM). */
+const ARM_MEMORY = 2 ** 30;
 
 /**
  * Bytes at the start of memory that the driver does not get. A PC has no memory in parts of them. On POWER they have
@@ -34,8 +38,14 @@ const HIGH_MEMORY = 2 ** 32;
  */
 export const RESERVED_BYTES: number = 2 ** 20;
 
+/** The first guest-physical address that the driver gets. */
+export function firstDriverAddress(board: BoardName): number {
+  return (board === 'virt' ? ARM_MEMORY : 0) + RESERVED_BYTES;
+}
+
 /** The guest-physical addresses below the end of memory where a board with `size` bytes has no memory. */
 export function memoryHole(board: BoardName, size: number): TakenRange | undefined {
+  if (board === 'virt') return { address: 0, length: ARM_MEMORY };
   if (board === 'pseries' || size <= PC_LOW_MEMORY) return undefined;
   return { address: PC_LOW_MEMORY, length: HIGH_MEMORY - PC_LOW_MEMORY };
 }
@@ -60,10 +70,11 @@ export function boardMemoryProblem(
   }
   const problem = memorySizeProblem(size + hole);
   if (problem === undefined) return undefined;
-  const possible = hole === 0 ? Math.min(most, MOST_MEMORY) : PC_LOW_MEMORY;
+  const isHoleAbove = board !== 'virt' && hole > 0;
+  const possible = !isHoleAbove ? Math.min(most, MOST_MEMORY) : PC_LOW_MEMORY;
   const above = `: ${board} has ${formatByteSize(size - PC_LOW_MEMORY)} of ${formatByteSize(size)} above 4GiB`;
   return {
-    message: hole === 0 ? problem.message : problem.message + above,
+    message: !isHoleAbove ? problem.message : problem.message + above,
     hint: `use ${NODE_FOR_LARGE_MEMORY}, or set machine.memory to a multiple of ${formatByteSize(unit)}, at most ${formatByteSize(possible)}`,
   };
 }

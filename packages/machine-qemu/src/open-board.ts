@@ -13,8 +13,10 @@ import { HypercallMailbox } from './pseries/hypercall-mailbox.ts';
 import { QemuTceFacility } from './pseries/qemu-tce-facility.ts';
 import { Rtas, PseriesBoard } from './pseries/pseries-board.ts';
 import type { QtestConnection } from './qtest/qtest-connection.ts';
-import { VtdRegisters, X86Board } from './board/x86-board.ts';
+import { isMmioBoard } from './board/board-name.ts';
+import { BoardSlot } from './board/board-slot.ts';
 import { BoardFunction, type Board } from './board/board.ts';
+import { VtdRegisters, X86Board } from './board/x86-board.ts';
 
 /** The facilities that the boards provide, each of them on some boards. */
 export const FACILITIES: readonly FacilityToken[] = [
@@ -26,7 +28,7 @@ export const FACILITIES: readonly FacilityToken[] = [
 
 /** A board that is ready for a driver. */
 export interface OpenedBoard {
-  readonly board: Board;
+  readonly device: BoardFunction | BoardSlot;
   /** The facilities for the platform, by token. */
   readonly facilities: ReadonlyMap<FacilityToken, unknown>;
 }
@@ -36,34 +38,36 @@ export interface OpenedBoard {
  */
 export function checkBoard(options: QemuOptions, needs: readonly FacilityToken[]): void {
   const { board, iommu } = options;
-  const has = [board === 'pseries' ? TCE_FACILITY : MEMORY_CONVERSION];
+  const has: FacilityToken[] = board === 'virt' ? [] : [board === 'pseries' ? TCE_FACILITY : MEMORY_CONVERSION];
   if (iommu === 'intel') has.push(VTD_FACILITY);
   if (iommu === 'virtio') has.push(VIRTIO_IOMMU_FACILITY);
   for (const need of needs) if (!has.includes(need)) throw facilityError(options, need);
 }
 
-/** Opens PCI and the IOMMU of the board. `backing` is the memory that QEMU maps. */
+/** Opens the device and the IOMMU of the board. `backing` is the memory that QEMU maps. */
 export function openBoard(
   options: QemuOptions,
   memory: GuestMemory,
   backing: SharedMemory,
   qtest: QtestConnection,
 ): OpenedBoard {
+  const { board: name, iommu, slot = 0 } = options;
   const facilities = new Map<FacilityToken, unknown>();
+  if (backing instanceof ConvertibleMemory)
+    facilities.set(MEMORY_CONVERSION, new FileMemoryConversion(memory, backing));
+  if (isMmioBoard(name)) return { device: new BoardSlot(name, slot, qtest), facilities };
   let board: Board;
-  if (options.board === 'pseries') {
+  if (name === 'pseries') {
     const rtas = new Rtas(memory, qtest);
     const mailbox = new HypercallMailbox(memory, qtest, options.replyTimeout);
     board = new PseriesBoard(qtest, rtas);
     facilities.set(TCE_FACILITY, new QemuTceFacility(memory, mailbox, rtas, DEVICE_SLOT << 3));
   } else {
-    board = new X86Board(options.board, qtest);
-    if (backing instanceof ConvertibleMemory)
-      facilities.set(MEMORY_CONVERSION, new FileMemoryConversion(memory, backing));
-    if (options.iommu === 'intel') facilities.set(VTD_FACILITY, new VtdRegisters(qtest, DEVICE_SLOT << 3));
+    board = new X86Board(name, qtest);
+    if (iommu === 'intel') facilities.set(VTD_FACILITY, new VtdRegisters(qtest, DEVICE_SLOT << 3));
   }
-  if (options.iommu === 'virtio') facilities.set(VIRTIO_IOMMU_FACILITY, openVirtioIommu(board));
-  return { board, facilities };
+  if (iommu === 'virtio') facilities.set(VIRTIO_IOMMU_FACILITY, openVirtioIommu(board));
+  return { device: new BoardFunction(board, DEVICE_SLOT), facilities };
 }
 
 /** The unit has no interrupts: its driver waits for each answer. */
@@ -77,7 +81,7 @@ function facilityError({ board, iommu }: QemuOptions, need: FacilityToken): Code
   return new CodedError('ERR_PLUGIN_FACILITY', `QEMU's ${machine} does not have ${facilityName(need)}`, {
     hint:
       'machine.board: pseries has TCE tables, q35 with machine.iommu: intel has VT-d, ' +
-      'each board with machine.iommu: virtio has a virtio-iommu, ' +
-      'pc and q35 have protected memory',
+      'each board with PCI and machine.iommu: virtio has a virtio-iommu, ' +
+      'pc, q35 and microvm have protected memory',
   });
 }

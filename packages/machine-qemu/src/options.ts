@@ -1,16 +1,14 @@
 import { INTERRUPT_MODES, type InterruptMode } from '@virtio-platform/pci';
 import { z } from 'zod';
 import { intelIommuSchema, type IntelIommuProperties } from './intel-iommu-properties.ts';
+import { BOARDS, isMmioBoard, type BoardName } from './board/board-name.ts';
+import { MMIO_SLOTS } from './board/board-slot.ts';
 import { overriddenArguments } from './overridden-arguments.ts';
 import { virtioIommuSchema, type VirtioIommuProperties } from './virtio-iommu-properties.ts';
 
 /** In an argument of `backEnd`: the path of the socket to listen on. */
 export const SOCKET_PLACEHOLDER = '{socket}';
 
-/** The QEMU machine types that this machine supports. */
-export const BOARDS = ['pc', 'q35', 'pseries'] as const;
-/** One of {@link BOARDS}. */
-export type BoardName = (typeof BOARDS)[number];
 
 /** The checked options of the machine. Times are in milliseconds. */
 export interface QemuOptions {
@@ -20,6 +18,8 @@ export interface QemuOptions {
   readonly intelIommu?: IntelIommuProperties | undefined;
   /** Properties of the virtio-iommu; only where it is the IOMMU. */
   readonly virtioIommu?: VirtioIommuProperties | undefined;
+  /** The virtio-mmio slot of the device, on a board with slots. */
+  readonly slot?: number | undefined;
   readonly interrupts: InterruptMode;
   readonly program?: string | undefined;
   readonly arguments: readonly string[];
@@ -36,27 +36,42 @@ const timeout = z.int().min(1).max(600_000);
 /** The `machine` section of a profile that uses this plugin, without `memory`. */
 export const qemuOptionsSchema: z.ZodType<QemuOptions> = z
   .strictObject({
-    board: z.enum(BOARDS).describe('The QEMU machine: pc has no IOMMU, q35 can have one, pseries always has one.'),
+    board: z
+      .enum(BOARDS)
+      .describe(
+        'The QEMU machine: pc has no IOMMU, q35 can have one, pseries always has one; on microvm (x86) and virt (Arm) ' +
+          'the device is in a slot of virtio-mmio.',
+      ),
     iommu: z
       .enum(['none', 'intel', 'virtio'])
       .default('none')
       .describe(
-        'An IOMMU beside that of the board: intel is VT-d, for q35. virtio is a virtio-iommu, for each board. Default none.',
+        'An IOMMU beside that of the board: intel is VT-d, for q35. virtio is a virtio-iommu, for each board with PCI. ' +
+          'Default none.',
       ),
     intelIommu: intelIommuSchema.optional().describe('The VT-d unit, where machine.iommu is intel.'),
     virtioIommu: virtioIommuSchema.optional().describe('The virtio-iommu, where machine.iommu is virtio.'),
+    slot: z
+      .int()
+      .min(0)
+      .optional()
+      .describe('The virtio-mmio slot of the device: 0 to 23 on microvm, 0 to 31 on virt. Default 0.'),
     interrupts: z
       .enum(INTERRUPT_MODES)
       .default('msix')
       .describe(
         'How the device interrupts. msix: MSI-X messages, written to memory that the driver maps for them. ' +
-          'isr: the driver polls the ISR register. messages: the former name of msix. Default msix.',
+          'isr: the driver polls the ISR register. messages: the former name of msix. Default msix. ' +
+          'On virtio-mmio the driver polls InterruptStatus.',
       ),
     program: z
       .string()
       .min(1)
       .optional()
-      .describe('QEMU, by name or path. Default qemu-system-x86_64, or qemu-system-ppc64 for pseries.'),
+      .describe(
+        'QEMU, by name or path. Default qemu-system-x86_64, qemu-system-ppc64 for pseries, ' +
+          'qemu-system-aarch64 for virt.',
+      ),
     arguments: z
       .array(z.string().min(1))
       .max(64)
@@ -90,7 +105,19 @@ export const qemuOptionsSchema: z.ZodType<QemuOptions> = z
   })
   .refine(({ board, iommu }) => iommu !== 'intel' || board === 'q35', {
     path: ['iommu'],
-    error: 'only q35 can have an Intel IOMMU; pseries has its own IOMMU, and pc has none',
+    error: 'only q35 can have an Intel IOMMU; pseries has its own IOMMU, and the other boards have none',
+  })
+  .refine(({ board, iommu }) => iommu !== 'virtio' || !isMmioBoard(board), {
+    path: ['iommu'],
+    error: 'QEMU’s virtio-iommu tells devices by their requester id, and a device on virtio-mmio has none',
+  })
+  .refine(({ board, slot }) => slot === undefined || isMmioBoard(board), {
+    path: ['slot'],
+    error: 'only microvm and virt have slots of virtio-mmio',
+  })
+  .refine(({ board, slot = 0 }) => !isMmioBoard(board) || slot < MMIO_SLOTS[board].count, {
+    path: ['slot'],
+    error: 'the board has fewer slots: microvm has 24, and virt has 32',
   })
   .superRefine((options, context) => {
     for (const [section, iommu] of [
@@ -109,5 +136,13 @@ export const qemuOptionsSchema: z.ZodType<QemuOptions> = z
 
 /** The QEMU program with the machine type of a board. */
 export function qemuProgram({ program, board }: Pick<QemuOptions, 'program' | 'board'>): string {
-  return program ?? (board === 'pseries' ? 'qemu-system-ppc64' : 'qemu-system-x86_64');
+  return program ?? PROGRAMS[board];
 }
+
+const PROGRAMS: Readonly<Record<BoardName, string>> = {
+  pc: 'qemu-system-x86_64',
+  q35: 'qemu-system-x86_64',
+  pseries: 'qemu-system-ppc64',
+  microvm: 'qemu-system-x86_64',
+  virt: 'qemu-system-aarch64',
+};

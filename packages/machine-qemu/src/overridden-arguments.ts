@@ -106,6 +106,8 @@ export function* overriddenArguments(options: ArgumentOptions): Generator<Argume
 function* problemOf(index: number, value: string, options: ArgumentOptions): Generator<ArgumentProblem> {
   const global = parseGlobal(value);
   if (global === undefined) return;
+  if (global.driver === 'virtio-mmio' && global.property === 'force-legacy')
+    yield { index, message: 'force-legacy of virtio-mmio is decided by device.interface' };
   const owner = ownerOf(global.driver, global.property, options);
   if (owner === undefined) return;
   const what = `${global.property} of ${global.driver}`;

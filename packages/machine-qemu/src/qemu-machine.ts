@@ -1,11 +1,12 @@
 import { RequestedMachine } from '@virtio-platform/core';
 import { resolve } from 'node:path';
-import type { BootedMachine, DeviceProgram } from '@virtio-platform/core';
+import type { BootedMachine, DeviceProgram, QemuResources } from '@virtio-platform/core';
 import { FaultLog } from '@virtio-platform/core/address-space';
 import type { Transport } from '@virtio-platform/core/device';
-import { VIRTIO_F_ACCESS_PLATFORM } from '@virtio-platform/core/features';
+import { VIRTIO_F_ACCESS_PLATFORM, VIRTIO_F_RING_RESET } from '@virtio-platform/core/features';
 import { GuestMemory } from '@virtio-platform/core/memory';
 import { Disposal, Loopback, TemporaryFolder } from '@virtio-platform/host';
+import { openMmioTransport } from '@virtio-platform/mmio';
 import {
   checkDeviceType,
   hiddenFeatures,
@@ -18,15 +19,16 @@ import {
 } from '@virtio-platform/pci';
 import { MEMORY_CONVERSION } from '@virtio-platform/platform-sev';
 import { startBackEnd } from './back-end-program.ts';
+import { buildBoardFirmware } from './board/board-firmware.ts';
+import { isMmioBoard } from './board/board-name.ts';
+import type { BoardSlot } from './board/board-slot.ts';
 import { BoardFunction } from './board/board.ts';
 import { checkBoard, openBoard } from './open-board.ts';
-import { DEVICE_SLOT, deviceArguments } from './device-arguments.ts';
-import { createMachineMemory, memoryHole, RESERVED_BYTES } from './machine-memory.ts';
+import { deviceArguments } from './device-arguments.ts';
+import { createMachineMemory, firstDriverAddress, memoryHole } from './machine-memory.ts';
 import { qemuProgram, type QemuOptions } from './options.ts';
-import { buildFirmware } from './pseries/firmware.ts';
 import { qemuArguments, FIRST_DEVICE_DESCRIPTOR, startQemu } from './qemu-process.ts';
 import { QemuTrace } from './qemu-trace.ts';
-import { buildHaltingFirmware } from './board/x86-board.ts';
 
 /**
  * A machine of QEMU, driven from outside: this process is its processor, and QEMU implements its device. QEMU's IOMMU
@@ -48,10 +50,10 @@ export class QemuMachine extends RequestedMachine<QemuOptions> {
     disposal.add(() => folder.dispose());
     const backing = createMachineMemory(boardName, this.request.memory, needs.includes(MEMORY_CONVERSION));
     disposal.add(() => backing.dispose());
-    const memory = new GuestMemory(backing.buffer, RESERVED_BYTES, memoryHole(boardName, this.request.memory));
+    const hole = memoryHole(boardName, this.request.memory);
+    const memory = new GuestMemory(backing.buffer, firstDriverAddress(boardName), hole);
 
-    const program = boardName === 'pseries' ? buildFirmware() : buildHaltingFirmware();
-    const firmware = folder.createFile('firmware', program);
+    const firmware = folder.createFile('firmware', buildBoardFirmware(boardName));
     const loopbacks: Loopback[] = [];
     let images = 0;
     disposal.add(() => loopbacks.forEach((loopback) => loopback.dispose()));
@@ -61,26 +63,28 @@ export class QemuMachine extends RequestedMachine<QemuOptions> {
     const socket = typeof backEnd === 'string' ? resolve(baseDirectory, backEnd) : started?.socket;
     // Once QEMU has ended, and before its folder is gone.
     disposal.add(() => trace?.tell());
+    const resources: QemuResources = {
+      image: (path, capacity) =>
+        path === undefined ? folder.createSparseFile(`image${images++}`, capacity) : resolve(baseDirectory, path),
+      loopback: (kind) =>
+        FIRST_DEVICE_DESCRIPTOR - 1 + loopbacks.push(kind === 'packets' ? Loopback.packets() : Loopback.stream()),
+      backEnd: socket,
+    };
     const command = [
       qemuProgram(this.options),
       ...qemuArguments(this.options, this.request.memory, firmware),
       ...(trace?.arguments ?? []),
-      ...deviceArguments(device, {
-        image: (path, capacity) =>
-          path === undefined ? folder.createSparseFile(`image${images++}`, capacity) : resolve(baseDirectory, path),
-        loopback: (kind) =>
-          FIRST_DEVICE_DESCRIPTOR - 1 + loopbacks.push(kind === 'packets' ? Loopback.packets() : Loopback.stream()),
-        backEnd: socket,
-      }),
+      ...deviceArguments(device, resources, isMmioBoard(boardName) ? (this.options.slot ?? 0) : undefined),
       ...this.options.arguments,
     ];
     const descriptors = [backing.descriptor, ...loopbacks.map(({ descriptor }) => descriptor)];
     const own = { folder, directory: baseDirectory, descriptors, signal };
     const { qtest, program: qemu } = await startQemu(command, this.options, own, disposal);
 
-    const { board, facilities } = openBoard(this.options, memory, backing, qtest);
-    const pci = new BoardFunction(board, DEVICE_SLOT);
-    const transport = this.#openTransport(pci, memory);
+    const { device: opened, facilities } = openBoard(this.options, memory, backing, qtest);
+    const pci = opened instanceof BoardFunction ? opened : undefined;
+    const transport = opened instanceof BoardFunction ? this.#openPci(opened, memory) : this.#openMmio(opened);
+    checkDeviceType(transport, opened.name, device);
     disposal.add(() => transport.dispose());
     // The back-end, where there is one, unless it is QEMU that has ended.
     const deviceProgram = (): DeviceProgram => {
@@ -99,16 +103,22 @@ export class QemuMachine extends RequestedMachine<QemuOptions> {
     return await QemuTrace.open(qemuProgram(this.options), trace, folder.pathOf('trace'), recorder);
   }
 
-  #openTransport(pci: PciFunction, memory: GuestMemory): Transport {
+  /** QEMU's slots have no register to reset a queue with, although its devices offer it. */
+  #openMmio(slot: BoardSlot): Transport {
+    const { driverInterface } = this.request.device;
+    const hidden = hiddenFeatures(this.request.device, driverInterface === 'legacy' ? 'legacy' : 'mmio');
+    return openMmioTransport(slot, driverInterface, {
+      hidden: hidden.with(VIRTIO_F_RING_RESET),
+      unmarkedLengths: true,
+    });
+  }
+
+  #openPci(pci: PciFunction, memory: GuestMemory): Transport {
     const { driverInterface } = this.request.device;
     const isLegacy = driverInterface === 'legacy';
     const hidden = hiddenFeatures(this.request.device, isLegacy ? 'legacy' : 'pci');
     const interrupts = this.#canReceiveMsix() ? new PolledMsix(pci, memory, VECTORS) : NO_MSIX;
-    const transport = isLegacy
-      ? new PciLegacyTransport(pci, interrupts, hidden)
-      : new PciModernTransport(pci, interrupts, hidden);
-    checkDeviceType(transport, pci.name, this.request.device);
-    return transport;
+    return isLegacy ? new PciLegacyTransport(pci, interrupts, hidden) : new PciModernTransport(pci, interrupts, hidden);
   }
 
   /**

@@ -3,7 +3,8 @@ import { isCodedError } from '@virtio-platform/core';
 import { StartedProgram, UnixSocket, type Disposal, type TemporaryFolder } from '@virtio-platform/host';
 import { intelIommuArguments, intelIommuSchema } from './intel-iommu-properties.ts';
 import { PC_LOW_MEMORY } from './machine-memory.ts';
-import type { BoardName, QemuOptions } from './options.ts';
+import type { BoardName } from './board/board-name.ts';
+import type { QemuOptions } from './options.ts';
 import { QtestConnection } from './qtest/qtest-connection.ts';
 import { virtioIommuArguments, virtioIommuSchema } from './virtio-iommu-properties.ts';
 
@@ -23,7 +24,11 @@ const MACHINES: Readonly<Record<BoardName, string>> = {
   pc: `pc,max-ram-below-4g=${PC_LOW_MEMORY}`,
   q35: `q35,max-ram-below-4g=${PC_LOW_MEMORY}`,
   pseries: 'pseries,cap-cfpc=broken,cap-sbbc=broken,cap-ibs=broken,cap-ccf-assist=off',
+  microvm: 'microvm',
+  virt: 'virt',
 };
+/** The processor that the firmware of a board is for, where it is not the default one. */
+const PROCESSORS: { readonly [Name in BoardName]?: string } = { virt: 'cortex-a57' };
 
 /**
  * The arguments for a machine that this process drives: its memory is an inherited file, and its processor runs
@@ -32,11 +37,13 @@ const MACHINES: Readonly<Record<BoardName, string>> = {
 export function qemuArguments(options: QemuOptions, memory: number, firmware: string): string[] {
   const backend = { 'qom-type': 'memory-backend-file', id: 'memory', size: memory, share: true };
   const memoryPath = `/proc/self/fd/${MEMORY_DESCRIPTOR}`;
+  const cpu = PROCESSORS[options.board];
   const parts = [
     ['-no-user-config', '-nodefaults', '-display', 'none', '-accel', 'tcg', '-smp', '1'],
     ['-machine', `${MACHINES[options.board]},memory-backend=memory`, '-m', `${memory / 2 ** 20}M`],
     ['-object', JSON.stringify({ ...backend, 'mem-path': memoryPath }), '-bios', firmware],
     ['-chardev', `socket,id=qtest,fd=${QTEST_DESCRIPTOR}`, '-qtest', 'chardev:qtest', '-qtest-log', '/dev/null'],
+    cpu === undefined ? [] : ['-cpu', cpu],
     iommuArguments(options),
   ];
   return parts.flat();

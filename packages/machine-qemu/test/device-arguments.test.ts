@@ -19,6 +19,9 @@ const CAPACITY = 1 << 20;
 /** A type without what QEMU has to know of it. */
 const { qemu: _qemu, ...UNKNOWN_TO_QEMU } = entropy;
 
+/** A type of which QEMU has a function of PCI alone. */
+const FUNCTION_ALONE = { ...entropy, qemu: { arguments: () => ({ device: { driver: 'card-of-pci2' } }) } };
+
 /** Resources without files, which record the requests for them. */
 function resources(): QemuResources & { readonly requests: unknown[] } {
   const requests: unknown[] = [];
@@ -60,6 +63,25 @@ describe('deviceArguments', () => {
     expect(objects(args, '-device')).toMatchObject([
       { driver: 'virtio-blk-pci', drive: 'disk', serial: 'a,b', addr: '04.0' },
     ]);
+  });
+
+  it('puts a device into a slot of virtio-mmio, with the version of its interface', () => {
+    const args = deviceArguments(device(block, { capacity: CAPACITY }), resources(), 5);
+    expect(args.slice(0, 2)).toEqual(['-global', 'virtio-mmio.force-legacy=false']);
+    const [whole] = objects(args, '-device');
+    expect(whole).toMatchObject({ driver: 'virtio-blk-device', bus: 'virtio-mmio-bus.5', event_idx: true });
+    expect(whole).not.toHaveProperty('addr');
+    expect(whole).not.toHaveProperty('disable-legacy');
+    const legacy = device(entropy, {}, { interface: 'legacy', driverInterface: 'legacy' });
+    expect(deviceArguments(legacy, resources(), 0)).toContain('virtio-mmio.force-legacy=true');
+  });
+
+  it.each([
+    ['a transitional device', device(entropy, {}, { interface: 'transitional' }), /not transitional/],
+    ['a device without a form for it', device(FUNCTION_ALONE, {}), /QEMU's card-of-pci2 is no device for virtio-mmio/],
+  ])('refuses %s on virtio-mmio', (_, described, message) => {
+    const refusal = { code: 'ERR_MACHINE_DEVICE', message: expect.stringMatching(message) };
+    expect(() => deviceArguments(described, resources(), 0)).toThrow(expect.objectContaining(refusal));
   });
 
   it('requests an empty image where the profile has none', () => {

@@ -7,14 +7,14 @@ import { GuestMemory } from '@virtio-platform/core/memory';
 import entropy from '@virtio-platform/device-entropy';
 import { Disposal, TemporaryFolder, type SharedMemory } from '@virtio-platform/host';
 import { deviceArguments } from '../src/device-arguments.ts';
-import { createMachineMemory, RESERVED_BYTES } from '../src/machine-memory.ts';
-import { qemuOptionsSchema, qemuProgram, type BoardName, type QemuOptions } from '../src/options.ts';
-import { buildFirmware } from '../src/pseries/firmware.ts';
+import { createMachineMemory, firstDriverAddress, memoryHole } from '../src/machine-memory.ts';
+import { isMmioBoard, type BoardName } from '../src/board/board-name.ts';
+import { qemuOptionsSchema, qemuProgram, type QemuOptions } from '../src/options.ts';
 import { qemuArguments, startQemu } from '../src/qemu-process.ts';
 import type { QtestConnection } from '../src/qtest/qtest-connection.ts';
-import { buildHaltingFirmware } from '../src/board/x86-board.ts';
+import { buildBoardFirmware } from '../src/board/board-firmware.ts';
 
-const isInstalled = (['pc', 'pseries'] as const).every((board) => {
+const isInstalled = (['pc', 'pseries', 'virt'] as const).every((board) => {
   try {
     execFileSync(qemuProgram({ board }), ['--version'], { stdio: 'ignore' });
     return true;
@@ -26,10 +26,18 @@ const isInstalled = (['pc', 'pseries'] as const).every((board) => {
 /** Whether the tests with a real QEMU are skipped. In CI they fail without QEMU. */
 export const SKIP: boolean = !isInstalled && process.env['CI'] === undefined;
 if (SKIP)
-  console.warn('QEMU is not installed, so its tests are skipped: apt-get install qemu-system-x86 qemu-system-ppc');
+  console.warn(
+    'QEMU is not installed, so its tests are skipped: apt-get install qemu-system-x86 qemu-system-ppc qemu-system-arm',
+  );
 
 /** Bytes of the smallest memory of each board. */
-export const MEMORY: Readonly<Record<BoardName, number>> = { pc: 16 << 20, q35: 16 << 20, pseries: 256 << 20 };
+export const MEMORY: Readonly<Record<BoardName, number>> = {
+  pc: 16 << 20,
+  q35: 16 << 20,
+  pseries: 256 << 20,
+  microvm: 16 << 20,
+  virt: 16 << 20,
+};
 
 /** A modern entropy device. */
 export const ENTROPY: DeviceDescription = deviceDescription(entropy);
@@ -54,9 +62,9 @@ export async function startBoard(
     disposal.add(() => folder.dispose());
     const backing = createMachineMemory(board, MEMORY[board], isProtected);
     disposal.add(() => backing.dispose());
-    const memory = new GuestMemory(backing.buffer, RESERVED_BYTES);
+    const memory = new GuestMemory(backing.buffer, firstDriverAddress(board), memoryHole(board, MEMORY[board]));
     const firmware = folder.pathOf('firmware');
-    writeFileSync(firmware, board === 'pseries' ? buildFirmware() : buildHaltingFirmware());
+    writeFileSync(firmware, buildBoardFirmware(board));
     const resources = {
       image: (_path: string | undefined, capacity: number) => folder.createSparseFile('image', capacity),
       loopback: () => 0,
@@ -64,7 +72,7 @@ export async function startBoard(
     const command = [
       qemuProgram(options),
       ...qemuArguments(options, MEMORY[board], firmware),
-      ...deviceArguments(device, resources),
+      ...deviceArguments(device, resources, isMmioBoard(board) ? 0 : undefined),
     ];
     const own = { folder, directory: tmpdir(), descriptors: [backing.descriptor] };
     const { qtest } = await startQemu(command, options, own, disposal);

@@ -1,10 +1,11 @@
+import { GuestMemory } from '@virtio-platform/core/memory';
 import { mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { bindMachine } from '@virtio-platform/conformance/testing';
 import { describe, expect, it } from 'vitest';
 import plugin from '../src/index.ts';
-import { createMachineMemory } from '../src/machine-memory.ts';
+import { createMachineMemory, firstDriverAddress, memoryHole } from '../src/machine-memory.ts';
 import { qemuOptionsSchema, qemuProgram } from '../src/options.ts';
 import { qemuArguments } from '../src/qemu-process.ts';
 import { QemuMachine } from '../src/qemu-machine.ts';
@@ -25,12 +26,22 @@ describe('the options of the plugin', () => {
     });
     expect(qemuProgram({ board: 'pc' })).toBe('qemu-system-x86_64');
     expect(qemuProgram({ board: 'pseries' })).toBe('qemu-system-ppc64');
+    expect(qemuProgram({ board: 'microvm' })).toBe('qemu-system-x86_64');
+    expect(qemuProgram({ board: 'virt' })).toBe('qemu-system-aarch64');
     expect(qemuProgram({ board: 'pc', program: '/opt/qemu' })).toBe('/opt/qemu');
+    expect(qemuOptionsSchema.parse({ board: 'microvm', slot: 23 }).slot).toBe(23);
+    expect(qemuOptionsSchema.parse({ board: 'virt', slot: 31 }).slot).toBe(31);
   });
 
   it.each([
     ['options without a board', {}],
-    ['a board that the machine does not support', { board: 'virt' }],
+    ['a board that the machine does not support', { board: 'isapc' }],
+    ['an Intel IOMMU on microvm', { board: 'microvm', iommu: 'intel' }],
+    ['a virtio-iommu before a slot of virtio-mmio', { board: 'virt', iommu: 'virtio' }],
+    ['a slot on a board with PCI', { board: 'q35', slot: 0 }],
+    ['a slot that microvm does not have', { board: 'microvm', slot: 24 }],
+    ['a slot that virt does not have', { board: 'virt', slot: 32 }],
+    ['a slot that is no number', { board: 'virt', slot: 1.5 }],
     ['an Intel IOMMU on pc', { board: 'pc', iommu: 'intel' }],
     ['an Intel IOMMU on pseries', { board: 'pseries', iommu: 'intel' }],
     ['an IOMMU that QEMU does not have', { board: 'q35', iommu: 'amd' }],
@@ -89,7 +100,7 @@ describe('the plugin', () => {
         devices: [
           {
             name: 'qemu-system-x86_64',
-            what: "QEMU's pc, q35",
+            what: "QEMU's pc, q35, microvm",
             details: {},
             missing: [
               {
@@ -99,6 +110,17 @@ describe('the plugin', () => {
             ],
           },
           { name: 'qemu-system-ppc64', what: "QEMU's pseries", details: {}, missing: [] },
+          {
+            name: 'qemu-system-aarch64',
+            what: "QEMU's virt",
+            details: {},
+            missing: [
+              {
+                what: 'the program qemu-system-aarch64',
+                fix: 'apt-get install qemu-system-arm (Debian and Ubuntu)',
+              },
+            ],
+          },
         ],
       });
     } finally {
@@ -118,6 +140,9 @@ describe('createMachineMemory', () => {
     ['pseries', 16 << 20],
     ['pseries', 2 ** 28 + 2 ** 20],
     ['pseries', 2 ** 33 + 2 ** 28],
+    ['microvm', 2 ** 31 + 2 ** 20],
+    ['virt', (64 << 20) + 4096],
+    ['virt', 2 ** 31 + 2 ** 20],
   ] as const)('refuses %s with %d bytes, and names the supported sizes', (board, size) => {
     expect(() => createMachineMemory(board, size, false)).toThrow(
       expect.objectContaining({ code: 'ERR_MACHINE_MEMORY', hint: expect.stringContaining('a multiple of') }),
@@ -129,6 +154,25 @@ describe('createMachineMemory', () => {
     expect(memory.buffer.byteLength).toBe(4 << 20);
     expect(new Uint8Array(memory.buffer).every((byte) => byte === 0)).toBe(true);
     memory.dispose();
+  });
+});
+
+describe('the memory of virt', () => {
+  it('begins at 1 GiB, and the driver gets none below', () => {
+    const hole = memoryHole('virt', 16 << 20);
+    expect([hole, firstDriverAddress('virt'), firstDriverAddress('microvm')]).toEqual([
+      { address: 0, length: 2 ** 30 },
+      2 ** 30 + 2 ** 20,
+      2 ** 20,
+    ]);
+    const backing = createMachineMemory('virt', 16 << 20, false);
+    try {
+      const memory = new GuestMemory(backing.buffer, firstDriverAddress('virt'), hole);
+      expect([memory.size, memory.allocate(4096)]).toEqual([2 ** 30 + (16 << 20), 2 ** 30 + 2 ** 20]);
+      expect([memory.contains(4096, 4096), memory.contains(2 ** 30, 16 << 20)]).toEqual([false, true]);
+    } finally {
+      backing.dispose();
+    }
   });
 });
 

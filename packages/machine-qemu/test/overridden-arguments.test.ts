@@ -40,6 +40,8 @@ describe('arguments of the profile that QEMU takes and that change nothing', () 
 
   it.each([
     ['-m', '8G', 'arguments.0', 'machine.memory'],
+    ['-global', 'virtio-mmio.force-legacy=on', 'arguments.1', 'device.interface'],
+    ['-global', 'driver=virtio-mmio,property=force-legacy,value=on', 'arguments.1', 'device.interface'],
     ['-smp', '4', 'arguments.0', 'one processor'],
     ['--bios', 'x', 'arguments.0', 'the machine'],
     ['-M', 'pc', 'arguments.1', 'machine.board'],

@@ -19,7 +19,8 @@ import {
   withMachine,
   WRITE,
 } from '@virtio-platform/conformance/testing';
-import { qemuOptionsSchema, type BoardName } from '../src/options.ts';
+import type { BoardName } from '../src/board/board-name.ts';
+import { qemuOptionsSchema } from '../src/options.ts';
 import { QemuMachine } from '../src/qemu-machine.ts';
 import { MEMORY, SKIP } from './installed-qemu.ts';
 

@@ -15,7 +15,10 @@ export interface BackEndIdentity {
 const VERSION_MS = 3000;
 /** The boards of QEMU, by what its programs are called. */
 const QEMU = 'qemu-system-x86_64';
-const QEMU_POWER = 'qemu-system-ppc64';
+const OTHER_QEMUS: Readonly<Record<string, string>> = {
+  pseries: 'qemu-system-ppc64',
+  virt: 'qemu-system-aarch64',
+};
 
 /**
  * Asks the program that is the device of a profile for its version (`--version`); `undefined` where conform does not
@@ -38,5 +41,5 @@ export async function identifyBackEnd({ machine }: Profile): Promise<BackEndIden
 
 function qemuOf(use: string, board: unknown): string | undefined {
   if (!use.endsWith('machine-qemu')) return undefined;
-  return board === 'pseries' ? QEMU_POWER : QEMU;
+  return OTHER_QEMUS[String(board)] ?? QEMU;
 }

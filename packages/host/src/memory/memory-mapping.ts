@@ -73,7 +73,7 @@ export class MemoryMapping {
     const mapping = MemoryMapping.anonymous(size + hole.length);
     const end = hole.address + hole.length;
     try {
-      mapping.mapFilePages(descriptor, 0, hole.address);
+      if (hole.address > 0) mapping.mapFilePages(descriptor, 0, hole.address);
       mapping.mapFilePages(descriptor, end, size - hole.address, hole.address);
       return mapping;
     } catch (error) {

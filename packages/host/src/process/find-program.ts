@@ -9,6 +9,7 @@ const PACKAGES: ReadonlyMap<string, string> = new Map([
   ['dpdk-testpmd', 'dpdk-dev librte-net-vhost23 librte-mempool-ring23'],
   ['qemu-system-x86_64', 'qemu-system-x86'],
   ['qemu-system-ppc64', 'qemu-system-ppc'],
+  ['qemu-system-aarch64', 'qemu-system-arm'],
 ]);
 
 /** A program of util-linux, which every Debian has. It executes another program under its own process id. */

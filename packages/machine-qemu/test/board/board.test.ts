@@ -4,10 +4,10 @@ import { BoardFunction, type AddressWindow, type Board } from '../../src/board/b
 import { PseriesBoard, Rtas } from '../../src/pseries/pseries-board.ts';
 import { X86Board } from '../../src/board/x86-board.ts';
 import { DEVICE_SLOT } from '../../src/device-arguments.ts';
-import { BOARDS, type BoardName } from '../../src/options.ts';
+import { PCI_BOARDS } from '../../src/board/board-name.ts';
 import { ENTROPY, SKIP, startBoard, type StartedQemu } from '../installed-qemu.ts';
 
-function boardOf(name: BoardName, { qtest, memory }: StartedQemu): Board {
+function boardOf(name: (typeof PCI_BOARDS)[number], { qtest, memory }: StartedQemu): Board {
   return name === 'pseries' ? new PseriesBoard(qtest, new Rtas(memory, qtest)) : new X86Board(name, qtest);
 }
 
@@ -23,7 +23,7 @@ function isWithin(window: AddressWindow, address: number, size: number): boolean
   return address >= window.pciBase && address + size <= window.pciBase + window.size && address % size === 0;
 }
 
-describe.skipIf(SKIP).each(BOARDS)('BoardFunction on %s', (name) => {
+describe.skipIf(SKIP).each(PCI_BOARDS)('BoardFunction on %s', (name) => {
   let started: Awaited<ReturnType<typeof startBoard>>;
   let board: Board;
   let pci: BoardFunction;
